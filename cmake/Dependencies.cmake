@@ -1,0 +1,10 @@
+# Everything comes from Debian bookworm packages (scripts/setup-debian.sh installs them).
+find_package(Threads REQUIRED)
+find_package(Boost 1.81 REQUIRED COMPONENTS json)
+find_package(OpenSSL 3 REQUIRED)
+find_package(fmt REQUIRED)
+find_package(SQLite3 REQUIRED)
+find_package(yaml-cpp REQUIRED)
+if(DMS_TESTS)
+  find_package(GTest REQUIRED)
+endif()

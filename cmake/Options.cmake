@@ -1,0 +1,26 @@
+# Build options and the warning and sanitizer flags that every target shares.
+option(DMS_TESTS "Build the unit tests" ON)
+option(DMS_BENCH "Build the benchmarks" OFF)
+option(DMS_FUZZ "Build the fuzz targets with libFuzzer (needs clang)" OFF)
+set(DMS_SANITIZE "" CACHE STRING "Sanitizers for every target: address,undefined or thread")
+
+find_program(CCACHE ccache)
+if(CCACHE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env
+      CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime CCACHE_BASEDIR=${CMAKE_SOURCE_DIR}
+      CCACHE_NOHASHDIR=1 ${CCACHE})
+endif()
+
+add_library(dms_flags INTERFACE)
+target_compile_options(dms_flags INTERFACE -Wall -Wextra -Werror)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  # GCC 12 calls std::expected and coroutine frames maybe uninitialised; the sanitizer builds find the real ones.
+  target_compile_options(dms_flags INTERFACE -Wno-maybe-uninitialized)
+endif()
+target_include_directories(dms_flags INTERFACE ${CMAKE_SOURCE_DIR}/src)
+target_compile_definitions(dms_flags INTERFACE DMS_VERSION="${PROJECT_VERSION}"
+  BOOST_ASIO_SEPARATE_COMPILATION BOOST_ASIO_NO_DEPRECATED BOOST_BEAST_USE_STD_STRING_VIEW)
+if(DMS_SANITIZE)
+  target_compile_options(dms_flags INTERFACE -fsanitize=${DMS_SANITIZE} -fno-omit-frame-pointer)
+  target_link_options(dms_flags INTERFACE -fsanitize=${DMS_SANITIZE})
+endif()

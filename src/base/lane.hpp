@@ -1,0 +1,43 @@
+// A lane: one thread's worth of work, with the time and the randomness that its code may see.
+//
+// Model
+//  1. Everything posted to a lane runs on that lane, one after another, in the order posted; timers run at or after
+//     their instant, equal instants in the order they were set.
+//  2. What lives on a lane is touched only from it and needs no lock. post() may be called from any thread; every other
+//     method only from the lane itself.
+//  3. A real lane is a thread that runs an event loop; a simulated lane shares one thread and a virtual clock with the
+//     others of its simulation (sim_runtime.hpp). Code cannot tell them apart.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+
+#include "base/random.hpp"
+#include "base/time.hpp"
+
+namespace dms {
+
+using Callback = std::move_only_function<void()>;
+
+enum class TimerId : std::uint64_t {};
+
+class Lane {
+ public:
+  virtual ~Lane() = default;
+
+  virtual void post(Callback work) = 0;
+  virtual TimerId call_at(SteadyTime when, Callback work) = 0;
+  /// The callback will not run once this returns. Unknown and spent ids are fine.
+  virtual void cancel_timer(TimerId id) = 0;
+
+  [[nodiscard]] virtual SteadyTime now() const = 0;
+  [[nodiscard]] virtual UnixTime unix_now() const = 0;
+  virtual Random& random() = 0;
+
+  /// Runs `work` where it may block (a worker thread; inline in a simulation), then posts `done` to this lane.
+  /// Work that has been handed over is always run, and `done` always follows.
+  virtual void offload(Callback work, Callback done) = 0;
+};
+
+}  // namespace dms

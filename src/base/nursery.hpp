@@ -1,0 +1,52 @@
+// A nursery: the owner of tasks that run at the same time as their owner's. No task outlives its nursery.
+//
+// Model
+//  1. spawn() starts a task at the lane's next turn. The nursery owns it until it has finished.
+//  2. cancel() asks all of them to stop; later spawns still run but their first wait fails.
+//  3. join() waits until none is left; close() is cancel() and join(). The destructor insists that none is left:
+//     an owner that forgets to close is a bug, and the program stops with its name.
+//  4. A task that ends with an exception is a bug: it is logged and counted, and the others go on.
+#pragma once
+
+#include <cstdint>
+#include <list>
+#include <string>
+
+#include "base/task.hpp"
+
+namespace dms {
+
+class Nursery {
+ public:
+  /// `name` appears in reports. With a `parent` scope, cancelling that one cancels these tasks.
+  Nursery(Lane& lane, std::string name, CancelScope* parent = nullptr);
+  Nursery(const Nursery&) = delete;
+  Nursery& operator=(const Nursery&) = delete;
+  ~Nursery();
+
+  void spawn(Task<void> task);
+  void cancel(Errc reason = Errc::cancelled) { scope_.cancel(reason); }
+  [[nodiscard]] std::size_t size() const { return running_; }
+  [[nodiscard]] bool cancelled() const { return scope_.reason().has_value(); }
+  [[nodiscard]] Lane& lane() { return lane_; }
+
+  /// Waits until no task is left. Cannot be cancelled: cancel() the nursery instead.
+  Task<void> join();
+  Task<void> close() {
+    cancel();
+    co_await join();
+  }
+
+ private:
+  struct Root;
+  static Root run(Nursery& nursery, Task<void> task);
+  void finished();
+
+  Lane& lane_;
+  std::string name_;
+  CancelScope scope_;
+  std::size_t running_ = 0;
+  Notify idle_;
+};
+
+}  // namespace dms

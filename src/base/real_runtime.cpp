@@ -1,0 +1,332 @@
+#include "base/real_runtime.hpp"
+
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <netinet/in.h>
+
+#include <boost/asio/connect.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/ip/v6_only.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <boost/asio/write.hpp>
+
+#include "base/log.hpp"
+#include "base/nursery.hpp"
+#include "base/timer_queue.hpp"
+
+namespace dms {
+namespace asio = boost::asio;
+using boost::system::error_code;
+
+namespace {
+
+class RealLane final : public Lane {
+ public:
+  RealLane(asio::io_context& io, asio::thread_pool& workers) : io_(io), workers_(workers), alarm_(io) {}
+
+  void post(Callback work) override { asio::post(io_, std::move(work)); }
+
+  TimerId call_at(SteadyTime when, Callback work) override {
+    const TimerId id = timers_.add(when, std::move(work));
+    arm();
+    return id;
+  }
+  void cancel_timer(TimerId id) override { timers_.cancel(id); }
+
+  [[nodiscard]] SteadyTime now() const override {
+    return SteadyTime(std::chrono::duration_cast<Duration>(std::chrono::steady_clock::now().time_since_epoch()));
+  }
+  [[nodiscard]] UnixTime unix_now() const override {
+    const auto since = std::chrono::system_clock::now().time_since_epoch();
+    return {static_cast<std::uint64_t>(std::chrono::duration_cast<Duration>(since).count())};
+  }
+  Random& random() override { return random_; }
+
+  void offload(Callback work, Callback done) override {
+    asio::post(workers_, [this, guard = asio::make_work_guard(io_), work = std::move(work), done = std::move(done)]() mutable {
+      work();
+      post(std::move(done));
+    });
+  }
+
+ private:
+  void arm() {
+    const auto earliest = timers_.earliest();
+    if (!earliest || (armed_ && *armed_ <= *earliest)) return;
+    armed_ = earliest;
+    alarm_.expires_at(std::chrono::steady_clock::time_point(
+        std::chrono::duration_cast<std::chrono::steady_clock::duration>(earliest->time_since_epoch())));
+    alarm_.async_wait([this](error_code ec) {
+      if (ec == asio::error::operation_aborted) return;  // replaced by an earlier one
+      armed_.reset();
+      while (auto due = timers_.pop_due(now())) (*due)();
+      arm();
+    });
+  }
+
+  asio::io_context& io_;
+  asio::thread_pool& workers_;
+  asio::steady_timer alarm_;
+  std::optional<SteadyTime> armed_;
+  TimerQueue timers_;
+  SystemRandom random_;
+};
+
+Error io_error(error_code ec, std::string what) {
+  if (ec == asio::error::eof || ec == asio::error::connection_reset || ec == asio::error::broken_pipe ||
+      ec == asio::error::operation_aborted || ec == asio::error::bad_descriptor)
+    return {Errc::closed, fmt::format("{}: {}", what, ec.message())};
+  if (ec == asio::error::address_in_use) return {Errc::already_exists, fmt::format("{}: {}", what, ec.message())};
+  return {Errc::io, fmt::format("{}: {}", what, ec.message())};
+}
+
+/// Waits for one asynchronous operation: `start(handler)` begins it, `abort()` makes it end soon.
+template <class Start, class Abort>
+Task<Result<std::size_t>> await_io(std::string_view what, Start start, Abort abort) {
+  bool done = false;
+  error_code outcome;
+  std::size_t count = 0;
+  Notify finished;
+  start([&](error_code ec, std::size_t n = 0) {
+    outcome = ec;
+    count = n;
+    done = true;
+    finished.notify_all();
+  });
+  while (!done) {
+    Result<void> waited = co_await finished.wait();
+    if (!waited && !done) {
+      abort();
+      while (!done) (void)co_await finished.wait_shielded();
+      co_return std::unexpected(waited.error());
+    }
+  }
+  if (outcome) co_return std::unexpected(io_error(outcome, std::string(what)));
+  co_return count;
+}
+
+template <class Protocol>
+class SocketStream final : public ByteStream {
+ public:
+  using Socket = typename Protocol::socket;
+  explicit SocketStream(Socket socket) : socket_(std::move(socket)) {}
+
+  Task<Result<std::size_t>> read_some(MutableBytes into) override {
+    // What is there already is taken at once; only an empty socket costs a turn of the event loop.
+    error_code ec;
+    if (const std::size_t got = socket_.read_some(asio::buffer(into.data(), into.size()), ec); got > 0) co_return got;
+    if (ec == asio::error::eof) co_return std::size_t{0};
+    if (ec && ec != asio::error::would_block) co_return std::unexpected(io_error(ec, "read"));
+    Result<std::size_t> got = co_await await_io(
+        "read", [&](auto handler) { socket_.async_wait(Socket::wait_read, std::move(handler)); }, [&] { cancel(); });
+    if (!got) co_return std::unexpected(got.error());
+    const std::size_t n = socket_.read_some(asio::buffer(into.data(), into.size()), ec);
+    if (ec == asio::error::eof) co_return std::size_t{0};
+    if (ec == asio::error::would_block) co_return co_await read_some(into);
+    if (ec) co_return std::unexpected(io_error(ec, "read"));
+    co_return n;
+  }
+
+  Task<Result<void>> write(BytesView from) override {
+    error_code ec;
+    const std::size_t sent = socket_.write_some(asio::buffer(from.data(), from.size()), ec);
+    if (ec && ec != asio::error::would_block) co_return std::unexpected(io_error(ec, "write"));
+    if (!ec) from = from.subspan(sent);
+    if (from.empty()) co_return Result<void>();
+    Result<std::size_t> rest = co_await await_io(
+        "write", [&](auto handler) { asio::async_write(socket_, asio::buffer(from.data(), from.size()), std::move(handler)); },
+        [&] { cancel(); });
+    if (!rest) co_return std::unexpected(rest.error());
+    co_return Result<void>();
+  }
+
+  Task<Result<void>> close_write() override {
+    error_code ec;
+    socket_.shutdown(Socket::shutdown_send, ec);
+    if (ec) co_return std::unexpected(io_error(ec, "shutdown"));
+    co_return Result<void>();
+  }
+
+  void abort() override {
+    error_code ignored;
+    socket_.close(ignored);
+  }
+
+ private:
+  void cancel() {
+    error_code ignored;
+    socket_.cancel(ignored);
+  }
+  Socket socket_;
+};
+
+asio::ip::tcp::endpoint to_asio(const IpEndpoint& endpoint) {
+  if (endpoint.address.is_v6()) {
+    asio::ip::address_v6::bytes_type bytes;
+    std::copy_n(endpoint.address.bytes().begin(), 16, bytes.begin());
+    return {asio::ip::address_v6(bytes), endpoint.port};
+  }
+  asio::ip::address_v4::bytes_type bytes;
+  std::copy_n(endpoint.address.bytes().begin(), 4, bytes.begin());
+  return {asio::ip::address_v4(bytes), endpoint.port};
+}
+
+IpEndpoint from_asio(const asio::ip::tcp::endpoint& endpoint) {
+  if (endpoint.address().is_v6()) return {IpAddress::v6(endpoint.address().to_v6().to_bytes()), endpoint.port()};
+  return {IpAddress::v4(endpoint.address().to_v4().to_bytes()), endpoint.port()};
+}
+
+Accepted make_accepted(asio::ip::tcp::socket socket) {
+  error_code ignored;
+  socket.set_option(asio::ip::tcp::no_delay(true), ignored);
+  socket.non_blocking(true, ignored);
+  Accepted accepted;
+  accepted.local = from_asio(socket.local_endpoint(ignored));
+  accepted.remote = from_asio(socket.remote_endpoint(ignored));
+  accepted.stream = std::make_unique<SocketStream<asio::ip::tcp>>(std::move(socket));
+  return accepted;
+}
+
+class TcpListener final : public Listener {
+ public:
+  TcpListener(asio::io_context& io, asio::ip::tcp::acceptor acceptor)
+      : io_(io), acceptor_(std::move(acceptor)), local_(from_asio(acceptor_.local_endpoint())) {}
+
+  Task<Result<Accepted>> accept() override {
+    if (!acceptor_.is_open()) co_return fail(Errc::closed, "the listener is closed");
+    asio::ip::tcp::socket socket(io_);
+    Result<std::size_t> done = co_await await_io(
+        "accept", [&](auto handler) { acceptor_.async_accept(socket, std::move(handler)); },
+        [&] {
+          error_code ignored;
+          acceptor_.cancel(ignored);
+        });
+    if (!done) co_return std::unexpected(done.error());
+    co_return make_accepted(std::move(socket));
+  }
+  [[nodiscard]] IpEndpoint local() const override { return local_; }
+  void close() override {
+    error_code ignored;
+    acceptor_.close(ignored);
+  }
+
+ private:
+  asio::io_context& io_;
+  asio::ip::tcp::acceptor acceptor_;
+  IpEndpoint local_;
+};
+
+class RealNet final : public Net {
+ public:
+  explicit RealNet(asio::io_context& io) : io_(io) {}
+
+  Result<std::unique_ptr<Listener>> listen_tcp(const IpEndpoint& at) override {
+    const asio::ip::tcp::endpoint endpoint = to_asio(at);
+    asio::ip::tcp::acceptor acceptor(io_);
+    error_code ec;
+    acceptor.open(endpoint.protocol(), ec);
+    if (!ec) acceptor.set_option(asio::ip::tcp::acceptor::reuse_address(true), ec);
+    if (!ec && at.address.is_v6()) acceptor.set_option(asio::ip::v6_only(true), ec);
+    if (!ec) acceptor.bind(endpoint, ec);
+    if (!ec) acceptor.listen(asio::socket_base::max_listen_connections, ec);
+    if (ec) return std::unexpected(io_error(ec, fmt::format("listen on {}", at.to_string())));
+    return std::make_unique<TcpListener>(io_, std::move(acceptor));
+  }
+
+  Task<Result<Accepted>> connect_tcp(IpEndpoint to) override {
+    asio::ip::tcp::socket socket(io_);
+    const std::string what = fmt::format("connect to {}", to.to_string());
+    Result<std::size_t> done = co_await await_io(
+        what, [&](auto handler) { socket.async_connect(to_asio(to), std::move(handler)); },
+        [&] {
+          error_code ignored;
+          socket.close(ignored);
+        });
+    if (!done) co_return std::unexpected(done.error());
+    co_return make_accepted(std::move(socket));
+  }
+
+  Task<Result<std::unique_ptr<ByteStream>>> connect_unix(std::string path) override {
+    using Local = asio::local::stream_protocol;
+    Local::socket socket(io_);
+    error_code ec;
+    if (path.size() >= sizeof(sockaddr_un::sun_path)) co_return fail(Errc::invalid_argument, "socket path '{}' is too long", path);
+    socket.connect(Local::endpoint(path), ec);  // a Unix connect does not wait for the other side's accept
+    if (ec) co_return std::unexpected(io_error(ec, fmt::format("connect to {}", path)));
+    socket.non_blocking(true, ec);
+    std::unique_ptr<ByteStream> stream = std::make_unique<SocketStream<Local>>(std::move(socket));
+    co_return std::move(stream);
+  }
+
+  Result<std::vector<IpAddress>> interface_addresses() override {
+    ifaddrs* list = nullptr;
+    if (::getifaddrs(&list) != 0) return fail(Errc::io, "list network interfaces: {}", std::strerror(errno));
+    std::vector<IpAddress> found;
+    for (const ifaddrs* it = list; it != nullptr; it = it->ifa_next) {
+      if (it->ifa_addr == nullptr || (it->ifa_flags & IFF_UP) == 0) continue;
+      if (it->ifa_addr->sa_family == AF_INET) {
+        std::array<std::uint8_t, 4> bytes;
+        std::memcpy(bytes.data(), &reinterpret_cast<const sockaddr_in*>(it->ifa_addr)->sin_addr, 4);
+        found.push_back(IpAddress::v4(bytes));
+      } else if (it->ifa_addr->sa_family == AF_INET6) {
+        const auto* six = reinterpret_cast<const sockaddr_in6*>(it->ifa_addr);
+        std::array<std::uint8_t, 16> bytes;
+        std::memcpy(bytes.data(), &six->sin6_addr, 16);
+        if (!IN6_IS_ADDR_LINKLOCAL(&six->sin6_addr)) found.push_back(IpAddress::v6(bytes));
+      }
+    }
+    ::freeifaddrs(list);
+    return found;
+  }
+
+ private:
+  asio::io_context& io_;
+};
+
+}  // namespace
+
+struct RealRuntime::Impl {
+  explicit Impl(const Options& options) : workers(options.workers), lane(io, workers), net(io), signals(io) {}
+  ~Impl() { workers.join(); }
+
+  void wait_signal() {
+    signals.async_wait([this](error_code ec, int number) {
+      if (ec) return;
+      on_signal(number);
+      wait_signal();
+    });
+  }
+
+  asio::io_context io{1};
+  asio::thread_pool workers;
+  RealLane lane;
+  RealNet net;
+  asio::signal_set signals;
+  std::function<void(int)> on_signal;
+};
+
+RealRuntime::RealRuntime(Options options) : impl_(std::make_unique<Impl>(options)) {}
+RealRuntime::~RealRuntime() = default;
+
+Runtime RealRuntime::runtime() { return {impl_->lane, impl_->net}; }
+
+void RealRuntime::run(Task<void> task) {
+  Nursery nursery(impl_->lane, "main");
+  nursery.spawn(std::move(task));
+  auto work = asio::make_work_guard(impl_->io);
+  impl_->io.restart();
+  while (nursery.size() > 0) impl_->io.run_one();
+}
+
+void RealRuntime::on_signal(std::vector<int> signals, std::function<void(int)> handler) {
+  impl_->on_signal = std::move(handler);
+  for (int number : signals) impl_->signals.add(number);
+  impl_->wait_signal();
+}
+
+}  // namespace dms

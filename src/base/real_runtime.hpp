@@ -1,0 +1,47 @@
+// The real world: lanes that are threads with an event loop, the system's clocks and randomness, and real sockets.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "base/stream.hpp"
+
+namespace dms {
+
+class RealRuntime {
+ public:
+  struct Options {
+    /// Threads for work that blocks (SQLite, disk, containers).
+    unsigned workers = 4;
+  };
+  RealRuntime() : RealRuntime(Options{}) {}
+  explicit RealRuntime(Options options);
+  RealRuntime(const RealRuntime&) = delete;
+  RealRuntime& operator=(const RealRuntime&) = delete;
+  ~RealRuntime();
+
+  [[nodiscard]] Runtime runtime();
+
+  /// Runs `task` and everything it starts on the calling thread until it has finished.
+  void run(Task<void> task);
+  template <class T>
+  T run(Task<T> task) {
+    std::optional<T> result;
+    run(store(std::move(task), result));
+    return std::move(*result);
+  }
+
+  /// Calls `handler` on the lane each time one of the signals arrives. Restored when the runtime goes.
+  void on_signal(std::vector<int> signals, std::function<void(int)> handler);
+
+ private:
+  template <class T>
+  static Task<void> store(Task<T> task, std::optional<T>& into) {
+    into.emplace(co_await std::move(task));
+  }
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace dms

@@ -1,0 +1,48 @@
+#include "base/stream.hpp"
+
+#include <arpa/inet.h>
+
+namespace dms {
+
+Task<Result<void>> read_exactly(ByteStream& stream, MutableBytes into) {
+  while (!into.empty()) {
+    CO_TRY(std::size_t got, co_await stream.read_some(into));
+    if (got == 0) co_return fail(Errc::closed, "the stream ended with {} bytes still expected", into.size());
+    into = into.subspan(got);
+  }
+  co_return Result<void>();
+}
+
+Task<Result<Bytes>> read_to_end(ByteStream& stream, std::size_t limit) {
+  Bytes all;
+  for (;;) {
+    const std::size_t had = all.size();
+    // One byte beyond the limit is asked for, so that too much can be told from just enough.
+    all.resize(std::min(limit + 1, had + 16 * 1024));
+    CO_TRY(std::size_t got, co_await stream.read_some(MutableBytes(all).subspan(had)));
+    all.resize(had + got);
+    if (got == 0) co_return std::move(all);
+    if (all.size() > limit) co_return fail(Errc::limit_exceeded, "more than {} bytes", limit);
+  }
+}
+
+Result<IpAddress> IpAddress::parse(std::string_view text) {
+  const std::string copy(text);
+  std::array<std::uint8_t, 4> four;
+  if (::inet_pton(AF_INET, copy.c_str(), four.data()) == 1) return v4(four);
+  std::array<std::uint8_t, 16> sixteen;
+  if (::inet_pton(AF_INET6, copy.c_str(), sixteen.data()) == 1) return v6(sixteen);
+  return fail(Errc::invalid_argument, "'{}' is not an IPv4 or IPv6 address", text);
+}
+
+std::string IpAddress::to_string() const {
+  std::array<char, INET6_ADDRSTRLEN> text{};
+  ::inet_ntop(v6_ ? AF_INET6 : AF_INET, bytes_.data(), text.data(), text.size());
+  return text.data();
+}
+
+std::string IpEndpoint::to_string() const {
+  return fmt::format(fmt::runtime(address.is_v6() ? "[{}]:{}" : "{}:{}"), address.to_string(), port);
+}
+
+}  // namespace dms
