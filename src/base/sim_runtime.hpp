@@ -1,0 +1,138 @@
+// The simulated world: many nodes in one process and one thread, on a virtual clock, from one seed.
+//
+// Model
+//  1. Time stands still while code runs and jumps to the next event when nothing is left to do. A day of timers costs
+//     what its callbacks cost.
+//  2. All randomness comes from the seed: each node's Random, and the wire's delays and losses. The same seed and the
+//     same program give the same order of events; trace() is a fingerprint of that order, so a test can prove it.
+//  3. Each node has its own lane and its own wire. Streams between nodes behave as TCP does: bytes arrive in order, late,
+//     and not at all while the link is cut; what is cut for longer than `give_up` is reset.
+//  4. kill() is `kill -9`: the wire is reset at once and never works again. cut() is a pulled cable: nobody is told.
+//
+// Threads: none. Everything runs inside run(), run_until() and run_for().
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/nursery.hpp"
+#include "base/stream.hpp"
+
+namespace dms {
+
+struct SimLink {
+  Duration latency = 5ms;            ///< one way
+  Duration jitter = 1ms;             ///< uniform, added to the latency
+  double loss = 0.0;                 ///< of each segment; a lost one arrives a retransmission later
+  Duration retransmit = 200ms;
+  Duration give_up = 30s;            ///< how long a stream outlives a cut
+};
+
+class SimWorld;
+
+class SimNode {
+ public:
+  ~SimNode();
+  [[nodiscard]] Runtime runtime();
+  [[nodiscard]] const std::string& name() const { return name_; }
+  [[nodiscard]] IpAddress address() const { return address_; }
+  /// Resets every stream and closes every listener; from now on this node's wire refuses everything.
+  void kill();
+  [[nodiscard]] bool alive() const { return alive_; }
+  /// How many streams and listeners are open, for tests that look for leaks.
+  [[nodiscard]] std::size_t open_streams() const;
+
+ private:
+  friend class SimWorld;
+  friend class SimNet;
+  friend class SimStream;
+  friend class SimListener;
+  class SimLane;
+  SimNode(SimWorld& world, std::string name, IpAddress address, std::uint64_t seed);
+
+  SimWorld& world_;
+  std::string name_;
+  IpAddress address_;
+  bool alive_ = true;
+  std::unique_ptr<Lane> lane_;
+  std::unique_ptr<Net> net_;
+  std::map<std::uint16_t, class SimListener*> listeners_;
+  std::set<class SimStream*> streams_;
+  std::uint16_t next_port_ = 40000;
+};
+
+class SimWorld {
+ public:
+  explicit SimWorld(std::uint64_t seed, SimLink link = {});
+  SimWorld(const SimWorld&) = delete;
+  SimWorld& operator=(const SimWorld&) = delete;
+  ~SimWorld();
+
+  /// Nodes live as long as the world. Addresses are 10.0.0.1, 10.0.0.2, ...
+  SimNode& add_node(std::string name);
+
+  /// Cuts or mends the link between two nodes, both ways.
+  void cut(const SimNode& a, const SimNode& b, bool is_cut = true);
+  void set_link(SimLink link) { link_ = link; }
+
+  /// Runs the world until `task` has finished on `node`'s lane. A task that can never finish (nothing is left to happen)
+  /// is a bug of the test: the program stops and says so.
+  void run(SimNode& node, Task<void> task);
+  template <class T>
+  T run(SimNode& node, Task<T> task) {
+    std::optional<T> result;
+    run(node, store(std::move(task), result));
+    return std::move(*result);
+  }
+  /// Runs until `condition` holds; false if `limit` of virtual time passed, or nothing is left to happen, before.
+  bool run_until(const std::function<bool()>& condition, Duration limit = 10min);
+  void run_for(Duration duration);
+
+  [[nodiscard]] SteadyTime now() const { return now_; }
+  [[nodiscard]] UnixTime unix_now() const { return epoch_ + now_.time_since_epoch(); }
+  [[nodiscard]] std::uint64_t trace() const { return trace_; }
+  [[nodiscard]] std::uint64_t events() const { return processed_; }
+  [[nodiscard]] std::size_t pending() const { return events_.size(); }
+
+ private:
+  friend class SimNode;
+  friend class SimNet;
+  friend class SimStream;
+  friend class SimListener;
+  struct Pipe;
+  using EventId = std::pair<SteadyTime, std::uint64_t>;
+
+  EventId schedule(SteadyTime when, std::uint32_t owner, Callback work);
+  void unschedule(const EventId& id) { events_.erase(id); }
+  bool step();
+  Duration delay();
+  [[nodiscard]] bool is_cut(const SimNode& a, const SimNode& b) const;
+  [[nodiscard]] SimNode* find(const IpAddress& address) const;
+  template <class T>
+  static Task<void> store(Task<T> task, std::optional<T>& into) {
+    into.emplace(co_await std::move(task));
+  }
+
+  struct Event {
+    std::uint32_t owner;
+    Callback work;
+  };
+  SimLink link_;
+  SeededRandom random_;
+  SteadyTime now_{};
+  // Any fixed instant will do; a real one keeps expiry arithmetic honest.
+  UnixTime epoch_{1'760'000'000ULL * 1'000'000'000ULL};
+  std::map<EventId, Event> events_;
+  std::uint64_t sequence_ = 0;
+  std::uint64_t processed_ = 0;
+  std::uint64_t trace_ = 0xcbf29ce484222325ULL;
+  std::set<std::pair<const SimNode*, const SimNode*>> cuts_;
+  std::vector<std::unique_ptr<SimNode>> nodes_;
+};
+
+}  // namespace dms
