@@ -1,0 +1,77 @@
+// Messages to one peer and broadcasts to many: what the actors need of a network, and nothing more.
+//
+// Model
+//  1. A message is a byte string of at most kMaxMessage bytes, sent to one peer under a protocol name. send() returns
+//     once the wire has taken it; whether the other side read it, nobody says. There is no acknowledgement and no retry.
+//  2. A message arrives with the peer id that the security handshake has proved. One handler per protocol name.
+//     Messages to oneself go the same way, without the wire.
+//  3. A broadcast is published on a topic and reaches each subscriber at most once, with the peer id of its publisher,
+//     whose signature has been checked. Each subscription's validator judges it first: only what every validator of
+//     this node accepts is delivered and passed on. reject also blames the peer that passed it on, ignore does not.
+//     A node's own broadcasts are not delivered to itself.
+//  4. Order is not kept between messages.
+//
+// Threads and cancellation: everything belongs to one lane, handlers and validators included. Handlers are called from
+// the lane's event loop, never from inside a call into the network, and must not block. send(), publish(), connect() and
+// ping() end early when their task is cancelled or runs out of time; give them a deadline.
+//
+// Limits: concurrent sends and inbound messages are bounded (per peer too); what is above the bound is refused with
+// Errc::limit_exceeded on the sending side and dropped on the receiving side.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/bytes.hpp"
+#include "base/task.hpp"
+#include "base/time.hpp"
+#include "crypto/peer_id.hpp"
+
+namespace dms::network {
+
+/// The largest message, header excluded, that is accepted from the wire.
+inline constexpr std::size_t kMaxMessage = std::size_t{1} << 20;
+
+enum class SubscriptionId : std::uint64_t {};
+
+/// What a validator says of a broadcast.
+enum class Verdict { accept, reject, ignore };
+
+using MessageHandler = std::function<void(const crypto::PeerId& from, Bytes message)>;
+using Validator = std::function<Verdict(const crypto::PeerId& origin, BytesView message)>;
+using BroadcastHandler = std::function<void(Bytes message)>;
+
+class Network {
+ public:
+  virtual ~Network() = default;
+
+  [[nodiscard]] virtual const crypto::PeerId& self() const = 0;
+  /// Multiaddresses, each with /p2p/<id>; empty while nothing listens.
+  [[nodiscard]] virtual std::vector<std::string> listen_addresses() const = 0;
+
+  /// Errc::not_found if the peer cannot be reached or does not speak `protocol`.
+  virtual Task<Result<void>> send(crypto::PeerId to, std::string protocol, Bytes message) = 0;
+  /// Errc::already_exists if `protocol` has a handler.
+  virtual Result<void> handle(std::string protocol, MessageHandler handler) = 0;
+  /// The handler is not called once this returns. Unknown names are fine.
+  virtual void remove_handler(const std::string& protocol) = 0;
+
+  virtual Result<SubscriptionId> subscribe(std::string topic, Validator validator, BroadcastHandler handler) = 0;
+  /// Neither function of the subscription is called once this returns. Unknown ids are fine.
+  virtual void unsubscribe(SubscriptionId id) = 0;
+  virtual Task<Result<void>> publish(std::string topic, Bytes message) = 0;
+
+  /// `multiaddr` ends in /p2p/<id>.
+  virtual Task<Result<void>> connect(std::string multiaddr) = 0;
+  /// The round trip time to a peer that is connected or known.
+  virtual Task<Result<Duration>> ping(crypto::PeerId peer) = 0;
+  /// The peers connected now.
+  [[nodiscard]] virtual std::vector<crypto::PeerId> peers() const = 0;
+
+  /// Ends everything and waits until it has ended. Later calls fail with Errc::closed. The destructor insists on it.
+  virtual Task<void> close() = 0;
+};
+
+}  // namespace dms::network
