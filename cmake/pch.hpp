@@ -2,6 +2,7 @@
 #pragma once
 #include <algorithm>
 #include <array>
+#include <boost/json/value.hpp>
 #include <chrono>
 #include <compare>
 #include <coroutine>

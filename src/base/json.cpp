@@ -1,0 +1,297 @@
+#include "base/json.hpp"
+
+#include <boost/json/basic_parser_impl.hpp>
+#include <boost/json/value_stack.hpp>
+#include <charconv>
+#include <cmath>
+#include <set>
+
+#include "base/multibase.hpp"
+
+namespace dms::json {
+namespace {
+
+/// Builds a document from the parser's events and stops at a duplicate key, which Boost.JSON itself would let pass.
+class Builder {
+ public:
+  static constexpr std::size_t max_object_size = std::size_t(-1);
+  static constexpr std::size_t max_array_size = std::size_t(-1);
+  static constexpr std::size_t max_key_size = std::size_t(-1);
+  static constexpr std::size_t max_string_size = std::size_t(-1);
+  using Code = boost::system::error_code;
+  using View = boost::json::string_view;
+
+  bool on_document_begin(Code&) { return stack_.reset(), true; }
+  bool on_document_end(Code&) { return true; }
+  bool on_object_begin(Code&) { return keys_.emplace_back(), true; }
+  bool on_object_end(std::size_t n, Code&) { return keys_.pop_back(), stack_.push_object(n), true; }
+  bool on_array_begin(Code&) { return true; }
+  bool on_array_end(std::size_t n, Code&) { return stack_.push_array(n), true; }
+  bool on_key_part(View s, std::size_t, Code&) { return key_.append(s.data(), s.size()), true; }
+  bool on_key(View s, std::size_t, Code& ec) {
+    key_.append(s.data(), s.size());
+    stack_.push_key(View(key_));
+    if (!keys_.back().insert(key_).second) {
+      duplicate_ = key_;
+      ec = boost::json::error::extra_data;
+      return false;
+    }
+    key_.clear();
+    return true;
+  }
+  bool on_string_part(View s, std::size_t, Code&) { return stack_.push_chars(s), true; }
+  bool on_string(View s, std::size_t, Code&) { return stack_.push_string(s), true; }
+  bool on_number_part(View, Code&) { return true; }
+  bool on_int64(std::int64_t i, View, Code&) { return stack_.push_int64(i), true; }
+  bool on_uint64(std::uint64_t u, View, Code&) { return stack_.push_uint64(u), true; }
+  bool on_double(double d, View, Code&) { return stack_.push_double(d), true; }
+  bool on_bool(bool b, Code&) { return stack_.push_bool(b), true; }
+  bool on_null(Code&) { return stack_.push_null(), true; }
+  bool on_comment_part(View, Code&) { return true; }
+  bool on_comment(View, Code&) { return true; }
+
+  Value release() { return stack_.release(); }
+  [[nodiscard]] const std::optional<std::string>& duplicate() const { return duplicate_; }
+
+ private:
+  boost::json::value_stack stack_;
+  std::vector<std::set<std::string, std::less<>>> keys_;
+  std::string key_;
+  std::optional<std::string> duplicate_;
+};
+
+std::string_view kind_name(const Value& value) {
+  switch (value.kind()) {
+    case boost::json::kind::null: return "null";
+    case boost::json::kind::bool_: return "true or false";
+    case boost::json::kind::int64:
+    case boost::json::kind::uint64: return "a whole number";
+    case boost::json::kind::double_: return "a fraction";
+    case boost::json::kind::string: return "a string";
+    case boost::json::kind::array: return "a list";
+    case boost::json::kind::object: return "an object";
+  }
+  return "something else";
+}
+
+char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+
+bool equal_any_case(std::string_view a, std::string_view b) {
+  return std::ranges::equal(a, b, [](char x, char y) { return lower(x) == lower(y); });
+}
+
+/// Length of the valid UTF-8 sequence at the start of `text` (RFC 3629), 0 if there is none.
+std::size_t utf8_length(std::string_view text) {
+  const auto at = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+  const auto tail = [&](std::size_t i, unsigned low = 0x80, unsigned high = 0xbf) {
+    return i < text.size() && at(i) >= low && at(i) <= high;
+  };
+  const unsigned c = at(0);
+  if (c < 0x80) return 1;
+  if (c >= 0xc2 && c <= 0xdf) return tail(1) ? 2 : 0;
+  if (c >= 0xe0 && c <= 0xef) return tail(1, c == 0xe0 ? 0xa0 : 0x80, c == 0xed ? 0x9f : 0xbf) && tail(2) ? 3 : 0;
+  if (c >= 0xf0 && c <= 0xf4) return tail(1, c == 0xf0 ? 0x90 : 0x80, c == 0xf4 ? 0x8f : 0xbf) && tail(2) && tail(3) ? 4 : 0;
+  return 0;
+}
+
+void append_escaped(std::string& out, std::string_view text) {
+  for (std::size_t i = 0; i < text.size();) {
+    const auto c = static_cast<unsigned char>(text[i]);
+    if (c < 0x20 || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&') {
+      switch (c) {
+        case '"': out += "\\\""; break;
+        case '\\': out += "\\\\"; break;
+        case '\b': out += "\\b"; break;
+        case '\f': out += "\\f"; break;
+        case '\n': out += "\\n"; break;
+        case '\r': out += "\\r"; break;
+        case '\t': out += "\\t"; break;
+        default: out += fmt::format("\\u{:04x}", c);
+      }
+      ++i;
+      continue;
+    }
+    const std::size_t length = utf8_length(text.substr(i));
+    const std::string_view sequence = text.substr(i, std::max<std::size_t>(length, 1));
+    if (length == 0)
+      out += "\\ufffd";
+    else if (sequence == "\u2028")
+      out += "\\u2028";
+    else if (sequence == "\u2029")
+      out += "\\u2029";
+    else
+      out += sequence;
+    i += sequence.size();
+  }
+}
+
+/// Go: the shortest digits that read back the same; exponent form below 1e-6 and from 1e21, "e-9" rather than "e-09".
+template <class T>
+std::string go_number(T value) {
+  if (!std::isfinite(value)) return "null";  // Go refuses to encode these; no type of ours can hold one from outside
+  const T magnitude = std::abs(value);
+  const bool exponent = magnitude != 0 && (magnitude < T(1e-6) || magnitude >= T(1e21));
+  std::array<char, 64> buffer;
+  const auto [end, ec] = std::to_chars(buffer.data(), buffer.data() + buffer.size(), value,
+                                       exponent ? std::chars_format::scientific : std::chars_format::fixed);
+  std::string text(buffer.data(), end);
+  if (const auto at = text.size() >= 4 ? text.size() - 4 : std::string::npos; exponent && at != std::string::npos &&
+      text.substr(at, 3) == "e-0")
+    text.erase(at + 2, 1);
+  return text;
+}
+
+void pretty(std::string& out, const Value& value, std::size_t indent) {
+  const auto line = [&](std::size_t depth) { out.append("\n").append(2 * depth, ' '); };
+  if (const Array* array = value.if_array(); array != nullptr && !array->empty()) {
+    out += '[';
+    for (std::size_t i = 0; i < array->size(); ++i) {
+      if (i > 0) out += ',';
+      line(indent + 1);
+      pretty(out, (*array)[i], indent + 1);
+    }
+    line(indent);
+    out += ']';
+  } else if (const Object* object = value.if_object(); object != nullptr && !object->empty()) {
+    out += '{';
+    bool first = true;
+    for (const auto& member : *object) {
+      if (!std::exchange(first, false)) out += ',';
+      line(indent + 1);
+      out += '"';
+      append_escaped(out, member.key());
+      out += "\": ";
+      pretty(out, member.value(), indent + 1);
+    }
+    line(indent);
+    out += '}';
+  } else {
+    out += write(value);
+  }
+}
+
+}  // namespace
+
+Result<Value> parse(std::string_view text, Limits limits) {
+  if (text.size() > limits.bytes)
+    return fail(Errc::limit_exceeded, "JSON of {} bytes, at most {} are allowed", text.size(), limits.bytes);
+  boost::json::parse_options options;
+  options.max_depth = limits.depth;
+  boost::json::basic_parser<Builder> parser(options);
+  boost::system::error_code ec;
+  const std::size_t used = parser.write_some(false, text.data(), text.size(), ec);
+  if (parser.handler().duplicate()) return fail(Errc::invalid_argument, "JSON has the key '{}' twice", *parser.handler().duplicate());
+  if (ec == boost::json::error::too_deep) return fail(Errc::limit_exceeded, "JSON is nested deeper than {}", limits.depth);
+  if (ec) return fail(Errc::invalid_argument, "JSON is malformed at byte {}: {}", used, ec.message());
+  if (used != text.size()) return fail(Errc::invalid_argument, "JSON is followed by something else at byte {}", used);
+  return parser.handler().release();
+}
+
+void Writer::separate() {
+  if (comma_) out_ += ',';
+  comma_ = true;
+}
+Writer& Writer::open(char bracket) {
+  separate();
+  out_ += bracket;
+  comma_ = false;
+  return *this;
+}
+Writer& Writer::close(char bracket) {
+  out_ += bracket;
+  comma_ = true;
+  return *this;
+}
+Writer& Writer::key(std::string_view name) {
+  string(name);
+  out_ += ':';
+  comma_ = false;
+  return *this;
+}
+Writer& Writer::string(std::string_view text) {
+  separate();
+  out_ += '"';
+  append_escaped(out_, text);
+  out_ += '"';
+  return *this;
+}
+Writer& Writer::bytes(BytesView data) { return string(dms::encode(Base::base64, data)); }
+Writer& Writer::integer(std::int64_t value) { return raw(fmt::format_int(value).c_str()); }
+Writer& Writer::unsigned_integer(std::uint64_t value) { return raw(fmt::format_int(value).c_str()); }
+Writer& Writer::number(double value) { return raw(go_number(value)); }
+Writer& Writer::number(float value) { return raw(go_number(value)); }
+Writer& Writer::raw(std::string_view json) {
+  separate();
+  out_ += json;
+  return *this;
+}
+
+Writer& Writer::value(const Value& value) {
+  switch (value.kind()) {
+    case boost::json::kind::null: return null();
+    case boost::json::kind::bool_: return boolean(value.get_bool());
+    case boost::json::kind::int64: return integer(value.get_int64());
+    case boost::json::kind::uint64: return unsigned_integer(value.get_uint64());
+    case boost::json::kind::double_: return number(value.get_double());
+    case boost::json::kind::string: return string(value.get_string());
+    case boost::json::kind::array:
+      begin_array();
+      for (const Value& item : value.get_array()) this->value(item);
+      return end_array();
+    case boost::json::kind::object:
+      begin_object();
+      for (const auto& member : value.get_object()) key(member.key()).value(member.value());
+      return end_object();
+  }
+  return *this;
+}
+
+std::string write(const Value& value) {
+  Writer writer;
+  return writer.value(value).text();
+}
+
+std::string write_pretty(const Value& value) {
+  std::string out;
+  pretty(out, value, 0);
+  return out;
+}
+
+const Value* find_member(const Object& object, std::string_view name) {
+  if (const Value* exact = object.if_contains(name)) return exact;
+  for (const auto& member : object)
+    if (equal_any_case(member.key(), name)) return &member.value();
+  return nullptr;
+}
+
+std::unexpected<Error> wrong_kind(std::string_view expected, const Value& found) {
+  return fail(Errc::invalid_argument, "expected {}, found {}", expected, kind_name(found));
+}
+
+namespace {
+Error prefixed(const std::string& prefix, const Error& error) {
+  // A path is followed by ": "; joining "cpu" and "cores: expected" gives "cpu.cores: expected".
+  const bool has_path = error.message().find(": ") != std::string::npos && !error.message().starts_with("expected");
+  const char* joint = !has_path ? ": " : error.message().starts_with('[') ? "" : ".";
+  return {error.code(), prefix + joint + error.message()};
+}
+}  // namespace
+
+Error at_member(std::string_view name, const Error& error) { return prefixed(std::string(name), error); }
+Error at_index(std::size_t index, const Error& error) { return prefixed(fmt::format("[{}]", index), error); }
+
+Result<bool> Codec<bool>::read(const Value& v) {
+  if (const bool* b = v.if_bool()) return *b;
+  return wrong_kind("true or false", v);
+}
+Result<std::string> Codec<std::string>::read(const Value& v) {
+  if (const auto* s = v.if_string()) return std::string(s->data(), s->size());
+  return wrong_kind("a string", v);
+}
+Result<Bytes> Codec<Bytes>::read(const Value& v) {
+  const auto* s = v.if_string();
+  if (s == nullptr) return wrong_kind("base64 text", v);
+  return dms::decode(Base::base64, {s->data(), s->size()});
+}
+
+}  // namespace dms::json
