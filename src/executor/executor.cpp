@@ -1,0 +1,74 @@
+#include "executor/executor.hpp"
+
+#include <fstream>
+
+namespace dms::executor {
+
+std::string_view to_string(State state) {
+  switch (state) {
+    case State::pending: return "pending";
+    case State::running: return "running";
+    case State::paused: return "paused";
+    case State::failed: return "failed";
+    case State::success: return "success";
+  }
+  return "failed";
+}
+
+namespace {
+bool usable_id(std::string_view id) {
+  if (id.empty() || id.size() > 128 || id.front() == '.' || id.front() == '-') return false;
+  return std::all_of(id.begin(), id.end(), [](unsigned char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' || c == '.';
+  });
+}
+
+Result<void> check_text(std::string_view field, const std::vector<std::string>& values) {
+  std::size_t total = 0;
+  for (const std::string& value : values) {
+    if (value.find('\0') != std::string::npos) return fail(Errc::invalid_argument, "{}: a value holds a NUL byte", field);
+    total += value.size() + 1;
+  }
+  // What execve() takes is bounded too; refusing here names the field.
+  if (total > 1024 * 1024) return fail(Errc::limit_exceeded, "{}: {} bytes, more than 1 MiB", field, total);
+  return {};
+}
+}  // namespace
+
+Result<void> validate(const Request& request) {
+  if (!usable_id(request.execution_id.value))
+    return fail(Errc::invalid_argument, "execution id '{}': expected 1 to 128 of [A-Za-z0-9_.-], not starting with '.' or '-'",
+                request.execution_id.value);
+  if (!request.results_dir.is_absolute())
+    return fail(Errc::invalid_argument, "results_dir '{}': expected an absolute path", request.results_dir.string());
+  if (!request.work_dir.empty() && !request.work_dir.is_absolute())
+    return fail(Errc::invalid_argument, "work_dir '{}': expected an absolute path", request.work_dir.string());
+  const EngineParams& params = request.engine.params;
+  TRY_VOID(check_text("entrypoint", params.entrypoint));
+  TRY_VOID(check_text("cmd", params.cmd));
+  TRY_VOID(check_text("environment", params.environment));
+  TRY_VOID(check_text("working_directory", {params.working_directory}));
+  for (const std::string& entry : params.environment)
+    if (const auto eq = entry.find('='); eq == std::string::npos || eq == 0)
+      return fail(Errc::invalid_argument, "environment: '{}' is not KEY=value", entry);
+  if (!(request.limits.cpu_cores >= 0) || request.limits.cpu_cores > 4096)
+    return fail(Errc::invalid_argument, "cpu cores: {} is not between 0 and 4096", request.limits.cpu_cores);
+  if (request.limits.memory_bytes != 0 && request.limits.memory_bytes < 4 * 1024 * 1024)
+    return fail(Errc::invalid_argument, "memory: {} bytes are too few to start any program; ask for 4 MiB or more",
+                request.limits.memory_bytes);
+  return {};
+}
+
+std::string read_tail(const std::filesystem::path& file, std::size_t limit) {
+  std::ifstream in(file, std::ios::binary | std::ios::ate);
+  if (!in) return {};
+  const auto size = static_cast<std::size_t>(in.tellg());
+  const std::size_t take = std::min(size, limit);
+  in.seekg(static_cast<std::streamoff>(size - take));
+  std::string text(take, '\0');
+  in.read(text.data(), static_cast<std::streamsize>(take));
+  text.resize(static_cast<std::size_t>(in.gcount()));
+  return text;
+}
+
+}  // namespace dms::executor

@@ -1,0 +1,182 @@
+// How an allocation's work runs: one interface for containers, sandboxes and the simulator's scripted runs.
+//
+// Model
+//  1. An Executor is one engine on one machine; it runs many executions, each named by the ExecutionId of its Request.
+//  2. States: pending (being prepared) -> running (<-> paused) -> success (exit code 0) | failed (anything else). The last
+//     two are final, and the execution stays known with its result and logs until remove().
+//  3. start() returns once the work runs, or says why it does not; after a failed start nothing is left behind.
+//  4. Output is kept in files: `stdout.log` and `stderr.log` in Request::results_dir, each at most Request::log_limit
+//     bytes; what the work writes beyond is read and dropped (the work never blocks on it), and the file ends with a
+//     line that says so. They outlive remove(): they belong to whoever chose results_dir.
+//  5. What a killed daemon leaves behind carries the executor's mark and is removed by cleanup(), called once at start.
+//
+// Threads and cancellation: one lane. Every waiting call can be cancelled; a cancelled start() undoes itself, a cancelled
+// wait() or logs() changes nothing, a cancelled stop() goes on in the background.
+// Failure: Errc::not_found for an unknown id, already_exists for a repeated one, invalid_argument for an engine spec this
+// executor cannot run, io when the engine refuses; messages name the engine and what to do.
+//
+// What an attacker could try: the work is a stranger's program. What holds it is each engine's to say (sandbox.hpp,
+// docker.hpp); common to all are bounded logs, bounded results, and limits that are enforced or reported as not enforced.
+// Specification: the engine spec {type, params} of an ensemble; states and results as NuNet's other nodes report them.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/json.hpp"
+#include "base/task.hpp"
+
+namespace dms::executor {
+
+/// Names one run of one allocation on this machine; unique among those known to an executor. [A-Za-z0-9_.-]{1,128}
+struct ExecutionId {
+  std::string value;
+  ExecutionId() = default;
+  explicit ExecutionId(std::string text) : value(std::move(text)) {}
+  friend auto operator<=>(const ExecutionId&, const ExecutionId&) = default;
+};
+
+enum class State { pending, running, paused, failed, success };
+std::string_view to_string(State state);
+constexpr bool is_final(State state) { return state == State::failed || state == State::success; }
+
+/// The parameters of every engine, named as in an ensemble's `execution.params`. An engine refuses what it does not know
+/// how to honour rather than ignore it.
+struct EngineParams {
+  std::string image;                     // docker only, required there
+  std::vector<std::string> entrypoint;   // docker: replaces the image's; sandbox: put before cmd
+  std::vector<std::string> cmd;          // argv; never given to a shell
+  std::vector<std::string> environment;  // "KEY=value"
+  std::string working_directory;         // inside; sandbox: below /work, its default
+  std::string user;                      // docker only
+  bool privileged = false;               // docker only; needs the provider's opt-in (DockerOptions)
+
+  static constexpr auto json_fields() {
+    using P = EngineParams;
+    constexpr auto omit = json::omit_empty;
+    return std::tuple(json::field("image", &P::image, omit), json::field("entrypoint", &P::entrypoint, omit),
+                      json::field("cmd", &P::cmd, omit), json::field("environment", &P::environment, omit),
+                      json::field("working_directory", &P::working_directory, omit), json::field("user", &P::user, omit),
+                      json::field("privileged", &P::privileged, omit));
+  }
+};
+
+/// `execution` of an allocation: {type, params}. Types: "docker", "sandbox", "null".
+struct EngineSpec {
+  std::string type;
+  EngineParams params;
+
+  static constexpr auto json_fields() {
+    return std::tuple(json::field("type", &EngineSpec::type), json::field("params", &EngineSpec::params));
+  }
+};
+
+/// What the work may use. 0 leaves that resource unlimited.
+struct Limits {
+  double cpu_cores = 0;
+  std::uint64_t memory_bytes = 0;
+  std::uint64_t pids = 1024;
+};
+
+struct Request {
+  std::string job_id;  // the allocation's id
+  ExecutionId execution_id;
+  EngineSpec engine;
+  Limits limits;
+  /// Where stdout.log and stderr.log go; made if missing. Absolute.
+  std::filesystem::path results_dir;
+  /// The allocation's own writable folder, seen by the work as /work. Empty: the executor makes one below its own data
+  /// folder and deletes it at remove().
+  std::filesystem::path work_dir;
+  std::uint64_t log_limit = 64 * 1024 * 1024;
+  bool network = false;  // sandbox: false leaves only its own loopback; docker: false is "none"
+
+  Request() = default;
+};
+
+/// How a run ended. Wire names: stdout, stderr, exit_code, error_msg, killed.
+struct ExecutionResult {
+  std::string out;  // the last kResultOutputLimit bytes of each log
+  std::string err;
+  int exit_code = -1;     // of the work; 128 + signal if a signal ended it; -1 if it never ran or the engine lost it
+  std::string error_msg;  // why it failed, in words; empty on success
+  bool killed = false;    // ended from outside: stop(), a limit, or the engine
+
+  static constexpr auto json_fields() {
+    using R = ExecutionResult;
+    return std::tuple(json::field("stdout", &R::out), json::field("stderr", &R::err), json::field("exit_code", &R::exit_code),
+                      json::field("error_msg", &R::error_msg), json::field("killed", &R::killed));
+  }
+};
+inline constexpr std::size_t kResultOutputLimit = 256 * 1024;
+
+struct Status {
+  ExecutionId id;
+  std::string job_id;
+  State state = State::pending;
+  /// How the limits are held: "cgroup v2", "cgroup v1", "rlimit (…)", "docker", "none".
+  std::string enforcement;
+};
+
+struct Stats {
+  double cpu_seconds = 0;  // used since the start
+  std::uint64_t memory_bytes = 0;
+  std::uint64_t memory_limit = 0;
+  std::uint64_t pids = 0;
+  std::uint64_t network_rx = 0;
+  std::uint64_t network_tx = 0;
+};
+
+struct Logs {
+  std::string out;
+  std::string err;
+};
+
+struct ExecOutput {
+  int exit_code = -1;
+  std::string out;  // at most kResultOutputLimit each, the first bytes
+  std::string err;
+};
+
+class Executor {
+ public:
+  virtual ~Executor() = default;
+
+  /// The engine type it runs: "docker", "sandbox", "null".
+  [[nodiscard]] virtual std::string_view type() const = 0;
+
+  virtual Task<Result<void>> start(Request request) = 0;
+  /// Until the execution ends; its result. Any number of waiters, also after the end.
+  virtual Task<Result<ExecutionResult>> wait(ExecutionId id) = 0;
+  /// Asks the work to end (SIGTERM), after `grace` ends it (SIGKILL, with everything it started). Returns when it has
+  /// ended. Success if it had ended before.
+  virtual Task<Result<void>> stop(ExecutionId id, Duration grace) = 0;
+  virtual Task<Result<void>> pause(ExecutionId id) = 0;
+  virtual Task<Result<void>> resume(ExecutionId id) = 0;
+  /// Forgets an execution and all it left, its logs excepted. Ends it first if it still runs.
+  virtual Task<Result<void>> remove(ExecutionId id) = 0;
+
+  /// The last `tail_bytes` of each log so far (at most kResultOutputLimit).
+  virtual Task<Result<Logs>> logs(ExecutionId id, std::size_t tail_bytes = kResultOutputLimit) = 0;
+  virtual Task<Result<Status>> status(ExecutionId id) = 0;
+  virtual Task<Result<std::vector<Status>>> list() = 0;
+  virtual Task<Result<Stats>> stats(ExecutionId id) = 0;
+  /// Runs one more command inside a running execution (health checks), to its end or the caller's deadline.
+  virtual Task<Result<ExecOutput>> exec(ExecutionId id, std::vector<std::string> argv) = 0;
+
+  /// Removes what earlier processes with the same mark left behind. Before the first start().
+  virtual Task<Result<void>> cleanup() = 0;
+  /// Ends and removes every execution. Before the destructor.
+  virtual Task<void> close() = 0;
+};
+
+/// The rules every engine shares: a usable id, an absolute results_dir, KEY=value entries without NUL bytes, sane limits.
+Result<void> validate(const Request& request);
+
+/// The last `limit` bytes of a file; empty if it does not exist.
+std::string read_tail(const std::filesystem::path& file, std::size_t limit);
+
+}  // namespace dms::executor
