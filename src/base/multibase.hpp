@@ -1,0 +1,58 @@
+// Bytes as text: hex, base32, base58btc, base64, and the multibase prefix that says which.
+//
+// Model
+//  1. Each encoding here has exactly one text for each byte string. Decoders accept that text and no other: no white
+//     space, no missing or extra padding, no stray bits in the last digit, no other letter case. So equal bytes and equal
+//     texts are the same thing, and a text can serve as a key. (Hex is the exception: it is read in either case.)
+//  2. Every decoder takes the longest text it will look at. base58btc costs the square of its length, the others are linear.
+//  3. Failures are dms::Errc::invalid_argument (with the position) and dms::Errc::limit_exceeded.
+//
+// Specification: RFC 4648 for base16/32/64; the multibase table for prefixes; Bitcoin's alphabet for base58btc.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "base/bytes.hpp"
+#include "base/result.hpp"
+
+namespace dms {
+
+/// The longest text a decoder looks at unless told otherwise: 4 MiB, as much as any message of ours.
+inline constexpr std::size_t kMaxEncodedText = 4 << 20;
+/// base58btc is for keys and ids; the largest, an RSA-4096 key, has some 750 digits.
+inline constexpr std::size_t kMaxBase58Text = 1024;
+
+enum class Base {
+  hex,           ///< lower case; multibase `f`
+  base32_upper,  ///< RFC 4648 standard: upper case, padded with `=`; multibase `C`
+  base32,        ///< lower case, no padding; multibase `b`
+  base58btc,     ///< multibase `z`
+  base64,        ///< RFC 4648 standard, padded; multibase `M`
+  base64url,     ///< URL alphabet, no padding; multibase `u`
+};
+
+[[nodiscard]] std::string encode(Base base, BytesView bytes);
+Result<Bytes> decode(Base base, std::string_view text, std::size_t max_text = kMaxEncodedText);
+
+// The same, by name.
+[[nodiscard]] inline std::string hex_encode(BytesView bytes) { return encode(Base::hex, bytes); }
+inline Result<Bytes> hex_decode(std::string_view text) { return decode(Base::hex, text); }
+[[nodiscard]] inline std::string base32_encode(BytesView bytes) { return encode(Base::base32_upper, bytes); }
+inline Result<Bytes> base32_decode(std::string_view text) { return decode(Base::base32_upper, text); }
+[[nodiscard]] inline std::string base58btc_encode(BytesView bytes) { return encode(Base::base58btc, bytes); }
+inline Result<Bytes> base58btc_decode(std::string_view text) { return decode(Base::base58btc, text); }
+[[nodiscard]] inline std::string base64_encode(BytesView bytes) { return encode(Base::base64, bytes); }
+inline Result<Bytes> base64_decode(std::string_view text) { return decode(Base::base64, text); }
+
+/// The text with its multibase prefix in front.
+[[nodiscard]] std::string multibase_encode(Base base, BytesView bytes);
+
+struct Multibase {
+  Base base;
+  Bytes bytes;
+};
+/// Reads a text that begins with one of the prefixes above.
+Result<Multibase> multibase_decode(std::string_view text, std::size_t max_text = kMaxEncodedText);
+
+}  // namespace dms
