@@ -1,0 +1,22 @@
+// What can go wrong with keys and the files that hold them.
+#pragma once
+
+#include "base/result.hpp"
+
+namespace dms::crypto {
+
+enum class Errc { bad_key, bad_peer_id, wrong_passphrase, damaged_file, library };
+
+constexpr ErrorCode describe(Errc code) {
+  std::string_view sentence = "the cryptographic library refused";
+  switch (code) {
+    case Errc::bad_key: sentence = "the bytes are not a key of a supported type"; break;
+    case Errc::bad_peer_id: sentence = "the text or bytes are not a peer id"; break;
+    case Errc::wrong_passphrase: sentence = "the passphrase does not open this key"; break;
+    case Errc::damaged_file: sentence = "the key file is not readable as a key file"; break;
+    case Errc::library: break;
+  }
+  return {"crypto", static_cast<int>(code), sentence};
+}
+
+}  // namespace dms::crypto
