@@ -1,0 +1,167 @@
+#include "network/memory_network.hpp"
+
+#include <utility>
+
+namespace dms::network {
+namespace {
+
+using Pair = std::pair<crypto::PeerId, crypto::PeerId>;
+Pair ordered(const crypto::PeerId& a, const crypto::PeerId& b) { return a < b ? Pair(a, b) : Pair(b, a); }
+
+}  // namespace
+
+void MemorySubstrate::cut(const crypto::PeerId& a, const crypto::PeerId& b, bool is_cut) {
+  if (is_cut)
+    cuts_.insert(ordered(a, b));
+  else
+    cuts_.erase(ordered(a, b));
+}
+
+bool MemorySubstrate::is_cut(const crypto::PeerId& a, const crypto::PeerId& b) const {
+  return cuts_.contains(ordered(a, b));
+}
+
+MemoryNetwork* MemorySubstrate::find(const crypto::PeerId& from, const crypto::PeerId& to) const {
+  const auto it = members_.find(to);
+  return it == members_.end() || is_cut(from, to) ? nullptr : it->second;
+}
+
+MemoryNetwork::MemoryNetwork(std::shared_ptr<MemorySubstrate> substrate, Lane& lane, crypto::PeerId self)
+    : substrate_(std::move(substrate)), lane_(lane), self_(self) {
+  substrate_->members_[self_] = this;
+}
+
+std::vector<std::string> MemoryNetwork::listen_addresses() const { return {"/memory/p2p/" + self_.to_string()}; }
+
+Result<void> MemoryNetwork::check_open() const {
+  if (closed_) return fail(Errc::closed, "the network is closed");
+  return {};
+}
+
+Task<Result<void>> MemoryNetwork::send(crypto::PeerId to, std::string protocol, Bytes message) {
+  CO_TRY_VOID(check_open());
+  if (message.size() + 8 > kMaxMessage)
+    co_return fail(Errc::limit_exceeded, "a message of {} bytes is too large: at most {}", message.size(), kMaxMessage - 8);
+  MemoryNetwork* receiver = substrate_->find(self_, to);
+  if (receiver == nullptr) co_return fail(Errc::not_found, "peer {} cannot be reached", to.to_string());
+  if (!receiver->handlers_.contains(protocol))
+    co_return fail(Errc::not_found, "peer {} does not speak {}", to.to_string(), protocol);
+  dispatch({self_, to, std::move(protocol), false, std::move(message)});
+  co_return Result<void>();
+}
+
+Result<void> MemoryNetwork::handle(std::string protocol, MessageHandler handler) {
+  TRY_VOID(check_open());
+  const auto [it, added] = handlers_.try_emplace(protocol, std::make_shared<MessageHandler>(std::move(handler)));
+  if (!added) return fail(Errc::already_exists, "protocol {} has a handler already", protocol);
+  return {};
+}
+
+Result<SubscriptionId> MemoryNetwork::subscribe(std::string topic, Validator validator, BroadcastHandler handler) {
+  TRY_VOID(check_open());
+  const auto id = static_cast<SubscriptionId>(++last_subscription_);
+  subscriptions_[id] =
+      std::make_shared<Subscription>(Subscription{std::move(topic), std::move(validator), std::move(handler)});
+  return id;
+}
+
+Task<Result<void>> MemoryNetwork::publish(std::string topic, Bytes message) {
+  CO_TRY_VOID(check_open());
+  for (const auto& [id, member] : substrate_->members_)
+    if (member != this) dispatch({self_, id, topic, true, message});
+  co_return Result<void>();
+}
+
+void MemoryNetwork::dispatch(MemoryMessage message) {
+  MemorySubstrate& world = *substrate_;
+  MemoryNetwork* receiver = world.find(self_, message.to);
+  const bool lost = world.loss_ > 0 && static_cast<double>(lane_.random().below(1'000'000)) < world.loss_ * 1e6;
+  if (receiver == nullptr || lost || receiver->in_flight_ >= MemorySubstrate::kMaxInFlight ||
+      (world.tap_ && !world.tap_(message))) {
+    ++world.counters_.dropped;
+    return;
+  }
+  ++receiver->in_flight_;
+  Lane& lane = receiver->lane_;
+  lane.call_at(lane.now() + (message.to == self_ ? Duration{} : world.latency_),
+               [world = substrate_, message = std::move(message)]() mutable {
+                 // The receiver may have left, or the link may have been cut, while the message was under way.
+                 const auto it = world->members_.find(message.to);
+                 if (it == world->members_.end()) return;
+                 if (it->second->in_flight_ > 0) --it->second->in_flight_;  // none of its own, if it has just rejoined
+                 if (world->is_cut(message.from, message.to)) return;
+                 it->second->deliver(std::move(message));
+               });
+}
+
+void MemoryNetwork::deliver(MemoryMessage message) {
+  if (message.broadcast) return deliver_broadcast(std::move(message));
+  const auto it = handlers_.find(message.channel);
+  if (it == handlers_.end()) return;
+  ++substrate_->counters_.delivered;
+  const auto handler = it->second;  // it may remove itself
+  (*handler)(message.from, std::move(message.body));
+}
+
+void MemoryNetwork::deliver_broadcast(MemoryMessage message) {
+  std::vector<SubscriptionId> interested;
+  for (const auto& [id, subscription] : subscriptions_)
+    if (subscription->topic == message.channel) interested.push_back(id);
+  for (const SubscriptionId id : interested) {
+    const auto it = subscriptions_.find(id);
+    if (it == subscriptions_.end()) continue;
+    const auto subscription = it->second;
+    const Verdict verdict = subscription->validator(message.from, message.body);
+    if (verdict == Verdict::accept) continue;
+    ++(verdict == Verdict::reject ? substrate_->counters_.rejected : substrate_->counters_.ignored);
+    return;
+  }
+  if (!interested.empty()) ++substrate_->counters_.delivered;
+  for (const SubscriptionId id : interested) {
+    const auto it = subscriptions_.find(id);
+    if (it == subscriptions_.end()) continue;
+    const auto subscription = it->second;
+    subscription->handler(message.body);
+  }
+}
+
+Task<Result<void>> MemoryNetwork::connect(std::string multiaddr) {
+  CO_TRY_VOID(check_open());
+  const std::size_t at = multiaddr.rfind("/p2p/");
+  if (at == std::string::npos)
+    co_return fail(Errc::invalid_argument, "the address {} names no peer; end it with /p2p/<peer id>", multiaddr);
+  CO_TRY(crypto::PeerId peer, crypto::PeerId::parse(multiaddr.substr(at + 5)));
+  if (substrate_->find(self_, peer) == nullptr) co_return fail(Errc::not_found, "nobody answers at {}", multiaddr);
+  co_return Result<void>();
+}
+
+Task<Result<Duration>> MemoryNetwork::ping(crypto::PeerId peer) {
+  CO_TRY_VOID(check_open());
+  if (substrate_->find(self_, peer) == nullptr)
+    co_return fail(Errc::not_found, "peer {} cannot be reached", peer.to_string());
+  const Duration round_trip = 2 * substrate_->latency_;
+  CO_TRY_VOID(co_await sleep_for(round_trip));
+  co_return round_trip;
+}
+
+std::vector<crypto::PeerId> MemoryNetwork::peers() const {
+  std::vector<crypto::PeerId> reachable;
+  for (const auto& [id, member] : substrate_->members_)
+    if (member != this && !substrate_->is_cut(self_, id)) reachable.push_back(id);
+  return reachable;
+}
+
+void MemoryNetwork::leave() {
+  closed_ = true;
+  handlers_.clear();
+  subscriptions_.clear();
+  if (const auto it = substrate_->members_.find(self_); it != substrate_->members_.end() && it->second == this)
+    substrate_->members_.erase(it);
+}
+
+Task<void> MemoryNetwork::close() {
+  leave();
+  co_return;
+}
+
+}  // namespace dms::network

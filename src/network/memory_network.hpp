@@ -1,0 +1,108 @@
+// A network inside one process: for tests of the rooms above, with the faults that a real one has.
+//
+// Model
+//  1. Networks that share a MemorySubstrate reach each other, each under the peer id it was given. What is sent is
+//     delivered on the receiver's lane after the substrate's latency, never from inside send().
+//  2. Validators run, exactly as on the real network; a broadcast that is refused by one receiver still reaches others.
+//  3. Faults: cut() makes two peers unreachable for each other; loss drops messages silently, as if the receiver had
+//     died after taking them; a tap sees every message, may change it and may drop it.
+//
+// Threads: all lanes of one substrate run on one thread (a simulation, or a single real lane).
+// Limits: at most kMaxInFlight messages are on their way to one receiver; more are dropped and counted.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <set>
+
+#include "base/lane.hpp"
+#include "network/network.hpp"
+
+namespace dms::network {
+
+class MemoryNetwork;
+
+/// A message on its way; a broadcast names its topic where a message names its protocol.
+struct MemoryMessage {
+  crypto::PeerId from;
+  crypto::PeerId to;
+  std::string channel;
+  bool broadcast = false;
+  Bytes body;
+};
+
+class MemorySubstrate {
+ public:
+  static constexpr std::size_t kMaxInFlight = 4096;
+  /// Sees each message before it leaves, and may change it; false drops it.
+  using Tap = std::function<bool(MemoryMessage&)>;
+  struct Counters {
+    std::uint64_t delivered = 0;
+    std::uint64_t dropped = 0;   ///< by loss, a tap, a cut or the bound
+    std::uint64_t rejected = 0;  ///< by a validator's Verdict::reject
+    std::uint64_t ignored = 0;   ///< by a validator's Verdict::ignore
+  };
+
+  void set_latency(Duration latency) { latency_ = latency; }
+  /// Of each delivery, from 0 to 1.
+  void set_loss(double loss) { loss_ = loss; }
+  void set_tap(Tap tap) { tap_ = std::move(tap); }
+  void cut(const crypto::PeerId& a, const crypto::PeerId& b, bool is_cut = true);
+  [[nodiscard]] const Counters& counters() const { return counters_; }
+
+ private:
+  friend class MemoryNetwork;
+  [[nodiscard]] MemoryNetwork* find(const crypto::PeerId& from, const crypto::PeerId& to) const;
+  [[nodiscard]] bool is_cut(const crypto::PeerId& a, const crypto::PeerId& b) const;
+
+  Duration latency_ = 1ms;
+  double loss_ = 0;
+  Tap tap_;
+  Counters counters_;
+  std::map<crypto::PeerId, MemoryNetwork*> members_;
+  std::set<std::pair<crypto::PeerId, crypto::PeerId>> cuts_;
+};
+
+class MemoryNetwork final : public Network {
+ public:
+  MemoryNetwork(std::shared_ptr<MemorySubstrate> substrate, Lane& lane, crypto::PeerId self);
+  MemoryNetwork(const MemoryNetwork&) = delete;
+  MemoryNetwork& operator=(const MemoryNetwork&) = delete;
+  ~MemoryNetwork() override { leave(); }
+
+  [[nodiscard]] const crypto::PeerId& self() const override { return self_; }
+  [[nodiscard]] std::vector<std::string> listen_addresses() const override;
+  Task<Result<void>> send(crypto::PeerId to, std::string protocol, Bytes message) override;
+  Result<void> handle(std::string protocol, MessageHandler handler) override;
+  void remove_handler(const std::string& protocol) override { handlers_.erase(protocol); }
+  Result<SubscriptionId> subscribe(std::string topic, Validator validator, BroadcastHandler handler) override;
+  void unsubscribe(SubscriptionId id) override { subscriptions_.erase(id); }
+  Task<Result<void>> publish(std::string topic, Bytes message) override;
+  Task<Result<void>> connect(std::string multiaddr) override;
+  Task<Result<Duration>> ping(crypto::PeerId peer) override;
+  [[nodiscard]] std::vector<crypto::PeerId> peers() const override;
+  Task<void> close() override;
+
+ private:
+  struct Subscription {
+    std::string topic;
+    Validator validator;
+    BroadcastHandler handler;
+  };
+  Result<void> check_open() const;
+  void dispatch(MemoryMessage message);
+  void deliver(MemoryMessage message);
+  void deliver_broadcast(MemoryMessage message);
+  void leave();
+
+  std::shared_ptr<MemorySubstrate> substrate_;
+  Lane& lane_;
+  crypto::PeerId self_;
+  bool closed_ = false;
+  std::size_t in_flight_ = 0;
+  std::map<std::string, std::shared_ptr<MessageHandler>> handlers_;
+  std::map<SubscriptionId, std::shared_ptr<Subscription>> subscriptions_;
+  std::uint64_t last_subscription_ = 0;
+};
+
+}  // namespace dms::network
