@@ -1,0 +1,72 @@
+#include "base/varint.hpp"
+
+namespace dms {
+
+void append_varint(Bytes& out, std::uint64_t value) {
+  while (value >= 0x80) {
+    out.push_back(static_cast<std::uint8_t>(value | 0x80));
+    value >>= 7;
+  }
+  out.push_back(static_cast<std::uint8_t>(value));
+}
+
+std::size_t varint_size(std::uint64_t value) {
+  std::size_t size = 1;
+  while (value >= 0x80) {
+    value >>= 7;
+    ++size;
+  }
+  return size;
+}
+
+Result<bool> VarintDecoder::feed(std::uint8_t byte) {
+  if (size_ == kMaxVarintSize) return fail(Errc::invalid_argument, "varint: more than {} bytes", kMaxVarintSize);
+  if (byte == 0 && size_ > 0) return fail(Errc::invalid_argument, "varint: not in its shortest form");
+  value_ |= static_cast<std::uint64_t>(byte & 0x7f) << (7 * size_);
+  ++size_;
+  if ((byte & 0x80) == 0) return true;
+  if (size_ == kMaxVarintSize) return fail(Errc::invalid_argument, "varint: more than {} bytes", kMaxVarintSize);
+  return false;
+}
+
+Result<Varint> parse_varint(BytesView in) {
+  VarintDecoder decoder;
+  for (std::uint8_t byte : in) {
+    TRY(bool done, decoder.feed(byte));
+    if (done) return Varint{decoder.value(), decoder.size()};
+  }
+  return fail(Errc::invalid_argument, "varint: cut short after {} bytes", in.size());
+}
+
+Task<Result<std::uint64_t>> read_varint(ByteStream& stream) {
+  VarintDecoder decoder;
+  std::uint8_t byte = 0;
+  for (;;) {
+    CO_TRY_VOID(co_await read_exactly(stream, MutableBytes(&byte, 1)));
+    CO_TRY(bool done, decoder.feed(byte));
+    if (done) co_return decoder.value();
+  }
+}
+
+Task<Result<Bytes>> read_delimited(ByteStream& stream, std::size_t limit) {
+  CO_TRY(std::uint64_t size, co_await read_varint(stream));
+  if (size > limit) co_return fail(Errc::limit_exceeded, "a message of {} bytes; at most {} are accepted", size, limit);
+  // The buffer grows with what arrives: announcing much costs the sender as much as it costs us.
+  Bytes message;
+  while (message.size() < size) {
+    const std::size_t had = message.size();
+    message.resize(std::min<std::size_t>(size, had + std::max<std::size_t>(had, 16 * 1024)));
+    CO_TRY_VOID(co_await read_exactly(stream, MutableBytes(message).subspan(had)));
+  }
+  co_return std::move(message);
+}
+
+Bytes delimited(BytesView message) {
+  Bytes out;
+  out.reserve(message.size() + kMaxVarintSize);
+  append_varint(out, message.size());
+  append(out, message);
+  return out;
+}
+
+}  // namespace dms

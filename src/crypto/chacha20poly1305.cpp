@@ -1,0 +1,67 @@
+#include "crypto/chacha20poly1305.hpp"
+
+#include <openssl/evp.h>
+
+#include <array>
+
+namespace dms::crypto {
+namespace {
+
+EVP_CIPHER_CTX* ctx(void* context) { return static_cast<EVP_CIPHER_CTX*>(context); }
+
+std::array<std::uint8_t, 12> nonce_bytes(std::uint64_t nonce) {
+  std::array<std::uint8_t, 12> out{};
+  for (int i = 0; i < 8; ++i) out[4 + i] = static_cast<std::uint8_t>(nonce >> (8 * i));
+  return out;
+}
+
+}  // namespace
+
+void ChaCha20Poly1305::Free::operator()(void* context) const { EVP_CIPHER_CTX_free(ctx(context)); }
+
+Result<ChaCha20Poly1305> ChaCha20Poly1305::create(BytesView key) {
+  if (key.size() != kKeySize) return fail(Errc::bad_key, "ChaCha20-Poly1305 key: {} bytes, expected 32", key.size());
+  Context seal(EVP_CIPHER_CTX_new());
+  Context open(EVP_CIPHER_CTX_new());
+  if (!seal || !open ||
+      EVP_EncryptInit_ex(ctx(seal.get()), EVP_chacha20_poly1305(), nullptr, key.data(), nullptr) != 1 ||
+      EVP_DecryptInit_ex(ctx(open.get()), EVP_chacha20_poly1305(), nullptr, key.data(), nullptr) != 1)
+    return fail(Errc::library, "OpenSSL could not prepare ChaCha20-Poly1305");
+  return ChaCha20Poly1305(std::move(seal), std::move(open));
+}
+
+Result<void> ChaCha20Poly1305::seal(std::uint64_t nonce, BytesView associated, MutableBytes buffer) {
+  if (buffer.size() < kTagSize) return fail(Errc::library, "seal: no room for the tag");
+  const auto iv = nonce_bytes(nonce);
+  const MutableBytes text = buffer.first(buffer.size() - kTagSize);
+  EVP_CIPHER_CTX* c = ctx(seal_.get());
+  int size = 0;
+  if (EVP_EncryptInit_ex(c, nullptr, nullptr, nullptr, iv.data()) != 1 ||
+      (!associated.empty() &&
+       EVP_EncryptUpdate(c, nullptr, &size, associated.data(), static_cast<int>(associated.size())) != 1) ||
+      (!text.empty() && EVP_EncryptUpdate(c, text.data(), &size, text.data(), static_cast<int>(text.size())) != 1) ||
+      EVP_EncryptFinal_ex(c, buffer.data() + text.size(), &size) != 1 ||
+      EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_AEAD_GET_TAG, kTagSize, buffer.data() + text.size()) != 1)
+    return fail(Errc::library, "OpenSSL could not encrypt");
+  return {};
+}
+
+Result<MutableBytes> ChaCha20Poly1305::open(std::uint64_t nonce, BytesView associated, MutableBytes buffer) {
+  if (buffer.size() < kTagSize) return fail(Errc::library, "open: {} bytes are too few for a tag", buffer.size());
+  const auto iv = nonce_bytes(nonce);
+  const MutableBytes text = buffer.first(buffer.size() - kTagSize);
+  EVP_CIPHER_CTX* c = ctx(open_.get());
+  int size = 0;
+  std::array<std::uint8_t, kTagSize> spare;
+  if (EVP_DecryptInit_ex(c, nullptr, nullptr, nullptr, iv.data()) != 1 ||
+      EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_AEAD_SET_TAG, kTagSize, buffer.data() + text.size()) != 1 ||
+      (!associated.empty() &&
+       EVP_DecryptUpdate(c, nullptr, &size, associated.data(), static_cast<int>(associated.size())) != 1) ||
+      (!text.empty() && EVP_DecryptUpdate(c, text.data(), &size, text.data(), static_cast<int>(text.size())) != 1))
+    return fail(Errc::library, "OpenSSL could not decrypt");
+  if (EVP_DecryptFinal_ex(c, spare.data(), &size) != 1)
+    return fail(Errc::library, "the message does not authenticate: altered, replayed or of another key");
+  return text;
+}
+
+}  // namespace dms::crypto

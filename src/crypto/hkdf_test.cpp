@@ -1,0 +1,27 @@
+#include "crypto/hkdf.hpp"
+
+#include <gtest/gtest.h>
+
+#include "base/multibase.hpp"
+
+namespace dms::crypto {
+namespace {
+
+Bytes hex(std::string_view text) { return *decode(Base::hex, text); }
+
+// RFC 5869, appendix A, cases 1 and 3.
+TEST(Hkdf, RfcVectors) {
+  EXPECT_EQ(encode(Base::hex, hkdf_sha256(hex("000102030405060708090a0b0c"), Bytes(22, 0x0b), hex("f0f1f2f3f4f5f6f7f8f9"), 42)),
+            "3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf34007208d5b887185865");
+  EXPECT_EQ(encode(Base::hex, hkdf_sha256({}, Bytes(22, 0x0b), {}, 42)),
+            "8da4e775a563c18f715f802a063c5a31b8a11f5c5ee1879ec3454e5f3c738d2d9d201395faa4b61a96c8");
+}
+
+// RFC 4231, case 2.
+TEST(Hmac, RfcVector) {
+  EXPECT_EQ(encode(Base::hex, hmac_sha256(as_bytes("Jefe"), as_bytes("what do ya want for nothing?"))),
+            "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+}
+
+}  // namespace
+}  // namespace dms::crypto

@@ -1,0 +1,33 @@
+// Diffie-Hellman on Curve25519 (RFC 7748).
+//
+// Failures: Errc::bad_key if the other side's point is of low order, that is, if the shared secret would be all zero and
+// so known to everybody.
+#pragma once
+
+#include <array>
+
+#include "base/random.hpp"
+#include "base/result.hpp"
+#include "crypto/error.hpp"
+#include "crypto/secret.hpp"
+
+namespace dms::crypto {
+
+using X25519Public = std::array<std::uint8_t, 32>;
+
+class X25519Key {
+ public:
+  static X25519Key generate(Random& random);
+  /// `scalar` has 32 bytes; it is clamped as the RFC says when used.
+  static Result<X25519Key> from_scalar(BytesView scalar);
+
+  [[nodiscard]] const X25519Public& public_key() const { return public_; }
+  [[nodiscard]] Result<Secret> shared_secret(BytesView their_public) const;
+
+ private:
+  X25519Key(Secret scalar, X25519Public public_key) : scalar_(std::move(scalar)), public_(public_key) {}
+  Secret scalar_;
+  X25519Public public_;
+};
+
+}  // namespace dms::crypto

@@ -1,0 +1,116 @@
+// The connections of one peer: listens, dials, keeps one connection per peer in use, opens and hands out streams.
+//
+// Model
+//  1. A peer is connected from its first connection to the end of its last. on_peer_connected and on_peer_disconnected tell
+//     of exactly these two moments, in turn.
+//  2. connect() to a connected peer does nothing; two connect() to the same peer at once share one dial. If both sides dial
+//     at the same moment there are two connections; the older carries new streams, the younger ends when it is idle.
+//  3. new_stream() proposes protocols in the given order. A single protocol that the peer is known to speak (from
+//     identify) is proposed and used without waiting for the answer; if the peer refuses after all, the first read fails.
+//  4. An inbound stream runs its protocol's handler as a task of this swarm; the stream ends when the handler lets it go.
+//  5. After close() nothing runs: listeners, dials, handshakes, connections and handlers have ended. Later calls fail
+//     with Errc::closed. The destructor insists that close() was called (Nursery).
+//
+// Threads: everything belongs to the runtime's lane. Cancellation: a cancelled connect() leaves the shared dial running to
+// its timeout. Notifications run from the lane's loop, not inside a caller, and must not block.
+//
+// Attacks. A stranger may connect at will: handshakes are limited in number (max_pending), in time (handshake_timeout) and
+// in memory (a few KiB before the peer has proved its key); sockets above that are dropped at once. A peer that has
+// authenticated may open streams: their number is limited by the muxer and their negotiation in time and size; a slow reader
+// holds only its own windows. Connections above max_connections are refused, inbound ones first: one tenth stays
+// reserved for our own dials, so that strangers cannot cut a node off. Lost peers are noticed by keep-alive.
+//
+// Specification: libp2p connections.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/nursery.hpp"
+#include "base/stream.hpp"
+#include "crypto/keys.hpp"
+#include "crypto/peer_id.hpp"
+#include "libp2p/host/stream.hpp"
+#include "libp2p/multiaddr/multiaddr.hpp"
+#include "libp2p/transport/transport.hpp"
+
+namespace dms::libp2p {
+
+enum class NotificationId : std::uint64_t {};
+
+struct SwarmOptions {
+  std::size_t max_connections = 1024;
+  std::size_t max_pending = 128;          ///< inbound handshakes under way
+  std::size_t max_peers_known = 4096;     ///< peers whose addresses are remembered; the oldest are forgotten
+  std::size_t max_addresses_per_peer = 32;
+  std::size_t max_inbound_streams = 1024;  ///< per connection
+  Duration dial_timeout = 15s;             ///< for one address, handshake included
+  Duration handshake_timeout = 10s;
+  Duration negotiation_timeout = 10s;      ///< of a stream's protocol
+  Duration keep_alive = 30s;               ///< a silent connection is asked; it has as long again to answer
+  Duration idle_timeout = 0s;              ///< closes connections without streams; 0: only superfluous ones, after a minute
+};
+
+class Swarm {
+ public:
+  using StreamHandler = std::function<Task<void>(std::unique_ptr<Stream>)>;
+  using PeerCallback = std::function<void(const crypto::PeerId&)>;
+
+  Swarm(Runtime runtime, crypto::PrivateKey key, SwarmOptions options = {});
+  Swarm(const Swarm&) = delete;
+  Swarm& operator=(const Swarm&) = delete;
+  ~Swarm();
+
+  [[nodiscard]] const crypto::PeerId& self() const;
+  [[nodiscard]] const crypto::PrivateKey& key() const;
+  [[nodiscard]] Runtime runtime() const;
+
+  /// Errc::unsupported if no transport handles the address, Errc::already_exists if the port is taken.
+  Result<void> listen(const Multiaddr& address);
+  /// Where this peer can be reached, each with /p2p/<self>; 0.0.0.0 and :: stand for all interface addresses of their family.
+  [[nodiscard]] std::vector<Multiaddr> addresses() const;
+
+  /// Remembers where a peer may be dialled.
+  void add_addresses(const crypto::PeerId& peer, const std::vector<Multiaddr>& addresses);
+  /// Tries `addresses`, then those already known, one after another. Errc::not_found if there is none.
+  Task<Result<void>> connect(crypto::PeerId peer, std::vector<Multiaddr> addresses = {});
+  Task<Result<void>> connect(PeerAddress to);
+  /// Ends all connections to `peer`. Nothing happens if there is none.
+  void disconnect(const crypto::PeerId& peer);
+
+  /// Connects first if need be. Errc::unsupported if the peer speaks none of the protocols.
+  Task<Result<std::unique_ptr<Stream>>> new_stream(crypto::PeerId peer, std::vector<std::string> protocols);
+  Task<Result<std::unique_ptr<Stream>>> new_stream(crypto::PeerId peer, std::string protocol);
+  /// Replaces a handler of the same name. Any text of 1 to 256 printable characters is a protocol name.
+  void set_stream_handler(std::string protocol, StreamHandler handler);
+  /// New streams are refused; handlers that run go on.
+  void remove_stream_handler(const std::string& protocol);
+  [[nodiscard]] std::vector<std::string> protocols() const;
+
+  [[nodiscard]] std::vector<crypto::PeerId> peers() const;
+  [[nodiscard]] bool connected(const crypto::PeerId& peer) const;
+  [[nodiscard]] std::size_t connections() const;
+  /// The remote address of the connection in use.
+  [[nodiscard]] std::optional<Multiaddr> remote_address(const crypto::PeerId& peer) const;
+  [[nodiscard]] std::optional<crypto::PublicKey> remote_key(const crypto::PeerId& peer) const;
+
+  NotificationId on_peer_connected(PeerCallback callback);
+  NotificationId on_peer_disconnected(PeerCallback callback);
+  /// The callback is not called once this returns. Unknown ids are fine.
+  void remove_notification(NotificationId id);
+
+  /// What identify has learned: the protocols that `peer` speaks. Forgotten when the peer disconnects.
+  void set_protocols(const crypto::PeerId& peer, std::vector<std::string> protocols);
+  [[nodiscard]] std::vector<std::string> protocols(const crypto::PeerId& peer) const;
+
+  Task<void> close();
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace dms::libp2p

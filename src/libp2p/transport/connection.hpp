@@ -1,0 +1,54 @@
+// What every connection to a peer offers once it is secured and multiplexed, however that came about.
+//
+// Model
+//  1. A Muxer carries many streams over one connection. TCP gets one from an upgrade (security, then yamux); a transport
+//     that brings security and streams of its own, as QUIC does, implements Muxer itself.
+//  2. A muxed stream is a ByteStream with three ends: close_write() ends our half; abort() ends both at once, the other side
+//     sees a reset; destroying it after close_write() lets what was written arrive and drops what may still come, destroying
+//     it before that is an abort().
+//  3. Streams may outlive their muxer; their operations then fail with Errc::closed.
+//  4. close() says goodbye, gives what is already written a short time to leave, ends all streams and tasks, and returns
+//     when nothing is left. It is called exactly once, before the muxer is destroyed.
+//
+// Threads: one lane.
+#pragma once
+
+#include <memory>
+
+#include "base/stream.hpp"
+#include "crypto/peer_id.hpp"
+#include "libp2p/multiaddr/multiaddr.hpp"
+
+namespace dms::libp2p {
+
+/// Who began: the dialer or the listener. The dialer speaks first in every negotiation.
+enum class Side { dialer, listener };
+
+class Muxer {
+ public:
+  virtual ~Muxer() = default;
+
+  /// Waits while too many of our streams are not yet acknowledged. Errc::limit_exceeded, Errc::closed.
+  virtual Task<Result<std::unique_ptr<ByteStream>>> open_stream() = 0;
+  /// The next stream that the other side has opened. Errc::closed when the connection has ended.
+  virtual Task<Result<std::unique_ptr<ByteStream>>> accept_stream() = 0;
+  /// Streams open now, of both sides.
+  [[nodiscard]] virtual std::size_t streams() const = 0;
+  /// True once the other side has gone or has said that it will.
+  [[nodiscard]] virtual bool closing() const = 0;
+  /// Ends at once, without goodbye; close() is still needed.
+  virtual void abort() = 0;
+  virtual Task<void> close() = 0;
+};
+
+/// A connection whose remote end has proved who it is.
+struct Connection {
+  Side side = Side::dialer;
+  crypto::PeerId peer;
+  std::optional<crypto::PublicKey> key;  ///< always there once the connection is up
+  Multiaddr local;
+  Multiaddr remote;
+  std::unique_ptr<Muxer> muxer;
+};
+
+}  // namespace dms::libp2p
