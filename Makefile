@@ -1,0 +1,78 @@
+# What a newcomer types. Each target says in a line or two which script does the work; `make help` lists them.
+MAKEFLAGS += --no-print-directory
+SHELL := /bin/sh
+SETUP := scripts/setup-debian.sh
+
+.PHONY: build setup test demo bench fuzz asan tsan interop docs format lint coverage clean help
+.DEFAULT_GOAL := build
+
+build:     ## build/nunet, the program
+	@$(SETUP) build
+	@cmake --preset release >/dev/null
+	@cmake --build build --target nunet
+
+setup:     ## install everything any target may need (Debian 12, root)
+	@$(SETUP) all
+
+test:      ## every suite; ends in 'N passed, N failed, N skipped'
+	@$(SETUP) build test docker
+	@cmake --preset release >/dev/null
+	@cmake --build build
+	@scripts/run_tests.py --build build $(TEST_ARGS)
+
+demo:      build ## three machines, one job: the whole story in under two minutes
+	@$(SETUP) run
+	@scripts/demo.py
+
+bench:     ## figures and ratios, also as JSON in build/bench
+	@$(SETUP) build bench
+	@cmake --preset bench >/dev/null
+	@cmake --build build/bench-build
+	@scripts/run_bench.py --build build/bench-build
+
+fuzz:      ## each fuzz target for FUZZ_SECONDS (5) from its corpus
+	@$(SETUP) build fuzz
+	@cmake --preset fuzz >/dev/null
+	@cmake --build build/fuzz
+	@scripts/run_fuzz.py --build build/fuzz --seconds $(or $(FUZZ_SECONDS),5)
+
+asan tsan: ## the unit suites under the address and undefined behaviour, or the thread sanitizer
+	@$(SETUP) build test
+	@cmake --preset $@ >/dev/null
+	@cmake --build build/$@
+	@scripts/run_tests.py --build build/$@ --only unit $(TEST_ARGS)
+
+interop:   build ## connect to other people's implementations
+	@$(SETUP) interop
+	@scripts/run_tests.py --build build --only interop
+
+docs:      ## the documentation portal in build/docs/site
+	@$(SETUP) docs
+	@scripts/make_docs.py
+
+format:    ## put every source file into shape
+	@$(SETUP) lint
+	@scripts/format.sh
+
+lint:      ## format, floors, headers, clang-tidy, shellcheck
+	@$(SETUP) build lint fuzz
+	@scripts/format.sh --check
+	@scripts/check_layers.py
+	@cmake --preset lint >/dev/null
+	@scripts/check_headers.py --build build/lint
+	@shellcheck $$(git ls-files '*.sh' .ci/run)
+	@scripts/lint.py --build build/lint $(LINT_ARGS)
+
+coverage:  ## which lines the unit suites run, in build/coverage/index.html
+	@$(SETUP) build test coverage
+	@cmake --preset coverage >/dev/null
+	@cmake --build build/coverage
+	@scripts/run_tests.py --build build/coverage --only unit
+	@gcovr --root . --filter src/ --exclude '.*_(test|bench|fuzz)\.cpp' --exclude-throw-branches \
+	  --html-details build/coverage/index.html --print-summary build/coverage
+
+clean:     ## forget everything built
+	@rm -rf build
+
+help:      ## this list
+	@sed -n 's/^\([a-z ]*\):.*## \(.*\)/  \1|\2/p' Makefile | awk -F'|' '{printf "%-12s %s\n", $$1, $$2}'
