@@ -1,0 +1,47 @@
+// Where a machine stands and where a job may go.
+//
+// Rules, as on the existing network: a constraint matches a place if the continents are equal and every other field
+// that the constraint sets is equal, letter case included. If an accept list is given, one of it must match and the
+// reject list is ignored; otherwise none of the reject list may match. A place that does not know its own field does
+// not match a constraint on it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/json.hpp"
+
+namespace dms::capability {
+
+struct Location {
+  std::string continent;
+  std::string country;
+  std::string city;
+  std::uint64_t asn = 0;
+  std::string isp;
+
+  [[nodiscard]] bool empty() const { return *this == Location{}; }
+  void to_json(json::Writer& writer) const;
+  /// Older peers say `region` for `continent`.
+  static Result<Location> from_json(const json::Value& value);
+  friend bool operator==(const Location&, const Location&) = default;
+};
+
+/// True if `place` is inside `constraint`.
+bool matches(const Location& constraint, const Location& place);
+
+struct LocationConstraints {
+  std::vector<Location> accept;
+  std::vector<Location> reject;
+
+  [[nodiscard]] bool allows(const Location& place) const;
+
+  static constexpr auto json_fields() {
+    return std::tuple(json::field("accept", &LocationConstraints::accept, json::omit_empty),
+                      json::field("reject", &LocationConstraints::reject, json::omit_empty));
+  }
+  friend bool operator==(const LocationConstraints&, const LocationConstraints&) = default;
+};
+
+}  // namespace dms::capability
