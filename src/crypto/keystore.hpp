@@ -14,7 +14,7 @@
 // derived keys and plaintexts are wiped.
 //
 // Attacks: a key file may come from a stranger (`key import`). Its cost parameters are bounded before any work is done
-// (kMaxScryptMemory), its size by kMaxKeyFile, and a name that could leave the folder is refused.
+// (kMaxScryptMemory, kMaxScryptWork), its size by kMaxKeyFile, and a name that could leave the folder is refused.
 #pragma once
 
 #include <filesystem>
@@ -28,6 +28,8 @@ namespace dms::crypto {
 
 inline constexpr std::size_t kMaxKeyFile = 16 << 10;
 inline constexpr std::uint64_t kMaxScryptMemory = 1ULL << 30;
+/// n * r * p, which the time is proportional to: four times the usual.
+inline constexpr std::uint64_t kMaxScryptWork = 1ULL << 23;
 
 /// How dear it is to try one passphrase.
 struct ScryptCost {
@@ -41,7 +43,8 @@ struct ScryptCost {
 /// The text of a key file. `cost` is for tests; real files keep the default.
 Result<std::string> encrypt_key(std::string_view name, const PrivateKey& key, const Secret& passphrase, Random& random,
                                 ScryptCost cost = {});
-Result<PrivateKey> decrypt_key(std::string_view file_text, const Secret& passphrase);
+/// Does no work that would take more than `max_memory`.
+Result<PrivateKey> decrypt_key(std::string_view file_text, const Secret& passphrase, std::uint64_t max_memory = kMaxScryptMemory);
 
 class Keystore {
  public:
