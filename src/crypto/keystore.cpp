@@ -1,15 +1,10 @@
 #include "crypto/keystore.hpp"
 
-#include <fcntl.h>
 #include <openssl/evp.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
-#include <fstream>
 
+#include "base/file.hpp"
 #include "base/json.hpp"
 #include "base/multibase.hpp"
 #include "crypto/hash.hpp"
@@ -124,22 +119,6 @@ Result<Sealed> check(const KeyFile& file, std::uint64_t max_memory) {
   return sealed;
 }
 
-Error io_error(std::string_view doing, const std::filesystem::path& path) {
-  const int code = errno;
-  return {dms::Errc::io, fmt::format("{} {}: {}", doing, path.string(), std::strerror(code))};
-}
-
-Result<void> write_all(int fd, std::string_view text, const std::filesystem::path& path) {
-  while (!text.empty()) {
-    const ssize_t n = ::write(fd, text.data(), text.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return std::unexpected(io_error("writing", path));
-    text.remove_prefix(static_cast<std::size_t>(n));
-  }
-  if (::fsync(fd) != 0) return std::unexpected(io_error("syncing", path));
-  return {};
-}
-
 }  // namespace
 
 Result<std::string> encrypt_key(std::string_view name, const PrivateKey& key, const Secret& passphrase, Random& random, ScryptCost cost) {
@@ -208,16 +187,11 @@ bool Keystore::exists(std::string_view name) const {
 
 Result<PrivateKey> Keystore::load(std::string_view name, const Secret& passphrase) const {
   TRY(std::filesystem::path path, path_of(name));
-  std::ifstream file(path, std::ios::binary);
-  if (!file) {
-    if (!exists(name))
-      return fail(dms::Errc::not_found, "there is no key '{}' in {}: make one with 'nunet key new {}'", name, folder_.string(), name);
-    return fail(dms::Errc::io, "cannot open {}", path.string());
-  }
-  std::string text(kMaxKeyFile + 1, '\0');  // one more than allowed, so that the parser sees the excess
-  file.read(text.data(), static_cast<std::streamsize>(text.size()));
-  text.resize(static_cast<std::size_t>(file.gcount()));
-  auto key = decrypt_key(text, passphrase);
+  auto text = read_file(path, kMaxKeyFile);
+  if (!text && text.error().is(dms::Errc::not_found))
+    return fail(text.error(), "there is no key '{}': make one with 'nunet key new {}'", name, name);
+  if (!text) return fail(text.error(), "key '{}'", name);
+  auto key = decrypt_key(*text, passphrase);
   if (!key) return fail(key.error(), "key '{}' in {}", name, path.string());
   return key;
 }
@@ -225,26 +199,11 @@ Result<PrivateKey> Keystore::load(std::string_view name, const Secret& passphras
 Result<void> Keystore::save(std::string_view name, const PrivateKey& key, const Secret& passphrase, Random& random) const {
   TRY(std::filesystem::path path, path_of(name));
   TRY(std::string text, encrypt_key(name, key, passphrase, random, cost_));
+  TRY_VOID(write_file(path, text, 0600));
+  // A folder that was here before may be open to others.
   std::error_code error;
-  std::filesystem::create_directories(folder_, error);
-  if (error) return fail(dms::Errc::io, "making {}: {}", folder_.string(), error.message());
-  if (::chmod(folder_.c_str(), 0700) != 0) return std::unexpected(io_error("setting the mode of", folder_));
-
-  const std::filesystem::path aside = folder_ / ("." + std::string(name) + "." + hex_encode(random.bytes(4)));
-  const int fd = ::open(aside.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-  if (fd < 0) return std::unexpected(io_error("creating", aside));
-  Result<void> written = write_all(fd, text, aside);
-  ::close(fd);
-  if (written && ::rename(aside.c_str(), path.c_str()) != 0) written = std::unexpected(io_error("renaming to", path));
-  if (!written) {
-    ::unlink(aside.c_str());
-    return written;
-  }
-  // The new name is only as durable as the folder that lists it.
-  if (const int dir = ::open(folder_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); dir >= 0) {
-    ::fsync(dir);
-    ::close(dir);
-  }
+  std::filesystem::permissions(folder_, std::filesystem::perms::owner_all, error);
+  if (error) return fail(dms::Errc::io, "setting the mode of {} to 0700: {}", folder_.string(), error.message());
   return {};
 }
 
