@@ -1,0 +1,167 @@
+// A capability token: one party's signed word that another may do something, chained to the word it derives from.
+//
+// Model
+//  1. A token names an action, its issuer (who signs), its subject (who receives the power, or who acts), its audience (on
+//     whom; empty means anybody), capabilities, topics, a nonce, an expiry, a depth, and at most one parent, its chain.
+//  2. `delegate` passes power on, `invoke` and `broadcast` use it, `revoke` withdraws a token of the same issuer.
+//  3. A token is immutable and keeps its canonical text, the compact JSON that Go writes. What is signed is "dms:token:"
+//     followed by that text of the token without its signature. A parsed token is written anew, so two texts with the same
+//     meaning are one token.
+//  4. A chain is sound (verify()) if for each link and its parent: the parent is a delegation to the link's issuer, expires
+//     no earlier, has no audience or the link's, implies each of its capabilities and topics; no link has expired or is
+//     revoked; no link is further from the end than its depth (0: any) allows; and each issuer has signed.
+//     Who must stand at the root of a chain is not asked here: see context.hpp.
+//  5. Attenuation is monotone: whatever a sound token allows, each of its ancestors allows to somebody.
+//
+// A refusal names the link ("link 2 of 3, issued by ..."; link 1 is the token itself), the rule, and what would have done.
+//
+// Cost: verify() is one signature check per link; everything cheap is tested before the first, and the root's signature,
+// which a forger cannot have, before the others. Threads: an immutable value; copies share one representation.
+//
+// Attacks: tokens come from strangers. Length of text, chain, lists and names are bounded before they are stored; unknown
+// members are dropped and thereby fall out of the signed text; duplicate members are refused by the JSON reader.
+//
+// Format: NuNet's DMSToken, wrapped as {"dms": ...}.
+#pragma once
+
+#include <array>
+#include <memory>
+#include <string>
+
+#include "base/random.hpp"
+#include "base/time.hpp"
+#include "did/did.hpp"
+#include "ucan/capability.hpp"
+
+namespace dms::ucan {
+
+/// All tokens of one envelope, as text.
+inline constexpr std::size_t kMaxTokenBytes = 16384;
+/// Links of one chain, the token itself included.
+inline constexpr std::size_t kMaxChain = 16;
+inline constexpr std::size_t kMaxTokensPerMessage = 64;
+inline constexpr std::size_t kMaxCapabilities = 64;
+inline constexpr std::size_t kMaxTopics = 64;
+inline constexpr std::size_t kMaxSignature = 128;
+
+enum class Action { invoke, delegate, broadcast, revoke };
+[[nodiscard]] std::string_view to_string(Action action);
+
+using Nonce = std::array<std::uint8_t, 12>;
+[[nodiscard]] Nonce make_nonce(Random& random);
+
+/// What a token says, apart from its chain and signature.
+struct Claims {
+  Action action = Action::delegate;
+  did::Did issuer;
+  did::Did subject;
+  did::Did audience;
+  Capabilities topics;
+  Capabilities capabilities;
+  Nonce nonce{};
+  UnixTime expires;
+  /// How many links may follow this one; 0 means any number.
+  std::uint64_t depth = 0;
+};
+
+class RevocationSet;
+
+class Token {
+ public:
+  /// Signs `claims`; `signer` must be the key of claims.issuer. The soundness of the chain is the caller's business.
+  static Result<Token> issue(Claims claims, const crypto::PrivateKey& signer, const Token* parent = nullptr);
+  static Result<Token> parse(std::string_view json);
+  static Result<Token> from_json(const json::Value& value);
+  void to_json(json::Writer& writer) const { writer.raw(text()); }
+
+  [[nodiscard]] const Claims& claims() const { return rep_->claims; }
+  [[nodiscard]] Action action() const { return claims().action; }
+  [[nodiscard]] const did::Did& issuer() const { return claims().issuer; }
+  [[nodiscard]] const did::Did& subject() const { return claims().subject; }
+  [[nodiscard]] const did::Did& audience() const { return claims().audience; }
+  [[nodiscard]] const Capabilities& capabilities() const { return claims().capabilities; }
+  [[nodiscard]] const Capabilities& topics() const { return claims().topics; }
+  [[nodiscard]] UnixTime expires() const { return claims().expires; }
+  /// The parent, or null at the root.
+  [[nodiscard]] const Token* chain() const { return rep_->chain.get(); }
+  [[nodiscard]] BytesView signature() const { return rep_->signature; }
+  /// Links, this one included.
+  [[nodiscard]] std::size_t length() const { return rep_->length; }
+  /// {"dms":{...}} with the signature.
+  [[nodiscard]] const std::string& text() const { return rep_->text; }
+  [[nodiscard]] Bytes signed_bytes() const;
+
+  /// See (4).
+  [[nodiscard]] Result<void> verify(UnixTime now, const RevocationSet& revoked) const;
+  /// True if this token or one it derives from has expired.
+  [[nodiscard]] bool expired(UnixTime now) const;
+
+  /// How many links above this one `who` is the issuer, the farthest counting (0: of this one); none if nowhere.
+  [[nodiscard]] std::optional<std::size_t> anchor_depth(const did::Did& who) const;
+  [[nodiscard]] bool anchored_at(const did::Did& who) const { return anchor_depth(who).has_value(); }
+  /// The issuer of the first link of all.
+  [[nodiscard]] const did::Did& root_issuer() const;
+
+  /// Whether `subject` may use `capability` on `audience` by this token. Soundness and root are separate questions.
+  [[nodiscard]] Result<void> allows_invocation(const did::Did& subject, const did::Did& audience, const Capability& capability) const;
+  [[nodiscard]] Result<void> allows_broadcast(const did::Did& subject, const Capability& topic, const Capability& capability) const;
+  /// Whether a sound token with these claims could be chained to this one.
+  [[nodiscard]] Result<void> allows_child(const Claims& child) const;
+  /// Whether this token, anchored as "required", accepts `other`: see context.hpp.
+  [[nodiscard]] Result<void> accepts(const Token& other) const;
+  /// Whether this token makes `other` superfluous: same action, parties and chain; capabilities, topics, expiry and depth
+  /// no narrower.
+  [[nodiscard]] bool subsumes(const Token& other) const;
+  /// Same issuer, subject and nonce: the name by which a token is revoked.
+  [[nodiscard]] std::string revocation_key() const;
+
+  friend bool operator==(const Token& a, const Token& b) { return a.text() == b.text(); }
+
+ private:
+  struct Rep {
+    Claims claims;
+    std::shared_ptr<const Token> chain;
+    Bytes signature;
+    std::size_t length = 1;
+    std::string unsigned_body;  // the object inside {"dms":...} as it is signed
+    std::string text;
+  };
+  explicit Token(std::shared_ptr<const Rep> rep) : rep_(std::move(rep)) {}
+  static Token make(Claims claims, const Token* parent, std::string unsigned_body, Bytes signature);
+  [[nodiscard]] Result<void> check_link(UnixTime now, const RevocationSet& revoked, std::size_t distance) const;
+  [[nodiscard]] Result<void> check_signature() const;
+  std::shared_ptr<const Rep> rep_;
+};
+
+/// {"tok":[...]}, or {} without tokens.
+struct TokenList {
+  std::vector<Token> tokens;
+
+  [[nodiscard]] bool empty() const { return tokens.empty(); }
+  [[nodiscard]] std::size_t size() const { return tokens.size(); }
+  void to_json(json::Writer& writer) const;
+  /// Refuses the list if it refuses one token.
+  static Result<TokenList> from_json(const json::Value& value);
+  static Result<TokenList> parse(std::string_view text, std::size_t max_bytes = kMaxTokenBytes);
+  [[nodiscard]] std::string text() const { return json::encode(*this); }
+};
+
+/// Revocations by the name of what they revoke. Bounded by its owner.
+class RevocationSet {
+ public:
+  /// `revocation` has been verified.
+  void add(const Token& revocation) { by_key_.insert_or_assign(revocation.revocation_key(), revocation); }
+  void remove(const Token& revocation) { by_key_.erase(revocation.revocation_key()); }
+  /// A revocation expires with what it revokes.
+  void drop_expired(UnixTime now) {
+    std::erase_if(by_key_, [now](const auto& entry) { return entry.second.expired(now); });
+  }
+  [[nodiscard]] bool contains(const Token& token) const { return by_key_.contains(token.revocation_key()); }
+  [[nodiscard]] TokenList list() const;
+  [[nodiscard]] std::size_t size() const { return by_key_.size(); }
+
+ private:
+  std::map<std::string, Token> by_key_;
+};
+
+}  // namespace dms::ucan
