@@ -1,0 +1,113 @@
+"""Tests of check_layers.py: a small house in a temporary folder, and what is built wrongly into it."""
+
+import pathlib
+import tempfile
+import unittest
+
+import check_layers
+
+PAGE = """# The house
+## Floors
+| floor | room | what |
+|---|---|---|
+| 2 | `top` | all |
+| 1 | `left`, `right` | halves |
+| 0 | `base` | ground |
+
+### Inside `left`
+| floor | part | what |
+|---|---|---|
+| 1 | `door.hpp` | way in |
+| 0 | `deep` | core |
+
+## Words
+| 9 | `base` | not a floor table |
+"""
+
+
+class CheckLayersTest(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.root = pathlib.Path(folder.name)
+        self.write("docs/architecture.md", PAGE)
+        self.room("base", "")
+        self.room("left", "base")
+        self.room("right", "base")
+        self.room("top", "left")
+
+    def write(self, name, text):
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+    def room(self, name, depends):
+        self.write(f"src/{name}/CMakeLists.txt", f"# a room\ndms_room(NAME {name}\n  DEPENDS {depends}\n  LIBS fmt::fmt)\n")
+        self.write(f"src/{name}/a.hpp", "#include <vector>\n")
+
+    def problems(self):
+        return check_layers.check(self.root)[0]
+
+    def assert_found(self, *fragments):
+        problems = self.problems()
+        self.assertEqual(len(problems), 1, problems)
+        for fragment in fragments:
+            self.assertIn(fragment, problems[0])
+
+    def test_a_sound_house_passes(self):
+        self.write("src/top/b.cpp", '#include "left/door.hpp"\n#include "base/a.hpp"\n#include "top/a.hpp"\n')
+        self.write("src/left/door.hpp", '#include "left/deep/core.hpp"\n')
+        self.write("src/left/deep/core.hpp", "")
+        self.assertEqual(self.problems(), [])
+
+    def test_an_upward_include_is_named_with_its_line(self):
+        self.write("src/base/b.cpp", '#include <map>\n\n#include "left/a.hpp"\n')
+        self.assert_found("src/base/b.cpp:3:", "left/a.hpp", "arrows go down")
+
+    def test_a_sideways_include_is_refused(self):
+        self.write("src/right/b_test.cpp", '#include "left/a.hpp"\n')
+        self.assert_found("src/right/b_test.cpp:1:", "arrows go down")
+
+    def test_an_include_that_depends_does_not_reach(self):
+        self.write("src/top/b.cpp", '#include "right/a.hpp"\n')
+        self.assert_found("src/top/b.cpp:1:", "do not reach right")
+
+    def test_an_upward_dependency_in_cmake(self):
+        self.room("base", "top")
+        self.assert_found("src/base/CMakeLists.txt:3:", "arrows go down")
+
+    def test_a_room_without_a_floor(self):
+        self.room("attic", "base")
+        self.assert_found("src/attic", "no floor")
+
+    def test_a_dependency_that_is_no_room(self):
+        self.room("top", "left cellar")
+        self.assert_found("src/top/CMakeLists.txt:3:", "cellar")
+
+    def test_an_include_without_a_room(self):
+        self.write("src/top/b.cpp", '#include "a.hpp"\n')
+        self.assert_found("src/top/b.cpp:1:", "room/file.hpp")
+
+    def test_inner_floors(self):
+        self.write("src/left/deep/core.cpp", '#include "left/door.hpp"\n')
+        self.assert_found("src/left/deep/core.cpp:1:", "inside left", "arrows go down")
+
+    def test_an_inner_part_without_a_floor(self):
+        self.write("src/left/new/thing.cpp", '#include "left/deep/core.hpp"\n')
+        self.assert_found("src/left/new/thing.cpp:1:", "part new no floor")
+
+    def test_a_test_of_the_whole_room_may_include_any_part(self):
+        self.write("src/left/whole_test.cpp", '#include "left/door.hpp"\n#include "left/deep/core.hpp"\n')
+        self.assertEqual(self.problems(), [])
+
+    def test_the_system_clock_is_refused(self):
+        self.write("src/top/b.cpp", "// steady_clock::now in a comment is fine\nauto t = std::chrono::steady_clock::now();\n")
+        self.assert_found("src/top/b.cpp:2:", "steady_clock::now", "handed in")
+
+    def test_the_runtime_may_read_the_clock(self):
+        self.write("src/base/real_runtime.cpp", "auto t = std::chrono::steady_clock::now();\n")
+        self.assertEqual(self.problems(), [])
+
+
+if __name__ == "__main__":
+    unittest.main()
