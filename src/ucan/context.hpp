@@ -13,7 +13,7 @@
 //     anchored at `anchor` (our DID), at a root, or accepted by a `require` anchor. require_broadcast() likewise.
 //  5. provide() makes: an invoke token on each delegation that covers all of it (of the target to us, then of `provide`
 //     anchors), a self-signed one, and a self-signed delegation (depth 1) of the reply path to the target.
-//  6. Adding anchors is all or nothing. Afterwards every anchor and consumed token is verified anew against the revocations.
+//  6. Adding anchors is all or nothing. Afterwards every anchor and consumed token is held against the revocations anew.
 //     A token that another subsumes is dropped.
 //
 // Time is an argument and never remembered. Threads: one lane. Cost: consume() checks one signature per link of tokens that
@@ -30,6 +30,7 @@
 
 #include <filesystem>
 #include <optional>
+#include <set>
 #include <unordered_map>
 
 #include "ucan/token.hpp"
@@ -133,26 +134,33 @@ class CapabilityContext {
     did::Did origin;
     std::size_t showings = 1;
   };
-  using Refusals = std::vector<Error>;
-
   CapabilityContext(did::Did did, std::optional<crypto::PrivateKey> signer, Random& random)
       : did_(std::move(did)), signer_(std::move(signer)), random_(&random) {}
 
-  [[nodiscard]] Result<void> check_anchor(const Token& token, std::string_view list, Action expected, UnixTime now,
-                                          const RevocationSet& revoked) const;
+  /// Tokens made so far, and why other parents would not do.
+  struct Issued {
+    std::vector<Token> tokens;
+    std::size_t bytes = 0;
+    std::vector<Error> refused;
+  };
+
+  Result<void> restore(Anchors anchors, UnixTime now);
   [[nodiscard]] Result<Token> issue(Claims claims, const Token* parent) const;
+  [[nodiscard]] Claims claims_of(Action action, const Grant& grant) const;
+  void chain_on(const Token& parent, Claims claims, UnixTime now, Issued& issued) const;
   [[nodiscard]] Result<void> trusted(const Token& token, const did::Did& anchor) const;
   [[nodiscard]] Result<void> worth_keeping(const Token& token, const did::Did& origin) const;
-  Result<void> hold(const Token& token, const did::Did& origin, UnixTime now);
-  void verify_again(UnixTime now);
-  void erase_held(const std::function<bool(Held&)>& gone);
-  [[nodiscard]] Result<TokenList> chain_on_provide(const Claims& claims, UnixTime now, std::size_t budget, Refusals& refusals) const;
-  [[nodiscard]] const std::vector<Held>* held_for(const did::Did& subject) const;
+  Result<void> hold(Token token, const did::Did& origin, UnixTime now);
+  template <class Allows>
+  [[nodiscard]] Result<void> require_any(const did::Did& anchor, const did::Did& subject, const Capabilities& capabilities, UnixTime now,
+                                         std::string_view purpose, Allows allows) const;
+  template <class Gone>
+  void erase_held(Gone gone);
 
   did::Did did_;
   std::optional<crypto::PrivateKey> signer_;
   Random* random_;
-  std::vector<did::Did> roots_;
+  std::set<did::Did> roots_;
   std::vector<Token> require_;
   std::vector<Token> provide_;
   RevocationSet revoked_;

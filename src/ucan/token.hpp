@@ -93,6 +93,8 @@ class Token {
 
   /// See (4).
   [[nodiscard]] Result<void> verify(UnixTime now, const RevocationSet& revoked) const;
+  /// The same without the signatures, for a token that was verified before: signatures do not change.
+  [[nodiscard]] Result<void> check_claims(UnixTime now, const RevocationSet& revoked) const;
   /// True if this token or one it derives from has expired.
   [[nodiscard]] bool expired(UnixTime now) const;
 
@@ -107,6 +109,8 @@ class Token {
   [[nodiscard]] Result<void> allows_broadcast(const did::Did& subject, const Capability& topic, const Capability& capability) const;
   /// Whether a sound token with these claims could be chained to this one.
   [[nodiscard]] Result<void> allows_child(const Claims& child) const;
+  /// Whether `links` more links may follow this one, by its own depth and by those above.
+  [[nodiscard]] Result<void> allows_further(std::size_t links) const;
   /// Whether this token, anchored as "required", accepts `other`: see context.hpp.
   [[nodiscard]] Result<void> accepts(const Token& other) const;
   /// Whether this token makes `other` superfluous: same action, parties and chain; capabilities, topics, expiry and depth
@@ -124,12 +128,12 @@ class Token {
     Bytes signature;
     std::size_t length = 1;
     std::string unsigned_body;  // the object inside {"dms":...} as it is signed
-    std::string text;
+    std::string text;           // {"dms":...} with the signature
   };
   explicit Token(std::shared_ptr<const Rep> rep) : rep_(std::move(rep)) {}
-  static Token make(Claims claims, const Token* parent, std::string unsigned_body, Bytes signature);
+  static Token make(Claims claims, std::shared_ptr<const Token> parent, std::string unsigned_body, Bytes signature);
+  static Result<Token> read(const json::Value& value, std::size_t links_left);
   [[nodiscard]] Result<void> check_link(UnixTime now, const RevocationSet& revoked, std::size_t distance) const;
-  [[nodiscard]] Result<void> check_signature() const;
   std::shared_ptr<const Rep> rep_;
 };
 
