@@ -1,0 +1,200 @@
+// An actor: a name, a key, an inbox, and behaviours that messages invoke.
+//
+// Model
+//  1. A message reaches a behaviour only after all of this, in this order: its peer is within its rate; it is an envelope to
+//     this actor (or a broadcast on a topic it follows); it comes straight from the host it names; there is a place for it;
+//     it has not expired; its signature is the sender's; the behaviour exists, exactly by that path, and has not expired;
+//     it is not a replay; its tokens allow it (security_context.hpp). What fails is counted in refusals() and logged at
+//     debug; nothing is answered, as in NuNet's network, so that a stranger learns nothing.
+//  2. Messages between actors of one node take the same way, through the network room; a message to oneself skips it, and
+//     only that one needs no tokens.
+//  3. A behaviour's handler is a coroutine and runs as a task of this actor; handlers run concurrently, in order of arrival
+//     up to their first wait. The tokens that came with a message are held until its handler ends: reply before that.
+//  4. invoke() sends and waits for one reply at a one-shot behaviour `/dms/actor/replyto/<nonce>`, which only the invoked
+//     actor may use. There is no failure reply: silence becomes Errc::deadline_exceeded when the message expires.
+//  5. A child actor has its own key and inbox, and its parent's capability context, host and limits. It belongs to whoever
+//     called create_child(); a parent's stop() stops its children first.
+//  6. stop() ends everything: nothing is received, handlers are cancelled, calls under way return Errc::closed. It must have
+//     ended before the actor is destroyed, and must not be awaited by one of the actor's own handlers (it waits for them).
+//
+// Threads: everything belongs to the System's lane. Waiting: send(), publish() and invoke() end at the envelope's expiry.
+// A broadcast is for everybody who subscribes; what comes back arrives at a behaviour of the caller's choice.
+//
+// Attacks: see RateLimiter, ReplayFilter, Envelope and SecurityContext for the single checks. A message costs its receiver
+// a parse and one signature check before anything of it is believed; both are behind the rate limit of the peer that sent
+// it. Handlers are bounded by places, and a handler that a stranger can reach should bound its own time.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+
+#include "actor/rate_limiter.hpp"
+#include "actor/refusal.hpp"
+#include "actor/registry.hpp"
+#include "actor/replay_filter.hpp"
+#include "actor/security_context.hpp"
+#include "base/nursery.hpp"
+#include "network/network.hpp"
+
+namespace dms::actor {
+
+inline constexpr std::string_view kReplyPrefix = "/dms/actor/replyto/";
+inline constexpr std::string_view kHealthCheck = "/dms/actor/healthcheck";
+
+/// The network protocol of an inbox: `actor/<inbox>/messages/0.0.1`.
+[[nodiscard]] std::string inbox_protocol(std::string_view inbox);
+
+/// What the actors of one node share. Outlives them.
+struct System {
+  System(Lane& lane, network::Network& network, RateLimits limits = {})
+      : lane(lane), network(network), limiter(network.self(), std::move(limits)) {}
+  Lane& lane;
+  network::Network& network;
+  RateLimiter limiter;
+  Registry registry;
+};
+
+using Handler = std::function<Task<void>(Envelope)>;
+
+struct BehaviourOptions {
+  /// Any one of these is enough; empty stands for the behaviour's own path.
+  ucan::Capabilities capabilities = {};
+  std::optional<UnixTime> expires = {};
+  bool one_shot = false;
+  /// Broadcasts are accepted on this topic only; without one, no broadcasts at all.
+  std::string topic = {};
+  /// If set, only this actor may use the behaviour.
+  std::optional<Id> only_from = {};
+};
+
+struct MessageOptions {
+  Duration timeout = kDefaultTimeout;
+  std::optional<UnixTime> expires = {};  ///< instead of a timeout
+  std::string reply_to = {};
+  std::string topic = {};
+};
+
+struct ChildOptions {
+  std::optional<crypto::PrivateKey> key = {};  ///< a new one if absent
+  /// May ask for the child's health: gets a delegation of kHealthCheck, renewed for as long as the child lives.
+  std::optional<Handle> supervisor = {};
+};
+
+class Actor {
+ public:
+  /// Errc::already_exists if the inbox is taken, Errc::invalid_argument if it cannot be one.
+  static Result<std::unique_ptr<Actor>> start(System& system, SecurityContext security,
+                                              std::string inbox = std::string(kRootInbox));
+  Actor(const Actor&) = delete;
+  Actor& operator=(const Actor&) = delete;
+  ~Actor();
+
+  [[nodiscard]] const Handle& handle() const { return handle_; }
+  [[nodiscard]] SecurityContext& security() { return security_; }
+  [[nodiscard]] const RefusalCounters& refusals() const { return refusals_; }
+  [[nodiscard]] System& system() { return system_; }
+  [[nodiscard]] Lane& lane() { return system_.lane; }
+
+  /// Replaces a behaviour of the same path. Errc::malformed if the path is not a capability.
+  Result<void> add_behaviour(std::string path, Handler handler, BehaviourOptions options = {});
+  /// Handlers that run go on. Unknown paths are fine.
+  void remove_behaviour(const std::string& path) { behaviours_.erase(path); }
+  [[nodiscard]] bool has_behaviour(const std::string& path) const { return behaviours_.contains(path); }
+
+  /// An unsigned envelope from this actor; send(), invoke() and publish() sign it.
+  [[nodiscard]] Envelope message(const Handle& to, std::string behaviour, Bytes payload = {},
+                                 const MessageOptions& options = {}) const;
+  /// The same to everybody on options.topic.
+  [[nodiscard]] Envelope broadcast(std::string behaviour, Bytes payload, const MessageOptions& options) const;
+
+  /// One way. An envelope that is signed already goes out as it is.
+  Task<Result<void>> send(Envelope envelope);
+  Task<Result<Envelope>> invoke(Envelope envelope);
+  Task<Result<void>> publish(Envelope envelope);
+  /// Errc::no_reply_expected if the request names no behaviour for it. Expires when the request does.
+  Task<Result<void>> reply_to(const Envelope& request, Bytes payload);
+  template <class T>
+  Task<Result<void>> reply(const Envelope& request, const T& value) {
+    return reply_to(request, to_payload(value));
+  }
+  /// invoke(), and the reply's payload.
+  template <class Reply>
+  Task<Result<Reply>> call(Envelope request) {
+    Result<Envelope> answer = co_await invoke(std::move(request));
+    if (!answer) co_return std::unexpected(answer.error());
+    Result<Reply> value = payload<Reply>(*answer);
+    co_return std::move(value);
+  }
+
+  /// Broadcasts on `topic` reach the behaviours that name it. Twice is fine.
+  Result<void> subscribe(std::string topic);
+  void unsubscribe(const std::string& topic);
+
+  Result<std::unique_ptr<Actor>> create_child(std::string inbox, ChildOptions options = {});
+  /// Runs `task` as one of this actor's own, until it ends or the actor is stopped.
+  void spawn(Task<void> task) { nursery_.spawn(std::move(task)); }
+
+  Task<void> stop();
+
+ private:
+  struct Behaviour {
+    Handler handler;
+    BehaviourOptions options;
+    [[nodiscard]] bool expired(UnixTime now) const { return options.expires && now > *options.expires; }
+  };
+  struct Stopping {
+    bool begun = false;
+    bool done = false;
+    Notify finished;
+  };
+  class Operation;
+  struct PendingReply;
+  using Permit = RateLimiter::Permit;
+
+  Actor(System& system, SecurityContext security, Handle handle, Actor* parent);
+  static Result<std::unique_ptr<Actor>> start(System& system, SecurityContext security, std::string inbox, Actor* parent);
+
+  // Receiving
+  void on_message(const crypto::PeerId& from, BytesView bytes);
+  network::Verdict judge_broadcast(const std::string& topic, const crypto::PeerId& origin, BytesView bytes);
+  void on_broadcast(BytesView bytes);
+  void admit(const crypto::PeerId& peer, Envelope envelope);
+  Task<void> process(Envelope envelope, Permit permit);
+  [[nodiscard]] Handler accept(const Envelope& envelope);
+  [[nodiscard]] Behaviour* find_behaviour(const Envelope& envelope, UnixTime now);
+  [[nodiscard]] bool permitted(const Envelope& envelope, const Behaviour& behaviour, UnixTime now);
+  bool refuse(Refusal reason, const Envelope* envelope, std::string_view detail = {});
+
+  // Sending
+  Result<void> sign(Envelope& envelope);
+  Task<Result<void>> do_send(Envelope envelope);
+  Task<Result<void>> do_publish(Envelope envelope);
+  Task<Result<Envelope>> do_invoke(Envelope envelope);
+  Result<void> send_to_self(Envelope envelope);
+  template <class T>
+  Task<Result<T>> within(UnixTime expiry, Task<Result<T>> inner);
+  [[nodiscard]] SteadyTime deadline(UnixTime expiry) const;
+
+  Result<void> grant_health_check(const Handle& supervisor);
+  Task<void> keep_supervisor(Handle supervisor);
+  void sweep_behaviours(UnixTime now);
+
+  System& system_;
+  SecurityContext security_;
+  Handle handle_;
+  Actor* parent_;
+  std::vector<Actor*> children_;
+  std::map<std::string, Behaviour> behaviours_;
+  UnixTime next_sweep_;
+  std::map<std::string, network::SubscriptionId> subscriptions_;
+  ReplayFilter replays_;
+  RefusalCounters refusals_;
+  std::shared_ptr<Stopping> stopping_ = std::make_shared<Stopping>();
+  std::set<Operation*> operations_;
+  Notify operations_changed_;
+  Nursery nursery_;
+};
+
+}  // namespace dms::actor

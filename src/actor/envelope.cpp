@@ -1,0 +1,54 @@
+#include "actor/envelope.hpp"
+
+#include "network/network.hpp"
+
+namespace dms::actor {
+namespace {
+
+constexpr std::string_view kSignaturePrefix = "dms:msg:";
+constexpr json::Limits kLimits{.bytes = network::kMaxMessage, .depth = 8};
+
+Result<void> check_limits(const Envelope& envelope) {
+  TRY_VOID(check_limits(envelope.to));
+  TRY_VOID(check_limits(envelope.from));
+  for (const std::string* name : {&envelope.behaviour, &envelope.options.reply_to, &envelope.options.topic})
+    if (name->size() > kMaxName)
+      return fail(Errc::malformed, "a name in the envelope has {} characters; at most {} are accepted", name->size(),
+                  kMaxName);
+  return {};
+}
+
+}  // namespace
+
+Result<Envelope> Envelope::decode(BytesView json) {
+  auto envelope = json::decode<Envelope>(json, kLimits);
+  if (!envelope) return std::unexpected(envelope.error().context(Errc::malformed, "reading an envelope"));
+  TRY_VOID(check_limits(*envelope));
+  return envelope;
+}
+
+Bytes Envelope::encode() const { return to_bytes(json::encode(*this)); }
+
+Bytes Envelope::signed_bytes() const {
+  Envelope unsigned_copy = *this;
+  unsigned_copy.signature.clear();
+  return to_bytes(std::string(kSignaturePrefix) + json::encode(unsigned_copy));
+}
+
+Result<void> Envelope::sign(const crypto::PrivateKey& key) {
+  if (from.id != Id::from(key.public_key()))
+    return fail(Errc::bad_sender, "cannot sign for actor {}: the key is another actor's", from.id.to_string());
+  TRY(signature, key.sign(signed_bytes()));
+  return {};
+}
+
+Result<void> Envelope::verify(UnixTime now) const {
+  if (expired(now))
+    return fail(Errc::expired, "the envelope expired {} ms ago", (now - expiry()) / Duration(1ms));
+  TRY(crypto::PublicKey key, from.id.public_key());
+  if (!key.verify(signed_bytes(), signature))
+    return fail(Errc::bad_signature, "the signature is not one of actor {} over this envelope", from.id.to_string());
+  return {};
+}
+
+}  // namespace dms::actor

@@ -1,0 +1,84 @@
+// The signed letter: everything that crosses from one actor to another.
+//
+// Model
+//  1. An envelope names its receiver (nobody, for a broadcast), its sender, the behaviour it invokes, when it expires, and
+//     carries a payload (JSON of the behaviour's own), the sender's capability tokens and a signature.
+//  2. The signature covers "dms:msg:" and the JSON of all members but `sig`, in the order below, in Go's form. A receiver
+//     parses and writes again to verify, so unknown members, order and letter case of keys do not matter.
+//  3. An envelope is signed by the key that `from.id` contains. Nothing here says that `from.did` may use that key: the
+//     capability tokens tie the two (security_context.hpp).
+//  4. Sender and nonce together name an envelope; replay_filter.hpp refuses to take one twice.
+//  5. A broadcast has an empty receiver and a topic. Anything else is for one actor, also if it has a topic.
+//
+// Attacks: decode() sees bytes from strangers: at most network::kMaxMessage, eight levels deep, names of at most kMaxName.
+//
+// Specification: NuNet DMS 0.5, actor.Envelope.
+#pragma once
+
+#include "actor/handle.hpp"
+#include "base/time.hpp"
+
+namespace dms::actor {
+
+inline constexpr Duration kDefaultTimeout = 30s;
+
+struct EnvelopeOptions {
+  std::uint64_t expires = 0;  ///< nanoseconds since 1970
+  std::string reply_to;       ///< the behaviour that a reply invokes; empty if none is expected
+  std::string topic;          ///< of a broadcast
+
+  static constexpr auto json_fields() {
+    return std::tuple(json::field("exp", &EnvelopeOptions::expires),
+                      json::field("cont", &EnvelopeOptions::reply_to, json::omit_empty),
+                      json::field("topic", &EnvelopeOptions::topic, json::omit_empty));
+  }
+};
+
+struct Envelope {
+  Handle to;
+  std::string behaviour;
+  Handle from;
+  std::uint64_t nonce = 0;
+  EnvelopeOptions options;
+  Bytes message;
+  Bytes capability;  ///< a ucan::TokenList as JSON
+  Bytes signature;
+
+  Envelope() = default;
+  static Result<Envelope> decode(BytesView json);
+  [[nodiscard]] Bytes encode() const;
+
+  [[nodiscard]] bool is_broadcast() const { return to.empty() && !options.topic.empty(); }
+  [[nodiscard]] bool expired(UnixTime now) const { return now.nanos > options.expires; }
+  [[nodiscard]] UnixTime expiry() const { return {options.expires}; }
+
+  [[nodiscard]] Bytes signed_bytes() const;
+  /// Errc::bad_sender if `key` is not that of `from.id`.
+  Result<void> sign(const crypto::PrivateKey& key);
+  /// Errc::expired, crypto::Errc::bad_key or Errc::bad_signature.
+  [[nodiscard]] Result<void> verify(UnixTime now) const;
+
+  static constexpr auto json_fields() {
+    return std::tuple(json::field("to", &Envelope::to), json::field("be", &Envelope::behaviour),
+                      json::field("from", &Envelope::from), json::field("nonce", &Envelope::nonce),
+                      json::field("opt", &Envelope::options), json::field("msg", &Envelope::message),
+                      json::field("cap", &Envelope::capability, json::omit_empty),
+                      json::field("sig", &Envelope::signature, json::omit_empty));
+  }
+};
+
+/// What the envelope carries, as the behaviour's own type. An envelope without payload is an error.
+template <class T>
+Result<T> payload(const Envelope& envelope) {
+  auto value = json::decode<T>(envelope.message);
+  if (!value) return fail(value.error(), "reading the payload of {}", envelope.behaviour);
+  return value;
+}
+
+/// For Envelope::message.
+template <class T>
+Bytes to_payload(const T& value) {
+  return to_bytes(json::encode(value));
+}
+
+}  // namespace dms::actor

@@ -1,0 +1,85 @@
+#include "actor/rate_limiter.hpp"
+
+#include <algorithm>
+
+namespace dms::actor {
+namespace {
+
+constexpr Duration kSweepEvery = 100ms;
+
+template <class K>
+std::size_t count_of(const std::map<K, std::size_t>& counts, const K& key) {
+  const auto it = counts.find(key);
+  return it == counts.end() ? 0 : it->second;
+}
+
+template <class K>
+void decrement(std::map<K, std::size_t>& counts, const K& key) {
+  const auto it = counts.find(key);
+  if (--it->second == 0) counts.erase(it);
+}
+
+}  // namespace
+
+void RateLimiter::refill(Bucket& bucket, SteadyTime now) const {
+  const double seconds = std::chrono::duration<double>(now - bucket.filled).count();
+  bucket.tokens = std::min(limits_.burst, bucket.tokens + seconds * limits_.rate);
+  bucket.filled = now;
+}
+
+void RateLimiter::sweep(SteadyTime now) {
+  if (swept_ && now - *swept_ < kSweepEvery) return;
+  swept_ = now;
+  std::erase_if(buckets_, [&](const auto& entry) {
+    Bucket bucket = entry.second;
+    refill(bucket, now);
+    return bucket.tokens >= limits_.burst;
+  });
+}
+
+bool RateLimiter::charge(const crypto::PeerId& peer, SteadyTime now) {
+  if (peer == self_) return true;
+  auto it = buckets_.find(peer);
+  if (it == buckets_.end()) {
+    if (buckets_.size() >= limits_.peers) sweep(now);
+    if (buckets_.size() >= limits_.peers) return false;
+    it = buckets_.emplace(peer, Bucket{limits_.burst, now}).first;
+  }
+  refill(it->second, now);
+  if (it->second.tokens < 1) return false;
+  it->second.tokens -= 1;
+  return true;
+}
+
+std::optional<RateLimiter::Permit> RateLimiter::admit(const crypto::PeerId& peer, const Envelope& envelope) {
+  if (active_ >= limits_.active || count_of(active_by_peer_, peer) >= limits_.active_per_peer) return std::nullopt;
+  std::optional<std::string> topic;
+  bool is_public = false;
+  if (envelope.is_broadcast()) {
+    topic = envelope.options.topic;
+    const auto own_limit = limits_.topics.find(*topic);
+    const std::size_t topic_limit = own_limit == limits_.topics.end() ? limits_.active_per_topic : own_limit->second;
+    if (active_broadcast_ >= limits_.active_broadcast || count_of(active_by_topic_, *topic) >= topic_limit)
+      return std::nullopt;
+    ++active_broadcast_;
+    ++active_by_topic_[*topic];
+  } else if (envelope.behaviour.starts_with("/public/")) {
+    if (active_public_ >= limits_.active_public) return std::nullopt;
+    is_public = true;
+    ++active_public_;
+  }
+  ++active_;
+  ++active_by_peer_[peer];
+  return Permit(*this, peer, is_public, std::move(topic));
+}
+
+void RateLimiter::release(const Permit& permit) {
+  --active_;
+  decrement(active_by_peer_, permit.peer_);
+  if (permit.public_) --active_public_;
+  if (!permit.topic_) return;
+  --active_broadcast_;
+  decrement(active_by_topic_, *permit.topic_);
+}
+
+}  // namespace dms::actor

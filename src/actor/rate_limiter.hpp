@@ -1,0 +1,95 @@
+// How much of this node a peer may use: messages per second, and messages being worked on at once.
+//
+// Model
+//  1. Each peer has a bucket of `burst` messages that refills at `rate` per second. charge() takes one for every message,
+//     before it is even parsed.
+//  2. admit() reserves a place for a message that is to be worked on; the Permit gives it back when it goes. Places are
+//     counted per peer, in all, and, as NuNet's nodes do, for broadcasts (in all and per topic) and for behaviours below
+//     /public/.
+//  3. The host itself is not charged: it is this node's own program. Its messages take places like all others.
+//  4. One limiter serves all actors of a node. It outlives its permits.
+//
+// Attacks: a peer that floods spends its own bucket and its own places; what is left for others does not shrink below
+// `active - active_per_peer`. Sender names cost nothing to make up for broadcasts, so the table of buckets is bounded by
+// `peers`: full buckets are forgotten when it is, as they say nothing. To keep it full takes `peers * rate` messages a
+// second; then further strangers are refused.
+//
+// Threads: one lane. Cost: O(log n); a sweep of the table at most every 100 ms while it is full.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+
+#include "actor/envelope.hpp"
+
+namespace dms::actor {
+
+struct RateLimits {
+  double rate = 500;  ///< messages per second and peer; verifying that many takes some 5 % of a core
+  double burst = 1000;
+  std::size_t peers = 8192;
+  std::size_t active = 8192;
+  std::size_t active_per_peer = 512;
+  std::size_t active_public = 4096;
+  std::size_t active_broadcast = 1024;
+  std::size_t active_per_topic = 128;
+  std::map<std::string, std::size_t> topics;  ///< where a topic has a limit of its own
+};
+
+class RateLimiter {
+ public:
+  /// A place, given back when this goes.
+  class Permit {
+   public:
+    Permit(Permit&& other) noexcept
+        : limiter_(std::exchange(other.limiter_, nullptr)), peer_(other.peer_), public_(other.public_),
+          topic_(std::move(other.topic_)) {}
+    Permit& operator=(Permit&&) = delete;
+    ~Permit() {
+      if (limiter_ != nullptr) limiter_->release(*this);
+    }
+
+   private:
+    friend class RateLimiter;
+    Permit(RateLimiter& limiter, const crypto::PeerId& peer, bool is_public, std::optional<std::string> topic)
+        : limiter_(&limiter), peer_(peer), public_(is_public), topic_(std::move(topic)) {}
+    RateLimiter* limiter_;
+    crypto::PeerId peer_;
+    bool public_;
+    std::optional<std::string> topic_;
+  };
+
+  explicit RateLimiter(crypto::PeerId self, RateLimits limits = {}) : self_(self), limits_(std::move(limits)) {}
+  RateLimiter(const RateLimiter&) = delete;
+  RateLimiter& operator=(const RateLimiter&) = delete;
+
+  /// False if the peer has used up its messages.
+  [[nodiscard]] bool charge(const crypto::PeerId& peer, SteadyTime now);
+  /// Nothing if there is no place left for this peer, this kind of message or any message.
+  [[nodiscard]] std::optional<Permit> admit(const crypto::PeerId& peer, const Envelope& envelope);
+
+  [[nodiscard]] std::size_t active() const { return active_; }
+  [[nodiscard]] std::size_t peers() const { return buckets_.size(); }
+
+ private:
+  struct Bucket {
+    double tokens;
+    SteadyTime filled;
+  };
+  void refill(Bucket& bucket, SteadyTime now) const;
+  void sweep(SteadyTime now);
+  void release(const Permit& permit);
+
+  crypto::PeerId self_;
+  RateLimits limits_;
+  std::map<crypto::PeerId, Bucket> buckets_;
+  std::optional<SteadyTime> swept_;
+  std::map<crypto::PeerId, std::size_t> active_by_peer_;
+  std::map<std::string, std::size_t> active_by_topic_;
+  std::size_t active_ = 0;
+  std::size_t active_public_ = 0;
+  std::size_t active_broadcast_ = 0;
+};
+
+}  // namespace dms::actor

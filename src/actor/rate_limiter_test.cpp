@@ -1,0 +1,112 @@
+#include "actor/rate_limiter.hpp"
+
+#include <gtest/gtest.h>
+
+namespace dms::actor {
+namespace {
+
+crypto::PeerId peer(std::uint64_t number) {
+  SeededRandom random(number);
+  return crypto::PeerId::from(crypto::PrivateKey::generate(random).public_key());
+}
+SteadyTime at(Duration since) { return SteadyTime(since); }
+
+Envelope unicast(std::string behaviour) {
+  Envelope envelope;
+  SeededRandom random(99);
+  envelope.to.id = Id::from(crypto::PrivateKey::generate(random).public_key());
+  envelope.behaviour = std::move(behaviour);
+  return envelope;
+}
+Envelope broadcast(std::string topic) {
+  Envelope envelope;
+  envelope.behaviour = "/broadcast/hello";
+  envelope.options.topic = std::move(topic);
+  return envelope;
+}
+
+const crypto::PeerId kSelf = peer(0);
+const crypto::PeerId kAnn = peer(1);
+const crypto::PeerId kBob = peer(2);
+
+TEST(RateLimiter, APeerSpendsItsOwnBucketOnly) {
+  RateLimiter limiter(kSelf, {.rate = 10, .burst = 3});
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(limiter.charge(kAnn, at(0s)));
+  EXPECT_FALSE(limiter.charge(kAnn, at(0s)));
+  EXPECT_TRUE(limiter.charge(kBob, at(0s)));
+  EXPECT_FALSE(limiter.charge(kAnn, at(99ms)));
+  EXPECT_TRUE(limiter.charge(kAnn, at(110ms)));
+  EXPECT_FALSE(limiter.charge(kAnn, at(110ms)));
+}
+
+TEST(RateLimiter, ARestedPeerHasItsBurstAgainAndNoMore) {
+  RateLimiter limiter(kSelf, {.rate = 10, .burst = 3});
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(limiter.charge(kAnn, at(0s)));
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(limiter.charge(kAnn, at(1h)));
+  EXPECT_FALSE(limiter.charge(kAnn, at(1h)));
+}
+
+TEST(RateLimiter, TheHostItselfIsNotCharged) {
+  RateLimiter limiter(kSelf, {.rate = 1, .burst = 1});
+  for (int i = 0; i < 100; ++i) EXPECT_TRUE(limiter.charge(kSelf, at(0s)));
+}
+
+TEST(RateLimiter, TheTableOfPeersIsBoundedAndForgetsThoseAtRest) {
+  RateLimiter limiter(kSelf, {.rate = 1, .burst = 2, .peers = 3});
+  for (std::uint64_t i = 1; i <= 3; ++i) EXPECT_TRUE(limiter.charge(peer(i), at(0s)));
+  EXPECT_FALSE(limiter.charge(peer(4), at(0s))) << "all three are still in debt";
+  EXPECT_TRUE(limiter.charge(kAnn, at(500ms))) << "known peers go on";
+  EXPECT_TRUE(limiter.charge(peer(4), at(1200ms))) << "peers 2 and 3 have their burst again and are forgotten";
+  EXPECT_EQ(limiter.peers(), 2u);
+}
+
+TEST(RateLimiter, PlacesArePerPeerAndInAll) {
+  RateLimiter limiter(kSelf, {.active = 3, .active_per_peer = 2});
+  auto a = limiter.admit(kAnn, unicast("/x"));
+  auto b = limiter.admit(kAnn, unicast("/x"));
+  EXPECT_TRUE(a && b);
+  EXPECT_FALSE(limiter.admit(kAnn, unicast("/x")));
+  auto c = limiter.admit(kBob, unicast("/x"));
+  EXPECT_TRUE(c);
+  EXPECT_FALSE(limiter.admit(kBob, unicast("/x")));
+  a.reset();
+  EXPECT_TRUE(limiter.admit(kBob, unicast("/x")));
+  EXPECT_EQ(limiter.active(), 2u);
+}
+
+TEST(RateLimiter, BroadcastsAndPublicBehavioursHaveLimitsOfTheirOwn) {
+  RateLimiter limiter(kSelf, {.active_public = 1, .active_broadcast = 3, .active_per_topic = 1, .topics = {{"/wide", 5}}});
+  auto a = limiter.admit(kAnn, broadcast("/narrow"));
+  EXPECT_TRUE(a);
+  EXPECT_FALSE(limiter.admit(kBob, broadcast("/narrow")));
+  auto b = limiter.admit(kAnn, broadcast("/wide"));
+  auto c = limiter.admit(kAnn, broadcast("/wide"));
+  EXPECT_TRUE(b && c);
+  EXPECT_FALSE(limiter.admit(kAnn, broadcast("/wide"))) << "three broadcasts in all";
+  auto d = limiter.admit(kAnn, unicast("/public/hello"));
+  EXPECT_TRUE(d);
+  EXPECT_FALSE(limiter.admit(kBob, unicast("/public/hello")));
+  EXPECT_TRUE(limiter.admit(kBob, unicast("/dms/node/peers/list")));
+}
+
+TEST(RateLimiter, EveryPlaceComesBack) {
+  RateLimiter limiter(kSelf, {.active = 8, .active_per_peer = 4, .active_public = 3, .active_broadcast = 3, .active_per_topic = 2});
+  SeededRandom random(5);
+  std::vector<RateLimiter::Permit> held;
+  for (int i = 0; i < 2000; ++i) {
+    if (!held.empty() && random.below(2) == 0) {
+      held.pop_back();
+      continue;
+    }
+    const Envelope envelopes[] = {unicast("/public/x"), unicast("/y"), broadcast("/a"), broadcast("/b")};
+    auto permit = limiter.admit(peer(random.below(3)), envelopes[random.below(4)]);
+    if (permit) held.push_back(std::move(*permit));
+    ASSERT_EQ(limiter.active(), held.size());
+  }
+  held.clear();
+  EXPECT_EQ(limiter.active(), 0u);
+  EXPECT_TRUE(limiter.admit(kAnn, broadcast("/a")));
+}
+
+}  // namespace
+}  // namespace dms::actor

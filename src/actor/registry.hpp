@@ -1,0 +1,36 @@
+// The actors of one node by the name of their inbox, and who is whose parent.
+//
+// Model
+//  1. An inbox names one actor; a second of that name is refused.
+//  2. One registry serves all actors of a node. It only knows handles; the actors belong to whoever created them.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "actor/handle.hpp"
+
+namespace dms::actor {
+
+class Registry {
+ public:
+  struct Info {
+    Handle handle;
+    std::optional<Handle> parent;
+    std::vector<Handle> children;
+  };
+
+  /// Errc::already_exists if the inbox is taken.
+  Result<void> add(const Handle& actor, std::optional<Handle> parent = std::nullopt);
+  /// Unknown inboxes are fine.
+  void remove(const std::string& inbox);
+  [[nodiscard]] std::optional<Info> get(const std::string& inbox) const;
+  [[nodiscard]] const std::map<std::string, Info>& actors() const { return actors_; }
+
+ private:
+  std::map<std::string, Info> actors_;
+};
+
+}  // namespace dms::actor
