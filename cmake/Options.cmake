@@ -18,9 +18,8 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # GCC 12 calls std::expected and coroutine frames maybe uninitialised; the sanitizer builds find the real ones.
   target_compile_options(dms_flags INTERFACE -Werror -Wno-maybe-uninitialized)
 else()
-  # clang 16 finds std::expected in GCC 12's library only if it claims the concepts of C++23. clang builds serve fuzzing
-  # and clang-tidy; GCC is the judge of warnings.
-  target_compile_options(dms_flags INTERFACE -D__cpp_concepts=202002L -Wno-builtin-macro-redefined)
+  # clang builds serve fuzzing and clang-tidy; GCC is the judge of warnings.
+  target_compile_options(dms_flags INTERFACE "SHELL:-include ${CMAKE_SOURCE_DIR}/cmake/clang.hpp")
 endif()
 target_include_directories(dms_flags INTERFACE ${CMAKE_SOURCE_DIR}/src)
 target_compile_definitions(dms_flags INTERFACE DMS_VERSION="${PROJECT_VERSION}"

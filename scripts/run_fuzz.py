@@ -1,0 +1,61 @@
+#!/usr/bin/python3
+"""Runs every libFuzzer target for a few seconds from its corpus (tests/corpus/<room>_<stem> for <room>_<stem>_fuzz).
+
+New inputs stay in build/fuzz/corpus, an input that breaks something in build/fuzz/artifacts: make it a file of the
+committed corpus together with the fix. The last line is 'N passed, N failed, N skipped'.
+"""
+
+import argparse
+import concurrent.futures
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+
+def fuzz(target, options):
+    """(passed, what to print)"""
+    name = target.name
+    seeds = ROOT / "tests/corpus" / name.removesuffix("_fuzz")
+    if not any(seeds.glob("*")):
+        return False, f"{name}: {seeds.relative_to(ROOT)} is empty; it needs valid and broken inputs"
+    build = pathlib.Path(options.build).resolve()
+    found, artifacts = build / "corpus" / name, build / "artifacts" / name
+    found.mkdir(parents=True, exist_ok=True)
+    artifacts.mkdir(parents=True, exist_ok=True)
+    command = [str(target), f"-max_total_time={options.seconds}", "-timeout=10", "-rss_limit_mb=2048", "-max_len=65536",
+               "-print_final_stats=1", f"-artifact_prefix={artifacts}/", str(found), str(seeds)]
+    try:
+        run = subprocess.run(command, capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL,
+                             timeout=options.seconds * 4 + 120)
+    except subprocess.TimeoutExpired:
+        return False, f"{name}: did not end {options.seconds * 3 + 120} s after its time"
+    if run.returncode != 0:
+        return False, f"{name}: FAILED\n" + "\n".join(run.stderr.splitlines()[-60:])
+    units = re.search(r"number_of_executed_units:\s*(\d+)", run.stderr)
+    coverage = re.findall(r"cov: (\d+)", run.stderr)
+    return True, f"{name:<40} {units.group(1) if units else '?':>9} inputs, {coverage[-1] if coverage else '?':>6} edges"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--build", default="build/fuzz")
+    parser.add_argument("--seconds", type=int, default=5, help="for each target (5)")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count())
+    options = parser.parse_args()
+
+    targets = sorted((pathlib.Path(options.build) / "bin").glob("*_fuzz"))
+    passed = 0
+    with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+        for ok, text in pool.map(lambda target: fuzz(target, options), targets):
+            passed += ok
+            print(text, flush=True)
+    print(f"{passed} passed, {len(targets) - passed} failed, 0 skipped")
+    return 0 if targets and passed == len(targets) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
