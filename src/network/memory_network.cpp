@@ -45,7 +45,7 @@ Task<Result<void>> MemoryNetwork::send(crypto::PeerId to, std::string protocol, 
   MemoryNetwork* receiver = substrate_->find(self_, to);
   if (receiver == nullptr) co_return fail(Errc::not_found, "peer {} cannot be reached", to.to_string());
   if (!receiver->handlers_.contains(protocol))
-    co_return fail(Errc::not_found, "peer {} does not speak {}", to.to_string(), protocol);
+    co_return fail(Errc::unsupported, "peer {} does not speak {}", to.to_string(), protocol);
   dispatch({self_, to, std::move(protocol), false, std::move(message)});
   co_return Result<void>();
 }

@@ -69,7 +69,7 @@ TEST_F(MemoryNetworkTest, OneCanWriteToOneself) {
 }
 
 TEST_F(MemoryNetworkTest, AnUnknownProtocolAndAnUnreachablePeerAreErrors) {
-  EXPECT_TRUE(send(a, b, "nobody listens").error().is(Errc::not_found));
+  EXPECT_TRUE(send(a, b, "nobody listens").error().is(Errc::unsupported));
   b.listen();
   substrate->cut(a.network.self(), b.network.self());
   EXPECT_TRUE(send(a, b, "cut").error().is(Errc::not_found));

@@ -51,7 +51,8 @@ class Network {
   /// Multiaddresses, each with /p2p/<id>; empty while nothing listens.
   [[nodiscard]] virtual std::vector<std::string> listen_addresses() const = 0;
 
-  /// Errc::not_found if the peer cannot be reached or does not speak `protocol`.
+  /// Errc::not_found if the peer cannot be reached, Errc::unsupported if it does not speak `protocol` (which may also go
+  /// unnoticed: nothing is acknowledged).
   virtual Task<Result<void>> send(crypto::PeerId to, std::string protocol, Bytes message) = 0;
   /// Errc::already_exists if `protocol` has a handler.
   virtual Result<void> handle(std::string protocol, MessageHandler handler) = 0;
@@ -70,7 +71,7 @@ class Network {
   /// The peers connected now.
   [[nodiscard]] virtual std::vector<crypto::PeerId> peers() const = 0;
 
-  /// Ends everything and waits until it has ended. Later calls fail with Errc::closed. The destructor insists on it.
+  /// Ends everything and waits until it has ended. Later calls fail with Errc::closed. Comes before destruction.
   virtual Task<void> close() = 0;
 };
 
