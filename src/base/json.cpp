@@ -41,10 +41,17 @@ class Builder {
   }
   bool on_string_part(View s, std::size_t, Code&) { return stack_.push_chars(s), true; }
   bool on_string(View s, std::size_t, Code&) { return stack_.push_string(s), true; }
-  bool on_number_part(View, Code&) { return true; }
-  bool on_int64(std::int64_t i, View, Code&) { return stack_.push_int64(i), true; }
-  bool on_uint64(std::uint64_t u, View, Code&) { return stack_.push_uint64(u), true; }
-  bool on_double(double d, View, Code&) { return stack_.push_double(d), true; }
+  bool on_number_part(View s, Code&) { return digits_.append(s.data(), s.size()), true; }
+  bool on_int64(std::int64_t i, View, Code&) { return digits_.clear(), stack_.push_int64(i), true; }
+  bool on_uint64(std::uint64_t u, View, Code&) { return digits_.clear(), stack_.push_uint64(u), true; }
+  /// Boost.JSON 1.81 may miss the nearest double in the last place, which would change signed text when it is written again.
+  bool on_double(double d, View s, Code& ec) {
+    digits_.append(s.data(), s.size());
+    const auto [end, failure] = std::from_chars(digits_.data(), digits_.data() + digits_.size(), d);
+    digits_.clear();
+    if (failure == std::errc::result_out_of_range && std::abs(d) >= 1) ec = boost::json::error::exponent_overflow;
+    return !ec && (stack_.push_double(d + 0.0), true);  // and -0.0 is 0
+  }
   bool on_bool(bool b, Code&) { return stack_.push_bool(b), true; }
   bool on_null(Code&) { return stack_.push_null(), true; }
   bool on_comment_part(View, Code&) { return true; }
@@ -57,6 +64,7 @@ class Builder {
   boost::json::value_stack stack_;
   std::vector<std::set<std::string, std::less<>>> keys_;
   std::string key_;
+  std::string digits_;
   std::optional<std::string> duplicate_;
 };
 
