@@ -26,11 +26,12 @@ def fuzz(target, options):
     found, artifacts = build / "corpus" / name, build / "artifacts" / name
     found.mkdir(parents=True, exist_ok=True)
     artifacts.mkdir(parents=True, exist_ok=True)
+    env = dict(os.environ, ASAN_SYMBOLIZER_PATH="/usr/bin/llvm-symbolizer-16")
     command = [str(target), f"-max_total_time={options.seconds}", "-timeout=10", "-rss_limit_mb=2048", "-max_len=65536",
                "-print_final_stats=1", f"-artifact_prefix={artifacts}/", str(found), str(seeds)]
     try:
         run = subprocess.run(command, capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL,
-                             timeout=options.seconds * 4 + 120)
+                             env=env, timeout=options.seconds * 4 + 120)
     except subprocess.TimeoutExpired:
         return False, f"{name}: did not end {options.seconds * 3 + 120} s after its time"
     if run.returncode != 0:
