@@ -64,7 +64,10 @@ Result<Execution> Execution::from_json(const json::Value& value) {
   if (params == nullptr || params->is_null()) return execution;
   if (!params->is_object())
     return std::unexpected(json::at_member("params", json::wrong_kind("an object", *params).error()));
-  execution.params = params->get_object();
+  // By name, as the network's other nodes write them.
+  std::map<std::string_view, const json::Value*> sorted;
+  for (const auto& param : params->get_object()) sorted.emplace(param.key(), &param.value());
+  for (const auto& [name, param] : sorted) execution.params.emplace(name, *param);
   return execution;
 }
 
