@@ -1,0 +1,406 @@
+#include "libp2p/host/swarm.hpp"
+
+#include <algorithm>
+
+#include "libp2p/host/swarm_impl.hpp"
+#include "base/log.hpp"
+#include "libp2p/multistream/multistream.hpp"
+
+namespace dms::libp2p {
+
+Swarm::Swarm(Runtime runtime, crypto::PrivateKey key, SwarmOptions options)
+    : impl_(std::make_unique<Impl>(runtime, std::move(key), options)) {}
+Swarm::~Swarm() = default;
+
+const crypto::PeerId& Swarm::self() const { return impl_->self; }
+const crypto::PrivateKey& Swarm::key() const { return impl_->key; }
+Runtime Swarm::runtime() const { return impl_->runtime; }
+
+Result<void> Swarm::listen(const Multiaddr& address) { return impl_->listen(address); }
+std::vector<Multiaddr> Swarm::addresses() const { return impl_->addresses(); }
+
+void Swarm::add_addresses(const crypto::PeerId& peer, const std::vector<Multiaddr>& addresses) {
+  impl_->remember(peer, addresses);
+}
+Task<Result<void>> Swarm::connect(crypto::PeerId peer, std::vector<Multiaddr> addresses) {
+  return impl_->connect(peer, std::move(addresses));
+}
+Task<Result<void>> Swarm::connect(PeerAddress to) {
+  std::vector<Multiaddr> addresses;
+  addresses.push_back(std::move(to.address));
+  return impl_->connect(to.peer, std::move(addresses));
+}
+void Swarm::disconnect(const crypto::PeerId& peer) {
+  auto it = impl_->links.find(peer);
+  if (it == impl_->links.end()) return;
+  const auto links = it->second;
+  for (const auto& link : links) {
+    impl_->drop(link);
+    impl_->nursery.spawn(impl_->end(link));
+  }
+}
+
+Task<Result<std::unique_ptr<Stream>>> Swarm::new_stream(crypto::PeerId peer, std::vector<std::string> protocols) {
+  return impl_->new_stream(peer, std::move(protocols));
+}
+Task<Result<std::unique_ptr<Stream>>> Swarm::new_stream(crypto::PeerId peer, std::string protocol) {
+  std::vector<std::string> protocols;
+  protocols.push_back(std::move(protocol));
+  return impl_->new_stream(peer, std::move(protocols));
+}
+void Swarm::set_stream_handler(std::string protocol, StreamHandler handler) {
+  impl_->handlers.insert_or_assign(std::move(protocol), std::move(handler));
+}
+void Swarm::remove_stream_handler(const std::string& protocol) { impl_->handlers.erase(protocol); }
+std::vector<std::string> Swarm::protocols() const {
+  std::vector<std::string> names;
+  for (const auto& [name, handler] : impl_->handlers) names.push_back(name);
+  return names;
+}
+
+std::vector<crypto::PeerId> Swarm::peers() const {
+  std::vector<crypto::PeerId> out;
+  for (const auto& [peer, links] : impl_->links) out.push_back(peer);
+  return out;
+}
+bool Swarm::connected(const crypto::PeerId& peer) const { return impl_->links.contains(peer); }
+std::size_t Swarm::connections() const { return impl_->link_count; }
+std::optional<Multiaddr> Swarm::remote_address(const crypto::PeerId& peer) const {
+  const auto it = impl_->links.find(peer);
+  if (it == impl_->links.end()) return std::nullopt;
+  return it->second.front()->connection.remote;
+}
+std::optional<crypto::PublicKey> Swarm::remote_key(const crypto::PeerId& peer) const {
+  const auto it = impl_->links.find(peer);
+  if (it == impl_->links.end()) return std::nullopt;
+  return it->second.front()->connection.key;
+}
+
+NotificationId Swarm::on_peer_connected(PeerCallback callback) {
+  const auto id = static_cast<NotificationId>(++impl_->last_notification);
+  impl_->notifications.emplace(id, Impl::Notification{true, std::move(callback)});
+  return id;
+}
+NotificationId Swarm::on_peer_disconnected(PeerCallback callback) {
+  const auto id = static_cast<NotificationId>(++impl_->last_notification);
+  impl_->notifications.emplace(id, Impl::Notification{false, std::move(callback)});
+  return id;
+}
+void Swarm::remove_notification(NotificationId id) { impl_->notifications.erase(id); }
+
+void Swarm::set_protocols(const crypto::PeerId& peer, std::vector<std::string> protocols) {
+  if (connected(peer)) impl_->spoken.insert_or_assign(peer, std::move(protocols));
+}
+std::vector<std::string> Swarm::protocols(const crypto::PeerId& peer) const {
+  const auto it = impl_->spoken.find(peer);
+  return it == impl_->spoken.end() ? std::vector<std::string>() : it->second;
+}
+
+Task<void> Swarm::close() {
+  impl_->closed = true;
+  for (const auto& listener : impl_->listeners) listener->close();
+  co_await impl_->nursery.close();
+  impl_->listeners.clear();
+  impl_->handlers.clear();
+  impl_->notifications.clear();
+}
+
+// ---- listening ------------------------------------------------------------------------------------------------------
+
+namespace {
+
+yamux::Options muxer_options(const SwarmOptions& options) {
+  yamux::Options muxer;
+  muxer.max_inbound_streams = options.max_inbound_streams;
+  muxer.keep_alive = options.keep_alive;
+  return muxer;
+}
+
+}  // namespace
+
+Swarm::Impl::Impl(Runtime r, crypto::PrivateKey private_key, SwarmOptions opts)
+    : runtime(r),
+      key(std::move(private_key)),
+      self(crypto::PeerId::from(key.public_key())),
+      options(opts),
+      noise(key, r.lane.random()),
+      upgrader(r.lane, noise, muxer_options(opts)),
+      nursery(r.lane, "libp2p swarm") {
+  transports.push_back(std::make_unique<TcpTransport>(runtime.net, upgrader));
+  nursery.spawn(maintain());
+}
+
+Transport* Swarm::Impl::transport_for(const Multiaddr& address) const {
+  for (const auto& transport : transports)
+    if (transport->handles(address)) return transport.get();
+  return nullptr;
+}
+
+Result<void> Swarm::Impl::listen(const Multiaddr& address) {
+  if (closed) return fail(Errc::closed, "the host is closed");
+  Transport* transport = transport_for(address);
+  if (transport == nullptr)
+    return fail(Errc::unsupported, "listen on {}: no transport handles it; TCP addresses look like /ip4/0.0.0.0/tcp/9000",
+                address.to_string());
+  TRY(auto listener, transport->listen(address));
+  listeners.push_back(std::move(listener));
+  nursery.spawn(accept_loop(*listeners.back()));
+  return {};
+}
+
+Task<void> Swarm::Impl::accept_loop(TransportListener& listener) {
+  while (!closed) {
+    Result<std::unique_ptr<Incoming>> incoming = co_await listener.accept();
+    if (closed || nursery.cancelled()) co_return;
+    if (!incoming) {
+      if (incoming.error().is(Errc::closed)) co_return;
+      // Out of file descriptors, most likely: pause rather than spin.
+      Result<void> paused = co_await sleep_for(100ms);
+      if (!paused) co_return;
+      continue;
+    }
+    // Strangers get nine tenths at most; what is dropped here costs us an accept and a close.
+    if (pending >= options.max_pending || link_count + pending >= options.max_connections - options.max_connections / 10)
+      continue;
+    ++pending;
+    nursery.spawn(admit(std::move(*incoming)));
+  }
+}
+
+Task<void> Swarm::Impl::admit(std::unique_ptr<Incoming> incoming) {
+  Result<Connection> connection = co_await with_timeout(options.handshake_timeout, incoming->complete());
+  --pending;
+  if (!connection) {
+    log::debug("libp2p", "handshake with {}: {}", incoming->remote().to_string(), connection.error().to_string());
+    co_return;
+  }
+  (void)adopt(std::move(*connection));
+}
+
+std::vector<Multiaddr> Swarm::Impl::addresses() const {
+  std::vector<Multiaddr> out;
+  for (const auto& listener : listeners) {
+    const auto endpoint = listener->address().tcp_endpoint();
+    if (!endpoint || !endpoint->address.is_unspecified()) {
+      out.push_back(listener->address().with_peer(self));
+      continue;
+    }
+    auto interfaces = runtime.net.interface_addresses();
+    if (!interfaces) continue;
+    for (const IpAddress& ip : *interfaces)
+      if (ip.is_v6() == endpoint->address.is_v6()) out.push_back(Multiaddr::tcp({ip, endpoint->port}).with_peer(self));
+  }
+  return out;
+}
+
+// ---- dialling -------------------------------------------------------------------------------------------------------
+
+void Swarm::Impl::remember(const crypto::PeerId& peer, const std::vector<Multiaddr>& addresses) {
+  if (addresses.empty() || peer == self) return;
+  if (!known.contains(peer) && known.size() >= options.max_peers_known)
+    known.erase(std::ranges::min_element(known, {}, [](const auto& entry) { return entry.second.touched; }));
+  Known& entry = known[peer];
+  entry.touched = ++touches;
+  // The newest first: they are what somebody has just asked for, or what the peer has just said.
+  for (auto it = addresses.rbegin(); it != addresses.rend(); ++it) {
+    const Multiaddr address = it->without_peer();
+    std::erase(entry.addresses, address);
+    entry.addresses.insert(entry.addresses.begin(), address);
+  }
+  if (entry.addresses.size() > options.max_addresses_per_peer) entry.addresses.resize(options.max_addresses_per_peer);
+}
+
+Task<Result<void>> Swarm::Impl::connect(crypto::PeerId peer, std::vector<Multiaddr> addresses) {
+  if (closed) co_return fail(Errc::closed, "the host is closed");
+  if (peer == self) co_return fail(Errc::invalid_argument, "connect to {}: that is this node itself", peer.to_string());
+  remember(peer, addresses);
+  if (usable(peer)) co_return Result<void>();
+  std::shared_ptr<Dial> dial = dials[peer];
+  if (!dial) {
+    const auto it = known.find(peer);
+    dial = dials[peer] = std::make_shared<Dial>();
+    nursery.spawn(run_dial(peer, it == known.end() ? std::vector<Multiaddr>() : it->second.addresses, dial));
+  }
+  while (!dial->result) CO_TRY_VOID(co_await dial->done.wait());
+  co_return *dial->result;
+}
+
+Task<void> Swarm::Impl::run_dial(crypto::PeerId peer, std::vector<Multiaddr> addresses, std::shared_ptr<Dial> dial) {
+  Result<void> result = co_await dial_all(peer, std::move(addresses));
+  dial->result = std::move(result);
+  dials.erase(peer);
+  dial->done.notify_all();
+}
+
+Task<Result<void>> Swarm::Impl::dial_all(crypto::PeerId peer, std::vector<Multiaddr> addresses) {
+  if (addresses.empty())
+    co_return fail(Errc::not_found, "no address of peer {} is known; connect to it by its multiaddress first", peer.to_string());
+  std::optional<Error> first;
+  for (const Multiaddr& address : addresses) {
+    Result<void> dialled = co_await dial_one(peer, address);
+    if (dialled || usable(peer)) co_return Result<void>();
+    // The first is the one the caller named; but an address that cannot be tried says less than one that failed.
+    if (!first || first->is(Errc::unsupported)) first = dialled.error();
+    if (nursery.cancelled()) break;
+  }
+  co_return fail(*first, "connect to {} ({} addresses tried)", peer.to_string(), addresses.size());
+}
+
+Task<Result<void>> Swarm::Impl::dial_one(crypto::PeerId peer, Multiaddr address) {
+  Transport* transport = transport_for(address);
+  if (transport == nullptr) co_return fail(Errc::unsupported, "{}: no transport handles it", address.to_string());
+  if (link_count >= options.max_connections)
+    co_return fail(Errc::limit_exceeded, "{} connections are open, which is the limit (max_connections)", link_count);
+  Result<Connection> connection = co_await with_timeout(options.dial_timeout, transport->dial(address, peer));
+  if (!connection) co_return fail(connection.error(), "{}", address.to_string());
+  co_return adopt(std::move(*connection));
+}
+
+// ---- connections ----------------------------------------------------------------------------------------------------
+
+Result<void> Swarm::Impl::adopt(Connection connection) {
+  const crypto::PeerId peer = connection.peer;
+  if (closed || peer == self || link_count >= options.max_connections) {
+    nursery.spawn(dismiss(std::move(connection)));
+    return fail(Errc::limit_exceeded, "the connection to {} is not wanted: closing, too many, or to ourselves", peer.to_string());
+  }
+  auto link = std::make_shared<Link>();
+  link->id = ++last_id;
+  link->connection = std::move(connection);
+  link->busy = runtime.lane.now();
+  ++link_count;
+  auto& of_peer = links[peer];
+  of_peer.push_back(link);
+  if (of_peer.size() == 1) announce(peer, true);
+  nursery.spawn(serve(link));
+  return {};
+}
+
+void Swarm::Impl::drop(const LinkPtr& link) {
+  const auto it = links.find(link->connection.peer);
+  if (it == links.end() || std::erase(it->second, link) == 0) return;
+  --link_count;
+  if (!it->second.empty()) return;
+  const crypto::PeerId peer = it->first;
+  links.erase(it);
+  spoken.erase(peer);
+  announce(peer, false);
+}
+
+Task<void> Swarm::Impl::dismiss(Connection connection) { co_await connection.muxer->close(); }
+
+Task<void> Swarm::Impl::end(LinkPtr link) {
+  if (std::exchange(link->ending, true)) co_return;
+  co_await link->connection.muxer->close();
+}
+
+Task<void> Swarm::Impl::serve(LinkPtr link) {
+  for (;;) {
+    Result<std::unique_ptr<ByteStream>> stream = co_await link->connection.muxer->accept_stream();
+    if (!stream) break;
+    if (link->handlers >= options.max_inbound_streams) continue;  // destroyed, so reset
+    ++link->handlers;
+    nursery.spawn(handle(link, std::move(*stream)));
+  }
+  drop(link);
+  co_await end(link);
+}
+
+Swarm::Impl::LinkPtr Swarm::Impl::usable(const crypto::PeerId& peer) const {
+  const auto it = links.find(peer);
+  if (it == links.end()) return nullptr;
+  for (const LinkPtr& link : it->second)
+    if (!link->ending && !link->connection.muxer->closing()) return link;
+  return nullptr;
+}
+
+/// Looks for connections that nobody uses.
+Task<void> Swarm::Impl::maintain() {
+  static constexpr Duration kEvery = 15s, kSuperfluous = 60s;
+  for (;;) {
+    Result<void> slept = co_await sleep_for(kEvery);
+    if (!slept) co_return;
+    std::vector<LinkPtr> idle;
+    const SteadyTime now = runtime.lane.now();
+    for (const auto& [peer, of_peer] : links) {
+      for (const LinkPtr& link : of_peer) {
+        if (link->connection.muxer->streams() > 0 || link->handlers > 0) link->busy = now;
+        const bool superfluous = link != of_peer.front() || link->connection.muxer->closing();
+        if (superfluous && now - link->busy >= kSuperfluous) idle.push_back(link);
+        else if (options.idle_timeout > 0s && now - link->busy >= options.idle_timeout) idle.push_back(link);
+      }
+    }
+    for (const LinkPtr& link : idle) {
+      drop(link);
+      nursery.spawn(end(link));
+    }
+  }
+}
+
+void Swarm::Impl::announce(const crypto::PeerId& peer, bool connected) { nursery.spawn(tell(peer, connected)); }
+
+Task<void> Swarm::Impl::tell(crypto::PeerId peer, bool connected) {
+  std::vector<NotificationId> ids;
+  for (const auto& [id, notification] : notifications)
+    if (notification.on_connected == connected) ids.push_back(id);
+  for (NotificationId id : ids) {
+    const auto it = notifications.find(id);
+    if (it == notifications.end()) continue;
+    const PeerCallback callback = it->second.callback;
+    callback(peer);
+  }
+  co_return;
+}
+
+// ---- streams --------------------------------------------------------------------------------------------------------
+
+Task<Result<std::unique_ptr<Stream>>> Swarm::Impl::new_stream(crypto::PeerId peer, std::vector<std::string> protocols) {
+  for (const std::string& name : protocols)
+    if (!multistream::valid_name(name)) co_return fail(Errc::invalid_argument, "'{}' cannot name a protocol", name);
+  // A connection may turn out to be dead when it is used; then, once, a fresh one is made.
+  for (int attempt = 0;; ++attempt) {
+    CO_TRY_VOID(co_await connect(peer, {}));
+    LinkPtr link = usable(peer);
+    if (!link) {
+      if (attempt > 0 || closed) co_return fail(Errc::closed, "the connection to {} has ended", peer.to_string());
+      continue;
+    }
+    Result<std::unique_ptr<Stream>> stream = co_await with_timeout(options.negotiation_timeout, open(link, protocols));
+    if (stream) co_return std::move(stream);
+    if (attempt > 0 || !link->connection.muxer->closing())
+      co_return fail(stream.error(), "open a stream to {}", peer.to_string());
+  }
+}
+
+Task<Result<std::unique_ptr<Stream>>> Swarm::Impl::open(LinkPtr link, std::vector<std::string> protocols) {
+  const crypto::PeerId peer = link->connection.peer;
+  CO_TRY(std::unique_ptr<ByteStream> raw, co_await link->connection.muxer->open_stream());
+  std::string agreed;
+  const auto it = spoken.find(peer);
+  if (protocols.size() == 1 && it != spoken.end() && std::ranges::find(it->second, protocols[0]) != it->second.end()) {
+    agreed = protocols[0];
+    CO_TRY(raw, co_await multistream::propose_lazily(std::move(raw), agreed));
+  } else {
+    CO_TRY(agreed, co_await multistream::propose(*raw, std::move(protocols)));
+  }
+  co_return std::make_unique<Stream>(std::move(raw), peer, std::move(agreed));
+}
+
+Task<void> Swarm::Impl::handle(LinkPtr link, std::unique_ptr<ByteStream> raw) {
+  struct Done {
+    Link& link;
+    ~Done() { --link.handlers; }
+  } done{*link};
+  std::function<bool(std::string_view)> supports = [this](std::string_view name) { return handlers.contains(name); };
+  Result<std::string> agreed = co_await with_timeout(options.negotiation_timeout, multistream::answer(*raw, std::move(supports)));
+  if (!agreed) {
+    log::debug("libp2p", "a stream of {}: {}", link->connection.peer.to_string(), agreed.error().to_string());
+    co_return;
+  }
+  const auto it = handlers.find(*agreed);
+  if (it == handlers.end()) co_return;
+  const StreamHandler handler = it->second;
+  co_await handler(std::make_unique<Stream>(std::move(raw), link->connection.peer, std::move(*agreed)));
+}
+
+}  // namespace dms::libp2p

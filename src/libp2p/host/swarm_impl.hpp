@@ -1,0 +1,95 @@
+// Inside of Swarm: what it keeps, and the tasks that it runs.
+#pragma once
+
+#include "libp2p/host/swarm.hpp"
+#include "libp2p/host/upgrader.hpp"
+#include "libp2p/security/noise/noise.hpp"
+#include "libp2p/transport/tcp.hpp"
+
+namespace dms::libp2p {
+
+struct Swarm::Impl {
+  /// One connection, from its handshake to its end.
+  struct Link {
+    std::uint64_t id = 0;
+    Connection connection;
+    std::size_t handlers = 0;  ///< running on its inbound streams
+    bool ending = false;       ///< somebody has called the muxer's close()
+    SteadyTime busy{};         ///< when it last had a stream
+  };
+  using LinkPtr = std::shared_ptr<Link>;
+
+  /// A dial under way, shared by all who wait for it.
+  struct Dial {
+    Notify done;
+    std::optional<Result<void>> result;
+  };
+
+  struct Known {
+    std::vector<Multiaddr> addresses;
+    std::uint64_t touched = 0;
+  };
+
+  struct Notification {
+    bool on_connected = false;
+    PeerCallback callback;
+  };
+
+  Impl(Runtime runtime, crypto::PrivateKey private_key, SwarmOptions opts);
+
+  // Listening.
+  Result<void> listen(const Multiaddr& address);
+  Task<void> accept_loop(TransportListener& listener);
+  Task<void> admit(std::unique_ptr<Incoming> incoming);
+  [[nodiscard]] std::vector<Multiaddr> addresses() const;
+
+  // Dialling.
+  Task<Result<void>> connect(crypto::PeerId peer, std::vector<Multiaddr> addresses);
+  Task<void> run_dial(crypto::PeerId peer, std::vector<Multiaddr> addresses, std::shared_ptr<Dial> dial);
+  Task<Result<void>> dial_all(crypto::PeerId peer, std::vector<Multiaddr> addresses);
+  Task<Result<void>> dial_one(crypto::PeerId peer, Multiaddr address);
+  void remember(const crypto::PeerId& peer, const std::vector<Multiaddr>& addresses);
+  [[nodiscard]] Transport* transport_for(const Multiaddr& address) const;
+
+  // Connections.
+  Result<void> adopt(Connection connection);
+  void drop(const LinkPtr& link);
+  Task<void> serve(LinkPtr link);
+  Task<void> end(LinkPtr link);
+  Task<void> dismiss(Connection connection);
+  Task<void> maintain();
+  [[nodiscard]] LinkPtr usable(const crypto::PeerId& peer) const;
+
+  // Streams.
+  Task<Result<std::unique_ptr<Stream>>> new_stream(crypto::PeerId peer, std::vector<std::string> protocols);
+  Task<Result<std::unique_ptr<Stream>>> open(LinkPtr link, std::vector<std::string> protocols);
+  Task<void> handle(LinkPtr link, std::unique_ptr<ByteStream> stream);
+
+  void announce(const crypto::PeerId& peer, bool connected);
+  Task<void> tell(crypto::PeerId peer, bool connected);
+
+  Runtime runtime;
+  crypto::PrivateKey key;
+  crypto::PeerId self;
+  SwarmOptions options;
+  noise::Noise noise;
+  StandardUpgrader upgrader;
+  std::vector<std::unique_ptr<Transport>> transports;
+  std::vector<std::unique_ptr<TransportListener>> listeners;
+
+  std::map<crypto::PeerId, std::vector<LinkPtr>> links;  ///< oldest first, never empty
+  std::size_t link_count = 0;
+  std::size_t pending = 0;
+  std::uint64_t last_id = 0;
+  std::map<crypto::PeerId, std::shared_ptr<Dial>> dials;
+  std::map<crypto::PeerId, Known> known;
+  std::uint64_t touches = 0;
+  std::map<crypto::PeerId, std::vector<std::string>> spoken;
+  std::map<std::string, StreamHandler, std::less<>> handlers;
+  std::map<NotificationId, Notification> notifications;
+  std::uint64_t last_notification = 0;
+  bool closed = false;
+  Nursery nursery;
+};
+
+}  // namespace dms::libp2p

@@ -1,0 +1,112 @@
+#include "libp2p/multistream/multistream.hpp"
+
+#include <algorithm>
+
+#include "base/varint.hpp"
+
+namespace dms::libp2p::multistream {
+namespace {
+
+Task<Result<std::string>> read_message(ByteStream& stream) {
+  CO_TRY(Bytes body, co_await read_delimited(stream, kMaxMessage));
+  co_return decode_body(body);
+}
+
+Task<Result<void>> read_header(ByteStream& stream) {
+  CO_TRY(std::string text, co_await read_message(stream));
+  if (text != kHeader) co_return fail(Errc::invalid_argument, "multistream: expected '{}', got '{}'", kHeader, text);
+  co_return Result<void>();
+}
+
+class LazyStream final : public ByteStream {
+ public:
+  LazyStream(std::unique_ptr<ByteStream> inner, std::string protocol)
+      : inner_(std::move(inner)), protocol_(std::move(protocol)) {}
+
+  Task<Result<std::size_t>> read_some(MutableBytes into) override {
+    if (!confirmed_) CO_TRY_VOID(co_await confirm());
+    co_return co_await inner_->read_some(into);
+  }
+  Task<Result<void>> write(BytesView from) override { return inner_->write(from); }
+  Task<Result<void>> close_write() override { return inner_->close_write(); }
+  void abort() override { inner_->abort(); }
+
+ private:
+  Task<Result<void>> confirm() {
+    CO_TRY_VOID(co_await read_header(*inner_));
+    CO_TRY(std::string text, co_await read_message(*inner_));
+    if (text != protocol_) {
+      inner_->abort();
+      co_return fail(Errc::unsupported, "the peer does not speak {}", protocol_);
+    }
+    confirmed_ = true;
+    co_return Result<void>();
+  }
+
+  std::unique_ptr<ByteStream> inner_;
+  std::string protocol_;
+  bool confirmed_ = false;
+};
+
+}  // namespace
+
+bool valid_name(std::string_view name) {
+  return !name.empty() && name.size() <= kMaxName &&
+         std::ranges::all_of(name, [](unsigned char c) { return c >= 0x20 && c != 0x7f; });
+}
+
+Bytes encode(std::string_view text) {
+  Bytes out;
+  append_varint(out, text.size() + 1);
+  append(out, as_bytes(text));
+  out.push_back('\n');
+  return out;
+}
+
+Result<std::string> decode_body(BytesView body) {
+  if (body.empty() || body.back() != '\n') return fail(Errc::invalid_argument, "multistream: a message without a newline at its end");
+  std::string text(as_text(body.first(body.size() - 1)));
+  if (!valid_name(text)) return fail(Errc::invalid_argument, "multistream: a name of {} bytes is empty, too long or not text", text.size());
+  return text;
+}
+
+Task<Result<std::string>> propose(ByteStream& stream, std::vector<std::string> protocols) {
+  Bytes out = encode(kHeader);
+  bool first = true;
+  for (const std::string& name : protocols) {
+    append(out, encode(name));
+    CO_TRY_VOID(co_await stream.write(out));
+    out.clear();
+    if (first) CO_TRY_VOID(co_await read_header(stream));
+    first = false;
+    CO_TRY(std::string text, co_await read_message(stream));
+    if (text == name) co_return std::move(text);
+    if (text != kNotAvailable) co_return fail(Errc::invalid_argument, "multistream: proposed '{}', got '{}'", name, text);
+  }
+  co_return fail(Errc::unsupported, "the peer speaks none of the {} protocols proposed ({}, ...)", protocols.size(),
+                 protocols.empty() ? std::string("none") : protocols.front());
+}
+
+Task<Result<std::string>> answer(ByteStream& stream, std::function<bool(std::string_view)> supports) {
+  const Bytes header = encode(kHeader);
+  CO_TRY_VOID(co_await stream.write(header));
+  CO_TRY_VOID(co_await read_header(stream));
+  for (int i = 0; i < kMaxProposals; ++i) {
+    CO_TRY(std::string name, co_await read_message(stream));
+    const bool supported = supports(name);
+    const Bytes reply = encode(supported ? std::string_view(name) : kNotAvailable);
+    CO_TRY_VOID(co_await stream.write(reply));
+    if (supported) co_return std::move(name);
+  }
+  co_return fail(Errc::limit_exceeded, "multistream: {} proposals and none fits", kMaxProposals);
+}
+
+Task<Result<std::unique_ptr<ByteStream>>> propose_lazily(std::unique_ptr<ByteStream> stream, std::string protocol) {
+  Bytes out = encode(kHeader);
+  append(out, encode(protocol));
+  CO_TRY_VOID(co_await stream->write(out));
+  std::unique_ptr<ByteStream> lazy = std::make_unique<LazyStream>(std::move(stream), std::move(protocol));
+  co_return std::move(lazy);
+}
+
+}  // namespace dms::libp2p::multistream

@@ -1,0 +1,160 @@
+// yamux: many streams over one connection, each with its own flow control.
+//
+// Model
+//  1. A stream's sender never has more bytes under way than its window, which the receiver opens again as its reader reads.
+//     Windows start at 256 KiB; a window whose reader keeps up with the wire doubles up to max_window as long as the sum
+//     of all that is granted beyond the start stays below max_window_total.
+//  2. Frames leave through one buffer. A writer puts at most kMaxChunk bytes into it and then queues behind the others, so
+//     streams share the wire evenly; the buffer is written whole, many frames in one write.
+//  3. A stream is announced with its first frame and acknowledged when it is accepted. Its halves close apart (FIN); RST ends
+//     both. What arrives for a stream that we have let go is dropped (connection.hpp, model 2).
+//  4. A frame that breaks the rules (unknown version or type, more data than the window, a stream id of the wrong parity)
+//     ends the session with GO_AWAY "protocol error".
+//  5. A session that has heard nothing for keep_alive asks with a ping and ends when there is no answer for as long again.
+//
+// Threads: one lane. Destruction: only after close() (Nursery).
+//
+// Bounds: max_inbound_streams (more are answered with RST), accept_backlog, max_unacknowledged of ours (open_stream()
+// waits), max_buffered bytes received and unread over all streams (the stream that would exceed it is reset), max_outbound bytes
+// waiting to be written (writers wait) and kMaxAnswers above it (a peer that makes us answer without reading our answers is
+// not read from any more, and its connection ends at write_timeout).
+//
+// Attacks: opening streams in bulk, pings in bulk, windows never opened, frames never finished: each meets one of the bounds
+// above and costs the attacker his own connection. Data is buffered only as it arrives, whatever a header announces.
+//
+// Specification: libp2p yamux.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+
+#include "base/nursery.hpp"
+#include "libp2p/muxer/yamux/frame.hpp"
+#include "libp2p/transport/connection.hpp"
+
+namespace dms::libp2p::yamux {
+
+inline constexpr std::string_view kProtocol = "/yamux/1.0.0";
+inline constexpr std::uint32_t kInitialWindow = 256 * 1024;
+
+struct Options {
+  std::size_t max_inbound_streams = 1024;
+  std::size_t max_outbound_streams = 8192;
+  std::size_t max_unacknowledged = 256;
+  std::size_t accept_backlog = 256;
+  std::uint32_t max_window = 16 * 1024 * 1024;
+  std::size_t max_window_total = 32 * 1024 * 1024;
+  std::size_t max_buffered = 48 * 1024 * 1024;
+  std::size_t max_outbound = 512 * 1024;
+  Duration keep_alive = 30s;     ///< 0: never asks
+  Duration write_timeout = 60s;  ///< a wire that takes nothing for so long is dead
+  Duration linger = 2s;          ///< how long close() waits for what is already written to leave
+};
+
+/// What is under way for one stream; shared by the session and the stream's object.
+struct StreamState;
+
+class Session final : public Muxer {
+ public:
+  static constexpr std::size_t kMaxChunk = 32 * 1024;
+  static constexpr std::size_t kMaxAnswers = 256 * 1024;
+
+  Session(Lane& lane, std::unique_ptr<ByteStream> wire, Side side, Options options = {});
+  ~Session() override;
+
+  Task<Result<std::unique_ptr<ByteStream>>> open_stream() override;
+  Task<Result<std::unique_ptr<ByteStream>>> accept_stream() override;
+  [[nodiscard]] std::size_t streams() const override { return streams_.size(); }
+  [[nodiscard]] bool closing() const override { return dead_ || remote_going_ || local_going_; }
+  void abort() override;
+  Task<void> close() override;
+
+  /// The round trip time measured by the last ping, if any.
+  [[nodiscard]] std::optional<Duration> rtt() const { return rtt_; }
+  /// Bytes received and not yet read, over all streams.
+  [[nodiscard]] std::size_t buffered() const { return buffered_; }
+  [[nodiscard]] std::size_t outbound() const { return out_.size() + writing_; }
+
+ private:
+  friend class YamuxStream;
+  using StatePtr = std::shared_ptr<StreamState>;
+
+  // The tasks.
+  Task<void> read_loop();
+  Task<void> write_loop();
+  Task<void> keep_alive_loop();
+
+  // What arrives.
+  Result<std::size_t> consume(BytesView bytes);
+  Result<void> on_header(const FrameHeader& header);
+  Result<void> on_stream_header(const FrameHeader& header);
+  Result<StatePtr> on_syn(const FrameHeader& header);
+  void on_data(BytesView bytes);
+  void on_ping(const FrameHeader& header);
+
+  // What leaves.
+  void queue(const FrameHeader& header, BytesView payload = {});
+  void queue_for(StreamState& state, FrameType type, std::uint16_t flags, std::uint32_t length, BytesView payload = {});
+  void send_ping();
+  /// Writers stop at max_outbound; what is above it are answers to a peer that asks without reading.
+  [[nodiscard]] bool answers_full() const { return outbound() >= options_.max_outbound + kMaxAnswers; }
+
+  // What streams ask for.
+  Task<Result<std::size_t>> read_stream(StatePtr state, MutableBytes into);
+  Task<Result<void>> write_stream(StatePtr state, BytesView from);
+  Result<void> finish_stream(StreamState& state);
+  void release_stream(const StatePtr& state);
+  void reset_stream(StreamState& state);
+  void reopen_window(StreamState& state);
+
+  void drop_if_done(StreamState& state);
+  void forget(StreamState& state);
+  void die(Error why);
+  Task<Result<void>> part();
+
+  Lane& lane_;
+  std::unique_ptr<ByteStream> wire_;
+  Side side_;
+  Options options_;
+
+  std::map<std::uint32_t, StatePtr> streams_;
+  std::deque<StatePtr> backlog_;
+  std::uint32_t next_id_;
+  std::uint32_t last_inbound_ = 0;
+  std::size_t inbound_ = 0;
+  std::size_t unacknowledged_ = 0;
+  std::size_t buffered_ = 0;
+  std::size_t extra_windows_ = 0;  ///< granted beyond the initial windows
+
+  // The frame being received.
+  std::array<std::uint8_t, FrameHeader::kSize> header_{};
+  std::size_t header_size_ = 0;
+  std::uint32_t payload_left_ = 0;
+  StatePtr payload_of_;
+  bool payload_fin_ = false;
+
+  Bytes out_;
+  std::size_t writing_ = 0;
+  std::shared_ptr<std::size_t> writers_ = std::make_shared<std::size_t>(0);  ///< calls of write_stream under way
+  SteadyTime heard_{};
+  SteadyTime pinged_{};
+  std::uint32_t ping_value_ = 0;
+  bool ping_open_ = false;
+  std::optional<Duration> rtt_;
+
+  bool dead_ = false;
+  bool local_going_ = false;
+  bool remote_going_ = false;
+  std::optional<Error> reason_;
+  Notify out_ready_;   ///< for the write loop
+  Notify out_room_;    ///< for those who fill the buffer
+  Notify accepted_;    ///< a stream in the backlog, or death
+  Notify may_open_;    ///< fewer unacknowledged streams, or death
+  Notify drained_;     ///< for close()
+  Notify ended_;       ///< death
+  Nursery nursery_;
+};
+
+}  // namespace dms::libp2p::yamux

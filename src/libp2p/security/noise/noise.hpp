@@ -1,0 +1,42 @@
+// libp2p's Noise: mutual authentication with Noise XX, then every byte encrypted.
+//
+// Model
+//  1. On the wire each message is a length of two bytes, big endian, and at most 65,535 bytes of Noise message.
+//  2. The handshake carries each side's identity key and its signature over the Noise static key; a new static key is made
+//     for every session. Muxers offered on both sides are agreed on the way: the first of the dialer's that both speak.
+//  3. Then a stream: write() encrypts in place into one buffer, several messages per write below; read_some()
+//     decrypts where the bytes arrived. A close of the raw stream between two messages is an end, within one an error.
+//
+// Time: the handshake takes its deadline from its caller.
+//
+// Attacks: before the peer is authenticated a handshake message is limited to kMaxHandshakeMessage bytes and is held once.
+// Replayed, reordered, altered or injected bytes fail to decrypt, and that ends the stream for good. A dialer that
+// finds another peer than expected hangs up before sending its own identity.
+//
+// Memory: a stream holds 4 KiB until large messages come, then up to 128 KiB for reading and 256 KiB for writing.
+//
+// Specification: libp2p noise; connections, inlined muxer negotiation.
+#pragma once
+
+#include "libp2p/security/security.hpp"
+
+namespace dms::libp2p::noise {
+
+class Noise final : public Security {
+ public:
+  static constexpr std::string_view kProtocol = "/noise";
+  static constexpr std::size_t kMaxHandshakeMessage = 8192;
+
+  /// `random` outlives this.
+  Noise(crypto::PrivateKey identity, Random& random) : identity_(std::move(identity)), random_(random) {}
+
+  [[nodiscard]] std::string_view protocol() const override { return kProtocol; }
+  Task<Result<Secured>> secure(std::unique_ptr<ByteStream> raw, Side side, std::optional<crypto::PeerId> expected,
+                               std::vector<std::string> muxers) override;
+
+ private:
+  crypto::PrivateKey identity_;
+  Random& random_;
+};
+
+}  // namespace dms::libp2p::noise
