@@ -61,8 +61,7 @@ Result<Bytes> decode_bits(const Alphabet& alphabet, std::string_view text) {
     std::size_t padding = 0;
     while (padding < group && padding < text.size() && text[text.size() - 1 - padding] == '=') ++padding;
     text.remove_suffix(padding);
-    if (padding > 0 && (text.size() * alphabet.bits) / 8 == ((text.size() + padding) * alphabet.bits) / 8)
-      return fail(Errc::invalid_argument, "there is more padding than the text calls for");
+    if (padding == group) return fail(Errc::invalid_argument, "a whole group of padding carries nothing");
   }
   Bytes bytes;
   bytes.reserve(text.size() * alphabet.bits / 8);

@@ -1,0 +1,107 @@
+#include "base/multibase.hpp"
+
+#include <gtest/gtest.h>
+#include <rapidcheck/gtest.h>
+
+namespace dms {
+namespace {
+
+struct Vector {
+  Base base;
+  std::string_view bytes;
+  std::string_view text;
+};
+
+// RFC 4648 section 10, Bitcoin's base58 tests and the multibase repository's "yes mani !".
+constexpr Vector kVectors[] = {
+    {Base::base64, "", ""},
+    {Base::base64, "f", "Zg=="},
+    {Base::base64, "fo", "Zm8="},
+    {Base::base64, "foo", "Zm9v"},
+    {Base::base64, "foob", "Zm9vYg=="},
+    {Base::base64, "fooba", "Zm9vYmE="},
+    {Base::base64, "foobar", "Zm9vYmFy"},
+    {Base::base32_upper, "", ""},
+    {Base::base32_upper, "f", "MY======"},
+    {Base::base32_upper, "fo", "MZXQ===="},
+    {Base::base32_upper, "foo", "MZXW6==="},
+    {Base::base32_upper, "foob", "MZXW6YQ="},
+    {Base::base32_upper, "fooba", "MZXW6YTB"},
+    {Base::base32_upper, "foobar", "MZXW6YTBOI======"},
+    {Base::hex, "foobar", "666f6f626172"},
+    {Base::base58btc, "", ""},
+    {Base::base58btc, "Hello World!", "2NEpo7TZRRrLZSi2U"},
+    {Base::base58btc, "The quick brown fox jumps over the lazy dog.", "USm3fpXnKG5EUBx2ndxBDMPVciP5hGey2Jh4NDv6gmeo1LkMeiKrLJUUBk6Z"},
+    {Base::base64url, "yes mani !", "eWVzIG1hbmkgIQ"},
+    {Base::base32, "yes mani !", "pfsxgidnmfxgsibb"},
+};
+
+TEST(Multibase, PublishedVectors) {
+  for (const Vector& v : kVectors) {
+    EXPECT_EQ(encode(v.base, as_bytes(v.bytes)), v.text);
+    auto decoded = decode(v.base, v.text);
+    ASSERT_TRUE(decoded) << v.text << ": " << decoded.error().to_string();
+    EXPECT_EQ(as_text(*decoded), v.bytes);
+  }
+}
+
+TEST(Multibase, LeadingZerosOfBase58AreOnes) {
+  EXPECT_EQ(base58btc_encode(Bytes{0, 0, 0x28, 0x7f, 0xb4, 0xcd}), "11233QC4");
+  EXPECT_EQ(*base58btc_decode("11233QC4"), (Bytes{0, 0, 0x28, 0x7f, 0xb4, 0xcd}));
+  EXPECT_EQ(*base58btc_decode("111"), (Bytes{0, 0, 0}));
+}
+
+TEST(Multibase, PrefixesOfTheMultibaseTable) {
+  const BytesView mani = as_bytes("yes mani !");
+  for (auto [base, text] : {std::pair(Base::hex, "f796573206d616e692021"), std::pair(Base::base32, "bpfsxgidnmfxgsibb"),
+                            std::pair(Base::base32_upper, "CPFSXGIDNMFXGSIBB"), std::pair(Base::base58btc, "z7paNL19xttacUY"),
+                            std::pair(Base::base64, "MeWVzIG1hbmkgIQ=="), std::pair(Base::base64url, "ueWVzIG1hbmkgIQ")}) {
+    EXPECT_EQ(multibase_encode(base, mani), text);
+    auto decoded = multibase_decode(text);
+    ASSERT_TRUE(decoded) << text;
+    EXPECT_EQ(decoded->base, base);
+    EXPECT_EQ(as_text(decoded->bytes), "yes mani !");
+  }
+}
+
+TEST(Multibase, RefusesEverySecondTextForTheSameBytes) {
+  const std::pair<Base, std::string_view> broken[] = {
+      {Base::base64, "Zg="},        {Base::base64, "Zg"},          {Base::base64, "Zg==="},     {Base::base64, "Zh=="},
+      {Base::base64, "Zm8"},        {Base::base64, "Zm9="},        {Base::base64, "Zm9v===="},  {Base::base64, "===="},
+      {Base::base64, "Zg==Zg=="},   {Base::base64, "Zm 9v"},       {Base::base64, "Zm9v\n"},    {Base::base64, "Zm-v"},
+      {Base::base64, "Z==="},       {Base::base64url, "Zg=="},     {Base::base64url, "Zh"},     {Base::base64url, "Z"},
+      {Base::base64url, "Zm+v"},    {Base::base32_upper, "MY"},    {Base::base32_upper, "my======"}, {Base::base32_upper, "MZ======"},
+      {Base::base32_upper, "M======="}, {Base::base32_upper, "MZXQ========"}, {Base::base32, "PFSXGIDNMFXGSIBB"}, {Base::base32, "p"},
+      {Base::base32, "pf1"},        {Base::hex, "0"},              {Base::hex, "0g"},           {Base::hex, " 00"},
+      {Base::base58btc, "0"},       {Base::base58btc, "O"},        {Base::base58btc, "I"},      {Base::base58btc, "l"},
+      {Base::base58btc, "2NEpo 7TZ"},
+  };
+  for (const auto& [base, text] : broken) EXPECT_FALSE(decode(base, text)) << static_cast<int>(base) << " '" << text << "'";
+  EXPECT_TRUE(decode(Base::hex, "0A0b"));
+  EXPECT_FALSE(multibase_decode(""));
+  EXPECT_FALSE(multibase_decode("Q00"));
+}
+
+TEST(Multibase, LimitsAreLimits) {
+  EXPECT_TRUE(decode(Base::hex, std::string(8, '0'), 8));
+  auto over = decode(Base::hex, std::string(10, '0'), 8);
+  ASSERT_FALSE(over);
+  EXPECT_TRUE(over.error().is(Errc::limit_exceeded));
+  EXPECT_TRUE(base58btc_decode(std::string(kMaxBase58Text, 'z')));
+  EXPECT_FALSE(base58btc_decode(std::string(kMaxBase58Text + 1, 'z')));
+}
+
+RC_GTEST_PROP(Multibase, RoundTripsInEveryBase, (const Bytes& bytes)) {
+  for (Base base : {Base::hex, Base::base32_upper, Base::base32, Base::base58btc, Base::base64, Base::base64url}) {
+    const std::string text = encode(base, bytes);
+    auto decoded = decode(base, text);
+    RC_ASSERT(decoded.has_value());
+    RC_ASSERT(*decoded == bytes);
+    auto prefixed = multibase_decode(multibase_encode(base, bytes));
+    RC_ASSERT(prefixed.has_value());
+    RC_ASSERT(prefixed->bytes == bytes);
+  }
+}
+
+}  // namespace
+}  // namespace dms

@@ -1,0 +1,78 @@
+#include "did/did.hpp"
+
+#include <gtest/gtest.h>
+#include <rapidcheck/gtest.h>
+
+#include <unordered_set>
+
+#include "base/multibase.hpp"
+
+namespace dms::did {
+namespace {
+
+using crypto::KeyType;
+using crypto::PrivateKey;
+
+// The did:key specification's own examples.
+TEST(Did, PublishedKeys) {
+  const Bytes zero(32, 0);
+  EXPECT_EQ(Did::from(PrivateKey::from_raw(KeyType::ed25519, zero)->public_key())->uri(),
+            "did:key:z6MkiTBz1ymuepAQ4HEHYSF1H8quG5GLVVQR3djdX3mDooWp");
+  const Bytes point = hex_decode("03874c15c7fda20e539c6e5ba573c139884c351188799f5458b4b41f7924f235cd").value();
+  EXPECT_EQ(Did::from(crypto::PublicKey::from_raw(KeyType::secp256k1, point).value())->uri(),
+            "did:key:zQ3shokFTS3brHcDQrn82RUDfCZESWL1ZdCEJwekUDPQiYBme");
+  const Did published = Did::parse("did:key:z6MkhaXgBZDvotDkL5257faiztiGiC2QtKLGpbnnEGta2doK").value();
+  EXPECT_EQ(hex_encode(published.public_key()->raw()), "2e6fcce36701dc791488e0d0b1745cc1e33a4c1c9fcc41c63bd343dbbe0970e6");
+}
+
+TEST(Did, HasThreeParts) {
+  const Did did = Did::parse("did:web:example.com").value();
+  EXPECT_EQ(did.method(), "web");
+  EXPECT_EQ(did.identifier(), "example.com");
+  EXPECT_TRUE(Did::parse("")->empty());
+  EXPECT_EQ(Did().method(), "");
+  for (std::string_view text : {"did", "did:", "did:key", "did:key:", "did::x", ":key:x", "did:key:x:y", "DID:key:x", "key:x:y",
+                                "did:key:a b", "did:key:\"", "did:key:\n", "did:key:<", "did:k:x#f", "did:k:\xff"})
+    EXPECT_FALSE(Did::parse(text)) << text;
+  EXPECT_TRUE(Did::parse("did:key:" + std::string(kMaxDid - 8, 'x')));
+  EXPECT_TRUE(Did::parse("did:key:" + std::string(kMaxDid - 7, 'x')).error().is(dms::Errc::limit_exceeded));
+}
+
+TEST(Did, SaysWhyAKeyCannotBeUsed) {
+  const Bytes point = hex_decode("03874c15c7fda20e539c6e5ba573c139884c351188799f5458b4b41f7924f235cd").value();
+  const auto with_code = [&](Bytes code) {
+    append(code, point);
+    return Did::parse("did:key:" + multibase_encode(Base::base58btc, code))->public_key();
+  };
+  EXPECT_TRUE(with_code({0x81, 0xde, 0x03}).error().is(Errc::unsupported));
+  EXPECT_NE(with_code({0x81, 0xde, 0x03}).error().to_string().find("Ethereum"), std::string::npos);
+  EXPECT_NE(with_code({0x82, 0xde, 0x03}).error().to_string().find("Cardano"), std::string::npos);
+  EXPECT_TRUE(with_code({0x80, 0x24}).error().is(Errc::unsupported));
+  EXPECT_TRUE(with_code({0xed, 0x01}).error().is(Errc::bad_key));  // 33 bytes are no Ed25519 key
+  EXPECT_NE(Did::parse("did:prism:abc")->public_key().error().to_string().find("PRISM"), std::string::npos);
+  EXPECT_TRUE(Did::parse("did:web:example.com")->public_key().error().is(Errc::unsupported));
+  EXPECT_TRUE(Did::parse("did:key:mAAAA")->public_key().error().is(Errc::bad_key));
+  EXPECT_TRUE(Did::parse("did:key:z0OIl")->public_key().error().is(Errc::bad_key));
+  EXPECT_FALSE(Did().public_key());
+}
+
+TEST(Did, InJsonTheEmptyOneIsAnEmptyObject) {
+  EXPECT_EQ(json::encode(Did()), "{}");
+  EXPECT_EQ(json::encode(Did::parse("did:web:x").value()), "{\"uri\":\"did:web:x\"}");
+  EXPECT_TRUE(json::decode<Did>("{}")->empty());
+  EXPECT_TRUE(json::decode<Did>("{\"uri\":\"\"}")->empty());
+  EXPECT_EQ(json::decode<Did>("{\"URI\":\"did:web:x\"}")->uri(), "did:web:x");
+  for (std::string_view text : {"[]", "\"did:web:x\"", "{\"uri\":3}", "{\"uri\":\"x\"}", "null"}) EXPECT_FALSE(json::decode<Did>(text)) << text;
+}
+
+RC_GTEST_PROP(Did, AKeyAndItsDidNameEachOther, (std::uint64_t seed)) {
+  SeededRandom random(seed);
+  const auto key = PrivateKey::generate(seed % 2 == 0 ? KeyType::ed25519 : KeyType::secp256k1, random)->public_key();
+  const Did did = Did::from(key).value();
+  RC_ASSERT(Did::parse(did.uri()).value() == did);
+  RC_ASSERT(did.public_key().value() == key);
+  RC_ASSERT(std::unordered_set<Did>{did}.contains(did));
+}
+
+}  // namespace
+}  // namespace dms::did
