@@ -1,0 +1,325 @@
+#include "ucan/context.hpp"
+
+#include <gtest/gtest.h>
+#include <rapidcheck/gtest.h>
+#include <unistd.h>
+
+#include "base/file.hpp"
+#include "ucan/test_parties.hpp"
+
+namespace dms::ucan {
+namespace {
+
+using test::kHour;
+using test::kNow;
+using test::make;
+using test::Party;
+
+Anchors root(const did::Did& did) { return {.roots = {did}, .require = {}, .provide = {}, .revoke = {}}; }
+Anchors require(const Token& token) { return {.roots = {}, .require = {{token}}, .provide = {}, .revoke = {}}; }
+Anchors provide(const Token& token) { return {.roots = {}, .require = {}, .provide = {{token}}, .revoke = {}}; }
+Anchors revoke(const Token& token) { return {.roots = {}, .require = {}, .provide = {}, .revoke = {{token}}}; }
+
+/// `user` drives `node`; both have an actor key besides their DID. An organisation may stand above both.
+class ContextTest : public ::testing::Test {
+ protected:
+  Party node{1}, user{2}, organisation{3}, stranger{9};
+  Party node_actor{11}, user_actor{12};
+  Capability list = "/dms/node/peers/list"_cap;
+  Capability reply = "/private/user/1"_cap;
+
+  Bytes call(Party& from, const Party& from_actor, const Party& to, const Party& to_actor, const Capability& what) {
+    return from.context.provide(to.did, from_actor.did, to_actor.did, kNow + std::chrono::seconds(30), {what}, {reply}, kNow).value();
+  }
+  static Result<void> judge(Party& at, const Party& at_actor, const Party& from, const Party& from_actor, BytesView tokens, const Capability& what) {
+    TRY(Consumed consumed, at.context.consume(from.did, tokens, kNow));
+    return at.context.require(at.did, from_actor.did, at_actor.did, {what}, kNow);
+  }
+};
+
+TEST_F(ContextTest, ARootMayDoAnything) {
+  ASSERT_TRUE(node.context.anchor(root(user.did), kNow));
+  const Bytes tokens = call(user, user_actor, node, node_actor, list);
+  EXPECT_TRUE(judge(node, node_actor, user, user_actor, tokens, list));
+}
+
+TEST_F(ContextTest, AStrangerMayNothingAndLeavesOnlyTheWayToAnswerHim) {
+  const Bytes tokens = call(stranger, user_actor, node, node_actor, list);
+  const auto judged = judge(node, node_actor, stranger, user_actor, tokens, list);
+  ASSERT_FALSE(judged);
+  EXPECT_TRUE(judged.error().is(Errc::not_authorized));
+  EXPECT_NE(judged.error().to_string().find("would do"), std::string::npos) << judged.error().to_string();
+  EXPECT_EQ(node.context.consumed_count(), 1U);  // his delegation of the reply path
+  node.context.discard(tokens);
+  EXPECT_EQ(node.context.consumed_count(), 0U);
+}
+
+TEST_F(ContextTest, TheReplyTravelsOnTheCallersDelegation) {
+  ASSERT_TRUE(node.context.anchor(root(user.did), kNow));
+  const Bytes tokens = call(user, user_actor, node, node_actor, list);
+  ASSERT_TRUE(judge(node, node_actor, user, user_actor, tokens, list));
+  const Bytes answer =
+      node.context.provide(user.did, node_actor.did, user_actor.did, kNow + std::chrono::seconds(30), {reply}, {}, kNow).value();
+  EXPECT_TRUE(judge(user, user_actor, node, node_actor, answer, reply));
+  // Anywhere else on the caller the same delegation opens nothing.
+  EXPECT_FALSE(user.context.require(user.did, node_actor.did, user_actor.did, {list}, kNow));
+  // Once the call is over the node can no longer answer.
+  node.context.discard(tokens);
+  const Bytes late = node.context.provide(user.did, node_actor.did, user_actor.did, kNow + kHour, {reply}, {}, kNow).value();
+  user.context.discard(answer);
+  EXPECT_FALSE(judge(user, user_actor, node, node_actor, late, reply));
+}
+
+TEST_F(ContextTest, RequireAnchorsAcceptAnotherPartysWord) {
+  // The node accepts what the organisation allows below /dms/node; the organisation lets the user list peers.
+  const Token accepted = node.context.grant(Action::delegate, {organisation.did, {}, {}, {"/dms/node"_cap}, kNow + kHour, 0}).value();
+  ASSERT_TRUE(node.context.anchor(require(accepted), kNow));
+  const Token allowed = organisation.context.grant(Action::delegate, {user.did, {}, {}, {"/dms/node/peers"_cap}, kNow + kHour, 0}).value();
+  ASSERT_TRUE(user.context.anchor(provide(allowed), kNow));
+  EXPECT_TRUE(judge(node, node_actor, user, user_actor, call(user, user_actor, node, node_actor, list), list));
+  EXPECT_FALSE(judge(node, node_actor, user, user_actor, call(user, user_actor, node, node_actor, "/dms/cap/list"_cap), "/dms/cap/list"_cap));
+  // Removing the anchor ends it, for what was shown before as well.
+  node.context.remove(require(accepted));
+  EXPECT_FALSE(node.context.require(node.did, user_actor.did, node_actor.did, {list}, kNow));
+}
+
+TEST_F(ContextTest, ARequireAnchorBoundsCapabilityTopicAudienceDepthAndTime) {
+  const auto accepted_with = [&](const Grant& grant) {
+    Party fresh(1);
+    const Token anchor = fresh.context.grant(Action::delegate, grant).value();
+    EXPECT_TRUE(fresh.context.anchor(require(anchor), kNow));
+    const Token mid = make(organisation, Action::delegate, user.did, {}, {"/dms"_cap}, nullptr, kNow + kHour, 0, {"/nunet"_cap});
+    const Token leaf = make(user, Action::invoke, user_actor.did, node_actor.did, {list}, &mid, kNow + kHour);
+    (void)fresh.context.consume(user.did, as_bytes(TokenList{{leaf}}.text()), kNow);
+    return fresh.context.require(fresh.did, user_actor.did, node_actor.did, {list}, kNow).has_value();
+  };
+  EXPECT_TRUE(accepted_with({organisation.did, {}, {}, {"/dms"_cap}, kNow + kHour, 0}));
+  EXPECT_TRUE(accepted_with({organisation.did, {}, {}, {"/dms"_cap}, kNow + kHour, 1}));
+  EXPECT_TRUE(accepted_with({organisation.did, node_actor.did, {}, {"/dms"_cap}, kNow + kHour, 0}));
+  EXPECT_FALSE(accepted_with({organisation.did, user.did, {}, {"/dms"_cap}, kNow + kHour, 0}));
+  EXPECT_FALSE(accepted_with({organisation.did, {}, {}, {"/other"_cap}, kNow + kHour, 0}));
+  EXPECT_FALSE(accepted_with({organisation.did, {}, {}, {"/dms"_cap}, kNow + kHour / 2, 0}));
+  EXPECT_FALSE(accepted_with({stranger.did, {}, {}, {"/dms"_cap}, kNow + kHour, 0}));
+  const Token chained_deeper = make(organisation, Action::delegate, user.did, {}, {"/dms"_cap});
+  const Token deeper = make(user, Action::delegate, stranger.did, {}, {"/dms"_cap}, &chained_deeper);
+  const Token anchor = node.context.grant(Action::delegate, {organisation.did, {}, {}, {"/dms"_cap}, kNow + kHour, 1}).value();
+  EXPECT_TRUE(anchor.accepts(deeper));
+  EXPECT_TRUE(anchor.accepts(make(stranger, Action::invoke, user_actor.did, {}, {list}, &deeper)).error().is(Errc::too_deep));
+}
+
+TEST_F(ContextTest, BroadcastsNeedTopicAndCapability) {
+  const Token accepted = node.context.grant(Action::delegate, {organisation.did, {}, {"/nunet"_cap}, {"/dms/deployment"_cap}, kNow + kHour, 0}).value();
+  ASSERT_TRUE(node.context.anchor(require(accepted), kNow));
+  const Token allowed =
+      organisation.context.grant(Action::delegate, {user.did, {}, {"/nunet"_cap}, {"/dms/deployment"_cap}, kNow + kHour, 0}).value();
+  ASSERT_TRUE(user.context.anchor(provide(allowed), kNow));
+  const Capability request = "/dms/deployment/request"_cap;
+  const Bytes tokens =
+      user.context.provide_broadcast(user_actor.did, "/nunet/deployment"_cap, kNow + std::chrono::seconds(30), {request}, kNow).value();
+  ASSERT_TRUE(node.context.consume(user.did, tokens, kNow));
+  EXPECT_TRUE(node.context.require_broadcast(node.did, user_actor.did, "/nunet/deployment"_cap, {request}, kNow));
+  EXPECT_FALSE(node.context.require_broadcast(node.did, user_actor.did, "/nunet/hello"_cap, {request}, kNow));
+  EXPECT_FALSE(node.context.require_broadcast(node.did, user_actor.did, "/nunet/deployment"_cap, {list}, kNow));
+  EXPECT_FALSE(node.context.require(node.did, user_actor.did, node_actor.did, {request}, kNow));
+}
+
+TEST_F(ContextTest, AnyOfTheRequiredCapabilitiesIsEnough) {
+  ASSERT_TRUE(node.context.anchor(root(user.did), kNow));
+  const Bytes tokens = call(user, user_actor, node, node_actor, list);
+  ASSERT_TRUE(node.context.consume(user.did, tokens, kNow));
+  EXPECT_TRUE(node.context.require(node.did, user_actor.did, node_actor.did, {"/other"_cap, list}, kNow));
+  EXPECT_TRUE(node.context.require(node.did, user_actor.did, node_actor.did, {list, "/other"_cap}, kNow));
+  EXPECT_FALSE(node.context.require(node.did, user_actor.did, node_actor.did, {"/other"_cap}, kNow));
+}
+
+TEST_F(ContextTest, TokensShownTwiceAreHeldOnceAndLeaveTogether) {
+  ASSERT_TRUE(node.context.anchor(root(user.did), kNow));
+  const Bytes tokens = call(user, user_actor, node, node_actor, list);
+  ASSERT_TRUE(node.context.consume(user.did, tokens, kNow));
+  const std::size_t once = node.context.consumed_count();
+  ASSERT_TRUE(node.context.consume(user.did, tokens, kNow));
+  EXPECT_EQ(node.context.consumed_count(), once);
+  node.context.discard(tokens);
+  EXPECT_TRUE(node.context.require(node.did, user_actor.did, node_actor.did, {list}, kNow)) << "the other message is still at work";
+  node.context.discard(tokens);
+  EXPECT_EQ(node.context.consumed_count(), 0U);
+  node.context.discard(tokens);
+}
+
+TEST_F(ContextTest, WhatOneSenderCanLeaveBehindIsBounded) {
+  std::size_t refused = 0;
+  for (std::size_t i = 0; i < kMaxConsumedPerOrigin + 10; ++i) {
+    const Token way_back = make(stranger, Action::delegate, node.did, {}, {reply}, nullptr, kNow + kHour);
+    refused += node.context.consume(stranger.did, as_bytes(TokenList{{way_back}}.text()), kNow)->refused.size();
+  }
+  EXPECT_EQ(refused, 10U);
+  EXPECT_EQ(node.context.consumed_count(), kMaxConsumedPerOrigin);
+  // Another sender is not hurt, and time frees the space.
+  ASSERT_TRUE(node.context.anchor(root(user.did), kNow));
+  EXPECT_TRUE(judge(node, node_actor, user, user_actor, call(user, user_actor, node, node_actor, list), list));
+  node.context.drop_expired(kNow + 2 * kHour);
+  EXPECT_EQ(node.context.consumed_count(), 0U);
+}
+
+TEST_F(ContextTest, ProvidesNoMoreThanAMessageMayCarry) {
+  for (int i = 0; i < 60; ++i) {
+    Capabilities caps = {"/dms"_cap, Capability::parse(fmt::format("/x/{}", i)).value()};
+    ASSERT_TRUE(user.context.anchor(provide(make(organisation, Action::delegate, user.did, {}, caps)), kNow));
+  }
+  const Bytes tokens = call(user, user_actor, node, node_actor, list);
+  EXPECT_LE(tokens.size(), kMaxTokenBytes);
+  EXPECT_GT(TokenList::parse(as_text(tokens))->size(), 5U);
+  EXPECT_TRUE(node.context.consume(user.did, tokens, kNow));
+}
+
+TEST_F(ContextTest, DelegatesOnWhatItWasGiven) {
+  const Token given = make(organisation, Action::delegate, user.did, {}, {"/dms/node"_cap}, nullptr, kNow + kHour, 3);
+  ASSERT_TRUE(user.context.anchor(provide(given), kNow));
+  const auto onwards = user.context.delegate({stranger.did, {}, {}, {list}, {}, 0}, kNow);
+  ASSERT_TRUE(onwards) << onwards.error().to_string();
+  ASSERT_EQ(onwards->size(), 1U);
+  EXPECT_EQ(onwards->tokens[0].expires(), given.expires()) << "no expiry: as long as the parent";
+  EXPECT_TRUE(onwards->tokens[0].verify(kNow, {}));
+
+  const auto refused = user.context.delegate({stranger.did, {}, {}, {"/dms"_cap}, {}, 0}, kNow);
+  ASSERT_FALSE(refused);
+  EXPECT_TRUE(refused.error().is(Errc::not_authorized));
+  EXPECT_NE(refused.error().to_string().find("[/dms/node]"), std::string::npos) << refused.error().to_string();
+  // All or nothing: one capability too many and nothing is delegated.
+  EXPECT_FALSE(user.context.delegate({stranger.did, {}, {}, {list, "/dms/cap"_cap}, {}, 0}, kNow));
+  EXPECT_FALSE(user.context.delegate({stranger.did, {}, {}, {}, {}, 0}, kNow));
+  EXPECT_EQ(user.context.delegate({stranger.did, {}, {}, {list}, kNow + kHour, 0}, kNow, SelfSign::also)->size(), 2U);
+  EXPECT_EQ(user.context.delegate({stranger.did, {}, {}, {list}, kNow + kHour, 0}, kNow, SelfSign::only)->size(), 1U);
+  EXPECT_FALSE(user.context.delegate({stranger.did, {}, {}, {list}, {}, 0}, kNow, SelfSign::only)) << "a root token needs an expiry";
+}
+
+TEST_F(ContextTest, ADeadEndIsNotDelegated) {
+  ASSERT_TRUE(user.context.anchor(provide(make(organisation, Action::delegate, user.did, {}, {"/dms"_cap}, nullptr, kNow + kHour, 1)), kNow));
+  EXPECT_FALSE(user.context.delegate({stranger.did, {}, {}, {list}, {}, 0}, kNow)) << "nothing could follow it";
+  EXPECT_EQ(TokenList::parse(as_text(call(user, user_actor, node, node_actor, list)))->size(), 3U) << "but invoking is one link";
+}
+
+TEST_F(ContextTest, AnchoringIsAllOrNothing) {
+  const Token good = make(organisation, Action::delegate, user.did, {}, {"/x"_cap});
+  const Token expired = make(organisation, Action::delegate, user.did, {}, {"/x"_cap}, nullptr, {kNow.nanos - 1});
+  Anchors mixed{.roots = {organisation.did}, .require = {}, .provide = {{good, expired}}, .revoke = {}};
+  const auto refused = user.context.anchor(mixed, kNow);
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().to_string().find("provide: token 2"), std::string::npos) << refused.error().to_string();
+  EXPECT_TRUE(user.context.anchors().roots.empty());
+  EXPECT_TRUE(user.context.anchors().provide.empty());
+  EXPECT_FALSE(user.context.anchor(root({}), kNow));
+  EXPECT_FALSE(user.context.anchor(provide(make(organisation, Action::invoke, user.did, {}, {"/x"_cap})), kNow));
+  EXPECT_FALSE(user.context.anchor(revoke(good), kNow));
+}
+
+TEST_F(ContextTest, AnchorsThatAreSubsumedAreDroppedAndOthersAreNot) {
+  const Token narrow = make(organisation, Action::delegate, user.did, {}, {"/x/y"_cap});
+  const Token wide = make(organisation, Action::delegate, user.did, {}, {"/x"_cap});
+  const Token topical = make(organisation, Action::delegate, user.did, {}, {"/x"_cap}, nullptr, kNow + kHour, 0, {"/nunet"_cap});
+  ASSERT_TRUE(user.context.anchor(provide(narrow), kNow));
+  ASSERT_TRUE(user.context.anchor(provide(wide), kNow));
+  EXPECT_EQ(user.context.anchors().provide.tokens, std::vector<Token>{wide});
+  ASSERT_TRUE(user.context.anchor(provide(narrow), kNow));
+  EXPECT_EQ(user.context.anchors().provide.size(), 1U);
+  ASSERT_TRUE(user.context.anchor(provide(topical), kNow));
+  EXPECT_EQ(user.context.anchors().provide.tokens, std::vector<Token>{topical}) << "topics are part of what a token allows";
+}
+
+TEST_F(ContextTest, RevocationRemovesAnchors) {
+  const Token given = make(organisation, Action::delegate, user.did, {}, {"/x"_cap});
+  ASSERT_TRUE(user.context.anchor(provide(given), kNow));
+  const Token revocation = organisation.context.revoke(given).value();
+  ASSERT_TRUE(user.context.anchor(revoke(revocation), kNow));
+  EXPECT_TRUE(user.context.anchors().provide.empty());
+  EXPECT_TRUE(user.context.anchor(provide(given), kNow).error().is(Errc::revoked));
+  user.context.remove(revoke(revocation));
+  EXPECT_TRUE(user.context.anchor(provide(given), kNow));
+  EXPECT_TRUE(user.context.revoke(given).error().is(Errc::not_authorized));
+}
+
+TEST_F(ContextTest, WithoutItsKeyAContextIsReadOnly) {
+  CapabilityContext locked = CapabilityContext::parse(user.context.serialise(), std::nullopt, Party::random(), kNow).value();
+  EXPECT_EQ(locked.did(), user.did);
+  EXPECT_TRUE(locked.anchor(root(node.did), kNow));
+  EXPECT_TRUE(locked.grant(Action::delegate, {node.did, {}, {}, {list}, kNow + kHour, 0}).error().is(Errc::no_signer));
+  EXPECT_TRUE(CapabilityContext::parse(user.context.serialise(), stranger.key, Party::random(), kNow).error().is(Errc::no_signer));
+}
+
+TEST_F(ContextTest, SurvivesTheDisk) {
+  char pattern[] = "/tmp/dms-cap-XXXXXX";
+  ASSERT_NE(::mkdtemp(pattern), nullptr);
+  const auto file = std::filesystem::path(pattern) / "cap" / "user.cap";
+  const Token keep = make(organisation, Action::delegate, user.did, {}, {"/x"_cap}, nullptr, kNow + 2 * kHour);
+  const Token going = make(organisation, Action::delegate, user.did, {}, {"/y"_cap}, nullptr, kNow + kHour);
+  ASSERT_TRUE(user.context.anchor(root(node.did), kNow));
+  ASSERT_TRUE(user.context.anchor({.roots = {}, .require = {{keep}}, .provide = {{keep, going}}, .revoke = {}}, kNow));
+  ASSERT_TRUE(user.context.save(file));
+  auto loaded = CapabilityContext::load(file, user.key, Party::random(), kNow);
+  ASSERT_TRUE(loaded) << loaded.error().to_string();
+  EXPECT_EQ(loaded->serialise(), user.context.serialise());
+  auto later = CapabilityContext::load(file, user.key, Party::random(), kNow + kHour + std::chrono::seconds(1));
+  ASSERT_TRUE(later);
+  EXPECT_EQ(later->anchors().provide.tokens, std::vector<Token>{keep}) << "expired tokens are left out";
+  ASSERT_TRUE(write_file(file, test::replace(read_file(file, kMaxContextFile).value(), "\"/x\"", "\"/z\"")));
+  EXPECT_TRUE(CapabilityContext::load(file, user.key, Party::random(), kNow).error().is(Errc::bad_signature));
+  std::filesystem::remove_all(pattern);
+}
+
+TEST_F(ContextTest, AnEmptyContextLooksAsNuNetWritesIt) {
+  EXPECT_EQ(node.context.serialise(), "{\"did\":{\"uri\":\"" + node.did.uri() + "\"},\"roots\":[],\"require\":{},\"provide\":{},\"revoke\":{}}\n");
+}
+
+TEST_F(ContextTest, ReadsAContextMadeElsewhere) {
+  const std::string text = read_file(std::filesystem::path(DMS_SOURCE_DIR) / "tests/vectors/ucan/bob.cap", kMaxContextFile).value();
+  Party bob(2);
+  auto context = CapabilityContext::parse(text, bob.key, Party::random(), kNow);
+  ASSERT_TRUE(context) << context.error().to_string();
+  EXPECT_EQ(context->serialise(), text);
+  std::string old = text;  // the first versions wrote Go's own names
+  for (auto [from, to] : {std::pair("\"did\"", "\"DID\""), std::pair("\"roots\"", "\"Roots\""), std::pair("\"require\"", "\"Require\""),
+                          std::pair("\"provide\"", "\"Provide\""), std::pair(",\"revoke\":{}", "")})
+    old = test::replace(old, from, to);
+  EXPECT_EQ(CapabilityContext::parse(old, bob.key, Party::random(), kNow)->serialise(), text);
+}
+
+TEST_F(ContextTest, ReloadReplacesAnchorsAndKeepsWhatStillCounts) {
+  ASSERT_TRUE(node.context.anchor(root(user.did), kNow));
+  const Bytes tokens = call(user, user_actor, node, node_actor, list);
+  ASSERT_TRUE(judge(node, node_actor, user, user_actor, tokens, list));
+  const std::string with_root = node.context.serialise();
+  ASSERT_TRUE(node.context.reload(with_root, kNow));
+  EXPECT_TRUE(node.context.require(node.did, user_actor.did, node_actor.did, {list}, kNow));
+  Party empty(1);
+  ASSERT_TRUE(node.context.reload(empty.context.serialise(), kNow));
+  EXPECT_FALSE(node.context.require(node.did, user_actor.did, node_actor.did, {list}, kNow));
+  EXPECT_FALSE(node.context.reload(user.context.serialise(), kNow));
+}
+
+// However messages come and go, what is held is what was shown and not yet discarded.
+RC_GTEST_PROP(ContextProperty, HoldsWhatWasShownAndNotDiscarded, (const std::vector<std::uint8_t>& steps)) {
+  Party node(1), user(2), actor(12);
+  RC_ASSERT(node.context.anchor(root(user.did), kNow).has_value());
+  std::vector<Bytes> messages;
+  std::vector<Capability> capabilities;
+  for (int i = 0; i < 4; ++i) {
+    capabilities.push_back(Capability::parse(fmt::format("/c/{}", i)).value());
+    messages.push_back(user.context.provide(node.did, actor.did, node.did, kNow + kHour, {capabilities.back()}, {}, kNow).value());
+  }
+  std::array<int, 4> shown{};
+  for (std::uint8_t step : steps) {
+    const std::size_t which = step % 4;
+    if (step % 8 < 4) {
+      RC_ASSERT(node.context.consume(user.did, messages[which], kNow).has_value());
+      ++shown[which];
+    } else {
+      node.context.discard(messages[which]);
+      shown[which] = std::max(0, shown[which] - 1);
+    }
+    for (std::size_t i = 0; i < 4; ++i)
+      RC_ASSERT(node.context.require(node.did, actor.did, node.did, {capabilities[i]}, kNow).has_value() == (shown[i] > 0));
+  }
+}
+
+}  // namespace
+}  // namespace dms::ucan
