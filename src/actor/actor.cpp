@@ -16,10 +16,11 @@ constexpr std::uint64_t kFarAway = 365ULL * 24 * 3600 * 1'000'000'000;
 constexpr std::size_t kMaxInbox = 200;
 
 Result<void> check_inbox(std::string_view inbox) {
-  const bool printable = std::all_of(inbox.begin(), inbox.end(), [](char c) { return c > ' ' && c <= '~' && c != '/'; });
+  const bool printable =
+      std::all_of(inbox.begin(), inbox.end(), [](char c) { return c > ' ' && c <= '~' && c != '/'; });
   if (!inbox.empty() && inbox.size() <= kMaxInbox && printable) return {};
-  return fail(dms::Errc::invalid_argument, "'{:.200}' is not an inbox: expected 1 to {} printable characters but '/'", inbox,
-              kMaxInbox);
+  return fail(dms::Errc::invalid_argument, "'{:.200}' is not an inbox: expected 1 to {} printable characters but '/'",
+              inbox, kMaxInbox);
 }
 
 /// A task for what has failed before it began.
@@ -55,7 +56,10 @@ struct Actor::PendingReply {
 };
 
 Actor::Actor(System& system, SecurityContext security, Handle handle, Actor* parent)
-    : system_(system), security_(std::move(security)), handle_(std::move(handle)), parent_(parent),
+    : system_(system),
+      security_(std::move(security)),
+      handle_(std::move(handle)),
+      parent_(parent),
       nursery_(system.lane, "actor " + handle_.address.inbox) {}
 
 Actor::~Actor() {
@@ -78,9 +82,9 @@ Result<std::unique_ptr<Actor>> Actor::start(System& system, SecurityContext secu
   TRY_VOID(system.registry.add(handle, parent == nullptr ? std::nullopt : std::optional(parent->handle_)));
   std::unique_ptr<Actor> actor(new Actor(system, std::move(security), std::move(handle), parent));
   Actor* self = actor.get();
-  auto listening = system.network.handle(
-      inbox_protocol(self->handle_.address.inbox),
-      [self](const crypto::PeerId& from, const Bytes& bytes) { self->on_message(from, bytes); });
+  auto listening =
+      system.network.handle(inbox_protocol(self->handle_.address.inbox),
+                            [self](const crypto::PeerId& from, const Bytes& bytes) { self->on_message(from, bytes); });
   if (!listening) {
     system.registry.remove(self->handle_.address.inbox);
     self->stopping_->done = true;
@@ -230,8 +234,7 @@ Task<Result<void>> Actor::do_publish(Envelope envelope) {
   Bytes bytes = envelope.encode();
   Task<Result<void>> publishing = system_.network.publish(envelope.options.topic, std::move(bytes));
   Result<void> published = co_await std::move(publishing);
-  if (!published)
-    co_return fail(published.error(), "publishing {} on {}", envelope.behaviour, envelope.options.topic);
+  if (!published) co_return fail(published.error(), "publishing {} on {}", envelope.behaviour, envelope.options.topic);
   co_return Result<void>();
 }
 
@@ -279,10 +282,11 @@ Task<Result<Envelope>> Actor::do_invoke(Envelope envelope) {
     Result<void> waited = co_await pending->arrived.wait();
     if (waited || pending->envelope) continue;
     if (waited.error().is(dms::Errc::deadline_exceeded))
-      co_return fail(dms::Errc::deadline_exceeded,
-                     "no reply to {} in time; it is out of reach or busy, or refuses (a refusal is never answered: check "
-                     "the capabilities on both sides)",
-                     what);
+      co_return fail(
+          dms::Errc::deadline_exceeded,
+          "no reply to {} in time; it is out of reach or busy, or refuses (a refusal is never answered: check "
+          "the capabilities on both sides)",
+          what);
     co_return fail(waited.error(), "waiting for the reply to {}", what);
   }
   Envelope reply = *std::move(pending->envelope);
@@ -321,8 +325,7 @@ void Actor::unsubscribe(const std::string& topic) {
 Result<std::unique_ptr<Actor>> Actor::create_child(std::string inbox, ChildOptions options) {
   if (stopping_->begun) return fail(dms::Errc::closed, "the actor in inbox {} has stopped", handle_.address.inbox);
   crypto::PrivateKey key = options.key ? *std::move(options.key) : crypto::PrivateKey::generate(lane().random());
-  TRY(SecurityContext security,
-      SecurityContext::create(std::move(key), security_.capabilities(), lane().unix_now()));
+  TRY(SecurityContext security, SecurityContext::create(std::move(key), security_.capabilities(), lane().unix_now()));
   TRY(std::unique_ptr<Actor> child, start(system_, std::move(security), std::move(inbox), this));
   if (options.supervisor && options.supervisor->id != child->handle_.id)
     child->spawn(child->keep_supervisor(*std::move(options.supervisor)));
@@ -347,7 +350,8 @@ Task<void> Actor::keep_supervisor(Handle supervisor) {
   for (;;) {
     // The one before ends by itself, or is dropped as it is subsumed.
     if (auto granted = grant_health_check(supervisor); !granted)
-      log::warn("actor", "{}: the supervisor cannot ask for health: {}", handle_.address.inbox, granted.error().to_string());
+      log::warn("actor", "{}: the supervisor cannot ask for health: {}", handle_.address.inbox,
+                granted.error().to_string());
     Result<void> slept = co_await sleep_for(kHealthRenewal);
     if (!slept) co_return;
   }

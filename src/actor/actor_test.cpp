@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include "actor/test_world.hpp"
+#include "network/libp2p_network.hpp"
 
 namespace dms::actor {
 namespace {
@@ -13,7 +14,15 @@ constexpr auto kHello = "/dms/node/hello";
 constexpr auto kTopic = "/nunet/hello";
 constexpr auto kShout = "/broadcast/hello";
 
-TestWorld::MakeNetwork in_memory() {
+enum class Wire { memory, libp2p };
+
+TestWorld::MakeNetwork networks(Wire wire) {
+  if (wire == Wire::libp2p)
+    return [](TestNode& node) -> std::unique_ptr<network::Network> {
+      auto made = std::make_unique<network::Libp2pNetwork>(node.node.runtime(), node.key);
+      EXPECT_TRUE(made->listen("/ip4/0.0.0.0/tcp/9000"));
+      return made;
+    };
   auto substrate = std::make_shared<network::MemorySubstrate>();
   return [substrate](TestNode& node) -> std::unique_ptr<network::Network> {
     return std::make_unique<network::MemoryNetwork>(substrate, node.lane(),
@@ -21,9 +30,9 @@ TestWorld::MakeNetwork in_memory() {
   };
 }
 
-struct ActorTest : testing::Test {
+struct ActorTest : testing::TestWithParam<Wire> {
   ActorTest() : ActorTest(RateLimits{}) {}
-  explicit ActorTest(RateLimits limits) : w(21, in_memory(), std::move(limits)) {}
+  explicit ActorTest(RateLimits limits) : w(21, networks(GetParam()), std::move(limits)) {}
   ~ActorTest() override { w.close(); }
 
   /// An envelope from `from` to `to`, provided and signed, as its actor would send it.
@@ -52,7 +61,7 @@ struct ActorTest : testing::Test {
   TestNode& b = w.add("b");
 };
 
-TEST_F(ActorTest, ASentMessageArrives) {
+TEST_P(ActorTest, ASentMessageArrives) {
   w.grant(b, a, {kHello});
   const Received received = b.listen(kHello);
   ASSERT_TRUE(w.run(a, a.root->send(a.root->message(b.root->handle(), kHello, to_payload(Note{"hi"})))));
@@ -64,7 +73,7 @@ TEST_F(ActorTest, ASentMessageArrives) {
   EXPECT_EQ(b.root->refusals().total(), 0u);
 }
 
-TEST_F(ActorTest, InvokeReturnsTheReply) {
+TEST_P(ActorTest, InvokeReturnsTheReply) {
   w.grant(b, a, {kHello});
   const Received received = b.answer_with(kHello, "hello yourself");
   auto reply = w.run(a, a.root->call<Note>(a.root->message(b.root->handle(), kHello, to_payload(Note{"hi"}))));
@@ -75,7 +84,7 @@ TEST_F(ActorTest, InvokeReturnsTheReply) {
   EXPECT_FALSE(a.root->has_behaviour(received->front().options.reply_to));
 }
 
-TEST_F(ActorTest, TheTokensOfAMessageAreForgottenWhenItsHandlerEnds) {
+TEST_P(ActorTest, TheTokensOfAMessageAreForgottenWhenItsHandlerEnds) {
   w.grant(b, a, {kHello});
   b.answer_with(kHello, "bye");
   for (int i = 0; i < 3; ++i) ASSERT_TRUE(w.run(a, a.root->invoke(a.root->message(b.root->handle(), kHello))));
@@ -85,7 +94,7 @@ TEST_F(ActorTest, TheTokensOfAMessageAreForgottenWhenItsHandlerEnds) {
   EXPECT_EQ(a.system->limiter.active() + b.system->limiter.active(), 0u);
 }
 
-TEST_F(ActorTest, SilenceBecomesADeadlineError) {
+TEST_P(ActorTest, SilenceBecomesADeadlineError) {
   w.grant(b, a, {kHello});
   b.listen(kHello);
   const SteadyTime before = w.world.now();
@@ -96,7 +105,7 @@ TEST_F(ActorTest, SilenceBecomesADeadlineError) {
   EXPECT_EQ(w.world.now() - before, 5s);
 }
 
-TEST_F(ActorTest, OnlyTheInvokedActorMayReply) {
+TEST_P(ActorTest, OnlyTheInvokedActorMayReply) {
   TestNode& c = w.add("c");
   w.trust(a, c);
   w.grant(b, a, {kHello});
@@ -118,12 +127,12 @@ TEST_F(ActorTest, OnlyTheInvokedActorMayReply) {
   EXPECT_TRUE(reply->error().is(dms::Errc::deadline_exceeded));
 }
 
-TEST_F(ActorTest, AMessageWithoutReplyPathCannotBeAnswered) {
+TEST_P(ActorTest, AMessageWithoutReplyPathCannotBeAnswered) {
   const Envelope request = a.root->message(b.root->handle(), kHello);
   EXPECT_TRUE(w.run(b, b.root->reply(request, Note{"?"})).error().is(Errc::no_reply_expected));
 }
 
-TEST_F(ActorTest, ABroadcastReachesAllAndAllMayReply) {
+TEST_P(ActorTest, ABroadcastReachesAllAndAllMayReply) {
   TestNode& c = w.add("c");
   Received heard[2];
   for (TestNode* node : {&b, &c}) {
@@ -133,7 +142,9 @@ TEST_F(ActorTest, ABroadcastReachesAllAndAllMayReply) {
     heard[node == &c] = node->answer_with(kShout, "here", {.topic = kTopic});
   }
   const Received replies = a.listen("/public/user/1");
-  Envelope call = a.root->broadcast(kShout, to_payload(Note{"anyone?"}), {.reply_to = "/public/user/1", .topic = kTopic});
+  Envelope call =
+      a.root->broadcast(kShout, to_payload(Note{"anyone?"}), {.reply_to = "/public/user/1", .topic = kTopic});
+  w.settle();
   ASSERT_TRUE(w.run(a, a.root->publish(std::move(call))));
   w.settle();
   EXPECT_EQ(heard[0]->size(), 1u);
@@ -143,7 +154,7 @@ TEST_F(ActorTest, ABroadcastReachesAllAndAllMayReply) {
 }
 
 // Tokens of `grant` may also be given by a third party that the receiver trusts for it.
-TEST_F(ActorTest, AnOrganisationSpeaksForItsMembers) {
+TEST_P(ActorTest, AnOrganisationSpeaksForItsMembers) {
   TestNode& org = w.add("org");
   ucan::Grant accepted;
   accepted.subject = org.did();
@@ -172,12 +183,12 @@ struct Refused : ActorTest {
   }
 };
 
-TEST_F(Refused, NothingWhenAllIsWell) {
+TEST_P(Refused, NothingWhenAllIsWell) {
   w.inject(a, b, signed_message(a, b, kHello));
   EXPECT_EQ(received->size(), 1u);
 }
 
-TEST_F(Refused, NoToken) {
+TEST_P(Refused, NoToken) {
   Envelope envelope = a.root->message(b.root->handle(), kHello);
   envelope.nonce = 1;
   ASSERT_TRUE(a.root->security().sign(envelope));
@@ -185,7 +196,7 @@ TEST_F(Refused, NoToken) {
   expect(Refusal::not_permitted);
 }
 
-TEST_F(Refused, AnExpiredToken) {
+TEST_P(Refused, AnExpiredToken) {
   ucan::Claims claims;
   claims.action = ucan::Action::delegate;
   claims.issuer = b.did();
@@ -209,7 +220,7 @@ TEST_F(Refused, AnExpiredToken) {
   expect(Refusal::not_permitted);
 }
 
-TEST_F(Refused, AWidenedCapability) {
+TEST_P(Refused, AWidenedCapability) {
   constexpr auto kSecret = "/dms/node/secret";
   const Received secrets = b.listen(kSecret);
   const ucan::Token narrow = a.context->anchors().provide.tokens.front();
@@ -232,19 +243,19 @@ TEST_F(Refused, AWidenedCapability) {
   expect(Refusal::not_permitted);
 }
 
-TEST_F(Refused, ACapabilityForSomethingElse) {
+TEST_P(Refused, ACapabilityForSomethingElse) {
   b.listen("/dms/node/other");
   w.inject(a, b, signed_message(a, b, "/dms/node/other"));
   expect(Refusal::not_permitted);
 }
 
-TEST_F(Refused, AStranger) {
+TEST_P(Refused, AStranger) {
   TestNode& stranger = w.add("stranger");
   w.inject(stranger, b, signed_message(stranger, b, kHello));
   expect(Refusal::not_permitted);
 }
 
-TEST_F(Refused, AStolenToken) {
+TEST_P(Refused, AStolenToken) {
   TestNode& thief = w.add("thief");
   Envelope envelope = thief.root->message(b.root->handle(), kHello);
   envelope.capability = signed_message(a, b, kHello).capability;
@@ -254,7 +265,7 @@ TEST_F(Refused, AStolenToken) {
   expect(Refusal::not_permitted);
 }
 
-TEST_F(Refused, AnotherNodesDid) {
+TEST_P(Refused, AnotherNodesDid) {
   TestNode& impostor = w.add("impostor");
   w.grant(b, impostor, {kHello});
   Envelope envelope = signed_message(impostor, b, kHello);
@@ -264,14 +275,14 @@ TEST_F(Refused, AnotherNodesDid) {
   expect(Refusal::not_permitted);
 }
 
-TEST_F(Refused, AnExpiredEnvelope) {
+TEST_P(Refused, AnExpiredEnvelope) {
   const Envelope envelope = signed_message(a, b, kHello);
   w.settle(31s);
   w.inject(a, b, envelope);
   expect(Refusal::expired);
 }
 
-TEST_F(Refused, AReplayedEnvelope) {
+TEST_P(Refused, AReplayedEnvelope) {
   const Envelope envelope = signed_message(a, b, kHello);
   w.inject(a, b, envelope);
   ASSERT_EQ(received->size(), 1u);
@@ -280,34 +291,34 @@ TEST_F(Refused, AReplayedEnvelope) {
   EXPECT_EQ(refused(b, Refusal::replayed), 1u);
 }
 
-TEST_F(Refused, AWrongSignature) {
+TEST_P(Refused, AWrongSignature) {
   Envelope envelope = signed_message(a, b, kHello);
   envelope.signature[5] ^= 1;
   w.inject(a, b, envelope);
   expect(Refusal::bad_signature);
 }
 
-TEST_F(Refused, AnotherKeysSignature) {
+TEST_P(Refused, AnotherKeysSignature) {
   Envelope envelope = signed_message(a, b, kHello);
   envelope.signature = *b.key.sign(envelope.signed_bytes());
   w.inject(a, b, envelope);
   expect(Refusal::bad_signature);
 }
 
-TEST_F(Refused, AChangedPayload) {
+TEST_P(Refused, AChangedPayload) {
   Envelope envelope = signed_message(a, b, kHello);
   envelope.message = to_payload(Note{"something else"});
   w.inject(a, b, envelope);
   expect(Refusal::bad_signature);
 }
 
-TEST_F(Refused, AnotherHost) {
+TEST_P(Refused, AnotherHost) {
   TestNode& relay = w.add("relay");
   w.inject(relay, b, signed_message(a, b, kHello));
   expect(Refusal::wrong_host);
 }
 
-TEST_F(Refused, AnotherSpellingOfTheHost) {
+TEST_P(Refused, AnotherSpellingOfTheHost) {
   Envelope envelope = a.root->message(b.root->handle(), kHello);
   envelope.from.address.host = a.network->self().to_cid();
   envelope.nonce = 1;
@@ -316,13 +327,13 @@ TEST_F(Refused, AnotherSpellingOfTheHost) {
   expect(Refusal::wrong_host);
 }
 
-TEST_F(Refused, AnotherReceiver) {
+TEST_P(Refused, AnotherReceiver) {
   TestNode& c = w.add("c");
   w.inject(a, b, signed_message(a, c, kHello));
   expect(Refusal::wrong_receiver);
 }
 
-TEST_F(Refused, AWrongInbox) {
+TEST_P(Refused, AWrongInbox) {
   Envelope envelope = a.root->message(b.root->handle(), kHello);
   envelope.to.address.inbox = "nobody";
   EXPECT_TRUE(w.run(a, a.root->send(envelope)).error().is(dms::Errc::unsupported));
@@ -334,13 +345,13 @@ TEST_F(Refused, AWrongInbox) {
   w.run(b, child->stop());
 }
 
-TEST_F(Refused, AnUnknownBehaviour) {
+TEST_P(Refused, AnUnknownBehaviour) {
   w.grant(b, a, {"/"});
   w.inject(a, b, signed_message(a, b, "/dms/node/hello/below"));
   expect(Refusal::unknown_behaviour);
 }
 
-TEST_F(Refused, AnExpiredBehaviour) {
+TEST_P(Refused, AnExpiredBehaviour) {
   received = b.listen(kHello, {.expires = w.world.unix_now() + Duration(1s)});
   w.settle(2s);
   w.inject(a, b, signed_message(a, b, kHello));
@@ -348,7 +359,7 @@ TEST_F(Refused, AnExpiredBehaviour) {
   EXPECT_FALSE(b.root->has_behaviour(kHello));
 }
 
-TEST_F(Refused, ASecondUseOfAOneShotBehaviour) {
+TEST_P(Refused, ASecondUseOfAOneShotBehaviour) {
   received = b.listen(kHello, {.one_shot = true});
   w.inject(a, b, signed_message(a, b, kHello));
   EXPECT_EQ(received->size(), 1u);
@@ -357,7 +368,7 @@ TEST_F(Refused, ASecondUseOfAOneShotBehaviour) {
   EXPECT_EQ(refused(b, Refusal::unknown_behaviour), 1u);
 }
 
-TEST_F(Refused, NoEnvelopeAtAll) {
+TEST_P(Refused, NoEnvelopeAtAll) {
   for (std::string_view text : {"", "{}", "nonsense", R"({"to":[]})", R"({"nonce":-1})"}) {
     const std::uint64_t before = b.root->refusals().total();
     w.inject(a, b, to_bytes(text));
@@ -365,7 +376,7 @@ TEST_F(Refused, NoEnvelopeAtAll) {
   }
 }
 
-TEST_F(Refused, ABroadcastSentToOne) {
+TEST_P(Refused, ABroadcastSentToOne) {
   ASSERT_TRUE(b.root->subscribe(kTopic));
   const Received shouts = b.listen(kShout, {.topic = kTopic});
   w.grant(b, a, {kShout}, {kTopic});
@@ -386,43 +397,43 @@ struct RefusedBroadcast : ActorTest {
   }
 };
 
-TEST_F(RefusedBroadcast, NothingWhenAllIsWell) {
+TEST_P(RefusedBroadcast, NothingWhenAllIsWell) {
   w.inject_broadcast(a, kTopic, signed_broadcast(a));
   EXPECT_EQ(received->size(), 1u);
 }
 
-TEST_F(RefusedBroadcast, AMessageForOne) {
+TEST_P(RefusedBroadcast, AMessageForOne) {
   w.grant(b, a, {kShout});
   w.inject_broadcast(a, kTopic, signed_message(a, b, kShout));
   expect(Refusal::wrong_receiver);
 }
 
-TEST_F(RefusedBroadcast, AnotherTopic) {
+TEST_P(RefusedBroadcast, AnotherTopic) {
   w.inject_broadcast(a, kTopic, signed_broadcast(a, "/nunet/other"));
   expect(Refusal::wrong_receiver);
 }
 
-TEST_F(RefusedBroadcast, ABehaviourThatListensElsewhere) {
+TEST_P(RefusedBroadcast, ABehaviourThatListensElsewhere) {
   received = b.listen(kShout, {.topic = "/nunet/other"});
   w.inject_broadcast(a, kTopic, signed_broadcast(a));
   expect(Refusal::wrong_receiver);
 }
 
-TEST_F(RefusedBroadcast, AnExpiredOne) {
+TEST_P(RefusedBroadcast, AnExpiredOne) {
   const Envelope envelope = signed_broadcast(a);
   w.settle(31s);
   w.inject_broadcast(a, kTopic, envelope);
   expect(Refusal::expired);
 }
 
-TEST_F(RefusedBroadcast, AWrongSignature) {
+TEST_P(RefusedBroadcast, AWrongSignature) {
   Envelope envelope = signed_broadcast(a);
   envelope.message = to_payload(Note{"changed"});
   w.inject_broadcast(a, kTopic, envelope);
   expect(Refusal::bad_signature);
 }
 
-TEST_F(RefusedBroadcast, AReplay) {
+TEST_P(RefusedBroadcast, AReplay) {
   const Envelope envelope = signed_broadcast(a);
   w.inject_broadcast(a, kTopic, envelope);
   w.inject_broadcast(a, kTopic, envelope);
@@ -430,13 +441,13 @@ TEST_F(RefusedBroadcast, AReplay) {
   EXPECT_EQ(refused(b, Refusal::replayed), 1u);
 }
 
-TEST_F(RefusedBroadcast, OnePublishedByAnotherHost) {
+TEST_P(RefusedBroadcast, OnePublishedByAnotherHost) {
   TestNode& relay = w.add("relay");
   w.inject_broadcast(relay, kTopic, signed_broadcast(a));
   expect(Refusal::wrong_host);
 }
 
-TEST_F(RefusedBroadcast, AStranger) {
+TEST_P(RefusedBroadcast, AStranger) {
   TestNode& stranger = w.add("stranger");
   w.inject_broadcast(stranger, kTopic, signed_broadcast(stranger));
   expect(Refusal::not_permitted);
@@ -444,7 +455,7 @@ TEST_F(RefusedBroadcast, AStranger) {
 
 // --- oneself and children --------------------------------------------------------------------------------------------
 
-TEST_F(ActorTest, AMessageToOneselfNeedsNoTokens) {
+TEST_P(ActorTest, AMessageToOneselfNeedsNoTokens) {
   const Received received = a.listen(kHello);
   ASSERT_TRUE(w.run(a, a.root->send(a.root->message(a.root->handle(), kHello))));
   w.settle();
@@ -452,7 +463,7 @@ TEST_F(ActorTest, AMessageToOneselfNeedsNoTokens) {
   EXPECT_TRUE(received->front().capability.empty());
 }
 
-TEST_F(ActorTest, OnlyOneselfIsExempt) {
+TEST_P(ActorTest, OnlyOneselfIsExempt) {
   // From another key, but claiming to be b: its signature cannot be b's.
   const Received received = b.listen(kHello);
   Envelope envelope = a.root->message(b.root->handle(), kHello);
@@ -465,7 +476,7 @@ TEST_F(ActorTest, OnlyOneselfIsExempt) {
   EXPECT_EQ(refused(b, Refusal::bad_signature), 1u);
 }
 
-TEST_F(ActorTest, AChildHasItsOwnKeyAndItsParentsDid) {
+TEST_P(ActorTest, AChildHasItsOwnKeyAndItsParentsDid) {
   auto child = b.root->create_child("ensemble-1").value();
   EXPECT_NE(child->handle().id, b.root->handle().id);
   EXPECT_EQ(child->handle().did, b.root->handle().did);
@@ -479,7 +490,7 @@ TEST_F(ActorTest, AChildHasItsOwnKeyAndItsParentsDid) {
   EXPECT_TRUE(b.system->registry.get("root")->children.empty());
 }
 
-TEST_F(ActorTest, ChildrenAndParentsTalkWithTheTokensOfTheirDid) {
+TEST_P(ActorTest, ChildrenAndParentsTalkWithTheTokensOfTheirDid) {
   auto child = b.root->create_child("child").value();
   TestNode::answer_with(*child, "/dms/allocation/stats", "fine");
   auto reply = w.run(b, b.root->call<Note>(b.root->message(child->handle(), "/dms/allocation/stats")));
@@ -490,7 +501,7 @@ TEST_F(ActorTest, ChildrenAndParentsTalkWithTheTokensOfTheirDid) {
   w.run(b, child->stop());
 }
 
-TEST_F(ActorTest, ChildrenOfTwoNodesTalk) {
+TEST_P(ActorTest, ChildrenOfTwoNodesTalk) {
   w.grant(b, a, {"/dms/allocation"});
   auto ours = a.root->create_child("orchestrator").value();
   auto theirs = b.root->create_child("allocation").value();
@@ -501,7 +512,7 @@ TEST_F(ActorTest, ChildrenOfTwoNodesTalk) {
   w.run(b, theirs->stop());
 }
 
-TEST_F(ActorTest, ASupervisorMayAskForHealthForAsLongAsTheChildLives) {
+TEST_P(ActorTest, ASupervisorMayAskForHealthForAsLongAsTheChildLives) {
   auto child = b.root->create_child("allocation", {.supervisor = a.root->handle()}).value();
   TestNode::answer_with(*child, std::string(kHealthCheck), "healthy");
   w.settle();
@@ -527,7 +538,7 @@ Task<void> wait_for_ever(std::shared_ptr<int> state, Envelope) {
   *state = waited ? 2 : 3;
 }
 
-TEST_F(ActorTest, StopCancelsHandlersAndCallsOfOthers) {
+TEST_P(ActorTest, StopCancelsHandlersAndCallsOfOthers) {
   w.grant(b, a, {kHello});
   auto state = std::make_shared<int>(0);
   ASSERT_TRUE(b.root->add_behaviour(kHello, [state](Envelope e) { return wait_for_ever(state, std::move(e)); }));
@@ -544,7 +555,7 @@ TEST_F(ActorTest, StopCancelsHandlersAndCallsOfOthers) {
   w.run(a, others.close());
 }
 
-TEST_F(ActorTest, StoppingAParentStopsItsChildren) {
+TEST_P(ActorTest, StoppingAParentStopsItsChildren) {
   auto child = b.root->create_child("child").value();
   auto grandchild = child->create_child("grandchild").value();
   w.run(b, b.root->stop());
@@ -553,7 +564,7 @@ TEST_F(ActorTest, StoppingAParentStopsItsChildren) {
   EXPECT_TRUE(b.root->create_child("late").error().is(dms::Errc::closed));
 }
 
-TEST_F(ActorTest, AnInboxIsFreeAgainAfterStop) {
+TEST_P(ActorTest, AnInboxIsFreeAgainAfterStop) {
   auto first = b.root->create_child("child").value();
   w.run(b, first->stop());
   auto second = b.root->create_child("child");
@@ -567,7 +578,7 @@ struct LimitedActorTest : ActorTest {
   LimitedActorTest() : ActorTest(RateLimits{.rate = 1, .burst = 5, .active_per_peer = 2}) {}
 };
 
-TEST_F(LimitedActorTest, AFloodIsCutOffForItsSenderOnly) {
+TEST_P(LimitedActorTest, AFloodIsCutOffForItsSenderOnly) {
   TestNode& c = w.add("c");
   w.grant(b, a, {kHello});
   w.grant(b, c, {kHello});
@@ -579,7 +590,7 @@ TEST_F(LimitedActorTest, AFloodIsCutOffForItsSenderOnly) {
   EXPECT_EQ(received->back().from, c.root->handle());
 }
 
-TEST_F(LimitedActorTest, MessagesBeingWorkedOnAreBoundedPerPeer) {
+TEST_P(LimitedActorTest, MessagesBeingWorkedOnAreBoundedPerPeer) {
   w.grant(b, a, {kHello});
   auto state = std::make_shared<int>(0);
   ASSERT_TRUE(b.root->add_behaviour(kHello, [state](Envelope e) { return wait_for_ever(state, std::move(e)); }));
@@ -588,6 +599,15 @@ TEST_F(LimitedActorTest, MessagesBeingWorkedOnAreBoundedPerPeer) {
   EXPECT_EQ(b.system->limiter.active(), 2u);
   EXPECT_EQ(refused(b, Refusal::no_place), 2u);
 }
+
+const auto kWires = testing::Values(Wire::memory, Wire::libp2p);
+std::string wire_name(const testing::TestParamInfo<Wire>& info) {
+  return info.param == Wire::memory ? "memory" : "libp2p";
+}
+INSTANTIATE_TEST_SUITE_P(Wires, ActorTest, kWires, wire_name);
+INSTANTIATE_TEST_SUITE_P(Wires, Refused, kWires, wire_name);
+INSTANTIATE_TEST_SUITE_P(Wires, RefusedBroadcast, kWires, wire_name);
+INSTANTIATE_TEST_SUITE_P(Wires, LimitedActorTest, kWires, wire_name);
 
 }  // namespace
 }  // namespace dms::actor

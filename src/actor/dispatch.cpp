@@ -49,8 +49,8 @@ void Actor::on_message(const crypto::PeerId& from, BytesView bytes) {
     admit(from, *std::move(envelope));
 }
 
-// The verdicts are those of NuNet's nodes, so that no honest peer is blamed for passing on what others accept. Where this
-// check is stricter than theirs, it ignores.
+// The verdicts are those of NuNet's nodes, so that no honest peer is blamed for passing on what others accept. Where
+// this check is stricter than theirs, it ignores.
 network::Verdict Actor::judge_broadcast(const std::string& topic, const crypto::PeerId& origin, BytesView bytes) {
   using network::Verdict;
   const auto say = [this](Verdict verdict, Refusal reason, const Envelope* envelope) {
@@ -108,7 +108,8 @@ Handler Actor::accept(const Envelope& envelope) {
   const Behaviour* behaviour = find_behaviour(envelope, now);
   if (behaviour == nullptr) return {};
   // Asked before the tokens are, recorded after: what is not permitted leaves no trace in the filter.
-  if (const auto verdict = replays_.check(envelope.from.id, envelope.nonce, now); verdict != ReplayFilter::Verdict::fresh) {
+  if (const auto verdict = replays_.check(envelope.from.id, envelope.nonce, now);
+      verdict != ReplayFilter::Verdict::fresh) {
     refuse(verdict == ReplayFilter::Verdict::seen ? Refusal::replayed : Refusal::replay_memory_full, &envelope);
     return {};
   }

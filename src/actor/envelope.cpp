@@ -43,8 +43,7 @@ Result<void> Envelope::sign(const crypto::PrivateKey& key) {
 }
 
 Result<void> Envelope::verify(UnixTime now) const {
-  if (expired(now))
-    return fail(Errc::expired, "the envelope expired {} ms ago", (now - expiry()) / Duration(1ms));
+  if (expired(now)) return fail(Errc::expired, "the envelope expired {} ms ago", (now - expiry()) / Duration(1ms));
   TRY(crypto::PublicKey key, from.id.public_key());
   if (!key.verify(signed_bytes(), signature))
     return fail(Errc::bad_signature, "the signature is not one of actor {} over this envelope", from.id.to_string());

@@ -1,16 +1,19 @@
 // The signed letter: everything that crosses from one actor to another.
 //
 // Model
-//  1. An envelope names its receiver (nobody, for a broadcast), its sender, the behaviour it invokes, when it expires, and
+//  1. An envelope names its receiver (nobody, for a broadcast), its sender, the behaviour it invokes, when it expires,
+//  and
 //     carries a payload (JSON of the behaviour's own), the sender's capability tokens and a signature.
-//  2. The signature covers "dms:msg:" and the JSON of all members but `sig`, in the order below, in Go's form. A receiver
+//  2. The signature covers "dms:msg:" and the JSON of all members but `sig`, in the order below, in Go's form. A
+//  receiver
 //     parses and writes again to verify, so unknown members, order and letter case of keys do not matter.
 //  3. An envelope is signed by the key that `from.id` contains. Nothing here says that `from.did` may use that key: the
 //     capability tokens tie the two (security_context.hpp).
 //  4. Sender and nonce together name an envelope; replay_filter.hpp refuses to take one twice.
 //  5. A broadcast has an empty receiver and a topic. Anything else is for one actor, also if it has a topic.
 //
-// Attacks: decode() sees bytes from strangers: at most network::kMaxMessage, eight levels deep, names of at most kMaxName.
+// Attacks: decode() sees bytes from strangers: at most network::kMaxMessage, eight levels deep, names of at most
+// kMaxName.
 //
 // Specification: NuNet DMS 0.5, actor.Envelope.
 #pragma once

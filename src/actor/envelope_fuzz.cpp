@@ -1,4 +1,5 @@
-// Whatever is accepted as an envelope can be written, read and written again without change, and is not signed by chance.
+// Whatever is accepted as an envelope can be written, read and written again without change, and is not signed by
+// chance.
 #include "actor/envelope.hpp"
 
 #include <cstdlib>

@@ -9,9 +9,9 @@
 //  4. As text a handle is `<did of id>[<did>]@<host>:<inbox>`; parse() reads exactly what to_string() writes.
 //
 // Attacks: handles come from strangers. An Id holds any bytes up to kMaxId until public_key() is asked, which accepts
-// Ed25519 and secp256k1 only; names are bounded by kMaxName. The host is kept as the text it came as, because signatures
-// cover that text; it is compared with the text of the peer id that the connection proved, so another spelling of the
-// same id (a CID) is refused, not confused.
+// Ed25519 and secp256k1 only; names are bounded by kMaxName. The host is kept as the text it came as, because
+// signatures cover that text; it is compared with the text of the peer id that the connection proved, so another
+// spelling of the same id (a CID) is refused, not confused.
 //
 // Specification: NuNet DMS 0.5, actor.Handle.
 #pragma once

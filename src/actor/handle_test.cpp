@@ -61,15 +61,16 @@ TEST(Handle, IsReadBackFromText) {
 
 TEST(Handle, BadTextsAreRefused) {
   const std::string good = handle(1).to_string();
-  for (const std::string& bad : {std::string(), std::string("nobody"), good.substr(0, good.find('@')), "x" + good,
-                                 std::string("[did:key]@host:inbox"), std::string("]@[:"),
-                                 "[]@" + std::string(2000, 'h') + ":inbox"})
+  for (const std::string& bad :
+       {std::string(), std::string("nobody"), good.substr(0, good.find('@')), "x" + good,
+        std::string("[did:key]@host:inbox"), std::string("]@[:"), "[]@" + std::string(2000, 'h') + ":inbox"})
     EXPECT_FALSE(Handle::parse(bad)) << bad;
 }
 
 TEST(Handle, BadJsonIsRefused) {
-  for (const char* bad : {R"({"id":7})", R"({"id":{"pub":7}})", R"({"id":{"pub":"MFRA"}})", R"({"id":{"pub":"mfra===="}})",
-                          R"({"did":{"uri":"did:key"}})", R"({"addr":{"host":1}})", R"([])"})
+  for (const char* bad :
+       {R"({"id":7})", R"({"id":{"pub":7}})", R"({"id":{"pub":"MFRA"}})", R"({"id":{"pub":"mfra===="}})",
+        R"({"did":{"uri":"did:key"}})", R"({"addr":{"host":1}})", R"([])"})
     EXPECT_FALSE(json::decode<Handle>(bad)) << bad;
 }
 

@@ -75,7 +75,8 @@ TEST(RateLimiter, PlacesArePerPeerAndInAll) {
 }
 
 TEST(RateLimiter, BroadcastsAndPublicBehavioursHaveLimitsOfTheirOwn) {
-  RateLimiter limiter(kSelf, {.active_public = 1, .active_broadcast = 3, .active_per_topic = 1, .topics = {{"/wide", 5}}});
+  RateLimiter limiter(kSelf,
+                      {.active_public = 1, .active_broadcast = 3, .active_per_topic = 1, .topics = {{"/wide", 5}}});
   auto a = limiter.admit(kAnn, broadcast("/narrow"));
   EXPECT_TRUE(a);
   EXPECT_FALSE(limiter.admit(kBob, broadcast("/narrow")));
@@ -90,7 +91,8 @@ TEST(RateLimiter, BroadcastsAndPublicBehavioursHaveLimitsOfTheirOwn) {
 }
 
 TEST(RateLimiter, EveryPlaceComesBack) {
-  RateLimiter limiter(kSelf, {.active = 8, .active_per_peer = 4, .active_public = 3, .active_broadcast = 3, .active_per_topic = 2});
+  RateLimiter limiter(
+      kSelf, {.active = 8, .active_per_peer = 4, .active_public = 3, .active_broadcast = 3, .active_per_topic = 2});
   SeededRandom random(5);
   std::vector<RateLimiter::Permit> held;
   for (int i = 0; i < 2000; ++i) {

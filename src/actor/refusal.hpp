@@ -26,8 +26,9 @@ inline constexpr std::size_t kRefusals = static_cast<std::size_t>(Refusal::not_p
 
 constexpr std::string_view to_string(Refusal reason) {
   constexpr std::array<std::string_view, kRefusals> kNames = {
-      "rate limited",      "malformed",         "wrong receiver", "wrong host", "no place",           "expired",      "bad signature",
-      "unknown behaviour", "expired behaviour", "wrong sender",   "replayed",   "replay memory full", "not permitted"};
+      "rate limited", "malformed",          "wrong receiver",    "wrong host",        "no place",
+      "expired",      "bad signature",      "unknown behaviour", "expired behaviour", "wrong sender",
+      "replayed",     "replay memory full", "not permitted"};
   return kNames[static_cast<std::size_t>(reason)];
 }
 

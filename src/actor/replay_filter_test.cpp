@@ -61,7 +61,8 @@ TEST_F(ReplayFilterTest, WhenAllPlacesAreTakenAFurtherSenderIsRefusedUntilOneIsF
   EXPECT_EQ(take(eve, 1, {101}, {200}), Verdict::fresh);
 }
 
-// Against a memory without bounds: nothing is ever taken twice, and with few enough messages nothing is refused wrongly.
+// Against a memory without bounds: nothing is ever taken twice, and with few enough messages nothing is refused
+// wrongly.
 TEST(ReplayFilterModel, NeverTakesAMessageTwice) {
   SeededRandom random(42);
   ReplayFilter filter({.senders = 3, .window = 8});

@@ -73,8 +73,8 @@ Result<void> SecurityContext::require(const Envelope& envelope, const ucan::Capa
 Result<void> SecurityContext::require_broadcast(const Envelope& envelope, const std::string& topic,
                                                 const ucan::Capabilities& capabilities, UnixTime now) {
   if (!envelope.is_broadcast() || envelope.options.topic != topic)
-    return fail(Errc::bad_receiver, "{} listens to broadcasts on '{:.200}', not on '{:.200}'", envelope.behaviour, topic,
-                envelope.options.topic);
+    return fail(Errc::bad_receiver, "{} listens to broadcasts on '{:.200}', not on '{:.200}'", envelope.behaviour,
+                topic, envelope.options.topic);
   TRY(ucan::Capability topic_path, ucan::Capability::parse(topic));
   return judge(envelope, now, [&](const did::Did& sender) {
     return capabilities_->require_broadcast(did(), sender, topic_path, capabilities, now);

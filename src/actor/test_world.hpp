@@ -1,4 +1,4 @@
-// For tests: nodes with a root actor each, in one simulated world, on a network of choice.
+// For tests: nodes with a root actor each, all connected, in one simulated world, on a network of choice.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -36,7 +36,9 @@ struct TestNode {
   Lane& lane() { return node.runtime().lane; }
   [[nodiscard]] const did::Did& did() const { return context->did(); }
 
-  Received listen(const std::string& path, BehaviourOptions options = {}) { return listen(*root, path, std::move(options)); }
+  Received listen(const std::string& path, BehaviourOptions options = {}) {
+    return listen(*root, path, std::move(options));
+  }
   static Received listen(Actor& actor, const std::string& path, BehaviourOptions options = {}) {
     auto received = std::make_shared<std::vector<Envelope>>();
     auto added = actor.add_behaviour(
@@ -51,7 +53,9 @@ struct TestNode {
     auto received = std::make_shared<std::vector<Envelope>>();
     auto added = actor.add_behaviour(
         path,
-        [&actor, received, text](Envelope envelope) { return answer(actor, received, Note{text}, std::move(envelope)); },
+        [&actor, received, text](Envelope envelope) {
+          return answer(actor, received, Note{text}, std::move(envelope));
+        },
         std::move(options));
     EXPECT_TRUE(added);
     return received;
@@ -76,12 +80,20 @@ class TestWorld {
     nodes_.push_back(std::make_unique<TestNode>(sim, crypto::PrivateKey::generate(sim.runtime().lane.random())));
     TestNode& node = *nodes_.back();
     node.network = make_(node);
+    for (const auto& other : nodes_)
+      if (other.get() != &node) connect(node, *other);
     node.context = std::make_shared<ucan::CapabilityContext>(
         ucan::CapabilityContext::create(node.key, node.lane().random()).value());
     node.system = std::make_unique<System>(node.lane(), *node.network, limits_);
     auto security = SecurityContext::create(node.key, node.context, node.lane().unix_now());
     node.root = Actor::start(*node.system, std::move(*security)).value();
     return node;
+  }
+
+  void connect(TestNode& from, TestNode& to) {
+    auto connected = run(from, from.network->connect(to.network->listen_addresses().front()));
+    ASSERT_TRUE(connected) << connected.error().to_string();
+    settle(100ms);  // the accepting side is ready a little later
   }
 
   /// `node` trusts `other` for everything.
@@ -119,6 +131,7 @@ class TestWorld {
     settle();
   }
   void inject_broadcast(TestNode& from, const std::string& topic, const Envelope& envelope) {
+    settle();  // who subscribes has to get around first
     ASSERT_TRUE(run(from, from.network->publish(topic, envelope.encode())));
     settle();
   }

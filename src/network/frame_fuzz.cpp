@@ -16,9 +16,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   bool failed = false;
   while (at < stream.size() && !failed) {
     auto taken = pieces.feed(stream.subspan(at, std::min(step, stream.size() - at)));
-    if (!taken) failed = true;
-    else if (*taken == 0) break;
-    else at += *taken;
+    if (!taken)
+      failed = true;
+    else if (*taken == 0)
+      break;
+    else
+      at += *taken;
   }
   if (failed == all.has_value()) std::abort();
   if (failed) return 0;

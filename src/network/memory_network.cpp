@@ -41,7 +41,8 @@ Result<void> MemoryNetwork::check_open() const {
 Task<Result<void>> MemoryNetwork::send(crypto::PeerId to, std::string protocol, Bytes message) {
   CO_TRY_VOID(check_open());
   if (message.size() + 8 > kMaxMessage)
-    co_return fail(Errc::limit_exceeded, "a message of {} bytes is too large: at most {}", message.size(), kMaxMessage - 8);
+    co_return fail(Errc::limit_exceeded, "a message of {} bytes is too large: at most {}", message.size(),
+                   kMaxMessage - 8);
   MemoryNetwork* receiver = substrate_->find(self_, to);
   if (receiver == nullptr) co_return fail(Errc::not_found, "peer {} cannot be reached", to.to_string());
   if (!receiver->handlers_.contains(protocol))

@@ -141,7 +141,9 @@ TEST_F(MemoryNetworkTest, LossDropsSilently) {
 
 TEST_F(MemoryNetworkTest, WhatIsAboveTheLimitIsRefused) {
   b.listen();
-  EXPECT_TRUE(world.run(a.node, a.network.send(b.network.self(), kProtocol, Bytes(kMaxMessage))).error().is(Errc::limit_exceeded));
+  EXPECT_TRUE(world.run(a.node, a.network.send(b.network.self(), kProtocol, Bytes(kMaxMessage)))
+                  .error()
+                  .is(Errc::limit_exceeded));
 }
 
 TEST_F(MemoryNetworkTest, AfterCloseNothingArrivesAndNothingWorks) {

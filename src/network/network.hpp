@@ -2,7 +2,8 @@
 //
 // Model
 //  1. A message is a byte string of at most kMaxMessage bytes, sent to one peer under a protocol name. send() returns
-//     once the wire has taken it; whether the other side read it, nobody says. There is no acknowledgement and no retry.
+//     once the wire has taken it; whether the other side read it, nobody says. There is no acknowledgement and no
+//     retry.
 //  2. A message arrives with the peer id that the security handshake has proved. One handler per protocol name.
 //     Messages to oneself go the same way, without the wire.
 //  3. A broadcast is published on a topic and reaches each subscriber at most once, with the peer id of its publisher,
@@ -12,8 +13,8 @@
 //  4. Order is not kept between messages.
 //
 // Threads and cancellation: everything belongs to one lane, handlers and validators included. Handlers are called from
-// the lane's event loop, never from inside a call into the network, and must not block. send(), publish(), connect() and
-// ping() end early when their task is cancelled or runs out of time; give them a deadline.
+// the lane's event loop, never from inside a call into the network, and must not block. send(), publish(), connect()
+// and ping() end early when their task is cancelled or runs out of time; give them a deadline.
 //
 // Limits: concurrent sends and inbound messages are bounded (per peer too); what is above the bound is refused with
 // Errc::limit_exceeded on the sending side and dropped on the receiving side.
@@ -51,8 +52,8 @@ class Network {
   /// Multiaddresses, each with /p2p/<id>; empty while nothing listens.
   [[nodiscard]] virtual std::vector<std::string> listen_addresses() const = 0;
 
-  /// Errc::not_found if the peer cannot be reached, Errc::unsupported if it does not speak `protocol` (which may also go
-  /// unnoticed: nothing is acknowledged).
+  /// Errc::not_found if the peer cannot be reached, Errc::unsupported if it does not speak `protocol` (which may also
+  /// go unnoticed: nothing is acknowledged).
   virtual Task<Result<void>> send(crypto::PeerId to, std::string protocol, Bytes message) = 0;
   /// Errc::already_exists if `protocol` has a handler.
   virtual Result<void> handle(std::string protocol, MessageHandler handler) = 0;

@@ -1,0 +1,195 @@
+#include "network/libp2p_network.hpp"
+
+#include <utility>
+
+#include "base/log.hpp"
+#include "network/frame.hpp"
+
+namespace dms::network {
+namespace {
+
+class Counted {
+ public:
+  explicit Counted(std::size_t& count) : count_(count) { ++count_; }
+  Counted(const Counted&) = delete;
+  Counted& operator=(const Counted&) = delete;
+  ~Counted() { --count_; }
+
+ private:
+  std::size_t& count_;
+};
+
+libp2p::Verdict translate(Verdict verdict) {
+  switch (verdict) {
+    case Verdict::accept: return libp2p::Verdict::accept;
+    case Verdict::reject: return libp2p::Verdict::reject;
+    case Verdict::ignore: break;
+  }
+  return libp2p::Verdict::ignore;
+}
+
+std::unexpected<Error> is_closed() { return fail(Errc::closed, "the network is closed"); }
+
+}  // namespace
+
+/// One of the places for inbound messages.
+class Libp2pNetwork::Place {
+ public:
+  Place(Libp2pNetwork& network, const crypto::PeerId& peer) : network_(network), peer_(peer) {
+    ++network_.receiving_;
+    ++network_.receiving_from_[peer_];
+  }
+  Place(const Place&) = delete;
+  Place& operator=(const Place&) = delete;
+  ~Place() {
+    --network_.receiving_;
+    const auto it = network_.receiving_from_.find(peer_);
+    if (--it->second == 0) network_.receiving_from_.erase(it);
+  }
+  static bool free(const Libp2pNetwork& network, const crypto::PeerId& peer) {
+    const auto it = network.receiving_from_.find(peer);
+    const std::size_t held = it == network.receiving_from_.end() ? 0 : it->second;
+    return network.receiving_ < network.options_.max_inbound && held < network.options_.max_inbound_per_peer;
+  }
+
+ private:
+  Libp2pNetwork& network_;
+  crypto::PeerId peer_;
+};
+
+Libp2pNetwork::Libp2pNetwork(Runtime runtime, crypto::PrivateKey key, Libp2pOptions options)
+    : options_(std::move(options)),
+      host_(runtime, std::move(key), options_.host),
+      pubsub_(host_, options_.pubsub),
+      nursery_(runtime.lane, "network") {}
+
+Libp2pNetwork::~Libp2pNetwork() = default;
+
+Result<void> Libp2pNetwork::listen(const std::string& multiaddr) {
+  TRY(libp2p::Multiaddr address, libp2p::Multiaddr::parse(multiaddr));
+  return host_.listen(address);
+}
+
+std::vector<std::string> Libp2pNetwork::listen_addresses() const {
+  std::vector<std::string> texts;
+  for (const libp2p::Multiaddr& address : host_.addresses()) texts.push_back(address.to_string());
+  return texts;
+}
+
+Task<Result<void>> Libp2pNetwork::send(crypto::PeerId to, std::string protocol, Bytes message) {
+  if (closed_) co_return is_closed();
+  CO_TRY(Bytes frame, encode_frame(message));
+  if (sending_ >= options_.max_sends)
+    co_return fail(Errc::limit_exceeded, "{} messages are being sent already; try again later", sending_);
+  if (to == self()) {
+    if (!handlers_.contains(protocol))
+      co_return fail(Errc::unsupported, "there is nobody at {} on this host", protocol);
+    nursery_.spawn(deliver_to_self(std::move(protocol), std::move(message)));
+    co_return Result<void>();
+  }
+  const Counted sending(sending_);
+  Task<Result<std::unique_ptr<libp2p::Stream>>> opening = host_.new_stream(to, std::move(protocol));
+  CO_TRY(std::unique_ptr<libp2p::Stream> stream, co_await std::move(opening));
+  CO_TRY_VOID(co_await stream->write(frame));
+  CO_TRY_VOID(co_await stream->close_write());
+  ++counters_.sent;
+  co_return Result<void>();
+}
+
+Task<void> Libp2pNetwork::deliver_to_self(std::string protocol, Bytes message) {
+  const Counted sending(sending_);
+  deliver(self(), protocol, std::move(message));
+  co_return;
+}
+
+void Libp2pNetwork::deliver(const crypto::PeerId& from, const std::string& protocol, Bytes message) {
+  const auto it = handlers_.find(protocol);
+  if (it == handlers_.end()) return;
+  ++counters_.received;
+  const auto handler = it->second;  // it may remove itself
+  (*handler)(from, std::move(message));
+}
+
+Result<void> Libp2pNetwork::handle(std::string protocol, MessageHandler handler) {
+  if (closed_) return is_closed();
+  const auto [it, added] = handlers_.try_emplace(protocol, std::make_shared<MessageHandler>(std::move(handler)));
+  if (!added) return fail(Errc::already_exists, "protocol {} has a handler already", protocol);
+  host_.set_stream_handler(std::move(protocol),
+                           [this](std::unique_ptr<libp2p::Stream> stream) { return receive(std::move(stream)); });
+  return {};
+}
+
+void Libp2pNetwork::remove_handler(const std::string& protocol) {
+  host_.remove_stream_handler(protocol);
+  handlers_.erase(protocol);
+}
+
+Task<void> Libp2pNetwork::receive(std::unique_ptr<libp2p::Stream> stream) {
+  const crypto::PeerId peer = stream->remote_peer();
+  if (closed_ || !Place::free(*this, peer)) {
+    ++counters_.refused;
+    stream->abort();
+    co_return;
+  }
+  const Place place(*this, peer);
+  Task<Result<Bytes>> reading = read_frame(*stream);
+  Result<Bytes> message = co_await with_timeout(options_.read_timeout, std::move(reading));
+  if (!message) {
+    ++counters_.malformed;
+    log::debug("network", "no message from {} on {}: {}", peer.to_string(), stream->protocol(),
+               message.error().to_string());
+    stream->abort();
+    co_return;
+  }
+  const std::string protocol = stream->protocol();
+  // Nothing is answered; closing our half tells the sender's muxer that the
+  // stream is done.
+  (void)co_await stream->close_write();
+  stream.reset();
+  deliver(peer, protocol, *std::move(message));
+}
+
+Result<SubscriptionId> Libp2pNetwork::subscribe(std::string topic, Validator validator, BroadcastHandler handler) {
+  if (closed_) return is_closed();
+  TRY(libp2p::SubscriptionId id,
+      pubsub_.subscribe(
+          std::move(topic),
+          [validator = std::move(validator)](const crypto::PeerId& origin, BytesView data) {
+            return translate(validator(origin, data));
+          },
+          [handler = std::move(handler)](const crypto::PeerId&, Bytes data) { handler(std::move(data)); }));
+  return static_cast<SubscriptionId>(id);
+}
+
+void Libp2pNetwork::unsubscribe(SubscriptionId id) { pubsub_.unsubscribe(static_cast<libp2p::SubscriptionId>(id)); }
+
+Task<Result<void>> Libp2pNetwork::publish(std::string topic, Bytes message) {
+  if (closed_) co_return is_closed();
+  co_return pubsub_.publish(topic, message);
+}
+
+Task<Result<void>> Libp2pNetwork::connect(std::string multiaddr) {
+  if (closed_) co_return is_closed();
+  CO_TRY(libp2p::PeerAddress to, libp2p::PeerAddress::parse(multiaddr));
+  Task<Result<void>> connecting = host_.connect(std::move(to));
+  Result<void> connected = co_await std::move(connecting);
+  if (!connected) co_return fail(connected.error(), "connecting to {}", multiaddr);
+  co_return Result<void>();
+}
+
+Task<Result<Duration>> Libp2pNetwork::ping(crypto::PeerId peer) {
+  if (closed_) co_return is_closed();
+  Task<Result<Duration>> pinging = host_.ping(peer);
+  Result<Duration> round_trip = co_await std::move(pinging);
+  co_return std::move(round_trip);
+}
+
+Task<void> Libp2pNetwork::close() {
+  closed_ = true;
+  for (const auto& [protocol, handler] : std::exchange(handlers_, {})) host_.remove_stream_handler(protocol);
+  co_await nursery_.close();
+  co_await pubsub_.close();
+  co_await host_.close();
+}
+
+}  // namespace dms::network

@@ -1,0 +1,94 @@
+// The real network: messages on libp2p streams, broadcasts by gossip.
+//
+// Model
+//  1. One stream per message, under the protocol name as it is given
+//  (`actor/<inbox>/messages/0.0.1`, no slash in front):
+//     one frame (frame.hpp), then the sender closes its half. Nothing is
+//     answered.
+//  2. A topic of ours is a gossip topic; the data of a gossip message is the
+//  message.
+//  3. The network owns its Host and its PubSub. close() ends all three.
+//
+// Bounds: max_sends at once; Errc::limit_exceeded above. Inbound streams that
+// are being read: max_inbound in all and max_inbound_per_peer; more are reset
+// and counted. A frame must have arrived within read_timeout.
+//
+// Attacks: opening streams and sending slowly holds at most
+// max_inbound_per_peer places and what has been sent on them, for read_timeout.
+// Everything below messages (handshakes, connections, stream counts) is bounded
+// by libp2p (host/swarm.hpp).
+//
+// Specification: NuNet DMS 0.5, network/libp2p; libp2p for what is below.
+#pragma once
+
+#include <map>
+#include <memory>
+
+#include "base/nursery.hpp"
+#include "libp2p/gossipsub/pubsub.hpp"
+#include "libp2p/host.hpp"
+#include "network/network.hpp"
+
+namespace dms::network {
+
+struct Libp2pOptions {
+  libp2p::Host::Options host;
+  libp2p::PubSubOptions pubsub;
+  std::size_t max_sends = 4096;
+  std::size_t max_inbound = 1024;
+  std::size_t max_inbound_per_peer = 128;
+  Duration read_timeout = 30s;
+};
+
+class Libp2pNetwork final : public Network {
+ public:
+  struct Counters {
+    std::uint64_t sent = 0;
+    std::uint64_t received = 0;
+    std::uint64_t refused = 0;    ///< inbound streams above the bounds
+    std::uint64_t malformed = 0;  ///< inbound streams without a whole frame in time
+  };
+
+  Libp2pNetwork(Runtime runtime, crypto::PrivateKey key, Libp2pOptions options = {});
+  Libp2pNetwork(const Libp2pNetwork&) = delete;
+  Libp2pNetwork& operator=(const Libp2pNetwork&) = delete;
+  ~Libp2pNetwork() override;
+
+  /// Errc::already_exists if the port is taken; port 0 takes a free one.
+  Result<void> listen(const std::string& multiaddr);
+  [[nodiscard]] libp2p::Host& host() { return host_; }
+  [[nodiscard]] libp2p::PubSub& pubsub() { return pubsub_; }
+  [[nodiscard]] const Counters& counters() const { return counters_; }
+
+  [[nodiscard]] const crypto::PeerId& self() const override { return host_.self(); }
+  [[nodiscard]] std::vector<std::string> listen_addresses() const override;
+  Task<Result<void>> send(crypto::PeerId to, std::string protocol, Bytes message) override;
+  Result<void> handle(std::string protocol, MessageHandler handler) override;
+  void remove_handler(const std::string& protocol) override;
+  Result<SubscriptionId> subscribe(std::string topic, Validator validator, BroadcastHandler handler) override;
+  void unsubscribe(SubscriptionId id) override;
+  Task<Result<void>> publish(std::string topic, Bytes message) override;
+  Task<Result<void>> connect(std::string multiaddr) override;
+  Task<Result<Duration>> ping(crypto::PeerId peer) override;
+  [[nodiscard]] std::vector<crypto::PeerId> peers() const override { return host_.peers(); }
+  Task<void> close() override;
+
+ private:
+  class Place;
+  Task<void> receive(std::unique_ptr<libp2p::Stream> stream);
+  Task<void> deliver_to_self(std::string protocol, Bytes message);
+  void deliver(const crypto::PeerId& from, const std::string& protocol, Bytes message);
+
+  Libp2pOptions options_;
+  libp2p::Host host_;
+  libp2p::PubSub pubsub_;
+  bool closed_ = false;
+  std::map<std::string, std::shared_ptr<MessageHandler>> handlers_;
+  std::size_t sending_ = 0;
+  std::size_t receiving_ = 0;
+  std::map<crypto::PeerId, std::size_t> receiving_from_;
+  Counters counters_;
+  Nursery nursery_;
+};
+
+}  // namespace dms::network
