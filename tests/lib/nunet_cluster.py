@@ -1,0 +1,381 @@
+"""Small networks of real `nunet` nodes on one machine, for the functional tests and the demonstration.
+
+A Cluster is a folder and a set of Machines. Each machine has a home of its own (configuration, keys, state) and, if the
+cluster was made with namespaces, a network namespace of its own; otherwise all share the loopback with ports of their own.
+With namespaces the machines hang on a bridge that lives in one more namespace, so the host's own network is never touched.
+
+Leaving the `with` block ends every daemon by its pid, removes the namespaces and the folder, and does so after a failure
+too. Cluster.leftovers() says what a run has left behind. Nothing here sleeps for its own sake: wait_for() polls a condition,
+with an end. Standard library only.
+"""
+
+import contextlib
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+NUNET = os.environ.get("NUNET", str(ROOT / "build/nunet"))
+PASSPHRASE = "correct horse battery staple"
+ANSI = re.compile(r"\x1b\[[0-9;]*m")
+
+
+class ClusterError(Exception):
+    """Something did not come about; the text says what, and what was seen instead."""
+
+
+class Hopeless(ClusterError):
+    """What is waited for cannot come about any more."""
+
+
+def wait_for(condition, what, timeout=30.0, interval=0.05):
+    """Polls until `condition()` is truthy and returns that; ClusterError after `timeout` seconds."""
+    end = time.monotonic() + timeout
+    seen = None
+    while time.monotonic() < end:
+        try:
+            value = condition()
+            if value:
+                return value
+            seen = value
+        except Hopeless:
+            raise
+        except (ClusterError, OSError, ValueError) as error:
+            seen = error
+        time.sleep(interval)
+    raise ClusterError(f"{what}: not within {timeout:.0f} s (last seen: {seen!r})")
+
+
+def free_ports(count):
+    """Ports nobody listens on right now. All are held while they are chosen, so they differ."""
+    with contextlib.ExitStack() as held:
+        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+
+
+def can_use_namespaces():
+    """True if this process may make network namespaces."""
+    if os.geteuid() != 0 or not shutil.which("ip") or not shutil.which("nsenter"):
+        return False
+    name = f"nunet-probe-{os.getpid()}"
+    made = subprocess.run(["ip", "netns", "add", name], capture_output=True)
+    subprocess.run(["ip", "netns", "del", name], capture_output=True)
+    return made.returncode == 0
+
+
+class Finished:
+    """What a command said and how it ended."""
+
+    def __init__(self, command, process):
+        self.command = command
+        self.status = process.returncode
+        self.out = ANSI.sub("", process.stdout)
+        self.err = ANSI.sub("", process.stderr)
+
+    @property
+    def json(self):
+        return json.loads(self.out)
+
+    def __str__(self):
+        return f"`{' '.join(self.command)}` ended with {self.status}\n{self.out}{self.err}"
+
+
+class Machine:
+    """One host: a home, an address, and at most one daemon."""
+
+    def __init__(self, cluster, name, address, rest_port, p2p_port, namespace=None):
+        self.cluster, self.name, self.address = cluster, name, address
+        self.rest_port, self.p2p_port, self.namespace = rest_port, p2p_port, namespace
+        self.home = cluster.folder / name
+        self.user_dir, self.work_dir = self.home / ".nunet", self.home / "nunet"
+        self.config = self.user_dir / "dms_config.json"
+        self.log = self.home / "daemon.log"
+        self.process = None
+        self.user_dir.mkdir(parents=True)
+        self.write_config()
+
+    def write_config(self, **changes):
+        """The configuration a user would write: where to listen, and nobody to bootstrap from on a closed network."""
+        settings = {
+            "general": {"user_dir": str(self.user_dir), "work_dir": str(self.work_dir), "data_dir": str(self.work_dir / "data")},
+            "rest": {"addr": "127.0.0.1", "port": self.rest_port},
+            "p2p": {"listen_address": [f"/ip4/{self.address}/tcp/{self.p2p_port}"], "bootstrap_peers": []},
+            "profiler": {"enabled": False},
+        }
+        for key, value in changes.items():
+            settings.setdefault(key, {}).update(value)
+        self.config.write_text(json.dumps(settings, indent=2) + "\n")
+
+    def environment(self, **more):
+        keep = {k: v for k, v in os.environ.items() if k in ("PATH", "LANG", "TMPDIR") or k.endswith("SAN_OPTIONS")}
+        return {**keep, "HOME": str(self.home), "DMS_PASSPHRASE": PASSPHRASE, **more}
+
+    def inside(self, command):
+        """The command as it runs on this machine."""
+        return (["nsenter", f"--net=/run/netns/{self.namespace}"] if self.namespace else []) + [str(c) for c in command]
+
+    def run(self, *command, input=None, timeout=60, environment=None):
+        try:
+            process = subprocess.run(self.inside(command), cwd=self.home, env={**self.environment(), **(environment or {})},
+                                     input=input, stdin=None if input is not None else subprocess.DEVNULL,
+                                     capture_output=True, text=True, errors="replace", timeout=timeout)
+        except subprocess.TimeoutExpired as error:
+            raise ClusterError(f"{self.name}: `{' '.join(map(str, command))}` did not end within {timeout} s") from error
+        return Finished([str(c) for c in command], process)
+
+    def nunet(self, *arguments, **options):
+        """Runs `nunet ARGUMENTS` as this machine's user, whatever comes of it."""
+        return self.run(NUNET, *arguments, **options)
+
+    def must(self, *arguments, **options):
+        """Runs `nunet ARGUMENTS` and insists that it succeeds."""
+        finished = self.nunet(*arguments, **options)
+        if finished.status != 0:
+            raise ClusterError(f"{self.name}: {finished}{self.log_tail()}")
+        return finished
+
+    def cmd(self, behaviour, *flags, context="user", **options):
+        """The answer of this machine's daemon to a behaviour, as JSON."""
+        return self.must("actor", "cmd", "--context", context, behaviour, *flags, **options).json
+
+    # --- identity and trust
+
+    def did(self, name):
+        return self.must("key", "did", name).out.strip()
+
+    def make_identities(self):
+        """A user and a daemon that trusts its user."""
+        for name in ("user", "dms"):
+            self.must("key", "new", name)
+            self.must("cap", "new", name)
+        self.must("cap", "anchor", "-c", "dms", "--root", self.did("user"))
+
+    def accept(self, other, *capabilities, duration="24h"):
+        """From now on this machine does for `other`'s daemon what the capabilities name."""
+        flags = [word for capability in capabilities or ("/dms/deployment", "/public", "/broadcast") for word in ("--cap", capability)]
+        token = self.must("cap", "grant", "--context", "user", *flags, "--topic", "/nunet", "--duration", duration,
+                          other.did("dms")).out.strip()
+        self.must("cap", "anchor", "-c", "dms", "--require", token)
+
+    # --- the daemon
+
+    def start(self, timeout=30):
+        """Starts the daemon and waits until it answers."""
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(self.inside([NUNET, "run", "--config", self.config]), cwd=self.home,
+                                            env=self.environment(), stdin=subprocess.DEVNULL, stdout=log,
+                                            stderr=subprocess.STDOUT, start_new_session=True)
+        self.cluster.children.append(self.process)
+        wait_for(self.healthy, f"{self.name}: the daemon answers", timeout)
+
+    def healthy(self):
+        if self.process is not None and self.process.poll() is not None:
+            raise Hopeless(f"{self.name}: the daemon ended with {self.process.returncode}{self.log_tail()}")
+        return self.rest("/health").get("status") == "ok"
+
+    def rest(self, path, body=None, method=None, host="127.0.0.1", timeout=10):
+        """Asks the daemon's REST door from this machine; the answer as JSON."""
+        finished = self.run("/usr/bin/python3", "-I", "-c", REST_CLIENT, f"http://{host}:{self.rest_port}{path}",
+                            method or ("GET" if body is None else "POST"), input=json.dumps(body) if body is not None else "",
+                            timeout=timeout + 5)
+        if finished.status != 0:
+            raise ClusterError(f"{self.name}: {path}: {finished.err.strip() or finished.out.strip()}")
+        return finished.json
+
+    def peer_id(self):
+        return self.rest("/api/v1/actor/handle")["addr"]["host"]
+
+    def multiaddress(self):
+        return f"/ip4/{self.address}/tcp/{self.p2p_port}/p2p/{self.peer_id()}"
+
+    def connect(self, other):
+        self.cmd("/dms/node/peers/connect", "--address", other.multiaddress())
+
+    def peers(self):
+        return self.cmd("/dms/node/peers/list").get("Peers") or []
+
+    def stop(self, grace=20):
+        """Asks the daemon to end and insists that it does, with status 0."""
+        if self.process is None:
+            return
+        process, self.process = self.process, None
+        process.send_signal(signal.SIGTERM)
+        try:
+            status = process.wait(grace)
+        except subprocess.TimeoutExpired:
+            kill_group(process)
+            raise ClusterError(f"{self.name}: the daemon did not end within {grace} s of SIGTERM{self.log_tail()}") from None
+        if status != 0:
+            raise ClusterError(f"{self.name}: the daemon ended with {status}{self.log_tail()}")
+
+    def kill(self):
+        """The power goes out."""
+        process, self.process = self.process, None
+        process.kill()
+        process.wait(10)
+
+    def log_tail(self, lines=25):
+        if not self.log.exists():
+            return ""
+        return f"\n--- {self.name}: end of daemon.log\n" + "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+    # --- deployments
+
+    def deploy(self, ensemble, timeout="120s"):
+        """Starts a deployment; the id under which it can be asked for."""
+        file = self.home / "ensemble.yaml"
+        file.write_text(ensemble)
+        return self.cmd("/dms/node/deployment/new", "--spec-file", file, "--timeout", timeout)["EnsembleID"]
+
+    def deployment(self, deployment):
+        return self.cmd("/dms/node/deployment/status", "--id", deployment)
+
+    def wait_deployment(self, deployment, states=("Completed",), timeout=60):
+        def reached():
+            answer = self.deployment(deployment)
+            if answer["Status"] in states:
+                return answer
+            if answer["Status"] in ("Failed", "Completed"):
+                raise Hopeless(f"{self.name}: deployment {deployment} is {answer}{self.log_tail()}")
+            return None
+        return wait_for(reached, f"{self.name}: deployment {deployment} is {' or '.join(states)}", timeout, 0.1)
+
+
+REST_CLIENT = """
+import sys, urllib.error, urllib.request
+body = sys.stdin.read().encode() or None
+request = urllib.request.Request(sys.argv[1], body, {"Content-Type": "application/json"}, method=sys.argv[2])
+opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+try:
+    print(opener.open(request, timeout=10).read().decode())
+except urllib.error.HTTPError as error:
+    sys.exit(f"HTTP {error.code}: {error.read().decode()}")
+except OSError as error:
+    sys.exit(f"no answer: {error}")
+"""
+
+
+def kill_group(process):
+    """Ends a daemon of ours, and what it started in its own session, without asking."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait(10)
+
+
+class Cluster:
+    """Machines that can reach each other, and nobody else."""
+
+    def __init__(self, namespaces=False):
+        self.namespaces = namespaces
+        self.machines, self.children, self.made = {}, [], []
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="nunet-cluster-"))
+        self.mark = self.folder.name.removeprefix("nunet-cluster-").replace("_", "")
+        self.lan = f"nunet-{self.mark}-lan"
+        self.before = control_groups()
+        if namespaces:
+            self.add_namespace(self.lan)
+            self.ip("-n", self.lan, "link", "add", "br0", "type", "bridge")
+            self.ip("-n", self.lan, "link", "set", "br0", "up")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self.close()
+
+    def machine(self, name):
+        """A new host, connected to all others of the cluster."""
+        number = len(self.machines) + 1
+        if self.namespaces:
+            address, rest, p2p, namespace = f"10.99.0.{number}", 9999, 9000, f"nunet-{self.mark}-{name}"
+            self.add_namespace(namespace)
+            self.ip("-n", namespace, "link", "add", "eth0", "type", "veth", "peer", "name", f"port{number}", "netns", self.lan)
+            self.ip("-n", self.lan, "link", "set", f"port{number}", "master", "br0", "up")
+            self.ip("-n", namespace, "addr", "add", f"{address}/24", "dev", "eth0")
+            self.ip("-n", namespace, "link", "set", "eth0", "up")
+            self.ip("-n", namespace, "link", "set", "lo", "up")
+        else:
+            rest, p2p = free_ports(2)
+            address, namespace = "127.0.0.1", None
+        self.machines[name] = Machine(self, name, address, rest, p2p, namespace)
+        return self.machines[name]
+
+    def ip(self, *words):
+        done = subprocess.run(["ip", *words], capture_output=True, text=True)
+        if done.returncode != 0:
+            raise ClusterError(f"ip {' '.join(words)}: {done.stderr.strip()}")
+
+    def add_namespace(self, name):
+        self.ip("netns", "add", name)
+        self.made.append(name)
+
+    def stop(self):
+        """Stops every daemon as a user would; the first that does not end well is the error."""
+        for machine in self.machines.values():
+            machine.stop()
+
+    def close(self):
+        """Removes everything, in whatever state it is."""
+        for process in self.children:
+            if process.poll() is None:
+                process.terminate()
+        for process in self.children:
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                kill_group(process)
+        self.children.clear()
+        for name in reversed(self.made):
+            subprocess.run(["ip", "netns", "del", name], capture_output=True)
+        self.made.clear()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def leftovers(self):
+        """What still runs or stands although every daemon has been stopped: empty if all is clean."""
+        found = [f"process {pid}: {line}" for pid, line in processes_of(self.folder)]
+        found += [f"control group {group}" for group in sorted(control_groups() - self.before)]
+        for machine in self.machines.values():
+            if machine.namespace is None and not port_is_free(machine.p2p_port):
+                found.append(f"port {machine.p2p_port} of {machine.name}")
+        if self.namespaces and not self.made:
+            listed = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True).stdout
+            found += [f"network namespace {line.split()[0]}" for line in listed.splitlines() if f"nunet-{self.mark}-" in line]
+        if not self.children and not self.made and self.folder.exists():
+            found.append(f"folder {self.folder}")
+        return found
+
+
+def port_is_free(port):
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def processes_of(folder):
+    """(pid, command line) of each process that names the cluster's folder in its arguments or its home."""
+    marks = (str(folder).encode(), f"HOME={folder}".encode())
+    for entry in pathlib.Path("/proc").iterdir():
+        if not entry.name.isdigit() or int(entry.name) == os.getpid():
+            continue
+        with contextlib.suppress(OSError):
+            line = (entry / "cmdline").read_bytes()
+            if marks[0] in line or marks[1] in (entry / "environ").read_bytes():
+                yield int(entry.name), line.replace(b"\0", b" ").decode(errors="replace").strip()
+
+
+def control_groups():
+    """Control groups that an executor of ours has made."""
+    return {str(path) for path in pathlib.Path("/sys/fs/cgroup").glob("**/nunet*")}
