@@ -1,0 +1,70 @@
+// Control groups: how CPU, memory and process counts of a piece of work are held, watched and ended.
+//
+// Model
+//  1. detect() finds what this process may use, best first: the unified hierarchy (v2), or the v1 hierarchies that are
+//     mounted and writable. Groups are made below the group this process is in (v2: or below the root, where the kernel
+//     does not let a group hold both processes and groups), so limits set on the daemon hold for its work too.
+//  2. All groups of one owner live in one folder named after it: `<base>/<owner>/<id>`. kill_all() and remove_all() on
+//     that folder clean up after an owner that died.
+//  3. A group's limits are set before the first process joins. Processes join by writing to each of procs_files().
+//
+// Threads: any, one at a time per group; every call is a few small file accesses. Failure: Errc::io with the file's name.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.hpp"
+#include "executor/executor.hpp"
+
+namespace dms::executor {
+
+class Cgroup {
+ public:
+  Cgroup() = default;
+
+  [[nodiscard]] std::vector<std::filesystem::path> procs_files() const;
+  [[nodiscard]] std::vector<int> pids() const;
+  /// SIGKILL to all that is in it.
+  void kill_all() const;
+  Result<void> freeze(bool frozen) const;
+  /// How often the kernel killed something here for want of memory.
+  [[nodiscard]] std::uint64_t oom_kills() const;
+  [[nodiscard]] Stats stats() const;
+  /// True once it is gone. False while something in it still runs: kill_all(), then try again a moment later.
+  bool remove() const;
+  /// The value of one control file, such as "memory.max"; empty if there is none.
+  [[nodiscard]] std::string read(std::string_view file) const;
+
+ private:
+  friend class CgroupTree;
+  std::vector<std::filesystem::path> dirs_;  // v2: one; v1: one per controller
+  bool v2_ = false;
+};
+
+class CgroupTree {
+ public:
+  /// `root` is where hierarchies are mounted, `self` the text of /proc/self/cgroup. Nothing if none is usable.
+  static std::optional<CgroupTree> detect(std::string owner, const std::filesystem::path& root = "/sys/fs/cgroup",
+                                          const std::filesystem::path& self = "/proc/self/cgroup");
+
+  /// "cgroup v2" or "cgroup v1 (cpu, memory, pids)": which limits are held.
+  [[nodiscard]] std::string describe() const;
+  [[nodiscard]] bool holds(std::string_view controller) const;
+  Result<Cgroup> create(const std::string& id, const Limits& limits) const;
+  /// All groups of this owner, also those of earlier processes.
+  [[nodiscard]] std::vector<Cgroup> list() const;
+  /// Removes the owner's empty folder.
+  void remove_base() const;
+
+ private:
+  [[nodiscard]] Cgroup group(const std::string& id) const;
+  bool v2_ = false;
+  std::vector<std::string> controllers_;
+  std::vector<std::filesystem::path> bases_;  // same order as controllers_ for v1; one for v2
+};
+
+}  // namespace dms::executor

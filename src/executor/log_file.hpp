@@ -1,0 +1,32 @@
+// One output of a piece of work, kept in a file up to a limit. Beyond it output is dropped and the file says so.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+
+#include "base/process.hpp"
+
+namespace dms::executor {
+
+class LogFile {
+ public:
+  /// Creates or empties the file. Never follows a link: the folder may be writable by the work.
+  static Result<LogFile> open(const std::filesystem::path& path, std::uint64_t limit);
+
+  /// Keeps what fits. A full disk counts as the limit. Never fails and never waits: the work must not stall on its log.
+  void write(BytesView bytes);
+  [[nodiscard]] bool full() const { return full_; }
+
+ private:
+  LogFile(Fd fd, std::uint64_t limit) : fd_(std::move(fd)), limit_(limit), left_(limit) {}
+  bool put(BytesView bytes);
+  Fd fd_;
+  std::uint64_t limit_;
+  std::uint64_t left_;
+  bool full_ = false;
+};
+
+/// Copies a stream to its end into the log.
+Task<void> copy_to_log(std::unique_ptr<ByteStream> from, LogFile log);
+
+}  // namespace dms::executor
