@@ -303,7 +303,7 @@ Result<void> CapabilityContext::hold(Token token, const did::Did& origin, UnixTi
         ++held.showings;
         return {};
       }
-  TRY_VOID(token.verify(now, revoked_));
+  TRY_VOID(token.verify(now, revoked_, &known_));
   const auto full = [&] {
     auto it = held_by_origin_.find(origin);
     return consumed_count_ >= kMaxConsumed || (it != held_by_origin_.end() && it->second >= kMaxConsumedPerOrigin);

@@ -17,7 +17,7 @@
 //     A token that another subsumes is dropped.
 //
 // Time is an argument and never remembered. Threads: one lane. Cost: consume() checks one signature per link of tokens that
-// might count; provide() makes one signature per token.
+// might count, but those of delegations seen before only once; provide() makes one signature per token.
 //
 // Attacks. A stranger's tokens are dropped before any signature is checked unless they claim one of our anchors or delegate
 // to us. What a message leaves behind is bounded per sender (kMaxConsumedPerOrigin) and in all (kMaxConsumed); beyond that
@@ -42,6 +42,7 @@ inline constexpr std::size_t kMaxAnchors = 1024;
 inline constexpr std::size_t kMaxConsumed = 8192;
 inline constexpr std::size_t kMaxConsumedPerOrigin = 256;
 inline constexpr std::size_t kMaxContextFile = 16 << 20;
+inline constexpr std::size_t kMaxKnownChains = 4096;
 
 struct Anchors {
   std::vector<did::Did> roots;
@@ -167,6 +168,7 @@ class CapabilityContext {
   std::unordered_map<did::Did, std::vector<Held>> consumed_;  // by subject
   std::unordered_map<did::Did, std::size_t> held_by_origin_;
   std::size_t consumed_count_ = 0;
+  SignatureCache known_{kMaxKnownChains};
 };
 
 }  // namespace dms::ucan

@@ -74,7 +74,9 @@ std::string write_unsigned(const Claims& claims, const Token* parent) {
 }
 
 Bytes with_prefix(std::string_view body) {
-  Bytes bytes = to_bytes(kSignaturePrefix);
+  Bytes bytes;
+  bytes.reserve(kSignaturePrefix.size() + body.size());
+  append(bytes, as_bytes(kSignaturePrefix));
   append(bytes, as_bytes(body));
   return bytes;
 }
@@ -209,18 +211,29 @@ Result<void> Token::check_claims(UnixTime now, const RevocationSet& revoked) con
   return {};
 }
 
-Result<void> Token::verify(UnixTime now, const RevocationSet& revoked) const {
+Result<void> Token::check_signature() const {
+  TRY(crypto::PublicKey key, issuer().public_key());
+  if (key.verify(signed_bytes(), signature())) return {};
+  return refuse(Errc::bad_signature, "{} did not sign this{}", issuer().uri(), signature().empty() ? ": there is no signature" : "");
+}
+
+Result<void> Token::verify(UnixTime now, const RevocationSet& revoked, SignatureCache* known) const {
   TRY_VOID(check_claims(now, revoked));
   std::vector<const Token*> links;
-  for (const Token* link = this; link != nullptr; link = link->chain()) links.push_back(link);
-  for (std::size_t i = links.size(); i-- > 0;) {
-    const Token& link = *links[i];
-    auto key = link.issuer().public_key();
-    if (!key) return fail(key.error(), "link {} of {}: its issuer cannot be verified", i + 1, length());
-    if (!key->verify(link.signed_bytes(), link.signature()))
-      return fail(Errc::bad_signature, "link {} of {}: {} is not what {} signed", i + 1, length(),
-                  link.signature().empty() ? "an unsigned token" : "this", link.issuer().uri());
+  std::vector<crypto::Digest256> digests;  // of the links from the second on
+  for (const Token* link = this; link != nullptr; link = link->chain()) {
+    // A token is new with every call; what it derives from is not.
+    if (known != nullptr && link != this) {
+      const crypto::Digest256 digest = crypto::sha256(as_bytes(link->text()));
+      if (known->contains(digest)) break;
+      digests.push_back(digest);
+    }
+    links.push_back(link);
   }
+  for (std::size_t i = links.size(); i-- > 0;)
+    if (auto signed_ = links[i]->check_signature(); !signed_)
+      return fail(signed_.error(), "link {} of {}, issued by {}", i + 1, length(), links[i]->issuer().uri());
+  for (const auto& digest : digests) known->add(digest);
   return {};
 }
 

@@ -32,6 +32,7 @@
 #include "base/time.hpp"
 #include "did/did.hpp"
 #include "ucan/capability.hpp"
+#include "ucan/signature_cache.hpp"
 
 namespace dms::ucan {
 
@@ -91,8 +92,8 @@ class Token {
   [[nodiscard]] const std::string& text() const { return rep_->text; }
   [[nodiscard]] Bytes signed_bytes() const;
 
-  /// See (4).
-  [[nodiscard]] Result<void> verify(UnixTime now, const RevocationSet& revoked) const;
+  /// See (4). With `known`, the signatures of a chain that was good before are not checked again.
+  [[nodiscard]] Result<void> verify(UnixTime now, const RevocationSet& revoked, SignatureCache* known = nullptr) const;
   /// The same without the signatures, for a token that was verified before: signatures do not change.
   [[nodiscard]] Result<void> check_claims(UnixTime now, const RevocationSet& revoked) const;
   /// True if this token or one it derives from has expired.
@@ -134,6 +135,7 @@ class Token {
   static Token make(Claims claims, std::shared_ptr<const Token> parent, std::string unsigned_body, Bytes signature);
   static Result<Token> read(const json::Value& value, std::size_t links_left);
   [[nodiscard]] Result<void> check_link(UnixTime now, const RevocationSet& revoked, std::size_t distance) const;
+  [[nodiscard]] Result<void> check_signature() const;
   std::shared_ptr<const Rep> rep_;
 };
 

@@ -31,6 +31,14 @@ void verify(benchmark::State& state) {
 }
 BENCHMARK(verify)->Arg(1)->Arg(3)->Arg(5)->Arg(10);
 
+void verify_known_chain(benchmark::State& state) {
+  const Token token = chain_of(static_cast<std::size_t>(state.range(0)));
+  const RevocationSet none;
+  SignatureCache known(16);
+  for (auto _ : state) benchmark::DoNotOptimize(token.verify(kNow, none, &known));
+}
+BENCHMARK(verify_known_chain)->Arg(1)->Arg(3)->Arg(5)->Arg(10);
+
 void parse(benchmark::State& state) {
   const std::string text = chain_of(static_cast<std::size_t>(state.range(0))).text();
   for (auto _ : state) benchmark::DoNotOptimize(Token::parse(text));

@@ -4,6 +4,7 @@
 #include <rapidcheck/gtest.h>
 
 #include "base/file.hpp"
+#include "base/multibase.hpp"
 #include "ucan/test_parties.hpp"
 
 namespace dms::ucan {
@@ -141,6 +142,32 @@ TEST_F(TokenTest, SubsumptionCountsEverythingThatNarrows) {
   const Token alone = make(bob, Action::delegate, carol.did, {}, {"/a"_cap});
   EXPECT_FALSE(chained.subsumes(alone));
   EXPECT_FALSE(alone.subsumes(chained));
+}
+
+TEST_F(TokenTest, KnownChainsVouchForNothingButTheirSignatures) {
+  SignatureCache known(2);
+  const Token root = make(alice, Action::delegate, bob.did, {}, {"/x"_cap});
+  const Token mid = make(bob, Action::delegate, carol.did, {}, {"/x"_cap}, &root);
+  const Token leaf = make(carol, Action::invoke, dave.did, {}, {"/x"_cap}, &mid);
+  ASSERT_TRUE(leaf.verify(kNow, none, &known));
+  EXPECT_EQ(known.size(), 2U) << "both delegations, not the invocation";
+  EXPECT_TRUE(leaf.verify(kNow, none, &known));
+  EXPECT_TRUE(leaf.verify(kNow + 2 * kHour, none, &known).error().is(Errc::expired));
+  RevocationSet revoked;
+  revoked.add(alice.context.revoke(root).value());
+  EXPECT_TRUE(leaf.verify(kNow, revoked, &known).error().is(Errc::revoked));
+  // A forged sibling shares the known parent and nothing else.
+  Bytes signature = to_bytes(leaf.signature());
+  signature[3] ^= 1;
+  const Token forged = Token::parse(test::replace(leaf.text(), base64_encode(leaf.signature()), base64_encode(signature))).value();
+  EXPECT_TRUE(forged.verify(kNow, none, &known).error().is(Errc::bad_signature));
+  // A parent whose signature was exchanged is another parent.
+  const Token bent = Token::parse(test::replace(leaf.text(), base64_encode(root.signature()), base64_encode(signature))).value();
+  EXPECT_TRUE(bent.verify(kNow, none, &known).error().is(Errc::bad_signature));
+  EXPECT_EQ(known.size(), 2U) << "what failed is not remembered";
+  const Token other = make(alice, Action::delegate, bob.did, {}, {"/y"_cap});
+  ASSERT_TRUE(make(bob, Action::invoke, dave.did, {}, {"/y"_cap}, &other).verify(kNow, none, &known));
+  EXPECT_EQ(known.size(), 2U) << "the oldest made room";
 }
 
 TEST_F(TokenTest, SecpKeysIssueToo) {

@@ -1,0 +1,38 @@
+// Chains whose signatures were found good, so that the same delegation is not verified again with every call that uses it.
+//
+// Model
+//  1. An entry is the SHA-256 of a token's whole text, its signature and chain included: it vouches for exactly that chain.
+//  2. Only signatures are remembered. Expiry, revocation and the rules of chains are looked at every time.
+//  3. At most `capacity` entries; the oldest goes first. Pushing entries out costs an attacker a good chain each, and us no
+//     more than the verification that the cache had saved.
+#pragma once
+
+#include <deque>
+#include <set>
+
+#include "crypto/hash.hpp"
+
+namespace dms::ucan {
+
+class SignatureCache {
+ public:
+  explicit SignatureCache(std::size_t capacity) : capacity_(capacity) {}
+
+  [[nodiscard]] bool contains(const crypto::Digest256& digest) const { return known_.contains(digest); }
+  void add(const crypto::Digest256& digest) {
+    if (!known_.insert(digest).second) return;
+    order_.push_back(digest);
+    if (order_.size() > capacity_) {
+      known_.erase(order_.front());
+      order_.pop_front();
+    }
+  }
+  [[nodiscard]] std::size_t size() const { return known_.size(); }
+
+ private:
+  std::size_t capacity_;
+  std::set<crypto::Digest256> known_;
+  std::deque<crypto::Digest256> order_;
+};
+
+}  // namespace dms::ucan
