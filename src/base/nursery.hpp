@@ -10,7 +10,9 @@
 
 #include <cstdint>
 #include <list>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "base/task.hpp"
 
@@ -48,5 +50,26 @@ class Nursery {
   std::size_t running_ = 0;
   Notify idle_;
 };
+
+namespace detail {
+template <class T>
+Task<void> store_result(Task<T> task, std::optional<T>& into) {
+  into.emplace(co_await std::move(task));
+}
+}  // namespace detail
+
+/// Runs all tasks at the same time; their results, in order, when the last has finished.
+template <class T>
+Task<std::vector<T>> when_all(std::vector<Task<T>> tasks) {
+  TaskContext context = co_await this_task();
+  Nursery nursery(*context.lane, "when_all", context.scope);
+  std::vector<std::optional<T>> results(tasks.size());
+  for (std::size_t i = 0; i < tasks.size(); ++i) nursery.spawn(detail::store_result(std::move(tasks[i]), results[i]));
+  co_await nursery.join();
+  std::vector<T> values;
+  values.reserve(results.size());
+  for (auto& result : results) values.push_back(std::move(*result));
+  co_return std::move(values);
+}
 
 }  // namespace dms

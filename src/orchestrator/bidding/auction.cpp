@@ -1,0 +1,155 @@
+#include "orchestrator/bidding/auction.hpp"
+
+#include "base/log.hpp"
+#include "orchestrator/behaviours.hpp"
+#include "orchestrator/matching/matcher.hpp"
+
+namespace dms::orchestrator {
+namespace {
+
+std::string join(const std::set<std::string>& names) { return fmt::format("{}", fmt::join(names, ", ")); }
+
+}  // namespace
+
+Auction::Auction(actor::Actor& actor, std::string ensemble_id, const jobs::Ensemble& ensemble)
+    : actor_(actor), ensemble_id_(std::move(ensemble_id)), ensemble_(ensemble) {}
+
+Auction::~Auction() { actor_.remove_behaviour(std::string(behaviour::kBid)); }
+
+Result<std::unique_ptr<Auction>> Auction::open(actor::Actor& actor, std::string ensemble_id, const jobs::Ensemble& ensemble) {
+  std::unique_ptr<Auction> auction(new Auction(actor, std::move(ensemble_id), ensemble));
+  TRY_VOID(actor.add_behaviour(std::string(behaviour::kBid), [a = auction.get()](actor::Envelope envelope) { return a->receive(std::move(envelope)); }));
+  return auction;
+}
+
+Task<void> Auction::receive(actor::Envelope envelope) {
+  Result<Bid> bid = actor::payload<Bid>(envelope);
+  if (!bid || !incoming_.try_send(std::move(*bid))) ++refused_;
+  co_return;
+}
+
+Task<Result<Candidate>> Auction::run(UnixTime deadline, std::set<std::string> excluded) {
+  Candidate candidate;
+  refused_ = 0;
+  bids_.clear();
+  for (const auto& peer : ensemble_.exclude_peers) excluded.insert(peer);
+  while (incoming_.try_receive()) {
+  }  // bids that came after an earlier run had ended
+
+  for (;;) {
+    std::set<std::string> missing;
+    for (const auto& [name, node] : ensemble_.nodes)
+      if (!candidate.contains(name)) missing.insert(name);
+    if (missing.empty()) co_return std::move(candidate);
+
+    Lane& lane = actor_.lane();
+    if (lane.unix_now() + kBidRound > deadline)
+      co_return fail(Errc::deadline_exceeded,
+                     "no machine was found for node {} in time ({} bids were refused); ask for less, or see which providers are "
+                     "connected with `nunet actor cmd /dms/node/peers/list`",
+                     join(missing), refused_);
+    std::set<std::string> taken = excluded;
+    for (const auto& [name, bid] : candidate) taken.insert(bid.peer);
+    CO_TRY_VOID(co_await round(missing, deadline, taken));
+
+    for (const std::string& node : missing) {
+      CO_TRY(const capability::Resources required, ensemble_.node_requirement(node));
+      const std::vector<Bid>& bids = bids_[node];
+      if (auto best = best_match(required, bids)) candidate.emplace(node, bids[*best]);
+    }
+  }
+}
+
+Task<Result<void>> Auction::round(const std::set<std::string>& missing, UnixTime deadline, const std::set<std::string>& excluded) {
+  Lane& lane = actor_.lane();
+  const SteadyTime until = lane.now() + kBidRound;
+  CO_TRY_VOID(co_await ask(missing, std::min(lane.unix_now() + kBidRound, deadline), excluded));
+  co_return co_await collect(missing, until, excluded);
+}
+
+Task<Result<void>> Auction::ask(const std::set<std::string>& nodes, UnixTime expires, const std::set<std::string>& excluded) {
+  EnsembleBidRequest request;
+  request.id = ensemble_id_;
+  request.nonce = actor_.lane().random().u64() >> 1;
+  request.peer_exclusion.assign(excluded.begin(), excluded.end());
+  actor::MessageOptions options;
+  options.expires = expires;
+  options.reply_to = std::string(behaviour::kBid);
+
+  for (const std::string& node : nodes) {
+    CO_TRY(NodeRequest asked, node_request(node));
+    const std::string& peer = ensemble_.nodes.at(node).peer;
+    if (peer.empty()) {
+      request.request.push_back(BidRequest{std::move(asked)});
+      continue;
+    }
+    EnsembleBidRequest direct = request;
+    direct.request = {BidRequest{std::move(asked)}};
+    CO_TRY(const crypto::PeerId id, crypto::PeerId::parse(peer));
+    CO_TRY(actor::Handle to, actor::Handle::from(id));
+    Result<void> sent =
+        co_await actor_.send(actor_.message(to, std::string(behaviour::kBidRequest), actor::to_payload(direct), options));
+    if (!sent) log::info("orchestrator", "{}: node {} is pinned to {}: {}", ensemble_id_, node, peer, sent.error().to_string());
+  }
+  if (request.request.empty()) co_return Result<void>();
+  options.topic = std::string(behaviour::kDeploymentTopic);
+  co_return co_await actor_.publish(
+      actor_.broadcast(std::string(behaviour::kBidRequest), actor::to_payload(request), options));
+}
+
+Task<Result<void>> Auction::collect(const std::set<std::string>& nodes, SteadyTime until, std::set<std::string> taken) {
+  Lane& lane = actor_.lane();
+  std::set<std::string> unanswered = nodes;
+  for (;;) {
+    const SteadyTime patience = unanswered.empty() ? std::min(until, lane.now() + kBidSettle) : until;
+    Result<Bid> bid = co_await with_deadline(patience, incoming_.receive());
+    if (!bid && bid.error().is(Errc::deadline_exceeded)) co_return Result<void>();
+    if (!bid) co_return std::unexpected(bid.error());
+    if (Result<void> fine = judge(*bid, nodes, taken); !fine) {
+      ++refused_;
+      log::debug("orchestrator", "{}: bid of {} refused: {}", ensemble_id_, bid->peer, fine.error().to_string());
+      continue;
+    }
+    log::info("orchestrator", "{}: {} bids for node {}", ensemble_id_, bid->peer, bid->node_id);
+    taken.insert(bid->peer);
+    unanswered.erase(bid->node_id);
+    bids_[bid->node_id].push_back(std::move(*bid));
+  }
+}
+
+Result<void> Auction::judge(const Bid& bid, const std::set<std::string>& nodes, const std::set<std::string>& taken) const {
+  if (bid.ensemble_id != ensemble_id_) return fail(Errc::invalid_argument, "it is for ensemble {}", bid.ensemble_id);
+  if (!nodes.contains(bid.node_id)) return fail(Errc::invalid_argument, "it is for node {}, which was not asked for", bid.node_id);
+  if (taken.contains(bid.peer)) return fail(Errc::already_exists, "this peer is excluded or has bid already");
+  const jobs::Node& node = ensemble_.nodes.at(bid.node_id);
+  if (!node.peer.empty() && node.peer != bid.peer) return fail(Errc::permission_denied, "the node is pinned to {}", node.peer);
+  for (const auto& [name, other] : ensemble_.nodes)
+    if (other.peer == bid.peer && name != bid.node_id) return fail(Errc::permission_denied, "this peer is pinned to node {}", name);
+  if (!node.location.allows(bid.location)) return fail(Errc::permission_denied, "the machine stands where the node may not run");
+  if (auto it = bids_.find(bid.node_id); it != bids_.end() && it->second.size() >= kMaxBidsPerNode)
+    return fail(Errc::limit_exceeded, "the node has {} bids already", kMaxBidsPerNode);
+  if (bid.handle.address.host != bid.peer) return fail(Errc::invalid_argument, "its handle is on another peer");
+  return bid.verify();
+}
+
+Result<NodeRequest> Auction::node_request(const std::string& name) const {
+  const jobs::Node& node = ensemble_.nodes.at(name);
+  NodeRequest request;
+  request.node_id = name;
+  TRY(request.resources, ensemble_.node_requirement(name));
+  for (const jobs::ExecutorType executor : ensemble_.node_executors(name)) request.executors.emplace_back(jobs::to_string(executor));
+  request.location = node.location;
+  for (const jobs::Port& port : node.ports) {
+    if (port.public_port == 0)
+      ++request.public_ports.dynamic;
+    else
+      request.public_ports.fixed.push_back(port.public_port);
+  }
+  for (const std::string& allocation : node.allocations) {
+    const auto* privileged = ensemble_.allocations.at(allocation).execution.params.if_contains("privileged");
+    if (privileged != nullptr && privileged->is_bool() && privileged->get_bool()) request.general_requirements.privileged_docker = true;
+  }
+  return request;
+}
+
+}  // namespace dms::orchestrator

@@ -1,0 +1,66 @@
+// The orchestrator's side of the bidding: asks the network for machines and picks one for each node of an ensemble.
+//
+// Model
+//  1. A round asks for the nodes that have no machine yet: pinned nodes are asked directly, the others by broadcast. It
+//     lasts kBidRound at most, and ends early once every node asked for has a bid and none came for kBidSettle.
+//  2. A bid counts if it is signed by its peer, for this ensemble, for a node of the round, from a place that the node
+//     accepts, from the pinned peer where there is one, and if its peer has not bid in this round and is not excluded.
+//     At most kMaxBidsPerNode are kept for a node.
+//  3. After a round the best bid (matching/) of each node stays; the others are free to bid for what is still missing in
+//     the next round. Rounds go on until every node has a machine or the deadline is too near.
+//
+// Threads: the actor's lane. Cancellation: between and within rounds; nothing needs undoing, bids bind nobody.
+// Attacks: a flood of bids fills a queue of kBidQueue and is dropped beyond; signatures are checked before anything is kept.
+#pragma once
+
+#include <map>
+#include <set>
+#include <string>
+
+#include "actor/actor.hpp"
+#include "base/channel.hpp"
+#include "jobs/ensemble.hpp"
+#include "orchestrator/bidding/bid.hpp"
+
+namespace dms::orchestrator {
+
+inline constexpr Duration kBidRound = 5s;
+inline constexpr Duration kBidSettle = 250ms;
+inline constexpr std::size_t kMaxBidsPerNode = 8;
+inline constexpr std::size_t kBidQueue = 256;
+
+/// A machine for each node: node name -> bid.
+using Candidate = std::map<std::string, Bid>;
+
+class Auction {
+ public:
+  /// Registers the bid behaviour with `actor`, for as long as the auction lives.
+  static Result<std::unique_ptr<Auction>> open(actor::Actor& actor, std::string ensemble_id, const jobs::Ensemble& ensemble);
+  ~Auction();
+  Auction(const Auction&) = delete;
+  Auction& operator=(const Auction&) = delete;
+
+  /// Errc::deadline_exceeded names the nodes for which nobody bid, and how many bids were refused.
+  Task<Result<Candidate>> run(UnixTime deadline, std::set<std::string> excluded_peers);
+
+  /// Bids seen for each node in the last run, for people.
+  [[nodiscard]] const std::map<std::string, std::vector<Bid>>& bids() const { return bids_; }
+
+ private:
+  Auction(actor::Actor& actor, std::string ensemble_id, const jobs::Ensemble& ensemble);
+  Task<void> receive(actor::Envelope envelope);
+  Task<Result<void>> round(const std::set<std::string>& missing, UnixTime deadline, const std::set<std::string>& excluded);
+  Task<Result<void>> ask(const std::set<std::string>& nodes, UnixTime expires, const std::set<std::string>& excluded);
+  Task<Result<void>> collect(const std::set<std::string>& nodes, SteadyTime until, std::set<std::string> taken);
+  Result<void> judge(const Bid& bid, const std::set<std::string>& nodes, const std::set<std::string>& taken) const;
+  Result<NodeRequest> node_request(const std::string& node) const;
+
+  actor::Actor& actor_;
+  std::string ensemble_id_;
+  const jobs::Ensemble& ensemble_;
+  Channel<Bid> incoming_{kBidQueue};
+  std::map<std::string, std::vector<Bid>> bids_;
+  std::size_t refused_ = 0;
+};
+
+}  // namespace dms::orchestrator

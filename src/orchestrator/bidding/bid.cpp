@@ -1,0 +1,101 @@
+#include "orchestrator/bidding/bid.hpp"
+
+#include "crypto/peer_id.hpp"
+
+namespace dms::orchestrator {
+namespace {
+
+constexpr std::string_view kSignaturePrefix = "dms-bid-";
+
+void write_body(json::Writer& w, const Bid& bid, const Bytes* signature) {
+  w.begin_object();
+  w.key("EnsembleID").string(bid.ensemble_id);
+  w.key("NodeID").string(bid.node_id);
+  w.key("Peer").string(bid.peer);
+  w.key("Location");
+  bid.location.to_json(w);
+  w.key("Handle");
+  json::write(w, bid.handle);
+  w.key("Signature");
+  if (signature != nullptr)
+    w.bytes(*signature);
+  else
+    w.null();
+  w.end_object();
+}
+
+struct Body {
+  std::string ensemble_id;
+  std::string node_id;
+  std::string peer;
+  capability::Location location;
+  actor::Handle handle;
+  Bytes signature;
+  static constexpr auto json_fields() {
+    return std::tuple(json::field("EnsembleID", &Body::ensemble_id), json::field("NodeID", &Body::node_id),
+                      json::field("Peer", &Body::peer), json::field("Location", &Body::location),
+                      json::field("Handle", &Body::handle), json::field("Signature", &Body::signature));
+  }
+};
+
+}  // namespace
+
+std::string Bid::signed_text() const {
+  if (!received_text_.empty()) return received_text_;
+  json::Writer writer;
+  write_body(writer, *this, nullptr);
+  return std::string(kSignaturePrefix) + writer.text();
+}
+
+Result<void> Bid::sign(const crypto::PrivateKey& key) {
+  received_text_.clear();
+  TRY(signature, key.sign(as_bytes(signed_text())));
+  return {};
+}
+
+Result<void> Bid::verify() const {
+  TRY(const crypto::PeerId id, crypto::PeerId::parse(peer));
+  const auto key = id.public_key();
+  if (!key) return fail(Errc::permission_denied, "the bid's peer id {} does not contain its key", peer);
+  if (!key->verify(as_bytes(signed_text()), signature))
+    return fail(Errc::permission_denied, "the bid is not signed by its peer {}", peer);
+  return {};
+}
+
+void Bid::to_json(json::Writer& w) const {
+  w.begin_object().key("V1");
+  write_body(w, *this, &signature);
+  if (offer) {
+    w.key("Offer");
+    json::write(w, *offer);
+  }
+  w.end_object();
+}
+
+Result<Bid> Bid::from_json(const json::Value& value) {
+  const json::Object* outer = value.if_object();
+  if (outer == nullptr) return json::wrong_kind("an object", value);
+  const json::Value* v1 = json::find_member(*outer, "V1");
+  if (v1 == nullptr || !v1->is_object()) return fail(Errc::invalid_argument, "V1: a bid of version 1 is expected");
+  Result<Body> body = json::from_value<Body>(*v1);
+  if (!body) return std::unexpected(json::at_member("V1", body.error()));
+
+  json::Value unsigned_body = *v1;
+  for (auto& member : unsigned_body.get_object())
+    if (member.key() == "Signature") member.value() = nullptr;
+
+  Bid bid;
+  bid.ensemble_id = std::move(body->ensemble_id);
+  bid.node_id = std::move(body->node_id);
+  bid.peer = std::move(body->peer);
+  bid.location = std::move(body->location);
+  bid.handle = std::move(body->handle);
+  bid.signature = std::move(body->signature);
+  bid.received_text_ = std::string(kSignaturePrefix) + json::write(unsigned_body);
+  if (const json::Value* offer = json::find_member(*outer, "Offer"); offer != nullptr && !offer->is_null()) {
+    TRY(bid.offer, json::from_value<Offer>(*offer));
+  }
+  return bid;
+}
+
+}  // namespace dms::orchestrator

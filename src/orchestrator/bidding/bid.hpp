@@ -1,0 +1,105 @@
+// What an orchestrator asks of providers, and what a provider answers: bid requests and signed bids, as on the wire.
+//
+// Model
+//  1. One EnsembleBidRequest carries one NodeRequest for each node of the ensemble that still needs a machine.
+//  2. A provider answers with at most one Bid for each request message. Its signature, by the key of the peer id in it,
+//     covers "dms-bid-" and the Go JSON of V1 with Signature null.
+//  3. A received bid is verified over the members that were received, in their order: newer nodes add members to V1, and
+//     their signatures cover them.
+//  4. Beside V1 our bids carry an Offer, the share that is free. Other implementations ignore it. It is a hint for choosing
+//     well, not a promise: the commit decides.
+//
+// Attacks: a bid for another's machine needs that machine's key; a bid for another ensemble or node is dropped by the
+// auction; an Offer that lies buys nothing but a refused commit.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "actor/handle.hpp"
+#include "base/json.hpp"
+#include "capability/capability.hpp"
+#include "capability/location.hpp"
+#include "crypto/keys.hpp"
+
+namespace dms::orchestrator {
+
+struct PublicPorts {
+  std::vector<int> fixed;  // "static" on the wire
+  int dynamic = 0;
+  static constexpr auto json_fields() {
+    return std::tuple(json::field("static", &PublicPorts::fixed, json::omit_empty),
+                      json::field("dynamic", &PublicPorts::dynamic, json::omit_empty));
+  }
+};
+
+struct GeneralRequirements {
+  bool privileged_docker = false;
+  static constexpr auto json_fields() {
+    return std::tuple(json::field("privileged_docker", &GeneralRequirements::privileged_docker, json::omit_empty));
+  }
+};
+
+/// What one node of an ensemble needs of one machine: the sum over its allocations.
+struct NodeRequest {
+  std::string node_id;
+  std::vector<std::string> executors;
+  capability::Resources resources;
+  capability::LocationConstraints location;
+  PublicPorts public_ports;
+  GeneralRequirements general_requirements;
+  static constexpr auto json_fields() {
+    using R = NodeRequest;
+    return std::tuple(json::field("node_id", &R::node_id), json::field("executors", &R::executors),
+                      json::field("resources", &R::resources), json::field("location", &R::location),
+                      json::field("public_ports", &R::public_ports),
+                      json::field("general_requirements", &R::general_requirements));
+  }
+};
+
+struct BidRequest {
+  std::optional<NodeRequest> v1;
+  static constexpr auto json_fields() { return std::tuple(json::field("V1", &BidRequest::v1)); }
+};
+
+struct EnsembleBidRequest {
+  std::string id;           // of the ensemble
+  std::uint64_t nonce = 0;  // of the round: a provider answers each round once
+  std::vector<BidRequest> request;
+  std::vector<std::string> peer_exclusion;
+  static constexpr auto json_fields() {
+    using R = EnsembleBidRequest;
+    return std::tuple(json::field("id", &R::id), json::field("nonce", &R::nonce), json::field("request", &R::request),
+                      json::field("peer_exclusion", &R::peer_exclusion, json::omit_empty));
+  }
+};
+
+struct Offer {
+  capability::Resources free;
+  static constexpr auto json_fields() { return std::tuple(json::field("free", &Offer::free)); }
+};
+
+class Bid {
+ public:
+  std::string ensemble_id;
+  std::string node_id;
+  std::string peer;
+  capability::Location location;
+  actor::Handle handle;
+  Bytes signature;
+  std::optional<Offer> offer;
+
+  Result<void> sign(const crypto::PrivateKey& key);
+  /// Errc::permission_denied if the signature is not the peer's.
+  Result<void> verify() const;
+
+  void to_json(json::Writer& writer) const;
+  static Result<Bid> from_json(const json::Value& value);
+
+ private:
+  [[nodiscard]] std::string signed_text() const;
+  std::string received_text_;  // what the signature of a received bid covers
+};
+
+}  // namespace dms::orchestrator

@@ -1,0 +1,86 @@
+// The manifest of a deployment: who runs what, where, and how it stands. Members and names are those of NuNet's manifest.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "actor/handle.hpp"
+#include "base/json.hpp"
+#include "capability/location.hpp"
+#include "orchestrator/messages.hpp"
+
+namespace dms::orchestrator {
+
+/// How an allocation stands, as its texts on the wire.
+enum class AllocationStatus { pending, running, restarting, stopped, failed, completed, terminated };
+std::string_view to_string(AllocationStatus status);
+AllocationStatus parse_allocation_status(std::string_view text);  ///< unknown texts are `failed`
+constexpr bool is_final(AllocationStatus s) {
+  return s == AllocationStatus::stopped || s == AllocationStatus::failed || s == AllocationStatus::completed ||
+         s == AllocationStatus::terminated;
+}
+
+}  // namespace dms::orchestrator
+
+template <>
+struct dms::json::Codec<dms::orchestrator::AllocationStatus> {
+  using Status = dms::orchestrator::AllocationStatus;
+  static void write(Writer& w, Status v) { w.string(dms::orchestrator::to_string(v)); }
+  static Result<Status> read(const Value& v) {
+    if (!v.is_string()) return wrong_kind("a status", v);
+    return dms::orchestrator::parse_allocation_status({v.get_string().data(), v.get_string().size()});
+  }
+  static bool empty(Status) { return false; }
+};
+
+namespace dms::orchestrator {
+
+struct AllocationManifest {
+  std::string id;
+  std::string type;
+  std::string node_id;
+  actor::Handle handle;
+  std::string dns_name;
+  PortMapping ports;
+  AllocationStatus status = AllocationStatus::pending;
+  int exit_code = 0;   // of a task that has ended; ours
+  std::string reason;  // why it failed; ours
+  static constexpr auto json_fields() {
+    using M = AllocationManifest;
+    return std::tuple(json::field("id", &M::id), json::field("type", &M::type), json::field("node_id", &M::node_id),
+                      json::field("handle", &M::handle), json::field("dns_name", &M::dns_name),
+                      json::field("ports", &M::ports, json::omit_empty), json::field("status", &M::status),
+                      json::field("exit_code", &M::exit_code, json::omit_empty),
+                      json::field("reason", &M::reason, json::omit_empty));
+  }
+};
+
+struct NodeManifest {
+  std::string id;
+  std::string peer;
+  actor::Handle handle;
+  capability::Location location;
+  std::vector<std::string> allocations;
+  static constexpr auto json_fields() {
+    using M = NodeManifest;
+    return std::tuple(json::field("id", &M::id), json::field("peer", &M::peer, json::omit_empty), json::field("handle", &M::handle),
+                      json::field("location", &M::location), json::field("allocations", &M::allocations));
+  }
+};
+
+struct EnsembleManifest {
+  std::string id;
+  std::map<std::string, std::string> metadata;
+  actor::Handle orchestrator;
+  std::map<std::string, AllocationManifest> allocations;  // by allocation name
+  std::map<std::string, NodeManifest> nodes;              // by node name
+  static constexpr auto json_fields() {
+    using M = EnsembleManifest;
+    return std::tuple(json::field("id", &M::id), json::field("metadata", &M::metadata, json::omit_empty),
+                      json::field("orchestrator", &M::orchestrator), json::field("allocations", &M::allocations),
+                      json::field("nodes", &M::nodes));
+  }
+};
+
+}  // namespace dms::orchestrator
