@@ -16,6 +16,7 @@ may end in a line 'N passed, N failed, N skipped' and then counts as that many t
 import argparse
 import collections
 import concurrent.futures
+import contextlib
 import dataclasses
 import json
 import os
@@ -326,6 +327,27 @@ def interop_jobs(options, env):
 JOBS = {"unit": unit_jobs, "features": feature_jobs, "python": python_jobs, "shell": shell_jobs, "interop": interop_jobs}
 
 
+# --- a Docker engine for those who need one ---------------------------------------------------------------------------
+
+@contextlib.contextmanager
+def docker_engine(options):
+    """DOCKER_HOST of a private engine for the length of the run; nothing if none is needed, given, or possible."""
+    wrapper = ROOT / "tests/docker/with-dockerd.sh"
+    if "DOCKER_HOST" in os.environ or not {"unit", "features"} & set(options.only) or not wrapper.exists():
+        yield {}
+        return
+    engine = subprocess.Popen([str(wrapper), "sh", "-c", 'echo "$DOCKER_HOST"; read -r end'], stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    host = engine.stdout.readline().strip()
+    if not host:
+        print(engine.stderr.read().strip(), flush=True)
+    try:
+        yield {"DOCKER_HOST": host} if host else {}
+    finally:
+        engine.stdin.close()
+        engine.wait(60)
+
+
 # --- all together -------------------------------------------------------------------------------------------------------
 
 def environment(options, folder):
@@ -339,8 +361,8 @@ def environment(options, folder):
 
 def collect(options):
     outcomes = []
-    with tempfile.TemporaryDirectory(prefix="nunet-test-") as folder:
-        env = environment(options, folder)
+    with tempfile.TemporaryDirectory(prefix="nunet-test-") as folder, docker_engine(options) as docker:
+        env = environment(options, folder) | docker
         jobs = [job for suite in options.only for job in JOBS[suite](options, env)]
         with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
             for done in concurrent.futures.as_completed([pool.submit(job) for job in jobs]):

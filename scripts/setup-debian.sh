@@ -11,7 +11,7 @@ build="ca-certificates ccache cmake g++ git make ninja-build pkg-config python3
   libgtest-dev libgmock-dev librapidcheck-dev"
 run="bubblewrap iproute2 procps python3"
 test="python3-behave $run"
-docker="dockerd=docker.io iptables"
+docker="dockerd=docker.io busybox-static curl iptables"
 bench="libbenchmark-dev python3"
 lint="clang-format-16 clang-tidy-16 shellcheck python3"
 fuzz="clang-16 libclang-rt-16-dev llvm-16 python3"

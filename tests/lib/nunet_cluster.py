@@ -116,7 +116,7 @@ class Machine:
         self.config.write_text(json.dumps(settings, indent=2) + "\n")
 
     def environment(self, **more):
-        keep = {k: v for k, v in os.environ.items() if k in ("PATH", "LANG", "TMPDIR") or k.endswith("SAN_OPTIONS")}
+        keep = {k: v for k, v in os.environ.items() if k in ("PATH", "LANG", "TMPDIR", "DOCKER_HOST") or k.endswith("SAN_OPTIONS")}
         return {**keep, "HOME": str(self.home), "DMS_PASSPHRASE": PASSPHRASE, **more}
 
     def inside(self, command):

@@ -1,0 +1,83 @@
+@bwrap
+Feature: Deployment
+  A user describes work, two providers offer, one is chosen, the work runs there, and its output comes back.
+
+  Background:
+    Given a user's machine "alice" and providers "bob" and "carol" that accept each other
+    And bob offers 0.5 cores, 256 MiB of memory and 1 GiB of disk
+    And carol offers 1 cores, 768 MiB of memory and 1 GiB of disk
+
+  Scenario: A task runs at a provider and its output comes back
+    When alice deploys a task that runs "echo hello from afar"
+    Then the deployment is completed
+    And its output is "hello from afar"
+    And all that bob and carol offer is free again
+
+  Scenario: Work goes where it fits
+    When alice deploys a task with 0.6 cores and 512 MiB that runs "echo big"
+    Then the deployment is completed
+    And it ran at carol
+
+  Scenario: A pin is respected
+    When alice deploys a task pinned to bob that runs "echo here"
+    Then the deployment is completed
+    And it ran at bob
+
+  Scenario: A task that fails is reported with its exit code
+    When alice deploys a task that runs "exit 7"
+    Then the deployment has failed
+    And its exit code is 7
+    And all that bob and carol offer is free again
+
+  Scenario: What nobody can carry fails with a reason
+    When alice deploys a task with 64 cores and 65536 MiB that runs "echo never"
+    Then the deployment has failed
+    And the reason is not empty
+    And all that bob and carol offer is free again
+
+  Scenario: A service runs until it is shut down
+    When alice deploys a service that runs "echo beat; exec tail -f /dev/null"
+    Then the deployment is running
+    When alice shuts the deployment down
+    Then the deployment is completed
+    And all that bob and carol offer is free again
+    And no work of the deployment is left
+
+  Scenario: Work cannot reach the network or the machine's secrets
+    When alice deploys a task that runs "ls /home /root /sys/class/net 2>&1; cat /etc/shadow; true"
+    Then the deployment is completed
+    And its output does not mention "eth0"
+    And its output does not mention "root:"
+
+  Scenario: A provider that does not trust the user offers nothing
+    Given a machine "dave" with identities
+    And dave's daemon is started
+    And dave is connected to bob
+    When dave deploys a task that runs "echo no"
+    Then the deployment has failed
+    And all that bob and carol offer is free again
+
+  Scenario: The provider dies while it works
+    When alice deploys a service that runs "exec tail -f /dev/null"
+    Then the deployment is running
+    When the provider that runs it is killed
+    Then the deployment has failed
+    And the reason is not empty
+    When the provider is started again
+    Then all that bob and carol offer is free again
+
+  Scenario: The user's daemon is killed while its work runs
+    When alice deploys a service that runs "exec tail -f /dev/null"
+    Then the deployment is running
+    When alice's daemon is killed
+    And alice's daemon is started
+    And alice is connected to bob and carol
+    Then the deployment has failed
+    And all that bob and carol offer is free again
+
+  @docker
+  Scenario: A container runs at a provider
+    Given the image "nunet-test:busybox" is known to Docker
+    When alice deploys a container of "nunet-test:busybox" that runs "echo from a container"
+    Then the deployment is completed
+    And its output is "from a container"

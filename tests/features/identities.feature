@@ -1,0 +1,99 @@
+Feature: Identities and capabilities
+  A key is who you are, a capability context is whom you trust. Both are files of the user, made and shown by commands.
+
+  Background:
+    Given a machine "alice"
+
+  Scenario: A new key prints its DID, and the same DID can be asked for again
+    When alice runs "nunet key new user"
+    Then it succeeds
+    And the output is a DID
+    When alice runs "nunet key did user"
+    Then the output is the same as before
+
+  Scenario: Keys are kept encrypted and for their owner only
+    When alice runs "nunet key new user"
+    Then the file ".nunet/key/user.json" has mode 600
+    And the file ".nunet/key/user.json" is JSON with "crypto" and without a private key
+    And the folder ".nunet/key" has mode 700
+
+  Scenario: A wrong passphrase opens nothing
+    Given alice has a key "user"
+    When alice runs "nunet key did user" with the passphrase "wrong"
+    Then it fails
+    And the error mentions "passphrase"
+
+  Scenario: An existing key is not replaced where nobody can be asked
+    Given alice has a key "user"
+    When alice runs "nunet key new user"
+    Then it fails
+    And the error mentions "--force"
+
+  Scenario: A name that would leave the folder is refused
+    When alice runs "nunet key new ../user"
+    Then it fails
+    And no file lies outside ".nunet/key"
+
+  Scenario: A capability context brings its key
+    When alice runs "nunet cap new user"
+    Then it succeeds
+    And the file ".nunet/cap/user.cap" has mode 600
+    When alice runs "nunet key did user"
+    Then the output is a DID
+
+  Scenario: A root anchor is listed and can be removed
+    Given alice has a context "user"
+    And alice has a context "dms"
+    When alice runs "nunet cap anchor -c dms --root <did of user>"
+    Then it succeeds
+    When alice runs "nunet cap list -c dms"
+    Then the output mentions the DID of "user"
+    When alice runs "nunet cap remove -c dms --root <did of user>"
+    And alice runs "nunet cap list -c dms"
+    Then the output does not mention the DID of "user"
+
+  Scenario: A grant is a token that another context can anchor
+    Given alice has a context "user"
+    And alice has a context "dms"
+    When alice runs "nunet cap grant --context user --cap /dms --cap /public --duration 24h <did of dms>"
+    Then it succeeds
+    And the output is a token of "user" for "dms" with "/dms" and "/public"
+    When alice anchors that token with "nunet cap anchor -c dms --require"
+    Then it succeeds
+
+  Scenario: A token that was tampered with is refused
+    Given alice has a context "user"
+    And alice has a context "dms"
+    When alice runs "nunet cap grant --context user --cap /dms/node --duration 24h <did of dms>"
+    And the token is widened to "/dms"
+    And alice anchors that token with "nunet cap anchor -c dms --require"
+    Then it fails
+    And the error mentions "signature"
+
+  Scenario: An expired token is refused
+    Given alice has a context "user"
+    And alice has a context "dms"
+    When alice runs "nunet cap grant --context user --cap /dms --expiry 2020-01-01 <did of dms>"
+    And alice anchors that token with "nunet cap anchor -c dms --require"
+    Then it fails
+    And the error mentions "expired"
+
+  Scenario: What was not given cannot be passed on
+    Given alice has a context "user"
+    And alice has a context "dms"
+    When alice runs "nunet cap delegate -c user --cap /dms --duration 1h <did of dms>"
+    Then it fails
+
+  Scenario Outline: A command line that is not understood says so and does nothing
+    When alice runs "nunet <words>"
+    Then it ends with status 2
+    And the error is not empty
+
+    Examples:
+      | words                            |
+      | nonsense                         |
+      | key                              |
+      | key new                          |
+      | cap grant did:key:z6Mk           |
+      | cap anchor -c dms                |
+      | actor cmd /dms/no/such/behaviour |

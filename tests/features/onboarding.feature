@@ -1,0 +1,34 @@
+Feature: Onboarding
+  A machine offers a share of itself, and takes it back.
+
+  Background:
+    Given a machine "bob" with identities
+    And bob's daemon is started
+
+  Scenario: What is offered is free
+    When bob runs "nunet actor cmd --context user /dms/node/onboarding/onboard --ram 512MiB --cpu 1 --disk 1GiB"
+    Then it succeeds
+    And bob is onboarded
+    And bob has 512 MiB of memory and 1 cores free
+
+  Scenario: More than there is is refused
+    When bob runs "nunet actor cmd --context user /dms/node/onboarding/onboard --ram 100000GiB --cpu 1 --disk 1GiB"
+    Then it fails
+    And bob is not onboarded
+
+  Scenario: Nothing is no offer
+    When bob runs "nunet actor cmd --context user /dms/node/onboarding/onboard --ram 0 --cpu 0 --disk 0"
+    Then it fails
+
+  Scenario: An offer outlives the daemon, even one that is killed
+    When bob runs "nunet actor cmd --context user /dms/node/onboarding/onboard --ram 512MiB --cpu 1 --disk 1GiB"
+    And bob's daemon is killed
+    And bob's daemon is started
+    Then bob is onboarded
+    And bob has 512 MiB of memory and 1 cores free
+
+  Scenario: Offboarding takes it back
+    When bob runs "nunet actor cmd --context user /dms/node/onboarding/onboard --ram 512MiB --cpu 1 --disk 1GiB"
+    And bob runs "nunet actor cmd --context user /dms/node/onboarding/offboard"
+    Then it succeeds
+    And bob is not onboarded

@@ -1,0 +1,144 @@
+"""Machines, their daemons, and the REST door."""
+
+import json
+import pathlib
+
+from behave import given, then, when
+
+import nunet_cluster
+from feature_world import amounts, free, keep, restore
+
+@given('a machine "{name:w}"')
+def a_machine(context, name):
+    context.machine = context.cluster.machine(name)
+
+
+@given('a machine "{name:w}" with identities')
+def a_machine_with_identities(context, name):
+    context.machine = context.cluster.machine(name)
+    if not restore("alone", [context.machine]):
+        context.machine.make_identities()
+        keep("alone", [context.machine])
+
+
+@given("{name:w}'s daemon is started")
+@when("{name:w}'s daemon is started")
+def start(context, name):
+    context.cluster.machines[name].start()
+
+
+@when("{name:w}'s daemon is stopped")
+def stop(context, name):
+    context.cluster.machines[name].stop()
+
+
+@when("{name:w}'s daemon is killed")
+def kill(context, name):
+    context.cluster.machines[name].kill()
+
+
+@then("no process of {name:w} is left")
+def no_process(context, name):
+    left = list(nunet_cluster.processes_of(context.cluster.machines[name].home))
+    assert not left, left
+
+
+@then("{name:w}'s ports are free")
+def ports_free(context, name):
+    machine = context.cluster.machines[name]
+    assert nunet_cluster.port_is_free(machine.rest_port) and nunet_cluster.port_is_free(machine.p2p_port)
+
+
+@then('GET "{path}" on {name:w} answers "{member}" with "{value}"')
+def get_answers(context, path, name, member, value):
+    answer = context.cluster.machines[name].rest(path)
+    assert answer[member] == value, answer
+
+
+@then('GET "{path}" on {name:w} names {same:w}\'s daemon')
+def get_handle(context, path, name, same):
+    machine = context.cluster.machines[name]
+    handle = machine.rest(path)
+    assert handle["did"]["uri"] == machine.did("dms"), handle
+    assert handle["addr"]["inbox"] == "root", handle
+
+
+@then("{name:w}'s daemon listens for REST on loopback only")
+def listens_on_loopback(context, name):
+    machine = context.cluster.machines[name]
+    port = f"{machine.rest_port:04X}"
+    rows = [line.split() for table in ("tcp", "tcp6") for line in pathlib.Path(f"/proc/net/{table}").read_text().splitlines()[1:]]
+    listening = [row[1] for row in rows if row[3] == "0A" and row[1].endswith(":" + port)]
+    assert listening == [f"0100007F:{port}"], listening
+
+
+@when('"{body}" is posted to "{path}" on {name:w}')
+def post_text(context, body, path, name):
+    machine = context.cluster.machines[name]
+    context.machine = machine
+    script = nunet_cluster.REST_CLIENT
+    context.answer = machine.run("/usr/bin/python3", "-I", "-c", script, f"http://127.0.0.1:{machine.rest_port}{path}", "POST",
+                                 input=body)
+
+
+@then("the answer is HTTP {code:d}")
+def answer_is_http(context, code):
+    assert f"HTTP {code}:" in context.answer.err, context.answer
+    assert "error" in json.loads(context.answer.err.split(":", 1)[1]), context.answer
+
+
+# --- envelopes made by hand
+
+def sign(machine, behaviour):
+    return machine.must("actor", "msg", "--context", "user", "--invoke", "--timeout", "20s", behaviour).json
+
+
+def invoke(machine, envelope):
+    """The reply, or None if there is none."""
+    try:
+        return machine.rest("/api/v1/actor/invoke", envelope, timeout=30)
+    except nunet_cluster.ClusterError:
+        return None
+
+
+@when('{name:w} signs an envelope for "{behaviour}" and invokes it twice')
+def invoke_twice(context, name, behaviour):
+    machine = context.cluster.machines[name]
+    envelope = sign(machine, behaviour)
+    context.replies = [invoke(machine, envelope), invoke(machine, envelope)]
+
+
+@then("the first is answered and the second is not")
+def first_only(context):
+    assert context.replies[0] and not context.replies[1], context.replies
+
+
+@when('{name:w} signs an envelope for "{behaviour}", changes it to "{other}" and invokes it')
+def invoke_changed(context, name, behaviour, other):
+    machine = context.cluster.machines[name]
+    envelope = sign(machine, behaviour)
+    assert envelope["be"] == behaviour, envelope
+    context.replies = [invoke(machine, {**envelope, "be": other})]
+
+
+@then("it is not answered")
+def not_answered(context):
+    assert context.replies == [None], context.replies
+
+
+# --- onboarding
+
+@then("{name:w} is onboarded")
+def is_onboarded(context, name):
+    assert context.cluster.machines[name].cmd("/dms/node/onboarding/status")["onboarded"] is True
+
+
+@then("{name:w} is not onboarded")
+def is_not_onboarded(context, name):
+    assert context.cluster.machines[name].cmd("/dms/node/onboarding/status")["onboarded"] is False
+
+
+@then("{name:w} has {memory:d} MiB of memory and {cores:g} cores free")
+def has_free(context, name, memory, cores):
+    found = amounts(free(context.cluster.machines[name]))
+    assert found[:2] == (cores, memory << 20), found

@@ -1,0 +1,197 @@
+"""Describing work, and what became of it."""
+
+import json
+import subprocess
+
+from behave import given, then, when
+
+import nunet_cluster
+from feature_world import amounts, free, in_parallel, keep, restore
+from nunet_cluster import wait_for
+
+ENSEMBLE = """\
+version: V1
+allocations:
+  work:
+    executor: {executor}
+    type: {type}
+    resources:
+      cpu: {{cores: {cores}}}
+      ram: {{size: {memory}MiB}}
+      disk: {{size: 64MiB}}
+    execution:
+      type: {executor}
+{image}      cmd: {cmd}
+nodes:
+  place:
+    allocations: [work]
+{pin}"""
+
+
+def ensemble(script, type="task", executor="sandbox", cores=0.1, memory=64, peer=None, image=None):
+    return ENSEMBLE.format(executor=executor, type=type, cores=cores, memory=memory, cmd=json.dumps(["/bin/sh", "-c", script]),
+                           image=f"      image: {image}\n" if image else "", pin=f"    peer: {peer}\n" if peer else "")
+
+
+@given('a user\'s machine "{user:w}" and providers "{first:w}" and "{second:w}" that accept each other')
+def a_network(context, user, first, second):
+    machines = [context.cluster.machine(name) for name in (user, first, second)]
+    orchestrator, providers = machines[0], machines[1:]
+    if not restore("network", machines):
+        in_parallel(lambda machine: machine.make_identities(), machines)
+        in_parallel(lambda provider: provider.accept(orchestrator), providers)
+        for provider in providers:
+            orchestrator.accept(provider)
+        keep("network", machines)
+    in_parallel(lambda machine: machine.start(), machines)
+    for provider in providers:
+        orchestrator.connect(provider)
+    context.user, context.providers = orchestrator, providers
+
+
+@given("{name:w} offers {cores:g} cores, {memory:d} MiB of memory and {disk:d} GiB of disk")
+def offers(context, name, cores, memory, disk):
+    machine = context.cluster.machines[name]
+    machine.cmd("/dms/node/onboarding/onboard", "--cpu", cores, "--ram", f"{memory}MiB", "--disk", f"{disk}GiB")
+    context.deployments.setdefault("offered", {})[name] = (cores, memory << 20, disk << 30)
+
+
+@given("{name:w} is connected to {other:w}")
+def connected(context, name, other):
+    context.cluster.machines[name].connect(context.cluster.machines[other])
+
+
+@when("{name:w} is connected to {first:w} and {second:w}")
+def connected_to_both(context, name, first, second):
+    for other in (first, second):
+        context.cluster.machines[name].connect(context.cluster.machines[other])
+
+
+@given('the image "{image}" is known to Docker')
+def image_is_known(context, image):
+    known = subprocess.run(["docker", "image", "inspect", image], capture_output=True)
+    if known.returncode != 0:
+        why = f"skipped: no Docker daemon with the image {image}"
+        print(f"{context.scenario.name}\n{why}")
+        context.scenario.skip(why)
+
+
+# --- deploying
+
+def deploy(context, name, **what):
+    context.deployer = context.cluster.machines[name]
+    context.deployment = context.deployer.deploy(ensemble(**what))
+
+
+@when('{name:w} deploys a task that runs "{script}"')
+def deploy_task(context, name, script):
+    deploy(context, name, script=script)
+
+
+@when('{name:w} deploys a service that runs "{script}"')
+def deploy_service(context, name, script):
+    deploy(context, name, script=script, type="service")
+
+
+@when('{name:w} deploys a task with {cores:g} cores and {memory:d} MiB that runs "{script}"')
+def deploy_sized(context, name, cores, memory, script):
+    deploy(context, name, script=script, cores=cores, memory=memory)
+
+
+@when('{name:w} deploys a task pinned to {provider:w} that runs "{script}"')
+def deploy_pinned(context, name, provider, script):
+    deploy(context, name, script=script, peer=context.cluster.machines[provider].peer_id())
+
+
+@when('{name:w} deploys a container of "{image}" that runs "{script}"')
+def deploy_container(context, name, image, script):
+    deploy(context, name, script=script, executor="docker", image=image)
+
+
+@when("{name:w} shuts the deployment down")
+def shut_down(context, name):
+    context.cluster.machines[name].must("deployment", "shutdown", context.deployment)
+
+
+# --- what became of it
+
+def reach(context, *states):
+    """Waits for one of `states`; another end is an error."""
+    context.status = context.deployer.wait_deployment(context.deployment, states)
+    return context.status
+
+
+def allocation(context):
+    return next(iter(context.deployer.deployment(context.deployment)["Allocations"].values()))
+
+
+@then("the deployment is completed")
+def completed(context):
+    reach(context, "Completed")
+
+
+@then("the deployment is running")
+def running(context):
+    reach(context, "Running")
+
+
+@then("the deployment has failed")
+def failed(context):
+    reach(context, "Failed")
+
+
+@then("its exit code is {code:d}")
+def exit_code(context, code):
+    assert allocation(context)["exit_code"] == code, context.status
+
+
+@then("the reason is not empty")
+def has_reason(context):
+    assert context.status["Error"], context.status
+
+
+@then("it ran at {name:w}")
+def ran_at(context, name):
+    assert allocation(context)["peer"] == context.cluster.machines[name].peer_id(), context.status
+
+
+def output(context):
+    return context.deployer.must("deployment", "logs", context.deployment, "work").out
+
+
+@then('its output is "{text}"')
+def output_is(context, text):
+    assert output(context).strip() == text, output(context)
+
+
+@then('its output does not mention "{text}"')
+def output_does_not_mention(context, text):
+    assert text not in output(context), output(context)
+
+
+@then("all that {first:w} and {second:w} offer is free again")
+def all_free(context, first, second):
+    for name in (first, second):
+        machine, offered = context.cluster.machines[name], context.deployments["offered"][name]
+        wait_for(lambda: amounts(free(machine)) == offered, f"{name}'s resources are free again")
+
+
+@then("no work of the deployment is left")
+def no_work(context):
+    for provider in context.providers:
+        wait_for(lambda: not provider.cmd("/dms/node/allocations/list").get("allocations"), f"{provider.name} has no allocation")
+        left = [line for _, line in nunet_cluster.processes_of(provider.work_dir) if "tail -f /dev/null" in line]
+        assert not left, left
+
+
+@when("the provider that runs it is killed")
+def kill_provider(context):
+    peer = allocation(context)["peer"]
+    context.killed = next(provider for provider in context.providers if provider.peer_id() == peer)
+    context.killed.kill()
+
+
+@when("the provider is started again")
+def start_provider(context):
+    context.killed.start()
+    context.user.connect(context.killed)
