@@ -18,6 +18,7 @@ INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"')
 FLOOR_ROW = re.compile(r"^\|\s*(\d+)\s*\|([^|]*)\|")
 HEADING = re.compile(r"^#+ (.*)")
 KIND = re.compile(r"_(test|fuzz|bench)$")
+TESTING = "testing"  # testing.hpp: what the tests of a room share; nothing else includes it
 
 SYSTEM_CALLS = re.compile(
     r"\b(system_clock::now|steady_clock::now|high_resolution_clock|random_device|this_thread::sleep_\w+|usleep\(|nanosleep\("
@@ -50,19 +51,27 @@ class Floors:
 
 
 def read_room(folder):
-    """DEPENDS of a room, each with its line, from its CMakeLists.txt."""
-    depends, listing, keyword = {}, folder / "CMakeLists.txt", None
+    """What a room's CMakeLists.txt says it depends on, each with its line."""
+    listing = folder / "CMakeLists.txt"
     if not listing.exists():
-        return depends
-    for number, line in enumerate(listing.read_text().splitlines(), 1):
-        for word in re.findall(r"[^\s()]+", line.split("#")[0]):
-            if word in ("NAME", "DEPENDS", "LIBS", "TEST_LIBS"):
-                keyword = word
+        return {}
+    text = re.sub(r"#.*", "", listing.read_text())
+    depends = {}
+
+    def add(name, offset):
+        if name != folder.name:
+            depends.setdefault(name, text.count("\n", 0, offset) + 1)
+
+    for call in re.finditer(r"\bdms_room\(([^)]*)\)", text):
+        keyword = None
+        for word in re.finditer(r"\S+", call.group(1)):
+            if word.group() in ("NAME", "DEPENDS", "LIBS", "TEST_LIBS"):
+                keyword = word.group()
             elif keyword == "DEPENDS":
-                depends[word] = number
-            elif re.fullmatch(r"dms_(?!room|flags)\w+", word):  # target_link_libraries(... dms_x)
-                depends.setdefault(word.removeprefix("dms_"), number)
-    depends.pop(folder.name, None)
+                add(word.group(), call.start(1) + word.start())
+    for call in re.finditer(r"\btarget_link_libraries\(([^)]*)\)", text):
+        for word in re.finditer(r"\bdms_(?!flags\b)(\w+)", call.group(1)):
+            add(word.group(1), call.start(1) + word.start())
     return depends
 
 
@@ -103,7 +112,10 @@ def check_include(floors, room, path, target, reachable):
             return f"{room} includes {target}, but its DEPENDS do not reach {other}"
         return None
     inner = floors.inner.get(room)
-    if not inner:
+    is_test = KIND.search(path.stem) or path.stem == TESTING
+    if target.stem == TESTING and not is_test:
+        return f"{target} is for tests only"
+    if not inner or path.stem == TESTING or target.stem == TESTING:
         return None
     mine = floors.part(room, path)
     theirs = floors.part(room, pathlib.PurePosixPath(*target.parts[1:]))
@@ -112,7 +124,7 @@ def check_include(floors, room, path, target, reachable):
     if theirs not in inner:
         return f"docs/architecture.md gives {room}'s part {theirs} no floor"
     if mine not in inner:  # a test that drives the whole room
-        return None if KIND.search(path.stem) else f"docs/architecture.md gives {room}'s part {mine} no floor"
+        return None if is_test else f"docs/architecture.md gives {room}'s part {mine} no floor"
     if inner[theirs] >= inner[mine]:
         return f"inside {room}, {mine} (floor {inner[mine]}) includes {theirs} (floor {inner[theirs]}): arrows go down"
     return None

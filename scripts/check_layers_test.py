@@ -100,6 +100,18 @@ class CheckLayersTest(unittest.TestCase):
         self.write("src/left/whole_test.cpp", '#include "left/door.hpp"\n#include "left/deep/core.hpp"\n')
         self.assertEqual(self.problems(), [])
 
+    def test_help_for_tests_is_for_tests_only(self):
+        self.write("src/left/testing.hpp", '#include "left/door.hpp"\n')
+        self.write("src/left/deep/core_test.cpp", '#include "left/testing.hpp"\n')
+        self.assertEqual(self.problems(), [])
+        self.write("src/left/deep/core.cpp", '#include "left/testing.hpp"\n')
+        self.assert_found("src/left/deep/core.cpp:1:", "for tests only")
+
+    def test_a_linked_room_counts_as_a_dependency(self):
+        self.write("src/base/CMakeLists.txt", "dms_room(NAME base)\nadd_executable(tool tool.cpp)\n"
+                   "target_link_libraries(tool PRIVATE dms_base dms_top fmt::fmt)\n")
+        self.assert_found("src/base/CMakeLists.txt:3:", "depends on top")
+
     def test_the_system_clock_is_refused(self):
         self.write("src/top/b.cpp", "// steady_clock::now in a comment is fine\nauto t = std::chrono::steady_clock::now();\n")
         self.assert_found("src/top/b.cpp:2:", "steady_clock::now", "handed in")
