@@ -222,7 +222,8 @@ Result<void> Actor::send_to_self(Envelope envelope) {
   if (envelope.from.address.host != handle_.address.host)
     return fail(Errc::bad_sender, "{} names host '{:.128}' as its origin; it must be this one", envelope.behaviour,
                 envelope.from.address.host);
-  admit(system_.network.self(), std::move(envelope));
+  if (!admit(system_.network.self(), std::move(envelope)))
+    return fail(dms::Errc::limit_exceeded, "too many messages are being worked on; try again later");
   return {};
 }
 
@@ -261,6 +262,8 @@ Task<Result<Envelope>> Actor::do_invoke(Envelope envelope) {
   if (envelope.options.reply_to.empty())
     envelope.options.reply_to = fmt::format("{}{}", kReplyPrefix, security_.next_nonce());
   const std::string reply_path = envelope.options.reply_to;
+  if (has_behaviour(reply_path))
+    co_return fail(dms::Errc::already_exists, "the reply path {} is a behaviour of its own", reply_path);
   const std::string what = fmt::format("{} at {}", envelope.behaviour, envelope.to.address.to_string());
   const auto pending = std::make_shared<PendingReply>();
   BehaviourOptions options;
@@ -332,7 +335,7 @@ Result<std::unique_ptr<Actor>> Actor::create_child(std::string inbox, ChildOptio
   return child;
 }
 
-Result<void> Actor::grant_health_check(const Handle& supervisor) {
+Result<void> Actor::grant_health_check(const Handle& supervisor, ucan::Anchors& granted) {
   const UnixTime now = lane().unix_now();
   ucan::Grant grant;
   grant.subject = supervisor.did;
@@ -341,20 +344,21 @@ Result<void> Actor::grant_health_check(const Handle& supervisor) {
   grant.capabilities = {std::move(health)};
   grant.expires = now + kHealthGrant;
   TRY(ucan::Token token, security_.capabilities()->grant(ucan::Action::delegate, grant));
-  ucan::Anchors anchors;
-  anchors.require.tokens.push_back(std::move(token));
-  return security_.capabilities()->anchor(anchors, now);
+  granted.require.tokens = {std::move(token)};
+  return security_.capabilities()->anchor(granted, now);
 }
 
 Task<void> Actor::keep_supervisor(Handle supervisor) {
+  ucan::Anchors granted;
   for (;;) {
-    // The one before ends by itself, or is dropped as it is subsumed.
-    if (auto granted = grant_health_check(supervisor); !granted)
+    // A renewal makes the grant before it superfluous, and the context drops it.
+    if (auto done = grant_health_check(supervisor, granted); !done)
       log::warn("actor", "{}: the supervisor cannot ask for health: {}", handle_.address.inbox,
-                granted.error().to_string());
+                done.error().to_string());
     Result<void> slept = co_await sleep_for(kHealthRenewal);
-    if (!slept) co_return;
+    if (!slept) break;
   }
+  security_.capabilities()->remove(granted);
 }
 
 }  // namespace dms::actor

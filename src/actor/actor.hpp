@@ -118,6 +118,7 @@ class Actor {
 
   /// One way. An envelope that is signed already goes out as it is.
   Task<Result<void>> send(Envelope envelope);
+  /// Errc::already_exists if the envelope names a reply path of its own that is taken.
   Task<Result<Envelope>> invoke(Envelope envelope);
   Task<Result<void>> publish(Envelope envelope);
   /// Errc::no_reply_expected if the request names no behaviour for it. Expires when the request does.
@@ -140,8 +141,10 @@ class Actor {
   void unsubscribe(const std::string& topic);
 
   Result<std::unique_ptr<Actor>> create_child(std::string inbox, ChildOptions options = {});
-  /// Runs `task` as one of this actor's own, until it ends or the actor is stopped.
-  void spawn(Task<void> task) { nursery_.spawn(std::move(task)); }
+  /// Runs `task` as one of this actor's own, until it ends or the actor is stopped. A stopped actor runs nothing.
+  void spawn(Task<void> task) {
+    if (!stopping_->done) nursery_.spawn(std::move(task));
+  }
 
   Task<void> stop();
 
@@ -168,7 +171,7 @@ class Actor {
   void on_message(const crypto::PeerId& from, BytesView bytes);
   network::Verdict judge_broadcast(const std::string& topic, const crypto::PeerId& origin, BytesView bytes);
   void on_broadcast(BytesView bytes);
-  void admit(const crypto::PeerId& peer, Envelope envelope);
+  bool admit(const crypto::PeerId& peer, Envelope envelope);
   Task<void> process(Envelope envelope, Permit permit);
   [[nodiscard]] Handler accept(const Envelope& envelope);
   [[nodiscard]] Behaviour* find_behaviour(const Envelope& envelope, UnixTime now);
@@ -185,7 +188,7 @@ class Actor {
   Task<Result<T>> within(UnixTime expiry, Task<Result<T>> inner);
   [[nodiscard]] SteadyTime deadline(UnixTime expiry) const;
 
-  Result<void> grant_health_check(const Handle& supervisor);
+  Result<void> grant_health_check(const Handle& supervisor, ucan::Anchors& granted);
   Task<void> keep_supervisor(Handle supervisor);
   void sweep_behaviours(UnixTime now);
 

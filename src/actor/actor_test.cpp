@@ -127,6 +127,17 @@ TEST_P(ActorTest, OnlyTheInvokedActorMayReply) {
   EXPECT_TRUE(reply->error().is(dms::Errc::deadline_exceeded));
 }
 
+TEST_P(ActorTest, AReplyPathOfOnesOwnMustBeFree) {
+  w.grant(b, a, {kHello});
+  b.answer_with(kHello, "here");
+  const MessageOptions options{.reply_to = "/private/user/7"};
+  EXPECT_TRUE(w.run(a, a.root->invoke(a.root->message(b.root->handle(), kHello, {}, options))));
+  a.listen("/private/user/7");
+  const auto taken = w.run(a, a.root->invoke(a.root->message(b.root->handle(), kHello, {}, options)));
+  EXPECT_TRUE(taken.error().is(dms::Errc::already_exists));
+  EXPECT_TRUE(a.root->has_behaviour("/private/user/7"));
+}
+
 TEST_P(ActorTest, AMessageWithoutReplyPathCannotBeAnswered) {
   const Envelope request = a.root->message(b.root->handle(), kHello);
   EXPECT_TRUE(w.run(b, b.root->reply(request, Note{"?"})).error().is(Errc::no_reply_expected));
@@ -214,7 +225,6 @@ TEST_P(Refused, AnExpiredToken) {
   envelope.capability = to_bytes(list.text());
   envelope.nonce = 1;
   ASSERT_TRUE(a.root->security().sign(envelope));
-  const Envelope fresh = envelope;
   w.settle(2s);
   w.inject(a, b, envelope);
   expect(Refusal::not_permitted);
@@ -270,6 +280,28 @@ TEST_P(Refused, AnotherNodesDid) {
   w.grant(b, impostor, {kHello});
   Envelope envelope = signed_message(impostor, b, kHello);
   envelope.from.did = a.did();
+  ASSERT_TRUE(impostor.root->security().sign(envelope));
+  w.inject(impostor, b, envelope);
+  expect(Refusal::not_permitted);
+}
+
+TEST_P(Refused, AnotherNodesDidWithForgedVouchers) {
+  TestNode& impostor = w.add("impostor");
+  w.grant(b, impostor, {kHello});
+  Envelope envelope = signed_message(impostor, b, kHello);
+  envelope.from.did = a.did();
+  // A token in the name of a, but signed by nobody who is a.
+  std::string forged = signed_message(a, b, kHello).from.did.uri();
+  ucan::Claims claims;
+  claims.action = ucan::Action::invoke;
+  claims.issuer = impostor.did();
+  claims.subject = impostor.root->security().id_did();
+  claims.capabilities = ucan::parse_capabilities({kHello}).value();
+  claims.expires = w.world.unix_now() + Duration(20s);
+  std::string text = ucan::Token::issue(claims, impostor.key).value().text();
+  text.replace(text.find(impostor.did().uri()), impostor.did().uri().size(), forged);
+  const std::string tokens(as_text(envelope.capability));
+  envelope.capability = to_bytes(tokens.substr(0, tokens.rfind(']')) + "," + text + "]}");
   ASSERT_TRUE(impostor.root->security().sign(envelope));
   w.inject(impostor, b, envelope);
   expect(Refusal::not_permitted);
@@ -525,6 +557,7 @@ TEST_P(ActorTest, ASupervisorMayAskForHealthForAsLongAsTheChildLives) {
   TestNode& c = w.add("c");
   EXPECT_FALSE(w.run(c, c.root->invoke(c.root->message(child->handle(), std::string(kHealthCheck)))));
   w.run(b, child->stop());
+  EXPECT_TRUE(b.context->anchors().require.empty());
 }
 
 // --- the end ---------------------------------------------------------------------------------------------------------

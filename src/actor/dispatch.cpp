@@ -78,13 +78,11 @@ void Actor::on_broadcast(BytesView bytes) {
   if (host) admit(*host, *std::move(envelope));
 }
 
-void Actor::admit(const crypto::PeerId& peer, Envelope envelope) {
+bool Actor::admit(const crypto::PeerId& peer, Envelope envelope) {
   std::optional<Permit> permit = system_.limiter.admit(peer, envelope);
-  if (!permit) {
-    refuse(Refusal::no_place, &envelope);
-    return;
-  }
+  if (!permit) return refuse(Refusal::no_place, &envelope);
   nursery_.spawn(process(std::move(envelope), *std::move(permit)));
+  return true;
 }
 
 // Each message is a task of its own and so has a turn of the lane of its own; the permit bounds how many there are.
