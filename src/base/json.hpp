@@ -288,7 +288,7 @@ struct Codec<T> {
     if (object == nullptr) return wrong_kind("an object", v);
     T value{};
     std::optional<Error> error;
-    std::apply([&](const auto&... fields) { (void)(read_field(*object, value, fields, error) && ...); }, T::json_fields());
+    std::apply([&](const auto&... fields) { (read_field(*object, value, fields, error) && ...); }, T::json_fields());
     if (error) return std::unexpected(*error);
     return value;
   }

@@ -1,0 +1,113 @@
+#include "node/allocation.hpp"
+
+#include "base/log.hpp"
+#include "base/multibase.hpp"
+#include "node/serve.hpp"
+#include "orchestrator/behaviours.hpp"
+
+namespace dms::node {
+
+using orchestrator::Ack;
+using orchestrator::AllocationStatus;
+
+Allocation::Allocation(std::unique_ptr<actor::Actor> actor, executor::Executor& executor, Spec spec, std::function<void()> work_ended,
+                       std::function<void()> settled)
+    : actor_(std::move(actor)), executor_(executor), spec_(std::move(spec)),
+      execution_id_(encode(Base::hex, actor_->lane().random().bytes(16))), work_ended_(std::move(work_ended)),
+      settled_(std::move(settled)) {}
+
+Result<std::unique_ptr<Allocation>> Allocation::create(std::unique_ptr<actor::Actor> actor, executor::Executor& executor, Spec spec,
+                                                       std::function<void()> work_ended, std::function<void()> settled) {
+  std::unique_ptr<Allocation> made(
+      new Allocation(std::move(actor), executor, std::move(spec), std::move(work_ended), std::move(settled)));
+  TRY_VOID(serve(*made->actor_, behaviour::kAllocationStart, *made, &Allocation::start));
+  return made;
+}
+
+Task<Ack> Allocation::start(orchestrator::StartRequest, const actor::Envelope& envelope) {
+  if (envelope.from.did != spec_.orchestrator.did) co_return Ack{.error = "only the orchestrator of this allocation may start it"};
+  if (std::exchange(start_called_, true)) co_return Ack{.error = fmt::format("allocation {} was started before", spec_.id)};
+
+  executor::Request request;
+  request.job_id = spec_.id;
+  request.execution_id = execution_id_;
+  request.results_dir = spec_.results_dir;
+  request.engine.type = spec_.config.execution.type;
+  Result<executor::EngineParams> params = json::from_value<executor::EngineParams>(json::Value(spec_.config.execution.params));
+  if (!params) co_return Ack{.error = json::at_member("execution.params", params.error()).to_string()};
+  request.engine.params = std::move(*params);
+  request.limits.cpu_cores = spec_.config.resources.cpu.cores.cores();
+  request.limits.memory_bytes = spec_.config.resources.ram.size.bytes;
+
+  Result<void> running = co_await executor_.start(std::move(request));
+  if (!running) {
+    status_ = AllocationStatus::failed;
+    co_return Ack{.error = running.error().to_string()};
+  }
+  status_ = AllocationStatus::running;
+  started_ = actor_->lane().unix_now();
+  actor_->spawn(watch());
+  co_return Ack{.ok = true};
+}
+
+Task<void> Allocation::watch() {
+  Result<executor::ExecutionResult> result = co_await executor_.wait(execution_id_);
+  if (!result) {
+    if (result.error().is(Errc::cancelled)) co_return;  // release() goes on from here
+    result = executor::ExecutionResult{};
+    result->error_msg = "the executor lost the work";
+  }
+  status_ = result->exit_code == 0 && !result->killed ? AllocationStatus::completed : AllocationStatus::failed;
+  log::info("node", "allocation {} {} (exit code {}{}{})", spec_.id, to_string(status_), result->exit_code,
+            result->error_msg.empty() ? "" : ": ", result->error_msg);
+  if (work_ended_) work_ended_();
+  co_await notify(std::move(*result));
+  if (settled_) settled_();
+}
+
+Task<void> Allocation::notify(executor::ExecutionResult result) {
+  const auto tail = [](const std::string& text) {
+    return to_bytes(std::string_view(text).substr(text.size() - std::min(text.size(), orchestrator::kTerminationOutput)));
+  };
+  orchestrator::TaskTermination ended;
+  ended.allocation_id = spec_.id;
+  ended.status = to_string(status_);
+  ended.error.exit_code = result.exit_code;
+  ended.error.killed = result.killed;
+  ended.out = tail(result.out);
+  ended.err = tail(result.err);
+  ended.reason = result.error_msg;
+
+  actor::MessageOptions options;
+  options.timeout = kNotifyTimeout;
+  for (int attempt = 0; attempt < kNotifyTries; ++attempt) {
+    Result<Ack> answer = co_await actor_->call<Ack>(actor_->message(
+        spec_.orchestrator, std::string(behaviour::kTaskTermination), actor::to_payload(ended), options));
+    if (answer) co_return;
+    log::debug("node", "telling {} that {} has ended: {}", spec_.orchestrator.address.to_string(), spec_.id, answer.error().to_string());
+    if (!co_await sleep_for((1 << attempt) * 1s)) co_return;
+  }
+}
+
+Task<Result<executor::Logs>> Allocation::logs() {
+  if (!start_called_) co_return fail(Errc::not_found, "allocation {} has not been started", spec_.id);
+  co_return co_await executor_.logs(execution_id_);
+}
+
+Task<void> Allocation::release() {
+  work_ended_ = settled_ = nullptr;
+  co_await actor_->stop();
+  if (status_ == AllocationStatus::running) {
+    if (Result<void> stopped = co_await executor_.stop(execution_id_, kStopGrace); !stopped)
+      log::warn("node", "stopping {}: {}", spec_.id, stopped.error().to_string());
+    status_ = AllocationStatus::terminated;
+  }
+  if (start_called_)
+    if (Result<void> removed = co_await executor_.remove(execution_id_); !removed && !removed.error().is(Errc::not_found))
+      log::warn("node", "removing {}: {}", spec_.id, removed.error().to_string());
+  std::error_code ec;
+  std::filesystem::remove_all(spec_.results_dir, ec);
+  if (ec) log::warn("node", "removing {}: {}", spec_.results_dir.string(), ec.message());
+}
+
+}  // namespace dms::node

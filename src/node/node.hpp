@@ -1,0 +1,43 @@
+// The Node actor: one machine on the network, and everything that can be asked of it.
+//
+// Where to look: serve.hpp (how a behaviour is made), node_behaviours.hpp (what a node says of itself), provider.hpp (bids, promises,
+// allocations), allocation.hpp (the work itself), deployments.hpp (what this node orchestrates for its user).
+//
+// Threads: the lane of its runtime. stop() ends everything in order: new work is refused, deployments are left to
+// themselves, allocations are released, the root actor stops. It must have ended before the node is destroyed.
+#pragma once
+
+#include "node/deployments.hpp"
+#include "node/node_behaviours.hpp"
+#include "node/provider.hpp"
+#include "node/services.hpp"
+
+namespace dms::node {
+
+class Node {
+ public:
+  /// `identity` is the key of the peer id; `capabilities` the context of its DID.
+  static Task<Result<std::unique_ptr<Node>>> start(Services services, crypto::PrivateKey identity,
+                                                   std::shared_ptr<ucan::CapabilityContext> capabilities, Options options);
+  ~Node();
+  Node(const Node&) = delete;
+  Node& operator=(const Node&) = delete;
+
+  [[nodiscard]] actor::Actor& root() { return *root_; }
+  [[nodiscard]] const Provider& provider() const { return provider_; }
+  [[nodiscard]] const Deployments& deployments() const { return deployments_; }
+  Task<void> stop();
+
+ private:
+  Node(Services services, std::unique_ptr<actor::System> system, std::unique_ptr<actor::Actor> root, Options options);
+
+  Services services_;
+  Options options_;
+  std::unique_ptr<actor::System> system_;
+  std::unique_ptr<actor::Actor> root_;
+  NodeBehaviours behaviours_;
+  Provider provider_;
+  Deployments deployments_;
+};
+
+}  // namespace dms::node

@@ -1,0 +1,156 @@
+#include "node/node_behaviours.hpp"
+
+#include "orchestrator/behaviours.hpp"
+
+namespace dms::node {
+namespace {
+
+ResourcesReply reply_of(const Result<capability::Resources>& resources) {
+  if (!resources) return {.error = resources.error().to_string()};
+  return {.ok = true, .resources = *resources};
+}
+
+}  // namespace
+
+Result<void> NodeBehaviours::start() {
+  using N = NodeBehaviours;
+  actor::BehaviourOptions hello_topic;
+  hello_topic.topic = std::string(behaviour::kHelloTopic);
+  TRY_VOID(serve(root_, behaviour::kBroadcastHello, *this, &N::hello, hello_topic));
+  TRY_VOID(root_.subscribe(std::string(behaviour::kHelloTopic)));
+  TRY_VOID(serve(root_, behaviour::kPublicHello, *this, &N::hello));
+  TRY_VOID(serve(root_, behaviour::kPublicStatus, *this, &N::public_status));
+  TRY_VOID(serve(root_, behaviour::kPeersPing, *this, &N::ping));
+  TRY_VOID(serve(root_, behaviour::kPeersList, *this, &N::peers));
+  TRY_VOID(serve(root_, behaviour::kPeersSelf, *this, &N::self));
+  TRY_VOID(serve(root_, behaviour::kPeersConnect, *this, &N::connect));
+  TRY_VOID(serve(root_, behaviour::kOnboard, *this, &N::onboard));
+  TRY_VOID(serve(root_, behaviour::kOffboard, *this, &N::offboard));
+  TRY_VOID(serve(root_, behaviour::kOnboardStatus, *this, &N::onboard_status));
+  TRY_VOID(serve(root_, behaviour::kResourcesAllocated, *this, &N::allocated));
+  TRY_VOID(serve(root_, behaviour::kResourcesFree, *this, &N::free));
+  TRY_VOID(serve(root_, behaviour::kResourcesOnboarded, *this, &N::onboarded));
+  TRY_VOID(serve(root_, behaviour::kHardwareSpec, *this, &N::hardware_spec));
+  TRY_VOID(serve(root_, behaviour::kHardwareUsage, *this, &N::hardware_usage));
+  TRY_VOID(serve(root_, behaviour::kCapList, *this, &N::cap_list));
+  return serve(root_, behaviour::kCapAnchor, *this, &N::cap_anchor);
+}
+
+Task<HelloReply> NodeBehaviours::hello(Nothing, Letter) { co_return HelloReply{root_.handle().did}; }
+
+Task<PublicStatusReply> NodeBehaviours::public_status(Nothing, Letter) {
+  PublicStatusReply reply;
+  if (Result<capability::Resources> machine = services_.machine()) {
+    reply.status = "OK";
+    reply.resources = std::move(*machine);
+  }
+  co_return reply;
+}
+
+Task<PingReply> NodeBehaviours::ping(PingRequest request, Letter) {
+  PingReply reply;
+  Result<crypto::PeerId> peer = crypto::PeerId::parse(request.host);
+  if (!peer) {
+    reply.error = fmt::format("Host: expected a peer id, {}", peer.error().to_string());
+    co_return reply;
+  }
+  Result<Duration> rtt = co_await with_timeout(kPeerPingTimeout, services_.network.ping(*peer));
+  if (rtt)
+    reply.rtt_ms = std::chrono::duration_cast<std::chrono::milliseconds>(*rtt).count();
+  else
+    reply.error = fmt::format("ping {}: {}", request.host, rtt.error().to_string());
+  co_return reply;
+}
+
+Task<PeersReply> NodeBehaviours::peers(Nothing, Letter) {
+  PeersReply reply;
+  for (const crypto::PeerId& peer : services_.network.peers()) reply.peers.push_back(peer.to_string());
+  co_return reply;
+}
+
+Task<SelfReply> NodeBehaviours::self(Nothing, Letter) {
+  SelfReply reply;
+  reply.id = services_.network.self().to_string();
+  reply.listen_addr = fmt::format("{}", fmt::join(services_.network.listen_addresses(), ", "));
+  co_return reply;
+}
+
+Task<ConnectReply> NodeBehaviours::connect(ConnectRequest request, Letter) {
+  ConnectReply reply;
+  Result<void> connected = co_await with_timeout(kPeerConnectTimeout, services_.network.connect(request.address));
+  if (connected)
+    reply.status = "CONNECTED";
+  else
+    reply.error = fmt::format("connect to {}: {}", request.address, connected.error().to_string());
+  co_return reply;
+}
+
+Task<OnboardReply> NodeBehaviours::onboard(OnboardRequest request, Letter) {
+  OnboardReply reply;
+  capability::Resources share = std::move(request.config.onboarded_resources);
+  if (request.no_gpu) share.gpus.clear();
+  Result<capability::Resources> machine = services_.machine();
+  Result<void> done;
+  if (!machine) {
+    done = std::unexpected(machine.error());
+  } else {
+    if (share.cpu.architecture.empty()) share.cpu.architecture = machine->cpu.architecture;
+    if (share.cpu.clock_speed.empty()) share.cpu.clock_speed = machine->cpu.clock_speed;
+    done = services_.resources.onboard(share, *machine);
+  }
+  if (!done) {
+    reply.error = done.error().to_string();
+    co_return reply;
+  }
+  reply.ok = true;
+  reply.config.is_onboarded = true;
+  reply.config.onboarded_resources = std::move(share);
+  co_return reply;
+}
+
+Task<OnboardReply> NodeBehaviours::offboard(Nothing, Letter) {
+  OnboardReply reply;
+  Result<void> done = services_.resources.offboard();
+  reply.ok = done.has_value();
+  if (!done) reply.error = done.error().to_string();
+  co_return reply;
+}
+
+Task<OnboardStatusReply> NodeBehaviours::onboard_status(Nothing, Letter) {
+  co_return OnboardStatusReply{services_.resources.onboarded().has_value()};
+}
+
+Task<ResourcesReply> NodeBehaviours::allocated(Nothing, Letter) { co_return reply_of(services_.resources.allocated()); }
+Task<ResourcesReply> NodeBehaviours::free(Nothing, Letter) { co_return reply_of(services_.resources.free()); }
+Task<ResourcesReply> NodeBehaviours::onboarded(Nothing, Letter) {
+  const auto share = services_.resources.onboarded();
+  if (!share) co_return ResourcesReply{.error = "this machine is not onboarded; `nunet actor cmd /dms/node/onboarding/onboard` does it"};
+  co_return ResourcesReply{.ok = true, .resources = *share};
+}
+Task<ResourcesReply> NodeBehaviours::hardware_spec(Nothing, Letter) { co_return reply_of(services_.machine()); }
+Task<ResourcesReply> NodeBehaviours::hardware_usage(Nothing, Letter) { co_return reply_of(services_.usage()); }
+
+Task<CapListReply> NodeBehaviours::cap_list(Nothing, Letter) {
+  ucan::Anchors anchors = root_.security().capabilities()->anchors();
+  CapListReply reply;
+  reply.ok = true;
+  reply.roots = std::move(anchors.roots);
+  reply.require = std::move(anchors.require);
+  reply.provide = std::move(anchors.provide);
+  reply.revoke = std::move(anchors.revoke);
+  co_return reply;
+}
+
+Task<CapAnchorReply> NodeBehaviours::cap_anchor(CapAnchorRequest request, Letter) {
+  ucan::Anchors more;
+  more.roots = std::move(request.root);
+  more.require = std::move(request.require);
+  more.provide = std::move(request.provide);
+  more.revoke = std::move(request.revoke);
+  const auto& context = root_.security().capabilities();
+  Result<void> done = context->anchor(more, services_.runtime.lane.unix_now());
+  if (done && !options_.capabilities_file.empty()) done = context->save(options_.capabilities_file);
+  co_return CapAnchorReply{.ok = done.has_value(), .error = done ? "" : done.error().to_string()};
+}
+
+}  // namespace dms::node

@@ -1,0 +1,124 @@
+// The provider's side of deployments: bids, promises, allocations.
+//
+// Model
+//  1. A bid request is answered when this machine can serve one of its nodes (orchestrator/bidding/bidder.hpp). What was bid is
+//     remembered for kBidTime, with the DID that asked; a round (ensemble and nonce) is answered once.
+//  2. commit turns a bid into a promise of resources for one allocation, at most what was bid for in all; allocate turns
+//     promises into allocations. Only the DID that got the bid may do either, or revert them.
+//  3. A promise that is not used expires with its bid. An allocation that is not started by then is released.
+//  4. When work ends its resources are free; when its orchestrator has been told, or cannot be for kRetention, the rest goes.
+//  5. What an earlier run of the daemon left is removed by start(): promises, allocations, containers, sandboxes, output.
+//
+// Every answer is sent after what it says is true on disk (resources/manager.hpp).
+// Threads: the node's lane.
+// Attacks: bids and promises are bounded (kMaxBids; the machine's own resources); a stranger's commit, allocate, revert or log
+// request is refused by its tokens, another orchestrator's by the owner's DID. Allocation names are checked before they
+// become file names.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <set>
+
+#include "node/allocation.hpp"
+#include "node/serve.hpp"
+#include "node/services.hpp"
+#include "orchestrator/bidding/bidder.hpp"
+#include "orchestrator/grant.hpp"
+
+namespace dms::node {
+
+inline constexpr Duration kBidTime = 5min;
+inline constexpr std::size_t kMaxBids = 4096;
+inline constexpr Duration kRetention = 30min;
+
+struct AllocationInfo {
+  std::string id;
+  jobs::AllocationType type = jobs::AllocationType::task;
+  capability::Resources resources;
+  std::string orchestrator;
+  orchestrator::AllocationStatus status{};
+  std::string executor;
+  std::string execution_id;
+  std::uint64_t created_at = 0;  // ns since 1970
+  std::uint64_t started_at = 0;
+  static constexpr auto json_fields() {
+    using I = AllocationInfo;
+    return std::tuple(json::field("id", &I::id), json::field("type", &I::type), json::field("resources", &I::resources),
+                      json::field("orchestrator", &I::orchestrator), json::field("status", &I::status),
+                      json::field("executor", &I::executor), json::field("execution_id", &I::execution_id),
+                      json::field("created_at", &I::created_at), json::field("started_at", &I::started_at));
+  }
+};
+
+struct AllocationsReply {
+  std::vector<AllocationInfo> allocations;
+  std::string error;
+  static constexpr auto json_fields() {
+    return std::tuple(json::field("allocations", &AllocationsReply::allocations),
+                      json::field("error", &AllocationsReply::error, json::omit_empty));
+  }
+};
+
+class Provider {
+ public:
+  Provider(Services& services, const Options& options, actor::Actor& root);
+  Provider(const Provider&) = delete;
+  Provider& operator=(const Provider&) = delete;
+
+  /// Cleans up after an earlier run, registers the behaviours, follows the deployment topic.
+  Task<Result<void>> start();
+  /// Releases every allocation.
+  Task<void> close();
+
+  [[nodiscard]] std::size_t allocations() const { return allocations_.size(); }
+  [[nodiscard]] std::size_t bids() const { return bids_.size(); }
+
+ private:
+  struct OpenBid {
+    did::Did owner;
+    orchestrator::NodeRequest request;
+    UnixTime expires;
+  };
+  struct Promise {
+    did::Did owner;
+    std::string ensemble;
+    capability::Resources resources;
+    UnixTime expires;
+  };
+
+  Task<void> on_bid_request(actor::Envelope envelope);
+  Result<orchestrator::Bid> make_bid(const orchestrator::EnsembleBidRequest& request, const actor::Envelope& envelope);
+  Task<orchestrator::Ack> commit(orchestrator::CommitRequest request, const actor::Envelope& envelope);
+  Result<void> try_commit(const orchestrator::CommitRequest& request, const did::Did& owner);
+  Task<orchestrator::AllocateResponse> allocate(orchestrator::AllocateRequest request, const actor::Envelope& envelope);
+  Result<actor::Handle> allocate_one(const std::string& id, const orchestrator::AllocationConfig& config, const actor::Handle& owner);
+  Task<orchestrator::Ack> revert(orchestrator::RevertRequest request, const actor::Envelope& envelope);
+  Task<orchestrator::Ack> shutdown(orchestrator::AllocationShutdownRequest request, const actor::Envelope& envelope);
+  Task<orchestrator::AllocationLogsResponse> logs(orchestrator::AllocationLogsRequest request, const actor::Envelope& envelope);
+  Task<AllocationsReply> list(Nothing request, const actor::Envelope& envelope);
+
+  Result<std::shared_ptr<Allocation>> owned(const std::string& id, const did::Did& owner);
+  Task<void> release(std::string id);
+  Task<void> release_later(std::string id, Duration after);
+  void free_resources(const std::string& id);
+  void forget_promise(const std::string& id);
+  Result<void> open_ensemble(const std::string& ensemble);
+  void close_ensemble_if_empty(const std::string& ensemble);
+  Result<void> grant(const std::string& key, const did::Did& owner, const did::Did& audience, std::string_view scope);
+  Task<void> sweep();
+  Task<void> renew_grants();
+  [[nodiscard]] UnixTime now() const { return services_.runtime.lane.unix_now(); }
+
+  Services& services_;
+  const Options& options_;
+  actor::Actor& root_;
+  std::map<std::string, OpenBid> bids_;                        // by ensemble
+  std::map<std::string, std::set<std::uint64_t>> answered_;    // by ensemble: rounds
+  std::map<std::string, orchestrator::StandingGrant> grants_;  // by ensemble and by allocation id
+  std::map<std::string, Promise> promises_;                    // by allocation id
+  std::map<std::string, std::shared_ptr<Allocation>> allocations_;  // shared with handlers that wait on one
+  Nursery work_;
+};
+
+}  // namespace dms::node

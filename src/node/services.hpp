@@ -1,0 +1,40 @@
+// What a node is built from, handed in by `main` (real) or by a simulation.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "actor/actor.hpp"
+#include "base/stream.hpp"
+#include "capability/location.hpp"
+#include "db/store.hpp"
+#include "executor/executor.hpp"
+#include "network/network.hpp"
+#include "resources/manager.hpp"
+
+namespace dms::node {
+
+/// All of it outlives the node.
+struct Services {
+  Runtime runtime;
+  network::Network& network;
+  db::Store& store;
+  resources::Manager& resources;
+  /// What this machine can run work with: executor type -> executor.
+  std::map<std::string, executor::Executor*> executors;
+  /// What this machine is, and how much of it is in use now.
+  std::function<Result<capability::Resources>()> machine;
+  std::function<Result<capability::Resources>()> usage;
+};
+
+struct Options {
+  std::filesystem::path work_dir;
+  capability::Location location;
+  bool allow_privileged_docker = false;
+  /// Where the capability context is kept; empty in simulations.
+  std::filesystem::path capabilities_file;
+};
+
+}  // namespace dms::node
