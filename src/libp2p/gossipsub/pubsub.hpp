@@ -19,7 +19,7 @@
 //
 // Attacks: forged or altered messages fail the signature; replays fall to the seen cache within its time, and beyond it to
 // the receiver's own replay filter. Flooding with topics, announcements or ids is cut off at the limits below. A peer blamed max_blame times
-// is not listened to any more while it stays connected.
+// (one is forgiven every ten heartbeats) is not listened to any more while it stays connected.
 //
 // Specification: libp2p pubsub and gossipsub 1.0 and 1.1 (without scoring, heartbeat gossip and peer exchange).
 #pragma once

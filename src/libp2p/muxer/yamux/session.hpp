@@ -47,7 +47,7 @@ struct Options {
   std::uint32_t max_window = 16 * 1024 * 1024;
   std::size_t max_window_total = 32 * 1024 * 1024;
   std::size_t max_buffered = 48 * 1024 * 1024;
-  std::size_t max_outbound = 512 * 1024;
+  std::size_t max_outbound = 256 * 1024;
   Duration keep_alive = 30s;     ///< 0: never asks
   Duration write_timeout = 60s;  ///< a wire that takes nothing for so long is dead
   Duration linger = 2s;          ///< how long close() waits for what is already written to leave

@@ -1,0 +1,107 @@
+#include "libp2p/multistream/multistream.hpp"
+
+#include "base/varint.hpp"
+#include "libp2p/testing.hpp"
+
+namespace dms::libp2p::multistream {
+namespace {
+
+using namespace libp2p::testing;
+
+std::function<bool(std::string_view)> only(std::string name) {
+  return [name](std::string_view proposed) { return proposed == name; };
+}
+
+Task<Result<std::string>> listen(std::unique_ptr<ByteStream> stream, std::string name) {
+  Result<std::string> agreed = co_await answer(*stream, only(std::move(name)));
+  co_return std::move(agreed);
+}
+
+Task<Result<std::string>> dial(std::unique_ptr<ByteStream> stream, std::vector<std::string> names) {
+  Result<std::string> agreed = co_await propose(*stream, std::move(names));
+  co_return std::move(agreed);
+}
+
+TEST(Multistream, SpecificationExample) { EXPECT_EQ(encode("na"), (Bytes{0x03, 'n', 'a', '\n'})); }
+
+TEST(Multistream, AgreesOnTheFirstCommonName) {
+  LaneWorld w;
+  auto [a, b] = make_pipe();
+  auto [dialled, answered] = run_both(w, dial(std::move(a), {"/x/1", "actor/root/messages/0.0.1", "/y/1"}),
+                                      listen(std::move(b), "actor/root/messages/0.0.1"));
+  ASSERT_TRUE(dialled && answered);
+  EXPECT_EQ(*dialled, "actor/root/messages/0.0.1");
+  EXPECT_EQ(*answered, *dialled);
+}
+
+TEST(Multistream, NothingInCommonIsSaidPlainly) {
+  LaneWorld w;
+  auto [a, b] = make_pipe();
+  auto [dialled, answered] = run_both(w, dial(std::move(a), {"/x/1", "/y/1"}), listen(std::move(b), "/z/1"));
+  ASSERT_FALSE(dialled);
+  EXPECT_TRUE(dialled.error().is(Errc::unsupported));
+  EXPECT_FALSE(answered);  // the dialer hung up
+}
+
+Task<Result<Bytes>> lazy_exchange(std::unique_ptr<ByteStream> stream, std::string name) {
+  CO_TRY(std::unique_ptr<ByteStream> lazy, co_await propose_lazily(std::move(stream), std::move(name)));
+  const Bytes question = to_bytes("ping");
+  CO_TRY_VOID(co_await lazy->write(question));
+  CO_TRY_VOID(co_await lazy->close_write());
+  co_return co_await read_to_end(*lazy, 100);
+}
+
+Task<Result<Bytes>> serve(std::unique_ptr<ByteStream> stream, std::string name) {
+  CO_TRY(std::string agreed, co_await answer(*stream, only(std::move(name))));
+  CO_TRY(Bytes question, co_await read_to_end(*stream, 100));
+  const Bytes reply = to_bytes("pong");
+  CO_TRY_VOID(co_await stream->write(reply));
+  CO_TRY_VOID(co_await stream->close_write());
+  co_return std::move(question);
+}
+
+TEST(Multistream, LazyStreamSendsBeforeTheAnswer) {
+  LaneWorld w;
+  auto [a, b] = make_pipe();
+  auto [reply, question] = run_both(w, lazy_exchange(std::move(a), "/x/1"), serve(std::move(b), "/x/1"));
+  ASSERT_TRUE(reply) << reply.error().to_string();
+  EXPECT_EQ(as_text(*reply), "pong");
+  EXPECT_EQ(as_text(*question), "ping");
+}
+
+TEST(Multistream, LazyStreamLearnsOfARefusalWhenItReads) {
+  LaneWorld w;
+  auto [a, b] = make_pipe();
+  auto [reply, question] = run_both(w, lazy_exchange(std::move(a), "/x/1"), serve(std::move(b), "/y/1"));
+  ASSERT_FALSE(reply);
+  EXPECT_TRUE(reply.error().is(Errc::unsupported)) << reply.error().to_string();
+}
+
+Task<Result<std::string>> feed(std::unique_ptr<ByteStream> stream, Bytes bytes) {
+  (void)co_await stream->write(bytes);
+  (void)co_await stream->close_write();
+  (void)co_await read_to_end(*stream, 1 << 20);
+  co_return std::string();
+}
+
+TEST(Multistream, RefusesWhatBreaksTheRules) {
+  const Bytes header = encode(kHeader);
+  const auto after_header = [&](Bytes more) {
+    Bytes all = header;
+    append(all, more);
+    return all;
+  };
+  Bytes endless = header;
+  for (int i = 0; i < kMaxProposals + 1; ++i) append(endless, encode("/other"));
+  for (const Bytes& bytes :
+       {Bytes{}, Bytes{0x00}, encode("/multistream/2.0.0"), after_header({0x03, 'n', 'a', 'x'}), after_header({0x01, '\n'}),
+        after_header({0xff, 0xff, 0x03}), after_header({0x80, 0x00}), after_header({0x05, '/', 'x'}), endless}) {
+    LaneWorld w;
+    auto [a, b] = make_pipe();
+    auto [fed, answered] = run_both(w, feed(std::move(a), bytes), listen(std::move(b), "/x"));
+    EXPECT_FALSE(answered);
+  }
+}
+
+}  // namespace
+}  // namespace dms::libp2p::multistream
