@@ -237,14 +237,14 @@ class Machine:
         return self.cmd("/dms/node/deployment/new", "--spec-file", file, "--timeout", timeout)["EnsembleID"]
 
     def deployment(self, deployment):
-        return self.cmd("/dms/node/deployment/status", "--id", deployment)
+        return self.must("deployment", "status", "--json", deployment).json
 
     def wait_deployment(self, deployment, states=("Completed",), timeout=60):
         def reached():
             answer = self.deployment(deployment)
-            if answer["Status"] in states:
+            if answer.get("Status") in states:
                 return answer
-            if answer["Status"] in ("Failed", "Completed"):
+            if answer.get("Status") in ("Failed", "Completed"):
                 raise Hopeless(f"{self.name}: deployment {deployment} is {answer}{self.log_tail()}")
             return None
         return wait_for(reached, f"{self.name}: deployment {deployment} is {' or '.join(states)}", timeout, 0.1)

@@ -156,7 +156,7 @@ def ran_at(context, name):
 
 
 def output(context):
-    return context.deployer.must("deployment", "logs", context.deployment, "work").out
+    return context.deployer.must("deployment", "logs", context.deployment, "-a", "work").out
 
 
 @then('its output is "{text}"')

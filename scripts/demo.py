@@ -1,0 +1,193 @@
+#!/usr/bin/python3
+"""The whole story on one machine: a user describes work, two providers offer, one is chosen, the output comes back.
+
+As root the three hosts are network namespaces; otherwise they share the loopback with ports of their own. Every line that
+begins with `name$` is a command as that host's user would type it, and is what really runs.
+"""
+
+import pathlib
+import re
+import shlex
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "tests/lib"))
+
+from nunet_cluster import Cluster, ClusterError, can_use_namespaces, wait_for  # noqa: E402  (its folder is only known now)
+
+TEXT = "/usr/share/common-licenses/GPL-3"
+COUNT_WORDS = (f"tr -cs '[:alpha:]' '\\n' < {TEXT} | tr '[:upper:]' '[:lower:]' | sort | uniq -c | sort -rn | head -n 8; "
+               f"echo \"$(wc -w < {TEXT}) words in all\"")
+ENSEMBLE = f"""\
+version: V1
+allocations:
+  wordcount:
+    executor: sandbox
+    type: task
+    resources:
+      cpu: {{cores: 0.5}}
+      ram: {{size: 512MiB}}
+      disk: {{size: 64MiB}}
+    execution:
+      type: sandbox
+      cmd:
+        - /bin/sh
+        - -c
+        - |
+          {COUNT_WORDS.replace("; ", chr(10) + "          ")}
+nodes:
+  somewhere:
+    allocations: [wordcount]
+"""
+
+COLOUR = sys.stdout.isatty()
+
+
+def paint(code, text):
+    return f"\x1b[{code}m{text}\x1b[0m" if COLOUR else text
+
+
+def chapter(text):
+    print("\n" + paint("1", f"── {text} " + "─" * max(0, 96 - len(text))), flush=True)
+
+
+def say(text):
+    print(text, flush=True)
+
+
+class Host:
+    """A machine whose user's commands are shown."""
+
+    def __init__(self, machine):
+        self.machine = machine
+
+    def type(self, line, show=True, shown=None):
+        """Runs `nunet ...` as typed; prints the command and what it says."""
+        print(paint("36", f"{self.machine.name:>6}$ ") + (shown or line), flush=True)
+        finished = self.machine.must(*shlex.split(line)[1:])
+        text = (finished.out + finished.err).strip()
+        if show and text:
+            print("\n".join("        " + row for row in text.splitlines()), flush=True)
+        return finished
+
+
+def identities(hosts):
+    chapter("Each host: a user, a daemon, and the daemon trusts its user")
+    for host in hosts:
+        host.type("nunet cap new user", show=False)
+        host.type("nunet cap new dms", show=False)
+        user = host.type("nunet key did user").out.strip()
+        host.type(f"nunet cap anchor -c dms --root {user}")
+
+
+def trust(user, providers):
+    chapter("Who works for whom: the providers let the user's daemon ask for bids and deploy, for one day")
+    grant = "nunet cap grant --context user --cap /dms/deployment --cap /public --cap /broadcast --topic /nunet --duration 24h"
+    pairs = [(provider, user) for provider in providers] + [(user, provider) for provider in providers]
+    for giver, receiver in pairs:
+        did = receiver.machine.did("dms")
+        token = giver.type(f"{grant} {did}", show=False).out.strip()
+        giver.type(f"nunet cap anchor -c dms --require '{token}'", shown=f"nunet cap anchor -c dms --require '{token[:48]}…'")
+
+
+def daemons(hosts):
+    chapter("The daemons start and find each other")
+    for host in hosts:
+        print(paint("36", f"{host.machine.name:>6}$ ") + "nunet run &", flush=True)
+        host.machine.start()
+    user, *providers = hosts
+    for provider in providers:
+        user.type("nunet actor cmd --context user /dms/node/peers/connect --address " + provider.machine.multiaddress(), show=False)
+    wait_for(lambda: len(user.machine.peers()) >= len(providers), "the user's daemon knows both providers")
+
+
+def onboard(provider, cpu, ram, disk):
+    provider.type(f"nunet actor cmd --context user /dms/node/onboarding/onboard --cpu {cpu} --ram {ram} --disk {disk}", show=False)
+
+
+def free(host):
+    return host.machine.cmd("/dms/node/resources/free")["Resources"]
+
+
+def deploy(user, names):
+    chapter("The work: count the words of a licence, on whatever machine can spare half a core and 512 MiB")
+    (user.machine.home / "ensemble.yaml").write_text(ENSEMBLE)
+    print(paint("36", f"{user.machine.name:>6}$ ") + "cat ensemble.yaml")
+    print(ENSEMBLE)
+    begin = time.monotonic()
+    deployment = user.type("nunet deploy -f ensemble.yaml").out.split()[0]
+    user.machine.wait_deployment(deployment, ("Completed",), 60)
+    seconds = time.monotonic() - begin
+
+    chapter("Who offered, and who was chosen")
+    for bidder in bidders(user, names):
+        say(f"        {bidder} bids")
+    status = user.type(f"nunet deployment status {deployment}", show=False)
+    print("\n".join("        " + named(row, names) for row in status.out.strip().splitlines()))
+    return deployment, seconds
+
+
+def bidders(user, names):
+    """The hosts whose bids the user's daemon has noted in its log."""
+    log = user.machine.log.read_text(errors="replace")
+    log += "".join(p.read_text(errors="replace") for p in user.machine.work_dir.glob("logs/*.jsonl"))
+    found = {peer for peer in re.findall(r"(\w+) bids for node", log) if peer in names}
+    return sorted(names[peer] for peer in found)
+
+
+def named(text, names):
+    for peer, name in names.items():
+        text = text.replace(peer, f"{name} ({peer[:8]}…{peer[-4:]})")
+    return text
+
+
+def story(cluster):
+    hosts = [Host(cluster.machine(name)) for name in ("alice", "bob", "carol")]
+    user, bob, carol = hosts
+    say("Three hosts: " + ", ".join(f"{h.machine.name} {h.machine.address}" for h in hosts)
+        + (" in network namespaces of their own" if cluster.namespaces else " on ports of this machine (no root, no namespaces)"))
+    identities(hosts)
+    trust(user, [bob, carol])
+    daemons(hosts)
+    names = {host.machine.peer_id(): host.machine.name for host in hosts}
+
+    chapter("The providers offer a share of their machines; carol is the larger one")
+    onboard(bob, 0.75, "640MiB", "1GiB")
+    onboard(carol, 1, "1GiB", "2GiB")
+    before = [free(bob), free(carol)]
+
+    deployment, seconds = deploy(user, names)
+    chapter("What it printed")
+    output = user.type(f"nunet deployment logs {deployment}").out
+    if "words in all" not in output:
+        raise ClusterError(f"the output is not what the task prints: {output!r}")
+
+    chapter("Clean up")
+    wait_for(lambda: [free(bob), free(carol)] == before, "everything that was promised is free again")
+    for host in reversed(hosts):
+        print(paint("36", f"{host.machine.name:>6}$ ") + "kill %1", flush=True)
+        host.machine.stop()
+    return seconds
+
+
+def main():
+    begin = time.monotonic()
+    cluster = Cluster(namespaces=can_use_namespaces())
+    try:
+        with cluster:
+            seconds = story(cluster)
+            left = [thing for thing in cluster.leftovers() if not thing.startswith("folder")]
+    except ClusterError as error:
+        print(f"\n{paint('31', 'The demonstration failed')}: {error}", file=sys.stderr)
+        return 1
+    left += cluster.leftovers()
+    if left:
+        print("Left behind: " + ", ".join(left), file=sys.stderr)
+        return 1
+    say("        Nothing is left behind: no process, no port, no namespace, no control group, no file.")
+    say(f"\nFrom `nunet deploy` to the result {seconds:.1f} s; the whole story {time.monotonic() - begin:.0f} s.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
