@@ -5,6 +5,9 @@
 #include <openssl/x509.h>
 #include <secp256k1.h>
 
+#include <algorithm>
+
+#include "base/varint.hpp"
 #include "crypto/hash.hpp"
 
 namespace dms::crypto {
@@ -32,15 +35,10 @@ const secp256k1_context* curve() {
 
 /// libp2p's key message: field 1 (varint) the type, field 2 (length-delimited) the data. Both always present, in order.
 Secret marshal_key(KeyType type, BytesView data) {
-  const std::size_t length_bytes = data.size() < 0x80 ? 1 : 2;  // kMaxKeyData fits 14 bits
-  Secret out(3 + length_bytes + data.size());
-  auto at = out.mutable_view().begin();
-  *at++ = 0x08;
-  *at++ = static_cast<std::uint8_t>(type);
-  *at++ = 0x12;
-  if (length_bytes == 2) *at++ = static_cast<std::uint8_t>((data.size() & 0x7f) | 0x80);
-  *at++ = static_cast<std::uint8_t>(length_bytes == 2 ? data.size() >> 7 : data.size());
-  std::ranges::copy(data, at);
+  Bytes header{0x08, static_cast<std::uint8_t>(type), 0x12};
+  append_varint(header, data.size());
+  Secret out(header.size() + data.size());
+  std::ranges::copy(data, std::ranges::copy(header, out.mutable_view().begin()).out);
   return out;
 }
 
@@ -56,16 +54,12 @@ Result<KeyMessage> unmarshal_key(BytesView in) {
   if (in.size() < 4) return refused("fewer than 4 bytes");
   if (in[0] != 0x08 || in[2] != 0x12) return refused("expected field 1 (type), then field 2 (data)");
   if (in[1] > 3) return fail(Errc::bad_key, "key type {} is unknown; known are 0 to 3", in[1]);
-  std::size_t size = in[3];
-  std::size_t header = 4;
-  if (size >= 0x80) {
-    if (in.size() < 5 || in[4] == 0 || in[4] >= 0x80) return refused("the length is not a minimal varint of two bytes");
-    size = (size & 0x7f) | (static_cast<std::size_t>(in[4]) << 7);
-    header = 5;
-  }
-  if (size > kMaxKeyData) return fail(dms::Errc::limit_exceeded, "a key of {} bytes; at most {} are read", size, kMaxKeyData);
-  if (in.size() != header + size) return refused("the length does not match the bytes that follow");
-  return KeyMessage{static_cast<KeyType>(in[1]), in.subspan(header)};
+  const auto length = parse_varint(in.subspan(3));
+  if (!length) return refused(length.error().message());
+  if (length->value > kMaxKeyData)
+    return fail(dms::Errc::limit_exceeded, "a key of {} bytes; at most {} are read", length->value, kMaxKeyData);
+  if (in.size() != 3 + length->size + length->value) return refused("the length does not match the bytes that follow");
+  return KeyMessage{static_cast<KeyType>(in[1]), in.subspan(3 + length->size)};
 }
 
 EvpKey ed25519_public(BytesView raw) {

@@ -146,6 +146,17 @@ TEST_F(ContextTest, TokensShownTwiceAreHeldOnceAndLeaveTogether) {
   node.context.discard(tokens);
 }
 
+TEST_F(ContextTest, HoldsOnlyWhatCanEverCount) {
+  ASSERT_TRUE(node.context.anchor(root(user.did), kNow));
+  const auto kept = [&](const Token& token) { return node.context.consume(user.did, as_bytes(TokenList{{token}}.text()), kNow)->kept; };
+  EXPECT_EQ(kept(make(user, Action::delegate, node.did, {}, {list})), 1U);
+  EXPECT_EQ(kept(make(user, Action::delegate, stranger.did, {}, {list})), 0U) << "a delegation to somebody else";
+  EXPECT_EQ(kept(make(user, Action::invoke, user_actor.did, {}, {list})), 1U);
+  EXPECT_EQ(kept(make(stranger, Action::invoke, user_actor.did, {}, {list})), 0U) << "nobody whom we trust";
+  EXPECT_EQ(kept(make(stranger, Action::delegate, node.did, {}, {list})), 0U) << "not the sender's way to be answered";
+  EXPECT_EQ(kept(user.context.revoke(make(user, Action::delegate, node.did, {}, {list})).value()), 0U);
+}
+
 TEST_F(ContextTest, WhatOneSenderCanLeaveBehindIsBounded) {
   std::size_t refused = 0;
   for (std::size_t i = 0; i < kMaxConsumedPerOrigin + 10; ++i) {
