@@ -1,0 +1,45 @@
+// Which executors this machine offers, decided once at start.
+//
+// "docker" is offered when an engine answers on its socket, "sandbox" when bubblewrap can make its namespaces, "null"
+// (a Fake) when asked for. What an earlier daemon left behind is cleaned up before an executor is offered.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/process.hpp"
+#include "executor/docker.hpp"
+#include "executor/executor.hpp"
+#include "executor/sandbox.hpp"
+
+namespace dms::executor {
+
+class Registry {
+ public:
+  void add(std::unique_ptr<Executor> executor);
+  /// Errc::unsupported, naming what is offered and why the wanted one is not.
+  [[nodiscard]] Result<Executor*> find(std::string_view type) const;
+  [[nodiscard]] std::vector<std::string> types() const;
+  void refuse(std::string type, std::string reason) { refused_[std::move(type)] = std::move(reason); }
+  /// Ends all work of all executors. Before the destructor.
+  Task<void> close();
+
+ private:
+  std::map<std::string, std::unique_ptr<Executor>, std::less<>> executors_;
+  std::map<std::string, std::string, std::less<>> refused_;
+};
+
+struct FactoryOptions {
+  DockerOptions docker;
+  SandboxOptions sandbox;
+  bool offer_docker = true;
+  bool offer_sandbox = true;
+  bool offer_null = false;
+};
+
+/// `processes` outlives the registry.
+Task<Result<std::unique_ptr<Registry>>> find_executors(Runtime runtime, ProcessLauncher& processes, FactoryOptions options);
+
+}  // namespace dms::executor

@@ -1,0 +1,39 @@
+#include "executor/factory.hpp"
+
+#include <gmock/gmock.h>
+
+#include <filesystem>
+
+#include "base/real_runtime.hpp"
+
+namespace dms::executor {
+namespace {
+using ::testing::HasSubstr;
+
+TEST(Factory, OffersWhatAnswersAndSaysWhyNot) {
+  const std::filesystem::path dir = std::filesystem::temp_directory_path() / fmt::format("factory_test_{}", ::getpid());
+  RealRuntime runtime;
+  RealProcesses processes(runtime.runtime().lane);
+  FactoryOptions options;
+  options.docker.socket = dir / "no.sock";
+  options.sandbox.state_dir = dir / "state";
+  options.sandbox.bwrap = "/no/such/bwrap";
+  options.offer_null = true;
+  auto registry = runtime.run(find_executors(runtime.runtime(), processes, options));
+  ASSERT_TRUE(registry) << registry.error().to_string();
+  EXPECT_EQ((*registry)->types(), std::vector<std::string>{"null"});
+  EXPECT_TRUE((*registry)->find("null"));
+  auto docker = (*registry)->find("docker");
+  ASSERT_FALSE(docker);
+  EXPECT_THAT(docker.error().to_string(), HasSubstr("does not answer on"));
+  auto sandbox = (*registry)->find("sandbox");
+  ASSERT_FALSE(sandbox);
+  EXPECT_THAT(sandbox.error().to_string(), HasSubstr("install bubblewrap"));
+  auto other = (*registry)->find("firecracker");
+  ASSERT_FALSE(other);
+  EXPECT_THAT(other.error().to_string(), HasSubstr("offered: null"));
+  runtime.run((*registry)->close());
+}
+
+}  // namespace
+}  // namespace dms::executor
