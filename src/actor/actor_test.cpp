@@ -16,14 +16,15 @@ constexpr auto kShout = "/broadcast/hello";
 
 enum class Wire { memory, libp2p };
 
-TestWorld::MakeNetwork networks(Wire wire) {
+using Substrate = std::shared_ptr<network::MemorySubstrate>;
+
+TestWorld::MakeNetwork networks(Wire wire, Substrate substrate) {
   if (wire == Wire::libp2p)
     return [](TestNode& node) -> std::unique_ptr<network::Network> {
       auto made = std::make_unique<network::Libp2pNetwork>(node.node.runtime(), node.key);
       EXPECT_TRUE(made->listen("/ip4/0.0.0.0/tcp/9000"));
       return made;
     };
-  auto substrate = std::make_shared<network::MemorySubstrate>();
   return [substrate](TestNode& node) -> std::unique_ptr<network::Network> {
     return std::make_unique<network::MemoryNetwork>(substrate, node.lane(),
                                                     crypto::PeerId::from(node.key.public_key()));
@@ -32,7 +33,7 @@ TestWorld::MakeNetwork networks(Wire wire) {
 
 struct ActorTest : testing::TestWithParam<Wire> {
   ActorTest() : ActorTest(RateLimits{}) {}
-  explicit ActorTest(RateLimits limits) : w(21, networks(GetParam()), std::move(limits)) {}
+  explicit ActorTest(RateLimits limits) : w(21, networks(GetParam(), substrate), std::move(limits)) {}
   ~ActorTest() override { w.close(); }
 
   /// An envelope from `from` to `to`, provided and signed, as its actor would send it.
@@ -56,6 +57,7 @@ struct ActorTest : testing::TestWithParam<Wire> {
     return counters[reason];
   }
 
+  Substrate substrate = std::make_shared<network::MemorySubstrate>();
   TestWorld w;
   TestNode& a = w.add("a");
   TestNode& b = w.add("b");
@@ -105,6 +107,20 @@ TEST_P(ActorTest, SilenceBecomesADeadlineError) {
   EXPECT_EQ(w.world.now() - before, 5s);
 }
 
+TEST_P(ActorTest, AHostThatDiesWhileInvokedIsAnError) {
+  w.grant(b, a, {kHello});
+  const Received received = b.listen(kHello);
+  if (GetParam() == Wire::memory)
+    substrate->set_latency(1h);
+  else
+    b.node.kill();
+  const SteadyTime before = w.world.now();
+  auto reply = w.run(a, a.root->invoke(a.root->message(b.root->handle(), kHello)));
+  ASSERT_FALSE(reply);
+  EXPECT_LE(w.world.now() - before, kDefaultTimeout);
+  EXPECT_TRUE(received->empty());
+}
+
 TEST_P(ActorTest, OnlyTheInvokedActorMayReply) {
   TestNode& c = w.add("c");
   w.trust(a, c);
@@ -123,7 +139,7 @@ TEST_P(ActorTest, OnlyTheInvokedActorMayReply) {
   EXPECT_FALSE(reply);
   EXPECT_EQ(refused(a, Refusal::wrong_sender), 1u);
   w.settle(15s);
-  ASSERT_TRUE(reply);
+  ASSERT_TRUE(reply && !*reply);
   EXPECT_TRUE(reply->error().is(dms::Errc::deadline_exceeded));
 }
 
@@ -423,10 +439,26 @@ struct RefusedBroadcast : ActorTest {
     EXPECT_TRUE(b.root->subscribe(kTopic));
   }
   Received received = b.listen(kShout, {.topic = kTopic});
-  void expect(Refusal reason) {
+
+  struct Verdicts {
+    std::uint64_t rejected = 0;
+    std::uint64_t ignored = 0;
+    bool operator==(const Verdicts&) const = default;
+  };
+  /// What b's validators have said; what they accept goes on to other peers.
+  Verdicts verdicts() {
+    if (GetParam() == Wire::memory) return {substrate->counters().rejected, substrate->counters().ignored};
+    const auto& counters = dynamic_cast<network::Libp2pNetwork&>(*b.network).pubsub().counters();
+    return {counters.rejected, counters.ignored};
+  }
+  void expect(Refusal reason, Verdicts expected) {
     EXPECT_TRUE(received->empty());
     EXPECT_EQ(refused(b, reason), 1u) << to_string(reason);
+    EXPECT_EQ(verdicts(), expected);
   }
+  static constexpr Verdicts kPassedOn{0, 0};
+  static constexpr Verdicts kRejected{1, 0};
+  static constexpr Verdicts kIgnored{0, 1};
 };
 
 TEST_P(RefusedBroadcast, NothingWhenAllIsWell) {
@@ -437,32 +469,32 @@ TEST_P(RefusedBroadcast, NothingWhenAllIsWell) {
 TEST_P(RefusedBroadcast, AMessageForOne) {
   w.grant(b, a, {kShout});
   w.inject_broadcast(a, kTopic, signed_message(a, b, kShout));
-  expect(Refusal::wrong_receiver);
+  expect(Refusal::wrong_receiver, kRejected);
 }
 
 TEST_P(RefusedBroadcast, AnotherTopic) {
   w.inject_broadcast(a, kTopic, signed_broadcast(a, "/nunet/other"));
-  expect(Refusal::wrong_receiver);
+  expect(Refusal::wrong_receiver, kRejected);
 }
 
 TEST_P(RefusedBroadcast, ABehaviourThatListensElsewhere) {
   received = b.listen(kShout, {.topic = "/nunet/other"});
   w.inject_broadcast(a, kTopic, signed_broadcast(a));
-  expect(Refusal::wrong_receiver);
+  expect(Refusal::wrong_receiver, kPassedOn);
 }
 
 TEST_P(RefusedBroadcast, AnExpiredOne) {
   const Envelope envelope = signed_broadcast(a);
   w.settle(31s);
   w.inject_broadcast(a, kTopic, envelope);
-  expect(Refusal::expired);
+  expect(Refusal::expired, kIgnored);
 }
 
 TEST_P(RefusedBroadcast, AWrongSignature) {
   Envelope envelope = signed_broadcast(a);
   envelope.message = to_payload(Note{"changed"});
   w.inject_broadcast(a, kTopic, envelope);
-  expect(Refusal::bad_signature);
+  expect(Refusal::bad_signature, kRejected);
 }
 
 TEST_P(RefusedBroadcast, AReplay) {
@@ -471,18 +503,19 @@ TEST_P(RefusedBroadcast, AReplay) {
   w.inject_broadcast(a, kTopic, envelope);
   EXPECT_EQ(received->size(), 1u);
   EXPECT_EQ(refused(b, Refusal::replayed), 1u);
+  EXPECT_EQ(verdicts(), kIgnored);
 }
 
 TEST_P(RefusedBroadcast, OnePublishedByAnotherHost) {
   TestNode& relay = w.add("relay");
   w.inject_broadcast(relay, kTopic, signed_broadcast(a));
-  expect(Refusal::wrong_host);
+  expect(Refusal::wrong_host, kIgnored);
 }
 
 TEST_P(RefusedBroadcast, AStranger) {
   TestNode& stranger = w.add("stranger");
   w.inject_broadcast(stranger, kTopic, signed_broadcast(stranger));
-  expect(Refusal::not_permitted);
+  expect(Refusal::not_permitted, kPassedOn);
 }
 
 // --- oneself and children --------------------------------------------------------------------------------------------
@@ -583,7 +616,7 @@ TEST_P(ActorTest, StopCancelsHandlersAndCallsOfOthers) {
   w.run(b, b.root->stop());
   EXPECT_EQ(*state, 3);
   w.run(a, a.root->stop());
-  ASSERT_TRUE(reply);
+  ASSERT_TRUE(reply && !*reply);
   EXPECT_TRUE(reply->error().is(dms::Errc::closed));
   w.run(a, others.close());
 }

@@ -1,0 +1,45 @@
+// What an envelope costs its sender and its receiver, with a payload of the benchmark's argument in bytes.
+#include <benchmark/benchmark.h>
+
+#include "actor/envelope.hpp"
+
+namespace dms::actor {
+namespace {
+
+struct Letter {
+  SeededRandom random{1};
+  crypto::PrivateKey key = crypto::PrivateKey::generate(random);
+  Envelope envelope;
+
+  explicit Letter(std::size_t payload_bytes) {
+    envelope.from = Handle::from(key.public_key()).value();
+    envelope.to = Handle::from(crypto::PrivateKey::generate(random).public_key()).value();
+    envelope.behaviour = "/dms/node/peers/list";
+    envelope.options.expires = ~std::uint64_t{0};
+    envelope.message.assign(payload_bytes, '{');
+    envelope.capability.assign(2000, '{');
+    if (!envelope.sign(key)) std::abort();
+  }
+};
+
+void sign_and_encode(benchmark::State& state) {
+  Letter letter(static_cast<std::size_t>(state.range(0)));
+  for (auto _ : state) {
+    ++letter.envelope.nonce;
+    benchmark::DoNotOptimize(letter.envelope.sign(letter.key));
+    benchmark::DoNotOptimize(letter.envelope.encode());
+  }
+}
+BENCHMARK(sign_and_encode)->Arg(100)->Arg(10'000)->Arg(500'000);
+
+void decode_and_verify(benchmark::State& state) {
+  const Bytes wire = Letter(static_cast<std::size_t>(state.range(0))).envelope.encode();
+  for (auto _ : state) {
+    const auto envelope = Envelope::decode(wire);
+    if (!envelope || !envelope->verify({1})) state.SkipWithError("the envelope was refused");
+  }
+}
+BENCHMARK(decode_and_verify)->Arg(100)->Arg(10'000)->Arg(500'000);
+
+}  // namespace
+}  // namespace dms::actor
