@@ -13,7 +13,8 @@ namespace {
 
 Error io_error(std::string_view doing, const std::filesystem::path& path) {
   const int code = errno;
-  return {code == ENOENT ? Errc::not_found : Errc::io, fmt::format("{} {}: {}", doing, path.string(), std::strerror(code))};
+  return {code == ENOENT ? Errc::not_found : Errc::io,
+          fmt::format("{} {}: {}", doing, path.string(), std::strerror(code))};
 }
 
 class Descriptor {
@@ -67,7 +68,8 @@ Result<std::string> read_file(const std::filesystem::path& path, std::size_t max
     if (n < 0) return std::unexpected(io_error("reading", path));
     if (n == 0) return text;
     text.append(block, static_cast<std::size_t>(n));
-    if (text.size() > max_size) return fail(Errc::limit_exceeded, "{} holds more than {} bytes", path.string(), max_size);
+    if (text.size() > max_size)
+      return fail(Errc::limit_exceeded, "{} holds more than {} bytes", path.string(), max_size);
   }
 }
 

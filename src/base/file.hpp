@@ -12,8 +12,8 @@ namespace dms {
 /// The file's bytes. Errc::not_found, Errc::io, or Errc::limit_exceeded if it holds more than `max_size`.
 Result<std::string> read_file(const std::filesystem::path& path, std::size_t max_size);
 
-/// After success the file holds `text` with exactly this mode and survives a crash; after failure, or a crash midway, it
-/// holds what it held before. Makes missing parent folders with mode 0700. Blocks on the disk.
+/// After success the file holds `text` with exactly this mode and survives a crash; after failure, or a crash midway,
+/// it holds what it held before. Makes missing parent folders with mode 0700. Blocks on the disk.
 Result<void> write_file(const std::filesystem::path& path, std::string_view text, unsigned mode = 0600);
 
 }  // namespace dms

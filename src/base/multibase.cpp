@@ -13,7 +13,8 @@ struct Alphabet {
   bool padded;
   std::array<std::int8_t, 256> value;
 
-  constexpr Alphabet(std::string_view digits, unsigned bits, bool padded) : digits(digits), bits(bits), padded(padded), value{} {
+  constexpr Alphabet(std::string_view digits, unsigned bits, bool padded)
+      : digits(digits), bits(bits), padded(padded), value{} {
     value.fill(-1);
     for (std::size_t i = 0; i < digits.size(); ++i)
       value[static_cast<std::uint8_t>(digits[i])] = static_cast<std::int8_t>(i);
@@ -43,7 +44,8 @@ std::string encode_bits(const Alphabet& alphabet, BytesView bytes) {
     for (; pending_bits >= alphabet.bits; pending_bits -= alphabet.bits)
       text += alphabet.digits[(pending >> (pending_bits - alphabet.bits)) & ((1U << alphabet.bits) - 1)];
   }
-  if (pending_bits > 0) text += alphabet.digits[(pending << (alphabet.bits - pending_bits)) & ((1U << alphabet.bits) - 1)];
+  if (pending_bits > 0)
+    text += alphabet.digits[(pending << (alphabet.bits - pending_bits)) & ((1U << alphabet.bits) - 1)];
   if (alphabet.padded) text.append((group - text.size() % group) % group, '=');
   return text;
 }
@@ -85,7 +87,8 @@ Result<Bytes> decode_bits(const Alphabet& alphabet, std::string_view text) {
 }
 
 std::string encode_base58(BytesView bytes) {
-  const std::size_t zeros = static_cast<std::size_t>(std::ranges::find_if(bytes, [](auto b) { return b != 0; }) - bytes.begin());
+  const std::size_t zeros =
+      static_cast<std::size_t>(std::ranges::find_if(bytes, [](auto b) { return b != 0; }) - bytes.begin());
   std::vector<std::uint8_t> digits;  // least significant first
   for (std::uint8_t byte : bytes.subspan(zeros)) {
     unsigned carry = byte;
@@ -131,8 +134,9 @@ struct Prefix {
   char letter;
   Base base;
 };
-constexpr std::array kPrefixes = {Prefix{'f', Base::hex},       Prefix{'C', Base::base32_upper}, Prefix{'b', Base::base32},
-                                  Prefix{'z', Base::base58btc}, Prefix{'M', Base::base64},       Prefix{'u', Base::base64url}};
+constexpr std::array kPrefixes = {Prefix{'f', Base::hex},    Prefix{'C', Base::base32_upper},
+                                  Prefix{'b', Base::base32}, Prefix{'z', Base::base58btc},
+                                  Prefix{'M', Base::base64}, Prefix{'u', Base::base64url}};
 
 }  // namespace
 

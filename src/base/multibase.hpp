@@ -2,9 +2,10 @@
 //
 // Model
 //  1. Each encoding here has exactly one text for each byte string. Decoders accept that text and no other: no white
-//     space, no missing or extra padding, no stray bits in the last digit, no other letter case. So equal bytes and equal
-//     texts are the same thing, and a text can serve as a key. (Hex is the exception: it is read in either case.)
-//  2. Every decoder takes the longest text it will look at. base58btc costs the square of its length, the others are linear.
+//     space, no missing or extra padding, no stray bits in the last digit, no other letter case. So equal bytes and
+//     equal texts are the same thing, and a text can serve as a key. (Hex is the exception: it is read in either case.)
+//  2. Every decoder takes the longest text it will look at. base58btc costs the square of its length, the others are
+//  linear.
 //  3. Failures are dms::Errc::invalid_argument (with the position) and dms::Errc::limit_exceeded.
 //
 // Specification: RFC 4648 for base16/32/64; the multibase table for prefixes; Bitcoin's alphabet for base58btc.

@@ -9,9 +9,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   for (Base base : {Base::hex, Base::base32_upper, Base::base32, Base::base58btc, Base::base64, Base::base64url}) {
     if (auto bytes = decode(base, text, 4096); bytes && base != Base::hex && encode(base, *bytes) != text) std::abort();
     if (base == Base::base58btc && size > 256) continue;
-    if (size <= 512 && decode(base, encode(base, {data, size})).value() != to_bytes(BytesView(data, size))) std::abort();
+    if (size <= 512 && decode(base, encode(base, {data, size})).value() != to_bytes(BytesView(data, size)))
+      std::abort();
   }
-  if (auto any = multibase_decode(text, 4096); any && any->base != Base::hex && multibase_encode(any->base, any->bytes) != text)
+  if (auto any = multibase_decode(text, 4096);
+      any && any->base != Base::hex && multibase_encode(any->base, any->bytes) != text)
     std::abort();
   return 0;
 }

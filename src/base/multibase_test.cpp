@@ -31,7 +31,8 @@ constexpr Vector kVectors[] = {
     {Base::hex, "foobar", "666f6f626172"},
     {Base::base58btc, "", ""},
     {Base::base58btc, "Hello World!", "2NEpo7TZRRrLZSi2U"},
-    {Base::base58btc, "The quick brown fox jumps over the lazy dog.", "USm3fpXnKG5EUBx2ndxBDMPVciP5hGey2Jh4NDv6gmeo1LkMeiKrLJUUBk6Z"},
+    {Base::base58btc, "The quick brown fox jumps over the lazy dog.",
+     "USm3fpXnKG5EUBx2ndxBDMPVciP5hGey2Jh4NDv6gmeo1LkMeiKrLJUUBk6Z"},
     {Base::base64url, "yes mani !", "eWVzIG1hbmkgIQ"},
     {Base::base32, "yes mani !", "pfsxgidnmfxgsibb"},
 };
@@ -53,9 +54,10 @@ TEST(Multibase, LeadingZerosOfBase58AreOnes) {
 
 TEST(Multibase, PrefixesOfTheMultibaseTable) {
   const BytesView mani = as_bytes("yes mani !");
-  for (auto [base, text] : {std::pair(Base::hex, "f796573206d616e692021"), std::pair(Base::base32, "bpfsxgidnmfxgsibb"),
-                            std::pair(Base::base32_upper, "CPFSXGIDNMFXGSIBB"), std::pair(Base::base58btc, "z7paNL19xttacUY"),
-                            std::pair(Base::base64, "MeWVzIG1hbmkgIQ=="), std::pair(Base::base64url, "ueWVzIG1hbmkgIQ")}) {
+  for (auto [base, text] :
+       {std::pair(Base::hex, "f796573206d616e692021"), std::pair(Base::base32, "bpfsxgidnmfxgsibb"),
+        std::pair(Base::base32_upper, "CPFSXGIDNMFXGSIBB"), std::pair(Base::base58btc, "z7paNL19xttacUY"),
+        std::pair(Base::base64, "MeWVzIG1hbmkgIQ=="), std::pair(Base::base64url, "ueWVzIG1hbmkgIQ")}) {
     EXPECT_EQ(multibase_encode(base, mani), text);
     auto decoded = multibase_decode(text);
     ASSERT_TRUE(decoded) << text;
@@ -66,17 +68,42 @@ TEST(Multibase, PrefixesOfTheMultibaseTable) {
 
 TEST(Multibase, RefusesEverySecondTextForTheSameBytes) {
   const std::pair<Base, std::string_view> broken[] = {
-      {Base::base64, "Zg="},        {Base::base64, "Zg"},          {Base::base64, "Zg==="},     {Base::base64, "Zh=="},
-      {Base::base64, "Zm8"},        {Base::base64, "Zm9="},        {Base::base64, "Zm9v===="},  {Base::base64, "===="},
-      {Base::base64, "Zg==Zg=="},   {Base::base64, "Zm 9v"},       {Base::base64, "Zm9v\n"},    {Base::base64, "Zm-v"},
-      {Base::base64, "Z==="},       {Base::base64url, "Zg=="},     {Base::base64url, "Zh"},     {Base::base64url, "Z"},
-      {Base::base64url, "Zm+v"},    {Base::base32_upper, "MY"},    {Base::base32_upper, "my======"}, {Base::base32_upper, "MZ======"},
-      {Base::base32_upper, "M======="}, {Base::base32_upper, "MZXQ========"}, {Base::base32, "PFSXGIDNMFXGSIBB"}, {Base::base32, "p"},
-      {Base::base32, "pf1"},        {Base::hex, "0"},              {Base::hex, "0g"},           {Base::hex, " 00"},
-      {Base::base58btc, "0"},       {Base::base58btc, "O"},        {Base::base58btc, "I"},      {Base::base58btc, "l"},
+      {Base::base64, "Zg="},
+      {Base::base64, "Zg"},
+      {Base::base64, "Zg==="},
+      {Base::base64, "Zh=="},
+      {Base::base64, "Zm8"},
+      {Base::base64, "Zm9="},
+      {Base::base64, "Zm9v===="},
+      {Base::base64, "===="},
+      {Base::base64, "Zg==Zg=="},
+      {Base::base64, "Zm 9v"},
+      {Base::base64, "Zm9v\n"},
+      {Base::base64, "Zm-v"},
+      {Base::base64, "Z==="},
+      {Base::base64url, "Zg=="},
+      {Base::base64url, "Zh"},
+      {Base::base64url, "Z"},
+      {Base::base64url, "Zm+v"},
+      {Base::base32_upper, "MY"},
+      {Base::base32_upper, "my======"},
+      {Base::base32_upper, "MZ======"},
+      {Base::base32_upper, "M======="},
+      {Base::base32_upper, "MZXQ========"},
+      {Base::base32, "PFSXGIDNMFXGSIBB"},
+      {Base::base32, "p"},
+      {Base::base32, "pf1"},
+      {Base::hex, "0"},
+      {Base::hex, "0g"},
+      {Base::hex, " 00"},
+      {Base::base58btc, "0"},
+      {Base::base58btc, "O"},
+      {Base::base58btc, "I"},
+      {Base::base58btc, "l"},
       {Base::base58btc, "2NEpo 7TZ"},
   };
-  for (const auto& [base, text] : broken) EXPECT_FALSE(decode(base, text)) << static_cast<int>(base) << " '" << text << "'";
+  for (const auto& [base, text] : broken)
+    EXPECT_FALSE(decode(base, text)) << static_cast<int>(base) << " '" << text << "'";
   EXPECT_TRUE(decode(Base::hex, "0A0b"));
   EXPECT_FALSE(multibase_decode(""));
   EXPECT_FALSE(multibase_decode("Q00"));

@@ -12,7 +12,8 @@ Digest256 digest(const EVP_MD* algorithm, BytesView data) {
   Digest256 out;
   unsigned size = 0;
   // Fails only when memory is gone or the library lacks the algorithm: nothing a caller could mend.
-  if (EVP_Digest(data.data(), data.size(), out.data(), &size, algorithm, nullptr) != 1 || size != out.size()) std::abort();
+  if (EVP_Digest(data.data(), data.size(), out.data(), &size, algorithm, nullptr) != 1 || size != out.size())
+    std::abort();
   return out;
 }
 

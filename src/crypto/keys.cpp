@@ -136,7 +136,8 @@ Result<PublicKey> PublicKey::from_raw(KeyType type, BytesView raw) {
     case KeyType::secp256k1: {
       secp256k1_pubkey point;
       if (raw.size() != kSecp256k1Point || secp256k1_ec_pubkey_parse(curve(), &point, raw.data(), raw.size()) != 1)
-        return fail(Errc::bad_key, "a secp256k1 public key is a compressed point of {} bytes on the curve", kSecp256k1Point);
+        return fail(Errc::bad_key, "a secp256k1 public key is a compressed point of {} bytes on the curve",
+                    kSecp256k1Point);
       break;
     }
     case KeyType::rsa:
@@ -155,7 +156,8 @@ Bytes PublicKey::marshal() const { return to_bytes(marshal_key(type_, raw_).view
 bool PublicKey::verify(BytesView message, BytesView signature) const {
   switch (type_) {
     case KeyType::ed25519:
-      return signature.size() == kEd25519Signature && verify_evp(ed25519_public(raw_).get(), nullptr, message, signature);
+      return signature.size() == kEd25519Signature &&
+             verify_evp(ed25519_public(raw_).get(), nullptr, message, signature);
     case KeyType::secp256k1: return verify_secp256k1(raw_, message, signature);
     case KeyType::rsa:
     case KeyType::ecdsa: return verify_evp(parse_der(raw_).get(), EVP_sha256(), message, signature);
@@ -192,7 +194,8 @@ Result<PrivateKey> PrivateKey::ed25519(BytesView seed) {
   std::size_t size = raw.size();
   if (!evp || EVP_PKEY_get_raw_public_key(evp.get(), raw.data(), &size) != 1)
     return fail(Errc::library, "OpenSSL did not accept an ed25519 seed");
-  return PrivateKey(std::make_shared<const Material>(PublicKey(KeyType::ed25519, std::move(raw)), Secret(seed), std::move(evp)));
+  return PrivateKey(
+      std::make_shared<const Material>(PublicKey(KeyType::ed25519, std::move(raw)), Secret(seed), std::move(evp)));
 }
 
 Result<PrivateKey> PrivateKey::secp256k1(BytesView scalar) {
@@ -202,7 +205,8 @@ Result<PrivateKey> PrivateKey::secp256k1(BytesView scalar) {
   Bytes raw(kSecp256k1Point);
   std::size_t size = raw.size();
   secp256k1_ec_pubkey_serialize(curve(), raw.data(), &size, &point, SECP256K1_EC_COMPRESSED);
-  return PrivateKey(std::make_shared<const Material>(PublicKey(KeyType::secp256k1, std::move(raw)), Secret(scalar), EvpKey()));
+  return PrivateKey(
+      std::make_shared<const Material>(PublicKey(KeyType::secp256k1, std::move(raw)), Secret(scalar), EvpKey()));
 }
 
 Result<PrivateKey> PrivateKey::from_raw(KeyType type, BytesView raw) {
@@ -246,7 +250,8 @@ Result<Bytes> PrivateKey::sign(BytesView message) const {
     secp256k1_ecdsa_signature signature;
     Bytes der(72);
     std::size_t size = der.size();
-    if (secp256k1_ecdsa_sign(curve(), &signature, digest.data(), material_->secret.view().data(), nullptr, nullptr) != 1 ||
+    if (secp256k1_ecdsa_sign(curve(), &signature, digest.data(), material_->secret.view().data(), nullptr, nullptr) !=
+            1 ||
         secp256k1_ecdsa_signature_serialize_der(curve(), der.data(), &size, &signature) != 1)
       return fail(Errc::library, "libsecp256k1 did not sign");
     der.resize(size);

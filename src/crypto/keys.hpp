@@ -3,17 +3,20 @@
 // Model
 //  1. A PublicKey that exists is valid: 32 bytes of Ed25519; 33 bytes of a compressed secp256k1 point; DER
 //     SubjectPublicKeyInfo of a P-256 (ecdsa) or RSA (2048 to 4096 bits) key.
-//  2. marshal() is libp2p's protobuf {1: type, 2: data} in its one canonical form; unmarshal() accepts only that form. So
+//  2. marshal() is libp2p's protobuf {1: type, 2: data} in its one canonical form; unmarshal() accepts only that form.
+//  So
 //     equal keys have equal bytes, and a peer has exactly one id.
 //  3. Private keys are Ed25519 (64 bytes: seed, then public key) and secp256k1 (32 bytes); others can only verify. The
 //     secret is held once, shared by copies of the PrivateKey, and wiped with the last of them.
-//  4. secp256k1, ecdsa and rsa sign SHA-256 of the message: DER, DER and PKCS#1 v1.5. secp256k1 signatures are made with
+//  4. secp256k1, ecdsa and rsa sign SHA-256 of the message: DER, DER and PKCS#1 v1.5. secp256k1 signatures are made
+//  with
 //     low S and accepted with either, as libp2p's Go implementation does.
 //
-// Threads: values; may be used from any thread. Cost: an Ed25519 signature or verification takes some 50-150 microseconds.
+// Threads: values; may be used from any thread. Cost: an Ed25519 signature or verification takes some 50-150
+// microseconds.
 //
-// Attacks: verify() and unmarshal() see bytes from strangers. Keys are bounded to kMaxKeyData, RSA moduli to 4096 bits (a
-// verification of a huge key would be a cheap way to burn our time) and below 2048 are refused as forgeable.
+// Attacks: verify() and unmarshal() see bytes from strangers. Keys are bounded to kMaxKeyData, RSA moduli to 4096 bits
+// (a verification of a huge key would be a cheap way to burn our time) and below 2048 are refused as forgeable.
 //
 // Specification: libp2p peer-ids.
 #pragma once

@@ -48,7 +48,8 @@ struct KeyFile {
   CryptoPart crypto;
   int version = 0;
   static constexpr auto json_fields() {
-    return std::tuple(json::field("id", &KeyFile::id), json::field("crypto", &KeyFile::crypto), json::field("version", &KeyFile::version));
+    return std::tuple(json::field("id", &KeyFile::id), json::field("crypto", &KeyFile::crypto),
+                      json::field("version", &KeyFile::version));
   }
 };
 
@@ -56,15 +57,17 @@ Result<Secret> derive(const Secret& passphrase, BytesView salt, ScryptCost cost)
   Secret key(kDerivedKey);
   // The library counts its own block of memory too: 128 * r * (n + p + 2) bytes in all.
   const std::uint64_t memory = 128 * cost.r * (cost.n + cost.p + 2) + (1 << 20);
-  if (EVP_PBE_scrypt(reinterpret_cast<const char*>(passphrase.view().data()), passphrase.size(), salt.data(), salt.size(), cost.n,
-                     cost.r, cost.p, memory, key.mutable_view().data(), key.size()) != 1)
-    return fail(Errc::library, "scrypt with n={} r={} p={} failed; it needs {} MiB of memory", cost.n, cost.r, cost.p, memory >> 20);
+  if (EVP_PBE_scrypt(reinterpret_cast<const char*>(passphrase.view().data()), passphrase.size(), salt.data(),
+                     salt.size(), cost.n, cost.r, cost.p, memory, key.mutable_view().data(), key.size()) != 1)
+    return fail(Errc::library, "scrypt with n={} r={} p={} failed; it needs {} MiB of memory", cost.n, cost.r, cost.p,
+                memory >> 20);
   return key;
 }
 
 /// AES-256 in counter mode: encrypting and decrypting are the same.
 Result<Secret> aes_256_ctr(BytesView key, BytesView iv, BytesView in) {
-  std::unique_ptr<EVP_CIPHER_CTX, decltype([](EVP_CIPHER_CTX* c) { EVP_CIPHER_CTX_free(c); })> context(EVP_CIPHER_CTX_new());
+  std::unique_ptr<EVP_CIPHER_CTX, decltype([](EVP_CIPHER_CTX* c) { EVP_CIPHER_CTX_free(c); })> context(
+      EVP_CIPHER_CTX_new());
   Secret out(in.size());
   int size = 0;
   if (!context || EVP_EncryptInit_ex(context.get(), EVP_aes_256_ctr(), nullptr, key.data(), iv.data()) != 1 ||
@@ -101,7 +104,8 @@ Result<Bytes> hex_field(std::string_view name, const std::string& text, std::siz
 
 Result<Sealed> check(const KeyFile& file, std::uint64_t max_memory) {
   if (file.version != kVersion) return damaged("version: expected {}, found {}", kVersion, file.version);
-  if (file.crypto.cipher != "aes-256-ctr") return damaged("crypto.cipher: expected aes-256-ctr, found '{}'", file.crypto.cipher);
+  if (file.crypto.cipher != "aes-256-ctr")
+    return damaged("crypto.cipher: expected aes-256-ctr, found '{}'", file.crypto.cipher);
   if (file.crypto.kdf != "scrypt") return damaged("crypto.kdf: expected scrypt, found '{}'", file.crypto.kdf);
   const KdfParams& k = file.crypto.kdfparams;
   if (k.dklen != kDerivedKey) return damaged("crypto.kdfparams.dklen: expected {}, found {}", kDerivedKey, k.dklen);
@@ -109,7 +113,8 @@ Result<Sealed> check(const KeyFile& file, std::uint64_t max_memory) {
   if (k.n < 2 || k.n > kSane || (k.n & (k.n - 1)) != 0 || k.r == 0 || k.r > kSane || k.p == 0 || k.p > kSane)
     return damaged("crypto.kdfparams: n={} r={} p={} are not parameters of scrypt", k.n, k.r, k.p);
   if (128 * k.r * k.n > max_memory || k.p > kMaxScryptWork || k.n * k.r > kMaxScryptWork / k.p)
-    return fail(dms::Errc::limit_exceeded, "crypto.kdfparams: n={} r={} p={} would cost more than we spend on one key file", k.n, k.r, k.p);
+    return fail(dms::Errc::limit_exceeded,
+                "crypto.kdfparams: n={} r={} p={} would cost more than we spend on one key file", k.n, k.r, k.p);
   Sealed sealed;
   sealed.cost = {k.n, k.r, k.p};
   TRY(sealed.ciphertext, hex_field("crypto.ciphertext", file.crypto.ciphertext, 1, kMaxKeyData));
@@ -121,8 +126,10 @@ Result<Sealed> check(const KeyFile& file, std::uint64_t max_memory) {
 
 }  // namespace
 
-Result<std::string> encrypt_key(std::string_view name, const PrivateKey& key, const Secret& passphrase, Random& random, ScryptCost cost) {
-  if (passphrase.empty()) return fail(dms::Errc::invalid_argument, "the passphrase is empty: set DMS_PASSPHRASE or enter one");
+Result<std::string> encrypt_key(std::string_view name, const PrivateKey& key, const Secret& passphrase, Random& random,
+                                ScryptCost cost) {
+  if (passphrase.empty())
+    return fail(dms::Errc::invalid_argument, "the passphrase is empty: set DMS_PASSPHRASE or enter one");
   const Bytes salt = random.bytes(kSalt);
   const Bytes iv = random.bytes(kIv);
   TRY(Secret dk, derive(passphrase, salt, cost));
@@ -142,22 +149,27 @@ Result<std::string> encrypt_key(std::string_view name, const PrivateKey& key, co
 }
 
 Result<PrivateKey> decrypt_key(std::string_view file_text, const Secret& passphrase, std::uint64_t max_memory) {
-  if (passphrase.empty()) return fail(dms::Errc::invalid_argument, "the passphrase is empty: set DMS_PASSPHRASE or enter one");
+  if (passphrase.empty())
+    return fail(dms::Errc::invalid_argument, "the passphrase is empty: set DMS_PASSPHRASE or enter one");
   auto file = json::decode<KeyFile>(file_text, {.bytes = kMaxKeyFile, .depth = 4});
   if (!file) return std::unexpected(file.error().context(Errc::damaged_file, "not a usable key file"));
   TRY(Sealed sealed, check(*file, max_memory));
   TRY(Secret dk, derive(passphrase, sealed.salt, sealed.cost));
   if (!equal_constant_time(mac_of(dk.view().subspan(32), sealed.ciphertext), sealed.mac))
-    return fail(Errc::wrong_passphrase, "the passphrase does not open this key (or the file's ciphertext, salt or mac was altered)");
+    return fail(Errc::wrong_passphrase,
+                "the passphrase does not open this key (or the file's ciphertext, salt or mac was altered)");
   TRY(Secret plaintext, aes_256_ctr(dk.view().first(32), sealed.iv, sealed.ciphertext));
   auto key = PrivateKey::unmarshal(plaintext);
-  if (!key) return std::unexpected(key.error().context(Errc::damaged_file, "the passphrase fits, but what it opens is not a private key"));
+  if (!key)
+    return std::unexpected(
+        key.error().context(Errc::damaged_file, "the passphrase fits, but what it opens is not a private key"));
   return key;
 }
 
 Result<std::filesystem::path> Keystore::path_of(std::string_view name) const {
   const auto plain = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
+           c == '.';
   };
   if (name.empty() || name.size() > kMaxName || name.front() == '.' || !std::ranges::all_of(name, plain))
     return fail(dms::Errc::invalid_argument,
@@ -196,7 +208,8 @@ Result<PrivateKey> Keystore::load(std::string_view name, const Secret& passphras
   return key;
 }
 
-Result<void> Keystore::save(std::string_view name, const PrivateKey& key, const Secret& passphrase, Random& random) const {
+Result<void> Keystore::save(std::string_view name, const PrivateKey& key, const Secret& passphrase,
+                            Random& random) const {
   TRY(std::filesystem::path path, path_of(name));
   TRY(std::string text, encrypt_key(name, key, passphrase, random, cost_));
   TRY_VOID(write_file(path, text, 0600));

@@ -1,12 +1,16 @@
 // A folder of private keys, each encrypted under a passphrase, in NuNet's key file format.
 //
 // Model
-//  1. A key `name` is the file `<folder>/<name>.json`: two-space indented JSON {id, crypto{cipher aes-256-ctr, ciphertext,
+//  1. A key `name` is the file `<folder>/<name>.json`: two-space indented JSON {id, crypto{cipher aes-256-ctr,
+//  ciphertext,
 //     cipherparams{iv}, kdf scrypt, kdfparams{n, r, p, dklen, salt}, mac}, version 3}, byte strings in hex.
-//  2. dk = scrypt(passphrase, 64-byte salt, n, r, p, 64). dk[0:32] is the AES key; mac = SHA3-256(dk[32:64] || ciphertext).
+//  2. dk = scrypt(passphrase, 64-byte salt, n, r, p, 64). dk[0:32] is the AES key; mac = SHA3-256(dk[32:64] ||
+//  ciphertext).
 //     The plaintext is the key's libp2p protobuf.
-//  3. The folder has mode 0700 and the files 0600. A file appears complete or not at all (written aside, synced, renamed).
-//  4. A wrong passphrase (Errc::wrong_passphrase) and a file that is not a key file (Errc::damaged_file) are told apart as
+//  3. The folder has mode 0700 and the files 0600. A file appears complete or not at all (written aside, synced,
+//  renamed).
+//  4. A wrong passphrase (Errc::wrong_passphrase) and a file that is not a key file (Errc::damaged_file) are told apart
+//  as
 //     far as the format lets: a well-formed file whose mac does not fit is a wrong passphrase, or damage within the
 //     ciphertext, and the message says both.
 //
@@ -44,7 +48,8 @@ struct ScryptCost {
 Result<std::string> encrypt_key(std::string_view name, const PrivateKey& key, const Secret& passphrase, Random& random,
                                 ScryptCost cost = {});
 /// Does no work that would take more than `max_memory`.
-Result<PrivateKey> decrypt_key(std::string_view file_text, const Secret& passphrase, std::uint64_t max_memory = kMaxScryptMemory);
+Result<PrivateKey> decrypt_key(std::string_view file_text, const Secret& passphrase,
+                               std::uint64_t max_memory = kMaxScryptMemory);
 
 class Keystore {
  public:

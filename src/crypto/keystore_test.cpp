@@ -57,12 +57,16 @@ TEST_F(KeystoreTest, FilesArePrivateAndNothingIsLeftAside) {
 TEST_F(KeystoreTest, TheFileLooksAsNuNetWritesIt) {
   ASSERT_TRUE(store_.save("user", PrivateKey::generate(random_), passphrase_, random_));
   const std::string text = read_file(folder_ / "key" / "user.json", kMaxKeyFile).value();
-  EXPECT_TRUE(text.starts_with("{\n  \"id\": \"user\",\n  \"crypto\": {\n    \"cipher\": \"aes-256-ctr\",\n    \"ciphertext\": \"")) << text;
+  EXPECT_TRUE(text.starts_with(
+      "{\n  \"id\": \"user\",\n  \"crypto\": {\n    \"cipher\": \"aes-256-ctr\",\n    \"ciphertext\": \""))
+      << text;
   EXPECT_NE(text.find("\",\n    \"cipherparams\": {\n      \"iv\": \""), std::string::npos);
-  EXPECT_NE(text.find("\"\n    },\n    \"kdf\": \"scrypt\",\n    \"kdfparams\": {\n      \"n\": 16,\n      \"r\": 1,\n      \"p\": 1,\n      \"dklen\": 64,"),
+  EXPECT_NE(text.find("\"\n    },\n    \"kdf\": \"scrypt\",\n    \"kdfparams\": {\n      \"n\": 16,\n      \"r\": 1,\n "
+                      "     \"p\": 1,\n      \"dklen\": 64,"),
             std::string::npos)
       << text;
-  EXPECT_TRUE(text.ends_with("\"\n  },\n  \"version\": 3\n}") || text.ends_with("\"\n  },\n  \"version\": 3\n}\n")) << text;
+  EXPECT_TRUE(text.ends_with("\"\n  },\n  \"version\": 3\n}") || text.ends_with("\"\n  },\n  \"version\": 3\n}\n"))
+      << text;
 }
 
 TEST_F(KeystoreTest, WrongPassphraseAndDamageAreToldApart) {
@@ -79,10 +83,11 @@ TEST_F(KeystoreTest, WrongPassphraseAndDamageAreToldApart) {
     return text.replace(at, from.size(), to);
   };
   for (const std::string& text :
-       {std::string(), std::string("{}"), good.substr(0, good.size() / 2), with("aes-256-ctr", "aes-128-ctr"), with("scrypt", "pbkdf2"),
-        with("\"version\": 3", "\"version\": 4"), with("\"dklen\": 64", "\"dklen\": 32"), with("\"n\": 16", "\"n\": 15"),
-        with("\"n\": 16", "\"n\": 0"), with("\"r\": 1", "\"r\": 0"), with("\"p\": 1", "\"p\": 0"), with("\"mac\": \"", "\"mac\": \"00"),
-        with("\"iv\": \"", "\"iv\": \"zz"), with("\"ciphertext\": \"", "\"ciphertext\": \"0"), with("\"id\"", "\"id\": \"x\", \"id\"")}) {
+       {std::string(), std::string("{}"), good.substr(0, good.size() / 2), with("aes-256-ctr", "aes-128-ctr"),
+        with("scrypt", "pbkdf2"), with("\"version\": 3", "\"version\": 4"), with("\"dklen\": 64", "\"dklen\": 32"),
+        with("\"n\": 16", "\"n\": 15"), with("\"n\": 16", "\"n\": 0"), with("\"r\": 1", "\"r\": 0"),
+        with("\"p\": 1", "\"p\": 0"), with("\"mac\": \"", "\"mac\": \"00"), with("\"iv\": \"", "\"iv\": \"zz"),
+        with("\"ciphertext\": \"", "\"ciphertext\": \"0"), with("\"id\"", "\"id\": \"x\", \"id\"")}) {
     auto key = decrypt_key(text, passphrase_);
     ASSERT_FALSE(key) << text;
     EXPECT_TRUE(key.error().is(Errc::damaged_file)) << key.error().to_string();
@@ -116,7 +121,8 @@ TEST_F(KeystoreTest, NamesCannotLeaveTheFolder) {
 
 // Made by tests/vectors/make_ucan_vectors.py with Python's own scrypt, AES and SHA-3, at the real cost.
 TEST(Keystore, OpensAFileMadeElsewhere) {
-  const std::string text = read_file(std::filesystem::path(DMS_SOURCE_DIR) / "tests/vectors/ucan/alice.json", kMaxKeyFile).value();
+  const std::string text =
+      read_file(std::filesystem::path(DMS_SOURCE_DIR) / "tests/vectors/ucan/alice.json", kMaxKeyFile).value();
   auto key = decrypt_key(text, Secret(std::string_view("open sesame")));
   ASSERT_TRUE(key) << key.error().to_string();
   Bytes seed(32, 1);

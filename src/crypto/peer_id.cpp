@@ -33,7 +33,8 @@ PeerId PeerId::from(const PublicKey& key) {
 
 Result<PeerId> PeerId::from_bytes(BytesView in) {
   if (in.size() < 3 || in[1] != in.size() - 2)
-    return fail(Errc::bad_peer_id, "{} bytes are not a multihash: expected a code, the length of the rest, and the rest", in.size());
+    return fail(Errc::bad_peer_id,
+                "{} bytes are not a multihash: expected a code, the length of the rest, and the rest", in.size());
   if (in[0] == kIdentity) {
     // The id is the key: one that is no key, or too long to be named so, has no owner who could prove it.
     auto key = PublicKey::unmarshal(in.subspan(2));
@@ -60,7 +61,8 @@ Result<PeerId> PeerId::parse(std::string_view text) {
   }
   auto cid = multibase_decode(text);
   if (!cid)
-    return std::unexpected(cid.error().context(Errc::bad_peer_id, fmt::format("peer id '{}' is neither base58 nor a CID", text)));
+    return std::unexpected(
+        cid.error().context(Errc::bad_peer_id, fmt::format("peer id '{}' is neither base58 nor a CID", text)));
   const BytesView bytes = cid->bytes;
   if (bytes.size() < 2 || bytes[0] != kCidVersion || bytes[1] != kLibp2pKey)
     return fail(Errc::bad_peer_id, "peer id '{}' is a CID, but not version 1 with codec libp2p-key", text);

@@ -27,8 +27,8 @@ TEST(PeerId, TextsOfTheSpecification) {
 }
 
 TEST(PeerId, RefusesWhatIsNoPeerId) {
-  for (std::string_view text : {"", "1", "Qm", "12D3KooW", "QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5", "not a peer id",
-                                "12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA ",
+  for (std::string_view text : {"", "1", "Qm", "12D3KooW", "QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5",
+                                "not a peer id", "12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA ",
                                 // a CID of another codec (raw)
                                 "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy"})
     EXPECT_FALSE(PeerId::parse(text)) << text;

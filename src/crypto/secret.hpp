@@ -1,7 +1,7 @@
 // Bytes that are wiped when they go: private keys, passphrases, derived keys.
 //
-// Moves but does not copy, so that each copy of a secret is somebody's visible decision. It never grows in place, because
-// growing would leave the old bytes behind in freed memory.
+// Moves but does not copy, so that each copy of a secret is somebody's visible decision. It never grows in place,
+// because growing would leave the old bytes behind in freed memory.
 #pragma once
 
 #include <openssl/crypto.h>

@@ -36,10 +36,13 @@ Result<crypto::PublicKey> decode_did_key(const std::string& uri, std::string_vie
   if (starts_with(bytes, kEd25519)) return key(crypto::KeyType::ed25519, bytes.subspan(kEd25519.size()));
   if (starts_with(bytes, kSecp256k1)) return key(crypto::KeyType::secp256k1, bytes.subspan(kSecp256k1.size()));
   if (starts_with(bytes, kEthereum))
-    return fail(Errc::unsupported, "{} is an Ethereum wallet's key, whose signatures are not verified yet: use an Ed25519 key", uri);
+    return fail(Errc::unsupported,
+                "{} is an Ethereum wallet's key, whose signatures are not verified yet: use an Ed25519 key", uri);
   if (starts_with(bytes, kCardano))
-    return fail(Errc::unsupported, "{} is a Cardano wallet's key, whose signatures are not verified: use an Ed25519 key", uri);
-  return fail(Errc::unsupported, "{} holds a key of an unknown type; known are Ed25519 (0xed) and secp256k1 (0xe7)", uri);
+    return fail(Errc::unsupported,
+                "{} is a Cardano wallet's key, whose signatures are not verified: use an Ed25519 key", uri);
+  return fail(Errc::unsupported, "{} holds a key of an unknown type; known are Ed25519 (0xed) and secp256k1 (0xe7)",
+              uri);
 }
 
 }  // namespace
@@ -50,7 +53,8 @@ Result<Did> Did::from(const crypto::PublicKey& key) {
     case crypto::KeyType::ed25519: append(bytes, kEd25519); break;
     case crypto::KeyType::secp256k1: append(bytes, kSecp256k1); break;
     default:
-      return fail(Errc::unsupported, "{} keys have no did:key here: use Ed25519 or secp256k1", crypto::to_string(key.type()));
+      return fail(Errc::unsupported, "{} keys have no did:key here: use Ed25519 or secp256k1",
+                  crypto::to_string(key.type()));
   }
   append(bytes, key.raw());
   return Did("did:key:" + multibase_encode(Base::base58btc, bytes));
@@ -58,12 +62,14 @@ Result<Did> Did::from(const crypto::PublicKey& key) {
 
 Result<Did> Did::parse(std::string_view uri) {
   if (uri.empty()) return Did();
-  if (uri.size() > kMaxDid) return fail(dms::Errc::limit_exceeded, "a DID of {} characters; at most {} are read", uri.size(), kMaxDid);
+  if (uri.size() > kMaxDid)
+    return fail(dms::Errc::limit_exceeded, "a DID of {} characters; at most {} are read", uri.size(), kMaxDid);
   if (!std::ranges::all_of(uri, allowed))
     return fail(Errc::malformed, "a DID holds a character outside of a-z A-Z 0-9 - . _ ~ % :");
   const std::size_t method = uri.find(':') + 1;
   const std::size_t id = uri.find(':', method) + 1;
-  if (!uri.starts_with("did:") || id == 0 || id == method + 1 || id == uri.size() || uri.find(':', id) != std::string_view::npos)
+  if (!uri.starts_with("did:") || id == 0 || id == method + 1 || id == uri.size() ||
+      uri.find(':', id) != std::string_view::npos)
     return fail(Errc::malformed, "'{}' is not did:<method>:<identifier>", uri);
   return Did(std::string(uri));
 }

@@ -1,12 +1,15 @@
 // Decentralised identifiers: who signs, who may, who is meant.
 //
 // Model
-//  1. A Did is empty, or a text `did:<method>:<id>` of exactly three non-empty parts. parse() accepts nothing else; the empty
+//  1. A Did is empty, or a text `did:<method>:<id>` of exactly three non-empty parts. parse() accepts nothing else; the
+//  empty
 //     text is the empty Did, which stands for "nobody in particular" (as an audience: anybody).
-//  2. Two Dids are the same if their texts are. The parser of `did:key` accepts one text per key, so a key has one name.
-//  3. `did:key:z<base58btc(varint(code) || key)>` is its own document: public_key() decodes it. Codes: 0xed Ed25519, 0xe7
-//     secp256k1. 0xef01 (a wallet's secp256k1 key, signing Ethereum's way) and 0xef02 (Cardano) and the method `prism` are
-//     names that the network uses; they are valid Dids, and public_key() says that we cannot verify them.
+//  2. Two Dids are the same if their texts are. The parser of `did:key` accepts one text per key, so a key has one
+//  name.
+//  3. `did:key:z<base58btc(varint(code) || key)>` is its own document: public_key() decodes it. Codes: 0xed Ed25519,
+//  0xe7
+//     secp256k1. 0xef01 (a wallet's secp256k1 key, signing Ethereum's way) and 0xef02 (Cardano) and the method `prism`
+//     are names that the network uses; they are valid Dids, and public_key() says that we cannot verify them.
 //
 // Attacks: a Did comes from strangers inside tokens and envelopes. Length is bounded (kMaxDid), characters are those of
 // RFC 3986's unreserved set plus `%` and `:`; a Did is therefore safe in logs and in JSON without escapes.

@@ -22,7 +22,8 @@ TEST(Did, PublishedKeys) {
   EXPECT_EQ(Did::from(crypto::PublicKey::from_raw(KeyType::secp256k1, point).value())->uri(),
             "did:key:zQ3shokFTS3brHcDQrn82RUDfCZESWL1ZdCEJwekUDPQiYBme");
   const Did published = Did::parse("did:key:z6MkhaXgBZDvotDkL5257faiztiGiC2QtKLGpbnnEGta2doK").value();
-  EXPECT_EQ(hex_encode(published.public_key()->raw()), "2e6fcce36701dc791488e0d0b1745cc1e33a4c1c9fcc41c63bd343dbbe0970e6");
+  EXPECT_EQ(hex_encode(published.public_key()->raw()),
+            "2e6fcce36701dc791488e0d0b1745cc1e33a4c1c9fcc41c63bd343dbbe0970e6");
 }
 
 TEST(Did, HasThreeParts) {
@@ -31,8 +32,9 @@ TEST(Did, HasThreeParts) {
   EXPECT_EQ(did.identifier(), "example.com");
   EXPECT_TRUE(Did::parse("")->empty());
   EXPECT_EQ(Did().method(), "");
-  for (std::string_view text : {"did", "did:", "did:key", "did:key:", "did::x", ":key:x", "did:key:x:y", "DID:key:x", "key:x:y",
-                                "did:key:a b", "did:key:\"", "did:key:\n", "did:key:<", "did:k:x#f", "did:k:\xff"})
+  for (std::string_view text :
+       {"did", "did:", "did:key", "did:key:", "did::x", ":key:x", "did:key:x:y", "DID:key:x", "key:x:y", "did:key:a b",
+        "did:key:\"", "did:key:\n", "did:key:<", "did:k:x#f", "did:k:\xff"})
     EXPECT_FALSE(Did::parse(text)) << text;
   EXPECT_TRUE(Did::parse("did:key:" + std::string(kMaxDid - 8, 'x')));
   EXPECT_TRUE(Did::parse("did:key:" + std::string(kMaxDid - 7, 'x')).error().is(dms::Errc::limit_exceeded));
@@ -62,7 +64,8 @@ TEST(Did, InJsonTheEmptyOneIsAnEmptyObject) {
   EXPECT_TRUE(json::decode<Did>("{}")->empty());
   EXPECT_TRUE(json::decode<Did>("{\"uri\":\"\"}")->empty());
   EXPECT_EQ(json::decode<Did>("{\"URI\":\"did:web:x\"}")->uri(), "did:web:x");
-  for (std::string_view text : {"[]", "\"did:web:x\"", "{\"uri\":3}", "{\"uri\":\"x\"}", "null"}) EXPECT_FALSE(json::decode<Did>(text)) << text;
+  for (std::string_view text : {"[]", "\"did:web:x\"", "{\"uri\":3}", "{\"uri\":\"x\"}", "null"})
+    EXPECT_FALSE(json::decode<Did>(text)) << text;
 }
 
 RC_GTEST_PROP(Did, AKeyAndItsDidNameEachOther, (std::uint64_t seed)) {

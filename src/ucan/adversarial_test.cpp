@@ -16,7 +16,8 @@ using test::replace;
 /// Alice owns a node. Bob was given /dms/node (until kNow + 2 h, topic /nunet) by Alice; Mallory was given nothing.
 struct World {
   Party alice{1}, bob{2}, carol{3}, mallory{9};
-  Token given = make(alice, Action::delegate, bob.did, {}, {"/dms/node"_cap}, nullptr, kNow + 2 * kHour, 0, {"/nunet"_cap});
+  Token given =
+      make(alice, Action::delegate, bob.did, {}, {"/dms/node"_cap}, nullptr, kNow + 2 * kHour, 0, {"/nunet"_cap});
   Token invocation = make(bob, Action::invoke, carol.did, alice.did, {"/dms/node/vm"_cap}, &given);
 
   [[nodiscard]] static std::string list(const std::vector<std::string>& tokens) {
@@ -57,12 +58,15 @@ const Attack kAttacks[] = {
        const std::string text = replace(w.invocation.text(), w.carol.did.uri(), w.mallory.did.uri());
        return w.lets_invoke(World::list({text}), w.bob.did, w.mallory.did, "/dms/node/vm"_cap);
      }},
-    {"AudienceChanged", [](World& w) { return altered(w, "\"aud\":{\"uri\":\"" + w.alice.did.uri() + "\"}", "\"aud\":{}"); }},
+    {"AudienceChanged",
+     [](World& w) { return altered(w, "\"aud\":{\"uri\":\"" + w.alice.did.uri() + "\"}", "\"aud\":{}"); }},
     {"CapabilityWidenedAfterSigning",
      [](World& w) {
-       return w.lets_invoke(World::list({replace(w.invocation.text(), "/dms/node/vm", "/dms/node")}), w.bob.did, w.carol.did, "/dms/node"_cap);
+       return w.lets_invoke(World::list({replace(w.invocation.text(), "/dms/node/vm", "/dms/node")}), w.bob.did,
+                            w.carol.did, "/dms/node"_cap);
      }},
-    {"CapabilityAddedAfterSigning", [](World& w) { return altered(w, "[\"/dms/node/vm\"]", "[\"/dms/node/vm\",\"/dms/cap\"]"); }},
+    {"CapabilityAddedAfterSigning",
+     [](World& w) { return altered(w, "[\"/dms/node/vm\"]", "[\"/dms/node/vm\",\"/dms/cap\"]"); }},
     {"TopicAddedAfterSigning", [](World& w) { return altered(w, ",\"cap\":", ",\"topic\":[\"/nunet\"],\"cap\":"); }},
     {"NonceChanged",
      [](World& w) {
@@ -70,7 +74,8 @@ const Attack kAttacks[] = {
        return altered(w, old, old[0] == 'A' ? "B" + old.substr(1) : "A" + old.substr(1));
      }},
     {"ExpiryExtended", [](World& w) { return altered(w, "\"exp\":17", "\"exp\":18"); }},
-    {"ExpiryShortened", [](World& w) { return altered(w, "\"exp\":1700003600000000000", "\"exp\":1700003500000000000"); }},
+    {"ExpiryShortened",
+     [](World& w) { return altered(w, "\"exp\":1700003600000000000", "\"exp\":1700003500000000000"); }},
     {"DepthAdded", [](World& w) { return altered(w, ",\"chain\":", ",\"depth\":5,\"chain\":"); }},
     {"SignatureRemoved",
      [](World& w) {
@@ -109,7 +114,8 @@ const Attack kAttacks[] = {
     {"ParentRemoved", [](World& w) { return altered(w, ",\"chain\":" + w.given.text(), ""); }},
     {"ParentSwappedForAnEqualOne",
      [](World& w) {
-       const Token twin = make(w.alice, Action::delegate, w.bob.did, {}, {"/dms/node"_cap}, nullptr, kNow + 2 * kHour, 0, {"/nunet"_cap});
+       const Token twin = make(w.alice, Action::delegate, w.bob.did, {}, {"/dms/node"_cap}, nullptr, kNow + 2 * kHour,
+                               0, {"/nunet"_cap});
        return altered(w, w.given.text(), twin.text());
      }},
     {"ParentMovedIntoAnInvocationOfNone",
@@ -121,52 +127,66 @@ const Attack kAttacks[] = {
 
     // Properly signed, but claiming too much.
     {"CapabilityWidenedByTheDelegate",
-     [](World& w) { return shown(w, make(w.bob, Action::invoke, w.bob.did, w.alice.did, {"/dms"_cap}, &w.given), w.bob, w.bob.did, "/dms/cap"_cap); }},
+     [](World& w) {
+       return shown(w, make(w.bob, Action::invoke, w.bob.did, w.alice.did, {"/dms"_cap}, &w.given), w.bob, w.bob.did,
+                    "/dms/cap"_cap);
+     }},
     {"OneOfManyCapabilitiesWidened",
      [](World& w) {
-       return shown(w, make(w.bob, Action::invoke, w.bob.did, w.alice.did, {"/dms/node"_cap, "/dms/cap"_cap}, &w.given), w.bob, w.bob.did,
-                    "/dms/node"_cap);
+       return shown(w, make(w.bob, Action::invoke, w.bob.did, w.alice.did, {"/dms/node"_cap, "/dms/cap"_cap}, &w.given),
+                    w.bob, w.bob.did, "/dms/node"_cap);
      }},
     {"RootCapability",
-     [](World& w) { return shown(w, make(w.bob, Action::invoke, w.bob.did, w.alice.did, {"/"_cap}, &w.given), w.bob, w.bob.did, "/dms/cap"_cap); }},
+     [](World& w) {
+       return shown(w, make(w.bob, Action::invoke, w.bob.did, w.alice.did, {"/"_cap}, &w.given), w.bob, w.bob.did,
+                    "/dms/cap"_cap);
+     }},
     {"SiblingWithTheSameBeginning",
      [](World& w) {
-       return shown(w, make(w.bob, Action::invoke, w.bob.did, w.alice.did, {"/dms/nodes"_cap}, &w.given), w.bob, w.bob.did, "/dms/nodes"_cap);
+       return shown(w, make(w.bob, Action::invoke, w.bob.did, w.alice.did, {"/dms/nodes"_cap}, &w.given), w.bob,
+                    w.bob.did, "/dms/nodes"_cap);
      }},
     {"AskedForMoreThanTheTokenHas",
      [](World& w) { return shown(w, w.invocation, w.bob, w.carol.did, "/dms/node"_cap); }},
     {"AskedForASibling", [](World& w) { return shown(w, w.invocation, w.bob, w.carol.did, "/dms/node/peers"_cap); }},
     {"LaterExpiryMidChain",
      [](World& w) {
-       const Token mid = make(w.bob, Action::delegate, w.mallory.did, {}, {"/dms/node"_cap}, &w.given, kNow + 3 * kHour);
-       return shown(w, make(w.mallory, Action::invoke, w.mallory.did, w.alice.did, {"/dms/node"_cap}, &mid), w.bob, w.mallory.did, "/dms/node"_cap);
+       const Token mid =
+           make(w.bob, Action::delegate, w.mallory.did, {}, {"/dms/node"_cap}, &w.given, kNow + 3 * kHour);
+       return shown(w, make(w.mallory, Action::invoke, w.mallory.did, w.alice.did, {"/dms/node"_cap}, &mid), w.bob,
+                    w.mallory.did, "/dms/node"_cap);
      }},
     {"LaterExpiryAtTheEnd",
      [](World& w) {
-       return shown(w, make(w.bob, Action::invoke, w.bob.did, w.alice.did, {"/dms/node"_cap}, &w.given, kNow + 3 * kHour), w.bob, w.bob.did,
-                    "/dms/node"_cap);
+       return shown(w,
+                    make(w.bob, Action::invoke, w.bob.did, w.alice.did, {"/dms/node"_cap}, &w.given, kNow + 3 * kHour),
+                    w.bob, w.bob.did, "/dms/node"_cap);
      }},
     {"ExpiredInvocation",
      [](World& w) {
-       return shown(w, make(w.bob, Action::invoke, w.bob.did, w.alice.did, {"/dms/node"_cap}, &w.given, {kNow.nanos - 1}), w.bob, w.bob.did,
-                    "/dms/node"_cap);
+       return shown(w,
+                    make(w.bob, Action::invoke, w.bob.did, w.alice.did, {"/dms/node"_cap}, &w.given, {kNow.nanos - 1}),
+                    w.bob, w.bob.did, "/dms/node"_cap);
      }},
     {"ExpiredRoot",
      [](World& w) {
        const Token old = make(w.alice, Action::delegate, w.bob.did, {}, {"/dms/node"_cap}, nullptr, {kNow.nanos - 1});
-       return shown(w, make(w.bob, Action::invoke, w.bob.did, w.alice.did, {"/dms/node"_cap}, &old), w.bob, w.bob.did, "/dms/node"_cap);
+       return shown(w, make(w.bob, Action::invoke, w.bob.did, w.alice.did, {"/dms/node"_cap}, &old), w.bob, w.bob.did,
+                    "/dms/node"_cap);
      }},
     {"DepthExceeded",
      [](World& w) {
        const Token once = make(w.alice, Action::delegate, w.bob.did, {}, {"/x"_cap}, nullptr, kNow + kHour, 1);
        const Token twice = make(w.bob, Action::delegate, w.mallory.did, {}, {"/x"_cap}, &once);
-       return shown(w, make(w.mallory, Action::invoke, w.mallory.did, w.alice.did, {"/x"_cap}, &twice), w.bob, w.mallory.did, "/x"_cap);
+       return shown(w, make(w.mallory, Action::invoke, w.mallory.did, w.alice.did, {"/x"_cap}, &twice), w.bob,
+                    w.mallory.did, "/x"_cap);
      }},
     {"DepthRaisedByTheDelegate",
      [](World& w) {
        const Token once = make(w.alice, Action::delegate, w.bob.did, {}, {"/x"_cap}, nullptr, kNow + kHour, 1);
        const Token twice = make(w.bob, Action::delegate, w.mallory.did, {}, {"/x"_cap}, &once, kNow + kHour, 100);
-       return shown(w, make(w.mallory, Action::invoke, w.mallory.did, w.alice.did, {"/x"_cap}, &twice), w.bob, w.mallory.did, "/x"_cap);
+       return shown(w, make(w.mallory, Action::invoke, w.mallory.did, w.alice.did, {"/x"_cap}, &twice), w.bob,
+                    w.mallory.did, "/x"_cap);
      }},
     {"AudienceDropped",
      [](World& w) {
@@ -176,33 +196,40 @@ const Attack kAttacks[] = {
     {"AudienceExchanged",
      [](World& w) {
        const Token for_carol = make(w.alice, Action::delegate, w.bob.did, w.carol.did, {"/x"_cap});
-       return shown(w, make(w.bob, Action::invoke, w.bob.did, w.alice.did, {"/x"_cap}, &for_carol), w.bob, w.bob.did, "/x"_cap);
+       return shown(w, make(w.bob, Action::invoke, w.bob.did, w.alice.did, {"/x"_cap}, &for_carol), w.bob, w.bob.did,
+                    "/x"_cap);
      }},
     {"MeantForAnotherNode",
      [](World& w) {
-       return shown(w, make(w.bob, Action::invoke, w.bob.did, w.carol.did, {"/dms/node"_cap}, &w.given), w.bob, w.bob.did, "/dms/node"_cap);
+       return shown(w, make(w.bob, Action::invoke, w.bob.did, w.carol.did, {"/dms/node"_cap}, &w.given), w.bob,
+                    w.bob.did, "/dms/node"_cap);
      }},
 
     // Wrong links.
     {"IssuerIsNotTheParentsSubject",
      [](World& w) {
-       return shown(w, make(w.mallory, Action::invoke, w.mallory.did, w.alice.did, {"/dms/node"_cap}, &w.given), w.mallory, w.mallory.did,
-                    "/dms/node"_cap);
+       return shown(w, make(w.mallory, Action::invoke, w.mallory.did, w.alice.did, {"/dms/node"_cap}, &w.given),
+                    w.mallory, w.mallory.did, "/dms/node"_cap);
      }},
     {"ChainedToAnInvocation",
      [](World& w) {
        const Token seen = make(w.alice, Action::invoke, w.mallory.did, w.alice.did, {"/dms/node"_cap});
-       return shown(w, make(w.mallory, Action::invoke, w.carol.did, w.alice.did, {"/dms/node"_cap}, &seen), w.mallory, w.carol.did, "/dms/node"_cap);
+       return shown(w, make(w.mallory, Action::invoke, w.carol.did, w.alice.did, {"/dms/node"_cap}, &seen), w.mallory,
+                    w.carol.did, "/dms/node"_cap);
      }},
     {"ChainedToABroadcast",
      [](World& w) {
-       const Token seen = make(w.alice, Action::broadcast, w.mallory.did, {}, {"/dms/node"_cap}, nullptr, kNow + kHour, 0, {"/nunet"_cap});
-       return shown(w, make(w.mallory, Action::invoke, w.mallory.did, {}, {"/dms/node"_cap}, &seen), w.mallory, w.mallory.did, "/dms/node"_cap);
+       const Token seen = make(w.alice, Action::broadcast, w.mallory.did, {}, {"/dms/node"_cap}, nullptr, kNow + kHour,
+                               0, {"/nunet"_cap});
+       return shown(w, make(w.mallory, Action::invoke, w.mallory.did, {}, {"/dms/node"_cap}, &seen), w.mallory,
+                    w.mallory.did, "/dms/node"_cap);
      }},
     {"ChainedToARevocation",
      [](World& w) {
-       const Token revocation = w.alice.context.revoke(make(w.alice, Action::delegate, w.mallory.did, {}, {"/x"_cap})).value();
-       return shown(w, make(w.mallory, Action::invoke, w.mallory.did, {}, {"/x"_cap}, &revocation), w.mallory, w.mallory.did, "/x"_cap);
+       const Token revocation =
+           w.alice.context.revoke(make(w.alice, Action::delegate, w.mallory.did, {}, {"/x"_cap})).value();
+       return shown(w, make(w.mallory, Action::invoke, w.mallory.did, {}, {"/x"_cap}, &revocation), w.mallory,
+                    w.mallory.did, "/x"_cap);
      }},
     {"RootForgedInAnothersName",
      [](World& w) {
@@ -213,88 +240,112 @@ const Attack kAttacks[] = {
        const std::string body = replace(leaf.text(), forged.text(), fake_parent);
        const std::string unsigned_body = body.substr(7, body.rfind(",\"sig\":") - 7) + "}";
        const Bytes sig = w.mallory.key.sign(as_bytes("dms:token:" + unsigned_body)).value();
-       const std::string text = "{\"dms\":" + unsigned_body.substr(0, unsigned_body.size() - 1) + ",\"sig\":\"" + base64_encode(sig) + "\"}}";
+       const std::string text = "{\"dms\":" + unsigned_body.substr(0, unsigned_body.size() - 1) + ",\"sig\":\"" +
+                                base64_encode(sig) + "\"}}";
        return w.lets_invoke(World::list({text}), w.mallory.did, w.mallory.did, "/dms/node"_cap);
      }},
 
     // Somebody else's token, or nobody's.
     {"SelfSignedByAStranger",
      [](World& w) {
-       return shown(w, make(w.mallory, Action::invoke, w.mallory.did, w.alice.did, {"/dms/node"_cap}), w.mallory, w.mallory.did, "/dms/node"_cap);
+       return shown(w, make(w.mallory, Action::invoke, w.mallory.did, w.alice.did, {"/dms/node"_cap}), w.mallory,
+                    w.mallory.did, "/dms/node"_cap);
      }},
     {"StrangerGrantsHimselfAChain",
      [](World& w) {
        const Token own = make(w.mallory, Action::delegate, w.mallory.did, {}, {"/"_cap});
-       return shown(w, make(w.mallory, Action::invoke, w.mallory.did, w.alice.did, {"/dms/node"_cap}, &own), w.mallory, w.mallory.did, "/dms/node"_cap);
+       return shown(w, make(w.mallory, Action::invoke, w.mallory.did, w.alice.did, {"/dms/node"_cap}, &own), w.mallory,
+                    w.mallory.did, "/dms/node"_cap);
      }},
-    {"StolenTokenUsedByAnotherSubject", [](World& w) { return shown(w, w.invocation, w.mallory, w.mallory.did, "/dms/node/vm"_cap); }},
+    {"StolenTokenUsedByAnotherSubject",
+     [](World& w) { return shown(w, w.invocation, w.mallory, w.mallory.did, "/dms/node/vm"_cap); }},
     {"DelegationUsedAsInvocation", [](World& w) { return shown(w, w.given, w.bob, w.bob.did, "/dms/node"_cap); }},
     {"BroadcastUsedAsInvocation",
      [](World& w) {
-       const Token b = make(w.bob, Action::broadcast, w.bob.did, {}, {"/dms/node"_cap}, &w.given, kNow + kHour, 0, {"/nunet"_cap});
+       const Token b =
+           make(w.bob, Action::broadcast, w.bob.did, {}, {"/dms/node"_cap}, &w.given, kNow + kHour, 0, {"/nunet"_cap});
        return shown(w, b, w.bob, w.bob.did, "/dms/node"_cap);
      }},
     {"InvocationUsedAsBroadcast",
      [](World& w) {
-       const Token i = make(w.bob, Action::invoke, w.bob.did, {}, {"/dms/node"_cap}, &w.given, kNow + kHour, 0, {"/nunet"_cap});
+       const Token i =
+           make(w.bob, Action::invoke, w.bob.did, {}, {"/dms/node"_cap}, &w.given, kNow + kHour, 0, {"/nunet"_cap});
        (void)w.alice.context.consume(w.bob.did, as_bytes(World::list({i.text()})), kNow);
-       return w.alice.context.require_broadcast(w.alice.did, w.bob.did, "/nunet"_cap, {"/dms/node"_cap}, kNow).has_value();
+       return w.alice.context.require_broadcast(w.alice.did, w.bob.did, "/nunet"_cap, {"/dms/node"_cap}, kNow)
+           .has_value();
      }},
     {"BroadcastOnAnotherTopic",
      [](World& w) {
-       const Token b = make(w.bob, Action::broadcast, w.bob.did, {}, {"/dms/node"_cap}, &w.given, kNow + kHour, 0, {"/nunet/a"_cap});
+       const Token b = make(w.bob, Action::broadcast, w.bob.did, {}, {"/dms/node"_cap}, &w.given, kNow + kHour, 0,
+                            {"/nunet/a"_cap});
        (void)w.alice.context.consume(w.bob.did, as_bytes(World::list({b.text()})), kNow);
-       return w.alice.context.require_broadcast(w.alice.did, w.bob.did, "/nunet/b"_cap, {"/dms/node"_cap}, kNow).has_value();
+       return w.alice.context.require_broadcast(w.alice.did, w.bob.did, "/nunet/b"_cap, {"/dms/node"_cap}, kNow)
+           .has_value();
      }},
     {"BroadcastWithoutTopic",
      [](World& w) {
        const Token b = make(w.bob, Action::broadcast, w.bob.did, {}, {"/dms/node"_cap}, &w.given);
        (void)w.alice.context.consume(w.bob.did, as_bytes(World::list({b.text()})), kNow);
-       return w.alice.context.require_broadcast(w.alice.did, w.bob.did, "/nunet"_cap, {"/dms/node"_cap}, kNow).has_value();
+       return w.alice.context.require_broadcast(w.alice.did, w.bob.did, "/nunet"_cap, {"/dms/node"_cap}, kNow)
+           .has_value();
      }},
     {"BroadcastTopicWidened",
      [](World& w) {
-       const Token b = make(w.bob, Action::broadcast, w.bob.did, {}, {"/dms/node"_cap}, &w.given, kNow + kHour, 0, {"/"_cap});
+       const Token b =
+           make(w.bob, Action::broadcast, w.bob.did, {}, {"/dms/node"_cap}, &w.given, kNow + kHour, 0, {"/"_cap});
        (void)w.alice.context.consume(w.bob.did, as_bytes(World::list({b.text()})), kNow);
-       return w.alice.context.require_broadcast(w.alice.did, w.bob.did, "/other"_cap, {"/dms/node"_cap}, kNow).has_value();
+       return w.alice.context.require_broadcast(w.alice.did, w.bob.did, "/other"_cap, {"/dms/node"_cap}, kNow)
+           .has_value();
      }},
     {"BroadcastWithAnAudience",
      [](World& w) {
-       const Token b = make(w.bob, Action::broadcast, w.bob.did, w.alice.did, {"/dms/node"_cap}, &w.given, kNow + kHour, 0, {"/nunet"_cap});
+       const Token b = make(w.bob, Action::broadcast, w.bob.did, w.alice.did, {"/dms/node"_cap}, &w.given, kNow + kHour,
+                            0, {"/nunet"_cap});
        (void)w.alice.context.consume(w.bob.did, as_bytes(World::list({b.text()})), kNow);
-       return w.alice.context.require_broadcast(w.alice.did, w.bob.did, "/nunet"_cap, {"/dms/node"_cap}, kNow).has_value();
+       return w.alice.context.require_broadcast(w.alice.did, w.bob.did, "/nunet"_cap, {"/dms/node"_cap}, kNow)
+           .has_value();
      }},
     {"RevokedParent",
      [](World& w) {
-       if (!w.alice.context.anchor({.roots = {}, .require = {}, .provide = {}, .revoke = {{w.alice.context.revoke(w.given).value()}}}, kNow)) return true;
+       if (!w.alice.context.anchor(
+               {.roots = {}, .require = {}, .provide = {}, .revoke = {{w.alice.context.revoke(w.given).value()}}},
+               kNow))
+         return true;
        return shown(w, w.invocation, w.bob, w.carol.did, "/dms/node/vm"_cap);
      }},
     {"RevokedAfterItWasShown",
      [](World& w) {
        if (!shown(w, w.invocation, w.bob, w.carol.did, "/dms/node/vm"_cap)) return true;
-       if (!w.alice.context.anchor({.roots = {}, .require = {}, .provide = {}, .revoke = {{w.alice.context.revoke(w.given).value()}}}, kNow)) return true;
+       if (!w.alice.context.anchor(
+               {.roots = {}, .require = {}, .provide = {}, .revoke = {{w.alice.context.revoke(w.given).value()}}},
+               kNow))
+         return true;
        return w.alice.context.consumed_count() != 0 || shown(w, w.invocation, w.bob, w.carol.did, "/dms/node/vm"_cap);
      }},
     {"ExpiredAfterItWasShown",
      [](World& w) {
        if (!shown(w, w.invocation, w.bob, w.carol.did, "/dms/node/vm"_cap)) return true;
-       return w.alice.context.require(w.alice.did, w.carol.did, w.alice.did, {"/dms/node/vm"_cap}, kNow + 2 * kHour).has_value();
+       return w.alice.context.require(w.alice.did, w.carol.did, w.alice.did, {"/dms/node/vm"_cap}, kNow + 2 * kHour)
+           .has_value();
      }},
     {"NoCapabilityRequired",
-     [](World& w) { return shown(w, w.invocation, w.bob, w.carol.did, "/dms/node/vm"_cap) &&
-                           w.alice.context.require(w.alice.did, w.carol.did, w.alice.did, {}, kNow).has_value(); }},
+     [](World& w) {
+       return shown(w, w.invocation, w.bob, w.carol.did, "/dms/node/vm"_cap) &&
+              w.alice.context.require(w.alice.did, w.carol.did, w.alice.did, {}, kNow).has_value();
+     }},
     {"NobodyAsSubject",
      [](World& w) {
        return shown(w, make(w.alice, Action::invoke, {}, w.alice.did, {"/dms/node"_cap}), w.bob, {}, "/dms/node"_cap);
      }},
-    {"RevocationByAnother",
-     [](World& w) { return w.mallory.context.revoke(w.given).has_value(); }},
+    {"RevocationByAnother", [](World& w) { return w.mallory.context.revoke(w.given).has_value(); }},
     {"RevocationForgedByAnother",
      [](World& w) {
        const Token real = w.alice.context.revoke(w.given).value();
        Bytes sig = w.mallory.key.sign(real.signed_bytes()).value();
-       const Token forged = Token::parse(replace(real.text(), base64_encode(real.signature()), base64_encode(sig))).value();
-       return w.alice.context.anchor({.roots = {}, .require = {}, .provide = {}, .revoke = {{forged}}}, kNow).has_value();
+       const Token forged =
+           Token::parse(replace(real.text(), base64_encode(real.signature()), base64_encode(sig))).value();
+       return w.alice.context.anchor({.roots = {}, .require = {}, .provide = {}, .revoke = {{forged}}}, kNow)
+           .has_value();
      }},
 
     // Texts that try the parser.
@@ -302,33 +353,39 @@ const Attack kAttacks[] = {
      [](World& w) { return w.alice.context.consume(w.bob.did, Bytes(kMaxTokenBytes + 1, ' '), kNow).has_value(); }},
     {"TooManyTokens",
      [](World& w) {
-       return w.alice.context.consume(w.bob.did, as_bytes(World::list(std::vector<std::string>(kMaxTokensPerMessage + 1, "{}"))), kNow).has_value();
+       return w.alice.context
+           .consume(w.bob.did, as_bytes(World::list(std::vector<std::string>(kMaxTokensPerMessage + 1, "{}"))), kNow)
+           .has_value();
      }},
     {"DeeplyNestedChain",
      [](World& w) {
        Token token = make(w.alice, Action::delegate, w.alice.did, {}, {"/x"_cap});
        while (token.length() < kMaxChain) token = make(w.alice, Action::delegate, w.alice.did, {}, {"/x"_cap}, &token);
-       const std::string once_more = replace(make(w.alice, Action::invoke, w.bob.did, {}, {"/x"_cap}).text(), ",\"sig\":", ",\"chain\":" + token.text() + ",\"sig\":");
+       const std::string once_more = replace(make(w.alice, Action::invoke, w.bob.did, {}, {"/x"_cap}).text(),
+                                             ",\"sig\":", ",\"chain\":" + token.text() + ",\"sig\":");
        return Token::parse(once_more).has_value();
      }},
     {"DeeplyNestedJunk",
      [](World& w) { return w.alice.context.consume(w.bob.did, as_bytes(std::string(8000, '[')), kNow).has_value(); }},
-    {"DuplicateKeys", [](World& w) { return altered(w, "{\"act\":\"invoke\",", "{\"act\":\"invoke\",\"act\":\"invoke\","); }},
+    {"DuplicateKeys",
+     [](World& w) { return altered(w, "{\"act\":\"invoke\",", "{\"act\":\"invoke\",\"act\":\"invoke\","); }},
     {"DuplicateKeysInAnotherCase",
      [](World& w) {
        // The exact name counts, the other is dropped: what remains must be what was signed, and no more.
-       const std::string text = replace(w.invocation.text(), "{\"act\":\"invoke\",", "{\"CAP\":[\"/\"],\"act\":\"invoke\",");
+       const std::string text =
+           replace(w.invocation.text(), "{\"act\":\"invoke\",", "{\"CAP\":[\"/\"],\"act\":\"invoke\",");
        return w.lets_invoke(World::list({text}), w.bob.did, w.carol.did, "/dms/cap"_cap);
      }},
     {"NotAList", [](World& w) { return w.alice.context.consume(w.bob.did, as_bytes("[]"), kNow).has_value(); }},
-    {"TokIsNoArray", [](World& w) { return w.alice.context.consume(w.bob.did, as_bytes("{\"tok\":{}}"), kNow).has_value(); }},
+    {"TokIsNoArray",
+     [](World& w) { return w.alice.context.consume(w.bob.did, as_bytes("{\"tok\":{}}"), kNow).has_value(); }},
     {"EmptyText", [](World& w) { return w.alice.context.consume(w.bob.did, {}, kNow).has_value(); }},
-    {"CapabilityThatIsEmpty",
-     [](World& w) { return altered(w, "[\"/dms/node/vm\"]", "[\"\"]"); }},
+    {"CapabilityThatIsEmpty", [](World& w) { return altered(w, "[\"/dms/node/vm\"]", "[\"\"]"); }},
     {"AnotherKindOfToken", [](World&) { return Token::parse("{\"ucan\":{}}").has_value(); }},
     {"UnknownAction", [](World& w) { return altered(w, "\"act\":\"invoke\"", "\"act\":\"own\""); }},
     {"NegativeExpiry", [](World& w) { return altered(w, "\"exp\":17", "\"exp\":-17"); }},
-    {"ExpiryThatOverflows", [](World& w) { return altered(w, "\"exp\":1700003600000000000", "\"exp\":18446744073709551616"); }},
+    {"ExpiryThatOverflows",
+     [](World& w) { return altered(w, "\"exp\":1700003600000000000", "\"exp\":18446744073709551616"); }},
     {"IssuerThatIsNoDid", [](World& w) { return altered(w, w.bob.did.uri(), "did:key:zzzz"); }},
 };
 
@@ -339,13 +396,15 @@ TEST_P(Adversarial, DoesNotPay) {
   EXPECT_FALSE(GetParam().succeeds(world)) << GetParam().name;
 }
 
-INSTANTIATE_TEST_SUITE_P(Tokens, Adversarial, ::testing::ValuesIn(kAttacks), [](const auto& info) { return info.param.name; });
+INSTANTIATE_TEST_SUITE_P(Tokens, Adversarial, ::testing::ValuesIn(kAttacks),
+                         [](const auto& info) { return info.param.name; });
 
 // The world is not simply closed: the honest version of the same message passes.
 TEST(AdversarialBaseline, TheHonestInvocationPasses) {
   World w;
   EXPECT_TRUE(w.lets_invoke(World::list({w.invocation.text()}), w.bob.did, w.carol.did, "/dms/node/vm"_cap));
-  const Token b = make(w.bob, Action::broadcast, w.bob.did, {}, {"/dms/node"_cap}, &w.given, kNow + kHour, 0, {"/nunet/a"_cap});
+  const Token b =
+      make(w.bob, Action::broadcast, w.bob.did, {}, {"/dms/node"_cap}, &w.given, kNow + kHour, 0, {"/nunet/a"_cap});
   ASSERT_TRUE(w.alice.context.consume(w.bob.did, as_bytes(World::list({b.text()})), kNow));
   EXPECT_TRUE(w.alice.context.require_broadcast(w.alice.did, w.bob.did, "/nunet/a"_cap, {"/dms/node/vm"_cap}, kNow));
 }

@@ -8,7 +8,8 @@ namespace dms::ucan {
 Result<Capability> Capability::parse(std::string_view path) {
   if (path.size() > kMaxCapability)
     return fail(Errc::malformed, "a capability has {} characters, at most {} are allowed", path.size(), kMaxCapability);
-  if (!path.starts_with('/')) return fail(Errc::malformed, "a capability is a path that begins with '/', for example /dms/node");
+  if (!path.starts_with('/'))
+    return fail(Errc::malformed, "a capability is a path that begins with '/', for example /dms/node");
   if (!std::ranges::all_of(path, [](char c) { return c > ' ' && c < 0x7f; }))
     return fail(Errc::malformed, "a capability holds only printable ASCII characters and no space");
   return Capability(std::string(path));

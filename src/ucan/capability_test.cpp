@@ -17,7 +17,8 @@ TEST(Capability, ImpliesItselfAndWhatIsBelow) {
 }
 
 TEST(Capability, IsAPath) {
-  for (std::string_view text : {"", "dms", "/a b", "/a\n", "/\x7f", "/\xc3\xa9"}) EXPECT_FALSE(Capability::parse(text)) << text;
+  for (std::string_view text : {"", "dms", "/a b", "/a\n", "/\x7f", "/\xc3\xa9"})
+    EXPECT_FALSE(Capability::parse(text)) << text;
   EXPECT_TRUE(Capability::parse("/" + std::string(kMaxCapability - 1, 'a')));
   EXPECT_FALSE(Capability::parse("/" + std::string(kMaxCapability, 'a')));
 }
@@ -31,7 +32,8 @@ Capability of(const Path& path) {
   return Capability::parse(text.empty() ? "/" : text).value();
 }
 bool is_prefix(const Path& a, const Path& b) {
-  return a.size() <= b.size() && std::equal(a.begin(), a.end(), b.begin(), [](auto x, auto y) { return x % 3 == y % 3; });
+  return a.size() <= b.size() &&
+         std::equal(a.begin(), a.end(), b.begin(), [](auto x, auto y) { return x % 3 == y % 3; });
 }
 
 RC_GTEST_PROP(Capability, AgreesWithThePrefixModel, (const Path& a, const Path& b)) {

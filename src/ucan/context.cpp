@@ -57,10 +57,12 @@ void remove_anchors(std::vector<Token>& anchors, const TokenList& gone) {
 
 Result<void> check_room(std::string_view list, std::size_t held, std::size_t more) {
   if (held + more <= kMaxAnchors) return {};
-  return fail(Errc::too_big, "{}: {} anchors and {} more; at most {} are kept: remove some first", list, held, more, kMaxAnchors);
+  return fail(Errc::too_big, "{}: {} anchors and {} more; at most {} are kept: remove some first", list, held, more,
+              kMaxAnchors);
 }
 
-Result<void> check_tokens(std::string_view list, const TokenList& tokens, bool revocations, UnixTime now, const RevocationSet& revoked) {
+Result<void> check_tokens(std::string_view list, const TokenList& tokens, bool revocations, UnixTime now,
+                          const RevocationSet& revoked) {
   for (std::size_t i = 0; i < tokens.size(); ++i) {
     const Token& token = tokens.tokens[i];
     if ((token.action() == Action::revoke) != revocations || (!revocations && token.action() != Action::delegate))
@@ -85,21 +87,24 @@ Result<CapabilityContext> CapabilityContext::create(crypto::PrivateKey signer, R
   return CapabilityContext(std::move(did), std::move(signer), random);
 }
 
-Result<CapabilityContext> CapabilityContext::parse(std::string_view text, std::optional<crypto::PrivateKey> signer, Random& random,
-                                                   UnixTime now) {
+Result<CapabilityContext> CapabilityContext::parse(std::string_view text, std::optional<crypto::PrivateKey> signer,
+                                                   Random& random, UnixTime now) {
   TRY(ContextFile file, read_context(text));
   if (signer) {
     TRY(did::Did did, did::Did::from(signer->public_key()));
     if (did != file.did)
-      return fail(Errc::no_signer, "the context belongs to {}, the key to {}: use the key that made it", file.did.uri(), did.uri());
+      return fail(Errc::no_signer, "the context belongs to {}, the key to {}: use the key that made it", file.did.uri(),
+                  did.uri());
   }
   CapabilityContext context(file.did, std::move(signer), random);
-  TRY_VOID(context.restore({std::move(file.roots), std::move(file.require), std::move(file.provide), std::move(file.revoke)}, now));
+  TRY_VOID(context.restore(
+      {std::move(file.roots), std::move(file.require), std::move(file.provide), std::move(file.revoke)}, now));
   return context;
 }
 
-Result<CapabilityContext> CapabilityContext::load(const std::filesystem::path& file, std::optional<crypto::PrivateKey> signer,
-                                                  Random& random, UnixTime now) {
+Result<CapabilityContext> CapabilityContext::load(const std::filesystem::path& file,
+                                                  std::optional<crypto::PrivateKey> signer, Random& random,
+                                                  UnixTime now) {
   TRY(std::string text, read_file(file, kMaxContextFile));
   auto context = parse(text, std::move(signer), random, now);
   if (!context) return fail(context.error(), "capability context {}", file.string());
@@ -108,21 +113,29 @@ Result<CapabilityContext> CapabilityContext::load(const std::filesystem::path& f
 
 std::string CapabilityContext::serialise() const {
   Anchors a = anchors();
-  return json::encode(ContextFile{did_, std::move(a.roots), std::move(a.require), std::move(a.provide), std::move(a.revoke)}) + "\n";
+  return json::encode(
+             ContextFile{did_, std::move(a.roots), std::move(a.require), std::move(a.provide), std::move(a.revoke)}) +
+         "\n";
 }
 
-Result<void> CapabilityContext::save(const std::filesystem::path& file) const { return write_file(file, serialise(), 0600); }
+Result<void> CapabilityContext::save(const std::filesystem::path& file) const {
+  return write_file(file, serialise(), 0600);
+}
 
 Result<void> CapabilityContext::reload(std::string_view text, UnixTime now) {
   TRY(ContextFile file, read_context(text));
-  if (file.did != did_) return fail(Errc::no_signer, "the context belongs to {}, this node is {}", file.did.uri(), did_.uri());
+  if (file.did != did_)
+    return fail(Errc::no_signer, "the context belongs to {}, this node is {}", file.did.uri(), did_.uri());
   CapabilityContext fresh(did_, signer_, *random_);
-  TRY_VOID(fresh.restore({std::move(file.roots), std::move(file.require), std::move(file.provide), std::move(file.revoke)}, now));
+  TRY_VOID(fresh.restore(
+      {std::move(file.roots), std::move(file.require), std::move(file.provide), std::move(file.revoke)}, now));
   roots_ = std::move(fresh.roots_);
   require_ = std::move(fresh.require_);
   provide_ = std::move(fresh.provide_);
   revoked_ = std::move(fresh.revoked_);
-  erase_held([&](const Held& held) { return !held.token.check_claims(now, revoked_) || !worth_keeping(held.token, held.origin); });
+  erase_held([&](const Held& held) {
+    return !held.token.check_claims(now, revoked_) || !worth_keeping(held.token, held.origin);
+  });
   return {};
 }
 
@@ -130,7 +143,8 @@ Result<void> CapabilityContext::reload(std::string_view text, UnixTime now) {
 Result<void> CapabilityContext::restore(Anchors anchors, UnixTime now) {
   const auto expired = [now](const Token& token) { return token.expired(now); };
   std::erase_if(anchors.revoke.tokens, expired);
-  TRY_VOID(anchor({.roots = std::move(anchors.roots), .require = {}, .provide = {}, .revoke = std::move(anchors.revoke)}, now));
+  TRY_VOID(anchor(
+      {.roots = std::move(anchors.roots), .require = {}, .provide = {}, .revoke = std::move(anchors.revoke)}, now));
   for (TokenList* list : {&anchors.require, &anchors.provide})
     std::erase_if(list->tokens, [&](const Token& token) {
       const Result<void> sound = token.check_claims(now, revoked_);
@@ -138,7 +152,8 @@ Result<void> CapabilityContext::restore(Anchors anchors, UnixTime now) {
       if (useless) log::warn("ucan", "a stored token may only {}: left out", to_string(token.action()));
       return useless || (!sound && (sound.error().is(Errc::expired) || sound.error().is(Errc::revoked)));
     });
-  return anchor({.roots = {}, .require = std::move(anchors.require), .provide = std::move(anchors.provide), .revoke = {}}, now);
+  return anchor(
+      {.roots = {}, .require = std::move(anchors.require), .provide = std::move(anchors.provide), .revoke = {}}, now);
 }
 
 // --- anchors ------------------------------------------------------------------------------------------------------
@@ -199,15 +214,19 @@ Claims CapabilityContext::claims_of(Action action, const Grant& grant) const {
 }
 
 Result<Token> CapabilityContext::issue(Claims claims, const Token* parent) const {
-  if (!signer_) return fail(Errc::no_signer, "the context of {} was opened without its key, so it can sign nothing", did_.uri());
+  if (!signer_)
+    return fail(Errc::no_signer, "the context of {} was opened without its key, so it can sign nothing", did_.uri());
   claims.nonce = make_nonce(*random_);
   return Token::issue(std::move(claims), *signer_, parent);
 }
 
 Result<Token> CapabilityContext::grant(Action action, const Grant& grant) const {
-  if (action == Action::revoke) return fail(dms::Errc::invalid_argument, "a revocation is made from the token it revokes");
-  if (grant.capabilities.empty()) return fail(dms::Errc::invalid_argument, "cap: name at least one capability to grant");
-  if (grant.expires.nanos == 0) return fail(dms::Errc::invalid_argument, "exp: a token needs an expiry: name a time or a duration");
+  if (action == Action::revoke)
+    return fail(dms::Errc::invalid_argument, "a revocation is made from the token it revokes");
+  if (grant.capabilities.empty())
+    return fail(dms::Errc::invalid_argument, "cap: name at least one capability to grant");
+  if (grant.expires.nanos == 0)
+    return fail(dms::Errc::invalid_argument, "exp: a token needs an expiry: name a time or a duration");
   return issue(claims_of(action, grant), nullptr);
 }
 
@@ -240,7 +259,8 @@ void CapabilityContext::chain_on(const Token& parent, Claims claims, UnixTime no
 }
 
 Result<TokenList> CapabilityContext::delegate(const Grant& grant, UnixTime now, SelfSign self_sign) const {
-  if (grant.capabilities.empty()) return fail(dms::Errc::invalid_argument, "cap: name at least one capability to delegate");
+  if (grant.capabilities.empty())
+    return fail(dms::Errc::invalid_argument, "cap: name at least one capability to delegate");
   Issued issued;
   if (self_sign != SelfSign::only)
     for (const Token& parent : provide_) chain_on(parent, claims_of(Action::delegate, grant), now, issued);
@@ -249,16 +269,19 @@ Result<TokenList> CapabilityContext::delegate(const Grant& grant, UnixTime now, 
     issued.tokens.push_back(std::move(token));
   }
   if (issued.tokens.empty())
-    return fail(Errc::not_authorized, "no provide anchor of {} lets it delegate {}: {}", did_.uri(), to_string(grant.capabilities),
-                issued.refused.empty() ? "there is none" : join(issued.refused));
+    return fail(Errc::not_authorized, "no provide anchor of {} lets it delegate {}: {}", did_.uri(),
+                to_string(grant.capabilities), issued.refused.empty() ? "there is none" : join(issued.refused));
   return TokenList{std::move(issued.tokens)};
 }
 
 Result<Token> CapabilityContext::revoke(const Token& token) const {
   if (token.issuer() != did_)
-    return fail(Errc::not_authorized, "only {} can revoke its token; this is the context of {}", token.issuer().uri(), did_.uri());
-  if (token.action() == Action::revoke) return fail(Errc::malformed, "a revocation cannot be revoked: remove it where it is anchored");
-  if (!signer_) return fail(Errc::no_signer, "the context of {} was opened without its key, so it can sign nothing", did_.uri());
+    return fail(Errc::not_authorized, "only {} can revoke its token; this is the context of {}", token.issuer().uri(),
+                did_.uri());
+  if (token.action() == Action::revoke)
+    return fail(Errc::malformed, "a revocation cannot be revoked: remove it where it is anchored");
+  if (!signer_)
+    return fail(Errc::no_signer, "the context of {} was opened without its key, so it can sign nothing", did_.uri());
   Claims claims;
   claims.action = Action::revoke;
   claims.issuer = token.issuer();
@@ -282,14 +305,17 @@ Result<void> CapabilityContext::trusted(const Token& token, const did::Did& anch
     nearest = accepted.error();
   }
   if (nearest) return std::unexpected(*nearest);
-  return fail(Errc::not_authorized, "its chain begins at {}, which is neither {}, nor a root, nor named by a require anchor",
+  return fail(Errc::not_authorized,
+              "its chain begins at {}, which is neither {}, nor a root, nor named by a require anchor",
               token.root_issuer().uri(), anchor.uri());
 }
 
 Result<void> CapabilityContext::worth_keeping(const Token& token, const did::Did& origin) const {
-  if (token.action() == Action::revoke) return fail(Errc::not_authorized, "a revocation counts where an operator anchors it");
+  if (token.action() == Action::revoke)
+    return fail(Errc::not_authorized, "a revocation counts where an operator anchors it");
   if (token.action() == Action::delegate) {
-    if (token.subject() != did_) return fail(Errc::not_authorized, "it delegates to {}, not to us", token.subject().uri());
+    if (token.subject() != did_)
+      return fail(Errc::not_authorized, "it delegates to {}, not to us", token.subject().uri());
     if (token.anchored_at(origin)) return {};
   }
   return trusted(token, did_);
@@ -310,8 +336,8 @@ Result<void> CapabilityContext::hold(Token token, const did::Did& origin, UnixTi
   };
   if (full()) drop_expired(now);
   if (full())
-    return fail(Errc::too_big, "{} tokens of {} and {} in all are held; at most {} and {} are", held_by_origin_[origin], origin.uri(),
-                consumed_count_, kMaxConsumedPerOrigin, kMaxConsumed);
+    return fail(Errc::too_big, "{} tokens of {} and {} in all are held; at most {} and {} are", held_by_origin_[origin],
+                origin.uri(), consumed_count_, kMaxConsumedPerOrigin, kMaxConsumed);
   ++consumed_count_;
   ++held_by_origin_[origin];
   const did::Did subject = token.subject();
@@ -321,16 +347,19 @@ Result<void> CapabilityContext::hold(Token token, const did::Did& origin, UnixTi
 
 Result<Consumed> CapabilityContext::consume(const did::Did& origin, BytesView tokens, UnixTime now) {
   if (tokens.size() > kMaxTokenBytes)
-    return fail(Errc::too_big, "{} bytes of tokens came with the message; at most {} are read", tokens.size(), kMaxTokenBytes);
+    return fail(Errc::too_big, "{} bytes of tokens came with the message; at most {} are read", tokens.size(),
+                kMaxTokenBytes);
   auto value = json::parse(as_text(tokens), {.bytes = kMaxTokenBytes});
-  if (!value) return std::unexpected(value.error().context(Errc::malformed, "what came with the message is not a token list"));
+  if (!value)
+    return std::unexpected(value.error().context(Errc::malformed, "what came with the message is not a token list"));
   Consumed consumed;
   const json::Value* list = value->is_object() ? json::find_member(value->get_object(), "tok") : nullptr;
   if (!value->is_object() || (list != nullptr && !list->is_array() && !list->is_null()))
     return fail(Errc::malformed, "what came with the message is not a token list: expected {{\"tok\":[...]}}");
   if (list == nullptr || list->is_null()) return consumed;
   if (list->get_array().size() > kMaxTokensPerMessage)
-    return fail(Errc::too_big, "{} tokens came with the message; at most {} are read", list->get_array().size(), kMaxTokensPerMessage);
+    return fail(Errc::too_big, "{} tokens came with the message; at most {} are read", list->get_array().size(),
+                kMaxTokensPerMessage);
   for (const json::Value& item : list->get_array()) {
     auto token = Token::from_json(item);
     Result<void> kept = token ? worth_keeping(*token, origin) : std::unexpected(token.error());
@@ -384,8 +413,9 @@ void CapabilityContext::drop_expired(UnixTime now) {
 
 /// `purpose` finishes the sentence "no token lets <subject> ...".
 template <class Allows>
-Result<void> CapabilityContext::require_any(const did::Did& anchor, const did::Did& subject, const Capabilities& capabilities,
-                                            UnixTime now, std::string_view purpose, Allows allows) const {
+Result<void> CapabilityContext::require_any(const did::Did& anchor, const did::Did& subject,
+                                            const Capabilities& capabilities, UnixTime now, std::string_view purpose,
+                                            Allows allows) const {
   if (subject.empty() || anchor.empty()) return fail(Errc::not_authorized, "nobody in particular has no rights");
   if (capabilities.empty()) return fail(Errc::not_authorized, "no capability was named, so none is enough");
   std::vector<Error> reasons;
@@ -402,28 +432,33 @@ Result<void> CapabilityContext::require_any(const did::Did& anchor, const did::D
       if (!allowed) reasons.push_back(allowed.error());
     }
   }
-  return fail(Errc::not_authorized, "no token lets {} {} any of {}: {}. A token for it with one of these, whose chain begins at {}, at a "
+  return fail(Errc::not_authorized,
+              "no token lets {} {} any of {}: {}. A token for it with one of these, whose chain begins at {}, at a "
               "root or at a DID named by a require anchor, would do",
-              subject.uri(), purpose, to_string(capabilities), reasons.empty() ? "it has shown none that counts" : join(reasons),
-              anchor.uri());
+              subject.uri(), purpose, to_string(capabilities),
+              reasons.empty() ? "it has shown none that counts" : join(reasons), anchor.uri());
 }
 
 Result<void> CapabilityContext::require(const did::Did& anchor, const did::Did& subject, const did::Did& audience,
                                         const Capabilities& capabilities, UnixTime now) const {
-  return require_any(anchor, subject, capabilities, now, "invoke", [&](const Token& token, const Capability& capability) {
-    return token.allows_invocation(subject, audience, capability);
-  });
+  return require_any(anchor, subject, capabilities, now, "invoke",
+                     [&](const Token& token, const Capability& capability) {
+                       return token.allows_invocation(subject, audience, capability);
+                     });
 }
 
-Result<void> CapabilityContext::require_broadcast(const did::Did& anchor, const did::Did& subject, const Capability& topic,
-                                                  const Capabilities& capabilities, UnixTime now) const {
-  return require_any(anchor, subject, capabilities, now, "broadcast", [&](const Token& token, const Capability& capability) {
-    return token.allows_broadcast(subject, topic, capability);
-  });
+Result<void> CapabilityContext::require_broadcast(const did::Did& anchor, const did::Did& subject,
+                                                  const Capability& topic, const Capabilities& capabilities,
+                                                  UnixTime now) const {
+  return require_any(anchor, subject, capabilities, now, "broadcast",
+                     [&](const Token& token, const Capability& capability) {
+                       return token.allows_broadcast(subject, topic, capability);
+                     });
 }
 
-Result<Bytes> CapabilityContext::provide(const did::Did& target, const did::Did& subject, const did::Did& audience, UnixTime expires,
-                                         const Capabilities& invoke, const Capabilities& reply, UnixTime now) const {
+Result<Bytes> CapabilityContext::provide(const did::Did& target, const did::Did& subject, const did::Did& audience,
+                                         UnixTime expires, const Capabilities& invoke, const Capabilities& reply,
+                                         UnixTime now) const {
   const Grant invocation{subject, audience, {}, invoke, expires, 0};
   TRY(Token self_signed, grant(Action::invoke, invocation));
   std::vector<Token> always{std::move(self_signed)};
@@ -434,7 +469,8 @@ Result<Bytes> CapabilityContext::provide(const did::Did& target, const did::Did&
   Issued issued;
   issued.bytes = kListOverhead;
   for (const Token& token : always) issued.bytes += token.text().size() + 1;
-  if (issued.bytes > kMaxTokenBytes) return fail(Errc::too_big, "the tokens for {} take {} bytes", to_string(invoke), issued.bytes);
+  if (issued.bytes > kMaxTokenBytes)
+    return fail(Errc::too_big, "the tokens for {} take {} bytes", to_string(invoke), issued.bytes);
 
   const Claims claims = claims_of(Action::invoke, invocation);
   if (auto it = consumed_.find(did_); it != consumed_.end())

@@ -1,29 +1,36 @@
-// Whom a node trusts, what it was given, and the decisions that follow: may this message act, and which tokens show that ours may.
+// Whom a node trusts, what it was given, and the decisions that follow: may this message act, and which tokens show
+// that ours may.
 //
 // Model
-//  1. A context belongs to one DID and usually holds its key (the signer). Tokens are issued by that DID, also for the keys
+//  1. A context belongs to one DID and usually holds its key (the signer). Tokens are issued by that DID, also for the
+//  keys
 //     of child actors, which appear as subjects and audiences only.
-//  2. Anchors, kept on disk: `roots` are DIDs trusted for everything; `require` are delegations that name DIDs trusted for
-//     something ("I accept what is anchored at token.subject, within the token's bounds"); `provide` are delegations to us,
-//     on which our own tokens are chained; `revoke` are revocations.
-//  3. Consumed tokens came with messages and live in memory until discarded or expired. Kept are only sound ones that can
-//     ever count: those anchored at our DID, at a root, or accepted by a `require` anchor; and delegations to our DID by the
-//     sender (how a caller lets us answer). A token shown twice is held once, and goes when both showings are discarded.
-//  4. require() succeeds if one held invoke token of the subject, for this audience, implies one of the capabilities and is
+//  2. Anchors, kept on disk: `roots` are DIDs trusted for everything; `require` are delegations that name DIDs trusted
+//  for
+//     something ("I accept what is anchored at token.subject, within the token's bounds"); `provide` are delegations to
+//     us, on which our own tokens are chained; `revoke` are revocations.
+//  3. Consumed tokens came with messages and live in memory until discarded or expired. Kept are only sound ones that
+//  can
+//     ever count: those anchored at our DID, at a root, or accepted by a `require` anchor; and delegations to our DID
+//     by the sender (how a caller lets us answer). A token shown twice is held once, and goes when both showings are
+//     discarded.
+//  4. require() succeeds if one held invoke token of the subject, for this audience, implies one of the capabilities
+//  and is
 //     anchored at `anchor` (our DID), at a root, or accepted by a `require` anchor. require_broadcast() likewise.
 //  5. provide() makes: an invoke token on each delegation that covers all of it (of the target to us, then of `provide`
 //     anchors), a self-signed one, and a self-signed delegation (depth 1) of the reply path to the target.
-//  6. Adding anchors is all or nothing. Afterwards every anchor and consumed token is held against the revocations anew.
+//  6. Adding anchors is all or nothing. Afterwards every anchor and consumed token is held against the revocations
+//  anew.
 //     A token that another subsumes is dropped.
 //
-// Time is an argument and never remembered. Threads: one lane. Cost: consume() checks one signature per link of tokens that
-// might count, but those of delegations seen before only once; provide() makes one signature per token.
+// Time is an argument and never remembered. Threads: one lane. Cost: consume() checks one signature per link of tokens
+// that might count, but those of delegations seen before only once; provide() makes one signature per token.
 //
-// Attacks. A stranger's tokens are dropped before any signature is checked unless they claim one of our anchors or delegate
-// to us. What a message leaves behind is bounded per sender (kMaxConsumedPerOrigin) and in all (kMaxConsumed); beyond that
-// consume() refuses, so nobody can push out what another has shown. Nested, oversized and duplicate input is refused by the
-// parsers (token.hpp). Require tokens speak of subjects, not of senders: stealing a token is of no use without the key of
-// its subject, which signs the envelope.
+// Attacks. A stranger's tokens are dropped before any signature is checked unless they claim one of our anchors or
+// delegate to us. What a message leaves behind is bounded per sender (kMaxConsumedPerOrigin) and in all (kMaxConsumed);
+// beyond that consume() refuses, so nobody can push out what another has shown. Nested, oversized and duplicate input
+// is refused by the parsers (token.hpp). Require tokens speak of subjects, not of senders: stealing a token is of no
+// use without the key of its subject, which signs the envelope.
 //
 // Format: NuNet's capability context file, one line of JSON (older files with capitalised names are read too).
 #pragma once
@@ -82,11 +89,12 @@ class CapabilityContext {
  public:
   /// An empty context of the signer's DID. `random` makes nonces and outlives the context.
   static Result<CapabilityContext> create(crypto::PrivateKey signer, Random& random);
-  /// Expired and revoked tokens are left out; a token that is malformed or badly signed refuses the file. Without a signer
-  /// the context can be listed, changed and asked, but issues nothing.
-  static Result<CapabilityContext> parse(std::string_view text, std::optional<crypto::PrivateKey> signer, Random& random, UnixTime now);
-  static Result<CapabilityContext> load(const std::filesystem::path& file, std::optional<crypto::PrivateKey> signer, Random& random,
-                                        UnixTime now);
+  /// Expired and revoked tokens are left out; a token that is malformed or badly signed refuses the file. Without a
+  /// signer the context can be listed, changed and asked, but issues nothing.
+  static Result<CapabilityContext> parse(std::string_view text, std::optional<crypto::PrivateKey> signer,
+                                         Random& random, UnixTime now);
+  static Result<CapabilityContext> load(const std::filesystem::path& file, std::optional<crypto::PrivateKey> signer,
+                                        Random& random, UnixTime now);
   /// One line of JSON, line feed included.
   [[nodiscard]] std::string serialise() const;
   /// Mode 0600, atomically.
@@ -105,7 +113,8 @@ class CapabilityContext {
   // --- issuing
   /// A token rooted in ourselves.
   [[nodiscard]] Result<Token> grant(Action action, const Grant& grant) const;
-  /// Delegations chained to our `provide` anchors, one for each that allows all of it. Errc::not_authorized if there is none.
+  /// Delegations chained to our `provide` anchors, one for each that allows all of it. Errc::not_authorized if there is
+  /// none.
   [[nodiscard]] Result<TokenList> delegate(const Grant& grant, UnixTime now, SelfSign self_sign = SelfSign::no) const;
   /// Only the issuer of a token can revoke it.
   [[nodiscard]] Result<Token> revoke(const Token& token) const;
@@ -118,10 +127,11 @@ class CapabilityContext {
                                      const Capabilities& capabilities, UnixTime now) const;
   [[nodiscard]] Result<void> require_broadcast(const did::Did& anchor, const did::Did& subject, const Capability& topic,
                                                const Capabilities& capabilities, UnixTime now) const;
-  /// A TokenList of at most kMaxTokenBytes. `subject` and `audience` are the key DIDs of the two actors, `target` the DID
-  /// in whose name the other one speaks.
-  [[nodiscard]] Result<Bytes> provide(const did::Did& target, const did::Did& subject, const did::Did& audience, UnixTime expires,
-                                      const Capabilities& invoke, const Capabilities& reply, UnixTime now) const;
+  /// A TokenList of at most kMaxTokenBytes. `subject` and `audience` are the key DIDs of the two actors, `target` the
+  /// DID in whose name the other one speaks.
+  [[nodiscard]] Result<Bytes> provide(const did::Did& target, const did::Did& subject, const did::Did& audience,
+                                      UnixTime expires, const Capabilities& invoke, const Capabilities& reply,
+                                      UnixTime now) const;
   [[nodiscard]] Result<Bytes> provide_broadcast(const did::Did& subject, const Capability& topic, UnixTime expires,
                                                 const Capabilities& capabilities, UnixTime now) const;
   /// Forgets what has expired. Cheap enough to be called every minute; consume() calls it when space is short.
@@ -153,8 +163,9 @@ class CapabilityContext {
   [[nodiscard]] Result<void> worth_keeping(const Token& token, const did::Did& origin) const;
   Result<void> hold(Token token, const did::Did& origin, UnixTime now);
   template <class Allows>
-  [[nodiscard]] Result<void> require_any(const did::Did& anchor, const did::Did& subject, const Capabilities& capabilities, UnixTime now,
-                                         std::string_view purpose, Allows allows) const;
+  [[nodiscard]] Result<void> require_any(const did::Did& anchor, const did::Did& subject,
+                                         const Capabilities& capabilities, UnixTime now, std::string_view purpose,
+                                         Allows allows) const;
   template <class Gone>
   void erase_held(Gone gone);
 

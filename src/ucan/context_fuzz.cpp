@@ -1,5 +1,5 @@
-// A context that loads survives being written and loaded; a message's tokens, whatever they are, leave nothing behind once
-// they are discarded.
+// A context that loads survives being written and loaded; a message's tokens, whatever they are, leave nothing behind
+// once they are discarded.
 #include <cstdlib>
 
 #include "ucan/context.hpp"

@@ -29,9 +29,12 @@ class ContextTest : public ::testing::Test {
   Capability reply = "/private/user/1"_cap;
 
   Bytes call(Party& from, const Party& from_actor, const Party& to, const Party& to_actor, const Capability& what) {
-    return from.context.provide(to.did, from_actor.did, to_actor.did, kNow + std::chrono::seconds(30), {what}, {reply}, kNow).value();
+    return from.context
+        .provide(to.did, from_actor.did, to_actor.did, kNow + std::chrono::seconds(30), {what}, {reply}, kNow)
+        .value();
   }
-  static Result<void> judge(Party& at, const Party& at_actor, const Party& from, const Party& from_actor, BytesView tokens, const Capability& what) {
+  static Result<void> judge(Party& at, const Party& at_actor, const Party& from, const Party& from_actor,
+                            BytesView tokens, const Capability& what) {
     TRY(Consumed consumed, at.context.consume(from.did, tokens, kNow));
     return at.context.require(at.did, from_actor.did, at_actor.did, {what}, kNow);
   }
@@ -59,25 +62,35 @@ TEST_F(ContextTest, TheReplyTravelsOnTheCallersDelegation) {
   const Bytes tokens = call(user, user_actor, node, node_actor, list);
   ASSERT_TRUE(judge(node, node_actor, user, user_actor, tokens, list));
   const Bytes answer =
-      node.context.provide(user.did, node_actor.did, user_actor.did, kNow + std::chrono::seconds(30), {reply}, {}, kNow).value();
+      node.context.provide(user.did, node_actor.did, user_actor.did, kNow + std::chrono::seconds(30), {reply}, {}, kNow)
+          .value();
   EXPECT_TRUE(judge(user, user_actor, node, node_actor, answer, reply));
   // Anywhere else on the caller the same delegation opens nothing.
   EXPECT_FALSE(user.context.require(user.did, node_actor.did, user_actor.did, {list}, kNow));
+  // Nor is it shown to anybody else.
+  const Bytes elsewhere =
+      node.context.provide(stranger.did, node_actor.did, user_actor.did, kNow + kHour / 240, {reply}, {}, kNow).value();
+  EXPECT_EQ(TokenList::parse(as_text(elsewhere))->size(), 1U);
   // Once the call is over the node can no longer answer.
   node.context.discard(tokens);
-  const Bytes late = node.context.provide(user.did, node_actor.did, user_actor.did, kNow + kHour, {reply}, {}, kNow).value();
+  const Bytes late =
+      node.context.provide(user.did, node_actor.did, user_actor.did, kNow + kHour, {reply}, {}, kNow).value();
   user.context.discard(answer);
   EXPECT_FALSE(judge(user, user_actor, node, node_actor, late, reply));
 }
 
 TEST_F(ContextTest, RequireAnchorsAcceptAnotherPartysWord) {
   // The node accepts what the organisation allows below /dms/node; the organisation lets the user list peers.
-  const Token accepted = node.context.grant(Action::delegate, {organisation.did, {}, {}, {"/dms/node"_cap}, kNow + kHour, 0}).value();
+  const Token accepted =
+      node.context.grant(Action::delegate, {organisation.did, {}, {}, {"/dms/node"_cap}, kNow + kHour, 0}).value();
   ASSERT_TRUE(node.context.anchor(require(accepted), kNow));
-  const Token allowed = organisation.context.grant(Action::delegate, {user.did, {}, {}, {"/dms/node/peers"_cap}, kNow + kHour, 0}).value();
+  const Token allowed =
+      organisation.context.grant(Action::delegate, {user.did, {}, {}, {"/dms/node/peers"_cap}, kNow + kHour, 0})
+          .value();
   ASSERT_TRUE(user.context.anchor(provide(allowed), kNow));
   EXPECT_TRUE(judge(node, node_actor, user, user_actor, call(user, user_actor, node, node_actor, list), list));
-  EXPECT_FALSE(judge(node, node_actor, user, user_actor, call(user, user_actor, node, node_actor, "/dms/cap/list"_cap), "/dms/cap/list"_cap));
+  EXPECT_FALSE(judge(node, node_actor, user, user_actor, call(user, user_actor, node, node_actor, "/dms/cap/list"_cap),
+                     "/dms/cap/list"_cap));
   // Removing the anchor ends it, for what was shown before as well.
   node.context.remove(require(accepted));
   EXPECT_FALSE(node.context.require(node.did, user_actor.did, node_actor.did, {list}, kNow));
@@ -88,7 +101,8 @@ TEST_F(ContextTest, ARequireAnchorBoundsCapabilityTopicAudienceDepthAndTime) {
     Party fresh(1);
     const Token anchor = fresh.context.grant(Action::delegate, grant).value();
     EXPECT_TRUE(fresh.context.anchor(require(anchor), kNow));
-    const Token mid = make(organisation, Action::delegate, user.did, {}, {"/dms"_cap}, nullptr, kNow + kHour, 0, {"/nunet"_cap});
+    const Token mid =
+        make(organisation, Action::delegate, user.did, {}, {"/dms"_cap}, nullptr, kNow + kHour, 0, {"/nunet"_cap});
     const Token leaf = make(user, Action::invoke, user_actor.did, node_actor.did, {list}, &mid, kNow + kHour);
     (void)fresh.context.consume(user.did, as_bytes(TokenList{{leaf}}.text()), kNow);
     return fresh.context.require(fresh.did, user_actor.did, node_actor.did, {list}, kNow).has_value();
@@ -102,20 +116,29 @@ TEST_F(ContextTest, ARequireAnchorBoundsCapabilityTopicAudienceDepthAndTime) {
   EXPECT_FALSE(accepted_with({stranger.did, {}, {}, {"/dms"_cap}, kNow + kHour, 0}));
   const Token chained_deeper = make(organisation, Action::delegate, user.did, {}, {"/dms"_cap});
   const Token deeper = make(user, Action::delegate, stranger.did, {}, {"/dms"_cap}, &chained_deeper);
-  const Token anchor = node.context.grant(Action::delegate, {organisation.did, {}, {}, {"/dms"_cap}, kNow + kHour, 1}).value();
+  const Token anchor =
+      node.context.grant(Action::delegate, {organisation.did, {}, {}, {"/dms"_cap}, kNow + kHour, 1}).value();
   EXPECT_TRUE(anchor.accepts(deeper));
-  EXPECT_TRUE(anchor.accepts(make(stranger, Action::invoke, user_actor.did, {}, {list}, &deeper)).error().is(Errc::too_deep));
+  EXPECT_TRUE(
+      anchor.accepts(make(stranger, Action::invoke, user_actor.did, {}, {list}, &deeper)).error().is(Errc::too_deep));
 }
 
 TEST_F(ContextTest, BroadcastsNeedTopicAndCapability) {
-  const Token accepted = node.context.grant(Action::delegate, {organisation.did, {}, {"/nunet"_cap}, {"/dms/deployment"_cap}, kNow + kHour, 0}).value();
+  const Token accepted =
+      node.context
+          .grant(Action::delegate, {organisation.did, {}, {"/nunet"_cap}, {"/dms/deployment"_cap}, kNow + kHour, 0})
+          .value();
   ASSERT_TRUE(node.context.anchor(require(accepted), kNow));
   const Token allowed =
-      organisation.context.grant(Action::delegate, {user.did, {}, {"/nunet"_cap}, {"/dms/deployment"_cap}, kNow + kHour, 0}).value();
+      organisation.context
+          .grant(Action::delegate, {user.did, {}, {"/nunet"_cap}, {"/dms/deployment"_cap}, kNow + kHour, 0})
+          .value();
   ASSERT_TRUE(user.context.anchor(provide(allowed), kNow));
   const Capability request = "/dms/deployment/request"_cap;
   const Bytes tokens =
-      user.context.provide_broadcast(user_actor.did, "/nunet/deployment"_cap, kNow + std::chrono::seconds(30), {request}, kNow).value();
+      user.context
+          .provide_broadcast(user_actor.did, "/nunet/deployment"_cap, kNow + std::chrono::seconds(30), {request}, kNow)
+          .value();
   ASSERT_TRUE(node.context.consume(user.did, tokens, kNow));
   EXPECT_TRUE(node.context.require_broadcast(node.did, user_actor.did, "/nunet/deployment"_cap, {request}, kNow));
   EXPECT_FALSE(node.context.require_broadcast(node.did, user_actor.did, "/nunet/hello"_cap, {request}, kNow));
@@ -132,6 +155,13 @@ TEST_F(ContextTest, AnyOfTheRequiredCapabilitiesIsEnough) {
   EXPECT_FALSE(node.context.require(node.did, user_actor.did, node_actor.did, {"/other"_cap}, kNow));
 }
 
+TEST_F(ContextTest, ATokenCountsForTheAnchorItIsAskedFor) {
+  const Token own = make(node, Action::invoke, user_actor.did, {}, {list});
+  ASSERT_EQ(node.context.consume(user.did, as_bytes(TokenList{{own}}.text()), kNow)->kept, 1U);
+  EXPECT_TRUE(node.context.require(node.did, user_actor.did, node_actor.did, {list}, kNow));
+  EXPECT_FALSE(node.context.require(stranger.did, user_actor.did, node_actor.did, {list}, kNow));
+}
+
 TEST_F(ContextTest, TokensShownTwiceAreHeldOnceAndLeaveTogether) {
   ASSERT_TRUE(node.context.anchor(root(user.did), kNow));
   const Bytes tokens = call(user, user_actor, node, node_actor, list);
@@ -140,7 +170,8 @@ TEST_F(ContextTest, TokensShownTwiceAreHeldOnceAndLeaveTogether) {
   ASSERT_TRUE(node.context.consume(user.did, tokens, kNow));
   EXPECT_EQ(node.context.consumed_count(), once);
   node.context.discard(tokens);
-  EXPECT_TRUE(node.context.require(node.did, user_actor.did, node_actor.did, {list}, kNow)) << "the other message is still at work";
+  EXPECT_TRUE(node.context.require(node.did, user_actor.did, node_actor.did, {list}, kNow))
+      << "the other message is still at work";
   node.context.discard(tokens);
   EXPECT_EQ(node.context.consumed_count(), 0U);
   node.context.discard(tokens);
@@ -148,7 +179,9 @@ TEST_F(ContextTest, TokensShownTwiceAreHeldOnceAndLeaveTogether) {
 
 TEST_F(ContextTest, HoldsOnlyWhatCanEverCount) {
   ASSERT_TRUE(node.context.anchor(root(user.did), kNow));
-  const auto kept = [&](const Token& token) { return node.context.consume(user.did, as_bytes(TokenList{{token}}.text()), kNow)->kept; };
+  const auto kept = [&](const Token& token) {
+    return node.context.consume(user.did, as_bytes(TokenList{{token}}.text()), kNow)->kept;
+  };
   EXPECT_EQ(kept(make(user, Action::delegate, node.did, {}, {list})), 1U);
   EXPECT_EQ(kept(make(user, Action::delegate, stranger.did, {}, {list})), 0U) << "a delegation to somebody else";
   EXPECT_EQ(kept(make(user, Action::invoke, user_actor.did, {}, {list})), 1U);
@@ -201,13 +234,16 @@ TEST_F(ContextTest, DelegatesOnWhatItWasGiven) {
   EXPECT_FALSE(user.context.delegate({stranger.did, {}, {}, {}, {}, 0}, kNow));
   EXPECT_EQ(user.context.delegate({stranger.did, {}, {}, {list}, kNow + kHour, 0}, kNow, SelfSign::also)->size(), 2U);
   EXPECT_EQ(user.context.delegate({stranger.did, {}, {}, {list}, kNow + kHour, 0}, kNow, SelfSign::only)->size(), 1U);
-  EXPECT_FALSE(user.context.delegate({stranger.did, {}, {}, {list}, {}, 0}, kNow, SelfSign::only)) << "a root token needs an expiry";
+  EXPECT_FALSE(user.context.delegate({stranger.did, {}, {}, {list}, {}, 0}, kNow, SelfSign::only))
+      << "a root token needs an expiry";
 }
 
 TEST_F(ContextTest, ADeadEndIsNotDelegated) {
-  ASSERT_TRUE(user.context.anchor(provide(make(organisation, Action::delegate, user.did, {}, {"/dms"_cap}, nullptr, kNow + kHour, 1)), kNow));
+  ASSERT_TRUE(user.context.anchor(
+      provide(make(organisation, Action::delegate, user.did, {}, {"/dms"_cap}, nullptr, kNow + kHour, 1)), kNow));
   EXPECT_FALSE(user.context.delegate({stranger.did, {}, {}, {list}, {}, 0}, kNow)) << "nothing could follow it";
-  EXPECT_EQ(TokenList::parse(as_text(call(user, user_actor, node, node_actor, list)))->size(), 3U) << "but invoking is one link";
+  EXPECT_EQ(TokenList::parse(as_text(call(user, user_actor, node, node_actor, list)))->size(), 3U)
+      << "but invoking is one link";
 }
 
 TEST_F(ContextTest, AnchoringIsAllOrNothing) {
@@ -227,14 +263,16 @@ TEST_F(ContextTest, AnchoringIsAllOrNothing) {
 TEST_F(ContextTest, AnchorsThatAreSubsumedAreDroppedAndOthersAreNot) {
   const Token narrow = make(organisation, Action::delegate, user.did, {}, {"/x/y"_cap});
   const Token wide = make(organisation, Action::delegate, user.did, {}, {"/x"_cap});
-  const Token topical = make(organisation, Action::delegate, user.did, {}, {"/x"_cap}, nullptr, kNow + kHour, 0, {"/nunet"_cap});
+  const Token topical =
+      make(organisation, Action::delegate, user.did, {}, {"/x"_cap}, nullptr, kNow + kHour, 0, {"/nunet"_cap});
   ASSERT_TRUE(user.context.anchor(provide(narrow), kNow));
   ASSERT_TRUE(user.context.anchor(provide(wide), kNow));
   EXPECT_EQ(user.context.anchors().provide.tokens, std::vector<Token>{wide});
   ASSERT_TRUE(user.context.anchor(provide(narrow), kNow));
   EXPECT_EQ(user.context.anchors().provide.size(), 1U);
   ASSERT_TRUE(user.context.anchor(provide(topical), kNow));
-  EXPECT_EQ(user.context.anchors().provide.tokens, std::vector<Token>{topical}) << "topics are part of what a token allows";
+  EXPECT_EQ(user.context.anchors().provide.tokens, std::vector<Token>{topical})
+      << "topics are part of what a token allows";
 }
 
 TEST_F(ContextTest, RevocationRemovesAnchors) {
@@ -250,11 +288,14 @@ TEST_F(ContextTest, RevocationRemovesAnchors) {
 }
 
 TEST_F(ContextTest, WithoutItsKeyAContextIsReadOnly) {
-  CapabilityContext locked = CapabilityContext::parse(user.context.serialise(), std::nullopt, Party::random(), kNow).value();
+  CapabilityContext locked =
+      CapabilityContext::parse(user.context.serialise(), std::nullopt, Party::random(), kNow).value();
   EXPECT_EQ(locked.did(), user.did);
   EXPECT_TRUE(locked.anchor(root(node.did), kNow));
   EXPECT_TRUE(locked.grant(Action::delegate, {node.did, {}, {}, {list}, kNow + kHour, 0}).error().is(Errc::no_signer));
-  EXPECT_TRUE(CapabilityContext::parse(user.context.serialise(), stranger.key, Party::random(), kNow).error().is(Errc::no_signer));
+  EXPECT_TRUE(CapabilityContext::parse(user.context.serialise(), stranger.key, Party::random(), kNow)
+                  .error()
+                  .is(Errc::no_signer));
 }
 
 TEST_F(ContextTest, SurvivesTheDisk) {
@@ -278,18 +319,21 @@ TEST_F(ContextTest, SurvivesTheDisk) {
 }
 
 TEST_F(ContextTest, AnEmptyContextLooksAsNuNetWritesIt) {
-  EXPECT_EQ(node.context.serialise(), "{\"did\":{\"uri\":\"" + node.did.uri() + "\"},\"roots\":[],\"require\":{},\"provide\":{},\"revoke\":{}}\n");
+  EXPECT_EQ(node.context.serialise(), "{\"did\":{\"uri\":\"" + node.did.uri() +
+                                          "\"},\"roots\":[],\"require\":{},\"provide\":{},\"revoke\":{}}\n");
 }
 
 TEST_F(ContextTest, ReadsAContextMadeElsewhere) {
-  const std::string text = read_file(std::filesystem::path(DMS_SOURCE_DIR) / "tests/vectors/ucan/bob.cap", kMaxContextFile).value();
+  const std::string text =
+      read_file(std::filesystem::path(DMS_SOURCE_DIR) / "tests/vectors/ucan/bob.cap", kMaxContextFile).value();
   Party bob(2);
   auto context = CapabilityContext::parse(text, bob.key, Party::random(), kNow);
   ASSERT_TRUE(context) << context.error().to_string();
   EXPECT_EQ(context->serialise(), text);
   std::string old = text;  // the first versions wrote Go's own names
-  for (auto [from, to] : {std::pair("\"did\"", "\"DID\""), std::pair("\"roots\"", "\"Roots\""), std::pair("\"require\"", "\"Require\""),
-                          std::pair("\"provide\"", "\"Provide\""), std::pair(",\"revoke\":{}", "")})
+  for (auto [from, to] :
+       {std::pair("\"did\"", "\"DID\""), std::pair("\"roots\"", "\"Roots\""), std::pair("\"require\"", "\"Require\""),
+        std::pair("\"provide\"", "\"Provide\""), std::pair(",\"revoke\":{}", "")})
     old = test::replace(old, from, to);
   EXPECT_EQ(CapabilityContext::parse(old, bob.key, Party::random(), kNow)->serialise(), text);
 }
@@ -315,7 +359,8 @@ RC_GTEST_PROP(ContextProperty, HoldsWhatWasShownAndNotDiscarded, (const std::vec
   std::vector<Capability> capabilities;
   for (int i = 0; i < 4; ++i) {
     capabilities.push_back(Capability::parse(fmt::format("/c/{}", i)).value());
-    messages.push_back(user.context.provide(node.did, actor.did, node.did, kNow + kHour, {capabilities.back()}, {}, kNow).value());
+    messages.push_back(
+        user.context.provide(node.did, actor.did, node.did, kNow + kHour, {capabilities.back()}, {}, kNow).value());
   }
   std::array<int, 4> shown{};
   for (std::uint8_t step : steps) {
@@ -328,7 +373,8 @@ RC_GTEST_PROP(ContextProperty, HoldsWhatWasShownAndNotDiscarded, (const std::vec
       shown[which] = std::max(0, shown[which] - 1);
     }
     for (std::size_t i = 0; i < 4; ++i)
-      RC_ASSERT(node.context.require(node.did, actor.did, node.did, {capabilities[i]}, kNow).has_value() == (shown[i] > 0));
+      RC_ASSERT(node.context.require(node.did, actor.did, node.did, {capabilities[i]}, kNow).has_value() ==
+                (shown[i] > 0));
   }
 }
 

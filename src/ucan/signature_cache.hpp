@@ -1,9 +1,12 @@
-// Chains whose signatures were found good, so that the same delegation is not verified again with every call that uses it.
+// Chains whose signatures were found good, so that the same delegation is not verified again with every call that uses
+// it.
 //
 // Model
-//  1. An entry is the SHA-256 of a token's whole text, its signature and chain included: it vouches for exactly that chain.
+//  1. An entry is the SHA-256 of a token's whole text, its signature and chain included: it vouches for exactly that
+//  chain.
 //  2. Only signatures are remembered. Expiry, revocation and the rules of chains are looked at every time.
-//  3. At most `capacity` entries; the oldest goes first. Pushing entries out costs an attacker a good chain each, and us no
+//  3. At most `capacity` entries; the oldest goes first. Pushing entries out costs an attacker a good chain each, and
+//  us no
 //     more than the verification that the cache had saved.
 #pragma once
 

@@ -23,8 +23,9 @@ struct Party {
 };
 
 /// A token by `issuer` exactly as told, sound or not.
-inline Token make(const Party& issuer, Action action, const did::Did& subject, const did::Did& audience, Capabilities capabilities,
-                  const Token* parent = nullptr, UnixTime expires = kNow + kHour, std::uint64_t depth = 0, Capabilities topics = {}) {
+inline Token make(const Party& issuer, Action action, const did::Did& subject, const did::Did& audience,
+                  Capabilities capabilities, const Token* parent = nullptr, UnixTime expires = kNow + kHour,
+                  std::uint64_t depth = 0, Capabilities topics = {}) {
   Claims claims;
   claims.action = action;
   claims.issuer = issuer.did;

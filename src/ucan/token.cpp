@@ -22,18 +22,21 @@ struct Wire {
   static constexpr auto json_fields() {
     return std::tuple(json::field("act", &Wire::act), json::field("iss", &Wire::iss), json::field("sub", &Wire::sub),
                       json::field("aud", &Wire::aud), json::field("topic", &Wire::topic, json::omit_empty),
-                      json::field("cap", &Wire::cap), json::field("nonce", &Wire::nonce), json::field("exp", &Wire::exp),
-                      json::field("depth", &Wire::depth, json::omit_empty), json::field("sig", &Wire::sig, json::omit_empty));
+                      json::field("cap", &Wire::cap), json::field("nonce", &Wire::nonce),
+                      json::field("exp", &Wire::exp), json::field("depth", &Wire::depth, json::omit_empty),
+                      json::field("sig", &Wire::sig, json::omit_empty));
   }
 };
 
 Result<void> check_limits(const Claims& claims, std::size_t signature) {
   if (claims.issuer.empty()) return fail(Errc::malformed, "iss: a token has an issuer");
   if (claims.capabilities.size() > kMaxCapabilities)
-    return fail(Errc::too_big, "cap: {} capabilities, at most {} are allowed", claims.capabilities.size(), kMaxCapabilities);
+    return fail(Errc::too_big, "cap: {} capabilities, at most {} are allowed", claims.capabilities.size(),
+                kMaxCapabilities);
   if (claims.topics.size() > kMaxTopics)
     return fail(Errc::too_big, "topic: {} topics, at most {} are allowed", claims.topics.size(), kMaxTopics);
-  if (signature > kMaxSignature) return fail(Errc::too_big, "sig: {} bytes, at most {} are allowed", signature, kMaxSignature);
+  if (signature > kMaxSignature)
+    return fail(Errc::too_big, "sig: {} bytes, at most {} are allowed", signature, kMaxSignature);
   return {};
 }
 
@@ -41,7 +44,8 @@ Result<Claims> claims_of(Wire wire) {
   Claims claims;
   const auto* action = std::ranges::find(kActions, wire.act, [](Action a) { return to_string(a); });
   if (action == kActions.end())
-    return fail(Errc::malformed, "act: expected invoke, delegate, broadcast or revoke, found '{}'", wire.act.substr(0, 32));
+    return fail(Errc::malformed, "act: expected invoke, delegate, broadcast or revoke, found '{}'",
+                wire.act.substr(0, 32));
   if (wire.nonce.size() != claims.nonce.size())
     return fail(Errc::malformed, "nonce: expected {} bytes, found {}", claims.nonce.size(), wire.nonce.size());
   std::ranges::copy(wire.nonce, claims.nonce.begin());
@@ -125,9 +129,11 @@ Token Token::make(Claims claims, std::shared_ptr<const Token> parent, std::strin
 Result<Token> Token::issue(Claims claims, const crypto::PrivateKey& signer, const Token* parent) {
   TRY_VOID(check_limits(claims, 0));
   TRY(did::Did signer_did, did::Did::from(signer.public_key()));
-  if (signer_did != claims.issuer) return fail(Errc::no_signer, "the key of {} cannot sign for {}", signer_did.uri(), claims.issuer.uri());
+  if (signer_did != claims.issuer)
+    return fail(Errc::no_signer, "the key of {} cannot sign for {}", signer_did.uri(), claims.issuer.uri());
   if (parent != nullptr && parent->length() >= kMaxChain)
-    return fail(Errc::too_deep, "a chain of {} links cannot grow: use a delegation nearer to its root", parent->length());
+    return fail(Errc::too_deep, "a chain of {} links cannot grow: use a delegation nearer to its root",
+                parent->length());
   std::string body = write_unsigned(claims, parent);
   TRY(Bytes signature, signer.sign(with_prefix(body)));
   return make(std::move(claims), parent == nullptr ? nullptr : std::make_shared<const Token>(*parent), std::move(body),
@@ -156,10 +162,12 @@ Result<Token> Token::read(const json::Value& value, std::size_t links_left) {
   Bytes signature = std::move(wire->sig);
   wire->sig.clear();
   TRY(Claims claims, claims_of(*std::move(wire)));
-  if (signature.size() > kMaxSignature) return fail(Errc::too_big, "sig: {} bytes, at most {} are allowed", signature.size(), kMaxSignature);
+  if (signature.size() > kMaxSignature)
+    return fail(Errc::too_big, "sig: {} bytes, at most {} are allowed", signature.size(), kMaxSignature);
 
   std::shared_ptr<const Token> parent;
-  if (const json::Value* chain = json::find_member(body->get_object(), "chain"); chain != nullptr && !chain->is_null()) {
+  if (const json::Value* chain = json::find_member(body->get_object(), "chain");
+      chain != nullptr && !chain->is_null()) {
     TRY(Token token, read(*chain, links_left - 1));
     parent = std::make_shared<const Token>(std::move(token));
   }
@@ -191,7 +199,8 @@ const did::Did& Token::root_issuer() const {
 
 Result<void> Token::check_link(UnixTime now, const RevocationSet& revoked, std::size_t distance) const {
   if (expires() < now)
-    return refuse(Errc::expired, "it expired at {} ns, it is {} ns: ask {} for a new one", expires().nanos, now.nanos, issuer().uri());
+    return refuse(Errc::expired, "it expired at {} ns, it is {} ns: ask {} for a new one", expires().nanos, now.nanos,
+                  issuer().uri());
   if (action() == Action::revoke) {
     if (chain() != nullptr) return refuse(Errc::broken_chain, "a revocation stands alone, it has no chain");
     return {};
@@ -214,7 +223,8 @@ Result<void> Token::check_claims(UnixTime now, const RevocationSet& revoked) con
 Result<void> Token::check_signature() const {
   TRY(crypto::PublicKey key, issuer().public_key());
   if (key.verify(signed_bytes(), signature())) return {};
-  return refuse(Errc::bad_signature, "{} did not sign this{}", issuer().uri(), signature().empty() ? ": there is no signature" : "");
+  return refuse(Errc::bad_signature, "{} did not sign this{}", issuer().uri(),
+                signature().empty() ? ": there is no signature" : "");
 }
 
 Result<void> Token::verify(UnixTime now, const RevocationSet& revoked, SignatureCache* known) const {
@@ -239,77 +249,95 @@ Result<void> Token::verify(UnixTime now, const RevocationSet& revoked, Signature
 
 Result<void> Token::allows_child(const Claims& child) const {
   if (action() != Action::delegate)
-    return refuse(Errc::broken_chain, "it is chained to a token that may {}; only one that may delegate can be passed on", to_string(action()));
+    return refuse(Errc::broken_chain,
+                  "it is chained to a token that may {}; only one that may delegate can be passed on",
+                  to_string(action()));
   if (expires() < child.expires)
     return refuse(Errc::expired, "it is to expire at {} ns, later than the delegation it is chained to: {} ns would do",
                   child.expires.nanos, expires().nanos);
   if (subject() != child.issuer)
-    return refuse(Errc::broken_chain, "it is chained to a delegation to {}; one to {} would do", who(subject()), child.issuer.uri());
+    return refuse(Errc::broken_chain, "it is chained to a delegation to {}; one to {} would do", who(subject()),
+                  child.issuer.uri());
   if (!audience().empty() && audience() != child.audience)
-    return refuse(Errc::widened, "its audience is {}; the delegation it is chained to is for {} only", who(child.audience), audience().uri());
+    return refuse(Errc::widened, "its audience is {}; the delegation it is chained to is for {} only",
+                  who(child.audience), audience().uri());
   if (const Capability* topic = first_uncovered(topics(), child.topics))
-    return refuse(Errc::widened, "topic {} is not covered by the delegation it is chained to, which has {}", topic->path(), to_string(topics()));
+    return refuse(Errc::widened, "topic {} is not covered by the delegation it is chained to, which has {}",
+                  topic->path(), to_string(topics()));
   if (const Capability* cap = first_uncovered(capabilities(), child.capabilities))
-    return refuse(Errc::widened, "capability {} is not covered by the delegation it is chained to, which has {}", cap->path(),
-                  to_string(capabilities()));
+    return refuse(Errc::widened, "capability {} is not covered by the delegation it is chained to, which has {}",
+                  cap->path(), to_string(capabilities()));
   return {};
 }
 
 Result<void> Token::allows_further(std::size_t links) const {
   for (const Token* link = this; link != nullptr; link = link->chain(), ++links)
     if (link->claims().depth > 0 && links > link->claims().depth)
-      return refuse(Errc::too_deep, "the delegation by {} allows {} links after it, {} are needed", link->issuer().uri(),
-                    link->claims().depth, links);
+      return refuse(Errc::too_deep, "the delegation by {} allows {} links after it, {} are needed",
+                    link->issuer().uri(), link->claims().depth, links);
   if (length() >= kMaxChain) return refuse(Errc::too_deep, "a chain has at most {} links", kMaxChain);
   return {};
 }
 
-Result<void> Token::allows_invocation(const did::Did& actor, const did::Did& target, const Capability& capability) const {
+Result<void> Token::allows_invocation(const did::Did& actor, const did::Did& target,
+                                      const Capability& capability) const {
   if (action() != Action::invoke) return refuse(Errc::not_authorized, "it may {}, not invoke", to_string(action()));
   if (subject() != actor) return refuse(Errc::not_authorized, "it is for {}, not for {}", who(subject()), who(actor));
   if (!audience().empty() && audience() != target)
     return refuse(Errc::not_authorized, "it is to be used on {}, not on {}", audience().uri(), who(target));
   if (!any_implies(capabilities(), capability))
-    return refuse(Errc::not_authorized, "its capabilities {} do not cover {}", to_string(capabilities()), capability.path());
+    return refuse(Errc::not_authorized, "its capabilities {} do not cover {}", to_string(capabilities()),
+                  capability.path());
   return {};
 }
 
-Result<void> Token::allows_broadcast(const did::Did& actor, const Capability& topic, const Capability& capability) const {
-  if (action() != Action::broadcast) return refuse(Errc::not_authorized, "it may {}, not broadcast", to_string(action()));
+Result<void> Token::allows_broadcast(const did::Did& actor, const Capability& topic,
+                                     const Capability& capability) const {
+  if (action() != Action::broadcast)
+    return refuse(Errc::not_authorized, "it may {}, not broadcast", to_string(action()));
   if (subject() != actor) return refuse(Errc::not_authorized, "it is for {}, not for {}", who(subject()), who(actor));
   if (!audience().empty()) return refuse(Errc::not_authorized, "it has an audience; a broadcast goes to anybody");
   if (!any_implies(topics(), topic))
     return refuse(Errc::not_authorized, "its topics {} do not cover {}", to_string(topics()), topic.path());
   if (!any_implies(capabilities(), capability))
-    return refuse(Errc::not_authorized, "its capabilities {} do not cover {}", to_string(capabilities()), capability.path());
+    return refuse(Errc::not_authorized, "its capabilities {} do not cover {}", to_string(capabilities()),
+                  capability.path());
   return {};
 }
 
 Result<void> Token::accepts(const Token& other) const {
-  if (action() != Action::delegate) return refuse(Errc::not_authorized, "the required token may {}, not delegate", to_string(action()));
+  if (action() != Action::delegate)
+    return refuse(Errc::not_authorized, "the required token may {}, not delegate", to_string(action()));
   if (expires() < other.expires())
     return refuse(Errc::expired, "it outlives what is required, which ends at {} ns", expires().nanos);
   const auto depth = other.anchor_depth(subject());
   if (!depth) return refuse(Errc::not_authorized, "{} stands nowhere in its chain", who(subject()));
   if (claims().depth > 0 && *depth > claims().depth)
-    return refuse(Errc::too_deep, "{} stands {} links above it, at most {} are accepted", who(subject()), *depth, claims().depth);
+    return refuse(Errc::too_deep, "{} stands {} links above it, at most {} are accepted", who(subject()), *depth,
+                  claims().depth);
   if (!audience().empty() && audience() != other.audience())
-    return refuse(Errc::not_authorized, "its audience is {}, only {} is accepted", who(other.audience()), audience().uri());
+    return refuse(Errc::not_authorized, "its audience is {}, only {} is accepted", who(other.audience()),
+                  audience().uri());
   if (const Capability* cap = first_uncovered(capabilities(), other.capabilities()))
-    return refuse(Errc::not_authorized, "its capability {} goes beyond what is accepted from {}: {}", cap->path(), who(subject()),
-                  to_string(capabilities()));
+    return refuse(Errc::not_authorized, "its capability {} goes beyond what is accepted from {}: {}", cap->path(),
+                  who(subject()), to_string(capabilities()));
   if (const Capability* topic = first_uncovered(topics(), other.topics()))
-    return refuse(Errc::not_authorized, "its topic {} goes beyond what is accepted from {}: {}", topic->path(), who(subject()),
-                  to_string(topics()));
+    return refuse(Errc::not_authorized, "its topic {} goes beyond what is accepted from {}: {}", topic->path(),
+                  who(subject()), to_string(topics()));
   return {};
 }
 
 bool Token::subsumes(const Token& other) const {
-  const auto at_least = [](std::uint64_t depth, std::uint64_t wanted) { return depth == 0 || (wanted != 0 && depth >= wanted); };
-  const bool same_chain = chain() == nullptr || other.chain() == nullptr ? chain() == other.chain() : *chain() == *other.chain();
-  return action() == other.action() && issuer() == other.issuer() && subject() == other.subject() && audience() == other.audience() &&
-         same_chain && expires() >= other.expires() && at_least(claims().depth, other.claims().depth) &&
-         first_uncovered(capabilities(), other.capabilities()) == nullptr && first_uncovered(topics(), other.topics()) == nullptr;
+  const auto at_least = [](std::uint64_t depth, std::uint64_t wanted) {
+    return depth == 0 || (wanted != 0 && depth >= wanted);
+  };
+  const bool same_chain =
+      chain() == nullptr || other.chain() == nullptr ? chain() == other.chain() : *chain() == *other.chain();
+  return action() == other.action() && issuer() == other.issuer() && subject() == other.subject() &&
+         audience() == other.audience() && same_chain && expires() >= other.expires() &&
+         at_least(claims().depth, other.claims().depth) &&
+         first_uncovered(capabilities(), other.capabilities()) == nullptr &&
+         first_uncovered(topics(), other.topics()) == nullptr;
 }
 
 std::string Token::revocation_key() const {
@@ -332,7 +360,8 @@ Result<TokenList> TokenList::from_json(const json::Value& value) {
 }
 
 Result<TokenList> TokenList::parse(std::string_view text, std::size_t max_bytes) {
-  if (text.size() > max_bytes) return fail(Errc::too_big, "a token list of {} bytes; at most {} are read", text.size(), max_bytes);
+  if (text.size() > max_bytes)
+    return fail(Errc::too_big, "a token list of {} bytes; at most {} are read", text.size(), max_bytes);
   auto value = json::parse(text, {.bytes = max_bytes});
   if (!value) return std::unexpected(value.error().context(Errc::malformed, "not a token list"));
   return from_json(*value);

@@ -1,25 +1,31 @@
 // A capability token: one party's signed word that another may do something, chained to the word it derives from.
 //
 // Model
-//  1. A token names an action, its issuer (who signs), its subject (who receives the power, or who acts), its audience (on
+//  1. A token names an action, its issuer (who signs), its subject (who receives the power, or who acts), its audience
+//  (on
 //     whom; empty means anybody), capabilities, topics, a nonce, an expiry, a depth, and at most one parent, its chain.
 //  2. `delegate` passes power on, `invoke` and `broadcast` use it, `revoke` withdraws a token of the same issuer.
-//  3. A token is immutable and keeps its canonical text, the compact JSON that Go writes. What is signed is "dms:token:"
-//     followed by that text of the token without its signature. A parsed token is written anew, so two texts with the same
-//     meaning are one token.
-//  4. A chain is sound (verify()) if for each link and its parent: the parent is a delegation to the link's issuer, expires
+//  3. A token is immutable and keeps its canonical text, the compact JSON that Go writes. What is signed is
+//  "dms:token:"
+//     followed by that text of the token without its signature. A parsed token is written anew, so two texts with the
+//     same meaning are one token.
+//  4. A chain is sound (verify()) if for each link and its parent: the parent is a delegation to the link's issuer,
+//  expires
 //     no earlier, has no audience or the link's, implies each of its capabilities and topics; no link has expired or is
 //     revoked; no link is further from the end than its depth (0: any) allows; and each issuer has signed.
 //     Who must stand at the root of a chain is not asked here: see context.hpp.
 //  5. Attenuation is monotone: whatever a sound token allows, each of its ancestors allows to somebody.
 //
-// A refusal names the link ("link 2 of 3, issued by ..."; link 1 is the token itself), the rule, and what would have done.
+// A refusal names the link ("link 2 of 3, issued by ..."; link 1 is the token itself), the rule, and what would have
+// done.
 //
-// Cost: verify() is one signature check per link; everything cheap is tested before the first, and the root's signature,
-// which a forger cannot have, before the others. Threads: an immutable value; copies share one representation.
+// Cost: verify() is one signature check per link; everything cheap is tested before the first, and the root's
+// signature, which a forger cannot have, before the others. Threads: an immutable value; copies share one
+// representation.
 //
-// Attacks: tokens come from strangers. Length of text, chain, lists and names are bounded before they are stored; unknown
-// members are dropped and thereby fall out of the signed text; duplicate members are refused by the JSON reader.
+// Attacks: tokens come from strangers. Length of text, chain, lists and names are bounded before they are stored;
+// unknown members are dropped and thereby fall out of the signed text; duplicate members are refused by the JSON
+// reader.
 //
 // Format: NuNet's DMSToken, wrapped as {"dms": ...}.
 #pragma once
@@ -106,16 +112,18 @@ class Token {
   [[nodiscard]] const did::Did& root_issuer() const;
 
   /// Whether `subject` may use `capability` on `audience` by this token. Soundness and root are separate questions.
-  [[nodiscard]] Result<void> allows_invocation(const did::Did& subject, const did::Did& audience, const Capability& capability) const;
-  [[nodiscard]] Result<void> allows_broadcast(const did::Did& subject, const Capability& topic, const Capability& capability) const;
+  [[nodiscard]] Result<void> allows_invocation(const did::Did& subject, const did::Did& audience,
+                                               const Capability& capability) const;
+  [[nodiscard]] Result<void> allows_broadcast(const did::Did& subject, const Capability& topic,
+                                              const Capability& capability) const;
   /// Whether a sound token with these claims could be chained to this one.
   [[nodiscard]] Result<void> allows_child(const Claims& child) const;
   /// Whether `links` more links may follow this one, by its own depth and by those above.
   [[nodiscard]] Result<void> allows_further(std::size_t links) const;
   /// Whether this token, anchored as "required", accepts `other`: see context.hpp.
   [[nodiscard]] Result<void> accepts(const Token& other) const;
-  /// Whether this token makes `other` superfluous: same action, parties and chain; capabilities, topics, expiry and depth
-  /// no narrower.
+  /// Whether this token makes `other` superfluous: same action, parties and chain; capabilities, topics, expiry and
+  /// depth no narrower.
   [[nodiscard]] bool subsumes(const Token& other) const;
   /// Same issuer, subject and nonce: the name by which a token is revoked.
   [[nodiscard]] std::string revocation_key() const;

@@ -49,7 +49,9 @@ BENCHMARK(parse)->Arg(1)->Arg(3)->Arg(5)->Arg(10);
 void authorise(benchmark::State& state) {
   Party node(1), user(2);
   (void)node.context.anchor({.roots = {user.did}, .require = {}, .provide = {}, .revoke = {}}, kNow);
-  const Bytes tokens = user.context.provide(node.did, user.did, node.did, kNow + test::kHour, {"/dms/node"_cap}, {"/reply"_cap}, kNow).value();
+  const Bytes tokens =
+      user.context.provide(node.did, user.did, node.did, kNow + test::kHour, {"/dms/node"_cap}, {"/reply"_cap}, kNow)
+          .value();
   for (auto _ : state) {
     (void)node.context.consume(user.did, tokens, kNow);
     benchmark::DoNotOptimize(node.context.require(node.did, user.did, node.did, {"/dms/node"_cap}, kNow));

@@ -16,8 +16,9 @@ using test::make;
 using test::Party;
 
 Errc errc_of(std::string_view name) {
-  for (auto [text, code] : {std::pair("expired", Errc::expired), std::pair("too_deep", Errc::too_deep), std::pair("widened", Errc::widened),
-                            std::pair("broken_chain", Errc::broken_chain), std::pair("bad_signature", Errc::bad_signature)})
+  for (auto [text, code] :
+       {std::pair("expired", Errc::expired), std::pair("too_deep", Errc::too_deep), std::pair("widened", Errc::widened),
+        std::pair("broken_chain", Errc::broken_chain), std::pair("bad_signature", Errc::bad_signature)})
     if (name == text) return code;
   ADD_FAILURE() << "unknown expectation " << name;
   return Errc::malformed;
@@ -33,12 +34,15 @@ struct VectorCase {
 struct VectorFile {
   std::uint64_t now = 0;
   std::vector<VectorCase> cases;
-  static constexpr auto json_fields() { return std::tuple(json::field("now", &VectorFile::now), json::field("cases", &VectorFile::cases)); }
+  static constexpr auto json_fields() {
+    return std::tuple(json::field("now", &VectorFile::now), json::field("cases", &VectorFile::cases));
+  }
 };
 
 // Tokens made by tests/vectors/make_ucan_vectors.py, which shares no code with this.
 TEST(Token, VectorsMadeElsewhere) {
-  const std::string text = read_file(std::filesystem::path(DMS_SOURCE_DIR) / "tests/vectors/ucan/tokens.json", 1 << 20).value();
+  const std::string text =
+      read_file(std::filesystem::path(DMS_SOURCE_DIR) / "tests/vectors/ucan/tokens.json", 1 << 20).value();
   const auto vectors = json::decode<VectorFile>(text);
   ASSERT_TRUE(vectors) << vectors.error().to_string();
   ASSERT_GE(vectors->cases.size(), 20U);
@@ -56,7 +60,8 @@ TEST(Token, VectorsMadeElsewhere) {
 }
 
 TEST(Token, IssuesTheSameBytesAsTheVectors) {
-  const std::string text = read_file(std::filesystem::path(DMS_SOURCE_DIR) / "tests/vectors/ucan/tokens.json", 1 << 20).value();
+  const std::string text =
+      read_file(std::filesystem::path(DMS_SOURCE_DIR) / "tests/vectors/ucan/tokens.json", 1 << 20).value();
   const auto vectors = json::decode<VectorFile>(text).value();
   for (const VectorCase& c : vectors.cases) {
     if (c.expect != "ok") continue;
@@ -76,7 +81,8 @@ class TokenTest : public ::testing::Test {
   Token chain_of(std::size_t links) {
     Party* people[] = {&alice, &bob, &carol, &dave};
     Token token = make(alice, Action::delegate, bob.did, {}, {"/x"_cap});
-    for (std::size_t i = 1; i < links; ++i) token = make(*people[i % 4], Action::delegate, people[(i + 1) % 4]->did, {}, {"/x"_cap}, &token);
+    for (std::size_t i = 1; i < links; ++i)
+      token = make(*people[i % 4], Action::delegate, people[(i + 1) % 4]->did, {}, {"/x"_cap}, &token);
     return token;
   }
 };
@@ -109,7 +115,8 @@ TEST_F(TokenTest, ChainsAreBounded) {
   EXPECT_TRUE(longest.verify(kNow, none));
   EXPECT_TRUE(Token::parse(longest.text()));
   Claims claims = longest.claims();
-  EXPECT_TRUE(Token::issue(claims, Party(longest.issuer() == alice.did ? 1 : 4).key, &longest).error().is(Errc::too_deep));
+  EXPECT_TRUE(
+      Token::issue(claims, Party(longest.issuer() == alice.did ? 1 : 4).key, &longest).error().is(Errc::too_deep));
 }
 
 TEST_F(TokenTest, RevocationReachesDescendants) {
@@ -131,7 +138,7 @@ TEST_F(TokenTest, SubsumptionCountsEverythingThatNarrows) {
   const Token wide = token(Action::delegate, {"/a"_cap}, {"/t"_cap}, 2 * kHour, 3);
   EXPECT_TRUE(wide.subsumes(wide));
   EXPECT_TRUE(wide.subsumes(token(Action::delegate, {"/a/b"_cap}, {"/t/u"_cap}, kHour, 2)));
-  EXPECT_FALSE(wide.subsumes(token(Action::invoke, {"/a/b"_cap}, {}, kHour, 2)));            // another action
+  EXPECT_FALSE(wide.subsumes(token(Action::invoke, {"/a/b"_cap}, {}, kHour, 2)));                // another action
   EXPECT_FALSE(wide.subsumes(token(Action::delegate, {"/a/b"_cap}, {"/other"_cap}, kHour, 2)));  // another topic
   EXPECT_FALSE(wide.subsumes(token(Action::delegate, {"/b"_cap}, {}, kHour, 2)));
   EXPECT_FALSE(wide.subsumes(token(Action::delegate, {"/a"_cap}, {}, 3 * kHour, 2)));
@@ -159,10 +166,12 @@ TEST_F(TokenTest, KnownChainsVouchForNothingButTheirSignatures) {
   // A forged sibling shares the known parent and nothing else.
   Bytes signature = to_bytes(leaf.signature());
   signature[3] ^= 1;
-  const Token forged = Token::parse(test::replace(leaf.text(), base64_encode(leaf.signature()), base64_encode(signature))).value();
+  const Token forged =
+      Token::parse(test::replace(leaf.text(), base64_encode(leaf.signature()), base64_encode(signature))).value();
   EXPECT_TRUE(forged.verify(kNow, none, &known).error().is(Errc::bad_signature));
   // A parent whose signature was exchanged is another parent.
-  const Token bent = Token::parse(test::replace(leaf.text(), base64_encode(root.signature()), base64_encode(signature))).value();
+  const Token bent =
+      Token::parse(test::replace(leaf.text(), base64_encode(root.signature()), base64_encode(signature))).value();
   EXPECT_TRUE(bent.verify(kNow, none, &known).error().is(Errc::bad_signature));
   EXPECT_EQ(known.size(), 2U) << "what failed is not remembered";
   const Token other = make(alice, Action::delegate, bob.did, {}, {"/y"_cap});
@@ -236,11 +245,13 @@ RC_GTEST_PROP(TokenProperty, ChainsAgreeWithTheNaiveModel, ()) {
     issuers.push_back(wrong() ? *rc::gen::inRange(1, 4) : next_issuer);
     Link link;
     link.subject = next_issuer = *rc::gen::inRange(1, 4);
-    link.audience = audience = wrong() ? *rc::gen::inRange(0, 4) : (audience == 0 && wrong() ? *rc::gen::inRange(1, 4) : audience);
+    link.audience = audience =
+        wrong() ? *rc::gen::inRange(0, 4) : (audience == 0 && wrong() ? *rc::gen::inRange(1, 4) : audience);
     link.depth = *rc::gen::inRange(0, 12);
     if (link.depth > 6) link.depth = 0;
     link.life = life = wrong() ? *rc::gen::inRange(-1, 8) : std::max(0, life - *rc::gen::inRange(0, 2));
-    link.action = i + 1 == length || wrong() ? *rc::gen::element(Action::invoke, Action::delegate, Action::broadcast) : Action::delegate;
+    link.action = i + 1 == length || wrong() ? *rc::gen::element(Action::invoke, Action::delegate, Action::broadcast)
+                                             : Action::delegate;
     const auto narrower = [&](const std::vector<std::string>& held) {
       std::vector<std::string> out;
       for (const std::string& path : kPaths)
@@ -255,8 +266,9 @@ RC_GTEST_PROP(TokenProperty, ChainsAgreeWithTheNaiveModel, ()) {
   for (std::size_t i = 0; i < length; ++i) {
     const Link& l = links[i];
     const UnixTime expires{kNow.nanos + static_cast<std::uint64_t>(l.life) * 1000};
-    token = make(people[static_cast<std::size_t>(issuers[i] - 1)], l.action, did(l.subject), did(l.audience), caps_of(l.caps),
-                 token ? &*token : nullptr, expires, static_cast<std::uint64_t>(l.depth), caps_of(l.topics));
+    token = make(people[static_cast<std::size_t>(issuers[i] - 1)], l.action, did(l.subject), did(l.audience),
+                 caps_of(l.caps), token ? &*token : nullptr, expires, static_cast<std::uint64_t>(l.depth),
+                 caps_of(l.topics));
   }
   const bool expected = model_sound(issuers, links);
   RC_CLASSIFY(expected);
