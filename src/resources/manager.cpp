@@ -1,119 +1,181 @@
 #include "resources/manager.hpp"
 
 namespace dms::resources {
-
-using capability::Resources;
-
 namespace {
-constexpr std::string_view kShare = "onboarding";  // collections
-constexpr std::string_view kEntries = "resources";
-constexpr std::string_view kOnly = "share";
+
+constexpr std::string_view kShares = "resources.onboarded";
+constexpr std::string_view kShare = "share";
+constexpr std::string_view kPromises = "resources.promises";
+
+struct PromiseWire {
+  std::string state;
+  std::uint64_t expires = 0;
+  capability::Resources resources;
+  static constexpr auto json_fields() {
+    return std::tuple(json::field("state", &PromiseWire::state), json::field("expires", &PromiseWire::expires),
+                      json::field("resources", &PromiseWire::resources));
+  }
+};
+
+Result<void> check_share(const capability::Resources& share, const capability::Resources& machine) {
+  if (share.cpu.cores.empty() || share.ram.size.empty() || share.disk.size.empty())
+    return fail(Errc::invalid_argument, "a share needs cores, memory and disk above 0, found {}", share.to_string());
+  for (std::size_t i = 0; i < share.gpus.size(); ++i)
+    for (std::size_t j = 0; j < i; ++j)
+      if (share.gpus[i].index == share.gpus[j].index)
+        return fail(Errc::invalid_argument, "gpus: index {} is given twice", share.gpus[i].index);
+  if (const auto left = capability::subtract(machine, share); !left)
+    return fail(Errc::limit_exceeded, "the machine has less than this share: {}", left.error().message());
+  return {};
+}
+
 }  // namespace
 
-Result<Manager> Manager::open(db::Store& store, std::function<UnixTime()> now) {
-  Manager manager(store, std::move(now));
-  TRY(manager.share_, store.get_value<Resources>(kShare, kOnly));
-  TRY(auto entries, store.list_values<Entry>(kEntries));
-  for (auto& [id, entry] : entries) manager.entries_.emplace(std::move(id), std::move(entry));
+std::string_view to_string(State state) { return state == State::committed ? "committed" : "allocated"; }
+
+void Promise::to_json(json::Writer& writer) const {
+  json::write(writer,
+              PromiseWire{.state = std::string(to_string(state)), .expires = expires.nanos, .resources = resources});
+}
+
+Result<Promise> Promise::from_json(const json::Value& value) {
+  TRY(PromiseWire wire, json::from_value<PromiseWire>(value));
+  for (const State state : {State::committed, State::allocated})
+    if (wire.state == to_string(state))
+      return Promise{.state = state, .resources = std::move(wire.resources), .expires = {wire.expires}};
+  return fail(Errc::invalid_argument, "state: expected committed or allocated, found \"{}\"", wire.state);
+}
+
+Result<std::unique_ptr<Manager>> Manager::open(db::Store& store, Clock now) {
+  std::unique_ptr<Manager> manager(new Manager(store, std::move(now)));
+  TRY_VOID(manager->load());
   return manager;
 }
 
-Result<void> Manager::onboard(const Resources& share, const Resources& machine) {
-  if (share.cpu.cores.empty()) return fail(Errc::invalid_argument, "cpu.cores: more than 0 expected");
-  if (share.ram.size.empty()) return fail(Errc::invalid_argument, "ram.size: more than 0 expected");
-  if (!capability::covers(machine, share))
-    return fail(Errc::limit_exceeded, "more than the machine has: {}", capability::explain_shortage(machine, share));
-  if (Result<Resources> rest = remaining_of(share); !rest)
-    return fail(rest.error(), "less than is promised and in use; shut those deployments down first");
-  TRY_VOID(store_->put_value(kShare, kOnly, share));
+Result<void> Manager::load() {
+  TRY(share_, store_.get_value<capability::Resources>(kShares, kShare));
+  TRY(auto promises, store_.list_values<Promise>(kPromises));
+  for (auto& [id, promise] : promises) promises_.emplace(std::move(id), std::move(promise));
+  return {};
+}
+
+Result<void> Manager::onboard(const capability::Resources& share, const capability::Resources& machine) {
+  TRY_VOID(check_share(share, machine));
+  TRY(const capability::Resources used, total(std::nullopt));
+  if (const auto left = capability::subtract(share, used); !left)
+    return fail(Errc::limit_exceeded, "more is in use than this share holds: {}", left.error().message());
+  TRY_VOID(store_.put_value(kShares, kShare, share));
   share_ = share;
   return {};
 }
 
 Result<void> Manager::offboard() {
-  for (const auto& [id, entry] : entries_)
-    if (counts(entry)) return fail(Errc::invalid_argument, "allocation {} still holds resources; wait for its end or shut its deployment down", id);
-  TRY_VOID(store_->erase(kShare, kOnly));
+  if (!share_) return fail(Errc::not_found, "nothing is onboarded");
+  TRY_VOID(drop_expired());
+  if (!promises_.empty())
+    return fail(Errc::permission_denied, "{} allocations use what is onboarded, the first is {}; shut them down before",
+                promises_.size(), promises_.begin()->first);
+  TRY_VOID(store_.erase(kShares, kShare));
   share_.reset();
   return {};
 }
 
-Result<void> Manager::commit(const std::string& id, const Resources& wanted, UnixTime expires) {
-  if (const auto it = entries_.find(id); it != entries_.end()) {
-    if (counts(it->second)) return fail(Errc::already_exists, "{} holds resources already", id);
-    TRY_VOID(erase(it));
-  }
-  TRY(const Resources available, free());
-  if (!capability::covers(available, wanted))
-    return fail(Errc::limit_exceeded, "not enough is free: {}", capability::explain_shortage(available, wanted));
-  Entry entry{false, wanted, expires.nanos};
-  TRY(entry.resources.gpus, capability::assign_gpus(available.gpus, wanted.gpus));
-  TRY_VOID(store_->put_value(kEntries, id, entry));
-  entries_.emplace(id, std::move(entry));
+Result<void> Manager::commit(const std::string& id, const capability::Resources& required, UnixTime expires) {
+  if (!share_) return fail(Errc::not_found, "this machine lends nothing: onboard a share of it first");
+  TRY_VOID(drop_expired());
+  if (const auto known = promises_.find(id); known != promises_.end())
+    return fail(Errc::already_exists, "{} is {} already", id, to_string(known->second.state));
+  if (promises_.size() >= kMaxPromises)
+    return fail(Errc::limit_exceeded, "{} promises are open; no more are made", kMaxPromises);
+  if (expires <= now_()) return fail(Errc::deadline_exceeded, "the commit of {} would be over before it began", id);
+  TRY(const capability::Resources available, free());
+  if (!capability::covers(available, required))
+    return fail(Errc::limit_exceeded, "not enough is free for {}: {}", id,
+                capability::explain_shortage(available, required));
+  Promise promise{.state = State::committed, .resources = required, .expires = expires};
+  TRY(promise.resources.gpus, capability::assign_gpus(available.gpus, required.gpus));
+  TRY_VOID(store_.put_value(kPromises, id, promise));
+  promises_.emplace(id, std::move(promise));
   return {};
-}
-
-Result<void> Manager::uncommit(const std::string& id) {
-  const auto it = entries_.find(id);
-  if (it == entries_.end() || it->second.allocated) return fail(Errc::not_found, "nothing is promised to {}", id);
-  return erase(it);
 }
 
 Result<void> Manager::allocate(const std::string& id) {
-  const auto it = entries_.find(id);
-  if (it == entries_.end() || !counts(it->second)) return fail(Errc::not_found, "nothing is promised to {}, or no longer", id);
-  if (it->second.allocated) return fail(Errc::already_exists, "{} is allocated already", id);
-  Entry entry = it->second;
-  entry.allocated = true;
-  TRY_VOID(store_->put_value(kEntries, id, entry));
-  it->second = std::move(entry);
+  const auto known = promises_.find(id);
+  if (known == promises_.end() || !counts(known->second))
+    return fail(Errc::not_found, "{} is not committed, or its time is over", id);
+  if (known->second.state == State::allocated) return fail(Errc::already_exists, "{} is allocated already", id);
+  Promise allocated = known->second;
+  allocated.state = State::allocated;
+  allocated.expires = {};
+  TRY_VOID(store_.put_value(kPromises, id, allocated));
+  known->second = std::move(allocated);
   return {};
 }
 
-Result<void> Manager::deallocate(const std::string& id) {
-  const auto it = entries_.find(id);
-  if (it == entries_.end() || !it->second.allocated) return fail(Errc::not_found, "nothing is allocated to {}", id);
-  return erase(it);
+Result<void> Manager::drop(const std::string& id, State state, std::string_view what) {
+  const auto known = promises_.find(id);
+  if (known == promises_.end() || !counts(known->second)) return fail(Errc::not_found, "{} is not {}", id, what);
+  if (known->second.state != state)
+    return fail(Errc::not_found, "{} is not {} but {}", id, what, to_string(known->second.state));
+  TRY_VOID(store_.erase(kPromises, id));
+  promises_.erase(known);
+  return {};
 }
+
+Result<void> Manager::uncommit(const std::string& id) { return drop(id, State::committed, "committed"); }
+Result<void> Manager::deallocate(const std::string& id) { return drop(id, State::allocated, "allocated"); }
 
 Result<void> Manager::release_all() {
-  TRY_VOID(store_->transaction([&]() -> Result<void> {
-    for (const auto& [id, entry] : entries_) TRY_VOID(store_->erase(kEntries, id));
+  TRY_VOID(store_.transaction([this]() -> Result<void> {
+    for (const auto& [id, promise] : promises_) TRY_VOID(store_.erase(kPromises, id));
     return {};
   }));
-  entries_.clear();
+  promises_.clear();
   return {};
 }
 
-Result<void> Manager::erase(std::map<std::string, Entry>::iterator it) {
-  TRY_VOID(store_->erase(kEntries, it->first));
-  entries_.erase(it);
+bool Manager::counts(const Promise& promise) const {
+  return promise.state == State::allocated || now_() < promise.expires;
+}
+
+Result<void> Manager::drop_expired() {
+  std::vector<std::string> over;
+  for (const auto& [id, promise] : promises_)
+    if (!counts(promise)) over.push_back(id);
+  if (over.empty()) return {};
+  TRY_VOID(store_.transaction([&]() -> Result<void> {
+    for (const std::string& id : over) TRY_VOID(store_.erase(kPromises, id));
+    return {};
+  }));
+  for (const std::string& id : over) promises_.erase(id);
   return {};
 }
 
-Result<Resources> Manager::remaining_of(const Resources& share) const {
-  Resources rest = share;
-  for (const auto& [id, entry] : entries_)
-    if (counts(entry)) { TRY(rest, capability::subtract(rest, entry.resources)); }
-  return rest;
+Result<capability::Resources> Manager::total(std::optional<State> state) const {
+  capability::Resources sum;
+  for (const auto& [id, promise] : promises_)
+    if (counts(promise) && (!state || promise.state == *state)) {
+      TRY(sum, capability::add(sum, promise.resources));
+    }
+  return sum;
 }
 
-Result<Resources> Manager::free() const {
-  if (!share_) return fail(Errc::not_found, "this machine is not onboarded");
-  return remaining_of(*share_);
+Result<capability::Resources> Manager::free() const {
+  TRY(const capability::Resources used, total(std::nullopt));
+  return capability::subtract(share_.value_or(capability::Resources{}), used);
 }
 
-Result<Resources> Manager::sum(Use use) const {
-  Resources total;
-  for (const auto& [id, entry] : entries_)
-    if (counts(entry) && entry.allocated == (use == Use::allocated)) { TRY(total, capability::add(total, entry.resources)); }
-  return total;
+std::optional<Promise> Manager::find(const std::string& id) const {
+  const auto known = promises_.find(id);
+  if (known == promises_.end() || !counts(known->second)) return std::nullopt;
+  return known->second;
 }
 
-Result<Resources> Manager::held(const std::string& id) const {
-  const auto it = entries_.find(id);
-  if (it == entries_.end() || !counts(it->second)) return fail(Errc::not_found, "{} holds nothing", id);
-  return it->second.resources;
+std::map<std::string, Promise> Manager::list() const {
+  std::map<std::string, Promise> current;
+  for (const auto& [id, promise] : promises_)
+    if (counts(promise)) current.emplace(id, promise);
+  return current;
 }
 
 }  // namespace dms::resources

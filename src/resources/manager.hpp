@@ -1,21 +1,33 @@
-// What this machine lends, what is promised of it and what is in use: free = onboarded - committed - allocated, always.
+// What this machine lends to the network: how much is onboarded, promised, in use and free. It never leaks and never lends
+// the same thing twice.
 //
 // Model
-//  1. onboard() sets the share of the machine that is lent; it may be changed while work runs, but not below what is promised
-//     and in use. offboard() ends lending and is refused while anything is promised or in use.
-//  2. commit(id) promises resources until an instant; allocate(id) turns the promise into use; deallocate(id) and
-//     uncommit(id) give back. An id is promised or in use at most once: a second commit is Errc::already_exists, giving back
-//     what is not there is Errc::not_found.
-//  3. A promise that has expired does not count any more, whether or not anyone has looked.
-//  4. Everything is on disk when a call returns, and is there again after a crash. Graphics cards are assigned by index.
+//  1. free = onboarded - committed - allocated, and never below zero in any part.
+//  2. An id (an allocation's) is unknown, committed or allocated:
+//       commit: unknown -> committed      uncommit: committed -> unknown
+//       allocate: committed -> allocated  deallocate: allocated -> unknown
+//     A step from another state changes nothing and fails: Errc::already_exists if its outcome stands already, else
+//     Errc::not_found. A caller that repeats itself can take these for success.
+//  3. A commit ends by itself at its expiry: from then on it is not counted and allocate() does not find it. Allocations stay
+//     until they are given back.
+//  4. Graphics cards are chosen when committing: the stored resources name the cards of the machine by index.
+//  5. The share can be changed at any time, but not to less than what is committed and allocated; offboarding needs both to
+//     be nothing. Nobody can onboard more than the machine has.
+//  6. What has been answered for is in the database before the answer. A manager opened on the database of another that
+//     died at any instant is in a state that the other had. Memory changes only after the disk has.
 //
-// Threads: the lane of the store. Time is handed in. Failure: Errc::limit_exceeded names what is short and by how much.
+// Threads: one lane. Calls wait for the disk like db::Store. Cost: linear in the number of promises (at most kMaxPromises).
+//
+// What a stranger may try: bidding brings him commits; without allocating they expire, their number is bounded, and what
+// they may hold is bounded by the share.
 #pragma once
 
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/time.hpp"
 #include "capability/capability.hpp"
@@ -23,52 +35,61 @@
 
 namespace dms::resources {
 
+enum class State { committed, allocated };
+std::string_view to_string(State state);
+
+struct Promise {
+  State state = State::committed;
+  capability::Resources resources;
+  UnixTime expires;  ///< of a commit
+
+  void to_json(json::Writer& writer) const;
+  static Result<Promise> from_json(const json::Value& value);
+  friend bool operator==(const Promise&, const Promise&) = default;
+};
+
 class Manager {
  public:
-  /// Reads back what is stored. `now` outlives the manager.
-  static Result<Manager> open(db::Store& store, std::function<UnixTime()> now);
+  static constexpr std::size_t kMaxPromises = 4096;
+  using Clock = std::function<UnixTime()>;
 
-  /// `machine` is what there is. The share may not exceed it, nor be less than what is promised and in use.
+  /// The store and what the clock refers to outlive the manager.
+  static Result<std::unique_ptr<Manager>> open(db::Store& store, Clock now);
+
+  /// Lends `share` of `machine`. Errc::limit_exceeded says what was asked and what there is.
   Result<void> onboard(const capability::Resources& share, const capability::Resources& machine);
   Result<void> offboard();
   [[nodiscard]] const std::optional<capability::Resources>& onboarded() const { return share_; }
 
-  Result<void> commit(const std::string& id, const capability::Resources& wanted, UnixTime expires);
+  /// Errc::limit_exceeded says what is missing; Errc::not_found if nothing is onboarded.
+  Result<void> commit(const std::string& id, const capability::Resources& required, UnixTime expires);
   Result<void> uncommit(const std::string& id);
   Result<void> allocate(const std::string& id);
   Result<void> deallocate(const std::string& id);
-  /// Gives back every promise and all that is in use, for a start after which nothing of it runs any more.
+  /// Gives everything back: for a start at which no work of an earlier run is left.
   Result<void> release_all();
 
-  /// What one more commit could have. Errc::not_found if the machine is not onboarded.
+  /// Nothing if nothing is onboarded.
   [[nodiscard]] Result<capability::Resources> free() const;
-  [[nodiscard]] Result<capability::Resources> committed() const { return sum(Use::committed); }
-  [[nodiscard]] Result<capability::Resources> allocated() const { return sum(Use::allocated); }
-  /// What an id holds, graphics cards with the indices assigned to it.
-  [[nodiscard]] Result<capability::Resources> held(const std::string& id) const;
-  [[nodiscard]] std::size_t count() const { return entries_.size(); }
+  [[nodiscard]] Result<capability::Resources> committed() const { return total(State::committed); }
+  [[nodiscard]] Result<capability::Resources> allocated() const { return total(State::allocated); }
+  /// The promise of an id, with its cards; nothing if unknown or expired.
+  [[nodiscard]] std::optional<Promise> find(const std::string& id) const;
+  /// All that count now.
+  [[nodiscard]] std::map<std::string, Promise> list() const;
 
  private:
-  enum class Use { committed, allocated };
-  struct Entry {
-    bool allocated = false;
-    capability::Resources resources;
-    std::uint64_t expires = 0;  // of a promise, ns since 1970
-    static constexpr auto json_fields() {
-      return std::tuple(json::field("allocated", &Entry::allocated), json::field("resources", &Entry::resources),
-                        json::field("expires", &Entry::expires));
-    }
-  };
-  Manager(db::Store& store, std::function<UnixTime()> now) : store_(&store), now_(std::move(now)) {}
-  [[nodiscard]] bool counts(const Entry& entry) const { return entry.allocated || entry.expires >= now_().nanos; }
-  [[nodiscard]] Result<capability::Resources> sum(Use use) const;
-  [[nodiscard]] Result<capability::Resources> remaining_of(const capability::Resources& share) const;
-  Result<void> erase(std::map<std::string, Entry>::iterator it);
+  Manager(db::Store& store, Clock now) : store_(store), now_(std::move(now)) {}
+  Result<void> load();
+  [[nodiscard]] bool counts(const Promise& promise) const;
+  [[nodiscard]] Result<capability::Resources> total(std::optional<State> state) const;
+  Result<void> drop_expired();
+  Result<void> drop(const std::string& id, State state, std::string_view what);
 
-  db::Store* store_;
-  std::function<UnixTime()> now_;
+  db::Store& store_;
+  Clock now_;
   std::optional<capability::Resources> share_;
-  std::map<std::string, Entry> entries_;
+  std::map<std::string, Promise> promises_;
 };
 
 }  // namespace dms::resources
