@@ -19,7 +19,8 @@ constexpr std::size_t kReadChunk = 16 * 1024;
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
 
 bool same_name(std::string_view a, std::string_view b) {
-  return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) { return lower(x) == lower(y); });
+  return a.size() == b.size() &&
+         std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) { return lower(x) == lower(y); });
 }
 
 /// Collects a message while Beast's parser walks over its bytes.
@@ -75,7 +76,9 @@ class MessageParser final : public http::basic_parser<isRequest> {
     return part.size();
   }
   void on_chunk_header_impl(std::uint64_t, string_view, error_code& ec) override { ec = {}; }
-  std::size_t on_chunk_body_impl(std::uint64_t, string_view part, error_code& ec) override { return on_body_impl(part, ec); }
+  std::size_t on_chunk_body_impl(std::uint64_t, string_view part, error_code& ec) override {
+    return on_body_impl(part, ec);
+  }
   void on_finish_impl(error_code& ec) override { ec = {}; }
 };
 
@@ -84,7 +87,8 @@ using ResponseParser = MessageParser<false>;
 
 HttpRefusal refusal(error_code ec) {
   if (ec == http::error::header_limit) return {431, "the request head is too large"};
-  if (ec == http::error::body_limit || ec == http::error::buffer_overflow) return {413, "the request body is too large"};
+  if (ec == http::error::body_limit || ec == http::error::buffer_overflow)
+    return {413, "the request body is too large"};
   if (ec == http::error::bad_version) return {505, "only HTTP/1.0 and HTTP/1.1 are spoken here"};
   return {400, ec.message()};
 }
@@ -114,7 +118,8 @@ Error response_error(error_code ec) {
 
 bool is_token(std::string_view text) {
   return !text.empty() && std::all_of(text.begin(), text.end(), [](unsigned char c) {
-    return c > 0x20 && c < 0x7f && std::string_view("()<>@,;:\\\"/[]?={}").find(static_cast<char>(c)) == std::string_view::npos;
+    return c > 0x20 && c < 0x7f &&
+           std::string_view("()<>@,;:\\\"/[]?={}").find(static_cast<char>(c)) == std::string_view::npos;
   });
 }
 
@@ -132,7 +137,8 @@ Result<void> write_fields(std::string& out, const HttpHeaders& headers) {
 
 Result<std::string> serialise(HttpRequest& request, const std::string& host) {
   if (!is_token(request.method)) return fail(Errc::invalid_argument, "HTTP method '{}' is not a token", request.method);
-  const bool printable = std::all_of(request.target.begin(), request.target.end(), [](unsigned char c) { return c > 0x20 && c != 0x7f; });
+  const bool printable =
+      std::all_of(request.target.begin(), request.target.end(), [](unsigned char c) { return c > 0x20 && c != 0x7f; });
   if (request.target.empty() || !printable)
     return fail(Errc::invalid_argument, "HTTP target '{}': expected a percent-encoded path", request.target);
   if (!request.headers.find("Host")) request.headers.add("Host", host);
@@ -249,8 +255,8 @@ std::string_view http_reason(int status) {
 std::string url_encode(std::string_view text) {
   std::string out;
   for (const unsigned char c : text) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' ||
-                       c == '_' || c == '~';
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+                       c == '.' || c == '_' || c == '~';
     if (plain)
       out += static_cast<char>(c);
     else
@@ -268,7 +274,8 @@ Result<std::string> url_decode(std::string_view text) {
     }
     const int high = i + 2 < text.size() ? hex_value(text[i + 1]) : -1;
     const int low = i + 2 < text.size() ? hex_value(text[i + 2]) : -1;
-    if (high < 0 || low < 0) return fail(Errc::invalid_argument, "'{}': % must be followed by two hexadecimal digits", text);
+    if (high < 0 || low < 0)
+      return fail(Errc::invalid_argument, "'{}': % must be followed by two hexadecimal digits", text);
     out += static_cast<char>(high * 16 + low);
     i += 2;
   }
@@ -283,7 +290,8 @@ Task<Result<std::string>> HttpBody::read_all(std::uint64_t limit) {
   for (;;) {
     CO_TRY(std::size_t got, co_await read_some(chunk));
     if (got == 0) co_return std::move(all);
-    if (all.size() + got > limit) co_return fail(Errc::limit_exceeded, "HTTP response: the body is larger than {} bytes", limit);
+    if (all.size() + got > limit)
+      co_return fail(Errc::limit_exceeded, "HTTP response: the body is larger than {} bytes", limit);
     all.append(as_text(BytesView(chunk).first(got)));
   }
 }
@@ -307,7 +315,8 @@ struct HttpClient::Impl {
       parser->skip(request.method == "HEAD");
       CO_TRY(const Fed fed, co_await wire.feed(*parser, [&] { return parser->is_header_done(); }));
       if (fed.error) co_return std::unexpected(response_error(fed.error));
-      if (!parser->is_header_done()) co_return fail(Errc::closed, "HTTP: {} closed the connection without an answer", host);
+      if (!parser->is_header_done())
+        co_return fail(Errc::closed, "HTTP: {} closed the connection without an answer", host);
       if (parser->status >= 200 || parser->status == 101) co_return std::move(parser);
     }
     co_return fail(Errc::limit_exceeded, "HTTP: {} sends interim responses without end", host);
@@ -411,7 +420,8 @@ Task<Result<Incoming>> read_request(Wire& wire, const HttpLimits& limits) {
   if (fed.ended && !parser.got_some()) co_return std::move(incoming);
   if (!fed.error) incoming.refusal = check_head(parser);
   if (!fed.error && !incoming.refusal && !parser.is_done()) {
-    if (parser.headers.find("Expect")) CO_TRY_VOID(co_await wire.stream.write(as_bytes("HTTP/1.1 100 Continue\r\n\r\n")));
+    if (parser.headers.find("Expect"))
+      CO_TRY_VOID(co_await wire.stream.write(as_bytes("HTTP/1.1 100 Continue\r\n\r\n")));
     CO_TRY(fed, co_await wire.feed(parser, [&] { return parser.is_done(); }));
   }
   if (fed.error) incoming.refusal = refusal(fed.error);
@@ -488,7 +498,8 @@ Task<Result<void>> serve_http(ByteStream& stream, HttpHandler handler, HttpLimit
     const bool head_only = incoming->request->method == "HEAD";
     const bool keep_alive = incoming->keep_alive;
     HttpResponse response = co_await call_handler(handler, std::move(*incoming->request));
-    CO_TRY_VOID(co_await with_timeout(limits.request, send_response(stream, std::move(response), head_only, keep_alive)));
+    CO_TRY_VOID(
+        co_await with_timeout(limits.request, send_response(stream, std::move(response), head_only, keep_alive)));
     if (!keep_alive) co_return co_await finish(stream);
   }
 }

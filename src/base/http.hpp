@@ -49,7 +49,8 @@ struct HttpRequest {
   std::string body;
 
   HttpRequest() = default;
-  HttpRequest(std::string method, std::string target, std::string body = {}, std::string content_type = "application/json");
+  HttpRequest(std::string method, std::string target, std::string body = {},
+              std::string content_type = "application/json");
 
   [[nodiscard]] std::string_view path() const;  // the target without its query
   /// The decoded value of a query parameter; empty when it has no value.
@@ -120,8 +121,8 @@ Task<Result<HttpResponse>> http_call(Net& net, IpEndpoint to, HttpRequest reques
 using HttpHandler = std::function<Task<HttpResponse>(HttpRequest)>;
 
 /// Answers requests until the other side closes, asks to close, or breaks the protocol; the handler is called for each
-/// in turn. Broken requests are answered here: 400, 408, 413, 417, 431, 501 or 505. Success when the connection ended in order.
-/// A HEAD request gets the handler's answer without its body.
+/// in turn. Broken requests are answered here: 400, 408, 413, 417, 431, 501 or 505. Success when the connection ended
+/// in order. A HEAD request gets the handler's answer without its body.
 Task<Result<void>> serve_http(ByteStream& stream, HttpHandler handler, HttpLimits limits = {});
 
 /// The parser behind serve_http on bytes at hand, for the fuzzer and tests: the requests they hold, or the status and
@@ -130,7 +131,8 @@ struct HttpRefusal {
   int status = 400;
   std::string why;
 };
-std::expected<std::vector<HttpRequest>, HttpRefusal> parse_http_requests(BytesView bytes, const HttpLimits& limits = {});
+std::expected<std::vector<HttpRequest>, HttpRefusal> parse_http_requests(BytesView bytes,
+                                                                         const HttpLimits& limits = {});
 /// The one response in `bytes`, ended by their end where it has no length.
 Result<HttpResponse> parse_http_response(BytesView bytes, const HttpLimits& limits = {});
 

@@ -100,7 +100,8 @@ TEST_F(HttpWorld, ConnectionIsKeptAndClosedOnRequest) {
 }
 
 TEST_F(HttpWorld, PipelinedRequestsAreAnsweredInOrder) {
-  const std::string reply = raw("GET /1 HTTP/1.1\r\n\r\nPOST /2 HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n");
+  const std::string reply =
+      raw("GET /1 HTTP/1.1\r\n\r\nPOST /2 HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n");
   EXPECT_LT(reply.find("GET /1"), reply.find("POST /2 abc")) << reply;
   EXPECT_NE(reply.find("POST /2 abc"), std::string::npos) << reply;
 }
@@ -110,7 +111,8 @@ TEST_F(HttpWorld, BrokenRequestsAreRefused) {
       {"nonsense\r\n\r\n", "400"},
       {"GET / HTTP/1.1\r\nX: " + std::string(600, 'x') + "\r\n\r\n", "431"},
       {"POST / HTTP/1.1\r\nContent-Length: 1001\r\n\r\n", "413"},
-      {"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3ea\r\n" + std::string(1002, 'x') + "\r\n0\r\n\r\n", "413"},
+      {"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3ea\r\n" + std::string(1002, 'x') + "\r\n0\r\n\r\n",
+       "413"},
       {"POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab", "400"},
       {"POST / HTTP/1.1\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "400"},
       {"POST / HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n", "501"},
@@ -131,7 +133,8 @@ TEST_F(HttpWorld, SlowRequestsTimeOut) {
 }
 
 TEST_F(HttpWorld, ExpectContinueIsAnsweredBeforeTheBody) {
-  const std::string reply = raw("POST /x HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n", /*close=*/false);
+  const std::string reply =
+      raw("POST /x HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n", /*close=*/false);
   EXPECT_TRUE(reply.starts_with("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 408")) << reply;
 }
 
@@ -192,7 +195,8 @@ std::string streamed(std::string wire, std::size_t limit = 1000) {
 
 TEST(HttpClient, StreamsEveryFraming) {
   EXPECT_EQ(streamed("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"), "200 hello");
-  EXPECT_EQ(streamed("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n"), "200 hello");
+  EXPECT_EQ(streamed("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n"),
+            "200 hello");
   EXPECT_EQ(streamed("HTTP/1.1 200 OK\r\n\r\nhello"), "200 hello");
   EXPECT_EQ(streamed("HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n"), "204 ");
 }

@@ -369,7 +369,8 @@ class RealProcesses::Child final : public Process {
     return os_error(fmt::format("send signal {} to process {}", signal, state_->pid));
   }
   Result<void> signal_group(int signal) override {
-    // The number cannot have been reused: the child is reaped only after its exit was posted here, or is a moment from it.
+    // The number cannot have been reused: the child is reaped only after its exit was posted here, or is a moment from
+    // it.
     if (state_->exit) return {};
     if (::kill(-state_->pid, signal) == 0 || errno == ESRCH) return {};
     return os_error(fmt::format("send signal {} to process group {}", signal, state_->pid));

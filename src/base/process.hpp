@@ -1,10 +1,12 @@
 // Child processes: started without a shell, waited for without blocking a lane, and never left as zombies.
 //
 // Model
-//  1. A program is an argument vector; no shell reads it. The child gets exactly the given environment, descriptors 0, 1
+//  1. A program is an argument vector; no shell reads it. The child gets exactly the given environment, descriptors 0,
+//  1
 //     and 2, and nothing else that this process has open.
 //  2. A process is held by its pidfd, so a signal can never reach a stranger that took over its number.
-//  3. Destroying a Process that still runs kills it. Whatever happens, it is reaped: by the launcher's own thread, which
+//  3. Destroying a Process that still runs kills it. Whatever happens, it is reaped: by the launcher's own thread,
+//  which
 //     waits on the pidfds of all children. SIGCHLD is not used; other code in the program may fork as it likes.
 //  4. kill() reaches the process itself; signal_group() its whole process group (with new_session).
 //
@@ -131,7 +133,8 @@ struct ProcessRun {
   bool truncated = false;
 };
 
-/// Runs a program to its end, keeping the first `limit` bytes of each output (the rest is read and dropped). Kills it when cancelled.
+/// Runs a program to its end, keeping the first `limit` bytes of each output (the rest is read and dropped). Kills it
+/// when cancelled.
 Task<Result<ProcessRun>> run_process(ProcessLauncher& launcher, ProcessSpec spec, std::size_t limit = 256 * 1024);
 
 }  // namespace dms

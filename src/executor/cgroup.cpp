@@ -154,7 +154,8 @@ Result<void> limit_v1(const fs::path& dir, std::string_view controller, const Li
   }
   if (controller == "memory" && limits.memory_bytes > 0) {
     TRY_VOID(put(dir / "memory.limit_in_bytes", std::to_string(limits.memory_bytes)));
-    (void)put(dir / "memory.memsw.limit_in_bytes", std::to_string(limits.memory_bytes));  // absent without swap accounting
+    (void)put(dir / "memory.memsw.limit_in_bytes",
+              std::to_string(limits.memory_bytes));  // absent without swap accounting
   }
   if (controller == "pids" && limits.pids > 0) TRY_VOID(put(dir / "pids.max", std::to_string(limits.pids)));
   return {};
@@ -233,7 +234,9 @@ std::string Cgroup::read(std::string_view file) const {
   return {};
 }
 
-std::uint64_t Cgroup::oom_kills() const { return keyed(read(v2_ ? "memory.events" : "memory.oom_control"), "oom_kill"); }
+std::uint64_t Cgroup::oom_kills() const {
+  return keyed(read(v2_ ? "memory.events" : "memory.oom_control"), "oom_kill");
+}
 
 Stats Cgroup::stats() const {
   Stats stats;

@@ -8,7 +8,8 @@
 //     that folder clean up after an owner that died.
 //  3. A group's limits are set before the first process joins. Processes join by writing to each of procs_files().
 //
-// Threads: any, one at a time per group; every call is a few small file accesses. Failure: Errc::io with the file's name.
+// Threads: any, one at a time per group; every call is a few small file accesses. Failure: Errc::io with the file's
+// name.
 #pragma once
 
 #include <cstdint>

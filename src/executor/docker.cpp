@@ -24,7 +24,10 @@ struct Docker::Run {
 };
 
 Docker::Docker(Runtime runtime, DockerOptions options)
-    : runtime_(runtime), options_(std::move(options)), api_(runtime.net, options_.socket), nursery_(runtime.lane, "docker") {}
+    : runtime_(runtime),
+      options_(std::move(options)),
+      api_(runtime.net, options_.socket),
+      nursery_(runtime.lane, "docker") {}
 Docker::~Docker() = default;
 
 Task<Result<std::string>> Docker::version() {
@@ -53,7 +56,8 @@ Result<void> Docker::check(const Request& request) const {
   // The name of a container; the rule for execution ids is the engine's rule for names.
   Request named = request;
   named.execution_id = ExecutionId(request.job_id);
-  if (Result<void> ok = validate(named); !ok) return fail(Errc::invalid_argument, "job id '{}': expected [A-Za-z0-9_.-]", request.job_id);
+  if (Result<void> ok = validate(named); !ok)
+    return fail(Errc::invalid_argument, "job id '{}': expected [A-Za-z0-9_.-]", request.job_id);
   if (runs_.contains(request.execution_id))
     return fail(Errc::already_exists, "execution '{}' exists already", request.execution_id.value);
   return {};
@@ -114,7 +118,8 @@ Result<void> read_pull_lines(std::string& pending, const std::string& image) {
       return fail(Errc::not_found, "pull image '{}': {}", image, error.substr(0, 500));
     log::debug("executor", "pull {}: {}", image, json_text(*parsed, {"status"}));
   }
-  if (pending.size() > 64 * 1024) return fail(Errc::limit_exceeded, "pull image '{}': a progress line without end", image);
+  if (pending.size() > 64 * 1024)
+    return fail(Errc::limit_exceeded, "pull image '{}': a progress line without end", image);
   return {};
 }
 
@@ -181,7 +186,8 @@ Task<void> Docker::follow(RunPtr run, LogFile out, LogFile err) {
   } else {
     outcome = std::unexpected(stream.error());
   }
-  if (!outcome) log::warn("executor", "the log of container {} is incomplete: {}", run->name, outcome.error().to_string());
+  if (!outcome)
+    log::warn("executor", "the log of container {} is incomplete: {}", run->name, outcome.error().to_string());
   run->following = false;
   run->changed.notify_all();
 }
@@ -191,8 +197,10 @@ Task<Result<int>> Docker::wait_for_exit(RunPtr run) {
   CO_TRY(DockerApi::Stream stream, co_await api_.stream("POST", path));
   CO_TRY(const std::string text, co_await stream.body->read_all(64 * 1024));
   CO_TRY(const json::Value answer, json::parse(text));
-  if (const std::string error = json_text(answer, {"Error", "Message"}); !error.empty()) co_return fail(Errc::io, "{}", error);
-  if (json_at(answer, {"StatusCode"}) == nullptr) co_return fail(Errc::io, "the engine did not say how container {} ended", run->name);
+  if (const std::string error = json_text(answer, {"Error", "Message"}); !error.empty())
+    co_return fail(Errc::io, "{}", error);
+  if (json_at(answer, {"StatusCode"}) == nullptr)
+    co_return fail(Errc::io, "the engine did not say how container {} ended", run->name);
   co_return static_cast<int>(json_int(answer, {"StatusCode"}));
 }
 
@@ -220,7 +228,8 @@ Task<void> Docker::conclude(RunPtr run, Result<int> code) {
   Result<json::Value> details = co_await api_.call("GET", path);
   if (details && json_bool(*details, {"State", "OOMKilled"}) && *code != 0) {
     result.killed = true;
-    result.error_msg = fmt::format("memory limit: the work used more than {} bytes and was ended", run->request.limits.memory_bytes);
+    result.error_msg =
+        fmt::format("memory limit: the work used more than {} bytes and was ended", run->request.limits.memory_bytes);
   } else if (!run->kill_reason.empty()) {
     result.error_msg = run->kill_reason;
   } else if (run->stopping) {
@@ -269,15 +278,20 @@ Task<Result<void>> Docker::freeze(ExecutionId id, State from, State to, std::str
   CO_TRY(RunPtr run, find(id));
   if (run->state == to) co_return Result<void>();
   if (run->state != from)
-    co_return fail(Errc::invalid_argument, "execution '{}' is {}, not {}", id.value, to_string(run->state), to_string(from));
+    co_return fail(Errc::invalid_argument, "execution '{}' is {}, not {}", id.value, to_string(run->state),
+                   to_string(from));
   const std::string path = fmt::format("/containers/{}/{}", run->name, verb);
   CO_TRY_VOID(co_await api_.call("POST", path));
   if (!run->over) run->state = to;
   co_return Result<void>();
 }
 
-Task<Result<void>> Docker::pause(ExecutionId id) { return freeze(std::move(id), State::running, State::paused, "pause"); }
-Task<Result<void>> Docker::resume(ExecutionId id) { return freeze(std::move(id), State::paused, State::running, "unpause"); }
+Task<Result<void>> Docker::pause(ExecutionId id) {
+  return freeze(std::move(id), State::running, State::paused, "pause");
+}
+Task<Result<void>> Docker::resume(ExecutionId id) {
+  return freeze(std::move(id), State::paused, State::running, "unpause");
+}
 
 Task<Result<void>> Docker::remove(ExecutionId id) {
   CO_TRY(RunPtr run, find(id));
@@ -323,7 +337,9 @@ Task<Result<Stats>> Docker::stats(ExecutionId id) {
   CO_TRY(RunPtr run, find(id));
   const std::string path = "/containers/" + run->name + "/stats?stream=0&one-shot=1";
   CO_TRY(const json::Value answer, co_await api_.call("GET", path));
-  const auto count = [&](std::initializer_list<std::string_view> at) { return static_cast<std::uint64_t>(json_int(answer, at)); };
+  const auto count = [&](std::initializer_list<std::string_view> at) {
+    return static_cast<std::uint64_t>(json_int(answer, at));
+  };
   Stats stats;
   stats.cpu_seconds = static_cast<double>(count({"cpu_stats", "cpu_usage", "total_usage"})) / 1e9;
   stats.memory_bytes = count({"memory_stats", "usage"});
@@ -376,7 +392,8 @@ Task<Result<void>> Docker::cleanup() {
   for (const json::Value& container : *containers) {
     const std::string id = json_text(container, {"Id"});
     if (id.empty() || id.find_first_not_of("0123456789abcdef") != std::string::npos) continue;
-    log::warn("executor", "removing container {} that an earlier daemon left", json_text(container, {"Labels", "nunet-executionID"}));
+    log::warn("executor", "removing container {} that an earlier daemon left",
+              json_text(container, {"Labels", "nunet-executionID"}));
     CO_TRY_VOID(co_await delete_container(id));
   }
   co_return Result<void>();

@@ -2,8 +2,8 @@
 //
 // Model
 //  1. A container is named and labelled as NuNet's nodes do: nunet-executor=<id>, nunet-jobID=<id>_<job>,
-//     nunet-executionID=<id>_<job>_<execution>, which is also its name. The id is the daemon's own and stays the same over
-//     restarts, so cleanup() finds what an earlier process left.
+//     nunet-executionID=<id>_<job>_<execution>, which is also its name. The id is the daemon's own and stays the same
+//     over restarts, so cleanup() finds what an earlier process left.
 //  2. An image that is not there is pulled; one that is there is used as it is.
 //  3. Limits: NanoCPUs, memory without swap beyond it, number of processes. Held by the engine.
 //  4. No new privileges, no raw sockets, no device nodes, no file capabilities; no network unless Request::network.
@@ -15,7 +15,8 @@
 //
 // What an attacker could try: a container shares the machine's kernel; what remains is the engine's isolation with the
 // drops above. Names that reach a URL are checked or encoded; the environment and arguments travel as JSON. He cannot
-// choose mounts, devices, capabilities or the network mode. Messages of the engine are cut, its streams parsed with bounds.
+// choose mounts, devices, capabilities or the network mode. Messages of the engine are cut, its streams parsed with
+// bounds.
 #pragma once
 
 #include <map>

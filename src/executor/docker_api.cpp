@@ -6,12 +6,15 @@ Result<std::string> docker_socket(std::string_view docker_host) {
   if (docker_host.empty()) return std::string(kDockerSocket);
   constexpr std::string_view kScheme = "unix://";
   if (!docker_host.starts_with(kScheme) || docker_host.size() == kScheme.size())
-    return fail(Errc::unsupported, "DOCKER_HOST '{}': expected unix:///path; engines on other machines are not used", docker_host);
+    return fail(Errc::unsupported, "DOCKER_HOST '{}': expected unix:///path; engines on other machines are not used",
+                docker_host);
   return std::string(docker_host.substr(kScheme.size()));
 }
 
 Error DockerApi::no_engine(const Error& cause) const {
-  return cause.context(Errc::unsupported, fmt::format("the Docker engine does not answer on {}: start it or use executor sandbox", socket_));
+  return cause.context(
+      Errc::unsupported,
+      fmt::format("the Docker engine does not answer on {}: start it or use executor sandbox", socket_));
 }
 
 namespace {
@@ -37,7 +40,8 @@ Task<Result<DockerApi::Stream>> DockerApi::stream(std::string method, std::strin
   HttpRequest request(method, path, std::move(body));
   request.headers.set("Connection", "close");
   Result<std::unique_ptr<HttpBody>> answer = co_await stream.client->open(std::move(request));
-  if (!answer && (answer.error().is(Errc::closed) || answer.error().is(Errc::io))) co_return std::unexpected(no_engine(answer.error()));
+  if (!answer && (answer.error().is(Errc::closed) || answer.error().is(Errc::io)))
+    co_return std::unexpected(no_engine(answer.error()));
   if (!answer) co_return std::unexpected(answer.error());
   stream.body = *std::move(answer);
   // 304: it is already as asked.

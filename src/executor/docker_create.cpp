@@ -52,9 +52,11 @@ void host_config(json::Writer& w, const Request& request, const DockerOptions& o
 }  // namespace
 
 Result<void> check_image_name(std::string_view image) {
-  const bool known = std::all_of(image.begin(), image.end(), [](char c) { return is_word(c) || c == '/' || c == ':' || c == '@'; });
-  const bool usable = !image.empty() && image.size() <= 255 && known && is_word(image.front()) && image.front() != '.' &&
-                      image.front() != '-' && image.find("..") == std::string_view::npos && image.find("//") == std::string_view::npos;
+  const bool known =
+      std::all_of(image.begin(), image.end(), [](char c) { return is_word(c) || c == '/' || c == ':' || c == '@'; });
+  const bool usable = !image.empty() && image.size() <= 255 && known && is_word(image.front()) &&
+                      image.front() != '.' && image.front() != '-' && image.find("..") == std::string_view::npos &&
+                      image.find("//") == std::string_view::npos;
   if (!usable) return fail(Errc::invalid_argument, "image '{}': expected [registry/]name[:tag]", image);
   return {};
 }

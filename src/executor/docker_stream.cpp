@@ -9,8 +9,8 @@ Result<void> DockerDemux::take_header() {
   // 0 is what the work was given to read, echoed; 1 and 2 are its outputs; 3 would be the engine's own error.
   if (header_[0] > 2 || header_[1] != 0 || header_[2] != 0 || header_[3] != 0) {
     broken_ = true;
-    return fail(Errc::invalid_argument, "Docker log stream: {} {} {} {} is no frame header", header_[0], header_[1], header_[2],
-                header_[3]);
+    return fail(Errc::invalid_argument, "Docker log stream: {} {} {} {} is no frame header", header_[0], header_[1],
+                header_[2], header_[3]);
   }
   channel_ = header_[0] == 2 ? Channel::err : Channel::out;
   left_ = static_cast<std::uint32_t>(header_[4]) << 24 | static_cast<std::uint32_t>(header_[5]) << 16 |

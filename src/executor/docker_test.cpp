@@ -45,7 +45,9 @@ class ScriptedNet final : public Net {
   std::deque<std::string> answers;
   std::string written;
 
-  Result<std::unique_ptr<Listener>> listen_tcp(const IpEndpoint&) override { return fail(Errc::unsupported, "scripted"); }
+  Result<std::unique_ptr<Listener>> listen_tcp(const IpEndpoint&) override {
+    return fail(Errc::unsupported, "scripted");
+  }
   Task<Result<Accepted>> connect_tcp(IpEndpoint) override { co_return fail(Errc::unsupported, "scripted"); }
   Task<Result<std::unique_ptr<ByteStream>>> connect_unix(std::string path) override {
     if (answers.empty()) co_return fail(Errc::io, "connect to {}: no such file", path);
@@ -112,8 +114,11 @@ TEST_F(DockerTest, NoEngineSaysWhatToDo) {
 }
 
 TEST_F(DockerTest, RunsToItsEnd) {
-  net_.answers = {http(200, "{}"), http(201, R"({"Id":"abc"})"), http(204, ""),
-                  "HTTP/1.1 200 OK\r\n\r\n" + frame(1, "hello\n") + frame(2, "oops\n"), http(200, R"({"StatusCode":3})"),
+  net_.answers = {http(200, "{}"),
+                  http(201, R"({"Id":"abc"})"),
+                  http(204, ""),
+                  "HTTP/1.1 200 OK\r\n\r\n" + frame(1, "hello\n") + frame(2, "oops\n"),
+                  http(200, R"({"StatusCode":3})"),
                   http(200, R"({"State":{"OOMKilled":false}})")};
   ASSERT_TRUE(run(docker_.start(docker_request(dir_, {"true"}))));
   auto result = run(docker_.wait(ExecutionId("e1")));
@@ -127,7 +132,8 @@ TEST_F(DockerTest, RunsToItsEnd) {
 
 TEST_F(DockerTest, PullsWhatIsMissingAndReportsItsFailure) {
   net_.answers = {http(404, R"({"message":"No such image"})"),
-                  http(200, "{\"status\":\"Pulling\"}\n{\"errorDetail\":{},\"error\":\"denied: not yours\"}\n"), http(404, "{}")};
+                  http(200, "{\"status\":\"Pulling\"}\n{\"errorDetail\":{},\"error\":\"denied: not yours\"}\n"),
+                  http(404, "{}")};
   auto started = run(docker_.start(docker_request(dir_, {"true"})));
   ASSERT_FALSE(started);
   EXPECT_THAT(started.error().to_string(), HasSubstr("denied: not yours"));
@@ -136,7 +142,8 @@ TEST_F(DockerTest, PullsWhatIsMissingAndReportsItsFailure) {
 }
 
 TEST_F(DockerTest, FailedStartRemovesTheContainer) {
-  net_.answers = {http(200, "{}"), http(201, R"({"Id":"abc"})"), http(400, R"({"message":"exec: no such file"})"), http(204, "")};
+  net_.answers = {http(200, "{}"), http(201, R"({"Id":"abc"})"), http(400, R"({"message":"exec: no such file"})"),
+                  http(204, "")};
   auto started = run(docker_.start(docker_request(dir_, {"missing"})));
   ASSERT_FALSE(started);
   EXPECT_THAT(started.error().to_string(), HasSubstr("exec: no such file"));
@@ -189,9 +196,10 @@ TEST(DockerCreate, LimitsAndIsolation) {
   const std::string body = docker_create_body(r, DockerOptions{});
   EXPECT_TRUE(json::parse(body));
   for (const char* part :
-       {R"("NanoCpus":1500000000)", R"("Memory":1048576)", R"("MemorySwap":1048576)", R"("PidsLimit":5)", R"("no-new-privileges")",
-        R"("NetworkMode":"none")", R"("Cmd":["echo","a\"b"])", R"("Env":["A=1"])", R"("nunet-executor":"nunet")",
-        R"("nunet-jobID":"nunet_job")", R"("nunet-executionID":"nunet_job_e1")", R"("Target":"/work")"})
+       {R"("NanoCpus":1500000000)", R"("Memory":1048576)", R"("MemorySwap":1048576)", R"("PidsLimit":5)",
+        R"("no-new-privileges")", R"("NetworkMode":"none")", R"("Cmd":["echo","a\"b"])", R"("Env":["A=1"])",
+        R"("nunet-executor":"nunet")", R"("nunet-jobID":"nunet_job")", R"("nunet-executionID":"nunet_job_e1")",
+        R"("Target":"/work")"})
     EXPECT_THAT(body, HasSubstr(part));
   EXPECT_THAT(body, Not(HasSubstr("Entrypoint")));
   EXPECT_THAT(body, Not(HasSubstr("Privileged")));
@@ -206,7 +214,8 @@ TEST(DockerSocket, FromDockerHost) {
 TEST(DockerDemux, FramesAndBrokenFrames) {
   std::string out;
   std::string err;
-  DockerDemux demux([&](DockerDemux::Channel c, BytesView part) { (c == DockerDemux::Channel::out ? out : err) += as_text(part); });
+  DockerDemux demux(
+      [&](DockerDemux::Channel c, BytesView part) { (c == DockerDemux::Channel::out ? out : err) += as_text(part); });
   const std::string wire = frame(1, "hello ") + frame(2, "oops") + frame(1, "") + frame(1, "world");
   for (const char c : wire) ASSERT_TRUE(demux.feed(as_bytes(std::string_view(&c, 1))));
   EXPECT_EQ(out, "hello world");
@@ -246,7 +255,9 @@ class DockerEngineTest : public ::testing::Test {
     auto list = runtime_.run(api.call("GET", "/containers/json?all=1"));
     return list && list->is_array() ? list->get_array().size() : 999;
   }
-  Request request(std::string script, std::string id = "e1") { return docker_request(dir_, {"sh", "-c", std::move(script)}, id); }
+  Request request(std::string script, std::string id = "e1") {
+    return docker_request(dir_, {"sh", "-c", std::move(script)}, id);
+  }
   Result<void> start(Request r) { return runtime_.run(docker_->start(std::move(r))); }
   ExecutionResult run(Request r) {
     const ExecutionId id = r.execution_id;

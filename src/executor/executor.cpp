@@ -19,14 +19,16 @@ namespace {
 bool usable_id(std::string_view id) {
   if (id.empty() || id.size() > 128 || id.front() == '.' || id.front() == '-') return false;
   return std::all_of(id.begin(), id.end(), [](unsigned char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' || c == '.';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' ||
+           c == '.';
   });
 }
 
 Result<void> check_text(std::string_view field, const std::vector<std::string>& values) {
   std::size_t total = 0;
   for (const std::string& value : values) {
-    if (value.find('\0') != std::string::npos) return fail(Errc::invalid_argument, "{}: a value holds a NUL byte", field);
+    if (value.find('\0') != std::string::npos)
+      return fail(Errc::invalid_argument, "{}: a value holds a NUL byte", field);
     total += value.size() + 1;
   }
   // What execve() takes is bounded too; refusing here names the field.
@@ -37,7 +39,8 @@ Result<void> check_text(std::string_view field, const std::vector<std::string>& 
 
 Result<void> validate(const Request& request) {
   if (!usable_id(request.execution_id.value))
-    return fail(Errc::invalid_argument, "execution id '{}': expected 1 to 128 of [A-Za-z0-9_.-], not starting with '.' or '-'",
+    return fail(Errc::invalid_argument,
+                "execution id '{}': expected 1 to 128 of [A-Za-z0-9_.-], not starting with '.' or '-'",
                 request.execution_id.value);
   if (!request.results_dir.is_absolute())
     return fail(Errc::invalid_argument, "results_dir '{}': expected an absolute path", request.results_dir.string());

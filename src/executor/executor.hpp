@@ -2,7 +2,8 @@
 //
 // Model
 //  1. An Executor is one engine on one machine; it runs many executions, each named by the ExecutionId of its Request.
-//  2. States: pending (being prepared) -> running (<-> paused) -> success (exit code 0) | failed (anything else). The last
+//  2. States: pending (being prepared) -> running (<-> paused) -> success (exit code 0) | failed (anything else). The
+//  last
 //     two are final, and the execution stays known with its result and logs until remove().
 //  3. start() returns once the work runs, or says why it does not; after a failed start nothing is left behind.
 //  4. Output is kept in files: `stdout.log` and `stderr.log` in Request::results_dir, each at most Request::log_limit
@@ -10,14 +11,15 @@
 //     line that says so. They outlive remove(): they belong to whoever chose results_dir.
 //  5. What a killed daemon leaves behind carries the executor's mark and is removed by cleanup(), called once at start.
 //
-// Threads and cancellation: one lane. Every waiting call can be cancelled; a cancelled start() undoes itself, a cancelled
-// wait() or logs() changes nothing, a cancelled stop() goes on in the background.
-// Failure: Errc::not_found for an unknown id, already_exists for a repeated one, invalid_argument for an engine spec this
-// executor cannot run, io when the engine refuses; messages name the engine and what to do.
+// Threads and cancellation: one lane. Every waiting call can be cancelled; a cancelled start() undoes itself, a
+// cancelled wait() or logs() changes nothing, a cancelled stop() goes on in the background. Failure: Errc::not_found
+// for an unknown id, already_exists for a repeated one, invalid_argument for an engine spec this executor cannot run,
+// io when the engine refuses; messages name the engine and what to do.
 //
 // What an attacker could try: the work is a stranger's program. What holds it is each engine's to say (sandbox.hpp,
-// docker.hpp); common to all are bounded logs, bounded results, and limits that are enforced or reported as not enforced.
-// Specification: the engine spec {type, params} of an ensemble; states and results as NuNet's other nodes report them.
+// docker.hpp); common to all are bounded logs, bounded results, and limits that are enforced or reported as not
+// enforced. Specification: the engine spec {type, params} of an ensemble; states and results as NuNet's other nodes
+// report them.
 #pragma once
 
 #include <cstdint>
@@ -43,8 +45,8 @@ enum class State { pending, running, paused, failed, success };
 std::string_view to_string(State state);
 constexpr bool is_final(State state) { return state == State::failed || state == State::success; }
 
-/// The parameters of every engine, named as in an ensemble's `execution.params`. An engine refuses what it does not know
-/// how to honour rather than ignore it.
+/// The parameters of every engine, named as in an ensemble's `execution.params`. An engine refuses what it does not
+/// know how to honour rather than ignore it.
 struct EngineParams {
   std::string image;                     // docker only, required there
   std::vector<std::string> entrypoint;   // docker: replaces the image's; sandbox: put before cmd
@@ -59,8 +61,8 @@ struct EngineParams {
     constexpr auto omit = json::omit_empty;
     return std::tuple(json::field("image", &P::image, omit), json::field("entrypoint", &P::entrypoint, omit),
                       json::field("cmd", &P::cmd, omit), json::field("environment", &P::environment, omit),
-                      json::field("working_directory", &P::working_directory, omit), json::field("user", &P::user, omit),
-                      json::field("privileged", &P::privileged, omit));
+                      json::field("working_directory", &P::working_directory, omit),
+                      json::field("user", &P::user, omit), json::field("privileged", &P::privileged, omit));
   }
 };
 
@@ -107,8 +109,9 @@ struct ExecutionResult {
 
   static constexpr auto json_fields() {
     using R = ExecutionResult;
-    return std::tuple(json::field("stdout", &R::out), json::field("stderr", &R::err), json::field("exit_code", &R::exit_code),
-                      json::field("error_msg", &R::error_msg), json::field("killed", &R::killed));
+    return std::tuple(json::field("stdout", &R::out), json::field("stderr", &R::err),
+                      json::field("exit_code", &R::exit_code), json::field("error_msg", &R::error_msg),
+                      json::field("killed", &R::killed));
   }
 };
 inline constexpr std::size_t kResultOutputLimit = 256 * 1024;
@@ -173,7 +176,8 @@ class Executor {
   virtual Task<void> close() = 0;
 };
 
-/// The rules every engine shares: a usable id, an absolute results_dir, KEY=value entries without NUL bytes, sane limits.
+/// The rules every engine shares: a usable id, an absolute results_dir, KEY=value entries without NUL bytes, sane
+/// limits.
 Result<void> validate(const Request& request);
 
 /// The last `limit` bytes of a file; empty if it does not exist.

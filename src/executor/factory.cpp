@@ -15,8 +15,8 @@ Result<Executor*> Registry::find(std::string_view type) const {
   std::string offered;
   for (const std::string& name : types()) offered += (offered.empty() ? "" : ", ") + name;
   const auto why = refused_.find(type);
-  return fail(Errc::unsupported, "execution type '{}' is not offered here (offered: {}){}", type, offered.empty() ? "none" : offered,
-              why == refused_.end() ? std::string() : ": " + why->second);
+  return fail(Errc::unsupported, "execution type '{}' is not offered here (offered: {}){}", type,
+              offered.empty() ? "none" : offered, why == refused_.end() ? std::string() : ": " + why->second);
 }
 
 std::vector<std::string> Registry::types() const {
@@ -46,7 +46,8 @@ Task<void> offer(Registry& registry, std::unique_ptr<Executor> executor, Result<
 
 }  // namespace
 
-Task<Result<std::unique_ptr<Registry>>> find_executors(Runtime runtime, ProcessLauncher& processes, FactoryOptions options) {
+Task<Result<std::unique_ptr<Registry>>> find_executors(Runtime runtime, ProcessLauncher& processes,
+                                                       FactoryOptions options) {
   auto registry = std::make_unique<Registry>();
   if (options.offer_docker) {
     auto docker = std::make_unique<Docker>(runtime, options.docker);

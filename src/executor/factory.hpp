@@ -40,6 +40,7 @@ struct FactoryOptions {
 };
 
 /// `processes` outlives the registry.
-Task<Result<std::unique_ptr<Registry>>> find_executors(Runtime runtime, ProcessLauncher& processes, FactoryOptions options);
+Task<Result<std::unique_ptr<Registry>>> find_executors(Runtime runtime, ProcessLauncher& processes,
+                                                       FactoryOptions options);
 
 }  // namespace dms::executor

@@ -153,7 +153,8 @@ Task<Result<void>> Fake::stop(ExecutionId id, Duration grace) {
 Task<Result<void>> Fake::pause(ExecutionId id) {
   CO_TRY(RunPtr run, find(id));
   if (run->state == State::paused) co_return Result<void>();
-  if (run->state != State::running) co_return fail(Errc::invalid_argument, "execution '{}' is {}", id.value, to_string(run->state));
+  if (run->state != State::running)
+    co_return fail(Errc::invalid_argument, "execution '{}' is {}", id.value, to_string(run->state));
   run->left -= lane_.now() - run->since;
   run->state = State::paused;
   run->changed.notify_all();
@@ -163,7 +164,8 @@ Task<Result<void>> Fake::pause(ExecutionId id) {
 Task<Result<void>> Fake::resume(ExecutionId id) {
   CO_TRY(RunPtr run, find(id));
   if (run->state == State::running) co_return Result<void>();
-  if (run->state != State::paused) co_return fail(Errc::invalid_argument, "execution '{}' is {}", id.value, to_string(run->state));
+  if (run->state != State::paused)
+    co_return fail(Errc::invalid_argument, "execution '{}' is {}", id.value, to_string(run->state));
   run->since = lane_.now();
   run->state = State::running;
   run->changed.notify_all();
@@ -214,7 +216,8 @@ Task<Result<Stats>> Fake::stats(ExecutionId id) {
 
 Task<Result<ExecOutput>> Fake::exec(ExecutionId id, std::vector<std::string> argv) {
   CO_TRY(RunPtr run, find(id));
-  if (run->state != State::running) co_return fail(Errc::invalid_argument, "execution '{}' is {}", id.value, to_string(run->state));
+  if (run->state != State::running)
+    co_return fail(Errc::invalid_argument, "execution '{}' is {}", id.value, to_string(run->state));
   ExecOutput output;
   output.exit_code = 0;
   for (const std::string& arg : argv) output.out += (output.out.empty() ? "" : " ") + arg;

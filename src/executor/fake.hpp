@@ -1,4 +1,5 @@
-// The scripted executor of the simulation: runs that take virtual time and end as their script says. Also the "null" type.
+// The scripted executor of the simulation: runs that take virtual time and end as their script says. Also the "null"
+// type.
 //
 // A run follows the first rule that matches, in this order: the script set for its job id; environment entries of the
 // request (FAKE_SECONDS, FAKE_EXIT_CODE, FAKE_OUT, FAKE_ERR, FAKE_START_ERROR, FAKE_IGNORE_TERM), so that an ensemble
@@ -18,7 +19,7 @@
 namespace dms::executor {
 
 struct FakeScript {
-  Duration startup = 0ns;               // how long start() takes
+  Duration startup = 0ns;                  // how long start() takes
   std::optional<std::string> start_error;  // set: start() fails with it
   std::optional<Duration> runs_for = 1s;   // not set: until it is stopped
   int exit_code = 0;

@@ -23,7 +23,9 @@ class FakeTest : public ::testing::Test {
   T run(Task<T> task) {
     return world_.run(node_, std::move(task));
   }
-  Result<void> start(std::vector<std::string> environment = {}) { return run(fake_.start(request(std::move(environment)))); }
+  Result<void> start(std::vector<std::string> environment = {}) {
+    return run(fake_.start(request(std::move(environment))));
+  }
 
   const ExecutionId id_{"e"};
   SimWorld world_{1};

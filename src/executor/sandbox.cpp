@@ -91,10 +91,12 @@ Result<void> check_engine(const Request& request) {
   const EngineParams& p = request.engine.params;
   if (request.engine.type != "sandbox")
     return fail(Errc::invalid_argument, "execution type '{}': this executor runs 'sandbox'", request.engine.type);
-  if (!p.image.empty()) return fail(Errc::invalid_argument, "image: the sandbox runs programs of this machine, it takes none");
+  if (!p.image.empty())
+    return fail(Errc::invalid_argument, "image: the sandbox runs programs of this machine, it takes none");
   if (!p.user.empty()) return fail(Errc::invalid_argument, "user: the sandbox chooses the user itself");
   if (p.privileged) return fail(Errc::permission_denied, "privileged: there are no privileged sandboxes");
-  if (p.entrypoint.empty() && p.cmd.empty()) return fail(Errc::invalid_argument, "cmd: expected a program and its arguments");
+  if (p.entrypoint.empty() && p.cmd.empty())
+    return fail(Errc::invalid_argument, "cmd: expected a program and its arguments");
   const std::string& program = p.entrypoint.empty() ? p.cmd.front() : p.entrypoint.front();
   if (program.empty() || program.find('=') != std::string::npos || program.front() == '-')
     return fail(Errc::invalid_argument, "cmd: '{}' is not a usable program name", program);
@@ -103,7 +105,8 @@ Result<void> check_engine(const Request& request) {
 
 std::vector<std::string> full_environment(std::vector<std::string> environment) {
   const auto lacks = [&](std::string_view key) {
-    return std::none_of(environment.begin(), environment.end(), [&](const std::string& e) { return e.starts_with(key); });
+    return std::none_of(environment.begin(), environment.end(),
+                        [&](const std::string& e) { return e.starts_with(key); });
   };
   if (lacks("PATH=")) environment.emplace_back("PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin");
   if (lacks("HOME=")) environment.emplace_back("HOME=/work");
@@ -120,7 +123,8 @@ Result<void> make_folder(const fs::path& dir, fs::perms perms) {
 
 /// Gives a folder and all in it to `uid`. Links are not followed.
 Result<void> give_to(const fs::path& dir, std::uint32_t uid) {
-  if (::lchown(dir.c_str(), uid, uid) != 0) return fail(Errc::io, "give {} to the work: {}", dir.string(), std::strerror(errno));
+  if (::lchown(dir.c_str(), uid, uid) != 0)
+    return fail(Errc::io, "give {} to the work: {}", dir.string(), std::strerror(errno));
   std::error_code ec;
   for (const auto& entry : fs::recursive_directory_iterator(dir, ec)) (void)::lchown(entry.path().c_str(), uid, uid);
   return {};
@@ -152,7 +156,11 @@ struct Sandbox::Run {
 };
 
 Sandbox::Sandbox(Lane& lane, ProcessLauncher& processes, SandboxOptions options)
-    : lane_(lane), processes_(processes), options_(std::move(options)), root_(::geteuid() == 0), nursery_(lane, "sandbox") {
+    : lane_(lane),
+      processes_(processes),
+      options_(std::move(options)),
+      root_(::geteuid() == 0),
+      nursery_(lane, "sandbox") {
   cgroups_ = CgroupTree::detect(owner_name(options_.state_dir), options_.cgroup_root);
   enforcement_ = cgroups_ ? cgroups_->describe() : "rlimit (memory of each process, number of processes; not CPU)";
 }
@@ -165,14 +173,17 @@ Task<Result<void>> Sandbox::probe() {
   for (const char* program : {"/usr/bin/setpriv", "/usr/bin/env"})
     if (::access(program, X_OK) != 0) co_return fail(Errc::unsupported, "executor sandbox: {} is missing", program);
   ProcessSpec spec;
-  spec.argv = {options_.bwrap, "--unshare-pid", "--unshare-net", "--unshare-ipc", "--ro-bind", "/", "/", "--proc", "/proc"};
+  spec.argv = {options_.bwrap, "--unshare-pid", "--unshare-net", "--unshare-ipc", "--ro-bind", "/", "/",
+               "--proc",       "/proc"};
   if (!root_) spec.argv.emplace_back("--unshare-user");
   for (const char* arg : {"--", "/usr/bin/env", "true"}) spec.argv.emplace_back(arg);
   Result<ProcessRun> run = co_await run_process(processes_, std::move(spec), 1024);
   if (!run) co_return fail(run.error(), "executor sandbox: install bubblewrap");
   if (run->exit.shell_code() != 0)
-    co_return fail(Errc::unsupported, "executor sandbox: bubblewrap cannot make namespaces here ({}); run as root or allow user namespaces",
-                   run->err.substr(0, run->err.find('\n')));
+    co_return fail(
+        Errc::unsupported,
+        "executor sandbox: bubblewrap cannot make namespaces here ({}); run as root or allow user namespaces",
+        run->err.substr(0, run->err.find('\n')));
   co_return Result<void>();
 }
 
@@ -348,7 +359,8 @@ Task<void> Sandbox::supervise(RunPtr run) {
   // All writers died with the sandbox, so the logs end.
   while (run->outputs > 0) (void)co_await run->changed.wait_shielded();
   run->reported_code = status_number(slurp(run->dir / "status"), "exit-code");
-  if (run->cgroup && run->cgroup->oom_kills() > 0 && run->kill_reason.empty()) run->kill_reason = std::string(kMemoryReason);
+  if (run->cgroup && run->cgroup->oom_kills() > 0 && run->kill_reason.empty())
+    run->kill_reason = std::string(kMemoryReason);
   run->main = Fd();
   run->init = Fd();
   co_await release(run);
@@ -392,7 +404,8 @@ void Sandbox::conclude(Run& run, const ProcessExit& exit) const {
   result.killed = !run.kill_reason.empty() || run.stopping;
   if (run.kill_reason == kMemoryReason) {
     if (result.exit_code == 0) result.exit_code = 128 + SIGKILL;
-    result.error_msg = fmt::format("memory limit: the work used more than {} bytes and was ended", run.request.limits.memory_bytes);
+    result.error_msg =
+        fmt::format("memory limit: the work used more than {} bytes and was ended", run.request.limits.memory_bytes);
   } else if (!run.kill_reason.empty()) {
     result.error_msg = run.kill_reason;
   } else if (run.stopping) {
@@ -425,8 +438,9 @@ Task<void> Sandbox::end(RunPtr run, Duration grace) {
   if (run->state == State::paused) (void)run->cgroup->freeze(false);
   if (run->main) (void)send_signal(run->main, SIGTERM);
   Result<void> ended = co_await with_timeout(grace, until_over(run));
-  if (!ended) kill(*run, fmt::format("did not end within {} ms of SIGTERM and was killed",
-                                     std::chrono::duration_cast<std::chrono::milliseconds>(grace).count()));
+  if (!ended)
+    kill(*run, fmt::format("did not end within {} ms of SIGTERM and was killed",
+                           std::chrono::duration_cast<std::chrono::milliseconds>(grace).count()));
 }
 
 Task<Result<void>> Sandbox::stop(ExecutionId id, Duration grace) {
@@ -442,8 +456,10 @@ Task<Result<void>> Sandbox::freeze(ExecutionId id, State from, State to) {
   CO_TRY(RunPtr run, find(id));
   if (run->state == to) co_return Result<void>();
   if (run->state != from)
-    co_return fail(Errc::invalid_argument, "execution '{}' is {}, not {}", id.value, to_string(run->state), to_string(from));
-  if (!run->cgroup) co_return fail(Errc::unsupported, "executor sandbox: pausing needs control groups, and none are writable here");
+    co_return fail(Errc::invalid_argument, "execution '{}' is {}, not {}", id.value, to_string(run->state),
+                   to_string(from));
+  if (!run->cgroup)
+    co_return fail(Errc::unsupported, "executor sandbox: pausing needs control groups, and none are writable here");
   CO_TRY_VOID(run->cgroup->freeze(to == State::paused));
   run->state = to;
   co_return Result<void>();
@@ -500,13 +516,15 @@ Task<Result<std::vector<Status>>> Sandbox::list() {
 
 Task<Result<Stats>> Sandbox::stats(ExecutionId id) {
   CO_TRY(RunPtr run, find(id));
-  if (!run->cgroup) co_return fail(Errc::unsupported, "execution '{}': usage is counted by control groups while it runs", id.value);
+  if (!run->cgroup)
+    co_return fail(Errc::unsupported, "execution '{}': usage is counted by control groups while it runs", id.value);
   co_return run->cgroup->stats();
 }
 
 Task<Result<ExecOutput>> Sandbox::exec(ExecutionId id, std::vector<std::string>) {
   CO_TRY(RunPtr run, find(id));
-  co_return fail(Errc::unsupported, "executor sandbox cannot run further commands inside an execution yet; use executor docker");
+  co_return fail(Errc::unsupported,
+                 "executor sandbox cannot run further commands inside an execution yet; use executor docker");
 }
 
 const Cgroup* Sandbox::cgroup(const ExecutionId& id) const {

@@ -1,9 +1,12 @@
 // The `sandbox` executor: programs of this machine, run by bubblewrap with nothing but their own folder to write to.
 //
 // What the work sees
-//  1. Its own user, process, mount, IPC, host-name and (unless Request::network) network world. /usr, /bin, /lib* of the
-//     machine read-only; a made-up /etc; empty /tmp and /dev/shm, each at most its memory limit large; /work, its folder.
-//  2. As root the daemon runs it under a user number of its own (kFirstUid + slot) that owns nothing else; without root,
+//  1. Its own user, process, mount, IPC, host-name and (unless Request::network) network world. /usr, /bin, /lib* of
+//  the
+//     machine read-only; a made-up /etc; empty /tmp and /dev/shm, each at most its memory limit large; /work, its
+//     folder.
+//  2. As root the daemon runs it under a user number of its own (kFirstUid + slot) that owns nothing else; without
+//  root,
 //     in a user namespace as 1000. Either way: no capabilities, no new privileges, and the filter of seccomp.hpp.
 //  3. Exactly the environment it asked for, plus PATH and HOME if it set none. The environment reaches only the work:
 //     nothing that still has privileges ever runs with it.
@@ -11,18 +14,20 @@
 //     in a shell: not found, not executable; 125: its working directory cannot be entered.
 //
 // Limits: by control groups where they are writable (cgroup.hpp), otherwise by rlimits: memory per process rather than
-// in all, CPU not at all; Status::enforcement says which. Passing the memory limit ends the work: failed, killed, "memory limit".
+// in all, CPU not at all; Status::enforcement says which. Passing the memory limit ends the work: failed, killed,
+// "memory limit".
 //
 // Ending: stop() sends SIGTERM to the work's first process, and after the grace SIGKILL to its whole process namespace.
 // When the first process ends, whatever else it started ends too. If the daemon dies, the kernel kills the work.
 //
-// Threads: one lane; slow file work is offloaded. The ProcessLauncher outlives the Sandbox. exec() is not supported yet.
+// Threads: one lane; slow file work is offloaded. The ProcessLauncher outlives the Sandbox. exec() is not supported
+// yet.
 //
-// What an attacker could try, the work being his: read the machine's or another job's files (they are not mounted; other
-// users' numbers), reach the network (none), see or signal other processes (own namespace), keep running after the end
-// (the namespace dies as one), fill the disk by output (log limit), memory by /tmp (charged to him, and bounded), the
-// process table (pids limit), become root by a set-user-id program or kernel call (no new privileges, filter). What he
-// can still do: fill the disk below /work (a quota is a later step), and use up to his limits of CPU.
+// What an attacker could try, the work being his: read the machine's or another job's files (they are not mounted;
+// other users' numbers), reach the network (none), see or signal other processes (own namespace), keep running after
+// the end (the namespace dies as one), fill the disk by output (log limit), memory by /tmp (charged to him, and
+// bounded), the process table (pids limit), become root by a set-user-id program or kernel call (no new privileges,
+// filter). What he can still do: fill the disk below /work (a quota is a later step), and use up to his limits of CPU.
 #pragma once
 
 #include <filesystem>

@@ -9,7 +9,9 @@ namespace {
 
 using Args = std::vector<std::string>;
 
-void add(Args& args, std::initializer_list<std::string_view> more) { args.insert(args.end(), more.begin(), more.end()); }
+void add(Args& args, std::initializer_list<std::string_view> more) {
+  args.insert(args.end(), more.begin(), more.end());
+}
 
 /// The machine's programs and libraries, and of /etc only what programs need to start.
 void add_system(Args& args, bool network) {
@@ -21,9 +23,11 @@ void add_system(Args& args, bool network) {
     else if (fs::is_directory(dir, ec))
       add(args, {"--ro-bind", dir, dir});
   }
-  for (const char* file : {"/etc/ld.so.cache", "/etc/alternatives", "/etc/localtime"}) add(args, {"--ro-bind-try", file, file});
+  for (const char* file : {"/etc/ld.so.cache", "/etc/alternatives", "/etc/localtime"})
+    add(args, {"--ro-bind-try", file, file});
   if (!network) return;
-  for (const char* file : {"/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/ssl/certs", "/etc/ca-certificates"})
+  for (const char* file :
+       {"/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/ssl/certs", "/etc/ca-certificates"})
     add(args, {"--ro-bind-try", file, file});
 }
 

@@ -132,7 +132,8 @@ TEST_F(SandboxTest, TheMachineIsNotThere) {
   fs::permissions(dir_ / "secret", fs::perms::all);
   EXPECT_NE(run(request("cat " + (dir_ / "secret").string(), "a")).exit_code, 0);
   EXPECT_EQ(run(request("ls /root /home /var /run /sys /etc/shadow 2>/dev/null", "b")).out, "");
-  EXPECT_EQ(run(request("ls / | tr '\\n' ' '; cut -d: -f1 /etc/passwd | tr '\\n' ' '", "c")).out.find("secret"), std::string::npos);
+  EXPECT_EQ(run(request("ls / | tr '\\n' ' '; cut -d: -f1 /etc/passwd | tr '\\n' ' '", "c")).out.find("secret"),
+            std::string::npos);
   EXPECT_THAT(run(request("touch /usr/x /x /etc/x /dev/x 2>&1", "d")).out, Not(HasSubstr("usage")));
   EXPECT_EQ(run(request("touch /usr/x || touch /x || touch /etc/x || touch /dev/x", "e")).exit_code, 1);
   EXPECT_EQ(run(request("touch /tmp/x /dev/shm/x /work/x", "f")).exit_code, 0);
@@ -380,7 +381,8 @@ TEST(SandboxWithoutRoot, TheSameTestsPass) {
   RealRuntime runtime;
   RealProcesses processes(runtime.runtime().lane);
   ProcessSpec spec;
-  spec.argv = {"/usr/bin/setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", self, "--gtest_filter=SandboxTest.*"};
+  spec.argv = {
+      "/usr/bin/setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", self, "--gtest_filter=SandboxTest.*"};
   spec.env = {"PATH=/usr/bin:/bin", "TMPDIR=/tmp"};
   spec.cwd = "/";
   auto run = runtime.run(run_process(processes, std::move(spec), 1 << 20));

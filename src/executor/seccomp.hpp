@@ -1,8 +1,8 @@
 // The system calls that sandboxed work may not make, as a filter for the kernel.
 //
-// A deny-list: what lets a program see or change the kernel, other mounts, other namespaces or other processes, and what
-// has been the way into the kernel most often (keyrings, BPF, io_uring, userfaultfd, perf), answers EPERM. clone3 answers
-// ENOSYS, for its flags cannot be looked at; C libraries then fall back to clone, whose namespace flags can.
+// A deny-list: what lets a program see or change the kernel, other mounts, other namespaces or other processes, and
+// what has been the way into the kernel most often (keyrings, BPF, io_uring, userfaultfd, perf), answers EPERM. clone3
+// answers ENOSYS, for its flags cannot be looked at; C libraries then fall back to clone, whose namespace flags can.
 // Calls of a foreign architecture (32-bit code on a 64-bit machine, x32) are all refused.
 #pragma once
 
