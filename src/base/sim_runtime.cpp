@@ -240,7 +240,7 @@ class SimNet final : public Net {
     }
     auto forth = std::make_shared<SimWorld::Pipe>(world, node_, *other);
     auto back = std::make_shared<SimWorld::Pipe>(world, *other, node_);
-    const IpEndpoint local{node_.address_, node_.next_port_++};
+    const IpEndpoint local{to.address.is_loopback() ? to.address : node_.address_, node_.next_port_++};
     Accepted theirs;
     theirs.stream = std::make_unique<SimStream>(*other, forth, back);
     theirs.local = to;

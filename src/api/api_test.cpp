@@ -1,0 +1,342 @@
+#include <gtest/gtest.h>
+
+#include "api/server.hpp"
+#include "base/sim_runtime.hpp"
+#include "network/memory_network.hpp"
+
+namespace dms::api {
+namespace {
+
+using actor::Envelope;
+using actor::Handle;
+using actor::inbox_protocol;
+
+struct Node {
+  Node(SimWorld& world, std::shared_ptr<network::MemorySubstrate> substrate, std::string name)
+      : sim(world.add_node(std::move(name))),
+        key(crypto::PrivateKey::generate(sim.runtime().lane.random())),
+        handle(Handle::from(key.public_key()).value()),
+        network(std::move(substrate), sim.runtime().lane, crypto::PeerId::from(key.public_key())) {}
+
+  SimNode& sim;
+  crypto::PrivateKey key;
+  Handle handle;
+  network::MemoryNetwork network;
+};
+
+struct ApiTest : testing::Test {
+  ApiTest() { EXPECT_TRUE(server.start()); }
+  ~ApiTest() override { world.run(home.sim, server.close()); }
+
+  [[nodiscard]] UnixTime in(Duration time) const { return world.unix_now() + time; }
+
+  /// An invocation by the user on `home`.
+  Envelope request(const Handle& to, Duration lifetime = 30s) {
+    Envelope e;
+    e.to = to;
+    e.behaviour = "/public/hello";
+    e.from = caller;
+    e.nonce = ++nonce;
+    e.options.expires = in(lifetime).nanos;
+    e.options.reply_to = "/private/user/1";
+    EXPECT_TRUE(e.sign(user));
+    return e;
+  }
+  Envelope broadcast(Duration lifetime = 5s) {
+    Envelope e = request({}, lifetime);
+    e.options.topic = "/nunet/hello";
+    e.options.reply_to = "/public/user/1";
+    EXPECT_TRUE(e.sign(user));
+    return e;
+  }
+  static Envelope reply_to(const Envelope& request, const Node& from) {
+    Envelope e;
+    e.to = request.from;
+    e.behaviour = request.options.reply_to;
+    e.from = from.handle;
+    e.nonce = 1;
+    e.options.expires = request.options.expires;
+    e.message = to_bytes(R"({"OK":true})");
+    EXPECT_TRUE(e.sign(from.key));
+    return e;
+  }
+
+  /// `node` answers whatever comes to its root inbox with what `make` returns.
+  void answer(Node& node, std::function<std::vector<Envelope>(const Envelope&)> make) {
+    ASSERT_TRUE(node.network.handle(inbox_protocol("root"), [&node, this, make = std::move(make)](const crypto::PeerId&, Bytes message) {
+      auto received = Envelope::decode(message).value();
+      ++arrived;
+      for (Envelope& reply : make(received)) send(node, std::move(reply));
+    }));
+  }
+  void send(Node& from, Envelope reply) {
+    spawned.push_back(std::make_unique<Nursery>(from.sim.runtime().lane, "reply"));
+    spawned.back()->spawn(deliver(from.network, home.network.self(), inbox_protocol(reply.to.address.inbox), reply.encode()));
+  }
+  static Task<void> deliver(network::Network& network, crypto::PeerId to, std::string protocol, Bytes message) {
+    (void)co_await network.send(std::move(to), std::move(protocol), std::move(message));
+  }
+
+  HttpResponse call(HttpRequest http) {
+    auto response = world.run(home.sim, http_call(home.sim.runtime().net, server.local(), std::move(http)));
+    EXPECT_TRUE(response) << response.error().to_string();
+    return response.value_or(HttpResponse());
+  }
+  HttpResponse post(std::string_view endpoint, const Envelope& envelope) {
+    return call(HttpRequest("POST", fmt::format("/api/v1/actor/{}", endpoint), std::string(as_text(envelope.encode()))));
+  }
+  static std::string error_of(const HttpResponse& response) {
+    auto body = json::parse(response.body);
+    return body && body->is_object() && body->as_object().contains("error") ? std::string(body->as_object().at("error").as_string()) : "";
+  }
+
+  SimWorld world{7};
+  std::shared_ptr<network::MemorySubstrate> substrate = std::make_shared<network::MemorySubstrate>();
+  Node home{world, substrate, "home"};
+  Node provider{world, substrate, "provider"};
+  Node stranger{world, substrate, "stranger"};
+  crypto::PrivateKey user = crypto::PrivateKey::generate(home.sim.runtime().lane.random());
+  Handle caller = [this] {
+    Handle h = Handle::from(user.public_key(), "user-1").value();
+    h.address.host = home.network.self().to_string();
+    return h;
+  }();
+  Server server{home.sim.runtime(), home.network, home.handle};
+  std::vector<std::unique_ptr<Nursery>> spawned;
+  std::uint64_t nonce = 0;
+  int arrived = 0;
+};
+
+TEST_F(ApiTest, SaysThatItIsWellAndWhoItIs) {
+  EXPECT_EQ(call(HttpRequest("GET", "/health")).body, R"({"status":"ok"})");
+  const auto handle = call(HttpRequest("GET", "/api/v1/actor/handle"));
+  EXPECT_EQ(handle.status, 200);
+  EXPECT_EQ(json::decode<Handle>(handle.body).value(), home.handle);
+}
+
+TEST_F(ApiTest, SendRelaysTheEnvelopeAsItWasSigned) {
+  Envelope got;
+  answer(provider, [&](const Envelope& e) {
+    got = e;
+    return std::vector<Envelope>();
+  });
+  const Envelope sent = request(provider.handle);
+  const auto response = post("send", sent);
+  EXPECT_EQ(response.status, 200);
+  EXPECT_EQ(response.body, R"({"message":"message sent"})");
+  world.run_for(1s);
+  EXPECT_EQ(got.encode(), sent.encode());
+}
+
+TEST_F(ApiTest, InvokeReturnsTheReply) {
+  answer(provider, [&](const Envelope& e) { return std::vector{reply_to(e, provider)}; });
+  const auto response = post("invoke", request(provider.handle));
+  ASSERT_EQ(response.status, 200) << response.body;
+  EXPECT_EQ(as_text(json::decode<Envelope>(response.body)->message), R"({"OK":true})");
+}
+
+TEST_F(ApiTest, TheNodeItselfAnswersToo) {
+  answer(home, [&](const Envelope& e) { return std::vector{reply_to(e, home)}; });
+  EXPECT_EQ(post("invoke", request(home.handle)).status, 200);
+}
+
+TEST_F(ApiTest, ADestinationNamedByItsDidMayAnswerWithAChildsKey) {
+  Handle by_did = provider.handle;
+  answer(provider, [&](const Envelope& e) {
+    Envelope reply = reply_to(e, provider);
+    const auto child = crypto::PrivateKey::generate(provider.sim.runtime().lane.random());
+    reply.from.id = actor::Id::from(child.public_key());
+    EXPECT_TRUE(reply.sign(child));
+    return std::vector{reply};
+  });
+  EXPECT_EQ(post("invoke", request(by_did)).status, 200);
+}
+
+TEST_F(ApiTest, AnInvocationWithoutReplyEndsAtItsExpiryAndClosesItsInbox) {
+  answer(provider, [](const Envelope&) { return std::vector<Envelope>(); });
+  const UnixTime start = world.unix_now();
+  const auto response = post("invoke", request(provider.handle, 3s));
+  EXPECT_EQ(response.status, 408);
+  EXPECT_EQ(response.body, R"({"error":"request timeout"})");
+  EXPECT_GE(world.unix_now() - start, 3s);
+  EXPECT_LT(world.unix_now() - start, 4s);
+  EXPECT_TRUE(home.network.handle(inbox_protocol("user-1"), [](const crypto::PeerId&, Bytes) {})) << "the inbox stayed open";
+}
+
+/// Each of these must be ignored, and the right reply that follows be taken.
+TEST_F(ApiTest, WrongRepliesAreIgnoredAndCounted) {
+  answer(provider, [&](const Envelope& e) {
+    std::vector<Envelope> replies;
+    const auto wrong = [&](auto&& change, const crypto::PrivateKey& signer) {
+      Envelope r = reply_to(e, provider);
+      change(r);
+      EXPECT_TRUE(r.sign(signer));
+      replies.push_back(std::move(r));
+    };
+    wrong([](Envelope& r) { r.behaviour = "/private/user/2"; }, provider.key);
+    wrong([&](Envelope& r) { r.to.id = stranger.handle.id; }, provider.key);
+    wrong([&](Envelope& r) { r.options.expires = (world.unix_now() + -1s).nanos; }, provider.key);
+    wrong([&](Envelope& r) { r.from = stranger.handle; }, stranger.key);  // claims a host that the connection does not prove
+    wrong([&](Envelope& r) { r.from.id = stranger.handle.id, r.from.did = stranger.handle.did; }, stranger.key);
+    Envelope tampered = reply_to(e, provider);
+    tampered.message = to_bytes("{}");
+    replies.push_back(tampered);
+    Envelope unsigned_reply = reply_to(e, provider);
+    unsigned_reply.signature.clear();
+    replies.push_back(unsigned_reply);
+    return replies;
+  });
+  EXPECT_EQ(post("invoke", request(provider.handle, 2s)).status, 408);
+  EXPECT_EQ(server.relay_counters().ignored_replies, 7U);
+}
+
+TEST_F(ApiTest, AStrangerCannotAnswerForTheDestination) {
+  answer(provider, [](const Envelope&) { return std::vector<Envelope>(); });
+  const Envelope sent = request(provider.handle, 2s);
+  Envelope forged = reply_to(sent, stranger);
+  Envelope impersonated = reply_to(sent, provider);  // the provider's own words, brought by somebody else
+  spawned.push_back(std::make_unique<Nursery>(home.sim.runtime().lane, "later"));
+  home.sim.runtime().lane.call_at(home.sim.runtime().lane.now() + 1s, [&] {
+    send(stranger, forged);
+    send(stranger, impersonated);
+  });
+  EXPECT_EQ(post("invoke", sent).status, 408);
+  EXPECT_EQ(server.relay_counters().ignored_replies, 2U);
+}
+
+TEST_F(ApiTest, BrokenAndUnsignedEnvelopesAreRefused) {
+  const auto refused = [&](Envelope e, std::string_view why) {
+    const auto response = post("invoke", e);
+    EXPECT_EQ(response.status, 400) << response.body;
+    EXPECT_NE(error_of(response).find(why), std::string::npos) << response.body;
+  };
+  EXPECT_EQ(call(HttpRequest("POST", "/api/v1/actor/send", "{not json")).status, 400);
+  EXPECT_EQ(call(HttpRequest("POST", "/api/v1/actor/send", "[]")).status, 400);
+  Envelope e = request(provider.handle);
+  e.signature.clear();
+  refused(e, "sign");
+  e = request(provider.handle);
+  e.behaviour = "/dms/node/peers/list";
+  refused(e, "sign");
+  refused(request(provider.handle, -1s), "expired");
+  e = request(provider.handle);
+  e.from.address.host = provider.network.self().to_string();
+  ASSERT_TRUE(e.sign(user));
+  refused(e, "from.addr.host");
+  e = request(provider.handle);
+  e.from.address.inbox = "user/1";
+  ASSERT_TRUE(e.sign(user));
+  refused(e, "from.addr.inbox");
+  e = request(provider.handle);
+  e.options.reply_to.clear();
+  ASSERT_TRUE(e.sign(user));
+  refused(e, "opt.cont");
+  refused(broadcast(), "broadcast");
+  EXPECT_EQ(server.relay_counters().relayed, 0U);
+}
+
+TEST_F(ApiTest, NobodyCanTakeTheInboxOfAnActorOfTheNode) {
+  answer(home, [](const Envelope&) { return std::vector<Envelope>(); });
+  Envelope e = request(provider.handle);
+  e.from.address.inbox = "root";
+  ASSERT_TRUE(e.sign(user));
+  EXPECT_EQ(post("invoke", e).status, 409);
+}
+
+TEST_F(ApiTest, AnUnreachablePeerIsAnError) {
+  substrate->cut(home.network.self(), provider.network.self());
+  const auto response = post("invoke", request(provider.handle));
+  EXPECT_EQ(response.status, 500);
+  EXPECT_NE(error_of(response).find(provider.network.self().to_string()), std::string::npos);
+}
+
+TEST_F(ApiTest, ABroadcastCollectsOneReplyFromEachUntilItsExpiry) {
+  for (Node* node : {&provider, &stranger})
+    ASSERT_TRUE(node->network.subscribe(
+        "/nunet/hello", [](const crypto::PeerId&, BytesView) { return network::Verdict::accept; },
+        [this, node](Bytes message) {
+          const auto e = Envelope::decode(message).value();
+          for (int i = 0; i < 3; ++i) send(*node, reply_to(e, *node));
+        }));
+  const UnixTime start = world.unix_now();
+  const auto response = post("broadcast", broadcast(5s));
+  ASSERT_EQ(response.status, 200) << response.body;
+  EXPECT_GE(world.unix_now() - start, 5s);
+  EXPECT_EQ(json::decode<std::vector<Envelope>>(response.body)->size(), 2U);
+  EXPECT_EQ(server.relay_counters().ignored_replies, 4U);
+}
+
+TEST_F(ApiTest, ABroadcastThatNobodyAnswersIsNull) {
+  EXPECT_EQ(post("broadcast", broadcast(2s)).body, "null");
+  EXPECT_EQ(post("broadcast", request(provider.handle)).status, 400);
+}
+
+TEST_F(ApiTest, OnlyThisMachineIsServed) {
+  const IpEndpoint from_outside{home.sim.address(), server.local().port};
+  auto response = world.run(stranger.sim, http_call(stranger.sim.runtime().net, from_outside, HttpRequest("GET", "/health")));
+  EXPECT_FALSE(response);
+  EXPECT_EQ(server.counters().refused_remote, 1U);
+  EXPECT_EQ(server.counters().requests, 0U);
+}
+
+Task<Result<HttpResponse>> call_as(Net& net, IpEndpoint to, std::string host, std::string origin) {
+  CO_TRY(Accepted connection, co_await net.connect_tcp(to));
+  HttpClient client(*connection.stream, host);
+  HttpRequest request("GET", "/health");
+  if (!origin.empty()) request.headers.set("Origin", origin);
+  co_return co_await client.send(std::move(request));
+}
+
+TEST_F(ApiTest, AWebPageCannotUseTheUsersBrowser) {
+  const auto status = [&](std::string host, std::string origin = "") {
+    auto response = world.run(home.sim, call_as(home.sim.runtime().net, server.local(), std::move(host), std::move(origin)));
+    return response ? response->status : 0;
+  };
+  EXPECT_EQ(status("evil.example:9999"), 403) << "DNS rebinding";
+  EXPECT_EQ(status("127.0.0.1.evil.example"), 403);
+  EXPECT_EQ(status("127.0.0.1:9999", "http://evil.example"), 403);
+  EXPECT_EQ(status("127.0.0.1:9999", "null"), 403);
+  EXPECT_EQ(status("127.0.0.1:9999", "http://127.0.0.1:9999"), 200);
+  EXPECT_EQ(status("localhost:9999"), 200);
+  EXPECT_EQ(status("[::1]:9999"), 200);
+}
+
+/// Sends only the head of a request with a body of that size; what the answer begins with.
+Task<Result<std::string>> announce(Net& net, IpEndpoint to, std::size_t size) {
+  CO_TRY(Accepted connection, co_await net.connect_tcp(to));
+  const std::string head = fmt::format("POST /api/v1/actor/send HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n", size);
+  CO_TRY_VOID(co_await connection.stream->write(as_bytes(head)));
+  std::string answer(12, ' ');
+  const MutableBytes into(reinterpret_cast<std::uint8_t*>(answer.data()), answer.size());
+  CO_TRY_VOID(co_await read_exactly(*connection.stream, into));
+  co_return std::move(answer);
+}
+
+TEST_F(ApiTest, WhatIsTooLargeUnknownOrTheWrongMethodIsRefused) {
+  EXPECT_EQ(world.run(home.sim, announce(home.sim.runtime().net, server.local(), (2 << 20) + 1)).value(), "HTTP/1.1 413");
+  EXPECT_EQ(call(HttpRequest("GET", "/api/v1/actor/nothing")).status, 404);
+  EXPECT_EQ(call(HttpRequest("GET", "/api/v1/actor/send")).status, 405);
+  EXPECT_EQ(call(HttpRequest("POST", "/health", "{}")).status, 405);
+}
+
+Task<void> hold(Net& net, IpEndpoint to, std::vector<std::unique_ptr<ByteStream>>* held, int count) {
+  for (int i = 0; i < count; ++i) {
+    auto connection = co_await net.connect_tcp(to);
+    if (connection) held->push_back(std::move(connection->stream));
+  }
+  (void)co_await sleep_for(1s);
+}
+
+TEST_F(ApiTest, ConnectionsBeyondTheBoundAreTurnedAway) {
+  std::vector<std::unique_ptr<ByteStream>> held;
+  world.run(home.sim, hold(home.sim.runtime().net, server.local(), &held, 64));
+  EXPECT_EQ(held.size(), 64U);
+  EXPECT_EQ(call(HttpRequest("GET", "/health")).status, 503);
+  EXPECT_EQ(server.counters().refused_busy, 1U);
+  held.clear();
+  world.run_for(1s);
+  EXPECT_EQ(call(HttpRequest("GET", "/health")).status, 200);
+}
+
+}  // namespace
+}  // namespace dms::api
