@@ -1,0 +1,171 @@
+#!/usr/bin/env python3
+"""Drives a peer of ours and a js-libp2p peer against each other; prints PASS or FAIL for each thing they must be able to do.
+
+Usage: drive.py INTEROP_PEER (the program built from tests/interop/peer.cpp)
+"""
+
+import contextlib
+import pathlib
+import queue
+import subprocess
+import sys
+import threading
+
+HERE = pathlib.Path(__file__).resolve().parent
+PATIENCE = 30  # seconds until an answer counts as missing
+
+
+class Peer:
+    """A child process that obeys commands."""
+
+    def __init__(self, name, command):
+        self.name = name
+        self.events = []
+        self.answers = queue.Queue()
+        self.changed = threading.Condition()
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        threading.Thread(target=self._read, daemon=True).start()
+        self.address = self.expect("listen")
+        self.id = self.address.rsplit("/", 1)[1]
+
+    def _read(self):
+        for line in self.process.stdout:
+            kind, _, rest = line.rstrip("\n").partition(" ")
+            if kind == "event":
+                with self.changed:
+                    self.events.append(rest)
+                    self.changed.notify_all()
+            else:
+                self.answers.put((kind, rest))
+        self.answers.put(("error", "the process has ended"))
+
+    def ask(self, command):
+        self.process.stdin.write(command + "\n")
+        self.process.stdin.flush()
+
+    def expect(self, verb):
+        kind, rest = self.answers.get(timeout=PATIENCE)
+        if kind != "ok" or not rest.startswith(verb):
+            raise RuntimeError(f"{self.name}: {kind} {rest}")
+        return rest[len(verb) + 1:]
+
+    def do(self, command):
+        self.ask(command)
+        return self.expect(command.split(" ", 1)[0])
+
+    def refuses(self, command):
+        self.ask(command)
+        kind, rest = self.answers.get(timeout=PATIENCE)
+        if kind != "error":
+            raise RuntimeError(f"{self.name} accepted: {command}")
+        return rest
+
+    def until_event(self, text):
+        with self.changed:
+            if not self.changed.wait_for(lambda: any(text in e for e in self.events), PATIENCE):
+                raise RuntimeError(f"{self.name}: no event '{text}' among {self.events}")
+
+    def until_answer(self, command, answer):
+        """Asks again until the answer is the one expected: gossip takes its time to spread."""
+        deadline = threading.Event()
+        timer = threading.Timer(PATIENCE, deadline.set)
+        timer.start()
+        try:
+            while (got := self.do(command)) != answer:
+                if deadline.wait(0.05):
+                    raise RuntimeError(f"{self.name}: '{command}' says '{got}', expected '{answer}'")
+        finally:
+            timer.cancel()
+
+    def quit(self):
+        with contextlib.suppress(BrokenPipeError):
+            self.ask("quit")
+        self.process.wait(PATIENCE)
+
+
+class Report:
+    def __init__(self):
+        self.passed = self.failed = 0
+
+    @contextlib.contextmanager
+    def check(self, what):
+        try:
+            yield
+        except Exception as error:  # whatever it is, the next check still runs
+            self.failed += 1
+            print(f"FAIL {what}: {error!r}", flush=True)
+        else:
+            self.passed += 1
+            print(f"PASS {what}", flush=True)
+
+
+def identify(report, who, whom, agent):
+    with report.check(f"{who.name} identifies {whom.name}"):
+        who.until_event(f"identified {whom.id}")
+        answer = who.do(f"identify {whom.id}")
+        for needed in (agent, "/ipfs/ping/1.0.0", "/meshsub/1.1.0", "interop/echo/0.0.1"):
+            if needed not in answer:
+                raise RuntimeError(f"'{needed}' is missing in '{answer}'")
+
+
+def converse(report, ours, js):
+    """Everything two connected peers can do, both ways."""
+    identify(report, ours, js, "js-libp2p")
+    identify(report, js, ours, "nunet/")
+    for who, whom in ((ours, js), (js, ours)):
+        with report.check(f"{who.name} pings {whom.name}"):
+            if not float(who.do(f"ping {whom.id}")) > 0:
+                raise RuntimeError("no round trip time")
+        for size in (1, 100_000, 3_000_000):
+            with report.check(f"{who.name} sends {whom.name} {size} bytes and gets them back"):
+                who.do(f"echo {whom.id} {size}")
+    for who, whom in ((ours, js), (js, ours)):
+        with report.check(f"{who.name} publishes, {whom.name} hears it"):
+            topic = f"interop-{who.name}-{whom.name}"
+            whom.do(f"subscribe {topic}")
+            who.until_answer(f"subscribers {topic}", "1")
+            who.do(f"publish {topic} hello from {who.name}")
+            whom.until_event(f"message {topic} {who.id} hello from {who.name}")
+    with report.check("both subscribed, each hears the other"):
+        topic = "/nunet/deployment"
+        ours.do(f"subscribe {topic}")
+        js.do(f"subscribe {topic}")
+        ours.until_answer(f"subscribers {topic}", "1")
+        js.until_answer(f"subscribers {topic}", "1")
+        for i in range(10):
+            ours.do(f"publish {topic} bid {i}")
+            js.do(f"publish {topic} ask {i}")
+        for i in range(10):
+            js.until_event(f"message {topic} {ours.id} bid {i}")
+            ours.until_event(f"message {topic} {js.id} ask {i}")
+
+
+def main():
+    report = Report()
+    js_command = ["node", str(HERE / "peer.mjs")]
+    for round_number, ours_dials in enumerate((True, False), start=1):
+        ours = Peer("ours", [sys.argv[1], str(round_number)])
+        js = Peer("js", [*js_command, str(round_number)])
+        stranger = Peer("stranger", [*js_command, str(round_number + 100)])
+        dialer, listener = (ours, js) if ours_dials else (js, ours)
+        try:
+            with report.check(f"{dialer.name} refuses a peer that is not the one expected"):
+                wrong = listener.address.rsplit("/", 1)[0] + "/" + stranger.id
+                dialer.refuses(f"dial {wrong}")
+            with report.check(f"{dialer.name} dials {listener.name}"):
+                if dialer.do(f"dial {listener.address}") != listener.id:
+                    raise RuntimeError("connected to somebody else")
+                listener.until_event(f"connected {dialer.id}")
+            converse(report, ours, js)
+            with report.check(f"{listener.name} leaves, {dialer.name} notices"):
+                listener.quit()
+                dialer.until_event(f"disconnected {listener.id}")
+        finally:
+            for peer in (ours, js, stranger):
+                peer.quit()
+    print(f"{report.passed} passed, {report.failed} failed, 0 skipped")
+    return 1 if report.failed or not report.passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
