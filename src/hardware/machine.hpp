@@ -1,0 +1,54 @@
+// What this machine is, and how much of it is in use now: read from the kernel's files.
+//
+// Model
+//  1. discover() finds processor, memory and disk. A part that cannot be read stays empty and says why in `problems`; the
+//     others are found all the same.
+//  2. Limits of the control groups this process lives in count: in a container with 2 GiB the machine has 2 GiB, and a
+//     processor quota lowers the cores.
+//  3. Cores are physical ones, threads logical ones. The clock is the highest the processor can run at, as far as known.
+//  4. usage() is how much is taken by anybody: the load of the last minute in cores, memory that is not available, disk
+//     that is not free. Never more than discover() finds.
+//  5. Graphics cards are not looked for yet: the list is empty.
+//
+// `root` stands before every path, so that tests run on a recorded tree. Threads: any, no state. Cost: some twenty small
+// files, well under a millisecond.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/result.hpp"
+#include "capability/capability.hpp"
+
+namespace dms::hardware {
+
+/// What the file system that holds a folder has, and the block device under it (0:0 if none).
+struct Space {
+  std::uint64_t total = 0;
+  std::uint64_t free = 0;
+  unsigned major = 0;
+  unsigned minor = 0;
+};
+/// Of the folder, or of its nearest parent that exists.
+Result<Space> space_of(const std::filesystem::path& folder);
+/// The kernel's name of the architecture: "x86_64".
+std::string architecture();
+
+struct Options {
+  std::filesystem::path work_dir = "/";
+  std::filesystem::path root = "/";
+  std::function<Result<Space>(const std::filesystem::path&)> space = space_of;
+  std::string architecture = hardware::architecture();
+};
+
+struct Report {
+  capability::Resources resources;
+  std::vector<std::string> problems;
+};
+
+Report discover(const Options& options);
+Report usage(const Options& options);
+
+}  // namespace dms::hardware
