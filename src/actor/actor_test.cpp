@@ -18,7 +18,7 @@ enum class Wire { memory, libp2p };
 
 using Substrate = std::shared_ptr<network::MemorySubstrate>;
 
-TestWorld::MakeNetwork networks(Wire wire, Substrate substrate) {
+TestWorld::MakeNetwork networks(Wire wire, const Substrate& substrate) {
   if (wire == Wire::libp2p)
     return [](TestNode& node) -> std::unique_ptr<network::Network> {
       auto made = std::make_unique<network::Libp2pNetwork>(node.node.runtime(), node.key);
