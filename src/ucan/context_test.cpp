@@ -92,7 +92,9 @@ TEST_F(ContextTest, RequireAnchorsAcceptAnotherPartysWord) {
   EXPECT_FALSE(judge(node, node_actor, user, user_actor, call(user, user_actor, node, node_actor, "/dms/cap/list"_cap),
                      "/dms/cap/list"_cap));
   // Removing the anchor ends it, for what was shown before as well.
+  const std::size_t held = node.context.consumed_count();
   node.context.remove(require(accepted));
+  EXPECT_LT(node.context.consumed_count(), held) << "what was kept for the anchor's sake goes with it";
   EXPECT_FALSE(node.context.require(node.did, user_actor.did, node_actor.did, {list}, kNow));
 }
 
