@@ -1,0 +1,146 @@
+#include "cli/session.hpp"
+
+#include "base/file.hpp"
+#include "cli/daemon_lock.hpp"
+
+namespace dms::cli {
+namespace {
+
+constexpr std::string_view kPassphraseVariable = "DMS_PASSPHRASE";
+
+/// A global flag stands for the setting of that key.
+constexpr std::pair<std::string_view, std::string_view> kFlagSettings[] = {
+    {"rest-addr", "rest.addr"},       {"rest-port", "rest.port"},       {"user-dir", "general.user_dir"},
+    {"work-dir", "general.work_dir"}, {"data-dir", "general.data_dir"}, {"debug", "general.debug"},
+};
+
+}  // namespace
+
+int exit_code(const Error& error) {
+  if (error.is(dms::Errc::cancelled)) return 130;
+  if (error.is(Errc::usage)) return 2;
+  if (error.is(Errc::refused) || error.is(dms::Errc::permission_denied) || error.code().room == "ucan") return 3;
+  return 1;
+}
+
+Option context_option(std::string_view otherwise) {
+  return {.name = "context", .letter = 'c', .value = "name", .help = fmt::format("key and capability context to use [{}]", otherwise)};
+}
+
+Option json_option() { return {.name = "json", .help = "print JSON, for programs"}; }
+
+Result<void> check_name(std::string_view name) {
+  const auto good = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '-' || c == '_' || c == '.'; };
+  if (!name.empty() && name.size() <= 64 && name.front() != '.' && std::ranges::all_of(name, good)) return {};
+  return fail(Errc::failed, "name \"{}\": expected up to 64 letters, digits, '-', '_' and '.', not beginning with '.'", name);
+}
+
+Result<did::Did> parse_did(std::string_view what, std::string_view text) {
+  auto did = did::Did::parse(text);
+  if (!did) return std::unexpected(did.error().context(Errc::usage, std::string(what)));
+  if (did->empty()) return fail(Errc::usage, "{}: expected a DID such as did:key:z6Mk...", what);
+  return did;
+}
+
+config::Sources Session::sources() const {
+  config::Sources sources;
+  if (const auto file = global_.get("config")) sources.file = *file;
+  sources.home = environment_.variable("HOME").value_or("/");
+  // Flags weigh more than variables, so they stand in front of them.
+  std::map<std::string, std::string> flags;
+  for (const auto& [flag, key] : kFlagSettings)
+    if (global_.has(std::string(flag))) flags[config::variable_name(key)] = flag == "debug" ? "true" : global_.get(std::string(flag), "");
+  sources.variable = [&environment = environment_, flags = std::move(flags)](const std::string& name) {
+    const auto flag = flags.find(name);
+    return flag == flags.end() ? environment.variable(name) : std::optional(flag->second);
+  };
+  return sources;
+}
+
+Result<const config::Loaded*> Session::settings() {
+  if (!settings_) {
+    TRY(settings_, config::load(sources()));
+  }
+  return &*settings_;
+}
+
+Result<const config::Config*> Session::config() {
+  TRY(const auto* loaded, settings());
+  return &loaded->config;
+}
+
+Result<IpEndpoint> Session::rest_address() {
+  TRY(const auto* loaded, config());
+  auto address = IpAddress::parse(loaded->rest.addr);
+  if (!address) return fail(address.error(), "rest.addr: expected an IP address, found \"{}\"", loaded->rest.addr);
+  return IpEndpoint{*address, loaded->rest.port};
+}
+
+Result<crypto::Secret> Session::passphrase(const std::string& question) {
+  if (auto value = environment_.variable(std::string(kPassphraseVariable)); value && !value->empty()) return crypto::Secret(*value);
+  if (!environment_.interactive())
+    return fail(Errc::failed, "a passphrase is needed: set {} or run this in a terminal", kPassphraseVariable);
+  TRY(crypto::Secret secret, environment_.ask_secret(question));
+  if (secret.empty()) return fail(Errc::failed, "an empty passphrase protects nothing");
+  return secret;
+}
+
+Result<crypto::Keystore> Session::keystore() {
+  TRY(const auto* loaded, config());
+  return crypto::Keystore(std::filesystem::path(loaded->general.user_dir) / "key", environment_.key_cost());
+}
+
+Result<crypto::PrivateKey> Session::load_key(const std::string& name) {
+  TRY_VOID(check_name(name));
+  TRY(auto store, keystore());
+  if (!store.exists(name)) return fail(Errc::failed, "there is no key \"{}\" in {}; make one with `nunet key new {}`", name, store.folder().string(), name);
+  TRY(auto secret, passphrase(fmt::format("Passphrase of key \"{}\": ", name)));
+  return store.load(name, secret);
+}
+
+Result<crypto::PrivateKey> Session::make_key(const std::string& name) {
+  TRY_VOID(check_name(name));
+  TRY(auto store, keystore());
+  TRY(auto secret, passphrase(fmt::format("New passphrase for key \"{}\": ", name)));
+  if (!environment_.variable(std::string(kPassphraseVariable)).value_or("").size()) {
+    TRY(auto again, passphrase("The same again: "));
+    if (!std::ranges::equal(secret.view(), again.view())) return fail(Errc::declined, "the passphrases differ; no key was made");
+  }
+  auto key = crypto::PrivateKey::generate(environment_.random());
+  TRY_VOID(store.save(name, key, secret, environment_.random()));
+  return key;
+}
+
+Result<std::filesystem::path> Session::context_path(const std::string& name) {
+  TRY_VOID(check_name(name));
+  TRY(const auto* loaded, config());
+  return std::filesystem::path(loaded->general.user_dir) / "cap" / (name + ".cap");
+}
+
+Result<ucan::CapabilityContext> Session::load_context(const std::string& name, std::optional<crypto::PrivateKey> signer) {
+  TRY(auto path, context_path(name));
+  auto context = ucan::CapabilityContext::load(path, std::move(signer), environment_.random(), environment_.now());
+  if (!context && context.error().is(dms::Errc::not_found))
+    return fail(Errc::failed, "there is no capability context \"{}\" in {}; make one with `nunet cap new {}`", name,
+                path.parent_path().string(), name);
+  return context;
+}
+
+Result<void> Session::save_context(const std::string& name, const ucan::CapabilityContext& context) {
+  TRY(auto path, context_path(name));
+  TRY_VOID(context.save(path));
+  TRY(const auto* loaded, config());
+  if (const auto pid = reload_daemon(loaded->general.work_dir)) note(fmt::format("The running daemon (process {}) reads it again.", *pid));
+  return {};
+}
+
+Result<void> Session::confirm(std::string_view question, std::string_view otherwise) {
+  if (!environment_.interactive()) return fail(Errc::declined, "{} {}", question, otherwise);
+  streams_.err << question << " [y/N] " << std::flush;
+  std::string answer;
+  std::getline(streams_.in, answer);
+  if (answer == "y" || answer == "Y" || answer == "yes") return {};
+  return fail(Errc::declined, "nothing was changed");
+}
+
+}  // namespace dms::cli

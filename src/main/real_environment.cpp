@@ -1,0 +1,145 @@
+#include "main/real_environment.hpp"
+
+#include <csignal>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <iostream>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "main/daemon.hpp"
+
+extern char** environ;  // NOLINT(readability-redundant-declaration): POSIX leaves it to us
+
+namespace dms {
+namespace {
+
+/// Runs `inner` on a runtime of its own, which SIGINT and SIGTERM end early. Between such runs the signals do what they
+/// always do: end the program.
+template <class T>
+Task<Result<T>> interruptible(CancelScope** current, Task<Result<T>> inner) {
+  TaskContext context = co_await this_task();
+  CancelScope scope(context.scope);
+  *current = &scope;
+  inner.set_context({context.lane, &scope});
+  auto result = co_await std::move(inner);
+  *current = nullptr;
+  co_return std::move(result);
+}
+
+template <class T, class Start>
+Result<T> run_interruptible(Start start) {
+  RealRuntime runtime(RealRuntime::Options{.workers = 1});
+  CancelScope* current = nullptr;
+  runtime.on_signal({SIGINT, SIGTERM}, [&current](int) {
+    if (current != nullptr) current->cancel();
+  });
+  return runtime.run(interruptible<T>(&current, start(runtime.runtime())));
+}
+
+/// The terminal without echo and without keys that end the program: it must not be left like that.
+class QuietTerminal {
+ public:
+  QuietTerminal() {
+    if (::tcgetattr(STDIN_FILENO, &before_) != 0) return;
+    struct termios quiet = before_;
+    quiet.c_lflag &= ~static_cast<tcflag_t>(ECHO | ICANON | ISIG);
+    quiet.c_cc[VMIN] = 1;
+    quiet.c_cc[VTIME] = 0;
+    changed_ = ::tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet) == 0;
+  }
+  QuietTerminal(const QuietTerminal&) = delete;
+  QuietTerminal& operator=(const QuietTerminal&) = delete;
+  ~QuietTerminal() {
+    if (changed_) ::tcsetattr(STDIN_FILENO, TCSAFLUSH, &before_);
+  }
+
+ private:
+  struct termios before_ = {};
+  bool changed_ = false;
+};
+
+constexpr std::size_t kMaxSecret = 1024;
+
+/// A line into `line`; its length, or nothing if the user gave up.
+std::optional<std::size_t> read_line(MutableBytes line) {
+  std::size_t size = 0;
+  for (;;) {
+    char c = 0;
+    const auto got = ::read(STDIN_FILENO, &c, 1);
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0 || c == 3 || (c == 4 && size == 0)) return std::nullopt;  // end, Ctrl-C, Ctrl-D
+    if (c == '\n' || c == '\r') return size;
+    if (c == 8 || c == 127) {
+      if (size > 0) --size;
+    } else if (c == 21) {  // Ctrl-U
+      size = 0;
+    } else if (size < line.size()) {
+      line[size++] = static_cast<std::uint8_t>(c);
+    }
+  }
+}
+
+}  // namespace
+
+std::optional<std::string> RealEnvironment::variable(const std::string& name) const {
+  const char* value = std::getenv(name.c_str());  // NOLINT(concurrency-mt-unsafe): nobody sets variables
+  return value == nullptr ? std::nullopt : std::optional<std::string>(value);
+}
+
+UnixTime RealEnvironment::now() {
+  if (!clock_) clock_ = std::make_unique<RealRuntime>(RealRuntime::Options{.workers = 1});
+  return clock_->runtime().lane.unix_now();
+}
+
+bool RealEnvironment::interactive() const { return ::isatty(STDIN_FILENO) == 1; }
+
+Result<crypto::Secret> RealEnvironment::ask_secret(const std::string& prompt) {
+  std::cerr << prompt << std::flush;
+  crypto::Secret buffer(kMaxSecret);
+  std::optional<std::size_t> size;
+  {
+    QuietTerminal quiet;
+    size = read_line(buffer.mutable_view());
+  }
+  std::cerr << '\n';
+  if (!size) return fail(Errc::cancelled, "interrupted");
+  return crypto::Secret(buffer.view().first(*size));
+}
+
+Result<HttpResponse> RealEnvironment::call(IpEndpoint to, HttpRequest request, Duration limit) {
+  return run_interruptible<HttpResponse>([&](Runtime runtime) {
+    HttpLimits limits;
+    limits.body_bytes = 64 << 20;
+    return with_timeout(limit, http_call(runtime.net, to, std::move(request), limits));
+  });
+}
+
+Result<void> RealEnvironment::pause(Duration duration) {
+  return run_interruptible<void>([&](Runtime) { return sleep_for(duration); });
+}
+
+Result<void> RealEnvironment::edit(const std::string& path) {
+  const std::string script = variable("VISUAL").value_or(variable("EDITOR").value_or("vi")) + " \"$1\"";
+  std::vector<std::string> words{"/bin/sh", "-c", script, "sh", path};
+  std::vector<char*> argv;
+  for (auto& word : words) argv.push_back(word.data());
+  argv.push_back(nullptr);
+  pid_t pid = 0;
+  if (const int error = ::posix_spawn(&pid, argv[0], nullptr, nullptr, argv.data(), environ); error != 0)
+    return fail(Errc::io, "starting {}: {}", script, std::strerror(error));
+  int status = 0;
+  while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+  }
+  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) return fail(Errc::io, "the editor ({}) failed; choose one with EDITOR", script);
+  return {};
+}
+
+Result<void> RealEnvironment::run_daemon(const config::Config& config, const std::string& context, crypto::PrivateKey key) {
+  return dms::run_daemon(config, context, std::move(key));
+}
+
+}  // namespace dms
