@@ -108,7 +108,7 @@ class Driver {
       co_return fmt::format("ping {}", rtt.count());
     }
     if (verb == "identify") co_return identify(peer);
-    if (verb == "echo") co_return co_await echo(peer, std::strtoul(rest.c_str(), nullptr, 10));
+    if (verb == "echo") co_return co_await with_timeout(20s, echo(peer, std::strtoul(rest.c_str(), nullptr, 10)));
     co_return fail(Errc::invalid_argument, "no such command: {}", verb);
   }
 

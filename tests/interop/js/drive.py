@@ -22,6 +22,7 @@ class Peer:
         self.name = name
         self.events = []
         self.answers = queue.Queue()
+        self.stuck = False  # has left a command unanswered: later answers could not be told apart
         self.changed = threading.Condition()
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         threading.Thread(target=self._read, daemon=True).start()
@@ -40,11 +41,20 @@ class Peer:
         self.answers.put(("error", "the process has ended"))
 
     def ask(self, command):
+        if self.stuck:
+            raise RuntimeError(f"{self.name} does not answer any more")
         self.process.stdin.write(command + "\n")
         self.process.stdin.flush()
 
+    def answer(self):
+        try:
+            return self.answers.get(timeout=PATIENCE)
+        except queue.Empty:
+            self.stuck = True
+            raise RuntimeError(f"{self.name} has not answered in {PATIENCE} s") from None
+
     def expect(self, verb):
-        kind, rest = self.answers.get(timeout=PATIENCE)
+        kind, rest = self.answer()
         if kind != "ok" or not rest.startswith(verb):
             raise RuntimeError(f"{self.name}: {kind} {rest}")
         return rest[len(verb) + 1:]
@@ -55,7 +65,7 @@ class Peer:
 
     def refuses(self, command):
         self.ask(command)
-        kind, rest = self.answers.get(timeout=PATIENCE)
+        kind, rest = self.answer()
         if kind != "error":
             raise RuntimeError(f"{self.name} accepted: {command}")
         return rest
@@ -79,8 +89,13 @@ class Peer:
 
     def quit(self):
         with contextlib.suppress(BrokenPipeError):
-            self.ask("quit")
-        self.process.wait(PATIENCE)
+            self.process.stdin.write("quit\n")
+            self.process.stdin.flush()
+        try:
+            self.process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise RuntimeError(f"{self.name} did not end") from None
 
 
 class Report:
@@ -114,8 +129,7 @@ def converse(report, ours, js):
     identify(report, js, ours, "nunet/")
     for who, whom in ((ours, js), (js, ours)):
         with report.check(f"{who.name} pings {whom.name}"):
-            if not float(who.do(f"ping {whom.id}")) > 0:
-                raise RuntimeError("no round trip time")
+            float(who.do(f"ping {whom.id}"))
         for size in (1, 100_000, 3_000_000):
             with report.check(f"{who.name} sends {whom.name} {size} bytes and gets them back"):
                 who.do(f"echo {whom.id} {size}")

@@ -40,9 +40,20 @@ async function writeAll (stream, bytes) {
   }
 }
 
-await node.handle(ECHO, async (stream) => {
-  for await (const chunk of stream) await writeAll(stream, chunk.subarray())
-  await stream.close()
+// By events: the stream's iterator never ends if the other side had closed its half before the iteration began.
+await node.handle(ECHO, (stream) => {
+  let work = Promise.resolve()
+  let closing = false
+  const closeAtEnd = () => setImmediate(() => {
+    if (stream.remoteWriteStatus !== 'closed' || stream.readBufferLength > 0 || closing) return
+    closing = true
+    work.then(() => stream.close()).catch(error => stream.abort(error))
+  })
+  stream.addEventListener('message', (event) => {
+    work = work.then(() => writeAll(stream, event.data.subarray()))
+    closeAtEnd()
+  })
+  stream.addEventListener('remoteCloseWrite', closeAtEnd)
 })
 node.addEventListener('peer:connect', e => say('event connected', e.detail))
 node.addEventListener('peer:disconnect', e => say('event disconnected', e.detail))
