@@ -180,6 +180,15 @@ void pretty(std::string& out, const Value& value, std::size_t indent) {
 
 }  // namespace
 
+bool is_utf8(std::string_view text) {
+  while (!text.empty()) {
+    const std::size_t length = utf8_length(text);
+    if (length == 0) return false;
+    text.remove_prefix(length);
+  }
+  return true;
+}
+
 Result<Value> parse(std::string_view text, Limits limits) {
   if (text.size() > limits.bytes)
     return fail(Errc::limit_exceeded, "JSON of {} bytes, at most {} are allowed", text.size(), limits.bytes);

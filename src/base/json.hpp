@@ -48,6 +48,9 @@ struct Limits {
 /// Errc::invalid_argument with the place (byte offset), Errc::limit_exceeded with the limit.
 Result<Value> parse(std::string_view text, Limits limits = {});
 
+/// True if all of the text is valid UTF-8 (RFC 3629).
+[[nodiscard]] bool is_utf8(std::string_view text);
+
 /// Appends compact JSON to a string; commas are its own business.
 class Writer {
  public:

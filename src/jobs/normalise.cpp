@@ -211,6 +211,15 @@ Result<Value> gpu(const Value& value, const Path& path) {
   return Value(std::move(object));
 }
 
+/// Moves a member to another name, unless that one is there already.
+void rename(Object& object, std::string_view old_name, std::string_view name) {
+  const auto* old = object.if_contains(old_name);
+  if (old == nullptr) return;
+  Value value = *old;  // adding a member moves the others
+  object.erase(old_name);
+  object.emplace(name, std::move(value));
+}
+
 /// Members of `base` that `object` lacks.
 void inherit(Object& object, const Value* base) {
   if (base == nullptr || !base->is_object()) return;
@@ -264,10 +273,7 @@ Result<Value> volume(const Value& value, const Path& path, const Value* template
   if (const auto* name = object.if_contains("name"); name != nullptr && name->is_string())
     inherit(object, template_named(templates, name->get_string()));
   TRY(object, object_at(Value(std::move(object)), path, Keys(kVolumeKeys)));
-  if (const auto* old = object.if_contains("mountpoint")) {
-    object.emplace("mount_destination", *old);
-    object.erase("mountpoint");
-  }
+  rename(object, "mountpoint", "mount_destination");
   if (!object.contains("type")) return (path / "type").wrong("expected local or glusterfs, found nothing");
   return Value(std::move(object));
 }
@@ -367,10 +373,7 @@ Result<Value> allocation(const Value& value, const Path& path, std::string_view 
       rewrite(object, "keys", path, [](const Value& v, const Path& p) { return each_item(v, p, allocation_key); }));
   TRY_VOID(volumes(object, path, top.if_contains("volumes")));
   // An old spelling that the network's own examples still carry next to the new one.
-  if (const auto* old = object.if_contains("dnsname")) {
-    object.emplace("dns_name", *old);
-    object.erase("dnsname");
-  }
+  rename(object, "dnsname", "dns_name");
   object.emplace("dns_name", boost::json::string(name));
   return Value(std::move(object));
 }

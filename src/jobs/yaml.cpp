@@ -103,6 +103,7 @@ class Builder final : public YAML::EventHandler {
 
   void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                 const std::string& text) override {
+    if (!json::is_utf8(text)) stop(Errc::invalid_argument, mark, "expected text in UTF-8");
     const bool plain = tag == "?" || tag.empty();
     const bool as_text = tag == "!" || tag == "tag:yaml.org,2002:str";
     if (!plain && !as_text) stop(Errc::unsupported, mark, "the tag {} is not supported here", tag.substr(0, 64));

@@ -33,6 +33,7 @@ TEST(Yaml, RefusalsSayWhere) {
   EXPECT_EQ(read("a: 1\na: 2\n"), "line 2, column 4: the key a stands here twice");
   EXPECT_EQ(read("{[1]: 2}"), "line 1, column 2: expected a name as key, found a list or a map");
   EXPECT_EQ(read("a: !!binary aGk="), "line 1, column 4: the tag tag:yaml.org,2002:binary is not supported here");
+  EXPECT_EQ(read("a: [x\xff]"), "line 1, column 5: expected text in UTF-8");
   EXPECT_EQ(read(""), "the text holds no document");
   EXPECT_EQ(read("a: 1\n---\nb: 2\n"), "expected one document, found a second");
   EXPECT_TRUE(read("a: [1").starts_with("line ")) << read("a: [1");
