@@ -36,5 +36,218 @@ TEST(Host, ConnectsIdentifiesPingsAndEchoes) {
   EXPECT_EQ(*reply, message);
 }
 
+TEST(Host, TheSameSeedGivesTheSameWorld) {
+  const auto fingerprint = [](std::uint64_t seed) {
+    TwoHosts w(seed, {.loss = 0.05});
+    EXPECT_TRUE(w.connect());
+    EXPECT_TRUE(w.world.run(w.a.node, w.a.host->ping(w.b.id())));
+    w.close();
+    return w.world.trace();
+  };
+  EXPECT_EQ(fingerprint(3), fingerprint(3));
+  EXPECT_NE(fingerprint(3), fingerprint(4));
+}
+
+TEST(Host, AWrongPeerIdIsRefusedAndTheErrorSaysWho) {
+  TwoHosts w(1);
+  const crypto::PeerId other = crypto::PeerId::from(make_key(99).public_key());
+  auto connected = w.world.run(w.a.node, w.a.host->connect(other, w.b.address()));
+  ASSERT_FALSE(connected);
+  EXPECT_TRUE(connected.error().is(Errc::permission_denied));
+  EXPECT_NE(connected.error().to_string().find(w.b.id().to_string()), std::string::npos) << connected.error().to_string();
+  EXPECT_TRUE(w.a.host->peers().empty());
+  w.world.run_for(1min);
+  EXPECT_TRUE(w.b.host->peers().empty());
+}
+
+TEST(Host, RefusalsOfConnectAndListen) {
+  TwoHosts w(1);
+  EXPECT_FALSE(w.world.run(w.a.node, w.a.host->connect(w.a.id(), w.a.address())));
+  auto nowhere = w.world.run(w.a.node, w.a.host->connect(w.b.id()));
+  ASSERT_FALSE(nowhere);
+  EXPECT_TRUE(nowhere.error().is(Errc::not_found));
+  auto quic = w.world.run(w.a.node, w.a.host->connect(w.b.id(), {*Multiaddr::parse("/ip4/10.0.0.2/udp/9000/quic-v1")}));
+  EXPECT_TRUE(!quic && quic.error().is(Errc::unsupported));
+  EXPECT_FALSE(w.a.host->listen(*Multiaddr::parse("/ip4/0.0.0.0/udp/9000/quic-v1")));
+  EXPECT_FALSE(w.a.host->listen(*Multiaddr::parse("/ip4/0.0.0.0/tcp/9000")));  // taken
+  auto dead = w.world.run(w.a.node, w.a.host->connect(w.b.id(), {*Multiaddr::parse("/ip4/10.0.0.77/tcp/1")}));
+  EXPECT_FALSE(dead);
+}
+
+TEST(Host, AProtocolNobodySpeaksIsUnsupported) {
+  TwoHosts w(1);
+  ASSERT_TRUE(w.connect());
+  auto stream = w.world.run(w.a.node, w.a.host->new_stream(w.b.id(), std::string("/nobody/1")));
+  ASSERT_FALSE(stream);
+  EXPECT_TRUE(stream.error().is(Errc::unsupported)) << stream.error().to_string();
+}
+
+TEST(Host, TheFirstOfSeveralProtocolsThatIsSpokenIsTaken) {
+  TwoHosts w(1);
+  w.b.host->set_stream_handler("/echo/2", echo);
+  ASSERT_TRUE(w.connect());
+  auto stream = w.world.run(w.a.node, w.a.host->new_stream(w.b.id(), {"/echo/3", "/echo/2", "/echo/1"}));
+  ASSERT_TRUE(stream);
+  EXPECT_EQ((*stream)->protocol(), "/echo/2");
+  EXPECT_EQ((*stream)->remote_peer(), w.b.id());
+}
+
+TEST(Host, OneConnectionIsShared) {
+  TwoHosts w(1);
+  std::vector<std::optional<Result<void>>> results(5);
+  Nursery nursery(w.a.node.runtime().lane, "dials");
+  for (auto& result : results) nursery.spawn(keep(w.a.host->connect(w.b.id(), w.b.address()), result));
+  w.world.run(w.a.node, nursery.join());
+  for (auto& result : results) EXPECT_TRUE(result && *result);
+  EXPECT_EQ(w.a.host->connections(), 1u);
+  ASSERT_TRUE(w.connect());
+  EXPECT_EQ(w.a.host->connections(), 1u);
+}
+
+TEST(Host, SimultaneousDialsAreTolerated) {
+  TwoHosts w(1);
+  int connected = 0, disconnected = 0;
+  (void)w.a.host->on_peer_connected([&](const crypto::PeerId&) { ++connected; });
+  (void)w.a.host->on_peer_disconnected([&](const crypto::PeerId&) { ++disconnected; });
+  std::optional<Result<void>> from_a, from_b;
+  Nursery at_a(w.a.node.runtime().lane, "a"), at_b(w.b.node.runtime().lane, "b");
+  at_a.spawn(keep(w.a.host->connect(w.b.id(), w.b.address()), from_a));
+  at_b.spawn(keep(w.b.host->connect(w.a.id(), w.a.address()), from_b));
+  w.world.run(w.a.node, at_a.join());
+  w.world.run(w.b.node, at_b.join());
+  EXPECT_TRUE(from_a && *from_a && from_b && *from_b);
+  w.world.run_for(5min);  // the superfluous connection goes
+  EXPECT_TRUE(w.a.host->connected(w.b.id()));
+  EXPECT_TRUE(w.world.run(w.a.node, w.a.host->ping(w.b.id())));
+  EXPECT_TRUE(w.world.run(w.b.node, w.b.host->ping(w.a.id())));
+  EXPECT_EQ(connected, 1);
+  EXPECT_EQ(disconnected, 0);
+}
+
+TEST(Host, AMessageLetGoRightAfterClosingArrives) {
+  TwoHosts w(1);
+  Bytes arrived;
+  w.b.host->set_stream_handler("actor/x/messages/0.0.1", [&arrived](std::unique_ptr<Stream> stream) {
+    return [](std::unique_ptr<Stream> in, Bytes& out) -> Task<void> {
+      Result<Bytes> all = co_await read_to_end(*in, 1 << 20);
+      if (all) out = std::move(*all);
+    }(std::move(stream), arrived);
+  });
+  ASSERT_TRUE(w.connect());
+  w.world.run_for(1s);  // identified: from now on without waiting for the answer
+  const auto send = [](Host& host, crypto::PeerId to, Bytes message) -> Task<Result<void>> {
+    CO_TRY(std::unique_ptr<Stream> stream, co_await host.new_stream(to, std::string("actor/x/messages/0.0.1")));
+    CO_TRY_VOID(co_await stream->write(message));
+    co_return co_await stream->close_write();
+  };
+  ASSERT_TRUE(w.world.run(w.a.node, send(*w.a.host, w.b.id(), Bytes(200'000, 5))));
+  w.world.run_for(1s);
+  EXPECT_EQ(arrived, Bytes(200'000, 5));
+}
+
+TEST(Host, ALostPeerIsNoticedAndCanComeBack) {
+  TwoHosts w(1);
+  int disconnected = 0;
+  (void)w.a.host->on_peer_disconnected([&](const crypto::PeerId&) { ++disconnected; });
+  ASSERT_TRUE(w.connect());
+  w.world.cut(w.a.node, w.b.node);
+  w.world.run_for(5min);
+  EXPECT_EQ(disconnected, 1);
+  EXPECT_FALSE(w.a.host->connected(w.b.id()));
+  w.world.cut(w.a.node, w.b.node, false);
+  EXPECT_TRUE(w.connect());
+  EXPECT_TRUE(w.world.run(w.a.node, w.a.host->ping(w.b.id())));
+}
+
+TEST(Host, ClosingTellsTheOtherSide) {
+  TwoHosts w(1);
+  ASSERT_TRUE(w.connect());
+  w.world.run_for(1s);
+  w.a.close();
+  w.world.run_for(1s);
+  EXPECT_FALSE(w.b.host->connected(w.a.id()));
+  EXPECT_FALSE(w.connect());
+}
+
+TEST(Host, LossyLinksOnlySlowItDown) {
+  TwoHosts w(8, {.latency = 20ms, .loss = 0.05});
+  w.b.host->set_stream_handler("/echo", echo);
+  ASSERT_TRUE(w.connect());
+  const Bytes message(300'000, 1);
+  auto reply = w.world.run(w.a.node, ask(*w.a.host, w.b.id(), "/echo", message));
+  ASSERT_TRUE(reply) << reply.error().to_string();
+  EXPECT_EQ(*reply, message);
+}
+
+// ---- strangers ------------------------------------------------------------------------------------------------------
+
+Task<Result<std::unique_ptr<ByteStream>>> knock(Net& net, IpAddress address) {
+  const IpEndpoint to{address, kPort};
+  CO_TRY(Accepted accepted, co_await net.connect_tcp(to));
+  co_return std::move(accepted.stream);
+}
+
+Task<void> write_some(ByteStream& stream, Bytes bytes) { (void)co_await stream.write(bytes); }
+
+TEST(Host, AStrangerWhoSaysNothingIsDroppedInTime) {
+  TwoHosts w(1);
+  auto stream = w.world.run(w.a.node, knock(w.a.node.runtime().net, w.b.node.address()));
+  ASSERT_TRUE(stream);
+  w.world.run_for(5s);
+  const std::size_t during = w.b.node.open_streams();
+  w.world.run_for(10s);
+  EXPECT_EQ(w.b.node.open_streams() + 1, during);
+}
+
+TEST(Host, AKnockingCrowdIsBounded) {
+  Host::Options options;
+  options.swarm.max_pending = 8;
+  TwoHosts w(1, {}, options);
+  std::vector<std::unique_ptr<ByteStream>> crowd;
+  for (int i = 0; i < 50; ++i) {
+    auto stream = w.world.run(w.a.node, knock(w.a.node.runtime().net, w.b.node.address()));
+    if (stream) crowd.push_back(std::move(*stream));
+  }
+  w.world.run_for(1s);
+  EXPECT_LE(w.b.node.open_streams(), 9u);  // the listener and those pending
+  crowd.clear();
+  w.world.run_for(1s);
+  EXPECT_TRUE(w.connect());
+}
+
+TEST(Host, NonsenseInsteadOfAHandshakeDoesNoHarm) {
+  TwoHosts w(1);
+  SeededRandom random(2);
+  for (int i = 0; i < 50; ++i) {
+    auto stream = w.world.run(w.a.node, knock(w.a.node.runtime().net, w.b.node.address()));
+    ASSERT_TRUE(stream);
+    Bytes bytes = random.below(2) == 0 ? Bytes() : multistream::encode(multistream::kHeader);
+    if (random.below(2) == 0) append(bytes, multistream::encode("/noise"));
+    append(bytes, random.bytes(random.below(3000)));
+    w.world.run(w.a.node, write_some(**stream, std::move(bytes)));
+  }
+  w.world.run_for(30s);
+  EXPECT_TRUE(w.b.host->peers().empty());
+  EXPECT_TRUE(w.connect());
+}
+
+TEST(Host, PingServesTwoStreamsOfAPeerAtOnce) {
+  TwoHosts w(1);
+  ASSERT_TRUE(w.connect());
+  std::vector<std::unique_ptr<Stream>> streams;
+  for (int i = 0; i < 4; ++i) streams.push_back(*w.world.run(w.a.node, w.a.host->new_stream(w.b.id(), std::string(kPingProtocol))));
+  w.world.run_for(1s);
+  int served = 0;
+  for (auto& stream : streams) {
+    const auto once = [](Stream& s) -> Task<Result<void>> {
+      Bytes data(Ping::kSize, 1);
+      CO_TRY_VOID(co_await s.write(data));
+      co_return co_await read_exactly(s, data);
+    };
+    served += w.world.run(w.a.node, once(*stream)) ? 1 : 0;
+  }
+  EXPECT_EQ(served, 2);
+}
+
 }  // namespace
 }  // namespace dms::libp2p

@@ -309,9 +309,19 @@ Task<void> Swarm::Impl::serve(LinkPtr link) {
 Swarm::Impl::LinkPtr Swarm::Impl::usable(const crypto::PeerId& peer) const {
   const auto it = links.find(peer);
   if (it == links.end()) return nullptr;
-  for (const LinkPtr& link : it->second)
-    if (!link->ending && !link->connection.muxer->closing()) return link;
-  return nullptr;
+  return best(it->second);
+}
+
+/// The one that carries new streams. Both sides choose alike, or each might end the one that the other uses: of two dialled
+/// at the same moment, the one whose dialer has the smaller id; else the oldest.
+Swarm::Impl::LinkPtr Swarm::Impl::best(const std::vector<LinkPtr>& of_peer) const {
+  LinkPtr oldest;
+  for (const LinkPtr& link : of_peer) {
+    if (link->ending || link->connection.muxer->closing()) continue;
+    if ((link->connection.side == Side::dialer) == (self < link->connection.peer)) return link;
+    if (!oldest) oldest = link;
+  }
+  return oldest;
 }
 
 /// Looks for connections that nobody uses.
@@ -323,9 +333,10 @@ Task<void> Swarm::Impl::maintain() {
     std::vector<LinkPtr> idle;
     const SteadyTime now = runtime.lane.now();
     for (const auto& [peer, of_peer] : links) {
+      const LinkPtr used = best(of_peer);
       for (const LinkPtr& link : of_peer) {
         if (link->connection.muxer->streams() > 0 || link->handlers > 0) link->busy = now;
-        const bool superfluous = link != of_peer.front() || link->connection.muxer->closing();
+        const bool superfluous = link != used;
         if (superfluous && now - link->busy >= kSuperfluous) idle.push_back(link);
         else if (options.idle_timeout > 0s && now - link->busy >= options.idle_timeout) idle.push_back(link);
       }

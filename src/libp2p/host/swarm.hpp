@@ -4,7 +4,8 @@
 //  1. A peer is connected from its first connection to the end of its last. on_peer_connected and on_peer_disconnected tell
 //     of exactly these two moments, in turn.
 //  2. connect() to a connected peer does nothing; two connect() to the same peer at once share one dial. If both sides dial
-//     at the same moment there are two connections; the older carries new streams, the younger ends when it is idle.
+//     at the same moment there are two connections; both sides use the one whose dialer has the smaller id, the other ends when it
+//     has been idle for a minute.
 //  3. new_stream() proposes protocols in the given order. A single protocol that the peer is known to speak (from
 //     identify) is proposed and used without waiting for the answer; if the peer refuses after all, the first read fails.
 //  4. An inbound stream runs its protocol's handler as a task of this swarm; the stream ends when the handler lets it go.

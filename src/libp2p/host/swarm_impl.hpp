@@ -59,6 +59,7 @@ struct Swarm::Impl {
   Task<void> dismiss(Connection connection);
   Task<void> maintain();
   [[nodiscard]] LinkPtr usable(const crypto::PeerId& peer) const;
+  [[nodiscard]] LinkPtr best(const std::vector<LinkPtr>& of_peer) const;
 
   // Streams.
   Task<Result<std::unique_ptr<Stream>>> new_stream(crypto::PeerId peer, std::vector<std::string> protocols);
