@@ -30,17 +30,17 @@ bench:     ## figures and ratios, also as JSON in build/bench
 	@cmake --build build/bench-build
 	@scripts/run_bench.py --build build/bench-build
 
-fuzz:      ## each fuzz target for FUZZ_SECONDS (5) from its corpus
-	@$(SETUP) build fuzz
-	@cmake --preset fuzz >/dev/null
-	@cmake --build build/fuzz
-	@scripts/run_fuzz.py --build build/fuzz --seconds $(or $(FUZZ_SECONDS),5)
-
 asan tsan: ## the unit suites under the address and undefined behaviour, or the thread sanitizer
-	@$(SETUP) build test
+	@$(SETUP) build test fuzz
 	@cmake --preset $@ >/dev/null
-	@cmake --build build/$@
+	@cmake --build build/$@ $(addprefix --target ,$(TARGETS))
 	@scripts/run_tests.py --build build/$@ --only unit $(TEST_ARGS)
+
+fuzz:      ## each fuzz target for FUZZ_SECONDS (5) from its corpus
+	@$(SETUP) build test fuzz
+	@cmake --preset asan >/dev/null
+	@cmake --build build/asan --target fuzzers
+	@scripts/run_fuzz.py --build build/asan --seconds $(or $(FUZZ_SECONDS),5)
 
 interop:   build ## connect to other people's implementations
 	@$(SETUP) interop

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Runs every libFuzzer target for a few seconds from its corpus (tests/corpus/<room>_<stem> for <room>_<stem>_fuzz).
 
-New inputs stay in build/fuzz/corpus, an input that breaks something in build/fuzz/artifacts: make it a file of the
+New inputs stay in build/asan/corpus, an input that breaks something in build/asan/artifacts: make it a file of the
 committed corpus together with the fix. The last line is 'N passed, N failed, N skipped'.
 """
 
@@ -43,7 +43,7 @@ def fuzz(target, options):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--build", default="build/fuzz")
+    parser.add_argument("--build", default="build/asan")
     parser.add_argument("--seconds", type=int, default=5, help="for each target (5)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     options = parser.parse_args()
