@@ -55,7 +55,9 @@ Result<void> cap_new(Session& session, const Arguments& arguments) {
 Result<void> cap_anchor(Session& session, const Arguments& arguments) {
   TRY(auto anchors, read_anchors(session, arguments));
   TRY(auto context, session.load_context(context_name(arguments)));
-  TRY_VOID(context.anchor(anchors, session.environment().now()));
+  auto anchored = context.anchor(anchors, session.environment().now());
+  if (!anchored)
+    return fail(anchored.error(), "no anchor was added{}", anchored.error().is(ucan::Errc::bad_signature) ? ", for a signature is wrong" : "");
   return session.save_context(context_name(arguments), context);
 }
 

@@ -176,7 +176,8 @@ class Daemon {
         auto connected = co_await with_timeout(kBootstrapTimeout, network_->connect(address));
         if (!connected) log::debug("main", "bootstrap peer {}: {}", address, connected.error().to_string());
       }
-      if (!co_await sleep_for(kBootstrapPause)) co_return;
+      const Result<void> slept = co_await sleep_for(kBootstrapPause);
+      if (!slept) co_return;
     }
   }
 
