@@ -85,7 +85,8 @@ Task<void> Allocation::notify(executor::ExecutionResult result) {
         spec_.orchestrator, std::string(behaviour::kTaskTermination), actor::to_payload(ended), options));
     if (answer) co_return;
     log::debug("node", "telling {} that {} has ended: {}", spec_.orchestrator.address.to_string(), spec_.id, answer.error().to_string());
-    if (!co_await sleep_for((1 << attempt) * 1s)) co_return;
+    const Result<void> slept = co_await sleep_for((1 << attempt) * 1s);
+    if (!slept) co_return;
   }
 }
 

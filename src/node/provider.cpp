@@ -279,7 +279,8 @@ Task<void> Provider::release(std::string id) {
 }
 
 Task<void> Provider::release_later(std::string id, Duration after) {
-  if (!co_await sleep_for(after)) co_return;
+  const Result<void> slept = co_await sleep_for(after);
+  if (!slept) co_return;
   co_await release(id);
 }
 
@@ -287,7 +288,8 @@ Task<void> Provider::release_later(std::string id, Duration after) {
 
 Task<void> Provider::sweep() {
   for (;;) {
-    if (!co_await sleep_for(60s)) co_return;
+    const Result<void> slept = co_await sleep_for(60s);
+    if (!slept) co_return;
     const UnixTime time = now();
     std::erase_if(bids_, [&](const auto& entry) { return entry.second.expires < time; });
     std::erase_if(answered_, [&](const auto& entry) { return !bids_.contains(entry.first); });
@@ -310,7 +312,8 @@ Task<void> Provider::sweep() {
 
 Task<void> Provider::renew_grants() {
   for (;;) {
-    if (!co_await sleep_for(orchestrator::kGrantTime / 2)) co_return;
+    const Result<void> slept = co_await sleep_for(orchestrator::kGrantTime / 2);
+    if (!slept) co_return;
     for (auto& [key, given] : grants_)
       if (Result<void> renewed = given.renew(now()); !renewed)
         log::warn("node", "renewing the grant for {}: {}", key, renewed.error().to_string());

@@ -96,7 +96,8 @@ Task<void> Deployment::deploy() {
 
 Task<Result<void>> Deployment::attempt(Auction& auction, std::set<std::string>& excluded) {
   set_status(DeploymentStatus::preparing, record_.error);
-  CO_TRY(Candidate candidate, co_await auction.run(UnixTime{record_.deadline}, excluded));
+  const UnixTime deadline{record_.deadline};
+  CO_TRY(Candidate candidate, co_await auction.run(deadline, excluded));
   adopt(candidate);
   set_status(DeploymentStatus::committing);
   CO_TRY_VOID(co_await commit(candidate));
@@ -212,7 +213,8 @@ Result<void> Deployment::grant(const did::Did& provider) {
 
 Task<void> Deployment::keep_granted() {
   for (;;) {
-    if (!co_await sleep_for(kGrantTime / 2)) co_return;
+    const Result<void> slept = co_await sleep_for(kGrantTime / 2);
+    if (!slept) co_return;
     for (auto& [provider, given] : grants_)
       if (Result<void> renewed = given.renew(actor_->lane().unix_now()); !renewed)
         log::warn("orchestrator", "{}: renewing a grant: {}", record_.id, renewed.error().to_string());
@@ -224,8 +226,9 @@ Task<Result<void>> Deployment::start_node(std::string node) {
     AllocationManifest& allocation = record_.manifest.allocations.at(name);
     StartRequest request;
     request.port_mapping = allocation.ports;
-    Result<Ack> answer = co_await actor_->call<Ack>(actor_->message(
-        allocation.handle, std::string(behaviour::kAllocationStart), actor::to_payload(request), within(remaining(kStartTimeout))));
+    Result<Ack> answer = co_await call_while_alive(
+        allocation.handle.address.host, actor_->message(allocation.handle, std::string(behaviour::kAllocationStart),
+                                                        actor::to_payload(request), within(remaining(kStartTimeout))));
     Result<void> fine = accepted(answer, fmt::format("starting {} on {}", name, allocation.handle.address.host));
     if (!fine) {
       culprit_ = allocation.handle.address.host;
@@ -235,6 +238,31 @@ Task<Result<void>> Deployment::start_node(std::string node) {
     if (!is_final(allocation.status)) allocation.status = AllocationStatus::running;
   }
   co_return Result<void>();
+}
+
+Task<Result<Ack>> Deployment::call_while_alive(std::string peer, actor::Envelope request) {
+  // A start may take minutes (an image has to be fetched); a provider that has died must not be waited for as long.
+  CO_TRY(const crypto::PeerId id, crypto::PeerId::parse(peer));
+  const TaskContext context = co_await this_task();
+  CancelScope scope(context.scope);
+  Nursery watcher(*context.lane, "watching " + peer, context.scope);
+  watcher.spawn(watch_peer(id, scope));
+  Task<Result<Ack>> call = actor_->call<Ack>(std::move(request));
+  call.set_context({context.lane, &scope});
+  Result<Ack> answer = co_await std::move(call);
+  co_await watcher.close();
+  if (!answer && scope.reason() == Errc::closed) co_return fail(Errc::closed, "provider {} is lost: it does not answer pings", peer);
+  co_return std::move(answer);
+}
+
+Task<void> Deployment::watch_peer(crypto::PeerId peer, CancelScope& call) {
+  for (int missed = 0; missed < kLostAfter;) {
+    const Result<void> slept = co_await sleep_for(kPingInterval);
+    if (!slept) co_return;
+    const Result<Duration> answer = co_await with_timeout(kPingTimeout, services_.network.ping(peer));
+    missed = answer ? 0 : missed + 1;
+  }
+  call.cancel(Errc::closed);
 }
 
 // --- running -----------------------------------------------------------------------------------------------------------
@@ -307,7 +335,8 @@ Task<void> Deployment::on_termination(actor::Envelope envelope) {
     changed_.notify_all();
   }
   ++terminations_under_way_;
-  if (Result<void> acknowledged = co_await actor_->reply(envelope, Ack{.ok = true}); !acknowledged)
+  const Ack received{.ok = true};  // named: GCC 12 copies aggregates in an awaiting expression bit by bit
+  if (Result<void> acknowledged = co_await actor_->reply(envelope, received); !acknowledged)
     log::debug("orchestrator", "{}: {}", record_.id, acknowledged.error().to_string());
   if (Result<void> released = co_await stop_allocation(name); !released)
     log::debug("orchestrator", "{}: releasing {}: {}", record_.id, name, released.error().to_string());
@@ -365,7 +394,8 @@ Task<Result<void>> Deployment::stop_allocation(std::string name) {
 Task<void> Deployment::revert() {
   std::vector<Task<Result<void>>> reverts;
   for (const auto& [name, node] : record_.manifest.nodes) reverts.push_back(revert_node(name));
-  for (const Result<void>& reverted : co_await when_all(std::move(reverts)))
+  const std::vector<Result<void>> outcomes = co_await when_all(std::move(reverts));
+  for (const Result<void>& reverted : outcomes)
     if (!reverted) log::info("orchestrator", "{}: {}", record_.id, reverted.error().to_string());
   grants_.clear();
   record_.manifest.nodes.clear();

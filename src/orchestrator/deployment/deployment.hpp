@@ -10,7 +10,8 @@
 //  3. A task's end comes as a notification with its output, which is kept below `work_dir/deployments/<id>/<name>/`, and the
 //     machine is told to forget the allocation. When every allocation has ended, the deployment is Completed if all tasks
 //     ended with 0, otherwise Failed with the first reason.
-//  4. A provider that does not answer kLostAfter pings in a row is lost, and its allocations have failed.
+//  4. A provider that does not answer kLostAfter pings in a row is lost: its allocations have failed, and nobody waits for it
+//     to start anything.
 //  5. The record (id, ensemble, manifest, status, reason, deadline) is stored before the state it tells of is acted on. A
 //     deployment found unfinished at start-up is abandon()ed: its machines are reverted, its user is told.
 //
@@ -105,6 +106,8 @@ class Deployment {
   Task<Result<void>> commit_one(std::string node, std::string allocation, actor::Handle provider);
   Task<Result<void>> allocate(std::string node, actor::Handle provider);
   Task<Result<void>> start_node(std::string node);
+  Task<Result<Ack>> call_while_alive(std::string peer, actor::Envelope request);
+  Task<void> watch_peer(crypto::PeerId peer, CancelScope& call);
   Result<void> grant(const did::Did& provider);
   Task<void> keep_granted();
   Task<void> supervise();

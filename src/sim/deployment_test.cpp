@@ -1,0 +1,242 @@
+// The main job, whole, in virtual time: libp2p handshakes, gossip, signed bids, commit, allocate, run, output, shutdown.
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "orchestrator/behaviours.hpp"
+#include "sim/cluster.hpp"
+
+namespace dms::sim {
+namespace {
+
+const std::set<std::string> kEnded = {"Completed", "Failed"};
+
+std::string read_file(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+struct Trio {
+  explicit Trio(std::uint64_t seed, SimLink link = {}) : cluster(seed, link) { cluster.start(); }
+  ~Trio() { cluster.stop(); }
+  Cluster cluster;
+  Machine& user = cluster.add("user", 0, 0);
+  Machine& small = cluster.add("small", 2, 2);
+  Machine& large = cluster.add("large", 16, 64);
+
+  std::string must_deploy(const jobs::Ensemble& ensemble, Duration timeout = 5min) {
+    auto id = cluster.deploy(user, ensemble, timeout);
+    EXPECT_TRUE(id) << id.error().to_string();
+    return id.value_or("");
+  }
+  node::DeploymentStatusReply ended(const std::string& id) {
+    EXPECT_TRUE(cluster.wait_for(user, id, kEnded));
+    return cluster.status(user, id).value();
+  }
+  void expect_clean(Machine& machine) {
+    EXPECT_EQ(machine.resources().list().size(), 0u) << machine.name() << " still holds resources";
+    EXPECT_EQ(machine.executor().size(), 0u) << machine.name() << " still has executions";
+    EXPECT_EQ(machine.node().provider().allocations(), 0u) << machine.name() << " still has allocations";
+    const auto jobs = cluster.folder() / machine.name() / "jobs";
+    EXPECT_TRUE(!std::filesystem::exists(jobs) || std::filesystem::is_empty(jobs)) << machine.name() << " still has job folders";
+  }
+};
+
+TEST(Deployment, ATaskRunsWhereItFitsBestAndItsOutputComesBack) {
+  Trio net(1);
+  const std::string id = net.must_deploy(one_task(1, 512, {{"FAKE_SECONDS", "5"}, {"FAKE_OUT", "hello from afar"}}));
+  ASSERT_TRUE(net.cluster.wait_for(net.user, id, {"Running"}));
+  EXPECT_EQ(net.small.executor().size(), 1u) << "the small machine is the better fit";
+  EXPECT_EQ(net.small.resources().list().size(), 1u);
+
+  const auto end = net.ended(id);
+  EXPECT_EQ(end.status, "Completed") << end.error;
+  EXPECT_EQ(end.allocations.at("task").peer, net.small.peer().to_string());
+  EXPECT_EQ(end.allocations.at("task").status, orchestrator::AllocationStatus::completed);
+
+  node::DeploymentLogsRequest logs;
+  logs.ensemble_id = id;
+  logs.allocation_name = "task";
+  auto written = net.cluster.call<node::DeploymentLogsReply>(net.user, behaviour::kDeploymentLogs, logs);
+  ASSERT_TRUE(written && written->error.empty()) << written->error;
+  EXPECT_EQ(read_file(std::filesystem::path(written->written_to) / "stdout.log"), "hello from afar");
+  net.cluster.world().run_for(1min);
+  net.expect_clean(net.small);
+  net.expect_clean(net.large);
+}
+
+TEST(Deployment, AJobTooLargeForTheSmallMachineGoesToTheLargeOne) {
+  Trio net(2);
+  const auto end = net.ended(net.must_deploy(one_task(8, 4096)));
+  EXPECT_EQ(end.status, "Completed") << end.error;
+  EXPECT_EQ(end.allocations.at("task").peer, net.large.peer().to_string());
+}
+
+TEST(Deployment, NobodyBidsForWhatNobodyHasAndTheUserIsTold) {
+  Trio net(3);
+  const auto end = net.ended(net.must_deploy(one_task(64, 512), 75s));
+  EXPECT_EQ(end.status, "Failed");
+  EXPECT_NE(end.error.find("no machine was found for node node"), std::string::npos) << end.error;
+}
+
+TEST(Deployment, ATaskThatFailsIsReportedWithItsExitCode) {
+  Trio net(4);
+  const auto end = net.ended(net.must_deploy(one_task(1, 512, {{"FAKE_EXIT_CODE", "3"}})));
+  EXPECT_EQ(end.status, "Failed");
+  EXPECT_EQ(end.allocations.at("task").exit_code, 3);
+  EXPECT_NE(end.error.find("exit code 3"), std::string::npos) << end.error;
+}
+
+TEST(Deployment, APinnedNodeRunsOnItsPeerOnly) {
+  Trio net(5);
+  jobs::Ensemble ensemble = one_task(1, 512);
+  ensemble.nodes["node"].peer = net.large.peer().to_string();
+  const auto end = net.ended(net.must_deploy(ensemble));
+  EXPECT_EQ(end.status, "Completed") << end.error;
+  EXPECT_EQ(end.allocations.at("task").peer, net.large.peer().to_string());
+}
+
+TEST(Deployment, TwoNodesGoToTwoMachines) {
+  Trio net(6);
+  jobs::Ensemble ensemble = one_task(1, 512);
+  ensemble.allocations["second"] = ensemble.allocations["task"];
+  ensemble.allocations["second"].dns_name = "second";
+  ensemble.nodes["other"].allocations = {"second"};
+  const auto end = net.ended(net.must_deploy(ensemble));
+  EXPECT_EQ(end.status, "Completed") << end.error;
+  EXPECT_NE(end.allocations.at("task").peer, end.allocations.at("second").peer);
+}
+
+TEST(Deployment, AServiceRunsUntilItIsShutDownAndLeavesNothing) {
+  Trio net(7);
+  jobs::Ensemble ensemble = one_task(1, 512, {{"FAKE_SECONDS", "1000000"}, {"FAKE_OUT", "serving"}});
+  ensemble.allocations["task"].type = jobs::AllocationType::service;
+  const std::string id = net.must_deploy(ensemble);
+  ASSERT_TRUE(net.cluster.wait_for(net.user, id, {"Running"}));
+  net.cluster.world().run_for(10min);
+  EXPECT_EQ(net.cluster.status(net.user, id)->status, "Running");
+  auto done = net.cluster.call<orchestrator::Ack>(net.user, behaviour::kDeploymentShutdown, node::DeploymentId{id}, 1min);
+  ASSERT_TRUE(done && done->ok) << (done ? done->error : done.error().to_string());
+  EXPECT_EQ(net.cluster.status(net.user, id)->status, "Completed");
+  net.cluster.world().run_for(1min);
+  net.expect_clean(net.small);
+}
+
+TEST(Deployment, ShutDownWhileItIsStillDeployingReverts) {
+  Trio net(8);
+  const std::string id = net.must_deploy(one_task(64, 512));  // nobody will bid
+  net.cluster.world().run_for(7s);
+  auto done = net.cluster.call<orchestrator::Ack>(net.user, behaviour::kDeploymentShutdown, node::DeploymentId{id}, 1min);
+  ASSERT_TRUE(done && done->ok);
+  EXPECT_EQ(net.cluster.status(net.user, id)->status, "Completed");
+}
+
+TEST(Deployment, AFailedStartIsRevertedAndTriedElsewhere) {
+  Trio net(9);
+  jobs::Ensemble ensemble = one_task(1, 512, {{"FAKE_START_ERROR", "no such image"}});
+  const auto end = net.ended(net.must_deploy(ensemble, 90s));
+  EXPECT_EQ(end.status, "Failed");
+  EXPECT_NE(end.error.find("no such image"), std::string::npos) << end.error;
+  net.cluster.world().run_for(1min);
+  net.expect_clean(net.small);
+  net.expect_clean(net.large);
+}
+
+TEST(Deployment, LossOnEveryLinkOnlyTakesLonger) {
+  Trio net(10, {.latency = 40ms, .jitter = 20ms, .loss = 0.05});
+  const auto end = net.ended(net.must_deploy(one_task(1, 512, {{"FAKE_OUT", "through rain"}})));
+  EXPECT_EQ(end.status, "Completed") << end.error;
+}
+
+std::uint64_t whole_run(std::uint64_t seed) {
+  Trio net(seed, {.loss = 0.02});
+  const auto end = net.ended(net.must_deploy(one_task(1, 512, {{"FAKE_OUT", "same"}})));
+  EXPECT_EQ(end.status, "Completed") << end.error;
+  net.cluster.world().run_for(30s);
+  return net.cluster.world().trace();
+}
+
+TEST(Deployment, TheSameSeedReplaysTheWholeRun) {
+  const std::uint64_t first = whole_run(77);
+  EXPECT_EQ(first, whole_run(77));
+  EXPECT_NE(first, whole_run(78));
+}
+
+TEST(Deployment, FiftyOneAfterAnotherAndTwentyAtOnceLeaveNothingBehind) {
+  Trio net(11);
+  for (int i = 0; i < 50; ++i) {
+    const auto end = net.ended(net.must_deploy(one_task(1, 256, {{"FAKE_SECONDS", "1"}})));
+    ASSERT_EQ(end.status, "Completed") << i << ": " << end.error;
+  }
+  std::vector<std::string> ids;
+  for (int i = 0; i < 20; ++i) ids.push_back(net.must_deploy(one_task(0.5, 128, {{"FAKE_SECONDS", "20"}})));
+  for (const std::string& id : ids) EXPECT_EQ(net.ended(id).status, "Completed");
+  net.cluster.world().run_for(1min);
+  net.expect_clean(net.small);
+  net.expect_clean(net.large);
+  EXPECT_EQ(net.user.node().deployments().active(), 0u);
+  EXPECT_EQ(net.user.capabilities()->anchors().require.tokens.size(), 1u) << "grants were taken back";
+  EXPECT_EQ(net.small.capabilities()->anchors().require.tokens.size(), 1u) << "grants were taken back";
+}
+
+// --- a provider dies at each step --------------------------------------------------------------------------------------
+
+struct Step {
+  const char* name;
+  std::function<bool(Trio&, const std::string&)> reached;
+};
+
+class ProviderDies : public testing::TestWithParam<int> {};
+
+const std::vector<Step>& steps() {
+  static const std::vector<Step> all = {
+      {"bidding", [](Trio& n, const std::string&) { return n.small.node().provider().bids() > 0; }},
+      {"committed", [](Trio& n, const std::string&) { return n.small.resources().list().size() > 0; }},
+      {"allocated", [](Trio& n, const std::string&) { return n.small.node().provider().allocations() > 0; }},
+      {"started", [](Trio& n, const std::string&) { return n.small.executor().size() > 0; }},
+      {"running", [](Trio& n, const std::string& id) { return n.cluster.status(n.user, id).value().status == "Running"; }},
+  };
+  return all;
+}
+
+TEST_P(ProviderDies, AnotherTakesOverOrTheUserIsToldAndResourcesAreFree) {
+  const Step& step = steps()[static_cast<std::size_t>(GetParam())];
+  Trio net(100 + static_cast<std::uint64_t>(GetParam()));
+  const std::string id = net.must_deploy(one_task(1, 512, {{"FAKE_SECONDS", "120"}}));
+  ASSERT_TRUE(net.cluster.world().run_until([&] { return step.reached(net, id); }, 1min)) << step.name;
+  net.cluster.crash(net.small);
+
+  const auto end = net.ended(id);
+  if (std::string_view(step.name) == "running") {
+    EXPECT_EQ(end.status, "Failed");
+    EXPECT_NE(end.error.find("is lost"), std::string::npos) << end.error;
+  } else {
+    EXPECT_EQ(end.status, "Completed") << step.name << ": " << end.error;
+    EXPECT_EQ(end.allocations.at("task").peer, net.large.peer().to_string());
+  }
+  net.cluster.world().run_for(10min);
+  net.expect_clean(net.large);
+
+  net.cluster.restart(net.small);
+  net.expect_clean(net.small);
+  EXPECT_EQ(*net.small.resources().free(), *net.small.resources().onboarded()) << "everything is free after the restart";
+}
+
+INSTANTIATE_TEST_SUITE_P(AtEachStep, ProviderDies, testing::Range(0, 5),
+                         [](const auto& info) { return std::string(steps()[static_cast<std::size_t>(info.param)].name); });
+
+TEST(Deployment, TheUsersDaemonDiesAndItsNextStartRevertsAndSaysSo) {
+  Trio net(12);
+  const std::string id = net.must_deploy(one_task(1, 512, {{"FAKE_SECONDS", "3600"}}));
+  ASSERT_TRUE(net.cluster.wait_for(net.user, id, {"Running"}));
+  net.cluster.crash(net.user);
+  net.cluster.restart(net.user);
+  ASSERT_TRUE(net.cluster.wait_for(net.user, id, kEnded));
+  const auto end = net.cluster.status(net.user, id).value();
+  EXPECT_EQ(end.status, "Failed");
+  EXPECT_NE(end.error.find("restarted"), std::string::npos) << end.error;
+  net.expect_clean(net.small);
+}
+
+}  // namespace
+}  // namespace dms::sim
