@@ -15,8 +15,10 @@ TEST(ChaCha20Poly1305, RfcVector) {
   auto cipher = ChaCha20Poly1305::create(hex("1c9240a5eb55d38af333888604f6b5f0473917c1402b80099dca5cbc207075c0"));
   ASSERT_TRUE(cipher);
   const std::string_view text =
-      "Internet-Drafts are draft documents valid for a maximum of six months and may be updated, replaced, or obsoleted by "
-      "other documents at any time. It is inappropriate to use Internet-Drafts as reference material or to cite them other "
+      "Internet-Drafts are draft documents valid for a maximum of six months and may be updated, replaced, or "
+      "obsoleted by "
+      "other documents at any time. It is inappropriate to use Internet-Drafts as reference material or to cite them "
+      "other "
       "than as /\u201cwork in progress./\u201d";
   Bytes buffer = to_bytes(text);
   buffer.resize(buffer.size() + ChaCha20Poly1305::kTagSize);

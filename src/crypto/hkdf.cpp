@@ -13,8 +13,8 @@ Digest256 hmac_sha256(BytesView key, BytesView data) {
   unsigned size = 0;
   // A null key would mean "the key of last time" to OpenSSL.
   static constexpr std::uint8_t kNone = 0;
-  HMAC(EVP_sha256(), key.empty() ? &kNone : key.data(), static_cast<int>(key.size()), data.data(), data.size(), out.data(),
-       &size);
+  HMAC(EVP_sha256(), key.empty() ? &kNone : key.data(), static_cast<int>(key.size()), data.data(), data.size(),
+       out.data(), &size);
   return out;
 }
 

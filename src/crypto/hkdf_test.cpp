@@ -11,7 +11,8 @@ Bytes hex(std::string_view text) { return *decode(Base::hex, text); }
 
 // RFC 5869, appendix A, cases 1 and 3.
 TEST(Hkdf, RfcVectors) {
-  EXPECT_EQ(encode(Base::hex, hkdf_sha256(hex("000102030405060708090a0b0c"), Bytes(22, 0x0b), hex("f0f1f2f3f4f5f6f7f8f9"), 42)),
+  EXPECT_EQ(encode(Base::hex,
+                   hkdf_sha256(hex("000102030405060708090a0b0c"), Bytes(22, 0x0b), hex("f0f1f2f3f4f5f6f7f8f9"), 42)),
             "3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf34007208d5b887185865");
   EXPECT_EQ(encode(Base::hex, hkdf_sha256({}, Bytes(22, 0x0b), {}, 42)),
             "8da4e775a563c18f715f802a063c5a31b8a11f5c5ee1879ec3454e5f3c738d2d9d201395faa4b61a96c8");

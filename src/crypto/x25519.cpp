@@ -34,9 +34,11 @@ X25519Key X25519Key::generate(Random& random) {
 }
 
 Result<Secret> X25519Key::shared_secret(BytesView their_public) const {
-  if (their_public.size() != 32) return fail(Errc::bad_key, "X25519 public key: {} bytes, expected 32", their_public.size());
+  if (their_public.size() != 32)
+    return fail(Errc::bad_key, "X25519 public key: {} bytes, expected 32", their_public.size());
   Pkey mine = private_key(scalar_);
-  Pkey theirs(EVP_PKEY_new_raw_public_key(EVP_PKEY_X25519, nullptr, their_public.data(), their_public.size()), EVP_PKEY_free);
+  Pkey theirs(EVP_PKEY_new_raw_public_key(EVP_PKEY_X25519, nullptr, their_public.data(), their_public.size()),
+              EVP_PKEY_free);
   PkeyContext context(mine ? EVP_PKEY_CTX_new(mine.get(), nullptr) : nullptr, EVP_PKEY_CTX_free);
   if (!theirs || !context || EVP_PKEY_derive_init(context.get()) != 1 ||
       EVP_PKEY_derive_set_peer(context.get(), theirs.get()) != 1)

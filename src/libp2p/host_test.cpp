@@ -22,7 +22,8 @@ TEST(Host, ConnectsIdentifiesPingsAndEchoes) {
   EXPECT_GE(*rtt, 10ms);
   EXPECT_LE(*rtt, 20ms);
 
-  ASSERT_TRUE(w.world.run_until([&] { return w.a.host->identify().info(w.b.id()) && w.b.host->identify().info(w.a.id()); }));
+  ASSERT_TRUE(
+      w.world.run_until([&] { return w.a.host->identify().info(w.b.id()) && w.b.host->identify().info(w.a.id()); }));
   const IdentifyInfo& info = *w.a.host->identify().info(w.b.id());
   EXPECT_EQ(info.public_key, w.b.key.public_key().marshal());
   EXPECT_NE(std::ranges::find(info.protocols, "actor/root/messages/0.0.1"), info.protocols.end());
@@ -54,7 +55,8 @@ TEST(Host, AWrongPeerIdIsRefusedAndTheErrorSaysWho) {
   auto connected = w.world.run(w.a.node, w.a.host->connect(other, w.b.address()));
   ASSERT_FALSE(connected);
   EXPECT_TRUE(connected.error().is(Errc::permission_denied));
-  EXPECT_NE(connected.error().to_string().find(w.b.id().to_string()), std::string::npos) << connected.error().to_string();
+  EXPECT_NE(connected.error().to_string().find(w.b.id().to_string()), std::string::npos)
+      << connected.error().to_string();
   EXPECT_TRUE(w.a.host->peers().empty());
   w.world.run_for(1min);
   EXPECT_TRUE(w.b.host->peers().empty());
@@ -105,8 +107,8 @@ TEST(Host, OneConnectionIsShared) {
 }
 
 TEST(Host, SimultaneousDialsAreTolerated) {
-  TwoHosts w(1);
   int connected = 0, disconnected = 0;
+  TwoHosts w(1);
   (void)w.a.host->on_peer_connected([&](const crypto::PeerId&) { ++connected; });
   (void)w.a.host->on_peer_disconnected([&](const crypto::PeerId&) { ++disconnected; });
   std::optional<Result<void>> from_a, from_b;
@@ -125,8 +127,8 @@ TEST(Host, SimultaneousDialsAreTolerated) {
 }
 
 TEST(Host, AMessageLetGoRightAfterClosingArrives) {
-  TwoHosts w(1);
   Bytes arrived;
+  TwoHosts w(1);
   w.b.host->set_stream_handler("actor/x/messages/0.0.1", [&arrived](std::unique_ptr<Stream> stream) {
     return [](std::unique_ptr<Stream> in, Bytes& out) -> Task<void> {
       Result<Bytes> all = co_await read_to_end(*in, 1 << 20);
@@ -146,8 +148,8 @@ TEST(Host, AMessageLetGoRightAfterClosingArrives) {
 }
 
 TEST(Host, ALostPeerIsNoticedAndCanComeBack) {
-  TwoHosts w(1);
   int disconnected = 0;
+  TwoHosts w(1);
   (void)w.a.host->on_peer_disconnected([&](const crypto::PeerId&) { ++disconnected; });
   ASSERT_TRUE(w.connect());
   w.world.cut(w.a.node, w.b.node);
@@ -235,7 +237,8 @@ TEST(Host, PingServesTwoStreamsOfAPeerAtOnce) {
   TwoHosts w(1);
   ASSERT_TRUE(w.connect());
   std::vector<std::unique_ptr<Stream>> streams;
-  for (int i = 0; i < 4; ++i) streams.push_back(*w.world.run(w.a.node, w.a.host->new_stream(w.b.id(), std::string(kPingProtocol))));
+  for (int i = 0; i < 4; ++i)
+    streams.push_back(*w.world.run(w.a.node, w.a.host->new_stream(w.b.id(), std::string(kPingProtocol))));
   w.world.run_for(1s);
   int served = 0;
   for (auto& stream : streams) {

@@ -53,7 +53,8 @@ Result<std::optional<ProtoField>> ProtoReader::next() {
       TRY(field.bytes, take(4));
       break;
     }
-    default: return fail(Errc::invalid_argument, "protobuf: wire type {} in field {} is not supported", tag & 7, number);
+    default:
+      return fail(Errc::invalid_argument, "protobuf: wire type {} in field {} is not supported", tag & 7, number);
   }
   field.raw = before.first(before.size() - rest_.size());
   return field;

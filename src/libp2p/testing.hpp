@@ -116,7 +116,10 @@ constexpr std::uint16_t kPort = 9000;
 /// A host on a node of its own, listening.
 struct Peer {
   Peer(SimWorld& w, const std::string& name, std::uint64_t seed, Host::Options options = {})
-      : world(w), node(w.add_node(name)), key(make_key(seed)), host(std::make_unique<Host>(node.runtime(), key, options)) {
+      : world(w),
+        node(w.add_node(name)),
+        key(make_key(seed)),
+        host(std::make_unique<Host>(node.runtime(), key, options)) {
     EXPECT_TRUE(host->listen(*Multiaddr::parse("/ip4/0.0.0.0/tcp/9000")));
   }
   [[nodiscard]] crypto::PeerId id() const { return host->self(); }

@@ -48,12 +48,14 @@ Task<void> send_all(ByteStream& stream, BytesView bytes) {
 
 class Driver {
  public:
-  Driver(Runtime runtime, crypto::PrivateKey key) : runtime_(runtime), host_(runtime, std::move(key)), pubsub_(host_), lines_(64) {}
+  Driver(Runtime runtime, crypto::PrivateKey key)
+      : runtime_(runtime), host_(runtime, std::move(key)), pubsub_(host_), lines_(64) {}
 
   Task<void> run(Multiaddr listen) {
     host_.set_stream_handler(std::string(kEcho), serve_echo);
     (void)host_.on_peer_connected([](const crypto::PeerId& peer) { say("event connected {}", peer.to_string()); });
-    (void)host_.on_peer_disconnected([](const crypto::PeerId& peer) { say("event disconnected {}", peer.to_string()); });
+    (void)host_.on_peer_disconnected(
+        [](const crypto::PeerId& peer) { say("event disconnected {}", peer.to_string()); });
     host_.identify().on_identified([](const crypto::PeerId& peer, const IdentifyInfo& info) {
       say("event identified {} {}", peer.to_string(), info.agent_version);
     });
@@ -68,8 +70,10 @@ class Driver {
       Result<std::string> line = co_await lines_.receive();
       if (!line || *line == "quit") break;
       Result<std::string> done = co_await obey(*line);
-      if (done) say("ok {}", *done);
-      else say("error {}", done.error().to_string());
+      if (done)
+        say("ok {}", *done);
+      else
+        say("error {}", done.error().to_string());
     }
     co_await pubsub_.close();
     co_await host_.close();
@@ -151,7 +155,8 @@ class Driver {
     Result<Bytes> back = co_await read_to_end(*stream, size + 1);
     co_await nursery.close();
     if (!back) co_return fail(back.error(), "echo");
-    if (*back != sent) co_return fail(Errc::io, "echo: {} bytes came back, not the {} that were sent", back->size(), size);
+    if (*back != sent)
+      co_return fail(Errc::io, "echo: {} bytes came back, not the {} that were sent", back->size(), size);
     co_return fmt::format("echo {} {}", size, (runtime_.lane.now() - start).count());
   }
 

@@ -10,11 +10,11 @@ namespace dms::libp2p {
 namespace {
 
 constexpr std::array<std::string_view, 2> kProtocols = {"/meshsub/1.1.0", "/meshsub/1.0.0"};
-constexpr std::size_t kMaxInboundStreams = 2;         // of one peer; the second while a first is being replaced
-constexpr std::size_t kControlReserve = 64 * 1024;    // of a queue, for what is not a message
+constexpr std::size_t kMaxInboundStreams = 2;       // of one peer; the second while a first is being replaced
+constexpr std::size_t kControlReserve = 64 * 1024;  // of a queue, for what is not a message
 constexpr Duration kWriteTimeout = 60s;
 constexpr Duration kMaxBackoff = 1h;
-constexpr std::uint64_t kForgiveEvery = 10;           // heartbeats until one blame is forgiven
+constexpr std::uint64_t kForgiveEvery = 10;  // heartbeats until one blame is forgiven
 
 using Frame = std::shared_ptr<const Bytes>;
 
@@ -31,15 +31,15 @@ struct PubSub::Impl {
 
   struct Peer {
     crypto::PeerId id;
-    std::set<std::string, std::less<>> topics;                      ///< it subscribes to
-    std::set<std::string, std::less<>> grafted;                     ///< we have joined its mesh
-    std::map<std::string, SteadyTime, std::less<>> backoff;         ///< no GRAFT before
+    std::set<std::string, std::less<>> topics;               ///< it subscribes to
+    std::set<std::string, std::less<>> grafted;              ///< we have joined its mesh
+    std::map<std::string, SteadyTime, std::less<>> backoff;  ///< no GRAFT before
     std::deque<Frame> queue;
     std::size_t queued_bytes = 0;
     std::size_t inbound = 0;
     std::size_t blame = 0;
-    std::size_t asked = 0;   ///< message ids, since the last heartbeat
-    bool mute = false;       ///< it does not speak our protocol
+    std::size_t asked = 0;  ///< message ids, since the last heartbeat
+    bool mute = false;      ///< it does not speak our protocol
     bool gone = false;
     Notify wake;
   };
@@ -99,7 +99,8 @@ PubSub::Impl::Impl(Swarm& s, PubSubOptions opts)
       seqno(lane.unix_now().nanos),
       nursery(lane, "libp2p pubsub") {
   for (std::string_view protocol : kProtocols)
-    swarm.set_stream_handler(std::string(protocol), [this](std::unique_ptr<Stream> stream) { return accept(std::move(stream)); });
+    swarm.set_stream_handler(std::string(protocol),
+                             [this](std::unique_ptr<Stream> stream) { return accept(std::move(stream)); });
   connected = swarm.on_peer_connected([this](const crypto::PeerId& id) { add_peer(id); });
   disconnected = swarm.on_peer_disconnected([this](const crypto::PeerId& id) { remove_peer(id); });
   for (const crypto::PeerId& id : swarm.peers()) add_peer(id);
@@ -164,7 +165,8 @@ Result<void> PubSub::publish(const std::string& topic, BytesView data) {
   if (topic.empty() || topic.size() > kMaxTopic)
     return fail(Errc::invalid_argument, "a topic has 1 to {} bytes, this one {}", kMaxTopic, topic.size());
   if (data.size() > impl_->options.max_message)
-    return fail(Errc::limit_exceeded, "a message of {} bytes; at most {} can be published", data.size(), impl_->options.max_message);
+    return fail(Errc::limit_exceeded, "a message of {} bytes; at most {} can be published", data.size(),
+                impl_->options.max_message);
   TRY(Bytes message, sign_message(impl_->swarm.key(), ++impl_->seqno, topic, data));
   TRY(MessageView view, MessageView::decode(message));
   impl_->seen.insert(view.id(), impl_->lane.now());
@@ -173,7 +175,8 @@ Result<void> PubSub::publish(const std::string& topic, BytesView data) {
   return {};
 }
 
-std::size_t PubSub::Impl::flood(std::string_view topic, BytesView message, const crypto::PeerId& author, const Peer* except) {
+std::size_t PubSub::Impl::flood(std::string_view topic, BytesView message, const crypto::PeerId& author,
+                                const Peer* except) {
   Frame frame;
   std::size_t copies = 0;
   for (const auto& [id, peer] : peers) {

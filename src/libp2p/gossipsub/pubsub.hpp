@@ -44,16 +44,16 @@ enum class Verdict { accept, reject, ignore };
 enum class SubscriptionId : std::uint64_t {};
 
 struct PubSubOptions {
-  std::size_t max_message = std::size_t{1} << 20;          ///< payload of one message
-  std::size_t max_rpc = (std::size_t{1} << 20) + 65536;    ///< one RPC, several messages and control
-  std::size_t max_queue_bytes = std::size_t{4} << 20;      ///< waiting for one peer
+  std::size_t max_message = std::size_t{1} << 20;        ///< payload of one message
+  std::size_t max_rpc = (std::size_t{1} << 20) + 65536;  ///< one RPC, several messages and control
+  std::size_t max_queue_bytes = std::size_t{4} << 20;    ///< waiting for one peer
   std::size_t max_seen = 100'000;
   Duration seen_time = 2min;
   std::size_t max_topics_per_peer = 1024;
-  std::size_t max_iwant = 256;                             ///< ids asked for in one RPC
+  std::size_t max_iwant = 256;  ///< ids asked for in one RPC
   std::size_t max_blame = 16;
   Duration prune_backoff = 1min;
-  Duration heartbeat = 1s;                                 ///< housekeeping: seen cache, grafts that may be tried again
+  Duration heartbeat = 1s;  ///< housekeeping: seen cache, grafts that may be tried again
 };
 
 class PubSub {
@@ -66,9 +66,9 @@ class PubSub {
     std::uint64_t delivered = 0;
     std::uint64_t forwarded = 0;  ///< copies passed on
     std::uint64_t duplicate = 0;
-    std::uint64_t rejected = 0;   ///< bad signature or form, or a validator's reject
-    std::uint64_t ignored = 0;    ///< a validator's ignore
-    std::uint64_t dropped = 0;    ///< a peer's queue was full
+    std::uint64_t rejected = 0;  ///< bad signature or form, or a validator's reject
+    std::uint64_t ignored = 0;   ///< a validator's ignore
+    std::uint64_t dropped = 0;   ///< a peer's queue was full
   };
 
   explicit PubSub(Swarm& swarm, PubSubOptions options = {});

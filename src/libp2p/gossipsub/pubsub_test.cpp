@@ -164,7 +164,8 @@ TEST(PubSub, AFullQueueDropsAndCounts) {
 /// Connects host 1 without PubSub to node 0 and sends it RPCs of its own making.
 struct ByHand {
   explicit ByHand(PubSubOptions options = {}) : world(9), node(world, "node", 1, options), hand(world, "hand", 2) {
-    hand.host->set_stream_handler("/meshsub/1.1.0", [this](std::unique_ptr<Stream> s) { return collect(std::move(s)); });
+    hand.host->set_stream_handler("/meshsub/1.1.0",
+                                  [this](std::unique_ptr<Stream> s) { return collect(std::move(s)); });
     node.subscribe();
     EXPECT_TRUE(hand.connect(node.peer));
     stream = *world.run(hand.node, hand.host->new_stream(node.peer.id(), std::string("/meshsub/1.1.0")));
@@ -183,7 +184,9 @@ struct ByHand {
     }
   }
   void send(Bytes rpc) {
-    world.run(hand.node, [](ByteStream& to, Bytes bytes) -> Task<void> { (void)co_await to.write(bytes); }(*stream, delimited(rpc)));
+    world.run(hand.node, [](ByteStream& to, Bytes bytes) -> Task<void> {
+      (void)co_await to.write(bytes);
+    }(*stream, delimited(rpc)));
     world.run_for(1s);
   }
   void send_message(Bytes message) {

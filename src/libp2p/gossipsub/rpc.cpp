@@ -80,7 +80,8 @@ Result<void> read_control(BytesView bytes, RpcView& rpc) {
 }
 
 Result<void> check_key(const crypto::PublicKey& key, const crypto::PeerId& author) {
-  if (!author.matches(key)) return fail(Errc::permission_denied, "pubsub: the key is not that of the author {}", author.to_string());
+  if (!author.matches(key))
+    return fail(Errc::permission_denied, "pubsub: the key is not that of the author {}", author.to_string());
   return {};
 }
 
@@ -126,7 +127,8 @@ Result<crypto::PeerId> MessageView::verify() const {
   Bytes signed_bytes = to_bytes(kSignaturePrefix);
   signed_bytes.reserve(signed_bytes.size() + raw.size());
   TRY_VOID(each_field(raw, [&](const ProtoField& field) -> Result<void> {
-    if (field.number != message_field::kSignature && field.number != message_field::kKey) append(signed_bytes, field.raw);
+    if (field.number != message_field::kSignature && field.number != message_field::kKey)
+      append(signed_bytes, field.raw);
     return {};
   }));
   if (!public_key.verify(signed_bytes, signature))
@@ -134,7 +136,8 @@ Result<crypto::PeerId> MessageView::verify() const {
   return author;
 }
 
-Result<Bytes> sign_message(const crypto::PrivateKey& author, std::uint64_t seqno, std::string_view topic, BytesView data) {
+Result<Bytes> sign_message(const crypto::PrivateKey& author, std::uint64_t seqno, std::string_view topic,
+                           BytesView data) {
   const crypto::PeerId from = crypto::PeerId::from(author.public_key());
   Bytes number(8);
   for (int i = 0; i < 8; ++i) number[i] = static_cast<std::uint8_t>(seqno >> (56 - 8 * i));

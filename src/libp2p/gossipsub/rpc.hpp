@@ -41,7 +41,8 @@ struct MessageView {
 };
 
 /// A signed message, ready to be published.
-Result<Bytes> sign_message(const crypto::PrivateKey& author, std::uint64_t seqno, std::string_view topic, BytesView data);
+Result<Bytes> sign_message(const crypto::PrivateKey& author, std::uint64_t seqno, std::string_view topic,
+                           BytesView data);
 
 struct RpcView {
   static constexpr std::size_t kMaxSubscriptions = 4096;

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "libp2p/host/swarm_impl.hpp"
 #include "base/log.hpp"
+#include "libp2p/host/swarm_impl.hpp"
 #include "libp2p/multistream/multistream.hpp"
 
 namespace dms::libp2p {
@@ -140,7 +140,8 @@ Result<void> Swarm::Impl::listen(const Multiaddr& address) {
   if (closed) return fail(Errc::closed, "the host is closed");
   Transport* transport = transport_for(address);
   if (transport == nullptr)
-    return fail(Errc::unsupported, "listen on {}: no transport handles it; TCP addresses look like /ip4/0.0.0.0/tcp/9000",
+    return fail(Errc::unsupported,
+                "listen on {}: no transport handles it; TCP addresses look like /ip4/0.0.0.0/tcp/9000",
                 address.to_string());
   TRY(auto listener, transport->listen(address));
   listeners.push_back(std::move(listener));
@@ -160,7 +161,8 @@ Task<void> Swarm::Impl::accept_loop(TransportListener& listener) {
       continue;
     }
     // Strangers get nine tenths at most; what is dropped here costs us an accept and a close.
-    if (pending >= options.max_pending || link_count + pending >= options.max_connections - options.max_connections / 10)
+    if (pending >= options.max_pending ||
+        link_count + pending >= options.max_connections - options.max_connections / 10)
       continue;
     ++pending;
     nursery.spawn(admit(std::move(*incoming)));
@@ -234,7 +236,8 @@ Task<void> Swarm::Impl::run_dial(crypto::PeerId peer, std::vector<Multiaddr> add
 
 Task<Result<void>> Swarm::Impl::dial_all(crypto::PeerId peer, std::vector<Multiaddr> addresses) {
   if (addresses.empty())
-    co_return fail(Errc::not_found, "no address of peer {} is known; connect to it by its multiaddress first", peer.to_string());
+    co_return fail(Errc::not_found, "no address of peer {} is known; connect to it by its multiaddress first",
+                   peer.to_string());
   std::optional<Error> first;
   for (const Multiaddr& address : addresses) {
     Result<void> dialled = co_await dial_one(peer, address);
@@ -262,7 +265,8 @@ Result<void> Swarm::Impl::adopt(Connection connection) {
   const crypto::PeerId peer = connection.peer;
   if (closed || peer == self || link_count >= options.max_connections) {
     nursery.spawn(dismiss(std::move(connection)));
-    return fail(Errc::limit_exceeded, "the connection to {} is not wanted: closing, too many, or to ourselves", peer.to_string());
+    return fail(Errc::limit_exceeded, "the connection to {} is not wanted: closing, too many, or to ourselves",
+                peer.to_string());
   }
   auto link = std::make_shared<Link>();
   link->id = ++last_id;
@@ -337,8 +341,10 @@ Task<void> Swarm::Impl::maintain() {
       for (const LinkPtr& link : of_peer) {
         if (link->connection.muxer->streams() > 0 || link->handlers > 0) link->busy = now;
         const bool superfluous = link != used;
-        if (superfluous && now - link->busy >= kSuperfluous) idle.push_back(link);
-        else if (options.idle_timeout > 0s && now - link->busy >= options.idle_timeout) idle.push_back(link);
+        if (superfluous && now - link->busy >= kSuperfluous)
+          idle.push_back(link);
+        else if (options.idle_timeout > 0s && now - link->busy >= options.idle_timeout)
+          idle.push_back(link);
       }
     }
     for (const LinkPtr& link : idle) {
@@ -403,7 +409,8 @@ Task<void> Swarm::Impl::handle(LinkPtr link, std::unique_ptr<ByteStream> raw) {
     ~Done() { --link.handlers; }
   } done{*link};
   std::function<bool(std::string_view)> supports = [this](std::string_view name) { return handlers.contains(name); };
-  Result<std::string> agreed = co_await with_timeout(options.negotiation_timeout, multistream::answer(*raw, std::move(supports)));
+  Result<std::string> agreed =
+      co_await with_timeout(options.negotiation_timeout, multistream::answer(*raw, std::move(supports)));
   if (!agreed) {
     log::debug("libp2p", "a stream of {}: {}", link->connection.peer.to_string(), agreed.error().to_string());
     co_return;

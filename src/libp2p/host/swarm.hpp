@@ -44,15 +44,15 @@ enum class NotificationId : std::uint64_t {};
 
 struct SwarmOptions {
   std::size_t max_connections = 1024;
-  std::size_t max_pending = 128;          ///< inbound handshakes under way
-  std::size_t max_peers_known = 4096;     ///< peers whose addresses are remembered; the oldest are forgotten
+  std::size_t max_pending = 128;       ///< inbound handshakes under way
+  std::size_t max_peers_known = 4096;  ///< peers whose addresses are remembered; the oldest are forgotten
   std::size_t max_addresses_per_peer = 32;
   std::size_t max_inbound_streams = 1024;  ///< per connection
   Duration dial_timeout = 15s;             ///< for one address, handshake included
   Duration handshake_timeout = 10s;
-  Duration negotiation_timeout = 10s;      ///< of a stream's protocol
-  Duration keep_alive = 30s;               ///< a silent connection is asked; it has as long again to answer
-  Duration idle_timeout = 0s;              ///< closes connections without streams; 0: only superfluous ones, after a minute
+  Duration negotiation_timeout = 10s;  ///< of a stream's protocol
+  Duration keep_alive = 30s;           ///< a silent connection is asked; it has as long again to answer
+  Duration idle_timeout = 0s;          ///< closes connections without streams; 0: only superfluous ones, after a minute
 };
 
 class Swarm {

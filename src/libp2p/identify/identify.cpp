@@ -38,7 +38,8 @@ Result<void> IdentifyInfo::merge(BytesView message) {
       case kProtocolVersion: protocol_version = short_text(field->bytes); break;
       case kAgentVersion: agent_version = short_text(field->bytes); break;
       case kProtocol:
-        if (protocols.size() < kMaxProtocols && field->bytes.size() <= kMaxText) protocols.emplace_back(as_text(field->bytes));
+        if (protocols.size() < kMaxProtocols && field->bytes.size() <= kMaxText)
+          protocols.emplace_back(as_text(field->bytes));
         break;
       case kListenAddress:
         if (listen_addresses.size() < kMaxAddresses)
@@ -70,7 +71,8 @@ const IdentifyInfo* Identify::info(const crypto::PeerId& peer) const {
 std::vector<Multiaddr> Identify::observed_addresses() const {
   std::vector<Multiaddr> out;
   for (const auto& [peer, info] : known_)
-    if (info.observed_address && std::ranges::find(out, *info.observed_address) == out.end()) out.push_back(*info.observed_address);
+    if (info.observed_address && std::ranges::find(out, *info.observed_address) == out.end())
+      out.push_back(*info.observed_address);
   return out;
 }
 

@@ -7,7 +7,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   using dms::libp2p::IdentifyInfo;
   IdentifyInfo info;
   if (!info.merge(dms::BytesView(data, size))) return 0;
-  if (info.listen_addresses.size() > IdentifyInfo::kMaxAddresses || info.protocols.size() > IdentifyInfo::kMaxProtocols) std::abort();
+  if (info.listen_addresses.size() > IdentifyInfo::kMaxAddresses || info.protocols.size() > IdentifyInfo::kMaxProtocols)
+    std::abort();
   IdentifyInfo back;
   if (!back.merge(info.encode())) std::abort();
   if (back.protocols != info.protocols || back.listen_addresses != info.listen_addresses) std::abort();

@@ -50,7 +50,8 @@ constexpr std::size_t kMaxZone = 32;
 constexpr std::size_t kMaxHash = 128;
 
 const Entry* find(std::uint64_t code) {
-  const auto it = std::ranges::find_if(kTable, [&](const Entry& e) { return static_cast<std::uint64_t>(e.protocol) == code; });
+  const auto it =
+      std::ranges::find_if(kTable, [&](const Entry& e) { return static_cast<std::uint64_t>(e.protocol) == code; });
   return it == kTable.end() ? nullptr : &*it;
 }
 
@@ -88,10 +89,12 @@ std::optional<std::size_t> fixed_size(Kind kind) {
 Result<void> check_value(const Entry& entry, BytesView value) {
   switch (entry.kind) {
     case Kind::host:
-      if (!plain_text(as_text(value), kMaxHost)) return fail(Errc::invalid_argument, "/{}: not a host name", entry.name);
+      if (!plain_text(as_text(value), kMaxHost))
+        return fail(Errc::invalid_argument, "/{}: not a host name", entry.name);
       return {};
     case Kind::zone:
-      if (!plain_text(as_text(value), kMaxZone)) return fail(Errc::invalid_argument, "/{}: not a zone name", entry.name);
+      if (!plain_text(as_text(value), kMaxZone))
+        return fail(Errc::invalid_argument, "/{}: not a zone name", entry.name);
       return {};
     case Kind::peer:
       if (auto id = crypto::PeerId::from_bytes(value); !id) return fail(id.error(), "/{}", entry.name);
@@ -106,7 +109,8 @@ Result<void> check_value(const Entry& entry, BytesView value) {
 Result<Bytes> ip_from_text(const Entry& entry, std::string_view text) {
   auto ip = IpAddress::parse(text);
   if (!ip || ip->is_v6() != (entry.kind == Kind::ip6))
-    return fail(Errc::invalid_argument, "/{}/{}: expected an IPv{} address", entry.name, text, entry.kind == Kind::ip6 ? 6 : 4);
+    return fail(Errc::invalid_argument, "/{}/{}: expected an IPv{} address", entry.name, text,
+                entry.kind == Kind::ip6 ? 6 : 4);
   return to_bytes(ip->bytes());
 }
 
@@ -185,7 +189,8 @@ Result<Parsed> split_component(BytesView bytes) {
     at += length->size;
   }
   if (size > bytes.size() - at)
-    return fail(Errc::invalid_argument, "multiaddr: /{} is cut short: {} of {} bytes", entry->name, bytes.size() - at, size);
+    return fail(Errc::invalid_argument, "multiaddr: /{} is cut short: {} of {} bytes", entry->name, bytes.size() - at,
+                size);
   return Parsed{entry, bytes.subspan(at, size), at + static_cast<std::size_t>(size)};
 }
 
@@ -198,7 +203,8 @@ Result<Multiaddr> Multiaddr::from_bytes(BytesView bytes) {
   address.bytes_ = to_bytes(bytes);
   std::size_t count = 0;
   while (!bytes.empty()) {
-    if (++count > kMaxComponents) return fail(Errc::limit_exceeded, "multiaddr: more than {} components", kMaxComponents);
+    if (++count > kMaxComponents)
+      return fail(Errc::limit_exceeded, "multiaddr: more than {} components", kMaxComponents);
     TRY(Parsed part, split_component(bytes));
     TRY_VOID(check_value(*part.entry, part.value));
     bytes = bytes.subspan(part.size);
@@ -209,7 +215,8 @@ Result<Multiaddr> Multiaddr::from_bytes(BytesView bytes) {
 Result<Multiaddr> Multiaddr::parse(std::string_view text) {
   if (text.size() > kMaxText)
     return fail(Errc::limit_exceeded, "multiaddr: {} characters; at most {} are accepted", text.size(), kMaxText);
-  if (text.empty() || text[0] != '/') return fail(Errc::invalid_argument, "multiaddr '{}': expected a leading '/'", text);
+  if (text.empty() || text[0] != '/')
+    return fail(Errc::invalid_argument, "multiaddr '{}': expected a leading '/'", text);
   if (text == "/") return Multiaddr();
   const auto next = [&text] {
     text.remove_prefix(1);

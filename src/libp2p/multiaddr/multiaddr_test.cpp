@@ -27,8 +27,9 @@ TEST(Multiaddr, KnownBinaryForms) {
 }
 
 TEST(Multiaddr, TextAndBinaryReadBack) {
-  for (std::string text : {"/ip4/0.0.0.0/tcp/9000", "/ip6/::1/udp/9000/quic-v1", "/ip6zone/eth0/ip6/fe80::1/tcp/1",
-                           "/dns/nunet.io/tcp/443/tls/sni/nunet.io/ws", "/dnsaddr/bootstrap.p2p.nunet.io", "/p2p-circuit", "/"}) {
+  for (std::string text :
+       {"/ip4/0.0.0.0/tcp/9000", "/ip6/::1/udp/9000/quic-v1", "/ip6zone/eth0/ip6/fe80::1/tcp/1",
+        "/dns/nunet.io/tcp/443/tls/sni/nunet.io/ws", "/dnsaddr/bootstrap.p2p.nunet.io", "/p2p-circuit", "/"}) {
     for (const std::string& whole : {text, text == "/" ? text : text + "/p2p/" + std::string(kPeer)}) {
       auto address = Multiaddr::parse(whole);
       ASSERT_TRUE(address) << address.error().to_string();
@@ -94,7 +95,8 @@ TEST(Multiaddr, RefusalsSayWhat) {
 // Whatever binary is accepted has a text that reads back to the same bytes.
 TEST(Multiaddr, AcceptedBinaryReadsBackThroughText) {
   SeededRandom random(1);
-  const std::vector<std::uint64_t> codes{4, 6, 41, 42, 53, 54, 55, 56, 273, 290, 421, 448, 449, 460, 461, 465, 466, 477, 478};
+  const std::vector<std::uint64_t> codes{4,   6,   41,  42,  53,  54,  55,  56,  273, 290,
+                                         421, 448, 449, 460, 461, 465, 466, 477, 478};
   int accepted = 0;
   for (int round = 0; round < 20'000; ++round) {
     Bytes bytes;

@@ -64,9 +64,11 @@ Bytes encode(std::string_view text) {
 }
 
 Result<std::string> decode_body(BytesView body) {
-  if (body.empty() || body.back() != '\n') return fail(Errc::invalid_argument, "multistream: a message without a newline at its end");
+  if (body.empty() || body.back() != '\n')
+    return fail(Errc::invalid_argument, "multistream: a message without a newline at its end");
   std::string text(as_text(body.first(body.size() - 1)));
-  if (!valid_name(text)) return fail(Errc::invalid_argument, "multistream: a name of {} bytes is empty, too long or not text", text.size());
+  if (!valid_name(text))
+    return fail(Errc::invalid_argument, "multistream: a name of {} bytes is empty, too long or not text", text.size());
   return text;
 }
 
@@ -81,7 +83,8 @@ Task<Result<std::string>> propose(ByteStream& stream, std::vector<std::string> p
     first = false;
     CO_TRY(std::string text, co_await read_message(stream));
     if (text == name) co_return std::move(text);
-    if (text != kNotAvailable) co_return fail(Errc::invalid_argument, "multistream: proposed '{}', got '{}'", name, text);
+    if (text != kNotAvailable)
+      co_return fail(Errc::invalid_argument, "multistream: proposed '{}', got '{}'", name, text);
   }
   co_return fail(Errc::unsupported, "the peer speaks none of the {} protocols proposed ({}, ...)", protocols.size(),
                  protocols.empty() ? std::string("none") : protocols.front());

@@ -1,6 +1,7 @@
 // Any bytes as the other side of a negotiation, for the listener and the dialer.
+#include "base/scripted_stream.hpp"
+#include "base/sim_runtime.hpp"
 #include "libp2p/multistream/multistream.hpp"
-#include "libp2p/scripted_stream.hpp"
 
 namespace dms::libp2p {
 namespace {

@@ -93,9 +93,9 @@ TEST(Multistream, RefusesWhatBreaksTheRules) {
   };
   Bytes endless = header;
   for (int i = 0; i < kMaxProposals + 1; ++i) append(endless, encode("/other"));
-  for (const Bytes& bytes :
-       {Bytes{}, Bytes{0x00}, encode("/multistream/2.0.0"), after_header({0x03, 'n', 'a', 'x'}), after_header({0x01, '\n'}),
-        after_header({0xff, 0xff, 0x03}), after_header({0x80, 0x00}), after_header({0x05, '/', 'x'}), endless}) {
+  for (const Bytes& bytes : {Bytes{}, Bytes{0x00}, encode("/multistream/2.0.0"), after_header({0x03, 'n', 'a', 'x'}),
+                             after_header({0x01, '\n'}), after_header({0xff, 0xff, 0x03}), after_header({0x80, 0x00}),
+                             after_header({0x05, '/', 'x'}), endless}) {
     LaneWorld w;
     auto [a, b] = make_pipe();
     auto [fed, answered] = run_both(w, feed(std::move(a), bytes), listen(std::move(b), "/x"));

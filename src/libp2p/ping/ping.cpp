@@ -5,7 +5,8 @@
 namespace dms::libp2p {
 
 Ping::Ping(Swarm& swarm) : swarm_(swarm) {
-  swarm_.set_stream_handler(std::string(kPingProtocol), [this](std::unique_ptr<Stream> stream) { return answer(std::move(stream)); });
+  swarm_.set_stream_handler(std::string(kPingProtocol),
+                            [this](std::unique_ptr<Stream> stream) { return answer(std::move(stream)); });
 }
 
 Task<void> Ping::answer(std::unique_ptr<Stream> stream) {

@@ -15,9 +15,9 @@ namespace dms::libp2p {
 
 struct Secured {
   std::unique_ptr<ByteStream> stream;
-  crypto::PublicKey key;     ///< proved by the handshake
-  crypto::PeerId peer;       ///< of that key
-  std::string muxer;         ///< agreed within the handshake; empty if not
+  crypto::PublicKey key;  ///< proved by the handshake
+  crypto::PeerId peer;    ///< of that key
+  std::string muxer;      ///< agreed within the handshake; empty if not
 };
 
 class Security {
@@ -26,8 +26,8 @@ class Security {
   [[nodiscard]] virtual std::string_view protocol() const = 0;
   /// `muxers` are ours, best first, offered within the handshake if the protocol can. Errc::permission_denied if the peer is
   /// not `expected`.
-  virtual Task<Result<Secured>> secure(std::unique_ptr<ByteStream> raw, Side side, std::optional<crypto::PeerId> expected,
-                                       std::vector<std::string> muxers) = 0;
+  virtual Task<Result<Secured>> secure(std::unique_ptr<ByteStream> raw, Side side,
+                                       std::optional<crypto::PeerId> expected, std::vector<std::string> muxers) = 0;
 };
 
 }  // namespace dms::libp2p

@@ -10,7 +10,8 @@ class TcpIncoming final : public Incoming {
 
   [[nodiscard]] const Multiaddr& remote() const override { return remote_; }
   Task<Result<Connection>> complete() override {
-    CO_TRY(Connection connection, co_await upgrader_.upgrade(std::move(accepted_.stream), Side::listener, std::nullopt));
+    CO_TRY(Connection connection,
+           co_await upgrader_.upgrade(std::move(accepted_.stream), Side::listener, std::nullopt));
     connection.local = Multiaddr::tcp(accepted_.local);
     connection.remote = remote_;
     co_return std::move(connection);

@@ -70,7 +70,8 @@ Task<Result<std::unique_ptr<ByteStream>>> Session::open_stream() {
   if (closing()) co_return fail(Errc::closed, "yamux: the connection is ending");
   if (streams_.size() - inbound_ >= options_.max_outbound_streams)
     co_return fail(Errc::limit_exceeded, "yamux: {} streams to this peer are open", options_.max_outbound_streams);
-  if (next_id_ > 0xffff'fff0U) co_return fail(Errc::limit_exceeded, "yamux: the stream ids of this connection are used up");
+  if (next_id_ > 0xffff'fff0U)
+    co_return fail(Errc::limit_exceeded, "yamux: the stream ids of this connection are used up");
   auto state = std::make_shared<StreamState>();
   state->id = next_id_;
   next_id_ += 2;
@@ -196,7 +197,8 @@ void Session::reopen_window(StreamState& state) {
   // Half a window within two round trips means that the window, not the wire or the reader, sets the pace.
   const Duration since = lane_.now() - state.reopened;
   const bool limited_by_window = rtt_ && since < 2 * *rtt_ && state.reopened != SteadyTime{};
-  const std::uint32_t more = std::min(state.target_window, options_.max_window - std::min(options_.max_window, state.target_window));
+  const std::uint32_t more =
+      std::min(state.target_window, options_.max_window - std::min(options_.max_window, state.target_window));
   if (limited_by_window && extra_windows_ + more <= options_.max_window_total) {
     state.target_window += more;
     extra_windows_ += more;
@@ -216,7 +218,8 @@ void Session::queue(const FrameHeader& header, BytesView payload) {
   out_ready_.notify_one();
 }
 
-void Session::queue_for(StreamState& state, FrameType type, std::uint16_t flags, std::uint32_t length, BytesView payload) {
+void Session::queue_for(StreamState& state, FrameType type, std::uint16_t flags, std::uint32_t length,
+                        BytesView payload) {
   flags |= std::exchange(state.pending_flags, std::uint16_t{0});
   state.announced = true;
   queue({type, flags, state.id, length}, payload);
@@ -260,7 +263,8 @@ Task<void> Session::read_loop() {
   while (!dead_) {
     Result<std::size_t> got = co_await wire_->read_some(buffer);
     if (!got || *got == 0) {
-      die(got ? Error(Errc::closed, "yamux: the other side has closed the connection") : got.error().context("yamux: reading"));
+      die(got ? Error(Errc::closed, "yamux: the other side has closed the connection")
+              : got.error().context("yamux: reading"));
       co_return;
     }
     heard_ = lane_.now();
@@ -330,7 +334,8 @@ Result<Session::StatePtr> Session::on_syn(const FrameHeader& header) {
   const bool from_dialer = header.stream % 2 == 1;
   if (from_dialer == (side_ == Side::dialer))
     return fail(Errc::invalid_argument, "yamux: the other side opened stream {}, whose number is ours", header.stream);
-  if (header.stream <= last_inbound_) return fail(Errc::invalid_argument, "yamux: stream {} was opened twice", header.stream);
+  if (header.stream <= last_inbound_)
+    return fail(Errc::invalid_argument, "yamux: stream {} was opened twice", header.stream);
   last_inbound_ = header.stream;
   if (local_going_ || inbound_ >= options_.max_inbound_streams || backlog_.size() >= options_.accept_backlog) {
     queue({FrameType::window_update, kRst, header.stream, 0});
@@ -374,7 +379,8 @@ Result<void> Session::on_stream_header(const FrameHeader& header) {
   }
   if (header.type == FrameType::window_update) {
     const std::uint64_t window = std::uint64_t{state->send_window} + header.length;
-    if (window > 0xffff'ffffU) return fail(Errc::invalid_argument, "yamux: the window of stream {} overflows", header.stream);
+    if (window > 0xffff'ffffU)
+      return fail(Errc::invalid_argument, "yamux: the window of stream {} overflows", header.stream);
     state->send_window = static_cast<std::uint32_t>(window);
     state->writable.notify_all();
     if (header.has(kFin)) {
@@ -385,8 +391,8 @@ Result<void> Session::on_stream_header(const FrameHeader& header) {
     return {};
   }
   if (header.length > state->receive_window || (state->fin_received && header.length > 0))
-    return fail(Errc::invalid_argument, "yamux: {} bytes for stream {}, whose window is {}", header.length, header.stream,
-                state->fin_received ? 0 : state->receive_window);
+    return fail(Errc::invalid_argument, "yamux: {} bytes for stream {}, whose window is {}", header.length,
+                header.stream, state->fin_received ? 0 : state->receive_window);
   state->receive_window -= header.length;
   if (buffered_ + header.length > options_.max_buffered) {
     reset_stream(*state);

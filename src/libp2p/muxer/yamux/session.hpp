@@ -148,12 +148,12 @@ class Session final : public Muxer {
   bool local_going_ = false;
   bool remote_going_ = false;
   std::optional<Error> reason_;
-  Notify out_ready_;   ///< for the write loop
-  Notify out_room_;    ///< for those who fill the buffer
-  Notify accepted_;    ///< a stream in the backlog, or death
-  Notify may_open_;    ///< fewer unacknowledged streams, or death
-  Notify drained_;     ///< for close()
-  Notify ended_;       ///< death
+  Notify out_ready_;  ///< for the write loop
+  Notify out_room_;   ///< for those who fill the buffer
+  Notify accepted_;   ///< a stream in the backlog, or death
+  Notify may_open_;   ///< fewer unacknowledged streams, or death
+  Notify drained_;    ///< for close()
+  Notify ended_;      ///< death
   Nursery nursery_;
 };
 

@@ -1,8 +1,9 @@
 // Any bytes as the other side of a yamux connection; streams that arrive are read, answered and let go.
 #include <cstdlib>
 
+#include "base/scripted_stream.hpp"
+#include "base/sim_runtime.hpp"
 #include "libp2p/muxer/yamux/session.hpp"
-#include "libp2p/scripted_stream.hpp"
 
 namespace dms::libp2p {
 namespace {

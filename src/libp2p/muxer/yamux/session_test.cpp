@@ -12,7 +12,8 @@ using StreamPtr = std::unique_ptr<ByteStream>;
 struct Pair {
   explicit Pair(Options options = {}, std::size_t capacity = 1 << 16) : Pair(make_pipe(capacity), options) {}
   Pair(std::pair<StreamPtr, StreamPtr> pipe, Options options)
-      : a(w.lane(), std::move(pipe.first), Side::dialer, options), b(w.lane(), std::move(pipe.second), Side::listener, options) {}
+      : a(w.lane(), std::move(pipe.first), Side::dialer, options),
+        b(w.lane(), std::move(pipe.second), Side::listener, options) {}
   ~Pair() {
     Nursery nursery(w.lane(), "close");
     nursery.spawn(a.close());
@@ -254,13 +255,14 @@ TEST(YamuxFrames, WhatBreaksTheRulesEndsTheSession) {
     return raw.died();
   };
   EXPECT_FALSE(ends({{{FrameType::data, kSyn, 1, 5}, 5}}));
-  EXPECT_TRUE(ends({{{FrameType::data, kSyn, 2, 5}, 5}}));                                     // the listener's number
+  EXPECT_TRUE(ends({{{FrameType::data, kSyn, 2, 5}, 5}}));                                      // the listener's number
   EXPECT_TRUE(ends({{{FrameType::data, kSyn, 3, 0}, 0}, {{FrameType::data, kSyn, 1, 0}, 0}}));  // backwards
   EXPECT_TRUE(ends({{{FrameType::data, kSyn, 1, 0}, 0}, {{FrameType::data, kSyn, 1, 0}, 0}}));  // twice
-  EXPECT_TRUE(ends({{{FrameType::data, kSyn, 1, kInitialWindow + 1}, 0}}));                    // more than the window
-  EXPECT_TRUE(ends({{{FrameType::data, kSyn, 0, 0}, 0}}));                                     // no stream
-  EXPECT_TRUE(ends({{{FrameType::ping, kSyn, 1, 0}, 0}}));                                     // a ping for a stream
-  EXPECT_TRUE(ends({{{FrameType::window_update, kSyn, 1, 0}, 0}, {{FrameType::window_update, kNone, 1, 0xffffffff}, 0}}));
+  EXPECT_TRUE(ends({{{FrameType::data, kSyn, 1, kInitialWindow + 1}, 0}}));                     // more than the window
+  EXPECT_TRUE(ends({{{FrameType::data, kSyn, 0, 0}, 0}}));                                      // no stream
+  EXPECT_TRUE(ends({{{FrameType::ping, kSyn, 1, 0}, 0}}));                                      // a ping for a stream
+  EXPECT_TRUE(
+      ends({{{FrameType::window_update, kSyn, 1, 0}, 0}, {{FrameType::window_update, kNone, 1, 0xffffffff}, 0}}));
   EXPECT_TRUE(ends({{{FrameType::data, kSyn | kFin, 1, 0}, 0}, {{FrameType::data, kNone, 1, 1}, 1}}));  // after the end
   Raw version;
   version.send(Bytes{1, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0});

@@ -48,7 +48,7 @@ struct StreamState {
   bool fin_sent = false;
   bool fin_received = false;
   bool reset = false;
-  bool released = false;            ///< nobody will read or write any more
+  bool released = false;  ///< nobody will read or write any more
 
   std::uint32_t send_window = kInitialWindow;
   std::uint32_t receive_window = kInitialWindow;  ///< what the other side may still send

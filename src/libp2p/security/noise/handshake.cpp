@@ -13,7 +13,10 @@ constexpr std::string_view kName = "Noise_XX_25519_ChaChaPoly_SHA256";
 }  // namespace
 
 Handshake::Handshake(Side side, crypto::X25519Key static_key, crypto::X25519Key ephemeral_key, BytesView prologue)
-    : side_(side), static_(std::move(static_key)), ephemeral_(std::move(ephemeral_key)), chaining_key_(as_bytes(kName)) {
+    : side_(side),
+      static_(std::move(static_key)),
+      ephemeral_(std::move(ephemeral_key)),
+      chaining_key_(as_bytes(kName)) {
   static_assert(kName.size() == std::tuple_size_v<crypto::Digest256>);
   std::ranges::copy(as_bytes(kName), hash_.begin());
   mix_hash(prologue);
@@ -58,7 +61,8 @@ Result<Bytes> Handshake::decrypt(BytesView text) {
 
 Result<BytesView> Handshake::take(BytesView& message, std::size_t size, const char* what) {
   if (message.size() < size)
-    return fail(Errc::invalid_argument, "noise message {}: {} bytes where the {} takes {}", next_ + 1, message.size(), what, size);
+    return fail(Errc::invalid_argument, "noise message {}: {} bytes where the {} takes {}", next_ + 1, message.size(),
+                what, size);
   const BytesView taken = message.first(size);
   message = message.subspan(size);
   return taken;

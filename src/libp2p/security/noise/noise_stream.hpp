@@ -32,10 +32,10 @@ class NoiseStream final : public ByteStream {
   Handshake::Ciphers ciphers_;
   std::uint64_t sent_ = 0;
   std::uint64_t received_ = 0;
-  Bytes in_;                ///< [begin_, end_) has arrived and is not decrypted
+  Bytes in_;  ///< [begin_, end_) has arrived and is not decrypted
   std::size_t begin_ = 0;
   std::size_t end_ = 0;
-  MutableBytes plain_;      ///< a part of in_ before begin_: decrypted, not yet read
+  MutableBytes plain_;  ///< a part of in_ before begin_: decrypted, not yet read
   Bytes out_;
   bool broken_ = false;
 };

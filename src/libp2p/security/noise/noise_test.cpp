@@ -81,7 +81,8 @@ TEST(Noise, CarriesAnyAmountThroughAnyPipe) {
     SeededRandom random(capacity);
     const Bytes from_a = random.bytes(capacity < 100 ? 3000 : 1'000'000);
     const Bytes from_b = random.bytes(capacity < 100 ? 100 : NoiseStream::kMaxPlain);
-    auto [to_a, to_b] = run_both(w, send_and_read(std::move(a->stream), from_a), send_and_read(std::move(b->stream), from_b));
+    auto [to_a, to_b] =
+        run_both(w, send_and_read(std::move(a->stream), from_a), send_and_read(std::move(b->stream), from_b));
     ASSERT_TRUE(to_a && to_b);
     EXPECT_EQ(*to_a, from_b);
     EXPECT_EQ(*to_b, from_a);
@@ -139,7 +140,8 @@ TEST(Noise, AHandshakeThatStopsAtAnyByteEndsCleanly) {
   const Tampered whole = shake_through_relay(kNever, kNever);
   ASSERT_TRUE(whole.dialer_ok && whole.listener_ok);
   ASSERT_GT(whole.passed, 200u);
-  for (std::size_t limit = 0; limit < whole.passed; ++limit) EXPECT_FALSE(shake_through_relay(limit, kNever).listener_ok) << limit;
+  for (std::size_t limit = 0; limit < whole.passed; ++limit)
+    EXPECT_FALSE(shake_through_relay(limit, kNever).listener_ok) << limit;
 }
 
 TEST(Noise, AHandshakeWithAnyByteChangedFails) {

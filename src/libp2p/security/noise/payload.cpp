@@ -19,7 +19,8 @@ Result<void> read_extensions(BytesView message, std::vector<std::string>& muxers
     TRY(auto field, reader.next());
     if (!field) return {};
     if (!field->is_bytes(kStreamMuxers)) continue;
-    if (muxers.size() == Payload::kMaxMuxers) return fail(Errc::limit_exceeded, "noise payload: more than {} muxers", Payload::kMaxMuxers);
+    if (muxers.size() == Payload::kMaxMuxers)
+      return fail(Errc::limit_exceeded, "noise payload: more than {} muxers", Payload::kMaxMuxers);
     muxers.emplace_back(as_text(field->bytes));
   }
 }
@@ -47,11 +48,13 @@ Result<Payload> Payload::decode(BytesView message) {
     if (field->is_bytes(kIdentityKey)) payload.identity_key = to_bytes(field->bytes);
     if (field->is_bytes(kSignature)) payload.signature = to_bytes(field->bytes);
     if (field->is_bytes(kExtensions)) TRY_VOID(read_extensions(field->bytes, payload.muxers));
-    if (payload.signature.size() > kMaxSignature) return fail(Errc::limit_exceeded, "noise payload: a signature of {} bytes", payload.signature.size());
+    if (payload.signature.size() > kMaxSignature)
+      return fail(Errc::limit_exceeded, "noise payload: a signature of {} bytes", payload.signature.size());
   }
 }
 
-Result<Payload> Payload::create(const crypto::PrivateKey& identity, BytesView static_key, std::vector<std::string> muxers) {
+Result<Payload> Payload::create(const crypto::PrivateKey& identity, BytesView static_key,
+                                std::vector<std::string> muxers) {
   Payload payload;
   payload.identity_key = identity.public_key().marshal();
   TRY(payload.signature, identity.sign(signed_bytes(static_key)));

@@ -27,7 +27,8 @@ struct Payload {
   static Result<Payload> decode(BytesView message);
 
   /// Signs `static_key` with `identity`.
-  static Result<Payload> create(const crypto::PrivateKey& identity, BytesView static_key, std::vector<std::string> muxers);
+  static Result<Payload> create(const crypto::PrivateKey& identity, BytesView static_key,
+                                std::vector<std::string> muxers);
   /// The identity key, if its signature covers `static_key`. Errc::permission_denied otherwise.
   [[nodiscard]] Result<crypto::PublicKey> verify(BytesView static_key) const;
 };

@@ -3,9 +3,9 @@
 
 #include <algorithm>
 
-#include "base/sim_runtime.hpp"
+#include "base/stream.hpp"
 
-namespace dms::libp2p {
+namespace dms {
 
 class ScriptedStream final : public ByteStream {
  public:
@@ -24,4 +24,4 @@ class ScriptedStream final : public ByteStream {
   BytesView rest_;
 };
 
-}  // namespace dms::libp2p
+}  // namespace dms
