@@ -63,15 +63,17 @@ struct ApiTest : testing::Test {
 
   /// `node` answers whatever comes to its root inbox with what `make` returns.
   void answer(Node& node, std::function<std::vector<Envelope>(const Envelope&)> make) {
-    ASSERT_TRUE(node.network.handle(inbox_protocol("root"), [&node, this, make = std::move(make)](const crypto::PeerId&, Bytes message) {
-      auto received = Envelope::decode(message).value();
-      ++arrived;
-      for (Envelope& reply : make(received)) send(node, std::move(reply));
-    }));
+    ASSERT_TRUE(node.network.handle(inbox_protocol("root"),
+                                    [&node, this, make = std::move(make)](const crypto::PeerId&, Bytes message) {
+                                      auto received = Envelope::decode(message).value();
+                                      ++arrived;
+                                      for (Envelope& reply : make(received)) send(node, std::move(reply));
+                                    }));
   }
   void send(Node& from, Envelope reply) {
     spawned.push_back(std::make_unique<Nursery>(from.sim.runtime().lane, "reply"));
-    spawned.back()->spawn(deliver(from.network, home.network.self(), inbox_protocol(reply.to.address.inbox), reply.encode()));
+    spawned.back()->spawn(
+        deliver(from.network, home.network.self(), inbox_protocol(reply.to.address.inbox), reply.encode()));
   }
   static Task<void> deliver(network::Network& network, crypto::PeerId to, std::string protocol, Bytes message) {
     (void)co_await network.send(std::move(to), std::move(protocol), std::move(message));
@@ -83,11 +85,14 @@ struct ApiTest : testing::Test {
     return response.value_or(HttpResponse());
   }
   HttpResponse post(std::string_view endpoint, const Envelope& envelope) {
-    return call(HttpRequest("POST", fmt::format("/api/v1/actor/{}", endpoint), std::string(as_text(envelope.encode()))));
+    return call(
+        HttpRequest("POST", fmt::format("/api/v1/actor/{}", endpoint), std::string(as_text(envelope.encode()))));
   }
   static std::string error_of(const HttpResponse& response) {
     auto body = json::parse(response.body);
-    return body && body->is_object() && body->as_object().contains("error") ? std::string(body->as_object().at("error").as_string()) : "";
+    return body && body->is_object() && body->as_object().contains("error")
+               ? std::string(body->as_object().at("error").as_string())
+               : "";
   }
 
   SimWorld world{7};
@@ -160,7 +165,8 @@ TEST_F(ApiTest, AnInvocationWithoutReplyEndsAtItsExpiryAndClosesItsInbox) {
   EXPECT_EQ(response.body, R"({"error":"request timeout"})");
   EXPECT_GE(world.unix_now() - start, 3s);
   EXPECT_LT(world.unix_now() - start, 4s);
-  EXPECT_TRUE(home.network.handle(inbox_protocol("user-1"), [](const crypto::PeerId&, Bytes) {})) << "the inbox stayed open";
+  EXPECT_TRUE(home.network.handle(inbox_protocol("user-1"), [](const crypto::PeerId&, Bytes) {}))
+      << "the inbox stayed open";
 }
 
 /// Each of these must be ignored, and the right reply that follows be taken.
@@ -176,7 +182,8 @@ TEST_F(ApiTest, WrongRepliesAreIgnoredAndCounted) {
     wrong([](Envelope& r) { r.behaviour = "/private/user/2"; }, provider.key);
     wrong([&](Envelope& r) { r.to.id = stranger.handle.id; }, provider.key);
     wrong([&](Envelope& r) { r.options.expires = (world.unix_now() + -1s).nanos; }, provider.key);
-    wrong([&](Envelope& r) { r.from = stranger.handle; }, stranger.key);  // claims a host that the connection does not prove
+    wrong([&](Envelope& r) { r.from = stranger.handle; },
+          stranger.key);  // claims a host that the connection does not prove
     wrong([&](Envelope& r) { r.from.id = stranger.handle.id, r.from.did = stranger.handle.did; }, stranger.key);
     Envelope tampered = reply_to(e, provider);
     tampered.message = to_bytes("{}");
@@ -273,7 +280,8 @@ TEST_F(ApiTest, ABroadcastThatNobodyAnswersIsNull) {
 
 TEST_F(ApiTest, OnlyThisMachineIsServed) {
   const IpEndpoint from_outside{home.sim.address(), server.local().port};
-  auto response = world.run(stranger.sim, http_call(stranger.sim.runtime().net, from_outside, HttpRequest("GET", "/health")));
+  auto response =
+      world.run(stranger.sim, http_call(stranger.sim.runtime().net, from_outside, HttpRequest("GET", "/health")));
   EXPECT_FALSE(response);
   EXPECT_EQ(server.counters().refused_remote, 1U);
   EXPECT_EQ(server.counters().requests, 0U);
@@ -289,7 +297,8 @@ Task<Result<HttpResponse>> call_as(Net& net, IpEndpoint to, std::string host, st
 
 TEST_F(ApiTest, AWebPageCannotUseTheUsersBrowser) {
   const auto status = [&](std::string host, std::string origin = "") {
-    auto response = world.run(home.sim, call_as(home.sim.runtime().net, server.local(), std::move(host), std::move(origin)));
+    auto response =
+        world.run(home.sim, call_as(home.sim.runtime().net, server.local(), std::move(host), std::move(origin)));
     return response ? response->status : 0;
   };
   EXPECT_EQ(status("evil.example:9999"), 403) << "DNS rebinding";
@@ -304,7 +313,8 @@ TEST_F(ApiTest, AWebPageCannotUseTheUsersBrowser) {
 /// Sends only the head of a request with a body of that size; what the answer begins with.
 Task<Result<std::string>> announce(Net& net, IpEndpoint to, std::size_t size) {
   CO_TRY(Accepted connection, co_await net.connect_tcp(to));
-  const std::string head = fmt::format("POST /api/v1/actor/send HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n", size);
+  const std::string head =
+      fmt::format("POST /api/v1/actor/send HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n", size);
   CO_TRY_VOID(co_await connection.stream->write(as_bytes(head)));
   std::string answer(12, ' ');
   const MutableBytes into(reinterpret_cast<std::uint8_t*>(answer.data()), answer.size());
@@ -313,7 +323,8 @@ Task<Result<std::string>> announce(Net& net, IpEndpoint to, std::size_t size) {
 }
 
 TEST_F(ApiTest, WhatIsTooLargeUnknownOrTheWrongMethodIsRefused) {
-  EXPECT_EQ(world.run(home.sim, announce(home.sim.runtime().net, server.local(), (2 << 20) + 1)).value(), "HTTP/1.1 413");
+  EXPECT_EQ(world.run(home.sim, announce(home.sim.runtime().net, server.local(), (2 << 20) + 1)).value(),
+            "HTTP/1.1 413");
   EXPECT_EQ(call(HttpRequest("GET", "/api/v1/actor/nothing")).status, 404);
   EXPECT_EQ(call(HttpRequest("GET", "/api/v1/actor/send")).status, 405);
   EXPECT_EQ(call(HttpRequest("POST", "/health", "{}")).status, 405);

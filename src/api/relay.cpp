@@ -7,7 +7,8 @@ namespace {
 
 /// A name that becomes part of a protocol name.
 Result<void> check_inbox(std::string_view inbox) {
-  if (inbox.empty()) return fail(actor::Errc::malformed, "from.addr.inbox: expected the name of the caller's inbox, found none");
+  if (inbox.empty())
+    return fail(actor::Errc::malformed, "from.addr.inbox: expected the name of the caller's inbox, found none");
   const bool plain = std::ranges::all_of(inbox, [](char c) { return c > ' ' && c < 0x7f && c != '/'; });
   if (!plain || inbox.size() > 256)
     return fail(actor::Errc::malformed, "from.addr.inbox: expected at most 256 printable characters without '/'");
@@ -16,14 +17,17 @@ Result<void> check_inbox(std::string_view inbox) {
 
 }  // namespace
 
-Result<void> check_reply(const actor::Envelope& request, const actor::Envelope& reply, const crypto::PeerId& peer, UnixTime now) {
+Result<void> check_reply(const actor::Envelope& request, const actor::Envelope& reply, const crypto::PeerId& peer,
+                         UnixTime now) {
   using actor::Errc;
   if (reply.behaviour != request.options.reply_to)
     return fail(Errc::bad_receiver, "it invokes {}, not the reply path", reply.behaviour);
   if (reply.to != request.from) return fail(Errc::bad_receiver, "it is addressed to somebody else");
-  if (reply.from.address.host != peer.to_string()) return fail(Errc::bad_sender, "it claims another host than it comes from");
+  if (reply.from.address.host != peer.to_string())
+    return fail(Errc::bad_sender, "it claims another host than it comes from");
   if (!request.is_broadcast()) {
-    const bool same_actor = reply.from.id == request.to.id || (!request.to.did.empty() && reply.from.did == request.to.did);
+    const bool same_actor =
+        reply.from.id == request.to.id || (!request.to.did.empty() && reply.from.did == request.to.did);
     if (reply.from.address.host != request.to.address.host || !same_actor)
       return fail(Errc::bad_sender, "it does not come from the actor that was asked");
   }
@@ -42,7 +46,8 @@ class Relay::Inbox {
   }
 
   Result<void> open() {
-    TRY_VOID(relay_.network_.handle(protocol_, [this](const crypto::PeerId& from, Bytes message) { receive(from, message); }));
+    TRY_VOID(relay_.network_.handle(protocol_,
+                                    [this](const crypto::PeerId& from, Bytes message) { receive(from, message); }));
     open_ = true;
     return {};
   }
@@ -89,7 +94,8 @@ class Relay::Inbox {
 Result<void> Relay::check_request(const actor::Envelope& envelope) const {
   const std::string self = network_.self().to_string();
   if (envelope.from.address.host != self)
-    return fail(actor::Errc::bad_sender, "from.addr.host: expected this node, {}, found \"{}\"", self, envelope.from.address.host);
+    return fail(actor::Errc::bad_sender, "from.addr.host: expected this node, {}, found \"{}\"", self,
+                envelope.from.address.host);
   TRY_VOID(check_inbox(envelope.from.address.inbox));
   return envelope.verify(lane_.unix_now());
 }
@@ -117,7 +123,8 @@ Task<Result<void>> Relay::deliver(actor::Envelope envelope) {
 
 Task<Result<void>> Relay::send(actor::Envelope envelope) {
   CO_TRY_VOID(check_request(envelope));
-  if (envelope.is_broadcast()) co_return fail(actor::Errc::bad_receiver, "to: a broadcast goes to /api/v1/actor/broadcast");
+  if (envelope.is_broadcast())
+    co_return fail(actor::Errc::bad_receiver, "to: a broadcast goes to /api/v1/actor/broadcast");
   ++counters_.relayed;
   const SteadyTime deadline = deadline_of(envelope);
   co_return co_await with_deadline(deadline, deliver(std::move(envelope)));
@@ -130,8 +137,10 @@ Task<Result<void>> Relay::exchange(const actor::Envelope& envelope, Inbox& inbox
 
 Task<Result<actor::Envelope>> Relay::invoke(actor::Envelope envelope) {
   CO_TRY_VOID(check_request(envelope));
-  if (envelope.is_broadcast()) co_return fail(actor::Errc::bad_receiver, "to: a broadcast goes to /api/v1/actor/broadcast");
-  if (envelope.options.reply_to.empty()) co_return fail(actor::Errc::no_reply_expected, "opt.cont: an invocation needs a reply path");
+  if (envelope.is_broadcast())
+    co_return fail(actor::Errc::bad_receiver, "to: a broadcast goes to /api/v1/actor/broadcast");
+  if (envelope.options.reply_to.empty())
+    co_return fail(actor::Errc::no_reply_expected, "opt.cont: an invocation needs a reply path");
   Inbox inbox(*this, envelope);
   CO_TRY_VOID(inbox.open());
   ++counters_.relayed;

@@ -60,7 +60,7 @@ class Relay {
 };
 
 /// Whether `reply`, which arrived from `peer`, answers `request`: see (4).
-[[nodiscard]] Result<void> check_reply(const actor::Envelope& request, const actor::Envelope& reply, const crypto::PeerId& peer,
-                                       UnixTime now);
+[[nodiscard]] Result<void> check_reply(const actor::Envelope& request, const actor::Envelope& reply,
+                                       const crypto::PeerId& peer, UnixTime now);
 
 }  // namespace dms::api

@@ -21,8 +21,9 @@ HttpResponse error(int status, std::string_view text) { return member(status, "e
 HttpResponse error(const Error& cause) {
   if (cause.is(Errc::deadline_exceeded)) return error(408, "request timeout");
   if (cause.is(Errc::already_exists)) return error(409, cause.to_string());
-  const bool callers_fault = cause.code().room == describe(actor::Errc::malformed).room || cause.is(Errc::invalid_argument) ||
-                             cause.code().room == "crypto" || cause.code().room == "did";
+  const bool callers_fault = cause.code().room == describe(actor::Errc::malformed).room ||
+                             cause.is(Errc::invalid_argument) || cause.code().room == "crypto" ||
+                             cause.code().room == "did";
   return error(callers_fault ? 400 : 500, cause.to_string());
 }
 
@@ -56,7 +57,9 @@ Server::Server(Runtime runtime, network::Network& network, actor::Handle root, O
 
 Result<void> Server::start() {
   auto listener = runtime_.net.listen_tcp(options_.listen);
-  if (!listener) return fail(listener.error(), "the REST API at {}: choose another rest.port, or end what listens there", options_.listen.to_string());
+  if (!listener)
+    return fail(listener.error(), "the REST API at {}: choose another rest.port, or end what listens there",
+                options_.listen.to_string());
   listener_ = *std::move(listener);
   nursery_.spawn(accept_all());
   return {};
@@ -76,7 +79,8 @@ Task<void> Server::accept_all() {
       if (accepted.error().is(Errc::closed) || nursery_.cancelled()) co_return;
       log::warn("api", "accepting a connection: {}", accepted.error().to_string());
       // Out of file descriptors, most likely: give others time to release some.
-      if (!co_await sleep_for(100ms)) co_return;
+      const Result<void> slept = co_await sleep_for(100ms);
+      if (!slept) co_return;
       continue;
     }
     if (!accepted->remote.address.is_loopback()) {
@@ -116,7 +120,8 @@ Task<HttpResponse> Server::answer(HttpRequest request) {
   ++counters_.requests;
   if (!local_origin(request)) {
     ++counters_.refused_origin;
-    co_return error(403, fmt::format("only requests from this machine are served; ask for http://{}", local().to_string()));
+    co_return error(403,
+                    fmt::format("only requests from this machine are served; ask for http://{}", local().to_string()));
   }
   const std::string path(request.path());
   const bool is_get = request.method == "GET" || request.method == "HEAD";

@@ -45,7 +45,8 @@ class Server {
   };
 
   /// `root` is what /api/v1/actor/handle answers. The network outlives the server.
-  Server(Runtime runtime, network::Network& network, actor::Handle root) : Server(runtime, network, std::move(root), Options{}) {}
+  Server(Runtime runtime, network::Network& network, actor::Handle root)
+      : Server(runtime, network, std::move(root), Options{}) {}
   Server(Runtime runtime, network::Network& network, actor::Handle root, Options options);
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;

@@ -9,8 +9,14 @@ namespace {
 
 std::vector<Option> message_options() {
   return {context_option(),
-          {.name = "dest", .letter = 'd', .value = "actor", .help = "DID, peer id or handle of the receiver [the local daemon]"},
-          {.name = "timeout", .letter = 't', .value = "time", .help = "how long the message lives and an answer is waited for: 10s, 5m"},
+          {.name = "dest",
+           .letter = 'd',
+           .value = "actor",
+           .help = "DID, peer id or handle of the receiver [the local daemon]"},
+          {.name = "timeout",
+           .letter = 't',
+           .value = "time",
+           .help = "how long the message lives and an answer is waited for: 10s, 5m"},
           {.name = "expiry", .letter = 'e', .value = "date", .help = "when the message ends, instead of a timeout"}};
 }
 
@@ -34,7 +40,8 @@ Result<actor::Envelope> read_envelope(Session& session, const Arguments& argumen
   std::string text = arguments.get("message", "-");
   if (text == "-") text.assign(std::istreambuf_iterator<char>(session.streams().in), {});
   auto envelope = actor::Envelope::decode(as_bytes(text));
-  if (!envelope) return std::unexpected(envelope.error().context(Errc::usage, "<message>: expected what `nunet actor msg` prints"));
+  if (!envelope)
+    return std::unexpected(envelope.error().context(Errc::usage, "<message>: expected what `nunet actor msg` prints"));
   return envelope;
 }
 
@@ -45,8 +52,8 @@ Result<void> actor_msg(Session& session, const Arguments& arguments) {
   message.destination = arguments.get("dest", "");
   message.topic = arguments.get("broadcast", "");
   message.wants_reply = arguments.has("invoke");
-  TRY(message.expires, read_expiry(session, arguments, actor::kDefaultTimeout));
   TRY(auto client, Client::open(session, context_name(arguments)));
+  TRY(message.expires, read_expiry(session, arguments, actor::kDefaultTimeout));  // unlocking the key takes its time
   TRY(auto envelope, client.make(message));
   session.print(as_text(envelope.encode()));
   return {};
@@ -76,13 +83,14 @@ Result<void> actor_cmd(const Behaviour& behaviour, Session& session, const Argum
   message.behaviour = behaviour.path;
   message.topic = behaviour.topic;
   message.destination = arguments.get("dest", "");
-  if (!message.topic.empty() && !message.destination.empty()) return fail(Errc::usage, "--dest: a broadcast goes to everybody");
+  if (!message.topic.empty() && !message.destination.empty())
+    return fail(Errc::usage, "--dest: a broadcast goes to everybody");
   TRY(auto payload, make_payload(behaviour, arguments));
   message.payload = to_bytes(payload);
-  TRY(message.expires, read_expiry(session, arguments, behaviour.timeout));
   // A behaviour may have a --context of its own, which is then not ours.
   const bool own = std::ranges::any_of(behaviour.flags, [](const Flag& f) { return f.option.name == "context"; });
   TRY(auto client, Client::open(session, own ? std::string(kUserContext) : context_name(arguments)));
+  TRY(message.expires, read_expiry(session, arguments, behaviour.timeout));  // unlocking the key takes its time
   TRY(auto envelope, client.make(message));
   if (!message.topic.empty()) {
     TRY(auto replies, client.broadcast(envelope));
@@ -101,17 +109,20 @@ Command behaviour_command(const Behaviour& behaviour) {
   for (const auto& flag : behaviour.flags)
     if (flag.option.required) example += fmt::format(" --{} <{}>", flag.option.name, flag.option.value);
   command.examples = {std::move(example)};
-  command.action = [&behaviour](Session& session, const Arguments& arguments) { return actor_cmd(behaviour, session, arguments); };
+  command.action = [&behaviour](Session& session, const Arguments& arguments) {
+    return actor_cmd(behaviour, session, arguments);
+  };
   return command;
 }
 
 Command cmd_command() {
-  Command command{.name = "cmd",
-                  .summary = "Ask an actor for a known behaviour",
-                  .detail = "Prints the payload of the reply as JSON. An actor does not answer those who may not ask.",
-                  .examples = {"nunet actor cmd /dms/node/peers/list", "nunet actor cmd --dest 12D3KooW... /public/hello",
-                               "nunet actor cmd --context user /dms/node/onboarding/onboard --ram 1GiB --cpu 1 --disk 1GiB"},
-                  .options = message_options()};
+  Command command{
+      .name = "cmd",
+      .summary = "Ask an actor for a known behaviour",
+      .detail = "Prints the payload of the reply as JSON. An actor does not answer those who may not ask.",
+      .examples = {"nunet actor cmd /dms/node/peers/list", "nunet actor cmd --dest 12D3KooW... /public/hello",
+                   "nunet actor cmd --context user /dms/node/onboarding/onboard --ram 1GiB --cpu 1 --disk 1GiB"},
+      .options = message_options()};
   for (const auto& behaviour : behaviours()) command.children.push_back(behaviour_command(behaviour));
   return command;
 }
@@ -122,8 +133,10 @@ Command msg_command() {
   options.push_back({.name = "invoke", .letter = 'i', .help = "make an invocation, which waits for a reply"});
   return {.name = "msg",
           .summary = "Make and sign a message, without sending it",
-          .detail = "Prints an envelope as JSON, for `nunet actor send`, `invoke` or `broadcast`. A payload that is not JSON is sent as\n"
-                    "a JSON string.",
+          .detail =
+              "Prints an envelope as JSON, for `nunet actor send`, `invoke` or `broadcast`. A payload that is not JSON "
+              "is sent as\n"
+              "a JSON string.",
           .examples = {"nunet actor msg --broadcast /nunet/hello /broadcast/hello '\"hello\"' | nunet actor broadcast",
                        "nunet actor msg -i /dms/node/peers/ping '{\"Host\":\"12D3KooW...\"}' | nunet actor invoke"},
           .options = std::move(options),
@@ -147,7 +160,8 @@ Command actor_commands() {
           .detail = "Everything a node does it does for a message that carries the right capability.",
           .children = {msg_command(), envelope_command("send", "Send a message", actor_send),
                        envelope_command("invoke", "Send a message and wait for the reply", actor_invoke),
-                       envelope_command("broadcast", "Broadcast a message and collect the replies", actor_broadcast), cmd_command()}};
+                       envelope_command("broadcast", "Broadcast a message and collect the replies", actor_broadcast),
+                       cmd_command()}};
 }
 
 }  // namespace dms::cli

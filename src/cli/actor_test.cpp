@@ -91,16 +91,20 @@ TEST_F(ActorTest, FlagsBecomeThePayload) {
   };
   EXPECT_EQ(payload({"/dms/node/peers/ping", "-H", "12D3"}), R"({"Host":"12D3"})");
   EXPECT_EQ(payload({"/dms/node/deployment/list", "-f", "a=b,c=d"}), R"({"Metadata":{"a":"b","c":"d"}})");
-  EXPECT_EQ(payload({"/dms/node/onboarding/onboard", "--ram", "1GiB", "--cpu", "0.5", "--disk", "2", "-G", "0:4,1:512MiB"}),
-            R"({"Config":{"onboarded_resources":{"ram":{"size":1073741824},"cpu":{"cores":0.5},"disk":{"size":2147483648},)"
-            R"("gpus":[{"index":0,"vram":4294967296},{"index":1,"vram":536870912}]}}})");
+  EXPECT_EQ(
+      payload({"/dms/node/onboarding/onboard", "--ram", "1GiB", "--cpu", "0.5", "--disk", "2", "-G", "0:4,1:512MiB"}),
+      R"({"Config":{"onboarded_resources":{"ram":{"size":1073741824},"cpu":{"cores":0.5},"disk":{"size":2147483648},)"
+      R"("gpus":[{"index":0,"vram":4294967296},{"index":1,"vram":536870912}]}}})");
   EXPECT_EQ(payload({"/dms/cap/anchor", "--root", "--data", "did:key:z1"}), R"({"Root":[{"uri":"did:key:z1"}]})");
-  EXPECT_EQ(payload({"/dms/cap/anchor", "--require", "--data", R"({"dms":{}})"}), R"({"Require":{"tok":[{"dms":{}}]}})");
+  EXPECT_EQ(payload({"/dms/cap/anchor", "--require", "--data", R"({"dms":{}})"}),
+            R"({"Require":{"tok":[{"dms":{}}]}})");
   EXPECT_EQ(payload({"/dms/cap/list", "-c", "dms"}), R"({"Context":"dms"})");
-  EXPECT_EQ(payload({"/dms/node/logger/config", "-i", "1m", "--enable-elastic", "true"}), R"({"Interval":60,"ElasticEnabled":true})");
+  EXPECT_EQ(payload({"/dms/node/logger/config", "-i", "1m", "--enable-elastic", "true"}),
+            R"({"Interval":60,"ElasticEnabled":true})");
   EXPECT_EQ(payload({"/dms/allocation/subnet/dns/add-records", "-s", "s1", "-n", "web", "-i", "10.0.0.2"}),
             R"({"SubnetID":"s1","Records":{"web":"10.0.0.2"}})");
-  EXPECT_EQ(nunet({"actor", "cmd", "/dms/node/onboarding/onboard", "--ram", "much", "--cpu", "1", "--disk", "1"}).code, 2);
+  EXPECT_EQ(nunet({"actor", "cmd", "/dms/node/onboarding/onboard", "--ram", "much", "--cpu", "1", "--disk", "1"}).code,
+            2);
 }
 
 TEST_F(ActorTest, AnswersAreShownAndTheirFailuresFelt) {
@@ -182,7 +186,8 @@ struct DeployTest : ActorTest {
     answer = [this](const Envelope& e) -> std::optional<std::string> {
       if (e.behaviour.ends_with("/new")) return R"({"Status":"OK","EnsembleID":"abc"})";
       if (e.behaviour.ends_with("/manifest")) return R"({"manifest":{"allocations":{"work":{}}}})";
-      if (e.behaviour.ends_with("/logs")) return json::write(json::Object{{"LogsWrittenTo", (world.home / "logs").string()}, {"Error", ""}});
+      if (e.behaviour.ends_with("/logs"))
+        return json::write(json::Object{{"LogsWrittenTo", (world.home / "logs").string()}, {"Error", ""}});
       if (e.behaviour.ends_with("/list")) return R"({"Deployments":{"abc":"Running","abcdef":"Completed"}})";
       const auto& state = states[std::min(polls++, states.size() - 1)];
       return json::write(json::Object{{"Status", state}, {"Error", state == "Failed" ? "nobody bid" : ""}});

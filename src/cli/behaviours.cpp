@@ -10,8 +10,13 @@ namespace {
 
 constexpr std::size_t kMaxFile = 1 << 20;
 
-Flag text(std::string name, char letter, std::string member, std::string help, bool required = true, std::string value = "text") {
-  return {{.name = std::move(name), .letter = letter, .value = std::move(value), .help = std::move(help), .required = required},
+Flag text(std::string name, char letter, std::string member, std::string help, bool required = true,
+          std::string value = "text") {
+  return {{.name = std::move(name),
+           .letter = letter,
+           .value = std::move(value),
+           .help = std::move(help),
+           .required = required},
           std::move(member),
           Form::text};
 }
@@ -30,10 +35,13 @@ Flag name_flag() { return text("name", 'n', "Name", "name of the volume", true, 
 
 std::vector<Flag> onboard_flags() {
   const std::string resources = "Config.onboarded_resources.";
-  return {formed(text("ram", 'R', resources + "ram.size", "memory to offer; a bare number counts GiB", true, "size"), Form::size),
+  return {formed(text("ram", 'R', resources + "ram.size", "memory to offer; a bare number counts GiB", true, "size"),
+                 Form::size),
           formed(text("cpu", 'C', resources + "cpu.cores", "cores to offer", true, "cores"), Form::number),
-          formed(text("disk", 'D', resources + "disk.size", "disk to offer; a bare number counts GiB", true, "size"), Form::size),
-          formed(text("gpus", 'G', resources + "gpus", "graphics cards to offer: 0:4GiB,1:8GiB", false, "index:size"), Form::gpus),
+          formed(text("disk", 'D', resources + "disk.size", "disk to offer; a bare number counts GiB", true, "size"),
+                 Form::size),
+          formed(text("gpus", 'G', resources + "gpus", "graphics cards to offer: 0:4GiB,1:8GiB", false, "index:size"),
+                 Form::gpus),
           formed(text("no-gpu", 'N', "NoGPU", "offer no graphics card", false), Form::on)};
 }
 
@@ -71,7 +79,9 @@ std::vector<Behaviour> node_behaviours() {
       {std::string(b::kPublicStatus), "Ask how a node is"},
       {std::string(b::kPeersList), "List the peers a node is connected to"},
       {std::string(b::kPeersSelf), "Show a node's peer id and addresses"},
-      {std::string(b::kPeersPing), "Measure the way from a node to a peer", {text("host", 'H', "Host", "peer to ping", true, "peer")}},
+      {std::string(b::kPeersPing),
+       "Measure the way from a node to a peer",
+       {text("host", 'H', "Host", "peer to ping", true, "peer")}},
       {"/dms/node/peers/dht", "List the peers in a node's address table"},
       {std::string(b::kPeersConnect),
        "Connect a node to a peer",
@@ -88,8 +98,15 @@ std::vector<Behaviour> node_behaviours() {
       {std::string(b::kAllocationsList), "List the work on a node"},
       {"/dms/node/status", "Show everything about a node"},
       {"/dms/node/logger/config", "Change what a node logs", logger_flags()},
-      {std::string(b::kCapList), "List a node's anchors", {text("context", 'c', "Context", "capability context on the node", false, "name")}},
-      {std::string(b::kCapAnchor), "Add an anchor to a node", anchor_flags(), "", 30s, {{"root", "require", "provide", "revoke"}}},
+      {std::string(b::kCapList),
+       "List a node's anchors",
+       {text("context", 'c', "Context", "capability context on the node", false, "name")}},
+      {std::string(b::kCapAnchor),
+       "Add an anchor to a node",
+       anchor_flags(),
+       "",
+       30s,
+       {{"root", "require", "provide", "revoke"}}},
   };
 }
 
@@ -98,12 +115,14 @@ std::vector<Behaviour> deployment_behaviours() {
   return {
       {std::string(b::kDeploymentNew),
        "Deploy an ensemble",
-       {formed(text("spec-file", 'f', "Ensemble", "the ensemble, as YAML [ensemble.yaml]", false, "file"), Form::ensemble)},
+       {formed(text("spec-file", 'f', "Ensemble", "the ensemble, as YAML [ensemble.yaml]", false, "file"),
+               Form::ensemble)},
        "",
        5min},
       {std::string(b::kDeploymentList),
        "List deployments",
-       {formed(text("filter", 'f', "Metadata", "only those whose metadata has this", false, "key=value"), Form::pairs)}},
+       {formed(text("filter", 'f', "Metadata", "only those whose metadata has this", false, "key=value"),
+               Form::pairs)}},
       {std::string(b::kDeploymentStatus), "Show how a deployment is", {id_flag("ID")}},
       {std::string(b::kDeploymentManifest), "Show who runs what of a deployment", {id_flag("ID")}},
       {std::string(b::kDeploymentLogs),
@@ -129,10 +148,13 @@ std::vector<Behaviour> subnet_behaviours() {
        "Add a name to a subnet",
        {subnet_flag(), formed(text("domain-name", 'n', "Records", "the name", true, "name"), Form::record),
         text("ip", 'i', "", "address it stands for", true, "ip")}},
-      {"/dms/allocation/subnet/dns/remove-records", "Remove a name from a subnet", {subnet_flag(), text("domain-name", 'n', "DomainName", "the name", true, "name")}},
+      {"/dms/allocation/subnet/dns/remove-records",
+       "Remove a name from a subnet",
+       {subnet_flag(), text("domain-name", 'n', "DomainName", "the name", true, "name")}},
       {"/dms/volume/create",
        "Make a volume on a node",
-       {name_flag(), formed(text("client-pem-file", 'p', "ClientPEM", "certificate of who may mount it", true, "file"), Form::contents)}},
+       {name_flag(), formed(text("client-pem-file", 'p', "ClientPEM", "certificate of who may mount it", true, "file"),
+                            Form::contents)}},
       {"/dms/volume/delete", "Delete a volume", {name_flag()}},
       {"/dms/volume/start", "Start a volume", {name_flag()}},
   };
@@ -140,7 +162,8 @@ std::vector<Behaviour> subnet_behaviours() {
 
 Result<std::pair<std::string, std::string>> split(std::string_view flag, std::string_view pair, char at) {
   const auto place = pair.find(at);
-  if (place == std::string_view::npos || place == 0) return fail(Errc::usage, "--{}: expected name{}value, found \"{}\"", flag, at, pair);
+  if (place == std::string_view::npos || place == 0)
+    return fail(Errc::usage, "--{}: expected name{}value, found \"{}\"", flag, at, pair);
   return std::pair(std::string(pair.substr(0, place)), std::string(pair.substr(place + 1)));
 }
 
@@ -168,7 +191,8 @@ Result<json::Value> read_anchor_data(const Arguments& arguments, const std::stri
   member = arguments.has("require") ? "Require" : arguments.has("provide") ? "Provide" : "Revoke";
   auto value = json::parse(text);
   if (!value) return std::unexpected(value.error().context(Errc::usage, "--data: expected a token as JSON"));
-  if (value->is_object() && value->as_object().contains("dms")) return json::Value(json::Object{{"tok", json::Array{*value}}});
+  if (value->is_object() && value->as_object().contains("dms"))
+    return json::Value(json::Object{{"tok", json::Array{*value}}});
   return value;
 }
 

@@ -9,7 +9,8 @@ namespace {
 Result<ucan::TokenList> read_tokens(Session& session, std::string_view what, std::string text) {
   if (text == "-") text.assign(std::istreambuf_iterator<char>(session.streams().in), {});
   auto value = json::parse(text);
-  if (!value) return std::unexpected(value.error().context(Errc::usage, fmt::format("{}: expected a token as JSON", what)));
+  if (!value)
+    return std::unexpected(value.error().context(Errc::usage, fmt::format("{}: expected a token as JSON", what)));
   if (value->is_object() && (value->as_object().contains("dms") || value->as_object().contains("ucan"))) {
     auto token = ucan::Token::from_json(*value);
     if (!token) return fail(token.error(), "{}", what);
@@ -27,7 +28,8 @@ Result<ucan::Anchors> read_anchors(Session& session, const Arguments& arguments)
     TRY(auto did, parse_did("--root", root));
     anchors.roots.push_back(std::move(did));
   }
-  for (auto [name, list] : {std::pair("require", &anchors.require), std::pair("provide", &anchors.provide), std::pair("revoke", &anchors.revoke)}) {
+  for (auto [name, list] : {std::pair("require", &anchors.require), std::pair("provide", &anchors.provide),
+                            std::pair("revoke", &anchors.revoke)}) {
     if (!arguments.has(name)) continue;
     TRY(*list, read_tokens(session, fmt::format("--{}", name), arguments.get(name, "")));
   }
@@ -39,8 +41,10 @@ Result<void> cap_new(Session& session, const Arguments& arguments) {
   TRY(auto path, session.context_path(name));
   std::error_code ignored;
   if (std::filesystem::exists(path, ignored) && !arguments.has("force"))
-    TRY_VOID(session.confirm(fmt::format("There is a capability context in {} already; its anchors would be lost. Replace it?", path.string()),
-                             "Use --force to replace it."));
+    TRY_VOID(session.confirm(
+        fmt::format("There is a capability context in {} already; its anchors would be lost. Replace it?",
+                    path.string()),
+        "Use --force to replace it."));
   TRY(auto store, session.keystore());
   const bool known = store.exists(name);
   session.note(known ? fmt::format("Using key \"{}\".", name) : fmt::format("A new key \"{}\" is made.", name));
@@ -57,7 +61,8 @@ Result<void> cap_anchor(Session& session, const Arguments& arguments) {
   TRY(auto context, session.load_context(context_name(arguments)));
   auto anchored = context.anchor(anchors, session.environment().now());
   if (!anchored)
-    return fail(anchored.error(), "no anchor was added{}", anchored.error().is(ucan::Errc::bad_signature) ? ", for a signature is wrong" : "");
+    return fail(anchored.error(), "no anchor was added{}",
+                anchored.error().is(ucan::Errc::bad_signature) ? ", for a signature is wrong" : "");
   return session.save_context(context_name(arguments), context);
 }
 
@@ -66,12 +71,14 @@ Result<void> cap_remove(Session& session, const Arguments& arguments) {
   TRY(auto context, session.load_context(context_name(arguments)));
   const auto before = context.serialise();
   context.remove(anchors);
-  if (context.serialise() == before) return fail(Errc::failed, "there is no such anchor; see `nunet cap list -c {}`", context_name(arguments));
+  if (context.serialise() == before)
+    return fail(Errc::failed, "there is no such anchor; see `nunet cap list -c {}`", context_name(arguments));
   return session.save_context(context_name(arguments), context);
 }
 
 std::string describe_token(const ucan::Token& token) {
-  std::string text = fmt::format("  {} by {} for {}", ucan::to_string(token.action()), token.issuer().uri(), token.subject().uri());
+  std::string text =
+      fmt::format("  {} by {} for {}", ucan::to_string(token.action()), token.issuer().uri(), token.subject().uri());
   if (!token.audience().empty()) text += fmt::format(" on {}", token.audience().uri());
   text += fmt::format("\n    capabilities {}", ucan::to_string(token.capabilities()));
   if (!token.topics().empty()) text += fmt::format(", topics {}", ucan::to_string(token.topics()));
@@ -90,7 +97,8 @@ Result<void> cap_list(Session& session, const Arguments& arguments) {
   }
   session.print(fmt::format("did:\n  {}\nroots:", context.did().uri()));
   for (const auto& root : anchors.roots) session.print("  " + root.uri());
-  for (const auto& [title, list] : {std::pair("require:", &anchors.require), std::pair("provide:", &anchors.provide), std::pair("revoke:", &anchors.revoke)}) {
+  for (const auto& [title, list] : {std::pair("require:", &anchors.require), std::pair("provide:", &anchors.provide),
+                                    std::pair("revoke:", &anchors.revoke)}) {
     session.print(title);
     for (const auto& token : list->tokens) session.print(describe_token(token));
   }
@@ -146,7 +154,8 @@ Result<ucan::SelfSign> read_self_sign(const Arguments& arguments) {
 Result<void> cap_delegate(Session& session, const Arguments& arguments) {
   TRY(auto mode, read_self_sign(arguments));
   if (mode != ucan::SelfSign::no && arguments.has("auto-expire"))
-    return fail(Errc::usage, "--auto-expire takes the expiry of what is passed on; a self-signed token has no such parent");
+    return fail(Errc::usage,
+                "--auto-expire takes the expiry of what is passed on; a self-signed token has no such parent");
   TRY(auto grant, read_grant(session, arguments));
   TRY(auto context, signing_context(session, arguments));
   TRY(auto tokens, context.delegate(grant, session.environment().now(), mode));
@@ -168,38 +177,53 @@ Result<void> cap_revoke(Session& session, const Arguments& arguments) {
 std::vector<Option> anchor_options(std::string_view verb) {
   return {context_option(),
           {.name = "root", .value = "did", .help = fmt::format("{} a DID that is trusted for everything", verb)},
-          {.name = "require", .value = "token", .help = fmt::format("{} a token that says what is accepted from others", verb)},
+          {.name = "require",
+           .value = "token",
+           .help = fmt::format("{} a token that says what is accepted from others", verb)},
           {.name = "provide", .value = "token", .help = fmt::format("{} a token that was given to this context", verb)},
           {.name = "revoke", .value = "token", .help = fmt::format("{} a revocation", verb)}};
 }
 
 std::vector<Option> grant_options() {
-  return {context_option(),
-          {.name = "cap", .value = "path", .help = "capability, for itself and all below it", .repeated = true},
-          {.name = "topic", .letter = 't', .value = "path", .help = "topic on which the capability may be broadcast", .repeated = true},
-          {.name = "audience", .letter = 'a', .value = "did", .help = "the only one on whom it may be used [anybody]"},
-          {.name = "expiry", .letter = 'e', .value = "date", .help = "when it ends: 2026-12-31 or 2026-12-31T18:00:00Z"},
-          {.name = "duration", .value = "time", .help = "how long it lasts: 90m, 24h, 30d"},
-          {.name = "depth", .letter = 'd', .value = "n", .help = "how often it may be passed on, 0 for any [0]"}};
+  return {
+      context_option(),
+      {.name = "cap", .value = "path", .help = "capability, for itself and all below it", .repeated = true},
+      {.name = "topic",
+       .letter = 't',
+       .value = "path",
+       .help = "topic on which the capability may be broadcast",
+       .repeated = true},
+      {.name = "audience", .letter = 'a', .value = "did", .help = "the only one on whom it may be used [anybody]"},
+      {.name = "expiry", .letter = 'e', .value = "date", .help = "when it ends: 2026-12-31 or 2026-12-31T18:00:00Z"},
+      {.name = "duration", .value = "time", .help = "how long it lasts: 90m, 24h, 30d"},
+      {.name = "depth", .letter = 'd', .value = "n", .help = "how often it may be passed on, 0 for any [0]"}};
 }
 
 Command anchor_command() {
-  return {.name = "anchor",
-          .summary = "Trust somebody, or keep a token",
-          .detail = "A root anchor is a DID trusted for everything. A require anchor is a token that says whose actions are accepted,\n"
-                    "and which. A provide anchor is a token given to this context: what it sends carries tokens derived from it. A\n"
-                    "revocation withdraws a token. A running daemon is told to read its context again. `-` reads from standard input.",
-          .examples = {"nunet cap anchor -c dms --root did:key:z6Mk...", "nunet cap anchor -c dms --require '{\"tok\":[...]}'",
-                       "nunet cap grant -c org --cap /dms --duration 24h did:key:z6Mk... | nunet cap anchor --provide -"},
-          .options = anchor_options("add"),
-          .exactly_one = {{"root", "require", "provide", "revoke"}},
-          .action = cap_anchor};
+  return {
+      .name = "anchor",
+      .summary = "Trust somebody, or keep a token",
+      .detail =
+          "A root anchor is a DID trusted for everything. A require anchor is a token that says whose actions are "
+          "accepted,\n"
+          "and which. A provide anchor is a token given to this context: what it sends carries tokens derived from it. "
+          "A\n"
+          "revocation withdraws a token. A running daemon is told to read its context again. `-` reads from standard "
+          "input.",
+      .examples = {"nunet cap anchor -c dms --root did:key:z6Mk...",
+                   "nunet cap anchor -c dms --require '{\"tok\":[...]}'",
+                   "nunet cap grant -c org --cap /dms --duration 24h did:key:z6Mk... | nunet cap anchor --provide -"},
+      .options = anchor_options("add"),
+      .exactly_one = {{"root", "require", "provide", "revoke"}},
+      .action = cap_anchor};
 }
 
 Command grant_command() {
   return {.name = "grant",
           .summary = "Sign a token that lets somebody do something",
-          .detail = "The token is rooted in this context: it counts wherever this context's DID is trusted. It is printed as JSON.",
+          .detail =
+              "The token is rooted in this context: it counts wherever this context's DID is trusted. It is printed as "
+              "JSON.",
           .examples = {"nunet cap grant --context user --cap /dms --cap /public --duration 24h did:key:z6Mk..."},
           .options = grant_options(),
           .positionals = {{"did", "who receives it"}},
@@ -227,30 +251,36 @@ Command cap_commands() {
   return {
       .name = "cap",
       .summary = "Manage capabilities: who may do what",
-      .detail = "A capability context belongs to a key and holds its anchors of trust. The daemon uses the context `dms`, people use\n"
-                "`user` unless they say otherwise.",
-      .children = {{.name = "new",
-                    .summary = "Make a capability context, and its key if there is none",
-                    .examples = {"nunet cap new user", "nunet cap new dms"},
-                    .options = {{.name = "force", .letter = 'f', .help = "replace a context of that name without asking"}},
-                    .positionals = {{"name", "name of the context and of its key"}},
-                    .action = cap_new},
-                   {.name = "list", .summary = "Show the anchors of a context", .options = {context_option(), json_option()}, .action = cap_list},
-                   anchor_command(),
-                   {.name = "remove",
-                    .summary = "Remove an anchor",
-                    .examples = {"nunet cap remove -c dms --root did:key:z6Mk..."},
-                    .options = anchor_options("remove"),
-                    .exactly_one = {{"root", "require", "provide", "revoke"}},
-                    .action = cap_remove},
-                   grant_command(),
-                   delegate_command(),
-                   {.name = "revoke",
-                    .summary = "Sign the revocation of tokens this context has issued",
-                    .examples = {"nunet cap revoke -c user '{\"tok\":[...]}'"},
-                    .options = {context_option()},
-                    .positionals = {{"token", "a token or a list of tokens as JSON; - reads standard input"}},
-                    .action = cap_revoke}},
+      .detail =
+          "A capability context belongs to a key and holds its anchors of trust. The daemon uses the context `dms`, "
+          "people use\n"
+          "`user` unless they say otherwise.",
+      .children =
+          {{.name = "new",
+            .summary = "Make a capability context, and its key if there is none",
+            .examples = {"nunet cap new user", "nunet cap new dms"},
+            .options = {{.name = "force", .letter = 'f', .help = "replace a context of that name without asking"}},
+            .positionals = {{"name", "name of the context and of its key"}},
+            .action = cap_new},
+           {.name = "list",
+            .summary = "Show the anchors of a context",
+            .options = {context_option(), json_option()},
+            .action = cap_list},
+           anchor_command(),
+           {.name = "remove",
+            .summary = "Remove an anchor",
+            .examples = {"nunet cap remove -c dms --root did:key:z6Mk..."},
+            .options = anchor_options("remove"),
+            .exactly_one = {{"root", "require", "provide", "revoke"}},
+            .action = cap_remove},
+           grant_command(),
+           delegate_command(),
+           {.name = "revoke",
+            .summary = "Sign the revocation of tokens this context has issued",
+            .examples = {"nunet cap revoke -c user '{\"tok\":[...]}'"},
+            .options = {context_option()},
+            .positionals = {{"token", "a token or a list of tokens as JSON; - reads standard input"}},
+            .action = cap_revoke}},
   };
 }
 

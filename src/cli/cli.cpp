@@ -7,23 +7,30 @@ namespace dms::cli {
 namespace {
 
 Command root_command() {
-  return {.name = "nunet",
-          .summary = "NuNet's device management service: a daemon, and the commands that talk to it",
-          .detail = "First steps: `nunet key new dms`, `nunet key new user`, `nunet cap new dms`, `nunet cap new user`,\n"
-                    "`nunet cap anchor -c dms --root $(nunet key did user)`, `nunet run`.\n\n"
-                    "Exit codes: 0 done, 1 failed, 2 not understood, 3 refused or not answered in time, 130 interrupted.\n"
-                    "Passphrases come from DMS_PASSPHRASE or are asked for. Settings: a configuration file, then environment\n"
-                    "variables (DMS_REST_PORT for rest.port), then these flags.",
-          .options = {{.name = "config", .value = "file", .help = "configuration file"},
-                      {.name = "rest-addr", .value = "ip", .help = "address of the daemon's REST API [127.0.0.1]"},
-                      {.name = "rest-port", .value = "port", .help = "its port [9999]"},
-                      {.name = "user-dir", .value = "folder", .help = "keys and capabilities [~/.nunet]"},
-                      {.name = "work-dir", .value = "folder", .help = "the daemon's state and the work of others [~/nunet]"},
-                      {.name = "data-dir", .value = "folder", .help = "the data of deployments [~/nunet/data]"},
-                      {.name = "debug", .help = "log everything"},
-                      {.name = "context", .letter = 'c', .value = "name", .help = "key and capability context, for commands that use one"}},
-          .children = {key_commands(), cap_commands(), run_command(), deploy_command(), deployment_commands(), actor_commands(),
-                       config_commands(), version_command(), completion_command()}};
+  return {
+      .name = "nunet",
+      .summary = "NuNet's device management service: a daemon, and the commands that talk to it",
+      .detail =
+          "First steps: `nunet key new dms`, `nunet key new user`, `nunet cap new dms`, `nunet cap new user`,\n"
+          "`nunet cap anchor -c dms --root $(nunet key did user)`, `nunet run`.\n\n"
+          "Exit codes: 0 done, 1 failed, 2 not understood, 3 refused or not answered in time, 130 interrupted.\n"
+          "Passphrases come from DMS_PASSPHRASE or are asked for. Settings: a configuration file, then environment\n"
+          "variables (DMS_REST_PORT for rest.port), then these flags.",
+      .options = {{.name = "config", .value = "file", .help = "configuration file"},
+                  {.name = "rest-addr", .value = "ip", .help = "address of the daemon's REST API [127.0.0.1]"},
+                  {.name = "rest-port", .value = "port", .help = "its port [9999]"},
+                  {.name = "user-dir", .value = "folder", .help = "keys and capabilities [~/.nunet]"},
+                  {.name = "work-dir",
+                   .value = "folder",
+                   .help = "the daemon's state and the work of others [~/nunet]"},
+                  {.name = "data-dir", .value = "folder", .help = "the data of deployments [~/nunet/data]"},
+                  {.name = "debug", .help = "log everything"},
+                  {.name = "context",
+                   .letter = 'c',
+                   .value = "name",
+                   .help = "key and capability context, for commands that use one"}},
+      .children = {key_commands(), cap_commands(), run_command(), deploy_command(), deployment_commands(),
+                   actor_commands(), config_commands(), version_command(), completion_command()}};
 }
 
 int complete(std::span<const std::string> words, Streams streams) {

@@ -16,13 +16,15 @@ std::string line(const Said& said) { return said.out.substr(0, said.out.find('\n
 
 /// Compares with tests/golden/cli/<name>.txt; UPDATE_GOLDEN=1 writes it instead.
 void expect_golden(const std::string& name, std::string text, const std::filesystem::path& home) {
-  for (auto at = text.find(home.string()); at != std::string::npos; at = text.find(home.string())) text.replace(at, home.string().size(), "HOME");
+  for (auto at = text.find(home.string()); at != std::string::npos; at = text.find(home.string()))
+    text.replace(at, home.string().size(), "HOME");
   const auto file = std::filesystem::path(DMS_SOURCE_DIR) / "tests/golden/cli" / (name + ".txt");
   if (std::getenv("UPDATE_GOLDEN") != nullptr) {
     std::filesystem::create_directories(file.parent_path());
     std::ofstream(file) << text;
   }
-  EXPECT_EQ(text, read_file(file, 1 << 20).value_or("(there is no such file)")) << file << "; UPDATE_GOLDEN=1 rewrites it";
+  EXPECT_EQ(text, read_file(file, 1 << 20).value_or("(there is no such file)"))
+      << file << "; UPDATE_GOLDEN=1 rewrites it";
 }
 
 struct CliTest : testing::Test {
@@ -45,10 +47,18 @@ TEST_F(CliTest, HelpNamesEveryCommandAndItsFlags) {
 }
 
 TEST_F(CliTest, WhatIsNotUnderstoodIsTwoAndSaysWhereHelpIs) {
-  for (const std::vector<std::string>& words : std::vector<std::vector<std::string>>{
-           {"nonsense"}, {"key"}, {"key", "new"}, {"key", "new", "a", "b"}, {"cap", "anchor"}, {"cap", "grant", "did:key:z6Mk"},
-           {"cap", "list", "--nonsense"}, {"actor", "cmd", "/no/such"}, {"completion", "csh"}, {"actor", "cmd", "/dms/node/peers/ping"},
-           {"cap", "anchor", "--root", "did:key:a", "--revoke", "x"}}) {
+  for (const std::vector<std::string>& words :
+       std::vector<std::vector<std::string>>{{"nonsense"},
+                                             {"key"},
+                                             {"key", "new"},
+                                             {"key", "new", "a", "b"},
+                                             {"cap", "anchor"},
+                                             {"cap", "grant", "did:key:z6Mk"},
+                                             {"cap", "list", "--nonsense"},
+                                             {"actor", "cmd", "/no/such"},
+                                             {"completion", "csh"},
+                                             {"actor", "cmd", "/dms/node/peers/ping"},
+                                             {"cap", "anchor", "--root", "did:key:a", "--revoke", "x"}}) {
     const auto said = nunet(words);
     EXPECT_EQ(said.code, 2) << words.front();
     EXPECT_FALSE(said.err.empty());
@@ -100,7 +110,8 @@ TEST_F(CliTest, PassphrasesAreAskedForTwiceAndMustAgree) {
 }
 
 TEST_F(CliTest, NamesCannotLeaveTheirFolder) {
-  for (const auto* name : {"../user", "/tmp/user", "", ".hidden", "a/b"}) EXPECT_EQ(nunet({"key", "new", name}).code, 1) << name;
+  for (const auto* name : {"../user", "/tmp/user", "", ".hidden", "a/b"})
+    EXPECT_EQ(nunet({"key", "new", name}).code, 1) << name;
   EXPECT_EQ(nunet({"cap", "new", "../user"}).code, 1);
 }
 
@@ -109,7 +120,8 @@ TEST_F(CliTest, AnchorsAreAddedListedAndRemovedWithoutAPassphrase) {
   must({"cap", "new", "dms"});
   const auto dms = must({"key", "did", "dms"});
   must({"cap", "new", "user"});
-  const auto token = must({"cap", "grant", "--cap", "/dms,/public", "--topic", "/nunet", "--duration", "24h", "--depth", "2", dms});
+  const auto token =
+      must({"cap", "grant", "--cap", "/dms,/public", "--topic", "/nunet", "--duration", "24h", "--depth", "2", dms});
   world.variables.erase("DMS_PASSPHRASE");
   must({"cap", "anchor", "-c", "dms", "--root", user});
   EXPECT_EQ(nunet({"cap", "anchor", "-c", "dms", "--require", "-"}, token).code, 0);
@@ -140,7 +152,8 @@ TEST_F(CliTest, WhatWasGivenIsPassedOnAndRevoked) {
   must({"cap", "new", "guest"});
   const auto guest = must({"key", "did", "guest"});
   EXPECT_EQ(nunet({"cap", "delegate", "--cap", "/dms", "--duration", "1h", guest}).code, 3) << "nothing was given";
-  const auto given = must({"cap", "grant", "-c", "org", "--cap", "/dms", "--duration", "24h", must({"key", "did", "user"})});
+  const auto given =
+      must({"cap", "grant", "-c", "org", "--cap", "/dms", "--duration", "24h", must({"key", "did", "user"})});
   must({"cap", "anchor", "--provide", given});
   EXPECT_THAT(must({"cap", "delegate", "--cap", "/dms/node", "--auto-expire", guest}), HasSubstr("chain"));
   EXPECT_EQ(nunet({"cap", "delegate", "--cap", "/public", "--auto-expire", guest}).code, 3) << "wider than given";
@@ -192,7 +205,8 @@ TEST_F(CliTest, ShellsAreHelpedToComplete) {
   EXPECT_EQ(nunet({"__complete", "--", "ke"}).out, "key\n");
   EXPECT_EQ(nunet({"__complete", "--", "key", ""}).out, "did\nlist\nnew\n");
   EXPECT_THAT(nunet({"__complete", "--", "deploy", "--"}).out, HasSubstr("--wait\n"));
-  EXPECT_THAT(nunet({"__complete", "--", "actor", "cmd", "/dms/node/onb"}).out, HasSubstr("/dms/node/onboarding/onboard\n"));
+  EXPECT_THAT(nunet({"__complete", "--", "actor", "cmd", "/dms/node/onb"}).out,
+              HasSubstr("/dms/node/onboarding/onboard\n"));
   for (const auto* shell : {"bash", "zsh", "fish"}) {
     EXPECT_THAT(nunet({"completion", shell}).out, HasSubstr("nunet __complete")) << shell;
     EXPECT_EQ(nunet({"autocomplete", shell}).code, 0);
@@ -205,11 +219,13 @@ TEST(TimeText, DurationsAndDates) {
   EXPECT_EQ(parse_duration("1.5s").value(), 1500ms);
   EXPECT_EQ(parse_duration("90").value(), 90s);
   EXPECT_EQ(parse_duration("7d").value(), 168h);
-  for (const auto* bad : {"", "h", "-1h", "1x", "1h30", "nan", "inf", "1e30h", "0s"}) EXPECT_FALSE(parse_duration(bad)) << bad;
+  for (const auto* bad : {"", "h", "-1h", "1x", "1h30", "nan", "inf", "1e30h", "0s"})
+    EXPECT_FALSE(parse_duration(bad)) << bad;
   EXPECT_EQ(format_time(parse_time("2026-12-31").value()), "2026-12-31 00:00:00 UTC");
   EXPECT_EQ(format_time(parse_time("2026-12-31T18:30:05Z").value()), "2026-12-31 18:30:05 UTC");
   EXPECT_EQ(format_time(parse_time("2026-12-31T18:30+02:00").value()), "2026-12-31 16:30:00 UTC");
-  for (const auto* bad : {"", "2026", "2026-02-30", "2026-12-31T25:00", "2026-12-31Tx", "1969-12-31", "2026-12-31T18:30Zz"})
+  for (const auto* bad :
+       {"", "2026", "2026-02-30", "2026-12-31T25:00", "2026-12-31Tx", "1969-12-31", "2026-12-31T18:30Zz"})
     EXPECT_FALSE(parse_time(bad)) << bad;
 }
 

@@ -20,13 +20,17 @@ Result<std::string> call(Session& session, HttpRequest request, Duration limit) 
   auto response = session.environment().call(address, std::move(request), limit);
   if (!response) {
     if (response.error().is(dms::Errc::cancelled)) return std::unexpected(response.error());
-    if (response.error().is(dms::Errc::deadline_exceeded)) return fail(Errc::no_daemon, "the daemon at {} is too slow to answer", address.to_string());
+    if (response.error().is(dms::Errc::deadline_exceeded))
+      return fail(Errc::no_daemon, "the daemon at {} is too slow to answer", address.to_string());
     return std::unexpected(response.error().context(
-        Errc::no_daemon, fmt::format("no daemon answers at {}; start one with `nunet run`, or name its address with --rest-port", address.to_string())));
+        Errc::no_daemon,
+        fmt::format("no daemon answers at {}; start one with `nunet run`, or name its address with --rest-port",
+                    address.to_string())));
   }
   if (response->status == 408)
     return fail(Errc::refused,
-                "no answer in time: the destination is away, does not know this behaviour, or you may not use it (what it grants is "
+                "no answer in time: the destination is away, does not know this behaviour, or you may not use it (what "
+                "it grants is "
                 "seen with `nunet cap list` there); a longer wait: --timeout");
   if (!response->ok()) return fail(Errc::failed, "the daemon refused: {}", error_text(*response));
   return std::move(response->body);
@@ -34,16 +38,19 @@ Result<std::string> call(Session& session, HttpRequest request, Duration limit) 
 
 Result<std::string> post(Session& session, std::string_view endpoint, const actor::Envelope& envelope) {
   const UnixTime now = session.environment().now();
-  if (envelope.expired(now)) return fail(Errc::failed, "the message expired at {}; make a new one", format_time(envelope.expiry()));
+  if (envelope.expired(now))
+    return fail(Errc::failed, "the message expired at {}; make a new one", format_time(envelope.expiry()));
   HttpRequest request("POST", fmt::format("/api/v1/actor/{}", endpoint), std::string(as_text(envelope.encode())));
   return call(session, std::move(request), envelope.expiry() - now + kGrace);
 }
 
 Result<void> check_reply(const actor::Envelope& request, const actor::Envelope& reply, UnixTime now) {
   TRY_VOID(reply.verify(now));
-  if (reply.to != request.from || reply.behaviour != request.options.reply_to) return fail(Errc::failed, "the reply answers something else");
+  if (reply.to != request.from || reply.behaviour != request.options.reply_to)
+    return fail(Errc::failed, "the reply answers something else");
   if (request.is_broadcast()) return {};
-  const bool same_actor = reply.from.id == request.to.id || (!request.to.did.empty() && reply.from.did == request.to.did);
+  const bool same_actor =
+      reply.from.id == request.to.id || (!request.to.did.empty() && reply.from.did == request.to.did);
   if (!same_actor || reply.from.address.host != request.to.address.host)
     return fail(Errc::failed, "the reply comes from {}, not from {}", reply.from.to_string(), request.to.to_string());
   return {};
@@ -71,7 +78,8 @@ Result<std::vector<actor::Envelope>> broadcast_envelope(Session& session, const 
   auto list = replies->value_or(std::vector<actor::Envelope>());
   // They were collected until the request expired: judge them as of then.
   const auto wrong = [&](const actor::Envelope& reply) { return !check_reply(envelope, reply, envelope.expiry()); };
-  if (const auto dropped = std::erase_if(list, wrong); dropped > 0) session.note(fmt::format("{} replies are not rightly signed and left out.", dropped));
+  if (const auto dropped = std::erase_if(list, wrong); dropped > 0)
+    session.note(fmt::format("{} replies are not rightly signed and left out.", dropped));
   return list;
 }
 
@@ -83,7 +91,8 @@ Result<Client> Client::open(Session& session, const std::string& context) {
   TRY(auto capabilities, session.load_context(context, key));
   auto shared = std::make_shared<ucan::CapabilityContext>(std::move(capabilities));
   // In the daemon's own name, a reply to its key would be a message to itself: sign with a key that the context vouches for.
-  if (actor::Id::from(key.public_key()) == daemon->id) key = crypto::PrivateKey::generate(session.environment().random());
+  if (actor::Id::from(key.public_key()) == daemon->id)
+    key = crypto::PrivateKey::generate(session.environment().random());
   TRY(auto security, actor::SecurityContext::create(std::move(key), std::move(shared), session.environment().now()));
   return Client(session, std::move(security), *std::move(daemon));
 }
@@ -100,7 +109,8 @@ Result<actor::Handle> Client::destination(const std::string& text) const {
     TRY(auto peer, crypto::PeerId::parse(text));
     return actor::Handle::from(peer);
   }();
-  if (!parsed) return std::unexpected(parsed.error().context(Errc::usage, "--dest: expected a DID, a peer id or a handle"));
+  if (!parsed)
+    return std::unexpected(parsed.error().context(Errc::usage, "--dest: expected a DID, a peer id or a handle"));
   return parsed;
 }
 
@@ -134,6 +144,8 @@ Result<actor::Envelope> Client::make(const Message& message) {
 
 Result<void> Client::send(const actor::Envelope& envelope) { return send_envelope(*session_, envelope); }
 Result<actor::Envelope> Client::invoke(const actor::Envelope& envelope) { return invoke_envelope(*session_, envelope); }
-Result<std::vector<actor::Envelope>> Client::broadcast(const actor::Envelope& envelope) { return broadcast_envelope(*session_, envelope); }
+Result<std::vector<actor::Envelope>> Client::broadcast(const actor::Envelope& envelope) {
+  return broadcast_envelope(*session_, envelope);
+}
 
 }  // namespace dms::cli

@@ -42,7 +42,9 @@ class Arguments {
   [[nodiscard]] std::optional<std::string> get(const std::string& name) const;
   [[nodiscard]] std::string get(const std::string& name, std::string_view otherwise) const;
   [[nodiscard]] std::vector<std::string> all(const std::string& name) const;
-  void set(std::string name, std::vector<std::string> values) { values_.insert_or_assign(std::move(name), std::move(values)); }
+  void set(std::string name, std::vector<std::string> values) {
+    values_.insert_or_assign(std::move(name), std::move(values));
+  }
 
  private:
   std::map<std::string, std::vector<std::string>> values_;

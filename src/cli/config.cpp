@@ -12,15 +12,18 @@ constexpr std::size_t kMaxConfigFile = 1 << 20;
 
 Result<void> print_settings(Session& session, const config::Loaded& loaded, std::string_view section, bool as_json) {
   const auto entries = loaded.list(section);
-  if (entries.empty()) return fail(Errc::failed, "there is no section \"{}\"; `nunet config list` shows all settings", section);
+  if (entries.empty())
+    return fail(Errc::failed, "there is no section \"{}\"; `nunet config list` shows all settings", section);
   if (as_json) {
     json::Object object;
-    for (const auto& entry : entries) object[entry.key] = json::Object{{"value", entry.value}, {"from", config::to_string(entry.origin)}};
+    for (const auto& entry : entries)
+      object[entry.key] = json::Object{{"value", entry.value}, {"from", config::to_string(entry.origin)}};
     session.print(json::write_pretty(object));
     return {};
   }
   std::vector<std::vector<std::string>> rows{{"KEY", "FROM", "VALUE"}};
-  for (const auto& entry : entries) rows.push_back({entry.key, std::string(config::to_string(entry.origin)), entry.value});
+  for (const auto& entry : entries)
+    rows.push_back({entry.key, std::string(config::to_string(entry.origin)), entry.value});
   session.print(table(rows));
   return {};
 }
@@ -82,8 +85,10 @@ Result<void> config_edit(Session& session, const Arguments&) {
 Command config_commands() {
   return {.name = "config",
           .summary = "Show and change settings",
-          .detail = "Settings stand in dms_config.json: the file named with --config, else the first that exists of ./, ~/.nunet/,\n"
-                    "~/.config/nunet/ and /etc/nunet/.",
+          .detail =
+              "Settings stand in dms_config.json: the file named with --config, else the first that exists of ./, "
+              "~/.nunet/,\n"
+              "~/.config/nunet/ and /etc/nunet/.",
           .children = {{.name = "get",
                         .summary = "Print a setting, a section or everything",
                         .examples = {"nunet config get rest.port"},
@@ -92,7 +97,8 @@ Command config_commands() {
                         .action = config_get},
                        {.name = "set",
                         .summary = "Change a setting in the file",
-                        .examples = {"nunet config set rest.port 9998", "nunet config set p2p.listen_address /ip4/0.0.0.0/tcp/9000"},
+                        .examples = {"nunet config set rest.port 9998",
+                                     "nunet config set p2p.listen_address /ip4/0.0.0.0/tcp/9000"},
                         .positionals = {{"key", "the setting"}, {"value", "its value; lists are separated by commas"}},
                         .action = config_set},
                        {.name = "list",

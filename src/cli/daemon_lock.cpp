@@ -1,12 +1,12 @@
 #include "cli/daemon_lock.hpp"
 
+#include <fcntl.h>
+#include <unistd.h>
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
-#include <fcntl.h>
 #include <string>
-#include <unistd.h>
 
 namespace dms::cli {
 namespace {
@@ -36,7 +36,8 @@ Result<DaemonLock> DaemonLock::take(const std::filesystem::path& work_dir) {
   DaemonLock lock(file);
   struct flock wanted = whole_file();
   if (::fcntl(file, F_OFD_SETLK, &wanted) != 0)
-    return fail(dms::Errc::already_exists, "a daemon (process {}) already uses {}; stop it, or give this one another --work-dir", read_pid(file),
+    return fail(dms::Errc::already_exists,
+                "a daemon (process {}) already uses {}; stop it, or give this one another --work-dir", read_pid(file),
                 work_dir.string());
   const std::string text = std::to_string(::getpid()) + "\n";
   if (::ftruncate(file, 0) != 0 || ::pwrite(file, text.data(), text.size(), 0) != static_cast<ssize_t>(text.size()))

@@ -23,7 +23,8 @@ struct NewReply {
   std::string id;
   std::string error;
   static constexpr auto json_fields() {
-    return std::tuple(json::field("Status", &NewReply::status), json::field("EnsembleID", &NewReply::id), json::field("Error", &NewReply::error));
+    return std::tuple(json::field("Status", &NewReply::status), json::field("EnsembleID", &NewReply::id),
+                      json::field("Error", &NewReply::error));
   }
 };
 struct AllocationReply {
@@ -33,8 +34,8 @@ struct AllocationReply {
   std::string reason;
   static constexpr auto json_fields() {
     using R = AllocationReply;
-    return std::tuple(json::field("status", &R::status), json::field("peer", &R::peer), json::field("exit_code", &R::exit_code),
-                      json::field("reason", &R::reason));
+    return std::tuple(json::field("status", &R::status), json::field("peer", &R::peer),
+                      json::field("exit_code", &R::exit_code), json::field("reason", &R::reason));
   }
 };
 struct StatusReply {
@@ -43,7 +44,8 @@ struct StatusReply {
   std::map<std::string, AllocationReply> allocations;
   static constexpr auto json_fields() {
     using R = StatusReply;
-    return std::tuple(json::field("Status", &R::status), json::field("Error", &R::error), json::field("Allocations", &R::allocations));
+    return std::tuple(json::field("Status", &R::status), json::field("Error", &R::error),
+                      json::field("Allocations", &R::allocations));
   }
 };
 struct ListReply {
@@ -57,12 +59,16 @@ struct Manifest {
 struct ManifestReply {
   Manifest manifest;
   std::string error;
-  static constexpr auto json_fields() { return std::tuple(json::field("manifest", &ManifestReply::manifest), json::field("error", &ManifestReply::error)); }
+  static constexpr auto json_fields() {
+    return std::tuple(json::field("manifest", &ManifestReply::manifest), json::field("error", &ManifestReply::error));
+  }
 };
 struct LogsReply {
   std::string folder;
   std::string error;
-  static constexpr auto json_fields() { return std::tuple(json::field("LogsWrittenTo", &LogsReply::folder), json::field("Error", &LogsReply::error)); }
+  static constexpr auto json_fields() {
+    return std::tuple(json::field("LogsWrittenTo", &LogsReply::folder), json::field("Error", &LogsReply::error));
+  }
 };
 
 std::string object(std::initializer_list<std::pair<std::string_view, std::string_view>> members) {
@@ -80,7 +86,8 @@ Result<std::string> id_of(const Arguments& arguments) {
 
 Result<StatusReply> ask_status(Client& client, const std::string& id) {
   TRY(auto status, client.ask<StatusReply>(behaviour::kDeploymentStatus, object({{"ID", id}}), kAskTime));
-  if (status.status.empty()) return fail(Errc::failed, "{}", status.error.empty() ? "the daemon gave no status" : status.error);
+  if (status.status.empty())
+    return fail(Errc::failed, "{}", status.error.empty() ? "the daemon gave no status" : status.error);
   return status;
 }
 
@@ -98,12 +105,14 @@ std::string describe_status(const StatusReply& status) {
 
 /// Writes an allocation's output to ours, its errors to our errors.
 Result<void> show_logs(Session& session, Client& client, const std::string& id, const std::string& allocation) {
-  TRY(auto reply, client.ask<LogsReply>(behaviour::kDeploymentLogs, object({{"EnsembleID", id}, {"AllocationName", allocation}}), kLogsTime));
+  TRY(auto reply, client.ask<LogsReply>(behaviour::kDeploymentLogs,
+                                        object({{"EnsembleID", id}, {"AllocationName", allocation}}), kLogsTime));
   if (!reply.error.empty()) return fail(Errc::failed, "the output of {}: {}", allocation, reply.error);
   const std::filesystem::path folder(reply.folder);
   auto out = read_file(folder / "stdout.log", kMaxLog);
   auto err = read_file(folder / "stderr.log", kMaxLog);
-  if (!out && !err) return fail(out.error(), "the output of {}, which the daemon wrote to {}", allocation, reply.folder);
+  if (!out && !err)
+    return fail(out.error(), "the output of {}, which the daemon wrote to {}", allocation, reply.folder);
   session.streams().out << out.value_or("") << std::flush;
   session.streams().err << err.value_or("") << std::flush;
   return {};
@@ -117,7 +126,8 @@ Result<std::vector<std::string>> allocations_of(Client& client, const std::strin
   return names;
 }
 
-Result<void> show_all_logs(Session& session, Client& client, const std::string& id, const std::vector<std::string>& names) {
+Result<void> show_all_logs(Session& session, Client& client, const std::string& id,
+                           const std::vector<std::string>& names) {
   std::optional<Error> first;
   for (const auto& name : names) {
     if (names.size() > 1) session.note(fmt::format("==> {} <==", name));
@@ -148,9 +158,11 @@ Result<StatusReply> watch(Session& session, Client& client, const std::string& i
 }
 
 Result<void> judge(const std::string& id, const StatusReply& status) {
-  if (status.status == "Failed") return fail(Errc::failed, "deployment {} failed{}{}", id, status.error.empty() ? "" : ": ", status.error);
+  if (status.status == "Failed")
+    return fail(Errc::failed, "deployment {} failed{}{}", id, status.error.empty() ? "" : ": ", status.error);
   for (const auto& [name, allocation] : status.allocations)
-    if (allocation.status == "failed") return fail(Errc::failed, "allocation {} failed with exit code {}", name, allocation.exit_code);
+    if (allocation.status == "failed")
+      return fail(Errc::failed, "allocation {} failed with exit code {}", name, allocation.exit_code);
   return {};
 }
 
@@ -186,7 +198,8 @@ Result<void> deploy(Session& session, const Arguments& arguments) {
   payload["Ensemble"] = std::move(ensemble);
   TRY(auto reply, client.ask<NewReply>(behaviour::kDeploymentNew, json::write(payload), timeout));
   if (reply.status != "OK" || reply.id.empty())
-    return fail(Errc::failed, "the deployment was not accepted: {}", reply.error.empty() ? "no reason was given" : reply.error);
+    return fail(Errc::failed, "the deployment was not accepted: {}",
+                reply.error.empty() ? "no reason was given" : reply.error);
   session.print(reply.id);
   if (!arguments.has("wait")) {
     session.note(fmt::format("Its progress: nunet deployment status {}", reply.id));
@@ -194,7 +207,9 @@ Result<void> deploy(Session& session, const Arguments& arguments) {
   }
   auto followed = follow(session, client, reply.id, until_end);
   if (!followed && followed.error().is(dms::Errc::cancelled))
-    session.note(fmt::format("\nThe deployment goes on. Its state: nunet deployment status {0}\nIts end: nunet deployment shutdown {0}", reply.id));
+    session.note(fmt::format(
+        "\nThe deployment goes on. Its state: nunet deployment status {0}\nIts end: nunet deployment shutdown {0}",
+        reply.id));
   return followed;
 }
 
@@ -256,7 +271,8 @@ Result<void> deployment_logs(Session& session, const Arguments& arguments) {
 Result<void> deployment_shutdown(Session& session, const Arguments& arguments) {
   TRY(auto id, id_of(arguments));
   TRY(auto client, Client::open(session, context_name(arguments)));
-  TRY(auto reply, client.ask<json::Value>(behaviour::kDeploymentShutdown, object({{"ID", id}}), std::chrono::minutes(1)));
+  TRY(auto reply,
+      client.ask<json::Value>(behaviour::kDeploymentShutdown, object({{"ID", id}}), std::chrono::minutes(1)));
   if (const auto failure = failure_in(reply); !failure.empty()) return fail(Errc::failed, "{}", failure);
   session.note(fmt::format("Deployment {} is shut down.", id));
   return {};
@@ -277,21 +293,36 @@ Command one_deployment(std::string name, std::string summary, std::string letter
 Command deploy_command() {
   return {.name = "deploy",
           .summary = "Deploy an ensemble",
-          .detail = "Reads and checks the ensemble here, hands it to the daemon and prints the deployment's id. With --wait, shows each\n"
-                    "change of its state and, at its end, what the work has printed; the exit code is then that of the deployment: 0\n"
-                    "if all went well, 1 if it failed. Interrupting ends the watching, not the deployment.",
+          .detail =
+              "Reads and checks the ensemble here, hands it to the daemon and prints the deployment's id. With --wait, "
+              "shows each\n"
+              "change of its state and, at its end, what the work has printed; the exit code is then that of the "
+              "deployment: 0\n"
+              "if all went well, 1 if it failed. Interrupting ends the watching, not the deployment.",
           .examples = {"nunet deploy -f ensemble.yaml", "nunet deploy -f ensemble.yaml -t 2m --wait"},
           .options = {context_option(),
-                      {.name = "file", .letter = 'f', .value = "file", .help = "the ensemble, as YAML [ensemble.yaml]", .aliases = {"spec-file"}},
-                      {.name = "timeout", .letter = 't', .value = "time", .help = "how long finding and preparing machines may take [5m]"},
-                      {.name = "wait", .letter = 'w', .help = "watch until it has ended, or runs if it has services", .aliases = {"follow"}}},
+                      {.name = "file",
+                       .letter = 'f',
+                       .value = "file",
+                       .help = "the ensemble, as YAML [ensemble.yaml]",
+                       .aliases = {"spec-file"}},
+                      {.name = "timeout",
+                       .letter = 't',
+                       .value = "time",
+                       .help = "how long finding and preparing machines may take [5m]"},
+                      {.name = "wait",
+                       .letter = 'w',
+                       .help = "watch until it has ended, or runs if it has services",
+                       .aliases = {"follow"}}},
           .action = deploy};
 }
 
 Command deployment_commands() {
-  auto status = one_deployment("status", "Show how a deployment is", "nunet deployment status 4f2a...", deployment_status);
+  auto status =
+      one_deployment("status", "Show how a deployment is", "nunet deployment status 4f2a...", deployment_status);
   status.options.push_back(json_option());
-  auto logs = one_deployment("logs", "Print what the work of a deployment has printed", "nunet deployment logs 4f2a... -a web", deployment_logs);
+  auto logs = one_deployment("logs", "Print what the work of a deployment has printed",
+                             "nunet deployment logs 4f2a... -a web", deployment_logs);
   logs.options.push_back({.name = "allocation", .letter = 'a', .value = "name", .help = "only this allocation [all]"});
   logs.detail = "Output goes to standard output, errors to standard error.";
   return {.name = "deployment",
@@ -300,12 +331,19 @@ Command deployment_commands() {
                         .summary = "List the deployments of the local daemon",
                         .examples = {"nunet deployment list --filter project=demo"},
                         .options = {context_option(),
-                                    {.name = "filter", .letter = 'f', .value = "key=value", .help = "only those whose metadata has this", .repeated = true},
+                                    {.name = "filter",
+                                     .letter = 'f',
+                                     .value = "key=value",
+                                     .help = "only those whose metadata has this",
+                                     .repeated = true},
                                     json_option()},
                         .action = deployment_list},
-                       std::move(status), std::move(logs),
-                       one_deployment("manifest", "Show who runs what of a deployment, as JSON", "nunet deployment manifest 4f2a...", deployment_manifest),
-                       one_deployment("shutdown", "End a deployment", "nunet deployment shutdown 4f2a...", deployment_shutdown)}};
+                       std::move(status),
+                       std::move(logs),
+                       one_deployment("manifest", "Show who runs what of a deployment, as JSON",
+                                      "nunet deployment manifest 4f2a...", deployment_manifest),
+                       one_deployment("shutdown", "End a deployment", "nunet deployment shutdown 4f2a...",
+                                      deployment_shutdown)}};
 }
 
 }  // namespace dms::cli

@@ -26,7 +26,8 @@ std::string section(std::string_view title, const Rows& rows) {
 Rows option_rows(const Command& command) {
   Rows rows;
   for (const auto& option : command.options)
-    rows.emplace_back(option_names(option), option.help + (option.required ? " (required)" : "") + (option.repeated ? " (can be repeated)" : ""));
+    rows.emplace_back(option_names(option), option.help + (option.required ? " (required)" : "") +
+                                                (option.repeated ? " (can be repeated)" : ""));
   return rows;
 }
 
@@ -35,7 +36,8 @@ std::string usage_line(std::span<const Command* const> path) {
   for (const auto* command : path) text += " " + command->name;
   const Command& last = *path.back();
   if (!last.children.empty()) text += last.action ? " [command]" : " <command>";
-  for (const auto& p : last.positionals) text += p.required ? fmt::format(" <{}>", p.name) : fmt::format(" [{}]", p.name);
+  for (const auto& p : last.positionals)
+    text += p.required ? fmt::format(" <{}>", p.name) : fmt::format(" [{}]", p.name);
   if (!last.options.empty()) text += " [flags]";
   return text + "\n";
 }

@@ -10,8 +10,9 @@ Result<void> key_new(Session& session, const Arguments& arguments) {
   TRY_VOID(check_name(name));
   TRY(auto store, session.keystore());
   if (store.exists(name) && !arguments.has("force"))
-    TRY_VOID(session.confirm(fmt::format("There is a key \"{}\" already; whatever it may do is lost with it. Replace it?", name),
-                             "Choose another name, or use --force."));
+    TRY_VOID(session.confirm(
+        fmt::format("There is a key \"{}\" already; whatever it may do is lost with it. Replace it?", name),
+        "Choose another name, or use --force."));
   TRY(auto key, session.make_key(name));
   TRY(auto did, did::Did::from(key.public_key()));
   session.print(did.uri());
@@ -30,11 +31,13 @@ Result<void> key_list(Session& session, const Arguments& arguments) {
   TRY(auto names, store.list());
   if (arguments.has("json")) {
     json::Array list;
-    for (const auto& name : names) list.emplace_back(json::Object{{"name", name}, {"file", (store.folder() / (name + ".json")).string()}});
+    for (const auto& name : names)
+      list.emplace_back(json::Object{{"name", name}, {"file", (store.folder() / (name + ".json")).string()}});
     session.print(json::write_pretty(list));
     return {};
   }
-  if (names.empty()) session.note(fmt::format("There are no keys in {}; make one with `nunet key new user`.", store.folder().string()));
+  if (names.empty())
+    session.note(fmt::format("There are no keys in {}; make one with `nunet key new user`.", store.folder().string()));
   for (const auto& name : names) session.print(name);
   return {};
 }
@@ -47,20 +50,23 @@ Command key_commands() {
   return {
       .name = "key",
       .summary = "Make and show keys",
-      .detail = "A key is an identity: its DID is what others trust, and what it signs counts. Keys are kept encrypted under a\n"
-                "passphrase, which is read from DMS_PASSPHRASE or asked for.",
-      .children = {{.name = "new",
-                    .summary = "Make a key and print its DID",
-                    .examples = {"nunet key new user"},
-                    .options = {{.name = "force", .letter = 'f', .help = "replace a key of that name without asking"}},
-                    .positionals = {kName},
-                    .action = key_new},
-                   {.name = "did",
-                    .summary = "Print the DID of a key",
-                    .examples = {"nunet key did user"},
-                    .positionals = {kName},
-                    .action = key_did},
-                   {.name = "list", .summary = "List the keys of this user", .options = {json_option()}, .action = key_list}},
+      .detail =
+          "A key is an identity: its DID is what others trust, and what it signs counts. Keys are kept encrypted under "
+          "a\n"
+          "passphrase, which is read from DMS_PASSPHRASE or asked for.",
+      .children =
+          {{.name = "new",
+            .summary = "Make a key and print its DID",
+            .examples = {"nunet key new user"},
+            .options = {{.name = "force", .letter = 'f', .help = "replace a key of that name without asking"}},
+            .positionals = {kName},
+            .action = key_new},
+           {.name = "did",
+            .summary = "Print the DID of a key",
+            .examples = {"nunet key did user"},
+            .positionals = {kName},
+            .action = key_did},
+           {.name = "list", .summary = "List the keys of this user", .options = {json_option()}, .action = key_list}},
   };
 }
 

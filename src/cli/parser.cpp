@@ -47,9 +47,11 @@ class Tree {
     collect_values(parsed);
     const Command& last = *parsed.path.back();
     for (const auto& group : last.at_most_one)
-      if (count(parsed.arguments, group) > 1) return usage(parsed, fmt::format("only one of {} can be given", join(group)));
+      if (count(parsed.arguments, group) > 1)
+        return usage(parsed, fmt::format("only one of {} can be given", join(group)));
     for (const auto& group : last.exactly_one)
-      if (count(parsed.arguments, group) != 1) return usage(parsed, fmt::format("exactly one of {} is needed", join(group)));
+      if (count(parsed.arguments, group) != 1)
+        return usage(parsed, fmt::format("exactly one of {} is needed", join(group)));
     return parsed;
   }
 
@@ -103,7 +105,8 @@ class Tree {
   }
 
   static std::size_t count(const Arguments& arguments, const std::vector<std::string>& group) {
-    return static_cast<std::size_t>(std::ranges::count_if(group, [&](const auto& name) { return arguments.has(name); }));
+    return static_cast<std::size_t>(
+        std::ranges::count_if(group, [&](const auto& name) { return arguments.has(name); }));
   }
   static std::string join(const std::vector<std::string>& names) {
     std::string text;

@@ -14,16 +14,19 @@ json::Value payload_of(const actor::Envelope& reply) {
 std::string failure_in(const json::Value& payload) {
   if (!payload.is_object()) return "";
   const auto& object = payload.as_object();
-  if (const auto* error = json::find_member(object, "Error"); error != nullptr && error->is_string() && !error->as_string().empty())
+  if (const auto* error = json::find_member(object, "Error");
+      error != nullptr && error->is_string() && !error->as_string().empty())
     return std::string(error->as_string());
-  if (const auto* ok = json::find_member(object, "OK"); ok != nullptr && ok->is_bool() && !ok->as_bool()) return "no reason was given";
+  if (const auto* ok = json::find_member(object, "OK"); ok != nullptr && ok->is_bool() && !ok->as_bool())
+    return "no reason was given";
   return "";
 }
 
 Result<void> print_reply(Session& session, const actor::Envelope& reply) {
   const auto payload = payload_of(reply);
   session.print(json::write_pretty(payload));
-  if (const auto failure = failure_in(payload); !failure.empty()) return fail(Errc::failed, "{} answered: {}", reply.from.address.host, failure);
+  if (const auto failure = failure_in(payload); !failure.empty())
+    return fail(Errc::failed, "{} answered: {}", reply.from.address.host, failure);
   return {};
 }
 

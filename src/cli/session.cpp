@@ -24,15 +24,21 @@ int exit_code(const Error& error) {
 }
 
 Option context_option(std::string_view otherwise) {
-  return {.name = "context", .letter = 'c', .value = "name", .help = fmt::format("key and capability context to use [{}]", otherwise)};
+  return {.name = "context",
+          .letter = 'c',
+          .value = "name",
+          .help = fmt::format("key and capability context to use [{}]", otherwise)};
 }
 
 Option json_option() { return {.name = "json", .help = "print JSON, for programs"}; }
 
 Result<void> check_name(std::string_view name) {
-  const auto good = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '-' || c == '_' || c == '.'; };
+  const auto good = [](char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '-' || c == '_' || c == '.';
+  };
   if (!name.empty() && name.size() <= 64 && name.front() != '.' && std::ranges::all_of(name, good)) return {};
-  return fail(Errc::failed, "name \"{}\": expected up to 64 letters, digits, '-', '_' and '.', not beginning with '.'", name);
+  return fail(Errc::failed, "name \"{}\": expected up to 64 letters, digits, '-', '_' and '.', not beginning with '.'",
+              name);
 }
 
 Result<did::Did> parse_did(std::string_view what, std::string_view text) {
@@ -49,7 +55,8 @@ config::Sources Session::sources() const {
   // Flags weigh more than variables, so they stand in front of them.
   std::map<std::string, std::string> flags;
   for (const auto& [flag, key] : kFlagSettings)
-    if (global_.has(std::string(flag))) flags[config::variable_name(key)] = flag == "debug" ? "true" : global_.get(std::string(flag), "");
+    if (global_.has(std::string(flag)))
+      flags[config::variable_name(key)] = flag == "debug" ? "true" : global_.get(std::string(flag), "");
   sources.variable = [&environment = environment_, flags = std::move(flags)](const std::string& name) {
     const auto flag = flags.find(name);
     return flag == flags.end() ? environment.variable(name) : std::optional(flag->second);
@@ -77,7 +84,8 @@ Result<IpEndpoint> Session::rest_address() {
 }
 
 Result<crypto::Secret> Session::passphrase(const std::string& question) {
-  if (auto value = environment_.variable(std::string(kPassphraseVariable)); value && !value->empty()) return crypto::Secret(*value);
+  if (auto value = environment_.variable(std::string(kPassphraseVariable)); value && !value->empty())
+    return crypto::Secret(*value);
   if (!environment_.interactive())
     return fail(Errc::failed, "a passphrase is needed: set {} or run this in a terminal", kPassphraseVariable);
   TRY(crypto::Secret secret, environment_.ask_secret(question));
@@ -93,7 +101,9 @@ Result<crypto::Keystore> Session::keystore() {
 Result<crypto::PrivateKey> Session::load_key(const std::string& name) {
   TRY_VOID(check_name(name));
   TRY(auto store, keystore());
-  if (!store.exists(name)) return fail(Errc::failed, "there is no key \"{}\" in {}; make one with `nunet key new {}`", name, store.folder().string(), name);
+  if (!store.exists(name))
+    return fail(Errc::failed, "there is no key \"{}\" in {}; make one with `nunet key new {}`", name,
+                store.folder().string(), name);
   TRY(auto secret, passphrase(fmt::format("Passphrase of key \"{}\": ", name)));
   return store.load(name, secret);
 }
@@ -104,7 +114,8 @@ Result<crypto::PrivateKey> Session::make_key(const std::string& name) {
   TRY(auto secret, passphrase(fmt::format("New passphrase for key \"{}\": ", name)));
   if (!environment_.variable(std::string(kPassphraseVariable)).value_or("").size()) {
     TRY(auto again, passphrase("The same again: "));
-    if (!std::ranges::equal(secret.view(), again.view())) return fail(Errc::declined, "the passphrases differ; no key was made");
+    if (!std::ranges::equal(secret.view(), again.view()))
+      return fail(Errc::declined, "the passphrases differ; no key was made");
   }
   auto key = crypto::PrivateKey::generate(environment_.random());
   TRY_VOID(store.save(name, key, secret, environment_.random()));
@@ -117,7 +128,8 @@ Result<std::filesystem::path> Session::context_path(const std::string& name) {
   return std::filesystem::path(loaded->general.user_dir) / "cap" / (name + ".cap");
 }
 
-Result<ucan::CapabilityContext> Session::load_context(const std::string& name, std::optional<crypto::PrivateKey> signer) {
+Result<ucan::CapabilityContext> Session::load_context(const std::string& name,
+                                                      std::optional<crypto::PrivateKey> signer) {
   TRY(auto path, context_path(name));
   auto context = ucan::CapabilityContext::load(path, std::move(signer), environment_.random(), environment_.now());
   if (!context && context.error().is(dms::Errc::not_found))
@@ -130,7 +142,8 @@ Result<void> Session::save_context(const std::string& name, const ucan::Capabili
   TRY(auto path, context_path(name));
   TRY_VOID(context.save(path));
   TRY(const auto* loaded, config());
-  if (const auto pid = reload_daemon(loaded->general.work_dir)) note(fmt::format("The running daemon (process {}) reads it again.", *pid));
+  if (const auto pid = reload_daemon(loaded->general.work_dir))
+    note(fmt::format("The running daemon (process {}) reads it again.", *pid));
   return {};
 }
 

@@ -42,7 +42,8 @@ class Session {
 
   Result<std::filesystem::path> context_path(const std::string& name);
   /// Without a signer the context can be listed and changed, but issues nothing, and no passphrase is needed.
-  Result<ucan::CapabilityContext> load_context(const std::string& name, std::optional<crypto::PrivateKey> signer = std::nullopt);
+  Result<ucan::CapabilityContext> load_context(const std::string& name,
+                                               std::optional<crypto::PrivateKey> signer = std::nullopt);
   /// Also tells a daemon that runs here to read its context again.
   Result<void> save_context(const std::string& name, const ucan::CapabilityContext& context);
 

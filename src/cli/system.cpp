@@ -31,14 +31,19 @@ _nunet() {
 }
 if [ "$funcstack[1]" = "_nunet" ]; then _nunet; else compdef _nunet nunet; fi)sh";
 
-constexpr std::string_view kFish = R"sh(complete -c nunet -a '(nunet __complete -- (commandline -opc)[2..] (commandline -ct) 2>/dev/null)')sh";
+constexpr std::string_view kFish =
+    R"sh(complete -c nunet -a '(nunet __complete -- (commandline -opc)[2..] (commandline -ct) 2>/dev/null)')sh";
 
 Result<void> completion(Session& session, const Arguments& arguments) {
   const std::string shell = arguments.get("shell", "");
-  if (shell == "bash") session.print(kBash);
-  else if (shell == "zsh") session.print(kZsh);
-  else if (shell == "fish") session.print(kFish);
-  else return fail(Errc::usage, "shell \"{}\": expected bash, zsh or fish", shell);
+  if (shell == "bash")
+    session.print(kBash);
+  else if (shell == "zsh")
+    session.print(kZsh);
+  else if (shell == "fish")
+    session.print(kFish);
+  else
+    return fail(Errc::usage, "shell \"{}\": expected bash, zsh or fish", shell);
   return {};
 }
 
@@ -47,8 +52,11 @@ Result<void> completion(Session& session, const Arguments& arguments) {
 Command run_command() {
   return {.name = "run",
           .summary = "Run the daemon",
-          .detail = "Uses the key and the capability context `dms`, and makes the context if there is none. SIGINT and SIGTERM end it in\n"
-                    "order, SIGHUP and SIGUSR1 make it read its capability context again. Prints `ready` when it listens everywhere.",
+          .detail =
+              "Uses the key and the capability context `dms`, and makes the context if there is none. SIGINT and "
+              "SIGTERM end it in\n"
+              "order, SIGHUP and SIGUSR1 make it read its capability context again. Prints `ready` when it listens "
+              "everywhere.",
           .examples = {"nunet key new dms && nunet run", "nunet run --config /etc/nunet/dms_config.json"},
           .options = {context_option(kDaemonContext)},
           .action = run_daemon};
@@ -59,7 +67,8 @@ Command version_command() { return {.name = "version", .summary = "Print the ver
 Command completion_command() {
   return {.name = "completion",
           .summary = "Print what a shell needs to complete our commands",
-          .examples = {"source <(nunet completion bash)", "nunet completion zsh > \"${fpath[1]}/_nunet\"", "nunet completion fish | source"},
+          .examples = {"source <(nunet completion bash)", "nunet completion zsh > \"${fpath[1]}/_nunet\"",
+                       "nunet completion fish | source"},
           .positionals = {{"shell", "bash, zsh or fish"}},
           .aliases = {"autocomplete"},
           .action = completion};

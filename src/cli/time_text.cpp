@@ -33,7 +33,8 @@ bool take_offset(std::string_view& text, int& minutes) {
   if (!take(text, '+') && !take(text, '-')) return false;
   int hour = 0;
   int minute = 0;
-  if (!take_number(text, 2, hour) || !take(text, ':') || !take_number(text, 2, minute) || hour > 23 || minute > 59) return false;
+  if (!take_number(text, 2, hour) || !take(text, ':') || !take_number(text, 2, minute) || hour > 23 || minute > 59)
+    return false;
   minutes = (negative ? -1 : 1) * (hour * 60 + minute);
   return true;
 }
@@ -41,7 +42,9 @@ bool take_offset(std::string_view& text, int& minutes) {
 }  // namespace
 
 Result<Duration> parse_duration(std::string_view text) {
-  const auto wrong = [&] { return fail(Errc::usage, "duration \"{}\": expected a number and a unit, such as 90s, 30m, 24h or 7d", text); };
+  const auto wrong = [&] {
+    return fail(Errc::usage, "duration \"{}\": expected a number and a unit, such as 90s, 30m, 24h or 7d", text);
+  };
   std::string_view rest = text;
   double total = 0;
   while (!rest.empty()) {
@@ -62,7 +65,9 @@ Result<Duration> parse_duration(std::string_view text) {
 }
 
 Result<UnixTime> parse_time(std::string_view text) {
-  const auto wrong = [&] { return fail(Errc::usage, "time \"{}\": expected a form such as 2026-12-31 or 2026-12-31T18:00:00Z", text); };
+  const auto wrong = [&] {
+    return fail(Errc::usage, "time \"{}\": expected a form such as 2026-12-31 or 2026-12-31T18:00:00Z", text);
+  };
   std::string_view rest = text;
   int year = 0;
   int month = 0;
@@ -71,7 +76,8 @@ Result<UnixTime> parse_time(std::string_view text) {
   int minute = 0;
   int second = 0;
   int offset = 0;
-  if (!take_number(rest, 4, year) || !take(rest, '-') || !take_number(rest, 2, month) || !take(rest, '-') || !take_number(rest, 2, day))
+  if (!take_number(rest, 4, year) || !take(rest, '-') || !take_number(rest, 2, month) || !take(rest, '-') ||
+      !take_number(rest, 2, day))
     return wrong();
   if (!rest.empty()) {
     if (!take(rest, 'T') && !take(rest, ' ')) return wrong();
@@ -81,8 +87,10 @@ Result<UnixTime> parse_time(std::string_view text) {
   }
   const std::chrono::year_month_day date{std::chrono::year(year), std::chrono::month(static_cast<unsigned>(month)),
                                          std::chrono::day(static_cast<unsigned>(day))};
-  if (!rest.empty() || !date.ok() || year < 1970 || year > 2500 || hour > 23 || minute > 59 || second > 60) return wrong();
-  const auto instant = std::chrono::sys_days(date) + std::chrono::hours(hour) + std::chrono::minutes(minute - offset) + std::chrono::seconds(second);
+  if (!rest.empty() || !date.ok() || year < 1970 || year > 2500 || hour > 23 || minute > 59 || second > 60)
+    return wrong();
+  const auto instant = std::chrono::sys_days(date) + std::chrono::hours(hour) + std::chrono::minutes(minute - offset) +
+                       std::chrono::seconds(second);
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(instant.time_since_epoch()).count();
   if (seconds < 0) return wrong();
   return UnixTime{static_cast<std::uint64_t>(seconds) * 1'000'000'000};
@@ -93,8 +101,9 @@ std::string format_time(UnixTime time) {
   const auto day = std::chrono::floor<std::chrono::days>(instant);
   const std::chrono::year_month_day date(day);
   const std::chrono::hh_mm_ss clock(instant - day);
-  return fmt::format("{:04}-{:02}-{:02} {:02}:{:02}:{:02} UTC", static_cast<int>(date.year()), static_cast<unsigned>(date.month()),
-                     static_cast<unsigned>(date.day()), clock.hours().count(), clock.minutes().count(), clock.seconds().count());
+  return fmt::format("{:04}-{:02}-{:02} {:02}:{:02}:{:02} UTC", static_cast<int>(date.year()),
+                     static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()), clock.hours().count(),
+                     clock.minutes().count(), clock.seconds().count());
 }
 
 std::string table(const std::vector<std::vector<std::string>>& rows) {

@@ -1,9 +1,9 @@
 #include "main/daemon.hpp"
 
+#include <unistd.h>
 #include <csignal>
 #include <cstdio>
 #include <iostream>
-#include <unistd.h>
 
 #include "api/server.hpp"
 #include "base/file.hpp"
@@ -27,7 +27,9 @@ Result<void> make_folder(const std::filesystem::path& path) {
   std::error_code error;
   const bool made = std::filesystem::create_directories(path, error);
   if (!error && made) std::filesystem::permissions(path, std::filesystem::perms::owner_all, error);
-  if (error) return fail(Errc::io, "{}: {}; choose another folder with --work-dir or --user-dir", path.string(), error.message());
+  if (error)
+    return fail(Errc::io, "{}: {}; choose another folder with --work-dir or --user-dir", path.string(),
+                error.message());
   return {};
 }
 
@@ -45,13 +47,15 @@ Result<std::unique_ptr<observability::Logging>> start_logging(const config::Conf
 }
 
 /// The context on disk; a new one, which trusts nobody yet, if there is none.
-Result<ucan::CapabilityContext> open_capabilities(const std::filesystem::path& file, const crypto::PrivateKey& key, Lane& lane) {
+Result<ucan::CapabilityContext> open_capabilities(const std::filesystem::path& file, const crypto::PrivateKey& key,
+                                                  Lane& lane) {
   auto context = ucan::CapabilityContext::load(file, key, lane.random(), lane.unix_now());
   if (context || !context.error().is(Errc::not_found)) return context;
   context = ucan::CapabilityContext::create(key, lane.random());
   if (!context) return context;
   TRY_VOID(context->save(file));
-  log::warn("main", "made {}, which trusts nobody yet: `nunet cap anchor -c dms --root <your DID>` lets you in", file.string());
+  log::warn("main", "made {}, which trusts nobody yet: `nunet cap anchor -c dms --root <your DID>` lets you in",
+            file.string());
   return context;
 }
 
@@ -89,7 +93,8 @@ class Daemon {
   void reload() {
     if (!capabilities_) return;
     auto text = read_file(capabilities_file_, ucan::kMaxContextFile);
-    auto read = text ? capabilities_->reload(*text, runtime_.lane.unix_now()) : Result<void>(std::unexpected(text.error()));
+    auto read =
+        text ? capabilities_->reload(*text, runtime_.lane.unix_now()) : Result<void>(std::unexpected(text.error()));
     if (!read) return log::error("main", "the capability context stays as it was: {}", read.error().to_string());
     log::info("main", "read {} again", capabilities_file_.string());
   }
@@ -155,7 +160,8 @@ class Daemon {
     options.location.city = config_.general.host_city;
     options.allow_privileged_docker = config_.job.allow_privileged_docker;
     options.capabilities_file = capabilities_file_;
-    Task<Result<std::unique_ptr<node::Node>>> starting = node::Node::start(std::move(services), key_, capabilities_, std::move(options));
+    Task<Result<std::unique_ptr<node::Node>>> starting =
+        node::Node::start(std::move(services), key_, capabilities_, std::move(options));
     CO_TRY(node_, co_await std::move(starting));
     co_return Result<void>();
   }
@@ -187,9 +193,11 @@ class Daemon {
       for (const auto& item : items) text += (text.empty() ? "" : "\n             ") + std::string(item);
       return text.empty() ? std::string("-") : text;
     };
-    fmt::print("nunet {}\n  peer id    {}\n  DID        {}\n  listens    {}\n  REST       http://{}\n  can run    {}\n  state      {}\nready\n",
-               DMS_VERSION, network_->self().to_string(), capabilities_->did().uri(), list(network_->listen_addresses()),
-               server_->local().to_string(), list(executors_->types()), config_.general.work_dir);
+    fmt::print(
+        "nunet {}\n  peer id    {}\n  DID        {}\n  listens    {}\n  REST       http://{}\n  can run    {}\n  state "
+        "     {}\nready\n",
+        DMS_VERSION, network_->self().to_string(), capabilities_->did().uri(), list(network_->listen_addresses()),
+        server_->local().to_string(), list(executors_->types()), config_.general.work_dir);
     std::fflush(stdout);
     log::info("main", "ready: {}", network_->self().to_string());
   }
@@ -225,7 +233,8 @@ class Daemon {
 Result<void> run_daemon(const config::Config& config, const std::string& context, crypto::PrivateKey key) {
   const std::filesystem::path work_dir = config.general.work_dir;
   const std::filesystem::path user_dir = config.general.user_dir;
-  for (const auto& folder : {user_dir, work_dir, std::filesystem::path(config.general.data_dir)}) TRY_VOID(make_folder(folder));
+  for (const auto& folder : {user_dir, work_dir, std::filesystem::path(config.general.data_dir)})
+    TRY_VOID(make_folder(folder));
   TRY(auto lock, cli::DaemonLock::take(work_dir));
   RealRuntime runtime;
   TRY(auto logging, start_logging(config, runtime.runtime().lane));

@@ -1,14 +1,14 @@
 #include "main/real_environment.hpp"
 
-#include <csignal>
-#include <cerrno>
-#include <cstdlib>
-#include <cstring>
-#include <iostream>
 #include <spawn.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <iostream>
 
 #include "main/daemon.hpp"
 
@@ -134,11 +134,13 @@ Result<void> RealEnvironment::edit(const std::string& path) {
   int status = 0;
   while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
   }
-  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) return fail(Errc::io, "the editor ({}) failed; choose one with EDITOR", script);
+  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+    return fail(Errc::io, "the editor ({}) failed; choose one with EDITOR", script);
   return {};
 }
 
-Result<void> RealEnvironment::run_daemon(const config::Config& config, const std::string& context, crypto::PrivateKey key) {
+Result<void> RealEnvironment::run_daemon(const config::Config& config, const std::string& context,
+                                         crypto::PrivateKey key) {
   return dms::run_daemon(config, context, std::move(key));
 }
 
