@@ -5,6 +5,7 @@
   2. A room includes only what its DEPENDS reach.
   3. The parts inside a room that has inner floors ("### Inside `room`") keep the same rule among themselves.
   4. Clocks, randomness and sleeping are handed in: only the files in HANDED_IN may ask the system for them.
+  5. No `co_await` in a condition whose temporaries it would have to keep: GCC 12 resumes such a coroutine in the wrong place.
 
 Prints one `file:line: what is wrong` per finding and fails if there is any.
 """
@@ -24,6 +25,8 @@ SYSTEM_CALLS = re.compile(
     r"\b(system_clock::now|steady_clock::now|high_resolution_clock|random_device|this_thread::sleep_\w+|usleep\(|nanosleep\("
     r"|clock_gettime\(|gettimeofday\(|getrandom\(|RAND_bytes\(|std::rand\b)")
 HANDED_IN = {"src/base/real_runtime.cpp", "src/base/random.cpp"}
+
+TRAP = re.compile(r"\b(if|while)\s*\(\s*!?\s*\(?\s*co_await\b|\?\s*co_await\b|&&\s*!?\s*co_await\b")
 
 
 class Floors:
@@ -141,6 +144,8 @@ def check_file(floors, room, file, root, reachable):
         call = SYSTEM_CALLS.search(line.split("//")[0])
         if call and name not in HANDED_IN and not path.stem.endswith("_bench"):
             yield f"{name}:{number}: {call.group(1).rstrip('(')}: time and randomness are handed in"
+        if TRAP.search(line.split("//")[0]):
+            yield f"{name}:{number}: co_await inside a condition: name its result first"
 
 
 def check(root):

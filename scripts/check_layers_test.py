@@ -116,6 +116,10 @@ class CheckLayersTest(unittest.TestCase):
         self.write("src/top/b.cpp", "// steady_clock::now in a comment is fine\nauto t = std::chrono::steady_clock::now();\n")
         self.assert_found("src/top/b.cpp:2:", "steady_clock::now", "handed in")
 
+    def test_a_wait_inside_a_condition_is_refused(self):
+        self.write("src/top/b.cpp", "if (auto r = co_await f(); !r) return;\nif (!co_await f()) return;\n")
+        self.assert_found("src/top/b.cpp:2:", "name its result first")
+
     def test_the_runtime_may_read_the_clock(self):
         self.write("src/base/real_runtime.cpp", "auto t = std::chrono::steady_clock::now();\n")
         self.assertEqual(self.problems(), [])

@@ -27,7 +27,7 @@ Feature: The daemon and its door
     Given a machine "alice" with identities
     And alice has a context "stranger"
     And alice's daemon is started
-    When alice runs "nunet actor cmd --context stranger --timeout 2s /dms/node/peers/self"
+    When alice runs "nunet actor cmd --context stranger --timeout 3s /dms/node/peers/self"
     Then it ends with status 3
 
   Scenario: A grant covers what it names and no more
@@ -37,7 +37,7 @@ Feature: The daemon and its door
     And alice's daemon is started
     When alice runs "nunet actor cmd --context guest /dms/node/peers/list"
     Then it succeeds
-    When alice runs "nunet actor cmd --context guest --timeout 2s /dms/node/onboarding/status"
+    When alice runs "nunet actor cmd --context guest --timeout 3s /dms/node/onboarding/status"
     Then it ends with status 3
 
   Scenario: A revoked grant ends while the daemon runs
@@ -46,7 +46,7 @@ Feature: The daemon and its door
     And alice grants "/dms/node/peers" from "user" to "guest"
     And alice's daemon is started
     When alice revokes that grant
-    And alice runs "nunet actor cmd --context guest --timeout 2s /dms/node/peers/list"
+    And alice runs "nunet actor cmd --context guest --timeout 3s /dms/node/peers/list"
     Then it ends with status 3
 
   Scenario: A replayed envelope is refused

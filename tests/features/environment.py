@@ -28,7 +28,7 @@ def before_scenario(context, scenario):
         print(f"{scenario.name}\n{why}")
         scenario.skip(why)
         return
-    context.cluster = nunet_cluster.Cluster()
+    context.cluster = nunet_cluster.Cluster(light_keys=True)
     context.answer = None
     context.deployments = {}
 

@@ -68,7 +68,7 @@ Feature: Identities and capabilities
     And the token is widened to "/dms"
     And alice anchors that token with "nunet cap anchor -c dms --require"
     Then it fails
-    And the error mentions "signature"
+    And the error mentions "did not sign this"
 
   Scenario: An expired token is refused
     Given alice has a context "user"

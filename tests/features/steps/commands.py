@@ -7,6 +7,8 @@ import stat
 
 from behave import given, then, when
 
+import nunet_cluster
+
 DID = re.compile(r"did:key:z[1-9A-HJ-NP-Za-km-z]{40,}")
 
 
@@ -107,14 +109,20 @@ def nothing_outside(context, folder):
 
 # --- keys, contexts, tokens
 
+def make(context, name, kind, key):
+    machine = context.cluster.machines[name]
+    machine.must(kind, "new", key)
+    nunet_cluster.lighten(machine.user_dir / "key" / f"{key}.json")
+
+
 @given('{name:w} has a key "{key}"')
 def has_a_key(context, name, key):
-    context.cluster.machines[name].must("key", "new", key)
+    make(context, name, "key", key)
 
 
 @given('{name:w} has a context "{key}"')
 def has_a_context(context, name, key):
-    context.cluster.machines[name].must("cap", "new", key)
+    make(context, name, "cap", key)
 
 
 @then('the output is a token of "{issuer}" for "{subject}" with "{first}" and "{second}"')

@@ -117,7 +117,7 @@ def shut_down(context, name):
 
 def reach(context, *states):
     """Waits for one of `states`; another end is an error."""
-    context.status = context.deployer.wait_deployment(context.deployment, states)
+    context.status = context.deployer.wait_deployment(context.deployment, states, 75)
     return context.status
 
 
