@@ -128,7 +128,7 @@ Result<void> Provider::try_commit(const orchestrator::CommitRequest& request, co
   return {};
 }
 
-void Provider::forget_promise(const std::string& id) {
+void Provider::forget_promise(std::string id) {  // by value: callers name the entry that goes
   if (promises_.erase(id) == 0) return;
   if (Result<void> freed = services_.resources.uncommit(id); !freed && !freed.error().is(Errc::not_found))
     log::warn("node", "taking back the promise for {}: {}", id, freed.error().to_string());

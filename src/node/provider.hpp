@@ -102,7 +102,7 @@ class Provider {
   Task<void> release(std::string id);
   Task<void> release_later(std::string id, Duration after);
   void free_resources(const std::string& id);
-  void forget_promise(const std::string& id);
+  void forget_promise(std::string id);
   Result<void> open_ensemble(const std::string& ensemble);
   void close_ensemble_if_empty(const std::string& ensemble);
   Result<void> grant(const std::string& key, const did::Did& owner, const did::Did& audience, std::string_view scope);
