@@ -120,7 +120,15 @@ def list_gtests(program, env):
     return names, listing
 
 
-def read_gtest_report(path, suite):
+def gtest_skip_reason(name, output):
+    """GoogleTest 1.12 keeps the reason out of its report."""
+    name = re.escape(name)
+    said = re.search(rf"\[ RUN +\] {name}\n(.*?)\[  SKIPPED \] {name}", output, re.S)
+    why = re.search(r": Skipped\n(.*)", said.group(1), re.S) if said else None
+    return " ".join(why.group(1).split()).removeprefix("skipped: ") if why and why.group(1).strip() else "no reason given"
+
+
+def read_gtest_report(path, suite, output):
     try:
         report = json.loads(path.read_text())
     except (OSError, ValueError):
@@ -136,9 +144,7 @@ def read_gtest_report(path, suite):
                 text = "\n".join(f["failure"] for f in test["failures"])
                 outcomes[name] = Outcome(suite, name, "failed", seconds, text)
             elif test["result"] == "SKIPPED":
-                text = " ".join(s.get("message", "") for s in test.get("skipped", []))
-                why = text.split("\n", 1)[-1].strip() or "no reason given"
-                outcomes[name] = Outcome(suite, name, "skipped", seconds, why.removeprefix("skipped:").strip())
+                outcomes[name] = Outcome(suite, name, "skipped", seconds, gtest_skip_reason(name, output))
             else:
                 outcomes[name] = Outcome(suite, name, "passed", seconds)
     return outcomes
@@ -170,7 +176,7 @@ def run_gtests(program, tests, options, env):
             report = pathlib.Path(folder) / "report.json"
             command = [str(program), f"--gtest_output=json:{report}", "--gtest_filter=" + ":".join(left)]
             run = run_process(command, options.timeout * len(left), env, line_timeout=options.timeout)
-            found = read_gtest_report(report, suite) or outcomes_from_output(run, suite)
+            found = read_gtest_report(report, suite, run.output) or outcomes_from_output(run, suite)
         outcomes += found.values()
         if run.status != 0 and not any(o.status == "failed" for o in found.values()):
             outcomes.append(Outcome(suite, f"{suite} (exit)", "failed", run.seconds,

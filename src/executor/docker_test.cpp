@@ -227,11 +227,11 @@ TEST(DockerDemux, FramesAndBrokenFrames) {
 
 // ---------------------------------------------------------------------------------------------------- a real engine
 
-/// Runs only where tests/docker/with-dockerd.sh has started an engine; see DockerWithEngine below.
-class DockerEngineTest : public ::testing::Test {
+/// Exists only where tests/docker/with-dockerd.sh has started an engine, which DockerWithEngine below has it do: the
+/// parameter is the engine, and there is either one or none.
+class DockerEngineTest : public ::testing::TestWithParam<const char*> {
  protected:
   void SetUp() override {
-    if (::getenv("NUNET_TEST_ENGINE") == nullptr) GTEST_SKIP() << "skipped: runs below DockerWithEngine.TheTestsPass";
     dir_ = fs::temp_directory_path() / fmt::format("docker_engine_test_{}_{}", ::getpid(), ++counter_);
     fs::create_directories(dir_);
     docker_ = make();
@@ -279,7 +279,7 @@ class DockerEngineTest : public ::testing::Test {
   std::unique_ptr<Docker> docker_;
 };
 
-TEST_F(DockerEngineTest, HelloExitCodeAndEnvironment) {
+TEST_P(DockerEngineTest, HelloExitCodeAndEnvironment) {
   Request r = request("echo hello $A; pwd; echo oops >&2; exit 3");
   r.engine.params.environment = {"A=two words"};
   r.engine.params.working_directory = "/tmp";
@@ -290,7 +290,7 @@ TEST_F(DockerEngineTest, HelloExitCodeAndEnvironment) {
   EXPECT_EQ(runtime_.run(docker_->status(ExecutionId("e1")))->state, State::failed);
 }
 
-TEST_F(DockerEngineTest, MemoryLimitEndsTheWork) {
+TEST_P(DockerEngineTest, MemoryLimitEndsTheWork) {
   Request r = request("tail /dev/zero");
   r.limits.memory_bytes = 32 * 1024 * 1024;
   const ExecutionResult result = run(std::move(r));
@@ -299,7 +299,7 @@ TEST_F(DockerEngineTest, MemoryLimitEndsTheWork) {
   EXPECT_THAT(result.error_msg, HasSubstr("memory limit"));
 }
 
-TEST_F(DockerEngineTest, StopHonoursTermAndKillsAfterTheGrace) {
+TEST_P(DockerEngineTest, StopHonoursTermAndKillsAfterTheGrace) {
   ASSERT_TRUE(start(request("trap 'echo bye; exit 5' TERM; echo ready; while :; do sleep 0.05; done")));
   until_output("ready");
   auto stats = runtime_.run(docker_->stats(ExecutionId("e1")));
@@ -316,7 +316,7 @@ TEST_F(DockerEngineTest, StopHonoursTermAndKillsAfterTheGrace) {
   EXPECT_THAT(killed.error_msg, HasSubstr("did not end within the grace"));
 }
 
-TEST_F(DockerEngineTest, ExecPauseAndResume) {
+TEST_P(DockerEngineTest, ExecPauseAndResume) {
   const ExecutionId id("e1");
   ASSERT_TRUE(start(request("echo ready; sleep 1000")));
   until_output("ready");
@@ -330,7 +330,7 @@ TEST_F(DockerEngineTest, ExecPauseAndResume) {
   ASSERT_TRUE(runtime_.run(docker_->resume(id)));
 }
 
-TEST_F(DockerEngineTest, WhatCannotStartSaysWhy) {
+TEST_P(DockerEngineTest, WhatCannotStartSaysWhy) {
   auto missing = start(docker_request(dir_, {"/no/such/program"}));
   ASSERT_FALSE(missing);
   EXPECT_THAT(missing.error().to_string(), HasSubstr("no such file"));
@@ -342,7 +342,7 @@ TEST_F(DockerEngineTest, WhatCannotStartSaysWhy) {
   EXPECT_EQ(containers(), 0u);
 }
 
-TEST_F(DockerEngineTest, CleanupRemovesWhatAnEarlierDaemonLeft) {
+TEST_P(DockerEngineTest, CleanupRemovesWhatAnEarlierDaemonLeft) {
   {
     auto earlier = make();
     ASSERT_TRUE(runtime_.run(earlier->start(request("sleep 1000", "old"))));
@@ -369,7 +369,7 @@ Task<void> start_all(Docker& docker, std::vector<Request> requests, int& ok) {
   co_await nursery.join();
 }
 
-TEST_F(DockerEngineTest, TenAtOnce) {
+TEST_P(DockerEngineTest, TenAtOnce) {
   std::vector<Request> requests;
   for (int i = 0; i < 10; ++i) requests.push_back(request(fmt::format("echo e{}", i), fmt::format("e{}", i)));
   int ok = 0;
@@ -377,19 +377,25 @@ TEST_F(DockerEngineTest, TenAtOnce) {
   EXPECT_EQ(ok, 10);
 }
 
+std::vector<const char*> engines() {
+  const char* engine = ::getenv("NUNET_TEST_ENGINE");
+  return engine == nullptr ? std::vector<const char*>{} : std::vector{engine};
+}
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(DockerEngineTest);
+INSTANTIATE_TEST_SUITE_P(One, DockerEngineTest, ::testing::ValuesIn(engines()));
+
 TEST(DockerWithEngine, TheTestsPass) {
-  if (::getenv("NUNET_TEST_ENGINE") != nullptr) GTEST_SKIP() << "skipped: this is the inner run";
   RealRuntime runtime;
   RealProcesses processes(runtime.runtime().lane);
   ProcessSpec spec;
   const std::string self = fs::read_symlink("/proc/self/exe");
-  spec.argv = {DMS_SOURCE_DIR "/tests/docker/with-dockerd.sh", self, "--gtest_filter=DockerEngineTest.*"};
+  spec.argv = {DMS_SOURCE_DIR "/tests/docker/with-dockerd.sh", self, "--gtest_filter=One/DockerEngineTest.*"};
   spec.env = {"PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "NUNET_TEST_ENGINE=1", "HOME=/tmp"};
   auto run = runtime.run(run_process(processes, std::move(spec), 1 << 20));
   ASSERT_TRUE(run) << run.error().to_string();
   if (run->exit.code == 77) GTEST_SKIP() << "skipped: " << run->err;
   EXPECT_EQ(run->exit.code, 0) << run->out.substr(run->out.size() > 8000 ? run->out.size() - 8000 : 0) << run->err;
-  EXPECT_THAT(run->out, HasSubstr("[       OK ] DockerEngineTest.HelloExitCodeAndEnvironment"));
+  EXPECT_THAT(run->out, HasSubstr("[       OK ] One/DockerEngineTest.HelloExitCodeAndEnvironment/0"));
 }
 
 }  // namespace
