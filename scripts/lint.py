@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """clang-tidy over the sources, side by side, within a budget of time.
 
-Files changed since --base come first, then the rest by name. What the budget left out is named: a file that was not read
+Files changed since --base come first, then the rest, tests last. What the budget left out is named: a file that was not read
 is never reported as clean.
 """
 
@@ -60,7 +60,7 @@ def main():
         files = [f for f in files if f in options.files]
     if options.changed:
         files = [f for f in files if f in changed]
-    files.sort(key=lambda f: (f not in changed, f))
+    files.sort(key=lambda f: (f not in changed, f.endswith("_test.cpp"), f))
 
     end = time.monotonic() + options.budget if options.budget else float("inf")
     unread, seen, bad = [], set(), 0

@@ -30,7 +30,7 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-SUITES = ["unit", "features", "python", "shell"]
+SUITES = ["features", "unit", "python", "shell"]  # those that wait most begin first
 CLOSING_LINE = re.compile(r"^(\d+) passed, (\d+) failed, (\d+) skipped$", re.M)
 SHOWN_LINES = 80
 
@@ -250,7 +250,8 @@ def as_lines(message):
 
 
 def feature_jobs(options, env):
-    for path in sorted((ROOT / "tests/features").glob("*.feature")):
+    paths = (ROOT / "tests/features").glob("*.feature")
+    for path in sorted(paths, key=lambda path: (not path.stem.startswith("deployment"), path)):
         yield lambda path=path: run_feature(path, options, env)
 
 
@@ -370,7 +371,7 @@ def collect(options):
     with tempfile.TemporaryDirectory(prefix="nunet-test-") as folder, docker_engine(options) as docker:
         env = environment(options, folder) | docker
         jobs = [job for suite in options.only for job in JOBS[suite](options, env)]
-        with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+        with concurrent.futures.ThreadPoolExecutor(options.jobs + 2) as pool:
             for done in concurrent.futures.as_completed([pool.submit(job) for job in jobs]):
                 for outcome in done.result():
                     outcomes.append(outcome)

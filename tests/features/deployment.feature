@@ -29,12 +29,6 @@ Feature: Deployment
     And its exit code is 7
     And all that bob and carol offer is free again
 
-  Scenario: What nobody can carry fails with a reason
-    When alice deploys a task with 64 cores and 65536 MiB that runs "echo never"
-    Then the deployment has failed
-    And the reason is not empty
-    And all that bob and carol offer is free again
-
   Scenario: A service runs until it is shut down
     When alice deploys a service that runs "echo beat; exec tail -f /dev/null"
     Then the deployment is running
@@ -49,33 +43,8 @@ Feature: Deployment
     And its output does not mention "eth0"
     And its output does not mention "root:"
 
-  Scenario: A provider that does not trust the user offers nothing
-    Given a machine "dave" with identities
-    And dave's daemon is started
-    And dave is connected to bob
-    When dave deploys a task that runs "echo no"
-    Then the deployment has failed
-    And all that bob and carol offer is free again
-
-  Scenario: The provider dies while it works
-    When alice deploys a service that runs "exec tail -f /dev/null"
-    Then the deployment is running
-    When the provider that runs it is killed
-    Then the deployment has failed
-    And the reason is not empty
-    When the provider is started again
-    Then all that bob and carol offer is free again
-
-  Scenario: The user's daemon is killed while its work runs
-    When alice deploys a service that runs "exec tail -f /dev/null"
-    Then the deployment is running
-    When alice's daemon is killed
-    And alice's daemon is started
-    And alice is connected to bob and carol
-    Then the deployment has failed
-    And all that bob and carol offer is free again
-
   @docker
+
   Scenario: A container runs at a provider
     Given the image "nunet-test:busybox" is known to Docker
     When alice deploys a container of "nunet-test:busybox" that runs "echo from a container"
