@@ -42,7 +42,11 @@ def script(path):
         return
     if run.returncode != 0:
         raise RuntimeError((run.stdout + run.stderr)[-2000:])
-    yield from (line for line in run.stdout.splitlines() if LINE.match(line))
+    for line in run.stdout.splitlines():
+        if LINE.match(line):
+            yield line
+        elif line.startswith("skipped: "):  # a part of it; the rest was measured
+            print(line, flush=True)
 
 
 def as_record(line):
