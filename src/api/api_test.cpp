@@ -76,7 +76,7 @@ struct ApiTest : testing::Test {
         deliver(from.network, home.network.self(), inbox_protocol(reply.to.address.inbox), reply.encode()));
   }
   static Task<void> deliver(network::Network& network, crypto::PeerId to, std::string protocol, Bytes message) {
-    (void)co_await network.send(std::move(to), std::move(protocol), std::move(message));
+    (void)co_await network.send(to, std::move(protocol), std::move(message));
   }
 
   HttpResponse call(HttpRequest http) {

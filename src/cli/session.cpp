@@ -112,7 +112,7 @@ Result<crypto::PrivateKey> Session::make_key(const std::string& name) {
   TRY_VOID(check_name(name));
   TRY(auto store, keystore());
   TRY(auto secret, passphrase(fmt::format("New passphrase for key \"{}\": ", name)));
-  if (!environment_.variable(std::string(kPassphraseVariable)).value_or("").size()) {
+  if (environment_.variable(std::string(kPassphraseVariable)).value_or("").empty()) {
     TRY(auto again, passphrase("The same again: "));
     if (!std::ranges::equal(secret.view(), again.view()))
       return fail(Errc::declined, "the passphrases differ; no key was made");
