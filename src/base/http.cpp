@@ -53,6 +53,14 @@ class MessageParser final : public http::basic_parser<isRequest> {
     return ec;
   }
 
+  /// The stream has ended. Beast may only be told so once it has seen a byte.
+  void end(error_code& ec) {
+    if (this->got_some())
+      this->put_eof(ec);
+    else
+      ec = http::error::end_of_stream;
+  }
+
  private:
   using string_view = beast::string_view;
   void on_request_impl(http::verb, string_view method_text, string_view target_text, int, error_code& ec) override {
@@ -191,7 +199,7 @@ struct Wire {
       if (more) continue;
       fed.ended = true;
       // The end of the stream ends a response without a length; anything else is cut off by it.
-      if (parser.got_some() || !pending.empty()) parser.put_eof(fed.error);
+      if (parser.got_some() || !pending.empty()) parser.end(fed.error);
       co_return fed;
     }
   }
@@ -393,7 +401,7 @@ Result<HttpResponse> parse_http_response(BytesView bytes, const HttpLimits& limi
   ResponseParser parser(limits);
   std::string pending(as_text(bytes));
   error_code ec = parser.feed(pending);
-  if (!ec && !parser.is_done()) parser.put_eof(ec);
+  if (!ec && !parser.is_done()) parser.end(ec);
   if (ec) return std::unexpected(response_error(ec));
   HttpResponse response;
   response.status = parser.status;
@@ -510,7 +518,7 @@ std::expected<std::vector<HttpRequest>, HttpRefusal> parse_http_requests(BytesVi
   while (!pending.empty()) {
     RequestParser parser(limits);
     error_code ec = parser.feed(pending);
-    if (!ec && !parser.is_done()) parser.put_eof(ec);
+    if (!ec && !parser.is_done()) parser.end(ec);
     if (ec) return std::unexpected(refusal(ec));
     if (auto refused = check_head(parser)) return std::unexpected(*refused);
     if (!parser.is_done()) break;

@@ -42,6 +42,7 @@ Task<Result<void>> Provider::start() {
   CO_TRY_VOID(root_.subscribe(std::string(behaviour::kDeploymentTopic)));
   work_.spawn(sweep());
   work_.spawn(renew_grants());
+  work_.spawn(keep_in_touch());
   co_return Result<void>();
 }
 
@@ -306,6 +307,23 @@ Task<void> Provider::sweep() {
     for (const std::string& id : stale) {
       log::info("node", "allocation {} was never started and is released", id);
       co_await release(id);
+    }
+  }
+}
+
+Task<void> Provider::keep_in_touch() {
+  // An orchestrator whose daemon was restarted may not know any more where we are; we know where it was.
+  for (;;) {
+    const Result<void> slept = co_await sleep_for(kReconnectInterval);
+    if (!slept) co_return;
+    std::set<std::string> lost;
+    for (const auto& [id, allocation] : allocations_) lost.insert(allocation->spec().orchestrator.address.host);
+    for (const crypto::PeerId& peer : services_.network.peers()) lost.erase(peer.to_string());
+    for (const std::string& host : lost) {
+      const Result<crypto::PeerId> peer = crypto::PeerId::parse(host);
+      if (!peer || *peer == services_.network.self()) continue;
+      const Result<Duration> answer = co_await with_timeout(kReconnectTimeout, services_.network.ping(*peer));
+      if (answer) log::info("node", "orchestrator {} is back", host);
     }
   }
 }

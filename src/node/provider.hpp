@@ -7,7 +7,8 @@
 //     promises into allocations. Only the DID that got the bid may do either, or revert them.
 //  3. A promise that is not used expires with its bid. An allocation that is not started by then is released.
 //  4. When work ends its resources are free; when its orchestrator has been told, or cannot be for kRetention, the rest goes.
-//  5. What an earlier run of the daemon left is removed by start(): promises, allocations, containers, sandboxes, output.
+//  5. While it has allocations of an orchestrator that it has lost sight of, it tries to reach it again.
+//  6. What an earlier run of the daemon left is removed by start(): promises, allocations, containers, sandboxes, output.
 //
 // Every answer is sent after what it says is true on disk (resources/manager.hpp).
 // Threads: the node's lane.
@@ -31,6 +32,8 @@ namespace dms::node {
 inline constexpr Duration kBidTime = 5min;
 inline constexpr std::size_t kMaxBids = 4096;
 inline constexpr Duration kRetention = 30min;
+inline constexpr Duration kReconnectInterval = 10s;
+inline constexpr Duration kReconnectTimeout = 5s;
 
 struct AllocationInfo {
   std::string id;
@@ -108,6 +111,7 @@ class Provider {
   Result<void> grant(const std::string& key, const did::Did& owner, const did::Did& audience, std::string_view scope);
   Task<void> sweep();
   Task<void> renew_grants();
+  Task<void> keep_in_touch();
   [[nodiscard]] UnixTime now() const { return services_.runtime.lane.unix_now(); }
 
   Services& services_;

@@ -417,9 +417,26 @@ Task<Result<void>> Deployment::revert_node(std::string name) {
 
 Task<void> Deployment::abandon_now() {
   const std::string was(to_string(status_));
-  co_await revert();
-  if (!work_.cancelled())
-    set_status(DeploymentStatus::failed, fmt::format("the daemon was restarted while the deployment was {}; deploy it again", was));
+  set_status(DeploymentStatus::shutting_down, fmt::format("the daemon was restarted while the deployment was {}", was));
+  // Right after a start no peer may be connected yet: each machine is asked until it has answered.
+  std::vector<Task<Result<void>>> reverts;
+  for (const auto& [name, node] : record_.manifest.nodes) reverts.push_back(revert_until_answered(name));
+  const std::vector<Result<void>> outcomes = co_await when_all(std::move(reverts));
+  if (work_.cancelled()) co_return;
+  const Result<void> all = first_error(outcomes);
+  set_status(DeploymentStatus::failed, fmt::format("the daemon was restarted while the deployment was {}; deploy it again{}", was,
+                                                   all ? "" : " (" + all.error().to_string() + ")"));
+}
+
+Task<Result<void>> Deployment::revert_until_answered(std::string node) {
+  Result<void> answered;
+  for (int attempt = 0; attempt < kAbandonTries; ++attempt) {
+    answered = co_await revert_node(node);
+    if (answered) break;
+    const Result<void> slept = co_await sleep_for(kAbandonPause);
+    if (!slept) co_return slept;
+  }
+  co_return answered;
 }
 
 // --- output ------------------------------------------------------------------------------------------------------------

@@ -46,6 +46,8 @@ inline constexpr Duration kLogsTimeout = 2min;
 inline constexpr Duration kPingInterval = 10s;
 inline constexpr Duration kPingTimeout = 5s;
 inline constexpr int kLostAfter = 3;
+inline constexpr Duration kAbandonPause = 5s;
+inline constexpr int kAbandonTries = 100;          // some ten minutes: longer than a promise lasts
 
 /// What is stored of a deployment.
 struct DeploymentRecord {
@@ -117,6 +119,7 @@ class Deployment {
   Task<void> revert();
   Task<Result<void>> revert_node(std::string node);
   Task<void> abandon_now();
+  Task<Result<void>> revert_until_answered(std::string node);
   void adopt(const Candidate& candidate);
   void end_if_all_ended();
   void set_status(DeploymentStatus status, std::string error = {});
