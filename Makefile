@@ -33,7 +33,7 @@ bench:     ## figures and ratios, also as JSON in build/bench
 asan tsan: ## the unit suites under the address and undefined behaviour, or the thread sanitizer
 	@$(SETUP) build test fuzz
 	@cmake --preset $@ >/dev/null
-	@cmake --build build/$@ $(addprefix --target ,$(TARGETS))
+	@cmake --build build/$@ $(if $(TARGETS),--target $(TARGETS))
 	@scripts/run_tests.py --build build/$@ --only unit $(TEST_ARGS)
 
 fuzz:      ## each fuzz target for FUZZ_SECONDS (5) from its corpus
