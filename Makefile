@@ -42,8 +42,10 @@ fuzz:      ## each fuzz target for FUZZ_SECONDS (5) from its corpus
 	@cmake --build build/asan --target fuzzers
 	@scripts/run_fuzz.py --build build/asan --seconds $(or $(FUZZ_SECONDS),5)
 
-interop:   build ## connect to other people's implementations
-	@$(SETUP) interop
+interop:   ## connect to other people's implementations
+	@$(SETUP) build interop
+	@cmake --preset release >/dev/null
+	@cmake --build build --target interop_peer
 	@scripts/run_tests.py --build build --only interop
 
 docs:      ## the documentation portal in build/docs/site

@@ -1,7 +1,15 @@
 // A js-libp2p peer that obeys the same commands as interop_peer (../peer.cpp), one a line on its standard input.
+import { webcrypto } from 'node:crypto'
 import { createInterface } from 'node:readline'
 
-// Node 20 lacks it.
+// What js-libp2p takes for granted and Debian 12's Node 18 (the last one: Node 20) lacks.
+globalThis.crypto ??= webcrypto
+globalThis.CustomEvent ??= class CustomEvent extends Event {
+  constructor (type, options) {
+    super(type, options)
+    this.detail = options?.detail ?? null
+  }
+}
 Promise.withResolvers ??= function () {
   let resolve, reject
   const promise = new this((yes, no) => { resolve = yes; reject = no })
