@@ -229,6 +229,7 @@ class SimNet final : public Net {
     SimNode* other = to.address.is_loopback() ? &node_ : world.find(to.address);
     if (!node_.alive_) co_return fail(Errc::io, "connect to {}: the node is down", to.to_string());
     CO_TRY_VOID(co_await sleep_for(world.delay()));
+    if (!node_.alive_) co_return fail(Errc::io, "connect to {}: the node is down", to.to_string());
     if (other == nullptr || world.is_cut(node_, *other)) {
       CO_TRY_VOID(co_await sleep_for(world.link_.give_up));
       co_return fail(Errc::io, "connect to {}: no answer", to.to_string());
@@ -251,6 +252,7 @@ class SimNet final : public Net {
     ours.remote = to;
     listener->second->offer(std::move(theirs));
     CO_TRY_VOID(co_await sleep_for(world.delay()));
+    if (!node_.alive_) co_return fail(Errc::io, "connect to {}: the node is down", to.to_string());
     co_return std::move(ours);
   }
 

@@ -12,6 +12,7 @@ namespace {
 constexpr Duration kDeployTime = std::chrono::minutes(5);
 constexpr Duration kAskTime = std::chrono::seconds(30);
 constexpr Duration kLogsTime = std::chrono::minutes(2);
+constexpr Duration kFirstPoll = std::chrono::milliseconds(20);  // doubled each time, up to kPoll
 constexpr Duration kPoll = std::chrono::milliseconds(500);
 constexpr std::size_t kMaxLog = 256 << 20;
 /// How many questions in a row may stay unanswered before we give up watching.
@@ -145,6 +146,7 @@ bool has_ended(const StatusReply& status) { return status.status == "Completed" 
 /// Shows each change of state until the deployment has ended, or runs if it is not meant to end.
 Result<StatusReply> watch(Session& session, Client& client, const std::string& id, bool until_end) {
   std::string shown;
+  Duration pause = kFirstPoll;
   for (int missed = 0;;) {
     auto status = ask_status(client, id);
     if (!status && (!status.error().is(Errc::refused) || ++missed >= kPatience)) return status;
@@ -153,7 +155,8 @@ Result<StatusReply> watch(Session& session, Client& client, const std::string& i
       if (auto text = describe_status(*status); text != shown) session.note(shown = std::move(text));
       if (has_ended(*status) || (!until_end && status->status == "Running")) return status;
     }
-    TRY_VOID(session.environment().pause(kPoll));
+    TRY_VOID(session.environment().pause(pause));
+    pause = std::min(2 * pause, kPoll);
   }
 }
 

@@ -179,6 +179,7 @@ Task<Result<void>> Libp2pNetwork::connect(std::string multiaddr) {
 
 Task<Result<Duration>> Libp2pNetwork::ping(crypto::PeerId peer) {
   if (closed_) co_return is_closed();
+  if (peer == self()) co_return Duration(0);
   Task<Result<Duration>> pinging = host_.ping(peer);
   Result<Duration> round_trip = co_await std::move(pinging);
   co_return std::move(round_trip);

@@ -138,6 +138,7 @@ Task<Result<void>> MemoryNetwork::connect(std::string multiaddr) {
 
 Task<Result<Duration>> MemoryNetwork::ping(crypto::PeerId peer) {
   CO_TRY_VOID(check_open());
+  if (peer == self_) co_return Duration(0);
   if (substrate_->find(self_, peer) == nullptr)
     co_return fail(Errc::not_found, "peer {} cannot be reached", peer.to_string());
   const Duration round_trip = 2 * substrate_->latency_;

@@ -39,7 +39,9 @@ Task<Ack> Allocation::start(orchestrator::StartRequest, const actor::Envelope& e
   request.limits.cpu_cores = spec_.config.resources.cpu.cores.cores();
   request.limits.memory_bytes = spec_.config.resources.ram.size.bytes;
 
+  starting_ = true;
   Result<void> running = co_await executor_.start(std::move(request));
+  starting_ = false;
   if (!running) {
     status_ = AllocationStatus::failed;
     co_return Ack{.error = running.error().to_string()};
@@ -53,7 +55,8 @@ Task<Ack> Allocation::start(orchestrator::StartRequest, const actor::Envelope& e
 Task<void> Allocation::watch() {
   Result<executor::ExecutionResult> result = co_await executor_.wait(execution_id_);
   if (!result) {
-    if (result.error().is(Errc::cancelled)) co_return;  // release() goes on from here
+    // release() stops this actor, which closes its waits, and goes on from here.
+    if (result.error().is(Errc::cancelled) || result.error().is(Errc::closed)) co_return;
     result = executor::ExecutionResult{};
     result->error_msg = "the executor lost the work";
   }

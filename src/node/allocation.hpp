@@ -42,6 +42,8 @@ class Allocation {
   [[nodiscard]] orchestrator::AllocationStatus status() const { return status_; }
   [[nodiscard]] const executor::ExecutionId& execution_id() const { return execution_id_; }
   [[nodiscard]] UnixTime started() const { return started_; }
+  /// True while the executor prepares the work, which may take minutes when an image has to be fetched.
+  [[nodiscard]] bool starting() const { return starting_; }
 
   /// The end of the output so far.
   Task<Result<executor::Logs>> logs();
@@ -63,6 +65,7 @@ class Allocation {
   orchestrator::AllocationStatus status_ = orchestrator::AllocationStatus::pending;
   UnixTime started_;
   bool start_called_ = false;
+  bool starting_ = false;
 };
 
 }  // namespace dms::node

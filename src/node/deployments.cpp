@@ -42,6 +42,7 @@ Result<void> Deployments::start() {
 Task<void> Deployments::close() {
   for (const auto path : {behaviour::kDeploymentNew, behaviour::kDeploymentShutdown, behaviour::kDeploymentLogs})
     root_.remove_behaviour(std::string(path));
+  for (auto& [id, deployment] : active_) deployment->on_end(nullptr);
   co_await work_.close();
   for (auto& [id, deployment] : active_) co_await deployment->close();
   active_.clear();
@@ -53,7 +54,12 @@ Result<Deployment*> Deployments::adopt(DeploymentRecord record) {
   Deployment::Services services{services_.network, services_.store, options_.work_dir};
   TRY(auto deployment, Deployment::create(std::move(services), std::move(child), std::move(record)));
   deployment->on_end([this, id] { work_.spawn(retire(id)); });
-  return (active_[id] = std::move(deployment)).get();
+  Deployment* adopted = (active_[id] = std::move(deployment)).get();
+  if (Result<void> saved = adopted->save(); !saved) {
+    work_.spawn(retire(id));  // it owns a running actor, which only close() can end
+    return std::unexpected(saved.error());
+  }
+  return adopted;
 }
 
 Task<void> Deployments::retire(std::string id) {

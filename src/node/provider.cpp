@@ -10,6 +10,10 @@ using orchestrator::Ack;
 
 namespace {
 
+/// Keys of grants_: an allocation may not take the place of an ensemble of the same name.
+std::string ensemble_key(std::string_view ensemble) { return fmt::format("ensemble/{}", ensemble); }
+std::string allocation_key(std::string_view allocation) { return fmt::format("allocation/{}", allocation); }
+
 /// Ids become file names and inboxes.
 Result<void> check_name(std::string_view what, std::string_view name) {
   const auto fine = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_'; };
@@ -76,11 +80,20 @@ Task<void> Provider::on_bid_request(actor::Envelope envelope) {
 
 Result<orchestrator::Bid> Provider::make_bid(const orchestrator::EnsembleBidRequest& request, const actor::Envelope& envelope) {
   TRY_VOID(check_name("id", request.id));
-  if (const auto rounds = answered_.find(request.id); rounds != answered_.end() && rounds->second.contains(request.nonce))
-    return fail(Errc::already_exists, "this round is answered");
+  if (const auto rounds = answered_.find(request.id); rounds != answered_.end()) {
+    if (rounds->second.contains(request.nonce)) return fail(Errc::already_exists, "this round is answered");
+    if (rounds->second.size() >= kMaxRounds) return fail(Errc::limit_exceeded, "{} rounds are answered", rounds->second.size());
+  }
   if (const auto open = bids_.find(request.id); open != bids_.end() && open->second.owner != envelope.from.did)
     return fail(Errc::permission_denied, "another orchestrator uses this ensemble id");
-  if (bids_.size() >= kMaxBids) return fail(Errc::limit_exceeded, "{} bids are open", bids_.size());
+  for (const auto& [id, allocation] : allocations_)
+    if (jobs::ensemble_id(id) == request.id && allocation->spec().orchestrator.did != envelope.from.did)
+      return fail(Errc::permission_denied, "another orchestrator runs work under this ensemble id");
+  if (!bids_.contains(request.id)) {
+    const auto same_owner = [&](const auto& entry) { return entry.second.owner == envelope.from.did; };
+    if (bids_.size() >= kMaxBids || std::ranges::count_if(bids_, same_owner) >= kMaxBidsPerOwner)
+      return fail(Errc::limit_exceeded, "{} bids are open", bids_.size());
+  }
 
   orchestrator::Offering offering;
   offering.self = services_.network.self();
@@ -119,12 +132,23 @@ Result<void> Provider::try_commit(const orchestrator::CommitRequest& request, co
   if (bid.owner != owner) return fail(Errc::permission_denied, "the bid was made to another orchestrator");
   const std::string id = orchestrator::full_allocation_id(request.ensemble_id, request.allocation_name);
   TRY_VOID(check_name("AllocationName", id));
-  capability::Resources all = request.resources;
+  // An id must split into ensemble and name in one way only, or one ensemble could speak of another's allocations.
+  if (jobs::ensemble_id(id) != request.ensemble_id)
+    return fail(Errc::invalid_argument, "AllocationName: '{}' may not contain '_'", request.allocation_name);
+  if (releasing_.contains(id)) return fail(Errc::already_exists, "the last run of {} is still being cleared away", id);
+  const capability::Resources& wanted = request.resources;
+  if (wanted.cpu.cores.empty() || wanted.ram.size.empty())
+    return fail(Errc::invalid_argument, "Resources: more than 0 cores and bytes of memory are expected");  // 0 is no limit
+  capability::Resources all = wanted;
   for (const auto& [other, promise] : promises_)
     if (promise.ensemble == request.ensemble_id) { TRY(all, capability::add_requirement(all, promise.resources)); }
+  for (const auto& [other, allocation] : allocations_)
+    if (jobs::ensemble_id(other) == request.ensemble_id) {
+      TRY(all, capability::add_requirement(all, allocation->spec().config.resources));
+    }
   if (!capability::covers(bid.request.resources, all))
     return fail(Errc::limit_exceeded, "more than was bid for: {}", capability::explain_shortage(bid.request.resources, all));
-  TRY_VOID(services_.resources.commit(id, request.resources, bid.expires));
+  TRY_VOID(services_.resources.commit(id, wanted, bid.expires));
   promises_[id] = {owner, request.ensemble_id, request.resources, bid.expires};
   return {};
 }
@@ -144,7 +168,7 @@ Task<orchestrator::AllocateResponse> Provider::allocate(orchestrator::AllocateRe
   if (request.allocations.empty()) fine = fail(Errc::invalid_argument, "Allocations: at least one is expected");
   for (const auto& [name, config] : request.allocations) {
     const std::string id = orchestrator::full_allocation_id(request.ensemble_id, name);
-    Result<actor::Handle> handle = allocate_one(id, config, envelope.from);
+    Result<actor::Handle> handle = allocate_one(request.ensemble_id, id, config, envelope.from);
     if (!handle) {
       fine = fail(handle.error(), "{}", name);
       break;
@@ -153,7 +177,7 @@ Task<orchestrator::AllocateResponse> Provider::allocate(orchestrator::AllocateRe
     response.allocations[name] = *handle;
   }
   if (fine) fine = open_ensemble(request.ensemble_id);
-  if (fine) fine = grant(request.ensemble_id, envelope.from.did, root_.handle().did, behaviour::ensemble_namespace(request.ensemble_id));
+  if (fine) fine = grant(ensemble_key(request.ensemble_id), envelope.from.did, root_.handle().did, behaviour::ensemble_namespace(request.ensemble_id));
   if (!fine) {
     for (const std::string& id : made) co_await release(id);
     response = {};
@@ -164,13 +188,14 @@ Task<orchestrator::AllocateResponse> Provider::allocate(orchestrator::AllocateRe
   co_return response;
 }
 
-Result<actor::Handle> Provider::allocate_one(const std::string& id, const orchestrator::AllocationConfig& config,
-                                             const actor::Handle& owner) {
+Result<actor::Handle> Provider::allocate_one(const std::string& ensemble, const std::string& id,
+                                             const orchestrator::AllocationConfig& config, const actor::Handle& owner) {
   const auto promise = promises_.find(id);
   if (promise == promises_.end()) return fail(Errc::not_found, "nothing was committed for it");
   if (promise->second.owner != owner.did) return fail(Errc::permission_denied, "it was committed to another orchestrator");
   if (!capability::covers(promise->second.resources, config.resources))
     return fail(Errc::limit_exceeded, "more than was committed: {}", capability::explain_shortage(promise->second.resources, config.resources));
+  if (jobs::ensemble_id(id) != ensemble) return fail(Errc::invalid_argument, "it does not belong to ensemble {}", ensemble);
   const auto engine = services_.executors.find(config.execution.type);
   if (engine == services_.executors.end())
     return fail(Errc::unsupported, "Execution.type: executor '{}' is not available here", config.execution.type);
@@ -181,11 +206,12 @@ Result<actor::Handle> Provider::allocate_one(const std::string& id, const orches
   const actor::Handle handle = child->handle();
   TRY(const did::Did child_did, handle.id.did());
   Allocation::Spec spec{id, config, owner, options_.work_dir / "jobs" / id, now()};
+  spec.config.resources = promise->second.resources;  // what was promised is what is enforced
   auto allocation = Allocation::create(
       std::move(child), *engine->second, std::move(spec), [this, id] { free_resources(id); },
       [this, id] { work_.spawn(release_later(id, kRetention)); });
   if (!allocation) return std::unexpected(allocation.error());
-  Result<void> granted = grant(id, owner.did, child_did, behaviour::kAllocationNamespace);
+  Result<void> granted = grant(allocation_key(id), owner.did, child_did, behaviour::kAllocationNamespace);
   if (granted) granted = services_.resources.allocate(id);
   allocations_[id] = std::move(*allocation);
   promises_.erase(promise);
@@ -213,7 +239,7 @@ void Provider::close_ensemble_if_empty(const std::string& ensemble) {
     if (jobs::ensemble_id(id) == ensemble) return;
   root_.remove_behaviour(behaviour::allocation_logs(ensemble));
   root_.remove_behaviour(behaviour::allocation_shutdown(ensemble));
-  grants_.erase(ensemble);
+  grants_.erase(ensemble_key(ensemble));
 }
 
 Result<std::shared_ptr<Allocation>> Provider::owned(const std::string& id, const did::Did& owner) {
@@ -260,7 +286,8 @@ Task<Ack> Provider::revert(orchestrator::RevertRequest request, const actor::Env
   for (const std::string& name : request.allocations) {
     const std::string id = orchestrator::full_allocation_id(request.ensemble_id, name);
     if (const auto promise = promises_.find(id); promise != promises_.end() && promise->second.owner == owner) forget_promise(id);
-    if (owned(id, owner)) co_await release(id);
+    const bool ours = owned(id, owner).has_value() || releasing_.contains(id);
+    if (ours) co_await release(id);
   }
   co_return Ack{.ok = true};
 }
@@ -271,11 +298,16 @@ void Provider::free_resources(const std::string& id) {
 }
 
 Task<void> Provider::release(std::string id) {
+  // A second caller waits for the first: when release() returns, nothing of the allocation is left.
+  while (releasing_.contains(id)) (void)co_await released_.wait_shielded();
   auto node = allocations_.extract(id);
   if (node.empty()) co_return;
+  releasing_.insert(id);
   co_await node.mapped()->release();
-  grants_.erase(id);
+  grants_.erase(allocation_key(id));
   free_resources(id);
+  releasing_.erase(id);
+  released_.notify_all();
   close_ensemble_if_empty(std::string(jobs::ensemble_id(id)));
 }
 
@@ -300,9 +332,8 @@ Task<void> Provider::sweep() {
     for (const std::string& id : stale) forget_promise(id);
     stale.clear();
     for (const auto& [id, allocation] : allocations_) {
-      const bool unused = allocation->status() == orchestrator::AllocationStatus::pending ||
-                          allocation->status() == orchestrator::AllocationStatus::failed;
-      if (unused && allocation->started() == UnixTime{} && allocation->spec().created + kBidTime < time) stale.push_back(id);
+      const bool never_ran = allocation->started() == UnixTime{} && !allocation->starting();
+      if (never_ran && allocation->spec().created + kRetention < time) stale.push_back(id);
     }
     for (const std::string& id : stale) {
       log::info("node", "allocation {} was never started and is released", id);

@@ -5,14 +5,15 @@
 //     remembered for kBidTime, with the DID that asked; a round (ensemble and nonce) is answered once.
 //  2. commit turns a bid into a promise of resources for one allocation, at most what was bid for in all; allocate turns
 //     promises into allocations. Only the DID that got the bid may do either, or revert them.
-//  3. A promise that is not used expires with its bid. An allocation that is not started by then is released.
+//  3. A promise that is not used expires with its bid. An allocation that is not started within kRetention
+//     is released.
 //  4. When work ends its resources are free; when its orchestrator has been told, or cannot be for kRetention, the rest goes.
 //  5. While it has allocations of an orchestrator that it has lost sight of, it tries to reach it again.
 //  6. What an earlier run of the daemon left is removed by start(): promises, allocations, containers, sandboxes, output.
 //
 // Every answer is sent after what it says is true on disk (resources/manager.hpp).
 // Threads: the node's lane.
-// Attacks: bids and promises are bounded (kMaxBids; the machine's own resources); a stranger's commit, allocate, revert or log
+// Attacks: bids and promises are bounded (kMaxBids, kMaxBidsPerOwner; the machine's own resources); a stranger's commit, allocate, revert or log
 // request is refused by its tokens, another orchestrator's by the owner's DID. Allocation names are checked before they
 // become file names.
 #pragma once
@@ -31,6 +32,8 @@ namespace dms::node {
 
 inline constexpr Duration kBidTime = 5min;
 inline constexpr std::size_t kMaxBids = 4096;
+inline constexpr std::ptrdiff_t kMaxBidsPerOwner = 256;
+inline constexpr std::size_t kMaxRounds = 256;  // of one ensemble
 inline constexpr Duration kRetention = 30min;
 inline constexpr Duration kReconnectInterval = 10s;
 inline constexpr Duration kReconnectTimeout = 5s;
@@ -95,7 +98,8 @@ class Provider {
   Task<orchestrator::Ack> commit(orchestrator::CommitRequest request, const actor::Envelope& envelope);
   Result<void> try_commit(const orchestrator::CommitRequest& request, const did::Did& owner);
   Task<orchestrator::AllocateResponse> allocate(orchestrator::AllocateRequest request, const actor::Envelope& envelope);
-  Result<actor::Handle> allocate_one(const std::string& id, const orchestrator::AllocationConfig& config, const actor::Handle& owner);
+  Result<actor::Handle> allocate_one(const std::string& ensemble, const std::string& id, const orchestrator::AllocationConfig& config,
+                                     const actor::Handle& owner);
   Task<orchestrator::Ack> revert(orchestrator::RevertRequest request, const actor::Envelope& envelope);
   Task<orchestrator::Ack> shutdown(orchestrator::AllocationShutdownRequest request, const actor::Envelope& envelope);
   Task<orchestrator::AllocationLogsResponse> logs(orchestrator::AllocationLogsRequest request, const actor::Envelope& envelope);
@@ -122,6 +126,8 @@ class Provider {
   std::map<std::string, orchestrator::StandingGrant> grants_;  // by ensemble and by allocation id
   std::map<std::string, Promise> promises_;                    // by allocation id
   std::map<std::string, std::shared_ptr<Allocation>> allocations_;  // shared with handlers that wait on one
+  std::set<std::string> releasing_;  // allocations on their way out
+  Notify released_;
   Nursery work_;
 };
 

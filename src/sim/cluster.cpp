@@ -129,7 +129,7 @@ Task<void> Cluster::shut(Machine& machine) {
 void Cluster::crash(Machine& machine) {
   // What is stored now is what a power cut leaves; the orderly end below must not add to it.
   auto disk = std::make_unique<db::Store>(must(db::Store::open(std::string(db::Store::kMemory)), "store"));
-  for (const char* collection : {"onboarding", "resources", "deployments"})
+  for (const char* collection : {"resources.onboarded", "resources.promises", "deployments"})
     for (const auto& [id, text] : must(machine.store_->list(collection), "list")) must(disk->put(collection, id, text), "put");
   machine.host_->kill();
   world_.run(*machine.host_, shut(machine));

@@ -76,31 +76,50 @@ Task<Result<void>> Auction::ask(const std::set<std::string>& nodes, UnixTime exp
   options.expires = expires;
   options.reply_to = std::string(behaviour::kBid);
 
+  std::vector<Task<Result<void>>> direct;
   for (const std::string& node : nodes) {
     CO_TRY(NodeRequest asked, node_request(node));
     const std::string& peer = ensemble_.nodes.at(node).peer;
-    if (peer.empty()) {
+    if (peer.empty())
       request.request.push_back(BidRequest{std::move(asked)});
-      continue;
-    }
-    EnsembleBidRequest direct = request;
-    direct.request = {BidRequest{std::move(asked)}};
-    CO_TRY(const crypto::PeerId id, crypto::PeerId::parse(peer));
-    CO_TRY(actor::Handle to, actor::Handle::from(id));
-    Result<void> sent =
-        co_await actor_.send(actor_.message(to, std::string(behaviour::kBidRequest), actor::to_payload(direct), options));
-    if (!sent) log::info("orchestrator", "{}: node {} is pinned to {}: {}", ensemble_id_, node, peer, sent.error().to_string());
+    else
+      direct.push_back(ask_pinned(peer, std::move(asked), options));
   }
-  if (request.request.empty()) co_return Result<void>();
-  options.topic = std::string(behaviour::kDeploymentTopic);
-  co_return co_await actor_.publish(
-      actor_.broadcast(std::string(behaviour::kBidRequest), actor::to_payload(request), options));
+  if (!request.request.empty()) {
+    // A pinned peer that answered the broadcast would have nothing left for its own node.
+    for (const auto& [name, node] : ensemble_.nodes)
+      if (!node.peer.empty()) request.peer_exclusion.push_back(node.peer);
+    options.topic = std::string(behaviour::kDeploymentTopic);
+    CO_TRY_VOID(co_await actor_.publish(
+        actor_.broadcast(std::string(behaviour::kBidRequest), actor::to_payload(request), options)));
+  }
+  const std::vector<Result<void>> sent = co_await when_all(std::move(direct));
+  for (const Result<void>& result : sent)
+    if (!result) log::info("orchestrator", "{}: {}", ensemble_id_, result.error().to_string());
+  co_return Result<void>();
+}
+
+Task<Result<void>> Auction::ask_pinned(std::string peer, NodeRequest asked, actor::MessageOptions options) {
+  EnsembleBidRequest request;
+  request.id = ensemble_id_;
+  request.nonce = actor_.lane().random().u64() >> 1;
+  const std::string node = asked.node_id;
+  request.request.emplace_back().v1 = std::move(asked);
+  CO_TRY(const crypto::PeerId id, crypto::PeerId::parse(peer));
+  CO_TRY(actor::Handle to, actor::Handle::from(id));
+  actor::Envelope envelope = actor_.message(to, std::string(behaviour::kBidRequest), actor::to_payload(request), options);
+  Result<void> sent = co_await actor_.send(std::move(envelope));
+  if (!sent) co_return fail(sent.error(), "node {} is pinned to {}", node, peer);
+  co_return Result<void>();
 }
 
 Task<Result<void>> Auction::collect(const std::set<std::string>& nodes, SteadyTime until, std::set<std::string> taken) {
   Lane& lane = actor_.lane();
   std::set<std::string> unanswered = nodes;
+  // A pinned node has one possible bidder: there is nothing to wait for once it has bid.
+  const bool all_pinned = std::ranges::none_of(nodes, [&](const std::string& n) { return ensemble_.nodes.at(n).peer.empty(); });
   for (;;) {
+    if (all_pinned && unanswered.empty()) co_return Result<void>();
     const SteadyTime patience = unanswered.empty() ? std::min(until, lane.now() + kBidSettle) : until;
     Result<Bid> bid = co_await with_deadline(patience, incoming_.receive());
     if (!bid && bid.error().is(Errc::deadline_exceeded)) co_return Result<void>();

@@ -2,7 +2,8 @@
 //
 // Model
 //  1. A round asks for the nodes that have no machine yet: pinned nodes are asked directly, the others by broadcast. It
-//     lasts kBidRound at most, and ends early once every node asked for has a bid and none came for kBidSettle.
+//     lasts kBidRound at most, and ends early once every node asked for has a bid and none came for kBidSettle (at once if
+//     all of them are pinned).
 //  2. A bid counts if it is signed by its peer, for this ensemble, for a node of the round, from a place that the node
 //     accepts, from the pinned peer where there is one, and if its peer has not bid in this round and is not excluded.
 //     At most kMaxBidsPerNode are kept for a node.
@@ -51,6 +52,7 @@ class Auction {
   Task<void> receive(actor::Envelope envelope);
   Task<Result<void>> round(const std::set<std::string>& missing, UnixTime deadline, const std::set<std::string>& excluded);
   Task<Result<void>> ask(const std::set<std::string>& nodes, UnixTime expires, const std::set<std::string>& excluded);
+  Task<Result<void>> ask_pinned(std::string peer, NodeRequest asked, actor::MessageOptions options);
   Task<Result<void>> collect(const std::set<std::string>& nodes, SteadyTime until, std::set<std::string> taken);
   Result<void> judge(const Bid& bid, const std::set<std::string>& nodes, const std::set<std::string>& taken) const;
   Result<NodeRequest> node_request(const std::string& node) const;

@@ -45,7 +45,7 @@ std::optional<DeploymentStatus> parse_deployment_status(std::string_view text) {
 Deployment::Deployment(Services services, std::unique_ptr<actor::Actor> actor, DeploymentRecord record)
     : services_(std::move(services)), actor_(std::move(actor)), record_(std::move(record)),
       status_(parse_deployment_status(record_.status).value_or(DeploymentStatus::preparing)),
-      work_(actor_->lane(), "deployment " + record_.id) {}
+      work_(actor_->lane(), "deployment " + record_.id), clearing_(actor_->lane(), "clearing away " + record_.id) {}
 
 Deployment::~Deployment() = default;
 
@@ -57,16 +57,16 @@ Result<std::unique_ptr<Deployment>> Deployment::create(Services services, std::u
   self->record_.manifest.orchestrator = self->actor_->handle();
   TRY_VOID(self->actor_->add_behaviour(std::string(behaviour::kTaskTermination),
                                        [self](actor::Envelope envelope) { return self->on_termination(std::move(envelope)); }));
-  self->save();
   return made;
 }
 
 void Deployment::start() { work_.spawn(deploy()); }
-void Deployment::abandon() { work_.spawn(abandon_now()); }
+void Deployment::abandon() { clearing_.spawn(abandon_now()); }
 
 Task<void> Deployment::close() {
   ended_ = nullptr;
   co_await work_.close();
+  co_await clearing_.close();
   co_await actor_->stop();
 }
 
@@ -84,9 +84,11 @@ Task<void> Deployment::deploy() {
     log::warn("orchestrator", "{}: {}", record_.id, deployed.error().to_string());
     co_await revert();
     if (work_.cancelled()) co_return;
-    if (deployed.error().is(Errc::deadline_exceeded) && culprit_.empty())
-      co_return set_status(DeploymentStatus::failed, fmt::format("{}{}{}", deployed.error().to_string(), record_.error.empty() ? "" : "; before that: ", record_.error));
-    if (!culprit_.empty()) excluded.insert(culprit_);
+    if (culprit_.empty()) {  // no machine is to blame: another attempt would end the same way
+      const std::string before = record_.error.empty() ? "" : "; before that: " + record_.error;
+      co_return set_status(DeploymentStatus::failed, deployed.error().to_string() + before);
+    }
+    excluded.insert(culprit_);
     record_.error = deployed.error().to_string();
   }
   auction->reset();
@@ -100,6 +102,7 @@ Task<Result<void>> Deployment::attempt(Auction& auction, std::set<std::string>& 
   CO_TRY(Candidate candidate, co_await auction.run(deadline, excluded));
   adopt(candidate);
   set_status(DeploymentStatus::committing);
+  CO_TRY_VOID(save());  // machines that are asked for anything must be known to the next start
   CO_TRY_VOID(co_await commit(candidate));
 
   std::vector<Task<Result<void>>> allocations;
@@ -305,7 +308,7 @@ Task<Result<void>> Deployment::ping(std::string name) {
     lost.reason = fmt::format("provider {} is lost: {}", node.peer, answer.error().to_string());
     log::warn("orchestrator", "{}: {}: {}", record_.id, allocation, lost.reason);
   }
-  save();
+  (void)save();
   co_return Result<void>();
 }
 
@@ -323,23 +326,26 @@ Task<void> Deployment::on_termination(actor::Envelope envelope) {
     co_return;
   }
   if (!is_final(entry->second.status)) {
-    if (Result<void> kept = write_output(name, ended->out, ended->err); !kept)
+    if (Result<void> kept = write_output(name, ended->out, ended->err); !kept) {
+      // Unanswered, the provider keeps the output and tries again.
       log::error("orchestrator", "{}: keeping the output of {}: {}", record_.id, name, kept.error().to_string());
+      co_return;
+    }
     AllocationManifest& allocation = entry->second;
     allocation.status = parse_allocation_status(ended->status);
     if (!is_final(allocation.status)) allocation.status = AllocationStatus::failed;
     allocation.exit_code = ended->error.exit_code;
     allocation.reason = ended->reason;
     log::info("orchestrator", "{}: {} ended: {} (exit code {})", record_.id, name, to_string(allocation.status), allocation.exit_code);
-    save();
+    if (!save()) co_return;
     changed_.notify_all();
   }
   ++terminations_under_way_;
   const Ack received{.ok = true};  // named: GCC 12 copies aggregates in an awaiting expression bit by bit
-  if (Result<void> acknowledged = co_await actor_->reply(envelope, received); !acknowledged)
-    log::debug("orchestrator", "{}: {}", record_.id, acknowledged.error().to_string());
-  if (Result<void> released = co_await stop_allocation(name); !released)
-    log::debug("orchestrator", "{}: releasing {}: {}", record_.id, name, released.error().to_string());
+  Result<void> acknowledged = co_await actor_->reply(envelope, received);
+  if (!acknowledged) log::debug("orchestrator", "{}: {}", record_.id, acknowledged.error().to_string());
+  Result<void> released = co_await stop_allocation(name);
+  if (!released) log::debug("orchestrator", "{}: releasing {}: {}", record_.id, name, released.error().to_string());
   --terminations_under_way_;
   end_if_all_ended();
 }
@@ -372,23 +378,33 @@ Task<Result<void>> Deployment::shutdown() {
   std::vector<Task<Result<void>>> stops;
   for (const auto& [name, allocation] : record_.manifest.allocations)
     if (!is_final(allocation.status)) stops.push_back(stop_allocation(name));
-  std::vector<Result<void>> stopped = co_await when_all(std::move(stops));
-  Result<void> outcome = first_error(stopped);
+  const std::vector<Result<void>> stopped = co_await when_all(std::move(stops));
+  const Result<void> outcome = first_error(stopped);
+  if (!outcome && outcome.error().is(Errc::closed)) co_return outcome;  // the daemon stops; its next start goes on
+  if (!outcome) {
+    // Somebody did not answer, and may still be at work: he is asked until he does.
+    set_status(DeploymentStatus::shutting_down, outcome.error().to_string());
+    clearing_.spawn(abandon_now());
+    co_return fail(outcome.error(), "not every machine has answered; they are asked again, see `nunet deployment status`");
+  }
   for (auto& [name, allocation] : record_.manifest.allocations)
     if (!is_final(allocation.status)) allocation.status = AllocationStatus::terminated;
-  set_status(DeploymentStatus::completed, outcome ? "" : outcome.error().to_string());
-  co_return outcome;
+  set_status(DeploymentStatus::completed);
+  co_return Result<void>();
 }
 
 Task<Result<void>> Deployment::stop_allocation(std::string name) {
-  const AllocationManifest allocation = record_.manifest.allocations.at(name);
-  const auto node = record_.manifest.nodes.find(allocation.node_id);
+  // By the time it is asked for, a revert may have cleared the manifest.
+  const auto allocation = record_.manifest.allocations.find(name);
+  if (allocation == record_.manifest.allocations.end()) co_return fail(Errc::not_found, "{} has no machine", name);
+  const auto node = record_.manifest.nodes.find(allocation->second.node_id);
   if (node == record_.manifest.nodes.end()) co_return fail(Errc::not_found, "{} has no machine", name);
+  const std::string peer = node->second.peer;
   AllocationShutdownRequest request;
-  request.allocation_id = allocation.id;
+  request.allocation_id = allocation->second.id;
   Result<Ack> answer = co_await actor_->call<Ack>(actor_->message(node->second.handle, behaviour::allocation_shutdown(record_.id),
                                                                   actor::to_payload(request), within(kStopTimeout)));
-  co_return accepted(answer, fmt::format("stopping {} on {}", name, node->second.peer));
+  co_return accepted(answer, fmt::format("stopping {} on {}", name, peer));
 }
 
 Task<void> Deployment::revert() {
@@ -397,10 +413,12 @@ Task<void> Deployment::revert() {
   const std::vector<Result<void>> outcomes = co_await when_all(std::move(reverts));
   for (const Result<void>& reverted : outcomes)
     if (!reverted) log::info("orchestrator", "{}: {}", record_.id, reverted.error().to_string());
+  for (const Result<void>& reverted : outcomes)
+    if (!reverted && reverted.error().is(Errc::cancelled)) co_return;  // who cancelled goes on with the same machines
   grants_.clear();
   record_.manifest.nodes.clear();
   record_.manifest.allocations.clear();
-  save();
+  (void)save();
 }
 
 Task<Result<void>> Deployment::revert_node(std::string name) {
@@ -416,16 +434,17 @@ Task<Result<void>> Deployment::revert_node(std::string name) {
 }
 
 Task<void> Deployment::abandon_now() {
-  const std::string was(to_string(status_));
-  set_status(DeploymentStatus::shutting_down, fmt::format("the daemon was restarted while the deployment was {}", was));
+  const std::string why = status_ == DeploymentStatus::shutting_down
+                              ? "it was shut down, and some machines had to be asked again"
+                              : fmt::format("the daemon was restarted while the deployment was {}; deploy it again", to_string(status_));
+  set_status(DeploymentStatus::shutting_down, why);
   // Right after a start no peer may be connected yet: each machine is asked until it has answered.
   std::vector<Task<Result<void>>> reverts;
   for (const auto& [name, node] : record_.manifest.nodes) reverts.push_back(revert_until_answered(name));
   const std::vector<Result<void>> outcomes = co_await when_all(std::move(reverts));
-  if (work_.cancelled()) co_return;
   const Result<void> all = first_error(outcomes);
-  set_status(DeploymentStatus::failed, fmt::format("the daemon was restarted while the deployment was {}; deploy it again{}", was,
-                                                   all ? "" : " (" + all.error().to_string() + ")"));
+  if (!all && all.error().is(Errc::cancelled)) co_return;
+  set_status(DeploymentStatus::failed, why + (all ? "" : " (" + all.error().to_string() + ")"));
 }
 
 Task<Result<void>> Deployment::revert_until_answered(std::string node) {
@@ -459,6 +478,9 @@ Task<Result<std::filesystem::path>> Deployment::logs(std::string name) {
                       actor::to_payload(request), within(kLogsTimeout)));
   if (!answer) co_return fail(answer.error(), "fetching the logs of {}", name);
   if (!answer->error.empty()) co_return fail(Errc::not_found, "fetching the logs of {}: {}", name, answer->error);
+  const auto now = record_.manifest.allocations.find(name);
+  const bool ended = now == record_.manifest.allocations.end() || is_final(now->second.status);
+  if (ended) co_return folder;  // while the answer was under way; the whole output has come and is kept
   CO_TRY_VOID(write_output(name, answer->out, answer->err));
   co_return folder;
 }
@@ -486,15 +508,16 @@ void Deployment::set_status(DeploymentStatus status, std::string error) {
   status_ = status;
   record_.status = to_string(status);
   record_.error = std::move(error);
-  save();
+  (void)save();
   changed_.notify_all();
   if (is_final(status_) && ended_) std::exchange(ended_, nullptr)();
 }
 
-void Deployment::save() {
+Result<void> Deployment::save() {
   record_.status = to_string(status_);
-  if (Result<void> saved = services_.store.put_value(kDeployments, record_.id, record_); !saved)
-    log::error("orchestrator", "{}: {}", record_.id, saved.error().to_string());
+  Result<void> saved = services_.store.put_value(kDeployments, record_.id, record_);
+  if (!saved) log::error("orchestrator", "{}: {}", record_.id, saved.error().to_string());
+  return saved;
 }
 
 Duration Deployment::remaining(Duration at_most) const {

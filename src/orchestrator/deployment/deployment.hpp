@@ -5,8 +5,8 @@
 //     (auction.hpp). Committing asks each machine for a promise for each allocation, then has the allocations made.
 //     Provisioning starts them, each after those it depends on. Until Running, any failure reverts every machine that was
 //     asked for anything, and it starts over at Preparing, without the machines that failed, until the deadline.
-//  2. shutdown() works in every state: while deploying it reverts; while running it stops every allocation and fetches
-//     nothing. ShuttingDown -> Completed.
+//  2. shutdown() works in every state: while deploying it reverts; while running it stops every allocation. ShuttingDown ->
+//     Completed. A machine that does not answer is asked again, across restarts, until it does or its promises have run out.
 //  3. A task's end comes as a notification with its output, which is kept below `work_dir/deployments/<id>/<name>/`, and the
 //     machine is told to forget the allocation. When every allocation has ended, the deployment is Completed if all tasks
 //     ended with 0, otherwise Failed with the first reason.
@@ -81,6 +81,8 @@ class Deployment {
   Deployment(const Deployment&) = delete;
   Deployment& operator=(const Deployment&) = delete;
 
+  /// Writes the record down. Nobody may be told of a deployment before this has succeeded.
+  Result<void> save();
   /// Begins to deploy.
   void start();
   /// For a deployment that an earlier run of the daemon left unfinished: reverts its machines and marks it failed.
@@ -123,7 +125,6 @@ class Deployment {
   void adopt(const Candidate& candidate);
   void end_if_all_ended();
   void set_status(DeploymentStatus status, std::string error = {});
-  void save();
   [[nodiscard]] Duration remaining(Duration at_most) const;
   [[nodiscard]] std::filesystem::path output_dir(const std::string& allocation) const;
   Result<void> write_output(const std::string& allocation, BytesView out, BytesView err);
@@ -138,7 +139,8 @@ class Deployment {
   int terminations_under_way_ = 0;
   std::function<void()> ended_;
   Notify changed_;
-  Nursery work_;
+  Nursery work_;      // deploying and supervising; ended by shutdown()
+  Nursery clearing_;  // asking machines that did not answer; ended by close() only
 };
 
 }  // namespace dms::orchestrator
