@@ -238,7 +238,8 @@ def run_feature(path, options, env):
             outcomes.append(Outcome(suite, scenario["name"], "skipped", seconds, why.group(1).splitlines()[0] if why else
                                     "no reason given"))
         else:
-            outcomes.append(Outcome(suite, scenario["name"], "failed", seconds, "\n".join(errors) or tail(run.output)))
+            hooks = re.findall(r"HOOK-ERROR.*", run.output)  # of this file; behave does not say of which scenario
+            outcomes.append(Outcome(suite, scenario["name"], "failed", seconds, "\n".join(errors or hooks) or tail(run.output)))
     if run.status != 0 and not any(o.status == "failed" for o in outcomes):
         outcomes.append(Outcome(suite, f"{path.name} (exit)", "failed", run.seconds,
                                 f"{describe_exit(run)}\n{tail(run.output)}"))

@@ -14,6 +14,7 @@ import hashlib
 import json
 import os
 import pathlib
+import random
 import re
 import shutil
 import signal
@@ -55,12 +56,10 @@ def wait_for(condition, what, timeout=30.0, interval=0.05):
 
 
 def free_ports(count):
-    """Ports nobody listens on right now. All are held while they are chosen, so they differ."""
-    with contextlib.ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
+    """Ports nobody listens on right now. They lie below those the system gives to outgoing connections, and are drawn by lot,
+    so that clusters side by side do not take each other's between now and when a daemon binds them."""
+    ports = random.sample(range(10_000, 32_000), 200)
+    return [port for port in ports if port_is_free(port)][:count]
 
 
 def can_use_namespaces():
@@ -363,7 +362,6 @@ class Cluster:
         found = [f"process {pid}: {line}" for pid, line in processes_of(self.folder)]
         for machine in self.machines.values():
             found += [f"control group {group}" for group in machine.control_groups() if not machine.was_killed]
-        for machine in self.machines.values():
             if machine.namespace is None and not port_is_free(machine.p2p_port):
                 found.append(f"port {machine.p2p_port} of {machine.name}")
         if self.namespaces and not self.made:
