@@ -1,5 +1,6 @@
 // Precompiled for every room: the standard headers and fmt, which nearly every file needs.
 #pragma once
+#include <fmt/format.h>
 #include <algorithm>
 #include <array>
 #include <boost/json/value.hpp>
@@ -10,7 +11,6 @@
 #include <cstring>
 #include <deque>
 #include <expected>
-#include <fmt/format.h>
 #include <functional>
 #include <map>
 #include <memory>

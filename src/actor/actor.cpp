@@ -8,8 +8,6 @@
 namespace dms::actor {
 namespace {
 
-constexpr Duration kHealthGrant = 2h;
-constexpr Duration kHealthRenewal = 1h;
 /// Deadlines further away than this are as good as none; it keeps their arithmetic within 64 bits.
 constexpr std::uint64_t kFarAway = 365ULL * 24 * 3600 * 1'000'000'000;
 /// "actor/" and "/messages/0.0.1" around it stay within the 256 characters of a protocol name.
@@ -335,30 +333,19 @@ Result<std::unique_ptr<Actor>> Actor::create_child(std::string inbox, ChildOptio
   return child;
 }
 
-Result<void> Actor::grant_health_check(const Handle& supervisor, ucan::Anchors& granted) {
-  const UnixTime now = lane().unix_now();
-  ucan::Grant grant;
-  grant.subject = supervisor.did;
-  grant.audience = security_.id_did();
-  TRY(ucan::Capability health, ucan::Capability::parse(kHealthCheck));
-  grant.capabilities = {std::move(health)};
-  grant.expires = now + kHealthGrant;
-  TRY(ucan::Token token, security_.capabilities()->grant(ucan::Action::delegate, grant));
-  granted.require.tokens = {std::move(token)};
-  return security_.capabilities()->anchor(granted, now);
-}
-
 Task<void> Actor::keep_supervisor(Handle supervisor) {
-  ucan::Anchors granted;
+  auto granted = ucan::StandingGrant::give(security_.capabilities(), supervisor.did, security_.id_did(), kHealthCheck,
+                                           lane().unix_now());
   for (;;) {
-    // A renewal makes the grant before it superfluous, and the context drops it.
-    if (auto done = grant_health_check(supervisor, granted); !done)
+    if (!granted) {
       log::warn("actor", "{}: the supervisor cannot ask for health: {}", handle_.address.inbox,
-                done.error().to_string());
-    Result<void> slept = co_await sleep_for(kHealthRenewal);
-    if (!slept) break;
+                granted.error().to_string());
+      co_return;
+    }
+    const Result<void> slept = co_await sleep_for(ucan::kStandingGrantRenewal);
+    if (!slept) co_return;
+    if (Result<void> renewed = granted->renew(lane().unix_now()); !renewed) granted = std::unexpected(renewed.error());
   }
-  security_.capabilities()->remove(granted);
 }
 
 }  // namespace dms::actor

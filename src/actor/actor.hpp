@@ -44,6 +44,7 @@
 #include "actor/security_context.hpp"
 #include "base/nursery.hpp"
 #include "network/network.hpp"
+#include "ucan/standing_grant.hpp"
 
 namespace dms::actor {
 
@@ -188,7 +189,6 @@ class Actor {
   Task<Result<T>> within(UnixTime expiry, Task<Result<T>> inner);
   [[nodiscard]] SteadyTime deadline(UnixTime expiry) const;
 
-  Result<void> grant_health_check(const Handle& supervisor, ucan::Anchors& granted);
   Task<void> keep_supervisor(Handle supervisor);
   void sweep_behaviours(UnixTime now);
 

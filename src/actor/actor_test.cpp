@@ -586,10 +586,11 @@ TEST_P(ActorTest, ASupervisorMayAskForHealthForAsLongAsTheChildLives) {
     ASSERT_TRUE(reply) << "after " << hour << " hours: " << reply.error().to_string();
     w.settle(1h);
   }
-  EXPECT_EQ(b.context->anchors().require.size(), 1u);
+  EXPECT_EQ(b.context->lent_count(), 1u);
   TestNode& c = w.add("c");
   EXPECT_FALSE(w.run(c, c.root->invoke(c.root->message(child->handle(), std::string(kHealthCheck)))));
   w.run(b, child->stop());
+  EXPECT_EQ(b.context->lent_count(), 0u);
   EXPECT_TRUE(b.context->anchors().require.empty());
 }
 

@@ -19,9 +19,7 @@ inline BytesView as_bytes(std::string_view text) {
 }
 
 /// The same bytes seen as text, not copied and not checked to be UTF-8.
-inline std::string_view as_text(BytesView bytes) {
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
+inline std::string_view as_text(BytesView bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
 
 inline Bytes to_bytes(std::string_view text) {
   auto view = as_bytes(text);

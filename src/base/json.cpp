@@ -98,7 +98,8 @@ std::size_t utf8_length(std::string_view text) {
   if (c < 0x80) return 1;
   if (c >= 0xc2 && c <= 0xdf) return tail(1) ? 2 : 0;
   if (c >= 0xe0 && c <= 0xef) return tail(1, c == 0xe0 ? 0xa0 : 0x80, c == 0xed ? 0x9f : 0xbf) && tail(2) ? 3 : 0;
-  if (c >= 0xf0 && c <= 0xf4) return tail(1, c == 0xf0 ? 0x90 : 0x80, c == 0xf4 ? 0x8f : 0xbf) && tail(2) && tail(3) ? 4 : 0;
+  if (c >= 0xf0 && c <= 0xf4)
+    return tail(1, c == 0xf0 ? 0x90 : 0x80, c == 0xf4 ? 0x8f : 0xbf) && tail(2) && tail(3) ? 4 : 0;
   return 0;
 }
 
@@ -143,8 +144,8 @@ std::string go_number(T value) {
   const auto [end, ec] = std::to_chars(buffer.data(), buffer.data() + buffer.size(), value,
                                        exponent ? std::chars_format::scientific : std::chars_format::fixed);
   std::string text(buffer.data(), end);
-  if (const auto at = text.size() >= 4 ? text.size() - 4 : std::string::npos; exponent && at != std::string::npos &&
-      text.substr(at, 3) == "e-0")
+  if (const auto at = text.size() >= 4 ? text.size() - 4 : std::string::npos;
+      exponent && at != std::string::npos && text.substr(at, 3) == "e-0")
     text.erase(at + 2, 1);
   return text;
 }
@@ -197,8 +198,10 @@ Result<Value> parse(std::string_view text, Limits limits) {
   boost::json::basic_parser<Builder> parser(options);
   boost::system::error_code ec;
   const std::size_t used = parser.write_some(false, text.data(), text.size(), ec);
-  if (parser.handler().duplicate()) return fail(Errc::invalid_argument, "JSON has the key '{}' twice", *parser.handler().duplicate());
-  if (ec == boost::json::error::too_deep) return fail(Errc::limit_exceeded, "JSON is nested deeper than {}", limits.depth);
+  if (parser.handler().duplicate())
+    return fail(Errc::invalid_argument, "JSON has the key '{}' twice", *parser.handler().duplicate());
+  if (ec == boost::json::error::too_deep)
+    return fail(Errc::limit_exceeded, "JSON is nested deeper than {}", limits.depth);
   if (ec) return fail(Errc::invalid_argument, "JSON is malformed at byte {}: {}", used, ec.message());
   if (used != text.size()) return fail(Errc::invalid_argument, "JSON is followed by something else at byte {}", used);
   return parser.handler().release();

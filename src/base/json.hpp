@@ -166,7 +166,8 @@ struct Codec<T> {
   static Result<T> read(const Value& v) {
     if (const auto* i = v.if_int64(); i != nullptr && std::in_range<T>(*i)) return static_cast<T>(*i);
     if (const auto* u = v.if_uint64(); u != nullptr && std::in_range<T>(*u)) return static_cast<T>(*u);
-    if (v.is_int64() || v.is_uint64()) return fail(Errc::invalid_argument, "the number does not fit into {} bits", 8 * sizeof(T));
+    if (v.is_int64() || v.is_uint64())
+      return fail(Errc::invalid_argument, "the number does not fit into {} bits", 8 * sizeof(T));
     return wrong_kind("a whole number", v);
   }
   static bool empty(T v) { return v == 0; }

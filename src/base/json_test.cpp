@@ -21,8 +21,9 @@ struct Outer {
   std::map<std::string, int> table;
   std::optional<bool> maybe;
   static constexpr auto json_fields() {
-    return std::tuple(json::field("Text", &Outer::text), json::field("nonce", &Outer::nonce), json::field("data", &Outer::data),
-                      json::field("items", &Outer::items), json::field("table", &Outer::table, json::omit_empty),
+    return std::tuple(json::field("Text", &Outer::text), json::field("nonce", &Outer::nonce),
+                      json::field("data", &Outer::data), json::field("items", &Outer::items),
+                      json::field("table", &Outer::table, json::omit_empty),
                       json::field("maybe", &Outer::maybe, json::omit_empty));
   }
 };
@@ -33,21 +34,31 @@ std::string message_of(std::string_view text) {
 }
 
 TEST(Json, WritesWhatGoWrites) {
-  Outer value{.text = "a<b>&\"\\\n\t\x01\x7f\u2028é\xff", .nonce = 18446744073709551615ULL, .data = to_bytes("hi"), .items = {{.cores = 0.5}}};
-  EXPECT_EQ(json::encode(value),
-            R"({"Text":"a\u003cb\u003e\u0026\"\\\n\t\u0001)" "\x7f" R"(\u2028é\ufffd","nonce":18446744073709551615,)"
-            R"("data":"aGk=","items":[{"cores":0.5}]})");
+  Outer value{.text = "a<b>&\"\\\n\t\x01\x7f\u2028é\xff",
+              .nonce = 18446744073709551615ULL,
+              .data = to_bytes("hi"),
+              .items = {{.cores = 0.5}}};
+  EXPECT_EQ(json::encode(value), R"({"Text":"a\u003cb\u003e\u0026\"\\\n\t\u0001)"
+                                 "\x7f"
+                                 R"(\u2028é\ufffd","nonce":18446744073709551615,)"
+                                 R"("data":"aGk=","items":[{"cores":0.5}]})");
 }
 
 TEST(Json, NumbersHaveGosShortestForm) {
-  const std::pair<double, const char*> cases[] = {{0, "0"}, {1, "1"}, {-2.5, "-2.5"}, {1e20, "100000000000000000000"}, {1e21, "1e+21"},
-                                                  {1e-6, "0.000001"}, {1e-7, "1e-7"}, {1.5e-10, "1.5e-10"}, {123456789.125, "123456789.125"}};
+  const std::pair<double, const char*> cases[] = {
+      {0, "0"},           {1, "1"},       {-2.5, "-2.5"},       {1e20, "100000000000000000000"}, {1e21, "1e+21"},
+      {1e-6, "0.000001"}, {1e-7, "1e-7"}, {1.5e-10, "1.5e-10"}, {123456789.125, "123456789.125"}};
   for (const auto& [number, text] : cases) EXPECT_EQ(json::Writer().number(number).text(), text);
   EXPECT_EQ(json::Writer().number(0.1F).text(), "0.1") << "a 32-bit number has a 32-bit shortest form";
 }
 
 TEST(Json, ReadsBackWhatItWrote) {
-  const Outer value{.text = "x", .nonce = 7, .data = {1, 2, 3}, .items = {{.cores = 2, .names = {"a", "b"}}}, .table = {{"k", -1}}, .maybe = true};
+  const Outer value{.text = "x",
+                    .nonce = 7,
+                    .data = {1, 2, 3},
+                    .items = {{.cores = 2, .names = {"a", "b"}}},
+                    .table = {{"k", -1}},
+                    .maybe = true};
   const std::string text = json::encode(value);
   auto back = json::decode<Outer>(text);
   ASSERT_TRUE(back) << back.error().to_string();
@@ -62,7 +73,8 @@ TEST(Json, KeysMatchInAnyCaseAndUnknownOnesAreIgnored) {
 }
 
 TEST(Json, RefusalsNameTheFieldAndWhatWasExpected) {
-  EXPECT_EQ(message_of(R"({"items":[{"cores":1},{"cores":"two"}]})"), "items[1].cores: expected a number, found a string");
+  EXPECT_EQ(message_of(R"({"items":[{"cores":1},{"cores":"two"}]})"),
+            "items[1].cores: expected a number, found a string");
   EXPECT_EQ(message_of(R"({"nonce":-1})"), "nonce: the number does not fit into 64 bits");
   EXPECT_EQ(message_of(R"({"nonce":1.5})"), "nonce: expected a whole number, found a fraction");
   EXPECT_EQ(message_of(R"([])"), "expected an object, found a list");
@@ -85,7 +97,8 @@ TEST(Json, PrettyFormIsIndentedByTwo) {
 
 TEST(Json, KnowsUtf8) {
   EXPECT_TRUE(json::is_utf8("a\u00e9\u2028\U0001f600"));
-  for (const char* text : {"\xff", "\xc0\x80", "\xed\xa0\x80", "a\xe2\x80", "\xf4\x90\x80\x80"}) EXPECT_FALSE(json::is_utf8(text));
+  for (const char* text : {"\xff", "\xc0\x80", "\xed\xa0\x80", "a\xe2\x80", "\xf4\x90\x80\x80"})
+    EXPECT_FALSE(json::is_utf8(text));
 }
 
 }  // namespace

@@ -30,7 +30,8 @@ void write(Level level, std::string_view room, std::string_view text) {
     sink = g_sink;
   }
   if (sink) return (*sink)(level, room, text);
-  std::fprintf(stderr, "%.*s: %.*s\n", static_cast<int>(room.size()), room.data(), static_cast<int>(text.size()), text.data());
+  std::fprintf(stderr, "%.*s: %.*s\n", static_cast<int>(room.size()), room.data(), static_cast<int>(text.size()),
+               text.data());
 }
 
 }  // namespace dms::log

@@ -19,7 +19,8 @@ struct Nursery::Root {
   std::coroutine_handle<promise_type> handle;
 };
 
-Nursery::Nursery(Lane& lane, std::string name, CancelScope* parent) : lane_(lane), name_(std::move(name)), scope_(parent) {}
+Nursery::Nursery(Lane& lane, std::string name, CancelScope* parent)
+    : lane_(lane), name_(std::move(name)), scope_(parent) {}
 
 Nursery::~Nursery() {
   if (running_ == 0) return;

@@ -48,10 +48,11 @@ class RealLane final : public Lane {
   Random& random() override { return random_; }
 
   void offload(Callback work, Callback done) override {
-    asio::post(workers_, [this, guard = asio::make_work_guard(io_), work = std::move(work), done = std::move(done)]() mutable {
-      work();
-      post(std::move(done));
-    });
+    asio::post(workers_,
+               [this, guard = asio::make_work_guard(io_), work = std::move(work), done = std::move(done)]() mutable {
+                 work();
+                 post(std::move(done));
+               });
   }
 
  private:
@@ -139,7 +140,8 @@ class SocketStream final : public ByteStream {
     if (!ec) from = from.subspan(sent);
     if (from.empty()) co_return Result<void>();
     Result<std::size_t> rest = co_await await_io(
-        "write", [&](auto handler) { asio::async_write(socket_, asio::buffer(from.data(), from.size()), std::move(handler)); },
+        "write",
+        [&](auto handler) { asio::async_write(socket_, asio::buffer(from.data(), from.size()), std::move(handler)); },
         [&] { cancel(); });
     if (!rest) co_return std::unexpected(rest.error());
     co_return Result<void>();
@@ -255,7 +257,8 @@ class RealNet final : public Net {
     using Local = asio::local::stream_protocol;
     Local::socket socket(io_);
     error_code ec;
-    if (path.size() >= sizeof(sockaddr_un::sun_path)) co_return fail(Errc::invalid_argument, "socket path '{}' is too long", path);
+    if (path.size() >= sizeof(sockaddr_un::sun_path))
+      co_return fail(Errc::invalid_argument, "socket path '{}' is too long", path);
     socket.connect(Local::endpoint(path), ec);  // a Unix connect does not wait for the other side's accept
     if (ec) co_return std::unexpected(io_error(ec, fmt::format("connect to {}", path)));
     socket.non_blocking(true, ec);

@@ -8,8 +8,8 @@
 //     lookup: `constexpr ErrorCode describe(Errc)`.
 #pragma once
 
-#include <expected>
 #include <fmt/format.h>
+#include <expected>
 #include <memory>
 #include <optional>
 #include <string>
@@ -134,9 +134,9 @@ template <class... Args>
 // coroutine. TRY_VOID and CO_TRY_VOID take a Result<void>.
 #define DMS_CAT_(a, b) a##b
 #define DMS_CAT(a, b) DMS_CAT_(a, b)
-#define DMS_TRY_IMPL(ret, tmp, decl, ...)                            \
-  auto tmp = (__VA_ARGS__);                                          \
-  if (!tmp) ret std::unexpected(std::move(tmp).error());             \
+#define DMS_TRY_IMPL(ret, tmp, decl, ...)                \
+  auto tmp = (__VA_ARGS__);                              \
+  if (!tmp) ret std::unexpected(std::move(tmp).error()); \
   decl = *std::move(tmp)
 #define TRY(decl, ...) DMS_TRY_IMPL(return, DMS_CAT(dms_try_, __COUNTER__), decl, __VA_ARGS__)
 #define CO_TRY(decl, ...) DMS_TRY_IMPL(co_return, DMS_CAT(dms_try_, __COUNTER__), decl, __VA_ARGS__)

@@ -220,7 +220,8 @@ class SimNet final : public Net {
     if (!node_.alive_) return fail(Errc::io, "listen on {}: the node is down", at.to_string());
     IpEndpoint local{at.address.is_unspecified() ? node_.address_ : at.address, at.port};
     if (local.port == 0) local.port = node_.next_port_++;
-    if (node_.listeners_.contains(local.port)) return fail(Errc::already_exists, "listen on {}: address in use", at.to_string());
+    if (node_.listeners_.contains(local.port))
+      return fail(Errc::already_exists, "listen on {}: address in use", at.to_string());
     return std::make_unique<SimListener>(node_, local);
   }
 
@@ -291,7 +292,8 @@ SimWorld::~SimWorld() = default;
 
 SimNode& SimWorld::add_node(std::string name) {
   const auto number = static_cast<std::uint32_t>(nodes_.size() + 1);
-  const auto address = IpAddress::v4({10, 0, static_cast<std::uint8_t>(number >> 8), static_cast<std::uint8_t>(number)});
+  const auto address =
+      IpAddress::v4({10, 0, static_cast<std::uint8_t>(number >> 8), static_cast<std::uint8_t>(number)});
   nodes_.push_back(std::unique_ptr<SimNode>(new SimNode(*this, std::move(name), address, random_.u64())));
   return *nodes_.back();
 }
@@ -346,7 +348,8 @@ void SimWorld::run(SimNode& node, Task<void> task) {
   nursery.spawn(std::move(task));
   while (nursery.size() > 0) {
     if (step()) continue;
-    std::fprintf(stderr, "bug: the simulation has nothing left to do, but its task on '%s' still waits\n", node.name_.c_str());
+    std::fprintf(stderr, "bug: the simulation has nothing left to do, but its task on '%s' still waits\n",
+                 node.name_.c_str());
     std::abort();
   }
 }

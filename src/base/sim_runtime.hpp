@@ -26,11 +26,11 @@
 namespace dms {
 
 struct SimLink {
-  Duration latency = 5ms;            ///< one way
-  Duration jitter = 1ms;             ///< uniform, added to the latency
-  double loss = 0.0;                 ///< of each segment; a lost one arrives a retransmission later
+  Duration latency = 5ms;  ///< one way
+  Duration jitter = 1ms;   ///< uniform, added to the latency
+  double loss = 0.0;       ///< of each segment; a lost one arrives a retransmission later
   Duration retransmit = 200ms;
-  Duration give_up = 30s;            ///< how long a stream outlives a cut
+  Duration give_up = 30s;  ///< how long a stream outlives a cut
 };
 
 class SimWorld;

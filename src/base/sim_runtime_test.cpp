@@ -142,8 +142,9 @@ std::uint64_t mixed_workload(std::uint64_t seed) {
     clients.spawn([](EchoWorld& world, Channel<int>& done, int number) -> Task<void> {
       Random& random = world.client.runtime().lane.random();
       (void)co_await sleep_for(Duration(random.below(1'000'000'000)));
-      (void)co_await with_timeout(Duration(random.below(500'000'000)),
-                                  talk(world.client.runtime().net, world.server.address(), random.bytes(random.below(5000) + 1)));
+      (void)co_await with_timeout(
+          Duration(random.below(500'000'000)),
+          talk(world.client.runtime().net, world.server.address(), random.bytes(random.below(5000) + 1)));
       (void)co_await done.send(number);
     }(w, channel, i));
   clients.spawn([](Channel<int>& done) -> Task<void> {

@@ -54,7 +54,9 @@ class IpAddress {
 
   [[nodiscard]] bool is_v6() const { return v6_; }
   [[nodiscard]] BytesView bytes() const { return BytesView(bytes_).first(v6_ ? 16 : 4); }
-  [[nodiscard]] bool is_loopback() const { return v6_ ? *this == v6({0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}) : bytes_[0] == 127; }
+  [[nodiscard]] bool is_loopback() const {
+    return v6_ ? *this == v6({0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}) : bytes_[0] == 127;
+  }
   [[nodiscard]] bool is_unspecified() const { return bytes_ == std::array<std::uint8_t, 16>{}; }
   [[nodiscard]] std::string to_string() const;
   friend auto operator<=>(const IpAddress&, const IpAddress&) = default;

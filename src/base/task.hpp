@@ -318,7 +318,11 @@ Task<std::invoke_result_t<F>> offload(F work) {
   std::optional<R> result;
   bool done = false;
   Notify finished;
-  context.lane->offload([&] { result.emplace(work()); }, [&] { done = true; finished.notify_all(); });
+  context.lane->offload([&] { result.emplace(work()); },
+                        [&] {
+                          done = true;
+                          finished.notify_all();
+                        });
   while (!done) (void)co_await finished.wait_shielded();
   co_return std::move(*result);
 }

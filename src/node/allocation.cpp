@@ -10,14 +10,19 @@ namespace dms::node {
 using orchestrator::Ack;
 using orchestrator::AllocationStatus;
 
-Allocation::Allocation(std::unique_ptr<actor::Actor> actor, executor::Executor& executor, Spec spec, std::function<void()> work_ended,
-                       std::function<void()> settled)
-    : actor_(std::move(actor)), executor_(executor), spec_(std::move(spec)),
-      execution_id_(encode(Base::hex, actor_->lane().random().bytes(16))), work_ended_(std::move(work_ended)),
+Allocation::Allocation(std::unique_ptr<actor::Actor> actor, executor::Executor& executor, Spec spec,
+                       std::function<void()> work_ended, std::function<void()> settled)
+    : actor_(std::move(actor)),
+      executor_(executor),
+      spec_(std::move(spec)),
+      execution_id_(encode(Base::hex, actor_->lane().random().bytes(16))),
+      work_ended_(std::move(work_ended)),
       settled_(std::move(settled)) {}
 
-Result<std::unique_ptr<Allocation>> Allocation::create(std::unique_ptr<actor::Actor> actor, executor::Executor& executor, Spec spec,
-                                                       std::function<void()> work_ended, std::function<void()> settled) {
+Result<std::unique_ptr<Allocation>> Allocation::create(std::unique_ptr<actor::Actor> actor,
+                                                       executor::Executor& executor, Spec spec,
+                                                       std::function<void()> work_ended,
+                                                       std::function<void()> settled) {
   std::unique_ptr<Allocation> made(
       new Allocation(std::move(actor), executor, std::move(spec), std::move(work_ended), std::move(settled)));
   TRY_VOID(serve(*made->actor_, behaviour::kAllocationStart, *made, &Allocation::start));
@@ -25,15 +30,18 @@ Result<std::unique_ptr<Allocation>> Allocation::create(std::unique_ptr<actor::Ac
 }
 
 Task<Ack> Allocation::start(orchestrator::StartRequest, const actor::Envelope& envelope) {
-  if (envelope.from.did != spec_.orchestrator.did) co_return Ack{.error = "only the orchestrator of this allocation may start it"};
-  if (std::exchange(start_called_, true)) co_return Ack{.error = fmt::format("allocation {} was started before", spec_.id)};
+  if (envelope.from.did != spec_.orchestrator.did)
+    co_return Ack{.error = "only the orchestrator of this allocation may start it"};
+  if (std::exchange(start_called_, true))
+    co_return Ack{.error = fmt::format("allocation {} was started before", spec_.id)};
 
   executor::Request request;
   request.job_id = spec_.id;
   request.execution_id = execution_id_;
   request.results_dir = spec_.results_dir;
   request.engine.type = spec_.config.execution.type;
-  Result<executor::EngineParams> params = json::from_value<executor::EngineParams>(json::Value(spec_.config.execution.params));
+  Result<executor::EngineParams> params =
+      json::from_value<executor::EngineParams>(json::Value(spec_.config.execution.params));
   if (!params) co_return Ack{.error = json::at_member("execution.params", params.error()).to_string()};
   request.engine.params = std::move(*params);
   request.limits.cpu_cores = spec_.config.resources.cpu.cores.cores();
@@ -70,7 +78,8 @@ Task<void> Allocation::watch() {
 
 Task<void> Allocation::notify(executor::ExecutionResult result) {
   const auto tail = [](const std::string& text) {
-    return to_bytes(std::string_view(text).substr(text.size() - std::min(text.size(), orchestrator::kTerminationOutput)));
+    return to_bytes(
+        std::string_view(text).substr(text.size() - std::min(text.size(), orchestrator::kTerminationOutput)));
   };
   orchestrator::TaskTermination ended;
   ended.allocation_id = spec_.id;
@@ -87,7 +96,8 @@ Task<void> Allocation::notify(executor::ExecutionResult result) {
     Result<Ack> answer = co_await actor_->call<Ack>(actor_->message(
         spec_.orchestrator, std::string(behaviour::kTaskTermination), actor::to_payload(ended), options));
     if (answer) co_return;
-    log::debug("node", "telling {} that {} has ended: {}", spec_.orchestrator.address.to_string(), spec_.id, answer.error().to_string());
+    log::debug("node", "telling {} that {} has ended: {}", spec_.orchestrator.address.to_string(), spec_.id,
+               answer.error().to_string());
     const Result<void> slept = co_await sleep_for((1 << attempt) * 1s);
     if (!slept) co_return;
   }
@@ -107,7 +117,8 @@ Task<void> Allocation::release() {
     status_ = AllocationStatus::terminated;
   }
   if (start_called_)
-    if (Result<void> removed = co_await executor_.remove(execution_id_); !removed && !removed.error().is(Errc::not_found))
+    if (Result<void> removed = co_await executor_.remove(execution_id_);
+        !removed && !removed.error().is(Errc::not_found))
       log::warn("node", "removing {}: {}", spec_.id, removed.error().to_string());
   std::error_code ec;
   std::filesystem::remove_all(spec_.results_dir, ec);

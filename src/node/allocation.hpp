@@ -34,8 +34,9 @@ class Allocation {
     UnixTime created;
   };
   /// `ended` is called once, from the lane, when the work has ended and the orchestrator was told or could not be.
-  static Result<std::unique_ptr<Allocation>> create(std::unique_ptr<actor::Actor> actor, executor::Executor& executor, Spec spec,
-                                                    std::function<void()> work_ended, std::function<void()> settled);
+  static Result<std::unique_ptr<Allocation>> create(std::unique_ptr<actor::Actor> actor, executor::Executor& executor,
+                                                    Spec spec, std::function<void()> work_ended,
+                                                    std::function<void()> settled);
 
   [[nodiscard]] const Spec& spec() const { return spec_; }
   [[nodiscard]] actor::Actor& actor() { return *actor_; }
@@ -50,8 +51,8 @@ class Allocation {
   Task<void> release();
 
  private:
-  Allocation(std::unique_ptr<actor::Actor> actor, executor::Executor& executor, Spec spec, std::function<void()> work_ended,
-             std::function<void()> settled);
+  Allocation(std::unique_ptr<actor::Actor> actor, executor::Executor& executor, Spec spec,
+             std::function<void()> work_ended, std::function<void()> settled);
   Task<orchestrator::Ack> start(orchestrator::StartRequest request, const actor::Envelope& envelope);
   Task<void> watch();
   Task<void> notify(executor::ExecutionResult result);

@@ -86,11 +86,13 @@ Result<std::string> Deployments::try_create(NewDeploymentRequest request, UnixTi
     return fail(Errc::invalid_argument, "the message must live at least {} s for a deployment; give a longer --timeout",
                 std::chrono::duration_cast<std::chrono::seconds>(kMinDeploymentTime).count());
   if (active_.size() >= kMaxDeployments)
-    return fail(Errc::limit_exceeded, "{} deployments are active, which is the limit; shut one down first", active_.size());
+    return fail(Errc::limit_exceeded, "{} deployments are active, which is the limit; shut one down first",
+                active_.size());
   TRY_VOID(request.ensemble.validate());
 
   DeploymentRecord record;
-  record.id = encode(Base::hex, crypto::sha256(as_bytes(services_.network.self().to_string() + encode(Base::hex, lane.random().bytes(16)))));
+  record.id = encode(Base::hex, crypto::sha256(as_bytes(services_.network.self().to_string() +
+                                                        encode(Base::hex, lane.random().bytes(16)))));
   record.ensemble = std::move(request.ensemble);
   record.status = to_string(orchestrator::DeploymentStatus::preparing);
   record.created = now.nanos;
@@ -103,7 +105,8 @@ Result<std::string> Deployments::try_create(NewDeploymentRequest request, UnixTi
 Result<DeploymentRecord> Deployments::record(const std::string& id) const {
   if (const auto it = active_.find(id); it != active_.end()) return it->second->record();
   TRY(const auto stored, services_.store.get(kDeployments, id));
-  if (!stored) return fail(Errc::not_found, "there is no deployment '{}'; `nunet deployment list` shows those that there are", id);
+  if (!stored)
+    return fail(Errc::not_found, "there is no deployment '{}'; `nunet deployment list` shows those that there are", id);
   return json::decode<DeploymentRecord>(*stored);
 }
 
@@ -140,7 +143,8 @@ Task<DeploymentStatusReply> Deployments::status(DeploymentId request, const acto
     state.status = allocation.status;
     state.exit_code = allocation.exit_code;
     state.reason = allocation.reason;
-    if (const auto node = found->manifest.nodes.find(allocation.node_id); node != found->manifest.nodes.end()) state.peer = node->second.peer;
+    if (const auto node = found->manifest.nodes.find(allocation.node_id); node != found->manifest.nodes.end())
+      state.peer = node->second.peer;
   }
   co_return reply;
 }
@@ -187,7 +191,8 @@ Task<Ack> Deployments::shutdown(DeploymentId request, const actor::Envelope&) {
   const auto active = active_.find(request.id);
   if (active == active_.end()) {
     Result<DeploymentRecord> found = record(request.id);
-    co_return Ack{.error = found ? fmt::format("deployment {} is {} already", request.id, found->status) : found.error().to_string()};
+    co_return Ack{.error = found ? fmt::format("deployment {} is {} already", request.id, found->status)
+                                 : found.error().to_string()};
   }
   const std::shared_ptr<Deployment> deployment = active->second;
   Result<void> done = co_await deployment->shutdown();

@@ -42,7 +42,9 @@ struct DeploymentListRequest {
 };
 struct DeploymentListReply {
   std::map<std::string, std::string> deployments;  // id -> status
-  static constexpr auto json_fields() { return std::tuple(json::field("Deployments", &DeploymentListReply::deployments)); }
+  static constexpr auto json_fields() {
+    return std::tuple(json::field("Deployments", &DeploymentListReply::deployments));
+  }
 };
 
 struct DeploymentId {
@@ -56,8 +58,8 @@ struct AllocationState {
   std::string reason;
   static constexpr auto json_fields() {
     using S = AllocationState;
-    return std::tuple(json::field("status", &S::status), json::field("peer", &S::peer), json::field("exit_code", &S::exit_code),
-                      json::field("reason", &S::reason, json::omit_empty));
+    return std::tuple(json::field("status", &S::status), json::field("peer", &S::peer),
+                      json::field("exit_code", &S::exit_code), json::field("reason", &S::reason, json::omit_empty));
   }
 };
 /// `error` is why the deployment failed, or why it is not known. `allocations` and `reason` are ours.
@@ -91,7 +93,8 @@ struct DeploymentLogsReply {
   std::string written_to;
   std::string error;
   static constexpr auto json_fields() {
-    return std::tuple(json::field("LogsWrittenTo", &DeploymentLogsReply::written_to), json::field("Error", &DeploymentLogsReply::error));
+    return std::tuple(json::field("LogsWrittenTo", &DeploymentLogsReply::written_to),
+                      json::field("Error", &DeploymentLogsReply::error));
   }
 };
 

@@ -4,17 +4,25 @@
 
 namespace dms::node {
 
-Node::Node(Services services, std::unique_ptr<actor::System> system, std::unique_ptr<actor::Actor> root, Options options)
-    : services_(std::move(services)), options_(std::move(options)), system_(std::move(system)), root_(std::move(root)),
-      behaviours_(services_, options_, *root_), provider_(services_, options_, *root_), deployments_(services_, options_, *root_) {}
+Node::Node(Services services, std::unique_ptr<actor::System> system, std::unique_ptr<actor::Actor> root,
+           Options options)
+    : services_(std::move(services)),
+      options_(std::move(options)),
+      system_(std::move(system)),
+      root_(std::move(root)),
+      behaviours_(services_, options_, *root_),
+      provider_(services_, options_, *root_),
+      deployments_(services_, options_, *root_) {}
 
 Node::~Node() = default;
 
 Task<Result<std::unique_ptr<Node>>> Node::start(Services services, crypto::PrivateKey identity,
-                                                std::shared_ptr<ucan::CapabilityContext> capabilities, Options options) {
+                                                std::shared_ptr<ucan::CapabilityContext> capabilities,
+                                                Options options) {
   Lane& lane = services.runtime.lane;
   auto system = std::make_unique<actor::System>(lane, services.network);
-  CO_TRY(actor::SecurityContext security, actor::SecurityContext::create(std::move(identity), std::move(capabilities), lane.unix_now()));
+  CO_TRY(actor::SecurityContext security,
+         actor::SecurityContext::create(std::move(identity), std::move(capabilities), lane.unix_now()));
   CO_TRY(auto root, actor::Actor::start(*system, std::move(security)));
   std::unique_ptr<Node> node(new Node(std::move(services), std::move(system), std::move(root), std::move(options)));
   Result<void> started = co_await node->provider_.start();

@@ -18,7 +18,8 @@ class Node {
  public:
   /// `identity` is the key of the peer id; `capabilities` the context of its DID.
   static Task<Result<std::unique_ptr<Node>>> start(Services services, crypto::PrivateKey identity,
-                                                   std::shared_ptr<ucan::CapabilityContext> capabilities, Options options);
+                                                   std::shared_ptr<ucan::CapabilityContext> capabilities,
+                                                   Options options);
   ~Node();
   Node(const Node&) = delete;
   Node& operator=(const Node&) = delete;

@@ -124,7 +124,9 @@ Task<ResourcesReply> NodeBehaviours::allocated(Nothing, Letter) { co_return repl
 Task<ResourcesReply> NodeBehaviours::free(Nothing, Letter) { co_return reply_of(services_.resources.free()); }
 Task<ResourcesReply> NodeBehaviours::onboarded(Nothing, Letter) {
   const auto share = services_.resources.onboarded();
-  if (!share) co_return ResourcesReply{.error = "this machine is not onboarded; `nunet actor cmd /dms/node/onboarding/onboard` does it"};
+  if (!share)
+    co_return ResourcesReply{
+        .error = "this machine is not onboarded; `nunet actor cmd /dms/node/onboarding/onboard` does it"};
   co_return ResourcesReply{.ok = true, .resources = *share};
 }
 Task<ResourcesReply> NodeBehaviours::hardware_spec(Nothing, Letter) { co_return reply_of(services_.machine()); }

@@ -18,7 +18,8 @@ struct PublicStatusReply {
   std::string status = "ERROR";
   capability::Resources resources;
   static constexpr auto json_fields() {
-    return std::tuple(json::field("Status", &PublicStatusReply::status), json::field("Resources", &PublicStatusReply::resources));
+    return std::tuple(json::field("Status", &PublicStatusReply::status),
+                      json::field("Resources", &PublicStatusReply::resources));
   }
 };
 struct PingRequest {
@@ -28,7 +29,9 @@ struct PingRequest {
 struct PingReply {
   std::string error;
   std::int64_t rtt_ms = 0;
-  static constexpr auto json_fields() { return std::tuple(json::field("Error", &PingReply::error), json::field("RTT", &PingReply::rtt_ms)); }
+  static constexpr auto json_fields() {
+    return std::tuple(json::field("Error", &PingReply::error), json::field("RTT", &PingReply::rtt_ms));
+  }
 };
 struct PeersReply {
   std::vector<std::string> peers;
@@ -37,7 +40,9 @@ struct PeersReply {
 struct SelfReply {
   std::string id;
   std::string listen_addr;  // joined by ", "
-  static constexpr auto json_fields() { return std::tuple(json::field("id", &SelfReply::id), json::field("listen_addr", &SelfReply::listen_addr)); }
+  static constexpr auto json_fields() {
+    return std::tuple(json::field("id", &SelfReply::id), json::field("listen_addr", &SelfReply::listen_addr));
+  }
 };
 struct ConnectRequest {
   std::string address;
@@ -46,7 +51,9 @@ struct ConnectRequest {
 struct ConnectReply {
   std::string status;
   std::string error;
-  static constexpr auto json_fields() { return std::tuple(json::field("Status", &ConnectReply::status), json::field("Error", &ConnectReply::error)); }
+  static constexpr auto json_fields() {
+    return std::tuple(json::field("Status", &ConnectReply::status), json::field("Error", &ConnectReply::error));
+  }
 };
 
 struct OnboardingConfig {
@@ -63,7 +70,8 @@ struct OnboardRequest {
   OnboardingConfig config;
   static constexpr auto json_fields() {
     using R = OnboardRequest;
-    return std::tuple(json::field("NoGPU", &R::no_gpu), json::field("GPUs", &R::gpus), json::field("Config", &R::config));
+    return std::tuple(json::field("NoGPU", &R::no_gpu), json::field("GPUs", &R::gpus),
+                      json::field("Config", &R::config));
   }
 };
 struct OnboardReply {
@@ -72,7 +80,8 @@ struct OnboardReply {
   OnboardingConfig config;
   static constexpr auto json_fields() {
     using R = OnboardReply;
-    return std::tuple(json::field("success", &R::ok), json::field("error", &R::error, json::omit_empty), json::field("config", &R::config));
+    return std::tuple(json::field("success", &R::ok), json::field("error", &R::error, json::omit_empty),
+                      json::field("config", &R::config));
   }
 };
 struct OnboardStatusReply {
@@ -85,7 +94,8 @@ struct ResourcesReply {
   std::string error;
   static constexpr auto json_fields() {
     using R = ResourcesReply;
-    return std::tuple(json::field("OK", &R::ok), json::field("Resources", &R::resources), json::field("error", &R::error, json::omit_empty));
+    return std::tuple(json::field("OK", &R::ok), json::field("Resources", &R::resources),
+                      json::field("error", &R::error, json::omit_empty));
   }
 };
 
@@ -99,7 +109,8 @@ struct CapListReply {
   static constexpr auto json_fields() {
     using R = CapListReply;
     return std::tuple(json::field("OK", &R::ok), json::field("Error", &R::error), json::field("Roots", &R::roots),
-                      json::field("Require", &R::require), json::field("Provide", &R::provide), json::field("Revoke", &R::revoke));
+                      json::field("Require", &R::require), json::field("Provide", &R::provide),
+                      json::field("Revoke", &R::revoke));
   }
 };
 struct CapAnchorRequest {
@@ -109,19 +120,22 @@ struct CapAnchorRequest {
   ucan::TokenList revoke;
   static constexpr auto json_fields() {
     using R = CapAnchorRequest;
-    return std::tuple(json::field("Root", &R::root), json::field("Require", &R::require), json::field("Provide", &R::provide),
-                      json::field("Revoke", &R::revoke));
+    return std::tuple(json::field("Root", &R::root), json::field("Require", &R::require),
+                      json::field("Provide", &R::provide), json::field("Revoke", &R::revoke));
   }
 };
 struct CapAnchorReply {
   bool ok = false;
   std::string error;
-  static constexpr auto json_fields() { return std::tuple(json::field("OK", &CapAnchorReply::ok), json::field("Error", &CapAnchorReply::error)); }
+  static constexpr auto json_fields() {
+    return std::tuple(json::field("OK", &CapAnchorReply::ok), json::field("Error", &CapAnchorReply::error));
+  }
 };
 
 class NodeBehaviours {
  public:
-  NodeBehaviours(Services& services, const Options& options, actor::Actor& root) : services_(services), options_(options), root_(root) {}
+  NodeBehaviours(Services& services, const Options& options, actor::Actor& root)
+      : services_(services), options_(options), root_(root) {}
   Result<void> start();
 
  private:

@@ -16,9 +16,13 @@ std::string allocation_key(std::string_view allocation) { return fmt::format("al
 
 /// Ids become file names and inboxes.
 Result<void> check_name(std::string_view what, std::string_view name) {
-  const auto fine = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_'; };
+  const auto fine = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' ||
+           c == '_';
+  };
   if (name.empty() || name.size() > 160 || name.front() == '.' || !std::ranges::all_of(name, fine))
-    return fail(Errc::invalid_argument, "{}: expected letters, digits, '-', '.' and '_', found '{}'", what, name.substr(0, 64));
+    return fail(Errc::invalid_argument, "{}: expected letters, digits, '-', '.' and '_', found '{}'", what,
+                name.substr(0, 64));
   return {};
 }
 
@@ -37,8 +41,9 @@ Task<Result<void>> Provider::start() {
 
   actor::BehaviourOptions broadcast;
   broadcast.topic = std::string(behaviour::kDeploymentTopic);
-  CO_TRY_VOID(root_.add_behaviour(std::string(behaviour::kBidRequest),
-                                  [this](actor::Envelope envelope) { return on_bid_request(std::move(envelope)); }, broadcast));
+  CO_TRY_VOID(root_.add_behaviour(
+      std::string(behaviour::kBidRequest),
+      [this](actor::Envelope envelope) { return on_bid_request(std::move(envelope)); }, broadcast));
   CO_TRY_VOID(serve(root_, behaviour::kCommit, *this, &Provider::commit));
   CO_TRY_VOID(serve(root_, behaviour::kAllocate, *this, &Provider::allocate));
   CO_TRY_VOID(serve(root_, behaviour::kRevert, *this, &Provider::revert));
@@ -78,11 +83,13 @@ Task<void> Provider::on_bid_request(actor::Envelope envelope) {
     log::info("node", "bidding for {}: {}", bid->ensemble_id, sent.error().to_string());
 }
 
-Result<orchestrator::Bid> Provider::make_bid(const orchestrator::EnsembleBidRequest& request, const actor::Envelope& envelope) {
+Result<orchestrator::Bid> Provider::make_bid(const orchestrator::EnsembleBidRequest& request,
+                                             const actor::Envelope& envelope) {
   TRY_VOID(check_name("id", request.id));
   if (const auto rounds = answered_.find(request.id); rounds != answered_.end()) {
     if (rounds->second.contains(request.nonce)) return fail(Errc::already_exists, "this round is answered");
-    if (rounds->second.size() >= kMaxRounds) return fail(Errc::limit_exceeded, "{} rounds are answered", rounds->second.size());
+    if (rounds->second.size() >= kMaxRounds)
+      return fail(Errc::limit_exceeded, "{} rounds are answered", rounds->second.size());
   }
   if (const auto open = bids_.find(request.id); open != bids_.end() && open->second.owner != envelope.from.did)
     return fail(Errc::permission_denied, "another orchestrator uses this ensemble id");
@@ -101,7 +108,9 @@ Result<orchestrator::Bid> Provider::make_bid(const orchestrator::EnsembleBidRequ
   offering.location = options_.location;
   for (const auto& [type, engine] : services_.executors) offering.executors.insert(type);
   offering.privileged_docker = options_.allow_privileged_docker;
-  if (offering.onboarded) { TRY(offering.free, services_.resources.free()); }
+  if (offering.onboarded) {
+    TRY(offering.free, services_.resources.free());
+  }
   TRY(orchestrator::NodeRequest node, orchestrator::choose_request(request, offering, services_.runtime.lane.random()));
 
   orchestrator::Bid bid;
@@ -138,16 +147,20 @@ Result<void> Provider::try_commit(const orchestrator::CommitRequest& request, co
   if (releasing_.contains(id)) return fail(Errc::already_exists, "the last run of {} is still being cleared away", id);
   const capability::Resources& wanted = request.resources;
   if (wanted.cpu.cores.empty() || wanted.ram.size.empty())
-    return fail(Errc::invalid_argument, "Resources: more than 0 cores and bytes of memory are expected");  // 0 is no limit
+    return fail(Errc::invalid_argument,
+                "Resources: more than 0 cores and bytes of memory are expected");  // 0 is no limit
   capability::Resources all = wanted;
   for (const auto& [other, promise] : promises_)
-    if (promise.ensemble == request.ensemble_id) { TRY(all, capability::add_requirement(all, promise.resources)); }
+    if (promise.ensemble == request.ensemble_id) {
+      TRY(all, capability::add_requirement(all, promise.resources));
+    }
   for (const auto& [other, allocation] : allocations_)
     if (jobs::ensemble_id(other) == request.ensemble_id) {
       TRY(all, capability::add_requirement(all, allocation->spec().config.resources));
     }
   if (!capability::covers(bid.request.resources, all))
-    return fail(Errc::limit_exceeded, "more than was bid for: {}", capability::explain_shortage(bid.request.resources, all));
+    return fail(Errc::limit_exceeded, "more than was bid for: {}",
+                capability::explain_shortage(bid.request.resources, all));
   TRY_VOID(services_.resources.commit(id, wanted, bid.expires));
   promises_[id] = {owner, request.ensemble_id, request.resources, bid.expires};
   return {};
@@ -161,7 +174,8 @@ void Provider::forget_promise(std::string id) {  // by value: callers name the e
 
 // --- allocations ---------------------------------------------------------------------------------------------------------
 
-Task<orchestrator::AllocateResponse> Provider::allocate(orchestrator::AllocateRequest request, const actor::Envelope& envelope) {
+Task<orchestrator::AllocateResponse> Provider::allocate(orchestrator::AllocateRequest request,
+                                                        const actor::Envelope& envelope) {
   orchestrator::AllocateResponse response;
   std::vector<std::string> made;
   Result<void> fine;
@@ -177,7 +191,9 @@ Task<orchestrator::AllocateResponse> Provider::allocate(orchestrator::AllocateRe
     response.allocations[name] = *handle;
   }
   if (fine) fine = open_ensemble(request.ensemble_id);
-  if (fine) fine = grant(ensemble_key(request.ensemble_id), envelope.from.did, root_.handle().did, behaviour::ensemble_namespace(request.ensemble_id));
+  if (fine)
+    fine = grant(ensemble_key(request.ensemble_id), envelope.from.did, root_.handle().did,
+                 behaviour::ensemble_namespace(request.ensemble_id));
   if (!fine) {
     for (const std::string& id : made) co_await release(id);
     response = {};
@@ -192,10 +208,13 @@ Result<actor::Handle> Provider::allocate_one(const std::string& ensemble, const 
                                              const orchestrator::AllocationConfig& config, const actor::Handle& owner) {
   const auto promise = promises_.find(id);
   if (promise == promises_.end()) return fail(Errc::not_found, "nothing was committed for it");
-  if (promise->second.owner != owner.did) return fail(Errc::permission_denied, "it was committed to another orchestrator");
+  if (promise->second.owner != owner.did)
+    return fail(Errc::permission_denied, "it was committed to another orchestrator");
   if (!capability::covers(promise->second.resources, config.resources))
-    return fail(Errc::limit_exceeded, "more than was committed: {}", capability::explain_shortage(promise->second.resources, config.resources));
-  if (jobs::ensemble_id(id) != ensemble) return fail(Errc::invalid_argument, "it does not belong to ensemble {}", ensemble);
+    return fail(Errc::limit_exceeded, "more than was committed: {}",
+                capability::explain_shortage(promise->second.resources, config.resources));
+  if (jobs::ensemble_id(id) != ensemble)
+    return fail(Errc::invalid_argument, "it does not belong to ensemble {}", ensemble);
   const auto engine = services_.executors.find(config.execution.type);
   if (engine == services_.executors.end())
     return fail(Errc::unsupported, "Execution.type: executor '{}' is not available here", config.execution.type);
@@ -223,8 +242,9 @@ Result<actor::Handle> Provider::allocate_one(const std::string& ensemble, const 
   return handle;
 }
 
-Result<void> Provider::grant(const std::string& key, const did::Did& owner, const did::Did& audience, std::string_view scope) {
-  TRY(auto given, orchestrator::StandingGrant::give(root_.security().capabilities(), owner, audience, scope, now()));
+Result<void> Provider::grant(const std::string& key, const did::Did& owner, const did::Did& audience,
+                             std::string_view scope) {
+  TRY(auto given, ucan::StandingGrant::give(root_.security().capabilities(), owner, audience, scope, now()));
   grants_.insert_or_assign(key, std::move(given));
   return {};
 }
@@ -257,7 +277,8 @@ Task<Ack> Provider::shutdown(orchestrator::AllocationShutdownRequest request, co
   co_return Ack{.ok = true};
 }
 
-Task<orchestrator::AllocationLogsResponse> Provider::logs(orchestrator::AllocationLogsRequest request, const actor::Envelope& envelope) {
+Task<orchestrator::AllocationLogsResponse> Provider::logs(orchestrator::AllocationLogsRequest request,
+                                                          const actor::Envelope& envelope) {
   orchestrator::AllocationLogsResponse response;
   // The behaviour's path says of which ensemble: /dms/ensemble/<id>/allocation/logs.
   std::string_view ensemble(envelope.behaviour);
@@ -285,7 +306,8 @@ Task<Ack> Provider::revert(orchestrator::RevertRequest request, const actor::Env
   if (open != bids_.end() && open->second.owner == owner) bids_.erase(open);
   for (const std::string& name : request.allocations) {
     const std::string id = orchestrator::full_allocation_id(request.ensemble_id, name);
-    if (const auto promise = promises_.find(id); promise != promises_.end() && promise->second.owner == owner) forget_promise(id);
+    if (const auto promise = promises_.find(id); promise != promises_.end() && promise->second.owner == owner)
+      forget_promise(id);
     const bool ours = owned(id, owner).has_value() || releasing_.contains(id);
     if (ours) co_await release(id);
   }
@@ -361,7 +383,7 @@ Task<void> Provider::keep_in_touch() {
 
 Task<void> Provider::renew_grants() {
   for (;;) {
-    const Result<void> slept = co_await sleep_for(orchestrator::kGrantTime / 2);
+    const Result<void> slept = co_await sleep_for(ucan::kStandingGrantRenewal);
     if (!slept) co_return;
     for (auto& [key, given] : grants_)
       if (Result<void> renewed = given.renew(now()); !renewed)

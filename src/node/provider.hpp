@@ -26,7 +26,7 @@
 #include "node/serve.hpp"
 #include "node/services.hpp"
 #include "orchestrator/bidding/bidder.hpp"
-#include "orchestrator/grant.hpp"
+#include "ucan/standing_grant.hpp"
 
 namespace dms::node {
 
@@ -98,11 +98,12 @@ class Provider {
   Task<orchestrator::Ack> commit(orchestrator::CommitRequest request, const actor::Envelope& envelope);
   Result<void> try_commit(const orchestrator::CommitRequest& request, const did::Did& owner);
   Task<orchestrator::AllocateResponse> allocate(orchestrator::AllocateRequest request, const actor::Envelope& envelope);
-  Result<actor::Handle> allocate_one(const std::string& ensemble, const std::string& id, const orchestrator::AllocationConfig& config,
-                                     const actor::Handle& owner);
+  Result<actor::Handle> allocate_one(const std::string& ensemble, const std::string& id,
+                                     const orchestrator::AllocationConfig& config, const actor::Handle& owner);
   Task<orchestrator::Ack> revert(orchestrator::RevertRequest request, const actor::Envelope& envelope);
   Task<orchestrator::Ack> shutdown(orchestrator::AllocationShutdownRequest request, const actor::Envelope& envelope);
-  Task<orchestrator::AllocationLogsResponse> logs(orchestrator::AllocationLogsRequest request, const actor::Envelope& envelope);
+  Task<orchestrator::AllocationLogsResponse> logs(orchestrator::AllocationLogsRequest request,
+                                                  const actor::Envelope& envelope);
   Task<AllocationsReply> list(Nothing request, const actor::Envelope& envelope);
 
   Result<std::shared_ptr<Allocation>> owned(const std::string& id, const did::Did& owner);
@@ -121,12 +122,12 @@ class Provider {
   Services& services_;
   const Options& options_;
   actor::Actor& root_;
-  std::map<std::string, OpenBid> bids_;                        // by ensemble
-  std::map<std::string, std::set<std::uint64_t>> answered_;    // by ensemble: rounds
-  std::map<std::string, orchestrator::StandingGrant> grants_;  // by ensemble and by allocation id
-  std::map<std::string, Promise> promises_;                    // by allocation id
+  std::map<std::string, OpenBid> bids_;                             // by ensemble
+  std::map<std::string, std::set<std::uint64_t>> answered_;         // by ensemble: rounds
+  std::map<std::string, ucan::StandingGrant> grants_;               // by ensemble and by allocation id
+  std::map<std::string, Promise> promises_;                         // by allocation id
   std::map<std::string, std::shared_ptr<Allocation>> allocations_;  // shared with handlers that wait on one
-  std::set<std::string> releasing_;  // allocations on their way out
+  std::set<std::string> releasing_;                                 // allocations on their way out
   Notify released_;
   Nursery work_;
 };

@@ -20,7 +20,8 @@ struct Nothing {
 namespace detail {
 
 template <class T, class Request, class Reply>
-Task<void> answer(actor::Actor& actor, T& self, Task<Reply> (T::*method)(Request, const actor::Envelope&), actor::Envelope envelope) {
+Task<void> answer(actor::Actor& actor, T& self, Task<Reply> (T::*method)(Request, const actor::Envelope&),
+                  actor::Envelope envelope) {
   const bool empty = envelope.message.empty() || as_text(envelope.message) == "null";
   Result<Request> request = empty ? Result<Request>(Request{}) : actor::payload<Request>(envelope);
   Reply reply{};
@@ -41,17 +42,19 @@ Task<void> answer(actor::Actor& actor, T& self, Task<Reply> (T::*method)(Request
 }  // namespace detail
 
 template <class T, class Request, class Reply>
-Result<void> serve(actor::Actor& actor, std::string path, T& self, Task<Reply> (T::*method)(Request, const actor::Envelope&),
-                   actor::BehaviourOptions options = {}) {
+Result<void> serve(actor::Actor& actor, std::string path, T& self,
+                   Task<Reply> (T::*method)(Request, const actor::Envelope&), actor::BehaviourOptions options = {}) {
   return actor.add_behaviour(
       std::move(path),
-      [&actor, &self, method](actor::Envelope envelope) { return detail::answer(actor, self, method, std::move(envelope)); },
+      [&actor, &self, method](actor::Envelope envelope) {
+        return detail::answer(actor, self, method, std::move(envelope));
+      },
       std::move(options));
 }
 
 template <class T, class Request, class Reply>
-Result<void> serve(actor::Actor& actor, std::string_view path, T& self, Task<Reply> (T::*method)(Request, const actor::Envelope&),
-                   actor::BehaviourOptions options = {}) {
+Result<void> serve(actor::Actor& actor, std::string_view path, T& self,
+                   Task<Reply> (T::*method)(Request, const actor::Envelope&), actor::BehaviourOptions options = {}) {
   return serve(actor, std::string(path), self, method, std::move(options));
 }
 

@@ -50,7 +50,11 @@ inline constexpr std::string_view kTaskTermination = "/dms/orchestrator/task-ter
 
 /// What a provider grants an ensemble's orchestrator over its own node.
 inline std::string ensemble_namespace(std::string_view ensemble) { return fmt::format("/dms/ensemble/{}", ensemble); }
-inline std::string allocation_logs(std::string_view ensemble) { return ensemble_namespace(ensemble) + "/allocation/logs"; }
-inline std::string allocation_shutdown(std::string_view ensemble) { return ensemble_namespace(ensemble) + "/allocation/shutdown"; }
+inline std::string allocation_logs(std::string_view ensemble) {
+  return ensemble_namespace(ensemble) + "/allocation/logs";
+}
+inline std::string allocation_shutdown(std::string_view ensemble) {
+  return ensemble_namespace(ensemble) + "/allocation/shutdown";
+}
 
 }  // namespace dms::behaviour

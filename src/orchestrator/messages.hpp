@@ -17,7 +17,9 @@ namespace dms::orchestrator {
 struct Ack {
   bool ok = false;
   std::string error;
-  static constexpr auto json_fields() { return std::tuple(json::field("OK", &Ack::ok), json::field("Error", &Ack::error)); }
+  static constexpr auto json_fields() {
+    return std::tuple(json::field("OK", &Ack::ok), json::field("Error", &Ack::error));
+  }
 };
 
 /// Port numbers are JSON object keys, hence texts: public -> private; "0" asks for a dynamic one.
@@ -28,8 +30,10 @@ struct CommittedResources : capability::Resources {
   static constexpr auto json_fields() {
     using R = CommittedResources;
     using capability::Resources;
-    return std::tuple(json::field<R, capability::Cpu>("cpu", &R::cpu), json::field<R, std::vector<capability::Gpu>>("gpus", &R::gpus, json::omit_empty),
-                      json::field<R, capability::Ram>("ram", &R::ram), json::field<R, capability::Disk>("disk", &R::disk),
+    return std::tuple(json::field<R, capability::Cpu>("cpu", &R::cpu),
+                      json::field<R, std::vector<capability::Gpu>>("gpus", &R::gpus, json::omit_empty),
+                      json::field<R, capability::Ram>("ram", &R::ram),
+                      json::field<R, capability::Disk>("disk", &R::disk),
                       json::field("allocationID", &R::allocation_id));
   }
 };
@@ -56,8 +60,9 @@ struct AllocationConfig {
   std::map<std::string, Bytes> provision_scripts;
   static constexpr auto json_fields() {
     using R = AllocationConfig;
-    return std::tuple(json::field("Type", &R::type), json::field("Executor", &R::executor), json::field("Resources", &R::resources),
-                      json::field("Execution", &R::execution), json::field("ProvisionScripts", &R::provision_scripts));
+    return std::tuple(json::field("Type", &R::type), json::field("Executor", &R::executor),
+                      json::field("Resources", &R::resources), json::field("Execution", &R::execution),
+                      json::field("ProvisionScripts", &R::provision_scripts));
   }
 };
 
@@ -78,7 +83,8 @@ struct AllocateResponse {
   std::map<std::string, actor::Handle> allocations;
   static constexpr auto json_fields() {
     using R = AllocateResponse;
-    return std::tuple(json::field("OK", &R::ok), json::field("Error", &R::error), json::field("Allocations", &R::allocations));
+    return std::tuple(json::field("OK", &R::ok), json::field("Error", &R::error),
+                      json::field("Allocations", &R::allocations));
   }
 };
 
@@ -86,7 +92,8 @@ struct RevertRequest {
   std::string ensemble_id;
   std::vector<std::string> allocations;
   static constexpr auto json_fields() {
-    return std::tuple(json::field("EnsembleID", &RevertRequest::ensemble_id), json::field("AllocsByName", &RevertRequest::allocations));
+    return std::tuple(json::field("EnsembleID", &RevertRequest::ensemble_id),
+                      json::field("AllocsByName", &RevertRequest::allocations));
   }
 };
 
@@ -103,12 +110,16 @@ struct StartRequest {
 
 struct AllocationShutdownRequest {
   std::string allocation_id;
-  static constexpr auto json_fields() { return std::tuple(json::field("AllocationID", &AllocationShutdownRequest::allocation_id)); }
+  static constexpr auto json_fields() {
+    return std::tuple(json::field("AllocationID", &AllocationShutdownRequest::allocation_id));
+  }
 };
 
 struct AllocationLogsRequest {
   std::string allocation_name;
-  static constexpr auto json_fields() { return std::tuple(json::field("AllocName", &AllocationLogsRequest::allocation_name)); }
+  static constexpr auto json_fields() {
+    return std::tuple(json::field("AllocName", &AllocationLogsRequest::allocation_name));
+  }
 };
 
 struct AllocationLogsResponse {
@@ -127,7 +138,8 @@ struct TerminationError {
   bool killed = false;
   static constexpr auto json_fields() {
     using R = TerminationError;
-    return std::tuple(json::field("err", &R::err), json::field("exit_code", &R::exit_code), json::field("killed", &R::killed));
+    return std::tuple(json::field("err", &R::err), json::field("exit_code", &R::exit_code),
+                      json::field("killed", &R::killed));
   }
 };
 
@@ -151,7 +163,8 @@ inline constexpr std::size_t kTerminationOutput = 256 * 1024;
 
 /// Requests of newer nodes carry the whole id where others carry the allocation's name.
 inline std::string full_allocation_id(std::string_view ensemble, std::string_view name) {
-  return jobs::ensemble_id(name) == ensemble && name != ensemble ? std::string(name) : jobs::allocation_id(ensemble, name);
+  return jobs::ensemble_id(name) == ensemble && name != ensemble ? std::string(name)
+                                                                 : jobs::allocation_id(ensemble, name);
 }
 
 }  // namespace dms::orchestrator

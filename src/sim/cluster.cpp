@@ -24,13 +24,16 @@ capability::Resources size_of(double cores, std::uint64_t ram, std::uint64_t dis
 template <class T>
 T must(Result<T> result, std::string_view what) {
   if (!result) {
-    std::fprintf(stderr, "simulation: %.*s: %s\n", static_cast<int>(what.size()), what.data(), result.error().to_string().c_str());
+    std::fprintf(stderr, "simulation: %.*s: %s\n", static_cast<int>(what.size()), what.data(),
+                 result.error().to_string().c_str());
     std::abort();
   }
   if constexpr (!std::is_void_v<T>) return std::move(*result);
 }
 
-ucan::Capabilities capabilities(std::vector<std::string> paths) { return must(ucan::parse_capabilities(paths), "capabilities"); }
+ucan::Capabilities capabilities(std::vector<std::string> paths) {
+  return must(ucan::parse_capabilities(paths), "capabilities");
+}
 
 ucan::Grant membership(did::Did subject, UnixTime expires) {
   ucan::Grant grant;
@@ -50,8 +53,11 @@ std::filesystem::path make_folder() {
 }  // namespace
 
 Cluster::Cluster(std::uint64_t seed, SimLink link)
-    : world_(seed, link), random_(seed ^ 0x5eed), organisation_key_(crypto::PrivateKey::generate(random_)),
-      organisation_(must(ucan::CapabilityContext::create(organisation_key_, random_), "organisation")), folder_(make_folder()) {}
+    : world_(seed, link),
+      random_(seed ^ 0x5eed),
+      organisation_key_(crypto::PrivateKey::generate(random_)),
+      organisation_(must(ucan::CapabilityContext::create(organisation_key_, random_), "organisation")),
+      folder_(make_folder()) {}
 
 Cluster::~Cluster() {
   std::error_code ignored;
@@ -61,7 +67,8 @@ Cluster::~Cluster() {
 Machine& Cluster::add(std::string name, double cores, std::uint64_t gib) {
   machines_.push_back(std::unique_ptr<Machine>(new Machine(std::move(name), crypto::PrivateKey::generate(random_))));
   Machine& machine = *machines_.back();
-  machine.size_ = size_of(std::max(cores, 1.0), std::max<std::uint64_t>(gib, 1) * kGiB, std::max<std::uint64_t>(gib, 1) * kGiB);
+  machine.size_ =
+      size_of(std::max(cores, 1.0), std::max<std::uint64_t>(gib, 1) * kGiB, std::max<std::uint64_t>(gib, 1) * kGiB);
   if (cores > 0) machine.share_ = machine.size_;
   machine.store_ = std::make_unique<db::Store>(must(db::Store::open(std::string(db::Store::kMemory)), "store"));
   trust(machine);
@@ -71,7 +78,8 @@ Machine& Cluster::add(std::string name, double cores, std::uint64_t gib) {
 void Cluster::trust(Machine& machine) {
   const UnixTime now = world_.unix_now();
   const UnixTime expires = now + 24h * 365;
-  machine.capabilities_ = std::make_shared<ucan::CapabilityContext>(must(ucan::CapabilityContext::create(machine.key_, random_), "context"));
+  machine.capabilities_ = std::make_shared<ucan::CapabilityContext>(
+      must(ucan::CapabilityContext::create(machine.key_, random_), "context"));
   ucan::Anchors anchors;
   anchors.require.tokens.push_back(
       must(machine.capabilities_->grant(ucan::Action::delegate, membership(organisation_.did(), expires)), "require"));
@@ -88,7 +96,8 @@ void Cluster::boot(Machine& machine) {
 Task<Result<void>> Cluster::boot_node(Machine& machine) {
   const Runtime runtime = machine.host_->runtime();
   machine.executor_ = std::make_unique<executor::Fake>(runtime.lane);
-  CO_TRY(machine.resources_, resources::Manager::open(*machine.store_, [lane = &runtime.lane] { return lane->unix_now(); }));
+  CO_TRY(machine.resources_,
+         resources::Manager::open(*machine.store_, [lane = &runtime.lane] { return lane->unix_now(); }));
   if (!machine.share_.cpu.cores.empty() && !machine.resources_->onboarded())
     CO_TRY_VOID(machine.resources_->onboard(machine.share_, machine.size_));
   machine.network_ = std::make_unique<network::Libp2pNetwork>(runtime, machine.key_);
@@ -99,7 +108,8 @@ Task<Result<void>> Cluster::boot_node(Machine& machine) {
   services.machine = services.usage = [&machine]() -> Result<capability::Resources> { return machine.size_; };
   node::Options options;
   options.work_dir = folder_ / machine.name_;
-  CO_TRY(machine.node_, co_await node::Node::start(std::move(services), machine.key_, machine.capabilities_, std::move(options)));
+  CO_TRY(machine.node_,
+         co_await node::Node::start(std::move(services), machine.key_, machine.capabilities_, std::move(options)));
   CO_TRY(machine.user_, machine.node_->root().create_child("user"));
   co_return Result<void>();
 }
@@ -107,11 +117,14 @@ Task<Result<void>> Cluster::boot_node(Machine& machine) {
 void Cluster::start() {
   for (auto& machine : machines_) boot(*machine);
   const std::string hub = machines_.front()->network_->listen_addresses().back();
-  for (std::size_t i = 1; i < machines_.size(); ++i) must(world_.run(machines_[i]->host(), machines_[i]->network_->connect(hub)), "connect");
+  for (std::size_t i = 1; i < machines_.size(); ++i)
+    must(world_.run(machines_[i]->host(), machines_[i]->network_->connect(hub)), "connect");
   // Every machine knows every other: a plain mesh.
   for (std::size_t i = 1; i < machines_.size(); ++i)
     for (std::size_t j = 1; j < i; ++j)
-      must(world_.run(machines_[i]->host(), machines_[i]->network_->connect(machines_[j]->network_->listen_addresses().back())), "connect");
+      must(world_.run(machines_[i]->host(),
+                      machines_[i]->network_->connect(machines_[j]->network_->listen_addresses().back())),
+           "connect");
   world_.run_for(2s);  // identify and subscriptions travel
 }
 
@@ -130,7 +143,8 @@ void Cluster::crash(Machine& machine) {
   // What is stored now is what a power cut leaves; the orderly end below must not add to it.
   auto disk = std::make_unique<db::Store>(must(db::Store::open(std::string(db::Store::kMemory)), "store"));
   for (const char* collection : {"resources.onboarded", "resources.promises", "deployments"})
-    for (const auto& [id, text] : must(machine.store_->list(collection), "list")) must(disk->put(collection, id, text), "put");
+    for (const auto& [id, text] : must(machine.store_->list(collection), "list"))
+      must(disk->put(collection, id, text), "put");
   machine.host_->kill();
   world_.run(*machine.host_, shut(machine));
   machine.resources_.reset();
@@ -142,7 +156,8 @@ void Cluster::restart(Machine& machine) {
   boot(machine);
   for (auto& other : machines_)
     if (other->up() && other.get() != &machine)
-      must(world_.run(machine.host(), machine.network_->connect(other->network_->listen_addresses().back())), "connect");
+      must(world_.run(machine.host(), machine.network_->connect(other->network_->listen_addresses().back())),
+           "connect");
   world_.run_for(2s);
 }
 
@@ -151,11 +166,13 @@ void Cluster::stop() {
     if (machine->up()) world_.run(*machine->host_, shut(*machine));
 }
 
-Result<json::Value> Cluster::ask(Machine& at, std::string_view behaviour, std::string payload, Duration timeout) {
+Result<json::Value> Cluster::ask(Machine& from, Machine& to, std::string_view behaviour, std::string payload,
+                                 Duration timeout) {
   actor::MessageOptions options;
   options.timeout = timeout;
-  actor::Envelope message = at.user_->message(at.node_->root().handle(), std::string(behaviour), to_bytes(payload), options);
-  TRY(const actor::Envelope reply, world_.run(at.host(), at.user_->invoke(std::move(message))));
+  actor::Envelope message =
+      from.user_->message(to.node_->root().handle(), std::string(behaviour), to_bytes(payload), options);
+  TRY(const actor::Envelope reply, world_.run(from.host(), from.user_->invoke(std::move(message))));
   return json::parse(as_text(reply.message));
 }
 

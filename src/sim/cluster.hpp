@@ -75,12 +75,18 @@ class Cluster {
   /// Ends everything, in order.
   void stop();
 
-  /// A call to the machine's own node. `payload` as JSON text.
-  Result<json::Value> ask(Machine& at, std::string_view behaviour, std::string payload, Duration timeout = 30s);
+  /// A call of a user on one machine to the node of another, or of the same. `payload` as JSON text.
+  Result<json::Value> ask(Machine& from, Machine& to, std::string_view behaviour, std::string payload,
+                          Duration timeout = 30s);
+  template <class Reply, class Request>
+  Result<Reply> call(Machine& from, Machine& to, std::string_view behaviour, const Request& request,
+                     Duration timeout = 30s) {
+    TRY(const json::Value value, ask(from, to, behaviour, json::encode(request), timeout));
+    return json::from_value<Reply>(value);
+  }
   template <class Reply, class Request>
   Result<Reply> call(Machine& at, std::string_view behaviour, const Request& request, Duration timeout = 30s) {
-    TRY(const json::Value value, ask(at, behaviour, json::encode(request), timeout));
-    return json::from_value<Reply>(value);
+    return call<Reply>(at, at, behaviour, request, timeout);
   }
 
   /// Deploys and returns the ensemble's id.

@@ -38,7 +38,8 @@ struct Trio {
     EXPECT_EQ(machine.executor().size(), 0u) << machine.name() << " still has executions";
     EXPECT_EQ(machine.node().provider().allocations(), 0u) << machine.name() << " still has allocations";
     const auto jobs = cluster.folder() / machine.name() / "jobs";
-    EXPECT_TRUE(!std::filesystem::exists(jobs) || std::filesystem::is_empty(jobs)) << machine.name() << " still has job folders";
+    EXPECT_TRUE(!std::filesystem::exists(jobs) || std::filesystem::is_empty(jobs))
+        << machine.name() << " still has job folders";
   }
 };
 
@@ -115,7 +116,8 @@ TEST(Deployment, AServiceRunsUntilItIsShutDownAndLeavesNothing) {
   ASSERT_TRUE(net.cluster.wait_for(net.user, id, {"Running"}));
   net.cluster.world().run_for(10min);
   EXPECT_EQ(net.cluster.status(net.user, id)->status, "Running");
-  auto done = net.cluster.call<orchestrator::Ack>(net.user, behaviour::kDeploymentShutdown, node::DeploymentId{id}, 1min);
+  auto done =
+      net.cluster.call<orchestrator::Ack>(net.user, behaviour::kDeploymentShutdown, node::DeploymentId{id}, 1min);
   ASSERT_TRUE(done && done->ok) << (done ? done->error : done.error().to_string());
   EXPECT_EQ(net.cluster.status(net.user, id)->status, "Completed");
   net.cluster.world().run_for(1min);
@@ -126,7 +128,8 @@ TEST(Deployment, ShutDownWhileItIsStillDeployingReverts) {
   Trio net(8);
   const std::string id = net.must_deploy(one_task(64, 512));  // nobody will bid
   net.cluster.world().run_for(7s);
-  auto done = net.cluster.call<orchestrator::Ack>(net.user, behaviour::kDeploymentShutdown, node::DeploymentId{id}, 1min);
+  auto done =
+      net.cluster.call<orchestrator::Ack>(net.user, behaviour::kDeploymentShutdown, node::DeploymentId{id}, 1min);
   ASSERT_TRUE(done && done->ok);
   EXPECT_EQ(net.cluster.status(net.user, id)->status, "Completed");
 }
@@ -175,8 +178,124 @@ TEST(Deployment, FiftyOneAfterAnotherAndTwentyAtOnceLeaveNothingBehind) {
   net.expect_clean(net.small);
   net.expect_clean(net.large);
   EXPECT_EQ(net.user.node().deployments().active(), 0u);
-  EXPECT_EQ(net.user.capabilities()->anchors().require.tokens.size(), 1u) << "grants were taken back";
-  EXPECT_EQ(net.small.capabilities()->anchors().require.tokens.size(), 1u) << "grants were taken back";
+  for (Machine* machine : {&net.user, &net.small, &net.large})
+    EXPECT_EQ(machine->capabilities()->lent_count(), 0u) << machine->name() << " has not taken back what it lent";
+}
+
+TEST(Deployment, ReloadingCapabilitiesLeavesRunningWorkInItsOwnersHands) {
+  Trio net(13);
+  jobs::Ensemble ensemble = one_task(1, 512, {{"FAKE_SECONDS", "1000000"}});
+  const std::string id = net.must_deploy(ensemble);
+  ASSERT_TRUE(net.cluster.wait_for(net.user, id, {"Running"}));
+  for (Machine* machine : {&net.user, &net.small}) {
+    const std::string saved = machine->capabilities()->serialise();
+    ASSERT_TRUE(machine->capabilities()->reload(saved, net.cluster.world().unix_now()));
+  }
+  auto done =
+      net.cluster.call<orchestrator::Ack>(net.user, behaviour::kDeploymentShutdown, node::DeploymentId{id}, 1min);
+  ASSERT_TRUE(done && done->ok) << (done ? done->error : done.error().to_string());
+  net.expect_clean(net.small);
+}
+
+TEST(Deployment, AnUnansweredShutdownIsRepeatedUntilTheMachineIsClean) {
+  Trio net(14);
+  const std::string id = net.must_deploy(one_task(1, 512, {{"FAKE_SECONDS", "1000000"}}));
+  ASSERT_TRUE(net.cluster.wait_for(net.user, id, {"Running"}));
+  net.cluster.world().cut(net.user.host(), net.small.host());
+  auto done =
+      net.cluster.call<orchestrator::Ack>(net.user, behaviour::kDeploymentShutdown, node::DeploymentId{id}, 1min);
+  ASSERT_TRUE(done);
+  EXPECT_FALSE(done->ok);
+  EXPECT_EQ(net.cluster.status(net.user, id)->status, "ShuttingDown");
+  net.cluster.world().cut(net.user.host(), net.small.host(), false);
+  EXPECT_TRUE(net.cluster.wait_for(net.user, id, kEnded));
+  net.expect_clean(net.small);
+}
+
+// --- another orchestrator of the same organisation, trusted to deploy, tries more than that --------------------------------
+
+struct Rivals : testing::Test {
+  Cluster cluster{21};
+  Machine& user = cluster.add("user", 0, 0);
+  Machine& provider = cluster.add("provider", 8, 8);
+  Machine& rival = cluster.add("rival", 0, 0);
+  std::string id;
+  void SetUp() override {
+    cluster.start();
+    auto deployed = cluster.deploy(user, one_task(1, 512, {{"FAKE_SECONDS", "1000000"}}));
+    ASSERT_TRUE(deployed);
+    id = *deployed;
+    ASSERT_TRUE(cluster.wait_for(user, id, {"Running"}));
+  }
+  void TearDown() override { cluster.stop(); }
+
+  orchestrator::EnsembleBidRequest bid_request(const std::string& ensemble, double cores = 1) {
+    orchestrator::EnsembleBidRequest request;
+    request.id = ensemble;
+    request.nonce = ++nonce;
+    orchestrator::NodeRequest node;
+    node.node_id = "n";
+    node.executors = {"null"};
+    node.resources = one_task(cores, static_cast<std::uint64_t>(cores * 512)).allocations["task"].resources;
+    request.request.emplace_back().v1 = node;
+    return request;
+  }
+  orchestrator::CommitRequest commit(const std::string& ensemble, const std::string& name, double cores = 1) {
+    orchestrator::CommitRequest request;
+    request.ensemble_id = ensemble;
+    request.allocation_name = name;
+    request.node_id = "n";
+    static_cast<capability::Resources&>(request.resources) = one_task(cores, 512).allocations["task"].resources;
+    return request;
+  }
+  orchestrator::Ack committed(Machine& by, const orchestrator::CommitRequest& request) {
+    return cluster.call<orchestrator::Ack>(by, provider, behaviour::kCommit, request).value();
+  }
+  bool bids(Machine& by, const orchestrator::EnsembleBidRequest& request) {
+    return cluster.call<orchestrator::Bid>(by, provider, behaviour::kBidRequest, request, 5s).has_value();
+  }
+  std::uint64_t nonce = 0;
+};
+
+TEST_F(Rivals, ARunningEnsemblesIdGetsNoBidFromItsProvider) {
+  EXPECT_TRUE(bids(rival, bid_request("another")));
+  cluster.world().run_for(10min);  // the first bid has expired, the work runs on
+  EXPECT_FALSE(bids(rival, bid_request(id)));
+}
+
+TEST_F(Rivals, AnothersBidPromiseAndWorkAreOutOfReach) {
+  ASSERT_TRUE(bids(user, bid_request("mine")));
+  EXPECT_NE(committed(rival, commit("mine", "task")).error.find("another orchestrator"), std::string::npos);
+  ASSERT_TRUE(committed(user, commit("mine", "task")).ok);
+
+  orchestrator::RevertRequest revert;
+  revert.ensemble_id = "mine";
+  revert.allocations = {"task"};
+  ASSERT_TRUE(cluster.call<orchestrator::Ack>(rival, provider, behaviour::kRevert, revert));
+  revert.ensemble_id = id;
+  ASSERT_TRUE(cluster.call<orchestrator::Ack>(rival, provider, behaviour::kRevert, revert));
+  EXPECT_EQ(provider.resources().list().size(), 2u) << "the promise and the running work are still there";
+  EXPECT_EQ(cluster.status(user, id)->status, "Running");
+
+  orchestrator::AllocationShutdownRequest stop;
+  stop.allocation_id = id + "_task";
+  EXPECT_FALSE(cluster.call<orchestrator::Ack>(rival, provider, behaviour::allocation_shutdown(id), stop, 5s))
+      << "no token, no answer";
+}
+
+TEST_F(Rivals, MoreThanWasBidForIsRefusedAlsoInPieces) {
+  ASSERT_TRUE(bids(user, bid_request("pieces", 2)));
+  EXPECT_FALSE(committed(user, commit("pieces", "a", 3)).ok);
+  EXPECT_TRUE(committed(user, commit("pieces", "a", 1)).ok);
+  EXPECT_TRUE(committed(user, commit("pieces", "b", 1)).ok);
+  EXPECT_NE(committed(user, commit("pieces", "c", 1)).error.find("more than was bid for"), std::string::npos);
+}
+
+TEST_F(Rivals, NothingIsNotUnlimitedAndNamesDoNotReachIntoOtherEnsembles) {
+  ASSERT_TRUE(bids(user, bid_request("small")));
+  EXPECT_NE(committed(user, commit("small", "a", 0)).error.find("more than 0"), std::string::npos);
+  EXPECT_NE(committed(user, commit("small", "b_c")).error.find("may not contain '_'"), std::string::npos);
+  EXPECT_FALSE(committed(user, commit("small", "../etc")).ok);
 }
 
 // --- a provider dies at each step --------------------------------------------------------------------------------------
@@ -194,7 +313,8 @@ const std::vector<Step>& steps() {
       {"committed", [](Trio& n, const std::string&) { return n.small.resources().list().size() > 0; }},
       {"allocated", [](Trio& n, const std::string&) { return n.small.node().provider().allocations() > 0; }},
       {"started", [](Trio& n, const std::string&) { return n.small.executor().size() > 0; }},
-      {"running", [](Trio& n, const std::string& id) { return n.cluster.status(n.user, id).value().status == "Running"; }},
+      {"running",
+       [](Trio& n, const std::string& id) { return n.cluster.status(n.user, id).value().status == "Running"; }},
   };
   return all;
 }
@@ -219,11 +339,13 @@ TEST_P(ProviderDies, AnotherTakesOverOrTheUserIsToldAndResourcesAreFree) {
 
   net.cluster.restart(net.small);
   net.expect_clean(net.small);
-  EXPECT_EQ(*net.small.resources().free(), *net.small.resources().onboarded()) << "everything is free after the restart";
+  EXPECT_EQ(*net.small.resources().free(), *net.small.resources().onboarded())
+      << "everything is free after the restart";
 }
 
-INSTANTIATE_TEST_SUITE_P(AtEachStep, ProviderDies, testing::Range(0, 5),
-                         [](const auto& info) { return std::string(steps()[static_cast<std::size_t>(info.param)].name); });
+INSTANTIATE_TEST_SUITE_P(AtEachStep, ProviderDies, testing::Range(0, 5), [](const auto& info) {
+  return std::string(steps()[static_cast<std::size_t>(info.param)].name);
+});
 
 TEST(Deployment, TheUsersDaemonDiesAndItsNextStartRevertsAndSaysSo) {
   Trio net(12);

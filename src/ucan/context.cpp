@@ -184,6 +184,7 @@ Result<void> CapabilityContext::anchor(const Anchors& more, UnixTime now) {
     const auto unsound = [&](const Token& token) { return !token.check_claims(now, revoked_); };
     std::erase_if(require_, unsound);
     std::erase_if(provide_, unsound);
+    std::erase_if(lent_, unsound);
     erase_held([&](const Held& held) { return unsound(held.token); });
   }
   return {};
@@ -195,6 +196,21 @@ void CapabilityContext::remove(const Anchors& gone) {
   remove_anchors(provide_, gone.provide);
   for (const Token& token : gone.revoke.tokens) revoked_.remove(token);
   // What was kept for the sake of an anchor goes with it.
+  erase_held([&](const Held& held) { return !worth_keeping(held.token, held.origin); });
+}
+
+Result<void> CapabilityContext::lend(Token token, UnixTime now) {
+  drop_expired(now);
+  if (lent_.size() >= kMaxLent)
+    return fail(Errc::too_big, "{} grants are lent already; at most so many are kept", lent_.size());
+  TRY_VOID(check_tokens("lent", {{token}}, false, now, revoked_));
+  lent_.push_back(std::move(token));
+  return {};
+}
+
+void CapabilityContext::take_back(const Token& token) {
+  const auto same = [&](const Token& lent) { return lent.claims().nonce == token.claims().nonce; };
+  if (std::erase_if(lent_, same) == 0) return;
   erase_held([&](const Held& held) { return !worth_keeping(held.token, held.origin); });
 }
 
@@ -298,12 +314,13 @@ Result<void> CapabilityContext::trusted(const Token& token, const did::Did& anch
   for (const Token* link = &token; link != nullptr; link = link->chain())
     if (link->issuer() == anchor || roots_.contains(link->issuer())) return {};
   std::optional<Error> nearest;
-  for (const Token& required : require_) {
-    if (!token.anchored_at(required.subject())) continue;
-    Result<void> accepted = required.accepts(token);
-    if (accepted) return {};
-    nearest = accepted.error();
-  }
+  for (const std::vector<Token>* list : {&require_, &lent_})
+    for (const Token& required : *list) {
+      if (!token.anchored_at(required.subject())) continue;
+      Result<void> accepted = required.accepts(token);
+      if (accepted) return {};
+      nearest = accepted.error();
+    }
   if (nearest) return std::unexpected(*nearest);
   return fail(Errc::not_authorized,
               "its chain begins at {}, which is neither {}, nor a root, nor named by a require anchor",
@@ -407,6 +424,7 @@ void CapabilityContext::drop_expired(UnixTime now) {
   const auto expired = [now](const Token& token) { return token.expired(now); };
   std::erase_if(require_, expired);
   std::erase_if(provide_, expired);
+  std::erase_if(lent_, expired);
   revoked_.drop_expired(now);
   erase_held([&](const Held& held) { return expired(held.token); });
 }

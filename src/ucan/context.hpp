@@ -46,6 +46,7 @@ namespace dms::ucan {
 
 /// Roots, require, provide and revoke: each at most so many.
 inline constexpr std::size_t kMaxAnchors = 1024;
+inline constexpr std::size_t kMaxLent = 8192;
 inline constexpr std::size_t kMaxConsumed = 8192;
 inline constexpr std::size_t kMaxConsumedPerOrigin = 256;
 inline constexpr std::size_t kMaxContextFile = 16 << 20;
@@ -109,6 +110,12 @@ class CapabilityContext {
   Result<void> anchor(const Anchors& more, UnixTime now);
   /// Tokens are matched by issuer and nonce. What is not there is not missed.
   void remove(const Anchors& gone);
+
+  /// A delegation of our own that this process needs for a while: trusted like a `require` anchor, but never saved, and not
+  /// touched by reload(). standing_grant.hpp keeps one alive.
+  Result<void> lend(Token token, UnixTime now);
+  void take_back(const Token& token);
+  [[nodiscard]] std::size_t lent_count() const { return lent_.size(); }
 
   // --- issuing
   /// A token rooted in ourselves.
@@ -175,6 +182,7 @@ class CapabilityContext {
   std::set<did::Did> roots_;
   std::vector<Token> require_;
   std::vector<Token> provide_;
+  std::vector<Token> lent_;
   RevocationSet revoked_;
   std::unordered_map<did::Did, std::vector<Held>> consumed_;  // by subject
   std::unordered_map<did::Did, std::size_t> held_by_origin_;

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/file.hpp"
+#include "ucan/standing_grant.hpp"
 #include "ucan/test_parties.hpp"
 
 namespace dms::ucan {
@@ -351,6 +352,32 @@ TEST_F(ContextTest, ReloadReplacesAnchorsAndKeepsWhatStillCounts) {
   ASSERT_TRUE(node.context.reload(empty.context.serialise(), kNow));
   EXPECT_FALSE(node.context.require(node.did, user_actor.did, node_actor.did, {list}, kNow));
   EXPECT_FALSE(node.context.reload(user.context.serialise(), kNow));
+}
+
+TEST_F(ContextTest, WhatIsLentHoldsAcrossReloadsIsNeverSavedAndIsTakenBack) {
+  auto context = std::make_shared<CapabilityContext>(std::move(node.context));
+  const std::string before = context->serialise();
+  const auto allowed = [&] {
+    const Bytes tokens =
+        user.context.provide(node.did, user_actor.did, node_actor.did, kNow + kHour, {list}, {}, kNow).value();
+    auto consumed = context->consume(user.did, tokens, kNow);
+    const bool may = context->require(node.did, user_actor.did, node_actor.did, {list}, kNow).has_value();
+    context->discard(tokens);
+    return may;
+  };
+  EXPECT_FALSE(allowed());
+  {
+    auto grant = StandingGrant::give(context, user.did, node_actor.did, list.path(), kNow);
+    ASSERT_TRUE(grant) << grant.error().to_string();
+    EXPECT_TRUE(allowed());
+    EXPECT_EQ(context->serialise(), before) << "not for the disk";
+    ASSERT_TRUE(context->reload(before, kNow));
+    EXPECT_TRUE(allowed()) << "a reload changes what is on disk only";
+    ASSERT_TRUE(grant->renew(kNow));
+    EXPECT_EQ(context->lent_count(), 1u) << "a renewal replaces";
+  }
+  EXPECT_EQ(context->lent_count(), 0u);
+  EXPECT_FALSE(allowed());
 }
 
 // However messages come and go, what is held is what was shown and not yet discarded.

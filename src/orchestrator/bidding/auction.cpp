@@ -16,9 +16,12 @@ Auction::Auction(actor::Actor& actor, std::string ensemble_id, const jobs::Ensem
 
 Auction::~Auction() { actor_.remove_behaviour(std::string(behaviour::kBid)); }
 
-Result<std::unique_ptr<Auction>> Auction::open(actor::Actor& actor, std::string ensemble_id, const jobs::Ensemble& ensemble) {
+Result<std::unique_ptr<Auction>> Auction::open(actor::Actor& actor, std::string ensemble_id,
+                                               const jobs::Ensemble& ensemble) {
   std::unique_ptr<Auction> auction(new Auction(actor, std::move(ensemble_id), ensemble));
-  TRY_VOID(actor.add_behaviour(std::string(behaviour::kBid), [a = auction.get()](actor::Envelope envelope) { return a->receive(std::move(envelope)); }));
+  TRY_VOID(actor.add_behaviour(std::string(behaviour::kBid), [a = auction.get()](actor::Envelope envelope) {
+    return a->receive(std::move(envelope));
+  }));
   return auction;
 }
 
@@ -44,10 +47,11 @@ Task<Result<Candidate>> Auction::run(UnixTime deadline, std::set<std::string> ex
 
     Lane& lane = actor_.lane();
     if (lane.unix_now() + kBidRound > deadline)
-      co_return fail(Errc::deadline_exceeded,
-                     "no machine was found for node {} in time ({} bids were refused); ask for less, or see which providers are "
-                     "connected with `nunet actor cmd /dms/node/peers/list`",
-                     join(missing), refused_);
+      co_return fail(
+          Errc::deadline_exceeded,
+          "no machine was found for node {} in time ({} bids were refused); ask for less, or see which providers are "
+          "connected with `nunet actor cmd /dms/node/peers/list`",
+          join(missing), refused_);
     std::set<std::string> taken = excluded;
     for (const auto& [name, bid] : candidate) taken.insert(bid.peer);
     CO_TRY_VOID(co_await round(missing, deadline, taken));
@@ -60,14 +64,16 @@ Task<Result<Candidate>> Auction::run(UnixTime deadline, std::set<std::string> ex
   }
 }
 
-Task<Result<void>> Auction::round(const std::set<std::string>& missing, UnixTime deadline, const std::set<std::string>& excluded) {
+Task<Result<void>> Auction::round(const std::set<std::string>& missing, UnixTime deadline,
+                                  const std::set<std::string>& excluded) {
   Lane& lane = actor_.lane();
   const SteadyTime until = lane.now() + kBidRound;
   CO_TRY_VOID(co_await ask(missing, std::min(lane.unix_now() + kBidRound, deadline), excluded));
   co_return co_await collect(missing, until, excluded);
 }
 
-Task<Result<void>> Auction::ask(const std::set<std::string>& nodes, UnixTime expires, const std::set<std::string>& excluded) {
+Task<Result<void>> Auction::ask(const std::set<std::string>& nodes, UnixTime expires,
+                                const std::set<std::string>& excluded) {
   EnsembleBidRequest request;
   request.id = ensemble_id_;
   request.nonce = actor_.lane().random().u64() >> 1;
@@ -107,7 +113,8 @@ Task<Result<void>> Auction::ask_pinned(std::string peer, NodeRequest asked, acto
   request.request.emplace_back().v1 = std::move(asked);
   CO_TRY(const crypto::PeerId id, crypto::PeerId::parse(peer));
   CO_TRY(actor::Handle to, actor::Handle::from(id));
-  actor::Envelope envelope = actor_.message(to, std::string(behaviour::kBidRequest), actor::to_payload(request), options);
+  actor::Envelope envelope =
+      actor_.message(to, std::string(behaviour::kBidRequest), actor::to_payload(request), options);
   Result<void> sent = co_await actor_.send(std::move(envelope));
   if (!sent) co_return fail(sent.error(), "node {} is pinned to {}", node, peer);
   co_return Result<void>();
@@ -117,7 +124,8 @@ Task<Result<void>> Auction::collect(const std::set<std::string>& nodes, SteadyTi
   Lane& lane = actor_.lane();
   std::set<std::string> unanswered = nodes;
   // A pinned node has one possible bidder: there is nothing to wait for once it has bid.
-  const bool all_pinned = std::ranges::none_of(nodes, [&](const std::string& n) { return ensemble_.nodes.at(n).peer.empty(); });
+  const bool all_pinned =
+      std::ranges::none_of(nodes, [&](const std::string& n) { return ensemble_.nodes.at(n).peer.empty(); });
   for (;;) {
     if (all_pinned && unanswered.empty()) co_return Result<void>();
     const SteadyTime patience = unanswered.empty() ? std::min(until, lane.now() + kBidSettle) : until;
@@ -136,15 +144,20 @@ Task<Result<void>> Auction::collect(const std::set<std::string>& nodes, SteadyTi
   }
 }
 
-Result<void> Auction::judge(const Bid& bid, const std::set<std::string>& nodes, const std::set<std::string>& taken) const {
+Result<void> Auction::judge(const Bid& bid, const std::set<std::string>& nodes,
+                            const std::set<std::string>& taken) const {
   if (bid.ensemble_id != ensemble_id_) return fail(Errc::invalid_argument, "it is for ensemble {}", bid.ensemble_id);
-  if (!nodes.contains(bid.node_id)) return fail(Errc::invalid_argument, "it is for node {}, which was not asked for", bid.node_id);
+  if (!nodes.contains(bid.node_id))
+    return fail(Errc::invalid_argument, "it is for node {}, which was not asked for", bid.node_id);
   if (taken.contains(bid.peer)) return fail(Errc::already_exists, "this peer is excluded or has bid already");
   const jobs::Node& node = ensemble_.nodes.at(bid.node_id);
-  if (!node.peer.empty() && node.peer != bid.peer) return fail(Errc::permission_denied, "the node is pinned to {}", node.peer);
+  if (!node.peer.empty() && node.peer != bid.peer)
+    return fail(Errc::permission_denied, "the node is pinned to {}", node.peer);
   for (const auto& [name, other] : ensemble_.nodes)
-    if (other.peer == bid.peer && name != bid.node_id) return fail(Errc::permission_denied, "this peer is pinned to node {}", name);
-  if (!node.location.allows(bid.location)) return fail(Errc::permission_denied, "the machine stands where the node may not run");
+    if (other.peer == bid.peer && name != bid.node_id)
+      return fail(Errc::permission_denied, "this peer is pinned to node {}", name);
+  if (!node.location.allows(bid.location))
+    return fail(Errc::permission_denied, "the machine stands where the node may not run");
   if (auto it = bids_.find(bid.node_id); it != bids_.end() && it->second.size() >= kMaxBidsPerNode)
     return fail(Errc::limit_exceeded, "the node has {} bids already", kMaxBidsPerNode);
   if (bid.handle.address.host != bid.peer) return fail(Errc::invalid_argument, "its handle is on another peer");
@@ -156,7 +169,8 @@ Result<NodeRequest> Auction::node_request(const std::string& name) const {
   NodeRequest request;
   request.node_id = name;
   TRY(request.resources, ensemble_.node_requirement(name));
-  for (const jobs::ExecutorType executor : ensemble_.node_executors(name)) request.executors.emplace_back(jobs::to_string(executor));
+  for (const jobs::ExecutorType executor : ensemble_.node_executors(name))
+    request.executors.emplace_back(jobs::to_string(executor));
   request.location = node.location;
   for (const jobs::Port& port : node.ports) {
     if (port.public_port == 0)
@@ -166,7 +180,8 @@ Result<NodeRequest> Auction::node_request(const std::string& name) const {
   }
   for (const std::string& allocation : node.allocations) {
     const auto* privileged = ensemble_.allocations.at(allocation).execution.params.if_contains("privileged");
-    if (privileged != nullptr && privileged->is_bool() && privileged->get_bool()) request.general_requirements.privileged_docker = true;
+    if (privileged != nullptr && privileged->is_bool() && privileged->get_bool())
+      request.general_requirements.privileged_docker = true;
   }
   return request;
 }

@@ -36,7 +36,8 @@ using Candidate = std::map<std::string, Bid>;
 class Auction {
  public:
   /// Registers the bid behaviour with `actor`, for as long as the auction lives.
-  static Result<std::unique_ptr<Auction>> open(actor::Actor& actor, std::string ensemble_id, const jobs::Ensemble& ensemble);
+  static Result<std::unique_ptr<Auction>> open(actor::Actor& actor, std::string ensemble_id,
+                                               const jobs::Ensemble& ensemble);
   ~Auction();
   Auction(const Auction&) = delete;
   Auction& operator=(const Auction&) = delete;
@@ -50,7 +51,8 @@ class Auction {
  private:
   Auction(actor::Actor& actor, std::string ensemble_id, const jobs::Ensemble& ensemble);
   Task<void> receive(actor::Envelope envelope);
-  Task<Result<void>> round(const std::set<std::string>& missing, UnixTime deadline, const std::set<std::string>& excluded);
+  Task<Result<void>> round(const std::set<std::string>& missing, UnixTime deadline,
+                           const std::set<std::string>& excluded);
   Task<Result<void>> ask(const std::set<std::string>& nodes, UnixTime expires, const std::set<std::string>& excluded);
   Task<Result<void>> ask_pinned(std::string peer, NodeRequest asked, actor::MessageOptions options);
   Task<Result<void>> collect(const std::set<std::string>& nodes, SteadyTime until, std::set<std::string> taken);

@@ -8,7 +8,8 @@ namespace {
 Result<void> can_serve(const NodeRequest& node, const Offering& offering) {
   if (!node.location.allows(offering.location)) return fail(Errc::unsupported, "it may not run at this location");
   for (const std::string& executor : node.executors)
-    if (!offering.executors.contains(executor)) return fail(Errc::unsupported, "executor '{}' is not available here", executor);
+    if (!offering.executors.contains(executor))
+      return fail(Errc::unsupported, "executor '{}' is not available here", executor);
   if (node.general_requirements.privileged_docker && !offering.privileged_docker)
     return fail(Errc::unsupported, "privileged containers are not allowed here (job.allow_privileged_docker)");
   if (!capability::covers(offering.free, node.resources))
@@ -23,7 +24,8 @@ Result<NodeRequest> choose_request(const EnsembleBidRequest& request, const Offe
   if (request.id.empty()) return fail(Errc::invalid_argument, "id: the ensemble's id is expected");
   if (request.request.empty()) return fail(Errc::invalid_argument, "request: at least one node is expected");
   if (request.request.size() > kMaxNodeRequests)
-    return fail(Errc::limit_exceeded, "request: {} nodes, at most {} are looked at", request.request.size(), kMaxNodeRequests);
+    return fail(Errc::limit_exceeded, "request: {} nodes, at most {} are looked at", request.request.size(),
+                kMaxNodeRequests);
   if (!offering.onboarded) return fail(Errc::unsupported, "this machine is not onboarded");
   if (std::ranges::find(request.peer_exclusion, offering.self.to_string()) != request.peer_exclusion.end())
     return fail(Errc::unsupported, "this machine is excluded by the request");

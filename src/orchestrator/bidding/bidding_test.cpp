@@ -41,7 +41,8 @@ TEST_F(BidTest, SignatureSurvivesTheWire) {
 
 TEST_F(BidTest, EveryChangedFieldIsNoticed) {
   const std::string text = json::encode(bid);
-  for (const auto& [from, to] : {std::pair("\"n1\"", "\"n2\""), std::pair("Europe", "Africa"), std::pair("e\\u003c1", "f\\u003c1")}) {
+  for (const auto& [from, to] :
+       {std::pair("\"n1\"", "\"n2\""), std::pair("Europe", "Africa"), std::pair("e\\u003c1", "f\\u003c1")}) {
     std::string changed = text;
     changed.replace(changed.find(from), std::string_view(from).size(), to);
     auto back = json::decode<Bid>(changed);
@@ -119,7 +120,9 @@ TEST_F(BidderTest, EachReasonForSilenceIsNamed) {
   request.peer_exclusion = {offering.self.to_string()};
   EXPECT_NE(refusal().find("excluded"), std::string::npos);
   request.peer_exclusion = {};
-  offering.ports_available = [](const PublicPorts&) -> Result<void> { return fail(dms::Errc::limit_exceeded, "no ports"); };
+  offering.ports_available = [](const PublicPorts&) -> Result<void> {
+    return fail(dms::Errc::limit_exceeded, "no ports");
+  };
   EXPECT_NE(refusal().find("no ports"), std::string::npos);
 }
 
@@ -144,7 +147,8 @@ Bid offer(std::string peer, std::optional<capability::Resources> free) {
 
 TEST(Matcher, TheSmallestMachineThatFitsIsBest) {
   const auto job = machine(2, 2);
-  EXPECT_EQ(best_match(job, {offer("big", machine(64, 64)), offer("fit", machine(2, 2)), offer("small", machine(1, 1))}), 1u);
+  EXPECT_EQ(
+      best_match(job, {offer("big", machine(64, 64)), offer("fit", machine(2, 2)), offer("small", machine(1, 1))}), 1u);
   EXPECT_EQ(best_match(job, {offer("small", machine(1, 1))}), std::nullopt);
   EXPECT_EQ(best_match(job, {}), std::nullopt);
 }

@@ -9,8 +9,8 @@
 namespace dms::orchestrator {
 namespace {
 
-constexpr std::array<std::string_view, 8> kStatus = {"Preparing", "Generating",   "Committing", "Provisioning",
-                                                     "Running",   "Failed",       "ShuttingDown", "Completed"};
+constexpr std::array<std::string_view, 8> kStatus = {"Preparing", "Generating", "Committing",   "Provisioning",
+                                                     "Running",   "Failed",     "ShuttingDown", "Completed"};
 
 actor::MessageOptions within(Duration timeout) {
   actor::MessageOptions options;
@@ -43,20 +43,25 @@ std::optional<DeploymentStatus> parse_deployment_status(std::string_view text) {
 }
 
 Deployment::Deployment(Services services, std::unique_ptr<actor::Actor> actor, DeploymentRecord record)
-    : services_(std::move(services)), actor_(std::move(actor)), record_(std::move(record)),
+    : services_(std::move(services)),
+      actor_(std::move(actor)),
+      record_(std::move(record)),
       status_(parse_deployment_status(record_.status).value_or(DeploymentStatus::preparing)),
-      work_(actor_->lane(), "deployment " + record_.id), clearing_(actor_->lane(), "clearing away " + record_.id) {}
+      work_(actor_->lane(), "deployment " + record_.id),
+      clearing_(actor_->lane(), "clearing away " + record_.id) {}
 
 Deployment::~Deployment() = default;
 
-Result<std::unique_ptr<Deployment>> Deployment::create(Services services, std::unique_ptr<actor::Actor> actor, DeploymentRecord record) {
+Result<std::unique_ptr<Deployment>> Deployment::create(Services services, std::unique_ptr<actor::Actor> actor,
+                                                       DeploymentRecord record) {
   std::unique_ptr<Deployment> made(new Deployment(std::move(services), std::move(actor), std::move(record)));
   Deployment* self = made.get();
   self->record_.manifest.id = self->record_.id;
   self->record_.manifest.metadata = self->record_.ensemble.metadata;
   self->record_.manifest.orchestrator = self->actor_->handle();
-  TRY_VOID(self->actor_->add_behaviour(std::string(behaviour::kTaskTermination),
-                                       [self](actor::Envelope envelope) { return self->on_termination(std::move(envelope)); }));
+  TRY_VOID(self->actor_->add_behaviour(std::string(behaviour::kTaskTermination), [self](actor::Envelope envelope) {
+    return self->on_termination(std::move(envelope));
+  }));
   return made;
 }
 
@@ -162,8 +167,8 @@ Task<Result<void>> Deployment::commit_one(std::string node, std::string allocati
   request.resources.allocation_id = jobs::allocation_id(record_.id, allocation);
   request.port_mapping = record_.manifest.allocations.at(allocation).ports;
   const auto timeout = kCommitTimeout * static_cast<int>(record_.ensemble.nodes.at(node).allocations.size());
-  Result<Ack> answer = co_await actor_->call<Ack>(
-      actor_->message(provider, std::string(behaviour::kCommit), actor::to_payload(request), within(remaining(timeout))));
+  Result<Ack> answer = co_await actor_->call<Ack>(actor_->message(
+      provider, std::string(behaviour::kCommit), actor::to_payload(request), within(remaining(timeout))));
   Result<void> fine = accepted(answer, fmt::format("committing {} on {}", allocation, provider.address.host));
   if (!fine) culprit_ = provider.address.host;
   co_return fine;
@@ -180,11 +185,12 @@ Task<Result<void>> Deployment::allocate(std::string node, actor::Handle provider
     config.executor = spec.executor;
     config.resources = spec.resources;
     config.execution = spec.execution;
-    for (const std::string& script : spec.provision) config.provision_scripts[script] = record_.ensemble.scripts.at(script);
+    for (const std::string& script : spec.provision)
+      config.provision_scripts[script] = record_.ensemble.scripts.at(script);
   }
   const auto timeout = kAllocateTimeout * static_cast<int>(request.allocations.size());
-  Result<AllocateResponse> answer = co_await actor_->call<AllocateResponse>(
-      actor_->message(provider, std::string(behaviour::kAllocate), actor::to_payload(request), within(remaining(timeout))));
+  Result<AllocateResponse> answer = co_await actor_->call<AllocateResponse>(actor_->message(
+      provider, std::string(behaviour::kAllocate), actor::to_payload(request), within(remaining(timeout))));
   Result<void> fine;
   const std::string what = fmt::format("allocating node {} on {}", node, provider.address.host);
   if (!answer)
@@ -208,15 +214,15 @@ Task<Result<void>> Deployment::allocate(std::string node, actor::Handle provider
 Result<void> Deployment::grant(const did::Did& provider) {
   // Allocations speak with their node's DID; this lets them report to this deployment's own actor and nobody else.
   if (grants_.contains(provider)) return {};
-  TRY(auto given, StandingGrant::give(actor_->security().capabilities(), provider, actor_->security().id_did(),
-                                      behaviour::kOrchestratorNamespace, actor_->lane().unix_now()));
+  TRY(auto given, ucan::StandingGrant::give(actor_->security().capabilities(), provider, actor_->security().id_did(),
+                                            behaviour::kOrchestratorNamespace, actor_->lane().unix_now()));
   grants_.emplace(provider, std::move(given));
   return {};
 }
 
 Task<void> Deployment::keep_granted() {
   for (;;) {
-    const Result<void> slept = co_await sleep_for(kGrantTime / 2);
+    const Result<void> slept = co_await sleep_for(ucan::kStandingGrantRenewal);
     if (!slept) co_return;
     for (auto& [provider, given] : grants_)
       if (Result<void> renewed = given.renew(actor_->lane().unix_now()); !renewed)
@@ -254,7 +260,8 @@ Task<Result<Ack>> Deployment::call_while_alive(std::string peer, actor::Envelope
   call.set_context({context.lane, &scope});
   Result<Ack> answer = co_await std::move(call);
   co_await watcher.close();
-  if (!answer && scope.reason() == Errc::closed) co_return fail(Errc::closed, "provider {} is lost: it does not answer pings", peer);
+  if (!answer && scope.reason() == Errc::closed)
+    co_return fail(Errc::closed, "provider {} is lost: it does not answer pings", peer);
   co_return std::move(answer);
 }
 
@@ -274,9 +281,8 @@ Task<void> Deployment::supervise() {
   end_if_all_ended();
   SteadyTime next_ping = actor_->lane().now() + kPingInterval;
   while (status_ == DeploymentStatus::running) {
-    Result<void> waited = co_await with_deadline(next_ping, [](Notify& changed) -> Task<Result<void>> {
-      co_return co_await changed.wait();
-    }(changed_));
+    Result<void> waited = co_await with_deadline(
+        next_ping, [](Notify& changed) -> Task<Result<void>> { co_return co_await changed.wait(); }(changed_));
     if (waited) continue;
     if (!waited.error().is(Errc::deadline_exceeded)) co_return;
     std::vector<Task<Result<void>>> pings;
@@ -336,7 +342,8 @@ Task<void> Deployment::on_termination(actor::Envelope envelope) {
     if (!is_final(allocation.status)) allocation.status = AllocationStatus::failed;
     allocation.exit_code = ended->error.exit_code;
     allocation.reason = ended->reason;
-    log::info("orchestrator", "{}: {} ended: {} (exit code {})", record_.id, name, to_string(allocation.status), allocation.exit_code);
+    log::info("orchestrator", "{}: {} ended: {} (exit code {})", record_.id, name, to_string(allocation.status),
+              allocation.exit_code);
     if (!save()) co_return;
     changed_.notify_all();
   }
@@ -356,8 +363,9 @@ void Deployment::end_if_all_ended() {
   for (const auto& [name, allocation] : record_.manifest.allocations) {
     if (!is_final(allocation.status)) return;
     if (allocation.status == AllocationStatus::failed && reason.empty())
-      reason = fmt::format("{} failed: {}", name,
-                           allocation.reason.empty() ? fmt::format("exit code {}", allocation.exit_code) : allocation.reason);
+      reason = fmt::format(
+          "{} failed: {}", name,
+          allocation.reason.empty() ? fmt::format("exit code {}", allocation.exit_code) : allocation.reason);
   }
   set_status(reason.empty() ? DeploymentStatus::completed : DeploymentStatus::failed, reason);
 }
@@ -365,8 +373,10 @@ void Deployment::end_if_all_ended() {
 // --- ending ------------------------------------------------------------------------------------------------------------
 
 Task<Result<void>> Deployment::shutdown() {
-  if (is_final(status_)) co_return fail(Errc::invalid_argument, "deployment {} is {} already", id(), to_string(status_));
-  if (status_ == DeploymentStatus::shutting_down) co_return fail(Errc::already_exists, "deployment {} is being shut down", id());
+  if (is_final(status_))
+    co_return fail(Errc::invalid_argument, "deployment {} is {} already", id(), to_string(status_));
+  if (status_ == DeploymentStatus::shutting_down)
+    co_return fail(Errc::already_exists, "deployment {} is being shut down", id());
   const bool was_running = status_ == DeploymentStatus::running;
   set_status(DeploymentStatus::shutting_down);
   co_await work_.close();
@@ -385,7 +395,8 @@ Task<Result<void>> Deployment::shutdown() {
     // Somebody did not answer, and may still be at work: he is asked until he does.
     set_status(DeploymentStatus::shutting_down, outcome.error().to_string());
     clearing_.spawn(abandon_now());
-    co_return fail(outcome.error(), "not every machine has answered; they are asked again, see `nunet deployment status`");
+    co_return fail(outcome.error(),
+                   "not every machine has answered; they are asked again, see `nunet deployment status`");
   }
   for (auto& [name, allocation] : record_.manifest.allocations)
     if (!is_final(allocation.status)) allocation.status = AllocationStatus::terminated;
@@ -402,8 +413,9 @@ Task<Result<void>> Deployment::stop_allocation(std::string name) {
   const std::string peer = node->second.peer;
   AllocationShutdownRequest request;
   request.allocation_id = allocation->second.id;
-  Result<Ack> answer = co_await actor_->call<Ack>(actor_->message(node->second.handle, behaviour::allocation_shutdown(record_.id),
-                                                                  actor::to_payload(request), within(kStopTimeout)));
+  Result<Ack> answer =
+      co_await actor_->call<Ack>(actor_->message(node->second.handle, behaviour::allocation_shutdown(record_.id),
+                                                 actor::to_payload(request), within(kStopTimeout)));
   co_return accepted(answer, fmt::format("stopping {} on {}", name, peer));
 }
 
@@ -434,9 +446,10 @@ Task<Result<void>> Deployment::revert_node(std::string name) {
 }
 
 Task<void> Deployment::abandon_now() {
-  const std::string why = status_ == DeploymentStatus::shutting_down
-                              ? "it was shut down, and some machines had to be asked again"
-                              : fmt::format("the daemon was restarted while the deployment was {}; deploy it again", to_string(status_));
+  const std::string why =
+      status_ == DeploymentStatus::shutting_down
+          ? "it was shut down, and some machines had to be asked again"
+          : fmt::format("the daemon was restarted while the deployment was {}; deploy it again", to_string(status_));
   set_status(DeploymentStatus::shutting_down, why);
   // Right after a start no peer may be connected yet: each machine is asked until it has answered.
   std::vector<Task<Result<void>>> reverts;
@@ -463,7 +476,8 @@ Task<Result<void>> Deployment::revert_until_answered(std::string node) {
 Task<Result<std::filesystem::path>> Deployment::logs(std::string name) {
   const auto entry = record_.manifest.allocations.find(name);
   if (entry == record_.manifest.allocations.end())
-    co_return fail(Errc::not_found, "deployment {} has no allocation '{}' on any machine (it is {})", id(), name, to_string(status_));
+    co_return fail(Errc::not_found, "deployment {} has no allocation '{}' on any machine (it is {})", id(), name,
+                   to_string(status_));
   const AllocationManifest allocation = entry->second;
   const std::filesystem::path folder = output_dir(name);
   std::error_code ec;
@@ -504,7 +518,9 @@ Result<void> Deployment::write_output(const std::string& allocation, BytesView o
 // --- the record --------------------------------------------------------------------------------------------------------
 
 void Deployment::set_status(DeploymentStatus status, std::string error) {
-  if (status_ != status) log::info("orchestrator", "{}: {} -> {}{}{}", record_.id, to_string(status_), to_string(status), error.empty() ? "" : ": ", error);
+  if (status_ != status)
+    log::info("orchestrator", "{}: {} -> {}{}{}", record_.id, to_string(status_), to_string(status),
+              error.empty() ? "" : ": ", error);
   status_ = status;
   record_.status = to_string(status);
   record_.error = std::move(error);

@@ -28,18 +28,29 @@
 #include "network/network.hpp"
 #include "orchestrator/bidding/auction.hpp"
 #include "orchestrator/deployment/manifest.hpp"
-#include "orchestrator/grant.hpp"
+#include "ucan/standing_grant.hpp"
 
 namespace dms::orchestrator {
 
-enum class DeploymentStatus { preparing, generating, committing, provisioning, running, failed, shutting_down, completed };
+enum class DeploymentStatus {
+  preparing,
+  generating,
+  committing,
+  provisioning,
+  running,
+  failed,
+  shutting_down,
+  completed
+};
 std::string_view to_string(DeploymentStatus status);  ///< "Preparing", ... as on the wire
 std::optional<DeploymentStatus> parse_deployment_status(std::string_view text);
-constexpr bool is_final(DeploymentStatus s) { return s == DeploymentStatus::failed || s == DeploymentStatus::completed; }
+constexpr bool is_final(DeploymentStatus s) {
+  return s == DeploymentStatus::failed || s == DeploymentStatus::completed;
+}
 
-inline constexpr Duration kCommitTimeout = 3s;     // for each allocation of the node
-inline constexpr Duration kAllocateTimeout = 5s;   // for each allocation of the node
-inline constexpr Duration kStartTimeout = 5min;    // an image may have to be fetched first
+inline constexpr Duration kCommitTimeout = 3s;    // for each allocation of the node
+inline constexpr Duration kAllocateTimeout = 5s;  // for each allocation of the node
+inline constexpr Duration kStartTimeout = 5min;   // an image may have to be fetched first
 inline constexpr Duration kRevertTimeout = 30s;
 inline constexpr Duration kStopTimeout = 15s;
 inline constexpr Duration kLogsTimeout = 2min;
@@ -47,7 +58,7 @@ inline constexpr Duration kPingInterval = 10s;
 inline constexpr Duration kPingTimeout = 5s;
 inline constexpr int kLostAfter = 3;
 inline constexpr Duration kAbandonPause = 5s;
-inline constexpr int kAbandonTries = 100;          // some ten minutes: longer than a promise lasts
+inline constexpr int kAbandonTries = 100;  // some ten minutes: longer than a promise lasts
 
 /// What is stored of a deployment.
 struct DeploymentRecord {
@@ -60,8 +71,9 @@ struct DeploymentRecord {
   std::uint64_t created = 0;
   static constexpr auto json_fields() {
     using R = DeploymentRecord;
-    return std::tuple(json::field("id", &R::id), json::field("ensemble", &R::ensemble), json::field("manifest", &R::manifest),
-                      json::field("status", &R::status), json::field("error", &R::error), json::field("deadline", &R::deadline),
+    return std::tuple(json::field("id", &R::id), json::field("ensemble", &R::ensemble),
+                      json::field("manifest", &R::manifest), json::field("status", &R::status),
+                      json::field("error", &R::error), json::field("deadline", &R::deadline),
                       json::field("created", &R::created));
   }
 };
@@ -76,7 +88,8 @@ class Deployment {
   };
 
   /// `actor` is the deployment's own: a child of the node with the deployment's id as its inbox.
-  static Result<std::unique_ptr<Deployment>> create(Services services, std::unique_ptr<actor::Actor> actor, DeploymentRecord record);
+  static Result<std::unique_ptr<Deployment>> create(Services services, std::unique_ptr<actor::Actor> actor,
+                                                    DeploymentRecord record);
   ~Deployment();
   Deployment(const Deployment&) = delete;
   Deployment& operator=(const Deployment&) = delete;
@@ -133,8 +146,8 @@ class Deployment {
   std::unique_ptr<actor::Actor> actor_;
   DeploymentRecord record_;
   DeploymentStatus status_ = DeploymentStatus::preparing;
-  std::string culprit_;  // the peer whose failure ended the last attempt
-  std::map<did::Did, StandingGrant> grants_;  // by provider
+  std::string culprit_;                             // the peer whose failure ended the last attempt
+  std::map<did::Did, ucan::StandingGrant> grants_;  // by provider
   std::map<std::string, int> missed_pings_;
   int terminations_under_way_ = 0;
   std::function<void()> ended_;

@@ -64,8 +64,9 @@ struct NodeManifest {
   std::vector<std::string> allocations;
   static constexpr auto json_fields() {
     using M = NodeManifest;
-    return std::tuple(json::field("id", &M::id), json::field("peer", &M::peer, json::omit_empty), json::field("handle", &M::handle),
-                      json::field("location", &M::location), json::field("allocations", &M::allocations));
+    return std::tuple(json::field("id", &M::id), json::field("peer", &M::peer, json::omit_empty),
+                      json::field("handle", &M::handle), json::field("location", &M::location),
+                      json::field("allocations", &M::allocations));
   }
 };
 

@@ -1,0 +1,43 @@
+// A capability given to another for as long as something lasts: a delegation of ours, renewed while it is needed and taken
+// back when this object goes.
+//
+// A provider gives an orchestrator power over its ensemble and its allocations, an orchestrator lets its allocations report
+// to it, a child lets its supervisor ask for its health. None of that is written to disk, and none of it is left behind.
+//
+// Threads: the lane of the context.
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "ucan/context.hpp"
+
+namespace dms::ucan {
+
+inline constexpr Duration kStandingGrantTime = std::chrono::hours(1);
+/// How often to renew.
+inline constexpr Duration kStandingGrantRenewal = kStandingGrantTime / 2;
+
+class StandingGrant {
+ public:
+  /// Lets `subject` invoke everything below `scope` at `audience`, the key DID of an actor of ours.
+  static Result<StandingGrant> give(std::shared_ptr<CapabilityContext> context, did::Did subject, did::Did audience,
+                                    std::string_view scope, UnixTime now);
+  StandingGrant(StandingGrant&&) noexcept = default;
+  StandingGrant& operator=(StandingGrant&& other) noexcept;
+  ~StandingGrant() { take_back(); }
+
+  /// For another kStandingGrantTime from `now`.
+  Result<void> renew(UnixTime now);
+
+ private:
+  StandingGrant(std::shared_ptr<CapabilityContext> context, Grant grant)
+      : context_(std::move(context)), grant_(std::move(grant)) {}
+  void take_back();
+
+  std::shared_ptr<CapabilityContext> context_;  // null once moved from
+  Grant grant_;
+  std::optional<Token> lent_;
+};
+
+}  // namespace dms::ucan
