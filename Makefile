@@ -60,6 +60,7 @@ lint:      ## format, floors, headers, clang-tidy, shellcheck
 	@$(SETUP) build lint fuzz
 	@scripts/format.sh --check
 	@scripts/check_layers.py
+	@scripts/check_coroutines.py
 	@cmake --preset lint >/dev/null
 	@scripts/check_headers.py --build build/lint
 	@shellcheck $$(git ls-files '*.sh' .ci/run)
