@@ -162,7 +162,7 @@ Result<void> Provider::try_commit(const orchestrator::CommitRequest& request, co
     return fail(Errc::limit_exceeded, "more than was bid for: {}",
                 capability::explain_shortage(bid.request.resources, all));
   TRY_VOID(services_.resources.commit(id, wanted, bid.expires));
-  promises_[id] = {owner, request.ensemble_id, request.resources, bid.expires};
+  promises_[id] = {owner, request.ensemble_id, wanted, bid.expires};
   return {};
 }
 

@@ -28,7 +28,7 @@ Task<void> answer(actor::Actor& actor, T& self, Task<Reply> (T::*method)(Request
   if (request) {
     Task<Reply> work = (self.*method)(std::move(*request), envelope);
     reply = co_await std::move(work);
-  } else if constexpr (requires { reply.error = std::string(); }) {
+  } else if constexpr (requires { reply.error.clear(); }) {
     reply.error = request.error().to_string();
   } else {
     log::debug("node", "{}: {}", envelope.behaviour, request.error().to_string());

@@ -207,7 +207,7 @@ jobs::Ensemble one_task(double cores, std::uint64_t mib, std::map<std::string, s
   task.resources = size_of(cores, mib * kMiB, mib * kMiB);
   task.execution.type = "null";
   json::Array variables;
-  for (const auto& [key, value] : environment) variables.emplace_back(key + "=" + value);
+  for (const auto& [key, value] : environment) variables.emplace_back(fmt::format("{}={}", key, value));
   if (!variables.empty()) task.execution.params["environment"] = std::move(variables);
   ensemble.nodes["node"].allocations = {"task"};
   return ensemble;

@@ -310,7 +310,7 @@ class ProviderDies : public testing::TestWithParam<int> {};
 const std::vector<Step>& steps() {
   static const std::vector<Step> all = {
       {"bidding", [](Trio& n, const std::string&) { return n.small.node().provider().bids() > 0; }},
-      {"committed", [](Trio& n, const std::string&) { return n.small.resources().list().size() > 0; }},
+      {"committed", [](Trio& n, const std::string&) { return !n.small.resources().list().empty(); }},
       {"allocated", [](Trio& n, const std::string&) { return n.small.node().provider().allocations() > 0; }},
       {"started", [](Trio& n, const std::string&) { return n.small.executor().size() > 0; }},
       {"running",
