@@ -15,6 +15,7 @@ import sys
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+FILE_SECONDS = 180  # clang-tidy has been seen to lose itself; such a file counts as not read
 
 
 def git(*arguments):
@@ -34,10 +35,14 @@ def sources(build):
 
 
 def tidy(file, build):
+    """What clang-tidy says of a file; None if it does not end."""
     command = ["clang-tidy-16", "--quiet", "--use-color", "-p", str(build), file]
     if not sys.stdout.isatty():
         command.remove("--use-color")
-    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, errors="replace")
+    try:
+        run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, errors="replace", timeout=FILE_SECONDS)
+    except subprocess.TimeoutExpired:
+        return None
     findings = run.stdout.strip()
     if run.returncode != 0 and not findings:
         findings = run.stderr.strip()
