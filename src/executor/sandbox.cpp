@@ -156,11 +156,7 @@ struct Sandbox::Run {
 };
 
 Sandbox::Sandbox(Lane& lane, ProcessLauncher& processes, SandboxOptions options)
-    : lane_(lane),
-      processes_(processes),
-      options_(std::move(options)),
-      root_(::geteuid() == 0),
-      nursery_(lane, "sandbox") {
+    : processes_(processes), options_(std::move(options)), root_(::geteuid() == 0), nursery_(lane, "sandbox") {
   cgroups_ = CgroupTree::detect(owner_name(options_.state_dir), options_.cgroup_root);
   enforcement_ = cgroups_ ? cgroups_->describe() : "rlimit (memory of each process, number of processes; not CPU)";
 }
@@ -393,7 +389,9 @@ void Sandbox::kill(Run& run, std::string reason) {
   if (run.kill_reason.empty()) run.kill_reason = std::move(reason);
   if (run.cgroup) run.cgroup->kill_all();
   if (run.init) (void)send_signal(run.init, SIGKILL);
-  if (run.process && !run.init) (void)run.process->kill(SIGKILL);
+  // Until its first process is known, all of it is one process group, killed at one instant: the parent alone, killed
+  // before its child has asked to die with it, would leave that child behind.
+  if (run.process && !run.init) (void)run.process->signal_group(SIGKILL);
 }
 
 void Sandbox::conclude(Run& run, const ProcessExit& exit) const {

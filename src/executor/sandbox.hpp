@@ -100,7 +100,6 @@ class Sandbox final : public Executor {
   [[nodiscard]] Status describe(const Run& run) const;
   [[nodiscard]] std::uint32_t free_uid() const;
 
-  Lane& lane_;
   ProcessLauncher& processes_;
   SandboxOptions options_;
   bool root_ = false;
