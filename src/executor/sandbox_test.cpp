@@ -330,8 +330,9 @@ TEST_F(SandboxTest, TwentyAtOnce) {
 TEST_F(SandboxTest, CancelledStartLeavesNothing) {
   // Each falls into another moment of bubblewrap's own start.
   for (auto patience = 1us; patience < 6ms; patience += 150us) {
-    if (runtime_.run(with_timeout(patience, sandbox_->start(request("sleep 1000")))))
-      ASSERT_TRUE(runtime_.run(sandbox_->remove(ExecutionId("job-1")))) << "it was quicker";
+    if (runtime_.run(with_timeout(patience, sandbox_->start(request("sleep 1000"))))) {  // it was quicker
+      ASSERT_TRUE(runtime_.run(sandbox_->remove(ExecutionId("job-1"))));
+    }
     EXPECT_TRUE(runtime_.run(sandbox_->list())->empty());
   }
 }
