@@ -35,14 +35,7 @@ def sources():
     return pages
 
 
-def spread(match):
-    """`class A { x; y }` as PlantUML wants it: a line for each member."""
-    members = "".join(f"  {member.strip()}\n" for member in match.group(2).split(";") if member.strip())
-    return f"{match.group(1)} {{\n{members}}}"
-
-
 def picture(uml):
-    uml = re.sub(r"^((?:class|enum|interface|abstract|struct)\b[^{\n]*?)\s*\{([^\n]+)\}$", spread, uml, flags=re.M)
     name = hashlib.sha256(uml.encode()).hexdigest()[:16]
     source = PAGES / "uml" / f"{name}.puml"
     source.parent.mkdir(parents=True, exist_ok=True)
