@@ -244,9 +244,10 @@ class Machine:
 
     def deploy(self, ensemble, timeout="60s"):
         """Starts a deployment; the id under which it can be asked for."""
-        file = self.home / "ensemble.yaml"
-        file.write_text(ensemble)
-        return self.cmd("/dms/node/deployment/new", "--spec-file", file, "--timeout", timeout)["EnsembleID"]
+        with tempfile.NamedTemporaryFile("w", dir=self.home, suffix=".yaml") as file:
+            file.write(ensemble)
+            file.flush()
+            return self.cmd("/dms/node/deployment/new", "--spec-file", file.name, "--timeout", timeout)["EnsembleID"]
 
     def deployment(self, deployment):
         return self.must("deployment", "status", "--json", deployment).json

@@ -113,6 +113,61 @@ def shut_down(context, name):
     context.cluster.machines[name].must("deployment", "shutdown", context.deployment)
 
 
+# --- many of them
+
+def small(**what):
+    return ensemble("true", cores=0.05, memory=32, **what)
+
+
+@when("{name:w} deploys {count:d} tasks one after another")
+def deploy_in_turn(context, name, count):
+    context.deployer = context.cluster.machines[name]
+    file = context.deployer.home / "small.yaml"
+    file.write_text(small())
+    context.many = [context.deployer.must("deploy", "-f", file, "--wait").out.split()[0] for _ in range(count)]
+
+
+def deploy_at_once(context, name, count, work):
+    context.deployer = context.cluster.machines[name]
+    context.many = in_parallel(lambda _: context.deployer.deploy(work), range(count))
+
+
+@when("{name:w} deploys {count:d} tasks at once")
+def deploy_tasks_at_once(context, name, count):
+    deploy_at_once(context, name, count, small())
+
+
+@when('{name:w} deploys {count:d} containers of "{image}" at once')
+def deploy_containers_at_once(context, name, count, image):
+    deploy_at_once(context, name, count, small(executor="docker", image=image))
+
+
+@then("each of them is completed")
+def each_completed(context):
+    assert len(set(context.many)) == len(context.many), context.many
+    for deployment in context.many:
+        context.deployer.wait_deployment(deployment, ["Completed"], 75)
+
+
+@then("nothing of them is left")
+def nothing_left(context):
+    for provider in context.providers:
+        wait_for(lambda: not provider.cmd("/dms/node/allocations/list").get("allocations"), f"{provider.name} has no allocation")
+        wait_for(lambda: not inner_groups(provider), f"{provider.name} has no control group of work")
+        left = [line for pid, line in nunet_cluster.processes_of(provider.work_dir) if pid != provider.process.pid]
+        assert not left, left
+        sandboxes = provider.work_dir / "sandbox"
+        assert not sandboxes.exists() or not any(sandboxes.iterdir()), list(sandboxes.iterdir())
+        if "docker" in context.scenario.effective_tags:
+            ours = f"label=nunet-executor={provider.peer_id()}"
+            containers = subprocess.run(["docker", "ps", "--all", "--quiet", "--filter", ours], capture_output=True, text=True)
+            assert containers.returncode == 0 and not containers.stdout, containers
+
+
+def inner_groups(provider):
+    return [inner for group in provider.control_groups() for inner in group.glob("*/")]
+
+
 # --- what became of it
 
 def reach(context, *states):
