@@ -66,13 +66,16 @@ lint:      ## format, floors, headers, clang-tidy, shellcheck
 	@shellcheck $$(git ls-files '*.sh' .ci/run)
 	@scripts/lint.py --build build/lint $(LINT_ARGS)
 
-coverage:  ## which lines the unit suites run, in build/coverage/index.html
+coverage:  ## which lines the unit suites run, in build/coverage/html/index.html
 	@$(SETUP) build test coverage
 	@cmake --preset coverage >/dev/null
 	@cmake --build build/coverage
+	@find build/coverage -name '*.gcda' -delete
 	@scripts/run_tests.py --build build/coverage --only unit
-	@gcovr --root . --filter src/ --exclude '.*_(test|bench|fuzz)\.cpp' --exclude-throw-branches \
-	  --html-details build/coverage/index.html --print-summary build/coverage
+	@lcov --quiet --capture --directory build/coverage --base-directory $(CURDIR)/build/coverage --include '$(CURDIR)/src/*' \
+	  --exclude '*_test.cpp' --exclude '*_fuzz.cpp' --exclude '*/testing.hpp' --output-file build/coverage/lines.info 2>/dev/null
+	@genhtml --quiet --prefix $(CURDIR)/src --output-directory build/coverage/html build/coverage/lines.info
+	@lcov --summary build/coverage/lines.info
 
 clean:     ## forget everything built
 	@rm -rf build

@@ -2,7 +2,7 @@
 option(DMS_TESTS "Build the unit tests" ON)
 option(DMS_BENCH "Build the benchmarks" OFF)
 option(DMS_FUZZ "Build the fuzz targets with libFuzzer (needs clang)" OFF)
-option(DMS_COVERAGE "Count which lines run, for gcovr" OFF)
+option(DMS_COVERAGE "Count which lines run, for lcov" OFF)
 set(DMS_SANITIZE "" CACHE STRING "Sanitizers for every target: address,undefined or thread")
 
 find_program(CCACHE ccache)

@@ -16,7 +16,7 @@ bench="libbenchmark-dev python3"
 lint="clang-format-16 clang-tidy-16 shellcheck python3"
 fuzz="clang-16 libclang-rt-16-dev llvm-16 python3"
 interop="node=nodejs npm=npm"
-coverage="gcovr"
+coverage="lcov"
 docs="default-jre-headless doxygen graphviz mkdocs mkdocs-material plantuml python3"
 # shellcheck disable=SC2034  # used through eval
 all="$build $run $test $docker $bench $lint $fuzz $interop $coverage $docs"
