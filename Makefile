@@ -73,7 +73,8 @@ coverage:  ## which lines the unit suites run, in build/coverage/html/index.html
 	@find build/coverage -name '*.gcda' -delete
 	@scripts/run_tests.py --build build/coverage --only unit
 	@lcov --quiet --capture --directory build/coverage --base-directory $(CURDIR)/build/coverage --include '$(CURDIR)/src/*' \
-	  --exclude '*_test.cpp' --exclude '*_fuzz.cpp' --exclude '*/testing.hpp' --output-file build/coverage/lines.info 2>/dev/null
+	  --exclude '*_test.cpp' --exclude '*_fuzz.cpp' --exclude '*/testing.hpp' --output-file build/coverage/lines.info \
+	  2>build/coverage/lcov.log || { cat build/coverage/lcov.log; exit 1; }
 	@genhtml --quiet --prefix $(CURDIR)/src --output-directory build/coverage/html build/coverage/lines.info
 	@lcov --summary build/coverage/lines.info
 
