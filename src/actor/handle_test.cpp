@@ -46,6 +46,14 @@ TEST(Handle, Secp256k1KeysMayBeActors) {
   EXPECT_EQ(json::decode<Handle>(json::encode(made)).value(), made);
 }
 
+TEST(Handle, AWalletIsNobodysActor) {
+  const auto wallet = did::Did::parse("did:key:zzCHUybNYmK8QsttZwXqUX8aDLoBGHnMCakDX2RpsGwmXmYHEW").value();
+  ASSERT_TRUE(wallet.public_key());
+  const auto made = Handle::from(wallet);
+  ASSERT_FALSE(made);
+  EXPECT_NE(made.error().to_string().find("names no peer and no actor"), std::string::npos) << made.error().to_string();
+}
+
 TEST(Handle, IsReadBackFromJson) {
   Handle made = handle(2);
   made.did = handle(3).did;

@@ -9,6 +9,7 @@
 
 #include "base/varint.hpp"
 #include "crypto/hash.hpp"
+#include "crypto/keccak.hpp"
 
 namespace dms::crypto {
 namespace {
@@ -53,6 +54,8 @@ Result<KeyMessage> unmarshal_key(BytesView in) {
   };
   if (in.size() < 4) return refused("fewer than 4 bytes");
   if (in[0] != 0x08 || in[2] != 0x12) return refused("expected field 1 (type), then field 2 (data)");
+  if (in[1] == static_cast<std::uint8_t>(KeyType::ethereum))
+    return fail(Errc::bad_key, "an Ethereum wallet's key (type 127) names no peer and no actor: use an ed25519 key");
   if (in[1] > 3) return fail(Errc::bad_key, "key type {} is unknown; known are 0 to 3", in[1]);
   const auto length = parse_varint(in.subspan(3));
   if (!length) return refused(length.error().message());
@@ -102,14 +105,23 @@ bool verify_evp(EVP_PKEY* key, const EVP_MD* digest, BytesView message, BytesVie
          EVP_DigestVerify(context.get(), signature.data(), signature.size(), message.data(), message.size()) == 1;
 }
 
-bool verify_secp256k1(BytesView raw, BytesView message, BytesView signature) {
+/// What a wallet signs when it is asked to sign a message, so that no message can pass for a transaction.
+Digest256 ethereum_digest(BytesView message) {
+  Bytes framed =
+      to_bytes(fmt::format("\x19"
+                           "Ethereum Signed Message:\n{}",
+                           message.size()));
+  append(framed, message);
+  return keccak_256(framed);
+}
+
+bool verify_secp256k1(BytesView raw, const Digest256& digest, BytesView signature) {
   secp256k1_pubkey key;
   secp256k1_ecdsa_signature parsed;
   if (secp256k1_ec_pubkey_parse(curve(), &key, raw.data(), raw.size()) != 1 ||
       secp256k1_ecdsa_signature_parse_der(curve(), &parsed, signature.data(), signature.size()) != 1)
     return false;
   secp256k1_ecdsa_signature_normalize(curve(), &parsed, &parsed);
-  const Digest256 digest = sha256(message);
   return secp256k1_ecdsa_verify(curve(), &parsed, digest.data(), &key) == 1;
 }
 
@@ -121,6 +133,7 @@ std::string_view to_string(KeyType type) {
     case KeyType::ed25519: return "ed25519";
     case KeyType::secp256k1: return "secp256k1";
     case KeyType::ecdsa: return "ecdsa";
+    case KeyType::ethereum: return "ethereum";
   }
   return "unknown";
 }
@@ -133,10 +146,11 @@ Result<PublicKey> PublicKey::from_raw(KeyType type, BytesView raw) {
       if (raw.size() != kEd25519Key)
         return fail(Errc::bad_key, "an ed25519 public key has {} bytes, not {}", kEd25519Key, raw.size());
       break;
-    case KeyType::secp256k1: {
+    case KeyType::secp256k1:
+    case KeyType::ethereum: {
       secp256k1_pubkey point;
       if (raw.size() != kSecp256k1Point || secp256k1_ec_pubkey_parse(curve(), &point, raw.data(), raw.size()) != 1)
-        return fail(Errc::bad_key, "a secp256k1 public key is a compressed point of {} bytes on the curve",
+        return fail(Errc::bad_key, "the {} key is not a compressed point of {} bytes on secp256k1", to_string(type),
                     kSecp256k1Point);
       break;
     }
@@ -158,7 +172,8 @@ bool PublicKey::verify(BytesView message, BytesView signature) const {
     case KeyType::ed25519:
       return signature.size() == kEd25519Signature &&
              verify_evp(ed25519_public(raw_).get(), nullptr, message, signature);
-    case KeyType::secp256k1: return verify_secp256k1(raw_, message, signature);
+    case KeyType::secp256k1: return verify_secp256k1(raw_, sha256(message), signature);
+    case KeyType::ethereum: return verify_secp256k1(raw_, ethereum_digest(message), signature);
     case KeyType::rsa:
     case KeyType::ecdsa: return verify_evp(parse_der(raw_).get(), EVP_sha256(), message, signature);
   }

@@ -11,6 +11,10 @@
 //  4. secp256k1, ecdsa and rsa sign SHA-256 of the message: DER, DER and PKCS#1 v1.5. secp256k1 signatures are made
 //  with
 //     low S and accepted with either, as libp2p's Go implementation does.
+//  5. An ethereum key is a wallet's: a compressed secp256k1 point whose signature is DER ECDSA, S low or high, over
+//     Keccak-256("\x19Ethereum Signed Message:\n" + the message's length in decimal + the message). It is NuNet's key
+//     type 127: it names who signs a token and nothing else. No peer and no actor has one, so unmarshal() refuses the
+//     type, and the bytes that marshal() gives for it are nobody's id.
 //
 // Threads: values; may be used from any thread. Cost: an Ed25519 signature or verification takes some 50-150
 // microseconds.
@@ -18,7 +22,7 @@
 // Attacks: verify() and unmarshal() see bytes from strangers. Keys are bounded to kMaxKeyData, RSA moduli to 4096 bits
 // (a verification of a huge key would be a cheap way to burn our time) and below 2048 are refused as forgeable.
 //
-// Specification: libp2p peer-ids.
+// Specification: libp2p peer-ids; ERC-191 version 0x45 (personal messages) for ethereum.
 #pragma once
 
 #include <compare>
@@ -32,7 +36,7 @@
 
 namespace dms::crypto {
 
-enum class KeyType : std::uint8_t { rsa = 0, ed25519 = 1, secp256k1 = 2, ecdsa = 3 };
+enum class KeyType : std::uint8_t { rsa = 0, ed25519 = 1, secp256k1 = 2, ecdsa = 3, ethereum = 127 };
 [[nodiscard]] std::string_view to_string(KeyType type);
 
 /// The longest key data that is looked at; an RSA-4096 public key takes 550 bytes.

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 
+#include "base/file.hpp"
+#include "base/json.hpp"
 #include "base/multibase.hpp"
 #include "crypto/hash.hpp"
 
@@ -97,6 +99,50 @@ TEST(Keys, OnlyTheCanonicalFormIsRead) {
       {"rsa that is no DER", hex("080012020102")},
   };
   for (const auto& [name, bytes] : broken) EXPECT_FALSE(PublicKey::unmarshal(bytes)) << name;
+}
+
+struct WalletCase {
+  std::string name;
+  bool good = false;
+  std::string message, signature;
+  static constexpr auto json_fields() {
+    return std::tuple(json::field("name", &WalletCase::name), json::field("good", &WalletCase::good),
+                      json::field("message", &WalletCase::message), json::field("signature", &WalletCase::signature));
+  }
+};
+struct WalletFile {
+  std::string public_key;
+  std::vector<WalletCase> cases;
+  static constexpr auto json_fields() {
+    return std::tuple(json::field("public", &WalletFile::public_key), json::field("cases", &WalletFile::cases));
+  }
+};
+
+// Made by tests/vectors/make_ucan_vectors.py with a Keccak and a curve of its own; the first one is published.
+TEST(Keys, SignaturesOfAWallet) {
+  const std::string text =
+      read_file(std::filesystem::path(DMS_SOURCE_DIR) / "tests/vectors/ucan/wallet_signatures.json", 1 << 20).value();
+  const auto file = json::decode<WalletFile>(text);
+  ASSERT_TRUE(file) << file.error().to_string();
+  ASSERT_GE(file->cases.size(), 25U);
+  const auto wallet = PublicKey::from_raw(KeyType::ethereum, hex(file->public_key));
+  ASSERT_TRUE(wallet) << wallet.error().to_string();
+  for (const WalletCase& c : file->cases) EXPECT_EQ(wallet->verify(hex(c.message), hex(c.signature)), c.good) << c.name;
+}
+
+TEST(Keys, AWalletsKeySignsTheWayOfWalletsOnlyAndIsNoIdentity) {
+  SeededRandom random(1);
+  const PrivateKey plain = PrivateKey::generate(KeyType::secp256k1, random).value();
+  const PublicKey wallet = PublicKey::from_raw(KeyType::ethereum, plain.public_key().raw()).value();
+  EXPECT_NE(wallet, plain.public_key());
+  EXPECT_FALSE(wallet.verify(as_bytes("m"), plain.sign(as_bytes("m")).value())) << "that is over SHA-256";
+  EXPECT_FALSE(PublicKey::from_raw(KeyType::ethereum, Bytes(33, 5))) << "not on the curve";
+  EXPECT_FALSE(PublicKey::from_raw(KeyType::ethereum, Bytes(32, 2)));
+  const auto back = PublicKey::unmarshal(wallet.marshal());
+  ASSERT_FALSE(back);
+  EXPECT_NE(back.error().to_string().find("names no peer and no actor"), std::string::npos) << back.error().to_string();
+  EXPECT_TRUE(PrivateKey::generate(KeyType::ethereum, random).error().is(dms::Errc::unsupported));
+  EXPECT_TRUE(PrivateKey::from_raw(KeyType::ethereum, Bytes(32, 1)).error().is(dms::Errc::unsupported));
 }
 
 TEST(Keys, HalvesThatDoNotBelongTogetherAreRefused) {

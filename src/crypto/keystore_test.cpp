@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "base/file.hpp"
+#include "crypto/testing.hpp"
 
 namespace dms::crypto {
 namespace {
@@ -117,6 +118,30 @@ TEST_F(KeystoreTest, NamesCannotLeaveTheFolder) {
     EXPECT_FALSE(store_.load(name, passphrase_)) << name;
     EXPECT_FALSE(store_.exists(name)) << name;
   }
+}
+
+// Not even freed memory holds them: what a crash writes to disk, or a later bug shows, should not be the key.
+TEST_F(KeystoreTest, LeavesNoSecretInMemory) {
+  const auto passphrase = [] {
+    return Secret(Bytes{'p', '8', 'j', 'Q', '!', 'x', 'V', '2', 'w', '-', 'z', '7', '~', 'K'});
+  };
+  const test::Wanted passphrase_wanted(passphrase());
+  Bytes seed_bytes = random_.bytes(32);
+  const test::Wanted seed_wanted(seed_bytes);
+  Secret seed(std::move(seed_bytes));
+  {
+    const PrivateKey key = PrivateKey::from_raw(KeyType::ed25519, seed).value();
+    const Secret held = passphrase();
+    EXPECT_GE(seed_wanted.count(), 1U) << "the search finds what is there";
+    EXPECT_GE(passphrase_wanted.count(), 1U);
+    ASSERT_TRUE(store_.save("user", key, held, random_));
+    const PrivateKey loaded = store_.load("user", held).value();
+    EXPECT_TRUE(loaded.sign(as_bytes("m")));
+    EXPECT_EQ(loaded.marshal().size(), key.marshal().size());
+  }
+  seed = Secret();
+  EXPECT_EQ(seed_wanted.count(), 0U);
+  EXPECT_EQ(passphrase_wanted.count(), 0U);
 }
 
 // Made by tests/vectors/make_ucan_vectors.py with Python's own scrypt, AES and SHA-3, at the real cost.

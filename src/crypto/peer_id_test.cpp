@@ -5,25 +5,51 @@
 
 #include <unordered_set>
 
+#include "base/file.hpp"
+#include "base/json.hpp"
 #include "base/multibase.hpp"
 
 namespace dms::crypto {
 namespace {
 
-TEST(PeerId, TextsOfTheSpecification) {
-  // libp2p/specs peer-ids: the same id as multihash and as CID.
-  auto hashed = PeerId::parse("QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5N");
-  ASSERT_TRUE(hashed) << hashed.error().to_string();
-  EXPECT_EQ(hashed->to_cid(), "bafzbeie5745rpv2m6tjyuugywy4d5ewrqgqqhfnf445he3omzpjbx5xqxe");
-  EXPECT_EQ(PeerId::parse(hashed->to_cid()).value(), *hashed);
-  EXPECT_FALSE(hashed->public_key());
+struct PublishedId {
+  std::string id, cid, key;
+  static constexpr auto json_fields() {
+    return std::tuple(json::field("id", &PublishedId::id), json::field("cid", &PublishedId::cid),
+                      json::field("key", &PublishedId::key));
+  }
+};
+struct PublishedIds {
+  std::vector<PublishedId> cases;
+  static constexpr auto json_fields() { return std::tuple(json::field("cases", &PublishedIds::cases)); }
+};
 
-  auto inlined = PeerId::parse("12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA");
-  ASSERT_TRUE(inlined) << inlined.error().to_string();
-  EXPECT_EQ(inlined->to_string(), "12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA");
-  ASSERT_TRUE(inlined->public_key());
-  EXPECT_EQ(inlined->public_key()->type(), KeyType::ed25519);
-  EXPECT_TRUE(inlined->matches(*inlined->public_key()));
+TEST(PeerId, PublishedTexts) {
+  const auto file = std::filesystem::path(DMS_SOURCE_DIR) / "tests/vectors/published/peer_ids.json";
+  const auto published = json::decode<PublishedIds>(read_file(file, 1 << 20).value());
+  ASSERT_TRUE(published) << published.error().to_string();
+  ASSERT_FALSE(published->cases.empty());
+  for (const PublishedId& c : published->cases) {
+    const auto id = PeerId::parse(c.id);
+    ASSERT_TRUE(id) << id.error().to_string();
+    EXPECT_EQ(id->to_string(), c.id);
+    EXPECT_EQ(PeerId::parse(id->to_cid()).value(), *id);
+    if (!c.cid.empty()) {
+      EXPECT_EQ(id->to_cid(), c.cid);
+    }
+    const auto key = id->public_key();
+    EXPECT_EQ(key ? to_string(key->type()) : "", c.key) << c.id;
+    if (key) {
+      EXPECT_TRUE(id->matches(*key));
+    }
+  }
+}
+
+TEST(PeerId, AWalletIsNoPeer) {
+  const Bytes point = hex_decode("03874c15c7fda20e539c6e5ba573c139884c351188799f5458b4b41f7924f235cd").value();
+  const auto wallet = PublicKey::from_raw(KeyType::ethereum, point).value();
+  EXPECT_FALSE(PeerId::from_bytes(PeerId::from(wallet).bytes()));
+  EXPECT_FALSE(PeerId::parse(PeerId::from(wallet).to_string()));
 }
 
 TEST(PeerId, RefusesWhatIsNoPeerId) {

@@ -35,13 +35,12 @@ Result<crypto::PublicKey> decode_did_key(const std::string& uri, std::string_vie
   };
   if (starts_with(bytes, kEd25519)) return key(crypto::KeyType::ed25519, bytes.subspan(kEd25519.size()));
   if (starts_with(bytes, kSecp256k1)) return key(crypto::KeyType::secp256k1, bytes.subspan(kSecp256k1.size()));
-  if (starts_with(bytes, kEthereum))
-    return fail(Errc::unsupported,
-                "{} is an Ethereum wallet's key, whose signatures are not verified yet: use an Ed25519 key", uri);
+  if (starts_with(bytes, kEthereum)) return key(crypto::KeyType::ethereum, bytes.subspan(kEthereum.size()));
   if (starts_with(bytes, kCardano))
     return fail(Errc::unsupported,
                 "{} is a Cardano wallet's key, whose signatures are not verified: use an Ed25519 key", uri);
-  return fail(Errc::unsupported, "{} holds a key of an unknown type; known are Ed25519 (0xed) and secp256k1 (0xe7)",
+  return fail(Errc::unsupported,
+              "{} holds a key of an unknown type; known are Ed25519 (0xed), secp256k1 (0xe7) and Ethereum (0xef01)",
               uri);
 }
 
@@ -52,6 +51,7 @@ Result<Did> Did::from(const crypto::PublicKey& key) {
   switch (key.type()) {
     case crypto::KeyType::ed25519: append(bytes, kEd25519); break;
     case crypto::KeyType::secp256k1: append(bytes, kSecp256k1); break;
+    case crypto::KeyType::ethereum: append(bytes, kEthereum); break;
     default:
       return fail(Errc::unsupported, "{} keys have no did:key here: use Ed25519 or secp256k1",
                   crypto::to_string(key.type()));
@@ -89,7 +89,8 @@ Result<crypto::PublicKey> Did::public_key() const {
   if (empty()) return fail(Errc::malformed, "the empty DID has no key");
   if (method() == "key") return decode_did_key(uri_, identifier());
   if (method() == "prism")
-    return fail(Errc::unsupported, "{}: PRISM identifiers need a resolver, which is not built yet: use did:key", uri_);
+    return fail(Errc::unsupported, "{}: PRISM identifiers need a resolver and cannot be verified here: use did:key",
+                uri_);
   return fail(Errc::unsupported, "{}: DID method '{}' is unknown; did:key is supported", uri_, method());
 }
 

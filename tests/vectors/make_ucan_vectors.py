@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Makes tests/vectors/ucan/: tokens, a capability context and a key file, written by code that shares nothing with ours.
+"""Makes tests/vectors/ucan/: tokens, a capability context, a key file and the signatures of an Ethereum wallet, written by
+code that shares nothing with ours.
 
 The JSON is written from NuNet's field order by hand, the signatures are python-cryptography's, scrypt is hashlib's. Keys
 come from fixed seeds and Ed25519 is deterministic, so running it again changes nothing. Needs python3-cryptography.
@@ -12,6 +13,8 @@ import pathlib
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+import ethereum_wallet
 
 OUT = pathlib.Path(__file__).parent / "ucan"
 NOW = 1_700_000_000_000_000_000
@@ -34,6 +37,12 @@ class Party:
         self.key = Ed25519PrivateKey.from_private_bytes(self.seed)
         self.public = self.key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
         self.did = "did:key:z" + base58(b"\xed\x01" + self.public)
+
+
+class WalletParty:
+    def __init__(self, secret):
+        self.key = ethereum_wallet.Wallet(secret)
+        self.did = "did:key:z" + base58(b"\x81\xde\x03" + self.key.public)
 
 
 def go_json(text):
@@ -142,10 +151,56 @@ def main():
     context = '{"did":%s,"roots":[%s],"require":{"tok":[%s]},"provide":{"tok":[%s]},"revoke":{}}\n' % (
         did(bob.did), did(carol.did), token("delegate", bob, dave, None, ["/dms/deployment"], topic=["/nunet"]),
         token("delegate", alice, bob, None, ["/public"], topic=["/nunet"]))
+    wallet = WalletParty(0x4c0883a69102937d6231471b5dbb6204fe5129617082792ae468d01a3f362318)
+    granted = case("granted by a wallet", token("delegate", wallet, bob, None, ["/dms/deployment"], topic=["/nunet"]))
+    case("used by whom a wallet trusts", token("invoke", bob, carol, alice, ["/dms/deployment"], chain=granted))
+    case("passed on by a wallet", token("delegate", wallet, carol, None, ["/x"],
+                                        chain=token("delegate", alice, wallet, None, ["/x"])))
+    case("revoked by a wallet", token("revoke", wallet, bob, None, ["/dms/deployment"], nonce=(1).to_bytes(12, "big")))
+    case("signed by another than the wallet", token("delegate", wallet, bob, None, ["/x"], signer=alice), "bad_signature")
+    case("signed by another wallet", token("delegate", wallet, bob, None, ["/x"], signer=WalletParty(7)), "bad_signature")
+
     OUT.mkdir(exist_ok=True)
     (OUT / "tokens.json").write_text(json.dumps({"now": NOW, "cases": cases}, indent=1) + "\n")
     (OUT / "bob.cap").write_text(context)
     (OUT / "alice.json").write_text(key_file(alice, "open sesame"))
+    (OUT / "wallet_signatures.json").write_text(json.dumps(wallet_signatures(wallet), indent=1) + "\n")
+
+
+def wallet_signatures(wallet):
+    """The first is published: https://web3js.readthedocs.io, eth.accounts.sign."""
+    cases = []
+
+    def case(name, good, message, signature):
+        cases.append({"name": name, "good": good, "message": message.hex(), "signature": signature.hex()})
+
+    published = b"Some data"
+    r, s = wallet.key.rs(published)
+    assert r == 0xb91467e570a6466aa9e9876cbcd013baba02900b8979d43fe208a4a4f339f5fd
+    assert s == 0x6007e74cd82e037b800186422fc2da167c747ef045e5d18a5f5d4300f8e1a029
+    n, encode = ethereum_wallet.N, ethereum_wallet.der
+    good = encode(r, s)
+    case("published", True, published, good)
+    case("the same with high S", True, published, encode(r, n - s))
+    for size in (0, 1, 9, 10, 99, 100, 108, 109, 1000, 20000):
+        message = bytes(i * 7 % 256 for i in range(size))
+        case("%d bytes" % size, True, message, wallet.key.sign(message))
+    case("another message", False, b"Some datb", good)
+    case("r and s exchanged", False, published, encode(s, r))
+    case("r is zero", False, published, encode(0, s))
+    case("s is zero", False, published, encode(r, 0))
+    case("r is above the order", False, published, encode(r + n, s))
+    case("s is above the order", False, published, encode(r, s + n))
+    assert good[2:5] == b"\x02\x21\x00"  # r begins with a one bit, which a zero byte in front keeps positive
+    case("r is negative", False, published, b"\x30" + bytes([good[1] - 1]) + b"\x02\x20" + good[5:])
+    case("a byte behind", False, published, good + b"\0")
+    case("a byte short", False, published, good[:-1])
+    case("a length in two bytes", False, published, good[:1] + b"\x81" + good[1:])
+    case("64 bytes without DER", False, published, r.to_bytes(32, "big") + s.to_bytes(32, "big"))
+    case("empty", False, published, b"")
+    plain = ethereum_wallet.Wallet(7).sign(published)
+    case("another wallet's", False, published, plain)
+    return {"did": wallet.did, "public": wallet.key.public.hex(), "cases": cases}
 
 
 if __name__ == "__main__":
