@@ -6,6 +6,8 @@
 
 #include <openssl/crypto.h>
 
+#include <string>
+
 #include "base/bytes.hpp"
 
 namespace dms::crypto {
@@ -16,6 +18,15 @@ class Secret {
   explicit Secret(std::size_t size) : bytes_(size) {}
   explicit Secret(BytesView copy_of) : bytes_(copy_of.begin(), copy_of.end()) {}
   explicit Secret(std::string_view copy_of) : Secret(as_bytes(copy_of)) {}
+  /// Takes the bytes over as they are, without a copy.
+  explicit Secret(Bytes&& taken) noexcept : bytes_(std::move(taken)) {}
+  /// What `text` held; `text` is wiped.
+  static Secret take(std::string& text) {
+    Secret secret{std::string_view(text)};
+    OPENSSL_cleanse(text.data(), text.size());
+    text.clear();
+    return secret;
+  }
   Secret(Secret&& other) noexcept : bytes_(std::move(other.bytes_)) { other.bytes_.clear(); }
   Secret& operator=(Secret&& other) noexcept {
     if (this != &other) {

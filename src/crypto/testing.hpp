@@ -1,0 +1,71 @@
+// For tests: looks through this process's own memory for a secret that should be gone.
+#pragma once
+
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/bytes.hpp"
+
+namespace dms::crypto::test {
+
+/// A secret to look for. It is kept with every byte inverted, so that the keeping is not what is found.
+class Wanted {
+ public:
+  explicit Wanted(BytesView secret) {
+    for (const std::uint8_t byte : secret) inverted_.push_back(static_cast<std::uint8_t>(~byte));
+  }
+
+  /// How often it stands in memory that this process can write to: freed memory and stacks too. 0 also where /proc is
+  /// closed: a test looks for something that is there first.
+  [[nodiscard]] std::size_t count() const {
+    const std::unique_ptr<std::FILE, decltype([](std::FILE* f) { std::fclose(f); })> memory(
+        std::fopen("/proc/self/mem", "rb"));
+    if (!memory) return 0;
+    std::setvbuf(memory.get(), nullptr, _IONBF, 0);
+    std::vector<std::uint8_t> block(1 << 20);
+    std::ifstream maps("/proc/self/maps");
+    std::size_t found = 0;
+    for (std::string line; std::getline(maps, line);) {
+      unsigned long begin = 0;
+      unsigned long end = 0;
+      char mode[5] = {};
+      if (std::sscanf(line.c_str(), "%lx-%lx %4s", &begin, &end, mode) != 3) continue;
+      if (mode[0] == 'r' && mode[1] == 'w' && end - begin <= kLargest)
+        found += count_in(memory.get(), begin, end, block);
+    }
+    return found;
+  }
+
+ private:
+  static constexpr unsigned long kLargest = 1UL << 30;  // sanitizers reserve terabytes that are not there
+
+  [[nodiscard]] std::size_t count_in(std::FILE* memory, unsigned long begin, unsigned long end,
+                                     std::vector<std::uint8_t>& block) const {
+    std::size_t found = 0;
+    for (unsigned long at = begin; at < end;) {
+      if (std::fseek(memory, static_cast<long>(at), SEEK_SET) != 0) break;
+      const std::size_t size = std::fread(block.data(), 1, std::min<std::size_t>(block.size(), end - at), memory);
+      for (std::size_t i = 0; i < size; ++i) block[i] = static_cast<std::uint8_t>(~block[i]);
+      const std::uint8_t* from = block.data();
+      while (const void* hit = ::memmem(from, static_cast<std::size_t>(block.data() + size - from), inverted_.data(),
+                                        inverted_.size())) {
+        // The block, looked at through itself, shows what it was about to become.
+        const auto* place =
+            reinterpret_cast<const std::uint8_t*>(at) + (static_cast<const std::uint8_t*>(hit) - block.data());
+        if (place < block.data() || place >= block.data() + block.size()) ++found;
+        from = static_cast<const std::uint8_t*>(hit) + 1;
+      }
+      if (size < inverted_.size()) break;
+      at += size == end - at ? size : size - inverted_.size() + 1;
+    }
+    return found;
+  }
+
+  std::vector<std::uint8_t> inverted_;
+};
+
+}  // namespace dms::crypto::test
