@@ -6,6 +6,8 @@
 namespace dms::cli {
 
 Command key_commands();
+Command key_import_command();
+Command key_export_command();
 Command cap_commands();
 Command config_commands();
 Command actor_commands();

@@ -83,9 +83,14 @@ Result<IpEndpoint> Session::rest_address() {
   return IpEndpoint{*address, loaded->rest.port};
 }
 
+std::optional<crypto::Secret> Session::given_passphrase() {
+  auto value = environment_.variable(std::string(kPassphraseVariable));
+  if (!value || value->empty()) return std::nullopt;
+  return crypto::Secret::take(*value);
+}
+
 Result<crypto::Secret> Session::passphrase(const std::string& question) {
-  if (auto value = environment_.variable(std::string(kPassphraseVariable)); value && !value->empty())
-    return crypto::Secret(*value);
+  if (auto given = given_passphrase()) return *std::move(given);
   if (!environment_.interactive())
     return fail(Errc::failed, "a passphrase is needed: set {} or run this in a terminal", kPassphraseVariable);
   TRY(crypto::Secret secret, environment_.ask_secret(question));
@@ -108,18 +113,63 @@ Result<crypto::PrivateKey> Session::load_key(const std::string& name) {
   return store.load(name, secret);
 }
 
-Result<crypto::PrivateKey> Session::make_key(const std::string& name) {
+Result<crypto::Secret> Session::new_passphrase(const std::string& name) {
+  if (auto given = given_passphrase()) return *std::move(given);
+  TRY(auto secret, passphrase(fmt::format("New passphrase for key \"{}\": ", name)));
+  TRY(auto again, passphrase("The same again: "));
+  if (!std::ranges::equal(secret.view(), again.view()))
+    return fail(Errc::declined, "the passphrases differ; no key was kept");
+  return secret;
+}
+
+Result<void> Session::keep_key(const std::string& name, const crypto::PrivateKey& key,
+                               std::optional<crypto::Secret> secret) {
   TRY_VOID(check_name(name));
   TRY(auto store, keystore());
-  TRY(auto secret, passphrase(fmt::format("New passphrase for key \"{}\": ", name)));
-  if (environment_.variable(std::string(kPassphraseVariable)).value_or("").empty()) {
-    TRY(auto again, passphrase("The same again: "));
-    if (!std::ranges::equal(secret.view(), again.view()))
-      return fail(Errc::declined, "the passphrases differ; no key was made");
+  TRY(auto did, did::Did::from(key.public_key()));
+  if (!secret) {
+    TRY(secret, new_passphrase(name));
   }
+  TRY_VOID(store.save(name, key, *secret, environment_.random()));
+  return put_stale_context_aside(name, did);
+}
+
+Result<crypto::PrivateKey> Session::make_key(const std::string& name) {
   auto key = crypto::PrivateKey::generate(environment_.random());
-  TRY_VOID(store.save(name, key, secret, environment_.random()));
+  TRY_VOID(keep_key(name, key));
   return key;
+}
+
+Result<void> Session::put_stale_context_aside(const std::string& name, const did::Did& owner) {
+  TRY(auto path, context_path(name));
+  const auto context = load_context(name);
+  if (!context || context->did() == owner) return {};
+  auto aside = path;
+  aside += fmt::format(".{}", environment_.now().seconds());
+  std::error_code error;
+  std::filesystem::rename(path, aside, error);
+  if (error) return fail(dms::Errc::io, "moving {} aside: {}", path.string(), error.message());
+  note(fmt::format("The capability context of the key before, {}, is now {}; `nunet cap new {}` makes a new one.",
+                   context->did().uri(), aside.string(), name));
+  return {};
+}
+
+bool Session::context_is_older_than_key(const std::string& name) {
+  const auto path = context_path(name);
+  const auto store = keystore();
+  if (!path || !store) return true;
+  std::error_code error;
+  const auto context_time = std::filesystem::last_write_time(*path, error);
+  if (error) return true;
+  const auto key_time = std::filesystem::last_write_time(store->folder() / (name + ".json"), error);
+  return error || context_time < key_time;
+}
+
+std::optional<did::Did> Session::known_did(const std::string& name) {
+  if (context_is_older_than_key(name)) return std::nullopt;
+  const auto context = load_context(name);
+  if (!context) return std::nullopt;
+  return context->did();
 }
 
 Result<std::filesystem::path> Session::context_path(const std::string& name) {
@@ -140,7 +190,14 @@ Result<ucan::CapabilityContext> Session::load_context(const std::string& name,
 
 Result<void> Session::save_context(const std::string& name, const ucan::CapabilityContext& context) {
   TRY(auto path, context_path(name));
+  // Whether the key was replaced since is not found out here, so the order of the two files stays what it was.
+  std::error_code error;
+  const auto before = std::filesystem::last_write_time(path, error);
+  const bool stale = !error && !context.can_issue() && context_is_older_than_key(name);
   TRY_VOID(context.save(path));
+  if (stale) std::filesystem::last_write_time(path, before, error);
+  std::filesystem::permissions(path.parent_path(), std::filesystem::perms::owner_all, error);
+  if (error) return fail(dms::Errc::io, "setting the mode of {}: {}", path.parent_path().string(), error.message());
   TRY(const auto* loaded, config());
   if (const auto pid = reload_daemon(loaded->general.work_dir))
     note(fmt::format("The running daemon (process {}) reads it again.", *pid));

@@ -1,6 +1,8 @@
 // What the commands share while one of them runs: configuration, keys, capability contexts, and how to talk to the user.
 //
 // Passphrases come from DMS_PASSPHRASE or, if somebody sits there, from a question without echo. Nothing of them is kept.
+// A key costs its passphrase and a second (scrypt), so it is opened only where something is signed: contexts are listed
+// and changed without, and a DID is taken from the context where that is certain to be the key's.
 #pragma once
 
 #include <filesystem>
@@ -39,6 +41,15 @@ class Session {
   Result<crypto::PrivateKey> load_key(const std::string& name);
   /// Asks for a passphrase (twice) and keeps the new key under it.
   Result<crypto::PrivateKey> make_key(const std::string& name);
+  /// The same for a key that came from elsewhere. With `secret` nobody is asked. A capability context of that name that
+  /// belongs to another key is put aside: it would speak for somebody who is gone.
+  Result<void> keep_key(const std::string& name, const crypto::PrivateKey& key,
+                        std::optional<crypto::Secret> secret = std::nullopt);
+  /// Whose key that is, as far as it can be told without a passphrase: a key file does not say, the capability context
+  /// of that name does, if it was written after the key.
+  std::optional<did::Did> known_did(const std::string& name);
+  /// Asks, unless DMS_PASSPHRASE answers.
+  Result<crypto::Secret> passphrase(const std::string& question);
 
   Result<std::filesystem::path> context_path(const std::string& name);
   /// Without a signer the context can be listed and changed, but issues nothing, and no passphrase is needed.
@@ -51,7 +62,10 @@ class Session {
   Result<void> confirm(std::string_view question, std::string_view otherwise);
 
  private:
-  Result<crypto::Secret> passphrase(const std::string& question);
+  std::optional<crypto::Secret> given_passphrase();
+  Result<crypto::Secret> new_passphrase(const std::string& name);
+  [[nodiscard]] bool context_is_older_than_key(const std::string& name);
+  Result<void> put_stale_context_aside(const std::string& name, const did::Did& owner);
 
   Streams streams_;
   Environment& environment_;

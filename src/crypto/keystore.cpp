@@ -197,14 +197,19 @@ bool Keystore::exists(std::string_view name) const {
   return path && std::filesystem::exists(*path, error);
 }
 
-Result<PrivateKey> Keystore::load(std::string_view name, const Secret& passphrase) const {
+Result<std::string> Keystore::read(std::string_view name) const {
   TRY(std::filesystem::path path, path_of(name));
   auto text = read_file(path, kMaxKeyFile);
   if (!text && text.error().is(dms::Errc::not_found))
     return fail(text.error(), "there is no key '{}': make one with 'nunet key new {}'", name, name);
   if (!text) return fail(text.error(), "key '{}'", name);
-  auto key = decrypt_key(*text, passphrase);
-  if (!key) return fail(key.error(), "key '{}' in {}", name, path.string());
+  return text;
+}
+
+Result<PrivateKey> Keystore::load(std::string_view name, const Secret& passphrase) const {
+  TRY(std::string text, read(name));
+  auto key = decrypt_key(text, passphrase);
+  if (!key) return fail(key.error(), "key '{}' in {}", name, path_of(name)->string());
   return key;
 }
 

@@ -59,6 +59,8 @@ class Keystore {
   [[nodiscard]] Result<std::vector<std::string>> list() const;
   [[nodiscard]] bool exists(std::string_view name) const;
   [[nodiscard]] Result<PrivateKey> load(std::string_view name, const Secret& passphrase) const;
+  /// The key file as it is, encrypted.
+  [[nodiscard]] Result<std::string> read(std::string_view name) const;
   /// Replaces a key of that name: ask exists() first.
   Result<void> save(std::string_view name, const PrivateKey& key, const Secret& passphrase, Random& random) const;
 

@@ -104,6 +104,8 @@ class CapabilityContext {
   Result<void> reload(std::string_view text, UnixTime now);
 
   [[nodiscard]] const did::Did& did() const { return did_; }
+  /// Whether it has a signer.
+  [[nodiscard]] bool can_issue() const { return signer_.has_value(); }
 
   // --- anchors
   [[nodiscard]] Anchors anchors() const;
