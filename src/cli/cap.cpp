@@ -176,7 +176,10 @@ Result<void> cap_revoke(Session& session, const Arguments& arguments) {
 
 std::vector<Option> anchor_options(std::string_view verb) {
   return {context_option(),
-          {.name = "root", .value = "did", .help = fmt::format("{} a DID that is trusted for everything", verb)},
+          {.name = "root",
+           .value = "did",
+           .help = fmt::format("{} a DID that is trusted for everything", verb),
+           .known = Known::dids},
           {.name = "require",
            .value = "token",
            .help = fmt::format("{} a token that says what is accepted from others", verb)},
@@ -193,7 +196,11 @@ std::vector<Option> grant_options() {
        .value = "path",
        .help = "topic on which the capability may be broadcast",
        .repeated = true},
-      {.name = "audience", .letter = 'a', .value = "did", .help = "the only one on whom it may be used [anybody]"},
+      {.name = "audience",
+       .letter = 'a',
+       .value = "did",
+       .help = "the only one on whom it may be used [anybody]",
+       .known = Known::dids},
       {.name = "expiry", .letter = 'e', .value = "date", .help = "when it ends: 2026-12-31 or 2026-12-31T18:00:00Z"},
       {.name = "duration", .value = "time", .help = "how long it lasts: 90m, 24h, 30d"},
       {.name = "depth", .letter = 'd', .value = "n", .help = "how often it may be passed on, 0 for any [0]"}};
@@ -226,7 +233,7 @@ Command grant_command() {
               "JSON.",
           .examples = {"nunet cap grant --context user --cap /dms --cap /public --duration 24h did:key:z6Mk..."},
           .options = grant_options(),
-          .positionals = {{"did", "who receives it"}},
+          .positionals = {{.name = "did", .help = "who receives it", .known = Known::dids}},
           .exactly_one = {{"expiry", "duration"}},
           .action = cap_grant};
 }
@@ -234,13 +241,16 @@ Command grant_command() {
 Command delegate_command() {
   auto options = grant_options();
   options.push_back({.name = "auto-expire", .help = "as long as the token it derives from"});
-  options.push_back({.name = "self-sign", .value = "mode", .help = "a token of our own: no, also or only [no]"});
+  options.push_back({.name = "self-sign",
+                     .value = "mode",
+                     .help = "a token of our own: no, also or only [no]",
+                     .choices = {"no", "also", "only"}});
   return {.name = "delegate",
           .summary = "Pass on what was given to this context",
           .detail = "Derives tokens from the provide anchors that allow all of it.",
           .examples = {"nunet cap delegate -c user --cap /dms/deployment --duration 1h did:key:z6Mk..."},
           .options = std::move(options),
-          .positionals = {{"did", "who receives it"}},
+          .positionals = {{.name = "did", .help = "who receives it", .known = Known::dids}},
           .exactly_one = {{"expiry", "duration", "auto-expire"}},
           .action = cap_delegate};
 }
@@ -260,7 +270,7 @@ Command cap_commands() {
             .summary = "Make a capability context, and its key if there is none",
             .examples = {"nunet cap new user", "nunet cap new dms"},
             .options = {{.name = "force", .letter = 'f', .help = "replace a context of that name without asking"}},
-            .positionals = {{"name", "name of the context and of its key"}},
+            .positionals = {{.name = "name", .help = "name of the context and of its key", .known = Known::keys}},
             .action = cap_new},
            {.name = "list",
             .summary = "Show the anchors of a context",

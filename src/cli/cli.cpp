@@ -16,26 +16,32 @@ Command root_command() {
           "Exit codes: 0 done, 1 failed, 2 not understood, 3 refused or not answered in time, 130 interrupted.\n"
           "Passphrases come from DMS_PASSPHRASE or are asked for. Settings: a configuration file, then environment\n"
           "variables (DMS_REST_PORT for rest.port), then these flags.",
-      .options = {{.name = "config", .value = "file", .help = "configuration file"},
-                  {.name = "rest-addr", .value = "ip", .help = "address of the daemon's REST API [127.0.0.1]"},
-                  {.name = "rest-port", .value = "port", .help = "its port [9999]"},
-                  {.name = "user-dir", .value = "folder", .help = "keys and capabilities [~/.nunet]"},
-                  {.name = "work-dir",
-                   .value = "folder",
-                   .help = "the daemon's state and the work of others [~/nunet]"},
-                  {.name = "data-dir", .value = "folder", .help = "the data of deployments [~/nunet/data]"},
-                  {.name = "debug", .help = "log everything"},
-                  {.name = "context",
-                   .letter = 'c',
-                   .value = "name",
-                   .help = "key and capability context, for commands that use one"}},
+      .options =
+          {{.name = "config", .value = "file", .help = "configuration file"},
+           {.name = "rest-addr", .value = "ip", .help = "address of the daemon's REST API [127.0.0.1]"},
+           {.name = "rest-port", .value = "port", .help = "its port [9999]"},
+           {.name = "user-dir", .value = "folder", .help = "keys and capabilities [~/.nunet]"},
+           {.name = "work-dir", .value = "folder", .help = "the daemon's state and the work of others [~/nunet]"},
+           {.name = "data-dir", .value = "folder", .help = "the data of deployments [~/nunet/data]"},
+           {.name = "debug", .help = "log everything"},
+           {.name = "profiler-enabled", .help = "accepted for the existing nodes' scripts; there is no profiler"},
+           {.name = "profiler-addr", .value = "ip", .help = "likewise"},
+           {.name = "profiler-port", .value = "port", .help = "likewise"},
+           {.name = "context",
+            .letter = 'c',
+            .value = "name",
+            .help = "key and capability context, for commands that use one",
+            .known = Known::contexts}},
       .children = {key_commands(), cap_commands(), run_command(), deploy_command(), deployment_commands(),
                    actor_commands(), config_commands(), version_command(), completion_command()}};
 }
 
-int complete(std::span<const std::string> words, Streams streams) {
+int complete(std::span<const std::string> words, Streams streams, Environment& environment) {
   if (!words.empty() && words.front() == "--") words = words.subspan(1);
-  for (const auto& word : completions(command_tree(), words)) streams.out << word << '\n';
+  const Unfinished line = read_unfinished(command_tree(), words);
+  Session session(streams, environment, command_tree(), line.arguments);
+  for (const auto& word : completions(line, [&](Known kind) { return session.list(kind); }))
+    streams.out << word << '\n';
   return 0;
 }
 
@@ -52,7 +58,7 @@ const Command& command_tree() {
 }
 
 int run(std::span<const std::string> words, Streams streams, Environment& environment) {
-  if (!words.empty() && words.front() == "__complete") return complete(words.subspan(1), streams);
+  if (!words.empty() && words.front() == "__complete") return complete(words.subspan(1), streams, environment);
   auto parsed = parse(command_tree(), words);
   if (!parsed) return report(parsed.error(), streams);
   const Command& command = *parsed->path.back();

@@ -213,6 +213,48 @@ TEST_F(CliTest, ShellsAreHelpedToComplete) {
   }
 }
 
+TEST_F(CliTest, ShellsAreOfferedWhatIsThere) {
+  must({"key", "new", "user"});
+  must({"cap", "new", "dms"});
+  const auto dms = must({"key", "did", "dms"});
+  const auto offered = [&](std::vector<std::string> words) {
+    words.insert(words.begin(), {"__complete", "--"});
+    return nunet(words).out;
+  };
+  world.variables.erase("DMS_PASSPHRASE");
+  EXPECT_EQ(offered({"key", "did", ""}), "dms\nuser\n");
+  EXPECT_EQ(offered({"cap", "list", "-c", ""}), "dms\n");
+  EXPECT_EQ(offered({"cap", "list", "--context=d"}), "--context=dms\n");
+  EXPECT_EQ(offered({"-c", "d"}), "dms\n");
+  EXPECT_EQ(offered({"cap", "grant", "--cap", "/public", "did:key:"}), dms + "\n");
+  EXPECT_EQ(offered({"cap", "grant", "--cap", "/public", dms, ""}), "");
+  EXPECT_EQ(offered({"cap", "anchor", "-c", "dms", "--root", "did:"}), dms + "\n");
+  EXPECT_EQ(offered({"cap", "delegate", "--self-sign", ""}), "also\nno\nonly\n");
+  EXPECT_EQ(offered({"config", "get", "rest."}), "rest.addr\nrest.port\n");
+  EXPECT_EQ(offered({"completion", ""}), "bash\nfish\nzsh\n");
+  EXPECT_EQ(offered({"autocomplete", "z"}), "zsh\n");
+  EXPECT_EQ(offered({"--user-dir", (world.home / "other").string(), "key", "did", ""}), "")
+      << "another folder has none";
+  EXPECT_EQ(offered({"key", "did", "no", "such"}), "");
+  EXPECT_EQ(world.asked.size(), 0U);
+}
+
+TEST_F(CliTest, ASwitchIsTurnedOffInWords) {
+  world.variables["DMS_GENERAL_DEBUG"] = "true";
+  EXPECT_EQ(must({"config", "get", "general.debug"}), "true");
+  EXPECT_EQ(must({"--debug=false", "config", "get", "general.debug"}), "false");
+  EXPECT_EQ(must({"config", "get", "profiler.enabled", "--profiler-enabled"}), "true");
+  EXPECT_EQ(must({"config", "get", "profiler.port", "--profiler-port", "6061"}), "6061");
+  must({"key", "new", "user"});
+  EXPECT_EQ(nunet({"key", "new", "user", "--force=false"}).code, 1);
+  EXPECT_EQ(nunet({"key", "new", "user", "--force=perhaps"}).code, 2);
+  EXPECT_EQ(nunet({"key", "new", "user", "--force=true"}).code, 0);
+}
+
+TEST_F(CliTest, TheVersionStandsOnALineOfItsOwn) {
+  EXPECT_THAT(nunet({"version"}).out, HasSubstr("\nVersion: " DMS_VERSION "\n"));
+}
+
 TEST(TimeText, DurationsAndDates) {
   EXPECT_EQ(parse_duration("24h").value(), 24h);
   EXPECT_EQ(parse_duration("1h30m").value(), 90min);

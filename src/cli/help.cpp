@@ -70,26 +70,4 @@ std::string help(std::span<const Command* const> path) {
   return text;
 }
 
-std::vector<std::string> completions(const Command& root, std::span<const std::string> words) {
-  std::vector<const Command*> path{&root};
-  const std::string last = words.empty() ? "" : words.back();
-  for (std::size_t i = 0; i + 1 < words.size(); ++i)
-    if (const Command* child = path.back()->child(words[i]); child != nullptr) path.push_back(child);
-  std::vector<std::string> found;
-  const auto offer = [&](std::string word) {
-    if (word.starts_with(last)) found.push_back(std::move(word));
-  };
-  if (last.starts_with('-')) {
-    for (const auto* command : path)
-      for (const auto& option : command->options) offer("--" + option.name);
-    offer("--help");
-  } else {
-    for (const auto& child : path.back()->children)
-      if (!child.hidden) offer(child.name);
-  }
-  std::ranges::sort(found);
-  found.erase(std::unique(found.begin(), found.end()), found.end());
-  return found;
-}
-
 }  // namespace dms::cli

@@ -62,7 +62,8 @@ Result<void> key_list(Session& session, const Arguments& arguments) {
   return {};
 }
 
-const Positional kName{"name", "name of the key; by custom `user` for people and `dms` for the daemon"};
+const Positional kNewName{"name", "name of the key; by custom `user` for people and `dms` for the daemon"};
+const Positional kName{.name = "name", .help = "name of the key", .known = Known::keys};
 
 }  // namespace
 

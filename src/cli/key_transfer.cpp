@@ -152,7 +152,10 @@ Command key_import_command() {
       .options = {{.name = "format",
                    .value = "form",
                    .help = "what the file holds: keystore, raw, hex or base64 [recognised]"},
-                  {.name = "type", .value = "type", .help = "what 32 bytes are: ed25519 or secp256k1 [ed25519]"},
+                  {.name = "type",
+                   .value = "type",
+                   .help = "what 32 bytes are: ed25519 or secp256k1 [ed25519]",
+                   .choices = {"ed25519", "secp256k1"}},
                   {.name = "force", .letter = 'f', .help = "replace a key of that name without asking"}},
       .positionals = {{"name", "name of the key here"}, {"file", "where the key is; - reads standard input"}},
       .action = key_import};
@@ -172,7 +175,7 @@ Command key_export_command() {
                    .help = "write to this file, mode 0600, instead of standard output"},
                   {.name = "unencrypted", .help = "the private key itself, open to whoever reads it"},
                   {.name = "force", .letter = 'f', .help = "do not ask, neither about this nor about a file there"}},
-      .positionals = {{"name", "name of the key"}},
+      .positionals = {{.name = "name", .help = "name of the key", .known = Known::keys}},
       .action = key_export};
 }
 

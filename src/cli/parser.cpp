@@ -44,7 +44,7 @@ class Tree {
     }
     collect_path(parsed);
     if (parsed.help) return parsed;
-    collect_values(parsed);
+    if (const auto wrong = collect_values(parsed)) return usage(parsed, *wrong);
     const Command& last = *parsed.path.back();
     for (const auto& group : last.at_most_one)
       if (count(parsed.arguments, group) > 1)
@@ -93,15 +93,24 @@ class Tree {
     }
   }
 
-  /// Inner levels come later in levels_ than outer ones, so what they know wins.
-  void collect_values(Parsed& parsed) const {
+  /// Inner levels come later in levels_ than outer ones, so what they know wins. What is wrong, if something is.
+  std::optional<std::string> collect_values(Parsed& parsed) const {
     for (const auto& level : levels_) {
       if (std::ranges::find(parsed.path, level.command) == parsed.path.end()) continue;
-      for (const auto& [option, given] : level.options)
-        if (given->count() > 0) parsed.arguments.set(option->name, given->results());
+      for (const auto& [option, given] : level.options) {
+        if (given->count() == 0) continue;
+        const std::string& word = given->results().back();
+        if (!option->value.empty() || word == "true" || word == "1")
+          parsed.arguments.set(option->name, given->results());
+        else if (word == "false" || word == "0")
+          parsed.arguments.set_off(option->name);
+        else
+          return fmt::format("--{}: expected no value, true or false, found \"{}\"", option->name, word);
+      }
       for (const auto& [positional, given] : level.positionals)
         if (given->count() > 0) parsed.arguments.set(positional->name, given->results());
     }
+    return std::nullopt;
   }
 
   static std::size_t count(const Arguments& arguments, const std::vector<std::string>& group) {

@@ -10,8 +10,9 @@ constexpr std::string_view kPassphraseVariable = "DMS_PASSPHRASE";
 
 /// A global flag stands for the setting of that key.
 constexpr std::pair<std::string_view, std::string_view> kFlagSettings[] = {
-    {"rest-addr", "rest.addr"},       {"rest-port", "rest.port"},       {"user-dir", "general.user_dir"},
-    {"work-dir", "general.work_dir"}, {"data-dir", "general.data_dir"}, {"debug", "general.debug"},
+    {"rest-addr", "rest.addr"},         {"rest-port", "rest.port"},         {"user-dir", "general.user_dir"},
+    {"work-dir", "general.work_dir"},   {"data-dir", "general.data_dir"},   {"debug", "general.debug"},
+    {"profiler-addr", "profiler.addr"}, {"profiler-port", "profiler.port"}, {"profiler-enabled", "profiler.enabled"},
 };
 
 }  // namespace
@@ -27,7 +28,8 @@ Option context_option(std::string_view otherwise) {
   return {.name = "context",
           .letter = 'c',
           .value = "name",
-          .help = fmt::format("key and capability context to use [{}]", otherwise)};
+          .help = fmt::format("key and capability context to use [{}]", otherwise),
+          .known = Known::contexts};
 }
 
 Option json_option() { return {.name = "json", .help = "print JSON, for programs"}; }
@@ -54,9 +56,13 @@ config::Sources Session::sources() const {
   sources.home = environment_.variable("HOME").value_or("/");
   // Flags weigh more than variables, so they stand in front of them.
   std::map<std::string, std::string> flags;
-  for (const auto& [flag, key] : kFlagSettings)
-    if (global_.has(std::string(flag)))
-      flags[config::variable_name(key)] = flag == "debug" ? "true" : global_.get(std::string(flag), "");
+  for (const auto& [flag, key] : kFlagSettings) {
+    const std::string name(flag);
+    if (global_.is_off(name))
+      flags[config::variable_name(key)] = "false";
+    else if (const auto value = global_.get(name))
+      flags[config::variable_name(key)] = *value;
+  }
   sources.variable = [&environment = environment_, flags = std::move(flags)](const std::string& name) {
     const auto flag = flags.find(name);
     return flag == flags.end() ? environment.variable(name) : std::optional(flag->second);
@@ -202,6 +208,36 @@ Result<void> Session::save_context(const std::string& name, const ucan::Capabili
   if (const auto pid = reload_daemon(loaded->general.work_dir))
     note(fmt::format("The running daemon (process {}) reads it again.", *pid));
   return {};
+}
+
+std::vector<std::string> Session::list_contexts() {
+  std::vector<std::string> names;
+  const auto folder = context_path("any");
+  if (!folder) return names;
+  std::error_code error;
+  std::filesystem::directory_iterator entries(folder->parent_path(), error);
+  for (; !error && entries != std::filesystem::directory_iterator(); entries.increment(error))
+    if (entries->path().extension() == ".cap") names.push_back(entries->path().stem().string());
+  return names;
+}
+
+std::vector<std::string> Session::list(Known kind) {
+  std::vector<std::string> found;
+  if (kind == Known::contexts) return list_contexts();
+  if (kind == Known::keys) {
+    if (const auto store = keystore()) found = store->list().value_or(std::vector<std::string>());
+  } else if (kind == Known::dids) {
+    for (const auto& name : list_contexts()) {
+      const auto context = load_context(name);
+      if (!context) continue;
+      found.push_back(context->did().uri());
+      for (const auto& root : context->anchors().roots) found.push_back(root.uri());
+    }
+  } else if (kind == Known::settings) {
+    if (const auto loaded = settings())
+      for (const auto& entry : (*loaded)->list()) found.push_back(entry.key);
+  }
+  return found;
 }
 
 Result<void> Session::confirm(std::string_view question, std::string_view otherwise) {

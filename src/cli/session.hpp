@@ -58,12 +58,16 @@ class Session {
   /// Also tells a daemon that runs here to read its context again.
   Result<void> save_context(const std::string& name, const ucan::CapabilityContext& context);
 
+  /// What of that kind there is; nothing where it cannot be told.
+  std::vector<std::string> list(Known kind);
+
   /// Errc::declined unless the user says yes; `otherwise` is what to do where nobody can be asked.
   Result<void> confirm(std::string_view question, std::string_view otherwise);
 
  private:
   std::optional<crypto::Secret> given_passphrase();
   Result<crypto::Secret> new_passphrase(const std::string& name);
+  std::vector<std::string> list_contexts();
   [[nodiscard]] bool context_is_older_than_key(const std::string& name);
   Result<void> put_stale_context_aside(const std::string& name, const did::Did& owner);
 

@@ -13,13 +13,19 @@ Result<void> run_daemon(Session& session, const Arguments& arguments) {
 }
 
 Result<void> version(Session& session, const Arguments&) {
-  session.print(fmt::format("nunet {}", DMS_VERSION));
+  // Scripts look for the line that begins with the word.
+  session.print(fmt::format("NuNet Device Management Service\nVersion: {}", DMS_VERSION));
   return {};
 }
 
+// bash takes words apart at colons and equals signs; a DID is one word, of which it replaces what follows the last of them.
 constexpr std::string_view kBash = R"sh(_nunet() {
-  local IFS=$'\n'
-  COMPREPLY=($(nunet __complete -- "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null))
+  local line=${COMP_LINE:0:COMP_POINT} words last
+  read -ra words <<<"$line"
+  [[ $line == *[[:space:]] ]] && words+=("")
+  last=${words[${#words[@]} - 1]}
+  mapfile -t COMPREPLY < <(nunet __complete -- "${words[@]:1}" 2>/dev/null)
+  COMPREPLY=("${COMPREPLY[@]#"${last%"${last##*[:=]}"}"}")
 }
 complete -o default -F _nunet nunet)sh";
 
@@ -69,7 +75,7 @@ Command completion_command() {
           .summary = "Print what a shell needs to complete our commands",
           .examples = {"source <(nunet completion bash)", "nunet completion zsh > \"${fpath[1]}/_nunet\"",
                        "nunet completion fish | source"},
-          .positionals = {{"shell", "bash, zsh or fish"}},
+          .positionals = {{.name = "shell", .help = "bash, zsh or fish", .choices = {"bash", "zsh", "fish"}}},
           .aliases = {"autocomplete"},
           .action = completion};
 }
