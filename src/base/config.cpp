@@ -286,18 +286,6 @@ void expand(Config& config, const std::filesystem::path& home) {
   });
 }
 
-std::filesystem::path find_file(const Sources& sources) {
-  if (sources.file) return *sources.file;
-  std::filesystem::path user = sources.home / ".config";
-  if (const auto given = sources.variable("XDG_CONFIG_HOME"); given && !given->empty()) user = *given;
-  const std::filesystem::path folders[] = {sources.working_folder, sources.home / ".nunet", user / "nunet",
-                                           sources.system_folder};
-  std::error_code error;
-  for (const auto& folder : folders)
-    if (std::filesystem::exists(folder / kFileName, error)) return folder / kFileName;
-  return sources.home / ".nunet" / kFileName;
-}
-
 Result<Loaded> load_from(const Sources& sources, const std::filesystem::path& file, const json::Object& object) {
   Loaded loaded;
   loaded.file = file;
@@ -360,6 +348,25 @@ std::vector<Entry> Loaded::list(std::string_view section) const {
   return entries;
 }
 
+std::filesystem::path find_file(const Sources& sources) {
+  if (sources.file) return *sources.file;
+  std::filesystem::path user = sources.home / ".config";
+  if (const auto given = sources.variable("XDG_CONFIG_HOME"); given && !given->empty()) user = *given;
+  const std::filesystem::path folders[] = {sources.working_folder, sources.home / ".nunet", user / "nunet",
+                                           sources.system_folder};
+  std::error_code error;
+  for (const auto& folder : folders)
+    if (std::filesystem::exists(folder / kFileName, error)) return folder / kFileName;
+  return sources.home / ".nunet" / kFileName;
+}
+
+Result<void> write(const std::filesystem::path& file, std::string_view text) {
+  std::error_code error;
+  const auto status = std::filesystem::status(file, error);
+  const bool there = !error && std::filesystem::is_regular_file(status);
+  return write_file(file, text, there ? static_cast<unsigned>(status.permissions()) & 0777 : 0600);
+}
+
 Result<Loaded> load(const Sources& sources) {
   const auto file = find_file(sources);
   TRY(const json::Object object, read_given(sources, file));
@@ -385,7 +392,7 @@ Result<Loaded> set(const Sources& sources, std::string_view key, std::string_vie
   }
   (*section)[rest] = value_from_text(scratch, known, value);
   TRY(Loaded loaded, load_from(sources, file, *object));
-  TRY_VOID(write_file(file, json::write_pretty(json::Value(*object)) + "\n"));
+  TRY_VOID(write(file, json::write_pretty(json::Value(*object)) + "\n"));
   return loaded;
 }
 

@@ -173,6 +173,12 @@ struct Loaded {
 
 Result<Loaded> load(const Sources& sources);
 
+/// The file that load() reads, see (2), or where the first set() makes one: it need not be there.
+std::filesystem::path find_file(const Sources& sources);
+
+/// Replaces the file atomically. It keeps its mode; a new one is the owner's only, for it may hold API keys.
+Result<void> write(const std::filesystem::path& file, std::string_view text);
+
 /// Writes one key into the file and loads again: the result is what a restart would see. What load() would refuse is
 /// not written.
 Result<Loaded> set(const Sources& sources, std::string_view key, std::string_view value);

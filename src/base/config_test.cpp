@@ -154,6 +154,25 @@ TEST_F(ConfigFile, SetMakesTheFile) {
   EXPECT_TRUE(fs::exists(root_ / "home/.nunet/dms_config.json"));
 }
 
+TEST_F(ConfigFile, AWrittenFileKeepsItsModeAndLeavesNothingAside) {
+  const auto mode_of = [](const fs::path& file) { return static_cast<unsigned>(fs::status(file).permissions()); };
+  ASSERT_TRUE(set(sources_, "rest.port", "1"));
+  EXPECT_EQ(mode_of(root_ / "home/.nunet/dms_config.json"), 0600U) << "a new one may hold API keys";
+  write("here", "{}");
+  fs::permissions(root_ / "here/dms_config.json", fs::perms(0644));
+  ASSERT_TRUE(set(sources_, "rest.port", "2"));
+  EXPECT_EQ(mode_of(root_ / "here/dms_config.json"), 0644U) << "somebody else's daemon may have to read it";
+  EXPECT_FALSE(set(sources_, "rest.port", "x"));
+  EXPECT_EQ(std::distance(fs::directory_iterator(root_ / "here"), {}), 1);
+}
+
+TEST_F(ConfigFile, TheFileIsFoundEvenIfItIsBroken) {
+  EXPECT_EQ(find_file(sources_), root_ / "home/.nunet/dms_config.json");
+  write("etc", "{");
+  EXPECT_EQ(find_file(sources_), root_ / "etc/dms_config.json");
+  EXPECT_FALSE(load(sources_));
+}
+
 TEST_F(ConfigFile, EveryKeyGoesThroughGetAndSet) {
   for (const auto& entry : load(sources_)->list()) {
     const auto changed = set(sources_, entry.key, entry.value);

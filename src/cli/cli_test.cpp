@@ -173,15 +173,52 @@ TEST_F(CliTest, SettingsAreShownWithTheirOriginAndChanged) {
   EXPECT_EQ(must({"config", "get", "rest.port"}), "9998");
 }
 
+TEST_F(CliTest, FlagsWeighMoreThanTheEnvironmentAndThatMoreThanTheFile) {
+  EXPECT_EQ(must({"config", "get", "rest.port"}), "9999");
+  must({"config", "set", "rest.port", "1"});
+  EXPECT_EQ(must({"config", "get", "rest.port"}), "1");
+  world.variables["DMS_REST_PORT"] = "2";
+  EXPECT_EQ(must({"config", "get", "rest.port"}), "2");
+  EXPECT_EQ(must({"config", "get", "rest.port", "--rest-port", "3"}), "3");
+  EXPECT_THAT(nunet({"config", "set", "rest.port", "4"}).err, HasSubstr("DMS_REST_PORT or a flag weighs more"));
+  ASSERT_TRUE(write_file(world.home / "named.json", R"({"rest":{"port":5}})"));
+  world.variables.erase("DMS_REST_PORT");
+  EXPECT_EQ(must({"--config", (world.home / "named.json").string(), "config", "get", "rest.port"}), "5");
+  world.variables["DMS_REST_PORT"] = "many";
+  EXPECT_THAT(nunet({"config", "get"}).err, HasSubstr("DMS_REST_PORT"));
+  EXPECT_THAT(nunet({"config", "set", "rest.prot", "1"}).err, HasSubstr("did you mean rest.port?"));
+}
+
 TEST_F(CliTest, EditedSettingsCountOnlyIfTheyAreUnderstood) {
+  const auto file = world.home / ".nunet/dms_config.json";
+  const auto copy = world.home / ".nunet/dms_config.json.edit";
   world.edited = R"({"rest":{"port":1234}})";
   must({"config", "edit"});
   EXPECT_EQ(must({"config", "get", "rest.port"}), "1234");
-  world.edited = R"({"rest":{"prot":1}})";
+  EXPECT_FALSE(std::filesystem::exists(copy));
+  const std::string wrong = R"({"rest":{"prot":1}})";
+  world.edited = wrong;
   const auto refused = nunet({"config", "edit"});
   EXPECT_EQ(refused.code, 1);
-  EXPECT_THAT(refused.err, HasSubstr(".edit")) << "what was written is not lost";
+  EXPECT_THAT(refused.err, HasSubstr("did you mean rest.port?"));
+  EXPECT_THAT(refused.err, HasSubstr(".edit"));
   EXPECT_EQ(must({"config", "get", "rest.port"}), "1234");
+  EXPECT_EQ(read_file(copy, 4096).value(), wrong) << "what was written is not lost";
+  world.edited = R"({"rest":{"port":1235}})";
+  EXPECT_THAT(nunet({"config", "edit"}).err, HasSubstr("Going on with what was written before"));
+  EXPECT_EQ(world.opened, wrong);
+  EXPECT_EQ(must({"config", "get", "rest.port"}), "1235");
+  EXPECT_FALSE(std::filesystem::exists(copy));
+
+  world.edited = "";
+  EXPECT_THAT(nunet({"config", "edit"}).err, HasSubstr("the editor failed"));
+  EXPECT_FALSE(std::filesystem::exists(copy)) << "nothing was written, so nothing is kept";
+  ASSERT_TRUE(write_file(file, "{"));
+  EXPECT_EQ(nunet({"config", "get"}).code, 1);
+  world.edited = "{}";
+  must({"config", "edit"});
+  EXPECT_EQ(world.opened, "{") << "a broken file can be mended";
+  EXPECT_EQ(must({"config", "get", "rest.port"}), "9999");
 }
 
 TEST_F(CliTest, WithoutADaemonTheNextStepIsNamed) {

@@ -53,29 +53,33 @@ Result<void> config_set(Session& session, const Arguments& arguments) {
   return {};
 }
 
-/// The user edits a copy, which takes the file's place only if it is understood.
+/// The user edits a copy, which takes the file's place only if it is understood. Until then it stays, and the next edit
+/// goes on with it. The file itself may be broken; that is when somebody wants to edit it.
 Result<void> config_edit(Session& session, const Arguments&) {
   config::Sources sources = session.sources();
-  std::filesystem::path file;
-  if (const auto loaded = session.settings()) {
-    file = (*loaded)->file;
-  } else if (sources.file) {
-    file = *sources.file;  // it is broken, which may be why somebody wants to edit it
-  } else {
-    return std::unexpected(loaded.error());
-  }
+  const auto file = config::find_file(sources);
+  const auto copy = file.string() + ".edit";
   auto text = read_file(file, kMaxConfigFile);
   if (!text && !text.error().is(dms::Errc::not_found)) return std::unexpected(text.error());
-  const auto copy = file.string() + ".edit";
-  TRY_VOID(write_file(copy, text.value_or("{}\n")));
-  TRY_VOID(session.environment().edit(copy));
+  std::error_code error;
+  if (std::filesystem::exists(copy, error))
+    session.note(fmt::format("Going on with what was written before, in {}; delete it to begin anew.", copy));
+  else
+    TRY_VOID(write_file(copy, text.value_or("{}\n")));
+  const auto closed = session.environment().edit(copy);
   TRY(auto edited, read_file(copy, kMaxConfigFile));
+  if (text && edited == *text) std::filesystem::remove(copy, error);
+  if (!closed) return fail(closed.error(), "nothing was changed");
+  if (text && edited == *text) {
+    session.note(fmt::format("{} is as it was.", file.string()));
+    return {};
+  }
   sources.file = copy;
   if (auto understood = config::load(sources); !understood)
-    return fail(understood.error(), "nothing was changed; what you wrote is in {}", copy);
-  TRY_VOID(write_file(file, edited));
-  std::error_code ignored;
-  std::filesystem::remove(copy, ignored);
+    return fail(understood.error(),
+                "nothing was changed; what you wrote is in {}, and `nunet config edit` goes on with it", copy);
+  TRY_VOID(config::write(file, edited));
+  std::filesystem::remove(copy, error);
   session.note(fmt::format("Written to {}; the daemon reads it when it starts.", file.string()));
   return {};
 }

@@ -57,7 +57,11 @@ class FakeEnvironment final : public Environment {
     if (interrupt_after > 0 && --interrupt_after == 0) return fail(dms::Errc::cancelled, "interrupted");
     return {};
   }
-  Result<void> edit(const std::string& path) override { return write_file(path, edited); }
+  Result<void> edit(const std::string& path) override {
+    opened = read_file(path, 1 << 20).value_or("");
+    if (edited.empty()) return fail(dms::Errc::io, "the editor failed");
+    return write_file(path, edited);
+  }
   Result<void> run_daemon(const config::Config&, const std::string& context, crypto::PrivateKey) override {
     ran = context;
     return {};
@@ -73,7 +77,8 @@ class FakeEnvironment final : public Environment {
   std::vector<std::string> asked;
   Daemon daemon;
   std::optional<IpEndpoint> called;
-  std::string edited;
+  std::string edited;  // what the editor leaves; empty: it fails
+  std::string opened;  // what it found
   std::string ran;
   int interrupt_after = 0;
 };
