@@ -1,9 +1,12 @@
 #include "main/real_environment.hpp"
 
+#include <fcntl.h>
+#include <poll.h>
 #include <spawn.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
+#include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
@@ -62,12 +65,59 @@ class QuietTerminal {
   bool changed_ = false;
 };
 
+int signal_pipe = -1;  // of the one EndSignals that lives
+
+/// Catches what would end the program, so that the terminal can be mended first; raised again at its own end. A pipe,
+/// because the signal may reach another thread than the one that waits.
+class EndSignals {
+ public:
+  EndSignals() {
+    if (::pipe2(pipe_, O_CLOEXEC | O_NONBLOCK) != 0) return;
+    signal_pipe = pipe_[1];
+    struct sigaction action = {};
+    action.sa_handler = [](int number) {
+      const int saved = errno;
+      const auto byte = static_cast<std::uint8_t>(number);
+      [[maybe_unused]] const auto written = ::write(signal_pipe, &byte, 1);
+      errno = saved;
+    };
+    for (std::size_t i = 0; i < kSignals.size(); ++i) ::sigaction(kSignals[i], &action, &before_[i]);
+  }
+  EndSignals(const EndSignals&) = delete;
+  EndSignals& operator=(const EndSignals&) = delete;
+  ~EndSignals() {
+    if (signal_pipe < 0) return;
+    for (std::size_t i = 0; i < kSignals.size(); ++i) ::sigaction(kSignals[i], &before_[i], nullptr);
+    std::uint8_t number = 0;
+    const bool caught = ::read(pipe_[0], &number, 1) == 1;
+    signal_pipe = -1;
+    ::close(pipe_[0]);
+    ::close(pipe_[1]);
+    if (caught) ::raise(number);
+  }
+
+  /// False if one came before there was anything to read.
+  bool wait_for_input() {
+    for (;;) {
+      pollfd files[2] = {{STDIN_FILENO, POLLIN, 0}, {pipe_[0], POLLIN, 0}};
+      if (::poll(files, signal_pipe < 0 ? 1 : 2, -1) < 0 && errno == EINTR) continue;
+      return files[1].revents == 0;
+    }
+  }
+
+ private:
+  static constexpr std::array kSignals = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+  int pipe_[2] = {-1, -1};
+  std::array<struct sigaction, kSignals.size()> before_ = {};
+};
+
 constexpr std::size_t kMaxSecret = 1024;
 
 /// A line into `line`; its length, or nothing if the user gave up.
-std::optional<std::size_t> read_line(MutableBytes line) {
+std::optional<std::size_t> read_line(EndSignals& signals, MutableBytes line) {
   std::size_t size = 0;
   for (;;) {
+    if (!signals.wait_for_input()) return std::nullopt;
     char c = 0;
     const auto got = ::read(STDIN_FILENO, &c, 1);
     if (got < 0 && errno == EINTR) continue;
@@ -102,11 +152,13 @@ Result<crypto::Secret> RealEnvironment::ask_secret(const std::string& prompt) {
   crypto::Secret buffer(kMaxSecret);
   std::optional<std::size_t> size;
   {
+    EndSignals signals;
     QuietTerminal quiet;
-    size = read_line(buffer.mutable_view());
+    size = read_line(signals, buffer.mutable_view());
   }
   std::cerr << '\n';
   if (!size) return fail(Errc::cancelled, "interrupted");
+  if (*size == kMaxSecret) return fail(Errc::limit_exceeded, "a passphrase of {} bytes or more", kMaxSecret);
   return crypto::Secret(buffer.view().first(*size));
 }
 
