@@ -1,9 +1,12 @@
 """What the steps of the functional tests share."""
 
 import concurrent.futures
+import os
 import pathlib
 import shutil
 import tempfile
+
+import nunet_cluster
 
 POOL = pathlib.Path(tempfile.mkdtemp(prefix="nunet-identities-"))
 
@@ -39,3 +42,13 @@ def free(machine):
 
 def amounts(resources):
     return tuple(resources[part].get(member, 0) for part, member in (("cpu", "cores"), ("ram", "size"), ("disk", "size")))
+
+
+def path_of(machine):
+    """Where a shell of this machine finds programs: what the scenario put into ~/bin, nunet, and the system's."""
+    own = machine.home / "bin"
+    own.mkdir(exist_ok=True)
+    link = own / "nunet"
+    if not link.exists():
+        link.symlink_to(pathlib.Path(nunet_cluster.NUNET).resolve())
+    return f"{own}:{os.environ['PATH']}"

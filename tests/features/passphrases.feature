@@ -1,0 +1,59 @@
+Feature: Passphrases in a terminal
+  Where DMS_PASSPHRASE does not answer, the person in front of the terminal is asked, and what is typed is not seen.
+
+  Background:
+    Given a machine "alice"
+
+  Scenario: A new key asks twice and shows neither answer
+    When alice starts "nunet key new user" in a terminal
+    And asked "New passphrase" answers "correct horse" unseen
+    And asked "again" answers "correct horse" unseen
+    Then the terminal shows a DID and never "correct horse"
+    And the command ends with status 0 and the terminal echoes again
+
+  Scenario: Two answers that differ make no key
+    When alice starts "nunet key new user" in a terminal
+    And asked "New passphrase" answers "correct horse" unseen
+    And asked "again" answers "battery staple" unseen
+    Then the command ends with status 1 and the terminal echoes again
+    And the terminal mentions "differ"
+
+  Scenario: Ctrl-C at the question leaves the terminal as it was
+    When alice starts "nunet key new user" in a terminal
+    And asked "New passphrase" presses Ctrl-C
+    Then the command ends with status 130 and the terminal echoes again
+
+  Scenario Outline: So does a signal
+    When alice starts "nunet key new user" in a terminal
+    And asked "New passphrase" is sent <signal>
+    Then the command ends with status <status> and the terminal echoes again
+
+    Examples:
+      | signal  | status |
+      | SIGTERM | -15    |
+      | SIGHUP  | -1     |
+
+  Scenario: Replacing a key is asked about first
+    Given alice has a key "user"
+    When alice starts "nunet key new user" in a terminal
+    And asked "Replace it? [y/N]" answers "n"
+    Then the command ends with status 1 and the terminal echoes again
+    And the terminal mentions "nothing was changed"
+
+  Scenario: What signs nothing asks nothing
+    Given alice has typed
+      """
+      nunet cap new user
+      nunet cap new dms
+      """
+    When alice types
+      """
+      unset DMS_PASSPHRASE
+      nunet key did user
+      nunet key list
+      nunet cap anchor -c dms --root $(nunet key did user)
+      nunet cap list -c dms
+      nunet config get rest.port
+      nunet version
+      """
+    Then it succeeds

@@ -1,0 +1,117 @@
+"""A command in a terminal: what it asks, what it is told, and how it leaves the terminal."""
+
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import termios
+import time
+
+from behave import then, when
+
+from feature_world import path_of
+
+PATIENCE = 60
+
+
+class Terminal:
+    """One command in a pseudo-terminal, with no passphrase in its environment."""
+
+    def __init__(self, machine, line):
+        self.ours, self.theirs = pty.openpty()
+        environment = {k: v for k, v in machine.environment(PATH=path_of(machine)).items() if k != "DMS_PASSPHRASE"}
+        self.process = subprocess.Popen(machine.inside(["bash", "-c", "exec " + line]), cwd=machine.home, env=environment,
+                                        stdin=self.theirs, stdout=self.theirs, stderr=self.theirs, start_new_session=True)
+        machine.cluster.children.append(self.process)  # ended with the scenario
+        self.said, self.answered = "", 0
+
+    def echoes(self):
+        return bool(termios.tcgetattr(self.theirs)[3] & termios.ECHO)
+
+    def read(self, seconds):
+        """What comes within `seconds`, if anything."""
+        if select.select([self.ours], [], [], seconds)[0]:
+            self.said += os.read(self.ours, 4096).decode(errors="replace")
+
+    def wait_for(self, condition, what):
+        end = time.monotonic() + PATIENCE
+        while not condition():
+            assert time.monotonic() < end, f"{what}: not within {PATIENCE} s; it said {self.said!r}"
+            self.read(0.05)
+
+    def wait_for_question(self, question):
+        """One that was not there before the last answer."""
+        self.wait_for(lambda: question in self.said[self.answered:], f"the question {question!r}")
+        self.answered = self.said.index(question, self.answered) + len(question)
+
+    def type(self, keys):
+        os.write(self.ours, keys.encode())
+
+    def close(self):
+        os.close(self.ours)
+        os.close(self.theirs)
+
+
+@when('{name:w} starts "{line}" in a terminal')
+def starts(context, name, line):
+    context.machine = context.cluster.machines[name]
+    context.terminal = Terminal(context.machine, line)
+    context.add_cleanup(context.terminal.close)
+
+
+@when('asked "{question}" answers "{answer}" unseen')
+def answers_unseen(context, question, answer):
+    context.terminal.wait_for_question(question)
+    # What is typed before the echo is off would be seen, and thrown away.
+    context.terminal.wait_for(lambda: not context.terminal.echoes(), "the echo is off")
+    context.terminal.type(answer + "\r")
+    context.terminal.wait_for(lambda: "\n" in context.terminal.said[context.terminal.answered:], "the answer is taken")
+
+
+@when('asked "{question}" answers "{answer}"')
+def answers(context, question, answer):
+    context.terminal.wait_for_question(question)
+    context.terminal.type(answer + "\r")
+
+
+@when('asked "{question}" presses Ctrl-C')
+def presses_ctrl_c(context, question):
+    context.terminal.wait_for_question(question)
+    context.terminal.wait_for(lambda: not context.terminal.echoes(), "the echo is off")
+    context.terminal.type("\x03")
+
+
+@when('asked "{question}" is sent {name}')
+def is_sent(context, question, name):
+    context.terminal.wait_for_question(question)
+    context.terminal.wait_for(lambda: not context.terminal.echoes(), "the echo is off")
+    os.kill(context.terminal.process.pid, getattr(signal, name))
+
+
+@then("the terminal shows a DID and never \"{secret}\"")
+def shows_a_did(context, secret):
+    finish(context)
+    assert re.search(r"did:key:z\w{40,}", context.terminal.said), context.terminal.said
+    assert secret not in context.terminal.said, context.terminal.said
+
+
+def finish(context):
+    terminal = context.terminal
+    terminal.wait_for(lambda: terminal.process.poll() is not None, "the command ends")
+    while select.select([terminal.ours], [], [], 0)[0]:
+        terminal.read(0)
+
+
+@then("the command ends with status {status:d} and the terminal echoes again")
+def ends_and_echoes(context, status):
+    finish(context)
+    assert context.terminal.process.returncode == status, (context.terminal.process.returncode, context.terminal.said)
+    assert context.terminal.echoes()
+
+
+@then('the terminal mentions "{text}"')
+def terminal_mentions(context, text):
+    finish(context)
+    assert text in context.terminal.said, context.terminal.said
