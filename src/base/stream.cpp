@@ -35,6 +35,13 @@ Result<IpAddress> IpAddress::parse(std::string_view text) {
   return fail(Errc::invalid_argument, "'{}' is not an IPv4 or IPv6 address", text);
 }
 
+bool IpAddress::is_private() const {
+  if (is_loopback() || is_link_local()) return true;
+  if (v6_) return (bytes_[0] & 0xfe) == 0xfc;
+  const auto [a, b] = std::pair(bytes_[0], bytes_[1]);
+  return a == 10 || (a == 172 && (b & 0xf0) == 16) || (a == 192 && b == 168) || (a == 100 && (b & 0xc0) == 64);
+}
+
 std::string IpAddress::to_string() const {
   std::array<char, INET6_ADDRSTRLEN> text{};
   ::inet_ntop(v6_ ? AF_INET6 : AF_INET, bytes_.data(), text.data(), text.size());

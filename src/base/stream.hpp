@@ -57,6 +57,11 @@ class IpAddress {
   [[nodiscard]] bool is_loopback() const {
     return v6_ ? *this == v6({0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}) : bytes_[0] == 127;
   }
+  /// Loopback, link-local and the networks that anybody may use at home: nothing that is routed between strangers.
+  [[nodiscard]] bool is_private() const;
+  [[nodiscard]] bool is_link_local() const {
+    return v6_ ? bytes_[0] == 0xfe && (bytes_[1] & 0xc0) == 0x80 : bytes_[0] == 169 && bytes_[1] == 254;
+  }
   [[nodiscard]] bool is_unspecified() const { return bytes_ == std::array<std::uint8_t, 16>{}; }
   [[nodiscard]] std::string to_string() const;
   friend auto operator<=>(const IpAddress&, const IpAddress&) = default;

@@ -99,6 +99,8 @@ std::vector<std::string> Swarm::protocols(const crypto::PeerId& peer) const {
 Task<void> Swarm::close() {
   impl_->closed = true;
   for (const auto& listener : impl_->listeners) listener->close();
+  impl_->nursery.cancel();
+  co_await impl_->dialer.close();
   co_await impl_->nursery.close();
   impl_->listeners.clear();
   impl_->handlers.clear();
@@ -125,7 +127,8 @@ Swarm::Impl::Impl(Runtime r, crypto::PrivateKey private_key, SwarmOptions opts)
       options(opts),
       noise(key, r.lane.random()),
       upgrader(r.lane, noise, muxer_options(opts)),
-      nursery(r.lane, "libp2p swarm") {
+      nursery(r.lane, "libp2p swarm"),
+      dialer(r.lane, *this, opts.dial) {
   transports.push_back(std::make_unique<TcpTransport>(runtime.net, upgrader));
   nursery.spawn(maintain());
 }
@@ -217,46 +220,16 @@ Task<Result<void>> Swarm::Impl::connect(crypto::PeerId peer, std::vector<Multiad
   if (peer == self) co_return fail(Errc::invalid_argument, "connect to {}: that is this node itself", peer.to_string());
   remember(peer, addresses);
   if (usable(peer)) co_return Result<void>();
-  std::shared_ptr<Dial> dial = dials[peer];
-  if (!dial) {
-    const auto it = known.find(peer);
-    dial = dials[peer] = std::make_shared<Dial>();
-    nursery.spawn(run_dial(peer, it == known.end() ? std::vector<Multiaddr>() : it->second.addresses, dial));
-  }
-  while (!dial->result) CO_TRY_VOID(co_await dial->done.wait());
-  co_return *dial->result;
+  for (Multiaddr& address : addresses) address = address.without_peer();
+  const auto it = known.find(peer);
+  Task<Result<void>> dialling =
+      dialer.dial(peer, std::move(addresses), it == known.end() ? std::vector<Multiaddr>() : it->second.addresses);
+  co_return co_await std::move(dialling);
 }
 
-Task<void> Swarm::Impl::run_dial(crypto::PeerId peer, std::vector<Multiaddr> addresses, std::shared_ptr<Dial> dial) {
-  Result<void> result = co_await dial_all(peer, std::move(addresses));
-  dial->result = std::move(result);
-  dials.erase(peer);
-  dial->done.notify_all();
-}
-
-Task<Result<void>> Swarm::Impl::dial_all(crypto::PeerId peer, std::vector<Multiaddr> addresses) {
-  if (addresses.empty())
-    co_return fail(Errc::not_found, "no address of peer {} is known; connect to it by its multiaddress first",
-                   peer.to_string());
-  std::optional<Error> first;
-  for (const Multiaddr& address : addresses) {
-    Result<void> dialled = co_await dial_one(peer, address);
-    if (dialled || usable(peer)) co_return Result<void>();
-    // The first is the one the caller named; but an address that cannot be tried says less than one that failed.
-    if (!first || first->is(Errc::unsupported)) first = dialled.error();
-    if (nursery.cancelled()) break;
-  }
-  co_return fail(*first, "connect to {} ({} addresses tried)", peer.to_string(), addresses.size());
-}
-
-Task<Result<void>> Swarm::Impl::dial_one(crypto::PeerId peer, Multiaddr address) {
-  Transport* transport = transport_for(address);
-  if (transport == nullptr) co_return fail(Errc::unsupported, "{}: no transport handles it", address.to_string());
-  if (link_count >= options.max_connections)
-    co_return fail(Errc::limit_exceeded, "{} connections are open, which is the limit (max_connections)", link_count);
-  Result<Connection> connection = co_await with_timeout(options.dial_timeout, transport->dial(address, peer));
-  if (!connection) co_return fail(connection.error(), "{}", address.to_string());
-  co_return adopt(std::move(*connection));
+Result<void> Swarm::Impl::may_dial(const crypto::PeerId&, const Multiaddr&) const {
+  if (link_count < options.max_connections) return {};
+  return fail(Errc::limit_exceeded, "{} connections are open, which is the limit (max_connections)", link_count);
 }
 
 // ---- connections ----------------------------------------------------------------------------------------------------
@@ -276,6 +249,7 @@ Result<void> Swarm::Impl::adopt(Connection connection) {
   auto& of_peer = links[peer];
   of_peer.push_back(link);
   if (of_peer.size() == 1) announce(peer, true);
+  dialer.connection_changed(peer);
   nursery.spawn(serve(link));
   return {};
 }

@@ -3,8 +3,8 @@
 // Model
 //  1. A peer is connected from its first connection to the end of its last. on_peer_connected and on_peer_disconnected tell
 //     of exactly these two moments, in turn.
-//  2. connect() to a connected peer does nothing; two connect() to the same peer at once share one dial. If both sides dial
-//     at the same moment there are two connections; both sides use the one whose dialer has the smaller id, the other ends when it
+//  2. connect() to a connected peer does nothing; two connect() to the same peer at once share one dial (dialer.hpp). If both
+//     sides dial at the same moment there are two connections; both sides use the one whose dialer has the smaller id, the other ends when it
 //     has been idle for a minute.
 //  3. new_stream() proposes protocols in the given order. A single protocol that the peer is known to speak (from
 //     identify) is proposed and used without waiting for the answer; if the peer refuses after all, the first read fails.
@@ -12,8 +12,8 @@
 //  5. After close() nothing runs: listeners, dials, handshakes, connections and handlers have ended. Later calls fail
 //     with Errc::closed. The destructor insists that close() was called (Nursery).
 //
-// Threads: everything belongs to the runtime's lane. Cancellation: a cancelled connect() leaves the shared dial running to
-// its timeout. Notifications run from the lane's loop, not inside a caller, and must not block.
+// Threads: everything belongs to the runtime's lane. Cancellation: a shared dial ends
+// when the last connect() that waits for it is cancelled. Notifications run from the lane's loop, not inside a caller, and must not block.
 //
 // Attacks. A stranger may connect at will: handshakes are limited in number (max_pending), in time (handshake_timeout) and
 // in memory (a few KiB before the peer has proved its key); sockets above that are dropped at once. A peer that has
@@ -34,6 +34,7 @@
 #include "base/stream.hpp"
 #include "crypto/keys.hpp"
 #include "crypto/peer_id.hpp"
+#include "libp2p/host/dialer.hpp"
 #include "libp2p/host/stream.hpp"
 #include "libp2p/multiaddr/multiaddr.hpp"
 #include "libp2p/transport/transport.hpp"
@@ -48,7 +49,7 @@ struct SwarmOptions {
   std::size_t max_peers_known = 4096;  ///< peers whose addresses are remembered; the oldest are forgotten
   std::size_t max_addresses_per_peer = 32;
   std::size_t max_inbound_streams = 1024;  ///< per connection
-  Duration dial_timeout = 15s;             ///< for one address, handshake included
+  DialOptions dial;
   Duration handshake_timeout = 10s;
   Duration negotiation_timeout = 10s;  ///< of a stream's protocol
   Duration keep_alive = 30s;           ///< a silent connection is asked; it has as long again to answer
@@ -76,7 +77,7 @@ class Swarm {
 
   /// Remembers where a peer may be dialled.
   void add_addresses(const crypto::PeerId& peer, const std::vector<Multiaddr>& addresses);
-  /// Tries `addresses`, then those already known, one after another. Errc::not_found if there is none.
+  /// Tries `addresses` and those already known (dialer.hpp says how). Errc::not_found if there is none.
   Task<Result<void>> connect(crypto::PeerId peer, std::vector<Multiaddr> addresses = {});
   Task<Result<void>> connect(PeerAddress to);
   /// Ends all connections to `peer`. Nothing happens if there is none.

@@ -1,6 +1,7 @@
 // Inside of Swarm: what it keeps, and the tasks that it runs.
 #pragma once
 
+#include "libp2p/host/dialer.hpp"
 #include "libp2p/host/swarm.hpp"
 #include "libp2p/host/upgrader.hpp"
 #include "libp2p/security/noise/noise.hpp"
@@ -8,7 +9,7 @@
 
 namespace dms::libp2p {
 
-struct Swarm::Impl {
+struct Swarm::Impl final : Dialer::Owner {
   /// One connection, from its handshake to its end.
   struct Link {
     std::uint64_t id = 0;
@@ -18,12 +19,6 @@ struct Swarm::Impl {
     SteadyTime busy{};         ///< when it last had a stream
   };
   using LinkPtr = std::shared_ptr<Link>;
-
-  /// A dial under way, shared by all who wait for it.
-  struct Dial {
-    Notify done;
-    std::optional<Result<void>> result;
-  };
 
   struct Known {
     std::vector<Multiaddr> addresses;
@@ -45,14 +40,13 @@ struct Swarm::Impl {
 
   // Dialling.
   Task<Result<void>> connect(crypto::PeerId peer, std::vector<Multiaddr> addresses);
-  Task<void> run_dial(crypto::PeerId peer, std::vector<Multiaddr> addresses, std::shared_ptr<Dial> dial);
-  Task<Result<void>> dial_all(crypto::PeerId peer, std::vector<Multiaddr> addresses);
-  Task<Result<void>> dial_one(crypto::PeerId peer, Multiaddr address);
   void remember(const crypto::PeerId& peer, const std::vector<Multiaddr>& addresses);
-  [[nodiscard]] Transport* transport_for(const Multiaddr& address) const;
+  [[nodiscard]] Transport* transport_for(const Multiaddr& address) const override;
+  [[nodiscard]] Result<void> may_dial(const crypto::PeerId& peer, const Multiaddr& address) const override;
+  [[nodiscard]] bool usable_connection(const crypto::PeerId& peer) const override { return usable(peer) != nullptr; }
 
   // Connections.
-  Result<void> adopt(Connection connection);
+  Result<void> adopt(Connection connection) override;
   void drop(const LinkPtr& link);
   Task<void> serve(LinkPtr link);
   Task<void> end(LinkPtr link);
@@ -82,7 +76,6 @@ struct Swarm::Impl {
   std::size_t link_count = 0;
   std::size_t pending = 0;
   std::uint64_t last_id = 0;
-  std::map<crypto::PeerId, std::shared_ptr<Dial>> dials;
   std::map<crypto::PeerId, Known> known;
   std::uint64_t touches = 0;
   std::map<crypto::PeerId, std::vector<std::string>> spoken;
@@ -91,6 +84,7 @@ struct Swarm::Impl {
   std::uint64_t last_notification = 0;
   bool closed = false;
   Nursery nursery;
+  Dialer dialer;
 };
 
 }  // namespace dms::libp2p
