@@ -21,8 +21,9 @@ struct Alphabet {
   }
 };
 
-constexpr std::string_view kBase58Digits = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
-constexpr Alphabet kBase58(kBase58Digits, 0, false);
+// Digits of a radix that is no power of two: the bytes are one long number.
+constexpr Alphabet kBase36("0123456789abcdefghijklmnopqrstuvwxyz", 0, false);
+constexpr Alphabet kBase58("123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz", 0, false);
 constexpr Alphabet kBase32Upper("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", 5, true);
 constexpr Alphabet kBase32("abcdefghijklmnopqrstuvwxyz234567", 5, false);
 constexpr Alphabet kBase64("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/", 6, true);
@@ -86,7 +87,8 @@ Result<Bytes> decode_bits(const Alphabet& alphabet, std::string_view text) {
   return bytes;
 }
 
-std::string encode_base58(BytesView bytes) {
+std::string encode_radix(const Alphabet& alphabet, BytesView bytes) {
+  const auto radix = static_cast<unsigned>(alphabet.digits.size());
   const std::size_t zeros =
       static_cast<std::size_t>(std::ranges::find_if(bytes, [](auto b) { return b != 0; }) - bytes.begin());
   std::vector<std::uint8_t> digits;  // least significant first
@@ -94,25 +96,26 @@ std::string encode_base58(BytesView bytes) {
     unsigned carry = byte;
     for (auto& digit : digits) {
       carry += static_cast<unsigned>(digit) << 8;
-      digit = static_cast<std::uint8_t>(carry % 58);
-      carry /= 58;
+      digit = static_cast<std::uint8_t>(carry % radix);
+      carry /= radix;
     }
-    for (; carry > 0; carry /= 58) digits.push_back(static_cast<std::uint8_t>(carry % 58));
+    for (; carry > 0; carry /= radix) digits.push_back(static_cast<std::uint8_t>(carry % radix));
   }
-  std::string text(zeros, '1');
-  for (auto it = digits.rbegin(); it != digits.rend(); ++it) text += kBase58Digits[*it];
+  std::string text(zeros, alphabet.digits[0]);
+  for (auto it = digits.rbegin(); it != digits.rend(); ++it) text += alphabet.digits[*it];
   return text;
 }
 
-Result<Bytes> decode_base58(std::string_view text) {
-  const std::size_t zeros = std::min(text.find_first_not_of('1'), text.size());
+Result<Bytes> decode_radix(const Alphabet& alphabet, std::string_view text) {
+  const auto radix = static_cast<unsigned>(alphabet.digits.size());
+  const std::size_t zeros = std::min(text.find_first_not_of(alphabet.digits[0]), text.size());
   Bytes reversed;  // least significant first
   for (std::size_t i = zeros; i < text.size(); ++i) {
-    const int digit = kBase58.value[static_cast<std::uint8_t>(text[i])];
+    const int digit = alphabet.value[static_cast<std::uint8_t>(text[i])];
     if (digit < 0) return bad_digit(text, i);
     auto carry = static_cast<unsigned>(digit);
     for (auto& byte : reversed) {
-      carry += byte * 58U;
+      carry += byte * radix;
       byte = static_cast<std::uint8_t>(carry);
       carry >>= 8;
     }
@@ -134,9 +137,10 @@ struct Prefix {
   char letter;
   Base base;
 };
-constexpr std::array kPrefixes = {Prefix{'f', Base::hex},    Prefix{'C', Base::base32_upper},
-                                  Prefix{'b', Base::base32}, Prefix{'z', Base::base58btc},
-                                  Prefix{'M', Base::base64}, Prefix{'u', Base::base64url}};
+constexpr std::array kPrefixes = {Prefix{'f', Base::hex},       Prefix{'C', Base::base32_upper},
+                                  Prefix{'b', Base::base32},    Prefix{'k', Base::base36},
+                                  Prefix{'z', Base::base58btc}, Prefix{'M', Base::base64},
+                                  Prefix{'u', Base::base64url}};
 
 }  // namespace
 
@@ -145,7 +149,8 @@ std::string encode(Base base, BytesView bytes) {
     case Base::hex: return encode_bits(kHex, bytes);
     case Base::base32_upper: return encode_bits(kBase32Upper, bytes);
     case Base::base32: return encode_bits(kBase32, bytes);
-    case Base::base58btc: return encode_base58(bytes);
+    case Base::base36: return encode_radix(kBase36, bytes);
+    case Base::base58btc: return encode_radix(kBase58, bytes);
     case Base::base64: return encode_bits(kBase64, bytes);
     case Base::base64url: return encode_bits(kBase64Url, bytes);
   }
@@ -153,14 +158,15 @@ std::string encode(Base base, BytesView bytes) {
 }
 
 Result<Bytes> decode(Base base, std::string_view text, std::size_t max_text) {
-  if (base == Base::base58btc) max_text = std::min(max_text, kMaxBase58Text);
+  if (base == Base::base36 || base == Base::base58btc) max_text = std::min(max_text, kMaxRadixText);
   if (text.size() > max_text)
     return fail(Errc::limit_exceeded, "the text has {} characters, at most {} are read", text.size(), max_text);
   switch (base) {
     case Base::hex: return decode_hex(text);
     case Base::base32_upper: return decode_bits(kBase32Upper, text);
     case Base::base32: return decode_bits(kBase32, text);
-    case Base::base58btc: return decode_base58(text);
+    case Base::base36: return decode_radix(kBase36, text);
+    case Base::base58btc: return decode_radix(kBase58, text);
     case Base::base64: return decode_bits(kBase64, text);
     case Base::base64url: return decode_bits(kBase64Url, text);
   }
@@ -176,7 +182,7 @@ Result<Multibase> multibase_decode(std::string_view text, std::size_t max_text) 
   if (text.empty()) return fail(Errc::invalid_argument, "a multibase text is empty");
   const auto* prefix = std::ranges::find(kPrefixes, text.front(), &Prefix::letter);
   if (prefix == kPrefixes.end())
-    return fail(Errc::unsupported, "multibase prefix 0x{:02x} is not one of f, C, b, z, M, u",
+    return fail(Errc::unsupported, "multibase prefix 0x{:02x} is not one of f, C, b, k, z, M, u",
                 static_cast<std::uint8_t>(text.front()));
   TRY(Bytes bytes, decode(prefix->base, text.substr(1), max_text));
   return Multibase{prefix->base, std::move(bytes)};

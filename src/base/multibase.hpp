@@ -4,8 +4,8 @@
 //  1. Each encoding here has exactly one text for each byte string. Decoders accept that text and no other: no white
 //     space, no missing or extra padding, no stray bits in the last digit, no other letter case. So equal bytes and
 //     equal texts are the same thing, and a text can serve as a key. (Hex is the exception: it is read in either case.)
-//  2. Every decoder takes the longest text it will look at. base58btc costs the square of its length, the others are
-//  linear.
+//  2. Every decoder takes the longest text it will look at. base58btc and base36 cost the square of its length, the
+//     others are linear.
 //  3. Failures are dms::Errc::invalid_argument (with the position) and dms::Errc::limit_exceeded.
 //
 // Specification: RFC 4648 for base16/32/64; the multibase table for prefixes; Bitcoin's alphabet for base58btc.
@@ -21,13 +21,14 @@ namespace dms {
 
 /// The longest text a decoder looks at unless told otherwise: 4 MiB, as much as any message of ours.
 inline constexpr std::size_t kMaxEncodedText = 4 << 20;
-/// base58btc is for keys and ids; the largest, an RSA-4096 key, has some 750 digits.
-inline constexpr std::size_t kMaxBase58Text = 1024;
+/// base58btc and base36 are for keys and ids; the largest, an RSA-4096 key, has some 750 digits of base58.
+inline constexpr std::size_t kMaxRadixText = 1024;
 
 enum class Base {
   hex,           ///< lower case; multibase `f`
   base32_upper,  ///< RFC 4648 standard: upper case, padded with `=`; multibase `C`
   base32,        ///< lower case, no padding; multibase `b`
+  base36,        ///< lower case; multibase `k`
   base58btc,     ///< multibase `z`
   base64,        ///< RFC 4648 standard, padded; multibase `M`
   base64url,     ///< URL alphabet, no padding; multibase `u`

@@ -49,7 +49,8 @@ std::string IpAddress::to_string() const {
 }
 
 std::string IpEndpoint::to_string() const {
-  return fmt::format(fmt::runtime(address.is_v6() ? "[{}]:{}" : "{}:{}"), address.to_string(), port);
+  if (!address.is_v6()) return fmt::format("{}:{}", address.to_string(), port);
+  return fmt::format("[{}{}{}]:{}", address.to_string(), zone.empty() ? "" : "%", zone.text(), port);
 }
 
 }  // namespace dms

@@ -71,10 +71,31 @@ class IpAddress {
   std::array<std::uint8_t, 16> bytes_{};
 };
 
+/// At most 15 characters, in place: a string here would break where GCC 12 copies braced endpoints bit by bit (task.hpp).
+class ZoneName {
+ public:
+  constexpr ZoneName() = default;
+  /// Nothing if the name is too long for any interface.
+  static std::optional<ZoneName> from(std::string_view name) {
+    ZoneName zone;
+    if (name.size() >= zone.text_.size()) return std::nullopt;
+    std::copy(name.begin(), name.end(), zone.text_.begin());
+    return zone;
+  }
+  [[nodiscard]] std::string_view text() const { return text_.data(); }
+  [[nodiscard]] bool empty() const { return text_[0] == 0; }
+  friend auto operator<=>(const ZoneName&, const ZoneName&) = default;
+
+ private:
+  std::array<char, 16> text_{};
+};
+
 struct IpEndpoint {
   IpAddress address;
   std::uint16_t port = 0;
-  [[nodiscard]] std::string to_string() const;  // "127.0.0.1:9000", "[::1]:9000"
+  /// Of a link-local IPv6 address: the interface it belongs to; as long as the system's interface names can be.
+  ZoneName zone;
+  [[nodiscard]] std::string to_string() const;  // "127.0.0.1:9000", "[::1]:9000", "[fe80::1%eth0]:9000"
   friend auto operator<=>(const IpEndpoint&, const IpEndpoint&) = default;
 };
 

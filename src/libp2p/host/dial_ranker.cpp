@@ -23,29 +23,16 @@ struct Traits {
   }
 };
 
-void read_ip(Traits& traits, const Multiaddr::Component& part) {
-  traits.v4 = part.protocol == Protocol::ip4;
-  traits.v6 = part.protocol == Protocol::ip6;
-  IpAddress ip;
-  if (traits.v4) {
-    std::array<std::uint8_t, 4> bytes;
-    std::ranges::copy(part.value, bytes.begin());
-    ip = IpAddress::v4(bytes);
-  } else {
-    std::array<std::uint8_t, 16> bytes;
-    std::ranges::copy(part.value, bytes.begin());
-    ip = IpAddress::v6(bytes);
-  }
-  traits.is_private = ip.is_private();
-}
-
 Traits traits_of(Multiaddr address) {
   Traits traits;
   for (const auto& part : address.components()) {
     switch (part.protocol) {
       case Protocol::ip4:
       case Protocol::ip6:
-        if (!traits.v4 && !traits.v6) read_ip(traits, part);
+        if (traits.v4 || traits.v6) break;
+        traits.v4 = part.protocol == Protocol::ip4;
+        traits.v6 = !traits.v4;
+        traits.is_private = part.ip()->is_private();
         break;
       case Protocol::tcp: traits.kind = Traits::Kind::tcp; [[fallthrough]];
       case Protocol::udp: traits.port = static_cast<std::uint16_t>(part.value[0] << 8 | part.value[1]); break;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <utility>
 
 #include "base/multibase.hpp"
 #include "base/varint.hpp"
@@ -9,189 +10,83 @@
 namespace dms::libp2p {
 namespace {
 
-/// How a protocol's value looks.
-enum class Kind { none, ip4, ip6, port, host, peer, multihash, zone };
+constexpr std::string_view kUnknown = "unknown-";
 
-struct Entry {
-  Protocol protocol;
-  std::string_view name;
-  Kind kind;
-};
-
-constexpr std::array kTable = {
-    Entry{Protocol::ip4, "ip4", Kind::ip4},
-    Entry{Protocol::tcp, "tcp", Kind::port},
-    Entry{Protocol::ip6, "ip6", Kind::ip6},
-    Entry{Protocol::ip6zone, "ip6zone", Kind::zone},
-    Entry{Protocol::dns, "dns", Kind::host},
-    Entry{Protocol::dns4, "dns4", Kind::host},
-    Entry{Protocol::dns6, "dns6", Kind::host},
-    Entry{Protocol::dnsaddr, "dnsaddr", Kind::host},
-    Entry{Protocol::udp, "udp", Kind::port},
-    Entry{Protocol::webrtc_direct, "webrtc-direct", Kind::none},
-    Entry{Protocol::webrtc, "webrtc", Kind::none},
-    Entry{Protocol::p2p_circuit, "p2p-circuit", Kind::none},
-    Entry{Protocol::p2p, "p2p", Kind::peer},
-    Entry{Protocol::tls, "tls", Kind::none},
-    Entry{Protocol::sni, "sni", Kind::host},
-    Entry{Protocol::noise, "noise", Kind::none},
-    Entry{Protocol::quic, "quic", Kind::none},
-    Entry{Protocol::quic_v1, "quic-v1", Kind::none},
-    Entry{Protocol::webtransport, "webtransport", Kind::none},
-    Entry{Protocol::certhash, "certhash", Kind::multihash},
-    Entry{Protocol::ws, "ws", Kind::none},
-    Entry{Protocol::wss, "wss", Kind::none},
-    Entry{Protocol::http, "http", Kind::none},
-    Entry{Protocol::https, "https", Kind::none},
-};
-
-constexpr std::size_t kMaxHost = 253;
-constexpr std::size_t kMaxZone = 32;
-constexpr std::size_t kMaxHash = 128;
-
-const Entry* find(std::uint64_t code) {
-  const auto it =
-      std::ranges::find_if(kTable, [&](const Entry& e) { return static_cast<std::uint64_t>(e.protocol) == code; });
-  return it == kTable.end() ? nullptr : &*it;
-}
-
-const Entry* find(std::string_view name) {
-  if (name == "ipfs") name = "p2p";
-  const auto it = std::ranges::find_if(kTable, [&](const Entry& e) { return e.name == name; });
-  return it == kTable.end() ? nullptr : &*it;
-}
-
-/// Host names as the wire may carry them: printable ASCII without '/', so that the text form is read back exactly.
-bool plain_text(std::string_view text, std::size_t max) {
-  return !text.empty() && text.size() <= max &&
-         std::ranges::all_of(text, [](unsigned char c) { return c > 0x20 && c < 0x7f && c != '/'; });
-}
-
-/// A varint code and a varint length that together say exactly how long the rest is.
-bool is_multihash(BytesView bytes) {
-  const auto code = parse_varint(bytes);
-  if (!code || bytes.size() > kMaxHash) return false;
-  const auto size = parse_varint(bytes.subspan(code->size));
-  return size && size->value == bytes.size() - code->size - size->size;
-}
-
-/// Fixed size in bytes, or nothing if the value has a length in front.
-std::optional<std::size_t> fixed_size(Kind kind) {
-  switch (kind) {
-    case Kind::none: return 0;
-    case Kind::ip4: return 4;
-    case Kind::ip6: return 16;
-    case Kind::port: return 2;
-    default: return std::nullopt;
-  }
-}
-
-Result<void> check_value(const Entry& entry, BytesView value) {
-  switch (entry.kind) {
-    case Kind::host:
-      if (!plain_text(as_text(value), kMaxHost))
-        return fail(Errc::invalid_argument, "/{}: not a host name", entry.name);
-      return {};
-    case Kind::zone:
-      if (!plain_text(as_text(value), kMaxZone))
-        return fail(Errc::invalid_argument, "/{}: not a zone name", entry.name);
-      return {};
-    case Kind::peer:
-      if (auto id = crypto::PeerId::from_bytes(value); !id) return fail(id.error(), "/{}", entry.name);
-      return {};
-    case Kind::multihash:
-      if (!is_multihash(value)) return fail(Errc::invalid_argument, "/{}: not a multihash", entry.name);
-      return {};
-    default: return {};
-  }
-}
-
-Result<Bytes> ip_from_text(const Entry& entry, std::string_view text) {
-  auto ip = IpAddress::parse(text);
-  if (!ip || ip->is_v6() != (entry.kind == Kind::ip6))
-    return fail(Errc::invalid_argument, "/{}/{}: expected an IPv{} address", entry.name, text,
-                entry.kind == Kind::ip6 ? 6 : 4);
-  return to_bytes(ip->bytes());
-}
-
-Result<Bytes> port_from_text(const Entry& entry, std::string_view text) {
-  std::uint16_t port = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
-  if (error != std::errc() || end != text.data() + text.size() || (text.size() > 1 && text[0] == '0'))
-    return fail(Errc::invalid_argument, "/{}/{}: expected a port from 0 to 65535", entry.name, text);
-  return Bytes{static_cast<std::uint8_t>(port >> 8), static_cast<std::uint8_t>(port)};
-}
-
-Result<Bytes> value_from_text(const Entry& entry, std::string_view text) {
-  switch (entry.kind) {
-    case Kind::ip4:
-    case Kind::ip6: return ip_from_text(entry, text);
-    case Kind::port: return port_from_text(entry, text);
-    case Kind::peer: {
-      auto id = crypto::PeerId::parse(text);
-      if (!id) return fail(id.error(), "/{}/{}", entry.name, text);
-      return to_bytes(id->bytes());
-    }
-    case Kind::multihash: {
-      auto hash = multibase_decode(text, 2 * kMaxHash);
-      if (!hash) return fail(hash.error(), "/{}/{}", entry.name, text);
-      return std::move(hash->bytes);
-    }
-    default: return to_bytes(text);
-  }
-}
-
-std::string value_to_text(Kind kind, BytesView value) {
-  switch (kind) {
-    case Kind::ip4: {
-      std::array<std::uint8_t, 4> four;
-      std::ranges::copy(value, four.begin());
-      return IpAddress::v4(four).to_string();
-    }
-    case Kind::ip6: {
-      std::array<std::uint8_t, 16> sixteen;
-      std::ranges::copy(value, sixteen.begin());
-      return IpAddress::v6(sixteen).to_string();
-    }
-    case Kind::port: return std::to_string(value[0] << 8 | value[1]);
-    case Kind::peer: return crypto::PeerId::from_bytes(value)->to_string();
-    case Kind::multihash: return multibase_encode(Base::base64url, value);
-    default: return std::string(as_text(value));
-  }
-}
-
-void append_component(Bytes& out, const Entry& entry, BytesView value) {
-  append_varint(out, static_cast<std::uint64_t>(entry.protocol));
-  if (!fixed_size(entry.kind)) append_varint(out, value.size());
-  append(out, value);
-}
-
+/// What a component's bytes are made of.
 struct Parsed {
-  const Entry* entry;
+  std::uint64_t code;
+  const ProtocolInfo* info;  ///< null if it is not known
   BytesView value;
   std::size_t size;  ///< of the whole component
 };
+
+void append_component(Bytes& out, const ProtocolInfo& info, BytesView value) {
+  append_varint(out, static_cast<std::uint64_t>(info.protocol));
+  if (!fixed_size(info.kind)) append_varint(out, value.size());
+  append(out, value);
+}
 
 /// The component at the start of `bytes`, its value not yet checked.
 Result<Parsed> split_component(BytesView bytes) {
   auto code = parse_varint(bytes);
   if (!code) return fail(code.error(), "multiaddr: protocol code");
-  const Entry* entry = find(code->value);
-  if (entry == nullptr) return fail(Errc::unsupported, "multiaddr: protocol code {} is not known", code->value);
+  const ProtocolInfo* info = find_protocol(code->value);
   std::size_t at = code->size;
+  if (info == nullptr) return Parsed{code->value, nullptr, bytes.subspan(at), bytes.size()};
   std::uint64_t size = 0;
-  if (auto fixed = fixed_size(entry->kind)) {
+  if (auto fixed = fixed_size(info->kind)) {
     size = *fixed;
   } else {
     auto length = parse_varint(bytes.subspan(at));
-    if (!length) return fail(length.error(), "multiaddr: length of /{}", entry->name);
+    if (!length) return fail(length.error(), "multiaddr: length of /{}", info->name);
     size = length->value;
     at += length->size;
   }
   if (size > bytes.size() - at)
-    return fail(Errc::invalid_argument, "multiaddr: /{} is cut short: {} of {} bytes", entry->name, bytes.size() - at,
+    return fail(Errc::invalid_argument, "multiaddr: /{} is cut short: {} of {} bytes", info->name, bytes.size() - at,
                 size);
-  return Parsed{entry, bytes.subspan(at, size), at + static_cast<std::size_t>(size)};
+  return Parsed{code->value, info, bytes.subspan(at, size), at + static_cast<std::size_t>(size)};
+}
+
+/// Takes "/word" from the front of `text`.
+std::string_view next_word(std::string_view& text) {
+  text.remove_prefix(1);
+  const std::string_view word = text.substr(0, text.find('/'));
+  text.remove_prefix(word.size());
+  return word;
+}
+
+/// /unknown-<code>/<multibase of all that follows>, which ends an address.
+Result<Bytes> unknown_from_text(std::string_view name, std::string_view text) {
+  const std::string_view digits = name.substr(kUnknown.size());
+  std::uint64_t code = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), code);
+  if (error != std::errc() || end != digits.data() + digits.size() || code > kMaxVarint ||
+      find_protocol(code) != nullptr)
+    return fail(Errc::invalid_argument, "multiaddr: /{}: expected the code of a protocol without a name", name);
+  if (text.size() < 2) return fail(Errc::invalid_argument, "multiaddr: /{} needs a value", name);
+  TRY(Multibase rest, multibase_decode(text.substr(1), Multiaddr::kMaxText));
+  Bytes bytes;
+  append_varint(bytes, code);
+  append(bytes, rest.bytes);
+  return bytes;
+}
+
+/// The component at the front of `text`, as bytes.
+Result<Bytes> component_from_text(std::string_view& text) {
+  const std::string_view name = next_word(text);
+  if (name.starts_with(kUnknown)) return unknown_from_text(name, std::exchange(text, {}));
+  const ProtocolInfo* info = find_protocol(name);
+  if (info == nullptr) return fail(Errc::unsupported, "multiaddr: protocol '{}' is not known", name);
+  Bytes bytes, value;
+  if (info->kind != ValueKind::none) {
+    if (text.empty()) return fail(Errc::invalid_argument, "multiaddr: /{} needs a value", name);
+    // A path goes on to the end, unless it is escaped into one word.
+    const bool rest = info->kind == ValueKind::path && !text.starts_with("/%2F");
+    TRY(value, value_from_text(*info, rest ? std::exchange(text, {}) : next_word(text)));
+  }
+  append_component(bytes, *info, value);
+  return bytes;
 }
 
 }  // namespace
@@ -206,7 +101,7 @@ Result<Multiaddr> Multiaddr::from_bytes(BytesView bytes) {
     if (++count > kMaxComponents)
       return fail(Errc::limit_exceeded, "multiaddr: more than {} components", kMaxComponents);
     TRY(Parsed part, split_component(bytes));
-    TRY_VOID(check_value(*part.entry, part.value));
+    if (part.info != nullptr) TRY_VOID(check_value(*part.info, part.value));
     bytes = bytes.subspan(part.size);
   }
   return address;
@@ -218,41 +113,43 @@ Result<Multiaddr> Multiaddr::parse(std::string_view text) {
   if (text.empty() || text[0] != '/')
     return fail(Errc::invalid_argument, "multiaddr '{}': expected a leading '/'", text);
   if (text == "/") return Multiaddr();
-  const auto next = [&text] {
-    text.remove_prefix(1);
-    const std::string_view part = text.substr(0, text.find('/'));
-    text.remove_prefix(part.size());
-    return part;
-  };
   Bytes bytes;
-  while (!text.empty()) {
-    const std::string_view name = next();
-    if (name.empty() && text.empty() && !bytes.empty()) break;  // a '/' at the end
-    const Entry* entry = find(name);
-    if (entry == nullptr) return fail(Errc::unsupported, "multiaddr: protocol '{}' is not known", name);
-    Bytes value;
-    if (entry->kind != Kind::none) {
-      if (text.empty()) return fail(Errc::invalid_argument, "multiaddr: /{} needs a value", name);
-      TRY(value, value_from_text(*entry, next()));
-    }
-    append_component(bytes, *entry, value);
+  while (!text.empty() && (text != "/" || bytes.empty())) {  // a '/' at the end says nothing
+    TRY(Bytes component, component_from_text(text));
+    append(bytes, component);
   }
   return from_bytes(bytes);
 }
 
 Multiaddr Multiaddr::tcp(const IpEndpoint& endpoint) {
   Multiaddr address;
-  append_component(address.bytes_, *find(endpoint.address.is_v6() ? "ip6" : "ip4"), endpoint.address.bytes());
+  if (!endpoint.zone.empty())
+    append_component(address.bytes_, *find_protocol("ip6zone"), as_bytes(endpoint.zone.text()));
+  append_component(address.bytes_, *find_protocol(endpoint.address.is_v6() ? "ip6" : "ip4"), endpoint.address.bytes());
   const Bytes port{static_cast<std::uint8_t>(endpoint.port >> 8), static_cast<std::uint8_t>(endpoint.port)};
-  append_component(address.bytes_, *find("tcp"), port);
+  append_component(address.bytes_, *find_protocol("tcp"), port);
   return address;
+}
+
+std::optional<IpAddress> Multiaddr::Component::ip() const {
+  if (protocol == Protocol::ip4) {
+    std::array<std::uint8_t, 4> four;
+    std::ranges::copy(value, four.begin());
+    return IpAddress::v4(four);
+  }
+  if (protocol == Protocol::ip6) {
+    std::array<std::uint8_t, 16> sixteen;
+    std::ranges::copy(value, sixteen.begin());
+    return IpAddress::v6(sixteen);
+  }
+  return std::nullopt;
 }
 
 std::vector<Multiaddr::Component> Multiaddr::components() const {
   std::vector<Component> out;
   for (BytesView rest = bytes_; !rest.empty();) {
     const Parsed part = *split_component(rest);
-    out.push_back({part.entry->protocol, part.value});
+    out.push_back({static_cast<Protocol>(part.code), part.value});
     rest = rest.subspan(part.size);
   }
   return out;
@@ -262,11 +159,31 @@ std::string Multiaddr::to_string() const {
   std::string out;
   for (BytesView rest = bytes_; !rest.empty();) {
     const Parsed part = *split_component(rest);
-    out.append("/").append(part.entry->name);
-    if (part.entry->kind != Kind::none) out.append("/").append(value_to_text(part.entry->kind, part.value));
     rest = rest.subspan(part.size);
+    if (part.info == nullptr) {
+      out += fmt::format("/{}{}/{}", kUnknown, part.code, multibase_encode(Base::base64url, part.value));
+      continue;
+    }
+    out.append("/").append(part.info->name);
+    if (part.info->kind == ValueKind::none) continue;
+    if (part.info->kind != ValueKind::path) out += '/';
+    out += value_to_text(part.info->kind, part.value, rest.empty());
   }
   return out.empty() ? "/" : out;
+}
+
+Multiaddr Multiaddr::tail(std::size_t first) const {
+  BytesView rest = bytes_;
+  for (; first > 0 && !rest.empty(); --first) rest = rest.subspan(split_component(rest)->size);
+  Multiaddr out;
+  out.bytes_ = to_bytes(rest);
+  return out;
+}
+
+bool Multiaddr::ends_with(const Multiaddr& suffix) const {
+  BytesView rest = bytes_;
+  while (rest.size() > suffix.bytes_.size()) rest = rest.subspan(split_component(rest)->size);
+  return std::ranges::equal(rest, suffix.bytes_);
 }
 
 Multiaddr Multiaddr::with(const Multiaddr& inner) const {
@@ -277,7 +194,7 @@ Multiaddr Multiaddr::with(const Multiaddr& inner) const {
 
 Multiaddr Multiaddr::with_peer(const crypto::PeerId& peer) const {
   Multiaddr out = *this;
-  append_component(out.bytes_, *find("p2p"), peer.bytes());
+  append_component(out.bytes_, *find_protocol("p2p"), peer.bytes());
   return out;
 }
 
@@ -286,7 +203,7 @@ Multiaddr Multiaddr::without_peer() const {
   const auto parts = components();
   if (!parts.empty() && parts.back().protocol == Protocol::p2p) {
     Bytes component;
-    append_component(component, *find("p2p"), parts.back().value);
+    append_component(component, *find_protocol("p2p"), parts.back().value);
     out.bytes_.resize(bytes_.size() - component.size());
   }
   return out;
@@ -299,22 +216,21 @@ std::optional<crypto::PeerId> Multiaddr::peer() const {
 }
 
 std::optional<IpEndpoint> Multiaddr::tcp_endpoint() const {
-  const auto parts = components();
+  auto parts = components();
+  IpEndpoint endpoint;
+  if (!parts.empty() && parts.front().protocol == Protocol::ip6zone) {
+    const auto zone = ZoneName::from(as_text(parts.front().value));
+    if (!zone) return std::nullopt;
+    endpoint.zone = *zone;
+    parts.erase(parts.begin());
+    if (parts.empty() || parts.front().protocol != Protocol::ip6) return std::nullopt;
+  }
   const bool with_peer = parts.size() == 3 && parts[2].protocol == Protocol::p2p;
   if ((parts.size() != 2 && !with_peer) || parts[1].protocol != Protocol::tcp) return std::nullopt;
-  IpEndpoint endpoint;
   endpoint.port = static_cast<std::uint16_t>(parts[1].value[0] << 8 | parts[1].value[1]);
-  if (parts[0].protocol == Protocol::ip4) {
-    std::array<std::uint8_t, 4> four;
-    std::ranges::copy(parts[0].value, four.begin());
-    endpoint.address = IpAddress::v4(four);
-  } else if (parts[0].protocol == Protocol::ip6) {
-    std::array<std::uint8_t, 16> sixteen;
-    std::ranges::copy(parts[0].value, sixteen.begin());
-    endpoint.address = IpAddress::v6(sixteen);
-  } else {
-    return std::nullopt;
-  }
+  const auto ip = parts[0].ip();
+  if (!ip) return std::nullopt;
+  endpoint.address = *ip;
   return endpoint;
 }
 

@@ -12,7 +12,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     auto back = Multiaddr::parse(address->to_string());
     if (!back || *back != *address) std::abort();
     (void)address->peer();
-    (void)address->tcp_endpoint();
+    if (auto endpoint = address->tcp_endpoint(); endpoint && Multiaddr::tcp(*endpoint) != address->without_peer())
+      std::abort();
+    for (std::size_t i = 0; i <= address->components().size(); ++i)
+      if (!address->ends_with(address->tail(i))) std::abort();
     if (Multiaddr::from_bytes(address->without_peer().bytes()) != address->without_peer()) std::abort();
   }
   if (auto address = Multiaddr::parse(dms::as_text(bytes))) {

@@ -1,0 +1,346 @@
+// The dialer over a transport that does what the test says, in virtual time.
+#include "libp2p/host/dialer.hpp"
+
+#include <map>
+#include <set>
+
+#include "libp2p/testing.hpp"
+
+namespace dms::libp2p {
+namespace {
+
+using namespace testing;
+
+/// A connection that only counts how it ends.
+class CountedMuxer final : public Muxer {
+ public:
+  explicit CountedMuxer(int& closed) : closed_(closed) {}
+  Task<Result<std::unique_ptr<ByteStream>>> open_stream() override { co_return fail(Errc::unsupported, "a double"); }
+  Task<Result<std::unique_ptr<ByteStream>>> accept_stream() override { co_return fail(Errc::unsupported, "a double"); }
+  [[nodiscard]] std::size_t streams() const override { return 0; }
+  [[nodiscard]] bool closing() const override { return false; }
+  void abort() override {}
+  Task<void> close() override {
+    ++closed_;
+    co_return;
+  }
+
+ private:
+  int& closed_;
+};
+
+/// What one address does, and how long that takes. `unstoppable` finishes even if it is cancelled, as a handshake does whose
+/// last message has just come.
+struct Script {
+  Duration takes{};
+  std::optional<Errc> fails;
+  bool unstoppable = false;
+};
+
+class ScriptedTransport final : public Transport {
+ public:
+  std::map<Multiaddr, Script> scripts;
+  std::vector<std::pair<Multiaddr, SteadyTime>> tried;
+  std::set<Multiaddr> cancelled;
+  std::size_t running = 0, most = 0;
+  int made = 0, closed = 0;
+
+  [[nodiscard]] bool handles(const Multiaddr& address) const override { return address.tcp_endpoint().has_value(); }
+  Result<std::unique_ptr<TransportListener>> listen(const Multiaddr&) override {
+    return fail(Errc::unsupported, "a double");
+  }
+  Task<Result<Connection>> dial(Multiaddr address, crypto::PeerId peer) override {
+    const TaskContext context = co_await this_task();
+    tried.emplace_back(address, context.lane->now());
+    most = std::max(most, ++running);
+    const auto it = scripts.find(address);
+    const Script script = it == scripts.end() ? Script{.takes = 1h} : it->second;
+    Result<void> slept = co_await sleep_for(script.takes);
+    --running;
+    if (!slept && !script.unstoppable) {
+      cancelled.insert(address);
+      co_return std::unexpected(slept.error());
+    }
+    if (script.fails) co_return fail(*script.fails, "scripted");
+    ++made;
+    Connection connection;
+    connection.peer = peer;
+    connection.remote = address;
+    connection.muxer = std::make_unique<CountedMuxer>(closed);
+    co_return std::move(connection);
+  }
+};
+
+struct DialWorld : LaneWorld, Dialer::Owner {
+  explicit DialWorld(DialOptions options = {}) : dialer(lane(), *this, options) {}
+  ~DialWorld() override { run(dialer.close()); }
+
+  [[nodiscard]] Transport* transport_for(const Multiaddr& address) const override {
+    return transport.handles(address) ? const_cast<ScriptedTransport*>(&transport) : nullptr;
+  }
+  [[nodiscard]] Result<void> may_dial(const crypto::PeerId&, const Multiaddr& address) const override {
+    if (address == forbidden) return fail(Errc::permission_denied, "forbidden");
+    return {};
+  }
+  Result<void> adopt(Connection connection) override {
+    adopted.push_back(std::move(connection));
+    return {};
+  }
+  [[nodiscard]] bool usable_connection(const crypto::PeerId& peer) const override {
+    return std::ranges::any_of(adopted, [&](const Connection& c) { return c.peer == peer; });
+  }
+
+  static Multiaddr at(const std::string& text) { return *Multiaddr::parse(text); }
+  static crypto::PeerId peer(std::uint64_t seed = 1) { return crypto::PeerId::from(make_key(seed).public_key()); }
+  static std::vector<Multiaddr> all(std::vector<std::string> texts) {
+    std::vector<Multiaddr> out;
+    for (const std::string& text : texts) out.push_back(at(text));
+    return out;
+  }
+  Result<void> dial(std::vector<std::string> named, std::vector<std::string> known = {}) {
+    return run(dialer.dial(peer(), all(std::move(named)), all(std::move(known))));
+  }
+  Duration started(std::size_t attempt) { return transport.tried.at(attempt).second - SteadyTime(); }
+
+  ScriptedTransport transport;
+  Multiaddr forbidden;
+  std::vector<Connection> adopted;
+  Dialer dialer;
+};
+
+const std::string kDead = "/ip6/2001:db8::1/tcp/1", kLive = "/ip4/1.2.3.4/tcp/1", kThird = "/ip4/1.2.3.4/tcp/2";
+
+TEST(Dialer, ABlackHoledFirstAddressCostsOneStep) {
+  DialWorld w;
+  w.transport.scripts[w.at(kLive)] = {.takes = 100ms};
+  ASSERT_TRUE(w.dial({kDead, kLive, kThird}));
+  EXPECT_EQ(w.world.now() - SteadyTime(), 350ms);
+  ASSERT_EQ(w.transport.tried.size(), 2u);  // the third's turn would have been at 500 ms
+  EXPECT_EQ(w.transport.tried[0].first, w.at(kDead));
+  EXPECT_EQ(w.started(1), 250ms);
+  w.world.run_for(1s);
+  EXPECT_TRUE(w.transport.cancelled.contains(w.at(kDead)));
+  EXPECT_EQ(w.transport.running, 0u);
+  EXPECT_EQ(w.adopted.size(), 1u);
+}
+
+TEST(Dialer, ARefusalStartsTheNextAtOnce) {
+  DialWorld w;
+  w.transport.scripts[w.at(kDead)] = {.takes = 10ms, .fails = Errc::io};
+  w.transport.scripts[w.at(kLive)] = {.takes = 10ms, .fails = Errc::io};
+  w.transport.scripts[w.at(kThird)] = {.takes = 10ms};
+  ASSERT_TRUE(w.dial({kDead, kLive, kThird}));
+  EXPECT_EQ(w.world.now() - SteadyTime(), 30ms);
+}
+
+TEST(Dialer, ALoserThatFinishesAllTheSameIsClosed) {
+  DialWorld w;
+  w.transport.scripts[w.at(kDead)] = {.takes = 300ms, .unstoppable = true};
+  w.transport.scripts[w.at(kLive)] = {.takes = 50ms, .unstoppable = true};
+  ASSERT_TRUE(w.dial({kDead, kLive}));
+  w.world.run_for(1s);
+  EXPECT_EQ(w.transport.made, 2);
+  EXPECT_EQ(w.adopted.size(), 1u);
+  EXPECT_EQ(w.transport.closed, 1);
+}
+
+TEST(Dialer, TheErrorNamesEveryAddressWithItsReason) {
+  DialWorld w;
+  w.transport.scripts[w.at(kDead)] = {.takes = 10ms, .fails = Errc::permission_denied};
+  w.transport.scripts[w.at(kLive)] = {.takes = 10ms, .fails = Errc::io};
+  w.forbidden = w.at(kThird);
+  auto dialled = w.dial({"/ip4/1.2.3.4/udp/1/quic-v1", kDead, kLive, kThird, "/ip4/1.2.3.4/tcp/9"});
+  ASSERT_FALSE(dialled);
+  const std::string text = dialled.error().to_string();
+  EXPECT_TRUE(dialled.error().is(Errc::permission_denied)) << text;
+  for (const std::string& part :
+       {std::string("/ip4/1.2.3.4/udp/1/quic-v1: no transport handles it"), kDead + ": scripted", kLive + ": scripted",
+        kThird + ": forbidden", std::string("/ip4/1.2.3.4/tcp/9: the operation ran out of time"),
+        std::string("none of 5 addresses")})
+    EXPECT_NE(text.find(part), std::string::npos) << part << " is not in: " << text;
+  EXPECT_EQ(w.world.now() - SteadyTime(), 15s + 20ms);  // the last one took its whole time
+  auto unsupported = w.dial({"/ip4/1.2.3.4/udp/1/quic-v1"});
+  EXPECT_TRUE(!unsupported && unsupported.error().is(Errc::unsupported));
+  auto nothing = w.dial({});
+  EXPECT_TRUE(!nothing && nothing.error().is(Errc::not_found));
+}
+
+TEST(Dialer, TheWholeDialHasAnEnd) {
+  DialWorld w({.attempt_timeout = 10s, .peer_timeout = 12s, .max_attempts_per_peer = 1});
+  auto dialled = w.dial({"/ip4/1.2.3.4/tcp/1", "/ip4/1.2.3.4/tcp/2", "/ip4/1.2.3.4/tcp/3"});
+  ASSERT_FALSE(dialled);
+  EXPECT_EQ(w.world.now() - SteadyTime(), 12s);
+  EXPECT_TRUE(dialled.error().is(Errc::deadline_exceeded));
+  EXPECT_NE(dialled.error().to_string().find("/ip4/1.2.3.4/tcp/3: its turn did not come"), std::string::npos);
+  EXPECT_EQ(w.transport.running, 0u);
+}
+
+TEST(Dialer, AFailedAddressIsLeftAloneUnlessItIsNamedAgain) {
+  DialWorld w;
+  w.transport.scripts[w.at(kLive)] = {.takes = 10ms, .fails = Errc::io};
+  ASSERT_FALSE(w.dial({}, {kLive}));
+  auto again = w.dial({}, {kLive});
+  ASSERT_FALSE(again);
+  EXPECT_NE(again.error().to_string().find("left alone for another 5 s"), std::string::npos)
+      << again.error().to_string();
+  EXPECT_EQ(w.transport.tried.size(), 1u);
+  ASSERT_FALSE(w.dial({kLive}));  // named: tried, and failed for the second time
+  EXPECT_EQ(w.transport.tried.size(), 2u);
+  w.world.run_for(6s);
+  w.transport.scripts[w.at(kLive)] = {.takes = 10ms};
+  EXPECT_TRUE(w.dial({}, {kLive}));
+}
+
+TEST(Dialer, TheDialEndsWithTheLastThatWaitsForIt) {
+  DialWorld w;
+  Nursery one(w.lane(), "one"), two(w.lane(), "two");
+  std::optional<Result<void>> first, second;
+  one.spawn(keep(w.dialer.dial(w.peer(), w.all({kDead}), {}), first));
+  two.spawn(keep(w.dialer.dial(w.peer(), w.all({kDead}), {}), second));
+  w.world.run_for(1s);
+  EXPECT_EQ(w.transport.tried.size(), 1u);
+  w.run(one.close());
+  ASSERT_TRUE(first && !*first && first->error().is(Errc::cancelled));
+  EXPECT_EQ(w.transport.running, 1u);
+  w.run(two.close());
+  ASSERT_TRUE(second && !*second && second->error().is(Errc::cancelled));
+  w.world.run_for(1ms);
+  EXPECT_EQ(w.transport.running, 0u);
+  EXPECT_TRUE(w.transport.cancelled.contains(w.at(kDead)));
+  // A new dial is a new one, and being cancelled was nobody's failure.
+  w.transport.scripts[w.at(kDead)] = {.takes = 10ms};
+  EXPECT_TRUE(w.dial({}, {kDead}));
+}
+
+TEST(Dialer, CancelledBeforeItHasBegun) {
+  DialWorld w;
+  Nursery nursery(w.lane(), "test");
+  std::optional<Result<void>> result;
+  nursery.spawn(keep(w.dialer.dial(w.peer(), w.all({kLive}), {}), result));
+  nursery.cancel();
+  w.run(nursery.join());
+  ASSERT_TRUE(result && !*result);
+  w.world.run_for(1min);
+  EXPECT_EQ(w.transport.running, 0u);
+}
+
+TEST(Dialer, AddressesNamedLaterJoinTheDial) {
+  DialWorld w;
+  w.transport.scripts[w.at(kLive)] = {.takes = 10ms};
+  Nursery nursery(w.lane(), "test");
+  std::optional<Result<void>> first;
+  nursery.spawn(keep(w.dialer.dial(w.peer(), w.all({kDead}), {}), first));
+  w.world.run_for(1s);
+  ASSERT_TRUE(w.dial({kLive}));
+  w.run(nursery.join());
+  EXPECT_TRUE(first && *first);
+  EXPECT_EQ(w.adopted.size(), 1u);
+}
+
+TEST(Dialer, APeerThatConnectsToUsEndsTheWaitingButNotTheAttempt) {
+  DialWorld w;
+  w.transport.scripts[w.at(kDead)] = {.takes = 2s};
+  Nursery nursery(w.lane(), "test");
+  std::optional<Result<void>> result;
+  nursery.spawn(keep(w.dialer.dial(w.peer(), w.all({kDead, kLive, kThird}), {}), result));
+  w.world.run_for(100ms);
+  Connection inbound;
+  inbound.peer = w.peer();
+  inbound.muxer = std::make_unique<CountedMuxer>(w.transport.closed);
+  ASSERT_TRUE(w.adopt(std::move(inbound)));
+  w.dialer.connection_changed(w.peer());
+  w.world.run_for(1ms);
+  ASSERT_TRUE(result && *result);
+  w.world.run_for(1min);
+  EXPECT_EQ(w.transport.tried.size(), 1u);     // no further address
+  EXPECT_TRUE(w.transport.cancelled.empty());  // but the one under way went on
+  EXPECT_EQ(w.adopted.size(), 2u);
+}
+
+TEST(Dialer, HundredsAtOnceAreBoundedAndAllServed) {
+  DialWorld w({.max_attempts = 20, .max_attempts_per_peer = 4});
+  std::vector<std::optional<Result<void>>> results(300);
+  Nursery nursery(w.lane(), "test");
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    std::vector<Multiaddr> addresses;
+    for (int k = 0; k < 3; ++k)
+      addresses.push_back(Multiaddr::tcp({IpAddress::v4({1, 2, static_cast<std::uint8_t>(i), 1}),
+                                          static_cast<std::uint16_t>(1000 + i * 3 + static_cast<unsigned>(k))}));
+    w.transport.scripts[addresses[0]] = {.takes = 20ms, .fails = Errc::io};
+    w.transport.scripts[addresses[1]] = {.takes = 100ms};
+    nursery.spawn(keep(w.dialer.dial(w.peer(1000 + i), addresses, {}), results[i]));
+  }
+  w.run(nursery.join());
+  for (const auto& result : results) EXPECT_TRUE(result && *result);
+  EXPECT_EQ(w.transport.most, 20u);
+  w.world.run_for(1s);
+  EXPECT_EQ(w.dialer.attempts(), 0u);
+  EXPECT_EQ(w.transport.running, 0u);
+  EXPECT_EQ(w.adopted.size(), 300u);
+}
+
+TEST(Dialer, TooManyPeersAreRefusedAndManyAddressesAreCutOff) {
+  DialWorld w({.max_peers = 2, .max_addresses = 4});
+  Nursery nursery(w.lane(), "test");
+  std::vector<std::optional<Result<void>>> results(3);
+  for (std::size_t i = 0; i < 3; ++i) {
+    std::vector<Multiaddr> addresses;
+    for (int port = 1; port < 100; ++port) addresses.push_back(w.at(fmt::format("/ip4/1.2.3.4/tcp/{}", port)));
+    nursery.spawn(keep(w.dialer.dial(w.peer(i + 1), addresses, {}), results[i]));
+  }
+  w.world.run_for(5s);
+  EXPECT_EQ(w.transport.tried.size(), 8u);
+  ASSERT_TRUE(results[2] && !*results[2]);
+  EXPECT_TRUE(results[2]->error().is(Errc::limit_exceeded));
+  w.run(nursery.close());
+}
+
+TEST(Dialer, ClosingEndsEveryDial) {
+  DialWorld w;
+  Nursery nursery(w.lane(), "test");
+  std::optional<Result<void>> result;
+  nursery.spawn(keep(w.dialer.dial(w.peer(), w.all({kDead, kLive}), {}), result));
+  w.world.run_for(1s);
+  w.run(w.dialer.close());
+  w.run(nursery.join());
+  ASSERT_TRUE(result && !*result);
+  EXPECT_TRUE(result->error().is(Errc::closed)) << result->error().to_string();
+  EXPECT_EQ(w.transport.running, 0u);
+  auto later = w.dial({kLive});
+  EXPECT_TRUE(!later && later.error().is(Errc::closed));
+}
+
+// ---- between whole hosts --------------------------------------------------------------------------------------------
+
+TEST(DialerOfAHost, ABlackHoleBesideALiveAddress) {
+  TwoHosts w(1);
+  std::vector<Multiaddr> addresses{*Multiaddr::parse("/ip4/10.0.0.77/tcp/1")};  // before the other: a lower port
+  addresses.push_back(w.b.address()[0]);
+  const SteadyTime begin = w.world.now();
+  ASSERT_TRUE(w.world.run(w.a.node, w.a.host->connect(w.b.id(), addresses)));
+  EXPECT_LT(w.world.now() - begin, 100ms);
+  EXPECT_EQ(w.a.host->remote_address(w.b.id()), w.b.address()[0]);
+  w.world.run_for(1s);
+  EXPECT_EQ(w.a.host->connections(), 1u);
+  EXPECT_EQ(w.b.host->connections(), 1u);
+}
+
+TEST(DialerOfAHost, BothDialAtOnceOverManySeedsAndStayConnected) {
+  for (std::uint64_t seed = 1; seed <= 30; ++seed) {
+    TwoHosts w(seed, {.latency = 40ms, .jitter = 30ms});
+    std::optional<Result<void>> from_a, from_b;
+    Nursery at_a(w.a.node.runtime().lane, "a"), at_b(w.b.node.runtime().lane, "b");
+    at_a.spawn(keep(w.a.host->connect(w.b.id(), w.b.address()), from_a));
+    at_b.spawn(keep(w.b.host->connect(w.a.id(), w.a.address()), from_b));
+    w.world.run(w.a.node, at_a.join());
+    w.world.run(w.b.node, at_b.join());
+    EXPECT_TRUE(from_a && *from_a && from_b && *from_b);
+    w.world.run_for(5min);
+    EXPECT_EQ(w.a.host->connections(), 1u) << seed;
+    EXPECT_EQ(w.b.host->connections(), 1u) << seed;
+    EXPECT_TRUE(w.world.run(w.a.node, w.a.host->ping(w.b.id())));
+  }
+}
+
+}  // namespace
+}  // namespace dms::libp2p
