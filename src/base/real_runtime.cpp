@@ -16,6 +16,7 @@
 #include <boost/asio/write.hpp>
 
 #include "base/log.hpp"
+#include "base/name_lookup.hpp"
 #include "base/nursery.hpp"
 #include "base/timer_queue.hpp"
 
@@ -223,9 +224,57 @@ class TcpListener final : public Listener {
   IpEndpoint local_;
 };
 
+/// Runs look-ups on workers, a few at a time. Who is cancelled leaves at once; the work then ends by itself.
+class Lookups {
+ public:
+  static constexpr std::size_t kMaxQueued = 1024;
+  Lookups(Lane& lane, std::size_t most) : lane_(lane), most_(most) {}
+
+  template <class T>
+  Task<Result<T>> run(std::move_only_function<Result<T>()> work) {
+    struct Shared {
+      std::optional<Result<T>> result;
+      bool done = false;
+      Notify finished;
+    };
+    if (queued_ >= kMaxQueued) co_return fail(Errc::limit_exceeded, "{} look-ups are waiting already", queued_);
+    Result<void> turn = co_await wait_turn();
+    if (!turn) co_return std::unexpected(turn.error());
+    ++running_;
+    auto shared = std::make_shared<Shared>();
+    lane_.offload([shared, work = std::move(work)]() mutable { shared->result.emplace(work()); },
+                  [this, shared] {
+                    --running_;
+                    free_.notify_one();
+                    shared->done = true;
+                    shared->finished.notify_all();
+                  });
+    while (!shared->done) CO_TRY_VOID(co_await shared->finished.wait());
+    co_return std::move(*shared->result);
+  }
+
+ private:
+  Task<Result<void>> wait_turn() {
+    struct Queued {
+      std::size_t& count;
+      explicit Queued(std::size_t& c) : count(++c) {}
+      ~Queued() { --count; }
+    } const queued(queued_);
+    while (running_ >= most_) CO_TRY_VOID(co_await free_.wait());
+    co_return Result<void>();
+  }
+
+  Lane& lane_;
+  std::size_t most_;
+  std::size_t running_ = 0;
+  std::size_t queued_ = 0;
+  Notify free_;
+};
+
 class RealNet final : public Net {
  public:
-  explicit RealNet(asio::io_context& io) : io_(io) {}
+  RealNet(asio::io_context& io, Lane& lane, const RealRuntime::Options& options)
+      : io_(io), lookups_(lane, std::max(1U, options.workers / 2)), name_server_(options.name_server) {}
 
   Result<std::unique_ptr<Listener>> listen_tcp(const IpEndpoint& at) override {
     const asio::ip::tcp::endpoint endpoint = to_asio(at);
@@ -266,6 +315,14 @@ class RealNet final : public Net {
     co_return std::move(stream);
   }
 
+  Task<Result<std::vector<IpAddress>>> resolve_host(std::string name, IpFamily family) override {
+    return lookups_.run<std::vector<IpAddress>>([name = std::move(name), family] { return lookup_host(name, family); });
+  }
+  Task<Result<std::vector<std::string>>> resolve_text(std::string name) override {
+    return lookups_.run<std::vector<std::string>>(
+        [name = std::move(name), server = name_server_] { return lookup_text(name, server); });
+  }
+
   Result<std::vector<IpAddress>> interface_addresses() override {
     ifaddrs* list = nullptr;
     if (::getifaddrs(&list) != 0) return fail(Errc::io, "list network interfaces: {}", std::strerror(errno));
@@ -289,12 +346,15 @@ class RealNet final : public Net {
 
  private:
   asio::io_context& io_;
+  Lookups lookups_;
+  std::optional<IpEndpoint> name_server_;
 };
 
 }  // namespace
 
 struct RealRuntime::Impl {
-  explicit Impl(const Options& options) : workers(options.workers), lane(io, workers), net(io), signals(io) {}
+  explicit Impl(const Options& options)
+      : workers(options.workers), lane(io, workers), net(io, lane, options), signals(io) {}
   ~Impl() { workers.join(); }
 
   void wait_signal() {

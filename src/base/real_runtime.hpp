@@ -1,8 +1,12 @@
 // The real world: lanes that are threads with an event loop, the system's clocks and randomness, and real sockets.
+//
+// Names are looked up on the worker threads, by at most half of them, so that a silent name server does not keep the disk
+// waiting. A look-up whose caller has left runs to its end; the destructor waits for it (name_lookup.hpp says how long).
 #pragma once
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "base/stream.hpp"
@@ -14,6 +18,8 @@ class RealRuntime {
   struct Options {
     /// Threads for work that blocks (SQLite, disk, containers).
     unsigned workers = 4;
+    /// Asked for text records instead of the system's name servers. IPv4.
+    std::optional<IpEndpoint> name_server;
   };
   RealRuntime() : RealRuntime(Options{}) {}
   explicit RealRuntime(Options options);

@@ -5,6 +5,8 @@
 #include <deque>
 #include <unordered_map>
 
+#include "base/dns_message.hpp"
+
 namespace dms {
 
 namespace {
@@ -260,11 +262,45 @@ class SimNet final : public Net {
   Task<Result<std::unique_ptr<ByteStream>>> connect_unix(std::string path) override {
     co_return fail(Errc::unsupported, "connect to {}: a simulated node has no Unix sockets", path);
   }
+  Task<Result<std::vector<IpAddress>>> resolve_host(std::string name, IpFamily family) override {
+    CO_TRY_VOID(co_await ask(name));
+    std::vector<IpAddress> found;
+    const auto& hosts = node_.world_.names_.hosts;
+    const auto it = hosts.find(name);
+    for (const IpAddress& ip : it == hosts.end() ? std::vector<IpAddress>() : it->second)
+      if ((family == IpFamily::any || ip.is_v6() == (family == IpFamily::v6)) && found.size() < kMaxHostAddresses)
+        found.push_back(ip);
+    if (found.empty()) co_return fail(Errc::not_found, "look up {}: it has no address", name);
+    co_return std::move(found);
+  }
+  Task<Result<std::vector<std::string>>> resolve_text(std::string name) override {
+    CO_TRY_VOID(co_await ask(name));
+    const auto& texts = node_.world_.names_.texts;
+    const auto it = texts.find(name);
+    std::vector<std::string> found;
+    if (it != texts.end()) found = it->second;
+    if (found.empty()) co_return fail(Errc::not_found, "look up the texts of {}: there are none", name);
+    found.resize(std::min(found.size(), kMaxTextRecords));
+    co_return std::move(found);
+  }
   Result<std::vector<IpAddress>> interface_addresses() override {
     return std::vector<IpAddress>{IpAddress::v4({127, 0, 0, 1}), node_.address_};
   }
 
  private:
+  /// One query for a name, which it turns into lower case.
+  Task<Result<void>> ask(std::string& name) {
+    SimWorld& world = node_.world_;
+    for (char& c : name)
+      if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+    if (!node_.alive_) co_return fail(Errc::io, "look up {}: the node is down", name);
+    ++world.names_.queries;
+    const bool silent = world.names_.silent.contains(name);
+    CO_TRY_VOID(co_await sleep_for(silent ? world.link_.give_up : world.names_.latency));
+    if (silent) co_return fail(Errc::io, "look up {}: no name server answers", name);
+    co_return Result<void>();
+  }
+
   SimNode& node_;
 };
 

@@ -33,6 +33,15 @@ struct SimLink {
   Duration give_up = 30s;  ///< how long a stream outlives a cut
 };
 
+/// The names of a simulated world, in lower case.
+struct SimNames {
+  std::map<std::string, std::vector<IpAddress>> hosts;
+  std::map<std::string, std::vector<std::string>> texts;
+  std::set<std::string> silent;  ///< nobody answers who asks for these
+  Duration latency = 20ms;       ///< of a query and its answer
+  std::size_t queries = 0;       ///< how many were made
+};
+
 class SimWorld;
 
 class SimNode {
@@ -79,6 +88,8 @@ class SimWorld {
   /// Cuts or mends the link between two nodes, both ways.
   void cut(const SimNode& a, const SimNode& b, bool is_cut = true);
   void set_link(SimLink link) { link_ = link; }
+  /// What the name servers know; for tests to fill.
+  [[nodiscard]] SimNames& names() { return names_; }
 
   /// Runs the world until `task` has finished on `node`'s lane. A task that can never finish (nothing is left to happen)
   /// is a bug of the test: the program stops and says so.
@@ -123,6 +134,7 @@ class SimWorld {
     Callback work;
   };
   SimLink link_;
+  SimNames names_;
   SeededRandom random_;
   SteadyTime now_{};
   // Any fixed instant will do; a real one keeps expiry arithmetic honest.

@@ -53,4 +53,12 @@ std::string IpEndpoint::to_string() const {
   return fmt::format("[{}{}{}]:{}", address.to_string(), zone.empty() ? "" : "%", zone.text(), port);
 }
 
+// What a wire does that knows no names.
+Task<Result<std::vector<IpAddress>>> Net::resolve_host(std::string name, IpFamily) {
+  co_return fail(Errc::unsupported, "look up {}: this network has no names", name);
+}
+Task<Result<std::vector<std::string>>> Net::resolve_text(std::string name) {
+  co_return fail(Errc::unsupported, "look up the texts of {}: this network has no names", name);
+}
+
 }  // namespace dms

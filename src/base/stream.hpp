@@ -114,6 +114,12 @@ class Listener {
   virtual void close() = 0;
 };
 
+/// Which addresses of a name are wanted.
+enum class IpFamily { any, v4, v6 };
+
+inline constexpr std::size_t kMaxHostName = 253;
+inline constexpr std::size_t kMaxHostAddresses = 64;  ///< of one name; more are not returned
+
 /// The wire of one node.
 class Net {
  public:
@@ -122,6 +128,11 @@ class Net {
   virtual Result<std::unique_ptr<Listener>> listen_tcp(const IpEndpoint& at) = 0;
   virtual Task<Result<Accepted>> connect_tcp(IpEndpoint to) = 0;
   virtual Task<Result<std::unique_ptr<ByteStream>>> connect_unix(std::string path) = 0;
+  /// The addresses of a host, at most kMaxHostAddresses. Errc::not_found if there are none, Errc::io if nobody can be asked.
+  /// Look-ups take their time: the deadline is the caller's.
+  virtual Task<Result<std::vector<IpAddress>>> resolve_host(std::string name, IpFamily family);
+  /// The texts (TXT records) of a name, at most kMaxTextRecords (dns_message.hpp); otherwise as resolve_host().
+  virtual Task<Result<std::vector<std::string>>> resolve_text(std::string name);
   /// The addresses of this machine's interfaces that are up.
   virtual Result<std::vector<IpAddress>> interface_addresses() = 0;
 };
