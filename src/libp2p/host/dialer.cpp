@@ -11,6 +11,10 @@ struct Dialer::Job {
     Multiaddr address;
     SteadyTime due;
   };
+  struct Name {
+    Multiaddr address;
+    bool named;
+  };
   struct Failure {
     Multiaddr address;
     Error error;
@@ -21,6 +25,8 @@ struct Dialer::Job {
   crypto::PeerId peer;
   std::vector<Candidate> waiting;  ///< by due time
   std::size_t running = 0;
+  std::vector<Name> names;  ///< still to be resolved
+  std::size_t resolving = 0;
   std::vector<Failure> failures;
   std::set<Multiaddr> seen;
   std::size_t callers = 0;
@@ -30,6 +36,8 @@ struct Dialer::Job {
   std::optional<Result<void>> result;
   Notify changed;
   Notify done;
+
+  [[nodiscard]] bool idle() const { return running + resolving == 0 && waiting.empty() && names.empty(); }
 
   /// What the callers are told when nothing has worked.
   [[nodiscard]] Error report() const {
@@ -77,8 +85,17 @@ class Dialer::Place {
   Dialer& dialer_;
 };
 
-Dialer::Dialer(Lane& lane, Owner& owner, DialOptions options)
-    : lane_(lane), owner_(owner), options_(options), backoff_(options.backoff), nursery_(lane, "libp2p dialer") {}
+Dialer::Dialer(Runtime runtime, Owner& owner, DialOptions options)
+    : lane_(runtime.lane),
+      net_(runtime.net),
+      owner_(owner),
+      options_(std::move(options)),
+      backoff_(options_.backoff),
+      nursery_(lane_, "libp2p dialer") {
+  options_.resolve.wanted = [this](const Multiaddr& address) {
+    return owner_.transport_for(address.without_peer()) != nullptr;
+  };
+}
 Dialer::~Dialer() = default;
 
 Task<Result<void>> Dialer::dial(crypto::PeerId peer, std::vector<Multiaddr> named, std::vector<Multiaddr> known) {
@@ -118,16 +135,19 @@ void Dialer::add(Job& job, const std::vector<Multiaddr>& addresses, bool named) 
   std::vector<Multiaddr> good;
   for (const Multiaddr& address : addresses) {
     if (job.seen.size() >= options_.max_addresses || !job.seen.insert(address).second) continue;
+    const bool name = begins_with_name(address);
     Result<void> allowed = owner_.may_dial(job.peer, address);
-    if (owner_.transport_for(address) == nullptr)
+    if (!name && owner_.transport_for(address) == nullptr)
       allowed = fail(Errc::unsupported, "no transport handles it");
     else if (const auto until = backoff_.until(job.peer, address, now); until && !named)
       allowed = fail(Errc::limit_exceeded, "it has failed lately and is left alone for another {} s",
                      std::chrono::ceil<std::chrono::seconds>(*until - now).count());
-    if (allowed)
-      good.push_back(address);
-    else
+    if (!allowed)
       job.failures.push_back({address, allowed.error()});
+    else if (name)
+      job.names.push_back({address, named});
+    else
+      good.push_back(address);
   }
   for (RankedAddress& ranked : rank_addresses(std::move(good), options_.rank))
     job.waiting.push_back({std::move(ranked.address), now + ranked.delay});
@@ -159,10 +179,11 @@ Task<Result<void>> Dialer::conduct(JobPtr job, Nursery& race) {
     if (owner_.usable_connection(job->peer)) {
       publish(job, Result<void>());
       job->waiting.clear();
+      job->names.clear();
       if (job->running == 0) co_return Result<void>();
     }
     start_due(job, race);
-    if (job->running == 0 && job->waiting.empty()) co_return std::unexpected(job->report());
+    if (job->idle()) co_return std::unexpected(job->report());
     std::optional<ScopedTimer> alarm;
     if (!job->waiting.empty() && job->running < options_.max_attempts_per_peer)
       alarm.emplace(lane_, job->waiting.front().due, [&job] { job->changed.notify_all(); });
@@ -170,13 +191,21 @@ Task<Result<void>> Dialer::conduct(JobPtr job, Nursery& race) {
     if (woken) continue;
     co_await race.join();  // cancelled with us; each says how far it came
     if (job->won) co_return Result<void>();
+    const Error late(woken.error().code(), "its turn did not come");
     for (Job::Candidate& left : std::exchange(job->waiting, {}))
-      job->failures.push_back({std::move(left.address), Error(woken.error().code(), "its turn did not come")});
+      job->failures.push_back({std::move(left.address), late});
+    for (Job::Name& left : std::exchange(job->names, {})) job->failures.push_back({std::move(left.address), late});
     co_return std::unexpected(Error(woken.error().code(), job->report().message()));
   }
 }
 
 void Dialer::start_due(const JobPtr& job, Nursery& race) {
+  while (!job->names.empty() && job->resolving < options_.max_resolving) {
+    Job::Name next = std::move(job->names.front());
+    job->names.erase(job->names.begin());
+    ++job->resolving;
+    race.spawn(look_up(job, std::move(next.address), next.named));
+  }
   const SteadyTime now = lane_.now();
   while (!job->waiting.empty() && job->running < options_.max_attempts_per_peer) {
     if (job->waiting.front().due > now && job->running > 0) return;
@@ -205,8 +234,27 @@ Task<void> Dialer::attempt(JobPtr job, Multiaddr address) {
     backoff_.succeeded(job->peer);
     co_return;
   }
-  if (!connection && !outcome.error().is(Errc::cancelled)) backoff_.failed(job->peer, address, lane_.now());
-  job->failures.push_back({std::move(address), outcome.error()});
+  failed(*job, std::move(address), outcome.error());
+}
+
+Task<void> Dialer::look_up(JobPtr job, Multiaddr name, bool named) {
+  // The peer goes with the name, so that records of other peers are passed over.
+  Task<Result<std::vector<Multiaddr>>> resolving = resolve(net_, name.with_peer(job->peer), options_.resolve);
+  Result<std::vector<Multiaddr>> found = co_await std::move(resolving);
+  --job->resolving;
+  job->changed.notify_all();
+  if (!found) {
+    failed(*job, std::move(name), found.error());
+    co_return;
+  }
+  for (Multiaddr& address : *found) address = address.without_peer();
+  add(*job, *found, named);
+}
+
+/// Being cut off because another address was faster is not held against an address.
+void Dialer::failed(Job& job, Multiaddr address, Error error) {
+  if (!error.is(Errc::cancelled)) backoff_.failed(job.peer, address, lane_.now());
+  job.failures.push_back({std::move(address), std::move(error)});
 }
 
 Task<Result<Connection>> Dialer::dial_one(crypto::PeerId peer, Multiaddr address) {

@@ -5,6 +5,7 @@
 //     connection has been made, when every address has failed, after peer_timeout, or when nobody waits for it any longer.
 //  2. Addresses are tried in the order and with the delays of rank_addresses(), side by side. While nothing is under way the
 //     next is tried at once. The first that finishes wins; the others are cancelled, and what they had opened is closed.
+//     Names (/dns4, /dnsaddr) are resolved while other addresses are being tried; what they lead to joins as it comes.
 //  3. If the peer connects to us meanwhile, whoever waits is told so, no further address is tried, and attempts under way go
 //     on: were they cut off, two peers that dial each other at the same moment could each end what the other keeps.
 //  4. An address that has failed is left alone for a while (dial_backoff.hpp), unless the caller names it again.
@@ -18,7 +19,7 @@
 // Threads: one lane. Cancellation: dial() can be cancelled; so is the dial itself once nobody waits for it.
 //
 // Attacks. Addresses come from strangers, who may name many, dead ones, or those of a victim: max_addresses, the limits
-// above, the time limits and the backoff bound what one peer's addresses can cost us or anybody else. Who answers has to
+// above, the time limits and the backoff bound what one peer's addresses can cost us or anybody else (names: resolve.hpp). Who answers has to
 // prove to be the peer that was asked for.
 //
 // Specification: RFC 8305 (happy eyeballs).
@@ -31,6 +32,7 @@
 #include "base/nursery.hpp"
 #include "libp2p/host/dial_backoff.hpp"
 #include "libp2p/host/dial_ranker.hpp"
+#include "libp2p/multiaddr/resolve.hpp"
 #include "libp2p/transport/transport.hpp"
 
 namespace dms::libp2p {
@@ -42,8 +44,10 @@ struct DialOptions {
   std::size_t max_attempts_per_peer = 8;
   std::size_t max_peers = 1024;
   std::size_t max_addresses = 64;  ///< of one peer; more are not looked at
+  std::size_t max_resolving = 4;   ///< names of one peer being resolved at a time
   RankOptions rank;
   DialBackoff::Options backoff;
+  ResolveOptions resolve;
 };
 
 class Dialer {
@@ -61,7 +65,7 @@ class Dialer {
   };
 
   /// `owner` outlives the dialer.
-  Dialer(Lane& lane, Owner& owner, DialOptions options);
+  Dialer(Runtime runtime, Owner& owner, DialOptions options);
   Dialer(const Dialer&) = delete;
   Dialer& operator=(const Dialer&) = delete;
   ~Dialer();
@@ -83,13 +87,16 @@ class Dialer {
   Task<void> run(JobPtr job);
   Task<Result<void>> conduct(JobPtr job, Nursery& race);
   Task<void> attempt(JobPtr job, Multiaddr address);
+  Task<void> look_up(JobPtr job, Multiaddr name, bool named);
   Task<Result<Connection>> dial_one(crypto::PeerId peer, Multiaddr address);
   Task<void> dismiss(Connection connection);
   void add(Job& job, const std::vector<Multiaddr>& addresses, bool named);
   void start_due(const JobPtr& job, Nursery& race);
+  void failed(Job& job, Multiaddr address, Error error);
   void publish(const JobPtr& job, Result<void> result);
 
   Lane& lane_;
+  Net& net_;
   Owner& owner_;
   DialOptions options_;
   DialBackoff backoff_;

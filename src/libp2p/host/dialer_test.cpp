@@ -72,7 +72,7 @@ class ScriptedTransport final : public Transport {
 };
 
 struct DialWorld : LaneWorld, Dialer::Owner {
-  explicit DialWorld(DialOptions options = {}) : dialer(lane(), *this, options) {}
+  explicit DialWorld(DialOptions options = {}) : dialer(node.runtime(), *this, std::move(options)) {}
   ~DialWorld() override { run(dialer.close()); }
 
   [[nodiscard]] Transport* transport_for(const Multiaddr& address) const override {
@@ -310,6 +310,46 @@ TEST(Dialer, ClosingEndsEveryDial) {
   EXPECT_TRUE(!later && later.error().is(Errc::closed));
 }
 
+// ---- names ----------------------------------------------------------------------------------------------------------
+
+TEST(Dialer, NamesAreResolvedWhileAddressesAreTried) {
+  DialWorld w;
+  w.world.names().hosts["nunet.io"] = {*IpAddress::parse("1.2.3.4")};
+  w.world.names().silent = {"silent.io"};
+  w.transport.scripts[w.at(kLive)] = {.takes = 100ms};
+  ASSERT_TRUE(w.dial({kDead, "/dns4/silent.io/tcp/1", "/dns4/nunet.io/tcp/1"}));
+  EXPECT_EQ(w.world.now() - SteadyTime(), 120ms);  // an answer of the name server, then the connection
+  EXPECT_EQ(w.adopted[0].remote, w.at(kLive));
+  w.world.run_for(1min);
+  EXPECT_EQ(w.transport.running, 0u);
+}
+
+TEST(Dialer, OnlyTheRecordsOfThePeerCount) {
+  DialWorld w;
+  w.world.names().texts["_dnsaddr.boot.nunet.io"] = {"dnsaddr=/ip4/9.9.9.9/tcp/1/p2p/" + w.peer(2).to_string(),
+                                                     "dnsaddr=" + kLive + "/p2p/" + w.peer().to_string()};
+  w.transport.scripts[w.at(kLive)] = {.takes = 10ms};
+  w.transport.scripts[w.at("/ip4/9.9.9.9/tcp/1")] = {.takes = 1ms};
+  ASSERT_TRUE(w.dial({"/dnsaddr/boot.nunet.io"}));
+  ASSERT_EQ(w.transport.tried.size(), 1u);
+  EXPECT_EQ(w.transport.tried[0].first, w.at(kLive));
+}
+
+TEST(Dialer, NamesThatLeadNowhereAreNamedInTheErrorAndLeftAlone) {
+  DialWorld w;
+  auto dialled = w.dial({}, {"/dns4/nobody.io/tcp/1", "/dns4/nobody.io/tcp/2/wss"});
+  ASSERT_FALSE(dialled);
+  const std::string text = dialled.error().to_string();
+  EXPECT_TRUE(dialled.error().is(Errc::not_found)) << text;
+  EXPECT_NE(text.find("/dns4/nobody.io/tcp/1: "), std::string::npos) << text;
+  EXPECT_NE(text.find("/dns4/nobody.io/tcp/2/wss: "), std::string::npos) << text;
+  EXPECT_EQ(w.world.names().queries, 1u);  // no transport for the second
+  ASSERT_FALSE(w.dial({}, {"/dns4/nobody.io/tcp/1"}));
+  EXPECT_EQ(w.world.names().queries, 1u);
+  ASSERT_FALSE(w.dial({"/dns4/nobody.io/tcp/1"}));
+  EXPECT_EQ(w.world.names().queries, 2u);
+}
+
 // ---- between whole hosts --------------------------------------------------------------------------------------------
 
 TEST(DialerOfAHost, ABlackHoleBesideALiveAddress) {
@@ -323,6 +363,21 @@ TEST(DialerOfAHost, ABlackHoleBesideALiveAddress) {
   w.world.run_for(1s);
   EXPECT_EQ(w.a.host->connections(), 1u);
   EXPECT_EQ(w.b.host->connections(), 1u);
+}
+
+TEST(DialerOfAHost, TheDefaultBootstrapPeersCanBeResolved) {
+  TwoHosts w(1);
+  const std::string suffix = "/p2p/" + w.b.id().to_string();
+  w.world.names().hosts["boot-1.nunet.io"] = {w.b.node.address()};
+  w.world.names().texts["_dnsaddr.bootstrap.p2p.nunet.io"] = {
+      "dnsaddr=/ip4/10.0.0.77/udp/9000/quic-v1" + suffix, "dnsaddr=/dnsaddr/boot-1.nunet.io" + suffix,
+      "dnsaddr=/ip4/10.0.0.78/tcp/9000/p2p/" + w.a.id().to_string()};
+  w.world.names().texts["_dnsaddr.boot-1.nunet.io"] = {"dnsaddr=/dns4/boot-1.nunet.io/tcp/9000" + suffix};
+  auto to = PeerAddress::parse("/dnsaddr/bootstrap.p2p.nunet.io" + suffix);
+  ASSERT_TRUE(to);
+  auto connected = w.world.run(w.a.node, w.a.host->connect(*to));
+  ASSERT_TRUE(connected) << connected.error().to_string();
+  EXPECT_EQ(w.a.host->remote_address(w.b.id()), w.b.address()[0]);
 }
 
 TEST(DialerOfAHost, BothDialAtOnceOverManySeedsAndStayConnected) {

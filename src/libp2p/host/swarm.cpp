@@ -128,7 +128,7 @@ Swarm::Impl::Impl(Runtime r, crypto::PrivateKey private_key, SwarmOptions opts)
       noise(key, r.lane.random()),
       upgrader(r.lane, noise, muxer_options(opts)),
       nursery(r.lane, "libp2p swarm"),
-      dialer(r.lane, *this, opts.dial) {
+      dialer(r, *this, opts.dial) {
   transports.push_back(std::make_unique<TcpTransport>(runtime.net, upgrader));
   nursery.spawn(maintain());
 }
