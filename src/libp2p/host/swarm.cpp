@@ -125,8 +125,7 @@ Swarm::Impl::Impl(Runtime r, crypto::PrivateKey private_key, SwarmOptions opts)
       key(std::move(private_key)),
       self(crypto::PeerId::from(key.public_key())),
       options(opts),
-      noise(key, r.lane.random()),
-      upgrader(r.lane, noise, muxer_options(opts)),
+      upgrader(r.lane, standard_securities(key, r.lane), opts.security, muxer_options(opts)),
       nursery(r.lane, "libp2p swarm"),
       dialer(r, *this, opts.dial) {
   transports.push_back(std::make_unique<TcpTransport>(runtime.net, upgrader));

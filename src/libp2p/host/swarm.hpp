@@ -16,8 +16,8 @@
 // when the last connect() that waits for it is cancelled. Notifications run from the lane's loop, not inside a caller, and must not block.
 //
 // Attacks. A stranger may connect at will: handshakes are limited in number (max_pending), in time (handshake_timeout) and
-// in memory (a few KiB before the peer has proved its key); sockets above that are dropped at once. A peer that has
-// authenticated may open streams: their number is limited by the muxer and their negotiation in time and size; a slow reader
+// in memory (a few KiB before the peer has proved its key, in TLS up to 160); sockets above that are dropped at once. A peer that
+// has authenticated may open streams: their number is limited by the muxer and their negotiation in time and size; a slow reader
 // holds only its own windows. Connections above max_connections are refused, inbound ones first: one tenth stays
 // reserved for our own dials, so that strangers cannot cut a node off. Lost peers are noticed by keep-alive.
 //
@@ -54,6 +54,10 @@ struct SwarmOptions {
   Duration negotiation_timeout = 10s;  ///< of a stream's protocol
   Duration keep_alive = 30s;           ///< a silent connection is asked; it has as long again to answer
   Duration idle_timeout = 0s;          ///< closes connections without streams; 0: only superfluous ones, after a minute
+  /// Proposed when dialling, in this order, out of "/noise" and "/tls/1.0.0"; a listener accepts both. A single one costs no
+  /// round trip, several cost one (upgrader.hpp). By default Noise alone, because every implementation of libp2p speaks it;
+  /// TLS carries more bytes a second where the processor has instructions for AES.
+  std::vector<std::string> security = {"/noise"};
 };
 
 class Swarm {

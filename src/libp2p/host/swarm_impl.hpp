@@ -4,7 +4,6 @@
 #include "libp2p/host/dialer.hpp"
 #include "libp2p/host/swarm.hpp"
 #include "libp2p/host/upgrader.hpp"
-#include "libp2p/security/noise/noise.hpp"
 #include "libp2p/transport/tcp.hpp"
 
 namespace dms::libp2p {
@@ -67,7 +66,6 @@ struct Swarm::Impl final : Dialer::Owner {
   crypto::PrivateKey key;
   crypto::PeerId self;
   SwarmOptions options;
-  noise::Noise noise;
   StandardUpgrader upgrader;
   std::vector<std::unique_ptr<Transport>> transports;
   std::vector<std::unique_ptr<TransportListener>> listeners;
