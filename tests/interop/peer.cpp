@@ -6,7 +6,8 @@
 //   subscribe TOPIC       messages become events            publish TOPIC TEXT
 //   peers                 who is connected                  quit
 //
-// Usage: interop_peer SEED [MULTIADDR]; the same seed is the same peer. It listens on 127.0.0.1, port of the system's choice.
+// Usage: interop_peer SEED [MULTIADDR [SECURITY...]]; the same seed is the same peer. It listens on 127.0.0.1, port of the system's
+// choice, and proposes the security protocols in the order given (/noise alone if none is).
 #include <charconv>
 #include <cstdio>
 #include <iostream>
@@ -48,8 +49,8 @@ Task<void> send_all(ByteStream& stream, BytesView bytes) {
 
 class Driver {
  public:
-  Driver(Runtime runtime, crypto::PrivateKey key)
-      : runtime_(runtime), host_(runtime, std::move(key)), pubsub_(host_), lines_(64) {}
+  Driver(Runtime runtime, crypto::PrivateKey key, Host::Options options)
+      : runtime_(runtime), host_(runtime, std::move(key), std::move(options)), pubsub_(host_), lines_(64) {}
 
   Task<void> run(Multiaddr listen) {
     host_.set_stream_handler(std::string(kEcho), serve_echo);
@@ -175,9 +176,11 @@ int run(int argc, char** argv) {
     say("error listen {}", listen.error().to_string());
     return 1;
   }
+  Host::Options options;
+  if (argc > 3) options.swarm.security.assign(argv + 3, argv + argc);
   SeededRandom random(seed);
   RealRuntime runtime;
-  Driver driver(runtime.runtime(), crypto::PrivateKey::generate(random));
+  Driver driver(runtime.runtime(), crypto::PrivateKey::generate(random), std::move(options));
   runtime.run(driver.run(*listen));
   return 0;
 }

@@ -5,6 +5,7 @@ Usage: drive.py INTEROP_PEER (the program built from tests/interop/peer.cpp)
 """
 
 import contextlib
+import itertools
 import pathlib
 import queue
 import subprocess
@@ -26,6 +27,8 @@ class Peer:
         self.changed = threading.Condition()
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         threading.Thread(target=self._read, daemon=True).start()
+
+    def started(self):
         self.address = self.expect("listen")
         self.id = self.address.rsplit("/", 1)[1]
 
@@ -101,6 +104,7 @@ class Peer:
 class Report:
     def __init__(self):
         self.passed = self.failed = 0
+        self.about = ""
 
     @contextlib.contextmanager
     def check(self, what):
@@ -108,10 +112,10 @@ class Report:
             yield
         except Exception as error:  # whatever it is, the next check still runs
             self.failed += 1
-            print(f"FAIL {what}: {error!r}", flush=True)
+            print(f"FAIL {self.about}: {what}: {error!r}", flush=True)
         else:
             self.passed += 1
-            print(f"PASS {what}", flush=True)
+            print(f"PASS {self.about}: {what}", flush=True)
 
 
 def identify(report, who, whom, agent):
@@ -154,29 +158,79 @@ def converse(report, ours, js):
             ours.until_event(f"message {topic} {js.id} ask {i}")
 
 
-def main():
-    report = Report()
-    js_command = ["node", str(HERE / "peer.mjs")]
-    for round_number, ours_dials in enumerate((True, False), start=1):
-        ours = Peer("ours", [sys.argv[1], str(round_number)])
-        js = Peer("js", [*js_command, str(round_number)])
-        stranger = Peer("stranger", [*js_command, str(round_number + 100)])
-        dialer, listener = (ours, js) if ours_dials else (js, ours)
+NOISE, TLS = "/noise", "/tls/1.0.0"
+ANYWHERE = "/ip4/127.0.0.1/tcp/0"
+STRANGER = "12D3KooWM6CgA9iBFZmcYAHA6A2qvbAxqfkmrYiRQuz3XEsk4Ksv"
+
+
+class Round:
+    """Two fresh peers: one of ours, one of theirs."""
+
+    numbers = itertools.count(1)
+
+    def __init__(self, program, ours_dials, ours, theirs):
+        number = next(self.numbers)
+        self.ours = Peer("ours", [program, str(number), ANYWHERE, *ours])
+        self.js = Peer("js", ["node", str(HERE / "peer.mjs"), str(number), ANYWHERE, *theirs])
+        pair = (self.ours, self.js)
+        self.dialer, self.listener = pair if ours_dials else pair[::-1]
+
+    def __enter__(self):
         try:
-            with report.check(f"{dialer.name} refuses a peer that is not the one expected"):
-                wrong = listener.address.rsplit("/", 1)[0] + "/" + stranger.id
-                dialer.refuses(f"dial {wrong}")
-            with report.check(f"{dialer.name} dials {listener.name}"):
-                if dialer.do(f"dial {listener.address}") != listener.id:
-                    raise RuntimeError("connected to somebody else")
-                listener.until_event(f"connected {dialer.id}")
-            converse(report, ours, js)
-            with report.check(f"{listener.name} leaves, {dialer.name} notices"):
-                listener.quit()
-                dialer.until_event(f"disconnected {listener.id}")
-        finally:
-            for peer in (ours, js, stranger):
-                peer.quit()
+            for peer in (self.ours, self.js):
+                peer.started()
+        except RuntimeError:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        for peer in (self.ours, self.js):
+            peer.quit()
+
+    def connect(self, security):
+        if self.dialer.do(f"dial {self.listener.address}") != self.listener.id:
+            raise RuntimeError("connected to somebody else")
+        self.listener.until_event(f"connected {self.dialer.id}")
+        if (taken := self.js.do(f"security {self.ours.id}")) != security:
+            raise RuntimeError(f"secured by {taken}, expected {security}")
+
+
+def whole_round(report, program, ours_dials, security):
+    """Everything, over one security protocol."""
+    with Round(program, ours_dials, [security], [security]) as peers:
+        dialer, listener = peers.dialer, peers.listener
+        with report.check(f"{dialer.name} refuses a peer that is not the one expected"):
+            dialer.refuses(f"dial {listener.address.rsplit('/', 1)[0]}/{STRANGER}")
+        with report.check(f"{dialer.name} dials {listener.name}"):
+            peers.connect(security)
+        converse(report, peers.ours, peers.js)
+        with report.check(f"{listener.name} leaves, {dialer.name} notices"):
+            listener.quit()
+            dialer.until_event(f"disconnected {listener.id}")
+
+
+def choice(report, program, ours_dials, ours, theirs, expected):
+    """The dialer's order decides among what both speak."""
+    with Round(program, ours_dials, ours, theirs) as peers:
+        proposed = ", ".join(ours if ours_dials else theirs)
+        with report.check(f"{peers.dialer.name} proposes {proposed} to {peers.listener.name}: {expected}"):
+            peers.connect(expected)
+            peers.dialer.do(f"echo {peers.listener.id} 100000")
+
+
+def main():
+    report, program = Report(), sys.argv[1]
+    for security in (NOISE, TLS):
+        report.about = security
+        for ours_dials in (True, False):
+            whole_round(report, program, ours_dials, security)
+    report.about = "choice"
+    choice(report, program, True, [NOISE, TLS], [TLS], TLS)
+    choice(report, program, True, [TLS, NOISE], [NOISE], NOISE)
+    choice(report, program, True, [TLS, NOISE], [NOISE, TLS], TLS)
+    choice(report, program, False, [NOISE], [NOISE, TLS], NOISE)
+    choice(report, program, False, [NOISE], [TLS, NOISE], TLS)
     print(f"{report.passed} passed, {report.failed} failed, 0 skipped")
     return 1 if report.failed or not report.passed else 0
 

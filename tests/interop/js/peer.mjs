@@ -1,4 +1,5 @@
-// A js-libp2p peer that obeys the same commands as interop_peer (../peer.cpp), one a line on its standard input.
+// A js-libp2p peer that obeys the same commands as interop_peer (../peer.cpp), one a line on its standard input; and
+// "security PEER", which tells how the connection is secured. Usage: peer.mjs SEED MULTIADDR SECURITY...
 import { webcrypto } from 'node:crypto'
 import { createInterface } from 'node:readline'
 
@@ -19,6 +20,7 @@ Promise.withResolvers ??= function () {
 const { createLibp2p } = await import('libp2p')
 const { tcp } = await import('@libp2p/tcp')
 const { noise } = await import('@libp2p/noise')
+const { tls } = await import('@libp2p/tls')
 const { yamux } = await import('@libp2p/yamux')
 const { identify } = await import('@libp2p/identify')
 const { ping } = await import('@libp2p/ping')
@@ -30,12 +32,14 @@ const { multiaddr } = await import('@multiformats/multiaddr')
 const ECHO = 'interop/echo/0.0.1'
 const say = (...words) => process.stdout.write(words.join(' ') + '\n')
 
-const seed = new Uint8Array(32).fill(Number(process.argv[2] ?? 1))
+const [seedNumber, listen, ...securities] = process.argv.slice(2)
+const seed = new Uint8Array(32).fill(Number(seedNumber))
+const encrypters = { '/noise': noise, '/tls/1.0.0': tls }
 const node = await createLibp2p({
   privateKey: await generateKeyPairFromSeed('Ed25519', seed),
-  addresses: { listen: [process.argv[3] ?? '/ip4/127.0.0.1/tcp/0'] },
+  addresses: { listen: [listen] },
   transports: [tcp()],
-  connectionEncrypters: [noise()],
+  connectionEncrypters: securities.map(name => encrypters[name]()),
   streamMuxers: [yamux()],
   connectionGater: { denyDialMultiaddr: () => false },
   services: { identify: identify(), ping: ping(), pubsub: gossipsub() }
@@ -74,6 +78,7 @@ const connectionTo = (peer) => node.getConnections(peerIdFromString(peer))[0]
 const commands = {
   dial: async (address) => `dial ${(await node.dial(multiaddr(address))).remotePeer}`,
   ping: async (peer) => `ping ${await node.services.ping.ping(peerIdFromString(peer)) * 1e6}`,
+  security: async (peer) => `security ${connectionTo(peer).encryption}`,
   identify: async (peer) => {
     const info = await node.services.identify.identify(connectionTo(peer))
     return `identify ${info.agentVersion} ${info.protocols.join(' ')}`

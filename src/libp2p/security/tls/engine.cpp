@@ -6,6 +6,11 @@
 #include <cstring>
 
 namespace dms::libp2p::tls {
+namespace {
+
+constexpr std::size_t kRecordOverhead = 5 + 1 + 16;  // header, content type, tag
+
+}  // namespace
 
 // ---- the wire as libssl sees it -------------------------------------------------------------------------------------
 
@@ -112,8 +117,9 @@ Result<std::optional<std::size_t>> Engine::read(MutableBytes into) {
 Result<void> Engine::write(BytesView text) {
   if (failure_) return std::unexpected(*failure_);
   ERR_clear_error();
-  std::size_t count = 0;
   if (text.empty()) return {};
+  std::size_t count = 0;
+  out_.reserve(out_.size() + text.size() + (text.size() / SSL3_RT_MAX_PLAIN_LENGTH + 1) * kRecordOverhead);
   if (SSL_write_ex(ssl_.get(), text.data(), text.size(), &count) != 1) return broken("writing");
   return {};
 }

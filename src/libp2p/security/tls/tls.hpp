@@ -9,21 +9,22 @@
 //     AES-128-GCM comes first where the processor has instructions for it, ChaCha20-Poly1305 elsewhere.
 //  4. Then a stream (tls_stream.hpp).
 //
-// Randomness. libssl takes its randomness (key shares, nonces of signatures) from OpenSSL's generator, seeded by the operating
-// system: the one place where it is not handed in. What a simulation can see of it is kept away from it: no size depends on it. Signatures of
-// P-256 differ in length, therefore handshake records are padded to kHandshakePadding bytes, and the certificate has a
-// fixed size. Time is handed in.
+// Randomness: libssl takes its own (key shares, nonces of signatures) from OpenSSL's generator, seeded by the operating system;
+// it is the one place where randomness is not handed in. A simulation cannot see it, because no size depends on it:
+// signatures of P-256 differ in length, so handshake records are padded to multiples of kHandshakePadding bytes, and the
+// certificate has a fixed size. Time is handed in.
 //
 // Time: the handshake takes its deadline from its caller.
 //
 // Attacks: until the peer is authenticated, kMaxHandshake bytes are read from it and not more; its certificate has at most
-// kMaxCertificate bytes. Records that are altered, replayed or too long, anything unencrypted, a truncated session: each ends the stream
-// for good. A dialer whose certificate is refused learns it with its first read, for in TLS 1.3 it has finished before the listener
-// has looked; a dialer that finds another peer than expected hangs up before it has shown its own certificate. The names of muxers are
-// visible to whoever listens, as is the fact that this is libp2p.
+// kMaxCertificate bytes. Records that are altered, replayed or too long, anything unencrypted, a truncated session: each ends
+// the stream for good. A dialer whose certificate is refused learns it with its first read, for in TLS 1.3 it has finished
+// before the listener has looked; a dialer that finds another peer than expected hangs up before it has shown its own
+// certificate. The names of muxers are visible to whoever listens in, as is the fact that this is libp2p.
 //
-// Memory: some 20 KiB for an idle connection; while bytes flow, up to 96 KiB more for reading and 160 KiB for writing
-// (tls_stream.hpp). An authenticated peer can make libssl hold a session ticket of up to 128 KiB.
+// Memory: 24 KiB for an idle connection; once many bytes have come, 64 KiB more for reading and 130 KiB for writing, and a
+// record each while they flow. A stranger can make libssl reserve 128 KiB for a ClientHello that never comes whole, an
+// authenticated peer as much for a session ticket.
 //
 // Specification: libp2p tls; connections, inlined muxer negotiation; RFC 8446, RFC 7301.
 #pragma once

@@ -25,6 +25,9 @@ Task<Result<void>> TlsStream::flush() {
     sending_.clear();
     std::swap(sending_, engine_->out());
     CO_TRY_VOID(co_await raw_->write(sending_));
+    // One large buffer serves both places.
+    sending_.clear();
+    if (engine_->out().empty()) std::swap(sending_, engine_->out());
   }
   co_return Result<void>();
 }

@@ -3,8 +3,8 @@
 // Model
 //  1. write() encrypts up to kBatch bytes and hands all their records to the wire in one write; read_some() returns the text
 //     of as many records as have arrived and fit.
-//  2. close_write() says close_notify and then closes the wire's half; reading goes on, as TLS 1.3 has it. An end of the wire without the
-//     other side's close_notify is an error (Errc::closed): somebody may have cut it.
+//  2. close_write() says close_notify and then closes the wire's half; reading goes on, as TLS 1.3 has it. An end of the wire
+//     without the other side's close_notify is an error (Errc::closed): somebody may have cut it.
 //  3. What reading wants sent (the answer to a key update) leaves with the next write, before its text.
 //
 // Cancellation, and one read beside one write: as ByteStream has it.

@@ -1,0 +1,36 @@
+// Any bytes as the other side of a TLS handshake. The first byte says which side that is. Nobody can finish a handshake
+// with bytes made beforehand: none may be believed.
+#include <cstdlib>
+
+#include "base/scripted_stream.hpp"
+#include "base/sim_runtime.hpp"
+#include "libp2p/security/tls/tls.hpp"
+
+namespace dms::libp2p::tls {
+namespace {
+
+Tls& ours() {
+  static SeededRandom random(1);
+  static Tls tls(crypto::PrivateKey::generate(random), {1'760'000'000ULL * 1'000'000'000ULL});
+  return tls;
+}
+
+Task<void> play(Side side, BytesView script) {
+  std::vector<std::string> muxers{"/yamux/1.0.0"};
+  Result<Secured> secured =
+      co_await ours().secure(std::make_unique<ScriptedStream>(script), side, std::nullopt, std::move(muxers));
+  if (secured) std::abort();
+}
+
+}  // namespace
+}  // namespace dms::libp2p::tls
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using namespace dms::libp2p;
+  if (size == 0) return 0;
+  dms::SimWorld world(1);
+  dms::SimNode& node = world.add_node("n");
+  const Side side = data[0] % 2 == 0 ? Side::listener : Side::dialer;
+  world.run(node, tls::play(side, dms::BytesView(data, size).subspan(1)));
+  return 0;
+}
