@@ -1,6 +1,5 @@
 #include "libp2p/host/upgrader.hpp"
 
-#include "libp2p/host.hpp"
 #include "libp2p/testing.hpp"
 
 namespace dms::libp2p {
