@@ -2,6 +2,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <deque>
 #include <unordered_map>
 
@@ -10,7 +11,26 @@
 namespace dms {
 
 namespace {
-constexpr std::size_t kPipeCapacity = 256 * 1024;  // bytes written and not yet read, as socket buffers would hold
+constexpr std::size_t kSocketBuffers = 256 * 1024;
+constexpr std::size_t kMinSegment = 1460;
+constexpr std::size_t kMaxSegment = 64 * 1024;
+
+/// How long `bytes` take at `bandwidth`.
+Duration span_of(std::size_t bytes, std::uint64_t bandwidth) {
+  return Duration(static_cast<std::int64_t>(static_cast<double>(bytes) / static_cast<double>(bandwidth) * 1e9));
+}
+
+/// Some 4 ms of the wire, so that streams which share it take turns, but not so little that events abound.
+std::size_t segment_size(const SimLink& link) {
+  if (link.bandwidth == 0) return kSocketBuffers;
+  return std::clamp<std::size_t>(link.bandwidth / 256, kMinSegment, kMaxSegment);
+}
+}  // namespace
+
+std::size_t SimLink::stream_window() const {
+  if (window > 0) return window;
+  const double round_trip = std::chrono::duration<double>(2 * (latency + jitter)).count();
+  return kSocketBuffers + static_cast<std::size_t>(static_cast<double>(bandwidth) * round_trip);
 }
 
 // --- lanes -------------------------------------------------------------------------------------------------------
@@ -63,20 +83,38 @@ struct SimWorld::Pipe : std::enable_shared_from_this<Pipe> {
   SimWorld& world;
   SimNode& from;
   SimNode& to;
+  Wire& wire;
+  std::weak_ptr<Pipe> back;  // the other direction of the same stream
   std::deque<Segment> flying;
-  std::deque<std::uint8_t> arrived;
+  std::deque<Bytes> arrived;
+  std::size_t taken = 0;   // of arrived.front()
   std::size_t unread = 0;  // flying and arrived
   bool ended = false;
   bool broken = false;
+  bool orphan = false;  // the node that would read has lost all memory of it
   bool pumping = false;
   Notify readable;
   Notify writable;
 
-  Pipe(SimWorld& w, SimNode& f, SimNode& t) : world(w), from(f), to(t) {}
+  Pipe(SimWorld& w, SimNode& f, SimNode& t) : world(w), from(f), to(t), wire(w.wires_[{&f, &t}]) {}
 
-  void send(Bytes data) {
+  [[nodiscard]] const SimLink& link() const { return world.link(from, to); }
+
+  /// The next place on the wire for so many bytes: when the last of them leaves. Places are given in the order asked for,
+  /// so that writers who wait take turns.
+  SteadyTime reserve(std::size_t bytes) {
+    if (link().bandwidth == 0) return world.now();
+    wire.free_at = std::max(world.now(), wire.free_at) + span_of(bytes, link().bandwidth);
+    return wire.free_at;
+  }
+  /// How much sooner than it leaves a segment may be in the queue.
+  [[nodiscard]] Duration queue_span() const {
+    return link().bandwidth == 0 ? 0ns : span_of(link().queue, link().bandwidth);
+  }
+
+  void send(Bytes data, SteadyTime leaves) {
     unread += data.size();
-    SteadyTime arrives = world.now() + world.delay();
+    SteadyTime arrives = std::max(leaves, world.now()) + world.delay(from, to);
     if (!flying.empty()) arrives = std::max(arrives, flying.back().arrives);
     flying.push_back({std::move(data), arrives, world.now()});
     pump();
@@ -91,17 +129,42 @@ struct SimWorld::Pipe : std::enable_shared_from_this<Pipe> {
   void deliver() {
     pumping = false;
     if (broken || flying.empty()) return;
-    if (world.is_cut(from, to)) {
-      if (world.now() - flying.front().sent > world.link_.give_up) return break_up();
-      flying.front().arrives = world.now() + world.link_.retransmit;
+    const bool silent = orphan && !to.alive_;
+    if (world.is_cut(from, to) || silent) {
+      if (world.now() - flying.front().sent > link().give_up) return silent ? break_both() : break_up();
+      flying.front().arrives = world.now() + link().retransmit;
       return pump();
     }
+    if (orphan) return break_both();
     Segment segment = std::move(flying.front());
     flying.pop_front();
-    if (segment.data.empty()) ended = true;
-    arrived.insert(arrived.end(), segment.data.begin(), segment.data.end());
+    if (segment.data.empty())
+      ended = true;
+    else
+      arrived.push_back(std::move(segment.data));
     readable.notify_all();
     pump();
+  }
+
+  std::size_t take(MutableBytes into) {
+    std::size_t count = 0;
+    while (count < into.size() && !arrived.empty()) {
+      const BytesView rest = BytesView(arrived.front()).subspan(taken);
+      const std::size_t n = std::min(into.size() - count, rest.size());
+      std::memcpy(into.data() + count, rest.data(), n);
+      count += n;
+      taken += n;
+      if (n < rest.size()) break;
+      arrived.pop_front();
+      taken = 0;
+    }
+    unread -= count;
+    return count;
+  }
+
+  void break_both() {
+    break_up();
+    if (auto other = back.lock()) other->break_up();
   }
 
   void break_up() {
@@ -126,15 +189,13 @@ class SimStream final : public ByteStream {
 
   Task<Result<std::size_t>> read_some(MutableBytes into) override {
     SimWorld::Pipe& in = *in_;
-    while (in.arrived.empty()) {
+    while (vanished_ || in.arrived.empty()) {
+      if (vanished_) co_return fail(Errc::closed, "read: this machine has lost its power");
       if (in.broken) co_return fail(Errc::closed, "read: connection reset");
       if (in.ended) co_return std::size_t{0};
       CO_TRY_VOID(co_await in.readable.wait());
     }
-    const std::size_t n = std::min(into.size(), in.arrived.size());
-    std::copy_n(in.arrived.begin(), n, into.begin());
-    in.arrived.erase(in.arrived.begin(), in.arrived.begin() + static_cast<std::ptrdiff_t>(n));
-    in.unread -= n;
+    const std::size_t n = in.take(into);
     in.writable.notify_all();
     co_return n;
   }
@@ -142,40 +203,64 @@ class SimStream final : public ByteStream {
   Task<Result<void>> write(BytesView from) override {
     SimWorld::Pipe& out = *out_;
     while (!from.empty()) {
-      while (!out.broken && out.unread >= kPipeCapacity) CO_TRY_VOID(co_await out.writable.wait());
-      if (out.broken) co_return fail(Errc::closed, "write: connection reset");
-      if (closed_) co_return fail(Errc::closed, "write: this half is closed");
-      const std::size_t n = std::min(from.size(), kPipeCapacity - out.unread);
-      out.send(to_bytes(from.first(n)));
+      CO_TRY_VOID(may_write());
+      const std::size_t window = out.link().stream_window();
+      if (out.unread >= window) {
+        CO_TRY_VOID(co_await out.writable.wait());
+        continue;
+      }
+      const std::size_t n = std::min({from.size(), window - out.unread, segment_size(out.link())});
+      const SteadyTime leaves = out.reserve(n);
+      if (const SteadyTime enters = leaves - out.queue_span(); enters > out.world.now()) {
+        CO_TRY_VOID(co_await sleep_until(enters));
+        CO_TRY_VOID(may_write());
+      }
+      out.send(to_bytes(from.first(n)), leaves);
       from = from.subspan(n);
     }
     co_return Result<void>();
   }
 
   Task<Result<void>> close_write() override {
-    if (!closed_ && !out_->broken) out_->send({});
+    if (!closed_ && !vanished_ && !out_->broken) out_->send({}, out_->reserve(0));
     closed_ = true;
     co_return Result<void>();
   }
 
   void abort() override {
-    if (in_->broken && out_->broken) return;
+    if (vanished_ || (in_->broken && out_->broken)) return;
     const bool finished = closed_ && in_->ended && in_->arrived.empty();
     if (!in_->broken) in_->break_up();
     if (finished || out_->broken) return;  // both halves ended in order: nothing to reset
     // The reset travels like a segment, and is lost for good if the link is cut.
     SimWorld& world = in_->world;
-    world.schedule(world.now() + world.delay(), 0, [in = in_, out = out_] {
+    world.schedule(world.now() + world.delay(out_->from, out_->to), 0, [in = in_, out = out_] {
       if (!out->world.is_cut(out->from, out->to)) out->break_up();
     });
     closed_ = true;
   }
 
+  /// This machine is gone. The other side's half of the pipes stays as it is.
+  void vanish() {
+    vanished_ = true;
+    in_->orphan = true;
+    in_->readable.notify_all();
+    out_->writable.notify_all();
+  }
+
  private:
+  [[nodiscard]] Result<void> may_write() const {
+    if (vanished_) return fail(Errc::closed, "write: this machine has lost its power");
+    if (out_->broken) return fail(Errc::closed, "write: connection reset");
+    if (closed_) return fail(Errc::closed, "write: this half is closed");
+    return {};
+  }
+
   SimNode& node_;
   PipePtr in_;
   PipePtr out_;
   bool closed_ = false;
+  bool vanished_ = false;
 };
 
 // --- listening and connecting --------------------------------------------------------------------------------------
@@ -231,19 +316,21 @@ class SimNet final : public Net {
     SimWorld& world = node_.world_;
     SimNode* other = to.address.is_loopback() ? &node_ : world.find(to.address);
     if (!node_.alive_) co_return fail(Errc::io, "connect to {}: the node is down", to.to_string());
-    CO_TRY_VOID(co_await sleep_for(world.delay()));
+    CO_TRY_VOID(co_await sleep_for(world.connect_delay(node_, other)));
     if (!node_.alive_) co_return fail(Errc::io, "connect to {}: the node is down", to.to_string());
-    if (other == nullptr || world.is_cut(node_, *other)) {
-      CO_TRY_VOID(co_await sleep_for(world.link_.give_up));
+    if (other == nullptr || !other->alive_ || world.is_cut(node_, *other)) {
+      CO_TRY_VOID(co_await sleep_for(other == nullptr ? world.link_.give_up : world.link(node_, *other).give_up));
       co_return fail(Errc::io, "connect to {}: no answer", to.to_string());
     }
     const auto listener = other->listeners_.find(to.port);
     if (listener == other->listeners_.end()) {
-      CO_TRY_VOID(co_await sleep_for(world.delay()));
+      CO_TRY_VOID(co_await sleep_for(world.delay(*other, node_)));
       co_return fail(Errc::io, "connect to {}: connection refused", to.to_string());
     }
     auto forth = std::make_shared<SimWorld::Pipe>(world, node_, *other);
     auto back = std::make_shared<SimWorld::Pipe>(world, *other, node_);
+    forth->back = back;
+    back->back = forth;
     const IpEndpoint local{to.address.is_loopback() ? to.address : node_.address_, node_.next_port_++};
     Accepted theirs;
     theirs.stream = std::make_unique<SimStream>(*other, forth, back);
@@ -254,7 +341,7 @@ class SimNet final : public Net {
     ours.local = local;
     ours.remote = to;
     listener->second->offer(std::move(theirs));
-    CO_TRY_VOID(co_await sleep_for(world.delay()));
+    CO_TRY_VOID(co_await sleep_for(world.connect_delay(*other, &node_)));
     if (!node_.alive_) co_return fail(Errc::io, "connect to {}: the node is down", to.to_string());
     co_return std::move(ours);
   }
@@ -321,6 +408,12 @@ void SimNode::kill() {
   for (SimStream* stream : streams) stream->abort();
 }
 
+void SimNode::vanish() {
+  alive_ = false;
+  for (SimStream* stream : streams_) stream->vanish();
+  while (!listeners_.empty()) listeners_.begin()->second->close();
+}
+
 // --- the world -----------------------------------------------------------------------------------------------------
 
 SimWorld::SimWorld(std::uint64_t seed, SimLink link) : link_(link), random_(seed) {}
@@ -343,7 +436,25 @@ void SimWorld::cut(const SimNode& a, const SimNode& b, bool is_cut) {
   }
 }
 
-bool SimWorld::is_cut(const SimNode& a, const SimNode& b) const { return cuts_.contains({&a, &b}); }
+bool SimWorld::is_cut(const SimNode& a, const SimNode& b) const {
+  return a.group_ != b.group_ || cuts_.contains({&a, &b});
+}
+
+void SimWorld::partition(const std::vector<std::vector<SimNode*>>& groups) {
+  for (const auto& node : nodes_) node->group_ = 0;
+  for (std::size_t i = 0; i < groups.size(); ++i)
+    for (SimNode* node : groups[i]) node->group_ = i + 1;
+}
+
+void SimWorld::set_link(const SimNode& a, const SimNode& b, SimLink forth, SimLink back) {
+  links_[{&a, &b}] = forth;
+  links_[{&b, &a}] = back;
+}
+
+const SimLink& SimWorld::link(const SimNode& from, const SimNode& to) const {
+  const auto own = links_.find({&from, &to});
+  return own == links_.end() ? link_ : own->second;
+}
 
 SimNode* SimWorld::find(const IpAddress& address) const {
   for (const auto& node : nodes_)
@@ -351,14 +462,23 @@ SimNode* SimWorld::find(const IpAddress& address) const {
   return nullptr;
 }
 
-Duration SimWorld::delay() {
-  Duration delay = link_.latency;
-  if (link_.jitter > 0ns) delay += Duration(random_.below(static_cast<std::uint64_t>(link_.jitter.count())));
-  if (link_.loss > 0) {
-    const auto threshold = static_cast<std::uint64_t>(link_.loss * 1e6);
-    for (int tries = 0; tries < 10 && random_.below(1'000'000) < threshold; ++tries) delay += link_.retransmit;
+Duration SimWorld::delay(const SimNode& from, const SimNode& to) {
+  const SimLink& link = this->link(from, to);
+  Duration delay = link.latency;
+  if (link.jitter > 0ns) delay += Duration(random_.below(static_cast<std::uint64_t>(link.jitter.count())));
+  if (link.loss > 0) {
+    const auto threshold = static_cast<std::uint64_t>(link.loss * 1e6);
+    for (int tries = 0; tries < 10 && random_.below(1'000'000) < threshold; ++tries) delay += link.retransmit;
   }
   return delay;
+}
+
+/// `to` is null where nobody has the address.
+Duration SimWorld::connect_delay(const SimNode& from, const SimNode* to) {
+  const SimNode& other = to == nullptr ? from : *to;
+  const Duration spread = link(from, other).connect_jitter;
+  const Duration extra = spread > 0ns ? Duration(random_.below(static_cast<std::uint64_t>(spread.count()))) : 0ns;
+  return delay(from, other) + extra;
 }
 
 SimWorld::EventId SimWorld::schedule(SteadyTime when, std::uint32_t owner, Callback work) {
