@@ -116,6 +116,7 @@ Digest256 ethereum_digest(BytesView message) {
 }
 
 bool verify_secp256k1(BytesView raw, const Digest256& digest, BytesView signature) {
+  if (signature.empty()) return false;  // the library ends the program when it is handed a null pointer
   secp256k1_pubkey key;
   secp256k1_ecdsa_signature parsed;
   if (secp256k1_ec_pubkey_parse(curve(), &key, raw.data(), raw.size()) != 1 ||

@@ -167,6 +167,16 @@ TEST(Keys, GeneratedKeysDifferAndSign) {
   EXPECT_TRUE(PrivateKey::generate(KeyType::rsa, random).error().is(dms::Errc::unsupported));
 }
 
+TEST(Keys, NoSignatureIsNoSignatureOfAnyKey) {
+  SeededRandom random(7);
+  for (KeyType type : {KeyType::ed25519, KeyType::secp256k1}) {
+    const PublicKey key = PrivateKey::generate(type, random)->public_key();
+    EXPECT_FALSE(key.verify(as_bytes("m"), {}));
+    EXPECT_FALSE(key.verify({}, {}));
+  }
+  EXPECT_FALSE(PublicKey::unmarshal(hex(kEcdsaPublic))->verify(as_bytes("m"), {}));
+}
+
 TEST(Keys, SecretsAreEmptyAfterAMove) {
   Secret a(std::string_view("hush"));
   Secret b(std::move(a));
