@@ -74,6 +74,22 @@ TEST(Token, IssuesTheSameBytesAsTheVectors) {
   }
 }
 
+// Keys of each type on secp256k1 hand the signature to a library that does not take "none" for an answer.
+TEST(Token, WithoutASignatureIsRefusedWhoeverTheIssuerIs) {
+  SeededRandom random(4);
+  const auto secp = crypto::PrivateKey::generate(crypto::KeyType::secp256k1, random)->public_key();
+  const auto wallet = crypto::PublicKey::from_raw(crypto::KeyType::ethereum, secp.raw()).value();
+  for (const auto& key : {Party(1).key.public_key(), secp, wallet}) {
+    const std::string uri = did::Did::from(key)->uri();
+    const auto token = Token::parse(
+        fmt::format(R"({{"dms":{{"act":"delegate","iss":{{"uri":"{0}"}},"sub":{{"uri":"{0}"}},"aud":{{}},"cap":["/x"],)"
+                    R"("nonce":"AAAAAAAAAAAAAAAA","exp":{1}}}}})",
+                    uri, (kNow + kHour).nanos));
+    ASSERT_TRUE(token) << token.error().to_string();
+    EXPECT_TRUE(token->verify(kNow, RevocationSet()).error().is(Errc::bad_signature)) << uri;
+  }
+}
+
 class TokenTest : public ::testing::Test {
  protected:
   Party alice{1}, bob{2}, carol{3}, dave{4};
