@@ -36,6 +36,16 @@ Result<ucan::Anchors> read_anchors(Session& session, const Arguments& arguments)
   return anchors;
 }
 
+Result<crypto::Signer> signer_of_new_context(Session& session, const std::string& name) {
+  if (is_wallet_context(name)) return session.load_signer(name);
+  TRY(auto store, session.keystore());
+  const bool known = store.exists(name);
+  session.note(known ? fmt::format("Using key \"{}\".", name) : fmt::format("A new key \"{}\" is made.", name));
+  auto key = known ? session.load_key(name) : session.make_key(name);
+  if (!key) return std::unexpected(key.error());
+  return crypto::Signer(*std::move(key));
+}
+
 Result<void> cap_new(Session& session, const Arguments& arguments) {
   const std::string name = arguments.get("name", "");
   TRY(auto path, session.context_path(name));
@@ -45,12 +55,8 @@ Result<void> cap_new(Session& session, const Arguments& arguments) {
         fmt::format("There is a capability context in {} already; its anchors would be lost. Replace it?",
                     path.string()),
         "Use --force to replace it."));
-  TRY(auto store, session.keystore());
-  const bool known = store.exists(name);
-  session.note(known ? fmt::format("Using key \"{}\".", name) : fmt::format("A new key \"{}\" is made.", name));
-  auto key = known ? session.load_key(name) : session.make_key(name);
-  if (!key) return std::unexpected(key.error());
-  TRY(auto context, ucan::CapabilityContext::create(*key, session.environment().random()));
+  TRY(auto signer, signer_of_new_context(session, name));
+  TRY(auto context, ucan::CapabilityContext::create(std::move(signer), session.environment().random()));
   TRY_VOID(session.save_context(name, context));
   session.note(fmt::format("Capability context of {} written to {}.", context.did().uri(), path.string()));
   return {};
@@ -131,8 +137,8 @@ Result<ucan::Grant> read_grant(Session& session, const Arguments& arguments) {
 }
 
 Result<ucan::CapabilityContext> signing_context(Session& session, const Arguments& arguments) {
-  TRY(auto key, session.load_key(context_name(arguments)));
-  return session.load_context(context_name(arguments), std::move(key));
+  TRY(auto signer, session.load_signer(context_name(arguments)));
+  return session.load_context(context_name(arguments), std::move(signer));
 }
 
 Result<void> cap_grant(Session& session, const Arguments& arguments) {
@@ -268,7 +274,7 @@ Command cap_commands() {
       .children =
           {{.name = "new",
             .summary = "Make a capability context, and its key if there is none",
-            .examples = {"nunet cap new user", "nunet cap new dms"},
+            .examples = {"nunet cap new user", "nunet cap new dms", "nunet cap new ledger:user"},
             .options = {{.name = "force", .letter = 'f', .help = "replace a context of that name without asking"}},
             .positionals = {{.name = "name", .help = "name of the context and of its key", .known = Known::keys}},
             .action = cap_new},

@@ -240,7 +240,7 @@ TEST_F(CliTest, RunUsesTheDaemonsKey) {
 
 TEST_F(CliTest, ShellsAreHelpedToComplete) {
   EXPECT_EQ(nunet({"__complete", "--", "ke"}).out, "key\n");
-  EXPECT_EQ(nunet({"__complete", "--", "key", ""}).out, "did\nexport\nimport\nlist\nnew\n");
+  EXPECT_EQ(nunet({"__complete", "--", "key", ""}).out, "did\nexport\nimport\nledger-alias\nlist\nnew\n");
   EXPECT_THAT(nunet({"__complete", "--", "deploy", "--"}).out, HasSubstr("--wait\n"));
   EXPECT_THAT(nunet({"__complete", "--", "actor", "cmd", "/dms/node/onb"}).out,
               HasSubstr("/dms/node/onboarding/onboard\n"));

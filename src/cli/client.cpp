@@ -87,13 +87,15 @@ Result<Client> Client::open(Session& session, const std::string& context) {
   TRY(auto body, call(session, HttpRequest("GET", "/api/v1/actor/handle"), kGrace));
   auto daemon = json::decode<actor::Handle>(body);
   if (!daemon) return fail(daemon.error(), "reading the daemon's handle");
-  TRY(auto key, session.load_key(context));
-  TRY(auto capabilities, session.load_context(context, key));
+  TRY(auto signer, session.load_signer(context));
+  TRY(auto capabilities, session.load_context(context, signer));
   auto shared = std::make_shared<ucan::CapabilityContext>(std::move(capabilities));
-  // In the daemon's own name, a reply to its key would be a message to itself: sign with a key that the context vouches for.
-  if (actor::Id::from(key.public_key()) == daemon->id)
+  // A wallet's key is no actor's, and in the daemon's own name a reply to its key would be a message to itself: then a key
+  // signs that is made for it and for which the context vouches.
+  auto key = signer.private_key();
+  if (!key || actor::Id::from(key->public_key()) == daemon->id)
     key = crypto::PrivateKey::generate(session.environment().random());
-  TRY(auto security, actor::SecurityContext::create(std::move(key), std::move(shared), session.environment().now()));
+  TRY(auto security, actor::SecurityContext::create(*std::move(key), std::move(shared), session.environment().now()));
   return Client(session, std::move(security), *std::move(daemon));
 }
 

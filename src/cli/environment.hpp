@@ -43,6 +43,8 @@ class Environment {
   virtual Result<void> pause(Duration duration) = 0;
   /// Opens a file in the user's editor and waits until it is closed.
   virtual Result<void> edit(const std::string& path) = 0;
+  /// Runs a program from PATH and waits for it; both its outputs go to standard error. Errc::io unless it ends with 0.
+  virtual Result<void> run_program(const std::vector<std::string>& words) = 0;
   /// `nunet run`; returns when the daemon has stopped. `context` names its key and capability context.
   virtual Result<void> run_daemon(const config::Config& config, const std::string& context, crypto::PrivateKey key) = 0;
 

@@ -62,6 +62,11 @@ class FakeEnvironment final : public Environment {
     if (edited.empty()) return fail(dms::Errc::io, "the editor failed");
     return write_file(path, edited);
   }
+  Result<void> run_program(const std::vector<std::string>& words) override {
+    programs.push_back(words);
+    if (!program) return fail(dms::Errc::io, "{} is not installed", words.front());
+    return program(words);
+  }
   Result<void> run_daemon(const config::Config&, const std::string& context, crypto::PrivateKey) override {
     ran = context;
     return {};
@@ -79,6 +84,8 @@ class FakeEnvironment final : public Environment {
   std::optional<IpEndpoint> called;
   std::string edited;  // what the editor leaves; empty: it fails
   std::string opened;  // what it found
+  std::function<Result<void>(const std::vector<std::string>&)> program;
+  std::vector<std::vector<std::string>> programs;
   std::string ran;
   int interrupt_after = 0;
 };

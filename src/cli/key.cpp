@@ -21,6 +21,12 @@ Result<void> key_new(Session& session, const Arguments& arguments) {
 
 Result<void> key_did(Session& session, const Arguments& arguments) {
   const std::string name = arguments.get("name", "");
+  if (is_wallet_context(name)) {
+    TRY(auto signer, session.load_signer(name));
+    TRY(auto did, did::Did::from(signer.public_key()));
+    session.print(did.uri());
+    return {};
+  }
   TRY_VOID(check_name(name));
   if (const auto known = session.known_did(name)) {
     session.print(known->uri());
@@ -62,6 +68,28 @@ Result<void> key_list(Session& session, const Arguments& arguments) {
   return {};
 }
 
+Result<void> set_alias(Session& session, const Arguments& arguments) {
+  const std::string alias = arguments.get("alias", "");
+  const auto account = json::decode<std::uint32_t>(arguments.get("index", ""));
+  if (!account)
+    return fail(Errc::usage, "<index>: expected the number of an account, found \"{}\"", arguments.get("index", ""));
+  TRY(const auto* loaded, session.config());
+  TRY_VOID(set_wallet_alias(loaded->general.user_dir, alias, *account));
+  session.note(fmt::format("\"ledger:{}\" is the wallet's account {} from now on.", alias, *account));
+  return {};
+}
+
+Command ledger_alias_command() {
+  return {.name = "ledger-alias",
+          .summary = "Give accounts of a Ledger wallet names",
+          .children = {{.name = "set",
+                        .summary = "Let an alias stand for an account",
+                        .detail = "Then `ledger:<alias>` is a context whose tokens the wallet signs.",
+                        .examples = {"nunet key ledger-alias set user 0"},
+                        .positionals = {{"alias", "the name"}, {"index", "number of the account, from 0"}},
+                        .action = set_alias}}};
+}
+
 const Positional kNewName{"name", "name of the key; by custom `user` for people and `dms` for the daemon"};
 const Positional kName{.name = "name", .help = "name of the key", .known = Known::keys};
 
@@ -92,7 +120,8 @@ Command key_commands() {
                     .options = {json_option()},
                     .action = key_list},
                    key_import_command(),
-                   key_export_command()},
+                   key_export_command(),
+                   ledger_alias_command()},
   };
 }
 

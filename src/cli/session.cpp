@@ -109,7 +109,20 @@ Result<crypto::Keystore> Session::keystore() {
   return crypto::Keystore(std::filesystem::path(loaded->general.user_dir) / "key", environment_.key_cost());
 }
 
+Result<crypto::Signer> Session::load_signer(const std::string& context) {
+  if (!is_wallet_context(context)) {
+    TRY(auto key, load_key(context));
+    return crypto::Signer(std::move(key));
+  }
+  TRY(const auto* loaded, config());
+  TRY(const auto account, wallet_account(loaded->general.user_dir, context));
+  return open_wallet(environment_, account);
+}
+
 Result<crypto::PrivateKey> Session::load_key(const std::string& name) {
+  if (is_wallet_context(name))
+    return fail(Errc::failed, "the private key of \"{}\" does not leave the wallet; this needs a key of this machine",
+                name);
   TRY_VOID(check_name(name));
   TRY(auto store, keystore());
   if (!store.exists(name))
@@ -175,17 +188,20 @@ std::optional<did::Did> Session::known_did(const std::string& name) {
   if (context_is_older_than_key(name)) return std::nullopt;
   const auto context = load_context(name);
   if (!context) return std::nullopt;
+  // A wallet's context may have the name of a key.
+  const auto key = context->did().public_key();
+  if (!key || key->type() == crypto::KeyType::ethereum) return std::nullopt;
   return context->did();
 }
 
 Result<std::filesystem::path> Session::context_path(const std::string& name) {
-  TRY_VOID(check_name(name));
+  const std::string stem(context_file_stem(name));
+  TRY_VOID(check_name(stem));
   TRY(const auto* loaded, config());
-  return std::filesystem::path(loaded->general.user_dir) / "cap" / (name + ".cap");
+  return std::filesystem::path(loaded->general.user_dir) / "cap" / (stem + ".cap");
 }
 
-Result<ucan::CapabilityContext> Session::load_context(const std::string& name,
-                                                      std::optional<crypto::PrivateKey> signer) {
+Result<ucan::CapabilityContext> Session::load_context(const std::string& name, std::optional<crypto::Signer> signer) {
   TRY(auto path, context_path(name));
   auto context = ucan::CapabilityContext::load(path, std::move(signer), environment_.random(), environment_.now());
   if (!context && context.error().is(dms::Errc::not_found))

@@ -10,6 +10,7 @@
 #include "base/config.hpp"
 #include "cli/command.hpp"
 #include "cli/environment.hpp"
+#include "cli/wallet.hpp"
 #include "ucan/context.hpp"
 
 namespace dms::cli {
@@ -39,6 +40,8 @@ class Session {
 
   Result<crypto::Keystore> keystore();
   Result<crypto::PrivateKey> load_key(const std::string& name);
+  /// Who signs for a context: its key, or a wallet (wallet.hpp).
+  Result<crypto::Signer> load_signer(const std::string& context);
   /// Asks for a passphrase (twice) and keeps the new key under it.
   Result<crypto::PrivateKey> make_key(const std::string& name);
   /// The same for a key that came from elsewhere. With `secret` nobody is asked. A capability context of that name that
@@ -54,7 +57,7 @@ class Session {
   Result<std::filesystem::path> context_path(const std::string& name);
   /// Without a signer the context can be listed and changed, but issues nothing, and no passphrase is needed.
   Result<ucan::CapabilityContext> load_context(const std::string& name,
-                                               std::optional<crypto::PrivateKey> signer = std::nullopt);
+                                               std::optional<crypto::Signer> signer = std::nullopt);
   /// Also tells a daemon that runs here to read its context again.
   Result<void> save_context(const std::string& name, const ucan::CapabilityContext& context);
 

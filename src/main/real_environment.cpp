@@ -65,6 +65,26 @@ class QuietTerminal {
   bool changed_ = false;
 };
 
+/// Runs a program, its standard output on descriptor `out`, and waits for it.
+Result<void> run_child(std::vector<std::string> words, int out) {
+  std::vector<char*> argv;
+  for (auto& word : words) argv.push_back(word.data());
+  argv.push_back(nullptr);
+  posix_spawn_file_actions_t actions;
+  ::posix_spawn_file_actions_init(&actions);
+  ::posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
+  pid_t pid = 0;
+  const int error = ::posix_spawnp(&pid, argv[0], &actions, nullptr, argv.data(), environ);
+  ::posix_spawn_file_actions_destroy(&actions);
+  if (error != 0) return fail(Errc::io, "starting {}: {}", words.front(), std::strerror(error));
+  int status = 0;
+  while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+  }
+  if (!WIFEXITED(status)) return fail(Errc::io, "{} was ended by a signal", words.front());
+  if (WEXITSTATUS(status) != 0) return fail(Errc::io, "{} ended with status {}", words.front(), WEXITSTATUS(status));
+  return {};
+}
+
 int signal_pipe = -1;  // of the one EndSignals that lives
 
 /// Catches what would end the program, so that the terminal can be mended first; raised again at its own end. A pipe,
@@ -176,19 +196,13 @@ Result<void> RealEnvironment::pause(Duration duration) {
 
 Result<void> RealEnvironment::edit(const std::string& path) {
   const std::string script = variable("VISUAL").value_or(variable("EDITOR").value_or("vi")) + " \"$1\"";
-  std::vector<std::string> words{"/bin/sh", "-c", script, "sh", path};
-  std::vector<char*> argv;
-  for (auto& word : words) argv.push_back(word.data());
-  argv.push_back(nullptr);
-  pid_t pid = 0;
-  if (const int error = ::posix_spawn(&pid, argv[0], nullptr, nullptr, argv.data(), environ); error != 0)
-    return fail(Errc::io, "starting {}: {}", script, std::strerror(error));
-  int status = 0;
-  while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
-  }
-  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
-    return fail(Errc::io, "the editor ({}) failed; choose one with EDITOR", script);
+  auto done = run_child({"/bin/sh", "-c", script, "sh", path}, STDOUT_FILENO);
+  if (!done) return fail(done.error(), "the editor ({}) failed; choose one with EDITOR", script);
   return {};
+}
+
+Result<void> RealEnvironment::run_program(const std::vector<std::string>& words) {
+  return run_child(words, STDERR_FILENO);
 }
 
 Result<void> RealEnvironment::run_daemon(const config::Config& config, const std::string& context,

@@ -18,6 +18,7 @@ class RealEnvironment final : public cli::Environment {
   Result<HttpResponse> call(IpEndpoint to, HttpRequest request, Duration limit) override;
   Result<void> pause(Duration duration) override;
   Result<void> edit(const std::string& path) override;
+  Result<void> run_program(const std::vector<std::string>& words) override;
   Result<void> run_daemon(const config::Config& config, const std::string& context, crypto::PrivateKey key) override;
 
  private:

@@ -82,12 +82,12 @@ std::string Consumed::explain() const {
 
 // --- making and keeping -------------------------------------------------------------------------------------------
 
-Result<CapabilityContext> CapabilityContext::create(crypto::PrivateKey signer, Random& random) {
+Result<CapabilityContext> CapabilityContext::create(crypto::Signer signer, Random& random) {
   TRY(did::Did did, did::Did::from(signer.public_key()));
   return CapabilityContext(std::move(did), std::move(signer), random);
 }
 
-Result<CapabilityContext> CapabilityContext::parse(std::string_view text, std::optional<crypto::PrivateKey> signer,
+Result<CapabilityContext> CapabilityContext::parse(std::string_view text, std::optional<crypto::Signer> signer,
                                                    Random& random, UnixTime now) {
   TRY(ContextFile file, read_context(text));
   if (signer) {
@@ -103,8 +103,7 @@ Result<CapabilityContext> CapabilityContext::parse(std::string_view text, std::o
 }
 
 Result<CapabilityContext> CapabilityContext::load(const std::filesystem::path& file,
-                                                  std::optional<crypto::PrivateKey> signer, Random& random,
-                                                  UnixTime now) {
+                                                  std::optional<crypto::Signer> signer, Random& random, UnixTime now) {
   TRY(std::string text, read_file(file, kMaxContextFile));
   auto context = parse(text, std::move(signer), random, now);
   if (!context) return fail(context.error(), "capability context {}", file.string());

@@ -89,12 +89,12 @@ struct Consumed {
 class CapabilityContext {
  public:
   /// An empty context of the signer's DID. `random` makes nonces and outlives the context.
-  static Result<CapabilityContext> create(crypto::PrivateKey signer, Random& random);
+  static Result<CapabilityContext> create(crypto::Signer signer, Random& random);
   /// Expired and revoked tokens are left out; a token that is malformed or badly signed refuses the file. Without a
   /// signer the context can be listed, changed and asked, but issues nothing.
-  static Result<CapabilityContext> parse(std::string_view text, std::optional<crypto::PrivateKey> signer,
-                                         Random& random, UnixTime now);
-  static Result<CapabilityContext> load(const std::filesystem::path& file, std::optional<crypto::PrivateKey> signer,
+  static Result<CapabilityContext> parse(std::string_view text, std::optional<crypto::Signer> signer, Random& random,
+                                         UnixTime now);
+  static Result<CapabilityContext> load(const std::filesystem::path& file, std::optional<crypto::Signer> signer,
                                         Random& random, UnixTime now);
   /// One line of JSON, line feed included.
   [[nodiscard]] std::string serialise() const;
@@ -154,7 +154,7 @@ class CapabilityContext {
     did::Did origin;
     std::size_t showings = 1;
   };
-  CapabilityContext(did::Did did, std::optional<crypto::PrivateKey> signer, Random& random)
+  CapabilityContext(did::Did did, std::optional<crypto::Signer> signer, Random& random)
       : did_(std::move(did)), signer_(std::move(signer)), random_(&random) {}
 
   /// Tokens made so far, and why other parents would not do.
@@ -179,7 +179,7 @@ class CapabilityContext {
   void erase_held(Gone gone);
 
   did::Did did_;
-  std::optional<crypto::PrivateKey> signer_;
+  std::optional<crypto::Signer> signer_;
   Random* random_;
   std::set<did::Did> roots_;
   std::vector<Token> require_;

@@ -126,7 +126,7 @@ Token Token::make(Claims claims, std::shared_ptr<const Token> parent, std::strin
   return Token(std::move(rep));
 }
 
-Result<Token> Token::issue(Claims claims, const crypto::PrivateKey& signer, const Token* parent) {
+Result<Token> Token::issue(Claims claims, const crypto::Signer& signer, const Token* parent) {
   TRY_VOID(check_limits(claims, 0));
   TRY(did::Did signer_did, did::Did::from(signer.public_key()));
   if (signer_did != claims.issuer)

@@ -36,6 +36,7 @@
 
 #include "base/random.hpp"
 #include "base/time.hpp"
+#include "crypto/signer.hpp"
 #include "did/did.hpp"
 #include "ucan/capability.hpp"
 #include "ucan/signature_cache.hpp"
@@ -76,7 +77,7 @@ class RevocationSet;
 class Token {
  public:
   /// Signs `claims`; `signer` must be the key of claims.issuer. The soundness of the chain is the caller's business.
-  static Result<Token> issue(Claims claims, const crypto::PrivateKey& signer, const Token* parent = nullptr);
+  static Result<Token> issue(Claims claims, const crypto::Signer& signer, const Token* parent = nullptr);
   static Result<Token> parse(std::string_view json);
   static Result<Token> from_json(const json::Value& value);
   void to_json(json::Writer& writer) const { writer.raw(text()); }
