@@ -4,6 +4,9 @@
 #include <net/if.h>
 #include <netinet/in.h>
 
+#include <array>
+#include <charconv>
+
 #include <boost/asio/connect.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -84,6 +87,8 @@ Error io_error(error_code ec, std::string what) {
       ec == asio::error::operation_aborted || ec == asio::error::bad_descriptor)
     return {Errc::closed, fmt::format("{}: {}", what, ec.message())};
   if (ec == asio::error::address_in_use) return {Errc::already_exists, fmt::format("{}: {}", what, ec.message())};
+  if (ec == boost::system::errc::address_not_available)
+    return {Errc::not_found, fmt::format("{}: {}", what, ec.message())};
   return {Errc::io, fmt::format("{}: {}", what, ec.message())};
 }
 
@@ -168,21 +173,45 @@ class SocketStream final : public ByteStream {
   Socket socket_;
 };
 
-asio::ip::tcp::endpoint to_asio(const IpEndpoint& endpoint) {
+/// The system's number of an interface, which may be written as a number already; 0 if there is none.
+unsigned zone_number(const ZoneName& zone) {
+  const std::string name(zone.text());
+  if (const unsigned number = ::if_nametoindex(name.c_str()); number != 0) return number;
+  std::array<char, IF_NAMESIZE> ignored;
+  unsigned number = 0;
+  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), number);
+  const bool whole = error == std::errc() && end == name.data() + name.size();
+  return whole && ::if_indextoname(number, ignored.data()) != nullptr ? number : 0;
+}
+
+Result<asio::ip::tcp::endpoint> to_asio(const IpEndpoint& endpoint) {
+  using asio::ip::tcp;
   if (endpoint.address.is_v6()) {
     asio::ip::address_v6::bytes_type bytes;
     std::copy_n(endpoint.address.bytes().begin(), 16, bytes.begin());
-    return {asio::ip::address_v6(bytes), endpoint.port};
+    if (endpoint.zone.empty()) return tcp::endpoint(asio::ip::address_v6(bytes), endpoint.port);
+    const unsigned zone = zone_number(endpoint.zone);
+    if (zone == 0)
+      return fail(Errc::not_found, "{}: there is no interface '{}' here", endpoint.to_string(), endpoint.zone.text());
+    return tcp::endpoint(asio::ip::address_v6(bytes, zone), endpoint.port);
   }
   asio::ip::address_v4::bytes_type bytes;
   std::copy_n(endpoint.address.bytes().begin(), 4, bytes.begin());
-  return {asio::ip::address_v4(bytes), endpoint.port};
+  return tcp::endpoint(asio::ip::address_v4(bytes), endpoint.port);
 }
 
 IpEndpoint from_asio(const asio::ip::tcp::endpoint& endpoint) {
-  if (endpoint.address().is_v6()) return {IpAddress::v6(endpoint.address().to_v6().to_bytes()), endpoint.port()};
-  return {IpAddress::v4(endpoint.address().to_v4().to_bytes()), endpoint.port()};
+  if (!endpoint.address().is_v6()) return {IpAddress::v4(endpoint.address().to_v4().to_bytes()), endpoint.port()};
+  const asio::ip::address_v6 address = endpoint.address().to_v6();
+  IpEndpoint out{IpAddress::v6(address.to_bytes()), endpoint.port()};
+  std::array<char, IF_NAMESIZE> name{};
+  if (out.address.is_link_local() &&
+      ::if_indextoname(static_cast<unsigned>(address.scope_id()), name.data()) != nullptr)
+    out.zone = ZoneName::from(name.data()).value_or(ZoneName());
+  return out;
 }
+
+using ReusePort = asio::detail::socket_option::boolean<SOL_SOCKET, SO_REUSEPORT>;
 
 Accepted make_accepted(asio::ip::tcp::socket socket) {
   error_code ignored;
@@ -213,6 +242,11 @@ class TcpListener final : public Listener {
     co_return make_accepted(std::move(socket));
   }
   [[nodiscard]] IpEndpoint local() const override { return local_; }
+  void share_port() override {
+    // Only now, not before the bind: a second program that wanted to listen here has been refused by then.
+    error_code ignored;
+    acceptor_.set_option(ReusePort(true), ignored);
+  }
   void close() override {
     error_code ignored;
     acceptor_.close(ignored);
@@ -277,7 +311,7 @@ class RealNet final : public Net {
       : io_(io), lookups_(lane, std::max(1U, options.workers / 2)), name_server_(options.name_server) {}
 
   Result<std::unique_ptr<Listener>> listen_tcp(const IpEndpoint& at) override {
-    const asio::ip::tcp::endpoint endpoint = to_asio(at);
+    TRY(const asio::ip::tcp::endpoint endpoint, to_asio(at));
     asio::ip::tcp::acceptor acceptor(io_);
     error_code ec;
     acceptor.open(endpoint.protocol(), ec);
@@ -291,15 +325,26 @@ class RealNet final : public Net {
 
   Task<Result<Accepted>> connect_tcp(IpEndpoint to) override {
     asio::ip::tcp::socket socket(io_);
-    const std::string what = fmt::format("connect to {}", to.to_string());
-    Result<std::size_t> done = co_await await_io(
-        what, [&](auto handler) { socket.async_connect(to_asio(to), std::move(handler)); },
-        [&] {
-          error_code ignored;
-          socket.close(ignored);
-        });
-    if (!done) co_return std::unexpected(done.error());
+    Result<void> connected = co_await connect(socket, to);
+    if (!connected) co_return std::unexpected(connected.error());
     co_return make_accepted(std::move(socket));
+  }
+
+  Task<Result<Accepted>> connect_tcp_from(IpEndpoint local, IpEndpoint to) override {
+    asio::ip::tcp::socket socket(io_);
+    error_code ec;
+    CO_TRY(const asio::ip::tcp::endpoint from, to_asio(local));
+    socket.open(from.protocol(), ec);
+    if (!ec) socket.set_option(asio::socket_base::reuse_address(true), ec);
+    if (!ec) socket.set_option(ReusePort(true), ec);
+    if (!ec) socket.bind(from, ec);
+    if (ec) co_return co_await connect_tcp(to);
+    Result<void> connected = co_await connect(socket, to);
+    if (connected) co_return make_accepted(std::move(socket));
+    // Another port helps only where this one cannot be had: the pair of ends is in use, or was until lately.
+    const bool taken = connected.error().is(Errc::already_exists) || connected.error().is(Errc::not_found);
+    if (!taken) co_return std::unexpected(connected.error());
+    co_return co_await connect_tcp(to);
   }
 
   Task<Result<std::unique_ptr<ByteStream>>> connect_unix(std::string path) override {
@@ -345,6 +390,19 @@ class RealNet final : public Net {
   }
 
  private:
+  Task<Result<void>> connect(asio::ip::tcp::socket& socket, IpEndpoint to) {
+    CO_TRY(const asio::ip::tcp::endpoint endpoint, to_asio(to));
+    const std::string what = fmt::format("connect to {}", to.to_string());
+    Result<std::size_t> done = co_await await_io(
+        what, [&](auto handler) { socket.async_connect(endpoint, std::move(handler)); },
+        [&] {
+          error_code ignored;
+          socket.close(ignored);
+        });
+    if (!done) co_return std::unexpected(done.error());
+    co_return Result<void>();
+  }
+
   asio::io_context& io_;
   Lookups lookups_;
   std::optional<IpEndpoint> name_server_;

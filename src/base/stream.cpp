@@ -53,6 +53,8 @@ std::string IpEndpoint::to_string() const {
   return fmt::format("[{}{}{}]:{}", address.to_string(), zone.empty() ? "" : "%", zone.text(), port);
 }
 
+Task<Result<Accepted>> Net::connect_tcp_from(IpEndpoint, IpEndpoint to) { return connect_tcp(to); }
+
 // What a wire does that knows no names.
 Task<Result<std::vector<IpAddress>>> Net::resolve_host(std::string name, IpFamily) {
   co_return fail(Errc::unsupported, "look up {}: this network has no names", name);

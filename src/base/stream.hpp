@@ -111,6 +111,8 @@ class Listener {
   /// Errc::closed once close() was called.
   virtual Task<Result<Accepted>> accept() = 0;
   [[nodiscard]] virtual IpEndpoint local() const = 0;
+  /// Lets connect_tcp_from() use the port too, where the system can. From then on other programs of the same user may as well.
+  virtual void share_port() {}
   virtual void close() = 0;
 };
 
@@ -124,9 +126,12 @@ inline constexpr std::size_t kMaxHostAddresses = 64;  ///< of one name; more are
 class Net {
  public:
   virtual ~Net() = default;
-  /// Port 0 takes a free one. Errc::already_exists if the port is taken.
+  /// Port 0 takes a free one. Errc::already_exists if the port is taken, Errc::not_found if the address is not this machine's.
   virtual Result<std::unique_ptr<Listener>> listen_tcp(const IpEndpoint& at) = 0;
   virtual Task<Result<Accepted>> connect_tcp(IpEndpoint to) = 0;
+  /// The same from `local`, the end of a listener that shares its port: so the other side sees an address at which we can be
+  /// reached. Where that cannot be done, from anywhere; the local end of the result tells.
+  virtual Task<Result<Accepted>> connect_tcp_from(IpEndpoint local, IpEndpoint to);
   virtual Task<Result<std::unique_ptr<ByteStream>>> connect_unix(std::string path) = 0;
   /// The addresses of a host, at most kMaxHostAddresses. Errc::not_found if there are none, Errc::io if nobody can be asked.
   /// Look-ups take their time: the deadline is the caller's.

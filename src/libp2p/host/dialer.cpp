@@ -114,8 +114,7 @@ Task<Result<void>> Dialer::dial(crypto::PeerId peer, std::vector<Multiaddr> name
     nursery_.spawn(run(job));
   }
   const Caller caller(*this, job);
-  add(*job, named, true);
-  add(*job, known, false);
+  add(*job, named, known);
   while (!job->result) CO_TRY_VOID(co_await job->done.wait());
   co_return *job->result;
 }
@@ -129,30 +128,37 @@ Task<void> Dialer::close() {
   co_await nursery_.close();
 }
 
-/// Sorts out what cannot or should not be tried; the rest waits for its turn.
-void Dialer::add(Job& job, const std::vector<Multiaddr>& addresses, bool named) {
-  const SteadyTime now = lane_.now();
+/// Ranks what comes together; what came before keeps its turn.
+void Dialer::add(Job& job, const std::vector<Multiaddr>& named, const std::vector<Multiaddr>& known) {
   std::vector<Multiaddr> good;
-  for (const Multiaddr& address : addresses) {
-    if (job.seen.size() >= options_.max_addresses || !job.seen.insert(address).second) continue;
-    const bool name = begins_with_name(address);
-    Result<void> allowed = owner_.may_dial(job.peer, address);
-    if (!name && owner_.transport_for(address) == nullptr)
-      allowed = fail(Errc::unsupported, "no transport handles it");
-    else if (const auto until = backoff_.until(job.peer, address, now); until && !named)
-      allowed = fail(Errc::limit_exceeded, "it has failed lately and is left alone for another {} s",
-                     std::chrono::ceil<std::chrono::seconds>(*until - now).count());
-    if (!allowed)
-      job.failures.push_back({address, allowed.error()});
-    else if (name)
-      job.names.push_back({address, named});
-    else
-      good.push_back(address);
+  for (const auto* list : {&named, &known}) {
+    for (const Multiaddr& address : *list) {
+      if (job.seen.size() >= options_.max_addresses || !job.seen.insert(address).second) continue;
+      if (!worth_trying(job, address, list == &named)) continue;
+      if (begins_with_name(address))
+        job.names.push_back({address, list == &named});
+      else
+        good.push_back(address);
+    }
   }
+  const SteadyTime now = lane_.now();
   for (RankedAddress& ranked : rank_addresses(std::move(good), options_.rank))
     job.waiting.push_back({std::move(ranked.address), now + ranked.delay});
   std::ranges::stable_sort(job.waiting, {}, &Job::Candidate::due);
   job.changed.notify_all();
+}
+
+/// If not, the reason becomes the address's failure.
+bool Dialer::worth_trying(Job& job, const Multiaddr& address, bool named) {
+  Result<void> allowed = owner_.may_dial(job.peer, address);
+  const SteadyTime now = lane_.now();
+  if (!begins_with_name(address) && owner_.transport_for(address) == nullptr)
+    allowed = fail(Errc::unsupported, "no transport handles it");
+  else if (const auto until = backoff_.until(job.peer, address, now); until && !named)
+    allowed = fail(Errc::limit_exceeded, "it has failed lately and is left alone for another {} s",
+                   std::chrono::ceil<std::chrono::seconds>(*until - now).count());
+  if (!allowed) job.failures.push_back({address, allowed.error()});
+  return allowed.has_value();
 }
 
 Task<void> Dialer::run(JobPtr job) {
@@ -248,7 +254,8 @@ Task<void> Dialer::look_up(JobPtr job, Multiaddr name, bool named) {
     co_return;
   }
   for (Multiaddr& address : *found) address = address.without_peer();
-  add(*job, *found, named);
+  const std::vector<Multiaddr> none;
+  add(*job, named ? *found : none, named ? none : *found);
 }
 
 /// Being cut off because another address was faster is not held against an address.

@@ -90,7 +90,8 @@ class Dialer {
   Task<void> look_up(JobPtr job, Multiaddr name, bool named);
   Task<Result<Connection>> dial_one(crypto::PeerId peer, Multiaddr address);
   Task<void> dismiss(Connection connection);
-  void add(Job& job, const std::vector<Multiaddr>& addresses, bool named);
+  void add(Job& job, const std::vector<Multiaddr>& named, const std::vector<Multiaddr>& known);
+  [[nodiscard]] bool worth_trying(Job& job, const Multiaddr& address, bool named);
   void start_due(const JobPtr& job, Nursery& race);
   void failed(Job& job, Multiaddr address, Error error);
   void publish(const JobPtr& job, Result<void> result);

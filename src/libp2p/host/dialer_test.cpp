@@ -124,6 +124,15 @@ TEST(Dialer, ABlackHoledFirstAddressCostsOneStep) {
   EXPECT_EQ(w.adopted.size(), 1u);
 }
 
+TEST(Dialer, NamedAndKnownAddressesAreRankedTogether) {
+  DialWorld w;
+  w.transport.scripts[w.at(kDead)] = {.takes = 100ms};
+  w.transport.scripts[w.at(kLive)] = {.takes = 1ms};
+  ASSERT_TRUE(w.dial({kDead}, {kLive, kDead}));
+  EXPECT_EQ(w.adopted[0].remote, w.at(kDead));
+  EXPECT_EQ(w.transport.tried.size(), 1u);
+}
+
 TEST(Dialer, ARefusalStartsTheNextAtOnce) {
   DialWorld w;
   w.transport.scripts[w.at(kDead)] = {.takes = 10ms, .fails = Errc::io};
