@@ -41,6 +41,9 @@ struct Dialer::Job {
 
   /// What the callers are told when nothing has worked.
   [[nodiscard]] Error report() const {
+    if (failures.empty())
+      return {Errc::limit_exceeded,
+              fmt::format("connect to {}: it has more addresses than are looked at", peer.to_string())};
     const auto tried = std::ranges::find_if(failures, [](const Failure& f) { return !f.error.is(Errc::unsupported); });
     const Error& first = (tried == failures.end() ? failures.front() : *tried).error;
     std::string list;
@@ -230,17 +233,16 @@ Task<void> Dialer::attempt(JobPtr job, Multiaddr address) {
     nursery_.spawn(dismiss(std::move(*connection)));
     co_return;
   }
-  Result<void> outcome;
-  if (connection)
-    outcome = owner_.adopt(std::move(*connection));
-  else
-    outcome = std::unexpected(connection.error());
-  if (outcome) {
-    job->won = true;
-    backoff_.succeeded(job->peer);
+  if (!connection) {
+    failed(*job, std::move(address), connection.error());
     co_return;
   }
-  failed(*job, std::move(address), outcome.error());
+  Result<void> adopted = owner_.adopt(std::move(*connection));
+  backoff_.succeeded(job->peer);
+  if (adopted)
+    job->won = true;
+  else
+    job->failures.push_back({std::move(address), adopted.error()});
 }
 
 Task<void> Dialer::look_up(JobPtr job, Multiaddr name, bool named) {

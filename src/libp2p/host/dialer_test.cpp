@@ -83,6 +83,7 @@ struct DialWorld : LaneWorld, Dialer::Owner {
     return {};
   }
   Result<void> adopt(Connection connection) override {
+    if (full) return fail(Errc::limit_exceeded, "full");
     adopted.push_back(std::move(connection));
     return {};
   }
@@ -104,6 +105,7 @@ struct DialWorld : LaneWorld, Dialer::Owner {
 
   ScriptedTransport transport;
   Multiaddr forbidden;
+  bool full = false;
   std::vector<Connection> adopted;
   Dialer dialer;
 };
@@ -304,6 +306,17 @@ TEST(Dialer, TooManyPeersAreRefusedAndManyAddressesAreCutOff) {
   w.run(nursery.close());
 }
 
+TEST(Dialer, AConnectionThatNobodyWantsIsAFailureButNotTheAddresss) {
+  DialWorld w;
+  w.full = true;
+  w.transport.scripts[w.at(kLive)] = {.takes = 10ms};
+  auto dialled = w.dial({kLive});
+  ASSERT_FALSE(dialled);
+  EXPECT_NE(dialled.error().to_string().find(kLive + ": full"), std::string::npos);
+  w.full = false;
+  EXPECT_TRUE(w.dial({}, {kLive}));
+}
+
 TEST(Dialer, ClosingEndsEveryDial) {
   DialWorld w;
   Nursery nursery(w.lane(), "test");
@@ -331,6 +344,13 @@ TEST(Dialer, NamesAreResolvedWhileAddressesAreTried) {
   EXPECT_EQ(w.adopted[0].remote, w.at(kLive));
   w.world.run_for(1min);
   EXPECT_EQ(w.transport.running, 0u);
+}
+
+TEST(Dialer, ANameWhoseAddressesAreTooManyIsAnError) {
+  DialWorld w({.max_addresses = 1});
+  w.world.names().hosts["nunet.io"] = {*IpAddress::parse("1.2.3.4")};
+  auto dialled = w.dial({"/dns4/nunet.io/tcp/1"});
+  EXPECT_TRUE(!dialled && dialled.error().is(Errc::limit_exceeded));
 }
 
 TEST(Dialer, OnlyTheRecordsOfThePeerCount) {
