@@ -5,7 +5,8 @@
 //     shows exactly one; it is verified within the handshake, so that who fails is told by an alert.
 //  2. Muxers are agreed on by ALPN: the dialer offers its muxers and then "libp2p", the listener takes the first that it has;
 //     "libp2p" leaves the choice to multistream. No ALPN, or nothing in common, ends the handshake.
-//  3. TLS 1.3 and nothing older. No tickets, no resumption, no early data, no SNI; key updates of the other side are obeyed.
+//  3. TLS 1.3 and nothing older: no renegotiation. No tickets, no resumption, no early data, no SNI; key updates of the other
+//     side are obeyed.
 //     AES-128-GCM comes first where the processor has instructions for it, ChaCha20-Poly1305 elsewhere.
 //  4. Then a stream (tls_stream.hpp).
 //
@@ -17,10 +18,10 @@
 // Time: the handshake takes its deadline from its caller.
 //
 // Attacks: until the peer is authenticated, kMaxHandshake bytes are read from it and not more; its certificate has at most
-// kMaxCertificate bytes. Records that are altered, replayed or too long, anything unencrypted, a truncated session: each ends
-// the stream for good. A dialer whose certificate is refused learns it with its first read, for in TLS 1.3 it has finished
-// before the listener has looked; a dialer that finds another peer than expected hangs up before it has shown its own
-// certificate. The names of muxers are visible to whoever listens in, as is the fact that this is libp2p.
+// kMaxCertificate bytes. Records that are altered, replayed or too long, anything unencrypted, a truncated session, new keys
+// asked for in bulk: each ends the stream for good. A dialer whose certificate is refused learns it with its first read, for
+// in TLS 1.3 it has finished before the listener has looked; a dialer that finds another peer than expected hangs up before
+// it has shown its own certificate. The names of muxers are visible to whoever listens in, as is the fact that this is libp2p.
 //
 // Memory: 24 KiB for an idle connection; once many bytes have come, 64 KiB more for reading and 130 KiB for writing, and a
 // record each while they flow. A stranger can make libssl reserve 128 KiB for a ClientHello that never comes whole, an

@@ -12,6 +12,11 @@ Task<Result<std::size_t>> TlsStream::read_some(MutableBytes into) {
       raw_->abort();
       co_return std::unexpected(count.error());
     }
+    // Between two steps of a write nothing else lies there.
+    if (engine_->out().size() > kMaxAnswers) {
+      raw_->abort();
+      co_return fail(Errc::limit_exceeded, "tls: the peer asks for new keys again and again");
+    }
     if (*count) co_return **count;
     CO_TRY(std::size_t got, co_await raw_->read_some(engine_->room()));
     if (got == 0) co_return fail(Errc::closed, "tls: the stream ended without close_notify");

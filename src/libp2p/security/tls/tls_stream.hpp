@@ -5,7 +5,8 @@
 //     of as many records as have arrived and fit.
 //  2. close_write() says close_notify and then closes the wire's half; reading goes on, as TLS 1.3 has it. An end of the wire
 //     without the other side's close_notify is an error (Errc::closed): somebody may have cut it.
-//  3. What reading wants sent (the answer to a key update) leaves with the next write, before its text.
+//  3. What reading wants sent (the answer to a key update) leaves with the next write, before its text. A peer that asks for
+//     more than kMaxAnswers bytes of answers before that is at its end.
 //
 // Cancellation, and one read beside one write: as ByteStream has it.
 #pragma once
@@ -18,6 +19,7 @@ namespace dms::libp2p::tls {
 class TlsStream final : public ByteStream {
  public:
   static constexpr std::size_t kBatch = 128 * 1024;
+  static constexpr std::size_t kMaxAnswers = 4 * 1024;
 
   /// `engine` has finished its handshake.
   TlsStream(std::unique_ptr<ByteStream> raw, std::unique_ptr<Engine> engine)

@@ -468,6 +468,45 @@ TEST(TlsStream, KeyUpdatesAreObeyed) {
   }
 }
 
+/// Asks for new keys again and again, then says hello; how many bytes come back.
+Task<Result<std::size_t>> flood_with_key_updates(std::unique_ptr<ByteStream> raw, SSL_CTX& context, int times) {
+  CO_TRY(std::unique_ptr<Engine> engine, Engine::create(context, Side::dialer));
+  CO_TRY_VOID(co_await shake_hands(*raw, *engine));
+  for (int i = 0; i < times; ++i) {
+    SSL_key_update(&engine->ssl(), SSL_KEY_UPDATE_REQUESTED);
+    CO_TRY_VOID(engine->handshake());
+  }
+  CO_TRY_VOID(engine->write(as_bytes("hello")));
+  const Bytes out = std::move(engine->out());
+  CO_TRY_VOID(co_await raw->write(out));
+  CO_TRY_VOID(co_await raw->close_write());
+  std::size_t count = 0;
+  for (;;) {
+    Result<Bytes> back = co_await read_some_of(*raw, 1000);
+    if (!back || back->empty()) co_return count;
+    count += back->size();
+  }
+}
+
+TEST(TlsStream, AFloodOfKeyUpdatesEndsIt) {
+  const SslContextPtr context = foreign_context({});
+  const auto flood = [&](int times) {
+    LaneWorld w;
+    auto [left, right] = make_pipe();
+    return run_both(w, with_timeout(1min, echo_ours(std::move(left), Side::listener)),
+                    with_timeout(1min, flood_with_key_updates(std::move(right), *context, times)));
+  };
+  constexpr std::size_t kRecord = 5 + 5 + 1 + 16;
+  const auto [patient, some] = flood(100);
+  ASSERT_TRUE(some);
+  EXPECT_EQ(*some, 101 * kRecord) << "an answer to each, and the echo";
+  const auto [ours, none] = flood(1000);
+  ASSERT_TRUE(none);
+  EXPECT_EQ(*none, 0u);
+  ASSERT_FALSE(ours);
+  EXPECT_TRUE(ours.error().is(Errc::limit_exceeded)) << ours.error().to_string();
+}
+
 TEST(TlsHandshake, PeersThatAreRefusedAndWhy) {
   const std::pair<Foreign, const char*> cases[] = {
       {{.recipe = {.not_after = -1}}, "has expired"},
@@ -476,6 +515,7 @@ TEST(TlsHandshake, PeersThatAreRefusedAndWhy) {
       {{.recipe = {.another = "1.2.3.4", .another_critical = true}}, "not understood: 1.2.3.4"},
       {{.recipe = {.signed_by_another = true}}, "not signed by its own key"},
       {{.recipe = {.content = to_bytes("nothing")}}, "another ASN.1 type"},
+      {{.recipe = {.content = Bytes(Tls::kMaxCertificate, 4)}}, "excessive message size"},
       {{.certificates = 2}, "2 certificates instead of one"},
       {{.version = TLS1_2_VERSION}, "protocol"},
       {{.version = TLS1_1_VERSION}, "protocol"},
