@@ -42,7 +42,7 @@ fuzz:      ## each fuzz target for FUZZ_SECONDS (5) from its corpus
 	@cmake --build build/asan --target fuzzers
 	@scripts/run_fuzz.py --build build/asan --seconds $(or $(FUZZ_SECONDS),5)
 
-interop:   ## connect to other people's implementations
+interop:   ## connect to other people's implementations; the table goes to docs/interop.md
 	@$(SETUP) build interop
 	@cmake --preset release >/dev/null
 	@cmake --build build --target interop_peer
@@ -82,4 +82,4 @@ clean:     ## forget everything built
 	@rm -rf build
 
 help:      ## this list
-	@sed -n 's/^\([a-z ]*\):.*## \(.*\)/  \1|\2/p' Makefile | awk -F'|' '{printf "%-12s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z0-9 -]*\):.*## \(.*\)/  \1|\2/p' Makefile | awk -F'|' '{printf "%-12s %s\n", $$1, $$2}'

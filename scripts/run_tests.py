@@ -6,7 +6,7 @@ Suites
   features  tests/features/*.feature, behave scenarios against the built program, one process per file
   python    *_test.py under scripts/ and tests/, unittest
   shell     *_test.sh under tests/: exit status 0 is passed, 77 skipped, all else failed
-  interop   tests/interop/*/run.sh, like shell; runs only when asked for by --only
+  interop   tests/interop/matrix.py and tests/interop/*/run.sh, like shell; runs only when asked for by --only
 
 A test that crashes or runs past its time is one failed test: the rest of its chunk runs again without it. A program that
 reports success for every test and still ends badly (a leak, a data race at exit) is one failed test more. A shell suite
@@ -51,8 +51,8 @@ class Run:
     seconds: float
 
 
-def run_process(command, timeout, env, line_timeout=None):
-    """Runs to the end, or until `timeout` seconds in all, or `line_timeout` without a line of output."""
+def run_process(command, timeout, env, line_timeout=None, shown=False):
+    """Runs to the end, or until `timeout` seconds in all, or `line_timeout` without a line of output. `shown`: as it comes."""
     begin = time.monotonic()
     process = subprocess.Popen(command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                stderr=subprocess.STDOUT, start_new_session=True)
@@ -67,6 +67,8 @@ def run_process(command, timeout, env, line_timeout=None):
         if chunk:
             output += chunk
             last = now
+            if shown:
+                print(chunk.decode(errors="replace"), end="", flush=True)
         elif chunk == b"" or process.poll() is not None:  # a child that outlives it may hold the pipe open
             break
         timed_out = now - begin > timeout or (line_timeout is not None and now - last > line_timeout)
@@ -295,24 +297,26 @@ def run_python(path, options, env):
     return [Outcome(suite, name, status, 0.0, detail) for name, status, detail in rows]
 
 
-def run_shell(path, options, env):
+def run_shell(path, options, env, seconds=None, shown=False):
     suite = str(path.relative_to(ROOT))
-    run = run_process([str(path)], options.timeout * 5, env)
+    run = run_process([str(path)], seconds or options.timeout * 5, env, shown=shown)
     closing = CLOSING_LINE.findall(run.output)
     if closing and run.status is not None:
         counts = dict(zip(("passed", "failed", "skipped"), map(int, closing[-1])))
         if run.status == 0 or counts["failed"]:
-            detail = {"passed": "", "failed": tail(run.output), "skipped": skip_reason(run.output)}
+            detail = {"passed": "", "failed": tail(run.output)}
             return [Outcome(suite, f"{path.name} #{i + 1}", status, run.seconds / max(1, sum(counts.values())),
-                            detail[status]) for status, count in counts.items() for i in range(count)]
+                            detail.get(status, skip_reason(run.output, i)))
+                    for status, count in counts.items() for i in range(count)]
     status = {0: "passed", 77: "skipped"}.get(run.status, "failed")
     detail = {"passed": "", "skipped": skip_reason(run.output)}.get(status, f"{describe_exit(run)}\n{tail(run.output)}")
     return [Outcome(suite, path.name, status, run.seconds, detail)]
 
 
-def skip_reason(output):
-    reasons = re.findall(r"skipped: (.*)", output)
-    return reasons[-1] if reasons else "no reason given"
+def skip_reason(output, index=-1):
+    """Of the `index`-th that was skipped; of the last if not every one has a line of its own."""
+    reasons = re.findall(r"^skipped: (.*)", output, re.M) or re.findall(r"skipped: (.*)", output)
+    return reasons[min(index, len(reasons) - 1)] if reasons else "no reason given"
 
 
 def python_jobs(options, env):
@@ -328,8 +332,10 @@ def shell_jobs(options, env):
 
 
 def interop_jobs(options, env):
-    for path in sorted(ROOT.glob("tests/interop/*/run.sh")):
-        yield lambda path=path: run_shell(path, options, env)
+    """One after the other: they measure, and share what they install."""
+    suites = [(ROOT / "tests/interop/matrix.py", 3600)]  # builds other people's peers first
+    suites += [(path, None) for path in sorted(ROOT.glob("tests/interop/*/run.sh"))]
+    yield lambda: [outcome for path, seconds in suites for outcome in run_shell(path, options, env, seconds, shown=True)]
 
 
 JOBS = {"unit": unit_jobs, "features": feature_jobs, "python": python_jobs, "shell": shell_jobs, "interop": interop_jobs}

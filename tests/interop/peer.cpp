@@ -1,10 +1,5 @@
-// A libp2p peer of ours that obeys commands, one a line, on its standard input. Each command is answered by one line that
-// begins with "ok" or "error"; what happens meanwhile is told in lines that begin with "event".
-//
-//   dial MULTIADDR        connects                          ping PEER               measures the round trip
-//   identify PEER         agent and protocols of a peer     echo PEER BYTES         sends bytes to its echo protocol and compares
-//   subscribe TOPIC       messages become events            publish TOPIC TEXT
-//   peers                 who is connected                  quit
+// A libp2p peer of ours that obeys commands, one a line, on its standard input; README.md lists them. Each command is answered
+// by one line that begins with "ok" or "error"; what happens meanwhile is told in lines that begin with "event".
 //
 // Usage: interop_peer SEED [MULTIADDR [SECURITY...]]; the same seed is the same peer. It listens on 127.0.0.1, port of the system's
 // choice, and proposes the security protocols in the order given (/noise alone if none is).
@@ -16,44 +11,36 @@
 
 #include "base/channel.hpp"
 #include "base/real_runtime.hpp"
+#include "checks.hpp"
 #include "libp2p/gossipsub/pubsub.hpp"
 #include "libp2p/host.hpp"
+#include "protocols.hpp"
 
 namespace dms::libp2p {
 namespace {
 
-// Without a leading slash, as NuNet names its protocols.
-constexpr std::string_view kEcho = "interop/echo/0.0.1";
+using interop::say;
 
-template <class... Args>
-void say(fmt::format_string<Args...> format, Args&&... args) {
-  fmt::print("{}\n", fmt::format(format, std::forward<Args>(args)...));
-  std::fflush(stdout);
-}
+/// Longer than any answer may take: gigabytes under a sanitizer.
+constexpr Duration kPatience = 5min;
 
-Task<void> serve_echo(std::unique_ptr<Stream> stream) {
-  Bytes buffer(64 * 1024);
-  for (;;) {
-    Result<std::size_t> got = co_await stream->read_some(buffer);
-    if (!got || *got == 0) break;
-    Result<void> sent = co_await stream->write(BytesView(buffer).first(*got));
-    if (!sent) break;
-  }
-  (void)co_await stream->close_write();
-}
-
-Task<void> send_all(ByteStream& stream, BytesView bytes) {
-  (void)co_await stream.write(bytes);
-  (void)co_await stream.close_write();
+std::uint64_t number(std::string_view text) {
+  std::uint64_t value = 0;
+  std::from_chars(text.data(), text.data() + text.size(), value);
+  return value;
 }
 
 class Driver {
  public:
   Driver(Runtime runtime, crypto::PrivateKey key, Host::Options options)
-      : runtime_(runtime), host_(runtime, std::move(key), std::move(options)), pubsub_(host_), lines_(64) {}
+      : runtime_(runtime),
+        host_(runtime, std::move(key), options),
+        pubsub_(host_),
+        crowd_(runtime, options),
+        lines_(64) {}
 
   Task<void> run(Multiaddr listen) {
-    host_.set_stream_handler(std::string(kEcho), serve_echo);
+    interop::serve(host_);
     (void)host_.on_peer_connected([](const crypto::PeerId& peer) { say("event connected {}", peer.to_string()); });
     (void)host_.on_peer_disconnected(
         [](const crypto::PeerId& peer) { say("event disconnected {}", peer.to_string()); });
@@ -76,6 +63,7 @@ class Driver {
       else
         say("error {}", done.error().to_string());
     }
+    co_await crowd_.close();
     co_await pubsub_.close();
     co_await host_.close();
     reader.join();
@@ -99,7 +87,7 @@ class Driver {
     std::string verb, subject, rest;
     words >> verb >> subject;
     std::getline(words >> std::ws, rest);
-    if (verb == "dial") co_return co_await dial(subject);
+    if (verb == "dial" || verb == "handshakes" || verb == "crowd") co_return co_await dial(verb, subject, number(rest));
     if (verb == "subscribe") co_return subscribe(subject);
     if (verb == "publish") {
       CO_TRY_VOID(pubsub_.publish(subject, as_bytes(rest)));
@@ -113,12 +101,24 @@ class Driver {
       co_return fmt::format("ping {}", rtt.count());
     }
     if (verb == "identify") co_return identify(peer);
-    if (verb == "echo") co_return co_await with_timeout(20s, echo(peer, std::strtoul(rest.c_str(), nullptr, 10)));
-    co_return fail(Errc::invalid_argument, "no such command: {}", verb);
+    if (verb == "disconnect") {
+      host_.disconnect(peer);
+      co_return "disconnect " + subject;
+    }
+    std::istringstream numbers(rest);
+    std::string first, second;
+    numbers >> first >> second;
+    if (verb == "echo") {
+      if (second.empty()) second = interop::kBareEcho;
+      co_return co_await with_timeout(kPatience, interop::echo(host_, peer, number(first), second));
+    }
+    co_return co_await with_timeout(kPatience, interop::check(host_, verb, peer, number(first), number(second)));
   }
 
-  Task<Result<std::string>> dial(std::string text) {
+  Task<Result<std::string>> dial(std::string verb, std::string text, std::uint64_t count) {
     CO_TRY(PeerAddress to, PeerAddress::parse(text));
+    if (verb == "handshakes") co_return co_await with_timeout(kPatience, interop::handshakes(host_, to, count));
+    if (verb == "crowd") co_return co_await with_timeout(kPatience, crowd_.connect(to, count));
     const crypto::PeerId peer = to.peer;
     CO_TRY_VOID(co_await host_.connect(std::move(to)));
     co_return "dial " + peer.to_string();
@@ -146,41 +146,27 @@ class Driver {
     return out;
   }
 
-  Task<Result<std::string>> echo(crypto::PeerId peer, std::size_t size) {
-    Bytes sent(size);
-    for (std::size_t i = 0; i < size; ++i) sent[i] = static_cast<std::uint8_t>(i * 7 + i / 251);
-    CO_TRY(std::unique_ptr<Stream> stream, co_await host_.new_stream(peer, std::string(kEcho)));
-    const SteadyTime start = runtime_.lane.now();
-    Nursery nursery(runtime_.lane, "echo");
-    nursery.spawn(send_all(*stream, sent));
-    Result<Bytes> back = co_await read_to_end(*stream, size + 1);
-    co_await nursery.close();
-    if (!back) co_return fail(back.error(), "echo");
-    if (*back != sent)
-      co_return fail(Errc::io, "echo: {} bytes came back, not the {} that were sent", back->size(), size);
-    co_return fmt::format("echo {} {}", size, (runtime_.lane.now() - start).count());
-  }
-
   Runtime runtime_;
   Host host_;
   PubSub pubsub_;
+  interop::Crowd crowd_;
   Channel<std::string> lines_;
 };
 
 int run(int argc, char** argv) {
-  std::uint64_t seed = 1;
-  const std::string_view text = argc > 1 ? argv[1] : "1";
-  std::from_chars(text.data(), text.data() + text.size(), seed);
-  const auto listen = Multiaddr::parse(argc > 2 ? argv[2] : "/ip4/127.0.0.1/tcp/0");
+  const std::vector<std::string> arguments(argv + 1, argv + argc);
+  Host::Options options;
+  const std::uint64_t seed = arguments.empty() ? 1 : number(arguments[0]);
+  const auto listen = Multiaddr::parse(arguments.size() > 1 ? arguments[1] : "/ip4/127.0.0.1/tcp/0");
   if (!listen) {
     say("error listen {}", listen.error().to_string());
     return 1;
   }
-  Host::Options options;
-  if (argc > 3) options.swarm.security.assign(argv + 3, argv + argc);
+  if (arguments.size() > 2) options.swarm.security.assign(arguments.begin() + 2, arguments.end());
+  options.swarm.max_connections = 20'000;  // as many as the benchmark may want; the file descriptors are the limit
   SeededRandom random(seed);
   RealRuntime runtime;
-  Driver driver(runtime.runtime(), crypto::PrivateKey::generate(random), std::move(options));
+  Driver driver(runtime.runtime(), crypto::PrivateKey::generate(random), options);
   runtime.run(driver.run(*listen));
   return 0;
 }

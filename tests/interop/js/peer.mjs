@@ -1,5 +1,5 @@
-// A js-libp2p peer that obeys the same commands as interop_peer (../peer.cpp), one a line on its standard input; and
-// "security PEER", which tells how the connection is secured. Usage: peer.mjs SEED MULTIADDR SECURITY...
+// A js-libp2p peer that obeys the commands of ../README.md, one a line on its standard input.
+// Usage: peer.mjs SEED [MULTIADDR [SECURITY...]]
 import { webcrypto } from 'node:crypto'
 import { createInterface } from 'node:readline'
 
@@ -28,11 +28,12 @@ const { gossipsub } = await import('@libp2p/gossipsub')
 const { generateKeyPairFromSeed } = await import('@libp2p/crypto/keys')
 const { peerIdFromString } = await import('@libp2p/peer-id')
 const { multiaddr } = await import('@multiformats/multiaddr')
+const { checks, serve } = await import('./checks.mjs')
 
-const ECHO = 'interop/echo/0.0.1'
 const say = (...words) => process.stdout.write(words.join(' ') + '\n')
 
-const [seedNumber, listen, ...securities] = process.argv.slice(2)
+const [seedNumber = '1', listen = '/ip4/127.0.0.1/tcp/0', ...named] = process.argv.slice(2)
+const securities = named.length > 0 ? named : ['/noise']
 const seed = new Uint8Array(32).fill(Number(seedNumber))
 const encrypters = { '/noise': noise, '/tls/1.0.0': tls }
 const node = await createLibp2p({
@@ -40,33 +41,12 @@ const node = await createLibp2p({
   addresses: { listen: [listen] },
   transports: [tcp()],
   connectionEncrypters: securities.map(name => encrypters[name]()),
-  streamMuxers: [yamux()],
+  streamMuxers: [yamux({ maxInboundStreams: 2048, maxOutboundStreams: 2048 })], // 1000, its default, leaves no room for others
   connectionGater: { denyDialMultiaddr: () => false },
   services: { identify: identify(), ping: ping(), pubsub: gossipsub() }
 })
 
-async function writeAll (stream, bytes) {
-  const piece = 64 * 1024
-  for (let at = 0; at < bytes.length; at += piece) {
-    if (!stream.send(bytes.subarray(at, at + piece))) await stream.onDrain()
-  }
-}
-
-// By events: the stream's iterator never ends if the other side had closed its half before the iteration began.
-await node.handle(ECHO, (stream) => {
-  let work = Promise.resolve()
-  let closing = false
-  const closeAtEnd = () => setImmediate(() => {
-    if (stream.remoteWriteStatus !== 'closed' || stream.readBufferLength > 0 || closing) return
-    closing = true
-    work.then(() => stream.close()).catch(error => stream.abort(error))
-  })
-  stream.addEventListener('message', (event) => {
-    work = work.then(() => writeAll(stream, event.data.subarray()))
-    closeAtEnd()
-  })
-  stream.addEventListener('remoteCloseWrite', closeAtEnd)
-})
+await serve(node, say)
 node.addEventListener('peer:connect', e => say('event connected', e.detail))
 node.addEventListener('peer:disconnect', e => say('event disconnected', e.detail))
 node.addEventListener('peer:identify', e => say('event identified', e.detail.peerId, e.detail.agentVersion))
@@ -83,23 +63,14 @@ const commands = {
     const info = await node.services.identify.identify(connectionTo(peer))
     return `identify ${info.agentVersion} ${info.protocols.join(' ')}`
   },
-  echo: async (peer, size) => {
-    const sent = new Uint8Array(Number(size)).map((_, i) => i * 7 + Math.floor(i / 251))
-    const stream = await connectionTo(peer).newStream(ECHO)
-    const writing = writeAll(stream, sent).then(() => stream.close())
-    const parts = []
-    for await (const chunk of stream) parts.push(Buffer.from(chunk.subarray()))
-    await writing
-    if (!Buffer.concat(parts).equals(Buffer.from(sent))) throw new Error('echo: other bytes came back')
-    return `echo ${size}`
-  },
   subscribe: async (topic) => { node.services.pubsub.subscribe(topic); return `subscribe ${topic}` },
   subscribers: async (topic) => `subscribers ${node.services.pubsub.getSubscribers(topic).length}`,
   publish: async (topic, text) => {
     await node.services.pubsub.publish(topic, new TextEncoder().encode(text))
     return `publish ${topic}`
   },
-  peers: async () => ['peers', ...node.getPeers()].join(' ')
+  peers: async () => ['peers', ...node.getPeers()].join(' '),
+  ...checks(node)
 }
 
 say('ok listen', node.getMultiaddrs()[0])

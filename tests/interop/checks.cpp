@@ -1,0 +1,215 @@
+#include "checks.hpp"
+
+#include <algorithm>
+#include <limits>
+
+#include "protocols.hpp"
+
+namespace dms::libp2p::interop {
+namespace {
+
+constexpr std::uint64_t kAll = std::numeric_limits<std::uint64_t>::max();
+
+using StreamPtr = std::unique_ptr<Stream>;
+
+class Clock {
+ public:
+  explicit Clock(Host& host) : lane_(host.runtime().lane), start_(lane_.now()) {}
+  [[nodiscard]] std::int64_t nanoseconds() const { return Duration(lane_.now() - start_).count(); }
+
+ private:
+  Lane& lane_;
+  SteadyTime start_;
+};
+
+Task<Result<StreamPtr>> open(Host& host, crypto::PeerId peer, std::string_view protocol) {
+  return host.new_stream(peer, std::string(protocol));
+}
+
+Task<Result<std::string>> pings(Host& host, crypto::PeerId peer, std::uint64_t count) {
+  CO_TRY(StreamPtr stream, co_await open(host, peer, kPingProtocol));
+  std::vector<std::int64_t> times;
+  Bytes back(Ping::kSize);
+  for (std::uint64_t i = 0; i < count; ++i) {
+    const Bytes sent = host.runtime().lane.random().bytes(Ping::kSize);
+    const Clock clock(host);
+    CO_TRY_VOID(co_await stream->write(sent));
+    CO_TRY_VOID(co_await read_exactly(*stream, back));
+    times.push_back(clock.nanoseconds());
+    if (back != sent) co_return fail(Errc::io, "another ping came back");
+  }
+  (void)co_await stream->close_write();
+  if (times.empty()) co_return fail(Errc::invalid_argument, "pings: how many?");
+  std::ranges::sort(times);
+  co_return fmt::format("pings {} {}", times[times.size() / 2], times[times.size() * 99 / 100]);
+}
+
+/// The dialer's half of the sum protocol; nanoseconds.
+Task<Result<std::int64_t>> transfer(Host& host, crypto::PeerId peer, std::uint64_t up, std::uint64_t down) {
+  CO_TRY(StreamPtr stream, co_await open(host, peer, kSum));
+  const Clock clock(host);
+  const std::array<std::uint8_t, 8> want = big_endian(down);
+  CO_TRY_VOID(co_await stream->write(want));
+  Sum sent, got;
+  CO_TRY_VOID(co_await send_numbered(*stream, up, &sent));
+  CO_TRY_VOID(co_await stream->close_write());
+  CO_TRY_VOID(co_await expect_sum(*stream, sent));
+  CO_TRY_VOID(co_await receive(*stream, down, &got));
+  CO_TRY_VOID(co_await expect_sum(*stream, got));
+  CO_TRY(const std::uint64_t rest, co_await receive(*stream, kAll, nullptr));
+  if (rest != 0) co_return fail(Errc::io, "{} bytes too many", rest);
+  co_return clock.nanoseconds();
+}
+
+Task<Result<std::string>> perf(Host& host, crypto::PeerId peer, std::uint64_t up, std::uint64_t down) {
+  CO_TRY(StreamPtr stream, co_await open(host, peer, kPerf));
+  const Clock clock(host);
+  const std::array<std::uint8_t, 8> want = big_endian(down);
+  CO_TRY_VOID(co_await stream->write(want));
+  CO_TRY_VOID(co_await send_numbered(*stream, up, nullptr));
+  CO_TRY_VOID(co_await stream->close_write());
+  CO_TRY(const std::uint64_t got, co_await receive(*stream, kAll, nullptr));
+  if (got != down) co_return fail(Errc::io, "{} bytes came, not {}", got, down);
+  co_return fmt::format("perf {} {} {}", up, down, clock.nanoseconds());
+}
+
+/// One of many streams that are open at once.
+struct Talk {
+  StreamPtr stream;
+  std::string said;
+  Bytes back;
+};
+
+Task<Result<void>> begin(Host& host, crypto::PeerId peer, Talk& talk, bool wait) {
+  CO_TRY(talk.stream, co_await open(host, peer, kEcho));
+  CO_TRY_VOID(co_await talk.stream->write(as_bytes(talk.said)));
+  if (!wait) co_return Result<void>();
+  talk.back.resize(talk.said.size());
+  co_return co_await read_exactly(*talk.stream, talk.back);
+}
+
+Task<Result<void>> finish(Talk& talk) {
+  CO_TRY_VOID(co_await talk.stream->close_write());
+  CO_TRY(const Bytes rest, co_await read_to_end(*talk.stream, 64));
+  append(talk.back, rest);
+  if (as_text(talk.back) != talk.said) co_return fail(Errc::io, "'{}' came back", as_text(talk.back));
+  co_return Result<void>();
+}
+
+/// All are open at once. Only every `burst`-th is waited for before the next is opened.
+Task<Result<std::string>> streams(Host& host, crypto::PeerId peer, std::uint64_t count, std::uint64_t burst) {
+  const Clock clock(host);
+  std::vector<Talk> talks(count);
+  for (std::uint64_t i = 0; i < count; ++i) {
+    talks[i].said = fmt::format("stream {}", i);
+    Result<void> begun = co_await begin(host, peer, talks[i], burst > 0 && (i + 1) % burst == 0);
+    if (!begun) co_return fail(begun.error(), "{} at its beginning", talks[i].said);
+  }
+  for (Talk& talk : talks) {
+    Result<void> finished = co_await finish(talk);
+    if (!finished) co_return fail(finished.error(), "{} at its end", talk.said);
+  }
+  co_return fmt::format("streams {} {}", count, clock.nanoseconds());
+}
+
+Task<Result<std::string>> half_close(Host& host, crypto::PeerId peer, std::uint64_t size) {
+  CO_TRY(StreamPtr stream, co_await open(host, peer, kLate));
+  CO_TRY(const Bytes early, co_await read_to_end(*stream, 64));
+  if (as_text(early) != "early") co_return fail(Errc::io, "'{}' came before the end", as_text(early));
+  CO_TRY_VOID(co_await send_numbered(*stream, size, nullptr));
+  CO_TRY_VOID(co_await stream->close_write());
+  co_return fmt::format("half-close {}", size);
+}
+
+Task<Result<std::string>> reset(Host& host, crypto::PeerId peer) {
+  CO_TRY(StreamPtr stream, co_await open(host, peer, kEcho));
+  std::array<std::uint8_t, 1> byte{1};
+  CO_TRY_VOID(co_await stream->write(byte));
+  CO_TRY_VOID(co_await read_exactly(*stream, byte));
+  stream->abort();
+  co_return "reset";
+}
+
+Task<Result<std::string>> reset_by(Host& host, crypto::PeerId peer) {
+  CO_TRY(StreamPtr stream, co_await open(host, peer, kReset));
+  const std::array<std::uint8_t, 1> byte{1};
+  CO_TRY_VOID(co_await stream->write(byte));
+  Result<std::uint64_t> got = co_await receive(*stream, kAll, nullptr);
+  if (got) co_return fail(Errc::io, "{} bytes and no reset", *got);
+  co_return "reset-by";
+}
+
+Task<Result<std::string>> unknown(Host& host, crypto::PeerId peer) {
+  Result<StreamPtr> stream = co_await open(host, peer, kNobody);
+  if (stream) co_return fail(Errc::io, "a protocol that nobody speaks was agreed");
+  if (!stream.error().is(Errc::unsupported)) co_return fail(stream.error(), "an unknown protocol");
+  co_return "unknown " + stream.error().to_string();
+}
+
+}  // namespace
+
+Task<Result<std::string>> check(Host& host, std::string verb, crypto::PeerId peer, std::uint64_t first,
+                                std::uint64_t second) {
+  if (verb == "pings") co_return co_await pings(host, peer, first);
+  if (verb == "upload" || verb == "download") {
+    const bool up = verb == "upload";
+    CO_TRY(const std::int64_t took, co_await transfer(host, peer, up ? first : 0, up ? 0 : first));
+    co_return fmt::format("{} {} {}", verb, first, took);
+  }
+  if (verb == "perf") co_return co_await perf(host, peer, first, second);
+  if (verb == "streams") co_return co_await streams(host, peer, first, second);
+  if (verb == "half-close") co_return co_await half_close(host, peer, first);
+  if (verb == "reset") co_return co_await reset(host, peer);
+  if (verb == "reset-by") co_return co_await reset_by(host, peer);
+  if (verb == "unknown") co_return co_await unknown(host, peer);
+  co_return fail(Errc::invalid_argument, "no such command: {}", verb);
+}
+
+namespace {
+
+Task<void> send_and_close(ByteStream& stream, std::uint64_t size, Sum& sum) {
+  Result<void> sent = co_await send_numbered(stream, size, &sum);
+  if (sent) (void)co_await stream.close_write();
+}
+
+}  // namespace
+
+Task<Result<std::string>> echo(Host& host, crypto::PeerId peer, std::uint64_t size, std::string protocol) {
+  CO_TRY(StreamPtr stream, co_await open(host, peer, protocol));
+  const Clock clock(host);
+  Sum sent, got;
+  Nursery nursery(host.runtime().lane, "echo");
+  nursery.spawn(send_and_close(*stream, size, sent));
+  Result<std::uint64_t> back = co_await receive(*stream, size + 1, &got);
+  co_await nursery.close();
+  if (!back) co_return fail(back.error(), "echo");
+  if (*back != size || sent.digest() != got.digest())
+    co_return fail(Errc::io, "echo: {} bytes came back, not the {} that were sent", *back, size);
+  co_return fmt::format("echo {} {}", size, clock.nanoseconds());
+}
+
+Task<Result<std::string>> handshakes(Host& host, PeerAddress to, std::uint64_t count) {
+  const Clock clock(host);
+  for (std::uint64_t i = 0; i < count; ++i) {
+    CO_TRY_VOID(co_await host.connect(to));
+    host.disconnect(to.peer);
+  }
+  co_return fmt::format("handshakes {} {}", count, clock.nanoseconds());
+}
+
+Task<Result<std::string>> Crowd::connect(PeerAddress to, std::uint64_t count) {
+  for (std::uint64_t i = 0; i < count; ++i) {
+    auto key = crypto::PrivateKey::generate(runtime_.lane.random());
+    hosts_.push_back(std::make_unique<Host>(runtime_, std::move(key), options_));
+    Result<void> connected = co_await hosts_.back()->connect(to);
+    if (!connected) co_return fail(connected.error(), "number {} of {}", i + 1, count);
+  }
+  co_return fmt::format("crowd {}", hosts_.size());
+}
+
+Task<void> Crowd::close() {
+  for (const auto& host : hosts_) co_await host->close();
+  hosts_.clear();
+}
+
+}  // namespace dms::libp2p::interop

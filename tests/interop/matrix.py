@@ -1,0 +1,318 @@
+#!/usr/bin/python3
+"""Our libp2p against others', each dialling the other, over each security protocol: what works, and how fast.
+
+Peers whose toolchain or registry is missing are 'skipped: why'. Prints a table, writes it and more to BUILD/interop/matrix.json,
+and ends in 'N passed, N failed, N skipped'. A run of everything, without arguments, also writes the table to docs/interop.md.
+With CI=true: js-libp2p alone, and docs/ stays as it is.
+"""
+
+import argparse
+import collections
+import contextlib
+import dataclasses
+import datetime
+import json
+import os
+import pathlib
+import sys
+import time
+
+from peers import BUILDERS, NOISE, PATIENCE, ROOT, SHORT, TLS, Missing, Peer, PeerError, ours
+
+PAGE = ROOT / "docs/interop.md"
+BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
+ECHO, BARE_ECHO = "/interop/echo/0.0.1", "interop/echo/0.0.1"
+STRANGER = "12D3KooWM6CgA9iBFZmcYAHA6A2qvbAxqfkmrYiRQuz3XEsk4Ksv"
+MIB = 2**20
+TRANSFER = {"go": 1024 * MIB, "rust": 1024 * MIB, "js": 64 * MIB}
+STREAMS = 1000
+AGENTS = {"ours": "nunet/", "js": "js-libp2p", "go": "go-libp2p", "rust": "rust-libp2p"}
+
+
+@dataclasses.dataclass
+class Outcome:
+    peer: str
+    security: str
+    dialer: str
+    check: str
+    status: str  # passed, failed, skipped
+    detail: str = ""
+    figures: dict = dataclasses.field(default_factory=dict)
+
+
+class Unfit(Exception):
+    """A check that an implementation cannot take part in; says why."""
+
+
+# --- the checks: each is given the one who acts and the one who answers, and may hand back figures
+
+def echo(who, whom, options):
+    for size in (0, 1, 100_000, 3_000_000):
+        who.do(f"echo {whom.id} {size} {ECHO}")
+
+
+def bare_echo(who, whom, options):
+    if "rust" in (who.name, whom.name):
+        raise Unfit("rust-libp2p wants the slash")
+    who.do(f"echo {whom.id} 100000 {BARE_ECHO}")
+
+
+def identify(who, whom, options):
+    who.until_event(f"identified {whom.id}")
+    answer = who.do(f"identify {whom.id}")
+    for needed in (AGENTS[whom.name], "/ipfs/ping/1.0.0", "/ipfs/id/1.0.0", "/interop/sum/0.0.1"):
+        if needed not in answer:
+            raise PeerError(f"'{needed}' is missing in '{answer}'")
+
+
+def ping(who, whom, options):
+    median, late = who.do(f"pings {whom.id} 100").split()
+    return {"ping_p50_us": int(median) / 1e3, "ping_p99_us": int(late) / 1e3}
+
+
+def transfer(verb):
+    def check(who, whom, options):
+        size, nanoseconds = map(int, who.do(f"{verb} {whom.id} {options.bytes}", patience=300).split())
+        return {f"{verb}_bytes": size, f"{verb}_MB_s": size * 1e3 / nanoseconds}
+    return check
+
+
+def streams(who, whom, options):
+    burst = 1 if whom.name == "rust" else STREAMS  # libp2p-stream drops streams that come faster than it takes them
+    count, nanoseconds = map(int, who.do(f"streams {whom.id} {STREAMS} {burst}", patience=60).split())
+    return {"streams_ms": nanoseconds / 1e6, "streams": count}
+
+
+def half_close(who, whom, options):
+    seen = len(whom.events)
+    who.do(f"half-close {whom.id} 300000")
+    whom.until_event(f"late {who.id} 300000", seen)
+
+
+def reset(who, whom, options):
+    seen = len(whom.events)
+    who.do(f"reset {whom.id}")
+    whom.until_event(f"reset {who.id}", seen)
+    who.do(f"reset-by {whom.id}")
+    who.do(f"echo {whom.id} 1000 {ECHO}")  # the connection has not suffered
+
+
+def unknown(who, whom, options):
+    who.do(f"unknown {whom.id}")
+
+
+CHECKS = {"identify": identify, "ping": ping, "echo": echo, "echo without a slash": bare_echo, "upload": transfer("upload"),
+          "download": transfer("download"), "1000 streams": streams, "half-close": half_close, "reset": reset,
+          "unknown protocol": unknown}
+
+
+# --- one pair
+
+class Report:
+    def __init__(self):
+        self.outcomes = []
+
+    @contextlib.contextmanager
+    def check(self, peer, security, dialer, name):
+        """Whatever goes wrong inside, the next check still runs."""
+        outcome = Outcome(peer, SHORT[security], dialer, name, "passed")
+        try:
+            yield outcome
+        except Unfit as why:
+            outcome.status, outcome.detail = "skipped", str(why)
+        except Exception as error:
+            outcome.status, outcome.detail = "failed", f"{error}" if isinstance(error, PeerError) else repr(error)
+        self.add(outcome)
+
+    def add(self, outcome):
+        self.outcomes.append(outcome)
+        words = {"passed": "PASS", "failed": "FAIL", "skipped": "skipped:"}
+        figures = " ".join(f"{name}={value:.4g}" for name, value in outcome.figures.items())
+        where = f"{outcome.peer} {outcome.security}, {outcome.dialer} dials: {outcome.check}"
+        print(" ".join(filter(None, (words[outcome.status], f"{outcome.detail}  [{where}]" if outcome.status == "skipped"
+                                     else where, outcome.detail if outcome.status == "failed" else "", figures))), flush=True)
+
+    def skip(self, peer, security, why):
+        self.add(Outcome(peer, SHORT[security], "none", "all", "skipped", why))
+
+    def count(self):
+        return collections.Counter(outcome.status for outcome in self.outcomes)
+
+
+def refuse_stranger(dialer, listener):
+    """Who is not the one expected gets no connection, and does not believe to have one."""
+    seen = len(listener.events)
+    dialer.refuses(f"dial {listener.address.rsplit('/', 1)[0]}/{STRANGER}")
+    for side, other in ((dialer, listener), (listener, dialer)):
+        deadline = time.monotonic() + PATIENCE  # TLS lets a listener finish before it hears of the refusal
+        while other.id in side.do("peers").split():
+            if time.monotonic() > deadline:
+                raise PeerError(f"{side.name} counts {other.name} as connected")
+    if any(f"identified {dialer.id}" in event for event in listener.events[seen:]):
+        raise PeerError(f"{listener.name} was told who {dialer.name} is")
+
+
+def connect(dialer, listener):
+    seen = len(listener.events)
+    if dialer.do(f"dial {listener.address}") != listener.id:
+        raise PeerError("connected to somebody else")
+    listener.until_event(f"connected {dialer.id}", seen)
+
+
+def part(who, whom):
+    seen = len(whom.events)
+    who.do(f"disconnect {whom.id}")
+    whom.until_event(f"disconnected {who.id}", seen)
+
+
+def leave(listener, dialer):
+    seen = len(dialer.events)
+    listener.quit()
+    dialer.until_event(f"disconnected {listener.id}", seen)
+
+
+def pair(report, programs, name, security, ours_dials, options):
+    mine = Peer("ours", programs["ours"], 1, security)
+    with contextlib.ExitStack() as stack:
+        stack.callback(mine.kill)
+        theirs = Peer(name, programs[name], 2, security)
+        stack.callback(theirs.kill)
+        dialer, listener = (mine, theirs) if ours_dials else (theirs, mine)
+        about = (name, security, dialer.name)
+        with report.check(*about, "wrong peer id"):
+            refuse_stranger(dialer, listener)
+        with report.check(*about, "handshake"):
+            connect(dialer, listener)
+        for check, work in CHECKS.items():
+            for who, whom in ((dialer, listener), (listener, dialer)):
+                if check in ("upload", "download") and who is listener:
+                    continue  # the other round has it
+                suffix = "" if who is dialer else ", asked by the listener"
+                with report.check(*about, check + suffix) as outcome:
+                    outcome.figures = work(who, whom, options) or {}
+        with report.check(*about, "disconnect and dial again"):
+            part(dialer, listener)
+            connect(dialer, listener)
+            part(listener, dialer)
+            connect(dialer, listener)
+        with report.check(*about, "go away"):
+            leave(listener, dialer)
+
+
+# --- the table
+
+def cell(outcomes):
+    """One word on many outcomes, and how fast they were."""
+    if not outcomes:
+        return ""
+    count = collections.Counter(outcome.status for outcome in outcomes)
+    if count["failed"]:
+        return f"FAILED {count['failed']} of {sum(count.values())}"
+    if not count["passed"]:
+        return "skipped: " + outcomes[0].detail
+    figures = {name: value for outcome in reversed(outcomes) for name, value in outcome.figures.items()}  # the dialer's
+    for name, unit in (("upload_MB_s", "MB/s"), ("download_MB_s", "MB/s"), ("ping_p50_us", "µs"), ("streams_ms", "ms")):
+        if name in figures:
+            return f"{figures[name]:.0f} {unit}"
+    return "passed"
+
+
+def table(report):
+    """Rows: peer, security, dialer. Columns: checks, both directions together."""
+    checks = ["wrong peer id", "handshake", *CHECKS, "disconnect and dial again", "go away"]
+    rows = [["peer", "security", "dialer", *checks]]
+    groups = collections.defaultdict(list)
+    for outcome in report.outcomes:
+        groups[(outcome.peer, outcome.security, outcome.dialer)].append(outcome)
+    for key, outcomes in groups.items():
+        if key[2] == "none":
+            rows.append([*key, "skipped: " + outcomes[0].detail, *[""] * (len(checks) - 1)])
+        else:
+            rows.append([*key, *(cell([o for o in outcomes if o.check.split(",")[0] == check]) for check in checks)])
+    return rows
+
+
+def markdown(rows):
+    lines = ["| " + " | ".join(row) + " |" for row in rows]
+    return "\n".join([lines[0], "|" + "---|" * len(rows[0]), *lines[1:]])
+
+
+def turned(rows):
+    """For people: checks downwards, pairs across, as the page has it."""
+    return [list(column) for column in zip(*rows)]
+
+
+def print_table(rows):
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    for row in rows:
+        print("  ".join(text.ljust(width) for text, width in zip(row, widths)).rstrip())
+
+
+def write_page(rows, options):
+    page = PAGE.read_text()
+    before, after = page[:page.index(BEGIN) + len(BEGIN)], page[page.index(END):]
+    sizes = ", ".join(f"{options.sizes[name] // MIB} MiB with {name}" for name in options.peers)
+    said = (f"Last measured {datetime.date.today().isoformat()} on {os.cpu_count()} cores; {sizes} each way. Transfers carry a SHA-256 at "
+            "both ends, pings are medians.")
+    PAGE.write_text(f"{before}\n{said}\n\n{markdown(rows)}\n{after}")
+
+
+# --- all of it
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    in_ci = os.environ.get("CI") == "true"
+    parser.add_argument("--build", default=os.environ.get("DMS_BUILD", "build"), help="the build folder (build)")
+    parser.add_argument("--peers", nargs="+", choices=list(BUILDERS), default=["js"] if in_ci else ["go", "rust", "js"])
+    parser.add_argument("--security", nargs="+", choices=list(SHORT.values()), default=list(SHORT.values()))
+    parser.add_argument("--bytes", type=int, help="of each transfer (1 GiB with go and rust, 64 MiB with js, 16 MiB in CI)")
+    options = parser.parse_args()
+    options.writes_page = not in_ci and len(sys.argv) <= 1
+    options.sizes = {name: options.bytes or (16 * MIB if in_ci else TRANSFER[name]) for name in options.peers}
+    return options
+
+
+def prepare(report, options):
+    """The programs that can be had; the others are skipped."""
+    programs = {"ours": ours(options.build)}
+    for name in options.peers:
+        print(f"building the {name} peer", flush=True)
+        try:
+            programs[name] = BUILDERS[name](options.build)
+        except Missing as why:
+            for security in SHORT:
+                report.skip(name, security, str(why))
+    return programs
+
+
+def main():
+    options = parse_arguments()
+    report = Report()
+    try:
+        programs = prepare(report, options)
+    except Missing as why:
+        print(f"FAIL {why}\n0 passed, 1 failed, 0 skipped")
+        return 1
+    for name in [name for name in options.peers if name in programs]:
+        for security in (NOISE, TLS):
+            if SHORT[security] not in options.security:
+                continue
+            options.bytes = options.sizes[name]
+            for ours_dials in (True, False):
+                with report.check(name, security, "ours" if ours_dials else name, "peers start and end"):
+                    pair(report, programs, name, security, ours_dials, options)
+    rows = turned(table(report))
+    print()
+    print_table(rows)
+    results = pathlib.Path(options.build) / "interop/matrix.json"
+    results.parent.mkdir(parents=True, exist_ok=True)
+    results.write_text(json.dumps([dataclasses.asdict(outcome) for outcome in report.outcomes], indent=1))
+    if options.writes_page and len(programs) == 1 + len(options.peers):
+        write_page(rows, options)
+    count = report.count()
+    print(f"\n{count['passed']} passed, {count['failed']} failed, {count['skipped']} skipped")
+    return 1 if count["failed"] or not count["passed"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,182 @@
+"""Peers of several implementations of libp2p: how they are built, started and told what to do (README.md beside this)."""
+
+import contextlib
+import os
+import pathlib
+import queue
+import shutil
+import subprocess
+import threading
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+ANYWHERE = "/ip4/127.0.0.1/tcp/0"
+NOISE, TLS = "/noise", "/tls/1.0.0"
+SHORT = {NOISE: "noise", TLS: "tls"}
+PATIENCE = 30  # seconds until an answer counts as missing
+
+
+class Missing(Exception):
+    """An implementation that cannot be had here; says why."""
+
+
+class PeerError(Exception):
+    """A peer that did not do what it was told."""
+
+
+# --- building
+
+def run_quietly(command, folder, env=None, seconds=3600):
+    """Missing, with the last words of the command, if it fails."""
+    try:
+        done = subprocess.run(command, cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, errors="replace", timeout=seconds)
+    except subprocess.TimeoutExpired:
+        raise Missing(f"{command[0]} took longer than {seconds} s") from None
+    if done.returncode != 0:
+        lines = done.stdout.strip().splitlines() or ["no output"]
+        raise Missing(f"{' '.join(command[:2])} failed: {lines[-1].strip()}")
+
+
+def needs(*programs):
+    for program in programs:
+        if shutil.which(program) is None:
+            raise Missing(f"{program} is not installed")
+
+
+def ours(build):
+    program = pathlib.Path(build) / "bin/interop_peer"
+    if not program.exists():
+        raise Missing(f"{program} is not built: cmake --build {build} --target interop_peer")
+    return [str(program)]
+
+
+def js(build):
+    """Installed once for each state of the lock file, beside its sources: that is where Node.js looks."""
+    needs("node", "npm")
+    folder = HERE / "js"
+    lock, stamp = folder / "package-lock.json", folder / "node_modules/.installed"
+    if not stamp.exists() or stamp.read_bytes() != lock.read_bytes():
+        run_quietly(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"], folder)
+        shutil.copy(lock, stamp)
+    return ["node", str(folder / "peer.mjs")]
+
+
+def go(build):
+    needs("go")
+    program = pathlib.Path(build).resolve() / "interop/go-libp2p-peer"
+    run_quietly(["go", "build", "-o", str(program), "."], HERE / "libp2p-go")
+    return [str(program)]
+
+
+def rust(build):
+    needs("cargo")
+    target = pathlib.Path(build).resolve() / "interop/rust"
+    run_quietly(["cargo", "build", "--release", "--locked"], HERE / "libp2p-rust", dict(os.environ, CARGO_TARGET_DIR=str(target)))
+    return [str(target / "release/peer")]
+
+
+BUILDERS = {"js": js, "go": go, "rust": rust}
+
+
+# --- running
+
+class Peer:
+    """A child process that obeys commands. Used by one thread."""
+
+    def __init__(self, name, program, seed, security=NOISE):
+        self.name = name
+        self.events = []
+        self.answers = queue.Queue()
+        self.stuck = False  # has left a command unanswered: later answers could not be told apart
+        self.changed = threading.Condition()
+        self.process = subprocess.Popen([*program, str(seed), ANYWHERE, security], stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
+        try:
+            self.address = self.expect("listen", PATIENCE)
+        except PeerError:
+            self.kill()
+            raise
+        self.id = self.address.rsplit("/", 1)[1]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
+        self.kill() if kind else self.quit()
+
+    def _read(self):
+        for line in self.process.stdout:
+            kind, _, rest = line.rstrip("\n").partition(" ")
+            if kind == "event":
+                with self.changed:
+                    self.events.append(rest)
+                    self.changed.notify_all()
+            else:
+                self.answers.put((kind, rest))
+        self.answers.put(("error", "the process has ended"))
+
+    def ask(self, command):
+        if self.stuck:
+            raise PeerError(f"{self.name} does not answer any more")
+        try:
+            self.process.stdin.write(command + "\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            raise PeerError(f"{self.name} has ended") from None
+
+    def answer(self, patience):
+        try:
+            return self.answers.get(timeout=patience)
+        except queue.Empty:
+            self.stuck = True
+            raise PeerError(f"{self.name} has not answered in {patience:.0f} s") from None
+
+    def expect(self, verb, patience):
+        kind, rest = self.answer(patience)
+        if kind != "ok" or not rest.startswith(verb):
+            raise PeerError(f"{self.name}: {kind} {rest}")
+        return rest[len(verb) + 1:]
+
+    def do(self, command, patience=PATIENCE):
+        """The words of the answer after the command's name."""
+        self.ask(command)
+        return self.expect(command.split(" ", 1)[0], patience)
+
+    def refuses(self, command):
+        self.ask(command)
+        kind, rest = self.answer(PATIENCE)
+        if kind != "error":
+            raise PeerError(f"{self.name} accepted: {command}")
+        return rest
+
+    def until_event(self, text, since=0):
+        """Waits for an event that contains `text` and came after the first `since` ones."""
+        with self.changed:
+            if not self.changed.wait_for(lambda: any(text in event for event in self.events[since:]), PATIENCE):
+                raise PeerError(f"{self.name}: no event '{text}' among {self.events[since:][-5:]}")
+
+    def quit(self):
+        with contextlib.suppress(BrokenPipeError, ValueError):
+            self.process.stdin.write("quit\n")
+            self.process.stdin.flush()
+        try:
+            self.process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise PeerError(f"{self.name} did not end") from None
+        finally:
+            self._close_pipes()
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+        self._close_pipes()
+
+    def _close_pipes(self):
+        self.reader.join(PATIENCE)
+        for pipe in (self.process.stdin, self.process.stdout):
+            with contextlib.suppress(BrokenPipeError):
+                pipe.close()
