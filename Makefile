@@ -3,7 +3,7 @@ MAKEFLAGS += --no-print-directory
 SHELL := /bin/sh
 SETUP := scripts/setup-debian.sh
 
-.PHONY: build setup test demo bench fuzz asan tsan interop docs format lint coverage clean help
+.PHONY: build setup test demo bench bench-p2p fuzz asan tsan interop docs format lint coverage clean help
 .DEFAULT_GOAL := build
 
 build:     ## build/nunet, the program
@@ -29,6 +29,12 @@ bench:     ## figures and ratios, also as JSON in build/bench
 	@cmake --preset bench >/dev/null
 	@cmake --build build/bench-build
 	@scripts/run_bench.py --build build/bench-build
+
+bench-p2p: ## our libp2p beside go-libp2p and rust-libp2p where they can be built; build/bench/p2p.json
+	@$(SETUP) build
+	@cmake --preset release >/dev/null
+	@cmake --build build --target interop_peer
+	@tests/interop/bench.py --build build $(BENCH_ARGS)
 
 asan tsan: ## the unit suites under the address and undefined behaviour, or the thread sanitizer
 	@$(SETUP) build test fuzz

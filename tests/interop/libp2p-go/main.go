@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/libp2p/go-libp2p"
+	"github.com/libp2p/go-libp2p/core/connmgr"
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/event"
 	"github.com/libp2p/go-libp2p/core/host"
@@ -48,6 +49,7 @@ func newHost(seed byte, listen, security string) (host.Host, error) {
 		libp2p.Transport(tcp.NewTCPTransport),
 		libp2p.Muxer(yamux.ID, yamux.DefaultTransport),
 		secure,
+		libp2p.ConnectionManager(connmgr.NullConnMgr{}), // the default one would trim thousands of connections
 		libp2p.ResourceManager(&network.NullResourceManager{}),
 		libp2p.UserAgent("go-libp2p"),
 		libp2p.DisableRelay(),
