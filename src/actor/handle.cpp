@@ -43,7 +43,7 @@ void Id::to_json(json::Writer& writer) const { writer.begin_object().key(kPub).s
 Result<Id> Id::from_json(const json::Value& value) {
   const json::Object* object = value.if_object();
   if (object == nullptr) return json::wrong_kind("an object", value);
-  const json::Value* pub = json::find_member(*object, kPub);
+  TRY(const json::Value* pub, json::read_member(*object, kPub));
   if (pub == nullptr || pub->is_null()) return Id();
   if (!pub->is_string()) {
     auto wrong = json::wrong_kind("a string", *pub);

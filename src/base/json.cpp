@@ -42,7 +42,12 @@ class Builder {
   bool on_string_part(View s, std::size_t, Code&) { return stack_.push_chars(s), true; }
   bool on_string(View s, std::size_t, Code&) { return stack_.push_string(s), true; }
   bool on_number_part(View s, Code&) { return digits_.append(s.data(), s.size()), true; }
-  bool on_int64(std::int64_t i, View, Code&) { return digits_.clear(), stack_.push_int64(i), true; }
+  /// "-0" is no whole number: Go reads no unsigned member from it.
+  bool on_int64(std::int64_t i, View s, Code&) {
+    digits_.append(s.data(), s.size());
+    digits_ == "-0" ? stack_.push_double(0.0) : stack_.push_int64(i);
+    return digits_.clear(), true;
+  }
   bool on_uint64(std::uint64_t u, View, Code&) { return digits_.clear(), stack_.push_uint64(u), true; }
   /// Boost.JSON 1.81 may miss the nearest double in the last place, which would change signed text when it is written again.
   bool on_double(double d, View s, Code& ec) {
@@ -84,8 +89,20 @@ std::string_view kind_name(const Value& value) {
 
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
-bool equal_any_case(std::string_view a, std::string_view b) {
-  return std::ranges::equal(a, b, [](char x, char y) { return lower(x) == lower(y); });
+/// Whether Go's encoding/json takes `key` for the ASCII `name`. Two letters beyond ASCII fold into it: the long s and the
+/// Kelvin sign.
+bool equal_any_case(std::string_view key, std::string_view name) {
+  for (const char c : name) {
+    std::size_t size = 1;
+    if (key.starts_with("\u017f") && lower(c) == 's')
+      size = 2;
+    else if (key.starts_with("\u212a") && lower(c) == 'k')
+      size = 3;
+    else if (key.empty() || lower(key.front()) != lower(c))
+      return false;
+    key.remove_prefix(size);
+  }
+  return key.empty();
 }
 
 /// Length of the valid UTF-8 sequence at the start of `text` (RFC 3629), 0 if there is none.
@@ -282,6 +299,16 @@ const Value* find_member(const Object& object, std::string_view name) {
   for (const auto& member : object)
     if (equal_any_case(member.key(), name)) return &member.value();
   return nullptr;
+}
+
+Result<const Value*> read_member(const Object& object, std::string_view name) {
+  const Value* found = nullptr;
+  for (const auto& member : object) {
+    if (!equal_any_case(member.key(), name)) continue;
+    if (found != nullptr) return fail(Errc::invalid_argument, "JSON has the key '{}' twice, in two letter cases", name);
+    found = &member.value();
+  }
+  return found;
 }
 
 std::unexpected<Error> wrong_kind(std::string_view expected, const Value& found) {

@@ -7,7 +7,8 @@
 // Reading
 //  1. parse() refuses what is too large or too deep, duplicate keys, invalid UTF-8 and anything after the value.
 //  2. Member names match exactly or, failing that, in any letter case (Go senders may use either). Unknown members are
-//     ignored, missing ones keep the field's default, null stands for the default: as in Go.
+//     ignored, missing ones keep the field's default, null stands for the default: as in Go. A member that stands there in
+//     two cases is refused: Go lets the later one win, whatever its case, so two readers of one text could see two values.
 //  3. A value of the wrong kind is refused with the member's path: "Resources.cpu.cores: expected a number, found a string".
 //
 // A struct says how it looks with one line, and is then encoded and decoded by encode() and decode():
@@ -139,6 +140,8 @@ Result<T> decode(BytesView text, Limits limits = {}) {
 
 /// The member of that name, in its exact case or else in any; null if there is none.
 const Value* find_member(const Object& object, std::string_view name);
+/// The same for what a structure is read from, see (2): refused if there are two.
+Result<const Value*> read_member(const Object& object, std::string_view name);
 
 /// "expected a string, found an array"
 std::unexpected<Error> wrong_kind(std::string_view expected, const Value& found);
@@ -308,9 +311,13 @@ struct Codec<T> {
   }
   template <class M>
   static bool read_field(const Object& object, T& v, const Field<T, M>& f, std::optional<Error>& error) {
-    const Value* found = find_member(object, f.name);
-    if (found == nullptr || found->is_null()) return true;
-    Result<M> member = Codec<M>::read(*found);
+    const Result<const Value*> found = read_member(object, f.name);
+    if (!found) {
+      error = found.error();
+      return false;
+    }
+    if (*found == nullptr || (*found)->is_null()) return true;
+    Result<M> member = Codec<M>::read(**found);
     if (!member) {
       error = at_member(f.name, member.error());
       return false;

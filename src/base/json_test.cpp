@@ -72,10 +72,21 @@ TEST(Json, KeysMatchInAnyCaseAndUnknownOnesAreIgnored) {
   EXPECT_EQ(value->nonce, 3u);
 }
 
+TEST(Json, AMemberInTwoCasesIsRefused) {
+  EXPECT_EQ(message_of(R"({"nonce":1,"Nonce":2})"), "JSON has the key 'nonce' twice, in two letter cases");
+  EXPECT_NE(message_of(R"({"items":[{"cores":1,"CORES":2}]})"), "accepted");
+  EXPECT_NE(message_of("{\"items\":[{\"cores\":1,\"core\u017f\":2}]}"), "accepted") << "Go folds the long s";
+  EXPECT_EQ(json::decode<Outer>("{\"item\u017f\":[{\"cores\":1}]}")->items.size(), 1u);
+  EXPECT_EQ(json::decode<Outer>(R"({"table":{"a":1,"A":2}})")->table.size(), 2u) << "keys of a map are what they are";
+  const json::Value value = json::parse("{\"TO\u212a\":1,\"toK2\":2}").value();
+  EXPECT_EQ(*json::read_member(value.get_object(), "tok").value(), 1) << "and the Kelvin sign";
+}
+
 TEST(Json, RefusalsNameTheFieldAndWhatWasExpected) {
   EXPECT_EQ(message_of(R"({"items":[{"cores":1},{"cores":"two"}]})"),
             "items[1].cores: expected a number, found a string");
   EXPECT_EQ(message_of(R"({"nonce":-1})"), "nonce: the number does not fit into 64 bits");
+  EXPECT_EQ(message_of(R"({"nonce":-0})"), "nonce: expected a whole number, found a fraction");
   EXPECT_EQ(message_of(R"({"nonce":1.5})"), "nonce: expected a whole number, found a fraction");
   EXPECT_EQ(message_of(R"([])"), "expected an object, found a list");
   EXPECT_EQ(message_of(R"({"Text":"a","Text":"b"})"), "JSON has the key 'Text' twice");

@@ -103,7 +103,7 @@ void Did::to_json(json::Writer& writer) const {
 Result<Did> Did::from_json(const json::Value& value) {
   const json::Object* object = value.if_object();
   if (object == nullptr) return json::wrong_kind("an object with the member uri", value);
-  const json::Value* uri = json::find_member(*object, "uri");
+  TRY(const json::Value* uri, json::read_member(*object, "uri"));
   if (uri == nullptr || uri->is_null()) return Did();
   if (!uri->is_string()) return std::unexpected(json::at_member("uri", json::wrong_kind("a string", *uri).error()));
   auto did = parse({uri->get_string().data(), uri->get_string().size()});
