@@ -21,7 +21,15 @@ Result<void> check_limits(const Envelope& envelope) {
 }  // namespace
 
 Result<Envelope> Envelope::decode(BytesView json) {
-  auto envelope = json::decode<Envelope>(json, kLimits);
+  const auto read = [&]() -> Result<Envelope> {
+    TRY(json::Value value, json::parse(as_text(json), kLimits));
+    TRY(Envelope envelope, json::from_value<Envelope>(value));
+    // Go writes an absent payload as null, and signs that. None of its senders leaves it absent: an empty one is "".
+    const json::Value* message = json::find_member(value.get_object(), "msg");
+    if (message == nullptr || message->is_null()) return fail(Errc::malformed, "msg: expected base64 text");
+    return envelope;
+  };
+  auto envelope = read();
   if (!envelope) return std::unexpected(envelope.error().context(Errc::malformed, "reading an envelope"));
   TRY_VOID(check_limits(*envelope));
   return envelope;
