@@ -369,10 +369,14 @@ Result<Consumed> CapabilityContext::consume(const did::Did& origin, BytesView to
   if (!value)
     return std::unexpected(value.error().context(Errc::malformed, "what came with the message is not a token list"));
   Consumed consumed;
-  const json::Value* list = value->is_object() ? json::find_member(value->get_object(), "tok") : nullptr;
-  if (!value->is_object() || (list != nullptr && !list->is_array() && !list->is_null()))
-    return fail(Errc::malformed, "what came with the message is not a token list: expected {{\"tok\":[...]}}");
+  const Result<const json::Value*> member =
+      value->is_object() ? json::read_member(value->get_object(), "tok") : json::wrong_kind("an object", *value);
+  if (!member)
+    return std::unexpected(member.error().context(Errc::malformed, "what came with the message is not a token list"));
+  const json::Value* list = *member;
   if (list == nullptr || list->is_null()) return consumed;
+  if (!list->is_array() || !std::ranges::all_of(list->get_array(), [](const json::Value& v) { return v.is_object(); }))
+    return fail(Errc::malformed, "what came with the message is not a token list: expected {{\"tok\":[{{...}},...]}}");
   if (list->get_array().size() > kMaxTokensPerMessage)
     return fail(Errc::too_big, "{} tokens came with the message; at most {} are read", list->get_array().size(),
                 kMaxTokensPerMessage);

@@ -151,13 +151,16 @@ Result<Token> Token::from_json(const json::Value& value) { return read(value, kM
 Result<Token> Token::read(const json::Value& value, std::size_t links_left) {
   if (links_left == 0) return fail(Errc::too_big, "the chain has more than {} links", kMaxChain);
   if (!value.is_object()) return json::wrong_kind("a token, that is an object", value);
-  const json::Value* body = json::find_member(value.get_object(), "dms");
+  TRY(const json::Value* body, json::read_member(value.get_object(), "dms"));
   if (body == nullptr || body->is_null())
     return fail(Errc::unsupported, "expected a token of the form {{\"dms\":{{...}}}}; no other kind is supported");
+  TRY(const json::Value* ucan, json::read_member(value.get_object(), "ucan"));
+  if (ucan != nullptr && !ucan->is_null())
+    return fail(Errc::malformed, "a token is of one kind; this one has both dms and ucan");
   auto wire = json::from_value<Wire>(*body);
   if (!wire) return std::unexpected(json::at_member("dms", wire.error()).context(Errc::malformed, "not a token"));
   // Go writes a missing list as null, and signs that; no useful token lacks its capabilities.
-  const json::Value* cap = json::find_member(body->get_object(), "cap");
+  TRY(const json::Value* cap, json::read_member(body->get_object(), "cap"));
   if (cap == nullptr || cap->is_null()) return fail(Errc::malformed, "dms.cap: expected a list of capabilities");
   Bytes signature = std::move(wire->sig);
   wire->sig.clear();
@@ -166,8 +169,8 @@ Result<Token> Token::read(const json::Value& value, std::size_t links_left) {
     return fail(Errc::too_big, "sig: {} bytes, at most {} are allowed", signature.size(), kMaxSignature);
 
   std::shared_ptr<const Token> parent;
-  if (const json::Value* chain = json::find_member(body->get_object(), "chain");
-      chain != nullptr && !chain->is_null()) {
+  TRY(const json::Value* chain, json::read_member(body->get_object(), "chain"));
+  if (chain != nullptr && !chain->is_null()) {
     TRY(Token token, read(*chain, links_left - 1));
     parent = std::make_shared<const Token>(std::move(token));
   }
@@ -352,7 +355,7 @@ void TokenList::to_json(json::Writer& writer) const {
 
 Result<TokenList> TokenList::from_json(const json::Value& value) {
   if (!value.is_object()) return json::wrong_kind("a list of tokens, that is an object with the member tok", value);
-  const json::Value* tok = json::find_member(value.get_object(), "tok");
+  TRY(const json::Value* tok, json::read_member(value.get_object(), "tok"));
   if (tok == nullptr || tok->is_null()) return TokenList();
   auto tokens = json::from_value<std::vector<Token>>(*tok);
   if (!tokens) return std::unexpected(json::at_member("tok", tokens.error()));
