@@ -183,6 +183,10 @@ std::string to_text(const T& value) {
   return std::to_string(value);
 }
 
+std::unexpected<Error> refuse(std::string_view key, std::string why) {
+  return std::unexpected(json::at_member(key, Error(Errc::invalid_argument, std::move(why))));
+}
+
 /// Sets one key by a JSON value.
 Result<void> assign_key(Config& config, std::string_view key, const json::Value& given) {
   Result<void> done;
@@ -223,11 +227,15 @@ Result<void> collect(const json::Object& object, const std::string& prefix, std:
   return {};
 }
 
-Result<json::Object> read_object(const std::filesystem::path& file) {
-  TRY(const std::string text, read_file(file, kMaxFile));
+Result<json::Object> parse_object(std::string_view text) {
   TRY(json::Value value, json::parse(text, {.bytes = kMaxFile, .depth = 16}));
   if (!value.is_object()) return json::wrong_kind("an object", value);
   return value.get_object();
+}
+
+Result<json::Object> read_object(const std::filesystem::path& file) {
+  TRY(const std::string text, read_file(file, kMaxFile));
+  return parse_object(text);
 }
 
 Result<void> apply_file(Loaded& loaded, const json::Object& object) {
@@ -239,7 +247,7 @@ Result<void> apply_file(Loaded& loaded, const json::Object& object) {
   for (const Given& leaf : leaves) {
     const std::string_view key = known_key(leaf.written);
     if (key.empty())
-      return fail(Errc::invalid_argument, "{}: unknown key{}", leaf.written.substr(0, 128), meant(lower(leaf.written)));
+      return refuse(leaf.written.substr(0, 128), fmt::format("unknown key{}", meant(lower(leaf.written))));
     if (leaf.value.is_null()) continue;
     TRY_VOID(assign_key(loaded.config, key, leaf.value));
     loaded.origins[std::string(key)] = Origin::file;
@@ -265,15 +273,14 @@ Result<void> apply_environment(Loaded& loaded, const Sources& sources) {
 Result<void> check(const Config& config) {
   if (config.general.port_available_range_from > config.general.port_available_range_to ||
       config.general.port_available_range_to > 65536 || config.general.port_available_range_from < 1024)
-    return fail(Errc::invalid_argument,
-                "general.port_available_range_from: expected a port from 1024 to general.port_available_range_to ({}), "
-                "found {}",
-                config.general.port_available_range_to, config.general.port_available_range_from);
+    return refuse("general.port_available_range_from",
+                  fmt::format("expected a port from 1024 to general.port_available_range_to ({}), found {}",
+                              config.general.port_available_range_to, config.general.port_available_range_from));
   constexpr std::string_view kLevels[] = {"trace", "debug", "info", "warn", "warning", "error", "off"};
   if (std::find(std::begin(kLevels), std::end(kLevels), lower(config.observability.logging.level)) == std::end(kLevels))
-    return fail(Errc::invalid_argument,
-                "observability.logging.level: expected trace, debug, info, warn, error or off, found \"{}\"",
-                config.observability.logging.level);
+    return refuse("observability.logging.level",
+                  fmt::format("expected trace, debug, info, warn, error or off, found \"{}\"",
+                              config.observability.logging.level));
   return {};
 }
 
@@ -371,6 +378,11 @@ Result<Loaded> load(const Sources& sources) {
   const auto file = find_file(sources);
   TRY(const json::Object object, read_given(sources, file));
   return load_from(sources, file, object);
+}
+
+Result<Loaded> parse(std::string_view text, const Sources& sources) {
+  TRY(const json::Object object, parse_object(text));
+  return load_from(sources, {}, object);
 }
 
 Result<Loaded> set(const Sources& sources, std::string_view key, std::string_view value) {

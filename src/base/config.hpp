@@ -178,6 +178,9 @@ std::filesystem::path find_file(const Sources& sources);
 
 /// Replaces the file atomically. It keeps its mode; a new one is the owner's only, for it may hold API keys.
 Result<void> write(const std::filesystem::path& file, std::string_view text);
+/// What load() would make of a file with this text: no file is read. An error's place() is the key, or the byte where
+/// the text is no JSON.
+Result<Loaded> parse(std::string_view text, const Sources& sources);
 
 /// Writes one key into the file and loads again: the result is what a restart would see. What load() would refuse is
 /// not written.

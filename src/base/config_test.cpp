@@ -191,5 +191,24 @@ TEST(Suggest, FindsWhatWasMeant) {
   EXPECT_EQ(edit_distance("kitten", "sitting"), 3U);
 }
 
+TEST(ConfigText, RefusalsSayWhere) {
+  std::map<std::string, std::string> variables;
+  Sources sources;
+  sources.variable = [&](const std::string& name) -> std::optional<std::string> {
+    const auto found = variables.find(name);
+    return found == variables.end() ? std::nullopt : std::optional(found->second);
+  };
+  const auto place = [&](std::string_view text) { return parse(text, sources).error().place(); };
+  EXPECT_EQ(place(R"({"rest":{"port":"many"}})"), "rest.port");
+  EXPECT_EQ(place(R"({"rest":{"prot":1}})"), "rest.prot");
+  EXPECT_EQ(place(R"({"p2p":{"listen_address":["/a",1]}})"), "p2p.listen_address[1]");
+  EXPECT_EQ(place(R"({"observability":{"logging":{"level":"loud"}}})"), "observability.logging.level");
+  EXPECT_EQ(place("{\"rest\":}"), "byte 8");
+  variables["DMS_P2P_FD"] = "-1";
+  EXPECT_EQ(place("{}"), "p2p.fd") << "of the environment, which the message says";
+  variables.clear();
+  EXPECT_EQ(parse(R"({"rest":{"port":1}})", sources)->config.rest.port, 1);
+}
+
 }  // namespace
 }  // namespace dms::config

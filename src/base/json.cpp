@@ -152,19 +152,34 @@ void append_escaped(std::string& out, std::string_view text) {
 }
 
 /// Go: the shortest digits that read back the same; exponent form below 1e-6 and from 1e21, "e-9" rather than "e-09".
+/// The digits come from std::to_chars in its scientific form and are laid out here, because its fixed form writes all
+/// digits of a large number where Go fills up with zeros.
 template <class T>
 std::string go_number(T value) {
   if (!std::isfinite(value)) return "null";  // Go refuses to encode these; no type of ours can hold one from outside
-  const T magnitude = std::abs(value);
-  const bool exponent = magnitude != 0 && (magnitude < T(1e-6) || magnitude >= T(1e21));
+  if (value == 0) return std::signbit(value) ? "-0" : "0";
   std::array<char, 64> buffer;
-  const auto [end, ec] = std::to_chars(buffer.data(), buffer.data() + buffer.size(), value,
-                                       exponent ? std::chars_format::scientific : std::chars_format::fixed);
-  std::string text(buffer.data(), end);
-  if (const auto at = text.size() >= 4 ? text.size() - 4 : std::string::npos;
-      exponent && at != std::string::npos && text.substr(at, 3) == "e-0")
-    text.erase(at + 2, 1);
-  return text;
+  const T magnitude = std::abs(value);
+  const auto end =
+      std::to_chars(buffer.data(), buffer.data() + buffer.size(), magnitude, std::chars_format::scientific);
+  const std::string_view form(buffer.data(), static_cast<std::size_t>(end.ptr - buffer.data()));  // "1.25e-07"
+  const std::size_t e = form.find('e');
+  int exponent = 0;
+  const char* digits_of_exponent = form.data() + e + (form[e + 1] == '+' ? 2 : 1);
+  std::from_chars(digits_of_exponent, form.data() + form.size(), exponent);
+  std::string digits(1, form[0]);
+  if (e > 2) digits += form.substr(2, e - 2);
+
+  std::string text(value < 0 ? "-" : "");
+  if (magnitude < T(1e-6) || magnitude >= T(1e21)) {
+    text += digits[0];
+    if (digits.size() > 1) text.append(".").append(digits, 1);
+    return text + fmt::format("e{}{}", exponent < 0 ? '-' : '+', std::abs(exponent));
+  }
+  if (exponent < 0) return text.append("0.").append(static_cast<std::size_t>(-exponent - 1), '0') + digits;
+  const auto whole = static_cast<std::size_t>(exponent) + 1;
+  if (digits.size() <= whole) return text.append(digits).append(whole - digits.size(), '0');
+  return text.append(digits, 0, whole).append(".").append(digits, whole);
 }
 
 void pretty(std::string& out, const Value& value, std::size_t indent) {
@@ -215,12 +230,16 @@ Result<Value> parse(std::string_view text, Limits limits) {
   boost::json::basic_parser<Builder> parser(options);
   boost::system::error_code ec;
   const std::size_t used = parser.write_some(false, text.data(), text.size(), ec);
+  const auto refused = [used](Errc code, std::string why) {
+    return std::unexpected(Error(code, "JSON " + std::move(why)).at_byte(used));
+  };
   if (parser.handler().duplicate())
-    return fail(Errc::invalid_argument, "JSON has the key '{}' twice", *parser.handler().duplicate());
+    return refused(Errc::invalid_argument, fmt::format("has the key '{}' twice", *parser.handler().duplicate()));
   if (ec == boost::json::error::too_deep)
-    return fail(Errc::limit_exceeded, "JSON is nested deeper than {}", limits.depth);
-  if (ec) return fail(Errc::invalid_argument, "JSON is malformed at byte {}: {}", used, ec.message());
-  if (used != text.size()) return fail(Errc::invalid_argument, "JSON is followed by something else at byte {}", used);
+    return refused(Errc::limit_exceeded, fmt::format("is nested deeper than {}", limits.depth));
+  if (ec) return refused(Errc::invalid_argument, fmt::format("is malformed at byte {}: {}", used, ec.message()));
+  if (used != text.size())
+    return refused(Errc::invalid_argument, fmt::format("is followed by something else at byte {}", used));
   return parser.handler().release();
 }
 
@@ -316,12 +335,24 @@ std::unexpected<Error> wrong_kind(std::string_view expected, const Value& found)
 }
 
 namespace {
-Error prefixed(const std::string& prefix, const Error& error) {
-  // A path is followed by ": "; joining "cpu" and "cores: expected" gives "cpu.cores: expected".
-  const bool has_path = error.message().find(": ") != std::string::npos && !error.message().starts_with("expected");
-  const char* joint = !has_path ? ": " : error.message().starts_with('[') ? "" : ".";
-  return {error.code(), prefix + joint + error.message()};
+
+/// "cpu.cores" of "cpu.cores: at least one is expected": hand-written messages name their member like this.
+std::string_view leading_path(std::string_view message) {
+  const std::string_view path = message.substr(0, std::min(message.find(": "), message.size()));
+  return path.size() == message.size() || path.find_first_of(" '\"") != path.npos ? std::string_view() : path;
 }
+
+std::string joined(const std::string& outer, std::string_view inner) {
+  return fmt::format("{}{}{}", outer, inner.empty() || inner.starts_with('[') ? "" : ".", inner);
+}
+
+Error prefixed(const std::string& prefix, const Error& error) {
+  const std::string_view named = leading_path(error.message());
+  const std::string path = joined(prefix, error.path().empty() ? named : error.path());
+  // "cpu" and "cores: expected" give "cpu.cores: expected".
+  return error.in(path, named.empty() ? prefix + ": " + error.message() : joined(prefix, error.message()));
+}
+
 }  // namespace
 
 Error at_member(std::string_view name, const Error& error) { return prefixed(std::string(name), error); }

@@ -1,15 +1,17 @@
 // JSON as the network speaks it: read with limits, written byte for byte as Go's encoding/json would.
 //
 // Signatures of tokens and envelopes cover JSON text, so the text must be reproducible: members in the order of the
-// struct's fields, no white space, `<`, `>`, `&`, U+2028 and U+2029 escaped, bytes as padded standard base64, numbers in
-// their shortest form.
+// struct's fields, keys of a map in the order of their bytes, no white space, `<`, `>`, `&`, U+2028 and U+2029 escaped,
+// what is no UTF-8 replaced by U+FFFD, bytes as padded standard base64, numbers in their shortest form. The Go whose text
+// this is, is 1.22 or later; tests/vectors/json holds some thousand values with the text it gave them.
 //
 // Reading
 //  1. parse() refuses what is too large or too deep, duplicate keys, invalid UTF-8 and anything after the value.
 //  2. Member names match exactly or, failing that, in any letter case (Go senders may use either). Unknown members are
 //     ignored, missing ones keep the field's default, null stands for the default: as in Go. A member that stands there in
 //     two cases is refused: Go lets the later one win, whatever its case, so two readers of one text could see two values.
-//  3. A value of the wrong kind is refused with the member's path: "Resources.cpu.cores: expected a number, found a string".
+//  3. A value of the wrong kind is refused with the member's path, in the message and as place(): "Resources.cpu.cores:
+//     expected a number, found a string". Text that is no JSON is refused at a byte.
 //
 // A struct says how it looks with one line, and is then encoded and decoded by encode() and decode():
 //
@@ -145,7 +147,7 @@ Result<const Value*> read_member(const Object& object, std::string_view name);
 
 /// "expected a string, found an array"
 std::unexpected<Error> wrong_kind(std::string_view expected, const Value& found);
-/// The same error one level further out: prefixes the member's name or index to the path in its message.
+/// The same error one level further out: the member's name or index is put before the path, in its place and its message.
 Error at_member(std::string_view name, const Error& error);
 Error at_index(std::size_t index, const Error& error);
 

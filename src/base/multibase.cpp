@@ -6,32 +6,68 @@
 namespace dms {
 namespace {
 
-/// An alphabet whose digits carry `bits` bits each, as RFC 4648 has them.
+constexpr std::string_view kBase32Digits = "abcdefghijklmnopqrstuvwxyz234567";
+constexpr std::string_view kBase32UpperDigits = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+constexpr std::string_view kBase32HexDigits = "0123456789abcdefghijklmnopqrstuv";
+constexpr std::string_view kBase32HexUpperDigits = "0123456789ABCDEFGHIJKLMNOPQRSTUV";
+constexpr std::string_view kBase64Digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+constexpr std::string_view kBase64UrlDigits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+/// One row of the multibase table. `bits` is what a digit carries, as in RFC 4648; 0 if the text is one big number to the
+/// base of as many digits as there are.
 struct Alphabet {
+  Base base;
+  char prefix;
+  std::string_view name;
   std::string_view digits;
   unsigned bits;
   bool padded;
   std::array<std::int8_t, 256> value;
 
-  constexpr Alphabet(std::string_view digits, unsigned bits, bool padded)
-      : digits(digits), bits(bits), padded(padded), value{} {
+  constexpr Alphabet(Base base, char prefix, std::string_view name, std::string_view digits, unsigned bits,
+                     bool padded = false)
+      : base(base), prefix(prefix), name(name), digits(digits), bits(bits), padded(padded), value{} {
     value.fill(-1);
     for (std::size_t i = 0; i < digits.size(); ++i)
       value[static_cast<std::uint8_t>(digits[i])] = static_cast<std::int8_t>(i);
   }
 };
 
-// Digits of a radix that is no power of two: the bytes are one long number.
-constexpr Alphabet kBase36("0123456789abcdefghijklmnopqrstuvwxyz", 0, false);
-constexpr Alphabet kBase58("123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz", 0, false);
-constexpr Alphabet kBase32Upper("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", 5, true);
-constexpr Alphabet kBase32("abcdefghijklmnopqrstuvwxyz234567", 5, false);
-constexpr Alphabet kBase64("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/", 6, true);
-constexpr Alphabet kBase64Url("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_", 6, false);
-constexpr Alphabet kHex("0123456789abcdef", 4, false);
+/// In the order of the enumerators.
+constexpr std::array<Alphabet, kBases> kAlphabets = {
+    Alphabet(Base::hex, 'f', "base16", "0123456789abcdef", 4),
+    Alphabet(Base::base32_upper, 'C', "base32padupper", kBase32UpperDigits, 5, true),
+    Alphabet(Base::base32, 'b', "base32", kBase32Digits, 5),
+    Alphabet(Base::base58btc, 'z', "base58btc", "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz", 0),
+    Alphabet(Base::base64, 'M', "base64pad", kBase64Digits, 6, true),
+    Alphabet(Base::base64url, 'u', "base64url", kBase64UrlDigits, 6),
+    Alphabet(Base::base2, '0', "base2", "01", 1),
+    Alphabet(Base::base8, '7', "base8", "01234567", 3),
+    Alphabet(Base::base10, '9', "base10", "0123456789", 0),
+    Alphabet(Base::hex_upper, 'F', "base16upper", "0123456789ABCDEF", 4),
+    Alphabet(Base::base32_upper_nopad, 'B', "base32upper", kBase32UpperDigits, 5),
+    Alphabet(Base::base32_pad, 'c', "base32pad", kBase32Digits, 5, true),
+    Alphabet(Base::base32hex, 'v', "base32hex", kBase32HexDigits, 5),
+    Alphabet(Base::base32hex_upper, 'V', "base32hexupper", kBase32HexUpperDigits, 5),
+    Alphabet(Base::base32hex_pad, 't', "base32hexpad", kBase32HexDigits, 5, true),
+    Alphabet(Base::base32hex_upper_pad, 'T', "base32hexpadupper", kBase32HexUpperDigits, 5, true),
+    Alphabet(Base::base32z, 'h', "base32z", "ybndrfg8ejkmcpqxot1uwisza345h769", 5),
+    Alphabet(Base::base36, 'k', "base36", "0123456789abcdefghijklmnopqrstuvwxyz", 0),
+    Alphabet(Base::base36_upper, 'K', "base36upper", "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ", 0),
+    Alphabet(Base::base58flickr, 'Z', "base58flickr", "123456789abcdefghijkmnopqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ", 0),
+    Alphabet(Base::base64_nopad, 'm', "base64", kBase64Digits, 6),
+    Alphabet(Base::base64url_pad, 'U', "base64urlpad", kBase64UrlDigits, 6, true),
+};
+static_assert([] {
+  for (std::size_t i = 0; i < kAlphabets.size(); ++i)
+    if (static_cast<std::size_t>(kAlphabets[i].base) != i) return false;
+  return true;
+}());
 
-/// Digits in the smallest run of whole bytes: 2, 8 or 4.
-constexpr std::size_t group_digits(unsigned bits) { return bits == 4 ? 2 : bits == 5 ? 8 : 4; }
+const Alphabet& alphabet_of(Base base) { return kAlphabets[static_cast<std::size_t>(base)]; }
+
+/// Digits in the smallest run of whole bytes that padding fills up: 8 of base32, 4 of base64.
+constexpr std::size_t group_digits(unsigned bits) { return bits == 4 ? 2 : bits == 6 ? 4 : 8; }
 
 std::string encode_bits(const Alphabet& alphabet, BytesView bytes) {
   std::string text;
@@ -52,8 +88,10 @@ std::string encode_bits(const Alphabet& alphabet, BytesView bytes) {
 }
 
 std::unexpected<Error> bad_digit(std::string_view text, std::size_t at) {
-  return fail(Errc::invalid_argument, "byte 0x{:02x} at position {} is not a digit of this encoding",
-              static_cast<std::uint8_t>(text[at]), at);
+  return std::unexpected(
+      Error(Errc::invalid_argument, fmt::format("byte 0x{:02x} at position {} is not a digit of this encoding",
+                                                static_cast<std::uint8_t>(text[at]), at))
+          .at_byte(at));
 }
 
 Result<Bytes> decode_bits(const Alphabet& alphabet, std::string_view text) {
@@ -86,6 +124,8 @@ Result<Bytes> decode_bits(const Alphabet& alphabet, std::string_view text) {
     return fail(Errc::invalid_argument, "the last digit carries bits that belong to no byte");
   return bytes;
 }
+
+// A zero byte in front is a zero digit in front; the rest is one number.
 
 std::string encode_radix(const Alphabet& alphabet, BytesView bytes) {
   const auto radix = static_cast<unsigned>(alphabet.digits.size());
@@ -126,66 +166,50 @@ Result<Bytes> decode_radix(const Alphabet& alphabet, std::string_view text) {
   return bytes;
 }
 
-Result<Bytes> decode_hex(std::string_view text) {
-  std::string lower(text);
-  for (char& c : lower)
-    if (c >= 'A' && c <= 'F') c = static_cast<char>(c - 'A' + 'a');
-  return decode_bits(kHex, lower);
+Result<Bytes> decode_hex(const Alphabet& alphabet, std::string_view text) {
+  std::string one_case(text);
+  const bool upper = alphabet.base == Base::hex_upper;
+  for (char& c : one_case) {
+    if (!upper && c >= 'A' && c <= 'F') c = static_cast<char>(c - 'A' + 'a');
+    if (upper && c >= 'a' && c <= 'f') c = static_cast<char>(c - 'a' + 'A');
+  }
+  return decode_bits(alphabet, one_case);
 }
-
-struct Prefix {
-  char letter;
-  Base base;
-};
-constexpr std::array kPrefixes = {Prefix{'f', Base::hex},       Prefix{'C', Base::base32_upper},
-                                  Prefix{'b', Base::base32},    Prefix{'k', Base::base36},
-                                  Prefix{'z', Base::base58btc}, Prefix{'M', Base::base64},
-                                  Prefix{'u', Base::base64url}};
 
 }  // namespace
 
+std::string_view multibase_name(Base base) { return alphabet_of(base).name; }
+
+std::optional<Base> base_named(std::string_view name) {
+  const auto* found = std::ranges::find(kAlphabets, name, &Alphabet::name);
+  if (found == kAlphabets.end()) return std::nullopt;
+  return found->base;
+}
+
 std::string encode(Base base, BytesView bytes) {
-  switch (base) {
-    case Base::hex: return encode_bits(kHex, bytes);
-    case Base::base32_upper: return encode_bits(kBase32Upper, bytes);
-    case Base::base32: return encode_bits(kBase32, bytes);
-    case Base::base36: return encode_radix(kBase36, bytes);
-    case Base::base58btc: return encode_radix(kBase58, bytes);
-    case Base::base64: return encode_bits(kBase64, bytes);
-    case Base::base64url: return encode_bits(kBase64Url, bytes);
-  }
-  return {};
+  const Alphabet& alphabet = alphabet_of(base);
+  return alphabet.bits == 0 ? encode_radix(alphabet, bytes) : encode_bits(alphabet, bytes);
 }
 
 Result<Bytes> decode(Base base, std::string_view text, std::size_t max_text) {
-  if (base == Base::base36 || base == Base::base58btc) max_text = std::min(max_text, kMaxRadixText);
+  const Alphabet& alphabet = alphabet_of(base);
+  if (alphabet.bits == 0) max_text = std::min(max_text, kMaxRadixText);
   if (text.size() > max_text)
     return fail(Errc::limit_exceeded, "the text has {} characters, at most {} are read", text.size(), max_text);
-  switch (base) {
-    case Base::hex: return decode_hex(text);
-    case Base::base32_upper: return decode_bits(kBase32Upper, text);
-    case Base::base32: return decode_bits(kBase32, text);
-    case Base::base36: return decode_radix(kBase36, text);
-    case Base::base58btc: return decode_radix(kBase58, text);
-    case Base::base64: return decode_bits(kBase64, text);
-    case Base::base64url: return decode_bits(kBase64Url, text);
-  }
-  return fail(Errc::invalid_argument, "unknown encoding");
+  if (alphabet.bits == 0) return decode_radix(alphabet, text);
+  return alphabet.bits == 4 ? decode_hex(alphabet, text) : decode_bits(alphabet, text);
 }
 
-std::string multibase_encode(Base base, BytesView bytes) {
-  const auto* prefix = std::ranges::find(kPrefixes, base, &Prefix::base);
-  return prefix->letter + encode(base, bytes);
-}
+std::string multibase_encode(Base base, BytesView bytes) { return alphabet_of(base).prefix + encode(base, bytes); }
 
 Result<Multibase> multibase_decode(std::string_view text, std::size_t max_text) {
   if (text.empty()) return fail(Errc::invalid_argument, "a multibase text is empty");
-  const auto* prefix = std::ranges::find(kPrefixes, text.front(), &Prefix::letter);
-  if (prefix == kPrefixes.end())
-    return fail(Errc::unsupported, "multibase prefix 0x{:02x} is not one of f, C, b, k, z, M, u",
+  const auto* alphabet = std::ranges::find(kAlphabets, text.front(), &Alphabet::prefix);
+  if (alphabet == kAlphabets.end())
+    return fail(Errc::unsupported, "multibase prefix 0x{:02x} is not known here",
                 static_cast<std::uint8_t>(text.front()));
-  TRY(Bytes bytes, decode(prefix->base, text.substr(1), max_text));
-  return Multibase{prefix->base, std::move(bytes)};
+  TRY(Bytes bytes, decode(alphabet->base, text.substr(1), max_text));
+  return Multibase{alphabet->base, std::move(bytes)};
 }
 
 }  // namespace dms

@@ -1,16 +1,18 @@
-// Bytes as text: hex, base32, base58btc, base64, and the multibase prefix that says which.
+// Bytes as text: hex, base32, base58btc, base64 and their kin, and the multibase prefix that says which.
 //
 // Model
 //  1. Each encoding here has exactly one text for each byte string. Decoders accept that text and no other: no white
 //     space, no missing or extra padding, no stray bits in the last digit, no other letter case. So equal bytes and
 //     equal texts are the same thing, and a text can serve as a key. (Hex is the exception: it is read in either case.)
-//  2. Every decoder takes the longest text it will look at. base58btc and base36 cost the square of its length, the
-//     others are linear.
-//  3. Failures are dms::Errc::invalid_argument (with the position) and dms::Errc::limit_exceeded.
+//  2. Every decoder takes the longest text it will look at. Those whose digits are no whole number of bits (base10,
+//     base36, base58) cost the square of its length and read at most kMaxRadixText; the others are linear.
+//  3. Failures are dms::Errc::invalid_argument (with the position as place()) and dms::Errc::limit_exceeded.
 //
-// Specification: RFC 4648 for base16/32/64; the multibase table for prefixes; Bitcoin's alphabet for base58btc.
+// Specification: the multibase table, of which proquint, base45 and base256emoji are left out; RFC 4648 for base16/32/64;
+// Bitcoin's alphabet for base58btc. Where the table says "case-insensitive", only the case of the encoder is read (1).
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -21,18 +23,39 @@ namespace dms {
 
 /// The longest text a decoder looks at unless told otherwise: 4 MiB, as much as any message of ours.
 inline constexpr std::size_t kMaxEncodedText = 4 << 20;
-/// base58btc and base36 are for keys and ids; the largest, an RSA-4096 key, has some 750 digits of base58.
+/// base10, base36 and base58 are for keys and ids; the largest, an RSA-4096 key, has some 750 digits of base58.
 inline constexpr std::size_t kMaxRadixText = 1024;
 
 enum class Base {
-  hex,           ///< lower case; multibase `f`
-  base32_upper,  ///< RFC 4648 standard: upper case, padded with `=`; multibase `C`
-  base32,        ///< lower case, no padding; multibase `b`
-  base36,        ///< lower case; multibase `k`
-  base58btc,     ///< multibase `z`
-  base64,        ///< RFC 4648 standard, padded; multibase `M`
-  base64url,     ///< URL alphabet, no padding; multibase `u`
+  hex,                  ///< base16, lower case; multibase `f`
+  base32_upper,         ///< RFC 4648 standard: upper case, padded with `=`; multibase `C`
+  base32,               ///< lower case, no padding; multibase `b`
+  base58btc,            ///< multibase `z`
+  base64,               ///< RFC 4648 standard, padded; multibase `M`
+  base64url,            ///< URL alphabet, no padding; multibase `u`
+  base2,                ///< multibase `0`
+  base8,                ///< multibase `7`
+  base10,               ///< multibase `9`
+  hex_upper,            ///< multibase `F`
+  base32_upper_nopad,   ///< multibase `B`
+  base32_pad,           ///< multibase `c`
+  base32hex,            ///< RFC 4648 "extended hex": lower case, no padding; multibase `v`
+  base32hex_upper,      ///< multibase `V`
+  base32hex_pad,        ///< multibase `t`
+  base32hex_upper_pad,  ///< multibase `T`
+  base32z,              ///< multibase `h`
+  base36,               ///< lower case; multibase `k`
+  base36_upper,         ///< multibase `K`
+  base58flickr,         ///< multibase `Z`
+  base64_nopad,         ///< multibase `m`
+  base64url_pad,        ///< multibase `U`
 };
+inline constexpr std::size_t kBases = 22;
+
+/// The encoding's name in the multibase table: "base32padupper".
+[[nodiscard]] std::string_view multibase_name(Base base);
+/// The encoding of that name, if it is known here.
+[[nodiscard]] std::optional<Base> base_named(std::string_view multibase_name);
 
 [[nodiscard]] std::string encode(Base base, BytesView bytes);
 Result<Bytes> decode(Base base, std::string_view text, std::size_t max_text = kMaxEncodedText);

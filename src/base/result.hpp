@@ -2,9 +2,13 @@
 //
 // Model
 //  1. Result<T> is std::expected<T, Error>. Exceptions are left to bugs and never cross a room's border.
-//  2. An Error says what was tried, on what and what to do about it (message), which kind of failure it is (code), and
-//     what lay behind it (cause). It is one shared pointer: cheap to move, safe to copy across threads.
-//  3. Each room declares one small `enum class Errc` with a sentence per code, and a function found by argument-dependent
+//  2. An Error says what was tried, on what and what to do about it (message), which kind of failure it is (code), where
+//     in the input it was found (place), and what lay behind it (cause). It is one shared pointer to what never changes:
+//     cheap to move, safe to copy across threads.
+//  3. A place is for programs, such as an editor that jumps there; the message says the same for people. It is a path of
+//     members ("Resources.cpu.cores"), a position ("byte 17", "line 3, column 5") or a path and the position in that
+//     member's text ("key, byte 3"). context() keeps it; a reader of nested input puts each member it leaves in front.
+//  4. Each room declares one small `enum class Errc` with a sentence per code, and a function found by argument-dependent
 //     lookup: `constexpr ErrorCode describe(Errc)`.
 #pragma once
 
@@ -68,13 +72,38 @@ concept ErrcEnum = std::is_enum_v<E> && requires(E e) {
 class [[nodiscard]] Error {
  public:
   template <ErrcEnum E>
-  Error(E code, std::string message) : rep_(std::make_shared<Rep>(Rep{describe(code), std::move(message), {}})) {}
-  Error(ErrorCode code, std::string message) : rep_(std::make_shared<Rep>(Rep{code, std::move(message), {}})) {}
+  Error(E code, std::string message) : Error(describe(code), std::move(message)) {}
+  Error(ErrorCode code, std::string message) : rep_(std::make_shared<Rep>(Rep{code, std::move(message), {}, {}, {}})) {}
 
   [[nodiscard]] const ErrorCode& code() const { return rep_->code; }
   /// What was tried and why it failed, without the causes behind it.
   [[nodiscard]] const std::string& message() const { return rep_->message; }
-  [[nodiscard]] const Error* cause() const { return rep_->cause ? &*rep_->cause : nullptr; }
+  [[nodiscard]] const Error* cause() const { return rep_->cause.get(); }
+
+  /// Where in the input, see (3): of this error or of the nearest cause that knows. Empty if none does.
+  [[nodiscard]] std::string place() const {
+    const std::string_view members = path(), within = position();
+    return fmt::format("{}{}{}", members, members.empty() || within.empty() ? "" : ", ", within);
+  }
+  /// The two parts of a place.
+  [[nodiscard]] std::string_view path() const { return nearest(&Rep::path); }
+  [[nodiscard]] std::string_view position() const { return nearest(&Rep::position); }
+
+  /// The same error, found at `position` of what was read.
+  [[nodiscard]] Error at(std::string position) const {
+    Error placed = *this;
+    placed.change().position = std::move(position);
+    return placed;
+  }
+  [[nodiscard]] Error at_byte(std::size_t offset) const { return at(fmt::format("byte {}", offset)); }
+  /// The same error, found in the member `path`, with a message that names it.
+  [[nodiscard]] Error in(std::string path, std::string message) const {
+    Error placed = *this;
+    Rep& rep = placed.change();
+    rep.path = std::move(path);
+    rep.message = std::move(message);
+    return placed;
+  }
 
   /// True if this error or one of its causes is of the given kind.
   template <ErrcEnum E>
@@ -85,16 +114,10 @@ class [[nodiscard]] Error {
   }
 
   /// The same failure seen from one room further out: `message` says what that room was doing.
-  [[nodiscard]] Error context(std::string message) const {
-    Error outer(code(), std::move(message));
-    outer.rep_->cause = std::make_unique<Error>(*this);
-    return outer;
-  }
+  [[nodiscard]] Error context(std::string message) const { return context(code(), std::move(message)); }
   template <ErrcEnum E>
   [[nodiscard]] Error context(E code, std::string message) const {
-    Error outer(code, std::move(message));
-    outer.rep_->cause = std::make_unique<Error>(*this);
-    return outer;
+    return context(describe(code), std::move(message));
   }
 
   /// One line: the message and, after colons, the causes.
@@ -108,9 +131,30 @@ class [[nodiscard]] Error {
   struct Rep {
     ErrorCode code;
     std::string message;
-    std::unique_ptr<Error> cause;
+    std::string path;
+    std::string position;
+    std::shared_ptr<const Error> cause;
   };
-  std::shared_ptr<Rep> rep_;
+
+  Error context(ErrorCode code, std::string message) const {
+    Error outer(code, std::move(message));
+    outer.change().cause = std::make_shared<const Error>(*this);
+    return outer;
+  }
+  /// A representation of its own, to be changed before anybody else sees it.
+  Rep& change() {
+    auto own = std::make_shared<Rep>(*rep_);
+    Rep& rep = *own;
+    rep_ = std::move(own);
+    return rep;
+  }
+  [[nodiscard]] std::string_view nearest(std::string Rep::*part) const {
+    for (const Error* e = this; e != nullptr; e = e->cause())
+      if (!((*e->rep_).*part).empty()) return (*e->rep_).*part;
+    return {};
+  }
+
+  std::shared_ptr<const Rep> rep_;
 };
 
 template <class T = void>

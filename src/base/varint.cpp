@@ -20,13 +20,16 @@ std::size_t varint_size(std::uint64_t value) {
 }
 
 Result<bool> VarintDecoder::feed(std::uint8_t byte) {
-  if (size_ == kMaxVarintSize) return fail(Errc::invalid_argument, "varint: more than {} bytes", kMaxVarintSize);
-  if (byte == 0 && size_ > 0) return fail(Errc::invalid_argument, "varint: not in its shortest form");
+  const auto refused = [this](std::string why) {
+    return std::unexpected(Error(Errc::invalid_argument, "varint: " + std::move(why)).at_byte(size_));
+  };
+  if (size_ == kMaxVarintSize) return refused(fmt::format("more than {} bytes", kMaxVarintSize));
+  if (byte == 0 && size_ > 0) return refused("not in its shortest form");
+  if ((byte & 0x80) != 0 && size_ + 1 == kMaxVarintSize)
+    return refused(fmt::format("more than {} bytes", kMaxVarintSize));
   value_ |= static_cast<std::uint64_t>(byte & 0x7f) << (7 * size_);
   ++size_;
-  if ((byte & 0x80) == 0) return true;
-  if (size_ == kMaxVarintSize) return fail(Errc::invalid_argument, "varint: more than {} bytes", kMaxVarintSize);
-  return false;
+  return (byte & 0x80) == 0;
 }
 
 Result<Varint> parse_varint(BytesView in) {
@@ -35,7 +38,8 @@ Result<Varint> parse_varint(BytesView in) {
     TRY(bool done, decoder.feed(byte));
     if (done) return Varint{decoder.value(), decoder.size()};
   }
-  return fail(Errc::invalid_argument, "varint: cut short after {} bytes", in.size());
+  return std::unexpected(
+      Error(Errc::invalid_argument, fmt::format("varint: cut short after {} bytes", in.size())).at_byte(in.size()));
 }
 
 Task<Result<std::uint64_t>> read_varint(ByteStream& stream) {

@@ -25,7 +25,8 @@ struct Varint {
   std::uint64_t value = 0;
   std::size_t size = 0;  ///< bytes it took
 };
-/// The varint at the start of `in`. Errc::invalid_argument if it is cut short, too long or not in its shortest form.
+/// The varint at the start of `in`. Errc::invalid_argument, at the byte, if it is cut short, too
+/// long or not in its shortest form.
 Result<Varint> parse_varint(BytesView in);
 
 /// One byte at a time, for varints that arrive in pieces.

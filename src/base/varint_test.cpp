@@ -40,10 +40,10 @@ TEST(Varint, ReadsBackWhatItWrites) {
 
 TEST(Varint, RefusesWhatIsNotTheOneForm) {
   EXPECT_FALSE(parse_varint(Bytes{}));
-  EXPECT_FALSE(parse_varint(Bytes{0x80}));
+  EXPECT_EQ(parse_varint(Bytes{0x80}).error().place(), "byte 1");
   EXPECT_FALSE(parse_varint(Bytes{0x80, 0x00}));        // zero in two bytes
   EXPECT_FALSE(parse_varint(Bytes{0x81, 0x80, 0x00}));  // one in three
-  EXPECT_FALSE(parse_varint(Bytes(9, 0x80)));
+  EXPECT_EQ(parse_varint(Bytes(9, 0x80)).error().place(), "byte 8");
   EXPECT_FALSE(parse_varint(Bytes{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01}));  // ten bytes
 }
 

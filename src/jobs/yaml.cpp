@@ -18,10 +18,15 @@ struct Stop {
   Error error;
 };
 
+/// An error at a place of the text, which is also said in front of its message.
+Error at_mark(Errc code, const YAML::Mark& mark, std::string_view message) {
+  const std::string place = fmt::format("line {}, column {}", mark.line + 1, mark.column + 1);
+  return Error(code, fmt::format("{}: {}", place, message)).at(place);
+}
+
 template <class... Args>
 [[noreturn]] void stop(Errc code, const YAML::Mark& mark, fmt::format_string<Args...> format, Args&&... args) {
-  throw Stop{Error(code, fmt::format("line {}, column {}: {}", mark.line + 1, mark.column + 1,
-                                     fmt::format(format, std::forward<Args>(args)...)))};
+  throw Stop{at_mark(code, mark, fmt::format(format, std::forward<Args>(args)...))};
 }
 
 /// What a value counts against the limit: one, and one more for every 32 bytes of text.
@@ -230,8 +235,7 @@ Result<json::Value> read_yaml(std::string_view text, YamlLimits limits) {
   } catch (const Stop& stopped) {
     return std::unexpected(stopped.error);
   } catch (const YAML::Exception& wrong) {
-    return fail(Errc::invalid_argument, "line {}, column {}: {}", wrong.mark.line + 1, wrong.mark.column + 1,
-                wrong.msg);
+    return std::unexpected(at_mark(Errc::invalid_argument, wrong.mark, wrong.msg));
   } catch (const std::exception& wrong) {
     return fail(Errc::invalid_argument, "the YAML cannot be read: {}", wrong.what());
   }

@@ -16,7 +16,8 @@ TEST(Yaml, ReadsScalars) {
   EXPECT_EQ(read(R"(["1", '2', !!str 3, 1.2.3, .inf, nan, -, 0x, 1_a, --1])"),
             R"(["1","2","3","1.2.3",".inf","nan","-","0x","1_a","--1"])");
   EXPECT_EQ(read("[18446744073709551615, 18446744073709551616, -9223372036854775808]"),
-            "[18446744073709551615,18446744073709551616,-9223372036854775808]");
+            "[18446744073709551615,18446744073709552000,-9223372036854775808]")
+      << "from 2^64 on a number is a double, and written as Go writes one";
   EXPECT_EQ(read("a: |\n  x\n  y\n"), R"({"a":"x\ny\n"})");
   EXPECT_EQ(read("1: a\ntrue: b\n"), R"({"1":"a","true":"b"})") << "keys are names";
 }
@@ -26,6 +27,8 @@ TEST(Yaml, AnchorsAndMergeKeys) {
   EXPECT_EQ(read("a: &a {x: 1}\nb: &b {x: 2, z: 2}\nc: {<<: [*a, *b]}\n"),
             R"({"a":{"x":1},"b":{"x":2,"z":2},"c":{"x":1,"z":2}})");
   EXPECT_EQ(read("a: &a [*a]"), "line 1, column 8: an alias inside what it stands for");
+  EXPECT_EQ(read_yaml("a: 1\na: 2\n").error().place(), "line 2, column 4");
+  EXPECT_EQ(read_yaml("a: *missing").error().place(), "line 1, column 4");
   EXPECT_EQ(read("a: {<<: 1}"), "line 1, column 4: << merges a map or a list of maps");
 }
 
