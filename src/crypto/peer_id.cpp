@@ -2,84 +2,71 @@
 
 #include <algorithm>
 
-#include "base/multibase.hpp"
+#include "base/cid.hpp"
 #include "crypto/hash.hpp"
 
 namespace dms::crypto {
-namespace {
 
-constexpr std::uint8_t kIdentity = 0x00;
-constexpr std::uint8_t kSha256 = 0x12;
-constexpr std::uint8_t kCidVersion = 0x01;
-constexpr std::uint8_t kLibp2pKey = 0x72;
-
-}  // namespace
+PeerId::PeerId(const Multihash& hash) {
+  const Bytes bytes = hash.bytes();
+  std::ranges::copy(bytes, bytes_.begin());
+  size_ = static_cast<std::uint8_t>(bytes.size());
+}
 
 PeerId PeerId::from(const PublicKey& key) {
   const Bytes marshalled = key.marshal();
-  PeerId id;
-  const auto fill = [&id](std::uint8_t code, BytesView digest) {
-    id.bytes_[0] = code;
-    id.bytes_[1] = static_cast<std::uint8_t>(digest.size());
-    std::ranges::copy(digest, id.bytes_.begin() + 2);
-    id.size_ = static_cast<std::uint8_t>(digest.size() + 2);
-  };
-  if (marshalled.size() <= kMaxInlineKey)
-    fill(kIdentity, marshalled);
-  else
-    fill(kSha256, sha256(marshalled));
-  return id;
+  if (marshalled.size() <= kMaxInlineKey) return PeerId(Multihash{Multicodec::identity, marshalled});
+  return PeerId(Multihash{Multicodec::sha2_256, sha256(marshalled)});
 }
 
-Result<PeerId> PeerId::from_bytes(BytesView in) {
-  if (in.size() < 3 || in[1] != in.size() - 2)
-    return fail(Errc::bad_peer_id,
-                "{} bytes are not a multihash: expected a code, the length of the rest, and the rest", in.size());
-  if (in[0] == kIdentity) {
+Result<PeerId> PeerId::from_multihash(const Multihash& hash) {
+  if (hash.code == Multicodec::identity) {
     // The id is the key: one that is no key, or too long to be named so, has no owner who could prove it.
-    auto key = PublicKey::unmarshal(in.subspan(2));
+    auto key = PublicKey::unmarshal(hash.digest);
     if (!key) return std::unexpected(key.error().context(Errc::bad_peer_id, "the peer id holds no key"));
-    if (in.size() - 2 > kMaxInlineKey)
-      return fail(Errc::bad_peer_id, "a key of {} bytes is named by its sha2-256, not in full", in.size() - 2);
-  } else if (in[0] != kSha256 || in[1] != 32) {
-    return fail(Errc::bad_peer_id, "multihash 0x{:02x} of {} bytes: expected identity or sha2-256", in[0], in[1]);
+    if (hash.digest.size() > kMaxInlineKey)
+      return fail(Errc::bad_peer_id, "a key of {} bytes is named by its sha2-256, not in full", hash.digest.size());
+  } else if (hash.code != Multicodec::sha2_256 || hash.digest.size() != sizeof(Digest256)) {
+    return fail(Errc::bad_peer_id, "multihash {} of {} bytes: expected identity or sha2-256", dms::to_string(hash.code),
+                hash.digest.size());
   }
-  PeerId id;
-  std::ranges::copy(in, id.bytes_.begin());
-  id.size_ = static_cast<std::uint8_t>(in.size());
-  return id;
+  return PeerId(hash);
+}
+
+Result<PeerId> PeerId::from_bytes(BytesView bytes) {
+  const auto hash = Multihash::parse(bytes);
+  if (!hash) return std::unexpected(hash.error().context(Errc::bad_peer_id, "a peer id is a multihash"));
+  return from_multihash(*hash);
 }
 
 Result<PeerId> PeerId::parse(std::string_view text) {
   if (text.empty() || text.size() > kMaxText)
     return fail(Errc::bad_peer_id, "a peer id has 1 to {} characters, not {}", kMaxText, text.size());
-  // A base58 multihash begins with 1 (identity) or Qm (sha2-256); neither is a multibase prefix of ours.
+  // A base58 multihash begins with 1 (identity) or Qm (sha2-256); neither is a multibase prefix.
   if (text.starts_with('1') || text.starts_with("Qm")) {
     auto bytes = decode(Base::base58btc, text);
     if (!bytes) return fail(bytes.error().context(Errc::bad_peer_id, "not base58"), "peer id '{}'", text);
     return from_bytes(*bytes);
   }
-  auto cid = multibase_decode(text);
+  const auto cid = Cid::parse(text);
   if (!cid)
     return std::unexpected(
         cid.error().context(Errc::bad_peer_id, fmt::format("peer id '{}' is neither base58 nor a CID", text)));
-  const BytesView bytes = cid->bytes;
-  if (bytes.size() < 2 || bytes[0] != kCidVersion || bytes[1] != kLibp2pKey)
+  if (cid->content() != Multicodec::libp2p_key)
     return fail(Errc::bad_peer_id, "peer id '{}' is a CID, but not version 1 with codec libp2p-key", text);
-  return from_bytes(bytes.subspan(2));
+  return from_multihash(cid->multihash());
 }
 
 std::string PeerId::to_string() const { return encode(Base::base58btc, bytes()); }
 
 std::string PeerId::to_cid() const {
-  Bytes cid{kCidVersion, kLibp2pKey};
-  append(cid, bytes());
-  return multibase_encode(Base::base32, cid);
+  return empty() ? "" : Cid::v1(Multicodec::libp2p_key, Multihash::parse(bytes()).value()).to_string();
 }
 
 std::optional<PublicKey> PeerId::public_key() const {
-  if (empty() || bytes_[0] != kIdentity) return std::nullopt;
-  auto key = PublicKey::unmarshal(bytes().subspan(2));
+  const auto hash = Multihash::parse(bytes());
+  if (!hash || hash->code != Multicodec::identity) return std::nullopt;
+  auto key = PublicKey::unmarshal(hash->digest);
   if (!key) return std::nullopt;
   return *std::move(key);
 }

@@ -4,7 +4,7 @@
 //  1. The bytes are a multihash: `identity` of the marshalled key if that has at most 42 bytes (Ed25519, secp256k1), so
 //     that the key can be read back; sha2-256 of it otherwise. Nothing else is accepted.
 //  2. Two texts are read: base58btc of the multihash (`12D3KooW...`, `Qm...`) and a CIDv1 with codec libp2p-key in any
-//     multibase. to_string() writes the first.
+//     multibase in which it has at most kMaxText characters (`bafz...`, `k51...`). to_string() writes the first.
 //  3. A default PeerId is empty and stands for "none"; no parser returns it.
 //
 // A value of 46 bytes without allocation. Specification: libp2p peer-ids.
@@ -17,6 +17,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/multihash.hpp"
 #include "base/result.hpp"
 #include "crypto/keys.hpp"
 
@@ -37,7 +38,7 @@ class PeerId {
   [[nodiscard]] BytesView bytes() const { return {bytes_.data(), size_}; }
   /// base58btc; empty for the empty id.
   [[nodiscard]] std::string to_string() const;
-  /// CIDv1 in base32 (`bafz...`).
+  /// CIDv1 in base32 (`bafz...`); empty for the empty id.
   [[nodiscard]] std::string to_cid() const;
   /// The key itself, if the id contains one.
   [[nodiscard]] std::optional<PublicKey> public_key() const;
@@ -48,6 +49,8 @@ class PeerId {
   friend auto operator<=>(const PeerId& a, const PeerId& b) { return as_text(a.bytes()) <=> as_text(b.bytes()); }
 
  private:
+  explicit PeerId(const Multihash& hash);
+  static Result<PeerId> from_multihash(const Multihash& hash);
   std::array<std::uint8_t, kMaxInlineKey + 2> bytes_{};
   std::uint8_t size_ = 0;
 };

@@ -52,10 +52,18 @@ TEST(PeerId, AWalletIsNoPeer) {
   EXPECT_FALSE(PeerId::parse(PeerId::from(wallet).to_string()));
 }
 
+TEST(PeerId, OnePeerInThreeTexts) {
+  // multiformats/go-multiaddr's tests write the same peer in these three ways.
+  auto base36 = PeerId::parse("k51qzi5uqu5dhb6l8spkdx7yxafegfkee5by8h7lmjh2ehc2sgg34z7c15vzqs");
+  ASSERT_TRUE(base36) << base36.error().to_string();
+  EXPECT_EQ(base36->to_string(), "12D3KooWCryG7Mon9orvQxcS1rYZjotPgpwoJNHHKcLLfE4Hf5mV");
+  EXPECT_EQ(base36->to_cid(), "bafzaajaiaejcalj543iwv2d7pkjt7ykvefrkfu7qjfi6sduakhso4lay6abn2d5u");
+}
+
 TEST(PeerId, RefusesWhatIsNoPeerId) {
   for (std::string_view text : {"", "1", "Qm", "12D3KooW", "QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5",
                                 "not a peer id", "12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA ",
-                                // a CID of another codec (raw)
+                                // a CID of another codec (raw), and one of version 0 behind a prefix
                                 "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy"})
     EXPECT_FALSE(PeerId::parse(text)) << text;
   EXPECT_FALSE(PeerId::parse(std::string(PeerId::kMaxText + 1, '1')));
@@ -69,6 +77,7 @@ TEST(PeerId, TheEmptyIdIsNobody) {
   PeerId none;
   EXPECT_TRUE(none.empty());
   EXPECT_EQ(none.to_string(), "");
+  EXPECT_EQ(none.to_cid(), "");
   EXPECT_FALSE(none.public_key());
 }
 

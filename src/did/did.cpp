@@ -3,45 +3,40 @@
 #include <algorithm>
 
 #include "base/multibase.hpp"
+#include "base/multicodec.hpp"
 
 namespace dms::did {
 namespace {
 
-// Multicodec codes of public keys, as varints.
-constexpr std::array<std::uint8_t, 2> kEd25519 = {0xed, 0x01};
-constexpr std::array<std::uint8_t, 2> kSecp256k1 = {0xe7, 0x01};
-constexpr std::array<std::uint8_t, 3> kEthereum = {0x81, 0xde, 0x03};
-constexpr std::array<std::uint8_t, 3> kCardano = {0x82, 0xde, 0x03};
+// Codes of wallets' keys, which the multicodec table does not have.
+constexpr auto kEthereum = static_cast<Multicodec>(0xef01);
+constexpr auto kCardano = static_cast<Multicodec>(0xef02);
 
 bool allowed(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
          std::string_view("-._~%:").find(c) != std::string_view::npos;
 }
 
-bool starts_with(BytesView bytes, BytesView prefix) {
-  return bytes.size() >= prefix.size() && std::ranges::equal(bytes.first(prefix.size()), prefix);
-}
-
 Result<crypto::PublicKey> decode_did_key(const std::string& uri, std::string_view id) {
   if (!id.starts_with('z'))
     return fail(Errc::bad_key, "{}: expected base58btc, that is an identifier that begins with 'z'", uri);
-  auto decoded = base58btc_decode(id.substr(1));
+  const auto decoded = multibase_decode(id);
   if (!decoded) return std::unexpected(decoded.error().context(Errc::bad_key, uri));
-  const BytesView bytes = *decoded;
-  const auto key = [&](crypto::KeyType type, BytesView raw) -> Result<crypto::PublicKey> {
-    auto result = crypto::PublicKey::from_raw(type, raw);
+  const auto coded = read_multicodec(decoded->bytes);
+  if (!coded) return std::unexpected(coded.error().context(Errc::bad_key, uri));
+  const auto key = [&](crypto::KeyType type) -> Result<crypto::PublicKey> {
+    auto result = crypto::PublicKey::from_raw(type, coded->rest);
     if (!result) return std::unexpected(result.error().context(Errc::bad_key, uri));
     return result;
   };
-  if (starts_with(bytes, kEd25519)) return key(crypto::KeyType::ed25519, bytes.subspan(kEd25519.size()));
-  if (starts_with(bytes, kSecp256k1)) return key(crypto::KeyType::secp256k1, bytes.subspan(kSecp256k1.size()));
-  if (starts_with(bytes, kEthereum)) return key(crypto::KeyType::ethereum, bytes.subspan(kEthereum.size()));
-  if (starts_with(bytes, kCardano))
+  if (coded->code == Multicodec::ed25519_pub) return key(crypto::KeyType::ed25519);
+  if (coded->code == Multicodec::secp256k1_pub) return key(crypto::KeyType::secp256k1);
+  if (coded->code == kEthereum) return key(crypto::KeyType::ethereum);
+  if (coded->code == kCardano)
     return fail(Errc::unsupported,
                 "{} is a Cardano wallet's key, whose signatures are not verified: use an Ed25519 key", uri);
-  return fail(Errc::unsupported,
-              "{} holds a key of an unknown type; known are Ed25519 (0xed), secp256k1 (0xe7) and Ethereum (0xef01)",
-              uri);
+  return fail(Errc::unsupported, "{} holds a key of type {}; known are Ed25519 (0xed), secp256k1 (0xe7) and Ethereum (0xef01)", uri,
+              dms::to_string(coded->code));
 }
 
 }  // namespace
@@ -49,9 +44,9 @@ Result<crypto::PublicKey> decode_did_key(const std::string& uri, std::string_vie
 Result<Did> Did::from(const crypto::PublicKey& key) {
   Bytes bytes;
   switch (key.type()) {
-    case crypto::KeyType::ed25519: append(bytes, kEd25519); break;
-    case crypto::KeyType::secp256k1: append(bytes, kSecp256k1); break;
-    case crypto::KeyType::ethereum: append(bytes, kEthereum); break;
+    case crypto::KeyType::ed25519: append_multicodec(bytes, Multicodec::ed25519_pub); break;
+    case crypto::KeyType::secp256k1: append_multicodec(bytes, Multicodec::secp256k1_pub); break;
+    case crypto::KeyType::ethereum: append_multicodec(bytes, kEthereum); break;
     default:
       return fail(Errc::unsupported, "{} keys have no did:key here: use Ed25519 or secp256k1",
                   crypto::to_string(key.type()));
