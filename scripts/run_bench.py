@@ -18,12 +18,19 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 LINE = re.compile(r"^(figure) (\S+) (\S+) (\S+)$|^(ratio) (\S+) (\S+) vs (.+)$")
 
 
+def speed(row):
+    """The more, the faster: in bytes or items where the benchmark counts them, else in runs."""
+    return row.get("bytes_per_second") or row.get("items_per_second") or 1 / row["real_time"]
+
+
 def google_benchmark(program):
     run = subprocess.run([str(program), "--benchmark_format=json", "--benchmark_min_time=0.2"], capture_output=True, text=True)
     if run.returncode != 0:
         raise RuntimeError(run.stderr[-2000:])
     room = program.name.removesuffix("_bench")
-    for row in json.loads(run.stdout)["benchmarks"]:
+    rows = json.loads(run.stdout)["benchmarks"]
+    by_name = {row["name"]: row for row in rows}
+    for row in rows:
         if row.get("error_occurred"):
             raise RuntimeError(f"{row['name']}: {row.get('error_message')}")
         name = f"{room}.{row['name']}"
@@ -32,6 +39,9 @@ def google_benchmark(program):
             yield f"figure {name}.throughput {row['bytes_per_second'] / 1e6:.4g} MB/s"
         if "items_per_second" in row:
             yield f"figure {name}.rate {row['items_per_second']:.4g} 1/s"
+        if row.get("label", "").startswith("vs "):  # a peer measured by the same program
+            peer = row["label"].removeprefix("vs ")
+            yield f"ratio {name} {speed(row) / speed(by_name[peer]):.4g} vs {peer}"
 
 
 def script(path):

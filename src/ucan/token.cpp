@@ -85,6 +85,24 @@ Bytes with_prefix(std::string_view body) {
   return bytes;
 }
 
+std::string name_of(const Claims& claims) {
+  return fmt::format("{}#{}#{}", claims.issuer.uri(), claims.subject.uri(), as_text(claims.nonce));
+}
+
+/// Of the token's own text, its parent's digest and its signature, so that a chain costs its length and not the square of
+/// it. The text holds no control characters and thus ends where the 0 or 1 begins: no two tokens give the same input.
+crypto::Digest256 digest_of(std::string_view unsigned_body, const Token* parent, BytesView signature) {
+  constexpr std::string_view kChain = ",\"chain\":";  // the last member, if there is a parent
+  const std::size_t chain = parent == nullptr ? 0 : kChain.size() + parent->text().size();
+  Bytes input;
+  input.reserve(unsigned_body.size() - chain + 1 + sizeof(crypto::Digest256) + signature.size());
+  append(input, as_bytes(unsigned_body.substr(0, unsigned_body.size() - 1 - chain)));
+  input.push_back(parent == nullptr ? 0 : 1);
+  if (parent != nullptr) append(input, parent->digest());
+  append(input, signature);
+  return crypto::sha256(input);
+}
+
 template <class... Args>
 std::unexpected<Error> refuse(Errc code, fmt::format_string<Args...> format, Args&&... args) {
   return fail(code, format, std::forward<Args>(args)...);
@@ -121,6 +139,8 @@ Token Token::make(Claims claims, std::shared_ptr<const Token> parent, std::strin
     rep->text += ",\"sig\":\"" + base64_encode(signature) + "\"}";
   }
   rep->text += '}';
+  rep->revocation_key = name_of(rep->claims);
+  rep->digest = digest_of(unsigned_body, rep->chain.get(), signature);
   rep->unsigned_body = std::move(unsigned_body);
   rep->signature = std::move(signature);
   return Token(std::move(rep));
@@ -232,21 +252,17 @@ Result<void> Token::check_signature() const {
 
 Result<void> Token::verify(UnixTime now, const RevocationSet& revoked, SignatureCache* known) const {
   TRY_VOID(check_claims(now, revoked));
-  std::vector<const Token*> links;
-  std::vector<crypto::Digest256> digests;  // of the links from the second on
+  std::array<const Token*, kMaxChain> unknown;
+  std::size_t count = 0;
   for (const Token* link = this; link != nullptr; link = link->chain()) {
-    // A token is new with every call; what it derives from is not.
-    if (known != nullptr && link != this) {
-      const crypto::Digest256 digest = crypto::sha256(as_bytes(link->text()));
-      if (known->contains(digest)) break;
-      digests.push_back(digest);
-    }
-    links.push_back(link);
+    if (known != nullptr && known->contains(link->digest())) break;  // and with it all that it derives from
+    unknown.at(count++) = link;
   }
-  for (std::size_t i = links.size(); i-- > 0;)
-    if (auto signed_ = links[i]->check_signature(); !signed_)
-      return fail(signed_.error(), "link {} of {}, issued by {}", i + 1, length(), links[i]->issuer().uri());
-  for (const auto& digest : digests) known->add(digest);
+  for (std::size_t i = count; i-- > 0;)
+    if (auto signed_ = unknown[i]->check_signature(); !signed_)
+      return fail(signed_.error(), "link {} of {}, issued by {}", i + 1, length(), unknown[i]->issuer().uri());
+  // What a token derives from comes again; the token itself is new with every call and would only push others out.
+  for (std::size_t i = 1; known != nullptr && i < count; ++i) known->add(unknown[i]->digest());
   return {};
 }
 
@@ -341,10 +357,6 @@ bool Token::subsumes(const Token& other) const {
          at_least(claims().depth, other.claims().depth) &&
          first_uncovered(capabilities(), other.capabilities()) == nullptr &&
          first_uncovered(topics(), other.topics()) == nullptr;
-}
-
-std::string Token::revocation_key() const {
-  return fmt::format("{}#{}#{}", issuer().uri(), subject().uri(), as_text(claims().nonce));
 }
 
 void TokenList::to_json(json::Writer& writer) const {

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 
+#include <set>
+
 #include "base/file.hpp"
 #include "base/multibase.hpp"
 #include "ucan/test_parties.hpp"
@@ -174,11 +176,16 @@ TEST_F(TokenTest, KnownChainsVouchForNothingButTheirSignatures) {
   const Token leaf = make(carol, Action::invoke, dave.did, {}, {"/x"_cap}, &mid);
   ASSERT_TRUE(leaf.verify(kNow, none, &known));
   EXPECT_EQ(known.size(), 2U) << "both delegations, not the invocation";
+  EXPECT_TRUE(mid.verify(kNow, none, &known)) << "a known chain by itself";
+  EXPECT_TRUE(mid.verify(kNow + 2 * kHour, none, &known).error().is(Errc::expired));
   EXPECT_TRUE(leaf.verify(kNow, none, &known));
   EXPECT_TRUE(leaf.verify(kNow + 2 * kHour, none, &known).error().is(Errc::expired));
   RevocationSet revoked;
   revoked.add(alice.context.revoke(root).value());
   EXPECT_TRUE(leaf.verify(kNow, revoked, &known).error().is(Errc::revoked));
+  EXPECT_TRUE(mid.verify(kNow, revoked, &known).error().is(Errc::revoked));
+  const Token wide = make(carol, Action::invoke, dave.did, {}, {"/"_cap}, &mid);
+  EXPECT_TRUE(wide.verify(kNow, none, &known).error().is(Errc::widened)) << "attenuation is checked on every use";
   // A forged sibling shares the known parent and nothing else.
   Bytes signature = to_bytes(leaf.signature());
   signature[3] ^= 1;
@@ -193,6 +200,23 @@ TEST_F(TokenTest, KnownChainsVouchForNothingButTheirSignatures) {
   const Token other = make(alice, Action::delegate, bob.did, {}, {"/y"_cap});
   ASSERT_TRUE(make(bob, Action::invoke, dave.did, {}, {"/y"_cap}, &other).verify(kNow, none, &known));
   EXPECT_EQ(known.size(), 2U) << "the oldest made room";
+}
+
+TEST_F(TokenTest, TheDigestCoversTextSignatureAndChain) {
+  const Token root = make(alice, Action::delegate, bob.did, {}, {"/x"_cap});
+  const Token leaf = make(bob, Action::invoke, carol.did, {}, {"/x"_cap}, &root);
+  EXPECT_EQ(Token::parse(leaf.text())->digest(), leaf.digest());
+  EXPECT_EQ(Token::parse(leaf.text())->chain()->digest(), root.digest());
+  std::set<crypto::Digest256> seen = {leaf.digest(), root.digest()};
+  const auto is_new = [&](std::string_view from, std::string_view to) {
+    const auto changed = Token::parse(test::replace(leaf.text(), from, to));
+    return changed && seen.insert(changed->digest()).second;
+  };
+  EXPECT_TRUE(is_new(base64_encode(leaf.signature()), base64_encode(Bytes(64, 1))));
+  EXPECT_TRUE(is_new(base64_encode(root.signature()), base64_encode(Bytes(64, 1)))) << "the parent's signature";
+  EXPECT_TRUE(is_new(carol.did.uri(), alice.did.uri()));
+  EXPECT_TRUE(is_new(",\"sig\":\"" + base64_encode(leaf.signature()) + "\"", "")) << "no signature";
+  EXPECT_TRUE(is_new("\"chain\":" + root.text() + ",", "")) << "no parent";
 }
 
 TEST_F(TokenTest, SecpKeysIssueToo) {
