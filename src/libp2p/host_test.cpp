@@ -203,7 +203,7 @@ TEST(Host, AStrangerWhoSaysNothingIsDroppedInTime) {
 
 TEST(Host, AKnockingCrowdIsBounded) {
   Host::Options options;
-  options.swarm.max_pending = 8;
+  options.swarm.limits.transient.connections_inbound = 8;
   TwoHosts w(1, {}, options);
   std::vector<std::unique_ptr<ByteStream>> crowd;
   for (int i = 0; i < 50; ++i) {

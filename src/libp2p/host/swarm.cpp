@@ -48,10 +48,16 @@ Task<Result<std::unique_ptr<Stream>>> Swarm::new_stream(crypto::PeerId peer, std
   protocols.push_back(std::move(protocol));
   return impl_->new_stream(peer, std::move(protocols));
 }
-void Swarm::set_stream_handler(std::string protocol, StreamHandler handler) {
-  impl_->handlers.insert_or_assign(std::move(protocol), std::move(handler));
+Task<Result<std::unique_ptr<Stream>>> Swarm::new_stream_if_connected(crypto::PeerId peer, std::string protocol) {
+  return impl_->new_stream_if_connected(peer, std::move(protocol));
 }
-void Swarm::remove_stream_handler(const std::string& protocol) { impl_->handlers.erase(protocol); }
+void Swarm::set_stream_handler(std::string protocol, StreamHandler handler) {
+  const bool is_new = impl_->handlers.insert_or_assign(std::move(protocol), std::move(handler)).second;
+  if (is_new) impl_->changed();
+}
+void Swarm::remove_stream_handler(const std::string& protocol) {
+  if (impl_->handlers.erase(protocol) > 0) impl_->changed();
+}
 std::vector<std::string> Swarm::protocols() const {
   std::vector<std::string> names;
   for (const auto& [name, handler] : impl_->handlers) names.push_back(name);
@@ -76,6 +82,16 @@ std::optional<crypto::PublicKey> Swarm::remote_key(const crypto::PeerId& peer) c
   return it->second.front()->connection.key;
 }
 
+std::optional<ConnectionInfo> Swarm::connection(const crypto::PeerId& peer) const {
+  const auto it = impl_->links.find(peer);
+  if (it == impl_->links.end()) return std::nullopt;
+  const Connection& connection = it->second.front()->connection;
+  return ConnectionInfo{connection.side, connection.local, connection.remote, connection.security,
+                        connection.muxer_protocol};
+}
+ResourceManager& Swarm::resources() { return impl_->resources; }
+PeerStore& Swarm::peer_store() { return impl_->peer_store; }
+
 NotificationId Swarm::on_peer_connected(PeerCallback callback) {
   const auto id = static_cast<NotificationId>(++impl_->last_notification);
   impl_->notifications.emplace(id, Impl::Notification{true, std::move(callback)});
@@ -86,7 +102,15 @@ NotificationId Swarm::on_peer_disconnected(PeerCallback callback) {
   impl_->notifications.emplace(id, Impl::Notification{false, std::move(callback)});
   return id;
 }
-void Swarm::remove_notification(NotificationId id) { impl_->notifications.erase(id); }
+NotificationId Swarm::on_local_change(std::function<void()> callback) {
+  const auto id = static_cast<NotificationId>(++impl_->last_notification);
+  impl_->watchers.emplace(id, std::move(callback));
+  return id;
+}
+void Swarm::remove_notification(NotificationId id) {
+  impl_->notifications.erase(id);
+  impl_->watchers.erase(id);
+}
 
 void Swarm::set_protocols(const crypto::PeerId& peer, std::vector<std::string> protocols) {
   if (connected(peer)) impl_->spoken.insert_or_assign(peer, std::move(protocols));
@@ -105,6 +129,7 @@ Task<void> Swarm::close() {
   impl_->listeners.clear();
   impl_->handlers.clear();
   impl_->notifications.clear();
+  impl_->watchers.clear();
 }
 
 // ---- listening ------------------------------------------------------------------------------------------------------
@@ -115,6 +140,9 @@ yamux::Options muxer_options(const SwarmOptions& options) {
   yamux::Options muxer;
   muxer.max_inbound_streams = options.max_inbound_streams;
   muxer.keep_alive = options.keep_alive;
+  const std::uint64_t memory = options.limits.connection.memory;
+  muxer.max_buffered = std::min<std::uint64_t>(muxer.max_buffered, memory);
+  muxer.max_window_total = std::min<std::uint64_t>(muxer.max_window_total, memory);
   return muxer;
 }
 
@@ -124,11 +152,15 @@ Swarm::Impl::Impl(Runtime r, crypto::PrivateKey private_key, SwarmOptions opts)
     : runtime(r),
       key(std::move(private_key)),
       self(crypto::PeerId::from(key.public_key())),
-      options(opts),
-      upgrader(r.lane, standard_securities(key, r.lane), opts.security, muxer_options(opts)),
+      options(std::move(opts)),
+      resources(options.limits),
+      peer_store(options.peer_store),
+      upgrader(r.lane, standard_securities(key, r.lane), options.security, muxer_options(options)),
       nursery(r.lane, "libp2p swarm"),
-      dialer(r, *this, opts.dial) {
-  transports.push_back(std::make_unique<TcpTransport>(runtime.net, upgrader));
+      dialer(r, *this, options.dial) {
+  const GuardedTransport::Guard guard{resources, options.gater.get()};
+  transports.push_back(
+      std::make_unique<GuardedTransport>(std::make_unique<TcpTransport>(runtime.net, upgrader), guard));
   nursery.spawn(maintain());
 }
 
@@ -148,6 +180,7 @@ Result<void> Swarm::Impl::listen(const Multiaddr& address) {
   TRY(auto listener, transport->listen(address));
   listeners.push_back(std::move(listener));
   nursery.spawn(accept_loop(*listeners.back()));
+  changed();
   return {};
 }
 
@@ -162,18 +195,12 @@ Task<void> Swarm::Impl::accept_loop(TransportListener& listener) {
       if (!paused) co_return;
       continue;
     }
-    // Strangers get nine tenths at most; what is dropped here costs us an accept and a close.
-    if (pending >= options.max_pending ||
-        link_count + pending >= options.max_connections - options.max_connections / 10)
-      continue;
-    ++pending;
     nursery.spawn(admit(std::move(*incoming)));
   }
 }
 
 Task<void> Swarm::Impl::admit(std::unique_ptr<Incoming> incoming) {
   Result<Connection> connection = co_await with_timeout(options.handshake_timeout, incoming->complete());
-  --pending;
   if (!connection) {
     log::debug("libp2p", "handshake with {}: {}", incoming->remote().to_string(), connection.error().to_string());
     co_return;
@@ -276,8 +303,13 @@ Task<void> Swarm::Impl::serve(LinkPtr link) {
     Result<std::unique_ptr<ByteStream>> stream = co_await link->connection.muxer->accept_stream();
     if (!stream) break;
     if (link->handlers >= options.max_inbound_streams) continue;  // destroyed, so reset
+    Result<StreamReservation> place = resources.open_stream(link->connection.place, Direction::inbound);
+    if (!place) {
+      log::debug("libp2p", "refused a stream of {}: {}", link->connection.peer.to_string(), place.error().to_string());
+      continue;
+    }
     ++link->handlers;
-    nursery.spawn(handle(link, std::move(*stream)));
+    nursery.spawn(handle(link, std::move(*stream), std::move(*place)));
   }
   drop(link);
   co_await end(link);
@@ -342,6 +374,10 @@ Task<void> Swarm::Impl::tell(crypto::PeerId peer, bool connected) {
   co_return;
 }
 
+void Swarm::Impl::changed() const {
+  for (const auto& [id, callback] : watchers) callback();
+}
+
 // ---- streams --------------------------------------------------------------------------------------------------------
 
 Task<Result<std::unique_ptr<Stream>>> Swarm::Impl::new_stream(crypto::PeerId peer, std::vector<std::string> protocols) {
@@ -362,8 +398,17 @@ Task<Result<std::unique_ptr<Stream>>> Swarm::Impl::new_stream(crypto::PeerId pee
   }
 }
 
+Task<Result<std::unique_ptr<Stream>>> Swarm::Impl::new_stream_if_connected(crypto::PeerId peer, std::string protocol) {
+  LinkPtr link = usable(peer);
+  if (!link) co_return fail(Errc::closed, "there is no connection to {}", peer.to_string());
+  std::vector<std::string> protocols;
+  protocols.push_back(std::move(protocol));
+  co_return co_await with_timeout(options.negotiation_timeout, open(link, std::move(protocols)));
+}
+
 Task<Result<std::unique_ptr<Stream>>> Swarm::Impl::open(LinkPtr link, std::vector<std::string> protocols) {
   const crypto::PeerId peer = link->connection.peer;
+  CO_TRY(StreamReservation place, resources.open_stream(link->connection.place, Direction::outbound));
   CO_TRY(std::unique_ptr<ByteStream> raw, co_await link->connection.muxer->open_stream());
   std::string agreed;
   const auto it = spoken.find(peer);
@@ -373,10 +418,11 @@ Task<Result<std::unique_ptr<Stream>>> Swarm::Impl::open(LinkPtr link, std::vecto
   } else {
     CO_TRY(agreed, co_await multistream::propose(*raw, std::move(protocols)));
   }
-  co_return std::make_unique<Stream>(std::move(raw), peer, std::move(agreed));
+  CO_TRY_VOID(place.set_protocol(agreed));
+  co_return std::make_unique<Stream>(std::move(raw), peer, std::move(agreed), std::move(place));
 }
 
-Task<void> Swarm::Impl::handle(LinkPtr link, std::unique_ptr<ByteStream> raw) {
+Task<void> Swarm::Impl::handle(LinkPtr link, std::unique_ptr<ByteStream> raw, StreamReservation place) {
   struct Done {
     Link& link;
     ~Done() { --link.handlers; }
@@ -390,8 +436,14 @@ Task<void> Swarm::Impl::handle(LinkPtr link, std::unique_ptr<ByteStream> raw) {
   }
   const auto it = handlers.find(*agreed);
   if (it == handlers.end()) co_return;
+  const Result<void> admitted = place.set_protocol(*agreed);
+  if (!admitted) {
+    log::debug("libp2p", "refused a stream of {}: {}", link->connection.peer.to_string(), admitted.error().to_string());
+    co_return;
+  }
   const StreamHandler handler = it->second;
-  co_await handler(std::make_unique<Stream>(std::move(raw), link->connection.peer, std::move(*agreed)));
+  auto stream = std::make_unique<Stream>(std::move(raw), link->connection.peer, std::move(*agreed), std::move(place));
+  co_await handler(std::move(stream));
 }
 
 }  // namespace dms::libp2p

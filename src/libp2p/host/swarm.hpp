@@ -15,10 +15,10 @@
 // Threads: everything belongs to the runtime's lane. Cancellation: a shared dial ends
 // when the last connect() that waits for it is cancelled. Notifications run from the lane's loop, not inside a caller, and must not block.
 //
-// Attacks. A stranger may connect at will: handshakes are limited in number (max_pending), in time (handshake_timeout) and
-// in memory (a few KiB before the peer has proved its key, in TLS up to 160); sockets above that are dropped at once. A peer that
-// has authenticated may open streams: their number is limited by the muxer and their negotiation in time and size; a slow reader
-// holds only its own windows. Connections above max_connections are refused, inbound ones first: one tenth stays
+// Attacks. A stranger may connect at will: handshakes are limited in number (limits.transient), in time (handshake_timeout) and
+// in memory (a few KiB before the peer has proved its key, in TLS up to 160); sockets above that, or that the gater refuses, are
+// dropped at once. A peer that has authenticated may open streams: their number is limited by scope (resource_limits.hpp) and by
+// the muxer, their negotiation in time and size; a slow reader holds only its own windows. One tenth of the connections stays
 // reserved for our own dials, so that strangers cannot cut a node off. Lost peers are noticed by keep-alive.
 //
 // Specification: libp2p connections.
@@ -34,7 +34,10 @@
 #include "base/stream.hpp"
 #include "crypto/keys.hpp"
 #include "crypto/peer_id.hpp"
+#include "libp2p/host/connection_gater.hpp"
 #include "libp2p/host/dialer.hpp"
+#include "libp2p/host/peer_store.hpp"
+#include "libp2p/host/resource_limits.hpp"
 #include "libp2p/host/stream.hpp"
 #include "libp2p/multiaddr/multiaddr.hpp"
 #include "libp2p/transport/transport.hpp"
@@ -45,7 +48,6 @@ enum class NotificationId : std::uint64_t {};
 
 struct SwarmOptions {
   std::size_t max_connections = 1024;
-  std::size_t max_pending = 128;       ///< inbound handshakes under way
   std::size_t max_peers_known = 4096;  ///< peers whose addresses are remembered; the oldest are forgotten
   std::size_t max_addresses_per_peer = 32;
   std::size_t max_inbound_streams = 1024;  ///< per connection
@@ -58,6 +60,17 @@ struct SwarmOptions {
   /// round trip, several cost one (upgrader.hpp). By default Noise alone, because every implementation of libp2p speaks it;
   /// TLS carries more bytes a second where the processor has instructions for AES.
   std::vector<std::string> security = {"/noise"};
+  ResourceLimits limits;
+  PeerStoreOptions peer_store;
+  std::shared_ptr<ConnectionGater> gater;  ///< null: everybody is wanted
+};
+
+struct ConnectionInfo {
+  Side side = Side::dialer;
+  Multiaddr local;
+  Multiaddr remote;
+  std::string security;  ///< "/noise"; empty if unknown
+  std::string muxer;     ///< "/yamux/1.0.0"; empty if unknown
 };
 
 class Swarm {
@@ -90,6 +103,8 @@ class Swarm {
   /// Connects first if need be. Errc::unsupported if the peer speaks none of the protocols.
   Task<Result<std::unique_ptr<Stream>>> new_stream(crypto::PeerId peer, std::vector<std::string> protocols);
   Task<Result<std::unique_ptr<Stream>>> new_stream(crypto::PeerId peer, std::string protocol);
+  /// The same over a connection that is there; never dials. Errc::closed if there is none.
+  Task<Result<std::unique_ptr<Stream>>> new_stream_if_connected(crypto::PeerId peer, std::string protocol);
   /// Replaces a handler of the same name. Any text of 1 to 256 printable characters is a protocol name.
   void set_stream_handler(std::string protocol, StreamHandler handler);
   /// New streams are refused; handlers that run go on.
@@ -102,9 +117,17 @@ class Swarm {
   /// The remote address of the connection in use.
   [[nodiscard]] std::optional<Multiaddr> remote_address(const crypto::PeerId& peer) const;
   [[nodiscard]] std::optional<crypto::PublicKey> remote_key(const crypto::PeerId& peer) const;
+  /// The oldest connection to `peer`, described.
+  [[nodiscard]] std::optional<ConnectionInfo> connection(const crypto::PeerId& peer) const;
+
+  [[nodiscard]] ResourceManager& resources();
+  /// What is known of others; filled by identify, not yet asked by dials.
+  [[nodiscard]] PeerStore& peer_store();
 
   NotificationId on_peer_connected(PeerCallback callback);
   NotificationId on_peer_disconnected(PeerCallback callback);
+  /// Called at once when a listener or a protocol comes or goes; the callback only takes note.
+  NotificationId on_local_change(std::function<void()> callback);
   /// The callback is not called once this returns. Unknown ids are fine.
   void remove_notification(NotificationId id);
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "libp2p/host/dialer.hpp"
+#include "libp2p/host/guarded_transport.hpp"
 #include "libp2p/host/swarm.hpp"
 #include "libp2p/host/upgrader.hpp"
 #include "libp2p/transport/tcp.hpp"
@@ -56,29 +57,33 @@ struct Swarm::Impl final : Dialer::Owner {
 
   // Streams.
   Task<Result<std::unique_ptr<Stream>>> new_stream(crypto::PeerId peer, std::vector<std::string> protocols);
+  Task<Result<std::unique_ptr<Stream>>> new_stream_if_connected(crypto::PeerId peer, std::string protocol);
   Task<Result<std::unique_ptr<Stream>>> open(LinkPtr link, std::vector<std::string> protocols);
-  Task<void> handle(LinkPtr link, std::unique_ptr<ByteStream> stream);
+  Task<void> handle(LinkPtr link, std::unique_ptr<ByteStream> stream, StreamReservation place);
 
   void announce(const crypto::PeerId& peer, bool connected);
   Task<void> tell(crypto::PeerId peer, bool connected);
+  void changed() const;
 
   Runtime runtime;
   crypto::PrivateKey key;
   crypto::PeerId self;
   SwarmOptions options;
+  ResourceManager resources;
+  PeerStore peer_store;
   StandardUpgrader upgrader;
   std::vector<std::unique_ptr<Transport>> transports;
   std::vector<std::unique_ptr<TransportListener>> listeners;
 
   std::map<crypto::PeerId, std::vector<LinkPtr>> links;  ///< oldest first, never empty
   std::size_t link_count = 0;
-  std::size_t pending = 0;
   std::uint64_t last_id = 0;
   std::map<crypto::PeerId, Known> known;
   std::uint64_t touches = 0;
   std::map<crypto::PeerId, std::vector<std::string>> spoken;
   std::map<std::string, StreamHandler, std::less<>> handlers;
   std::map<NotificationId, Notification> notifications;
+  std::map<NotificationId, std::function<void()>> watchers;  ///< of local changes
   std::uint64_t last_notification = 0;
   bool closed = false;
   Nursery nursery;

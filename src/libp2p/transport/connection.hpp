@@ -41,6 +41,9 @@ class Muxer {
   virtual Task<void> close() = 0;
 };
 
+/// What the connection is accounted for (host/resource_limits.hpp); nothing is known of it here.
+class ConnectionReservation;
+
 /// A connection whose remote end has proved who it is.
 struct Connection {
   Side side = Side::dialer;
@@ -48,7 +51,10 @@ struct Connection {
   std::optional<crypto::PublicKey> key;  ///< always there once the connection is up
   Multiaddr local;
   Multiaddr remote;
+  std::string security;        ///< what was agreed, by protocol name; empty if the transport does not tell
+  std::string muxer_protocol;  ///< likewise
   std::unique_ptr<Muxer> muxer;
+  std::shared_ptr<ConnectionReservation> place;  ///< given back with the connection; may be null
 };
 
 }  // namespace dms::libp2p
