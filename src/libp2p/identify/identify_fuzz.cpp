@@ -1,7 +1,7 @@
 // Any bytes as an identify message: limits hold, and what is accepted reads back to itself.
 #include <cstdlib>
 
-#include "libp2p/identify/identify.hpp"
+#include "libp2p/identify/message.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using dms::libp2p::IdentifyInfo;
@@ -13,5 +13,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (!back.merge(info.encode())) std::abort();
   if (back.protocols != info.protocols || back.listen_addresses != info.listen_addresses) std::abort();
   if (back.agent_version != info.agent_version || back.observed_address != info.observed_address) std::abort();
+  if (back.signed_record != info.signed_record) std::abort();
   return 0;
 }
