@@ -1,0 +1,111 @@
+// Crowds and hoarders against one host: what they hold is bounded, and comes back when they go.
+#include "libp2p/testing.hpp"
+
+namespace dms::libp2p {
+namespace {
+
+using namespace testing;
+
+Task<Result<std::unique_ptr<ByteStream>>> knock(Net& net, IpAddress address) {
+  const IpEndpoint to{address, kPort};
+  CO_TRY(Accepted accepted, co_await net.connect_tcp(to));
+  co_return std::move(accepted.stream);
+}
+
+Task<void> keep_knocking(Net& net, IpAddress address, std::size_t count,
+                         std::vector<std::unique_ptr<ByteStream>>& held) {
+  for (std::size_t i = 0; i < count; ++i) {
+    Result<std::unique_ptr<ByteStream>> stream = co_await knock(net, address);
+    if (stream) held.push_back(std::move(*stream));
+  }
+}
+
+TEST(Adversary, TenThousandWhoSayNothingHoldAFewPlacesForAShortTime) {
+  TwoHosts w(1);
+  SimNode& crowd_node = w.world.add_node("crowd");
+  std::vector<std::unique_ptr<ByteStream>> held;
+  Nursery nursery(crowd_node.runtime().lane, "crowd");
+  for (int i = 0; i < 100; ++i) nursery.spawn(keep_knocking(crowd_node.runtime().net, w.b.node.address(), 100, held));
+  std::size_t most = 0;
+  std::uint64_t most_memory = 0;
+  const auto watch = [&] {
+    most = std::max(most, w.b.node.open_streams());
+    most_memory = std::max(most_memory, w.b.host->resources().system().memory);
+    return nursery.size() == 0;
+  };
+  ASSERT_TRUE(w.world.run_until(watch));
+  const std::uint64_t places = w.b.host->resources().limits().transient.connections_inbound;
+  EXPECT_EQ(held.size(), 10'000u);  // all were accepted by the system
+  EXPECT_GT(most, places / 2);      // and the crowd was one
+  EXPECT_LE(most, places + 101);    // the listener, and those who knock at the same moment
+  EXPECT_LE(most_memory, places * kConnectionMemory);
+  EXPECT_GT(w.b.host->resources().refused(Scope::transient), 9'000u);
+  w.world.run_for(30s);
+  EXPECT_EQ(w.b.host->resources().system(), Amounts{});
+  EXPECT_EQ(w.b.node.open_streams(), 1u);
+  held.clear();
+  EXPECT_TRUE(w.connect());  // and friends are welcome
+}
+
+Task<void> hold(Host& host, crypto::PeerId peer, std::size_t count, std::vector<std::unique_ptr<Stream>>& held) {
+  for (std::size_t i = 0; i < count; ++i) {
+    Result<std::unique_ptr<Stream>> stream = co_await host.new_stream(peer, std::string("/echo"));
+    if (stream) held.push_back(std::move(*stream));
+  }
+}
+
+TEST(Adversary, AHoarderOfStreamsHoldsItsShareOnly) {
+  Host::Options options;
+  options.swarm.limits.peer.streams_inbound = 50;
+  options.swarm.limits.peer.streams_outbound = 100'000;
+  TwoHosts w(1, {}, options);
+  Peer friendly(w.world, "friend", 3, {});
+  w.b.host->set_stream_handler("/echo", echo);
+  ASSERT_TRUE(w.connect());
+  ASSERT_TRUE(friendly.connect(w.b));
+  w.world.run_for(2s);
+  std::vector<std::unique_ptr<Stream>> held;
+  w.world.run(w.a.node, hold(*w.a.host, w.b.id(), 500, held));
+  w.world.run_for(1s);
+  EXPECT_LE(w.b.host->resources().peer(w.a.id()).streams_inbound, 50u);
+  EXPECT_GT(w.b.host->resources().refused(Scope::peer), 0u);
+  const auto reply = w.world.run(friendly.node, ask(*friendly.host, w.b.id(), "/echo", Bytes(1000, 1)));
+  ASSERT_TRUE(reply) << reply.error().to_string();
+  held.clear();
+  w.world.run_for(5s);
+  EXPECT_EQ(w.b.host->resources().peer(w.a.id()).streams_inbound, 0u);
+  friendly.close();
+}
+
+TEST(Adversary, PeersAboveTheLimitAreRefusedAndRoomComesBack) {
+  Host::Options options;
+  options.swarm.limits.system.connections = 10;
+  SimWorld world(1);
+  Peer hub(world, "hub", 100, options);
+  std::vector<std::unique_ptr<Peer>> others;
+  for (std::uint64_t i = 1; i <= 15; ++i) {
+    others.push_back(std::make_unique<Peer>(world, "peer" + std::to_string(i), i));
+    (void)others.back()->connect(hub);
+  }
+  world.run_for(1min);
+  EXPECT_EQ(hub.host->peers().size(), 9u);  // the tenth is for our own dials
+  EXPECT_GE(hub.host->resources().refused(Scope::system), 6u);
+  Peer wanted(world, "wanted", 50);
+  EXPECT_TRUE(hub.connect(wanted));
+  const auto refused = hub.connect(*others[12]);
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().to_string().find("10 connections are held and 10 is the limit; raise"), std::string::npos)
+      << refused.error().to_string();
+  others[0]->close();
+  world.run_for(5s);
+  EXPECT_TRUE(hub.connect(*others[12]));
+  for (auto& peer : others) peer->close();
+  wanted.close();
+  world.run_for(1min);
+  EXPECT_EQ(hub.host->resources().system(), Amounts{});
+  EXPECT_EQ(hub.host->resources().scopes(), 0u);
+  hub.close();
+}
+
+}  // namespace
+}  // namespace dms::libp2p

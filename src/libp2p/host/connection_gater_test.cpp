@@ -1,0 +1,126 @@
+#include "libp2p/host/connection_gater.hpp"
+
+#include "libp2p/testing.hpp"
+
+namespace dms::libp2p {
+namespace {
+
+using namespace testing;
+
+TEST(Subnet, ContainsWhatItsMaskSays) {
+  const auto contains = [](std::string_view subnet, std::string_view ip) {
+    return Subnet::parse(subnet)->contains(*IpAddress::parse(ip));
+  };
+  EXPECT_TRUE(contains("10.0.0.0/8", "10.255.0.1"));
+  EXPECT_FALSE(contains("10.0.0.0/8", "11.0.0.1"));
+  EXPECT_TRUE(contains("192.0.2.128/25", "192.0.2.200"));
+  EXPECT_FALSE(contains("192.0.2.128/25", "192.0.2.127"));
+  EXPECT_TRUE(contains("0.0.0.0/0", "203.0.113.7"));
+  EXPECT_FALSE(contains("0.0.0.0/0", "2001:db8::1"));
+  EXPECT_TRUE(contains("192.0.2.1", "192.0.2.1"));
+  EXPECT_TRUE(contains("2001:db8::/33", "2001:db8:7fff::1"));
+  EXPECT_FALSE(contains("2001:db8::/33", "2001:db8:8000::1"));
+  EXPECT_TRUE(contains("10.0.0.0/8", "::ffff:10.1.2.3"));  // the same host in other words
+}
+
+TEST(Subnet, WhatIsNoSubnetIsRefused) {
+  for (const char* text : {"", "10.0.0.0/", "10.0.0.0/33", "10.0.0.0/-1", "10.0.0.0/8x", "10.0.0.1/8", "::/129", "x/8"})
+    EXPECT_FALSE(Subnet::parse(text)) << text;
+  EXPECT_EQ(Subnet::parse("10.0.0.0/8")->to_string(), "10.0.0.0/8");
+}
+
+/// A gater that writes down what it was asked.
+class Witness final : public ConnectionGater {
+ public:
+  Result<void> dial(const crypto::PeerId&, const Multiaddr&) override { return note("dial"); }
+  Result<void> accept(const Multiaddr&) override { return note("accept"); }
+  Result<void> secured(Side, const crypto::PeerId&, const Multiaddr&) override { return note("secured"); }
+  Result<void> upgraded(const Connection& connection) override {
+    EXPECT_NE(connection.muxer, nullptr);
+    return note("upgraded");
+  }
+  Result<void> note(const std::string& step) {
+    asked.push_back(step);
+    if (step == refuse) return fail(Errc::permission_denied, "refused when {}", step);
+    return {};
+  }
+  std::vector<std::string> asked;
+  std::string refuse;
+};
+
+struct Gated {
+  explicit Gated(const std::string& refuse_a = "", const std::string& refuse_b = "") : world(1) {
+    at_a->refuse = refuse_a;
+    at_b->refuse = refuse_b;
+    Host::Options options;
+    options.swarm.gater = at_a;
+    a = std::make_unique<Peer>(world, "a", 1, options);
+    options.swarm.gater = at_b;
+    b = std::make_unique<Peer>(world, "b", 2, options);
+  }
+  ~Gated() {
+    a->close();
+    b->close();
+    world.run_for(5s);
+    EXPECT_EQ(a->node.open_streams() + b->node.open_streams(), 0u);
+    EXPECT_EQ(a->host->resources().system(), Amounts{});
+    EXPECT_EQ(b->host->resources().system(), Amounts{});
+  }
+  SimWorld world;
+  std::shared_ptr<Witness> at_a = std::make_shared<Witness>();
+  std::shared_ptr<Witness> at_b = std::make_shared<Witness>();
+  std::unique_ptr<Peer> a;
+  std::unique_ptr<Peer> b;
+};
+
+TEST(ConnectionGater, IsAskedAtEachStep) {
+  Gated w;
+  ASSERT_TRUE(w.a->connect(*w.b));
+  w.world.run_for(1s);
+  EXPECT_EQ(w.at_a->asked, (std::vector<std::string>{"dial", "secured", "upgraded"}));
+  EXPECT_EQ(w.at_b->asked, (std::vector<std::string>{"accept", "secured", "upgraded"}));
+}
+
+TEST(ConnectionGater, TheDiallersRefusalSaysWhyAndLeavesNothing) {
+  for (const std::string step : {"dial", "secured", "upgraded"}) {
+    Gated w(step);
+    const auto connected = w.a->connect(*w.b);
+    ASSERT_FALSE(connected) << step;
+    EXPECT_TRUE(connected.error().is(Errc::permission_denied));
+    EXPECT_NE(connected.error().to_string().find("refused when " + step), std::string::npos);
+    w.world.run_for(2min);
+    EXPECT_TRUE(w.b->host->peers().empty());
+  }
+}
+
+TEST(ConnectionGater, TheListenersRefusalClosesTheConnection) {
+  for (const std::string step : {"accept", "secured", "upgraded"}) {
+    Gated w("", step);
+    (void)w.a->connect(*w.b);  // may seem to succeed until the other side has closed it
+    w.world.run_for(2min);
+    EXPECT_TRUE(w.a->host->peers().empty()) << step;
+    EXPECT_TRUE(w.b->host->peers().empty()) << step;
+  }
+}
+
+TEST(DenyList, RefusesPeersAndSubnetsUntilTheyAreAllowed) {
+  auto list = std::make_shared<DenyList>();
+  Host::Options options;
+  options.swarm.gater = list;
+  TwoHosts w(1, {}, options);
+  list->deny(w.b.id());
+  auto connected = w.connect();
+  ASSERT_FALSE(connected);
+  EXPECT_NE(connected.error().to_string().find("deny list"), std::string::npos) << connected.error().to_string();
+  list->allow(w.b.id());
+  const Subnet subnet = *Subnet::parse("10.0.0.0/8");
+  list->deny(subnet);
+  connected = w.connect();
+  ASSERT_FALSE(connected);
+  EXPECT_NE(connected.error().to_string().find("10.0.0.0/8"), std::string::npos);
+  list->allow(subnet);
+  EXPECT_TRUE(w.connect());
+}
+
+}  // namespace
+}  // namespace dms::libp2p
