@@ -76,7 +76,8 @@ def write_pages():
 
 
 def mkdocs():
-    nav = ["  - Start: index.md", "  - The house: docs/architecture.md", "  - Rooms:"]
+    nav = ["  - Start: index.md", "  - The house: docs/architecture.md",
+           "  - With other implementations: docs/interop.md", "  - Rooms:"]
     nav += [f"      - {room}: src/{room}/README.md" for room in rooms()]
     nav += ["  - Contributing: CONTRIBUTING.md", "  - Changelog: CHANGELOG.md", "  - Reference: reference.md"]
     (PAGES / "reference.md").write_text("# Reference\n\nEvery header, as doxygen reads it: [files](reference/files.html), "

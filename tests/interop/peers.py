@@ -14,6 +14,8 @@ ANYWHERE = "/ip4/127.0.0.1/tcp/0"
 NOISE, TLS = "/noise", "/tls/1.0.0"
 SHORT = {NOISE: "noise", TLS: "tls"}
 PATIENCE = 30  # seconds until an answer counts as missing
+BUILD_PATIENCE = 3000
+RUST = (1, 88)  # what rust-libp2p asks for
 
 
 class Missing(Exception):
@@ -24,18 +26,18 @@ class PeerError(Exception):
     """A peer that did not do what it was told."""
 
 
-# --- building
+# --- building: what is not there, or cannot be downloaded, is Missing; what does not build is broken
 
-def run_quietly(command, folder, env=None, seconds=3600):
-    """Missing, with the last words of the command, if it fails."""
+def run_quietly(command, folder, env=None, failure=PeerError):
+    """Raises `failure`, with the last words of the command, if it fails."""
     try:
         done = subprocess.run(command, cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, text=True, errors="replace", timeout=seconds)
+                              stderr=subprocess.STDOUT, text=True, errors="replace", timeout=BUILD_PATIENCE)
     except subprocess.TimeoutExpired:
-        raise Missing(f"{command[0]} took longer than {seconds} s") from None
+        raise failure(f"{' '.join(command[:2])} took longer than {BUILD_PATIENCE} s") from None
     if done.returncode != 0:
         lines = done.stdout.strip().splitlines() or ["no output"]
-        raise Missing(f"{' '.join(command[:2])} failed: {lines[-1].strip()}")
+        raise failure(f"{' '.join(command[:3])} failed: {lines[-1].strip()}")
 
 
 def needs(*programs):
@@ -57,22 +59,29 @@ def js(build):
     folder = HERE / "js"
     lock, stamp = folder / "package-lock.json", folder / "node_modules/.installed"
     if not stamp.exists() or stamp.read_bytes() != lock.read_bytes():
-        run_quietly(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"], folder)
+        run_quietly(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"], folder,
+                    failure=Missing)
         shutil.copy(lock, stamp)
     return ["node", str(folder / "peer.mjs")]
 
 
 def go(build):
     needs("go")
+    folder = HERE / "libp2p-go"
     program = pathlib.Path(build).resolve() / "interop/go-libp2p-peer"
-    run_quietly(["go", "build", "-o", str(program), "."], HERE / "libp2p-go")
+    run_quietly(["go", "mod", "download"], folder, failure=Missing)
+    run_quietly(["go", "build", "-o", str(program), "."], folder)
     return [str(program)]
 
 
 def rust(build):
-    needs("cargo")
-    target = pathlib.Path(build).resolve() / "interop/rust"
-    run_quietly(["cargo", "build", "--release", "--locked"], HERE / "libp2p-rust", dict(os.environ, CARGO_TARGET_DIR=str(target)))
+    needs("cargo", "rustc")
+    said = subprocess.run(["rustc", "--version"], capture_output=True, text=True, timeout=PATIENCE, check=True).stdout
+    if tuple(map(int, said.split()[1].split(".")[:2])) < RUST:
+        raise Missing(f"{said.strip()} is older than {RUST[0]}.{RUST[1]}")
+    folder, target = HERE / "libp2p-rust", pathlib.Path(build).resolve() / "interop/rust"
+    run_quietly(["cargo", "fetch", "--locked"], folder, failure=Missing)
+    run_quietly(["cargo", "build", "--release", "--locked"], folder, dict(os.environ, CARGO_TARGET_DIR=str(target)))
     return [str(target / "release/peer")]
 
 
