@@ -14,7 +14,7 @@ Task<Result<std::string>> check(Host& host, std::string verb, crypto::PeerId pee
 /// Sends bytes to an echo protocol and compares what comes back.
 Task<Result<std::string>> echo(Host& host, crypto::PeerId peer, std::uint64_t size, std::string protocol);
 
-/// Connects and disconnects, one after the other.
+/// Connects and disconnects, one after the other; only connecting is timed.
 Task<Result<std::string>> handshakes(Host& host, PeerAddress to, std::uint64_t count);
 
 /// Many peers in one process, each with one connection to the same other one.

@@ -172,8 +172,8 @@ def leave(listener, dialer):
 
 
 def pair(report, programs, name, security, ours_dials, options):
-    mine = Peer("ours", programs["ours"], 1, security)
     with contextlib.ExitStack() as stack:
+        mine = Peer("ours", programs["ours"], 1, security)
         stack.callback(mine.kill)
         theirs = Peer(name, programs[name], 2, security)
         stack.callback(theirs.kill)
@@ -197,6 +197,7 @@ def pair(report, programs, name, security, ours_dials, options):
             connect(dialer, listener)
         with report.check(*about, "go away"):
             leave(listener, dialer)
+            dialer.quit()
 
 
 # --- the table
@@ -301,7 +302,7 @@ def main():
                 continue
             options.bytes = options.sizes[name]
             for ours_dials in (True, False):
-                with report.check(name, security, "ours" if ours_dials else name, "peers start and end"):
+                with report.check(name, security, "ours" if ours_dials else name, "both start"):
                     pair(report, programs, name, security, ours_dials, options)
     rows = turned(table(report))
     print()

@@ -168,6 +168,7 @@ class Peer:
                 raise PeerError(f"{self.name}: no event '{text}' among {self.events[since:][-5:]}")
 
     def quit(self):
+        """Ends it; an error if it does not end well. Once."""
         with contextlib.suppress(BrokenPipeError, ValueError):
             self.process.stdin.write("quit\n")
             self.process.stdin.flush()
@@ -178,6 +179,8 @@ class Peer:
             raise PeerError(f"{self.name} did not end") from None
         finally:
             self._close_pipes()
+        if self.process.returncode != 0:  # also what a sanitizer says at the end
+            raise PeerError(f"{self.name} ended with status {self.process.returncode}")
 
     def kill(self):
         self.process.kill()
