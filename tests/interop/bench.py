@@ -24,7 +24,7 @@ import subprocess
 import sys
 import time
 
-from peers import (BUILDERS, NOISE, PATIENCE, SHORT, TLS, Missing, Peer, PeerError, ours, security_of_ours)
+from peers import BUILDERS, NOISE, PATIENCE, SHORT, TLS, Missing, Peer, PeerError, ours
 
 KINDS = {"go": "go-libp2p", "rust": "rust-libp2p"}
 CIPHERS = {"chacha20-poly1305": 65519, "aes-128-gcm": 16384}  # with the message sizes of Noise and of TLS
@@ -219,25 +219,20 @@ def prepare(options):
             programs[kind] = BUILDERS[kind](options.build)
         except Missing as why:
             print(f"skipped: {KINDS[kind]}: {why}", flush=True)
-    securities = [NOISE]
-    if TLS in security_of_ours(programs["ours"]):
-        securities.append(TLS)
-    else:
-        print("skipped: tls: ours has no TLS yet", flush=True)
-    return programs, securities
+    return programs
 
 
-def measure(measured, programs, securities, options):
+def measure(measured, programs, options):
     for number in range(options.rounds):
         print(f"    round {number + 1} of {options.rounds}", file=sys.stderr)
         bare_tcp(measured, options.bytes)
         bare_cipher(measured)
-        for security in securities:
+        for security in (NOISE, TLS):
             one_round(measured, programs, security, options)
     if options.connections:
         count = crowd_size(options.connections)
         measured.add("p2p.idle_connections", count, "connections")
-        for security in securities:
+        for security in (NOISE, TLS):
             idle_memory(measured, programs, security, count)
 
 
@@ -245,8 +240,8 @@ def main():
     options = parse_arguments()
     measured = Measured()
     try:
-        programs, securities = prepare(options)
-        measure(measured, programs, securities, options)
+        programs = prepare(options)
+        measure(measured, programs, options)
     except (Missing, PeerError, OSError, subprocess.SubprocessError) as error:
         print(f"the measurement failed: {error}", file=sys.stderr)
         return 1
