@@ -160,9 +160,11 @@ def connect(dialer, listener):
 
 
 def part(who, whom):
-    seen = len(whom.events)
+    """Both notice; a late event of this parting must not be taken for one of the next."""
+    seen = [(side, other, len(side.events)) for side, other in ((who, whom), (whom, who))]
     who.do(f"disconnect {whom.id}")
-    whom.until_event(f"disconnected {who.id}", seen)
+    for side, other, since in seen:
+        side.until_event(f"disconnected {other.id}", since)
 
 
 def leave(listener, dialer):
