@@ -57,6 +57,51 @@ Feature: NuNet's published instructions
     Then it succeeds
     And a provide anchor of "dms" is by "user", for "dms", with "/public /broadcast"
 
+  Scenario: README, Using a Ledger wallet: the wallet is the user, and signs what the user grants
+    Given alice has a Ledger wallet
+    And alice has typed
+      """
+      nunet key ledger-alias set user 0
+      nunet cap new ledger:user
+      nunet cap new dms
+      """
+    When alice types
+      """
+      nunet key did ledger
+      """
+    Then the output is "did:key:zzCHUyQCnsN1Kr4csSfpYL2oMsUoFcDS7BGgZP7C5bAdZqsXuX"
+    When alice types
+      """
+      NUNET_DID='did:key:zzCHUybNYmK8QsttZwXqUX8aDLoBGHnMCakDX2RpsGwmXmYHEW'
+      nunet cap anchor --context dms --root $(nunet key did ledger:user)
+      nunet cap grant --context ledger:user --cap /public --cap /broadcast --topic /nunet --expiry 2099-12-31 $NUNET_DID | tee grant-output
+      nunet cap anchor --context dms --require $(cat grant-output)
+      nunet cap new nunet
+      nunet cap anchor --context ledger:user --provide $(nunet cap grant --context nunet --cap /public --duration 1h $(nunet key did ledger:user))
+      nunet cap anchor --context dms --provide $(nunet cap delegate --context ledger:user --cap /public --duration 30m $(nunet key did dms))
+      """
+    Then it succeeds
+    And the context "dms" has 1 root anchor
+    And a require anchor of "dms" is by "did:key:zzCHUyQCnsN1Kr4csSfpYL2oMsUoFcDS7BGgZP7C5bAdZqsXuX", for "did:key:zzCHUybNYmK8QsttZwXqUX8aDLoBGHnMCakDX2RpsGwmXmYHEW", with "/public /broadcast"
+    And a provide anchor of "dms" is by "did:key:zzCHUyQCnsN1Kr4csSfpYL2oMsUoFcDS7BGgZP7C5bAdZqsXuX", for "dms", with "/public"
+
+  Scenario: README, Using a Ledger wallet: its owner commands the node
+    Given alice has a Ledger wallet
+    And alice has typed
+      """
+      nunet key ledger-alias set user 0
+      nunet cap new ledger:user
+      nunet cap new dms
+      nunet cap anchor --context dms --root $(nunet key did ledger:user)
+      """
+    And alice's daemon is started
+    When alice types
+      """
+      nunet actor cmd --context ledger:user /dms/node/peers/self
+      """
+    Then it succeeds
+    And the answer has "id"
+
   Scenario: docs, Creating a private network: an organisation's key comes first, its context uses it
     When alice types
       """

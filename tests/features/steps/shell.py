@@ -4,6 +4,7 @@ import json
 
 from behave import given, then, when
 
+import nunet_cluster
 from feature_world import path_of
 
 
@@ -72,3 +73,31 @@ def lists_tokens(context, path, count):
 def keys_are(context, name, names):
     keys = context.cluster.machines[name].must("key", "list", "--json").json
     assert [key["name"] for key in keys] == names.split(), keys
+
+
+LEDGER = """#!/usr/bin/python3 -B
+import json, sys
+sys.path.insert(0, {vectors!r})
+import ethereum_wallet
+verb, file, account, data = sys.argv[1], sys.argv[3], int(sys.argv[5]), sys.argv[6:]
+assert sys.argv[2] == "-o" and sys.argv[4] == "-a", sys.argv
+wallet = ethereum_wallet.Wallet(0x4c0883a69102937d6231471b5dbb6204fe5129617082792ae468d01a3f362318 + account)
+print("look at your Ledger")
+if verb == "key":
+    answer = {{"key": wallet.public.hex(), "address": "0x0"}}
+else:
+    r, s = wallet.rs(bytes.fromhex(data[0]))
+    answer = {{"ecdsa": {{"v": 27, "r": f"{{r:064x}}", "s": f"{{s:064x}}"}}}}
+with open(file, "w") as out:
+    json.dump(answer, out)
+"""
+
+
+@given("{name:w} has a Ledger wallet")
+def has_a_ledger(context, name):
+    """A program that answers as NuNet's `ledger-cli` does, with keys of its own instead of a device."""
+    machine = context.cluster.machines[name]
+    path_of(machine)
+    program = machine.home / "bin/ledger-cli"
+    program.write_text(LEDGER.format(vectors=str(nunet_cluster.ROOT / "tests/vectors")))
+    program.chmod(0o755)
