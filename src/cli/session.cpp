@@ -15,6 +15,12 @@ constexpr std::pair<std::string_view, std::string_view> kFlagSettings[] = {
     {"profiler-addr", "profiler.addr"}, {"profiler-port", "profiler.port"}, {"profiler-enabled", "profiler.enabled"},
 };
 
+/// Such a context is none of a key's, although it may have the name of one: `ledger:user` is kept in user.cap.
+bool belongs_to_wallet(const ucan::CapabilityContext& context) {
+  const auto key = context.did().public_key();
+  return key && key->type() == crypto::KeyType::ethereum;
+}
+
 }  // namespace
 
 int exit_code(const Error& error) {
@@ -162,7 +168,7 @@ Result<crypto::PrivateKey> Session::make_key(const std::string& name) {
 Result<void> Session::put_stale_context_aside(const std::string& name, const did::Did& owner) {
   TRY(auto path, context_path(name));
   const auto context = load_context(name);
-  if (!context || context->did() == owner) return {};
+  if (!context || context->did() == owner || belongs_to_wallet(*context)) return {};
   auto aside = path;
   aside += fmt::format(".{}", environment_.now().seconds());
   std::error_code error;
@@ -187,10 +193,7 @@ bool Session::context_is_older_than_key(const std::string& name) {
 std::optional<did::Did> Session::known_did(const std::string& name) {
   if (context_is_older_than_key(name)) return std::nullopt;
   const auto context = load_context(name);
-  if (!context) return std::nullopt;
-  // A wallet's context may have the name of a key.
-  const auto key = context->did().public_key();
-  if (!key || key->type() == crypto::KeyType::ethereum) return std::nullopt;
+  if (!context || belongs_to_wallet(*context)) return std::nullopt;
   return context->did();
 }
 

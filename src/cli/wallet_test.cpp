@@ -151,6 +151,8 @@ TEST_F(WalletTest, AKeyOfTheSameNameIsAnotherMatter) {
   must({"cap", "new", "ledger:user"});
   EXPECT_EQ(must({"key", "did", "user"}), key);
   EXPECT_NE(must({"key", "did", "ledger:user"}), key);
+  must({"key", "new", "user", "--force"});
+  EXPECT_EQ(nunet({"cap", "list", "-c", "ledger:user"}).code, 0) << "the wallet's context is not that key's";
 }
 
 TEST(WalletContext, Names) {

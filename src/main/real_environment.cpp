@@ -65,16 +65,20 @@ class QuietTerminal {
   bool changed_ = false;
 };
 
-/// Runs a program, its standard output on descriptor `out`, and waits for it.
+/// Runs a program, its standard output on descriptor `out`, and waits for it. The passphrase is none of its business.
 Result<void> run_child(std::vector<std::string> words, int out) {
   std::vector<char*> argv;
   for (auto& word : words) argv.push_back(word.data());
   argv.push_back(nullptr);
+  std::vector<char*> variables;
+  for (char** variable = environ; *variable != nullptr; ++variable)
+    if (!std::string_view(*variable).starts_with("DMS_PASSPHRASE=")) variables.push_back(*variable);
+  variables.push_back(nullptr);
   posix_spawn_file_actions_t actions;
   ::posix_spawn_file_actions_init(&actions);
   ::posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
   pid_t pid = 0;
-  const int error = ::posix_spawnp(&pid, argv[0], &actions, nullptr, argv.data(), environ);
+  const int error = ::posix_spawnp(&pid, argv[0], &actions, nullptr, argv.data(), variables.data());
   ::posix_spawn_file_actions_destroy(&actions);
   if (error != 0) return fail(Errc::io, "starting {}: {}", words.front(), std::strerror(error));
   int status = 0;

@@ -205,7 +205,7 @@ Feature: NuNet's published instructions
     Then the output is "4445"
     When alice types
       """
-      EDITOR='sed -i s/4444/4446/' nunet config edit
+      EDITOR='test -z "$DMS_PASSPHRASE" && sed -i s/4444/4446/' nunet config edit
       nunet config get rest.port
       """
     Then the output is "4446"
