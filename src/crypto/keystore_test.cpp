@@ -122,23 +122,20 @@ TEST_F(KeystoreTest, NamesCannotLeaveTheFolder) {
 
 // Not even freed memory holds them: what a crash writes to disk, or a later bug shows, should not be the key.
 TEST_F(KeystoreTest, LeavesNoSecretInMemory) {
-  const auto passphrase = [] {
-    return Secret(Bytes{'p', '8', 'j', 'Q', '!', 'x', 'V', '2', 'w', '-', 'z', '7', '~', 'K'});
-  };
-  const test::Wanted passphrase_wanted(passphrase());
-  Bytes seed_bytes = random_.bytes(32);
-  const test::Wanted seed_wanted(seed_bytes);
-  Secret seed(std::move(seed_bytes));
+  Secret passphrase(random_.bytes(24));
+  Secret seed(random_.bytes(32));
+  const test::Wanted passphrase_wanted(passphrase);
+  const test::Wanted seed_wanted(seed);
+  EXPECT_EQ(passphrase_wanted.count(), 1U) << "the search finds what is there";
+  EXPECT_EQ(seed_wanted.count(), 1U);
   {
     const PrivateKey key = PrivateKey::from_raw(KeyType::ed25519, seed).value();
-    const Secret held = passphrase();
-    EXPECT_GE(seed_wanted.count(), 1U) << "the search finds what is there";
-    EXPECT_GE(passphrase_wanted.count(), 1U);
-    ASSERT_TRUE(store_.save("user", key, held, random_));
-    const PrivateKey loaded = store_.load("user", held).value();
+    ASSERT_TRUE(store_.save("user", key, passphrase, random_));
+    const PrivateKey loaded = store_.load("user", passphrase).value();
     EXPECT_TRUE(loaded.sign(as_bytes("m")));
     EXPECT_EQ(loaded.marshal().size(), key.marshal().size());
   }
+  passphrase = Secret();
   seed = Secret();
   EXPECT_EQ(seed_wanted.count(), 0U);
   EXPECT_EQ(passphrase_wanted.count(), 0U);
