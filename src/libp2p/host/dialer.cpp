@@ -49,8 +49,9 @@ struct Dialer::Job {
     std::string list;
     for (const Failure& failure : failures)
       list += fmt::format("{}{}: {}", list.empty() ? "" : "; ", failure.address.to_string(), failure.error.to_string());
-    return {first.code(),
-            fmt::format("connect to {}: none of {} addresses worked: {}", peer.to_string(), failures.size(), list)};
+    const std::string count =
+        failures.size() == 1 ? "its only address failed" : fmt::format("all {} addresses failed", failures.size());
+    return {first.code(), fmt::format("connect to {}: {}: {}", peer.to_string(), count, list)};
   }
 };
 

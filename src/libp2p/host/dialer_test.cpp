@@ -167,7 +167,7 @@ TEST(Dialer, TheErrorNamesEveryAddressWithItsReason) {
   for (const std::string& part :
        {std::string("/ip4/1.2.3.4/udp/1/quic-v1: no transport handles it"), kDead + ": scripted", kLive + ": scripted",
         kThird + ": forbidden", std::string("/ip4/1.2.3.4/tcp/9: the operation ran out of time"),
-        std::string("none of 5 addresses")})
+        std::string("all 5 addresses failed")})
     EXPECT_NE(text.find(part), std::string::npos) << part << " is not in: " << text;
   EXPECT_EQ(w.world.now() - SteadyTime(), 15s + 20ms);  // the last one took its whole time
   auto unsupported = w.dial({"/ip4/1.2.3.4/udp/1/quic-v1"});
