@@ -59,6 +59,15 @@ Result<ucan::CapabilityContext> open_capabilities(const std::filesystem::path& f
   return context;
 }
 
+/// p2p.memory counts MiB; of it and of p2p.fd, 0 is the default.
+network::Libp2pOptions network_options(const config::P2p& p2p) {
+  network::Libp2pOptions options;
+  auto& limits = options.host.swarm.limits;
+  limits = libp2p::ResourceLimits::scaled(std::min(p2p.memory, libp2p::kNoLimit >> 20) << 20, p2p.fd);
+  limits.settings = {{"system.memory", "p2p.memory"}, {"system.fds", "p2p.fd"}};
+  return options;
+}
+
 /// What could be found out; the rest counts as not there.
 Result<capability::Resources> resources_of(hardware::Report report) {
   for (const auto& problem : report.problems) log::debug("main", "looking at this machine: {}", problem);
@@ -120,7 +129,7 @@ class Daemon {
   }
 
   Result<void> listen() {
-    network_ = std::make_unique<network::Libp2pNetwork>(runtime_, key_);
+    network_ = std::make_unique<network::Libp2pNetwork>(runtime_, key_, network_options(config_.p2p));
     for (const auto& address : config_.p2p.listen_address) {
       auto listening = network_->listen(address);
       if (listening) continue;

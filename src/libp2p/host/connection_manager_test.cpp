@@ -9,11 +9,15 @@ using namespace testing;
 
 /// One host in the middle that many others dial.
 struct Star {
-  explicit Star(ConnectionManagerOptions options) : world(1), hub(world, "hub", 1000) {
-    manager = std::make_unique<ConnectionManager>(*hub.host, options);
+  explicit Star(ConnectionManagerOptions options) : world(1), hub(world, "hub", 1000, with(options)) {
+    manager = &hub.host->connection_manager();
+  }
+  static Host::Options with(ConnectionManagerOptions connections) {
+    Host::Options options;
+    options.connections = connections;
+    return options;
   }
   ~Star() {
-    world.run(hub.node, manager->close());
     hub.close();
     for (auto& peer : others) peer->close();
   }
@@ -31,7 +35,7 @@ struct Star {
 
   SimWorld world;
   Peer hub;
-  std::unique_ptr<ConnectionManager> manager;
+  ConnectionManager* manager = nullptr;
   std::vector<std::unique_ptr<Peer>> others;
 };
 
