@@ -1,6 +1,7 @@
 // What a command may touch of the world besides files: handed in, so that a test can be the world.
 #pragma once
 
+#include <functional>
 #include <istream>
 #include <optional>
 #include <ostream>
@@ -9,6 +10,7 @@
 
 #include "base/http.hpp"
 #include "base/random.hpp"
+#include "base/stream.hpp"
 #include "base/time.hpp"
 #include "cli/error.hpp"
 #include "crypto/keystore.hpp"
@@ -41,6 +43,9 @@ class Environment {
   /// Errc::cancelled when the user interrupts.
   virtual Result<HttpResponse> call(IpEndpoint to, HttpRequest request, Duration limit) = 0;
   virtual Result<void> pause(Duration duration) = 0;
+  /// Runs `work` on a runtime of its own until it has finished. When the user interrupts, it is cancelled (base/task.hpp) and
+  /// ends as it sees fit.
+  virtual Result<void> with_runtime(std::function<Task<Result<void>>(Runtime)> work) = 0;
   /// Opens a file in the user's editor and waits until it is closed.
   virtual Result<void> edit(const std::string& path) = 0;
   /// Runs a program from PATH and waits for it; both its outputs go to standard error. Errc::io unless it ends with 0.

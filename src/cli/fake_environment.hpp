@@ -9,6 +9,7 @@
 
 #include "actor/envelope.hpp"
 #include "base/file.hpp"
+#include "base/sim_runtime.hpp"
 #include "cli/cli.hpp"
 
 namespace dms::cli {
@@ -67,9 +68,22 @@ class FakeEnvironment final : public Environment {
     if (!program) return fail(dms::Errc::io, "{} is not installed", words.front());
     return program(words);
   }
+  /// In a simulated world: on a node beside those that a test has put there, until `patience` is up.
+  Result<void> with_runtime(std::function<Task<Result<void>>(Runtime)> work) override {
+    SimNode& node = network.add_node("nunet");
+    return network.run(node, interrupted(patience, work(node.runtime())));
+  }
   Result<void> run_daemon(const config::Config&, const std::string& context, crypto::PrivateKey) override {
     ran = context;
     return {};
+  }
+  /// Cancels `work` after a while, as a user would.
+  static Task<Result<void>> interrupted(Duration after, Task<Result<void>> work) {
+    TaskContext context = co_await this_task();
+    CancelScope scope(context.scope);
+    ScopedTimer timer(*context.lane, context.lane->now() + after, [&scope] { scope.cancel(); });
+    work.set_context({context.lane, &scope});
+    co_return co_await std::move(work);
   }
   crypto::ScryptCost key_cost() const override { return {.n = 2, .r = 1, .p = 1}; }
 
@@ -86,6 +100,8 @@ class FakeEnvironment final : public Environment {
   std::string opened;  // what it found
   std::function<Result<void>(const std::vector<std::string>&)> program;
   std::vector<std::vector<std::string>> programs;
+  SimWorld network{1};
+  Duration patience = 1h;
   std::string ran;
   int interrupt_after = 0;
 };

@@ -13,6 +13,7 @@ Command config_commands();
 Command actor_commands();
 Command deploy_command();
 Command deployment_commands();
+Command net_commands();
 Command run_command();
 Command version_command();
 Command completion_command();

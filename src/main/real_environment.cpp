@@ -198,6 +198,10 @@ Result<void> RealEnvironment::pause(Duration duration) {
   return run_interruptible<void>([&](Runtime) { return sleep_for(duration); });
 }
 
+Result<void> RealEnvironment::with_runtime(std::function<Task<Result<void>>(Runtime)> work) {
+  return run_interruptible<void>(std::move(work));
+}
+
 Result<void> RealEnvironment::edit(const std::string& path) {
   const std::string script = variable("VISUAL").value_or(variable("EDITOR").value_or("vi")) + " \"$1\"";
   auto done = run_child({"/bin/sh", "-c", script, "sh", path}, STDOUT_FILENO);

@@ -17,6 +17,7 @@ class RealEnvironment final : public cli::Environment {
   Result<crypto::Secret> ask_secret(const std::string& prompt) override;
   Result<HttpResponse> call(IpEndpoint to, HttpRequest request, Duration limit) override;
   Result<void> pause(Duration duration) override;
+  Result<void> with_runtime(std::function<Task<Result<void>>(Runtime)> work) override;
   Result<void> edit(const std::string& path) override;
   Result<void> run_program(const std::vector<std::string>& words) override;
   Result<void> run_daemon(const config::Config& config, const std::string& context, crypto::PrivateKey key) override;

@@ -100,6 +100,7 @@ class Machine:
         self.config = self.user_dir / "dms_config.json"
         self.log = self.home / "daemon.log"
         self.process, self.was_killed = None, False
+        self.listener, self.listening = None, []
         self.user_dir.mkdir(parents=True)
         self.write_config()
 
@@ -239,6 +240,29 @@ class Machine:
         for byte in str(self.work_dir / "sandbox").encode():
             name = (name ^ byte) * 0x100000001B3 % (1 << 64)
         return sorted(pathlib.Path("/sys/fs/cgroup").glob(f"**/nunet-{name:016x}"))
+
+    # --- a peer without a daemon
+
+    def listen(self, *flags, timeout=20):
+        """Keeps `nunet net listen` running; its full address is then the last of `listening`."""
+        out = self.home / "listener.out"
+        with open(out, "wb") as stdout, open(self.log, "ab") as log:
+            self.listener = subprocess.Popen(self.inside([NUNET, "net", "listen", "-a", f"/ip4/{self.address}/tcp/0", *flags]),
+                                             cwd=self.home, env=self.environment(), stdin=subprocess.DEVNULL, stdout=stdout,
+                                             stderr=log, start_new_session=True)
+        self.cluster.children.append(self.listener)
+
+        def address():
+            if self.listener.poll() is not None:
+                raise Hopeless(f"{self.name}: the listener ended with {self.listener.returncode}{self.log_tail()}")
+            return re.match(r"(/ip4/\S+/tcp/\d+/p2p/\S+)\n", out.read_text())
+        self.listening.append(wait_for(address, f"{self.name}: the listener says where it is", timeout).group(1))
+
+    def stop_listening(self, grace=20):
+        """Ctrl-C; insists that it ends with status 0."""
+        self.listener.send_signal(signal.SIGINT)
+        if status := self.listener.wait(grace):
+            raise ClusterError(f"{self.name}: the listener ended with {status}{self.log_tail()}")
 
     # --- deployments
 

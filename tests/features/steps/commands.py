@@ -13,7 +13,8 @@ DID = re.compile(r"did:key:z[1-9A-HJ-NP-Za-km-z]{40,}")
 
 
 def fill_in(machine, words):
-    """`<did of NAME>` becomes the DID of that key."""
+    """`<did of NAME>` becomes the DID of that key, `<address of NAME>` where that machine's `nunet net listen` is."""
+    words = re.sub(r"<address of (\w+)>", lambda match: machine.cluster.machines[match.group(1)].listening[-1], words)
     return re.sub(r"<did of (\w+)>", lambda match: machine.did(match.group(1)), words)
 
 

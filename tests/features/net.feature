@@ -1,0 +1,49 @@
+Feature: A libp2p peer of one's own
+  `nunet net` runs a host for the time of one command: no daemon, no identities.
+
+  Scenario: One machine listens, another measures the way to it
+    Given a machine "alice"
+    And a machine "bob"
+    When bob listens with "--perf"
+    And alice runs "nunet net ping -n 3 -i 100ms --json <address of bob>"
+    Then it succeeds
+    And the answer's "received" is 3
+    And the answer's "peer" is in bob's address
+    When alice runs "nunet net dial --json <address of bob>"
+    Then it succeeds
+    And the answer's "peer" is in bob's address
+    When alice runs "nunet net identify <address of bob>"
+    Then it succeeds
+    And the output mentions "/perf/1.0.0"
+    When alice runs "nunet net perf --upload 2M --download 3M --json <address of bob>"
+    Then it succeeds
+    And the answer's "upload" moved 2000000 bytes
+    And the answer's "download" moved 3000000 bytes
+    And bob's listener ends well on Ctrl-C
+    And no process of bob is left
+
+  Scenario: Perf is not served unless asked for
+    Given a machine "alice"
+    And a machine "bob"
+    When bob listens with ""
+    And alice runs "nunet net perf <address of bob>"
+    Then it fails
+    And the error mentions "nunet net listen --perf"
+    And bob's listener ends well on Ctrl-C
+
+  Scenario: A key of the keystore is the same peer each time
+    Given a machine "bob"
+    When bob runs "nunet key new me"
+    And bob listens with "--key me"
+    And bob's listener ends well on Ctrl-C
+    And bob listens with "--key me"
+    Then bob is the same peer as before
+
+  Scenario: Nobody there
+    Given a machine "alice"
+    And a machine "bob"
+    When bob listens with ""
+    And bob's listener ends well on Ctrl-C
+    And alice runs "nunet net dial <address of bob>"
+    Then it fails
+    And the error mentions "refused"
