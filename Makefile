@@ -51,7 +51,7 @@ fuzz:      ## each fuzz target for FUZZ_SECONDS (5) from its corpus
 interop:   ## connect to other people's implementations; the table goes to docs/interop.md
 	@$(SETUP) build interop
 	@cmake --preset release >/dev/null
-	@cmake --build build --target interop_peer
+	@cmake --build build --target interop_peer unified_peer
 	@scripts/run_tests.py --build build --only interop
 
 docs:      ## the documentation portal in build/docs/site

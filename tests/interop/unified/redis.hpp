@@ -1,0 +1,40 @@
+// As much of a Redis client as a test harness needs: one connection, one command at a time.
+//
+// Replies are read to the end before they are looked at: simple strings, errors (Errc::io), integers and bulk strings of
+// at most kMaxReply bytes; arrays give their last element, which for BLPOP is the value.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/stream.hpp"
+
+namespace dms::interop {
+
+/// "host:port" as REDIS_ADDR has it; asks the system for the host's address, which may block.
+Result<IpEndpoint> resolve(const std::string& address);
+
+class Redis {
+ public:
+  static constexpr std::size_t kMaxReply = 64 * 1024;
+
+  static Task<Result<std::unique_ptr<Redis>>> connect(Net& net, IpEndpoint at);
+
+  Task<Result<void>> set(std::string key, std::string value);
+  /// Nothing if there is no such key.
+  Task<Result<std::optional<std::string>>> get(std::string key);
+  Task<Result<std::optional<std::string>>> command(std::vector<std::string> words);
+
+  explicit Redis(std::unique_ptr<ByteStream> stream) : stream_(std::move(stream)) {}
+
+ private:
+  Task<Result<std::string>> read_line();
+  Task<Result<std::optional<std::string>>> read_bulk(std::size_t size);
+  Task<Result<std::optional<std::string>>> read_reply(int depth);
+
+  std::unique_ptr<ByteStream> stream_;
+};
+
+}  // namespace dms::interop
