@@ -186,6 +186,10 @@ class Daemon {
 
   /// Keeps asking for those who are not connected: they introduce us to the others.
   Task<void> bootstrap() {
+    for (const auto& address : config_.p2p.bootstrap_peers) {
+      const auto peer = libp2p::PeerAddress::parse(address);
+      if (peer) (void)network_->host().connection_manager().protect(peer->peer, "bootstrap");
+    }
     for (;;) {
       for (const auto& address : config_.p2p.bootstrap_peers) {
         auto connected = co_await with_timeout(kBootstrapTimeout, network_->connect(address));

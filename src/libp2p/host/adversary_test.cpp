@@ -77,6 +77,35 @@ TEST(Adversary, AHoarderOfStreamsHoldsItsShareOnly) {
   friendly.close();
 }
 
+Task<void> open_and_close(Host& host, crypto::PeerId peer, std::size_t& opened) {
+  std::vector<std::string> protocols{"/echo/2", "/echo"};  // two: the answer is waited for
+  Result<std::unique_ptr<Stream>> stream = co_await host.new_stream(peer, std::move(protocols));
+  EXPECT_TRUE(stream) << stream.error().to_string();
+  if (!stream) co_return;
+  ++opened;
+  (void)co_await (*stream)->close_write();
+}
+
+/// No adversary: our own crowd waits for its turn and is not refused by our own limits.
+TEST(Adversary, FourThousandStreamsOfOurOwnAtOnceAreAllOpened) {
+  TwoHosts w(1);
+  Host::Options generous;
+  generous.swarm.max_inbound_streams = 8192;
+  auto& limits = generous.swarm.limits;
+  limits.peer.streams_inbound = limits.connection.streams_inbound = limits.transient.streams_inbound = 8192;
+  Peer server(w.world, "server", 3, generous);
+  server.host->set_stream_handler("/echo", echo);
+  ASSERT_TRUE(w.a.connect(server));
+  std::size_t opened = 0;
+  Nursery nursery(w.a.node.runtime().lane, "crowd");
+  for (int i = 0; i < 4000; ++i) nursery.spawn(open_and_close(*w.a.host, server.id(), opened));
+  w.world.run(w.a.node, nursery.join());
+  EXPECT_EQ(opened, 4000u);
+  server.close();
+  w.world.run_for(10s);
+  EXPECT_EQ(w.a.host->resources().system().streams, 0u);
+}
+
 TEST(Adversary, PeersAboveTheLimitAreRefusedAndRoomComesBack) {
   Host::Options options;
   options.swarm.limits.system.connections = 10;

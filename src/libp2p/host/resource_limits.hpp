@@ -50,12 +50,12 @@ struct Amounts {
 
 inline constexpr std::uint64_t kNoLimit = std::numeric_limits<std::uint64_t>::max();
 inline constexpr std::uint64_t kConnectionMemory = 64 * 1024;
-inline constexpr std::uint64_t kStreamMemory = 16 * 1024;
+inline constexpr std::uint64_t kStreamMemory = 4 * 1024;
 
 /// The defaults of NuNet's existing nodes for the system; what go-libp2p allows or more below it.
 struct ResourceLimits {
   Amounts system{512, 512, 1024, 8192, 8192, 16384, 1ULL << 30, 512};
-  Amounts transient{128, 128, 256, 1024, 1024, 2048, 256ULL << 20, 256};
+  Amounts transient{128, 128, 256, 1024, 8192, 9216, 256ULL << 20, 256};  ///< our own streams may queue here
   Amounts protocol{kNoLimit, kNoLimit, kNoLimit,     4096,
                    8192,     8192,     512ULL << 20, kNoLimit};  ///< each, unless in `protocols`
   Amounts peer{8, 8, 16, 1024, 8192, 8192, 256ULL << 20, 16};

@@ -46,7 +46,7 @@ TEST(ResourceLimits, ARefusalNamesScopeHeldLimitAndSetting) {
   limits.peer.connections_inbound = 1;
   limits.protocols["/one"] = limits.protocol;
   limits.protocols["/one"].streams = 0;
-  limits.stream.memory = 20'000;
+  limits.stream.memory = 6000;
   limits.settings["stream.memory"] = "p2p.stream_memory";
   ResourceManager manager(limits);
   auto first = *manager.open_connection(Direction::inbound);
@@ -63,7 +63,7 @@ TEST(ResourceLimits, ARefusalNamesScopeHeldLimitAndSetting) {
   EXPECT_EQ(stream.set_protocol("/one").error().to_string(),
             "protocol /one: 0 streams are held and 0 is the limit; raise limits.protocols[/one].streams");
   EXPECT_EQ(stream.reserve_memory(5000).error().to_string(),
-            "stream: 16384 bytes of memory are held and 20000 is the limit; raise p2p.stream_memory");
+            "stream: 4096 bytes of memory are held and 6000 is the limit; raise p2p.stream_memory");
   EXPECT_EQ(manager.transient().streams, 1u);  // what was refused is still where it was
 }
 

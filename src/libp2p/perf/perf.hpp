@@ -31,7 +31,7 @@ struct PerfOptions {
   Duration idle = 30s;
 };
 
-/// Answers on `swarm` from its making to close().
+/// Answers on `swarm`, which outlives it, from its making to close().
 class PerfServer {
  public:
   static constexpr std::size_t kBuffer = 64 * 1024;
