@@ -2,6 +2,7 @@
 
 #include <openssl/evp.h>
 
+#include <algorithm>
 #include <array>
 
 namespace dms::crypto {
@@ -32,36 +33,50 @@ Result<ChaCha20Poly1305> ChaCha20Poly1305::create(BytesView key) {
 
 Result<void> ChaCha20Poly1305::seal(std::uint64_t nonce, BytesView associated, MutableBytes buffer) {
   if (buffer.size() < kTagSize) return fail(Errc::library, "seal: no room for the tag");
+  return seal(nonce, associated, buffer.first(buffer.size() - kTagSize), buffer);
+}
+
+Result<void> ChaCha20Poly1305::seal(std::uint64_t nonce, BytesView associated, BytesView text, MutableBytes into) {
+  if (into.size() != text.size() + kTagSize)
+    return fail(Errc::library, "seal: {} bytes of room for a text of {}", into.size(), text.size());
   const auto iv = nonce_bytes(nonce);
-  const MutableBytes text = buffer.first(buffer.size() - kTagSize);
   EVP_CIPHER_CTX* c = ctx(seal_.get());
   int size = 0;
   if (EVP_EncryptInit_ex(c, nullptr, nullptr, nullptr, iv.data()) != 1 ||
       (!associated.empty() &&
        EVP_EncryptUpdate(c, nullptr, &size, associated.data(), static_cast<int>(associated.size())) != 1) ||
-      (!text.empty() && EVP_EncryptUpdate(c, text.data(), &size, text.data(), static_cast<int>(text.size())) != 1) ||
-      EVP_EncryptFinal_ex(c, buffer.data() + text.size(), &size) != 1 ||
-      EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_AEAD_GET_TAG, kTagSize, buffer.data() + text.size()) != 1)
+      (!text.empty() && EVP_EncryptUpdate(c, into.data(), &size, text.data(), static_cast<int>(text.size())) != 1) ||
+      EVP_EncryptFinal_ex(c, into.data() + text.size(), &size) != 1 ||
+      EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_AEAD_GET_TAG, kTagSize, into.data() + text.size()) != 1)
     return fail(Errc::library, "OpenSSL could not encrypt");
   return {};
 }
 
 Result<MutableBytes> ChaCha20Poly1305::open(std::uint64_t nonce, BytesView associated, MutableBytes buffer) {
-  if (buffer.size() < kTagSize) return fail(Errc::library, "open: {} bytes are too few for a tag", buffer.size());
+  return open(nonce, associated, buffer, buffer);
+}
+
+Result<MutableBytes> ChaCha20Poly1305::open(std::uint64_t nonce, BytesView associated, BytesView sealed,
+                                            MutableBytes into) {
+  if (sealed.size() < kTagSize) return fail(Errc::library, "open: {} bytes are too few for a tag", sealed.size());
+  const BytesView text = sealed.first(sealed.size() - kTagSize);
+  if (into.size() < text.size())
+    return fail(Errc::library, "open: {} bytes of room for a text of {}", into.size(), text.size());
   const auto iv = nonce_bytes(nonce);
-  const MutableBytes text = buffer.first(buffer.size() - kTagSize);
+  std::array<std::uint8_t, kTagSize> tag;
+  std::copy_n(sealed.end() - kTagSize, kTagSize, tag.begin());
   EVP_CIPHER_CTX* c = ctx(open_.get());
   int size = 0;
   std::array<std::uint8_t, kTagSize> spare;
   if (EVP_DecryptInit_ex(c, nullptr, nullptr, nullptr, iv.data()) != 1 ||
-      EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_AEAD_SET_TAG, kTagSize, buffer.data() + text.size()) != 1 ||
+      EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_AEAD_SET_TAG, kTagSize, tag.data()) != 1 ||
       (!associated.empty() &&
        EVP_DecryptUpdate(c, nullptr, &size, associated.data(), static_cast<int>(associated.size())) != 1) ||
-      (!text.empty() && EVP_DecryptUpdate(c, text.data(), &size, text.data(), static_cast<int>(text.size())) != 1))
+      (!text.empty() && EVP_DecryptUpdate(c, into.data(), &size, text.data(), static_cast<int>(text.size())) != 1))
     return fail(Errc::library, "OpenSSL could not decrypt");
   if (EVP_DecryptFinal_ex(c, spare.data(), &size) != 1)
     return fail(Errc::library, "the message does not authenticate: altered, replayed or of another key");
-  return text;
+  return into.first(text.size());
 }
 
 }  // namespace dms::crypto

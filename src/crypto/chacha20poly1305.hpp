@@ -4,7 +4,7 @@
 //  1. A Cipher holds one key. The nonce is a counter of 64 bits, little endian after four zero bytes, as Noise has it; the
 //     caller never uses a number twice with one key.
 //  2. seal() encrypts where the plaintext lies and writes the tag behind it; open() does the reverse. What fails to
-//     open is not to be looked at.
+//     open is not to be looked at. Both can also leave their input as it is and write elsewhere, which saves a copy.
 //
 // Threads: one at a time. Cost: about 1 ns a byte, no allocation.
 #pragma once
@@ -27,8 +27,12 @@ class ChaCha20Poly1305 {
 
   /// `buffer` is the plaintext followed by kTagSize bytes of room.
   Result<void> seal(std::uint64_t nonce, BytesView associated, MutableBytes buffer);
+  /// `into` has kTagSize bytes more than `text`, and either begins where `text` does or does not overlap it.
+  Result<void> seal(std::uint64_t nonce, BytesView associated, BytesView text, MutableBytes into);
   /// `buffer` is ciphertext and tag; returns the plaintext, a part of it. Errc::library if the tag does not fit.
   Result<MutableBytes> open(std::uint64_t nonce, BytesView associated, MutableBytes buffer);
+  /// The plaintext, as long as `sealed` without its tag, at the beginning of `into`; overlap as for seal().
+  Result<MutableBytes> open(std::uint64_t nonce, BytesView associated, BytesView sealed, MutableBytes into);
 
  private:
   struct Free {

@@ -31,6 +31,29 @@ TEST(ChaCha20Poly1305, RfcVector) {
   EXPECT_EQ(as_text(*opened), text);
 }
 
+TEST(ChaCha20Poly1305, WritingElsewhereGivesTheSame) {
+  SeededRandom random(2);
+  auto cipher = ChaCha20Poly1305::create(random.bytes(32));
+  for (std::size_t size : {0u, 1u, 64u, 1000u, 65519u}) {
+    const Bytes text = random.bytes(size);
+    Bytes in_place = text;
+    in_place.resize(size + 16);
+    ASSERT_TRUE(cipher->seal(3, as_bytes("ad"), in_place));
+    Bytes apart(size + 16);
+    ASSERT_TRUE(cipher->seal(3, as_bytes("ad"), text, apart));
+    EXPECT_EQ(apart, in_place);
+    Bytes room(size + 5);
+    auto opened = cipher->open(3, as_bytes("ad"), apart, room);
+    ASSERT_TRUE(opened);
+    EXPECT_EQ(to_bytes(*opened), text);
+    EXPECT_EQ(apart, in_place) << "the input stays as it is";
+    EXPECT_FALSE(cipher->open(4, as_bytes("ad"), apart, room));
+    EXPECT_FALSE(cipher->seal(3, {}, text, room));
+    if (size == 0) continue;
+    EXPECT_FALSE(cipher->open(3, as_bytes("ad"), apart, MutableBytes(room).first(size - 1)));
+  }
+}
+
 TEST(ChaCha20Poly1305, AnyChangedBitIsNoticed) {
   SeededRandom random(1);
   auto cipher = ChaCha20Poly1305::create(random.bytes(32));

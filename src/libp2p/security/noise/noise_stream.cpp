@@ -7,86 +7,120 @@
 namespace dms::libp2p::noise {
 namespace {
 
-constexpr std::size_t kLargeBuffer = 128 * 1024;
 constexpr std::uint64_t kLastNonce = std::numeric_limits<std::uint64_t>::max() - 1;
 
 }  // namespace
 
 std::size_t NoiseStream::take_plain(MutableBytes into) {
   const std::size_t count = std::min(into.size(), plain_.size());
-  std::memcpy(into.data(), plain_.data(), count);
+  if (count > 0) std::memcpy(into.data(), plain_.data(), count);
   plain_ = plain_.subspan(count);
   return count;
 }
 
-Result<bool> NoiseStream::open_next() {
-  if (end_ - begin_ < kHeader) return false;
-  const std::size_t size = static_cast<std::size_t>(in_[begin_] << 8 | in_[begin_ + 1]);
+Result<std::optional<std::size_t>> NoiseStream::next_message() const {
+  if (end_ - begin_ < kHeader) return std::nullopt;
+  const BytesView arrived = in_.view().subspan(begin_);
+  const std::size_t size = static_cast<std::size_t>(arrived[0] << 8 | arrived[1]);
   if (size < kTag) return fail(Errc::invalid_argument, "noise: a message of {} bytes has no room for its tag", size);
-  if (end_ - begin_ < kHeader + size) return false;
+  if (end_ - begin_ < kHeader + size) return std::nullopt;
   if (received_ > kLastNonce) return fail(Errc::limit_exceeded, "noise: the nonces of this session are used up");
-  TRY(plain_, ciphers_.receive.open(received_++, {}, MutableBytes(in_).subspan(begin_ + kHeader, size)));
-  begin_ += kHeader + size;
-  return true;
+  return size;
+}
+
+/// The stream is over, but what was authentic before is still given.
+Result<std::size_t> NoiseStream::break_off(Error why, std::size_t given) {
+  broken_ = std::move(why).context(fmt::format("decrypting message {}", received_));
+  raw_->abort();
+  if (given > 0) return given;
+  return std::unexpected(*broken_);
+}
+
+Result<std::size_t> NoiseStream::open_arrived(MutableBytes into) {
+  std::size_t given = 0;
+  while (plain_.empty() && given < into.size()) {
+    Result<std::optional<std::size_t>> size = next_message();
+    if (!size) return break_off(std::move(size.error()), given);
+    if (!*size) break;
+    const MutableBytes sealed = in_.view().subspan(begin_ + kHeader, **size);
+    const MutableBytes rest = into.subspan(given);
+    const bool fits = **size - kTag <= rest.size();
+    // What does not fit waits for its reader where it lies, but not behind something that has been given already.
+    if (!fits && given > 0) break;
+    Result<MutableBytes> text = ciphers_.receive.open(received_++, {}, sealed, fits ? rest : sealed);
+    if (!text) return break_off(std::move(text.error()), given);
+    begin_ += kHeader + **size;
+    if (!fits) plain_ = *text;
+    given += fits ? text->size() : take_plain(rest);
+  }
+  return given;
 }
 
 void NoiseStream::make_room() {
+  if (begin_ == end_) {
+    begin_ = end_ = 0;
+    if (last_read_ >= in_.size())
+      in_.grow();
+    else
+      in_.took(last_read_);
+    return;
+  }
   if (begin_ > 0) {
-    std::memmove(in_.data(), in_.data() + begin_, end_ - begin_);
+    std::memmove(in_.view().data(), in_.view().data() + begin_, end_ - begin_);
     end_ -= begin_;
     begin_ = 0;
   }
-  // Full without a whole message in it: somebody sends much, so be ready for it from now on.
-  if (end_ == in_.size()) in_.resize(kLargeBuffer);
+  // Full without a whole message in it, or full at the first read: somebody sends much.
+  if (end_ == in_.size() || last_read_ >= in_.size()) in_.grow();
 }
 
 Task<Result<std::size_t>> NoiseStream::read_some(MutableBytes into) {
   if (into.empty()) co_return std::size_t{0};
-  if (broken_) co_return fail(Errc::closed, "noise: the stream is broken");
-  while (plain_.empty()) {
-    Result<bool> opened = open_next();
-    if (!opened) {
-      broken_ = true;
-      raw_->abort();
-      co_return fail(opened.error(), "decrypting message {}", received_);
-    }
-    if (*opened) continue;
+  if (broken_) co_return std::unexpected(*broken_);
+  if (const std::size_t count = take_plain(into); count > 0) co_return count;
+  for (;;) {
+    CO_TRY(std::size_t given, open_arrived(into));
+    if (given > 0) co_return given;
     make_room();
-    Result<std::size_t> got = co_await raw_->read_some(MutableBytes(in_).subspan(end_));
+    Result<std::size_t> got = co_await raw_->read_some(in_.view().subspan(end_));
     if (!got) co_return std::unexpected(got.error());
     if (*got == 0) {
       if (begin_ == end_) co_return std::size_t{0};
-      broken_ = true;
-      co_return fail(Errc::closed, "noise: the stream ended within a message");
+      broken_ = Error(Errc::closed, "noise: the stream ended within a message");
+      co_return std::unexpected(*broken_);
     }
+    last_read_ = *got;
     end_ += *got;
   }
-  co_return take_plain(into);
 }
 
-Result<void> NoiseStream::seal_into_out(BytesView text) {
+/// One message at out_[at]; the size of it.
+Result<std::size_t> NoiseStream::seal_into_out(BytesView text, std::size_t at) {
   if (sent_ > kLastNonce) return fail(Errc::limit_exceeded, "noise: the nonces of this session are used up");
   const std::size_t size = text.size() + kTag;
-  out_.push_back(static_cast<std::uint8_t>(size >> 8));
-  out_.push_back(static_cast<std::uint8_t>(size));
-  const std::size_t at = out_.size();
-  append(out_, text);
-  out_.resize(at + size);
-  return ciphers_.send.seal(sent_++, {}, MutableBytes(out_).subspan(at));
+  const MutableBytes out = out_.view().subspan(at, kHeader + size);
+  out[0] = static_cast<std::uint8_t>(size >> 8);
+  out[1] = static_cast<std::uint8_t>(size);
+  TRY_VOID(ciphers_.send.seal(sent_++, {}, text, out.subspan(kHeader)));
+  return kHeader + size;
 }
 
 Task<Result<void>> NoiseStream::write(BytesView from) {
   while (!from.empty()) {
-    out_.clear();
     const std::size_t batch = std::min(from.size(), kMessagesPerWrite * kMaxPlain);
-    out_.reserve(batch + (batch / kMaxPlain + 1) * (kHeader + kTag));
+    const std::size_t sealed = batch + (batch + kMaxPlain - 1) / kMaxPlain * (kHeader + kTag);
+    if (sealed > out_.size()) out_.grow(sealed);
+    std::size_t at = 0;
     for (BytesView rest = from.first(batch); !rest.empty();) {
       const BytesView text = rest.first(std::min(rest.size(), kMaxPlain));
-      CO_TRY_VOID(seal_into_out(text));
+      CO_TRY(std::size_t size, seal_into_out(text, at));
+      at += size;
       rest = rest.subspan(text.size());
     }
     from = from.subspan(batch);
-    CO_TRY_VOID(co_await raw_->write(out_));
+    const BytesView ready = out_.view().first(at);
+    CO_TRY_VOID(co_await raw_->write(ready));
+    out_.took(at);
   }
   co_return Result<void>();
 }
