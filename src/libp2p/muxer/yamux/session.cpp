@@ -34,18 +34,24 @@ class YamuxStream final : public ByteStream {
 // What has arrived can be read also after the session has ended, unless the stream was reset.
 Task<Result<std::size_t>> YamuxStream::read_some(MutableBytes into) {
   if (into.empty()) co_return std::size_t{0};
-  while (state_->received.size() == 0) {
-    if (state_->reset) co_return fail(Errc::closed, "yamux: the stream was reset");
-    if (state_->fin_received) co_return std::size_t{0};
-    if (state_->session == nullptr) co_return fail(Errc::closed, "yamux: the connection has ended");
-    CO_TRY_VOID(co_await state_->readable.wait());
+  StreamState& state = *state_;
+  std::size_t count = 0;
+  while (count == 0 && state.received.size() == 0) {
+    if (state.reset) co_return fail(Errc::closed, "yamux: the stream was reset");
+    if (state.fin_received) co_return std::size_t{0};
+    if (state.session == nullptr) co_return fail(Errc::closed, "yamux: the connection has ended");
+    state.wanted = into;
+    Result<void> waited = co_await state.readable.wait();
+    state.wanted = {};
+    count = std::exchange(state.given, std::size_t{0});
+    if (!waited && count == 0) co_return std::unexpected(waited.error());
   }
-  const std::size_t count = state_->received.pop(into);
-  if (state_->session != nullptr) {
-    state_->session->buffered_ -= count;
-    state_->session->reopen_window(*state_);
+  const std::size_t kept = state.received.pop(into.subspan(count));
+  if (state.session != nullptr) {
+    state.session->buffered_ -= kept;
+    state.session->reopen_window(state);
   }
-  co_return count;
+  co_return count + kept;
 }
 
 Session::Session(Lane& lane, std::unique_ptr<ByteStream> wire, Side side, Options options)
@@ -67,6 +73,9 @@ Session::~Session() = default;
 
 Task<Result<std::unique_ptr<ByteStream>>> Session::open_stream() {
   while (!closing() && unacknowledged_ >= options_.max_unacknowledged) CO_TRY_VOID(co_await may_open_.wait());
+  if (!dead_ && remote_going_)
+    co_return fail(Errc::closed, "yamux: the other side takes no more streams (go away, code {})",
+                   static_cast<std::uint32_t>(*remote_reason_));
   if (closing()) co_return fail(Errc::closed, "yamux: the connection is ending");
   if (streams_.size() - inbound_ >= options_.max_outbound_streams)
     co_return fail(Errc::limit_exceeded, "yamux: {} streams to this peer are open", options_.max_outbound_streams);
@@ -100,17 +109,6 @@ Task<Result<std::unique_ptr<ByteStream>>> Session::accept_stream() {
 }
 
 // ---- the life of a stream -------------------------------------------------------------------------------------------
-
-/// Lets everybody else who is ready on this lane go first.
-static Task<void> yield_turn(Lane& lane) {
-  Notify turn;
-  bool come = false;
-  lane.post([&] {
-    come = true;
-    turn.notify_all();
-  });
-  while (!come) (void)co_await turn.wait_shielded();
-}
 
 Task<Result<void>> Session::write_stream(StatePtr state, BytesView from) {
   // `this` may be gone once the state no longer points here; every look at it comes after that check.
@@ -158,6 +156,10 @@ void Session::release_stream(const StatePtr& state) {
   state->released = true;
   buffered_ -= state->received.size();
   state->received.clear();
+  if (!state->fin_received) {
+    if (let_go_.size() >= kMaxLetGo) let_go_.erase(let_go_.begin());
+    let_go_.push_back(state->id);
+  }
   forget(*state);
 }
 
@@ -194,9 +196,9 @@ void Session::reopen_window(StreamState& state) {
   if (state.fin_received || state.released) return;
   const std::uint64_t held = std::uint64_t{state.receive_window} + state.received.size();
   if (state.target_window < held || state.target_window - held < state.target_window / 2) return;
-  // Half a window within two round trips means that the window, not the wire or the reader, sets the pace.
-  const Duration since = lane_.now() - state.reopened;
-  const bool limited_by_window = rtt_ && since < 2 * *rtt_ && state.reopened != SteadyTime{};
+  const SteadyTime now = lane_.now();
+  const std::optional<Duration> round_trip = rtt();
+  const bool limited_by_window = round_trip && now - state.reopened < 2 * *round_trip && state.reopened != SteadyTime{};
   const std::uint32_t more =
       std::min(state.target_window, options_.max_window - std::min(options_.max_window, state.target_window));
   if (limited_by_window && extra_windows_ + more <= options_.max_window_total) {
@@ -205,8 +207,9 @@ void Session::reopen_window(StreamState& state) {
   }
   const auto delta = static_cast<std::uint32_t>(state.target_window - held);
   state.receive_window += delta;
-  state.reopened = lane_.now();
+  state.reopened = now;
   queue_for(state, FrameType::window_update, kNone, delta);
+  if (!ping_open_ && now - pinged_ >= kRttInterval) send_ping();
 }
 
 // ---- what leaves ----------------------------------------------------------------------------------------------------
@@ -250,173 +253,12 @@ Task<void> Session::write_loop() {
       break;
     }
     out_room_.notify_all();
-    if (batch.capacity() > 2 * options_.max_outbound) Bytes().swap(batch);
+    // Two small batches in a row: the large buffers have had their time.
+    small_batches_ = batch.size() <= kIdleRead ? small_batches_ + 1 : 0;
+    if (small_batches_ >= 2 && batch.capacity() > kIdleRead) Bytes().swap(batch);
+    if (small_batches_ >= 2 && out_.empty() && out_.capacity() > kIdleRead) Bytes().swap(out_);
   }
   drained_.notify_all();
-}
-
-// ---- what arrives ---------------------------------------------------------------------------------------------------
-
-Task<void> Session::read_loop() {
-  Bytes buffer(64 * 1024);
-  send_ping();  // measures the round trip, for the windows
-  while (!dead_) {
-    Result<std::size_t> got = co_await wire_->read_some(buffer);
-    if (!got || *got == 0) {
-      die(got ? Error(Errc::closed, "yamux: the other side has closed the connection")
-              : got.error().context("yamux: reading"));
-      co_return;
-    }
-    heard_ = lane_.now();
-    for (BytesView rest = BytesView(buffer).first(*got); !rest.empty() && !dead_;) {
-      Result<std::size_t> used = consume(rest);
-      if (!used) {
-        queue({FrameType::go_away, kNone, 0, static_cast<std::uint32_t>(GoAway::protocol_error)});
-        local_going_ = true;
-        while (outbound() > 0 && !dead_) {
-          Result<void> waited = co_await drained_.wait();
-          if (!waited) break;
-        }
-        die(used.error());
-        co_return;
-      }
-      rest = rest.subspan(*used);
-      // Tiny frames may each ask for an answer.
-      while (answers_full() && !dead_) {
-        Result<void> waited = co_await out_room_.wait();
-        if (!waited) co_return;
-      }
-    }
-  }
-}
-
-/// Takes a header or a piece of payload from `bytes`; says how much.
-Result<std::size_t> Session::consume(BytesView bytes) {
-  if (payload_left_ > 0) {
-    const std::size_t size = std::min<std::size_t>(bytes.size(), payload_left_);
-    payload_left_ -= static_cast<std::uint32_t>(size);
-    on_data(bytes.first(size));
-    return size;
-  }
-  const std::size_t size = std::min(bytes.size(), header_.size() - header_size_);
-  std::copy_n(bytes.begin(), size, header_.begin() + static_cast<std::ptrdiff_t>(header_size_));
-  header_size_ += size;
-  if (header_size_ == header_.size()) {
-    header_size_ = 0;
-    TRY(FrameHeader header, FrameHeader::decode(header_));
-    TRY_VOID(on_header(header));
-  }
-  return size;
-}
-
-Result<void> Session::on_header(const FrameHeader& header) {
-  switch (header.type) {
-    case FrameType::ping: on_ping(header); return {};
-    case FrameType::go_away:
-      remote_going_ = true;
-      may_open_.notify_all();
-      return {};
-    default: return on_stream_header(header);
-  }
-}
-
-void Session::on_ping(const FrameHeader& header) {
-  if (header.has(kSyn)) {
-    queue({FrameType::ping, kAck, 0, header.length});
-  } else if (ping_open_ && header.length == ping_value_) {
-    ping_open_ = false;
-    rtt_ = lane_.now() - pinged_;
-  }
-}
-
-/// A new stream, or nothing if it was refused with a reset.
-Result<Session::StatePtr> Session::on_syn(const FrameHeader& header) {
-  const bool from_dialer = header.stream % 2 == 1;
-  if (from_dialer == (side_ == Side::dialer))
-    return fail(Errc::invalid_argument, "yamux: the other side opened stream {}, whose number is ours", header.stream);
-  if (header.stream <= last_inbound_)
-    return fail(Errc::invalid_argument, "yamux: stream {} was opened twice", header.stream);
-  last_inbound_ = header.stream;
-  if (local_going_ || inbound_ >= options_.max_inbound_streams || backlog_.size() >= options_.accept_backlog) {
-    queue({FrameType::window_update, kRst, header.stream, 0});
-    return StatePtr();
-  }
-  auto state = std::make_shared<StreamState>();
-  state->id = header.stream;
-  state->inbound = true;
-  state->announced = true;
-  state->session = this;
-  streams_.emplace(state->id, state);
-  ++inbound_;
-  backlog_.push_back(state);
-  accepted_.notify_one();
-  return state;
-}
-
-Result<void> Session::on_stream_header(const FrameHeader& header) {
-  StatePtr state;
-  if (header.has(kSyn)) {
-    TRY(state, on_syn(header));
-  } else if (auto it = streams_.find(header.stream); it != streams_.end()) {
-    state = it->second;
-  }
-  if (header.type == FrameType::data) {
-    payload_left_ = header.length;
-    payload_of_ = state;
-    payload_fin_ = header.has(kFin);
-  }
-  if (!state) return {};  // refused just now, or let go before: whatever comes is dropped
-
-  if (header.has(kAck) && !state->inbound && !state->acknowledged) {
-    state->acknowledged = true;
-    --unacknowledged_;
-    may_open_.notify_one();
-  }
-  if (header.has(kRst)) {
-    state->reset = true;
-    forget(*state);
-    return {};
-  }
-  if (header.type == FrameType::window_update) {
-    const std::uint64_t window = std::uint64_t{state->send_window} + header.length;
-    if (window > 0xffff'ffffU)
-      return fail(Errc::invalid_argument, "yamux: the window of stream {} overflows", header.stream);
-    state->send_window = static_cast<std::uint32_t>(window);
-    state->writable.notify_all();
-    if (header.has(kFin)) {
-      state->fin_received = true;
-      state->readable.notify_all();
-      drop_if_done(*state);
-    }
-    return {};
-  }
-  if (header.length > state->receive_window || (state->fin_received && header.length > 0))
-    return fail(Errc::invalid_argument, "yamux: {} bytes for stream {}, whose window is {}", header.length,
-                header.stream, state->fin_received ? 0 : state->receive_window);
-  state->receive_window -= header.length;
-  if (buffered_ + header.length > options_.max_buffered) {
-    reset_stream(*state);
-    return {};
-  }
-  if (header.length == 0) on_data({});
-  return {};
-}
-
-/// A piece of the current frame's payload. Its end may be the end of the other side's half.
-void Session::on_data(BytesView bytes) {
-  const StatePtr state = payload_of_;
-  if (payload_left_ == 0) payload_of_.reset();
-  if (!state || state->session == nullptr) return;
-  if (!bytes.empty()) {
-    state->received.push(bytes);
-    buffered_ += bytes.size();
-    state->readable.notify_all();
-  }
-  if (payload_left_ == 0 && payload_fin_) {
-    state->fin_received = true;
-    state->readable.notify_all();
-    drop_if_done(*state);
-  }
 }
 
 // ---- the life of the session ----------------------------------------------------------------------------------------
@@ -451,6 +293,18 @@ void Session::die(Error why) {
   for (Notify* notify : {&out_ready_, &out_room_, &accepted_, &may_open_, &drained_, &ended_}) notify->notify_all();
 }
 
+void Session::go_away(GoAway reason) {
+  if (dead_ || local_going_) return;
+  local_going_ = true;
+  queue({FrameType::go_away, kNone, 0, static_cast<std::uint32_t>(reason)});
+  may_open_.notify_all();
+}
+
+std::optional<Duration> Session::rtt() const {
+  if (rtts_.empty()) return std::nullopt;
+  return *std::ranges::min_element(rtts_);
+}
+
 void Session::abort() { die(Error(Errc::closed, "yamux: the connection was aborted")); }
 
 /// Writes what is left, says that no more comes, and waits for the other side to hang up: closing a socket with unread bytes
@@ -464,10 +318,7 @@ Task<Result<void>> Session::part() {
 }
 
 Task<void> Session::close() {
-  if (!dead_ && !local_going_) {
-    local_going_ = true;
-    queue({FrameType::go_away, kNone, 0, static_cast<std::uint32_t>(GoAway::normal)});
-  }
+  go_away(GoAway::normal);
   const TaskContext context = co_await this_task();
   // The owner may be under cancellation already: the lingering has its own scope, bounded by its own timer.
   CancelScope scope;

@@ -2,15 +2,19 @@
 //
 // Model
 //  1. A stream's sender never has more bytes under way than its window, which the receiver opens again as its reader reads.
-//     Windows start at 256 KiB; a window whose reader keeps up with the wire doubles up to max_window as long as the sum
-//     of all that is granted beyond the start stays below max_window_total.
+//     Windows start at 256 KiB. A window of which half is used up within two round trips sets the pace, rather than the wire or
+//     the reader: it doubles, up to max_window, as long as the sum of all that is granted beyond the start stays below
+//     max_window_total. So it comes to rest between two and four times what the path holds. The round trip is the least
+//     of the last kRttSamples pings, one every kRttInterval while streams are read: pings that stood in queues do not count.
 //  2. Frames leave through one buffer. A writer puts at most kMaxChunk bytes into it and then queues behind the others, so
 //     streams share the wire evenly; the buffer is written whole, many frames in one write.
 //  3. A stream is announced with its first frame and acknowledged when it is accepted. Its halves close apart (FIN); RST ends
-//     both. What arrives for a stream that we have let go is dropped (connection.hpp, model 2).
+//     both. What arrives for a stream that we have let go is dropped (connection.hpp, model 2) and answered with RST once, so that
+//     its sender does not wait for a window for ever.
 //  4. A frame that breaks the rules (unknown version or type, more data than the window, a stream id of the wrong parity)
-//     ends the session with GO_AWAY "protocol error".
-//  5. A session that has heard nothing for keep_alive asks with a ping and ends when there is no answer for as long again.
+//     ends the session with GO_AWAY "protocol error". Flags that the specification does not name are ignored.
+//  5. After GO_AWAY, ours or theirs, no stream is opened and those that are open go on to their end.
+//  6. A session that has heard nothing for keep_alive asks with a ping and ends when there is no answer for as long again.
 //
 // Threads: one lane. Destruction: only after close() (Nursery).
 //
@@ -21,6 +25,9 @@
 //
 // Attacks: opening streams in bulk, pings in bulk, windows never opened, frames never finished: each meets one of the bounds
 // above and costs the attacker his own connection. Data is buffered only as it arrives, whatever a header announces.
+//
+// Cost: a byte is copied once on its way out, into the buffer that the wire writes, and once on its way in, from the wire's buffer
+// to its reader, if the reader waits; twice if not. An idle session holds a read buffer of kIdleRead bytes.
 //
 // Specification: libp2p yamux.
 #pragma once
@@ -60,6 +67,11 @@ class Session final : public Muxer {
  public:
   static constexpr std::size_t kMaxChunk = 32 * 1024;
   static constexpr std::size_t kMaxAnswers = 256 * 1024;
+  static constexpr std::size_t kIdleRead = 1024;
+  static constexpr std::size_t kBusyRead = 256 * 1024;
+  static constexpr std::size_t kRttSamples = 64;
+  static constexpr Duration kRttInterval = 5s;
+  static constexpr std::size_t kMaxLetGo = 256;  ///< streams let go whose sender may still be told
 
   Session(Lane& lane, std::unique_ptr<ByteStream> wire, Side side, Options options = {});
   ~Session() override;
@@ -71,10 +83,16 @@ class Session final : public Muxer {
   void abort() override;
   Task<void> close() override;
 
-  /// The round trip time measured by the last ping, if any.
-  [[nodiscard]] std::optional<Duration> rtt() const { return rtt_; }
+  /// Tells the other side that we take no more streams, and why; those that are open go on.
+  void go_away(GoAway reason);
+  /// What the other side has said, if it has: one of GoAway, or a number that we do not know.
+  [[nodiscard]] std::optional<GoAway> remote_reason() const { return remote_reason_; }
+  /// The round trip: the least of the last few pings, if any was answered.
+  [[nodiscard]] std::optional<Duration> rtt() const;
   /// Bytes received and not yet read, over all streams.
   [[nodiscard]] std::size_t buffered() const { return buffered_; }
+  /// What the windows of all streams have been granted beyond kInitialWindow.
+  [[nodiscard]] std::size_t extra_windows() const { return extra_windows_; }
   [[nodiscard]] std::size_t outbound() const { return out_.size() + writing_; }
 
  private:
@@ -93,6 +111,9 @@ class Session final : public Muxer {
   Result<StatePtr> on_syn(const FrameHeader& header);
   void on_data(BytesView bytes);
   void on_ping(const FrameHeader& header);
+  void on_go_away(const FrameHeader& header);
+  void on_orphan(const FrameHeader& header);
+  void on_ended(StreamState& state);
 
   // What leaves.
   void queue(const FrameHeader& header, BytesView payload = {});
@@ -121,6 +142,7 @@ class Session final : public Muxer {
 
   std::map<std::uint32_t, StatePtr> streams_;
   std::deque<StatePtr> backlog_;
+  std::vector<std::uint32_t> let_go_;  ///< half closed by us, then let go; the oldest first
   std::uint32_t next_id_;
   std::uint32_t last_inbound_ = 0;
   std::size_t inbound_ = 0;
@@ -136,17 +158,19 @@ class Session final : public Muxer {
   bool payload_fin_ = false;
 
   Bytes out_;
+  int small_batches_ = 0;
   std::size_t writing_ = 0;
   std::shared_ptr<std::size_t> writers_ = std::make_shared<std::size_t>(0);  ///< calls of write_stream under way
   SteadyTime heard_{};
   SteadyTime pinged_{};
   std::uint32_t ping_value_ = 0;
   bool ping_open_ = false;
-  std::optional<Duration> rtt_;
+  std::vector<Duration> rtts_;  ///< the last few, oldest first
 
   bool dead_ = false;
   bool local_going_ = false;
   bool remote_going_ = false;
+  std::optional<GoAway> remote_reason_;
   std::optional<Error> reason_;
   Notify out_ready_;  ///< for the write loop
   Notify out_room_;   ///< for those who fill the buffer

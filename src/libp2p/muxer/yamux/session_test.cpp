@@ -281,6 +281,122 @@ TEST(YamuxFrames, FramesForStreamsThatAreGoneAreDropped) {
   EXPECT_EQ(raw.session.streams(), 1u);
 }
 
+/// Everything the session has written so far, as frames (payloads skipped).
+Task<void> collect(ByteStream& wire, std::vector<FrameHeader>& into) {
+  for (;;) {
+    std::array<std::uint8_t, FrameHeader::kSize> bytes{};
+    Result<void> read = co_await read_exactly(wire, bytes);
+    if (!read) co_return;
+    into.push_back(*FrameHeader::decode(bytes));
+    Bytes payload(into.back().type == FrameType::data ? into.back().length : 0);
+    read = co_await read_exactly(wire, payload);
+    if (!read) co_return;
+  }
+}
+
+TEST(YamuxFrames, AWriterToAStreamThatWasLetGoIsToldOnce) {
+  Raw raw;
+  std::vector<FrameHeader> heard;
+  Nursery nursery(raw.w.lane(), "listen");
+  nursery.spawn(collect(*raw.wire, heard));
+  raw.send({FrameType::data, kSyn, 1, 5}, 5);
+  StreamPtr stream = *raw.w.run(raw.session.accept_stream());
+  ASSERT_TRUE(raw.w.run(stream->close_write()));
+  stream.reset();
+  EXPECT_FALSE(raw.died());
+  const auto resets = [&] { return std::ranges::count(heard, FrameHeader{FrameType::window_update, kRst, 1, 0}); };
+  raw.send({FrameType::window_update, kNone, 1, 1000});
+  EXPECT_FALSE(raw.died());
+  EXPECT_EQ(resets(), 0) << "only who sends would wait";
+  for (int i = 0; i < 3; ++i) raw.send({FrameType::data, kNone, 1, 100}, 100);
+  EXPECT_FALSE(raw.died());
+  EXPECT_EQ(resets(), 1);
+  // One that had ended its half before, or ends it now, needs no telling.
+  raw.send({FrameType::data, kSyn, 3, 5}, 5);
+  stream = *raw.w.run(raw.session.accept_stream());
+  ASSERT_TRUE(raw.w.run(stream->close_write()));
+  stream.reset();
+  raw.send({FrameType::data, kFin, 3, 0});
+  EXPECT_FALSE(raw.died());
+  EXPECT_EQ(std::ranges::count(heard, FrameHeader{FrameType::window_update, kRst, 3, 0}), 0);
+  raw.session.abort();
+  raw.w.run(nursery.close());
+}
+
+TEST(YamuxFrames, GoAwayStopsNewStreamsAndLetsOldOnesEnd) {
+  for (const GoAway reason :
+       {GoAway::normal, GoAway::protocol_error, GoAway::internal_error, static_cast<GoAway>(77)}) {
+    Pair p;
+    StreamPtr here = p.open(p.a);
+    ASSERT_TRUE(p.write(*here, to_bytes("before")));
+    StreamPtr there = p.accept(p.b);
+    p.b.go_away(reason);
+    p.settle();
+    EXPECT_EQ(p.a.remote_reason(), reason);
+    EXPECT_TRUE(p.a.closing() && p.b.closing());
+    EXPECT_FALSE(p.w.run(p.a.open_stream()));
+    EXPECT_FALSE(p.w.run(p.b.open_stream()));
+    ASSERT_TRUE(p.write(*here, to_bytes(" and after")));
+    EXPECT_EQ(as_text(*p.read(*there, 16)), "before and after");
+    ASSERT_TRUE(p.write(*there, to_bytes("both ways")));
+    EXPECT_EQ(as_text(*p.read(*here, 9)), "both ways");
+  }
+}
+
+TEST(YamuxFrames, WhatBreaksTheRulesIsAnsweredWithTheReason) {
+  Raw raw;
+  std::vector<FrameHeader> heard;
+  Nursery nursery(raw.w.lane(), "listen");
+  nursery.spawn(collect(*raw.wire, heard));
+  raw.send({FrameType::data, kSyn, 2, 0});
+  EXPECT_TRUE(raw.died());
+  EXPECT_EQ(heard.back(), (FrameHeader{FrameType::go_away, kNone, 0, 1}));
+  raw.w.run(nursery.close());
+}
+
+TEST(YamuxFrames, OneHundredThousandStreamOpensLeaveNothingBehind) {
+  Raw raw({.max_inbound_streams = 100, .accept_backlog = 50});
+  std::vector<FrameHeader> heard;
+  Nursery nursery(raw.w.lane(), "listen");
+  nursery.spawn(collect(*raw.wire, heard));
+  for (std::uint32_t batch = 0; batch < 100; ++batch) {
+    Bytes bytes;
+    for (std::uint32_t i = 0; i < 1000; ++i) {
+      const std::uint32_t id = 1 + 2 * (batch * 1000 + i);
+      append(bytes, BytesView(FrameHeader{FrameType::data, kSyn, id, 10}.encode()));
+      bytes.resize(bytes.size() + 10);
+    }
+    raw.send(std::move(bytes));
+    raw.w.world.run_for(1ms);
+    EXPECT_LE(raw.session.streams(), 50u);
+    EXPECT_LE(raw.session.buffered(), 500u);
+  }
+  EXPECT_FALSE(raw.died());
+  EXPECT_GE(heard.size(), 100'000u - 50u) << "each one refused by name";
+  for (std::uint32_t i = 0; i < 100'000; ++i)  // and those that were let in are taken back
+    raw.send({FrameType::window_update, kRst, 1 + 2 * i, 0});
+  EXPECT_FALSE(raw.died());
+  EXPECT_EQ(raw.session.streams(), 0u);
+  EXPECT_EQ(raw.session.buffered(), 0u);
+  raw.session.abort();
+  raw.w.run(nursery.close());
+}
+
+TEST(YamuxFrames, OpenedAndTakenBackAtOnceTheBacklogStaysBounded) {
+  Raw raw({.accept_backlog = 50});
+  std::vector<FrameHeader> heard;
+  Nursery nursery(raw.w.lane(), "listen");
+  nursery.spawn(collect(*raw.wire, heard));
+  for (std::uint32_t i = 0; i < 10'000; ++i) raw.send({FrameType::window_update, kSyn | kRst, 1 + 2 * i, 0});
+  EXPECT_FALSE(raw.died());
+  EXPECT_EQ(raw.session.streams(), 0u);
+  raw.send({FrameType::data, kSyn, 30'001, 2}, 2);
+  EXPECT_FALSE(raw.died());
+  EXPECT_EQ(raw.session.streams(), 1u) << "the taken back do not fill the backlog for ever";
+  raw.session.abort();
+  raw.w.run(nursery.close());
+}
+
 TEST(YamuxFrames, APeerThatAsksWithoutReadingIsNotReadFrom) {
   Raw raw({.max_outbound = 64 * 1024});
   Bytes pings;

@@ -2,39 +2,55 @@
 #pragma once
 
 #include <cstring>
+#include <list>
 
 #include "libp2p/muxer/yamux/session.hpp"
 
 namespace dms::libp2p::yamux {
 
-/// Bytes in arrival order. Memory follows the contents and is returned when they have been read.
+/// Bytes in arrival order, in pieces: memory follows the contents, is never moved, and goes as they are read.
 class ByteQueue {
  public:
   void push(BytesView bytes) {
-    if (begin_ > 0 && begin_ >= bytes_.size() / 2) {
-      bytes_.erase(bytes_.begin(), bytes_.begin() + static_cast<std::ptrdiff_t>(begin_));
-      begin_ = 0;
+    const std::size_t held = size_;
+    size_ += bytes.size();
+    if (!pieces_.empty()) {
+      Bytes& last = pieces_.back();
+      const std::size_t fits = std::min(last.capacity() - last.size(), bytes.size());
+      append(last, bytes.first(fits));
+      bytes = bytes.subspan(fits);
     }
-    append(bytes_, bytes);
+    if (bytes.empty()) return;
+    // As much again as is held: many small frames cost few pieces, and one small frame no large one.
+    pieces_.emplace_back().reserve(std::max(bytes.size(), std::min(held, kPiece)));
+    append(pieces_.back(), bytes);
   }
   std::size_t pop(MutableBytes into) {
-    const std::size_t count = std::min(into.size(), size());
-    std::memcpy(into.data(), bytes_.data() + begin_, count);
-    begin_ += count;
-    if (begin_ == bytes_.size()) clear();
+    std::size_t count = 0;
+    while (count < into.size() && !pieces_.empty()) {
+      const BytesView rest = BytesView(pieces_.front()).subspan(begin_);
+      const std::size_t n = std::min(into.size() - count, rest.size());
+      std::memcpy(into.data() + count, rest.data(), n);
+      count += n;
+      begin_ += n;
+      if (n < rest.size()) break;
+      pieces_.pop_front();
+      begin_ = 0;
+    }
+    size_ -= count;
     return count;
   }
   void clear() {
-    if (bytes_.capacity() > kKeep) Bytes().swap(bytes_);
-    bytes_.clear();
-    begin_ = 0;
+    pieces_.clear();
+    begin_ = size_ = 0;
   }
-  [[nodiscard]] std::size_t size() const { return bytes_.size() - begin_; }
+  [[nodiscard]] std::size_t size() const { return size_; }
 
  private:
-  static constexpr std::size_t kKeep = 4096;
-  Bytes bytes_;
-  std::size_t begin_ = 0;
+  static constexpr std::size_t kPiece = 64 * 1024;
+  std::list<Bytes> pieces_;
+  std::size_t begin_ = 0;  ///< of the first piece
+  std::size_t size_ = 0;
 };
 
 struct StreamState {
@@ -56,8 +72,23 @@ struct StreamState {
   SteadyTime reopened{};                          ///< when the window was last opened
   ByteQueue received;
 
+  // A reader that waits has left its buffer here, so that what arrives is copied once.
+  MutableBytes wanted;
+  std::size_t given = 0;  ///< of wanted, filled
+
   Notify readable;
   Notify writable;
 };
+
+/// Lets everybody else who is ready on this lane go first.
+inline Task<void> yield_turn(Lane& lane) {
+  Notify turn;
+  bool come = false;
+  lane.post([&] {
+    come = true;
+    turn.notify_all();
+  });
+  while (!come) (void)co_await turn.wait_shielded();
+}
 
 }  // namespace dms::libp2p::yamux

@@ -1,0 +1,217 @@
+// yamux over a long wide path, in virtual time: is it filled, and do small streams get through beside large ones.
+#include "libp2p/muxer/yamux/session.hpp"
+#include "libp2p/testing.hpp"
+
+namespace dms::libp2p::yamux {
+namespace {
+
+using namespace libp2p::testing;
+using StreamPtr = std::unique_ptr<ByteStream>;
+
+/// Two sessions, with a simulated network between them.
+struct Path {
+  explicit Path(SimLink link, Options options = {}) : world(1, link) {
+    Nursery nursery(left.runtime().lane, "connect");
+    nursery.spawn(join(*this, options));
+    world.run(left, nursery.join());
+  }
+  ~Path() {
+    Nursery nursery(left.runtime().lane, "close");
+    nursery.spawn(a->close());
+    nursery.spawn(b->close());
+    world.run(left, nursery.join());
+  }
+  static Task<void> join(Path& path, Options options) {
+    auto listener = path.right.runtime().net.listen_tcp({IpAddress(), kPort});
+    IpEndpoint to{path.right.address(), kPort};
+    Result<Accepted> dialled = co_await path.left.runtime().net.connect_tcp(to);
+    Result<Accepted> accepted = co_await (*listener)->accept();
+    path.a = std::make_unique<Session>(path.left.runtime().lane, std::move(dialled->stream), Side::dialer, options);
+    path.b = std::make_unique<Session>(path.right.runtime().lane, std::move(accepted->stream), Side::listener, options);
+  }
+
+  SimWorld world;
+  SimNode& left = world.add_node("left");
+  SimNode& right = world.add_node("right");
+  std::unique_ptr<Session> a;
+  std::unique_ptr<Session> b;
+};
+
+constexpr SimLink kGigabit = {.latency = 30ms, .jitter = 0ns, .bandwidth = 125'000'000};
+
+Task<void> pour(Session& session) {
+  Result<StreamPtr> stream = co_await session.open_stream();
+  const Bytes chunk(1 << 20, 1);
+  for (;;) {
+    Result<void> sent = co_await (*stream)->write(chunk);
+    if (!sent) co_return;
+  }
+}
+
+Task<void> count(Session& session, std::size_t& total) {
+  Result<StreamPtr> stream = co_await session.accept_stream();
+  Bytes buffer(1 << 18);
+  for (;;) {
+    Result<std::size_t> got = co_await (*stream)->read_some(buffer);
+    if (!got || *got == 0) co_return;
+    total += *got;
+  }
+}
+
+/// Bytes a second over one stream in the two seconds after the first two.
+double rate_of_one_stream(SimLink link, Options options, Duration* rtt = nullptr) {
+  Path path(link, options);
+  Nursery nursery(path.left.runtime().lane, "streams");
+  std::size_t total = 0;
+  nursery.spawn(pour(*path.a));
+  nursery.spawn(count(*path.b, total));
+  path.world.run_for(2s);
+  const std::size_t before = total;
+  path.world.run_for(2s);
+  if (rtt != nullptr) *rtt = path.b->rtt().value_or(0ns);
+  path.a->abort();
+  path.b->abort();
+  path.world.run(path.left, nursery.join());
+  return static_cast<double>(total - before) / 2;
+}
+
+TEST(YamuxPath, OneStreamFillsAGigabitOver60Milliseconds) {
+  Duration rtt{};
+  const double rate = rate_of_one_stream(kGigabit, {}, &rtt);
+  RecordProperty("percent", static_cast<int>(rate / 125e4));
+  EXPECT_GT(rate, 0.9 * 125e6);
+  EXPECT_GE(rtt, 60ms);
+  EXPECT_LT(rtt, 70ms) << "pings that stood in queues do not count";
+}
+
+TEST(YamuxPath, WithoutGrowthTheWindowSetsThePace) {
+  EXPECT_LT(rate_of_one_stream(kGigabit, {.max_window = kInitialWindow}), 0.05 * 125e6);
+  EXPECT_LT(rate_of_one_stream(kGigabit, {.max_window_total = 0}), 0.05 * 125e6);
+}
+
+TEST(YamuxPath, AWindowStaysSmallWhereThePathIsNarrow) {
+  // 1 MB/s and 60 ms: 60 KB fill it.
+  SimLink narrow = kGigabit;
+  narrow.bandwidth = 1'000'000;
+  narrow.queue = 10'000;
+  Path path(narrow);
+  path.world.run_for(1s);  // the first ping does not stand behind the bulk
+  Nursery nursery(path.left.runtime().lane, "streams");
+  std::size_t total = 0;
+  nursery.spawn(pour(*path.a));
+  nursery.spawn(count(*path.b, total));
+  path.world.run_for(30s);
+  EXPECT_GT(static_cast<double>(total), 0.9 * 30e6);
+  EXPECT_LE(path.b->extra_windows(), kInitialWindow);
+  path.a->abort();
+  path.b->abort();
+  path.world.run(path.left, nursery.join());
+}
+
+TEST(YamuxPath, GrownWindowsOfAllStreamsAreBoundedInSum) {
+  constexpr std::size_t kSum = 4 << 20;
+  Path path(kGigabit, {.max_window_total = kSum});
+  Nursery nursery(path.left.runtime().lane, "streams");
+  std::array<std::size_t, 10> totals{};
+  for (std::size_t& total : totals) {
+    nursery.spawn(pour(*path.a));
+    nursery.spawn(count(*path.b, total));
+  }
+  for (int i = 0; i < 20; ++i) {
+    path.world.run_for(100ms);
+    EXPECT_LE(path.b->extra_windows(), kSum);
+    EXPECT_LE(path.b->buffered(), kSum + totals.size() * kInitialWindow);
+  }
+  EXPECT_GT(path.b->extra_windows(), kSum / 2);
+  path.a->abort();
+  path.b->abort();
+  path.world.run(path.left, nursery.join());
+  EXPECT_EQ(path.b->extra_windows(), 0u);
+}
+
+// ---- streams beside each other ---------------------------------------------------------------------------------------
+
+Task<void> echo_one(Session& session) {
+  Result<StreamPtr> stream = co_await session.accept_stream();
+  Bytes buffer(100);
+  for (;;) {
+    Result<void> got = co_await read_exactly(**stream, buffer);
+    if (!got) co_return;
+    got = co_await (*stream)->write(buffer);
+    if (!got) co_return;
+  }
+}
+
+/// The longest of `count` small exchanges, one after another.
+Task<void> exchange(Session& session, Lane& lane, int count, Duration& longest) {
+  Result<StreamPtr> stream = co_await session.open_stream();
+  Bytes buffer(100);
+  for (int i = 0; i < count; ++i) {
+    const SteadyTime start = lane.now();
+    (void)co_await (*stream)->write(buffer);
+    (void)co_await read_exactly(**stream, buffer);
+    longest = std::max(longest, lane.now() - start);
+  }
+}
+
+TEST(YamuxPath, SmallExchangesAreNotHeldUpByBulk) {
+  // 12.5 MB/s. Before a small frame there are at most: max_outbound of ours and a chunk (24 ms), the wire's queue and a segment
+  // (25 ms), and one chunk of each bulk stream (2.6 ms).
+  SimLink link = kGigabit;
+  link.bandwidth = 12'500'000;
+  for (int bulk : {0, 1, 8}) {
+    Path path(link);
+    Nursery nursery(path.left.runtime().lane, "streams");
+    std::vector<std::size_t> totals(static_cast<std::size_t>(bulk));
+    for (std::size_t& total : totals) {
+      nursery.spawn(pour(*path.a));
+      nursery.spawn(count(*path.b, total));
+      path.world.run_for(1ms);
+    }
+    path.world.run_for(5s);
+    nursery.spawn(echo_one(*path.b));
+    Nursery small(path.left.runtime().lane, "small");
+    Duration longest{};
+    small.spawn(exchange(*path.a, path.left.runtime().lane, 50, longest));
+    path.world.run(path.left, small.join());
+    RecordProperty(fmt::format("longest_ms_beside_{}", bulk), static_cast<int>(longest / 1ms));
+    EXPECT_GE(longest, 60ms);
+    EXPECT_LE(longest, 60ms + 50ms + bulk * 3ms) << bulk;
+    path.a->abort();
+    path.b->abort();
+    path.world.run(path.left, nursery.join());
+  }
+}
+
+TEST(YamuxPath, BulkStreamsShareEvenly) {
+  SimLink link = kGigabit;
+  link.bandwidth = 12'500'000;
+  Path path(link);
+  Nursery nursery(path.left.runtime().lane, "streams");
+  std::array<std::size_t, 5> totals{};
+  for (std::size_t& total : totals) {
+    nursery.spawn(pour(*path.a));
+    nursery.spawn(count(*path.b, total));
+  }
+  path.world.run_for(3s);
+  const auto before = totals;
+  path.world.run_for(5s);
+  std::vector<double> shares;
+  for (std::size_t i = 0; i < totals.size(); ++i) shares.push_back(static_cast<double>(totals[i] - before[i]));
+  EXPECT_LT(*std::ranges::max_element(shares), 1.1 * *std::ranges::min_element(shares));
+  path.a->abort();
+  path.b->abort();
+  path.world.run(path.left, nursery.join());
+}
+
+TEST(YamuxPath, APeerThatVanishesIsNoticedByKeepAlive) {
+  Path path(kGigabit, {.keep_alive = 10s});
+  path.world.run_for(1min);
+  EXPECT_FALSE(path.a->closing()) << "pings are answered";
+  path.right.vanish();
+  path.world.run_for(21s);
+  EXPECT_TRUE(path.a->closing());
+}
+
+}  // namespace
+}  // namespace dms::libp2p::yamux
