@@ -103,5 +103,27 @@ TEST(Multistream, RefusesWhatBreaksTheRules) {
   }
 }
 
+/// Sends so much and then holds the line without a word.
+Task<void> trickle(ByteStream& stream, Bytes bytes) { (void)co_await stream.write(bytes); }
+
+TEST(Multistream, ANegotiationThatStopsAtAnyByteEndsAtItsDeadline) {
+  Bytes dialer = encode(kHeader);
+  append(dialer, encode("/x"));
+  for (std::size_t size = 0; size < dialer.size(); ++size) {
+    LaneWorld w;
+    auto [a, b] = make_pipe();
+    w.run(trickle(*a, Bytes(dialer.begin(), dialer.begin() + static_cast<std::ptrdiff_t>(size))));
+    std::vector<std::string> names = {"/x"};
+    auto answered = w.run(with_timeout(10s, listen(std::move(b), "/x")));
+    ASSERT_FALSE(answered) << size;
+    EXPECT_TRUE(answered.error().is(Errc::deadline_exceeded)) << size;
+    auto [c, d] = make_pipe();
+    w.run(trickle(*c, Bytes(dialer.begin(), dialer.begin() + static_cast<std::ptrdiff_t>(size))));
+    auto dialled = w.run(with_timeout(10s, dial(std::move(d), names)));
+    ASSERT_FALSE(dialled) << size;
+    EXPECT_TRUE(dialled.error().is(Errc::deadline_exceeded)) << size;
+  }
+}
+
 }  // namespace
 }  // namespace dms::libp2p::multistream

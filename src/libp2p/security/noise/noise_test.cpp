@@ -59,8 +59,13 @@ TEST(Noise, MuxersAreAgreedByTheDialersOrder) {
   auto [c, d] = n.shake(w, {}, {}, yamux());
   ASSERT_TRUE(c && d);
   EXPECT_EQ(c->muxer + d->muxer, "");
+  auto [g, h] = n.shake(w, {}, yamux(), {});
+  ASSERT_TRUE(g && h);
+  EXPECT_EQ(g->muxer + h->muxer, "") << "one side has no offer: left to multistream-select";
   auto [e, f] = n.shake(w, {}, {"/q/1"}, yamux());
-  EXPECT_FALSE(e && f);
+  ASSERT_FALSE(e || f) << "both have offers and nothing in common: neither side goes on";
+  EXPECT_TRUE(e.error().is(Errc::unsupported));
+  EXPECT_TRUE(f.error().is(Errc::unsupported));
 }
 
 Task<Result<Bytes>> send_and_read(std::unique_ptr<ByteStream> stream, Bytes bytes) {
@@ -149,6 +154,9 @@ TEST(Noise, AHandshakeWithAnyByteChangedFails) {
   for (std::size_t flip = 0; flip < size; ++flip) EXPECT_FALSE(shake_through_relay(kNever, flip).listener_ok) << flip;
 }
 
+Task<Result<std::size_t>> read_once(ByteStream& stream, MutableBytes into) {
+  co_return co_await stream.read_some(into);
+}
 Task<Result<Bytes>> read_all(ByteStream& stream) { co_return co_await read_to_end(stream, 1 << 20); }
 
 Handshake::Ciphers zero_ciphers() {
@@ -182,12 +190,63 @@ TEST(NoiseStream, ReplayedShortOrCutMessagesEndTheStream) {
   Bytes replayed = sealed(0, to_bytes("hello"));
   append(replayed, sealed(0, to_bytes("hello")));
   EXPECT_FALSE(read_after(replayed));
+  Bytes early = sealed(0, to_bytes("hello"));
+  append(early, sealed(2, to_bytes("of the next number")));  // dropped on the way: nonce 1
+  append(early, sealed(1, to_bytes("the one left out")));
+  EXPECT_FALSE(read_after(early));
   EXPECT_FALSE(read_after({0, 15, 1, 2, 3}));
   EXPECT_FALSE(read_after({0, 0}));
   Bytes cut = sealed(0, to_bytes("hello"));
   cut.pop_back();
   EXPECT_FALSE(read_after(cut));
   EXPECT_FALSE(read_after({0}));
+}
+
+/// Reads in pieces of `piece` bytes.
+Task<Result<Bytes>> read_in_pieces(ByteStream& stream, std::size_t piece) {
+  Bytes all;
+  Bytes buffer(piece);
+  for (;;) {
+    CO_TRY(std::size_t got, co_await stream.read_some(buffer));
+    if (got == 0) co_return std::move(all);
+    append(all, BytesView(buffer).first(got));
+  }
+}
+
+TEST(NoiseStream, ReadersOfAnySizeGetTheSameAndWhatWasAuthenticBeforeAFault) {
+  SeededRandom random(4);
+  Bytes wire, text;
+  for (std::uint64_t nonce = 0; nonce < 40; ++nonce) {
+    const Bytes part = random.bytes(random.below(nonce % 4 == 0 ? 60'000 : 300));
+    append(text, part);
+    append(wire, sealed(nonce, part));
+  }
+  for (std::size_t piece : {1u, 7u, 299u, 5000u, 65'519u, 1u << 20}) {
+    LaneWorld w;
+    auto [left, right] = make_pipe(1 << 22);
+    NoiseStream stream(std::move(left), zero_ciphers());
+    w.run(send_all(*right, wire));
+    auto read = w.run(read_in_pieces(stream, piece));
+    ASSERT_TRUE(read) << piece;
+    EXPECT_EQ(*read, text) << piece;
+  }
+  Bytes faulty = wire;
+  append(faulty, sealed(7, to_bytes("again")));
+  LaneWorld w;
+  auto [left, right] = make_pipe(1 << 22);
+  NoiseStream stream(std::move(left), zero_ciphers());
+  w.run(send_all(*right, faulty));
+  Bytes into(2 << 20);
+  std::size_t had = 0;
+  for (;;) {
+    auto got = w.run(read_once(stream, MutableBytes(into).subspan(had)));
+    if (!got) break;
+    ASSERT_GT(*got, 0u);
+    had += *got;
+  }
+  into.resize(had);
+  EXPECT_EQ(into, text);
+  EXPECT_FALSE(w.run(read_once(stream, into))) << "for good";
 }
 
 TEST(NoisePayload, ReadsBackAndToleratesUnknownFields) {

@@ -1,0 +1,101 @@
+// What a connection costs that carries nothing: the sum of what the program has allocated, not what the system has mapped.
+#include <malloc.h>
+
+#include "libp2p/host/upgrader.hpp"
+#include "libp2p/security/noise/noise.hpp"
+#include "libp2p/testing.hpp"
+
+namespace dms::libp2p {
+namespace {
+
+using namespace libp2p::testing;
+
+constexpr std::size_t kBound = 24 * 1024;
+
+std::size_t allocated() {
+  const struct mallinfo2 info = ::mallinfo2();
+  return info.uordblks + info.hblkhd;
+}
+
+struct Many {
+  LaneWorld w;
+  noise::Noise noise_a{make_key(1), w.lane().random()};
+  noise::Noise noise_b{make_key(2), w.lane().random()};
+  StandardUpgrader a{w.lane(), noise_a, {}};
+  StandardUpgrader b{w.lane(), noise_b, {}};
+  std::vector<Connection> ends;
+
+  void connect(int count) {
+    for (int i = 0; i < count; ++i) {
+      auto [left, right] = make_pipe(1 << 20);
+      auto [dialled, accepted] = run_both(w, a.upgrade(std::move(left), Side::dialer, std::nullopt),
+                                          b.upgrade(std::move(right), Side::listener, std::nullopt));
+      ASSERT_TRUE(dialled && accepted);
+      ends.push_back(std::move(*dialled));
+      ends.push_back(std::move(*accepted));
+    }
+    w.world.run_for(1s);
+  }
+  void close() {
+    Nursery nursery(w.lane(), "close");
+    for (Connection& end : ends) nursery.spawn(end.muxer->close());
+    w.run(nursery.join());
+    ends.clear();
+  }
+};
+
+Task<void> swallow(Muxer& muxer) {
+  Result<std::unique_ptr<ByteStream>> stream = co_await muxer.accept_stream();
+  if (!stream) co_return;
+  (void)co_await read_to_end(**stream, 64 << 20);
+  (void)co_await (*stream)->close_write();
+}
+
+Task<void> pour(Muxer& muxer) {
+  Result<std::unique_ptr<ByteStream>> stream = co_await muxer.open_stream();
+  if (!stream) co_return;
+  const Bytes much(4 << 20, 1);
+  (void)co_await (*stream)->write(much);
+  (void)co_await (*stream)->close_write();
+  (void)co_await read_to_end(**stream, 1);
+}
+
+TEST(IdleMemory, AConnectionThatCarriesNothingIsSmall) {
+  Many many;
+  many.connect(2);  // what is allocated once
+  const std::size_t before = allocated();
+  many.ends.reserve(many.ends.size() + 200);
+  const std::size_t had = many.ends.size();
+  many.connect(100);
+  const std::size_t each = (allocated() - before) / (many.ends.size() - had);
+  if (allocated() == 0) GTEST_SKIP() << "skipped: this allocator does not count";
+  RecordProperty("bytes", static_cast<int>(each));
+  std::printf("an idle connection holds %zu bytes\n", each);
+  EXPECT_LE(each, kBound);
+  EXPECT_GT(each, 1000u) << "or nothing was measured";
+  many.close();
+}
+
+TEST(IdleMemory, AConnectionThatWasBusyBecomesSmallAgain) {
+  Many many;
+  many.connect(2);
+  const std::size_t before = allocated();
+  const std::size_t had = many.ends.size();
+  many.ends.reserve(had + 20);
+  many.connect(10);
+  Nursery nursery(many.w.lane(), "bulk");
+  for (std::size_t i = had; i < many.ends.size(); i += 2) {
+    nursery.spawn(pour(*many.ends[i].muxer));
+    nursery.spawn(swallow(*many.ends[i + 1].muxer));
+  }
+  many.w.run(nursery.join());
+  many.w.world.run_for(5min);  // a few pings
+  if (allocated() == 0) GTEST_SKIP() << "skipped: this allocator does not count";
+  const std::size_t each = (allocated() - before) / (many.ends.size() - had);
+  std::printf("a connection that was busy holds %zu bytes\n", each);
+  EXPECT_LE(each, kBound);
+  many.close();
+}
+
+}  // namespace
+}  // namespace dms::libp2p
