@@ -97,5 +97,52 @@ TEST(IdleMemory, AConnectionThatWasBusyBecomesSmallAgain) {
   many.close();
 }
 
+// ---- what an attack leaves behind -----------------------------------------------------------------------------------
+
+/// A stream that the other side fills and nobody reads, up to its bound; then its end.
+Task<void> fill(Muxer& muxer) {
+  Result<std::unique_ptr<ByteStream>> stream = co_await muxer.open_stream();
+  if (!stream) co_return;
+  const Bytes much(1 << 20, 1);
+  (void)co_await with_timeout(10s, (*stream)->write(much));
+}
+
+Task<void> hold(Muxer& muxer, std::size_t count) {
+  std::vector<std::unique_ptr<ByteStream>> held;
+  while (held.size() < count) {
+    Result<std::unique_ptr<ByteStream>> stream = co_await muxer.accept_stream();
+    if (!stream) co_return;
+    held.push_back(std::move(*stream));
+  }
+  (void)co_await sleep_for(20s);
+}
+
+TEST(IdleMemory, StreamsThatAreFilledAndNotReadStayWithinTheirWindowsAndLeaveNothing) {
+  if (allocated() == 0) GTEST_SKIP() << "skipped: this allocator does not count";
+  constexpr std::size_t kStreams = 40;
+  Many many;
+  many.connect(1);
+  Muxer& attacker = *many.ends[0].muxer;
+  Muxer& victim = *many.ends[1].muxer;
+  const auto attack = [&] {
+    const std::size_t before = allocated();
+    Nursery nursery(many.w.lane(), "attack");
+    nursery.spawn(hold(victim, kStreams));
+    for (std::size_t i = 0; i < kStreams; ++i) nursery.spawn(fill(attacker));
+    many.w.world.run_for(5s);
+    EXPECT_GT(allocated(), before + kStreams * yamux::kInitialWindow) << "each holds a window";
+    // A window each, at most doubled by the queue's pieces, and what the writers still hold themselves.
+    EXPECT_LT(allocated(), before + kStreams * (2 * yamux::kInitialWindow + (1 << 20) + 64 * 1024));
+    many.w.run(nursery.join());
+    many.w.world.run_for(5min);  // a few pings: the buffers fall back
+  };
+  attack();  // what is allocated once
+  const std::size_t before = allocated();
+  for (int i = 0; i < 3; ++i) attack();
+  EXPECT_EQ(attacker.streams() + victim.streams(), 0u);
+  EXPECT_LT(allocated(), before + 16 * 1024);
+  many.close();
+}
+
 }  // namespace
 }  // namespace dms::libp2p
