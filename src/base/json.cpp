@@ -1,5 +1,7 @@
 #include "base/json.hpp"
 
+#include <algorithm>
+#include <array>
 #include <boost/json/basic_parser_impl.hpp>
 #include <boost/json/value_stack.hpp>
 #include <charconv>
@@ -10,6 +12,30 @@
 
 namespace dms::json {
 namespace {
+
+/// The keys of one object. Few are compared one by one; many, which a stranger can send, are looked up.
+class SeenKeys {
+ public:
+  /// False if it was there already.
+  bool insert(const std::string& key) {
+    if (many_.empty() && few_.size() < kFew) {
+      if (std::ranges::find(few_, key) != few_.end()) return false;
+      few_.push_back(key);
+      return true;
+    }
+    if (many_.empty()) many_.insert(few_.begin(), few_.end());
+    return many_.insert(key).second;
+  }
+  void clear() {
+    few_.clear();
+    many_.clear();
+  }
+
+ private:
+  static constexpr std::size_t kFew = 16;
+  std::vector<std::string> few_;
+  std::set<std::string> many_;
+};
 
 /// Builds a document from the parser's events and stops at a duplicate key, which Boost.JSON itself would let pass.
 class Builder {
@@ -23,15 +49,19 @@ class Builder {
 
   bool on_document_begin(Code&) { return stack_.reset(), true; }
   bool on_document_end(Code&) { return true; }
-  bool on_object_begin(Code&) { return keys_.emplace_back(), true; }
-  bool on_object_end(std::size_t n, Code&) { return keys_.pop_back(), stack_.push_object(n), true; }
+  bool on_object_begin(Code&) {
+    if (open_ == keys_.size()) keys_.emplace_back();
+    keys_[open_++].clear();  // kept from an earlier object of this depth, for its memory
+    return true;
+  }
+  bool on_object_end(std::size_t n, Code&) { return --open_, stack_.push_object(n), true; }
   bool on_array_begin(Code&) { return true; }
   bool on_array_end(std::size_t n, Code&) { return stack_.push_array(n), true; }
   bool on_key_part(View s, std::size_t, Code&) { return key_.append(s.data(), s.size()), true; }
   bool on_key(View s, std::size_t, Code& ec) {
     key_.append(s.data(), s.size());
     stack_.push_key(View(key_));
-    if (!keys_.back().insert(key_).second) {
+    if (!keys_[open_ - 1].insert(key_)) {
       duplicate_ = key_;
       ec = boost::json::error::extra_data;
       return false;
@@ -67,7 +97,8 @@ class Builder {
 
  private:
   boost::json::value_stack stack_;
-  std::vector<std::set<std::string, std::less<>>> keys_;
+  std::vector<SeenKeys> keys_;  // of the open objects, from outside in, and of closed ones behind them
+  std::size_t open_ = 0;
   std::string key_;
   std::string digits_;
   std::optional<std::string> duplicate_;
@@ -120,25 +151,41 @@ std::size_t utf8_length(std::string_view text) {
   return 0;
 }
 
+/// Whether a byte stands for itself: ASCII that needs no escape.
+constexpr std::array<bool, 256> kPlain = [] {
+  std::array<bool, 256> plain{};
+  for (std::size_t c = 0x20; c < 0x80; ++c) plain[c] = true;
+  for (const unsigned char c : {'"', '\\', '<', '>', '&'}) plain[c] = false;
+  return plain;
+}();
+
+void append_escape(std::string& out, unsigned char c) {
+  switch (c) {
+    case '"': out += "\\\""; break;
+    case '\\': out += "\\\\"; break;
+    case '\b': out += "\\b"; break;
+    case '\f': out += "\\f"; break;
+    case '\n': out += "\\n"; break;
+    case '\r': out += "\\r"; break;
+    case '\t': out += "\\t"; break;
+    default: out += fmt::format("\\u{:04x}", c);
+  }
+}
+
 void append_escaped(std::string& out, std::string_view text) {
-  for (std::size_t i = 0; i < text.size();) {
-    const auto c = static_cast<unsigned char>(text[i]);
-    if (c < 0x20 || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&') {
-      switch (c) {
-        case '"': out += "\\\""; break;
-        case '\\': out += "\\\\"; break;
-        case '\b': out += "\\b"; break;
-        case '\f': out += "\\f"; break;
-        case '\n': out += "\\n"; break;
-        case '\r': out += "\\r"; break;
-        case '\t': out += "\\t"; break;
-        default: out += fmt::format("\\u{:04x}", c);
-      }
-      ++i;
+  while (!text.empty()) {
+    const auto* run = std::ranges::find_if(text, [](char c) { return !kPlain[static_cast<unsigned char>(c)]; });
+    out.append(text.begin(), run);
+    text.remove_prefix(static_cast<std::size_t>(run - text.begin()));
+    if (text.empty()) return;
+    const auto c = static_cast<unsigned char>(text[0]);
+    if (c < 0x80) {
+      append_escape(out, c);
+      text.remove_prefix(1);
       continue;
     }
-    const std::size_t length = utf8_length(text.substr(i));
-    const std::string_view sequence = text.substr(i, std::max<std::size_t>(length, 1));
+    const std::size_t length = utf8_length(text);
+    const std::string_view sequence = text.substr(0, std::max<std::size_t>(length, 1));
     if (length == 0)
       out += "\\ufffd";
     else if (sequence == "\u2028")
@@ -147,7 +194,7 @@ void append_escaped(std::string& out, std::string_view text) {
       out += "\\u2029";
     else
       out += sequence;
-    i += sequence.size();
+    text.remove_prefix(sequence.size());
   }
 }
 

@@ -115,8 +115,16 @@ TEST(Json, LimitsHold) {
 TEST(Json, AKeyTwiceInOneObjectIsRefusedHoweverItIsWritten) {
   for (const char* text : {R"({"a":1,"a":1})", R"({"a":1,"\u0061":2})", R"([{"b":{"":1,"c":2,"":3}}])"})
     EXPECT_TRUE(json::parse(text).error().is(Errc::invalid_argument)) << text;
-  for (const char* text : {R"({"a":{"a":1}})", R"([{"a":1},{"a":1}])", R"({"a":1,"A":1})"})
+  for (const char* text : {R"({"a":{"a":1}})", R"([{"a":1},{"a":1}])", R"({"a":1,"A":1})", R"({"b":{"a":1},"a":1})"})
     EXPECT_TRUE(json::parse(text)) << text;
+  // However many keys there are, wherever the second stands.
+  for (int keys = 1; keys < 40; ++keys)
+    for (int again = -1; again < keys; ++again) {
+      std::string text = "{";
+      for (int i = 0; i < keys; ++i) text += fmt::format("\"k{}\":{{\"k{}\":0}},", i, i);
+      text += fmt::format("\"k{}\":0}}", again);
+      EXPECT_EQ(json::parse(text).has_value(), again < 0) << text;
+    }
 }
 
 // --- vectors made by Go: tests/vectors/make_json_vectors.go ------------------------------------------------------------
