@@ -24,12 +24,18 @@ class HeldTokens {
 
 bool Actor::refuse(Refusal reason, const Envelope* envelope, std::string_view detail) {
   refusals_.add(reason);
+  const std::string& inbox = handle_.address.inbox;
+  const std::string_view why = to_string(reason);
   if (envelope != nullptr)
-    log::debug("actor", "{}: refused {:.200} from {:.128}: {}{}{}", handle_.address.inbox, envelope->behaviour,
-               envelope->from.address.host, to_string(reason), detail.empty() ? "" : ": ", detail);
+    log::debug("actor",
+               {{"inbox", inbox},
+                {"reason", why},
+                {"behaviour", envelope->behaviour},
+                {"from", envelope->from.address.host},
+                {"detail", detail}},
+               "refused {:.200}", envelope->behaviour);
   else
-    log::debug("actor", "{}: refused a message: {}{}{}", handle_.address.inbox, to_string(reason),
-               detail.empty() ? "" : ": ", detail);
+    log::debug("actor", {{"inbox", inbox}, {"reason", why}, {"detail", detail}}, "refused a message");
   return false;
 }
 

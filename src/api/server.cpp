@@ -85,7 +85,7 @@ Task<void> Server::accept_all() {
     }
     if (!accepted->remote.address.is_loopback()) {
       ++counters_.refused_remote;
-      log::warn("api", "refused a connection from {}: only this machine is served", accepted->remote.to_string());
+      log::warn("api", {{"remote", accepted->remote.to_string()}}, "refused a connection: only this machine is served");
       continue;
     }
     const bool busy = connections_ >= options_.max_connections;

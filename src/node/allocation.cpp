@@ -69,8 +69,12 @@ Task<void> Allocation::watch() {
     result->error_msg = "the executor lost the work";
   }
   status_ = result->exit_code == 0 && !result->killed ? AllocationStatus::completed : AllocationStatus::failed;
-  log::info("node", "allocation {} {} (exit code {}{}{})", spec_.id, to_string(status_), result->exit_code,
-            result->error_msg.empty() ? "" : ": ", result->error_msg);
+  log::info("node",
+            {{"allocation", spec_.id},
+             {"status", to_string(status_)},
+             {"exit_code", result->exit_code},
+             {"reason", result->error_msg}},
+            "allocation {} {}", spec_.id, to_string(status_));
   if (work_ended_) work_ended_();
   co_await notify(std::move(*result));
   if (settled_) settled_();

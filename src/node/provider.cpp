@@ -78,7 +78,8 @@ Task<void> Provider::on_bid_request(actor::Envelope envelope) {
     log::debug("node", "no bid for {}: {}", request->id, bid.error().to_string());
     co_return;
   }
-  log::info("node", "bidding for node {} of {}", bid->node_id, bid->ensemble_id);
+  log::info("node", {{"node_id", bid->node_id}, {"ensemble", bid->ensemble_id}}, "bidding for node {} of {}",
+            bid->node_id, bid->ensemble_id);
   if (Result<void> sent = co_await root_.reply(envelope, *bid); !sent)
     log::info("node", "bidding for {}: {}", bid->ensemble_id, sent.error().to_string());
 }

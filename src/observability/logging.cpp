@@ -28,16 +28,18 @@ bool write_all(int file, std::string_view text) {
   return true;
 }
 
-std::string printable(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte < 0x20 || byte == 0x7f)
-      out += fmt::format("\\x{:02x}", byte);
-    else
-      out += c;
-  }
-  return out;
+/// A field as a member; a duration in seconds.
+void write_field(json::Writer& line, const log::Field& field) {
+  line.key(field.name());
+  struct Write {
+    json::Writer& line;
+    void operator()(std::string_view text) const { line.string(text); }
+    void operator()(std::int64_t value) const { line.integer(value); }
+    void operator()(std::uint64_t value) const { line.unsigned_integer(value); }
+    void operator()(bool value) const { line.boolean(value); }
+    void operator()(Duration value) const { line.number(std::chrono::duration<double>(value).count()); }
+  };
+  std::visit(Write{line}, field.value());
 }
 
 std::string upper(std::string_view text) {
@@ -128,20 +130,21 @@ struct Logging::Impl {
     (void)open();
   }
 
-  void write(log::Level level, std::string_view room, std::string_view text) {
+  void write(const log::Line& given) {
     const std::string time = rfc3339(options.now());
-    const bool cut = text.size() > kMaxLine;
-    text = text.substr(0, kMaxLine);
-    const std::string mark = cut ? " ..." : "";
+    const bool cut = given.text.size() > kMaxLine;
+    const std::string text = std::string(given.text.substr(0, kMaxLine)) + (cut ? " ..." : "");
     std::lock_guard lock(mutex);
     if (options.console >= 0 &&
-        !write_all(options.console,
-                   fmt::format("{} {} {}: {}{}\n", time, upper(to_string(level)), room, printable(text), mark)))
+        !write_all(options.console, fmt::format("{} {} {}: {}{}\n", time, upper(to_string(given.level)), given.room,
+                                                log::printable(text), log::to_text(given.fields))))
       ++dropped;
     if (options.file.empty()) return;
     json::Writer line;
-    line.begin_object().key("level").string(to_string(level)).key("timestamp").string(time);
-    line.key("logger").string(room).key("message").string(std::string(text) + mark).end_object();
+    line.begin_object().key("level").string(to_string(given.level)).key("timestamp").string(time);
+    line.key("logger").string(given.room).key("message").string(text);
+    for (const log::Field& field : given.fields) write_field(line, field);
+    line.end_object();
     const std::string bytes = line.take() + "\n";
     if (size > 0 && size + bytes.size() > options.max_size) rotate();
     if (file < 0) (void)open();
@@ -164,8 +167,7 @@ Result<std::unique_ptr<Logging>> Logging::install(LogOptions options) {
   TRY_VOID(impl->open());
   impl->drop_old_backups();
   log::set_level(impl->options.level);
-  log::set_sink(
-      [impl](log::Level level, std::string_view room, std::string_view text) { impl->write(level, room, text); });
+  log::set_sink([impl](const log::Line& line) { impl->write(line); });
   return std::unique_ptr<Logging>(new Logging(std::move(impl)));
 }
 

@@ -71,6 +71,36 @@ TEST_F(LoggingTest, AStrangersTextCannotFakeALine) {
   EXPECT_LT(lines(options_.file)[1].size(), Logging::kMaxLine + 200);
 }
 
+TEST_F(LoggingTest, FieldsAreMembersOfTheFileAndWordsOnTheConsole) {
+  install();
+  log::info("node", {{"peer", "a b\"=\n\\"}, {"count", -3}, {"size", 7U}, {"fine", true}, {"took", 1500ms}}, "hello {}",
+            1);
+  EXPECT_EQ(
+      lines(folder_ / "console"),
+      (std::vector<std::string>{R"(2023-11-14T22:13:20.123Z INFO node: hello 1 peer="a b\"=\x0a\\" count=-3 size=7 )"
+                                R"(fine=true took=1.5s)"}));
+  EXPECT_EQ(lines(options_.file),
+            (std::vector<std::string>{
+                R"({"level":"info","timestamp":"2023-11-14T22:13:20.123Z","logger":"node","message":"hello 1",)"
+                R"("peer":"a b\"=\n\\","count":-3,"size":7,"fine":true,"took":1.5})"}));
+}
+
+TEST_F(LoggingTest, AStrangersFieldCannotFakeALineOrAnotherField) {
+  install();
+  const std::string text = "x\" reason=fine\r\n2023 ERROR node: lost\x1b[2J\xff" + std::string(10'000, 'y');
+  log::warn("net", {{"peer", text}, {"reason", "refused"}}, "refused");
+  const auto console = lines(folder_ / "console");
+  ASSERT_EQ(console.size(), 1U);
+  EXPECT_NE(console[0].find(R"(peer="x\" reason=fine\x0d\x0a2023 ERROR)"), std::string::npos) << console[0];
+  EXPECT_TRUE(console[0].ends_with("y\" reason=refused"));
+  EXPECT_LT(console[0].size(), 2 * log::kMaxField);
+  const auto file = lines(options_.file);
+  ASSERT_EQ(file.size(), 1U);
+  const auto line = json::parse(file[0]);
+  ASSERT_TRUE(line) << "no member twice, whatever the text says";
+  EXPECT_EQ(line->at("reason").as_string(), "refused");
+}
+
 TEST_F(LoggingTest, RotatesAndKeepsSoMany) {
   options_.max_size = 300;
   options_.max_backups = 2;

@@ -342,8 +342,12 @@ Task<void> Deployment::on_termination(actor::Envelope envelope) {
     if (!is_final(allocation.status)) allocation.status = AllocationStatus::failed;
     allocation.exit_code = ended->error.exit_code;
     allocation.reason = ended->reason;
-    log::info("orchestrator", "{}: {} ended: {} (exit code {})", record_.id, name, to_string(allocation.status),
-              allocation.exit_code);
+    log::info("orchestrator",
+              {{"deployment", record_.id},
+               {"allocation", name},
+               {"status", to_string(allocation.status)},
+               {"exit_code", allocation.exit_code}},
+              "{}: {} ended", record_.id, name);
     if (!save()) co_return;
     changed_.notify_all();
   }
@@ -519,8 +523,8 @@ Result<void> Deployment::write_output(const std::string& allocation, BytesView o
 
 void Deployment::set_status(DeploymentStatus status, std::string error) {
   if (status_ != status)
-    log::info("orchestrator", "{}: {} -> {}{}{}", record_.id, to_string(status_), to_string(status),
-              error.empty() ? "" : ": ", error);
+    log::info("orchestrator", {{"deployment", record_.id}, {"from", to_string(status_)}, {"to", to_string(status)}},
+              "{}: {} -> {}{}{}", record_.id, to_string(status_), to_string(status), error.empty() ? "" : ": ", error);
   status_ = status;
   record_.status = to_string(status);
   record_.error = std::move(error);
