@@ -33,13 +33,12 @@ Result<std::size_t> FrameDecoder::feed(BytesView input) {
   return taken + more;
 }
 
-Task<Result<Bytes>> read_frame(ByteStream& stream) {
+Task<Result<Bytes>> read_frame(ByteStream& stream, MutableBytes scratch) {
   FrameDecoder decoder;
-  Bytes buffer(kFrameStep);
   while (!decoder.complete()) {
-    CO_TRY(std::size_t count, co_await stream.read_some(buffer));
+    CO_TRY(std::size_t count, co_await stream.read_some(scratch));
     if (count == 0) co_return fail(Errc::closed, "the stream ended before its frame did");
-    CO_TRY_VOID(decoder.feed(BytesView(buffer).first(count)));
+    CO_TRY_VOID(decoder.feed(BytesView(scratch).first(count)));
   }
   Bytes message = decoder.take();
   co_return std::move(message);

@@ -40,7 +40,8 @@ class FrameDecoder {
   Bytes message_;
 };
 
-/// Errc::closed if the stream ends before the frame does. The caller sets the deadline.
-Task<Result<Bytes>> read_frame(ByteStream& stream);
+/// Reads a frame in pieces of at most `scratch`, which the caller lends until this has ended. Errc::closed if the stream
+/// ends before the frame does. The caller sets the deadline.
+Task<Result<Bytes>> read_frame(ByteStream& stream, MutableBytes scratch);
 
 }  // namespace dms::network

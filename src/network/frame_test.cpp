@@ -88,7 +88,8 @@ Task<void> write_and_close(Net& net, IpEndpoint to, Bytes bytes) {
 
 Task<Result<Bytes>> accept_and_read(Listener& listener) {
   CO_TRY(Accepted connection, co_await listener.accept());
-  co_return co_await read_frame(*connection.stream);
+  Bytes scratch(kFrameStep);
+  co_return co_await read_frame(*connection.stream, scratch);
 }
 
 Result<Bytes> over_the_wire(Bytes bytes) {

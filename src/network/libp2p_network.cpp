@@ -3,7 +3,6 @@
 #include <utility>
 
 #include "base/log.hpp"
-#include "network/frame.hpp"
 
 namespace dms::network {
 namespace {
@@ -132,11 +131,13 @@ Task<void> Libp2pNetwork::receive(std::unique_ptr<libp2p::Stream> stream) {
     co_return;
   }
   const Place place(*this, peer);
-  Task<Result<Bytes>> reading = read_frame(*stream);
+  std::optional<BufferPool::Buffer> buffer = frame_buffers_.take();
+  Task<Result<Bytes>> reading = read_frame(*stream, buffer->bytes());
   Result<Bytes> message = co_await with_timeout(options_.read_timeout, std::move(reading));
+  buffer.reset();
   if (!message) {
     ++counters_.malformed;
-    log::debug("network", "no message from {} on {}: {}", peer.to_string(), stream->protocol(),
+    log::debug("network", {{"peer", peer.to_string()}, {"protocol", stream->protocol()}}, "no message: {}",
                message.error().to_string());
     stream->abort();
     co_return;

@@ -24,9 +24,11 @@
 #include <map>
 #include <memory>
 
+#include "base/buffer_pool.hpp"
 #include "base/nursery.hpp"
 #include "libp2p/gossipsub/pubsub.hpp"
 #include "libp2p/host.hpp"
+#include "network/frame.hpp"
 #include "network/network.hpp"
 
 namespace dms::network {
@@ -79,7 +81,10 @@ class Libp2pNetwork final : public Network {
   Task<void> deliver_to_self(std::string protocol, Bytes message);
   void deliver(const crypto::PeerId& from, const std::string& protocol, Bytes message);
 
+  static constexpr std::size_t kIdleBuffers = 16;
+
   Libp2pOptions options_;
+  BufferPool frame_buffers_{kFrameStep, kIdleBuffers};  ///< one for each message that is arriving
   libp2p::Host host_;
   libp2p::PubSub pubsub_;
   bool closed_ = false;
