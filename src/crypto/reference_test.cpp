@@ -1,0 +1,61 @@
+// Keys and key files of NuNet's Go implementation.
+#include <gtest/gtest.h>
+
+#include "base/testing.hpp"
+#include "crypto/keystore.hpp"
+#include "crypto/peer_id.hpp"
+
+namespace dms::crypto {
+namespace {
+
+using test::Comparison;
+using test::ReferenceCase;
+using test::ReferenceFile;
+
+TEST(Reference, PartiesHaveTheSameKeysAndPeerIds) {
+  for (const test::ReferenceParty& party : ReferenceFile::load("crypto/go_keys.json").parties) {
+    auto key = PrivateKey::unmarshal(hex_decode(party.private_key).value());
+    ASSERT_TRUE(key) << party.name;
+    EXPECT_EQ(hex_encode(key->public_key().marshal()), party.public_key) << party.name;
+    EXPECT_EQ(PeerId::from(key->public_key()).to_string(), party.peer) << party.name;
+  }
+}
+
+constexpr const char* kCanonical = "a marshalled key has one form, the one that libp2p writes (keys.hpp)";
+
+TEST(Reference, PrivateKeysAreReadAsThere) {
+  Comparison comparison(test::Differences{
+      {"public key of another", "it would sign with one key and be known by another"},
+      {"an unknown field after it", kCanonical},
+      {"members in the other order", kCanonical},
+      {"type twice, the last right", kCanonical},
+      {"type in a longer varint", kCanonical},
+      {"secp256k1: zero", "no key: its public key would be the point at infinity"},
+      {"secp256k1: the order", "the same as zero"},
+  });
+  for (const ReferenceCase& c : ReferenceFile::load("crypto/go_keys.json").cases) {
+    auto key = PrivateKey::unmarshal(hex_decode(c.text).value());
+    comparison.judged(c, key);
+    if (key) {
+      EXPECT_EQ(hex_encode(key->marshal()), c.rewritten()) << c.name;
+    }
+  }
+}
+
+TEST(Reference, KeyFilesAreOpenedAsThere) {
+  Comparison comparison(test::Differences{
+      {"kdf of another", "the reference does not look: it computes scrypt whatever the file says"},
+      {"dklen longer", "the format has 64 bytes: what they would be used for is not said"},
+      {"a member twice", "which of two counts must not depend on the reader"},
+  });
+  for (const ReferenceCase& c : ReferenceFile::load("crypto/go_keystores.json").cases) {
+    auto key = decrypt_key(c.text, Secret(std::string_view(c.passphrase)));
+    comparison.judged(c, key);
+    if (key) {
+      EXPECT_EQ(hex_encode(key->marshal()), c.canonical) << c.name;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace dms::crypto
