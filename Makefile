@@ -51,7 +51,8 @@ fuzz:      ## each fuzz target for FUZZ_SECONDS (5) from its corpus
 interop:   ## connect to other people's implementations; the table goes to docs/interop.md
 	@$(SETUP) build interop
 	@cmake --preset release >/dev/null
-	@cmake --build build --target interop_peer unified_peer
+	@cmake --build build --target interop_peer unified_peer \
+	  $(if $(NUNET_GO_JUDGE),nunet crypto_test did_test ucan_test actor_test)
 	@scripts/run_tests.py --build build --only interop
 
 docs:      ## the documentation portal in build/docs/site

@@ -1,0 +1,19 @@
+#!/bin/sh
+# What our command line writes, judged by NuNet's Go code, and what that writes today, judged by us: ../README.md.
+# NUNET_GO_JUDGE names the program built from this folder. Prints PASS or FAIL lines and 'N passed, N failed, N skipped'.
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+root=$(cd "$here/../../.." && pwd)
+
+if [ -z "${NUNET_GO_JUDGE:-}" ]; then
+  echo "skipped: NUNET_GO_JUDGE names no judge; NuNet's Go module is not to be had from the module proxy (tests/interop/README.md)"
+  exit 77
+fi
+for build in "${DMS_BUILD:-}" "$root/build" "$root/build/dev"; do
+  [ -n "$build" ] && [ -x "$build/nunet" ] && [ -x "$build/bin/ucan_test" ] && break
+done
+if [ ! -x "$build/nunet" ] || [ ! -x "$build/bin/ucan_test" ]; then
+  echo "FAIL nunet and the tests of ucan, crypto, did and actor are not built"
+  exit 1
+fi
+exec python3 "$here/drive.py" "$NUNET_GO_JUDGE" "$build"
