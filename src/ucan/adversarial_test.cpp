@@ -376,6 +376,51 @@ const Attack kAttacks[] = {
            replace(w.invocation.text(), "{\"act\":\"invoke\",", "{\"CAP\":[\"/\"],\"act\":\"invoke\",");
        return w.lets_invoke(World::list({text}), w.bob.did, w.carol.did, "/dms/cap"_cap);
      }},
+    {"MemberTwiceInTwoCases",
+     [](World& w) { return altered(w, "\"cap\":[\"/dms/node/vm\"],", "\"cap\":[\"/dms/node/vm\"],\"CAP\":[\"/\"],"); }},
+    {"MemberTwiceOnceWithALongS",
+     [](World& w) {
+       return altered(w, "\"aud\":", "\"\u017fub\":{\"uri\":\"" + w.mallory.did.uri() + "\"},\"aud\":");
+     }},
+    {"DepthOfMinusZero", [](World& w) { return altered(w, ",\"chain\":", ",\"depth\":-0,\"chain\":"); }},
+    {"TwoKindsInOneToken", [](World& w) { return altered(w, "{\"dms\":", "{\"ucan\":{},\"dms\":"); }},
+    {"TwoKindsInTheParent",
+     [](World& w) { return altered(w, "\"chain\":{\"dms\":", "\"chain\":{\"ucan\":{},\"dms\":"); }},
+    {"NullAmongTheTokens",
+     [](World& w) {
+       return w.lets_invoke(World::list({w.invocation.text(), "null"}), w.bob.did, w.carol.did, "/dms/node/vm"_cap);
+     }},
+    {"TheListTwiceInTwoCases",
+     [](World& w) {
+       const std::string text = "{\"TOK\":[],\"tok\":[" + w.invocation.text() + "]}";
+       return w.lets_invoke(text, w.bob.did, w.carol.did, "/dms/node/vm"_cap);
+     }},
+    {"TopicWidenedWithoutACapability",
+     [](World& w) {
+       const Token none = make(w.bob, Action::broadcast, w.bob.did, {}, {}, &w.given, kNow + kHour, 0, {"/other"_cap});
+       return none.verify(kNow, RevocationSet()).has_value();
+     }},
+    {"AudienceExchangedWithoutACapability",
+     [](World& w) {
+       const Token for_carol = make(w.alice, Action::delegate, w.bob.did, w.carol.did, {"/x"_cap});
+       return make(w.bob, Action::invoke, w.bob.did, w.alice.did, {}, &for_carol)
+           .verify(kNow, RevocationSet())
+           .has_value();
+     }},
+    {"SignatureByAddingTheOrder",
+     [](World& w) {
+       // S + L fits the same equation: two signatures of one text, were it accepted.
+       constexpr std::array<std::uint8_t, 32> order = {0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7,
+                                                       0xa2, 0xde, 0xf9, 0xde, 0x14, 0,    0,    0,    0,    0,    0,
+                                                       0,    0,    0,    0,    0,    0,    0,    0,    0,    0x10};
+       Bytes sig = to_bytes(w.invocation.signature());
+       unsigned carry = 0;
+       for (std::size_t i = 0; i < order.size(); ++i, carry >>= 8) {
+         carry += sig[32 + i] + order[i];
+         sig[32 + i] = static_cast<std::uint8_t>(carry);
+       }
+       return altered(w, base64_encode(w.invocation.signature()), base64_encode(sig));
+     }},
     {"NotAList", [](World& w) { return w.alice.context.consume(w.bob.did, as_bytes("[]"), kNow).has_value(); }},
     {"TokIsNoArray",
      [](World& w) { return w.alice.context.consume(w.bob.did, as_bytes("{\"tok\":{}}"), kNow).has_value(); }},
