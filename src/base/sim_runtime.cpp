@@ -179,12 +179,13 @@ struct SimWorld::Pipe : std::enable_shared_from_this<Pipe> {
 class SimStream final : public ByteStream {
  public:
   using PipePtr = std::shared_ptr<SimWorld::Pipe>;
-  SimStream(SimNode& node, PipePtr in, PipePtr out) : node_(node), in_(std::move(in)), out_(std::move(out)) {
-    node_.streams_.insert(this);
+  SimStream(SimNode& node, PipePtr in, PipePtr out)
+      : node_(node), number_(++node.last_stream_), in_(std::move(in)), out_(std::move(out)) {
+    node_.streams_.emplace(number_, this);
   }
   ~SimStream() override {
     abort();
-    node_.streams_.erase(this);
+    node_.streams_.erase(number_);
   }
 
   Task<Result<std::size_t>> read_some(MutableBytes into) override {
@@ -257,6 +258,7 @@ class SimStream final : public ByteStream {
   }
 
   SimNode& node_;
+  std::uint64_t number_;
   PipePtr in_;
   PipePtr out_;
   bool closed_ = false;
@@ -404,13 +406,13 @@ std::size_t SimNode::open_streams() const { return streams_.size() + listeners_.
 void SimNode::kill() {
   alive_ = false;
   while (!listeners_.empty()) listeners_.begin()->second->close();
-  const std::set<SimStream*> streams = streams_;
-  for (SimStream* stream : streams) stream->abort();
+  const auto streams = streams_;
+  for (const auto& [number, stream] : streams) stream->abort();
 }
 
 void SimNode::vanish() {
   alive_ = false;
-  for (SimStream* stream : streams_) stream->vanish();
+  for (const auto& [number, stream] : streams_) stream->vanish();
   while (!listeners_.empty()) listeners_.begin()->second->close();
 }
 

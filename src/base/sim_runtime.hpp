@@ -90,7 +90,8 @@ class SimNode {
   std::unique_ptr<Lane> lane_;
   std::unique_ptr<Net> net_;
   std::map<std::uint16_t, class SimListener*> listeners_;
-  std::set<class SimStream*> streams_;
+  std::map<std::uint64_t, class SimStream*> streams_;  ///< in the order they were made, so that a seed replays
+  std::uint64_t last_stream_ = 0;
   std::uint16_t next_port_ = 40000;
 };
 

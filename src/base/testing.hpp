@@ -23,7 +23,6 @@
 
 namespace dms::test {
 
-
 #ifdef DMS_SOURCE_DIR  // which only test programs have
 inline const std::filesystem::path kVectors = DMS_SOURCE_DIR "/tests/vectors";
 #else
@@ -63,7 +62,6 @@ inline std::vector<std::vector<std::string>> read_csv(const std::string& name) {
 }
 
 // ---- the reference -------------------------------------------------------------------------------------------------
-
 
 /// One question that was put to the reference, and its answer. Which members are used depends on the kind.
 struct ReferenceCase {

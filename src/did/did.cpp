@@ -35,7 +35,8 @@ Result<crypto::PublicKey> decode_did_key(const std::string& uri, std::string_vie
   if (coded->code == kCardano)
     return fail(Errc::unsupported,
                 "{} is a Cardano wallet's key, whose signatures are not verified: use an Ed25519 key", uri);
-  return fail(Errc::unsupported, "{} holds a key of type {}; known are Ed25519 (0xed), secp256k1 (0xe7) and Ethereum (0xef01)", uri,
+  return fail(Errc::unsupported,
+              "{} holds a key of type {}; known are Ed25519 (0xed), secp256k1 (0xe7) and Ethereum (0xef01)", uri,
               dms::to_string(coded->code));
 }
 

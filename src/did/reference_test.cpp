@@ -15,7 +15,6 @@ using test::ReferenceFile;
 TEST(Reference, DidsNameTheSameKeys) {
   Comparison comparison(test::Differences{
       {"secp256k1 uncompressed", "one text per key, so that a DID can be compared (did.hpp)"},
-      {"a wallet's secp256k1", "signatures made Ethereum's way are not verified yet"},
   });
   for (const ReferenceCase& c : ReferenceFile::load("did/go_dids.json").cases) {
     const auto name = [&]() -> Result<Did> {

@@ -100,10 +100,13 @@ Task<void> play(Lane& lane, BytesView input) {
   options.accept_backlog = 2;
   options.max_buffered = 64 * 1024;
   static const crypto::PrivateKey key = key_of(1);
-  noise::Noise noise(key, lane.random());
-  NoSecurity none;
-  Security& security = (how & 2) != 0 ? static_cast<Security&>(none) : noise;
-  StandardUpgrader upgrader(lane, security, options);
+  StandardUpgrader::Securities securities;
+  if ((how & 2) != 0)
+    securities.push_back(std::make_unique<NoSecurity>());
+  else
+    securities.push_back(std::make_unique<noise::Noise>(key, lane.random()));
+  std::vector<std::string> proposed = {std::string(securities.front()->protocol())};
+  StandardUpgrader upgrader(lane, std::move(securities), std::move(proposed), options);
   std::unique_ptr<ByteStream> raw = std::make_unique<TimedStream>(script);
   const Side side = (how & 1) != 0 ? Side::dialer : Side::listener;
   Result<Connection> connection = co_await with_timeout(10s, upgrader.upgrade(std::move(raw), side, std::nullopt));

@@ -2,7 +2,6 @@
 #include <malloc.h>
 
 #include "libp2p/host/upgrader.hpp"
-#include "libp2p/security/noise/noise.hpp"
 #include "libp2p/testing.hpp"
 
 namespace dms::libp2p {
@@ -19,10 +18,8 @@ std::size_t allocated() {
 
 struct Many {
   LaneWorld w;
-  noise::Noise noise_a{make_key(1), w.lane().random()};
-  noise::Noise noise_b{make_key(2), w.lane().random()};
-  StandardUpgrader a{w.lane(), noise_a, {}};
-  StandardUpgrader b{w.lane(), noise_b, {}};
+  StandardUpgrader a{w.lane(), standard_securities(make_key(1), w.lane()), {"/noise"}, {}};
+  StandardUpgrader b{w.lane(), standard_securities(make_key(2), w.lane()), {"/noise"}, {}};
   std::vector<Connection> ends;
 
   void connect(int count) {

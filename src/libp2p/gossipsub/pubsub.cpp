@@ -261,7 +261,7 @@ Task<void> PubSub::Impl::write_loop(PeerPtr peer) {
 
 Task<Result<void>> PubSub::Impl::write_stream(PeerPtr peer) {
   std::vector<std::string> protocols(kProtocols.begin(), kProtocols.end());
-  CO_TRY(std::unique_ptr<Stream> stream, co_await swarm.new_stream(peer->id, std::move(protocols)));
+  CO_TRY(std::unique_ptr<Stream> stream, co_await swarm.new_stream_if_connected(peer->id, std::move(protocols)));
   RpcBuilder hello;
   for (const auto& [topic, ids] : topics) hello.subscriptions.emplace_back(true, topic);
   if (!hello.subscriptions.empty()) {

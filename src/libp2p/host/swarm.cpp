@@ -48,8 +48,9 @@ Task<Result<std::unique_ptr<Stream>>> Swarm::new_stream(crypto::PeerId peer, std
   protocols.push_back(std::move(protocol));
   return impl_->new_stream(peer, std::move(protocols));
 }
-Task<Result<std::unique_ptr<Stream>>> Swarm::new_stream_if_connected(crypto::PeerId peer, std::string protocol) {
-  return impl_->new_stream_if_connected(peer, std::move(protocol));
+Task<Result<std::unique_ptr<Stream>>> Swarm::new_stream_if_connected(crypto::PeerId peer,
+                                                                     std::vector<std::string> protocols) {
+  return impl_->new_stream_if_connected(peer, std::move(protocols));
 }
 void Swarm::set_stream_handler(std::string protocol, StreamHandler handler) {
   const bool is_new = impl_->handlers.insert_or_assign(std::move(protocol), std::move(handler)).second;
@@ -398,11 +399,10 @@ Task<Result<std::unique_ptr<Stream>>> Swarm::Impl::new_stream(crypto::PeerId pee
   }
 }
 
-Task<Result<std::unique_ptr<Stream>>> Swarm::Impl::new_stream_if_connected(crypto::PeerId peer, std::string protocol) {
+Task<Result<std::unique_ptr<Stream>>> Swarm::Impl::new_stream_if_connected(crypto::PeerId peer,
+                                                                           std::vector<std::string> protocols) {
   LinkPtr link = usable(peer);
   if (!link) co_return fail(Errc::closed, "there is no connection to {}", peer.to_string());
-  std::vector<std::string> protocols;
-  protocols.push_back(std::move(protocol));
   co_return co_await with_timeout(options.negotiation_timeout, open(link, std::move(protocols)));
 }
 

@@ -104,7 +104,8 @@ class Swarm {
   Task<Result<std::unique_ptr<Stream>>> new_stream(crypto::PeerId peer, std::vector<std::string> protocols);
   Task<Result<std::unique_ptr<Stream>>> new_stream(crypto::PeerId peer, std::string protocol);
   /// The same over a connection that is there; never dials. Errc::closed if there is none.
-  Task<Result<std::unique_ptr<Stream>>> new_stream_if_connected(crypto::PeerId peer, std::string protocol);
+  Task<Result<std::unique_ptr<Stream>>> new_stream_if_connected(crypto::PeerId peer,
+                                                                std::vector<std::string> protocols);
   /// Replaces a handler of the same name. Any text of 1 to 256 printable characters is a protocol name.
   void set_stream_handler(std::string protocol, StreamHandler handler);
   /// New streams are refused; handlers that run go on.

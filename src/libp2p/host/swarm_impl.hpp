@@ -57,7 +57,8 @@ struct Swarm::Impl final : Dialer::Owner {
 
   // Streams.
   Task<Result<std::unique_ptr<Stream>>> new_stream(crypto::PeerId peer, std::vector<std::string> protocols);
-  Task<Result<std::unique_ptr<Stream>>> new_stream_if_connected(crypto::PeerId peer, std::string protocol);
+  Task<Result<std::unique_ptr<Stream>>> new_stream_if_connected(crypto::PeerId peer,
+                                                                std::vector<std::string> protocols);
   Task<Result<std::unique_ptr<Stream>>> open(LinkPtr link, std::vector<std::string> protocols);
   Task<void> handle(LinkPtr link, std::unique_ptr<ByteStream> stream, StreamReservation place);
 

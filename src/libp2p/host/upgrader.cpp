@@ -58,6 +58,8 @@ Task<Result<Connection>> StandardUpgrader::upgrade(std::unique_ptr<ByteStream> r
   connection.side = side;
   connection.peer = secured.peer;
   connection.key = std::move(secured.key);
+  connection.security = security->protocol();
+  connection.muxer_protocol = muxer;
   connection.muxer = std::make_unique<yamux::Session>(lane_, std::move(secured.stream), side, muxer_);
   co_return std::move(connection);
 }

@@ -83,7 +83,8 @@ Task<Result<IdentifyInfo>> Identify::read_info(Stream& stream) {
 
 Task<Result<IdentifyInfo>> Identify::exchange(crypto::PeerId peer) {
   // Whoever closes after the handshake must not make us dial again, and so on for ever.
-  CO_TRY(std::unique_ptr<Stream> stream, co_await swarm_.new_stream_if_connected(peer, std::string(kIdentifyProtocol)));
+  std::vector<std::string> protocols(1, std::string(kIdentifyProtocol));
+  CO_TRY(std::unique_ptr<Stream> stream, co_await swarm_.new_stream_if_connected(peer, std::move(protocols)));
   (void)co_await stream->close_write();
   co_return co_await read_info(*stream);
 }
@@ -228,8 +229,8 @@ Task<void> Identify::tell(crypto::PeerId peer) {
 }
 
 Task<Result<void>> Identify::push(crypto::PeerId peer) {
-  CO_TRY(std::unique_ptr<Stream> stream,
-         co_await swarm_.new_stream_if_connected(peer, std::string(kIdentifyPushProtocol)));
+  std::vector<std::string> protocols(1, std::string(kIdentifyPushProtocol));
+  CO_TRY(std::unique_ptr<Stream> stream, co_await swarm_.new_stream_if_connected(peer, std::move(protocols)));
   IdentifyInfo mine = own();
   mine.observed_address = swarm_.remote_address(peer);
   const Bytes message = mine.encode_delimited();

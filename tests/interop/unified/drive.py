@@ -92,10 +92,15 @@ def pair(program, redis, test, dialer=None, listener=None):
     return read_yaml(out)
 
 
-def transport(program, redis):
-    latency = pair(program, redis, "aaaa0001")["latency"]
+def transport(program, redis, security="noise"):
+    channel = {"SECURE_CHANNEL": security}
+    latency = pair(program, redis, "aaaa0001", dialer=channel, listener=channel)["latency"]
     assert latency["unit"] == "ms", latency
     assert 0 < latency["ping_rtt"] <= latency["handshake_plus_one_rtt"], latency
+
+
+def transport_tls(program, redis):
+    transport(program, redis, "tls")
 
 
 def perf(program, redis):
@@ -126,7 +131,7 @@ def all_interfaces(program, redis):
 
 
 def what_is_not_spoken(program, redis):
-    for change in ({"TRANSPORT": "quic-v1"}, {"MUXER": "mplex"}, {"IS_DIALER": ""}):
+    for change in ({"TRANSPORT": "quic-v1"}, {"MUXER": "mplex"}, {"SECURE_CHANNEL": "plaintext"}, {"IS_DIALER": ""}):
         environment = {"IS_DIALER": "true", "TEST_KEY": "aaaa0005", **change}
         status, out, err = finish(start(program, redis, **environment), 20)
         name = next(iter(change))
@@ -141,7 +146,7 @@ def nobody_there(program, _):
     assert status == 1 and out == "" and err, (status, out, err)
 
 
-CASES = [transport, perf, late_listener, all_interfaces, what_is_not_spoken, nobody_there]
+CASES = [transport, transport_tls, perf, late_listener, all_interfaces, what_is_not_spoken, nobody_there]
 
 
 def main():

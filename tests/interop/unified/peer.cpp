@@ -54,25 +54,29 @@ struct Config {
   bool dialer = false;
   bool perf = false;
   std::string key;  // in Redis
+  std::string security;
   IpEndpoint redis;
   libp2p::Multiaddr listen;
   std::uint64_t upload = 0, download = 0;  // bytes
   std::uint64_t uploads = 0, downloads = 0, latencies = 0;
 };
 
-Result<void> check_stack() {
-  const std::pair<const char*, std::string_view> spoken[] = {
-      {"TRANSPORT", "tcp"}, {"SECURE_CHANNEL", "noise"}, {"MUXER", "yamux"}};
+/// The security protocol that was asked for, by its libp2p name.
+Result<std::string> check_stack() {
+  const std::pair<const char*, std::string_view> spoken[] = {{"TRANSPORT", "tcp"}, {"MUXER", "yamux"}};
   for (const auto& [name, ours] : spoken) {
     TRY(const std::string asked, required(name));
     if (asked != ours) return fail(Errc::unsupported, "{}={}: this peer speaks {}", name, asked, ours);
   }
-  return {};
+  TRY(const std::string security, required("SECURE_CHANNEL"));
+  if (security == "noise") return "/noise";
+  if (security == "tls") return "/tls/1.0.0";
+  return fail(Errc::unsupported, "SECURE_CHANNEL={}: this peer speaks noise and tls", security);
 }
 
 Result<Config> read_config() {
-  TRY_VOID(check_stack());
   Config config;
+  TRY(config.security, check_stack());
   TRY(const std::string role, required("IS_DIALER"));
   config.dialer = role == "true";
   TRY(const std::string test, required("TEST_KEY"));
@@ -197,7 +201,9 @@ Task<Result<void>> dial(Host& host, Config config) {
 
 Task<Result<void>> run(Runtime runtime, Config config, CancelScope& scope) {
   SystemRandom random;
-  Host host(runtime, crypto::PrivateKey::generate(random));
+  Host::Options options;
+  options.swarm.security = {config.security};
+  Host host(runtime, crypto::PrivateKey::generate(random), std::move(options));
   Task<Result<void>> work = config.dialer ? dial(host, config) : listen(host, config);
   work.set_context({&runtime.lane, &scope});
   Result<void> done = co_await std::move(work);
