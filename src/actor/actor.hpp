@@ -2,27 +2,23 @@
 //
 // Model
 //  1. A message reaches a behaviour only after all of this, in this order: its peer is within its rate; it is an
-//  envelope to
-//     this actor (or a broadcast on a topic it follows); it comes straight from the host it names; there is a place for
-//     it; it has not expired; its signature is the sender's; the behaviour exists, exactly by that path, and has not
-//     expired; it is not a replay; its tokens allow it (security_context.hpp). What fails is counted in refusals() and
-//     logged at debug; nothing is answered, as in NuNet's network, so that a stranger learns nothing.
+//     envelope to this actor (or a broadcast on a topic it follows); it comes straight from the host it names; there is
+//     a place for it; it has not expired; its signature is the sender's; the behaviour exists, exactly by that path,
+//     and has not expired; it is not a replay; its tokens allow it (security_context.hpp). What fails is counted in
+//     refusals() and logged at debug; nothing is answered, as in NuNet's network, so that a stranger learns nothing.
 //  2. Messages between actors of one node take the same way, through the network room; a message to oneself skips it,
-//  and
-//     only that one needs no tokens.
+//     and only that one needs no tokens.
 //  3. A behaviour's handler is a coroutine and runs as a task of this actor; handlers run concurrently, in order of
-//  arrival
-//     up to their first wait. The tokens that came with a message are held until its handler ends: reply before that.
+//     arrival up to their first wait. The tokens that came with a message are held until its handler ends: reply before
+//     that.
 //  4. invoke() sends and waits for one reply at a one-shot behaviour `/dms/actor/replyto/<nonce>`, which only the
-//  invoked
-//     actor may use. There is no failure reply: silence becomes Errc::deadline_exceeded when the message expires.
+//     invoked actor may use. There is no failure reply: silence becomes Errc::deadline_exceeded when the message
+//     expires.
 //  5. A child actor has its own key and inbox, and its parent's capability context, host and limits. It belongs to
-//  whoever
-//     called create_child(); a parent's stop() stops its children first.
+//     whoever called create_child(); a parent's stop() stops its children first.
 //  6. stop() ends everything: nothing is received, handlers are cancelled, calls under way return Errc::closed. It must
-//  have
-//     ended before the actor is destroyed, and must not be awaited by one of the actor's own handlers (it waits for
-//     them).
+//     have ended before the actor is destroyed, and must not be awaited by one of the actor's own handlers (it waits
+//     for them).
 //
 // Threads: everything belongs to the System's lane. Waiting: send(), publish() and invoke() end at the envelope's
 // expiry. A broadcast is for everybody who subscribes; what comes back arrives at a behaviour of the caller's choice.

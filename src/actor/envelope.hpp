@@ -2,11 +2,9 @@
 //
 // Model
 //  1. An envelope names its receiver (nobody, for a broadcast), its sender, the behaviour it invokes, when it expires,
-//  and
-//     carries a payload (JSON of the behaviour's own), the sender's capability tokens and a signature.
+//     and carries a payload (JSON of the behaviour's own), the sender's capability tokens and a signature.
 //  2. The signature covers "dms:msg:" and the JSON of all members but `sig`, in the order below, in Go's form. A
-//  receiver
-//     parses and writes again to verify, so unknown members, order and letter case of keys do not matter.
+//     receiver parses and writes again to verify, so unknown members, order and letter case of keys do not matter.
 //  3. An envelope is signed by the key that `from.id` contains. Nothing here says that `from.did` may use that key: the
 //     capability tokens tie the two (security_context.hpp).
 //  4. Sender and nonce together name an envelope; replay_filter.hpp refuses to take one twice.

@@ -2,8 +2,7 @@
 //
 // Model
 //  1. Each peer has a bucket of `burst` messages that refills at `rate` per second. charge() takes one for every
-//  message,
-//     before it is even parsed.
+//     message, before it is even parsed.
 //  2. admit() reserves a place for a message that is to be worked on; the Permit gives it back when it goes. Places are
 //     counted per peer, in all, and, as NuNet's nodes do, for broadcasts (in all and per topic) and for behaviours
 //     below /public/.

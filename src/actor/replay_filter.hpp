@@ -4,11 +4,9 @@
 //  1. An envelope is known by its sender's id and its nonce, which the sender counts up. It is remembered until it
 //     expires; after that its age refuses it.
 //  2. Of each sender the `window` highest nonces are remembered. Beyond that the lowest is forgotten and everything up
-//  to
-//     it counts as seen: a late message of such a sender is refused rather than perhaps taken twice.
+//     to it counts as seen: a late message of such a sender is refused rather than perhaps taken twice.
 //  3. At most `senders` senders are remembered, each until the last expiry that any of its messages had. When all
-//  places
-//     are taken a further sender is refused (Verdict::full) until one becomes free.
+//     places are taken a further sender is refused (Verdict::full) until one becomes free.
 //  4. fresh() only asks; remember() records. Between the two the caller checks that the message is permitted.
 //
 // Attacks: a filter that forgets under pressure can be made to forget, so this one refuses instead. What a stranger

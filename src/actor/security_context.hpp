@@ -3,19 +3,16 @@
 //
 // Model
 //  1. The actor's id is the public half of its key; its Did is that of the capability context. provide() puts tokens
-//  into
-//     an envelope that let `from.id` act with the context's power, and signs it; require() judges the tokens of a
+//     into an envelope that let `from.id` act with the context's power, and signs it; require() judges the tokens of a
 //     message.
 //  2. require() needs a verified envelope (Envelope::verify). It succeeds if a token held for `from.id` and addressed
-//  to
-//     this actor implies one of the capabilities and is anchored where this node trusts (ucan/context.hpp), and if
+//     to this actor implies one of the capabilities and is anchored where this node trusts (ucan/context.hpp), and if
 //     `from.did` itself has signed a token of this message for `from.id`. So behind require(), from.did is a fact.
 //     NuNet's nodes leave the second test out; what they send passes it, as the tokens of an envelope are always issued
 //     by the Did of its sender.
 //  3. A message from this actor to itself carries no tokens and needs none: verify() has shown that it was signed with
-//  this
-//     actor's own key. Nobody else can make one, and replaying one is refused like any replay. Nothing else is exempt,
-//     not even actors of the same node.
+//     this actor's own key. Nobody else can make one, and replaying one is refused like any replay. Nothing else is
+//     exempt, not even actors of the same node.
 //  4. Tokens that came with a message are held until discard(). A refused message leaves none behind.
 //  5. Nonces begin at the time of creation in nanoseconds and count up, so they never repeat, also across restarts.
 //

@@ -2,16 +2,14 @@
 //
 // Model
 //  1. Every setting has a dotted key ("rest.port"), a type and a default. A file holds any of them, nested by section;
-//  the
-//     environment variable of a key is DMS_ and the key in capitals, dots as underscores (DMS_REST_PORT). The
+//     the environment variable of a key is DMS_ and the key in capitals, dots as underscores (DMS_REST_PORT). The
 //     environment wins over the file, the file over the default; origin() says which it was.
 //  2. The file is the one named with --config, else the first that exists of ./dms_config.json, ~/.nunet/, the user's
 //     configuration folder + /nunet/, /etc/nunet/. Keys are those of the existing network's nodes, so their files can
 //     be used; the flat observability keys of older files stand for the nested ones. Keys of our own are in the section
 //     `executor`; nothing writes them into a file unless the user sets them.
 //  3. An unknown key is refused with the nearest known one, a value of the wrong type with its key. Lists in the
-//  environment
-//     or on a command line are separated by commas. `~/` at the start of a path is the home folder.
+//     environment or on a command line are separated by commas. `~/` at the start of a path is the home folder.
 //  4. set() changes one key in the file, atomically, and leaves the others as they stand.
 //
 // Two defaults differ from the existing nodes': `profiler.enabled` is false, for there is no profiler to open a port,

@@ -2,12 +2,10 @@
 //
 // Model
 //  1. A program is an argument vector; no shell reads it. The child gets exactly the given environment, descriptors 0,
-//  1
-//     and 2, and nothing else that this process has open.
+//     1 and 2, and nothing else that this process has open.
 //  2. A process is held by its pidfd, so a signal can never reach a stranger that took over its number.
 //  3. Destroying a Process that still runs kills it. Whatever happens, it is reaped: by the launcher's own thread,
-//  which
-//     waits on the pidfds of all children. SIGCHLD is not used; other code in the program may fork as it likes.
+//     which waits on the pidfds of all children. SIGCHLD is not used; other code in the program may fork as it likes.
 //  4. kill() reaches the process itself; signal_group() its whole process group (with new_session).
 //
 // Threads: a launcher and its processes belong to one lane; the launcher is destroyed after its processes and before

@@ -2,24 +2,22 @@
 //
 // Model
 //  1. compare(offered, required) says how the offer stands to the requirement: better, equal, worse, or none when the
-//  two
-//     cannot be compared (another architecture). covers() is better or equal.
+//     two cannot be compared (another architecture). covers() is better or equal.
 //  2. Resources are the conjunction of their parts: none wins over worse, worse over better, better over equal.
 //  3. add() and subtract() return a new value or an error that names the field ("ram.size: ..."); they change nothing
 //     half-way. Descriptive fields (model, vendor, clock, ...) are taken from the left side.
 //  4. In a pool, a graphics card is known by its index: adding an unknown card appends it, taking from an unknown card
-//  or
-//     more memory than it has is an error. In a requirement the index has no meaning, hence add_requirement(), which
+//     or more memory than it has is an error. In a requirement the index has no meaning, hence add_requirement(), which
 //     puts the cards side by side, and assign_gpus(), which picks the cards of a pool that a requirement will use.
 //
 // The rules follow the existing network's, and are stricter where those let a job land where it cannot run:
 //  - Cores: the network compares cores x clock only. Here the cores themselves must suffice, and if the job gives a
-//  clock
+//     clock
 //    and the machine knows its own, the product must suffice as well. A job without a clock compares by cores alone.
 //  - Architecture: a job that names none runs anywhere; otherwise the names must be the same, with `amd64` = `x86_64`
 //    and `arm64` = `aarch64`.
 //  - Graphics cards: every required card needs a card of its own with at least that memory and, where the job names
-//  them,
+//     them,
 //    that vendor, model and UUID (best matching, not greedy). The network looks at memory only. A model is found by
 //    part of its name ("rtx 3080" in "NVIDIA GeForce RTX 3080").
 //

@@ -4,9 +4,8 @@
 //  1. Each unit is a whole number, so sums are exact whatever their order. Cores travel as decimal numbers (`0.5`) and
 //     are held in thousandths; JSON numbers are rounded to the nearest thousandth, and a positive number never to zero.
 //  2. Text is a decimal number and a unit in any letter case: `2GiB`, `1.5 GB`, `512mib`, `3.2 GHz`. KiB, MiB, GiB,
-//  TiB,
-//     PiB, EiB (or Ki, Mi, ...) count in 1024s; KB, MB, ... (or K, M, ...) in 1000s. A bare number takes the unit that
-//     the caller names.
+//     TiB, PiB, EiB (or Ki, Mi, ...) count in 1024s; KB, MB, ... (or K, M, ...) in 1000s. A bare number takes the unit
+//     that the caller names.
 //  3. Negative numbers, NaN and what does not fit are refused; nothing wraps around.
 #pragma once
 

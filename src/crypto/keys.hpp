@@ -4,13 +4,11 @@
 //  1. A PublicKey that exists is valid: 32 bytes of Ed25519; 33 bytes of a compressed secp256k1 point; DER
 //     SubjectPublicKeyInfo of a P-256 (ecdsa) or RSA (2048 to 4096 bits) key.
 //  2. marshal() is libp2p's protobuf {1: type, 2: data} in its one canonical form; unmarshal() accepts only that form.
-//  So
-//     equal keys have equal bytes, and a peer has exactly one id.
+//     So equal keys have equal bytes, and a peer has exactly one id.
 //  3. Private keys are Ed25519 (64 bytes: seed, then public key) and secp256k1 (32 bytes); others can only verify. The
 //     secret is held once, shared by copies of the PrivateKey, and wiped with the last of them.
 //  4. secp256k1, ecdsa and rsa sign SHA-256 of the message: DER, DER and PKCS#1 v1.5. secp256k1 signatures are made
-//  with
-//     low S and accepted with either, as libp2p's Go implementation does.
+//     with low S and accepted with either, as libp2p's Go implementation does.
 //  5. An ethereum key is a wallet's: a compressed secp256k1 point whose signature is DER ECDSA, S low or high, over
 //     Keccak-256("\x19Ethereum Signed Message:\n" + the message's length in decimal + the message). It is NuNet's key
 //     type 127: it names who signs a token and nothing else. No peer and no actor has one, so unmarshal() refuses the

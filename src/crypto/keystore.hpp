@@ -2,16 +2,13 @@
 //
 // Model
 //  1. A key `name` is the file `<folder>/<name>.json`: two-space indented JSON {id, crypto{cipher aes-256-ctr,
-//  ciphertext,
-//     cipherparams{iv}, kdf scrypt, kdfparams{n, r, p, dklen, salt}, mac}, version 3}, byte strings in hex.
+//     ciphertext, cipherparams{iv}, kdf scrypt, kdfparams{n, r, p, dklen, salt}, mac}, version 3}, byte strings in hex.
 //  2. dk = scrypt(passphrase, 64-byte salt, n, r, p, 64). dk[0:32] is the AES key; mac = SHA3-256(dk[32:64] ||
-//  ciphertext).
-//     The plaintext is the key's libp2p protobuf.
+//     ciphertext). The plaintext is the key's libp2p protobuf.
 //  3. The folder has mode 0700 and the files 0600. A file appears complete or not at all (written aside, synced,
-//  renamed).
+//     renamed).
 //  4. A wrong passphrase (Errc::wrong_passphrase) and a file that is not a key file (Errc::damaged_file) are told apart
-//  as
-//     far as the format lets: a well-formed file whose mac does not fit is a wrong passphrase, or damage within the
+//     as far as the format lets: a well-formed file whose mac does not fit is a wrong passphrase, or damage within the
 //     ciphertext, and the message says both.
 //
 // save() and load() block for about a second (scrypt) and use 256 MiB: call them where blocking is allowed. Secrets,

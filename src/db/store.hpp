@@ -2,17 +2,15 @@
 //
 // Model
 //  1. A document is (collection, id) -> JSON text. put() creates or replaces; get() of what is not there is empty;
-//  list()
-//     is in the order of ids, byte by byte.
+//     list() is in the order of ids, byte by byte.
 //  2. When put(), erase() or transaction() has returned success, the change is on the disk (WAL, synchronous=FULL).
-//  After a
-//     crash the file holds every change that was acknowledged, in order, and perhaps the one that was under way.
+//     After a crash the file holds every change that was acknowledged, in order, and perhaps the one that was under
+//     way.
 //  3. transaction() makes several changes one: all or, if its function returns an error, none. Inside another
-//  transaction it
-//     is part of that one; if it fails, so does the outer one, even if its error is dropped.
+//     transaction it is part of that one; if it fails, so does the outer one, even if its error is dropped.
 //  4. The file belongs to one process: a second one that opens it is refused. It has mode 0600; missing folders are
-//  made
-//     with 0700. Its format has a version (user_version) and is migrated forward at opening; a newer one is refused.
+//     made with 0700. Its format has a version (user_version) and is migrated forward at opening; a newer one is
+//     refused.
 //  5. ":memory:" is a store that lives as long as the object, for tests and simulations.
 //
 // Threads: one lane. Calls block: a write waits for the disk (about 0.1 to 10 ms, hard disks more), in memory a few

@@ -2,10 +2,9 @@
 //
 // Model
 //  1. A Did is empty, or a text `did:<method>:<id>` of exactly three non-empty parts. parse() accepts nothing else; the
-//  empty
-//     text is the empty Did, which stands for "nobody in particular" (as an audience: anybody).
+//     empty text is the empty Did, which stands for "nobody in particular" (as an audience: anybody).
 //  2. Two Dids are the same if their texts are. The parser of `did:key` accepts one text per key, so a key has one
-//  name.
+//     name.
 //  3. `did:key:z<base58btc(varint(code) || key)>` is its own document: public_key() decodes it. Codes: 0xed Ed25519,
 //     0xe7 secp256k1, 0xef01 a wallet's secp256k1 key that signs Ethereum's way (a code of NuNet's own). The last one
 //     signs tokens and is never an actor's or a peer's key.

@@ -3,8 +3,7 @@
 // Model
 //  1. An Executor is one engine on one machine; it runs many executions, each named by the ExecutionId of its Request.
 //  2. States: pending (being prepared) -> running (<-> paused) -> success (exit code 0) | failed (anything else). The
-//  last
-//     two are final, and the execution stays known with its result and logs until remove().
+//     last two are final, and the execution stays known with its result and logs until remove().
 //  3. start() returns once the work runs, or says why it does not; after a failed start nothing is left behind.
 //  4. Output is kept in files: `stdout.log` and `stderr.log` in Request::results_dir, each at most Request::log_limit
 //     bytes; what the work writes beyond is read and dropped (the work never blocks on it), and the file ends with a

@@ -2,12 +2,10 @@
 //
 // What the work sees
 //  1. Its own user, process, mount, IPC, host-name and (unless Request::network) network world. /usr, /bin, /lib* of
-//  the
-//     machine read-only; a made-up /etc; empty /tmp and /dev/shm, each at most its memory limit large; /work, its
+//     the machine read-only; a made-up /etc; empty /tmp and /dev/shm, each at most its memory limit large; /work, its
 //     folder.
 //  2. As root the daemon runs it under a user number of its own (kFirstUid + slot) that owns nothing else; without
-//  root,
-//     in a user namespace as 1000. Either way: no capabilities, no new privileges, and the filter of seccomp.hpp.
+//     root, in a user namespace as 1000. Either way: no capabilities, no new privileges, and the filter of seccomp.hpp.
 //  3. Exactly the environment it asked for, plus PATH and HOME if it set none. The environment reaches only the work:
 //     nothing that still has privileges ever runs with it.
 //  4. argv = entrypoint + cmd, found in its PATH. Nothing is given to a shell. Exit codes 127 and 126 mean what they do

@@ -2,17 +2,14 @@
 //
 // Model
 //  1. An Ensemble that exists is valid: parse_yaml() and from_json() return one or say where the input is wrong, what
-//  was
-//     expected there and, for an unknown key, which known one is nearest ("allocations.web.resources.ram.sise: unknown
-//     key; did you mean size?").
+//     was expected there and, for an unknown key, which known one is nearest ("allocations.web.resources.ram.sise:
+//     unknown key; did you mean size?").
 //  2. The wire form is that of the existing network: `{"v1":{...}}`, sizes in bytes, clocks in hertz, scripts in
-//  base64,
-//     durations in nanoseconds, execution as {type, params}. Reading ignores unknown members, for newer peers may send
-//     more; from_json(to_json(e)) is e.
+//     base64, durations in nanoseconds, execution as {type, params}. Reading ignores unknown members, for newer peers
+//     may send more; from_json(to_json(e)) is e.
 //  3. The YAML form is looser (normalise.hpp): bare sizes count in GiB and clocks in GHz, units may be written,
-//  resources
-//     and volumes may refer to named templates, environment may be a map. Unknown keys are refused there: they are
-//     typing errors of somebody who can still be told.
+//     resources and volumes may refer to named templates, environment may be a map. Unknown keys are refused there:
+//     they are typing errors of somebody who can still be told.
 //  4. Rules beyond the network's own validator: every allocation stands in exactly one node, ports belong to an
 //     allocation of their node, paths and script names cannot climb out of a folder, numbers of things are bounded.
 //

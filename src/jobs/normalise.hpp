@@ -2,8 +2,8 @@
 //
 // What it does, in this order (the existing network's transforms):
 //  1. Templates: `resources: name` and `resources: {name: ..., ...}` take what is missing from the top-level
-//  `resources`;
-//     volumes `name:mountpoint` and `volumes: {name: {...}}` from the top-level `volumes`. What stands nearer wins.
+//     `resources`; volumes `name:mountpoint` and `volumes: {name: {...}}` from the top-level `volumes`. What stands
+//     nearer wins.
 //  2. Units: sizes and video memory count in GiB, clocks in GHz, unless a unit is written ("512 MiB", "2400MHz").
 //     Durations are written like 1h30m, 45s or 500ms.
 //  3. Execution becomes {type, params}; environment maps become a list of KEY=value, sorted by key.

@@ -2,13 +2,11 @@
 //
 // Model
 //  1. One document. Plain scalars become null, true/false, whole numbers (decimal, 0x, 0o, 0b, `_` between digits),
-//  numbers
-//     or strings as YAML 1.2 has it; quoted ones are strings. Anchors, aliases and merge keys (`<<`) work.
+//     numbers or strings as YAML 1.2 has it; quoted ones are strings. Anchors, aliases and merge keys (`<<`) work.
 //  2. Duplicate keys, keys that are not scalars, and aliases to what is not complete are errors. Errors name line and
-//  column.
+//     column.
 //  3. Limits hold while reading: an alias counts as many nodes as it stands for, and long text as several, so that a
-//  few
-//     lines cannot become a billion nodes; nesting is cut off before the parser's own recursion is deep.
+//     few lines cannot become a billion nodes; nesting is cut off before the parser's own recursion is deep.
 #pragma once
 
 #include "base/json.hpp"

@@ -3,8 +3,7 @@
 // Model
 //  1. A stream carries exactly one frame. What follows it is not read. There is no acknowledgement.
 //  2. A sender stays within kMaxMessage with the header counted, a receiver accepts kMaxMessage without it; this is
-//  what
-//     NuNet's nodes do, and both directions fit.
+//     what NuNet's nodes do, and both directions fit.
 //
 // Attacks: a length costs its sender eight bytes, so nothing is allocated for it in advance; memory grows with what has
 // arrived, in steps of kFrameStep. How long a slow sender may take is the reader's deadline, not this file's.

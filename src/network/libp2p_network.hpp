@@ -1,12 +1,9 @@
 // The real network: messages on libp2p streams, broadcasts by gossip.
 //
 // Model
-//  1. One stream per message, under the protocol name as it is given
-//  (`actor/<inbox>/messages/0.0.1`, no slash in front):
-//     one frame (frame.hpp), then the sender closes its half. Nothing is
-//     answered.
-//  2. A topic of ours is a gossip topic; the data of a gossip message is the
-//  message.
+//  1. One stream per message, under the protocol name as it is given (`actor/<inbox>/messages/0.0.1`, no slash in
+//     front): one frame (frame.hpp), then the sender closes its half. Nothing is answered.
+//  2. A topic of ours is a gossip topic; the data of a gossip message is the message.
 //  3. The network owns its Host and its PubSub. close() ends all three.
 //
 // Bounds: max_sends at once; Errc::limit_exceeded above. Inbound streams that

@@ -3,25 +3,21 @@
 //
 // Model
 //  1. A context belongs to one DID and usually holds its key (the signer). Tokens are issued by that DID, also for the
-//  keys
-//     of child actors, which appear as subjects and audiences only.
+//     keys of child actors, which appear as subjects and audiences only.
 //  2. Anchors, kept on disk: `roots` are DIDs trusted for everything; `require` are delegations that name DIDs trusted
-//  for
-//     something ("I accept what is anchored at token.subject, within the token's bounds"); `provide` are delegations to
-//     us, on which our own tokens are chained; `revoke` are revocations.
+//     for something ("I accept what is anchored at token.subject, within the token's bounds"); `provide` are
+//     delegations to us, on which our own tokens are chained; `revoke` are revocations.
 //  3. Consumed tokens came with messages and live in memory until discarded or expired. Kept are only sound ones that
-//  can
-//     ever count: those anchored at our DID, at a root, or accepted by a `require` anchor; and delegations to our DID
-//     by the sender (how a caller lets us answer). A token shown twice is held once, and goes when both showings are
-//     discarded.
+//     can ever count: those anchored at our DID, at a root, or accepted by a `require` anchor; and delegations to our
+//     DID by the sender (how a caller lets us answer). A token shown twice is held once, and goes when both showings
+//     are discarded.
 //  4. require() succeeds if one held invoke token of the subject, for this audience, implies one of the capabilities
-//  and is
-//     anchored at `anchor` (our DID), at a root, or accepted by a `require` anchor. require_broadcast() likewise.
+//     and is anchored at `anchor` (our DID), at a root, or accepted by a `require` anchor. require_broadcast()
+//     likewise.
 //  5. provide() makes: an invoke token on each delegation that covers all of it (of the target to us, then of `provide`
 //     anchors), a self-signed one, and a self-signed delegation (depth 1) of the reply path to the target.
 //  6. Adding anchors is all or nothing. Afterwards every anchor and consumed token is held against the revocations
-//  anew.
-//     A token that another subsumes is dropped.
+//     anew. A token that another subsumes is dropped.
 //
 // Time is an argument and never remembered. Threads: one lane. Cost: consume() checks one signature per link of tokens
 // that might count, but those of delegations seen before only once; provide() makes one signature per token.

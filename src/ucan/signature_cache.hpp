@@ -7,8 +7,7 @@
 //  2. Only signatures are remembered. Expiry, revocation and the rules of chains are looked at every time.
 //  3. A token is remembered once another that derives from it was good: what stands alone is used once.
 //  4. At most `capacity` entries; the oldest goes first. Pushing entries out costs an attacker a good chain each, and
-//  us no
-//     more than the verification that the cache had saved.
+//     us no more than the verification that the cache had saved.
 #pragma once
 
 #include <deque>

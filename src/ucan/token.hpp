@@ -2,18 +2,16 @@
 //
 // Model
 //  1. A token names an action, its issuer (who signs), its subject (who receives the power, or who acts), its audience
-//  (on
-//     whom; empty means anybody), capabilities, topics, a nonce, an expiry, a depth, and at most one parent, its chain.
+//     (on whom; empty means anybody), capabilities, topics, a nonce, an expiry, a depth, and at most one parent, its
+//     chain.
 //  2. `delegate` passes power on, `invoke` and `broadcast` use it, `revoke` withdraws a token of the same issuer.
 //  3. A token is immutable and keeps its canonical text, the compact JSON that Go writes. What is signed is
-//  "dms:token:"
-//     followed by that text of the token without its signature. A parsed token is written anew, so two texts with the
-//     same meaning are one token.
+//     "dms:token:" followed by that text of the token without its signature. A parsed token is written anew, so two
+//     texts with the same meaning are one token.
 //  4. A chain is sound (verify()) if for each link and its parent: the parent is a delegation to the link's issuer,
-//  expires
-//     no earlier, has no audience or the link's, implies each of its capabilities and topics; no link has expired or is
-//     revoked; no link is further from the end than its depth (0: any) allows; and each issuer has signed.
-//     Who must stand at the root of a chain is not asked here: see context.hpp.
+//     expires no earlier, has no audience or the link's, implies each of its capabilities and topics; no link has
+//     expired or is revoked; no link is further from the end than its depth (0: any) allows; and each issuer has
+//     signed. Who must stand at the root of a chain is not asked here: see context.hpp.
 //  5. Attenuation is monotone: whatever a sound token allows, each of its ancestors allows to somebody.
 //
 // A refusal names the link ("link 2 of 3, issued by ..."; link 1 is the token itself), the rule, and what would have
