@@ -9,7 +9,8 @@
 //     capability tokens tie the two (security_context.hpp).
 //  4. Sender and nonce together name an envelope; replay_filter.hpp refuses to take one twice.
 //  5. A broadcast has an empty receiver and a topic. Anything else is for one actor, also if it has a topic.
-//  6. A payload is never absent, only empty: Go signs an absent one as null, which no sender makes, and decode() refuses it.
+//  6. A payload is never absent, only empty: Go signs an absent one as null, which no sender makes, and decode()
+//     refuses it.
 //
 // Attacks: decode() sees bytes from strangers: at most network::kMaxMessage, eight levels deep, names of at most
 // kMaxName.

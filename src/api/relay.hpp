@@ -1,12 +1,13 @@
 // Carries a local caller's envelopes to their receivers, and the replies back.
 //
 // Model
-//  1. An envelope is relayed as it was signed: the relay has no key and no opinion on what may be done. Whether it counts
-//     is decided where it arrives, by its signature and its tokens.
-//  2. It is refused here if it could not count anywhere: not signed by its sender, expired, without receiver, or not naming
-//     this host as the place where its sender is (a receiver compares that with the peer it has a connection to).
-//  3. invoke() and broadcast() open the caller's inbox, `actor/<from.inbox>/messages/0.0.1`, until they return. An inbox
-//     that somebody holds already is refused, so a caller cannot take the place of an actor of this node.
+//  1. An envelope is relayed as it was signed: the relay has no key and no opinion on what may be done. Whether it
+//     counts is decided where it arrives, by its signature and its tokens.
+//  2. It is refused here if it could not count anywhere: not signed by its sender, expired, without receiver, or not
+//     naming this host as the place where its sender is (a receiver compares that with the peer it has a connection
+//     to).
+//  3. invoke() and broadcast() open the caller's inbox, `actor/<from.inbox>/messages/0.0.1`, until they return. An
+//     inbox that somebody holds already is refused, so a caller cannot take the place of an actor of this node.
 //  4. A reply is taken only if it is signed, unexpired, addressed to the caller's handle, invokes the request's reply
 //     path, and comes over a connection from the host it claims. An invocation's reply must also come from the host and
 //     from the key or the DID it was sent to; of a broadcast's replies, the first from each sender counts. Everything
@@ -17,8 +18,8 @@
 // Limits: an exchange lasts at most kMaxWait, a broadcast collects kMaxReplies replies of kMaxReplyBytes together.
 //
 // Attacks: inboxes are open to strangers while somebody waits. A forged reply costs its sender a connection and us a
-// parse, and one signature check only if every cheap comparison fits, which needs the caller's fresh inbox, key and reply
-// path: those travel encrypted to the receiver, or signed in a broadcast, where anyone may answer anyway.
+// parse, and one signature check only if every cheap comparison fits, which needs the caller's fresh inbox, key and
+// reply path: those travel encrypted to the receiver, or signed in a broadcast, where anyone may answer anyway.
 #pragma once
 
 #include <set>

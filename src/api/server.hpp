@@ -8,17 +8,17 @@
 //     POST /api/v1/actor/broadcast  a broadcast envelope; at its expiry, the list of replies (null if there were none)
 //     Errors are {"error":"..."}: 400 for what the caller should change, 408 no answer in time, 409 inbox in use, 500 for
 //     what went wrong on the way. relay.hpp says what is relayed and which replies are taken.
-//  2. There is no login: an envelope carries its own authority, and this door adds none. What it relays is refused at its
-//     destination unless its signer may do it.
+//  2. There is no login: an envelope carries its own authority, and this door adds none. What it relays is refused at
+//     its destination unless its signer may do it.
 //  3. Only loopback is served. A connection from elsewhere is closed without a word, whatever address we listen on.
 //
 // Threads: one lane. close() ends every request and must be awaited before the server goes.
 // Limits: max_connections at once; as many again are told 503, more are closed. max_body per request, 413 beyond.
 //
-// Attacks. A web page that the user visits can make his browser send requests here, also under a host name of the page's
-// owner that resolves to 127.0.0.1: requests must name a loopback host in Host (403), and a page's Origin must be this
-// server itself (403). Slow and endless requests end at base/http.hpp's limits. Another local user can reach this door, as
-// any process can; he has no key to sign with.
+// Attacks. A web page that the user visits can make his browser send requests here, also under a host name of the
+// page's owner that resolves to 127.0.0.1: requests must name a loopback host in Host (403), and a page's Origin must
+// be this server itself (403). Slow and endless requests end at base/http.hpp's limits. Another local user can reach
+// this door, as any process can; he has no key to sign with.
 //
 // Wire: NuNet DMS 0.5 REST, api/v1/actor.
 #pragma once

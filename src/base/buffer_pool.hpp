@@ -1,9 +1,10 @@
 // Buffers for reading that are lent and given back, so that a busy wire does not ask the allocator for each read.
 //
 // Model
-//  1. All buffers of a pool have one size. take() lends an idle one, or makes one; the handle gives it back when it goes.
-//  2. At most `idle` buffers are kept for the next borrower; what is given back beyond that is freed. How many are out is
-//     bounded by whoever borrows (each stream that is read has one), not here: take() never fails and never waits.
+//  1. All buffers of a pool have one size. take() lends an idle one, or makes one; the handle gives it back when it
+//     goes.
+//  2. At most `idle` buffers are kept for the next borrower; what is given back beyond that is freed. How many are out
+//     is bounded by whoever borrows (each stream that is read has one), not here: take() never fails and never waits.
 //  3. The newest idle buffer is lent first: it is the likeliest to be in the processor's cache.
 //  4. A buffer holds what its last borrower left in it. It is for bytes about to be overwritten; secrets do not belong
 //     into it.

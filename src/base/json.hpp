@@ -2,14 +2,15 @@
 //
 // Signatures of tokens and envelopes cover JSON text, so the text must be reproducible: members in the order of the
 // struct's fields, keys of a map in the order of their bytes, no white space, `<`, `>`, `&`, U+2028 and U+2029 escaped,
-// what is no UTF-8 replaced by U+FFFD, bytes as padded standard base64, numbers in their shortest form. The Go whose text
-// this is, is 1.22 or later; tests/vectors/json holds some thousand values with the text it gave them.
+// what is no UTF-8 replaced by U+FFFD, bytes as padded standard base64, numbers in their shortest form. The Go whose
+// text this is, is 1.22 or later; tests/vectors/json holds some thousand values with the text it gave them.
 //
 // Reading
 //  1. parse() refuses what is too large or too deep, duplicate keys, invalid UTF-8 and anything after the value.
 //  2. Member names match exactly or, failing that, in any letter case (Go senders may use either). Unknown members are
-//     ignored, missing ones keep the field's default, null stands for the default: as in Go. A member that stands there in
-//     two cases is refused: Go lets the later one win, whatever its case, so two readers of one text could see two values.
+//     ignored, missing ones keep the field's default, null stands for the default: as in Go. A member that stands there
+//     in two cases is refused: Go lets the later one win, whatever its case, so two readers of one text could see two
+//     values.
 //  3. A value of the wrong kind is refused with the member's path, in the message and as place(): "Resources.cpu.cores:
 //     expected a number, found a string". Text that is no JSON is refused at a byte.
 //
@@ -21,7 +22,8 @@
 //       static constexpr auto json_fields() { return std::tuple(json::field("OK", &Reply::ok), json::field("Error", &Reply::error)); }
 //     };
 //
-// A type with a form of its own has `void to_json(json::Writer&) const` and `static Result<T> from_json(const json::Value&)`.
+// A type with a form of its own has `void to_json(json::Writer&) const` and `static Result<T> from_json(const
+// json::Value&)`.
 #pragma once
 
 #include <boost/json/value.hpp>

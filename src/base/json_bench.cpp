@@ -1,5 +1,5 @@
-// Canonical JSON beside Boost.JSON, which builds the same documents: what limits, refusals of duplicate keys, exact doubles
-// and Go's escapes cost. Documents like those that the network sends.
+// Canonical JSON beside Boost.JSON, which builds the same documents: what limits, refusals of duplicate keys, exact
+// doubles and Go's escapes cost. Documents like those that the network sends.
 #include <benchmark/benchmark.h>
 
 #include <boost/json/parse.hpp>

@@ -1,20 +1,20 @@
 // The logging façade. Rooms log here; `observability` decides where it goes (console, JSON-lines file).
 //
 // Model
-//  1. A line names its room and has a level: trace and debug for developers; info for what an operator wants to see once;
-//     warn for what a peer or a disk did wrong; error for what needs somebody.
+//  1. A line names its room and has a level: trace and debug for developers; info for what an operator wants to see
+//     once; warn for what a peer or a disk did wrong; error for what needs somebody.
 //  2. A line has a text for people and may have fields, typed values with names, for programs that filter and count:
 //         log::info("node", {{"allocation", id}, {"exit_code", code}}, "allocation {} has ended", id);
 //     Names are known when the program is compiled: [a-z][a-z0-9_]*, and none that the JSON form of a line has already.
-//  3. In the text form fields follow the text as name=value. A text value that is not plain is quoted, and whatever could
-//     end a line, steer a terminal or end the quotes is escaped; in the text itself control characters are.
+//  3. In the text form fields follow the text as name=value. A text value that is not plain is quoted, and whatever
+//     could end a line, steer a terminal or end the quotes is escaped; in the text itself control characters are.
 //
-// Threads: any. Cost: a line below the level costs one comparison and what evaluating its arguments costs; fields refer to
-// their values and do not copy them.
+// Threads: any. Cost: a line below the level costs one comparison and what evaluating its arguments costs; fields refer
+// to their values and do not copy them.
 //
-// Attacks: what a stranger can trigger at will is logged at debug, so that nobody can fill a disk from outside. Texts of
-// strangers cannot begin a second line (3), whichever sink writes them; a text that is a field's value cannot be taken
-// for another field. A text value is cut at kMaxField.
+// Attacks: what a stranger can trigger at will is logged at debug, so that nobody can fill a disk from outside. Texts
+// of strangers cannot begin a second line (3), whichever sink writes them; a text that is a field's value cannot be
+// taken for another field. A text value is cut at kMaxField.
 #pragma once
 
 #include <fmt/format.h>

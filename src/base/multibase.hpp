@@ -8,8 +8,9 @@
 //     base36, base58) cost the square of its length and read at most kMaxRadixText; the others are linear.
 //  3. Failures are dms::Errc::invalid_argument (with the position as place()) and dms::Errc::limit_exceeded.
 //
-// Specification: the multibase table, of which proquint, base45 and base256emoji are left out; RFC 4648 for base16/32/64;
-// Bitcoin's alphabet for base58btc. Where the table says "case-insensitive", only the case of the encoder is read (1).
+// Specification: the multibase table, of which proquint, base45 and base256emoji are left out; RFC 4648 for
+// base16/32/64; Bitcoin's alphabet for base58btc. Where the table says "case-insensitive", only the case of the encoder
+// is read (1).
 #pragma once
 
 #include <optional>

@@ -1,9 +1,9 @@
 // The multicodec table, as far as this program meets it: what the bytes that follow are.
 //
 // Model
-//  1. A code is an unsigned varint. A Multicodec holds any code; the enumerators are those that have a meaning or a name
-//     here. Codes of the table that nobody here asks for are not listed: an unknown code is refused by whoever needs to
-//     know what it means, not by these functions.
+//  1. A code is an unsigned varint. A Multicodec holds any code; the enumerators are those that have a meaning or a
+//     name here. Codes of the table that nobody here asks for are not listed: an unknown code is refused by whoever
+//     needs to know what it means, not by these functions.
 //  2. A code has one form in bytes (varint.hpp).
 //
 // Specification: multiformats multicodec, table.csv.

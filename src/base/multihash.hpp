@@ -3,8 +3,8 @@
 // Model
 //  1. The bytes are varint(code) varint(length) digest, and each pair of code and digest has exactly these bytes.
 //  2. A Multihash is a view: its digest looks into the bytes it was read from and lives no longer than they do.
-//  3. A digest has at most kMaxDigest bytes. A function known here is not believed to have made more bytes than it makes;
-//     fewer are a truncated digest, which the format allows, but not none: that would match everything.
+//  3. A digest has at most kMaxDigest bytes. A function known here is not believed to have made more bytes than it
+//     makes; fewer are a truncated digest, which the format allows, but not none: that would match everything.
 //     `identity` is no function: its "digest" is the data itself, which may be empty.
 //
 // Nothing here hashes (crypto/hash.hpp does), so a Multihash claims a function and does not prove it.

@@ -1,4 +1,5 @@
-// A multihash or a CID that parses is written as the very bytes it was read from, and in every base reads back the same.
+// A multihash or a CID that parses is written as the very bytes it was read from, and in every base reads back the
+// same.
 #include <cstdlib>
 
 #include "base/cid.hpp"

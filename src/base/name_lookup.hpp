@@ -1,7 +1,7 @@
 // Asks the operating system for the addresses and texts of a name. Both calls block: they belong on a worker thread.
 //
-// Time: a text query asks each server once and gives it kTextQuerySeconds. How long the addresses take is the system's own
-// setting (resolv.conf: 5 s a try and two tries for each server, unless it says otherwise).
+// Time: a text query asks each server once and gives it kTextQuerySeconds. How long the addresses take is the system's
+// own setting (resolv.conf: 5 s a try and two tries for each server, unless it says otherwise).
 #pragma once
 
 #include <optional>

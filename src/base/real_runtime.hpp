@@ -1,7 +1,8 @@
 // The real world: lanes that are threads with an event loop, the system's clocks and randomness, and real sockets.
 //
-// Names are looked up on the worker threads, by at most half of them, so that a silent name server does not keep the disk
-// waiting. A look-up whose caller has left runs to its end; the destructor waits for it (name_lookup.hpp says how long).
+// Names are looked up on the worker threads, by at most half of them, so that a silent name server does not keep the
+// disk waiting. A look-up whose caller has left runs to its end; the destructor waits for it (name_lookup.hpp says how
+// long).
 #pragma once
 
 #include <functional>

@@ -2,14 +2,14 @@
 //
 // Model
 //  1. Result<T> is std::expected<T, Error>. Exceptions are left to bugs and never cross a room's border.
-//  2. An Error says what was tried, on what and what to do about it (message), which kind of failure it is (code), where
-//     in the input it was found (place), and what lay behind it (cause). It is one shared pointer to what never changes:
-//     cheap to move, safe to copy across threads.
-//  3. A place is for programs, such as an editor that jumps there; the message says the same for people. It is a path of
-//     members ("Resources.cpu.cores"), a position ("byte 17", "line 3, column 5") or a path and the position in that
+//  2. An Error says what was tried, on what and what to do about it (message), which kind of failure it is (code),
+//     where in the input it was found (place), and what lay behind it (cause). It is one shared pointer to what never
+//     changes: cheap to move, safe to copy across threads.
+//  3. A place is for programs, such as an editor that jumps there; the message says the same for people. It is a path
+//     of members ("Resources.cpu.cores"), a position ("byte 17", "line 3, column 5") or a path and the position in that
 //     member's text ("key, byte 3"). context() keeps it; a reader of nested input puts each member it leaves in front.
-//  4. Each room declares one small `enum class Errc` with a sentence per code, and a function found by argument-dependent
-//     lookup: `constexpr ErrorCode describe(Errc)`.
+//  4. Each room declares one small `enum class Errc` with a sentence per code, and a function found by
+//     argument-dependent lookup: `constexpr ErrorCode describe(Errc)`.
 #pragma once
 
 #include <fmt/format.h>

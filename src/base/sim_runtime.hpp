@@ -5,13 +5,14 @@
 //     what its callbacks cost.
 //  2. All randomness comes from the seed: each node's Random, and the wire's delays and losses. The same seed and the
 //     same program give the same order of events; trace() is a fingerprint of that order, so a test can prove it.
-//  3. Each node has its own lane and its own wire. Streams between nodes behave as TCP does: bytes arrive in order, late,
-//     and not at all while the link is cut; what is cut for longer than `give_up` is reset.
-//  4. A link with a bandwidth is a pipe of that width for each direction, shared by all streams of the two nodes, with a queue
-//     in front of it. Its streams behave as TCP with perfect congestion control: a writer waits while the queue is full, nothing
-//     is dropped for want of room, and the socket buffers are as large as the path can hold (`window`).
-//  5. kill() is `kill -9`: the wire is reset at once and never works again. cut() and partition() are pulled cables, vanish() is
-//     a pulled plug: nobody is told.
+//  3. Each node has its own lane and its own wire. Streams between nodes behave as TCP does: bytes arrive in order,
+//     late, and not at all while the link is cut; what is cut for longer than `give_up` is reset.
+//  4. A link with a bandwidth is a pipe of that width for each direction, shared by all streams of the two nodes, with
+//     a queue in front of it. Its streams behave as TCP with perfect congestion control: a writer waits while the queue
+//     is full, nothing is dropped for want of room, and the socket buffers are as large as the path can hold
+//     (`window`).
+//  5. kill() is `kill -9`: the wire is reset at once and never works again. cut() and partition() are pulled cables,
+//     vanish() is a pulled plug: nobody is told.
 //
 // Cost: an event for each segment, and a segment holds up to 64 KiB: a gigabyte over a gigabit is some 20,000 events.
 //

@@ -12,8 +12,10 @@
 //
 // Threads: everything here belongs to one lane. Cost: a Task is one allocation; a wait allocates nothing.
 //
-// Traps of coroutines, each easy to avoid (scripts/check_coroutines.py looks for the last two, which GCC 12 compiles wrongly):
-//  - A lambda that is a coroutine must not capture: its captures die with the lambda object, not with the frame. Write a
+// Traps of coroutines, each easy to avoid (scripts/check_coroutines.py looks for the last two, which GCC 12 compiles
+// wrongly):
+//  - A lambda that is a coroutine must not capture: its captures die with the lambda object, not with the frame. Write
+//     a
 //    function (or pass what it needs as parameters, taken by value).
 //  - Parameters of a coroutine that is spawned rather than awaited at once are taken by value, or outlive the nursery.
 //  - No co_await in the condition of an `if` or `while`: name the result first.

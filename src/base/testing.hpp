@@ -1,10 +1,11 @@
-// For tests of any room: files of vectors by their path under tests/vectors, and the rule by which we are held against those
-// that NuNet's Go implementation made.
+// For tests of any room: files of vectors by their path under tests/vectors, and the rule by which we are held against
+// those that NuNet's Go implementation made.
 //
-// tests/interop/go makes the latter; its README says how. DMS_REFERENCE_VECTORS names a folder with fresh ones to use instead.
+// tests/interop/go makes the latter; its README says how. DMS_REFERENCE_VECTORS names a folder with fresh ones to use
+// instead.
 //
-// The rule: our verdict is the reference's, or a refusal where it accepts that is listed by name with the reason. A listed
-// name that is no difference (any more) fails as well, so the lists stay true.
+// The rule: our verdict is the reference's, or a refusal where it accepts that is listed by name with the reason. A
+// listed name that is no difference (any more) fails as well, so the lists stay true.
 #pragma once
 
 #include <gtest/gtest.h>

@@ -1,4 +1,5 @@
-// Pending timers of a lane, earliest first; equal instants keep the order they were set in. O(log n) for each operation.
+// Pending timers of a lane, earliest first; equal instants keep the order they were set in. O(log n) for each
+// operation.
 #pragma once
 
 #include <map>

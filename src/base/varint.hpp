@@ -1,8 +1,8 @@
 // Unsigned varints as multiformats writes them: seven bits a byte, least significant group first, high bit for "more".
 //
 // Model
-//  1. At most nine bytes, so values below 2^63; each value has exactly one form. A last byte of zero (other than for the
-//     value zero itself) is refused, so that equal values are equal bytes.
+//  1. At most nine bytes, so values below 2^63; each value has exactly one form. A last byte of zero (other than for
+//     the value zero itself) is refused, so that equal values are equal bytes.
 //  2. read_varint() takes no byte beyond the varint from the stream.
 //
 // Specification: multiformats unsigned-varint.

@@ -1,7 +1,7 @@
 // The behaviours that have a command of their own: their flags, and the payload those make.
 //
-// A behaviour is data: each flag names the member of the payload it fills and how its text is read. `nunet actor cmd` is
-// generated from this table.
+// A behaviour is data: each flag names the member of the payload it fills and how its text is read. `nunet actor cmd`
+// is generated from this table.
 #pragma once
 
 #include "cli/session.hpp"

@@ -1,9 +1,9 @@
 // Asks actors on the user's behalf: signs envelopes with the user's key and has the local daemon carry them.
 //
-// The daemon is asked for its handle; `from` is {id: the context's key, did: the context's DID, addr: {host: the daemon,
-// inbox: "user-<nonce>"}}; in the daemon's own context and in a wallet's, id is a key made for this command. A reply is
-// expected at `/private/user/<nonce>`, for a broadcast at `/public/user/<nonce>`.
-// A reply counts only if it is signed by whom we asked: the daemon is not taken at its word.
+// The daemon is asked for its handle; `from` is {id: the context's key, did: the context's DID, addr: {host: the
+// daemon, inbox: "user-<nonce>"}}; in the daemon's own context and in a wallet's, id is a key made for this command. A
+// reply is expected at `/private/user/<nonce>`, for a broadcast at `/public/user/<nonce>`. A reply counts only if it is
+// signed by whom we asked: the daemon is not taken at its word.
 //
 // Specification: NuNet DMS 0.5, the command line's envelopes.
 #pragma once

@@ -1,8 +1,9 @@
-// What the commands share while one of them runs: configuration, keys, capability contexts, and how to talk to the user.
+// What the commands share while one of them runs: configuration, keys, capability contexts, and how to talk to the
+// user.
 //
-// Passphrases come from DMS_PASSPHRASE or, if somebody sits there, from a question without echo. Nothing of them is kept.
-// A key costs its passphrase and a second (scrypt), so it is opened only where something is signed: contexts are listed
-// and changed without, and a DID is taken from the context where that is certain to be the key's.
+// Passphrases come from DMS_PASSPHRASE or, if somebody sits there, from a question without echo. Nothing of them is
+// kept. A key costs its passphrase and a second (scrypt), so it is opened only where something is signed: contexts are
+// listed and changed without, and a DID is taken from the context where that is certain to be the key's.
 #pragma once
 
 #include <filesystem>

@@ -18,7 +18,8 @@ Result<void> version(Session& session, const Arguments&) {
   return {};
 }
 
-// bash takes words apart at colons and equals signs; a DID is one word, of which it replaces what follows the last of them.
+// bash takes words apart at colons and equals signs; a DID is one word, of which it replaces what follows the last of
+// them.
 constexpr std::string_view kBash = R"sh(_nunet() {
   local line=${COMP_LINE:0:COMP_POINT} words last
   read -ra words <<<"$line"

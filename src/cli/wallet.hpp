@@ -1,17 +1,18 @@
 // A Ledger hardware wallet as the key of a capability context, by NuNet's program `ledger-cli`.
 //
 // Model
-//  1. The contexts `ledger`, `ledger:<n>` and `ledger:<alias>` are those of the wallet's Ethereum account 0, n, and what
-//     the alias stands for. Aliases are {"alias": account} in `<user_dir>/ledger_aliases.json`, as in the existing nodes.
+//  1. The contexts `ledger`, `ledger:<n>` and `ledger:<alias>` are those of the wallet's Ethereum account 0, n, and
+//     what the alias stands for. Aliases are {"alias": account} in `<user_dir>/ledger_aliases.json`, as in the existing
+//     nodes.
 //  2. The file of such a context is named by what follows the colon: `ledger:user` is `cap/user.cap`. There is no key
 //     file, and no passphrase: each signature is shown on the device and confirmed there.
-//  3. `ledger-cli key -o <file> -a <account>` writes {"key": public key in hex}, `ledger-cli sign -o <file> -a <account>
-//     <data in hex>` writes {"ecdsa": {"r": hex, "s": hex}}. What it prints goes to standard error.
+//  3. `ledger-cli key -o <file> -a <account>` writes {"key": public key in hex}, `ledger-cli sign -o <file> -a
+//     <account> <data in hex>` writes {"ecdsa": {"r": hex, "s": hex}}. What it prints goes to standard error.
 //
 // A wallet's key is no actor's: messages are signed by a key made for them, for which the context vouches (client.hpp).
 //
-// Attacks: whoever can put a `ledger-cli` into PATH can do as much with the user's commands anyway. Its answers are bounded,
-// and a signature counts only if it verifies (crypto/signer.hpp).
+// Attacks: whoever can put a `ledger-cli` into PATH can do as much with the user's commands anyway. Its answers are
+// bounded, and a signature counts only if it verifies (crypto/signer.hpp).
 #pragma once
 
 #include <cstdint>

@@ -1,8 +1,8 @@
 // Authenticated encryption with ChaCha20-Poly1305 (RFC 8439), in place.
 //
 // Model
-//  1. A Cipher holds one key. The nonce is a counter of 64 bits, little endian after four zero bytes, as Noise has it; the
-//     caller never uses a number twice with one key.
+//  1. A Cipher holds one key. The nonce is a counter of 64 bits, little endian after four zero bytes, as Noise has it;
+//     the caller never uses a number twice with one key.
 //  2. seal() encrypts where the plaintext lies and writes the tag behind it; open() does the reverse. What fails to
 //     open is not to be looked at. Both can also leave their input as it is and write elsewhere, which saves a copy.
 //

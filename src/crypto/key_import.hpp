@@ -8,8 +8,8 @@
 //
 // A pure function. Everything it makes of the key is wiped. Failure: Errc::bad_key says what was expected.
 //
-// Attacks: the text comes from a file that somebody may have sent. It is bounded by kMaxKeyText; halves that do not belong
-// together and scalars outside of the curve's order are refused (keys.hpp).
+// Attacks: the text comes from a file that somebody may have sent. It is bounded by kMaxKeyText; halves that do not
+// belong together and scalars outside of the curve's order are refused (keys.hpp).
 #pragma once
 
 #include "crypto/keys.hpp"

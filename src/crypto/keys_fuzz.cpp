@@ -1,5 +1,5 @@
-// A public key that is read, marshalled or raw, is written as the very bytes it was read from, and verifying with it what
-// is no signature never stumbles and never succeeds.
+// A public key that is read, marshalled or raw, is written as the very bytes it was read from, and verifying with it
+// what is no signature never stumbles and never succeeds.
 #include <cstdlib>
 
 #include "crypto/keys.hpp"

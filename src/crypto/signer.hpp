@@ -1,8 +1,9 @@
 // Signs in the name of a public key, wherever its private half is: in this process, or in a wallet that asks its owner
 // first and never gives it away.
 //
-// A value; copies sign alike. A PrivateKey is a Signer. Cost and failure of sign() are those of the key or the wallet: a
-// wallet's may wait for a person. What it returns verifies, or it is Errc::wrong_signature: the wallet may be another one.
+// A value; copies sign alike. A PrivateKey is a Signer. Cost and failure of sign() are those of the key or the wallet:
+// a wallet's may wait for a person. What it returns verifies, or it is Errc::wrong_signature: the wallet may be another
+// one.
 #pragma once
 
 #include <functional>

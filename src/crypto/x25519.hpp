@@ -1,7 +1,7 @@
 // Diffie-Hellman on Curve25519 (RFC 7748).
 //
-// Failures: Errc::bad_key if the other side's point is of low order, that is, if the shared secret would be all zero and
-// so known to everybody.
+// Failures: Errc::bad_key if the other side's point is of low order, that is, if the shared secret would be all zero
+// and so known to everybody.
 #pragma once
 
 #include <array>

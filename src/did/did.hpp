@@ -8,8 +8,8 @@
 //  3. `did:key:z<base58btc(varint(code) || key)>` is its own document: public_key() decodes it. Codes: 0xed Ed25519,
 //     0xe7 secp256k1, 0xef01 a wallet's secp256k1 key that signs Ethereum's way (a code of NuNet's own). The last one
 //     signs tokens and is never an actor's or a peer's key.
-//  4. 0xef02 (Cardano) and the method `prism` are names that the network uses too; they are valid Dids, and public_key()
-//     says that we cannot verify them.
+//  4. 0xef02 (Cardano) and the method `prism` are names that the network uses too; they are valid Dids, and
+//     public_key() says that we cannot verify them.
 //
 // Attacks: a Did comes from strangers inside tokens and envelopes. Length is bounded (kMaxDid), characters are those of
 // RFC 3986's unreserved set plus `%` and `:`; a Did is therefore safe in logs and in JSON without escapes.

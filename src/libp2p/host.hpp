@@ -4,7 +4,8 @@
 //  1. Everything of Swarm (host/swarm.hpp). On every new connection both sides identify themselves; what was learned is
 //     in identify().
 //  2. The number of peers is kept between the watermarks of connection_manager().
-//  3. close() ends everything and must be awaited before the Host is destroyed. A PubSub on this host is closed before it.
+//  3. close() ends everything and must be awaited before the Host is destroyed. A PubSub on this host is closed before
+//     it.
 #pragma once
 
 #include "libp2p/host/connection_manager.hpp"

@@ -1,4 +1,5 @@
-// What a connection costs that carries nothing: the sum of what the program has allocated, not what the system has mapped.
+// What a connection costs that carries nothing: the sum of what the program has allocated, not what the system has
+// mapped.
 #include <malloc.h>
 
 #include "libp2p/host/upgrader.hpp"

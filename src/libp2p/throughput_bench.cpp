@@ -1,4 +1,5 @@
-// One stream of bytes between two threads over loopback: the bare socket, the bare cipher, and what our layers leave of them.
+// One stream of bytes between two threads over loopback: the bare socket, the bare cipher, and what our layers leave of
+// them.
 #include <benchmark/benchmark.h>
 #include <sys/resource.h>
 

@@ -10,10 +10,9 @@
 // are being read: max_inbound in all and max_inbound_per_peer; more are reset
 // and counted. A frame must have arrived within read_timeout.
 //
-// Attacks: opening streams and sending slowly holds at most
-// max_inbound_per_peer places and what has been sent on them, for read_timeout.
-// Everything below messages (handshakes, connections, stream counts) is bounded
-// by libp2p (host/swarm.hpp).
+// Attacks: opening streams and sending slowly holds at most max_inbound_per_peer places and what has been sent on them,
+// for read_timeout. Everything below messages (handshakes, connections, stream counts) is bounded by libp2p
+// (host/swarm.hpp).
 //
 // Specification: NuNet DMS 0.5, network/libp2p; libp2p for what is below.
 #pragma once

@@ -2,13 +2,13 @@
 //
 // Model
 //  1. pending -> running -> completed | failed | terminated. start() runs the work once; a second call is refused.
-//  2. When the work ends, its resources are free at once, and the orchestrator is told with the exit code and the end of the
-//     output: kNotifyTries times, with growing pauses, until it acknowledges.
+//  2. When the work ends, its resources are free at once, and the orchestrator is told with the exit code and the end
+//     of the output: kNotifyTries times, with growing pauses, until it acknowledges.
 //  3. release() ends the work if it runs, forgets its container or sandbox, its output and its actor. Whoever owns the
 //     allocation calls it exactly once; afterwards nothing of it is left on the machine.
 //
-// Threads: the node's lane. Attacks: only the holder of the orchestrator's grant can start it; its output is bounded by the
-// executor; it is named by ids that jobs/ensemble.hpp and the provider have checked to be safe file names.
+// Threads: the node's lane. Attacks: only the holder of the orchestrator's grant can start it; its output is bounded by
+// the executor; it is named by ids that jobs/ensemble.hpp and the provider have checked to be safe file names.
 #pragma once
 
 #include <filesystem>

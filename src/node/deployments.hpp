@@ -1,7 +1,8 @@
 // The deployments that this node orchestrates for its user: /dms/node/deployment/...
 //
 // Model
-//  1. new answers as soon as the deployment exists and is written down; its progress and its end are asked for with status.
+//  1. new answers as soon as the deployment exists and is written down; its progress and its end are asked for with
+//     status.
 //  2. A deployment that has ended keeps its record and its output; its actor goes.
 //  3. What an earlier run of the daemon left unfinished is reverted on its machines and marked failed.
 //

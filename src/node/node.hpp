@@ -1,7 +1,8 @@
 // The Node actor: one machine on the network, and everything that can be asked of it.
 //
-// Where to look: serve.hpp (how a behaviour is made), node_behaviours.hpp (what a node says of itself), provider.hpp (bids, promises,
-// allocations), allocation.hpp (the work itself), deployments.hpp (what this node orchestrates for its user).
+// Where to look: serve.hpp (how a behaviour is made), node_behaviours.hpp (what a node says of itself), provider.hpp
+// (bids, promises, allocations), allocation.hpp (the work itself), deployments.hpp (what this node orchestrates for its
+// user).
 //
 // Threads: the lane of its runtime. stop() ends everything in order: new work is refused, deployments are left to
 // themselves, allocations are released, the root actor stops. It must have ended before the node is destroyed.

@@ -1,21 +1,22 @@
 // The provider's side of deployments: bids, promises, allocations.
 //
 // Model
-//  1. A bid request is answered when this machine can serve one of its nodes (orchestrator/bidding/bidder.hpp). What was bid is
-//     remembered for kBidTime, with the DID that asked; a round (ensemble and nonce) is answered once.
-//  2. commit turns a bid into a promise of resources for one allocation, at most what was bid for in all; allocate turns
-//     promises into allocations. Only the DID that got the bid may do either, or revert them.
+//  1. A bid request is answered when this machine can serve one of its nodes (orchestrator/bidding/bidder.hpp). What
+//     was bid is remembered for kBidTime, with the DID that asked; a round (ensemble and nonce) is answered once.
+//  2. commit turns a bid into a promise of resources for one allocation, at most what was bid for in all; allocate
+//     turns promises into allocations. Only the DID that got the bid may do either, or revert them.
 //  3. A promise that is not used expires with its bid. An allocation that is not started within kRetention
 //     is released.
-//  4. When work ends its resources are free; when its orchestrator has been told, or cannot be for kRetention, the rest goes.
+//  4. When work ends its resources are free; when its orchestrator has been told, or cannot be for kRetention, the rest
+//     goes.
 //  5. While it has allocations of an orchestrator that it has lost sight of, it tries to reach it again.
-//  6. What an earlier run of the daemon left is removed by start(): promises, allocations, containers, sandboxes, output.
+//  6. What an earlier run of the daemon left is removed by start(): promises, allocations, containers, sandboxes,
+//     output.
 //
-// Every answer is sent after what it says is true on disk (resources/manager.hpp).
-// Threads: the node's lane.
-// Attacks: bids and promises are bounded (kMaxBids, kMaxBidsPerOwner; the machine's own resources); a stranger's commit, allocate, revert or log
-// request is refused by its tokens, another orchestrator's by the owner's DID. Allocation names are checked before they
-// become file names.
+// Every answer is sent after what it says is true on disk (resources/manager.hpp). Threads: the node's lane. Attacks:
+// bids and promises are bounded (kMaxBids, kMaxBidsPerOwner; the machine's own resources); a stranger's commit,
+// allocate, revert or log request is refused by its tokens, another orchestrator's by the owner's DID. Allocation names
+// are checked before they become file names.
 #pragma once
 
 #include <filesystem>

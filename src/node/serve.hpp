@@ -2,8 +2,8 @@
 //
 //     serve(actor, behaviour::kPeersPing, *this, &Peers::ping);   // Task<PingReply> ping(PingRequest, const Envelope&)
 //
-// A payload that cannot be read is answered with the reply's `error`, which names the field; a message without payload is
-// read as a default Request. Nothing is answered to a message that expects no reply.
+// A payload that cannot be read is answered with the reply's `error`, which names the field; a message without payload
+// is read as a default Request. Nothing is answered to a message that expects no reply.
 #pragma once
 
 #include "actor/actor.hpp"

@@ -1,8 +1,8 @@
 // Numbers that tell how a node fares: counters that only rise, gauges that go up and down.
 //
-// A name is made at its first use and stays; the reference stays valid as long as the registry. Names are the program's own,
-// never a stranger's, so their number is bounded. Threads: any; looking a name up takes a mutex, so keep the reference;
-// counting is one atomic addition.
+// A name is made at its first use and stays; the reference stays valid as long as the registry. Names are the program's
+// own, never a stranger's, so their number is bounded. Threads: any; looking a name up takes a mutex, so keep the
+// reference; counting is one atomic addition.
 #pragma once
 
 #include <atomic>

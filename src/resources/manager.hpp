@@ -1,5 +1,5 @@
-// What this machine lends to the network: how much is onboarded, promised, in use and free. It never leaks and never lends
-// the same thing twice.
+// What this machine lends to the network: how much is onboarded, promised, in use and free. It never leaks and never
+// lends the same thing twice.
 //
 // Model
 //  1. free = onboarded - committed - allocated, and never below zero in any part.
@@ -8,18 +8,19 @@
 //       allocate: committed -> allocated  deallocate: allocated -> unknown
 //     A step from another state changes nothing and fails: Errc::already_exists if its outcome stands already, else
 //     Errc::not_found. A caller that repeats itself can take these for success.
-//  3. A commit ends by itself at its expiry: from then on it is not counted and allocate() does not find it. Allocations stay
-//     until they are given back.
+//  3. A commit ends by itself at its expiry: from then on it is not counted and allocate() does not find it.
+//     Allocations stay until they are given back.
 //  4. Graphics cards are chosen when committing: the stored resources name the cards of the machine by index.
-//  5. The share can be changed at any time, but not to less than what is committed and allocated; offboarding needs both to
-//     be nothing. Nobody can onboard more than the machine has.
+//  5. The share can be changed at any time, but not to less than what is committed and allocated; offboarding needs
+//     both to be nothing. Nobody can onboard more than the machine has.
 //  6. What has been answered for is in the database before the answer. A manager opened on the database of another that
 //     died at any instant is in a state that the other had. Memory changes only after the disk has.
 //
-// Threads: one lane. Calls wait for the disk like db::Store. Cost: linear in the number of promises (at most kMaxPromises).
+// Threads: one lane. Calls wait for the disk like db::Store. Cost: linear in the number of promises (at most
+// kMaxPromises).
 //
-// What a stranger may try: bidding brings him commits; without allocating they expire, their number is bounded, and what
-// they may hold is bounded by the share.
+// What a stranger may try: bidding brings him commits; without allocating they expire, their number is bounded, and
+// what they may hold is bounded by the share.
 #pragma once
 
 #include <functional>

@@ -1,14 +1,15 @@
 // The public ports of this machine that allocations have taken.
 //
 // Model
-//  1. A port has at most one owner (an allocation id). claim() takes all that is asked or nothing; release() gives back what
-//     the owner has and never another's.
+//  1. A port has at most one owner (an allocation id). claim() takes all that is asked or nothing; release() gives back
+//     what the owner has and never another's.
 //  2. A static port is one the owner names and must lie in the range; dynamic ones are the lowest free of the range.
 //     claim() may be called again by the same owner: it adds to what he has.
 //  3. `usable` asks the machine whether a port is free of programs that know nothing of us.
 //  4. Durable like Manager: written before answered.
 //
-// Threads: one lane. Cost: linear in the range at worst. A stranger can take no more than kMaxPerOwner ports per allocation.
+// Threads: one lane. Cost: linear in the range at worst. A stranger can take no more than kMaxPerOwner ports per
+// allocation.
 #pragma once
 
 #include <cstdint>

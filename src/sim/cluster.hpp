@@ -1,12 +1,12 @@
-// A network of whole nodes in one process, in virtual time: the same libp2p, actors, orchestration and resources as the real daemon,
-// on a simulated wire, with scripted executors and databases in memory.
+// A network of whole nodes in one process, in virtual time: the same libp2p, actors, orchestration and resources as the
+// real daemon, on a simulated wire, with scripted executors and databases in memory.
 //
 // Model
 //  1. Machines share a SimWorld: one seed decides keys, delays, losses and choices. The same seed gives the same run.
-//  2. Trust is set up as NuNet's documents tell organisations to: each machine accepts what the organisation delegates, and
-//     holds a delegation of the organisation for itself.
-//  3. crash() is a power cut: the machine's wire goes dead at once and nothing it does afterwards can be seen. What it had
-//     stored is what restart() starts from.
+//  2. Trust is set up as NuNet's documents tell organisations to: each machine accepts what the organisation delegates,
+//     and holds a delegation of the organisation for itself.
+//  3. crash() is a power cut: the machine's wire goes dead at once and nothing it does afterwards can be seen. What it
+//     had stored is what restart() starts from.
 //  4. ask() is what a user's command does: a signed call to the machine's own node, through an actor of the machine.
 //
 // Threads: none; see sim_runtime.hpp.

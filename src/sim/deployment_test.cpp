@@ -1,4 +1,5 @@
-// The main job, whole, in virtual time: libp2p handshakes, gossip, signed bids, commit, allocate, run, output, shutdown.
+// The main job, whole, in virtual time: libp2p handshakes, gossip, signed bids, commit, allocate, run, output,
+// shutdown.
 #include <gtest/gtest.h>
 
 #include <fstream>

@@ -1,5 +1,5 @@
-// A capability that parses keeps its text, implies itself and is implied by the root; of two, implying both ways is being
-// equal.
+// A capability that parses keeps its text, implies itself and is implied by the root; of two, implying both ways is
+// being equal.
 #include <cstdlib>
 
 #include "ucan/capability.hpp"

@@ -2,8 +2,8 @@
 // it.
 //
 // Model
-//  1. An entry is Token::digest(), which covers a token's text, its signature and its chain: it vouches for exactly that
-//     chain.
+//  1. An entry is Token::digest(), which covers a token's text, its signature and its chain: it vouches for exactly
+//     that chain.
 //  2. Only signatures are remembered. Expiry, revocation and the rules of chains are looked at every time.
 //  3. A token is remembered once another that derives from it was good: what stands alone is used once.
 //  4. At most `capacity` entries; the oldest goes first. Pushing entries out costs an attacker a good chain each, and

@@ -1,8 +1,9 @@
-// A capability given to another for as long as something lasts: a delegation of ours, renewed while it is needed and taken
-// back when this object goes.
+// A capability given to another for as long as something lasts: a delegation of ours, renewed while it is needed and
+// taken back when this object goes.
 //
-// A provider gives an orchestrator power over its ensemble and its allocations, an orchestrator lets its allocations report
-// to it, a child lets its supervisor ask for its health. None of that is written to disk, and none of it is left behind.
+// A provider gives an orchestrator power over its ensemble and its allocations, an orchestrator lets its allocations
+// report to it, a child lets its supervisor ask for its health. None of that is written to disk, and none of it is left
+// behind.
 //
 // Threads: the lane of the context.
 #pragma once

@@ -23,8 +23,8 @@
 // representation.
 //
 // Attacks: tokens come from strangers. Length of text, chain, lists and names are bounded before they are stored;
-// unknown members are dropped and thereby fall out of the signed text; duplicate members, also in another letter case, are
-// refused by the JSON reader, and so is a token of two kinds, since the reference would sign both along in a chain.
+// unknown members are dropped and thereby fall out of the signed text; duplicate members, also in another letter case,
+// are refused by the JSON reader, and so is a token of two kinds, since the reference would sign both along in a chain.
 //
 // Format: NuNet's DMSToken, wrapped as {"dms": ...}.
 #pragma once

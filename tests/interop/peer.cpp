@@ -1,8 +1,9 @@
-// A libp2p peer of ours that obeys commands, one a line, on its standard input; README.md lists them. Each command is answered
-// by one line that begins with "ok" or "error"; what happens meanwhile is told in lines that begin with "event".
+// A libp2p peer of ours that obeys commands, one a line, on its standard input; README.md lists them. Each command is
+// answered by one line that begins with "ok" or "error"; what happens meanwhile is told in lines that begin with
+// "event".
 //
-// Usage: interop_peer SEED [MULTIADDR [SECURITY...]]; the same seed is the same peer. It listens on 127.0.0.1, port of the system's
-// choice, and proposes the security protocols in the order given (/noise alone if none is).
+// Usage: interop_peer SEED [MULTIADDR [SECURITY...]]; the same seed is the same peer. It listens on 127.0.0.1, port of
+// the system's choice, and proposes the security protocols in the order given (/noise alone if none is).
 #include <charconv>
 #include <cstdio>
 #include <iostream>

@@ -1,12 +1,12 @@
 // Publish/subscribe in gossipsub's wire format: messages signed by their author reach every subscriber once.
 //
 // Model
-//  1. The mesh is plain: a node passes a message on to every connected peer that subscribes to its topic, except the one it
-//     came from and its author. It grafts itself to all those peers so that others' routers forward to it as a mesh member,
-//     respects a PRUNE's backoff, and asks for announced messages (IHAVE) that it has not seen.
-//  2. Every message is signed by its author over "libp2p-pubsub:" and its fields (strict signing): author, sequence number
-//     and signature must be there and right, else it is dropped and its sender blamed. A message is known by author and
-//     sequence number; within kSeenTime it is taken only once.
+//  1. The mesh is plain: a node passes a message on to every connected peer that subscribes to its topic, except the
+//     one it came from and its author. It grafts itself to all those peers so that others' routers forward to it as a
+//     mesh member, respects a PRUNE's backoff, and asks for announced messages (IHAVE) that it has not seen.
+//  2. Every message is signed by its author over "libp2p-pubsub:" and its fields (strict signing): author, sequence
+//     number and signature must be there and right, else it is dropped and its sender blamed. A message is known by
+//     author and sequence number; within kSeenTime it is taken only once.
 //  3. All validators of a topic judge a message, in the order of subscription; the first that does not accept decides.
 //     Only accepted messages are handed to handlers and passed on. reject also blames the sender, ignore does not.
 //  4. What this node publishes is not handed to its own handlers.
@@ -14,12 +14,13 @@
 // Threads: the swarm's lane. Validators and handlers run from the lane's loop and must not block; they may subscribe,
 // unsubscribe and publish.
 //
-// Bounds: each peer has an outbound queue of max_queue_bytes; what does not fit is dropped and counted. The seen cache holds
-// max_seen ids; beyond that the oldest go early. RPCs above max_rpc end the stream.
+// Bounds: each peer has an outbound queue of max_queue_bytes; what does not fit is dropped and counted. The seen cache
+// holds max_seen ids; beyond that the oldest go early. RPCs above max_rpc end the stream.
 //
-// Attacks: forged or altered messages fail the signature; replays fall to the seen cache within its time, and beyond it to
-// the receiver's own replay filter. Flooding with topics, announcements or ids is cut off at the limits below. A peer blamed max_blame times
-// (one is forgiven every ten heartbeats) is not listened to any more while it stays connected.
+// Attacks: forged or altered messages fail the signature; replays fall to the seen cache within its time, and beyond it
+// to the receiver's own replay filter. Flooding with topics, announcements or ids is cut off at the limits below. A
+// peer blamed max_blame times (one is forgiven every ten heartbeats) is not listened to any more while it stays
+// connected.
 //
 // Specification: libp2p pubsub and gossipsub 1.0 and 1.1 (without scoring, heartbeat gossip and peer exchange).
 #pragma once

@@ -2,10 +2,11 @@
 //
 // Model
 //  1. Decoding copies nothing but lists: views live as long as the message they were read from.
-//  2. What is signed is the message's own bytes without the fields `signature` and `key`, so a signature holds for every
-//     encoding that its author chose, unknown fields included. A message is passed on byte for byte.
+//  2. What is signed is the message's own bytes without the fields `signature` and `key`, so a signature holds for
+//     every encoding that its author chose, unknown fields included. A message is passed on byte for byte.
 //
-// Attacks: lists are cut at the limits below and topics above kMaxTopic are skipped; the whole RPC is limited by who reads it.
+// Attacks: lists are cut at the limits below and topics above kMaxTopic are skipped; the whole RPC is limited by who
+// reads it.
 //
 // Specification: libp2p pubsub, "The RPC", "The Message", "Message Signing"; gossipsub 1.0 and 1.1, "Protobuf".
 #pragma once

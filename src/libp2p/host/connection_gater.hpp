@@ -1,8 +1,9 @@
 // Who may be dialled and who is let in: asked at each step of a connection, refuses with a reason.
 //
 // Model
-//  1. A dial is asked about before anything is sent (dial), an inbound connection before anything is read (accept); both again
-//     when the peer has proved who it is (secured) and when streams could begin (upgraded). The first refusal ends it.
+//  1. A dial is asked about before anything is sent (dial), an inbound connection before anything is read (accept);
+//     both again when the peer has proved who it is (secured) and when streams could begin (upgraded). The first
+//     refusal ends it.
 //  2. A refusal is an error whose text says why; the dialler sees it, a stranger sees a closed connection.
 //  3. DenyList refuses peers and subnets. Changes hold for connections that begin or end their handshake later; what is
 //     connected stays until disconnect().

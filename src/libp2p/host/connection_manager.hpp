@@ -1,17 +1,17 @@
 // Keeps the number of connected peers between two watermarks by parting from those that are worth least.
 //
 // Model
-//  1. Above `high` peers, those connected for `grace` or longer are parted from until `low` of them are left, in this order:
-//     least sum of tags first; of equals, the latest to come first.
-//  2. Never parted from: protected peers, and peers connected for less than `grace`; these do not count against `low` either,
-//     so a crowd of newcomers does not push out old friends.
+//  1. Above `high` peers, those connected for `grace` or longer are parted from until `low` of them are left, in this
+//     order: least sum of tags first; of equals, the latest to come first.
+//  2. Never parted from: protected peers, and peers connected for less than `grace`; these do not count against `low`
+//     either, so a crowd of newcomers does not push out old friends.
 //  3. It looks every `interval`, and at once when a connection makes the number exceed `high`.
 //  4. A peer is protected as long as at least one tag protects it. Tags and protection outlast connections.
 //
 // Bounds: kMaxTagged peers with tags or protection, kMaxTags for each; more are Errc::limit_exceeded.
 //
-// Attacks: connecting in bulk costs only the attacker's own connections, from `grace` on; how many there can be until then
-// is the matter of resource limits.
+// Attacks: connecting in bulk costs only the attacker's own connections, from `grace` on; how many there can be until
+// then is the matter of resource limits.
 #pragma once
 
 #include <map>

@@ -1,8 +1,9 @@
 // Keeps a node from dialling in vain over and over: an address that has failed is left alone for a while.
 //
-// Model: the n-th failure in a row of one address of one peer keeps it back for base + step * (n-1)^2, at most `longest`; a
-// success forgets all failures of that peer, and so does `longest` without one those of an address. At most `capacity` addresses are remembered; then the spent ones are dropped
-// first, and of the others the one that would be free the soonest.
+// Model: the n-th failure in a row of one address of one peer keeps it back for base + step * (n-1)^2, at most
+// `longest`; a success forgets all failures of that peer, and so does `longest` without one those of an address. At
+// most `capacity` addresses are remembered; then the spent ones are dropped first, and of the others the one that would
+// be free the soonest.
 //
 // Cost: logarithmic; linear when full. An attacker who names many dead addresses only makes us forget to be patient.
 #pragma once

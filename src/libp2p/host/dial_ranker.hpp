@@ -1,12 +1,13 @@
-// Which of a peer's addresses is tried when: those that tend to answer and to last come first, the others a little later.
+// Which of a peer's addresses is tried when: those that tend to answer and to last come first, the others a little
+// later.
 //
 // Model
-//  1. Addresses fall into groups: private (loopback, link-local and local networks), public, relayed, and all others. The
-//     private and the public ones start at once, side by side; relayed ones half a second later if there is a public
-//     one; the others (no IP address) after all of these.
-//  2. Within a group QUIC comes before TCP, and TCP starts one step after the last of QUIC. Of each of the two: IPv6 before
-//     IPv4 and lower ports first; the first goes at once, the first of the other family a step later (happy eyeballs), all
-//     that is left a step after that.
+//  1. Addresses fall into groups: private (loopback, link-local and local networks), public, relayed, and all others.
+//     The private and the public ones start at once, side by side; relayed ones half a second later if there is a
+//     public one; the others (no IP address) after all of these.
+//  2. Within a group QUIC comes before TCP, and TCP starts one step after the last of QUIC. Of each of the two: IPv6
+//     before IPv4 and lower ports first; the first goes at once, the first of the other family a step later (happy
+//     eyeballs), all that is left a step after that.
 //  3. A step is 250 ms for public addresses, 30 ms for private ones: about a round trip there.
 //
 // The delays say when an address is tried at the latest. The dialer does not wait while nothing is under way.

@@ -2,25 +2,28 @@
 //
 // Model
 //  1. There is one dial per peer; all who ask for it share it, and addresses named later join it. It ends when a
-//     connection has been made, when every address has failed, after peer_timeout, or when nobody waits for it any longer.
-//  2. Addresses are tried in the order and with the delays of rank_addresses(), side by side. While nothing is under way the
-//     next is tried at once. The first that finishes wins; the others are cancelled, and what they had opened is closed.
-//     Names (/dns4, /dnsaddr) are resolved while other addresses are being tried; what they lead to joins as it comes.
-//  3. If the peer connects to us meanwhile, whoever waits is told so, no further address is tried, and attempts under way go
-//     on: were they cut off, two peers that dial each other at the same moment could each end what the other keeps.
+//     connection has been made, when every address has failed, after peer_timeout, or when nobody waits for it any
+//     longer.
+//  2. Addresses are tried in the order and with the delays of rank_addresses(), side by side. While nothing is under
+//     way the next is tried at once. The first that finishes wins; the others are cancelled, and what they had opened
+//     is closed. Names (/dns4, /dnsaddr) are resolved while other addresses are being tried; what they lead to joins as
+//     it comes.
+//  3. If the peer connects to us meanwhile, whoever waits is told so, no further address is tried, and attempts under
+//     way go on: were they cut off, two peers that dial each other at the same moment could each end what the other
+//     keeps.
 //  4. An address that has failed is left alone for a while (dial_backoff.hpp), unless the caller names it again.
-//  5. At most max_attempts attempts run at a time, of them max_attempts_per_peer to one peer; more wait their turn. Above
-//     max_peers dials Errc::limit_exceeded.
+//  5. At most max_attempts attempts run at a time, of them max_attempts_per_peer to one peer; more wait their turn.
+//     Above max_peers dials Errc::limit_exceeded.
 //  6. After close() nothing runs; who still waits is told Errc::closed.
 //
-// Failures: the error names every address, each with its own reason; its code is that of the first address that was really
-// tried. Errc::not_found without any address.
+// Failures: the error names every address, each with its own reason; its code is that of the first address that was
+// really tried. Errc::not_found without any address.
 //
 // Threads: one lane. Cancellation: dial() can be cancelled; so is the dial itself once nobody waits for it.
 //
 // Attacks. Addresses come from strangers, who may name many, dead ones, or those of a victim: max_addresses, the limits
-// above, the time limits and the backoff bound what one peer's addresses can cost us or anybody else (names: resolve.hpp). Who answers has to
-// prove to be the peer that was asked for.
+// above, the time limits and the backoff bound what one peer's addresses can cost us or anybody else (names:
+// resolve.hpp). Who answers has to prove to be the peer that was asked for.
 //
 // Specification: RFC 8305 (happy eyeballs).
 #pragma once

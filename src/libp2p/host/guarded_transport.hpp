@@ -1,11 +1,14 @@
-// A transport that asks before it acts: the gater whether a connection is wanted, the resource manager whether there is room.
+// A transport that asks before it acts: the gater whether a connection is wanted, the resource manager whether there is
+// room.
 //
 // Model
 //  1. Every connection it makes carries its place (Connection::place); the place is taken before a dial is begun or a
 //     knock is answered, and moves to the peer when that is proved.
-//  2. An inbound connection that is refused is closed at once, before anything is read, and accept() goes on to the next.
+//  2. An inbound connection that is refused is closed at once, before anything is read, and accept() goes on to the
+//     next.
 //
-// Cost to an attacker's victim: an accept, a few comparisons, a close. Refusals of strangers are logged at debug and counted.
+// Cost to an attacker's victim: an accept, a few comparisons, a close. Refusals of strangers are logged at debug and
+// counted.
 #pragma once
 
 #include "libp2p/host/connection_gater.hpp"

@@ -1,12 +1,12 @@
 // What a peer says of where it can be reached, and with its signature so that others can pass it on.
 //
 // Model
-//  1. Of two records of one peer the one with the greater `seq` counts; RecordIssuer counts upwards over restarts because it
-//     starts from the clock.
+//  1. Of two records of one peer the one with the greater `seq` counts; RecordIssuer counts upwards over restarts
+//     because it starts from the clock.
 //  2. A CertifiedRecord that exists is signed by the peer it speaks of.
 //
-// Attacks: records come from strangers. An address that cannot be read is skipped, at most kMaxAddresses are kept; addresses
-// are claims about the peer itself only, and a dial proves them.
+// Attacks: records come from strangers. An address that cannot be read is skipped, at most kMaxAddresses are kept;
+// addresses are claims about the peer itself only, and a dial proves them.
 //
 // Specification: libp2p RFC 0003 as implementations have it: domain `libp2p-peer-record`, payload type 0x0301.
 #pragma once

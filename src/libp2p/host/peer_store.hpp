@@ -1,14 +1,15 @@
 // What is known of other peers, connected or not: addresses, protocols, keys.
 //
 // Model
-//  1. An address lives until its time is up; hearing of it again can only lengthen its life. A time of kWhileConnected lasts
-//     until release() gives it an end.
-//  2. A certified record replaces the certified addresses of its peer if its seq is greater than the last one's; a seq once
-//     seen is remembered as long as the peer is.
-//  3. Reads see only what is alive at the `now` they are given; what is dead is thrown away when its peer is next written to.
+//  1. An address lives until its time is up; hearing of it again can only lengthen its life. A time of kWhileConnected
+//     lasts until release() gives it an end.
+//  2. A certified record replaces the certified addresses of its peer if its seq is greater than the last one's; a seq
+//     once seen is remembered as long as the peer is.
+//  3. Reads see only what is alive at the `now` they are given; what is dead is thrown away when its peer is next
+//     written to.
 //
-// Bounds: max_peers; when it is reached the peer written to longest ago makes room. Of a peer max_addresses, the ones that
-// live longest, and max_protocols. A call costs O(log peers + addresses of the peer).
+// Bounds: max_peers; when it is reached the peer written to longest ago makes room. Of a peer max_addresses, the ones
+// that live longest, and max_protocols. A call costs O(log peers + addresses of the peer).
 //
 // Attacks: strangers fill it with peers that do not exist: they push out each other, and those who are connected last.
 // An id that contains its key cannot be given another; an id that is a hash takes only the key that it names.

@@ -13,14 +13,14 @@
 //  4. Inbound connections get nine tenths of the connections and descriptors of the system, so that strangers cannot
 //     keep this node from dialling.
 //
-// A refusal is Errc::limit_exceeded and names the scope, what there is too much of, how much is held, the limit, and the
-// setting that changes it. Refusals are counted by scope.
+// A refusal is Errc::limit_exceeded and names the scope, what there is too much of, how much is held, the limit, and
+// the setting that changes it. Refusals are counted by scope.
 //
 // Threads: one lane. Cost: a reservation is one allocation and at most five comparisons of eight numbers.
 //
-// Attacks: this is the defence against all that knock, open and hold; kConnectionMemory and kStreamMemory are charged at once, so
-// that `memory` bounds their number too. Bytes that a muxer buffers are bounded by its own options, and those by
-// `connection.memory`.
+// Attacks: this is the defence against all that knock, open and hold; kConnectionMemory and kStreamMemory are charged
+// at once, so that `memory` bounds their number too. Bytes that a muxer buffers are bounded by its own options, and
+// those by `connection.memory`.
 #pragma once
 
 #include <cstdint>

@@ -1,15 +1,16 @@
 // A payload with the signature of the peer who made it, so that it can be passed on by others and still be believed.
 //
 // Model
-//  1. What is signed is the domain, the payload's type and the payload, each with its length in front: a signature made for
-//     one purpose is worth nothing for another.
+//  1. What is signed is the domain, the payload's type and the payload, each with its length in front: a signature made
+//     for one purpose is worth nothing for another.
 //  2. An envelope that exists is verified: open() returns nothing else.
 //
 // Cost: a signature or a verification (crypto/keys.hpp). Failures: Errc::invalid_argument for what is malformed,
 // Errc::permission_denied for a signature or a type that is not the one expected.
 //
-// Attacks: envelopes come from strangers. They are at most kMaxSize bytes; the key is parsed before its signature is tried
-// and the payload is not looked at before. Of a field that stands twice the last counts, for the signature as for the reader.
+// Attacks: envelopes come from strangers. They are at most kMaxSize bytes; the key is parsed before its signature is
+// tried and the payload is not looked at before. Of a field that stands twice the last counts, for the signature as for
+// the reader.
 //
 // Specification: libp2p RFC 0002.
 #pragma once

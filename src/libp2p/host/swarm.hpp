@@ -1,25 +1,28 @@
 // The connections of one peer: listens, dials, keeps one connection per peer in use, opens and hands out streams.
 //
 // Model
-//  1. A peer is connected from its first connection to the end of its last. on_peer_connected and on_peer_disconnected tell
-//     of exactly these two moments, in turn.
-//  2. connect() to a connected peer does nothing; two connect() to the same peer at once share one dial (dialer.hpp). If both
-//     sides dial at the same moment there are two connections; both sides use the one whose dialer has the smaller id, the other ends when it
-//     has been idle for a minute.
+//  1. A peer is connected from its first connection to the end of its last. on_peer_connected and on_peer_disconnected
+//     tell of exactly these two moments, in turn.
+//  2. connect() to a connected peer does nothing; two connect() to the same peer at once share one dial (dialer.hpp).
+//     If both sides dial at the same moment there are two connections; both sides use the one whose dialer has the
+//     smaller id, the other ends when it has been idle for a minute.
 //  3. new_stream() proposes protocols in the given order. A single protocol that the peer is known to speak (from
-//     identify) is proposed and used without waiting for the answer; if the peer refuses after all, the first read fails.
-//  4. An inbound stream runs its protocol's handler as a task of this swarm; the stream ends when the handler lets it go.
+//     identify) is proposed and used without waiting for the answer; if the peer refuses after all, the first read
+//     fails.
+//  4. An inbound stream runs its protocol's handler as a task of this swarm; the stream ends when the handler lets it
+//     go.
 //  5. After close() nothing runs: listeners, dials, handshakes, connections and handlers have ended. Later calls fail
 //     with Errc::closed. The destructor insists that close() was called (Nursery).
 //
-// Threads: everything belongs to the runtime's lane. Cancellation: a shared dial ends
-// when the last connect() that waits for it is cancelled. Notifications run from the lane's loop, not inside a caller, and must not block.
+// Threads: everything belongs to the runtime's lane. Cancellation: a shared dial ends when the last connect() that
+// waits for it is cancelled. Notifications run from the lane's loop, not inside a caller, and must not block.
 //
-// Attacks. A stranger may connect at will: handshakes are limited in number (limits.transient), in time (handshake_timeout) and
-// in memory (a few KiB before the peer has proved its key, in TLS up to 160); sockets above that, or that the gater refuses, are
-// dropped at once. A peer that has authenticated may open streams: their number is limited by scope (resource_limits.hpp) and by
-// the muxer, their negotiation in time and size; a slow reader holds only its own windows. One tenth of the connections stays
-// reserved for our own dials, so that strangers cannot cut a node off. Lost peers are noticed by keep-alive.
+// Attacks. A stranger may connect at will: handshakes are limited in number (limits.transient), in time
+// (handshake_timeout) and in memory (a few KiB before the peer has proved its key, in TLS up to 160); sockets above
+// that, or that the gater refuses, are dropped at once. A peer that has authenticated may open streams: their number is
+// limited by scope (resource_limits.hpp) and by the muxer, their negotiation in time and size; a slow reader holds only
+// its own windows. One tenth of the connections stays reserved for our own dials, so that strangers cannot cut a node
+// off. Lost peers are noticed by keep-alive.
 //
 // Specification: libp2p connections.
 #pragma once

@@ -2,9 +2,9 @@
 //
 // Model
 //  1. A listener accepts each of its security protocols. A dialer proposes those that it was told to, in that order.
-//  2. A single proposal is not waited for: the handshake's first message leaves with it, and the handshake's first read learns
-//     whether it was refused (Errc::unsupported). Of several, each is waited for, on the same stream, until one is
-//     accepted: a round trip more for each.
+//  2. A single proposal is not waited for: the handshake's first message leaves with it, and the handshake's first read
+//     learns whether it was refused (Errc::unsupported). Of several, each is waited for, on the same stream, until one
+//     is accepted: a round trip more for each.
 //  3. The muxer is agreed within the handshake when both sides can, with multistream-select otherwise.
 //
 // Time: the caller's deadline.

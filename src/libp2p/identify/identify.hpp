@@ -2,22 +2,24 @@
 // to all when it changes (identify/push).
 //
 // Model
-//  1. When a peer connects it is asked once; whoever asks us is answered. The answer is kept while the peer is connected, and
-//     brought up to date by what the peer pushes; what a push leaves out stays as it was.
+//  1. When a peer connects it is asked once; whoever asks us is answered. The answer is kept while the peer is
+//     connected, and brought up to date by what the peer pushes; what a push leaves out stays as it was.
 //  2. An answer counts only if its public key (when given) is the one that the security handshake has proved, and its
-//     signed record (when given) is signed by that peer; a record that is not is ignored. A good record's addresses count
-//     instead of the unsigned ones, and the peer store keeps it.
-//  3. Announced are the listen addresses and those under which peers at `confirmations` different places see a connection that
-//     they have made to one of our listeners (observed_addresses.hpp). Our record is made anew when they change.
+//     signed record (when given) is signed by that peer; a record that is not is ignored. A good record's addresses
+//     count instead of the unsigned ones, and the peer store keeps it.
+//  3. Announced are the listen addresses and those under which peers at `confirmations` different places see a
+//     connection that they have made to one of our listeners (observed_addresses.hpp). Our record is made anew when
+//     they change.
 //  4. When the announced addresses or our protocols have changed, `push_delay` later every connected peer that speaks
-//     identify/push is told; changes in between are told together. Interfaces come and go without notice: they are looked at every
-//     `recheck`.
+//     identify/push is told; changes in between are told together. Interfaces come and go without notice: they are
+//     looked at every `recheck`.
 //
-// Bounds: kMaxMessage bytes and kMaxParts messages an answer or a push, in time or not at all; lists are cut to their limits
-// (message.hpp); pushes of a peer one at a time, and at most kMaxPushes in kPushWindow; kMaxPushing of ours at once.
+// Bounds: kMaxMessage bytes and kMaxParts messages an answer or a push, in time or not at all; lists are cut to their
+// limits (message.hpp); pushes of a peer one at a time, and at most kMaxPushes in kPushWindow; kMaxPushing of ours at
+// once.
 //
-// Attacks: nothing in an answer is believed beyond the connection it came over: listen addresses are only candidates (a dial
-// proves the peer), an observed address is one opinion. What is too large, too often or malformed changes nothing.
+// Attacks: nothing in an answer is believed beyond the connection it came over: listen addresses are only candidates (a
+// dial proves the peer), an observed address is one opinion. What is too large, too often or malformed changes nothing.
 //
 // Specification: libp2p identify (/ipfs/id/1.0.0, /ipfs/id/push/1.0.0), RFC 0002 and 0003.
 #pragma once

@@ -1,7 +1,8 @@
 // What identify says: read with limits, written so that everybody can read it.
 //
-// Fields that are unknown, addresses that cannot be read and what exceeds a limit are skipped; missing fields stay empty.
-// Specification: libp2p identify, "The Identify Message"; field 8 is the signed peer record (host/peer_record.hpp).
+// Fields that are unknown, addresses that cannot be read and what exceeds a limit are skipped; missing fields stay
+// empty. Specification: libp2p identify, "The Identify Message"; field 8 is the signed peer record
+// (host/peer_record.hpp).
 #pragma once
 
 #include <optional>

@@ -1,7 +1,8 @@
 // Under which address others see this peer: one opinion is a rumour, several from different places are worth telling.
 //
 // Model
-//  1. Each connected peer has one opinion, its latest. Those who come from one IPv4 address, or one IPv6 /56, count as one.
+//  1. Each connected peer has one opinion, its latest. Those who come from one IPv4 address, or one IPv6 /56, count as
+//     one.
 //  2. An address is confirmed when `needed` of them agree, and stays so until nobody sees it any more: one who leaves
 //     does not take it back.
 //

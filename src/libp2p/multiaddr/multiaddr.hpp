@@ -6,12 +6,12 @@
 //  2. Text and binary are read back exactly: parse(to_string()) and from_bytes(bytes()) give the same address. The old
 //     text name `ipfs` is read as `p2p`; IPv6 is written in its canonical form.
 //  3. A protocol that the table (protocols.hpp) does not know is kept, not understood: nobody can tell where its value
-//     ends, so it and all that follows are one last component, written /unknown-<code>/<multibase>. It goes on to others
-//     unharmed; nothing here dials it.
+//     ends, so it and all that follows are one last component, written /unknown-<code>/<multibase>. It goes on to
+//     others unharmed; nothing here dials it.
 //  4. The empty address is valid and names nothing.
 //
-// Failures: Errc::invalid_argument says which component is wrong and what was expected; Errc::unsupported names a protocol
-// that a text asks for and this table does not know; Errc::limit_exceeded.
+// Failures: Errc::invalid_argument says which component is wrong and what was expected; Errc::unsupported names a
+// protocol that a text asks for and this table does not know; Errc::limit_exceeded.
 //
 // Attacks: addresses come from strangers (identify, gossip, DNS). Both forms are limited to kMaxBytes or kMaxText and
 // kMaxComponents, parsing is linear, and values that could carry control characters (host names) are refused.

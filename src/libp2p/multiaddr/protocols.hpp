@@ -3,10 +3,10 @@
 // Model
 //  1. A value is good or it is not there: both ways in (check_value for bytes, value_from_text) refuse what does not
 //     belong, and value_to_text of a good value is read back as the same bytes.
-//  2. One text for each value: a port without leading zeros, IPv6 in its canonical form, a certificate's hash in base64url.
-//     More is read: any multibase for hashes, any form of a peer id.
-//  3. The path of /unix takes the rest of a text. If it is not the last component, it is written as one segment instead,
-//     with %2F for '/' (as js-libp2p writes it), which is read everywhere.
+//  2. One text for each value: a port without leading zeros, IPv6 in its canonical form, a certificate's hash in
+//     base64url. More is read: any multibase for hashes, any form of a peer id.
+//  3. The path of /unix takes the rest of a text. If it is not the last component, it is written as one segment
+//     instead, with %2F for '/' (as js-libp2p writes it), which is read everywhere.
 //
 // Specification: the protocol table of multiformats/multiaddr.
 #pragma once

@@ -2,19 +2,20 @@
 //
 // Model
 //  1. /dns, /dns4 and /dns6 give one address for each address of the host, with the rest of the multiaddress behind it.
-//  2. /dnsaddr gives what the TXT records of _dnsaddr.<name> say after `dnsaddr=`, as far as they end with what follows the
-//     name (`/p2p/<peer>`, most often). What begins with a name in turn is resolved likewise.
-//  3. The result has no duplicates and keeps the order of the answers. What is not understood in a record is passed over.
+//  2. /dnsaddr gives what the TXT records of _dnsaddr.<name> say after `dnsaddr=`, as far as they end with what follows
+//     the name (`/p2p/<peer>`, most often). What begins with a name in turn is resolved likewise.
+//  3. The result has no duplicates and keeps the order of the answers. What is not understood in a record is passed
+//     over.
 //  4. An address without a name in front is its own result.
 //
-// Bounds: max_depth records may lead to one another, max_lookups queries are made for one address, max_addresses are returned,
-// each query has lookup_timeout and all together `timeout`. At a bound, what has been found is the result.
+// Bounds: max_depth records may lead to one another, max_lookups queries are made for one address, max_addresses are
+// returned, each query has lookup_timeout and all together `timeout`. At a bound, what has been found is the result.
 //
 // Failures: Errc::not_found if the names lead to no address that fits, else the first look-up's failure.
 //
 // Attacks. Whoever holds a zone, or forges answers, can name any address: the peer at the other end still has to prove
-// its identity, and the bounds say how much one name can make us ask and dial. A loop asks nothing twice. Names that lead to
-// transports nobody here has are not asked for.
+// its identity, and the bounds say how much one name can make us ask and dial. A loop asks nothing twice. Names that
+// lead to transports nobody here has are not asked for.
 //
 // Specification: libp2p addressing, "IP and Name Resolution"; multiformats/multiaddr, DNSADDR.
 #pragma once

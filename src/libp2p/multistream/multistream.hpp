@@ -1,13 +1,14 @@
 // multistream-select 1.0: how two sides of a stream agree on a protocol by name.
 //
 // Model
-//  1. Each message is a varint length, a text and a newline. Both sides first send "/multistream/1.0.0". The dialer then
-//     proposes one name after another; the listener answers with the same name, or with "na".
+//  1. Each message is a varint length, a text and a newline. Both sides first send "/multistream/1.0.0". The dialer
+//     then proposes one name after another; the listener answers with the same name, or with "na".
 //  2. Exactly the bytes of the negotiation are taken from the stream; what follows belongs to the protocol.
 //  3. Names are any 1 to kMaxName printable characters; no leading slash is asked for.
 //  4. A LazyStream is one whose proposal is under way: it can be written at once, and its first read takes the answer.
 //
-// Cancellation and time: give calls a deadline (with_timeout); a stream whose negotiation failed is only good for abort().
+// Cancellation and time: give calls a deadline (with_timeout); a stream whose negotiation failed is only good for
+// abort().
 //
 // Attacks: a message is at most kMaxMessage bytes, read only after its length was found to fit; after kMaxProposals the
 // listener gives up. The deprecated "ls" is answered with "na": who wants to know what we speak asks identify.

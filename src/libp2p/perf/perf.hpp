@@ -1,17 +1,17 @@
 // perf: how fast bytes go to a peer and come back. The client says how many it wants, sends its own, then receives.
 //
 // Model
-//  1. The server reads to the end of what is sent, then answers with as many bytes as were asked for, never both at once.
-//     Zero and 2^64-1 are ordinary numbers: a client that has seen enough lets go of the stream.
-//  2. measure() ends when everything has arrived on both sides: an upload is timed to the moment the server has read its end.
-//     Fewer or more bytes than were asked for are an error.
+//  1. The server reads to the end of what is sent, then answers with as many bytes as were asked for, never both at
+//     once. Zero and 2^64-1 are ordinary numbers: a client that has seen enough lets go of the stream.
+//  2. measure() ends when everything has arrived on both sides: an upload is timed to the moment the server has read
+//     its end. Fewer or more bytes than were asked for are an error.
 //
-// Threads: the swarm's lane. Cancellation: a cancelled measure() resets its stream. Bounds: kBuffer bytes per stream; nothing
-// of what is received is kept.
+// Threads: the swarm's lane. Cancellation: a cancelled measure() resets its stream. Bounds: kBuffer bytes per stream;
+// nothing of what is received is kept.
 //
-// Attacks: whoever may ask can make us send without end; so nobody answers perf unless a PerfServer was made (a Host makes
-// none), a peer is served on max_streams_per_peer streams at once and all peers together on max_streams (more are reset and
-// counted), and a stream on which nothing moves for `idle` ends.
+// Attacks: whoever may ask can make us send without end; so nobody answers perf unless a PerfServer was made (a Host
+// makes none), a peer is served on max_streams_per_peer streams at once and all peers together on max_streams (more are
+// reset and counted), and a stream on which nothing moves for `idle` ends.
 //
 // Specification: libp2p perf r0 (/perf/1.0.0).
 #pragma once

@@ -1,7 +1,7 @@
 // ping: 32 random bytes there and back, as a measure of the round trip and a sign of life.
 //
-// Attacks: an answer that differs from what was sent is an error. The responder holds 32 bytes per stream, serves at most
-// two streams of a peer at once and drops one that is silent for kIdle.
+// Attacks: an answer that differs from what was sent is an error. The responder holds 32 bytes per stream, serves at
+// most two streams of a peer at once and drops one that is silent for kIdle.
 //
 // Specification: libp2p ping (/ipfs/ping/1.0.0).
 #pragma once

@@ -1,4 +1,5 @@
-// What a secured stream costs beside the bare cipher that it cannot do without: both ends in one thread, over a pipe in memory.
+// What a secured stream costs beside the bare cipher that it cannot do without: both ends in one thread, over a pipe in
+// memory.
 #include <benchmark/benchmark.h>
 #include <openssl/evp.h>
 

@@ -1,8 +1,8 @@
 // A buffer for reading or writing that is large while there is much to do and small while there is little.
 //
 // Model
-//  1. It starts at `min` bytes and grows when its user asks, fourfold or more, up to `max`. It falls back to `min` after
-//     kPatience uses in a row that `min` would have been enough for.
+//  1. It starts at `min` bytes and grows when its user asks, fourfold or more, up to `max`. It falls back to `min`
+//     after kPatience uses in a row that `min` would have been enough for.
 //  2. grow() keeps what the buffer holds; took() may drop it.
 //
 // Cost: a connection that carries nothing holds `min`; a busy one allocates a handful of times on its way to `max`.

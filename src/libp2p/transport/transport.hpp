@@ -1,10 +1,10 @@
 // A way to reach peers, and to be reached.
 //
 // Model
-//  1. A transport makes finished connections: secured, multiplexed, the peer proved. How is its own matter. TCP hands the
-//     raw stream to an Upgrader; a transport with built-in security and streams needs none.
-//  2. Accepting has two steps, so that one slow or hostile handshake holds up nobody: accept() returns as soon as somebody
-//     knocks, complete() does the handshake and runs in a task of its own.
+//  1. A transport makes finished connections: secured, multiplexed, the peer proved. How is its own matter. TCP hands
+//     the raw stream to an Upgrader; a transport with built-in security and streams needs none.
+//  2. Accepting has two steps, so that one slow or hostile handshake holds up nobody: accept() returns as soon as
+//     somebody knocks, complete() does the handshake and runs in a task of its own.
 //
 // Cancellation: every waiting call can be cancelled and takes its deadline from its caller (with_timeout).
 #pragma once

@@ -2,16 +2,16 @@
 //
 // Model
 //  1. A round asks for the nodes that have no machine yet: pinned nodes are asked directly, the others by broadcast. It
-//     lasts kBidRound at most, and ends early once every node asked for has a bid and none came for kBidSettle (at once if
-//     all of them are pinned).
+//     lasts kBidRound at most, and ends early once every node asked for has a bid and none came for kBidSettle (at once
+//     if all of them are pinned).
 //  2. A bid counts if it is signed by its peer, for this ensemble, for a node of the round, from a place that the node
 //     accepts, from the pinned peer where there is one, and if its peer has not bid in this round and is not excluded.
 //     At most kMaxBidsPerNode are kept for a node.
-//  3. After a round the best bid (matching/) of each node stays; the others are free to bid for what is still missing in
-//     the next round. Rounds go on until every node has a machine or the deadline is too near.
+//  3. After a round the best bid (matching/) of each node stays; the others are free to bid for what is still missing
+//     in the next round. Rounds go on until every node has a machine or the deadline is too near.
 //
-// Threads: the actor's lane. Cancellation: between and within rounds; nothing needs undoing, bids bind nobody.
-// Attacks: a flood of bids fills a queue of kBidQueue and is dropped beyond; signatures are checked before anything is kept.
+// Threads: the actor's lane. Cancellation: between and within rounds; nothing needs undoing, bids bind nobody. Attacks:
+// a flood of bids fills a queue of kBidQueue and is dropped beyond; signatures are checked before anything is kept.
 #pragma once
 
 #include <map>

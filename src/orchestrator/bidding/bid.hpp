@@ -4,10 +4,10 @@
 //  1. One EnsembleBidRequest carries one NodeRequest for each node of the ensemble that still needs a machine.
 //  2. A provider answers with at most one Bid for each request message. Its signature, by the key of the peer id in it,
 //     covers "dms-bid-" and the Go JSON of V1 with Signature null.
-//  3. A received bid is verified over the members that were received, in their order: newer nodes add members to V1, and
-//     their signatures cover them.
-//  4. Beside V1 our bids carry an Offer, the share that is free. Other implementations ignore it. It is a hint for choosing
-//     well, not a promise: the commit decides.
+//  3. A received bid is verified over the members that were received, in their order: newer nodes add members to V1,
+//     and their signatures cover them.
+//  4. Beside V1 our bids carry an Offer, the share that is free. Other implementations ignore it. It is a hint for
+//     choosing well, not a promise: the commit decides.
 //
 // Attacks: a bid for another's machine needs that machine's key; a bid for another ensemble or node is dropped by the
 // auction; an Offer that lies buys nothing but a refused commit.

@@ -1,7 +1,7 @@
 // The provider's side of an auction: whether to bid, and for which node of an ensemble.
 //
-// A pure decision: what the machine is and has goes in, the node request to answer, or the reason for silence, comes out.
-// Silence is not told to the network (a stranger could otherwise map what we have); it is logged.
+// A pure decision: what the machine is and has goes in, the node request to answer, or the reason for silence, comes
+// out. Silence is not told to the network (a stranger could otherwise map what we have); it is logged.
 #pragma once
 
 #include <functional>

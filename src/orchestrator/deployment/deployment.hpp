@@ -1,19 +1,22 @@
-// One deployment: from an ensemble to running allocations and back, as a state machine that is written down at each step.
+// One deployment: from an ensemble to running allocations and back, as a state machine that is written down at each
+// step.
 //
 // Model
-//  1. Preparing -> Committing -> Provisioning -> Running -> Completed | Failed. Preparing finds a machine for every node
-//     (auction.hpp). Committing asks each machine for a promise for each allocation, then has the allocations made.
-//     Provisioning starts them, each after those it depends on. Until Running, any failure reverts every machine that was
-//     asked for anything, and it starts over at Preparing, without the machines that failed, until the deadline.
-//  2. shutdown() works in every state: while deploying it reverts; while running it stops every allocation. ShuttingDown ->
-//     Completed. A machine that does not answer is asked again, across restarts, until it does or its promises have run out.
-//  3. A task's end comes as a notification with its output, which is kept below `work_dir/deployments/<id>/<name>/`, and the
-//     machine is told to forget the allocation. When every allocation has ended, the deployment is Completed if all tasks
-//     ended with 0, otherwise Failed with the first reason.
-//  4. A provider that does not answer kLostAfter pings in a row is lost: its allocations have failed, and nobody waits for it
-//     to start anything.
-//  5. The record (id, ensemble, manifest, status, reason, deadline) is stored before the state it tells of is acted on. A
-//     deployment found unfinished at start-up is abandon()ed: its machines are reverted, its user is told.
+//  1. Preparing -> Committing -> Provisioning -> Running -> Completed | Failed. Preparing finds a machine for every
+//     node (auction.hpp). Committing asks each machine for a promise for each allocation, then has the allocations
+//     made. Provisioning starts them, each after those it depends on. Until Running, any failure reverts every machine
+//     that was asked for anything, and it starts over at Preparing, without the machines that failed, until the
+//     deadline.
+//  2. shutdown() works in every state: while deploying it reverts; while running it stops every allocation.
+//     ShuttingDown -> Completed. A machine that does not answer is asked again, across restarts, until it does or its
+//     promises have run out.
+//  3. A task's end comes as a notification with its output, which is kept below `work_dir/deployments/<id>/<name>/`,
+//     and the machine is told to forget the allocation. When every allocation has ended, the deployment is Completed if
+//     all tasks ended with 0, otherwise Failed with the first reason.
+//  4. A provider that does not answer kLostAfter pings in a row is lost: its allocations have failed, and nobody waits
+//     for it to start anything.
+//  5. The record (id, ensemble, manifest, status, reason, deadline) is stored before the state it tells of is acted on.
+//     A deployment found unfinished at start-up is abandon()ed: its machines are reverted, its user is told.
 //
 // Threads: the lane of its actor. Cancellation: close() leaves the allocations as they are (the daemon stops, the
 // deployment does not); shutdown() ends them.

@@ -1,4 +1,5 @@
-// The manifest of a deployment: who runs what, where, and how it stands. Members and names are those of NuNet's manifest.
+// The manifest of a deployment: who runs what, where, and how it stands. Members and names are those of NuNet's
+// manifest.
 #pragma once
 
 #include <map>

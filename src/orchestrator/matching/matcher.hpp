@@ -1,9 +1,9 @@
 // Which of several bids is best: a pure function.
 //
 // Model
-//  1. A bid with an offer is scored by how well the job fills the machine: best fit, so that large machines stay free for
-//     large jobs. The formula is the exponential one of bin packing schedulers (Google's best-fit-v3, also Nomad's): 18 is
-//     a machine filled exactly, towards 0 an empty one.
+//  1. A bid with an offer is scored by how well the job fills the machine: best fit, so that large machines stay free
+//     for large jobs. The formula is the exponential one of bin packing schedulers (Google's best-fit-v3, also
+//     Nomad's): 18 is a machine filled exactly, towards 0 an empty one.
 //  2. An offer that does not cover the requirement is not a candidate. A bid without an offer (other implementations)
 //     scores below every bid with one: it may fit or not, only the commit will tell.
 //  3. Equal scores are decided by the peer id, so that the same bids give the same choice.

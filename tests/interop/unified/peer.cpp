@@ -6,8 +6,8 @@
 //   LISTENER_IP                                   listener
 //   UPLOAD_BYTES, DOWNLOAD_BYTES, UPLOAD_ITERATIONS, DOWNLOAD_ITERATIONS, LATENCY_ITERATIONS
 //                                                 dialer, of the suite perf; their presence chooses it
-// The listener leaves its address in Redis under <TEST_KEY>_listener_multiaddr and serves until SIGTERM. The dialer prints its
-// figures as YAML on standard output, which carries nothing else, and ends with status 0.
+// The listener leaves its address in Redis under <TEST_KEY>_listener_multiaddr and serves until SIGTERM. The dialer
+// prints its figures as YAML on standard output, which carries nothing else, and ends with status 0.
 #include <charconv>
 #include <csignal>
 #include <cstdio>

@@ -1,7 +1,7 @@
 // As much of a Redis client as a test harness needs: one connection, one command at a time.
 //
-// Replies are read to the end before they are looked at: simple strings, errors (Errc::io), integers and bulk strings of
-// at most kMaxReply bytes; arrays give their last element, which for BLPOP is the value.
+// Replies are read to the end before they are looked at: simple strings, errors (Errc::io), integers and bulk strings
+// of at most kMaxReply bytes; arrays give their last element, which for BLPOP is the value.
 #pragma once
 
 #include <memory>

@@ -1,33 +1,37 @@
 // yamux: many streams over one connection, each with its own flow control.
 //
 // Model
-//  1. A stream's sender never has more bytes under way than its window, which the receiver opens again as its reader reads.
-//     Windows start at 256 KiB. A window of which half is used up within two round trips sets the pace, rather than the wire or
-//     the reader: it doubles, up to max_window, as long as the sum of all that is granted beyond the start stays below
-//     max_window_total. So it comes to rest between two and four times what the path holds. The round trip is the least
-//     of the last kRttSamples pings, one every kRttInterval while streams are read: pings that stood in queues do not count.
-//  2. Frames leave through one buffer. A writer puts at most kMaxChunk bytes into it and then queues behind the others, so
-//     streams share the wire evenly; the buffer is written whole, many frames in one write.
-//  3. A stream is announced with its first frame and acknowledged when it is accepted. Its halves close apart (FIN); RST ends
-//     both. What arrives for a stream that we have let go is dropped (connection.hpp, model 2) and answered with RST once, so that
-//     its sender does not wait for a window for ever.
-//  4. A frame that breaks the rules (unknown version or type, more data than the window, a stream id of the wrong parity)
-//     ends the session with GO_AWAY "protocol error". Flags that the specification does not name are ignored.
+//  1. A stream's sender never has more bytes under way than its window, which the receiver opens again as its reader
+//     reads. Windows start at 256 KiB. A window of which half is used up within two round trips sets the pace, rather
+//     than the wire or the reader: it doubles, up to max_window, as long as the sum of all that is granted beyond the
+//     start stays below max_window_total. So it comes to rest between two and four times what the path holds. The round
+//     trip is the least of the last kRttSamples pings, one every kRttInterval while streams are read: pings that stood
+//     in queues do not count.
+//  2. Frames leave through one buffer. A writer puts at most kMaxChunk bytes into it and then queues behind the others,
+//     so streams share the wire evenly; the buffer is written whole, many frames in one write.
+//  3. A stream is announced with its first frame and acknowledged when it is accepted. Its halves close apart (FIN);
+//     RST ends both. What arrives for a stream that we have let go is dropped (connection.hpp, model 2) and answered
+//     with RST once, so that its sender does not wait for a window for ever.
+//  4. A frame that breaks the rules (unknown version or type, more data than the window, a stream id of the wrong
+//     parity) ends the session with GO_AWAY "protocol error". Flags that the specification does not name are ignored.
 //  5. After GO_AWAY, ours or theirs, no stream is opened and those that are open go on to their end.
-//  6. A session that has heard nothing for keep_alive asks with a ping and ends when there is no answer for as long again.
+//  6. A session that has heard nothing for keep_alive asks with a ping and ends when there is no answer for as long
+//     again.
 //
 // Threads: one lane. Destruction: only after close() (Nursery).
 //
 // Bounds: max_inbound_streams (more are answered with RST), accept_backlog, max_unacknowledged of ours (open_stream()
-// waits), max_buffered bytes received and unread over all streams (the stream that would exceed it is reset), max_outbound bytes
-// waiting to be written (writers wait) and kMaxAnswers above it (a peer that makes us answer without reading our answers is
-// not read from any more, and its connection ends at write_timeout).
+// waits), max_buffered bytes received and unread over all streams (the stream that would exceed it is reset),
+// max_outbound bytes waiting to be written (writers wait) and kMaxAnswers above it (a peer that makes us answer without
+// reading our answers is not read from any more, and its connection ends at write_timeout).
 //
-// Attacks: opening streams in bulk, pings in bulk, windows never opened, frames never finished: each meets one of the bounds
-// above and costs the attacker his own connection. Data is buffered only as it arrives, whatever a header announces.
+// Attacks: opening streams in bulk, pings in bulk, windows never opened, frames never finished: each meets one of the
+// bounds above and costs the attacker his own connection. Data is buffered only as it arrives, whatever a header
+// announces.
 //
-// Cost: a byte is copied once on its way out, into the buffer that the wire writes, and once on its way in, from the wire's buffer
-// to its reader, if the reader waits; twice if not. An idle session holds a read buffer of kIdleRead bytes.
+// Cost: a byte is copied once on its way out, into the buffer that the wire writes, and once on its way in, from the
+// wire's buffer to its reader, if the reader waits; twice if not. An idle session holds a read buffer of kIdleRead
+// bytes.
 //
 // Specification: libp2p yamux.
 #pragma once

@@ -1,5 +1,5 @@
-// Our session against a slow, plain peer that knows nothing but the specification: random operations on both sides, every frame
-// judged by its rules, every byte compared.
+// Our session against a slow, plain peer that knows nothing but the specification: random operations on both sides,
+// every frame judged by its rules, every byte compared.
 #include "libp2p/muxer/yamux/session.hpp"
 #include "libp2p/testing.hpp"
 

@@ -1,8 +1,8 @@
 // The Noise handshake Noise_XX_25519_ChaChaPoly_SHA256 as a pure state machine: bytes in, bytes out.
 //
 // Model
-//  1. Three messages: -> e; <- e, ee, s, es; -> s, se. The dialer writes the first and third. Each carries a payload; those
-//     of the second and third are encrypted.
+//  1. Three messages: -> e; <- e, ee, s, es; -> s, se. The dialer writes the first and third. Each carries a payload;
+//     those of the second and third are encrypted.
 //  2. Messages are written and read in turn. After the third, split() gives one cipher for each direction.
 //  3. The state is of no use after a failure.
 //

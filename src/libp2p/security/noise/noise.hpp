@@ -2,19 +2,21 @@
 //
 // Model
 //  1. On the wire each message is a length of two bytes, big endian, and at most 65,535 bytes of Noise message.
-//  2. The handshake carries each side's identity key and its signature over the Noise static key; a new static key is made
-//     for every session. Muxers offered on both sides are agreed on the way: the first of the dialer's that both speak.
-//  3. Then a stream: write() encrypts from the caller's memory into one buffer, several messages per write below; read_some()
-//     decrypts straight into the caller's memory where a whole message fits, else where it arrived. A close of the raw stream between two messages is an end, within one an error.
+//  2. The handshake carries each side's identity key and its signature over the Noise static key; a new static key is
+//     made for every session. Muxers offered on both sides are agreed on the way: the first of the dialer's that both
+//     speak.
+//  3. Then a stream: write() encrypts from the caller's memory into one buffer, several messages per write below;
+//     read_some() decrypts straight into the caller's memory where a whole message fits, else where it arrived. A close
+//     of the raw stream between two messages is an end, within one an error.
 //
 // Time: the handshake takes its deadline from its caller.
 //
-// Attacks: before the peer is authenticated a handshake message is limited to kMaxHandshakeMessage bytes and is held once.
-// Replayed, reordered, altered or injected bytes fail to decrypt, and that ends the stream for good. A dialer that
-// finds another peer than expected hangs up before sending its own identity.
+// Attacks: before the peer is authenticated a handshake message is limited to kMaxHandshakeMessage bytes and is held
+// once. Replayed, reordered, altered or injected bytes fail to decrypt, and that ends the stream for good. A dialer
+// that finds another peer than expected hangs up before sending its own identity.
 //
-// Memory: a stream that carries little holds two buffers of 1 KiB; each grows to 256 KiB with what it carries, and falls back
-// after two small reads or writes.
+// Memory: a stream that carries little holds two buffers of 1 KiB; each grows to 256 KiB with what it carries, and
+// falls back after two small reads or writes.
 //
 // Specification: libp2p noise; connections, inlined muxer negotiation.
 #pragma once

@@ -1,14 +1,15 @@
-// One end of a TLS session as a pure state machine: bytes from the wire in, bytes for the wire out. libssl does the work.
+// One end of a TLS session as a pure state machine: bytes from the wire in, bytes for the wire out. libssl does the
+// work.
 //
 // Model
-//  1. Before the wire is read, room() says where to; arrived() says how much came. room() is asked for only when nothing
-//     of what came before is left, which is what handshake() and read() mean by "more bytes are needed".
-//  2. What has to be sent collects in out(), in order; whoever sends takes it out. Reading may add to it too: the answer to
-//     a key update, an alert.
+//  1. Before the wire is read, room() says where to; arrived() says how much came. room() is asked for only when
+//     nothing of what came before is left, which is what handshake() and read() mean by "more bytes are needed".
+//  2. What has to be sent collects in out(), in order; whoever sends takes it out. Reading may add to it too: the
+//     answer to a key update, an alert.
 //  3. After a failure the session is of no use, but for sending the alert that lies in out().
 //
-// Cost: a byte read is copied once, decrypted in place and copied once more; a byte written is copied, encrypted in place
-// and copied to out(). Records carry up to 16 KiB. Memory: see tls.hpp.
+// Cost: a byte read is copied once, decrypted in place and copied once more; a byte written is copied, encrypted in
+// place and copied to out(). Records carry up to 16 KiB. Memory: see tls.hpp.
 //
 // Specification: RFC 8446.
 #pragma once

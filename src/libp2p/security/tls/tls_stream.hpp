@@ -1,12 +1,12 @@
 // The encrypted stream after a TLS handshake (tls.hpp, model 4).
 //
 // Model
-//  1. write() encrypts up to kBatch bytes and hands all their records to the wire in one write; read_some() returns the text
-//     of as many records as have arrived and fit.
-//  2. close_write() says close_notify and then closes the wire's half; reading goes on, as TLS 1.3 has it. An end of the wire
-//     without the other side's close_notify is an error (Errc::closed): somebody may have cut it.
-//  3. What reading wants sent (the answer to a key update) leaves with the next write, before its text. A peer that asks for
-//     more than kMaxAnswers bytes of answers before that is at its end.
+//  1. write() encrypts up to kBatch bytes and hands all their records to the wire in one write; read_some() returns the
+//     text of as many records as have arrived and fit.
+//  2. close_write() says close_notify and then closes the wire's half; reading goes on, as TLS 1.3 has it. An end of
+//     the wire without the other side's close_notify is an error (Errc::closed): somebody may have cut it.
+//  3. What reading wants sent (the answer to a key update) leaves with the next write, before its text. A peer that
+//     asks for more than kMaxAnswers bytes of answers before that is at its end.
 //
 // Cancellation, and one read beside one write: as ByteStream has it.
 #pragma once
