@@ -94,8 +94,9 @@ RC_GTEST_PROP(Multihash, EachHasOneFormAndEachFormIsOneHash, ()) {
   const auto at = *rc::gen::inRange<std::size_t>(0, other.size());
   other[at] = static_cast<std::uint8_t>(other[at] ^ *rc::gen::inRange(1, 256));
   const auto changed = Multihash::parse(other);
-  RC_ASSERT(!changed || !(*changed == *back));
-  RC_ASSERT(!changed || changed->bytes() == other);
+  if (!changed) return;  // RC_ASSERT evaluates both sides of ||
+  RC_ASSERT(!(*changed == *back));
+  RC_ASSERT(changed->bytes() == other);
 }
 
 }  // namespace

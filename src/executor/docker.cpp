@@ -24,10 +24,7 @@ struct Docker::Run {
 };
 
 Docker::Docker(Runtime runtime, DockerOptions options)
-    : runtime_(runtime),
-      options_(std::move(options)),
-      api_(runtime.net, options_.socket),
-      nursery_(runtime.lane, "docker") {}
+    : options_(std::move(options)), api_(runtime.net, options_.socket), nursery_(runtime.lane, "docker") {}
 Docker::~Docker() = default;
 
 Task<Result<std::string>> Docker::version() {

@@ -81,7 +81,6 @@ class Docker final : public Executor {
   Task<Result<void>> freeze(ExecutionId id, State from, State to, std::string_view verb);
   [[nodiscard]] Status describe(const Run& run) const;
 
-  Runtime runtime_;
   DockerOptions options_;
   DockerApi api_;
   std::map<ExecutionId, RunPtr> runs_;

@@ -318,7 +318,7 @@ Result<Value> environment(const Value& value, const Path& path) {
     sorted.emplace(std::string(member.key()), std::string(text.get_string()));
   }
   Array list;
-  for (const auto& [name, text] : sorted) list.push_back(boost::json::string(name + "=" + text));
+  for (const auto& [name, text] : sorted) list.push_back(boost::json::string(fmt::format("{}={}", name, text)));
   return Value(std::move(list));
 }
 

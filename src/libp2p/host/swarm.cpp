@@ -346,11 +346,9 @@ Task<void> Swarm::Impl::maintain() {
       const LinkPtr used = best(of_peer);
       for (const LinkPtr& link : of_peer) {
         if (link->connection.muxer->streams() > 0 || link->handlers > 0) link->busy = now;
-        const bool superfluous = link != used;
-        if (superfluous && now - link->busy >= kSuperfluous)
-          idle.push_back(link);
-        else if (options.idle_timeout > 0s && now - link->busy >= options.idle_timeout)
-          idle.push_back(link);
+        const Duration unused = now - link->busy;
+        const bool superfluous = link != used && unused >= kSuperfluous;
+        if (superfluous || (options.idle_timeout > 0s && unused >= options.idle_timeout)) idle.push_back(link);
       }
     }
     for (const LinkPtr& link : idle) {

@@ -36,11 +36,6 @@ def moved(context, way, number):
     assert figures["bytes"] == number and figures["seconds"] > 0 and figures["mbit_per_s"] > 0, context.answer
 
 
-@then('the output mentions "{text}"')
-def output_mentions_text(context, text):
-    assert text in context.answer.out, context.answer
-
-
 @then("{name:w} is the same peer as before")
 def same_peer(context, name):
     before, now = (address.rpartition("/p2p/")[2] for address in context.cluster.machines[name].listening)

@@ -92,15 +92,15 @@ def pair(program, redis, test, dialer=None, listener=None):
     return read_yaml(out)
 
 
-def transport(program, redis, security="noise"):
+def transport(program, redis, security="noise", test="aaaa0001"):
     channel = {"SECURE_CHANNEL": security}
-    latency = pair(program, redis, "aaaa0001", dialer=channel, listener=channel)["latency"]
+    latency = pair(program, redis, test, dialer=channel, listener=channel)["latency"]
     assert latency["unit"] == "ms", latency
     assert 0 < latency["ping_rtt"] <= latency["handshake_plus_one_rtt"], latency
 
 
 def transport_tls(program, redis):
-    transport(program, redis, "tls")
+    transport(program, redis, "tls", "aaaa0007")
 
 
 def perf(program, redis):
