@@ -239,7 +239,9 @@ class Machine:
         name = 0xCBF29CE484222325
         for byte in str(self.work_dir / "sandbox").encode():
             name = (name ^ byte) * 0x100000001B3 % (1 << 64)
-        return sorted(pathlib.Path("/sys/fs/cgroup").glob(f"**/nunet-{name:016x}"))
+        name = f"nunet-{name:016x}"
+        # os.walk passes over folders that others remove meanwhile.
+        return sorted(pathlib.Path(folder) / name for folder, inner, _ in os.walk("/sys/fs/cgroup") if name in inner)
 
     # --- a peer without a daemon
 
