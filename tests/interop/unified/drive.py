@@ -156,7 +156,7 @@ def main():
     if shutil.which("redis-server"):
         servers.append(("redis-server", real_redis))
     else:
-        print("SKIP with redis-server: it is not installed")
+        print("skipped: redis-server is not installed")
         skipped = len(CASES)
     passed = failed = 0
     for name, server in servers:
