@@ -164,7 +164,10 @@ int run(int argc, char** argv) {
     return 1;
   }
   if (arguments.size() > 2) options.swarm.security.assign(arguments.begin() + 2, arguments.end());
-  options.swarm.max_connections = 20'000;  // as many as the benchmark may want; the file descriptors are the limit
+  // As many as the benchmark may want; the process's file descriptors are the limit.
+  options.swarm.max_connections = 20'000;
+  options.swarm.limits.system = {20'000, 20'000, 20'000, 65'536, 65'536, 65'536, 8ULL << 30, 20'000};
+  options.connections.high = 0;
   SeededRandom random(seed);
   RealRuntime runtime;
   Driver driver(runtime.runtime(), crypto::PrivateKey::generate(random), options);
