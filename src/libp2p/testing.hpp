@@ -170,6 +170,16 @@ inline Task<void> send_all(ByteStream& stream, Bytes bytes) {
   (void)co_await stream.close_write();
 }
 
+/// Sends `bytes` and reads to the other side's end at the same time.
+inline Task<Result<Bytes>> send_and_read(std::unique_ptr<ByteStream> stream, Bytes bytes) {
+  const TaskContext context = co_await this_task();
+  Nursery nursery(*context.lane, "send");
+  nursery.spawn(send_all(*stream, std::move(bytes)));
+  Result<Bytes> read = co_await read_to_end(*stream, 1 << 24);
+  co_await nursery.join();
+  co_return std::move(read);
+}
+
 /// Sends `message` and reads the answer at the same time.
 inline Task<Result<Bytes>> ask(Host& host, crypto::PeerId peer, std::string protocol, Bytes message) {
   CO_TRY(std::unique_ptr<Stream> stream, co_await host.new_stream(peer, std::move(protocol)));

@@ -83,15 +83,6 @@ TEST(Tls, MuxersAreAgreedByTheDialersOrder) {
 
 // ---- the stream -----------------------------------------------------------------------------------------------------
 
-Task<Result<Bytes>> send_and_read(std::unique_ptr<ByteStream> stream, Bytes bytes) {
-  const TaskContext context = co_await this_task();
-  Nursery nursery(*context.lane, "send");
-  nursery.spawn(send_all(*stream, std::move(bytes)));
-  Result<Bytes> read = co_await read_to_end(*stream, 1 << 24);
-  co_await nursery.join();
-  co_return std::move(read);
-}
-
 TEST(TlsStream, CarriesAnyAmountThroughAnyPipe) {
   for (std::size_t capacity : {1u, 7u, 1000u, 1u << 16, 1u << 20}) {
     LaneWorld w;
