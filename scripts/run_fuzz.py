@@ -49,11 +49,14 @@ def main():
     options = parser.parse_args()
 
     targets = sorted((pathlib.Path(options.build) / "bin").glob("*_fuzz"))
-    passed = 0
+    passed, broken = 0, []
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
         for ok, text in pool.map(lambda target: fuzz(target, options), targets):
             passed += ok
+            broken += [] if ok else [text]
             print(text, flush=True)
+    if broken:  # once more, where whoever looks at the end of a log will see it
+        print("\n" + "\n".join(broken))
     print(f"{passed} passed, {len(targets) - passed} failed, 0 skipped")
     return 0 if targets and passed == len(targets) else 1
 

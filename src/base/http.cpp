@@ -39,18 +39,22 @@ class MessageParser final : public http::basic_parser<isRequest> {
   HttpHeaders headers;
   std::string body;
 
-  /// Consumes from the front of `pending`. An error other than need_more is final.
+  /// Consumes from the front of `pending`. Any error is final.
   error_code feed(std::string& pending) {
+    // Beast takes for granted, with an assertion, that it is shown no less than a whole last chunk once it has seen the
+    // 0 of one. Whoever has too little of a chunk's head gets at least as much in any case.
+    if (starved_in_chunk_ && pending.size() < kLastChunk.size()) return {};
     error_code ec;
     std::size_t used = 0;
-    while (used < pending.size() && !this->is_done()) {
+    while (used < pending.size() && !this->is_done() && !ec) {
       const std::size_t n = this->put(boost::asio::buffer(pending.data() + used, pending.size() - used), ec);
       used += n;
-      if (ec == http::error::need_more) ec = {};
-      if (ec || n == 0) break;
+      if (n == 0) break;
     }
     pending.erase(0, used);
-    return ec;
+    const bool starved = ec == http::error::need_more;
+    starved_in_chunk_ = starved && this->is_header_done();
+    return starved ? error_code() : ec;
   }
 
   /// The stream has ended. Beast may only be told so once it has seen a byte.
@@ -63,6 +67,9 @@ class MessageParser final : public http::basic_parser<isRequest> {
 
  private:
   using string_view = beast::string_view;
+  static constexpr string_view kLastChunk = "0\r\n\r\n";
+  bool starved_in_chunk_ = false;
+
   void on_request_impl(http::verb, string_view method_text, string_view target_text, int, error_code& ec) override {
     ec = {};
     method.assign(method_text.data(), method_text.size());

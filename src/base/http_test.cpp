@@ -47,15 +47,19 @@ class HttpWorld : public ::testing::Test {
     world_.run(server_, nursery_.close());
   }
 
-  static Task<Result<std::string>> exchange_raw(Net& net, IpEndpoint to, std::string text, bool close) {
+  static Task<Result<std::string>> exchange_raw(Net& net, IpEndpoint to, std::vector<std::string> pieces, bool close) {
     CO_TRY(Accepted connection, co_await net.connect_tcp(to));
-    CO_TRY_VOID(co_await connection.stream->write(as_bytes(text)));
+    for (const std::string& piece : pieces) {
+      CO_TRY_VOID(co_await connection.stream->write(as_bytes(piece)));
+      if (pieces.size() > 1) co_await sleep_for(10ms);
+    }
     if (close) CO_TRY_VOID(co_await connection.stream->close_write());
     CO_TRY(const Bytes reply, co_await read_to_end(*connection.stream, 1 << 20));
     co_return std::string(as_text(reply));
   }
-  std::string raw(std::string text, bool close = true) {
-    auto reply = world_.run(client_, exchange_raw(client_.runtime().net, at(), std::move(text), close));
+  std::string raw(std::string text, bool close = true) { return raw(std::vector<std::string>{std::move(text)}, close); }
+  std::string raw(std::vector<std::string> pieces, bool close) {
+    auto reply = world_.run(client_, exchange_raw(client_.runtime().net, at(), std::move(pieces), close));
     return reply ? *reply : reply.error().to_string();
   }
   Result<HttpResponse> call(HttpRequest request) {
@@ -104,6 +108,23 @@ TEST_F(HttpWorld, PipelinedRequestsAreAnsweredInOrder) {
       raw("GET /1 HTTP/1.1\r\n\r\nPOST /2 HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n");
   EXPECT_LT(reply.find("GET /1"), reply.find("POST /2 abc")) << reply;
   EXPECT_NE(reply.find("POST /2 abc"), std::string::npos) << reply;
+}
+
+// However the wire cuts a message: in two at every place, and into single bytes.
+TEST_F(HttpWorld, RequestsMayArriveInPieces) {
+  const std::string request =
+      "POST /2 HTTP/1.1\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n1;x=y\r\nd\r\n0\r\nA: "
+      "b\r\n\r\n";
+  const std::string plain = "POST /1 HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + request;
+  for (std::size_t cut = 1; cut < plain.size(); ++cut) {
+    const std::string reply = raw({plain.substr(0, cut), plain.substr(cut)}, false);
+    EXPECT_NE(reply.find("POST /2 abcd"), std::string::npos) << cut << ": " << reply;
+  }
+  std::vector<std::string> bytes;
+  for (char c : plain) bytes.emplace_back(1, c);
+  const std::string reply = raw(bytes, false);
+  EXPECT_NE(reply.find("POST /1 "), std::string::npos) << reply;
+  EXPECT_NE(reply.find("POST /2 abcd"), std::string::npos) << reply;
 }
 
 TEST_F(HttpWorld, BrokenRequestsAreRefused) {
