@@ -16,6 +16,12 @@ std::array<std::uint8_t, 12> nonce_bytes(std::uint64_t nonce) {
   return out;
 }
 
+/// Looked up once: EVP_chacha20_poly1305() stands for a search through the providers at each use.
+const EVP_CIPHER* algorithm() {
+  static const EVP_CIPHER* const found = EVP_CIPHER_fetch(nullptr, "ChaCha20-Poly1305", nullptr);
+  return found;
+}
+
 }  // namespace
 
 void ChaCha20Poly1305::Free::operator()(void* context) const { EVP_CIPHER_CTX_free(ctx(context)); }
@@ -24,9 +30,8 @@ Result<ChaCha20Poly1305> ChaCha20Poly1305::create(BytesView key) {
   if (key.size() != kKeySize) return fail(Errc::bad_key, "ChaCha20-Poly1305 key: {} bytes, expected 32", key.size());
   Context seal(EVP_CIPHER_CTX_new());
   Context open(EVP_CIPHER_CTX_new());
-  if (!seal || !open ||
-      EVP_EncryptInit_ex(ctx(seal.get()), EVP_chacha20_poly1305(), nullptr, key.data(), nullptr) != 1 ||
-      EVP_DecryptInit_ex(ctx(open.get()), EVP_chacha20_poly1305(), nullptr, key.data(), nullptr) != 1)
+  if (!seal || !open || EVP_EncryptInit_ex(ctx(seal.get()), algorithm(), nullptr, key.data(), nullptr) != 1 ||
+      EVP_DecryptInit_ex(ctx(open.get()), algorithm(), nullptr, key.data(), nullptr) != 1)
     return fail(Errc::library, "OpenSSL could not prepare ChaCha20-Poly1305");
   return ChaCha20Poly1305(std::move(seal), std::move(open));
 }

@@ -19,8 +19,15 @@ Digest256 digest(const EVP_MD* algorithm, BytesView data) {
 
 }  // namespace
 
-Digest256 sha256(BytesView data) { return digest(EVP_sha256(), data); }
-Digest256 sha3_256(BytesView data) { return digest(EVP_sha3_256(), data); }
+// Looked up once: EVP_sha256() stands for a search through the providers at each use.
+Digest256 sha256(BytesView data) {
+  static const EVP_MD* const algorithm = EVP_MD_fetch(nullptr, "SHA256", nullptr);
+  return digest(algorithm, data);
+}
+Digest256 sha3_256(BytesView data) {
+  static const EVP_MD* const algorithm = EVP_MD_fetch(nullptr, "SHA3-256", nullptr);
+  return digest(algorithm, data);
+}
 
 bool equal_constant_time(BytesView a, BytesView b) {
   return a.size() == b.size() && CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0;

@@ -1,20 +1,48 @@
 #include "crypto/hkdf.hpp"
 
+#include <openssl/core_names.h>
 #include <openssl/evp.h>
-#include <openssl/hmac.h>
+#include <openssl/params.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
+#include <memory>
 
 namespace dms::crypto {
 
+namespace {
+
+using MacContext = std::unique_ptr<EVP_MAC_CTX, decltype(&EVP_MAC_CTX_free)>;
+
+/// Ready but for the key; copied for each use, which is cheaper than to look the algorithms up.
+const EVP_MAC_CTX* unkeyed() {
+  static const MacContext context = [] {
+    EVP_MAC* hmac = EVP_MAC_fetch(nullptr, OSSL_MAC_NAME_HMAC, nullptr);
+    MacContext made(EVP_MAC_CTX_new(hmac), EVP_MAC_CTX_free);
+    EVP_MAC_free(hmac);
+    char digest[] = OSSL_DIGEST_NAME_SHA2_256;
+    const OSSL_PARAM parameters[] = {OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
+                                     OSSL_PARAM_construct_end()};
+    if (!made || EVP_MAC_CTX_set_params(made.get(), parameters) != 1) std::abort();
+    return made;
+  }();
+  return context.get();
+}
+
+}  // namespace
+
 Digest256 hmac_sha256(BytesView key, BytesView data) {
   Digest256 out{};
-  unsigned size = 0;
-  // A null key would mean "the key of last time" to OpenSSL.
+  std::size_t size = 0;
+  // A null key would mean that the context has one.
   static constexpr std::uint8_t kNone = 0;
-  HMAC(EVP_sha256(), key.empty() ? &kNone : key.data(), static_cast<int>(key.size()), data.data(), data.size(),
-       out.data(), &size);
+  const MacContext context(EVP_MAC_CTX_dup(unkeyed()), EVP_MAC_CTX_free);
+  // Fails only when memory is gone: nothing a caller could mend.
+  if (!context || EVP_MAC_init(context.get(), key.empty() ? &kNone : key.data(), key.size(), nullptr) != 1 ||
+      EVP_MAC_update(context.get(), data.data(), data.size()) != 1 ||
+      EVP_MAC_final(context.get(), out.data(), &size, out.size()) != 1)
+    std::abort();
   return out;
 }
 

@@ -10,20 +10,16 @@ namespace {
 using Pkey = std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)>;
 using PkeyContext = std::unique_ptr<EVP_PKEY_CTX, decltype(&EVP_PKEY_CTX_free)>;
 
-Pkey private_key(BytesView scalar) {
-  return {EVP_PKEY_new_raw_private_key(EVP_PKEY_X25519, nullptr, scalar.data(), scalar.size()), EVP_PKEY_free};
-}
-
 }  // namespace
 
 Result<X25519Key> X25519Key::from_scalar(BytesView scalar) {
   if (scalar.size() != 32) return fail(Errc::bad_key, "X25519 private key: {} bytes, expected 32", scalar.size());
   X25519Public pub;
   std::size_t size = pub.size();
-  Pkey key = private_key(scalar);
+  Key key(EVP_PKEY_new_raw_private_key(EVP_PKEY_X25519, nullptr, scalar.data(), scalar.size()), EVP_PKEY_free);
   if (!key || EVP_PKEY_get_raw_public_key(key.get(), pub.data(), &size) != 1)
     return fail(Errc::library, "OpenSSL could not make an X25519 key");
-  return X25519Key(Secret(scalar), pub);
+  return X25519Key(std::move(key), pub);
 }
 
 X25519Key X25519Key::generate(Random& random) {
@@ -36,10 +32,9 @@ X25519Key X25519Key::generate(Random& random) {
 Result<Secret> X25519Key::shared_secret(BytesView their_public) const {
   if (their_public.size() != 32)
     return fail(Errc::bad_key, "X25519 public key: {} bytes, expected 32", their_public.size());
-  Pkey mine = private_key(scalar_);
   Pkey theirs(EVP_PKEY_new_raw_public_key(EVP_PKEY_X25519, nullptr, their_public.data(), their_public.size()),
               EVP_PKEY_free);
-  PkeyContext context(mine ? EVP_PKEY_CTX_new(mine.get(), nullptr) : nullptr, EVP_PKEY_CTX_free);
+  PkeyContext context(EVP_PKEY_CTX_new(key_.get(), nullptr), EVP_PKEY_CTX_free);
   if (!theirs || !context || EVP_PKEY_derive_init(context.get()) != 1 ||
       EVP_PKEY_derive_set_peer(context.get(), theirs.get()) != 1)
     return fail(Errc::library, "OpenSSL could not prepare an X25519 exchange");

@@ -1,15 +1,21 @@
 // Diffie-Hellman on Curve25519 (RFC 7748).
 //
+// Cost: making a key and each exchange are one multiplication on the curve. Copies share the key, which is wiped with the
+// last of them.
+//
 // Failures: Errc::bad_key if the other side's point is of low order, that is, if the shared secret would be all zero
 // and so known to everybody.
 #pragma once
 
 #include <array>
+#include <memory>
 
 #include "base/random.hpp"
 #include "base/result.hpp"
 #include "crypto/error.hpp"
 #include "crypto/secret.hpp"
+
+struct evp_pkey_st;
 
 namespace dms::crypto {
 
@@ -25,8 +31,9 @@ class X25519Key {
   [[nodiscard]] Result<Secret> shared_secret(BytesView their_public) const;
 
  private:
-  X25519Key(Secret scalar, X25519Public public_key) : scalar_(std::move(scalar)), public_(public_key) {}
-  Secret scalar_;
+  using Key = std::shared_ptr<evp_pkey_st>;
+  X25519Key(Key key, X25519Public public_key) : key_(std::move(key)), public_(public_key) {}
+  Key key_;
   X25519Public public_;
 };
 

@@ -4,7 +4,6 @@
 
 #include "libp2p/security/noise/handshake.hpp"
 #include "libp2p/security/noise/noise_stream.hpp"
-#include "libp2p/security/noise/payload.hpp"
 
 namespace dms::libp2p::noise {
 namespace {
@@ -68,11 +67,17 @@ Task<Result<Proved>> shake_hands(ByteStream& raw, Handshake& handshake, Side sid
 
 }  // namespace
 
+Noise::Noise(const crypto::PrivateKey& identity, Random& random)
+    : random_(random),
+      static_key_(crypto::X25519Key::generate(random)),
+      proof_(Payload::create(identity, static_key_.public_key())) {}
+
 Task<Result<Secured>> Noise::secure(std::unique_ptr<ByteStream> raw, Side side, std::optional<crypto::PeerId> expected,
                                     std::vector<std::string> muxers) {
-  crypto::X25519Key static_key = crypto::X25519Key::generate(random_);
-  CO_TRY(Payload mine, Payload::create(identity_, static_key.public_key(), muxers));
-  Handshake handshake(side, std::move(static_key), crypto::X25519Key::generate(random_));
+  if (!proof_) co_return fail(proof_.error(), "noise handshake");
+  Payload mine = *proof_;
+  mine.muxers = muxers;
+  Handshake handshake(side, static_key_, crypto::X25519Key::generate(random_));
   Result<Proved> proved = co_await shake_hands(*raw, handshake, side, std::move(mine), expected);
   if (!proved) co_return fail(proved.error(), "noise handshake");
   const bool dialer = side == Side::dialer;

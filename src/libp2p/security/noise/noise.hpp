@@ -2,8 +2,9 @@
 //
 // Model
 //  1. On the wire each message is a length of two bytes, big endian, and at most 65,535 bytes of Noise message.
-//  2. The handshake carries each side's identity key and its signature over the Noise static key; a new static key is
-//     made for every session. Muxers offered on both sides are agreed on the way: the first of the dialer's that both
+//  2. The handshake carries each side's identity key and its signature over the Noise static key; the static key is
+//     made and signed once for this object, as the specification allows: the secrecy of a session hangs on its ephemeral
+//     keys. Muxers offered on both sides are agreed on the way: the first of the dialer's that both
 //     speak.
 //  3. Then a stream: write() encrypts from the caller's memory into one buffer, several messages per write below;
 //     read_some() decrypts straight into the caller's memory where a whole message fits, else where it arrived. A close
@@ -21,6 +22,8 @@
 // Specification: libp2p noise; connections, inlined muxer negotiation.
 #pragma once
 
+#include "crypto/x25519.hpp"
+#include "libp2p/security/noise/payload.hpp"
 #include "libp2p/security/security.hpp"
 
 namespace dms::libp2p::noise {
@@ -31,15 +34,16 @@ class Noise final : public Security {
   static constexpr std::size_t kMaxHandshakeMessage = 8192;
 
   /// `random` outlives this.
-  Noise(crypto::PrivateKey identity, Random& random) : identity_(std::move(identity)), random_(random) {}
+  Noise(const crypto::PrivateKey& identity, Random& random);
 
   [[nodiscard]] std::string_view protocol() const override { return kProtocol; }
   Task<Result<Secured>> secure(std::unique_ptr<ByteStream> raw, Side side, std::optional<crypto::PeerId> expected,
                                std::vector<std::string> muxers) override;
 
  private:
-  crypto::PrivateKey identity_;
   Random& random_;
+  crypto::X25519Key static_key_;
+  Result<Payload> proof_;  ///< that the static key is ours; without muxers
 };
 
 }  // namespace dms::libp2p::noise

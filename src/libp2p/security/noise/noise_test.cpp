@@ -242,7 +242,8 @@ TEST(NoiseStream, ReadersOfAnySizeGetTheSameAndWhatWasAuthenticBeforeAFault) {
 
 TEST(NoisePayload, ReadsBackAndToleratesUnknownFields) {
   const Bytes static_key(32, 5);
-  Payload payload = *Payload::create(make_key(1), static_key, {"/yamux/1.0.0"});
+  Payload payload = *Payload::create(make_key(1), static_key);
+  payload.muxers = {"/yamux/1.0.0"};
   Bytes bytes = payload.encode();
   append(bytes, Bytes{0x2a, 0x01, 0x00, 0x30, 0x07});  // fields 5 and 6
   auto back = Payload::decode(bytes);

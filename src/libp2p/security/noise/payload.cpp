@@ -53,12 +53,10 @@ Result<Payload> Payload::decode(BytesView message) {
   }
 }
 
-Result<Payload> Payload::create(const crypto::PrivateKey& identity, BytesView static_key,
-                                std::vector<std::string> muxers) {
+Result<Payload> Payload::create(const crypto::PrivateKey& identity, BytesView static_key) {
   Payload payload;
   payload.identity_key = identity.public_key().marshal();
   TRY(payload.signature, identity.sign(signed_bytes(static_key)));
-  payload.muxers = std::move(muxers);
   return payload;
 }
 

@@ -26,9 +26,8 @@ struct Payload {
   [[nodiscard]] Bytes encode() const;
   static Result<Payload> decode(BytesView message);
 
-  /// Signs `static_key` with `identity`.
-  static Result<Payload> create(const crypto::PrivateKey& identity, BytesView static_key,
-                                std::vector<std::string> muxers);
+  /// Signs `static_key` with `identity`; offers no muxers.
+  static Result<Payload> create(const crypto::PrivateKey& identity, BytesView static_key);
   /// The identity key, if its signature covers `static_key`. Errc::permission_denied otherwise.
   [[nodiscard]] Result<crypto::PublicKey> verify(BytesView static_key) const;
 };
