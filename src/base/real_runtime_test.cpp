@@ -141,5 +141,59 @@ TEST(RealNames, AddressesOfHosts) {
   EXPECT_TRUE(local->at(0).is_loopback());
 }
 
+// ---- the lane ---------------------------------------------------------------------------------------------------------
+
+TEST(RealLane, RunsWhatIsPostedInOrderAlsoFromWithinAndFromOtherThreads) {
+  RealRuntime real;
+  Lane& lane = real.runtime().lane;
+  std::vector<int> ran;
+  Notify all;
+  const auto note = [&](int number) {
+    ran.push_back(number);
+    if (ran.size() == 5) all.notify_all();
+  };
+  lane.post([&] {
+    note(1);
+    lane.post([&] { note(3); });
+    std::thread([&] { lane.post([&] { note(5); }); }).join();
+    lane.post([&] { note(4); });
+  });
+  lane.post([&] { note(2); });
+  real.run([](Notify& done, const std::vector<int>& seen) -> Task<void> {
+    while (seen.size() < 5) (void)co_await done.wait();
+  }(all, ran));
+  // Another thread's place among ours is not defined, but for being after what it could see.
+  const auto foreign = std::ranges::find(ran, 5);
+  ASSERT_NE(foreign, ran.end());
+  EXPECT_NE(foreign, ran.begin());
+  ran.erase(foreign);
+  EXPECT_EQ(ran, (std::vector<int>{1, 2, 3, 4}));
+}
+
+/// Posts itself for as long as nobody stops it.
+struct Restless {
+  Lane& lane;
+  bool stopped = false;
+  void go() {
+    if (!stopped) lane.post([this] { go(); });
+  }
+};
+
+TEST(RealLane, WhoPostsWithoutEndKeepsNeitherTimersNorOtherThreadsWaiting) {
+  RealRuntime real;
+  Lane& lane = real.runtime().lane;
+  Restless restless{lane};
+  restless.go();
+  bool offloaded = false;
+  real.run([](Lane& on, Restless& busy, bool& done) -> Task<void> {
+    (void)co_await sleep_for(1ms);
+    Notify returned;
+    on.offload([] {}, [&] { done = true, returned.notify_all(); });
+    while (!done) (void)co_await returned.wait();
+    busy.stopped = true;
+  }(lane, restless, offloaded));
+  EXPECT_TRUE(offloaded);
+}
+
 }  // namespace
 }  // namespace dms
