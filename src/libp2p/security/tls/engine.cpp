@@ -22,7 +22,7 @@ int Engine::wire_read(BIO* bio, char* into, std::size_t size, std::size_t* count
     BIO_set_retry_read(bio);
     return 0;
   }
-  std::memcpy(into, self.in_.data() + self.begin_, *count);
+  std::memcpy(into, self.in_.view().data() + self.begin_, *count);
   self.begin_ += *count;
   return 1;
 }
@@ -69,10 +69,12 @@ Result<std::unique_ptr<Engine>> Engine::create(SSL_CTX& context, Side side) {
 }
 
 MutableBytes Engine::room() {
-  // Filled to the brim: somebody sends much, so be ready for it from now on.
-  if (in_.empty() || end_ == in_.size()) in_.resize(in_.empty() ? kSmallRoom : kLargeRoom);
+  if (end_ == in_.size())
+    in_.grow();  // filled to the brim: somebody sends much
+  else
+    in_.took(end_);
   begin_ = end_ = 0;
-  return in_;
+  return in_.view();
 }
 
 std::unexpected<Error> Engine::broken(const char* during) {

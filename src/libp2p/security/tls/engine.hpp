@@ -20,13 +20,14 @@
 #include "base/result.hpp"
 #include "libp2p/security/tls/openssl.hpp"
 #include "libp2p/transport/connection.hpp"
+#include "libp2p/transport/elastic_buffer.hpp"
 
 namespace dms::libp2p::tls {
 
 class Engine {
  public:
-  static constexpr std::size_t kSmallRoom = 4 * 1024;
-  static constexpr std::size_t kLargeRoom = 64 * 1024;
+  static constexpr std::size_t kIdleRoom = 1024;
+  static constexpr std::size_t kBusyRoom = 64 * 1024;
 
   static Result<std::unique_ptr<Engine>> create(SSL_CTX& context, Side side);
   Engine(const Engine&) = delete;
@@ -58,7 +59,7 @@ class Engine {
   static long wire_control(BIO* bio, int command, long number, void* pointer);
   std::unexpected<Error> broken(const char* during);
 
-  Bytes in_;  ///< [begin_, end_) has arrived and is not yet with libssl
+  ElasticBuffer in_{kIdleRoom, kBusyRoom};  ///< [begin_, end_) has arrived and is not yet with libssl
   std::size_t begin_ = 0;
   std::size_t end_ = 0;
   Bytes out_;

@@ -24,8 +24,8 @@
 // than expected hangs up before it has shown its own certificate. The names of muxers are visible to whoever listens
 // in, as is the fact that this is libp2p.
 //
-// Memory: 24 KiB for an idle connection; once many bytes have come, 64 KiB more for reading and 130 KiB for writing,
-// and a record each while they flow. A stranger can make libssl reserve 128 KiB for a ClientHello that never comes
+// Memory: 26 KiB for an idle connection, of which libssl holds 13; while many bytes flow, 64 KiB more for reading, 130 KiB
+// for writing and a record each. A stranger can make libssl reserve 128 KiB for a ClientHello that never comes
 // whole, an authenticated peer as much for a session ticket.
 //
 // Specification: libp2p tls; connections, inlined muxer negotiation; RFC 8446, RFC 7301.

@@ -30,8 +30,10 @@ Task<Result<void>> TlsStream::flush() {
     sending_.clear();
     std::swap(sending_, engine_->out());
     CO_TRY_VOID(co_await raw_->write(sending_));
-    // One large buffer serves both places.
+    little_ = sending_.size() <= Engine::kIdleRoom ? little_ + 1 : 0;
     sending_.clear();
+    if (little_ >= ElasticBuffer::kPatience && sending_.capacity() > Engine::kIdleRoom) Bytes().swap(sending_);
+    // One large buffer serves both places.
     if (engine_->out().empty()) std::swap(sending_, engine_->out());
   }
   co_return Result<void>();
