@@ -7,6 +7,8 @@
 #include "cli/session.hpp"
 #include "libp2p/host.hpp"
 #include "libp2p/perf/perf.hpp"
+#include "libp2p/security/noise/noise.hpp"
+#include "libp2p/security/tls/tls.hpp"
 
 namespace dms::cli {
 namespace {
@@ -58,21 +60,38 @@ Result<std::uint64_t> parse_bytes(std::string_view what, std::string_view text) 
 
 using Job = std::function<Task<Result<void>>(Host&)>;
 
-Task<Result<void>> run_host(Runtime runtime, crypto::PrivateKey key, Job job) {
-  Host host(runtime, std::move(key));
+Task<Result<void>> run_host(Runtime runtime, crypto::PrivateKey key, Host::Options options, Job job) {
+  Host host(runtime, std::move(key), std::move(options));
   Task<Result<void>> work = job(host);
   Result<void> done = co_await std::move(work);
   co_await host.close();
   co_return done;
 }
 
-/// Runs `job` on a host with the identity that was asked for.
+/// What `--security` says to propose, in its order; what a host proposes by itself if it says nothing.
+Result<Host::Options> host_options(const Arguments& arguments) {
+  static constexpr std::pair<std::string_view, std::string_view> kProtocols[] = {
+      {"noise", libp2p::noise::Noise::kProtocol}, {"tls", libp2p::tls::Tls::kProtocol}};
+  Host::Options options;
+  const auto names = arguments.all("security");
+  if (names.empty()) return options;
+  options.swarm.security.clear();
+  for (const auto& name : names) {
+    const auto* known = std::ranges::find(kProtocols, name, &std::pair<std::string_view, std::string_view>::first);
+    if (known == std::end(kProtocols)) return fail(Errc::usage, "--security \"{}\": expected noise or tls", name);
+    options.swarm.security.emplace_back(known->second);
+  }
+  return options;
+}
+
+/// Runs `job` on a host with the identity and the security that were asked for.
 Result<void> with_host(Session& session, const Arguments& arguments, const Job& job) {
   auto key = arguments.has("key")
                  ? session.load_key(arguments.get("key", ""))
                  : Result<crypto::PrivateKey>(crypto::PrivateKey::generate(session.environment().random()));
   if (!key) return std::unexpected(key.error());
-  return session.environment().with_runtime([&](Runtime runtime) { return run_host(runtime, *key, job); });
+  TRY(const Host::Options options, host_options(arguments));
+  return session.environment().with_runtime([&](Runtime runtime) { return run_host(runtime, *key, options, job); });
 }
 
 Result<PeerAddress> target(const Arguments& arguments) { return PeerAddress::parse(arguments.get("address", "")); }
@@ -362,6 +381,13 @@ Option key_option() {
   return {.name = "key", .value = "name", .help = "be known by this key of the keystore [a new one each time]"};
 }
 
+Option security_option() {
+  return {.name = "security",
+          .value = "protocol",
+          .help = "propose this: noise or tls; may be repeated, the first is preferred [noise]",
+          .repeated = true};
+}
+
 const Positional kAddress{"address", "where and who: /ip4/192.0.2.1/tcp/9000/p2p/12D3KooW..."};
 constexpr std::string_view kExample =
     "/ip4/192.0.2.1/tcp/9000/p2p/12D3KooWHzew9HTYzywFuvTHGK5Yzoz7qAhMfxagtCvhvjheoBQ3";
@@ -392,6 +418,7 @@ Command ping_command() {
           .options = {{.name = "count", .letter = 'n', .value = "number", .help = "how often; 0: until Ctrl-C [4]"},
                       {.name = "interval", .letter = 'i', .value = "time", .help = "pause between two pings [1s]"},
                       key_option(),
+                      security_option(),
                       json_option()},
           .positionals = {kAddress},
           .action = net_ping};
@@ -406,6 +433,7 @@ Command perf_command() {
           .options = {{.name = "upload", .value = "bytes", .help = "how much to send"},
                       {.name = "download", .value = "bytes", .help = "how much to ask for"},
                       key_option(),
+                      security_option(),
                       json_option()},
           .positionals = {kAddress},
           .action = net_perf};
@@ -421,14 +449,14 @@ Command net_commands() {
                        {.name = "dial",
                         .summary = "Connect to a peer and show what was agreed",
                         .examples = {fmt::format("nunet net dial {}", kExample)},
-                        .options = {key_option(), json_option()},
+                        .options = {key_option(), security_option(), json_option()},
                         .positionals = {kAddress},
                         .action = net_dial},
                        ping_command(),
                        {.name = "identify",
                         .summary = "Ask a peer who it is and what it speaks",
                         .examples = {fmt::format("nunet net identify {}", kExample)},
-                        .options = {key_option(), json_option()},
+                        .options = {key_option(), security_option(), json_option()},
                         .positionals = {kAddress},
                         .action = net_identify},
                        perf_command()}};

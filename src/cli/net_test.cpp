@@ -53,6 +53,16 @@ TEST_F(NetTest, DialTellsHowLongItTookAndWhatWasAgreed) {
   EXPECT_TRUE(value.at("muxer").is_string());
 }
 
+TEST_F(NetTest, TheSecurityProtocolIsTheDialersChoice) {
+  EXPECT_EQ(answer({"dial", "--security", "tls", address}).at("security").as_string(), "/tls/1.0.0");
+  EXPECT_EQ(answer({"dial", "--security", "noise", address}).at("security").as_string(), "/noise");
+  EXPECT_EQ(answer({"dial", "--security", "tls", "--security", "noise", address}).at("security").as_string(),
+            "/tls/1.0.0");
+  const auto unknown = nunet({"dial", "--security", "plaintext", address});
+  EXPECT_NE(unknown.code, 0);
+  EXPECT_THAT(unknown.err, HasSubstr("expected noise or tls"));
+}
+
 TEST_F(NetTest, PingCountsAndMeasures) {
   const auto value = answer({"ping", "-n", "3", address});
   EXPECT_EQ(value.at("sent").to_number<int>(), 3);

@@ -21,14 +21,24 @@ def after_all(context):
     feature_world.forget()
 
 
+def missing(tags):
+    """What a scenario with these tags needs and is not here; empty if nothing."""
+    for program in ("bwrap", "docker"):
+        if program in tags and not shutil.which(program):
+            return f"{program} is not installed"
+    if "namespaces" in tags and not nunet_cluster.can_use_namespaces():
+        return "network namespaces need root, ip and nsenter"
+    return ""
+
+
 def before_scenario(context, scenario):
-    missing = [tag for tag in ("bwrap", "docker") if tag in scenario.effective_tags and not shutil.which(tag)]
-    if missing:
-        why = f"skipped: {missing[0]} is not installed"
+    namespaces = "namespaces" in scenario.effective_tags
+    if lacking := missing(scenario.effective_tags):
+        why = f"skipped: {lacking}"
         print(f"{scenario.name}\n{why}")
         scenario.skip(why)
         return
-    context.cluster = nunet_cluster.Cluster(light_keys=True)
+    context.cluster = nunet_cluster.Cluster(namespaces=namespaces, light_keys=True)
     context.answer = None
     context.deployments = {}
 

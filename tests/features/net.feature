@@ -47,3 +47,34 @@ Feature: A libp2p peer of one's own
     And alice runs "nunet net dial <address of bob>"
     Then it fails
     And the error mentions "refused"
+
+  @namespaces
+  Scenario Outline: Two machines on a network of their own, over <security>
+    Given a machine "alice"
+    And a machine "bob"
+    When bob listens with "--perf"
+    And alice runs "nunet net dial --security <security> --json <address of bob>"
+    Then it succeeds
+    And the answer's "security" is "<protocol>"
+    And the answer's "peer" is in bob's address
+    And alice reached bob from her own address
+    When alice runs "nunet net identify --security <security> --json <address of bob>"
+    Then it succeeds
+    And the answer's "peer" is in bob's address
+    And the output mentions "/ipfs/ping/1.0.0"
+    When alice runs "nunet net ping -n 3 -i 100ms --security <security> --json <address of bob>"
+    Then it succeeds
+    And the answer's "received" is 3
+    When alice runs "nunet net perf --upload 2M --download 3M --security <security> --json <address of bob>"
+    Then it succeeds
+    And the answer's "upload" moved 2000000 bytes
+    And the answer's "download" moved 3000000 bytes
+    When alice runs "nunet net ping --security <security> <address of bob as a stranger>"
+    Then it fails
+    And the error names the peer of bob
+    And bob's listener ends well on Ctrl-C
+
+    Examples:
+      | security | protocol   |
+      | noise    | /noise     |
+      | tls      | /tls/1.0.0 |

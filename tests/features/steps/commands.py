@@ -9,11 +9,15 @@ from behave import given, then, when
 
 import nunet_cluster
 
+STRANGER = "12D3KooWM6CgA9iBFZmcYAHA6A2qvbAxqfkmrYiRQuz3XEsk4Ksv"  # nobody's here
 DID = re.compile(r"did:key:z[1-9A-HJ-NP-Za-km-z]{40,}")
 
 
 def fill_in(machine, words):
-    """`<did of NAME>` becomes the DID of that key, `<address of NAME>` where that machine's `nunet net listen` is."""
+    """`<did of NAME>` becomes the DID of that key, `<address of NAME>` where that machine's `nunet net listen` is;
+    `<address of NAME as a stranger>` is the same place under the peer id of somebody else."""
+    words = re.sub(r"<address of (\w+) as a stranger>",
+                   lambda match: f"{machine.cluster.machines[match.group(1)].listening[-1].rpartition('/')[0]}/{STRANGER}", words)
     words = re.sub(r"<address of (\w+)>", lambda match: machine.cluster.machines[match.group(1)].listening[-1], words)
     return re.sub(r"<did of (\w+)>", lambda match: machine.did(match.group(1)), words)
 

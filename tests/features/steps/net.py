@@ -25,6 +25,11 @@ def member_is(context, member, number):
     assert context.answer.json[member] == number, context.answer
 
 
+@then("the answer's \"{member}\" is \"{text}\"")
+def member_is_text(context, member, text):
+    assert context.answer.json[member] == text, context.answer
+
+
 @then("the answer's \"{member}\" is in {name:w}'s address")
 def member_is_in_address(context, member, name):
     assert context.answer.json[member] in context.cluster.machines[name].listening[-1], context.answer
@@ -40,3 +45,16 @@ def moved(context, way, number):
 def same_peer(context, name):
     before, now = (address.rpartition("/p2p/")[2] for address in context.cluster.machines[name].listening)
     assert before == now, (before, now)
+
+
+@then("{dialer:w} reached {listener:w} from her own address")
+def reached_from(context, dialer, listener):
+    ends = {end: context.answer.json[end].split("/")[2] for end in ("local", "address")}
+    machines = context.cluster.machines
+    assert ends == {"local": machines[dialer].address, "address": machines[listener].address}, context.answer
+    assert ends["local"] != ends["address"], "one address is one machine"
+
+
+@then("the error names the peer of {name:w}")
+def error_names_peer(context, name):
+    assert context.cluster.machines[name].listening[-1].rpartition("/p2p/")[2] in context.answer.err, context.answer
