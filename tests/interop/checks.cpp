@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "libp2p/perf/perf.hpp"
 #include "protocols.hpp"
 
 namespace dms::libp2p::interop {
@@ -62,15 +63,9 @@ Task<Result<std::int64_t>> transfer(Host& host, crypto::PeerId peer, std::uint64
 }
 
 Task<Result<std::string>> perf(Host& host, crypto::PeerId peer, std::uint64_t up, std::uint64_t down) {
-  CO_TRY(StreamPtr stream, co_await open(host, peer, kPerf));
-  const Clock clock(host);
-  const std::array<std::uint8_t, 8> want = big_endian(down);
-  CO_TRY_VOID(co_await stream->write(want));
-  CO_TRY_VOID(co_await send_numbered(*stream, up, nullptr));
-  CO_TRY_VOID(co_await stream->close_write());
-  CO_TRY(const std::uint64_t got, co_await receive(*stream, kAll, nullptr));
-  if (got != down) co_return fail(Errc::io, "{} bytes came, not {}", got, down);
-  co_return fmt::format("perf {} {} {}", up, down, clock.nanoseconds());
+  PerfRequest request{.upload = up, .download = down};
+  CO_TRY(const PerfFigures took, co_await measure_perf(host, peer, std::move(request)));
+  co_return fmt::format("perf {} {} {}", up, down, (took.upload + took.download).count());
 }
 
 /// One of many streams that are open at once.

@@ -17,12 +17,11 @@ import pathlib
 import sys
 import time
 
-from peers import BUILDERS, NOISE, PATIENCE, ROOT, SHORT, TLS, Missing, Peer, PeerError, ours
+from peers import BUILDERS, NOISE, PATIENCE, ROOT, SHORT, STRANGER, TLS, Missing, Peer, PeerError, ours
 
 PAGE = ROOT / "docs/interop.md"
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 ECHO, BARE_ECHO = "/interop/echo/0.0.1", "interop/echo/0.0.1"
-STRANGER = "12D3KooWM6CgA9iBFZmcYAHA6A2qvbAxqfkmrYiRQuz3XEsk4Ksv"
 MIB = 2**20
 TRANSFER = {"go": 1024 * MIB, "rust": 1024 * MIB, "js": 64 * MIB}
 STREAMS = 1000

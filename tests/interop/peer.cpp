@@ -15,6 +15,7 @@
 #include "checks.hpp"
 #include "libp2p/gossipsub/pubsub.hpp"
 #include "libp2p/host.hpp"
+#include "libp2p/perf/perf.hpp"
 #include "protocols.hpp"
 
 namespace dms::libp2p {
@@ -36,6 +37,7 @@ class Driver {
   Driver(Runtime runtime, crypto::PrivateKey key, Host::Options options)
       : runtime_(runtime),
         host_(runtime, std::move(key), options),
+        perf_(host_),
         pubsub_(host_),
         crowd_(runtime, options),
         lines_(64) {}
@@ -149,6 +151,7 @@ class Driver {
 
   Runtime runtime_;
   Host host_;
+  PerfServer perf_;
   PubSub pubsub_;
   interop::Crowd crowd_;
   Channel<std::string> lines_;

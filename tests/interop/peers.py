@@ -7,11 +7,13 @@ import queue
 import shutil
 import subprocess
 import threading
+import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 ANYWHERE = "/ip4/127.0.0.1/tcp/0"
 NOISE, TLS = "/noise", "/tls/1.0.0"
+STRANGER = "12D3KooWM6CgA9iBFZmcYAHA6A2qvbAxqfkmrYiRQuz3XEsk4Ksv"  # a peer id that nobody has
 SHORT = {NOISE: "noise", TLS: "tls"}
 PATIENCE = 30  # seconds until an answer counts as missing
 BUILD_PATIENCE = 3000
@@ -93,13 +95,14 @@ BUILDERS = {"js": js, "go": go, "rust": rust}
 class Peer:
     """A child process that obeys commands. Used by one thread."""
 
-    def __init__(self, name, program, seed, security=NOISE):
+    def __init__(self, name, program, seed, *security):
+        """Dialling, it proposes the security protocols in this order; /noise alone if none is named."""
         self.name = name
         self.events = []
         self.answers = queue.Queue()
         self.stuck = False  # has left a command unanswered: later answers could not be told apart
         self.changed = threading.Condition()
-        self.process = subprocess.Popen([*program, str(seed), ANYWHERE, security], stdin=subprocess.PIPE,
+        self.process = subprocess.Popen([*program, str(seed), ANYWHERE, *(security or (NOISE,))], stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
@@ -167,8 +170,16 @@ class Peer:
             if not self.changed.wait_for(lambda: any(text in event for event in self.events[since:]), PATIENCE):
                 raise PeerError(f"{self.name}: no event '{text}' among {self.events[since:][-5:]}")
 
+    def until_answer(self, command, answer):
+        """Asks again until the answer is the one expected: gossip takes its time to spread."""
+        deadline = time.monotonic() + PATIENCE
+        while (got := self.do(command)) != answer:
+            if time.monotonic() > deadline:
+                raise PeerError(f"{self.name}: '{command}' says '{got}', expected '{answer}'")
+            time.sleep(0.05)
+
     def quit(self):
-        """Ends it; an error if it does not end well. Once."""
+        """Ends it; an error if it does not end well. Does nothing to one that has ended well."""
         with contextlib.suppress(BrokenPipeError, ValueError):
             self.process.stdin.write("quit\n")
             self.process.stdin.flush()

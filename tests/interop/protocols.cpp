@@ -52,14 +52,6 @@ Task<Result<void>> late(Stream& stream) {
   co_return Result<void>();
 }
 
-Task<Result<void>> perf(Stream& stream) {
-  std::array<std::uint8_t, 8> want{};
-  CO_TRY_VOID(co_await read_exactly(stream, want));
-  CO_TRY_VOID(co_await receive(stream, kAll, nullptr));
-  CO_TRY_VOID(co_await send_numbered(stream, from_big_endian(want), nullptr));
-  co_return co_await stream.close_write();
-}
-
 Task<void> answer_reset(std::unique_ptr<Stream> stream) {
   std::array<std::uint8_t, 1> byte{};
   (void)co_await read_exactly(*stream, byte);
@@ -134,7 +126,6 @@ void serve(Host& host) {
   host.set_stream_handler(std::string(kSum), answer<sum>);
   host.set_stream_handler(std::string(kLate), answer<late>);
   host.set_stream_handler(std::string(kReset), answer_reset);
-  host.set_stream_handler(std::string(kPerf), answer<perf>);
 }
 
 }  // namespace dms::libp2p::interop

@@ -18,7 +18,6 @@ inline constexpr std::string_view kSum = "/interop/sum/0.0.1";
 inline constexpr std::string_view kLate = "/interop/late/0.0.1";
 inline constexpr std::string_view kReset = "/interop/reset/0.0.1";
 inline constexpr std::string_view kNobody = "/interop/nobody-speaks-this/0.0.1";
-inline constexpr std::string_view kPerf = "/perf/1.0.0";
 
 template <class... Args>
 void say(fmt::format_string<Args...> format, Args&&... args) {
@@ -48,7 +47,7 @@ Task<Result<void>> expect_sum(ByteStream& stream, Sum& sum);
 
 [[nodiscard]] std::array<std::uint8_t, 8> big_endian(std::uint64_t value);
 
-/// Answers all of them on `host` from now on.
+/// Answers them on `host` from now on; perf is answered by a PerfServer.
 void serve(Host& host);
 
 }  // namespace dms::libp2p::interop

@@ -3,17 +3,11 @@
 # NUNET_GO_JUDGE names the program built from this folder. Prints PASS or FAIL lines and 'N passed, N failed, N skipped'.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
-root=$(cd "$here/../../.." && pwd)
 
 if [ -z "${NUNET_GO_JUDGE:-}" ]; then
   echo "skipped: NUNET_GO_JUDGE names no judge; NuNet's Go module is not to be had from the module proxy (tests/interop/README.md)"
   exit 77
 fi
-for build in "${DMS_BUILD:-}" "$root/build" "$root/build/dev"; do
-  [ -n "$build" ] && [ -x "$build/nunet" ] && [ -x "$build/bin/ucan_test" ] && break
-done
-if [ ! -x "$build/nunet" ] || [ ! -x "$build/bin/ucan_test" ]; then
-  echo "FAIL nunet and the tests of ucan, crypto, did and actor are not built"
-  exit 1
-fi
+# The tests of ucan, crypto, did and actor judge what the Go code has written.
+build=$("$here/../build_folder.sh" nunet bin/ucan_test)
 exec python3 "$here/drive.py" "$NUNET_GO_JUDGE" "$build"

@@ -3,13 +3,5 @@
 # Prints PASS or FAIL lines and ends 'N passed, N failed, N skipped'. DMS_BUILD names the build folder.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
-root=$(cd "$here/../../.." && pwd)
-for build in "${DMS_BUILD:-}" "$root/build" "$root/build/dev"; do
-  peer="$build/bin/unified_peer"
-  [ -n "$build" ] && [ -x "$peer" ] && break
-done
-if [ ! -x "$peer" ]; then
-  echo "FAIL unified_peer is not built: make build"
-  exit 1
-fi
-exec python3 "$here/drive.py" "$peer"
+build=$("$here/../build_folder.sh" bin/unified_peer)
+exec python3 "$here/drive.py" "$build/bin/unified_peer"
