@@ -8,6 +8,7 @@
 #include "base/sim_runtime.hpp"
 #include "libp2p/host/upgrader.hpp"
 #include "libp2p/multistream/multistream.hpp"
+#include "libp2p/muxer/yamux/fuzzing.hpp"
 #include "libp2p/security/noise/noise.hpp"
 
 namespace dms::libp2p {
@@ -74,14 +75,7 @@ Task<void> use(std::unique_ptr<ByteStream> stream) {
   std::function<bool(std::string_view)> supports = [](std::string_view name) { return name == "/x/1"; };
   Result<std::string> agreed = co_await with_timeout(10s, multistream::answer(*stream, std::move(supports)));
   if (!agreed) co_return;
-  Bytes buffer(1000);
-  for (int i = 0; i < 5; ++i) {
-    Result<std::size_t> got = co_await stream->read_some(buffer);
-    if (!got || *got == 0) break;
-    Result<void> sent = co_await stream->write(BytesView(buffer).first(*got));
-    if (!sent) co_return;
-  }
-  (void)co_await stream->close_write();
+  co_await yamux::fuzzing::echo(std::move(stream));
 }
 
 Task<void> ask(Muxer& muxer) {
@@ -95,10 +89,7 @@ Task<void> ask(Muxer& muxer) {
 Task<void> play(Lane& lane, BytesView input) {
   const std::uint8_t how = input.empty() ? std::uint8_t{0} : input[0];
   const BytesView script = input.subspan(std::min<std::size_t>(1, input.size()));
-  yamux::Options options;
-  options.max_inbound_streams = 4;
-  options.accept_backlog = 2;
-  options.max_buffered = 64 * 1024;
+  const yamux::Options options = yamux::fuzzing::small_limits();
   static const crypto::PrivateKey key = key_of(1);
   StandardUpgrader::Securities securities;
   if ((how & 2) != 0)

@@ -3,35 +3,22 @@
 
 #include "base/scripted_stream.hpp"
 #include "base/sim_runtime.hpp"
+#include "libp2p/muxer/yamux/fuzzing.hpp"
 #include "libp2p/muxer/yamux/session.hpp"
 
 namespace dms::libp2p {
 namespace {
 
-Task<void> use(std::unique_ptr<ByteStream> stream) {
-  Bytes buffer(1000);
-  for (int i = 0; i < 5; ++i) {
-    Result<std::size_t> got = co_await stream->read_some(buffer);
-    if (!got || *got == 0) break;
-    Result<void> sent = co_await stream->write(BytesView(buffer).first(*got));
-    if (!sent) co_return;
-  }
-  (void)co_await stream->close_write();
-}
-
 Task<void> serve(yamux::Session& session, Nursery& nursery) {
   for (;;) {
     Result<std::unique_ptr<ByteStream>> stream = co_await session.accept_stream();
     if (!stream) co_return;
-    nursery.spawn(use(std::move(*stream)));
+    nursery.spawn(yamux::fuzzing::echo(std::move(*stream)));
   }
 }
 
 Task<void> play(Lane& lane, BytesView script) {
-  yamux::Options options;
-  options.max_inbound_streams = 4;
-  options.accept_backlog = 2;
-  options.max_buffered = 64 * 1024;
+  const yamux::Options options = yamux::fuzzing::small_limits();
   yamux::Session session(lane, std::make_unique<ScriptedStream>(script), Side::listener, options);
   Nursery nursery(lane, "fuzz");
   co_await serve(session, nursery);
