@@ -1,9 +1,12 @@
-// For tests of this folder: certificates that are wrong in one way each.
+// For tests of this folder: certificates that are wrong in one way each, and two of ours who shake hands.
 #pragma once
 
 #include <openssl/x509v3.h>
 
+#include <map>
+
 #include "libp2p/security/tls/certificate.hpp"
+#include "libp2p/security/tls/tls.hpp"
 #include "libp2p/testing.hpp"
 
 namespace dms::libp2p::tls::testing {
@@ -72,6 +75,38 @@ inline Bytes der_of(const X509& certificate) {
   Bytes out(der, der + size);
   OPENSSL_free(der);
   return out;
+}
+
+// ---- two of ours ---------------------------------------------------------------------------------------------------
+
+using Pair = std::pair<Result<Secured>, Result<Secured>>;
+using Expected = std::optional<crypto::PeerId>;
+
+inline std::vector<std::string> yamux() { return {"/yamux/1.0.0"}; }
+inline crypto::PeerId id_of(std::uint64_t seed) { return crypto::PeerId::from(make_key(seed).public_key()); }
+
+/// Made once: their certificates do not change.
+inline Tls& tls_of(std::uint64_t seed) {
+  static std::map<std::uint64_t, Tls> all;
+  return all.try_emplace(seed, make_key(seed), kNow).first->second;
+}
+
+inline Pair shake(LaneWorld& w, Expected by_dialer = {}, Expected by_listener = {},
+                  std::vector<std::string> muxers_a = yamux(), std::vector<std::string> muxers_b = yamux(),
+                  std::size_t capacity = 1 << 16) {
+  auto [left, right] = make_pipe(capacity);
+  return run_both(w, tls_of(1).secure(std::move(left), Side::dialer, by_dialer, std::move(muxers_a)),
+                  tls_of(2).secure(std::move(right), Side::listener, by_listener, std::move(muxers_b)));
+}
+
+/// Reads until an end or an error, so that a refusal told by an alert is heard.
+inline Task<Result<Bytes>> read_all(ByteStream& stream) { co_return co_await read_to_end(stream, 1 << 24); }
+
+inline Task<Result<Bytes>> read_some_of(ByteStream& stream, std::size_t most) {
+  Bytes buffer(most);
+  CO_TRY(std::size_t got, co_await stream.read_some(buffer));
+  buffer.resize(got);
+  co_return std::move(buffer);
 }
 
 }  // namespace dms::libp2p::tls::testing
