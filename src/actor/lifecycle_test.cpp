@@ -1,0 +1,104 @@
+// Children, and how actors end.
+#include "actor/two_actors.hpp"
+
+namespace dms::actor {
+namespace {
+
+struct Lifecycle : ActorTest {};
+
+TEST_P(Lifecycle, AChildHasItsOwnKeyAndItsParentsDid) {
+  auto child = b.root->create_child("ensemble-1").value();
+  EXPECT_NE(child->handle().id, b.root->handle().id);
+  EXPECT_EQ(child->handle().did, b.root->handle().did);
+  EXPECT_EQ(child->handle().address.host, b.root->handle().address.host);
+  EXPECT_TRUE(b.root->create_child("ensemble-1").error().is(dms::Errc::already_exists));
+  for (const std::string bad : {"", "a/b", "a b", "\n"})
+    EXPECT_TRUE(b.root->create_child(bad).error().is(dms::Errc::invalid_argument)) << bad;
+  EXPECT_EQ(b.system->registry.get("root")->children, std::vector{child->handle()});
+  w.run(b, child->stop());
+  EXPECT_FALSE(b.system->registry.get("ensemble-1"));
+  EXPECT_TRUE(b.system->registry.get("root")->children.empty());
+}
+
+TEST_P(Lifecycle, ChildrenAndParentsTalkWithTheTokensOfTheirDid) {
+  auto child = b.root->create_child("child").value();
+  TestNode::answer_with(*child, "/dms/allocation/stats", "fine");
+  auto reply = w.run(b, b.root->call<Note>(b.root->message(child->handle(), "/dms/allocation/stats")));
+  ASSERT_TRUE(reply) << reply.error().to_string();
+  EXPECT_EQ(reply->text, "fine");
+  b.answer_with("/dms/node/ask", "yes");
+  EXPECT_TRUE(w.run(b, child->invoke(child->message(b.root->handle(), "/dms/node/ask"))));
+  w.run(b, child->stop());
+}
+
+TEST_P(Lifecycle, ChildrenOfTwoNodesTalk) {
+  w.grant(b, a, {"/dms/allocation"});
+  auto ours = a.root->create_child("orchestrator").value();
+  auto theirs = b.root->create_child("allocation").value();
+  TestNode::answer_with(*theirs, "/dms/allocation/start", "started");
+  auto reply = w.run(a, ours->call<Note>(ours->message(theirs->handle(), "/dms/allocation/start")));
+  ASSERT_TRUE(reply) << reply.error().to_string();
+  w.run(a, ours->stop());
+  w.run(b, theirs->stop());
+}
+
+TEST_P(Lifecycle, ASupervisorMayAskForHealthForAsLongAsTheChildLives) {
+  auto child = b.root->create_child("allocation", {.supervisor = a.root->handle()}).value();
+  TestNode::answer_with(*child, std::string(kHealthCheck), "healthy");
+  w.settle();
+  for (int hour = 0; hour < 5; ++hour) {
+    auto reply = w.run(a, a.root->call<Note>(a.root->message(child->handle(), std::string(kHealthCheck))));
+    ASSERT_TRUE(reply) << "after " << hour << " hours: " << reply.error().to_string();
+    w.settle(1h);
+  }
+  EXPECT_EQ(b.context->lent_count(), 1u);
+  TestNode& c = w.add("c");
+  EXPECT_FALSE(w.run(c, c.root->invoke(c.root->message(child->handle(), std::string(kHealthCheck)))));
+  w.run(b, child->stop());
+  EXPECT_EQ(b.context->lent_count(), 0u);
+  EXPECT_TRUE(b.context->anchors().require.empty());
+}
+
+// --- the end ---------------------------------------------------------------------------------------------------------
+
+Task<void> keep_result(Actor& actor, Envelope request, std::optional<Result<Envelope>>& out) {
+  out = co_await actor.invoke(std::move(request));
+}
+TEST_P(Lifecycle, StopCancelsHandlersAndCallsOfOthers) {
+  w.grant(b, a, {kHello});
+  auto state = std::make_shared<int>(0);
+  ASSERT_TRUE(b.root->add_behaviour(kHello, [state](Envelope e) { return wait_for_ever(state, std::move(e)); }));
+  std::optional<Result<Envelope>> reply;
+  Nursery others(a.lane(), "others");
+  others.spawn(keep_result(*a.root, a.root->message(b.root->handle(), kHello), reply));
+  w.settle();
+  EXPECT_EQ(*state, 1);
+  w.run(b, b.root->stop());
+  EXPECT_EQ(*state, 3);
+  w.run(a, a.root->stop());
+  ASSERT_TRUE(reply && !*reply);
+  EXPECT_TRUE(reply->error().is(dms::Errc::closed));
+  w.run(a, others.close());
+}
+
+TEST_P(Lifecycle, StoppingAParentStopsItsChildren) {
+  auto child = b.root->create_child("child").value();
+  auto grandchild = child->create_child("grandchild").value();
+  w.run(b, b.root->stop());
+  EXPECT_TRUE(b.system->registry.actors().empty());
+  EXPECT_TRUE(w.run(b, child->send(child->message(b.root->handle(), kHello))).error().is(dms::Errc::closed));
+  EXPECT_TRUE(b.root->create_child("late").error().is(dms::Errc::closed));
+}
+
+TEST_P(Lifecycle, AnInboxIsFreeAgainAfterStop) {
+  auto first = b.root->create_child("child").value();
+  w.run(b, first->stop());
+  auto second = b.root->create_child("child");
+  ASSERT_TRUE(second) << second.error().to_string();
+  w.run(b, (*second)->stop());
+}
+
+INSTANTIATE_TEST_SUITE_P(Wires, Lifecycle, kWires, wire_name);
+
+}  // namespace
+}  // namespace dms::actor

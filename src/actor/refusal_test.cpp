@@ -1,0 +1,361 @@
+// Each reason to refuse a message or a broadcast, by itself: nothing else is counted, and nothing is left behind.
+#include "actor/refusal.hpp"
+
+#include "actor/two_actors.hpp"
+
+namespace dms::actor {
+namespace {
+
+struct Refused : ActorTest {
+  Refused() { w.grant(b, a, {kHello}, {kTopic}); }
+  Received received = b.listen(kHello);
+
+  void expect(Refusal reason) {
+    EXPECT_TRUE(received->empty());
+    EXPECT_EQ(refused(b, reason), 1u) << to_string(reason);
+    EXPECT_EQ(b.context->consumed_count(), 0u) << "a refused message leaves no tokens behind";
+  }
+};
+
+TEST_P(Refused, NothingWhenAllIsWell) {
+  w.inject(a, b, signed_message(a, b, kHello));
+  EXPECT_EQ(received->size(), 1u);
+}
+
+TEST_P(Refused, NoToken) {
+  Envelope envelope = a.root->message(b.root->handle(), kHello);
+  envelope.nonce = 1;
+  ASSERT_TRUE(a.root->security().sign(envelope));
+  w.inject(a, b, envelope);
+  expect(Refusal::not_permitted);
+}
+
+TEST_P(Refused, AnExpiredToken) {
+  ucan::Claims claims;
+  claims.action = ucan::Action::delegate;
+  claims.issuer = b.did();
+  claims.subject = a.did();
+  claims.capabilities = ucan::parse_capabilities({kHello}).value();
+  claims.nonce = ucan::make_nonce(a.lane().random());
+  claims.expires = w.world.unix_now() + Duration(1s);
+  const ucan::Token grant = ucan::Token::issue(claims, b.key).value();
+  claims.action = ucan::Action::invoke;
+  claims.issuer = a.did();
+  const ucan::Token use = ucan::Token::issue(claims, a.key, &grant).value();
+  ucan::TokenList list;
+  list.tokens.push_back(use);
+  Envelope envelope = a.root->message(b.root->handle(), kHello);
+  envelope.capability = to_bytes(list.text());
+  envelope.nonce = 1;
+  ASSERT_TRUE(a.root->security().sign(envelope));
+  w.settle(2s);
+  w.inject(a, b, envelope);
+  expect(Refusal::not_permitted);
+}
+
+TEST_P(Refused, AWidenedCapability) {
+  constexpr auto kSecret = "/dms/node/secret";
+  const Received secrets = b.listen(kSecret);
+  const ucan::Token narrow = a.context->anchors().provide.tokens.front();
+  ucan::Claims claims;
+  claims.action = ucan::Action::invoke;
+  claims.issuer = a.did();
+  claims.subject = a.did();
+  claims.audience = b.did();
+  claims.capabilities = ucan::parse_capabilities({kSecret}).value();
+  claims.nonce = ucan::make_nonce(a.lane().random());
+  claims.expires = w.world.unix_now() + Duration(10s);
+  ucan::TokenList list;
+  list.tokens.push_back(ucan::Token::issue(claims, a.key, &narrow).value());
+  Envelope envelope = a.root->message(b.root->handle(), kSecret);
+  envelope.capability = to_bytes(list.text());
+  envelope.nonce = 1;
+  ASSERT_TRUE(a.root->security().sign(envelope));
+  w.inject(a, b, envelope);
+  EXPECT_TRUE(secrets->empty());
+  expect(Refusal::not_permitted);
+}
+
+TEST_P(Refused, ACapabilityForSomethingElse) {
+  b.listen("/dms/node/other");
+  w.inject(a, b, signed_message(a, b, "/dms/node/other"));
+  expect(Refusal::not_permitted);
+}
+
+TEST_P(Refused, AStranger) {
+  TestNode& stranger = w.add("stranger");
+  w.inject(stranger, b, signed_message(stranger, b, kHello));
+  expect(Refusal::not_permitted);
+}
+
+TEST_P(Refused, AStolenToken) {
+  TestNode& thief = w.add("thief");
+  Envelope envelope = thief.root->message(b.root->handle(), kHello);
+  envelope.capability = signed_message(a, b, kHello).capability;
+  envelope.nonce = 1;
+  ASSERT_TRUE(thief.root->security().sign(envelope));
+  w.inject(thief, b, envelope);
+  expect(Refusal::not_permitted);
+}
+
+TEST_P(Refused, AnotherNodesDid) {
+  TestNode& impostor = w.add("impostor");
+  w.grant(b, impostor, {kHello});
+  Envelope envelope = signed_message(impostor, b, kHello);
+  envelope.from.did = a.did();
+  ASSERT_TRUE(impostor.root->security().sign(envelope));
+  w.inject(impostor, b, envelope);
+  expect(Refusal::not_permitted);
+}
+
+TEST_P(Refused, AnotherNodesDidWithForgedVouchers) {
+  TestNode& impostor = w.add("impostor");
+  w.grant(b, impostor, {kHello});
+  Envelope envelope = signed_message(impostor, b, kHello);
+  envelope.from.did = a.did();
+  // A token in the name of a, but signed by nobody who is a.
+  std::string forged = signed_message(a, b, kHello).from.did.uri();
+  ucan::Claims claims;
+  claims.action = ucan::Action::invoke;
+  claims.issuer = impostor.did();
+  claims.subject = impostor.root->security().id_did();
+  claims.capabilities = ucan::parse_capabilities({kHello}).value();
+  claims.expires = w.world.unix_now() + Duration(20s);
+  std::string text = ucan::Token::issue(claims, impostor.key).value().text();
+  text.replace(text.find(impostor.did().uri()), impostor.did().uri().size(), forged);
+  const std::string tokens(as_text(envelope.capability));
+  envelope.capability = to_bytes(tokens.substr(0, tokens.rfind(']')) + "," + text + "]}");
+  ASSERT_TRUE(impostor.root->security().sign(envelope));
+  w.inject(impostor, b, envelope);
+  expect(Refusal::not_permitted);
+}
+
+TEST_P(Refused, AnExpiredEnvelope) {
+  const Envelope envelope = signed_message(a, b, kHello);
+  w.settle(31s);
+  w.inject(a, b, envelope);
+  expect(Refusal::expired);
+}
+
+TEST_P(Refused, AReplayedEnvelope) {
+  const Envelope envelope = signed_message(a, b, kHello);
+  w.inject(a, b, envelope);
+  ASSERT_EQ(received->size(), 1u);
+  w.inject(a, b, envelope);
+  EXPECT_EQ(received->size(), 1u);
+  EXPECT_EQ(refused(b, Refusal::replayed), 1u);
+}
+
+TEST_P(Refused, AWrongSignature) {
+  Envelope envelope = signed_message(a, b, kHello);
+  envelope.signature[5] ^= 1;
+  w.inject(a, b, envelope);
+  expect(Refusal::bad_signature);
+}
+
+TEST_P(Refused, AnotherKeysSignature) {
+  Envelope envelope = signed_message(a, b, kHello);
+  envelope.signature = *b.key.sign(envelope.signed_bytes());
+  w.inject(a, b, envelope);
+  expect(Refusal::bad_signature);
+}
+
+TEST_P(Refused, AChangedPayload) {
+  Envelope envelope = signed_message(a, b, kHello);
+  envelope.message = to_payload(Note{"something else"});
+  w.inject(a, b, envelope);
+  expect(Refusal::bad_signature);
+}
+
+TEST_P(Refused, AnotherHost) {
+  TestNode& relay = w.add("relay");
+  w.inject(relay, b, signed_message(a, b, kHello));
+  expect(Refusal::wrong_host);
+}
+
+TEST_P(Refused, AnotherSpellingOfTheHost) {
+  Envelope envelope = a.root->message(b.root->handle(), kHello);
+  envelope.from.address.host = a.network->self().to_cid();
+  envelope.nonce = 1;
+  ASSERT_TRUE(a.root->security().provide(envelope, ucan::parse_capabilities({kHello}).value(), {}, w.world.unix_now()));
+  w.inject(a, b, envelope);
+  expect(Refusal::wrong_host);
+}
+
+TEST_P(Refused, AnotherReceiver) {
+  TestNode& c = w.add("c");
+  w.inject(a, b, signed_message(a, c, kHello));
+  expect(Refusal::wrong_receiver);
+}
+
+TEST_P(Refused, AWrongInbox) {
+  Envelope envelope = a.root->message(b.root->handle(), kHello);
+  envelope.to.address.inbox = "nobody";
+  EXPECT_TRUE(w.run(a, a.root->send(envelope)).error().is(dms::Errc::unsupported));
+
+  auto child = b.root->create_child("child").value();
+  w.inject(a, b, signed_message(a, b, kHello), "child");
+  EXPECT_EQ(child->refusals()[Refusal::wrong_receiver], 1u);
+  EXPECT_TRUE(received->empty());
+  w.run(b, child->stop());
+}
+
+TEST_P(Refused, AnUnknownBehaviour) {
+  w.grant(b, a, {"/"});
+  w.inject(a, b, signed_message(a, b, "/dms/node/hello/below"));
+  expect(Refusal::unknown_behaviour);
+}
+
+TEST_P(Refused, AnExpiredBehaviour) {
+  received = b.listen(kHello, {.expires = w.world.unix_now() + Duration(1s)});
+  w.settle(2s);
+  w.inject(a, b, signed_message(a, b, kHello));
+  expect(Refusal::expired_behaviour);
+  EXPECT_FALSE(b.root->has_behaviour(kHello));
+}
+
+TEST_P(Refused, ASecondUseOfAOneShotBehaviour) {
+  received = b.listen(kHello, {.one_shot = true});
+  w.inject(a, b, signed_message(a, b, kHello));
+  EXPECT_EQ(received->size(), 1u);
+  w.inject(a, b, signed_message(a, b, kHello));
+  EXPECT_EQ(received->size(), 1u);
+  EXPECT_EQ(refused(b, Refusal::unknown_behaviour), 1u);
+}
+
+TEST_P(Refused, NoEnvelopeAtAll) {
+  for (std::string_view text : {"", "{}", "nonsense", R"({"to":[]})", R"({"nonce":-1})"}) {
+    const std::uint64_t before = b.root->refusals().total();
+    w.inject(a, b, to_bytes(text));
+    EXPECT_EQ(b.root->refusals().total(), before + 1) << text;
+  }
+}
+
+TEST_P(Refused, ABroadcastSentToOne) {
+  ASSERT_TRUE(b.root->subscribe(kTopic));
+  const Received shouts = b.listen(kShout, {.topic = kTopic});
+  w.grant(b, a, {kShout}, {kTopic});
+  w.inject(a, b, signed_broadcast(a));
+  EXPECT_TRUE(shouts->empty());
+  expect(Refusal::wrong_receiver);
+}
+
+struct RefusedBroadcast : ActorTest {
+  RefusedBroadcast() {
+    w.grant(b, a, {kShout}, {kTopic});
+    EXPECT_TRUE(b.root->subscribe(kTopic));
+  }
+  Received received = b.listen(kShout, {.topic = kTopic});
+
+  struct Verdicts {
+    std::uint64_t rejected = 0;
+    std::uint64_t ignored = 0;
+    bool operator==(const Verdicts&) const = default;
+  };
+  /// What b's validators have said; what they accept goes on to other peers.
+  Verdicts verdicts() {
+    if (GetParam() == Wire::memory) return {substrate->counters().rejected, substrate->counters().ignored};
+    const auto& counters = dynamic_cast<network::Libp2pNetwork&>(*b.network).pubsub().counters();
+    return {counters.rejected, counters.ignored};
+  }
+  void expect(Refusal reason, Verdicts expected) {
+    EXPECT_TRUE(received->empty());
+    EXPECT_EQ(refused(b, reason), 1u) << to_string(reason);
+    EXPECT_EQ(verdicts(), expected);
+  }
+  static constexpr Verdicts kPassedOn{0, 0};
+  static constexpr Verdicts kRejected{1, 0};
+  static constexpr Verdicts kIgnored{0, 1};
+};
+
+TEST_P(RefusedBroadcast, NothingWhenAllIsWell) {
+  w.inject_broadcast(a, kTopic, signed_broadcast(a));
+  EXPECT_EQ(received->size(), 1u);
+}
+
+TEST_P(RefusedBroadcast, AMessageForOne) {
+  w.grant(b, a, {kShout});
+  w.inject_broadcast(a, kTopic, signed_message(a, b, kShout));
+  expect(Refusal::wrong_receiver, kRejected);
+}
+
+TEST_P(RefusedBroadcast, AnotherTopic) {
+  w.inject_broadcast(a, kTopic, signed_broadcast(a, "/nunet/other"));
+  expect(Refusal::wrong_receiver, kRejected);
+}
+
+TEST_P(RefusedBroadcast, ABehaviourThatListensElsewhere) {
+  received = b.listen(kShout, {.topic = "/nunet/other"});
+  w.inject_broadcast(a, kTopic, signed_broadcast(a));
+  expect(Refusal::wrong_receiver, kPassedOn);
+}
+
+TEST_P(RefusedBroadcast, AnExpiredOne) {
+  const Envelope envelope = signed_broadcast(a);
+  w.settle(31s);
+  w.inject_broadcast(a, kTopic, envelope);
+  expect(Refusal::expired, kIgnored);
+}
+
+TEST_P(RefusedBroadcast, AWrongSignature) {
+  Envelope envelope = signed_broadcast(a);
+  envelope.message = to_payload(Note{"changed"});
+  w.inject_broadcast(a, kTopic, envelope);
+  expect(Refusal::bad_signature, kRejected);
+}
+
+TEST_P(RefusedBroadcast, AReplay) {
+  const Envelope envelope = signed_broadcast(a);
+  w.inject_broadcast(a, kTopic, envelope);
+  w.inject_broadcast(a, kTopic, envelope);
+  EXPECT_EQ(received->size(), 1u);
+  EXPECT_EQ(refused(b, Refusal::replayed), 1u);
+  EXPECT_EQ(verdicts(), kIgnored);
+}
+
+TEST_P(RefusedBroadcast, OnePublishedByAnotherHost) {
+  TestNode& relay = w.add("relay");
+  w.inject_broadcast(relay, kTopic, signed_broadcast(a));
+  expect(Refusal::wrong_host, kIgnored);
+}
+
+TEST_P(RefusedBroadcast, AStranger) {
+  TestNode& stranger = w.add("stranger");
+  w.inject_broadcast(stranger, kTopic, signed_broadcast(stranger));
+  expect(Refusal::not_permitted, kPassedOn);
+}
+
+// --- limits ----------------------------------------------------------------------------------------------------------
+
+struct LimitedActorTest : ActorTest {
+  LimitedActorTest() : ActorTest(RateLimits{.rate = 1, .burst = 5, .active_per_peer = 2}) {}
+};
+
+TEST_P(LimitedActorTest, AFloodIsCutOffForItsSenderOnly) {
+  TestNode& c = w.add("c");
+  w.grant(b, a, {kHello});
+  w.grant(b, c, {kHello});
+  const Received received = b.listen(kHello);
+  for (int i = 0; i < 20; ++i) ASSERT_TRUE(w.run(a, a.root->send(a.root->message(b.root->handle(), kHello))));
+  ASSERT_TRUE(w.run(c, c.root->send(c.root->message(b.root->handle(), kHello))));
+  w.settle(100ms);
+  EXPECT_GE(b.root->refusals()[Refusal::rate_limited], 10u);
+  EXPECT_EQ(received->back().from, c.root->handle());
+}
+
+TEST_P(LimitedActorTest, MessagesBeingWorkedOnAreBoundedPerPeer) {
+  w.grant(b, a, {kHello});
+  auto state = std::make_shared<int>(0);
+  ASSERT_TRUE(b.root->add_behaviour(kHello, [state](Envelope e) { return wait_for_ever(state, std::move(e)); }));
+  for (int i = 0; i < 4; ++i) ASSERT_TRUE(w.run(a, a.root->send(a.root->message(b.root->handle(), kHello))));
+  w.settle();
+  EXPECT_EQ(b.system->limiter.active(), 2u);
+  EXPECT_EQ(refused(b, Refusal::no_place), 2u);
+}
+
+INSTANTIATE_TEST_SUITE_P(Wires, Refused, kWires, wire_name);
+INSTANTIATE_TEST_SUITE_P(Wires, RefusedBroadcast, kWires, wire_name);
+INSTANTIATE_TEST_SUITE_P(Wires, LimitedActorTest, kWires, wire_name);
+
+}  // namespace
+}  // namespace dms::actor
