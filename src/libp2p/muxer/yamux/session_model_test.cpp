@@ -12,6 +12,7 @@ using namespace libp2p::testing;
 using StreamPtr = std::unique_ptr<ByteStream>;
 
 constexpr std::uint32_t kMaxWindow = 1 << 20;
+constexpr Duration kSoon = 1min;  // of virtual time: nothing here waits for longer than session.close() lingers
 
 /// A stream as the peer sees it. Everything is kept for ever: it is plain, not quick.
 struct PeerStream {
@@ -156,9 +157,13 @@ Task<void> read_into(Held& held) { held.read_result = co_await held.stream->read
 Task<void> write_from(Held& held, Bytes bytes) { held.write_result = co_await held.stream->write(bytes); }
 
 struct Game {
-  explicit Game(std::uint64_t seed)
-      : random(seed), session_side(seed % 2 == 0 ? Side::dialer : Side::listener), pipe(make_pipe(1 << 22)) {}
+  explicit Game(std::uint64_t number)
+      : seed(number),
+        random(number),
+        session_side(number % 2 == 0 ? Side::dialer : Side::listener),
+        pipe(make_pipe(1 << 22)) {}
 
+  const std::uint64_t seed;
   LaneWorld w;
   SeededRandom random;
   Side session_side;
@@ -176,6 +181,26 @@ struct Game {
   }
   void settle() { w.world.run_for(Duration(random.below(3'000'000))), w.world.run_for(1ms); }
 
+  /// Lets virtual time pass until none of the tasks is left. Those that wait for longer than kSoon are a failure and are
+  /// cancelled.
+  void finish(Nursery& tasks, std::string_view what) {
+    const auto done = [&tasks] { return tasks.size() == 0; };
+    if (w.world.run_until(done, kSoon)) return;
+    ADD_FAILURE() << "seed " << seed << ": " << what << " still waits, and nothing more happens within a minute";
+    tasks.cancel();
+    w.world.run_until(done, kSoon);
+  }
+  /// What `task` gives; an error if it had to be cancelled.
+  template <class T>
+  Result<T> soon(std::string_view what, Task<Result<T>> task) {
+    std::optional<Result<T>> result;
+    Nursery one(w.lane(), std::string(what));
+    one.spawn(keep(std::move(task), result));
+    finish(one, what);
+    if (!result) return fail(Errc::internal, "{} cannot be cancelled", what);  // and the nursery stops the program
+    return std::move(*result);
+  }
+
   void play(int steps) {
     for (int i = 0; i < steps && !::testing::Test::HasFailure(); ++i) {
       if (random.below(2) == 0)
@@ -190,13 +215,9 @@ struct Game {
   void user_acts() {
     const std::uint64_t act = random.below(12);
     if (act == 0 && held.size() < 8) {
-      Held& h = held.emplace_back();
-      h.stream = *w.run(session.open_stream());
-      h.id = std::exchange(next_opened, next_opened + 2);
+      hold(soon("open_stream()", session.open_stream()), std::exchange(next_opened, next_opened + 2));
     } else if (act == 1 && !to_accept.empty()) {
-      Held& h = held.emplace_back();
-      h.stream = *w.run(session.accept_stream());
-      h.id = to_accept.front();
+      hold(soon("accept_stream()", session.accept_stream()), to_accept.front());
       to_accept.pop_front();
     }
     if (act < 2 || held.empty()) return;
@@ -212,7 +233,7 @@ struct Game {
       h.reading = true;
       users.spawn(read_into(h));
     } else if (act == 10 && !h.writing && !h.aborted) {
-      h.closed = h.closed || w.run(h.stream->close_write()).has_value();
+      h.closed = h.closed || soon("close_write()", h.stream->close_write()).has_value();
     } else if (act == 11 && random.below(3) == 0) {
       if (!h.reading && !h.writing) {
         held.erase(it);
@@ -221,6 +242,13 @@ struct Game {
         h.stream->abort();
       }
     }
+  }
+
+  void hold(Result<StreamPtr> stream, std::uint32_t id) {
+    ASSERT_TRUE(stream) << "stream " << id << ": " << stream.error().to_string();
+    Held& h = held.emplace_back();
+    h.stream = std::move(*stream);
+    h.id = id;
   }
 
   void peer_acts() {
@@ -319,18 +347,18 @@ struct Game {
   void end() {
     for (Held& h : held) h.stream->abort();
     settle();
-    w.run(users.join());
+    finish(users, "a read or write of an aborted stream");
     held.clear();
-    while (!to_accept.empty()) {
-      (void)w.run(session.accept_stream());
-      to_accept.pop_front();
-    }
+    for (; !to_accept.empty(); to_accept.pop_front()) (void)soon("accept_stream()", session.accept_stream());
     settle();
     EXPECT_EQ(session.streams(), 0u);
     EXPECT_EQ(session.buffered(), 0u);
     peer.hang_up();
-    w.run(session.close());
-    w.run(peer.nursery.close());
+    Nursery closing(w.lane(), "session.close()");
+    closing.spawn(session.close());
+    finish(closing, "session.close()");
+    peer.nursery.cancel();
+    finish(peer.nursery, "the peer");
   }
 };
 
