@@ -168,7 +168,6 @@ int run(int argc, char** argv) {
   }
   if (arguments.size() > 2) options.swarm.security.assign(arguments.begin() + 2, arguments.end());
   // As many as the benchmark may want; the process's file descriptors are the limit.
-  options.swarm.max_connections = 20'000;
   options.swarm.limits.system = {20'000, 20'000, 20'000, 65'536, 65'536, 65'536, 8ULL << 30, 20'000};
   options.connections.high = 0;
   SeededRandom random(seed);

@@ -123,7 +123,9 @@ TEST(Adversary, PeersAboveTheLimitAreRefusedAndRoomComesBack) {
   EXPECT_TRUE(hub.connect(wanted));
   const auto refused = hub.connect(*others[12]);
   ASSERT_FALSE(refused);
-  EXPECT_NE(refused.error().to_string().find("10 connections are held and 10 is the limit; raise"), std::string::npos)
+  EXPECT_NE(refused.error().to_string().find("10 connections are held and 10 is the limit; raise "
+                                             "limits.system.connections"),
+            std::string::npos)
       << refused.error().to_string();
   others[0]->close();
   world.run_for(5s);

@@ -154,7 +154,7 @@ void Dialer::add(Job& job, const std::vector<Multiaddr>& named, const std::vecto
 
 /// If not, the reason becomes the address's failure.
 bool Dialer::worth_trying(Job& job, const Multiaddr& address, bool named) {
-  Result<void> allowed = owner_.may_dial(job.peer, address);
+  Result<void> allowed;
   const SteadyTime now = lane_.now();
   if (!begins_with_name(address) && owner_.transport_for(address) == nullptr)
     allowed = fail(Errc::unsupported, "no transport handles it");

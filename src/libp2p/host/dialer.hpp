@@ -59,9 +59,8 @@ class Dialer {
   class Owner {
    public:
     virtual ~Owner() = default;
+    /// Its dial() also refuses what a limit or a rule of ours forbids (guarded_transport.hpp).
     [[nodiscard]] virtual Transport* transport_for(const Multiaddr& address) const = 0;
-    /// Asked before an address is tried: a limit, or a rule that forbids it, is the address's failure.
-    [[nodiscard]] virtual Result<void> may_dial(const crypto::PeerId& peer, const Multiaddr& address) const = 0;
     /// Takes a finished connection. If it does not want it, it closes it and says why.
     virtual Result<void> adopt(Connection connection) = 0;
     [[nodiscard]] virtual bool usable_connection(const crypto::PeerId& peer) const = 0;

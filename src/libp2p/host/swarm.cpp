@@ -254,18 +254,14 @@ Task<Result<void>> Swarm::Impl::connect(crypto::PeerId peer, std::vector<Multiad
   co_return co_await std::move(dialling);
 }
 
-Result<void> Swarm::Impl::may_dial(const crypto::PeerId&, const Multiaddr&) const {
-  if (link_count < options.max_connections) return {};
-  return fail(Errc::limit_exceeded, "{} connections are open, which is the limit (max_connections)", link_count);
-}
-
 // ---- connections ----------------------------------------------------------------------------------------------------
 
 Result<void> Swarm::Impl::adopt(Connection connection) {
   const crypto::PeerId peer = connection.peer;
-  if (closed || peer == self || link_count >= options.max_connections) {
+  if (closed || peer == self) {
     nursery.spawn(dismiss(std::move(connection)));
-    return fail(Errc::limit_exceeded, "the connection to {} is not wanted: closing, too many, or to ourselves",
+    if (closed) return fail(Errc::closed, "the host is closed");
+    return fail(Errc::invalid_argument, "the connection to {} is not wanted: that is this node itself",
                 peer.to_string());
   }
   auto link = std::make_shared<Link>();

@@ -50,7 +50,6 @@ namespace dms::libp2p {
 enum class NotificationId : std::uint64_t {};
 
 struct SwarmOptions {
-  std::size_t max_connections = 1024;
   std::size_t max_peers_known = 4096;  ///< peers whose addresses are remembered; the oldest are forgotten
   std::size_t max_addresses_per_peer = 32;
   std::size_t max_inbound_streams = 1024;  ///< per connection

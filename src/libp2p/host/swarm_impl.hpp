@@ -42,7 +42,6 @@ struct Swarm::Impl final : Dialer::Owner {
   Task<Result<void>> connect(crypto::PeerId peer, std::vector<Multiaddr> addresses);
   void remember(const crypto::PeerId& peer, const std::vector<Multiaddr>& addresses);
   [[nodiscard]] Transport* transport_for(const Multiaddr& address) const override;
-  [[nodiscard]] Result<void> may_dial(const crypto::PeerId& peer, const Multiaddr& address) const override;
   [[nodiscard]] bool usable_connection(const crypto::PeerId& peer) const override { return usable(peer) != nullptr; }
 
   // Connections.
