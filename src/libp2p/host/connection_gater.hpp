@@ -3,7 +3,8 @@
 // Model
 //  1. A dial is asked about before anything is sent (dial), an inbound connection before anything is read (accept);
 //     both again when the peer has proved who it is (secured) and when streams could begin (upgraded). The first
-//     refusal ends it.
+//     refusal ends it. Each step of each connection is asked about once, by GuardedTransport; of a dial by several
+//     addresses, each address that is tried is a step of its own, and a name is asked about as what it leads to.
 //  2. A refusal is an error whose text says why; the dialler sees it, a stranger sees a closed connection.
 //  3. DenyList refuses peers and subnets. Changes hold for connections that begin or end their handshake later; what is
 //     connected stays until disconnect().

@@ -32,7 +32,10 @@ TEST(Subnet, WhatIsNoSubnetIsRefused) {
 /// A gater that writes down what it was asked.
 class Witness final : public ConnectionGater {
  public:
-  Result<void> dial(const crypto::PeerId&, const Multiaddr&) override { return note("dial"); }
+  Result<void> dial(const crypto::PeerId&, const Multiaddr& address) override {
+    dialled.push_back(address);
+    return note("dial");
+  }
   Result<void> accept(const Multiaddr&) override { return note("accept"); }
   Result<void> secured(Side, const crypto::PeerId&, const Multiaddr&) override { return note("secured"); }
   Result<void> upgraded(const Connection& connection) override {
@@ -45,6 +48,7 @@ class Witness final : public ConnectionGater {
     return {};
   }
   std::vector<std::string> asked;
+  std::vector<Multiaddr> dialled;
   std::string refuse;
 };
 
@@ -79,6 +83,35 @@ TEST(ConnectionGater, IsAskedAtEachStep) {
   w.world.run_for(1s);
   EXPECT_EQ(w.at_a->asked, (std::vector<std::string>{"dial", "secured", "upgraded"}));
   EXPECT_EQ(w.at_b->asked, (std::vector<std::string>{"accept", "secured", "upgraded"}));
+}
+
+/// However often an address is named, and whether by its name too; a name itself is nobody's connection.
+TEST(ConnectionGater, IsAskedOncePerDialOfAnAddress) {
+  Gated w;
+  w.world.names().hosts["b.nunet.io"] = {w.b->node.address()};
+  const Multiaddr live = w.b->address()[0], dead = *Multiaddr::parse("/ip4/10.0.0.77/tcp/1");
+  const Multiaddr name = *Multiaddr::parse("/dns4/b.nunet.io/tcp/9000"),
+                  nobodys = *Multiaddr::parse("/ip4/1.2.3.4/udp/1");
+  const std::vector<Multiaddr> all{dead, live, name, live, nobodys, dead, live.with_peer(w.b->id())};
+  ASSERT_TRUE(w.world.run(w.a->node, w.a->host->connect(w.b->id(), all)));
+  w.world.run_for(1min);
+  EXPECT_EQ(std::ranges::count(w.at_a->dialled, live), 1);
+  EXPECT_LE(std::ranges::count(w.at_a->dialled, dead), 1);
+  EXPECT_EQ(w.at_a->dialled.size(), static_cast<std::size_t>(std::ranges::count(w.at_a->asked, "dial")));
+  for (const Multiaddr& address : w.at_a->dialled)
+    EXPECT_TRUE(address == live || address == dead) << address.to_string();
+
+  // A dial that fails asks once for each of its addresses, and the next dial asks again.
+  w.a->host->disconnect(w.b->id());
+  w.world.run_for(1min);
+  w.at_a->dialled.clear();
+  w.at_a->refuse = "dial";
+  for (int dials = 1; dials <= 2; ++dials) {
+    EXPECT_FALSE(w.world.run(w.a->node, w.a->host->connect(w.b->id(), {live, dead})));
+    EXPECT_EQ(std::ranges::count(w.at_a->dialled, live), dials);
+    EXPECT_EQ(std::ranges::count(w.at_a->dialled, dead), dials);
+  }
+  EXPECT_EQ(w.at_b->dialled, std::vector<Multiaddr>());  // who accepts does not dial
 }
 
 TEST(ConnectionGater, TheDiallersRefusalSaysWhyAndLeavesNothing) {

@@ -43,7 +43,7 @@ namespace dms::libp2p {
 struct DialOptions {
   Duration attempt_timeout = 15s;  ///< for one address, handshake included
   Duration peer_timeout = 60s;     ///< for all addresses of a peer
-  std::size_t max_attempts = 160;
+  std::size_t max_attempts = 128;  ///< a swarm starts no more than its limits.transient has places
   std::size_t max_attempts_per_peer = 8;
   std::size_t max_peers = 1024;
   std::size_t max_addresses = 64;  ///< of one peer; more are not looked at

@@ -389,6 +389,25 @@ TEST(DialerOfAHost, ABlackHoleBesideALiveAddress) {
   EXPECT_EQ(w.b.host->connections(), 1u);
 }
 
+TEST(DialerOfAHost, MoreDialsThanPlacesWaitTheirTurn) {
+  Host::Options options;
+  options.swarm.limits.transient.connections_outbound = 3;
+  SimWorld world(1);
+  Peer hub(world, "hub", 100, options);
+  std::vector<std::unique_ptr<Peer>> others;
+  std::vector<std::optional<Result<void>>> results(12);
+  Nursery nursery(hub.node.runtime().lane, "test");
+  for (std::uint64_t i = 0; i < results.size(); ++i) {
+    others.push_back(std::make_unique<Peer>(world, "peer" + std::to_string(i), i + 1));
+    nursery.spawn(keep(hub.host->connect(others.back()->id(), others.back()->address()), results[i]));
+  }
+  world.run(hub.node, nursery.join());
+  for (const auto& result : results) EXPECT_TRUE(result && *result);
+  EXPECT_EQ(hub.host->resources().refused(Scope::transient), 0u);
+  for (const auto& other : others) other->close();
+  hub.close();
+}
+
 TEST(DialerOfAHost, TheDefaultBootstrapPeersCanBeResolved) {
   TwoHosts w(1);
   const std::string suffix = "/p2p/" + w.b.id().to_string();

@@ -147,6 +147,14 @@ yamux::Options muxer_options(const SwarmOptions& options) {
   return muxer;
 }
 
+/// More attempts than may hold an unproved connection would be refused; so they wait their turn.
+DialOptions dial_options(const SwarmOptions& options) {
+  DialOptions dial = options.dial;
+  const std::uint64_t places = options.limits.transient.connections_outbound;
+  dial.max_attempts = std::clamp<std::uint64_t>(dial.max_attempts, 1, std::max<std::uint64_t>(places, 1));
+  return dial;
+}
+
 }  // namespace
 
 Swarm::Impl::Impl(Runtime r, crypto::PrivateKey private_key, SwarmOptions opts)
@@ -158,7 +166,7 @@ Swarm::Impl::Impl(Runtime r, crypto::PrivateKey private_key, SwarmOptions opts)
       peer_store(options.peer_store),
       upgrader(r.lane, standard_securities(key, r.lane), options.security, muxer_options(options)),
       nursery(r.lane, "libp2p swarm"),
-      dialer(r, *this, options.dial) {
+      dialer(r, *this, dial_options(options)) {
   const GuardedTransport::Guard guard{resources, options.gater.get()};
   transports.push_back(
       std::make_unique<GuardedTransport>(std::make_unique<TcpTransport>(runtime.net, upgrader), guard));
