@@ -1,6 +1,8 @@
 // Whole hosts in the simulated world: from the raw wire to streams, identify and ping.
 #include "libp2p/host.hpp"
 
+#include <set>
+
 #include "base/varint.hpp"
 #include "libp2p/multistream/multistream.hpp"
 #include "libp2p/testing.hpp"
@@ -159,6 +161,50 @@ TEST(Host, ALostPeerIsNoticedAndCanComeBack) {
   w.world.cut(w.a.node, w.b.node, false);
   EXPECT_TRUE(w.connect());
   EXPECT_TRUE(w.world.run(w.a.node, w.a.host->ping(w.b.id())));
+}
+
+/// A swarm alone, without identify: what it knows is what it was told and what it has reached.
+TEST(Swarm, KeepsWhatWasNamedOnceItIsConnectedAndForgetsItInTime) {
+  SimWorld world(1);
+  SimNode& node = world.add_node("a");
+  Peer b(world, "b", 2);
+  Swarm swarm(node.runtime(), make_key(1));
+  const Multiaddr live = b.address()[0], dead = *Multiaddr::parse("/ip4/10.0.0.77/tcp/1");
+  const auto connect = [&](std::vector<Multiaddr> named) {
+    return world.run(node, swarm.connect(b.id(), std::move(named)));
+  };
+  const auto known = [&] {
+    const auto alive = swarm.peer_store().addresses(b.id(), world.now());
+    return std::set<Multiaddr>(alive.begin(), alive.end());
+  };
+  EXPECT_FALSE(connect({dead}));
+  EXPECT_TRUE(known().empty());  // it has proved nothing
+  ASSERT_TRUE(connect({live, dead}));
+  EXPECT_EQ(known(), (std::set{live, dead}));
+  const Multiaddr another = live.with_peer(b.id()), later = *Multiaddr::parse("/dns4/b.nunet.io/tcp/9000");
+  ASSERT_TRUE(connect({another, later}));  // connected already
+  EXPECT_EQ(known(), (std::set{live, dead, later}));
+  world.run_for(1h);
+  EXPECT_EQ(known().size(), 3u);
+  swarm.disconnect(b.id());
+  world.run_for(PeerStore::kRecentlyConnected - 1s);
+  EXPECT_EQ(known().size(), 3u);
+  ASSERT_TRUE(connect({}));
+  swarm.disconnect(b.id());
+  world.run_for(PeerStore::kRecentlyConnected + 1s);
+  EXPECT_TRUE(known().empty());
+  EXPECT_TRUE(connect({}).error().is(Errc::not_found));
+
+  // Hearsay is dialled while it lives; an address that was reached lives as long as the connection and longer.
+  swarm.peer_store().add_addresses(b.id(), {live, dead}, PeerStore::kHearsay, world.now());
+  ASSERT_TRUE(connect({}));
+  world.run_for(1h);
+  EXPECT_EQ(known(), (std::set{live}));
+  swarm.disconnect(b.id());
+  world.run_for(1min);
+  EXPECT_TRUE(connect({}));
+  world.run(node, swarm.close());
+  b.close();
 }
 
 TEST(Host, ClosingTellsTheOtherSide) {

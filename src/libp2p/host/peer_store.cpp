@@ -57,10 +57,11 @@ void PeerStore::add_addresses(const crypto::PeerId& peer, const std::vector<Mult
 bool PeerStore::add_certified(CertifiedRecord record, Duration ttl, SteadyTime now) {
   if (const auto it = peers_.find(record.record.peer); it != peers_.end()) {
     const auto& last = it->second.record;
-    if (last && last->record.seq >= record.record.seq) return false;
+    const bool again = last && last->envelope == record.envelope;
+    if (last && !again && last->record.seq >= record.record.seq) return false;
+    if (!again) std::erase_if(it->second.addresses, [](const Address& address) { return address.certified; });
   }
   Entry& entry = touch(record.record.peer);
-  std::erase_if(entry.addresses, [](const Address& address) { return address.certified; });
   for (const Multiaddr& address : record.record.addresses) put(entry, address.without_peer(), end_of(ttl, now), true);
   entry.record = std::move(record);
   tidy(entry, now);

@@ -3,10 +3,12 @@
 // Model
 //  1. An address lives until its time is up; hearing of it again can only lengthen its life. A time of kWhileConnected
 //     lasts until release() gives it an end.
-//  2. A certified record replaces the certified addresses of its peer if its seq is greater than the last one's; a seq
-//     once seen is remembered as long as the peer is.
+//  2. A certified record replaces the certified addresses of its peer if its seq is greater than the last one's; the
+//     last one heard again counts as (1) says. A seq once seen is remembered as long as the peer is.
 //  3. Reads see only what is alive at the `now` they are given; what is dead is thrown away when its peer is next
 //     written to.
+//
+// A swarm's dials ask it (swarm.hpp, model 3): what is dead is not dialled.
 //
 // Bounds: max_peers; when it is reached the peer written to longest ago makes room. Of a peer max_addresses, the ones
 // that live longest, and max_protocols. A call costs O(log peers + addresses of the peer).
@@ -40,7 +42,7 @@ class PeerStore {
   explicit PeerStore(PeerStoreOptions options = {}) : options_(options) {}
 
   void add_addresses(const crypto::PeerId& peer, const std::vector<Multiaddr>& addresses, Duration ttl, SteadyTime now);
-  /// False, and nothing changes, unless the record is newer than what is known.
+  /// False, and nothing changes, unless the record is newer than what is known, or is it.
   bool add_certified(CertifiedRecord record, Duration ttl, SteadyTime now);
   /// What was kept for as long as the peer is connected lives for `ttl` more.
   void release(const crypto::PeerId& peer, Duration ttl, SteadyTime now);

@@ -45,12 +45,26 @@ TEST(PeerStore, OnlyANewerRecordReplacesTheCertifiedAddresses) {
   EXPECT_EQ(store.addresses(id(1), start), (std::vector{at(1), at(2), at(9)}));
   EXPECT_FALSE(store.add_certified(record(1, 5, {at(3)}), 10min, start));
   EXPECT_FALSE(store.add_certified(record(1, 4, {at(3)}), 10min, start));
+  EXPECT_FALSE(store.add_certified(record(1, 5, {}), 10min, start));
   EXPECT_TRUE(store.add_certified(record(1, 6, {at(3)}), 10min, start));
   EXPECT_EQ(store.addresses(id(1), start), (std::vector{at(3), at(9)}));
   ASSERT_NE(store.certified(id(1), start), nullptr);
   EXPECT_EQ(store.certified(id(1), start)->record.seq, 6u);
   EXPECT_EQ(store.certified(id(1), start + 10min), nullptr);
   EXPECT_FALSE(store.add_certified(record(1, 6, {at(4)}), 10min, start + 11min));  // remembered after its addresses
+}
+
+TEST(PeerStore, TheSameRecordAgainLengthensTheLifeOfItsAddresses) {
+  PeerStore store;
+  const SteadyTime start{};
+  EXPECT_TRUE(store.add_certified(record(1, 5, {at(1)}), 10min, start));
+  EXPECT_TRUE(store.add_certified(record(1, 5, {at(1)}), 1min, start));  // shortens nothing
+  EXPECT_FALSE(store.addresses(id(1), start + 10min - 1s).empty());
+  EXPECT_TRUE(store.add_certified(record(1, 5, {at(1)}), 10min, start + 5min));
+  EXPECT_NE(store.certified(id(1), start + 15min - 1s), nullptr);
+  EXPECT_TRUE(store.addresses(id(1), start + 15min).empty());
+  EXPECT_TRUE(store.add_certified(record(1, 5, {at(1)}), 10min, start + 1h));  // also when they had died
+  EXPECT_EQ(store.addresses(id(1), start + 1h), std::vector{at(1)});
 }
 
 TEST(PeerStore, AKeyBelongsToItsPeer) {

@@ -19,9 +19,6 @@ Runtime Swarm::runtime() const { return impl_->runtime; }
 Result<void> Swarm::listen(const Multiaddr& address) { return impl_->listen(address); }
 std::vector<Multiaddr> Swarm::addresses() const { return impl_->addresses(); }
 
-void Swarm::add_addresses(const crypto::PeerId& peer, const std::vector<Multiaddr>& addresses) {
-  impl_->remember(peer, addresses);
-}
 Task<Result<void>> Swarm::connect(crypto::PeerId peer, std::vector<Multiaddr> addresses) {
   return impl_->connect(peer, std::move(addresses));
 }
@@ -235,31 +232,18 @@ std::vector<Multiaddr> Swarm::Impl::addresses() const {
 
 // ---- dialling -------------------------------------------------------------------------------------------------------
 
-void Swarm::Impl::remember(const crypto::PeerId& peer, const std::vector<Multiaddr>& addresses) {
-  if (addresses.empty() || peer == self) return;
-  if (!known.contains(peer) && known.size() >= options.max_peers_known)
-    known.erase(std::ranges::min_element(known, {}, [](const auto& entry) { return entry.second.touched; }));
-  Known& entry = known[peer];
-  entry.touched = ++touches;
-  // The newest first: they are what somebody has just asked for, or what the peer has just said.
-  for (auto it = addresses.rbegin(); it != addresses.rend(); ++it) {
-    const Multiaddr address = it->without_peer();
-    std::erase(entry.addresses, address);
-    entry.addresses.insert(entry.addresses.begin(), address);
-  }
-  if (entry.addresses.size() > options.max_addresses_per_peer) entry.addresses.resize(options.max_addresses_per_peer);
-}
-
 Task<Result<void>> Swarm::Impl::connect(crypto::PeerId peer, std::vector<Multiaddr> addresses) {
   if (closed) co_return fail(Errc::closed, "the host is closed");
   if (peer == self) co_return fail(Errc::invalid_argument, "connect to {}: that is this node itself", peer.to_string());
-  remember(peer, addresses);
-  if (usable(peer)) co_return Result<void>();
   for (Multiaddr& address : addresses) address = address.without_peer();
-  const auto it = known.find(peer);
-  Task<Result<void>> dialling =
-      dialer.dial(peer, std::move(addresses), it == known.end() ? std::vector<Multiaddr>() : it->second.addresses);
-  co_return co_await std::move(dialling);
+  if (!usable(peer)) {
+    Task<Result<void>> dialling = dialer.dial(peer, addresses, peer_store.addresses(peer, runtime.lane.now()));
+    CO_TRY_VOID(co_await std::move(dialling));
+  }
+  // The connection may have ended since it was made.
+  const Duration kept = links.contains(peer) ? PeerStore::kWhileConnected : PeerStore::kRecentlyConnected;
+  peer_store.add_addresses(peer, addresses, kept, runtime.lane.now());
+  co_return Result<void>();
 }
 
 // ---- connections ----------------------------------------------------------------------------------------------------
@@ -280,6 +264,9 @@ Result<void> Swarm::Impl::adopt(Connection connection) {
   auto& of_peer = links[peer];
   of_peer.push_back(link);
   if (of_peer.size() == 1) announce(peer, true);
+  // Of one who has dialled us the port was the system's choice.
+  if (link->connection.side == Side::dialer)
+    peer_store.add_addresses(peer, {link->connection.remote}, PeerStore::kWhileConnected, runtime.lane.now());
   dialer.connection_changed(peer);
   nursery.spawn(serve(link));
   return {};
@@ -293,6 +280,7 @@ void Swarm::Impl::drop(const LinkPtr& link) {
   const crypto::PeerId peer = it->first;
   links.erase(it);
   spoken.erase(peer);
+  peer_store.release(peer, PeerStore::kRecentlyConnected, runtime.lane.now());
   announce(peer, false);
 }
 

@@ -6,12 +6,15 @@
 //  2. connect() to a connected peer does nothing; two connect() to the same peer at once share one dial (dialer.hpp).
 //     If both sides dial at the same moment there are two connections; both sides use the one whose dialer has the
 //     smaller id, the other ends when it has been idle for a minute.
-//  3. new_stream() proposes protocols in the given order. A single protocol that the peer is known to speak (from
+//  3. Where a peer can be dialled is known by peer_store() alone. Whatever is dialled comes from there, while it is alive,
+//     or from the call. What a call has named is kept there once the peer is connected, and so is the address that a
+//     dial has reached, both while the peer is connected and for PeerStore::kRecentlyConnected after.
+//  4. new_stream() proposes protocols in the given order. A single protocol that the peer is known to speak (from
 //     identify) is proposed and used without waiting for the answer; if the peer refuses after all, the first read
 //     fails.
-//  4. An inbound stream runs its protocol's handler as a task of this swarm; the stream ends when the handler lets it
+//  5. An inbound stream runs its protocol's handler as a task of this swarm; the stream ends when the handler lets it
 //     go.
-//  5. After close() nothing runs: listeners, dials, handshakes, connections and handlers have ended. Later calls fail
+//  6. After close() nothing runs: listeners, dials, handshakes, connections and handlers have ended. Later calls fail
 //     with Errc::closed. The destructor insists that close() was called (Nursery).
 //
 // Threads: everything belongs to the runtime's lane. Cancellation: a shared dial ends when the last connect() that
@@ -50,8 +53,6 @@ namespace dms::libp2p {
 enum class NotificationId : std::uint64_t {};
 
 struct SwarmOptions {
-  std::size_t max_peers_known = 4096;  ///< peers whose addresses are remembered; the oldest are forgotten
-  std::size_t max_addresses_per_peer = 32;
   std::size_t max_inbound_streams = 1024;  ///< per connection
   DialOptions dial;
   Duration handshake_timeout = 10s;
@@ -94,9 +95,7 @@ class Swarm {
   /// Where this peer can be reached, each with /p2p/<self>; 0.0.0.0 and :: stand for all interface addresses of their family.
   [[nodiscard]] std::vector<Multiaddr> addresses() const;
 
-  /// Remembers where a peer may be dialled.
-  void add_addresses(const crypto::PeerId& peer, const std::vector<Multiaddr>& addresses);
-  /// Tries `addresses` and those already known (dialer.hpp says how). Errc::not_found if there is none.
+  /// Tries `addresses` and those that the peer store has alive (dialer.hpp says how). Errc::not_found if there is none.
   Task<Result<void>> connect(crypto::PeerId peer, std::vector<Multiaddr> addresses = {});
   Task<Result<void>> connect(PeerAddress to);
   /// Ends all connections to `peer`. Nothing happens if there is none.
@@ -124,7 +123,7 @@ class Swarm {
   [[nodiscard]] std::optional<ConnectionInfo> connection(const crypto::PeerId& peer) const;
 
   [[nodiscard]] ResourceManager& resources();
-  /// What is known of others; filled by identify, not yet asked by dials.
+  /// What is known of others: dials ask it, identify and whoever else learns of addresses fill it.
   [[nodiscard]] PeerStore& peer_store();
 
   NotificationId on_peer_connected(PeerCallback callback);

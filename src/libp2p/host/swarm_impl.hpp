@@ -20,11 +20,6 @@ struct Swarm::Impl final : Dialer::Owner {
   };
   using LinkPtr = std::shared_ptr<Link>;
 
-  struct Known {
-    std::vector<Multiaddr> addresses;
-    std::uint64_t touched = 0;
-  };
-
   struct Notification {
     bool on_connected = false;
     PeerCallback callback;
@@ -40,7 +35,6 @@ struct Swarm::Impl final : Dialer::Owner {
 
   // Dialling.
   Task<Result<void>> connect(crypto::PeerId peer, std::vector<Multiaddr> addresses);
-  void remember(const crypto::PeerId& peer, const std::vector<Multiaddr>& addresses);
   [[nodiscard]] Transport* transport_for(const Multiaddr& address) const override;
   [[nodiscard]] bool usable_connection(const crypto::PeerId& peer) const override { return usable(peer) != nullptr; }
 
@@ -78,8 +72,6 @@ struct Swarm::Impl final : Dialer::Owner {
   std::map<crypto::PeerId, std::vector<LinkPtr>> links;  ///< oldest first, never empty
   std::size_t link_count = 0;
   std::uint64_t last_id = 0;
-  std::map<crypto::PeerId, Known> known;
-  std::uint64_t touches = 0;
   std::map<crypto::PeerId, std::vector<std::string>> spoken;
   std::map<std::string, StreamHandler, std::less<>> handlers;
   std::map<NotificationId, Notification> notifications;

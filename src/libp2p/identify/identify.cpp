@@ -20,7 +20,6 @@ Identify::Identify(Swarm& swarm, IdentifyOptions options)
   connected_ = swarm_.on_peer_connected([this](const crypto::PeerId& peer) { nursery_.spawn(ask(peer)); });
   disconnected_ = swarm_.on_peer_disconnected([this](const crypto::PeerId& peer) {
     known_.erase(peer);
-    swarm_.peer_store().release(peer, PeerStore::kRecentlyConnected, swarm_.runtime().lane.now());
     if (observed_.forget(peer)) touch();
   });
   local_change_ = swarm_.on_local_change([this] { touch(); });
@@ -126,7 +125,6 @@ void Identify::learn(const crypto::PeerId& peer, IdentifyInfo said) {
   PeerStore& store = swarm_.peer_store();
   const SteadyTime now = swarm_.runtime().lane.now();
   const auto& addresses = *certified ? (*certified)->record.addresses : said.listen_addresses;
-  swarm_.add_addresses(peer, addresses);
   if (*certified)
     (void)store.add_certified(std::move(**certified), PeerStore::kWhileConnected, now);
   else

@@ -39,6 +39,32 @@ TEST(Identify, SignedRecordsAreVerifiedAndKept) {
   EXPECT_TRUE(store.addresses(w.b.id(), w.world.now()).empty());
 }
 
+/// b has never been told where a listens: a has dialled, and from another port.
+TEST(Identify, WhoIsKnownByIdentifyAloneCanBeDialledUntilItsAddressesDie) {
+  Identified w;
+  const auto dial_back = [&] { return w.world.run(w.b.node, w.b.host->connect(w.a.id())); };
+  const auto part = [&](Duration then) {
+    w.a.host->disconnect(w.b.id());
+    w.world.run_for(then);
+    EXPECT_FALSE(w.b.host->connected(w.a.id()));
+  };
+  EXPECT_NE(w.b.host->remote_address(w.a.id()), w.a.address()[0]);
+  EXPECT_EQ(w.b.host->peer_store().addresses(w.a.id(), w.world.now()), w.a.address());
+  w.world.run_for(1h);  // while it is connected it lives on
+  part(PeerStore::kRecentlyConnected - 1min);
+  ASSERT_TRUE(dial_back());
+  EXPECT_EQ(w.b.host->remote_address(w.a.id()), w.a.address()[0]);
+  w.world.run_for(1h);  // also when the record that is heard is the same again
+  part(PeerStore::kRecentlyConnected - 1min);
+  ASSERT_TRUE(dial_back());
+  w.world.run_for(1s);  // the listener's side is done, too
+  part(PeerStore::kRecentlyConnected + 1min);
+  const auto forgotten = dial_back();
+  ASSERT_FALSE(forgotten);
+  EXPECT_TRUE(forgotten.error().is(Errc::not_found)) << forgotten.error().to_string();
+  EXPECT_TRUE(w.b.connect(w.a));  // named
+}
+
 TEST(Identify, ANewProtocolAndAGoneOneArePushed) {
   Identified w;
   int told = 0;
