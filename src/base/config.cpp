@@ -1,5 +1,6 @@
 #include "base/config.hpp"
 
+#include <algorithm>
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <cctype>
@@ -61,6 +62,7 @@ void for_each_key(C& c, F&& f) {
   f("p2p.bootstrap_peers", c.p2p.bootstrap_peers);
   f("p2p.memory", c.p2p.memory);
   f("p2p.fd", c.p2p.fd);
+  f("p2p.security", c.p2p.security);
   f("job.allow_privileged_docker", c.job.allow_privileged_docker);
   auto& logging = c.observability.logging;
   f("observability.logging.level", logging.level);
@@ -270,6 +272,19 @@ Result<void> apply_environment(Loaded& loaded, const Sources& sources) {
   return {};
 }
 
+Result<void> check_security(const std::vector<std::string>& names) {
+  const std::string expected = fmt::format("expected one or more of {}, each once, the preferred one first",
+                                           fmt::join(kSecurityProtocols, ", "));
+  if (names.empty()) return refuse("p2p.security", expected + "; found an empty list");
+  for (const std::string& name : names) {
+    if (std::ranges::find(kSecurityProtocols, name) == kSecurityProtocols.end())
+      return refuse("p2p.security", fmt::format("{}; found \"{}\"", expected, name.substr(0, 128)));
+    if (std::ranges::count(names, name) > 1)
+      return refuse("p2p.security", fmt::format("{}; found \"{}\" twice", expected, name));
+  }
+  return {};
+}
+
 Result<void> check(const Config& config) {
   if (config.general.port_available_range_from > config.general.port_available_range_to ||
       config.general.port_available_range_to > 65536 || config.general.port_available_range_from < 1024)
@@ -281,7 +296,7 @@ Result<void> check(const Config& config) {
     return refuse("observability.logging.level",
                   fmt::format("expected trace, debug, info, warn, error or off, found \"{}\"",
                               config.observability.logging.level));
-  return {};
+  return check_security(config.p2p.security);
 }
 
 void expand(Config& config, const std::filesystem::path& home) {

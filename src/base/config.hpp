@@ -6,8 +6,8 @@
 //     environment wins over the file, the file over the default; origin() says which it was.
 //  2. The file is the one named with --config, else the first that exists of ./dms_config.json, ~/.nunet/, the user's
 //     configuration folder + /nunet/, /etc/nunet/. Keys are those of the existing network's nodes, so their files can
-//     be used; the flat observability keys of older files stand for the nested ones. Keys of our own are in the section
-//     `executor`; nothing writes them into a file unless the user sets them.
+//     be used; the flat observability keys of older files stand for the nested ones. Keys of our own are `p2p.security`
+//     and those in the section `executor`; nothing writes them into a file unless the user sets them.
 //  3. An unknown key is refused with the nearest known one, a value of the wrong type with its key. Lists in the
 //     environment or on a command line are separated by commas. `~/` at the start of a path is the home folder.
 //  4. set() changes one key in the file, atomically, and leaves the others as they stand.
@@ -17,6 +17,7 @@
 // Errc::invalid_argument names key and file; Errc::io the file.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -71,6 +72,9 @@ struct Profiler {
   std::uint16_t port = 6060;
 };
 
+/// What p2p.security may name.
+inline constexpr std::array<std::string_view, 2> kSecurityProtocols{"/noise", "/tls/1.0.0"};
+
 struct P2p {
   std::vector<std::string> listen_address = {"/ip4/0.0.0.0/tcp/9000", "/ip4/0.0.0.0/udp/9000/quic-v1"};
   std::vector<std::string> bootstrap_peers = {
@@ -79,6 +83,8 @@ struct P2p {
       "/dnsaddr/bootstrap.p2p.nunet.io/p2p/12D3KooWKjSodxxi7UfRHzuk7eGgUF49MoPUCJvtva9K12TqDDsi"};
   std::uint64_t memory = 1024;  ///< MiB
   std::uint64_t fd = 512;
+  /// Ours: kSecurityProtocols to propose when dialling, the preferred one first. Who dials us may take any.
+  std::vector<std::string> security = {"/noise"};
 };
 
 struct Job {

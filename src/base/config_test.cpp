@@ -86,6 +86,31 @@ TEST_F(ConfigFile, UnknownKeysNameTheNearest) {
             "general.work_dri: unknown key; did you mean general.work_dir?");
 }
 
+TEST_F(ConfigFile, SecurityProtocolsAreAListInOrderOfPreference) {
+  using Names = std::vector<std::string>;
+  EXPECT_EQ(load(sources_)->config.p2p.security, Names{"/noise"});
+  write("here", R"({"p2p":{"security":["/tls/1.0.0","/noise"]}})");
+  EXPECT_EQ(load(sources_)->config.p2p.security, (Names{"/tls/1.0.0", "/noise"}));
+  EXPECT_EQ(*load(sources_)->get("p2p.security"), "/tls/1.0.0,/noise");
+  variables_["DMS_P2P_SECURITY"] = "/noise, /tls/1.0.0";
+  EXPECT_EQ(load(sources_)->config.p2p.security, (Names{"/noise", "/tls/1.0.0"}));
+  for (const auto& [given, found] : {std::pair("/plaintext/2.0.0", "found \"/plaintext/2.0.0\""),
+                                     {"/noise,tls", "found \"tls\""},
+                                     {"/noise,/tls/1.0.0,/noise", "found \"/noise\" twice"},
+                                     {"", "found an empty list"}}) {
+    variables_["DMS_P2P_SECURITY"] = given;
+    const std::string said = refusal();
+    EXPECT_NE(said.find("p2p.security: expected one or more of /noise, /tls/1.0.0, each once"), std::string::npos)
+        << said;
+    EXPECT_NE(said.find(found), std::string::npos) << said;
+  }
+  variables_.clear();
+  const auto refused = set(sources_, "p2p.security", "quic");
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().to_string().find("p2p.security: expected"), std::string::npos);
+  EXPECT_EQ(load(sources_)->config.p2p.security, (Names{"/tls/1.0.0", "/noise"})) << "what is refused is not written";
+}
+
 TEST_F(ConfigFile, WrongTypesNameTheKey) {
   write("here", R"({"rest":{"port":"high"}})");
   EXPECT_NE(refusal().find("rest.port: expected a whole number, found a string"), std::string::npos) << refusal();

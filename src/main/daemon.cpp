@@ -12,6 +12,8 @@
 #include "cli/daemon_lock.hpp"
 #include "executor/factory.hpp"
 #include "hardware/machine.hpp"
+#include "libp2p/security/noise/noise.hpp"
+#include "libp2p/security/tls/tls.hpp"
 #include "network/libp2p_network.hpp"
 #include "node/node.hpp"
 #include "observability/logging.hpp"
@@ -59,12 +61,15 @@ Result<ucan::CapabilityContext> open_capabilities(const std::filesystem::path& f
   return context;
 }
 
+static_assert(config::kSecurityProtocols == std::array{libp2p::noise::Noise::kProtocol, libp2p::tls::Tls::kProtocol});
+
 /// p2p.memory counts MiB; of it and of p2p.fd, 0 is the default.
 network::Libp2pOptions network_options(const config::P2p& p2p) {
   network::Libp2pOptions options;
   auto& limits = options.host.swarm.limits;
   limits = libp2p::ResourceLimits::scaled(std::min(p2p.memory, libp2p::kNoLimit >> 20) << 20, p2p.fd);
   limits.settings = {{"system.memory", "p2p.memory"}, {"system.fds", "p2p.fd"}};
+  options.host.swarm.security = p2p.security;
   return options;
 }
 
