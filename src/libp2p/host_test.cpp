@@ -149,6 +149,51 @@ TEST(Host, AMessageLetGoRightAfterClosingArrives) {
   EXPECT_EQ(arrived, Bytes(200'000, 5));
 }
 
+struct Deliveries {
+  std::size_t whole = 0, running = 0, most = 0;
+};
+
+/// Reads a message and is busy with it, before or after its stream has ended.
+Task<void> take_slowly(std::unique_ptr<Stream> stream, Deliveries& deliveries) {
+  deliveries.most = std::max(deliveries.most, ++deliveries.running);
+  Result<Bytes> all = co_await read_to_end(*stream, 1000);
+  EXPECT_TRUE(all) << all.error().to_string();
+  if (all && all->size() == 100) ++deliveries.whole;
+  (void)co_await stream->close_write();
+  if (deliveries.whole % 2 == 0) stream.reset();
+  (void)co_await sleep_for(500ms);
+  --deliveries.running;
+}
+
+Task<void> send_and_let_go(Host& host, crypto::PeerId to) {
+  const Bytes message(100, 5);
+  Result<std::unique_ptr<Stream>> stream = co_await host.new_stream(to, std::string("/slow"));
+  EXPECT_TRUE(stream) << stream.error().to_string();
+  if (!stream) co_return;
+  EXPECT_TRUE(co_await (*stream)->write(message));
+  EXPECT_TRUE(co_await (*stream)->close_write());
+}
+
+/// Three times as many messages at once as a connection has streams, to handlers that outlive their streams.
+TEST(Host, NoMessageIsRefusedWhoseSenderKeepsItsOwnLimit) {
+  TwoHosts w(1);
+  Deliveries deliveries;
+  w.b.host->set_stream_handler(
+      "/slow", [&](std::unique_ptr<Stream> stream) { return take_slowly(std::move(stream), deliveries); });
+  ASSERT_TRUE(w.connect());
+  w.world.run_for(1s);  // identified: from now on without waiting for the answer
+  Nursery nursery(w.a.node.runtime().lane, "send");
+  for (std::size_t i = 0; i < 3 * kMaxStreams; ++i) nursery.spawn(send_and_let_go(*w.a.host, w.b.id()));
+  w.world.run(w.a.node, nursery.join());
+  w.world.run_for(10s);
+  EXPECT_EQ(deliveries.whole, 3 * kMaxStreams);
+  EXPECT_EQ(deliveries.running, 0u);
+  EXPECT_GT(deliveries.most, kMaxStreams / 2);
+  EXPECT_LE(deliveries.most, kMaxStreams);
+  for (const Scope scope : {Scope::system, Scope::transient, Scope::protocol, Scope::peer, Scope::connection})
+    EXPECT_EQ(w.a.host->resources().refused(scope) + w.b.host->resources().refused(scope), 0u) << to_string(scope);
+}
+
 TEST(Host, ALostPeerIsNoticedAndCanComeBack) {
   int disconnected = 0;
   TwoHosts w(1);

@@ -90,7 +90,7 @@ Task<void> open_and_close(Host& host, crypto::PeerId peer, std::size_t& opened) 
 TEST(Adversary, FourThousandStreamsOfOurOwnAtOnceAreAllOpened) {
   TwoHosts w(1);
   Host::Options generous;
-  generous.swarm.max_inbound_streams = 8192;
+  generous.swarm.max_streams = 8192;
   auto& limits = generous.swarm.limits;
   limits.peer.streams_inbound = limits.connection.streams_inbound = limits.transient.streams_inbound = 8192;
   Peer server(w.world, "server", 3, generous);

@@ -18,6 +18,12 @@
 //
 // Threads: one lane. Cost: a reservation is one allocation and at most five comparisons of eight numbers.
 //
+// Streams of one connection: how many of each direction there may be is said once, in kMaxStreams, by which a
+// sender waits and its receiver refuses. The limits below are no narrower: a connection has kMaxStreams inbound places,
+// a peer as many twice, because two that dial each other at once have two connections for a while. Outbound places are
+// more than that, for our own streams wait for their turn in them. What narrows it further are the scopes that all
+// peers share (transient, protocol, system) and memory.
+//
 // Attacks: this is the defence against all that knock, open and hold; kConnectionMemory and kStreamMemory are charged
 // at once, so that `memory` bounds their number too. Bytes that a muxer buffers are bounded by its own options, and
 // those by `connection.memory`.
@@ -31,6 +37,7 @@
 
 #include "base/result.hpp"
 #include "crypto/peer_id.hpp"
+#include "libp2p/transport/connection.hpp"
 
 namespace dms::libp2p {
 
@@ -58,8 +65,8 @@ struct ResourceLimits {
   Amounts transient{128, 128, 256, 1024, 8192, 9216, 256ULL << 20, 256};  ///< our own streams may queue here
   Amounts protocol{kNoLimit, kNoLimit, kNoLimit,     4096,
                    8192,     8192,     512ULL << 20, kNoLimit};  ///< each, unless in `protocols`
-  Amounts peer{8, 8, 16, 1024, 8192, 8192, 256ULL << 20, 16};
-  Amounts connection{1, 1, 1, 1024, 8192, 8192, 48ULL << 20, 1};
+  Amounts peer{8, 8, 16, 2 * kMaxStreams, 8192, 8192, 256ULL << 20, 16};
+  Amounts connection{1, 1, 1, kMaxStreams, 8192, 8192, 48ULL << 20, 1};
   Amounts stream{kNoLimit, kNoLimit, kNoLimit, 1, 1, 1, 16ULL << 20, kNoLimit};
   std::map<std::string, Amounts> protocols;
   /// What users call a limit where it can be set, e.g. {"system.memory", "p2p.memory"}; else it is called `limits.<limit>`.

@@ -136,7 +136,7 @@ namespace {
 
 yamux::Options muxer_options(const SwarmOptions& options) {
   yamux::Options muxer;
-  muxer.max_inbound_streams = options.max_inbound_streams;
+  muxer.max_inbound_streams = muxer.max_outbound_streams = options.max_streams;
   muxer.keep_alive = options.keep_alive;
   const std::uint64_t memory = options.limits.connection.memory;
   muxer.max_buffered = std::min<std::uint64_t>(muxer.max_buffered, memory);
@@ -289,13 +289,22 @@ Task<void> Swarm::Impl::dismiss(Connection connection) { co_await connection.mux
 Task<void> Swarm::Impl::end(LinkPtr link) {
   if (std::exchange(link->ending, true)) co_return;
   co_await link->connection.muxer->close();
+  link->handler_done.notify_all();
+}
+
+/// A handler may outlive its stream. Whoever opens the next one counts streams, so it waits rather than be refused.
+Task<Result<void>> Swarm::Impl::handler_room(LinkPtr link) {
+  while (link->handlers >= options.max_streams && !link->ending && !link->connection.muxer->closing())
+    CO_TRY_VOID(co_await link->handler_done.wait());
+  co_return Result<void>();
 }
 
 Task<void> Swarm::Impl::serve(LinkPtr link) {
   for (;;) {
     Result<std::unique_ptr<ByteStream>> stream = co_await link->connection.muxer->accept_stream();
     if (!stream) break;
-    if (link->handlers >= options.max_inbound_streams) continue;  // destroyed, so reset
+    Result<void> room = co_await handler_room(link);
+    if (!room) break;
     Result<StreamReservation> place = resources.open_stream(link->connection.place, Direction::inbound);
     if (!place) {
       log::debug("libp2p", "refused a stream of {}: {}", link->connection.peer.to_string(), place.error().to_string());
@@ -337,6 +346,7 @@ Task<void> Swarm::Impl::maintain() {
     for (const auto& [peer, of_peer] : links) {
       const LinkPtr used = best(of_peer);
       for (const LinkPtr& link : of_peer) {
+        if (link->connection.muxer->closing()) link->handler_done.notify_all();  // its serve() looks again
         if (link->connection.muxer->streams() > 0 || link->handlers > 0) link->busy = now;
         const Duration unused = now - link->busy;
         const bool superfluous = link != used && unused >= kSuperfluous;
@@ -415,7 +425,10 @@ Task<Result<std::unique_ptr<Stream>>> Swarm::Impl::open(LinkPtr link, std::vecto
 Task<void> Swarm::Impl::handle(LinkPtr link, std::unique_ptr<ByteStream> raw, StreamReservation place) {
   struct Done {
     Link& link;
-    ~Done() { --link.handlers; }
+    ~Done() {
+      --link.handlers;
+      link.handler_done.notify_one();
+    }
   } done{*link};
   std::function<bool(std::string_view)> supports = [this](std::string_view name) { return handlers.contains(name); };
   Result<std::string> agreed =

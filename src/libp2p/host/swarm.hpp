@@ -53,7 +53,7 @@ namespace dms::libp2p {
 enum class NotificationId : std::uint64_t {};
 
 struct SwarmOptions {
-  std::size_t max_inbound_streams = 1024;  ///< per connection
+  std::size_t max_streams = kMaxStreams;  ///< per connection and direction (transport/connection.hpp)
   DialOptions dial;
   Duration handshake_timeout = 10s;
   Duration negotiation_timeout = 10s;  ///< of a stream's protocol

@@ -15,8 +15,9 @@ struct Swarm::Impl final : Dialer::Owner {
     std::uint64_t id = 0;
     Connection connection;
     std::size_t handlers = 0;  ///< running on its inbound streams
-    bool ending = false;       ///< somebody has called the muxer's close()
-    SteadyTime busy{};         ///< when it last had a stream
+    Notify handler_done;
+    bool ending = false;  ///< somebody has called the muxer's close()
+    SteadyTime busy{};    ///< when it last had a stream
   };
   using LinkPtr = std::shared_ptr<Link>;
 
@@ -42,6 +43,7 @@ struct Swarm::Impl final : Dialer::Owner {
   Result<void> adopt(Connection connection) override;
   void drop(const LinkPtr& link);
   Task<void> serve(LinkPtr link);
+  Task<Result<void>> handler_room(LinkPtr link);
   Task<void> end(LinkPtr link);
   Task<void> dismiss(Connection connection);
   Task<void> maintain();

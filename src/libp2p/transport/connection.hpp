@@ -9,6 +9,10 @@
 //  3. Streams may outlive their muxer; their operations then fail with Errc::closed.
 //  4. close() says goodbye, gives what is already written a short time to leave, ends all streams and tasks, and
 //     returns when nothing is left. It is called exactly once, before the muxer is destroyed.
+//  5. Of each direction a connection has at most so many streams at once: a side waits before it opens more, and may
+//     refuse what the other opens above it. Two sides with the same number agree, and then no stream is refused: a
+//     stream counts at the side that opens it at least as long as at the other. The number is kMaxStreams unless both
+//     sides are told another; no narrower bound of one connection stands beside it (host/resource_limits.hpp).
 //
 // Threads: one lane.
 #pragma once
@@ -21,6 +25,8 @@
 
 namespace dms::libp2p {
 
+inline constexpr std::size_t kMaxStreams = 1024;
+
 /// Who began: the dialer or the listener. The dialer speaks first in every negotiation.
 enum class Side { dialer, listener };
 
@@ -28,7 +34,7 @@ class Muxer {
  public:
   virtual ~Muxer() = default;
 
-  /// Waits while too many of our streams are not yet acknowledged. Errc::limit_exceeded, Errc::closed.
+  /// Waits while there are kMaxStreams of ours, or too many that are not yet accepted. Errc::limit_exceeded, Errc::closed.
   virtual Task<Result<std::unique_ptr<ByteStream>>> open_stream() = 0;
   /// The next stream that the other side has opened. Errc::closed when the connection has ended.
   virtual Task<Result<std::unique_ptr<ByteStream>>> accept_stream() = 0;

@@ -72,13 +72,13 @@ Session::~Session() = default;
 // ---- opening and accepting ------------------------------------------------------------------------------------------
 
 Task<Result<std::unique_ptr<ByteStream>>> Session::open_stream() {
-  while (!closing() && unacknowledged_ >= options_.max_unacknowledged) CO_TRY_VOID(co_await may_open_.wait());
+  while (!closing() &&
+         (unacknowledged_ >= options_.max_unacknowledged || outbound_streams() >= options_.max_outbound_streams))
+    CO_TRY_VOID(co_await may_open_.wait());
   if (!dead_ && remote_going_)
     co_return fail(Errc::closed, "yamux: the other side takes no more streams (go away, code {})",
                    static_cast<std::uint32_t>(*remote_reason_));
   if (closing()) co_return fail(Errc::closed, "yamux: the connection is ending");
-  if (streams_.size() - inbound_ >= options_.max_outbound_streams)
-    co_return fail(Errc::limit_exceeded, "yamux: {} streams to this peer are open", options_.max_outbound_streams);
   if (next_id_ > 0xffff'fff0U)
     co_return fail(Errc::limit_exceeded, "yamux: the stream ids of this connection are used up");
   auto state = std::make_shared<StreamState>();
@@ -156,7 +156,9 @@ void Session::release_stream(const StatePtr& state) {
   state->released = true;
   buffered_ -= state->received.size();
   state->received.clear();
-  if (!state->fin_received) {
+  if (!state->fin_received && !state->inbound) {
+    lingering_.emplace(state->id, std::exchange(state->acknowledged, true));
+  } else if (!state->fin_received) {
     if (let_go_.size() >= kMaxLetGo) let_go_.erase(let_go_.begin());
     let_go_.push_back(state->id);
   }
@@ -182,14 +184,18 @@ void Session::forget(StreamState& state) {
   if (state.reset) state.received.clear();
   extra_windows_ -= state.target_window - kInitialWindow;
   if (state.inbound) --inbound_;
-  if (!state.inbound && !state.acknowledged) {
-    --unacknowledged_;
-    may_open_.notify_one();
-  }
+  if (!state.inbound && !state.acknowledged) --unacknowledged_;
+  if (!state.inbound) may_open_.notify_one();
   if (payload_of_ && payload_of_.get() == &state) payload_of_.reset();
   state.readable.notify_all();
   state.writable.notify_all();
   streams_.erase(state.id);  // may destroy `state`
+}
+
+/// The other side has accepted a stream of ours.
+void Session::acknowledged() {
+  --unacknowledged_;
+  may_open_.notify_one();
 }
 
 void Session::reopen_window(StreamState& state) {

@@ -20,10 +20,14 @@
 //
 // Threads: one lane. Destruction: only after close() (Nursery).
 //
-// Bounds: max_inbound_streams (more are answered with RST), accept_backlog, max_unacknowledged of ours (open_stream()
-// waits), max_buffered bytes received and unread over all streams (the stream that would exceed it is reset),
-// max_outbound bytes waiting to be written (writers wait) and kMaxAnswers above it (a peer that makes us answer without
-// reading our answers is not read from any more, and its connection ends at write_timeout).
+// Bounds. Streams: max_inbound_streams of theirs, of them accept_backlog not yet accepted (more are answered with RST);
+// max_outbound_streams of ours, of them max_unacknowledged that the other side has not yet accepted (open_stream()
+// waits). Each pair is one number by default, kMaxStreams and kMaxUnaccepted, so that no stream of a sender with the
+// same bounds is refused: a stream of ours counts until the other side must have forgotten it, so one that we have let
+// go until its FIN or RST comes. Bytes: max_buffered bytes received and unread over all streams (the stream that
+// would exceed it is reset), max_outbound bytes waiting to be written (writers wait) and kMaxAnswers above it (a
+// peer that makes us answer without reading our answers is not read from any more, and its connection ends at
+// write_timeout).
 //
 // Attacks: opening streams in bulk, pings in bulk, windows never opened, frames never finished: each meets one of the
 // bounds above and costs the attacker his own connection. Data is buffered only as it arrives, whatever a header
@@ -49,12 +53,13 @@ namespace dms::libp2p::yamux {
 
 inline constexpr std::string_view kProtocol = "/yamux/1.0.0";
 inline constexpr std::uint32_t kInitialWindow = 256 * 1024;
+inline constexpr std::size_t kMaxUnaccepted = 256;  ///< of kMaxStreams
 
 struct Options {
-  std::size_t max_inbound_streams = 1024;
-  std::size_t max_outbound_streams = 8192;
-  std::size_t max_unacknowledged = 256;
-  std::size_t accept_backlog = 256;
+  std::size_t max_inbound_streams = kMaxStreams;
+  std::size_t max_outbound_streams = kMaxStreams;
+  std::size_t max_unacknowledged = kMaxUnaccepted;
+  std::size_t accept_backlog = kMaxUnaccepted;
   std::uint32_t max_window = 16 * 1024 * 1024;
   std::size_t max_window_total = 32 * 1024 * 1024;
   std::size_t max_buffered = 48 * 1024 * 1024;
@@ -75,7 +80,7 @@ class Session final : public Muxer {
   static constexpr std::size_t kBusyRead = 256 * 1024;
   static constexpr std::size_t kRttSamples = 64;
   static constexpr Duration kRttInterval = 5s;
-  static constexpr std::size_t kMaxLetGo = 256;  ///< streams let go whose sender may still be told
+  static constexpr std::size_t kMaxLetGo = 256;  ///< of their streams, let go by us, whose sender may still be told
 
   Session(Lane& lane, std::unique_ptr<ByteStream> wire, Side side, Options options = {});
   ~Session() override;
@@ -117,6 +122,7 @@ class Session final : public Muxer {
   void on_ping(const FrameHeader& header);
   void on_go_away(const FrameHeader& header);
   void on_orphan(const FrameHeader& header);
+  bool on_lingering(const FrameHeader& header);
   void on_ended(StreamState& state);
 
   // What leaves.
@@ -125,6 +131,9 @@ class Session final : public Muxer {
   void send_ping();
   /// Writers stop at max_outbound; what is above it are answers to a peer that asks without reading.
   [[nodiscard]] bool answers_full() const { return outbound() >= options_.max_outbound + kMaxAnswers; }
+
+  /// Our streams that the other side may still have on its books.
+  [[nodiscard]] std::size_t outbound_streams() const { return streams_.size() - inbound_ + lingering_.size(); }
 
   // What streams ask for.
   Task<Result<std::size_t>> read_stream(StatePtr state, MutableBytes into);
@@ -136,6 +145,7 @@ class Session final : public Muxer {
 
   void drop_if_done(StreamState& state);
   void forget(StreamState& state);
+  void acknowledged();
   void die(Error why);
   Task<Result<void>> part();
 
@@ -146,7 +156,9 @@ class Session final : public Muxer {
 
   std::map<std::uint32_t, StatePtr> streams_;
   std::deque<StatePtr> backlog_;
-  std::vector<std::uint32_t> let_go_;  ///< half closed by us, then let go; the oldest first
+  /// Half closed by us, then let go: theirs, the oldest first; ours, and whether they were acknowledged.
+  std::vector<std::uint32_t> let_go_;
+  std::map<std::uint32_t, bool> lingering_;
   std::uint32_t next_id_;
   std::uint32_t last_inbound_ = 0;
   std::size_t inbound_ = 0;
@@ -179,7 +191,7 @@ class Session final : public Muxer {
   Notify out_ready_;  ///< for the write loop
   Notify out_room_;   ///< for those who fill the buffer
   Notify accepted_;   ///< a stream in the backlog, or death
-  Notify may_open_;   ///< fewer unacknowledged streams, or death
+  Notify may_open_;   ///< a stream fewer of ours, or unacknowledged, or death
   Notify drained_;    ///< for close()
   Notify ended_;      ///< death
   Nursery nursery_;

@@ -94,11 +94,29 @@ void Session::on_go_away(const FrameHeader& header) {
 
 /// A frame for a stream that is not on the books: refused, ended, or let go before its sender had ended it.
 void Session::on_orphan(const FrameHeader& header) {
-  if (header.type != FrameType::data && !header.has(kFin) && !header.has(kRst)) return;
+  const bool data = header.type == FrameType::data && header.length > 0;
+  if (on_lingering(header)) {
+    if (data) queue({FrameType::window_update, kRst, header.stream, 0});
+    return;
+  }
+  if (!data && !header.has(kFin) && !header.has(kRst)) return;
   const auto known = std::ranges::find(let_go_, header.stream);
   if (known == let_go_.end()) return;
   let_go_.erase(known);
-  if (header.type == FrameType::data && header.length > 0) queue({FrameType::window_update, kRst, header.stream, 0});
+  if (data) queue({FrameType::window_update, kRst, header.stream, 0});
+}
+
+/// Whether the stream is one of ours that was let go. It is done with when the other side ends it, or must be told to.
+bool Session::on_lingering(const FrameHeader& header) {
+  const auto it = lingering_.find(header.stream);
+  if (it == lingering_.end()) return false;
+  if (header.has(kAck) && !std::exchange(it->second, true)) acknowledged();
+  const bool data = header.type == FrameType::data && header.length > 0;
+  if (!data && !header.has(kFin) && !header.has(kRst)) return true;
+  if (!it->second) --unacknowledged_;
+  lingering_.erase(it);
+  may_open_.notify_one();
+  return true;
 }
 
 /// A new stream, or nothing if it was refused with a reset.
@@ -147,8 +165,7 @@ Result<void> Session::on_stream_header(const FrameHeader& header) {
 
   if (header.has(kAck) && !state->inbound && !state->acknowledged) {
     state->acknowledged = true;
-    --unacknowledged_;
-    may_open_.notify_one();
+    acknowledged();
   }
   if (header.has(kRst)) {
     state->reset = true;

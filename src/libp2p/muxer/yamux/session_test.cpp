@@ -169,6 +169,76 @@ TEST(Yamux, AStreamFloodIsResetNotServed) {
   EXPECT_EQ(alive, 5u);
 }
 
+/// A message on a stream of its own, which is let go when it is written.
+Task<void> send_message(Session& session, std::uint8_t number) {
+  Result<StreamPtr> stream = co_await session.open_stream();
+  EXPECT_TRUE(stream);
+  if (!stream) co_return;
+  EXPECT_TRUE(co_await (*stream)->write(Bytes(1 + number % 7, number)));
+  EXPECT_TRUE(co_await (*stream)->close_write());
+}
+
+/// A stream ends here late, and in one of three ways.
+Task<void> take_message(StreamPtr stream, std::uint64_t chance, std::size_t& whole) {
+  (void)co_await sleep_for(std::chrono::milliseconds(chance % 500));
+  Result<Bytes> all = co_await read_to_end(*stream, 100);
+  EXPECT_TRUE(all) << all.error().to_string();
+  if (all && all->size() == 1U + all->front() % 7U) ++whole;
+  (void)co_await sleep_for(std::chrono::milliseconds(chance % 300));
+  if (chance % 3 == 0) (void)co_await stream->close_write();
+  if (chance % 3 == 1) stream->abort();
+}
+
+Task<void> take_messages(Session& session, Nursery& nursery, SeededRandom& random, std::size_t& whole) {
+  for (;;) {
+    Result<StreamPtr> stream = co_await session.accept_stream();
+    if (!stream) co_return;
+    if (random.below(4) == 0) (void)co_await sleep_for(std::chrono::milliseconds(random.below(50)));
+    nursery.spawn(take_message(std::move(*stream), random.below(10'000), whole));
+  }
+}
+
+/// Most would be refused if a stream counted at its sender only until that has let it go.
+TEST(Yamux, ASenderWithTheSameBoundsIsNeverRefused) {
+  for (std::uint64_t seed = 1; seed <= 5; ++seed) {
+    Pair p({.max_inbound_streams = 20, .max_outbound_streams = 20, .max_unacknowledged = 6, .accept_backlog = 6});
+    SeededRandom random(seed);
+    std::size_t whole = 0, most = 0;
+    Nursery sending(p.w.lane(), "send"), taking(p.w.lane(), "take");
+    taking.spawn(take_messages(p.b, taking, random, whole));
+    for (std::uint64_t i = 0; i < 500; ++i) sending.spawn(send_message(p.a, static_cast<std::uint8_t>(i)));
+    ASSERT_TRUE(p.w.world.run_until([&] {
+      most = std::max(most, p.b.streams());
+      return whole == 500;
+    })) << whole
+        << " arrived";
+    EXPECT_EQ(most, 20u);
+    p.settle();
+    EXPECT_EQ(p.a.streams() + p.b.streams(), 0u);
+    p.w.run(sending.close());
+    p.w.run(taking.close());
+  }
+}
+
+TEST(Yamux, AFullSenderOpensAgainWhenAStreamHasEndedAtBothSides) {
+  Pair p({.max_outbound_streams = 1});
+  StreamPtr one = p.open(p.a);
+  ASSERT_TRUE(p.write(*one, Bytes(1)));
+  StreamPtr accepted = p.accept(p.b);
+  std::optional<Result<StreamPtr>> two;
+  Nursery nursery(p.w.lane(), "test");
+  nursery.spawn(keep(p.a.open_stream(), two));
+  p.settle();
+  EXPECT_FALSE(two);
+  ASSERT_TRUE(p.w.run(one->close_write()));
+  one.reset();
+  p.settle();
+  EXPECT_FALSE(two) << "it is still open at the other side";
+  accepted.reset();
+  p.w.run(nursery.join());
+  EXPECT_TRUE(two && *two);
+}
+
 TEST(Yamux, UnreadBytesOverAllStreamsAreBounded) {
   Pair p({.max_buffered = 300'000});
   std::vector<StreamPtr> here, there;
