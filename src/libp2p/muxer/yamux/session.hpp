@@ -122,7 +122,6 @@ class Session final : public Muxer {
   void on_ping(const FrameHeader& header);
   void on_go_away(const FrameHeader& header);
   void on_orphan(const FrameHeader& header);
-  bool on_lingering(const FrameHeader& header);
   void on_ended(StreamState& state);
 
   // What leaves.

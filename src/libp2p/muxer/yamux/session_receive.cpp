@@ -95,28 +95,20 @@ void Session::on_go_away(const FrameHeader& header) {
 /// A frame for a stream that is not on the books: refused, ended, or let go before its sender had ended it.
 void Session::on_orphan(const FrameHeader& header) {
   const bool data = header.type == FrameType::data && header.length > 0;
-  if (on_lingering(header)) {
-    if (data) queue({FrameType::window_update, kRst, header.stream, 0});
-    return;
+  // Its sender has ended it, or has to be told to.
+  const bool done = data || header.has(kFin) || header.has(kRst);
+  if (const auto ours = lingering_.find(header.stream); ours != lingering_.end()) {
+    if (header.has(kAck) && !std::exchange(ours->second, true)) acknowledged();
+    if (!done) return;
+    if (!ours->second) --unacknowledged_;
+    lingering_.erase(ours);
+    may_open_.notify_one();
+  } else if (done) {
+    const auto theirs = std::ranges::find(let_go_, header.stream);
+    if (theirs == let_go_.end()) return;
+    let_go_.erase(theirs);
   }
-  if (!data && !header.has(kFin) && !header.has(kRst)) return;
-  const auto known = std::ranges::find(let_go_, header.stream);
-  if (known == let_go_.end()) return;
-  let_go_.erase(known);
   if (data) queue({FrameType::window_update, kRst, header.stream, 0});
-}
-
-/// Whether the stream is one of ours that was let go. It is done with when the other side ends it, or must be told to.
-bool Session::on_lingering(const FrameHeader& header) {
-  const auto it = lingering_.find(header.stream);
-  if (it == lingering_.end()) return false;
-  if (header.has(kAck) && !std::exchange(it->second, true)) acknowledged();
-  const bool data = header.type == FrameType::data && header.length > 0;
-  if (!data && !header.has(kFin) && !header.has(kRst)) return true;
-  if (!it->second) --unacknowledged_;
-  lingering_.erase(it);
-  may_open_.notify_one();
-  return true;
 }
 
 /// A new stream, or nothing if it was refused with a reset.
