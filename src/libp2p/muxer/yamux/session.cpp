@@ -259,10 +259,9 @@ Task<void> Session::write_loop() {
       break;
     }
     out_room_.notify_all();
-    // Two small batches in a row: the large buffers have had their time.
-    small_batches_ = batch.size() <= kIdleRead ? small_batches_ + 1 : 0;
-    if (small_batches_ >= 2 && batch.capacity() > kIdleRead) Bytes().swap(batch);
-    if (small_batches_ >= 2 && out_.empty() && out_.capacity() > kIdleRead) Bytes().swap(out_);
+    const bool too_large = patience_.ends_after(batch.size());
+    if (too_large && batch.capacity() > kIdleRead) Bytes().swap(batch);
+    if (too_large && out_.empty() && out_.capacity() > kIdleRead) Bytes().swap(out_);
   }
   drained_.notify_all();
 }

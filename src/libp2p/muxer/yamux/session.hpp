@@ -48,6 +48,7 @@
 #include "base/nursery.hpp"
 #include "libp2p/muxer/yamux/frame.hpp"
 #include "libp2p/transport/connection.hpp"
+#include "libp2p/transport/elastic_buffer.hpp"
 
 namespace dms::libp2p::yamux {
 
@@ -173,7 +174,7 @@ class Session final : public Muxer {
   bool payload_fin_ = false;
 
   Bytes out_;
-  int small_batches_ = 0;
+  Patience patience_{kIdleRead};  ///< with large buffers for writing
   std::size_t writing_ = 0;
   std::shared_ptr<std::size_t> writers_ = std::make_shared<std::size_t>(0);  ///< calls of write_stream under way
   SteadyTime heard_{};

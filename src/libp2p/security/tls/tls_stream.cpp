@@ -30,9 +30,9 @@ Task<Result<void>> TlsStream::flush() {
     sending_.clear();
     std::swap(sending_, engine_->out());
     CO_TRY_VOID(co_await raw_->write(sending_));
-    little_ = sending_.size() <= Engine::kIdleRoom ? little_ + 1 : 0;
+    const bool too_large = patience_.ends_after(sending_.size());
     sending_.clear();
-    if (little_ >= ElasticBuffer::kPatience && sending_.capacity() > Engine::kIdleRoom) Bytes().swap(sending_);
+    if (too_large && sending_.capacity() > Engine::kIdleRoom) Bytes().swap(sending_);
     // One large buffer serves both places.
     if (engine_->out().empty()) std::swap(sending_, engine_->out());
   }

@@ -36,8 +36,8 @@ class TlsStream final : public ByteStream {
   std::unique_ptr<ByteStream> raw_;
   std::unique_ptr<Engine> engine_;
   Bytes sending_;
-  int little_ = 0;         ///< writes in a row that a small buffer was enough for
-  bool finished_ = false;  ///< close_notify has been said
+  Patience patience_{Engine::kIdleRoom};  ///< with a large sending_
+  bool finished_ = false;                 ///< close_notify has been said
 };
 
 }  // namespace dms::libp2p::tls
