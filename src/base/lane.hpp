@@ -1,8 +1,8 @@
 // A lane: one thread's worth of work, with the time and the randomness that its code may see.
 //
 // Model
-//  1. Everything posted to a lane runs on that lane, one after another, in the order posted; timers run at or after
-//     their instant, equal instants in the order they were set.
+//  1. Everything posted to a lane runs on that lane, one after another; what one thread has posted in the order it was
+//     posted. Timers run at or after their instant, equal instants in the order they were set.
 //  2. What lives on a lane is touched only from it and needs no lock. post() may be called from any thread; every other
 //     method only from the lane itself.
 //  3. A real lane is a thread that runs an event loop; a simulated lane shares one thread and a virtual clock with the

@@ -463,15 +463,18 @@ RealRuntime::~RealRuntime() = default;
 Runtime RealRuntime::runtime() { return {impl_->lane, impl_->net}; }
 
 void RealRuntime::run(Task<void> task) {
+  impl_->lane.adopt_thread();
   Nursery nursery(impl_->lane, "main");
   nursery.spawn(std::move(task));
   auto work = asio::make_work_guard(impl_->io);
   impl_->io.restart();
-  impl_->lane.adopt_thread();
   for (;;) {
     const bool idle = impl_->lane.run_ready();
     if (nursery.size() == 0) return;
-    idle ? impl_->io.run_one() : impl_->io.poll_one();
+    if (idle)
+      impl_->io.run_one();
+    else
+      impl_->io.poll_one();
   }
 }
 
