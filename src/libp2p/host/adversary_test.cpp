@@ -50,7 +50,9 @@ TEST(Adversary, TenThousandWhoSayNothingHoldAFewPlacesForAShortTime) {
 Task<void> hold(Host& host, crypto::PeerId peer, std::size_t count, std::vector<std::unique_ptr<Stream>>& held) {
   for (std::size_t i = 0; i < count; ++i) {
     Result<std::unique_ptr<Stream>> stream = co_await host.new_stream(peer, std::string("/echo"));
-    if (stream) held.push_back(std::move(*stream));
+    if (!stream) continue;
+    (void)co_await (*stream)->write(as_bytes("x"));  // which announces it
+    held.push_back(std::move(*stream));
   }
 }
 

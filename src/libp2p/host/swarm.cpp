@@ -414,7 +414,7 @@ Task<Result<std::unique_ptr<Stream>>> Swarm::Impl::open(LinkPtr link, std::vecto
   const auto it = spoken.find(peer);
   if (protocols.size() == 1 && it != spoken.end() && std::ranges::find(it->second, protocols[0]) != it->second.end()) {
     agreed = protocols[0];
-    CO_TRY(raw, co_await multistream::propose_lazily(std::move(raw), agreed));
+    raw = multistream::propose_lazily(std::move(raw), agreed);
   } else {
     CO_TRY(agreed, co_await multistream::propose(*raw, std::move(protocols)));
   }

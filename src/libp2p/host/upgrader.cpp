@@ -42,7 +42,7 @@ Task<Result<Security*>> StandardUpgrader::choose(std::unique_ptr<ByteStream>& ra
     CO_TRY(std::string agreed, co_await multistream::propose(*raw, proposed_));
     co_return find(agreed);
   }
-  CO_TRY(raw, co_await multistream::propose_lazily(std::move(raw), proposed_.front()));
+  raw = multistream::propose_lazily(std::move(raw), proposed_.front());
   co_return find(proposed_.front());
 }
 

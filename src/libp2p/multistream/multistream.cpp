@@ -21,17 +21,42 @@ Task<Result<void>> read_header(ByteStream& stream) {
 class LazyStream final : public ByteStream {
  public:
   LazyStream(std::unique_ptr<ByteStream> inner, std::string protocol)
-      : inner_(std::move(inner)), protocol_(std::move(protocol)) {}
+      : inner_(std::move(inner)), protocol_(std::move(protocol)), proposal_(encode(kHeader)) {
+    append(proposal_, encode(protocol_));
+  }
 
   Task<Result<std::size_t>> read_some(MutableBytes into) override {
+    if (!proposal_.empty()) CO_TRY_VOID(co_await write_with_proposal({}));
     if (!confirmed_) CO_TRY_VOID(co_await confirm());
     co_return co_await inner_->read_some(into);
   }
-  Task<Result<void>> write(BytesView from) override { return inner_->write(from); }
-  Task<Result<void>> close_write() override { return inner_->close_write(); }
+  Task<Result<void>> write(BytesView from) override {
+    while (proposing_) CO_TRY_VOID(co_await proposed_.wait());  // by a read
+    if (!proposal_.empty()) co_return co_await write_with_proposal(from);
+    co_return co_await inner_->write(from);
+  }
+  Task<Result<void>> close_write() override {
+    if (proposing_ || !proposal_.empty()) CO_TRY_VOID(co_await write({}));
+    co_return co_await inner_->close_write();
+  }
   void abort() override { inner_->abort(); }
 
  private:
+  /// Little enough to be copied rather than written by itself.
+  static constexpr std::size_t kLittle = 1024;
+
+  Task<Result<void>> write_with_proposal(BytesView from) {
+    Bytes out = std::exchange(proposal_, {});
+    const BytesView together = from.first(from.size() <= kLittle ? from.size() : 0);
+    append(out, together);
+    proposing_ = true;
+    const Result<void> sent = co_await inner_->write(out);
+    proposing_ = false;
+    proposed_.notify_all();
+    CO_TRY_VOID(sent);
+    if (together.size() < from.size()) co_return co_await inner_->write(from);
+    co_return Result<void>();
+  }
   Task<Result<void>> confirm() {
     CO_TRY_VOID(co_await read_header(*inner_));
     CO_TRY(std::string text, co_await read_message(*inner_));
@@ -45,6 +70,9 @@ class LazyStream final : public ByteStream {
 
   std::unique_ptr<ByteStream> inner_;
   std::string protocol_;
+  Bytes proposal_;  ///< not yet sent
+  bool proposing_ = false;
+  Notify proposed_;
   bool confirmed_ = false;
 };
 
@@ -91,25 +119,21 @@ Task<Result<std::string>> propose(ByteStream& stream, std::vector<std::string> p
 }
 
 Task<Result<std::string>> answer(ByteStream& stream, std::function<bool(std::string_view)> supports) {
-  const Bytes header = encode(kHeader);
-  CO_TRY_VOID(co_await stream.write(header));
   CO_TRY_VOID(co_await read_header(stream));
+  Bytes out = encode(kHeader);  // leaves with the first answer
   for (int i = 0; i < kMaxProposals; ++i) {
     CO_TRY(std::string name, co_await read_message(stream));
     const bool supported = supports(name);
-    const Bytes reply = encode(supported ? std::string_view(name) : kNotAvailable);
-    CO_TRY_VOID(co_await stream.write(reply));
+    append(out, encode(supported ? std::string_view(name) : kNotAvailable));
+    CO_TRY_VOID(co_await stream.write(out));
+    out.clear();
     if (supported) co_return std::move(name);
   }
   co_return fail(Errc::limit_exceeded, "multistream: {} proposals and none fits", kMaxProposals);
 }
 
-Task<Result<std::unique_ptr<ByteStream>>> propose_lazily(std::unique_ptr<ByteStream> stream, std::string protocol) {
-  Bytes out = encode(kHeader);
-  append(out, encode(protocol));
-  CO_TRY_VOID(co_await stream->write(out));
-  std::unique_ptr<ByteStream> lazy = std::make_unique<LazyStream>(std::move(stream), std::move(protocol));
-  co_return std::move(lazy);
+std::unique_ptr<ByteStream> propose_lazily(std::unique_ptr<ByteStream> stream, std::string protocol) {
+  return std::make_unique<LazyStream>(std::move(stream), std::move(protocol));
 }
 
 }  // namespace dms::libp2p::multistream

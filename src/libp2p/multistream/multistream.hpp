@@ -1,11 +1,12 @@
 // multistream-select 1.0: how two sides of a stream agree on a protocol by name.
 //
 // Model
-//  1. Each message is a varint length, a text and a newline. Both sides first send "/multistream/1.0.0". The dialer
-//     then proposes one name after another; the listener answers with the same name, or with "na".
+//  1. Each message is a varint length, a text and a newline. Both sides first send "/multistream/1.0.0", the listener with
+//     its first answer. The dialer proposes one name after another; the listener answers with the same name, or with "na".
 //  2. Exactly the bytes of the negotiation are taken from the stream; what follows belongs to the protocol.
 //  3. Names are any 1 to kMaxName printable characters; no leading slash is asked for.
-//  4. A LazyStream is one whose proposal is under way: it can be written at once, and its first read takes the answer.
+//  4. A stream whose protocol is proposed lazily sends the proposal together with what is written first; its first read
+//     takes the answer.
 //
 // Cancellation and time: give calls a deadline (with_timeout); a stream whose negotiation failed is only good for
 // abort().
@@ -44,7 +45,8 @@ Task<Result<std::string>> propose(ByteStream& stream, std::vector<std::string> p
 /// The listener's side: the protocol that the dialer proposed and `supports` accepted.
 Task<Result<std::string>> answer(ByteStream& stream, std::function<bool(std::string_view)> supports);
 
-/// Proposes the one protocol and does not wait. The first read fails with Errc::unsupported if it was refused.
-Task<Result<std::unique_ptr<ByteStream>>> propose_lazily(std::unique_ptr<ByteStream> stream, std::string protocol);
+/// Proposes the one protocol with the first write, and does not wait. Nothing is sent before the first write, read or
+/// close_write(). The first read fails with Errc::unsupported if the protocol was refused.
+std::unique_ptr<ByteStream> propose_lazily(std::unique_ptr<ByteStream> stream, std::string protocol);
 
 }  // namespace dms::libp2p::multistream

@@ -44,7 +44,7 @@ TEST(Multistream, NothingInCommonIsSaidPlainly) {
 }
 
 Task<Result<Bytes>> lazy_exchange(std::unique_ptr<ByteStream> stream, std::string name) {
-  CO_TRY(std::unique_ptr<ByteStream> lazy, co_await propose_lazily(std::move(stream), std::move(name)));
+  std::unique_ptr<ByteStream> lazy = propose_lazily(std::move(stream), std::move(name));
   const Bytes question = to_bytes("ping");
   CO_TRY_VOID(co_await lazy->write(question));
   CO_TRY_VOID(co_await lazy->close_write());
@@ -67,6 +67,42 @@ TEST(Multistream, LazyStreamSendsBeforeTheAnswer) {
   ASSERT_TRUE(reply) << reply.error().to_string();
   EXPECT_EQ(as_text(*reply), "pong");
   EXPECT_EQ(as_text(*question), "ping");
+}
+
+Task<void> serve_into(std::unique_ptr<ByteStream> stream, Result<Bytes>& question) {
+  question = co_await serve(std::move(stream), "/x/1");
+}
+Task<Result<Bytes>> read_all(ByteStream& stream) { co_return co_await read_to_end(stream, 100); }
+Task<Result<Bytes>> write_and_close(ByteStream& stream) {
+  CO_TRY_VOID(co_await stream.write(as_bytes("ping")));
+  CO_TRY_VOID(co_await stream.close_write());
+  co_return Bytes();
+}
+
+TEST(Multistream, LazyStreamThatReadsFirstProposesFirst) {
+  LaneWorld w;
+  auto [a, b] = make_pipe(8);  // the proposal takes a while
+  const std::unique_ptr<ByteStream> lazy = propose_lazily(std::move(a), "/x/1");
+  Nursery nursery(w.lane(), "server");
+  Result<Bytes> question = Bytes();
+  nursery.spawn(serve_into(std::move(b), question));
+  auto [reply, written] = run_both(w, read_all(*lazy), write_and_close(*lazy));
+  ASSERT_TRUE(written) << written.error().to_string();
+  ASSERT_TRUE(reply) << reply.error().to_string();
+  EXPECT_EQ(as_text(*reply), "pong");
+  w.run(nursery.join());
+  ASSERT_TRUE(question) << question.error().to_string();
+  EXPECT_EQ(as_text(*question), "ping");
+}
+
+TEST(Multistream, NothingIsSentBeforeThereIsSomethingToSay) {
+  LaneWorld w;
+  auto [a, b] = make_pipe();
+  const std::unique_ptr<ByteStream> lazy = propose_lazily(std::move(a), "/x/1");
+  Bytes some(100);
+  auto silence = w.run(with_timeout(1s, b->read_some(some)));
+  ASSERT_FALSE(silence);
+  EXPECT_TRUE(silence.error().is(Errc::deadline_exceeded));
 }
 
 TEST(Multistream, LazyStreamLearnsOfARefusalWhenItReads) {

@@ -9,8 +9,8 @@
 //     in queues do not count.
 //  2. Frames leave through one buffer. A writer puts at most kMaxChunk bytes into it and then queues behind the others,
 //     so streams share the wire evenly; the buffer is written whole, many frames in one write.
-//  3. A stream is announced with its first frame and acknowledged when it is accepted. Its halves close apart (FIN);
-//     RST ends both. What arrives for a stream that we have let go is dropped (connection.hpp, model 2) and answered
+//  3. A stream is announced with its first frame, so not always in the order of ids, and acknowledged when it is accepted.
+//     Its halves close apart (FIN); RST ends both. What arrives for a stream that we have let go is dropped (connection.hpp, model 2) and answered
 //     with RST once, so that its sender does not wait for a window for ever.
 //  4. A frame that breaks the rules (unknown version or type, more data than the window, a stream id of the wrong
 //     parity) ends the session with GO_AWAY "protocol error". Flags that the specification does not name are ignored.
@@ -160,7 +160,6 @@ class Session final : public Muxer {
   std::vector<std::uint32_t> let_go_;
   std::map<std::uint32_t, bool> lingering_;
   std::uint32_t next_id_;
-  std::uint32_t last_inbound_ = 0;
   std::size_t inbound_ = 0;
   std::size_t unacknowledged_ = 0;
   std::size_t buffered_ = 0;

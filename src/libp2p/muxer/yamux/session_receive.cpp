@@ -116,9 +116,8 @@ Result<Session::StatePtr> Session::on_syn(const FrameHeader& header) {
   const bool from_dialer = header.stream % 2 == 1;
   if (from_dialer == (side_ == Side::dialer))
     return fail(Errc::invalid_argument, "yamux: the other side opened stream {}, whose number is ours", header.stream);
-  if (header.stream <= last_inbound_)
+  if (streams_.contains(header.stream) || std::ranges::find(let_go_, header.stream) != let_go_.end())
     return fail(Errc::invalid_argument, "yamux: stream {} was opened twice", header.stream);
-  last_inbound_ = header.stream;
   // Opened and taken back before anybody accepted: they count only until the place is needed.
   if (backlog_.size() >= options_.accept_backlog)
     std::erase_if(backlog_, [](const StatePtr& waiting) { return waiting->session == nullptr; });

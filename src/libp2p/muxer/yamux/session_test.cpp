@@ -325,12 +325,12 @@ TEST(YamuxFrames, WhatBreaksTheRulesEndsTheSession) {
     return raw.died();
   };
   EXPECT_FALSE(ends({{{FrameType::data, kSyn, 1, 5}, 5}}));
-  EXPECT_TRUE(ends({{{FrameType::data, kSyn, 2, 5}, 5}}));                                      // the listener's number
-  EXPECT_TRUE(ends({{{FrameType::data, kSyn, 3, 0}, 0}, {{FrameType::data, kSyn, 1, 0}, 0}}));  // backwards
-  EXPECT_TRUE(ends({{{FrameType::data, kSyn, 1, 0}, 0}, {{FrameType::data, kSyn, 1, 0}, 0}}));  // twice
-  EXPECT_TRUE(ends({{{FrameType::data, kSyn, 1, kInitialWindow + 1}, 0}}));                     // more than the window
-  EXPECT_TRUE(ends({{{FrameType::data, kSyn, 0, 0}, 0}}));                                      // no stream
-  EXPECT_TRUE(ends({{{FrameType::ping, kSyn, 1, 0}, 0}}));                                      // a ping for a stream
+  EXPECT_TRUE(ends({{{FrameType::data, kSyn, 2, 5}, 5}}));  // the listener's number
+  EXPECT_FALSE(ends({{{FrameType::data, kSyn, 3, 0}, 0}, {{FrameType::data, kSyn, 1, 0}, 0}}));  // in another order
+  EXPECT_TRUE(ends({{{FrameType::data, kSyn, 1, 0}, 0}, {{FrameType::data, kSyn, 1, 0}, 0}}));   // twice
+  EXPECT_TRUE(ends({{{FrameType::data, kSyn, 1, kInitialWindow + 1}, 0}}));                      // more than the window
+  EXPECT_TRUE(ends({{{FrameType::data, kSyn, 0, 0}, 0}}));                                       // no stream
+  EXPECT_TRUE(ends({{{FrameType::ping, kSyn, 1, 0}, 0}}));                                       // a ping for a stream
   EXPECT_TRUE(
       ends({{{FrameType::window_update, kSyn, 1, 0}, 0}, {{FrameType::window_update, kNone, 1, 0xffffffff}, 0}}));
   EXPECT_TRUE(ends({{{FrameType::data, kSyn | kFin, 1, 0}, 0}, {{FrameType::data, kNone, 1, 1}, 1}}));  // after the end
