@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <string>
 
 namespace dms::crypto {
 
@@ -16,33 +17,41 @@ namespace {
 using MacContext = std::unique_ptr<EVP_MAC_CTX, decltype(&EVP_MAC_CTX_free)>;
 
 /// Ready but for the key; copied for each use, which is cheaper than to look the algorithms up.
-const EVP_MAC_CTX* unkeyed() {
-  static const MacContext context = [] {
-    EVP_MAC* hmac = EVP_MAC_fetch(nullptr, OSSL_MAC_NAME_HMAC, nullptr);
-    MacContext made(EVP_MAC_CTX_new(hmac), EVP_MAC_CTX_free);
-    EVP_MAC_free(hmac);
-    char digest[] = OSSL_DIGEST_NAME_SHA2_256;
-    const OSSL_PARAM parameters[] = {OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
-                                     OSSL_PARAM_construct_end()};
-    if (!made || EVP_MAC_CTX_set_params(made.get(), parameters) != 1) std::abort();
-    return made;
-  }();
-  return context.get();
+MacContext make_unkeyed(std::string digest) {
+  EVP_MAC* hmac = EVP_MAC_fetch(nullptr, OSSL_MAC_NAME_HMAC, nullptr);
+  MacContext made(EVP_MAC_CTX_new(hmac), EVP_MAC_CTX_free);
+  EVP_MAC_free(hmac);
+  const OSSL_PARAM parameters[] = {OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest.data(), 0),
+                                   OSSL_PARAM_construct_end()};
+  if (!made || EVP_MAC_CTX_set_params(made.get(), parameters) != 1) std::abort();
+  return made;
 }
 
-}  // namespace
-
-Digest256 hmac_sha256(BytesView key, BytesView data) {
-  Digest256 out{};
+void hmac(const EVP_MAC_CTX* unkeyed, BytesView key, BytesView data, MutableBytes out) {
   std::size_t size = 0;
   // A null key would mean that the context has one.
   static constexpr std::uint8_t kNone = 0;
-  const MacContext context(EVP_MAC_CTX_dup(unkeyed()), EVP_MAC_CTX_free);
+  const MacContext context(EVP_MAC_CTX_dup(unkeyed), EVP_MAC_CTX_free);
   // Fails only when memory is gone: nothing a caller could mend.
   if (!context || EVP_MAC_init(context.get(), key.empty() ? &kNone : key.data(), key.size(), nullptr) != 1 ||
       EVP_MAC_update(context.get(), data.data(), data.size()) != 1 ||
       EVP_MAC_final(context.get(), out.data(), &size, out.size()) != 1)
     std::abort();
+}
+
+}  // namespace
+
+Digest256 hmac_sha256(BytesView key, BytesView data) {
+  static const MacContext unkeyed = make_unkeyed(OSSL_DIGEST_NAME_SHA2_256);
+  Digest256 out{};
+  hmac(unkeyed.get(), key, data, out);
+  return out;
+}
+
+std::array<std::uint8_t, 48> hmac_sha384(BytesView key, BytesView data) {
+  static const MacContext unkeyed = make_unkeyed(OSSL_DIGEST_NAME_SHA2_384);
+  std::array<std::uint8_t, 48> out{};
+  hmac(unkeyed.get(), key, data, out);
   return out;
 }
 

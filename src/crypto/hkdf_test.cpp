@@ -22,6 +22,8 @@ TEST(Hkdf, RfcVectors) {
 TEST(Hmac, RfcVector) {
   EXPECT_EQ(encode(Base::hex, hmac_sha256(as_bytes("Jefe"), as_bytes("what do ya want for nothing?"))),
             "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+  EXPECT_EQ(encode(Base::hex, hmac_sha384(as_bytes("Jefe"), as_bytes("what do ya want for nothing?"))),
+            "af45d2e376484031617f78d2b58a6b1b9c7ef464f5a01b47e42ec3736322445e8e2240ca5e69e2c78b3239ecfab21649");
 }
 
 }  // namespace

@@ -32,18 +32,17 @@ Result<void> Handshake::mix_key(const Result<crypto::Secret>& shared) {
   if (!shared) return std::unexpected(shared.error());
   const crypto::Secret keys = crypto::hkdf_sha256(chaining_key_, *shared, {}, 64);
   chaining_key_ = crypto::Secret(keys.view().first(32));
-  TRY(auto cipher, crypto::ChaCha20Poly1305::create(keys.view().last(32)));
-  cipher_ = std::move(cipher);
-  nonce_ = 0;
+  TRY(cipher_, CipherState::create(keys.view().last(32)));
   return {};
 }
 
 Result<void> Handshake::encrypt_and_append(Bytes& out, BytesView text) {
   const std::size_t at = out.size();
-  append(out, text);
   if (cipher_) {
-    out.resize(out.size() + crypto::ChaCha20Poly1305::kTagSize);
-    TRY_VOID(cipher_->seal(nonce_++, hash_, MutableBytes(out).subspan(at)));
+    out.resize(at + text.size() + CipherState::kTag);
+    TRY_VOID(cipher_->seal(hash_, text, MutableBytes(out).subspan(at)));
+  } else {
+    append(out, text);
   }
   mix_hash(BytesView(out).subspan(at));
   return {};
@@ -52,7 +51,7 @@ Result<void> Handshake::encrypt_and_append(Bytes& out, BytesView text) {
 Result<Bytes> Handshake::decrypt(BytesView text) {
   Bytes copy = to_bytes(text);
   if (cipher_) {
-    TRY(MutableBytes plain, cipher_->open(nonce_++, hash_, copy));
+    TRY(MutableBytes plain, cipher_->open(hash_, copy, copy));
     copy.resize(plain.size());
   }
   mix_hash(text);
@@ -95,7 +94,7 @@ Result<Bytes> Handshake::read_message(BytesView message) {
   }
   if (next_ == 1) TRY_VOID(mix_key(ephemeral_.shared_secret(remote_ephemeral_)));  // ee
   if (next_ > 0) {
-    TRY(BytesView sealed, take(message, remote_static_.size() + crypto::ChaCha20Poly1305::kTagSize, "static key"));
+    TRY(BytesView sealed, take(message, remote_static_.size() + CipherState::kTag, "static key"));
     TRY(Bytes key, decrypt(sealed));
     std::ranges::copy(key, remote_static_.begin());
     TRY_VOID(mix_key(ephemeral_.shared_secret(remote_static_)));  // es for the dialer, se for the listener
@@ -108,8 +107,8 @@ Result<Bytes> Handshake::read_message(BytesView message) {
 Result<Handshake::Ciphers> Handshake::split() {
   if (!finished()) return fail(Errc::internal, "noise: split before the end of the handshake");
   const crypto::Secret keys = crypto::hkdf_sha256(chaining_key_, {}, {}, 64);
-  TRY(auto first, crypto::ChaCha20Poly1305::create(keys.view().first(32)));
-  TRY(auto second, crypto::ChaCha20Poly1305::create(keys.view().last(32)));
+  TRY(CipherState first, CipherState::create(keys.view().first(32)));
+  TRY(CipherState second, CipherState::create(keys.view().last(32)));
   if (side_ == Side::dialer) return Ciphers{std::move(first), std::move(second)};
   return Ciphers{std::move(second), std::move(first)};
 }

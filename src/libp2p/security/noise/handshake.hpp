@@ -14,9 +14,9 @@
 
 #include <optional>
 
-#include "crypto/chacha20poly1305.hpp"
 #include "crypto/hash.hpp"
 #include "crypto/x25519.hpp"
+#include "libp2p/security/noise/cipher_state.hpp"
 #include "libp2p/transport/connection.hpp"
 
 namespace dms::libp2p::noise {
@@ -38,8 +38,8 @@ class Handshake {
   [[nodiscard]] const crypto::Digest256& hash() const { return hash_; }
 
   struct Ciphers {
-    crypto::ChaCha20Poly1305 send;
-    crypto::ChaCha20Poly1305 receive;
+    CipherState send;
+    CipherState receive;
   };
   Result<Ciphers> split();
 
@@ -57,8 +57,7 @@ class Handshake {
   crypto::X25519Public remote_ephemeral_{};
   crypto::Digest256 hash_;
   crypto::Secret chaining_key_;
-  std::optional<crypto::ChaCha20Poly1305> cipher_;
-  std::uint64_t nonce_ = 0;
+  std::optional<CipherState> cipher_;
   int next_ = 0;
 };
 

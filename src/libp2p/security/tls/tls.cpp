@@ -8,6 +8,7 @@
 #endif
 
 #include "libp2p/security/tls/certificate.hpp"
+#include "libp2p/security/tls/handshake.hpp"
 #include "libp2p/security/tls/tls_stream.hpp"
 
 namespace dms::libp2p::tls {
@@ -110,12 +111,12 @@ Result<SslContextPtr> make_context(const crypto::PrivateKey& identity, UnixTime 
   // A dialer without instructions for AES names ChaCha20 first, and is heard.
   SSL_CTX_set_options(c, SSL_OP_NO_TICKET | SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
   SSL_CTX_set_session_cache_mode(c, SSL_SESS_CACHE_OFF);
-  SSL_CTX_set_mode(c, SSL_MODE_RELEASE_BUFFERS);
   SSL_CTX_set_max_cert_list(c, static_cast<long>(Tls::kMaxCertificate));
   SSL_CTX_set_verify(c, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
   SSL_CTX_set_cert_verify_callback(c, on_certificate, nullptr);
   SSL_CTX_set_client_hello_cb(c, on_client_hello, nullptr);
   SSL_CTX_set_alpn_select_cb(c, on_alpn, nullptr);
+  Handshake::prepare(*c);
   return context;
 }
 
@@ -151,39 +152,37 @@ struct Agreed {
   std::string muxer;
 };
 
-Task<Result<Agreed>> agree(ByteStream& raw, Engine& engine, Check& check) {
-  Result<void> done = co_await shake_hands(raw, engine);
-  if (!done) co_return std::unexpected(check.refusal ? *check.refusal : done.error());
-  if (!check.key) co_return fail(Errc::permission_denied, "the peer has shown no certificate");
-  CO_TRY(std::string muxer, agreed_muxer(engine.ssl(), check));
-  Agreed agreed{std::move(*check.key), std::move(muxer)};
-  co_return std::move(agreed);
-}
-
-}  // namespace
-
-Task<Result<void>> shake_hands(ByteStream& raw, Engine& engine) {
+/// Exchanges what the handshake says and hears until it is finished.
+Task<Result<void>> exchange(ByteStream& raw, Handshake& handshake) {
+  Bytes buffer(4096);
   std::size_t left = Tls::kMaxHandshake;
   for (;;) {
-    Result<bool> done = engine.handshake();
-    Bytes out = std::move(engine.out());
-    engine.out() = {};
+    const Result<bool> done = handshake.advance();
+    const Bytes out = handshake.take_out();
     if (!out.empty()) {
       Result<void> sent = co_await raw.write(out);
       if (done && !sent) co_return std::unexpected(sent.error());
     }
     if (!done) co_return std::unexpected(done.error());
-    if (*done) break;
+    if (*done) co_return Result<void>();
     if (left == 0) co_return fail(Errc::limit_exceeded, "a TLS handshake of more than {} bytes", Tls::kMaxHandshake);
-    MutableBytes room = engine.room();
-    CO_TRY(std::size_t got, co_await raw.read_some(room.first(std::min(room.size(), left))));
+    CO_TRY(std::size_t got, co_await raw.read_some(MutableBytes(buffer).first(std::min(buffer.size(), left))));
     if (got == 0) co_return fail(Errc::closed, "the other side hung up");
     left -= got;
-    engine.arrived(got);
+    CO_TRY_VOID(handshake.arrived(BytesView(buffer).first(got)));
   }
-  SSL_set_block_padding(&engine.ssl(), 0);
-  co_return Result<void>();
 }
+
+Task<Result<Agreed>> agree(ByteStream& raw, Handshake& handshake, Check& check) {
+  Result<void> done = co_await exchange(raw, handshake);
+  if (!done) co_return std::unexpected(check.refusal ? *check.refusal : done.error());
+  if (!check.key) co_return fail(Errc::permission_denied, "the peer has shown no certificate");
+  CO_TRY(std::string muxer, agreed_muxer(handshake.ssl(), check));
+  Agreed agreed{std::move(*check.key), std::move(muxer)};
+  co_return std::move(agreed);
+}
+
+}  // namespace
 
 Tls::Tls(const crypto::PrivateKey& identity, UnixTime now) : context_(make_context(identity, now)) {}
 
@@ -191,14 +190,15 @@ Task<Result<Secured>> Tls::secure(std::unique_ptr<ByteStream> raw, Side side, st
                                   std::vector<std::string> muxers) {
   if (!context_) co_return std::unexpected(context_.error());
   const TaskContext task = co_await this_task();
-  CO_TRY(std::unique_ptr<Engine> engine, Engine::create(**context_, side));
-  if (side == Side::dialer) CO_TRY_VOID(offer_protocols(engine->ssl(), muxers));
+  CO_TRY(Handshake handshake, Handshake::create(**context_, side));
+  if (side == Side::dialer) CO_TRY_VOID(offer_protocols(handshake.ssl(), muxers));
   Check check{task.lane->unix_now(), expected, std::move(muxers), std::nullopt, std::nullopt};
-  SSL_set_app_data(&engine->ssl(), &check);
-  Result<Agreed> agreed = co_await agree(*raw, *engine, check);
-  SSL_set_app_data(&engine->ssl(), nullptr);
+  SSL_set_app_data(&handshake.ssl(), &check);
+  Result<Agreed> agreed = co_await agree(*raw, handshake, check);
   if (!agreed) co_return fail(agreed.error(), "tls handshake");
-  std::unique_ptr<ByteStream> stream = std::make_unique<TlsStream>(std::move(raw), std::move(engine));
+  CO_TRY(TlsStream::Ciphers ciphers, handshake.split());
+  std::unique_ptr<ByteStream> stream =
+      std::make_unique<TlsStream>(std::move(raw), side, std::move(ciphers), handshake.unread());
   const crypto::PeerId peer = crypto::PeerId::from(agreed->key);
   Secured secured{std::move(stream), std::move(agreed->key), peer, std::move(agreed->muxer)};
   co_return std::move(secured);

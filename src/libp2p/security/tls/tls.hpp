@@ -33,7 +33,7 @@
 
 #include "base/time.hpp"
 #include "libp2p/security/security.hpp"
-#include "libp2p/security/tls/engine.hpp"
+#include "libp2p/security/tls/openssl.hpp"
 
 namespace dms::libp2p::tls {
 
@@ -55,8 +55,5 @@ class Tls final : public Security {
  private:
   Result<SslContextPtr> context_;
 };
-
-/// Exchanges what the engine says and hears until its handshake is finished. Errc::limit_exceeded after kMaxHandshake bytes.
-Task<Result<void>> shake_hands(ByteStream& raw, Engine& engine);
 
 }  // namespace dms::libp2p::tls
