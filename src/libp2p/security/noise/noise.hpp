@@ -6,9 +6,7 @@
 //     made and signed once for this object, as the specification allows: the secrecy of a session hangs on its ephemeral
 //     keys. Muxers offered on both sides are agreed on the way: the first of the dialer's that both
 //     speak.
-//  3. Then a stream: write() encrypts from the caller's memory into one buffer, several messages per write below;
-//     read_some() decrypts straight into the caller's memory where a whole message fits, else where it arrived. A close
-//     of the raw stream between two messages is an end, within one an error.
+//  3. Then a stream (noise_stream.hpp). A close of the raw stream between two messages is an end, within one an error.
 //
 // Time: the handshake takes its deadline from its caller.
 //
@@ -16,8 +14,7 @@
 // once. Replayed, reordered, altered or injected bytes fail to decrypt, and that ends the stream for good. A dialer
 // that finds another peer than expected hangs up before sending its own identity.
 //
-// Memory: a stream that carries little holds two buffers of 1 KiB; each grows to 256 KiB with what it carries, and
-// falls back after two small reads or writes.
+// Memory: of a stream, as SealedStream has it.
 //
 // Specification: libp2p noise; connections, inlined muxer negotiation.
 #pragma once

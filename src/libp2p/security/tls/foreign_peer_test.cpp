@@ -15,6 +15,7 @@ struct Foreign {
   int version = TLS1_3_VERSION;
   bool picks_by_alpn = true;
   bool tickets = false;
+  const char* suites = "TLS_AES_128_GCM_SHA256";
 };
 
 int pick_first(SSL*, const unsigned char** out, unsigned char* size, const unsigned char* in, unsigned, void*) {
@@ -35,6 +36,7 @@ SslContextPtr foreign_context(const Foreign& foreign) {
   SSL_CTX_set_security_level(c, 0);
   SSL_CTX_set_min_proto_version(c, foreign.version);
   SSL_CTX_set_max_proto_version(c, foreign.version);
+  SSL_CTX_set_ciphersuites(c, foreign.suites);
   if (!foreign.tickets) SSL_CTX_set_num_tickets(c, 0);
   SSL_CTX_set_verify(c, SSL_VERIFY_PEER, nullptr);
   SSL_CTX_set_cert_verify_callback(
@@ -96,7 +98,6 @@ class OpenSsl {
     co_return co_await raw_->write(out);
   }
 
- private:
   /// Sends what a call has left, and hears more if that is what it lacked.
   Task<Result<void>> go_on(int done) {
     const int why = SSL_get_error(ssl(), done);
@@ -110,6 +111,7 @@ class OpenSsl {
     co_return Result<void>();
   }
 
+ private:
   std::unique_ptr<ByteStream> raw_;
   SslPtr ssl_;
 };
@@ -176,13 +178,42 @@ TEST(TlsHandshake, WithPlainOpenSsl) {
   }
 }
 
-TEST(TlsStream, KeyUpdatesAreObeyed) {
-  for (Side side : {Side::dialer, Side::listener}) {
-    const Met met = meet({}, side, true);
-    EXPECT_TRUE(met.ours) << met.why();
-    ASSERT_TRUE(met.theirs) << met.theirs.error().to_string();
-    EXPECT_EQ(met.theirs->size(), 50u);
+TEST(TlsStream, EachSuiteIsSpokenAndKeyUpdatesAreObeyed) {
+  for (const char* suite : {"TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"}) {
+    for (Side side : {Side::dialer, Side::listener}) {
+      const Met met = meet({.suites = suite}, side, true);
+      EXPECT_TRUE(met.ours) << suite << ": " << met.why();
+      ASSERT_TRUE(met.theirs) << suite << ": " << met.theirs.error().to_string();
+      EXPECT_EQ(met.theirs->size(), 50u);
+    }
   }
+}
+
+/// A dialer whose first text leaves in one piece with the end of its handshake.
+Task<Result<Bytes>> speak_at_once(std::unique_ptr<ByteStream> raw, SSL_CTX& context) {
+  OpenSsl peer(std::move(raw), context, Side::dialer);
+  for (;;) {
+    const int done = SSL_do_handshake(peer.ssl());
+    if (done == 1) break;
+    CO_TRY_VOID(co_await peer.go_on(done));
+  }
+  CO_TRY_VOID(co_await peer.write(as_bytes("at once")));
+  Bytes echo(7);
+  CO_TRY(const std::size_t got, co_await peer.read_some(echo));
+  echo.resize(got);
+  CO_TRY_VOID(co_await peer.close_write());
+  co_return std::move(echo);
+}
+
+TEST(TlsStream, BeginsWithWhatCameBehindTheHandshake) {
+  LaneWorld w;
+  auto [left, right] = make_pipe();
+  const SslContextPtr context = foreign_context({});
+  auto [ours, theirs] = run_both(w, with_timeout(1min, echo_ours(std::move(left), Side::listener)),
+                                 with_timeout(1min, speak_at_once(std::move(right), *context)));
+  EXPECT_TRUE(ours) << ours.error().to_string();
+  ASSERT_TRUE(theirs) << theirs.error().to_string();
+  EXPECT_EQ(as_text(*theirs), "at once");
 }
 
 /// Asks for new keys again and again, then says hello; how many bytes come back.

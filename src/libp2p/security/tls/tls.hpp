@@ -5,10 +5,9 @@
 //     side shows exactly one; it is verified within the handshake, so that who fails is told by an alert.
 //  2. Muxers are agreed on by ALPN: the dialer offers its muxers and then "libp2p", the listener takes the first that
 //     it has; "libp2p" leaves the choice to multistream. No ALPN, or nothing in common, ends the handshake.
-//  3. TLS 1.3 and nothing older: no renegotiation. No tickets, no resumption, no early data, no SNI; key updates of the
-//     other side are obeyed. AES-128-GCM comes first where the processor has instructions for it, ChaCha20-Poly1305
-//     elsewhere.
-//  4. Then a stream (tls_stream.hpp).
+//  3. TLS 1.3 and nothing older: no renegotiation. No tickets, no resumption, no early data, no SNI. AES-128-GCM comes
+//     first where the processor has instructions for it, ChaCha20-Poly1305 elsewhere.
+//  4. libssl shakes hands (handshake.hpp) and is let go; then comes a stream (tls_stream.hpp), whose records are ours.
 //
 // Randomness: libssl takes its own (key shares, nonces of signatures) from OpenSSL's generator, seeded by the operating
 // system; it is the one place where randomness is not handed in. A simulation cannot see it, because no size depends on
@@ -19,14 +18,13 @@
 //
 // Attacks: until the peer is authenticated, kMaxHandshake bytes are read from it and not more; its certificate has at
 // most kMaxCertificate bytes. Records that are altered, replayed or too long, anything unencrypted, a truncated
-// session, new keys asked for in bulk: each ends the stream for good. A dialer whose certificate is refused learns it
+// session, new keys asked for in bulk (sealed_stream.hpp, model 3): each ends the stream for good. A dialer whose certificate is refused learns it
 // with its first read, for in TLS 1.3 it has finished before the listener has looked; a dialer that finds another peer
 // than expected hangs up before it has shown its own certificate. The names of muxers are visible to whoever listens
 // in, as is the fact that this is libp2p.
 //
-// Memory: 26 KiB for an idle connection, of which libssl holds 13; while many bytes flow, 64 KiB more for reading, 130 KiB
-// for writing and a record each. A stranger can make libssl reserve 128 KiB for a ClientHello that never comes
-// whole, an authenticated peer as much for a session ticket.
+// Memory: of a stream, as SealedStream has it. During the handshake a stranger can make libssl reserve 128 KiB for a
+// ClientHello that never comes whole.
 //
 // Specification: libp2p tls; connections, inlined muxer negotiation; RFC 8446, RFC 7301.
 #pragma once

@@ -7,8 +7,8 @@
 //     the wire without the other side's close_notify is an error (Errc::closed): somebody may have cut it. Any other alert
 //     but user_canceled ends the stream and says why.
 //  3. The other side's KeyUpdate is obeyed. If it asks for one of ours, that leaves with the next write, before its text:
-//     one, however often it was asked for. We change our keys as well after records_per_key records, before they have seen
-//     as much as AES-GCM can bear.
+//     one, however often it was asked for. A write whose keys have sealed records_per_key records changes them first,
+//     before they have seen as much as AES-GCM can bear.
 //  4. Session tickets are skipped, whatever their size: sessions are not resumed. A message that a side must not send after
 //     the handshake, or records of other content between the pieces of a message, end the stream.
 //
