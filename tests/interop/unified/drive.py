@@ -1,12 +1,14 @@
 #!/usr/bin/python3
 """Runs unified_peer as libp2p's unified interoperability tests would: a listener and a dialer that know each other through
-Redis, in the suites `transport` and `perf`. Uses Debian's redis-server if it is there, else a stub.
+Redis, in the suites `transport` and `perf`; against itself and, in `transport`, against others (README.md beside this).
 
-Usage: drive.py UNIFIED_PEER. Prints PASS or FAIL lines and ends 'N passed, N failed, N skipped'.
+Usage: drive.py UNIFIED_PEER [NAME=PROGRAM...]. PROGRAM is another implementation's peer of the suite `transport`.
+Prints PASS or FAIL lines and ends 'N passed, N failed, N skipped'.
 """
 
 import contextlib
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -16,9 +18,20 @@ import time
 
 from redis_stub import RedisStub
 
-STACK = {"TRANSPORT": "tcp", "SECURE_CHANNEL": "noise", "MUXER": "yamux"}
+STACK = {"TRANSPORT": "tcp", "SECURE_CHANNEL": "noise", "MUXER": "yamux", "LISTENER_IP": "0.0.0.0", "DEBUG": "false"}
 PERF = {"UPLOAD_BYTES": "3000000", "DOWNLOAD_BYTES": "5000000", "UPLOAD_ITERATIONS": "3", "DOWNLOAD_ITERATIONS": "4",
         "LATENCY_ITERATIONS": "10"}
+# The lines that the suites' scripts keep of what a dialer prints.
+KEPT = {"transport": re.compile(r"latency:|  (handshake_plus_one_rtt|ping_rtt|unit):"),
+        "perf": re.compile(r"(upload|download|latency):|  (iterations|min|q1|median|q3|max|outliers|samples|unit):")}
+ADDRESS = "192.0.2.1"  # ours in a network of our own: the others' listeners take no loopback address
+
+
+# --- Redis
+
+def redis_server():
+    """The program; Debian's redis-tools has it too, under the name by which it checks files. It looks at argv[0]."""
+    return shutil.which("redis-server") or shutil.which("redis-check-rdb")
 
 
 @contextlib.contextmanager
@@ -27,8 +40,8 @@ def real_redis():
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     with tempfile.TemporaryDirectory() as folder:
-        server = subprocess.Popen(["redis-server", "--bind", "127.0.0.1", "--port", str(port), "--save", "", "--dir", folder],
-                                  stdout=subprocess.DEVNULL)
+        command = ["redis-server", "--bind", "127.0.0.1", "--port", str(port), "--save", "", "--dir", folder]
+        server = subprocess.Popen(command, executable=redis_server(), stdout=subprocess.DEVNULL)
         try:
             for _ in range(200):
                 with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
@@ -46,9 +59,20 @@ def stub_redis():
         yield stub.address
 
 
-def start(program, redis, **environment):
+def ask_redis(redis, *words):
+    """The first line of the answer: enough to see what kind it is."""
+    host, port = redis.split(":")
+    with socket.create_connection((host, int(port)), 10) as connection, connection.makefile("rwb") as stream:
+        stream.write(b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(w), w.encode()) for w in words))
+        stream.flush()
+        return stream.readline().decode().strip()
+
+
+# --- peers
+
+def start(command, redis, **environment):
     keep = {k: v for k, v in os.environ.items() if k == "PATH" or k.endswith("SAN_OPTIONS")}
-    return subprocess.Popen([program], env={**keep, **STACK, "REDIS_ADDR": redis, "DEBUG": "false", **environment}, text=True,
+    return subprocess.Popen(command, env={**keep, **STACK, "REDIS_ADDR": redis, **environment}, text=True,
                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
@@ -66,6 +90,8 @@ def read_yaml(text):
     """The YAML that the suites' results are made of: two levels, numbers, words and lists of numbers."""
     result, section = {}, None
     for line in text.splitlines():
+        if not line.strip() or line.startswith("#"):
+            continue
         name, _, value = line.strip().partition(":")
         value = value.strip()
         if not line.startswith(" "):
@@ -78,33 +104,44 @@ def read_yaml(text):
     return result
 
 
-def pair(program, redis, test, dialer=None, listener=None):
-    """What the dialer printed, with the other side running; both must end well."""
-    listening = start(program, redis, IS_DIALER="false", TEST_KEY=test, **{"LISTENER_IP": "127.0.0.1", **(listener or {})})
+def pair(listener, dialer, redis, test, ours=("listener", "dialer"), listening=None, dialling=None):
+    """What the dialer printed, with the other side running. Ours must end well, and print nothing that is not asked for."""
+    serving = start(listener, redis, IS_DIALER="false", TEST_KEY=test, **(listening or {}))
     try:
-        status, out, err = finish(start(program, redis, IS_DIALER="true", TEST_KEY=test, **(dialer or {})))
-        assert status == 0, f"the dialer ended with {status}: {err}"
-        assert listening.poll() is None, f"the listener has ended: {finish(listening)}"
+        status, out, err = finish(start(dialer, redis, IS_DIALER="true", TEST_KEY=test, **(dialling or {})))
+        alive = serving.poll() is None
     finally:
-        listening.terminate()
-        ended = finish(listening, 20)
-    assert ended[0] == 0 and ended[1] == "", f"the listener: {ended}"
+        serving.terminate()
+        ended = finish(serving, 20)
+    assert status == 0, f"the dialer ended with {status}: {err[-2000:]}; the listener: {ended[2][-2000:]}"
+    assert alive, f"the listener has ended: {ended}"
+    if "listener" in ours:
+        assert ended[0] == 0 and ended[1] == "", f"the listener: {ended}"
+    if "dialer" in ours:
+        stray = [line for line in out.splitlines() if not KEPT[dialer[-1]].match(line)]
+        assert not stray, f"the suite does not keep these lines: {stray}"
     return read_yaml(out)
 
 
-def transport(program, redis, security="noise", test="aaaa0001"):
-    channel = {"SECURE_CHANNEL": security}
-    latency = pair(program, redis, test, dialer=channel, listener=channel)["latency"]
+def check_latency(latency):
     assert latency["unit"] == "ms", latency
     assert 0 < latency["ping_rtt"] <= latency["handshake_plus_one_rtt"], latency
 
 
-def transport_tls(program, redis):
-    transport(program, redis, "tls", "aaaa0007")
+# --- ours with itself
+
+def transport(ours, redis, security="noise", test="aaaa0001"):
+    channel = {"SECURE_CHANNEL": security}
+    command = [ours, "transport"]
+    check_latency(pair(command, command, redis, test, listening=channel, dialling=channel)["latency"])
 
 
-def perf(program, redis):
-    result = pair(program, redis, "aaaa0002", dialer=PERF)
+def transport_tls(ours, redis):
+    transport(ours, redis, "tls", "aaaa0007")
+
+
+def perf(ours, redis):
+    result = pair([ours, "perf"], [ours, "perf"], redis, "aaaa0002", dialling=PERF)
     for name, times, unit in (("upload", 3, "Gbps"), ("download", 4, "Gbps"), ("latency", 10, "ms")):
         part = result[name]
         assert part["iterations"] == times == len(part["samples"]), part
@@ -114,59 +151,110 @@ def perf(program, redis):
         assert part["samples"] == sorted(part["samples"]) and part["samples"][-1] > 0, part
 
 
-def late_listener(program, redis):
+def late_listener(ours, redis):
     """The dialer waits for a listener that comes after it."""
-    dialer = start(program, redis, IS_DIALER="true", TEST_KEY="aaaa0003")
-    listener = start(program, redis, IS_DIALER="false", LISTENER_IP="127.0.0.1", TEST_KEY="aaaa0003")
-    try:
-        status, out, err = finish(dialer)
-        assert status == 0 and "ping_rtt" in out, err
-    finally:
-        listener.terminate()
-        finish(listener, 20)
+    for suite, test in (("transport", "aaaa0003"), ("perf", "aaaa0013")):
+        dialer = start([ours, suite], redis, IS_DIALER="true", TEST_KEY=test, **PERF)
+        listener = start([ours, suite], redis, IS_DIALER="false", TEST_KEY=test)
+        try:
+            status, out, err = finish(dialer)
+            assert status == 0 and "latency:" in out, err
+        finally:
+            listener.terminate()
+            finish(listener, 20)
 
 
-def all_interfaces(program, redis):
-    pair(program, redis, "aaaa0004", listener={"LISTENER_IP": "0.0.0.0"})
+def rendezvous(ours, redis):
+    """What a listener leaves in Redis is what the other implementations of the same suite ask for."""
+    for suite, test, command, kind in (("transport", "aaaa0008", ["BLPOP", "5"], "*2"), ("perf", "aaaa0018", ["GET"], "$")):
+        listener = start([ours, suite], redis, IS_DIALER="false", TEST_KEY=test)
+        try:
+            deadline = time.monotonic() + 10
+            while (answer := ask_redis(redis, command[0], f"{test}_listener_multiaddr", *command[1:])) == "$-1":
+                assert time.monotonic() < deadline, f"{suite}: nothing in Redis"
+                time.sleep(0.05)
+            assert answer.startswith(kind), f"{suite}: {command[0]} says {answer}"
+        finally:
+            listener.terminate()
+            finish(listener, 20)
 
 
-def what_is_not_spoken(program, redis):
+def loopback(ours, redis):
+    pair([ours, "transport"], [ours, "transport"], redis, "aaaa0004", listening={"LISTENER_IP": "127.0.0.1"})
+
+
+def what_is_not_spoken(ours, redis):
     for change in ({"TRANSPORT": "quic-v1"}, {"MUXER": "mplex"}, {"SECURE_CHANNEL": "plaintext"}, {"IS_DIALER": ""}):
         environment = {"IS_DIALER": "true", "TEST_KEY": "aaaa0005", **change}
-        status, out, err = finish(start(program, redis, **environment), 20)
+        status, out, err = finish(start([ours, "transport"], redis, **environment), 20)
         name = next(iter(change))
         assert status == 1 and out == "" and name in err, (status, out, err)
+    status, out, err = finish(start([ours, "hole-punch"], redis, IS_DIALER="true", TEST_KEY="aaaa0005"), 20)
+    assert status == 1 and out == "" and "usage" in err, (status, out, err)
 
 
-def nobody_there(program, _):
+def nobody_there(ours, _):
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))  # bound, but nobody listens
         address = f"127.0.0.1:{unused.getsockname()[1]}"
-        status, out, err = finish(start(program, address, IS_DIALER="true", TEST_KEY="aaaa0006"), 20)
+        status, out, err = finish(start([ours, "transport"], address, IS_DIALER="true", TEST_KEY="aaaa0006"), 20)
     assert status == 1 and out == "" and err, (status, out, err)
 
 
-CASES = [transport, transport_tls, perf, late_listener, all_interfaces, what_is_not_spoken, nobody_there]
+CASES = [transport, transport_tls, perf, late_listener, rendezvous, loopback, what_is_not_spoken, nobody_there]
 
+
+# --- with others
+
+def with_other(name, program, security, ours_dials):
+    def case(ours, redis):
+        mine, theirs = [ours, "transport"], [program]
+        channel = {"SECURE_CHANNEL": security}
+        listener, dialer = (theirs, mine) if ours_dials else (mine, theirs)
+        check_latency(pair(listener, dialer, redis, f"bbbb_{name}_{security}_{ours_dials}",
+                           ours=("dialer",) if ours_dials else ("listener",), listening=channel, dialling=channel)["latency"])
+    case.__name__ = f"{'ours' if ours_dials else name} dials {name if ours_dials else 'ours'} over {security}"
+    return case
+
+
+def in_own_network():
+    with socket.socket() as probe, contextlib.suppress(OSError):
+        probe.bind((ADDRESS, 0))
+        return True
+    return False
+
+
+def enter_own_network():
+    """Starts this script again where there is nothing but a loopback interface, which also has ADDRESS."""
+    setup = f'ip link set lo up && ip address add {ADDRESS}/32 dev lo && exec "$@"'
+    os.execvp("unshare", ["unshare", "--map-root-user", "--net", "sh", "-c", setup, "sh", sys.executable, *sys.argv])
+
+
+# --- all of it
 
 def main():
-    program = sys.argv[1]
-    servers = [("stub", stub_redis)]
+    ours = sys.argv[1]
+    others = [word.split("=", 1) for word in sys.argv[2:]]
+    if others and not in_own_network():
+        enter_own_network()
+    foreign = [with_other(name, program, security, ours_dials) for name, program in others for security in ("noise", "tls")
+               for ours_dials in (True, False)]
+    runs = [("stub", stub_redis, CASES)]
     skipped = 0
-    if shutil.which("redis-server"):
-        servers.append(("redis-server", real_redis))
+    if redis_server():
+        runs.append(("redis-server", real_redis, CASES + foreign))
     else:
         print("skipped: redis-server is not installed")
-        skipped = len(CASES)
+        skipped = len(CASES + foreign)
     passed = failed = 0
-    for name, server in servers:
+    for name, server, cases in runs:
         with server() as redis:
-            for case in CASES:
+            for case in cases:
                 try:
-                    case(program, redis)
+                    case(ours, redis)
                     passed += 1
                     print(f"PASS {case.__name__} with {name}", flush=True)
-                except AssertionError as error:
+                except (AssertionError, OSError) as error:
                     failed += 1
                     print(f"FAIL {case.__name__} with {name}: {error}", flush=True)
     print(f"{passed} passed, {failed} failed, {skipped} skipped")

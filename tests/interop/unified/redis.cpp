@@ -56,6 +56,20 @@ Task<Result<std::optional<std::string>>> Redis::get(std::string key) {
   co_return co_await command(std::move(words));
 }
 
+Task<Result<void>> Redis::push(std::string key, std::string value) {
+  std::vector<std::string> words{"RPUSH", std::move(key), std::move(value)};
+  CO_TRY(auto reply, co_await command(std::move(words)));
+  (void)reply;
+  co_return Result<void>();
+}
+
+Task<Result<std::string>> Redis::pop(std::string key) {
+  std::vector<std::string> words{"BLPOP", std::move(key), "0"};
+  CO_TRY(auto value, co_await command(std::move(words)));
+  if (!value) co_return fail(Errc::io, "redis BLPOP: no element, though nothing ends the wait");
+  co_return *std::move(value);
+}
+
 Task<Result<std::optional<std::string>>> Redis::command(std::vector<std::string> words) {
   std::string text = fmt::format("*{}\r\n", words.size());
   for (const std::string& word : words) text += fmt::format("${}\r\n{}\r\n", word.size(), word);

@@ -25,6 +25,9 @@ class Redis {
   Task<Result<void>> set(std::string key, std::string value);
   /// Nothing if there is no such key.
   Task<Result<std::optional<std::string>>> get(std::string key);
+  /// Appends to the list at `key`; pop() takes its first element, and waits until there is one.
+  Task<Result<void>> push(std::string key, std::string value);
+  Task<Result<std::string>> pop(std::string key);
   Task<Result<std::optional<std::string>>> command(std::vector<std::string> words);
 
   explicit Redis(std::unique_ptr<ByteStream> stream) : stream_(std::move(stream)) {}

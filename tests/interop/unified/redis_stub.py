@@ -4,30 +4,43 @@ import socketserver
 import threading
 
 
+class WrongKind(Exception):
+    """A list where a string was asked for, or the other way round."""
+
+
 class Store:
     def __init__(self):
-        self.values, self.lists, self.changed = {}, {}, threading.Condition()
+        self.values, self.changed = {}, threading.Condition()  # a key without a value is none
+
+    def _of(self, kind, key):
+        value = self.values.get(key)
+        if value is not None and not isinstance(value, kind):
+            raise WrongKind
+        return value
 
     def set(self, key, value):
         with self.changed:
             self.values[key] = value
+            self.changed.notify_all()
         return b"+OK\r\n"
 
     def get(self, key):
         with self.changed:
-            return bulk(self.values.get(key))
+            return bulk(self._of(bytes, key))
 
     def rpush(self, key, *values):
         with self.changed:
-            self.lists.setdefault(key, []).extend(values)
+            self.values[key] = (self._of(list, key) or []) + list(values)
             self.changed.notify_all()
-            return b":%d\r\n" % len(self.lists[key])
+            return b":%d\r\n" % len(self.values[key])
 
     def blpop(self, key, seconds):
         with self.changed:
-            if not self.changed.wait_for(lambda: self.lists.get(key), float(seconds) or None):
+            if not self.changed.wait_for(lambda: self._of(list, key), float(seconds) or None):
                 return b"*-1\r\n"
-            return b"*2\r\n" + bulk(key) + bulk(self.lists[key].pop(0))
+            value = self.values[key].pop(0)
+            self.values[key] = self.values[key] or None
+            return b"*2\r\n" + bulk(key) + bulk(value)
 
 
 def bulk(value):
@@ -51,6 +64,8 @@ class Handler(socketserver.StreamRequestHandler):
         while words := self.command():
             try:
                 reply = commands[words[0].upper()](*words[1:])
+            except WrongKind:
+                reply = b"-WRONGTYPE Operation against a key holding the wrong kind of value\r\n"
             except (KeyError, TypeError):
                 reply = b"-ERR unknown command\r\n"
             self.wfile.write(reply)
