@@ -15,7 +15,7 @@ docker="dockerd=docker.io busybox-static curl iptables"
 bench="libbenchmark-dev python3"
 lint="clang-format-16 clang-tidy-16 shellcheck python3"
 fuzz="clang-16 libclang-rt-16-dev llvm-16 python3"
-interop="node=nodejs npm=npm"
+interop="node=nodejs npm=npm redis-server=redis-tools"
 coverage="lcov"
 docs="default-jre-headless doxygen graphviz mkdocs mkdocs-material plantuml python3"
 # shellcheck disable=SC2034  # used through eval
