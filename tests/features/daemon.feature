@@ -66,6 +66,24 @@ Feature: The daemon and its door
     And alice's daemon is started
     Then alice's daemon listens for REST on loopback only
 
+  Scenario Outline: The daemon dials with the security protocols of its configuration: <security>
+    Given a machine "alice" with identities
+    And a machine "bob"
+    When alice runs "nunet config set p2p.security <security>"
+    Then it succeeds
+    When bob listens with ""
+    And alice's daemon is started
+    And alice's daemon connects to bob through a tap
+    Then alice's daemon has proposed "<first>" and nothing else
+    And alice's daemon is connected to bob
+
+    Examples:
+      | security           | first      |
+      | /noise             | /noise     |
+      | /tls/1.0.0         | /tls/1.0.0 |
+      | /noise,/tls/1.0.0  | /noise     |
+      | /tls/1.0.0,/noise  | /tls/1.0.0 |
+
   Scenario Outline: What is no envelope is refused politely
     Given a machine "alice" with identities
     And alice's daemon is started

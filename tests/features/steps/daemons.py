@@ -7,6 +7,8 @@ from behave import given, then, when
 
 import nunet_cluster
 from feature_world import amounts, free, keep, restore
+from libp2p_wire import Tap
+
 
 @given('a machine "{name:w}"')
 def a_machine(context, name):
@@ -85,6 +87,28 @@ def post_text(context, body, path, name):
 def answer_is_http(context, code):
     assert f"HTTP {code}:" in context.answer.err, context.answer
     assert "error" in json.loads(context.answer.err.split(":", 1)[1]), context.answer
+
+
+# --- what goes over the wire
+
+@when("{name:w}'s daemon connects to {listener:w} through a tap")
+def connects_through_tap(context, name, listener):
+    _, _, host, _, port, _, peer = context.cluster.machines[listener].listening[-1].split("/")
+    context.tap = Tap(host, int(port))
+    context.add_cleanup(context.tap.close)
+    context.cluster.machines[name].cmd("/dms/node/peers/connect", "--address",
+                                       f"/ip4/127.0.0.1/tcp/{context.tap.port}/p2p/{peer}")
+
+
+@then("{name:w}'s daemon has proposed \"{protocol}\" and nothing else")
+def has_proposed(context, name, protocol):
+    assert context.tap.proposed() == [protocol], context.tap.sent
+
+
+@then("{name:w}'s daemon is connected to {listener:w}")
+def is_connected(context, name, listener):
+    peer = context.cluster.machines[listener].listening[-1].rpartition("/")[2]
+    assert peer in str(context.cluster.machines[name].peers()), context.cluster.machines[name].peers()
 
 
 # --- envelopes made by hand
