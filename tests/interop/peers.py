@@ -6,14 +6,18 @@ import pathlib
 import queue
 import shutil
 import subprocess
+import sys
 import threading
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
+sys.path.insert(0, str(ROOT / "tests/lib"))
+
+from libp2p_wire import STRANGER  # noqa: E402, F401  (the path to it is only known now; for those who import from here)
+
 ANYWHERE = "/ip4/127.0.0.1/tcp/0"
 NOISE, TLS = "/noise", "/tls/1.0.0"
-STRANGER = "12D3KooWM6CgA9iBFZmcYAHA6A2qvbAxqfkmrYiRQuz3XEsk4Ksv"  # a peer id that nobody has
 SHORT = {NOISE: "noise", TLS: "tls"}
 PATIENCE = 30  # seconds until an answer counts as missing
 BUILD_PATIENCE = 3000

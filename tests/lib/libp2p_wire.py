@@ -1,9 +1,10 @@
-"""What tests know of libp2p's wire: a tap that reads what a dialer proposes. Standard library."""
+"""What tests know of libp2p's wire: a peer id that nobody has, and a tap that reads what a dialer proposes. Standard library."""
 
 import contextlib
 import socket
 import threading
 
+STRANGER = "12D3KooWM6CgA9iBFZmcYAHA6A2qvbAxqfkmrYiRQuz3XEsk4Ksv"  # a peer id that nobody has
 HEADER = "/multistream/1.0.0"
 
 

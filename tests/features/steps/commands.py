@@ -8,8 +8,8 @@ import stat
 from behave import given, then, when
 
 import nunet_cluster
+from libp2p_wire import STRANGER
 
-STRANGER = "12D3KooWM6CgA9iBFZmcYAHA6A2qvbAxqfkmrYiRQuz3XEsk4Ksv"  # nobody's here
 DID = re.compile(r"did:key:z[1-9A-HJ-NP-Za-km-z]{40,}")
 
 
