@@ -126,6 +126,24 @@ TEST(ConnectionGater, TheDiallersRefusalSaysWhyAndLeavesNothing) {
   }
 }
 
+/// The address did nothing wrong: when the gater has changed its mind, it is dialled at once.
+TEST(ConnectionGater, TheDiallersRefusalIsNotHeldAgainstTheAddress) {
+  for (const std::string step : {"dial", "secured", "upgraded"}) {
+    Gated w;
+    const auto connect_by_id = [&w] { return w.world.run(w.a->node, w.a->host->connect(w.b->id(), {})); };
+    ASSERT_TRUE(w.a->connect(*w.b));
+    w.a->host->disconnect(w.b->id());
+    w.world.run_for(1s);
+    w.at_a->refuse = step;
+    const auto refused = connect_by_id();
+    ASSERT_FALSE(refused) << step;
+    EXPECT_TRUE(refused.error().is(Errc::permission_denied)) << refused.error().to_string();
+    w.at_a->refuse.clear();
+    const auto connected = connect_by_id();
+    EXPECT_TRUE(connected) << step << ": " << connected.error().to_string();
+  }
+}
+
 TEST(ConnectionGater, TheListenersRefusalClosesTheConnection) {
   for (const std::string step : {"accept", "secured", "upgraded"}) {
     Gated w("", step);

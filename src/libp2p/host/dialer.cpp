@@ -261,9 +261,12 @@ Task<void> Dialer::look_up(JobPtr job, Multiaddr name, bool named) {
   add(*job, named ? *found : none, named ? none : *found);
 }
 
-/// Being cut off because another address was faster is not held against an address.
+/// Neither being cut off because another address was faster nor a refusal of ours is held against an address.
 void Dialer::failed(Job& job, Multiaddr address, Error error) {
-  if (!error.is(Errc::cancelled)) backoff_.failed(job.peer, address, lane_.now());
+  if (error.code() == describe(DialErrc::refused_here))
+    error = Error(*error.cause());
+  else if (!error.is(Errc::cancelled))
+    backoff_.failed(job.peer, address, lane_.now());
   job.failures.push_back({std::move(address), std::move(error)});
 }
 

@@ -11,7 +11,8 @@
 //  3. If the peer connects to us meanwhile, whoever waits is told so, no further address is tried, and attempts under
 //     way go on: were they cut off, two peers that dial each other at the same moment could each end what the other
 //     keeps.
-//  4. An address that has failed is left alone for a while (dial_backoff.hpp), unless the caller names it again.
+//  4. An address that has failed is left alone for a while (dial_backoff.hpp), unless the caller names it again. What this
+//     node itself refuses (DialErrc::refused_here) or cuts off is no failure of the address.
 //  5. At most max_attempts attempts run at a time, of them max_attempts_per_peer to one peer; more wait their turn.
 //     Above max_peers dials Errc::limit_exceeded.
 //  6. After close() nothing runs; who still waits is told Errc::closed.
@@ -59,7 +60,7 @@ class Dialer {
   class Owner {
    public:
     virtual ~Owner() = default;
-    /// Its dial() also refuses what a limit or a rule of ours forbids (guarded_transport.hpp).
+    /// Its dial() also refuses what a limit or a rule of ours forbids (guarded_transport.hpp), and says that it was us.
     [[nodiscard]] virtual Transport* transport_for(const Multiaddr& address) const = 0;
     /// Takes a finished connection. If it does not want it, it closes it and says why.
     virtual Result<void> adopt(Connection connection) = 0;

@@ -35,6 +35,7 @@ struct Script {
   Duration takes{};
   std::optional<Errc> fails;
   bool unstoppable = false;
+  bool refused_here = false;  ///< if it fails: by a rule of our own
 };
 
 class ScriptedTransport final : public Transport {
@@ -61,7 +62,10 @@ class ScriptedTransport final : public Transport {
       cancelled.insert(address);
       co_return std::unexpected(slept.error());
     }
-    if (script.fails) co_return fail(*script.fails, "scripted");
+    if (script.fails) {
+      Error error(*script.fails, "scripted");
+      co_return std::unexpected(script.refused_here ? refused_here(error) : error);
+    }
     ++made;
     Connection connection;
     connection.peer = peer;
@@ -195,6 +199,25 @@ TEST(Dialer, AFailedAddressIsLeftAloneUnlessItIsNamedAgain) {
   w.world.run_for(6s);
   w.transport.scripts[w.at(kLive)] = {.takes = 10ms};
   EXPECT_TRUE(w.dial({}, {kLive}));
+}
+
+TEST(Dialer, WhatWeRefuseOurselvesIsNotHeldAgainstTheAddress) {
+  DialWorld w;
+  w.transport.scripts[w.at(kLive)] = {.takes = 10ms, .fails = Errc::permission_denied, .refused_here = true};
+  for (std::size_t dials = 1; dials <= 3; ++dials) {
+    const auto dialled = w.dial({}, {kLive});
+    ASSERT_FALSE(dialled);
+    EXPECT_TRUE(dialled.error().is(Errc::permission_denied));  // the caller is told the reason, not whose it was
+    EXPECT_TRUE(dialled.error().to_string().ends_with(kLive + ": scripted")) << dialled.error().to_string();
+    EXPECT_EQ(w.transport.tried.size(), dials);
+  }
+  // Nor does it take from the address what it has on it already.
+  w.transport.scripts[w.at(kLive)] = {.takes = 10ms, .fails = Errc::io};
+  ASSERT_FALSE(w.dial({}, {kLive}));
+  w.transport.scripts[w.at(kLive)] = {.takes = 10ms, .fails = Errc::permission_denied, .refused_here = true};
+  ASSERT_FALSE(w.dial({kLive}));
+  ASSERT_FALSE(w.dial({}, {kLive}));
+  EXPECT_EQ(w.transport.tried.size(), 5u);  // the last was left alone
 }
 
 TEST(Dialer, TheDialEndsWithTheLastThatWaitsForIt) {
@@ -406,6 +429,31 @@ TEST(DialerOfAHost, MoreDialsThanPlacesWaitTheirTurn) {
   EXPECT_EQ(hub.host->resources().refused(Scope::transient), 0u);
   for (const auto& other : others) other->close();
   hub.close();
+}
+
+/// Being full is no fault of the address that there was no room for.
+TEST(DialerOfAHost, OurLimitsAreNotHeldAgainstAnAddress) {
+  Host::Options options;
+  options.swarm.limits.system.connections = 1;
+  SimWorld world(1);
+  Peer hub(world, "hub", 100, options), one(world, "one", 1), other(world, "other", 2);
+  const auto connect = [&](const Peer& peer, std::vector<Multiaddr> at) {
+    return world.run(hub.node, hub.host->connect(peer.id(), std::move(at)));
+  };
+  const auto part = [&](const Peer& peer) {
+    hub.host->disconnect(peer.id());
+    world.run_for(1s);
+  };
+  ASSERT_TRUE(connect(other, other.address()));
+  part(other);
+  ASSERT_TRUE(connect(one, one.address()));
+  const auto refused = connect(other, {});
+  ASSERT_FALSE(refused);
+  EXPECT_TRUE(refused.error().is(Errc::limit_exceeded)) << refused.error().to_string();
+  part(one);
+  const auto connected = connect(other, {});
+  EXPECT_TRUE(connected) << connected.error().to_string();
+  for (Peer* peer : {&hub, &one, &other}) peer->close();
 }
 
 TEST(DialerOfAHost, TheDefaultBootstrapPeersCanBeResolved) {

@@ -15,6 +15,12 @@ Result<void> wanted(const Guard& guard, const Connection& connection, Connection
   return guard.gater->upgraded(connection);
 }
 
+/// A place for a dial that is about to begin.
+Result<Place> permit(const Guard& guard, const crypto::PeerId& peer, const Multiaddr& address) {
+  if (guard.gater != nullptr) TRY_VOID(guard.gater->dial(peer, address));
+  return guard.resources.open_connection(Direction::outbound, guard.fds);
+}
+
 /// Hands the connection on with its place, or ends it.
 Task<Result<Connection>> settle(Guard guard, Connection connection, Place place) {
   const Result<void> judged = wanted(guard, connection, *place);
@@ -77,10 +83,12 @@ class GuardedListener final : public TransportListener {
 }  // namespace
 
 Task<Result<Connection>> GuardedTransport::dial(Multiaddr address, crypto::PeerId peer) {
-  if (guard_.gater != nullptr) CO_TRY_VOID(guard_.gater->dial(peer, address));
-  CO_TRY(Place place, guard_.resources.open_connection(Direction::outbound, guard_.fds));
+  Result<Place> place = permit(guard_, peer, address);
+  if (!place) co_return std::unexpected(refused_here(place.error()));
   CO_TRY(Connection connection, co_await inner_->dial(std::move(address), peer));
-  co_return co_await settle(guard_, std::move(connection), std::move(place));
+  Result<Connection> settled = co_await settle(guard_, std::move(connection), std::move(*place));
+  if (!settled) co_return std::unexpected(refused_here(settled.error()));
+  co_return std::move(settled);
 }
 
 Result<std::unique_ptr<TransportListener>> GuardedTransport::listen(const Multiaddr& address) {

@@ -40,11 +40,21 @@ class TransportListener {
   virtual void close() = 0;
 };
 
+/// What a dial ends with if it was this node that did not want the connection, or had no room for it: its cause says why.
+/// The address is not to be blamed.
+enum class DialErrc { refused_here };
+
+constexpr ErrorCode describe(DialErrc code) {
+  return {"libp2p", static_cast<int>(code), "this node did not let it happen"};
+}
+inline Error refused_here(const Error& why) { return why.context(DialErrc::refused_here, ""); }
+
 class Transport {
  public:
   virtual ~Transport() = default;
   /// True if `address` (without the peer) is one this transport can dial and listen on.
   [[nodiscard]] virtual bool handles(const Multiaddr& address) const = 0;
+  /// DialErrc::refused_here around whatever is not the address's failure.
   virtual Task<Result<Connection>> dial(Multiaddr address, crypto::PeerId peer) = 0;
   virtual Result<std::unique_ptr<TransportListener>> listen(const Multiaddr& address) = 0;
 };
