@@ -43,9 +43,7 @@ def google_benchmark(program):
             peer = row["label"].removeprefix("vs ")
             yield f"ratio {name} {speed(row) / speed(by_name[peer]):.4g} vs {peer}"
         for key, value in row.items():  # counters, whose names say what they are
-            if key.startswith("vs_"):
-                yield f"ratio {name} {value:.4g} vs {key.removeprefix('vs_').replace('_', ' ')}"
-            elif "_per_" in key and key not in ("bytes_per_second", "items_per_second"):
+            if "_per_" in key and key not in ("bytes_per_second", "items_per_second"):
                 yield f"figure {name}.{key.split('_', 1)[0]} {value:.4g} {key.split('_', 1)[1].replace('_per_', '/')}"
 
 
