@@ -10,8 +10,8 @@ namespace {
 
 using namespace libp2p::testing;
 
-/// Of one end. libssl alone holds some 13 KiB for each session.
-std::size_t bound(std::string_view security) { return (security == "/noise" ? 24 : 32) * 1024; }
+/// Of one end.
+constexpr std::size_t kBound = 18 * 1024;
 
 std::size_t allocated() {
   const struct mallinfo2 info = ::mallinfo2();
@@ -76,7 +76,7 @@ TEST_P(IdleMemoryOf, AConnectionThatCarriesNothingIsSmall) {
   const std::size_t each = (allocated() - before) / (many.ends.size() - had);
   RecordProperty("bytes", static_cast<int>(each));
   std::printf("an idle connection holds %zu bytes\n", each);
-  EXPECT_LE(each, bound(GetParam()));
+  EXPECT_LE(each, kBound);
   EXPECT_GT(each, 1000u) << "or nothing was measured";
   many.close();
 }
@@ -98,7 +98,7 @@ TEST_P(IdleMemoryOf, AConnectionThatWasBusyBecomesSmallAgain) {
   many.w.world.run_for(5min);  // a few pings
   const std::size_t each = (allocated() - before) / (many.ends.size() - had);
   std::printf("a connection that was busy holds %zu bytes\n", each);
-  EXPECT_LE(each, bound(GetParam()));
+  EXPECT_LE(each, kBound);
   many.close();
 }
 
