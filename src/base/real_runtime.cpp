@@ -22,6 +22,7 @@
 #include <boost/asio/thread_pool.hpp>
 #include <boost/asio/write.hpp>
 
+#include "base/busy_poll.hpp"
 #include "base/log.hpp"
 #include "base/name_lookup.hpp"
 #include "base/nursery.hpp"
@@ -450,18 +451,23 @@ struct RealRuntime::Impl {
     });
   }
 
-  /// Runs what the next event has to run. To be woken takes a sleeper longer than many an answer takes to come, so an event
-  /// that is expected soon is looked for without sleeping. It is expected soon if the two before it came that soon: a
-  /// conversation is recognised, a stream of unrelated events hardly costs a look.
+  /// Runs what the next event has to run.
   void wait_for_event() {
     const SteadyTime since = lane.now();
-    bool came = false;
-    while (soon_in_a_row >= 2 && !came && lane.now() - since < kBusyPoll) came = io.poll_one() > 0;
-    if (!came) io.run_one();
-    soon_in_a_row = several_processors && lane.now() - since < kBusyPoll ? std::min(soon_in_a_row + 1, 2) : 0;
+    bool found = false;
+    if (several_processors && busy_poll.expects(since)) found = look_for_event(since);
+    if (!found) io.run_one();
+    busy_poll.came(since, lane.now(), found);
   }
-
-  static constexpr Duration kBusyPoll = std::chrono::microseconds(100);
+  bool look_for_event(SteadyTime since) {
+    for (;;) {
+      if (io.poll_one() > 0) return true;
+      const SteadyTime before = lane.now();
+      if (before - since >= BusyPoll::kLook) return false;
+      std::this_thread::yield();
+      if (!busy_poll.alone(before, lane.now())) return false;
+    }
+  }
 
   asio::io_context io{1};
   asio::thread_pool workers;
@@ -470,7 +476,7 @@ struct RealRuntime::Impl {
   asio::signal_set signals;
   std::function<void(int)> on_signal;
   const bool several_processors = std::thread::hardware_concurrency() > 1;
-  int soon_in_a_row = 0;
+  BusyPoll busy_poll;
 };
 
 RealRuntime::RealRuntime(Options options) : impl_(std::make_unique<Impl>(options)) {}

@@ -1,7 +1,7 @@
 // The real world: lanes that are threads with an event loop, the system's clocks and randomness, and real sockets.
 //
-// A lane sleeps until the next event, but looks for it for a tenth of a millisecond first while events come as fast as in
-// a conversation, and where there is a second processor to bring them: to be woken takes longer than an answer.
+// A lane sleeps until the next event, but looks for it first while events come as fast as in a conversation
+// (busy_poll.hpp), and where there is a second processor to bring them.
 //
 // Names are looked up on the worker threads, by at most half of them, so that a silent name server does not keep the
 // disk waiting. A look-up whose caller has left runs to its end; the destructor waits for it (name_lookup.hpp says how
