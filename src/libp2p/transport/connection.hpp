@@ -4,8 +4,8 @@
 //  1. A Muxer carries many streams over one connection. TCP gets one from an upgrade (security, then yamux); a
 //     transport that brings security and streams of its own, as QUIC does, implements Muxer itself.
 //  2. A muxed stream is a ByteStream with three ends: close_write() ends our half; abort() ends both at once, the other
-//     side sees a reset; destroying it after close_write() lets what was written arrive and drops what may still come,
-//     destroying it before that is an abort().
+//     side sees a reset, once it has read what came if our half had ended before; destroying it after close_write() lets
+//     what was written arrive and drops what may still come, destroying it before that is an abort().
 //  3. Streams may outlive their muxer; their operations then fail with Errc::closed.
 //  4. close() says goodbye, gives what is already written a short time to leave, ends all streams and tasks, and
 //     returns when nothing is left. It is called exactly once, before the muxer is destroyed.

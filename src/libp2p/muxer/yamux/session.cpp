@@ -23,6 +23,8 @@ class YamuxStream final : public ByteStream {
     co_return state_->session->finish_stream(*state_);
   }
   void abort() override {
+    state_->read_reset = state_->write_reset = true;
+    state_->received.clear();
     if (state_->session != nullptr) state_->session->reset_stream(*state_);
   }
 
@@ -31,13 +33,13 @@ class YamuxStream final : public ByteStream {
   std::shared_ptr<StreamState> state_;
 };
 
-// What has arrived can be read also after the session has ended, unless the stream was reset.
+// What has arrived can be read also after the stream has gone from the books or the session has ended.
 Task<Result<std::size_t>> YamuxStream::read_some(MutableBytes into) {
   if (into.empty()) co_return std::size_t{0};
   StreamState& state = *state_;
   std::size_t count = 0;
   while (count == 0 && state.received.size() == 0) {
-    if (state.reset) co_return fail(Errc::closed, "yamux: the stream was reset");
+    if (state.read_reset) co_return fail(Errc::closed, "yamux: the stream was reset");
     if (state.fin_received) co_return std::size_t{0};
     if (state.session == nullptr) co_return fail(Errc::closed, "yamux: the connection has ended");
     state.wanted = into;
@@ -47,10 +49,7 @@ Task<Result<std::size_t>> YamuxStream::read_some(MutableBytes into) {
     if (!waited && count == 0) co_return std::unexpected(waited.error());
   }
   const std::size_t kept = state.received.pop(into.subspan(count));
-  if (state.session != nullptr) {
-    state.session->buffered_ -= kept;
-    state.session->reopen_window(state);
-  }
+  if (state.session != nullptr) state.session->reopen_window(state);
   co_return count + kept;
 }
 
@@ -81,7 +80,7 @@ Task<Result<std::unique_ptr<ByteStream>>> Session::open_stream() {
   if (closing()) co_return fail(Errc::closed, "yamux: the connection is ending");
   if (next_id_ > 0xffff'fff0U)
     co_return fail(Errc::limit_exceeded, "yamux: the stream ids of this connection are used up");
-  auto state = std::make_shared<StreamState>();
+  auto state = std::make_shared<StreamState>(buffered_);
   state->id = next_id_;
   next_id_ += 2;
   state->session = this;
@@ -100,9 +99,9 @@ Task<Result<std::unique_ptr<ByteStream>>> Session::accept_stream() {
     }
     StatePtr state = std::move(backlog_.front());
     backlog_.pop_front();
-    if (state->session == nullptr) continue;  // reset while it waited
+    if (state->read_reset) continue;
     state->acknowledged = true;
-    queue_for(*state, FrameType::window_update, kAck, 0);
+    if (state->session != nullptr) queue_for(*state, FrameType::window_update, kAck, 0);  // else ended while it waited
     std::unique_ptr<ByteStream> stream = std::make_unique<YamuxStream>(std::move(state));
     co_return std::move(stream);
   }
@@ -119,7 +118,7 @@ Task<Result<void>> Session::write_stream(StatePtr state, BytesView from) {
     ~Count() { --n; }
   } count(*writers);
   while (!from.empty()) {
-    if (state->reset) co_return fail(Errc::closed, "yamux: the stream was reset");
+    if (state->write_reset) co_return fail(Errc::closed, "yamux: the stream was reset");
     if (state->session == nullptr) co_return fail(Errc::closed, "yamux: the connection has ended");
     if (state->fin_sent) co_return fail(Errc::closed, "yamux: this half of the stream is closed");
     if (state->send_window == 0) {
@@ -140,7 +139,7 @@ Task<Result<void>> Session::write_stream(StatePtr state, BytesView from) {
 }
 
 Result<void> Session::finish_stream(StreamState& state) {
-  if (state.reset) return fail(Errc::closed, "yamux: the stream was reset");
+  if (state.write_reset) return fail(Errc::closed, "yamux: the stream was reset");
   if (state.fin_sent) return {};
   state.fin_sent = true;
   queue_for(state, FrameType::data, kFin, 0);
@@ -154,7 +153,6 @@ void Session::release_stream(const StatePtr& state) {
     return;
   }
   state->released = true;
-  buffered_ -= state->received.size();
   state->received.clear();
   if (!state->fin_received && !state->inbound) {
     lingering_.emplace(state->id, std::exchange(state->acknowledged, true));
@@ -168,7 +166,7 @@ void Session::release_stream(const StatePtr& state) {
 void Session::reset_stream(StreamState& state) {
   if (state.session == nullptr) return;
   if (state.announced) queue({FrameType::window_update, kRst, state.id, 0});
-  state.reset = true;
+  state.read_reset = state.write_reset = true;
   forget(state);
 }
 
@@ -176,12 +174,11 @@ void Session::drop_if_done(StreamState& state) {
   if (state.fin_sent && state.fin_received) forget(state);
 }
 
-/// Takes the stream off the books. What it has received stays readable for whoever holds it.
+/// Takes the stream off the books. What it has received stays readable for whoever holds it, unless that was reset.
 void Session::forget(StreamState& state) {
   if (state.session == nullptr) return;
   state.session = nullptr;
-  buffered_ -= state.received.size();  // what stays readable is bounded by the stream's window
-  if (state.reset) state.received.clear();
+  if (state.read_reset) state.received.clear();
   extra_windows_ -= state.target_window - kInitialWindow;
   if (state.inbound) --inbound_;
   if (!state.inbound && !state.acknowledged) --unacknowledged_;

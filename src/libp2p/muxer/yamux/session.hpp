@@ -10,12 +10,15 @@
 //  2. Frames leave through one buffer. A writer puts at most kMaxChunk bytes into it and then queues behind the others,
 //     so streams share the wire evenly; the buffer is written whole, many frames in one write.
 //  3. A stream is announced with its first frame, so not always in the order of ids, and acknowledged when it is accepted.
-//     Its halves close apart (FIN); RST ends both. What arrives for a stream that we have let go is dropped (connection.hpp, model 2) and answered
-//     with RST once, so that its sender does not wait for a window for ever.
-//  4. A frame that breaks the rules (unknown version or type, more data than the window, a stream id of the wrong
+//     Its halves close apart (FIN); RST ends those that are still open: what had arrived before a FIN stays readable to its
+//     end, what had arrived without one is dropped. So a message is whole also if its sender has let go of the stream and
+//     answers a late reply, which it does not want, with RST.
+//  4. What arrives for a stream that we have let go is dropped (connection.hpp, model 2) and answered with RST once, so
+//     that its sender does not wait for a window for ever.
+//  5. A frame that breaks the rules (unknown version or type, more data than the window, a stream id of the wrong
 //     parity) ends the session with GO_AWAY "protocol error". Flags that the specification does not name are ignored.
-//  5. After GO_AWAY, ours or theirs, no stream is opened and those that are open go on to their end.
-//  6. A session that has heard nothing for keep_alive asks with a ping and ends when there is no answer for as long
+//  6. After GO_AWAY, ours or theirs, no stream is opened and those that are open go on to their end.
+//  7. A session that has heard nothing for keep_alive asks with a ping and ends when there is no answer for as long
 //     again.
 //
 // Threads: one lane. Destruction: only after close() (Nursery).
@@ -24,8 +27,8 @@
 // max_outbound_streams of ours, of them max_unacknowledged that the other side has not yet accepted (open_stream()
 // waits). Each pair is one number by default, kMaxStreams and kMaxUnaccepted, so that no stream of a sender with the
 // same bounds is refused: a stream of ours counts until the other side must have forgotten it, so one that we have let
-// go until its FIN or RST comes. Bytes: max_buffered bytes received and unread over all streams (the stream that
-// would exceed it is reset), max_outbound bytes waiting to be written (writers wait) and kMaxAnswers above it (a
+// go until its FIN or RST comes. Bytes: max_buffered bytes received and unread over all streams, those included that
+// have ended and are still held (the stream that would exceed it is reset), max_outbound bytes waiting to be written (writers wait) and kMaxAnswers above it (a
 // peer that makes us answer without reading our answers is not read from any more, and its connection ends at
 // write_timeout).
 //
@@ -100,7 +103,7 @@ class Session final : public Muxer {
   /// The round trip: the least of the last few pings, if any was answered.
   [[nodiscard]] std::optional<Duration> rtt() const;
   /// Bytes received and not yet read, over all streams.
-  [[nodiscard]] std::size_t buffered() const { return buffered_; }
+  [[nodiscard]] std::size_t buffered() const { return *buffered_; }
   /// What the windows of all streams have been granted beyond kInitialWindow.
   [[nodiscard]] std::size_t extra_windows() const { return extra_windows_; }
   [[nodiscard]] std::size_t outbound() const { return out_.size() + writing_; }
@@ -162,8 +165,9 @@ class Session final : public Muxer {
   std::uint32_t next_id_;
   std::size_t inbound_ = 0;
   std::size_t unacknowledged_ = 0;
-  std::size_t buffered_ = 0;
-  std::size_t extra_windows_ = 0;  ///< granted beyond the initial windows
+  std::shared_ptr<std::size_t> buffered_ =
+      std::make_shared<std::size_t>(0);  ///< shared: streams may outlive the session
+  std::size_t extra_windows_ = 0;        ///< granted beyond the initial windows
 
   // The frame being received.
   std::array<std::uint8_t, FrameHeader::kSize> header_{};

@@ -22,6 +22,8 @@ struct PeerStream {
   bool acknowledged_by_session = false, acknowledged_by_peer = false;
   bool fin_sent = false, fin_got = false, rst_sent = false, rst_got = false;
   [[nodiscard]] bool over() const { return rst_sent || rst_got; }
+  /// A reset that we send takes what is unread with it, unless we had ended our half before.
+  [[nodiscard]] bool dropped() const { return rst_sent && !fin_sent; }
 };
 
 /// The other side of the wire.
@@ -280,7 +282,7 @@ struct Game {
       peer.finish(id, random.below(2) == 0);
     } else if (act == 10 && random.below(4) == 0) {
       peer.reset(id);
-      std::erase(to_accept, id);
+      if (stream.dropped()) std::erase(to_accept, id);
     }
   }
 
@@ -302,7 +304,7 @@ struct Game {
     const bool must_end = dead || p.sent.size() > h.read || p.fin_sent;
     if (h.reading) {
       EXPECT_EQ(h.read_result.has_value(), must_end) << "reading, stream " << h.id;
-      if (h.read_result) finish_read(h, p, dead);
+      if (h.read_result) finish_read(h, p);
     }
     EXPECT_LE(p.got.size(), h.written.size());
     EXPECT_TRUE(std::equal(p.got.begin(), p.got.end(), h.written.begin())) << "in order, and nothing else";
@@ -328,11 +330,11 @@ struct Game {
     }
   }
 
-  void finish_read(Held& h, const PeerStream& p, bool dead) {
+  void finish_read(Held& h, const PeerStream& p) {
     h.reading = false;
     const Result<std::size_t> result = *std::exchange(h.read_result, std::nullopt);
     if (!result) {
-      EXPECT_TRUE(dead) << result.error().to_string();
+      EXPECT_TRUE(h.aborted || p.dropped()) << result.error().to_string();
     } else if (*result == 0) {
       EXPECT_TRUE(p.fin_sent && h.read == p.sent.size());
     } else {
@@ -343,8 +345,25 @@ struct Game {
     }
   }
 
+  /// What the peer had ended is there to its end.
+  void drain(Held& h) {
+    const auto known = peer.streams.find(h.id);
+    if (known == peer.streams.end() || !known->second.fin_sent || h.aborted) return;
+    const PeerStream& p = known->second;
+    if (!h.reading) {
+      h.buffer.resize(1 << 20);
+      for (std::size_t before = h.read + 1; before != h.read && !::testing::Test::HasFailure();) {
+        before = h.read;
+        h.read_result = soon("a read to the end", h.stream->read_some(h.buffer));
+        finish_read(h, p);
+      }
+      EXPECT_EQ(h.read, p.sent.size()) << "to the end, stream " << h.id;
+    }
+  }
+
   /// Everything is let go; nothing may be left.
   void end() {
+    for (Held& h : held) drain(h);
     for (Held& h : held) h.stream->abort();
     settle();
     finish(users, "a read or write of an aborted stream");

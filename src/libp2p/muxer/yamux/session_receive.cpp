@@ -120,12 +120,12 @@ Result<Session::StatePtr> Session::on_syn(const FrameHeader& header) {
     return fail(Errc::invalid_argument, "yamux: stream {} was opened twice", header.stream);
   // Opened and taken back before anybody accepted: they count only until the place is needed.
   if (backlog_.size() >= options_.accept_backlog)
-    std::erase_if(backlog_, [](const StatePtr& waiting) { return waiting->session == nullptr; });
+    std::erase_if(backlog_, [](const StatePtr& waiting) { return waiting->read_reset; });
   if (local_going_ || inbound_ >= options_.max_inbound_streams || backlog_.size() >= options_.accept_backlog) {
     queue({FrameType::window_update, kRst, header.stream, 0});
     return StatePtr();
   }
-  auto state = std::make_shared<StreamState>();
+  auto state = std::make_shared<StreamState>(buffered_);
   state->id = header.stream;
   state->inbound = true;
   state->announced = true;
@@ -159,7 +159,8 @@ Result<void> Session::on_stream_header(const FrameHeader& header) {
     acknowledged();
   }
   if (header.has(kRst)) {
-    state->reset = true;
+    state->write_reset = true;
+    state->read_reset = !state->fin_received;
     forget(*state);
     return {};
   }
@@ -176,7 +177,7 @@ Result<void> Session::on_stream_header(const FrameHeader& header) {
     return fail(Errc::invalid_argument, "yamux: {} bytes for stream {}, whose window is {}", header.length,
                 header.stream, state->fin_received ? 0 : state->receive_window);
   state->receive_window -= header.length;
-  if (buffered_ + header.length > options_.max_buffered) {
+  if (buffered() + header.length > options_.max_buffered) {
     reset_stream(*state);
     return {};
   }
@@ -203,7 +204,6 @@ void Session::on_data(BytesView bytes) {
     state->given += direct;
     bytes = bytes.subspan(direct);
     if (!bytes.empty()) state->received.push(bytes);
-    buffered_ += bytes.size();
     state->readable.notify_all();
   }
   if (payload_left_ == 0 && payload_fin_) on_ended(*state);

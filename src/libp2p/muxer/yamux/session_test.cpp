@@ -89,6 +89,27 @@ TEST(Yamux, AStreamLetGoUnfinishedIsReset) {
   EXPECT_EQ(p.b.buffered(), 0u);
 }
 
+/// As a listener answers a protocol that was proposed lazily to somebody who only wanted to leave a message.
+TEST(Yamux, AMessageIsWholeAlsoIfItsSenderAnswersTheReplyWithAReset) {
+  Pair p;
+  const Bytes message(10'000, 9);
+  StreamPtr here = p.open(p.a);
+  ASSERT_TRUE(p.write(*here, message));
+  ASSERT_TRUE(p.w.run(here->close_write()));
+  here.reset();
+  StreamPtr there = p.accept(p.b);
+  ASSERT_TRUE(p.write(*there, to_bytes("a reply that nobody wants")));
+  p.settle();
+  EXPECT_EQ(p.b.streams(), 0u) << "its place is free";
+  EXPECT_EQ(p.b.buffered(), message.size()) << "and its bytes count as long as they are there";
+  EXPECT_FALSE(p.write(*there, Bytes(1)));
+  EXPECT_FALSE(p.w.run(there->close_write()));
+  const auto read = p.w.run(read_to_end(*there, 1 << 20));
+  ASSERT_TRUE(read) << read.error().to_string();
+  EXPECT_EQ(*read, message);
+  EXPECT_EQ(p.b.buffered(), 0u);
+}
+
 Task<Result<std::size_t>> read_once(ByteStream& stream) {
   Bytes into(1);
   co_return co_await stream.read_some(into);
@@ -349,6 +370,46 @@ TEST(YamuxFrames, FramesForStreamsThatAreGoneAreDropped) {
   raw.send({FrameType::data, kSyn, 81, 3}, 3);
   EXPECT_FALSE(raw.died());
   EXPECT_EQ(raw.session.streams(), 1u);
+}
+
+TEST(YamuxFrames, WhatCameBeforeTheEndStaysReadableAfterAReset) {
+  Raw raw;
+  const auto send_and_reset = [&raw](std::uint32_t id, bool finish) {
+    raw.send({FrameType::data, static_cast<std::uint16_t>(finish ? kSyn | kFin : kSyn), id, 100}, 100);
+    raw.send({FrameType::window_update, kRst, id, 0});
+  };
+  send_and_reset(1, false);
+  send_and_reset(3, true);
+  EXPECT_FALSE(raw.died());
+  EXPECT_EQ(raw.session.streams(), 0u);
+  EXPECT_EQ(raw.session.buffered(), 100u);
+  StreamPtr stream = *raw.w.run(raw.session.accept_stream());  // the second: of the first there is nothing to see
+  EXPECT_EQ(raw.w.run(read_to_end(*stream, 1000))->size(), 100u);
+  send_and_reset(5, true);
+  EXPECT_FALSE(raw.died());
+  stream = *raw.w.run(raw.session.accept_stream());
+  stream->abort();
+  EXPECT_FALSE(raw.w.run(read_once(*stream))) << "we want no more of it";
+  send_and_reset(7, true);
+  EXPECT_FALSE(raw.died());
+  stream = *raw.w.run(raw.session.accept_stream());
+  stream.reset();
+  EXPECT_EQ(raw.session.buffered(), 0u);
+}
+
+TEST(YamuxFrames, StreamsThatHaveEndedAndAreHeldStayWithinTheBoundOfBytes) {
+  Raw raw({.accept_backlog = 10, .max_buffered = 1'000'000});
+  std::vector<StreamPtr> held;
+  for (std::uint32_t id = 1; id < 100; id += 2) {
+    raw.send({FrameType::data, kSyn | kFin, id, 100'000}, 100'000);
+    raw.send({FrameType::window_update, kRst, id, 0});
+    EXPECT_FALSE(raw.died());
+    EXPECT_LE(raw.session.buffered(), 1'000'000u);
+    if (id < 20) held.push_back(*raw.w.run(raw.session.accept_stream()));
+  }
+  EXPECT_EQ(raw.session.buffered(), 1'000'000u);
+  held.clear();
+  EXPECT_EQ(raw.session.buffered(), 0u);
 }
 
 /// Everything the session has written so far, as frames (payloads skipped).

@@ -8,12 +8,19 @@
 
 namespace dms::libp2p::yamux {
 
-/// Bytes in arrival order, in pieces: memory follows the contents, is never moved, and goes as they are read.
+/// Bytes in arrival order, in pieces: memory follows the contents, is never moved, and goes as they are read. They count
+/// in `total` as long as they are here.
 class ByteQueue {
  public:
+  explicit ByteQueue(std::shared_ptr<std::size_t> total) : total_(std::move(total)) {}
+  ByteQueue(const ByteQueue&) = delete;
+  ByteQueue& operator=(const ByteQueue&) = delete;
+  ~ByteQueue() { clear(); }
+
   void push(BytesView bytes) {
     const std::size_t held = size_;
     size_ += bytes.size();
+    *total_ += bytes.size();
     if (!pieces_.empty()) {
       Bytes& last = pieces_.back();
       const std::size_t fits = std::min(last.capacity() - last.size(), bytes.size());
@@ -38,22 +45,27 @@ class ByteQueue {
       begin_ = 0;
     }
     size_ -= count;
+    *total_ -= count;
     return count;
   }
   void clear() {
     pieces_.clear();
+    *total_ -= size_;
     begin_ = size_ = 0;
   }
   [[nodiscard]] std::size_t size() const { return size_; }
 
  private:
   static constexpr std::size_t kPiece = 64 * 1024;
+  std::shared_ptr<std::size_t> total_;
   std::list<Bytes> pieces_;
   std::size_t begin_ = 0;  ///< of the first piece
   std::size_t size_ = 0;
 };
 
 struct StreamState {
+  explicit StreamState(std::shared_ptr<std::size_t> unread) : received(std::move(unread)) {}
+
   std::uint32_t id = 0;
   bool inbound = false;
   Session* session = nullptr;  ///< null once the session has died or let the stream go
@@ -63,7 +75,8 @@ struct StreamState {
   bool acknowledged = false;
   bool fin_sent = false;
   bool fin_received = false;
-  bool reset = false;
+  bool read_reset = false;  ///< RST has come before FIN, or we have aborted: what has arrived is gone
+  bool write_reset = false;
   bool released = false;  ///< nobody will read or write any more
 
   std::uint32_t send_window = kInitialWindow;
