@@ -11,7 +11,8 @@
 //     returns when nothing is left. It is called exactly once, before the muxer is destroyed.
 //  5. Of each direction a connection has at most so many streams at once: a side waits before it opens more, and may
 //     refuse what the other opens above it. Two sides with the same number agree, and then no stream is refused: a
-//     stream counts at the side that opens it at least as long as at the other. The number is kMaxStreams unless both
+//     stream counts at the side that opens it at least as long as at the other. A side that has let a stream go does not
+//     wait for the other to end it for ever, but resets it at some time, so that its place comes back. The number is kMaxStreams unless both
 //     sides are told another; no narrower bound of one connection stands beside it (host/resource_limits.hpp).
 //
 // Threads: one lane.

@@ -155,7 +155,9 @@ void Session::release_stream(const StatePtr& state) {
   state->released = true;
   state->received.clear();
   if (!state->fin_received && !state->inbound) {
-    lingering_.emplace(state->id, std::exchange(state->acknowledged, true));
+    const Lingering lingering{std::exchange(state->acknowledged, true), lane_.now() + kLetGoGrace};
+    lingering_.emplace(state->id, lingering);
+    if (!std::exchange(ending_lingering_, true)) nursery_.spawn(end_lingering());
   } else if (!state->fin_received) {
     if (let_go_.size() >= kMaxLetGo) let_go_.erase(let_go_.begin());
     let_go_.push_back(state->id);
@@ -187,6 +189,30 @@ void Session::forget(StreamState& state) {
   state.readable.notify_all();
   state.writable.notify_all();
   streams_.erase(state.id);  // may destroy `state`
+}
+
+/// A stream of ours that we have let go has ended.
+void Session::forget_lingering(std::uint32_t id) {
+  const auto it = lingering_.find(id);
+  if (!it->second.acknowledged) --unacknowledged_;
+  lingering_.erase(it);
+  may_open_.notify_one();
+}
+
+/// Ends streams of ours that we have let go and the other side does not end.
+Task<void> Session::end_lingering() {
+  while (!dead_ && !lingering_.empty()) {
+    const auto earlier = [](const auto& a, const auto& b) { return a.second.until < b.second.until; };
+    const auto [id, first] = *std::ranges::min_element(lingering_, earlier);
+    if (lane_.now() < first.until) {
+      Result<void> slept = co_await sleep_until(first.until);
+      if (!slept) co_return;
+      continue;
+    }
+    queue({FrameType::window_update, kRst, id, 0});
+    forget_lingering(id);
+  }
+  ending_lingering_ = false;
 }
 
 /// The other side has accepted a stream of ours.

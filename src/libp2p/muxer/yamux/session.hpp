@@ -14,7 +14,8 @@
 //     end, what had arrived without one is dropped. So a message is whole also if its sender has let go of the stream and
 //     answers a late reply, which it does not want, with RST.
 //  4. What arrives for a stream that we have let go is dropped (connection.hpp, model 2) and answered with RST once, so
-//     that its sender does not wait for a window for ever.
+//     that its sender does not wait for a window for ever. A stream of ours that the other side has not ended
+//     kLetGoGrace after we have let it go is reset and forgotten.
 //  5. A frame that breaks the rules (unknown version or type, more data than the window, a stream id of the wrong
 //     parity) ends the session with GO_AWAY "protocol error". Flags that the specification does not name are ignored.
 //  6. After GO_AWAY, ours or theirs, no stream is opened and those that are open go on to their end.
@@ -27,10 +28,11 @@
 // max_outbound_streams of ours, of them max_unacknowledged that the other side has not yet accepted (open_stream()
 // waits). Each pair is one number by default, kMaxStreams and kMaxUnaccepted, so that no stream of a sender with the
 // same bounds is refused: a stream of ours counts until the other side must have forgotten it, so one that we have let
-// go until its FIN or RST comes. Bytes: max_buffered bytes received and unread over all streams, those included that
-// have ended and are still held (the stream that would exceed it is reset), max_outbound bytes waiting to be written (writers wait) and kMaxAnswers above it (a
-// peer that makes us answer without reading our answers is not read from any more, and its connection ends at
-// write_timeout).
+// go until its FIN or RST comes, but not for longer than kLetGoGrace, or a peer that never ends streams would keep all
+// places. Bytes: max_buffered bytes received and unread over all streams, those included that have ended and are still
+// held (the stream that would exceed it is reset), max_outbound bytes waiting to be written (writers wait) and
+// kMaxAnswers above it (a peer that makes us answer without reading our answers is not read from any more, and its
+// connection ends at write_timeout).
 //
 // Attacks: opening streams in bulk, pings in bulk, windows never opened, frames never finished: each meets one of the
 // bounds above and costs the attacker his own connection. Data is buffered only as it arrives, whatever a header
@@ -84,6 +86,9 @@ class Session final : public Muxer {
   static constexpr std::size_t kBusyRead = 256 * 1024;
   static constexpr std::size_t kRttSamples = 64;
   static constexpr Duration kRttInterval = 5s;
+  /// How long the other side may take to end a stream of ours that we have let go. What it has not read by then it still
+  /// can (model 3); only its reply would fail, which nobody waits for.
+  static constexpr Duration kLetGoGrace = 1min;
   static constexpr std::size_t kMaxLetGo = 256;  ///< of their streams, let go by us, whose sender may still be told
 
   Session(Lane& lane, std::unique_ptr<ByteStream> wire, Side side, Options options = {});
@@ -116,6 +121,7 @@ class Session final : public Muxer {
   Task<void> read_loop();
   Task<void> write_loop();
   Task<void> keep_alive_loop();
+  Task<void> end_lingering();
 
   // What arrives.
   Result<std::size_t> consume(BytesView bytes);
@@ -126,6 +132,7 @@ class Session final : public Muxer {
   void on_ping(const FrameHeader& header);
   void on_go_away(const FrameHeader& header);
   void on_orphan(const FrameHeader& header);
+  void forget_lingering(std::uint32_t id);
   void on_ended(StreamState& state);
 
   // What leaves.
@@ -159,9 +166,14 @@ class Session final : public Muxer {
 
   std::map<std::uint32_t, StatePtr> streams_;
   std::deque<StatePtr> backlog_;
-  /// Half closed by us, then let go: theirs, the oldest first; ours, and whether they were acknowledged.
+  /// Half closed by us, then let go: theirs, the oldest first, and ours.
+  struct Lingering {
+    bool acknowledged = false;
+    SteadyTime until{};
+  };
   std::vector<std::uint32_t> let_go_;
-  std::map<std::uint32_t, bool> lingering_;
+  std::map<std::uint32_t, Lingering> lingering_;
+  bool ending_lingering_ = false;  ///< there is a task for it, as long as there is one of them
   std::uint32_t next_id_;
   std::size_t inbound_ = 0;
   std::size_t unacknowledged_ = 0;

@@ -211,6 +211,16 @@ struct Game {
         peer_acts();
       settle();
       check();
+      if (random.below(100) == 0) wait_for_those_let_go();
+    }
+  }
+
+  /// Of what the session has opened and let go, nothing is left open after a while.
+  void wait_for_those_let_go() {
+    w.world.run_for(Session::kLetGoGrace);
+    for (const auto& [id, stream] : peer.streams) {
+      const bool is_held = std::ranges::any_of(held, [id = id](const Held& h) { return h.id == id; });
+      EXPECT_TRUE(stream.opened_by_peer || is_held || stream.over() || (stream.fin_sent && stream.fin_got)) << id;
     }
   }
 

@@ -98,11 +98,9 @@ void Session::on_orphan(const FrameHeader& header) {
   // Its sender has ended it, or has to be told to.
   const bool done = data || header.has(kFin) || header.has(kRst);
   if (const auto ours = lingering_.find(header.stream); ours != lingering_.end()) {
-    if (header.has(kAck) && !std::exchange(ours->second, true)) acknowledged();
+    if (header.has(kAck) && !std::exchange(ours->second.acknowledged, true)) acknowledged();
     if (!done) return;
-    if (!ours->second) --unacknowledged_;
-    lingering_.erase(ours);
-    may_open_.notify_one();
+    forget_lingering(header.stream);
   } else if (done) {
     const auto theirs = std::ranges::find(let_go_, header.stream);
     if (theirs == let_go_.end()) return;

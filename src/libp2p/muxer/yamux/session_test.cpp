@@ -260,6 +260,46 @@ TEST(Yamux, AFullSenderOpensAgainWhenAStreamHasEndedAtBothSides) {
   EXPECT_TRUE(two && *two);
 }
 
+TEST(Yamux, AStreamThatTheOtherSideNeverEndsGivesItsPlaceBackAfterAWhile) {
+  for (const bool accepts : {true, false}) {
+    Pair p({.max_outbound_streams = accepts ? 1U : 10U, .max_unacknowledged = accepts ? 10U : 1U});
+    StreamPtr one = p.open(p.a);
+    ASSERT_TRUE(p.write(*one, to_bytes("a message")));
+    ASSERT_TRUE(p.w.run(one->close_write()));
+    StreamPtr held = accepts ? p.accept(p.b) : nullptr;
+    one.reset();
+    std::optional<Result<StreamPtr>> two;
+    Nursery nursery(p.w.lane(), "test");
+    nursery.spawn(keep(p.a.open_stream(), two));
+    p.w.world.run_for(Session::kLetGoGrace - 1ms);
+    EXPECT_FALSE(two);
+    p.w.world.run_for(10ms);
+    EXPECT_TRUE(two && *two);
+    EXPECT_EQ(p.b.streams(), 0u) << "both sides have forgotten it";
+    if (!accepts) held = p.accept(p.b);
+    EXPECT_EQ(as_text(*p.w.run(read_to_end(*held, 100))), "a message");
+    EXPECT_FALSE(p.write(*held, to_bytes("a reply, much too late")));
+    p.w.run(nursery.close());
+  }
+}
+
+TEST(Yamux, ManyStreamsThatTheOtherSideNeverEndsAreAllGivenBackEachInItsTime) {
+  Pair p;
+  std::vector<StreamPtr> held;
+  for (int i = 0; i < 100; ++i) {
+    StreamPtr stream = p.open(p.a);
+    ASSERT_TRUE(p.write(*stream, Bytes(1)));
+    ASSERT_TRUE(p.w.run(stream->close_write()));
+    held.push_back(p.accept(p.b));
+    stream.reset();
+    p.w.world.run_for(1s);
+    EXPECT_EQ(p.b.streams(), std::min<std::size_t>(held.size(), Session::kLetGoGrace / 1s - 1));
+  }
+  for (auto& stream : held) stream.reset();
+  p.settle();
+  EXPECT_EQ(p.b.streams(), 0u);
+}
+
 TEST(Yamux, UnreadBytesOverAllStreamsAreBounded) {
   Pair p({.max_buffered = 300'000});
   std::vector<StreamPtr> here, there;
@@ -450,6 +490,27 @@ TEST(YamuxFrames, AWriterToAStreamThatWasLetGoIsToldOnce) {
   raw.send({FrameType::data, kFin, 3, 0});
   EXPECT_FALSE(raw.died());
   EXPECT_EQ(std::ranges::count(heard, FrameHeader{FrameType::window_update, kRst, 3, 0}), 0);
+  raw.session.abort();
+  raw.w.run(nursery.close());
+}
+
+TEST(YamuxFrames, AStreamOfOursThatIsNeverEndedIsResetOnce) {
+  Raw raw({.keep_alive = 0s});
+  std::vector<FrameHeader> heard;
+  Nursery nursery(raw.w.lane(), "listen");
+  nursery.spawn(collect(*raw.wire, heard));
+  for (const bool ended : {true, false}) {
+    StreamPtr stream = *raw.w.run(raw.session.open_stream());
+    ASSERT_TRUE(raw.w.run(stream->close_write()));
+    stream.reset();
+    if (ended) raw.send({FrameType::data, kFin, 2, 0});
+  }
+  raw.w.world.run_for(Session::kLetGoGrace + 1s);
+  raw.send({FrameType::data, kNone, 4, 100}, 100);
+  raw.w.world.run_for(Session::kLetGoGrace + 1s);
+  EXPECT_FALSE(raw.died());
+  EXPECT_EQ(std::ranges::count(heard, FrameHeader{FrameType::window_update, kRst, 2, 0}), 0);
+  EXPECT_EQ(std::ranges::count(heard, FrameHeader{FrameType::window_update, kRst, 4, 0}), 1);
   raw.session.abort();
   raw.w.run(nursery.close());
 }
