@@ -81,6 +81,25 @@ inline std::pair<std::unique_ptr<ByteStream>, std::unique_ptr<ByteStream>> make_
   return {std::make_unique<PipeEnd>(one, two), std::make_unique<PipeEnd>(two, one)};
 }
 
+/// A scope of its own, with a limit that tests may change.
+struct BoundedScope final : MemoryScope {
+  explicit BoundedScope(std::uint64_t bytes) : limit(bytes) {}
+  Result<void> reserve_memory(std::uint64_t bytes, Use use) override {
+    if (use != Use::promised && held + bytes > (use == Use::faster ? limit / 2 : limit))
+      return fail(Errc::limit_exceeded, "a double is full");
+    held += bytes;
+    most = std::max(most, held);
+    return {};
+  }
+  void release_memory(std::uint64_t bytes) override {
+    EXPECT_LE(bytes, held);
+    held -= bytes;
+  }
+  std::uint64_t limit;
+  std::uint64_t held = 0;
+  std::uint64_t most = 0;
+};
+
 /// A world with one node, for tests that need a lane and virtual time.
 struct LaneWorld {
   explicit LaneWorld(std::uint64_t seed = 1) : world(seed), node(world.add_node("node")) {}

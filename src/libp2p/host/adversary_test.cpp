@@ -1,4 +1,5 @@
 // Crowds and hoarders against one host: what they hold is bounded, and comes back when they go.
+#include "libp2p/muxer/yamux/memory.hpp"
 #include "libp2p/testing.hpp"
 
 namespace dms::libp2p {
@@ -86,6 +87,50 @@ Task<void> open_and_close(Host& host, crypto::PeerId peer, std::size_t& opened) 
   if (!stream) co_return;
   ++opened;
   (void)co_await (*stream)->close_write();
+}
+
+/// A handler that does not read.
+Task<void> keep_stream(std::unique_ptr<Stream> stream) {
+  const std::unique_ptr<Stream> kept = std::move(stream);
+  (void)co_await sleep_for(1h);
+}
+
+/// Writes as much as the other side's windows take.
+Task<void> fill(Host& host, crypto::PeerId peer) {
+  Result<std::unique_ptr<Stream>> stream = co_await host.new_stream(peer, std::string("/sink"));
+  if (!stream) co_return;
+  const Bytes much(1 << 20, 1);
+  (void)co_await with_timeout(1min, (*stream)->write(much));
+}
+
+TEST(Adversary, ThoseWhoFillStreamsThatNobodyReadsTogetherHoldWhatTheSystemMayHold) {
+  Host::Options options;
+  options.swarm.limits.system.memory = 16 << 20;
+  SimWorld world(1);
+  Peer victim(world, "victim", 100, options);
+  victim.host->set_stream_handler("/sink", keep_stream);
+  victim.host->set_stream_handler("/echo", echo);
+  std::vector<std::unique_ptr<Peer>> crowd;
+  for (std::uint64_t i = 1; i <= 10; ++i) {
+    crowd.push_back(std::make_unique<Peer>(world, "peer" + std::to_string(i), i));
+    ASSERT_TRUE(crowd.back()->connect(victim));
+  }
+  Nursery filling(crowd[0]->node.runtime().lane, "fill");
+  for (int round = 0; round < 20; ++round) {
+    for (std::size_t i = 1; i < crowd.size(); ++i) filling.spawn(fill(*crowd[i]->host, victim.id()));
+    world.run_for(1s);
+    EXPECT_LE(victim.host->resources().system().memory, (12u << 20) + crowd.size() * yamux::Memory::kPromised);
+  }
+  EXPECT_GT(victim.host->resources().system().memory, 11u << 20) << "180 windows of 256 KiB were there to be filled";
+  EXPECT_GT(victim.host->resources().refused(Scope::system), 0u);
+  EXPECT_EQ(victim.host->peers().size(), 10u) << "streams were reset, connections go on";
+  const auto reply = world.run(crowd[0]->node, ask(*crowd[0]->host, victim.id(), "/echo", Bytes(4 << 20, 1)));
+  EXPECT_TRUE(reply) << reply.error().to_string() << ": the others' hoard is no concern of it";
+  world.run(crowd[0]->node, filling.close());
+  for (auto& peer : crowd) peer->close();
+  world.run_for(1min);
+  victim.close();
+  EXPECT_EQ(victim.host->resources().system(), Amounts{});
 }
 
 /// No adversary: our own crowd waits for its turn and is not refused by our own limits.

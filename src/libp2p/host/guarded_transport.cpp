@@ -29,6 +29,7 @@ Task<Result<Connection>> settle(Guard guard, Connection connection, Place place)
     co_await connection.muxer->close();
     co_return std::unexpected(judged.error());
   }
+  connection.muxer->count_memory_in(place);
   connection.place = std::move(place);
   co_return std::move(connection);
 }

@@ -3,7 +3,7 @@
 //
 // Model
 //  1. Every connection it makes carries its place (Connection::place); the place is taken before a dial is begun or a
-//     knock is answered, and moves to the peer when that is proved.
+//     knock is answered, and moves to the peer when that is proved. From then on its muxer reserves there what it buffers.
 //  2. A dial that is refused, before or after the other side has answered, ends with DialErrc::refused_here around the
 //     reason.
 //  3. An inbound connection that is refused is closed at once, before anything is read, and accept() goes on to the

@@ -111,13 +111,15 @@ struct ResourceManager::State {
     if (const auto it = protocols.find(name); it != protocols.end() && it->second.expired()) protocols.erase(it);
   }
 
-  Result<void> room(const Account& account, const Amounts& more) {
+  Result<void> room(const Account& account, const Amounts& more, std::optional<MemoryScope::Use> use) {
     for (const Field& field : kFields) {
       const std::uint64_t asked = more.*field.member, held = account.usage.*field.member;
       std::uint64_t limit = account.limits.*field.member;
       const bool shared = field.member == &Amounts::connections || field.member == &Amounts::fds;
       if (account.scope == Scope::system && shared && more.connections_inbound > 0 && limit != kNoLimit)
         limit -= limit / 10;
+      if (use == MemoryScope::Use::needed) limit -= limit / 4;
+      if (use == MemoryScope::Use::faster) limit /= 2;
       if (asked == 0 || (held <= limit && asked <= limit - held)) continue;
       ++refused[account.scope];
       return refuse(account, field, held, limit);
@@ -146,8 +148,10 @@ struct ResourceManager::State {
     for (const Field& field : kFields) account.usage.*field.member -= less.*field.member;
   }
   /// In all of them or in none.
-  Result<void> charge(const std::vector<Account*>& accounts, const Amounts& more) {
-    for (const Account* account : accounts) TRY_VOID(room(*account, more));
+  Result<void> charge(const std::vector<Account*>& accounts, const Amounts& more,
+                      std::optional<MemoryScope::Use> use = std::nullopt) {
+    if (use != MemoryScope::Use::promised)
+      for (const Account* account : accounts) TRY_VOID(room(*account, more, use));
     for (Account* account : accounts) add(*account, more);
     return {};
   }
@@ -166,6 +170,10 @@ struct ConnectionReservation::Impl {
   Account own;
   std::shared_ptr<Account> peer;  // once it is proved
   crypto::PeerId id;
+
+  [[nodiscard]] std::vector<Account*> accounts() {
+    return {&own, peer ? peer.get() : &state->transient, &state->system};
+  }
 };
 
 struct StreamReservation::Impl {
@@ -191,9 +199,7 @@ struct StreamReservation::Impl {
 ConnectionReservation::ConnectionReservation(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
 ConnectionReservation::~ConnectionReservation() {
-  using State = ResourceManager::State;
-  State::subtract(impl_->peer ? *impl_->peer : impl_->state->transient, impl_->amounts);
-  State::subtract(impl_->state->system, impl_->amounts);
+  for (Account* account : impl_->accounts()) ResourceManager::State::subtract(*account, impl_->amounts);
   impl_->peer.reset();
   impl_->state->tidy(impl_->id);
 }
@@ -211,6 +217,21 @@ Result<void> ConnectionReservation::set_peer(const crypto::PeerId& peer) {
   impl_->peer = std::move(account);
   impl_->id = peer;
   return {};
+}
+
+Result<void> ConnectionReservation::reserve_memory(std::uint64_t bytes, Use use) {
+  Amounts more;
+  more.memory = bytes;
+  TRY_VOID(impl_->state->charge(impl_->accounts(), more, use));
+  impl_->amounts.memory += bytes;
+  return {};
+}
+
+void ConnectionReservation::release_memory(std::uint64_t bytes) {
+  Amounts less;
+  less.memory = bytes;
+  for (Account* account : impl_->accounts()) ResourceManager::State::subtract(*account, less);
+  impl_->amounts.memory -= bytes;
 }
 
 // ---- streams --------------------------------------------------------------------------------------------------------
@@ -265,7 +286,7 @@ Result<std::shared_ptr<ConnectionReservation>> ResourceManager::open_connection(
   impl->state = state_;
   impl->amounts = connection_amounts(direction, fds);
   impl->own = Account{Scope::connection, {}, state_->limits.connection, {}};
-  TRY_VOID(state_->charge({&impl->own, &state_->transient, &state_->system}, impl->amounts));
+  TRY_VOID(state_->charge(impl->accounts(), impl->amounts));
   return std::shared_ptr<ConnectionReservation>(new ConnectionReservation(std::move(impl)));
 }
 

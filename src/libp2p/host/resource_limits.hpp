@@ -6,7 +6,9 @@
 //       a connection of a peer                        peer, system
 //       a stream whose protocol is not yet agreed     connection, peer, transient, system
 //       a stream with a protocol                      connection, peer, protocol, system
-//     Memory that a stream or a connection reserves counts where it does, a stream's also in the stream itself.
+//     Memory that a stream or a connection reserves counts where it does, a stream's also in the stream itself. What
+//     muxers buffer may have a share of each limit only; what is promised to each connection is counted but never
+//     refused (MemoryScope, transport/connection.hpp), so a usage may exceed its limit by that.
 //  2. A reservation is a value that gives back what it holds when it ends, and may outlive the manager. The usage of a
 //     scope is the sum of the reservations alive.
 //  3. A scope of a peer or a protocol exists as long as something is counted in it.
@@ -25,8 +27,9 @@
 // peers share (transient, protocol, system) and memory.
 //
 // Attacks: this is the defence against all that knock, open and hold; kConnectionMemory and kStreamMemory are charged
-// at once, so that `memory` bounds their number too. Bytes that a muxer buffers are bounded by its own options, and
-// those by `connection.memory`.
+// at once, so that `memory` bounds their number too. What a muxer buffers, and what it lets its peer send beyond the
+// windows that streams start with, is reserved by the connection. Those who fill streams that nobody reads take three
+// quarters of a limit at most, and yamux::Memory::kPromised for each of their connections.
 #pragma once
 
 #include <cstdint>
@@ -84,14 +87,17 @@ enum class Scope { system, transient, protocol, peer, connection, stream };
 class ResourceManager;
 
 /// A connection's place. Shared by the connection and its streams; gives everything back with the last of them.
-class ConnectionReservation {
+class ConnectionReservation final : public MemoryScope {
  public:
-  ~ConnectionReservation();
+  ~ConnectionReservation() override;
   ConnectionReservation(const ConnectionReservation&) = delete;
   ConnectionReservation& operator=(const ConnectionReservation&) = delete;
 
   /// The peer has been proved: the place moves from transient to it.
   Result<void> set_peer(const crypto::PeerId& peer);
+  /// For what the connection's muxer buffers. Whoever has reserved releases.
+  Result<void> reserve_memory(std::uint64_t bytes, Use use) override;
+  void release_memory(std::uint64_t bytes) override;
 
  private:
   friend class ResourceManager;

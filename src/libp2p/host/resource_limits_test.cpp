@@ -32,6 +32,49 @@ TEST(ResourceLimits, WhatEndsIsGivenBackWhateverTheOrder) {
   EXPECT_EQ(manager.scopes(), 0u);
 }
 
+TEST(ResourceLimits, WhatAMuxerBuffersCountsInTheConnectionItsPeerAndTheSystem) {
+  ResourceLimits limits;
+  limits.connection.memory = 200'000;
+  ResourceManager manager(limits);
+  auto connection = *manager.open_connection(Direction::inbound);
+  ASSERT_TRUE(connection->reserve_memory(60'000, MemoryScope::Use::needed));
+  EXPECT_EQ(manager.transient().memory, kConnectionMemory + 60'000);
+  ASSERT_TRUE(connection->set_peer(id(1)));
+  EXPECT_EQ(manager.transient().memory, 0u);
+  EXPECT_EQ(manager.peer(id(1)).memory, kConnectionMemory + 60'000);
+  auto stream = *manager.open_stream(connection, Direction::inbound);
+  const std::uint64_t left = 150'000 - kConnectionMemory - kStreamMemory - 60'000;
+  EXPECT_FALSE(connection->reserve_memory(left + 1, MemoryScope::Use::needed));
+  EXPECT_EQ(manager.refused(Scope::connection), 1u);
+  ASSERT_TRUE(connection->reserve_memory(left, MemoryScope::Use::needed));
+  connection->release_memory(60'000 + left - 1000);
+  EXPECT_EQ(manager.system().memory, kConnectionMemory + kStreamMemory + 1000);
+  stream = StreamReservation();
+  connection.reset();
+  EXPECT_EQ(manager.system(), Amounts{});
+}
+
+TEST(ResourceLimits, BuffersLeaveRoomForThoseWhoCome) {
+  using Use = MemoryScope::Use;
+  ResourceLimits limits;
+  limits.system.memory = 20 * kConnectionMemory;
+  ResourceManager manager(limits);
+  auto one = *manager.open_connection(Direction::inbound);
+  auto two = *manager.open_connection(Direction::inbound);
+  ASSERT_TRUE(one->reserve_memory(8 * kConnectionMemory, Use::faster));
+  EXPECT_FALSE(two->reserve_memory(1, Use::faster));
+  EXPECT_TRUE(two->reserve_memory(5 * kConnectionMemory, Use::needed));
+  EXPECT_FALSE(two->reserve_memory(1, Use::needed));
+  std::vector<std::shared_ptr<ConnectionReservation>> more;
+  for (int i = 0; i < 5; ++i) more.push_back(*manager.open_connection(Direction::outbound));
+  EXPECT_FALSE(manager.open_connection(Direction::outbound));
+  EXPECT_TRUE(two->reserve_memory(1000, Use::promised)) << "counted, never refused";
+  EXPECT_EQ(manager.system().memory, 20 * kConnectionMemory + 1000);
+  one.reset();
+  two.reset();
+  EXPECT_TRUE(manager.open_connection(Direction::outbound));
+}
+
 TEST(ResourceLimits, AReservationMayOutliveTheManager) {
   auto manager = std::make_unique<ResourceManager>();
   auto connection = *manager->open_connection(Direction::inbound);
@@ -184,6 +227,12 @@ TEST(ResourceLimits, AgreesWithAPlainModelOnRandomOperations) {
         model.held[it->first].protocol = name;
       const std::uint64_t more = random.below(kConnectionMemory);
       if (it->second.reserve_memory(more)) model.held[it->first].memory += more;
+      Model::Held& owner = model.held[model.held[it->first].owner];
+      const auto& connection = connections.find(model.held[it->first].owner)->second;
+      if (connection->reserve_memory(more, MemoryScope::Use::needed)) owner.memory += more;
+      const std::uint64_t less = random.below(owner.memory - kConnectionMemory + 1);
+      connection->release_memory(less);
+      owner.memory -= less;
     } else if (what == 5 && !streams.empty()) {
       const auto it = pick(streams);
       model.held.erase(it->first);

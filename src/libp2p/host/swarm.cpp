@@ -138,9 +138,6 @@ yamux::Options muxer_options(const SwarmOptions& options) {
   yamux::Options muxer;
   muxer.max_inbound_streams = muxer.max_outbound_streams = options.max_streams;
   muxer.keep_alive = options.keep_alive;
-  const std::uint64_t memory = options.limits.connection.memory;
-  muxer.max_buffered = std::min<std::uint64_t>(muxer.max_buffered, memory);
-  muxer.max_window_total = std::min<std::uint64_t>(muxer.max_window_total, memory);
   return muxer;
 }
 

@@ -31,6 +31,23 @@ inline constexpr std::size_t kMaxStreams = 1024;
 /// Who began: the dialer or the listener. The dialer speaks first in every negotiation.
 enum class Side { dialer, listener };
 
+/// Where a connection asks before it buffers more than it was admitted with (host/resource_limits.hpp).
+class MemoryScope {
+ public:
+  /// Buffers take no more than a share of what there is, so that hoarders leave room for those who come, and for those who
+  /// hold little.
+  enum class Use {
+    promised,  ///< every connection may have so much: counted, never refused
+    needed,    ///< without it a stream is lost: up to three quarters of each limit
+    faster,    ///< without it things go on, slower: up to half of each limit
+  };
+
+  virtual ~MemoryScope() = default;
+  /// Errc::limit_exceeded.
+  virtual Result<void> reserve_memory(std::uint64_t bytes, Use use) = 0;
+  virtual void release_memory(std::uint64_t bytes) = 0;
+};
+
 class Muxer {
  public:
   virtual ~Muxer() = default;
@@ -43,6 +60,8 @@ class Muxer {
   [[nodiscard]] virtual std::size_t streams() const = 0;
   /// True once the other side has gone or has said that it will.
   [[nodiscard]] virtual bool closing() const = 0;
+  /// From now on what is buffered, and may be, is reserved in `scope`. A connection goes on whatever is refused there.
+  virtual void count_memory_in(std::shared_ptr<MemoryScope> scope) = 0;
   /// Ends at once, without goodbye; close() is still needed.
   virtual void abort() = 0;
   virtual Task<void> close() = 0;

@@ -59,6 +59,7 @@ Session::Session(Lane& lane, std::unique_ptr<ByteStream> wire, Side side, Option
       side_(side),
       options_(options),
       next_id_(side == Side::dialer ? 1 : 2),
+      memory_(std::make_shared<Memory>(options.max_buffered)),
       heard_(lane.now()),
       nursery_(lane, "yamux session") {
   nursery_.spawn(read_loop());
@@ -80,7 +81,7 @@ Task<Result<std::unique_ptr<ByteStream>>> Session::open_stream() {
   if (closing()) co_return fail(Errc::closed, "yamux: the connection is ending");
   if (next_id_ > 0xffff'fff0U)
     co_return fail(Errc::limit_exceeded, "yamux: the stream ids of this connection are used up");
-  auto state = std::make_shared<StreamState>(buffered_);
+  auto state = std::make_shared<StreamState>(memory_);
   state->id = next_id_;
   next_id_ += 2;
   state->session = this;
@@ -125,11 +126,12 @@ Task<Result<void>> Session::write_stream(StatePtr state, BytesView from) {
       CO_TRY_VOID(co_await state->writable.wait());
       continue;
     }
-    if (outbound() >= options_.max_outbound) {
+    const std::size_t size = std::min<std::size_t>({from.size(), state->send_window, kMaxChunk});
+    if (outbound() >= options_.max_outbound ||
+        !reserve_outbound(outbound() + FrameHeader::kSize + size, MemoryScope::Use::faster)) {
       CO_TRY_VOID(co_await out_room_.wait());
       continue;
     }
-    const std::size_t size = std::min<std::size_t>({from.size(), state->send_window, kMaxChunk});
     state->send_window -= static_cast<std::uint32_t>(size);
     queue_for(*state, FrameType::data, kNone, static_cast<std::uint32_t>(size), from.first(size));
     from = from.subspan(size);
@@ -181,7 +183,7 @@ void Session::forget(StreamState& state) {
   if (state.session == nullptr) return;
   state.session = nullptr;
   if (state.read_reset) state.received.clear();
-  extra_windows_ -= state.target_window - kInitialWindow;
+  memory_->shrink_windows(state.target_window - kInitialWindow);
   if (state.inbound) --inbound_;
   if (!state.inbound && !state.acknowledged) --unacknowledged_;
   if (!state.inbound) may_open_.notify_one();
@@ -230,10 +232,8 @@ void Session::reopen_window(StreamState& state) {
   const bool limited_by_window = round_trip && now - state.reopened < 2 * *round_trip && state.reopened != SteadyTime{};
   const std::uint32_t more =
       std::min(state.target_window, options_.max_window - std::min(options_.max_window, state.target_window));
-  if (limited_by_window && extra_windows_ + more <= options_.max_window_total) {
+  if (limited_by_window && extra_windows() + more <= options_.max_window_total && memory_->grow_windows(more))
     state.target_window += more;
-    extra_windows_ += more;
-  }
   const auto delta = static_cast<std::uint32_t>(state.target_window - held);
   state.receive_window += delta;
   state.reopened = now;
@@ -247,6 +247,7 @@ void Session::queue(const FrameHeader& header, BytesView payload) {
   if (dead_) return;
   append(out_, header.encode());
   append(out_, payload);
+  (void)reserve_outbound(outbound(), MemoryScope::Use::needed);  // of answers; what is refused counts with the next
   out_ready_.notify_one();
 }
 
@@ -255,6 +256,11 @@ void Session::queue_for(StreamState& state, FrameType type, std::uint16_t flags,
   flags |= std::exchange(state.pending_flags, std::uint16_t{0});
   state.announced = true;
   queue({type, flags, state.id, length}, payload);
+}
+
+/// `bytes` are or will be in the buffer and under way. One frame is never refused, so that writers get on.
+Result<void> Session::reserve_outbound(std::size_t bytes, MemoryScope::Use use) {
+  return memory_->set_outbound(bytes - std::min(bytes, kUncounted), use);
 }
 
 void Session::send_ping() {
@@ -277,6 +283,7 @@ Task<void> Session::write_loop() {
     writing_ = batch.size();
     Result<void> written = co_await with_timeout(options_.write_timeout, wire_->write(batch));
     writing_ = 0;
+    (void)reserve_outbound(outbound(), MemoryScope::Use::needed);
     if (!written) {
       die(written.error().context("yamux: writing"));
       break;
@@ -318,6 +325,7 @@ void Session::die(Error why) {
   }
   backlog_.clear();
   out_.clear();
+  (void)memory_->set_outbound(0, MemoryScope::Use::needed);
   for (Notify* notify : {&out_ready_, &out_room_, &accepted_, &may_open_, &drained_, &ended_}) notify->notify_all();
 }
 

@@ -4,7 +4,7 @@
 //  1. A stream's sender never has more bytes under way than its window, which the receiver opens again as its reader
 //     reads. Windows start at 256 KiB. A window of which half is used up within two round trips sets the pace, rather
 //     than the wire or the reader: it doubles, up to max_window, as long as the sum of all that is granted beyond the
-//     start stays below max_window_total. So it comes to rest between two and four times what the path holds. The round
+//     start stays below max_window_total and the connection's memory scope agrees. So it comes to rest between two and four times what the path holds. The round
 //     trip is the least of the last kRttSamples pings, one every kRttInterval while streams are read: pings that stood
 //     in queues do not count.
 //  2. Frames leave through one buffer. A writer puts at most kMaxChunk bytes into it and then queues behind the others,
@@ -34,6 +34,11 @@
 // kMaxAnswers above it (a peer that makes us answer without reading our answers is not read from any more, and its
 // connection ends at write_timeout).
 //
+// Memory (count_memory_in()). Unread bytes, grown windows and outbound bytes beyond kUncounted are reserved in the
+// connection's scope (memory.hpp). Where that refuses, windows do not grow, writers wait until the buffer is nearly
+// empty, and a stream whose unread bytes would exceed it is reset, but never within the first Memory::kPromised of the
+// session; the connection goes on.
+//
 // Attacks: opening streams in bulk, pings in bulk, windows never opened, frames never finished: each meets one of the
 // bounds above and costs the attacker his own connection. Data is buffered only as it arrives, whatever a header
 // announces.
@@ -52,6 +57,7 @@
 
 #include "base/nursery.hpp"
 #include "libp2p/muxer/yamux/frame.hpp"
+#include "libp2p/muxer/yamux/memory.hpp"
 #include "libp2p/transport/connection.hpp"
 #include "libp2p/transport/elastic_buffer.hpp"
 
@@ -82,6 +88,7 @@ class Session final : public Muxer {
  public:
   static constexpr std::size_t kMaxChunk = 32 * 1024;
   static constexpr std::size_t kMaxAnswers = 256 * 1024;
+  static constexpr std::size_t kUncounted = 64 * 1024;  ///< of the bytes to be written, more than one frame
   static constexpr std::size_t kIdleRead = 1024;
   static constexpr std::size_t kBusyRead = 256 * 1024;
   static constexpr std::size_t kRttSamples = 64;
@@ -98,6 +105,7 @@ class Session final : public Muxer {
   Task<Result<std::unique_ptr<ByteStream>>> accept_stream() override;
   [[nodiscard]] std::size_t streams() const override { return streams_.size(); }
   [[nodiscard]] bool closing() const override { return dead_ || remote_going_ || local_going_; }
+  void count_memory_in(std::shared_ptr<MemoryScope> scope) override { memory_->count_in(std::move(scope)); }
   void abort() override;
   Task<void> close() override;
 
@@ -108,9 +116,9 @@ class Session final : public Muxer {
   /// The round trip: the least of the last few pings, if any was answered.
   [[nodiscard]] std::optional<Duration> rtt() const;
   /// Bytes received and not yet read, over all streams.
-  [[nodiscard]] std::size_t buffered() const { return *buffered_; }
+  [[nodiscard]] std::size_t buffered() const { return memory_->unread(); }
   /// What the windows of all streams have been granted beyond kInitialWindow.
-  [[nodiscard]] std::size_t extra_windows() const { return extra_windows_; }
+  [[nodiscard]] std::size_t extra_windows() const { return memory_->windows(); }
   [[nodiscard]] std::size_t outbound() const { return out_.size() + writing_; }
 
  private:
@@ -139,6 +147,7 @@ class Session final : public Muxer {
   void queue(const FrameHeader& header, BytesView payload = {});
   void queue_for(StreamState& state, FrameType type, std::uint16_t flags, std::uint32_t length, BytesView payload = {});
   void send_ping();
+  Result<void> reserve_outbound(std::size_t bytes, MemoryScope::Use use);
   /// Writers stop at max_outbound; what is above it are answers to a peer that asks without reading.
   [[nodiscard]] bool answers_full() const { return outbound() >= options_.max_outbound + kMaxAnswers; }
 
@@ -177,9 +186,7 @@ class Session final : public Muxer {
   std::uint32_t next_id_;
   std::size_t inbound_ = 0;
   std::size_t unacknowledged_ = 0;
-  std::shared_ptr<std::size_t> buffered_ =
-      std::make_shared<std::size_t>(0);  ///< shared: streams may outlive the session
-  std::size_t extra_windows_ = 0;        ///< granted beyond the initial windows
+  std::shared_ptr<Memory> memory_;
 
   // The frame being received.
   std::array<std::uint8_t, FrameHeader::kSize> header_{};

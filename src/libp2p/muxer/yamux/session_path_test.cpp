@@ -129,6 +129,30 @@ TEST(YamuxPath, GrownWindowsOfAllStreamsAreBoundedInSum) {
   EXPECT_EQ(path.b->extra_windows(), 0u);
 }
 
+TEST(YamuxPath, WindowsGrowAsFarAsTheMemoryScopeAllowsAndTheStreamGoesOn) {
+  double before = 0;
+  for (const std::uint64_t limit : {0U, 2U << 20, 64U << 20}) {
+    Path path(kGigabit);
+    const auto scope = std::make_shared<BoundedScope>(limit);
+    path.b->count_memory_in(scope);
+    Nursery nursery(path.left.runtime().lane, "streams");
+    std::size_t total = 0;
+    nursery.spawn(pour(*path.a));
+    nursery.spawn(count(*path.b, total));
+    for (int i = 0; i < 40; ++i) {
+      path.world.run_for(50ms);
+      EXPECT_LE(path.b->extra_windows(), limit / 2) << "the other half is left for what is needed";
+      EXPECT_EQ(scope->held, std::max(path.b->extra_windows(), path.b->buffered()));
+    }
+    EXPECT_GT(static_cast<double>(total), 2 * before);
+    before = static_cast<double>(total);
+    path.a->abort();
+    path.b->abort();
+    path.world.run(path.left, nursery.join());
+    EXPECT_EQ(scope->held, 0u);
+  }
+}
+
 // ---- streams beside each other ---------------------------------------------------------------------------------------
 
 Task<void> echo_one(Session& session) {

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/log.hpp"
 #include "libp2p/muxer/yamux/session.hpp"
 #include "libp2p/muxer/yamux/stream_state.hpp"
 #include "libp2p/transport/elastic_buffer.hpp"
@@ -123,7 +124,7 @@ Result<Session::StatePtr> Session::on_syn(const FrameHeader& header) {
     queue({FrameType::window_update, kRst, header.stream, 0});
     return StatePtr();
   }
-  auto state = std::make_shared<StreamState>(buffered_);
+  auto state = std::make_shared<StreamState>(memory_);
   state->id = header.stream;
   state->inbound = true;
   state->announced = true;
@@ -175,10 +176,6 @@ Result<void> Session::on_stream_header(const FrameHeader& header) {
     return fail(Errc::invalid_argument, "yamux: {} bytes for stream {}, whose window is {}", header.length,
                 header.stream, state->fin_received ? 0 : state->receive_window);
   state->receive_window -= header.length;
-  if (buffered() + header.length > options_.max_buffered) {
-    reset_stream(*state);
-    return {};
-  }
   if (header.length == 0) on_data({});
   return {};
 }
@@ -201,7 +198,11 @@ void Session::on_data(BytesView bytes) {
     if (direct > 0) std::memcpy(state->wanted.data() + state->given, bytes.data(), direct);
     state->given += direct;
     bytes = bytes.subspan(direct);
-    if (!bytes.empty()) state->received.push(bytes);
+    if (Result<void> kept = state->received.push(bytes); !kept) {
+      log::debug("libp2p", "yamux: stream {} is reset: {}", state->id, kept.error().to_string());
+      reset_stream(*state);
+      return;
+    }
     state->readable.notify_all();
   }
   if (payload_left_ == 0 && payload_fin_) on_ended(*state);

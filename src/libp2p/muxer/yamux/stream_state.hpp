@@ -9,28 +9,29 @@
 namespace dms::libp2p::yamux {
 
 /// Bytes in arrival order, in pieces: memory follows the contents, is never moved, and goes as they are read. They count
-/// in `total` as long as they are here.
+/// as unread as long as they are here.
 class ByteQueue {
  public:
-  explicit ByteQueue(std::shared_ptr<std::size_t> total) : total_(std::move(total)) {}
+  explicit ByteQueue(std::shared_ptr<Memory> memory) : memory_(std::move(memory)) {}
   ByteQueue(const ByteQueue&) = delete;
   ByteQueue& operator=(const ByteQueue&) = delete;
   ~ByteQueue() { clear(); }
 
-  void push(BytesView bytes) {
+  Result<void> push(BytesView bytes) {
+    TRY_VOID(memory_->add_unread(bytes.size()));
     const std::size_t held = size_;
     size_ += bytes.size();
-    *total_ += bytes.size();
     if (!pieces_.empty()) {
       Bytes& last = pieces_.back();
       const std::size_t fits = std::min(last.capacity() - last.size(), bytes.size());
       append(last, bytes.first(fits));
       bytes = bytes.subspan(fits);
     }
-    if (bytes.empty()) return;
+    if (bytes.empty()) return {};
     // As much again as is held: many small frames cost few pieces, and one small frame no large one.
     pieces_.emplace_back().reserve(std::max(bytes.size(), std::min(held, kPiece)));
     append(pieces_.back(), bytes);
+    return {};
   }
   std::size_t pop(MutableBytes into) {
     std::size_t count = 0;
@@ -45,26 +46,26 @@ class ByteQueue {
       begin_ = 0;
     }
     size_ -= count;
-    *total_ -= count;
+    memory_->remove_unread(count);
     return count;
   }
   void clear() {
     pieces_.clear();
-    *total_ -= size_;
+    memory_->remove_unread(size_);
     begin_ = size_ = 0;
   }
   [[nodiscard]] std::size_t size() const { return size_; }
 
  private:
   static constexpr std::size_t kPiece = 64 * 1024;
-  std::shared_ptr<std::size_t> total_;
+  std::shared_ptr<Memory> memory_;
   std::list<Bytes> pieces_;
   std::size_t begin_ = 0;  ///< of the first piece
   std::size_t size_ = 0;
 };
 
 struct StreamState {
-  explicit StreamState(std::shared_ptr<std::size_t> unread) : received(std::move(unread)) {}
+  explicit StreamState(std::shared_ptr<Memory> memory) : received(std::move(memory)) {}
 
   std::uint32_t id = 0;
   bool inbound = false;
