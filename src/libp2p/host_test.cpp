@@ -4,8 +4,10 @@
 #include <set>
 
 #include "base/varint.hpp"
+#include "libp2p/host/upgrader.hpp"
 #include "libp2p/multistream/multistream.hpp"
 #include "libp2p/testing.hpp"
+#include "libp2p/transport/tcp.hpp"
 
 namespace dms::libp2p {
 namespace {
@@ -192,6 +194,88 @@ TEST(Host, NoMessageIsRefusedWhoseSenderKeepsItsOwnLimit) {
   EXPECT_LE(deliveries.most, kMaxStreams);
   for (const Scope scope : {Scope::system, Scope::transient, Scope::protocol, Scope::peer, Scope::connection})
     EXPECT_EQ(w.a.host->resources().refused(scope) + w.b.host->resources().refused(scope), 0u) << to_string(scope);
+}
+
+/// Its stream ends at once, the handler much later.
+Task<void> take_and_be_busy(std::unique_ptr<Stream> stream, Deliveries& deliveries) {
+  deliveries.most = std::max(deliveries.most, ++deliveries.running);
+  Result<Bytes> all = co_await read_to_end(*stream, 1000);
+  if (all && all->size() == 100) ++deliveries.whole;
+  (void)co_await stream->close_write();
+  stream.reset();
+  (void)co_await sleep_for(20s);
+  --deliveries.running;
+}
+
+/// Of which two may run for each connection.
+struct BusyHost {
+  BusyHost() : peer(world, "busy", 2, options()) {
+    peer.host->set_stream_handler(
+        "/slow", [this](std::unique_ptr<Stream> stream) { return take_and_be_busy(std::move(stream), deliveries); });
+  }
+  static Host::Options options() {
+    Host::Options options;
+    options.swarm.max_streams = 2;
+    return options;
+  }
+  SimWorld world{1};
+  Deliveries deliveries;
+  Peer peer;
+};
+
+TEST(Host, AConnectionThatEndsWhileItsHandlersAreFullIsNoticedAtOnce) {
+  BusyHost busy;
+  Peer other(busy.world, "other", 1);
+  ASSERT_TRUE(other.connect(busy.peer));
+  busy.world.run_for(1s);  // identified: from now on without waiting for the answer
+  Nursery nursery(other.node.runtime().lane, "send");
+  for (int i = 0; i < 4; ++i) {
+    nursery.spawn(send_and_let_go(*other.host, busy.peer.id()));
+    busy.world.run_for(100ms);
+  }
+  busy.world.run(other.node, nursery.join());
+  EXPECT_EQ(busy.deliveries.running, 2u) << "the third waits for room, the fourth to be accepted";
+  other.node.kill();
+  busy.world.run_for(100ms);
+  EXPECT_FALSE(busy.peer.host->connected(other.id()));
+  EXPECT_EQ(busy.deliveries.most, 2u);
+  other.close();
+  busy.peer.close();
+}
+
+Task<void> send_raw(Muxer& muxer) {
+  const Bytes message(100, 5);
+  Result<std::unique_ptr<ByteStream>> stream = co_await muxer.open_stream();
+  EXPECT_TRUE(stream);
+  if (!stream) co_return;
+  Result<std::unique_ptr<ByteStream>> lazy = co_await multistream::propose_lazily(std::move(*stream), "/slow");
+  EXPECT_TRUE(lazy);
+  if (!lazy) co_return;
+  EXPECT_TRUE(co_await (*lazy)->write(message));
+  EXPECT_TRUE(co_await (*lazy)->close_write());
+}
+
+TEST(Host, AfterGoAwayNoMoreHandlersRunThanBefore) {
+  BusyHost busy;
+  SimNode& node = busy.world.add_node("other");
+  Lane& lane = node.runtime().lane;
+  StandardUpgrader upgrader(lane, standard_securities(make_key(1), lane), {"/noise"}, {});
+  TcpTransport transport(node.runtime().net, upgrader);
+  Result<Connection> connection = busy.world.run(node, transport.dial(busy.peer.address()[0], busy.peer.id()));
+  ASSERT_TRUE(connection) << connection.error().to_string();
+  busy.world.run_for(1s);
+  for (int i = 0; i < 4; ++i) {
+    busy.world.run(node, send_raw(*connection->muxer));
+    busy.world.run_for(100ms);
+  }
+  dynamic_cast<yamux::Session&>(*connection->muxer).go_away(yamux::GoAway::normal);
+  busy.world.run_for(17s);
+  EXPECT_EQ(busy.deliveries.most, 2u);
+  busy.world.run_for(1min);
+  EXPECT_EQ(busy.deliveries.most, 2u);
+  EXPECT_EQ(busy.deliveries.whole, 4u) << "streams that were open go on to their end";
+  busy.world.run(node, connection->muxer->close());
+  busy.peer.close();
 }
 
 TEST(Host, ALostPeerIsNoticedAndCanComeBack) {

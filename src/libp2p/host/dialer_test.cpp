@@ -19,6 +19,7 @@ class CountedMuxer final : public Muxer {
   Task<Result<std::unique_ptr<ByteStream>>> accept_stream() override { co_return fail(Errc::unsupported, "a double"); }
   [[nodiscard]] std::size_t streams() const override { return 0; }
   [[nodiscard]] bool closing() const override { return false; }
+  void on_end(Callback) override {}
   void count_memory_in(std::shared_ptr<MemoryScope>) override {}
   void abort() override {}
   Task<void> close() override {

@@ -257,6 +257,10 @@ Result<void> Swarm::Impl::adopt(Connection connection) {
   link->id = ++last_id;
   link->connection = std::move(connection);
   link->busy = runtime.lane.now();
+  link->connection.muxer->on_end([raw = link.get()] {  // the link outlives its muxer
+    raw->ended = true;
+    raw->handler_done.notify_all();
+  });
   ++link_count;
   auto& of_peer = links[peer];
   of_peer.push_back(link);
@@ -286,13 +290,15 @@ Task<void> Swarm::Impl::dismiss(Connection connection) { co_await connection.mux
 Task<void> Swarm::Impl::end(LinkPtr link) {
   if (std::exchange(link->ending, true)) co_return;
   co_await link->connection.muxer->close();
-  link->handler_done.notify_all();
 }
 
-/// A handler may outlive its stream. Whoever opens the next one counts streams, so it waits rather than be refused.
+/// A handler may outlive its stream. Whoever opens the next one counts streams, so it waits rather than be refused, also
+/// after GO_AWAY: streams that were open then go on.
 Task<Result<void>> Swarm::Impl::handler_room(LinkPtr link) {
-  while (link->handlers >= options.max_streams && !link->ending && !link->connection.muxer->closing())
+  while (link->handlers >= options.max_streams) {
+    if (link->ended) co_return fail(Errc::closed, "the connection has ended");
     CO_TRY_VOID(co_await link->handler_done.wait());
+  }
   co_return Result<void>();
 }
 
@@ -343,7 +349,6 @@ Task<void> Swarm::Impl::maintain() {
     for (const auto& [peer, of_peer] : links) {
       const LinkPtr used = best(of_peer);
       for (const LinkPtr& link : of_peer) {
-        if (link->connection.muxer->closing()) link->handler_done.notify_all();  // its serve() looks again
         if (link->connection.muxer->streams() > 0 || link->handlers > 0) link->busy = now;
         const Duration unused = now - link->busy;
         const bool superfluous = link != used && unused >= kSuperfluous;

@@ -15,9 +15,10 @@ struct Swarm::Impl final : Dialer::Owner {
     std::uint64_t id = 0;
     Connection connection;
     std::size_t handlers = 0;  ///< running on its inbound streams
-    Notify handler_done;
-    bool ending = false;  ///< somebody has called the muxer's close()
-    SteadyTime busy{};    ///< when it last had a stream
+    Notify handler_done;       ///< or the connection has ended
+    bool ended = false;        ///< its muxer has said so
+    bool ending = false;       ///< somebody has called the muxer's close()
+    SteadyTime busy{};         ///< when it last had a stream
   };
   using LinkPtr = std::shared_ptr<Link>;
 

@@ -327,6 +327,12 @@ void Session::die(Error why) {
   out_.clear();
   (void)memory_->set_outbound(0, MemoryScope::Use::needed);
   for (Notify* notify : {&out_ready_, &out_room_, &accepted_, &may_open_, &drained_, &ended_}) notify->notify_all();
+  if (on_end_) on_end_();
+}
+
+void Session::on_end(Callback callback) {
+  on_end_ = std::move(callback);
+  if (dead_) on_end_();
 }
 
 void Session::go_away(GoAway reason) {

@@ -105,6 +105,7 @@ class Session final : public Muxer {
   Task<Result<std::unique_ptr<ByteStream>>> accept_stream() override;
   [[nodiscard]] std::size_t streams() const override { return streams_.size(); }
   [[nodiscard]] bool closing() const override { return dead_ || remote_going_ || local_going_; }
+  void on_end(Callback callback) override;
   void count_memory_in(std::shared_ptr<MemoryScope> scope) override { memory_->count_in(std::move(scope)); }
   void abort() override;
   Task<void> close() override;
@@ -210,6 +211,7 @@ class Session final : public Muxer {
   bool remote_going_ = false;
   std::optional<GoAway> remote_reason_;
   std::optional<Error> reason_;
+  Callback on_end_;
   Notify out_ready_;  ///< for the write loop
   Notify out_room_;   ///< for those who fill the buffer
   Notify accepted_;   ///< a stream in the backlog, or death
