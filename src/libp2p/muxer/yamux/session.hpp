@@ -4,7 +4,8 @@
 //  1. A stream's sender never has more bytes under way than its window, which the receiver opens again as its reader
 //     reads. Windows start at 256 KiB. A window of which half is used up within two round trips sets the pace, rather
 //     than the wire or the reader: it doubles, up to max_window, as long as the sum of all that is granted beyond the
-//     start stays below max_window_total and the connection's memory scope agrees. So it comes to rest between two and four times what the path holds. The round
+//     start stays below max_window_total and the connection's memory scope agrees. So it comes to rest between four and
+//     eight times what the path holds; where segments are lost, what is sent during a stall is part of that. The round
 //     trip is the least of the last kRttSamples pings, one every kRttInterval while streams are read: pings that stood
 //     in queues do not count.
 //  2. Frames leave through one buffer. A writer puts at most kMaxChunk bytes into it and then queues behind the others,

@@ -10,7 +10,7 @@ using StreamPtr = std::unique_ptr<ByteStream>;
 
 /// Two sessions, with a simulated network between them.
 struct Path {
-  explicit Path(SimLink link, Options options = {}) : world(1, link) {
+  explicit Path(SimLink link, Options options = {}, std::uint64_t seed = 1) : world(seed, link) {
     Nursery nursery(left.runtime().lane, "connect");
     nursery.spawn(join(*this, options));
     world.run(left, nursery.join());
@@ -153,6 +153,81 @@ TEST(YamuxPath, WindowsGrowAsFarAsTheMemoryScopeAllowsAndTheStreamGoesOn) {
   }
 }
 
+// ---- a wide path that loses ------------------------------------------------------------------------------------------
+
+/// 100 Mb/s over 60 ms. A segment holds up to 64 KiB, so one in a hundred is some two packets in ten thousand, as of a
+/// radio link. What follows a lost segment waits for it, as in TCP: for `retransmit`, again if it is lost again. The
+/// socket buffers are those that Linux grows to.
+SimLink lossy(double loss, Duration retransmit) {
+  SimLink link = kGigabit;
+  link.bandwidth = 12'500'000;
+  link.loss = loss;
+  link.retransmit = retransmit;
+  link.window = 6 << 20;
+  return link;
+}
+
+/// What one stream shows in fifteen seconds.
+struct Observed {
+  double rate = 0;                      ///< bytes a second after the first five
+  std::size_t least_window = SIZE_MAX;  ///< after the first five
+  std::size_t greatest_window = 0;
+  Duration longest_pause{};  ///< in which nothing arrived
+  std::size_t most_buffered = 0, most_outbound = 0;
+};
+
+Observed observe(Path& path) {
+  constexpr Duration kLook = 5ms;
+  Observed seen;
+  Nursery nursery(path.left.runtime().lane, "streams");
+  std::size_t total = 0, before = 0;
+  nursery.spawn(pour(*path.a));
+  nursery.spawn(count(*path.b, total));
+  Duration pause{};
+  for (Duration time{}; time < 15s; time += kLook) {
+    if (time == 5s) {
+      before = total;
+      seen.least_window = SIZE_MAX;
+    }
+    const std::size_t had = total;
+    path.world.run_for(kLook);
+    pause = total == had && total > 0 ? pause + kLook : Duration{};
+    seen.longest_pause = std::max(seen.longest_pause, pause);
+    const std::size_t window = kInitialWindow + path.b->extra_windows();
+    seen.least_window = std::min(seen.least_window, window);
+    seen.greatest_window = std::max(seen.greatest_window, window);
+    seen.most_buffered = std::max(seen.most_buffered, path.b->buffered());
+    seen.most_outbound = std::max(seen.most_outbound, path.a->outbound());
+  }
+  seen.rate = static_cast<double>(total - before) / 10;
+  path.a->abort();
+  path.b->abort();
+  path.world.run(path.left, nursery.join());
+  return seen;
+}
+
+TEST(YamuxPath, AStreamFillsAWidePathThatLosesAndItsWindowStaysInProportion) {
+  const auto holds = [](const SimLink& link, Duration time) {
+    return static_cast<double>(link.bandwidth) * std::chrono::duration<double>(time).count();
+  };
+  for (const double loss : {0.01, 0.05})
+    for (const Duration retransmit : {Duration(60ms), Duration(200ms)})
+      for (std::uint64_t seed = 1; seed <= 3; ++seed) {
+        SCOPED_TRACE(fmt::format("loss {}, retransmission after {} ms, seed {}", loss, retransmit / 1ms, seed));
+        const SimLink link = lossy(loss, retransmit);
+        Path path(link, {}, seed);
+        const Observed seen = observe(path);
+        EXPECT_GT(seen.rate, 0.9 * static_cast<double>(link.bandwidth));
+        EXPECT_GE(seen.longest_pause, retransmit - 20ms) << "or nothing was lost";
+        EXPECT_LE(seen.longest_pause, 3 * retransmit) << "or it was not the wire that paused";
+        // What was sent during a stall arrives at its end, with what two round trips bring half a window at most.
+        EXPECT_GE(static_cast<double>(seen.least_window), 4 * holds(link, 60ms));
+        EXPECT_LE(static_cast<double>(seen.greatest_window), 4 * holds(link, 120ms + seen.longest_pause));
+        EXPECT_LE(seen.most_buffered, seen.greatest_window);
+        EXPECT_LE(seen.most_outbound, Options{}.max_outbound + Session::kMaxChunk + FrameHeader::kSize);
+      }
+}
+
 // ---- streams beside each other ---------------------------------------------------------------------------------------
 
 Task<void> echo_one(Session& session) {
@@ -205,6 +280,29 @@ TEST(YamuxPath, SmallExchangesAreNotHeldUpByBulk) {
     path.b->abort();
     path.world.run(path.left, nursery.join());
   }
+}
+
+TEST(YamuxPath, SmallExchangesBesideBulkWaitForWhatIsLostAndNoLonger) {
+  constexpr Duration kRetransmit = 200ms;
+  std::vector<Duration> longest;
+  for (const double loss : {0.0, 0.02}) {
+    Path path(lossy(loss, kRetransmit));
+    Nursery nursery(path.left.runtime().lane, "streams");
+    std::size_t total = 0;
+    nursery.spawn(pour(*path.a));
+    nursery.spawn(count(*path.b, total));
+    path.world.run_for(5s);
+    nursery.spawn(echo_one(*path.b));
+    Nursery small(path.left.runtime().lane, "small");
+    small.spawn(exchange(*path.a, path.left.runtime().lane, 100, longest.emplace_back()));
+    path.world.run(path.left, small.join());
+    path.a->abort();
+    path.b->abort();
+    path.world.run(path.left, nursery.join());
+  }
+  EXPECT_LE(longest[0], 60ms + 53ms) << "as without loss";
+  EXPECT_GE(longest[1], 60ms + kRetransmit / 2) << "or nothing was lost in front of it";
+  EXPECT_LE(longest[1], longest[0] + 3 * kRetransmit);
 }
 
 TEST(YamuxPath, BulkStreamsShareEvenly) {
