@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "base/real_runtime.hpp"
+#include "libp2p/host/resource_limits.hpp"
 #include "libp2p/muxer/yamux/session.hpp"
 #include "libp2p/security/noise/handshake.hpp"
 #include "libp2p/security/noise/noise.hpp"
@@ -40,6 +41,9 @@ Task<Result<End>> build(Runtime runtime, std::unique_ptr<ByteStream> raw, Side s
   end.stream = std::move(secured.stream);
   if (layers == Layers::noise) co_return std::move(end);
   end.session = std::make_unique<yamux::Session>(runtime.lane, std::move(end.stream), side);
+  const Direction direction = side == Side::dialer ? Direction::outbound : Direction::inbound;
+  CO_TRY(std::shared_ptr<ConnectionReservation> place, ResourceManager().open_connection(direction));
+  end.session->count_memory_in(std::move(place));
   if (side == Side::dialer) {
     CO_TRY(end.stream, co_await end.session->open_stream());
   } else {

@@ -62,7 +62,8 @@ class Muxer {
   [[nodiscard]] virtual bool closing() const = 0;
   /// Called when the connection has ended and no stream will be accepted any more; at once if it has. Only takes note.
   virtual void on_end(Callback callback) = 0;
-  /// From now on what is buffered, and may be, is reserved in `scope`. A connection goes on whatever is refused there.
+  /// From now on what is buffered, and may be, is reserved in `scope`. A connection goes on whatever is refused there. Called
+  /// once at most.
   virtual void count_memory_in(std::shared_ptr<MemoryScope> scope) = 0;
   /// Ends at once, without goodbye; close() is still needed.
   virtual void abort() = 0;

@@ -19,7 +19,7 @@ namespace dms::libp2p::yamux {
 
 class Memory {
  public:
-  static constexpr std::size_t kPromised = 256 * 1024;
+  static constexpr std::size_t kPromised = 256 * 1024;  ///< an initial window
 
   explicit Memory(std::size_t max_unread) : max_unread_(max_unread) {}
   Memory(const Memory&) = delete;

@@ -6,6 +6,9 @@
 
 namespace dms::libp2p::yamux {
 
+static_assert(Memory::kPromised >= kInitialWindow);
+static_assert(Session::kUncounted >= Session::kMaxChunk + FrameHeader::kSize);
+
 class YamuxStream final : public ByteStream {
  public:
   explicit YamuxStream(std::shared_ptr<StreamState> state) : state_(std::move(state)) {}
