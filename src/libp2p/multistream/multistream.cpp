@@ -105,7 +105,7 @@ Task<Result<std::string>> propose(ByteStream& stream, std::vector<std::string> p
   bool first = true;
   for (const std::string& name : protocols) {
     append(out, encode(name));
-    CO_TRY_VOID(co_await stream.write(out));
+    const Result<void> answered = co_await stream.write(out);
     out.clear();
     if (first) CO_TRY_VOID(co_await read_header(stream));
     first = false;
@@ -125,9 +125,11 @@ Task<Result<std::string>> answer(ByteStream& stream, std::function<bool(std::str
     CO_TRY(std::string name, co_await read_message(stream));
     const bool supported = supports(name);
     append(out, encode(supported ? std::string_view(name) : kNotAvailable));
-    CO_TRY_VOID(co_await stream.write(out));
+    const Result<void> answered = co_await stream.write(out);
     out.clear();
+    // A dialer that does not wait for the answer may be gone, and all it has to say is here.
     if (supported) co_return std::move(name);
+    CO_TRY_VOID(answered);
   }
   co_return fail(Errc::limit_exceeded, "multistream: {} proposals and none fits", kMaxProposals);
 }
