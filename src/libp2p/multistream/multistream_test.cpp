@@ -1,5 +1,6 @@
 #include "libp2p/multistream/multistream.hpp"
 
+#include "base/scripted_stream.hpp"
 #include "base/varint.hpp"
 #include "libp2p/testing.hpp"
 
@@ -137,6 +138,31 @@ TEST(Multistream, RefusesWhatBreaksTheRules) {
     auto [fed, answered] = run_both(w, feed(std::move(a), bytes), listen(std::move(b), "/x"));
     EXPECT_FALSE(answered);
   }
+}
+
+/// What a peer has said before it hung up for good.
+class LastWords final : public ByteStream {
+ public:
+  explicit LastWords(BytesView words) : words_(words) {}
+  Task<Result<std::size_t>> read_some(MutableBytes into) override { return words_.read_some(into); }
+  Task<Result<void>> write(BytesView) override { co_return fail(Errc::closed, "nobody listens"); }
+  Task<Result<void>> close_write() override { return words_.close_write(); }
+  void abort() override {}
+
+ private:
+  ScriptedStream words_;
+};
+
+TEST(Multistream, WhatWasSaidBeforeHangingUpIsServed) {
+  LaneWorld w;
+  Bytes said = encode(kHeader);
+  append(said, encode("/x"));
+  LastWords stream(said);
+  const auto agreed = w.run(answer(stream, only("/x")));
+  ASSERT_TRUE(agreed) << agreed.error().to_string();
+  EXPECT_EQ(*agreed, "/x");
+  LastWords other(said);
+  EXPECT_FALSE(w.run(answer(other, only("/y"))));
 }
 
 /// Sends so much and then holds the line without a word.
