@@ -194,6 +194,7 @@ void Session::forget(StreamState& state) {
   state.readable.notify_all();
   state.writable.notify_all();
   streams_.erase(state.id);  // may destroy `state`
+  if (streams_.empty() && !closing()) measure_round_trip();
 }
 
 /// A stream of ours that we have let go has ended.
@@ -241,7 +242,7 @@ void Session::reopen_window(StreamState& state) {
   state.receive_window += delta;
   state.reopened = now;
   queue_for(state, FrameType::window_update, kNone, delta);
-  if (!ping_open_ && now - pinged_ >= kRttInterval) send_ping();
+  measure_round_trip();
 }
 
 // ---- what leaves ----------------------------------------------------------------------------------------------------
@@ -264,6 +265,11 @@ void Session::queue_for(StreamState& state, FrameType type, std::uint16_t flags,
 /// `bytes` are or will be in the buffer and under way. One frame is never refused, so that writers get on.
 Result<void> Session::reserve_outbound(std::size_t bytes, MemoryScope::Use use) {
   return memory_->set_outbound(bytes - std::min(bytes, kUncounted), use);
+}
+
+void Session::measure_round_trip() {
+  const Duration pause = std::min<Duration>(kRttInterval, rtts_.size() * 100ms);  // the first few tell the most
+  if (!ping_open_ && lane_.now() - pinged_ >= pause) send_ping();
 }
 
 void Session::send_ping() {
