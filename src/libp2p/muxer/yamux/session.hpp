@@ -6,8 +6,8 @@
 //     than the wire or the reader: it doubles, up to max_window, as long as the sum of all that is granted beyond the
 //     start stays below max_window_total and the connection's memory scope agrees. So it comes to rest between four and
 //     eight times what the path holds; where segments are lost, what is sent during a stall is part of that. The round
-//     trip is the least of the last kRttSamples pings, one every kRttInterval while streams are read and when the last of
-//     them has ended (the first ones closer together): pings that stood in queues do not count.
+//     trip is the least of the last kRttSamples pings: one at the start, then one every kRttInterval while streams are
+//     read or when the last of them has ended (the first few closer together). Pings that stood in queues do not count.
 //  2. Frames leave through one buffer. A writer puts at most kMaxChunk bytes into it and then queues behind the others,
 //     so streams share the wire evenly; the buffer is written whole, many frames in one write.
 //  3. A stream is announced with its first frame, so not always in the order of ids, and acknowledged when it is accepted.

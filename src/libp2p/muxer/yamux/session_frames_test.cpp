@@ -162,6 +162,37 @@ TEST(YamuxFrames, AWriterToAStreamThatWasLetGoIsToldOnce) {
   raw.w.run(nursery.close());
 }
 
+TEST(YamuxFrames, TheRoundTripIsMeasuredWhenTheLastStreamHasEndedButNotTooOften) {
+  Raw raw({.keep_alive = 0s});
+  std::vector<FrameHeader> heard;
+  Nursery nursery(raw.w.lane(), "listen");
+  nursery.spawn(collect(*raw.wire, heard));
+  std::uint32_t id = 1;
+  const auto pings = [&] {
+    return std::ranges::count_if(heard, [](const auto& h) { return h.type == FrameType::ping && h.has(kSyn); });
+  };
+  const auto a_stream_ends_after = [&](Duration pause) {
+    raw.w.world.run_for(pause);
+    raw.send({FrameType::data, static_cast<std::uint16_t>(kSyn | kFin), id, 5}, 5);
+    const StreamPtr stream = *raw.w.run(raw.session.accept_stream());
+    EXPECT_TRUE(raw.w.run(stream->close_write()));
+    EXPECT_FALSE(raw.died());
+    raw.send({FrameType::ping, kAck, 0, static_cast<std::uint32_t>(pings())});
+    id += 2;
+    return pings();
+  };
+  EXPECT_EQ(a_stream_ends_after(0s), 1) << "the one at the start, not yet answered";
+  EXPECT_EQ(a_stream_ends_after(1s), 2);
+  EXPECT_EQ(a_stream_ends_after(0s), 2) << "again already";
+  EXPECT_EQ(a_stream_ends_after(1s), 3);
+  for (int i = 0; i < 100; ++i) (void)a_stream_ends_after(10s);
+  EXPECT_EQ(pings(), 103);
+  EXPECT_EQ(a_stream_ends_after(4s), 103) << "in the long run one in five seconds";
+  EXPECT_EQ(a_stream_ends_after(2s), 104);
+  raw.session.abort();
+  raw.w.run(nursery.close());
+}
+
 TEST(YamuxFrames, AStreamOfOursThatIsNeverEndedIsResetOnce) {
   Raw raw({.keep_alive = 0s});
   std::vector<FrameHeader> heard;

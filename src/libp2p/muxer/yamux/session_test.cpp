@@ -54,19 +54,6 @@ TEST(Yamux, BytesGoBothWaysAndHalvesCloseApart) {
   EXPECT_EQ(p.a.streams() + p.b.streams(), 0u);
 }
 
-TEST(Yamux, TheRoundTripIsMeasuredOnceNothingIsInItsWay) {
-  Pair p;
-  EXPECT_FALSE(p.a.rtt());
-  StreamPtr here = p.open(p.a);
-  ASSERT_TRUE(p.write(*here, to_bytes("hello")));
-  StreamPtr there = p.accept(p.b);
-  EXPECT_FALSE(p.a.rtt() || p.b.rtt());
-  ASSERT_TRUE(p.w.run(here->close_write()));
-  ASSERT_TRUE(p.w.run(there->close_write()));
-  p.settle();
-  EXPECT_TRUE(p.a.rtt() && p.b.rtt());
-}
-
 TEST(Yamux, EitherSideOpens) {
   Pair p;
   StreamPtr from_b = p.open(p.b);
