@@ -23,7 +23,9 @@ class Terminal:
         self.ours, self.theirs = pty.openpty()
         environment = {k: v for k, v in machine.environment(PATH=path_of(machine)).items() if k != "DMS_PASSPHRASE"}
         self.process = subprocess.Popen(machine.inside(["bash", "-c", "exec " + line]), cwd=machine.home, env=environment,
-                                        stdin=self.theirs, stdout=self.theirs, stderr=self.theirs, start_new_session=True)
+                                        stdin=self.theirs, stdout=self.theirs, stderr=self.theirs, start_new_session=True,
+                                        # A terminal's programs start with it; who runs these tests may ignore it (nohup).
+                                        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL))
         machine.cluster.children.append(self.process)  # ended with the scenario
         self.said, self.answered = "", 0
 

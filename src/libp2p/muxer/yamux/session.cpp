@@ -194,7 +194,10 @@ void Session::forget(StreamState& state) {
   state.readable.notify_all();
   state.writable.notify_all();
   streams_.erase(state.id);  // may destroy `state`
-  if (streams_.empty() && !closing()) measure_round_trip();
+  if (streams_.empty() && !closing() && std::exchange(grown_, false)) {
+    pings_left_ = kRttSeries;
+    next_ping_of_series();
+  }
 }
 
 /// A stream of ours that we have let go has ended.
@@ -236,13 +239,15 @@ void Session::reopen_window(StreamState& state) {
   const bool limited_by_window = round_trip && now - state.reopened < 2 * *round_trip && state.reopened != SteadyTime{};
   const std::uint32_t more =
       std::min(state.target_window, options_.max_window - std::min(options_.max_window, state.target_window));
-  if (limited_by_window && extra_windows() + more <= options_.max_window_total && memory_->grow_windows(more))
+  if (limited_by_window && extra_windows() + more <= options_.max_window_total && memory_->grow_windows(more)) {
     state.target_window += more;
+    grown_ = true;
+  }
   const auto delta = static_cast<std::uint32_t>(state.target_window - held);
   state.receive_window += delta;
   state.reopened = now;
   queue_for(state, FrameType::window_update, kNone, delta);
-  measure_round_trip();
+  if (!ping_open_ && now - pinged_ >= kRttInterval) send_ping();
 }
 
 // ---- what leaves ----------------------------------------------------------------------------------------------------
@@ -267,9 +272,10 @@ Result<void> Session::reserve_outbound(std::size_t bytes, MemoryScope::Use use) 
   return memory_->set_outbound(bytes - std::min(bytes, kUncounted), use);
 }
 
-void Session::measure_round_trip() {
-  const Duration pause = std::min<Duration>(kRttInterval, rtts_.size() * 100ms);  // the first few tell the most
-  if (!ping_open_ && lane_.now() - pinged_ >= pause) send_ping();
+void Session::next_ping_of_series() {
+  if (ping_open_ || pings_left_ == 0 || !streams_.empty()) return;
+  --pings_left_;
+  send_ping();
 }
 
 void Session::send_ping() {

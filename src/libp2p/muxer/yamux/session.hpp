@@ -7,7 +7,8 @@
 //     start stays below max_window_total and the connection's memory scope agrees. So it comes to rest between four and
 //     eight times what the path holds; where segments are lost, what is sent during a stall is part of that. The round
 //     trip is the least of the last kRttSamples pings: one at the start, then one every kRttInterval while streams are
-//     read or when the last of them has ended (the first few closer together). Pings that stood in queues do not count.
+//     read, and kRttSeries in turn when a session whose windows have grown comes to rest. So those that stood in queues,
+//     or waited for a sleeper, do not count for long.
 //  2. Frames leave through one buffer. A writer puts at most kMaxChunk bytes into it and then queues behind the others,
 //     so streams share the wire evenly; the buffer is written whole, many frames in one write.
 //  3. A stream is announced with its first frame, so not always in the order of ids, and acknowledged when it is accepted.
@@ -94,6 +95,7 @@ class Session final : public Muxer {
   static constexpr std::size_t kBusyRead = 256 * 1024;
   static constexpr std::size_t kRttSamples = 64;
   static constexpr Duration kRttInterval = 5s;
+  static constexpr int kRttSeries = 3;
   /// How long the other side may take to end a stream of ours that we have let go. What it has not read by then it still
   /// can (model 3); only its reply would fail, which nobody waits for.
   static constexpr Duration kLetGoGrace = 1min;
@@ -149,8 +151,8 @@ class Session final : public Muxer {
   void queue(const FrameHeader& header, BytesView payload = {});
   void queue_for(StreamState& state, FrameType type, std::uint16_t flags, std::uint32_t length, BytesView payload = {});
   void send_ping();
-  /// Unless it has been of late.
-  void measure_round_trip();
+  /// Once the one before is answered, and as long as the session is at rest.
+  void next_ping_of_series();
   Result<void> reserve_outbound(std::size_t bytes, MemoryScope::Use use);
   /// Writers stop at max_outbound; what is above it are answers to a peer that asks without reading.
   [[nodiscard]] bool answers_full() const { return outbound() >= options_.max_outbound + kMaxAnswers; }
@@ -207,6 +209,8 @@ class Session final : public Muxer {
   SteadyTime pinged_{};
   std::uint32_t ping_value_ = 0;
   bool ping_open_ = false;
+  bool grown_ = false;          ///< a window, since the last series of pings
+  int pings_left_ = 0;          ///< of a series
   std::vector<Duration> rtts_;  ///< the last few, oldest first
 
   bool dead_ = false;

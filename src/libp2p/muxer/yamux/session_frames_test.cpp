@@ -162,33 +162,46 @@ TEST(YamuxFrames, AWriterToAStreamThatWasLetGoIsToldOnce) {
   raw.w.run(nursery.close());
 }
 
-TEST(YamuxFrames, TheRoundTripIsMeasuredWhenTheLastStreamHasEndedButNotTooOften) {
+Task<void> swallow(ByteStream& stream) {
+  (void)co_await read_to_end(stream, 1 << 22);
+  (void)co_await stream.close_write();
+}
+
+TEST(YamuxFrames, TheRoundTripIsMeasuredWhenWindowsHaveGrownAndTheSessionRests) {
   Raw raw({.keep_alive = 0s});
   std::vector<FrameHeader> heard;
   Nursery nursery(raw.w.lane(), "listen");
   nursery.spawn(collect(*raw.wire, heard));
-  std::uint32_t id = 1;
   const auto pings = [&] {
+    raw.w.world.run_for(10ms);
     return std::ranges::count_if(heard, [](const auto& h) { return h.type == FrameType::ping && h.has(kSyn); });
   };
-  const auto a_stream_ends_after = [&](Duration pause) {
-    raw.w.world.run_for(pause);
-    raw.send({FrameType::data, static_cast<std::uint16_t>(kSyn | kFin), id, 5}, 5);
+  const auto answer = [&] { raw.send({FrameType::ping, kAck, 0, static_cast<std::uint32_t>(pings())}); };
+  const auto transfer = [&](std::uint32_t id, std::uint32_t size) {
+    raw.send({FrameType::data, kSyn, id, 0});
     const StreamPtr stream = *raw.w.run(raw.session.accept_stream());
-    EXPECT_TRUE(raw.w.run(stream->close_write()));
-    EXPECT_FALSE(raw.died());
-    raw.send({FrameType::ping, kAck, 0, static_cast<std::uint32_t>(pings())});
-    id += 2;
-    return pings();
+    Nursery reader(raw.w.lane(), "read");
+    reader.spawn(swallow(*stream));
+    for (std::uint32_t sent = 0; sent < size; sent += 100'000) {
+      raw.send({FrameType::data, kNone, id, 100'000}, 100'000);
+      raw.w.world.run_for(1ms);
+    }
+    raw.send({FrameType::data, kFin, id, 0});
+    raw.w.run(reader.join());
   };
-  EXPECT_EQ(a_stream_ends_after(0s), 1) << "the one at the start, not yet answered";
-  EXPECT_EQ(a_stream_ends_after(1s), 2);
-  EXPECT_EQ(a_stream_ends_after(0s), 2) << "again already";
-  EXPECT_EQ(a_stream_ends_after(1s), 3);
-  for (int i = 0; i < 100; ++i) (void)a_stream_ends_after(10s);
-  EXPECT_EQ(pings(), 103);
-  EXPECT_EQ(a_stream_ends_after(4s), 103) << "in the long run one in five seconds";
-  EXPECT_EQ(a_stream_ends_after(2s), 104);
+  EXPECT_EQ(pings(), 1) << "at the start";
+  answer();
+  transfer(1, 100'000);
+  EXPECT_EQ(pings(), 1) << "nothing has grown";
+  transfer(3, 600'000);
+  EXPECT_GT(std::ranges::count_if(heard, [](const auto& h) { return h.stream == 3 && h.length > kInitialWindow; }), 0);
+  for (int i = 0; i < Session::kRttSeries; ++i) {
+    EXPECT_EQ(pings(), 2 + i) << "one after another";
+    answer();
+  }
+  EXPECT_EQ(pings(), 1 + Session::kRttSeries);
+  transfer(5, 100'000);
+  EXPECT_EQ(pings(), 1 + Session::kRttSeries);
   raw.session.abort();
   raw.w.run(nursery.close());
 }

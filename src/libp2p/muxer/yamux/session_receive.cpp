@@ -84,6 +84,7 @@ void Session::on_ping(const FrameHeader& header) {
     ping_open_ = false;
     if (rtts_.size() >= kRttSamples) rtts_.erase(rtts_.begin());
     rtts_.push_back(lane_.now() - pinged_);
+    next_ping_of_series();
   }
 }
 
