@@ -187,6 +187,10 @@ void Session::forget(StreamState& state) {
   state.session = nullptr;
   if (state.read_reset) state.received.clear();
   memory_->shrink_windows(state.target_window - kInitialWindow);
+  if (state.target_window > kInitialWindow && !closing()) {
+    pings_left_ = kRttSeries;
+    next_ping_of_series();
+  }
   if (state.inbound) --inbound_;
   if (!state.inbound && !state.acknowledged) --unacknowledged_;
   if (!state.inbound) may_open_.notify_one();
@@ -194,10 +198,6 @@ void Session::forget(StreamState& state) {
   state.readable.notify_all();
   state.writable.notify_all();
   streams_.erase(state.id);  // may destroy `state`
-  if (streams_.empty() && !closing() && std::exchange(grown_, false)) {
-    pings_left_ = kRttSeries;
-    next_ping_of_series();
-  }
 }
 
 /// A stream of ours that we have let go has ended.
@@ -239,10 +239,8 @@ void Session::reopen_window(StreamState& state) {
   const bool limited_by_window = round_trip && now - state.reopened < 2 * *round_trip && state.reopened != SteadyTime{};
   const std::uint32_t more =
       std::min(state.target_window, options_.max_window - std::min(options_.max_window, state.target_window));
-  if (limited_by_window && extra_windows() + more <= options_.max_window_total && memory_->grow_windows(more)) {
+  if (limited_by_window && extra_windows() + more <= options_.max_window_total && memory_->grow_windows(more))
     state.target_window += more;
-    grown_ = true;
-  }
   const auto delta = static_cast<std::uint32_t>(state.target_window - held);
   state.receive_window += delta;
   state.reopened = now;
@@ -273,7 +271,7 @@ Result<void> Session::reserve_outbound(std::size_t bytes, MemoryScope::Use use) 
 }
 
 void Session::next_ping_of_series() {
-  if (ping_open_ || pings_left_ == 0 || !streams_.empty()) return;
+  if (ping_open_ || pings_left_ == 0) return;
   --pings_left_;
   send_ping();
 }

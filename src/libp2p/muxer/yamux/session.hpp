@@ -7,8 +7,8 @@
 //     start stays below max_window_total and the connection's memory scope agrees. So it comes to rest between four and
 //     eight times what the path holds; where segments are lost, what is sent during a stall is part of that. The round
 //     trip is the least of the last kRttSamples pings: one at the start, then one every kRttInterval while streams are
-//     read, and kRttSeries in turn when a session whose windows have grown comes to rest. So those that stood in queues,
-//     or waited for a sleeper, do not count for long.
+//     read, and kRttSeries in turn when a stream ends whose window has grown. So those that stood in queues, or waited for a
+//     sleeper, do not count for long.
 //  2. Frames leave through one buffer. A writer puts at most kMaxChunk bytes into it and then queues behind the others,
 //     so streams share the wire evenly; the buffer is written whole, many frames in one write.
 //  3. A stream is announced with its first frame, so not always in the order of ids, and acknowledged when it is accepted.
@@ -151,7 +151,7 @@ class Session final : public Muxer {
   void queue(const FrameHeader& header, BytesView payload = {});
   void queue_for(StreamState& state, FrameType type, std::uint16_t flags, std::uint32_t length, BytesView payload = {});
   void send_ping();
-  /// Once the one before is answered, and as long as the session is at rest.
+  /// Once the one before is answered.
   void next_ping_of_series();
   Result<void> reserve_outbound(std::size_t bytes, MemoryScope::Use use);
   /// Writers stop at max_outbound; what is above it are answers to a peer that asks without reading.
@@ -209,7 +209,6 @@ class Session final : public Muxer {
   SteadyTime pinged_{};
   std::uint32_t ping_value_ = 0;
   bool ping_open_ = false;
-  bool grown_ = false;          ///< a window, since the last series of pings
   int pings_left_ = 0;          ///< of a series
   std::vector<Duration> rtts_;  ///< the last few, oldest first
 

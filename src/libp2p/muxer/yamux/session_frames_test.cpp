@@ -167,7 +167,7 @@ Task<void> swallow(ByteStream& stream) {
   (void)co_await stream.close_write();
 }
 
-TEST(YamuxFrames, TheRoundTripIsMeasuredWhenWindowsHaveGrownAndTheSessionRests) {
+TEST(YamuxFrames, TheRoundTripIsMeasuredWhenAStreamEndsWhoseWindowHasGrown) {
   Raw raw({.keep_alive = 0s});
   std::vector<FrameHeader> heard;
   Nursery nursery(raw.w.lane(), "listen");
