@@ -8,7 +8,8 @@
 //     it, perhaps the one who is to bring the event: then sleeping is better for both, and stays so for a pause that
 //     doubles each time, from kFirstPause to kLastPause, and is forgotten when a look has found an event.
 //
-// Threads: one. Cost: at most kLook of processor time beyond the event before it, for each event.
+// Threads: one. Cost: at most kLook of processor time for each event, so somebody who speaks every kLook keeps one
+// processor busy, which others get when they want it.
 #pragma once
 
 #include <algorithm>

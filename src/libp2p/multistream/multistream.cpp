@@ -18,6 +18,13 @@ Task<Result<void>> read_header(ByteStream& stream) {
   co_return Result<void>();
 }
 
+/// A dialer that does not wait for answers may be gone, and all that it has to say is here.
+Task<Result<void>> write_if_heard(ByteStream& stream, BytesView bytes) {
+  Result<void> written = co_await stream.write(bytes);
+  if (!written && !written.error().is(Errc::closed)) co_return std::unexpected(written.error());
+  co_return Result<void>();
+}
+
 class LazyStream final : public ByteStream {
  public:
   LazyStream(std::unique_ptr<ByteStream> inner, std::string protocol)
@@ -32,11 +39,12 @@ class LazyStream final : public ByteStream {
   }
   Task<Result<void>> write(BytesView from) override {
     while (proposing_) CO_TRY_VOID(co_await proposed_.wait());  // by a read
+    CO_TRY_VOID(proposal_sent_);
     if (!proposal_.empty()) co_return co_await write_with_proposal(from);
     co_return co_await inner_->write(from);
   }
   Task<Result<void>> close_write() override {
-    if (proposing_ || !proposal_.empty()) CO_TRY_VOID(co_await write({}));
+    if (!proposal_.empty() || proposing_ || !proposal_sent_) CO_TRY_VOID(co_await write({}));
     co_return co_await inner_->close_write();
   }
   void abort() override { inner_->abort(); }
@@ -50,10 +58,10 @@ class LazyStream final : public ByteStream {
     const BytesView together = from.first(from.size() <= kLittle ? from.size() : 0);
     append(out, together);
     proposing_ = true;
-    const Result<void> sent = co_await inner_->write(out);
+    proposal_sent_ = co_await inner_->write(out);
     proposing_ = false;
     proposed_.notify_all();
-    CO_TRY_VOID(sent);
+    CO_TRY_VOID(proposal_sent_);
     if (together.size() < from.size()) co_return co_await inner_->write(from);
     co_return Result<void>();
   }
@@ -71,6 +79,7 @@ class LazyStream final : public ByteStream {
   std::unique_ptr<ByteStream> inner_;
   std::string protocol_;
   Bytes proposal_;  ///< not yet sent
+  Result<void> proposal_sent_;
   bool proposing_ = false;
   Notify proposed_;
   bool confirmed_ = false;
@@ -105,7 +114,7 @@ Task<Result<std::string>> propose(ByteStream& stream, std::vector<std::string> p
   bool first = true;
   for (const std::string& name : protocols) {
     append(out, encode(name));
-    const Result<void> answered = co_await stream.write(out);
+    CO_TRY_VOID(co_await stream.write(out));
     out.clear();
     if (first) CO_TRY_VOID(co_await read_header(stream));
     first = false;
@@ -120,16 +129,15 @@ Task<Result<std::string>> propose(ByteStream& stream, std::vector<std::string> p
 
 Task<Result<std::string>> answer(ByteStream& stream, std::function<bool(std::string_view)> supports) {
   CO_TRY_VOID(co_await read_header(stream));
-  Bytes out = encode(kHeader);  // leaves with the first answer
+  const Bytes header =
+      encode(kHeader);  // not held back: there are dialers that propose nothing before they have read it
+  CO_TRY_VOID(co_await write_if_heard(stream, header));
   for (int i = 0; i < kMaxProposals; ++i) {
     CO_TRY(std::string name, co_await read_message(stream));
     const bool supported = supports(name);
-    append(out, encode(supported ? std::string_view(name) : kNotAvailable));
-    const Result<void> answered = co_await stream.write(out);
-    out.clear();
-    // A dialer that does not wait for the answer may be gone, and all it has to say is here.
+    const Bytes reply = encode(supported ? std::string_view(name) : kNotAvailable);
+    CO_TRY_VOID(co_await write_if_heard(stream, reply));
     if (supported) co_return std::move(name);
-    CO_TRY_VOID(answered);
   }
   co_return fail(Errc::limit_exceeded, "multistream: {} proposals and none fits", kMaxProposals);
 }

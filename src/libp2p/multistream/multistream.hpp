@@ -1,8 +1,8 @@
 // multistream-select 1.0: how two sides of a stream agree on a protocol by name.
 //
 // Model
-//  1. Each message is a varint length, a text and a newline. Both sides first send "/multistream/1.0.0", the listener with
-//     its first answer. The dialer proposes one name after another; the listener answers with the same name, or with "na".
+//  1. Each message is a varint length, a text and a newline. Both sides first send "/multistream/1.0.0". The dialer
+//     then proposes one name after another; the listener answers with the same name, or with "na".
 //  2. Exactly the bytes of the negotiation are taken from the stream; what follows belongs to the protocol.
 //  3. Names are any 1 to kMaxName printable characters; no leading slash is asked for.
 //  4. A stream whose protocol is proposed lazily sends the proposal together with what is written first; its first read

@@ -168,6 +168,41 @@ TEST(Multistream, WhatWasSaidBeforeHangingUpIsServed) {
 /// Sends so much and then holds the line without a word.
 Task<void> trickle(ByteStream& stream, Bytes bytes) { (void)co_await stream.write(bytes); }
 
+/// Proposes nothing before it has read the listener's header.
+Task<Result<std::string>> dial_step_by_step(std::unique_ptr<ByteStream> stream) {
+  const Bytes header = encode(kHeader), proposal = encode("/x");
+  Bytes heard(header.size());
+  CO_TRY_VOID(co_await stream->write(header));
+  CO_TRY_VOID(co_await read_exactly(*stream, heard));
+  CO_TRY_VOID(co_await stream->write(proposal));
+  heard.resize(proposal.size());
+  CO_TRY_VOID(co_await read_exactly(*stream, heard));
+  co_return std::string(as_text(heard));
+}
+
+TEST(Multistream, ADialerMayWaitForTheHeader) {
+  LaneWorld w;
+  auto [a, b] = make_pipe();
+  auto [dialled, answered] =
+      run_both(w, with_timeout(10s, dial_step_by_step(std::move(a))), with_timeout(10s, listen(std::move(b), "/x")));
+  ASSERT_TRUE(dialled) << dialled.error().to_string();
+  ASSERT_TRUE(answered) << answered.error().to_string();
+}
+
+TEST(Multistream, AnAnswerThatDoesNotGetThroughIsNone) {
+  LaneWorld w;
+  const std::string name = "/x" + std::string(100, 'x');
+  Bytes said = encode(kHeader);
+  append(said, encode(name));
+  auto [a, b] = make_pipe(40);  // has room for a header, not for an answer that nobody reads
+  Nursery nursery(w.lane(), "dialer");
+  nursery.spawn(trickle(*a, said));
+  auto answered = w.run(with_timeout(10s, listen(std::move(b), name)));
+  ASSERT_FALSE(answered);
+  EXPECT_TRUE(answered.error().is(Errc::deadline_exceeded)) << answered.error().to_string();
+  w.run(nursery.close());
+}
+
 TEST(Multistream, ANegotiationThatStopsAtAnyByteEndsAtItsDeadline) {
   Bytes dialer = encode(kHeader);
   append(dialer, encode("/x"));

@@ -1,12 +1,14 @@
 #include "libp2p/security/sealed_stream.hpp"
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 
 namespace dms::libp2p {
 
 SealedStream::SealedStream(std::unique_ptr<ByteStream> raw, const Shape& shape, BytesView arrived)
     : raw_(std::move(raw)), shape_(shape), end_(arrived.size()) {
+  if (end_ > kBusyBuffer) std::abort();
   if (end_ > in_.size()) in_.grow(end_);
   std::ranges::copy(arrived, in_.view().begin());
 }
@@ -125,9 +127,8 @@ Result<std::size_t> SealedStream::seal_all(BytesView text) {
 }
 
 Task<Result<void>> SealedStream::write(BytesView from) {
-  const std::size_t batch = kBusyBuffer / (shape_.max_text + shape_.overhead) * shape_.max_text;
   while (!from.empty()) {
-    const BytesView text = from.first(std::min(from.size(), batch));
+    const BytesView text = from.first(std::min(from.size(), batch()));
     CO_TRY(const std::size_t size, seal_all(text));
     const BytesView ready = out_.view().first(size);
     CO_TRY_VOID(co_await raw_->write(ready));

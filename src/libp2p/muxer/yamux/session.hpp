@@ -77,7 +77,7 @@ struct Options {
   std::uint32_t max_window = 16 * 1024 * 1024;
   std::size_t max_window_total = 32 * 1024 * 1024;
   std::size_t max_buffered = 48 * 1024 * 1024;
-  std::size_t max_outbound = 256 * 1024;
+  std::size_t max_outbound = 128 * 1024;
   Duration keep_alive = 30s;     ///< 0: never asks
   Duration write_timeout = 60s;  ///< a wire that takes nothing for so long is dead
   Duration linger = 2s;          ///< how long close() waits for what is already written to leave
@@ -92,7 +92,7 @@ class Session final : public Muxer {
   static constexpr std::size_t kMaxAnswers = 256 * 1024;
   static constexpr std::size_t kUncounted = 64 * 1024;  ///< of the bytes to be written, more than one frame
   static constexpr std::size_t kIdleRead = 1024;
-  static constexpr std::size_t kBusyRead = 256 * 1024;
+  static constexpr std::size_t kBusyRead = 128 * 1024;
   static constexpr std::size_t kRttSamples = 64;
   static constexpr Duration kRttInterval = 5s;
   static constexpr int kRttSeries = 3;

@@ -301,7 +301,7 @@ TEST(Yamux, ManyStreamsThatTheOtherSideNeverEndsAreAllGivenBackEachInItsTime) {
 }
 
 TEST(Yamux, UnreadBytesOverAllStreamsAreBounded) {
-  Pair p({.max_buffered = 300'000});
+  Pair p({.max_buffered = 300'000, .max_outbound = 256 * 1024});
   std::vector<StreamPtr> here, there;
   for (int i = 0; i < 3; ++i) {
     here.push_back(p.open(p.a));

@@ -189,6 +189,33 @@ TEST(TlsStream, EachSuiteIsSpokenAndKeyUpdatesAreObeyed) {
   }
 }
 
+/// Says `text` and hears it again.
+Task<Result<Bytes>> hear_again(std::unique_ptr<ByteStream> raw, SSL_CTX& context, Bytes text) {
+  OpenSsl peer(std::move(raw), context, Side::dialer);
+  CO_TRY_VOID(co_await peer.handshake());
+  CO_TRY_VOID(co_await peer.write(text));
+  Bytes back(text.size());
+  for (std::size_t had = 0; had < back.size();) {
+    CO_TRY(const std::size_t got, co_await peer.read_some(MutableBytes(back).subspan(had)));
+    had += got;
+  }
+  CO_TRY_VOID(co_await peer.close_write());
+  co_return std::move(back);
+}
+
+TEST(TlsStream, SendsRecordsAsShortAsThePeerHasAskedFor) {
+  const SslContextPtr context = foreign_context({});
+  ASSERT_EQ(SSL_CTX_set_tlsext_max_fragment_length(context.get(), TLSEXT_max_fragment_length_512), 1);
+  LaneWorld w;
+  auto [left, right] = make_pipe();
+  const Bytes text = SeededRandom(1).bytes(5000);
+  auto [ours, theirs] = run_both(w, with_timeout(1min, echo_ours(std::move(left), Side::listener)),
+                                 with_timeout(1min, hear_again(std::move(right), *context, text)));
+  ASSERT_TRUE(theirs) << theirs.error().to_string();
+  EXPECT_EQ(*theirs, text);
+  EXPECT_TRUE(ours) << ours.error().to_string();
+}
+
 /// A dialer whose first text leaves in one piece with the end of its handshake.
 Task<Result<Bytes>> speak_at_once(std::unique_ptr<ByteStream> raw, SSL_CTX& context) {
   OpenSsl peer(std::move(raw), context, Side::dialer);

@@ -82,8 +82,11 @@ Result<TlsStream::Ciphers> Handshake::split() {
   const auto suite = static_cast<Suite>(SSL_CIPHER_get_protocol_id(agreed));
   TRY(RecordCipher client, RecordCipher::create(suite, std::move(secrets_->client)));
   TRY(RecordCipher server, RecordCipher::create(suite, std::move(secrets_->server)));
-  if (side_ == Side::dialer) return TlsStream::Ciphers{std::move(client), std::move(server)};
-  return TlsStream::Ciphers{std::move(server), std::move(client)};
+  // A dialer may ask for shorter records, and libssl agrees unasked: 1 for 512 bytes, up to 4 for 4,096.
+  const unsigned shorter = SSL_SESSION_get_max_fragment_length(SSL_get_session(ssl_.get()));
+  const std::size_t max_text = shorter == 0 ? RecordCipher::kMaxText : std::size_t{256} << shorter;
+  if (side_ == Side::dialer) return TlsStream::Ciphers{std::move(client), std::move(server), max_text};
+  return TlsStream::Ciphers{std::move(server), std::move(client), max_text};
 }
 
 }  // namespace dms::libp2p::tls

@@ -39,8 +39,13 @@ crypto::Secret RecordCipher::expand(std::string_view label, std::size_t size) co
   append(info, as_bytes(kPrefix));
   append(info, as_bytes(label));
   info.insert(info.end(), {0, 1});  // no context, block 1
-  if (hash_size(suite_) == 48) return crypto::Secret(BytesView(crypto::hmac_sha384(secret_, info)).first(size));
-  return crypto::Secret(BytesView(crypto::hmac_sha256(secret_, info)).first(size));
+  const auto first = [size](auto block) {
+    crypto::Secret out(BytesView(block).first(size));
+    OPENSSL_cleanse(block.data(), block.size());
+    return out;
+  };
+  return suite_ == Suite::aes_256_gcm_sha384 ? first(crypto::hmac_sha384(secret_, info))
+                                             : first(crypto::hmac_sha256(secret_, info));
 }
 
 Result<void> RecordCipher::make_keys() {

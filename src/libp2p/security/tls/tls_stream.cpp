@@ -104,16 +104,20 @@ Task<Result<void>> TlsStream::write_record(ContentType type, Bytes content) {
 
 Task<Result<void>> TlsStream::write(BytesView from) {
   if (finished_) co_return fail(Errc::closed, "tls: this half of the stream is closed");
-  if (update_requested_ || ciphers_.send.records() >= records_per_key_) co_return co_await write_with_new_keys(from);
-  co_return co_await SealedStream::write(from);
+  while (!from.empty()) {
+    if (update_requested_ || ciphers_.send.records() >= records_per_key_) CO_TRY_VOID(co_await change_keys());
+    const BytesView text = from.first(std::min(from.size(), batch()));
+    CO_TRY_VOID(co_await SealedStream::write(text));
+    from = from.subspan(text.size());
+  }
+  co_return Result<void>();
 }
 
-Task<Result<void>> TlsStream::write_with_new_keys(BytesView from) {
+Task<Result<void>> TlsStream::change_keys() {
   update_requested_ = false;
   Bytes message{static_cast<std::uint8_t>(HandshakeType::key_update), 0, 0, 1, kUpdateNotRequested};
   CO_TRY_VOID(co_await write_record(ContentType::handshake, std::move(message)));
-  CO_TRY_VOID(ciphers_.send.update());
-  co_return co_await SealedStream::write(from);
+  co_return ciphers_.send.update();
 }
 
 Task<Result<void>> TlsStream::close_write() {

@@ -6,10 +6,10 @@
 //  2. close_write() says close_notify and then closes the wire's half; reading goes on, as TLS 1.3 has it. An end of
 //     the wire without the other side's close_notify is an error (Errc::closed): somebody may have cut it. Any other alert
 //     but user_canceled ends the stream and says why.
-//  3. The other side's KeyUpdate is obeyed. If it asks for one of ours, that leaves with the next write, before its text:
-//     one, however often it was asked for. A write whose keys have sealed records_per_key records changes them first,
+//  3. The other side's KeyUpdate is obeyed. If it asks for one of ours, that leaves before the next text:
+//     one, however often it was asked for. Keys that have sealed records_per_key records are changed before more text,
 //     before they have seen as much as AES-GCM can bear.
-//  4. Session tickets are skipped, whatever their size: sessions are not resumed. A message that a side must not send after
+//  4. Session tickets are skipped, in up to kMaxEmpty records: sessions are not resumed. A message that a side must not send after
 //     the handshake, or records of other content between the pieces of a message, end the stream.
 //
 // Specification: RFC 8446, sections 4.6, 5, 6 and 7.2.
@@ -31,12 +31,13 @@ class TlsStream final : public SealedStream {
   struct Ciphers {
     RecordCipher send;
     RecordCipher receive;
+    std::size_t max_text = RecordCipher::kMaxText;  ///< of a record that the peer takes (RFC 6066, section 4)
   };
   /// `arrived` is what came after the handshake, at most kBusyBuffer bytes.
   TlsStream(std::unique_ptr<ByteStream> raw, Side side, Ciphers ciphers, BytesView arrived = {},
             std::uint64_t records_per_key = kRecordsPerKey)
       : SealedStream(std::move(raw),
-                     {"tls", RecordCipher::kHeader, RecordCipher::kOverhead, RecordCipher::kMaxText, "close_notify"},
+                     {"tls", RecordCipher::kHeader, RecordCipher::kOverhead, ciphers.max_text, "close_notify"},
                      arrived),
         side_(side),
         ciphers_(std::move(ciphers)),
@@ -56,7 +57,7 @@ class TlsStream final : public SealedStream {
   Result<void> on_key_update(std::uint8_t request);
   [[nodiscard]] bool within_message() const { return message_size_ > 0 || skip_ > 0; }
   Task<Result<void>> write_record(ContentType type, Bytes content);
-  Task<Result<void>> write_with_new_keys(BytesView from);
+  Task<Result<void>> change_keys();
 
   Side side_;
   Ciphers ciphers_;
