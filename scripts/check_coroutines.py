@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Finds the two shapes of coroutine code that GCC 12 compiles wrongly (src/base/task.hpp names them).
+"""Finds the two shapes of coroutine code that GCC 12 compiles wrongly (src/runtime/task.hpp names them).
 
 1. co_await inside the condition of `if` or `while`: the coroutine's frame may be laid out wrongly.
 2. A braced aggregate among the arguments of an awaited call: it is copied bit by bit, and strings in it break.

@@ -1,9 +1,9 @@
 #!/usr/bin/python3
-"""Checks the walls of the house: docs/architecture.md says which floor a room stands on, and the sources must agree.
+"""Checks that the sources agree with the layers of docs/architecture.md.
 
-  1. A room includes only itself and rooms on lower floors, and DEPENDS in its CMakeLists.txt names only such rooms.
-  2. A room includes only what its DEPENDS reach.
-  3. The parts inside a room that has inner floors ("### Inside `room`") keep the same rule among themselves.
+  1. A module includes only itself and modules on lower layers, and DEPENDS in its CMakeLists.txt names only such modules.
+  2. A module includes only what its DEPENDS reach.
+  3. The parts inside a module that has inner layers ("### Inside `module`") keep the same rule among themselves.
   4. Clocks, randomness and sleeping are handed in: only the files in HANDED_IN may ask the system for them.
   5. No `co_await` in a condition whose temporaries it would have to keep: GCC 12 resumes such a coroutine in the wrong place.
 
@@ -16,45 +16,45 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"')
-FLOOR_ROW = re.compile(r"^\|\s*(\d+)\s*\|([^|]*)\|")
+LAYER_ROW = re.compile(r"^\|\s*(\d+)\s*\|([^|]*)\|")
 HEADING = re.compile(r"^#+ (.*)")
 KIND = re.compile(r"_(test|fuzz|bench)$")
-TESTING = "testing"  # testing.hpp: what the tests of a room share; nothing else includes it
+TESTING = re.compile(r"^testing$|^(test|fake)_")  # headers that tests of a module share; nothing else includes them
 
 SYSTEM_CALLS = re.compile(
     r"\b(system_clock::now|steady_clock::now|high_resolution_clock|random_device|this_thread::sleep_\w+|usleep\(|nanosleep\("
     r"|clock_gettime\(|gettimeofday\(|getrandom\(|RAND_bytes\(|std::rand\b)")
-HANDED_IN = {"src/base/real_runtime.cpp", "src/base/random.cpp"}
+HANDED_IN = {"src/runtime/real_runtime.cpp", "src/base/random.cpp"}
 
 TRAP = re.compile(r"\b(if|while)\s*\(\s*!?\s*\(?\s*co_await\b|\?\s*co_await\b|&&\s*!?\s*co_await\b")
 
 
-class Floors:
-    """Which floor each room, and each part inside a room, stands on."""
+class Layers:
+    """Which layer each module, and each part inside a module, stands on."""
 
     def __init__(self, page):
-        self.rooms, self.inner = {}, {}
+        self.modules, self.inner = {}, {}
         table = None
         for line in page.splitlines():
-            heading, row = HEADING.match(line), FLOOR_ROW.match(line)
+            heading, row = HEADING.match(line), LAYER_ROW.match(line)
             if heading:
                 inside = re.match(r"Inside `(\w+)`", heading.group(1))
-                table = self.rooms if heading.group(1) == "Floors" else None
+                table = self.modules if heading.group(1) == "Layers" else None
                 if inside:
                     table = self.inner.setdefault(inside.group(1), {})
             elif row and table is not None:
                 for name in re.findall(r"`([\w.]+)`", row.group(2)):
                     table[name] = int(row.group(1))
 
-    def part(self, room, path):
-        """The part of `room` a file belongs to: its folder, or `stem.hpp` for the files at the top of the room."""
+    def part(self, module, path):
+        """The part of `module` a file belongs to: its folder, or `stem.hpp` for the files at the top of the module."""
         if len(path.parts) > 1:
             return path.parts[0]
         return KIND.sub("", path.stem) + ".hpp"
 
 
-def read_room(folder):
-    """What a room's CMakeLists.txt says it depends on, each with its line."""
+def read_module(folder, key="DEPENDS"):
+    """What a module's CMakeLists.txt says it depends on, each with its line."""
     listing = folder / "CMakeLists.txt"
     if not listing.exists():
         return {}
@@ -65,12 +65,12 @@ def read_room(folder):
         if name != folder.name:
             depends.setdefault(name, text.count("\n", 0, offset) + 1)
 
-    for call in re.finditer(r"\bdms_room\(([^)]*)\)", text):
+    for call in re.finditer(r"\bdms_module\(([^)]*)\)", text):
         keyword = None
         for word in re.finditer(r"\S+", call.group(1)):
-            if word.group() in ("NAME", "DEPENDS", "LIBS", "TEST_LIBS"):
+            if word.group() in ("NAME", "DEPENDS", "LIBS", "TEST_DEPENDS", "TEST_LIBS"):
                 keyword = word.group()
-            elif keyword == "DEPENDS":
+            elif keyword == key:
                 add(word.group(), call.start(1) + word.start())
     for call in re.finditer(r"\btarget_link_libraries\(([^)]*)\)", text):
         for word in re.finditer(r"\bdms_(?!flags\b)(\w+)", call.group(1)):
@@ -78,8 +78,8 @@ def read_room(folder):
     return depends
 
 
-def reach(room, depends):
-    seen, left = set(), [room]
+def reach(module, depends):
+    seen, left = set(), [module]
     while left:
         for other in depends.get(left.pop(), {}):
             if other not in seen:
@@ -88,57 +88,61 @@ def reach(room, depends):
     return seen
 
 
-def check_depends(root, floors, depends):
-    for room, names in depends.items():
-        listing = f"src/{room}/CMakeLists.txt"
-        if room not in floors.rooms:
-            yield f"src/{room}: docs/architecture.md gives this room no floor"
+def check_depends(root, layers, depends):
+    for module, names in depends.items():
+        listing = f"src/{module}/CMakeLists.txt"
+        if module not in layers.modules:
+            yield f"src/{module}: docs/architecture.md gives this module no layer"
             continue
         for other, number in names.items():
-            if other not in floors.rooms:
-                yield f"{listing}:{number}: depends on {other}, which is no room of docs/architecture.md"
-            elif floors.rooms[other] >= floors.rooms[room]:
-                yield (f"{listing}:{number}: {room} (floor {floors.rooms[room]}) depends on {other} "
-                       f"(floor {floors.rooms[other]}): arrows go down")
+            if other not in layers.modules:
+                yield f"{listing}:{number}: depends on {other}, which is no module of docs/architecture.md"
+            elif layers.modules[other] >= layers.modules[module]:
+                yield (f"{listing}:{number}: {module} (layer {layers.modules[module]}) depends on {other} "
+                       f"(layer {layers.modules[other]}): arrows go down")
 
 
-def check_include(floors, room, path, target, reachable):
-    """What is wrong with `#include "target"` in src/room/path, or None."""
+def is_test_file(path):
+    return bool(KIND.search(path.stem) or TESTING.search(path.stem))
+
+
+def check_include(layers, module, path, target, reachable, test_reachable):
+    """What is wrong with `#include "target"` in src/module/path, or None."""
     target = pathlib.PurePosixPath(target)
     other = target.parts[0]
-    if len(target.parts) < 2 or other not in floors.rooms:
-        return f'include "{target}" as "room/file.hpp"'
-    if other != room:
-        if floors.rooms[other] >= floors.rooms[room]:
-            return f"{room} (floor {floors.rooms[room]}) includes {target} (floor {floors.rooms[other]}): arrows go down"
-        if other not in reachable:
-            return f"{room} includes {target}, but its DEPENDS do not reach {other}"
+    if len(target.parts) < 2 or other not in layers.modules:
+        return f'include "{target}" as "module/file.hpp"'
+    if other != module:
+        if layers.modules[other] >= layers.modules[module]:
+            return f"{module} (layer {layers.modules[module]}) includes {target} (layer {layers.modules[other]}): arrows go down"
+        if other not in (test_reachable if is_test_file(path) else reachable):
+            return f"{module} includes {target}, but its DEPENDS do not reach {other}"
         return None
-    inner = floors.inner.get(room)
-    is_test = KIND.search(path.stem) or path.stem == TESTING
-    if target.stem == TESTING and not is_test:
+    inner = layers.inner.get(module)
+    is_test = is_test_file(path)
+    if TESTING.search(target.stem) and not is_test:
         return f"{target} is for tests only"
-    if not inner or path.stem == TESTING or target.stem == TESTING:
+    if not inner or TESTING.search(path.stem) or TESTING.search(target.stem):
         return None
-    mine = floors.part(room, path)
-    theirs = floors.part(room, pathlib.PurePosixPath(*target.parts[1:]))
+    mine = layers.part(module, path)
+    theirs = layers.part(module, pathlib.PurePosixPath(*target.parts[1:]))
     if mine == theirs:
         return None
     if theirs not in inner:
-        return f"docs/architecture.md gives {room}'s part {theirs} no floor"
-    if mine not in inner:  # a test that drives the whole room
-        return None if is_test else f"docs/architecture.md gives {room}'s part {mine} no floor"
+        return f"docs/architecture.md gives {module}'s part {theirs} no layer"
+    if mine not in inner:  # a test that drives the whole module
+        return None if is_test else f"docs/architecture.md gives {module}'s part {mine} no layer"
     if inner[theirs] >= inner[mine]:
-        return f"inside {room}, {mine} (floor {inner[mine]}) includes {theirs} (floor {inner[theirs]}): arrows go down"
+        return f"inside {module}, {mine} (layer {inner[mine]}) includes {theirs} (layer {inner[theirs]}): arrows go down"
     return None
 
 
-def check_file(floors, room, file, root, reachable):
+def check_file(layers, module, file, root, reachable, test_reachable):
     name = file.relative_to(root).as_posix()
-    path = pathlib.PurePosixPath(file.relative_to(root / "src" / room).as_posix())
+    path = pathlib.PurePosixPath(file.relative_to(root / "src" / module).as_posix())
     for number, line in enumerate(file.read_text().splitlines(), 1):
         include = INCLUDE.match(line)
-        problem = include and check_include(floors, room, path, include.group(1), reachable)
+        problem = include and check_include(layers, module, path, include.group(1), reachable, test_reachable)
         if problem:
             yield f"{name}:{number}: {problem}"
         call = SYSTEM_CALLS.search(line.split("//")[0])
@@ -149,25 +153,26 @@ def check_file(floors, room, file, root, reachable):
 
 
 def check(root):
-    floors = Floors((root / "docs/architecture.md").read_text())
+    layers = Layers((root / "docs/architecture.md").read_text())
     folders = sorted(f for f in (root / "src").iterdir() if f.is_dir() and any(f.rglob("*.[ch]pp")))
-    depends = {folder.name: read_room(folder) for folder in folders}
-    problems = list(check_depends(root, floors, depends))
+    depends = {folder.name: read_module(folder) for folder in folders}
+    problems = list(check_depends(root, layers, depends))
     for folder in folders:
-        if folder.name not in floors.rooms:
+        if folder.name not in layers.modules:
             continue
         reachable = reach(folder.name, depends)
+        test_reachable = reach(folder.name, {**depends, folder.name: read_module(folder, "TEST_DEPENDS")})
         for file in sorted(folder.rglob("*.[ch]pp")):
-            problems += check_file(floors, folder.name, file, root, reachable)
+            problems += check_file(layers, folder.name, file, root, reachable, reachable | test_reachable)
     return problems, len(folders)
 
 
 def main():
-    problems, rooms = check(pathlib.Path(sys.argv[1]).resolve() if len(sys.argv) > 1 else ROOT)
+    problems, modules = check(pathlib.Path(sys.argv[1]).resolve() if len(sys.argv) > 1 else ROOT)
     for problem in problems:
         print(problem)
-    print(f"{rooms} rooms, {len(problems)} arrows or calls that may not be")
-    return 1 if problems or not rooms else 0
+    print(f"{modules} modules, {len(problems)} violations")
+    return 1 if problems or not modules else 0
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Tests of check_layers.py: a small house in a temporary folder, and what is built wrongly into it."""
+"""Tests of check_layers.py: a small tree in a temporary folder, and violations in it."""
 
 import pathlib
 import tempfile
@@ -6,22 +6,22 @@ import unittest
 
 import check_layers
 
-PAGE = """# The house
-## Floors
-| floor | room | what |
+PAGE = """# Architecture
+## Layers
+| layer | module | what |
 |---|---|---|
 | 2 | `top` | all |
 | 1 | `left`, `right` | halves |
 | 0 | `base` | ground |
 
 ### Inside `left`
-| floor | part | what |
+| layer | part | what |
 |---|---|---|
 | 1 | `door.hpp` | way in |
 | 0 | `deep` | core |
 
 ## Words
-| 9 | `base` | not a floor table |
+| 9 | `base` | not a layer table |
 """
 
 
@@ -31,18 +31,18 @@ class CheckLayersTest(unittest.TestCase):
         self.addCleanup(folder.cleanup)
         self.root = pathlib.Path(folder.name)
         self.write("docs/architecture.md", PAGE)
-        self.room("base", "")
-        self.room("left", "base")
-        self.room("right", "base")
-        self.room("top", "left")
+        self.module("base", "")
+        self.module("left", "base")
+        self.module("right", "base")
+        self.module("top", "left")
 
     def write(self, name, text):
         path = self.root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
 
-    def room(self, name, depends):
-        self.write(f"src/{name}/CMakeLists.txt", f"# a room\ndms_room(NAME {name}\n  DEPENDS {depends}\n  LIBS fmt::fmt)\n")
+    def module(self, name, depends):
+        self.write(f"src/{name}/CMakeLists.txt", f"# a module\ndms_module(NAME {name}\n  DEPENDS {depends}\n  LIBS fmt::fmt)\n")
         self.write(f"src/{name}/a.hpp", "#include <vector>\n")
 
     def problems(self):
@@ -54,7 +54,7 @@ class CheckLayersTest(unittest.TestCase):
         for fragment in fragments:
             self.assertIn(fragment, problems[0])
 
-    def test_a_sound_house_passes(self):
+    def test_a_sound_tree_passes(self):
         self.write("src/top/b.cpp", '#include "left/door.hpp"\n#include "base/a.hpp"\n#include "top/a.hpp"\n')
         self.write("src/left/door.hpp", '#include "left/deep/core.hpp"\n')
         self.write("src/left/deep/core.hpp", "")
@@ -73,30 +73,30 @@ class CheckLayersTest(unittest.TestCase):
         self.assert_found("src/top/b.cpp:1:", "do not reach right")
 
     def test_an_upward_dependency_in_cmake(self):
-        self.room("base", "top")
+        self.module("base", "top")
         self.assert_found("src/base/CMakeLists.txt:3:", "arrows go down")
 
-    def test_a_room_without_a_floor(self):
-        self.room("attic", "base")
-        self.assert_found("src/attic", "no floor")
+    def test_a_module_without_a_layer(self):
+        self.module("attic", "base")
+        self.assert_found("src/attic", "no layer")
 
-    def test_a_dependency_that_is_no_room(self):
-        self.room("top", "left cellar")
+    def test_a_dependency_that_is_no_module(self):
+        self.module("top", "left cellar")
         self.assert_found("src/top/CMakeLists.txt:3:", "cellar")
 
-    def test_an_include_without_a_room(self):
+    def test_an_include_without_a_module(self):
         self.write("src/top/b.cpp", '#include "a.hpp"\n')
-        self.assert_found("src/top/b.cpp:1:", "room/file.hpp")
+        self.assert_found("src/top/b.cpp:1:", "module/file.hpp")
 
-    def test_inner_floors(self):
+    def test_inner_layers(self):
         self.write("src/left/deep/core.cpp", '#include "left/door.hpp"\n')
         self.assert_found("src/left/deep/core.cpp:1:", "inside left", "arrows go down")
 
-    def test_an_inner_part_without_a_floor(self):
+    def test_an_inner_part_without_a_layer(self):
         self.write("src/left/new/thing.cpp", '#include "left/deep/core.hpp"\n')
-        self.assert_found("src/left/new/thing.cpp:1:", "part new no floor")
+        self.assert_found("src/left/new/thing.cpp:1:", "part new no layer")
 
-    def test_a_test_of_the_whole_room_may_include_any_part(self):
+    def test_a_test_of_the_whole_module_may_include_any_part(self):
         self.write("src/left/whole_test.cpp", '#include "left/door.hpp"\n#include "left/deep/core.hpp"\n')
         self.assertEqual(self.problems(), [])
 
@@ -107,8 +107,16 @@ class CheckLayersTest(unittest.TestCase):
         self.write("src/left/deep/core.cpp", '#include "left/testing.hpp"\n')
         self.assert_found("src/left/deep/core.cpp:1:", "for tests only")
 
-    def test_a_linked_room_counts_as_a_dependency(self):
-        self.write("src/base/CMakeLists.txt", "dms_room(NAME base)\nadd_executable(tool tool.cpp)\n"
+    def test_test_depends_reach_tests_only(self):
+        self.write("src/top/CMakeLists.txt", "dms_module(NAME top DEPENDS left TEST_DEPENDS right)\n")
+        self.write("src/top/b_test.cpp", '#include "right/a.hpp"\n')
+        self.write("src/top/test_world.hpp", '#include "right/a.hpp"\n')
+        self.assertEqual(self.problems(), [])
+        self.write("src/top/b.cpp", '#include "right/a.hpp"\n')
+        self.assert_found("src/top/b.cpp:1:", "do not reach right")
+
+    def test_a_linked_module_counts_as_a_dependency(self):
+        self.write("src/base/CMakeLists.txt", "dms_module(NAME base)\nadd_executable(tool tool.cpp)\n"
                    "target_link_libraries(tool PRIVATE dms_base dms_top fmt::fmt)\n")
         self.assert_found("src/base/CMakeLists.txt:3:", "depends on top")
 
@@ -121,7 +129,7 @@ class CheckLayersTest(unittest.TestCase):
         self.assert_found("src/top/b.cpp:2:", "name its result first")
 
     def test_the_runtime_may_read_the_clock(self):
-        self.write("src/base/real_runtime.cpp", "auto t = std::chrono::steady_clock::now();\n")
+        self.write("src/base/random.cpp", "auto t = std::chrono::steady_clock::now();\n")
         self.assertEqual(self.problems(), [])
 
 

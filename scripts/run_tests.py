@@ -193,8 +193,8 @@ def run_gtests(program, tests, options, env):
 
 def unit_jobs(options, env):
     programs = sorted((pathlib.Path(options.build) / "bin").glob("*_test"))
-    if options.rooms:
-        programs = [p for p in programs if p.name.removesuffix("_test") in options.rooms]
+    if options.modules:
+        programs = [p for p in programs if p.name.removesuffix("_test") in options.modules]
     if not programs:
         yield lambda: [Outcome("unit", "programs", "failed", 0.0, f"no test programs in {options.build}/bin")]
     for program in programs:
@@ -415,7 +415,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", default="build", help="the build folder (build)")
     parser.add_argument("--only", action="append", choices=list(JOBS), help="a suite; may be repeated (all but interop)")
-    parser.add_argument("--rooms", nargs="*", help="only these rooms' unit tests")
+    parser.add_argument("--modules", nargs="*", help="only these modules' unit tests")
     parser.add_argument("--jobs", type=int, default=max(2, os.cpu_count() or 2))
     parser.add_argument("--timeout", type=float, default=120, help="seconds that one test may take (120)")
     options = parser.parse_args()

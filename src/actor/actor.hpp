@@ -38,7 +38,7 @@
 #include "actor/registry.hpp"
 #include "actor/replay_filter.hpp"
 #include "actor/security_context.hpp"
-#include "base/nursery.hpp"
+#include "runtime/nursery.hpp"
 #include "network/network.hpp"
 #include "ucan/standing_grant.hpp"
 

@@ -3,7 +3,7 @@
 
 #include <gmock/gmock.h>
 
-#include "actor/two_actors.hpp"
+#include "actor/test_actors.hpp"
 
 namespace dms::actor {
 namespace {

@@ -4,7 +4,7 @@
 
 #include <fstream>
 
-#include "base/multibase.hpp"
+#include "encoding/multibase.hpp"
 #include "network/network.hpp"
 
 namespace dms::actor {

@@ -1,6 +1,6 @@
 #include "actor/handle.hpp"
 
-#include "base/multibase.hpp"
+#include "encoding/multibase.hpp"
 
 namespace dms::actor {
 namespace {

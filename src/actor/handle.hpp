@@ -21,7 +21,7 @@
 #include <string_view>
 
 #include "actor/error.hpp"
-#include "base/json.hpp"
+#include "encoding/json.hpp"
 #include "crypto/keys.hpp"
 #include "crypto/peer_id.hpp"
 #include "did/did.hpp"

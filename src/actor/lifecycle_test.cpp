@@ -1,5 +1,5 @@
 // Children, and how actors end.
-#include "actor/two_actors.hpp"
+#include "actor/test_actors.hpp"
 
 namespace dms::actor {
 namespace {

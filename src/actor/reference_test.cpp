@@ -2,7 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "actor/envelope.hpp"
-#include "base/testing.hpp"
+#include "encoding/testing.hpp"
 
 namespace dms::actor {
 namespace {

@@ -1,7 +1,7 @@
 // Each reason to refuse a message or a broadcast, by itself: nothing else is counted, and nothing is left behind.
 #include "actor/refusal.hpp"
 
-#include "actor/two_actors.hpp"
+#include "actor/test_actors.hpp"
 
 namespace dms::actor {
 namespace {

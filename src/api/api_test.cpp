@@ -1,7 +1,7 @@
 #include <gtest/gtest.h>
 
 #include "api/server.hpp"
-#include "base/sim_runtime.hpp"
+#include "simulation/sim_runtime.hpp"
 #include "network/memory_network.hpp"
 
 namespace dms::api {

@@ -17,15 +17,15 @@
 //
 // Attacks. A web page that the user visits can make his browser send requests here, also under a host name of the
 // page's owner that resolves to 127.0.0.1: requests must name a loopback host in Host (403), and a page's Origin must
-// be this server itself (403). Slow and endless requests end at base/http.hpp's limits. Another local user can reach
+// be this server itself (403). Slow and endless requests end at http/http.hpp's limits. Another local user can reach
 // this door, as any process can; he has no key to sign with.
 //
 // Wire: NuNet DMS 0.5 REST, api/v1/actor.
 #pragma once
 
 #include "api/relay.hpp"
-#include "base/http.hpp"
-#include "base/nursery.hpp"
+#include "http/http.hpp"
+#include "runtime/nursery.hpp"
 
 namespace dms::api {
 

@@ -3,14 +3,12 @@
 // Model
 //  1. At most nine bytes, so values below 2^63; each value has exactly one form. A last byte of zero (other than for
 //     the value zero itself) is refused, so that equal values are equal bytes.
-//  2. read_varint() takes no byte beyond the varint from the stream.
 //
 // Specification: multiformats unsigned-varint.
 #pragma once
 
 #include "base/bytes.hpp"
 #include "base/result.hpp"
-#include "base/stream.hpp"
 
 namespace dms {
 
@@ -42,10 +40,6 @@ class VarintDecoder {
   std::size_t size_ = 0;
 };
 
-/// Errc::closed if the stream ends first.
-Task<Result<std::uint64_t>> read_varint(ByteStream& stream);
-/// A varint length and as many bytes. Errc::limit_exceeded, before anything is reserved, above `limit`.
-Task<Result<Bytes>> read_delimited(ByteStream& stream, std::size_t limit);
 /// `message` with its length in front.
 [[nodiscard]] Bytes delimited(BytesView message);
 

@@ -32,7 +32,7 @@
 #include <string>
 #include <vector>
 
-#include "base/json.hpp"
+#include "encoding/json.hpp"
 #include "capability/units.hpp"
 
 namespace dms::capability {

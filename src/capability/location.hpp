@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "base/json.hpp"
+#include "encoding/json.hpp"
 
 namespace dms::capability {
 

@@ -14,7 +14,7 @@
 #include <string>
 #include <string_view>
 
-#include "base/json.hpp"
+#include "encoding/json.hpp"
 #include "base/result.hpp"
 
 namespace dms::capability {

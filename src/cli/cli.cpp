@@ -1,7 +1,7 @@
 #include "cli/cli.hpp"
 
-#include "cli/groups.hpp"
-#include "cli/session.hpp"
+#include "cli/commands/groups.hpp"
+#include "cli/client/session.hpp"
 
 namespace dms::cli {
 namespace {

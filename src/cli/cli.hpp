@@ -4,8 +4,8 @@
 #include <span>
 #include <string>
 
-#include "cli/command.hpp"
-#include "cli/environment.hpp"
+#include "cli/framework/command.hpp"
+#include "cli/framework/environment.hpp"
 
 namespace dms::cli {
 

@@ -2,9 +2,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "cli/daemon_lock.hpp"
-#include "cli/fake_environment.hpp"
-#include "cli/session.hpp"
+#include "cli/client/daemon_lock.hpp"
+#include "cli/framework/fake_environment.hpp"
+#include "cli/client/session.hpp"
 
 namespace dms::cli {
 namespace {

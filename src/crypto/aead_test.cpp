@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "base/multibase.hpp"
+#include "encoding/multibase.hpp"
 #include "base/random.hpp"
 
 namespace dms::crypto {

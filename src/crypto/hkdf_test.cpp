@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "base/multibase.hpp"
+#include "encoding/multibase.hpp"
 
 namespace dms::crypto {
 namespace {

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <optional>
 
-#include "base/multibase.hpp"
+#include "encoding/multibase.hpp"
 
 namespace dms::crypto {
 namespace {

@@ -1,7 +1,7 @@
 // A key that is read is read again from what is written of it, in every form.
 #include <cstdlib>
 
-#include "base/multibase.hpp"
+#include "encoding/multibase.hpp"
 #include "crypto/key_import.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

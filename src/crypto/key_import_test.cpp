@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 
-#include "base/multibase.hpp"
+#include "encoding/multibase.hpp"
 #include "crypto/testing.hpp"
 
 namespace dms::crypto {

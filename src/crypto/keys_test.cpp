@@ -4,8 +4,8 @@
 #include <rapidcheck/gtest.h>
 
 #include "base/file.hpp"
-#include "base/json.hpp"
-#include "base/multibase.hpp"
+#include "encoding/json.hpp"
+#include "encoding/multibase.hpp"
 #include "crypto/hash.hpp"
 
 namespace dms::crypto {

@@ -5,8 +5,8 @@
 #include <algorithm>
 
 #include "base/file.hpp"
-#include "base/json.hpp"
-#include "base/multibase.hpp"
+#include "encoding/json.hpp"
+#include "encoding/multibase.hpp"
 #include "crypto/hash.hpp"
 
 namespace dms::crypto {

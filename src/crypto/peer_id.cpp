@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "base/cid.hpp"
+#include "encoding/cid.hpp"
 #include "crypto/hash.hpp"
 
 namespace dms::crypto {

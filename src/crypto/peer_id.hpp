@@ -17,7 +17,7 @@
 #include <string>
 #include <string_view>
 
-#include "base/multihash.hpp"
+#include "encoding/multihash.hpp"
 #include "base/result.hpp"
 #include "crypto/keys.hpp"
 

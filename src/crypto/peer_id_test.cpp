@@ -6,8 +6,8 @@
 #include <unordered_set>
 
 #include "base/file.hpp"
-#include "base/json.hpp"
-#include "base/multibase.hpp"
+#include "encoding/json.hpp"
+#include "encoding/multibase.hpp"
 
 namespace dms::crypto {
 namespace {

@@ -1,7 +1,7 @@
 // Keys and key files of NuNet's Go implementation.
 #include <gtest/gtest.h>
 
-#include "base/testing.hpp"
+#include "encoding/testing.hpp"
 #include "crypto/keystore.hpp"
 #include "crypto/peer_id.hpp"
 

@@ -26,7 +26,7 @@
 #include <string_view>
 #include <vector>
 
-#include "base/json.hpp"
+#include "encoding/json.hpp"
 #include "base/result.hpp"
 
 namespace dms::db {
@@ -73,7 +73,7 @@ class Store {
   /// Runs `change` and keeps what it did if it succeeds.
   Result<void> transaction(const std::function<Result<void>()>& change);
 
-  /// Values with a JSON form (base/json.hpp).
+  /// Values with a JSON form (encoding/json.hpp).
   template <class T>
   Result<void> put_value(std::string_view collection, std::string_view id, const T& value) {
     return put(collection, id, json::encode(value));

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "base/multibase.hpp"
-#include "base/multicodec.hpp"
+#include "encoding/multibase.hpp"
+#include "encoding/multicodec.hpp"
 
 namespace dms::did {
 namespace {

@@ -20,7 +20,7 @@
 #include <string>
 #include <string_view>
 
-#include "base/json.hpp"
+#include "encoding/json.hpp"
 #include "base/result.hpp"
 #include "crypto/keys.hpp"
 

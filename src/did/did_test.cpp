@@ -6,7 +6,7 @@
 #include <unordered_set>
 
 #include "base/file.hpp"
-#include "base/multibase.hpp"
+#include "encoding/multibase.hpp"
 
 namespace dms::did {
 namespace {

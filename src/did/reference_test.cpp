@@ -1,7 +1,7 @@
 // DIDs of NuNet's Go implementation, and the keys in them.
 #include <gtest/gtest.h>
 
-#include "base/testing.hpp"
+#include "encoding/testing.hpp"
 #include "crypto/peer_id.hpp"
 #include "did/did.hpp"
 

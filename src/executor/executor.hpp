@@ -27,8 +27,8 @@
 #include <string_view>
 #include <vector>
 
-#include "base/json.hpp"
-#include "base/task.hpp"
+#include "encoding/json.hpp"
+#include "runtime/task.hpp"
 
 namespace dms::executor {
 

@@ -1,7 +1,7 @@
 #include "executor/factory.hpp"
 
 #include "base/log.hpp"
-#include "executor/fake.hpp"
+#include "executor/fake/fake.hpp"
 
 namespace dms::executor {
 

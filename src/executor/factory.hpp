@@ -9,10 +9,10 @@
 #include <string>
 #include <vector>
 
-#include "base/process.hpp"
-#include "executor/docker.hpp"
+#include "runtime/process.hpp"
+#include "executor/docker/docker.hpp"
 #include "executor/executor.hpp"
-#include "executor/sandbox.hpp"
+#include "executor/sandbox/sandbox.hpp"
 
 namespace dms::executor {
 

@@ -4,7 +4,7 @@
 
 #include <filesystem>
 
-#include "base/real_runtime.hpp"
+#include "runtime/real_runtime.hpp"
 
 namespace dms::executor {
 namespace {

@@ -4,7 +4,7 @@
 #include <filesystem>
 #include <memory>
 
-#include "base/process.hpp"
+#include "runtime/process.hpp"
 
 namespace dms::executor {
 

@@ -4,11 +4,11 @@
 // time pass, 10 ms to 2.5 s or, for odd second bytes, stop taking what we write for as long.
 #include <cstdlib>
 
-#include "base/nursery.hpp"
-#include "base/sim_runtime.hpp"
-#include "libp2p/host/upgrader.hpp"
+#include "runtime/nursery.hpp"
+#include "simulation/sim_runtime.hpp"
+#include "libp2p/swarm/upgrader.hpp"
 #include "libp2p/multistream/multistream.hpp"
-#include "libp2p/muxer/yamux/fuzzing.hpp"
+#include "libp2p/muxers/yamux/fuzzing.hpp"
 #include "libp2p/security/noise/noise.hpp"
 
 namespace dms::libp2p {

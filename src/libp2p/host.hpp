@@ -8,10 +8,10 @@
 //     it.
 #pragma once
 
-#include "libp2p/host/connection_manager.hpp"
-#include "libp2p/host/swarm.hpp"
-#include "libp2p/identify/identify.hpp"
-#include "libp2p/ping/ping.hpp"
+#include "libp2p/swarm/connection_manager.hpp"
+#include "libp2p/swarm/swarm.hpp"
+#include "libp2p/protocols/identify/identify.hpp"
+#include "libp2p/protocols/ping/ping.hpp"
 
 namespace dms::libp2p {
 

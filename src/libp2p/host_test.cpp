@@ -4,10 +4,10 @@
 #include <set>
 
 #include "base/varint.hpp"
-#include "libp2p/host/upgrader.hpp"
+#include "libp2p/swarm/upgrader.hpp"
 #include "libp2p/multistream/multistream.hpp"
 #include "libp2p/testing.hpp"
-#include "libp2p/transport/tcp.hpp"
+#include "libp2p/transports/tcp/tcp.hpp"
 
 namespace dms::libp2p {
 namespace {

@@ -2,7 +2,7 @@
 // mapped.
 #include <malloc.h>
 
-#include "libp2p/host/upgrader.hpp"
+#include "libp2p/swarm/upgrader.hpp"
 #include "libp2p/testing.hpp"
 
 namespace dms::libp2p {

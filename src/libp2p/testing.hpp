@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <deque>
 
-#include "base/sim_runtime.hpp"
+#include "simulation/sim_runtime.hpp"
 #include "libp2p/host.hpp"
 
 namespace dms::libp2p::testing {

@@ -6,9 +6,9 @@
 #include <future>
 #include <thread>
 
-#include "base/real_runtime.hpp"
-#include "libp2p/host/resource_limits.hpp"
-#include "libp2p/muxer/yamux/session.hpp"
+#include "runtime/real_runtime.hpp"
+#include "libp2p/swarm/resource_limits.hpp"
+#include "libp2p/muxers/yamux/session.hpp"
 #include "libp2p/security/noise/handshake.hpp"
 #include "libp2p/security/noise/noise.hpp"
 

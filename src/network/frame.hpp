@@ -11,7 +11,7 @@
 // Specification: NuNet DMS 0.5, message type `actor/<inbox>/messages/0.0.1`.
 #pragma once
 
-#include "base/stream.hpp"
+#include "runtime/stream.hpp"
 #include "network/network.hpp"
 
 namespace dms::network {

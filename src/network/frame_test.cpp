@@ -2,8 +2,8 @@
 
 #include <gtest/gtest.h>
 
-#include "base/nursery.hpp"
-#include "base/sim_runtime.hpp"
+#include "runtime/nursery.hpp"
+#include "simulation/sim_runtime.hpp"
 
 namespace dms::network {
 namespace {

@@ -21,8 +21,8 @@
 #include <memory>
 
 #include "base/buffer_pool.hpp"
-#include "base/nursery.hpp"
-#include "libp2p/gossipsub/pubsub.hpp"
+#include "runtime/nursery.hpp"
+#include "libp2p/protocols/gossipsub/pubsub.hpp"
 #include "libp2p/host.hpp"
 #include "network/frame.hpp"
 #include "network/network.hpp"

@@ -15,7 +15,7 @@
 #include <memory>
 #include <set>
 
-#include "base/lane.hpp"
+#include "runtime/lane.hpp"
 #include "network/network.hpp"
 
 namespace dms::network {

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "base/sim_runtime.hpp"
+#include "simulation/sim_runtime.hpp"
 #include "crypto/keys.hpp"
 
 namespace dms::network {

@@ -26,7 +26,7 @@
 #include <vector>
 
 #include "base/bytes.hpp"
-#include "base/task.hpp"
+#include "runtime/task.hpp"
 #include "base/time.hpp"
 #include "crypto/peer_id.hpp"
 

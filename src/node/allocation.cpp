@@ -1,7 +1,7 @@
 #include "node/allocation.hpp"
 
 #include "base/log.hpp"
-#include "base/multibase.hpp"
+#include "encoding/multibase.hpp"
 #include "node/serve.hpp"
 #include "orchestrator/behaviours.hpp"
 

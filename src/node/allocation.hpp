@@ -8,7 +8,7 @@
 //     allocation calls it exactly once; afterwards nothing of it is left on the machine.
 //
 // Threads: the node's lane. Attacks: only the holder of the orchestrator's grant can start it; its output is bounded by
-// the executor; it is named by ids that jobs/ensemble.hpp and the provider have checked to be safe file names.
+// the executor; it is named by ids that jobs/ensemble/ensemble.hpp and the provider have checked to be safe file names.
 #pragma once
 
 #include <filesystem>

@@ -1,7 +1,7 @@
 #include "node/deployments.hpp"
 
 #include "base/log.hpp"
-#include "base/multibase.hpp"
+#include "encoding/multibase.hpp"
 #include "crypto/hash.hpp"
 #include "orchestrator/behaviours.hpp"
 

@@ -7,7 +7,7 @@
 #include <string>
 
 #include "actor/actor.hpp"
-#include "base/stream.hpp"
+#include "runtime/stream.hpp"
 #include "capability/location.hpp"
 #include "db/store.hpp"
 #include "executor/executor.hpp"

@@ -7,7 +7,7 @@
 #include <cctype>
 #include <mutex>
 
-#include "base/json.hpp"
+#include "encoding/json.hpp"
 
 namespace dms::observability {
 namespace {

@@ -7,7 +7,7 @@
 #include <fstream>
 #include <thread>
 
-#include "base/json.hpp"
+#include "encoding/json.hpp"
 #include "observability/metrics.hpp"
 
 namespace dms::observability {

@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "actor/handle.hpp"
-#include "base/json.hpp"
+#include "encoding/json.hpp"
 #include "capability/capability.hpp"
-#include "jobs/ensemble.hpp"
+#include "jobs/ensemble/ensemble.hpp"
 
 namespace dms::orchestrator {
 

@@ -1,7 +1,7 @@
 // What an attacker might try with tokens, one named case each: what he sends, and why it must not pay.
 #include <gtest/gtest.h>
 
-#include "base/multibase.hpp"
+#include "encoding/multibase.hpp"
 #include "ucan/test_parties.hpp"
 
 namespace dms::ucan {

@@ -12,7 +12,7 @@
 #include <string_view>
 #include <vector>
 
-#include "base/json.hpp"
+#include "encoding/json.hpp"
 #include "ucan/error.hpp"
 
 namespace dms::ucan {

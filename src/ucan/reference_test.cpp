@@ -1,7 +1,7 @@
 // Tokens, contexts and decisions of NuNet's Go implementation: what it writes we write, and what it refuses we refuse.
 #include <gtest/gtest.h>
 
-#include "base/testing.hpp"
+#include "encoding/testing.hpp"
 #include "ucan/context.hpp"
 
 namespace dms::ucan {

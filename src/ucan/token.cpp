@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "base/multibase.hpp"
+#include "encoding/multibase.hpp"
 
 namespace dms::ucan {
 namespace {

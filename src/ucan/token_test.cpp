@@ -6,7 +6,7 @@
 #include <set>
 
 #include "base/file.hpp"
-#include "base/multibase.hpp"
+#include "encoding/multibase.hpp"
 #include "ucan/test_parties.hpp"
 
 namespace dms::ucan {

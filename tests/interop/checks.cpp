@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <limits>
 
-#include "libp2p/perf/perf.hpp"
+#include "libp2p/protocols/perf/perf.hpp"
 #include "protocols.hpp"
 
 namespace dms::libp2p::interop {

@@ -10,12 +10,12 @@
 #include <sstream>
 #include <thread>
 
-#include "base/channel.hpp"
-#include "base/real_runtime.hpp"
+#include "runtime/channel.hpp"
+#include "runtime/real_runtime.hpp"
 #include "checks.hpp"
-#include "libp2p/gossipsub/pubsub.hpp"
+#include "libp2p/protocols/gossipsub/pubsub.hpp"
 #include "libp2p/host.hpp"
-#include "libp2p/perf/perf.hpp"
+#include "libp2p/protocols/perf/perf.hpp"
 #include "protocols.hpp"
 
 namespace dms::libp2p {

@@ -4,7 +4,7 @@
 #include <charconv>
 #include <utility>
 
-#include "base/multibase.hpp"
+#include "encoding/multibase.hpp"
 #include "base/varint.hpp"
 
 namespace dms::libp2p {

@@ -25,7 +25,7 @@
 #include <string_view>
 #include <vector>
 
-#include "base/stream.hpp"
+#include "runtime/stream.hpp"
 #include "crypto/peer_id.hpp"
 #include "libp2p/multiaddr/protocols.hpp"
 

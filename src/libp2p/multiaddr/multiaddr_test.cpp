@@ -3,8 +3,8 @@
 #include <gtest/gtest.h>
 
 #include "base/file.hpp"
-#include "base/json.hpp"
-#include "base/multibase.hpp"
+#include "encoding/json.hpp"
+#include "encoding/multibase.hpp"
 #include "base/random.hpp"
 #include "base/varint.hpp"
 

@@ -4,8 +4,8 @@
 #include <array>
 #include <charconv>
 
-#include "base/multibase.hpp"
-#include "base/stream.hpp"
+#include "encoding/multibase.hpp"
+#include "runtime/stream.hpp"
 #include "base/varint.hpp"
 #include "crypto/peer_id.hpp"
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/varint.hpp"
+#include "runtime/delimited.hpp"
 
 namespace dms::libp2p::multistream {
 namespace {

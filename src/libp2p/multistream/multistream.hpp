@@ -23,7 +23,7 @@
 #include <string_view>
 #include <vector>
 
-#include "base/stream.hpp"
+#include "runtime/stream.hpp"
 
 namespace dms::libp2p::multistream {
 

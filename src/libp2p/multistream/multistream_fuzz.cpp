@@ -1,6 +1,6 @@
 // Any bytes as the other side of a negotiation, for the listener and the dialer.
-#include "base/scripted_stream.hpp"
-#include "base/sim_runtime.hpp"
+#include "simulation/scripted_stream.hpp"
+#include "simulation/sim_runtime.hpp"
 #include "libp2p/multistream/multistream.hpp"
 
 namespace dms::libp2p {

@@ -1,6 +1,6 @@
 #include "libp2p/multistream/multistream.hpp"
 
-#include "base/scripted_stream.hpp"
+#include "simulation/scripted_stream.hpp"
 #include "base/varint.hpp"
 #include "libp2p/testing.hpp"
 

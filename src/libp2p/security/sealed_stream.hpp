@@ -19,9 +19,9 @@
 #include <optional>
 #include <string_view>
 
-#include "base/stream.hpp"
+#include "runtime/stream.hpp"
 #include "crypto/aead.hpp"
-#include "libp2p/transport/elastic_buffer.hpp"
+#include "libp2p/transports/elastic_buffer.hpp"
 
 namespace dms::libp2p {
 

@@ -6,10 +6,10 @@
 #include <string>
 #include <vector>
 
-#include "base/stream.hpp"
+#include "runtime/stream.hpp"
 #include "crypto/keys.hpp"
 #include "crypto/peer_id.hpp"
-#include "libp2p/transport/connection.hpp"
+#include "libp2p/transports/connection.hpp"
 
 namespace dms::libp2p {
 

@@ -19,8 +19,8 @@
 #include <string>
 
 #include "actor/actor.hpp"
-#include "base/channel.hpp"
-#include "jobs/ensemble.hpp"
+#include "runtime/channel.hpp"
+#include "jobs/ensemble/ensemble.hpp"
 #include "orchestrator/bidding/bid.hpp"
 
 namespace dms::orchestrator {

@@ -18,7 +18,7 @@
 #include <vector>
 
 #include "actor/handle.hpp"
-#include "base/json.hpp"
+#include "encoding/json.hpp"
 #include "capability/capability.hpp"
 #include "capability/location.hpp"
 #include "crypto/keys.hpp"

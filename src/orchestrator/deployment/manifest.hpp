@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "actor/handle.hpp"
-#include "base/json.hpp"
+#include "encoding/json.hpp"
 #include "capability/location.hpp"
 #include "orchestrator/messages.hpp"
 

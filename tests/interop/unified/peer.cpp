@@ -17,9 +17,9 @@
 #include <cstdlib>
 
 #include "base/log.hpp"
-#include "base/real_runtime.hpp"
+#include "runtime/real_runtime.hpp"
 #include "libp2p/host.hpp"
-#include "libp2p/perf/perf.hpp"
+#include "libp2p/protocols/perf/perf.hpp"
 #include "redis.hpp"
 #include "statistics.hpp"
 

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "base/stream.hpp"
+#include "runtime/stream.hpp"
 
 namespace dms::interop {
 

@@ -17,7 +17,7 @@
 #include "crypto/hash.hpp"
 #include "crypto/x25519.hpp"
 #include "libp2p/security/noise/cipher_state.hpp"
-#include "libp2p/transport/connection.hpp"
+#include "libp2p/transports/connection.hpp"
 
 namespace dms::libp2p::noise {
 

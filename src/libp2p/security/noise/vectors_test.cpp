@@ -1,8 +1,8 @@
 // What other implementations of Noise have published for our protocol name: the handshake byte by byte, and what follows
 // it, as Noise has it and as libp2p frames it.
 #include "base/file.hpp"
-#include "base/json.hpp"
-#include "base/multibase.hpp"
+#include "encoding/json.hpp"
+#include "encoding/multibase.hpp"
 #include "libp2p/security/noise/noise_stream.hpp"
 #include "libp2p/testing.hpp"
 

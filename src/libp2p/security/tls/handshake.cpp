@@ -2,7 +2,7 @@
 
 #include <openssl/bio.h>
 
-#include "base/multibase.hpp"
+#include "encoding/multibase.hpp"
 
 namespace dms::libp2p::tls {
 namespace {

@@ -2,8 +2,8 @@
 // with bytes made beforehand: none may be believed.
 #include <cstdlib>
 
-#include "base/scripted_stream.hpp"
-#include "base/sim_runtime.hpp"
+#include "simulation/scripted_stream.hpp"
+#include "simulation/sim_runtime.hpp"
 #include "libp2p/security/tls/tls.hpp"
 
 namespace dms::libp2p::tls {

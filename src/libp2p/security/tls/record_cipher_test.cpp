@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <numeric>
 
-#include "base/multibase.hpp"
+#include "encoding/multibase.hpp"
 #include "base/random.hpp"
 
 namespace dms::libp2p::tls {

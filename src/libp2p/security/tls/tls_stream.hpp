@@ -19,7 +19,7 @@
 
 #include "libp2p/security/sealed_stream.hpp"
 #include "libp2p/security/tls/record_cipher.hpp"
-#include "libp2p/transport/connection.hpp"
+#include "libp2p/transports/connection.hpp"
 
 namespace dms::libp2p::tls {
 

@@ -3,8 +3,8 @@
 // as it stands. After a key update the peer goes on with its new keys. Text comes out as it went in, up to the end.
 #include <cstdlib>
 
-#include "base/scripted_stream.hpp"
-#include "base/sim_runtime.hpp"
+#include "simulation/scripted_stream.hpp"
+#include "simulation/sim_runtime.hpp"
 #include "libp2p/security/tls/tls_stream.hpp"
 
 namespace dms::libp2p::tls {

@@ -1,0 +1,66 @@
+// Asks actors on the user's behalf: signs envelopes with the user's key and has the local daemon carry them.
+//
+// The daemon is asked for its handle; `from` is {id: the context's key, did: the context's DID, addr: {host: the
+// daemon, inbox: "user-<nonce>"}}; in the daemon's own context and in a wallet's, id is a key made for this command. A
+// reply is expected at `/private/user/<nonce>`, for a broadcast at `/public/user/<nonce>`. A reply counts only if it is
+// signed by whom we asked: the daemon is not taken at its word.
+//
+// Specification: NuNet DMS 0.5, the command line's envelopes.
+#pragma once
+
+#include "actor/security_context.hpp"
+#include "cli/client/session.hpp"
+
+namespace dms::cli {
+
+struct Message {
+  std::string behaviour;
+  Bytes payload;
+  /// A DID, a peer id, or a handle as JSON or text; empty: the local daemon.
+  std::string destination;
+  /// Of a broadcast; then there is no destination.
+  std::string topic;
+  UnixTime expires;
+  bool wants_reply = true;
+};
+
+class Client {
+ public:
+  /// Loads the context and asks the daemon who it is. Errc::no_daemon if nobody answers there.
+  static Result<Client> open(Session& session, const std::string& context);
+
+  Result<actor::Envelope> make(const Message& message);
+  Result<void> send(const actor::Envelope& envelope);
+  /// Errc::refused if no reply came in time.
+  Result<actor::Envelope> invoke(const actor::Envelope& envelope);
+  /// Those of the replies that are rightly signed.
+  Result<std::vector<actor::Envelope>> broadcast(const actor::Envelope& envelope);
+
+  /// Asks the local daemon and reads its answer.
+  template <class Reply>
+  Result<Reply> ask(std::string_view behaviour, std::string payload, Duration timeout) {
+    Message message;
+    message.behaviour = behaviour;
+    message.payload = to_bytes(payload);
+    message.expires = session_->environment().now() + timeout;
+    TRY(auto envelope, make(message));
+    TRY(auto reply, invoke(envelope));
+    return actor::payload<Reply>(reply);
+  }
+
+ private:
+  Client(Session& session, actor::SecurityContext security, actor::Handle daemon)
+      : session_(&session), security_(std::move(security)), daemon_(std::move(daemon)) {}
+  [[nodiscard]] Result<actor::Handle> destination(const std::string& text) const;
+
+  Session* session_;
+  actor::SecurityContext security_;
+  actor::Handle daemon_;
+};
+
+/// For envelopes made before (`nunet actor send`): no key is needed.
+Result<void> send_envelope(Session& session, const actor::Envelope& envelope);
+Result<actor::Envelope> invoke_envelope(Session& session, const actor::Envelope& envelope);
+Result<std::vector<actor::Envelope>> broadcast_envelope(Session& session, const actor::Envelope& envelope);
+
+}  // namespace dms::cli

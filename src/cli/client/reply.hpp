@@ -1,0 +1,17 @@
+// What actors answered, for people and programs.
+#pragma once
+
+#include "actor/envelope.hpp"
+#include "cli/client/session.hpp"
+
+namespace dms::cli {
+
+/// The payload as indented JSON. Errc::failed if it says that the behaviour failed (`Error`, or `Status` "ERROR").
+Result<void> print_reply(Session& session, const actor::Envelope& reply);
+/// A list of the payloads.
+Result<void> print_replies(Session& session, const std::vector<actor::Envelope>& replies);
+
+/// What the payload says went wrong; empty if it says nothing of the kind.
+[[nodiscard]] std::string failure_in(const json::Value& payload);
+
+}  // namespace dms::cli

@@ -1,0 +1,271 @@
+#include "cli/client/session.hpp"
+
+#include "base/file.hpp"
+#include "cli/client/daemon_lock.hpp"
+
+namespace dms::cli {
+namespace {
+
+constexpr std::string_view kPassphraseVariable = "DMS_PASSPHRASE";
+
+/// A global flag stands for the setting of that key.
+constexpr std::pair<std::string_view, std::string_view> kFlagSettings[] = {
+    {"rest-addr", "rest.addr"},         {"rest-port", "rest.port"},         {"user-dir", "general.user_dir"},
+    {"work-dir", "general.work_dir"},   {"data-dir", "general.data_dir"},   {"debug", "general.debug"},
+    {"profiler-addr", "profiler.addr"}, {"profiler-port", "profiler.port"}, {"profiler-enabled", "profiler.enabled"},
+};
+
+/// Such a context is none of a key's, although it may have the name of one: `ledger:user` is kept in user.cap.
+bool belongs_to_wallet(const ucan::CapabilityContext& context) {
+  const auto key = context.did().public_key();
+  return key && key->type() == crypto::KeyType::ethereum;
+}
+
+}  // namespace
+
+int exit_code(const Error& error) {
+  if (error.is(dms::Errc::cancelled)) return 130;
+  if (error.is(Errc::usage)) return 2;
+  if (error.is(Errc::refused) || error.is(dms::Errc::permission_denied) || error.code().room == "ucan") return 3;
+  return 1;
+}
+
+Option context_option(std::string_view otherwise) {
+  return {.name = "context",
+          .letter = 'c',
+          .value = "name",
+          .help = fmt::format("key and capability context to use [{}]", otherwise),
+          .known = Known::contexts};
+}
+
+Option json_option() { return {.name = "json", .help = "print JSON, for programs"}; }
+
+Result<void> check_name(std::string_view name) {
+  const auto good = [](char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '-' || c == '_' || c == '.';
+  };
+  if (!name.empty() && name.size() <= 64 && name.front() != '.' && std::ranges::all_of(name, good)) return {};
+  return fail(Errc::failed, "name \"{}\": expected up to 64 letters, digits, '-', '_' and '.', not beginning with '.'",
+              name);
+}
+
+Result<did::Did> parse_did(std::string_view what, std::string_view text) {
+  auto did = did::Did::parse(text);
+  if (!did) return std::unexpected(did.error().context(Errc::usage, std::string(what)));
+  if (did->empty()) return fail(Errc::usage, "{}: expected a DID such as did:key:z6Mk...", what);
+  return did;
+}
+
+config::Sources Session::sources() const {
+  config::Sources sources;
+  if (const auto file = global_.get("config")) sources.file = *file;
+  sources.home = environment_.variable("HOME").value_or("/");
+  // Flags weigh more than variables, so they stand in front of them.
+  std::map<std::string, std::string> flags;
+  for (const auto& [flag, key] : kFlagSettings) {
+    const std::string name(flag);
+    if (global_.is_off(name))
+      flags[config::variable_name(key)] = "false";
+    else if (const auto value = global_.get(name))
+      flags[config::variable_name(key)] = *value;
+  }
+  sources.variable = [&environment = environment_, flags = std::move(flags)](const std::string& name) {
+    const auto flag = flags.find(name);
+    return flag == flags.end() ? environment.variable(name) : std::optional(flag->second);
+  };
+  return sources;
+}
+
+Result<const config::Loaded*> Session::settings() {
+  if (!settings_) {
+    TRY(settings_, config::load(sources()));
+  }
+  return &*settings_;
+}
+
+Result<const config::Config*> Session::config() {
+  TRY(const auto* loaded, settings());
+  return &loaded->config;
+}
+
+Result<IpEndpoint> Session::rest_address() {
+  TRY(const auto* loaded, config());
+  auto address = IpAddress::parse(loaded->rest.addr);
+  if (!address) return fail(address.error(), "rest.addr: expected an IP address, found \"{}\"", loaded->rest.addr);
+  return IpEndpoint{*address, loaded->rest.port};
+}
+
+std::optional<crypto::Secret> Session::given_passphrase() {
+  auto value = environment_.variable(std::string(kPassphraseVariable));
+  if (!value || value->empty()) return std::nullopt;
+  return crypto::Secret::take(*value);
+}
+
+Result<crypto::Secret> Session::passphrase(const std::string& question) {
+  if (auto given = given_passphrase()) return *std::move(given);
+  if (!environment_.interactive())
+    return fail(Errc::failed, "a passphrase is needed: set {} or run this in a terminal", kPassphraseVariable);
+  TRY(crypto::Secret secret, environment_.ask_secret(question));
+  if (secret.empty()) return fail(Errc::failed, "an empty passphrase protects nothing");
+  return secret;
+}
+
+Result<crypto::Keystore> Session::keystore() {
+  TRY(const auto* loaded, config());
+  return crypto::Keystore(std::filesystem::path(loaded->general.user_dir) / "key", environment_.key_cost());
+}
+
+Result<crypto::Signer> Session::load_signer(const std::string& context) {
+  if (!is_wallet_context(context)) {
+    TRY(auto key, load_key(context));
+    return crypto::Signer(std::move(key));
+  }
+  TRY(const auto* loaded, config());
+  TRY(const auto account, wallet_account(loaded->general.user_dir, context));
+  return open_wallet(environment_, account);
+}
+
+Result<crypto::PrivateKey> Session::load_key(const std::string& name) {
+  if (is_wallet_context(name))
+    return fail(Errc::failed, "the private key of \"{}\" does not leave the wallet; this needs a key of this machine",
+                name);
+  TRY_VOID(check_name(name));
+  TRY(auto store, keystore());
+  if (!store.exists(name))
+    return fail(Errc::failed, "there is no key \"{}\" in {}; make one with `nunet key new {}`", name,
+                store.folder().string(), name);
+  TRY(auto secret, passphrase(fmt::format("Passphrase of key \"{}\": ", name)));
+  return store.load(name, secret);
+}
+
+Result<crypto::Secret> Session::new_passphrase(const std::string& name) {
+  if (auto given = given_passphrase()) return *std::move(given);
+  TRY(auto secret, passphrase(fmt::format("New passphrase for key \"{}\": ", name)));
+  TRY(auto again, passphrase("The same again: "));
+  if (!std::ranges::equal(secret.view(), again.view()))
+    return fail(Errc::declined, "the passphrases differ; no key was kept");
+  return secret;
+}
+
+Result<void> Session::keep_key(const std::string& name, const crypto::PrivateKey& key,
+                               std::optional<crypto::Secret> secret) {
+  TRY_VOID(check_name(name));
+  TRY(auto store, keystore());
+  TRY(auto did, did::Did::from(key.public_key()));
+  if (!secret) {
+    TRY(secret, new_passphrase(name));
+  }
+  TRY_VOID(store.save(name, key, *secret, environment_.random()));
+  return put_stale_context_aside(name, did);
+}
+
+Result<crypto::PrivateKey> Session::make_key(const std::string& name) {
+  auto key = crypto::PrivateKey::generate(environment_.random());
+  TRY_VOID(keep_key(name, key));
+  return key;
+}
+
+Result<void> Session::put_stale_context_aside(const std::string& name, const did::Did& owner) {
+  TRY(auto path, context_path(name));
+  const auto context = load_context(name);
+  if (!context || context->did() == owner || belongs_to_wallet(*context)) return {};
+  auto aside = path;
+  aside += fmt::format(".{}", environment_.now().seconds());
+  std::error_code error;
+  std::filesystem::rename(path, aside, error);
+  if (error) return fail(dms::Errc::io, "moving {} aside: {}", path.string(), error.message());
+  note(fmt::format("The capability context of the key before, {}, is now {}; `nunet cap new {}` makes a new one.",
+                   context->did().uri(), aside.string(), name));
+  return {};
+}
+
+bool Session::context_is_older_than_key(const std::string& name) {
+  const auto path = context_path(name);
+  const auto store = keystore();
+  if (!path || !store) return true;
+  std::error_code error;
+  const auto context_time = std::filesystem::last_write_time(*path, error);
+  if (error) return true;
+  const auto key_time = std::filesystem::last_write_time(store->folder() / (name + ".json"), error);
+  return error || context_time < key_time;
+}
+
+std::optional<did::Did> Session::known_did(const std::string& name) {
+  if (context_is_older_than_key(name)) return std::nullopt;
+  const auto context = load_context(name);
+  if (!context || belongs_to_wallet(*context)) return std::nullopt;
+  return context->did();
+}
+
+Result<std::filesystem::path> Session::context_path(const std::string& name) {
+  const std::string stem(context_file_stem(name));
+  TRY_VOID(check_name(stem));
+  TRY(const auto* loaded, config());
+  return std::filesystem::path(loaded->general.user_dir) / "cap" / (stem + ".cap");
+}
+
+Result<ucan::CapabilityContext> Session::load_context(const std::string& name, std::optional<crypto::Signer> signer) {
+  TRY(auto path, context_path(name));
+  auto context = ucan::CapabilityContext::load(path, std::move(signer), environment_.random(), environment_.now());
+  if (!context && context.error().is(dms::Errc::not_found))
+    return fail(Errc::failed, "there is no capability context \"{}\" in {}; make one with `nunet cap new {}`", name,
+                path.parent_path().string(), name);
+  return context;
+}
+
+Result<void> Session::save_context(const std::string& name, const ucan::CapabilityContext& context) {
+  TRY(auto path, context_path(name));
+  // Whether the key was replaced since is not found out here, so the order of the two files stays what it was.
+  std::error_code error;
+  const auto before = std::filesystem::last_write_time(path, error);
+  const bool stale = !error && !context.can_issue() && context_is_older_than_key(name);
+  TRY_VOID(context.save(path));
+  if (stale) std::filesystem::last_write_time(path, before, error);
+  std::filesystem::permissions(path.parent_path(), std::filesystem::perms::owner_all, error);
+  if (error) return fail(dms::Errc::io, "setting the mode of {}: {}", path.parent_path().string(), error.message());
+  TRY(const auto* loaded, config());
+  if (const auto pid = reload_daemon(loaded->general.work_dir))
+    note(fmt::format("The running daemon (process {}) reads it again.", *pid));
+  return {};
+}
+
+std::vector<std::string> Session::list_contexts() {
+  std::vector<std::string> names;
+  const auto folder = context_path("any");
+  if (!folder) return names;
+  std::error_code error;
+  std::filesystem::directory_iterator entries(folder->parent_path(), error);
+  for (; !error && entries != std::filesystem::directory_iterator(); entries.increment(error))
+    if (entries->path().extension() == ".cap") names.push_back(entries->path().stem().string());
+  return names;
+}
+
+std::vector<std::string> Session::list(Known kind) {
+  std::vector<std::string> found;
+  if (kind == Known::contexts) return list_contexts();
+  if (kind == Known::keys) {
+    if (const auto store = keystore()) found = store->list().value_or(std::vector<std::string>());
+  } else if (kind == Known::dids) {
+    for (const auto& name : list_contexts()) {
+      const auto context = load_context(name);
+      if (!context) continue;
+      found.push_back(context->did().uri());
+      for (const auto& root : context->anchors().roots) found.push_back(root.uri());
+    }
+  } else if (kind == Known::settings) {
+    if (const auto loaded = settings())
+      for (const auto& entry : (*loaded)->list()) found.push_back(entry.key);
+  }
+  return found;
+}
+
+Result<void> Session::confirm(std::string_view question, std::string_view otherwise) {
+  if (!environment_.interactive()) return fail(Errc::declined, "{} {}", question, otherwise);
+  streams_.err << question << " [y/N] " << std::flush;
+  std::string answer;
+  std::getline(streams_.in, answer);
+  if (answer == "y" || answer == "Y" || answer == "yes") return {};
+  return fail(Errc::declined, "nothing was changed");
+}
+
+}  // namespace dms::cli

@@ -1,0 +1,105 @@
+// What the commands share while one of them runs: configuration, keys, capability contexts, and how to talk to the
+// user.
+//
+// Passphrases come from DMS_PASSPHRASE or, if somebody sits there, from a question without echo. Nothing of them is
+// kept. A key costs its passphrase and a second (scrypt), so it is opened only where something is signed: contexts are
+// listed and changed without, and a DID is taken from the context where that is certain to be the key's.
+#pragma once
+
+#include <filesystem>
+
+#include "config/config.hpp"
+#include "cli/framework/command.hpp"
+#include "cli/framework/environment.hpp"
+#include "cli/client/wallet.hpp"
+#include "ucan/context.hpp"
+
+namespace dms::cli {
+
+inline constexpr std::string_view kUserContext = "user";
+inline constexpr std::string_view kDaemonContext = "dms";
+
+class Session {
+ public:
+  Session(Streams streams, Environment& environment, const Command& root, Arguments global)
+      : streams_(streams), environment_(environment), root_(root), global_(std::move(global)) {}
+
+  [[nodiscard]] Environment& environment() { return environment_; }
+  [[nodiscard]] const Command& root() const { return root_; }
+  /// Standard output: the answer. A line feed is added.
+  void print(std::string_view text) { streams_.out << text << '\n' << std::flush; }
+  /// Standard error: what else is worth knowing.
+  void note(std::string_view text) { streams_.err << text << '\n' << std::flush; }
+  [[nodiscard]] Streams& streams() { return streams_; }
+
+  /// The file, the environment and the global flags, in that order of increasing weight. Read once.
+  Result<const config::Config*> config();
+  /// The same, with where each setting comes from.
+  Result<const config::Loaded*> settings();
+  [[nodiscard]] config::Sources sources() const;
+  Result<IpEndpoint> rest_address();
+
+  Result<crypto::Keystore> keystore();
+  Result<crypto::PrivateKey> load_key(const std::string& name);
+  /// Who signs for a context: its key, or a wallet (wallet.hpp).
+  Result<crypto::Signer> load_signer(const std::string& context);
+  /// Asks for a passphrase (twice) and keeps the new key under it.
+  Result<crypto::PrivateKey> make_key(const std::string& name);
+  /// The same for a key that came from elsewhere. With `secret` nobody is asked. A capability context of that name that
+  /// belongs to another key is put aside: it would speak for somebody who is gone.
+  Result<void> keep_key(const std::string& name, const crypto::PrivateKey& key,
+                        std::optional<crypto::Secret> secret = std::nullopt);
+  /// Whose key that is, as far as it can be told without a passphrase: a key file does not say, the capability context
+  /// of that name does, if it was written after the key.
+  std::optional<did::Did> known_did(const std::string& name);
+  /// Asks, unless DMS_PASSPHRASE answers.
+  Result<crypto::Secret> passphrase(const std::string& question);
+
+  Result<std::filesystem::path> context_path(const std::string& name);
+  /// Without a signer the context can be listed and changed, but issues nothing, and no passphrase is needed.
+  Result<ucan::CapabilityContext> load_context(const std::string& name,
+                                               std::optional<crypto::Signer> signer = std::nullopt);
+  /// Also tells a daemon that runs here to read its context again.
+  Result<void> save_context(const std::string& name, const ucan::CapabilityContext& context);
+
+  /// What of that kind there is; nothing where it cannot be told.
+  std::vector<std::string> list(Known kind);
+
+  /// Errc::declined unless the user says yes; `otherwise` is what to do where nobody can be asked.
+  Result<void> confirm(std::string_view question, std::string_view otherwise);
+
+ private:
+  std::optional<crypto::Secret> given_passphrase();
+  Result<crypto::Secret> new_passphrase(const std::string& name);
+  std::vector<std::string> list_contexts();
+  [[nodiscard]] bool context_is_older_than_key(const std::string& name);
+  Result<void> put_stale_context_aside(const std::string& name, const did::Did& owner);
+
+  Streams streams_;
+  Environment& environment_;
+  const Command& root_;
+  Arguments global_;
+  std::optional<config::Loaded> settings_;
+};
+
+/// The context a command was asked to use.
+[[nodiscard]] inline std::string context_name(const Arguments& arguments, std::string_view otherwise = kUserContext) {
+  return arguments.get("context", otherwise);
+}
+[[nodiscard]] Option context_option(std::string_view otherwise = kUserContext);
+[[nodiscard]] Option json_option();
+
+/// A name that becomes a file name.
+Result<void> check_name(std::string_view name);
+Result<did::Did> parse_did(std::string_view what, std::string_view text);
+/// "24h", "90m", "1h30m", "500ms"; a bare number counts seconds.
+Result<Duration> parse_duration(std::string_view text);
+/// "2026-12-31", "2026-12-31T18:00:00Z", with offsets: the ISO 8601 forms of RFC 3339.
+Result<UnixTime> parse_time(std::string_view text);
+/// "2026-12-31 18:00:00 UTC"
+[[nodiscard]] std::string format_time(UnixTime time);
+
+/// Columns padded to their widest cell, two spaces apart; no line ends in spaces.
+[[nodiscard]] std::string table(const std::vector<std::vector<std::string>>& rows);
+
+}  // namespace dms::cli

@@ -1,0 +1,168 @@
+// nunet actor: messages to actors, by hand and by behaviour.
+#include "cli/commands/behaviours.hpp"
+#include "cli/client/client.hpp"
+#include "cli/commands/groups.hpp"
+#include "cli/client/reply.hpp"
+
+namespace dms::cli {
+namespace {
+
+std::vector<Option> message_options() {
+  return {context_option(),
+          {.name = "dest",
+           .letter = 'd',
+           .value = "actor",
+           .help = "DID, peer id or handle of the receiver [the local daemon]",
+           .known = Known::dids},
+          {.name = "timeout",
+           .letter = 't',
+           .value = "time",
+           .help = "how long the message lives and an answer is waited for: 10s, 5m"},
+          {.name = "expiry", .letter = 'e', .value = "date", .help = "when the message ends, instead of a timeout"}};
+}
+
+Result<UnixTime> read_expiry(Session& session, const Arguments& arguments, Duration otherwise) {
+  if (arguments.has("expiry")) return parse_time(arguments.get("expiry", ""));
+  Duration timeout = otherwise;
+  if (arguments.has("timeout")) {
+    TRY(timeout, parse_duration(arguments.get("timeout", "")));
+  }
+  return session.environment().now() + timeout;
+}
+
+/// JSON as it is; any other text as a JSON string.
+Bytes read_payload(const std::string& text) {
+  if (text.empty()) return {};
+  if (json::parse(text)) return to_bytes(text);
+  return to_bytes(json::encode(text));
+}
+
+Result<actor::Envelope> read_envelope(Session& session, const Arguments& arguments) {
+  std::string text = arguments.get("message", "-");
+  if (text == "-") text.assign(std::istreambuf_iterator<char>(session.streams().in), {});
+  auto envelope = actor::Envelope::decode(as_bytes(text));
+  if (!envelope)
+    return std::unexpected(envelope.error().context(Errc::usage, "<message>: expected what `nunet actor msg` prints"));
+  return envelope;
+}
+
+Result<void> actor_msg(Session& session, const Arguments& arguments) {
+  Message message;
+  message.behaviour = arguments.get("behaviour", "");
+  message.payload = read_payload(arguments.get("payload", ""));
+  message.destination = arguments.get("dest", "");
+  message.topic = arguments.get("broadcast", "");
+  message.wants_reply = arguments.has("invoke");
+  TRY(auto client, Client::open(session, context_name(arguments)));
+  TRY(message.expires, read_expiry(session, arguments, actor::kDefaultTimeout));  // unlocking the key takes its time
+  TRY(auto envelope, client.make(message));
+  session.print(as_text(envelope.encode()));
+  return {};
+}
+
+Result<void> actor_send(Session& session, const Arguments& arguments) {
+  TRY(auto envelope, read_envelope(session, arguments));
+  TRY_VOID(send_envelope(session, envelope));
+  session.note("message sent");
+  return {};
+}
+
+Result<void> actor_invoke(Session& session, const Arguments& arguments) {
+  TRY(auto envelope, read_envelope(session, arguments));
+  TRY(auto reply, invoke_envelope(session, envelope));
+  return print_reply(session, reply);
+}
+
+Result<void> actor_broadcast(Session& session, const Arguments& arguments) {
+  TRY(auto envelope, read_envelope(session, arguments));
+  TRY(auto replies, broadcast_envelope(session, envelope));
+  return print_replies(session, replies);
+}
+
+Result<void> actor_cmd(const Behaviour& behaviour, Session& session, const Arguments& arguments) {
+  Message message;
+  message.behaviour = behaviour.path;
+  message.topic = behaviour.topic;
+  message.destination = arguments.get("dest", "");
+  if (!message.topic.empty() && !message.destination.empty())
+    return fail(Errc::usage, "--dest: a broadcast goes to everybody");
+  TRY(auto payload, make_payload(behaviour, arguments));
+  message.payload = to_bytes(payload);
+  // A behaviour may have a --context of its own, which is then not ours.
+  const bool own = std::ranges::any_of(behaviour.flags, [](const Flag& f) { return f.option.name == "context"; });
+  TRY(auto client, Client::open(session, own ? std::string(kUserContext) : context_name(arguments)));
+  TRY(message.expires, read_expiry(session, arguments, behaviour.timeout));  // unlocking the key takes its time
+  TRY(auto envelope, client.make(message));
+  if (!message.topic.empty()) {
+    TRY(auto replies, client.broadcast(envelope));
+    return print_replies(session, replies);
+  }
+  TRY(auto reply, client.invoke(envelope));
+  return print_reply(session, reply);
+}
+
+Command behaviour_command(const Behaviour& behaviour) {
+  Command command{.name = behaviour.path, .summary = behaviour.summary};
+  for (const auto& flag : behaviour.flags) command.options.push_back(flag.option);
+  command.exactly_one = behaviour.exactly_one;
+  command.at_most_one = {{"timeout", "expiry"}};
+  std::string example = "nunet actor cmd " + behaviour.path;
+  for (const auto& flag : behaviour.flags)
+    if (flag.option.required) example += fmt::format(" --{} <{}>", flag.option.name, flag.option.value);
+  command.examples = {std::move(example)};
+  command.action = [&behaviour](Session& session, const Arguments& arguments) {
+    return actor_cmd(behaviour, session, arguments);
+  };
+  return command;
+}
+
+Command cmd_command() {
+  Command command{
+      .name = "cmd",
+      .summary = "Ask an actor for a known behaviour",
+      .detail = "Prints the payload of the reply as JSON. An actor does not answer those who may not ask.",
+      .examples = {"nunet actor cmd /dms/node/peers/list", "nunet actor cmd --dest 12D3KooW... /public/hello",
+                   "nunet actor cmd --context user /dms/node/onboarding/onboard --ram 1GiB --cpu 1 --disk 1GiB"},
+      .options = message_options()};
+  for (const auto& behaviour : behaviours()) command.children.push_back(behaviour_command(behaviour));
+  return command;
+}
+
+Command msg_command() {
+  auto options = message_options();
+  options.push_back({.name = "broadcast", .letter = 'b', .value = "topic", .help = "make a broadcast on this topic"});
+  options.push_back({.name = "invoke", .letter = 'i', .help = "make an invocation, which waits for a reply"});
+  return {.name = "msg",
+          .summary = "Make and sign a message, without sending it",
+          .detail =
+              "Prints an envelope as JSON, for `nunet actor send`, `invoke` or `broadcast`. A payload that is not JSON "
+              "is sent as\n"
+              "a JSON string.",
+          .examples = {"nunet actor msg --broadcast /nunet/hello /broadcast/hello '\"hello\"' | nunet actor broadcast",
+                       "nunet actor msg -i /dms/node/peers/ping '{\"Host\":\"12D3KooW...\"}' | nunet actor invoke"},
+          .options = std::move(options),
+          .positionals = {{"behaviour", "path of the behaviour"}, {"payload", "its payload as JSON", false}},
+          .at_most_one = {{"dest", "broadcast"}, {"invoke", "broadcast"}, {"timeout", "expiry"}},
+          .action = actor_msg};
+}
+
+Command envelope_command(std::string name, std::string summary, Action action) {
+  return {.name = std::move(name),
+          .summary = std::move(summary),
+          .positionals = {{"message", "an envelope as JSON; standard input if it is - or missing", false}},
+          .action = std::move(action)};
+}
+
+}  // namespace
+
+Command actor_commands() {
+  return {.name = "actor",
+          .summary = "Send messages to actors",
+          .detail = "Everything a node does it does for a message that carries the right capability.",
+          .children = {msg_command(), envelope_command("send", "Send a message", actor_send),
+                       envelope_command("invoke", "Send a message and wait for the reply", actor_invoke),
+                       envelope_command("broadcast", "Broadcast a message and collect the replies", actor_broadcast),
+                       cmd_command()}};
+}
+
+}  // namespace dms::cli

@@ -1,0 +1,252 @@
+// Commands that talk to a daemon, which here is a function that answers envelopes.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "actor/security_context.hpp"
+#include "cli/framework/fake_environment.hpp"
+
+namespace dms::cli {
+namespace {
+
+using actor::Envelope;
+using actor::Handle;
+using testing::HasSubstr;
+
+struct ActorTest : testing::Test {
+  FakeEnvironment world;
+  SeededRandom random{2};
+  crypto::PrivateKey key = crypto::PrivateKey::generate(random);
+  Handle node = Handle::from(key.public_key()).value();
+  std::vector<Envelope> asked;
+  /// The payload of the answer to a behaviour; none: nobody answers.
+  std::function<std::optional<std::string>(const Envelope&)> answer = [](const Envelope&) { return std::nullopt; };
+  std::function<void(Envelope&)> forge = [](Envelope&) {};
+
+  ActorTest() {
+    world.daemon = [this](const HttpRequest& request) { return serve(request); };
+    EXPECT_EQ(nunet({"cap", "new", "user"}).code, 0);
+  }
+  Said nunet(const std::vector<std::string>& words, const std::string& input = "") { return say(world, words, input); }
+
+  HttpResponse serve(const HttpRequest& request) {
+    if (request.target == "/api/v1/actor/handle") return {200, json::encode(node)};
+    auto envelope = Envelope::decode(as_bytes(request.body)).value();
+    EXPECT_TRUE(envelope.verify(world.now())) << "what is sent must be signed";
+    asked.push_back(envelope);
+    if (request.target == "/api/v1/actor/send") return {200, R"({"message":"message sent"})"};
+    const auto payload = answer(envelope);
+    const bool broadcast = request.target == "/api/v1/actor/broadcast";
+    if (!payload) return broadcast ? HttpResponse(200, "null") : HttpResponse(408, R"({"error":"request timeout"})");
+    const Envelope reply = reply_to(envelope, *payload);
+    return {200, broadcast ? json::encode(std::vector{reply}) : json::encode(reply)};
+  }
+  Envelope reply_to(const Envelope& request, const std::string& payload) {
+    Envelope reply;
+    reply.to = request.from;
+    reply.behaviour = request.options.reply_to;
+    reply.from = node;
+    reply.options.expires = request.options.expires;
+    reply.message = to_bytes(payload);
+    EXPECT_TRUE(reply.sign(key));
+    forge(reply);
+    return reply;
+  }
+  void always(std::string payload) {
+    answer = [payload = std::move(payload)](const Envelope&) { return payload; };
+  }
+};
+
+TEST_F(ActorTest, AnEnvelopeNamesTheUserHisInboxAndTheReplyPath) {
+  always(R"({"Peers":[]})");
+  ASSERT_EQ(nunet({"actor", "cmd", "/dms/node/peers/list", "-t", "10s"}).code, 0);
+  const Envelope& e = asked.at(0);
+  EXPECT_EQ(e.to, node);
+  EXPECT_EQ(e.behaviour, "/dms/node/peers/list");
+  EXPECT_EQ(e.from.id.did().value(), e.from.did);
+  EXPECT_EQ(e.from.address.host, node.address.host);
+  EXPECT_EQ(e.from.address.inbox, fmt::format("user-{}", e.nonce));
+  EXPECT_EQ(e.options.reply_to, fmt::format("/private/user/{}", e.nonce));
+  EXPECT_EQ(e.expiry(), world.now() + 10s);
+  EXPECT_TRUE(e.message.empty());
+  EXPECT_FALSE(ucan::TokenList::parse(as_text(e.capability)).value().empty());
+}
+
+TEST_F(ActorTest, ABroadcastHasATopicAndNoReceiver) {
+  always(R"({"DID":{"uri":"did:key:x"}})");
+  const auto said = nunet({"actor", "cmd", "/broadcast/hello"});
+  EXPECT_EQ(said.code, 0) << said.err;
+  EXPECT_TRUE(asked.at(0).is_broadcast());
+  EXPECT_EQ(asked.at(0).options.topic, "/nunet/hello");
+  EXPECT_EQ(asked.at(0).options.reply_to, fmt::format("/public/user/{}", asked.at(0).nonce));
+  EXPECT_EQ(json::parse(said.out)->as_array().size(), 1U);
+}
+
+TEST_F(ActorTest, FlagsBecomeThePayload) {
+  always("{}");
+  const auto payload = [&](std::vector<std::string> words) {
+    words.insert(words.begin(), {"actor", "cmd"});
+    const auto said = nunet(words);
+    EXPECT_EQ(said.code, 0) << said.err;
+    return asked.empty() ? "" : std::string(as_text(asked.back().message));
+  };
+  EXPECT_EQ(payload({"/dms/node/peers/ping", "-H", "12D3"}), R"({"Host":"12D3"})");
+  EXPECT_EQ(payload({"/dms/node/deployment/list", "-f", "a=b,c=d"}), R"({"Metadata":{"a":"b","c":"d"}})");
+  EXPECT_EQ(
+      payload({"/dms/node/onboarding/onboard", "--ram", "1GiB", "--cpu", "0.5", "--disk", "2", "-G", "0:4,1:512MiB"}),
+      R"({"Config":{"onboarded_resources":{"ram":{"size":1073741824},"cpu":{"cores":0.5},"disk":{"size":2147483648},)"
+      R"("gpus":[{"index":0,"vram":4294967296},{"index":1,"vram":536870912}]}}})");
+  EXPECT_EQ(payload({"/dms/cap/anchor", "--root", "--data", "did:key:z1"}), R"({"Root":[{"uri":"did:key:z1"}]})");
+  EXPECT_EQ(payload({"/dms/cap/anchor", "--require", "--data", R"({"dms":{}})"}),
+            R"({"Require":{"tok":[{"dms":{}}]}})");
+  EXPECT_EQ(payload({"/dms/cap/list", "-c", "dms"}), R"({"Context":"dms"})");
+  EXPECT_EQ(payload({"/dms/node/logger/config", "-i", "1m", "--enable-elastic", "true"}),
+            R"({"Interval":60,"ElasticEnabled":true})");
+  EXPECT_EQ(payload({"/dms/allocation/subnet/dns/add-records", "-s", "s1", "-n", "web", "-i", "10.0.0.2"}),
+            R"({"SubnetID":"s1","Records":{"web":"10.0.0.2"}})");
+  EXPECT_EQ(nunet({"actor", "cmd", "/dms/node/onboarding/onboard", "--ram", "much", "--cpu", "1", "--disk", "1"}).code,
+            2);
+}
+
+TEST_F(ActorTest, AnswersAreShownAndTheirFailuresFelt) {
+  always(R"({"OK":true,"Error":"","RTT":3})");
+  EXPECT_EQ(nunet({"actor", "cmd", "/public/hello"}).out, "{\n  \"OK\": true,\n  \"Error\": \"\",\n  \"RTT\": 3\n}\n");
+  always(R"({"OK":false,"Error":"too much"})");
+  const auto failed = nunet({"actor", "cmd", "/public/hello"});
+  EXPECT_EQ(failed.code, 1);
+  EXPECT_THAT(failed.err, HasSubstr("too much"));
+  EXPECT_THAT(failed.out, HasSubstr("too much")) << "the answer is shown all the same";
+}
+
+TEST_F(ActorTest, SilenceIsThree) {
+  const auto said = nunet({"actor", "cmd", "/dms/node/peers/list"});
+  EXPECT_EQ(said.code, 3);
+  EXPECT_THAT(said.err, HasSubstr("may not use it"));
+}
+
+TEST_F(ActorTest, ADaemonIsNotTakenAtItsWord) {
+  always("{}");
+  const auto rejected = [&](std::function<void(Envelope&)> change) {
+    forge = std::move(change);
+    const auto said = nunet({"actor", "cmd", "/public/hello"});
+    EXPECT_EQ(said.code, 1) << said.err;
+    EXPECT_EQ(said.out, "");
+  };
+  const auto other = crypto::PrivateKey::generate(random);
+  rejected([](Envelope& e) { e.message = to_bytes(R"({"DID":"forged"})"); });
+  rejected([&](Envelope& e) { e.to.address.inbox = "user-1", (void)e.sign(key); });
+  rejected([&](Envelope& e) { e.behaviour = "/private/user/1", (void)e.sign(key); });
+  rejected([&](Envelope& e) { e.from = Handle::from(other.public_key()).value(), (void)e.sign(other); });
+}
+
+TEST_F(ActorTest, MessagesAreMadeByHandAndSent) {
+  const auto made = nunet({"actor", "msg", "-i", "/public/hello", R"({"a":1})"});
+  ASSERT_EQ(made.code, 0) << made.err;
+  EXPECT_TRUE(asked.empty());
+  EXPECT_EQ(as_text(Envelope::decode(as_bytes(made.out))->message), R"({"a":1})");
+  EXPECT_EQ(nunet({"actor", "send"}, made.out).code, 0);
+  always("{}");
+  EXPECT_EQ(nunet({"actor", "invoke", made.out}).code, 0);
+  const auto text = nunet({"actor", "msg", "-b", "/nunet/hello", "/broadcast/hello", "hi there"});
+  EXPECT_EQ(as_text(Envelope::decode(as_bytes(text.out))->message), R"("hi there")");
+  EXPECT_EQ(nunet({"actor", "broadcast", text.out}).code, 0);
+  world.time = world.time + 1h;
+  EXPECT_THAT(nunet({"actor", "send", made.out}).err, HasSubstr("expired"));
+  EXPECT_EQ(nunet({"actor", "send", "{}x"}).code, 2);
+}
+
+TEST_F(ActorTest, TheReceiverIsNamedByDidPeerOrHandle) {
+  const Handle other = Handle::from(crypto::PrivateKey::generate(random).public_key()).value();
+  for (const auto& text : {other.did.uri(), other.address.host, json::encode(other), other.to_string()}) {
+    nunet({"actor", "cmd", "--dest", text, "/public/hello"});
+    EXPECT_EQ(asked.back().to, other) << text;
+  }
+  EXPECT_EQ(nunet({"actor", "cmd", "--dest", "nobody", "/public/hello"}).code, 2);
+}
+
+constexpr std::string_view kEnsemble = R"(version: V1
+allocations:
+  work:
+    executor: sandbox
+    type: task
+    resources: {cpu: {cores: 1}, ram: {size: 1}, disk: {size: 1}}
+    execution: {type: sandbox, cmd: [/bin/echo, hello]}
+nodes:
+  place: {allocations: [work]}
+)";
+
+struct DeployTest : ActorTest {
+  std::vector<std::string> states{"Preparing", "Running", "Completed"};
+  std::size_t polls = 0;
+  std::string file = (world.home / "ensemble.yaml").string();
+
+  DeployTest() {
+    (void)write_file(file, kEnsemble);
+    (void)write_file(world.home / "logs/stdout.log", "hello\n");
+    (void)write_file(world.home / "logs/stderr.log", "");
+    answer = [this](const Envelope& e) -> std::optional<std::string> {
+      if (e.behaviour.ends_with("/new")) return R"({"Status":"OK","EnsembleID":"abc"})";
+      if (e.behaviour.ends_with("/manifest")) return R"({"manifest":{"allocations":{"work":{}}}})";
+      if (e.behaviour.ends_with("/logs"))
+        return json::write(json::Object{{"LogsWrittenTo", (world.home / "logs").string()}, {"Error", ""}});
+      if (e.behaviour.ends_with("/list")) return R"({"Deployments":{"abc":"Running","abcdef":"Completed"}})";
+      const auto& state = states[std::min(polls++, states.size() - 1)];
+      return json::write(json::Object{{"Status", state}, {"Error", state == "Failed" ? "nobody bid" : ""}});
+    };
+  }
+};
+
+TEST_F(DeployTest, DeployPrintsTheIdAndSendsTheEnsemble) {
+  const auto said = nunet({"deploy", "-f", file, "-t", "2m"});
+  EXPECT_EQ(said.code, 0) << said.err;
+  EXPECT_EQ(said.out, "abc\n");
+  EXPECT_EQ(asked.at(0).expiry(), world.now() + 2min);
+  const auto payload = json::parse(as_text(asked.at(0).message)).value();
+  EXPECT_TRUE(payload.at("Ensemble").at("v1").at("allocations").as_object().contains("work"));
+}
+
+TEST_F(DeployTest, WaitingShowsEachStateOnceAndTheOutput) {
+  const auto said = nunet({"deploy", "-f", file, "--wait"});
+  EXPECT_EQ(said.code, 0) << said.err;
+  EXPECT_EQ(said.out, "abc\nhello\n");
+  EXPECT_EQ(said.err, "Preparing\nRunning\nCompleted\n");
+}
+
+TEST_F(DeployTest, AFailedDeploymentFailsTheCommand) {
+  states = {"Preparing", "Failed"};
+  const auto said = nunet({"deploy", "-f", file, "--follow"});
+  EXPECT_EQ(said.code, 1);
+  EXPECT_THAT(said.err, HasSubstr("nobody bid"));
+}
+
+TEST_F(DeployTest, InterruptingEndsTheWatchingOnly) {
+  states = {"Running"};
+  world.interrupt_after = 3;
+  const auto said = nunet({"deploy", "-f", file, "--wait"});
+  EXPECT_EQ(said.code, 130);
+  EXPECT_EQ(said.out, "abc\n");
+  EXPECT_THAT(said.err, HasSubstr("nunet deployment shutdown abc"));
+}
+
+TEST_F(DeployTest, ABrokenEnsembleIsRefusedHere) {
+  (void)write_file(file, "version: V1\nallocations: {}\n");
+  EXPECT_EQ(nunet({"deploy", "-f", file}).code, 1);
+  EXPECT_EQ(nunet({"deploy", "-f", file + ".missing"}).code, 1);
+  EXPECT_TRUE(asked.empty());
+}
+
+TEST_F(DeployTest, DeploymentsAreListedShownAndEnded) {
+  EXPECT_EQ(nunet({"deployment", "list"}).out, "DEPLOYMENT  STATUS\nabc         Running\nabcdef      Completed\n");
+  EXPECT_EQ(nunet({"deployment", "list", "--json"}).out, "{\"abc\":\"Running\",\"abcdef\":\"Completed\"}\n");
+  EXPECT_EQ(nunet({"deployment", "status", "abc"}).out, "Preparing\n");
+  EXPECT_EQ(nunet({"deployment", "status", "-i", "abc"}).out, "Running\n");
+  EXPECT_EQ(nunet({"deployment", "logs", "abc"}).out, "hello\n");
+  EXPECT_EQ(nunet({"deployment", "logs", "abc", "-a", "work"}).out, "hello\n");
+  EXPECT_EQ(nunet({"deployment", "status"}).code, 2);
+  always(R"({"OK":true,"Error":""})");
+  EXPECT_EQ(nunet({"deployment", "shutdown", "abc"}).code, 0);
+  always(R"({"OK":false,"Error":"it is over"})");
+  EXPECT_EQ(nunet({"deployment", "shutdown", "abc"}).code, 1);
+}
+
+}  // namespace
+}  // namespace dms::cli

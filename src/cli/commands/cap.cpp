@@ -1,0 +1,303 @@
+// nunet cap: whom a context trusts, and what it passes on.
+#include "cli/commands/groups.hpp"
+#include "cli/client/session.hpp"
+
+namespace dms::cli {
+namespace {
+
+/// A token or a list of tokens as JSON; `-` stands for standard input.
+Result<ucan::TokenList> read_tokens(Session& session, std::string_view what, std::string text) {
+  if (text == "-") text.assign(std::istreambuf_iterator<char>(session.streams().in), {});
+  auto value = json::parse(text);
+  if (!value)
+    return std::unexpected(value.error().context(Errc::usage, fmt::format("{}: expected a token as JSON", what)));
+  if (value->is_object() && (value->as_object().contains("dms") || value->as_object().contains("ucan"))) {
+    auto token = ucan::Token::from_json(*value);
+    if (!token) return fail(token.error(), "{}", what);
+    return ucan::TokenList{{*std::move(token)}};
+  }
+  auto list = ucan::TokenList::from_json(*value);
+  if (!list) return fail(list.error(), "{}", what);
+  if (list->empty()) return fail(Errc::usage, "{}: expected a token, found none", what);
+  return list;
+}
+
+Result<ucan::Anchors> read_anchors(Session& session, const Arguments& arguments) {
+  ucan::Anchors anchors;
+  for (const auto& root : arguments.all("root")) {
+    TRY(auto did, parse_did("--root", root));
+    anchors.roots.push_back(std::move(did));
+  }
+  for (auto [name, list] : {std::pair("require", &anchors.require), std::pair("provide", &anchors.provide),
+                            std::pair("revoke", &anchors.revoke)}) {
+    if (!arguments.has(name)) continue;
+    TRY(*list, read_tokens(session, fmt::format("--{}", name), arguments.get(name, "")));
+  }
+  return anchors;
+}
+
+Result<crypto::Signer> signer_of_new_context(Session& session, const std::string& name) {
+  if (is_wallet_context(name)) return session.load_signer(name);
+  TRY(auto store, session.keystore());
+  const bool known = store.exists(name);
+  session.note(known ? fmt::format("Using key \"{}\".", name) : fmt::format("A new key \"{}\" is made.", name));
+  auto key = known ? session.load_key(name) : session.make_key(name);
+  if (!key) return std::unexpected(key.error());
+  return crypto::Signer(*std::move(key));
+}
+
+Result<void> cap_new(Session& session, const Arguments& arguments) {
+  const std::string name = arguments.get("name", "");
+  TRY(auto path, session.context_path(name));
+  std::error_code ignored;
+  if (std::filesystem::exists(path, ignored) && !arguments.has("force"))
+    TRY_VOID(session.confirm(
+        fmt::format("There is a capability context in {} already; its anchors would be lost. Replace it?",
+                    path.string()),
+        "Use --force to replace it."));
+  TRY(auto signer, signer_of_new_context(session, name));
+  TRY(auto context, ucan::CapabilityContext::create(std::move(signer), session.environment().random()));
+  TRY_VOID(session.save_context(name, context));
+  session.note(fmt::format("Capability context of {} written to {}.", context.did().uri(), path.string()));
+  return {};
+}
+
+Result<void> cap_anchor(Session& session, const Arguments& arguments) {
+  TRY(auto anchors, read_anchors(session, arguments));
+  TRY(auto context, session.load_context(context_name(arguments)));
+  auto anchored = context.anchor(anchors, session.environment().now());
+  if (!anchored)
+    return fail(anchored.error(), "no anchor was added{}",
+                anchored.error().is(ucan::Errc::bad_signature) ? ", for a signature is wrong" : "");
+  return session.save_context(context_name(arguments), context);
+}
+
+Result<void> cap_remove(Session& session, const Arguments& arguments) {
+  TRY(auto anchors, read_anchors(session, arguments));
+  TRY(auto context, session.load_context(context_name(arguments)));
+  const auto before = context.serialise();
+  context.remove(anchors);
+  if (context.serialise() == before)
+    return fail(Errc::failed, "there is no such anchor; see `nunet cap list -c {}`", context_name(arguments));
+  return session.save_context(context_name(arguments), context);
+}
+
+std::string describe_token(const ucan::Token& token) {
+  std::string text =
+      fmt::format("  {} by {} for {}", ucan::to_string(token.action()), token.issuer().uri(), token.subject().uri());
+  if (!token.audience().empty()) text += fmt::format(" on {}", token.audience().uri());
+  text += fmt::format("\n    capabilities {}", ucan::to_string(token.capabilities()));
+  if (!token.topics().empty()) text += fmt::format(", topics {}", ucan::to_string(token.topics()));
+  text += fmt::format(", until {}", format_time(token.expires()));
+  if (token.claims().depth > 0) text += fmt::format(", depth {}", token.claims().depth);
+  if (token.length() > 1) text += fmt::format(", {} links", token.length());
+  return text + fmt::format("\n    {}", token.text());
+}
+
+Result<void> cap_list(Session& session, const Arguments& arguments) {
+  TRY(auto context, session.load_context(context_name(arguments)));
+  const auto anchors = context.anchors();
+  if (arguments.has("json")) {
+    session.print(json::encode(anchors));
+    return {};
+  }
+  session.print(fmt::format("did:\n  {}\nroots:", context.did().uri()));
+  for (const auto& root : anchors.roots) session.print("  " + root.uri());
+  for (const auto& [title, list] : {std::pair("require:", &anchors.require), std::pair("provide:", &anchors.provide),
+                                    std::pair("revoke:", &anchors.revoke)}) {
+    session.print(title);
+    for (const auto& token : list->tokens) session.print(describe_token(token));
+  }
+  return {};
+}
+
+Result<ucan::Grant> read_grant(Session& session, const Arguments& arguments) {
+  ucan::Grant grant;
+  TRY(grant.subject, parse_did("<did>", arguments.get("did", "")));
+  if (arguments.has("audience")) {
+    TRY(grant.audience, parse_did("--audience", arguments.get("audience", "")));
+  }
+  auto capabilities = ucan::parse_capabilities(arguments.all("cap"));
+  if (!capabilities) return std::unexpected(capabilities.error().context(Errc::usage, "--cap"));
+  grant.capabilities = *std::move(capabilities);
+  auto topics = ucan::parse_capabilities(arguments.all("topic"));
+  if (!topics) return std::unexpected(topics.error().context(Errc::usage, "--topic"));
+  grant.topics = *std::move(topics);
+  if (grant.capabilities.empty()) return fail(Errc::usage, "--cap: expected at least one capability, such as /public");
+  if (arguments.has("expiry")) {
+    TRY(grant.expires, parse_time(arguments.get("expiry", "")));
+  } else if (arguments.has("duration")) {
+    TRY(auto duration, parse_duration(arguments.get("duration", "")));
+    grant.expires = session.environment().now() + duration;
+  }
+  const auto depth = json::decode<std::uint64_t>(arguments.get("depth", "0"));
+  if (!depth) return fail(Errc::usage, "--depth: expected a whole number, found \"{}\"", arguments.get("depth", ""));
+  grant.depth = *depth;
+  return grant;
+}
+
+Result<ucan::CapabilityContext> signing_context(Session& session, const Arguments& arguments) {
+  TRY(auto signer, session.load_signer(context_name(arguments)));
+  return session.load_context(context_name(arguments), std::move(signer));
+}
+
+Result<void> cap_grant(Session& session, const Arguments& arguments) {
+  TRY(auto grant, read_grant(session, arguments));
+  TRY(auto context, signing_context(session, arguments));
+  TRY(auto token, context.grant(ucan::Action::delegate, grant));
+  session.print(ucan::TokenList{{token}}.text());
+  return {};
+}
+
+Result<ucan::SelfSign> read_self_sign(const Arguments& arguments) {
+  const std::string mode = arguments.get("self-sign", "no");
+  if (mode == "no") return ucan::SelfSign::no;
+  if (mode == "also") return ucan::SelfSign::also;
+  if (mode == "only") return ucan::SelfSign::only;
+  return fail(Errc::usage, "--self-sign: expected no, also or only, found \"{}\"", mode);
+}
+
+Result<void> cap_delegate(Session& session, const Arguments& arguments) {
+  TRY(auto mode, read_self_sign(arguments));
+  if (mode != ucan::SelfSign::no && arguments.has("auto-expire"))
+    return fail(Errc::usage,
+                "--auto-expire takes the expiry of what is passed on; a self-signed token has no such parent");
+  TRY(auto grant, read_grant(session, arguments));
+  TRY(auto context, signing_context(session, arguments));
+  TRY(auto tokens, context.delegate(grant, session.environment().now(), mode));
+  session.print(tokens.text());
+  return {};
+}
+
+Result<void> cap_revoke(Session& session, const Arguments& arguments) {
+  TRY(auto tokens, read_tokens(session, "<token>", arguments.get("token", "")));
+  TRY(auto context, signing_context(session, arguments));
+  for (const auto& token : tokens.tokens) {
+    TRY(auto revocation, context.revoke(token));
+    session.print(revocation.text());
+  }
+  session.note("Anchor it wherever the token should no longer count: nunet cap anchor -c dms --revoke <revocation>");
+  return {};
+}
+
+std::vector<Option> anchor_options(std::string_view verb) {
+  return {context_option(),
+          {.name = "root",
+           .value = "did",
+           .help = fmt::format("{} a DID that is trusted for everything", verb),
+           .known = Known::dids},
+          {.name = "require",
+           .value = "token",
+           .help = fmt::format("{} a token that says what is accepted from others", verb)},
+          {.name = "provide", .value = "token", .help = fmt::format("{} a token that was given to this context", verb)},
+          {.name = "revoke", .value = "token", .help = fmt::format("{} a revocation", verb)}};
+}
+
+std::vector<Option> grant_options() {
+  return {
+      context_option(),
+      {.name = "cap", .value = "path", .help = "capability, for itself and all below it", .repeated = true},
+      {.name = "topic",
+       .letter = 't',
+       .value = "path",
+       .help = "topic on which the capability may be broadcast",
+       .repeated = true},
+      {.name = "audience",
+       .letter = 'a',
+       .value = "did",
+       .help = "the only one on whom it may be used [anybody]",
+       .known = Known::dids},
+      {.name = "expiry", .letter = 'e', .value = "date", .help = "when it ends: 2026-12-31 or 2026-12-31T18:00:00Z"},
+      {.name = "duration", .value = "time", .help = "how long it lasts: 90m, 24h, 30d"},
+      {.name = "depth", .letter = 'd', .value = "n", .help = "how often it may be passed on, 0 for any [0]"}};
+}
+
+Command anchor_command() {
+  return {
+      .name = "anchor",
+      .summary = "Trust somebody, or keep a token",
+      .detail =
+          "A root anchor is a DID trusted for everything. A require anchor is a token that says whose actions are "
+          "accepted,\n"
+          "and which. A provide anchor is a token given to this context: what it sends carries tokens derived from it. "
+          "A\n"
+          "revocation withdraws a token. A running daemon is told to read its context again. `-` reads from standard "
+          "input.",
+      .examples = {"nunet cap anchor -c dms --root did:key:z6Mk...",
+                   "nunet cap anchor -c dms --require '{\"tok\":[...]}'",
+                   "nunet cap grant -c org --cap /dms --duration 24h did:key:z6Mk... | nunet cap anchor --provide -"},
+      .options = anchor_options("add"),
+      .exactly_one = {{"root", "require", "provide", "revoke"}},
+      .action = cap_anchor};
+}
+
+Command grant_command() {
+  return {.name = "grant",
+          .summary = "Sign a token that lets somebody do something",
+          .detail =
+              "The token is rooted in this context: it counts wherever this context's DID is trusted. It is printed as "
+              "JSON.",
+          .examples = {"nunet cap grant --context user --cap /dms --cap /public --duration 24h did:key:z6Mk..."},
+          .options = grant_options(),
+          .positionals = {{.name = "did", .help = "who receives it", .known = Known::dids}},
+          .exactly_one = {{"expiry", "duration"}},
+          .action = cap_grant};
+}
+
+Command delegate_command() {
+  auto options = grant_options();
+  options.push_back({.name = "auto-expire", .help = "as long as the token it derives from"});
+  options.push_back({.name = "self-sign",
+                     .value = "mode",
+                     .help = "a token of our own: no, also or only [no]",
+                     .choices = {"no", "also", "only"}});
+  return {.name = "delegate",
+          .summary = "Pass on what was given to this context",
+          .detail = "Derives tokens from the provide anchors that allow all of it.",
+          .examples = {"nunet cap delegate -c user --cap /dms/deployment --duration 1h did:key:z6Mk..."},
+          .options = std::move(options),
+          .positionals = {{.name = "did", .help = "who receives it", .known = Known::dids}},
+          .exactly_one = {{"expiry", "duration", "auto-expire"}},
+          .action = cap_delegate};
+}
+
+}  // namespace
+
+Command cap_commands() {
+  return {
+      .name = "cap",
+      .summary = "Manage capabilities: who may do what",
+      .detail =
+          "A capability context belongs to a key and holds its anchors of trust. The daemon uses the context `dms`, "
+          "people use\n"
+          "`user` unless they say otherwise.",
+      .children =
+          {{.name = "new",
+            .summary = "Make a capability context, and its key if there is none",
+            .examples = {"nunet cap new user", "nunet cap new dms", "nunet cap new ledger:user"},
+            .options = {{.name = "force", .letter = 'f', .help = "replace a context of that name without asking"}},
+            .positionals = {{.name = "name", .help = "name of the context and of its key", .known = Known::keys}},
+            .action = cap_new},
+           {.name = "list",
+            .summary = "Show the anchors of a context",
+            .options = {context_option(), json_option()},
+            .action = cap_list},
+           anchor_command(),
+           {.name = "remove",
+            .summary = "Remove an anchor",
+            .examples = {"nunet cap remove -c dms --root did:key:z6Mk..."},
+            .options = anchor_options("remove"),
+            .exactly_one = {{"root", "require", "provide", "revoke"}},
+            .action = cap_remove},
+           grant_command(),
+           delegate_command(),
+           {.name = "revoke",
+            .summary = "Sign the revocation of tokens this context has issued",
+            .examples = {"nunet cap revoke -c user '{\"tok\":[...]}'"},
+            .options = {context_option()},
+            .positionals = {{"token", "a token or a list of tokens as JSON; - reads standard input"}},
+            .action = cap_revoke}},
+  };
+}
+
+}  // namespace dms::cli

@@ -1,0 +1,117 @@
+// nunet config: the settings, where they come from, and how to change them.
+#include "config/config.hpp"
+
+#include "base/file.hpp"
+#include "cli/commands/groups.hpp"
+#include "cli/client/session.hpp"
+
+namespace dms::cli {
+namespace {
+
+constexpr std::size_t kMaxConfigFile = 1 << 20;
+
+Result<void> print_settings(Session& session, const config::Loaded& loaded, std::string_view section, bool as_json) {
+  const auto entries = loaded.list(section);
+  if (entries.empty())
+    return fail(Errc::failed, "there is no section \"{}\"; `nunet config list` shows all settings", section);
+  if (as_json) {
+    json::Object object;
+    for (const auto& entry : entries)
+      object[entry.key] = json::Object{{"value", entry.value}, {"from", config::to_string(entry.origin)}};
+    session.print(json::write_pretty(object));
+    return {};
+  }
+  std::vector<std::vector<std::string>> rows{{"KEY", "FROM", "VALUE"}};
+  for (const auto& entry : entries)
+    rows.push_back({entry.key, std::string(config::to_string(entry.origin)), entry.value});
+  session.print(table(rows));
+  return {};
+}
+
+Result<void> config_list(Session& session, const Arguments& arguments) {
+  TRY(const auto* loaded, session.settings());
+  return print_settings(session, *loaded, arguments.get("section", ""), arguments.has("json"));
+}
+
+Result<void> config_get(Session& session, const Arguments& arguments) {
+  TRY(const auto* loaded, session.settings());
+  const auto key = arguments.get("key");
+  if (!key) return print_settings(session, *loaded, "", arguments.has("json"));
+  auto value = loaded->get(*key);
+  if (!value && !loaded->list(*key).empty()) return print_settings(session, *loaded, *key, arguments.has("json"));
+  if (!value) return std::unexpected(value.error());
+  session.print(arguments.has("json") ? json::encode(*value) : *value);
+  return {};
+}
+
+Result<void> config_set(Session& session, const Arguments& arguments) {
+  const std::string key = arguments.get("key", "");
+  TRY(auto loaded, config::set(session.sources(), key, arguments.get("value", "")));
+  session.note(fmt::format("Written to {}; the daemon reads it when it starts.", loaded.file.string()));
+  if (loaded.origin(key) == config::Origin::environment)
+    session.note(fmt::format("For now {} or a flag weighs more.", config::variable_name(key)));
+  return {};
+}
+
+/// The user edits a copy, which takes the file's place only if it is understood. Until then it stays, and the next edit
+/// goes on with it. The file itself may be broken; that is when somebody wants to edit it.
+Result<void> config_edit(Session& session, const Arguments&) {
+  config::Sources sources = session.sources();
+  const auto file = config::find_file(sources);
+  const auto copy = file.string() + ".edit";
+  auto text = read_file(file, kMaxConfigFile);
+  if (!text && !text.error().is(dms::Errc::not_found)) return std::unexpected(text.error());
+  std::error_code error;
+  if (std::filesystem::exists(copy, error))
+    session.note(fmt::format("Going on with what was written before, in {}; delete it to begin anew.", copy));
+  else
+    TRY_VOID(write_file(copy, text.value_or("{}\n")));
+  const auto closed = session.environment().edit(copy);
+  TRY(auto edited, read_file(copy, kMaxConfigFile));
+  if (text && edited == *text) std::filesystem::remove(copy, error);
+  if (!closed) return fail(closed.error(), "nothing was changed");
+  if (text && edited == *text) {
+    session.note(fmt::format("{} is as it was.", file.string()));
+    return {};
+  }
+  sources.file = copy;
+  if (auto understood = config::load(sources); !understood)
+    return fail(understood.error(),
+                "nothing was changed; what you wrote is in {}, and `nunet config edit` goes on with it", copy);
+  TRY_VOID(config::write(file, edited));
+  std::filesystem::remove(copy, error);
+  session.note(fmt::format("Written to {}; the daemon reads it when it starts.", file.string()));
+  return {};
+}
+
+}  // namespace
+
+Command config_commands() {
+  return {.name = "config",
+          .summary = "Show and change settings",
+          .detail =
+              "Settings stand in dms_config.json: the file named with --config, else the first that exists of ./, "
+              "~/.nunet/,\n"
+              "~/.config/nunet/ and /etc/nunet/.",
+          .children = {{.name = "get",
+                        .summary = "Print a setting, a section or everything",
+                        .examples = {"nunet config get rest.port"},
+                        .options = {json_option()},
+                        .positionals = {{"key", "a setting or a section", false, Known::settings}},
+                        .action = config_get},
+                       {.name = "set",
+                        .summary = "Change a setting in the file",
+                        .examples = {"nunet config set rest.port 9998",
+                                     "nunet config set p2p.listen_address /ip4/0.0.0.0/tcp/9000"},
+                        .positionals = {{"key", "the setting", true, Known::settings},
+                                        {"value", "its value; lists are separated by commas"}},
+                        .action = config_set},
+                       {.name = "list",
+                        .summary = "List settings and where they come from",
+                        .options = {json_option()},
+                        .positionals = {{"section", "only this section", false}},
+                        .action = config_list},
+                       {.name = "edit", .summary = "Edit the file in your EDITOR", .action = config_edit}}};
+}
+
+}  // namespace dms::cli

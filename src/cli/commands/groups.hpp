@@ -1,0 +1,21 @@
+// The groups of commands. Each file of that name builds its branch of the tree.
+#pragma once
+
+#include "cli/framework/command.hpp"
+
+namespace dms::cli {
+
+Command key_commands();
+Command key_import_command();
+Command key_export_command();
+Command cap_commands();
+Command config_commands();
+Command actor_commands();
+Command deploy_command();
+Command deployment_commands();
+Command net_commands();
+Command run_command();
+Command version_command();
+Command completion_command();
+
+}  // namespace dms::cli

@@ -1,0 +1,128 @@
+// nunet key: the keys that sign.
+#include "cli/commands/groups.hpp"
+#include "cli/client/session.hpp"
+
+namespace dms::cli {
+namespace {
+
+Result<void> key_new(Session& session, const Arguments& arguments) {
+  const std::string name = arguments.get("name", "");
+  TRY_VOID(check_name(name));
+  TRY(auto store, session.keystore());
+  if (store.exists(name) && !arguments.has("force"))
+    TRY_VOID(session.confirm(
+        fmt::format("There is a key \"{}\" already; whatever it may do is lost with it. Replace it?", name),
+        "Choose another name, or use --force."));
+  TRY(auto key, session.make_key(name));
+  TRY(auto did, did::Did::from(key.public_key()));
+  session.print(did.uri());
+  return {};
+}
+
+Result<void> key_did(Session& session, const Arguments& arguments) {
+  const std::string name = arguments.get("name", "");
+  if (is_wallet_context(name)) {
+    TRY(auto signer, session.load_signer(name));
+    TRY(auto did, did::Did::from(signer.public_key()));
+    session.print(did.uri());
+    return {};
+  }
+  TRY_VOID(check_name(name));
+  if (const auto known = session.known_did(name)) {
+    session.print(known->uri());
+    return {};
+  }
+  TRY(auto key, session.load_key(name));
+  TRY(auto did, did::Did::from(key.public_key()));
+  session.print(did.uri());
+  return {};
+}
+
+Result<void> key_list(Session& session, const Arguments& arguments) {
+  TRY(auto store, session.keystore());
+  TRY(auto names, store.list());
+  if (arguments.has("json")) {
+    json::Array list;
+    for (const auto& name : names) {
+      const auto did = session.known_did(name);
+      list.emplace_back(json::Object{{"name", name},
+                                     {"did", did ? json::Value(did->uri()) : json::Value(nullptr)},
+                                     {"file", (store.folder() / (name + ".json")).string()}});
+    }
+    session.print(json::write_pretty(list));
+    return {};
+  }
+  if (names.empty()) {
+    session.note(fmt::format("There are no keys in {}; make one with `nunet key new user`.", store.folder().string()));
+    return {};
+  }
+  std::vector<std::vector<std::string>> rows{{"NAME", "DID"}};
+  bool unknown = false;
+  for (const auto& name : names) {
+    const auto did = session.known_did(name);
+    unknown = unknown || !did;
+    rows.push_back({name, did ? did->uri() : "unknown"});
+  }
+  session.print(table(rows));
+  if (unknown) session.note("A key file does not say whose it is; `nunet key did <name>` opens it.");
+  return {};
+}
+
+Result<void> set_alias(Session& session, const Arguments& arguments) {
+  const std::string alias = arguments.get("alias", "");
+  const auto account = json::decode<std::uint32_t>(arguments.get("index", ""));
+  if (!account)
+    return fail(Errc::usage, "<index>: expected the number of an account, found \"{}\"", arguments.get("index", ""));
+  TRY(const auto* loaded, session.config());
+  TRY_VOID(set_wallet_alias(loaded->general.user_dir, alias, *account));
+  session.note(fmt::format("\"ledger:{}\" is the wallet's account {} from now on.", alias, *account));
+  return {};
+}
+
+Command ledger_alias_command() {
+  return {.name = "ledger-alias",
+          .summary = "Give accounts of a Ledger wallet names",
+          .children = {{.name = "set",
+                        .summary = "Let an alias stand for an account",
+                        .detail = "Then `ledger:<alias>` is a context whose tokens the wallet signs.",
+                        .examples = {"nunet key ledger-alias set user 0"},
+                        .positionals = {{"alias", "the name"}, {"index", "number of the account, from 0"}},
+                        .action = set_alias}}};
+}
+
+const Positional kNewName{"name", "name of the key; by custom `user` for people and `dms` for the daemon"};
+const Positional kName{.name = "name", .help = "name of the key", .known = Known::keys};
+
+}  // namespace
+
+Command key_commands() {
+  return {
+      .name = "key",
+      .summary = "Make and show keys",
+      .detail =
+          "A key is an identity: its DID is what others trust, and what it signs counts. Keys are kept encrypted under "
+          "a\n"
+          "passphrase, which is read from DMS_PASSPHRASE or asked for.",
+      .children = {{.name = "new",
+                    .summary = "Make a key and print its DID",
+                    .examples = {"nunet key new user"},
+                    .options = {{.name = "force", .letter = 'f', .help = "replace a key of that name without asking"}},
+                    .positionals = {kName},
+                    .action = key_new},
+                   {.name = "did",
+                    .summary = "Print the DID of a key",
+                    .detail = "Opens the key only if no capability context made with it tells its DID.",
+                    .examples = {"nunet key did user"},
+                    .positionals = {kName},
+                    .action = key_did},
+                   {.name = "list",
+                    .summary = "List the keys of this user and their DIDs",
+                    .options = {json_option()},
+                    .action = key_list},
+                   key_import_command(),
+                   key_export_command(),
+                   ledger_alias_command()},
+  };
+}
+
+}  // namespace dms::cli

@@ -1,0 +1,175 @@
+// nunet net in a simulated network, against a host that the test has put there.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "cli/framework/fake_environment.hpp"
+#include "libp2p/host.hpp"
+#include "libp2p/protocols/perf/perf.hpp"
+
+namespace dms::cli {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+struct NetTest : testing::Test {
+  NetTest() : node(world.network.add_node("other")), host(node.runtime(), key()) {
+    EXPECT_TRUE(host.listen(*libp2p::Multiaddr::parse("/ip4/0.0.0.0/tcp/9000")));
+    address = host.addresses().front().to_string();
+  }
+  ~NetTest() override { world.network.run(node, host.close()); }
+  static crypto::PrivateKey key() {
+    SeededRandom random(7);
+    return crypto::PrivateKey::generate(random);
+  }
+  Said nunet(std::vector<std::string> words) {
+    words.insert(words.begin(), "net");
+    return say(world, words);
+  }
+  json::Value answer(std::vector<std::string> words) {
+    words.emplace_back("--json");
+    const auto said = nunet(std::move(words));
+    EXPECT_EQ(said.code, 0) << said.err;
+    auto value = json::parse(said.out);
+    EXPECT_TRUE(value) << said.out;
+    return value.value_or(json::Value());
+  }
+
+  FakeEnvironment world;
+  SimNode& node;
+  libp2p::Host host;
+  std::string address;
+};
+
+TEST_F(NetTest, DialTellsHowLongItTookAndWhatWasAgreed) {
+  const auto said = nunet({"dial", address});
+  EXPECT_EQ(said.code, 0) << said.err;
+  EXPECT_THAT(said.out, HasSubstr(host.self().to_string()));
+  const auto value = answer({"dial", address});
+  EXPECT_EQ(value.at("peer").as_string(), host.self().to_string());
+  EXPECT_GE(value.at("handshake_ms").to_number<double>(), 20);  // two round trips at least
+  EXPECT_LE(value.at("handshake_ms").to_number<double>(), 100);
+  EXPECT_TRUE(value.at("security").is_string());
+  EXPECT_TRUE(value.at("muxer").is_string());
+}
+
+TEST_F(NetTest, TheSecurityProtocolIsTheDialersChoice) {
+  EXPECT_EQ(answer({"dial", "--security", "tls", address}).at("security").as_string(), "/tls/1.0.0");
+  EXPECT_EQ(answer({"dial", "--security", "noise", address}).at("security").as_string(), "/noise");
+  EXPECT_EQ(answer({"dial", "--security", "tls", "--security", "noise", address}).at("security").as_string(),
+            "/tls/1.0.0");
+  const auto unknown = nunet({"dial", "--security", "plaintext", address});
+  EXPECT_NE(unknown.code, 0);
+  EXPECT_THAT(unknown.err, HasSubstr("expected noise or tls"));
+}
+
+TEST_F(NetTest, PingCountsAndMeasures) {
+  const auto value = answer({"ping", "-n", "3", address});
+  EXPECT_EQ(value.at("sent").to_number<int>(), 3);
+  EXPECT_EQ(value.at("received").to_number<int>(), 3);
+  ASSERT_EQ(value.at("rtt_ms").as_array().size(), 3u);
+  for (const auto& rtt : value.at("rtt_ms").as_array()) {
+    EXPECT_GE(rtt.to_number<double>(), value.at("min_ms").to_number<double>());
+    EXPECT_LE(rtt.to_number<double>(), value.at("max_ms").to_number<double>());
+  }
+  EXPECT_GE(value.at("min_ms").to_number<double>(), 10);
+  const auto said = nunet({"ping", address});
+  EXPECT_EQ(std::ranges::count(said.out, '\n'), 5) << said.out;  // four and the sum
+}
+
+TEST_F(NetTest, PingUntilInterruptedStillSums) {
+  world.patience = 10s;
+  const auto said = nunet({"ping", "-n", "0", "-i", "1s", address});
+  EXPECT_EQ(said.code, 0) << said.err;
+  EXPECT_THAT(said.out, HasSubstr("10 sent, 10 received"));
+}
+
+TEST_F(NetTest, IdentifyShowsWhatThePeerSaysOfItself) {
+  host.set_stream_handler("/evil/\x1b[31m", nullptr);
+  const auto value = answer({"identify", address});
+  EXPECT_EQ(value.at("peer").as_string(), host.self().to_string());
+  EXPECT_THAT(std::string(value.at("agent").as_string()), HasSubstr("nunet/"));
+  EXPECT_THAT(json::write_pretty(value.at("protocols")), HasSubstr("/ipfs/ping/1.0.0"));
+  EXPECT_GT(value.at("signed_record_seq").to_number<std::uint64_t>(), 0u);
+  const auto said = nunet({"identify", address});
+  EXPECT_THAT(said.out, HasSubstr("signed by the peer"));
+  EXPECT_THAT(said.out, HasSubstr("/evil/?[31m"));
+  EXPECT_THAT(said.out, Not(HasSubstr("\x1b")));
+}
+
+TEST_F(NetTest, PerfMeasuresBothWaysAndSaysWhoDoesNotServeIt) {
+  auto refused = nunet({"perf", address});
+  EXPECT_EQ(refused.code, 1);
+  EXPECT_THAT(refused.err, HasSubstr("--perf"));
+  libp2p::PerfServer server(host);
+  const auto value = answer({"perf", "--upload", "100k", "--download", "1Mi", address});
+  EXPECT_EQ(value.at("upload").at("bytes").to_number<int>(), 100'000);
+  EXPECT_EQ(value.at("download").at("bytes").to_number<int>(), 1 << 20);
+  EXPECT_GT(value.at("download").at("mbit_per_s").to_number<double>(), 0);
+  for (const char* size : {"x", "1T", "-1", "1.5M", "", "99999999999999999999", "99999999999G"})
+    EXPECT_EQ(nunet({"perf", "--upload", size, address}).code, 2) << size;
+}
+
+TEST_F(NetTest, ListenPrintsItsAddressesServesAndEndsWell) {
+  world.patience = 5s;
+  const auto said = nunet({"listen", "--address", "/ip4/0.0.0.0/tcp/4001", "--perf"});
+  EXPECT_EQ(said.code, 0) << said.err;
+  const std::string first = said.out.substr(0, said.out.find('\n'));
+  EXPECT_THAT(first, HasSubstr("/tcp/4001/p2p/12D3KooW"));
+  EXPECT_TRUE(libp2p::PeerAddress::parse(first));
+  EXPECT_THAT(said.err, HasSubstr("Ctrl-C"));
+  EXPECT_EQ(nunet({"listen", "-a", "/ip4/0.0.0.0/udp/4001/quic-v1"}).code, 1);
+}
+
+/// Finds the listener under the address that the next node of the world gets, and pings it.
+Task<void> visit(libp2p::Host& from, crypto::PeerId peer, std::optional<Result<Duration>>& rtt) {
+  (void)co_await sleep_for(1s);
+  libp2p::PeerAddress to{peer, *libp2p::Multiaddr::parse("/ip4/10.0.0.2/tcp/4001")};
+  const Result<void> connected = co_await from.connect(std::move(to));
+  Result<Duration> measured = co_await from.ping(peer);
+  rtt.emplace(connected ? measured : std::unexpected(connected.error()));
+}
+
+TEST_F(NetTest, AListenerIsServedAndTellsWhoComes) {
+  const std::string did = say(world, {"key", "new", "me"}).out;
+  ASSERT_FALSE(did.empty());
+  world.patience = 5s;
+  std::optional<Result<Duration>> rtt;
+  Nursery nursery(node.runtime().lane, "visitor");
+  auto opened = crypto::Keystore(world.home / ".nunet" / "key", {}).load("me", crypto::Secret(std::string("secret")));
+  ASSERT_TRUE(opened) << opened.error().to_string();
+  nursery.spawn(visit(host, crypto::PeerId::from(opened->public_key()), rtt));
+  const auto said = nunet({"listen", "--key", "me", "-a", "/ip4/0.0.0.0/tcp/4001"});
+  EXPECT_EQ(said.code, 0) << said.err;
+  ASSERT_TRUE(rtt);
+  EXPECT_TRUE(*rtt) << rtt->error().to_string();
+  EXPECT_THAT(said.err, HasSubstr("connected     " + host.self().to_string()));
+  world.network.run(node, nursery.join());
+}
+
+TEST_F(NetTest, AKeyOfTheKeystoreIsTheIdentity) {
+  ASSERT_EQ(say(world, {"key", "new", "me"}).code, 0);
+  world.patience = 1s;
+  const auto one = nunet({"listen", "--key", "me"});
+  const auto two = nunet({"listen", "--key", "me"});
+  const auto stranger = nunet({"listen"});
+  const auto peer = [](const Said& said) { return said.out.substr(said.out.find("/p2p/"), 30); };
+  EXPECT_EQ(peer(one), peer(two));
+  EXPECT_NE(peer(one), peer(stranger));
+  EXPECT_NE(nunet({"listen", "--key", "nobody"}).code, 0);
+}
+
+TEST_F(NetTest, WhatCannotBeReachedFailsAndSaysWhy) {
+  EXPECT_EQ(nunet({"dial", "/ip4/10.0.0.1/tcp/1/p2p/" + host.self().to_string()}).code, 1);
+  const auto nobody = nunet({"dial", "/ip4/10.0.0.1/tcp/9000"});
+  EXPECT_NE(nobody.code, 0);
+  EXPECT_THAT(nobody.err, HasSubstr("/p2p/"));
+  SeededRandom random(99);
+  const auto other = crypto::PeerId::from(crypto::PrivateKey::generate(random).public_key());
+  const auto wrong = nunet({"dial", "/ip4/10.0.0.1/tcp/9000/p2p/" + other.to_string()});
+  EXPECT_NE(wrong.code, 0);
+  EXPECT_THAT(wrong.err, HasSubstr(host.self().to_string()));
+}
+
+}  // namespace
+}  // namespace dms::cli

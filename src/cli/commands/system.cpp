@@ -1,0 +1,84 @@
+// nunet run, version, completion.
+#include "cli/commands/groups.hpp"
+#include "cli/client/session.hpp"
+
+namespace dms::cli {
+namespace {
+
+Result<void> run_daemon(Session& session, const Arguments& arguments) {
+  const std::string name = context_name(arguments, kDaemonContext);
+  TRY(const auto* loaded, session.config());
+  TRY(auto key, session.load_key(name));
+  return session.environment().run_daemon(*loaded, name, std::move(key));
+}
+
+Result<void> version(Session& session, const Arguments&) {
+  // Scripts look for the line that begins with the word.
+  session.print(fmt::format("NuNet Device Management Service\nVersion: {}", DMS_VERSION));
+  return {};
+}
+
+// bash takes words apart at colons and equals signs; a DID is one word, of which it replaces what follows the last of
+// them.
+constexpr std::string_view kBash = R"sh(_nunet() {
+  local line=${COMP_LINE:0:COMP_POINT} words last
+  read -ra words <<<"$line"
+  [[ $line == *[[:space:]] ]] && words+=("")
+  last=${words[${#words[@]} - 1]}
+  mapfile -t COMPREPLY < <(nunet __complete -- "${words[@]:1}" 2>/dev/null)
+  COMPREPLY=("${COMPREPLY[@]#"${last%"${last##*[:=]}"}"}")
+}
+complete -o default -F _nunet nunet)sh";
+
+constexpr std::string_view kZsh = R"sh(#compdef nunet
+_nunet() {
+  local -a found
+  found=(${(f)"$(nunet __complete -- "${words[@]:1:CURRENT-1}" 2>/dev/null)"})
+  if (( $#found )); then compadd -a found; else _files; fi
+}
+if [ "$funcstack[1]" = "_nunet" ]; then _nunet; else compdef _nunet nunet; fi)sh";
+
+constexpr std::string_view kFish =
+    R"sh(complete -c nunet -a '(nunet __complete -- (commandline -opc)[2..] (commandline -ct) 2>/dev/null)')sh";
+
+Result<void> completion(Session& session, const Arguments& arguments) {
+  const std::string shell = arguments.get("shell", "");
+  if (shell == "bash")
+    session.print(kBash);
+  else if (shell == "zsh")
+    session.print(kZsh);
+  else if (shell == "fish")
+    session.print(kFish);
+  else
+    return fail(Errc::usage, "shell \"{}\": expected bash, zsh or fish", shell);
+  return {};
+}
+
+}  // namespace
+
+Command run_command() {
+  return {.name = "run",
+          .summary = "Run the daemon",
+          .detail =
+              "Uses the key and the capability context `dms`, and makes the context if there is none. SIGINT and "
+              "SIGTERM end it in\n"
+              "order, SIGHUP and SIGUSR1 make it read its capability context again. Prints `ready` when it listens "
+              "everywhere.",
+          .examples = {"nunet key new dms && nunet run", "nunet run --config /etc/nunet/dms_config.json"},
+          .options = {context_option(kDaemonContext)},
+          .action = run_daemon};
+}
+
+Command version_command() { return {.name = "version", .summary = "Print the version", .action = version}; }
+
+Command completion_command() {
+  return {.name = "completion",
+          .summary = "Print what a shell needs to complete our commands",
+          .examples = {"source <(nunet completion bash)", "nunet completion zsh > \"${fpath[1]}/_nunet\"",
+                       "nunet completion fish | source"},
+          .positionals = {{.name = "shell", .help = "bash, zsh or fish", .choices = {"bash", "zsh", "fish"}}},
+          .aliases = {"autocomplete"},
+          .action = completion};
+}
+
+}  // namespace dms::cli

@@ -1,0 +1,59 @@
+// What a command may touch of the world besides files: handed in, so that a test can be the world.
+#pragma once
+
+#include <functional>
+#include <istream>
+#include <optional>
+#include <ostream>
+#include <string>
+#include <vector>
+
+#include "http/http.hpp"
+#include "base/random.hpp"
+#include "runtime/stream.hpp"
+#include "base/time.hpp"
+#include "cli/framework/error.hpp"
+#include "crypto/keystore.hpp"
+
+namespace dms::config {
+struct Config;
+}
+
+namespace dms::cli {
+
+/// `out` is for what was asked for, and nothing else; `err` for what a person wants to know meanwhile.
+struct Streams {
+  std::istream& in;
+  std::ostream& out;
+  std::ostream& err;
+};
+
+class Environment {
+ public:
+  virtual ~Environment() = default;
+
+  [[nodiscard]] virtual std::optional<std::string> variable(const std::string& name) const = 0;
+  [[nodiscard]] virtual UnixTime now() = 0;
+  virtual Random& random() = 0;
+  /// True if somebody can be asked.
+  [[nodiscard]] virtual bool interactive() const = 0;
+  /// Shows `prompt` and reads a line without echo.
+  virtual Result<crypto::Secret> ask_secret(const std::string& prompt) = 0;
+
+  /// Errc::cancelled when the user interrupts.
+  virtual Result<HttpResponse> call(IpEndpoint to, HttpRequest request, Duration limit) = 0;
+  virtual Result<void> pause(Duration duration) = 0;
+  /// Runs `work` on a runtime of its own until it has finished. When the user interrupts, it is cancelled (runtime/task.hpp) and
+  /// ends as it sees fit.
+  virtual Result<void> with_runtime(std::function<Task<Result<void>>(Runtime)> work) = 0;
+  /// Opens a file in the user's editor and waits until it is closed.
+  virtual Result<void> edit(const std::string& path) = 0;
+  /// Runs a program from PATH and waits for it; both its outputs go to standard error. Errc::io unless it ends with 0.
+  virtual Result<void> run_program(const std::vector<std::string>& words) = 0;
+  /// `nunet run`; returns when the daemon has stopped. `context` names its key and capability context.
+  virtual Result<void> run_daemon(const config::Config& config, const std::string& context, crypto::PrivateKey key) = 0;
+
+  [[nodiscard]] virtual crypto::ScryptCost key_cost() const { return {}; }
+};
+
+}  // namespace dms::cli

@@ -1,0 +1,123 @@
+// A world for tests of commands: a temporary home, a clock that stands still, and a daemon that is a function.
+#pragma once
+
+#include <cstdlib>
+#include <fstream>
+#include <functional>
+#include <map>
+#include <sstream>
+
+#include "actor/envelope.hpp"
+#include "base/file.hpp"
+#include "simulation/sim_runtime.hpp"
+#include "cli/cli.hpp"
+
+namespace dms::cli {
+
+class FakeEnvironment final : public Environment {
+ public:
+  using Daemon = std::function<HttpResponse(const HttpRequest&)>;
+
+  FakeEnvironment() {
+    std::string pattern = (std::filesystem::temp_directory_path() / "nunet-cli-XXXXXX").string();
+    home = ::mkdtemp(pattern.data());
+    variables = {{"HOME", home.string()}, {"DMS_PASSPHRASE", "secret"}};
+    write("dms_config.json", "{}");
+    variables["DMS_GENERAL_WORK_DIR"] = (home / "nunet").string();
+  }
+  FakeEnvironment(const FakeEnvironment&) = delete;
+  FakeEnvironment& operator=(const FakeEnvironment&) = delete;
+  ~FakeEnvironment() override {
+    std::error_code ignored;
+    std::filesystem::remove_all(home, ignored);
+  }
+
+  void write(const std::string& name, std::string_view text) { (void)write_file(home / ".nunet" / name, text); }
+
+  std::optional<std::string> variable(const std::string& name) const override {
+    const auto found = variables.find(name);
+    return found == variables.end() ? std::nullopt : std::optional(found->second);
+  }
+  UnixTime now() override { return time; }
+  Random& random() override { return seeded; }
+  bool interactive() const override { return !secrets.empty() || somebody; }
+  Result<crypto::Secret> ask_secret(const std::string& prompt) override {
+    asked.push_back(prompt);
+    if (secrets.empty()) return fail(dms::Errc::cancelled, "interrupted");
+    crypto::Secret secret(secrets.front());
+    secrets.erase(secrets.begin());
+    return secret;
+  }
+  Result<HttpResponse> call(IpEndpoint to, HttpRequest request, Duration) override {
+    called = to;
+    if (!daemon) return fail(dms::Errc::io, "connection refused");
+    return daemon(request);
+  }
+  Result<void> pause(Duration duration) override {
+    time = time + duration;
+    if (interrupt_after > 0 && --interrupt_after == 0) return fail(dms::Errc::cancelled, "interrupted");
+    return {};
+  }
+  Result<void> edit(const std::string& path) override {
+    opened = read_file(path, 1 << 20).value_or("");
+    if (edited.empty()) return fail(dms::Errc::io, "the editor failed");
+    return write_file(path, edited);
+  }
+  Result<void> run_program(const std::vector<std::string>& words) override {
+    programs.push_back(words);
+    if (!program) return fail(dms::Errc::io, "{} is not installed", words.front());
+    return program(words);
+  }
+  /// In a simulated world: on a node beside those that a test has put there, until `patience` is up.
+  Result<void> with_runtime(std::function<Task<Result<void>>(Runtime)> work) override {
+    SimNode& node = network.add_node("nunet");
+    return network.run(node, interrupted(patience, work(node.runtime())));
+  }
+  Result<void> run_daemon(const config::Config&, const std::string& context, crypto::PrivateKey) override {
+    ran = context;
+    return {};
+  }
+  /// Cancels `work` after a while, as a user would.
+  static Task<Result<void>> interrupted(Duration after, Task<Result<void>> work) {
+    TaskContext context = co_await this_task();
+    CancelScope scope(context.scope);
+    ScopedTimer timer(*context.lane, context.lane->now() + after, [&scope] { scope.cancel(); });
+    work.set_context({context.lane, &scope});
+    co_return co_await std::move(work);
+  }
+  crypto::ScryptCost key_cost() const override { return {.n = 2, .r = 1, .p = 1}; }
+
+  std::filesystem::path home;
+  std::map<std::string, std::string> variables;
+  UnixTime time{1'760'000'000ULL * 1'000'000'000ULL};
+  SeededRandom seeded{1};
+  bool somebody = false;
+  std::vector<std::string> secrets;
+  std::vector<std::string> asked;
+  Daemon daemon;
+  std::optional<IpEndpoint> called;
+  std::string edited;  // what the editor leaves; empty: it fails
+  std::string opened;  // what it found
+  std::function<Result<void>(const std::vector<std::string>&)> program;
+  std::vector<std::vector<std::string>> programs;
+  SimWorld network{1};
+  Duration patience = 1h;
+  std::string ran;
+  int interrupt_after = 0;
+};
+
+struct Said {
+  int code = 0;
+  std::string out;
+  std::string err;
+};
+
+inline Said say(FakeEnvironment& environment, const std::vector<std::string>& words, const std::string& input = "") {
+  std::istringstream in(input);
+  std::ostringstream out;
+  std::ostringstream err;
+  const int code = run(words, {in, out, err}, environment);
+  return {code, out.str(), err.str()};
+}
+
+}  // namespace dms::cli

@@ -1,0 +1,267 @@
+#include "daemon/daemon.hpp"
+
+#include <unistd.h>
+#include <csignal>
+#include <cstdio>
+#include <iostream>
+
+#include "api/server.hpp"
+#include "base/file.hpp"
+#include "base/log.hpp"
+#include "runtime/real_runtime.hpp"
+#include "cli/client/daemon_lock.hpp"
+#include "executor/factory.hpp"
+#include "hardware/machine.hpp"
+#include "libp2p/security/noise/noise.hpp"
+#include "libp2p/security/tls/tls.hpp"
+#include "network/libp2p_network.hpp"
+#include "node/node.hpp"
+#include "observability/logging.hpp"
+
+namespace dms {
+namespace {
+
+constexpr Duration kBootstrapPause = std::chrono::seconds(30);
+constexpr Duration kBootstrapTimeout = std::chrono::seconds(20);
+
+/// Mode 0700: what lies below is nobody else's business.
+Result<void> make_folder(const std::filesystem::path& path) {
+  std::error_code error;
+  const bool made = std::filesystem::create_directories(path, error);
+  if (!error && made) std::filesystem::permissions(path, std::filesystem::perms::owner_all, error);
+  if (error)
+    return fail(Errc::io, "{}: {}; choose another folder with --work-dir or --user-dir", path.string(),
+                error.message());
+  return {};
+}
+
+Result<std::unique_ptr<observability::Logging>> start_logging(const config::Config& config, Lane& lane) {
+  const auto& logging = config.observability.logging;
+  observability::LogOptions options;
+  TRY(options.level, observability::parse_level(logging.level));
+  if (config.general.debug) options.level = log::Level::debug;
+  options.file = logging.file;
+  options.max_size = logging.rotation.max_size_mb << 20;
+  options.max_backups = logging.rotation.max_backups;
+  options.max_age = std::chrono::hours(24 * static_cast<std::int64_t>(logging.rotation.max_age_days));
+  options.now = [&lane] { return lane.unix_now(); };
+  return observability::Logging::install(std::move(options));
+}
+
+/// The context on disk; a new one, which trusts nobody yet, if there is none.
+Result<ucan::CapabilityContext> open_capabilities(const std::filesystem::path& file, const crypto::PrivateKey& key,
+                                                  Lane& lane) {
+  auto context = ucan::CapabilityContext::load(file, key, lane.random(), lane.unix_now());
+  if (context || !context.error().is(Errc::not_found)) return context;
+  context = ucan::CapabilityContext::create(key, lane.random());
+  if (!context) return context;
+  TRY_VOID(context->save(file));
+  log::warn("main", "made {}, which trusts nobody yet: `nunet cap anchor -c dms --root <your DID>` lets you in",
+            file.string());
+  return context;
+}
+
+static_assert(config::kSecurityProtocols == std::array{libp2p::noise::Noise::kProtocol, libp2p::tls::Tls::kProtocol});
+
+/// p2p.memory counts MiB; of it and of p2p.fd, 0 is the default.
+network::Libp2pOptions network_options(const config::P2p& p2p) {
+  network::Libp2pOptions options;
+  auto& limits = options.host.swarm.limits;
+  limits = libp2p::ResourceLimits::scaled(std::min(p2p.memory, libp2p::kNoLimit >> 20) << 20, p2p.fd);
+  limits.settings = {{"system.memory", "p2p.memory"}, {"system.fds", "p2p.fd"}};
+  options.host.swarm.security = p2p.security;
+  return options;
+}
+
+/// What could be found out; the rest counts as not there.
+Result<capability::Resources> resources_of(hardware::Report report) {
+  for (const auto& problem : report.problems) log::debug("main", "looking at this machine: {}", problem);
+  return std::move(report.resources);
+}
+
+class Daemon {
+ public:
+  Daemon(Runtime runtime, const config::Config& config, std::filesystem::path capabilities_file, crypto::PrivateKey key)
+      : runtime_(runtime),
+        config_(config),
+        capabilities_file_(std::move(capabilities_file)),
+        key_(std::move(key)),
+        processes_(runtime.lane),
+        nursery_(runtime.lane, "main") {}
+
+  /// Until stop() is called; an error if the start failed.
+  Task<Result<void>> run() {
+    auto started = co_await start();
+    if (started && !stopping_) announce();
+    while (started && !stopping_) (void)co_await stop_.wait_shielded();
+    log::info("main", "stopping");
+    co_await close();
+    co_return started;
+  }
+
+  void stop() {
+    if (std::exchange(stopping_, true)) ::_exit(130);
+    stop_.notify_all();
+  }
+
+  void reload() {
+    if (!capabilities_) return;
+    auto text = read_file(capabilities_file_, ucan::kMaxContextFile);
+    auto read =
+        text ? capabilities_->reload(*text, runtime_.lane.unix_now()) : Result<void>(std::unexpected(text.error()));
+    if (!read) return log::error("main", "the capability context stays as it was: {}", read.error().to_string());
+    log::info("main", "read {} again", capabilities_file_.string());
+  }
+
+ private:
+  Task<Result<void>> start() {
+    Lane& lane = runtime_.lane;
+    const std::filesystem::path work_dir = config_.general.work_dir;
+    CO_TRY(auto capabilities, open_capabilities(capabilities_file_, key_, lane));
+    capabilities_ = std::make_shared<ucan::CapabilityContext>(std::move(capabilities));
+    auto store = db::Store::open((work_dir / "nunet.db").string());
+    if (!store) co_return fail(store.error(), "opening the database");
+    store_ = std::make_unique<db::Store>(*std::move(store));
+    CO_TRY(resources_, resources::Manager::open(*store_, [&lane] { return lane.unix_now(); }));
+    CO_TRY_VOID(listen());
+    Task<Result<void>> executors = find_executors(work_dir);
+    CO_TRY_VOID(co_await std::move(executors));
+    Task<Result<void>> node = start_node(work_dir);
+    CO_TRY_VOID(co_await std::move(node));
+    CO_TRY_VOID(open_door());
+    nursery_.spawn(bootstrap());
+    co_return Result<void>();
+  }
+
+  Result<void> listen() {
+    network_ = std::make_unique<network::Libp2pNetwork>(runtime_, key_, network_options(config_.p2p));
+    for (const auto& address : config_.p2p.listen_address) {
+      auto listening = network_->listen(address);
+      if (listening) continue;
+      if (!listening.error().is(Errc::unsupported)) return fail(listening.error(), "p2p.listen_address {}", address);
+      log::info("main", "not listening on {}: {}", address, listening.error().to_string());
+    }
+    if (network_->listen_addresses().empty())
+      return fail(Errc::invalid_argument, "p2p.listen_address: expected an address such as /ip4/0.0.0.0/tcp/9000");
+    return {};
+  }
+
+  Task<Result<void>> find_executors(std::filesystem::path work_dir) {
+    executor::FactoryOptions options;
+    options.docker.socket = config_.executor.docker_socket;
+    options.docker.id = network_->self().to_string();
+    options.docker.allow_privileged = config_.job.allow_privileged_docker;
+    options.sandbox.state_dir = work_dir / "sandbox";
+    options.offer_docker = config_.executor.docker;
+    options.offer_sandbox = config_.executor.sandbox;
+    CO_TRY(executors_, co_await executor::find_executors(runtime_, processes_, std::move(options)));
+    co_return Result<void>();
+  }
+
+  Task<Result<void>> start_node(std::filesystem::path work_dir) {
+    node::Services services{runtime_, *network_, *store_, *resources_, {}, {}, {}};
+    for (const auto& type : executors_->types()) {
+      CO_TRY(services.executors[type], executors_->find(type));
+    }
+    hardware::Options machine;
+    machine.work_dir = work_dir;
+    services.machine = [machine] { return resources_of(hardware::discover(machine)); };
+    services.usage = [machine] { return resources_of(hardware::usage(machine)); };
+    node::Options options;
+    options.work_dir = work_dir;
+    options.location.continent = config_.general.host_continent;
+    options.location.country = config_.general.host_country;
+    options.location.city = config_.general.host_city;
+    options.allow_privileged_docker = config_.job.allow_privileged_docker;
+    options.capabilities_file = capabilities_file_;
+    Task<Result<std::unique_ptr<node::Node>>> starting =
+        node::Node::start(std::move(services), key_, capabilities_, std::move(options));
+    CO_TRY(node_, co_await std::move(starting));
+    co_return Result<void>();
+  }
+
+  Result<void> open_door() {
+    api::Options options;
+    auto address = IpAddress::parse(config_.rest.addr);
+    if (!address) return fail(address.error(), "rest.addr");
+    options.listen = {*address, config_.rest.port};
+    server_ = std::make_unique<api::Server>(runtime_, *network_, node_->root().handle(), options);
+    return server_->start();
+  }
+
+  /// Keeps asking for those who are not connected: they introduce us to the others.
+  Task<void> bootstrap() {
+    for (const auto& address : config_.p2p.bootstrap_peers) {
+      const auto peer = libp2p::PeerAddress::parse(address);
+      if (peer) (void)network_->host().connection_manager().protect(peer->peer, "bootstrap");
+    }
+    for (;;) {
+      for (const auto& address : config_.p2p.bootstrap_peers) {
+        auto connected = co_await with_timeout(kBootstrapTimeout, network_->connect(address));
+        if (!connected) log::debug("main", "bootstrap peer {}: {}", address, connected.error().to_string());
+      }
+      const Result<void> slept = co_await sleep_for(kBootstrapPause);
+      if (!slept) co_return;
+    }
+  }
+
+  void announce() {
+    const auto list = [](const auto& items) {
+      std::string text;
+      for (const auto& item : items) text += (text.empty() ? "" : "\n             ") + std::string(item);
+      return text.empty() ? std::string("-") : text;
+    };
+    fmt::print(
+        "nunet {}\n  peer id    {}\n  DID        {}\n  listens    {}\n  REST       http://{}\n  can run    {}\n  state "
+        "     {}\nready\n",
+        DMS_VERSION, network_->self().to_string(), capabilities_->did().uri(), list(network_->listen_addresses()),
+        server_->local().to_string(), list(executors_->types()), config_.general.work_dir);
+    std::fflush(stdout);
+    log::info("main", "ready: {}", network_->self().to_string());
+  }
+
+  /// In reverse order, whatever of it there is.
+  Task<void> close() {
+    co_await nursery_.close();
+    if (server_) co_await server_->close();
+    if (node_) co_await node_->stop();
+    if (executors_) co_await executors_->close();
+    if (network_) co_await network_->close();
+  }
+
+  Runtime runtime_;
+  const config::Config& config_;
+  std::filesystem::path capabilities_file_;
+  crypto::PrivateKey key_;
+  RealProcesses processes_;
+  std::shared_ptr<ucan::CapabilityContext> capabilities_;
+  std::unique_ptr<db::Store> store_;
+  std::unique_ptr<resources::Manager> resources_;
+  std::unique_ptr<network::Libp2pNetwork> network_;
+  std::unique_ptr<executor::Registry> executors_;
+  std::unique_ptr<node::Node> node_;
+  std::unique_ptr<api::Server> server_;
+  Nursery nursery_;
+  Notify stop_;
+  bool stopping_ = false;
+};
+
+}  // namespace
+
+Result<void> run_daemon(const config::Config& config, const std::string& context, crypto::PrivateKey key) {
+  const std::filesystem::path work_dir = config.general.work_dir;
+  const std::filesystem::path user_dir = config.general.user_dir;
+  for (const auto& folder : {user_dir, work_dir, std::filesystem::path(config.general.data_dir)})
+    TRY_VOID(make_folder(folder));
+  TRY(auto lock, cli::DaemonLock::take(work_dir));
+  RealRuntime runtime;
+  TRY(auto logging, start_logging(config, runtime.runtime().lane));
+  Daemon daemon(runtime.runtime(), config, user_dir / "cap" / (context + ".cap"), std::move(key));
+  runtime.on_signal({SIGINT, SIGTERM, SIGHUP, SIGUSR1}, [&daemon](int signal) {
+    const bool ends = signal == SIGINT || signal == SIGTERM;
+    ends ? daemon.stop() : daemon.reload();
+  });
+  return runtime.run(daemon.run());
+}
+
+}  // namespace dms

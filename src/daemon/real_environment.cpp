@@ -1,0 +1,221 @@
+#include "daemon/real_environment.hpp"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <unistd.h>
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <iostream>
+
+#include "daemon/daemon.hpp"
+
+extern char** environ;  // NOLINT(readability-redundant-declaration): POSIX leaves it to us
+
+namespace dms {
+namespace {
+
+/// Runs `inner` on a runtime of its own, which SIGINT and SIGTERM end early. Between such runs the signals do what they
+/// always do: end the program.
+template <class T>
+Task<Result<T>> interruptible(CancelScope** current, Task<Result<T>> inner) {
+  TaskContext context = co_await this_task();
+  CancelScope scope(context.scope);
+  *current = &scope;
+  inner.set_context({context.lane, &scope});
+  auto result = co_await std::move(inner);
+  *current = nullptr;
+  co_return std::move(result);
+}
+
+template <class T, class Start>
+Result<T> run_interruptible(Start start) {
+  RealRuntime runtime(RealRuntime::Options{.workers = 1});
+  CancelScope* current = nullptr;
+  runtime.on_signal({SIGINT, SIGTERM}, [&current](int) {
+    if (current != nullptr) current->cancel();
+  });
+  return runtime.run(interruptible<T>(&current, start(runtime.runtime())));
+}
+
+/// The terminal without echo and without keys that end the program: it must not be left like that.
+class QuietTerminal {
+ public:
+  QuietTerminal() {
+    if (::tcgetattr(STDIN_FILENO, &before_) != 0) return;
+    struct termios quiet = before_;
+    quiet.c_lflag &= ~static_cast<tcflag_t>(ECHO | ICANON | ISIG);
+    quiet.c_cc[VMIN] = 1;
+    quiet.c_cc[VTIME] = 0;
+    changed_ = ::tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet) == 0;
+  }
+  QuietTerminal(const QuietTerminal&) = delete;
+  QuietTerminal& operator=(const QuietTerminal&) = delete;
+  ~QuietTerminal() {
+    if (changed_) ::tcsetattr(STDIN_FILENO, TCSAFLUSH, &before_);
+  }
+
+ private:
+  struct termios before_ = {};
+  bool changed_ = false;
+};
+
+/// Runs a program, its standard output on descriptor `out`, and waits for it. The passphrase is none of its business.
+Result<void> run_child(std::vector<std::string> words, int out) {
+  std::vector<char*> argv;
+  for (auto& word : words) argv.push_back(word.data());
+  argv.push_back(nullptr);
+  std::vector<char*> variables;
+  for (char** variable = environ; *variable != nullptr; ++variable)
+    if (!std::string_view(*variable).starts_with("DMS_PASSPHRASE=")) variables.push_back(*variable);
+  variables.push_back(nullptr);
+  posix_spawn_file_actions_t actions;
+  ::posix_spawn_file_actions_init(&actions);
+  ::posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
+  pid_t pid = 0;
+  const int error = ::posix_spawnp(&pid, argv[0], &actions, nullptr, argv.data(), variables.data());
+  ::posix_spawn_file_actions_destroy(&actions);
+  if (error != 0) return fail(Errc::io, "starting {}: {}", words.front(), std::strerror(error));
+  int status = 0;
+  while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+  }
+  if (!WIFEXITED(status)) return fail(Errc::io, "{} was ended by a signal", words.front());
+  if (WEXITSTATUS(status) != 0) return fail(Errc::io, "{} ended with status {}", words.front(), WEXITSTATUS(status));
+  return {};
+}
+
+int signal_pipe = -1;  // of the one EndSignals that lives
+
+/// Catches what would end the program, so that the terminal can be mended first; raised again at its own end. A pipe,
+/// because the signal may reach another thread than the one that waits.
+class EndSignals {
+ public:
+  EndSignals() {
+    if (::pipe2(pipe_, O_CLOEXEC | O_NONBLOCK) != 0) return;
+    signal_pipe = pipe_[1];
+    struct sigaction action = {};
+    action.sa_handler = [](int number) {
+      const int saved = errno;
+      const auto byte = static_cast<std::uint8_t>(number);
+      [[maybe_unused]] const auto written = ::write(signal_pipe, &byte, 1);
+      errno = saved;
+    };
+    for (std::size_t i = 0; i < kSignals.size(); ++i) ::sigaction(kSignals[i], &action, &before_[i]);
+  }
+  EndSignals(const EndSignals&) = delete;
+  EndSignals& operator=(const EndSignals&) = delete;
+  ~EndSignals() {
+    if (signal_pipe < 0) return;
+    for (std::size_t i = 0; i < kSignals.size(); ++i) ::sigaction(kSignals[i], &before_[i], nullptr);
+    std::uint8_t number = 0;
+    const bool caught = ::read(pipe_[0], &number, 1) == 1;
+    signal_pipe = -1;
+    ::close(pipe_[0]);
+    ::close(pipe_[1]);
+    if (caught) ::raise(number);
+  }
+
+  /// False if one came before there was anything to read.
+  bool wait_for_input() {
+    for (;;) {
+      pollfd files[2] = {{STDIN_FILENO, POLLIN, 0}, {pipe_[0], POLLIN, 0}};
+      if (::poll(files, signal_pipe < 0 ? 1 : 2, -1) < 0 && errno == EINTR) continue;
+      return files[1].revents == 0;
+    }
+  }
+
+ private:
+  static constexpr std::array kSignals = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+  int pipe_[2] = {-1, -1};
+  std::array<struct sigaction, kSignals.size()> before_ = {};
+};
+
+constexpr std::size_t kMaxSecret = 1024;
+
+/// A line into `line`; its length, or nothing if the user gave up.
+std::optional<std::size_t> read_line(EndSignals& signals, MutableBytes line) {
+  std::size_t size = 0;
+  for (;;) {
+    if (!signals.wait_for_input()) return std::nullopt;
+    char c = 0;
+    const auto got = ::read(STDIN_FILENO, &c, 1);
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0 || c == 3 || (c == 4 && size == 0)) return std::nullopt;  // end, Ctrl-C, Ctrl-D
+    if (c == '\n' || c == '\r') return size;
+    if (c == 8 || c == 127) {
+      if (size > 0) --size;
+    } else if (c == 21) {  // Ctrl-U
+      size = 0;
+    } else if (size < line.size()) {
+      line[size++] = static_cast<std::uint8_t>(c);
+    }
+  }
+}
+
+}  // namespace
+
+std::optional<std::string> RealEnvironment::variable(const std::string& name) const {
+  const char* value = std::getenv(name.c_str());  // NOLINT(concurrency-mt-unsafe): nobody sets variables
+  return value == nullptr ? std::nullopt : std::optional<std::string>(value);
+}
+
+UnixTime RealEnvironment::now() {
+  if (!clock_) clock_ = std::make_unique<RealRuntime>(RealRuntime::Options{.workers = 1});
+  return clock_->runtime().lane.unix_now();
+}
+
+bool RealEnvironment::interactive() const { return ::isatty(STDIN_FILENO) == 1; }
+
+Result<crypto::Secret> RealEnvironment::ask_secret(const std::string& prompt) {
+  std::cerr << prompt << std::flush;
+  crypto::Secret buffer(kMaxSecret);
+  std::optional<std::size_t> size;
+  {
+    EndSignals signals;
+    QuietTerminal quiet;
+    size = read_line(signals, buffer.mutable_view());
+  }
+  std::cerr << '\n';
+  if (!size) return fail(Errc::cancelled, "interrupted");
+  if (*size == kMaxSecret) return fail(Errc::limit_exceeded, "a passphrase of {} bytes or more", kMaxSecret);
+  return crypto::Secret(buffer.view().first(*size));
+}
+
+Result<HttpResponse> RealEnvironment::call(IpEndpoint to, HttpRequest request, Duration limit) {
+  return run_interruptible<HttpResponse>([&](Runtime runtime) {
+    HttpLimits limits;
+    limits.body_bytes = 64 << 20;
+    return with_timeout(limit, http_call(runtime.net, to, std::move(request), limits));
+  });
+}
+
+Result<void> RealEnvironment::pause(Duration duration) {
+  return run_interruptible<void>([&](Runtime) { return sleep_for(duration); });
+}
+
+Result<void> RealEnvironment::with_runtime(std::function<Task<Result<void>>(Runtime)> work) {
+  return run_interruptible<void>(std::move(work));
+}
+
+Result<void> RealEnvironment::edit(const std::string& path) {
+  const std::string script = variable("VISUAL").value_or(variable("EDITOR").value_or("vi")) + " \"$1\"";
+  auto done = run_child({"/bin/sh", "-c", script, "sh", path}, STDOUT_FILENO);
+  if (!done) return fail(done.error(), "the editor ({}) failed; choose one with EDITOR", script);
+  return {};
+}
+
+Result<void> RealEnvironment::run_program(const std::vector<std::string>& words) {
+  return run_child(words, STDERR_FILENO);
+}
+
+Result<void> RealEnvironment::run_daemon(const config::Config& config, const std::string& context,
+                                         crypto::PrivateKey key) {
+  return dms::run_daemon(config, context, std::move(key));
+}
+
+}  // namespace dms

@@ -1,0 +1,30 @@
+// The world as it is: environment variables, the terminal, sockets, and a daemon to run.
+#pragma once
+
+#include <memory>
+
+#include "runtime/real_runtime.hpp"
+#include "cli/framework/environment.hpp"
+
+namespace dms {
+
+class RealEnvironment final : public cli::Environment {
+ public:
+  [[nodiscard]] std::optional<std::string> variable(const std::string& name) const override;
+  [[nodiscard]] UnixTime now() override;
+  Random& random() override { return random_; }
+  [[nodiscard]] bool interactive() const override;
+  Result<crypto::Secret> ask_secret(const std::string& prompt) override;
+  Result<HttpResponse> call(IpEndpoint to, HttpRequest request, Duration limit) override;
+  Result<void> pause(Duration duration) override;
+  Result<void> with_runtime(std::function<Task<Result<void>>(Runtime)> work) override;
+  Result<void> edit(const std::string& path) override;
+  Result<void> run_program(const std::vector<std::string>& words) override;
+  Result<void> run_daemon(const config::Config& config, const std::string& context, crypto::PrivateKey key) override;
+
+ private:
+  SystemRandom random_;
+  std::unique_ptr<RealRuntime> clock_;
+};
+
+}  // namespace dms

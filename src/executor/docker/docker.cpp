@@ -1,0 +1,412 @@
+#include "executor/docker/docker.hpp"
+
+#include <filesystem>
+
+#include "base/log.hpp"
+#include "executor/docker/docker_stream.hpp"
+
+namespace dms::executor {
+namespace fs = std::filesystem;
+
+struct Docker::Run {
+  Request request;
+  std::string name;
+  State state = State::pending;
+  bool stopping = false;
+  bool over = false;
+  bool following = false;  // the logs are still being read
+  std::string kill_reason;
+  ExecutionResult result;
+  Notify changed;
+
+  [[nodiscard]] fs::path out_log() const { return request.results_dir / "stdout.log"; }
+  [[nodiscard]] fs::path err_log() const { return request.results_dir / "stderr.log"; }
+};
+
+Docker::Docker(Runtime runtime, DockerOptions options)
+    : options_(std::move(options)), api_(runtime.net, options_.socket), nursery_(runtime.lane, "docker") {}
+Docker::~Docker() = default;
+
+Task<Result<std::string>> Docker::version() {
+  CO_TRY(const json::Value answer, co_await api_.call("GET", "/version", {}, 10s));
+  std::string version = json_text(answer, {"Version"});
+  if (version.empty()) co_return fail(Errc::unsupported, "what answers on {} is not a Docker engine", api_.socket());
+  co_return std::move(version);
+}
+
+Result<Docker::RunPtr> Docker::find(const ExecutionId& id) const {
+  const auto it = runs_.find(id);
+  if (it == runs_.end()) return fail(Errc::not_found, "execution '{}' is not known to executor docker", id.value);
+  return it->second;
+}
+
+// ----------------------------------------------------------------------------------------------------------- starting
+
+Result<void> Docker::check(const Request& request) const {
+  TRY_VOID(validate(request));
+  const EngineParams& params = request.engine.params;
+  if (request.engine.type != "docker")
+    return fail(Errc::invalid_argument, "execution type '{}': this executor runs 'docker'", request.engine.type);
+  TRY_VOID(check_image_name(params.image));
+  if (params.privileged && !options_.allow_privileged)
+    return fail(Errc::permission_denied, "privileged: this provider does not run privileged containers");
+  // The name of a container; the rule for execution ids is the engine's rule for names.
+  Request named = request;
+  named.execution_id = ExecutionId(request.job_id);
+  if (Result<void> ok = validate(named); !ok)
+    return fail(Errc::invalid_argument, "job id '{}': expected [A-Za-z0-9_.-]", request.job_id);
+  if (runs_.contains(request.execution_id))
+    return fail(Errc::already_exists, "execution '{}' exists already", request.execution_id.value);
+  return {};
+}
+
+Task<Result<void>> Docker::start(Request request) {
+  CO_TRY_VOID(check(request));
+  auto run = std::make_shared<Run>();
+  run->request = std::move(request);
+  run->name = docker_container_name(run->request, options_);
+  runs_.emplace(run->request.execution_id, run);
+  Result<void> begun = co_await begin(run);
+  if (begun) {
+    run->state = State::running;
+    co_return Result<void>();
+  }
+  nursery_.spawn(discard(run));  // goes on if this start is being cancelled
+  while (!run->over) (void)co_await run->changed.wait_shielded();
+  co_return fail(begun.error(), "start execution '{}' in a container", run->request.execution_id.value);
+}
+
+Task<Result<void>> Docker::begin(RunPtr run) {
+  std::error_code ec;
+  fs::create_directories(run->request.results_dir, ec);
+  if (ec) co_return fail(Errc::io, "make results_dir {}: {}", run->request.results_dir.string(), ec.message());
+  CO_TRY(LogFile out, LogFile::open(run->out_log(), run->request.log_limit));
+  CO_TRY(LogFile err, LogFile::open(run->err_log(), run->request.log_limit));
+  CO_TRY_VOID(co_await ensure_image(run->request.engine.params.image));
+  const std::string create = "/containers/create?name=" + url_encode(run->name);
+  std::string body = docker_create_body(run->request, options_);
+  CO_TRY(const json::Value created, co_await api_.call("POST", create, std::move(body)));
+  const std::string begin_path = "/containers/" + run->name + "/start";
+  CO_TRY_VOID(co_await api_.call("POST", begin_path));
+  run->following = true;
+  nursery_.spawn(follow(run, std::move(out), std::move(err)));
+  nursery_.spawn(supervise(run));
+  co_return Result<void>();
+}
+
+namespace {
+
+/// The path of a pull. Without a tag the engine would fetch every tag there is.
+std::string pull_path(const std::string& image) {
+  const auto slash = image.rfind('/');
+  const auto colon = image.find(':', slash == std::string::npos ? 0 : slash);
+  const bool complete = colon != std::string::npos || image.find('@') != std::string::npos;
+  return "/images/create?fromImage=" + url_encode(complete ? image : image + ":latest");
+}
+
+/// Takes the whole lines off the front of `pending`. A pull reports progress and errors as one JSON object a line.
+Result<void> read_pull_lines(std::string& pending, const std::string& image) {
+  for (auto end = pending.find('\n'); end != std::string::npos; end = pending.find('\n')) {
+    const std::string line = pending.substr(0, end);
+    pending.erase(0, end + 1);
+    const Result<json::Value> parsed = json::parse(line);
+    if (!parsed) continue;
+    if (const std::string error = json_text(*parsed, {"error"}); !error.empty())
+      return fail(Errc::not_found, "pull image '{}': {}", image, error.substr(0, 500));
+    log::debug("executor", "pull {}: {}", image, json_text(*parsed, {"status"}));
+  }
+  if (pending.size() > 64 * 1024)
+    return fail(Errc::limit_exceeded, "pull image '{}': a progress line without end", image);
+  return {};
+}
+
+}  // namespace
+
+Task<Result<void>> Docker::ensure_image(std::string image) {
+  const std::string path = "/images/" + image + "/json";
+  Result<json::Value> there = co_await api_.call("GET", path);
+  if (there) co_return Result<void>();
+  if (!there.error().is(Errc::not_found)) co_return std::unexpected(there.error());
+  log::info("executor", "pulling image {}", image);
+  const std::string pull = pull_path(image);
+  CO_TRY(DockerApi::Stream progress, co_await api_.stream("POST", pull));
+  std::string pending;
+  Bytes chunk(16 * 1024);
+  for (;;) {
+    CO_TRY(const std::size_t got, co_await progress.body->read_some(chunk));
+    pending.append(as_text(BytesView(chunk).first(got)));
+    if (got == 0) pending += '\n';
+    CO_TRY_VOID(read_pull_lines(pending, image));
+    if (got == 0) co_return Result<void>();
+  }
+}
+
+Task<Result<void>> Docker::delete_container(std::string name) {
+  const std::string path = "/containers/" + name + "?force=1&v=1";
+  Result<json::Value> gone = co_await api_.call("DELETE", path);
+  if (!gone && !gone.error().is(Errc::not_found)) co_return std::unexpected(gone.error());
+  co_return Result<void>();
+}
+
+Task<void> Docker::discard(RunPtr run) {
+  Result<void> gone = co_await delete_container(run->name);
+  if (!gone && !gone.error().is(Errc::unsupported))
+    log::warn("executor", "container {} may be left behind: {}", run->name, gone.error().to_string());
+  run->over = true;
+  runs_.erase(run->request.execution_id);
+  run->changed.notify_all();
+}
+
+// ------------------------------------------------------------------------------------------------- running and ending
+
+namespace {
+/// Reads a framed output to its end.
+Task<Result<void>> read_frames(HttpBody& body, DockerDemux& demux) {
+  Bytes chunk(64 * 1024);
+  for (;;) {
+    CO_TRY(const std::size_t got, co_await body.read_some(chunk));
+    if (got == 0) co_return Result<void>();
+    CO_TRY_VOID(demux.feed(BytesView(chunk).first(got)));
+  }
+}
+}  // namespace
+
+Task<void> Docker::follow(RunPtr run, LogFile out, LogFile err) {
+  const std::string path = "/containers/" + run->name + "/logs?follow=1&stdout=1&stderr=1";
+  Result<DockerApi::Stream> stream = co_await api_.stream("GET", path);
+  Result<void> outcome;
+  if (stream) {
+    DockerDemux demux([&](DockerDemux::Channel channel, BytesView part) {
+      (channel == DockerDemux::Channel::out ? out : err).write(part);
+    });
+    outcome = co_await read_frames(*stream->body, demux);
+  } else {
+    outcome = std::unexpected(stream.error());
+  }
+  if (!outcome)
+    log::warn("executor", "the log of container {} is incomplete: {}", run->name, outcome.error().to_string());
+  run->following = false;
+  run->changed.notify_all();
+}
+
+Task<Result<int>> Docker::wait_for_exit(RunPtr run) {
+  const std::string path = "/containers/" + run->name + "/wait";
+  CO_TRY(DockerApi::Stream stream, co_await api_.stream("POST", path));
+  CO_TRY(const std::string text, co_await stream.body->read_all(64 * 1024));
+  CO_TRY(const json::Value answer, json::parse(text));
+  if (const std::string error = json_text(answer, {"Error", "Message"}); !error.empty())
+    co_return fail(Errc::io, "{}", error);
+  if (json_at(answer, {"StatusCode"}) == nullptr)
+    co_return fail(Errc::io, "the engine did not say how container {} ended", run->name);
+  co_return static_cast<int>(json_int(answer, {"StatusCode"}));
+}
+
+Task<void> Docker::supervise(RunPtr run) {
+  Result<int> code = co_await wait_for_exit(run);
+  while (run->following) (void)co_await run->changed.wait_shielded();
+  co_await conclude(run, std::move(code));
+  run->over = true;
+  run->changed.notify_all();
+}
+
+Task<void> Docker::conclude(RunPtr run, Result<int> code) {
+  ExecutionResult& result = run->result;
+  result.out = read_tail(run->out_log(), kResultOutputLimit);
+  result.err = read_tail(run->err_log(), kResultOutputLimit);
+  result.killed = run->stopping || !run->kill_reason.empty();
+  if (!code) {
+    result.error_msg = fmt::format("the container is lost: {}", code.error().to_string());
+    result.killed = true;
+    run->state = State::failed;
+    co_return;
+  }
+  result.exit_code = *code;
+  const std::string path = "/containers/" + run->name + "/json";
+  Result<json::Value> details = co_await api_.call("GET", path);
+  if (details && json_bool(*details, {"State", "OOMKilled"}) && *code != 0) {
+    result.killed = true;
+    result.error_msg =
+        fmt::format("memory limit: the work used more than {} bytes and was ended", run->request.limits.memory_bytes);
+  } else if (!run->kill_reason.empty()) {
+    result.error_msg = run->kill_reason;
+  } else if (run->stopping) {
+    result.error_msg = *code == 137 ? "did not end within the grace and was killed" : "stopped on request";
+  } else if (*code != 0) {
+    result.error_msg = fmt::format("exit code {}", *code);
+  }
+  run->state = *code == 0 ? State::success : State::failed;
+}
+
+Task<Result<void>> Docker::until_over(RunPtr run) {
+  while (!run->over) CO_TRY_VOID(co_await run->changed.wait());
+  co_return Result<void>();
+}
+
+Task<Result<ExecutionResult>> Docker::wait(ExecutionId id) {
+  CO_TRY(RunPtr run, find(id));
+  CO_TRY_VOID(co_await until_over(run));
+  co_return run->result;
+}
+
+Task<void> Docker::ask_to_stop(RunPtr run, Duration grace) {
+  const auto seconds = std::chrono::ceil<std::chrono::seconds>(std::clamp<Duration>(grace, 0s, 24h)).count();
+  // The engine lets nothing out of a paused container, signals included.
+  if (run->state == State::paused) {
+    const std::string unpause = "/containers/" + run->name + "/unpause";
+    (void)co_await api_.call("POST", unpause);
+  }
+  const std::string path = fmt::format("/containers/{}/stop?t={}", run->name, seconds);
+  Result<json::Value> stopped = co_await api_.call("POST", path, {}, std::chrono::seconds(seconds) + 60s);
+  if (stopped || run->over) co_return;
+  log::warn("executor", "stop container {}: {}; removing it", run->name, stopped.error().to_string());
+  (void)co_await delete_container(run->name);
+}
+
+Task<Result<void>> Docker::stop(ExecutionId id, Duration grace) {
+  CO_TRY(RunPtr run, find(id));
+  if (!run->over && !run->stopping) {
+    run->stopping = true;
+    nursery_.spawn(ask_to_stop(run, grace));
+  }
+  co_return co_await until_over(run);
+}
+
+Task<Result<void>> Docker::freeze(ExecutionId id, State from, State to, std::string_view verb) {
+  CO_TRY(RunPtr run, find(id));
+  if (run->state == to) co_return Result<void>();
+  if (run->state != from)
+    co_return fail(Errc::invalid_argument, "execution '{}' is {}, not {}", id.value, to_string(run->state),
+                   to_string(from));
+  const std::string path = fmt::format("/containers/{}/{}", run->name, verb);
+  CO_TRY_VOID(co_await api_.call("POST", path));
+  if (!run->over) run->state = to;
+  co_return Result<void>();
+}
+
+Task<Result<void>> Docker::pause(ExecutionId id) {
+  return freeze(std::move(id), State::running, State::paused, "pause");
+}
+Task<Result<void>> Docker::resume(ExecutionId id) {
+  return freeze(std::move(id), State::paused, State::running, "unpause");
+}
+
+Task<Result<void>> Docker::remove(ExecutionId id) {
+  CO_TRY(RunPtr run, find(id));
+  if (!run->over && run->kill_reason.empty()) run->kill_reason = "removed while it ran";
+  CO_TRY_VOID(co_await delete_container(run->name));
+  CO_TRY_VOID(co_await until_over(run));
+  runs_.erase(id);
+  co_return Result<void>();
+}
+
+// ---------------------------------------------------------------------------------------------------------- questions
+
+Task<Result<Logs>> Docker::logs(ExecutionId id, std::size_t tail_bytes) {
+  CO_TRY(RunPtr run, find(id));
+  const std::size_t limit = std::min(tail_bytes, kResultOutputLimit);
+  Logs logs;
+  logs.out = read_tail(run->out_log(), limit);
+  logs.err = read_tail(run->err_log(), limit);
+  co_return std::move(logs);
+}
+
+Status Docker::describe(const Run& run) const {
+  Status status;
+  status.id = run.request.execution_id;
+  status.job_id = run.request.job_id;
+  status.state = run.state;
+  status.enforcement = "docker";
+  return status;
+}
+
+Task<Result<Status>> Docker::status(ExecutionId id) {
+  CO_TRY(RunPtr run, find(id));
+  co_return describe(*run);
+}
+
+Task<Result<std::vector<Status>>> Docker::list() {
+  std::vector<Status> all;
+  for (const auto& [id, run] : runs_) all.push_back(describe(*run));
+  co_return std::move(all);
+}
+
+Task<Result<Stats>> Docker::stats(ExecutionId id) {
+  CO_TRY(RunPtr run, find(id));
+  const std::string path = "/containers/" + run->name + "/stats?stream=0&one-shot=1";
+  CO_TRY(const json::Value answer, co_await api_.call("GET", path));
+  const auto count = [&](std::initializer_list<std::string_view> at) {
+    return static_cast<std::uint64_t>(json_int(answer, at));
+  };
+  Stats stats;
+  stats.cpu_seconds = static_cast<double>(count({"cpu_stats", "cpu_usage", "total_usage"})) / 1e9;
+  stats.memory_bytes = count({"memory_stats", "usage"});
+  stats.memory_limit = count({"memory_stats", "limit"});
+  stats.pids = count({"pids_stats", "current"});
+  if (const json::Value* networks = json_at(answer, {"networks"}); networks != nullptr && networks->is_object())
+    for (const auto& network : networks->get_object()) {
+      stats.network_rx += static_cast<std::uint64_t>(json_int(network.value(), {"rx_bytes"}));
+      stats.network_tx += static_cast<std::uint64_t>(json_int(network.value(), {"tx_bytes"}));
+    }
+  co_return stats;
+}
+
+Task<Result<ExecOutput>> Docker::exec(ExecutionId id, std::vector<std::string> argv) {
+  CO_TRY(RunPtr run, find(id));
+  if (argv.empty()) co_return fail(Errc::invalid_argument, "exec: expected a program and its arguments");
+  json::Writer w;
+  w.begin_object().key("AttachStdout").boolean(true).key("AttachStderr").boolean(true).key("Cmd");
+  json::write(w, argv);
+  w.end_object();
+  const std::string create = "/containers/" + run->name + "/exec";
+  CO_TRY(const json::Value created, co_await api_.call("POST", create, w.take()));
+  const std::string exec_id = json_text(created, {"Id"});
+  if (exec_id.empty() || exec_id.find_first_not_of("0123456789abcdef") != std::string::npos)
+    co_return fail(Errc::io, "Docker engine: exec without an id");
+  ExecOutput output;
+  DockerDemux demux([&](DockerDemux::Channel channel, BytesView part) {
+    std::string& text = channel == DockerDemux::Channel::out ? output.out : output.err;
+    text.append(as_text(part.first(std::min(part.size(), kResultOutputLimit - text.size()))));
+  });
+  const std::string begin_path = "/exec/" + exec_id + "/start";
+  std::string begin_body = R"({"Detach":false,"Tty":false})";
+  CO_TRY(DockerApi::Stream stream, co_await api_.stream("POST", begin_path, std::move(begin_body)));
+  CO_TRY_VOID(co_await read_frames(*stream.body, demux));
+  const std::string inspect = "/exec/" + exec_id + "/json";
+  CO_TRY(const json::Value details, co_await api_.call("GET", inspect));
+  output.exit_code = static_cast<int>(json_int(details, {"ExitCode"}));
+  co_return std::move(output);
+}
+
+// ------------------------------------------------------------------------------------------------------- housekeeping
+
+Task<Result<void>> Docker::cleanup() {
+  if (!runs_.empty()) co_return fail(Errc::invalid_argument, "cleanup comes before the first start");
+  const std::string filter = fmt::format(R"({{"label":["nunet-executor={}"]}})", options_.id);
+  const std::string path = "/containers/json?all=1&filters=" + url_encode(filter);
+  CO_TRY(const json::Value answer, co_await api_.call("GET", path));
+  const json::Array* containers = answer.if_array();
+  if (containers == nullptr) co_return fail(Errc::io, "Docker engine: the list of containers is no list");
+  for (const json::Value& container : *containers) {
+    const std::string id = json_text(container, {"Id"});
+    if (id.empty() || id.find_first_not_of("0123456789abcdef") != std::string::npos) continue;
+    log::warn("executor", "removing container {} that an earlier daemon left",
+              json_text(container, {"Labels", "nunet-executionID"}));
+    CO_TRY_VOID(co_await delete_container(id));
+  }
+  co_return Result<void>();
+}
+
+Task<void> Docker::close() {
+  std::vector<RunPtr> all;
+  for (auto& [id, run] : runs_) all.push_back(run);
+  for (const RunPtr& run : all) {
+    if (!run->over && run->kill_reason.empty()) run->kill_reason = "the executor was closed";
+    Result<void> gone = co_await delete_container(run->name);
+    if (!gone) log::warn("executor", "container {} may be left behind: {}", run->name, gone.error().to_string());
+  }
+  // What still waits for an engine that does not answer.
+  co_await nursery_.close();
+  runs_.clear();
+}
+
+}  // namespace dms::executor

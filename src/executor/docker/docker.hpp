@@ -1,0 +1,96 @@
+// The `docker` executor: containers, by the Docker Engine API over its Unix socket.
+//
+// Model
+//  1. A container is named and labelled as NuNet's nodes do: nunet-executor=<id>, nunet-jobID=<id>_<job>,
+//     nunet-executionID=<id>_<job>_<execution>, which is also its name. The id is the daemon's own and stays the same
+//     over restarts, so cleanup() finds what an earlier process left.
+//  2. An image that is not there is pulled; one that is there is used as it is.
+//  3. Limits: NanoCPUs, memory without swap beyond it, number of processes. Held by the engine.
+//  4. No new privileges, no raw sockets, no device nodes, no file capabilities; no network unless Request::network.
+//     `privileged` is refused unless the provider has opted in.
+//  5. Output is followed while the container runs and kept as executor.hpp says; the engine's own copy is bounded too.
+//     stop() lets the engine send the image's stop signal; the grace is rounded up to whole seconds.
+//
+// Threads: one lane. Every call to the engine has a time limit but those that wait for the work or a pull.
+//
+// What an attacker could try: a container shares the machine's kernel; what remains is the engine's isolation with the
+// drops above. Names that reach a URL are checked or encoded; the environment and arguments travel as JSON. He cannot
+// choose mounts, devices, capabilities or the network mode. Messages of the engine are cut, its streams parsed with
+// bounds.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+
+#include "runtime/nursery.hpp"
+#include "executor/docker/docker_api.hpp"
+#include "executor/executor.hpp"
+#include "executor/log_file.hpp"
+
+namespace dms::executor {
+
+struct DockerOptions {
+  std::string socket = std::string(kDockerSocket);
+  /// Marks this daemon's containers. [A-Za-z0-9][A-Za-z0-9_.-]{0,63}
+  std::string id = "nunet";
+  bool allow_privileged = false;
+  /// For a private engine whose work is to be counted apart; empty: the engine's own.
+  std::string cgroup_parent;
+};
+
+class Docker final : public Executor {
+ public:
+  Docker(Runtime runtime, DockerOptions options);
+  ~Docker() override;
+
+  /// The engine's version; the error says why there is none.
+  Task<Result<std::string>> version();
+
+  [[nodiscard]] std::string_view type() const override { return "docker"; }
+  Task<Result<void>> start(Request request) override;
+  Task<Result<ExecutionResult>> wait(ExecutionId id) override;
+  Task<Result<void>> stop(ExecutionId id, Duration grace) override;
+  Task<Result<void>> pause(ExecutionId id) override;
+  Task<Result<void>> resume(ExecutionId id) override;
+  Task<Result<void>> remove(ExecutionId id) override;
+  Task<Result<Logs>> logs(ExecutionId id, std::size_t tail_bytes) override;
+  Task<Result<Status>> status(ExecutionId id) override;
+  Task<Result<std::vector<Status>>> list() override;
+  Task<Result<Stats>> stats(ExecutionId id) override;
+  Task<Result<ExecOutput>> exec(ExecutionId id, std::vector<std::string> argv) override;
+  Task<Result<void>> cleanup() override;
+  Task<void> close() override;
+
+ private:
+  struct Run;
+  using RunPtr = std::shared_ptr<Run>;
+
+  Result<RunPtr> find(const ExecutionId& id) const;
+  Result<void> check(const Request& request) const;
+  Task<Result<void>> begin(RunPtr run);
+  Task<Result<void>> ensure_image(std::string image);
+  Task<void> supervise(RunPtr run);
+  Task<void> follow(RunPtr run, LogFile out, LogFile err);
+  Task<Result<int>> wait_for_exit(RunPtr run);
+  Task<void> conclude(RunPtr run, Result<int> code);
+  Task<void> discard(RunPtr run);
+  Task<void> ask_to_stop(RunPtr run, Duration grace);
+  Task<Result<void>> until_over(RunPtr run);
+  Task<Result<void>> delete_container(std::string name);
+  Task<Result<void>> freeze(ExecutionId id, State from, State to, std::string_view verb);
+  [[nodiscard]] Status describe(const Run& run) const;
+
+  DockerOptions options_;
+  DockerApi api_;
+  std::map<ExecutionId, RunPtr> runs_;
+  Nursery nursery_;
+};
+
+/// The body of the engine's "create container": pure, so that a test can read it.
+std::string docker_create_body(const Request& request, const DockerOptions& options);
+std::string docker_container_name(const Request& request, const DockerOptions& options);
+/// Errc::invalid_argument unless it is [registry/]name[:tag][@digest] in the usual characters.
+Result<void> check_image_name(std::string_view image);
+
+}  // namespace dms::executor

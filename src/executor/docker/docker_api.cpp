@@ -1,0 +1,104 @@
+#include "executor/docker/docker_api.hpp"
+
+namespace dms::executor {
+
+Result<std::string> docker_socket(std::string_view docker_host) {
+  if (docker_host.empty()) return std::string(kDockerSocket);
+  constexpr std::string_view kScheme = "unix://";
+  if (!docker_host.starts_with(kScheme) || docker_host.size() == kScheme.size())
+    return fail(Errc::unsupported, "DOCKER_HOST '{}': expected unix:///path; engines on other machines are not used",
+                docker_host);
+  return std::string(docker_host.substr(kScheme.size()));
+}
+
+Error DockerApi::no_engine(const Error& cause) const {
+  return cause.context(
+      Errc::unsupported,
+      fmt::format("the Docker engine does not answer on {}: start it or use executor sandbox", socket_));
+}
+
+namespace {
+Error engine_error(int status, std::string_view what, std::string_view body) {
+  std::string message(body.substr(0, 500));
+  if (const Result<json::Value> parsed = json::parse(body)) {
+    if (std::string words = json_text(*parsed, {"message"}); !words.empty()) message = std::move(words);
+  }
+  Errc code = Errc::io;
+  if (status == 404) code = Errc::not_found;
+  if (status == 409) code = Errc::already_exists;
+  if (status == 400) code = Errc::invalid_argument;
+  return {code, fmt::format("Docker engine: {}: {} ({})", what, message, status)};
+}
+}  // namespace
+
+Task<Result<DockerApi::Stream>> DockerApi::stream(std::string method, std::string path, std::string body) {
+  Stream stream;
+  Result<std::unique_ptr<ByteStream>> connection = co_await net_.connect_unix(socket_);
+  if (!connection) co_return std::unexpected(no_engine(connection.error()));
+  stream.connection = *std::move(connection);
+  stream.client = std::make_unique<HttpClient>(*stream.connection, "docker");
+  HttpRequest request(method, path, std::move(body));
+  request.headers.set("Connection", "close");
+  Result<std::unique_ptr<HttpBody>> answer = co_await stream.client->open(std::move(request));
+  if (!answer && (answer.error().is(Errc::closed) || answer.error().is(Errc::io)))
+    co_return std::unexpected(no_engine(answer.error()));
+  if (!answer) co_return std::unexpected(answer.error());
+  stream.body = *std::move(answer);
+  // 304: it is already as asked.
+  if (stream.body->status / 100 != 2 && stream.body->status != 304) {
+    CO_TRY(const std::string words, co_await stream.body->read_all(64 * 1024));
+    co_return std::unexpected(engine_error(stream.body->status, fmt::format("{} {}", method, path), words));
+  }
+  co_return std::move(stream);
+}
+
+Task<Result<json::Value>> DockerApi::call_unbounded(std::string method, std::string path, std::string body) {
+  CO_TRY(Stream answer, co_await stream(std::move(method), std::move(path), std::move(body)));
+  CO_TRY(const std::string text, co_await answer.body->read_all(4 * 1024 * 1024));
+  if (text.empty()) co_return json::Value();
+  Result<json::Value> parsed = json::parse(text);
+  if (!parsed && text.size() < 64) parsed = json::Value(boost::json::string(text));  // _ping answers a plain "OK"
+  co_return std::move(parsed);
+}
+
+Task<Result<json::Value>> DockerApi::call(std::string method, std::string path, std::string body, Duration limit) {
+  const std::string what = method + " " + path;
+  Result<json::Value> answer =
+      co_await with_timeout(limit, call_unbounded(std::move(method), std::move(path), std::move(body)));
+  if (!answer && answer.error().is(Errc::deadline_exceeded))
+    co_return fail(answer.error(), "the Docker engine on {} did not answer {} in time", socket_, what);
+  co_return std::move(answer);
+}
+
+const json::Value* json_at(const json::Value& value, std::initializer_list<std::string_view> path) {
+  const json::Value* at = &value;
+  for (const std::string_view name : path) {
+    const json::Object* object = at->if_object();
+    at = object == nullptr ? nullptr : object->if_contains(name);
+    if (at == nullptr) return nullptr;
+  }
+  return at;
+}
+
+std::string json_text(const json::Value& value, std::initializer_list<std::string_view> path) {
+  const json::Value* at = json_at(value, path);
+  const boost::json::string* text = at == nullptr ? nullptr : at->if_string();
+  return text == nullptr ? std::string() : std::string(text->data(), text->size());
+}
+
+std::int64_t json_int(const json::Value& value, std::initializer_list<std::string_view> path) {
+  const json::Value* at = json_at(value, path);
+  if (at == nullptr || !at->is_number()) return 0;
+  if (const auto* number = at->if_int64()) return *number;
+  if (const auto* number = at->if_uint64()) return static_cast<std::int64_t>(*number);
+  const double number = at->get_double();
+  return number > -9e18 && number < 9e18 ? static_cast<std::int64_t>(number) : 0;
+}
+
+bool json_bool(const json::Value& value, std::initializer_list<std::string_view> path) {
+  const json::Value* at = json_at(value, path);
+  const bool* flag = at == nullptr ? nullptr : at->if_bool();
+  return flag != nullptr && *flag;
+}
+
+}  // namespace dms::executor

@@ -1,0 +1,60 @@
+// The Docker Engine API over its Unix socket: one connection per call, JSON in and out, errors that say what to do.
+//
+// Threads: the Net's lane. Cancellation: any call; the engine may still have done what was asked. Every call but
+// stream() has a time limit, for an engine that hangs must not hang the daemon. Failure: Errc::unsupported when no
+// engine answers, not_found for 404, already_exists for 409, io for the rest, with the engine's own words.
+// Specification: Docker Engine API; paths are unversioned, which every engine since 1.12 answers.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "http/http.hpp"
+#include "encoding/json.hpp"
+
+namespace dms::executor {
+
+inline constexpr std::string_view kDockerSocket = "/var/run/docker.sock";
+
+/// The socket path that DOCKER_HOST's value names; the default when it is empty. Only unix:// is spoken.
+Result<std::string> docker_socket(std::string_view docker_host);
+
+class DockerApi {
+ public:
+  DockerApi(Net& net, std::string socket) : net_(net), socket_(std::move(socket)) {}
+
+  /// The response's JSON; null when it has no body.
+  Task<Result<json::Value>> call(std::string method, std::string path, std::string body = {}, Duration limit = 120s);
+
+  /// A response that goes on: read it while this lives.
+  struct Stream {
+    std::unique_ptr<ByteStream> connection;
+    std::unique_ptr<HttpClient> client;
+    std::unique_ptr<HttpBody> body;
+    Stream() = default;
+    Stream(Stream&&) = default;
+    Stream& operator=(Stream&&) = default;
+    ~Stream() {
+      body.reset();
+      client.reset();
+    }
+  };
+  Task<Result<Stream>> stream(std::string method, std::string path, std::string body = {});
+
+  [[nodiscard]] const std::string& socket() const { return socket_; }
+
+ private:
+  Task<Result<json::Value>> call_unbounded(std::string method, std::string path, std::string body);
+  [[nodiscard]] Error no_engine(const Error& cause) const;
+  Net& net_;
+  std::string socket_;
+};
+
+/// Members of the engine's answers, forgiving: absent or of another kind is the empty value.
+const json::Value* json_at(const json::Value& value, std::initializer_list<std::string_view> path);
+std::string json_text(const json::Value& value, std::initializer_list<std::string_view> path);
+std::int64_t json_int(const json::Value& value, std::initializer_list<std::string_view> path);
+bool json_bool(const json::Value& value, std::initializer_list<std::string_view> path);
+
+}  // namespace dms::executor

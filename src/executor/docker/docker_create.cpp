@@ -1,0 +1,88 @@
+#include "executor/docker/docker.hpp"
+
+namespace dms::executor {
+
+namespace {
+
+bool is_word(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
+}
+
+void member(json::Writer& w, std::string_view key, const std::string& value) {
+  if (value.empty()) return;
+  w.key(key);
+  w.string(value);
+}
+
+void member(json::Writer& w, std::string_view key, const std::vector<std::string>& values) {
+  if (values.empty()) return;
+  w.key(key);
+  json::write(w, values);
+}
+
+void host_config(json::Writer& w, const Request& request, const DockerOptions& options) {
+  const Limits& limits = request.limits;
+  w.key("HostConfig").begin_object();
+  if (limits.cpu_cores > 0) w.key("NanoCpus").integer(static_cast<std::int64_t>(limits.cpu_cores * 1e9));
+  if (limits.memory_bytes > 0) {
+    w.key("Memory").unsigned_integer(limits.memory_bytes);
+    w.key("MemorySwap").unsigned_integer(limits.memory_bytes);  // of both together: no swap
+  }
+  if (limits.pids > 0) w.key("PidsLimit").unsigned_integer(limits.pids);
+  if (request.engine.params.privileged) {
+    w.key("Privileged").boolean(true);
+  } else {
+    member(w, "SecurityOpt", std::vector<std::string>{"no-new-privileges"});
+    // The rest of the engine's default set is what common images need to drop from root to their own user.
+    member(w, "CapDrop", std::vector<std::string>{"AUDIT_WRITE", "MKNOD", "NET_RAW", "SETFCAP"});
+  }
+  if (!request.network) member(w, "NetworkMode", std::string("none"));
+  member(w, "CgroupParent", options.cgroup_parent);
+  if (!request.work_dir.empty()) {
+    w.key("Mounts").begin_array().begin_object();
+    w.key("Type").string("bind").key("Source").string(request.work_dir.string()).key("Target").string("/work");
+    w.end_object().end_array();
+  }
+  w.key("LogConfig").begin_object().key("Type").string("json-file").key("Config").begin_object();
+  w.key("max-size").string(fmt::format("{}", std::max<std::uint64_t>(request.log_limit, 1024 * 1024)));
+  w.key("max-file").string("1").end_object().end_object();
+  w.end_object();
+}
+
+}  // namespace
+
+Result<void> check_image_name(std::string_view image) {
+  const bool known =
+      std::all_of(image.begin(), image.end(), [](char c) { return is_word(c) || c == '/' || c == ':' || c == '@'; });
+  const bool usable = !image.empty() && image.size() <= 255 && known && is_word(image.front()) &&
+                      image.front() != '.' && image.front() != '-' && image.find("..") == std::string_view::npos &&
+                      image.find("//") == std::string_view::npos;
+  if (!usable) return fail(Errc::invalid_argument, "image '{}': expected [registry/]name[:tag]", image);
+  return {};
+}
+
+std::string docker_container_name(const Request& request, const DockerOptions& options) {
+  return fmt::format("{}_{}_{}", options.id, request.job_id, request.execution_id.value);
+}
+
+std::string docker_create_body(const Request& request, const DockerOptions& options) {
+  const EngineParams& params = request.engine.params;
+  json::Writer w;
+  w.begin_object();
+  w.key("Image").string(params.image);
+  member(w, "Entrypoint", params.entrypoint);
+  member(w, "Cmd", params.cmd);
+  member(w, "Env", params.environment);
+  member(w, "WorkingDir", params.working_directory);
+  member(w, "User", params.user);
+  w.key("Labels").begin_object();
+  w.key("nunet-executor").string(options.id);
+  w.key("nunet-jobID").string(fmt::format("{}_{}", options.id, request.job_id));
+  w.key("nunet-executionID").string(docker_container_name(request, options));
+  w.end_object();
+  host_config(w, request, options);
+  w.end_object();
+  return w.take();
+}
+
+}  // namespace dms::executor

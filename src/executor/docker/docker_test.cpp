@@ -1,0 +1,402 @@
+#include "executor/docker/docker.hpp"
+
+#include <gmock/gmock.h>
+#include <sys/wait.h>
+
+#include <filesystem>
+
+#include "runtime/process.hpp"
+#include "runtime/real_runtime.hpp"
+#include "simulation/sim_runtime.hpp"
+#include "executor/docker/docker_stream.hpp"
+
+namespace dms::executor {
+namespace {
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+// ------------------------------------------------------------------------------------------------ a scripted engine
+
+/// Answers with bytes prepared beforehand and keeps what was written.
+class ScriptedStream final : public ByteStream {
+ public:
+  ScriptedStream(std::string answer, std::string& written) : answer_(std::move(answer)), written_(written) {}
+  Task<Result<std::size_t>> read_some(MutableBytes into) override {
+    const std::size_t n = std::min({into.size(), answer_.size(), std::size_t{7}});
+    std::copy_n(answer_.begin(), n, into.begin());
+    answer_.erase(0, n);
+    co_return n;
+  }
+  Task<Result<void>> write(BytesView from) override {
+    written_.append(as_text(from));
+    co_return Result<void>();
+  }
+  Task<Result<void>> close_write() override { co_return Result<void>(); }
+  void abort() override {}
+
+ private:
+  std::string answer_;
+  std::string& written_;
+};
+
+class ScriptedNet final : public Net {
+ public:
+  std::deque<std::string> answers;
+  std::string written;
+
+  Result<std::unique_ptr<Listener>> listen_tcp(const IpEndpoint&) override {
+    return fail(Errc::unsupported, "scripted");
+  }
+  Task<Result<Accepted>> connect_tcp(IpEndpoint) override { co_return fail(Errc::unsupported, "scripted"); }
+  Task<Result<std::unique_ptr<ByteStream>>> connect_unix(std::string path) override {
+    if (answers.empty()) co_return fail(Errc::io, "connect to {}: no such file", path);
+    std::unique_ptr<ByteStream> stream = std::make_unique<ScriptedStream>(std::move(answers.front()), written);
+    answers.pop_front();
+    co_return std::move(stream);
+  }
+  Result<std::vector<IpAddress>> interface_addresses() override { return fail(Errc::unsupported, "scripted"); }
+};
+
+std::string http(int status, std::string body) {
+  return fmt::format("HTTP/1.1 {} X\r\nContent-Length: {}\r\n\r\n{}", status, body.size(), body);
+}
+std::string frame(char channel, std::string_view text) {
+  std::string out{channel, 0, 0, 0, 0, 0, 0, static_cast<char>(text.size())};
+  return out + std::string(text);
+}
+
+Request docker_request(const fs::path& dir, std::vector<std::string> cmd, std::string id = "e1") {
+  Request r;
+  r.job_id = "job";
+  r.execution_id = ExecutionId(id);
+  r.engine.type = "docker";
+  r.engine.params.image = "nunet-test:busybox";
+  r.engine.params.cmd = std::move(cmd);
+  r.results_dir = dir / id;
+  return r;
+}
+
+class DockerTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    dir_ = fs::temp_directory_path() / fmt::format("docker_test_{}_{}", ::getpid(), ++counter_);
+    fs::create_directories(dir_);
+  }
+  void TearDown() override {
+    net_.answers.clear();
+    world_.run(node_, docker_.close());
+    fs::remove_all(dir_);
+  }
+  template <class T>
+  T run(Task<T> task) {
+    return world_.run(node_, std::move(task));
+  }
+
+  static inline int counter_ = 0;
+  fs::path dir_;
+  ScriptedNet net_;
+  SimWorld world_{1};
+  SimNode& node_ = world_.add_node("node");
+  Docker docker_{Runtime{node_.runtime().lane, net_}, DockerOptions{}};
+};
+
+TEST_F(DockerTest, NoEngineSaysWhatToDo) {
+  auto version = run(docker_.version());
+  ASSERT_FALSE(version);
+  EXPECT_TRUE(version.error().is(Errc::unsupported));
+  EXPECT_THAT(version.error().to_string(),
+              HasSubstr("the Docker engine does not answer on /var/run/docker.sock: start it or use executor sandbox"));
+  auto started = run(docker_.start(docker_request(dir_, {"true"})));
+  ASSERT_FALSE(started);
+  EXPECT_THAT(started.error().to_string(), HasSubstr("use executor sandbox"));
+  EXPECT_TRUE(run(docker_.list())->empty());
+}
+
+TEST_F(DockerTest, RunsToItsEnd) {
+  net_.answers = {http(200, "{}"),
+                  http(201, R"({"Id":"abc"})"),
+                  http(204, ""),
+                  "HTTP/1.1 200 OK\r\n\r\n" + frame(1, "hello\n") + frame(2, "oops\n"),
+                  http(200, R"({"StatusCode":3})"),
+                  http(200, R"({"State":{"OOMKilled":false}})")};
+  ASSERT_TRUE(run(docker_.start(docker_request(dir_, {"true"}))));
+  auto result = run(docker_.wait(ExecutionId("e1")));
+  ASSERT_TRUE(result);
+  EXPECT_EQ(result->exit_code, 3);
+  EXPECT_EQ(result->out, "hello\n");
+  EXPECT_EQ(result->err, "oops\n");
+  EXPECT_EQ(result->error_msg, "exit code 3");
+  EXPECT_THAT(net_.written, HasSubstr("POST /containers/create?name=nunet_job_e1 HTTP/1.1"));
+}
+
+TEST_F(DockerTest, PullsWhatIsMissingAndReportsItsFailure) {
+  net_.answers = {http(404, R"({"message":"No such image"})"),
+                  http(200, "{\"status\":\"Pulling\"}\n{\"errorDetail\":{},\"error\":\"denied: not yours\"}\n"),
+                  http(404, "{}")};
+  auto started = run(docker_.start(docker_request(dir_, {"true"})));
+  ASSERT_FALSE(started);
+  EXPECT_THAT(started.error().to_string(), HasSubstr("denied: not yours"));
+  EXPECT_THAT(net_.written, HasSubstr("POST /images/create?fromImage=nunet-test%3Abusybox HTTP/1.1"));
+  EXPECT_THAT(net_.written, HasSubstr("DELETE /containers/nunet_job_e1"));
+}
+
+TEST_F(DockerTest, FailedStartRemovesTheContainer) {
+  net_.answers = {http(200, "{}"), http(201, R"({"Id":"abc"})"), http(400, R"({"message":"exec: no such file"})"),
+                  http(204, "")};
+  auto started = run(docker_.start(docker_request(dir_, {"missing"})));
+  ASSERT_FALSE(started);
+  EXPECT_THAT(started.error().to_string(), HasSubstr("exec: no such file"));
+  EXPECT_THAT(net_.written, HasSubstr("DELETE /containers/nunet_job_e1?force=1"));
+  EXPECT_TRUE(run(docker_.list())->empty());
+}
+
+TEST_F(DockerTest, LostEngineEndsTheWait) {
+  net_.answers = {http(200, "{}"), http(201, R"({"Id":"abc"})"), http(204, "")};
+  ASSERT_TRUE(run(docker_.start(docker_request(dir_, {"true"}))));
+  auto result = run(docker_.wait(ExecutionId("e1")));
+  ASSERT_TRUE(result);
+  EXPECT_EQ(result->exit_code, -1);
+  EXPECT_THAT(result->error_msg, HasSubstr("the container is lost"));
+}
+
+TEST_F(DockerTest, RefusesWhatItMayNotRun) {
+  const auto refused = [&](auto change) {
+    Request r = docker_request(dir_, {"true"});
+    change(r);
+    return !run(docker_.start(std::move(r)));
+  };
+  EXPECT_TRUE(refused([](Request& r) { r.engine.params.privileged = true; }));
+  EXPECT_TRUE(refused([](Request& r) { r.engine.params.image = ""; }));
+  EXPECT_TRUE(refused([](Request& r) { r.engine.params.image = "../../containers/json?x="; }));
+  EXPECT_TRUE(refused([](Request& r) { r.job_id = "a/b"; }));
+  EXPECT_TRUE(refused([](Request& r) { r.engine.type = "sandbox"; }));
+  EXPECT_EQ(net_.written, "") << "the engine was not even asked";
+  for (const char* good : {"debian", "debian:12", "ghcr.io/a/b:1.2", "localhost:5000/x", "x@sha256:abc"})
+    EXPECT_TRUE(check_image_name(good)) << good;
+  for (const char* bad : {"", "a b", "a?b", "a%2f", "-x", "a//b", "a\n"}) EXPECT_FALSE(check_image_name(bad)) << bad;
+}
+
+TEST_F(DockerTest, CleanupRemovesByLabel) {
+  net_.answers = {http(200, R"([{"Id":"aa11"},{"Id":"../x"},{"Id":"bb22"}])"), http(204, ""), http(204, "")};
+  ASSERT_TRUE(run(docker_.cleanup()));
+  EXPECT_THAT(net_.written, HasSubstr("nunet-executor%3Dnunet"));
+  EXPECT_THAT(net_.written, HasSubstr("DELETE /containers/aa11?force=1"));
+  EXPECT_THAT(net_.written, HasSubstr("DELETE /containers/bb22?force=1"));
+  EXPECT_THAT(net_.written, Not(HasSubstr("../x")));
+}
+
+TEST(DockerCreate, LimitsAndIsolation) {
+  Request r = docker_request("/tmp", {"echo", "a\"b"});
+  r.limits.cpu_cores = 1.5;
+  r.limits.memory_bytes = 1 << 20;
+  r.limits.pids = 5;
+  r.engine.params.environment = {"A=1"};
+  r.work_dir = "/data/work";
+  const std::string body = docker_create_body(r, DockerOptions{});
+  EXPECT_TRUE(json::parse(body));
+  for (const char* part :
+       {R"("NanoCpus":1500000000)", R"("Memory":1048576)", R"("MemorySwap":1048576)", R"("PidsLimit":5)",
+        R"("no-new-privileges")", R"("NetworkMode":"none")", R"("Cmd":["echo","a\"b"])", R"("Env":["A=1"])",
+        R"("nunet-executor":"nunet")", R"("nunet-jobID":"nunet_job")", R"("nunet-executionID":"nunet_job_e1")",
+        R"("Target":"/work")"})
+    EXPECT_THAT(body, HasSubstr(part));
+  EXPECT_THAT(body, Not(HasSubstr("Entrypoint")));
+  EXPECT_THAT(body, Not(HasSubstr("Privileged")));
+}
+
+TEST(DockerSocket, FromDockerHost) {
+  EXPECT_EQ(*docker_socket(""), "/var/run/docker.sock");
+  EXPECT_EQ(*docker_socket("unix:///run/x.sock"), "/run/x.sock");
+  EXPECT_FALSE(docker_socket("tcp://10.0.0.1:2375"));
+}
+
+TEST(DockerDemux, FramesAndBrokenFrames) {
+  std::string out;
+  std::string err;
+  DockerDemux demux(
+      [&](DockerDemux::Channel c, BytesView part) { (c == DockerDemux::Channel::out ? out : err) += as_text(part); });
+  const std::string wire = frame(1, "hello ") + frame(2, "oops") + frame(1, "") + frame(1, "world");
+  for (const char c : wire) ASSERT_TRUE(demux.feed(as_bytes(std::string_view(&c, 1))));
+  EXPECT_EQ(out, "hello world");
+  EXPECT_EQ(err, "oops");
+  EXPECT_TRUE(demux.at_boundary());
+  EXPECT_FALSE(demux.feed(as_bytes("plain text")));
+  EXPECT_FALSE(demux.feed(as_bytes(frame(1, "x")))) << "what is broken stays broken";
+}
+
+// ---------------------------------------------------------------------------------------------------- a real engine
+
+/// Exists only where tests/docker/with-dockerd.sh has started an engine, which DockerWithEngine below has it do: the
+/// parameter is the engine, and there is either one or none.
+class DockerEngineTest : public ::testing::TestWithParam<const char*> {
+ protected:
+  void SetUp() override {
+    dir_ = fs::temp_directory_path() / fmt::format("docker_engine_test_{}_{}", ::getpid(), ++counter_);
+    fs::create_directories(dir_);
+    docker_ = make();
+    ASSERT_TRUE(runtime_.run(docker_->version()));
+  }
+  void TearDown() override {
+    if (!docker_) return;
+    runtime_.run(docker_->close());
+    EXPECT_EQ(containers(), 0u) << "a container is left behind";
+    docker_.reset();
+    fs::remove_all(dir_);
+  }
+  std::unique_ptr<Docker> make() {
+    DockerOptions options;
+    options.socket = *docker_socket(::getenv("DOCKER_HOST"));
+    options.id = "test";
+    return std::make_unique<Docker>(runtime_.runtime(), options);
+  }
+  std::size_t containers() {
+    DockerApi api(runtime_.runtime().net, *docker_socket(::getenv("DOCKER_HOST")));
+    auto list = runtime_.run(api.call("GET", "/containers/json?all=1"));
+    return list && list->is_array() ? list->get_array().size() : 999;
+  }
+  Request request(std::string script, std::string id = "e1") {
+    return docker_request(dir_, {"sh", "-c", std::move(script)}, id);
+  }
+  Result<void> start(Request r) { return runtime_.run(docker_->start(std::move(r))); }
+  ExecutionResult run(Request r) {
+    const ExecutionId id = r.execution_id;
+    auto started = start(std::move(r));
+    EXPECT_TRUE(started) << started.error().to_string();
+    if (!started) return {};
+    auto result = runtime_.run(docker_->wait(id));
+    EXPECT_TRUE(result);
+    return result ? *result : ExecutionResult();
+  }
+  void until_output(std::string_view text) {
+    while (runtime_.run(docker_->logs(ExecutionId("e1"), 1000))->out.find(text) == std::string::npos)
+      ASSERT_TRUE(runtime_.run(sleep_for(5ms)));
+  }
+
+  static inline int counter_ = 0;
+  fs::path dir_;
+  RealRuntime runtime_;
+  std::unique_ptr<Docker> docker_;
+};
+
+TEST_P(DockerEngineTest, HelloExitCodeAndEnvironment) {
+  Request r = request("echo hello $A; pwd; echo oops >&2; exit 3");
+  r.engine.params.environment = {"A=two words"};
+  r.engine.params.working_directory = "/tmp";
+  const ExecutionResult result = run(std::move(r));
+  EXPECT_EQ(result.out, "hello two words\n/tmp\n");
+  EXPECT_EQ(result.err, "oops\n");
+  EXPECT_EQ(result.exit_code, 3);
+  EXPECT_EQ(runtime_.run(docker_->status(ExecutionId("e1")))->state, State::failed);
+}
+
+TEST_P(DockerEngineTest, MemoryLimitEndsTheWork) {
+  Request r = request("tail /dev/zero");
+  r.limits.memory_bytes = 32 * 1024 * 1024;
+  const ExecutionResult result = run(std::move(r));
+  EXPECT_NE(result.exit_code, 0);
+  EXPECT_TRUE(result.killed);
+  EXPECT_THAT(result.error_msg, HasSubstr("memory limit"));
+}
+
+TEST_P(DockerEngineTest, StopHonoursTermAndKillsAfterTheGrace) {
+  ASSERT_TRUE(start(request("trap 'echo bye; exit 5' TERM; echo ready; while :; do sleep 0.05; done")));
+  until_output("ready");
+  auto stats = runtime_.run(docker_->stats(ExecutionId("e1")));
+  ASSERT_TRUE(stats) << stats.error().to_string();
+  EXPECT_GE(stats->pids, 1u);
+  ASSERT_TRUE(runtime_.run(docker_->stop(ExecutionId("e1"), 60s)));
+  EXPECT_EQ(runtime_.run(docker_->wait(ExecutionId("e1")))->exit_code, 5);
+  ASSERT_TRUE(runtime_.run(docker_->remove(ExecutionId("e1"))));
+  ASSERT_TRUE(start(request("trap '' TERM; echo ready; while :; do sleep 0.05; done")));
+  until_output("ready");
+  ASSERT_TRUE(runtime_.run(docker_->stop(ExecutionId("e1"), 1s)));
+  const ExecutionResult killed = *runtime_.run(docker_->wait(ExecutionId("e1")));
+  EXPECT_EQ(killed.exit_code, 137);
+  EXPECT_THAT(killed.error_msg, HasSubstr("did not end within the grace"));
+}
+
+TEST_P(DockerEngineTest, ExecPauseAndResume) {
+  const ExecutionId id("e1");
+  ASSERT_TRUE(start(request("echo ready; sleep 1000")));
+  until_output("ready");
+  auto output = runtime_.run(docker_->exec(id, {"sh", "-c", "echo in; echo no >&2; exit 4"}));
+  ASSERT_TRUE(output) << output.error().to_string();
+  EXPECT_EQ(output->out, "in\n");
+  EXPECT_EQ(output->err, "no\n");
+  EXPECT_EQ(output->exit_code, 4);
+  ASSERT_TRUE(runtime_.run(docker_->pause(id)));
+  EXPECT_EQ(runtime_.run(docker_->status(id))->state, State::paused);
+  ASSERT_TRUE(runtime_.run(docker_->resume(id)));
+}
+
+TEST_P(DockerEngineTest, WhatCannotStartSaysWhy) {
+  auto missing = start(docker_request(dir_, {"/no/such/program"}));
+  ASSERT_FALSE(missing);
+  EXPECT_THAT(missing.error().to_string(), HasSubstr("no such file"));
+  Request unknown = request("true");
+  unknown.engine.params.image = "localhost:1/none:1";
+  auto no_image = start(std::move(unknown));
+  ASSERT_FALSE(no_image);
+  EXPECT_THAT(no_image.error().to_string(), HasSubstr("localhost:1"));
+  EXPECT_EQ(containers(), 0u);
+}
+
+TEST_P(DockerEngineTest, CleanupRemovesWhatAnEarlierDaemonLeft) {
+  {
+    auto earlier = make();
+    ASSERT_TRUE(runtime_.run(earlier->start(request("sleep 1000", "old"))));
+    // It dies: its waits end, its container does not.
+    EXPECT_EQ(containers(), 1u);
+    auto cleaned = runtime_.run(docker_->cleanup());
+    EXPECT_TRUE(cleaned);
+    EXPECT_EQ(containers(), 0u);
+    runtime_.run(earlier->close());
+  }
+}
+
+Task<void> start_into(Docker& docker, Request request, int& ok) {
+  const ExecutionId id = request.execution_id;
+  Result<void> started = co_await docker.start(std::move(request));
+  if (!started) co_return;
+  Result<ExecutionResult> result = co_await docker.wait(id);
+  if (result && result->exit_code == 0 && result->out == id.value + "\n") ++ok;
+}
+Task<void> start_all(Docker& docker, std::vector<Request> requests, int& ok) {
+  TaskContext context = co_await this_task();
+  Nursery nursery(*context.lane, "test");
+  for (Request& request : requests) nursery.spawn(start_into(docker, std::move(request), ok));
+  co_await nursery.join();
+}
+
+TEST_P(DockerEngineTest, TenAtOnce) {
+  std::vector<Request> requests;
+  for (int i = 0; i < 10; ++i) requests.push_back(request(fmt::format("echo e{}", i), fmt::format("e{}", i)));
+  int ok = 0;
+  runtime_.run(start_all(*docker_, std::move(requests), ok));
+  EXPECT_EQ(ok, 10);
+}
+
+std::vector<const char*> engines() {
+  const char* engine = ::getenv("NUNET_TEST_ENGINE");
+  return engine == nullptr ? std::vector<const char*>{} : std::vector{engine};
+}
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(DockerEngineTest);
+INSTANTIATE_TEST_SUITE_P(One, DockerEngineTest, ::testing::ValuesIn(engines()));
+
+TEST(DockerWithEngine, TheTestsPass) {
+  RealRuntime runtime;
+  RealProcesses processes(runtime.runtime().lane);
+  ProcessSpec spec;
+  const std::string self = fs::read_symlink("/proc/self/exe");
+  spec.argv = {DMS_SOURCE_DIR "/tests/docker/with-dockerd.sh", self, "--gtest_filter=One/DockerEngineTest.*"};
+  spec.env = {"PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "NUNET_TEST_ENGINE=1", "HOME=/tmp"};
+  auto run = runtime.run(run_process(processes, std::move(spec), 1 << 20));
+  ASSERT_TRUE(run) << run.error().to_string();
+  if (run->exit.code == 77) GTEST_SKIP() << "skipped: " << run->err;
+  EXPECT_EQ(run->exit.code, 0) << run->out.substr(run->out.size() > 8000 ? run->out.size() - 8000 : 0) << run->err;
+  EXPECT_THAT(run->out, HasSubstr("[       OK ] One/DockerEngineTest.HelloExitCodeAndEnvironment/0"));
+}
+
+}  // namespace
+}  // namespace dms::executor

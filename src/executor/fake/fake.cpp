@@ -1,0 +1,235 @@
+#include "executor/fake/fake.hpp"
+
+#include <charconv>
+
+namespace dms::executor {
+
+struct Fake::Run {
+  Request request;
+  FakeScript script;
+  State state = State::pending;
+  Duration left = 0ns;  // of running time
+  SteadyTime since{};   // when it last went on
+  bool stopping = false;
+  ExecutionResult result;
+  Notify changed;
+
+  [[nodiscard]] bool over() const { return is_final(state); }
+};
+
+Fake::Fake(Lane& lane, std::string type, FakeScript script)
+    : lane_(lane), type_(std::move(type)), default_(std::move(script)), nursery_(lane, "fake executor") {}
+Fake::~Fake() = default;
+
+namespace {
+
+Result<double> number(std::string_view key, std::string_view text) {
+  double value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size() || !(value >= -1e6 && value <= 1e9))
+    return fail(Errc::invalid_argument, "{}: '{}' is not a number", key, text);
+  return value;
+}
+
+Result<void> apply(FakeScript& script, std::string_view key, std::string value) {
+  if (key == "FAKE_SECONDS") {
+    TRY(const double seconds, number(key, value));
+    script.runs_for.reset();
+    if (seconds >= 0) script.runs_for = std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds));
+  } else if (key == "FAKE_EXIT_CODE") {
+    TRY(const double code, number(key, value));
+    script.exit_code = static_cast<int>(code);
+  } else if (key == "FAKE_OUT") {
+    script.out = std::move(value);
+  } else if (key == "FAKE_ERR") {
+    script.err = std::move(value);
+  } else if (key == "FAKE_START_ERROR") {
+    script.start_error = std::move(value);
+  } else if (key == "FAKE_IGNORE_TERM") {
+    script.ignores_term = true;
+  }
+  return {};
+}
+
+std::string tail(const std::string& text, std::size_t limit) {
+  return text.size() <= limit ? text : text.substr(text.size() - limit);
+}
+
+}  // namespace
+
+Result<FakeScript> Fake::choose(const Request& request) const {
+  if (const auto it = scripts_.find(request.job_id); it != scripts_.end()) return it->second;
+  FakeScript script = default_;
+  for (const std::string& entry : request.engine.params.environment) {
+    const auto eq = entry.find('=');
+    TRY_VOID(apply(script, std::string_view(entry).substr(0, eq), entry.substr(eq + 1)));
+  }
+  return script;
+}
+
+Result<Fake::RunPtr> Fake::find(const ExecutionId& id) const {
+  const auto it = runs_.find(id);
+  if (it == runs_.end()) return fail(Errc::not_found, "execution '{}' is not known to executor {}", id.value, type_);
+  return it->second;
+}
+
+Task<Result<void>> Fake::start(Request request) {
+  CO_TRY_VOID(validate(request));
+  if (runs_.contains(request.execution_id))
+    co_return fail(Errc::already_exists, "execution '{}' exists already", request.execution_id.value);
+  auto run = std::make_shared<Run>();
+  CO_TRY(run->script, choose(request));
+  run->request = std::move(request);
+  const ExecutionId id = run->request.execution_id;
+  runs_.emplace(id, run);
+  Result<void> slept;
+  if (run->script.startup > 0ns) slept = co_await sleep_for(run->script.startup);
+  if (slept && run->script.start_error) slept = fail(Errc::io, "{}", *run->script.start_error);
+  if (!slept) {
+    end(*run, -1, "never started", true);
+    runs_.erase(id);
+    co_return std::unexpected(slept.error());
+  }
+  if (run->over()) co_return fail(Errc::cancelled, "execution '{}' was ended while it started", id.value);
+  ++started_;
+  run->state = State::running;
+  run->result.out = run->script.out;
+  run->result.err = run->script.err;
+  run->left = run->script.runs_for.value_or(0ns);
+  run->since = lane_.now();
+  nursery_.spawn(live(run));
+  co_return Result<void>();
+}
+
+/// Lets the running time pass; paused time does not count.
+Task<void> Fake::live(RunPtr run) {
+  while (!run->over()) {
+    const bool ticking = run->state == State::running && run->script.runs_for;
+    const Duration spent = lane_.now() - run->since;
+    if (ticking && spent >= run->left) {
+      const int code = run->script.exit_code;
+      end(*run, code, code == 0 ? std::string() : fmt::format("exit code {}", code), false);
+      co_return;
+    }
+    std::optional<ScopedTimer> timer;
+    if (ticking) timer.emplace(lane_, run->since + run->left, [run] { run->changed.notify_all(); });
+    (void)co_await run->changed.wait_shielded();
+  }
+}
+
+void Fake::end(Run& run, int exit_code, std::string error, bool killed) {
+  if (run.over()) return;
+  run.result.exit_code = exit_code;
+  run.result.error_msg = std::move(error);
+  run.result.killed = killed;
+  run.state = exit_code == 0 ? State::success : State::failed;
+  run.changed.notify_all();
+}
+
+Task<Result<void>> Fake::until_over(RunPtr run) {
+  while (!run->over()) CO_TRY_VOID(co_await run->changed.wait());
+  co_return Result<void>();
+}
+
+Task<Result<ExecutionResult>> Fake::wait(ExecutionId id) {
+  CO_TRY(RunPtr run, find(id));
+  CO_TRY_VOID(co_await until_over(run));
+  co_return run->result;
+}
+
+Task<Result<void>> Fake::stop(ExecutionId id, Duration grace) {
+  CO_TRY(RunPtr run, find(id));
+  if (run->over()) co_return Result<void>();
+  if (run->script.ignores_term) {
+    Result<void> ended = co_await with_timeout(grace, until_over(run));
+    if (!ended && !ended.error().is(Errc::deadline_exceeded)) co_return std::unexpected(ended.error());
+    end(*run, 137, "did not end within the grace and was killed", true);
+  } else {
+    end(*run, 143, "stopped on request", true);
+  }
+  co_return Result<void>();
+}
+
+Task<Result<void>> Fake::pause(ExecutionId id) {
+  CO_TRY(RunPtr run, find(id));
+  if (run->state == State::paused) co_return Result<void>();
+  if (run->state != State::running)
+    co_return fail(Errc::invalid_argument, "execution '{}' is {}", id.value, to_string(run->state));
+  run->left -= lane_.now() - run->since;
+  run->state = State::paused;
+  run->changed.notify_all();
+  co_return Result<void>();
+}
+
+Task<Result<void>> Fake::resume(ExecutionId id) {
+  CO_TRY(RunPtr run, find(id));
+  if (run->state == State::running) co_return Result<void>();
+  if (run->state != State::paused)
+    co_return fail(Errc::invalid_argument, "execution '{}' is {}", id.value, to_string(run->state));
+  run->since = lane_.now();
+  run->state = State::running;
+  run->changed.notify_all();
+  co_return Result<void>();
+}
+
+Task<Result<void>> Fake::remove(ExecutionId id) {
+  CO_TRY(RunPtr run, find(id));
+  end(*run, 137, "removed while it ran", true);
+  runs_.erase(id);
+  co_return Result<void>();
+}
+
+Task<Result<Logs>> Fake::logs(ExecutionId id, std::size_t tail_bytes) {
+  CO_TRY(RunPtr run, find(id));
+  Logs logs;
+  logs.out = tail(run->result.out, tail_bytes);
+  logs.err = tail(run->result.err, tail_bytes);
+  co_return std::move(logs);
+}
+
+Status Fake::describe(const Run& run) const {
+  Status status;
+  status.id = run.request.execution_id;
+  status.job_id = run.request.job_id;
+  status.state = run.state;
+  status.enforcement = "none";
+  return status;
+}
+
+Task<Result<Status>> Fake::status(ExecutionId id) {
+  CO_TRY(RunPtr run, find(id));
+  co_return describe(*run);
+}
+
+Task<Result<std::vector<Status>>> Fake::list() {
+  std::vector<Status> all;
+  for (const auto& [id, run] : runs_) all.push_back(describe(*run));
+  co_return std::move(all);
+}
+
+Task<Result<Stats>> Fake::stats(ExecutionId id) {
+  CO_TRY(RunPtr run, find(id));
+  Stats stats;
+  stats.memory_limit = run->request.limits.memory_bytes;
+  co_return stats;
+}
+
+Task<Result<ExecOutput>> Fake::exec(ExecutionId id, std::vector<std::string> argv) {
+  CO_TRY(RunPtr run, find(id));
+  if (run->state != State::running)
+    co_return fail(Errc::invalid_argument, "execution '{}' is {}", id.value, to_string(run->state));
+  ExecOutput output;
+  output.exit_code = 0;
+  for (const std::string& arg : argv) output.out += (output.out.empty() ? "" : " ") + arg;
+  co_return std::move(output);
+}
+
+Task<Result<void>> Fake::cleanup() { co_return Result<void>(); }
+
+Task<void> Fake::close() {
+  for (auto& [id, run] : runs_) end(*run, 137, "the executor was closed", true);
+  runs_.clear();
+  co_await nursery_.join();
+}
+
+}  // namespace dms::executor

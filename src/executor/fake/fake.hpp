@@ -1,0 +1,76 @@
+// The scripted executor of the simulation: runs that take virtual time and end as their script says. Also the "null"
+// type.
+//
+// A run follows the first rule that matches, in this order: the script set for its job id; environment entries of the
+// request (FAKE_SECONDS, FAKE_EXIT_CODE, FAKE_OUT, FAKE_ERR, FAKE_START_ERROR, FAKE_IGNORE_TERM), so that an ensemble
+// itself can say what happens; the default script. Nothing of the machine is touched: no process, no file.
+//
+// Threads and cancellation: as executor.hpp says. Limits are remembered and reported, and nothing is enforced.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "runtime/nursery.hpp"
+#include "executor/executor.hpp"
+
+namespace dms::executor {
+
+struct FakeScript {
+  Duration startup = 0ns;                  // how long start() takes
+  std::optional<std::string> start_error;  // set: start() fails with it
+  std::optional<Duration> runs_for = 1s;   // not set: until it is stopped
+  int exit_code = 0;
+  std::string out;  // written at the start of the run
+  std::string err;
+  bool ignores_term = false;  // stop() has to wait for the grace
+};
+
+class Fake final : public Executor {
+ public:
+  explicit Fake(Lane& lane, std::string type = "null", FakeScript script = {});
+  ~Fake() override;
+
+  /// What the next runs of that job do.
+  void script(std::string job_id, FakeScript script) { scripts_[std::move(job_id)] = std::move(script); }
+  /// How many executions are known, for tests that look for leaks.
+  [[nodiscard]] std::size_t size() const { return runs_.size(); }
+  [[nodiscard]] std::size_t started() const { return started_; }
+
+  [[nodiscard]] std::string_view type() const override { return type_; }
+  Task<Result<void>> start(Request request) override;
+  Task<Result<ExecutionResult>> wait(ExecutionId id) override;
+  Task<Result<void>> stop(ExecutionId id, Duration grace) override;
+  Task<Result<void>> pause(ExecutionId id) override;
+  Task<Result<void>> resume(ExecutionId id) override;
+  Task<Result<void>> remove(ExecutionId id) override;
+  Task<Result<Logs>> logs(ExecutionId id, std::size_t tail_bytes) override;
+  Task<Result<Status>> status(ExecutionId id) override;
+  Task<Result<std::vector<Status>>> list() override;
+  Task<Result<Stats>> stats(ExecutionId id) override;
+  Task<Result<ExecOutput>> exec(ExecutionId id, std::vector<std::string> argv) override;
+  Task<Result<void>> cleanup() override;
+  Task<void> close() override;
+
+ private:
+  struct Run;
+  using RunPtr = std::shared_ptr<Run>;
+  Result<RunPtr> find(const ExecutionId& id) const;
+  [[nodiscard]] Result<FakeScript> choose(const Request& request) const;
+  [[nodiscard]] Status describe(const Run& run) const;
+  Task<void> live(RunPtr run);
+  Task<Result<void>> until_over(RunPtr run);
+  void end(Run& run, int exit_code, std::string error, bool killed);
+
+  Lane& lane_;
+  std::string type_;
+  FakeScript default_;
+  std::map<std::string, FakeScript> scripts_;
+  std::map<ExecutionId, RunPtr> runs_;
+  std::size_t started_ = 0;
+  Nursery nursery_;
+};
+
+}  // namespace dms::executor

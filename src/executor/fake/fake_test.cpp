@@ -1,0 +1,97 @@
+#include "executor/fake/fake.hpp"
+
+#include <gtest/gtest.h>
+
+#include "simulation/sim_runtime.hpp"
+
+namespace dms::executor {
+namespace {
+
+class FakeTest : public ::testing::Test {
+ protected:
+  void TearDown() override { world_.run(node_, fake_.close()); }
+  Request request(std::vector<std::string> environment = {}, std::string id = "e") {
+    Request r;
+    r.job_id = "job";
+    r.execution_id = ExecutionId(std::move(id));
+    r.engine.type = "null";
+    r.engine.params.environment = std::move(environment);
+    r.results_dir = "/nowhere";
+    return r;
+  }
+  template <class T>
+  T run(Task<T> task) {
+    return world_.run(node_, std::move(task));
+  }
+  Result<void> start(std::vector<std::string> environment = {}) {
+    return run(fake_.start(request(std::move(environment))));
+  }
+
+  const ExecutionId id_{"e"};
+  SimWorld world_{1};
+  SimNode& node_ = world_.add_node("node");
+  Fake fake_{node_.runtime().lane};
+};
+
+TEST_F(FakeTest, RunsForItsTimeAndEndsAsScripted) {
+  ASSERT_TRUE(start({"FAKE_SECONDS=90", "FAKE_EXIT_CODE=3", "FAKE_OUT=hello\n"}));
+  const SteadyTime before = world_.now();
+  auto result = run(fake_.wait(id_));
+  ASSERT_TRUE(result);
+  EXPECT_EQ(world_.now() - before, 90s);
+  EXPECT_EQ(result->exit_code, 3);
+  EXPECT_EQ(result->out, "hello\n");
+  EXPECT_EQ(result->error_msg, "exit code 3");
+  EXPECT_EQ(run(fake_.status(id_))->state, State::failed);
+}
+
+TEST_F(FakeTest, CanFailToStart) {
+  auto started = start({"FAKE_START_ERROR=no such image"});
+  ASSERT_FALSE(started);
+  EXPECT_EQ(started.error().message(), "no such image");
+  EXPECT_EQ(fake_.size(), 0u);
+  EXPECT_FALSE(start({"FAKE_SECONDS=soon"}));
+}
+
+TEST_F(FakeTest, StopWaitsForTheGraceOnlyIfTermIsIgnored) {
+  FakeScript stubborn;
+  stubborn.runs_for.reset();
+  stubborn.ignores_term = true;
+  fake_.script("job", stubborn);
+  ASSERT_TRUE(start());
+  const SteadyTime before = world_.now();
+  ASSERT_TRUE(run(fake_.stop(id_, 10s)));
+  EXPECT_EQ(world_.now() - before, 10s);
+  EXPECT_EQ(run(fake_.wait(id_))->exit_code, 137);
+  ASSERT_TRUE(run(fake_.remove(id_)));
+  fake_.script("job", FakeScript());
+  ASSERT_TRUE(start());
+  ASSERT_TRUE(run(fake_.stop(id_, 10s)));
+  EXPECT_EQ(world_.now() - before, 10s);
+  EXPECT_EQ(run(fake_.wait(id_))->exit_code, 143);
+}
+
+TEST_F(FakeTest, PausedTimeDoesNotCount) {
+  ASSERT_TRUE(start({"FAKE_SECONDS=10"}));
+  const SteadyTime before = world_.now();
+  world_.run_for(4s);
+  ASSERT_TRUE(run(fake_.pause(id_)));
+  world_.run_for(100s);
+  EXPECT_EQ(run(fake_.status(id_))->state, State::paused);
+  ASSERT_TRUE(run(fake_.resume(id_)));
+  ASSERT_TRUE(run(fake_.wait(id_)));
+  EXPECT_EQ(world_.now() - before, 110s);
+}
+
+TEST_F(FakeTest, KnowsItsExecutions) {
+  ASSERT_TRUE(start());
+  EXPECT_FALSE(start());
+  EXPECT_EQ(run(fake_.list())->size(), 1u);
+  EXPECT_EQ(run(fake_.exec(id_, {"echo", "hi"}))->out, "echo hi");
+  ASSERT_TRUE(run(fake_.remove(id_)));
+  EXPECT_EQ(run(fake_.list())->size(), 0u);
+  EXPECT_FALSE(run(fake_.wait(id_)));
+}
+
+}  // namespace
+}  // namespace dms::executor

@@ -1,0 +1,401 @@
+#include "executor/sandbox/sandbox.hpp"
+
+#include <gmock/gmock.h>
+#include <signal.h>
+#include <sys/wait.h>
+
+#include <fstream>
+
+#include "runtime/real_runtime.hpp"
+
+namespace dms::executor {
+namespace {
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+class SandboxTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    dir_ = fs::temp_directory_path() / fmt::format("sandbox_test_{}_{}", ::getpid(), ++counter_);
+    fs::create_directories(dir_);
+    sandbox_ = std::make_unique<Sandbox>(runtime_.runtime().lane, processes_, options());
+    if (auto works = runtime_.run(sandbox_->probe()); !works) {
+      unusable_ = true;
+      GTEST_SKIP() << "skipped: " << works.error().to_string();
+    }
+  }
+  void TearDown() override {
+    runtime_.run(sandbox_->close());
+    // Nothing is left: no process of ours, no work folder, no control group.
+    EXPECT_EQ(::waitpid(-1, nullptr, WNOHANG), -1);
+    std::error_code ec;
+    EXPECT_TRUE(!fs::exists(dir_ / "state", ec) || fs::is_empty(dir_ / "state"));
+    if (const auto tree = groups()) {
+      EXPECT_TRUE(tree->list().empty());
+      tree->remove_base();
+    }
+    sandbox_.reset();
+    fs::remove_all(dir_);
+  }
+
+  SandboxOptions options() const {
+    SandboxOptions options;
+    options.state_dir = dir_ / "state";
+    return options;
+  }
+  // The same name that the sandbox under test makes for its folder.
+  std::optional<CgroupTree> groups() const {
+    std::uint64_t hash = 0xcbf29ce484222325ULL;
+    for (const char c : (dir_ / "state").string()) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3ULL;
+    return CgroupTree::detect(fmt::format("nunet-{:016x}", hash));
+  }
+  Request request(std::string script, std::string id = "job-1") {
+    Request r;
+    r.job_id = "allocation";
+    r.execution_id = ExecutionId(id);
+    r.engine.type = "sandbox";
+    r.engine.params.cmd = {"sh", "-c", std::move(script)};
+    r.results_dir = dir_ / "results" / id;
+    return r;
+  }
+  Result<void> start(Request r) { return runtime_.run(sandbox_->start(std::move(r))); }
+  ExecutionResult finish(std::string id = "job-1") {
+    auto result = runtime_.run(sandbox_->wait(ExecutionId(id)));
+    EXPECT_TRUE(result) << result.error().to_string();
+    return result ? *result : ExecutionResult();
+  }
+  ExecutionResult run(Request r) {
+    const std::string id = r.execution_id.value;
+    auto started = start(std::move(r));
+    EXPECT_TRUE(started) << started.error().to_string();
+    return started ? finish(id) : ExecutionResult();
+  }
+  ExecutionResult run(std::string script) { return run(request(std::move(script))); }
+  std::string out(std::string id = "job-1") { return runtime_.run(sandbox_->logs(ExecutionId(id), 1000))->out; }
+  /// Waits until the work has written `text`.
+  void until_output(std::string_view text, std::string id = "job-1") {
+    while (out(id).find(text) == std::string::npos) ASSERT_TRUE(runtime_.run(sleep_for(2ms)));
+  }
+  State state(std::string id = "job-1") { return runtime_.run(sandbox_->status(ExecutionId(id)))->state; }
+
+  static inline int counter_ = 0;
+  bool unusable_ = false;
+  fs::path dir_;
+  RealRuntime runtime_;
+  RealProcesses processes_{runtime_.runtime().lane};
+  std::unique_ptr<Sandbox> sandbox_;
+};
+
+TEST_F(SandboxTest, HelloAndExitCode) {
+  const ExecutionResult r = run("echo hello; echo oops >&2; exit 3");
+  EXPECT_EQ(r.out, "hello\n");
+  EXPECT_EQ(r.err, "oops\n");
+  EXPECT_EQ(r.exit_code, 3);
+  EXPECT_EQ(r.error_msg, "exit code 3");
+  EXPECT_FALSE(r.killed);
+  EXPECT_EQ(state(), State::failed);
+  EXPECT_TRUE(fs::exists(dir_ / "results/job-1/stdout.log"));
+}
+
+TEST_F(SandboxTest, SuccessEnvironmentAndFolder) {
+  Request r = request("echo $A; pwd; env | sort | cut -d= -f1 | tr '\\n' ' '; echo kept > file");
+  r.engine.params.environment = {"A=two words"};
+  r.work_dir = dir_ / "work";
+  const ExecutionResult result = run(std::move(r));
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(result.out, "two words\n/work\nA HOME PATH PWD ") << result.out;
+  EXPECT_EQ(state(), State::success);
+  EXPECT_EQ(fs::file_size(dir_ / "work/file"), 5u) << "the allocation's folder outlives the run";
+}
+
+TEST_F(SandboxTest, ArgumentsAreNotReadByAShell) {
+  Request r = request("");
+  r.engine.params.entrypoint = {"printf"};
+  r.engine.params.cmd = {"%s|", "$(id)", "a b", "--", "X=1"};
+  EXPECT_EQ(run(std::move(r)).out, "$(id)|a b|--|X=1|");
+}
+
+TEST_F(SandboxTest, PreloadedLibrariesDoNotRunBeforeTheDrop) {
+  // The dynamic linker complains once per program that it starts with this environment: only the work's own.
+  Request r = request("");
+  r.engine.params.cmd = {"true"};
+  r.engine.params.environment = {"LD_PRELOAD=/work/evil.so"};
+  const std::string err = run(std::move(r)).err;
+  EXPECT_THAT(err, HasSubstr("evil.so"));
+  EXPECT_THAT(err, Not(HasSubstr("setpriv")));
+  EXPECT_EQ(std::count(err.begin(), err.end(), '\n'), 1) << err;
+}
+
+TEST_F(SandboxTest, TheMachineIsNotThere) {
+  std::ofstream(dir_ / "secret") << "secret";
+  fs::permissions(dir_ / "secret", fs::perms::all);
+  EXPECT_NE(run(request("cat " + (dir_ / "secret").string(), "a")).exit_code, 0);
+  EXPECT_EQ(run(request("ls /root /home /var /run /sys /etc/shadow 2>/dev/null", "b")).out, "");
+  EXPECT_EQ(run(request("ls / | tr '\\n' ' '; cut -d: -f1 /etc/passwd | tr '\\n' ' '", "c")).out.find("secret"),
+            std::string::npos);
+  EXPECT_THAT(run(request("touch /usr/x /x /etc/x /dev/x 2>&1", "d")).out, Not(HasSubstr("usage")));
+  EXPECT_EQ(run(request("touch /usr/x || touch /x || touch /etc/x || touch /dev/x", "e")).exit_code, 1);
+  EXPECT_EQ(run(request("touch /tmp/x /dev/shm/x /work/x", "f")).exit_code, 0);
+}
+
+TEST_F(SandboxTest, OtherProcessesAndTheNetworkAreNotThere) {
+  EXPECT_EQ(run(request("kill -0 " + std::to_string(::getpid()), "a")).exit_code, 1);
+  const std::string processes = run(request("ls -d /proc/[0-9]* | wc -l", "b")).out;
+  EXPECT_LE(std::stoi(processes), 5);
+  EXPECT_EQ(run(request("tail -n +3 /proc/net/dev | cut -d: -f1 | tr -d ' \\n'", "c")).out, "lo");
+  EXPECT_EQ(run(request("tail -n +2 /proc/net/route", "d")).out, "");
+}
+
+TEST_F(SandboxTest, NoPrivileges) {
+  const std::string status = run(request("cat /proc/self/status; id -u", "a")).out;
+  EXPECT_THAT(status, HasSubstr("CapEff:\t0000000000000000"));
+  EXPECT_THAT(status, HasSubstr("CapPrm:\t0000000000000000"));
+  EXPECT_THAT(status, HasSubstr("NoNewPrivs:\t1"));
+  EXPECT_THAT(status, HasSubstr("Seccomp:\t2"));
+  EXPECT_THAT(status, Not(HasSubstr("\n0\n"))) << "the work is not root";
+  EXPECT_NE(run(request("unshare -U true", "b")).exit_code, 0) << "no further namespaces";
+  EXPECT_NE(run(request("mount -t tmpfs x /tmp", "c")).exit_code, 0);
+  EXPECT_NE(run(request("echo 1 > /proc/sys/kernel/hostname", "d")).exit_code, 0);
+}
+
+TEST_F(SandboxTest, WhatCannotStartSaysWhy) {
+  Request unknown = request("");
+  unknown.engine.params.cmd = {"no-such-program"};
+  const ExecutionResult r = run(std::move(unknown));
+  EXPECT_EQ(r.exit_code, 127);
+  EXPECT_THAT(r.error_msg, HasSubstr("no-such-program"));
+
+  Request nowhere = request("true", "b");
+  nowhere.engine.params.working_directory = "missing";
+  const ExecutionResult lost = run(std::move(nowhere));
+  EXPECT_EQ(lost.exit_code, 125);
+  EXPECT_THAT(lost.error_msg, HasSubstr("missing"));
+
+  Request nothing = request("true", "c");
+  nothing.results_dir = "/proc/nowhere";
+  auto started = start(std::move(nothing));
+  ASSERT_FALSE(started);
+  EXPECT_THAT(started.error().to_string(), HasSubstr("/proc/nowhere"));
+  EXPECT_EQ(runtime_.run(sandbox_->list())->size(), 2u) << "nothing is left of a failed start";
+}
+
+TEST_F(SandboxTest, RefusesWhatItCannotHonour) {
+  const auto refused = [&](auto change) {
+    Request r = request("true", "x");
+    change(r);
+    auto started = start(std::move(r));
+    return !started && (started.error().is(Errc::invalid_argument) || started.error().is(Errc::permission_denied));
+  };
+  EXPECT_TRUE(refused([](Request& r) { r.engine.type = "docker"; }));
+  EXPECT_TRUE(refused([](Request& r) { r.engine.params.image = "debian"; }));
+  EXPECT_TRUE(refused([](Request& r) { r.engine.params.privileged = true; }));
+  EXPECT_TRUE(refused([](Request& r) { r.engine.params.user = "root"; }));
+  EXPECT_TRUE(refused([](Request& r) { r.engine.params.cmd.clear(); }));
+  EXPECT_TRUE(refused([](Request& r) { r.engine.params.cmd = {"A=1"}; }));
+  EXPECT_TRUE(refused([](Request& r) { r.engine.params.environment = {"novalue"}; }));
+  EXPECT_TRUE(refused([](Request& r) { r.engine.params.working_directory = "../etc"; }));
+  EXPECT_TRUE(refused([](Request& r) { r.engine.params.working_directory = "/etc"; }));
+  EXPECT_TRUE(refused([](Request& r) { r.execution_id = ExecutionId("../x"); }));
+  EXPECT_TRUE(refused([](Request& r) { r.execution_id = ExecutionId(""); }));
+  EXPECT_TRUE(refused([](Request& r) { r.results_dir = "relative"; }));
+  EXPECT_TRUE(refused([](Request& r) { r.limits.cpu_cores = -1; }));
+  EXPECT_TRUE(refused([](Request& r) { r.limits.memory_bytes = 1; }));
+  EXPECT_FALSE(runtime_.run(sandbox_->wait(ExecutionId("x"))));
+}
+
+TEST_F(SandboxTest, SameIdTwiceIsRefused) {
+  run("true");
+  auto again = start(request("true"));
+  ASSERT_FALSE(again);
+  EXPECT_TRUE(again.error().is(Errc::already_exists));
+  ASSERT_TRUE(runtime_.run(sandbox_->remove(ExecutionId("job-1"))));
+  EXPECT_TRUE(start(request("true")));
+}
+
+TEST_F(SandboxTest, MemoryLimitEndsTheWork) {
+  if (!groups() || !groups()->holds("memory")) GTEST_SKIP() << "skipped: no memory control group here";
+  Request r = request("echo start; tail /dev/zero; echo survived; sleep 1000");
+  r.limits.memory_bytes = 32 * 1024 * 1024;
+  const ExecutionResult result = run(std::move(r));
+  EXPECT_TRUE(result.killed);
+  EXPECT_THAT(result.error_msg, HasSubstr("memory limit"));
+  EXPECT_NE(result.exit_code, 0);
+  EXPECT_THAT(result.out, HasSubstr("start"));
+}
+
+TEST_F(SandboxTest, LimitsAreSet) {
+  if (!groups()) GTEST_SKIP() << "skipped: no control groups here";
+  Request r = request("echo ready; sleep 1000");
+  r.limits.cpu_cores = 0.5;
+  r.limits.memory_bytes = 64 * 1024 * 1024;
+  r.limits.pids = 17;
+  ASSERT_TRUE(start(std::move(r)));
+  const Cgroup* group = sandbox_->cgroup(ExecutionId("job-1"));
+  ASSERT_NE(group, nullptr);
+  const bool v2 = sandbox_->enforcement() == "cgroup v2";
+  EXPECT_EQ(group->read(v2 ? "cpu.max" : "cpu.cfs_quota_us"), v2 ? "50000 100000" : "50000");
+  EXPECT_EQ(group->read(v2 ? "memory.max" : "memory.limit_in_bytes"), "67108864");
+  EXPECT_EQ(group->read("pids.max"), "17");
+  EXPECT_GE(group->pids().size(), 3u);
+  auto stats = runtime_.run(sandbox_->stats(ExecutionId("job-1")));
+  ASSERT_TRUE(stats);
+  EXPECT_EQ(stats->memory_limit, 67108864u);
+  EXPECT_GE(stats->pids, 3u);
+}
+
+TEST_F(SandboxTest, ProcessLimitHolds) {
+  if (!groups() || !groups()->holds("pids")) GTEST_SKIP() << "skipped: no pids control group here";
+  Request r = request("for i in 1 2 3 4 5 6 7 8 9 10 11 12; do sleep 1000 & done; echo all started");
+  r.limits.pids = 8;
+  EXPECT_THAT(run(std::move(r)).out, Not(HasSubstr("all started")));
+}
+
+TEST_F(SandboxTest, StopHonoursTerm) {
+  ASSERT_TRUE(start(request("trap 'echo bye; exit 5' TERM; echo ready; while :; do sleep 0.01; done")));
+  until_output("ready");
+  EXPECT_EQ(state(), State::running);
+  ASSERT_TRUE(runtime_.run(sandbox_->stop(ExecutionId("job-1"), 1h)));
+  const ExecutionResult r = finish();
+  EXPECT_EQ(r.exit_code, 5);
+  EXPECT_TRUE(r.killed);
+  EXPECT_EQ(r.error_msg, "stopped on request");
+  EXPECT_THAT(r.out, HasSubstr("bye"));
+  EXPECT_TRUE(runtime_.run(sandbox_->stop(ExecutionId("job-1"), 0s))) << "stopping what has ended is no error";
+}
+
+TEST_F(SandboxTest, StopKillsAfterTheGrace) {
+  ASSERT_TRUE(start(request("trap '' TERM; sleep 1000 & echo ready; while :; do sleep 0.01; done")));
+  until_output("ready");
+  ASSERT_TRUE(runtime_.run(sandbox_->stop(ExecutionId("job-1"), 50ms)));
+  const ExecutionResult r = finish();
+  EXPECT_EQ(r.exit_code, 137);
+  EXPECT_TRUE(r.killed);
+  EXPECT_THAT(r.error_msg, HasSubstr("did not end within 50 ms"));
+  EXPECT_EQ(state(), State::failed);
+}
+
+TEST_F(SandboxTest, WhatTheWorkStartedEndsWithIt) {
+  const ExecutionResult r = run("(sleep 1000; echo late) & setsid sleep 1000 & echo done");
+  EXPECT_EQ(r.out, "done\n");  // and TearDown finds no process and no control group
+}
+
+TEST_F(SandboxTest, PauseAndResume) {
+  if (!groups()) GTEST_SKIP() << "skipped: no control groups here";
+  const ExecutionId id("job-1");
+  ASSERT_TRUE(start(request("trap 'exit 0' TERM; echo ready; while :; do sleep 0.01; done")));
+  until_output("ready");
+  ASSERT_TRUE(runtime_.run(sandbox_->pause(id)));
+  EXPECT_EQ(state(), State::paused);
+  ASSERT_TRUE(runtime_.run(sandbox_->resume(id)));
+  EXPECT_EQ(state(), State::running);
+  ASSERT_TRUE(runtime_.run(sandbox_->pause(id)));
+  ASSERT_TRUE(runtime_.run(sandbox_->stop(id, 1h))) << "a paused execution can be stopped";
+  EXPECT_EQ(finish().exit_code, 0);
+}
+
+TEST_F(SandboxTest, LogsAreBounded) {
+  Request r = request("head -c 1000000 /dev/zero | tr '\\0' x; echo; echo still here >&2; exit 4");
+  r.log_limit = 1000;
+  const ExecutionResult result = run(std::move(r));
+  EXPECT_EQ(result.exit_code, 4) << "the work does not notice";
+  EXPECT_EQ(result.out.substr(0, 1000), std::string(1000, 'x'));
+  EXPECT_THAT(result.out, HasSubstr("limit of 1000 bytes"));
+  EXPECT_LT(result.out.size(), 1200u);
+  EXPECT_EQ(result.err, "still here\n");
+}
+
+Task<void> start_into(Sandbox& sandbox, Request request, int& ok) {
+  const ExecutionId id = request.execution_id;
+  Result<void> started = co_await sandbox.start(std::move(request));
+  if (!started) co_return;
+  Result<ExecutionResult> result = co_await sandbox.wait(id);
+  if (result && result->exit_code == 0 && result->out == id.value + "\n") ++ok;
+}
+Task<void> start_all(Sandbox& sandbox, std::vector<Request> requests, int& ok) {
+  TaskContext context = co_await this_task();
+  Nursery nursery(*context.lane, "test");
+  for (Request& request : requests) nursery.spawn(start_into(sandbox, std::move(request), ok));
+  co_await nursery.join();
+}
+
+TEST_F(SandboxTest, TwentyAtOnce) {
+  std::vector<Request> requests;
+  for (int i = 0; i < 20; ++i) requests.push_back(request(fmt::format("echo job-{}", i), fmt::format("job-{}", i)));
+  int ok = 0;
+  runtime_.run(start_all(*sandbox_, std::move(requests), ok));
+  EXPECT_EQ(ok, 20);
+}
+
+TEST_F(SandboxTest, CancelledStartLeavesNothing) {
+  // Each falls into another moment of bubblewrap's own start.
+  for (auto patience = 1us; patience < 6ms; patience += 150us) {
+    if (runtime_.run(with_timeout(patience, sandbox_->start(request("sleep 1000"))))) {  // it was quicker
+      ASSERT_TRUE(runtime_.run(sandbox_->remove(ExecutionId("job-1"))));
+    }
+    EXPECT_TRUE(runtime_.run(sandbox_->list())->empty());
+  }
+}
+
+TEST_F(SandboxTest, RemoveEndsIt) {
+  ASSERT_TRUE(start(request("sleep 1000")));
+  ASSERT_TRUE(runtime_.run(sandbox_->remove(ExecutionId("job-1"))));
+  EXPECT_TRUE(runtime_.run(sandbox_->list())->empty());
+  EXPECT_FALSE(runtime_.run(sandbox_->status(ExecutionId("job-1"))));
+}
+
+TEST_F(SandboxTest, CleanupEndsWhatAKilledDaemonLeft) {
+  if (!groups()) GTEST_SKIP() << "skipped: no control groups here";
+  const auto leftover = groups()->create("old", Limits{});
+  ASSERT_TRUE(leftover);
+  fs::create_directories(dir_ / "state/old/work");
+  ProcessSpec spec;
+  spec.argv = {"sleep", "1000"};
+  spec.cgroups = leftover->procs_files();
+  auto process = processes_.spawn(std::move(spec));
+  ASSERT_TRUE(process) << process.error().to_string();
+  ASSERT_TRUE(runtime_.run(sandbox_->cleanup()));
+  auto exit = runtime_.run((*process)->wait());
+  ASSERT_TRUE(exit);
+  EXPECT_EQ(exit->signal, SIGKILL);
+  EXPECT_TRUE(groups()->list().empty());
+}
+
+TEST(SandboxArguments, TheEnvironmentComesAfterEveryPrivilegedProgram) {
+  SandboxPlan plan;
+  plan.command = {"program", "arg"};
+  plan.environment = {"LD_PRELOAD=x"};
+  plan.work_dir = "/data/work";
+  plan.uid = 700000001;
+  const auto args = sandbox_arguments(plan);
+  const auto at = [&](std::string_view text) { return std::find(args.begin(), args.end(), text) - args.begin(); };
+  EXPECT_LT(at("--clearenv"), at("/usr/bin/setpriv"));
+  EXPECT_LT(at("/usr/bin/setpriv"), at("--bounding-set=-all"));
+  EXPECT_LT(at("--bounding-set=-all"), at("/usr/bin/env"));
+  EXPECT_LT(at("/usr/bin/env"), at("LD_PRELOAD=x"));
+  EXPECT_LT(at("LD_PRELOAD=x"), at("program"));
+  EXPECT_LT(at("--unshare-net"), at("--"));
+  EXPECT_EQ(at("--unshare-user"), static_cast<std::ptrdiff_t>(args.size())) << "root needs no user namespace";
+}
+
+TEST(SandboxWithoutRoot, TheSameTestsPass) {
+  if (::geteuid() != 0) GTEST_SKIP() << "skipped: the tests themselves run without root";
+  if (::access("/usr/bin/setpriv", X_OK) != 0) GTEST_SKIP() << "skipped: no setpriv";
+  const std::string self = fs::read_symlink("/proc/self/exe");
+  RealRuntime runtime;
+  RealProcesses processes(runtime.runtime().lane);
+  ProcessSpec spec;
+  spec.argv = {
+      "/usr/bin/setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", self, "--gtest_filter=SandboxTest.*"};
+  spec.env = {"PATH=/usr/bin:/bin", "TMPDIR=/tmp"};
+  spec.cwd = "/";
+  auto run = runtime.run(run_process(processes, std::move(spec), 1 << 20));
+  ASSERT_TRUE(run) << run.error().to_string();
+  if (run->exit.code == 126 || run->err.find("Permission denied") != std::string::npos)
+    GTEST_SKIP() << "skipped: another user may not execute " << self;
+  EXPECT_EQ(run->exit.code, 0) << run->out.substr(run->out.size() > 6000 ? run->out.size() - 6000 : 0);
+  EXPECT_THAT(run->out, HasSubstr("[       OK ] SandboxTest.HelloAndExitCode"));
+}
+
+}  // namespace
+}  // namespace dms::executor

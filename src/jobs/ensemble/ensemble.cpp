@@ -1,0 +1,186 @@
+#include "jobs/ensemble/ensemble.hpp"
+
+#include <boost/json/object.hpp>
+#include <set>
+
+#include "jobs/ensemble/normalise.hpp"
+#include "jobs/ensemble/yaml.hpp"
+
+namespace dms::jobs {
+namespace {
+
+/// Members without which a default would stand in for the user's choice.
+Result<void> require_choices(const json::Value& v1) {
+  const json::Object* object = v1.if_object();
+  const json::Value* list = object == nullptr ? nullptr : json::find_member(*object, "allocations");
+  const json::Object* allocations = list == nullptr ? nullptr : list->if_object();
+  if (allocations == nullptr) return {};  // the decoder or the validator says what is wrong
+  for (const auto& member : *allocations) {
+    const json::Object* allocation = member.value().if_object();
+    if (allocation == nullptr) continue;
+    const auto missing = [&](std::string_view name) {
+      const json::Value* value = json::find_member(*allocation, name);
+      return value == nullptr || value->is_null();
+    };
+    const std::string_view name = member.key();
+    if (missing("executor"))
+      return fail(Errc::invalid_argument, "allocations.{}.executor: expected {}, found nothing", name,
+                  known_names<ExecutorType>());
+    if (missing("type"))
+      return fail(Errc::invalid_argument, "allocations.{}.type: expected {}, found nothing", name,
+                  known_names<AllocationType>());
+  }
+  return {};
+}
+
+Result<Ensemble> from_v1(const json::Value& v1) {
+  TRY_VOID(require_choices(v1));
+  TRY(EnsembleV1 members, json::from_value<EnsembleV1>(v1));
+  Ensemble ensemble{std::move(members)};
+  for (auto& [name, allocation] : ensemble.allocations)
+    if (allocation.dns_name.empty()) allocation.dns_name = name;
+  TRY_VOID(ensemble.validate());
+  return ensemble;
+}
+
+}  // namespace
+
+void Execution::to_json(json::Writer& writer) const {
+  writer.begin_object().key("type").string(type);
+  if (!params.empty()) writer.key("params").value(json::Value(params));
+  writer.end_object();
+}
+
+Result<Execution> Execution::from_json(const json::Value& value) {
+  const json::Object* object = value.if_object();
+  if (object == nullptr) return json::wrong_kind("an object", value);
+  Execution execution;
+  if (const json::Value* type = json::find_member(*object, "type")) {
+    Result<std::string> read = json::from_value<std::string>(*type);
+    if (!read) return std::unexpected(json::at_member("type", read.error()));
+    execution.type = *std::move(read);
+  }
+  const json::Value* params = json::find_member(*object, "params");
+  if (params == nullptr || params->is_null()) return execution;
+  if (!params->is_object())
+    return std::unexpected(json::at_member("params", json::wrong_kind("an object", *params).error()));
+  // By name, as the network's other nodes write them.
+  std::map<std::string_view, const json::Value*> sorted;
+  for (const auto& param : params->get_object()) sorted.emplace(param.key(), &param.value());
+  for (const auto& [name, param] : sorted) execution.params.emplace(name, *param);
+  return execution;
+}
+
+namespace {
+
+struct KeyWire {
+  KeyType type = KeyType::ssh;
+  std::string file, dest;
+  static constexpr auto json_fields() {
+    return std::tuple(json::field("type", &KeyWire::type), json::field("file", &KeyWire::file),
+                      json::field("dest", &KeyWire::dest));
+  }
+};
+
+}  // namespace
+
+void AllocationKey::to_json(json::Writer& writer) const {
+  json::write(writer, KeyWire{.type = type, .file = file, .dest = dest});
+}
+
+Result<AllocationKey> AllocationKey::from_json(const json::Value& value) {
+  if (value.is_string())
+    return AllocationKey{.type = KeyType::ssh, .file = std::string(value.get_string()), .dest = {}};
+  TRY(KeyWire wire, json::from_value<KeyWire>(value));
+  return AllocationKey{.type = wire.type, .file = std::move(wire.file), .dest = std::move(wire.dest)};
+}
+
+Result<Ensemble> Ensemble::parse_yaml(std::string_view text) {
+  TRY(const json::Value written, read_yaml(text));
+  TRY(const json::Value v1, normalise(written));
+  return from_v1(v1);
+}
+
+Result<Ensemble> Ensemble::from_json(const json::Value& value) {
+  const json::Object* object = value.if_object();
+  if (object == nullptr) return json::wrong_kind("an object", value);
+  const json::Value* v1 = json::find_member(*object, "v1");
+  if (v1 == nullptr || v1->is_null())
+    return fail(Errc::invalid_argument, "v1: expected an ensemble of version 1, found nothing");
+  return from_v1(*v1);
+}
+
+void Ensemble::to_json(json::Writer& writer) const {
+  writer.begin_object().key("v1");
+  json::write(writer, static_cast<const EnsembleV1&>(*this));
+  writer.end_object();
+}
+
+Result<capability::Resources> Ensemble::node_requirement(std::string_view node) const {
+  const auto found = nodes.find(std::string(node));
+  if (found == nodes.end()) return fail(Errc::not_found, "the ensemble has no node {}", node);
+  capability::Resources total;
+  for (const std::string& name : found->second.allocations) {
+    Result<capability::Resources> sum = capability::add_requirement(total, allocations.at(name).resources);
+    if (!sum) return fail(Errc::invalid_argument, "nodes.{}: {}", node, sum.error().message());
+    total = *std::move(sum);
+  }
+  return total;
+}
+
+std::vector<ExecutorType> Ensemble::node_executors(std::string_view node) const {
+  std::set<ExecutorType> executors;
+  if (const auto found = nodes.find(std::string(node)); found != nodes.end())
+    for (const std::string& name : found->second.allocations) executors.insert(allocations.at(name).executor);
+  return {executors.begin(), executors.end()};
+}
+
+std::vector<Port> Ensemble::ports_of(std::string_view allocation) const {
+  std::vector<Port> ports;
+  for (const auto& [name, node] : nodes)
+    for (const Port& port : node.ports)
+      if (port.allocation == allocation) ports.push_back(port);
+  return ports;
+}
+
+std::vector<std::string> Ensemble::start_order(std::string_view node) const {
+  const auto found = nodes.find(std::string(node));
+  if (found == nodes.end()) return {};
+  std::vector<std::string> waiting = found->second.allocations;
+  std::vector<std::string> order;
+  std::set<std::string> placed;
+  // Each round places what depends only on what is placed; a valid ensemble has no cycle, so each round places
+  // something.
+  while (!waiting.empty()) {
+    std::vector<std::string> later;
+    for (std::string& name : waiting) {
+      const auto& needs = allocations.at(name).depends_on;
+      const bool ready =
+          std::all_of(needs.begin(), needs.end(), [&](const auto& need) { return placed.contains(need); });
+      (ready ? order : later).push_back(std::move(name));
+      if (ready) placed.insert(order.back());
+    }
+    if (later.size() == waiting.size()) break;
+    waiting = std::move(later);
+  }
+  return order;
+}
+
+bool Ensemble::tasks_only() const {
+  return std::all_of(allocations.begin(), allocations.end(),
+                     [](const auto& entry) { return entry.second.type == AllocationType::task; });
+}
+
+std::string allocation_id(std::string_view ensemble_id, std::string_view allocation) {
+  return fmt::format("{}_{}", ensemble_id, allocation);
+}
+
+std::string_view allocation_name(std::string_view allocation_id) {
+  return allocation_id.substr(allocation_id.rfind('_') + 1);
+}
+
+std::string_view ensemble_id(std::string_view allocation_id) {
+  return allocation_id.substr(0, allocation_id.rfind('_'));
+}
+
+}  // namespace dms::jobs

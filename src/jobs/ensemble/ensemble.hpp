@@ -1,0 +1,302 @@
+// An ensemble: the description of a deployment, as users write it (YAML) and as the network carries it (JSON).
+//
+// Model
+//  1. An Ensemble that exists is valid: parse_yaml() and from_json() return one or say where the input is wrong, what
+//     was expected there and, for an unknown key, which known one is nearest ("allocations.web.resources.ram.sise:
+//     unknown key; did you mean size?").
+//  2. The wire form is that of the existing network: `{"v1":{...}}`, sizes in bytes, clocks in hertz, scripts in
+//     base64, durations in nanoseconds, execution as {type, params}. Reading ignores unknown members, for newer peers
+//     may send more; from_json(to_json(e)) is e.
+//  3. The YAML form is looser (normalise.hpp): bare sizes count in GiB and clocks in GHz, units may be written,
+//     resources and volumes may refer to named templates, environment may be a map. Unknown keys are refused there:
+//     they are typing errors of somebody who can still be told.
+//  4. Rules beyond the network's own validator: every allocation stands in exactly one node, ports belong to an
+//     allocation of their node, paths and script names cannot climb out of a folder, numbers of things are bounded.
+//
+// Threads: values, no shared state. Cost: linear in the input, but for dependency cycles (edges + allocations).
+//
+// What a stranger may try: an ensemble arrives from whoever may deploy. YAML aliases that multiply ("billion laughs"),
+// deep nesting and huge input meet fixed limits before memory is spent (yaml.hpp); names that become file names, host
+// names or container references are checked character by character, so none of them can leave its place.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "encoding/json.hpp"
+#include "base/time.hpp"
+#include "capability/capability.hpp"
+#include "capability/location.hpp"
+#include "jobs/ensemble/named_enum.hpp"
+
+namespace dms::jobs {
+
+/// A task runs to its end; a service is meant to stay.
+enum class AllocationType { task, service };
+/// What runs the work. `containerd` and `firecracker` are known so that such ensembles can be deployed on nodes that
+/// have them.
+enum class ExecutorType { docker, sandbox, firecracker, containerd, null };
+enum class EscalationStrategy { unspecified, redeploy, teardown };
+enum class AllocationRecovery { stay_down, one_for_one, one_for_all, rest_for_one };
+enum class NodeRecovery { stay_down, restart, redeploy };
+enum class SupervisorStrategy { unspecified, one_for_one, all_for_one, rest_for_one };
+enum class HealthCheckType { none, command, http };
+enum class VolumeType { local, glusterfs };
+enum class KeyType { ssh, gpg };
+
+NAMED_ENUM(AllocationType, {AllocationType::task, "task"}, {AllocationType::service, "service"});
+NAMED_ENUM(ExecutorType, {ExecutorType::docker, "docker"}, {ExecutorType::sandbox, "sandbox"},
+           {ExecutorType::firecracker, "firecracker"}, {ExecutorType::containerd, "containerd"},
+           {ExecutorType::null, "null"});
+NAMED_ENUM(EscalationStrategy, {EscalationStrategy::unspecified, ""}, {EscalationStrategy::redeploy, "redeploy"},
+           {EscalationStrategy::teardown, "teardown"});
+NAMED_ENUM(AllocationRecovery, {AllocationRecovery::stay_down, "stay_down"}, {AllocationRecovery::stay_down, ""},
+           {AllocationRecovery::one_for_one, "one_for_one"}, {AllocationRecovery::one_for_all, "one_for_all"},
+           {AllocationRecovery::rest_for_one, "rest_for_one"});
+NAMED_ENUM(NodeRecovery, {NodeRecovery::stay_down, "stay_down"}, {NodeRecovery::stay_down, ""},
+           {NodeRecovery::restart, "restart"}, {NodeRecovery::redeploy, "redeploy"});
+NAMED_ENUM(SupervisorStrategy, {SupervisorStrategy::unspecified, ""}, {SupervisorStrategy::one_for_one, "OneForOne"},
+           {SupervisorStrategy::all_for_one, "AllForOne"}, {SupervisorStrategy::rest_for_one, "RestForOne"});
+NAMED_ENUM(HealthCheckType, {HealthCheckType::none, ""}, {HealthCheckType::command, "command"},
+           {HealthCheckType::http, "http"});
+NAMED_ENUM(VolumeType, {VolumeType::local, "local"}, {VolumeType::glusterfs, "glusterfs"});
+NAMED_ENUM(KeyType, {KeyType::ssh, "ssh"}, {KeyType::gpg, "gpg"});
+
+/// How the work is run: the executor's name and its own parameters (image, cmd, environment, ... for docker).
+struct Execution {
+  std::string type;
+  json::Object params;
+
+  void to_json(json::Writer& writer) const;
+  static Result<Execution> from_json(const json::Value& value);
+  friend bool operator==(const Execution&, const Execution&) = default;
+};
+
+/// A key to be put into an allocation. Older peers send only a name, read as the file of an ssh key.
+struct AllocationKey {
+  KeyType type = KeyType::ssh;
+  std::string file;  ///< the key itself or a path to it
+  std::string dest;
+
+  void to_json(json::Writer& writer) const;
+  static Result<AllocationKey> from_json(const json::Value& value);
+  friend bool operator==(const AllocationKey&, const AllocationKey&) = default;
+};
+
+struct HealthCheckResponse {
+  std::string type;
+  std::string value;
+  static constexpr auto json_fields() {
+    return std::tuple(json::field("type", &HealthCheckResponse::type),
+                      json::field("value", &HealthCheckResponse::value));
+  }
+  friend bool operator==(const HealthCheckResponse&, const HealthCheckResponse&) = default;
+};
+
+struct HealthCheck {
+  HealthCheckType type = HealthCheckType::none;
+  std::vector<std::string> exec;
+  std::string endpoint;
+  HealthCheckResponse response;
+  std::int64_t interval_ns = 0;
+
+  [[nodiscard]] bool present() const { return type != HealthCheckType::none; }
+  [[nodiscard]] Duration interval() const { return Duration(interval_ns); }
+  static constexpr auto json_fields() {
+    return std::tuple(json::field("type", &HealthCheck::type), json::field("exec", &HealthCheck::exec),
+                      json::field("endpoint", &HealthCheck::endpoint), json::field("response", &HealthCheck::response),
+                      json::field("interval", &HealthCheck::interval_ns));
+  }
+  friend bool operator==(const HealthCheck&, const HealthCheck&) = default;
+};
+
+struct Volume {
+  VolumeType type = VolumeType::local;
+  std::string mount_destination;
+  bool read_only = false;
+  std::string name;
+  std::vector<std::string> servers;
+  std::string client_private_key;
+  std::string client_pem;
+  std::string client_ca;
+  std::string src;
+
+  static constexpr auto json_fields() {
+    return std::tuple(json::field("type", &Volume::type), json::field("mount_destination", &Volume::mount_destination),
+                      json::field("read_only", &Volume::read_only), json::field("name", &Volume::name),
+                      json::field("servers", &Volume::servers),
+                      json::field("client_private_key", &Volume::client_private_key),
+                      json::field("client_pem", &Volume::client_pem), json::field("client_ca", &Volume::client_ca),
+                      json::field("src", &Volume::src, json::omit_empty));
+  }
+  friend bool operator==(const Volume&, const Volume&) = default;
+};
+
+struct Allocation {
+  ExecutorType executor = ExecutorType::docker;
+  AllocationType type = AllocationType::task;
+  capability::Resources resources;
+  Execution execution;
+  std::string dns_name;
+  std::vector<AllocationKey> keys;
+  std::vector<std::string> provision;  ///< names of scripts, in order
+  HealthCheck healthcheck;
+  std::vector<Volume> volume;
+  AllocationRecovery failure_recovery = AllocationRecovery::stay_down;
+  std::vector<std::string> depends_on;
+
+  static constexpr auto json_fields() {
+    return std::tuple(json::field("executor", &Allocation::executor), json::field("type", &Allocation::type),
+                      json::field("resources", &Allocation::resources),
+                      json::field("execution", &Allocation::execution),
+                      json::field("dns_name", &Allocation::dns_name, json::omit_empty),
+                      json::field("keys", &Allocation::keys, json::omit_empty),
+                      json::field("provision", &Allocation::provision, json::omit_empty),
+                      json::field("healthcheck", &Allocation::healthcheck),
+                      json::field("volume", &Allocation::volume, json::omit_empty),
+                      json::field("failure_recovery", &Allocation::failure_recovery),
+                      json::field("depends_on", &Allocation::depends_on, json::omit_empty));
+  }
+  friend bool operator==(const Allocation&, const Allocation&) = default;
+};
+
+struct Port {
+  std::uint16_t public_port = 0;  ///< 0: the provider chooses
+  std::uint16_t private_port = 0;
+  std::string allocation;
+
+  static constexpr auto json_fields() {
+    return std::tuple(json::field("public", &Port::public_port), json::field("private", &Port::private_port),
+                      json::field("allocation", &Port::allocation));
+  }
+  friend bool operator==(const Port&, const Port&) = default;
+};
+
+struct Node {
+  std::vector<std::string> allocations;
+  std::vector<Port> ports;
+  capability::LocationConstraints location;
+  std::string peer;  ///< peer id this node is pinned to; empty if any will do
+  std::uint32_t redundancy = 0;
+  NodeRecovery failure_recovery = NodeRecovery::stay_down;
+
+  static constexpr auto json_fields() {
+    return std::tuple(json::field("allocations", &Node::allocations),
+                      json::field("ports", &Node::ports, json::omit_empty), json::field("location", &Node::location),
+                      json::field("peer", &Node::peer, json::omit_empty),
+                      json::field("redundancy", &Node::redundancy, json::omit_empty),
+                      json::field("failure_recovery", &Node::failure_recovery));
+  }
+  friend bool operator==(const Node&, const Node&) = default;
+};
+
+struct Edge {
+  std::string s;
+  std::string t;
+  std::uint64_t rtt = 0;  ///< milliseconds; 0: no constraint
+  std::uint64_t bw = 0;   ///< bits per second; 0: no constraint
+
+  static constexpr auto json_fields() {
+    return std::tuple(json::field("s", &Edge::s), json::field("t", &Edge::t),
+                      json::field("rtt", &Edge::rtt, json::omit_empty), json::field("bw", &Edge::bw, json::omit_empty));
+  }
+  friend bool operator==(const Edge&, const Edge&) = default;
+};
+
+struct Supervisor {
+  SupervisorStrategy strategy = SupervisorStrategy::unspecified;
+  std::vector<std::string> allocations;
+  std::vector<Supervisor> children;
+
+  static constexpr auto json_fields() {
+    return std::tuple(json::field("strategy", &Supervisor::strategy, json::omit_empty),
+                      json::field("allocations", &Supervisor::allocations, json::omit_empty),
+                      json::field("children", &Supervisor::children, json::omit_empty));
+  }
+  friend bool operator==(const Supervisor&, const Supervisor&) = default;
+};
+
+struct Subnet {
+  bool join = false;
+  static constexpr auto json_fields() { return std::tuple(json::field("join", &Subnet::join, json::omit_empty)); }
+  friend bool operator==(const Subnet&, const Subnet&) = default;
+};
+
+struct Contract {
+  std::string did;
+  std::string host;
+  std::string provider;
+  std::string requestor;
+
+  static constexpr auto json_fields() {
+    return std::tuple(json::field("did", &Contract::did), json::field("host", &Contract::host),
+                      json::field("provider", &Contract::provider, json::omit_empty),
+                      json::field("requestor", &Contract::requestor, json::omit_empty));
+  }
+  friend bool operator==(const Contract&, const Contract&) = default;
+};
+
+/// The members, in the order in which the network writes them.
+struct EnsembleV1 {
+  EscalationStrategy escalation_strategy = EscalationStrategy::unspecified;
+  std::map<std::string, Allocation> allocations;
+  std::map<std::string, Node> nodes;
+  std::vector<Edge> edges;
+  Supervisor supervisor;
+  std::map<std::string, std::string> keys;
+  std::map<std::string, Bytes> scripts;
+  Subnet subnet;
+  std::vector<std::string> exclude_peers;
+  std::map<std::string, std::string> metadata;
+  std::map<std::string, Contract> contracts;
+
+  static constexpr auto json_fields() {
+    using E = EnsembleV1;
+    constexpr auto omit = json::omit_empty;
+    return std::tuple(json::field("escalation_strategy", &E::escalation_strategy),
+                      json::field("allocations", &E::allocations), json::field("nodes", &E::nodes),
+                      json::field("edges", &E::edges, omit), json::field("supervisor", &E::supervisor),
+                      json::field("keys", &E::keys, omit), json::field("scripts", &E::scripts, omit),
+                      json::field("subnet", &E::subnet), json::field("exclude_peers", &E::exclude_peers, omit),
+                      json::field("metadata", &E::metadata, omit), json::field("contracts", &E::contracts, omit));
+  }
+  friend bool operator==(const EnsembleV1&, const EnsembleV1&) = default;
+};
+
+struct Ensemble : EnsembleV1 {
+  /// On the wire the members are wrapped: to_json().
+  static void json_fields() = delete;
+
+  /// From what a user wrote.
+  static Result<Ensemble> parse_yaml(std::string_view text);
+  /// From the wire: `{"v1":{...}}`.
+  static Result<Ensemble> from_json(const json::Value& value);
+  void to_json(json::Writer& writer) const;
+
+  /// The rules of the model; Errc::invalid_argument names the first field that breaks one.
+  [[nodiscard]] Result<void> validate() const;
+
+  /// What a node of this ensemble must offer: the sum of its allocations. Errc::not_found if there is no such node.
+  [[nodiscard]] Result<capability::Resources> node_requirement(std::string_view node) const;
+  /// The executors that a node needs, each once.
+  [[nodiscard]] std::vector<ExecutorType> node_executors(std::string_view node) const;
+  /// The ports of a node's allocation.
+  [[nodiscard]] std::vector<Port> ports_of(std::string_view allocation) const;
+  /// A node's allocations in an order in which each comes after those it depends on.
+  [[nodiscard]] std::vector<std::string> start_order(std::string_view node) const;
+  /// True if all allocations are tasks: such a deployment ends.
+  [[nodiscard]] bool tasks_only() const;
+
+  friend bool operator==(const Ensemble&, const Ensemble&) = default;
+};
+
+/// How an allocation is called across machines: `<ensemble id>_<allocation name>`.
+std::string allocation_id(std::string_view ensemble_id, std::string_view allocation);
+/// The last part of an allocation id; an allocation name holds no underscore.
+std::string_view allocation_name(std::string_view allocation_id);
+/// The part before it, or the whole if there is no underscore.
+std::string_view ensemble_id(std::string_view allocation_id);
+
+}  // namespace dms::jobs

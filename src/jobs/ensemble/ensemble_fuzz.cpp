@@ -1,0 +1,17 @@
+// Whatever is read, as YAML or from the wire, can be written and read again as the same; nothing crashes or runs away.
+#include <cstdlib>
+
+#include "jobs/ensemble/ensemble.hpp"
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  using dms::jobs::Ensemble;
+  const std::string_view text(reinterpret_cast<const char*>(data), size);
+  for (const auto& read : {Ensemble::parse_yaml(text), dms::json::decode<Ensemble>(text)}) {
+    if (!read) continue;
+    const auto again = dms::json::decode<Ensemble>(dms::json::encode(*read));
+    if (!again || !(*again == *read)) std::abort();
+    for (const auto& [name, node] : read->nodes)
+      if (read->start_order(name).size() != node.allocations.size()) std::abort();
+  }
+  return 0;
+}

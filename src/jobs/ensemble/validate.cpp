@@ -1,0 +1,358 @@
+// The rules that a decoded ensemble must keep. Each function checks one kind of thing and names the first field that
+// fails.
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+#include <cctype>
+#include <set>
+
+#include "base/suggest.hpp"
+#include "crypto/peer_id.hpp"
+#include "jobs/ensemble/ensemble.hpp"
+
+namespace dms::jobs {
+namespace {
+
+constexpr std::size_t kMaxAllocations = 256;
+constexpr std::size_t kMaxNodes = 256;
+constexpr std::size_t kMaxPorts = 256;
+constexpr std::size_t kMaxList = 1024;
+constexpr std::size_t kMaxRedundancy = 64;
+constexpr std::size_t kMaxScriptBytes = 512 * 1024;
+constexpr std::uint64_t kMaxClock = 100 * capability::kGHz;
+constexpr std::uint64_t kFirstPort = 1025;  // the network's own rule
+
+template <class... Args>
+std::unexpected<Error> wrong(fmt::format_string<Args...> format, Args&&... args) {
+  return fail(Errc::invalid_argument, format, std::forward<Args>(args)...);
+}
+
+bool word_char(char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0; }
+
+/// Labels of letters, digits and inner dashes, at most 63 long, joined by dots, at most 253 together.
+bool is_host_name(std::string_view name) {
+  if (name.empty() || name.size() > 253) return false;
+  while (true) {
+    const auto dot = name.find('.');
+    const std::string_view label = name.substr(0, dot);
+    if (label.empty() || label.size() > 63 || !word_char(label.front()) || !word_char(label.back())) return false;
+    if (!std::all_of(label.begin(), label.end(), [](char c) { return word_char(c) || c == '-'; })) return false;
+    if (dot == std::string_view::npos) return true;
+    name.remove_prefix(dot + 1);
+  }
+}
+
+/// A name that may become a file: [A-Za-z0-9][A-Za-z0-9_.-]*.
+bool is_file_name(std::string_view name) {
+  return !name.empty() && name.size() <= 128 && word_char(name.front()) &&
+         std::all_of(name.begin(), name.end(), [](char c) { return word_char(c) || c == '_' || c == '.' || c == '-'; });
+}
+
+/// An absolute path that does not climb.
+bool is_plain_path(std::string_view path) {
+  if (!path.starts_with('/') || path.size() > 4096 || path.find('\0') != std::string_view::npos) return false;
+  return ("/" + std::string(path) + "/").find("/../") == std::string::npos;
+}
+
+/// [host[:port]/]path[:tag][@digest], by its characters and ends; the engine that pulls it decides about the rest.
+bool is_image(std::string_view image) {
+  return !image.empty() && image.size() <= 512 && word_char(image.front()) && word_char(image.back()) &&
+         image.find("..") == std::string_view::npos && image.find("//") == std::string_view::npos &&
+         std::all_of(image.begin(), image.end(), [](char c) {
+           return word_char(c) || std::string_view("._-/:@").find(c) != std::string_view::npos;
+         });
+}
+
+bool is_variable(std::string_view name) {
+  return !name.empty() && std::isdigit(static_cast<unsigned char>(name.front())) == 0 &&
+         std::all_of(name.begin(), name.end(), [](char c) { return word_char(c) || c == '_'; });
+}
+
+/// "; did you mean web?" for a name that is none of the map's.
+template <class Map>
+std::string hint(std::string_view name, const Map& known) {
+  std::vector<std::string_view> names;
+  for (const auto& [key, value] : known) names.push_back(key);
+  const auto meant = nearest(name, names);
+  return meant.empty() ? "" : fmt::format("; did you mean {}?", meant);
+}
+
+Result<void> check_resources(const std::string& at, const capability::Resources& resources) {
+  if (resources.cpu.cores.empty()) return wrong("{}.cpu.cores: expected a number above 0", at);
+  if (resources.ram.size.empty()) return wrong("{}.ram.size: expected a size above 0", at);
+  if (resources.disk.size.empty()) return wrong("{}.disk.size: expected a size above 0", at);
+  if (resources.cpu.clock_speed.hertz > kMaxClock)
+    return wrong("{}.cpu.clock_speed: {} is beyond any processor; a bare number counts in GHz", at,
+                 resources.cpu.clock_speed.to_string());
+  if (resources.gpus.size() > capability::kMaxGpus)
+    return wrong("{}.gpus: at most {} are possible", at, capability::kMaxGpus);
+  return {};
+}
+
+Result<void> check_strings(const std::string& at, const json::Value& list, bool variables) {
+  const json::Array* array = list.if_array();
+  if (array == nullptr) return wrong("{}: {}", at, json::wrong_kind("a list", list).error().message());
+  for (std::size_t i = 0; i < array->size(); ++i) {
+    const auto* text = (*array)[i].if_string();
+    if (text == nullptr) return wrong("{}[{}]: {}", at, i, json::wrong_kind("a string", (*array)[i]).error().message());
+    const std::string_view item(text->data(), text->size());
+    if (item.find('\0') != std::string_view::npos)
+      return wrong("{}[{}]: a zero byte cannot be handed to a program", at, i);
+    if (variables && (item.find('=') == std::string_view::npos || !is_variable(item.substr(0, item.find('=')))))
+      return wrong("{}[{}]: expected NAME=value with a name of letters, digits and _", at, i);
+  }
+  return {};
+}
+
+Result<void> check_param_kind(const std::string& at, std::string_view name, const json::Value& value) {
+  if (name == "entrypoint" || name == "cmd") return check_strings(at, value, false);
+  if (name == "environment") return check_strings(at, value, true);
+  if (name == "privileged")
+    return value.is_bool() ? Result<void>()
+                           : wrong("{}: {}", at, json::wrong_kind("true or false", value).error().message());
+  constexpr std::string_view kTexts[] = {"image",        "working_directory", "user",        "restart_policy",
+                                         "kernel_image", "root_file_system",  "kernel_args", "initrd",
+                                         "initrd_path"};
+  if (std::find(std::begin(kTexts), std::end(kTexts), name) == std::end(kTexts)) return {};
+  const auto* text = value.if_string();
+  if (text == nullptr) return wrong("{}: {}", at, json::wrong_kind("a string", value).error().message());
+  if (text->empty()) return wrong("{}: expected something, or leave the key out", at);
+  if (name == "image" && !is_image({text->data(), text->size()}))
+    return wrong("{}: \"{}\" is not an image name", at, std::string_view(*text).substr(0, 128));
+  if (name == "restart_policy" && *text != "no" && *text != "on-failure" && *text != "always" &&
+      *text != "unless-stopped")
+    return wrong("{}: expected no, on-failure, always or unless-stopped", at);
+  return {};
+}
+
+Result<void> check_execution(const std::string& at, const Allocation& allocation) {
+  const std::string_view executor = to_string(allocation.executor);
+  const Execution& execution = allocation.execution;
+  if (execution.type != executor)
+    return wrong("{}.type: expected {}, as the executor says, found \"{}\"", at, executor,
+                 std::string_view(execution.type).substr(0, 64));
+  for (const auto& param : execution.params)
+    if (!param.value().is_null())
+      TRY_VOID(check_param_kind(fmt::format("{}.{}", at, std::string_view(param.key())), param.key(), param.value()));
+  const auto needs = [&](std::string_view name) -> Result<void> {
+    const json::Value* value = execution.params.if_contains(name);
+    if (value == nullptr || value->is_null()) return wrong("{}.{}: {} cannot run without it", at, name, executor);
+    return {};
+  };
+  switch (allocation.executor) {
+    case ExecutorType::docker:
+    case ExecutorType::containerd: return needs("image");
+    case ExecutorType::sandbox: return execution.params.contains("entrypoint") ? Result<void>() : needs("cmd");
+    case ExecutorType::firecracker: TRY_VOID(needs("kernel_image")); return needs("root_file_system");
+    case ExecutorType::null: return {};
+  }
+  return {};
+}
+
+Result<void> check_healthcheck(const std::string& at, const HealthCheck& check) {
+  if (check.type == HealthCheckType::http && check.endpoint.empty())
+    return wrong("{}.endpoint: an http check needs one", at);
+  if (check.type == HealthCheckType::command && check.exec.empty())
+    return wrong("{}.exec: a command check needs a command", at);
+  if (check.interval_ns < 0) return wrong("{}.interval: expected a duration above 0", at);
+  return {};
+}
+
+Result<void> check_volume(const std::string& at, const Volume& volume) {
+  if (volume.type == VolumeType::local) {
+    const bool path = volume.src.find('/') != std::string::npos;
+    if (path ? !is_plain_path(volume.src) : !is_file_name(volume.src))
+      return wrong("{}.src: expected an absolute path without .. or a name of letters, digits, _ . and -", at);
+  } else {
+    if (!is_file_name(volume.name)) return wrong("{}.name: expected a name of letters, digits, _ . and -", at);
+    if (volume.servers.empty()) return wrong("{}.servers: expected at least one server", at);
+    for (std::size_t i = 0; i < volume.servers.size(); ++i)
+      if (volume.servers[i].empty()) return wrong("{}.servers[{}]: expected a host name", at, i);
+  }
+  if (!is_plain_path(volume.mount_destination))
+    return wrong("{}.mount_destination: expected an absolute path without ..", at);
+  return {};
+}
+
+Result<void> check_allocation(const Ensemble& ensemble, const std::string& name, const Allocation& allocation) {
+  const std::string at = "allocations." + name;
+  TRY_VOID(check_resources(at + ".resources", allocation.resources));
+  TRY_VOID(check_execution(at + ".execution", allocation));
+  if (!is_host_name(allocation.dns_name))
+    return wrong("{}.dns_name: \"{}\" is not a host name", at, allocation.dns_name.substr(0, 64));
+  for (std::size_t i = 0; i < allocation.keys.size(); ++i) {
+    if (allocation.keys[i].file.empty()) return wrong("{}.keys[{}].file: expected a key or the path of one", at, i);
+    if (allocation.keys[i].type == KeyType::gpg && allocation.keys[i].dest.empty())
+      return wrong("{}.keys[{}].dest: a gpg key needs one", at, i);
+  }
+  for (std::size_t i = 0; i < allocation.provision.size(); ++i)
+    if (!ensemble.scripts.contains(allocation.provision[i]))
+      return wrong("{}.provision[{}]: there is no script \"{}\"{}", at, i, allocation.provision[i].substr(0, 64),
+                   hint(allocation.provision[i], ensemble.scripts));
+  TRY_VOID(check_healthcheck(at + ".healthcheck", allocation.healthcheck));
+  for (std::size_t i = 0; i < allocation.volume.size(); ++i)
+    TRY_VOID(check_volume(fmt::format("{}.volume[{}]", at, i), allocation.volume[i]));
+  for (std::size_t i = 0; i < allocation.depends_on.size(); ++i) {
+    const std::string& need = allocation.depends_on[i];
+    if (need == name) return wrong("{}.depends_on[{}]: an allocation cannot depend on itself", at, i);
+    if (!ensemble.allocations.contains(need))
+      return wrong("{}.depends_on[{}]: there is no allocation \"{}\"{}", at, i, need.substr(0, 64),
+                   hint(need, ensemble.allocations));
+  }
+  if (std::max({allocation.keys.size(), allocation.provision.size(), allocation.volume.size(),
+                allocation.depends_on.size()}) > kMaxList)
+    return wrong("{}: a list has more than {} entries", at, kMaxList);
+  return {};
+}
+
+/// The network's names are compared without regard to letter case; DNS names likewise.
+Result<void> check_names(const Ensemble& ensemble) {
+  const auto lower = [](std::string text) {
+    for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    return text;
+  };
+  std::map<std::string, std::string> names;
+  std::map<std::string, std::string> dns_names;
+  for (const auto& [name, allocation] : ensemble.allocations) {
+    if (!is_host_name(name))
+      return wrong("allocations.{}: expected a host name: letters, digits and inner dashes", name.substr(0, 64));
+    if (const auto [other, fresh] = names.emplace(lower(name), name); !fresh)
+      return wrong("allocations.{}: differs from {} in letter case only", name, other->second);
+    if (const auto [other, fresh] = dns_names.emplace(lower(allocation.dns_name), name); !fresh)
+      return wrong("allocations.{}.dns_name: {} has the name \"{}\" already", name, other->second, allocation.dns_name);
+  }
+  return {};
+}
+
+Result<void> check_ports(const std::string& at, const Node& node) {
+  if (node.ports.size() > kMaxPorts) return wrong("{}.ports: more than {}", at, kMaxPorts);
+  std::set<std::uint16_t> taken;
+  for (std::size_t i = 0; i < node.ports.size(); ++i) {
+    const Port& port = node.ports[i];
+    if (port.private_port == 0) return wrong("{}.ports[{}].private: expected a port from 1 to 65535", at, i);
+    if (port.public_port != 0 && port.public_port < kFirstPort)
+      return wrong("{}.ports[{}].public: expected 0 or a port from {} to 65535, found {}", at, i, kFirstPort,
+                   port.public_port);
+    if (port.public_port != 0 && !taken.insert(port.public_port).second)
+      return wrong("{}.ports[{}].public: {} is mapped already", at, i, port.public_port);
+    if (std::find(node.allocations.begin(), node.allocations.end(), port.allocation) == node.allocations.end())
+      return wrong("{}.ports[{}].allocation: \"{}\" is not an allocation of this node", at, i,
+                   port.allocation.substr(0, 64));
+  }
+  return {};
+}
+
+Result<void> check_places(const std::string& at, const std::vector<capability::Location>& places) {
+  if (places.size() > kMaxList) return wrong("{}: more than {} places", at, kMaxList);
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    if (places[i].continent.empty()) return wrong("{}[{}].continent: expected the name of a continent", at, i);
+    if (!places[i].city.empty() && places[i].country.empty())
+      return wrong("{}[{}].country: a city needs its country", at, i);
+  }
+  return {};
+}
+
+Result<void> check_node(const Ensemble& ensemble, const std::string& name, const Node& node) {
+  if (!is_file_name(name)) return wrong("nodes.{}: expected a name of letters, digits, _ . and -", name.substr(0, 64));
+  const std::string at = "nodes." + name;
+  for (std::size_t i = 0; i < node.allocations.size(); ++i)
+    if (!ensemble.allocations.contains(node.allocations[i]))
+      return wrong("{}.allocations[{}]: there is no allocation \"{}\"{}", at, i, node.allocations[i].substr(0, 64),
+                   hint(node.allocations[i], ensemble.allocations));
+  TRY_VOID(check_ports(at, node));
+  TRY_VOID(check_places(at + ".location.accept", node.location.accept));
+  TRY_VOID(check_places(at + ".location.reject", node.location.reject));
+  if (!node.peer.empty() && !crypto::PeerId::parse(node.peer))
+    return wrong("{}.peer: \"{}\" is not a peer id", at, node.peer.substr(0, 128));
+  if (node.redundancy > kMaxRedundancy)
+    return wrong("{}.redundancy: expected a number from 0 to {}", at, kMaxRedundancy);
+  return {};
+}
+
+/// Every allocation stands in exactly one node, together with what it depends on.
+Result<void> check_placement(const Ensemble& ensemble) {
+  std::map<std::string_view, std::string_view> node_of;
+  for (const auto& [name, node] : ensemble.nodes)
+    for (const std::string& allocation : node.allocations)
+      if (const auto [other, fresh] = node_of.emplace(allocation, name); !fresh)
+        return wrong("nodes.{}.allocations: {} stands in node {} already", name, allocation, other->second);
+  for (const auto& [name, allocation] : ensemble.allocations) {
+    if (!node_of.contains(name))
+      return wrong("allocations.{}: no node lists it; add it to nodes.<node>.allocations", name);
+    for (const std::string& need : allocation.depends_on)
+      if (node_of[need] != node_of[name])
+        return wrong("allocations.{}.depends_on: {} stands in node {}, but dependencies must share a node", name, need,
+                     node_of[need]);
+  }
+  for (const auto& [name, node] : ensemble.nodes) {
+    if (ensemble.start_order(name).size() != node.allocations.size())
+      return wrong("nodes.{}.allocations: their depends_on form a circle", name);
+    TRY_VOID(ensemble.node_requirement(name));
+  }
+  return {};
+}
+
+Result<void> check_edges(const Ensemble& ensemble) {
+  if (ensemble.edges.size() > kMaxList) return wrong("edges: more than {}", kMaxList);
+  for (std::size_t i = 0; i < ensemble.edges.size(); ++i) {
+    const Edge& edge = ensemble.edges[i];
+    for (const std::string& end : {edge.s, edge.t})
+      if (!ensemble.nodes.contains(end))
+        return wrong("edges[{}]: there is no node \"{}\"{}", i, end.substr(0, 64), hint(end, ensemble.nodes));
+    if (edge.s == edge.t) return wrong("edges[{}]: an edge joins two different nodes", i);
+  }
+  return {};
+}
+
+Result<void> check_supervisor(const Ensemble& ensemble, const Supervisor& supervisor, const std::string& at) {
+  for (std::size_t i = 0; i < supervisor.allocations.size(); ++i)
+    if (!ensemble.allocations.contains(supervisor.allocations[i]))
+      return wrong("{}.allocations[{}]: there is no allocation \"{}\"{}", at, i,
+                   supervisor.allocations[i].substr(0, 64), hint(supervisor.allocations[i], ensemble.allocations));
+  for (std::size_t i = 0; i < supervisor.children.size(); ++i)
+    TRY_VOID(check_supervisor(ensemble, supervisor.children[i], fmt::format("{}.children[{}]", at, i)));
+  return {};
+}
+
+Result<void> check_scripts(const Ensemble& ensemble) {
+  std::size_t total = 0;
+  for (const auto& [name, script] : ensemble.scripts) {
+    if (!is_file_name(name))
+      return wrong("scripts.{}: expected a name of letters, digits, _ . and -", name.substr(0, 64));
+    total += script.size();
+  }
+  if (total > kMaxScriptBytes)
+    return wrong("scripts: {} bytes together; at most {} are carried", total, kMaxScriptBytes);
+  return {};
+}
+
+Result<void> check_contracts(const Ensemble& ensemble) {
+  for (const auto& [name, contract] : ensemble.contracts) {
+    if (!contract.did.starts_with("did:"))
+      return wrong("contracts.{}.did: expected a DID such as did:key:...", name.substr(0, 64));
+    if (!contract.host.empty() && !contract.host.starts_with("did:"))
+      return wrong("contracts.{}.host: expected a DID such as did:key:...", name.substr(0, 64));
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<void> Ensemble::validate() const {
+  if (allocations.empty()) return wrong("allocations: expected at least one");
+  if (allocations.size() > kMaxAllocations) return wrong("allocations: more than {}", kMaxAllocations);
+  if (nodes.size() > kMaxNodes) return wrong("nodes: more than {}", kMaxNodes);
+  TRY_VOID(check_names(*this));
+  TRY_VOID(check_scripts(*this));
+  for (const auto& [name, allocation] : allocations) TRY_VOID(check_allocation(*this, name, allocation));
+  for (const auto& [name, node] : nodes) TRY_VOID(check_node(*this, name, node));
+  TRY_VOID(check_placement(*this));
+  TRY_VOID(check_edges(*this));
+  TRY_VOID(check_supervisor(*this, supervisor, "supervisor"));
+  TRY_VOID(check_contracts(*this));
+  for (std::size_t i = 0; i < exclude_peers.size(); ++i)
+    if (!crypto::PeerId::parse(exclude_peers[i]))
+      return wrong("exclude_peers[{}]: \"{}\" is not a peer id", i, exclude_peers[i].substr(0, 128));
+  return {};
+}
+
+}  // namespace dms::jobs

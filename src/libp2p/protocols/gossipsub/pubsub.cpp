@@ -1,0 +1,441 @@
+#include "libp2p/protocols/gossipsub/pubsub.hpp"
+
+#include <algorithm>
+
+#include "base/log.hpp"
+#include "base/varint.hpp"
+#include "runtime/delimited.hpp"
+#include "libp2p/protocols/gossipsub/seen_cache.hpp"
+
+namespace dms::libp2p {
+namespace {
+
+constexpr std::array<std::string_view, 2> kProtocols = {"/meshsub/1.1.0", "/meshsub/1.0.0"};
+constexpr std::size_t kMaxInboundStreams = 2;       // of one peer; the second while a first is being replaced
+constexpr std::size_t kControlReserve = 64 * 1024;  // of a queue, for what is not a message
+constexpr Duration kWriteTimeout = 60s;
+constexpr Duration kMaxBackoff = 1h;
+constexpr std::uint64_t kForgiveEvery = 10;  // heartbeats until one blame is forgiven
+
+using Frame = std::shared_ptr<const Bytes>;
+
+Frame make_frame(const RpcBuilder& rpc) { return std::make_shared<const Bytes>(delimited(rpc.encode())); }
+
+}  // namespace
+
+struct PubSub::Impl {
+  struct Subscription {
+    std::string topic;
+    Validator validator;
+    Handler handler;
+  };
+
+  struct Peer {
+    crypto::PeerId id;
+    std::set<std::string, std::less<>> topics;               ///< it subscribes to
+    std::set<std::string, std::less<>> grafted;              ///< we have joined its mesh
+    std::map<std::string, SteadyTime, std::less<>> backoff;  ///< no GRAFT before
+    std::deque<Frame> queue;
+    std::size_t queued_bytes = 0;
+    std::size_t inbound = 0;
+    std::size_t blame = 0;
+    std::size_t asked = 0;  ///< message ids, since the last heartbeat
+    bool mute = false;      ///< it does not speak our protocol
+    bool gone = false;
+    Notify wake;
+  };
+  using PeerPtr = std::shared_ptr<Peer>;
+
+  Impl(Swarm& s, PubSubOptions opts);
+
+  // Peers and their streams.
+  void add_peer(const crypto::PeerId& id);
+  void remove_peer(const crypto::PeerId& id);
+  Task<void> write_loop(PeerPtr peer);
+  Task<Result<void>> write_stream(PeerPtr peer);
+  Task<void> accept(std::unique_ptr<Stream> stream);
+  Task<void> read_loop(PeerPtr peer, std::unique_ptr<Stream> stream);
+  Task<void> heartbeat_loop();
+
+  // What arrives.
+  Result<void> on_rpc(Peer& peer, BytesView bytes);
+  void on_subscription(Peer& peer, const RpcView::Subscription& subscription);
+  void on_message(Peer& peer, const MessageView& message);
+  void on_graft(Peer& peer, std::string_view topic);
+  void on_prune(Peer& peer, const RpcView::Prune& prune);
+  void on_ihave(Peer& peer, const RpcView::IHave& ihave);
+  Verdict judge(const std::string& topic, const crypto::PeerId& author, BytesView data);
+  void deliver(const std::string& topic, const crypto::PeerId& author, BytesView data);
+
+  // What leaves.
+  void send(Peer& peer, const Frame& frame, bool control);
+  std::size_t flood(std::string_view topic, BytesView message, const crypto::PeerId& author, const Peer* except);
+  void announce(const std::string& topic, bool subscribe);
+  void graft(Peer& peer, const std::string& topic);
+  template <class Visit>
+  void each_subscription(const std::string& topic, Visit visit);
+
+  Swarm& swarm;
+  PubSubOptions options;
+  Lane& lane;
+  Counters counters;
+  SeenCache seen;
+  std::map<crypto::PeerId, PeerPtr> peers;
+  std::map<SubscriptionId, std::shared_ptr<Subscription>> subscriptions;
+  std::map<std::string, std::set<SubscriptionId>, std::less<>> topics;
+  std::uint64_t last_subscription = 0;
+  std::uint64_t seqno;
+  bool closed = false;
+  NotificationId connected;
+  NotificationId disconnected;
+  Nursery nursery;
+};
+
+PubSub::Impl::Impl(Swarm& s, PubSubOptions opts)
+    : swarm(s),
+      options(opts),
+      lane(s.runtime().lane),
+      seen(opts.seen_time, opts.max_seen),
+      // Beginning with the time keeps numbers rising over restarts.
+      seqno(lane.unix_now().nanos),
+      nursery(lane, "libp2p pubsub") {
+  for (std::string_view protocol : kProtocols)
+    swarm.set_stream_handler(std::string(protocol),
+                             [this](std::unique_ptr<Stream> stream) { return accept(std::move(stream)); });
+  connected = swarm.on_peer_connected([this](const crypto::PeerId& id) { add_peer(id); });
+  disconnected = swarm.on_peer_disconnected([this](const crypto::PeerId& id) { remove_peer(id); });
+  for (const crypto::PeerId& id : swarm.peers()) add_peer(id);
+  nursery.spawn(heartbeat_loop());
+}
+
+PubSub::PubSub(Swarm& swarm, PubSubOptions options) : impl_(std::make_unique<Impl>(swarm, options)) {}
+PubSub::~PubSub() = default;
+
+const PubSub::Counters& PubSub::counters() const { return impl_->counters; }
+
+std::vector<crypto::PeerId> PubSub::subscribers(const std::string& topic) const {
+  std::vector<crypto::PeerId> out;
+  for (const auto& [id, peer] : impl_->peers)
+    if (peer->topics.contains(topic)) out.push_back(id);
+  return out;
+}
+
+Task<void> PubSub::close() {
+  impl_->closed = true;
+  impl_->swarm.remove_notification(impl_->connected);
+  impl_->swarm.remove_notification(impl_->disconnected);
+  for (std::string_view protocol : kProtocols) impl_->swarm.remove_stream_handler(std::string(protocol));
+  co_await impl_->nursery.close();
+  impl_->peers.clear();
+  impl_->subscriptions.clear();
+  impl_->topics.clear();
+}
+
+// ---- subscribing and publishing -------------------------------------------------------------------------------------
+
+Result<SubscriptionId> PubSub::subscribe(std::string topic, Validator validator, Handler handler) {
+  if (impl_->closed) return fail(Errc::closed, "pubsub is closed");
+  if (topic.empty() || topic.size() > kMaxTopic)
+    return fail(Errc::invalid_argument, "a topic has 1 to {} bytes, this one {}", kMaxTopic, topic.size());
+  const auto id = static_cast<SubscriptionId>(++impl_->last_subscription);
+  auto subscription = std::make_shared<Impl::Subscription>();
+  subscription->topic = topic;
+  subscription->validator = std::move(validator);
+  subscription->handler = std::move(handler);
+  impl_->subscriptions.emplace(id, std::move(subscription));
+  auto& ids = impl_->topics[topic];
+  ids.insert(id);
+  if (ids.size() == 1) impl_->announce(topic, true);
+  return id;
+}
+
+void PubSub::unsubscribe(SubscriptionId id) {
+  const auto it = impl_->subscriptions.find(id);
+  if (it == impl_->subscriptions.end()) return;
+  const std::string topic = it->second->topic;
+  impl_->subscriptions.erase(it);
+  const auto of_topic = impl_->topics.find(topic);
+  of_topic->second.erase(id);
+  if (!of_topic->second.empty()) return;
+  impl_->topics.erase(of_topic);
+  impl_->announce(topic, false);
+}
+
+Result<void> PubSub::publish(const std::string& topic, BytesView data) {
+  if (impl_->closed) return fail(Errc::closed, "pubsub is closed");
+  if (topic.empty() || topic.size() > kMaxTopic)
+    return fail(Errc::invalid_argument, "a topic has 1 to {} bytes, this one {}", kMaxTopic, topic.size());
+  if (data.size() > impl_->options.max_message)
+    return fail(Errc::limit_exceeded, "a message of {} bytes; at most {} can be published", data.size(),
+                impl_->options.max_message);
+  TRY(Bytes message, sign_message(impl_->swarm.key(), ++impl_->seqno, topic, data));
+  TRY(MessageView view, MessageView::decode(message));
+  impl_->seen.insert(view.id(), impl_->lane.now());
+  ++impl_->counters.published;
+  (void)impl_->flood(topic, message, impl_->swarm.self(), nullptr);
+  return {};
+}
+
+std::size_t PubSub::Impl::flood(std::string_view topic, BytesView message, const crypto::PeerId& author,
+                                const Peer* except) {
+  Frame frame;
+  std::size_t copies = 0;
+  for (const auto& [id, peer] : peers) {
+    if (peer.get() == except || id == author || !peer->topics.contains(topic)) continue;
+    if (!frame) {
+      RpcBuilder rpc;
+      rpc.messages.push_back(message);
+      frame = make_frame(rpc);
+    }
+    send(*peer, frame, false);
+    ++copies;
+  }
+  return copies;
+}
+
+void PubSub::Impl::announce(const std::string& topic, bool subscribe) {
+  RpcBuilder rpc;
+  rpc.subscriptions.emplace_back(subscribe, topic);
+  const Frame frame = make_frame(rpc);
+  for (const auto& [id, peer] : peers) {
+    send(*peer, frame, true);
+    if (subscribe) graft(*peer, topic);
+    // Leaving a topic also leaves its mesh; others learn that from the announcement.
+    if (!subscribe) peer->grafted.erase(topic);
+  }
+}
+
+void PubSub::Impl::graft(Peer& peer, const std::string& topic) {
+  if (!peer.topics.contains(topic) || peer.grafted.contains(topic)) return;
+  if (const auto it = peer.backoff.find(topic); it != peer.backoff.end()) {
+    if (lane.now() < it->second) return;
+    peer.backoff.erase(it);
+  }
+  peer.grafted.insert(topic);
+  RpcBuilder rpc;
+  rpc.graft.push_back(topic);
+  send(peer, make_frame(rpc), true);
+}
+
+void PubSub::Impl::send(Peer& peer, const Frame& frame, bool control) {
+  if (peer.mute || peer.gone) return;
+  if (peer.queued_bytes + frame->size() > options.max_queue_bytes + (control ? kControlReserve : 0)) {
+    ++counters.dropped;
+    return;
+  }
+  peer.queued_bytes += frame->size();
+  peer.queue.push_back(frame);
+  peer.wake.notify_one();
+}
+
+// ---- peers and their streams ----------------------------------------------------------------------------------------
+
+void PubSub::Impl::add_peer(const crypto::PeerId& id) {
+  if (closed || peers.contains(id)) return;
+  auto peer = std::make_shared<Peer>();
+  peer->id = id;
+  peers.emplace(id, peer);
+  nursery.spawn(write_loop(std::move(peer)));
+}
+
+void PubSub::Impl::remove_peer(const crypto::PeerId& id) {
+  const auto it = peers.find(id);
+  if (it == peers.end()) return;
+  it->second->gone = true;
+  it->second->wake.notify_all();
+  peers.erase(it);
+}
+
+/// Keeps an outbound stream to the peer for as long as it is connected and speaks the protocol.
+Task<void> PubSub::Impl::write_loop(PeerPtr peer) {
+  while (!peer->gone) {
+    Result<void> written = co_await write_stream(peer);
+    if (!written && written.error().is(Errc::unsupported)) break;
+    if (peer->gone) break;
+    Result<void> paused = co_await sleep_for(1s);
+    if (!paused) break;
+  }
+  peer->mute = true;
+  peer->queue.clear();
+  peer->queued_bytes = 0;
+}
+
+Task<Result<void>> PubSub::Impl::write_stream(PeerPtr peer) {
+  std::vector<std::string> protocols(kProtocols.begin(), kProtocols.end());
+  CO_TRY(std::unique_ptr<Stream> stream, co_await swarm.new_stream_if_connected(peer->id, std::move(protocols)));
+  RpcBuilder hello;
+  for (const auto& [topic, ids] : topics) hello.subscriptions.emplace_back(true, topic);
+  if (!hello.subscriptions.empty()) {
+    const Frame frame = make_frame(hello);
+    CO_TRY_VOID(co_await with_timeout(kWriteTimeout, stream->write(*frame)));
+  }
+  while (!peer->gone) {
+    if (peer->queue.empty()) {
+      CO_TRY_VOID(co_await peer->wake.wait());
+      continue;
+    }
+    const Frame frame = std::move(peer->queue.front());
+    peer->queue.pop_front();
+    Result<void> written = co_await with_timeout(kWriteTimeout, stream->write(*frame));
+    peer->queued_bytes -= std::min(peer->queued_bytes, frame->size());
+    if (!written) co_return std::unexpected(written.error());
+  }
+  co_return Result<void>();
+}
+
+Task<void> PubSub::Impl::accept(std::unique_ptr<Stream> stream) {
+  add_peer(stream->remote_peer());
+  const auto it = peers.find(stream->remote_peer());
+  if (it == peers.end()) co_return;
+  PeerPtr peer = it->second;
+  if (peer->inbound >= kMaxInboundStreams || peer->blame >= options.max_blame) co_return;
+  ++peer->inbound;
+  // Reading belongs to this nursery, so that close() ends it.
+  nursery.spawn(read_loop(std::move(peer), std::move(stream)));
+}
+
+Task<void> PubSub::Impl::read_loop(PeerPtr peer, std::unique_ptr<Stream> stream) {
+  while (!peer->gone && peer->blame < options.max_blame) {
+    Result<Bytes> rpc = co_await read_delimited(*stream, options.max_rpc);
+    if (!rpc) break;
+    Result<void> read = on_rpc(*peer, *rpc);
+    if (!read) {
+      log::debug("libp2p", "pubsub RPC of {}: {}", peer->id.to_string(), read.error().to_string());
+      ++peer->blame;
+      break;
+    }
+  }
+  --peer->inbound;
+}
+
+Task<void> PubSub::Impl::heartbeat_loop() {
+  for (std::uint64_t beat = 1;; ++beat) {
+    Result<void> slept = co_await sleep_for(options.heartbeat);
+    if (!slept) co_return;
+    seen.expire(lane.now());
+    for (const auto& [id, peer] : peers) {
+      peer->asked = 0;
+      if (beat % kForgiveEvery == 0 && peer->blame > 0 && peer->blame < options.max_blame) --peer->blame;
+      if (peer->backoff.empty()) continue;
+      for (const auto& [topic, ids] : topics) graft(*peer, topic);
+      std::erase_if(peer->backoff, [&](const auto& entry) { return lane.now() >= entry.second; });
+    }
+  }
+}
+
+// ---- what arrives ---------------------------------------------------------------------------------------------------
+
+Result<void> PubSub::Impl::on_rpc(Peer& peer, BytesView bytes) {
+  TRY(RpcView rpc, RpcView::decode(bytes));
+  for (const auto& subscription : rpc.subscriptions) on_subscription(peer, subscription);
+  for (const MessageView& message : rpc.messages) {
+    if (peer.blame >= options.max_blame) return {};
+    on_message(peer, message);
+  }
+  for (const auto& ihave : rpc.ihave) on_ihave(peer, ihave);
+  for (std::string_view topic : rpc.graft) on_graft(peer, topic);
+  for (const auto& prune : rpc.prune) on_prune(peer, prune);
+  return {};
+}
+
+void PubSub::Impl::on_subscription(Peer& peer, const RpcView::Subscription& subscription) {
+  const std::string topic(subscription.topic);
+  if (!subscription.subscribe) {
+    peer.topics.erase(topic);
+    peer.grafted.erase(topic);
+    return;
+  }
+  if (peer.topics.size() >= options.max_topics_per_peer) return;
+  peer.topics.insert(topic);
+  if (topics.contains(topic)) graft(peer, topic);
+}
+
+void PubSub::Impl::on_message(Peer& peer, const MessageView& message) {
+  const std::string topic(message.topic);
+  if (!topics.contains(topic)) return;
+  std::string id = message.id();
+  if (seen.contains(id)) {
+    ++counters.duplicate;
+    return;
+  }
+  Result<crypto::PeerId> author = message.verify();
+  if (!author || message.data.size() > options.max_message) {
+    ++counters.rejected;
+    ++peer.blame;
+    return;
+  }
+  // Only now: a forged copy must not keep the true message out.
+  seen.insert(std::move(id), lane.now());
+  if (*author == swarm.self()) return;
+  switch (judge(topic, *author, message.data)) {
+    case Verdict::ignore: ++counters.ignored; return;
+    case Verdict::reject:
+      ++counters.rejected;
+      ++peer.blame;
+      return;
+    case Verdict::accept: break;
+  }
+  counters.forwarded += flood(topic, message.raw, *author, &peer);
+  deliver(topic, *author, message.data);
+}
+
+/// Calls `visit` for each subscription of the topic that still exists when its turn comes; stops when it returns false.
+template <class Visit>
+void PubSub::Impl::each_subscription(const std::string& topic, Visit visit) {
+  const auto of_topic = topics.find(topic);
+  if (of_topic == topics.end()) return;
+  const std::vector<SubscriptionId> ids(of_topic->second.begin(), of_topic->second.end());
+  for (SubscriptionId id : ids) {
+    const auto it = subscriptions.find(id);
+    if (it == subscriptions.end()) continue;
+    const std::shared_ptr<Subscription> kept = it->second;
+    if (!visit(*kept)) return;
+  }
+}
+
+Verdict PubSub::Impl::judge(const std::string& topic, const crypto::PeerId& author, BytesView data) {
+  Verdict verdict = Verdict::accept;
+  each_subscription(topic, [&](Subscription& subscription) {
+    if (subscription.validator) verdict = subscription.validator(author, data);
+    return verdict == Verdict::accept;
+  });
+  return verdict;
+}
+
+void PubSub::Impl::deliver(const std::string& topic, const crypto::PeerId& author, BytesView data) {
+  each_subscription(topic, [&](Subscription& subscription) {
+    ++counters.delivered;
+    if (subscription.handler) subscription.handler(author, to_bytes(data));
+    return true;
+  });
+}
+
+void PubSub::Impl::on_graft(Peer& peer, std::string_view topic) {
+  if (topics.contains(topic) || topic.size() > kMaxTopic) return;  // welcome: we pass everything on to it anyway
+  RpcBuilder rpc;
+  rpc.prune.push_back({std::string(topic), static_cast<std::uint64_t>(options.prune_backoff / 1s)});
+  send(peer, make_frame(rpc), true);
+}
+
+void PubSub::Impl::on_prune(Peer& peer, const RpcView::Prune& prune) {
+  peer.grafted.erase(std::string(prune.topic));
+  if (!topics.contains(prune.topic)) return;
+  const std::uint64_t seconds = std::min<std::uint64_t>(prune.backoff_seconds, kMaxBackoff / 1s);
+  const Duration backoff = seconds > 0 ? std::chrono::seconds(seconds) : options.prune_backoff;
+  peer.backoff.insert_or_assign(std::string(prune.topic), lane.now() + backoff);
+}
+
+void PubSub::Impl::on_ihave(Peer& peer, const RpcView::IHave& ihave) {
+  if (!topics.contains(ihave.topic)) return;
+  RpcBuilder rpc;
+  for (BytesView bytes : ihave.ids) {
+    std::string id(as_text(bytes));
+    if (peer.asked >= options.max_iwant) break;
+    if (id.size() > 256 || seen.contains(id)) continue;
+    ++peer.asked;
+    rpc.iwant.push_back(std::move(id));
+  }
+  if (!rpc.iwant.empty()) send(peer, make_frame(rpc), true);
+}
+
+}  // namespace dms::libp2p

@@ -1,0 +1,246 @@
+#include "libp2p/protocols/identify/identify.hpp"
+
+#include <algorithm>
+
+#include "base/log.hpp"
+#include "base/varint.hpp"
+
+namespace dms::libp2p {
+
+Identify::Identify(Swarm& swarm, IdentifyOptions options)
+    : swarm_(swarm),
+      options_(std::move(options)),
+      issuer_(swarm.key()),
+      observed_(options_.confirmations),
+      nursery_(swarm.runtime().lane, "libp2p identify") {
+  swarm_.set_stream_handler(std::string(kIdentifyProtocol),
+                            [this](std::unique_ptr<Stream> stream) { return answer(std::move(stream)); });
+  swarm_.set_stream_handler(std::string(kIdentifyPushProtocol),
+                            [this](std::unique_ptr<Stream> stream) { return take_push(std::move(stream)); });
+  connected_ = swarm_.on_peer_connected([this](const crypto::PeerId& peer) { nursery_.spawn(ask(peer)); });
+  disconnected_ = swarm_.on_peer_disconnected([this](const crypto::PeerId& peer) {
+    known_.erase(peer);
+    if (observed_.forget(peer)) touch();
+  });
+  local_change_ = swarm_.on_local_change([this] { touch(); });
+  nursery_.spawn(announce());
+}
+
+Identify::~Identify() = default;
+
+const IdentifyInfo* Identify::info(const crypto::PeerId& peer) const {
+  const auto it = known_.find(peer);
+  return it == known_.end() || !it->second.info ? nullptr : &*it->second.info;
+}
+
+std::vector<Multiaddr> Identify::observed_addresses() const {
+  std::vector<Multiaddr> out;
+  for (const auto& [peer, known] : known_)
+    if (known.info && known.info->observed_address &&
+        std::ranges::find(out, *known.info->observed_address) == out.end())
+      out.push_back(*known.info->observed_address);
+  return out;
+}
+
+std::vector<Multiaddr> Identify::announced() const {
+  std::vector<Multiaddr> out;
+  for (const Multiaddr& address : swarm_.addresses()) out.push_back(address.without_peer());
+  for (const Multiaddr& address : observed_.confirmed())
+    if (std::ranges::find(out, address) == out.end()) out.push_back(address);
+  if (out.size() > IdentifyInfo::kMaxAddresses) out.resize(IdentifyInfo::kMaxAddresses);
+  return out;
+}
+
+Result<CertifiedRecord> Identify::record() { return issuer_.issue(announced(), swarm_.runtime().lane.unix_now()); }
+
+IdentifyInfo Identify::own() {
+  IdentifyInfo mine;
+  mine.protocol_version = options_.protocol_version;
+  mine.agent_version = options_.agent_version;
+  mine.public_key = swarm_.key().public_key().marshal();
+  mine.listen_addresses = announced();
+  mine.protocols = swarm_.protocols();
+  if (auto certified = record()) mine.signed_record = std::move(certified->envelope);
+  return mine;
+}
+
+// ---- asking and answering -------------------------------------------------------------------------------------------
+
+Task<void> Identify::answer(std::unique_ptr<Stream> stream) {
+  IdentifyInfo mine = own();
+  mine.observed_address = swarm_.remote_address(stream->remote_peer());
+  const Bytes message = mine.encode_delimited();
+  Result<void> sent = co_await with_timeout(options_.timeout, stream->write(message));
+  if (sent) (void)co_await stream->close_write();
+}
+
+Task<Result<IdentifyInfo>> Identify::read_info(Stream& stream) {
+  CO_TRY_VOID(stream.place().reserve_memory(kMaxMessage));
+  CO_TRY(const Bytes all, co_await read_to_end(stream, kMaxMessage));
+  co_return IdentifyInfo::decode_delimited(all, kMaxParts);
+}
+
+Task<Result<IdentifyInfo>> Identify::exchange(crypto::PeerId peer) {
+  // Whoever closes after the handshake must not make us dial again, and so on for ever.
+  std::vector<std::string> protocols(1, std::string(kIdentifyProtocol));
+  CO_TRY(std::unique_ptr<Stream> stream, co_await swarm_.new_stream_if_connected(peer, std::move(protocols)));
+  (void)co_await stream->close_write();
+  co_return co_await read_info(*stream);
+}
+
+Task<void> Identify::ask(crypto::PeerId peer) {
+  Result<IdentifyInfo> said = co_await with_timeout(options_.timeout, exchange(peer));
+  if (said) {
+    learn(peer, std::move(*said));
+    co_return;
+  }
+  ++counters_.refused;
+  log::debug("libp2p", "identify {}: {}", peer.to_string(), said.error().to_string());
+}
+
+Result<std::optional<CertifiedRecord>> Identify::check(const crypto::PeerId& peer, IdentifyInfo& info) const {
+  const auto key = swarm_.remote_key(peer);
+  if (!info.public_key.empty() && key && key->marshal() != info.public_key)
+    return fail(Errc::permission_denied, "identify: {} sent the public key of somebody else", peer.to_string());
+  if (info.signed_record.empty()) return std::nullopt;
+  auto certified = CertifiedRecord::open(info.signed_record);
+  if (certified && certified->record.peer == peer) return std::optional(std::move(*certified));
+  log::debug("libp2p", "identify: the signed record that {} sent is ignored: {}", peer.to_string(),
+             certified ? "it is somebody else's" : certified.error().to_string());
+  info.signed_record.clear();
+  return std::nullopt;
+}
+
+void Identify::learn(const crypto::PeerId& peer, IdentifyInfo said) {
+  if (!swarm_.connected(peer)) return;
+  auto certified = check(peer, said);
+  if (!certified) {
+    ++counters_.refused;
+    log::debug("libp2p", "{}", certified.error().to_string());
+    return;
+  }
+  Known& known = known_[peer];
+  if (!known.info) known.info.emplace();
+  known.info->update(said);
+  PeerStore& store = swarm_.peer_store();
+  const SteadyTime now = swarm_.runtime().lane.now();
+  const auto& addresses = *certified ? (*certified)->record.addresses : said.listen_addresses;
+  if (*certified)
+    (void)store.add_certified(std::move(**certified), PeerStore::kWhileConnected, now);
+  else
+    store.add_addresses(peer, addresses, PeerStore::kWhileConnected, now);
+  if (const auto key = swarm_.remote_key(peer)) (void)store.set_key(peer, *key);
+  if (!said.protocols.empty()) {
+    swarm_.set_protocols(peer, said.protocols);
+    store.set_protocols(peer, said.protocols);
+  }
+  if (said.observed_address) consider_observation(peer, *said.observed_address);
+  for (const Callback& callback : callbacks_) callback(peer, *known.info);
+}
+
+/// Counts only what is seen of connections to a listener of ours: the port of others was the system's choice.
+void Identify::consider_observation(const crypto::PeerId& peer, const Multiaddr& seen) {
+  const auto connection = swarm_.connection(peer);
+  const auto from = connection ? connection->remote.tcp_endpoint() : std::nullopt;
+  const auto endpoint = seen.tcp_endpoint();
+  if (!from || !endpoint || endpoint->address.is_loopback() || endpoint->address.is_unspecified()) return;
+  const auto listens = [&](const Multiaddr& address) { return address.without_peer() == connection->local; };
+  if (std::ranges::none_of(swarm_.addresses(), listens)) return;
+  if (observed_.report(peer, from->address, seen.without_peer())) touch();
+}
+
+// ---- pushing --------------------------------------------------------------------------------------------------------
+
+bool Identify::may_push(Known& known) const {
+  const SteadyTime now = swarm_.runtime().lane.now();
+  if (known.pushing) return false;
+  if (known.pushes == 0 || now - known.window >= kPushWindow) {
+    known.window = now;
+    known.pushes = 0;
+  }
+  return ++known.pushes <= kMaxPushes;
+}
+
+Task<void> Identify::take_push(std::unique_ptr<Stream> stream) {
+  const crypto::PeerId peer = stream->remote_peer();
+  if (!swarm_.connected(peer) || !may_push(known_[peer])) {
+    ++counters_.refused;
+    co_return;
+  }
+  known_[peer].pushing = true;
+  Result<IdentifyInfo> said = co_await with_timeout(options_.timeout, read_info(*stream));
+  const auto it = known_.find(peer);
+  if (it == known_.end()) co_return;  // gone meanwhile
+  it->second.pushing = false;
+  if (!said) {
+    ++counters_.refused;
+    log::debug("libp2p", "identify/push of {}: {}", peer.to_string(), said.error().to_string());
+    co_return;
+  }
+  ++counters_.received;
+  learn(peer, std::move(*said));
+}
+
+void Identify::touch() {
+  changed_ = true;
+  change_.notify_all();
+}
+
+Task<Result<void>> Identify::wait_for_change() {
+  while (!changed_) CO_TRY_VOID(co_await change_.wait());
+  co_return Result<void>();
+}
+
+Task<void> Identify::announce() {
+  for (;;) {
+    Result<void> woken = co_await with_timeout(options_.recheck, wait_for_change());
+    if (!woken && !woken.error().is(Errc::deadline_exceeded)) co_return;
+    if (woken) {
+      Result<void> slept = co_await sleep_for(options_.push_delay);
+      if (!slept) co_return;
+    }
+    changed_ = false;
+    Announcement now{announced(), swarm_.protocols()};
+    if (now == last_) continue;
+    last_ = std::move(now);
+    for (const crypto::PeerId& peer : swarm_.peers()) {
+      while (pushing_ >= kMaxPushing) {
+        Result<void> room = co_await pushed_.wait();
+        if (!room) co_return;
+      }
+      const auto spoken = swarm_.protocols(peer);
+      if (std::ranges::find(spoken, kIdentifyPushProtocol) == spoken.end()) continue;
+      ++pushing_;
+      nursery_.spawn(tell(peer));
+    }
+  }
+}
+
+Task<void> Identify::tell(crypto::PeerId peer) {
+  Result<void> told = co_await with_timeout(options_.timeout, push(peer));
+  if (told)
+    ++counters_.pushed;
+  else
+    log::debug("libp2p", "identify/push to {}: {}", peer.to_string(), told.error().to_string());
+  --pushing_;
+  pushed_.notify_all();
+}
+
+Task<Result<void>> Identify::push(crypto::PeerId peer) {
+  std::vector<std::string> protocols(1, std::string(kIdentifyPushProtocol));
+  CO_TRY(std::unique_ptr<Stream> stream, co_await swarm_.new_stream_if_connected(peer, std::move(protocols)));
+  IdentifyInfo mine = own();
+  mine.observed_address = swarm_.remote_address(peer);
+  const Bytes message = mine.encode_delimited();
+  CO_TRY_VOID(co_await stream->write(message));
+  co_return co_await stream->close_write();
+}
+
+Task<void> Identify::close() {
+  for (const NotificationId id : {connected_, disconnected_, local_change_}) swarm_.remove_notification(id);
+  swarm_.remove_stream_handler(std::string(kIdentifyProtocol));
+  swarm_.remove_stream_handler(std::string(kIdentifyPushProtocol));
+  co_await nursery_.close();
+}
+
+}  // namespace dms::libp2p

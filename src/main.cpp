@@ -1,0 +1,10 @@
+#include <iostream>
+
+#include "cli/cli.hpp"
+#include "daemon/real_environment.hpp"
+
+int main(int argc, char** argv) {
+  const std::vector<std::string> words(argv + (argc > 0 ? 1 : 0), argv + argc);
+  dms::RealEnvironment environment;
+  return dms::cli::run(words, {std::cin, std::cout, std::cerr}, environment);
+}

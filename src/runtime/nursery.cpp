@@ -1,0 +1,56 @@
+#include "runtime/nursery.hpp"
+
+#include <cstdio>
+#include <cstdlib>
+
+#include "base/log.hpp"
+
+namespace dms {
+
+// The outermost coroutine of a spawned task: owns the task, and frees itself at the end.
+struct Nursery::Root {
+  struct promise_type : detail::PromiseBase {
+    Root get_return_object() { return {std::coroutine_handle<promise_type>::from_promise(*this)}; }
+    std::suspend_always initial_suspend() noexcept { return {}; }
+    std::suspend_never final_suspend() noexcept { return {}; }
+    void return_void() {}
+    void unhandled_exception() noexcept { std::abort(); }
+  };
+  std::coroutine_handle<promise_type> handle;
+};
+
+Nursery::Nursery(Lane& lane, std::string name, CancelScope* parent)
+    : lane_(lane), name_(std::move(name)), scope_(parent) {}
+
+Nursery::~Nursery() {
+  if (running_ == 0) return;
+  std::fprintf(stderr, "bug: nursery '%s' destroyed with %zu tasks running\n", name_.c_str(), running_);
+  std::abort();
+}
+
+Nursery::Root Nursery::run(Nursery& nursery, Task<void> task) {
+  try {
+    co_await std::move(task);
+  } catch (const std::exception& e) {
+    log::error("runtime", "bug: a task of nursery '{}' ended with an exception: {}", nursery.name_, e.what());
+  }
+  task = Task<void>({});  // the frame goes before anyone is told
+  nursery.finished();
+}
+
+void Nursery::spawn(Task<void> task) {
+  Root root = run(*this, std::move(task));
+  root.handle.promise().context = {&lane_, &scope_};
+  ++running_;
+  lane_.post([h = root.handle] { h.resume(); });
+}
+
+void Nursery::finished() {
+  if (--running_ == 0) idle_.notify_all();
+}
+
+Task<void> Nursery::join() {
+  while (running_ > 0) (void)co_await idle_.wait_shielded();
+}
+
+}  // namespace dms

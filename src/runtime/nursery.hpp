@@ -1,0 +1,75 @@
+// A nursery: the owner of tasks that run at the same time as their owner's. No task outlives its nursery.
+//
+// Model
+//  1. spawn() starts a task at the lane's next turn. The nursery owns it until it has finished.
+//  2. cancel() asks all of them to stop; later spawns still run but their first wait fails.
+//  3. join() waits until none is left; close() is cancel() and join(). The destructor insists that none is left:
+//     an owner that forgets to close is a bug, and the program stops with its name.
+//  4. A task that ends with an exception is a bug: it is logged and counted, and the others go on.
+#pragma once
+
+#include <cstdint>
+#include <list>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "runtime/task.hpp"
+
+namespace dms {
+
+class Nursery {
+ public:
+  /// `name` appears in reports. With a `parent` scope, cancelling that one cancels these tasks.
+  Nursery(Lane& lane, std::string name, CancelScope* parent = nullptr);
+  Nursery(const Nursery&) = delete;
+  Nursery& operator=(const Nursery&) = delete;
+  ~Nursery();
+
+  void spawn(Task<void> task);
+  void cancel(Errc reason = Errc::cancelled) { scope_.cancel(reason); }
+  [[nodiscard]] std::size_t size() const { return running_; }
+  [[nodiscard]] bool cancelled() const { return scope_.reason().has_value(); }
+  [[nodiscard]] Lane& lane() { return lane_; }
+
+  /// Waits until no task is left. Cannot be cancelled: cancel() the nursery instead.
+  Task<void> join();
+  Task<void> close() {
+    cancel();
+    co_await join();
+  }
+
+ private:
+  struct Root;
+  static Root run(Nursery& nursery, Task<void> task);
+  void finished();
+
+  Lane& lane_;
+  std::string name_;
+  CancelScope scope_;
+  std::size_t running_ = 0;
+  Notify idle_;
+};
+
+namespace detail {
+template <class T>
+Task<void> store_result(Task<T> task, std::optional<T>& into) {
+  into.emplace(co_await std::move(task));
+}
+}  // namespace detail
+
+/// Runs all tasks at the same time; their results, in order, when the last has finished.
+template <class T>
+Task<std::vector<T>> when_all(std::vector<Task<T>> tasks) {
+  TaskContext context = co_await this_task();
+  Nursery nursery(*context.lane, "when_all", context.scope);
+  std::vector<std::optional<T>> results(tasks.size());
+  for (std::size_t i = 0; i < tasks.size(); ++i) nursery.spawn(detail::store_result(std::move(tasks[i]), results[i]));
+  co_await nursery.join();
+  std::vector<T> values;
+  values.reserve(results.size());
+  for (auto& result : results) values.push_back(std::move(*result));
+  co_return std::move(values);
+}
+
+}  // namespace dms

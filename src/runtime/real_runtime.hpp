@@ -1,0 +1,57 @@
+// The real world: lanes that are threads with an event loop, the system's clocks and randomness, and real sockets.
+//
+// A lane sleeps until the next event, but looks for it first while events come as fast as in a conversation
+// (busy_poll.hpp), and where there is a second processor to bring them.
+//
+// Names are looked up on the worker threads, by at most half of them, so that a silent name server does not keep the
+// disk waiting. A look-up whose caller has left runs to its end; the destructor waits for it (name_lookup.hpp says how
+// long).
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "runtime/stream.hpp"
+
+namespace dms {
+
+class RealRuntime {
+ public:
+  struct Options {
+    /// Threads for work that blocks (SQLite, disk, containers).
+    unsigned workers = 4;
+    /// Asked for text records instead of the system's name servers. IPv4.
+    std::optional<IpEndpoint> name_server;
+  };
+  RealRuntime() : RealRuntime(Options{}) {}
+  explicit RealRuntime(Options options);
+  RealRuntime(const RealRuntime&) = delete;
+  RealRuntime& operator=(const RealRuntime&) = delete;
+  ~RealRuntime();
+
+  [[nodiscard]] Runtime runtime();
+
+  /// Runs `task` and everything it starts on the calling thread until it has finished.
+  void run(Task<void> task);
+  template <class T>
+  T run(Task<T> task) {
+    std::optional<T> result;
+    run(store(std::move(task), result));
+    return std::move(*result);
+  }
+
+  /// Calls `handler` on the lane each time one of the signals arrives. Restored when the runtime goes.
+  void on_signal(std::vector<int> signals, std::function<void(int)> handler);
+
+ private:
+  template <class T>
+  static Task<void> store(Task<T> task, std::optional<T>& into) {
+    into.emplace(co_await std::move(task));
+  }
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace dms

@@ -1,0 +1,200 @@
+// What only real sockets and the real resolver can show, on the loopback.
+#include "runtime/real_runtime.hpp"
+
+#include <arpa/inet.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <thread>
+
+namespace dms {
+namespace {
+
+/// A name server on a UDP port of the loopback that gives every question the same records, and says nothing until it is let.
+class NameServer {
+ public:
+  explicit NameServer(Bytes records, std::uint16_t count, std::uint8_t code = 0)
+      : records_(std::move(records)),
+        count_(count),
+        code_(code),
+        socket_(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_in at{};
+    at.sin_family = AF_INET;
+    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    EXPECT_EQ(::bind(socket_, reinterpret_cast<sockaddr*>(&at), sizeof at), 0);
+    socklen_t size = sizeof at;
+    EXPECT_EQ(::getsockname(socket_, reinterpret_cast<sockaddr*>(&at), &size), 0);
+    port_ = ntohs(at.sin_port);
+  }
+  NameServer(const NameServer&) = delete;
+  NameServer& operator=(const NameServer&) = delete;
+  ~NameServer() {
+    if (thread_.joinable()) thread_.join();
+    ::close(socket_);
+  }
+  [[nodiscard]] IpEndpoint at() const { return {IpAddress::v4({127, 0, 0, 1}), port_}; }
+  /// Answers one question, on a thread of its own.
+  void answer_one() {
+    thread_ = std::thread([this] { serve(); });
+  }
+
+ private:
+  void serve() {
+    pollfd ready{socket_, POLLIN, 0};
+    if (::poll(&ready, 1, 10'000) != 1) return;
+    Bytes message(512);
+    sockaddr_in from{};
+    socklen_t size = sizeof from;
+    const auto got = ::recvfrom(socket_, message.data(), message.size(), 0, reinterpret_cast<sockaddr*>(&from), &size);
+    if (got < 12) return;
+    message.resize(static_cast<std::size_t>(got));
+    message[2] = 0x81;
+    message[3] = static_cast<std::uint8_t>(0x80 | code_);
+    message[6] = static_cast<std::uint8_t>(count_ >> 8);
+    message[7] = static_cast<std::uint8_t>(count_);
+    message[10] = message[11] = 0;
+    // What follows the question (options of the query) is left out; the name ends with a zero, and type and class follow.
+    std::size_t end = 12;
+    while (end < message.size() && message[end] != 0) end += message[end] + 1U;
+    message.resize(std::min(message.size(), end + 5));
+    append(message, records_);
+    (void)::sendto(socket_, message.data(), message.size(), 0, reinterpret_cast<sockaddr*>(&from), size);
+  }
+
+  Bytes records_;
+  std::uint16_t count_;
+  std::uint8_t code_;
+  int socket_;
+  std::uint16_t port_ = 0;
+  std::thread thread_;
+};
+
+Bytes text_record(std::string_view text) {
+  Bytes out{0xc0,
+            12,
+            0,
+            16,
+            0,
+            1,
+            0,
+            0,
+            0,
+            60,
+            0,
+            static_cast<std::uint8_t>(text.size() + 1),
+            static_cast<std::uint8_t>(text.size())};
+  append(out, as_bytes(text));
+  return out;
+}
+
+RealRuntime::Options asking(const NameServer& server) {
+  RealRuntime::Options options;
+  options.name_server = server.at();
+  return options;
+}
+
+TEST(RealNames, TextsOfTheNameServer) {
+  Bytes records = text_record("dnsaddr=/ip4/192.0.2.1/tcp/4001");
+  append(records, text_record("v=spf1"));
+  NameServer server(records, 2);
+  server.answer_one();
+  RealRuntime runtime(asking(server));
+  auto texts = runtime.run(runtime.runtime().net.resolve_text("_dnsaddr.nunet.example"));
+  ASSERT_TRUE(texts) << texts.error().to_string();
+  EXPECT_EQ(*texts, (std::vector<std::string>{"dnsaddr=/ip4/192.0.2.1/tcp/4001", "v=spf1"}));
+}
+
+TEST(RealNames, ANameThatDoesNotExist) {
+  NameServer server({}, 0, 3);
+  server.answer_one();
+  RealRuntime runtime(asking(server));
+  auto texts = runtime.run(runtime.runtime().net.resolve_text("nobody.example"));
+  ASSERT_FALSE(texts);
+  EXPECT_TRUE(texts.error().is(Errc::not_found)) << texts.error().to_string();
+}
+
+TEST(RealNames, WhoRunsOutOfTimeLeavesAtOnceAndTheLookUpEndsByItself) {
+  NameServer server(text_record("late"), 1);
+  RealRuntime runtime(asking(server));
+  auto texts = runtime.run(with_timeout(1ms, runtime.runtime().net.resolve_text("silent.example")));
+  ASSERT_FALSE(texts);
+  EXPECT_TRUE(texts.error().is(Errc::deadline_exceeded)) << texts.error().to_string();
+  server.answer_one();  // so that the runtime need not wait for the query's own end
+}
+
+TEST(RealNames, AddressesOfHosts) {
+  RealRuntime runtime;
+  Net& net = runtime.runtime().net;
+  auto four = runtime.run(net.resolve_host("127.0.0.1", IpFamily::any));
+  ASSERT_TRUE(four) << four.error().to_string();
+  EXPECT_EQ(*four, std::vector{*IpAddress::parse("127.0.0.1")});
+  EXPECT_EQ(*runtime.run(net.resolve_host("::1", IpFamily::v6)), std::vector{*IpAddress::parse("::1")});
+  EXPECT_FALSE(runtime.run(net.resolve_host("127.0.0.1", IpFamily::v6)));
+  for (const std::string& bad : {std::string(), std::string("a\0b", 3), std::string(254, 'a')}) {
+    EXPECT_TRUE(runtime.run(net.resolve_host(bad, IpFamily::any)).error().is(Errc::invalid_argument));
+    EXPECT_TRUE(runtime.run(net.resolve_text(bad)).error().is(Errc::invalid_argument));
+  }
+  auto local = runtime.run(net.resolve_host("localhost", IpFamily::v4));
+  if (!local) GTEST_SKIP() << "skipped: this system does not know localhost";
+  EXPECT_TRUE(local->at(0).is_loopback());
+}
+
+// ---- the lane ---------------------------------------------------------------------------------------------------------
+
+TEST(RealLane, RunsWhatIsPostedInOrderAlsoFromWithinAndFromOtherThreads) {
+  RealRuntime real;
+  Lane& lane = real.runtime().lane;
+  std::vector<int> ran;
+  Notify all;
+  const auto note = [&](int number) {
+    ran.push_back(number);
+    if (ran.size() == 5) all.notify_all();
+  };
+  lane.post([&] {
+    note(1);
+    lane.post([&] { note(3); });
+    std::thread([&] { lane.post([&] { note(5); }); }).join();
+    lane.post([&] { note(4); });
+  });
+  lane.post([&] { note(2); });
+  real.run([](Notify& done, const std::vector<int>& seen) -> Task<void> {
+    while (seen.size() < 5) (void)co_await done.wait();
+  }(all, ran));
+  // Another thread's place among ours is not defined, but for being after what it could see.
+  const auto foreign = std::ranges::find(ran, 5);
+  ASSERT_NE(foreign, ran.end());
+  EXPECT_NE(foreign, ran.begin());
+  ran.erase(foreign);
+  EXPECT_EQ(ran, (std::vector<int>{1, 2, 3, 4}));
+}
+
+/// Posts itself for as long as nobody stops it.
+struct Restless {
+  Lane& lane;
+  bool stopped = false;
+  void go() {
+    if (!stopped) lane.post([this] { go(); });
+  }
+};
+
+TEST(RealLane, WhoPostsWithoutEndKeepsNeitherTimersNorOtherThreadsWaiting) {
+  RealRuntime real;
+  Lane& lane = real.runtime().lane;
+  Restless restless{lane};
+  restless.go();
+  bool offloaded = false;
+  real.run([](Lane& on, Restless& busy, bool& done) -> Task<void> {
+    (void)co_await sleep_for(1ms);
+    Notify returned;
+    on.offload([] {}, [&] { done = true, returned.notify_all(); });
+    while (!done) (void)co_await returned.wait();
+    busy.stopped = true;
+  }(lane, restless, offloaded));
+  EXPECT_TRUE(offloaded);
+}
+
+}  // namespace
+}  // namespace dms

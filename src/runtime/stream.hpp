@@ -1,0 +1,151 @@
+// A connected byte stream, and the wire that makes them. Handed in: real sockets or a simulated network.
+//
+// Model
+//  1. A stream belongs to one lane. At most one read and one write may be under way at a time, each with the other.
+//  2. Every operation can be cancelled (task.hpp); a cancelled read or write leaves the stream usable only for abort().
+//  3. Memory handed to read_some() or write() stays valid until that call returns, also when it is cancelled.
+//  4. Destroying a stream aborts it. No operation may be under way then.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "base/bytes.hpp"
+#include "runtime/task.hpp"
+
+namespace dms {
+
+class ByteStream {
+ public:
+  virtual ~ByteStream() = default;
+
+  /// At least one byte, at most `into.size()`; 0 means that the other side has closed its writing half.
+  virtual Task<Result<std::size_t>> read_some(MutableBytes into) = 0;
+  /// All of `from`. Waits when the wire is slower than the writer.
+  virtual Task<Result<void>> write(BytesView from) = 0;
+  /// No more writes; the other side reads an end. Reading goes on.
+  virtual Task<Result<void>> close_write() = 0;
+  /// Ends both halves at once; operations under way fail with Errc::closed.
+  virtual void abort() = 0;
+};
+
+/// Fills all of `into`. Errc::closed if the stream ends first.
+Task<Result<void>> read_exactly(ByteStream& stream, MutableBytes into);
+/// Reads to the end; Errc::limit_exceeded if there is more than `limit`.
+Task<Result<Bytes>> read_to_end(ByteStream& stream, std::size_t limit);
+
+class IpAddress {
+ public:
+  constexpr IpAddress() = default;  // 0.0.0.0
+  static constexpr IpAddress v4(std::array<std::uint8_t, 4> b) {
+    IpAddress a;
+    std::copy(b.begin(), b.end(), a.bytes_.begin());
+    return a;
+  }
+  static constexpr IpAddress v6(std::array<std::uint8_t, 16> b) {
+    IpAddress a;
+    a.v6_ = true;
+    a.bytes_ = b;
+    return a;
+  }
+  static Result<IpAddress> parse(std::string_view text);
+
+  [[nodiscard]] bool is_v6() const { return v6_; }
+  [[nodiscard]] BytesView bytes() const { return BytesView(bytes_).first(v6_ ? 16 : 4); }
+  [[nodiscard]] bool is_loopback() const {
+    return v6_ ? *this == v6({0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}) : bytes_[0] == 127;
+  }
+  /// Loopback, link-local and the networks that anybody may use at home: nothing that is routed between strangers.
+  [[nodiscard]] bool is_private() const;
+  [[nodiscard]] bool is_link_local() const {
+    return v6_ ? bytes_[0] == 0xfe && (bytes_[1] & 0xc0) == 0x80 : bytes_[0] == 169 && bytes_[1] == 254;
+  }
+  [[nodiscard]] bool is_unspecified() const { return bytes_ == std::array<std::uint8_t, 16>{}; }
+  [[nodiscard]] std::string to_string() const;
+  friend auto operator<=>(const IpAddress&, const IpAddress&) = default;
+
+ private:
+  bool v6_ = false;
+  std::array<std::uint8_t, 16> bytes_{};
+};
+
+/// At most 15 characters, in place: a string here would break where GCC 12 copies braced endpoints bit by bit (task.hpp).
+class ZoneName {
+ public:
+  constexpr ZoneName() = default;
+  /// Nothing if the name is too long for any interface.
+  static std::optional<ZoneName> from(std::string_view name) {
+    ZoneName zone;
+    if (name.size() >= zone.text_.size()) return std::nullopt;
+    std::copy(name.begin(), name.end(), zone.text_.begin());
+    return zone;
+  }
+  [[nodiscard]] std::string_view text() const { return text_.data(); }
+  [[nodiscard]] bool empty() const { return text_[0] == 0; }
+  friend auto operator<=>(const ZoneName&, const ZoneName&) = default;
+
+ private:
+  std::array<char, 16> text_{};
+};
+
+struct IpEndpoint {
+  IpAddress address;
+  std::uint16_t port = 0;
+  /// Of a link-local IPv6 address: the interface it belongs to; as long as the system's interface names can be.
+  ZoneName zone;
+  [[nodiscard]] std::string to_string() const;  // "127.0.0.1:9000", "[::1]:9000", "[fe80::1%eth0]:9000"
+  friend auto operator<=>(const IpEndpoint&, const IpEndpoint&) = default;
+};
+
+struct Accepted {
+  std::unique_ptr<ByteStream> stream;
+  IpEndpoint local;
+  IpEndpoint remote;  // unspecified for a Unix socket
+};
+
+class Listener {
+ public:
+  virtual ~Listener() = default;
+  /// Errc::closed once close() was called.
+  virtual Task<Result<Accepted>> accept() = 0;
+  [[nodiscard]] virtual IpEndpoint local() const = 0;
+  /// Lets connect_tcp_from() use the port too, where the system can. From then on other programs of the same user may as well.
+  virtual void share_port() {}
+  virtual void close() = 0;
+};
+
+/// Which addresses of a name are wanted.
+enum class IpFamily { any, v4, v6 };
+
+inline constexpr std::size_t kMaxHostName = 253;
+inline constexpr std::size_t kMaxHostAddresses = 64;  ///< of one name; more are not returned
+
+/// The wire of one node.
+class Net {
+ public:
+  virtual ~Net() = default;
+  /// Port 0 takes a free one. Errc::already_exists if the port is taken, Errc::not_found if the address is not this machine's.
+  virtual Result<std::unique_ptr<Listener>> listen_tcp(const IpEndpoint& at) = 0;
+  virtual Task<Result<Accepted>> connect_tcp(IpEndpoint to) = 0;
+  /// The same from `local`, the end of a listener that shares its port: so the other side sees an address at which we can be
+  /// reached. Where that cannot be done, from anywhere; the local end of the result tells.
+  virtual Task<Result<Accepted>> connect_tcp_from(IpEndpoint local, IpEndpoint to);
+  virtual Task<Result<std::unique_ptr<ByteStream>>> connect_unix(std::string path) = 0;
+  /// The addresses of a host, at most kMaxHostAddresses. Errc::not_found if there are none, Errc::io if nobody can be asked.
+  /// Look-ups take their time: the deadline is the caller's.
+  virtual Task<Result<std::vector<IpAddress>>> resolve_host(std::string name, IpFamily family);
+  /// The texts (TXT records) of a name, at most kMaxTextRecords (dns_message.hpp); otherwise as resolve_host().
+  virtual Task<Result<std::vector<std::string>>> resolve_text(std::string name);
+  /// The addresses of this machine's interfaces that are up.
+  virtual Result<std::vector<IpAddress>> interface_addresses() = 0;
+};
+
+/// What a node is given of its world. All three live as long as the node, and belong to its lane.
+struct Runtime {
+  Lane& lane;
+  Net& net;
+};
+
+}  // namespace dms

@@ -1,0 +1,216 @@
+#include "sim/cluster/cluster.hpp"
+
+#include <cstdio>
+#include <cstdlib>
+
+#include "orchestrator/behaviours.hpp"
+
+namespace dms::sim {
+namespace {
+
+using capability::kGiB;
+using capability::kMiB;
+
+capability::Resources size_of(double cores, std::uint64_t ram, std::uint64_t disk) {
+  capability::Resources size;
+  size.cpu.cores = *capability::Millicores::from_cores(cores);
+  size.cpu.architecture = "x86_64";
+  size.ram.size = {ram};
+  size.disk.size = {disk};
+  return size;
+}
+
+/// In a test's harness a failure is a bug of the test.
+template <class T>
+T must(Result<T> result, std::string_view what) {
+  if (!result) {
+    std::fprintf(stderr, "simulation: %.*s: %s\n", static_cast<int>(what.size()), what.data(),
+                 result.error().to_string().c_str());
+    std::abort();
+  }
+  if constexpr (!std::is_void_v<T>) return std::move(*result);
+}
+
+ucan::Capabilities capabilities(std::vector<std::string> paths) {
+  return must(ucan::parse_capabilities(paths), "capabilities");
+}
+
+ucan::Grant membership(did::Did subject, UnixTime expires) {
+  ucan::Grant grant;
+  grant.subject = std::move(subject);
+  grant.capabilities = capabilities({"/dms/deployment", "/broadcast", "/public"});
+  grant.topics = capabilities({"/nunet"});
+  grant.expires = expires;
+  return grant;
+}
+
+std::filesystem::path make_folder() {
+  std::string name = (std::filesystem::temp_directory_path() / "nunet-sim-XXXXXX").string();
+  if (::mkdtemp(name.data()) == nullptr) std::abort();
+  return name;
+}
+
+}  // namespace
+
+Cluster::Cluster(std::uint64_t seed, SimLink link)
+    : world_(seed, link),
+      random_(seed ^ 0x5eed),
+      organisation_key_(crypto::PrivateKey::generate(random_)),
+      organisation_(must(ucan::CapabilityContext::create(organisation_key_, random_), "organisation")),
+      folder_(make_folder()) {}
+
+Cluster::~Cluster() {
+  std::error_code ignored;
+  std::filesystem::remove_all(folder_, ignored);
+}
+
+Machine& Cluster::add(std::string name, double cores, std::uint64_t gib) {
+  machines_.push_back(std::unique_ptr<Machine>(new Machine(std::move(name), crypto::PrivateKey::generate(random_))));
+  Machine& machine = *machines_.back();
+  machine.size_ =
+      size_of(std::max(cores, 1.0), std::max<std::uint64_t>(gib, 1) * kGiB, std::max<std::uint64_t>(gib, 1) * kGiB);
+  if (cores > 0) machine.share_ = machine.size_;
+  machine.store_ = std::make_unique<db::Store>(must(db::Store::open(std::string(db::Store::kMemory)), "store"));
+  trust(machine);
+  return machine;
+}
+
+void Cluster::trust(Machine& machine) {
+  const UnixTime now = world_.unix_now();
+  const UnixTime expires = now + 24h * 365;
+  machine.capabilities_ = std::make_shared<ucan::CapabilityContext>(
+      must(ucan::CapabilityContext::create(machine.key_, random_), "context"));
+  ucan::Anchors anchors;
+  anchors.require.tokens.push_back(
+      must(machine.capabilities_->grant(ucan::Action::delegate, membership(organisation_.did(), expires)), "require"));
+  anchors.provide.tokens.push_back(
+      must(organisation_.grant(ucan::Action::delegate, membership(machine.capabilities_->did(), expires)), "provide"));
+  must(machine.capabilities_->anchor(anchors, now), "anchor");
+}
+
+void Cluster::boot(Machine& machine) {
+  machine.host_ = &world_.add_node(machine.name_);
+  must(world_.run(*machine.host_, boot_node(machine)), "boot");
+}
+
+Task<Result<void>> Cluster::boot_node(Machine& machine) {
+  const Runtime runtime = machine.host_->runtime();
+  machine.executor_ = std::make_unique<executor::Fake>(runtime.lane);
+  CO_TRY(machine.resources_,
+         resources::Manager::open(*machine.store_, [lane = &runtime.lane] { return lane->unix_now(); }));
+  if (!machine.share_.cpu.cores.empty() && !machine.resources_->onboarded())
+    CO_TRY_VOID(machine.resources_->onboard(machine.share_, machine.size_));
+  machine.network_ = std::make_unique<network::Libp2pNetwork>(runtime, machine.key_);
+  CO_TRY_VOID(machine.network_->listen("/ip4/0.0.0.0/tcp/9000"));
+
+  node::Services services{runtime, *machine.network_, *machine.store_, *machine.resources_, {}, {}, {}};
+  services.executors["null"] = machine.executor_.get();
+  services.machine = services.usage = [&machine]() -> Result<capability::Resources> { return machine.size_; };
+  node::Options options;
+  options.work_dir = folder_ / machine.name_;
+  CO_TRY(machine.node_,
+         co_await node::Node::start(std::move(services), machine.key_, machine.capabilities_, std::move(options)));
+  CO_TRY(machine.user_, machine.node_->root().create_child("user"));
+  co_return Result<void>();
+}
+
+void Cluster::start() {
+  for (auto& machine : machines_) boot(*machine);
+  const std::string hub = machines_.front()->network_->listen_addresses().back();
+  for (std::size_t i = 1; i < machines_.size(); ++i)
+    must(world_.run(machines_[i]->host(), machines_[i]->network_->connect(hub)), "connect");
+  // Every machine knows every other: a plain mesh.
+  for (std::size_t i = 1; i < machines_.size(); ++i)
+    for (std::size_t j = 1; j < i; ++j)
+      must(world_.run(machines_[i]->host(),
+                      machines_[i]->network_->connect(machines_[j]->network_->listen_addresses().back())),
+           "connect");
+  world_.run_for(2s);  // identify and subscriptions travel
+}
+
+Task<void> Cluster::shut(Machine& machine) {
+  if (machine.user_) co_await machine.user_->stop();
+  if (machine.node_) co_await machine.node_->stop();
+  machine.user_.reset();
+  machine.node_.reset();
+  if (machine.network_) co_await machine.network_->close();
+  machine.network_.reset();
+  if (machine.executor_) co_await machine.executor_->close();
+  machine.executor_.reset();
+}
+
+void Cluster::crash(Machine& machine) {
+  // What is stored now is what a power cut leaves; the orderly end below must not add to it.
+  auto disk = std::make_unique<db::Store>(must(db::Store::open(std::string(db::Store::kMemory)), "store"));
+  for (const char* collection : {"resources.onboarded", "resources.promises", "deployments"})
+    for (const auto& [id, text] : must(machine.store_->list(collection), "list"))
+      must(disk->put(collection, id, text), "put");
+  machine.host_->kill();
+  world_.run(*machine.host_, shut(machine));
+  machine.resources_.reset();
+  machine.store_ = std::move(disk);
+}
+
+void Cluster::restart(Machine& machine) {
+  trust(machine);
+  boot(machine);
+  for (auto& other : machines_)
+    if (other->up() && other.get() != &machine)
+      must(world_.run(machine.host(), machine.network_->connect(other->network_->listen_addresses().back())),
+           "connect");
+  world_.run_for(2s);
+}
+
+void Cluster::stop() {
+  for (auto& machine : machines_)
+    if (machine->up()) world_.run(*machine->host_, shut(*machine));
+}
+
+Result<json::Value> Cluster::ask(Machine& from, Machine& to, std::string_view behaviour, std::string payload,
+                                 Duration timeout) {
+  actor::MessageOptions options;
+  options.timeout = timeout;
+  actor::Envelope message =
+      from.user_->message(to.node_->root().handle(), std::string(behaviour), to_bytes(payload), options);
+  TRY(const actor::Envelope reply, world_.run(from.host(), from.user_->invoke(std::move(message))));
+  return json::parse(as_text(reply.message));
+}
+
+Result<std::string> Cluster::deploy(Machine& at, const jobs::Ensemble& ensemble, Duration timeout) {
+  node::NewDeploymentRequest request;
+  request.ensemble = ensemble;
+  TRY(auto reply, call<node::NewDeploymentReply>(at, behaviour::kDeploymentNew, request, timeout));
+  if (reply.status != "OK") return fail(Errc::invalid_argument, "{}", reply.error);
+  return reply.ensemble_id;
+}
+
+Result<node::DeploymentStatusReply> Cluster::status(Machine& at, const std::string& id) {
+  return call<node::DeploymentStatusReply>(at, behaviour::kDeploymentStatus, node::DeploymentId{id});
+}
+
+bool Cluster::wait_for(Machine& at, const std::string& id, std::set<std::string> states, Duration limit) {
+  const SteadyTime end = world_.now() + limit;
+  while (world_.now() < end) {
+    const auto now = status(at, id);
+    if (now && states.contains(now->status)) return true;
+    world_.run_for(250ms);
+  }
+  return false;
+}
+
+jobs::Ensemble one_task(double cores, std::uint64_t mib, std::map<std::string, std::string> environment) {
+  jobs::Ensemble ensemble;
+  jobs::Allocation& task = ensemble.allocations["task"];
+  task.executor = jobs::ExecutorType::null;
+  task.type = jobs::AllocationType::task;
+  task.dns_name = "task";
+  task.resources = size_of(cores, mib * kMiB, mib * kMiB);
+  task.execution.type = "null";
+  json::Array variables;
+  for (const auto& [key, value] : environment) variables.emplace_back(fmt::format("{}={}", key, value));
+  if (!variables.empty()) task.execution.params["environment"] = std::move(variables);
+  ensemble.nodes["node"].allocations = {"task"};
+  return ensemble;
+}
+
+}  // namespace dms::sim

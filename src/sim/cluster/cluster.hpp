@@ -1,0 +1,117 @@
+// A network of whole nodes in one process, in virtual time: the same libp2p, actors, orchestration and resources as the
+// real daemon, on a simulated wire, with scripted executors and databases in memory.
+//
+// Model
+//  1. Machines share a SimWorld: one seed decides keys, delays, losses and choices. The same seed gives the same run.
+//  2. Trust is set up as NuNet's documents tell organisations to: each machine accepts what the organisation delegates,
+//     and holds a delegation of the organisation for itself.
+//  3. crash() is a power cut: the machine's wire goes dead at once and nothing it does afterwards can be seen. What it
+//     had stored is what restart() starts from.
+//  4. ask() is what a user's command does: a signed call to the machine's own node, through an actor of the machine.
+//
+// Threads: none; see sim_runtime.hpp.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+
+#include "simulation/sim_runtime.hpp"
+#include "executor/fake/fake.hpp"
+#include "network/libp2p_network.hpp"
+#include "node/node.hpp"
+
+namespace dms::sim {
+
+class Cluster;
+
+class Machine {
+ public:
+  [[nodiscard]] const std::string& name() const { return name_; }
+  [[nodiscard]] SimNode& host() { return *host_; }
+  [[nodiscard]] node::Node& node() { return *node_; }
+  [[nodiscard]] executor::Fake& executor() { return *executor_; }
+  [[nodiscard]] resources::Manager& resources() { return *resources_; }
+  [[nodiscard]] network::Network& network() { return *network_; }
+  [[nodiscard]] crypto::PeerId peer() const { return crypto::PeerId::from(key_.public_key()); }
+  [[nodiscard]] bool up() const { return node_ != nullptr; }
+  [[nodiscard]] const std::shared_ptr<ucan::CapabilityContext>& capabilities() { return capabilities_; }
+
+ private:
+  friend class Cluster;
+  Machine(std::string name, crypto::PrivateKey key) : name_(std::move(name)), key_(std::move(key)) {}
+
+  std::string name_;
+  crypto::PrivateKey key_;
+  capability::Resources size_;
+  capability::Resources share_;
+  SimNode* host_ = nullptr;
+  std::unique_ptr<db::Store> store_;
+  std::shared_ptr<ucan::CapabilityContext> capabilities_;
+  std::unique_ptr<executor::Fake> executor_;
+  std::unique_ptr<resources::Manager> resources_;
+  std::unique_ptr<network::Libp2pNetwork> network_;
+  std::unique_ptr<node::Node> node_;
+  std::unique_ptr<actor::Actor> user_;
+};
+
+class Cluster {
+ public:
+  explicit Cluster(std::uint64_t seed, SimLink link = {});
+  Cluster(const Cluster&) = delete;
+  Cluster& operator=(const Cluster&) = delete;
+  ~Cluster();
+
+  [[nodiscard]] SimWorld& world() { return world_; }
+
+  /// A machine with that many cores and GiB of memory and disk, all of it lent (none if `cores` is 0).
+  Machine& add(std::string name, double cores, std::uint64_t gib);
+  /// Starts every machine and connects each to the first.
+  void start();
+  /// Power off, see (3).
+  void crash(Machine& machine);
+  /// The machine boots again, under a new address, with what it had stored.
+  void restart(Machine& machine);
+  /// Ends everything, in order.
+  void stop();
+
+  /// A call of a user on one machine to the node of another, or of the same. `payload` as JSON text.
+  Result<json::Value> ask(Machine& from, Machine& to, std::string_view behaviour, std::string payload,
+                          Duration timeout = 30s);
+  template <class Reply, class Request>
+  Result<Reply> call(Machine& from, Machine& to, std::string_view behaviour, const Request& request,
+                     Duration timeout = 30s) {
+    TRY(const json::Value value, ask(from, to, behaviour, json::encode(request), timeout));
+    return json::from_value<Reply>(value);
+  }
+  template <class Reply, class Request>
+  Result<Reply> call(Machine& at, std::string_view behaviour, const Request& request, Duration timeout = 30s) {
+    return call<Reply>(at, at, behaviour, request, timeout);
+  }
+
+  /// Deploys and returns the ensemble's id.
+  Result<std::string> deploy(Machine& at, const jobs::Ensemble& ensemble, Duration timeout = 5min);
+  Result<node::DeploymentStatusReply> status(Machine& at, const std::string& id);
+  /// Runs the world until the deployment has one of these states, or `limit` of virtual time has passed.
+  bool wait_for(Machine& at, const std::string& id, std::set<std::string> states, Duration limit = 10min);
+  /// Folder for what nodes write; removed with the cluster.
+  [[nodiscard]] const std::filesystem::path& folder() const { return folder_; }
+
+ private:
+  void boot(Machine& machine);
+  Task<Result<void>> boot_node(Machine& machine);
+  Task<void> shut(Machine& machine);
+  void trust(Machine& machine);
+
+  SimWorld world_;
+  SeededRandom random_;
+  crypto::PrivateKey organisation_key_;
+  ucan::CapabilityContext organisation_;
+  std::filesystem::path folder_;
+  std::vector<std::unique_ptr<Machine>> machines_;
+};
+
+/// An ensemble of one node with one task for the "null" executor.
+jobs::Ensemble one_task(double cores, std::uint64_t mib, std::map<std::string, std::string> environment = {});
+
+}  // namespace dms::sim

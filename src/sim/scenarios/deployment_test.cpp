@@ -1,0 +1,365 @@
+// The main job, whole, in virtual time: libp2p handshakes, gossip, signed bids, commit, allocate, run, output,
+// shutdown.
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "orchestrator/behaviours.hpp"
+#include "sim/cluster/cluster.hpp"
+
+namespace dms::sim {
+namespace {
+
+const std::set<std::string> kEnded = {"Completed", "Failed"};
+
+std::string read_file(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+struct Trio {
+  explicit Trio(std::uint64_t seed, SimLink link = {}) : cluster(seed, link) { cluster.start(); }
+  ~Trio() { cluster.stop(); }
+  Cluster cluster;
+  Machine& user = cluster.add("user", 0, 0);
+  Machine& small = cluster.add("small", 2, 2);
+  Machine& large = cluster.add("large", 16, 64);
+
+  std::string must_deploy(const jobs::Ensemble& ensemble, Duration timeout = 5min) {
+    auto id = cluster.deploy(user, ensemble, timeout);
+    EXPECT_TRUE(id) << id.error().to_string();
+    return id.value_or("");
+  }
+  node::DeploymentStatusReply ended(const std::string& id) {
+    EXPECT_TRUE(cluster.wait_for(user, id, kEnded));
+    return cluster.status(user, id).value();
+  }
+  void expect_clean(Machine& machine) {
+    EXPECT_EQ(machine.resources().list().size(), 0u) << machine.name() << " still holds resources";
+    EXPECT_EQ(machine.executor().size(), 0u) << machine.name() << " still has executions";
+    EXPECT_EQ(machine.node().provider().allocations(), 0u) << machine.name() << " still has allocations";
+    const auto jobs = cluster.folder() / machine.name() / "jobs";
+    EXPECT_TRUE(!std::filesystem::exists(jobs) || std::filesystem::is_empty(jobs))
+        << machine.name() << " still has job folders";
+  }
+};
+
+TEST(Deployment, ATaskRunsWhereItFitsBestAndItsOutputComesBack) {
+  Trio net(1);
+  const std::string id = net.must_deploy(one_task(1, 512, {{"FAKE_SECONDS", "5"}, {"FAKE_OUT", "hello from afar"}}));
+  ASSERT_TRUE(net.cluster.wait_for(net.user, id, {"Running"}));
+  EXPECT_EQ(net.small.executor().size(), 1u) << "the small machine is the better fit";
+  EXPECT_EQ(net.small.resources().list().size(), 1u);
+
+  const auto end = net.ended(id);
+  EXPECT_EQ(end.status, "Completed") << end.error;
+  EXPECT_EQ(end.allocations.at("task").peer, net.small.peer().to_string());
+  EXPECT_EQ(end.allocations.at("task").status, orchestrator::AllocationStatus::completed);
+
+  node::DeploymentLogsRequest logs;
+  logs.ensemble_id = id;
+  logs.allocation_name = "task";
+  auto written = net.cluster.call<node::DeploymentLogsReply>(net.user, behaviour::kDeploymentLogs, logs);
+  ASSERT_TRUE(written && written->error.empty()) << written->error;
+  EXPECT_EQ(read_file(std::filesystem::path(written->written_to) / "stdout.log"), "hello from afar");
+  net.cluster.world().run_for(1min);
+  net.expect_clean(net.small);
+  net.expect_clean(net.large);
+}
+
+TEST(Deployment, AJobTooLargeForTheSmallMachineGoesToTheLargeOne) {
+  Trio net(2);
+  const auto end = net.ended(net.must_deploy(one_task(8, 4096)));
+  EXPECT_EQ(end.status, "Completed") << end.error;
+  EXPECT_EQ(end.allocations.at("task").peer, net.large.peer().to_string());
+}
+
+TEST(Deployment, NobodyBidsForWhatNobodyHasAndTheUserIsTold) {
+  Trio net(3);
+  const auto end = net.ended(net.must_deploy(one_task(64, 512), 75s));
+  EXPECT_EQ(end.status, "Failed");
+  EXPECT_NE(end.error.find("no machine was found for node node"), std::string::npos) << end.error;
+}
+
+TEST(Deployment, ATaskThatFailsIsReportedWithItsExitCode) {
+  Trio net(4);
+  const auto end = net.ended(net.must_deploy(one_task(1, 512, {{"FAKE_EXIT_CODE", "3"}})));
+  EXPECT_EQ(end.status, "Failed");
+  EXPECT_EQ(end.allocations.at("task").exit_code, 3);
+  EXPECT_NE(end.error.find("exit code 3"), std::string::npos) << end.error;
+}
+
+TEST(Deployment, APinnedNodeRunsOnItsPeerOnly) {
+  Trio net(5);
+  jobs::Ensemble ensemble = one_task(1, 512);
+  ensemble.nodes["node"].peer = net.large.peer().to_string();
+  const auto end = net.ended(net.must_deploy(ensemble));
+  EXPECT_EQ(end.status, "Completed") << end.error;
+  EXPECT_EQ(end.allocations.at("task").peer, net.large.peer().to_string());
+}
+
+TEST(Deployment, TwoNodesGoToTwoMachines) {
+  Trio net(6);
+  jobs::Ensemble ensemble = one_task(1, 512);
+  ensemble.allocations["second"] = ensemble.allocations["task"];
+  ensemble.allocations["second"].dns_name = "second";
+  ensemble.nodes["other"].allocations = {"second"};
+  const auto end = net.ended(net.must_deploy(ensemble));
+  EXPECT_EQ(end.status, "Completed") << end.error;
+  EXPECT_NE(end.allocations.at("task").peer, end.allocations.at("second").peer);
+}
+
+TEST(Deployment, AServiceRunsUntilItIsShutDownAndLeavesNothing) {
+  Trio net(7);
+  jobs::Ensemble ensemble = one_task(1, 512, {{"FAKE_SECONDS", "1000000"}, {"FAKE_OUT", "serving"}});
+  ensemble.allocations["task"].type = jobs::AllocationType::service;
+  const std::string id = net.must_deploy(ensemble);
+  ASSERT_TRUE(net.cluster.wait_for(net.user, id, {"Running"}));
+  net.cluster.world().run_for(10min);
+  EXPECT_EQ(net.cluster.status(net.user, id)->status, "Running");
+  auto done =
+      net.cluster.call<orchestrator::Ack>(net.user, behaviour::kDeploymentShutdown, node::DeploymentId{id}, 1min);
+  ASSERT_TRUE(done && done->ok) << (done ? done->error : done.error().to_string());
+  EXPECT_EQ(net.cluster.status(net.user, id)->status, "Completed");
+  net.cluster.world().run_for(1min);
+  net.expect_clean(net.small);
+}
+
+TEST(Deployment, ShutDownWhileItIsStillDeployingReverts) {
+  Trio net(8);
+  const std::string id = net.must_deploy(one_task(64, 512));  // nobody will bid
+  net.cluster.world().run_for(7s);
+  auto done =
+      net.cluster.call<orchestrator::Ack>(net.user, behaviour::kDeploymentShutdown, node::DeploymentId{id}, 1min);
+  ASSERT_TRUE(done && done->ok);
+  EXPECT_EQ(net.cluster.status(net.user, id)->status, "Completed");
+}
+
+TEST(Deployment, AFailedStartIsRevertedAndTriedElsewhere) {
+  Trio net(9);
+  jobs::Ensemble ensemble = one_task(1, 512, {{"FAKE_START_ERROR", "no such image"}});
+  const auto end = net.ended(net.must_deploy(ensemble, 90s));
+  EXPECT_EQ(end.status, "Failed");
+  EXPECT_NE(end.error.find("no such image"), std::string::npos) << end.error;
+  net.cluster.world().run_for(1min);
+  net.expect_clean(net.small);
+  net.expect_clean(net.large);
+}
+
+TEST(Deployment, LossOnEveryLinkOnlyTakesLonger) {
+  Trio net(10, {.latency = 40ms, .jitter = 20ms, .loss = 0.05});
+  const auto end = net.ended(net.must_deploy(one_task(1, 512, {{"FAKE_OUT", "through rain"}})));
+  EXPECT_EQ(end.status, "Completed") << end.error;
+}
+
+std::uint64_t whole_run(std::uint64_t seed) {
+  Trio net(seed, {.loss = 0.02});
+  const auto end = net.ended(net.must_deploy(one_task(1, 512, {{"FAKE_OUT", "same"}})));
+  EXPECT_EQ(end.status, "Completed") << end.error;
+  net.cluster.world().run_for(30s);
+  return net.cluster.world().trace();
+}
+
+TEST(Deployment, TheSameSeedReplaysTheWholeRun) {
+  const std::uint64_t first = whole_run(77);
+  EXPECT_EQ(first, whole_run(77));
+  EXPECT_NE(first, whole_run(78));
+}
+
+TEST(Deployment, FiftyOneAfterAnotherAndTwentyAtOnceLeaveNothingBehind) {
+  Trio net(11);
+  for (int i = 0; i < 50; ++i) {
+    const auto end = net.ended(net.must_deploy(one_task(1, 256, {{"FAKE_SECONDS", "1"}})));
+    ASSERT_EQ(end.status, "Completed") << i << ": " << end.error;
+  }
+  std::vector<std::string> ids;
+  for (int i = 0; i < 20; ++i) ids.push_back(net.must_deploy(one_task(0.5, 128, {{"FAKE_SECONDS", "20"}})));
+  for (const std::string& id : ids) EXPECT_EQ(net.ended(id).status, "Completed");
+  net.cluster.world().run_for(1min);
+  net.expect_clean(net.small);
+  net.expect_clean(net.large);
+  EXPECT_EQ(net.user.node().deployments().active(), 0u);
+  for (Machine* machine : {&net.user, &net.small, &net.large})
+    EXPECT_EQ(machine->capabilities()->lent_count(), 0u) << machine->name() << " has not taken back what it lent";
+}
+
+TEST(Deployment, ReloadingCapabilitiesLeavesRunningWorkInItsOwnersHands) {
+  Trio net(13);
+  jobs::Ensemble ensemble = one_task(1, 512, {{"FAKE_SECONDS", "1000000"}});
+  const std::string id = net.must_deploy(ensemble);
+  ASSERT_TRUE(net.cluster.wait_for(net.user, id, {"Running"}));
+  for (Machine* machine : {&net.user, &net.small}) {
+    const std::string saved = machine->capabilities()->serialise();
+    ASSERT_TRUE(machine->capabilities()->reload(saved, net.cluster.world().unix_now()));
+  }
+  auto done =
+      net.cluster.call<orchestrator::Ack>(net.user, behaviour::kDeploymentShutdown, node::DeploymentId{id}, 1min);
+  ASSERT_TRUE(done && done->ok) << (done ? done->error : done.error().to_string());
+  net.expect_clean(net.small);
+}
+
+TEST(Deployment, AnUnansweredShutdownIsRepeatedUntilTheMachineIsClean) {
+  Trio net(14);
+  const std::string id = net.must_deploy(one_task(1, 512, {{"FAKE_SECONDS", "1000000"}}));
+  ASSERT_TRUE(net.cluster.wait_for(net.user, id, {"Running"}));
+  net.cluster.world().cut(net.user.host(), net.small.host());
+  auto done =
+      net.cluster.call<orchestrator::Ack>(net.user, behaviour::kDeploymentShutdown, node::DeploymentId{id}, 1min);
+  ASSERT_TRUE(done);
+  EXPECT_FALSE(done->ok);
+  EXPECT_EQ(net.cluster.status(net.user, id)->status, "ShuttingDown");
+  net.cluster.world().cut(net.user.host(), net.small.host(), false);
+  EXPECT_TRUE(net.cluster.wait_for(net.user, id, kEnded));
+  net.expect_clean(net.small);
+}
+
+// --- another orchestrator of the same organisation, trusted to deploy, tries more than that --------------------------------
+
+struct Rivals : testing::Test {
+  Cluster cluster{21};
+  Machine& user = cluster.add("user", 0, 0);
+  Machine& provider = cluster.add("provider", 8, 8);
+  Machine& rival = cluster.add("rival", 0, 0);
+  std::string id;
+  void SetUp() override {
+    cluster.start();
+    auto deployed = cluster.deploy(user, one_task(1, 512, {{"FAKE_SECONDS", "1000000"}}));
+    ASSERT_TRUE(deployed);
+    id = *deployed;
+    ASSERT_TRUE(cluster.wait_for(user, id, {"Running"}));
+  }
+  void TearDown() override { cluster.stop(); }
+
+  orchestrator::EnsembleBidRequest bid_request(const std::string& ensemble, double cores = 1) {
+    orchestrator::EnsembleBidRequest request;
+    request.id = ensemble;
+    request.nonce = ++nonce;
+    orchestrator::NodeRequest node;
+    node.node_id = "n";
+    node.executors = {"null"};
+    node.resources = one_task(cores, static_cast<std::uint64_t>(cores * 512)).allocations["task"].resources;
+    request.request.emplace_back().v1 = node;
+    return request;
+  }
+  orchestrator::CommitRequest commit(const std::string& ensemble, const std::string& name, double cores = 1) {
+    orchestrator::CommitRequest request;
+    request.ensemble_id = ensemble;
+    request.allocation_name = name;
+    request.node_id = "n";
+    static_cast<capability::Resources&>(request.resources) = one_task(cores, 512).allocations["task"].resources;
+    return request;
+  }
+  orchestrator::Ack committed(Machine& by, const orchestrator::CommitRequest& request) {
+    return cluster.call<orchestrator::Ack>(by, provider, behaviour::kCommit, request).value();
+  }
+  bool bids(Machine& by, const orchestrator::EnsembleBidRequest& request) {
+    return cluster.call<orchestrator::Bid>(by, provider, behaviour::kBidRequest, request, 5s).has_value();
+  }
+  std::uint64_t nonce = 0;
+};
+
+TEST_F(Rivals, ARunningEnsemblesIdGetsNoBidFromItsProvider) {
+  EXPECT_TRUE(bids(rival, bid_request("another")));
+  cluster.world().run_for(10min);  // the first bid has expired, the work runs on
+  EXPECT_FALSE(bids(rival, bid_request(id)));
+}
+
+TEST_F(Rivals, AnothersBidPromiseAndWorkAreOutOfReach) {
+  ASSERT_TRUE(bids(user, bid_request("mine")));
+  EXPECT_NE(committed(rival, commit("mine", "task")).error.find("another orchestrator"), std::string::npos);
+  ASSERT_TRUE(committed(user, commit("mine", "task")).ok);
+
+  orchestrator::RevertRequest revert;
+  revert.ensemble_id = "mine";
+  revert.allocations = {"task"};
+  ASSERT_TRUE(cluster.call<orchestrator::Ack>(rival, provider, behaviour::kRevert, revert));
+  revert.ensemble_id = id;
+  ASSERT_TRUE(cluster.call<orchestrator::Ack>(rival, provider, behaviour::kRevert, revert));
+  EXPECT_EQ(provider.resources().list().size(), 2u) << "the promise and the running work are still there";
+  EXPECT_EQ(cluster.status(user, id)->status, "Running");
+
+  orchestrator::AllocationShutdownRequest stop;
+  stop.allocation_id = id + "_task";
+  EXPECT_FALSE(cluster.call<orchestrator::Ack>(rival, provider, behaviour::allocation_shutdown(id), stop, 5s))
+      << "no token, no answer";
+}
+
+TEST_F(Rivals, MoreThanWasBidForIsRefusedAlsoInPieces) {
+  ASSERT_TRUE(bids(user, bid_request("pieces", 2)));
+  EXPECT_FALSE(committed(user, commit("pieces", "a", 3)).ok);
+  EXPECT_TRUE(committed(user, commit("pieces", "a", 1)).ok);
+  EXPECT_TRUE(committed(user, commit("pieces", "b", 1)).ok);
+  EXPECT_NE(committed(user, commit("pieces", "c", 1)).error.find("more than was bid for"), std::string::npos);
+}
+
+TEST_F(Rivals, NothingIsNotUnlimitedAndNamesDoNotReachIntoOtherEnsembles) {
+  ASSERT_TRUE(bids(user, bid_request("small")));
+  EXPECT_NE(committed(user, commit("small", "a", 0)).error.find("more than 0"), std::string::npos);
+  EXPECT_NE(committed(user, commit("small", "b_c")).error.find("may not contain '_'"), std::string::npos);
+  EXPECT_FALSE(committed(user, commit("small", "../etc")).ok);
+}
+
+// --- a provider dies at each step --------------------------------------------------------------------------------------
+
+struct Step {
+  const char* name;
+  std::function<bool(Trio&, const std::string&)> reached;
+};
+
+class ProviderDies : public testing::TestWithParam<int> {};
+
+const std::vector<Step>& steps() {
+  static const std::vector<Step> all = {
+      {"bidding", [](Trio& n, const std::string&) { return n.small.node().provider().bids() > 0; }},
+      {"committed", [](Trio& n, const std::string&) { return !n.small.resources().list().empty(); }},
+      {"allocated", [](Trio& n, const std::string&) { return n.small.node().provider().allocations() > 0; }},
+      {"started", [](Trio& n, const std::string&) { return n.small.executor().size() > 0; }},
+      {"running",
+       [](Trio& n, const std::string& id) { return n.cluster.status(n.user, id).value().status == "Running"; }},
+  };
+  return all;
+}
+
+TEST_P(ProviderDies, AnotherTakesOverOrTheUserIsToldAndResourcesAreFree) {
+  const Step& step = steps()[static_cast<std::size_t>(GetParam())];
+  Trio net(100 + static_cast<std::uint64_t>(GetParam()));
+  const std::string id = net.must_deploy(one_task(1, 512, {{"FAKE_SECONDS", "120"}}));
+  ASSERT_TRUE(net.cluster.world().run_until([&] { return step.reached(net, id); }, 1min)) << step.name;
+  net.cluster.crash(net.small);
+
+  const auto end = net.ended(id);
+  if (std::string_view(step.name) == "running") {
+    EXPECT_EQ(end.status, "Failed");
+    EXPECT_NE(end.error.find("is lost"), std::string::npos) << end.error;
+  } else {
+    EXPECT_EQ(end.status, "Completed") << step.name << ": " << end.error;
+    EXPECT_EQ(end.allocations.at("task").peer, net.large.peer().to_string());
+  }
+  net.cluster.world().run_for(10min);
+  net.expect_clean(net.large);
+
+  net.cluster.restart(net.small);
+  net.expect_clean(net.small);
+  EXPECT_EQ(*net.small.resources().free(), *net.small.resources().onboarded())
+      << "everything is free after the restart";
+}
+
+INSTANTIATE_TEST_SUITE_P(AtEachStep, ProviderDies, testing::Range(0, 5), [](const auto& info) {
+  return std::string(steps()[static_cast<std::size_t>(info.param)].name);
+});
+
+TEST(Deployment, TheUsersDaemonDiesAndItsNextStartRevertsAndSaysSo) {
+  Trio net(12);
+  const std::string id = net.must_deploy(one_task(1, 512, {{"FAKE_SECONDS", "3600"}}));
+  ASSERT_TRUE(net.cluster.wait_for(net.user, id, {"Running"}));
+  net.cluster.crash(net.user);
+  net.cluster.restart(net.user);
+  ASSERT_TRUE(net.cluster.wait_for(net.user, id, kEnded));
+  const auto end = net.cluster.status(net.user, id).value();
+  EXPECT_EQ(end.status, "Failed");
+  EXPECT_NE(end.error.find("restarted"), std::string::npos) << end.error;
+  net.expect_clean(net.small);
+}
+
+}  // namespace
+}  // namespace dms::sim
