@@ -83,8 +83,9 @@ struct P2p {
       "/dnsaddr/bootstrap.p2p.nunet.io/p2p/12D3KooWKjSodxxi7UfRHzuk7eGgUF49MoPUCJvtva9K12TqDDsi"};
   std::uint64_t memory = 1024;  ///< MiB
   std::uint64_t fd = 512;
-  /// Ours: kSecurityProtocols to propose when dialling, the preferred one first. Who dials us may take any.
-  std::vector<std::string> security = {"/noise"};
+  /// Not a setting of the Go implementation. The members of kSecurityProtocols that a dialer proposes, the preferred one first;
+  /// a listener accepts all of them. The default is what Go nodes propose, in their order.
+  std::vector<std::string> security = {"/tls/1.0.0", "/noise"};
 };
 
 struct Job {

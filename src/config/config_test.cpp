@@ -88,12 +88,12 @@ TEST_F(ConfigFile, UnknownKeysNameTheNearest) {
 
 TEST_F(ConfigFile, SecurityProtocolsAreAListInOrderOfPreference) {
   using Names = std::vector<std::string>;
-  EXPECT_EQ(load(sources_)->config.p2p.security, Names{"/noise"});
-  write("here", R"({"p2p":{"security":["/tls/1.0.0","/noise"]}})");
-  EXPECT_EQ(load(sources_)->config.p2p.security, (Names{"/tls/1.0.0", "/noise"}));
-  EXPECT_EQ(*load(sources_)->get("p2p.security"), "/tls/1.0.0,/noise");
-  variables_["DMS_P2P_SECURITY"] = "/noise, /tls/1.0.0";
+  EXPECT_EQ(load(sources_)->config.p2p.security, (Names{"/tls/1.0.0", "/noise"})) << "as Go nodes propose them";
+  write("here", R"({"p2p":{"security":["/noise","/tls/1.0.0"]}})");
   EXPECT_EQ(load(sources_)->config.p2p.security, (Names{"/noise", "/tls/1.0.0"}));
+  EXPECT_EQ(*load(sources_)->get("p2p.security"), "/noise,/tls/1.0.0");
+  variables_["DMS_P2P_SECURITY"] = "/tls/1.0.0, /noise";
+  EXPECT_EQ(load(sources_)->config.p2p.security, (Names{"/tls/1.0.0", "/noise"}));
   for (const auto& [given, found] : {std::pair("/plaintext/2.0.0", "found \"/plaintext/2.0.0\""),
                                      {"/noise,tls", "found \"tls\""},
                                      {"/noise,/tls/1.0.0,/noise", "found \"/noise\" twice"},
@@ -108,7 +108,7 @@ TEST_F(ConfigFile, SecurityProtocolsAreAListInOrderOfPreference) {
   const auto refused = set(sources_, "p2p.security", "quic");
   ASSERT_FALSE(refused);
   EXPECT_NE(refused.error().to_string().find("p2p.security: expected"), std::string::npos);
-  EXPECT_EQ(load(sources_)->config.p2p.security, (Names{"/tls/1.0.0", "/noise"})) << "what is refused is not written";
+  EXPECT_EQ(load(sources_)->config.p2p.security, (Names{"/noise", "/tls/1.0.0"})) << "a refused value is not written";
 }
 
 TEST_F(ConfigFile, WrongTypesNameTheKey) {

@@ -3,7 +3,7 @@
 // "event".
 //
 // Usage: interop_peer SEED [MULTIADDR [SECURITY...]]; the same seed is the same peer. It listens on 127.0.0.1, port of
-// the system's choice, and proposes the security protocols in the order given (/noise alone if none is).
+// the system's choice, and proposes the security protocols in the order given (the default of SwarmOptions if none is).
 #include <charconv>
 #include <cstdio>
 #include <iostream>

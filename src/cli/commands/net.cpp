@@ -384,7 +384,7 @@ Option key_option() {
 Option security_option() {
   return {.name = "security",
           .value = "protocol",
-          .help = "propose this: noise or tls; may be repeated, the first is preferred [noise]",
+          .help = "security protocol to propose: noise or tls; may be repeated, the first is preferred [tls, noise]",
           .repeated = true};
 }
 

@@ -59,10 +59,10 @@ struct SwarmOptions {
   Duration negotiation_timeout = 10s;  ///< of a stream's protocol
   Duration keep_alive = 30s;           ///< a silent connection is asked; it has as long again to answer
   Duration idle_timeout = 0s;          ///< closes connections without streams; 0: only superfluous ones, after a minute
-  /// Proposed when dialling, in this order, out of "/noise" and "/tls/1.0.0"; a listener accepts both. A single one costs no
-  /// round trip, several cost one (upgrader.hpp). By default Noise alone, because every implementation of libp2p speaks it;
-  /// TLS carries more bytes a second where the processor has instructions for AES.
-  std::vector<std::string> security = {"/noise"};
+  /// Security protocols that a dialer proposes, in this order, out of "/tls/1.0.0" and "/noise"; a listener accepts both.
+  /// Several proposals cost one round trip more than a single one (upgrader.hpp). The default is that of the existing NuNet
+  /// nodes (go-libp2p) and reaches listeners that speak only one of the two.
+  std::vector<std::string> security = {"/tls/1.0.0", "/noise"};
   ResourceLimits limits;
   PeerStoreOptions peer_store;
   std::shared_ptr<ConnectionGater> gater;  ///< null: everybody is wanted

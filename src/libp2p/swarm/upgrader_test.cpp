@@ -1,5 +1,6 @@
 #include "libp2p/swarm/upgrader.hpp"
 
+#include "libp2p/swarm/swarm.hpp"
 #include "libp2p/testing.hpp"
 
 namespace dms::libp2p {
@@ -131,6 +132,23 @@ TEST(Upgrader, ASingleProposalCostsNoRoundTrip) {
   EXPECT_EQ(noise, 40ms) << "TCP's round trip and the handshake's";
   EXPECT_EQ(time_of({kTls}), noise);
   EXPECT_EQ(time_of({kNoise, kTls}), noise + 20ms);
+}
+
+TEST(Upgrader, ByDefaultADialerReachesListenersThatSpeakOnlyOneSecurityProtocol) {
+  for (const std::string& only : {kTls, kNoise}) {
+    LaneWorld w;
+    Party dialer(w.lane(), 1, {kNoise, kTls}, SwarmOptions{}.security);
+    Party listener(w.lane(), 2, {only}, {});
+    auto [left, right] = make_pipe();
+    auto [dialed, accepted] = run_both(w, dialer.upgrader.upgrade(std::move(left), Side::dialer, id_of(2)),
+                                       listener.upgrader.upgrade(std::move(right), Side::listener, {}));
+    ASSERT_TRUE(dialed) << only << ": " << dialed.error().to_string();
+    EXPECT_EQ(dialed->security, only);
+    w.run(dialed->muxer->close());
+    ASSERT_TRUE(accepted);
+    w.run(accepted->muxer->close());
+  }
+  EXPECT_EQ(SwarmOptions{}.security, (Names{kTls, kNoise})) << "in the order of the existing nodes";
 }
 
 TEST(Upgrader, ASimulationWithTlsIsTheSameEveryTime) {
