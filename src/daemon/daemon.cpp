@@ -4,11 +4,12 @@
 #include <csignal>
 #include <cstdio>
 #include <iostream>
+#include <sstream>
 
 #include "api/server.hpp"
 #include "base/file.hpp"
 #include "base/log.hpp"
-#include "runtime/real_runtime.hpp"
+#include "base/metrics.hpp"
 #include "cli/client/daemon_lock.hpp"
 #include "executor/factory.hpp"
 #include "hardware/machine.hpp"
@@ -17,6 +18,7 @@
 #include "network/libp2p_network.hpp"
 #include "node/node.hpp"
 #include "observability/logging.hpp"
+#include "runtime/real_runtime.hpp"
 
 namespace dms {
 namespace {
@@ -81,8 +83,10 @@ Result<capability::Resources> resources_of(hardware::Report report) {
 
 class Daemon {
  public:
-  Daemon(Runtime runtime, const config::Config& config, std::filesystem::path capabilities_file, crypto::PrivateKey key)
+  Daemon(Runtime runtime, metrics::Registry& registry, const config::Config& config,
+         std::filesystem::path capabilities_file, crypto::PrivateKey key)
       : runtime_(runtime),
+        registry_(registry),
         config_(config),
         capabilities_file_(std::move(capabilities_file)),
         key_(std::move(key)),
@@ -95,6 +99,7 @@ class Daemon {
     if (started && !stopping_) announce();
     while (started && !stopping_) (void)co_await stop_.wait_shielded();
     log::info("main", "stopping");
+    log_metrics();
     co_await close();
     co_return started;
   }
@@ -220,6 +225,14 @@ class Daemon {
     log::info("main", "ready: {}", network_->self().to_string());
   }
 
+  /// What was counted since the start, a line for each value.
+  void log_metrics() const {
+    if (!log::enabled(log::Level::debug)) return;
+    std::istringstream text(registry_.snapshot().to_text());
+    for (std::string line; std::getline(text, line);)
+      if (!line.starts_with('#')) log::debug("metrics", "{}", line);
+  }
+
   /// In reverse order, whatever of it there is.
   Task<void> close() {
     co_await nursery_.close();
@@ -230,6 +243,7 @@ class Daemon {
   }
 
   Runtime runtime_;
+  metrics::Registry& registry_;  ///< where each module lists its metrics once it is made
   const config::Config& config_;
   std::filesystem::path capabilities_file_;
   crypto::PrivateKey key_;
@@ -256,7 +270,11 @@ Result<void> run_daemon(const config::Config& config, const std::string& context
   TRY(auto lock, cli::DaemonLock::take(work_dir));
   RealRuntime runtime;
   TRY(auto logging, start_logging(config, runtime.runtime().lane));
-  Daemon daemon(runtime.runtime(), config, user_dir / "cap" / (context + ".cap"), std::move(key));
+  metrics::Registry registry;
+  metrics::Group log_metrics;
+  log_metrics.in(registry).counter("nunet_log_lines_dropped_total", "Log lines that could not be written.",
+                                   [&logging = *logging] { return logging.dropped(); });
+  Daemon daemon(runtime.runtime(), registry, config, user_dir / "cap" / (context + ".cap"), std::move(key));
   runtime.on_signal({SIGINT, SIGTERM, SIGHUP, SIGUSR1}, [&daemon](int signal) {
     const bool ends = signal == SIGINT || signal == SIGTERM;
     ends ? daemon.stop() : daemon.reload();

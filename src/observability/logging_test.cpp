@@ -8,7 +8,6 @@
 #include <thread>
 
 #include "encoding/json.hpp"
-#include "observability/metrics.hpp"
 
 namespace dms::observability {
 namespace {
@@ -167,17 +166,6 @@ TEST(Level, IsReadInAnyCase) {
 TEST(Rfc3339, HandlesTheEdges) {
   EXPECT_EQ(rfc3339({0}), "1970-01-01T00:00:00.000Z");
   EXPECT_EQ(rfc3339({1'709'209'845'999'999'999}), "2024-02-29T12:30:45.999Z");
-}
-
-TEST(Metrics, CountAndStay) {
-  Metrics metrics;
-  Counter& bids = metrics.counter("bids");
-  bids.add();
-  metrics.counter("bids").add(2);
-  metrics.gauge("peers").set(5);
-  metrics.gauge("peers").add(-1);
-  EXPECT_EQ(bids.value(), 3U);
-  EXPECT_EQ(metrics.snapshot(), (std::map<std::string, std::int64_t>{{"bids", 3}, {"peers", 4}}));
 }
 
 }  // namespace
