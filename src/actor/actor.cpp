@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "actor/error_reply.hpp"
 #include "base/log.hpp"
 
 namespace dms::actor {
@@ -291,6 +292,9 @@ Task<Result<Envelope>> Actor::do_invoke(Envelope envelope) {
     co_return fail(waited.error(), "waiting for the reply to {}", what);
   }
   Envelope reply = *std::move(pending->envelope);
+  // Only an actor on this host sends error replies here; elsewhere the payload is the behaviour's own.
+  if (reply.from.address.host == handle_.address.host)
+    if (const auto refused = ErrorReply::read(reply)) co_return fail(Errc::refused, "{}: {}", what, refused->error);
   co_return std::move(reply);
 }
 

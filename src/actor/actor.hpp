@@ -5,15 +5,16 @@
 //     envelope to this actor (or a broadcast on a topic it follows); it comes straight from the host it names; there is
 //     a place for it; it has not expired; its signature is the sender's; the behaviour exists, exactly by that path,
 //     and has not expired; it is not a replay; its tokens allow it (security_context.hpp). What fails is counted in
-//     refusals() and logged at debug; nothing is answered, as in NuNet's network, so that a stranger learns nothing.
+//     refusals() and logged at debug. Nothing is answered, as in NuNet's network, so that a stranger learns nothing;
+//     only a sender on this host whose DID the capability context names gets an error reply (error_reply.hpp).
 //  2. Messages between actors of one node take the same way, through the network room; a message to oneself skips it,
 //     and only that one needs no tokens.
 //  3. A behaviour's handler is a coroutine and runs as a task of this actor; handlers run concurrently, in order of
 //     arrival up to their first wait. The tokens that came with a message are held until its handler ends: reply before
 //     that.
 //  4. invoke() sends and waits for one reply at a one-shot behaviour `/dms/actor/replyto/<nonce>`, which only the
-//     invoked actor may use. There is no failure reply: silence becomes Errc::deadline_exceeded when the message
-//     expires.
+//     invoked actor may use. An error reply of an actor on this host becomes Errc::refused; silence becomes
+//     Errc::deadline_exceeded when the message expires.
 //  5. A child actor has its own key and inbox, and its parent's capability context, host and limits. It belongs to
 //     whoever called create_child(); a parent's stop() stops its children first.
 //  6. stop() ends everything: nothing is received, handlers are cancelled, calls under way return Errc::closed. It must
@@ -38,8 +39,8 @@
 #include "actor/registry.hpp"
 #include "actor/replay_filter.hpp"
 #include "actor/security_context.hpp"
-#include "runtime/nursery.hpp"
 #include "network/network.hpp"
+#include "runtime/nursery.hpp"
 #include "ucan/standing_grant.hpp"
 
 namespace dms::actor {
@@ -173,7 +174,11 @@ class Actor {
   [[nodiscard]] Handler accept(const Envelope& envelope);
   [[nodiscard]] Behaviour* find_behaviour(const Envelope& envelope, UnixTime now);
   [[nodiscard]] bool permitted(const Envelope& envelope, const Behaviour& behaviour, UnixTime now);
-  bool refuse(Refusal reason, const Envelope* envelope, std::string_view detail = {});
+  bool refuse(Refusal reason, const Envelope* envelope, std::string_view detail = {},
+              const ucan::Capabilities& sufficient = {});
+  void report_refusal(Refusal reason, const Envelope& request, std::string_view detail,
+                      const ucan::Capabilities& sufficient);
+  Task<void> send_error_reply(Envelope request, Bytes payload);
 
   // Sending
   Result<void> sign(Envelope& envelope);
@@ -199,6 +204,7 @@ class Actor {
   ReplayFilter replays_;
   RefusalCounters refusals_;
   std::shared_ptr<Stopping> stopping_ = std::make_shared<Stopping>();
+  std::size_t error_replies_ = 0;  ///< being sent
   std::set<Operation*> operations_;
   Notify operations_changed_;
   Nursery nursery_;

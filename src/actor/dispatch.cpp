@@ -1,9 +1,13 @@
 // What an actor does with a message that has arrived, from the first byte to its handler.
 #include "actor/actor.hpp"
+#include "actor/error_reply.hpp"
 #include "base/log.hpp"
 
 namespace dms::actor {
 namespace {
+
+/// Error replies being sent at once; they go to this host only.
+constexpr std::size_t kMaxErrorReplies = 64;
 
 /// Lets the tokens of a message go when its handler has ended, however it ended.
 class HeldTokens {
@@ -22,7 +26,8 @@ class HeldTokens {
 
 }  // namespace
 
-bool Actor::refuse(Refusal reason, const Envelope* envelope, std::string_view detail) {
+bool Actor::refuse(Refusal reason, const Envelope* envelope, std::string_view detail,
+                   const ucan::Capabilities& sufficient) {
   refusals_.add(reason);
   const std::string& inbox = handle_.address.inbox;
   const std::string_view why = to_string(reason);
@@ -36,7 +41,26 @@ bool Actor::refuse(Refusal reason, const Envelope* envelope, std::string_view de
                "refused {:.200}", envelope->behaviour);
   else
     log::debug("actor", {{"inbox", inbox}, {"reason", why}, {"detail", detail}}, "refused a message");
+  if (envelope != nullptr) report_refusal(reason, *envelope, detail, sufficient);
   return false;
+}
+
+// The cheap tests come first: only an envelope from this host that claims a named DID costs a signature check.
+void Actor::report_refusal(Refusal reason, const Envelope& request, std::string_view detail,
+                           const ucan::Capabilities& sufficient) {
+  if (stopping_->begun || request.options.reply_to.empty() || request.to.id != handle_.id ||
+      request.from.address.host != handle_.address.host || error_replies_ >= kMaxErrorReplies)
+    return;
+  const auto reply = error_reply(reason, request, detail, sufficient);
+  if (!reply || security_.standing(request, lane().unix_now()) == ucan::Standing::unknown) return;
+  ++error_replies_;
+  nursery_.spawn(send_error_reply(request, to_payload(*reply)));
+}
+
+Task<void> Actor::send_error_reply(Envelope request, Bytes payload) {
+  Task<Result<void>> replying = reply_to(request, std::move(payload));
+  (void)co_await std::move(replying);
+  --error_replies_;
 }
 
 void Actor::on_message(const crypto::PeerId& from, BytesView bytes) {
@@ -149,7 +173,7 @@ bool Actor::permitted(const Envelope& envelope, const Behaviour& behaviour, Unix
   const Result<void> verdict = envelope.is_broadcast()
                                    ? security_.require_broadcast(envelope, options.topic, options.capabilities, now)
                                    : security_.require(envelope, options.capabilities, now);
-  return verdict ? true : refuse(Refusal::not_permitted, &envelope, verdict.error().to_string());
+  return verdict ? true : refuse(Refusal::not_permitted, &envelope, verdict.error().to_string(), options.capabilities);
 }
 
 }  // namespace dms::actor

@@ -40,6 +40,13 @@ Result<SecurityContext> SecurityContext::create(crypto::PrivateKey key,
   return SecurityContext(std::move(key), std::move(id), std::move(id_did), std::move(capabilities), now);
 }
 
+ucan::Standing SecurityContext::standing(const Envelope& envelope, UnixTime now) const {
+  const ucan::Standing claimed = capabilities_->standing(envelope.from.did);
+  if (claimed == ucan::Standing::unknown || !envelope.verify(now)) return ucan::Standing::unknown;
+  const auto sender = envelope.from.id.did();
+  return sender && check_did(envelope, *sender) ? claimed : ucan::Standing::unknown;
+}
+
 Result<void> SecurityContext::provide(Envelope& envelope, const ucan::Capabilities& invoke,
                                       const ucan::Capabilities& reply, UnixTime now) const {
   if (to_self(envelope)) return sign(envelope);

@@ -50,6 +50,9 @@ class SecurityContext {
   /// Errc::bad_receiver if the envelope is no broadcast on `topic`.
   Result<void> require_broadcast(const Envelope& envelope, const std::string& topic,
                                  const ucan::Capabilities& capabilities, UnixTime now);
+  /// The standing of the sender's DID, once the signature and a token of the message prove that the sender acts for it;
+  /// without that proof, unknown.
+  [[nodiscard]] ucan::Standing standing(const Envelope& envelope, UnixTime now) const;
   /// Forgets the tokens that came with the message. Twice is a mistake: the tokens may have come with another, too.
   void discard(const Envelope& envelope) { discard(envelope.capability); }
   void discard(BytesView tokens) { capabilities_->discard(tokens); }

@@ -189,6 +189,14 @@ Result<void> CapabilityContext::anchor(const Anchors& more, UnixTime now) {
   return {};
 }
 
+Standing CapabilityContext::standing(const did::Did& who) const {
+  if (who.empty()) return Standing::unknown;
+  if (who == did_ || roots_.contains(who)) return Standing::operator_;
+  const bool named = std::ranges::any_of(require_, [&](const Token& token) { return token.subject() == who; }) ||
+                     std::ranges::any_of(provide_, [&](const Token& token) { return token.issuer() == who; });
+  return named ? Standing::named : Standing::unknown;
+}
+
 void CapabilityContext::remove(const Anchors& gone) {
   for (const did::Did& root : gone.roots) roots_.erase(root);
   remove_anchors(require_, gone.require);

@@ -63,6 +63,13 @@ struct Anchors {
 /// Whether delegate() may speak in our own name where no anchor lets us pass something on.
 enum class SelfSign { no, also, only };
 
+/// What the operator has made of a DID, by naming it in the context.
+enum class Standing {
+  unknown,   ///< not named
+  named,     ///< the subject of a `require` anchor, or the issuer of a `provide` anchor
+  operator_  ///< the context's own DID or a root: trusted for everything
+};
+
 /// What to grant or delegate.
 struct Grant {
   did::Did subject;
@@ -100,6 +107,7 @@ class CapabilityContext {
   Result<void> reload(std::string_view text, UnixTime now);
 
   [[nodiscard]] const did::Did& did() const { return did_; }
+  [[nodiscard]] Standing standing(const did::Did& who) const;
   /// Whether it has a signer.
   [[nodiscard]] bool can_issue() const { return signer_.has_value(); }
 

@@ -1,5 +1,7 @@
 #include "cli/client/client.hpp"
 
+#include "actor/error_reply.hpp"
+
 namespace dms::cli {
 namespace {
 
@@ -68,6 +70,8 @@ Result<actor::Envelope> invoke_envelope(Session& session, const actor::Envelope&
   auto reply = actor::Envelope::decode(as_bytes(body));
   if (!reply) return fail(reply.error(), "reading the reply");
   TRY_VOID(check_reply(envelope, *reply, session.environment().now()));
+  if (const auto refused = actor::ErrorReply::read(*reply))
+    return fail(Errc::refused, "{} refuses: {}", reply->from.address.host, refused->error);
   return reply;
 }
 

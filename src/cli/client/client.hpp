@@ -31,7 +31,7 @@ class Client {
 
   Result<actor::Envelope> make(const Message& message);
   Result<void> send(const actor::Envelope& envelope);
-  /// Errc::refused if no reply came in time.
+  /// Errc::refused if the receiver says that it refuses, or if no reply came in time.
   Result<actor::Envelope> invoke(const actor::Envelope& envelope);
   /// Those of the replies that are rightly signed.
   Result<std::vector<actor::Envelope>> broadcast(const actor::Envelope& envelope);

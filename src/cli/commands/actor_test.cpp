@@ -71,6 +71,15 @@ TEST_F(ActorTest, AnEnvelopeNamesTheUserHisInboxAndTheReplyPath) {
   EXPECT_FALSE(ucan::TokenList::parse(as_text(e.capability)).value().empty());
 }
 
+TEST_F(ActorTest, ARefusalOfTheNodeIsPrintedWithExitCode3) {
+  always(R"({"error":"not permitted: no token lets the user invoke /dms/node/peers/list","refusal":"not permitted",)"
+         R"("capabilities":["/dms/node/peers/list"]})");
+  const auto said = nunet({"actor", "cmd", "/dms/node/peers/list"});
+  EXPECT_EQ(said.code, 3);
+  EXPECT_EQ(said.out, "");
+  EXPECT_THAT(said.err, HasSubstr("not permitted: no token lets the user invoke /dms/node/peers/list"));
+}
+
 TEST_F(ActorTest, ABroadcastHasATopicAndNoReceiver) {
   always(R"({"DID":{"uri":"did:key:x"}})");
   const auto said = nunet({"actor", "cmd", "/broadcast/hello"});

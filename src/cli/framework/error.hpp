@@ -3,8 +3,8 @@
 //   0    done
 //   1    failed; standard error says why and what to do
 //   2    the command line is wrong
-//   3    refused: no answer in time, or not allowed. The network does not tell the two apart: an actor that is asked for
-//        something by somebody who may not have it keeps silent.
+//   3    refused, or not answered in time. The local node tells an operator of its own why it refuses, at once; a remote
+//        node does not answer a sender that lacks the capability.
 //   130  interrupted
 #pragma once
 

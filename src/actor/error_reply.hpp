@@ -1,0 +1,40 @@
+// The payload that tells a local operator why an envelope is refused, instead of silence.
+//
+// Model
+//  1. It travels as a reply: signed by the receiver, on the request's reply path, with the request's expiry.
+//  2. Only senders on this host whose DID the capability context names (ucan::Standing) get one. Every other sender is
+//     met with silence, as in NuNet's network: the wire tells an unauthenticated or unknown peer nothing.
+//  3. `error` is a sentence. `refusal` is one of the kinds below and is what tells an error reply from a payload of the
+//     behaviour itself. `capabilities`: any one of them is sufficient.
+//
+// Clients of NuNet's Go implementation print the payload: their structs ignore unknown members, and `error` is the member
+// in which most behaviours report a failure.
+#pragma once
+
+#include <optional>
+
+#include "actor/envelope.hpp"
+#include "actor/refusal.hpp"
+#include "ucan/capability.hpp"
+
+namespace dms::actor {
+
+struct ErrorReply {
+  std::string error;
+  std::string refusal;
+  std::vector<std::string> capabilities;
+
+  /// The error reply in `reply`, if it is one.
+  static std::optional<ErrorReply> read(const Envelope& reply);
+
+  static constexpr auto json_fields() {
+    return std::tuple(json::field("error", &ErrorReply::error), json::field("refusal", &ErrorReply::refusal),
+                      json::field("capabilities", &ErrorReply::capabilities, json::omit_empty));
+  }
+};
+
+/// What a local operator is told; nothing if this refusal is never reported to the sender.
+[[nodiscard]] std::optional<ErrorReply> error_reply(Refusal reason, const Envelope& request, std::string_view detail,
+                                                    const ucan::Capabilities& sufficient);
+
+}  // namespace dms::actor
