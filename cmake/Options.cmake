@@ -25,7 +25,7 @@ else()
 endif()
 target_include_directories(dms_flags INTERFACE ${CMAKE_SOURCE_DIR}/src)
 target_compile_definitions(dms_flags INTERFACE DMS_VERSION="${PROJECT_VERSION}"
-  BOOST_ASIO_SEPARATE_COMPILATION BOOST_ASIO_NO_DEPRECATED)
+  BOOST_ASIO_SEPARATE_COMPILATION BOOST_ASIO_NO_DEPRECATED $<$<CONFIG:Debug>:DMS_DEBUG_CHECKS>)  # base/assert.hpp
 if(DMS_SANITIZE)
   target_compile_options(dms_flags INTERFACE -fsanitize=${DMS_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
   target_link_options(dms_flags INTERFACE -fsanitize=${DMS_SANITIZE})

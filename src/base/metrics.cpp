@@ -2,10 +2,9 @@
 
 #include <fmt/format.h>
 #include <algorithm>
-#include <cassert>
 #include <limits>
 
-#include "base/log.hpp"
+#include "base/assert.hpp"
 
 namespace dms::metrics {
 namespace {
@@ -64,7 +63,7 @@ bool same_names(const Labels& a, const Labels& b) {
 }  // namespace
 
 Histogram::Histogram(std::span<const double> bounds) : bounds_(bounds) {
-  assert(bounds.size() <= kMaxBounds && std::ranges::is_sorted(bounds));
+  DMS_ASSERT(bounds.size() <= kMaxBounds && std::ranges::is_sorted(bounds), "{} bounds of a histogram", bounds.size());
 }
 
 void Histogram::observe(double value) {
@@ -195,11 +194,10 @@ void Group::add(std::string_view name, Kind kind, std::string_view help, Labels 
       state->families.try_emplace(std::string(name), Registry::State::Registered{kind, std::string(help), {}});
   auto& series = family->second.series;
   const bool agrees = is_new || (family->second.kind == kind && same_names(series.begin()->first, labels));
-  if (!agrees || !series.emplace(labels, std::move(read)).second) {
-    ++state->conflicts;
-    log::error("metrics", "bug: {}{} is registered twice, or with another kind or other labels", name, braced(labels));
+  const bool added = agrees && series.emplace(labels, std::move(read)).second;
+  if (!added) ++state->conflicts;
+  if (!DMS_EXPECT(added, "metric {}{} is registered twice, or with another kind or other labels", name, braced(labels)))
     return;
-  }
   registered_.push_back({state, std::string(name), std::move(labels)});
 }
 

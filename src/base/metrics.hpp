@@ -9,8 +9,8 @@
 //  3. A metric family is a name with a kind, a help line and a set of series, one for each combination of label values.
 //     Names follow Prometheus: `nunet_<module>_<what>[_<unit>]`, base units (seconds, bytes), `_total` for counters. They
 //     are checked when the program is compiled.
-//  4. A series that is registered twice, or a family registered under two kinds, is a bug: it is logged and counted in
-//     conflicts(), and the first one stays.
+//  4. A series that is registered twice, or a family registered under two kinds, is a bug (assert.hpp, counted);
+//     conflicts() counts those of this registry, and the first one stays.
 //  5. snapshot() reads every series at one point in time, families by name, series by labels.
 //
 // Threads: everything belongs to one lane: metrics, groups, registry and snapshot(). What another thread counts is an

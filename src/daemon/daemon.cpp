@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "api/server.hpp"
+#include "base/assert.hpp"
 #include "base/file.hpp"
 #include "base/log.hpp"
 #include "base/metrics.hpp"
@@ -271,9 +272,11 @@ Result<void> run_daemon(const config::Config& config, const std::string& context
   RealRuntime runtime;
   TRY(auto logging, start_logging(config, runtime.runtime().lane));
   metrics::Registry registry;
-  metrics::Group log_metrics;
-  log_metrics.in(registry).counter("nunet_log_lines_dropped_total", "Log lines that could not be written.",
-                                   [&logging = *logging] { return logging.dropped(); });
+  metrics::Group process_metrics;
+  process_metrics.in(registry)
+      .counter("nunet_log_lines_dropped_total", "Log lines that could not be written.",
+               [&logging = *logging] { return logging.dropped(); })
+      .counter("nunet_bugs_total", "Assertions that failed and were survived.", assertion::failures);
   Daemon daemon(runtime.runtime(), registry, config, user_dir / "cap" / (context + ".cap"), std::move(key));
   runtime.on_signal({SIGINT, SIGTERM, SIGHUP, SIGUSR1}, [&daemon](int signal) {
     const bool ends = signal == SIGINT || signal == SIGTERM;

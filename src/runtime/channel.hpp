@@ -3,6 +3,7 @@
 
 #include <deque>
 
+#include "base/assert.hpp"
 #include "runtime/task.hpp"
 
 namespace dms {
@@ -10,7 +11,9 @@ namespace dms {
 template <class T>
 class Channel {
  public:
-  explicit Channel(std::size_t capacity) : capacity_(capacity) {}
+  explicit Channel(std::size_t capacity) : capacity_(capacity) {
+    DMS_ASSERT(capacity > 0, "a channel needs a capacity: what is sent waits in it even if a receiver waits");
+  }
 
   /// False if the channel is full or closed; `value` is then untouched.
   [[nodiscard]] bool try_send(T&& value) {
@@ -35,6 +38,7 @@ class Channel {
       if (closed_) co_return fail(Errc::closed, "the channel is closed");
       CO_TRY_VOID(co_await not_empty_.wait());
     }
+    DMS_DEBUG_ASSERT(items_.size() <= capacity_, "{} items in a channel for {}", items_.size(), capacity_);
     T value = std::move(items_.front());
     items_.pop_front();
     not_full_.notify_one();

@@ -1,8 +1,8 @@
 #include "runtime/nursery.hpp"
 
-#include <cstdio>
 #include <cstdlib>
 
+#include "base/assert.hpp"
 #include "base/log.hpp"
 
 namespace dms {
@@ -22,23 +22,22 @@ struct Nursery::Root {
 Nursery::Nursery(Lane& lane, std::string name, CancelScope* parent)
     : lane_(lane), name_(std::move(name)), scope_(parent) {}
 
-Nursery::~Nursery() {
-  if (running_ == 0) return;
-  std::fprintf(stderr, "bug: nursery '%s' destroyed with %zu tasks running\n", name_.c_str(), running_);
-  std::abort();
-}
+Nursery::~Nursery() { DMS_ASSERT(running_ == 0, "nursery '{}' destroyed with {} tasks running", name_, running_); }
 
 Nursery::Root Nursery::run(Nursery& nursery, Task<void> task) {
   try {
     co_await std::move(task);
   } catch (const std::exception& e) {
-    log::error("runtime", "bug: a task of nursery '{}' ended with an exception: {}", nursery.name_, e.what());
+    (void)DMS_EXPECT(false, "a task of nursery '{}' ended with an exception: {}", nursery.name_, e.what());
+  } catch (...) {
+    (void)DMS_EXPECT(false, "a task of nursery '{}' ended with an exception of unknown type", nursery.name_);
   }
   task = Task<void>({});  // the frame goes before anyone is told
   nursery.finished();
 }
 
 void Nursery::spawn(Task<void> task) {
+  DMS_ASSERT(task.handle(), "a task spawned in nursery '{}' has been moved away", name_);
   Root root = run(*this, std::move(task));
   root.handle.promise().context = {&lane_, &scope_};
   ++running_;
@@ -46,6 +45,7 @@ void Nursery::spawn(Task<void> task) {
 }
 
 void Nursery::finished() {
+  DMS_ASSERT(running_ > 0, "nursery '{}' has no task that could finish", name_);
   if (--running_ == 0) idle_.notify_all();
 }
 

@@ -4,8 +4,8 @@
 //  1. spawn() starts a task at the lane's next turn. The nursery owns it until it has finished.
 //  2. cancel() asks all of them to stop; later spawns still run but their first wait fails.
 //  3. join() waits until none is left; close() is cancel() and join(). The destructor insists that none is left:
-//     an owner that forgets to close is a bug, and the program stops with its name.
-//  4. A task that ends with an exception is a bug: it is logged and counted, and the others go on.
+//     an owner that forgets to close is a bug (fatal, base/assert.hpp).
+//  4. A task that ends with an exception is a bug (counted): the others go on.
 #pragma once
 
 #include <cstdint>

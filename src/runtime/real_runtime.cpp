@@ -22,8 +22,9 @@
 #include <boost/asio/thread_pool.hpp>
 #include <boost/asio/write.hpp>
 
-#include "runtime/busy_poll.hpp"
+#include "base/assert.hpp"
 #include "base/log.hpp"
+#include "runtime/busy_poll.hpp"
 #include "runtime/name_lookup.hpp"
 #include "runtime/nursery.hpp"
 #include "runtime/timer_queue.hpp"
@@ -60,11 +61,15 @@ class RealLane final : public Lane {
   }
 
   TimerId call_at(SteadyTime when, Callback work) override {
+    on_lane();
     const TimerId id = timers_.add(when, std::move(work));
     arm();
     return id;
   }
-  void cancel_timer(TimerId id) override { timers_.cancel(id); }
+  void cancel_timer(TimerId id) override {
+    on_lane();
+    timers_.cancel(id);
+  }
 
   [[nodiscard]] SteadyTime now() const override {
     return SteadyTime(std::chrono::duration_cast<Duration>(std::chrono::steady_clock::now().time_since_epoch()));
@@ -85,6 +90,11 @@ class RealLane final : public Lane {
 
  private:
   static constexpr std::size_t kBatch = 256;
+
+  void on_lane() const {
+    DMS_ASSERT(thread_.load(std::memory_order_relaxed) == std::this_thread::get_id(),
+               "a timer of a lane is used by another thread");
+  }
 
   void arm() {
     const auto earliest = timers_.earliest();

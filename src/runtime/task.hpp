@@ -29,8 +29,9 @@
 #include <utility>
 #include <variant>
 
-#include "runtime/lane.hpp"
+#include "base/assert.hpp"
 #include "base/result.hpp"
+#include "runtime/lane.hpp"
 
 namespace dms {
 
@@ -146,6 +147,7 @@ class [[nodiscard]] Task {
     bool await_ready() noexcept { return false; }
     template <class P>
     bool await_suspend(std::coroutine_handle<P> parent) {
+      DMS_DEBUG_ASSERT(handle_ && !handle_.done(), "a task is awaited that has been moved away, or a second time");
       auto& p = handle_.promise();
       p.continuation = parent;
       if (p.context.lane == nullptr) p.context = parent.promise().context;

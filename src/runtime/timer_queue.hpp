@@ -7,6 +7,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "base/assert.hpp"
 #include "runtime/lane.hpp"
 
 namespace dms {
@@ -14,6 +15,7 @@ namespace dms {
 class TimerQueue {
  public:
   TimerId add(SteadyTime when, Callback work) {
+    DMS_ASSERT(work, "a timer without a callback");
     const auto id = static_cast<TimerId>(++last_);
     pending_.emplace(std::pair(when, id), std::move(work));
     when_.emplace(id, when);
@@ -37,6 +39,7 @@ class TimerQueue {
     if (pending_.empty() || pending_.begin()->first.first > now) return std::nullopt;
     auto node = pending_.extract(pending_.begin());
     when_.erase(node.key().second);
+    DMS_DEBUG_ASSERT(when_.size() == pending_.size(), "{} timers, {} instants", pending_.size(), when_.size());
     return std::move(node.mapped());
   }
 

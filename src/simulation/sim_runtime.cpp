@@ -6,6 +6,7 @@
 #include <deque>
 #include <unordered_map>
 
+#include "base/assert.hpp"
 #include "dns/dns_message.hpp"
 
 namespace dms {
@@ -484,6 +485,7 @@ Duration SimWorld::connect_delay(const SimNode& from, const SimNode* to) {
 }
 
 SimWorld::EventId SimWorld::schedule(SteadyTime when, std::uint32_t owner, Callback work) {
+  DMS_ASSERT(when >= now_, "an event is scheduled in the past");
   const EventId id{when, ++sequence_};
   events_.emplace(id, Event{owner, std::move(work)});
   return id;
@@ -506,9 +508,7 @@ void SimWorld::run(SimNode& node, Task<void> task) {
   nursery.spawn(std::move(task));
   while (nursery.size() > 0) {
     if (step()) continue;
-    std::fprintf(stderr, "bug: the simulation has nothing left to do, but its task on '%s' still waits\n",
-                 node.name_.c_str());
-    std::abort();
+    DMS_ASSERT(false, "the simulation has nothing left to do, but its task on '{}' still waits", node.name_);
   }
 }
 

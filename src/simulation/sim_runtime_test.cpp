@@ -4,8 +4,11 @@
 
 #include <algorithm>
 #include <set>
+#include <stdexcept>
 #include <string>
 
+#include "base/assert.hpp"
+#include "base/log.hpp"
 #include "runtime/channel.hpp"
 
 namespace dms {
@@ -119,6 +122,38 @@ TEST(SimWorld, DeadlinesAndCancellationReachTheInnermostWait) {
   EXPECT_TRUE(slept.error().is(Errc::deadline_exceeded));
   EXPECT_EQ(world.now().time_since_epoch(), 3s);
   EXPECT_EQ(world.pending(), 0u) << "the hour's timer is gone";
+}
+
+TEST(SimWorld, ATaskThatEndsWithAnExceptionIsCountedAndTheOthersGoOn) {
+  log::set_sink([](const log::Line&) {});
+  SimWorld world(6);
+  SimNode& node = world.add_node("node");
+  Nursery nursery(node.runtime().lane, "owner");
+  const std::uint64_t before = assertion::failures();
+  nursery.spawn([]() -> Task<void> {
+    throw std::runtime_error("bug");
+    co_return;
+  }());
+  bool reached = false;
+  nursery.spawn([](bool& out) -> Task<void> {
+    out = true;
+    co_return;
+  }(reached));
+  world.run(node, nursery.join());
+  log::set_sink({});
+  EXPECT_TRUE(reached);
+  EXPECT_EQ(assertion::failures() - before, 1U);
+}
+
+TEST(SimWorldDeathTest, ANurseryThatIsNotClosedIsFatal) {
+  SimWorld world(6);
+  SimNode& node = world.add_node("node");
+  EXPECT_DEATH(
+      {
+        Nursery nursery(node.runtime().lane, "forgotten");
+        nursery.spawn([]() -> Task<void> { co_return; }());
+      },
+      "nursery 'forgotten' destroyed with 1 tasks running");
 }
 
 TEST(SimWorld, ANurseryCancelsWhatItOwns) {
