@@ -11,8 +11,10 @@ Node::Node(Services services, std::unique_ptr<actor::System> system, std::unique
       system_(std::move(system)),
       root_(std::move(root)),
       behaviours_(services_, options_, *root_),
-      provider_(services_, options_, *root_),
-      deployments_(services_, options_, *root_) {}
+      provider_({services_.runtime.lane, services_.network, services_.resources, services_.executors, options_.work_dir,
+                 options_.location, options_.allow_privileged_docker},
+                *root_),
+      deployments_({services_.runtime.lane, services_.network, services_.store, options_.work_dir}, *root_) {}
 
 Node::~Node() = default;
 

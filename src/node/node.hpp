@@ -8,10 +8,10 @@
 // themselves, allocations are released, the root actor stops. It must have ended before the node is destroyed.
 #pragma once
 
-#include "node/deployments.hpp"
 #include "node/node_behaviours.hpp"
-#include "node/provider.hpp"
 #include "node/services.hpp"
+#include "orchestrator/deployment/deployments.hpp"
+#include "provider/provider.hpp"
 
 namespace dms::node {
 
@@ -26,8 +26,8 @@ class Node {
   Node& operator=(const Node&) = delete;
 
   [[nodiscard]] actor::Actor& root() { return *root_; }
-  [[nodiscard]] const Provider& provider() const { return provider_; }
-  [[nodiscard]] const Deployments& deployments() const { return deployments_; }
+  [[nodiscard]] const provider::Provider& provider() const { return provider_; }
+  [[nodiscard]] const orchestrator::Deployments& deployments() const { return deployments_; }
   Task<void> stop();
 
  private:
@@ -38,8 +38,8 @@ class Node {
   std::unique_ptr<actor::System> system_;
   std::unique_ptr<actor::Actor> root_;
   NodeBehaviours behaviours_;
-  Provider provider_;
-  Deployments deployments_;
+  provider::Provider provider_;
+  orchestrator::Deployments deployments_;
 };
 
 }  // namespace dms::node

@@ -1,8 +1,10 @@
 #include "node/node_behaviours.hpp"
 
-#include "orchestrator/behaviours.hpp"
+#include "protocol/serve.hpp"
 
 namespace dms::node {
+
+using namespace protocol;
 namespace {
 
 ResourcesReply reply_of(const Result<capability::Resources>& resources) {
@@ -14,31 +16,29 @@ ResourcesReply reply_of(const Result<capability::Resources>& resources) {
 
 Result<void> NodeBehaviours::start() {
   using N = NodeBehaviours;
-  actor::BehaviourOptions hello_topic;
-  hello_topic.topic = std::string(behaviour::kHelloTopic);
-  TRY_VOID(serve(root_, behaviour::kBroadcastHello, *this, &N::hello, hello_topic));
-  TRY_VOID(root_.subscribe(std::string(behaviour::kHelloTopic)));
-  TRY_VOID(serve(root_, behaviour::kPublicHello, *this, &N::hello));
-  TRY_VOID(serve(root_, behaviour::kPublicStatus, *this, &N::public_status));
-  TRY_VOID(serve(root_, behaviour::kPeersPing, *this, &N::ping));
-  TRY_VOID(serve(root_, behaviour::kPeersList, *this, &N::peers));
-  TRY_VOID(serve(root_, behaviour::kPeersSelf, *this, &N::self));
-  TRY_VOID(serve(root_, behaviour::kPeersConnect, *this, &N::connect));
-  TRY_VOID(serve(root_, behaviour::kOnboard, *this, &N::onboard));
-  TRY_VOID(serve(root_, behaviour::kOffboard, *this, &N::offboard));
-  TRY_VOID(serve(root_, behaviour::kOnboardStatus, *this, &N::onboard_status));
-  TRY_VOID(serve(root_, behaviour::kResourcesAllocated, *this, &N::allocated));
-  TRY_VOID(serve(root_, behaviour::kResourcesFree, *this, &N::free));
-  TRY_VOID(serve(root_, behaviour::kResourcesOnboarded, *this, &N::onboarded));
-  TRY_VOID(serve(root_, behaviour::kHardwareSpec, *this, &N::hardware_spec));
-  TRY_VOID(serve(root_, behaviour::kHardwareUsage, *this, &N::hardware_usage));
-  TRY_VOID(serve(root_, behaviour::kCapList, *this, &N::cap_list));
-  return serve(root_, behaviour::kCapAnchor, *this, &N::cap_anchor);
+  TRY_VOID(serve(root_, kBroadcastHello, *this, &N::hello));
+  TRY_VOID(root_.subscribe(std::string(kHelloTopic)));
+  TRY_VOID(serve(root_, kPublicHello, *this, &N::hello));
+  TRY_VOID(serve(root_, kPublicStatus, *this, &N::public_status));
+  TRY_VOID(serve(root_, kPeersPing, *this, &N::ping));
+  TRY_VOID(serve(root_, kPeersList, *this, &N::peers));
+  TRY_VOID(serve(root_, kPeersSelf, *this, &N::self));
+  TRY_VOID(serve(root_, kPeersConnect, *this, &N::connect));
+  TRY_VOID(serve(root_, kOnboard, *this, &N::onboard));
+  TRY_VOID(serve(root_, kOffboard, *this, &N::offboard));
+  TRY_VOID(serve(root_, kOnboardStatus, *this, &N::onboard_status));
+  TRY_VOID(serve(root_, kResourcesAllocated, *this, &N::allocated));
+  TRY_VOID(serve(root_, kResourcesFree, *this, &N::free));
+  TRY_VOID(serve(root_, kResourcesOnboarded, *this, &N::onboarded));
+  TRY_VOID(serve(root_, kHardwareSpec, *this, &N::hardware_spec));
+  TRY_VOID(serve(root_, kHardwareUsage, *this, &N::hardware_usage));
+  TRY_VOID(serve(root_, kCapList, *this, &N::cap_list));
+  return serve(root_, kCapAnchor, *this, &N::cap_anchor);
 }
 
-Task<HelloReply> NodeBehaviours::hello(Nothing, Letter) { co_return HelloReply{root_.handle().did}; }
+Task<HelloReply> NodeBehaviours::hello(Nothing, Request) { co_return HelloReply{root_.handle().did}; }
 
-Task<PublicStatusReply> NodeBehaviours::public_status(Nothing, Letter) {
+Task<PublicStatusReply> NodeBehaviours::public_status(Nothing, Request) {
   PublicStatusReply reply;
   if (Result<capability::Resources> machine = services_.machine()) {
     reply.status = "OK";
@@ -47,7 +47,7 @@ Task<PublicStatusReply> NodeBehaviours::public_status(Nothing, Letter) {
   co_return reply;
 }
 
-Task<PingReply> NodeBehaviours::ping(PingRequest request, Letter) {
+Task<PingReply> NodeBehaviours::ping(PingRequest request, Request) {
   PingReply reply;
   Result<crypto::PeerId> peer = crypto::PeerId::parse(request.host);
   if (!peer) {
@@ -62,20 +62,20 @@ Task<PingReply> NodeBehaviours::ping(PingRequest request, Letter) {
   co_return reply;
 }
 
-Task<PeersReply> NodeBehaviours::peers(Nothing, Letter) {
+Task<PeersReply> NodeBehaviours::peers(Nothing, Request) {
   PeersReply reply;
   for (const crypto::PeerId& peer : services_.network.peers()) reply.peers.push_back(peer.to_string());
   co_return reply;
 }
 
-Task<SelfReply> NodeBehaviours::self(Nothing, Letter) {
+Task<SelfReply> NodeBehaviours::self(Nothing, Request) {
   SelfReply reply;
   reply.id = services_.network.self().to_string();
   reply.listen_addr = fmt::format("{}", fmt::join(services_.network.listen_addresses(), ", "));
   co_return reply;
 }
 
-Task<ConnectReply> NodeBehaviours::connect(ConnectRequest request, Letter) {
+Task<ConnectReply> NodeBehaviours::connect(ConnectRequest request, Request) {
   ConnectReply reply;
   Result<void> connected = co_await with_timeout(kPeerConnectTimeout, services_.network.connect(request.address));
   if (connected)
@@ -85,7 +85,7 @@ Task<ConnectReply> NodeBehaviours::connect(ConnectRequest request, Letter) {
   co_return reply;
 }
 
-Task<OnboardReply> NodeBehaviours::onboard(OnboardRequest request, Letter) {
+Task<OnboardReply> NodeBehaviours::onboard(OnboardRequest request, Request) {
   OnboardReply reply;
   capability::Resources share = std::move(request.config.onboarded_resources);
   if (request.no_gpu) share.gpus.clear();
@@ -108,7 +108,7 @@ Task<OnboardReply> NodeBehaviours::onboard(OnboardRequest request, Letter) {
   co_return reply;
 }
 
-Task<OnboardReply> NodeBehaviours::offboard(Nothing, Letter) {
+Task<OnboardReply> NodeBehaviours::offboard(Nothing, Request) {
   OnboardReply reply;
   Result<void> done = services_.resources.offboard();
   reply.ok = done.has_value();
@@ -116,23 +116,25 @@ Task<OnboardReply> NodeBehaviours::offboard(Nothing, Letter) {
   co_return reply;
 }
 
-Task<OnboardStatusReply> NodeBehaviours::onboard_status(Nothing, Letter) {
+Task<OnboardStatusReply> NodeBehaviours::onboard_status(Nothing, Request) {
   co_return OnboardStatusReply{services_.resources.onboarded().has_value()};
 }
 
-Task<ResourcesReply> NodeBehaviours::allocated(Nothing, Letter) { co_return reply_of(services_.resources.allocated()); }
-Task<ResourcesReply> NodeBehaviours::free(Nothing, Letter) { co_return reply_of(services_.resources.free()); }
-Task<ResourcesReply> NodeBehaviours::onboarded(Nothing, Letter) {
+Task<ResourcesReply> NodeBehaviours::allocated(Nothing, Request) {
+  co_return reply_of(services_.resources.allocated());
+}
+Task<ResourcesReply> NodeBehaviours::free(Nothing, Request) { co_return reply_of(services_.resources.free()); }
+Task<ResourcesReply> NodeBehaviours::onboarded(Nothing, Request) {
   const auto share = services_.resources.onboarded();
   if (!share)
     co_return ResourcesReply{
         .error = "this machine is not onboarded; `nunet actor cmd /dms/node/onboarding/onboard` does it"};
   co_return ResourcesReply{.ok = true, .resources = *share};
 }
-Task<ResourcesReply> NodeBehaviours::hardware_spec(Nothing, Letter) { co_return reply_of(services_.machine()); }
-Task<ResourcesReply> NodeBehaviours::hardware_usage(Nothing, Letter) { co_return reply_of(services_.usage()); }
+Task<ResourcesReply> NodeBehaviours::hardware_spec(Nothing, Request) { co_return reply_of(services_.machine()); }
+Task<ResourcesReply> NodeBehaviours::hardware_usage(Nothing, Request) { co_return reply_of(services_.usage()); }
 
-Task<CapListReply> NodeBehaviours::cap_list(Nothing, Letter) {
+Task<CapListReply> NodeBehaviours::cap_list(Nothing, Request) {
   ucan::Anchors anchors = root_.security().capabilities()->anchors();
   CapListReply reply;
   reply.ok = true;
@@ -143,7 +145,7 @@ Task<CapListReply> NodeBehaviours::cap_list(Nothing, Letter) {
   co_return reply;
 }
 
-Task<CapAnchorReply> NodeBehaviours::cap_anchor(CapAnchorRequest request, Letter) {
+Task<CapAnchorReply> NodeBehaviours::cap_anchor(CapAnchorRequest request, Request) {
   ucan::Anchors more;
   more.roots = std::move(request.root);
   more.require = std::move(request.require);

@@ -1,18 +1,10 @@
-// What a node is built from, handed in by `main` (real) or by a simulation.
+// What a node is built from, handed in by the daemon (real) or by a simulation.
 #pragma once
 
-#include <filesystem>
-#include <map>
-#include <memory>
-#include <string>
+#include <functional>
 
-#include "actor/actor.hpp"
-#include "runtime/stream.hpp"
-#include "capability/location.hpp"
-#include "db/store.hpp"
-#include "executor/executor.hpp"
-#include "network/network.hpp"
-#include "resources/manager.hpp"
+#include "orchestrator/services.hpp"
+#include "provider/services.hpp"
 
 namespace dms::node {
 

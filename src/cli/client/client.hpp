@@ -10,6 +10,7 @@
 
 #include "actor/security_context.hpp"
 #include "cli/client/session.hpp"
+#include "protocol/declaration.hpp"
 
 namespace dms::cli {
 
@@ -36,13 +37,14 @@ class Client {
   /// Those of the replies that are rightly signed.
   Result<std::vector<actor::Envelope>> broadcast(const actor::Envelope& envelope);
 
-  /// Asks the local daemon and reads its answer.
-  template <class Reply>
-  Result<Reply> ask(std::string_view behaviour, std::string payload, Duration timeout) {
+  /// Calls a behaviour of the local daemon, for its declared time limit unless `timeout` is given.
+  template <class Request, class Reply>
+  Result<Reply> ask(const protocol::Behaviour<Request, Reply>& behaviour, const Request& request,
+                    std::optional<Duration> timeout = {}) {
     Message message;
-    message.behaviour = behaviour;
-    message.payload = to_bytes(payload);
-    message.expires = session_->environment().now() + timeout;
+    message.behaviour = behaviour.path;
+    message.payload = actor::to_payload(request);
+    message.expires = session_->environment().now() + timeout.value_or(behaviour.timeout);
     TRY(auto envelope, make(message));
     TRY(auto reply, invoke(envelope));
     return actor::payload<Reply>(reply);

@@ -1,8 +1,8 @@
 // nunet actor: messages to actors, by hand and by behaviour.
-#include "cli/commands/behaviours.hpp"
 #include "cli/client/client.hpp"
-#include "cli/commands/groups.hpp"
 #include "cli/client/reply.hpp"
+#include "cli/commands/behaviours.hpp"
+#include "cli/commands/groups.hpp"
 
 namespace dms::cli {
 namespace {
@@ -79,7 +79,7 @@ Result<void> actor_broadcast(Session& session, const Arguments& arguments) {
   return print_replies(session, replies);
 }
 
-Result<void> actor_cmd(const Behaviour& behaviour, Session& session, const Arguments& arguments) {
+Result<void> actor_cmd(const protocol::Declaration& behaviour, Session& session, const Arguments& arguments) {
   Message message;
   message.behaviour = behaviour.path;
   message.topic = behaviour.topic;
@@ -88,9 +88,7 @@ Result<void> actor_cmd(const Behaviour& behaviour, Session& session, const Argum
     return fail(Errc::usage, "--dest: a broadcast goes to everybody");
   TRY(auto payload, make_payload(behaviour, arguments));
   message.payload = to_bytes(payload);
-  // A behaviour may have a --context of its own, which is then not ours.
-  const bool own = std::ranges::any_of(behaviour.flags, [](const Flag& f) { return f.option.name == "context"; });
-  TRY(auto client, Client::open(session, own ? std::string(kUserContext) : context_name(arguments)));
+  TRY(auto client, Client::open(session, context_name(arguments)));
   TRY(message.expires, read_expiry(session, arguments, behaviour.timeout));  // unlocking the key takes its time
   TRY(auto envelope, client.make(message));
   if (!message.topic.empty()) {
@@ -101,14 +99,14 @@ Result<void> actor_cmd(const Behaviour& behaviour, Session& session, const Argum
   return print_reply(session, reply);
 }
 
-Command behaviour_command(const Behaviour& behaviour) {
-  Command command{.name = behaviour.path, .summary = behaviour.summary};
-  for (const auto& flag : behaviour.flags) command.options.push_back(flag.option);
-  command.exactly_one = behaviour.exactly_one;
+Command behaviour_command(const protocol::Declaration& behaviour) {
+  Command command{.name = std::string(behaviour.path), .summary = std::string(behaviour.help)};
+  command.options = behaviour_options(behaviour);
+  command.exactly_one = option_groups(behaviour);
   command.at_most_one = {{"timeout", "expiry"}};
-  std::string example = "nunet actor cmd " + behaviour.path;
-  for (const auto& flag : behaviour.flags)
-    if (flag.option.required) example += fmt::format(" --{} <{}>", flag.option.name, flag.option.value);
+  std::string example = "nunet actor cmd " + command.name;
+  for (const auto& option : command.options)
+    if (option.required) example += fmt::format(" --{} <{}>", option.name, option.value);
   command.examples = {std::move(example)};
   command.action = [&behaviour](Session& session, const Arguments& arguments) {
     return actor_cmd(behaviour, session, arguments);
@@ -124,7 +122,7 @@ Command cmd_command() {
       .examples = {"nunet actor cmd /dms/node/peers/list", "nunet actor cmd --dest 12D3KooW... /public/hello",
                    "nunet actor cmd --context user /dms/node/onboarding/onboard --ram 1GiB --cpu 1 --disk 1GiB"},
       .options = message_options()};
-  for (const auto& behaviour : behaviours()) command.children.push_back(behaviour_command(behaviour));
+  for (const auto* behaviour : offered_behaviours()) command.children.push_back(behaviour_command(*behaviour));
   return command;
 }
 

@@ -107,11 +107,6 @@ TEST_F(ActorTest, FlagsBecomeThePayload) {
   EXPECT_EQ(payload({"/dms/cap/anchor", "--root", "--data", "did:key:z1"}), R"({"Root":[{"uri":"did:key:z1"}]})");
   EXPECT_EQ(payload({"/dms/cap/anchor", "--require", "--data", R"({"dms":{}})"}),
             R"({"Require":{"tok":[{"dms":{}}]}})");
-  EXPECT_EQ(payload({"/dms/cap/list", "-c", "dms"}), R"({"Context":"dms"})");
-  EXPECT_EQ(payload({"/dms/node/logger/config", "-i", "1m", "--enable-elastic", "true"}),
-            R"({"Interval":60,"ElasticEnabled":true})");
-  EXPECT_EQ(payload({"/dms/allocation/subnet/dns/add-records", "-s", "s1", "-n", "web", "-i", "10.0.0.2"}),
-            R"({"SubnetID":"s1","Records":{"web":"10.0.0.2"}})");
   EXPECT_EQ(nunet({"actor", "cmd", "/dms/node/onboarding/onboard", "--ram", "much", "--cpu", "1", "--disk", "1"}).code,
             2);
 }

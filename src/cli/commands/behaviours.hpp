@@ -1,50 +1,26 @@
-// The behaviours that have a command of their own: their flags, and the payload those make.
-//
-// A behaviour is data: each flag names the member of the payload it fills and how its text is read. `nunet actor cmd`
-// is generated from this table.
+// `nunet actor cmd`: a command for each behaviour that src/protocol declares as offered on the command line. Its flags and
+// the payload that they make follow from the declaration's parameters.
 #pragma once
 
+#include <filesystem>
+
 #include "cli/client/session.hpp"
+#include "jobs/ensemble/ensemble.hpp"
+#include "protocol/declaration.hpp"
 
 namespace dms::cli {
 
-/// How a flag's text becomes JSON.
-enum class Form {
-  text,      // a string
-  number,    // a number
-  size,      // bytes; a bare number counts GiB
-  pairs,     // {"key": "value"} of key=value, repeated
-  gpus,      // [{"index": 0, "vram": bytes}] of 0:4GiB,1:8
-  on,        // a switch: true if given
-  on_off,    // true or false
-  seconds,   // a duration as whole seconds
-  anchors,   // a token, a list of tokens or a DID, as the switch next to it says
-  record,    // {"<this flag>": "<--ip>"}: a name in a subnet
-  ensemble,  // a file, read and checked here
-  contents,  // a file's text
-};
+/// The behaviours that have a command, in the order of the table.
+[[nodiscard]] std::vector<const protocol::Declaration*> offered_behaviours();
 
-struct Flag {
-  Option option;
-  std::string member;  // path in the payload, with dots; empty: read by another flag
-  Form form = Form::text;
-};
+/// The flags of a behaviour's command, and the groups of which exactly one is given.
+[[nodiscard]] std::vector<Option> behaviour_options(const protocol::Declaration& behaviour);
+[[nodiscard]] std::vector<std::vector<std::string>> option_groups(const protocol::Declaration& behaviour);
 
-struct Behaviour {
-  std::string path;
-  std::string summary;
-  std::vector<Flag> flags = {};
-  std::string topic = {};  // of a broadcast
-  Duration timeout = std::chrono::seconds(30);
-  std::vector<std::vector<std::string>> exactly_one = {};
-};
+/// The payload as JSON; empty for a behaviour without parameters.
+Result<std::string> make_payload(const protocol::Declaration& behaviour, const Arguments& arguments);
 
-const std::vector<Behaviour>& behaviours();
-
-/// The payload as JSON; empty for a behaviour without flags.
-Result<std::string> make_payload(const Behaviour& behaviour, const Arguments& arguments);
-
-/// An ensemble from YAML, with the scripts and keys it names read from files next to it, as {"v1":{...}}.
-Result<json::Value> read_ensemble(const std::filesystem::path& file);
+/// An ensemble from YAML, with the scripts and keys it names read from files next to it.
+Result<jobs::Ensemble> read_ensemble(const std::filesystem::path& file);
 
 }  // namespace dms::cli

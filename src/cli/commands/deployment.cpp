@@ -1,83 +1,24 @@
 // nunet deploy and nunet deployment: work for the network, from its description to its output.
+#include "protocol/deployment.hpp"
 #include "base/file.hpp"
-#include "cli/commands/behaviours.hpp"
 #include "cli/client/client.hpp"
-#include "cli/commands/groups.hpp"
 #include "cli/client/reply.hpp"
-#include "orchestrator/behaviours.hpp"
+#include "cli/commands/behaviours.hpp"
+#include "cli/commands/groups.hpp"
 
 namespace dms::cli {
+
+using protocol::AllocationStatus;
+using protocol::DeploymentStatus;
+using protocol::DeploymentStatusReply;
+
 namespace {
 
-constexpr Duration kDeployTime = std::chrono::minutes(5);
-constexpr Duration kAskTime = std::chrono::seconds(30);
-constexpr Duration kLogsTime = std::chrono::minutes(2);
 constexpr Duration kFirstPoll = std::chrono::milliseconds(20);  // doubled each time, up to kPoll
 constexpr Duration kPoll = std::chrono::milliseconds(500);
 constexpr std::size_t kMaxLog = 256 << 20;
-/// How many questions in a row may stay unanswered before we give up watching.
-constexpr int kPatience = 3;
-
-// What we read of the replies; they hold more.
-struct NewReply {
-  std::string status;
-  std::string id;
-  std::string error;
-  static constexpr auto json_fields() {
-    return std::tuple(json::field("Status", &NewReply::status), json::field("EnsembleID", &NewReply::id),
-                      json::field("Error", &NewReply::error));
-  }
-};
-struct AllocationReply {
-  std::string status;
-  std::string peer;
-  int exit_code = 0;
-  std::string reason;
-  static constexpr auto json_fields() {
-    using R = AllocationReply;
-    return std::tuple(json::field("status", &R::status), json::field("peer", &R::peer),
-                      json::field("exit_code", &R::exit_code), json::field("reason", &R::reason));
-  }
-};
-struct StatusReply {
-  std::string status;
-  std::string error;
-  std::map<std::string, AllocationReply> allocations;
-  static constexpr auto json_fields() {
-    using R = StatusReply;
-    return std::tuple(json::field("Status", &R::status), json::field("Error", &R::error),
-                      json::field("Allocations", &R::allocations));
-  }
-};
-struct ListReply {
-  std::map<std::string, std::string> deployments;
-  static constexpr auto json_fields() { return std::tuple(json::field("Deployments", &ListReply::deployments)); }
-};
-struct Manifest {
-  std::map<std::string, json::Value> allocations;
-  static constexpr auto json_fields() { return std::tuple(json::field("allocations", &Manifest::allocations)); }
-};
-struct ManifestReply {
-  Manifest manifest;
-  std::string error;
-  static constexpr auto json_fields() {
-    return std::tuple(json::field("manifest", &ManifestReply::manifest), json::field("error", &ManifestReply::error));
-  }
-};
-struct LogsReply {
-  std::string folder;
-  std::string error;
-  static constexpr auto json_fields() {
-    return std::tuple(json::field("LogsWrittenTo", &LogsReply::folder), json::field("Error", &LogsReply::error));
-  }
-};
-
-std::string object(std::initializer_list<std::pair<std::string_view, std::string_view>> members) {
-  json::Writer writer;
-  writer.begin_object();
-  for (const auto& [name, value] : members) writer.key(name).string(value);
-  return writer.end_object().take();
-}
+/// So many requests in a row may stay unanswered before watching ends.
+constexpr int kMaxUnanswered = 3;
 
 Result<std::string> id_of(const Arguments& arguments) {
   auto id = arguments.has("id") ? arguments.get("id") : arguments.get("deployment");
@@ -85,17 +26,17 @@ Result<std::string> id_of(const Arguments& arguments) {
   return *id;
 }
 
-Result<StatusReply> ask_status(Client& client, const std::string& id) {
-  TRY(auto status, client.ask<StatusReply>(behaviour::kDeploymentStatus, object({{"ID", id}}), kAskTime));
+Result<DeploymentStatusReply> ask_status(Client& client, const std::string& id) {
+  TRY(auto status, client.ask(protocol::kDeploymentStatus, protocol::DeploymentId{id}));
   if (status.status.empty())
     return fail(Errc::failed, "{}", status.error.empty() ? "the daemon gave no status" : status.error);
   return status;
 }
 
-std::string describe_status(const StatusReply& status) {
+std::string describe_status(const DeploymentStatusReply& status) {
   std::string text = status.status;
   for (const auto& [name, allocation] : status.allocations) {
-    text += fmt::format("\n  {}: {}", name, allocation.status);
+    text += fmt::format("\n  {}: {}", name, to_string(allocation.status));
     if (!allocation.peer.empty()) text += fmt::format(" on {}", allocation.peer);
     if (allocation.exit_code != 0) text += fmt::format(", exit code {}", allocation.exit_code);
     if (!allocation.reason.empty()) text += fmt::format(", {}", allocation.reason);
@@ -106,21 +47,20 @@ std::string describe_status(const StatusReply& status) {
 
 /// Writes an allocation's output to ours, its errors to our errors.
 Result<void> show_logs(Session& session, Client& client, const std::string& id, const std::string& allocation) {
-  TRY(auto reply, client.ask<LogsReply>(behaviour::kDeploymentLogs,
-                                        object({{"EnsembleID", id}, {"AllocationName", allocation}}), kLogsTime));
+  TRY(auto reply, client.ask(protocol::kDeploymentLogs, protocol::DeploymentLogsRequest{id, allocation}));
   if (!reply.error.empty()) return fail(Errc::failed, "the output of {}: {}", allocation, reply.error);
-  const std::filesystem::path folder(reply.folder);
+  const std::filesystem::path folder(reply.written_to);
   auto out = read_file(folder / "stdout.log", kMaxLog);
   auto err = read_file(folder / "stderr.log", kMaxLog);
   if (!out && !err)
-    return fail(out.error(), "the output of {}, which the daemon wrote to {}", allocation, reply.folder);
+    return fail(out.error(), "the output of {}, which the daemon wrote to {}", allocation, reply.written_to);
   session.streams().out << out.value_or("") << std::flush;
   session.streams().err << err.value_or("") << std::flush;
   return {};
 }
 
 Result<std::vector<std::string>> allocations_of(Client& client, const std::string& id) {
-  TRY(auto reply, client.ask<ManifestReply>(behaviour::kDeploymentManifest, object({{"ID", id}}), kAskTime));
+  TRY(auto reply, client.ask(protocol::kDeploymentManifest, protocol::DeploymentId{id}));
   if (!reply.error.empty()) return fail(Errc::failed, "{}", reply.error);
   std::vector<std::string> names;
   for (const auto& [name, ignored] : reply.manifest.allocations) names.push_back(name);
@@ -141,30 +81,38 @@ Result<void> show_all_logs(Session& session, Client& client, const std::string& 
   return {};
 }
 
-bool has_ended(const StatusReply& status) { return status.status == "Completed" || status.status == "Failed"; }
+bool is_in(const DeploymentStatusReply& status, DeploymentStatus wanted) {
+  return protocol::parse_deployment_status(status.status) == wanted;
+}
+
+bool has_ended(const DeploymentStatusReply& status) {
+  const auto known = protocol::parse_deployment_status(status.status);
+  return known && is_final(*known);
+}
 
 /// Shows each change of state until the deployment has ended, or runs if it is not meant to end.
-Result<StatusReply> watch(Session& session, Client& client, const std::string& id, bool until_end) {
+Result<DeploymentStatusReply> watch(Session& session, Client& client, const std::string& id, bool until_end) {
   std::string shown;
   Duration pause = kFirstPoll;
   for (int missed = 0;;) {
     auto status = ask_status(client, id);
-    if (!status && (!status.error().is(Errc::refused) || ++missed >= kPatience)) return status;
+    if (!status && (!status.error().is(Errc::refused) || ++missed >= kMaxUnanswered)) return status;
     if (status) {
       missed = 0;
       if (auto text = describe_status(*status); text != shown) session.note(shown = std::move(text));
-      if (has_ended(*status) || (!until_end && status->status == "Running")) return status;
+      if (has_ended(*status) || (!until_end && is_in(*status, DeploymentStatus::running))) return status;
     }
     TRY_VOID(session.environment().pause(pause));
     pause = std::min(2 * pause, kPoll);
   }
 }
 
-Result<void> judge(const std::string& id, const StatusReply& status) {
-  if (status.status == "Failed")
+/// An error if the deployment or one of its allocations failed.
+Result<void> check_outcome(const std::string& id, const DeploymentStatusReply& status) {
+  if (is_in(status, DeploymentStatus::failed))
     return fail(Errc::failed, "deployment {} failed{}{}", id, status.error.empty() ? "" : ": ", status.error);
   for (const auto& [name, allocation] : status.allocations)
-    if (allocation.status == "failed")
+    if (allocation.status == AllocationStatus::failed)
       return fail(Errc::failed, "allocation {} failed with exit code {}", name, allocation.exit_code);
   return {};
 }
@@ -174,59 +122,56 @@ Result<void> follow(Session& session, Client& client, const std::string& id, boo
   if (!has_ended(status)) return {};
   auto names = allocations_of(client, id);
   auto shown = names ? show_all_logs(session, client, id, *names) : Result<void>(std::unexpected(names.error()));
-  TRY_VOID(judge(id, status));
+  TRY_VOID(check_outcome(id, status));
   return shown;
 }
 
 /// Services are meant to stay: such a deployment is done when it runs.
-bool has_services(const json::Value& ensemble) {
-  const auto* v1 = ensemble.is_object() ? ensemble.as_object().if_contains("v1") : nullptr;
-  const auto* allocations = v1 != nullptr && v1->is_object() ? v1->as_object().if_contains("allocations") : nullptr;
-  if (allocations == nullptr || !allocations->is_object()) return false;
-  return std::ranges::any_of(allocations->as_object(), [](const auto& entry) {
-    const auto* type = entry.value().is_object() ? entry.value().as_object().if_contains("type") : nullptr;
-    return type != nullptr && *type == "service";
-  });
+bool has_services(const jobs::Ensemble& ensemble) {
+  return std::ranges::any_of(ensemble.allocations,
+                             [](const auto& entry) { return entry.second.type == jobs::AllocationType::service; });
+}
+
+template <class Reply>
+std::string pretty(const Reply& reply) {
+  return json::write_pretty(json::parse(json::encode(reply)).value());
 }
 
 Result<void> deploy(Session& session, const Arguments& arguments) {
   TRY(auto ensemble, read_ensemble(arguments.get("file", "ensemble.yaml")));
-  Duration timeout = kDeployTime;
+  Duration timeout = protocol::kDeploymentNew.timeout;
   if (arguments.has("timeout")) {
     TRY(timeout, parse_duration(arguments.get("timeout", "")));
   }
   const bool until_end = !has_services(ensemble);
   TRY(auto client, Client::open(session, context_name(arguments)));
-  json::Object payload;
-  payload["Ensemble"] = std::move(ensemble);
-  TRY(auto reply, client.ask<NewReply>(behaviour::kDeploymentNew, json::write(payload), timeout));
-  if (reply.status != "OK" || reply.id.empty())
+  const protocol::NewDeploymentRequest request{std::move(ensemble)};
+  TRY(auto reply, client.ask(protocol::kDeploymentNew, request, timeout));
+  if (reply.status != "OK" || reply.ensemble_id.empty())
     return fail(Errc::failed, "the deployment was not accepted: {}",
                 reply.error.empty() ? "no reason was given" : reply.error);
-  session.print(reply.id);
+  session.print(reply.ensemble_id);
   if (!arguments.has("wait")) {
-    session.note(fmt::format("Its progress: nunet deployment status {}", reply.id));
+    session.note(fmt::format("Its progress: nunet deployment status {}", reply.ensemble_id));
     return {};
   }
-  auto followed = follow(session, client, reply.id, until_end);
+  auto followed = follow(session, client, reply.ensemble_id, until_end);
   if (!followed && followed.error().is(dms::Errc::cancelled))
     session.note(fmt::format(
         "\nThe deployment goes on. Its state: nunet deployment status {0}\nIts end: nunet deployment shutdown {0}",
-        reply.id));
+        reply.ensemble_id));
   return followed;
 }
 
 Result<void> deployment_list(Session& session, const Arguments& arguments) {
-  json::Object filter;
+  protocol::DeploymentListRequest request;
   for (const auto& pair : arguments.all("filter")) {
     const auto at = pair.find('=');
     if (at == std::string::npos) return fail(Errc::usage, "--filter: expected key=value, found \"{}\"", pair);
-    filter[pair.substr(0, at)] = pair.substr(at + 1);
+    request.metadata[pair.substr(0, at)] = pair.substr(at + 1);
   }
-  json::Object payload;
-  if (!filter.empty()) payload["Metadata"] = std::move(filter);
   TRY(auto client, Client::open(session, context_name(arguments)));
-  TRY(auto reply, client.ask<ListReply>(behaviour::kDeploymentList, json::write(payload), kAskTime));
+  TRY(auto reply, client.ask(protocol::kDeploymentList, request));
   if (arguments.has("json")) {
     session.print(json::encode(reply.deployments));
     return {};
@@ -245,8 +190,8 @@ Result<void> deployment_status(Session& session, const Arguments& arguments) {
   TRY(auto id, id_of(arguments));
   TRY(auto client, Client::open(session, context_name(arguments)));
   if (arguments.has("json")) {
-    TRY(auto reply, client.ask<json::Value>(behaviour::kDeploymentStatus, object({{"ID", id}}), kAskTime));
-    session.print(json::write_pretty(reply));
+    TRY(auto reply, client.ask(protocol::kDeploymentStatus, protocol::DeploymentId{id}));
+    session.print(pretty(reply));
     return {};
   }
   TRY(auto status, ask_status(client, id));
@@ -257,9 +202,9 @@ Result<void> deployment_status(Session& session, const Arguments& arguments) {
 Result<void> deployment_manifest(Session& session, const Arguments& arguments) {
   TRY(auto id, id_of(arguments));
   TRY(auto client, Client::open(session, context_name(arguments)));
-  TRY(auto reply, client.ask<json::Value>(behaviour::kDeploymentManifest, object({{"ID", id}}), kAskTime));
-  if (const auto failure = failure_in(reply); !failure.empty()) return fail(Errc::failed, "{}", failure);
-  session.print(json::write_pretty(reply));
+  TRY(auto reply, client.ask(protocol::kDeploymentManifest, protocol::DeploymentId{id}));
+  if (!reply.error.empty()) return fail(Errc::failed, "{}", reply.error);
+  session.print(pretty(reply));
   return {};
 }
 
@@ -274,9 +219,8 @@ Result<void> deployment_logs(Session& session, const Arguments& arguments) {
 Result<void> deployment_shutdown(Session& session, const Arguments& arguments) {
   TRY(auto id, id_of(arguments));
   TRY(auto client, Client::open(session, context_name(arguments)));
-  TRY(auto reply,
-      client.ask<json::Value>(behaviour::kDeploymentShutdown, object({{"ID", id}}), std::chrono::minutes(1)));
-  if (const auto failure = failure_in(reply); !failure.empty()) return fail(Errc::failed, "{}", failure);
+  TRY(auto reply, client.ask(protocol::kDeploymentShutdown, protocol::DeploymentId{id}));
+  if (!reply.ok) return fail(Errc::failed, "{}", reply.error);
   session.note(fmt::format("Deployment {} is shut down.", id));
   return {};
 }

@@ -4,19 +4,12 @@
 #include <fstream>
 
 #include "base/log.hpp"
-#include "orchestrator/behaviours.hpp"
+#include "protocol/serve.hpp"
 
 namespace dms::orchestrator {
+
+using namespace protocol;
 namespace {
-
-constexpr std::array<std::string_view, 8> kStatus = {"Preparing", "Generating", "Committing",   "Provisioning",
-                                                     "Running",   "Failed",     "ShuttingDown", "Completed"};
-
-actor::MessageOptions within(Duration timeout) {
-  actor::MessageOptions options;
-  options.timeout = timeout;
-  return options;
-}
 
 /// The first error of several results.
 Result<void> first_error(const std::vector<Result<void>>& results) {
@@ -33,14 +26,6 @@ Result<void> accepted(const Result<Ack>& answer, std::string_view what) {
 }
 
 }  // namespace
-
-std::string_view to_string(DeploymentStatus status) { return kStatus[static_cast<std::size_t>(status)]; }
-
-std::optional<DeploymentStatus> parse_deployment_status(std::string_view text) {
-  for (std::size_t i = 0; i < kStatus.size(); ++i)
-    if (kStatus[i] == text) return static_cast<DeploymentStatus>(i);
-  return std::nullopt;
-}
 
 Deployment::Deployment(Services services, std::unique_ptr<actor::Actor> actor, DeploymentRecord record)
     : services_(std::move(services)),
@@ -59,7 +44,7 @@ Result<std::unique_ptr<Deployment>> Deployment::create(Services services, std::u
   self->record_.manifest.id = self->record_.id;
   self->record_.manifest.metadata = self->record_.ensemble.metadata;
   self->record_.manifest.orchestrator = self->actor_->handle();
-  TRY_VOID(self->actor_->add_behaviour(std::string(behaviour::kTaskTermination), [self](actor::Envelope envelope) {
+  TRY_VOID(self->actor_->add_behaviour(std::string(kTaskTermination.path), [self](actor::Envelope envelope) {
     return self->on_termination(std::move(envelope));
   }));
   return made;
@@ -82,18 +67,18 @@ Task<void> Deployment::deploy() {
   if (!auction) co_return set_status(DeploymentStatus::failed, auction.error().to_string());
   std::set<std::string> excluded;
   for (;;) {
-    culprit_.clear();
+    failed_provider_.clear();
     Result<void> deployed = co_await attempt(**auction, excluded);
     if (deployed) break;
     if (work_.cancelled()) co_return;  // shutdown() or close() goes on from here
     log::warn("orchestrator", "{}: {}", record_.id, deployed.error().to_string());
     co_await revert();
     if (work_.cancelled()) co_return;
-    if (culprit_.empty()) {  // no machine is to blame: another attempt would end the same way
+    if (failed_provider_.empty()) {  // no machine is to blame: another attempt would end the same way
       const std::string before = record_.error.empty() ? "" : "; before that: " + record_.error;
       co_return set_status(DeploymentStatus::failed, deployed.error().to_string() + before);
     }
-    excluded.insert(culprit_);
+    excluded.insert(failed_provider_);
     record_.error = deployed.error().to_string();
   }
   auction->reset();
@@ -166,11 +151,10 @@ Task<Result<void>> Deployment::commit_one(std::string node, std::string allocati
   static_cast<capability::Resources&>(request.resources) = record_.ensemble.allocations.at(allocation).resources;
   request.resources.allocation_id = jobs::allocation_id(record_.id, allocation);
   request.port_mapping = record_.manifest.allocations.at(allocation).ports;
-  const auto timeout = kCommitTimeout * static_cast<int>(record_.ensemble.nodes.at(node).allocations.size());
-  Result<Ack> answer = co_await actor_->call<Ack>(actor_->message(
-      provider, std::string(behaviour::kCommit), actor::to_payload(request), within(remaining(timeout))));
+  const auto timeout = kCommit.timeout * static_cast<int>(record_.ensemble.nodes.at(node).allocations.size());
+  Result<Ack> answer = co_await call(*actor_, kCommit, provider, request, remaining(timeout));
   Result<void> fine = accepted(answer, fmt::format("committing {} on {}", allocation, provider.address.host));
-  if (!fine) culprit_ = provider.address.host;
+  if (!fine) failed_provider_ = provider.address.host;
   co_return fine;
 }
 
@@ -188,9 +172,8 @@ Task<Result<void>> Deployment::allocate(std::string node, actor::Handle provider
     for (const std::string& script : spec.provision)
       config.provision_scripts[script] = record_.ensemble.scripts.at(script);
   }
-  const auto timeout = kAllocateTimeout * static_cast<int>(request.allocations.size());
-  Result<AllocateResponse> answer = co_await actor_->call<AllocateResponse>(actor_->message(
-      provider, std::string(behaviour::kAllocate), actor::to_payload(request), within(remaining(timeout))));
+  const auto timeout = kAllocate.timeout * static_cast<int>(request.allocations.size());
+  Result<AllocateResponse> answer = co_await call(*actor_, kAllocate, provider, request, remaining(timeout));
   Result<void> fine;
   const std::string what = fmt::format("allocating node {} on {}", node, provider.address.host);
   if (!answer)
@@ -206,7 +189,7 @@ Task<Result<void>> Deployment::allocate(std::string node, actor::Handle provider
       }
       record_.manifest.allocations.at(name).handle = handle->second;
     }
-  if (!fine) culprit_ = provider.address.host;
+  if (!fine) failed_provider_ = provider.address.host;
   if (fine) fine = grant(provider.did);
   co_return fine;
 }
@@ -215,7 +198,7 @@ Result<void> Deployment::grant(const did::Did& provider) {
   // Allocations speak with their node's DID; this lets them report to this deployment's own actor and nobody else.
   if (grants_.contains(provider)) return {};
   TRY(auto given, ucan::StandingGrant::give(actor_->security().capabilities(), provider, actor_->security().id_did(),
-                                            behaviour::kOrchestratorNamespace, actor_->lane().unix_now()));
+                                            kOrchestratorNamespace, actor_->lane().unix_now()));
   grants_.emplace(provider, std::move(given));
   return {};
 }
@@ -236,11 +219,11 @@ Task<Result<void>> Deployment::start_node(std::string node) {
     StartRequest request;
     request.port_mapping = allocation.ports;
     Result<Ack> answer = co_await call_while_alive(
-        allocation.handle.address.host, actor_->message(allocation.handle, std::string(behaviour::kAllocationStart),
-                                                        actor::to_payload(request), within(remaining(kStartTimeout))));
+        allocation.handle.address.host,
+        message(*actor_, kAllocationStart, allocation.handle, request, remaining(kAllocationStart.timeout)));
     Result<void> fine = accepted(answer, fmt::format("starting {} on {}", name, allocation.handle.address.host));
     if (!fine) {
-      culprit_ = allocation.handle.address.host;
+      failed_provider_ = allocation.handle.address.host;
       co_return fine;
     }
     // A short task may have ended, and told us so, before its start was answered.
@@ -417,9 +400,8 @@ Task<Result<void>> Deployment::stop_allocation(std::string name) {
   const std::string peer = node->second.peer;
   AllocationShutdownRequest request;
   request.allocation_id = allocation->second.id;
-  Result<Ack> answer =
-      co_await actor_->call<Ack>(actor_->message(node->second.handle, behaviour::allocation_shutdown(record_.id),
-                                                 actor::to_payload(request), within(kStopTimeout)));
+  Result<Ack> answer = co_await call(*actor_, kAllocationShutdown, node->second.handle, request, {},
+                                     path_of(kAllocationShutdown, record_.id));
   co_return accepted(answer, fmt::format("stopping {} on {}", name, peer));
 }
 
@@ -443,9 +425,8 @@ Task<Result<void>> Deployment::revert_node(std::string name) {
   request.ensemble_id = record_.id;
   for (const std::string& allocation : node.allocations) request.allocations.push_back(allocation);
   // Older nodes revert without a word. So does one that has died; its promises expire by themselves.
-  const Duration patience = node.peer == culprit_ ? kPingTimeout : kRevertTimeout;
-  Result<Ack> answer = co_await actor_->call<Ack>(
-      actor_->message(node.handle, std::string(behaviour::kRevert), actor::to_payload(request), within(patience)));
+  const Duration timeout = node.peer == failed_provider_ ? kPingTimeout : kRevert.timeout;
+  Result<Ack> answer = co_await call(*actor_, kRevert, node.handle, request, timeout);
   co_return accepted(answer, fmt::format("reverting node {} on {}", name, node.peer));
 }
 
@@ -491,9 +472,9 @@ Task<Result<std::filesystem::path>> Deployment::logs(std::string name) {
   }
   AllocationLogsRequest request;
   request.allocation_name = name;
-  Result<AllocationLogsResponse> answer = co_await actor_->call<AllocationLogsResponse>(
-      actor_->message(record_.manifest.nodes.at(allocation.node_id).handle, behaviour::allocation_logs(record_.id),
-                      actor::to_payload(request), within(kLogsTimeout)));
+  Result<AllocationLogsResponse> answer =
+      co_await call(*actor_, kAllocationLogs, record_.manifest.nodes.at(allocation.node_id).handle, request, {},
+                    path_of(kAllocationLogs, record_.id));
   if (!answer) co_return fail(answer.error(), "fetching the logs of {}", name);
   if (!answer->error.empty()) co_return fail(Errc::not_found, "fetching the logs of {}: {}", name, answer->error);
   const auto now = record_.manifest.allocations.find(name);

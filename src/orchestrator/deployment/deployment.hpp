@@ -27,36 +27,13 @@
 #include <functional>
 #include <memory>
 
-#include "db/store.hpp"
-#include "network/network.hpp"
-#include "orchestrator/bidding/auction.hpp"
-#include "orchestrator/deployment/manifest.hpp"
+#include "orchestrator/auction/auction.hpp"
+#include "orchestrator/services.hpp"
+#include "protocol/deployment.hpp"
 #include "ucan/standing_grant.hpp"
 
 namespace dms::orchestrator {
 
-enum class DeploymentStatus {
-  preparing,
-  generating,
-  committing,
-  provisioning,
-  running,
-  failed,
-  shutting_down,
-  completed
-};
-std::string_view to_string(DeploymentStatus status);  ///< "Preparing", ... as on the wire
-std::optional<DeploymentStatus> parse_deployment_status(std::string_view text);
-constexpr bool is_final(DeploymentStatus s) {
-  return s == DeploymentStatus::failed || s == DeploymentStatus::completed;
-}
-
-inline constexpr Duration kCommitTimeout = 3s;    // for each allocation of the node
-inline constexpr Duration kAllocateTimeout = 5s;  // for each allocation of the node
-inline constexpr Duration kStartTimeout = 5min;   // an image may have to be fetched first
-inline constexpr Duration kRevertTimeout = 30s;
-inline constexpr Duration kStopTimeout = 15s;
-inline constexpr Duration kLogsTimeout = 2min;
 inline constexpr Duration kPingInterval = 10s;
 inline constexpr Duration kPingTimeout = 5s;
 inline constexpr int kLostAfter = 3;
@@ -67,7 +44,7 @@ inline constexpr int kAbandonTries = 100;  // some ten minutes: longer than a pr
 struct DeploymentRecord {
   std::string id;
   jobs::Ensemble ensemble;
-  EnsembleManifest manifest;
+  protocol::EnsembleManifest manifest;
   std::string status;
   std::string error;
   std::uint64_t deadline = 0;  // ns since 1970
@@ -84,12 +61,6 @@ inline constexpr std::string_view kDeployments = "deployments";  // the collecti
 
 class Deployment {
  public:
-  struct Services {
-    network::Network& network;
-    db::Store& store;
-    std::filesystem::path work_dir;
-  };
-
   /// `actor` is the deployment's own: a child of the node with the deployment's id as its inbox.
   static Result<std::unique_ptr<Deployment>> create(Services services, std::unique_ptr<actor::Actor> actor,
                                                     DeploymentRecord record);
@@ -113,8 +84,8 @@ class Deployment {
 
   [[nodiscard]] const DeploymentRecord& record() const { return record_; }
   [[nodiscard]] const std::string& id() const { return record_.id; }
-  [[nodiscard]] DeploymentStatus status() const { return status_; }
-  [[nodiscard]] const EnsembleManifest& manifest() const { return record_.manifest; }
+  [[nodiscard]] protocol::DeploymentStatus status() const { return status_; }
+  [[nodiscard]] const protocol::EnsembleManifest& manifest() const { return record_.manifest; }
   /// Why it failed, or why the last attempt did.
   [[nodiscard]] const std::string& error() const { return record_.error; }
 
@@ -126,7 +97,7 @@ class Deployment {
   Task<Result<void>> commit_one(std::string node, std::string allocation, actor::Handle provider);
   Task<Result<void>> allocate(std::string node, actor::Handle provider);
   Task<Result<void>> start_node(std::string node);
-  Task<Result<Ack>> call_while_alive(std::string peer, actor::Envelope request);
+  Task<Result<protocol::Ack>> call_while_alive(std::string peer, actor::Envelope request);
   Task<void> watch_peer(crypto::PeerId peer, CancelScope& call);
   Result<void> grant(const did::Did& provider);
   Task<void> keep_granted();
@@ -140,7 +111,7 @@ class Deployment {
   Task<Result<void>> revert_until_answered(std::string node);
   void adopt(const Candidate& candidate);
   void end_if_all_ended();
-  void set_status(DeploymentStatus status, std::string error = {});
+  void set_status(protocol::DeploymentStatus status, std::string error = {});
   [[nodiscard]] Duration remaining(Duration at_most) const;
   [[nodiscard]] std::filesystem::path output_dir(const std::string& allocation) const;
   Result<void> write_output(const std::string& allocation, BytesView out, BytesView err);
@@ -148,8 +119,8 @@ class Deployment {
   Services services_;
   std::unique_ptr<actor::Actor> actor_;
   DeploymentRecord record_;
-  DeploymentStatus status_ = DeploymentStatus::preparing;
-  std::string culprit_;                             // the peer whose failure ended the last attempt
+  protocol::DeploymentStatus status_ = protocol::DeploymentStatus::preparing;
+  std::string failed_provider_;                     // the peer whose failure ended the last attempt
   std::map<did::Did, ucan::StandingGrant> grants_;  // by provider
   std::map<std::string, int> missed_pings_;
   int terminations_under_way_ = 0;

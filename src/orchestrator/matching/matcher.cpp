@@ -3,6 +3,8 @@
 #include <cmath>
 
 namespace dms::orchestrator {
+
+using namespace protocol;
 namespace {
 
 double free_share(double free, double used) { return free <= 0 ? 0.0 : (free - used) / free; }

@@ -14,16 +14,16 @@
 #include <string>
 #include <vector>
 
-#include "orchestrator/bidding/bid.hpp"
+#include "protocol/bid.hpp"
 
 namespace dms::orchestrator {
 
 inline constexpr double kUnknownOfferScore = -1.0;
 
 /// 0 to 18, kUnknownOfferScore without an offer; nothing if the offer does not cover the requirement.
-std::optional<double> score(const capability::Resources& required, const std::optional<Offer>& offer);
+std::optional<double> score(const capability::Resources& required, const std::optional<protocol::Offer>& offer);
 
 /// The index of the best bid; nothing if none is a candidate.
-std::optional<std::size_t> best_match(const capability::Resources& required, const std::vector<Bid>& bids);
+std::optional<std::size_t> best_match(const capability::Resources& required, const std::vector<protocol::Bid>& bids);
 
 }  // namespace dms::orchestrator

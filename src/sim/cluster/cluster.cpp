@@ -3,7 +3,7 @@
 #include <cstdio>
 #include <cstdlib>
 
-#include "orchestrator/behaviours.hpp"
+#include "protocol/deployment.hpp"
 
 namespace dms::sim {
 namespace {
@@ -177,15 +177,15 @@ Result<json::Value> Cluster::ask(Machine& from, Machine& to, std::string_view be
 }
 
 Result<std::string> Cluster::deploy(Machine& at, const jobs::Ensemble& ensemble, Duration timeout) {
-  node::NewDeploymentRequest request;
+  protocol::NewDeploymentRequest request;
   request.ensemble = ensemble;
-  TRY(auto reply, call<node::NewDeploymentReply>(at, behaviour::kDeploymentNew, request, timeout));
+  TRY(auto reply, call(at, protocol::kDeploymentNew, request, timeout));
   if (reply.status != "OK") return fail(Errc::invalid_argument, "{}", reply.error);
   return reply.ensemble_id;
 }
 
-Result<node::DeploymentStatusReply> Cluster::status(Machine& at, const std::string& id) {
-  return call<node::DeploymentStatusReply>(at, behaviour::kDeploymentStatus, node::DeploymentId{id});
+Result<protocol::DeploymentStatusReply> Cluster::status(Machine& at, const std::string& id) {
+  return call(at, protocol::kDeploymentStatus, protocol::DeploymentId{id});
 }
 
 bool Cluster::wait_for(Machine& at, const std::string& id, std::set<std::string> states, Duration limit) {

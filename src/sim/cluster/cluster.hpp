@@ -16,10 +16,10 @@
 #include <memory>
 #include <string>
 
-#include "simulation/sim_runtime.hpp"
 #include "executor/fake/fake.hpp"
 #include "network/libp2p_network.hpp"
 #include "node/node.hpp"
+#include "simulation/sim_runtime.hpp"
 
 namespace dms::sim {
 
@@ -78,20 +78,23 @@ class Cluster {
   /// A call of a user on one machine to the node of another, or of the same. `payload` as JSON text.
   Result<json::Value> ask(Machine& from, Machine& to, std::string_view behaviour, std::string payload,
                           Duration timeout = 30s);
-  template <class Reply, class Request>
-  Result<Reply> call(Machine& from, Machine& to, std::string_view behaviour, const Request& request,
-                     Duration timeout = 30s) {
-    TRY(const json::Value value, ask(from, to, behaviour, json::encode(request), timeout));
+  template <class Request, class Reply>
+  Result<Reply> call(Machine& from, Machine& to, const protocol::Behaviour<Request, Reply>& behaviour,
+                     const Request& request, std::optional<Duration> timeout = {}, std::string path = {}) {
+    if (path.empty()) path = behaviour.path;
+    TRY(const json::Value value, ask(from, to, path, json::encode(request), timeout.value_or(behaviour.timeout)));
     return json::from_value<Reply>(value);
   }
-  template <class Reply, class Request>
-  Result<Reply> call(Machine& at, std::string_view behaviour, const Request& request, Duration timeout = 30s) {
-    return call<Reply>(at, at, behaviour, request, timeout);
+  /// The same to the machine's own node.
+  template <class Request, class Reply>
+  Result<Reply> call(Machine& at, const protocol::Behaviour<Request, Reply>& behaviour, const Request& request,
+                     std::optional<Duration> timeout = {}) {
+    return call(at, at, behaviour, request, timeout);
   }
 
   /// Deploys and returns the ensemble's id.
   Result<std::string> deploy(Machine& at, const jobs::Ensemble& ensemble, Duration timeout = 5min);
-  Result<node::DeploymentStatusReply> status(Machine& at, const std::string& id);
+  Result<protocol::DeploymentStatusReply> status(Machine& at, const std::string& id);
   /// Runs the world until the deployment has one of these states, or `limit` of virtual time has passed.
   bool wait_for(Machine& at, const std::string& id, std::set<std::string> states, Duration limit = 10min);
   /// Folder for what nodes write; removed with the cluster.

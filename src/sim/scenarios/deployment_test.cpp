@@ -4,7 +4,7 @@
 
 #include <fstream>
 
-#include "orchestrator/behaviours.hpp"
+#include "protocol/deployment.hpp"
 #include "sim/cluster/cluster.hpp"
 
 namespace dms::sim {
@@ -30,7 +30,7 @@ struct Trio {
     EXPECT_TRUE(id) << id.error().to_string();
     return id.value_or("");
   }
-  node::DeploymentStatusReply ended(const std::string& id) {
+  protocol::DeploymentStatusReply ended(const std::string& id) {
     EXPECT_TRUE(cluster.wait_for(user, id, kEnded));
     return cluster.status(user, id).value();
   }
@@ -54,12 +54,12 @@ TEST(Deployment, ATaskRunsWhereItFitsBestAndItsOutputComesBack) {
   const auto end = net.ended(id);
   EXPECT_EQ(end.status, "Completed") << end.error;
   EXPECT_EQ(end.allocations.at("task").peer, net.small.peer().to_string());
-  EXPECT_EQ(end.allocations.at("task").status, orchestrator::AllocationStatus::completed);
+  EXPECT_EQ(end.allocations.at("task").status, protocol::AllocationStatus::completed);
 
-  node::DeploymentLogsRequest logs;
+  protocol::DeploymentLogsRequest logs;
   logs.ensemble_id = id;
   logs.allocation_name = "task";
-  auto written = net.cluster.call<node::DeploymentLogsReply>(net.user, behaviour::kDeploymentLogs, logs);
+  auto written = net.cluster.call(net.user, protocol::kDeploymentLogs, logs);
   ASSERT_TRUE(written && written->error.empty()) << written->error;
   EXPECT_EQ(read_file(std::filesystem::path(written->written_to) / "stdout.log"), "hello from afar");
   net.cluster.world().run_for(1min);
@@ -117,8 +117,7 @@ TEST(Deployment, AServiceRunsUntilItIsShutDownAndLeavesNothing) {
   ASSERT_TRUE(net.cluster.wait_for(net.user, id, {"Running"}));
   net.cluster.world().run_for(10min);
   EXPECT_EQ(net.cluster.status(net.user, id)->status, "Running");
-  auto done =
-      net.cluster.call<orchestrator::Ack>(net.user, behaviour::kDeploymentShutdown, node::DeploymentId{id}, 1min);
+  auto done = net.cluster.call(net.user, protocol::kDeploymentShutdown, protocol::DeploymentId{id}, 1min);
   ASSERT_TRUE(done && done->ok) << (done ? done->error : done.error().to_string());
   EXPECT_EQ(net.cluster.status(net.user, id)->status, "Completed");
   net.cluster.world().run_for(1min);
@@ -129,8 +128,7 @@ TEST(Deployment, ShutDownWhileItIsStillDeployingReverts) {
   Trio net(8);
   const std::string id = net.must_deploy(one_task(64, 512));  // nobody will bid
   net.cluster.world().run_for(7s);
-  auto done =
-      net.cluster.call<orchestrator::Ack>(net.user, behaviour::kDeploymentShutdown, node::DeploymentId{id}, 1min);
+  auto done = net.cluster.call(net.user, protocol::kDeploymentShutdown, protocol::DeploymentId{id}, 1min);
   ASSERT_TRUE(done && done->ok);
   EXPECT_EQ(net.cluster.status(net.user, id)->status, "Completed");
 }
@@ -192,8 +190,7 @@ TEST(Deployment, ReloadingCapabilitiesLeavesRunningWorkInItsOwnersHands) {
     const std::string saved = machine->capabilities()->serialise();
     ASSERT_TRUE(machine->capabilities()->reload(saved, net.cluster.world().unix_now()));
   }
-  auto done =
-      net.cluster.call<orchestrator::Ack>(net.user, behaviour::kDeploymentShutdown, node::DeploymentId{id}, 1min);
+  auto done = net.cluster.call(net.user, protocol::kDeploymentShutdown, protocol::DeploymentId{id}, 1min);
   ASSERT_TRUE(done && done->ok) << (done ? done->error : done.error().to_string());
   net.expect_clean(net.small);
 }
@@ -203,8 +200,7 @@ TEST(Deployment, AnUnansweredShutdownIsRepeatedUntilTheMachineIsClean) {
   const std::string id = net.must_deploy(one_task(1, 512, {{"FAKE_SECONDS", "1000000"}}));
   ASSERT_TRUE(net.cluster.wait_for(net.user, id, {"Running"}));
   net.cluster.world().cut(net.user.host(), net.small.host());
-  auto done =
-      net.cluster.call<orchestrator::Ack>(net.user, behaviour::kDeploymentShutdown, node::DeploymentId{id}, 1min);
+  auto done = net.cluster.call(net.user, protocol::kDeploymentShutdown, protocol::DeploymentId{id}, 1min);
   ASSERT_TRUE(done);
   EXPECT_FALSE(done->ok);
   EXPECT_EQ(net.cluster.status(net.user, id)->status, "ShuttingDown");
@@ -230,30 +226,30 @@ struct Rivals : testing::Test {
   }
   void TearDown() override { cluster.stop(); }
 
-  orchestrator::EnsembleBidRequest bid_request(const std::string& ensemble, double cores = 1) {
-    orchestrator::EnsembleBidRequest request;
+  protocol::EnsembleBidRequest bid_request(const std::string& ensemble, double cores = 1) {
+    protocol::EnsembleBidRequest request;
     request.id = ensemble;
     request.nonce = ++nonce;
-    orchestrator::NodeRequest node;
+    protocol::NodeRequest node;
     node.node_id = "n";
     node.executors = {"null"};
     node.resources = one_task(cores, static_cast<std::uint64_t>(cores * 512)).allocations["task"].resources;
     request.request.emplace_back().v1 = node;
     return request;
   }
-  orchestrator::CommitRequest commit(const std::string& ensemble, const std::string& name, double cores = 1) {
-    orchestrator::CommitRequest request;
+  protocol::CommitRequest commit(const std::string& ensemble, const std::string& name, double cores = 1) {
+    protocol::CommitRequest request;
     request.ensemble_id = ensemble;
     request.allocation_name = name;
     request.node_id = "n";
     static_cast<capability::Resources&>(request.resources) = one_task(cores, 512).allocations["task"].resources;
     return request;
   }
-  orchestrator::Ack committed(Machine& by, const orchestrator::CommitRequest& request) {
-    return cluster.call<orchestrator::Ack>(by, provider, behaviour::kCommit, request).value();
+  protocol::Ack committed(Machine& by, const protocol::CommitRequest& request) {
+    return cluster.call(by, provider, protocol::kCommit, request).value();
   }
-  bool bids(Machine& by, const orchestrator::EnsembleBidRequest& request) {
-    return cluster.call<orchestrator::Bid>(by, provider, behaviour::kBidRequest, request, 5s).has_value();
+  bool bids(Machine& by, const protocol::EnsembleBidRequest& request) {
+    return cluster.call(by, provider, protocol::kBidRequest, request, 5s).has_value();
   }
   std::uint64_t nonce = 0;
 };
@@ -269,18 +265,19 @@ TEST_F(Rivals, AnothersBidPromiseAndWorkAreOutOfReach) {
   EXPECT_NE(committed(rival, commit("mine", "task")).error.find("another orchestrator"), std::string::npos);
   ASSERT_TRUE(committed(user, commit("mine", "task")).ok);
 
-  orchestrator::RevertRequest revert;
+  protocol::RevertRequest revert;
   revert.ensemble_id = "mine";
   revert.allocations = {"task"};
-  ASSERT_TRUE(cluster.call<orchestrator::Ack>(rival, provider, behaviour::kRevert, revert));
+  ASSERT_TRUE(cluster.call(rival, provider, protocol::kRevert, revert));
   revert.ensemble_id = id;
-  ASSERT_TRUE(cluster.call<orchestrator::Ack>(rival, provider, behaviour::kRevert, revert));
+  ASSERT_TRUE(cluster.call(rival, provider, protocol::kRevert, revert));
   EXPECT_EQ(provider.resources().list().size(), 2u) << "the promise and the running work are still there";
   EXPECT_EQ(cluster.status(user, id)->status, "Running");
 
-  orchestrator::AllocationShutdownRequest stop;
+  protocol::AllocationShutdownRequest stop;
   stop.allocation_id = id + "_task";
-  EXPECT_FALSE(cluster.call<orchestrator::Ack>(rival, provider, behaviour::allocation_shutdown(id), stop, 5s))
+  EXPECT_FALSE(cluster.call(rival, provider, protocol::kAllocationShutdown, stop, 5s,
+                            path_of(protocol::kAllocationShutdown, id)))
       << "no token, no answer";
 }
 

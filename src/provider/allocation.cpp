@@ -1,14 +1,13 @@
-#include "node/allocation.hpp"
+#include "provider/allocation.hpp"
 
 #include "base/log.hpp"
 #include "encoding/multibase.hpp"
-#include "node/serve.hpp"
-#include "orchestrator/behaviours.hpp"
+#include "protocol/serve.hpp"
 
-namespace dms::node {
+namespace dms::provider {
 
-using orchestrator::Ack;
-using orchestrator::AllocationStatus;
+using protocol::Ack;
+using protocol::AllocationStatus;
 
 Allocation::Allocation(std::unique_ptr<actor::Actor> actor, executor::Executor& executor, Spec spec,
                        std::function<void()> work_ended, std::function<void()> settled)
@@ -25,11 +24,11 @@ Result<std::unique_ptr<Allocation>> Allocation::create(std::unique_ptr<actor::Ac
                                                        std::function<void()> settled) {
   std::unique_ptr<Allocation> made(
       new Allocation(std::move(actor), executor, std::move(spec), std::move(work_ended), std::move(settled)));
-  TRY_VOID(serve(*made->actor_, behaviour::kAllocationStart, *made, &Allocation::start));
+  TRY_VOID(serve(*made->actor_, protocol::kAllocationStart, *made, &Allocation::start));
   return made;
 }
 
-Task<Ack> Allocation::start(orchestrator::StartRequest, const actor::Envelope& envelope) {
+Task<Ack> Allocation::start(protocol::StartRequest, const actor::Envelope& envelope) {
   if (envelope.from.did != spec_.orchestrator.did)
     co_return Ack{.error = "only the orchestrator of this allocation may start it"};
   if (std::exchange(start_called_, true))
@@ -69,7 +68,7 @@ Task<void> Allocation::watch() {
     result->error_msg = "the executor lost the work";
   }
   status_ = result->exit_code == 0 && !result->killed ? AllocationStatus::completed : AllocationStatus::failed;
-  log::info("node",
+  log::info("provider",
             {{"allocation", spec_.id},
              {"status", to_string(status_)},
              {"exit_code", result->exit_code},
@@ -82,10 +81,9 @@ Task<void> Allocation::watch() {
 
 Task<void> Allocation::notify(executor::ExecutionResult result) {
   const auto tail = [](const std::string& text) {
-    return to_bytes(
-        std::string_view(text).substr(text.size() - std::min(text.size(), orchestrator::kTerminationOutput)));
+    return to_bytes(std::string_view(text).substr(text.size() - std::min(text.size(), protocol::kTerminationOutput)));
   };
-  orchestrator::TaskTermination ended;
+  protocol::TaskTermination ended;
   ended.allocation_id = spec_.id;
   ended.status = to_string(status_);
   ended.error.exit_code = result.exit_code;
@@ -94,13 +92,10 @@ Task<void> Allocation::notify(executor::ExecutionResult result) {
   ended.err = tail(result.err);
   ended.reason = result.error_msg;
 
-  actor::MessageOptions options;
-  options.timeout = kNotifyTimeout;
   for (int attempt = 0; attempt < kNotifyTries; ++attempt) {
-    Result<Ack> answer = co_await actor_->call<Ack>(actor_->message(
-        spec_.orchestrator, std::string(behaviour::kTaskTermination), actor::to_payload(ended), options));
+    Result<Ack> answer = co_await call(*actor_, protocol::kTaskTermination, spec_.orchestrator, ended);
     if (answer) co_return;
-    log::debug("node", "telling {} that {} has ended: {}", spec_.orchestrator.address.to_string(), spec_.id,
+    log::debug("provider", "telling {} that {} has ended: {}", spec_.orchestrator.address.to_string(), spec_.id,
                answer.error().to_string());
     const Result<void> slept = co_await sleep_for((1 << attempt) * 1s);
     if (!slept) co_return;
@@ -117,16 +112,16 @@ Task<void> Allocation::release() {
   co_await actor_->stop();
   if (status_ == AllocationStatus::running) {
     if (Result<void> stopped = co_await executor_.stop(execution_id_, kStopGrace); !stopped)
-      log::warn("node", "stopping {}: {}", spec_.id, stopped.error().to_string());
+      log::warn("provider", "stopping {}: {}", spec_.id, stopped.error().to_string());
     status_ = AllocationStatus::terminated;
   }
   if (start_called_)
     if (Result<void> removed = co_await executor_.remove(execution_id_);
         !removed && !removed.error().is(Errc::not_found))
-      log::warn("node", "removing {}: {}", spec_.id, removed.error().to_string());
+      log::warn("provider", "removing {}: {}", spec_.id, removed.error().to_string());
   std::error_code ec;
   std::filesystem::remove_all(spec_.results_dir, ec);
-  if (ec) log::warn("node", "removing {}: {}", spec_.results_dir.string(), ec.message());
+  if (ec) log::warn("provider", "removing {}: {}", spec_.results_dir.string(), ec.message());
 }
 
-}  // namespace dms::node
+}  // namespace dms::provider

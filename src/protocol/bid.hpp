@@ -18,12 +18,13 @@
 #include <vector>
 
 #include "actor/handle.hpp"
-#include "encoding/json.hpp"
 #include "capability/capability.hpp"
 #include "capability/location.hpp"
 #include "crypto/keys.hpp"
+#include "encoding/json.hpp"
+#include "protocol/declaration.hpp"
 
-namespace dms::orchestrator {
+namespace dms::protocol {
 
 struct PublicPorts {
   std::vector<int> fixed;  // "static" on the wire
@@ -102,4 +103,11 @@ class Bid {
   std::string received_text_;  // what the signature of a received bid covers
 };
 
-}  // namespace dms::orchestrator
+inline constexpr std::string_view kDeploymentTopic = "/nunet/deployment";
+
+/// Answered at kBid, by a provider that can serve one of the nodes. Time limit: of one round of asking.
+inline constexpr Behaviour<EnsembleBidRequest, Bid> kBidRequest{
+    {.path = "/dms/deployment/request", .help = "Ask providers for bids", .timeout = 5s, .topic = kDeploymentTopic}};
+inline constexpr Behaviour<Bid, Nothing> kBid{{.path = "/dms/deployment/bid", .help = "Bid for a node of an ensemble"}};
+
+}  // namespace dms::protocol

@@ -7,11 +7,11 @@
 #include <vector>
 
 #include "actor/handle.hpp"
-#include "encoding/json.hpp"
 #include "capability/location.hpp"
-#include "orchestrator/messages.hpp"
+#include "encoding/json.hpp"
+#include "protocol/allocation.hpp"
 
-namespace dms::orchestrator {
+namespace dms::protocol {
 
 /// How an allocation stands, as its texts on the wire.
 enum class AllocationStatus { pending, running, restarting, stopped, failed, completed, terminated };
@@ -22,20 +22,20 @@ constexpr bool is_final(AllocationStatus s) {
          s == AllocationStatus::terminated;
 }
 
-}  // namespace dms::orchestrator
+}  // namespace dms::protocol
 
 template <>
-struct dms::json::Codec<dms::orchestrator::AllocationStatus> {
-  using Status = dms::orchestrator::AllocationStatus;
-  static void write(Writer& w, Status v) { w.string(dms::orchestrator::to_string(v)); }
+struct dms::json::Codec<dms::protocol::AllocationStatus> {
+  using Status = dms::protocol::AllocationStatus;
+  static void write(Writer& w, Status v) { w.string(dms::protocol::to_string(v)); }
   static Result<Status> read(const Value& v) {
     if (!v.is_string()) return wrong_kind("a status", v);
-    return dms::orchestrator::parse_allocation_status({v.get_string().data(), v.get_string().size()});
+    return dms::protocol::parse_allocation_status({v.get_string().data(), v.get_string().size()});
   }
   static bool empty(Status) { return false; }
 };
 
-namespace dms::orchestrator {
+namespace dms::protocol {
 
 struct AllocationManifest {
   std::string id;
@@ -85,4 +85,4 @@ struct EnsembleManifest {
   }
 };
 
-}  // namespace dms::orchestrator
+}  // namespace dms::protocol

@@ -1,12 +1,11 @@
-#include "node/provider.hpp"
+#include "provider/provider.hpp"
 
 #include "base/log.hpp"
-#include "node/serve.hpp"
-#include "orchestrator/behaviours.hpp"
+#include "protocol/serve.hpp"
 
-namespace dms::node {
+namespace dms::provider {
 
-using orchestrator::Ack;
+using protocol::Ack;
 
 namespace {
 
@@ -28,27 +27,26 @@ Result<void> check_name(std::string_view what, std::string_view name) {
 
 }  // namespace
 
-Provider::Provider(Services& services, const Options& options, actor::Actor& root)
-    : services_(services), options_(options), root_(root), work_(services.runtime.lane, "provider") {}
+Provider::Provider(Services services, actor::Actor& root)
+    : services_(std::move(services)), root_(root), work_(services_.lane, "provider") {}
 
 Task<Result<void>> Provider::start() {
   for (const auto& [type, engine] : services_.executors)
     if (Result<void> cleaned = co_await engine->cleanup(); !cleaned)
-      log::warn("node", "cleaning up after an earlier run, {}: {}", type, cleaned.error().to_string());
+      log::warn("provider", "cleaning up after an earlier run, {}: {}", type, cleaned.error().to_string());
   CO_TRY_VOID(services_.resources.release_all());
   std::error_code ec;
-  std::filesystem::remove_all(options_.work_dir / "jobs", ec);
+  std::filesystem::remove_all(services_.work_dir / "jobs", ec);
 
-  actor::BehaviourOptions broadcast;
-  broadcast.topic = std::string(behaviour::kDeploymentTopic);
   CO_TRY_VOID(root_.add_behaviour(
-      std::string(behaviour::kBidRequest),
-      [this](actor::Envelope envelope) { return on_bid_request(std::move(envelope)); }, broadcast));
-  CO_TRY_VOID(serve(root_, behaviour::kCommit, *this, &Provider::commit));
-  CO_TRY_VOID(serve(root_, behaviour::kAllocate, *this, &Provider::allocate));
-  CO_TRY_VOID(serve(root_, behaviour::kRevert, *this, &Provider::revert));
-  CO_TRY_VOID(serve(root_, behaviour::kAllocationsList, *this, &Provider::list));
-  CO_TRY_VOID(root_.subscribe(std::string(behaviour::kDeploymentTopic)));
+      std::string(protocol::kBidRequest.path),
+      [this](actor::Envelope envelope) { return on_bid_request(std::move(envelope)); },
+      protocol::behaviour_options(protocol::kBidRequest)));
+  CO_TRY_VOID(serve(root_, protocol::kCommit, *this, &Provider::commit));
+  CO_TRY_VOID(serve(root_, protocol::kAllocate, *this, &Provider::allocate));
+  CO_TRY_VOID(serve(root_, protocol::kRevert, *this, &Provider::revert));
+  CO_TRY_VOID(serve(root_, protocol::kAllocationsList, *this, &Provider::list));
+  CO_TRY_VOID(root_.subscribe(std::string(protocol::kDeploymentTopic)));
   work_.spawn(sweep());
   work_.spawn(renew_grants());
   work_.spawn(keep_in_touch());
@@ -56,7 +54,8 @@ Task<Result<void>> Provider::start() {
 }
 
 Task<void> Provider::close() {
-  for (const auto path : {behaviour::kBidRequest, behaviour::kCommit, behaviour::kAllocate, behaviour::kRevert})
+  for (const auto path :
+       {protocol::kBidRequest.path, protocol::kCommit.path, protocol::kAllocate.path, protocol::kRevert.path})
     root_.remove_behaviour(std::string(path));
   co_await work_.close();
   while (!allocations_.empty()) co_await release(allocations_.begin()->first);
@@ -68,24 +67,23 @@ Task<void> Provider::close() {
 Task<void> Provider::on_bid_request(actor::Envelope envelope) {
   // One's own broadcasts are not for oneself; a direct request is: its node is pinned to this machine.
   if (envelope.is_broadcast() && envelope.from.address.host == root_.handle().address.host) co_return;
-  Result<orchestrator::EnsembleBidRequest> request = actor::payload<orchestrator::EnsembleBidRequest>(envelope);
+  Result<protocol::EnsembleBidRequest> request = actor::payload<protocol::EnsembleBidRequest>(envelope);
   if (!request) {
-    log::debug("node", "{}", request.error().to_string());
+    log::debug("provider", "{}", request.error().to_string());
     co_return;
   }
-  Result<orchestrator::Bid> bid = make_bid(*request, envelope);
+  Result<protocol::Bid> bid = make_bid(*request, envelope);
   if (!bid) {
-    log::debug("node", "no bid for {}: {}", request->id, bid.error().to_string());
+    log::debug("provider", "no bid for {}: {}", request->id, bid.error().to_string());
     co_return;
   }
-  log::info("node", {{"node_id", bid->node_id}, {"ensemble", bid->ensemble_id}}, "bidding for node {} of {}",
+  log::info("provider", {{"node_id", bid->node_id}, {"ensemble", bid->ensemble_id}}, "bidding for node {} of {}",
             bid->node_id, bid->ensemble_id);
   if (Result<void> sent = co_await root_.reply(envelope, *bid); !sent)
-    log::info("node", "bidding for {}: {}", bid->ensemble_id, sent.error().to_string());
+    log::info("provider", "bidding for {}: {}", bid->ensemble_id, sent.error().to_string());
 }
 
-Result<orchestrator::Bid> Provider::make_bid(const orchestrator::EnsembleBidRequest& request,
-                                             const actor::Envelope& envelope) {
+Result<protocol::Bid> Provider::make_bid(const protocol::EnsembleBidRequest& request, const actor::Envelope& envelope) {
   TRY_VOID(check_name("id", request.id));
   if (const auto rounds = answered_.find(request.id); rounds != answered_.end()) {
     if (rounds->second.contains(request.nonce)) return fail(Errc::already_exists, "this round is answered");
@@ -103,24 +101,24 @@ Result<orchestrator::Bid> Provider::make_bid(const orchestrator::EnsembleBidRequ
       return fail(Errc::limit_exceeded, "{} bids are open", bids_.size());
   }
 
-  orchestrator::Offering offering;
+  Offering offering;
   offering.self = services_.network.self();
   offering.onboarded = services_.resources.onboarded().has_value();
-  offering.location = options_.location;
+  offering.location = services_.location;
   for (const auto& [type, engine] : services_.executors) offering.executors.insert(type);
-  offering.privileged_docker = options_.allow_privileged_docker;
+  offering.privileged_docker = services_.allow_privileged_docker;
   if (offering.onboarded) {
     TRY(offering.free, services_.resources.free());
   }
-  TRY(orchestrator::NodeRequest node, orchestrator::choose_request(request, offering, services_.runtime.lane.random()));
+  TRY(protocol::NodeRequest node, choose_request(request, offering, services_.lane.random()));
 
-  orchestrator::Bid bid;
+  protocol::Bid bid;
   bid.ensemble_id = request.id;
   bid.node_id = node.node_id;
   bid.peer = offering.self.to_string();
-  bid.location = options_.location;
+  bid.location = services_.location;
   bid.handle = root_.handle();
-  bid.offer = orchestrator::Offer{offering.free};
+  bid.offer = protocol::Offer{offering.free};
   TRY_VOID(bid.sign(root_.security().key()));
   answered_[request.id].insert(request.nonce);
   bids_[request.id] = {envelope.from.did, std::move(node), now() + kBidTime};
@@ -129,18 +127,18 @@ Result<orchestrator::Bid> Provider::make_bid(const orchestrator::EnsembleBidRequ
 
 // --- promises ----------------------------------------------------------------------------------------------------------
 
-Task<Ack> Provider::commit(orchestrator::CommitRequest request, const actor::Envelope& envelope) {
+Task<Ack> Provider::commit(protocol::CommitRequest request, const actor::Envelope& envelope) {
   Result<void> committed = try_commit(request, envelope.from.did);
   co_return committed ? Ack{.ok = true} : Ack{.error = committed.error().to_string()};
 }
 
-Result<void> Provider::try_commit(const orchestrator::CommitRequest& request, const did::Did& owner) {
+Result<void> Provider::try_commit(const protocol::CommitRequest& request, const did::Did& owner) {
   const auto open = bids_.find(request.ensemble_id);
   if (open == bids_.end() || open->second.expires < now())
     return fail(Errc::not_found, "no bid of ours is open for ensemble {}", request.ensemble_id);
   const OpenBid& bid = open->second;
   if (bid.owner != owner) return fail(Errc::permission_denied, "the bid was made to another orchestrator");
-  const std::string id = orchestrator::full_allocation_id(request.ensemble_id, request.allocation_name);
+  const std::string id = protocol::full_allocation_id(request.ensemble_id, request.allocation_name);
   TRY_VOID(check_name("AllocationName", id));
   // An id must split into ensemble and name in one way only, or one ensemble could speak of another's allocations.
   if (jobs::ensemble_id(id) != request.ensemble_id)
@@ -170,19 +168,19 @@ Result<void> Provider::try_commit(const orchestrator::CommitRequest& request, co
 void Provider::forget_promise(std::string id) {  // by value: callers name the entry that goes
   if (promises_.erase(id) == 0) return;
   if (Result<void> freed = services_.resources.uncommit(id); !freed && !freed.error().is(Errc::not_found))
-    log::warn("node", "taking back the promise for {}: {}", id, freed.error().to_string());
+    log::warn("provider", "taking back the promise for {}: {}", id, freed.error().to_string());
 }
 
 // --- allocations ---------------------------------------------------------------------------------------------------------
 
-Task<orchestrator::AllocateResponse> Provider::allocate(orchestrator::AllocateRequest request,
-                                                        const actor::Envelope& envelope) {
-  orchestrator::AllocateResponse response;
+Task<protocol::AllocateResponse> Provider::allocate(protocol::AllocateRequest request,
+                                                    const actor::Envelope& envelope) {
+  protocol::AllocateResponse response;
   std::vector<std::string> made;
   Result<void> fine;
   if (request.allocations.empty()) fine = fail(Errc::invalid_argument, "Allocations: at least one is expected");
   for (const auto& [name, config] : request.allocations) {
-    const std::string id = orchestrator::full_allocation_id(request.ensemble_id, name);
+    const std::string id = protocol::full_allocation_id(request.ensemble_id, name);
     Result<actor::Handle> handle = allocate_one(request.ensemble_id, id, config, envelope.from);
     if (!handle) {
       fine = fail(handle.error(), "{}", name);
@@ -194,7 +192,7 @@ Task<orchestrator::AllocateResponse> Provider::allocate(orchestrator::AllocateRe
   if (fine) fine = open_ensemble(request.ensemble_id);
   if (fine)
     fine = grant(ensemble_key(request.ensemble_id), envelope.from.did, root_.handle().did,
-                 behaviour::ensemble_namespace(request.ensemble_id));
+                 protocol::ensemble_namespace(request.ensemble_id));
   if (!fine) {
     for (const std::string& id : made) co_await release(id);
     response = {};
@@ -206,7 +204,7 @@ Task<orchestrator::AllocateResponse> Provider::allocate(orchestrator::AllocateRe
 }
 
 Result<actor::Handle> Provider::allocate_one(const std::string& ensemble, const std::string& id,
-                                             const orchestrator::AllocationConfig& config, const actor::Handle& owner) {
+                                             const protocol::AllocationConfig& config, const actor::Handle& owner) {
   const auto promise = promises_.find(id);
   if (promise == promises_.end()) return fail(Errc::not_found, "nothing was committed for it");
   if (promise->second.owner != owner.did)
@@ -225,13 +223,13 @@ Result<actor::Handle> Provider::allocate_one(const std::string& ensemble, const 
   TRY(auto child, root_.create_child(id, std::move(child_options)));
   const actor::Handle handle = child->handle();
   TRY(const did::Did child_did, handle.id.did());
-  Allocation::Spec spec{id, config, owner, options_.work_dir / "jobs" / id, now()};
+  Allocation::Spec spec{id, config, owner, services_.work_dir / "jobs" / id, now()};
   spec.config.resources = promise->second.resources;  // what was promised is what is enforced
   auto allocation = Allocation::create(
       std::move(child), *engine->second, std::move(spec), [this, id] { free_resources(id); },
       [this, id] { work_.spawn(release_later(id, kRetention)); });
   if (!allocation) return std::unexpected(allocation.error());
-  Result<void> granted = grant(allocation_key(id), owner.did, child_did, behaviour::kAllocationNamespace);
+  Result<void> granted = grant(allocation_key(id), owner.did, child_did, protocol::kAllocationNamespace);
   if (granted) granted = services_.resources.allocate(id);
   allocations_[id] = std::move(*allocation);
   promises_.erase(promise);
@@ -251,15 +249,17 @@ Result<void> Provider::grant(const std::string& key, const did::Did& owner, cons
 }
 
 Result<void> Provider::open_ensemble(const std::string& ensemble) {
-  TRY_VOID(serve(root_, behaviour::allocation_logs(ensemble), *this, &Provider::logs));
-  return serve(root_, behaviour::allocation_shutdown(ensemble), *this, &Provider::shutdown);
+  TRY_VOID(
+      serve(root_, protocol::kAllocationLogs, *this, &Provider::logs, path_of(protocol::kAllocationLogs, ensemble)));
+  return serve(root_, protocol::kAllocationShutdown, *this, &Provider::shutdown,
+               path_of(protocol::kAllocationShutdown, ensemble));
 }
 
 void Provider::close_ensemble_if_empty(const std::string& ensemble) {
   for (const auto& [id, allocation] : allocations_)
     if (jobs::ensemble_id(id) == ensemble) return;
-  root_.remove_behaviour(behaviour::allocation_logs(ensemble));
-  root_.remove_behaviour(behaviour::allocation_shutdown(ensemble));
+  root_.remove_behaviour(path_of(protocol::kAllocationLogs, ensemble));
+  root_.remove_behaviour(path_of(protocol::kAllocationShutdown, ensemble));
   grants_.erase(ensemble_key(ensemble));
 }
 
@@ -271,21 +271,18 @@ Result<std::shared_ptr<Allocation>> Provider::owned(const std::string& id, const
   return it->second;
 }
 
-Task<Ack> Provider::shutdown(orchestrator::AllocationShutdownRequest request, const actor::Envelope& envelope) {
+Task<Ack> Provider::shutdown(protocol::AllocationShutdownRequest request, const actor::Envelope& envelope) {
   Result<std::shared_ptr<Allocation>> allocation = owned(request.allocation_id, envelope.from.did);
   if (!allocation) co_return Ack{.error = allocation.error().to_string()};
   co_await release(request.allocation_id);
   co_return Ack{.ok = true};
 }
 
-Task<orchestrator::AllocationLogsResponse> Provider::logs(orchestrator::AllocationLogsRequest request,
-                                                          const actor::Envelope& envelope) {
-  orchestrator::AllocationLogsResponse response;
-  // The behaviour's path says of which ensemble: /dms/ensemble/<id>/allocation/logs.
-  std::string_view ensemble(envelope.behaviour);
-  ensemble.remove_prefix(behaviour::ensemble_namespace("").size());
-  ensemble = ensemble.substr(0, ensemble.find('/'));
-  const std::string id = orchestrator::full_allocation_id(ensemble, request.allocation_name);
+Task<protocol::AllocationLogsResponse> Provider::logs(protocol::AllocationLogsRequest request,
+                                                      const actor::Envelope& envelope) {
+  protocol::AllocationLogsResponse response;
+  const std::string_view ensemble = ensemble_in(protocol::kAllocationLogs, envelope.behaviour);
+  const std::string id = protocol::full_allocation_id(ensemble, request.allocation_name);
   Result<std::shared_ptr<Allocation>> allocation = owned(id, envelope.from.did);
   Result<executor::Logs> logs = fail(Errc::not_found, "");
   if (allocation)
@@ -301,12 +298,12 @@ Task<orchestrator::AllocationLogsResponse> Provider::logs(orchestrator::Allocati
   co_return response;
 }
 
-Task<Ack> Provider::revert(orchestrator::RevertRequest request, const actor::Envelope& envelope) {
+Task<Ack> Provider::revert(protocol::RevertRequest request, const actor::Envelope& envelope) {
   const did::Did& owner = envelope.from.did;
   const auto open = bids_.find(request.ensemble_id);
   if (open != bids_.end() && open->second.owner == owner) bids_.erase(open);
   for (const std::string& name : request.allocations) {
-    const std::string id = orchestrator::full_allocation_id(request.ensemble_id, name);
+    const std::string id = protocol::full_allocation_id(request.ensemble_id, name);
     if (const auto promise = promises_.find(id); promise != promises_.end() && promise->second.owner == owner)
       forget_promise(id);
     const bool ours = owned(id, owner).has_value() || releasing_.contains(id);
@@ -317,7 +314,7 @@ Task<Ack> Provider::revert(orchestrator::RevertRequest request, const actor::Env
 
 void Provider::free_resources(const std::string& id) {
   if (Result<void> freed = services_.resources.deallocate(id); !freed && !freed.error().is(Errc::not_found))
-    log::error("node", "freeing the resources of {}: {}", id, freed.error().to_string());
+    log::error("provider", "freeing the resources of {}: {}", id, freed.error().to_string());
 }
 
 Task<void> Provider::release(std::string id) {
@@ -359,7 +356,7 @@ Task<void> Provider::sweep() {
       if (never_ran && allocation->spec().created + kRetention < time) stale.push_back(id);
     }
     for (const std::string& id : stale) {
-      log::info("node", "allocation {} was never started and is released", id);
+      log::info("provider", "allocation {} was never started and is released", id);
       co_await release(id);
     }
   }
@@ -377,7 +374,7 @@ Task<void> Provider::keep_in_touch() {
       const Result<crypto::PeerId> peer = crypto::PeerId::parse(host);
       if (!peer || *peer == services_.network.self()) continue;
       const Result<Duration> answer = co_await with_timeout(kReconnectTimeout, services_.network.ping(*peer));
-      if (answer) log::info("node", "orchestrator {} is back", host);
+      if (answer) log::info("provider", "orchestrator {} is back", host);
     }
   }
 }
@@ -388,15 +385,15 @@ Task<void> Provider::renew_grants() {
     if (!slept) co_return;
     for (auto& [key, given] : grants_)
       if (Result<void> renewed = given.renew(now()); !renewed)
-        log::warn("node", "renewing the grant for {}: {}", key, renewed.error().to_string());
+        log::warn("provider", "renewing the grant for {}: {}", key, renewed.error().to_string());
   }
 }
 
-Task<AllocationsReply> Provider::list(Nothing, const actor::Envelope&) {
-  AllocationsReply reply;
+Task<protocol::AllocationsReply> Provider::list(protocol::Nothing, const actor::Envelope&) {
+  protocol::AllocationsReply reply;
   for (const auto& [id, allocation] : allocations_) {
     const Allocation::Spec& spec = allocation->spec();
-    AllocationInfo& info = reply.allocations.emplace_back();
+    protocol::AllocationInfo& info = reply.allocations.emplace_back();
     info.id = id;
     info.type = spec.config.type;
     info.resources = spec.config.resources;
@@ -410,4 +407,4 @@ Task<AllocationsReply> Provider::list(Nothing, const actor::Envelope&) {
   co_return reply;
 }
 
-}  // namespace dms::node
+}  // namespace dms::provider

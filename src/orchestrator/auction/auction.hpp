@@ -19,9 +19,9 @@
 #include <string>
 
 #include "actor/actor.hpp"
-#include "runtime/channel.hpp"
 #include "jobs/ensemble/ensemble.hpp"
-#include "orchestrator/bidding/bid.hpp"
+#include "protocol/bid.hpp"
+#include "runtime/channel.hpp"
 
 namespace dms::orchestrator {
 
@@ -31,7 +31,7 @@ inline constexpr std::size_t kMaxBidsPerNode = 8;
 inline constexpr std::size_t kBidQueue = 256;
 
 /// A machine for each node: node name -> bid.
-using Candidate = std::map<std::string, Bid>;
+using Candidate = std::map<std::string, protocol::Bid>;
 
 class Auction {
  public:
@@ -46,7 +46,7 @@ class Auction {
   Task<Result<Candidate>> run(UnixTime deadline, std::set<std::string> excluded_peers);
 
   /// Bids seen for each node in the last run, for people.
-  [[nodiscard]] const std::map<std::string, std::vector<Bid>>& bids() const { return bids_; }
+  [[nodiscard]] const std::map<std::string, std::vector<protocol::Bid>>& bids() const { return bids_; }
 
  private:
   Auction(actor::Actor& actor, std::string ensemble_id, const jobs::Ensemble& ensemble);
@@ -54,16 +54,17 @@ class Auction {
   Task<Result<void>> round(const std::set<std::string>& missing, UnixTime deadline,
                            const std::set<std::string>& excluded);
   Task<Result<void>> ask(const std::set<std::string>& nodes, UnixTime expires, const std::set<std::string>& excluded);
-  Task<Result<void>> ask_pinned(std::string peer, NodeRequest asked, actor::MessageOptions options);
+  Task<Result<void>> ask_pinned(std::string peer, protocol::NodeRequest asked, actor::MessageOptions options);
   Task<Result<void>> collect(const std::set<std::string>& nodes, SteadyTime until, std::set<std::string> taken);
-  Result<void> judge(const Bid& bid, const std::set<std::string>& nodes, const std::set<std::string>& taken) const;
-  Result<NodeRequest> node_request(const std::string& node) const;
+  Result<void> judge(const protocol::Bid& bid, const std::set<std::string>& nodes,
+                     const std::set<std::string>& taken) const;
+  Result<protocol::NodeRequest> node_request(const std::string& node) const;
 
   actor::Actor& actor_;
   std::string ensemble_id_;
   const jobs::Ensemble& ensemble_;
-  Channel<Bid> incoming_{kBidQueue};
-  std::map<std::string, std::vector<Bid>> bids_;
+  Channel<protocol::Bid> incoming_{kBidQueue};
+  std::map<std::string, std::vector<protocol::Bid>> bids_;
   std::size_t refused_ = 0;
 };
 

@@ -1,8 +1,8 @@
-#include "orchestrator/deployment/manifest.hpp"
+#include "protocol/manifest.hpp"
 
 #include <array>
 
-namespace dms::orchestrator {
+namespace dms::protocol {
 namespace {
 constexpr std::array<std::string_view, 7> kAllocationStatus = {"pending", "running",   "restarting", "stopped",
                                                                "failed",  "completed", "terminated"};
@@ -16,4 +16,4 @@ AllocationStatus parse_allocation_status(std::string_view text) {
   return AllocationStatus::failed;
 }
 
-}  // namespace dms::orchestrator
+}  // namespace dms::protocol

@@ -1,5 +1,7 @@
-// The payloads that orchestrators and providers exchange, as NuNet's other nodes read and write them. Behaviours are in
-// behaviours.hpp; who may send what is decided by tokens, before a payload is looked at.
+// What an orchestrator and a provider say to each other about allocations: reservation (commit), allocation, start,
+// output, end. Who may send what is decided by tokens before a payload is read.
+//
+// Specification: the behaviours /dms/deployment, /dms/allocation, /dms/orchestrator and /dms/ensemble of NuNet DMS 0.5.x.
 #pragma once
 
 #include <map>
@@ -7,11 +9,12 @@
 #include <vector>
 
 #include "actor/handle.hpp"
-#include "encoding/json.hpp"
 #include "capability/capability.hpp"
+#include "encoding/json.hpp"
 #include "jobs/ensemble/ensemble.hpp"
+#include "protocol/declaration.hpp"
 
-namespace dms::orchestrator {
+namespace dms::protocol {
 
 /// The answer of most behaviours. `error` is empty exactly when `ok`.
 struct Ack {
@@ -167,4 +170,30 @@ inline std::string full_allocation_id(std::string_view ensemble, std::string_vie
                                                                  : jobs::allocation_id(ensemble, name);
 }
 
-}  // namespace dms::orchestrator
+/// What a provider grants an ensemble's orchestrator over its own node, and over one allocation; what an orchestrator
+/// grants its providers.
+inline constexpr std::string_view kAllocationNamespace = "/dms/allocation";
+inline constexpr std::string_view kOrchestratorNamespace = "/dms/orchestrator";
+inline std::string ensemble_namespace(std::string_view ensemble) { return fmt::format("/dms/ensemble/{}", ensemble); }
+
+/// Time limit: for each allocation of the node.
+inline constexpr Behaviour<CommitRequest, Ack> kCommit{
+    {.path = "/dms/deployment/commit", .help = "Reserve resources for an allocation", .timeout = 3s}};
+/// Time limit: for each allocation of the node.
+inline constexpr Behaviour<AllocateRequest, AllocateResponse> kAllocate{
+    {.path = "/dms/deployment/allocate", .help = "Turn reservations into allocations", .timeout = 5s}};
+inline constexpr Behaviour<RevertRequest, Ack> kRevert{
+    {.path = "/dms/deployment/revert", .help = "Take bids, reservations and allocations back", .timeout = 30s}};
+/// The time limit allows for an image that has to be pulled first.
+inline constexpr Behaviour<StartRequest, Ack> kAllocationStart{
+    {.path = "/dms/allocation/start", .help = "Start an allocation", .timeout = 5min}};
+inline constexpr Behaviour<AllocationLogsRequest, AllocationLogsResponse> kAllocationLogs{
+    {.path = "/dms/ensemble/{ensemble}/allocation/logs", .help = "Fetch the output of an allocation", .timeout = 2min}};
+inline constexpr Behaviour<AllocationShutdownRequest, Ack> kAllocationShutdown{
+    {.path = "/dms/ensemble/{ensemble}/allocation/shutdown", .help = "Stop and remove an allocation", .timeout = 15s}};
+inline constexpr Behaviour<TaskTermination, Ack> kTaskTermination{
+    {.path = "/dms/orchestrator/task-termination",
+     .help = "Report the end of a task to its orchestrator",
+     .timeout = 10s}};
+
+}  // namespace dms::protocol

@@ -23,13 +23,14 @@
 #include <map>
 #include <set>
 
-#include "node/allocation.hpp"
-#include "node/serve.hpp"
-#include "node/services.hpp"
-#include "orchestrator/bidding/bidder.hpp"
+#include "protocol/node.hpp"
+#include "protocol/serve.hpp"
+#include "provider/allocation.hpp"
+#include "provider/bidder.hpp"
+#include "provider/services.hpp"
 #include "ucan/standing_grant.hpp"
 
-namespace dms::node {
+namespace dms::provider {
 
 inline constexpr Duration kBidTime = 5min;
 inline constexpr std::size_t kMaxBids = 4096;
@@ -39,37 +40,9 @@ inline constexpr Duration kRetention = 30min;
 inline constexpr Duration kReconnectInterval = 10s;
 inline constexpr Duration kReconnectTimeout = 5s;
 
-struct AllocationInfo {
-  std::string id;
-  jobs::AllocationType type = jobs::AllocationType::task;
-  capability::Resources resources;
-  std::string orchestrator;
-  orchestrator::AllocationStatus status{};
-  std::string executor;
-  std::string execution_id;
-  std::uint64_t created_at = 0;  // ns since 1970
-  std::uint64_t started_at = 0;
-  static constexpr auto json_fields() {
-    using I = AllocationInfo;
-    return std::tuple(json::field("id", &I::id), json::field("type", &I::type), json::field("resources", &I::resources),
-                      json::field("orchestrator", &I::orchestrator), json::field("status", &I::status),
-                      json::field("executor", &I::executor), json::field("execution_id", &I::execution_id),
-                      json::field("created_at", &I::created_at), json::field("started_at", &I::started_at));
-  }
-};
-
-struct AllocationsReply {
-  std::vector<AllocationInfo> allocations;
-  std::string error;
-  static constexpr auto json_fields() {
-    return std::tuple(json::field("allocations", &AllocationsReply::allocations),
-                      json::field("error", &AllocationsReply::error, json::omit_empty));
-  }
-};
-
 class Provider {
  public:
-  Provider(Services& services, const Options& options, actor::Actor& root);
+  Provider(Services services, actor::Actor& root);
   Provider(const Provider&) = delete;
   Provider& operator=(const Provider&) = delete;
 
@@ -84,7 +57,7 @@ class Provider {
  private:
   struct OpenBid {
     did::Did owner;
-    orchestrator::NodeRequest request;
+    protocol::NodeRequest request;
     UnixTime expires;
   };
   struct Promise {
@@ -95,17 +68,16 @@ class Provider {
   };
 
   Task<void> on_bid_request(actor::Envelope envelope);
-  Result<orchestrator::Bid> make_bid(const orchestrator::EnsembleBidRequest& request, const actor::Envelope& envelope);
-  Task<orchestrator::Ack> commit(orchestrator::CommitRequest request, const actor::Envelope& envelope);
-  Result<void> try_commit(const orchestrator::CommitRequest& request, const did::Did& owner);
-  Task<orchestrator::AllocateResponse> allocate(orchestrator::AllocateRequest request, const actor::Envelope& envelope);
+  Result<protocol::Bid> make_bid(const protocol::EnsembleBidRequest& request, const actor::Envelope& envelope);
+  Task<protocol::Ack> commit(protocol::CommitRequest request, const actor::Envelope& envelope);
+  Result<void> try_commit(const protocol::CommitRequest& request, const did::Did& owner);
+  Task<protocol::AllocateResponse> allocate(protocol::AllocateRequest request, const actor::Envelope& envelope);
   Result<actor::Handle> allocate_one(const std::string& ensemble, const std::string& id,
-                                     const orchestrator::AllocationConfig& config, const actor::Handle& owner);
-  Task<orchestrator::Ack> revert(orchestrator::RevertRequest request, const actor::Envelope& envelope);
-  Task<orchestrator::Ack> shutdown(orchestrator::AllocationShutdownRequest request, const actor::Envelope& envelope);
-  Task<orchestrator::AllocationLogsResponse> logs(orchestrator::AllocationLogsRequest request,
-                                                  const actor::Envelope& envelope);
-  Task<AllocationsReply> list(Nothing request, const actor::Envelope& envelope);
+                                     const protocol::AllocationConfig& config, const actor::Handle& owner);
+  Task<protocol::Ack> revert(protocol::RevertRequest request, const actor::Envelope& envelope);
+  Task<protocol::Ack> shutdown(protocol::AllocationShutdownRequest request, const actor::Envelope& envelope);
+  Task<protocol::AllocationLogsResponse> logs(protocol::AllocationLogsRequest request, const actor::Envelope& envelope);
+  Task<protocol::AllocationsReply> list(protocol::Nothing request, const actor::Envelope& envelope);
 
   Result<std::shared_ptr<Allocation>> owned(const std::string& id, const did::Did& owner);
   Task<void> release(std::string id);
@@ -118,10 +90,9 @@ class Provider {
   Task<void> sweep();
   Task<void> renew_grants();
   Task<void> keep_in_touch();
-  [[nodiscard]] UnixTime now() const { return services_.runtime.lane.unix_now(); }
+  [[nodiscard]] UnixTime now() const { return services_.lane.unix_now(); }
 
-  Services& services_;
-  const Options& options_;
+  Services services_;
   actor::Actor& root_;
   std::map<std::string, OpenBid> bids_;                             // by ensemble
   std::map<std::string, std::set<std::uint64_t>> answered_;         // by ensemble: rounds
@@ -133,4 +104,4 @@ class Provider {
   Nursery work_;
 };
 
-}  // namespace dms::node
+}  // namespace dms::provider

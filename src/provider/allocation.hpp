@@ -15,20 +15,19 @@
 
 #include "actor/actor.hpp"
 #include "executor/executor.hpp"
-#include "orchestrator/deployment/manifest.hpp"
-#include "orchestrator/messages.hpp"
+#include "protocol/allocation.hpp"
+#include "protocol/manifest.hpp"
 
-namespace dms::node {
+namespace dms::provider {
 
 inline constexpr int kNotifyTries = 4;
-inline constexpr Duration kNotifyTimeout = 10s;
 inline constexpr Duration kStopGrace = 10s;
 
 class Allocation {
  public:
   struct Spec {
     std::string id;
-    orchestrator::AllocationConfig config;
+    protocol::AllocationConfig config;
     actor::Handle orchestrator;
     std::filesystem::path results_dir;
     UnixTime created;
@@ -40,7 +39,7 @@ class Allocation {
 
   [[nodiscard]] const Spec& spec() const { return spec_; }
   [[nodiscard]] actor::Actor& actor() { return *actor_; }
-  [[nodiscard]] orchestrator::AllocationStatus status() const { return status_; }
+  [[nodiscard]] protocol::AllocationStatus status() const { return status_; }
   [[nodiscard]] const executor::ExecutionId& execution_id() const { return execution_id_; }
   [[nodiscard]] UnixTime started() const { return started_; }
   /// True while the executor prepares the work, which may take minutes when an image has to be fetched.
@@ -53,7 +52,7 @@ class Allocation {
  private:
   Allocation(std::unique_ptr<actor::Actor> actor, executor::Executor& executor, Spec spec,
              std::function<void()> work_ended, std::function<void()> settled);
-  Task<orchestrator::Ack> start(orchestrator::StartRequest request, const actor::Envelope& envelope);
+  Task<protocol::Ack> start(protocol::StartRequest request, const actor::Envelope& envelope);
   Task<void> watch();
   Task<void> notify(executor::ExecutionResult result);
 
@@ -63,10 +62,10 @@ class Allocation {
   executor::ExecutionId execution_id_;
   std::function<void()> work_ended_;
   std::function<void()> settled_;
-  orchestrator::AllocationStatus status_ = orchestrator::AllocationStatus::pending;
+  protocol::AllocationStatus status_ = protocol::AllocationStatus::pending;
   UnixTime started_;
   bool start_called_ = false;
   bool starting_ = false;
 };
 
-}  // namespace dms::node
+}  // namespace dms::provider

@@ -1,11 +1,11 @@
-#include "orchestrator/bidding/bidder.hpp"
+#include "provider/bidder.hpp"
 
 #include <algorithm>
 
-namespace dms::orchestrator {
+namespace dms::provider {
 namespace {
 
-Result<void> can_serve(const NodeRequest& node, const Offering& offering) {
+Result<void> can_serve(const protocol::NodeRequest& node, const Offering& offering) {
   if (!node.location.allows(offering.location)) return fail(Errc::unsupported, "it may not run at this location");
   for (const std::string& executor : node.executors)
     if (!offering.executors.contains(executor))
@@ -20,7 +20,8 @@ Result<void> can_serve(const NodeRequest& node, const Offering& offering) {
 
 }  // namespace
 
-Result<NodeRequest> choose_request(const EnsembleBidRequest& request, const Offering& offering, Random& random) {
+Result<protocol::NodeRequest> choose_request(const protocol::EnsembleBidRequest& request, const Offering& offering,
+                                             Random& random) {
   if (request.id.empty()) return fail(Errc::invalid_argument, "id: the ensemble's id is expected");
   if (request.request.empty()) return fail(Errc::invalid_argument, "request: at least one node is expected");
   if (request.request.size() > kMaxNodeRequests)
@@ -30,13 +31,13 @@ Result<NodeRequest> choose_request(const EnsembleBidRequest& request, const Offe
   if (std::ranges::find(request.peer_exclusion, offering.self.to_string()) != request.peer_exclusion.end())
     return fail(Errc::unsupported, "this machine is excluded by the request");
 
-  std::vector<const NodeRequest*> nodes;
-  for (const BidRequest& entry : request.request)
+  std::vector<const protocol::NodeRequest*> nodes;
+  for (const protocol::BidRequest& entry : request.request)
     if (entry.v1) nodes.push_back(&*entry.v1);
   std::shuffle(nodes.begin(), nodes.end(), random);
 
   std::string reasons;
-  for (const NodeRequest* node : nodes) {
+  for (const protocol::NodeRequest* node : nodes) {
     Result<void> fits = can_serve(*node, offering);
     if (fits) return *node;
     reasons += fmt::format("{}{}: {}", reasons.empty() ? "" : "; ", node->node_id, fits.error().to_string());
@@ -44,4 +45,4 @@ Result<NodeRequest> choose_request(const EnsembleBidRequest& request, const Offe
   return fail(Errc::unsupported, "{}", reasons.empty() ? "no node request of a known version" : reasons);
 }
 
-}  // namespace dms::orchestrator
+}  // namespace dms::provider

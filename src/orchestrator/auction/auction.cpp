@@ -1,10 +1,11 @@
-#include "orchestrator/bidding/auction.hpp"
+#include "orchestrator/auction/auction.hpp"
 
 #include "base/log.hpp"
-#include "orchestrator/behaviours.hpp"
 #include "orchestrator/matching/matcher.hpp"
 
 namespace dms::orchestrator {
+
+using namespace protocol;
 namespace {
 
 std::string join(const std::set<std::string>& names) { return fmt::format("{}", fmt::join(names, ", ")); }
@@ -14,12 +15,12 @@ std::string join(const std::set<std::string>& names) { return fmt::format("{}", 
 Auction::Auction(actor::Actor& actor, std::string ensemble_id, const jobs::Ensemble& ensemble)
     : actor_(actor), ensemble_id_(std::move(ensemble_id)), ensemble_(ensemble) {}
 
-Auction::~Auction() { actor_.remove_behaviour(std::string(behaviour::kBid)); }
+Auction::~Auction() { actor_.remove_behaviour(std::string(kBid.path)); }
 
 Result<std::unique_ptr<Auction>> Auction::open(actor::Actor& actor, std::string ensemble_id,
                                                const jobs::Ensemble& ensemble) {
   std::unique_ptr<Auction> auction(new Auction(actor, std::move(ensemble_id), ensemble));
-  TRY_VOID(actor.add_behaviour(std::string(behaviour::kBid), [a = auction.get()](actor::Envelope envelope) {
+  TRY_VOID(actor.add_behaviour(std::string(kBid.path), [a = auction.get()](actor::Envelope envelope) {
     return a->receive(std::move(envelope));
   }));
   return auction;
@@ -80,7 +81,7 @@ Task<Result<void>> Auction::ask(const std::set<std::string>& nodes, UnixTime exp
   request.peer_exclusion.assign(excluded.begin(), excluded.end());
   actor::MessageOptions options;
   options.expires = expires;
-  options.reply_to = std::string(behaviour::kBid);
+  options.reply_to = std::string(kBid.path);
 
   std::vector<Task<Result<void>>> direct;
   for (const std::string& node : nodes) {
@@ -95,9 +96,9 @@ Task<Result<void>> Auction::ask(const std::set<std::string>& nodes, UnixTime exp
     // A pinned peer that answered the broadcast would have nothing left for its own node.
     for (const auto& [name, node] : ensemble_.nodes)
       if (!node.peer.empty()) request.peer_exclusion.push_back(node.peer);
-    options.topic = std::string(behaviour::kDeploymentTopic);
-    CO_TRY_VOID(co_await actor_.publish(
-        actor_.broadcast(std::string(behaviour::kBidRequest), actor::to_payload(request), options)));
+    options.topic = std::string(kDeploymentTopic);
+    CO_TRY_VOID(
+        co_await actor_.publish(actor_.broadcast(std::string(kBidRequest.path), actor::to_payload(request), options)));
   }
   const std::vector<Result<void>> sent = co_await when_all(std::move(direct));
   for (const Result<void>& result : sent)
@@ -113,8 +114,7 @@ Task<Result<void>> Auction::ask_pinned(std::string peer, NodeRequest asked, acto
   request.request.emplace_back().v1 = std::move(asked);
   CO_TRY(const crypto::PeerId id, crypto::PeerId::parse(peer));
   CO_TRY(actor::Handle to, actor::Handle::from(id));
-  actor::Envelope envelope =
-      actor_.message(to, std::string(behaviour::kBidRequest), actor::to_payload(request), options);
+  actor::Envelope envelope = actor_.message(to, std::string(kBidRequest.path), actor::to_payload(request), options);
   Result<void> sent = co_await actor_.send(std::move(envelope));
   if (!sent) co_return fail(sent.error(), "node {} is pinned to {}", node, peer);
   co_return Result<void>();

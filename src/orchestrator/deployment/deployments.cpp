@@ -1,38 +1,34 @@
-#include "node/deployments.hpp"
+#include "orchestrator/deployment/deployments.hpp"
 
 #include "base/log.hpp"
-#include "encoding/multibase.hpp"
 #include "crypto/hash.hpp"
-#include "orchestrator/behaviours.hpp"
+#include "encoding/multibase.hpp"
 
-namespace dms::node {
+namespace dms::orchestrator {
 
-using orchestrator::Ack;
-using orchestrator::Deployment;
-using orchestrator::DeploymentRecord;
-using orchestrator::kDeployments;
+using namespace protocol;
 
-Deployments::Deployments(Services& services, const Options& options, actor::Actor& root)
-    : services_(services), options_(options), root_(root), work_(services.runtime.lane, "deployments") {}
+Deployments::Deployments(Services services, actor::Actor& root)
+    : services_(std::move(services)), root_(root), work_(services_.lane, "deployments") {}
 
 Result<void> Deployments::start() {
-  TRY_VOID(serve(root_, behaviour::kDeploymentNew, *this, &Deployments::create));
-  TRY_VOID(serve(root_, behaviour::kDeploymentList, *this, &Deployments::list));
-  TRY_VOID(serve(root_, behaviour::kDeploymentStatus, *this, &Deployments::status));
-  TRY_VOID(serve(root_, behaviour::kDeploymentManifest, *this, &Deployments::manifest));
-  TRY_VOID(serve(root_, behaviour::kDeploymentLogs, *this, &Deployments::logs));
-  TRY_VOID(serve(root_, behaviour::kDeploymentShutdown, *this, &Deployments::shutdown));
+  TRY_VOID(serve(root_, kDeploymentNew, *this, &Deployments::create));
+  TRY_VOID(serve(root_, kDeploymentList, *this, &Deployments::list));
+  TRY_VOID(serve(root_, kDeploymentStatus, *this, &Deployments::status));
+  TRY_VOID(serve(root_, kDeploymentManifest, *this, &Deployments::manifest));
+  TRY_VOID(serve(root_, kDeploymentLogs, *this, &Deployments::logs));
+  TRY_VOID(serve(root_, kDeploymentShutdown, *this, &Deployments::shutdown));
 
   TRY(const auto stored, services_.store.list(kDeployments));
   for (const auto& [id, text] : stored) {
     Result<DeploymentRecord> found = json::decode<DeploymentRecord>(text);
     if (!found) {
-      log::error("node", "deployment {} cannot be read back: {}", id, found.error().to_string());
+      log::error("orchestrator", "deployment {} cannot be read back: {}", id, found.error().to_string());
       continue;
     }
-    const auto status = orchestrator::parse_deployment_status(found->status);
+    const auto status = parse_deployment_status(found->status);
     if (status && is_final(*status)) continue;
-    log::warn("node", "deployment {} was {} when the daemon ended; reverting it", id, found->status);
+    log::warn("orchestrator", "deployment {} was {} when the daemon ended; reverting it", id, found->status);
     TRY(Deployment * left, adopt(std::move(*found)));
     left->abandon();
   }
@@ -40,7 +36,7 @@ Result<void> Deployments::start() {
 }
 
 Task<void> Deployments::close() {
-  for (const auto path : {behaviour::kDeploymentNew, behaviour::kDeploymentShutdown, behaviour::kDeploymentLogs})
+  for (const auto path : {kDeploymentNew.path, kDeploymentShutdown.path, kDeploymentLogs.path})
     root_.remove_behaviour(std::string(path));
   for (auto& [id, deployment] : active_) deployment->on_end(nullptr);
   co_await work_.close();
@@ -51,8 +47,7 @@ Task<void> Deployments::close() {
 Result<Deployment*> Deployments::adopt(DeploymentRecord record) {
   const std::string id = record.id;
   TRY(auto child, root_.create_child(id));
-  Deployment::Services services{services_.network, services_.store, options_.work_dir};
-  TRY(auto deployment, Deployment::create(std::move(services), std::move(child), std::move(record)));
+  TRY(auto deployment, Deployment::create(services_, std::move(child), std::move(record)));
   deployment->on_end([this, id] { work_.spawn(retire(id)); });
   Deployment* adopted = (active_[id] = std::move(deployment)).get();
   if (Result<void> saved = adopted->save(); !saved) {
@@ -80,7 +75,7 @@ Task<NewDeploymentReply> Deployments::create(NewDeploymentRequest request, const
 }
 
 Result<std::string> Deployments::try_create(NewDeploymentRequest request, UnixTime expiry) {
-  Lane& lane = services_.runtime.lane;
+  Lane& lane = services_.lane;
   const UnixTime now = lane.unix_now();
   if (expiry < now + kMinDeploymentTime)
     return fail(Errc::invalid_argument, "the message must live at least {} s for a deployment; give a longer --timeout",
@@ -94,7 +89,7 @@ Result<std::string> Deployments::try_create(NewDeploymentRequest request, UnixTi
   record.id = encode(Base::hex, crypto::sha256(as_bytes(services_.network.self().to_string() +
                                                         encode(Base::hex, lane.random().bytes(16)))));
   record.ensemble = std::move(request.ensemble);
-  record.status = to_string(orchestrator::DeploymentStatus::preparing);
+  record.status = to_string(DeploymentStatus::preparing);
   record.created = now.nanos;
   record.deadline = expiry.nanos - static_cast<std::uint64_t>(Duration(kDeploymentReserve).count());
   TRY(Deployment * deployment, adopt(std::move(record)));
@@ -114,7 +109,7 @@ Task<DeploymentListReply> Deployments::list(DeploymentListRequest request, const
   DeploymentListReply reply;
   auto stored = services_.store.list(kDeployments);
   if (!stored) {
-    log::error("node", "listing deployments: {}", stored.error().to_string());
+    log::error("orchestrator", "listing deployments: {}", stored.error().to_string());
     co_return reply;
   }
   for (const auto& [id, text] : *stored) {
@@ -177,7 +172,7 @@ Task<DeploymentLogsReply> Deployments::logs(DeploymentLogsRequest request, const
     reply.error = fmt::format("deployment {} has no allocation '{}' on any machine (it is {})", request.ensemble_id,
                               request.allocation_name, found->status);
   } else {
-    const auto folder = options_.work_dir / "deployments" / request.ensemble_id / request.allocation_name;
+    const auto folder = services_.work_dir / "deployments" / request.ensemble_id / request.allocation_name;
     std::error_code ec;
     if (std::filesystem::exists(folder, ec))
       reply.written_to = folder.string();
@@ -199,4 +194,4 @@ Task<Ack> Deployments::shutdown(DeploymentId request, const actor::Envelope&) {
   co_return done ? Ack{.ok = true} : Ack{.error = done.error().to_string()};
 }
 
-}  // namespace dms::node
+}  // namespace dms::orchestrator

@@ -1,8 +1,8 @@
-#include "orchestrator/bidding/bid.hpp"
+#include "protocol/bid.hpp"
 
 #include "crypto/peer_id.hpp"
 
-namespace dms::orchestrator {
+namespace dms::protocol {
 namespace {
 
 constexpr std::string_view kSignaturePrefix = "dms-bid-";
@@ -98,4 +98,4 @@ Result<Bid> Bid::from_json(const json::Value& value) {
   return bid;
 }
 
-}  // namespace dms::orchestrator
+}  // namespace dms::protocol

@@ -9,9 +9,9 @@
 
 #include "base/random.hpp"
 #include "crypto/peer_id.hpp"
-#include "orchestrator/bidding/bid.hpp"
+#include "protocol/bid.hpp"
 
-namespace dms::orchestrator {
+namespace dms::provider {
 
 /// What a provider can say for itself at the moment of a request.
 struct Offering {
@@ -22,7 +22,7 @@ struct Offering {
   capability::Resources free;
   bool privileged_docker = false;
   /// Whether these public ports could be had now.
-  std::function<Result<void>(const PublicPorts&)> ports_available;
+  std::function<Result<void>(const protocol::PublicPorts&)> ports_available;
 };
 
 /// The most node requests in one message that are looked at; an ensemble has no more nodes than this.
@@ -30,6 +30,7 @@ inline constexpr std::size_t kMaxNodeRequests = 256;
 
 /// Picks, in random order, the first node request that this machine can serve. Errc::unsupported with the reasons, one for
 /// each node, when there is none.
-Result<NodeRequest> choose_request(const EnsembleBidRequest& request, const Offering& offering, Random& random);
+Result<protocol::NodeRequest> choose_request(const protocol::EnsembleBidRequest& request, const Offering& offering,
+                                             Random& random);
 
-}  // namespace dms::orchestrator
+}  // namespace dms::provider

@@ -1,0 +1,19 @@
+// What the orchestrator of a node is built from, handed in by the node. All of it outlives the orchestrator.
+#pragma once
+
+#include <filesystem>
+
+#include "db/store.hpp"
+#include "network/network.hpp"
+#include "runtime/lane.hpp"
+
+namespace dms::orchestrator {
+
+struct Services {
+  Lane& lane;
+  network::Network& network;
+  db::Store& store;
+  std::filesystem::path work_dir;
+};
+
+}  // namespace dms::orchestrator

@@ -1,0 +1,79 @@
+#include <gtest/gtest.h>
+
+#include "protocol/bid.hpp"
+
+namespace dms::protocol {
+namespace {
+
+using capability::kGiB;
+
+capability::Resources machine(double cores, std::uint64_t gib) {
+  capability::Resources r;
+  r.cpu.cores = *capability::Millicores::from_cores(cores);
+  r.ram.size = {gib * kGiB};
+  r.disk.size = {gib * kGiB};
+  return r;
+}
+
+struct BidTest : testing::Test {
+  SeededRandom random{7};
+  crypto::PrivateKey key = crypto::PrivateKey::generate(random);
+  Bid bid;
+  void SetUp() override {
+    bid.ensemble_id = "e<1>";
+    bid.node_id = "n1";
+    bid.peer = crypto::PeerId::from(key.public_key()).to_string();
+    bid.location.continent = "Europe";
+    ASSERT_TRUE(bid.sign(key));
+  }
+};
+
+TEST_F(BidTest, SignatureSurvivesTheWire) {
+  bid.offer = Offer{machine(4, 8)};
+  auto back = json::decode<Bid>(json::encode(bid));
+  ASSERT_TRUE(back) << back.error().to_string();
+  EXPECT_TRUE(back->verify());
+  EXPECT_EQ(back->ensemble_id, "e<1>");
+  EXPECT_EQ(back->offer->free, machine(4, 8));
+}
+
+TEST_F(BidTest, EveryChangedFieldIsNoticed) {
+  const std::string text = json::encode(bid);
+  for (const auto& [from, to] :
+       {std::pair("\"n1\"", "\"n2\""), std::pair("Europe", "Africa"), std::pair("e\\u003c1", "f\\u003c1")}) {
+    std::string changed = text;
+    changed.replace(changed.find(from), std::string_view(from).size(), to);
+    auto back = json::decode<Bid>(changed);
+    ASSERT_TRUE(back) << back.error().to_string();
+    EXPECT_TRUE(back->verify().error().is(Errc::permission_denied)) << changed;
+  }
+}
+
+TEST_F(BidTest, AnotherPeersNameIsNotOursToUse) {
+  const auto other = crypto::PrivateKey::generate(random);
+  bid.peer = crypto::PeerId::from(other.public_key()).to_string();
+  ASSERT_TRUE(bid.sign(key));
+  EXPECT_FALSE(bid.verify());
+}
+
+TEST_F(BidTest, MembersThatNewerNodesAddAreCoveredByTheirSignature) {
+  json::Value v1 = json::parse(json::encode(bid))->at("V1");
+  v1.get_object()["PubAddress"] = "192.0.2.1";
+  v1.get_object()["Signature"] = nullptr;
+  json::Value wire;
+  auto signature = key.sign(as_bytes("dms-bid-" + json::write(v1)));
+  v1.get_object()["Signature"] = *json::parse(json::encode(*signature));
+  wire.emplace_object()["V1"] = v1;
+  auto back = json::from_value<Bid>(wire);
+  ASSERT_TRUE(back);
+  EXPECT_TRUE(back->verify());
+}
+
+TEST_F(BidTest, MalformedBidsAreRefusedWithTheFieldsName) {
+  EXPECT_NE(json::decode<Bid>(R"({"V1":{"Peer":5}})").error().to_string().find("V1.Peer"), std::string::npos);
+  EXPECT_FALSE(json::decode<Bid>(R"({"V1":null})"));
+  EXPECT_FALSE(json::decode<Bid>(R"([])"));
+}
+
+}  // namespace
+}  // namespace dms::protocol

@@ -1,0 +1,267 @@
+// What a node answers about itself, and what its owner can change: hello, peers, onboarding, resources, hardware,
+// allocations, capabilities.
+//
+// Specification: the behaviours /public, /broadcast, /dms/node and /dms/cap of NuNet DMS 0.5.x.
+#pragma once
+
+#include <array>
+#include <string>
+#include <vector>
+
+#include "capability/capability.hpp"
+#include "did/did.hpp"
+#include "protocol/declaration.hpp"
+#include "protocol/manifest.hpp"
+#include "ucan/context.hpp"
+
+namespace dms::protocol {
+
+struct HelloReply {
+  did::Did did;
+  static constexpr auto json_fields() { return std::tuple(json::field("DID", &HelloReply::did)); }
+};
+struct PublicStatusReply {
+  std::string status = "ERROR";
+  capability::Resources resources;
+  static constexpr auto json_fields() {
+    return std::tuple(json::field("Status", &PublicStatusReply::status),
+                      json::field("Resources", &PublicStatusReply::resources));
+  }
+};
+struct PingRequest {
+  std::string host;
+  static constexpr auto json_fields() { return std::tuple(json::field("Host", &PingRequest::host)); }
+};
+struct PingReply {
+  std::string error;
+  std::int64_t rtt_ms = 0;
+  static constexpr auto json_fields() {
+    return std::tuple(json::field("Error", &PingReply::error), json::field("RTT", &PingReply::rtt_ms));
+  }
+};
+struct PeersReply {
+  std::vector<std::string> peers;
+  static constexpr auto json_fields() { return std::tuple(json::field("Peers", &PeersReply::peers)); }
+};
+struct SelfReply {
+  std::string id;
+  std::string listen_addr;  // joined by ", "
+  static constexpr auto json_fields() {
+    return std::tuple(json::field("id", &SelfReply::id), json::field("listen_addr", &SelfReply::listen_addr));
+  }
+};
+struct ConnectRequest {
+  std::string address;
+  static constexpr auto json_fields() { return std::tuple(json::field("Address", &ConnectRequest::address)); }
+};
+struct ConnectReply {
+  std::string status;
+  std::string error;
+  static constexpr auto json_fields() {
+    return std::tuple(json::field("Status", &ConnectReply::status), json::field("Error", &ConnectReply::error));
+  }
+};
+
+struct OnboardingConfig {
+  bool is_onboarded = false;
+  capability::Resources onboarded_resources;
+  static constexpr auto json_fields() {
+    return std::tuple(json::field("is_onboarded", &OnboardingConfig::is_onboarded),
+                      json::field("onboarded_resources", &OnboardingConfig::onboarded_resources));
+  }
+};
+struct OnboardRequest {
+  bool no_gpu = false;
+  std::string gpus;
+  OnboardingConfig config;
+  static constexpr auto json_fields() {
+    using R = OnboardRequest;
+    return std::tuple(json::field("NoGPU", &R::no_gpu), json::field("GPUs", &R::gpus),
+                      json::field("Config", &R::config));
+  }
+};
+struct OnboardReply {
+  bool ok = false;
+  std::string error;
+  OnboardingConfig config;
+  static constexpr auto json_fields() {
+    using R = OnboardReply;
+    return std::tuple(json::field("success", &R::ok), json::field("error", &R::error, json::omit_empty),
+                      json::field("config", &R::config));
+  }
+};
+struct OnboardStatusReply {
+  bool onboarded = false;
+  static constexpr auto json_fields() { return std::tuple(json::field("onboarded", &OnboardStatusReply::onboarded)); }
+};
+struct ResourcesReply {
+  bool ok = false;
+  capability::Resources resources;
+  std::string error;
+  static constexpr auto json_fields() {
+    using R = ResourcesReply;
+    return std::tuple(json::field("OK", &R::ok), json::field("Resources", &R::resources),
+                      json::field("error", &R::error, json::omit_empty));
+  }
+};
+
+struct CapListReply {
+  bool ok = false;
+  std::string error;
+  std::vector<did::Did> roots;
+  ucan::TokenList require;
+  ucan::TokenList provide;
+  ucan::TokenList revoke;
+  static constexpr auto json_fields() {
+    using R = CapListReply;
+    return std::tuple(json::field("OK", &R::ok), json::field("Error", &R::error), json::field("Roots", &R::roots),
+                      json::field("Require", &R::require), json::field("Provide", &R::provide),
+                      json::field("Revoke", &R::revoke));
+  }
+};
+struct CapAnchorRequest {
+  std::vector<did::Did> root;
+  ucan::TokenList require;
+  ucan::TokenList provide;
+  ucan::TokenList revoke;
+  static constexpr auto json_fields() {
+    using R = CapAnchorRequest;
+    return std::tuple(json::field("Root", &R::root), json::field("Require", &R::require),
+                      json::field("Provide", &R::provide), json::field("Revoke", &R::revoke));
+  }
+};
+struct CapAnchorReply {
+  bool ok = false;
+  std::string error;
+  static constexpr auto json_fields() {
+    return std::tuple(json::field("OK", &CapAnchorReply::ok), json::field("Error", &CapAnchorReply::error));
+  }
+};
+struct AllocationInfo {
+  std::string id;
+  jobs::AllocationType type = jobs::AllocationType::task;
+  capability::Resources resources;
+  std::string orchestrator;
+  AllocationStatus status{};
+  std::string executor;
+  std::string execution_id;
+  std::uint64_t created_at = 0;  // ns since 1970
+  std::uint64_t started_at = 0;
+  static constexpr auto json_fields() {
+    using I = AllocationInfo;
+    return std::tuple(json::field("id", &I::id), json::field("type", &I::type), json::field("resources", &I::resources),
+                      json::field("orchestrator", &I::orchestrator), json::field("status", &I::status),
+                      json::field("executor", &I::executor), json::field("execution_id", &I::execution_id),
+                      json::field("created_at", &I::created_at), json::field("started_at", &I::started_at));
+  }
+};
+
+struct AllocationsReply {
+  std::vector<AllocationInfo> allocations;
+  std::string error;
+  static constexpr auto json_fields() {
+    return std::tuple(json::field("allocations", &AllocationsReply::allocations),
+                      json::field("error", &AllocationsReply::error, json::omit_empty));
+  }
+};
+
+inline constexpr std::string_view kHelloTopic = "/nunet/hello";
+
+inline constexpr std::array kPingParameters{Parameter{
+    .name = "host", .letter = 'H', .member = "Host", .value = "peer", .help = "peer to ping", .required = true}};
+inline constexpr std::array kConnectParameters{Parameter{.name = "address",
+                                                         .letter = 'a',
+                                                         .member = "Address",
+                                                         .value = "multiaddr",
+                                                         .help = "multiaddress of the peer, ending in /p2p/<id>",
+                                                         .required = true}};
+inline constexpr std::array kOnboardParameters{
+    Parameter{"ram",
+              'R',
+              "Config.onboarded_resources.ram.size",
+              Form::size,
+              "size",
+              "memory to offer; a bare number counts GiB",
+              true,
+              {}},
+    Parameter{"cpu", 'C', "Config.onboarded_resources.cpu.cores", Form::number, "cores", "cores to offer", true, {}},
+    Parameter{"disk",
+              'D',
+              "Config.onboarded_resources.disk.size",
+              Form::size,
+              "size",
+              "disk to offer; a bare number counts GiB",
+              true,
+              {}},
+    Parameter{"gpus",
+              'G',
+              "Config.onboarded_resources.gpus",
+              Form::gpus,
+              "index:size",
+              "GPUs to offer: 0:4GiB,1:8GiB",
+              false,
+              {}},
+    Parameter{"no-gpu", 'N', "NoGPU", Form::flag, {}, "offer no GPU", false, {}}};
+inline constexpr std::array kCapAnchorParameters{
+    Parameter{"root", 0, {}, Form::flag, {}, "the data is a DID to trust for everything", false, "anchor"},
+    Parameter{"require", 0, {}, Form::flag, {}, "the data is a token that says what is accepted", false, "anchor"},
+    Parameter{"provide", 0, {}, Form::flag, {}, "the data is a token for the node to present", false, "anchor"},
+    Parameter{"revoke", 0, {}, Form::flag, {}, "the data is a revocation", false, "anchor"},
+    Parameter{"data", 0, {}, Form::anchors, "did|token", "the DID or the token", true, {}}};
+
+inline constexpr Behaviour<Nothing, HelloReply> kPublicHello{
+    {.path = "/public/hello", .help = "Greet an actor", .offered = Offered::command_line}};
+inline constexpr Behaviour<Nothing, HelloReply> kBroadcastHello{{.path = "/broadcast/hello",
+                                                                 .help = "Greet every node on the network",
+                                                                 .offered = Offered::command_line,
+                                                                 .timeout = 5s,
+                                                                 .topic = kHelloTopic}};
+inline constexpr Behaviour<Nothing, PublicStatusReply> kPublicStatus{
+    {.path = "/public/status", .help = "Show a node's status and machine", .offered = Offered::command_line}};
+inline constexpr Behaviour<Nothing, PeersReply> kPeersList{
+    {.path = "/dms/node/peers/list", .help = "List the connected peers of a node", .offered = Offered::command_line}};
+inline constexpr Behaviour<Nothing, SelfReply> kPeersSelf{
+    {.path = "/dms/node/peers/self", .help = "Show a node's peer id and addresses", .offered = Offered::command_line}};
+inline constexpr Behaviour<PingRequest, PingReply> kPeersPing{{.path = "/dms/node/peers/ping",
+                                                               .help = "Measure the round trip from a node to a peer",
+                                                               .offered = Offered::command_line,
+                                                               .parameters = kPingParameters}};
+inline constexpr Behaviour<ConnectRequest, ConnectReply> kPeersConnect{{.path = "/dms/node/peers/connect",
+                                                                        .help = "Connect a node to a peer",
+                                                                        .offered = Offered::command_line,
+                                                                        .parameters = kConnectParameters}};
+inline constexpr Behaviour<OnboardRequest, OnboardReply> kOnboard{{.path = "/dms/node/onboarding/onboard",
+                                                                   .help = "Offer a share of a node's machine",
+                                                                   .offered = Offered::command_line,
+                                                                   .parameters = kOnboardParameters}};
+inline constexpr Behaviour<Nothing, OnboardReply> kOffboard{{.path = "/dms/node/onboarding/offboard",
+                                                             .help = "Stop offering a share of a node's machine",
+                                                             .offered = Offered::command_line}};
+inline constexpr Behaviour<Nothing, OnboardStatusReply> kOnboardStatus{{.path = "/dms/node/onboarding/status",
+                                                                        .help = "Show whether a node is onboarded",
+                                                                        .offered = Offered::command_line}};
+inline constexpr Behaviour<Nothing, ResourcesReply> kResourcesAllocated{
+    {.path = "/dms/node/resources/allocated",
+     .help = "Show the reserved resources of a node",
+     .offered = Offered::command_line}};
+inline constexpr Behaviour<Nothing, ResourcesReply> kResourcesFree{{.path = "/dms/node/resources/free",
+                                                                    .help = "Show the free resources of a node",
+                                                                    .offered = Offered::command_line}};
+inline constexpr Behaviour<Nothing, ResourcesReply> kResourcesOnboarded{
+    {.path = "/dms/node/resources/onboarded",
+     .help = "Show the onboarded resources of a node",
+     .offered = Offered::command_line}};
+inline constexpr Behaviour<Nothing, ResourcesReply> kHardwareSpec{
+    {.path = "/dms/node/hardware/spec", .help = "Show a node's hardware", .offered = Offered::command_line}};
+inline constexpr Behaviour<Nothing, ResourcesReply> kHardwareUsage{
+    {.path = "/dms/node/hardware/usage", .help = "Show a node's hardware usage", .offered = Offered::command_line}};
+inline constexpr Behaviour<Nothing, AllocationsReply> kAllocationsList{
+    {.path = "/dms/node/allocations/list", .help = "List the allocations on a node", .offered = Offered::command_line}};
+inline constexpr Behaviour<Nothing, CapListReply> kCapList{
+    {.path = "/dms/cap/list", .help = "List a node's anchors", .offered = Offered::command_line}};
+inline constexpr Behaviour<CapAnchorRequest, CapAnchorReply> kCapAnchor{{.path = "/dms/cap/anchor",
+                                                                         .help = "Add an anchor to a node",
+                                                                         .offered = Offered::command_line,
+                                                                         .parameters = kCapAnchorParameters}};
+
+}  // namespace dms::protocol

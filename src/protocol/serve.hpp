@@ -1,0 +1,79 @@
+// Serving and calling declared behaviours: payloads are typed at both ends.
+//
+//     serve(actor, protocol::kPeersPing, *this, &Peers::ping);   // Task<PingReply> ping(PingRequest, const Envelope&)
+//     Result<PingReply> reply = co_await call(actor, protocol::kPeersPing, peer, PingRequest{...});
+//
+// The payload is parsed before the method is called, and its reply is sent back. A payload that cannot be read is answered
+// with the reply's `error`, which names the field; a message without payload is read as a default Request. A message that
+// expects no reply gets none.
+#pragma once
+
+#include "actor/actor.hpp"
+#include "base/log.hpp"
+#include "protocol/declaration.hpp"
+
+namespace dms::protocol {
+
+/// The topic and the capability that a declaration names, for Actor::add_behaviour().
+inline actor::BehaviourOptions behaviour_options(const Declaration& declaration) {
+  actor::BehaviourOptions options;
+  options.topic = declaration.topic;
+  if (!declaration.capability.empty())
+    if (auto needed = ucan::Capability::parse(declaration.capability)) options.capabilities = {*needed};
+  return options;
+}
+
+namespace detail {
+
+template <class T, class Request, class Reply>
+Task<void> answer(actor::Actor& actor, T& self, Task<Reply> (T::*method)(Request, const actor::Envelope&),
+                  actor::Envelope envelope) {
+  const bool empty = envelope.message.empty() || as_text(envelope.message) == "null";
+  Result<Request> request = empty ? Result<Request>(Request{}) : actor::payload<Request>(envelope);
+  Reply reply{};
+  if (request) {
+    Task<Reply> work = (self.*method)(std::move(*request), envelope);
+    reply = co_await std::move(work);
+  } else if constexpr (requires { reply.error.clear(); }) {
+    reply.error = request.error().to_string();
+  } else {
+    log::debug("protocol", "{}: {}", envelope.behaviour, request.error().to_string());
+    co_return;
+  }
+  if (envelope.options.reply_to.empty()) co_return;
+  if (Result<void> sent = co_await actor.reply(envelope, reply); !sent)
+    log::debug("protocol", "replying to {}: {}", envelope.behaviour, sent.error().to_string());
+}
+
+}  // namespace detail
+
+/// Registers `method` under `path`, by default the declared one. `self` outlives the registration.
+template <class Request, class Reply, class T>
+Result<void> serve(actor::Actor& actor, const Behaviour<Request, Reply>& behaviour, T& self,
+                   Task<Reply> (T::*method)(Request, const actor::Envelope&), std::string path = {}) {
+  return actor.add_behaviour(
+      path.empty() ? std::string(behaviour.path) : std::move(path),
+      [&actor, &self, method](actor::Envelope envelope) {
+        return detail::answer(actor, self, method, std::move(envelope));
+      },
+      behaviour_options(behaviour));
+}
+
+/// The message that calls a behaviour, unsigned. `timeout` is the declared one unless given.
+template <class Request, class Reply>
+actor::Envelope message(const actor::Actor& actor, const Behaviour<Request, Reply>& behaviour, const actor::Handle& to,
+                        const Request& request, std::optional<Duration> timeout = {}, std::string path = {}) {
+  actor::MessageOptions options;
+  options.timeout = timeout.value_or(behaviour.timeout);
+  return actor.message(to, path.empty() ? std::string(behaviour.path) : std::move(path), actor::to_payload(request),
+                       options);
+}
+
+/// Sends `request` to the behaviour of `to` and waits for the reply, for `timeout` at most.
+template <class Request, class Reply>
+Task<Result<Reply>> call(actor::Actor& actor, const Behaviour<Request, Reply>& behaviour, const actor::Handle& to,
+                         const Request& request, std::optional<Duration> timeout = {}, std::string path = {}) {
+  return actor.template call<Reply>(message(actor, behaviour, to, request, timeout, std::move(path)));
+}
+
+}  // namespace dms::protocol

@@ -1,0 +1,66 @@
+#include "protocol/table.hpp"
+
+#include <array>
+
+#include "protocol/allocation.hpp"
+#include "protocol/bid.hpp"
+#include "protocol/deployment.hpp"
+#include "protocol/node.hpp"
+
+namespace dms::protocol {
+namespace {
+
+template <class T>
+constexpr std::string_view type_name() {
+  std::string_view name = __PRETTY_FUNCTION__;
+  name.remove_prefix(name.find("T = ") + 4);
+  name = name.substr(0, name.find_first_of(";]"));
+  return name.substr(name.rfind(':') + 1);
+}
+
+template <class Request, class Reply>
+constexpr TableEntry entry(const Behaviour<Request, Reply>& behaviour) {
+  return {&behaviour, type_name<Request>(), type_name<Reply>()};
+}
+
+constexpr std::array kTable{
+    // Node
+    entry(kPublicHello), entry(kBroadcastHello), entry(kPublicStatus), entry(kPeersList), entry(kPeersSelf),
+    entry(kPeersPing), entry(kPeersConnect), entry(kOnboard), entry(kOffboard), entry(kOnboardStatus),
+    entry(kResourcesAllocated), entry(kResourcesFree), entry(kResourcesOnboarded), entry(kHardwareSpec),
+    entry(kHardwareUsage), entry(kAllocationsList), entry(kCapList), entry(kCapAnchor),
+    // Deployments, for the user of a node
+    entry(kDeploymentNew), entry(kDeploymentList), entry(kDeploymentStatus), entry(kDeploymentManifest),
+    entry(kDeploymentLogs), entry(kDeploymentShutdown),
+    // Between an orchestrator and a provider
+    entry(kBidRequest), entry(kBid), entry(kCommit), entry(kAllocate), entry(kRevert), entry(kAllocationStart),
+    entry(kAllocationLogs), entry(kAllocationShutdown), entry(kTaskTermination)};
+
+std::string seconds(Duration time) {
+  const auto whole = std::chrono::duration_cast<std::chrono::seconds>(time).count();
+  return whole % 60 == 0 ? fmt::format("{} min", whole / 60) : fmt::format("{} s", whole);
+}
+
+}  // namespace
+
+std::span<const TableEntry> behaviour_table() { return kTable; }
+
+std::string behaviours_page() {
+  std::string page =
+      "# Behaviours\n\n"
+      "What actors of a node answer to. Generated from the declarations in `src/protocol` by `protocol_test`\n"
+      "(`UPDATE_GOLDEN=1` rewrites this page); the payload types are in the same folder. Behaviours marked \"yes\" "
+      "are\n"
+      "offered by `nunet actor cmd` and through the local REST API.\n\n"
+      "| behaviour | what it does | request | reply | capability | topic | time limit | for people |\n"
+      "|---|---|---|---|---|---|---|---|\n";
+  for (const TableEntry& entry : kTable) {
+    const Declaration& d = *entry.declaration;
+    page += fmt::format("| `{}` | {} | `{}` | `{}` | `{}` | {} | {} | {} |\n", d.path, d.help, entry.request,
+                        entry.reply, d.required_capability(), d.topic.empty() ? "" : fmt::format("`{}`", d.topic),
+                        seconds(d.timeout), d.offered == Offered::command_line ? "yes" : "");
+  }
+  return page;
+}
+
+}  // namespace dms::protocol

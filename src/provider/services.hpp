@@ -1,0 +1,28 @@
+// What a provider is built from, handed in by the node. All of it outlives the provider.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <string>
+
+#include "actor/actor.hpp"
+#include "capability/location.hpp"
+#include "executor/executor.hpp"
+#include "network/network.hpp"
+#include "resources/manager.hpp"
+#include "runtime/stream.hpp"
+
+namespace dms::provider {
+
+struct Services {
+  Lane& lane;
+  network::Network& network;
+  resources::Manager& resources;
+  /// What this machine can run work with: executor type -> executor.
+  std::map<std::string, executor::Executor*> executors;
+  std::filesystem::path work_dir;
+  capability::Location location;
+  bool allow_privileged_docker = false;
+};
+
+}  // namespace dms::provider
