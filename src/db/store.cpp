@@ -6,6 +6,7 @@
 #include <unistd.h>
 #include <cerrno>
 #include <filesystem>
+#include <mutex>
 
 namespace dms::db {
 namespace {
@@ -73,6 +74,7 @@ class Use {
 }  // namespace
 
 struct Store::Impl {
+  std::recursive_mutex mutex;  ///< guards what follows; recursive for the calls inside a transaction
   std::string path;
   sqlite3* handle = nullptr;
   Statement put, get, erase, list;
@@ -191,6 +193,7 @@ Result<Store> Store::open(const std::string& path) {
 }
 
 Result<void> Store::put(std::string_view collection, std::string_view id, std::string_view json) {
+  std::lock_guard lock(impl_->mutex);
   TRY_VOID(check_names(collection, id));
   if (json.size() > kMaxDocument)
     return fail(dms::Errc::limit_exceeded, "the document {} of {} has {} bytes; at most {} are stored", id, collection,
@@ -201,6 +204,7 @@ Result<void> Store::put(std::string_view collection, std::string_view id, std::s
 }
 
 Result<std::optional<std::string>> Store::get(std::string_view collection, std::string_view id) {
+  std::lock_guard lock(impl_->mutex);
   TRY_VOID(check_names(collection, id));
   Use use(impl_->get);
   const int code = use.bind(1, collection).bind(2, id).step();
@@ -210,6 +214,7 @@ Result<std::optional<std::string>> Store::get(std::string_view collection, std::
 }
 
 Result<bool> Store::erase(std::string_view collection, std::string_view id) {
+  std::lock_guard lock(impl_->mutex);
   TRY_VOID(check_names(collection, id));
   const int code = Use(impl_->erase).bind(1, collection).bind(2, id).step();
   if (code != SQLITE_DONE) return impl_->failure(code, "erasing");
@@ -217,6 +222,7 @@ Result<bool> Store::erase(std::string_view collection, std::string_view id) {
 }
 
 Result<std::vector<Document>> Store::list(std::string_view collection) {
+  std::lock_guard lock(impl_->mutex);
   TRY_VOID(check_names(collection, "-"));
   Use use(impl_->list);
   use.bind(1, collection);
@@ -228,6 +234,7 @@ Result<std::vector<Document>> Store::list(std::string_view collection) {
 }
 
 Result<void> Store::transaction(const std::function<Result<void>()>& change) {
+  std::lock_guard lock(impl_->mutex);
   Impl& db = *impl_;
   if (db.depth > 0) {
     Result<void> done = change();

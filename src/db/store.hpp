@@ -13,10 +13,11 @@
 //     refused.
 //  5. ":memory:" is a store that lives as long as the object, for tests and simulations.
 //
-// Threads: one lane. Calls block: a write waits for the disk (about 0.1 to 10 ms, hard disks more), in memory a few
-// microseconds. The daemon writes seldom and little, so its lane calls the store directly; whoever writes many
-// documents uses one transaction, which waits once. Failure: Errc::corrupt, newer_format, in_use say what to do next;
-// full disks and broken files are dms::Errc::io. After a failed write the store holds what it held before.
+// Threads: any; calls exclude each other, a transaction excludes the calls of other threads until it ends. Calls block: a
+// write waits for the disk (store_bench.cpp: 1.7 ms on an SSD, ten documents in one transaction 2.5 ms; hard disks more),
+// a get takes 1.3 us and a list 2 us for each document. Code that runs on a lane uses AsyncStore (async_store.hpp); this
+// class is for its workers, for the start of the daemon and for tests. Failure: Errc::corrupt, newer_format, in_use say
+// what to do next; full disks and broken files are dms::Errc::io. After a failed write the store holds what it held before.
 #pragma once
 
 #include <functional>
@@ -26,8 +27,8 @@
 #include <string_view>
 #include <vector>
 
-#include "encoding/json.hpp"
 #include "base/result.hpp"
+#include "encoding/json.hpp"
 
 namespace dms::db {
 
@@ -96,16 +97,17 @@ class Store {
     return values;
   }
 
- private:
-  struct Impl;
-  explicit Store(std::unique_ptr<Impl> impl);
-
+  /// The value of a document's text.
   template <class T>
   static Result<T> read(std::string_view collection, std::string_view id, std::string_view text) {
     Result<T> value = json::decode<T>(text, {.bytes = kMaxDocument});
     if (!value) return fail(value.error(), "the document {} of {} in the database cannot be read", id, collection);
     return value;
   }
+
+ private:
+  struct Impl;
+  explicit Store(std::unique_ptr<Impl> impl);
 
   std::unique_ptr<Impl> impl_;
 };
