@@ -7,14 +7,14 @@
 #include <memory>
 #include <mutex>
 
+#include "base/text.hpp"
+
 namespace dms::log {
 namespace {
 
 std::atomic<Level> g_level{Level::warn};
 std::mutex g_mutex;
 std::shared_ptr<Sink> g_sink;  // guarded by g_mutex; null means standard error
-
-bool is_control(char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }
 
 /// Characters of ids, addresses, paths and times, none of which can end a value.
 bool is_plain(char c) {
@@ -28,11 +28,12 @@ void append_value(std::string& out, std::string_view text) {
     return;
   }
   out += '"';
-  for (const char c : text) {
-    if (c == '"' || c == '\\')
-      out += {'\\', c};
-    else
-      out += printable({&c, 1});
+  for (;;) {
+    const auto special = std::min(text.find_first_of("\"\\"), text.size());
+    out += printable(text.substr(0, special));
+    if (special == text.size()) break;
+    out += {'\\', text[special]};
+    text.remove_prefix(special + 1);
   }
   out += '"';
 }
@@ -65,17 +66,7 @@ void write(const Line& line) {
   std::fwrite(text.data(), 1, text.size(), stderr);
 }
 
-std::string printable(std::string_view text) {
-  std::string out;
-  out.reserve(text.size());
-  for (const char c : text) {
-    if (is_control(c))
-      out += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
-    else
-      out += c;
-  }
-  return out;
-}
+std::string printable(std::string_view text) { return dms::printable(text); }
 
 std::string to_text(Fields fields) {
   std::string out;

@@ -78,6 +78,7 @@ RC_GTEST_PROP(Log, WhateverTheValueTheTextHasOneLineAndAsManyFields,
 TEST(Log, PrintableTextIsOneLine) {
   EXPECT_EQ(printable("a\nb\x1b[2J\x7f\tc"), "a\\x0ab\\x1b[2J\\x7f\\x09c");
   EXPECT_EQ(printable("é"), "é");
+  EXPECT_EQ(printable("\u009b2J\u202e"), "\\u009b2J\\u202e");
 }
 
 }  // namespace

@@ -1,7 +1,8 @@
 #include "cli/cli.hpp"
 
-#include "cli/commands/groups.hpp"
+#include "base/text.hpp"
 #include "cli/client/session.hpp"
+#include "cli/commands/groups.hpp"
 
 namespace dms::cli {
 namespace {
@@ -46,7 +47,7 @@ int complete(std::span<const std::string> words, Streams streams, Environment& e
 }
 
 int report(const Error& error, Streams streams) {
-  streams.err << "nunet: " << error.to_string() << '\n' << std::flush;
+  streams.err << "nunet: " << printable_lines(error.to_string()) << '\n' << std::flush;
   return exit_code(error);
 }
 

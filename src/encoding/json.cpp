@@ -8,6 +8,7 @@
 #include <cmath>
 #include <set>
 
+#include "base/text.hpp"
 #include "encoding/multibase.hpp"
 
 namespace dms::json {
@@ -134,21 +135,6 @@ bool equal_any_case(std::string_view key, std::string_view name) {
     key.remove_prefix(size);
   }
   return key.empty();
-}
-
-/// Length of the valid UTF-8 sequence at the start of `text` (RFC 3629), 0 if there is none.
-std::size_t utf8_length(std::string_view text) {
-  const auto at = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-  const auto tail = [&](std::size_t i, unsigned low = 0x80, unsigned high = 0xbf) {
-    return i < text.size() && at(i) >= low && at(i) <= high;
-  };
-  const unsigned c = at(0);
-  if (c < 0x80) return 1;
-  if (c >= 0xc2 && c <= 0xdf) return tail(1) ? 2 : 0;
-  if (c >= 0xe0 && c <= 0xef) return tail(1, c == 0xe0 ? 0xa0 : 0x80, c == 0xed ? 0x9f : 0xbf) && tail(2) ? 3 : 0;
-  if (c >= 0xf0 && c <= 0xf4)
-    return tail(1, c == 0xf0 ? 0x90 : 0x80, c == 0xf4 ? 0x8f : 0xbf) && tail(2) && tail(3) ? 4 : 0;
-  return 0;
 }
 
 /// Whether a byte stands for itself: ASCII that needs no escape.

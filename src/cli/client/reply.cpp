@@ -24,7 +24,7 @@ std::string failure_in(const json::Value& payload) {
 
 Result<void> print_reply(Session& session, const actor::Envelope& reply) {
   const auto payload = payload_of(reply);
-  session.print(json::write_pretty(payload));
+  session.print_json(json::write_pretty(payload));
   if (const auto failure = failure_in(payload); !failure.empty())
     return fail(Errc::failed, "{} answered: {}", reply.from.address.host, failure);
   return {};
@@ -33,7 +33,7 @@ Result<void> print_reply(Session& session, const actor::Envelope& reply) {
 Result<void> print_replies(Session& session, const std::vector<actor::Envelope>& replies) {
   json::Array list;
   for (const auto& reply : replies) list.emplace_back(payload_of(reply));
-  session.print(json::write_pretty(list));
+  session.print_json(json::write_pretty(list));
   session.note(fmt::format("{} answered.", replies.size()));
   return {};
 }

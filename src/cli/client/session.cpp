@@ -105,7 +105,7 @@ Result<crypto::Secret> Session::passphrase(const std::string& question) {
   if (auto given = given_passphrase()) return *std::move(given);
   if (!environment_.interactive())
     return fail(Errc::failed, "a passphrase is needed: set {} or run this in a terminal", kPassphraseVariable);
-  TRY(crypto::Secret secret, environment_.ask_secret(question));
+  TRY(crypto::Secret secret, environment_.ask_secret(printable(question)));
   if (secret.empty()) return fail(Errc::failed, "an empty passphrase protects nothing");
   return secret;
 }
@@ -259,9 +259,26 @@ std::vector<std::string> Session::list(Known kind) {
   return found;
 }
 
+void Session::print_table(const std::vector<std::vector<std::string>>& rows) {
+  std::vector<std::vector<std::string>> cells = rows;
+  std::vector<std::size_t> widths;
+  for (auto& row : cells)
+    for (std::size_t i = 0; i < row.size(); ++i) {
+      row[i] = printable(row[i]);
+      if (widths.size() <= i) widths.push_back(0);
+      widths[i] = std::max(widths[i], row[i].size());
+    }
+  for (const auto& row : cells) {
+    std::string line;
+    for (std::size_t i = 0; i < row.size(); ++i) line += fmt::format("{:<{}}  ", row[i], widths[i]);
+    line.resize(line.find_last_not_of(' ') + 1);
+    print_raw(line + '\n');
+  }
+}
+
 Result<void> Session::confirm(std::string_view question, std::string_view otherwise) {
   if (!environment_.interactive()) return fail(Errc::declined, "{} {}", question, otherwise);
-  streams_.err << question << " [y/N] " << std::flush;
+  note_raw(printable(question) + " [y/N] ");
   std::string answer;
   std::getline(streams_.in, answer);
   if (answer == "y" || answer == "Y" || answer == "yes") return {};

@@ -8,10 +8,11 @@
 
 #include <filesystem>
 
-#include "config/config.hpp"
+#include "base/text.hpp"
+#include "cli/client/wallet.hpp"
 #include "cli/framework/command.hpp"
 #include "cli/framework/environment.hpp"
-#include "cli/client/wallet.hpp"
+#include "config/config.hpp"
 #include "ucan/context.hpp"
 
 namespace dms::cli {
@@ -26,11 +27,19 @@ class Session {
 
   [[nodiscard]] Environment& environment() { return environment_; }
   [[nodiscard]] const Command& root() const { return root_; }
-  /// Standard output: the answer. A line feed is added.
-  void print(std::string_view text) { streams_.out << text << '\n' << std::flush; }
-  /// Standard error: what else is worth knowing.
-  void note(std::string_view text) { streams_.err << text << '\n' << std::flush; }
-  [[nodiscard]] Streams& streams() { return streams_; }
+  // Text for people is escaped (base/text.hpp): it may come from a peer, a file or the daemon. The two raw functions are
+  // the exceptions: text of this program (shell scripts) and the output of jobs, byte for byte.
+  /// Standard output: one line of the answer.
+  void print(std::string_view line) { print_raw(printable(line) + '\n'); }
+  /// JSON text of the same value, safe to display.
+  void print_json(std::string_view json) { print_raw(printable_json(json) + '\n'); }
+  /// Columns padded to their widest cell, two spaces apart; no line ends in spaces.
+  void print_table(const std::vector<std::vector<std::string>>& rows);
+  /// Standard error: one line of what else the user should know.
+  void note(std::string_view line) { note_raw(printable(line) + '\n'); }
+  void print_raw(std::string_view bytes) { streams_.out << bytes << std::flush; }
+  void note_raw(std::string_view bytes) { streams_.err << bytes << std::flush; }
+  [[nodiscard]] std::istream& input() { return streams_.in; }
 
   /// The file, the environment and the global flags, in that order of increasing weight. Read once.
   Result<const config::Config*> config();
@@ -98,8 +107,5 @@ Result<Duration> parse_duration(std::string_view text);
 Result<UnixTime> parse_time(std::string_view text);
 /// "2026-12-31 18:00:00 UTC"
 [[nodiscard]] std::string format_time(UnixTime time);
-
-/// Columns padded to their widest cell, two spaces apart; no line ends in spaces.
-[[nodiscard]] std::string table(const std::vector<std::vector<std::string>>& rows);
 
 }  // namespace dms::cli

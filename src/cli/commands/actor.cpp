@@ -39,7 +39,7 @@ Bytes read_payload(const std::string& text) {
 
 Result<actor::Envelope> read_envelope(Session& session, const Arguments& arguments) {
   std::string text = arguments.get("message", "-");
-  if (text == "-") text.assign(std::istreambuf_iterator<char>(session.streams().in), {});
+  if (text == "-") text.assign(std::istreambuf_iterator<char>(session.input()), {});
   auto envelope = actor::Envelope::decode(as_bytes(text));
   if (!envelope)
     return std::unexpected(envelope.error().context(Errc::usage, "<message>: expected what `nunet actor msg` prints"));
@@ -56,7 +56,7 @@ Result<void> actor_msg(Session& session, const Arguments& arguments) {
   TRY(auto client, Client::open(session, context_name(arguments)));
   TRY(message.expires, read_expiry(session, arguments, actor::kDefaultTimeout));  // unlocking the key takes its time
   TRY(auto envelope, client.make(message));
-  session.print(as_text(envelope.encode()));
+  session.print_json(as_text(envelope.encode()));
   return {};
 }
 

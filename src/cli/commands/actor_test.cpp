@@ -238,6 +238,46 @@ TEST_F(DeployTest, ABrokenEnsembleIsRefusedHere) {
   EXPECT_TRUE(asked.empty());
 }
 
+TEST_F(DeployTest, TextOfOtherMachinesCannotSteerTheTerminal) {
+  const std::string hostile = "\x1b[2J\x1b[Hx\u009b2J\u202e\nCompleted";
+  const std::string shown = "\\x1b[2J\\x1b[Hx\\u009b2J\\u202e\\x0aCompleted";
+  const auto expect_harmless = [](const std::string& text) {
+    for (const std::string_view raw : {"\x1b", "\u009b", "\u202e", "\nCompleted"})
+      EXPECT_EQ(text.find(raw), std::string::npos) << text;
+  };
+  always(json::write(
+      json::Object{{"Status", "Failed"},
+                   {"Allocations", json::Object{{"work", json::Object{{"status", hostile}, {"reason", hostile}}}}}}));
+  auto said = nunet({"deployment", "status", "abc"});
+  EXPECT_EQ(said.out, fmt::format("Failed\n  work: {0}, {0}\n", shown));
+  said = nunet({"deployment", "status", "abc", "--json"});
+  expect_harmless(said.out);
+  EXPECT_EQ(json::parse(said.out)->at("Allocations").at("work").at("reason").as_string(), hostile) << "the same value";
+  always(json::write(json::Object{{"Status", ""}, {"Error", hostile}}));
+  for (const char* command : {"status", "manifest", "logs"}) {
+    said = nunet({"deployment", command, "abc"});
+    EXPECT_EQ(said.code, 1) << command;
+    expect_harmless(said.out + said.err);
+  }
+  always(json::write(json::Object{{"Deployments", json::Object{{hostile, hostile}}}}));
+  said = nunet({"deployment", "list"});
+  EXPECT_THAT(said.out, HasSubstr(shown));
+  expect_harmless(said.out);
+  always(json::write(json::Object{{"OK", false}, {"Error", hostile}}));
+  said = nunet({"actor", "cmd", "/public/hello"});
+  EXPECT_EQ(said.code, 1);
+  expect_harmless(said.out + said.err);
+  world.daemon = [&](const HttpRequest&) { return HttpResponse{400, json::write(json::Object{{"error", hostile}})}; };
+  expect_harmless(nunet({"actor", "cmd", "/public/hello"}).err);
+  expect_harmless(nunet({hostile}).err);
+}
+
+TEST_F(DeployTest, LogsAreByteForByteWhatTheWorkWrote) {
+  const std::string raw("\x1b[1mbold\x1b[0m\n\xff\0\u009b", 17);
+  ASSERT_TRUE(write_file(world.home / "logs/stdout.log", raw));
+  EXPECT_EQ(nunet({"deployment", "logs", "abc"}).out, raw);
+}
+
 TEST_F(DeployTest, DeploymentsAreListedShownAndEnded) {
   EXPECT_EQ(nunet({"deployment", "list"}).out, "DEPLOYMENT  STATUS\nabc         Running\nabcdef      Completed\n");
   EXPECT_EQ(nunet({"deployment", "list", "--json"}).out, "{\"abc\":\"Running\",\"abcdef\":\"Completed\"}\n");

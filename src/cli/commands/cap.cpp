@@ -1,13 +1,13 @@
 // nunet cap: whom a context trusts, and what it passes on.
-#include "cli/commands/groups.hpp"
 #include "cli/client/session.hpp"
+#include "cli/commands/groups.hpp"
 
 namespace dms::cli {
 namespace {
 
 /// A token or a list of tokens as JSON; `-` stands for standard input.
 Result<ucan::TokenList> read_tokens(Session& session, std::string_view what, std::string text) {
-  if (text == "-") text.assign(std::istreambuf_iterator<char>(session.streams().in), {});
+  if (text == "-") text.assign(std::istreambuf_iterator<char>(session.input()), {});
   auto value = json::parse(text);
   if (!value)
     return std::unexpected(value.error().context(Errc::usage, fmt::format("{}: expected a token as JSON", what)));
@@ -82,31 +82,35 @@ Result<void> cap_remove(Session& session, const Arguments& arguments) {
   return session.save_context(context_name(arguments), context);
 }
 
-std::string describe_token(const ucan::Token& token) {
+void print_token(Session& session, const ucan::Token& token) {
   std::string text =
       fmt::format("  {} by {} for {}", ucan::to_string(token.action()), token.issuer().uri(), token.subject().uri());
   if (!token.audience().empty()) text += fmt::format(" on {}", token.audience().uri());
-  text += fmt::format("\n    capabilities {}", ucan::to_string(token.capabilities()));
+  session.print(text);
+  text = fmt::format("    capabilities {}", ucan::to_string(token.capabilities()));
   if (!token.topics().empty()) text += fmt::format(", topics {}", ucan::to_string(token.topics()));
   text += fmt::format(", until {}", format_time(token.expires()));
   if (token.claims().depth > 0) text += fmt::format(", depth {}", token.claims().depth);
   if (token.length() > 1) text += fmt::format(", {} links", token.length());
-  return text + fmt::format("\n    {}", token.text());
+  session.print(text);
+  session.print_json(fmt::format("    {}", token.text()));
 }
 
 Result<void> cap_list(Session& session, const Arguments& arguments) {
   TRY(auto context, session.load_context(context_name(arguments)));
   const auto anchors = context.anchors();
   if (arguments.has("json")) {
-    session.print(json::encode(anchors));
+    session.print_json(json::encode(anchors));
     return {};
   }
-  session.print(fmt::format("did:\n  {}\nroots:", context.did().uri()));
+  session.print("did:");
+  session.print("  " + context.did().uri());
+  session.print("roots:");
   for (const auto& root : anchors.roots) session.print("  " + root.uri());
   for (const auto& [title, list] : {std::pair("require:", &anchors.require), std::pair("provide:", &anchors.provide),
                                     std::pair("revoke:", &anchors.revoke)}) {
     session.print(title);
-    for (const auto& token : list->tokens) session.print(describe_token(token));
+    for (const auto& token : list->tokens) print_token(session, token);
   }
   return {};
 }
@@ -145,7 +149,7 @@ Result<void> cap_grant(Session& session, const Arguments& arguments) {
   TRY(auto grant, read_grant(session, arguments));
   TRY(auto context, signing_context(session, arguments));
   TRY(auto token, context.grant(ucan::Action::delegate, grant));
-  session.print(ucan::TokenList{{token}}.text());
+  session.print_json(ucan::TokenList{{token}}.text());
   return {};
 }
 
@@ -165,7 +169,7 @@ Result<void> cap_delegate(Session& session, const Arguments& arguments) {
   TRY(auto grant, read_grant(session, arguments));
   TRY(auto context, signing_context(session, arguments));
   TRY(auto tokens, context.delegate(grant, session.environment().now(), mode));
-  session.print(tokens.text());
+  session.print_json(tokens.text());
   return {};
 }
 
@@ -174,7 +178,7 @@ Result<void> cap_revoke(Session& session, const Arguments& arguments) {
   TRY(auto context, signing_context(session, arguments));
   for (const auto& token : tokens.tokens) {
     TRY(auto revocation, context.revoke(token));
-    session.print(revocation.text());
+    session.print_json(revocation.text());
   }
   session.note("Anchor it wherever the token should no longer count: nunet cap anchor -c dms --revoke <revocation>");
   return {};

@@ -2,8 +2,8 @@
 #include "config/config.hpp"
 
 #include "base/file.hpp"
-#include "cli/commands/groups.hpp"
 #include "cli/client/session.hpp"
+#include "cli/commands/groups.hpp"
 
 namespace dms::cli {
 namespace {
@@ -18,13 +18,13 @@ Result<void> print_settings(Session& session, const config::Loaded& loaded, std:
     json::Object object;
     for (const auto& entry : entries)
       object[entry.key] = json::Object{{"value", entry.value}, {"from", config::to_string(entry.origin)}};
-    session.print(json::write_pretty(object));
+    session.print_json(json::write_pretty(object));
     return {};
   }
   std::vector<std::vector<std::string>> rows{{"KEY", "FROM", "VALUE"}};
   for (const auto& entry : entries)
     rows.push_back({entry.key, std::string(config::to_string(entry.origin)), entry.value});
-  session.print(table(rows));
+  session.print_table(rows);
   return {};
 }
 
@@ -40,7 +40,10 @@ Result<void> config_get(Session& session, const Arguments& arguments) {
   auto value = loaded->get(*key);
   if (!value && !loaded->list(*key).empty()) return print_settings(session, *loaded, *key, arguments.has("json"));
   if (!value) return std::unexpected(value.error());
-  session.print(arguments.has("json") ? json::encode(*value) : *value);
+  if (arguments.has("json"))
+    session.print_json(json::encode(*value));
+  else
+    session.print(*value);
   return {};
 }
 

@@ -33,16 +33,17 @@ Result<DeploymentStatusReply> ask_status(Client& client, const std::string& id) 
   return status;
 }
 
-std::string describe_status(const DeploymentStatusReply& status) {
-  std::string text = status.status;
+std::vector<std::string> describe_status(const DeploymentStatusReply& status) {
+  std::vector<std::string> lines{status.status};
   for (const auto& [name, allocation] : status.allocations) {
-    text += fmt::format("\n  {}: {}", name, to_string(allocation.status));
-    if (!allocation.peer.empty()) text += fmt::format(" on {}", allocation.peer);
-    if (allocation.exit_code != 0) text += fmt::format(", exit code {}", allocation.exit_code);
-    if (!allocation.reason.empty()) text += fmt::format(", {}", allocation.reason);
+    std::string line = fmt::format("  {}: {}", name, to_string(allocation.status));
+    if (!allocation.peer.empty()) line += fmt::format(" on {}", allocation.peer);
+    if (allocation.exit_code != 0) line += fmt::format(", exit code {}", allocation.exit_code);
+    if (!allocation.reason.empty()) line += fmt::format(", {}", allocation.reason);
+    lines.push_back(std::move(line));
   }
-  if (!status.error.empty()) text += "\n  " + status.error;
-  return text;
+  if (!status.error.empty()) lines.push_back("  " + status.error);
+  return lines;
 }
 
 /// Writes an allocation's output to ours, its errors to our errors.
@@ -54,8 +55,8 @@ Result<void> show_logs(Session& session, Client& client, const std::string& id, 
   auto err = read_file(folder / "stderr.log", kMaxLog);
   if (!out && !err)
     return fail(out.error(), "the output of {}, which the daemon wrote to {}", allocation, reply.written_to);
-  session.streams().out << out.value_or("") << std::flush;
-  session.streams().err << err.value_or("") << std::flush;
+  session.print_raw(out.value_or(""));
+  session.note_raw(err.value_or(""));
   return {};
 }
 
@@ -92,14 +93,17 @@ bool has_ended(const DeploymentStatusReply& status) {
 
 /// Shows each change of state until the deployment has ended, or runs if it is not meant to end.
 Result<DeploymentStatusReply> watch(Session& session, Client& client, const std::string& id, bool until_end) {
-  std::string shown;
+  std::vector<std::string> shown;
   Duration pause = kFirstPoll;
   for (int missed = 0;;) {
     auto status = ask_status(client, id);
     if (!status && (!status.error().is(Errc::refused) || ++missed >= kMaxUnanswered)) return status;
     if (status) {
       missed = 0;
-      if (auto text = describe_status(*status); text != shown) session.note(shown = std::move(text));
+      if (auto lines = describe_status(*status); lines != shown) {
+        for (const auto& line : lines) session.note(line);
+        shown = std::move(lines);
+      }
       if (has_ended(*status) || (!until_end && is_in(*status, DeploymentStatus::running))) return status;
     }
     TRY_VOID(session.environment().pause(pause));
@@ -173,7 +177,7 @@ Result<void> deployment_list(Session& session, const Arguments& arguments) {
   TRY(auto client, Client::open(session, context_name(arguments)));
   TRY(auto reply, client.ask(protocol::kDeploymentList, request));
   if (arguments.has("json")) {
-    session.print(json::encode(reply.deployments));
+    session.print_json(json::encode(reply.deployments));
     return {};
   }
   if (reply.deployments.empty()) {
@@ -182,7 +186,7 @@ Result<void> deployment_list(Session& session, const Arguments& arguments) {
   }
   std::vector<std::vector<std::string>> rows{{"DEPLOYMENT", "STATUS"}};
   for (const auto& [id, status] : reply.deployments) rows.push_back({id, status});
-  session.print(table(rows));
+  session.print_table(rows);
   return {};
 }
 
@@ -195,7 +199,7 @@ Result<void> deployment_status(Session& session, const Arguments& arguments) {
     return {};
   }
   TRY(auto status, ask_status(client, id));
-  session.print(describe_status(status));
+  for (const auto& line : describe_status(status)) session.print(line);
   return {};
 }
 

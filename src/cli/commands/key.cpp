@@ -1,6 +1,6 @@
 // nunet key: the keys that sign.
-#include "cli/commands/groups.hpp"
 #include "cli/client/session.hpp"
+#include "cli/commands/groups.hpp"
 
 namespace dms::cli {
 namespace {
@@ -49,7 +49,7 @@ Result<void> key_list(Session& session, const Arguments& arguments) {
                                      {"did", did ? json::Value(did->uri()) : json::Value(nullptr)},
                                      {"file", (store.folder() / (name + ".json")).string()}});
     }
-    session.print(json::write_pretty(list));
+    session.print_json(json::write_pretty(list));
     return {};
   }
   if (names.empty()) {
@@ -63,7 +63,7 @@ Result<void> key_list(Session& session, const Arguments& arguments) {
     unknown = unknown || !did;
     rows.push_back({name, did ? did->uri() : "unknown"});
   }
-  session.print(table(rows));
+  session.print_table(rows);
   if (unknown) session.note("A key file does not say whose it is; `nunet key did <name>` opens it.");
   return {};
 }

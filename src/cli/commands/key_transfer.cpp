@@ -5,10 +5,10 @@
 #include <fstream>
 
 #include "base/file.hpp"
-#include "encoding/multibase.hpp"
-#include "cli/commands/groups.hpp"
 #include "cli/client/session.hpp"
+#include "cli/commands/groups.hpp"
 #include "crypto/key_import.hpp"
+#include "encoding/multibase.hpp"
 
 namespace dms::cli {
 namespace {
@@ -26,7 +26,7 @@ Result<crypto::Secret> read_all(std::istream& in, const std::string& what) {
 }
 
 Result<crypto::Secret> read_source(Session& session, const std::string& source) {
-  if (source == "-") return read_all(session.streams().in, "standard input");
+  if (source == "-") return read_all(session.input(), "standard input");
   std::ifstream file;
   file.rdbuf()->pubsetbuf(nullptr, 0);
   file.open(source, std::ios::binary);
@@ -109,7 +109,8 @@ Result<void> key_import(Session& session, const Arguments& arguments) {
 Result<void> deliver(Session& session, const Arguments& arguments, BytesView text) {
   const auto file = arguments.get("output");
   if (!file) {
-    session.print(as_text(text));
+    session.print_raw(as_text(text));  // not print(): its escaped copy would not be wiped
+    session.print_raw("\n");
     return {};
   }
   std::error_code error;

@@ -3,8 +3,8 @@
 #include <charconv>
 #include <cmath>
 
-#include "cli/commands/groups.hpp"
 #include "cli/client/session.hpp"
+#include "cli/commands/groups.hpp"
 #include "libp2p/host.hpp"
 #include "libp2p/protocols/perf/perf.hpp"
 #include "libp2p/security/noise/noise.hpp"
@@ -21,13 +21,6 @@ constexpr std::string_view kAnywhere = "/ip4/0.0.0.0/tcp/0";
 double milliseconds(Duration duration) { return static_cast<double>(duration.count()) / 1e6; }
 double megabits(std::uint64_t bytes, Duration took) {
   return took.count() <= 0 ? 0 : static_cast<double>(bytes) * 8e3 / static_cast<double>(took.count());
-}
-
-/// What a stranger calls itself, without what a terminal might obey.
-std::string printable(std::string_view text) {
-  std::string out;
-  for (const char c : text) out += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? '?' : c;
-  return out;
 }
 
 template <class Number>
@@ -109,7 +102,8 @@ void print_listening(Session& session, const Host& host, bool as_json) {
   if (as_json) {
     json::Array list;
     for (const auto& address : addresses) list.emplace_back(address.to_string());
-    session.print(json::write_pretty(json::Object{{"peer", host.self().to_string()}, {"addresses", std::move(list)}}));
+    session.print_json(
+        json::write_pretty(json::Object{{"peer", host.self().to_string()}, {"addresses", std::move(list)}}));
     return;
   }
   for (const auto& address : addresses) session.print(address.to_string());
@@ -165,19 +159,19 @@ Task<Result<void>> dial(Session& session, Host& host, PeerAddress to, bool as_js
   if (!connection) co_return fail(dms::Errc::closed, "{} has closed the connection at once", peer.to_string());
   const auto known = [](const std::string& name) { return name.empty() ? std::string("unknown") : name; };
   if (as_json) {
-    session.print(json::write_pretty(json::Object{{"peer", peer.to_string()},
-                                                  {"address", connection->remote.to_string()},
-                                                  {"local", connection->local.to_string()},
-                                                  {"handshake_ms", milliseconds(took)},
-                                                  {"security", known(connection->security)},
-                                                  {"muxer", known(connection->muxer)}}));
+    session.print_json(json::write_pretty(json::Object{{"peer", peer.to_string()},
+                                                       {"address", connection->remote.to_string()},
+                                                       {"local", connection->local.to_string()},
+                                                       {"handshake_ms", milliseconds(took)},
+                                                       {"security", known(connection->security)},
+                                                       {"muxer", known(connection->muxer)}}));
   } else {
-    session.print(table({{"peer", peer.to_string()},
+    session.print_table({{"peer", peer.to_string()},
                          {"address", connection->remote.to_string()},
                          {"local", connection->local.to_string()},
                          {"handshake", fmt::format("{:.3f} ms", milliseconds(took))},
                          {"security", known(connection->security)},
-                         {"muxer", known(connection->muxer)}}));
+                         {"muxer", known(connection->muxer)}});
   }
   co_return Result<void>();
 }
@@ -210,14 +204,14 @@ void print_pings(Session& session, const crypto::PeerId& peer, const PingFigures
   const double least = rtts.empty() ? 0 : *std::ranges::min_element(rtts);
   const double most = rtts.empty() ? 0 : *std::ranges::max_element(rtts);
   if (as_json) {
-    session.print(json::write_pretty(json::Object{{"peer", peer.to_string()},
-                                                  {"sent", figures.sent},
-                                                  {"received", rtts.size()},
-                                                  {"rtt_ms", json::Array(rtts.begin(), rtts.end())},
-                                                  {"min_ms", least},
-                                                  {"mean_ms", mean},
-                                                  {"max_ms", most},
-                                                  {"deviation_ms", deviation}}));
+    session.print_json(json::write_pretty(json::Object{{"peer", peer.to_string()},
+                                                       {"sent", figures.sent},
+                                                       {"received", rtts.size()},
+                                                       {"rtt_ms", json::Array(rtts.begin(), rtts.end())},
+                                                       {"min_ms", least},
+                                                       {"mean_ms", mean},
+                                                       {"max_ms", most},
+                                                       {"deviation_ms", deviation}}));
     return;
   }
   session.print(fmt::format("{} sent, {} received; min/mean/max/deviation {:.3f}/{:.3f}/{:.3f}/{:.3f} ms", figures.sent,
@@ -278,25 +272,25 @@ void print_info(Session& session, Host& host, const crypto::PeerId& peer, const 
   if (as_json) {
     json::Array addresses, protocols;
     for (const auto& address : info.listen_addresses) addresses.emplace_back(address.to_string());
-    for (const auto& name : info.protocols) protocols.emplace_back(printable(name));
+    for (const auto& name : info.protocols) protocols.emplace_back(name);
     json::Object out{{"peer", peer.to_string()},
-                     {"agent", printable(info.agent_version)},
-                     {"protocol_version", printable(info.protocol_version)},
+                     {"agent", info.agent_version},
+                     {"protocol_version", info.protocol_version},
                      {"addresses", std::move(addresses)},
                      {"observed_address", observed},
                      {"protocols", std::move(protocols)}};
     if (record != nullptr) out["signed_record_seq"] = record->record.seq;
-    session.print(json::write_pretty(out));
+    session.print_json(json::write_pretty(out));
     return;
   }
   std::vector<std::vector<std::string>> rows{{"peer", peer.to_string()},
-                                             {"agent", printable(info.agent_version)},
-                                             {"version", printable(info.protocol_version)},
+                                             {"agent", info.agent_version},
+                                             {"version", info.protocol_version},
                                              {"sees us at", observed},
                                              {"record", record == nullptr ? "not signed" : "signed by the peer"}};
   for (const auto& address : info.listen_addresses) rows.push_back({"address", address.to_string()});
-  for (const auto& name : info.protocols) rows.push_back({"protocol", printable(name)});
-  session.print(table(rows));
+  for (const auto& name : info.protocols) rows.push_back({"protocol", name});
+  session.print_table(rows);
 }
 
 Task<Result<void>> identify(Session& session, Host& host, PeerAddress to, bool as_json) {
@@ -340,9 +334,9 @@ void print_perf(Session& session, const crypto::PeerId& peer, const libp2p::Perf
     const auto half = [&](std::uint64_t bytes, Duration took) {
       return json::Object{{"bytes", bytes}, {"seconds", seconds(took)}, {"mbit_per_s", megabits(bytes, took)}};
     };
-    session.print(json::write_pretty(json::Object{{"peer", peer.to_string()},
-                                                  {"upload", half(figures.uploaded, figures.upload)},
-                                                  {"download", half(figures.downloaded, figures.download)}}));
+    session.print_json(json::write_pretty(json::Object{{"peer", peer.to_string()},
+                                                       {"upload", half(figures.uploaded, figures.upload)},
+                                                       {"download", half(figures.downloaded, figures.download)}}));
     return;
   }
   const auto row = [&](std::string name, std::uint64_t bytes, Duration took) {
@@ -350,8 +344,8 @@ void print_perf(Session& session, const crypto::PeerId& peer, const libp2p::Perf
                                     fmt::format("{:.3f} s", seconds(took)),
                                     fmt::format("{:.1f} Mbit/s", megabits(bytes, took))};
   };
-  session.print(
-      table({row("upload", figures.uploaded, figures.upload), row("download", figures.downloaded, figures.download)}));
+  session.print_table(
+      {row("upload", figures.uploaded, figures.upload), row("download", figures.downloaded, figures.download)});
 }
 
 Task<Result<void>> perf(Session& session, Host& host, PeerAddress to, libp2p::PerfRequest request, bool as_json) {

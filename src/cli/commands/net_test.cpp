@@ -86,6 +86,7 @@ TEST_F(NetTest, PingUntilInterruptedStillSums) {
 
 TEST_F(NetTest, IdentifyShowsWhatThePeerSaysOfItself) {
   host.set_stream_handler("/evil/\x1b[31m", nullptr);
+  host.set_stream_handler("/evil/\u009b2J\u202e", nullptr);
   const auto value = answer({"identify", address});
   EXPECT_EQ(value.at("peer").as_string(), host.self().to_string());
   EXPECT_THAT(std::string(value.at("agent").as_string()), HasSubstr("nunet/"));
@@ -93,7 +94,8 @@ TEST_F(NetTest, IdentifyShowsWhatThePeerSaysOfItself) {
   EXPECT_GT(value.at("signed_record_seq").to_number<std::uint64_t>(), 0u);
   const auto said = nunet({"identify", address});
   EXPECT_THAT(said.out, HasSubstr("signed by the peer"));
-  EXPECT_THAT(said.out, HasSubstr("/evil/?[31m"));
+  EXPECT_THAT(said.out, HasSubstr("/evil/\\x1b[31m"));
+  EXPECT_THAT(said.out, HasSubstr("/evil/\\u009b2J\\u202e"));
   EXPECT_THAT(said.out, Not(HasSubstr("\x1b")));
 }
 

@@ -1,6 +1,6 @@
 // nunet run, version, completion.
-#include "cli/commands/groups.hpp"
 #include "cli/client/session.hpp"
+#include "cli/commands/groups.hpp"
 
 namespace dms::cli {
 namespace {
@@ -14,7 +14,8 @@ Result<void> run_daemon(Session& session, const Arguments& arguments) {
 
 Result<void> version(Session& session, const Arguments&) {
   // Scripts look for the line that begins with the word.
-  session.print(fmt::format("NuNet Device Management Service\nVersion: {}", DMS_VERSION));
+  session.print("NuNet Device Management Service");
+  session.print("Version: " DMS_VERSION);
   return {};
 }
 
@@ -28,7 +29,8 @@ constexpr std::string_view kBash = R"sh(_nunet() {
   mapfile -t COMPREPLY < <(nunet __complete -- "${words[@]:1}" 2>/dev/null)
   COMPREPLY=("${COMPREPLY[@]#"${last%"${last##*[:=]}"}"}")
 }
-complete -o default -F _nunet nunet)sh";
+complete -o default -F _nunet nunet
+)sh";
 
 constexpr std::string_view kZsh = R"sh(#compdef nunet
 _nunet() {
@@ -36,19 +38,21 @@ _nunet() {
   found=(${(f)"$(nunet __complete -- "${words[@]:1:CURRENT-1}" 2>/dev/null)"})
   if (( $#found )); then compadd -a found; else _files; fi
 }
-if [ "$funcstack[1]" = "_nunet" ]; then _nunet; else compdef _nunet nunet; fi)sh";
+if [ "$funcstack[1]" = "_nunet" ]; then _nunet; else compdef _nunet nunet; fi
+)sh";
 
 constexpr std::string_view kFish =
-    R"sh(complete -c nunet -a '(nunet __complete -- (commandline -opc)[2..] (commandline -ct) 2>/dev/null)')sh";
+    R"sh(complete -c nunet -a '(nunet __complete -- (commandline -opc)[2..] (commandline -ct) 2>/dev/null)'
+)sh";
 
 Result<void> completion(Session& session, const Arguments& arguments) {
   const std::string shell = arguments.get("shell", "");
   if (shell == "bash")
-    session.print(kBash);
+    session.print_raw(kBash);
   else if (shell == "zsh")
-    session.print(kZsh);
+    session.print_raw(kZsh);
   else if (shell == "fish")
-    session.print(kFish);
+    session.print_raw(kFish);
   else
     return fail(Errc::usage, "shell \"{}\": expected bash, zsh or fish", shell);
   return {};
