@@ -39,10 +39,24 @@ Command root_command() {
 
 int complete(std::span<const std::string> words, Streams streams, Environment& environment) {
   if (!words.empty() && words.front() == "--") words = words.subspan(1);
-  const Unfinished line = read_unfinished(command_tree(), words);
+  std::vector<std::string> before(words.begin(), words.end());
+  std::string last;
+  if (!before.empty()) {
+    last = std::move(before.back());
+    before.pop_back();
+  }
+  // "--context=d" asks for what "--context" "d" asks for; the shell replaces the whole word.
+  std::string prefix;
+  if (const auto equals = last.find('='); last.starts_with("--") && equals != std::string::npos) {
+    before.push_back(last.substr(0, equals));
+    prefix = last.substr(0, equals + 1);
+    last.erase(0, equals + 1);
+  }
+  const Line line = read_line(command_tree(), before);
+  if (!prefix.empty() && line.option == nullptr) return 0;
   Session session(streams, environment, command_tree(), line.arguments);
-  for (const auto& word : completions(line, [&](Known kind) { return session.list(kind); }))
-    streams.out << word << '\n';
+  for (const auto& word : completions(line, last, [&](Known kind) { return session.list(kind); }))
+    streams.out << prefix << word << '\n';
   return 0;
 }
 

@@ -3,8 +3,8 @@
 #include <gtest/gtest.h>
 
 #include "cli/client/daemon_lock.hpp"
-#include "cli/framework/fake_environment.hpp"
 #include "cli/client/session.hpp"
+#include "cli/framework/fake_environment.hpp"
 
 namespace dms::cli {
 namespace {
@@ -66,6 +66,130 @@ TEST_F(CliTest, WhatIsNotUnderstoodIsTwoAndSaysWhereHelpIs) {
   }
 }
 
+TEST_F(CliTest, AWrongWordIsNamedWithTheNearestKnownOne) {
+  const auto error = [&](const std::vector<std::string>& words) {
+    const auto said = nunet(words);
+    EXPECT_EQ(said.code, 2) << said.err;
+    return said.err;
+  };
+  EXPECT_EQ(error({"deploy", "--fiel", "x.yaml"}),
+            "nunet: unknown flag --fiel (did you mean --file?); see `nunet deploy --help`\n");
+  EXPECT_EQ(error({"deploy", "--spec-fil=x"}),
+            "nunet: unknown flag --spec-fil (did you mean --spec-file?); see `nunet deploy --help`\n");
+  EXPECT_EQ(error({"cap", "list", "--nonsense", "value"}),
+            "nunet: unknown flag --nonsense; see `nunet cap list --help`\n");
+  EXPECT_EQ(error({"cap", "list", "--hepl"}),
+            "nunet: unknown flag --hepl (did you mean --help?); see `nunet cap list --help`\n");
+  EXPECT_EQ(error({"deploy", "-z"}), "nunet: unknown flag -z; see `nunet deploy --help`\n");
+  EXPECT_EQ(error({"deploy", "-wz"}), "nunet: unknown flag -z; see `nunet deploy --help`\n");
+  EXPECT_EQ(error({"deplyo"}), "nunet: unknown command \"deplyo\" (did you mean deploy?); see `nunet --help`\n");
+  EXPECT_EQ(error({"key", "new", "a", "b"}), "nunet: unexpected argument \"b\"; see `nunet key new --help`\n");
+  EXPECT_EQ(error({"key", "new"}), "nunet: <name> is missing; see `nunet key new --help`\n");
+  EXPECT_EQ(error({"deploy", "-f"}), "nunet: --file needs a value, <file>; see `nunet deploy --help`\n");
+  EXPECT_EQ(error({"--config"}), "nunet: --config needs a value, <file>; see `nunet --help`\n");
+  EXPECT_EQ(error({"deploy", "-f", "a", "--file", "b"}), "nunet: --file is given twice; see `nunet deploy --help`\n");
+  EXPECT_EQ(error({"deployment", "status", "a", "--id", "b"}),
+            "nunet: only one of --id, <deployment> can be given; see `nunet deployment status --help`\n");
+  EXPECT_EQ(error({"actor", "cmd", "/dms/node/peers/ping"}),
+            "nunet: --host <peer> is required; see `nunet actor cmd /dms/node/peers/ping --help`\n");
+}
+
+TEST_F(CliTest, FlagsAreReadInEveryForm) {
+  must({"key", "new", "user"});
+  must({"cap", "new", "user"});
+  must({"cap", "new", "dms"});
+  const auto listed = nunet({"cap", "list", "-c", "dms"}).out;
+  for (const std::vector<std::string>& words : std::vector<std::vector<std::string>>{
+           {"cap", "list", "-cdms"},
+           {"cap", "list", "--context", "dms"},
+           {"cap", "list", "--context=dms"},
+           {"-c", "user", "cap", "list", "-c", "dms"},  // the inner command's flag counts
+           {"cap", "--debug", "list", "--debug", "-cdms"}})
+    EXPECT_EQ(nunet(words).out, listed) << words[2];
+  const auto dms = must({"key", "did", "dms"});
+  EXPECT_THAT(must({"cap", "grant", "--cap", "/a,/b", "--cap=/c", "--duration", "1h", dms}),
+              HasSubstr(R"(["/a","/b","/c"])"));
+  EXPECT_EQ(nunet({"cap", "anchor", "--root", "--require"}).code, 2) << "the next word is the value, whatever it is";
+  EXPECT_EQ(nunet({"key", "new", "--", "run"}).code, 0);
+  EXPECT_EQ(nunet({"key", "new", "--", "-f"}).code, 0) << "a name";
+  EXPECT_EQ(nunet({"cap", "--nonsense", "grant", "-h"}).out, nunet({"cap", "grant", "--help"}).out)
+      << "help comes first";
+}
+
+TEST_F(CliTest, AValueThatIsWrongInItselfIsTwoAndWhatIsNotThereIsOne) {
+  must({"key", "new", "user"});
+  must({"cap", "new", "user"});
+  const std::string did = must({"key", "did", "user"});
+  using Words = std::vector<std::string>;
+  for (const Words& words : {Words{"key", "new", "../user"},
+                             Words{"key", "did", "a/b"},
+                             Words{"cap", "new", ".hidden"},
+                             Words{"cap", "list", "-c", "a/b"},
+                             Words{"run", "-c", "a/b"},
+                             Words{"key", "ledger-alias", "set", "a:b", "1"},
+                             Words{"key", "ledger-alias", "set", "a", "one"},
+                             Words{"cap", "anchor", "--root", "nobody"},
+                             Words{"cap", "anchor", "--require", "{}x"},
+                             Words{"cap", "anchor", "--require", R"({"tok":[1]})"},
+                             Words{"cap", "anchor", "--require", R"({"dms":{}})"},
+                             Words{"cap", "revoke", R"({"dms":{}})"},
+                             Words{"cap", "grant", "--cap", "dms", "--duration", "1h", did},
+                             Words{"cap", "grant", "--cap", "/dms", "--duration", "soon", did},
+                             Words{"cap", "grant", "--cap", "/dms", "--expiry", "soon", did},
+                             Words{"cap", "grant", "--cap", "/dms", "--duration", "1h", "--depth", "-1", did},
+                             Words{"config", "get", "rest.prot"},
+                             Words{"config", "list", "nothing"},
+                             Words{"config", "set", "rest.port", "many"},
+                             Words{"config", "set", "rest.prot", "1"},
+                             Words{"config", "get", "--rest-port", "many"},
+                             Words{"--rest-addr", "nowhere", "actor", "cmd", "/public/hello"},
+                             Words{"net", "dial", "nowhere"},
+                             Words{"net", "ping", "/ip4/10.0.0.1/tcp/9000"},
+                             Words{"net", "listen", "-a", "/ip4/10.0.0.1/tpc/9000"},
+                             Words{"net", "dial", "--key", "a/b", "/ip4/10.0.0.1/tcp/9000"},
+                             Words{"deploy", "-t", "soon"},
+                             Words{"deployment", "list", "--filter", "x"}})
+    EXPECT_EQ(nunet(words).code, 2) << fmt::format("{}", fmt::join(words, " ")) << ": " << nunet(words).err;
+  EXPECT_THAT(nunet({"config", "get", "--rest-port", "many"}).err, HasSubstr("--rest-port: "));
+  for (const Words& words : {Words{"key", "did", "nobody"}, Words{"cap", "list", "-c", "nobody"},
+                             Words{"key", "import", "a", "/no/such/file"}, Words{"deploy", "-f", "/no/such/file"},
+                             Words{"--config", "/no/such/file", "config", "get"},
+                             Words{"actor", "cmd", "/public/hello"}, Words{"cap", "remove", "--root", did}})
+    EXPECT_EQ(nunet(words).code, 1) << fmt::format("{}", fmt::join(words, " "));
+  world.variables["DMS_REST_PORT"] = "many";
+  EXPECT_EQ(nunet({"config", "get"}).code, 1) << "the environment is not the command line";
+  EXPECT_EQ(nunet({"config", "set", "rest.addr", "127.0.0.2"}).code, 1);
+  world.variables.erase("DMS_REST_PORT");
+  world.write("cap/user.cap", "{");
+  EXPECT_EQ(nunet({"cap", "list"}).code, 1) << "a damaged context is not a refusal";
+}
+
+/// Every command and option that the tree has is offered, and what is offered is understood.
+void expect_offered(CliTest& test, const Command& command, std::vector<std::string> words) {
+  const auto offered = [&](const std::string& last) {
+    std::vector<std::string> line{"__complete", "--"};
+    line.insert(line.end(), words.begin(), words.end());
+    line.push_back(last);
+    const auto said = test.nunet(line);
+    EXPECT_EQ(said.err, "");
+    return "\n" + said.out;
+  };
+  const std::string flags = offered("--");
+  for (const auto& option : command.options) EXPECT_THAT(flags, HasSubstr("\n--" + option.name + "\n"));
+  const std::string names = offered("");
+  for (const auto& child : command.children) {
+    EXPECT_THAT(names, HasSubstr("\n" + child.name + "\n"));
+    words.push_back(child.name);
+    expect_offered(test, child, words);
+    auto asked = words;
+    asked.emplace_back("--help");
+    EXPECT_EQ(test.nunet(asked).code, 0);
+    words.pop_back();
+  }
+}
+
+TEST_F(CliTest, CompletionFollowsTheWholeTree) { expect_offered(*this, command_tree(), {}); }
+
 TEST_F(CliTest, ANameThatIsAlsoACommandIsAName) {
   EXPECT_EQ(nunet({"key", "new", "config"}).code, 0);
   EXPECT_EQ(nunet({"key", "new", "run"}).code, 0);
@@ -111,8 +235,8 @@ TEST_F(CliTest, PassphrasesAreAskedForTwiceAndMustAgree) {
 
 TEST_F(CliTest, NamesCannotLeaveTheirFolder) {
   for (const auto* name : {"../user", "/tmp/user", "", ".hidden", "a/b"})
-    EXPECT_EQ(nunet({"key", "new", name}).code, 1) << name;
-  EXPECT_EQ(nunet({"cap", "new", "../user"}).code, 1);
+    EXPECT_EQ(nunet({"key", "new", name}).code, 2) << name;
+  EXPECT_EQ(nunet({"cap", "new", "../user"}).code, 2);
 }
 
 TEST_F(CliTest, AnchorsAreAddedListedAndRemovedWithoutAPassphrase) {
@@ -168,7 +292,7 @@ TEST_F(CliTest, SettingsAreShownWithTheirOriginAndChanged) {
   must({"config", "set", "rest.port", "9998"});
   EXPECT_EQ(must({"config", "get", "rest.port"}), "9998");
   EXPECT_EQ(must({"config", "get", "rest.port", "--rest-port", "7"}), "7");
-  EXPECT_EQ(nunet({"config", "set", "rest.port", "many"}).code, 1);
+  EXPECT_EQ(nunet({"config", "set", "rest.port", "many"}).code, 2);
   EXPECT_THAT(nunet({"config", "get", "rest.prot"}).err, HasSubstr("rest.port"));
   EXPECT_EQ(must({"config", "get", "rest.port"}), "9998");
 }

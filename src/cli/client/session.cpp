@@ -23,13 +23,6 @@ bool belongs_to_wallet(const ucan::CapabilityContext& context) {
 
 }  // namespace
 
-int exit_code(const Error& error) {
-  if (error.is(dms::Errc::cancelled)) return 130;
-  if (error.is(Errc::usage)) return 2;
-  if (error.is(Errc::refused) || error.is(dms::Errc::permission_denied) || error.code().room == "ucan") return 3;
-  return 1;
-}
-
 Option context_option(std::string_view otherwise) {
   return {.name = "context",
           .letter = 'c',
@@ -45,7 +38,7 @@ Result<void> check_name(std::string_view name) {
     return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '-' || c == '_' || c == '.';
   };
   if (!name.empty() && name.size() <= 64 && name.front() != '.' && std::ranges::all_of(name, good)) return {};
-  return fail(Errc::failed, "name \"{}\": expected up to 64 letters, digits, '-', '_' and '.', not beginning with '.'",
+  return fail(Errc::usage, "name \"{}\": expected up to 64 letters, digits, '-', '_' and '.', not beginning with '.'",
               name);
 }
 
@@ -60,7 +53,15 @@ config::Sources Session::sources() const {
   config::Sources sources;
   if (const auto file = global_.get("config")) sources.file = *file;
   sources.home = environment_.variable("HOME").value_or("/");
-  // Flags weigh more than variables, so they stand in front of them.
+  // Flags take precedence over variables.
+  sources.variable = [&environment = environment_, flags = flag_variables()](const std::string& name) {
+    const auto flag = flags.find(name);
+    return flag == flags.end() ? environment.variable(name) : std::optional(flag->second);
+  };
+  return sources;
+}
+
+std::map<std::string, std::string> Session::flag_variables() const {
   std::map<std::string, std::string> flags;
   for (const auto& [flag, key] : kFlagSettings) {
     const std::string name(flag);
@@ -69,15 +70,27 @@ config::Sources Session::sources() const {
     else if (const auto value = global_.get(name))
       flags[config::variable_name(key)] = *value;
   }
-  sources.variable = [&environment = environment_, flags = std::move(flags)](const std::string& name) {
+  return flags;
+}
+
+Result<void> Session::check_flags() const {
+  config::Sources flags_only;
+  flags_only.variable = [flags = flag_variables()](const std::string& name) {
     const auto flag = flags.find(name);
-    return flag == flags.end() ? environment.variable(name) : std::optional(flag->second);
+    return flag == flags.end() ? std::nullopt : std::optional(flag->second);
   };
-  return sources;
+  const auto read = config::parse("{}", flags_only);
+  if (read) return {};
+  const auto* wrong =
+      std::ranges::find(kFlagSettings, read.error().path(), &std::pair<std::string_view, std::string_view>::second);
+  if (wrong == std::end(kFlagSettings)) return std::unexpected(read.error().context(Errc::usage, "the global flags"));
+  const Error* cause = read.error().cause();
+  return fail(Errc::usage, "--{}: {}", wrong->first, (cause != nullptr ? *cause : read.error()).to_string());
 }
 
 Result<const config::Loaded*> Session::settings() {
   if (!settings_) {
+    TRY_VOID(check_flags());
     TRY(settings_, config::load(sources()));
   }
   return &*settings_;
@@ -91,6 +104,8 @@ Result<const config::Config*> Session::config() {
 Result<IpEndpoint> Session::rest_address() {
   TRY(const auto* loaded, config());
   auto address = IpAddress::parse(loaded->rest.addr);
+  if (!address && global_.has("rest-addr"))
+    return fail(Errc::usage, "--rest-addr: expected an IP address, found \"{}\"", loaded->rest.addr);
   if (!address) return fail(address.error(), "rest.addr: expected an IP address, found \"{}\"", loaded->rest.addr);
   return IpEndpoint{*address, loaded->rest.port};
 }

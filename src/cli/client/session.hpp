@@ -78,6 +78,8 @@ class Session {
   Result<void> confirm(std::string_view question, std::string_view otherwise);
 
  private:
+  [[nodiscard]] std::map<std::string, std::string> flag_variables() const;
+  [[nodiscard]] Result<void> check_flags() const;
   std::optional<crypto::Secret> given_passphrase();
   Result<crypto::Secret> new_passphrase(const std::string& name);
   std::vector<std::string> list_contexts();

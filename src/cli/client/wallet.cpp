@@ -4,10 +4,10 @@
 #include <map>
 
 #include "base/file.hpp"
+#include "cli/client/session.hpp"
+#include "cli/framework/environment.hpp"
 #include "encoding/json.hpp"
 #include "encoding/multibase.hpp"
-#include "cli/framework/environment.hpp"
-#include "cli/client/session.hpp"
 
 namespace dms::cli {
 namespace {

@@ -5,10 +5,10 @@
 #include <gtest/gtest.h>
 #include <secp256k1.h>
 
-#include "encoding/multibase.hpp"
-#include "cli/framework/fake_environment.hpp"
 #include "cli/client/session.hpp"
+#include "cli/framework/fake_environment.hpp"
 #include "crypto/keccak.hpp"
+#include "encoding/multibase.hpp"
 
 namespace dms::cli {
 namespace {
@@ -142,7 +142,7 @@ TEST_F(WalletTest, AWalletsKeyStaysThere) {
   EXPECT_THAT(nunet({"run", "-c", "ledger"}).err, HasSubstr("does not leave the wallet"));
   EXPECT_THAT(nunet({"key", "export", "ledger", "--unencrypted", "--force"}).err,
               HasSubstr("does not leave the wallet"));
-  EXPECT_EQ(nunet({"key", "new", "ledger:user"}).code, 1);
+  EXPECT_EQ(nunet({"key", "new", "ledger:user"}).code, 2);
 }
 
 TEST_F(WalletTest, AKeyOfTheSameNameIsAnotherMatter) {

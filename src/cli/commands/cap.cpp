@@ -13,11 +13,11 @@ Result<ucan::TokenList> read_tokens(Session& session, std::string_view what, std
     return std::unexpected(value.error().context(Errc::usage, fmt::format("{}: expected a token as JSON", what)));
   if (value->is_object() && (value->as_object().contains("dms") || value->as_object().contains("ucan"))) {
     auto token = ucan::Token::from_json(*value);
-    if (!token) return fail(token.error(), "{}", what);
+    if (!token) return std::unexpected(token.error().context(Errc::usage, std::string(what)));
     return ucan::TokenList{{*std::move(token)}};
   }
   auto list = ucan::TokenList::from_json(*value);
-  if (!list) return fail(list.error(), "{}", what);
+  if (!list) return std::unexpected(list.error().context(Errc::usage, std::string(what)));
   if (list->empty()) return fail(Errc::usage, "{}: expected a token, found none", what);
   return list;
 }
@@ -66,6 +66,8 @@ Result<void> cap_anchor(Session& session, const Arguments& arguments) {
   TRY(auto anchors, read_anchors(session, arguments));
   TRY(auto context, session.load_context(context_name(arguments)));
   auto anchored = context.anchor(anchors, session.environment().now());
+  if (!anchored && anchored.error().is(ucan::Errc::malformed))
+    return std::unexpected(anchored.error().context(Errc::usage, "no anchor was added"));
   if (!anchored)
     return fail(anchored.error(), "no anchor was added{}",
                 anchored.error().is(ucan::Errc::bad_signature) ? ", for a signature is wrong" : "");

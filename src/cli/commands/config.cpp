@@ -13,7 +13,7 @@ constexpr std::size_t kMaxConfigFile = 1 << 20;
 Result<void> print_settings(Session& session, const config::Loaded& loaded, std::string_view section, bool as_json) {
   const auto entries = loaded.list(section);
   if (entries.empty())
-    return fail(Errc::failed, "there is no section \"{}\"; `nunet config list` shows all settings", section);
+    return fail(Errc::usage, "there is no section \"{}\"; `nunet config list` shows all settings", section);
   if (as_json) {
     json::Object object;
     for (const auto& entry : entries)
@@ -39,7 +39,7 @@ Result<void> config_get(Session& session, const Arguments& arguments) {
   if (!key) return print_settings(session, *loaded, "", arguments.has("json"));
   auto value = loaded->get(*key);
   if (!value && !loaded->list(*key).empty()) return print_settings(session, *loaded, *key, arguments.has("json"));
-  if (!value) return std::unexpected(value.error());
+  if (!value) return std::unexpected(value.error().context(Errc::usage, "<key>"));
   if (arguments.has("json"))
     session.print_json(json::encode(*value));
   else
@@ -47,9 +47,22 @@ Result<void> config_get(Session& session, const Arguments& arguments) {
   return {};
 }
 
+/// By itself: other settings, which may be wrong too, are not looked at.
+bool is_valid(const std::string& key, const std::string& value) {
+  config::Sources sources;
+  sources.variable = [&, name = config::variable_name(key)](const std::string& asked) {
+    return asked == name ? std::optional(value) : std::nullopt;
+  };
+  return config::parse("{}", sources).has_value();
+}
+
 Result<void> config_set(Session& session, const Arguments& arguments) {
   const std::string key = arguments.get("key", "");
-  TRY(auto loaded, config::set(session.sources(), key, arguments.get("value", "")));
+  const std::string value = arguments.get("value", "");
+  auto set = config::set(session.sources(), key, value);
+  if (!set && (set.error().is(dms::Errc::not_found) || !is_valid(key, value)))
+    return std::unexpected(set.error().context(Errc::usage, "nothing was changed"));
+  TRY(const auto loaded, std::move(set));
   session.note(fmt::format("Written to {}; the daemon reads it when it starts.", loaded.file.string()));
   if (loaded.origin(key) == config::Origin::environment)
     session.note(fmt::format("For now {} or a flag weighs more.", config::variable_name(key)));

@@ -142,11 +142,11 @@ std::string pretty(const Reply& reply) {
 }
 
 Result<void> deploy(Session& session, const Arguments& arguments) {
-  TRY(auto ensemble, read_ensemble(arguments.get("file", "ensemble.yaml")));
   Duration timeout = protocol::kDeploymentNew.timeout;
   if (arguments.has("timeout")) {
     TRY(timeout, parse_duration(arguments.get("timeout", "")));
   }
+  TRY(auto ensemble, read_ensemble(arguments.get("file", "ensemble.yaml")));
   const bool until_end = !has_services(ensemble);
   TRY(auto client, Client::open(session, context_name(arguments)));
   const protocol::NewDeploymentRequest request{std::move(ensemble)};
@@ -160,10 +160,10 @@ Result<void> deploy(Session& session, const Arguments& arguments) {
     return {};
   }
   auto followed = follow(session, client, reply.ensemble_id, until_end);
-  if (!followed && followed.error().is(dms::Errc::cancelled))
-    session.note(fmt::format(
-        "\nThe deployment goes on. Its state: nunet deployment status {0}\nIts end: nunet deployment shutdown {0}",
-        reply.ensemble_id));
+  if (!followed && followed.error().is(dms::Errc::cancelled)) {
+    session.note(fmt::format("The deployment continues. Its state: nunet deployment status {}", reply.ensemble_id));
+    session.note(fmt::format("To end it: nunet deployment shutdown {}", reply.ensemble_id));
+  }
   return followed;
 }
 
@@ -195,7 +195,7 @@ Result<void> deployment_status(Session& session, const Arguments& arguments) {
   TRY(auto client, Client::open(session, context_name(arguments)));
   if (arguments.has("json")) {
     TRY(auto reply, client.ask(protocol::kDeploymentStatus, protocol::DeploymentId{id}));
-    session.print(pretty(reply));
+    session.print_json(pretty(reply));
     return {};
   }
   TRY(auto status, ask_status(client, id));
@@ -208,7 +208,7 @@ Result<void> deployment_manifest(Session& session, const Arguments& arguments) {
   TRY(auto client, Client::open(session, context_name(arguments)));
   TRY(auto reply, client.ask(protocol::kDeploymentManifest, protocol::DeploymentId{id}));
   if (!reply.error.empty()) return fail(Errc::failed, "{}", reply.error);
-  session.print(pretty(reply));
+  session.print_json(pretty(reply));
   return {};
 }
 

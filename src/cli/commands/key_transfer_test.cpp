@@ -3,8 +3,8 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
-#include "cli/framework/fake_environment.hpp"
 #include "cli/client/session.hpp"
+#include "cli/framework/fake_environment.hpp"
 
 namespace dms::cli {
 namespace {
@@ -46,7 +46,7 @@ TEST_F(KeyTransferTest, ABareKeyIsReadFromAFileOrStandardInput) {
   EXPECT_EQ(nunet({"key", "import", "wrong", "--format", "pem", "-"}, std::string(kSeed)).code, 2);
   EXPECT_EQ(nunet({"key", "import", "wrong", "--type", "rsa", "-"}, std::string(kSeed)).code, 2);
   EXPECT_EQ(nunet({"key", "import", "wrong", file("none")}).code, 1);
-  EXPECT_EQ(nunet({"key", "import", "../wrong", "-"}, std::string(kSeed)).code, 1);
+  EXPECT_EQ(nunet({"key", "import", "../wrong", "-"}, std::string(kSeed)).code, 2);
   EXPECT_EQ(nunet({"key", "import", "wrong", "-"}, std::string(1 << 20, '0')).code, 1);
 }
 

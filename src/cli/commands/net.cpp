@@ -87,7 +87,11 @@ Result<void> with_host(Session& session, const Arguments& arguments, const Job& 
   return session.environment().with_runtime([&](Runtime runtime) { return run_host(runtime, *key, options, job); });
 }
 
-Result<PeerAddress> target(const Arguments& arguments) { return PeerAddress::parse(arguments.get("address", "")); }
+Result<PeerAddress> target(const Arguments& arguments) {
+  auto address = PeerAddress::parse(arguments.get("address", ""));
+  if (!address) return std::unexpected(address.error().context(Errc::usage, "<address>"));
+  return address;
+}
 
 // ---- listen ---------------------------------------------------------------------------------------------------------
 
@@ -133,8 +137,9 @@ Result<void> net_listen(Session& session, const Arguments& arguments) {
   auto texts = arguments.all("address");
   if (texts.empty()) texts.emplace_back(kAnywhere);
   for (const auto& text : texts) {
-    TRY(auto address, libp2p::Multiaddr::parse(text));
-    request.addresses.push_back(std::move(address));
+    auto address = libp2p::Multiaddr::parse(text);
+    if (!address) return std::unexpected(address.error().context(Errc::usage, "--address"));
+    request.addresses.push_back(*std::move(address));
   }
   request.perf = arguments.has("perf");
   request.json = arguments.has("json");

@@ -1,11 +1,13 @@
-// What can be typed: a tree of commands, described as data. Parsing, help and completion all read the same tree.
+// The command line as a tree of commands, described as data. Parsing, help and completion read the same tree.
 //
 // Model
-//  1. A command has children, or an action, or both. Options of an outer command may stand behind an inner one
-//     (`nunet key did user --debug`); where both know the name, the inner one gets it.
-//  2. An option with a `value` takes one argument and may be repeated only if `repeated`, then also as a,b,c. Without
-//     `value` it is a switch, which `--name=false` turns off again where a setting has turned it on.
-//  3. parse() checks what the tree says (unknown words, required options, groups); the action checks values.
+//  1. A command has children or an action. Options of an outer command may follow an inner one
+//     (`nunet key did user --debug`); an option that both declare belongs to the inner one.
+//  2. An option with a `value` takes the next word, whatever that begins with, or what follows `=`, or, after its letter,
+//     the rest of the word. It may be given once; if `repeated`, any number of times, and as a,b,c. An option without
+//     `value` is a switch; `--name=false` turns off what a setting has turned on. `-wf x` is `-w -f x`.
+//  3. `--` ends the options, `-` is an argument. --help counts wherever it stands, whatever else is wrong.
+//  4. parse() checks what the tree says (unknown words, required options, groups); the action checks values.
 #pragma once
 
 #include <functional>
@@ -20,7 +22,7 @@
 
 namespace dms::cli {
 
-/// What of this user's things a value names: a shell can offer those that are there.
+/// What a value names, so that a shell can offer the user's existing ones.
 enum class Known { nothing, contexts, keys, dids, settings };
 
 struct Option {
@@ -32,7 +34,7 @@ struct Option {
   bool repeated = false;
   std::vector<std::string> aliases;
   Known known = Known::nothing;
-  std::vector<std::string> choices;  // what a shell offers besides
+  std::vector<std::string> choices;  // other values that a shell offers
 };
 
 struct Positional {
@@ -43,19 +45,19 @@ struct Positional {
   std::vector<std::string> choices;
 };
 
-/// What was typed, by the names in the tree.
+/// The values on a command line, by the names in the tree.
 class Arguments {
  public:
   [[nodiscard]] bool has(const std::string& name) const { return values_.contains(name); }
   [[nodiscard]] std::optional<std::string> get(const std::string& name) const;
-  [[nodiscard]] std::string get(const std::string& name, std::string_view otherwise) const;
+  [[nodiscard]] std::string get(const std::string& name, std::string_view fallback) const;
   [[nodiscard]] std::vector<std::string> all(const std::string& name) const;
   void set(std::string name, std::vector<std::string> values) {
     values_.insert_or_assign(std::move(name), std::move(values));
   }
-  /// A switch that was turned off in so many words; has() does not know it.
+  /// A switch given as --name=false; has() is false then.
   [[nodiscard]] bool is_off(const std::string& name) const { return off_.contains(name); }
-  void set_off(std::string name) { off_.insert(std::move(name)); }
+  void set_switch(const std::string& name, bool on);
 
  private:
   std::map<std::string, std::vector<std::string>> values_;
@@ -82,30 +84,27 @@ struct Command {
   [[nodiscard]] const Command* child(std::string_view word) const;
 };
 
-struct Parsed {
-  std::vector<const Command*> path;  // from the root to what was asked for
-  Arguments arguments;
+/// What words mean so far.
+struct Line {
+  std::vector<const Command*> path;  // from the root to the innermost command named
+  Arguments arguments;               // options by name, and positionals by the names they have in `path.back()`
+  std::vector<std::string> positionals;
+  const Option* option = nullptr;  // the last word named it, and its value is to follow
   bool help = false;
+  std::string wrong;  // the first thing that the tree does not know; empty if there is none
 };
 
-/// `words` are without the program's name. Errc::usage with what was expected. The result points into `root`.
-Result<Parsed> parse(const Command& root, std::span<const std::string> words);
+/// `words` are without the program's name. The result points into `root`.
+Line read_line(const Command& root, std::span<const std::string> words);
+
+/// The same for a complete line: Errc::usage with what was expected, unless it asks for help or the command has no action.
+Result<Line> parse(const Command& root, std::span<const std::string> words);
 
 /// What --help prints for the last command of `path`.
 std::string help(std::span<const Command* const> path);
 
-/// A line that is still being typed.
-struct Unfinished {
-  std::vector<const Command*> path;
-  Arguments arguments;             // of the options before the last word
-  const Option* option = nullptr;  // the last word is its value
-  std::size_t positionals = 0;     // typed before the last word
-  std::string last;
-};
-Unfinished read_unfinished(const Command& root, std::span<const std::string> words);
-
-/// What could stand in place of the last word. `known` lists what is there.
-std::vector<std::string> completions(const Unfinished& line,
+/// What could stand in place of `last`, the word after `line`. `known` lists what is there.
+std::vector<std::string> completions(const Line& line, std::string_view last,
                                      const std::function<std::vector<std::string>(Known)>& known);
 
 }  // namespace dms::cli

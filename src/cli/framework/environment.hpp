@@ -8,12 +8,12 @@
 #include <string>
 #include <vector>
 
-#include "http/http.hpp"
 #include "base/random.hpp"
-#include "runtime/stream.hpp"
 #include "base/time.hpp"
 #include "cli/framework/error.hpp"
 #include "crypto/keystore.hpp"
+#include "http/http.hpp"
+#include "runtime/stream.hpp"
 
 namespace dms::config {
 struct Config;

@@ -9,8 +9,8 @@
 
 #include "actor/envelope.hpp"
 #include "base/file.hpp"
-#include "simulation/sim_runtime.hpp"
 #include "cli/cli.hpp"
+#include "simulation/sim_runtime.hpp"
 
 namespace dms::cli {
 

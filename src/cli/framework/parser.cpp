@@ -1,147 +1,177 @@
-// The only file that knows CLI11.
-#include <CLI/App.hpp>
-#include <CLI/Config.hpp>
-#include <CLI/Formatter.hpp>
-#include <deque>
+#include <algorithm>
 
+#include "base/suggest.hpp"
 #include "cli/framework/command.hpp"
 
 namespace dms::cli {
 namespace {
 
-/// One level of the tree as CLI11 sees it, with where its values go.
-struct Level {
-  const Command* command;
-  CLI::App* app;
-  std::deque<std::pair<const Option*, CLI::Option*>> options;
-  std::deque<std::pair<const Positional*, CLI::Option*>> positionals;
-};
-
-std::string flag_names(const Option& option) {
-  std::string names = option.letter == 0 ? "" : fmt::format("-{},", option.letter);
-  names += "--" + option.name;
-  for (const auto& alias : option.aliases) names += ",--" + alias;
-  return names;
+/// The option that `name` names, without dashes; of commands that both know it, the inner one's.
+const Option* find_option(const std::vector<const Command*>& path, std::string_view name) {
+  for (auto command = path.rbegin(); command != path.rend(); ++command)
+    for (const Option& option : (*command)->options)
+      if (option.name == name || std::ranges::find(option.aliases, name) != option.aliases.end()) return &option;
+  return nullptr;
+}
+const Option* find_option(const std::vector<const Command*>& path, char letter) {
+  for (auto command = path.rbegin(); command != path.rend(); ++command)
+    for (const Option& option : (*command)->options)
+      if (option.letter == letter) return &option;
+  return nullptr;
 }
 
-class Tree {
- public:
-  explicit Tree(const Command& root) {
-    app_.name(root.name);
-    build(root, app_);
-  }
+std::string meant(std::string_view word, const std::vector<std::string>& known) {
+  const std::vector<std::string_view> views(known.begin(), known.end());
+  const auto near = nearest(word, views);
+  return near.empty() ? "" : fmt::format(" (did you mean {}?)", near);
+}
 
-  Result<Parsed> parse(std::span<const std::string> words) {
-    Parsed parsed;
-    try {
-      std::vector<std::string> reversed(words.rbegin(), words.rend());  // what CLI11 wants
-      app_.parse(reversed);
-    } catch (const CLI::CallForHelp&) {
-      parsed.help = true;
-    } catch (const CLI::ParseError& e) {
-      collect_path(parsed);
-      return usage(parsed, explain(e));
+std::string unknown_flag(const Line& line, std::string_view flag) {
+  std::vector<std::string> known{"--help"};
+  for (const auto* command : line.path)
+    for (const auto& option : command->options) {
+      known.push_back("--" + option.name);
+      for (const auto& alias : option.aliases) known.push_back("--" + alias);
     }
-    collect_path(parsed);
-    if (parsed.help) return parsed;
-    if (const auto wrong = collect_values(parsed)) return usage(parsed, *wrong);
-    const Command& last = *parsed.path.back();
-    for (const auto& group : last.at_most_one)
-      if (count(parsed.arguments, group) > 1)
-        return usage(parsed, fmt::format("only one of {} can be given", join(group)));
-    for (const auto& group : last.exactly_one)
-      if (count(parsed.arguments, group) != 1)
-        return usage(parsed, fmt::format("exactly one of {} is needed", join(group)));
-    return parsed;
+  return fmt::format("unknown flag {}{}", flag, meant(flag, known));
+}
+
+std::string unexpected_word(const Line& line, std::string_view word) {
+  const Command& command = *line.path.back();
+  if (command.children.empty() || !line.positionals.empty()) return fmt::format("unexpected argument \"{}\"", word);
+  std::vector<std::string> known;
+  for (const auto& child : command.children) known.push_back(child.name);
+  return fmt::format("unknown command \"{}\"{}", word, meant(word, known));
+}
+
+/// Reads word after word into a Line. After a wrong word it goes on, because --help may follow.
+class Reader {
+ public:
+  explicit Reader(const Command& root) { line_.path.push_back(&root); }
+
+  void read(const std::string& word) {
+    if (line_.option != nullptr)
+      set(*std::exchange(line_.option, nullptr), word);
+    else if (flags_ended_ || word == "-" || !word.starts_with('-'))
+      read_argument(word);
+    else if (word == "--")
+      flags_ended_ = true;
+    else if (word.starts_with("--"))
+      read_long(word);
+    else
+      read_letters(word);
   }
+  Line take() { return std::move(line_); }
 
  private:
-  void build(const Command& command, CLI::App& app) {
-    Level& level = levels_.emplace_back(Level{&command, &app, {}, {}});
-    app.set_help_flag("-h,--help", "");
-    app.fallthrough();
-    app.require_subcommand(0, 1);
-    for (const auto& alias : command.aliases) app.alias(alias);
-    for (const auto& option : command.options) level.options.emplace_back(&option, add(option, app));
-    for (const auto& positional : command.positionals) {
-      auto* added = app.add_option(positional.name, storage_.emplace_back());
-      added->allow_extra_args(false)->required(positional.required);
-      level.positionals.emplace_back(&positional, added);
-    }
-    for (const auto& child : command.children) build(child, *app.add_subcommand(child.name));
+  void wrong(std::string what) {
+    if (line_.wrong.empty()) line_.wrong = std::move(what);
   }
 
-  CLI::Option* add(const Option& option, CLI::App& app) {
-    if (option.value.empty()) return app.add_flag(flag_names(option));
-    auto* added = app.add_option(flag_names(option), storage_.emplace_back());
-    added->required(option.required)->allow_extra_args(false);
-    if (option.repeated)
-      added->delimiter(',');
+  void read_argument(const std::string& word) {
+    const Command& command = *line_.path.back();
+    const Command* child = line_.positionals.empty() && !flags_ended_ ? command.child(word) : nullptr;
+    if (child != nullptr) {
+      line_.path.push_back(child);
+      return;
+    }
+    if (line_.positionals.size() >= command.positionals.size()) wrong(unexpected_word(line_, word));
+    line_.positionals.push_back(word);
+  }
+
+  void read_long(const std::string& word) {
+    const auto equals = word.find('=');
+    const auto flag = word.substr(0, equals);
+    const Option* option = find_option(line_.path, std::string_view(flag).substr(2));
+    if (option == nullptr && word == "--help")
+      line_.help = true;
+    else if (option == nullptr)
+      wrong(unknown_flag(line_, flag));
+    else if (equals != std::string::npos)
+      set(*option, word.substr(equals + 1));
     else
-      added->multi_option_policy(CLI::MultiOptionPolicy::Throw)->expected(1);
-    return added;
+      start(*option);
   }
 
-  void collect_path(Parsed& parsed) const {
-    const CLI::App* app = &app_;
-    for (;;) {
-      for (const auto& level : levels_)
-        if (level.app == app) parsed.path.push_back(level.command);
-      const auto inner = app->get_subcommands();
-      if (inner.empty()) return;
-      app = inner.front();
-    }
-  }
-
-  /// Inner levels come later in levels_ than outer ones, so what they know wins. What is wrong, if something is.
-  std::optional<std::string> collect_values(Parsed& parsed) const {
-    for (const auto& level : levels_) {
-      if (std::ranges::find(parsed.path, level.command) == parsed.path.end()) continue;
-      for (const auto& [option, given] : level.options) {
-        if (given->count() == 0) continue;
-        const std::string& word = given->results().back();
-        if (!option->value.empty() || word == "true" || word == "1")
-          parsed.arguments.set(option->name, given->results());
-        else if (word == "false" || word == "0")
-          parsed.arguments.set_off(option->name);
-        else
-          return fmt::format("--{}: expected no value, true or false, found \"{}\"", option->name, word);
+  /// "-w", "-wf file", "-ffile".
+  void read_letters(const std::string& word) {
+    for (std::size_t i = 1; i < word.size(); ++i) {
+      const Option* option = find_option(line_.path, word[i]);
+      if (option == nullptr && word[i] == 'h') {
+        line_.help = true;
+      } else if (option == nullptr) {
+        return wrong(unknown_flag(line_, i == 1 ? word : fmt::format("-{}", word[i])));
+      } else if (!option->value.empty() && i + 1 < word.size()) {
+        return set(*option, word.substr(i + 1));
+      } else {
+        start(*option);
       }
-      for (const auto& [positional, given] : level.positionals)
-        if (given->count() > 0) parsed.arguments.set(positional->name, given->results());
     }
-    return std::nullopt;
   }
 
-  static std::size_t count(const Arguments& arguments, const std::vector<std::string>& group) {
-    return static_cast<std::size_t>(
-        std::ranges::count_if(group, [&](const auto& name) { return arguments.has(name); }));
-  }
-  static std::string join(const std::vector<std::string>& names) {
-    std::string text;
-    for (const auto& name : names) text += (text.empty() ? "--" : ", --") + name;
-    return text;
+  void start(const Option& option) {
+    if (option.value.empty())
+      set(option, "true");
+    else
+      line_.option = &option;
   }
 
-  static std::string explain(const CLI::ParseError& error) {
-    std::string text = error.what();
-    if (const auto* extras = dynamic_cast<const CLI::ExtrasError*>(&error); extras != nullptr) {
-      const auto colon = text.rfind(": ");
-      text = fmt::format("not understood: {}", colon == std::string::npos ? text : text.substr(colon + 2));
+  void set(const Option& option, std::string value) {
+    const bool again = !given_.insert(&option).second;
+    if (option.value.empty()) {
+      line_.arguments.set_switch(option.name, value != "false" && value != "0");
+      if (value != "true" && value != "1" && value != "false" && value != "0")
+        wrong(fmt::format("--{}: expected no value, true or false, found \"{}\"", option.name, value));
+      return;
     }
-    return text;
+    if (again && !option.repeated) wrong(fmt::format("--{} is given twice", option.name));
+    std::vector<std::string> values;
+    if (option.repeated) {
+      if (again) values = line_.arguments.all(option.name);
+      for (std::size_t comma = value.find(','); comma != std::string::npos; comma = value.find(',')) {
+        values.push_back(value.substr(0, comma));
+        value.erase(0, comma + 1);
+      }
+    }
+    values.push_back(std::move(value));
+    line_.arguments.set(option.name, std::move(values));
   }
 
-  static std::unexpected<Error> usage(const Parsed& parsed, std::string_view what) {
-    std::string words;
-    for (const auto* command : parsed.path) words += command->name + " ";
-    return fail(Errc::usage, "{}; see `{}--help`", what, words);
-  }
-
-  CLI::App app_;
-  std::deque<Level> levels_;
-  std::deque<std::vector<std::string>> storage_;
+  Line line_;
+  std::set<const Option*> given_;
+  bool flags_ended_ = false;
 };
+
+std::string join(const Command& command, const std::vector<std::string>& names) {
+  std::string text;
+  for (const auto& name : names) {
+    const bool positional =
+        std::ranges::find(command.positionals, name, &Positional::name) != command.positionals.end();
+    text += fmt::format("{}{}", text.empty() ? "" : ", ", positional ? "<" + name + ">" : "--" + name);
+  }
+  return text;
+}
+
+/// What the command needs and the words do not give, or give too often; empty if nothing.
+std::string missing(const Line& line) {
+  if (line.option != nullptr) return fmt::format("--{} needs a value, <{}>", line.option->name, line.option->value);
+  if (!line.path.back()->action) return "";
+  for (const auto* command : line.path)
+    for (const auto& option : command->options)
+      if (option.required && !line.arguments.has(option.name))
+        return fmt::format("--{} <{}> is required", option.name, option.value);
+  const Command& last = *line.path.back();
+  for (std::size_t i = line.positionals.size(); i < last.positionals.size(); ++i)
+    if (last.positionals[i].required) return fmt::format("<{}> is missing", last.positionals[i].name);
+  const auto count = [&](const auto& group) {
+    return std::ranges::count_if(group, [&](const auto& name) { return line.arguments.has(name); });
+  };
+  for (const auto& group : last.at_most_one)
+    if (count(group) > 1) return fmt::format("only one of {} can be given", join(last, group));
+  for (const auto& group : last.exactly_one)
+    if (count(group) != 1) return fmt::format("exactly one of {} is required", join(last, group));
+  return "";
+}
 
 }  // namespace
 
@@ -151,13 +181,22 @@ std::optional<std::string> Arguments::get(const std::string& name) const {
   return found->second.back();
 }
 
-std::string Arguments::get(const std::string& name, std::string_view otherwise) const {
-  return get(name).value_or(std::string(otherwise));
+std::string Arguments::get(const std::string& name, std::string_view fallback) const {
+  return get(name).value_or(std::string(fallback));
 }
 
 std::vector<std::string> Arguments::all(const std::string& name) const {
   const auto found = values_.find(name);
   return found == values_.end() ? std::vector<std::string>() : found->second;
+}
+
+void Arguments::set_switch(const std::string& name, bool on) {
+  values_.erase(name);
+  off_.erase(name);
+  if (on)
+    values_[name] = {"true"};
+  else
+    off_.insert(name);
 }
 
 const Command* Command::child(std::string_view word) const {
@@ -166,12 +205,24 @@ const Command* Command::child(std::string_view word) const {
   return nullptr;
 }
 
-Result<Parsed> parse(const Command& root, std::span<const std::string> words) {
-  try {
-    return Tree(root).parse(words);
-  } catch (const CLI::Error& e) {
-    return fail(dms::Errc::internal, "the command tree is wrong: {}", e.what());
-  }
+Line read_line(const Command& root, std::span<const std::string> words) {
+  Reader reader(root);
+  for (const auto& word : words) reader.read(word);
+  Line line = reader.take();
+  const auto& positionals = line.path.back()->positionals;
+  for (std::size_t i = 0; i < std::min(line.positionals.size(), positionals.size()); ++i)
+    line.arguments.set(positionals[i].name, {line.positionals[i]});
+  return line;
+}
+
+Result<Line> parse(const Command& root, std::span<const std::string> words) {
+  Line line = read_line(root, words);
+  if (line.help) return line;
+  const std::string wrong = line.wrong.empty() ? missing(line) : line.wrong;
+  if (wrong.empty()) return line;
+  std::string typed;
+  for (const auto* command : line.path) typed += command->name + " ";
+  return fail(Errc::usage, "{}; see `{}--help`", wrong, typed);
 }
 
 }  // namespace dms::cli
