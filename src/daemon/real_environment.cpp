@@ -43,24 +43,41 @@ Result<T> run_interruptible(Start start) {
   return runtime.run(interruptible<T>(&current, start(runtime.runtime())));
 }
 
-/// The terminal without echo and without keys that end the program: it must not be left like that.
+/// Where the user can be asked: standard input, or, where that carries something else, the controlling terminal.
+class Terminal {
+ public:
+  Terminal() : file_(::isatty(STDIN_FILENO) == 1 ? STDIN_FILENO : ::open("/dev/tty", O_RDWR | O_CLOEXEC)) {}
+  Terminal(const Terminal&) = delete;
+  Terminal& operator=(const Terminal&) = delete;
+  ~Terminal() {
+    if (file_ > STDIN_FILENO) ::close(file_);
+  }
+  /// -1 if there is none.
+  [[nodiscard]] int file() const { return file_; }
+
+ private:
+  int file_;
+};
+
+/// Turns off the terminal's echo and the keys that end the program, and restores both.
 class QuietTerminal {
  public:
-  QuietTerminal() {
-    if (::tcgetattr(STDIN_FILENO, &before_) != 0) return;
+  explicit QuietTerminal(int terminal) : terminal_(terminal) {
+    if (::tcgetattr(terminal_, &before_) != 0) return;
     struct termios quiet = before_;
     quiet.c_lflag &= ~static_cast<tcflag_t>(ECHO | ICANON | ISIG);
     quiet.c_cc[VMIN] = 1;
     quiet.c_cc[VTIME] = 0;
-    changed_ = ::tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet) == 0;
+    changed_ = ::tcsetattr(terminal_, TCSAFLUSH, &quiet) == 0;
   }
   QuietTerminal(const QuietTerminal&) = delete;
   QuietTerminal& operator=(const QuietTerminal&) = delete;
   ~QuietTerminal() {
-    if (changed_) ::tcsetattr(STDIN_FILENO, TCSAFLUSH, &before_);
+    if (changed_) ::tcsetattr(terminal_, TCSAFLUSH, &before_);
   }
 
  private:
+  int terminal_;
   struct termios before_ = {};
   bool changed_ = false;
 };
@@ -121,9 +138,9 @@ class EndSignals {
   }
 
   /// False if one came before there was anything to read.
-  bool wait_for_input() {
+  bool wait_for_input(int terminal) {
     for (;;) {
-      pollfd files[2] = {{STDIN_FILENO, POLLIN, 0}, {pipe_[0], POLLIN, 0}};
+      pollfd files[2] = {{terminal, POLLIN, 0}, {pipe_[0], POLLIN, 0}};
       if (::poll(files, signal_pipe < 0 ? 1 : 2, -1) < 0 && errno == EINTR) continue;
       return files[1].revents == 0;
     }
@@ -138,12 +155,12 @@ class EndSignals {
 constexpr std::size_t kMaxSecret = 1024;
 
 /// A line into `line`; its length, or nothing if the user gave up.
-std::optional<std::size_t> read_line(EndSignals& signals, MutableBytes line) {
+std::optional<std::size_t> read_line(EndSignals& signals, int terminal, MutableBytes line) {
   std::size_t size = 0;
   for (;;) {
-    if (!signals.wait_for_input()) return std::nullopt;
+    if (!signals.wait_for_input(terminal)) return std::nullopt;
     char c = 0;
-    const auto got = ::read(STDIN_FILENO, &c, 1);
+    const auto got = ::read(terminal, &c, 1);
     if (got < 0 && errno == EINTR) continue;
     if (got <= 0 || c == 3 || (c == 4 && size == 0)) return std::nullopt;  // end, Ctrl-C, Ctrl-D
     if (c == '\n' || c == '\r') return size;
@@ -171,14 +188,17 @@ UnixTime RealEnvironment::now() {
 
 bool RealEnvironment::interactive() const { return ::isatty(STDIN_FILENO) == 1; }
 
+bool RealEnvironment::has_terminal() const { return Terminal().file() >= 0; }
+
 Result<crypto::Secret> RealEnvironment::ask_secret(const std::string& prompt) {
+  const Terminal terminal;
   std::cerr << prompt << std::flush;
   crypto::Secret buffer(kMaxSecret);
   std::optional<std::size_t> size;
   {
     EndSignals signals;
-    QuietTerminal quiet;
-    size = read_line(signals, buffer.mutable_view());
+    QuietTerminal quiet(terminal.file());
+    size = read_line(signals, terminal.file(), buffer.mutable_view());
   }
   std::cerr << '\n';
   if (!size) return fail(Errc::cancelled, "interrupted");

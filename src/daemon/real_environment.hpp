@@ -3,8 +3,8 @@
 
 #include <memory>
 
-#include "runtime/real_runtime.hpp"
 #include "cli/framework/environment.hpp"
+#include "runtime/real_runtime.hpp"
 
 namespace dms {
 
@@ -14,6 +14,7 @@ class RealEnvironment final : public cli::Environment {
   [[nodiscard]] UnixTime now() override;
   Random& random() override { return random_; }
   [[nodiscard]] bool interactive() const override;
+  [[nodiscard]] bool has_terminal() const override;
   Result<crypto::Secret> ask_secret(const std::string& prompt) override;
   Result<HttpResponse> call(IpEndpoint to, HttpRequest request, Duration limit) override;
   Result<void> pause(Duration duration) override;

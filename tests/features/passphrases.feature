@@ -40,6 +40,17 @@ Feature: Passphrases in a terminal
     Then the command ends with status 1 and the terminal echoes again
     And the terminal mentions "nothing was changed"
 
+  Scenario: Standard input that carries something else is not asked
+    Given alice has typed
+      """
+      nunet key new user
+      nunet key export user --output user.json
+      """
+    When alice starts "bash -c 'cat user.json | nunet key import copy -'" in a terminal
+    And asked "Passphrase" answers "open sesame" unseen
+    Then the command ends with status 1 and the terminal echoes again
+    And the terminal mentions "does not open"
+
   Scenario: What signs nothing asks nothing
     Given alice has typed
       """

@@ -131,6 +131,7 @@ class Machine:
         try:
             process = subprocess.run(self.inside(command), cwd=self.home, env={**self.environment(), **(environment or {})},
                                      input=input, stdin=None if input is not None else subprocess.DEVNULL,
+                                     start_new_session=True,  # no terminal: what asks for a passphrase fails
                                      capture_output=True, text=True, errors="replace", timeout=timeout)
         except subprocess.TimeoutExpired as error:
             raise ClusterError(f"{self.name}: `{' '.join(map(str, command))}` did not end within {timeout} s") from error

@@ -118,7 +118,7 @@ std::optional<crypto::Secret> Session::given_passphrase() {
 
 Result<crypto::Secret> Session::passphrase(const std::string& question) {
   if (auto given = given_passphrase()) return *std::move(given);
-  if (!environment_.interactive())
+  if (!environment_.has_terminal())
     return fail(Errc::failed, "a passphrase is needed: set {} or run this in a terminal", kPassphraseVariable);
   TRY(crypto::Secret secret, environment_.ask_secret(printable(question)));
   if (secret.empty()) return fail(Errc::failed, "an empty passphrase protects nothing");
@@ -272,6 +272,17 @@ std::vector<std::string> Session::list(Known kind) {
       for (const auto& entry : (*loaded)->list()) found.push_back(entry.key);
   }
   return found;
+}
+
+Result<std::string> Session::read_input(std::size_t max_size) {
+  std::string text;
+  std::array<char, 16384> block;
+  while (streams_.in.read(block.data(), block.size()) || streams_.in.gcount() > 0) {
+    text.append(block.data(), static_cast<std::size_t>(streams_.in.gcount()));
+    if (text.size() > max_size)
+      return fail(dms::Errc::limit_exceeded, "standard input has more than {} bytes", max_size);
+  }
+  return text;
 }
 
 void Session::print_table(const std::vector<std::vector<std::string>>& rows) {

@@ -17,6 +17,9 @@
 
 namespace dms::cli {
 
+/// Of envelopes and tokens on standard input.
+inline constexpr std::size_t kMaxInput = 16 << 20;
+
 inline constexpr std::string_view kUserContext = "user";
 inline constexpr std::string_view kDaemonContext = "dms";
 
@@ -40,6 +43,8 @@ class Session {
   void print_raw(std::string_view bytes) { streams_.out << bytes << std::flush; }
   void note_raw(std::string_view bytes) { streams_.err << bytes << std::flush; }
   [[nodiscard]] std::istream& input() { return streams_.in; }
+  /// All of standard input, at most `max_size` bytes.
+  Result<std::string> read_input(std::size_t max_size);
 
   /// The file, the environment and the global flags, in that order of increasing weight. Read once.
   Result<const config::Config*> config();

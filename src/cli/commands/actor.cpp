@@ -39,7 +39,9 @@ Bytes read_payload(const std::string& text) {
 
 Result<actor::Envelope> read_envelope(Session& session, const Arguments& arguments) {
   std::string text = arguments.get("message", "-");
-  if (text == "-") text.assign(std::istreambuf_iterator<char>(session.input()), {});
+  if (text == "-") {
+    TRY(text, session.read_input(kMaxInput));
+  }
   auto envelope = actor::Envelope::decode(as_bytes(text));
   if (!envelope)
     return std::unexpected(envelope.error().context(Errc::usage, "<message>: expected what `nunet actor msg` prints"));
@@ -86,7 +88,7 @@ Result<void> actor_cmd(const protocol::Declaration& behaviour, Session& session,
   message.destination = arguments.get("dest", "");
   if (!message.topic.empty() && !message.destination.empty())
     return fail(Errc::usage, "--dest: a broadcast goes to everybody");
-  TRY(auto payload, make_payload(behaviour, arguments));
+  TRY(auto payload, make_payload(session, behaviour, arguments));
   message.payload = to_bytes(payload);
   TRY(auto client, Client::open(session, context_name(arguments)));
   TRY(message.expires, read_expiry(session, arguments, behaviour.timeout));  // unlocking the key takes its time

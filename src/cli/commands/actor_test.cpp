@@ -1,6 +1,8 @@
 // Commands that talk to a daemon, which here is a function that answers envelopes.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <thread>
 
 #include "actor/security_context.hpp"
 #include "cli/framework/fake_environment.hpp"
@@ -208,6 +210,37 @@ TEST_F(DeployTest, DeployPrintsTheIdAndSendsTheEnsemble) {
   EXPECT_TRUE(payload.at("Ensemble").at("v1").at("allocations").as_object().contains("work"));
 }
 
+TEST_F(DeployTest, AnEnsembleIsReadFromStandardInput) {
+  world.variables.erase("DMS_PASSPHRASE");
+  world.secrets = {"secret"};
+  const auto said = nunet({"deploy", "-f", "-"}, std::string(kEnsemble));
+  EXPECT_EQ(said.code, 0) << said.err;
+  EXPECT_EQ(said.out, "abc\n");
+  EXPECT_EQ(world.asked.size(), 1U) << "the passphrase comes from the terminal";
+  const auto payload = json::parse(as_text(asked.at(0).message)).value();
+  EXPECT_TRUE(payload.at("Ensemble").at("v1").at("allocations").as_object().contains("work"));
+  world.secrets = {"secret"};
+  EXPECT_EQ(nunet({"actor", "cmd", "/dms/node/deployment/new", "-f", "-"}, std::string(kEnsemble)).code, 0);
+  EXPECT_EQ(as_text(asked.at(1).message), as_text(asked.at(0).message));
+  EXPECT_THAT(nunet({"deploy", "-f", "-"}, "version: V1\n").err, HasSubstr("standard input: "));
+  EXPECT_EQ(nunet({"deploy", "-f", "-"}, std::string(2 << 20, ' ')).code, 1) << "bounded";
+}
+
+TEST_F(DeployTest, WhatAPipeNamesIsInTheWorkingFolder) {
+  const auto pipe = (world.home / "pipe").string();
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  const auto folder = std::filesystem::current_path();
+  ASSERT_TRUE(write_file(world.home / "here/setup.sh", "echo set up"));
+  std::filesystem::current_path(world.home / "here");
+  std::string yaml = std::string(kEnsemble) + "scripts: {setup: setup.sh}\n";
+  yaml.replace(yaml.find("    type: task\n"), 15, "    type: task\n    provision: [setup]\n");
+  std::thread writer([&] { std::ofstream(pipe) << yaml; });
+  const auto said = nunet({"deploy", "-f", pipe});
+  writer.join();
+  std::filesystem::current_path(folder);
+  EXPECT_EQ(said.code, 0) << said.err;
+}
+
 TEST_F(DeployTest, WaitingShowsEachStateOnceAndTheOutput) {
   const auto said = nunet({"deploy", "-f", file, "--wait"});
   EXPECT_EQ(said.code, 0) << said.err;
@@ -249,7 +282,7 @@ TEST_F(DeployTest, TextOfOtherMachinesCannotSteerTheTerminal) {
       json::Object{{"Status", "Failed"},
                    {"Allocations", json::Object{{"work", json::Object{{"status", hostile}, {"reason", hostile}}}}}}));
   auto said = nunet({"deployment", "status", "abc"});
-  EXPECT_EQ(said.out, fmt::format("Failed\n  work: {0}, {0}\n", shown));
+  EXPECT_EQ(said.out, fmt::format("Failed\n  work: failed, {}\n", shown));
   said = nunet({"deployment", "status", "abc", "--json"});
   expect_harmless(said.out);
   EXPECT_EQ(json::parse(said.out)->at("Allocations").at("work").at("reason").as_string(), hostile) << "the same value";

@@ -49,7 +49,8 @@ Result<json::Value> read_anchor_data(const Arguments& arguments, const std::stri
   return value;
 }
 
-Result<json::Value> read_value(const Parameter& parameter, const Arguments& arguments, std::string& member) {
+Result<json::Value> read_value(Session& session, const Parameter& parameter, const Arguments& arguments,
+                               std::string& member) {
   const std::string name(parameter.name);
   const std::string given = arguments.get(name, "");
   switch (parameter.form) {
@@ -76,7 +77,7 @@ Result<json::Value> read_value(const Parameter& parameter, const Arguments& argu
     case Form::gpus: return read_gpus(given);
     case Form::anchors: return read_anchor_data(arguments, given, member);
     case Form::ensemble: {
-      TRY(const jobs::Ensemble ensemble, read_ensemble(given.empty() ? "ensemble.yaml" : given));
+      TRY(const jobs::Ensemble ensemble, read_ensemble(session, given.empty() ? "ensemble.yaml" : given));
       return json::parse(json::encode(ensemble));
     }
   }
@@ -133,24 +134,26 @@ std::vector<std::vector<std::string>> option_groups(const protocol::Declaration&
   return all;
 }
 
-Result<std::string> make_payload(const protocol::Declaration& behaviour, const Arguments& arguments) {
+Result<std::string> make_payload(Session& session, const protocol::Declaration& behaviour, const Arguments& arguments) {
   if (behaviour.parameters.empty()) return std::string();
   json::Object payload;
   for (const Parameter& parameter : behaviour.parameters) {
     const bool has_default = parameter.form == Form::ensemble;
     if (!arguments.has(std::string(parameter.name)) && !has_default) continue;
     std::string member(parameter.member);
-    TRY(auto value, read_value(parameter, arguments, member));
+    TRY(auto value, read_value(session, parameter, arguments, member));
     if (!member.empty()) put(payload, member, std::move(value));
   }
   return json::write(payload);
 }
 
-Result<jobs::Ensemble> read_ensemble(const std::filesystem::path& file) {
-  TRY(auto yaml, read_file(file, kMaxFile));
+Result<jobs::Ensemble> read_ensemble(Session& session, const std::filesystem::path& file) {
+  const bool piped = file == "-";
+  TRY(auto yaml, piped ? session.read_input(kMaxFile) : read_file(file, kMaxFile));
   auto ensemble = jobs::Ensemble::parse_yaml(yaml);
-  if (!ensemble) return fail(ensemble.error(), "{}", file.string());
-  const auto folder = file.parent_path();
+  if (!ensemble) return fail(ensemble.error(), "{}", piped ? "standard input" : file.string());
+  std::error_code ignored;
+  const auto folder = std::filesystem::is_regular_file(file, ignored) ? file.parent_path() : std::filesystem::path();
   for (auto& [name, script] : ensemble->scripts) {
     TRY(auto contents, resolve(folder, fmt::format("scripts.{}", name), as_text(script)));
     script = to_bytes(contents);

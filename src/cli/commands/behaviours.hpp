@@ -18,9 +18,10 @@ namespace dms::cli {
 [[nodiscard]] std::vector<std::vector<std::string>> option_groups(const protocol::Declaration& behaviour);
 
 /// The payload as JSON; empty for a behaviour without parameters.
-Result<std::string> make_payload(const protocol::Declaration& behaviour, const Arguments& arguments);
+Result<std::string> make_payload(Session& session, const protocol::Declaration& behaviour, const Arguments& arguments);
 
-/// An ensemble from YAML, with the scripts and keys it names read from files next to it.
-Result<jobs::Ensemble> read_ensemble(const std::filesystem::path& file);
+/// An ensemble from YAML, with the scripts and keys it names read from files next to it. `-` is standard input; what that
+/// or any pipe (/dev/stdin, <(...)) names is next to the working folder's files.
+Result<jobs::Ensemble> read_ensemble(Session& session, const std::filesystem::path& file);
 
 }  // namespace dms::cli

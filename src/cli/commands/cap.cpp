@@ -7,7 +7,9 @@ namespace {
 
 /// A token or a list of tokens as JSON; `-` stands for standard input.
 Result<ucan::TokenList> read_tokens(Session& session, std::string_view what, std::string text) {
-  if (text == "-") text.assign(std::istreambuf_iterator<char>(session.input()), {});
+  if (text == "-") {
+    TRY(text, session.read_input(kMaxInput));
+  }
   auto value = json::parse(text);
   if (!value)
     return std::unexpected(value.error().context(Errc::usage, fmt::format("{}: expected a token as JSON", what)));

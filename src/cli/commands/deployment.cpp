@@ -146,7 +146,7 @@ Result<void> deploy(Session& session, const Arguments& arguments) {
   if (arguments.has("timeout")) {
     TRY(timeout, parse_duration(arguments.get("timeout", "")));
   }
-  TRY(auto ensemble, read_ensemble(arguments.get("file", "ensemble.yaml")));
+  TRY(auto ensemble, read_ensemble(session, arguments.get("file", "ensemble.yaml")));
   const bool until_end = !has_services(ensemble);
   TRY(auto client, Client::open(session, context_name(arguments)));
   const protocol::NewDeploymentRequest request{std::move(ensemble)};
@@ -250,12 +250,13 @@ Command deploy_command() {
               "change of its state and, at its end, what the work has printed; the exit code is then that of the "
               "deployment: 0\n"
               "if all went well, 1 if it failed. Interrupting ends the watching, not the deployment.",
-          .examples = {"nunet deploy -f ensemble.yaml", "nunet deploy -f ensemble.yaml -t 2m --wait"},
+          .examples = {"nunet deploy -f ensemble.yaml", "nunet deploy -f ensemble.yaml -t 2m --wait",
+                       "envsubst < template.yaml | nunet deploy -f - --wait"},
           .options = {context_option(),
                       {.name = "file",
                        .letter = 'f',
                        .value = "file",
-                       .help = "the ensemble, as YAML [ensemble.yaml]",
+                       .help = "the ensemble, as YAML; - reads standard input [ensemble.yaml]",
                        .aliases = {"spec-file"}},
                       {.name = "timeout",
                        .letter = 't',

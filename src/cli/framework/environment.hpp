@@ -35,9 +35,11 @@ class Environment {
   [[nodiscard]] virtual std::optional<std::string> variable(const std::string& name) const = 0;
   [[nodiscard]] virtual UnixTime now() = 0;
   virtual Random& random() = 0;
-  /// True if somebody can be asked.
+  /// True if standard input is a terminal: a question can be answered there.
   [[nodiscard]] virtual bool interactive() const = 0;
-  /// Shows `prompt` and reads a line without echo.
+  /// True if a secret can be asked for: on the controlling terminal, even if standard input is a file or a pipe.
+  [[nodiscard]] virtual bool has_terminal() const = 0;
+  /// Shows `prompt` and reads a line from the terminal without echo.
   virtual Result<crypto::Secret> ask_secret(const std::string& prompt) = 0;
 
   /// Errc::cancelled when the user interrupts.

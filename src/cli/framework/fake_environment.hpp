@@ -40,7 +40,8 @@ class FakeEnvironment final : public Environment {
   }
   UnixTime now() override { return time; }
   Random& random() override { return seeded; }
-  bool interactive() const override { return !secrets.empty() || somebody; }
+  bool interactive() const override { return somebody; }
+  bool has_terminal() const override { return !secrets.empty() || somebody; }
   Result<crypto::Secret> ask_secret(const std::string& prompt) override {
     asked.push_back(prompt);
     if (secrets.empty()) return fail(dms::Errc::cancelled, "interrupted");

@@ -1,5 +1,6 @@
 """A command in a terminal: what it asks, what it is told, and how it leaves the terminal."""
 
+import fcntl
 import os
 import pty
 import re
@@ -16,6 +17,12 @@ from feature_world import path_of
 PATIENCE = 60
 
 
+def start():
+    """In the child: its standard input is its controlling terminal, and SIGHUP has its default action again."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 class Terminal:
     """One command in a pseudo-terminal, with no passphrase in its environment."""
 
@@ -24,8 +31,7 @@ class Terminal:
         environment = {k: v for k, v in machine.environment(PATH=path_of(machine)).items() if k != "DMS_PASSPHRASE"}
         self.process = subprocess.Popen(machine.inside(["bash", "-c", "exec " + line]), cwd=machine.home, env=environment,
                                         stdin=self.theirs, stdout=self.theirs, stderr=self.theirs, start_new_session=True,
-                                        # A terminal's programs start with it; who runs these tests may ignore it (nohup).
-                                        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL))
+                                        preexec_fn=start)
         machine.cluster.children.append(self.process)  # ended with the scenario
         self.said, self.answered = "", 0
 
