@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "actor/actor.hpp"
-#include "simulation/sim_runtime.hpp"
+#include "simulation/sim_world.hpp"
 #include "network/memory_network.hpp"
 
 namespace dms::actor {

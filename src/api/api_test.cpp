@@ -1,7 +1,7 @@
 #include <gtest/gtest.h>
 
 #include "api/server.hpp"
-#include "simulation/sim_runtime.hpp"
+#include "simulation/sim_world.hpp"
 #include "network/memory_network.hpp"
 
 namespace dms::api {

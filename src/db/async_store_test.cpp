@@ -8,7 +8,7 @@
 
 #include "runtime/nursery.hpp"
 #include "runtime/real_runtime.hpp"
-#include "simulation/sim_runtime.hpp"
+#include "simulation/sim_world.hpp"
 
 namespace dms::db {
 namespace {

@@ -1,11 +1,12 @@
-// Reads the answer of a name server: the text records in a DNS message.
+// Reads the answer of a name server: the text records in a DNS message. The message is taken apart by glibc's libresolv
+// (ns_initparse); docs/decisions/0804-dns.md says why.
 //
-// Model: every record of type TXT and class IN in the answer section counts, whoever owns it, because the server has
-// followed aliases already. The strings of one record are one text. Owners' names are skipped, not expanded, so that
-// compression cannot loop.
+// Model: every record of type TXT and class IN in the answer section counts, whatever its owner, because the server has
+// followed aliases already. The strings of one record are one text.
 //
-// Attacks: anybody on the way can answer. Parsing is linear, at most kMaxTextRecords records are returned, and
-// everything that reaches beyond the message, or is not an answer, is refused with Errc::invalid_argument.
+// Attacks: anybody on the path can answer. At most kMaxTextRecords records are returned; a message that is cut, has bytes
+// left over, reaches beyond its end, or is not an answer, is refused with Errc::invalid_argument. libresolv bounds the
+// expansion of compressed names. dns_message_fuzz.cpp covers both.
 //
 // Specification: RFC 1035, sections 3.3.14 and 4.1.
 #pragma once
@@ -20,7 +21,7 @@ namespace dms {
 
 inline constexpr std::size_t kMaxTextRecords = 64;
 
-/// Errc::not_found if the name does not exist, Errc::io if the server says that it has failed. No record is no failure.
+/// Errc::not_found if the name does not exist, Errc::io if the server reports a failure. An answer without records is none.
 Result<std::vector<std::string>> parse_text_records(BytesView message);
 
 }  // namespace dms

@@ -5,7 +5,7 @@
 #include <cstdlib>
 
 #include "runtime/nursery.hpp"
-#include "simulation/sim_runtime.hpp"
+#include "simulation/sim_world.hpp"
 #include "libp2p/swarm/upgrader.hpp"
 #include "libp2p/multistream/multistream.hpp"
 #include "libp2p/muxers/yamux/fuzzing.hpp"

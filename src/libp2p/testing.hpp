@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <deque>
 
-#include "simulation/sim_runtime.hpp"
+#include "simulation/sim_world.hpp"
 #include "libp2p/host.hpp"
 
 namespace dms::libp2p::testing {

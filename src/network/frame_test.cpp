@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "runtime/nursery.hpp"
-#include "simulation/sim_runtime.hpp"
+#include "simulation/sim_world.hpp"
 
 namespace dms::network {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "simulation/sim_runtime.hpp"
+#include "simulation/sim_world.hpp"
 #include "network/frame.hpp"
 
 namespace dms::network {

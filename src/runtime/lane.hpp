@@ -6,7 +6,7 @@
 //  2. What lives on a lane is touched only from it and needs no lock. post() may be called from any thread; every other
 //     method only from the lane itself.
 //  3. A real lane is a thread that runs an event loop; a simulated lane shares one thread and a virtual clock with the
-//     others of its simulation (sim_runtime.hpp). Code cannot tell them apart.
+//     others of its simulation (simulation/sim_world.hpp). Code cannot tell them apart.
 #pragma once
 
 #include <cstdint>

@@ -3,7 +3,7 @@
 #include <benchmark/benchmark.h>
 
 #include "runtime/real_runtime.hpp"
-#include "simulation/sim_runtime.hpp"
+#include "simulation/sim_world.hpp"
 
 namespace dms {
 namespace {
@@ -108,6 +108,23 @@ void batch(benchmark::State& state) {
   state.SetItemsProcessed(state.iterations() * kBatch);
 }
 
+/// Connections in a world of so many nodes, each from another node and to another one.
+void connect(benchmark::State& state) {
+  SimWorld world(1);
+  std::vector<SimNode*> nodes;
+  std::vector<Result<std::unique_ptr<Listener>>> listeners;
+  for (std::int64_t i = 0; i < state.range(0); ++i) {
+    nodes.push_back(&world.add_node("n"));
+    listeners.push_back(nodes.back()->runtime().net.listen_tcp({IpAddress(), 9}));
+  }
+  std::size_t next = 0;
+  for (auto _ : state) {
+    SimNode& from = *nodes[next++ % nodes.size()];
+    const SimNode& to = *nodes[next * 7919 % nodes.size()];
+    if (!world.run(from, from.runtime().net.connect_tcp({to.address(), 9}))) return state.SkipWithError("no answer");
+  }
+}
+
 // NOLINTBEGIN(cert-err58-cpp): how Google Benchmark registers
 BENCHMARK(batch<Simulated, post>)->Name("runtime_post/sim");
 BENCHMARK(batch<Real, post>)->Name("runtime_post/real");
@@ -121,6 +138,7 @@ BENCHMARK(batch<Simulated, awaited_task>)->Name("runtime_awaited_task/sim");
 BENCHMARK(batch<Real, awaited_task>)->Name("runtime_awaited_task/real");
 BENCHMARK(batch<Simulated, notified_wait>)->Name("runtime_notified_wait/sim");
 BENCHMARK(batch<Real, notified_wait>)->Name("runtime_notified_wait/real");
+BENCHMARK(connect)->Name("simulation_connect")->Arg(10)->Arg(1000)->Arg(10000);
 // NOLINTEND(cert-err58-cpp)
 
 }  // namespace

@@ -10,7 +10,7 @@
 #include "actor/envelope.hpp"
 #include "base/file.hpp"
 #include "cli/cli.hpp"
-#include "simulation/sim_runtime.hpp"
+#include "simulation/sim_world.hpp"
 
 namespace dms::cli {
 

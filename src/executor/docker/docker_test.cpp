@@ -7,7 +7,7 @@
 
 #include "runtime/process.hpp"
 #include "runtime/real_runtime.hpp"
-#include "simulation/sim_runtime.hpp"
+#include "simulation/sim_world.hpp"
 #include "executor/docker/docker_stream.hpp"
 
 namespace dms::executor {

@@ -1,6 +1,6 @@
 // Any bytes as the other side of a negotiation, for the listener and the dialer.
 #include "simulation/scripted_stream.hpp"
-#include "simulation/sim_runtime.hpp"
+#include "simulation/sim_world.hpp"
 #include "libp2p/multistream/multistream.hpp"
 
 namespace dms::libp2p {

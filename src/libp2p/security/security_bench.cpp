@@ -5,7 +5,7 @@
 
 #include <cstring>
 
-#include "simulation/sim_runtime.hpp"
+#include "simulation/sim_world.hpp"
 #include "libp2p/security/noise/noise.hpp"
 #include "libp2p/security/tls/tls.hpp"
 

@@ -9,7 +9,7 @@
 //     had stored is what restart() starts from.
 //  4. ask() is what a user's command does: a signed call to the machine's own node, through an actor of the machine.
 //
-// Threads: none; see sim_runtime.hpp.
+// Threads: none; see simulation/sim_world.hpp.
 #pragma once
 
 #include <map>
@@ -19,7 +19,7 @@
 #include "executor/fake/fake.hpp"
 #include "network/libp2p_network.hpp"
 #include "node/node.hpp"
-#include "simulation/sim_runtime.hpp"
+#include "simulation/sim_world.hpp"
 
 namespace dms::sim {
 

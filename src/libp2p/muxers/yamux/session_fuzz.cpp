@@ -2,7 +2,7 @@
 #include <cstdlib>
 
 #include "simulation/scripted_stream.hpp"
-#include "simulation/sim_runtime.hpp"
+#include "simulation/sim_world.hpp"
 #include "libp2p/muxers/yamux/fuzzing.hpp"
 #include "libp2p/muxers/yamux/session.hpp"
 

@@ -4,7 +4,7 @@
 #include <cstdlib>
 
 #include "simulation/scripted_stream.hpp"
-#include "simulation/sim_runtime.hpp"
+#include "simulation/sim_world.hpp"
 #include "libp2p/security/tls/tls_stream.hpp"
 
 namespace dms::libp2p::tls {

@@ -1,0 +1,152 @@
+#include "simulation/sim_stream.hpp"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "simulation/test_echo.hpp"
+
+namespace dms {
+namespace {
+
+TEST(SimStream, BytesTravelInOrderAndTakeTheLinksTime) {
+  EchoWorld w(1, {.latency = 10ms, .jitter = 0ns});
+  w.serve(1);
+  const Bytes message(300'000, 42);
+  auto reply = w.world.run(w.client, talk(w.client.runtime().net, w.server.address(), message));
+  ASSERT_TRUE(reply) << reply.error().to_string();
+  EXPECT_EQ(*reply, message);
+  EXPECT_GE(w.world.now().time_since_epoch(), 40ms);  // connecting and the echo are two round trips
+  w.close();
+  EXPECT_EQ(w.server.open_streams() + w.client.open_streams(), 0u);
+}
+
+TEST(SimStream, LossDelaysButLosesNothing) {
+  EchoWorld w(2, {.loss = 0.3});
+  w.serve(1);
+  const Bytes message(1'000'00, 7);
+  auto reply = w.world.run(w.client, talk(w.client.runtime().net, w.server.address(), message));
+  ASSERT_TRUE(reply);
+  EXPECT_EQ(*reply, message);
+  w.close();
+}
+
+TEST(SimStream, ACutLinkHoldsBytesBackUntilItIsMended) {
+  EchoWorld w(3);
+  w.serve(1);
+  Nursery client(w.client.runtime().lane, "client");
+  std::optional<Result<Bytes>> reply;
+  client.spawn([](Net& net, IpAddress to, std::optional<Result<Bytes>>& out) -> Task<void> {
+    out = co_await talk(net, to, Bytes(10, 1));
+  }(w.client.runtime().net, w.server.address(), reply));
+  w.world.run_for(12ms);  // connected, the request under way
+  w.world.cut(w.client, w.server);
+  w.world.run_for(5s);
+  EXPECT_FALSE(reply.has_value());
+  w.world.cut(w.client, w.server, false);
+  w.world.run_for(5s);
+  ASSERT_TRUE(reply.has_value());
+  EXPECT_TRUE(reply->has_value());
+  w.close();
+}
+
+TEST(SimStream, AKilledNodeResetsItsPeers) {
+  EchoWorld w(4);
+  w.serve(1);
+  Nursery client(w.client.runtime().lane, "client");
+  std::optional<Result<Bytes>> reply;
+  client.spawn([](Net& net, IpAddress to, std::optional<Result<Bytes>>& out) -> Task<void> {
+    auto connection = co_await net.connect_tcp({to, 7});
+    out = co_await read_to_end(*connection->stream, 100);
+  }(w.client.runtime().net, w.server.address(), reply));
+  w.world.run_for(50ms);
+  w.server.kill();
+  w.world.run_for(50ms);
+  ASSERT_TRUE(reply.has_value());
+  EXPECT_TRUE(reply->error().is(Errc::closed));
+  auto refused = w.world.run(w.client, talk(w.client.runtime().net, w.server.address(), Bytes(1, 1)));
+  EXPECT_FALSE(refused);
+  w.close();
+}
+
+TEST(SimStream, GroupsOfAPartitionDoNotReachEachOther) {
+  SimWorld world(6, {.give_up = 1s});
+  std::vector<SimNode*> nodes;
+  std::vector<std::unique_ptr<Listener>> listeners;
+  for (int i = 0; i < 4; ++i) {
+    nodes.push_back(&world.add_node(fmt::format("n{}", i)));
+    listeners.push_back(*nodes.back()->runtime().net.listen_tcp({IpAddress(), 9}));
+  }
+  const auto reaches = [&](int from, int to) {
+    auto connection = world.run(*nodes[from], nodes[from]->runtime().net.connect_tcp({nodes[to]->address(), 9}));
+    return connection.has_value();
+  };
+  world.partition({{nodes[0], nodes[1]}, {nodes[2]}});
+  EXPECT_TRUE(reaches(0, 1));
+  EXPECT_FALSE(reaches(0, 2));
+  EXPECT_FALSE(reaches(2, 1));
+  EXPECT_FALSE(reaches(3, 0)) << "the unnamed are a group of their own";
+  world.partition({{nodes[0], nodes[2]}});
+  EXPECT_TRUE(reaches(0, 2));
+  EXPECT_TRUE(reaches(1, 3));
+  EXPECT_FALSE(reaches(0, 1));
+  world.heal();
+  EXPECT_TRUE(reaches(3, 0) && reaches(0, 1) && reaches(2, 1));
+}
+
+/// Connects and then only listens.
+Task<void> listen_only(Net& net, IpAddress to, std::unique_ptr<ByteStream>& stream, std::optional<Result<Bytes>>& out) {
+  auto connection = co_await net.connect_tcp({to, 7});
+  stream = std::move(connection->stream);
+  out = co_await read_to_end(*stream, 100);
+}
+
+TEST(SimStream, NobodyIsToldOfANodeThatVanishes) {
+  EchoWorld w(7, {.give_up = 30s});
+  w.serve(1);
+  Nursery client(w.client.runtime().lane, "client");
+  std::unique_ptr<ByteStream> stream;
+  std::optional<Result<Bytes>> heard;
+  client.spawn(listen_only(w.client.runtime().net, w.server.address(), stream, heard));
+  w.world.run_for(1s);
+  w.server.vanish();
+  w.world.run_for(1h);
+  EXPECT_FALSE(heard.has_value()) << "who only listens waits for ever";
+  EXPECT_TRUE(w.world.run(w.client, stream->write(Bytes(10, 1)))) << "into the socket's buffer";
+  w.world.run_for(29s);
+  EXPECT_FALSE(heard.has_value());
+  w.world.run_for(3s);
+  ASSERT_TRUE(heard.has_value()) << "what was written was never acknowledged";
+  EXPECT_TRUE(heard->error().is(Errc::closed));
+  EXPECT_FALSE(w.world.run(w.client, stream->write(Bytes(10, 1))));
+  w.world.run(w.client, client.close());
+  w.close();
+}
+
+TEST(SimStream, ANodeThatComesBackResetsWhatItDoesNotKnow) {
+  EchoWorld w(8);
+  w.serve(1);
+  Nursery client(w.client.runtime().lane, "client");
+  std::unique_ptr<ByteStream> stream;
+  std::optional<Result<Bytes>> heard;
+  client.spawn(listen_only(w.client.runtime().net, w.server.address(), stream, heard));
+  w.world.run_for(1s);
+  w.server.vanish();
+  w.world.run_for(5s);
+  w.close();  // its program has ended
+  w.server.reappear();
+  w.world.run_for(1s);
+  EXPECT_FALSE(heard.has_value());
+  (void)w.world.run(w.client, stream->write(Bytes(10, 1)));
+  w.world.run_for(1s);
+  ASSERT_TRUE(heard.has_value());
+  EXPECT_TRUE(heard->error().is(Errc::closed));
+  Nursery again(w.server.runtime().lane, "server");
+  again.spawn(echo_server(w.server.runtime().net, again, 1));
+  EXPECT_TRUE(w.world.run(w.client, talk(w.client.runtime().net, w.server.address(), Bytes(10, 1))));
+  w.world.run(w.client, client.close());
+  w.world.run(w.server, again.close());
+}
+
+}  // namespace
+}  // namespace dms
