@@ -3,6 +3,9 @@
 #include <ifaddrs.h>
 #include <net/if.h>
 #include <netinet/in.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -27,6 +30,7 @@
 #include "runtime/busy_poll.hpp"
 #include "runtime/name_lookup.hpp"
 #include "runtime/nursery.hpp"
+#include "runtime/socket_user.hpp"
 #include "runtime/timer_queue.hpp"
 
 namespace dms {
@@ -202,6 +206,7 @@ class SocketStream final : public ByteStream {
     error_code ignored;
     socket_.close(ignored);
   }
+  [[nodiscard]] std::optional<UserId> peer_user() override { return socket_peer_user(socket_.native_handle()); }
 
  private:
   void cancel() {
@@ -296,6 +301,51 @@ class TcpListener final : public Listener {
   IpEndpoint local_;
 };
 
+class UnixListener final : public Listener {
+ public:
+  using Protocol = asio::local::stream_protocol;
+  UnixListener(asio::io_context& io, Protocol::acceptor acceptor, std::string path)
+      : io_(io), acceptor_(std::move(acceptor)), path_(std::move(path)) {}
+  ~UnixListener() override { close(); }
+  Result<void> listen() {
+    error_code ec;
+    acceptor_.listen(asio::socket_base::max_listen_connections, ec);
+    if (ec) return std::unexpected(io_error(ec, fmt::format("listen on {}", path_)));
+    return {};
+  }
+  UnixListener(const UnixListener&) = delete;
+  UnixListener& operator=(const UnixListener&) = delete;
+
+  Task<Result<Accepted>> accept() override {
+    if (!acceptor_.is_open()) co_return fail(Errc::closed, "the listener is closed");
+    Protocol::socket socket(io_);
+    Result<std::size_t> done = co_await await_io(
+        "accept", [&](auto handler) { acceptor_.async_accept(socket, std::move(handler)); },
+        [&] {
+          error_code ignored;
+          acceptor_.cancel(ignored);
+        });
+    if (!done) co_return std::unexpected(done.error());
+    error_code ignored;
+    socket.non_blocking(true, ignored);
+    Accepted accepted;
+    accepted.stream = std::make_unique<SocketStream<Protocol>>(std::move(socket));
+    co_return std::move(accepted);
+  }
+  [[nodiscard]] IpEndpoint local() const override { return {}; }
+  void close() override {
+    if (!acceptor_.is_open()) return;
+    error_code ignored;
+    acceptor_.close(ignored);
+    ::unlink(path_.c_str());
+  }
+
+ private:
+  asio::io_context& io_;
+  Protocol::acceptor acceptor_;
+  std::string path_;
+};
+
 /// Runs look-ups on workers, a few at a time. Who is cancelled leaves at once; the work then ends by itself.
 class Lookups {
  public:
@@ -385,6 +435,22 @@ class RealNet final : public Net {
     co_return co_await connect_tcp(to);
   }
 
+  Result<std::unique_ptr<Listener>> listen_unix(const std::string& path) override {
+    using Local = asio::local::stream_protocol;
+    if (path.size() >= sizeof(sockaddr_un::sun_path))
+      return fail(Errc::invalid_argument, "socket path '{}' is too long", path);
+    Local::acceptor acceptor(io_);
+    error_code ec;
+    acceptor.open(Local(), ec);
+    if (!ec) acceptor.bind(Local::endpoint(path), ec);
+    if (ec) return std::unexpected(io_error(ec, fmt::format("listen on {}", path)));
+    auto listener = std::make_unique<UnixListener>(io_, std::move(acceptor), path);
+    // Until listen() every connection is refused, so no other user connects before the mode is set.
+    if (::chmod(path.c_str(), 0600) != 0) return fail(Errc::io, "set the mode of {}: {}", path, std::strerror(errno));
+    TRY_VOID(listener->listen());
+    return listener;
+  }
+
   Task<Result<std::unique_ptr<ByteStream>>> connect_unix(std::string path) override {
     using Local = asio::local::stream_protocol;
     Local::socket socket(io_);
@@ -392,6 +458,10 @@ class RealNet final : public Net {
     if (path.size() >= sizeof(sockaddr_un::sun_path))
       co_return fail(Errc::invalid_argument, "socket path '{}' is too long", path);
     socket.connect(Local::endpoint(path), ec);  // a Unix connect does not wait for the other side's accept
+    const bool absent = ec == boost::system::errc::no_such_file_or_directory || ec == asio::error::connection_refused;
+    if (absent) co_return fail(Errc::not_found, "connect to {}: {}", path, ec.message());
+    if (ec == boost::system::errc::permission_denied)
+      co_return fail(Errc::permission_denied, "connect to {}: {}", path, ec.message());
     if (ec) co_return std::unexpected(io_error(ec, fmt::format("connect to {}", path)));
     socket.non_blocking(true, ec);
     std::unique_ptr<ByteStream> stream = std::make_unique<SocketStream<Local>>(std::move(socket));

@@ -5,9 +5,11 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <thread>
 
 namespace dms {
@@ -140,6 +142,68 @@ TEST(RealNames, AddressesOfHosts) {
   auto local = runtime.run(net.resolve_host("localhost", IpFamily::v4));
   if (!local) GTEST_SKIP() << "skipped: this system does not know localhost";
   EXPECT_TRUE(local->at(0).is_loopback());
+}
+
+// ---- local sockets ----------------------------------------------------------------------------------------------------
+
+Task<Result<std::unique_ptr<ByteStream>>> accept_stream(Listener& listener) {
+  CO_TRY(Accepted accepted, co_await listener.accept());
+  co_return std::move(accepted.stream);
+}
+
+class LocalSocket : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string pattern = (std::filesystem::temp_directory_path() / "nunet-socket-XXXXXX").string();
+    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
+    folder_ = pattern;
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+
+  std::filesystem::path folder_;
+  RealRuntime real_;
+  Net& net_ = real_.runtime().net;
+};
+
+TEST_F(LocalSocket, AUnixSocketIsItsOwnersAndNamesBothUsers) {
+  const std::string path = folder_ / "socket";
+  EXPECT_TRUE(real_.run(net_.connect_unix(path)).error().is(Errc::not_found));
+  auto listener = net_.listen_unix(path);
+  ASSERT_TRUE(listener) << listener.error().to_string();
+  struct stat info {};
+  ASSERT_EQ(::stat(path.c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0777, 0600U);
+  EXPECT_TRUE(net_.listen_unix(path).error().is(Errc::already_exists));
+  auto near = real_.run(net_.connect_unix(path));
+  ASSERT_TRUE(near) << near.error().to_string();
+  auto far = real_.run(accept_stream(**listener));
+  ASSERT_TRUE(far) << far.error().to_string();
+  EXPECT_EQ((*near)->peer_user(), ::geteuid());
+  EXPECT_EQ((*far)->peer_user(), ::geteuid());
+  ASSERT_TRUE(real_.run((*near)->write(as_bytes("hello"))));
+  Bytes text(5);
+  ASSERT_TRUE(real_.run(read_exactly(**far, text)));
+  EXPECT_EQ(as_text(text), "hello");
+  (*listener)->close();
+  EXPECT_FALSE(std::filesystem::exists(path)) << "close() removes the socket";
+  EXPECT_TRUE(net_.listen_unix(folder_ / std::string(200, 'x')).error().is(Errc::invalid_argument));
+}
+
+TEST_F(LocalSocket, ALoopbackConnectionNamesItsUserWhileItIsOpen) {
+  for (const char* address : {"127.0.0.1", "::1"}) {
+    auto listener = net_.listen_tcp({IpAddress::parse(address).value(), 0});
+    if (!listener) continue;  // a machine without IPv6
+    auto near = real_.run(net_.connect_tcp((*listener)->local()));
+    ASSERT_TRUE(near) << near.error().to_string();
+    auto far = real_.run(accept_stream(**listener));
+    ASSERT_TRUE(far) << far.error().to_string();
+    const auto user = (*far)->peer_user();
+    if (!user) GTEST_SKIP() << "skipped: this kernel does not tell whose a TCP socket is (NETLINK_SOCK_DIAG)";
+    EXPECT_EQ(user, ::geteuid());
+    EXPECT_EQ(near->stream->peer_user(), ::geteuid());
+    near->stream->abort();
+    EXPECT_EQ((*far)->peer_user(), std::nullopt) << "the other end is nobody's any more";
+  }
 }
 
 // ---- the lane ---------------------------------------------------------------------------------------------------------

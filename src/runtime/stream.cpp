@@ -53,6 +53,10 @@ std::string IpEndpoint::to_string() const {
   return fmt::format("[{}{}{}]:{}", address.to_string(), zone.empty() ? "" : "%", zone.text(), port);
 }
 
+Result<std::unique_ptr<Listener>> Net::listen_unix(const std::string& path) {
+  return fail(Errc::unsupported, "listen on {}: there are no Unix sockets here", path);
+}
+
 Task<Result<Accepted>> Net::connect_tcp_from(IpEndpoint, IpEndpoint to) { return connect_tcp(to); }
 
 // What a wire does that knows no names.

@@ -10,12 +10,16 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/bytes.hpp"
 #include "runtime/task.hpp"
 
 namespace dms {
+
+/// A user of this machine, as the kernel numbers them; 0 is root.
+using UserId = std::uint32_t;
 
 class ByteStream {
  public:
@@ -29,6 +33,9 @@ class ByteStream {
   virtual Task<Result<void>> close_write() = 0;
   /// Ends both halves at once; operations under way fail with Errc::closed.
   virtual void abort() = 0;
+  /// The user of the process at the other end, as the kernel tells it: of a Unix socket, and of a TCP connection inside this
+  /// machine while that process holds its end open. Asks the kernel each time (some microseconds).
+  [[nodiscard]] virtual std::optional<UserId> peer_user() { return std::nullopt; }
 };
 
 /// Fills all of `into`. Errc::closed if the stream ends first.
@@ -132,6 +139,10 @@ class Net {
   /// The same from `local`, the end of a listener that shares its port: so the other side sees an address at which we can be
   /// reached. Where that cannot be done, from anywhere; the local end of the result tells.
   virtual Task<Result<Accepted>> connect_tcp_from(IpEndpoint local, IpEndpoint to);
+  /// A Unix socket at `path`, mode 0600 before anything can connect; close() removes it. Errc::already_exists if something is
+  /// at `path`, Errc::invalid_argument if it is too long for a socket (107 bytes).
+  virtual Result<std::unique_ptr<Listener>> listen_unix(const std::string& path);
+  /// Errc::not_found if nothing listens there, Errc::permission_denied if this user may not connect.
   virtual Task<Result<std::unique_ptr<ByteStream>>> connect_unix(std::string path) = 0;
   /// The addresses of a host, at most kMaxHostAddresses. Errc::not_found if there are none, Errc::io if nobody can be asked.
   /// Look-ups take their time: the deadline is the caller's.

@@ -16,8 +16,12 @@ SimSockets* SimNetwork::find(const IpAddress& address) const {
   return node->alive ? node : nullptr;
 }
 
-SimListener::SimListener(SimSockets& node, IpEndpoint local) : node_(node), local_(local) {
+SimListener::SimListener(SimSockets& node, IpEndpoint local) : node_(node), local_(local), user_(node.user) {
   node_.listeners[local.port] = this;
+}
+
+SimListener::SimListener(SimSockets& node, std::string path) : node_(node), path_(std::move(path)), user_(node.user) {
+  node_.unix_listeners[path_] = this;
 }
 
 Task<Result<Accepted>> SimListener::accept() {
@@ -33,7 +37,10 @@ Task<Result<Accepted>> SimListener::accept() {
 void SimListener::close() {
   if (closed_) return;
   closed_ = true;
-  node_.listeners.erase(local_.port);
+  if (path_.empty())
+    node_.listeners.erase(local_.port);
+  else
+    node_.unix_listeners.erase(path_);
   backlog_.clear();
   arrived_.notify_all();
 }
@@ -73,11 +80,12 @@ Task<Result<Accepted>> SimNet::connect_tcp(IpEndpoint to) {
   auto [forth, back] = SimPipe::pair(network_.clock, links, node_, *other);
   const IpEndpoint local{to.address.is_loopback() ? to.address : node_.address, node_.ephemeral_port()};
   Accepted at_listener;
-  at_listener.stream = std::make_unique<SimStream>(*other, forth, back);
+  const bool inside = other == &node_;
+  at_listener.stream = std::make_unique<SimStream>(*other, forth, back, inside ? node_.user : std::nullopt);
   at_listener.local = to;
   at_listener.remote = local;
   Accepted at_dialer;
-  at_dialer.stream = std::make_unique<SimStream>(node_, back, forth);
+  at_dialer.stream = std::make_unique<SimStream>(node_, back, forth, inside ? listener->second->user() : std::nullopt);
   at_dialer.local = local;
   at_dialer.remote = to;
   listener->second->offer(std::move(at_listener));
@@ -86,8 +94,22 @@ Task<Result<Accepted>> SimNet::connect_tcp(IpEndpoint to) {
   co_return std::move(at_dialer);
 }
 
+Result<std::unique_ptr<Listener>> SimNet::listen_unix(const std::string& path) {
+  if (!node_.alive) return fail(Errc::io, "listen on {}: the node is down", path);
+  if (node_.unix_listeners.contains(path)) return fail(Errc::already_exists, "listen on {}: address in use", path);
+  return std::make_unique<SimListener>(node_, path);
+}
+
 Task<Result<std::unique_ptr<ByteStream>>> SimNet::connect_unix(std::string path) {
-  co_return fail(Errc::unsupported, "connect to {}: a simulated node has no Unix sockets", path);
+  const auto listener = node_.unix_listeners.find(path);
+  if (!node_.alive || listener == node_.unix_listeners.end())
+    co_return fail(Errc::not_found, "connect to {}: nothing listens there", path);
+  auto [forth, back] = SimPipe::pair(network_.clock, network_.links, node_, node_);
+  Accepted at_listener;
+  at_listener.stream = std::make_unique<SimStream>(node_, forth, back, node_.user);
+  std::unique_ptr<ByteStream> at_dialer = std::make_unique<SimStream>(node_, back, forth, listener->second->user());
+  listener->second->offer(std::move(at_listener));
+  co_return std::move(at_dialer);
 }
 
 Task<Result<std::vector<IpAddress>>> SimNet::resolve_host(std::string name, IpFamily family) {

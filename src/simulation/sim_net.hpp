@@ -28,15 +28,20 @@ struct SimNetwork {
 class SimListener final : public Listener {
  public:
   SimListener(SimSockets& node, IpEndpoint local);
+  /// A Unix socket.
+  SimListener(SimSockets& node, std::string path);
   ~SimListener() override { close(); }
   Task<Result<Accepted>> accept() override;
   [[nodiscard]] IpEndpoint local() const override { return local_; }
+  [[nodiscard]] std::optional<UserId> user() const { return user_; }
   void close() override;
   void offer(Accepted accepted);
 
  private:
   SimSockets& node_;
   IpEndpoint local_;
+  std::string path_;
+  std::optional<UserId> user_;
   bool closed_ = false;
   std::deque<Accepted> backlog_;
   Notify arrived_;
@@ -48,7 +53,8 @@ class SimNet final : public Net {
 
   Result<std::unique_ptr<Listener>> listen_tcp(const IpEndpoint& at) override;
   Task<Result<Accepted>> connect_tcp(IpEndpoint to) override;
-  /// Errc::unsupported.
+  Result<std::unique_ptr<Listener>> listen_unix(const std::string& path) override;
+  /// Any user may connect: the mode of a socket's file is not simulated.
   Task<Result<std::unique_ptr<ByteStream>>> connect_unix(std::string path) override;
   Task<Result<std::vector<IpAddress>>> resolve_host(std::string name, IpFamily family) override;
   Task<Result<std::vector<std::string>>> resolve_text(std::string name) override;

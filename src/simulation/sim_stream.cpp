@@ -110,8 +110,8 @@ void SimPipe::break_up() {
   writable_.notify_all();
 }
 
-SimStream::SimStream(SimSockets& node, PipePtr in, PipePtr out)
-    : node_(node), number_(++node.last_stream), in_(std::move(in)), out_(std::move(out)) {
+SimStream::SimStream(SimSockets& node, PipePtr in, PipePtr out, std::optional<UserId> peer_user)
+    : node_(node), number_(++node.last_stream), in_(std::move(in)), out_(std::move(out)), peer_user_(peer_user) {
   node_.streams.emplace(number_, this);
 }
 

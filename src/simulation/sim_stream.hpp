@@ -5,6 +5,8 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <optional>
+#include <string>
 
 #include "runtime/stream.hpp"
 #include "simulation/sim_clock.hpp"
@@ -21,6 +23,8 @@ struct SimSockets {
   IpAddress address;
   bool alive = true;
   std::map<std::uint16_t, SimListener*> listeners;
+  std::map<std::string, SimListener*> unix_listeners;
+  std::optional<UserId> user;                   ///< of the processes that connect and listen from now on
   std::map<std::uint64_t, SimStream*> streams;  ///< in the order they were made, so that a seed replays
   std::uint64_t last_stream = 0;
   std::uint16_t last_port = kLastPort;
@@ -100,13 +104,14 @@ class SimPipe : public std::enable_shared_from_this<SimPipe> {
 class SimStream final : public ByteStream {
  public:
   using PipePtr = std::shared_ptr<SimPipe>;
-  SimStream(SimSockets& node, PipePtr in, PipePtr out);
+  SimStream(SimSockets& node, PipePtr in, PipePtr out, std::optional<UserId> peer_user = std::nullopt);
   ~SimStream() override;
 
   Task<Result<std::size_t>> read_some(MutableBytes into) override;
   Task<Result<void>> write(BytesView from) override;
   Task<Result<void>> close_write() override;
   void abort() override;
+  [[nodiscard]] std::optional<UserId> peer_user() override { return peer_user_; }
   /// This node has lost power. The other node's ends stay as they are.
   void vanish();
 
@@ -117,6 +122,7 @@ class SimStream final : public ByteStream {
   std::uint64_t number_;
   PipePtr in_;
   PipePtr out_;
+  std::optional<UserId> peer_user_;
   bool closed_ = false;
   bool vanished_ = false;
 };

@@ -148,5 +148,29 @@ TEST(SimStream, ANodeThatComesBackResetsWhatItDoesNotKnow) {
   w.world.run(w.server, again.close());
 }
 
+Task<Result<std::string>> users_of_a_connection(Net& net, Listener& listener) {
+  CO_TRY(std::unique_ptr<ByteStream> near, co_await net.connect_unix("/run/socket"));
+  CO_TRY(Accepted far, co_await listener.accept());
+  CO_TRY_VOID(co_await near->write(as_bytes("x")));
+  Bytes text(1);
+  CO_TRY_VOID(co_await read_exactly(*far.stream, text));
+  co_return fmt::format("{} {}", near->peer_user().value_or(0), far.stream->peer_user().value_or(0));
+}
+
+TEST(SimStream, UnixSocketsNameTheUsersOfTheirEnds) {
+  SimWorld world(1);
+  SimNode& node = world.add_node("node");
+  Net& net = node.runtime().net;
+  EXPECT_TRUE(world.run(node, net.connect_unix("/run/socket")).error().is(Errc::not_found));
+  node.set_user(7);
+  auto listener = net.listen_unix("/run/socket");
+  ASSERT_TRUE(listener);
+  EXPECT_TRUE(net.listen_unix("/run/socket").error().is(Errc::already_exists));
+  node.set_user(8);
+  EXPECT_EQ(world.run(node, users_of_a_connection(net, **listener)).value_or("failed"), "7 8");
+  node.kill();
+  EXPECT_FALSE(world.run(node, net.connect_unix("/run/socket")));
+}
+
 }  // namespace
 }  // namespace dms

@@ -19,12 +19,16 @@ SimNode::~SimNode() = default;
 Runtime SimNode::runtime() { return {*lane_, *net_}; }
 IpAddress SimNode::address() const { return sockets_->address; }
 bool SimNode::alive() const { return sockets_->alive; }
+void SimNode::set_user(std::optional<UserId> user) { sockets_->user = user; }
 void SimNode::reappear() { sockets_->alive = true; }
-std::size_t SimNode::open_streams() const { return sockets_->streams.size() + sockets_->listeners.size(); }
+std::size_t SimNode::open_streams() const {
+  return sockets_->streams.size() + sockets_->listeners.size() + sockets_->unix_listeners.size();
+}
 
 void SimNode::kill() {
   sockets_->alive = false;
   while (!sockets_->listeners.empty()) sockets_->listeners.begin()->second->close();
+  while (!sockets_->unix_listeners.empty()) sockets_->unix_listeners.begin()->second->close();
   const auto streams = sockets_->streams;
   for (const auto& [number, stream] : streams) stream->abort();
 }
@@ -33,6 +37,7 @@ void SimNode::vanish() {
   sockets_->alive = false;
   for (const auto& [number, stream] : sockets_->streams) stream->vanish();
   while (!sockets_->listeners.empty()) sockets_->listeners.begin()->second->close();
+  while (!sockets_->unix_listeners.empty()) sockets_->unix_listeners.begin()->second->close();
 }
 
 SimWorld::SimWorld(std::uint64_t seed, SimLink link)

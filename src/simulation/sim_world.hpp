@@ -48,6 +48,8 @@ class SimNode {
   /// After vanish(): the machine is up again without any memory. Writes to a stream from before are answered by a reset.
   void reappear();
   [[nodiscard]] bool alive() const;
+  /// The user of the processes that connect and listen on this node from now on: ByteStream::peer_user() inside the node.
+  void set_user(std::optional<UserId> user);
   /// How many streams and listeners are open, for tests that look for leaks.
   [[nodiscard]] std::size_t open_streams() const;
 
