@@ -1,19 +1,24 @@
-// HTTP/1.1 over a ByteStream: what the local REST API, the command line and the Docker client speak.
+// HTTP/1.1 over a ByteStream: the protocol of the local REST API, the command line and the Docker client.
 //
 // Model
 //  1. Messages are values: a head and a whole body, both bounded by HttpLimits. Only HttpClient::open() leaves the body
-//     on the wire, for what has no end (container logs, pulls); its reader then bounds what it keeps.
+//     on the stream, for bodies without end (container logs, pulls); its reader bounds what it keeps.
 //  2. Bodies travel with Content-Length or chunked; a response without either ends with the stream.
-//  3. A connection carries one exchange after another (keep-alive); requests are never pipelined by the client.
-//  4. No redirects, no compression, no TLS: these doors are local.
+//  3. A connection carries one exchange after another (keep-alive). The client does not pipeline; the server answers
+//     pipelined requests in order.
+//  4. The server reads ahead while a handler runs. When the client closes the connection, or its writing half, the handler
+//     is cancelled (task.hpp); what it returns is still sent. A client that has pipelined more than 16 KiB is not watched
+//     until its handler has finished.
+//  5. No redirects, no compression, no TLS: connections are local.
 //
 // Threads and cancellation: all on the stream's lane. A cancelled or failed call leaves the connection fit only for
-// abort(). Failure: Errc::invalid_argument for a broken message, limit_exceeded for a too large one, closed when the
-// other side goes away, and whatever the stream reports. Specification: RFC 9110 and RFC 9112.
+// abort(). Failure: Errc::invalid_argument for a malformed message, limit_exceeded for one that is too large, closed when
+// the peer closes, and whatever the stream reports. Specification: RFC 9110 and RFC 9112.
 //
-// What an attacker could try: endless heads or bodies (431, 413, connection closed), slow ones (408 at the deadline),
-// two lengths or both framings in one message to smuggle a second (refused by the parser, 400, connection closed),
-// line breaks in header values (refused when written). A connection holds at most one head and one body in memory.
+// Attacks: endless heads or bodies (431, 413, connection closed), slow ones (408 at the deadline), two lengths or both
+// framings in one message to smuggle a second (refused by the parser, 400, connection closed), line breaks in header values
+// (refused when written), requests that are abandoned (4). A connection holds at most one head, one body and two chunks of
+// 16 KiB in memory.
 #pragma once
 
 #include <functional>
@@ -68,7 +73,7 @@ struct HttpResponse {
   [[nodiscard]] bool ok() const { return status >= 200 && status < 300; }
 };
 
-/// The standard words for a status: "Not Found".
+/// The reason phrase of a status: "Not Found".
 std::string_view http_reason(int status);
 /// Percent-encodes everything but RFC 3986's unreserved characters.
 std::string url_encode(std::string_view text);
@@ -120,20 +125,20 @@ Task<Result<HttpResponse>> http_call(Net& net, IpEndpoint to, HttpRequest reques
 
 using HttpHandler = std::function<Task<HttpResponse>(HttpRequest)>;
 
-/// Answers requests until the other side closes, asks to close, or breaks the protocol; the handler is called for each
-/// in turn. Broken requests are answered here: 400, 408, 413, 417, 431, 501 or 505. Success when the connection ended
-/// in order. A HEAD request gets the handler's answer without its body.
+/// Answers requests until the client closes, asks to close, or violates the protocol; the handler is called for each in
+/// turn. Malformed requests are answered here: 400, 408, 413, 417, 431, 501 or 505. Success when the connection ended in
+/// order. The response to a HEAD request has no body.
 Task<Result<void>> serve_http(ByteStream& stream, HttpHandler handler, HttpLimits limits = {});
 
-/// The parser behind serve_http on bytes at hand, for the fuzzer and tests: the requests they hold, or the status and
-/// words with which they would be refused.
+/// The parser of serve_http on bytes in memory, for fuzzing and tests: the requests in them, or the status and text with
+/// which they would be refused.
 struct HttpRefusal {
   int status = 400;
   std::string why;
 };
 std::expected<std::vector<HttpRequest>, HttpRefusal> parse_http_requests(BytesView bytes,
                                                                          const HttpLimits& limits = {});
-/// The one response in `bytes`, ended by their end where it has no length.
+/// The one response in `bytes`; without a length it extends to their end.
 Result<HttpResponse> parse_http_response(BytesView bytes, const HttpLimits& limits = {});
 
 }  // namespace dms

@@ -7,7 +7,23 @@
 namespace dms {
 namespace {
 
+/// Handlers of "/wait" that run, and how many of them were cancelled.
+struct Waiting {
+  int now = 0;
+  int cancelled = 0;
+};
+Waiting waiting;
+
+Task<HttpResponse> wait(std::string body) {
+  ++waiting.now;
+  const Result<void> slept = co_await sleep_for(1h);
+  --waiting.now;
+  if (!slept) ++waiting.cancelled;
+  co_return HttpResponse(slept ? 200 : 500, std::move(body), "text/plain");
+}
+
 Task<HttpResponse> answer(HttpRequest request) {
+  if (request.path() == "/wait") co_return co_await wait("waited");
   if (request.path() == "/throw") throw std::logic_error("a handler's bug");
   if (request.path() == "/inject") {
     HttpResponse bad(200, "x");
@@ -168,6 +184,27 @@ TEST_F(HttpWorld, HandlersBugsAreFiveHundreds) {
   }
 }
 
+Task<Result<void>> hang_up(Net& net, IpEndpoint to, std::string text, Duration after) {
+  CO_TRY(Accepted connection, co_await net.connect_tcp(to));
+  CO_TRY_VOID(co_await connection.stream->write(as_bytes(text)));
+  co_return co_await sleep_for(after);
+}
+
+TEST_F(HttpWorld, AClientThatHangsUpCancelsItsHandler) {
+  waiting = {};
+  ASSERT_TRUE(world_.run(client_, hang_up(client_.runtime().net, at(), "GET /wait HTTP/1.1\r\n\r\n", 1min)));
+  EXPECT_TRUE(world_.run_until([] { return waiting.cancelled == 1; }, 10s));
+  EXPECT_EQ(waiting.now, 0);
+  EXPECT_TRUE(world_.run_until([&] { return served_ == 1; }, 10s)) << "the connection is given up too";
+}
+
+TEST_F(HttpWorld, AHandlerRunsOnWhileItsClientSendsTheNextRequest) {
+  waiting = {};
+  const auto replies = raw({"GET /wait HTTP/1.1\r\n\r\n", "GET /2 HTTP/1.1\r\nConnection: close\r\n\r\n"}, false);
+  EXPECT_EQ(waiting.cancelled, 0);
+  EXPECT_LT(replies.find("waited"), replies.find("GET /2")) << replies;
+}
+
 TEST_F(HttpWorld, HeadHasNoBody) {
   auto response = call(HttpRequest("HEAD", "/x"));
   ASSERT_TRUE(response) << response.error().to_string();
@@ -224,7 +261,7 @@ TEST(HttpClient, StreamsEveryFraming) {
 
 TEST(HttpClient, BrokenResponsesAreErrors) {
   EXPECT_NE(streamed("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhello").find("partial"), std::string::npos);
-  EXPECT_NE(streamed("").find("without an answer"), std::string::npos);
+  EXPECT_NE(streamed("").find("without a response"), std::string::npos);
   EXPECT_NE(streamed("SSH-2.0-OpenSSH\r\n").find("HTTP response"), std::string::npos);
   EXPECT_NE(streamed("HTTP/1.1 200 OK\r\n\r\nhello", 4).find("larger than 4"), std::string::npos);
 }
