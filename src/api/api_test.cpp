@@ -1,8 +1,8 @@
 #include <gtest/gtest.h>
 
 #include "api/server.hpp"
-#include "simulation/sim_world.hpp"
 #include "network/memory_network.hpp"
+#include "simulation/sim_world.hpp"
 
 namespace dms::api {
 namespace {
@@ -99,20 +99,29 @@ struct ApiTest : testing::Test {
   std::shared_ptr<network::MemorySubstrate> substrate = std::make_shared<network::MemorySubstrate>();
   Node home{world, substrate, "home"};
   Node provider{world, substrate, "provider"};
-  Node stranger{world, substrate, "stranger"};
+  Node third{world, substrate, "third"};
   crypto::PrivateKey user = crypto::PrivateKey::generate(home.sim.runtime().lane.random());
   Handle caller = [this] {
     Handle h = Handle::from(user.public_key(), "user-1").value();
     h.address.host = home.network.self().to_string();
     return h;
   }();
-  Server server{home.sim.runtime(), home.network, home.handle};
+  static constexpr UserId kUser = 1000;
+  static constexpr UserId kOther = 1001;
+  Options options = [this] {
+    home.sim.set_user(kUser);
+    Options o;
+    o.socket = "/nunet/nunet.sock";
+    o.user = kUser;
+    return o;
+  }();
+  Server server{home.sim.runtime(), home.network, home.handle, options};
   std::vector<std::unique_ptr<Nursery>> spawned;
   std::uint64_t nonce = 0;
   int arrived = 0;
 };
 
-TEST_F(ApiTest, SaysThatItIsWellAndWhoItIs) {
+TEST_F(ApiTest, HealthAndHandleAreAnswered) {
   EXPECT_EQ(call(HttpRequest("GET", "/health")).body, R"({"status":"ok"})");
   const auto handle = call(HttpRequest("GET", "/api/v1/actor/handle"));
   EXPECT_EQ(handle.status, 200);
@@ -169,7 +178,7 @@ TEST_F(ApiTest, AnInvocationWithoutReplyEndsAtItsExpiryAndClosesItsInbox) {
       << "the inbox stayed open";
 }
 
-/// Each of these must be ignored, and the right reply that follows be taken.
+/// Each of these is ignored.
 TEST_F(ApiTest, WrongRepliesAreIgnoredAndCounted) {
   answer(provider, [&](const Envelope& e) {
     std::vector<Envelope> replies;
@@ -180,11 +189,11 @@ TEST_F(ApiTest, WrongRepliesAreIgnoredAndCounted) {
       replies.push_back(std::move(r));
     };
     wrong([](Envelope& r) { r.behaviour = "/private/user/2"; }, provider.key);
-    wrong([&](Envelope& r) { r.to.id = stranger.handle.id; }, provider.key);
+    wrong([&](Envelope& r) { r.to.id = third.handle.id; }, provider.key);
     wrong([&](Envelope& r) { r.options.expires = (world.unix_now() + -1s).nanos; }, provider.key);
-    wrong([&](Envelope& r) { r.from = stranger.handle; },
-          stranger.key);  // claims a host that the connection does not prove
-    wrong([&](Envelope& r) { r.from.id = stranger.handle.id, r.from.did = stranger.handle.did; }, stranger.key);
+    wrong([&](Envelope& r) { r.from = third.handle; },
+          third.key);  // claims a host that the connection does not prove
+    wrong([&](Envelope& r) { r.from.id = third.handle.id, r.from.did = third.handle.did; }, third.key);
     Envelope tampered = reply_to(e, provider);
     tampered.message = to_bytes("{}");
     replies.push_back(tampered);
@@ -194,24 +203,24 @@ TEST_F(ApiTest, WrongRepliesAreIgnoredAndCounted) {
     return replies;
   });
   EXPECT_EQ(post("invoke", request(provider.handle, 2s)).status, 408);
-  EXPECT_EQ(server.relay_counters().ignored_replies, 7U);
+  EXPECT_EQ(server.metrics().ignored_replies.value(), 7U);
 }
 
-TEST_F(ApiTest, AStrangerCannotAnswerForTheDestination) {
+TEST_F(ApiTest, AnotherPeerCannotReplyForTheDestination) {
   answer(provider, [](const Envelope&) { return std::vector<Envelope>(); });
   const Envelope sent = request(provider.handle, 2s);
-  Envelope forged = reply_to(sent, stranger);
-  Envelope impersonated = reply_to(sent, provider);  // the provider's own words, brought by somebody else
+  Envelope forged = reply_to(sent, third);
+  Envelope impersonated = reply_to(sent, provider);  // the provider's reply, delivered by another peer
   spawned.push_back(std::make_unique<Nursery>(home.sim.runtime().lane, "later"));
   home.sim.runtime().lane.call_at(home.sim.runtime().lane.now() + 1s, [&] {
-    send(stranger, forged);
-    send(stranger, impersonated);
+    send(third, forged);
+    send(third, impersonated);
   });
   EXPECT_EQ(post("invoke", sent).status, 408);
-  EXPECT_EQ(server.relay_counters().ignored_replies, 2U);
+  EXPECT_EQ(server.metrics().ignored_replies.value(), 2U);
 }
 
-TEST_F(ApiTest, BrokenAndUnsignedEnvelopesAreRefused) {
+TEST_F(ApiTest, MalformedAndUnsignedEnvelopesAreRefused) {
   const auto refused = [&](Envelope e, std::string_view why) {
     const auto response = post("invoke", e);
     EXPECT_EQ(response.status, 400) << response.body;
@@ -239,10 +248,10 @@ TEST_F(ApiTest, BrokenAndUnsignedEnvelopesAreRefused) {
   ASSERT_TRUE(e.sign(user));
   refused(e, "opt.cont");
   refused(broadcast(), "broadcast");
-  EXPECT_EQ(server.relay_counters().relayed, 0U);
+  EXPECT_EQ(server.metrics().relayed.value(), 0U);
 }
 
-TEST_F(ApiTest, NobodyCanTakeTheInboxOfAnActorOfTheNode) {
+TEST_F(ApiTest, TheInboxOfAnActorOfTheNodeIsRefused) {
   answer(home, [](const Envelope&) { return std::vector<Envelope>(); });
   Envelope e = request(provider.handle);
   e.from.address.inbox = "root";
@@ -258,7 +267,7 @@ TEST_F(ApiTest, AnUnreachablePeerIsAnError) {
 }
 
 TEST_F(ApiTest, ABroadcastCollectsOneReplyFromEachUntilItsExpiry) {
-  for (Node* node : {&provider, &stranger})
+  for (Node* node : {&provider, &third})
     ASSERT_TRUE(node->network.subscribe(
         "/nunet/hello", [](const crypto::PeerId&, BytesView) { return network::Verdict::accept; },
         [this, node](Bytes message) {
@@ -270,7 +279,7 @@ TEST_F(ApiTest, ABroadcastCollectsOneReplyFromEachUntilItsExpiry) {
   ASSERT_EQ(response.status, 200) << response.body;
   EXPECT_GE(world.unix_now() - start, 5s);
   EXPECT_EQ(json::decode<std::vector<Envelope>>(response.body)->size(), 2U);
-  EXPECT_EQ(server.relay_counters().ignored_replies, 4U);
+  EXPECT_EQ(server.metrics().ignored_replies.value(), 4U);
 }
 
 TEST_F(ApiTest, ABroadcastThatNobodyAnswersIsNull) {
@@ -280,11 +289,10 @@ TEST_F(ApiTest, ABroadcastThatNobodyAnswersIsNull) {
 
 TEST_F(ApiTest, OnlyThisMachineIsServed) {
   const IpEndpoint from_outside{home.sim.address(), server.local().port};
-  auto response =
-      world.run(stranger.sim, http_call(stranger.sim.runtime().net, from_outside, HttpRequest("GET", "/health")));
+  auto response = world.run(third.sim, http_call(third.sim.runtime().net, from_outside, HttpRequest("GET", "/health")));
   EXPECT_FALSE(response);
-  EXPECT_EQ(server.counters().refused_remote, 1U);
-  EXPECT_EQ(server.counters().requests, 0U);
+  EXPECT_EQ(server.metrics().refusals[Refusal::remote].value(), 1U);
+  EXPECT_EQ(server.metrics().total_requests(), 0U);
 }
 
 Task<Result<HttpResponse>> call_as(Net& net, IpEndpoint to, std::string host, std::string origin) {
@@ -338,15 +346,93 @@ Task<void> hold(Net& net, IpEndpoint to, std::vector<std::unique_ptr<ByteStream>
   (void)co_await sleep_for(1s);
 }
 
-TEST_F(ApiTest, ConnectionsBeyondTheBoundAreTurnedAway) {
+TEST_F(ApiTest, ConnectionsBeyondTheLimitAreAnswered503) {
   std::vector<std::unique_ptr<ByteStream>> held;
   world.run(home.sim, hold(home.sim.runtime().net, server.local(), &held, 64));
   EXPECT_EQ(held.size(), 64U);
   EXPECT_EQ(call(HttpRequest("GET", "/health")).status, 503);
-  EXPECT_EQ(server.counters().refused_busy, 1U);
+  EXPECT_EQ(server.metrics().refusals[Refusal::busy].value(), 1U);
   held.clear();
   world.run_for(1s);
   EXPECT_EQ(call(HttpRequest("GET", "/health")).status, 200);
+}
+
+TEST_F(ApiTest, AnotherUserCannotTakeThePlacesOfTheDaemonsUser) {
+  std::vector<std::unique_ptr<ByteStream>> held;
+  home.sim.set_user(kOther);
+  world.run(home.sim, hold(home.sim.runtime().net, server.local(), &held, 200));
+  EXPECT_EQ(server.metrics().connections.value(), 128);
+  EXPECT_GT(server.metrics().refusals[Refusal::closed].value(), 0U);
+  home.sim.set_user(kUser);
+  EXPECT_EQ(call(HttpRequest("GET", "/health")).status, 200);
+  held.clear();
+}
+
+TEST_F(ApiTest, AnotherUserCannotUseUpTheRequestsOfTheDaemonsUser) {
+  options.listen.port = 9998;
+  options.quota.foreign = {.rate = 0.001, .burst = 3};
+  Server strict(home.sim.runtime(), home.network, home.handle, options);
+  ASSERT_TRUE(strict.start());
+  const auto status = [&](UserId user) {
+    home.sim.set_user(user);
+    auto called = http_call(home.sim.runtime().net, strict.local(), HttpRequest("GET", "/health"));
+    return world.run(home.sim, std::move(called))->status;
+  };
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(status(kOther), 200);
+  EXPECT_EQ(status(kOther), 429);
+  EXPECT_EQ(status(kUser), 200);
+  EXPECT_EQ(strict.metrics().refusals[Refusal::rate].value(), 1U);
+  world.run(home.sim, strict.close());
+}
+
+Task<Result<HttpResponse>> call_socket(Net& net, std::string path) {
+  CO_TRY(std::unique_ptr<ByteStream> stream, co_await net.connect_unix(std::move(path)));
+  HttpClient client(*stream, "localhost");
+  co_return co_await client.send(HttpRequest("GET", "/health"));
+}
+
+TEST_F(ApiTest, TheUnixSocketServesTheDaemonsUserAndRoot) {
+  const auto served = [&](std::optional<UserId> user) {
+    home.sim.set_user(user);
+    return world.run(home.sim, call_socket(home.sim.runtime().net, "/nunet/nunet.sock")).has_value();
+  };
+  EXPECT_TRUE(served(kUser));
+  EXPECT_TRUE(served(0));
+  EXPECT_FALSE(served(kOther));
+  EXPECT_FALSE(served(std::nullopt));
+  EXPECT_EQ(server.metrics().refusals[Refusal::foreign_user].value(), 2U);
+}
+
+/// Sends the request and closes the connection a second later.
+Task<Result<void>> give_up(Net& net, IpEndpoint to, std::string request) {
+  CO_TRY(Accepted connection, co_await net.connect_tcp(to));
+  CO_TRY_VOID(co_await connection.stream->write(as_bytes(request)));
+  co_return co_await sleep_for(1s);
+}
+
+TEST_F(ApiTest, ACallerThatHangsUpGivesBackItsInboxAndItsPlace) {
+  answer(provider, [](const Envelope&) { return std::vector<Envelope>(); });
+  const Envelope e = request(provider.handle, 1h);
+  const std::string body(as_text(e.encode()));
+  const std::string http = fmt::format(
+      "POST /api/v1/actor/invoke HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{}", body.size(), body);
+  for (int i = 0; i < 100; ++i) ASSERT_TRUE(world.run(home.sim, give_up(home.sim.runtime().net, server.local(), http)));
+  EXPECT_TRUE(world.run_until([&] { return server.metrics().connections.value() == 0; }, 10s));
+  EXPECT_EQ(arrived, 100) << "each found its inbox free";
+}
+
+TEST_F(ApiTest, RequestsAreCountedByRouteAndStatus) {
+  (void)call(HttpRequest("GET", "/health"));
+  (void)call(HttpRequest("GET", "/nothing"));
+  (void)call(HttpRequest("POST", "/api/v1/actor/send", "{"));
+  metrics::Registry registry;
+  server.metrics().register_with(registry);
+  const auto counted = registry.snapshot();
+  EXPECT_EQ(counted.value("nunet_api_requests_total", {{"route", "health"}, {"status", "2xx"}}), 1);
+  EXPECT_EQ(counted.value("nunet_api_requests_total", {{"route", "other"}, {"status", "4xx"}}), 1);
+  EXPECT_EQ(counted.value("nunet_api_requests_total", {{"route", "send"}, {"status", "4xx"}}), 1);
+  EXPECT_EQ(counted.value("nunet_api_received_bytes_total"), 1);
+  EXPECT_EQ(registry.conflicts(), 0U);
 }
 
 }  // namespace

@@ -22,14 +22,14 @@ Result<void> check_reply(const actor::Envelope& request, const actor::Envelope& 
   using actor::Errc;
   if (reply.behaviour != request.options.reply_to)
     return fail(Errc::bad_receiver, "it invokes {}, not the reply path", reply.behaviour);
-  if (reply.to != request.from) return fail(Errc::bad_receiver, "it is addressed to somebody else");
+  if (reply.to != request.from) return fail(Errc::bad_receiver, "it is addressed to another actor");
   if (reply.from.address.host != peer.to_string())
     return fail(Errc::bad_sender, "it claims another host than it comes from");
   if (!request.is_broadcast()) {
     const bool same_actor =
         reply.from.id == request.to.id || (!request.to.did.empty() && reply.from.did == request.to.did);
     if (reply.from.address.host != request.to.address.host || !same_actor)
-      return fail(Errc::bad_sender, "it does not come from the actor that was asked");
+      return fail(Errc::bad_sender, "it does not come from the actor that was invoked");
   }
   return reply.verify(now);
 }
@@ -64,7 +64,7 @@ class Relay::Inbox {
   void receive(const crypto::PeerId& from, const Bytes& message) {
     auto taken = accept(from, message);
     if (taken) return arrived_.notify_all();
-    ++relay_.counters_.ignored_replies;
+    ++relay_.metrics_.ignored_replies;
     log::debug("api", "ignored a message from {} to {}: {}", from.to_string(), request_.from.address.inbox,
                taken.error().to_string());
   }
@@ -125,7 +125,7 @@ Task<Result<void>> Relay::send(actor::Envelope envelope) {
   CO_TRY_VOID(check_request(envelope));
   if (envelope.is_broadcast())
     co_return fail(actor::Errc::bad_receiver, "to: a broadcast goes to /api/v1/actor/broadcast");
-  ++counters_.relayed;
+  ++metrics_.relayed;
   const SteadyTime deadline = deadline_of(envelope);
   co_return co_await with_deadline(deadline, deliver(std::move(envelope)));
 }
@@ -143,7 +143,7 @@ Task<Result<actor::Envelope>> Relay::invoke(actor::Envelope envelope) {
     co_return fail(actor::Errc::no_reply_expected, "opt.cont: an invocation needs a reply path");
   Inbox inbox(*this, envelope);
   CO_TRY_VOID(inbox.open());
-  ++counters_.relayed;
+  ++metrics_.relayed;
   CO_TRY_VOID(co_await with_deadline(deadline_of(envelope), exchange(envelope, inbox, 1)));
   auto replies = inbox.take();
   co_return std::move(replies.front());
@@ -154,7 +154,7 @@ Task<Result<std::vector<actor::Envelope>>> Relay::broadcast(actor::Envelope enve
   CO_TRY_VOID(check_request(envelope));
   Inbox inbox(*this, envelope);
   CO_TRY_VOID(inbox.open());
-  ++counters_.relayed;
+  ++metrics_.relayed;
   auto collected = co_await with_deadline(deadline_of(envelope), exchange(envelope, inbox, kMaxReplies));
   if (!collected && !collected.error().is(Errc::deadline_exceeded)) co_return std::unexpected(collected.error());
   co_return inbox.take();

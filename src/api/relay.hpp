@@ -1,30 +1,30 @@
 // Carries a local caller's envelopes to their receivers, and the replies back.
 //
 // Model
-//  1. An envelope is relayed as it was signed: the relay has no key and no opinion on what may be done. Whether it
-//     counts is decided where it arrives, by its signature and its tokens.
-//  2. It is refused here if it could not count anywhere: not signed by its sender, expired, without receiver, or not
-//     naming this host as the place where its sender is (a receiver compares that with the peer it has a connection
-//     to).
+//  1. An envelope is relayed as it was signed: the relay has no key and decides nothing about permissions. Its receiver
+//     decides, by its signature and its tokens.
+//  2. It is refused here if no receiver could accept it: not signed by its sender, expired, without receiver, or not naming
+//     this host as the sender's (a receiver compares that with the peer of its connection).
 //  3. invoke() and broadcast() open the caller's inbox, `actor/<from.inbox>/messages/0.0.1`, until they return. An
-//     inbox that somebody holds already is refused, so a caller cannot take the place of an actor of this node.
-//  4. A reply is taken only if it is signed, unexpired, addressed to the caller's handle, invokes the request's reply
+//     inbox that is in use is refused, so a caller cannot take the place of an actor of this node.
+//  4. A reply is accepted only if it is signed, unexpired, addressed to the caller's handle, invokes the request's reply
 //     path, and comes over a connection from the host it claims. An invocation's reply must also come from the host and
 //     from the key or the DID it was sent to; of a broadcast's replies, the first from each sender counts. Everything
-//     else is ignored and counted. (The network's other implementation takes the first message from anyone.)
+//     else is ignored and counted. (The Go implementation accepts the first message from any sender.)
 //  5. invoke() ends with the reply, broadcast() at the envelope's expiry, with what came until then.
 //
 // Threads: one lane. Cancellation: every call can be cancelled; its inbox closes.
 // Limits: an exchange lasts at most kMaxWait, a broadcast collects kMaxReplies replies of kMaxReplyBytes together.
 //
-// Attacks: inboxes are open to strangers while somebody waits. A forged reply costs its sender a connection and us a
+// Attacks: while a caller waits, any peer may send to its inbox. A forged reply costs its sender a connection and this node a
 // parse, and one signature check only if every cheap comparison fits, which needs the caller's fresh inbox, key and
-// reply path: those travel encrypted to the receiver, or signed in a broadcast, where anyone may answer anyway.
+// reply path: those travel encrypted to the receiver, or signed in a broadcast, which anyone may answer.
 #pragma once
 
 #include <set>
 
 #include "actor/actor.hpp"
+#include "api/metrics.hpp"
 
 namespace dms::api {
 
@@ -34,19 +34,13 @@ inline constexpr std::size_t kMaxReplyBytes = std::size_t{8} << 20;
 
 class Relay {
  public:
-  struct Counters {
-    std::uint64_t relayed = 0;
-    std::uint64_t ignored_replies = 0;
-  };
-
-  Relay(Lane& lane, network::Network& network) : lane_(lane), network_(network) {}
+  /// Counts in `metrics`.
+  Relay(Lane& lane, network::Network& network, Metrics& metrics) : lane_(lane), network_(network), metrics_(metrics) {}
 
   Task<Result<void>> send(actor::Envelope envelope);
   /// The reply; Errc::deadline_exceeded if none came in time.
   Task<Result<actor::Envelope>> invoke(actor::Envelope envelope);
   Task<Result<std::vector<actor::Envelope>>> broadcast(actor::Envelope envelope);
-
-  [[nodiscard]] const Counters& counters() const { return counters_; }
 
  private:
   class Inbox;
@@ -57,7 +51,7 @@ class Relay {
 
   Lane& lane_;
   network::Network& network_;
-  Counters counters_;
+  Metrics& metrics_;
 };
 
 /// Whether `reply`, which arrived from `peer`, answers `request`: see (4).

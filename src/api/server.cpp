@@ -1,14 +1,10 @@
 #include "api/server.hpp"
 
+#include "api/settings.hpp"
 #include "base/log.hpp"
 
 namespace dms::api {
 namespace {
-
-constexpr std::string_view kHandlePath = "/api/v1/actor/handle";
-constexpr std::string_view kSendPath = "/api/v1/actor/send";
-constexpr std::string_view kInvokePath = "/api/v1/actor/invoke";
-constexpr std::string_view kBroadcastPath = "/api/v1/actor/broadcast";
 
 HttpResponse member(int status, std::string_view name, std::string_view text) {
   json::Writer writer;
@@ -40,7 +36,16 @@ bool is_loopback_host(std::string_view authority) {
   return address && address->is_loopback();
 }
 
-bool is_post_path(std::string_view path) { return path == kSendPath || path == kInvokePath || path == kBroadcastPath; }
+Route route_of(std::string_view path) {
+  constexpr std::pair<std::string_view, Route> kRoutesByPath[] = {{"/health", Route::health},
+                                                                  {kHandlePath, Route::handle},
+                                                                  {kSendPath, Route::send},
+                                                                  {kInvokePath, Route::invoke},
+                                                                  {kBroadcastPath, Route::broadcast}};
+  for (const auto& [known, route] : kRoutesByPath)
+    if (known == path) return route;
+  return Route::other;
+}
 
 std::string encode_replies(const std::vector<actor::Envelope>& replies) {
   return replies.empty() ? "null" : json::encode(replies);
@@ -51,8 +56,9 @@ std::string encode_replies(const std::vector<actor::Envelope>& replies) {
 Server::Server(Runtime runtime, network::Network& network, actor::Handle root, Options options)
     : runtime_(runtime),
       root_(std::move(root)),
-      options_(options),
-      relay_(runtime.lane, network),
+      options_(std::move(options)),
+      relay_(runtime.lane, network, metrics_),
+      quota_(options_.user, options_.quota),
       nursery_(runtime.lane, "api") {}
 
 Result<void> Server::start() {
@@ -61,7 +67,17 @@ Result<void> Server::start() {
     return fail(listener.error(), "the REST API at {}: choose another rest.port, or end what listens there",
                 options_.listen.to_string());
   listener_ = *std::move(listener);
-  nursery_.spawn(accept_all());
+  nursery_.spawn(accept_all(*listener_, false));
+  if (options_.socket.empty()) return {};
+  auto local_socket = runtime_.net.listen_unix(options_.socket);
+  if (!local_socket) {
+    log::warn("api", "no Unix socket; the REST API serves at {} only: {}", local().to_string(),
+              local_socket.error().to_string());
+    options_.socket.clear();
+    return {};
+  }
+  unix_listener_ = *std::move(local_socket);
+  nursery_.spawn(accept_all(*unix_listener_, true));
   return {};
 }
 
@@ -69,42 +85,58 @@ IpEndpoint Server::local() const { return listener_ ? listener_->local() : optio
 
 Task<void> Server::close() {
   if (listener_) listener_->close();
+  if (unix_listener_) unix_listener_->close();
   co_await nursery_.close();
 }
 
-Task<void> Server::accept_all() {
+Task<void> Server::accept_all(Listener& listener, bool is_unix) {
   for (;;) {
-    auto accepted = co_await listener_->accept();
-    if (!accepted) {
-      if (accepted.error().is(Errc::closed) || nursery_.cancelled()) co_return;
-      log::warn("api", "accepting a connection: {}", accepted.error().to_string());
-      // Out of file descriptors, most likely: give others time to release some.
-      const Result<void> slept = co_await sleep_for(100ms);
-      if (!slept) co_return;
+    auto accepted = co_await listener.accept();
+    if (accepted) {
+      admit(*std::move(accepted), is_unix);
       continue;
     }
-    if (!accepted->remote.address.is_loopback()) {
-      ++counters_.refused_remote;
-      log::warn("api", {{"remote", accepted->remote.to_string()}}, "refused a connection: only this machine is served");
-      continue;
-    }
-    const bool busy = connections_ >= options_.max_connections;
-    if (busy) ++counters_.refused_busy;
-    if (connections_ >= 2 * options_.max_connections) continue;
-    ++connections_;
-    nursery_.spawn(serve(std::move(accepted->stream), busy));
+    if (accepted.error().is(Errc::closed) || nursery_.cancelled()) co_return;
+    log::warn("api", "accepting a connection: {}", accepted.error().to_string());
+    // Out of file descriptors, most likely: wait until some are free.
+    const Result<void> slept = co_await sleep_for(100ms);
+    if (!slept) co_return;
   }
 }
 
-Task<void> Server::serve(std::unique_ptr<ByteStream> stream, bool busy) {
+void Server::admit(Accepted accepted, bool is_unix) {
+  if (!is_unix && !accepted.remote.address.is_loopback()) {
+    ++metrics_.refusals[Refusal::remote];
+    log::warn("api", {{"remote", accepted.remote.to_string()}}, "refused a connection: only this machine is served");
+    return;
+  }
+  Caller caller{accepted.stream->peer_user()};
+  if (is_unix && !quota_.is_operator(caller.user)) {
+    ++metrics_.refusals[Refusal::foreign_user];
+    log::warn("api", {{"user", std::uint64_t{caller.user.value_or(~0U)}}},
+              "refused a connection: the Unix socket serves the daemon's user and root");
+    return;
+  }
+  const auto admission = quota_.connect(caller.user);
+  if (admission == UserQuota::Admission::close) {
+    ++metrics_.refusals[Refusal::closed];
+    return;
+  }
+  caller.busy = admission == UserQuota::Admission::busy;
+  metrics_.connections.add();
+  nursery_.spawn(serve(std::move(accepted.stream), caller));
+}
+
+Task<void> Server::serve(std::unique_ptr<ByteStream> stream, Caller caller) {
   HttpLimits limits;
   limits.body_bytes = options_.max_body;
-  if (busy) limits.idle = limits.request = 1s;
-  HttpHandler handler = [this, busy](HttpRequest request) { return busy ? turn_away() : answer(std::move(request)); };
+  if (caller.busy) limits.idle = limits.request = 1s;
+  HttpHandler handler = [this, caller](HttpRequest request) { return respond(std::move(request), caller); };
   auto served = co_await serve_http(*stream, std::move(handler), limits);
   if (!served) log::debug("api", "a connection ended: {}", served.error().to_string());
   stream.reset();
-  --connections_;
+  quota_.disconnect(caller.user);
+  metrics_.connections.sub();
 }
 
 bool Server::local_origin(const HttpRequest& request) const {
@@ -114,37 +146,55 @@ bool Server::local_origin(const HttpRequest& request) const {
   return !origin || *origin == fmt::format("http://{}", *host);
 }
 
-Task<HttpResponse> Server::turn_away() { co_return error(503, "too many requests at once; try again"); }
+Task<HttpResponse> Server::respond(HttpRequest request, Caller caller) {
+  const Route route = route_of(request.path());
+  metrics_.received_bytes.add(request.body.size());
+  HttpResponse response = co_await answer(std::move(request), route, caller);
+  ++metrics_.requests(route, response.status);
+  metrics_.sent_bytes.add(response.body.size());
+  co_return std::move(response);
+}
 
-Task<HttpResponse> Server::answer(HttpRequest request) {
-  ++counters_.requests;
+Task<HttpResponse> Server::answer(HttpRequest request, Route route, Caller caller) {
+  if (caller.busy) {
+    ++metrics_.refusals[Refusal::busy];
+    co_return error(503, "too many connections at once; try again");
+  }
+  if (!quota_.charge(caller.user, runtime_.lane.now())) {
+    ++metrics_.refusals[Refusal::rate];
+    co_return error(429, "too many requests from this user; try again later");
+  }
   if (!local_origin(request)) {
-    ++counters_.refused_origin;
+    ++metrics_.refusals[Refusal::origin];
     co_return error(403,
                     fmt::format("only requests from this machine are served; ask for http://{}", local().to_string()));
   }
-  const std::string path(request.path());
   const bool is_get = request.method == "GET" || request.method == "HEAD";
-  if (path == "/health" || path == kHandlePath) {
-    if (!is_get) co_return error(405, fmt::format("{} is read with GET", path));
-    if (path == "/health") co_return member(200, "status", "ok");
-    co_return HttpResponse(200, json::encode(root_));
+  const std::string path(request.path());
+  switch (route) {
+    case Route::other: co_return error(404, fmt::format("there is nothing at {}", path));
+    case Route::health:
+      if (is_get) co_return member(200, "status", "ok");
+      break;
+    case Route::handle:
+      if (is_get) co_return HttpResponse(200, json::encode(root_));
+      break;
+    default:
+      if (request.method != "POST") co_return error(405, fmt::format("{} takes an envelope with POST", path));
+      co_return co_await answer_post(std::move(request), route);
   }
-  if (!is_post_path(path)) co_return error(404, fmt::format("there is nothing at {}", path));
-  if (request.method != "POST") co_return error(405, fmt::format("{} takes an envelope with POST", path));
-  co_return co_await answer_post(std::move(request));
+  co_return error(405, fmt::format("{} is read with GET", path));
 }
 
-Task<HttpResponse> Server::answer_post(HttpRequest request) {
-  const std::string path(request.path());
+Task<HttpResponse> Server::answer_post(HttpRequest request, Route route) {
   auto envelope = actor::Envelope::decode(as_bytes(request.body));
   if (!envelope) co_return error(400, envelope.error().to_string());
-  if (path == kSendPath) {
+  if (route == Route::send) {
     auto sent = co_await relay_.send(*std::move(envelope));
     if (!sent) co_return error(sent.error());
     co_return member(200, "message", "message sent");
   }
-  if (path == kInvokePath) {
+  if (route == Route::invoke) {
     auto reply = co_await relay_.invoke(*std::move(envelope));
     if (!reply) co_return error(reply.error());
     co_return HttpResponse(200, json::encode(*reply));

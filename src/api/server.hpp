@@ -1,4 +1,4 @@
-// The daemon's local door: HTTP on loopback, through which this machine's user reaches actors.
+// The REST API: HTTP on a Unix socket and on loopback, through which users of this machine reach actors.
 //
 // Model
 //  1. GET  /health                  {"status":"ok"}
@@ -6,23 +6,33 @@
 //     POST /api/v1/actor/send       an envelope; {"message":"message sent"}
 //     POST /api/v1/actor/invoke     an envelope; the reply envelope, or 408 {"error":"request timeout"}
 //     POST /api/v1/actor/broadcast  a broadcast envelope; at its expiry, the list of replies (null if there were none)
-//     Errors are {"error":"..."}: 400 for what the caller should change, 408 no answer in time, 409 inbox in use, 500 for
-//     what went wrong on the way. relay.hpp says what is relayed and which replies are taken.
-//  2. There is no login: an envelope carries its own authority, and this door adds none. What it relays is refused at
-//     its destination unless its signer may do it.
-//  3. Only loopback is served. A connection from elsewhere is closed without a word, whatever address we listen on.
+//     Errors are {"error":"..."}: 400 for what the caller should change, 408 no answer in time, 409 inbox in use, 429 and 503
+//     too many requests or connections, 500 for what went wrong on the way. relay.hpp says what is relayed and which replies
+//     are accepted.
+//  2. There is no login: an envelope carries its own authority, and this API adds none. What it relays is refused at its
+//     destination unless its signer may do it.
+//  3. The Unix socket (mode 0600) serves the daemon's own user and root, whom the kernel names. The TCP port serves every user
+//     of this machine; a connection from elsewhere is closed without an answer, whatever address is listened on.
+//  4. Connections and requests are limited by user (quota.hpp). The user of a TCP connection is asked of the kernel when it
+//     is accepted.
+//  5. A client that closes its connection cancels its request: the caller's inbox is closed and its place is free.
 //
-// Threads: one lane. close() ends every request and must be awaited before the server goes.
-// Limits: max_connections at once; as many again are told 503, more are closed. max_body per request, 413 beyond.
+// Threads: one lane. close() ends every request and must be awaited before the server is destroyed.
+// Limits: quota.hpp; max_body per request, 413 beyond.
 //
-// Attacks. A web page that the user visits can make his browser send requests here, also under a host name of the
-// page's owner that resolves to 127.0.0.1: requests must name a loopback host in Host (403), and a page's Origin must
-// be this server itself (403). Slow and endless requests end at http/http.hpp's limits. Another local user can reach
-// this door, as any process can; he has no key to sign with.
+// Attacks. A web page that the user visits can make the browser send requests here, also under a host name of the page's
+// owner that resolves to 127.0.0.1: requests must name a loopback host in Host (403), and a page's Origin must be this
+// server itself (403). Slow and endless requests end at http/http.hpp's limits. Another local user reaches the TCP port
+// without a key to sign with, and cannot use up the places or the request rate of the daemon's user. A process that listens
+// on the port in the daemon's place is detected by the client (cli/client/client.hpp).
 //
 // Wire: NuNet DMS 0.5 REST, api/v1/actor.
 #pragma once
 
+#include <unistd.h>
+
+#include "api/metrics.hpp"
+#include "api/quota.hpp"
 #include "api/relay.hpp"
 #include "http/http.hpp"
 #include "runtime/nursery.hpp"
@@ -31,19 +41,14 @@ namespace dms::api {
 
 struct Options {
   IpEndpoint listen{IpAddress::v4({127, 0, 0, 1}), 9999};
-  std::size_t max_connections = 64;
+  std::string socket = {};    ///< path of the Unix socket; empty: none
+  UserId user = ::geteuid();  ///< the daemon's own
+  QuotaLimits quota = {};
   std::uint64_t max_body = std::uint64_t{2} << 20;
 };
 
 class Server {
  public:
-  struct Counters {
-    std::uint64_t requests = 0;
-    std::uint64_t refused_remote = 0;
-    std::uint64_t refused_busy = 0;
-    std::uint64_t refused_origin = 0;
-  };
-
   /// `root` is what /api/v1/actor/handle answers. The network outlives the server.
   Server(Runtime runtime, network::Network& network, actor::Handle root)
       : Server(runtime, network, std::move(root), Options{}) {}
@@ -51,31 +56,38 @@ class Server {
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
-  /// Errc::already_exists if the address is taken.
+  /// Errc::already_exists if the address is taken. A Unix socket that cannot be made is logged: the TCP port serves alone.
   Result<void> start();
   /// Where start() listens; the port is the one in use.
   [[nodiscard]] IpEndpoint local() const;
+  /// The Unix socket; empty if there is none.
+  [[nodiscard]] const std::string& socket() const { return options_.socket; }
   Task<void> close();
 
-  [[nodiscard]] const Counters& counters() const { return counters_; }
-  [[nodiscard]] const Relay::Counters& relay_counters() const { return relay_.counters(); }
+  [[nodiscard]] Metrics& metrics() { return metrics_; }
 
  private:
-  Task<void> accept_all();
-  Task<void> serve(std::unique_ptr<ByteStream> stream, bool busy);
-  Task<HttpResponse> turn_away();
-  Task<HttpResponse> answer(HttpRequest request);
-  Task<HttpResponse> answer_post(HttpRequest request);
+  struct Caller {
+    User user;
+    bool busy = false;
+  };
+  Task<void> accept_all(Listener& listener, bool is_unix);
+  void admit(Accepted accepted, bool is_unix);
+  Task<void> serve(std::unique_ptr<ByteStream> stream, Caller caller);
+  Task<HttpResponse> respond(HttpRequest request, Caller caller);
+  Task<HttpResponse> answer(HttpRequest request, Route route, Caller caller);
+  Task<HttpResponse> answer_post(HttpRequest request, Route route);
   [[nodiscard]] bool local_origin(const HttpRequest& request) const;
 
   Runtime runtime_;
   actor::Handle root_;
   Options options_;
+  Metrics metrics_;
   Relay relay_;
+  UserQuota quota_;
   std::unique_ptr<Listener> listener_;
+  std::unique_ptr<Listener> unix_listener_;
   Nursery nursery_;
-  std::size_t connections_ = 0;
-  Counters counters_;
 };
 
 }  // namespace dms::api

@@ -60,6 +60,14 @@ int complete(std::span<const std::string> words, Streams streams, Environment& e
   return 0;
 }
 
+/// An answer that was not written is a failure, whatever the command says of itself.
+int check_written(int code, Streams streams) {
+  streams.out.flush();
+  if (streams.out) return code;
+  streams.err << "nunet: standard output could not be written to its end\n" << std::flush;
+  return code == 0 ? 1 : code;
+}
+
 int report(const Error& error, Streams streams) {
   streams.err << "nunet: " << printable_lines(error.to_string()) << '\n' << std::flush;
   return exit_code(error);
@@ -72,7 +80,9 @@ const Command& command_tree() {
   return tree;
 }
 
-int run(std::span<const std::string> words, Streams streams, Environment& environment) {
+namespace {
+
+int dispatch(std::span<const std::string> words, Streams streams, Environment& environment) {
   if (!words.empty() && words.front() == "__complete") return complete(words.subspan(1), streams, environment);
   auto parsed = parse(command_tree(), words);
   if (!parsed) return report(parsed.error(), streams);
@@ -85,6 +95,12 @@ int run(std::span<const std::string> words, Streams streams, Environment& enviro
   Session session(streams, environment, command_tree(), parsed->arguments);
   if (auto done = command.action(session, parsed->arguments); !done) return report(done.error(), streams);
   return 0;
+}
+
+}  // namespace
+
+int run(std::span<const std::string> words, Streams streams, Environment& environment) {
+  return check_written(dispatch(words, streams, environment), streams);
 }
 
 }  // namespace dms::cli

@@ -297,6 +297,40 @@ TEST_F(CliTest, SettingsAreShownWithTheirOriginAndChanged) {
   EXPECT_EQ(must({"config", "get", "rest.port"}), "9998");
 }
 
+/// A device that is full.
+struct FullDisk : std::streambuf {
+  int sync() override { return -1; }
+};
+
+TEST_F(CliTest, AnAnswerThatCannotBeWrittenIsAFailure) {
+  must({"cap", "new", "user"});
+  const auto code = [&](const std::vector<std::string>& words) {
+    FullDisk full;
+    std::istringstream in;
+    std::ostream out(&full);
+    std::ostringstream err;
+    const int ended = run(words, {in, out, err}, world);
+    EXPECT_THAT(err.str(), HasSubstr("standard output could not be written"));
+    return ended;
+  };
+  const std::vector<std::string> grant{
+      "cap", "grant", "--cap", "/public", "--duration", "1h", must({"key", "did", "user"})};
+  for (const auto& words : std::vector<std::vector<std::string>>{
+           grant, {"key", "did", "user"}, {"config", "list", "--json"}, {"version"}, {"--help"}, {"__complete", "con"}})
+    EXPECT_EQ(code(words), 1) << words.front();
+  EXPECT_EQ(code({"config", "set", "rest.prot", "1"}), 2) << "a command that fails says so itself";
+}
+
+TEST_F(CliTest, SettingsWithoutEffectAreMarked) {
+  EXPECT_THAT(nunet({"config", "list", "profiler"}).out, HasSubstr("6060   (no effect: there is no profiler)"));
+  const auto listed = json::parse(nunet({"config", "list", "--json"}).out).value();
+  EXPECT_FALSE(listed.at("profiler.port").at("effect").as_bool());
+  EXPECT_TRUE(listed.at("rest.port").at("effect").as_bool());
+  const auto said = nunet({"config", "set", "profiler.port", "1"});
+  EXPECT_EQ(said.code, 0);
+  EXPECT_THAT(said.err, HasSubstr("profiler.port has no effect: there is no profiler"));
+}
+
 TEST_F(CliTest, FlagsWeighMoreThanTheEnvironmentAndThatMoreThanTheFile) {
   EXPECT_EQ(must({"config", "get", "rest.port"}), "9999");
   must({"config", "set", "rest.port", "1"});
@@ -350,9 +384,9 @@ TEST_F(CliTest, WithoutADaemonTheNextStepIsNamed) {
   const auto said = nunet({"actor", "cmd", "/dms/node/peers/list"});
   EXPECT_EQ(said.code, 1);
   EXPECT_THAT(said.err, HasSubstr("nunet run"));
-  EXPECT_EQ(world.called->to_string(), "127.0.0.1:9999");
+  EXPECT_EQ(world.called->rest.to_string(), "127.0.0.1:9999");
   nunet({"actor", "cmd", "/dms/node/peers/list", "--rest-port", "7000", "--rest-addr", "127.0.0.2"});
-  EXPECT_EQ(world.called->to_string(), "127.0.0.2:7000");
+  EXPECT_EQ(world.called->rest.to_string(), "127.0.0.2:7000");
 }
 
 TEST_F(CliTest, RunUsesTheDaemonsKey) {
@@ -391,7 +425,7 @@ TEST_F(CliTest, ShellsAreOfferedWhatIsThere) {
   EXPECT_EQ(offered({"cap", "grant", "--cap", "/public", dms, ""}), "");
   EXPECT_EQ(offered({"cap", "anchor", "-c", "dms", "--root", "did:"}), dms + "\n");
   EXPECT_EQ(offered({"cap", "delegate", "--self-sign", ""}), "also\nno\nonly\n");
-  EXPECT_EQ(offered({"config", "get", "rest."}), "rest.addr\nrest.port\n");
+  EXPECT_EQ(offered({"config", "get", "rest."}), "rest.addr\nrest.context\nrest.did\nrest.port\n");
   EXPECT_EQ(offered({"completion", ""}), "bash\nfish\nzsh\n");
   EXPECT_EQ(offered({"autocomplete", "z"}), "zsh\n");
   EXPECT_EQ(offered({"--user-dir", (world.home / "other").string(), "key", "did", ""}), "")

@@ -3,15 +3,16 @@
 #include <cstdlib>
 
 #include "base/bytes.hpp"
-#include "config/config.hpp"
+#include "config/testing.hpp"
 
 namespace {
 
 using Variables = std::map<std::string, std::string>;
 
 dms::config::Sources sources_of(const Variables& variables) {
-  dms::config::Sources sources;
-  sources.home = "/home/somebody";
+  static const auto registry = dms::config::test_registry();
+  dms::config::Sources sources{.registry = registry};
+  sources.home = "/home/user";
   sources.variable = [&variables](const std::string& name) -> std::optional<std::string> {
     const auto found = variables.find(name);
     if (found == variables.end()) return std::nullopt;
@@ -51,7 +52,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     all[config::variable_name(entry.key)] = entry.value;
   }
   // An item of a list may hold what separates items; such a list cannot be given as one text.
-  for (const auto* items : {&loaded->config.p2p.listen_address, &loaded->config.p2p.bootstrap_peers})
+  const auto peers = loaded->section<config::Peers>();
+  for (const auto* items : {&peers.listen_address, &peers.bootstrap_peers})
     for (const std::string& item : *items)
       if (item.empty() || item.find_first_of(", [") != std::string::npos) lists_are_plain = false;
   if (!lists_are_plain) return 0;

@@ -5,6 +5,7 @@
 
 #include "base/file.hpp"
 #include "base/suggest.hpp"
+#include "config/testing.hpp"
 
 namespace dms::config {
 namespace {
@@ -17,6 +18,7 @@ class ConfigFile : public testing::Test {
     std::string pattern = (fs::temp_directory_path() / "nunet-config-XXXXXX").string();
     ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
     root_ = pattern;
+    sources_.registry = test_registry();
     sources_.home = root_ / "home";
     sources_.working_folder = root_ / "here";
     sources_.system_folder = root_ / "etc";
@@ -43,30 +45,30 @@ class ConfigFile : public testing::Test {
 TEST_F(ConfigFile, DefaultsStandWithoutAFile) {
   const auto loaded = load(sources_);
   ASSERT_TRUE(loaded) << loaded.error().to_string();
-  EXPECT_EQ(loaded->config.rest.port, 9999);
-  EXPECT_EQ(loaded->config.general.user_dir, (root_ / "home/.nunet").string()) << "~ is expanded";
-  EXPECT_EQ(loaded->config.p2p.bootstrap_peers.size(), 3U);
-  EXPECT_EQ(loaded->origin("rest.port"), Origin::otherwise);
+  EXPECT_EQ(loaded->section<Rest>().port, 9999);
+  EXPECT_EQ(loaded->section<General>().user_dir, (root_ / "home/.nunet").string()) << "~ is expanded";
+  EXPECT_EQ(loaded->section<Peers>().bootstrap_peers.size(), 2U);
+  EXPECT_EQ(loaded->origin("rest.port"), Origin::initial);
   EXPECT_EQ(loaded->file, root_ / "home/.nunet/dms_config.json");
-  EXPECT_GE(loaded->list().size(), 50U);
+  EXPECT_EQ(loaded->list().size(), sources_.registry->settings().size());
   EXPECT_EQ(loaded->list("rest").size(), 2U);
 }
 
 TEST_F(ConfigFile, FirstFileFoundWinsAndTheEnvironmentOverIt) {
   write("etc", R"({"rest":{"port":1}})");
-  EXPECT_EQ(load(sources_)->config.rest.port, 1);
+  EXPECT_EQ(load(sources_)->section<Rest>().port, 1);
   write("home/.config/nunet", R"({"rest":{"port":2}})");
-  EXPECT_EQ(load(sources_)->config.rest.port, 2);
+  EXPECT_EQ(load(sources_)->section<Rest>().port, 2);
   write("home/.nunet", R"({"rest":{"port":3}})");
-  EXPECT_EQ(load(sources_)->config.rest.port, 3);
+  EXPECT_EQ(load(sources_)->section<Rest>().port, 3);
   write("here", R"({"Rest":{"PORT":4}})");
-  EXPECT_EQ(load(sources_)->config.rest.port, 4) << "letter case of keys does not matter";
+  EXPECT_EQ(load(sources_)->section<Rest>().port, 4) << "letter case of keys does not matter";
   write("named", R"({"rest":{"port":5}})");
   sources_.file = root_ / "named/dms_config.json";
-  EXPECT_EQ(load(sources_)->config.rest.port, 5);
+  EXPECT_EQ(load(sources_)->section<Rest>().port, 5);
   EXPECT_EQ(load(sources_)->origin("rest.port"), Origin::file);
   variables_["DMS_REST_PORT"] = "6";
-  EXPECT_EQ(load(sources_)->config.rest.port, 6);
+  EXPECT_EQ(load(sources_)->section<Rest>().port, 6);
   EXPECT_EQ(load(sources_)->origin("rest.port"), Origin::environment);
 }
 
@@ -82,33 +84,8 @@ TEST_F(ConfigFile, UnknownKeysNameTheNearest) {
   EXPECT_NE(refusal().find("did you mean p2p.listen_address?"), std::string::npos) << refusal();
   write("here", R"({"rest":{}, "zzz": 1})");
   EXPECT_NE(refusal().find("zzz: unknown key"), std::string::npos) << refusal();
-  EXPECT_EQ(load({.home = root_})->get("general.work_dri").error().message(),
+  EXPECT_EQ(parse("{}", sources_)->get("general.work_dri").error().message(),
             "general.work_dri: unknown key; did you mean general.work_dir?");
-}
-
-TEST_F(ConfigFile, SecurityProtocolsAreAListInOrderOfPreference) {
-  using Names = std::vector<std::string>;
-  EXPECT_EQ(load(sources_)->config.p2p.security, (Names{"/tls/1.0.0", "/noise"})) << "as Go nodes propose them";
-  write("here", R"({"p2p":{"security":["/noise","/tls/1.0.0"]}})");
-  EXPECT_EQ(load(sources_)->config.p2p.security, (Names{"/noise", "/tls/1.0.0"}));
-  EXPECT_EQ(*load(sources_)->get("p2p.security"), "/noise,/tls/1.0.0");
-  variables_["DMS_P2P_SECURITY"] = "/tls/1.0.0, /noise";
-  EXPECT_EQ(load(sources_)->config.p2p.security, (Names{"/tls/1.0.0", "/noise"}));
-  for (const auto& [given, found] : {std::pair("/plaintext/2.0.0", "found \"/plaintext/2.0.0\""),
-                                     {"/noise,tls", "found \"tls\""},
-                                     {"/noise,/tls/1.0.0,/noise", "found \"/noise\" twice"},
-                                     {"", "found an empty list"}}) {
-    variables_["DMS_P2P_SECURITY"] = given;
-    const std::string said = refusal();
-    EXPECT_NE(said.find("p2p.security: expected one or more of /noise, /tls/1.0.0, each once"), std::string::npos)
-        << said;
-    EXPECT_NE(said.find(found), std::string::npos) << said;
-  }
-  variables_.clear();
-  const auto refused = set(sources_, "p2p.security", "quic");
-  ASSERT_FALSE(refused);
-  EXPECT_NE(refused.error().to_string().find("p2p.security: expected"), std::string::npos);
-  EXPECT_EQ(load(sources_)->config.p2p.security, (Names{"/noise", "/tls/1.0.0"})) << "a refused value is not written";
 }
 
 TEST_F(ConfigFile, WrongTypesNameTheKey) {
@@ -120,8 +97,6 @@ TEST_F(ConfigFile, WrongTypesNameTheKey) {
   EXPECT_NE(refusal().find("rest: unknown key"), std::string::npos) << refusal();
   write("here", R"({"general":{"port_available_range_from":20000,"port_available_range_to":10000}})");
   EXPECT_NE(refusal().find("general.port_available_range_from"), std::string::npos) << refusal();
-  write("here", R"({"observability":{"logging":{"level":"loud"}}})");
-  EXPECT_NE(refusal().find("observability.logging.level: expected trace"), std::string::npos) << refusal();
   write("here", "{");
   EXPECT_NE(refusal().find("dms_config.json"), std::string::npos) << refusal();
   write("here", "{}");
@@ -129,32 +104,32 @@ TEST_F(ConfigFile, WrongTypesNameTheKey) {
   EXPECT_NE(refusal().find("DMS_GENERAL_DEBUG"), std::string::npos) << refusal();
 }
 
-TEST_F(ConfigFile, OldKeysStandForTheNewAndLoseAgainstThem) {
+TEST_F(ConfigFile, FormerKeysAreReadAndPresentKeysOverrideThem) {
   write("here", R"({"observability":{"log_level":"DEBUG","max_size":5,"logging":{"rotation":{"max_size_mb":7}}}})");
   const auto loaded = load(sources_);
   ASSERT_TRUE(loaded) << loaded.error().to_string();
-  EXPECT_EQ(loaded->config.observability.logging.level, "DEBUG");
-  EXPECT_EQ(loaded->config.observability.logging.rotation.max_size_mb, 7U);
+  EXPECT_EQ(loaded->section<Logs>().level, "DEBUG");
+  EXPECT_EQ(loaded->section<Logs>().max_size_mb, 7U);
   EXPECT_EQ(*loaded->get("observability.log_level"), "DEBUG");
 }
 
 TEST_F(ConfigFile, TheExistingNodesPortRangeIsRead) {
   write("here", R"({"general":{"port_available_range_from":16384,"port_available_range_to":65536}})");
-  EXPECT_EQ(load(sources_)->config.general.port_available_range_to, 65535U);
+  EXPECT_EQ(load(sources_)->section<Ports>().port_available_range_to, 65535U);
   write("here", R"({"general":{"port_available_range_to":65537}})");
   EXPECT_NE(refusal(), "accepted");
 }
 
-TEST_F(ConfigFile, ListsAndTruthFromTheEnvironment) {
+TEST_F(ConfigFile, ListsAndBooleansFromTheEnvironment) {
   variables_ = {{"DMS_P2P_LISTEN_ADDRESS", "/ip4/127.0.0.1/tcp/1, /ip4/127.0.0.1/tcp/2"},
                 {"DMS_GENERAL_DEBUG", "1"},
                 {"BOOTSTRAP_PEERS", ""}};
   const auto loaded = load(sources_);
   ASSERT_TRUE(loaded) << loaded.error().to_string();
-  EXPECT_EQ(loaded->config.p2p.listen_address,
+  EXPECT_EQ(loaded->section<Peers>().listen_address,
             (std::vector<std::string>{"/ip4/127.0.0.1/tcp/1", "/ip4/127.0.0.1/tcp/2"}));
-  EXPECT_TRUE(loaded->config.general.debug);
-  EXPECT_TRUE(loaded->config.p2p.bootstrap_peers.empty());
+  EXPECT_TRUE(loaded->section<General>().debug);
+  EXPECT_TRUE(loaded->section<Peers>().bootstrap_peers.empty());
   EXPECT_EQ(variable_name("general.payment_provider.mode"), "DMS_GENERAL_PAYMENT_PROVIDER_MODE");
 }
 
@@ -173,29 +148,80 @@ TEST_F(ConfigFile, SetChangesOneKeyAndKeepsTheRest) {
   EXPECT_EQ(*read_file(root_ / "here/dms_config.json", 4096), *text) << "a refused value is not written";
 }
 
-TEST_F(ConfigFile, SetMakesTheFile) {
+TEST_F(ConfigFile, SetCreatesTheFile) {
   ASSERT_TRUE(set(sources_, "general.debug", "true"));
-  EXPECT_TRUE(load(sources_)->config.general.debug);
+  EXPECT_TRUE(load(sources_)->section<General>().debug);
   EXPECT_TRUE(fs::exists(root_ / "home/.nunet/dms_config.json"));
 }
 
-TEST_F(ConfigFile, AWrittenFileKeepsItsModeAndLeavesNothingAside) {
+TEST_F(ConfigFile, AWrittenFileKeepsItsModeAndLeavesNoTemporaryFile) {
   const auto mode_of = [](const fs::path& file) { return static_cast<unsigned>(fs::status(file).permissions()); };
   ASSERT_TRUE(set(sources_, "rest.port", "1"));
   EXPECT_EQ(mode_of(root_ / "home/.nunet/dms_config.json"), 0600U) << "a new one may hold API keys";
   write("here", "{}");
   fs::permissions(root_ / "here/dms_config.json", fs::perms(0644));
   ASSERT_TRUE(set(sources_, "rest.port", "2"));
-  EXPECT_EQ(mode_of(root_ / "here/dms_config.json"), 0644U) << "somebody else's daemon may have to read it";
+  EXPECT_EQ(mode_of(root_ / "here/dms_config.json"), 0644U) << "another user's daemon may have to read it";
   EXPECT_FALSE(set(sources_, "rest.port", "x"));
   EXPECT_EQ(std::distance(fs::directory_iterator(root_ / "here"), {}), 1);
 }
 
 TEST_F(ConfigFile, TheFileIsFoundEvenIfItIsBroken) {
-  EXPECT_EQ(find_file(sources_), root_ / "home/.nunet/dms_config.json");
+  EXPECT_EQ(find_file(sources_)->path, root_ / "home/.nunet/dms_config.json");
   write("etc", "{");
-  EXPECT_EQ(find_file(sources_), root_ / "etc/dms_config.json");
+  EXPECT_EQ(find_file(sources_)->path, root_ / "etc/dms_config.json");
   EXPECT_FALSE(load(sources_));
+}
+
+TEST_F(ConfigFile, AFileInTheWorkingFolderCountsOnlyIfItsOwnerIsThisUserOrRoot) {
+  write("home/.nunet", R"({"rest":{"port":3}})");
+  write("here", R"({"rest":{"port":4}})");
+  sources_.user = ::geteuid();
+  EXPECT_EQ(load(sources_)->section<Rest>().port, 4);
+  EXPECT_TRUE(load(sources_)->warnings.empty());
+  if (::geteuid() == 0 && ::chown((root_ / "here/dms_config.json").c_str(), 12345, 12345) != 0)
+    GTEST_SKIP() << "skipped: this user namespace has no other user";
+  sources_.user = ::geteuid() == 0 ? 0 : ::geteuid() + 1;
+  const auto loaded = load(sources_);
+  ASSERT_TRUE(loaded) << loaded.error().to_string();
+  EXPECT_EQ(loaded->section<Rest>().port, 3) << "the next file of the search order";
+  ASSERT_EQ(loaded->warnings.size(), 1U);
+  EXPECT_NE(loaded->warnings[0].find((root_ / "here/dms_config.json").string()), std::string::npos);
+  ASSERT_TRUE(set(sources_, "rest.port", "5"));
+  EXPECT_EQ(*read_file(root_ / "here/dms_config.json", 4096), R"({"rest":{"port":4}})") << "set() leaves it alone";
+  sources_.file = root_ / "here/dms_config.json";
+  EXPECT_EQ(load(sources_)->section<Rest>().port, 4) << "a file that is named counts";
+}
+
+TEST_F(ConfigFile, AFileInTheWorkingFolderThatOthersMayWriteIsRefused) {
+  write("here", R"({"rest":{"port":4}})");
+  for (const auto mode : {0620, 0602, 0666}) {
+    fs::permissions(root_ / "here/dms_config.json", static_cast<fs::perms>(mode));
+    EXPECT_NE(refusal().find("chmod go-w"), std::string::npos) << refusal();
+    EXPECT_FALSE(set(sources_, "rest.port", "5"));
+  }
+  fs::permissions(root_ / "here/dms_config.json", static_cast<fs::perms>(0644));
+  EXPECT_EQ(load(sources_)->section<Rest>().port, 4);
+}
+
+TEST_F(ConfigFile, SettingsWithoutEffectAreMarkedAndNamed) {
+  EXPECT_TRUE(load(sources_)->set_without_effect().empty()) << "defaults are not named";
+  write("here", R"({"profiler":{"port":1},"rest":{"port":1}})");
+  variables_["DMS_PROFILER_ENABLED"] = "true";
+  const auto loaded = load(sources_);
+  ASSERT_TRUE(loaded) << loaded.error().to_string();
+  EXPECT_EQ(loaded->set_without_effect(), (std::vector<std::string>{"profiler.enabled", "profiler.port"}));
+  EXPECT_EQ(loaded->list("profiler").at(1).without_effect, "there is no profiler");
+  EXPECT_EQ(loaded->list("rest").at(0).without_effect, "");
+}
+
+TEST(ConfigRegistry, SectionsStayTogetherAndKeysAreUnique) {
+  const auto registry = test_registry();
+  std::vector<std::string> keys;
+  for (const auto& setting : registry->settings()) keys.push_back(setting.key);
+  const auto port = std::ranges::find(keys, "general.port_available_range_from");
+  EXPECT_EQ(std::ranges::find(keys, "rest.addr") - port, 2) << "declared behind rest, listed with general";
+  EXPECT_THROW(Registry(std::vector{section<Rest>(), section<Rest>()}), std::logic_error);
 }
 
 TEST_F(ConfigFile, EveryKeyGoesThroughGetAndSet) {
@@ -207,7 +233,7 @@ TEST_F(ConfigFile, EveryKeyGoesThroughGetAndSet) {
   }
 }
 
-TEST(Suggest, FindsWhatWasMeant) {
+TEST(Suggest, FindsTheNearestWord) {
   constexpr std::string_view kWords[] = {"size", "clock_speed", "type"};
   EXPECT_EQ(nearest("sise", kWords), "size");
   EXPECT_EQ(nearest("clockspeed", kWords), "clock_speed");
@@ -216,9 +242,9 @@ TEST(Suggest, FindsWhatWasMeant) {
   EXPECT_EQ(edit_distance("kitten", "sitting"), 3U);
 }
 
-TEST(ConfigText, RefusalsSayWhere) {
+TEST(ConfigText, ErrorsNameThePlace) {
   std::map<std::string, std::string> variables;
-  Sources sources;
+  Sources sources{.registry = test_registry()};
   sources.variable = [&](const std::string& name) -> std::optional<std::string> {
     const auto found = variables.find(name);
     return found == variables.end() ? std::nullopt : std::optional(found->second);
@@ -227,12 +253,12 @@ TEST(ConfigText, RefusalsSayWhere) {
   EXPECT_EQ(place(R"({"rest":{"port":"many"}})"), "rest.port");
   EXPECT_EQ(place(R"({"rest":{"prot":1}})"), "rest.prot");
   EXPECT_EQ(place(R"({"p2p":{"listen_address":["/a",1]}})"), "p2p.listen_address[1]");
-  EXPECT_EQ(place(R"({"observability":{"logging":{"level":"loud"}}})"), "observability.logging.level");
+  EXPECT_EQ(place(R"({"general":{"port_available_range_to":70000}})"), "general.port_available_range_from");
   EXPECT_EQ(place("{\"rest\":}"), "byte 8");
   variables["DMS_P2P_FD"] = "-1";
   EXPECT_EQ(place("{}"), "p2p.fd") << "of the environment, which the message says";
   variables.clear();
-  EXPECT_EQ(parse(R"({"rest":{"port":1}})", sources)->config.rest.port, 1);
+  EXPECT_EQ(parse(R"({"rest":{"port":1}})", sources)->section<Rest>().port, 1);
 }
 
 }  // namespace

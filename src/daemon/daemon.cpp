@@ -7,18 +7,22 @@
 #include <sstream>
 
 #include "api/server.hpp"
+#include "api/settings.hpp"
 #include "base/assert.hpp"
 #include "base/file.hpp"
 #include "base/log.hpp"
 #include "base/metrics.hpp"
 #include "cli/client/daemon_lock.hpp"
+#include "cli/client/settings.hpp"
 #include "executor/factory.hpp"
+#include "executor/settings.hpp"
 #include "hardware/machine.hpp"
-#include "libp2p/security/noise/noise.hpp"
-#include "libp2p/security/tls/tls.hpp"
 #include "network/libp2p_network.hpp"
+#include "network/settings.hpp"
 #include "node/node.hpp"
+#include "node/settings.hpp"
 #include "observability/logging.hpp"
+#include "observability/settings.hpp"
 #include "runtime/real_runtime.hpp"
 
 namespace dms {
@@ -27,7 +31,7 @@ namespace {
 constexpr Duration kBootstrapPause = std::chrono::seconds(30);
 constexpr Duration kBootstrapTimeout = std::chrono::seconds(20);
 
-/// Mode 0700: what lies below is nobody else's business.
+/// Mode 0700: its contents are private to the user.
 Result<void> make_folder(const std::filesystem::path& path) {
   std::error_code error;
   const bool made = std::filesystem::create_directories(path, error);
@@ -38,20 +42,20 @@ Result<void> make_folder(const std::filesystem::path& path) {
   return {};
 }
 
-Result<std::unique_ptr<observability::Logging>> start_logging(const config::Config& config, Lane& lane) {
-  const auto& logging = config.observability.logging;
+Result<std::unique_ptr<observability::Logging>> start_logging(const config::Loaded& settings, Lane& lane) {
+  const auto logging = settings.section<observability::Settings>();
   observability::LogOptions options;
   TRY(options.level, observability::parse_level(logging.level));
-  if (config.general.debug) options.level = log::Level::debug;
+  if (settings.section<cli::FolderSettings>().debug) options.level = log::Level::debug;
   options.file = logging.file;
-  options.max_size = logging.rotation.max_size_mb << 20;
-  options.max_backups = logging.rotation.max_backups;
-  options.max_age = std::chrono::hours(24 * static_cast<std::int64_t>(logging.rotation.max_age_days));
+  options.max_size = logging.max_size_mb << 20;
+  options.max_backups = logging.max_backups;
+  options.max_age = std::chrono::hours(24 * static_cast<std::int64_t>(logging.max_age_days));
   options.now = [&lane] { return lane.unix_now(); };
   return observability::Logging::install(std::move(options));
 }
 
-/// The context on disk; a new one, which trusts nobody yet, if there is none.
+/// The context on disk; if there is none, a new one without anchors.
 Result<ucan::CapabilityContext> open_capabilities(const std::filesystem::path& file, const crypto::PrivateKey& key,
                                                   Lane& lane) {
   auto context = ucan::CapabilityContext::load(file, key, lane.random(), lane.unix_now());
@@ -59,15 +63,13 @@ Result<ucan::CapabilityContext> open_capabilities(const std::filesystem::path& f
   context = ucan::CapabilityContext::create(key, lane.random());
   if (!context) return context;
   TRY_VOID(context->save(file));
-  log::warn("main", "made {}, which trusts nobody yet: `nunet cap anchor -c dms --root <your DID>` lets you in",
+  log::warn("main", "made {} without anchors: `nunet cap anchor -c dms --root <your DID>` makes you its operator",
             file.string());
   return context;
 }
 
-static_assert(config::kSecurityProtocols == std::array{libp2p::noise::Noise::kProtocol, libp2p::tls::Tls::kProtocol});
-
 /// p2p.memory counts MiB; of it and of p2p.fd, 0 is the default.
-network::Libp2pOptions network_options(const config::P2p& p2p) {
+network::Libp2pOptions network_options(const network::Settings& p2p) {
   network::Libp2pOptions options;
   auto& limits = options.host.swarm.limits;
   limits = libp2p::ResourceLimits::scaled(std::min(p2p.memory, libp2p::kNoLimit >> 20) << 20, p2p.fd);
@@ -76,19 +78,40 @@ network::Libp2pOptions network_options(const config::P2p& p2p) {
   return options;
 }
 
-/// What could be found out; the rest counts as not there.
+/// What could be determined; the rest counts as absent.
 Result<capability::Resources> resources_of(hardware::Report report) {
-  for (const auto& problem : report.problems) log::debug("main", "looking at this machine: {}", problem);
+  for (const auto& problem : report.problems) log::debug("main", "examining this machine: {}", problem);
   return std::move(report.resources);
+}
+
+void warn_of(const config::Loaded& settings) {
+  for (const auto& warning : settings.warnings) log::warn("main", "{}", warning);
+  const auto idle = settings.set_without_effect();
+  if (!idle.empty())
+    log::warn("main", "these settings have no effect: {} (`nunet config list` says why)", fmt::join(idle, ", "));
+}
+
+/// Writing to a closed output then fails without ending the daemon. A handler rather than SIG_IGN, which programs started by
+/// the daemon would inherit.
+void survive_closed_pipes() {
+  struct sigaction action = {};
+  action.sa_handler = [](int) {};
+  action.sa_flags = SA_RESTART;
+  ::sigaction(SIGPIPE, &action, nullptr);
 }
 
 class Daemon {
  public:
-  Daemon(Runtime runtime, metrics::Registry& registry, const config::Config& config,
+  Daemon(Runtime runtime, metrics::Registry& registry, const config::Loaded& settings,
          std::filesystem::path capabilities_file, crypto::PrivateKey key)
       : runtime_(runtime),
         registry_(registry),
-        config_(config),
+        folders_(settings.section<cli::FolderSettings>()),
+        rest_(settings.section<api::Settings>()),
+        p2p_(settings.section<network::Settings>()),
+        executor_(settings.section<executor::Settings>()),
+        jobs_(settings.section<executor::JobSettings>()),
+        location_(settings.section<node::LocationSettings>()),
         capabilities_file_(std::move(capabilities_file)),
         key_(std::move(key)),
         processes_(runtime.lane),
@@ -122,7 +145,7 @@ class Daemon {
  private:
   Task<Result<void>> start() {
     Lane& lane = runtime_.lane;
-    const std::filesystem::path work_dir = config_.general.work_dir;
+    const std::filesystem::path work_dir = folders_.work_dir;
     CO_TRY(auto capabilities, open_capabilities(capabilities_file_, key_, lane));
     capabilities_ = std::make_shared<ucan::CapabilityContext>(std::move(capabilities));
     auto store = db::Store::open((work_dir / "nunet.db").string());
@@ -140,8 +163,8 @@ class Daemon {
   }
 
   Result<void> listen() {
-    network_ = std::make_unique<network::Libp2pNetwork>(runtime_, key_, network_options(config_.p2p));
-    for (const auto& address : config_.p2p.listen_address) {
+    network_ = std::make_unique<network::Libp2pNetwork>(runtime_, key_, network_options(p2p_));
+    for (const auto& address : p2p_.listen_address) {
       auto listening = network_->listen(address);
       if (listening) continue;
       if (!listening.error().is(Errc::unsupported)) return fail(listening.error(), "p2p.listen_address {}", address);
@@ -154,12 +177,12 @@ class Daemon {
 
   Task<Result<void>> find_executors(std::filesystem::path work_dir) {
     executor::FactoryOptions options;
-    options.docker.socket = config_.executor.docker_socket;
+    options.docker.socket = executor_.docker_socket;
     options.docker.id = network_->self().to_string();
-    options.docker.allow_privileged = config_.job.allow_privileged_docker;
+    options.docker.allow_privileged = jobs_.allow_privileged_docker;
     options.sandbox.state_dir = work_dir / "sandbox";
-    options.offer_docker = config_.executor.docker;
-    options.offer_sandbox = config_.executor.sandbox;
+    options.offer_docker = executor_.docker;
+    options.offer_sandbox = executor_.sandbox;
     CO_TRY(executors_, co_await executor::find_executors(runtime_, processes_, std::move(options)));
     co_return Result<void>();
   }
@@ -175,10 +198,10 @@ class Daemon {
     services.usage = [machine] { return resources_of(hardware::usage(machine)); };
     node::Options options;
     options.work_dir = work_dir;
-    options.location.continent = config_.general.host_continent;
-    options.location.country = config_.general.host_country;
-    options.location.city = config_.general.host_city;
-    options.allow_privileged_docker = config_.job.allow_privileged_docker;
+    options.location.continent = location_.host_continent;
+    options.location.country = location_.host_country;
+    options.location.city = location_.host_city;
+    options.allow_privileged_docker = jobs_.allow_privileged_docker;
     options.capabilities_file = capabilities_file_;
     Task<Result<std::unique_ptr<node::Node>>> starting =
         node::Node::start(std::move(services), key_, capabilities_, std::move(options));
@@ -188,21 +211,26 @@ class Daemon {
 
   Result<void> open_door() {
     api::Options options;
-    auto address = IpAddress::parse(config_.rest.addr);
+    auto address = IpAddress::parse(rest_.addr);
     if (!address) return fail(address.error(), "rest.addr");
-    options.listen = {*address, config_.rest.port};
-    server_ = std::make_unique<api::Server>(runtime_, *network_, node_->root().handle(), options);
+    options.listen = {*address, rest_.port};
+    options.socket = (std::filesystem::path(folders_.work_dir) / api::kSocketName).string();
+    // What is left of a daemon that ended without closing; the lock on the folder says that none runs.
+    std::error_code error;
+    if (std::filesystem::is_socket(options.socket, error)) std::filesystem::remove(options.socket, error);
+    server_ = std::make_unique<api::Server>(runtime_, *network_, node_->root().handle(), std::move(options));
+    server_->metrics().register_with(registry_);
     return server_->start();
   }
 
-  /// Keeps asking for those who are not connected: they introduce us to the others.
+  /// Dials the bootstrap peers that are not connected, again and again: they make the others known.
   Task<void> bootstrap() {
-    for (const auto& address : config_.p2p.bootstrap_peers) {
+    for (const auto& address : p2p_.bootstrap_peers) {
       const auto peer = libp2p::PeerAddress::parse(address);
       if (peer) (void)network_->host().connection_manager().protect(peer->peer, "bootstrap");
     }
     for (;;) {
-      for (const auto& address : config_.p2p.bootstrap_peers) {
+      for (const auto& address : p2p_.bootstrap_peers) {
         auto connected = co_await with_timeout(kBootstrapTimeout, network_->connect(address));
         if (!connected) log::debug("main", "bootstrap peer {}: {}", address, connected.error().to_string());
       }
@@ -217,12 +245,14 @@ class Daemon {
       for (const auto& item : items) text += (text.empty() ? "" : "\n             ") + std::string(item);
       return text.empty() ? std::string("-") : text;
     };
-    fmt::print(
+    const std::string text = fmt::format(
         "nunet {}\n  peer id    {}\n  DID        {}\n  listens    {}\n  REST       http://{}\n  can run    {}\n  state "
         "     {}\nready\n",
         DMS_VERSION, network_->self().to_string(), capabilities_->did().uri(), list(network_->listen_addresses()),
-        server_->local().to_string(), list(executors_->types()), config_.general.work_dir);
-    std::fflush(stdout);
+        server_->local().to_string(), list(executors_->types()), folders_.work_dir);
+    // A closed standard output is not an error.
+    (void)std::fwrite(text.data(), 1, text.size(), stdout);
+    (void)std::fflush(stdout);
     log::info("main", "ready: {}", network_->self().to_string());
   }
 
@@ -234,7 +264,7 @@ class Daemon {
       if (!line.starts_with('#')) log::debug("metrics", "{}", line);
   }
 
-  /// In reverse order, whatever of it there is.
+  /// In reverse order, as far as it was started.
   Task<void> close() {
     co_await nursery_.close();
     if (server_) co_await server_->close();
@@ -245,7 +275,12 @@ class Daemon {
 
   Runtime runtime_;
   metrics::Registry& registry_;  ///< where each module lists its metrics once it is made
-  const config::Config& config_;
+  cli::FolderSettings folders_;
+  api::Settings rest_;
+  network::Settings p2p_;
+  executor::Settings executor_;
+  executor::JobSettings jobs_;
+  node::LocationSettings location_;
   std::filesystem::path capabilities_file_;
   crypto::PrivateKey key_;
   RealProcesses processes_;
@@ -263,21 +298,24 @@ class Daemon {
 
 }  // namespace
 
-Result<void> run_daemon(const config::Config& config, const std::string& context, crypto::PrivateKey key) {
-  const std::filesystem::path work_dir = config.general.work_dir;
-  const std::filesystem::path user_dir = config.general.user_dir;
-  for (const auto& folder : {user_dir, work_dir, std::filesystem::path(config.general.data_dir)})
+Result<void> run_daemon(const config::Loaded& settings, const std::string& context, crypto::PrivateKey key) {
+  const auto folders = settings.section<cli::FolderSettings>();
+  const std::filesystem::path work_dir = folders.work_dir;
+  const std::filesystem::path user_dir = folders.user_dir;
+  for (const auto& folder : {user_dir, work_dir, std::filesystem::path(folders.data_dir)})
     TRY_VOID(make_folder(folder));
   TRY(auto lock, cli::DaemonLock::take(work_dir));
+  survive_closed_pipes();
   RealRuntime runtime;
-  TRY(auto logging, start_logging(config, runtime.runtime().lane));
+  TRY(auto logging, start_logging(settings, runtime.runtime().lane));
+  warn_of(settings);
   metrics::Registry registry;
   metrics::Group process_metrics;
   process_metrics.in(registry)
       .counter("nunet_log_lines_dropped_total", "Log lines that could not be written.",
                [&logging = *logging] { return logging.dropped(); })
       .counter("nunet_bugs_total", "Assertions that failed and were survived.", assertion::failures);
-  Daemon daemon(runtime.runtime(), registry, config, user_dir / "cap" / (context + ".cap"), std::move(key));
+  Daemon daemon(runtime.runtime(), registry, settings, user_dir / "cap" / (context + ".cap"), std::move(key));
   runtime.on_signal({SIGINT, SIGTERM, SIGHUP, SIGUSR1}, [&daemon](int signal) {
     const bool ends = signal == SIGINT || signal == SIGTERM;
     ends ? daemon.stop() : daemon.reload();

@@ -1,11 +1,12 @@
-// The daemon: every room wired together, started in order, stopped in the reverse order.
+// The daemon: all modules wired together, started in order, stopped in the reverse order.
 //
 // Model
-//  1. Start: folders (mode 0700), the lock on the working directory, the log, the capability context (made if missing),
-//     the database, the network, hardware, resources, executors, the node, the REST API. What fails ends the start with
-//     an error that says what to do; what has been started by then is stopped.
+//  1. Start: folders (mode 0700), the lock on the work directory, the log, the capability context (made if missing), the
+//     database, the network, hardware, resources, executors, the node, the REST API. A failure ends the start with an error
+//     that says what to do; the modules started before are stopped.
 //  2. When all of it listens, a summary for people and one line `ready` go to standard output.
-//  3. SIGINT and SIGTERM stop it in order; a second one ends it at once. SIGHUP and SIGUSR1 read the capability context
+//  3. A closed standard output or error does not end the daemon (SIGPIPE).
+//  4. SIGINT and SIGTERM stop it in order; a second one ends it at once. SIGHUP and SIGUSR1 read the capability context
 //     again; a broken file is reported and changes nothing.
 #pragma once
 
@@ -17,6 +18,6 @@
 namespace dms {
 
 /// Returns when the daemon has stopped; an error if it could not start.
-Result<void> run_daemon(const config::Config& config, const std::string& context, crypto::PrivateKey key);
+Result<void> run_daemon(const config::Loaded& settings, const std::string& context, crypto::PrivateKey key);
 
 }  // namespace dms

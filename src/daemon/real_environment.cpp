@@ -13,15 +13,16 @@
 #include <cstring>
 #include <iostream>
 
+#include "cli/client/daemon_connection.hpp"
 #include "daemon/daemon.hpp"
 
-extern char** environ;  // NOLINT(readability-redundant-declaration): POSIX leaves it to us
+extern char** environ;  // NOLINT(readability-redundant-declaration): POSIX does not declare it
 
 namespace dms {
 namespace {
 
-/// Runs `inner` on a runtime of its own, which SIGINT and SIGTERM end early. Between such runs the signals do what they
-/// always do: end the program.
+/// Runs `inner` on a runtime of its own; SIGINT and SIGTERM cancel it. Between such runs these signals have their default
+/// action and end the program.
 template <class T>
 Task<Result<T>> interruptible(CancelScope** current, Task<Result<T>> inner) {
   TaskContext context = co_await this_task();
@@ -82,7 +83,7 @@ class QuietTerminal {
   bool changed_ = false;
 };
 
-/// Runs a program, its standard output on descriptor `out`, and waits for it. The passphrase is none of its business.
+/// Runs a program, its standard output on descriptor `out`, and waits for it. It does not inherit the passphrase.
 Result<void> run_child(std::vector<std::string> words, int out) {
   std::vector<char*> argv;
   for (auto& word : words) argv.push_back(word.data());
@@ -106,10 +107,10 @@ Result<void> run_child(std::vector<std::string> words, int out) {
   return {};
 }
 
-int signal_pipe = -1;  // of the one EndSignals that lives
+int signal_pipe = -1;  // of the one EndSignals that exists
 
-/// Catches what would end the program, so that the terminal can be mended first; raised again at its own end. A pipe,
-/// because the signal may reach another thread than the one that waits.
+/// Catches signals that would end the program, so that the terminal is restored first; raised again by the destructor. A
+/// pipe, because another thread than the waiting one may get the signal.
 class EndSignals {
  public:
   EndSignals() {
@@ -137,7 +138,7 @@ class EndSignals {
     if (caught) ::raise(number);
   }
 
-  /// False if one came before there was anything to read.
+  /// False if a signal came before input.
   bool wait_for_input(int terminal) {
     for (;;) {
       pollfd files[2] = {{terminal, POLLIN, 0}, {pipe_[0], POLLIN, 0}};
@@ -154,7 +155,7 @@ class EndSignals {
 
 constexpr std::size_t kMaxSecret = 1024;
 
-/// A line into `line`; its length, or nothing if the user gave up.
+/// Reads a line into `line`; its length, or nothing if the user cancelled.
 std::optional<std::size_t> read_line(EndSignals& signals, int terminal, MutableBytes line) {
   std::size_t size = 0;
   for (;;) {
@@ -177,7 +178,7 @@ std::optional<std::size_t> read_line(EndSignals& signals, int terminal, MutableB
 }  // namespace
 
 std::optional<std::string> RealEnvironment::variable(const std::string& name) const {
-  const char* value = std::getenv(name.c_str());  // NOLINT(concurrency-mt-unsafe): nobody sets variables
+  const char* value = std::getenv(name.c_str());  // NOLINT(concurrency-mt-unsafe): this program sets no variables
   return value == nullptr ? std::nullopt : std::optional<std::string>(value);
 }
 
@@ -206,11 +207,15 @@ Result<crypto::Secret> RealEnvironment::ask_secret(const std::string& prompt) {
   return crypto::Secret(buffer.view().first(*size));
 }
 
-Result<HttpResponse> RealEnvironment::call(IpEndpoint to, HttpRequest request, Duration limit) {
+UserId RealEnvironment::user() const { return ::geteuid(); }
+
+Result<HttpResponse> RealEnvironment::call(cli::DaemonAddress to, HttpRequest request, Duration limit,
+                                           cli::CheckPeer check) {
   return run_interruptible<HttpResponse>([&](Runtime runtime) {
     HttpLimits limits;
     limits.body_bytes = 64 << 20;
-    return with_timeout(limit, http_call(runtime.net, to, std::move(request), limits));
+    return with_timeout(limit,
+                        cli::call_daemon(runtime.net, std::move(to), std::move(request), limits, std::move(check)));
   });
 }
 
@@ -233,9 +238,9 @@ Result<void> RealEnvironment::run_program(const std::vector<std::string>& words)
   return run_child(words, STDERR_FILENO);
 }
 
-Result<void> RealEnvironment::run_daemon(const config::Config& config, const std::string& context,
+Result<void> RealEnvironment::run_daemon(const config::Loaded& settings, const std::string& context,
                                          crypto::PrivateKey key) {
-  return dms::run_daemon(config, context, std::move(key));
+  return dms::run_daemon(settings, context, std::move(key));
 }
 
 }  // namespace dms

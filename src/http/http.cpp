@@ -41,7 +41,6 @@ HttpRefusal refusal(error_code ec) {
   return {400, ec.message()};
 }
 
-/// What the parser lets pass but no request of ours may hold.
 std::optional<HttpRefusal> check_head(const RequestParser& parser) {
   if (parser.headers.find("Transfer-Encoding") && !parser.chunked())
     return HttpRefusal{501, "the only supported transfer coding is chunked"};

@@ -49,7 +49,7 @@ Task<void> serve_one(std::unique_ptr<Listener>& listener, int& served) {
   }
 }
 
-/// A server in a simulated world; send() speaks to it with a client, raw() with bytes.
+/// A server in a simulated world; call() uses a client, raw() sends bytes.
 class HttpWorld : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -126,7 +126,7 @@ TEST_F(HttpWorld, PipelinedRequestsAreAnsweredInOrder) {
   EXPECT_NE(reply.find("POST /2 abc"), std::string::npos) << reply;
 }
 
-// However the wire cuts a message: in two at every place, and into single bytes.
+// A message in two segments, cut at every place, and in single bytes.
 TEST_F(HttpWorld, RequestsMayArriveInPieces) {
   const std::string request =
       "POST /2 HTTP/1.1\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n1;x=y\r\nd\r\n0\r\nA: "
@@ -143,7 +143,7 @@ TEST_F(HttpWorld, RequestsMayArriveInPieces) {
   EXPECT_NE(reply.find("POST /2 abcd"), std::string::npos) << reply;
 }
 
-TEST_F(HttpWorld, BrokenRequestsAreRefused) {
+TEST_F(HttpWorld, MalformedRequestsAreRefused) {
   const std::vector<std::pair<std::string, std::string>> cases = {
       {"nonsense\r\n\r\n", "400"},
       {"GET / HTTP/1.1\r\nX: " + std::string(600, 'x') + "\r\n\r\n", "431"},
@@ -200,7 +200,8 @@ TEST_F(HttpWorld, AClientThatHangsUpCancelsItsHandler) {
 
 TEST_F(HttpWorld, AHandlerRunsOnWhileItsClientSendsTheNextRequest) {
   waiting = {};
-  const auto replies = raw({"GET /wait HTTP/1.1\r\n\r\n", "GET /2 HTTP/1.1\r\nConnection: close\r\n\r\n"}, false);
+  const std::vector<std::string> requests{"GET /wait HTTP/1.1\r\n\r\n", "GET /2 HTTP/1.1\r\nConnection: close\r\n\r\n"};
+  const std::string replies = raw(requests, false);
   EXPECT_EQ(waiting.cancelled, 0);
   EXPECT_LT(replies.find("waited"), replies.find("GET /2")) << replies;
 }
@@ -259,7 +260,7 @@ TEST(HttpClient, StreamsEveryFraming) {
   EXPECT_EQ(streamed("HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n"), "204 ");
 }
 
-TEST(HttpClient, BrokenResponsesAreErrors) {
+TEST(HttpClient, MalformedResponsesAreErrors) {
   EXPECT_NE(streamed("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhello").find("partial"), std::string::npos);
   EXPECT_NE(streamed("").find("without a response"), std::string::npos);
   EXPECT_NE(streamed("SSH-2.0-OpenSSH\r\n").find("HTTP response"), std::string::npos);

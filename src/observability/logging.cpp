@@ -118,7 +118,7 @@ struct Logging::Impl {
     }
   }
 
-  /// Renames what can be renamed; if a step fails, the file is simply continued or started anew.
+  /// Renames the file and its backups; if a step fails, the file is continued or started anew.
   void rotate() {
     ::close(file);
     file = -1;

@@ -3,7 +3,7 @@
 // Model
 //  1. While a Logging lives, it is the sink of base/log.hpp; when it goes, the default is back.
 //  2. A line of text is `2026-11-22T17:05:01.123Z INFO node: text name=value`; control characters in it are shown as
-//     \x1b, so that what a stranger made us log cannot steer a terminal or fake a line. A line of the file is
+//     \x1b, so that logged text of a peer cannot control a terminal or imitate a line. A line of the file is
 //     {"level","timestamp","logger","message"}, as the existing network's nodes write it, with the line's fields as
 //     further members: text, whole numbers, true or false; a duration as seconds.
 //  3. The file never grows beyond `max_size` but by one line: it is renamed to <file>.1, older ones to .2 and so on,

@@ -59,7 +59,7 @@ TEST_F(LoggingTest, WritesTextAndJson) {
   EXPECT_EQ(info.st_mode & 0777, 0600U);
 }
 
-TEST_F(LoggingTest, AStrangersTextCannotFakeALine) {
+TEST_F(LoggingTest, TextOfAPeerCannotImitateALine) {
   install();
   log::warn("net", "peer says \n2023 ERROR node: all is lost\x1b[2J");
   EXPECT_EQ(lines(folder_ / "console").size(), 1U);
@@ -84,7 +84,7 @@ TEST_F(LoggingTest, FieldsAreMembersOfTheFileAndWordsOnTheConsole) {
                 R"("peer":"a b\"=\n\\","count":-3,"size":7,"fine":true,"took":1.5})"}));
 }
 
-TEST_F(LoggingTest, AStrangersFieldCannotFakeALineOrAnotherField) {
+TEST_F(LoggingTest, FieldsOfAPeerCannotImitateALineOrAnotherField) {
   install();
   const std::string text = "x\" reason=fine\r\n2023 ERROR node: lost\x1b[2J\xff" + std::string(10'000, 'y');
   log::warn("net", {{"peer", text}, {"reason", "refused"}}, "refused");
@@ -100,7 +100,7 @@ TEST_F(LoggingTest, AStrangersFieldCannotFakeALineOrAnotherField) {
   EXPECT_EQ(line->at("reason").as_string(), "refused");
 }
 
-TEST_F(LoggingTest, RotatesAndKeepsSoMany) {
+TEST_F(LoggingTest, RotatesAndKeepsTheGivenNumberOfBackups) {
   options_.max_size = 300;
   options_.max_backups = 2;
   install();

@@ -66,6 +66,63 @@ Feature: The daemon and its door
     And alice's daemon is started
     Then alice's daemon listens for REST on loopback only
 
+  Scenario: The command line uses a socket of its user
+    Given a machine "alice" with identities
+    And alice's daemon is started
+    Then alice's daemon has a socket of mode 600
+    When alice's daemon is killed
+    And alice's daemon is started
+    Then alice's daemon has a socket of mode 600
+    When alice's daemon is stopped
+    Then alice's daemon has no socket
+
+  Scenario: The command line refuses a daemon that is not its own
+    Given a machine "alice" with identities
+    And a machine "bob" with identities
+    And bob's daemon is started
+    When alice asks bob's daemon for "/dms/node/peers/self"
+    Then it fails
+    And the error mentions the DIDs of alice's and bob's daemons
+    When alice runs "nunet config set rest.did <daemon did of bob>"
+    And alice asks bob's daemon for "/dms/node/peers/self"
+    Then it ends with status 3
+
+  Scenario: The daemon lives on when its output is not read
+    Given a machine "alice" with identities
+    When alice's daemon is started and its output is closed after a line
+    And alice runs "nunet actor cmd --context user /dms/node/peers/self"
+    Then it succeeds
+    And alice's log file goes on
+    When alice's daemon is stopped
+    Then no process of alice is left
+
+  Scenario: A command into a closed pipe ends quietly
+    Given a machine "alice" with identities
+    When alice runs in a shell "{nunet} actor cmd --help | true"
+    Then it succeeds
+    And the error is empty
+
+  Scenario Outline: A full disk is a failure: <command>
+    Given a machine "alice" with identities
+    When alice runs in a shell "{nunet} <command> > /dev/full"
+    Then it ends with status 1
+    And the error mentions "could not be written"
+
+    Examples:
+      | command                                                                           |
+      | key did user                                                                      |
+      | cap grant -c user --cap /public --duration 1h $({nunet} key did dms)              |
+      | config list --json                                                                |
+      | actor cmd --help                                                                  |
+
+  Scenario: Settings without effect are named when the daemon starts
+    Given a machine "alice" with identities
+    When alice runs "nunet config set apm.service_name mine"
+    Then it succeeds
+    And the error mentions "no effect"
+    When alice's daemon is started
+    Then alice's daemon says "these settings have no effect: apm.service_name"
+
   Scenario Outline: The daemon dials with the security protocols of its configuration: <security>
     Given a machine "alice" with identities
     And a machine "bob"

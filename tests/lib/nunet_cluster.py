@@ -184,6 +184,17 @@ class Machine:
         self.was_killed = False
         wait_for(self.healthy, f"{self.name}: the daemon answers", timeout)
 
+    def start_unread(self, timeout=30):
+        """Starts the daemon at log level debug, and closes its output after the first line."""
+        self.process = subprocess.Popen(self.inside([NUNET, "run", "--debug", "--config", self.config]), cwd=self.home,
+                                        env=self.environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                        stderr=subprocess.STDOUT, start_new_session=True)
+        self.cluster.children.append(self.process)
+        self.was_killed = False
+        self.process.stdout.readline()
+        self.process.stdout.close()
+        wait_for(self.healthy, f"{self.name}: the daemon answers", timeout)
+
     def healthy(self):
         if self.process is not None and self.process.poll() is not None:
             raise Hopeless(f"{self.name}: the daemon ended with {self.process.returncode}{self.log_tail()}")

@@ -1,58 +1,30 @@
 #include "cli/client/client.hpp"
 
 #include "actor/error_reply.hpp"
+#include "api/settings.hpp"
 
 namespace dms::cli {
 namespace {
 
-/// How much longer than the envelope we wait for the daemon, which itself waits until the envelope has expired.
+/// The daemon waits until the envelope has expired; the command line waits this much longer for the daemon.
 constexpr Duration kGrace = std::chrono::seconds(5);
 
-std::string error_text(const HttpResponse& response) {
-  const auto body = json::parse(response.body);
-  if (body && body->is_object())
-    if (const auto* text = json::find_member(body->as_object(), "error"); text != nullptr && text->is_string())
-      return std::string(text->as_string());
-  return fmt::format("status {} {}", response.status, http_reason(response.status));
-}
-
-/// The body of a 200; anything else as an error.
-Result<std::string> call(Session& session, HttpRequest request, Duration limit) {
-  TRY(auto address, session.rest_address());
-  auto response = session.environment().call(address, std::move(request), limit);
-  if (!response) {
-    if (response.error().is(dms::Errc::cancelled)) return std::unexpected(response.error());
-    if (response.error().is(dms::Errc::deadline_exceeded))
-      return fail(Errc::no_daemon, "the daemon at {} is too slow to answer", address.to_string());
-    return std::unexpected(response.error().context(
-        Errc::no_daemon,
-        fmt::format("no daemon answers at {}; start one with `nunet run`, or name its address with --rest-port",
-                    address.to_string())));
-  }
-  if (response->status == 408)
-    return fail(Errc::refused,
-                "no answer in time: the destination is away, does not know this behaviour, or you may not use it (what "
-                "it grants is "
-                "seen with `nunet cap list` there); a longer wait: --timeout");
-  if (!response->ok()) return fail(Errc::failed, "the daemon refused: {}", error_text(*response));
-  return std::move(response->body);
-}
-
-Result<std::string> post(Session& session, std::string_view endpoint, const actor::Envelope& envelope) {
+Result<std::string> post(Session& session, std::string_view path, const actor::Envelope& envelope) {
   const UnixTime now = session.environment().now();
   if (envelope.expired(now))
     return fail(Errc::failed, "the message expired at {}; make a new one", format_time(envelope.expiry()));
-  HttpRequest request("POST", fmt::format("/api/v1/actor/{}", endpoint), std::string(as_text(envelope.encode())));
-  return call(session, std::move(request), envelope.expiry() - now + kGrace);
+  TRY(auto* daemon, session.daemon());
+  HttpRequest request("POST", std::string(path), std::string(as_text(envelope.encode())));
+  return daemon->call(std::move(request), envelope.expiry() - now + kGrace);
 }
 
 Result<void> check_reply(const actor::Envelope& request, const actor::Envelope& reply, UnixTime now) {
   TRY_VOID(reply.verify(now));
   if (reply.to != request.from || reply.behaviour != request.options.reply_to)
-    return fail(Errc::failed, "the reply answers something else");
+    return fail(Errc::failed, "the reply is to another request");
   if (request.is_broadcast()) return {};
-  const bool same_actor =
-      reply.from.id == request.to.id || (!request.to.did.empty() && reply.from.did == request.to.did);
+  // A DID alone proves nothing: the sender writes it, and the signature is of `id`.
+  const bool same_actor = !request.to.id.empty() && reply.from.id == request.to.id;
   if (!same_actor || reply.from.address.host != request.to.address.host)
     return fail(Errc::failed, "the reply comes from {}, not from {}", reply.from.to_string(), request.to.to_string());
   return {};
@@ -61,12 +33,12 @@ Result<void> check_reply(const actor::Envelope& request, const actor::Envelope& 
 }  // namespace
 
 Result<void> send_envelope(Session& session, const actor::Envelope& envelope) {
-  TRY([[maybe_unused]] auto body, post(session, "send", envelope));
+  TRY([[maybe_unused]] auto body, post(session, api::kSendPath, envelope));
   return {};
 }
 
 Result<actor::Envelope> invoke_envelope(Session& session, const actor::Envelope& envelope) {
-  TRY(auto body, post(session, "invoke", envelope));
+  TRY(auto body, post(session, api::kInvokePath, envelope));
   auto reply = actor::Envelope::decode(as_bytes(body));
   if (!reply) return fail(reply.error(), "reading the reply");
   TRY_VOID(check_reply(envelope, *reply, session.environment().now()));
@@ -76,31 +48,30 @@ Result<actor::Envelope> invoke_envelope(Session& session, const actor::Envelope&
 }
 
 Result<std::vector<actor::Envelope>> broadcast_envelope(Session& session, const actor::Envelope& envelope) {
-  TRY(auto body, post(session, "broadcast", envelope));
+  TRY(auto body, post(session, api::kBroadcastPath, envelope));
   auto replies = json::decode<std::optional<std::vector<actor::Envelope>>>(body, {.bytes = 64 << 20});
   if (!replies) return fail(replies.error(), "reading the replies");
   auto list = replies->value_or(std::vector<actor::Envelope>());
-  // They were collected until the request expired: judge them as of then.
+  // They were collected until the request expired: check them as of then.
   const auto wrong = [&](const actor::Envelope& reply) { return !check_reply(envelope, reply, envelope.expiry()); };
   if (const auto dropped = std::erase_if(list, wrong); dropped > 0)
-    session.note(fmt::format("{} replies are not rightly signed and left out.", dropped));
+    session.note(fmt::format("{} replies are left out: their signatures are not valid.", dropped));
   return list;
 }
 
 Result<Client> Client::open(Session& session, const std::string& context) {
-  TRY(auto body, call(session, HttpRequest("GET", "/api/v1/actor/handle"), kGrace));
-  auto daemon = json::decode<actor::Handle>(body);
-  if (!daemon) return fail(daemon.error(), "reading the daemon's handle");
+  TRY(const auto* daemon, session.daemon());
+  const actor::Handle& handle = daemon->handle();
   TRY(auto signer, session.load_signer(context));
   TRY(auto capabilities, session.load_context(context, signer));
   auto shared = std::make_shared<ucan::CapabilityContext>(std::move(capabilities));
-  // A wallet's key is no actor's, and in the daemon's own name a reply to its key would be a message to itself: then a key
-  // signs that is made for it and for which the context vouches.
+  // A wallet's key is not an actor's, and a reply to the daemon's own key would be a message from the daemon to itself. In both
+  // cases a key is made that signs, with a delegation from the context.
   auto key = signer.private_key();
-  if (!key || actor::Id::from(key->public_key()) == daemon->id)
+  if (!key || actor::Id::from(key->public_key()) == handle.id)
     key = crypto::PrivateKey::generate(session.environment().random());
   TRY(auto security, actor::SecurityContext::create(*std::move(key), std::move(shared), session.environment().now()));
-  return Client(session, std::move(security), *std::move(daemon));
+  return Client(session, std::move(security), handle);
 }
 
 Result<actor::Handle> Client::destination(const std::string& text) const {

@@ -1,9 +1,9 @@
-// Asks actors on the user's behalf: signs envelopes with the user's key and has the local daemon carry them.
+// Invokes actors for the user: signs envelopes with the user's key, and the local daemon relays them.
 //
 // The daemon is asked for its handle; `from` is {id: the context's key, did: the context's DID, addr: {host: the
 // daemon, inbox: "user-<nonce>"}}; in the daemon's own context and in a wallet's, id is a key made for this command. A
-// reply is expected at `/private/user/<nonce>`, for a broadcast at `/public/user/<nonce>`. A reply counts only if it is
-// signed by whom we asked: the daemon is not taken at its word.
+// reply is expected at `/private/user/<nonce>`, for a broadcast at `/public/user/<nonce>`. A reply is accepted only if it is
+// signed by the key of the actor that was invoked, whatever the daemon says; of a broadcast, by the key that it names.
 //
 // Specification: NuNet DMS 0.5, the command line's envelopes.
 #pragma once
@@ -27,14 +27,14 @@ struct Message {
 
 class Client {
  public:
-  /// Loads the context and asks the daemon who it is. Errc::no_daemon if nobody answers there.
+  /// Connects to the daemon, checks it (daemon_connection.hpp) and loads the context. Errc::no_daemon if nothing answers.
   static Result<Client> open(Session& session, const std::string& context);
 
   Result<actor::Envelope> make(const Message& message);
   Result<void> send(const actor::Envelope& envelope);
   /// Errc::refused if the receiver says that it refuses, or if no reply came in time.
   Result<actor::Envelope> invoke(const actor::Envelope& envelope);
-  /// Those of the replies that are rightly signed.
+  /// Those of the replies whose signatures are valid.
   Result<std::vector<actor::Envelope>> broadcast(const actor::Envelope& envelope);
 
   /// Calls a behaviour of the local daemon, for its declared time limit unless `timeout` is given.

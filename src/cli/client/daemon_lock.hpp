@@ -1,7 +1,7 @@
 // One daemon per working directory, and a way to find it: `<work_dir>/nunet.pid`, locked while the daemon lives.
 //
-// The lock is the kernel's, so it ends with the process, however that ends; the number in the file is a hint that
-// counts only while the file is locked.
+// The kernel holds the lock, so it ends with the process, however that ends; the number in the file is valid only while the
+// file is locked.
 #pragma once
 
 #include <filesystem>

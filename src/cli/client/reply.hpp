@@ -1,4 +1,4 @@
-// What actors answered, for people and programs.
+// Replies of actors, for people and programs.
 #pragma once
 
 #include "actor/envelope.hpp"
@@ -11,7 +11,7 @@ Result<void> print_reply(Session& session, const actor::Envelope& reply);
 /// A list of the payloads.
 Result<void> print_replies(Session& session, const std::vector<actor::Envelope>& replies);
 
-/// What the payload says went wrong; empty if it says nothing of the kind.
+/// The failure that the payload reports; empty if it reports none.
 [[nodiscard]] std::string failure_in(const json::Value& payload);
 
 }  // namespace dms::cli

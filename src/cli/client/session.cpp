@@ -1,5 +1,8 @@
 #include "cli/client/session.hpp"
 
+#include <sys/stat.h>
+
+#include "api/settings.hpp"
 #include "base/file.hpp"
 #include "cli/client/daemon_lock.hpp"
 
@@ -50,7 +53,7 @@ Result<did::Did> parse_did(std::string_view what, std::string_view text) {
 }
 
 config::Sources Session::sources() const {
-  config::Sources sources;
+  config::Sources sources{.registry = environment_.registry()};
   if (const auto file = global_.get("config")) sources.file = *file;
   sources.home = environment_.variable("HOME").value_or("/");
   // Flags take precedence over variables.
@@ -74,7 +77,7 @@ std::map<std::string, std::string> Session::flag_variables() const {
 }
 
 Result<void> Session::check_flags() const {
-  config::Sources flags_only;
+  config::Sources flags_only{.registry = environment_.registry()};
   flags_only.variable = [flags = flag_variables()](const std::string& name) {
     const auto flag = flags.find(name);
     return flag == flags.end() ? std::nullopt : std::optional(flag->second);
@@ -92,22 +95,53 @@ Result<const config::Loaded*> Session::settings() {
   if (!settings_) {
     TRY_VOID(check_flags());
     TRY(settings_, config::load(sources()));
+    for (const auto& warning : settings_->warnings) note(warning);
   }
   return &*settings_;
 }
 
-Result<const config::Config*> Session::config() {
-  TRY(const auto* loaded, settings());
-  return &loaded->config;
+Result<IpEndpoint> Session::rest_address() {
+  TRY(const auto rest, section<api::Settings>());
+  auto address = IpAddress::parse(rest.addr);
+  if (!address && global_.has("rest-addr"))
+    return fail(Errc::usage, "--rest-addr: expected an IP address, found \"{}\"", rest.addr);
+  if (!address) return fail(address.error(), "rest.addr: expected an IP address, found \"{}\"", rest.addr);
+  return IpEndpoint{*address, rest.port};
 }
 
-Result<IpEndpoint> Session::rest_address() {
-  TRY(const auto* loaded, config());
-  auto address = IpAddress::parse(loaded->rest.addr);
-  if (!address && global_.has("rest-addr"))
-    return fail(Errc::usage, "--rest-addr: expected an IP address, found \"{}\"", loaded->rest.addr);
-  if (!address) return fail(address.error(), "rest.addr: expected an IP address, found \"{}\"", loaded->rest.addr);
-  return IpEndpoint{*address, loaded->rest.port};
+Result<DaemonTarget> Session::daemon_target() {
+  TRY(const auto* loaded, settings());
+  DaemonTarget target;
+  TRY(target.rest, rest_address());
+  const auto folders = loaded->section<FolderSettings>();
+  const bool named = loaded->origin("rest.addr") == config::Origin::environment ||
+                     loaded->origin("rest.port") == config::Origin::environment;
+  struct stat folder {};
+  if (!named && ::stat(folders.work_dir.c_str(), &folder) == 0) {
+    target.socket = (std::filesystem::path(folders.work_dir) / api::kSocketName).string();
+    target.folder_owner = folder.st_uid;
+  }
+  const auto daemon = loaded->section<DaemonSettings>();
+  if (!daemon.did.empty()) {
+    TRY(target.did, did::Did::parse(daemon.did));
+    target.did_source = "rest.did";
+    return target;
+  }
+  target.did_source = fmt::format("the capability context \"{}\"", daemon.context);
+  auto context = load_context(daemon.context);
+  if (context)
+    target.did = context->did();
+  else
+    target.did_source += fmt::format(" cannot be read ({})", context.error().to_string());
+  return target;
+}
+
+Result<DaemonConnection*> Session::daemon() {
+  if (!daemon_) {
+    TRY(auto target, daemon_target());
+    TRY(daemon_, DaemonConnection::open(environment_, std::move(target)));
+  }
+  return &*daemon_;
 }
 
 std::optional<crypto::Secret> Session::given_passphrase() {
@@ -126,8 +160,8 @@ Result<crypto::Secret> Session::passphrase(const std::string& question) {
 }
 
 Result<crypto::Keystore> Session::keystore() {
-  TRY(const auto* loaded, config());
-  return crypto::Keystore(std::filesystem::path(loaded->general.user_dir) / "key", environment_.key_cost());
+  TRY(const auto folders, section<FolderSettings>());
+  return crypto::Keystore(std::filesystem::path(folders.user_dir) / "key", environment_.key_cost());
 }
 
 Result<crypto::Signer> Session::load_signer(const std::string& context) {
@@ -135,8 +169,8 @@ Result<crypto::Signer> Session::load_signer(const std::string& context) {
     TRY(auto key, load_key(context));
     return crypto::Signer(std::move(key));
   }
-  TRY(const auto* loaded, config());
-  TRY(const auto account, wallet_account(loaded->general.user_dir, context));
+  TRY(const auto folders, section<FolderSettings>());
+  TRY(const auto account, wallet_account(folders.user_dir, context));
   return open_wallet(environment_, account);
 }
 
@@ -215,8 +249,8 @@ std::optional<did::Did> Session::known_did(const std::string& name) {
 Result<std::filesystem::path> Session::context_path(const std::string& name) {
   const std::string stem(context_file_stem(name));
   TRY_VOID(check_name(stem));
-  TRY(const auto* loaded, config());
-  return std::filesystem::path(loaded->general.user_dir) / "cap" / (stem + ".cap");
+  TRY(const auto folders, section<FolderSettings>());
+  return std::filesystem::path(folders.user_dir) / "cap" / (stem + ".cap");
 }
 
 Result<ucan::CapabilityContext> Session::load_context(const std::string& name, std::optional<crypto::Signer> signer) {
@@ -238,8 +272,8 @@ Result<void> Session::save_context(const std::string& name, const ucan::Capabili
   if (stale) std::filesystem::last_write_time(path, before, error);
   std::filesystem::permissions(path.parent_path(), std::filesystem::perms::owner_all, error);
   if (error) return fail(dms::Errc::io, "setting the mode of {}: {}", path.parent_path().string(), error.message());
-  TRY(const auto* loaded, config());
-  if (const auto pid = reload_daemon(loaded->general.work_dir))
+  TRY(const auto folders, section<FolderSettings>());
+  if (const auto pid = reload_daemon(folders.work_dir))
     note(fmt::format("The running daemon (process {}) reads it again.", *pid));
   return {};
 }

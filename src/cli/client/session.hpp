@@ -9,6 +9,8 @@
 #include <filesystem>
 
 #include "base/text.hpp"
+#include "cli/client/daemon_connection.hpp"
+#include "cli/client/settings.hpp"
 #include "cli/client/wallet.hpp"
 #include "cli/framework/command.hpp"
 #include "cli/framework/environment.hpp"
@@ -47,11 +49,16 @@ class Session {
   Result<std::string> read_input(std::size_t max_size);
 
   /// The file, the environment and the global flags, in that order of increasing weight. Read once.
-  Result<const config::Config*> config();
-  /// The same, with where each setting comes from.
   Result<const config::Loaded*> settings();
+  /// The settings of a module.
+  template <class S>
+  Result<S> section() {
+    TRY(const config::Loaded* loaded, settings());
+    return loaded->section<S>();
+  }
   [[nodiscard]] config::Sources sources() const;
-  Result<IpEndpoint> rest_address();
+  /// The daemon, found and checked at the first call.
+  Result<DaemonConnection*> daemon();
 
   Result<crypto::Keystore> keystore();
   Result<crypto::PrivateKey> load_key(const std::string& name);
@@ -85,6 +92,8 @@ class Session {
  private:
   [[nodiscard]] std::map<std::string, std::string> flag_variables() const;
   [[nodiscard]] Result<void> check_flags() const;
+  Result<DaemonTarget> daemon_target();
+  Result<IpEndpoint> rest_address();
   std::optional<crypto::Secret> given_passphrase();
   Result<crypto::Secret> new_passphrase(const std::string& name);
   std::vector<std::string> list_contexts();
@@ -96,6 +105,7 @@ class Session {
   const Command& root_;
   Arguments global_;
   std::optional<config::Loaded> settings_;
+  std::optional<DaemonConnection> daemon_;
 };
 
 /// The context a command was asked to use.

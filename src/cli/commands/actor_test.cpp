@@ -142,6 +142,7 @@ TEST_F(ActorTest, ADaemonIsNotTakenAtItsWord) {
   rejected([&](Envelope& e) { e.to.address.inbox = "user-1", (void)e.sign(key); });
   rejected([&](Envelope& e) { e.behaviour = "/private/user/1", (void)e.sign(key); });
   rejected([&](Envelope& e) { e.from = Handle::from(other.public_key()).value(), (void)e.sign(other); });
+  rejected([&](Envelope& e) { e.from.id = actor::Id::from(other.public_key()), (void)e.sign(other); });
 }
 
 TEST_F(ActorTest, MessagesAreMadeByHandAndSent) {

@@ -17,13 +17,16 @@ Result<void> print_settings(Session& session, const config::Loaded& loaded, std:
   if (as_json) {
     json::Object object;
     for (const auto& entry : entries)
-      object[entry.key] = json::Object{{"value", entry.value}, {"from", config::to_string(entry.origin)}};
+      object[entry.key] = json::Object{
+          {"value", entry.value}, {"from", config::to_string(entry.origin)}, {"effect", entry.without_effect.empty()}};
     session.print_json(json::write_pretty(object));
     return {};
   }
   std::vector<std::vector<std::string>> rows{{"KEY", "FROM", "VALUE"}};
-  for (const auto& entry : entries)
+  for (const auto& entry : entries) {
     rows.push_back({entry.key, std::string(config::to_string(entry.origin)), entry.value});
+    if (!entry.without_effect.empty()) rows.back().push_back(fmt::format("(no effect: {})", entry.without_effect));
+  }
   session.print_table(rows);
   return {};
 }
@@ -48,8 +51,8 @@ Result<void> config_get(Session& session, const Arguments& arguments) {
 }
 
 /// By itself: other settings, which may be wrong too, are not looked at.
-bool is_valid(const std::string& key, const std::string& value) {
-  config::Sources sources;
+bool is_valid(Session& session, const std::string& key, const std::string& value) {
+  config::Sources sources{.registry = session.environment().registry()};
   sources.variable = [&, name = config::variable_name(key)](const std::string& asked) {
     return asked == name ? std::optional(value) : std::nullopt;
   };
@@ -60,10 +63,13 @@ Result<void> config_set(Session& session, const Arguments& arguments) {
   const std::string key = arguments.get("key", "");
   const std::string value = arguments.get("value", "");
   auto set = config::set(session.sources(), key, value);
-  if (!set && (set.error().is(dms::Errc::not_found) || !is_valid(key, value)))
+  if (!set && (set.error().is(dms::Errc::not_found) || !is_valid(session, key, value)))
     return std::unexpected(set.error().context(Errc::usage, "nothing was changed"));
   TRY(const auto loaded, std::move(set));
+  for (const auto& warning : loaded.warnings) session.note(warning);
   session.note(fmt::format("Written to {}; the daemon reads it when it starts.", loaded.file.string()));
+  if (const auto why = loaded.list(key).at(0).without_effect; !why.empty())
+    session.note(fmt::format("{} has no effect: {}.", key, why));
   if (loaded.origin(key) == config::Origin::environment)
     session.note(fmt::format("For now {} or a flag weighs more.", config::variable_name(key)));
   return {};
@@ -73,7 +79,9 @@ Result<void> config_set(Session& session, const Arguments& arguments) {
 /// goes on with it. The file itself may be broken; that is when somebody wants to edit it.
 Result<void> config_edit(Session& session, const Arguments&) {
   config::Sources sources = session.sources();
-  const auto file = config::find_file(sources);
+  TRY(const auto found, config::find_file(sources));
+  for (const auto& warning : found.warnings) session.note(warning);
+  const auto& file = found.path;
   const auto copy = file.string() + ".edit";
   auto text = read_file(file, kMaxConfigFile);
   if (!text && !text.error().is(dms::Errc::not_found)) return std::unexpected(text.error());

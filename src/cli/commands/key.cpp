@@ -73,8 +73,8 @@ Result<void> set_alias(Session& session, const Arguments& arguments) {
   const auto account = json::decode<std::uint32_t>(arguments.get("index", ""));
   if (!account)
     return fail(Errc::usage, "<index>: expected the number of an account, found \"{}\"", arguments.get("index", ""));
-  TRY(const auto* loaded, session.config());
-  TRY_VOID(set_wallet_alias(loaded->general.user_dir, alias, *account));
+  TRY(const auto folders, session.section<FolderSettings>());
+  TRY_VOID(set_wallet_alias(folders.user_dir, alias, *account));
   session.note(fmt::format("\"ledger:{}\" is the wallet's account {} from now on.", alias, *account));
   return {};
 }

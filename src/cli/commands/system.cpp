@@ -6,8 +6,8 @@ namespace dms::cli {
 namespace {
 
 Result<void> run_daemon(Session& session, const Arguments& arguments) {
-  const std::string name = context_name(arguments, kDaemonContext);
-  TRY(const auto* loaded, session.config());
+  TRY(const auto* loaded, session.settings());
+  const std::string name = context_name(arguments, loaded->section<DaemonSettings>().context);
   TRY(auto key, session.load_key(name));
   return session.environment().run_daemon(*loaded, name, std::move(key));
 }

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <istream>
+#include <memory>
 #include <optional>
 #include <ostream>
 #include <string>
@@ -16,8 +17,9 @@
 #include "runtime/stream.hpp"
 
 namespace dms::config {
-struct Config;
-}
+class Registry;
+struct Loaded;
+}  // namespace dms::config
 
 namespace dms::cli {
 
@@ -28,11 +30,21 @@ struct Streams {
   std::ostream& err;
 };
 
+/// Where a daemon may answer.
+struct DaemonAddress {
+  std::string socket;  ///< a Unix socket; empty: `rest`
+  IpEndpoint rest;
+};
+/// Given the user of the process at the other end, if it is known; an error ends the call.
+using CheckPeer = std::function<Result<void>(std::optional<UserId>)>;
+
 class Environment {
  public:
   virtual ~Environment() = default;
 
   [[nodiscard]] virtual std::optional<std::string> variable(const std::string& name) const = 0;
+  /// What may be set: the declarations of all modules of the program.
+  [[nodiscard]] virtual std::shared_ptr<const config::Registry> registry() const = 0;
   [[nodiscard]] virtual UnixTime now() = 0;
   virtual Random& random() = 0;
   /// True if standard input is a terminal: a question can be answered there.
@@ -42,8 +54,10 @@ class Environment {
   /// Shows `prompt` and reads a line from the terminal without echo.
   virtual Result<crypto::Secret> ask_secret(const std::string& prompt) = 0;
 
-  /// Errc::cancelled when the user interrupts.
-  virtual Result<HttpResponse> call(IpEndpoint to, HttpRequest request, Duration limit) = 0;
+  /// The user that this program runs as.
+  [[nodiscard]] virtual UserId user() const = 0;
+  /// One request and its response; `check` runs before anything is sent. Errc::cancelled when the user interrupts.
+  virtual Result<HttpResponse> call(DaemonAddress to, HttpRequest request, Duration limit, CheckPeer check) = 0;
   virtual Result<void> pause(Duration duration) = 0;
   /// Runs `work` on a runtime of its own until it has finished. When the user interrupts, it is cancelled (runtime/task.hpp) and
   /// ends as it sees fit.
@@ -53,7 +67,8 @@ class Environment {
   /// Runs a program from PATH and waits for it; both its outputs go to standard error. Errc::io unless it ends with 0.
   virtual Result<void> run_program(const std::vector<std::string>& words) = 0;
   /// `nunet run`; returns when the daemon has stopped. `context` names its key and capability context.
-  virtual Result<void> run_daemon(const config::Config& config, const std::string& context, crypto::PrivateKey key) = 0;
+  virtual Result<void> run_daemon(const config::Loaded& settings, const std::string& context,
+                                  crypto::PrivateKey key) = 0;
 
   [[nodiscard]] virtual crypto::ScryptCost key_cost() const { return {}; }
 };

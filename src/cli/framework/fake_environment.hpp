@@ -8,8 +8,11 @@
 #include <sstream>
 
 #include "actor/envelope.hpp"
+#include "api/settings.hpp"
 #include "base/file.hpp"
 #include "cli/cli.hpp"
+#include "cli/client/settings.hpp"
+#include "config/config.hpp"
 #include "simulation/sim_world.hpp"
 
 namespace dms::cli {
@@ -38,6 +41,14 @@ class FakeEnvironment final : public Environment {
     const auto found = variables.find(name);
     return found == variables.end() ? std::nullopt : std::optional(found->second);
   }
+  std::shared_ptr<const config::Registry> registry() const override {
+    config::Section planned;
+    planned.settings = {config::unused("profiler.enabled", false, "there is no profiler"),
+                        config::unused("profiler.port", std::uint16_t{6060}, "there is no profiler")};
+    return std::make_shared<const config::Registry>(std::vector{config::section<FolderSettings>(),
+                                                                config::section<api::Settings>(),
+                                                                config::section<DaemonSettings>(), std::move(planned)});
+  }
   UnixTime now() override { return time; }
   Random& random() override { return seeded; }
   bool interactive() const override { return somebody; }
@@ -49,9 +60,12 @@ class FakeEnvironment final : public Environment {
     secrets.erase(secrets.begin());
     return secret;
   }
-  Result<HttpResponse> call(IpEndpoint to, HttpRequest request, Duration) override {
+  UserId user() const override { return 1000; }
+  Result<HttpResponse> call(DaemonAddress to, HttpRequest request, Duration, CheckPeer check) override {
+    if (!to.socket.empty() && !socket_user) return fail(dms::Errc::not_found, "no socket");
     called = to;
     if (!daemon) return fail(dms::Errc::io, "connection refused");
+    TRY_VOID(check(to.socket.empty() ? port_user : socket_user));
     return daemon(request);
   }
   Result<void> pause(Duration duration) override {
@@ -74,7 +88,7 @@ class FakeEnvironment final : public Environment {
     SimNode& node = network.add_node("nunet");
     return network.run(node, interrupted(patience, work(node.runtime())));
   }
-  Result<void> run_daemon(const config::Config&, const std::string& context, crypto::PrivateKey) override {
+  Result<void> run_daemon(const config::Loaded&, const std::string& context, crypto::PrivateKey) override {
     ran = context;
     return {};
   }
@@ -96,9 +110,11 @@ class FakeEnvironment final : public Environment {
   std::vector<std::string> secrets;
   std::vector<std::string> asked;
   Daemon daemon;
-  std::optional<IpEndpoint> called;
-  std::string edited;  // what the editor leaves; empty: it fails
-  std::string opened;  // what it found
+  std::optional<DaemonAddress> called;
+  std::optional<UserId> socket_user;       // who serves the Unix socket; nobody: there is none
+  std::optional<UserId> port_user = 1000;  // who serves the port
+  std::string edited;                      // what the editor leaves; empty: it fails
+  std::string opened;                      // what it found
   std::function<Result<void>(const std::vector<std::string>&)> program;
   std::vector<std::vector<std::string>> programs;
   SimWorld network{1};

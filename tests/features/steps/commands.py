@@ -19,6 +19,7 @@ def fill_in(machine, words):
     words = re.sub(r"<address of (\w+) as a stranger>",
                    lambda match: f"{machine.cluster.machines[match.group(1)].listening[-1].rpartition('/')[0]}/{STRANGER}", words)
     words = re.sub(r"<address of (\w+)>", lambda match: machine.cluster.machines[match.group(1)].listening[-1], words)
+    words = re.sub(r"<daemon did of (\w+)>", lambda match: machine.cluster.machines[match.group(1)].did("dms"), words)
     return re.sub(r"<did of (\w+)>", lambda match: machine.did(match.group(1)), words)
 
 
@@ -37,6 +38,17 @@ def run_with_passphrase(context, name, line, passphrase):
 @when('{name:w} runs "{line}"')
 def run_line(context, name, line):
     run(context, name, line)
+
+
+@when('{name:w} runs in a shell "{line}"')
+def run_in_a_shell(context, name, line):
+    machine = context.machine = context.cluster.machines[name]
+    context.answer = machine.run("/bin/sh", "-c", line.replace("{nunet}", str(nunet_cluster.NUNET)))
+
+
+@then("the error is empty")
+def error_is_empty(context):
+    assert context.answer.err == "", context.answer
 
 
 @then("it succeeds")

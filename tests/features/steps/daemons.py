@@ -74,6 +74,46 @@ def listens_on_loopback(context, name):
     assert listening == [f"0100007F:{port}"], listening
 
 
+@then("{name:w}'s daemon has a socket of mode {mode:d}")
+def has_socket(context, name, mode):
+    socket = context.cluster.machines[name].work_dir / "nunet.sock"
+    assert socket.is_socket() and f"{socket.stat().st_mode & 0o777:o}" == str(mode), socket
+
+
+@then("{name:w}'s daemon has no socket")
+def has_no_socket(context, name):
+    assert not (context.cluster.machines[name].work_dir / "nunet.sock").exists()
+
+
+@when('{name:w} asks {other:w}\'s daemon for "{behaviour}"')
+def asks_another_daemon(context, name, other, behaviour):
+    machine = context.machine = context.cluster.machines[name]
+    context.answer = machine.nunet("actor", "cmd", "--context", "user", "--timeout", "3s", behaviour,
+                                   environment={"DMS_REST_PORT": str(context.cluster.machines[other].rest_port)})
+
+
+@then("the error mentions the DIDs of {name:w}'s and {other:w}'s daemons")
+def mentions_dids(context, name, other):
+    for machine in (name, other):
+        assert context.cluster.machines[machine].did("dms") in context.answer.err, context.answer
+
+
+@when("{name:w}'s daemon is started and its output is closed after a line")
+def start_unread(context, name):
+    context.cluster.machines[name].start_unread()
+
+
+@then("{name:w}'s log file goes on")
+def log_goes_on(context, name):
+    text = (context.cluster.machines[name].home / "nunet/logs/nunet-dms-logs.jsonl").read_text()
+    assert "/dms/node/peers/self" in text or text.count("\n") > 3, text
+
+
+@then('{name:w}\'s daemon says "{text}"')
+def daemon_says(context, name, text):
+    assert text in context.cluster.machines[name].log.read_text(), context.cluster.machines[name].log_tail()
+
+
 @when('"{body}" is posted to "{path}" on {name:w}')
 def post_text(context, body, path, name):
     machine = context.cluster.machines[name]

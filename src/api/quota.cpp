@@ -1,0 +1,54 @@
+#include "api/quota.hpp"
+
+#include <algorithm>
+
+namespace dms::api {
+
+UserQuota::Admission UserQuota::connect(User user) {
+  const auto found = by_user_.find(user);
+  const std::size_t mine = found == by_user_.end() ? 0 : found->second;
+  const std::size_t reserved = is_operator(user) ? 0 : limits_.per_user;
+  const std::size_t all = limits_.connections > reserved ? limits_.connections - reserved : 0;
+  const std::size_t taken = is_operator(user) ? connections() : foreign_;
+  if (mine >= 2 * limits_.per_user || taken >= 2 * all) return Admission::close;
+  ++by_user_[user];
+  ++(is_operator(user) ? operators_ : foreign_);
+  return mine >= limits_.per_user || taken >= all ? Admission::busy : Admission::serve;
+}
+
+void UserQuota::disconnect(User user) {
+  const auto found = by_user_.find(user);
+  if (found == by_user_.end()) return;
+  if (--found->second == 0) by_user_.erase(found);
+  --(is_operator(user) ? operators_ : foreign_);
+}
+
+bool UserQuota::take(Bucket& bucket, const RequestRate& rate, SteadyTime now) {
+  const std::chrono::duration<double> since = now - bucket.filled;
+  bucket.tokens = std::min(rate.burst, bucket.tokens + since.count() * rate.rate);
+  bucket.filled = now;
+  if (bucket.tokens < 1) return false;
+  bucket.tokens -= 1;
+  return true;
+}
+
+/// A bucket that would be full by now says nothing.
+void UserQuota::forget_full(SteadyTime now) {
+  std::erase_if(buckets_, [&](const auto& item) {
+    const RequestRate& rate = is_operator(item.first) ? limits_.operators : limits_.foreign;
+    const std::chrono::duration<double> since = now - item.second.filled;
+    return item.second.tokens + since.count() * rate.rate >= rate.burst;
+  });
+}
+
+bool UserQuota::charge(User user, SteadyTime now) {
+  const RequestRate& rate = is_operator(user) ? limits_.operators : limits_.foreign;
+  if (!buckets_.contains(user) && buckets_.size() >= kMaxBuckets) forget_full(now);
+  if (!buckets_.contains(user) && buckets_.size() >= kMaxBuckets && !is_operator(user)) return false;
+  if (!take(buckets_.try_emplace(user, Bucket{rate.burst, now}).first->second, rate, now)) return false;
+  if (is_operator(user)) return true;
+  if (!all_foreign_) all_foreign_ = Bucket{limits_.all_foreign.burst, now};
+  return take(*all_foreign_, limits_.all_foreign, now);
+}
+
+}  // namespace dms::api

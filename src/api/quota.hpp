@@ -1,0 +1,75 @@
+// How much of the REST API a user of this machine may use: connections at once, and requests per second.
+//
+// Model
+//  1. The daemon's own user and root are `local operators`; every other user, and a connection whose user is not known, is
+//     foreign. Connections without a known user share one quota.
+//  2. Each user has at most `per_user` connections served at once; as many again are answered 503, further ones are closed.
+//     The same holds for all users together and `connections`, and foreign users together never take the last `per_user`
+//     of them: the operators always find a place.
+//  3. Each user has a bucket of requests (`operators` or `foreign`); foreign users also share `all_foreign`. An empty bucket is
+//     answered 429.
+//
+// The limits of (3) are those of the actors behind (actor/rate_limiter.hpp), which see all local callers as one peer: foreign
+// users together get half of what that peer may send.
+//
+// Threads: one lane. Cost: O(log users). Attacks: a user with a range of subordinate user ids counts as many users;
+// the shares that foreign users have together bound them, and kMaxBuckets bounds the memory.
+#pragma once
+
+#include <map>
+#include <optional>
+
+#include "base/time.hpp"
+#include "runtime/stream.hpp"
+
+namespace dms::api {
+
+struct RequestRate {
+  double rate = 0;  ///< requests per second
+  double burst = 0;
+};
+
+struct QuotaLimits {
+  std::size_t connections = 256;
+  std::size_t per_user = 64;
+  RequestRate operators{500, 1000};
+  RequestRate foreign{50, 100};
+  RequestRate all_foreign{250, 500};
+};
+
+using User = std::optional<UserId>;  ///< nothing: not known
+
+class UserQuota {
+ public:
+  enum class Admission { serve, busy, close };
+  static constexpr std::size_t kMaxBuckets = 1024;
+
+  UserQuota(UserId own, QuotaLimits limits) : own_(own), limits_(limits) {}
+
+  [[nodiscard]] bool is_operator(User user) const { return user && (*user == own_ || *user == 0); }
+  /// A new connection. Unless it is to be closed it counts until disconnect().
+  [[nodiscard]] Admission connect(User user);
+  void disconnect(User user);
+  /// False if the user has used up its requests.
+  [[nodiscard]] bool charge(User user, SteadyTime now);
+
+  [[nodiscard]] std::size_t connections() const { return operators_ + foreign_; }
+
+ private:
+  struct Bucket {
+    double tokens = 0;
+    SteadyTime filled{};
+  };
+  static bool take(Bucket& bucket, const RequestRate& rate, SteadyTime now);
+  void forget_full(SteadyTime now);
+
+  UserId own_;
+  QuotaLimits limits_;
+  std::map<User, std::size_t> by_user_;
+  std::size_t operators_ = 0;
+  std::size_t foreign_ = 0;
+  std::map<User, Bucket> buckets_;
+  std::optional<Bucket> all_foreign_;
+};
+
+}  // namespace dms::api

@@ -1,0 +1,84 @@
+#include "api/quota.hpp"
+
+#include <gtest/gtest.h>
+
+namespace dms::api {
+namespace {
+
+using Admission = UserQuota::Admission;
+constexpr UserId kOwn = 1000;
+
+QuotaLimits small() {
+  QuotaLimits limits;
+  limits.connections = 10;
+  limits.per_user = 3;
+  limits.operators = {.rate = 10, .burst = 20};
+  limits.foreign = {.rate = 1, .burst = 2};
+  limits.all_foreign = {.rate = 2, .burst = 5};
+  return limits;
+}
+
+TEST(UserQuota, AUserIsServedUpToItsShareAndAnsweredBusyUpToTwice) {
+  UserQuota quota(kOwn, small());
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(quota.connect(7), Admission::serve);
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(quota.connect(7), Admission::busy);
+  EXPECT_EQ(quota.connect(7), Admission::close);
+  EXPECT_EQ(quota.connections(), 6U) << "a closed one does not count";
+  EXPECT_EQ(quota.connect(8), Admission::serve) << "another user is not concerned";
+  for (int i = 0; i < 6; ++i) quota.disconnect(7);
+  EXPECT_EQ(quota.connect(7), Admission::serve);
+}
+
+TEST(UserQuota, ForeignUsersTogetherLeaveThePlacesOfTheOperators) {
+  UserQuota quota(kOwn, small());
+  std::size_t served = 0;
+  for (UserId user = 1; user < 100; ++user) served += quota.connect(user) == Admission::serve ? 1 : 0;
+  EXPECT_EQ(served, 7U);
+  for (int i = 0; i < 3; ++i) EXPECT_NE(quota.connect(kOwn), Admission::close);
+  UserQuota empty(kOwn, small());
+  for (UserId user = 1; user < 8; ++user) (void)empty.connect(user);
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(empty.connect(kOwn), Admission::serve);
+  EXPECT_EQ(empty.connect(0), Admission::busy) << "all places are taken";
+}
+
+TEST(UserQuota, ConnectionsWithoutAKnownUserShareOneQuota) {
+  UserQuota quota(kOwn, small());
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(quota.connect(std::nullopt), Admission::serve);
+  EXPECT_EQ(quota.connect(std::nullopt), Admission::busy);
+  EXPECT_FALSE(quota.is_operator(std::nullopt));
+}
+
+TEST(UserQuota, RequestsAreChargedToTheirUserAndRefill) {
+  UserQuota quota(kOwn, small());
+  const SteadyTime start{};
+  for (int i = 0; i < 2; ++i) EXPECT_TRUE(quota.charge(7, start));
+  EXPECT_FALSE(quota.charge(7, start));
+  EXPECT_TRUE(quota.charge(8, start));
+  EXPECT_TRUE(quota.charge(7, start + 1s));
+  EXPECT_FALSE(quota.charge(7, start + 1s));
+  for (int i = 0; i < 20; ++i) EXPECT_TRUE(quota.charge(kOwn, start));
+  EXPECT_FALSE(quota.charge(kOwn, start)) << "the daemon's own user is charged too";
+}
+
+TEST(UserQuota, ForeignUsersTogetherDoNotUseUpWhatTheActorsTakeFromThisMachine) {
+  UserQuota quota(kOwn, small());
+  std::size_t taken = 0;
+  for (UserId user = 1; user < 100; ++user) taken += quota.charge(user, SteadyTime{}) ? 1 : 0;
+  EXPECT_EQ(taken, 5U);
+  EXPECT_TRUE(quota.charge(kOwn, SteadyTime{}));
+}
+
+TEST(UserQuota, BucketsOfManyUsersAreBounded) {
+  QuotaLimits limits;
+  limits.all_foreign = {.rate = 1e9, .burst = 1e9};
+  UserQuota quota(kOwn, limits);
+  std::size_t taken = 0;
+  for (UserId user = 1; user <= 2 * UserQuota::kMaxBuckets; ++user)
+    if (user != kOwn) taken += quota.charge(user, SteadyTime{}) ? 1 : 0;
+  EXPECT_EQ(taken, UserQuota::kMaxBuckets);
+  EXPECT_TRUE(quota.charge(kOwn, SteadyTime{}));
+  EXPECT_TRUE(quota.charge(5000, SteadyTime{} + 10s)) << "full buckets are forgotten";
+}
+
+}  // namespace
+}  // namespace dms::api

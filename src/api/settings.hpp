@@ -1,0 +1,26 @@
+// Where the REST API listens: the server binds there, the command line connects there.
+#pragma once
+
+#include "config/section.hpp"
+
+namespace dms::api {
+
+struct Settings {
+  static constexpr std::string_view kSection = "rest";
+  std::string addr = "127.0.0.1";
+  std::uint16_t port = 9999;
+
+  static auto config_fields() {
+    return std::tuple(config::field("addr", &Settings::addr), config::field("port", &Settings::port));
+  }
+};
+
+/// The Unix socket in the work directory. Only the daemon's own user and root are served there.
+inline constexpr std::string_view kSocketName = "nunet.sock";
+
+inline constexpr std::string_view kHandlePath = "/api/v1/actor/handle";
+inline constexpr std::string_view kSendPath = "/api/v1/actor/send";
+inline constexpr std::string_view kInvokePath = "/api/v1/actor/invoke";
+inline constexpr std::string_view kBroadcastPath = "/api/v1/actor/broadcast";
+
+}  // namespace dms::api

@@ -1,0 +1,140 @@
+#include "cli/client/daemon_connection.hpp"
+
+#include "api/settings.hpp"
+
+namespace dms::cli {
+namespace {
+
+constexpr Duration kHandleTimeout = std::chrono::seconds(5);
+
+std::string error_text(const HttpResponse& response) {
+  const auto body = json::parse(response.body);
+  if (body && body->is_object())
+    if (const auto* text = json::find_member(body->as_object(), "error"); text != nullptr && text->is_string())
+      return std::string(text->as_string());
+  return fmt::format("status {} {}", response.status, http_reason(response.status));
+}
+
+std::string to_text(std::optional<UserId> user) { return user ? fmt::format("user {}", *user) : "an unknown user"; }
+
+/// Whether the next address is to be tried.
+bool is_absent(const Error& error) {
+  return error.is(dms::Errc::not_found) || error.is(dms::Errc::permission_denied) ||
+         error.is(dms::Errc::invalid_argument) || error.is(dms::Errc::unsupported);
+}
+
+}  // namespace
+
+Task<Result<HttpResponse>> call_daemon(Net& net, DaemonAddress to, HttpRequest request, HttpLimits limits,
+                                       CheckPeer check) {
+  std::unique_ptr<ByteStream> stream;
+  if (to.socket.empty()) {
+    CO_TRY(Accepted connection, co_await net.connect_tcp(to.rest));
+    stream = std::move(connection.stream);
+  } else {
+    CO_TRY(stream, co_await net.connect_unix(to.socket));
+  }
+  CO_TRY_VOID(check(stream->peer_user()));
+  const std::string host = to.socket.empty() ? to.rest.to_string() : "localhost";
+  HttpClient client(*stream, host, limits);
+  request.headers.set("Connection", "close");
+  co_return co_await client.send(std::move(request));
+}
+
+std::string DaemonConnection::address() const {
+  return target_.socket.empty() ? target_.rest.to_string() : target_.socket;
+}
+
+/// This user, or another whom it trusts anyway.
+bool DaemonConnection::is_own(std::optional<UserId> user) const {
+  const UserId own = environment_->user();
+  const bool over_socket = !target_.socket.empty();
+  return user && (*user == own || (over_socket ? own == 0 && *user == target_.folder_owner : *user == 0));
+}
+
+Result<void> DaemonConnection::check_user(std::optional<UserId> user) const {
+  const UserId own = environment_->user();
+  const bool proved_by_handle = target_.did || handle_.empty();
+  if (is_own(user) || (target_.socket.empty() && proved_by_handle)) return {};
+  if (target_.socket.empty())
+    return fail(Errc::failed, "the process at {} is another one than before, of {}; nothing was sent to it", address(),
+                to_text(user));
+  return fail(Errc::failed, "{} is served by a process of {}, not of user {}; nothing was sent to it", target_.socket,
+              to_text(user), own == 0 ? target_.folder_owner : own);
+}
+
+Result<HttpResponse> DaemonConnection::exchange(HttpRequest request, Duration limit) {
+  const CheckPeer check = [this](std::optional<UserId> user) {
+    user_ = user;
+    return check_user(user);
+  };
+  return environment_->call({target_.socket, target_.rest}, std::move(request), limit, check);
+}
+
+Result<HttpResponse> DaemonConnection::ask_for_handle() {
+  HttpRequest request("GET", std::string(api::kHandlePath));
+  if (target_.socket.empty()) return exchange(std::move(request), kHandleTimeout);
+  auto answer = exchange(request, kHandleTimeout);
+  if (answer || !is_absent(answer.error())) return answer;
+  target_.socket.clear();
+  return exchange(std::move(request), kHandleTimeout);
+}
+
+Result<void> DaemonConnection::check_handle() const {
+  const std::string name = handle_.did.uri();
+  if (target_.did) {
+    auto expected = actor::Handle::from(*target_.did, handle_.address.inbox);
+    if (!expected) return fail(expected.error(), "the DID of {}", target_.did_source);
+    if (handle_ == *expected) return {};
+    if (handle_.did == *target_.did)
+      return fail(Errc::failed, "the daemon at {} says that it is {}, with a key or a peer id that is not of this DID",
+                  address(), name);
+    return fail(
+        Errc::failed,
+        "the daemon at {} is {}, but that of {} is {}; nothing was signed for it. If it is meant: `nunet config "
+        "set rest.did {}`",
+        address(), name, target_.did_source, target_.did->uri(), name);
+  }
+  if (is_own(user_)) return {};
+  return fail(
+      Errc::failed,
+      "the process at {} runs as {} and says that it is {}; whether it is your daemon is not known: {}. If it is: "
+      "`nunet config set rest.did {}`",
+      address(), to_text(user_), name, target_.did_source, name);
+}
+
+Result<DaemonConnection> DaemonConnection::open(Environment& environment, DaemonTarget target) {
+  DaemonConnection connection(environment, std::move(target));
+  TRY(const auto body, connection.body_of(connection.ask_for_handle()));
+  auto handle = json::decode<actor::Handle>(body);
+  if (!handle) return fail(handle.error(), "reading the daemon's handle");
+  connection.handle_ = *std::move(handle);
+  TRY_VOID(connection.check_handle());
+  return connection;
+}
+
+Result<std::string> DaemonConnection::body_of(Result<HttpResponse> response) const {
+  if (!response) {
+    const Error& error = response.error();
+    if (error.is(dms::Errc::cancelled) || error.is(Errc::failed)) return std::unexpected(error);
+    if (error.is(dms::Errc::deadline_exceeded))
+      return fail(Errc::no_daemon, "the daemon at {} is too slow to answer", address());
+    return std::unexpected(error.context(
+        Errc::no_daemon,
+        fmt::format("no daemon answers at {}; start one with `nunet run`, or name its address with --rest-port",
+                    address())));
+  }
+  if (response->status == 408)
+    return fail(Errc::refused,
+                "no answer in time: the destination is away, does not know this behaviour, or you may not use it (what "
+                "it grants is "
+                "seen with `nunet cap list` there); a longer wait: --timeout");
+  if (!response->ok()) return fail(Errc::failed, "the daemon refused: {}", error_text(*response));
+  return std::move(response->body);
+}
+
+Result<std::string> DaemonConnection::call(HttpRequest request, Duration limit) {
+  return body_of(exchange(std::move(request), limit));
+}
+
+}  // namespace dms::cli
