@@ -1,6 +1,7 @@
 #include "provider/allocation.hpp"
 
 #include "base/log.hpp"
+#include "base/remove_tree.hpp"
 #include "encoding/multibase.hpp"
 #include "protocol/serve.hpp"
 
@@ -119,9 +120,8 @@ Task<void> Allocation::release() {
     if (Result<void> removed = co_await executor_.remove(execution_id_);
         !removed && !removed.error().is(Errc::not_found))
       log::warn("provider", "removing {}: {}", spec_.id, removed.error().to_string());
-  std::error_code ec;
-  std::filesystem::remove_all(spec_.results_dir, ec);
-  if (ec) log::warn("provider", "removing {}: {}", spec_.results_dir.string(), ec.message());
+  auto removal = [dir = spec_.results_dir] { return discard_tree(dir); };
+  if (const Result<void> gone = co_await offload(removal); !gone) log::warn("provider", "{}", gone.error().to_string());
 }
 
 }  // namespace dms::provider

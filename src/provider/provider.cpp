@@ -1,6 +1,7 @@
 #include "provider/provider.hpp"
 
 #include "base/log.hpp"
+#include "base/remove_tree.hpp"
 #include "protocol/serve.hpp"
 
 namespace dms::provider {
@@ -35,8 +36,13 @@ Task<Result<void>> Provider::start() {
     if (Result<void> cleaned = co_await engine->cleanup(); !cleaned)
       log::warn("provider", "cleaning up after an earlier run, {}: {}", type, cleaned.error().to_string());
   CO_TRY_VOID(services_.resources.release_all());
-  std::error_code ec;
-  std::filesystem::remove_all(services_.work_dir / "jobs", ec);
+  auto removal = [jobs = services_.work_dir / "jobs"] {
+    const Result<void> outcome = quarantine_entries(jobs);
+    sweep_quarantine(jobs);
+    return outcome;
+  };
+  if (const Result<void> removed = co_await offload(removal); !removed)
+    log::warn("provider", "cleaning up after an earlier run: {}", removed.error().to_string());
 
   CO_TRY_VOID(root_.add_behaviour(
       std::string(protocol::kBidRequest.path),

@@ -12,6 +12,7 @@
 #include <sstream>
 
 #include "base/log.hpp"
+#include "base/remove_tree.hpp"
 #include "executor/log_file.hpp"
 #include "executor/sandbox/seccomp.hpp"
 
@@ -309,8 +310,7 @@ Task<Result<void>> Sandbox::start(Request request) {
   if (!outcome) {
     if (!run->over) kill(*run, "the start was cancelled");
     while (!run->over) (void)co_await run->changed.wait_shielded();  // nothing survives that kill
-    std::error_code ignored;
-    fs::remove_all(run->dir, ignored);
+    co_await discard(run);
     runs_.erase(run->request.execution_id);
     co_return fail(outcome.error(), "start execution '{}' in a sandbox", run->request.execution_id.value);
   }
@@ -470,15 +470,17 @@ Task<Result<void>> Sandbox::remove(ExecutionId id) {
   CO_TRY(RunPtr run, find(id));
   if (!run->over) kill(*run, "removed while it ran");
   CO_TRY_VOID(co_await until_over(run));
-  auto removal = [dir = run->dir] {
-    std::error_code outcome;
-    if (!dir.empty()) fs::remove_all(dir, outcome);
-    return outcome;
-  };
-  const std::error_code ec = co_await offload(removal);
+  co_await discard(run);
   runs_.erase(id);
-  if (ec) co_return fail(Errc::io, "remove {}: {}", run->dir.string(), ec.message());
   co_return Result<void>();
+}
+
+/// Removes or quarantines the run's own folder.
+Task<void> Sandbox::discard(RunPtr run) {
+  if (run->dir.empty()) co_return;
+  auto removal = [dir = run->dir] { return discard_tree(dir); };
+  const Result<void> gone = co_await offload(removal);
+  if (!gone) log::error("executor", "{}", gone.error().to_string());
 }
 
 // ---------------------------------------------------------------------------------------------------------- questions
@@ -542,20 +544,24 @@ Task<Result<void>> Sandbox::cleanup() {
       co_await release(left);
     }
   }
-  auto removal = [dir = options_.state_dir] {
-    std::error_code outcome;
-    for (const auto& entry : fs::directory_iterator(dir, outcome)) fs::remove_all(entry.path(), outcome);
-    return outcome;
-  };
-  const std::error_code ec = co_await offload(removal);
-  if (ec && ec != std::errc::no_such_file_or_directory)
-    co_return fail(Errc::io, "empty {}: {}", options_.state_dir.string(), ec.message());
+  // What an earlier run left may take long to remove, or may not be removable: it does not delay this start.
+  auto setting_aside = [dir = options_.state_dir] { return quarantine_entries(dir); };
+  const Result<void> aside = co_await offload(setting_aside);
+  if (!aside) log::error("executor", "{}", aside.error().to_string());
+  if (!std::exchange(sweeping_, true)) nursery_.spawn(sweep());
   co_return Result<void>();
+}
+
+Task<void> Sandbox::sweep() {
+  auto sweep = [dir = options_.state_dir, stop = stop_.get_token()] { return sweep_quarantine(dir, stop); };
+  (void)co_await offload(sweep);
+  sweeping_ = false;
 }
 
 Task<void> Sandbox::close() {
   for (auto& [id, run] : runs_)
     if (!run->over) kill(*run, "the executor was closed");
+  stop_.request_stop();
   co_await nursery_.join();
   while (!runs_.empty()) {
     const ExecutionId id = runs_.begin()->first;

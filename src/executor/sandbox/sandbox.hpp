@@ -32,13 +32,14 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <stop_token>
 #include <string>
 
-#include "runtime/nursery.hpp"
-#include "runtime/process.hpp"
-#include "executor/sandbox/cgroup.hpp"
 #include "executor/executor.hpp"
 #include "executor/log_file.hpp"
+#include "executor/sandbox/cgroup.hpp"
+#include "runtime/nursery.hpp"
+#include "runtime/process.hpp"
 
 namespace dms::executor {
 
@@ -91,6 +92,8 @@ class Sandbox final : public Executor {
   Task<void> supervise(RunPtr run);
   Task<void> watch_memory(RunPtr run);
   Task<void> release(RunPtr run);
+  Task<void> discard(RunPtr run);
+  Task<void> sweep();
   Task<void> end(RunPtr run, Duration grace);
   Task<Result<void>> freeze(ExecutionId id, State from, State to);
   void kill(Run& run, std::string reason);
@@ -104,6 +107,8 @@ class Sandbox final : public Executor {
   std::optional<CgroupTree> cgroups_;
   std::string enforcement_;
   std::map<ExecutionId, RunPtr> runs_;
+  bool sweeping_ = false;
+  std::stop_source stop_;
   Nursery nursery_;
 };
 

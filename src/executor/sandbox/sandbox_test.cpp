@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <signal.h>
+#include <sys/mount.h>
 #include <sys/wait.h>
 
 #include <fstream>
@@ -76,6 +77,10 @@ class SandboxTest : public ::testing::Test {
   /// Waits until the work has written `text`.
   void until_output(std::string_view text, std::string id = "job-1") {
     while (out(id).find(text) == std::string::npos) ASSERT_TRUE(runtime_.run(sleep_for(2ms)));
+  }
+  void until_state_is_empty() {
+    for (int i = 0; i < 10'000 && !fs::is_empty(dir_ / "state"); ++i) ASSERT_TRUE(runtime_.run(sleep_for(2ms)));
+    ASSERT_TRUE(fs::is_empty(dir_ / "state"));
   }
   State state(std::string id = "job-1") { return runtime_.run(sandbox_->status(ExecutionId(id)))->state; }
 
@@ -361,6 +366,43 @@ TEST_F(SandboxTest, CleanupEndsWhatAKilledDaemonLeft) {
   EXPECT_TRUE(groups()->list().empty());
 }
 
+TEST_F(SandboxTest, WhatAJobLeavesDoesNotDisableTheSandbox) {
+  // Folders of mode 0, and a chain that is deeper than PATH_MAX and the usual number of descriptors.
+  const ExecutionResult made =
+      run("mkdir -p a/b && chmod 0 a/b a && perl -e '$d = \"d\" x 200; "
+          "for (1 .. 300) { mkdir $d or die; chdir $d or die }'");
+  ASSERT_EQ(made.exit_code, 0) << made.err;
+  // The daemon dies without removing it.
+  Sandbox next(runtime_.runtime().lane, processes_, options());
+  const Result<void> cleaned = runtime_.run(next.cleanup());
+  EXPECT_TRUE(cleaned) << cleaned.error().to_string();
+  ASSERT_TRUE(runtime_.run(next.start(request("echo again"))));
+  EXPECT_EQ(runtime_.run(next.wait(ExecutionId("job-1")))->out, "again\n");
+  ASSERT_TRUE(runtime_.run(next.remove(ExecutionId("job-1"))));
+  until_state_is_empty();
+  runtime_.run(next.close());
+}
+
+TEST_F(SandboxTest, WhatCannotBeRemovedIsQuarantined) {
+  const fs::path stuck = dir_ / "state/job-1/work/mount";
+  fs::create_directories(stuck);
+  if (::mount("tmpfs", stuck.c_str(), "tmpfs", 0, nullptr) != 0) {
+    fs::remove_all(dir_ / "state");
+    GTEST_SKIP() << "skipped: mounting is not allowed here";
+  }
+  EXPECT_TRUE(runtime_.run(sandbox_->cleanup()));
+  EXPECT_EQ(run("echo hello").out, "hello\n") << "the residue had the same id";
+  EXPECT_TRUE(runtime_.run(sandbox_->remove(ExecutionId("job-1"))));
+  runtime_.run(sandbox_->close());  // waits for the sweep that cleanup() has begun
+  const fs::path quarantined = dir_ / "state/.quarantine-1-job-1";
+  EXPECT_TRUE(fs::exists(quarantined));
+  EXPECT_EQ(::umount2((quarantined / "work/mount").c_str(), MNT_DETACH), 0);
+  Sandbox next(runtime_.runtime().lane, processes_, options());
+  EXPECT_TRUE(runtime_.run(next.cleanup()));
+  until_state_is_empty();
+  runtime_.run(next.close());
+}
+
 TEST(SandboxArguments, TheEnvironmentComesAfterEveryPrivilegedProgram) {
   SandboxPlan plan;
   plan.command = {"program", "arg"};
@@ -380,16 +422,24 @@ TEST(SandboxArguments, TheEnvironmentComesAfterEveryPrivilegedProgram) {
 
 TEST(SandboxWithoutRoot, TheSameTestsPass) {
   if (::geteuid() != 0) GTEST_SKIP() << "skipped: the tests themselves run without root";
-  if (::access("/usr/bin/setpriv", X_OK) != 0) GTEST_SKIP() << "skipped: no setpriv";
-  const std::string self = fs::read_symlink("/proc/self/exe");
   RealRuntime runtime;
   RealProcesses processes(runtime.runtime().lane);
-  ProcessSpec spec;
-  spec.argv = {
-      "/usr/bin/setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", self, "--gtest_filter=SandboxTest.*"};
-  spec.env = {"PATH=/usr/bin:/bin", "TMPDIR=/tmp"};
-  spec.cwd = "/";
-  auto run = runtime.run(run_process(processes, std::move(spec), 1 << 20));
+  const auto as_nobody = [&](std::vector<std::string> command) {
+    ProcessSpec spec;
+    spec.argv = {"/usr/bin/setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"};
+    spec.argv.insert(spec.argv.end(), command.begin(), command.end());
+    spec.env = {"PATH=/usr/bin:/bin", "TMPDIR=/tmp"};
+    spec.cwd = "/";
+    return runtime.run(run_process(processes, std::move(spec), 1 << 20));
+  };
+  // What bubblewrap needs without root. Not in a chroot, a container, or where the kernel is configured against it.
+  const auto allowed = as_nobody({"/usr/bin/unshare", "--user", "--map-root-user", "--mount", "--net", "--pid",
+                                  "--fork", "--mount-proc", "/bin/true"});
+  if (!allowed) GTEST_SKIP() << "skipped: " << allowed.error().to_string();
+  if (allowed->exit.shell_code() != 0)
+    GTEST_SKIP() << "skipped: unprivileged user namespaces are not allowed here (" << allowed->err << ")";
+  const std::string self = fs::read_symlink("/proc/self/exe");
+  const auto run = as_nobody({self, "--gtest_filter=SandboxTest.*"});
   ASSERT_TRUE(run) << run.error().to_string();
   if (run->exit.code == 126 || run->err.find("Permission denied") != std::string::npos)
     GTEST_SKIP() << "skipped: another user may not execute " << self;
