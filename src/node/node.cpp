@@ -29,7 +29,7 @@ Task<Result<std::unique_ptr<Node>>> Node::start(Services services, crypto::Priva
   std::unique_ptr<Node> node(new Node(std::move(services), std::move(system), std::move(root), std::move(options)));
   Result<void> started = co_await node->provider_.start();
   if (started) started = node->behaviours_.start();
-  if (started) started = node->deployments_.start();
+  if (started) started = co_await node->deployments_.start();
   if (!started) {
     co_await node->stop();
     co_return std::unexpected(started.error());

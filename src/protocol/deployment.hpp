@@ -31,6 +31,23 @@ constexpr bool is_final(DeploymentStatus s) {
   return s == DeploymentStatus::failed || s == DeploymentStatus::completed;
 }
 
+}  // namespace dms::protocol
+
+template <>
+struct dms::json::Codec<dms::protocol::DeploymentStatus> {
+  using Status = dms::protocol::DeploymentStatus;
+  static void write(Writer& w, Status v) { w.string(dms::protocol::to_string(v)); }
+  static Result<Status> read(const Value& v) {
+    if (!v.is_string()) return wrong_kind("a status", v);
+    const std::string_view text(v.get_string().data(), v.get_string().size());
+    if (const auto status = dms::protocol::parse_deployment_status(text)) return *status;
+    return fail(Errc::invalid_argument, "expected the status of a deployment, found \"{}\"", text.substr(0, 64));
+  }
+  static bool empty(Status) { return false; }
+};
+
+namespace dms::protocol {
+
 /// A request for a new deployment must live this long; its expiry less kDeploymentReserve is the deployment's deadline.
 inline constexpr Duration kMinDeploymentTime = 59s;
 inline constexpr Duration kDeploymentReserve = 15s;

@@ -12,14 +12,13 @@ std::string join(const std::set<std::string>& names) { return fmt::format("{}", 
 
 }  // namespace
 
-Auction::Auction(actor::Actor& actor, std::string ensemble_id, const jobs::Ensemble& ensemble)
-    : actor_(actor), ensemble_id_(std::move(ensemble_id)), ensemble_(ensemble) {}
+Auction::Auction(actor::Actor& actor, std::string ensemble_id, jobs::Ensemble ensemble)
+    : actor_(actor), ensemble_id_(std::move(ensemble_id)), ensemble_(std::move(ensemble)) {}
 
 Auction::~Auction() { actor_.remove_behaviour(std::string(kBid.path)); }
 
-Result<std::unique_ptr<Auction>> Auction::open(actor::Actor& actor, std::string ensemble_id,
-                                               const jobs::Ensemble& ensemble) {
-  std::unique_ptr<Auction> auction(new Auction(actor, std::move(ensemble_id), ensemble));
+Result<std::unique_ptr<Auction>> Auction::open(actor::Actor& actor, std::string ensemble_id, jobs::Ensemble ensemble) {
+  std::unique_ptr<Auction> auction(new Auction(actor, std::move(ensemble_id), std::move(ensemble)));
   TRY_VOID(actor.add_behaviour(std::string(kBid.path), [a = auction.get()](actor::Envelope envelope) {
     return a->receive(std::move(envelope));
   }));

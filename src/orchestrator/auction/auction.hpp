@@ -36,8 +36,7 @@ using Candidate = std::map<std::string, protocol::Bid>;
 class Auction {
  public:
   /// Registers the bid behaviour with `actor`, for as long as the auction lives.
-  static Result<std::unique_ptr<Auction>> open(actor::Actor& actor, std::string ensemble_id,
-                                               const jobs::Ensemble& ensemble);
+  static Result<std::unique_ptr<Auction>> open(actor::Actor& actor, std::string ensemble_id, jobs::Ensemble ensemble);
   ~Auction();
   Auction(const Auction&) = delete;
   Auction& operator=(const Auction&) = delete;
@@ -49,7 +48,7 @@ class Auction {
   [[nodiscard]] const std::map<std::string, std::vector<protocol::Bid>>& bids() const { return bids_; }
 
  private:
-  Auction(actor::Actor& actor, std::string ensemble_id, const jobs::Ensemble& ensemble);
+  Auction(actor::Actor& actor, std::string ensemble_id, jobs::Ensemble ensemble);
   Task<void> receive(actor::Envelope envelope);
   Task<Result<void>> round(const std::set<std::string>& missing, UnixTime deadline,
                            const std::set<std::string>& excluded);
@@ -62,7 +61,7 @@ class Auction {
 
   actor::Actor& actor_;
   std::string ensemble_id_;
-  const jobs::Ensemble& ensemble_;
+  const jobs::Ensemble ensemble_;
   Channel<protocol::Bid> incoming_{kBidQueue};
   std::map<std::string, std::vector<protocol::Bid>> bids_;
   std::size_t refused_ = 0;

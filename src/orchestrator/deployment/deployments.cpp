@@ -9,30 +9,37 @@ namespace dms::orchestrator {
 using namespace protocol;
 
 Deployments::Deployments(Services services, actor::Actor& root)
-    : services_(std::move(services)), root_(root), work_(services_.lane, "deployments") {}
+    : services_(std::move(services)),
+      records_(services_.store),
+      output_(services_.work_dir),
+      root_(root),
+      work_(services_.lane, "deployments") {}
 
-Result<void> Deployments::start() {
-  TRY_VOID(serve(root_, kDeploymentNew, *this, &Deployments::create));
-  TRY_VOID(serve(root_, kDeploymentList, *this, &Deployments::list));
-  TRY_VOID(serve(root_, kDeploymentStatus, *this, &Deployments::status));
-  TRY_VOID(serve(root_, kDeploymentManifest, *this, &Deployments::manifest));
-  TRY_VOID(serve(root_, kDeploymentLogs, *this, &Deployments::logs));
-  TRY_VOID(serve(root_, kDeploymentShutdown, *this, &Deployments::shutdown));
+Task<Result<void>> Deployments::start() {
+  CO_TRY_VOID(serve(root_, kDeploymentNew, *this, &Deployments::create));
+  CO_TRY_VOID(serve(root_, kDeploymentList, *this, &Deployments::list));
+  CO_TRY_VOID(serve(root_, kDeploymentStatus, *this, &Deployments::status));
+  CO_TRY_VOID(serve(root_, kDeploymentManifest, *this, &Deployments::manifest));
+  CO_TRY_VOID(serve(root_, kDeploymentLogs, *this, &Deployments::logs));
+  CO_TRY_VOID(serve(root_, kDeploymentShutdown, *this, &Deployments::shutdown));
 
-  TRY(const auto stored, services_.store.list(kDeployments));
-  for (const auto& [id, text] : stored) {
-    Result<DeploymentRecord> found = json::decode<DeploymentRecord>(text);
-    if (!found) {
-      log::error("orchestrator", "deployment {} cannot be read back: {}", id, found.error().to_string());
-      continue;
-    }
-    const auto status = parse_deployment_status(found->status);
-    if (status && is_final(*status)) continue;
-    log::warn("orchestrator", "deployment {} was {} when the daemon ended; reverting it", id, found->status);
-    TRY(Deployment * left, adopt(std::move(*found)));
-    left->abandon();
+  CO_TRY(RecordStore::Loaded loaded, co_await records_.load_all());
+  for (const std::string& id : loaded.unreadable)
+    log::error("orchestrator", "the record of deployment {} cannot be read and is skipped; its providers release it",
+               id);
+  for (DeploymentRecord& record : loaded.records) {
+    if (is_final(record.status)) continue;
+    const std::string id = record.id;
+    log::warn("orchestrator", "deployment {} was {} when the daemon ended; reverting it", id, to_string(record.status));
+    Result<Deployment*> unfinished = co_await adopt(std::move(record));
+    if (unfinished)
+      (*unfinished)->abandon();
+    else
+      log::error("orchestrator", "deployment {} cannot be taken up again and is skipped: {}", id,
+                 unfinished.error().to_string());
   }
-  return {};
+  work_.spawn(prune_regularly());
+  co_return Result<void>();
 }
 
 Task<void> Deployments::close() {
@@ -44,17 +51,19 @@ Task<void> Deployments::close() {
   active_.clear();
 }
 
-Result<Deployment*> Deployments::adopt(DeploymentRecord record) {
+Task<Result<Deployment*>> Deployments::adopt(DeploymentRecord record) {
   const std::string id = record.id;
-  TRY(auto child, root_.create_child(id));
-  TRY(auto deployment, Deployment::create(services_, std::move(child), std::move(record)));
+  CO_TRY(auto child, root_.create_child(id));
+  CO_TRY(auto made, Deployment::create(services_, records_, std::move(child), std::move(record)));
+  const std::shared_ptr<Deployment> deployment = std::move(made);
   deployment->on_end([this, id] { work_.spawn(retire(id)); });
-  Deployment* adopted = (active_[id] = std::move(deployment)).get();
-  if (Result<void> saved = adopted->save(); !saved) {
+  active_[id] = deployment;
+  const Result<void> saved = co_await deployment->save();
+  if (!saved) {
     work_.spawn(retire(id));  // it owns a running actor, which only close() can end
-    return std::unexpected(saved.error());
+    co_return std::unexpected(saved.error());
   }
-  return adopted;
+  co_return deployment.get();
 }
 
 Task<void> Deployments::retire(std::string id) {
@@ -62,9 +71,24 @@ Task<void> Deployments::retire(std::string id) {
   if (!node.empty()) co_await node.mapped()->close();
 }
 
+Task<void> Deployments::prune_regularly() {
+  for (;;) {
+    const Result<std::vector<std::string>> removed = co_await records_.prune(services_.lane.unix_now());
+    if (!removed) log::warn("orchestrator", "pruning deployments: {}", removed.error().to_string());
+    if (removed)
+      for (const std::string& id : *removed) {
+        const Result<void> gone = co_await output_.remove(id);
+        log::info("orchestrator", "deployment {} is pruned{}", id, gone ? "" : ": " + gone.error().to_string());
+      }
+    const Result<void> slept = co_await sleep_for(kPruneInterval);
+    if (!slept) co_return;
+  }
+}
+
 Task<NewDeploymentReply> Deployments::create(NewDeploymentRequest request, const actor::Envelope& envelope) {
   NewDeploymentReply reply;
-  Result<std::string> id = try_create(std::move(request), envelope.expiry());
+  Task<Result<std::string>> creating = try_create(std::move(request), envelope.expiry());
+  const Result<std::string> id = co_await std::move(creating);
   if (id) {
     reply.status = "OK";
     reply.ensemble_id = *id;
@@ -74,64 +98,63 @@ Task<NewDeploymentReply> Deployments::create(NewDeploymentRequest request, const
   co_return reply;
 }
 
-Result<std::string> Deployments::try_create(NewDeploymentRequest request, UnixTime expiry) {
+Task<Result<std::string>> Deployments::try_create(NewDeploymentRequest request, UnixTime expiry) {
   Lane& lane = services_.lane;
   const UnixTime now = lane.unix_now();
   if (expiry < now + kMinDeploymentTime)
-    return fail(Errc::invalid_argument, "the message must live at least {} s for a deployment; give a longer --timeout",
-                std::chrono::duration_cast<std::chrono::seconds>(kMinDeploymentTime).count());
+    co_return fail(Errc::invalid_argument,
+                   "the message must live at least {} s for a deployment; give a longer --timeout",
+                   std::chrono::duration_cast<std::chrono::seconds>(kMinDeploymentTime).count());
   if (active_.size() >= kMaxDeployments)
-    return fail(Errc::limit_exceeded, "{} deployments are active, which is the limit; shut one down first",
-                active_.size());
-  TRY_VOID(request.ensemble.validate());
+    co_return fail(Errc::limit_exceeded, "{} deployments are active, which is the limit; shut one down first",
+                   active_.size());
+  CO_TRY_VOID(request.ensemble.validate());
 
   DeploymentRecord record;
   record.id = encode(Base::hex, crypto::sha256(as_bytes(services_.network.self().to_string() +
                                                         encode(Base::hex, lane.random().bytes(16)))));
   record.ensemble = std::move(request.ensemble);
-  record.status = to_string(DeploymentStatus::preparing);
   record.created = now.nanos;
   record.deadline = expiry.nanos - static_cast<std::uint64_t>(Duration(kDeploymentReserve).count());
-  TRY(Deployment * deployment, adopt(std::move(record)));
+  CO_TRY(Deployment * deployment, co_await adopt(std::move(record)));
   deployment->start();
-  return deployment->id();
+  co_return deployment->id();
 }
 
-Result<DeploymentRecord> Deployments::record(const std::string& id) const {
-  if (const auto it = active_.find(id); it != active_.end()) return it->second->record();
-  TRY(const auto stored, services_.store.get(kDeployments, id));
+Task<Result<DeploymentRecord>> Deployments::record(std::string id) {
+  if (const auto it = active_.find(id); it != active_.end()) co_return it->second->record();
+  CO_TRY(std::optional<DeploymentRecord> stored, co_await records_.load(id));
   if (!stored)
-    return fail(Errc::not_found, "there is no deployment '{}'; `nunet deployment list` shows those that there are", id);
-  return json::decode<DeploymentRecord>(*stored);
+    co_return fail(Errc::not_found, "there is no deployment '{}'; `nunet deployment list` shows the deployments", id);
+  co_return std::move(*stored);
 }
 
 Task<DeploymentListReply> Deployments::list(DeploymentListRequest request, const actor::Envelope&) {
   DeploymentListReply reply;
-  auto stored = services_.store.list(kDeployments);
-  if (!stored) {
-    log::error("orchestrator", "listing deployments: {}", stored.error().to_string());
+  const Result<RecordStore::Loaded> loaded = co_await records_.load_all();
+  if (!loaded) {
+    log::error("orchestrator", "listing deployments: {}", loaded.error().to_string());
     co_return reply;
   }
-  for (const auto& [id, text] : *stored) {
-    Result<DeploymentRecord> found = json::decode<DeploymentRecord>(text);
-    if (!found) continue;  // reported at start-up
+  for (const DeploymentRecord& record : loaded->records) {
     const bool wanted = std::ranges::all_of(request.metadata, [&](const auto& pair) {
-      const auto it = found->ensemble.metadata.find(pair.first);
-      return it != found->ensemble.metadata.end() && it->second == pair.second;
+      const auto it = record.ensemble.metadata.find(pair.first);
+      return it != record.ensemble.metadata.end() && it->second == pair.second;
     });
-    if (wanted) reply.deployments[id] = found->status;
+    if (wanted) reply.deployments[record.id] = to_string(record.status);
   }
+  for (const std::string& id : loaded->unreadable) reply.deployments[id] = "Unreadable";
   co_return reply;
 }
 
 Task<DeploymentStatusReply> Deployments::status(DeploymentId request, const actor::Envelope&) {
   DeploymentStatusReply reply;
-  Result<DeploymentRecord> found = record(request.id);
+  const Result<DeploymentRecord> found = co_await record(request.id);
   if (!found) {
     reply.error = found.error().to_string();
     co_return reply;
   }
-  reply.status = found->status;
+  reply.status = to_string(found->status);
   reply.error = found->error;
   for (const auto& [name, allocation] : found->manifest.allocations) {
     AllocationState& state = reply.allocations[name];
@@ -146,9 +169,9 @@ Task<DeploymentStatusReply> Deployments::status(DeploymentId request, const acto
 
 Task<DeploymentManifestReply> Deployments::manifest(DeploymentId request, const actor::Envelope&) {
   DeploymentManifestReply reply;
-  Result<DeploymentRecord> found = record(request.id);
+  const Result<DeploymentRecord> found = co_await record(request.id);
   if (found)
-    reply.manifest = std::move(found->manifest);
+    reply.manifest = found->manifest;
   else
     reply.error = found.error().to_string();
   co_return reply;
@@ -165,19 +188,18 @@ Task<DeploymentLogsReply> Deployments::logs(DeploymentLogsRequest request, const
       reply.error = folder.error().to_string();
     co_return reply;
   }
-  Result<DeploymentRecord> found = record(request.ensemble_id);
+  const Result<DeploymentRecord> found = co_await record(request.ensemble_id);
   if (!found) {
     reply.error = found.error().to_string();
   } else if (!found->manifest.allocations.contains(request.allocation_name)) {
     reply.error = fmt::format("deployment {} has no allocation '{}' on any machine (it is {})", request.ensemble_id,
-                              request.allocation_name, found->status);
+                              request.allocation_name, to_string(found->status));
   } else {
-    const auto folder = services_.work_dir / "deployments" / request.ensemble_id / request.allocation_name;
-    std::error_code ec;
-    if (std::filesystem::exists(folder, ec))
-      reply.written_to = folder.string();
+    const Result<std::filesystem::path> folder = co_await output_.find(request.ensemble_id, request.allocation_name);
+    if (folder)
+      reply.written_to = folder->string();
     else
-      reply.error = fmt::format("none of the output of {} was kept", request.allocation_name);
+      reply.error = folder.error().to_string();
   }
   co_return reply;
 }
@@ -185,8 +207,8 @@ Task<DeploymentLogsReply> Deployments::logs(DeploymentLogsRequest request, const
 Task<Ack> Deployments::shutdown(DeploymentId request, const actor::Envelope&) {
   const auto active = active_.find(request.id);
   if (active == active_.end()) {
-    Result<DeploymentRecord> found = record(request.id);
-    co_return Ack{.error = found ? fmt::format("deployment {} is {} already", request.id, found->status)
+    const Result<DeploymentRecord> found = co_await record(request.id);
+    co_return Ack{.error = found ? fmt::format("deployment {} is {} already", request.id, to_string(found->status))
                                  : found.error().to_string()};
   }
   const std::shared_ptr<Deployment> deployment = active->second;

@@ -1,10 +1,10 @@
 // The deployments that this node orchestrates for its user: /dms/node/deployment/...
 //
 // Model
-//  1. new answers as soon as the deployment exists and is written down; its progress and its end are asked for with
-//     status.
-//  2. A deployment that has ended keeps its record and its output; its actor goes.
-//  3. What an earlier run of the daemon left unfinished is reverted on its machines and marked failed.
+//  1. `new` replies as soon as the deployment exists and is stored; `status` reports its progress and its end.
+//  2. A deployment that has ended keeps its record and its output until they are pruned (record.hpp, 4); its actor ends.
+//  3. Deployments that an earlier run of the daemon left unfinished are reverted on their providers and marked failed. A
+//     record that cannot be read or taken up again is reported and skipped.
 //
 // Threads: the node's lane. Bounds: kMaxDeployments that have not ended.
 #pragma once
@@ -18,13 +18,15 @@
 namespace dms::orchestrator {
 
 inline constexpr std::size_t kMaxDeployments = 256;
+inline constexpr Duration kPruneInterval = 24h;
+
 class Deployments {
  public:
   Deployments(Services services, actor::Actor& root);
   Deployments(const Deployments&) = delete;
   Deployments& operator=(const Deployments&) = delete;
 
-  Result<void> start();
+  Task<Result<void>> start();
   Task<void> close();
 
   /// Deployments that have not ended.
@@ -32,18 +34,22 @@ class Deployments {
 
  private:
   Task<protocol::NewDeploymentReply> create(protocol::NewDeploymentRequest request, const actor::Envelope& envelope);
-  Result<std::string> try_create(protocol::NewDeploymentRequest request, UnixTime expiry);
+  Task<Result<std::string>> try_create(protocol::NewDeploymentRequest request, UnixTime expiry);
   Task<protocol::DeploymentListReply> list(protocol::DeploymentListRequest request, const actor::Envelope& envelope);
   Task<protocol::DeploymentStatusReply> status(protocol::DeploymentId request, const actor::Envelope& envelope);
   Task<protocol::DeploymentManifestReply> manifest(protocol::DeploymentId request, const actor::Envelope& envelope);
   Task<protocol::DeploymentLogsReply> logs(protocol::DeploymentLogsRequest request, const actor::Envelope& envelope);
   Task<protocol::Ack> shutdown(protocol::DeploymentId request, const actor::Envelope& envelope);
 
-  Result<Deployment*> adopt(DeploymentRecord record);
-  Result<DeploymentRecord> record(const std::string& id) const;
+  /// Makes the deployment's actor and stores its record.
+  Task<Result<Deployment*>> adopt(DeploymentRecord record);
+  Task<Result<DeploymentRecord>> record(std::string id);
+  Task<void> prune_regularly();
   Task<void> retire(std::string id);
 
   Services services_;
+  RecordStore records_;
+  OutputStore output_;
   actor::Actor& root_;
   std::map<std::string, std::shared_ptr<Deployment>> active_;  // shared with handlers that wait on one
   Nursery work_;

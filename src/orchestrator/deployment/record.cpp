@@ -1,0 +1,79 @@
+#include "orchestrator/deployment/record.hpp"
+
+#include <algorithm>
+
+#include "base/log.hpp"
+
+namespace dms::orchestrator {
+
+Task<Result<void>> RecordStore::save(DeploymentRecord record) {
+  co_return store_.put_value(kDeploymentCollection, record.id, record);
+}
+
+Task<Result<std::optional<DeploymentRecord>>> RecordStore::load(std::string id) {
+  co_return store_.get_value<DeploymentRecord>(kDeploymentCollection, id);
+}
+
+Task<Result<RecordStore::Loaded>> RecordStore::load_all() {
+  CO_TRY(const std::vector<db::Document> documents, store_.list(kDeploymentCollection));
+  Loaded loaded;
+  for (const auto& [id, text] : documents) {
+    Result<DeploymentRecord> record = json::decode<DeploymentRecord>(text, {.bytes = db::Store::kMaxDocument});
+    if (record && record->id == id) {
+      loaded.records.push_back(std::move(*record));
+    } else {
+      loaded.unreadable.push_back(id);
+      log::debug("orchestrator", "deployment {}: {}", id,
+                 record ? "the record names another id" : record.error().to_string());
+    }
+  }
+  co_return loaded;
+}
+
+Task<Result<std::vector<std::string>>> RecordStore::prune(UnixTime now) {
+  Task<Result<Loaded>> loading = load_all();
+  CO_TRY(Loaded loaded, co_await std::move(loading));
+  std::vector<const DeploymentRecord*> ended;
+  for (const DeploymentRecord& record : loaded.records)
+    if (is_final(record.status)) ended.push_back(&record);
+  const auto end_of = [](const DeploymentRecord& r) { return r.ended != 0 ? r.ended : r.created; };
+  std::ranges::sort(ended, [&](const auto* a, const auto* b) { return end_of(*a) > end_of(*b); });
+  std::vector<std::string> removed;
+  for (std::size_t i = 0; i < ended.size(); ++i)
+    if (i >= kMaxEndedDeployments || UnixTime{end_of(*ended[i])} + kEndedRetention < now) {
+      CO_TRY_VOID(store_.erase(kDeploymentCollection, ended[i]->id));
+      removed.push_back(ended[i]->id);
+    }
+  co_return removed;
+}
+
+Task<Result<void>> DurableRecord::update(Change change) {
+  while (changing_) {
+    const Result<void> waited = co_await changed_.wait();
+    if (!waited) co_return waited;
+  }
+  changing_ = true;
+  DeploymentRecord next = record_;
+  change(next);
+  Task<Result<void>> saving = store_.save(next);
+  Result<void> saved = co_await std::move(saving);
+  if (saved) record_ = std::move(next);
+  changing_ = false;
+  changed_.notify_all();
+  co_return saved;
+}
+
+Task<Result<void>> DurableRecord::update_until_stored(Change change) {
+  Duration pause = kSaveRetry;
+  for (;;) {
+    Result<void> saved = co_await update(change);
+    if (saved || saved.error().is(Errc::cancelled) || saved.error().is(Errc::deadline_exceeded)) co_return saved;
+    log::error("orchestrator", "{}: the record cannot be stored, trying again in {} s: {}", record_.id,
+               std::chrono::duration_cast<std::chrono::seconds>(pause).count(), saved.error().to_string());
+    const Result<void> slept = co_await sleep_for(pause);
+    if (!slept) co_return slept;
+    pause = std::min(2 * pause, kMaxSaveRetry);
+  }
+}
+
+}  // namespace dms::orchestrator

@@ -1,0 +1,58 @@
+// Whether a provider still answers: libp2p pings, some of which may fail before it counts as lost.
+//
+// Model: a provider is lost after kLostAfter failed pings in a row, kPingInterval apart, each with kPingTimeout.
+// Threads: the lane of its caller. Cancellation: of the caller.
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "actor/actor.hpp"
+#include "network/network.hpp"
+
+namespace dms::orchestrator {
+
+inline constexpr Duration kPingInterval = 10s;
+inline constexpr Duration kPingTimeout = 5s;
+inline constexpr int kLostAfter = 3;
+
+class Liveness {
+ public:
+  explicit Liveness(network::Network& network) : network_(network) {}
+
+  /// One ping of a provider. True if the provider is lost by now; Errc::cancelled if the caller was.
+  Task<Result<bool>> ping(std::string peer);
+  /// The error of the last failed ping.
+  [[nodiscard]] const std::string& last_error(const std::string& peer) { return peers_[peer].error; }
+  void reset() { peers_.clear(); }
+
+  /// Sends `request` and waits for its reply, which may take minutes (an image is pulled first), but not longer than
+  /// the provider answers pings: then Errc::closed.
+  template <class Reply>
+  Task<Result<Reply>> call(actor::Actor& actor, std::string peer, actor::Envelope request) {
+    CO_TRY(const crypto::PeerId id, crypto::PeerId::parse(peer));
+    const TaskContext context = co_await this_task();
+    CancelScope scope(context.scope);
+    Nursery watcher(*context.lane, "watching " + peer, context.scope);
+    watcher.spawn(watch(id, scope));
+    Task<Result<Reply>> call = actor.template call<Reply>(std::move(request));
+    call.set_context({context.lane, &scope});
+    Result<Reply> reply = co_await std::move(call);
+    co_await watcher.close();
+    if (!reply && scope.reason() == Errc::closed)
+      co_return fail(Errc::closed, "provider {} is lost: it does not answer pings", peer);
+    co_return std::move(reply);
+  }
+
+ private:
+  struct Peer {
+    int missed = 0;
+    std::string error;
+  };
+  Task<void> watch(crypto::PeerId peer, CancelScope& call);
+
+  network::Network& network_;
+  std::map<std::string, Peer> peers_;
+};
+
+}  // namespace dms::orchestrator
