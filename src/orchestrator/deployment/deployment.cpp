@@ -66,7 +66,8 @@ Task<Result<void>> Deployment::enter(DeploymentStatus status, std::string error)
 Task<void> Deployment::deploy() {
   Result<std::unique_ptr<Auction>> auction = Auction::open(*actor_, id(), record_->ensemble);
   if (!auction) {
-    (void)co_await enter(DeploymentStatus::failed, auction.error().to_string());
+    const std::string why = auction.error().to_string();
+    (void)co_await enter(DeploymentStatus::failed, why);
     co_return;
   }
   std::set<std::string> excluded;
@@ -80,8 +81,8 @@ Task<void> Deployment::deploy() {
     if (work_.cancelled()) co_return;
     const std::string& failed = provisioner_.failed_provider();
     if (failed.empty()) {  // another attempt would end the same way
-      const std::string before = record_->error.empty() ? "" : "; before that: " + record_->error;
-      (void)co_await enter(DeploymentStatus::failed, why + before);
+      const std::string all = record_->error.empty() ? why : why + "; before that: " + record_->error;
+      (void)co_await enter(DeploymentStatus::failed, all);
       co_return;
     }
     excluded.insert(failed);
@@ -234,7 +235,8 @@ Task<Result<void>> Deployment::shutdown() {
   if (!outcome && outcome.error().is(Errc::closed)) co_return outcome;  // the daemon stops; its next start goes on
   if (!outcome) {
     // A provider did not answer and may still run work: it is asked until it answers.
-    CO_TRY_VOID(co_await enter(DeploymentStatus::shutting_down, outcome.error().to_string()));
+    const std::string why = outcome.error().to_string();
+    CO_TRY_VOID(co_await enter(DeploymentStatus::shutting_down, why));
     clearing_.spawn(revert_all_and_end());
     co_return fail(outcome.error(),
                    "not every provider has answered; they are asked again, see `nunet deployment status`");
@@ -287,7 +289,8 @@ Task<void> Deployment::revert_all_and_end() {
   const std::vector<Result<void>> outcomes = co_await when_all(std::move(reverts));
   const Result<void> all = first_error(outcomes);
   if (!all && all.error().is(Errc::cancelled)) co_return;
-  (void)co_await enter(DeploymentStatus::failed, why + (all ? "" : " (" + all.error().to_string() + ")"));
+  const std::string outcome = all ? why : why + " (" + all.error().to_string() + ")";
+  (void)co_await enter(DeploymentStatus::failed, outcome);
 }
 
 Task<Result<void>> Deployment::revert_until_answered(NodeManifest node) {
