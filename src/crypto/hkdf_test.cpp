@@ -18,6 +18,30 @@ TEST(Hkdf, RfcVectors) {
             "8da4e775a563c18f715f802a063c5a31b8a11f5c5ee1879ec3454e5f3c738d2d9d201395faa4b61a96c8");
 }
 
+// Noise derives the keys of both directions from an empty input (the chaining key is the salt).
+TEST(Hkdf, AnInputMayBeEmptyAndTheOutputOfAnySize) {
+  const Bytes salt(32, 0x07);
+  const auto expected = [&](BytesView input, BytesView info, std::size_t size) {  // RFC 5869, 2.2 and 2.3
+    const Digest256 key = hmac_sha256(salt, input);
+    Bytes out;
+    Bytes block;
+    for (std::uint8_t counter = 1; out.size() < size; ++counter) {
+      append(block, info);
+      block.push_back(counter);
+      const Digest256 last = hmac_sha256(key, block);
+      block.assign(last.begin(), last.end());
+      append(out, last);
+    }
+    out.resize(size);
+    return out;
+  };
+  for (const std::size_t size : {1, 32, 33, 64, 255 * 32})
+    for (const Bytes& input : {Bytes(), Bytes(32, 0x09)})
+      for (const Bytes& info : {Bytes(), Bytes(3, 0x01)})
+        EXPECT_TRUE(std::ranges::equal(hkdf_sha256(salt, input, info, size).view(), expected(input, info, size)))
+            << size;
+}
+
 // RFC 4231, case 2.
 TEST(Hmac, RfcVector) {
   EXPECT_EQ(encode(Base::hex, hmac_sha256(as_bytes("Jefe"), as_bytes("what do ya want for nothing?"))),
