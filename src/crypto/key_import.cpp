@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "crypto/key_formats.hpp"
 #include "encoding/multibase.hpp"
 
 namespace dms::crypto {
@@ -10,7 +11,7 @@ namespace {
 
 constexpr std::size_t kShort = 32;                    // a seed or a scalar
 constexpr std::size_t kLong = 64;                     // an Ed25519 key
-constexpr std::size_t kMarshalled[] = {36, 68, 100};  // secp256k1, Ed25519, Ed25519 as it once was
+constexpr std::size_t kMarshalled[] = {36, 68, 100};  // secp256k1, Ed25519, Ed25519 in its old form
 
 bool is_key_size(std::size_t size) {
   return size == kShort || size == kLong || std::ranges::find(kMarshalled, size) != std::end(kMarshalled);
@@ -23,7 +24,7 @@ Secret without_space(BytesView text) {
   return Secret(out.view().first(static_cast<std::size_t>(end - out.mutable_view().begin())));
 }
 
-/// The decoder of base would keep a copy that nobody wipes.
+/// The decoder of `encoding` leaves a copy that is not wiped.
 std::optional<Secret> from_hex(BytesView text) {
   if (as_text(text).starts_with("0x")) text = text.subspan(2);
   if (text.size() % 2 != 0) return std::nullopt;
@@ -62,15 +63,22 @@ Result<PrivateKey> from_bytes(BytesView bytes, KeyType of_32_bytes) {
 Result<PrivateKey> read_private_key(BytesView text, KeyText form, KeyType of_32_bytes) {
   if (text.size() > kMaxKeyText)
     return fail(dms::Errc::limit_exceeded, "a private key in more than {} bytes", kMaxKeyText);
+  if (form == KeyText::recognise)
+    if (auto contained = read_contained_key(text)) return *std::move(contained);
   for (const KeyText tried : {KeyText::hex, KeyText::base64, KeyText::raw}) {
     if (form != KeyText::recognise && form != tried) continue;
-    if (const auto bytes = decoded(text, tried); bytes && is_key_size(bytes->size()))
-      return from_bytes(*bytes, of_32_bytes);
+    const auto bytes = decoded(text, tried);
+    if (!bytes || !is_key_size(bytes->size())) continue;
+    if (form == KeyText::recognise && tried == KeyText::raw && bytes->size() == kShort)
+      return fail(Errc::bad_key,
+                  "32 bytes, which could be anything: they are read as a private key only if the format is given "
+                  "(--format raw)");
+    return from_bytes(*bytes, of_32_bytes);
   }
   return fail(
       Errc::bad_key,
-      "expected a private key in libp2p's form (36 or 68 bytes), an Ed25519 key (64 bytes) or a seed (32 bytes), "
-      "as bytes, hex or base64");
+      "expected a private key in PEM, OpenSSH's form, a JWK or a JSON array of 64 numbers; or libp2p's protobuf "
+      "(36 or 68 bytes), an Ed25519 key (64 bytes) or a seed (32 bytes) as bytes, hex or base64");
 }
 
 }  // namespace dms::crypto

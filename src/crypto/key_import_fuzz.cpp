@@ -1,8 +1,8 @@
 // A key that is read is read again from what is written of it, in every form.
 #include <cstdlib>
 
-#include "encoding/multibase.hpp"
 #include "crypto/key_import.hpp"
+#include "encoding/multibase.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace dms::crypto;

@@ -7,6 +7,7 @@
 #include "base/file.hpp"
 #include "cli/client/session.hpp"
 #include "cli/commands/groups.hpp"
+#include "crypto/key_formats.hpp"
 #include "crypto/key_import.hpp"
 #include "encoding/multibase.hpp"
 
@@ -41,7 +42,7 @@ Result<crypto::Secret> read_source(Session& session, const std::string& source) 
 
 bool is_key_file(BytesView text) {
   const auto first = as_text(text).find_first_not_of(" \t\r\n");
-  return first != std::string_view::npos && text[first] == '{';
+  return first != std::string_view::npos && text[first] == '{' && !crypto::is_json_web_key(text);
 }
 
 Result<crypto::KeyText> read_form(const Arguments& arguments) {
@@ -146,10 +147,16 @@ Command key_import_command() {
       .name = "import",
       .summary = "Take in a key from another machine or program",
       .detail =
-          "Reads a key file of NuNet's keystore, which keeps its passphrase; or a bare private key, which gets a new "
-          "one: libp2p's\n"
-          "protobuf, a 64-byte Ed25519 key or a 32-byte seed, as bytes, hex or base64. Prints the DID.",
-      .examples = {"nunet key import user old-machine/user.json", "nunet key import node1 - < key.hex"},
+          "Reads a key file of NuNet's keystore, which keeps its passphrase, or an unencrypted private key, which gets "
+          "a "
+          "new one:\n"
+          "- PEM (`openssl genpkey`), OpenSSH (`ssh-keygen -t ed25519`), a JWK, or a JSON array of 64 numbers;\n"
+          "- libp2p's protobuf, a 64-byte Ed25519 key or a 32-byte seed, as bytes, hex or base64. 32 bytes that are "
+          "neither hex\n"
+          "  nor base64 are read only with --format raw.\n"
+          "The key's type is Ed25519 or secp256k1. Prints the DID.",
+      .examples = {"nunet key import user old-machine/user.json", "nunet key import node1 - < key.pem",
+                   "nunet key import node1 --format raw seed.bin"},
       .options = {{.name = "format",
                    .value = "form",
                    .help = "what the file holds: keystore, raw, hex or base64 [recognised]"},

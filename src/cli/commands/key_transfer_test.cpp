@@ -50,6 +50,22 @@ TEST_F(KeyTransferTest, ABareKeyIsReadFromAFileOrStandardInput) {
   EXPECT_EQ(nunet({"key", "import", "wrong", "-"}, std::string(1 << 20, '0')).code, 1);
 }
 
+TEST_F(KeyTransferTest, KeysOfOtherProgramsAreReadAndTheWrongFileIsNot) {
+  const auto example = [](const std::string& name) {
+    return read_file(std::filesystem::path(DMS_SOURCE_DIR) / "tests/corpus/crypto_key_import" / name, 8192).value();
+  };
+  for (const std::string name : {"pem_ed25519", "jwk_ed25519", "array_64"})
+    EXPECT_EQ(must({"key", "import", name, "-"}, example(name)), kDid) << name;
+  for (const auto& [name, why] : {std::pair("seed_text", "--format raw"), std::pair("openssh_encrypted", "ssh-keygen"),
+                                  std::pair("pem_rsa", "RSA: not supported"), std::pair("jwk_p256", "P-256")}) {
+    const auto said = nunet({"key", "import", "wrong", "-"}, example(name));
+    EXPECT_EQ(said.code, 1) << name;
+    EXPECT_THAT(said.err, HasSubstr(why));
+    EXPECT_FALSE(std::filesystem::exists(file(".nunet/key/wrong.json")));
+  }
+  EXPECT_EQ(nunet({"key", "import", "raw", "--format", "raw", "-"}, example("seed_text")).code, 0);
+}
+
 TEST_F(KeyTransferTest, AKeyOnTheCommandLineIsRefusedAndNotRepeated) {
   const auto said = nunet({"key", "import", "user", std::string(kSeed)});
   EXPECT_EQ(said.code, 2);
