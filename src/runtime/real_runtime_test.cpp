@@ -195,6 +195,7 @@ TEST_F(LocalSocket, ALoopbackConnectionNamesItsUserWhileItIsOpen) {
     if (!listener) continue;  // a machine without IPv6
     auto near = real_.run(net_.connect_tcp((*listener)->local()));
     ASSERT_TRUE(near) << near.error().to_string();
+    EXPECT_EQ(near->stream->peer_user(), std::nullopt) << "no process has the other end before it is accepted";
     auto far = real_.run(accept_stream(**listener));
     ASSERT_TRUE(far) << far.error().to_string();
     const auto user = (*far)->peer_user();

@@ -34,7 +34,7 @@ class ByteStream {
   /// Ends both halves at once; operations under way fail with Errc::closed.
   virtual void abort() = 0;
   /// The user of the process at the other end, as the kernel tells it: of a Unix socket, and of a TCP connection inside this
-  /// machine while that process holds its end open. Asks the kernel each time (some microseconds).
+  /// machine while that process has its end: from accept() until it closes. Asks the kernel each time (some microseconds).
   [[nodiscard]] virtual std::optional<UserId> peer_user() { return std::nullopt; }
 };
 

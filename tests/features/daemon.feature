@@ -1,5 +1,5 @@
-Feature: The daemon and its door
-  The daemon listens on loopback only and does nothing without a token, whoever asks.
+Feature: The daemon and its REST API
+  The daemon serves this machine only, and executes nothing without a token.
 
   Scenario: A daemon starts, answers and ends
     Given a machine "alice" with identities
@@ -16,14 +16,14 @@ Feature: The daemon and its door
     Then it fails
     And the error mentions "nunet run"
 
-  Scenario: The user of the daemon's root anchor is obeyed
+  Scenario: The DID of the daemon's root anchor may invoke everything
     Given a machine "alice" with identities
     And alice's daemon is started
     When alice runs "nunet actor cmd --context user /dms/node/peers/self"
     Then it succeeds
     And the answer has "id"
 
-  Scenario: A stranger on the same machine is refused
+  Scenario: A context without grants is refused
     Given a machine "alice" with identities
     And alice has a context "stranger"
     And alice's daemon is started
@@ -61,7 +61,7 @@ Feature: The daemon and its door
     When alice signs an envelope for "/dms/node/peers/list", changes it to "/dms/node/peers/self" and invokes it
     Then it is not answered
 
-  Scenario: The door is closed to other machines
+  Scenario: The REST API is not served to other machines
     Given a machine "alice" with identities
     And alice's daemon is started
     Then alice's daemon listens for REST on loopback only
@@ -86,6 +86,13 @@ Feature: The daemon and its door
     When alice runs "nunet config set rest.did <daemon did of bob>"
     And alice asks bob's daemon for "/dms/node/peers/self"
     Then it ends with status 3
+
+  Scenario: Without the daemon's context the daemon is recognised by its user
+    Given a machine "alice" with identities
+    And alice's daemon is started
+    When alice's context "dms" is removed
+    And alice asks alice's daemon for "/dms/node/peers/self"
+    Then it succeeds
 
   Scenario: The daemon lives on when its output is not read
     Given a machine "alice" with identities
@@ -141,14 +148,14 @@ Feature: The daemon and its door
       | /noise,/tls/1.0.0  | /noise     |
       | /tls/1.0.0,/noise  | /tls/1.0.0 |
 
-  Scenario Outline: What is no envelope is refused politely
+  Scenario Outline: Malformed envelopes are refused with 400
     Given a machine "alice" with identities
     And alice's daemon is started
-    When "<body>" is posted to "/api/v1/actor/<door>" on alice
+    When "<body>" is posted to "/api/v1/actor/<endpoint>" on alice
     Then the answer is HTTP 400
 
     Examples:
-      | door      | body          |
+      | endpoint  | body          |
       | send      | not json      |
       | invoke    | {}            |
       | invoke    | []            |

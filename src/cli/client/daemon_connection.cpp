@@ -6,6 +6,8 @@ namespace dms::cli {
 namespace {
 
 constexpr Duration kHandleTimeout = std::chrono::seconds(5);
+constexpr Duration kAcceptTimeout = std::chrono::seconds(1);
+constexpr Duration kAcceptPause = std::chrono::milliseconds(5);
 
 std::string error_text(const HttpResponse& response) {
   const auto body = json::parse(response.body);
@@ -25,6 +27,21 @@ bool is_absent(const Error& error) {
 
 }  // namespace
 
+namespace {
+
+/// The user at the other end of a TCP connection is known once the daemon has accepted it.
+Task<Result<void>> check_peer(ByteStream& stream, const CheckPeer& check) {
+  for (Duration waited{}; waited < kAcceptTimeout; waited += kAcceptPause) {
+    const std::optional<UserId> user = stream.peer_user();
+    Result<void> checked = check(user);
+    if (checked || user) co_return checked;
+    CO_TRY_VOID(co_await sleep_for(kAcceptPause));
+  }
+  co_return check(stream.peer_user());
+}
+
+}  // namespace
+
 Task<Result<HttpResponse>> call_daemon(Net& net, DaemonAddress to, HttpRequest request, HttpLimits limits,
                                        CheckPeer check) {
   std::unique_ptr<ByteStream> stream;
@@ -34,7 +51,7 @@ Task<Result<HttpResponse>> call_daemon(Net& net, DaemonAddress to, HttpRequest r
   } else {
     CO_TRY(stream, co_await net.connect_unix(to.socket));
   }
-  CO_TRY_VOID(check(stream->peer_user()));
+  CO_TRY_VOID(co_await check_peer(*stream, check));
   const std::string host = to.socket.empty() ? to.rest.to_string() : "localhost";
   HttpClient client(*stream, host, limits);
   request.headers.set("Connection", "close");
@@ -53,14 +70,24 @@ bool DaemonConnection::is_own(std::optional<UserId> user) const {
 }
 
 Result<void> DaemonConnection::check_user(std::optional<UserId> user) const {
+  if (target_.socket.empty()) return check_port_user(user);
   const UserId own = environment_->user();
-  const bool proved_by_handle = target_.did || handle_.empty();
-  if (is_own(user) || (target_.socket.empty() && proved_by_handle)) return {};
-  if (target_.socket.empty())
-    return fail(Errc::failed, "the process at {} is another one than before, of {}; nothing was sent to it", address(),
-                to_text(user));
+  if (is_own(user)) return {};
   return fail(Errc::failed, "{} is served by a process of {}, not of user {}; nothing was sent to it", target_.socket,
               to_text(user), own == 0 ? target_.folder_owner : own);
+}
+
+Result<void> DaemonConnection::check_port_user(std::optional<UserId> user) const {
+  if (target_.did || is_own(user)) return {};
+  if (!user)
+    return fail(
+        Errc::failed,
+        "which user runs the process at {} is not known, and neither is the daemon's DID: {}. The daemon prints its "
+        "DID when it starts: `nunet config set rest.did DID`",
+        address(), target_.did_source);
+  if (handle_.empty()) return {};  // check_handle() decides, and names the DID
+  return fail(Errc::failed, "the process at {} is another one than before, of {}; nothing was sent to it", address(),
+              to_text(user));
 }
 
 Result<HttpResponse> DaemonConnection::exchange(HttpRequest request, Duration limit) {

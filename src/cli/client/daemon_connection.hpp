@@ -47,6 +47,7 @@ class DaemonConnection {
   Result<std::string> body_of(Result<HttpResponse> response) const;
   [[nodiscard]] bool is_own(std::optional<UserId> user) const;
   [[nodiscard]] Result<void> check_user(std::optional<UserId> user) const;
+  [[nodiscard]] Result<void> check_port_user(std::optional<UserId> user) const;
   [[nodiscard]] Result<void> check_handle() const;
 
   Environment* environment_;
@@ -55,7 +56,8 @@ class DaemonConnection {
   actor::Handle handle_;
 };
 
-/// One request on a connection of its own; `check` is given the peer's user before anything is sent.
+/// One request on a connection of its own; `check` is given the peer's user before anything is sent, again and again for up
+/// to a second while it is not known and `check` fails.
 Task<Result<HttpResponse>> call_daemon(Net& net, DaemonAddress to, HttpRequest request, HttpLimits limits,
                                        CheckPeer check);
 

@@ -103,7 +103,8 @@ TEST_F(DaemonConnectionTest, WithoutAKnownDidTheProcessMustBeThisUsersOrRoots) {
     const auto said = send();
     EXPECT_EQ(said.code, code) << said.err;
     EXPECT_EQ(envelopes, code == 0 ? 1 : 0);
-    EXPECT_EQ(code != 0, said.err.find("nunet config set rest.did " + dms.uri()) != std::string::npos) << said.err;
+    EXPECT_EQ(code != 0, said.err.find("nunet config set rest.did " + (user ? dms.uri() : "DID")) != std::string::npos)
+        << said.err;
   }
 }
 
@@ -174,6 +175,22 @@ TEST(CallDaemon, APeerThatIsRefusedReadsNothing) {
   ASSERT_TRUE(answer) << answer.error().to_string();
   EXPECT_EQ(answer->body, "ok");
   world.run(node, server.close());
+}
+
+TEST(CallDaemon, AUserThatIsNotKnownYetIsAskedForAgain) {
+  SimWorld world(1);
+  SimNode& node = world.add_node("node");
+  auto listener = node.runtime().net.listen_tcp({IpAddress(), 80});
+  ASSERT_TRUE(listener);
+  int asked = 0;
+  const auto refused = world.run(node, call_daemon(node.runtime().net, {"", {node.address(), 80}}, HttpRequest(), {},
+                                                   [&asked](std::optional<UserId> user) -> Result<void> {
+                                                     EXPECT_EQ(user, std::nullopt);
+                                                     ++asked;
+                                                     return fail(Errc::failed, "not known");
+                                                   }));
+  EXPECT_FALSE(refused);
+  EXPECT_GT(asked, 3);
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-"""Machines, their daemons, and the REST door."""
+"""Machines, their daemons, and the REST API."""
 
 import json
 import pathlib
@@ -90,6 +90,11 @@ def asks_another_daemon(context, name, other, behaviour):
     machine = context.machine = context.cluster.machines[name]
     context.answer = machine.nunet("actor", "cmd", "--context", "user", "--timeout", "3s", behaviour,
                                    environment={"DMS_REST_PORT": str(context.cluster.machines[other].rest_port)})
+
+
+@when('{name:w}\'s context "{key}" is removed')
+def remove_context(context, name, key):
+    (context.cluster.machines[name].user_dir / "cap" / f"{key}.cap").unlink()
 
 
 @then("the error mentions the DIDs of {name:w}'s and {other:w}'s daemons")
