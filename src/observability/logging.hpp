@@ -1,7 +1,7 @@
 // Where log lines go: as text to standard error, as JSON lines to a file that is rotated.
 //
 // Model
-//  1. While a Logging lives, it is the sink of base/log.hpp; when it goes, the default is back.
+//  1. While a Logging exists it is the sink of base/log.hpp; its destructor restores the default.
 //  2. A line of text is `2026-11-22T17:05:01.123Z INFO node: text name=value`; control characters in it are shown as
 //     \x1b, so that logged text of a peer cannot control a terminal or imitate a line. A line of the file is
 //     {"level","timestamp","logger","message"}, as the existing network's nodes write it, with the line's fields as

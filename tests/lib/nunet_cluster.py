@@ -201,7 +201,7 @@ class Machine:
         return self.rest("/health").get("status") == "ok"
 
     def rest(self, path, body=None, method=None, host="127.0.0.1", timeout=10):
-        """Asks the daemon's REST door from this machine; the answer as JSON."""
+        """Calls the daemon's REST API from this machine; the answer as JSON."""
         finished = self.run("/usr/bin/python3", "-I", "-c", REST_CLIENT, f"http://{host}:{self.rest_port}{path}",
                             method or ("GET" if body is None else "POST"), input=json.dumps(body) if body is not None else "",
                             timeout=timeout + 5)

@@ -18,7 +18,7 @@ constexpr std::pair<std::string_view, std::string_view> kFlagSettings[] = {
     {"profiler-addr", "profiler.addr"}, {"profiler-port", "profiler.port"}, {"profiler-enabled", "profiler.enabled"},
 };
 
-/// Such a context is none of a key's, although it may have the name of one: `ledger:user` is kept in user.cap.
+/// The context of a wallet, although its file may have the name of a key's: `ledger:user` is kept in user.cap.
 bool belongs_to_wallet(const ucan::CapabilityContext& context) {
   const auto key = context.did().public_key();
   return key && key->type() == crypto::KeyType::ethereum;
@@ -26,11 +26,11 @@ bool belongs_to_wallet(const ucan::CapabilityContext& context) {
 
 }  // namespace
 
-Option context_option(std::string_view otherwise) {
+Option context_option(std::string_view fallback) {
   return {.name = "context",
           .letter = 'c',
           .value = "name",
-          .help = fmt::format("key and capability context to use [{}]", otherwise),
+          .help = fmt::format("key and capability context to use [{}]", fallback),
           .known = Known::contexts};
 }
 
@@ -155,7 +155,7 @@ Result<crypto::Secret> Session::passphrase(const std::string& question) {
   if (!environment_.has_terminal())
     return fail(Errc::failed, "a passphrase is needed: set {} or run this in a terminal", kPassphraseVariable);
   TRY(crypto::Secret secret, environment_.ask_secret(printable(question)));
-  if (secret.empty()) return fail(Errc::failed, "an empty passphrase protects nothing");
+  if (secret.empty()) return fail(Errc::failed, "the passphrase is empty");
   return secret;
 }
 
@@ -205,7 +205,7 @@ Result<void> Session::keep_key(const std::string& name, const crypto::PrivateKey
     TRY(secret, new_passphrase(name));
   }
   TRY_VOID(store.save(name, key, *secret, environment_.random()));
-  return put_stale_context_aside(name, did);
+  return rename_stale_context(name, did);
 }
 
 Result<crypto::PrivateKey> Session::make_key(const std::string& name) {
@@ -214,7 +214,7 @@ Result<crypto::PrivateKey> Session::make_key(const std::string& name) {
   return key;
 }
 
-Result<void> Session::put_stale_context_aside(const std::string& name, const did::Did& owner) {
+Result<void> Session::rename_stale_context(const std::string& name, const did::Did& owner) {
   TRY(auto path, context_path(name));
   const auto context = load_context(name);
   if (!context || context->did() == owner || belongs_to_wallet(*context)) return {};
@@ -223,7 +223,7 @@ Result<void> Session::put_stale_context_aside(const std::string& name, const did
   std::error_code error;
   std::filesystem::rename(path, aside, error);
   if (error) return fail(dms::Errc::io, "moving {} aside: {}", path.string(), error.message());
-  note(fmt::format("The capability context of the key before, {}, is now {}; `nunet cap new {}` makes a new one.",
+  note(fmt::format("The capability context of the previous key, {}, is now {}; `nunet cap new {}` makes a new one.",
                    context->did().uri(), aside.string(), name));
   return {};
 }
@@ -264,7 +264,7 @@ Result<ucan::CapabilityContext> Session::load_context(const std::string& name, s
 
 Result<void> Session::save_context(const std::string& name, const ucan::CapabilityContext& context) {
   TRY(auto path, context_path(name));
-  // Whether the key was replaced since is not found out here, so the order of the two files stays what it was.
+  // Whether the key was replaced since is not known here, so the order of the two files is preserved.
   std::error_code error;
   const auto before = std::filesystem::last_write_time(path, error);
   const bool stale = !error && !context.can_issue() && context_is_older_than_key(name);
@@ -336,8 +336,8 @@ void Session::print_table(const std::vector<std::vector<std::string>>& rows) {
   }
 }
 
-Result<void> Session::confirm(std::string_view question, std::string_view otherwise) {
-  if (!environment_.interactive()) return fail(Errc::declined, "{} {}", question, otherwise);
+Result<void> Session::confirm(std::string_view question, std::string_view instead) {
+  if (!environment_.interactive()) return fail(Errc::declined, "{} {}", question, instead);
   note_raw(printable(question) + " [y/N] ");
   std::string answer;
   std::getline(streams_.in, answer);

@@ -1,9 +1,8 @@
-// What the commands share while one of them runs: configuration, keys, capability contexts, and how to talk to the
-// user.
+// The state that a command shares with others: configuration, keys, capability contexts, the daemon, input and output.
 //
-// Passphrases come from DMS_PASSPHRASE or, if somebody sits there, from a question without echo. Nothing of them is
-// kept. A key costs its passphrase and a second (scrypt), so it is opened only where something is signed: contexts are
-// listed and changed without, and a DID is taken from the context where that is certain to be the key's.
+// Passphrases come from DMS_PASSPHRASE or, on a terminal, from a prompt without echo, and are not kept. Opening a key costs
+// its passphrase and a second (scrypt), so a key is opened only to sign: contexts are listed and changed without it, and a
+// DID is read from the context where that certainly belongs to the key.
 #pragma once
 
 #include <filesystem>
@@ -48,7 +47,7 @@ class Session {
   /// All of standard input, at most `max_size` bytes.
   Result<std::string> read_input(std::size_t max_size);
 
-  /// The file, the environment and the global flags, in that order of increasing weight. Read once.
+  /// Of the file, the environment and the global flags, each overriding the one before. Read once.
   Result<const config::Loaded*> settings();
   /// The settings of a module.
   template <class S>
@@ -62,18 +61,18 @@ class Session {
 
   Result<crypto::Keystore> keystore();
   Result<crypto::PrivateKey> load_key(const std::string& name);
-  /// Who signs for a context: its key, or a wallet (wallet.hpp).
+  /// The signer of a context: its key, or a wallet (wallet.hpp).
   Result<crypto::Signer> load_signer(const std::string& context);
   /// Asks for a passphrase (twice) and keeps the new key under it.
   Result<crypto::PrivateKey> make_key(const std::string& name);
-  /// The same for a key that came from elsewhere. With `secret` nobody is asked. A capability context of that name that
-  /// belongs to another key is put aside: it would speak for somebody who is gone.
+  /// The same for an existing key. With `secret` there is no prompt. A capability context of that name that belongs to
+  /// another key is renamed.
   Result<void> keep_key(const std::string& name, const crypto::PrivateKey& key,
                         std::optional<crypto::Secret> secret = std::nullopt);
-  /// Whose key that is, as far as it can be told without a passphrase: a key file does not say, the capability context
-  /// of that name does, if it was written after the key.
+  /// The DID of a key, where it is known without a passphrase: a key file does not hold it; the capability context of that
+  /// name does, if it was written after the key.
   std::optional<did::Did> known_did(const std::string& name);
-  /// Asks, unless DMS_PASSPHRASE answers.
+  /// From DMS_PASSPHRASE, else by a prompt.
   Result<crypto::Secret> passphrase(const std::string& question);
 
   Result<std::filesystem::path> context_path(const std::string& name);
@@ -83,11 +82,11 @@ class Session {
   /// Also tells a daemon that runs here to read its context again.
   Result<void> save_context(const std::string& name, const ucan::CapabilityContext& context);
 
-  /// What of that kind there is; nothing where it cannot be told.
+  /// The existing items of that kind; empty where they cannot be read.
   std::vector<std::string> list(Known kind);
 
-  /// Errc::declined unless the user says yes; `otherwise` is what to do where nobody can be asked.
-  Result<void> confirm(std::string_view question, std::string_view otherwise);
+  /// Errc::declined unless the user says yes; `instead` is what to do without a terminal.
+  Result<void> confirm(std::string_view question, std::string_view instead);
 
  private:
   [[nodiscard]] std::map<std::string, std::string> flag_variables() const;
@@ -98,7 +97,7 @@ class Session {
   Result<crypto::Secret> new_passphrase(const std::string& name);
   std::vector<std::string> list_contexts();
   [[nodiscard]] bool context_is_older_than_key(const std::string& name);
-  Result<void> put_stale_context_aside(const std::string& name, const did::Did& owner);
+  Result<void> rename_stale_context(const std::string& name, const did::Did& owner);
 
   Streams streams_;
   Environment& environment_;
@@ -109,10 +108,10 @@ class Session {
 };
 
 /// The context a command was asked to use.
-[[nodiscard]] inline std::string context_name(const Arguments& arguments, std::string_view otherwise = kUserContext) {
-  return arguments.get("context", otherwise);
+[[nodiscard]] inline std::string context_name(const Arguments& arguments, std::string_view fallback = kUserContext) {
+  return arguments.get("context", fallback);
 }
-[[nodiscard]] Option context_option(std::string_view otherwise = kUserContext);
+[[nodiscard]] Option context_option(std::string_view fallback = kUserContext);
 [[nodiscard]] Option json_option();
 
 /// A name that becomes a file name.

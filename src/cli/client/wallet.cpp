@@ -32,7 +32,7 @@ struct WalletSignature {
   static constexpr auto json_fields() { return std::tuple(json::field("ecdsa", &WalletSignature::ecdsa)); }
 };
 
-/// A folder that nobody else can look into, gone with its owner.
+/// A temporary folder that only this user can read, removed by the destructor.
 class PrivateFolder {
  public:
   PrivateFolder() {
@@ -66,13 +66,13 @@ Result<Answer> ask_wallet(Environment& environment, std::string verb, std::uint3
     return fail(done.error(), "asking the wallet: is {} installed, the wallet connected and its Ethereum app open?",
                 kProgram);
   auto text = read_file(file, kMaxAnswer);
-  if (!text) return fail(text.error(), "{} gave no answer", kProgram);
+  if (!text) return fail(text.error(), "{} wrote no answer", kProgram);
   auto answer = json::decode<Answer>(*text);
   if (!answer) return fail(answer.error(), "the answer of {}", kProgram);
   return answer;
 }
 
-/// Wallets say their point in full; its first half and the parity of the second are the same point.
+/// Wallets give uncompressed points; the first coordinate and the parity of the second are the same point.
 Result<crypto::PublicKey> read_point(std::string_view text) {
   TRY(Bytes point, hex_decode(text));
   if (point.size() == kUncompressed && point[0] == 0x04) {
@@ -139,7 +139,7 @@ Result<void> set_wallet_alias(const std::filesystem::path& user_dir, std::string
 Result<crypto::Signer> open_wallet(Environment& environment, std::uint32_t account) {
   TRY(auto answer, ask_wallet<WalletKey>(environment, "key", account));
   auto key = read_point(answer.key);
-  if (!key) return fail(key.error(), "the public key that {} gave", kProgram);
+  if (!key) return fail(key.error(), "the public key of {}", kProgram);
   return crypto::Signer(*std::move(key), [&environment, account](BytesView message) -> Result<Bytes> {
     TRY(auto signature, ask_wallet<WalletSignature>(environment, "sign", account, hex_encode(message)));
     TRY(auto r, hex_decode(signature.ecdsa.r));

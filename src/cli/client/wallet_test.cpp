@@ -94,7 +94,7 @@ TEST_F(WalletTest, AccountsAreNamedByNumberAndAlias) {
   EXPECT_NE(nunet({"key", "did", "ledgers"}).code, 0) << "that is a key's name";
 }
 
-TEST_F(WalletTest, TheWalletSignsWhatItsContextIssuesAndNothingElse) {
+TEST_F(WalletTest, TheWalletSignsOnlyWhatItsContextIssues) {
   must({"key", "ledger-alias", "set", "user", "0"});
   must({"cap", "new", "ledger:user"});
   must({"cap", "new", "dms"});
@@ -115,7 +115,7 @@ TEST_F(WalletTest, TheWalletSignsWhatItsContextIssuesAndNothingElse) {
   EXPECT_EQ(world.asked.size(), 0U) << "there is no passphrase";
 }
 
-TEST_F(WalletTest, AWalletThatRefusesOrIsAnotherOneIssuesNothing) {
+TEST_F(WalletTest, AWalletThatRefusesOrChangesIssuesNothing) {
   must({"cap", "new", "ledger"});
   const std::vector<std::string> grant{
       "cap", "grant", "-c", "ledger", "--cap", "/public", "--duration", "1h", must({"key", "did", "ledger"})};
@@ -138,14 +138,14 @@ TEST_F(WalletTest, AWalletThatRefusesOrIsAnotherOneIssuesNothing) {
   EXPECT_THAT(nunet(grant).err, HasSubstr("ledger-cli"));
 }
 
-TEST_F(WalletTest, AWalletsKeyStaysThere) {
+TEST_F(WalletTest, AWalletsKeyDoesNotLeaveIt) {
   EXPECT_THAT(nunet({"run", "-c", "ledger"}).err, HasSubstr("does not leave the wallet"));
   EXPECT_THAT(nunet({"key", "export", "ledger", "--unencrypted", "--force"}).err,
               HasSubstr("does not leave the wallet"));
   EXPECT_EQ(nunet({"key", "new", "ledger:user"}).code, 2);
 }
 
-TEST_F(WalletTest, AKeyOfTheSameNameIsAnotherMatter) {
+TEST_F(WalletTest, AKeyOfTheSameNameIsIndependent) {
   const auto key = must({"key", "new", "user"});
   must({"key", "ledger-alias", "set", "user", "0"});
   must({"cap", "new", "ledger:user"});
