@@ -26,7 +26,7 @@ TEST(Reference, EnvelopesAreJudgedAndRewrittenAsThere) {
   for (const ReferenceCase& c : file.cases) {
     auto envelope = Envelope::decode(c.input());
     Result<void> verified = envelope ? envelope->verify({file.now}) : std::unexpected(envelope.error());
-    comparison.judged(c, verified);
+    comparison.check(c, verified);
     if (const auto text = c.rewritten(); envelope && text) {
       EXPECT_EQ(as_text(envelope->encode()), *text) << c.name;
     }

@@ -17,9 +17,9 @@ HttpResponse error(int status, std::string_view text) { return member(status, "e
 HttpResponse error(const Error& cause) {
   if (cause.is(Errc::deadline_exceeded)) return error(408, "request timeout");
   if (cause.is(Errc::already_exists)) return error(409, cause.to_string());
-  const bool callers_fault = cause.code().room == describe(actor::Errc::malformed).room ||
-                             cause.is(Errc::invalid_argument) || cause.code().room == "crypto" ||
-                             cause.code().room == "did";
+  const bool callers_fault = cause.code().module == describe(actor::Errc::malformed).module ||
+                             cause.is(Errc::invalid_argument) || cause.code().module == "crypto" ||
+                             cause.code().module == "did";
   return error(callers_fault ? 400 : 500, cause.to_string());
 }
 

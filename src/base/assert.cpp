@@ -13,7 +13,7 @@
 namespace dms::assertion {
 namespace {
 
-// Of the process, as the log is: an assertion cannot be handed a registry.
+// Of the process, as the log is: an assertion has no access to a registry.
 std::atomic<std::uint64_t> g_failures{0};
 std::mutex g_mutex;
 std::set<std::pair<std::string_view, int>> g_reported;  // guarded by g_mutex

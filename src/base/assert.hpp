@@ -1,6 +1,6 @@
 // Assertions: what the code states about itself. Three kinds, each for a violated invariant, which is a bug of this program:
 //
-//   DMS_ASSERT(condition, "text {}", ...)        fatal, in every build: going on would corrupt state or lose what was promised.
+//   DMS_ASSERT(condition, "text {}", ...)        fatal, in every build: continuing would corrupt state or break a contract.
 //                                                Writes the place and the text to standard error and aborts.
 //   DMS_EXPECT(condition, "text {}", ...)        counted, in every build: the caller can go on safely. Evaluates to the
 //                                                condition; the first failure at a place is logged, each one is counted:

@@ -1,16 +1,15 @@
-// Buffers for reading that are lent and given back, so that a busy wire does not ask the allocator for each read.
+// A pool of read buffers, so that a busy connection does not allocate memory for each read.
 //
 // Model
-//  1. All buffers of a pool have one size. take() lends an idle one, or makes one; the handle gives it back when it
-//     goes.
-//  2. At most `idle` buffers are kept for the next borrower; what is given back beyond that is freed. How many are out
-//     is bounded by whoever borrows (each stream that is read has one), not here: take() never fails and never waits.
-//  3. The newest idle buffer is lent first: it is the likeliest to be in the processor's cache.
-//  4. A buffer holds what its last borrower left in it. It is for bytes about to be overwritten; secrets do not belong
-//     into it.
-//  5. A handle may outlive its pool: the buffer is then freed when it is given back.
+//  1. All buffers of a pool have one size. take() returns an idle one, or allocates one; the handle returns it to the pool when
+//     it is destroyed.
+//  2. At most `idle` unused buffers are kept; what is returned beyond that is freed. The number in use is bounded by the users
+//     (each stream that is read has one), not here: take() never fails and never waits.
+//  3. The most recently returned buffer is reused first: it is the likeliest to be in the processor's cache.
+//  4. A buffer keeps the content of its last use. It is for bytes about to be overwritten; secrets must not be stored in it.
+//  5. A handle may outlive its pool: the buffer is then freed when the handle is destroyed.
 //
-// Threads: one lane's. Cost: take() and giving back are a push and a pop; memory is idle * size when nobody reads.
+// Threads: one lane. Cost: take() and return are a push and a pop; idle memory is idle * size.
 #pragma once
 
 #include <memory>
@@ -26,23 +25,23 @@ class BufferPool {
 
   struct Store {
     Store(std::size_t buffer_size, std::size_t idle_at_most) : size(buffer_size), max_idle(idle_at_most) {
-      idle.reserve(max_idle);  // giving back allocates nothing
+      idle.reserve(max_idle);  // a return allocates nothing
     }
     Memory take() {
-      ++lent;
+      ++in_use;
       if (idle.empty()) return std::make_unique_for_overwrite<std::uint8_t[]>(size);
       Memory memory = std::move(idle.back());
       idle.pop_back();
       return memory;
     }
     void give_back(Memory memory) {
-      --lent;
+      --in_use;
       if (idle.size() < max_idle) idle.push_back(std::move(memory));
     }
 
     std::size_t size;
     std::size_t max_idle;
-    std::size_t lent = 0;
+    std::size_t in_use = 0;
     std::vector<Memory> idle;
   };
 
@@ -50,7 +49,7 @@ class BufferPool {
   /// Buffers of `size` bytes, of which at most `idle` are kept.
   BufferPool(std::size_t size, std::size_t idle) : store_(std::make_shared<Store>(size, idle)) {}
 
-  /// A buffer on loan.
+  /// A buffer in use.
   class Buffer {
    public:
     Buffer(Buffer&& other) noexcept = default;
@@ -76,7 +75,7 @@ class BufferPool {
 
   [[nodiscard]] std::size_t buffer_size() const { return store_->size; }
   [[nodiscard]] std::size_t idle() const { return store_->idle.size(); }
-  [[nodiscard]] std::size_t lent() const { return store_->lent; }
+  [[nodiscard]] std::size_t in_use() const { return store_->in_use; }
 
  private:
   std::shared_ptr<Store> store_;

@@ -18,7 +18,7 @@ TEST(BufferPool, LendsTheNewestIdleBufferAgain) {
     const auto buffer = pool.take();
     EXPECT_EQ(buffer.bytes().size(), 64U);
     first = buffer.bytes().data();
-    EXPECT_EQ(pool.lent(), 1U);
+    EXPECT_EQ(pool.in_use(), 1U);
   }
   EXPECT_EQ(pool.idle(), 1U);
   const auto again = pool.take();
@@ -33,9 +33,9 @@ TEST(BufferPool, AMovedHandleGivesBackOnce) {
     auto b = std::move(a);
     auto c = pool.take();
     c = std::move(b);  // what c held goes with b
-    EXPECT_EQ(pool.lent(), 2U);
+    EXPECT_EQ(pool.in_use(), 2U);
   }
-  EXPECT_EQ(pool.lent(), 0U);
+  EXPECT_EQ(pool.in_use(), 0U);
   EXPECT_EQ(pool.idle(), 2U);
 }
 
@@ -76,7 +76,7 @@ RC_GTEST_PROP(BufferPool, LendsNoBufferTwiceAndKeepsNoMoreThanItShould, ()) {
     std::set<const std::uint8_t*> distinct;
     for (const Held& h : held) distinct.insert(h.buffer.bytes().data());
     RC_ASSERT(distinct.size() == held.size());
-    RC_ASSERT(pool.lent() == held.size());
+    RC_ASSERT(pool.in_use() == held.size());
     RC_ASSERT(pool.idle() == idle);
   }
 }

@@ -1,4 +1,4 @@
-// Byte strings and read-only views of them. A view never owns: it lives no longer than what it looks at.
+// Byte strings and read-only views of them. A view does not own: what it refers to must outlive it.
 #pragma once
 
 #include <cstdint>

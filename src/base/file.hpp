@@ -1,4 +1,4 @@
-// Small files that matter: read whole with a limit, replaced whole or not at all.
+// Small files: read whole with a limit, replaced atomically.
 #pragma once
 
 #include <filesystem>

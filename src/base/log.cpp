@@ -62,7 +62,7 @@ void write(const Line& line) {
     sink = g_sink;
   }
   if (sink) return (*sink)(line);
-  const std::string text = fmt::format("{}: {}{}\n", line.room, printable(line.text), to_text(line.fields));
+  const std::string text = fmt::format("{}: {}{}\n", line.module, printable(line.text), to_text(line.fields));
   std::fwrite(text.data(), 1, text.size(), stderr);
 }
 

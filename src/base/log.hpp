@@ -1,20 +1,20 @@
-// The logging façade. Rooms log here; `observability` decides where it goes (console, JSON-lines file).
+// The logging façade. Modules log here; `observability` provides the sinks (console, JSON-lines file).
 //
 // Model
-//  1. A line names its room and has a level: trace and debug for developers; info for what an operator wants to see
-//     once; warn for what a peer or a disk did wrong; error for what needs somebody.
+//  1. A line names its module and has a level: trace and debug for developers; info for what an operator wants to see
+//     once; warn for a fault of a peer or a disk; error for what an operator has to act on.
 //  2. A line has a text for people and may have fields, typed values with names, for programs that filter and count:
 //         log::info("node", {{"allocation", id}, {"exit_code", code}}, "allocation {} has ended", id);
 //     Names are known when the program is compiled: [a-z][a-z0-9_]*, and none that the JSON form of a line has already.
 //  3. In the text form fields follow the text as name=value. A text value that is not plain is quoted, and whatever
 //     could end a line, steer a terminal or end the quotes is escaped; in the text itself control characters are.
 //
-// Threads: any. Cost: a line below the level costs one comparison and what evaluating its arguments costs; fields refer
-// to their values and do not copy them.
+// Threads: any. Cost: a line below the level costs one comparison and the evaluation of its arguments; fields
+// reference their values and do not copy them.
 //
-// Attacks: what a stranger can trigger at will is logged at debug, so that nobody can fill a disk from outside. Texts
-// of strangers cannot begin a second line (3), whichever sink writes them; a text that is a field's value cannot be
-// taken for another field. A text value is cut at kMaxField.
+// Attacks: what a peer can trigger at will is logged at debug, so that a disk cannot be filled from outside. Text from peers
+// cannot begin a second line (3), whichever sink writes it, and the text of a field's value cannot be taken for another
+// field. A text value is cut at kMaxField.
 #pragma once
 
 #include <fmt/format.h>
@@ -34,7 +34,7 @@ enum class Level { trace, debug, info, warn, error, off };
 
 inline constexpr std::size_t kMaxField = 1024;
 
-/// The name of a field; one that is against (2) does not compile.
+/// The name of a field; one that violates (2) does not compile.
 class Name {
  public:
   consteval Name(const char* text) : text_(text) {  // NOLINT(google-explicit-constructor): {"name", value}
@@ -49,7 +49,7 @@ class Name {
   std::string_view text_;
 };
 
-/// A name and a value; text is referred to, and has to live until the line is written.
+/// A name and a value; text is referenced, and must stay valid until the line is written.
 class Field {
  public:
   using Value = std::variant<std::string_view, std::int64_t, std::uint64_t, bool, Duration>;
@@ -82,7 +82,7 @@ using Fields = std::span<const Field>;
 
 struct Line {
   Level level = Level::info;
-  std::string_view room;
+  std::string_view module;
   std::string_view text;
   Fields fields;
 };
@@ -95,49 +95,52 @@ void set_level(Level level);
 [[nodiscard]] bool enabled(Level level);
 void write(const Line& line);
 
-/// `text` with control characters as \x1b: one line, whatever a stranger made us say.
+/// `text` with control characters as \x1b: always one line.
 [[nodiscard]] std::string printable(std::string_view text);
 /// ` name=value name="a b"`: a blank before each field, nothing for none.
 [[nodiscard]] std::string to_text(Fields fields);
 
 template <class... Args>
-void line(Level level, std::string_view room, Fields fields, fmt::format_string<Args...> format, Args&&... args) {
+void line(Level level, std::string_view module, Fields fields, fmt::format_string<Args...> format, Args&&... args) {
   if (enabled(level))
-    write({.level = level, .room = room, .text = fmt::format(format, std::forward<Args>(args)...), .fields = fields});
+    write(
+        {.level = level, .module = module, .text = fmt::format(format, std::forward<Args>(args)...), .fields = fields});
 }
 
 // Each level with fields and without.
 template <class... Args>
-void debug(std::string_view room, fmt::format_string<Args...> f, Args&&... args) {
-  line(Level::debug, room, {}, f, std::forward<Args>(args)...);
+void debug(std::string_view module, fmt::format_string<Args...> f, Args&&... args) {
+  line(Level::debug, module, {}, f, std::forward<Args>(args)...);
 }
 template <class... Args>
-void debug(std::string_view room, std::initializer_list<Field> fields, fmt::format_string<Args...> f, Args&&... args) {
-  line(Level::debug, room, fields, f, std::forward<Args>(args)...);
+void debug(std::string_view module, std::initializer_list<Field> fields, fmt::format_string<Args...> f,
+           Args&&... args) {
+  line(Level::debug, module, fields, f, std::forward<Args>(args)...);
 }
 template <class... Args>
-void info(std::string_view room, fmt::format_string<Args...> f, Args&&... args) {
-  line(Level::info, room, {}, f, std::forward<Args>(args)...);
+void info(std::string_view module, fmt::format_string<Args...> f, Args&&... args) {
+  line(Level::info, module, {}, f, std::forward<Args>(args)...);
 }
 template <class... Args>
-void info(std::string_view room, std::initializer_list<Field> fields, fmt::format_string<Args...> f, Args&&... args) {
-  line(Level::info, room, fields, f, std::forward<Args>(args)...);
+void info(std::string_view module, std::initializer_list<Field> fields, fmt::format_string<Args...> f, Args&&... args) {
+  line(Level::info, module, fields, f, std::forward<Args>(args)...);
 }
 template <class... Args>
-void warn(std::string_view room, fmt::format_string<Args...> f, Args&&... args) {
-  line(Level::warn, room, {}, f, std::forward<Args>(args)...);
+void warn(std::string_view module, fmt::format_string<Args...> f, Args&&... args) {
+  line(Level::warn, module, {}, f, std::forward<Args>(args)...);
 }
 template <class... Args>
-void warn(std::string_view room, std::initializer_list<Field> fields, fmt::format_string<Args...> f, Args&&... args) {
-  line(Level::warn, room, fields, f, std::forward<Args>(args)...);
+void warn(std::string_view module, std::initializer_list<Field> fields, fmt::format_string<Args...> f, Args&&... args) {
+  line(Level::warn, module, fields, f, std::forward<Args>(args)...);
 }
 template <class... Args>
-void error(std::string_view room, fmt::format_string<Args...> f, Args&&... args) {
-  line(Level::error, room, {}, f, std::forward<Args>(args)...);
+void error(std::string_view module, fmt::format_string<Args...> f, Args&&... args) {
+  line(Level::error, module, {}, f, std::forward<Args>(args)...);
 }
 template <class... Args>
-void error(std::string_view room, std::initializer_list<Field> fields, fmt::format_string<Args...> f, Args&&... args) {
-  line(Level::error, room, fields, f, std::forward<Args>(args)...);
+void error(std::string_view module, std::initializer_list<Field> fields, fmt::format_string<Args...> f,
+           Args&&... args) {
+  line(Level::error, module, fields, f, std::forward<Args>(args)...);
 }
 
 }  // namespace dms::log

@@ -12,7 +12,7 @@ class Captured {
   Captured() {
     set_level(Level::debug);
     set_sink([this](const Line& line) {
-      lines.push_back({line.level, std::string(line.room), std::string(line.text), to_text(line.fields)});
+      lines.push_back({line.level, std::string(line.module), std::string(line.text), to_text(line.fields)});
     });
   }
   ~Captured() {
@@ -21,7 +21,7 @@ class Captured {
   }
   struct Seen {
     Level level;
-    std::string room, text, fields;
+    std::string module, text, fields;
   };
   std::vector<Seen> lines;
 };
@@ -36,7 +36,7 @@ TEST(Log, FieldsAreTypedAndStandBesideTheText) {
   line(Level::trace, "node", {}, "not at this level");
   ASSERT_EQ(captured.lines.size(), 2U);
   EXPECT_EQ(captured.lines[0].level, Level::info);
-  EXPECT_EQ(captured.lines[0].room, "node");
+  EXPECT_EQ(captured.lines[0].module, "node");
   EXPECT_EQ(captured.lines[0].text, "allocation a1 has ended");
   EXPECT_EQ(captured.lines[0].fields, " allocation=a1 exit_code=-1 bytes=9223372036854775808 ok=false took=0.02s");
   EXPECT_EQ(captured.lines[1].fields, "");

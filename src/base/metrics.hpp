@@ -112,7 +112,7 @@ class Histogram {
 enum class Kind : std::uint8_t { counter, gauge, histogram };
 [[nodiscard]] std::string_view to_string(Kind kind);
 
-/// The name of a family; one that is against (3) does not compile.
+/// The name of a family; one that violates (3) does not compile.
 template <Kind K>
 class Name {
  public:

@@ -1,4 +1,4 @@
-// Randomness, handed in by the Lane: the operating system's for a real node, seeded for a simulated one.
+// Randomness, provided by the Lane: the operating system's for a real node, seeded for a simulated one.
 #pragma once
 
 #include <array>
@@ -14,7 +14,7 @@ class Random {
  public:
   virtual ~Random() = default;
 
-  /// Fills `out`. A real source is fit for keys and nonces.
+  /// Fills `out`. A real source is suitable for keys and nonces.
   virtual void fill(MutableBytes out) = 0;
 
   Bytes bytes(std::size_t count) {

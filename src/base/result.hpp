@@ -1,14 +1,14 @@
 // Results and errors: what a peer, a disk or a user can cause is a value, never an exception.
 //
 // Model
-//  1. Result<T> is std::expected<T, Error>. Exceptions are left to bugs and never cross a room's border.
+//  1. Result<T> is std::expected<T, Error>. Exceptions are for bugs and do not leave a module.
 //  2. An Error says what was tried, on what and what to do about it (message), which kind of failure it is (code),
-//     where in the input it was found (place), and what lay behind it (cause). It is one shared pointer to what never
-//     changes: cheap to move, safe to copy across threads.
-//  3. A place is for programs, such as an editor that jumps there; the message says the same for people. It is a path
+//     where in the input it was found (place), and its cause. It is one shared pointer to an
+//     immutable value: cheap to move, safe to copy across threads.
+//  3. A place is for programs, such as an editor that jumps there; the message says the same for a reader. It is a path
 //     of members ("Resources.cpu.cores"), a position ("byte 17", "line 3, column 5") or a path and the position in that
-//     member's text ("key, byte 3"). context() keeps it; a reader of nested input puts each member it leaves in front.
-//  4. Each room declares one small `enum class Errc` with a sentence per code, and a function found by
+//     member's text ("key, byte 3"). context() keeps it; a reader of nested input prepends each member that it leaves.
+//  4. Each module declares one small `enum class Errc` with a sentence per code, and a function found by
 //     argument-dependent lookup: `constexpr ErrorCode describe(Errc)`.
 #pragma once
 
@@ -22,16 +22,16 @@
 
 namespace dms {
 
-/// The kind of a failure: the room it belongs to, its number there, and one sentence that explains it.
+/// The kind of a failure: its module, its number there, and one sentence that explains it.
 struct ErrorCode {
-  std::string_view room;
+  std::string_view module;
   int value = 0;
   std::string_view sentence;
 
-  friend bool operator==(const ErrorCode& a, const ErrorCode& b) { return a.room == b.room && a.value == b.value; }
+  friend bool operator==(const ErrorCode& a, const ErrorCode& b) { return a.module == b.module && a.value == b.value; }
 };
 
-/// Failures that every room knows.
+/// Failures that are common to all modules.
 enum class Errc {
   cancelled,
   deadline_exceeded,
@@ -73,86 +73,54 @@ class [[nodiscard]] Error {
  public:
   template <ErrcEnum E>
   Error(E code, std::string message) : Error(describe(code), std::move(message)) {}
-  Error(ErrorCode code, std::string message) : rep_(std::make_shared<Rep>(Rep{code, std::move(message), {}, {}, {}})) {}
+  Error(ErrorCode code, std::string message);
+  // Not inline: every function that returns a Result would hold a copy of them.
+  Error(const Error& other) noexcept;
+  Error& operator=(const Error& other) noexcept;
+  Error(Error&& other) noexcept : rep_(std::move(other.rep_)) {}
+  Error& operator=(Error&& other) noexcept;
+  ~Error();
 
-  [[nodiscard]] const ErrorCode& code() const { return rep_->code; }
+  [[nodiscard]] const ErrorCode& code() const;
   /// What was tried and why it failed, without the causes behind it.
-  [[nodiscard]] const std::string& message() const { return rep_->message; }
-  [[nodiscard]] const Error* cause() const { return rep_->cause.get(); }
+  [[nodiscard]] const std::string& message() const;
+  [[nodiscard]] const Error* cause() const;
 
-  /// Where in the input, see (3): of this error or of the nearest cause that knows. Empty if none does.
-  [[nodiscard]] std::string place() const {
-    const std::string_view members = path(), within = position();
-    return fmt::format("{}{}{}", members, members.empty() || within.empty() ? "" : ", ", within);
-  }
+  /// Where in the input, see (3): of this error or of the nearest cause that has one. Empty if none does.
+  [[nodiscard]] std::string place() const;
   /// The two parts of a place.
-  [[nodiscard]] std::string_view path() const { return nearest(&Rep::path); }
-  [[nodiscard]] std::string_view position() const { return nearest(&Rep::position); }
+  [[nodiscard]] std::string_view path() const;
+  [[nodiscard]] std::string_view position() const;
 
   /// The same error, found at `position` of what was read.
-  [[nodiscard]] Error at(std::string position) const {
-    Error placed = *this;
-    placed.change().position = std::move(position);
-    return placed;
-  }
-  [[nodiscard]] Error at_byte(std::size_t offset) const { return at(fmt::format("byte {}", offset)); }
+  [[nodiscard]] Error at(std::string position) const;
+  [[nodiscard]] Error at_byte(std::size_t offset) const;
   /// The same error, found in the member `path`, with a message that names it.
-  [[nodiscard]] Error in(std::string path, std::string message) const {
-    Error placed = *this;
-    Rep& rep = placed.change();
-    rep.path = std::move(path);
-    rep.message = std::move(message);
-    return placed;
-  }
+  [[nodiscard]] Error in(std::string path, std::string message) const;
 
   /// True if this error or one of its causes is of the given kind.
   template <ErrcEnum E>
   [[nodiscard]] bool is(E code) const {
-    for (const Error* e = this; e != nullptr; e = e->cause())
-      if (e->code() == describe(code)) return true;
-    return false;
+    return is(describe(code));
   }
+  [[nodiscard]] bool is(const ErrorCode& code) const;
 
-  /// The same failure seen from one room further out: `message` says what that room was doing.
-  [[nodiscard]] Error context(std::string message) const { return context(code(), std::move(message)); }
+  /// The same failure seen from one module further out: `message` says what that module was doing.
+  [[nodiscard]] Error context(std::string message) const;
   template <ErrcEnum E>
   [[nodiscard]] Error context(E code, std::string message) const {
     return context(describe(code), std::move(message));
   }
 
   /// One line: the message and, after colons, the causes.
-  [[nodiscard]] std::string to_string() const {
-    std::string text = message().empty() ? std::string(code().sentence) : message();
-    if (cause() != nullptr) text += ": " + cause()->to_string();
-    return text;
-  }
+  [[nodiscard]] std::string to_string() const;
 
  private:
-  struct Rep {
-    ErrorCode code;
-    std::string message;
-    std::string path;
-    std::string position;
-    std::shared_ptr<const Error> cause;
-  };
-
-  Error context(ErrorCode code, std::string message) const {
-    Error outer(code, std::move(message));
-    outer.change().cause = std::make_shared<const Error>(*this);
-    return outer;
-  }
-  /// A representation of its own, to be changed before anybody else sees it.
-  Rep& change() {
-    auto own = std::make_shared<Rep>(*rep_);
-    Rep& rep = *own;
-    rep_ = std::move(own);
-    return rep;
-  }
-  [[nodiscard]] std::string_view nearest(std::string Rep::*part) const {
-    for (const Error* e = this; e != nullptr; e = e->cause())
-      if (!((*e->rep_).*part).empty()) return (*e->rep_).*part;
-    return {};
-  }
+  struct Rep;
+  Error context(ErrorCode code, std::string message) const;
+  /// A representation of its own, to be changed before it is shared.
+  Rep& change();
+  [[nodiscard]] std::string_view nearest(std::string Rep::*part) const;
 
   std::shared_ptr<const Rep> rep_;
 };
@@ -160,16 +128,21 @@ class [[nodiscard]] Error {
 template <class T = void>
 using Result = std::expected<T, Error>;
 
+namespace detail {
+Error make_error(const ErrorCode& code, fmt::string_view format, fmt::format_args args);
+Error make_error(const Error& cause, fmt::string_view format, fmt::format_args args);
+}  // namespace detail
+
 /// `return fail(Errc::not_found, "key {} is not in {}", name, path);`
 template <ErrcEnum E, class... Args>
 [[nodiscard]] std::unexpected<Error> fail(E code, fmt::format_string<Args...> format, Args&&... args) {
-  return std::unexpected(Error(code, fmt::format(format, std::forward<Args>(args)...)));
+  return std::unexpected(detail::make_error(describe(code), format, fmt::make_format_args(args...)));
 }
 
 /// Passes an error on, saying what was being done: `return fail(result.error(), "reading {}", path);`
 template <class... Args>
 [[nodiscard]] std::unexpected<Error> fail(const Error& cause, fmt::format_string<Args...> format, Args&&... args) {
-  return std::unexpected(cause.context(fmt::format(format, std::forward<Args>(args)...)));
+  return std::unexpected(detail::make_error(cause, format, fmt::make_format_args(args...)));
 }
 
 }  // namespace dms

@@ -31,7 +31,7 @@ TEST(Error, CopiesAreNotChangedByTheirOriginalsPlace) {
   EXPECT_EQ(copy.place(), "");
   EXPECT_EQ(plain.place(), "");
   EXPECT_EQ(placed.place(), "byte 1");
-  EXPECT_EQ(placed.to_string(), "x") << "the message is the business of who writes it";
+  EXPECT_EQ(placed.to_string(), "x") << "the message stays as it was written";
 }
 
 }  // namespace

@@ -29,7 +29,7 @@ inline std::size_t edit_distance(std::string_view a, std::string_view b) {
   return last[b.size()];
 }
 
-/// The nearest of `known`; empty if none is near enough to be meant (a third of the word, and at least one edit).
+/// The nearest of `known`; empty if none is near enough (a third of the word, and at least one edit).
 inline std::string_view nearest(std::string_view word, std::span<const std::string_view> known) {
   std::string_view best;
   std::size_t best_distance = std::max<std::size_t>(word.size() / 3, 1) + 1;

@@ -1,4 +1,4 @@
-// Instants and durations. Nobody below `main` reads a clock of the operating system: a Lane hands time in.
+// Instants and durations. Only real_runtime.cpp reads the clocks of the operating system; other code gets the time from its Lane.
 #pragma once
 
 #include <chrono>
@@ -18,7 +18,7 @@ struct SteadyClockTag {
 };
 using SteadyTime = std::chrono::time_point<SteadyClockTag>;
 
-/// Wall time as the wire has it: nanoseconds since 1970-01-01 00:00 UTC.
+/// Wall time as protocols carry it: nanoseconds since 1970-01-01 00:00 UTC.
 struct UnixTime {
   std::uint64_t nanos = 0;
 

@@ -1,9 +1,9 @@
 // Keys and key files of NuNet's Go implementation.
 #include <gtest/gtest.h>
 
-#include "encoding/testing.hpp"
 #include "crypto/keystore.hpp"
 #include "crypto/peer_id.hpp"
+#include "encoding/testing.hpp"
 
 namespace dms::crypto {
 namespace {
@@ -35,7 +35,7 @@ TEST(Reference, PrivateKeysAreReadAsThere) {
   });
   for (const ReferenceCase& c : ReferenceFile::load("crypto/go_keys.json").cases) {
     auto key = PrivateKey::unmarshal(hex_decode(c.text).value());
-    comparison.judged(c, key);
+    comparison.check(c, key);
     if (key) {
       EXPECT_EQ(hex_encode(key->marshal()), c.rewritten()) << c.name;
     }
@@ -50,7 +50,7 @@ TEST(Reference, KeyFilesAreOpenedAsThere) {
   });
   for (const ReferenceCase& c : ReferenceFile::load("crypto/go_keystores.json").cases) {
     auto key = decrypt_key(c.text, Secret(std::string_view(c.passphrase)));
-    comparison.judged(c, key);
+    comparison.check(c, key);
     if (key) {
       EXPECT_EQ(hex_encode(key->marshal()), c.canonical) << c.name;
     }

@@ -10,7 +10,7 @@ constexpr std::size_t kSha256 = 32;
 
 bool is_v0(const Multihash& hash) { return hash.code == Multicodec::sha2_256 && hash.digest.size() == kSha256; }
 
-/// A multihash of sha2-256 begins with the bytes 0x12 0x20, and 18 will never be a version.
+/// A multihash of sha2-256 begins with the bytes 0x12 0x20, and 18 is not a version.
 bool looks_like_v0(BytesView bytes) { return bytes.size() == kSha256 + 2 && bytes[0] == 0x12 && bytes[1] == kSha256; }
 
 }  // namespace

@@ -1,12 +1,12 @@
-// A content identifier: a multihash, and what kind of content it is the hash of.
+// A content identifier: a multihash, and the kind of content that was hashed.
 //
 // Model
 //  1. Version 1 is varint(1) varint(content) multihash. Version 0 is a bare sha2-256 multihash of full length and means
 //     dag-pb. Versions from 2 on are reserved and refused. Both forms end with the multihash: nothing may follow.
 //  2. The text of version 1 is its bytes in any multibase known here; that of version 0 is base58btc without a prefix,
-//     46 characters that begin with Qm. A version 0 behind a multibase prefix is refused, as the specification asks.
+//     46 characters that begin with Qm. A version 0 behind a multibase prefix is refused, as the specification requires.
 //  3. Equal Cids have equal bytes, and one text per base (hex excepted, which is read in either case). Versions 0 and 1
-//     of the same hash are different Cids: compare multihash() if that is what is meant.
+//     of the same hash are different Cids: compare multihash() to ignore the version.
 //
 // Attacks: a text is bounded by kMaxText before it is decoded. Specification: multiformats cid, "Decoding Algorithm".
 #pragma once
@@ -20,7 +20,7 @@ namespace dms {
 
 class Cid {
  public:
-  /// As many characters as the longest digest has in base2, and room for the codes.
+  /// As many characters as the longest digest has in base2, and space for the codes.
   static constexpr std::size_t kMaxText = 8 * (kMaxDigest + 32);
 
   /// `hash` is one that Multihash::parse() would accept.
@@ -32,7 +32,7 @@ class Cid {
 
   [[nodiscard]] int version() const { return version_; }
   [[nodiscard]] Multicodec content() const { return content_; }
-  /// Looks into this Cid.
+  /// A view of this Cid.
   [[nodiscard]] Multihash multihash() const;
   [[nodiscard]] BytesView bytes() const { return bytes_; }
   /// Version 0 has its own form, whatever the base.

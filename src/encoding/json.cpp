@@ -14,7 +14,7 @@
 namespace dms::json {
 namespace {
 
-/// The keys of one object. Few are compared one by one; many, which a stranger can send, are looked up.
+/// The keys of one object. A few are compared one by one; many, which a peer can send, are hashed.
 class SeenKeys {
  public:
   /// False if it was there already.
@@ -189,7 +189,7 @@ void append_escaped(std::string& out, std::string_view text) {
 /// digits of a large number where Go fills up with zeros.
 template <class T>
 std::string go_number(T value) {
-  if (!std::isfinite(value)) return "null";  // Go refuses to encode these; no type of ours can hold one from outside
+  if (!std::isfinite(value)) return "null";  // Go refuses to encode these; no value that was parsed is one
   if (value == 0) return std::signbit(value) ? "-0" : "0";
   std::array<char, 64> buffer;
   const T magnitude = std::abs(value);
@@ -363,6 +363,15 @@ Result<const Value*> read_member(const Object& object, std::string_view name) {
   return found;
 }
 
+const Value* find_to_read(const Object& object, std::string_view name, std::optional<Error>& error) {
+  const Result<const Value*> found = read_member(object, name);
+  if (!found) {
+    error = found.error();
+    return nullptr;
+  }
+  return *found != nullptr && (*found)->is_null() ? nullptr : *found;
+}
+
 std::unexpected<Error> wrong_kind(std::string_view expected, const Value& found) {
   return fail(Errc::invalid_argument, "expected {}, found {}", expected, kind_name(found));
 }
@@ -404,5 +413,7 @@ Result<Bytes> Codec<Bytes>::read(const Value& v) {
   if (s == nullptr) return wrong_kind("base64 text", v);
   return dms::decode(Base::base64, {s->data(), s->size()});
 }
+
+DMS_JSON_COMMON_MEMBERS();
 
 }  // namespace dms::json

@@ -1,20 +1,20 @@
-// JSON as the network speaks it: read with limits, written byte for byte as Go's encoding/json would.
+// JSON as NuNet's protocols use it: read with limits, written byte for byte as Go's encoding/json writes it.
 //
 // Signatures of tokens and envelopes cover JSON text, so the text must be reproducible: members in the order of the
 // struct's fields, keys of a map in the order of their bytes, no white space, `<`, `>`, `&`, U+2028 and U+2029 escaped,
-// what is no UTF-8 replaced by U+FFFD, bytes as padded standard base64, numbers in their shortest form. The Go whose
-// text this is, is 1.22 or later; tests/vectors/json holds some thousand values with the text it gave them.
+// invalid UTF-8 replaced by U+FFFD, bytes as padded standard base64, numbers in their shortest form. The reference is
+// Go 1.22 or later; tests/vectors/json holds some thousand values with the text that Go writes for them.
 //
 // Reading
 //  1. parse() refuses what is too large or too deep, duplicate keys, invalid UTF-8 and anything after the value.
 //  2. Member names match exactly or, failing that, in any letter case (Go senders may use either). Unknown members are
-//     ignored, missing ones keep the field's default, null stands for the default: as in Go. A member that stands there
-//     in two cases is refused: Go lets the later one win, whatever its case, so two readers of one text could see two
-//     values.
+//     ignored, missing ones keep the field's default, null stands for the default: as in Go. A member that is present
+//     in two letter cases is refused: Go uses the last one, whatever its case, so two readers of one text could see
+//     different values.
 //  3. A value of the wrong kind is refused with the member's path, in the message and as place(): "Resources.cpu.cores:
-//     expected a number, found a string". Text that is no JSON is refused at a byte.
+//     expected a number, found a string". A syntax error is reported with its byte.
 //
-// A struct says how it looks with one line, and is then encoded and decoded by encode() and decode():
+// A struct describes its members once, and is then encoded and decoded by encode() and decode():
 //
 //     struct Reply {
 //       bool ok = false;
@@ -45,6 +45,8 @@ using Value = boost::json::value;
 using Object = boost::json::object;
 using Array = boost::json::array;
 
+using StringMap = std::map<std::string, std::string>;
+
 struct Limits {
   std::size_t bytes = 4 * 1024 * 1024;
   std::size_t depth = 64;
@@ -56,7 +58,7 @@ Result<Value> parse(std::string_view text, Limits limits = {});
 /// True if all of the text is valid UTF-8 (RFC 3629).
 [[nodiscard]] bool is_utf8(std::string_view text);
 
-/// Appends compact JSON to a string; commas are its own business.
+/// Appends compact JSON to a string; it places the commas.
 class Writer {
  public:
   Writer& begin_object() { return open('{'); }
@@ -73,7 +75,7 @@ class Writer {
   Writer& number(double value);
   Writer& number(float value);
   Writer& value(const Value& value);
-  /// Text that is JSON already.
+  /// Text that is valid JSON.
   Writer& raw(std::string_view json);
 
   [[nodiscard]] const std::string& text() const { return out_; }
@@ -94,7 +96,7 @@ std::string write_pretty(const Value& value);
 
 enum class Omit { never, if_empty };
 
-/// How an empty list looks: `[]`, or `null` where Go would have a nil slice.
+/// A member of a struct: its name in JSON, and whether it is left out when empty.
 template <class T, class M>
 struct Field {
   std::string_view name;
@@ -146,10 +148,12 @@ Result<T> decode(BytesView text, Limits limits = {}) {
 const Value* find_member(const Object& object, std::string_view name);
 /// The same for what a structure is read from, see (2): refused if there are two.
 Result<const Value*> read_member(const Object& object, std::string_view name);
+/// The same for a field: null if there is nothing to read, or if `error` is set.
+const Value* find_to_read(const Object& object, std::string_view name, std::optional<Error>& error);
 
 /// "expected a string, found an array"
 std::unexpected<Error> wrong_kind(std::string_view expected, const Value& found);
-/// The same error one level further out: the member's name or index is put before the path, in its place and its message.
+/// The same error one level further out: the member's name or index is prepended to the path, in its place and its message.
 Error at_member(std::string_view name, const Error& error);
 Error at_index(std::size_t index, const Error& error);
 
@@ -287,11 +291,31 @@ struct Codec<T> {
   }
 };
 
+// By the type of the member alone, so that all structures share them.
+template <class M>
+void write_member(Writer& w, std::string_view name, const M& member, Omit omit) {
+  if (omit == Omit::if_empty && Codec<M>::empty(member)) return;
+  w.key(name);
+  Codec<M>::write(w, member);
+}
+/// False, and `error`, if the member is there and cannot be read.
+template <class M>
+bool read_member_into(const Object& object, std::string_view name, M& member, std::optional<Error>& error) {
+  const Value* found = find_to_read(object, name, error);
+  if (found == nullptr) return !error;
+  Result<M> read = Codec<M>::read(*found);
+  if (read)
+    member = *std::move(read);
+  else
+    error = at_member(name, read.error());
+  return !error;
+}
+
 template <Described T>
 struct Codec<T> {
   static void write(Writer& w, const T& v) {
     w.begin_object();
-    std::apply([&](const auto&... fields) { (write_field(w, v, fields), ...); }, T::json_fields());
+    std::apply([&](const auto&... f) { (write_member(w, f.name, v.*(f.member), f.omit), ...); }, T::json_fields());
     w.end_object();
   }
   static Result<T> read(const Value& v) {
@@ -299,36 +323,34 @@ struct Codec<T> {
     if (object == nullptr) return wrong_kind("an object", v);
     T value{};
     std::optional<Error> error;
-    std::apply([&](const auto&... fields) { (read_field(*object, value, fields, error) && ...); }, T::json_fields());
+    std::apply([&](const auto&... f) { (read_member_into(*object, f.name, value.*(f.member), error) && ...); },
+               T::json_fields());
     if (error) return std::unexpected(*error);
     return value;
   }
   static bool empty(const T&) { return false; }
-
- private:
-  template <class M>
-  static void write_field(Writer& w, const T& v, const Field<T, M>& f) {
-    const M& member = v.*(f.member);
-    if (f.omit == Omit::if_empty && Codec<M>::empty(member)) return;
-    w.key(f.name);
-    Codec<M>::write(w, member);
-  }
-  template <class M>
-  static bool read_field(const Object& object, T& v, const Field<T, M>& f, std::optional<Error>& error) {
-    const Result<const Value*> found = read_member(object, f.name);
-    if (!found) {
-      error = found.error();
-      return false;
-    }
-    if (*found == nullptr || (*found)->is_null()) return true;
-    Result<M> member = Codec<M>::read(**found);
-    if (!member) {
-      error = at_member(f.name, member.error());
-      return false;
-    }
-    v.*(f.member) = *std::move(member);
-    return true;
-  }
 };
+
+// Members of the common types are compiled once, in json.cpp.
+#define DMS_JSON_MEMBER(declared, M)                                              \
+  declared template void write_member(Writer&, std::string_view, const M&, Omit); \
+  declared template bool read_member_into(const Object&, std::string_view, M&, std::optional<Error>&)
+#define DMS_JSON_COMMON_MEMBERS(declared)                   \
+  DMS_JSON_MEMBER(declared, bool);                          \
+  DMS_JSON_MEMBER(declared, int);                           \
+  DMS_JSON_MEMBER(declared, std::uint32_t);                 \
+  DMS_JSON_MEMBER(declared, std::int64_t);                  \
+  DMS_JSON_MEMBER(declared, std::uint64_t);                 \
+  DMS_JSON_MEMBER(declared, double);                        \
+  DMS_JSON_MEMBER(declared, float);                         \
+  DMS_JSON_MEMBER(declared, std::string);                   \
+  DMS_JSON_MEMBER(declared, Bytes);                         \
+  DMS_JSON_MEMBER(declared, Value);                         \
+  DMS_JSON_MEMBER(declared, std::vector<std::string>);      \
+  DMS_JSON_MEMBER(declared, std::optional<std::string>);    \
+  DMS_JSON_MEMBER(declared, StringMap);                     \
+  declared template struct Codec<std::vector<std::string>>; \
+  declared template struct Codec<StringMap>
+DMS_JSON_COMMON_MEMBERS(extern);
 
 }  // namespace dms::json

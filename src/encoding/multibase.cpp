@@ -118,7 +118,7 @@ Result<Bytes> decode_bits(const Alphabet& alphabet, std::string_view text) {
       bytes.push_back(static_cast<std::uint8_t>(pending >> pending_bits));
     }
   }
-  // What is left over is less than a digit and zero, or somebody has found a second text for the same bytes.
+  // The remaining bits are less than a digit, and zero: otherwise this would be a second text for the same bytes.
   if (pending_bits >= alphabet.bits) return fail(Errc::invalid_argument, "length {} ends inside a byte", text.size());
   if ((pending & ((1U << pending_bits) - 1)) != 0)
     return fail(Errc::invalid_argument, "the last digit carries bits that belong to no byte");

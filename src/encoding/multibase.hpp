@@ -1,10 +1,10 @@
-// Bytes as text: hex, base32, base58btc, base64 and their kin, and the multibase prefix that says which.
+// Bytes as text: hex, base32, base58btc, base64 and related encodings, and the multibase prefix that names them.
 //
 // Model
 //  1. Each encoding here has exactly one text for each byte string. Decoders accept that text and no other: no white
 //     space, no missing or extra padding, no stray bits in the last digit, no other letter case. So equal bytes and
 //     equal texts are the same thing, and a text can serve as a key. (Hex is the exception: it is read in either case.)
-//  2. Every decoder takes the longest text it will look at. Those whose digits are no whole number of bits (base10,
+//  2. Every decoder takes a limit on the length of the text. Those whose digits are no whole number of bits (base10,
 //     base36, base58) cost the square of its length and read at most kMaxRadixText; the others are linear.
 //  3. Failures are dms::Errc::invalid_argument (with the position as place()) and dms::Errc::limit_exceeded.
 //
@@ -22,7 +22,7 @@
 
 namespace dms {
 
-/// The longest text a decoder looks at unless told otherwise: 4 MiB, as much as any message of ours.
+/// The default limit of a decoder: 4 MiB, the largest message of this program.
 inline constexpr std::size_t kMaxEncodedText = 4 << 20;
 /// base10, base36 and base58 are for keys and ids; the largest, an RSA-4096 key, has some 750 digits of base58.
 inline constexpr std::size_t kMaxRadixText = 1024;

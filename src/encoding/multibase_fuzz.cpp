@@ -1,4 +1,4 @@
-// Whatever decodes must encode to the very same text (hex apart from letter case).
+// What decodes must encode to the same text (in hex, apart from letter case).
 #include <cstdlib>
 
 #include "encoding/multibase.hpp"

@@ -1,9 +1,8 @@
-// The multicodec table, as far as this program meets it: what the bytes that follow are.
+// The part of the multicodec table that this program uses: codes that say what the following bytes are.
 //
 // Model
 //  1. A code is an unsigned varint. A Multicodec holds any code; the enumerators are those that have a meaning or a
-//     name here. Codes of the table that nobody here asks for are not listed: an unknown code is refused by whoever
-//     needs to know what it means, not by these functions.
+//     name here. An unknown code is refused by the code that depends on its meaning, not by these functions.
 //  2. A code has one form in bytes (varint.hpp).
 //
 // Specification: multiformats multicodec, table.csv.
@@ -45,7 +44,7 @@ enum class Multicodec : std::uint64_t {
 /// `code` is at most kMaxVarint.
 void append_multicodec(Bytes& out, Multicodec code);
 
-/// What follows a code, in place: `rest` looks into the bytes that were read.
+/// A code and what follows it; `rest` is a view of the bytes that were read.
 struct Coded {
   Multicodec code;
   BytesView rest;

@@ -1,11 +1,11 @@
-// A multihash: a digest that says which function made it.
+// A multihash: a digest that names its hash function.
 //
 // Model
 //  1. The bytes are varint(code) varint(length) digest, and each pair of code and digest has exactly these bytes.
-//  2. A Multihash is a view: its digest looks into the bytes it was read from and lives no longer than they do.
-//  3. A digest has at most kMaxDigest bytes. A function known here is not believed to have made more bytes than it
-//     makes; fewer are a truncated digest, which the format allows, but not none: that would match everything.
-//     `identity` is no function: its "digest" is the data itself, which may be empty.
+//  2. A Multihash is a view: the bytes it was read from must outlive it.
+//  3. A digest has at most kMaxDigest bytes. A digest longer than its function makes is refused; a shorter one
+//     is truncated, which the format allows, but an empty one is refused: it would match everything. `identity` is no
+//     function: its "digest" is the data itself, which may be empty.
 //
 // Nothing here hashes (crypto/hash.hpp does), so a Multihash claims a function and does not prove it.
 // Specification: multiformats multihash.
@@ -36,7 +36,7 @@ struct Multihash {
   }
 };
 
-/// What the function makes, in bytes; none for those not known here and for `identity`.
+/// The size of the function's digest in bytes; none for unknown functions and for `identity`.
 [[nodiscard]] std::optional<std::size_t> digest_size(Multicodec function);
 
 }  // namespace dms

@@ -1,11 +1,11 @@
-// For tests of any room: files of vectors by their path under tests/vectors, and the rule by which we are held against
-// those that NuNet's Go implementation made.
+// For tests of any module: vector files by their path under tests/vectors, and the comparison with vectors that NuNet's Go
+// implementation made.
 //
 // tests/interop/go makes the latter; its README says how. DMS_REFERENCE_VECTORS names a folder with fresh ones to use
 // instead.
 //
-// The rule: our verdict is the reference's, or a refusal where it accepts that is listed by name with the reason. A
-// listed name that is no difference (any more) fails as well, so the lists stay true.
+// The rule: the result equals the reference's, or the case is listed by name as a difference, with the reason. A listed name
+// that is no difference (any more) fails as well, so the lists stay true.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -18,13 +18,13 @@
 #include <vector>
 
 #include "base/file.hpp"
+#include "base/result.hpp"
 #include "encoding/json.hpp"
 #include "encoding/multibase.hpp"
-#include "base/result.hpp"
 
 namespace dms::test {
 
-#ifdef DMS_SOURCE_DIR  // which only test programs have
+#ifdef DMS_SOURCE_DIR  // only test programs define it
 inline const std::filesystem::path kVectors = DMS_SOURCE_DIR "/tests/vectors";
 #else
 inline const std::filesystem::path kVectors = "tests/vectors";
@@ -36,7 +36,7 @@ inline std::string read_vectors(const std::string& name) {
   return text.value_or("");
 }
 
-/// The rows after the first. A field has no comma; blanks before it and quotes around it do not belong to it.
+/// The rows after the first. A field has no comma; blanks before it and quotes around it are removed.
 inline std::vector<std::vector<std::string>> read_csv(const std::string& name) {
   std::vector<std::vector<std::string>> rows;
   const std::string whole = read_vectors(name);
@@ -64,10 +64,10 @@ inline std::vector<std::vector<std::string>> read_csv(const std::string& name) {
 
 // ---- the reference -------------------------------------------------------------------------------------------------
 
-/// One question that was put to the reference, and its answer. Which members are used depends on the kind.
+/// One input of the reference, and its result. Which members are used depends on the kind.
 struct ReferenceCase {
   std::string name, kind, text;
-  Bytes bytes;  // instead of text where that is no UTF-8
+  Bytes bytes;  // instead of text where it is not UTF-8
   std::string key, passphrase, context, origin, subject, capability, topic;
   std::string verdict, error;
   std::string canonical;  // how the reference writes what it has read, see rewritten()
@@ -103,7 +103,7 @@ struct ReferenceParty {
 };
 
 struct ReferenceFile {
-  std::uint64_t now = 0;  // when the reference was asked, nanoseconds since 1970
+  std::uint64_t now = 0;  // when the reference ran, nanoseconds since 1970
   std::vector<ReferenceParty> parties;
   std::vector<ReferenceCase> cases;
 
@@ -122,10 +122,10 @@ struct ReferenceFile {
   }
 };
 
-/// Names of cases, and why we differ on purpose.
+/// Names of cases, and the reason of each intended difference.
 using Differences = std::map<std::string, const char*, std::less<>>;
 
-/// Holds our verdicts against the reference's.
+/// Compares the results here with the reference's.
 class Comparison {
  public:
   /// `stricter`: accepted there, refused here. `milder`: the other way round.
@@ -140,15 +140,15 @@ class Comparison {
   Comparison& operator=(const Comparison&) = delete;
 
   template <class T>
-  void judged(const ReferenceCase& c, const Result<T>& ours) {
+  void check(const ReferenceCase& c, const Result<T>& here) {
     seen_.insert(c.name);
-    const bool stricter = c.accepted() && !ours;
-    const bool milder = !c.accepted() && ours.has_value();
+    const bool stricter = c.accepted() && !here;
+    const bool milder = !c.accepted() && here.has_value();
     EXPECT_EQ(stricter, stricter_.contains(c.name))
         << c.name << ": the reference has " << c.verdict << " it " << c.error
-        << "; here: " << (ours ? "accepted" : ours.error().to_string());
+        << "; here: " << (here ? "accepted" : here.error().to_string());
     EXPECT_EQ(milder, milder_.contains(c.name)) << c.name << ": the reference has " << c.verdict << " it " << c.error
-                                                << "; here: " << (ours ? "accepted" : ours.error().to_string());
+                                                << "; here: " << (here ? "accepted" : here.error().to_string());
   }
 
  private:

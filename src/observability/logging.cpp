@@ -136,13 +136,13 @@ struct Logging::Impl {
     const std::string text = std::string(given.text.substr(0, kMaxLine)) + (cut ? " ..." : "");
     std::lock_guard lock(mutex);
     if (options.console >= 0 &&
-        !write_all(options.console, fmt::format("{} {} {}: {}{}\n", time, upper(to_string(given.level)), given.room,
+        !write_all(options.console, fmt::format("{} {} {}: {}{}\n", time, upper(to_string(given.level)), given.module,
                                                 log::printable(text), log::to_text(given.fields))))
       ++dropped;
     if (options.file.empty()) return;
     json::Writer line;
     line.begin_object().key("level").string(to_string(given.level)).key("timestamp").string(time);
-    line.key("logger").string(given.room).key("message").string(text);
+    line.key("logger").string(given.module).key("message").string(text);
     for (const log::Field& field : given.fields) write_field(line, field);
     line.end_object();
     const std::string bytes = line.take() + "\n";

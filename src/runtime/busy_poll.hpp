@@ -1,15 +1,15 @@
-// When a thread that waits for an event should look for it instead of sleeping: to be woken takes a sleeper longer than many
-// an answer takes to come.
+// When a thread that waits for an event polls for it instead of sleeping: waking a thread takes longer than many replies
+// take to arrive.
 //
 // Model
-//  1. An event is expected soon if the kRun before it each came within kLook. So a conversation is recognised, and a stream
-//     of unrelated events hardly costs a look. Who expects one looks for kLook and then sleeps.
-//  2. Between two looks the processor is offered to others (yield). If that takes longer than kAlone, somebody else wants
-//     it, perhaps the one who is to bring the event: then sleeping is better for both, and stays so for a pause that
-//     doubles each time, from kFirstPause to kLastPause, and is forgotten when a look has found an event.
+//  1. An event is expected soon if the kRun events before it each came within kLook. So a request and reply sequence is
+//     recognised, and unrelated events rarely cause polling. A thread that expects an event polls for kLook and then sleeps.
+//  2. Between two polls the thread yields. If that takes longer than kAlone, another thread needs the processor, perhaps the
+//     one that produces the event: then the thread sleeps, and does not poll for a pause that doubles each time, from
+//     kFirstPause to kLastPause, and is reset when polling has found an event.
 //
-// Threads: one. Cost: at most kLook of processor time for each event, so somebody who speaks every kLook keeps one
-// processor busy, which others get when they want it.
+// Threads: one. Cost: at most kLook of processor time for each event, so a peer that sends every kLook keeps one processor
+// busy, which yields to other threads.
 #pragma once
 
 #include <algorithm>
@@ -26,16 +26,16 @@ class BusyPoll {
   static constexpr Duration kFirstPause = std::chrono::milliseconds(1);
   static constexpr Duration kLastPause = std::chrono::seconds(1);
 
-  /// Whether to look for the event that is waited for from `now` on.
+  /// Whether to poll for the event that is awaited from `now` on.
   [[nodiscard]] bool expects(SteadyTime now) const { return run_ >= kRun && now >= resume_; }
-  /// The processor was offered to others between the two times. False if looking has to end.
+  /// The thread yielded between the two times. False if polling has to end.
   bool alone(SteadyTime before, SteadyTime after) {
     if (after - before <= kAlone) return true;
     resume_ = after + pause_;
     pause_ = std::min(2 * pause_, kLastPause);
     return false;
   }
-  /// An event came that had been waited for since `since`; `found` by looking, not by being woken.
+  /// An event came that had been awaited since `since`; `found` by polling, not by a wake-up.
   void came(SteadyTime since, SteadyTime now, bool found) {
     run_ = now - since < kLook ? std::min(run_ + 1, kRun) : 0;
     if (found) pause_ = kFirstPause;

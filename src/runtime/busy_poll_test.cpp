@@ -46,7 +46,7 @@ TEST(BusyPoll, LeavesASharedProcessorAloneForLongerAndLonger) {
   now += 2s;
   poll.came(now, now + 1us, true);
   EXPECT_FALSE(poll.alone(now, now + 1ms));
-  EXPECT_TRUE(poll.expects(now + 1ms + BusyPoll::kFirstPause)) << "an event was found: the pauses begin anew";
+  EXPECT_TRUE(poll.expects(now + 1ms + BusyPoll::kFirstPause)) << "an event was found: the pauses are reset";
 }
 
 }  // namespace

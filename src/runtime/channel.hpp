@@ -1,4 +1,4 @@
-// A bounded queue between tasks of one lane. What happens when it is full is the sender's choice: wait, or be refused.
+// A bounded queue between tasks of one lane. When it is full, the sender chooses to wait (send) or to be refused (try_send).
 #pragma once
 
 #include <deque>
@@ -23,7 +23,7 @@ class Channel {
     return true;
   }
 
-  /// Waits for room. Errc::closed once closed.
+  /// Waits while the channel is full. Errc::closed once closed.
   Task<Result<void>> send(T value) {
     while (!closed_ && items_.size() >= capacity_) CO_TRY_VOID(co_await not_full_.wait());
     if (closed_) co_return fail(Errc::closed, "the channel is closed");
@@ -53,7 +53,7 @@ class Channel {
     return value;
   }
 
-  /// Senders are refused from now on; receivers get what is left, then Errc::closed.
+  /// Senders are refused from now on; receivers get the remaining items, then Errc::closed.
   void close() {
     closed_ = true;
     not_empty_.notify_all();

@@ -54,7 +54,7 @@ class ResolverState {
   bool ready_;
 };
 
-void ask_only(struct __res_state& state, const IpEndpoint& server) {
+void use_only(struct __res_state& state, const IpEndpoint& server) {
   sockaddr_in& slot = state.nsaddr_list[0];
   slot = {};
   slot.sin_family = AF_INET;
@@ -88,7 +88,7 @@ Result<std::vector<std::string>> lookup_text(const std::string& name, const std:
   struct __res_state& state = *resolver;
   state.retrans = std::min(state.retrans, kTextQuerySeconds);
   state.retry = 1;
-  if (server) ask_only(state, *server);
+  if (server) use_only(state, *server);
   Bytes answer(kMaxNameAnswer);
   const int size =
       ::res_nquery(&state, name.c_str(), ns_c_in, ns_t_txt, answer.data(), static_cast<int>(answer.size()));

@@ -1,7 +1,7 @@
-// Asks the operating system for the addresses and texts of a name. Both calls block: they belong on a worker thread.
+// Resolves the addresses and texts of a name by the operating system. Both calls block: run them on a worker thread.
 //
-// Time: a text query asks each server once and gives it kTextQuerySeconds. How long the addresses take is the system's
-// own setting (resolv.conf: 5 s a try and two tries for each server, unless it says otherwise).
+// Time: a text query is sent to each server once, with a timeout of kTextQuerySeconds. The timeout for addresses is the
+// system's (resolv.conf; its defaults are 5 s and two attempts for each server).
 #pragma once
 
 #include <optional>
@@ -13,12 +13,12 @@
 namespace dms {
 
 inline constexpr int kTextQuerySeconds = 3;
-/// Of a name server; no bundle of text records that is of use is anywhere near as large.
+/// Of a name server; useful sets of text records are far smaller.
 inline constexpr std::size_t kMaxNameAnswer = 16 * 1024;
 
 /// As Net::resolve_host().
 Result<std::vector<IpAddress>> lookup_host(const std::string& name, IpFamily family);
-/// As Net::resolve_text(). Asks `server` (IPv4) if there is one, else those of the system.
+/// As Net::resolve_text(). Queries `server` (IPv4) if given, else the system's servers.
 Result<std::vector<std::string>> lookup_text(const std::string& name, const std::optional<IpEndpoint>& server);
 
 }  // namespace dms

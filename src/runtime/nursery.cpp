@@ -7,7 +7,7 @@
 
 namespace dms {
 
-// The outermost coroutine of a spawned task: owns the task, and frees itself at the end.
+// The outermost coroutine of a spawned task: owns the task, and destroys itself at the end.
 struct Nursery::Root {
   struct promise_type : detail::PromiseBase {
     Root get_return_object() { return {std::coroutine_handle<promise_type>::from_promise(*this)}; }
@@ -32,12 +32,12 @@ Nursery::Root Nursery::run(Nursery& nursery, Task<void> task) {
   } catch (...) {
     (void)DMS_EXPECT(false, "a task of nursery '{}' ended with an exception of unknown type", nursery.name_);
   }
-  task = Task<void>({});  // the frame goes before anyone is told
+  task = Task<void>({});  // the frame is destroyed before waiters are notified
   nursery.finished();
 }
 
 void Nursery::spawn(Task<void> task) {
-  DMS_ASSERT(task.handle(), "a task spawned in nursery '{}' has been moved away", name_);
+  DMS_ASSERT(task.handle(), "a moved-from task is spawned in nursery '{}'", name_);
   Root root = run(*this, std::move(task));
   root.handle.promise().context = {&lane_, &scope_};
   ++running_;

@@ -1,4 +1,4 @@
-// A nursery: the owner of tasks that run at the same time as their owner's. No task outlives its nursery.
+// A nursery: the owner of tasks that run concurrently with their owner. No task outlives its nursery.
 //
 // Model
 //  1. spawn() starts a task at the lane's next turn. The nursery owns it until it has finished.

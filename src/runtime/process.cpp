@@ -96,7 +96,7 @@ struct Prepared {
   int report = -1;
 };
 
-/// What the child tells its parent when it could not start the program.
+/// What the child sends to its parent when it cannot start the program.
 struct Failure {
   enum Step : int { session, cgroup, limits, descriptors, directory, execute };
   Step step = execute;
@@ -130,7 +130,7 @@ std::string_view to_string(Failure::Step step) {
   if (p.new_session && ::setsid() < 0) give_up(p, Failure::session);
   if (p.die_with_parent) {
     if (::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) give_up(p, Failure::session);
-    if (::getppid() != p.parent) ::_exit(127);  // it died before we asked
+    if (::getppid() != p.parent) ::_exit(127);  // the parent ended before prctl() took effect
   }
   for (const Fd& group : p.cgroups)
     if (::write(group.get(), "0", 1) != 1) give_up(p, Failure::cgroup);
@@ -230,7 +230,7 @@ class RealProcesses::Watcher {
     return add(fd, {fd, std::move(child), {}}) != 0;
   }
 
-  /// Posts `ready` once, when there is something to read or the writers are gone. 0 if that is impossible.
+  /// Posts `ready` once, when there is something to read or all writers are closed. 0 if that is impossible.
   std::uint64_t watch(int fd, Callback ready) { return add(fd, {fd, nullptr, std::move(ready)}); }
 
   void cancel(std::uint64_t id) {

@@ -3,17 +3,17 @@
 // Model
 //  1. A program is an argument vector; no shell reads it. The child gets exactly the given environment, descriptors 0,
 //     1 and 2, and nothing else that this process has open.
-//  2. A process is held by its pidfd, so a signal can never reach a stranger that took over its number.
-//  3. Destroying a Process that still runs kills it. Whatever happens, it is reaped: by the launcher's own thread,
-//     which waits on the pidfds of all children. SIGCHLD is not used; other code in the program may fork as it likes.
+//  2. A process is held by its pidfd, so a signal never reaches another process that reused its number.
+//  3. Destroying a Process that still runs kills it. Every child is reaped by the launcher's own thread,
+//     which waits on the pidfds of all children. SIGCHLD is not used; other code in the program may fork.
 //  4. kill() reaches the process itself; signal_group() its whole process group (with new_session).
 //
 // Threads: a launcher and its processes belong to one lane; the launcher is destroyed after its processes and before
 // the lane. Cancellation: a cancelled wait() leaves the process running.
-// Cost: one thread for all children; start is a fork, which takes the lane a fraction of a millisecond.
+// Cost: one thread for all children; start is a fork, which blocks the lane for a fraction of a millisecond.
 // Failure: Errc::not_found or permission_denied when the program cannot be executed, io for the rest, with the reason.
 //
-// Only the real world has processes: whoever needs them is handed a ProcessLauncher; a simulation hands in none.
+// Only the real runtime has processes: code that needs them takes a ProcessLauncher; a simulation has none.
 #pragma once
 
 #include <sys/types.h>
@@ -82,9 +82,9 @@ struct ProcessSpec {
 };
 
 struct ProcessExit {
-  int code = 0;    // if it ended by itself
-  int signal = 0;  // if a signal ended it, otherwise 0
-  /// As a shell says it: the code, or 128 + signal.
+  int code = 0;    // if it exited
+  int signal = 0;  // if a signal ended it, else 0
+  /// As a shell reports it: the code, or 128 + signal.
   [[nodiscard]] int shell_code() const { return signal != 0 ? 128 + signal : code; }
 };
 

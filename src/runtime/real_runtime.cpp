@@ -39,8 +39,8 @@ using boost::system::error_code;
 
 namespace {
 
-/// What is posted from the lane's own thread waits in a queue of the lane's; the event loop hears only of what comes from
-/// other threads. So a chain of posts costs no look at the sockets in between.
+/// Work posted from the lane's own thread goes to a queue of the lane; only posts from other threads go through the event loop.
+/// So a chain of posts does not poll the sockets in between.
 class RealLane final : public Lane {
  public:
   RealLane(asio::io_context& io, asio::thread_pool& workers) : io_(io), workers_(workers), alarm_(io) {}
@@ -53,8 +53,8 @@ class RealLane final : public Lane {
   }
   /// From now on the calling thread is the lane's.
   void adopt_thread() { thread_.store(std::this_thread::get_id(), std::memory_order_relaxed); }
-  /// Runs what is ready, and what gets ready meanwhile, but no more than kBatch: sockets and timers have their turn. False
-  /// if something is left.
+  /// Runs what is ready, and what becomes ready meanwhile, but at most kBatch items, so that sockets and timers are served.
+  /// False if something is left.
   bool run_ready() {
     for (std::size_t i = 0; i < kBatch && !ready_.empty(); ++i) {
       Callback work = std::move(ready_.front());
@@ -166,7 +166,7 @@ class SocketStream final : public ByteStream {
   explicit SocketStream(Socket socket) : socket_(std::move(socket)) {}
 
   Task<Result<std::size_t>> read_some(MutableBytes into) override {
-    // What is there already is taken at once; only an empty socket costs a turn of the event loop.
+    // Data that has arrived is read at once; only an empty socket costs a turn of the event loop.
     error_code ec;
     if (const std::size_t got = socket_.read_some(asio::buffer(into.data(), into.size()), ec); got > 0) co_return got;
     if (ec == asio::error::eof) co_return std::size_t{0};
@@ -286,7 +286,7 @@ class TcpListener final : public Listener {
   }
   [[nodiscard]] IpEndpoint local() const override { return local_; }
   void share_port() override {
-    // Only now, not before the bind: a second program that wanted to listen here has been refused by then.
+    // Only now, not before the bind: a second program that tries to listen here must be refused.
     error_code ignored;
     acceptor_.set_option(ReusePort(true), ignored);
   }
@@ -346,7 +346,7 @@ class UnixListener final : public Listener {
   std::string path_;
 };
 
-/// Runs look-ups on workers, a few at a time. Who is cancelled leaves at once; the work then ends by itself.
+/// Runs look-ups on workers, a few at a time. A cancelled caller returns at once; its look-up runs to its end.
 class Lookups {
  public:
   static constexpr std::size_t kMaxQueued = 1024;
@@ -429,7 +429,7 @@ class RealNet final : public Net {
     if (ec) co_return co_await connect_tcp(to);
     Result<void> connected = co_await connect(socket, to);
     if (connected) co_return make_accepted(std::move(socket));
-    // Another port helps only where this one cannot be had: the pair of ends is in use, or was until lately.
+    // Another port helps only where this one is not available: the address pair is in use, or was until recently.
     const bool taken = connected.error().is(Errc::already_exists) || connected.error().is(Errc::not_found);
     if (!taken) co_return std::unexpected(connected.error());
     co_return co_await connect_tcp(to);
@@ -457,7 +457,7 @@ class RealNet final : public Net {
     error_code ec;
     if (path.size() >= sizeof(sockaddr_un::sun_path))
       co_return fail(Errc::invalid_argument, "socket path '{}' is too long", path);
-    socket.connect(Local::endpoint(path), ec);  // a Unix connect does not wait for the other side's accept
+    socket.connect(Local::endpoint(path), ec);  // a Unix connect does not wait for accept()
     const bool absent = ec == boost::system::errc::no_such_file_or_directory || ec == asio::error::connection_refused;
     if (absent) co_return fail(Errc::not_found, "connect to {}: {}", path, ec.message());
     if (ec == boost::system::errc::permission_denied)
@@ -531,7 +531,7 @@ struct RealRuntime::Impl {
     });
   }
 
-  /// Runs what the next event has to run.
+  /// Waits for the next event and runs its handler.
   void wait_for_event() {
     const SteadyTime since = lane.now();
     bool found = false;

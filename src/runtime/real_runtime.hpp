@@ -1,11 +1,10 @@
-// The real world: lanes that are threads with an event loop, the system's clocks and randomness, and real sockets.
+// The real runtime: lanes that are threads with an event loop, the system's clocks and randomness, and real sockets.
 //
-// A lane sleeps until the next event, but looks for it first while events come as fast as in a conversation
-// (busy_poll.hpp), and where there is a second processor to bring them.
+// A lane sleeps until the next event. While events follow each other quickly it polls first (busy_poll.hpp), if the machine has
+// a second processor.
 //
-// Names are looked up on the worker threads, by at most half of them, so that a silent name server does not keep the
-// disk waiting. A look-up whose caller has left runs to its end; the destructor waits for it (name_lookup.hpp says how
-// long).
+// Names are resolved on the worker threads, by at most half of them, so that a silent name server does not delay disk
+// operations. A look-up whose caller is cancelled runs to its end; the destructor waits for it (name_lookup.hpp says how long).
 #pragma once
 
 #include <functional>
@@ -22,7 +21,7 @@ class RealRuntime {
   struct Options {
     /// Threads for work that blocks (SQLite, disk, containers).
     unsigned workers = 4;
-    /// Asked for text records instead of the system's name servers. IPv4.
+    /// Queried for text records instead of the system's name servers. IPv4.
     std::optional<IpEndpoint> name_server;
   };
   RealRuntime() : RealRuntime(Options{}) {}
@@ -42,7 +41,7 @@ class RealRuntime {
     return std::move(*result);
   }
 
-  /// Calls `handler` on the lane each time one of the signals arrives. Restored when the runtime goes.
+  /// Calls `handler` on the lane each time one of the signals arrives. Restored when the runtime is destroyed.
   void on_signal(std::vector<int> signals, std::function<void(int)> handler);
 
  private:

@@ -15,7 +15,7 @@
 namespace dms {
 namespace {
 
-/// A name server on a UDP port of the loopback that gives every question the same records, and says nothing until it is let.
+/// A name server on a UDP port of the loopback that answers every query with the same records, and not before it is released.
 class NameServer {
  public:
   explicit NameServer(Bytes records, std::uint16_t count, std::uint8_t code = 0)
@@ -228,7 +228,7 @@ TEST(RealLane, RunsWhatIsPostedInOrderAlsoFromWithinAndFromOtherThreads) {
   real.run([](Notify& done, const std::vector<int>& seen) -> Task<void> {
     while (seen.size() < 5) (void)co_await done.wait();
   }(all, ran));
-  // Another thread's place among ours is not defined, but for being after what it could see.
+  // The position of another thread's post is not defined, except that it comes after what that thread had seen.
   const auto foreign = std::ranges::find(ran, 5);
   ASSERT_NE(foreign, ran.end());
   EXPECT_NE(foreign, ran.begin());
@@ -236,7 +236,7 @@ TEST(RealLane, RunsWhatIsPostedInOrderAlsoFromWithinAndFromOtherThreads) {
   EXPECT_EQ(ran, (std::vector<int>{1, 2, 3, 4}));
 }
 
-/// Posts itself for as long as nobody stops it.
+/// Posts itself until it is stopped.
 struct Restless {
   Lane& lane;
   bool stopped = false;

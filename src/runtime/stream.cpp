@@ -17,7 +17,7 @@ Task<Result<Bytes>> read_to_end(ByteStream& stream, std::size_t limit) {
   Bytes all;
   for (;;) {
     const std::size_t had = all.size();
-    // One byte beyond the limit is asked for, so that too much can be told from just enough.
+    // Reads one byte beyond the limit, to distinguish too much from exactly enough.
     all.resize(std::min(limit + 1, had + 16 * 1024));
     CO_TRY(std::size_t got, co_await stream.read_some(MutableBytes(all).subspan(had)));
     all.resize(had + got);
@@ -59,7 +59,7 @@ Result<std::unique_ptr<Listener>> Net::listen_unix(const std::string& path) {
 
 Task<Result<Accepted>> Net::connect_tcp_from(IpEndpoint, IpEndpoint to) { return connect_tcp(to); }
 
-// What a wire does that knows no names.
+// The default of a Net without a name service.
 Task<Result<std::vector<IpAddress>>> Net::resolve_host(std::string name, IpFamily) {
   co_return fail(Errc::unsupported, "look up {}: this network has no names", name);
 }

@@ -1,7 +1,7 @@
-// A connected byte stream, and the wire that makes them. Handed in: real sockets or a simulated network.
+// A connected byte stream, and the network interface that makes them: real sockets or a simulated network.
 //
 // Model
-//  1. A stream belongs to one lane. At most one read and one write may be under way at a time, each with the other.
+//  1. A stream belongs to one lane. At most one read and one write may be under way at the same time.
 //  2. Every operation can be cancelled (task.hpp); a cancelled read or write leaves the stream usable only for abort().
 //  3. Memory handed to read_some() or write() stays valid until that call returns, also when it is cancelled.
 //  4. Destroying a stream aborts it. No operation may be under way then.
@@ -27,7 +27,7 @@ class ByteStream {
 
   /// At least one byte, at most `into.size()`; 0 means that the other side has closed its writing half.
   virtual Task<Result<std::size_t>> read_some(MutableBytes into) = 0;
-  /// All of `from`. Waits when the wire is slower than the writer.
+  /// All of `from`. Waits when the network is slower than the writer.
   virtual Task<Result<void>> write(BytesView from) = 0;
   /// No more writes; the other side reads an end. Reading goes on.
   virtual Task<Result<void>> close_write() = 0;
@@ -64,7 +64,7 @@ class IpAddress {
   [[nodiscard]] bool is_loopback() const {
     return v6_ ? *this == v6({0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}) : bytes_[0] == 127;
   }
-  /// Loopback, link-local and the networks that anybody may use at home: nothing that is routed between strangers.
+  /// Loopback, link-local and private networks (RFC 1918, RFC 4193): nothing that is routed on the Internet.
   [[nodiscard]] bool is_private() const;
   [[nodiscard]] bool is_link_local() const {
     return v6_ ? bytes_[0] == 0xfe && (bytes_[1] & 0xc0) == 0x80 : bytes_[0] == 169 && bytes_[1] == 254;
@@ -100,7 +100,7 @@ class ZoneName {
 struct IpEndpoint {
   IpAddress address;
   std::uint16_t port = 0;
-  /// Of a link-local IPv6 address: the interface it belongs to; as long as the system's interface names can be.
+  /// Of a link-local IPv6 address: the interface it belongs to; of the length of the system's interface names.
   ZoneName zone;
   [[nodiscard]] std::string to_string() const;  // "127.0.0.1:9000", "[::1]:9000", "[fe80::1%eth0]:9000"
   friend auto operator<=>(const IpEndpoint&, const IpEndpoint&) = default;
@@ -118,42 +118,43 @@ class Listener {
   /// Errc::closed once close() was called.
   virtual Task<Result<Accepted>> accept() = 0;
   [[nodiscard]] virtual IpEndpoint local() const = 0;
-  /// Lets connect_tcp_from() use the port too, where the system can. From then on other programs of the same user may as well.
+  /// Lets connect_tcp_from() use the port too, where the system supports it. From then on other programs of the same user can
+  /// bind it as well.
   virtual void share_port() {}
   virtual void close() = 0;
 };
 
-/// Which addresses of a name are wanted.
+/// Which addresses of a name to return.
 enum class IpFamily { any, v4, v6 };
 
 inline constexpr std::size_t kMaxHostName = 253;
 inline constexpr std::size_t kMaxHostAddresses = 64;  ///< of one name; more are not returned
 
-/// The wire of one node.
+/// The network interface of one node.
 class Net {
  public:
   virtual ~Net() = default;
   /// Port 0 takes a free one. Errc::already_exists if the port is taken, Errc::not_found if the address is not this machine's.
   virtual Result<std::unique_ptr<Listener>> listen_tcp(const IpEndpoint& at) = 0;
   virtual Task<Result<Accepted>> connect_tcp(IpEndpoint to) = 0;
-  /// The same from `local`, the end of a listener that shares its port: so the other side sees an address at which we can be
-  /// reached. Where that cannot be done, from anywhere; the local end of the result tells.
+  /// The same from `local`, the address of a listener that shares its port: the listener on the other side then sees an address
+  /// that accepts connections. Where that is not possible, from any port; the local end of the result tells.
   virtual Task<Result<Accepted>> connect_tcp_from(IpEndpoint local, IpEndpoint to);
   /// A Unix socket at `path`, mode 0600 before anything can connect; close() removes it. Errc::already_exists if something is
   /// at `path`, Errc::invalid_argument if it is too long for a socket (107 bytes).
   virtual Result<std::unique_ptr<Listener>> listen_unix(const std::string& path);
   /// Errc::not_found if nothing listens there, Errc::permission_denied if this user may not connect.
   virtual Task<Result<std::unique_ptr<ByteStream>>> connect_unix(std::string path) = 0;
-  /// The addresses of a host, at most kMaxHostAddresses. Errc::not_found if there are none, Errc::io if nobody can be asked.
-  /// Look-ups take their time: the deadline is the caller's.
+  /// The addresses of a host, at most kMaxHostAddresses. Errc::not_found if there are none, Errc::io if no name server
+  /// answers. The caller sets the deadline.
   virtual Task<Result<std::vector<IpAddress>>> resolve_host(std::string name, IpFamily family);
-  /// The texts (TXT records) of a name, at most kMaxTextRecords (dns_message.hpp); otherwise as resolve_host().
+  /// The texts (TXT records) of a name, at most kMaxTextRecords (dns_message.hpp); failures as resolve_host().
   virtual Task<Result<std::vector<std::string>>> resolve_text(std::string name);
   /// The addresses of this machine's interfaces that are up.
   virtual Result<std::vector<IpAddress>> interface_addresses() = 0;
 };
 
-/// What a node is given of its world. All three live as long as the node, and belong to its lane.
+/// The environment of a node. Both outlive the node and belong to its lane.
 struct Runtime {
   Lane& lane;
   Net& net;

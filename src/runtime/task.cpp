@@ -1,6 +1,70 @@
 #include "runtime/task.hpp"
 
+#include "base/assert.hpp"
+
 namespace dms {
+
+void detail::Waiter::wake() {
+  in_notify.unlink();
+  in_scope.unlink();
+  lane->post([h = handle] { h.resume(); });
+}
+
+void detail::PromiseBase::unhandled_exception() noexcept { exception = std::current_exception(); }
+void detail::PromiseBase::rethrow() const { std::rethrow_exception(exception); }
+
+bool detail::PromiseBase::start(std::coroutine_handle<> self, std::coroutine_handle<> parent,
+                                const TaskContext& inherited) {
+  DMS_DEBUG_ASSERT(self && !self.done(), "a task is awaited that was moved from, or a second time");
+  continuation = parent;
+  if (context.lane == nullptr) context = inherited;
+  starting = true;
+  self.resume();
+  starting = false;
+  return !self.done();
+}
+
+CancelScope::CancelScope(CancelScope* parent) {
+  hook_.owner = this;
+  if (parent != nullptr) {
+    parent->children_.push_back(hook_);
+    reason_ = parent->reason_;
+  }
+}
+
+void CancelScope::cancel(Errc reason) {
+  if (reason_) return;
+  reason_ = reason;
+  while (waiters_.linked()) {
+    auto* w = static_cast<detail::Waiter::Hook*>(waiters_.next)->owner;
+    w->cancelled = reason;
+    w->wake();
+  }
+  // Children stay in the list; cancel() of a cancelled child returns at once.
+  for (auto* h = children_.next; h != &children_; h = h->next) static_cast<Hook*>(h)->owner->cancel(reason);
+}
+
+void Notify::notify_one() {
+  if (waiters_.linked()) static_cast<detail::Waiter::Hook*>(waiters_.next)->owner->wake();
+}
+void Notify::notify_all() {
+  while (waiters_.linked()) notify_one();
+}
+
+bool Notify::Awaiter::suspend(std::coroutine_handle<> handle, const TaskContext& context) {
+  if (!shielded_ && context.scope != nullptr) {
+    if (context.scope->reason_) {
+      waiter_.cancelled = context.scope->reason_;
+      return false;
+    }
+    context.scope->waiters_.push_back(waiter_.in_scope);
+  }
+  waiter_.lane = context.lane;
+  waiter_.handle = handle;
+  notify_.waiters_.push_back(waiter_.in_notify);
+  return true;
+}
+Result<void> Notify::Awaiter::cancelled() const { return std::unexpected(Error(*waiter_.cancelled, {})); }
 
 Task<Result<void>> sleep_until(SteadyTime when) {
   TaskContext context = co_await this_task();

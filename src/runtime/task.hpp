@@ -1,21 +1,20 @@
-// Coroutines: Task<T>, structured cancellation, and the one primitive on which everything that waits is built.
+// Coroutines: Task<T>, structured cancellation, and Notify, the primitive on which all waiting is built.
 //
 // Model
-//  1. A Task is lazy. It starts when awaited (or when a Nursery runs it) and its frame is owned by the Task object.
-//  2. Every running task has a context: the lane it lives on and the CancelScope it stands under. An awaited task
-//     inherits both from the one that awaits it. A task never changes lanes.
+//  1. A Task is lazy. It starts when it is awaited (or when a Nursery runs it); the Task object owns its frame.
+//  2. Every running task has a context: its lane and its CancelScope. An awaited task inherits both from the task that awaits
+//     it. A task never changes lanes.
 //  3. Waiting means waiting on a Notify. A wait ends because it was notified, or because the scope was cancelled (by an
 //     owner, or by a deadline); it then returns the reason as an error, and the code unwinds by returning.
 //     Cancellation is a request: a task that is cancelled keeps running until it next waits.
-//  4. A waiter is resumed by posting to its lane, never from inside notify(): no callback runs under its caller's feet.
-//  5. An exception that leaves a task is rethrown to whoever awaits it; a Nursery reports it as a bug and goes on.
+//  4. A waiter is resumed by posting to its lane, never from inside notify(): notify() runs no callback.
+//  5. An exception that leaves a task is rethrown to the awaiting task; a Nursery reports it as a bug and goes on.
 //
-// Threads: everything here belongs to one lane. Cost: a Task is one allocation; a wait allocates nothing.
+// Threads: one lane. Cost: a Task is one allocation; a wait allocates nothing.
 //
 // Traps of coroutines, each easy to avoid (scripts/check_coroutines.py looks for the last two, which GCC 12 compiles
 // wrongly):
-//  - A lambda that is a coroutine must not capture: its captures die with the lambda object, not with the frame. Write
-//     a
+//  - A lambda that is a coroutine must not capture: its captures die with the lambda object, not with the frame. Write a
 //    function (or pass what it needs as parameters, taken by value).
 //  - Parameters of a coroutine that is spawned rather than awaited at once are taken by value, or outlive the nursery.
 //  - No co_await in the condition of an `if` or `while`: name the result first.
@@ -29,7 +28,6 @@
 #include <utility>
 #include <variant>
 
-#include "base/assert.hpp"
 #include "base/result.hpp"
 #include "runtime/lane.hpp"
 
@@ -45,7 +43,7 @@ struct TaskContext {
 
 namespace detail {
 
-/// A node that can leave its list in O(1) without knowing the list.
+/// A node that unlinks itself from its list in O(1) without a reference to the list.
 struct ListHook {
   ListHook* prev = this;
   ListHook* next = this;
@@ -79,11 +77,7 @@ struct Waiter {
   std::optional<Errc> cancelled;
 
   Waiter() { in_notify.owner = in_scope.owner = this; }
-  void wake() {
-    in_notify.unlink();
-    in_scope.unlink();
-    lane->post([h = handle] { h.resume(); });
-  }
+  void wake();
 };
 
 struct PromiseBase {
@@ -96,8 +90,8 @@ struct PromiseBase {
     bool await_ready() noexcept { return false; }
     template <class P>
     void await_suspend(std::coroutine_handle<P> h) noexcept {
-      // While `starting`, the awaiting coroutine is still on the stack below us and goes on by itself: a loop that awaits
-      // tasks which finish at once needs no stack.
+      // While `starting`, the awaiting coroutine is still on the stack below and continues by itself: a loop that awaits
+      // tasks which finish at once needs no additional stack.
       auto& p = h.promise();
       if (!p.starting && p.continuation) p.continuation.resume();
     }
@@ -105,7 +99,12 @@ struct PromiseBase {
   };
   std::suspend_always initial_suspend() noexcept { return {}; }
   FinalAwaiter final_suspend() noexcept { return {}; }
-  void unhandled_exception() noexcept { exception = std::current_exception(); }
+  void unhandled_exception() noexcept;
+
+  // What awaiting a task does, whatever its type: not a template, and not inline, because every co_await would hold a copy.
+  /// Runs this coroutine, `self`, on behalf of `parent` until it first waits. False if it has finished already.
+  bool start(std::coroutine_handle<> self, std::coroutine_handle<> parent, const TaskContext& inherited);
+  void rethrow() const;
 };
 
 template <class T>
@@ -147,18 +146,11 @@ class [[nodiscard]] Task {
     bool await_ready() noexcept { return false; }
     template <class P>
     bool await_suspend(std::coroutine_handle<P> parent) {
-      DMS_DEBUG_ASSERT(handle_ && !handle_.done(), "a task is awaited that has been moved away, or a second time");
-      auto& p = handle_.promise();
-      p.continuation = parent;
-      if (p.context.lane == nullptr) p.context = parent.promise().context;
-      p.starting = true;
-      handle_.resume();
-      p.starting = false;
-      return !handle_.done();
+      return handle_.promise().start(handle_, parent, parent.promise().context);
     }
     T await_resume() {
       auto& p = handle_.promise();
-      if (p.exception) std::rethrow_exception(p.exception);
+      if (p.exception) p.rethrow();
       if constexpr (!std::is_void_v<T>) return std::move(*p.value);
     }
 
@@ -167,7 +159,7 @@ class [[nodiscard]] Task {
   };
   Awaiter operator co_await() && { return Awaiter(handle_); }
 
-  /// For those who run tasks (Nursery, with_deadline): the context the task will start with.
+  /// For code that runs tasks (Nursery, with_deadline): the context the task will start with.
   void set_context(TaskContext context) { handle_.promise().context = context; }
   [[nodiscard]] Handle handle() const { return handle_; }
 
@@ -178,28 +170,12 @@ class [[nodiscard]] Task {
 /// A scope that can be cancelled, in a tree: cancelling a scope cancels those below it.
 class CancelScope {
  public:
-  explicit CancelScope(CancelScope* parent = nullptr) {
-    hook_.owner = this;
-    if (parent != nullptr) {
-      parent->children_.push_back(hook_);
-      reason_ = parent->reason_;
-    }
-  }
+  explicit CancelScope(CancelScope* parent = nullptr);
   CancelScope(const CancelScope&) = delete;
   CancelScope& operator=(const CancelScope&) = delete;
 
-  /// Wakes all that wait below this scope with `reason`. Later waits fail at once. The first reason stays.
-  void cancel(Errc reason = Errc::cancelled) {
-    if (reason_) return;
-    reason_ = reason;
-    while (waiters_.linked()) {
-      auto* w = static_cast<detail::Waiter::Hook*>(waiters_.next)->owner;
-      w->cancelled = reason;
-      w->wake();
-    }
-    // Children keep their place in the list; a cancelled child is skipped by its own first line.
-    for (auto* h = children_.next; h != &children_; h = h->next) static_cast<Hook*>(h)->owner->cancel(reason);
-  }
+  /// Wakes all waiters of this scope and those below it with `reason`. Later waits fail at once. The first reason stays.
+  void cancel(Errc reason = Errc::cancelled);
 
   [[nodiscard]] std::optional<Errc> reason() const { return reason_; }
 
@@ -214,19 +190,15 @@ class CancelScope {
   std::optional<Errc> reason_;
 };
 
-/// Where coroutines wait. Use it like a condition variable: `while (!ready) CO_TRY_VOID(co_await notify.wait());`
+/// What coroutines wait on. Use it like a condition variable: `while (!ready) CO_TRY_VOID(co_await notify.wait());`
 class Notify {
  public:
   Notify() = default;
   Notify(const Notify&) = delete;
   Notify& operator=(const Notify&) = delete;
 
-  void notify_one() {
-    if (waiters_.linked()) static_cast<detail::Waiter::Hook*>(waiters_.next)->owner->wake();
-  }
-  void notify_all() {
-    while (waiters_.linked()) notify_one();
-  }
+  void notify_one();
+  void notify_all();
   [[nodiscard]] bool has_waiters() const { return waiters_.linked(); }
 
   class Awaiter {
@@ -235,25 +207,16 @@ class Notify {
     bool await_ready() noexcept { return false; }
     template <class P>
     bool await_suspend(std::coroutine_handle<P> h) {
-      const TaskContext& context = h.promise().context;
-      if (!shielded_ && context.scope != nullptr) {
-        if (context.scope->reason_) {
-          waiter_.cancelled = context.scope->reason_;
-          return false;
-        }
-        context.scope->waiters_.push_back(waiter_.in_scope);
-      }
-      waiter_.lane = context.lane;
-      waiter_.handle = h;
-      notify_.waiters_.push_back(waiter_.in_notify);
-      return true;
+      return suspend(h, h.promise().context);
     }
     Result<void> await_resume() {
-      if (waiter_.cancelled) return std::unexpected(Error(*waiter_.cancelled, {}));
+      if (waiter_.cancelled) return cancelled();
       return {};
     }
 
    private:
+    bool suspend(std::coroutine_handle<> handle, const TaskContext& context);
+    [[nodiscard]] Result<void> cancelled() const;
     Notify& notify_;
     bool shielded_;
     detail::Waiter waiter_;
@@ -261,7 +224,7 @@ class Notify {
 
   /// Fails with Errc::cancelled or Errc::deadline_exceeded.
   [[nodiscard]] Awaiter wait() { return {*this, false}; }
-  /// Cannot be cancelled. Only for what is certain to come soon, such as the end of an operation just aborted.
+  /// Cannot be cancelled. Only for what is certain to happen soon, such as the end of an operation just aborted.
   [[nodiscard]] Awaiter wait_shielded() { return {*this, true}; }
 
  private:
@@ -281,7 +244,7 @@ struct ThisTask {
 };
 inline ThisTask this_task() { return {}; }
 
-/// A timer that is gone when this is.
+/// A timer that is cancelled when this is destroyed.
 class ScopedTimer {
  public:
   ScopedTimer(Lane& lane, SteadyTime when, Callback work) : lane_(lane), id_(lane.call_at(when, std::move(work))) {}
@@ -297,7 +260,7 @@ class ScopedTimer {
 Task<Result<void>> sleep_until(SteadyTime when);
 Task<Result<void>> sleep_for(Duration duration);
 
-/// Runs `inner`, whose waits fail with Errc::deadline_exceeded from `when` on. An earlier deadline further out stays in force.
+/// Runs `inner`, whose waits fail with Errc::deadline_exceeded from `when` on. An earlier deadline of an enclosing scope stays in force.
 template <class T>
 Task<Result<T>> with_deadline(SteadyTime when, Task<Result<T>> inner) {
   TaskContext context = co_await this_task();
@@ -313,8 +276,8 @@ Task<Result<T>> with_timeout(Duration duration, Task<Result<T>> inner) {
   co_return co_await with_deadline(context.lane->now() + duration, std::move(inner));
 }
 
-/// Runs `work` on a worker thread and returns its result here. It cannot be cancelled once it has begun, so whatever it
-/// refers to stays valid until this returns.
+/// Runs `work` on a worker thread and returns its result here. It cannot be cancelled once it has begun: what it
+/// refers to must stay valid until this returns.
 template <class F>
 Task<std::invoke_result_t<F>> offload(F work) {
   using R = std::invoke_result_t<F>;

@@ -102,7 +102,7 @@ TEST(Reference, TokensAreJudgedAndRewrittenAsThere) {
   for (const ReferenceCase& c : file.cases) {
     auto token = Token::parse(as_text(c.input()));
     Result<void> sound = token ? token->verify({file.now}, RevocationSet()) : std::unexpected(token.error());
-    comparison.judged(c, sound);
+    comparison.check(c, sound);
     const auto text = c.rewritten();
     if (token && text) {
       EXPECT_EQ(token->text(), *text) << c.name;
@@ -121,7 +121,7 @@ TEST(Reference, ContextsAreLoadedAndSavedAsThere) {
   const ReferenceFile file = ReferenceFile::load("ucan/go_contexts.json");
   for (const ReferenceCase& c : file.cases) {
     auto context = CapabilityContext::parse(c.text, key_of(c.key), random, {file.now});
-    comparison.judged(c, context);
+    comparison.check(c, context);
     if (!context || !c.accepted() || kLeftOut.contains(c.name)) continue;
     // Issuers stand in the order of a Go map, another each time it saves: here they keep the order of the file.
     EXPECT_EQ(context->serialise(), c.name == "provide, of several issuers" ? c.text : c.rewritten()) << c.name;
@@ -143,7 +143,7 @@ TEST(Reference, MessagesAreDecidedAsThere) {
       TRY(Capability topic, Capability::parse(c.topic));
       return context.require_broadcast(context.did(), subject, topic, {capability}, {file.now});
     };
-    comparison.judged(c, decide());
+    comparison.check(c, decide());
   }
 }
 
