@@ -44,26 +44,6 @@ void CancelScope::cancel(Errc reason) {
   for (auto* h = children_.next; h != &children_; h = h->next) static_cast<Hook*>(h)->owner->cancel(reason);
 }
 
-void Notify::notify_one() {
-  if (waiters_.linked()) static_cast<detail::Waiter::Hook*>(waiters_.next)->owner->wake();
-}
-void Notify::notify_all() {
-  while (waiters_.linked()) notify_one();
-}
-
-bool Notify::Awaiter::suspend(std::coroutine_handle<> handle, const TaskContext& context) {
-  if (!shielded_ && context.scope != nullptr) {
-    if (context.scope->reason_) {
-      waiter_.cancelled = context.scope->reason_;
-      return false;
-    }
-    context.scope->waiters_.push_back(waiter_.in_scope);
-  }
-  waiter_.lane = context.lane;
-  waiter_.handle = handle;
-  notify_.waiters_.push_back(waiter_.in_notify);
-  return true;
-}
 Result<void> Notify::Awaiter::cancelled() const { return std::unexpected(Error(*waiter_.cancelled, {})); }
 
 Task<Result<void>> sleep_until(SteadyTime when) {

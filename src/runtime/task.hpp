@@ -197,8 +197,12 @@ class Notify {
   Notify(const Notify&) = delete;
   Notify& operator=(const Notify&) = delete;
 
-  void notify_one();
-  void notify_all();
+  void notify_one() {
+    if (waiters_.linked()) static_cast<detail::Waiter::Hook*>(waiters_.next)->owner->wake();
+  }
+  void notify_all() {
+    while (waiters_.linked()) notify_one();
+  }
   [[nodiscard]] bool has_waiters() const { return waiters_.linked(); }
 
   class Awaiter {
@@ -215,7 +219,19 @@ class Notify {
     }
 
    private:
-    bool suspend(std::coroutine_handle<> handle, const TaskContext& context);
+    bool suspend(std::coroutine_handle<> handle, const TaskContext& context) {
+      if (!shielded_ && context.scope != nullptr) {
+        if (context.scope->reason_) {
+          waiter_.cancelled = context.scope->reason_;
+          return false;
+        }
+        context.scope->waiters_.push_back(waiter_.in_scope);
+      }
+      waiter_.lane = context.lane;
+      waiter_.handle = handle;
+      notify_.waiters_.push_back(waiter_.in_notify);
+      return true;
+    }
     [[nodiscard]] Result<void> cancelled() const;
     Notify& notify_;
     bool shielded_;

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "orchestrator/test_records.hpp"
-#include "simulation/sim_runtime.hpp"
+#include "simulation/sim_world.hpp"
 
 namespace dms::orchestrator {
 namespace {

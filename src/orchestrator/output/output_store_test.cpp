@@ -5,7 +5,7 @@
 #include <cstdlib>
 
 #include "base/file.hpp"
-#include "simulation/sim_runtime.hpp"
+#include "simulation/sim_world.hpp"
 
 namespace dms::orchestrator {
 namespace {
