@@ -1,0 +1,44 @@
+#include "runtime/real_lane.hpp"
+
+#include "base/assert.hpp"
+
+namespace dms {
+namespace asio = boost::asio;
+using boost::system::error_code;
+
+SteadyTime RealLane::now() const {
+  return SteadyTime(std::chrono::duration_cast<Duration>(std::chrono::steady_clock::now().time_since_epoch()));
+}
+UnixTime RealLane::unix_now() const {
+  const auto since = std::chrono::system_clock::now().time_since_epoch();
+  return {static_cast<std::uint64_t>(std::chrono::duration_cast<Duration>(since).count())};
+}
+
+void RealLane::offload(Callback work, Callback done) {
+  asio::post(workers_,
+             [this, guard = asio::make_work_guard(io_), work = std::move(work), done = std::move(done)]() mutable {
+               work();
+               post(std::move(done));
+             });
+}
+
+void RealLane::on_lane() const {
+  DMS_ASSERT(thread_.load(std::memory_order_relaxed) == std::this_thread::get_id(),
+             "a timer of a lane is used by another thread");
+}
+
+void RealLane::arm() {
+  const auto earliest = timers_.earliest();
+  if (!earliest || (armed_ && *armed_ <= *earliest)) return;
+  armed_ = earliest;
+  alarm_.expires_at(std::chrono::steady_clock::time_point(
+      std::chrono::duration_cast<std::chrono::steady_clock::duration>(earliest->time_since_epoch())));
+  alarm_.async_wait([this](error_code ec) {
+    if (ec == asio::error::operation_aborted) return;  // replaced by an earlier one
+    armed_.reset();
+    while (auto due = timers_.pop_due(now())) (*due)();
+    arm();
+  });
+}
+
+}  // namespace dms
