@@ -60,7 +60,7 @@ RC_GTEST_PROP(Log, WhateverTheValueTheTextHasOneLineAndAsManyFields,
   const Field fields[] = {{"first", first}, {"second", second}};
   const std::string text = to_text(fields);
   for (const char c : text) RC_ASSERT(static_cast<unsigned char>(c) >= 0x20 && c != 0x7f);
-  // A reader that knows quotes and escapes finds two fields, no more.
+  // A reader that parses quotes and escapes finds exactly two fields.
   std::size_t names = 0;
   bool quoted = false;
   for (std::size_t i = 0; i < text.size(); ++i) {

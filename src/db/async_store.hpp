@@ -2,17 +2,17 @@
 //
 // Model
 //  1. Operations are carried out one at a time, in the order in which they were started (awaited or spawned; a Task that
-//     nobody has started yet has no place). A read sees every write that was started before it.
-//  2. When a write has returned success, it is on the disk (store.hpp, 2). Until then the lane serves others: a caller that
-//     depends on the write, such as a reply that promises something, awaits it first, and checks its state again after.
+//     is not started yet has no place). A read sees every write that was started before it.
+//  2. When a write has returned success, it is on the disk (store.hpp, 2). Until then the lane runs other code: a
+//     caller that depends on the write, such as one that replies to a peer, awaits it first and then checks its state again.
 //  3. An operation that has been started is carried out to its end; cancellation does not reach it. The wait is as long as
 //     the disk takes for what is queued before it.
 //  4. transaction() runs `change` on the worker, with the store to itself. `change` owns what it uses: by value, or by
-//     reference to what the awaiting coroutine keeps; nothing that the lane may touch meanwhile.
+//     reference to what the awaiting coroutine keeps; nothing that the lane accesses meanwhile.
 //  5. In a simulation the work is done inline, at one virtual instant, so runs replay.
 //  6. At most kMaxQueued operations wait; one more fails with Errc::limit_exceeded and changes nothing.
 //
-// Threads: of one lane. blocking() is for the start, before others are served. Cost: a write waits for the disk (store_bench.cpp:
+// Threads: one lane. blocking() is for the start, before requests are served. Cost: a write waits for the disk (store_bench.cpp:
 // 1.7 ms on an SSD, of which 0.1 ms is processor time of the worker; ten documents in one transaction 2.5 ms), a read two
 // changes of thread. Failure: as Store. close() waits for what is queued; destruction before that is a bug (fatal).
 #pragma once
@@ -53,7 +53,7 @@ class AsyncStore {
 
   Task<Result<void>> put(std::string collection, std::string id, std::string json);
   Task<Result<std::optional<std::string>>> get(std::string collection, std::string id);
-  /// True if there was such a document.
+  /// True if the document existed.
   Task<Result<bool>> erase(std::string collection, std::string id);
   Task<Result<std::vector<Document>>> list(std::string collection);
   /// Several changes as one; what `change` returns as an error undoes them.

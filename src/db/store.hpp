@@ -1,11 +1,11 @@
 // The document store: JSON documents in named collections, in one SQLite file that survives kill -9 and power loss.
 //
 // Model
-//  1. A document is (collection, id) -> JSON text. put() creates or replaces; get() of what is not there is empty;
+//  1. A document is (collection, id) -> JSON text. put() creates or replaces; get() of a missing document is empty;
 //     list() is in the order of ids, byte by byte.
 //  2. When put(), erase() or transaction() has returned success, the change is on the disk (WAL, synchronous=FULL).
-//     After a crash the file holds every change that was acknowledged, in order, and perhaps the one that was under
-//     way.
+//     After a crash the file holds every change that was acknowledged, in order, and perhaps the one that was in
+//     progress.
 //  3. transaction() makes several changes one: all or, if its function returns an error, none. Inside another
 //     transaction it is part of that one; if it fails, so does the outer one, even if its error is dropped.
 //  4. The file belongs to one process: a second one that opens it is refused. It has mode 0600; missing folders are
@@ -67,11 +67,11 @@ class Store {
 
   Result<void> put(std::string_view collection, std::string_view id, std::string_view json);
   Result<std::optional<std::string>> get(std::string_view collection, std::string_view id);
-  /// True if there was such a document.
+  /// True if the document existed.
   Result<bool> erase(std::string_view collection, std::string_view id);
   Result<std::vector<Document>> list(std::string_view collection);
 
-  /// Runs `change` and keeps what it did if it succeeds.
+  /// Runs `change` and commits if it succeeds.
   Result<void> transaction(const std::function<Result<void>()>& change);
 
   /// Values with a JSON form (encoding/json.hpp).

@@ -87,7 +87,7 @@ TEST(Store, AFailedInnerTransactionFailsTheOuterOne) {
   ASSERT_FALSE(done);
   EXPECT_EQ(done.error().message(), "inner");
   EXPECT_TRUE(store.list("a")->empty());
-  EXPECT_TRUE(store.put("a", "1", "{}")) << "the store goes on";
+  EXPECT_TRUE(store.put("a", "1", "{}")) << "the store works on";
 }
 
 TEST(Store, AnExceptionRollsBack) {

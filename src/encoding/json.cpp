@@ -38,7 +38,7 @@ class SeenKeys {
   std::set<std::string> many_;
 };
 
-/// Builds a document from the parser's events and stops at a duplicate key, which Boost.JSON itself would let pass.
+/// Builds a document from the parser's events and stops at a duplicate key, which Boost.JSON accepts.
 class Builder {
  public:
   static constexpr std::size_t max_object_size = std::size_t(-1);
@@ -137,7 +137,7 @@ bool equal_any_case(std::string_view key, std::string_view name) {
   return key.empty();
 }
 
-/// Whether a byte stands for itself: ASCII that needs no escape.
+/// Whether a byte is written as it is: ASCII that needs no escape.
 constexpr std::array<bool, 256> kPlain = [] {
   std::array<bool, 256> plain{};
   for (std::size_t c = 0x20; c < 0x80; ++c) plain[c] = true;

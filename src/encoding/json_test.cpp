@@ -288,7 +288,7 @@ TEST(Json, PrettyFormIsIndentedByTwo) {
             "{\n  \"a\": [\n    1,\n    {}\n  ],\n  \"b\": {\n    \"c\": null\n  }\n}");
 }
 
-TEST(Json, KnowsUtf8) {
+TEST(Json, ValidatesUtf8) {
   EXPECT_TRUE(json::is_utf8("a\u00e9\u2028\U0001f600"));
   for (const char* text : {"\xff", "\xc0\x80", "\xed\xa0\x80", "a\xe2\x80", "\xf4\x90\x80\x80"})
     EXPECT_FALSE(json::is_utf8(text));

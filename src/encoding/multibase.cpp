@@ -125,7 +125,7 @@ Result<Bytes> decode_bits(const Alphabet& alphabet, std::string_view text) {
   return bytes;
 }
 
-// A zero byte in front is a zero digit in front; the rest is one number.
+// A leading zero byte is a leading zero digit; the rest is one number.
 
 std::string encode_radix(const Alphabet& alphabet, BytesView bytes) {
   const auto radix = static_cast<unsigned>(alphabet.digits.size());

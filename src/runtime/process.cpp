@@ -150,7 +150,7 @@ std::string_view to_string(Failure::Step step) {
   give_up(p, Failure::execute);
 }
 
-/// One output of the child: the descriptor it writes to, and for a pipe the end we read.
+/// One output of the child: the descriptor it writes to, and for a pipe the end that is read here.
 struct Output {
   Fd child;
   int child_number = -1;
@@ -490,7 +490,7 @@ Task<Result<ProcessRun>> run_process(ProcessLauncher& launcher, ProcessSpec spec
     readers.cancel();
   }
   {
-    // A grandchild may hold the pipes open for ever; what it writes later is not the program's output.
+    // A grandchild may keep the pipes open; what it writes later is not the output of the program.
     ScopedTimer late(*context.lane, context.lane->now() + 2s, [&readers] { readers.cancel(); });
     co_await readers.join();
   }

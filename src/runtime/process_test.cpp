@@ -130,7 +130,7 @@ TEST_F(ProcessTest, CancelledRunIsKilled) {
   auto r = runtime_.run(with_timeout(20ms, run_process(launcher_, shell("sleep 1000"))));
   ASSERT_FALSE(r);
   EXPECT_TRUE(r.error().is(Errc::deadline_exceeded));
-  // TearDown proves it is gone once the launcher has reaped it; wait for that here.
+  // TearDown checks that the child has been reaped; wait for that here.
   while (::waitpid(-1, nullptr, WNOHANG) == 0) (void)runtime_.run(sleep_for(1ms));
 }
 

@@ -38,7 +38,7 @@ class NameServer {
     ::close(socket_);
   }
   [[nodiscard]] IpEndpoint at() const { return {IpAddress::v4({127, 0, 0, 1}), port_}; }
-  /// Answers one question, on a thread of its own.
+  /// Answers one query, on a thread of its own.
   void answer_one() {
     thread_ = std::thread([this] { serve(); });
   }
@@ -118,7 +118,7 @@ TEST(RealNames, ANameThatDoesNotExist) {
   EXPECT_TRUE(texts.error().is(Errc::not_found)) << texts.error().to_string();
 }
 
-TEST(RealNames, WhoRunsOutOfTimeLeavesAtOnceAndTheLookUpEndsByItself) {
+TEST(RealNames, ACallerPastItsDeadlineReturnsAtOnceAndTheLookUpRunsToItsEnd) {
   NameServer server(text_record("late"), 1);
   RealRuntime runtime(asking(server));
   auto texts = runtime.run(with_timeout(1ms, runtime.runtime().net.resolve_text("silent.example")));
@@ -199,11 +199,11 @@ TEST_F(LocalSocket, ALoopbackConnectionNamesItsUserWhileItIsOpen) {
     auto far = real_.run(accept_stream(**listener));
     ASSERT_TRUE(far) << far.error().to_string();
     const auto user = (*far)->peer_user();
-    if (!user) GTEST_SKIP() << "skipped: this kernel does not tell whose a TCP socket is (NETLINK_SOCK_DIAG)";
+    if (!user) GTEST_SKIP() << "skipped: this kernel does not report the owner of a TCP socket (NETLINK_SOCK_DIAG)";
     EXPECT_EQ(user, ::geteuid());
     EXPECT_EQ(near->stream->peer_user(), ::geteuid());
     near->stream->abort();
-    EXPECT_EQ((*far)->peer_user(), std::nullopt) << "the other end is nobody's any more";
+    EXPECT_EQ((*far)->peer_user(), std::nullopt) << "the socket at the other end is closed";
   }
 }
 
@@ -245,7 +245,7 @@ struct Restless {
   }
 };
 
-TEST(RealLane, WhoPostsWithoutEndKeepsNeitherTimersNorOtherThreadsWaiting) {
+TEST(RealLane, EndlessPostsDelayNeitherTimersNorOtherThreads) {
   RealRuntime real;
   Lane& lane = real.runtime().lane;
   Restless restless{lane};

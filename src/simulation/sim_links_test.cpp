@@ -41,7 +41,7 @@ Task<void> count(std::unique_ptr<ByteStream> stream, Lane& lane, Arrived& into) 
   }
 }
 
-/// Counts what arrives on each connection, in the order of their being accepted.
+/// Counts the bytes of each connection, in the order in which they were accepted.
 struct Sink {
   Sink(SimNode& node, std::size_t connections) : arrived(connections), nursery(node.runtime().lane, "sink") {
     nursery.spawn(accept_all(node.runtime(), nursery, arrived));
@@ -62,7 +62,7 @@ constexpr SimLink kGigabit = {.latency = 30ms, .jitter = 0ns, .bandwidth = 125'0
 
 double seconds(Duration d) { return std::chrono::duration<double>(d).count(); }
 
-TEST(SimLinks, ALongWidePathIsFilledAndCostsFewEvents) {
+TEST(SimLinks, AFastPathWithLatencyIsFilledAndCostsFewEvents) {
   SimWorld world(1, kGigabit);
   SimNode& server = world.add_node("server");
   SimNode& client = world.add_node("client");

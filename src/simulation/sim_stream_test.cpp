@@ -31,7 +31,7 @@ TEST(SimStream, LossDelaysButLosesNothing) {
   w.close();
 }
 
-TEST(SimStream, ACutLinkHoldsBytesBackUntilItIsMended) {
+TEST(SimStream, ACutLinkDelaysBytesUntilItIsRestored) {
   EchoWorld w(3);
   w.serve(1);
   Nursery client(w.client.runtime().lane, "client");
@@ -85,7 +85,7 @@ TEST(SimStream, GroupsOfAPartitionDoNotReachEachOther) {
   EXPECT_TRUE(reaches(0, 1));
   EXPECT_FALSE(reaches(0, 2));
   EXPECT_FALSE(reaches(2, 1));
-  EXPECT_FALSE(reaches(3, 0)) << "the unnamed are a group of their own";
+  EXPECT_FALSE(reaches(3, 0)) << "nodes that are not named are a group";
   world.partition({{nodes[0], nodes[2]}});
   EXPECT_TRUE(reaches(0, 2));
   EXPECT_TRUE(reaches(1, 3));
@@ -101,7 +101,7 @@ Task<void> listen_only(Net& net, IpAddress to, std::unique_ptr<ByteStream>& stre
   out = co_await read_to_end(*stream, 100);
 }
 
-TEST(SimStream, NobodyIsToldOfANodeThatVanishes) {
+TEST(SimStream, PeersAreNotNotifiedOfANodeThatVanishes) {
   EchoWorld w(7, {.give_up = 30s});
   w.serve(1);
   Nursery client(w.client.runtime().lane, "client");
@@ -111,8 +111,8 @@ TEST(SimStream, NobodyIsToldOfANodeThatVanishes) {
   w.world.run_for(1s);
   w.server.vanish();
   w.world.run_for(1h);
-  EXPECT_FALSE(heard.has_value()) << "who only listens waits for ever";
-  EXPECT_TRUE(w.world.run(w.client, stream->write(Bytes(10, 1)))) << "into the socket's buffer";
+  EXPECT_FALSE(heard.has_value()) << "a node that only reads waits without end";
+  EXPECT_TRUE(w.world.run(w.client, stream->write(Bytes(10, 1)))) << "into the socket buffer";
   w.world.run_for(29s);
   EXPECT_FALSE(heard.has_value());
   w.world.run_for(3s);
@@ -123,7 +123,7 @@ TEST(SimStream, NobodyIsToldOfANodeThatVanishes) {
   w.close();
 }
 
-TEST(SimStream, ANodeThatComesBackResetsWhatItDoesNotKnow) {
+TEST(SimStream, ANodeThatReappearsResetsStreamsFromBefore) {
   EchoWorld w(8);
   w.serve(1);
   Nursery client(w.client.runtime().lane, "client");

@@ -40,9 +40,9 @@ TEST(SimWorld, TheSameSeedGivesTheSameOrderOfEvents) {
   EXPECT_NE(mixed_workload(42), mixed_workload(43));
 }
 
-// Everything at once: five nodes that talk over lossy links which are cut and mended; timers that
-// fire and timers that are cancelled; work that is offloaded; nurseries cancelled with their tasks half done. Who did
-// what and when is written down, so that a difference can be read and not only noticed.
+// Everything at once: five nodes that talk over lossy links which are cut and restored; timers that
+// fire and timers that are cancelled; work that is offloaded; nurseries cancelled with their tasks half done. Each
+// step is logged with its instant, so that a difference can be read.
 class Mixed {
  public:
   struct Outcome {
@@ -134,7 +134,7 @@ TEST(SimWorld, AMixedWorkloadIsReplayedByItsSeed) {
   const Mixed::Outcome other = Mixed::run(8);
   EXPECT_NE(first.trace, other.trace);
   EXPECT_NE(first.log, other.log);
-  // The workload is what it says: each of these happened, or the comparison above compared little.
+  // Each of these happened; otherwise the comparison above would show little.
   const auto count = [&](std::string_view what) {
     return std::ranges::count_if(first.log, [&](const std::string& line) { return line.find(what) != line.npos; });
   };

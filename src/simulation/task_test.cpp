@@ -17,7 +17,7 @@ TEST(Task, DeadlinesAndCancellationReachTheInnermostWait) {
   ASSERT_FALSE(slept);
   EXPECT_TRUE(slept.error().is(Errc::deadline_exceeded));
   EXPECT_EQ(world.now().time_since_epoch(), 3s);
-  EXPECT_EQ(world.pending(), 0u) << "the hour's timer is gone";
+  EXPECT_EQ(world.pending(), 0u) << "the timer of the hour is cancelled";
 }
 
 TEST(Nursery, ATaskThatEndsWithAnExceptionIsCountedAndTheOthersGoOn) {

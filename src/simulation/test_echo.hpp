@@ -1,4 +1,4 @@
-// A server that answers what it reads, and a client, for tests of streams, tasks and links.
+// A server that echoes what it reads, and a client, for tests of streams, tasks and links.
 #pragma once
 
 #include "simulation/sim_world.hpp"
