@@ -164,6 +164,7 @@ class Daemon {
 
   Result<void> listen() {
     network_ = std::make_unique<network::Libp2pNetwork>(runtime_, key_, network_options(p2p_));
+    network_->host().register_metrics(registry_);
     for (const auto& address : p2p_.listen_address) {
       auto listening = network_->listen(address);
       if (listening) continue;

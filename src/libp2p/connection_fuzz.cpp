@@ -1,15 +1,15 @@
-// Any bytes at any time as the other side of a whole connection: multistream-select, Noise or a stand-in without
-// encryption, yamux, and the negotiation on each stream. The first byte chooses our side (1) and the security (2: none,
-// so that the fuzzer gets past it). Then steps of two bytes: 0..127 send so many of the bytes that follow, 128..255 let
-// time pass, 10 ms to 2.5 s or, for odd second bytes, stop taking what we write for as long.
+// Any bytes at any time as the peer of a whole connection: multistream-select, Noise or a stub without encryption,
+// yamux, and the negotiation on each stream. The first byte selects the local side (1) and the security (2: none, so
+// that the fuzzer gets past it). Then steps of two bytes: 0..127 send so many of the bytes that follow, 128..255 let
+// time pass, 10 ms to 2.5 s, or, for odd second bytes, block local writes for as long.
 #include <cstdlib>
 
-#include "runtime/nursery.hpp"
-#include "simulation/sim_world.hpp"
-#include "libp2p/swarm/upgrader.hpp"
 #include "libp2p/multistream/multistream.hpp"
 #include "libp2p/muxers/yamux/fuzzing.hpp"
 #include "libp2p/security/noise/noise.hpp"
+#include "libp2p/swarm/upgrader.hpp"
+#include "runtime/nursery.hpp"
+#include "simulation/sim_world.hpp"
 
 namespace dms::libp2p {
 namespace {
@@ -58,7 +58,7 @@ class TimedStream final : public ByteStream {
   bool aborted_ = false;
 };
 
-/// Says nothing and believes everything. Lives in this file only.
+/// No encryption and no authentication. For this file only.
 class NoSecurity final : public Security {
  public:
   [[nodiscard]] std::string_view protocol() const override { return "/none"; }

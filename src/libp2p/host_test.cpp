@@ -1,11 +1,11 @@
-// Whole hosts in the simulated world: from the raw wire to streams, identify and ping.
+// Whole hosts in the simulated world: from raw streams to identify and ping.
 #include "libp2p/host.hpp"
 
 #include <set>
 
 #include "base/varint.hpp"
-#include "libp2p/swarm/upgrader.hpp"
 #include "libp2p/multistream/multistream.hpp"
+#include "libp2p/swarm/upgrader.hpp"
 #include "libp2p/testing.hpp"
 #include "libp2p/transports/tcp/tcp.hpp"
 
@@ -41,6 +41,42 @@ TEST(Host, ConnectsIdentifiesPingsAndEchoes) {
   EXPECT_EQ(*reply, message);
 }
 
+TEST(Host, CountsConnectionsStreamsBytesDialsAndRefusals) {
+  metrics::Registry registry;
+  Host::Options options;
+  options.swarm.limits.peer.streams_outbound = 3;
+  TwoHosts w(1, {}, options);
+  w.a.host->register_metrics(registry);
+  w.b.host->set_stream_handler("/echo/1", echo);
+  EXPECT_FALSE(w.world.run(w.a.node, w.a.host->connect(w.b.id(), {Multiaddr::tcp({w.b.node.address(), 1})})));
+  ASSERT_TRUE(w.connect());
+  ASSERT_TRUE(w.world.run_until([&] { return w.a.host->identify().info(w.b.id()) != nullptr; }));
+  const Bytes message(100'000, 7);
+  ASSERT_TRUE(w.world.run(w.a.node, ask(*w.a.host, w.b.id(), "/echo/1", message)));
+  const auto value = [&](const char* name, metrics::Labels labels = {}) {
+    return registry.snapshot().value(name, labels).value_or(-1);
+  };
+  EXPECT_EQ(value("nunet_libp2p_connections"), 1);
+  EXPECT_EQ(value("nunet_libp2p_connections_opened_total", {{"direction", "outbound"}}), 1);
+  EXPECT_EQ(value("nunet_libp2p_connections_opened_total", {{"direction", "inbound"}}), 0);
+  EXPECT_GE(value("nunet_libp2p_streams_opened_total", {{"direction", "outbound"}}), 2) << "identify and echo";
+  EXPECT_GE(value("nunet_libp2p_streams_opened_total", {{"direction", "inbound"}}), 1) << "identify";
+  EXPECT_GT(value("nunet_libp2p_sent_bytes_total"), 100'000);
+  EXPECT_GT(value("nunet_libp2p_received_bytes_total"), 100'000);
+  EXPECT_EQ(value("nunet_libp2p_dials_total", {{"outcome", "failed"}}), 1);
+  EXPECT_EQ(value("nunet_libp2p_dials_total", {{"outcome", "connected"}}), 1);
+  EXPECT_EQ(value("nunet_libp2p_refusals_total", {{"scope", "peer"}}), 0);
+  std::vector<std::unique_ptr<Stream>> held;
+  for (int i = 0; i < 10; ++i)
+    if (auto stream = w.world.run(w.a.node, w.a.host->new_stream(w.b.id(), std::string("/echo/1"))))
+      held.push_back(std::move(*stream));
+  EXPECT_EQ(value("nunet_libp2p_refusals_total", {{"scope", "peer"}}), 7);
+  held.clear();
+  w.a.host->disconnect(w.b.id());
+  ASSERT_TRUE(w.world.run_until([&] { return value("nunet_libp2p_connections") == 0; }));
+  EXPECT_EQ(registry.conflicts(), 0u);
+}
+
 TEST(Host, TheSameSeedGivesTheSameWorld) {
   const auto fingerprint = [](std::uint64_t seed) {
     TwoHosts w(seed, {.loss = 0.05});
@@ -53,7 +89,7 @@ TEST(Host, TheSameSeedGivesTheSameWorld) {
   EXPECT_NE(fingerprint(3), fingerprint(4));
 }
 
-TEST(Host, AWrongPeerIdIsRefusedAndTheErrorSaysWho) {
+TEST(Host, AWrongPeerIdIsRefusedAndTheErrorNamesThePeer) {
   TwoHosts w(1);
   const crypto::PeerId other = crypto::PeerId::from(make_key(99).public_key());
   auto connected = w.world.run(w.a.node, w.a.host->connect(other, w.b.address()));
@@ -80,7 +116,7 @@ TEST(Host, RefusalsOfConnectAndListen) {
   EXPECT_FALSE(dead);
 }
 
-TEST(Host, AProtocolNobodySpeaksIsUnsupported) {
+TEST(Host, AnUnknownProtocolIsUnsupported) {
   TwoHosts w(1);
   ASSERT_TRUE(w.connect());
   auto stream = w.world.run(w.a.node, w.a.host->new_stream(w.b.id(), std::string("/nobody/1")));
@@ -88,7 +124,7 @@ TEST(Host, AProtocolNobodySpeaksIsUnsupported) {
   EXPECT_TRUE(stream.error().is(Errc::unsupported)) << stream.error().to_string();
 }
 
-TEST(Host, TheFirstOfSeveralProtocolsThatIsSpokenIsTaken) {
+TEST(Host, TheFirstSupportedProtocolIsUsed) {
   TwoHosts w(1);
   w.b.host->set_stream_handler("/echo/2", echo);
   ASSERT_TRUE(w.connect());
@@ -110,7 +146,7 @@ TEST(Host, OneConnectionIsShared) {
   EXPECT_EQ(w.a.host->connections(), 1u);
 }
 
-TEST(Host, SimultaneousDialsAreTolerated) {
+TEST(Host, SimultaneousDialsLeaveOneConnection) {
   int connected = 0, disconnected = 0;
   TwoHosts w(1);
   (void)w.a.host->on_peer_connected([&](const crypto::PeerId&) { ++connected; });
@@ -122,7 +158,7 @@ TEST(Host, SimultaneousDialsAreTolerated) {
   w.world.run(w.a.node, at_a.join());
   w.world.run(w.b.node, at_b.join());
   EXPECT_TRUE(from_a && *from_a && from_b && *from_b);
-  w.world.run_for(5min);  // the superfluous connection goes
+  w.world.run_for(5min);  // the duplicate connection ends
   EXPECT_TRUE(w.a.host->connected(w.b.id()));
   EXPECT_TRUE(w.world.run(w.a.node, w.a.host->ping(w.b.id())));
   EXPECT_TRUE(w.world.run(w.b.node, w.b.host->ping(w.a.id())));
@@ -130,7 +166,7 @@ TEST(Host, SimultaneousDialsAreTolerated) {
   EXPECT_EQ(disconnected, 0);
 }
 
-TEST(Host, AMessageLetGoRightAfterClosingArrives) {
+TEST(Host, AMessageArrivesIfItsStreamIsDestroyedAfterClosing) {
   Bytes arrived;
   TwoHosts w(1);
   w.b.host->set_stream_handler("actor/x/messages/0.0.1", [&arrived](std::unique_ptr<Stream> stream) {
@@ -140,7 +176,7 @@ TEST(Host, AMessageLetGoRightAfterClosingArrives) {
     }(std::move(stream), arrived);
   });
   ASSERT_TRUE(w.connect());
-  w.world.run_for(1s);  // identified: from now on without waiting for the answer
+  w.world.run_for(1s);  // identified: protocols are now proposed lazily
   const auto send = [](Host& host, crypto::PeerId to, Bytes message) -> Task<Result<void>> {
     CO_TRY(std::unique_ptr<Stream> stream, co_await host.new_stream(to, std::string("actor/x/messages/0.0.1")));
     CO_TRY_VOID(co_await stream->write(message));
@@ -155,7 +191,7 @@ struct Deliveries {
   std::size_t whole = 0, running = 0, most = 0;
 };
 
-/// Reads a message and is busy with it, before or after its stream has ended.
+/// Reads a message and stays busy, before or after its stream has ended.
 Task<void> take_slowly(std::unique_ptr<Stream> stream, Deliveries& deliveries) {
   deliveries.most = std::max(deliveries.most, ++deliveries.running);
   Result<Bytes> all = co_await read_to_end(*stream, 1000);
@@ -183,7 +219,7 @@ TEST(Host, NoMessageIsRefusedWhoseSenderKeepsItsOwnLimit) {
   w.b.host->set_stream_handler(
       "/slow", [&](std::unique_ptr<Stream> stream) { return take_slowly(std::move(stream), deliveries); });
   ASSERT_TRUE(w.connect());
-  w.world.run_for(1s);  // identified: from now on without waiting for the answer
+  w.world.run_for(1s);  // identified: protocols are now proposed lazily
   Nursery nursery(w.a.node.runtime().lane, "send");
   for (std::size_t i = 0; i < 3 * kMaxStreams; ++i) nursery.spawn(send_and_let_go(*w.a.host, w.b.id()));
   w.world.run(w.a.node, nursery.join());
@@ -196,7 +232,7 @@ TEST(Host, NoMessageIsRefusedWhoseSenderKeepsItsOwnLimit) {
     EXPECT_EQ(w.a.host->resources().refused(scope) + w.b.host->resources().refused(scope), 0u) << to_string(scope);
 }
 
-/// Its stream ends at once, the handler much later.
+/// The stream ends at once, the handler much later.
 Task<void> take_and_be_busy(std::unique_ptr<Stream> stream, Deliveries& deliveries) {
   deliveries.most = std::max(deliveries.most, ++deliveries.running);
   Result<Bytes> all = co_await read_to_end(*stream, 1000);
@@ -207,7 +243,7 @@ Task<void> take_and_be_busy(std::unique_ptr<Stream> stream, Deliveries& deliveri
   --deliveries.running;
 }
 
-/// Of which two may run for each connection.
+/// A host that runs two handlers per connection.
 struct BusyHost {
   BusyHost() : peer(world, "busy", 2, options()) {
     peer.host->set_stream_handler(
@@ -227,14 +263,14 @@ TEST(Host, AConnectionThatEndsWhileItsHandlersAreFullIsNoticedAtOnce) {
   BusyHost busy;
   Peer other(busy.world, "other", 1);
   ASSERT_TRUE(other.connect(busy.peer));
-  busy.world.run_for(1s);  // identified: from now on without waiting for the answer
+  busy.world.run_for(1s);  // identified: protocols are now proposed lazily
   Nursery nursery(other.node.runtime().lane, "send");
   for (int i = 0; i < 4; ++i) {
     nursery.spawn(send_and_let_go(*other.host, busy.peer.id()));
     busy.world.run_for(100ms);
   }
   busy.world.run(other.node, nursery.join());
-  EXPECT_EQ(busy.deliveries.running, 2u) << "the third waits for room, the fourth to be accepted";
+  EXPECT_EQ(busy.deliveries.running, 2u) << "the third waits for a handler, the fourth to be accepted";
   other.node.kill();
   busy.world.run_for(100ms);
   EXPECT_FALSE(busy.peer.host->connected(other.id()));
@@ -271,12 +307,12 @@ TEST(Host, AfterGoAwayNoMoreHandlersRunThanBefore) {
   EXPECT_EQ(busy.deliveries.most, 2u);
   busy.world.run_for(1min);
   EXPECT_EQ(busy.deliveries.most, 2u);
-  EXPECT_EQ(busy.deliveries.whole, 4u) << "streams that were open go on to their end";
+  EXPECT_EQ(busy.deliveries.whole, 4u) << "open streams continue to their end";
   busy.world.run(node, connection->muxer->close());
   busy.peer.close();
 }
 
-TEST(Host, ALostPeerIsNoticedAndCanComeBack) {
+TEST(Host, ALostPeerIsNoticedAndCanReconnect) {
   int disconnected = 0;
   TwoHosts w(1);
   (void)w.a.host->on_peer_disconnected([&](const crypto::PeerId&) { ++disconnected; });
@@ -290,8 +326,8 @@ TEST(Host, ALostPeerIsNoticedAndCanComeBack) {
   EXPECT_TRUE(w.world.run(w.a.node, w.a.host->ping(w.b.id())));
 }
 
-/// A swarm alone, without identify: what it knows is what it was told and what it has reached.
-TEST(Swarm, KeepsWhatWasNamedOnceItIsConnectedAndForgetsItInTime) {
+/// A swarm alone, without identify: it knows the addresses that were named and those that it has reached.
+TEST(Swarm, KeepsNamedAddressesOfConnectedPeersForATime) {
   SimWorld world(1);
   SimNode& node = world.add_node("a");
   Peer b(world, "b", 2);
@@ -305,7 +341,7 @@ TEST(Swarm, KeepsWhatWasNamedOnceItIsConnectedAndForgetsItInTime) {
     return std::set<Multiaddr>(alive.begin(), alive.end());
   };
   EXPECT_FALSE(connect({dead}));
-  EXPECT_TRUE(known().empty());  // it has proved nothing
+  EXPECT_TRUE(known().empty());  // not proved by a connection
   ASSERT_TRUE(connect({live, dead}));
   EXPECT_EQ(known(), (std::set{live, dead}));
   const Multiaddr another = live.with_peer(b.id()), later = *Multiaddr::parse("/dns4/b.nunet.io/tcp/9000");
@@ -322,7 +358,7 @@ TEST(Swarm, KeepsWhatWasNamedOnceItIsConnectedAndForgetsItInTime) {
   EXPECT_TRUE(known().empty());
   EXPECT_TRUE(connect({}).error().is(Errc::not_found));
 
-  // Hearsay is dialled while it lives; an address that was reached lives as long as the connection and longer.
+  // A learned address is dialed while it lives; one that was reached lives as long as the connection and longer.
   swarm.peer_store().add_addresses(b.id(), {live, dead}, PeerStore::kHearsay, world.now());
   ASSERT_TRUE(connect({}));
   world.run_for(1h);
@@ -334,7 +370,7 @@ TEST(Swarm, KeepsWhatWasNamedOnceItIsConnectedAndForgetsItInTime) {
   b.close();
 }
 
-TEST(Host, ClosingTellsTheOtherSide) {
+TEST(Host, ClosingIsNoticedByThePeer) {
   TwoHosts w(1);
   ASSERT_TRUE(w.connect());
   w.world.run_for(1s);
@@ -354,9 +390,9 @@ TEST(Host, LossyLinksOnlySlowItDown) {
   EXPECT_EQ(*reply, message);
 }
 
-// ---- strangers ------------------------------------------------------------------------------------------------------
+// ---- unauthenticated connections ------------------------------------------------------------------------------------
 
-Task<Result<std::unique_ptr<ByteStream>>> knock(Net& net, IpAddress address) {
+Task<Result<std::unique_ptr<ByteStream>>> connect_raw(Net& net, IpAddress address) {
   const IpEndpoint to{address, kPort};
   CO_TRY(Accepted accepted, co_await net.connect_tcp(to));
   co_return std::move(accepted.stream);
@@ -364,9 +400,9 @@ Task<Result<std::unique_ptr<ByteStream>>> knock(Net& net, IpAddress address) {
 
 Task<void> write_some(ByteStream& stream, Bytes bytes) { (void)co_await stream.write(bytes); }
 
-TEST(Host, AStrangerWhoSaysNothingIsDroppedInTime) {
+TEST(Host, ASilentInboundConnectionIsClosedInTime) {
   TwoHosts w(1);
-  auto stream = w.world.run(w.a.node, knock(w.a.node.runtime().net, w.b.node.address()));
+  auto stream = w.world.run(w.a.node, connect_raw(w.a.node.runtime().net, w.b.node.address()));
   ASSERT_TRUE(stream);
   w.world.run_for(5s);
   const std::size_t during = w.b.node.open_streams();
@@ -374,27 +410,27 @@ TEST(Host, AStrangerWhoSaysNothingIsDroppedInTime) {
   EXPECT_EQ(w.b.node.open_streams() + 1, during);
 }
 
-TEST(Host, AKnockingCrowdIsBounded) {
+TEST(Host, UnauthenticatedConnectionsAreBounded) {
   Host::Options options;
   options.swarm.limits.transient.connections_inbound = 8;
   TwoHosts w(1, {}, options);
   std::vector<std::unique_ptr<ByteStream>> crowd;
   for (int i = 0; i < 50; ++i) {
-    auto stream = w.world.run(w.a.node, knock(w.a.node.runtime().net, w.b.node.address()));
+    auto stream = w.world.run(w.a.node, connect_raw(w.a.node.runtime().net, w.b.node.address()));
     if (stream) crowd.push_back(std::move(*stream));
   }
   w.world.run_for(1s);
-  EXPECT_LE(w.b.node.open_streams(), 9u);  // the listener and those pending
+  EXPECT_LE(w.b.node.open_streams(), 9u);  // the listener and the pending ones
   crowd.clear();
   w.world.run_for(1s);
   EXPECT_TRUE(w.connect());
 }
 
-TEST(Host, NonsenseInsteadOfAHandshakeDoesNoHarm) {
+TEST(Host, RandomBytesInsteadOfAHandshakeEndTheConnection) {
   TwoHosts w(1);
   SeededRandom random(2);
   for (int i = 0; i < 50; ++i) {
-    auto stream = w.world.run(w.a.node, knock(w.a.node.runtime().net, w.b.node.address()));
+    auto stream = w.world.run(w.a.node, connect_raw(w.a.node.runtime().net, w.b.node.address()));
     ASSERT_TRUE(stream);
     Bytes bytes = random.below(2) == 0 ? Bytes() : multistream::encode(multistream::kHeader);
     if (random.below(2) == 0) append(bytes, multistream::encode("/noise"));

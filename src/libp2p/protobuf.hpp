@@ -1,12 +1,12 @@
-// Just enough protocol buffers for libp2p's messages: write fields, walk over fields.
+// A minimal protocol buffers codec for libp2p's messages: write fields, iterate over fields.
 //
 // Model
-//  1. A reader walks over the top level of a message, field by field, without copying; a nested message is a field
-//     whose bytes are read by another reader. Unknown fields are the caller's to skip.
+//  1. A reader iterates over the top level of a message, field by field, without copying; a nested message is a field
+//     whose bytes another reader reads. Unknown fields are the caller's to skip.
 //  2. Wire types 0 (varint), 1 and 5 (fixed) and 2 (bytes) are read; groups are refused. Varints of up to ten bytes are
-//     read as protobuf defines them, in any length of form.
+//     read as protobuf defines them, minimal or not.
 //
-// Attacks: every length is checked against what is there, so a message costs at most its own size; nesting is the
+// Attacks: every length is checked against the remaining bytes, so a message costs at most its own size; nesting is the
 // caller's choice and so has a fixed depth.
 #pragma once
 

@@ -1,4 +1,4 @@
-// For tests of this room: pipes in memory, hosts in a simulated world.
+// For tests of this module: pipes in memory, hosts in a simulated world.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -6,8 +6,8 @@
 #include <algorithm>
 #include <deque>
 
-#include "simulation/sim_world.hpp"
 #include "libp2p/host.hpp"
+#include "simulation/sim_world.hpp"
 
 namespace dms::libp2p::testing {
 
@@ -85,8 +85,8 @@ inline std::pair<std::unique_ptr<ByteStream>, std::unique_ptr<ByteStream>> make_
 struct BoundedScope final : MemoryScope {
   explicit BoundedScope(std::uint64_t bytes) : limit(bytes) {}
   Result<void> reserve_memory(std::uint64_t bytes, Use use) override {
-    if (use != Use::promised && held + bytes > (use == Use::faster ? limit / 2 : limit))
-      return fail(Errc::limit_exceeded, "a double is full");
+    if (use != Use::guaranteed && held + bytes > (use == Use::optional ? limit / 2 : limit))
+      return fail(Errc::limit_exceeded, "the test scope is full");
     held += bytes;
     most = std::max(most, held);
     return {};
@@ -152,7 +152,7 @@ struct Peer {
   std::unique_ptr<Host> host;
 };
 
-/// Two hosts. At the end nothing may be left open.
+/// Two hosts. At the end no stream may be left open.
 struct TwoHosts {
   explicit TwoHosts(std::uint64_t seed, SimLink link = {}, Host::Options options = {})
       : world(seed, link), a(world, "a", 1, options), b(world, "b", 2, options) {}
@@ -189,7 +189,7 @@ inline Task<void> send_all(ByteStream& stream, Bytes bytes) {
   (void)co_await stream.close_write();
 }
 
-/// Sends `bytes` and reads to the other side's end at the same time.
+/// Sends `bytes` and reads to the peer's end at the same time.
 inline Task<Result<Bytes>> send_and_read(std::unique_ptr<ByteStream> stream, Bytes bytes) {
   const TaskContext context = co_await this_task();
   Nursery nursery(*context.lane, "send");

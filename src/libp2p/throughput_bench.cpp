@@ -1,16 +1,16 @@
-// One stream of bytes between two threads over loopback: the bare socket, the bare cipher, and what our layers leave of
-// them.
+// One stream of bytes between two threads over loopback: the bare socket, the bare cipher, and the layers of this
+// module.
 #include <benchmark/benchmark.h>
 #include <sys/resource.h>
 
 #include <future>
 #include <thread>
 
-#include "runtime/real_runtime.hpp"
-#include "libp2p/swarm/resource_limits.hpp"
 #include "libp2p/muxers/yamux/session.hpp"
 #include "libp2p/security/noise/handshake.hpp"
 #include "libp2p/security/noise/noise.hpp"
+#include "libp2p/swarm/resource_limits.hpp"
+#include "runtime/real_runtime.hpp"
 
 namespace dms::libp2p {
 namespace {
@@ -25,7 +25,7 @@ crypto::PrivateKey make_key(std::uint64_t seed) {
   return crypto::PrivateKey::generate(random);
 }
 
-/// What a side of the transfer stands on, whichever layers are asked for.
+/// One side of the transfer with the requested layers.
 struct End {
   std::unique_ptr<ByteStream> stream;
   std::unique_ptr<yamux::Session> session;
@@ -42,8 +42,8 @@ Task<Result<End>> build(Runtime runtime, std::unique_ptr<ByteStream> raw, Side s
   if (layers == Layers::noise) co_return std::move(end);
   end.session = std::make_unique<yamux::Session>(runtime.lane, std::move(end.stream), side);
   const Direction direction = side == Side::dialer ? Direction::outbound : Direction::inbound;
-  CO_TRY(std::shared_ptr<ConnectionReservation> place, ResourceManager().open_connection(direction));
-  end.session->count_memory_in(std::move(place));
+  CO_TRY(std::shared_ptr<ConnectionReservation> reservation, ResourceManager().open_connection(direction));
+  end.session->count_memory_in(std::move(reservation));
   if (side == Side::dialer) {
     CO_TRY(end.stream, co_await end.session->open_stream());
   } else {
@@ -75,7 +75,7 @@ Task<Result<void>> serve(Runtime runtime, Layers layers, std::promise<IpEndpoint
   co_return Result<void>();
 }
 
-/// Sends everything and waits until the other side says that it has arrived.
+/// Sends everything and waits until the receiver confirms it.
 Task<Result<void>> pour(ByteStream& stream) {
   const Bytes chunk(kChunk, 7);
   for (std::size_t sent = 0; sent < kTotal; sent += chunk.size()) CO_TRY_VOID(co_await stream.write(chunk));
@@ -124,7 +124,7 @@ void encrypt(std::size_t total) {
     benchmark::DoNotOptimize(cipher.seal({}, text, message));
 }
 
-/// What the cipher alone would take, if one thread encrypts and another decrypts: each byte passes both at once.
+/// The cipher alone, with one thread that encrypts and one that decrypts.
 double cipher_seconds() {
   const auto start = std::chrono::steady_clock::now();
   std::thread other([] { encrypt(kTotal); });

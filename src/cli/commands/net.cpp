@@ -260,16 +260,6 @@ Result<void> net_ping(Session& session, const Arguments& arguments) {
 
 // ---- identify -------------------------------------------------------------------------------------------------------
 
-Task<Result<libp2p::IdentifyInfo>> wait_for_info(Host& host, crypto::PeerId peer) {
-  auto heard = std::make_shared<Notify>();
-  host.identify().on_identified([heard](const crypto::PeerId&, const libp2p::IdentifyInfo&) { heard->notify_all(); });
-  for (;;) {
-    if (const auto* info = host.identify().info(peer)) co_return *info;
-    if (!host.connected(peer)) co_return fail(dms::Errc::closed, "{} has closed the connection", peer.to_string());
-    CO_TRY_VOID(co_await heard->wait());
-  }
-}
-
 void print_info(Session& session, Host& host, const crypto::PeerId& peer, const libp2p::IdentifyInfo& info,
                 bool as_json) {
   const auto* record = host.peer_store().certified(peer, host.runtime().lane.now());
@@ -301,8 +291,8 @@ void print_info(Session& session, Host& host, const crypto::PeerId& peer, const 
 Task<Result<void>> identify(Session& session, Host& host, PeerAddress to, bool as_json) {
   const crypto::PeerId peer = to.peer;
   CO_TRY_VOID(co_await connect(host, std::move(to)));
-  auto info = co_await with_timeout(std::chrono::seconds(15), wait_for_info(host, peer));
-  if (!info) co_return fail(info.error(), "asking {} who it is", peer.to_string());
+  auto info = co_await host.identify().wait_for_info(peer);
+  if (!info) co_return fail(info.error(), "identify {}", peer.to_string());
   print_info(session, host, peer, *info, as_json);
   co_return Result<void>();
 }

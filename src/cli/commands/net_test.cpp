@@ -99,6 +99,15 @@ TEST_F(NetTest, IdentifyShowsWhatThePeerSaysOfItself) {
   EXPECT_THAT(said.out, Not(HasSubstr("\x1b")));
 }
 
+TEST_F(NetTest, IdentifyReportsAtOnceThatAPeerDoesNotAnswer) {
+  host.remove_stream_handler(std::string(libp2p::kIdentifyProtocol));
+  const SteadyTime start = node.runtime().lane.now();
+  const auto said = nunet({"identify", address});
+  EXPECT_EQ(said.code, 1);
+  EXPECT_THAT(said.err, HasSubstr("/ipfs/id/1.0.0"));
+  EXPECT_LT(node.runtime().lane.now() - start, 1s);
+}
+
 TEST_F(NetTest, PerfMeasuresBothWaysAndSaysWhoDoesNotServeIt) {
   auto refused = nunet({"perf", address});
   EXPECT_EQ(refused.code, 1);

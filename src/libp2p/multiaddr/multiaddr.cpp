@@ -4,18 +4,18 @@
 #include <charconv>
 #include <utility>
 
-#include "encoding/multibase.hpp"
 #include "base/varint.hpp"
+#include "encoding/multibase.hpp"
 
 namespace dms::libp2p {
 namespace {
 
 constexpr std::string_view kUnknown = "unknown-";
 
-/// What a component's bytes are made of.
+/// The layout of a component's bytes.
 struct Parsed {
   std::uint64_t code;
-  const ProtocolInfo* info;  ///< null if it is not known
+  const ProtocolInfo* info;  ///< null if unknown
   BytesView value;
   std::size_t size;  ///< of the whole component
 };
@@ -77,11 +77,11 @@ Result<Bytes> component_from_text(std::string_view& text) {
   const std::string_view name = next_word(text);
   if (name.starts_with(kUnknown)) return unknown_from_text(name, std::exchange(text, {}));
   const ProtocolInfo* info = find_protocol(name);
-  if (info == nullptr) return fail(Errc::unsupported, "multiaddr: protocol '{}' is not known", name);
+  if (info == nullptr) return fail(Errc::unsupported, "multiaddr: unknown protocol '{}'", name);
   Bytes bytes, value;
   if (info->kind != ValueKind::none) {
     if (text.empty()) return fail(Errc::invalid_argument, "multiaddr: /{} needs a value", name);
-    // A path goes on to the end, unless it is escaped into one word.
+    // A path extends to the end, unless it is escaped into one segment.
     const bool rest = info->kind == ValueKind::path && !text.starts_with("/%2F");
     TRY(value, value_from_text(*info, rest ? std::exchange(text, {}) : next_word(text)));
   }
@@ -114,7 +114,7 @@ Result<Multiaddr> Multiaddr::parse(std::string_view text) {
     return fail(Errc::invalid_argument, "multiaddr '{}': expected a leading '/'", text);
   if (text == "/") return Multiaddr();
   Bytes bytes;
-  while (!text.empty() && (text != "/" || bytes.empty())) {  // a '/' at the end says nothing
+  while (!text.empty() && (text != "/" || bytes.empty())) {  // a trailing '/' is ignored
     TRY(Bytes component, component_from_text(text));
     append(bytes, component);
   }
@@ -237,7 +237,7 @@ std::optional<IpEndpoint> Multiaddr::tcp_endpoint() const {
 Result<PeerAddress> PeerAddress::parse(std::string_view text) {
   TRY(Multiaddr address, Multiaddr::parse(text));
   auto peer = address.peer();
-  if (!peer) return fail(Errc::invalid_argument, "'{}' does not say which peer: add /p2p/<peer id> at its end", text);
+  if (!peer) return fail(Errc::invalid_argument, "'{}' names no peer: append /p2p/<peer id>", text);
   return PeerAddress{*peer, address.without_peer()};
 }
 

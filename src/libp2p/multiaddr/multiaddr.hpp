@@ -1,20 +1,20 @@
 // Multiaddresses: self-describing network addresses such as /ip4/192.0.2.1/tcp/9000/p2p/12D3KooW...
 //
 // Model
-//  1. A Multiaddr that exists is valid: its components have well-formed values. It is held as its binary form; equal
+//  1. A Multiaddr that exists is valid: its components have well-formed values. It is held in binary form; equal
 //     addresses have equal bytes.
-//  2. Text and binary are read back exactly: parse(to_string()) and from_bytes(bytes()) give the same address. The old
-//     text name `ipfs` is read as `p2p`; IPv6 is written in its canonical form.
-//  3. A protocol that the table (protocols.hpp) does not know is kept, not understood: nobody can tell where its value
-//     ends, so it and all that follows are one last component, written /unknown-<code>/<multibase>. It goes on to
-//     others unharmed; nothing here dials it.
+//  2. Text and binary round-trip: parse(to_string()) and from_bytes(bytes()) give the same address. The old text name
+//     `ipfs` is read as `p2p`; IPv6 is written in its canonical form.
+//  3. A protocol that the table (protocols.hpp) does not know is kept, not interpreted: the end of its value is
+//     unknown, so it and everything behind it form one last component, written /unknown-<code>/<multibase>. It is
+//     passed on unchanged; nothing here dials it.
 //  4. The empty address is valid and names nothing.
 //
-// Failures: Errc::invalid_argument says which component is wrong and what was expected; Errc::unsupported names a
-// protocol that a text asks for and this table does not know; Errc::limit_exceeded.
+// Failures: Errc::invalid_argument says which component is wrong and what was expected; Errc::unsupported names an
+// unknown protocol of a text; Errc::limit_exceeded.
 //
-// Attacks: addresses come from strangers (identify, gossip, DNS). Both forms are limited to kMaxBytes or kMaxText and
-// kMaxComponents, parsing is linear, and values that could carry control characters (host names) are refused.
+// Attacks: addresses come from untrusted peers (identify, gossip, DNS). Both forms are limited to kMaxBytes or kMaxText
+// and kMaxComponents, parsing is linear, and values that could carry control characters (host names) are refused.
 //
 // Specification: libp2p addressing; multiformats/multiaddr.
 #pragma once
@@ -25,9 +25,9 @@
 #include <string_view>
 #include <vector>
 
-#include "runtime/stream.hpp"
 #include "crypto/peer_id.hpp"
 #include "libp2p/multiaddr/protocols.hpp"
+#include "runtime/stream.hpp"
 
 namespace dms::libp2p {
 
@@ -37,8 +37,8 @@ class Multiaddr {
   static constexpr std::size_t kMaxBytes = 1024;
   static constexpr std::size_t kMaxComponents = 32;
 
-  /// One step of an address; `value` looks into the address it came from and is empty for protocols without a value. With
-  /// a protocol that is not known, it is all that follows.
+  /// One component; `value` points into the address it came from and is empty for protocols without a value. For an
+  /// unknown protocol it is everything behind the code.
   struct Component {
     Protocol protocol;
     BytesView value;
@@ -57,7 +57,7 @@ class Multiaddr {
   [[nodiscard]] bool empty() const { return bytes_.empty(); }
   [[nodiscard]] std::vector<Component> components() const;
 
-  /// The components from the `first` on.
+  /// The components from index `first` on.
   [[nodiscard]] Multiaddr tail(std::size_t first) const;
   /// True if the last components are those of `suffix`. Every address ends with the empty one.
   [[nodiscard]] bool ends_with(const Multiaddr& suffix) const;
@@ -67,10 +67,10 @@ class Multiaddr {
   [[nodiscard]] Multiaddr with_peer(const crypto::PeerId& peer) const;
   /// This address without a /p2p component at its end.
   [[nodiscard]] Multiaddr without_peer() const;
-  /// The peer it leads to: the value of a /p2p component at its end.
+  /// The value of a /p2p component at its end.
   [[nodiscard]] std::optional<crypto::PeerId> peer() const;
-  /// The endpoint, if the address is exactly an IP address (an IPv6 one perhaps in a zone) and a TCP port, with or without a
-  /// peer.
+  /// The endpoint, if the address is exactly an IP address (IPv6 optionally with a zone) and a TCP port, with or
+  /// without a peer.
   [[nodiscard]] std::optional<IpEndpoint> tcp_endpoint() const;
 
   friend bool operator==(const Multiaddr&, const Multiaddr&) = default;
@@ -80,7 +80,7 @@ class Multiaddr {
   Bytes bytes_;
 };
 
-/// `/p2p/<peer>` addresses as users and configuration write them: the peer and the way to it.
+/// An address with /p2p/<peer> at its end, as users and configuration write it.
 struct PeerAddress {
   crypto::PeerId peer;
   Multiaddr address;  ///< without the peer

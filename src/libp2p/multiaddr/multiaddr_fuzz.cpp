@@ -1,4 +1,4 @@
-// Any bytes as binary and as text: what is accepted reads back to itself in both forms.
+// Any bytes as binary and as text: what is accepted round-trips in both forms.
 #include <cstdlib>
 
 #include "libp2p/multiaddr/multiaddr.hpp"

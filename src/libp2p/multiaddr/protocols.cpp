@@ -4,10 +4,10 @@
 #include <array>
 #include <charconv>
 
-#include "encoding/multibase.hpp"
-#include "runtime/stream.hpp"
 #include "base/varint.hpp"
 #include "crypto/peer_id.hpp"
+#include "encoding/multibase.hpp"
+#include "runtime/stream.hpp"
 
 namespace dms::libp2p {
 namespace {
@@ -51,10 +51,10 @@ constexpr std::size_t kMaxHost = 253;
 constexpr std::size_t kMaxZone = 32;
 constexpr std::size_t kMaxHash = 128;
 constexpr std::size_t kMaxPath = 255;
-/// How a path begins that is written as one segment.
+/// The beginning of a path that is written as one segment.
 constexpr std::string_view kEscapedSlash = "%2F";
 
-/// Text as the wire may carry it: printable ASCII without '/', so that it is read back exactly and harms no terminal.
+/// Printable ASCII without '/': it is read back exactly and is safe to print.
 bool printable(std::string_view text) {
   return std::ranges::all_of(text, [](unsigned char c) { return c > 0x20 && c < 0x7f; });
 }
@@ -65,7 +65,7 @@ bool is_path(std::string_view text) {
   return text.size() >= 2 && text.size() <= kMaxPath && printable(text) && text.front() == '/' && text.back() != '/';
 }
 
-/// A varint code and a varint length that together say exactly how long the rest is.
+/// A varint code and a varint length that matches the rest.
 bool is_multihash(BytesView bytes) {
   const auto code = parse_varint(bytes);
   if (!code || bytes.size() > kMaxHash) return false;
@@ -73,7 +73,7 @@ bool is_multihash(BytesView bytes) {
   return size && size->value == bytes.size() - code->size - size->size;
 }
 
-/// A decimal number in its only form, as `size` bytes, big end first.
+/// A canonical decimal number, as `size` bytes, big endian.
 Result<Bytes> number_from_text(const ProtocolInfo& info, std::string_view text, std::size_t size) {
   const std::uint64_t most = size == 8 ? ~std::uint64_t{0} : (std::uint64_t{1} << (8 * size)) - 1;
   std::uint64_t number = 0;
@@ -117,7 +117,7 @@ Result<Bytes> path_from_text(const ProtocolInfo& info, std::string_view text) {
     }
     auto byte = decode(Base::hex, text.substr(i + 1, 2));
     if (!byte || byte->size() != 1)
-      return fail(Errc::invalid_argument, "/{}/{}: '%' stands before two hexadecimal digits", info.name, text);
+      return fail(Errc::invalid_argument, "/{}/{}: expected two hexadecimal digits after '%'", info.name, text);
     path.push_back(byte->front());
     i += 2;
   }

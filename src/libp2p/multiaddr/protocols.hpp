@@ -1,12 +1,12 @@
-// The protocols that a multiaddress may be made of: their codes and names, and their values as bytes and as text.
+// The protocols of multiaddresses: codes, names, and values as bytes and as text.
 //
 // Model
-//  1. A value is good or it is not there: both ways in (check_value for bytes, value_from_text) refuse what does not
-//     belong, and value_to_text of a good value is read back as the same bytes.
-//  2. One text for each value: a port without leading zeros, IPv6 in its canonical form, a certificate's hash in
-//     base64url. More is read: any multibase for hashes, any form of a peer id.
-//  3. The path of /unix takes the rest of a text. If it is not the last component, it is written as one segment
-//     instead, with %2F for '/' (as js-libp2p writes it), which is read everywhere.
+//  1. Values are validated on both ways in (check_value for bytes, value_from_text), and value_to_text of a valid value
+//     is read back as the same bytes.
+//  2. Each value has one canonical text: a port without leading zeros, IPv6 in its canonical form, a certificate hash
+//     in base64url. Other forms are read: any multibase for hashes, any form of a peer id.
+//  3. The path of /unix takes the rest of a text. If it is not the last component, it is written as one segment with
+//     %2F for '/' (as js-libp2p does), which is read everywhere.
 //
 // Specification: the protocol table of multiformats/multiaddr.
 #pragma once
@@ -20,7 +20,7 @@
 
 namespace dms::libp2p {
 
-/// By multicodec. Values beyond those named here are possible: what others have added.
+/// Multicodec codes. Values beyond those named here are possible.
 enum class Protocol : std::uint64_t {
   ip4 = 4,
   tcp = 6,
@@ -56,7 +56,7 @@ enum class Protocol : std::uint64_t {
   memory = 777,
 };
 
-/// How a protocol's value looks.
+/// The kind of a protocol's value.
 enum class ValueKind { none, ip4, ip6, prefix, port, number, host, zone, peer, multihash, path };
 
 struct ProtocolInfo {
@@ -66,14 +66,14 @@ struct ProtocolInfo {
 };
 
 [[nodiscard]] const ProtocolInfo* find_protocol(std::uint64_t code);
-/// Knows the old name `ipfs` of p2p too.
+/// Also knows `ipfs`, the old name of p2p.
 [[nodiscard]] const ProtocolInfo* find_protocol(std::string_view name);
 
-/// Size in bytes, or nothing if the value has its length in front.
+/// Size in bytes, or nothing if the value is length-prefixed.
 [[nodiscard]] std::optional<std::size_t> fixed_size(ValueKind kind);
 Result<void> check_value(const ProtocolInfo& info, BytesView value);
 Result<Bytes> value_from_text(const ProtocolInfo& info, std::string_view text);
-/// `value` is good. For a path: "/a/b", or one segment if it is not `last`.
+/// `value` is valid. For a path: "/a/b", or one segment if it is not `last`.
 [[nodiscard]] std::string value_to_text(ValueKind kind, BytesView value, bool last = true);
 
 }  // namespace dms::libp2p

@@ -11,7 +11,7 @@ constexpr std::string_view kTextPrefix = "dnsaddr=";
 constexpr std::string_view kTextName = "_dnsaddr.";
 
 Multiaddr with_ip(const IpAddress& ip, const Multiaddr& rest) {
-  // The IP part of /ip4/<ip>/tcp/0; there is no shorter way to one component.
+  // The IP component of /ip4/<ip>/tcp/0.
   const Multiaddr endpoint = Multiaddr::tcp({ip, 0});
   const Multiaddr port = endpoint.tail(1);
   return Multiaddr::from_bytes(BytesView(endpoint.bytes()).first(endpoint.bytes().size() - port.bytes().size()))
@@ -42,9 +42,9 @@ class Resolution {
     }
     if (!found_.empty()) co_return std::move(found_);
     if (!pending_.empty())
-      note(Error(Errc::limit_exceeded, fmt::format("{}: its names lead on and on", address.to_string())));
+      note(Error(Errc::limit_exceeded, fmt::format("{}: too many names to look up", address.to_string())));
     if (failure_) co_return std::unexpected(*failure_);
-    co_return fail(Errc::not_found, "{}: its names lead to no address of this form", address.to_string());
+    co_return fail(Errc::not_found, "{}: its names resolve to no address of this form", address.to_string());
   }
 
  private:
@@ -57,7 +57,7 @@ class Resolution {
     if (!failure_) failure_ = std::move(error);
   }
 
-  /// Takes an address as a result, or to be asked for.
+  /// Adds an address to the results, or to the names to look up.
   void consider(const Multiaddr& address, std::size_t depth) {
     if (!seen_.insert(address).second) return;
     if (!begins_with_name(address)) {
@@ -69,8 +69,8 @@ class Resolution {
       if (depth < options_.max_depth)
         pending_.push_back({address, depth});
       else
-        note(Error(Errc::limit_exceeded,
-                   fmt::format("{}: more than {} names lead to one another", address.to_string(), options_.max_depth)));
+        note(Error(Errc::limit_exceeded, fmt::format("{}: more than {} names refer to one another", address.to_string(),
+                                                     options_.max_depth)));
       return;
     }
     const Multiaddr rest = address.tail(1);

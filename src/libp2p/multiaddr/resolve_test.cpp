@@ -37,7 +37,7 @@ TEST(Resolve, HostsByFamily) {
 }
 
 // The example of the DNSADDR page of multiformats/multiaddr.
-TEST(Resolve, TheBootstrapListOfIpfs) {
+TEST(Resolve, ResolvesTheBootstrapListOfIpfs) {
   ResolveWorld w;
   const auto link = [](std::string_view host, std::string_view peer) {
     return fmt::format("dnsaddr=/dnsaddr/{}.bootstrap.libp2p.io/tcp/4001/p2p/{}", host, peer);
@@ -50,7 +50,7 @@ TEST(Resolve, TheBootstrapListOfIpfs) {
   const std::string six = fmt::format("/ip6/2604:1380:1000:6000::1/tcp/4001/p2p/{}", kA);
   const std::string four = fmt::format("/ip4/147.75.69.143/tcp/4001/p2p/{}", kA);
   EXPECT_EQ(w.texts(fmt::format("/dnsaddr/bootstrap.libp2p.io/p2p/{}", kA)), (Texts{six, four}));
-  EXPECT_EQ(w.names.queries, 2u);  // the other peer's name was not asked for
+  EXPECT_EQ(w.names.queries, 2u);  // the other peer's name was not looked up
   EXPECT_EQ(w.texts("/dnsaddr/bootstrap.libp2p.io"),
             (Texts{six, four, fmt::format("/ip4/147.75.83.83/tcp/4001/p2p/{}", kB)}));
 }
@@ -62,13 +62,13 @@ TEST(Resolve, HostNamesInTextsAreResolvedToo) {
                                  "dnsaddr=/ip4/192.0.2.1/tcp/1"};
   ResolveOptions options;
   options.wanted = [](const Multiaddr& address) { return address.tcp_endpoint().has_value(); };
-  EXPECT_EQ(w.texts("/dnsaddr/x", options), (Texts{"/ip4/192.0.2.1/tcp/1"}));  // once, though two ways lead there
-  EXPECT_EQ(w.names.queries, 2u);  // nobody here has a use for wss, so that host was not asked for again
+  EXPECT_EQ(w.texts("/dnsaddr/x", options), (Texts{"/ip4/192.0.2.1/tcp/1"}));  // once, though two names lead there
+  EXPECT_EQ(w.names.queries, 2u);  // wss is not supported, so that host was not looked up again
   auto useless = w.find("/dns4/am6.libp2p.io/tcp/443/wss", options);
   EXPECT_TRUE(!useless && useless.error().is(Errc::unsupported));
 }
 
-TEST(Resolve, WhatDoesNotBelongIsPassedOver) {
+TEST(Resolve, UnrelatedRecordsAreSkipped) {
   ResolveWorld w;
   w.names.texts["_dnsaddr.x"] = {"v=spf1 -all",
                                  "dnsaddr=",
@@ -128,14 +128,14 @@ TEST(Resolve, WidthIsBounded) {
   EXPECT_EQ(w.names.queries, 18u);
 }
 
-TEST(Resolve, SilenceHasAnEnd) {
+TEST(Resolve, SilentServersAreTimedOut) {
   ResolveWorld w;
   w.names.silent = {"_dnsaddr.x"};
   SteadyTime begin = w.world.now();
   auto silent = w.find("/dnsaddr/x");
   EXPECT_TRUE(!silent && silent.error().is(Errc::deadline_exceeded));
   EXPECT_EQ(w.world.now() - begin, 5s);
-  // One silent server among many: the others' answers count. Many silent ones: all together have an end, too.
+  // One silent server among many: the other answers count. Many silent ones: the total is bounded too.
   for (int i = 0; i < 10; ++i) {
     w.names.silent.insert(fmt::format("h{}", i));
     w.names.texts["_dnsaddr.y"].push_back(fmt::format("dnsaddr=/dns4/h{}/tcp/1", i));
@@ -147,7 +147,7 @@ TEST(Resolve, SilenceHasAnEnd) {
   EXPECT_EQ(w.texts("/dnsaddr/y"), (Texts{"/ip4/1.2.3.4/tcp/1"}));
 }
 
-TEST(Resolve, CancelledIsCancelled) {
+TEST(Resolve, CanBeCancelled) {
   ResolveWorld w;
   w.names.silent = {"x"};
   Nursery nursery(w.lane(), "test");

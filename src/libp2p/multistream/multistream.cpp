@@ -19,50 +19,52 @@ Task<Result<void>> read_header(ByteStream& stream) {
   co_return Result<void>();
 }
 
-/// A dialer that does not wait for answers may be gone, and all that it has to say is here.
-Task<Result<void>> write_if_heard(ByteStream& stream, BytesView bytes) {
+/// A dialer that does not wait for answers may have closed the stream; what it sent has arrived.
+Task<Result<void>> write_unless_closed(ByteStream& stream, BytesView bytes) {
   Result<void> written = co_await stream.write(bytes);
   if (!written && !written.error().is(Errc::closed)) co_return std::unexpected(written.error());
   co_return Result<void>();
 }
 
+/// Sends the proposal of its protocol with the first bytes, and reads the answer before the first bytes of the peer.
 class LazyStream final : public ByteStream {
  public:
   LazyStream(std::unique_ptr<ByteStream> inner, std::string protocol)
-      : inner_(std::move(inner)), protocol_(std::move(protocol)), proposal_(encode(kHeader)) {
-    append(proposal_, encode(protocol_));
-  }
+      : inner_(std::move(inner)), protocol_(std::move(protocol)) {}
 
   Task<Result<std::size_t>> read_some(MutableBytes into) override {
-    if (!proposal_.empty()) CO_TRY_VOID(co_await write_with_proposal({}));
+    if (proposal_ == Proposal::unsent) CO_TRY_VOID(co_await write_with_proposal({}));
     if (!confirmed_) CO_TRY_VOID(co_await confirm());
     co_return co_await inner_->read_some(into);
   }
   Task<Result<void>> write(BytesView from) override {
-    while (proposing_) CO_TRY_VOID(co_await proposed_.wait());  // by a read
-    CO_TRY_VOID(proposal_sent_);
-    if (!proposal_.empty()) co_return co_await write_with_proposal(from);
+    while (proposal_ == Proposal::sending) CO_TRY_VOID(co_await sent_.wait());  // by a read
+    if (failure_) co_return std::unexpected(*failure_);
+    if (proposal_ == Proposal::unsent) co_return co_await write_with_proposal(from);
     co_return co_await inner_->write(from);
   }
   Task<Result<void>> close_write() override {
-    if (!proposal_.empty() || proposing_ || !proposal_sent_) CO_TRY_VOID(co_await write({}));
+    if (proposal_ != Proposal::sent) CO_TRY_VOID(co_await write({}));
     co_return co_await inner_->close_write();
   }
   void abort() override { inner_->abort(); }
 
  private:
-  /// Little enough to be copied rather than written by itself.
-  static constexpr std::size_t kLittle = 1024;
+  enum class Proposal { unsent, sending, sent, failed };
+  /// Text up to this size is copied behind the proposal rather than written by itself.
+  static constexpr std::size_t kSmall = 1024;
 
   Task<Result<void>> write_with_proposal(BytesView from) {
-    Bytes out = std::exchange(proposal_, {});
-    const BytesView together = from.first(from.size() <= kLittle ? from.size() : 0);
+    Bytes out = encode(kHeader);
+    append(out, encode(protocol_));
+    const BytesView together = from.first(from.size() <= kSmall ? from.size() : 0);
     append(out, together);
-    proposing_ = true;
-    proposal_sent_ = co_await inner_->write(out);
-    proposing_ = false;
-    proposed_.notify_all();
-    CO_TRY_VOID(proposal_sent_);
+    proposal_ = Proposal::sending;
+    Result<void> sent = co_await inner_->write(out);
+    proposal_ = sent ? Proposal::sent : Proposal::failed;
+    if (!sent) failure_ = sent.error();
+    sent_.notify_all();
+    CO_TRY_VOID(sent);
     if (together.size() < from.size()) co_return co_await inner_->write(from);
     co_return Result<void>();
   }
@@ -79,10 +81,9 @@ class LazyStream final : public ByteStream {
 
   std::unique_ptr<ByteStream> inner_;
   std::string protocol_;
-  Bytes proposal_;  ///< not yet sent
-  Result<void> proposal_sent_;
-  bool proposing_ = false;
-  Notify proposed_;
+  Proposal proposal_ = Proposal::unsent;
+  std::optional<Error> failure_;  ///< of sending the proposal
+  Notify sent_;
   bool confirmed_ = false;
 };
 
@@ -130,17 +131,16 @@ Task<Result<std::string>> propose(ByteStream& stream, std::vector<std::string> p
 
 Task<Result<std::string>> answer(ByteStream& stream, std::function<bool(std::string_view)> supports) {
   CO_TRY_VOID(co_await read_header(stream));
-  const Bytes header =
-      encode(kHeader);  // not held back: there are dialers that propose nothing before they have read it
-  CO_TRY_VOID(co_await write_if_heard(stream, header));
+  const Bytes header = encode(kHeader);  // sent at once: some dialers propose nothing before they have read it
+  CO_TRY_VOID(co_await write_unless_closed(stream, header));
   for (int i = 0; i < kMaxProposals; ++i) {
     CO_TRY(std::string name, co_await read_message(stream));
     const bool supported = supports(name);
     const Bytes reply = encode(supported ? std::string_view(name) : kNotAvailable);
-    CO_TRY_VOID(co_await write_if_heard(stream, reply));
+    CO_TRY_VOID(co_await write_unless_closed(stream, reply));
     if (supported) co_return std::move(name);
   }
-  co_return fail(Errc::limit_exceeded, "multistream: {} proposals and none fits", kMaxProposals);
+  co_return fail(Errc::limit_exceeded, "multistream: none of {} proposals is supported", kMaxProposals);
 }
 
 std::unique_ptr<ByteStream> propose_lazily(std::unique_ptr<ByteStream> stream, std::string protocol) {

@@ -1,7 +1,7 @@
-// Any bytes as the other side of a negotiation, for the listener and the dialer.
+// Any bytes as the peer of a negotiation, for the listener and the dialer.
+#include "libp2p/multistream/multistream.hpp"
 #include "simulation/scripted_stream.hpp"
 #include "simulation/sim_world.hpp"
-#include "libp2p/multistream/multistream.hpp"
 
 namespace dms::libp2p {
 namespace {

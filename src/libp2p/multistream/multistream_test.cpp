@@ -1,8 +1,8 @@
 #include "libp2p/multistream/multistream.hpp"
 
-#include "simulation/scripted_stream.hpp"
 #include "base/varint.hpp"
 #include "libp2p/testing.hpp"
+#include "simulation/scripted_stream.hpp"
 
 namespace dms::libp2p::multistream {
 namespace {
@@ -28,20 +28,20 @@ TEST(Multistream, SpecificationExample) { EXPECT_EQ(encode("na"), (Bytes{0x03, '
 TEST(Multistream, AgreesOnTheFirstCommonName) {
   LaneWorld w;
   auto [a, b] = make_pipe();
-  auto [dialled, answered] = run_both(w, dial(std::move(a), {"/x/1", "actor/root/messages/0.0.1", "/y/1"}),
-                                      listen(std::move(b), "actor/root/messages/0.0.1"));
-  ASSERT_TRUE(dialled && answered);
-  EXPECT_EQ(*dialled, "actor/root/messages/0.0.1");
-  EXPECT_EQ(*answered, *dialled);
+  auto [dialed, answered] = run_both(w, dial(std::move(a), {"/x/1", "actor/root/messages/0.0.1", "/y/1"}),
+                                     listen(std::move(b), "actor/root/messages/0.0.1"));
+  ASSERT_TRUE(dialed && answered);
+  EXPECT_EQ(*dialed, "actor/root/messages/0.0.1");
+  EXPECT_EQ(*answered, *dialed);
 }
 
-TEST(Multistream, NothingInCommonIsSaidPlainly) {
+TEST(Multistream, ReportsThatNoProtocolIsShared) {
   LaneWorld w;
   auto [a, b] = make_pipe();
-  auto [dialled, answered] = run_both(w, dial(std::move(a), {"/x/1", "/y/1"}), listen(std::move(b), "/z/1"));
-  ASSERT_FALSE(dialled);
-  EXPECT_TRUE(dialled.error().is(Errc::unsupported));
-  EXPECT_FALSE(answered);  // the dialer hung up
+  auto [dialed, answered] = run_both(w, dial(std::move(a), {"/x/1", "/y/1"}), listen(std::move(b), "/z/1"));
+  ASSERT_FALSE(dialed);
+  EXPECT_TRUE(dialed.error().is(Errc::unsupported));
+  EXPECT_FALSE(answered);  // the dialer closed the stream
 }
 
 Task<Result<Bytes>> lazy_exchange(std::unique_ptr<ByteStream> stream, std::string name) {
@@ -82,7 +82,7 @@ Task<Result<Bytes>> write_and_close(ByteStream& stream) {
 
 TEST(Multistream, LazyStreamThatReadsFirstProposesFirst) {
   LaneWorld w;
-  auto [a, b] = make_pipe(8);  // the proposal takes a while
+  auto [a, b] = make_pipe(8);  // the proposal needs several writes
   const std::unique_ptr<ByteStream> lazy = propose_lazily(std::move(a), "/x/1");
   Nursery nursery(w.lane(), "server");
   Result<Bytes> question = Bytes();
@@ -96,7 +96,7 @@ TEST(Multistream, LazyStreamThatReadsFirstProposesFirst) {
   EXPECT_EQ(as_text(*question), "ping");
 }
 
-TEST(Multistream, NothingIsSentBeforeThereIsSomethingToSay) {
+TEST(Multistream, LazyStreamSendsNothingBeforeItIsUsed) {
   LaneWorld w;
   auto [a, b] = make_pipe();
   const std::unique_ptr<ByteStream> lazy = propose_lazily(std::move(a), "/x/1");
@@ -121,7 +121,7 @@ Task<Result<std::string>> feed(std::unique_ptr<ByteStream> stream, Bytes bytes) 
   co_return std::string();
 }
 
-TEST(Multistream, RefusesWhatBreaksTheRules) {
+TEST(Multistream, RefusesMalformedMessages) {
   const Bytes header = encode(kHeader);
   const auto after_header = [&](Bytes more) {
     Bytes all = header;
@@ -140,12 +140,12 @@ TEST(Multistream, RefusesWhatBreaksTheRules) {
   }
 }
 
-/// What a peer has said before it hung up for good.
-class LastWords final : public ByteStream {
+/// The bytes of a peer that has closed the stream.
+class ClosedPeer final : public ByteStream {
  public:
-  explicit LastWords(BytesView words) : words_(words) {}
+  explicit ClosedPeer(BytesView words) : words_(words) {}
   Task<Result<std::size_t>> read_some(MutableBytes into) override { return words_.read_some(into); }
-  Task<Result<void>> write(BytesView) override { co_return fail(Errc::closed, "nobody listens"); }
+  Task<Result<void>> write(BytesView) override { co_return fail(Errc::closed, "the peer has closed the stream"); }
   Task<Result<void>> close_write() override { return words_.close_write(); }
   void abort() override {}
 
@@ -153,48 +153,48 @@ class LastWords final : public ByteStream {
   ScriptedStream words_;
 };
 
-TEST(Multistream, WhatWasSaidBeforeHangingUpIsServed) {
+TEST(Multistream, ServesRequestsThatArrivedBeforeTheDialerClosed) {
   LaneWorld w;
   Bytes said = encode(kHeader);
   append(said, encode("/x"));
-  LastWords stream(said);
+  ClosedPeer stream(said);
   const auto agreed = w.run(answer(stream, only("/x")));
   ASSERT_TRUE(agreed) << agreed.error().to_string();
   EXPECT_EQ(*agreed, "/x");
-  LastWords other(said);
+  ClosedPeer other(said);
   EXPECT_FALSE(w.run(answer(other, only("/y"))));
 }
 
-/// Sends so much and then holds the line without a word.
+/// Sends the given bytes and then stays silent.
 Task<void> trickle(ByteStream& stream, Bytes bytes) { (void)co_await stream.write(bytes); }
 
 /// Proposes nothing before it has read the listener's header.
 Task<Result<std::string>> dial_step_by_step(std::unique_ptr<ByteStream> stream) {
   const Bytes header = encode(kHeader), proposal = encode("/x");
-  Bytes heard(header.size());
+  Bytes received(header.size());
   CO_TRY_VOID(co_await stream->write(header));
-  CO_TRY_VOID(co_await read_exactly(*stream, heard));
+  CO_TRY_VOID(co_await read_exactly(*stream, received));
   CO_TRY_VOID(co_await stream->write(proposal));
-  heard.resize(proposal.size());
-  CO_TRY_VOID(co_await read_exactly(*stream, heard));
-  co_return std::string(as_text(heard));
+  received.resize(proposal.size());
+  CO_TRY_VOID(co_await read_exactly(*stream, received));
+  co_return std::string(as_text(received));
 }
 
 TEST(Multistream, ADialerMayWaitForTheHeader) {
   LaneWorld w;
   auto [a, b] = make_pipe();
-  auto [dialled, answered] =
+  auto [dialed, answered] =
       run_both(w, with_timeout(10s, dial_step_by_step(std::move(a))), with_timeout(10s, listen(std::move(b), "/x")));
-  ASSERT_TRUE(dialled) << dialled.error().to_string();
+  ASSERT_TRUE(dialed) << dialed.error().to_string();
   ASSERT_TRUE(answered) << answered.error().to_string();
 }
 
-TEST(Multistream, AnAnswerThatDoesNotGetThroughIsNone) {
+TEST(Multistream, AnAnswerThatCannotBeWrittenIsAFailure) {
   LaneWorld w;
   const std::string name = "/x" + std::string(100, 'x');
   Bytes said = encode(kHeader);
   append(said, encode(name));
-  auto [a, b] = make_pipe(40);  // has room for a header, not for an answer that nobody reads
+  auto [a, b] = make_pipe(40);  // takes a header, but not an answer that nobody reads
   Nursery nursery(w.lane(), "dialer");
   nursery.spawn(trickle(*a, said));
   auto answered = w.run(with_timeout(10s, listen(std::move(b), name)));
@@ -203,7 +203,7 @@ TEST(Multistream, AnAnswerThatDoesNotGetThroughIsNone) {
   w.run(nursery.close());
 }
 
-TEST(Multistream, ANegotiationThatStopsAtAnyByteEndsAtItsDeadline) {
+TEST(Multistream, ANegotiationCutOffAtAnyByteEndsAtItsDeadline) {
   Bytes dialer = encode(kHeader);
   append(dialer, encode("/x"));
   for (std::size_t size = 0; size < dialer.size(); ++size) {
@@ -216,9 +216,9 @@ TEST(Multistream, ANegotiationThatStopsAtAnyByteEndsAtItsDeadline) {
     EXPECT_TRUE(answered.error().is(Errc::deadline_exceeded)) << size;
     auto [c, d] = make_pipe();
     w.run(trickle(*c, Bytes(dialer.begin(), dialer.begin() + static_cast<std::ptrdiff_t>(size))));
-    auto dialled = w.run(with_timeout(10s, dial(std::move(d), names)));
-    ASSERT_FALSE(dialled) << size;
-    EXPECT_TRUE(dialled.error().is(Errc::deadline_exceeded)) << size;
+    auto dialed = w.run(with_timeout(10s, dial(std::move(d), names)));
+    ASSERT_FALSE(dialed) << size;
+    EXPECT_TRUE(dialed.error().is(Errc::deadline_exceeded)) << size;
   }
 }
 

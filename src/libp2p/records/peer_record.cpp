@@ -66,7 +66,7 @@ Result<CertifiedRecord> CertifiedRecord::open(BytesView envelope) {
   TRY(auto opened, SignedEnvelope::open(envelope, PeerRecord::kDomain, PeerRecord::kType));
   TRY(auto record, PeerRecord::decode(opened.payload()));
   if (!record.peer.matches(opened.signer()))
-    return fail(Errc::permission_denied, "peer record: it speaks of {}, who has not signed it",
+    return fail(Errc::permission_denied, "peer record: it describes {}, which has not signed it",
                 record.peer.to_string());
   return CertifiedRecord{std::move(record), to_bytes(envelope)};
 }

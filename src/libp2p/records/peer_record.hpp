@@ -1,22 +1,22 @@
-// What a peer says of where it can be reached, and with its signature so that others can pass it on.
+// A peer's own list of its addresses, signed so that other peers can pass it on.
 //
 // Model
 //  1. Of two records of one peer the one with the greater `seq` counts; RecordIssuer counts upwards over restarts
 //     because it starts from the clock.
-//  2. A CertifiedRecord that exists is signed by the peer it speaks of.
+//  2. A CertifiedRecord that exists is signed by the peer that it describes.
 //
-// Attacks: records come from strangers. An address that cannot be read is skipped, at most kMaxAddresses are kept;
+// Attacks: records come from untrusted peers. Unreadable addresses are skipped, at most kMaxAddresses are kept;
 // addresses are claims about the peer itself only, and a dial proves them.
 //
-// Specification: libp2p RFC 0003 as implementations have it: domain `libp2p-peer-record`, payload type 0x0301.
+// Specification: libp2p RFC 0003 as implemented elsewhere: domain `libp2p-peer-record`, payload type 0x0301.
 #pragma once
 
 #include <array>
 #include <vector>
 
 #include "crypto/peer_id.hpp"
-#include "libp2p/records/signed_envelope.hpp"
 #include "libp2p/multiaddr/multiaddr.hpp"
+#include "libp2p/records/signed_envelope.hpp"
 
 namespace dms::libp2p {
 
@@ -36,10 +36,10 @@ struct PeerRecord {
 
 struct CertifiedRecord {
   PeerRecord record;
-  Bytes envelope;  ///< as it was received, to be passed on
+  Bytes envelope;  ///< as received, to be passed on
 
   static Result<CertifiedRecord> make(const crypto::PrivateKey& key, PeerRecord record);
-  /// Errc::permission_denied if anybody but the peer it speaks of has signed it.
+  /// Errc::permission_denied unless the peer that it describes has signed it.
   static Result<CertifiedRecord> open(BytesView envelope);
 };
 
@@ -47,7 +47,7 @@ struct CertifiedRecord {
 class RecordIssuer {
  public:
   explicit RecordIssuer(crypto::PrivateKey key) : key_(std::move(key)) {}
-  /// The last record if `addresses` have not changed, else a new one.
+  /// The last record if `addresses` have not changed, otherwise a new one.
   Result<CertifiedRecord> issue(const std::vector<Multiaddr>& addresses, UnixTime now);
 
  private:

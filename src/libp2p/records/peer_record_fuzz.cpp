@@ -1,4 +1,4 @@
-// Any bytes as a peer record: limits hold, and what is accepted reads back to itself.
+// Any bytes as a peer record: limits hold, and what is accepted round-trips.
 #include <cstdlib>
 
 #include "libp2p/records/peer_record.hpp"

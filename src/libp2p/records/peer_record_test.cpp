@@ -20,7 +20,7 @@ PeerRecord record_of(const crypto::PrivateKey& key, std::uint64_t seq = 7) {
   return record;
 }
 
-TEST(SignedEnvelope, WhatWasSealedOpens) {
+TEST(SignedEnvelope, OpensWhatWasSealed) {
   const auto key = make_key(1);
   const auto sealed = SignedEnvelope::seal(key, "domain", kType, as_bytes("payload"));
   ASSERT_TRUE(sealed);
@@ -30,7 +30,7 @@ TEST(SignedEnvelope, WhatWasSealedOpens) {
   EXPECT_EQ(opened->signer(), key.public_key());
 }
 
-/// The bytes of the specification, put together by hand.
+/// The signed bytes of the specification, assembled by hand.
 TEST(SignedEnvelope, TheSignatureCoversDomainTypeAndPayloadWithTheirLengths) {
   const auto key = make_key(1);
   Bytes buffer{6};
@@ -45,7 +45,7 @@ TEST(SignedEnvelope, TheSignatureCoversDomainTypeAndPayloadWithTheirLengths) {
   EXPECT_TRUE(SignedEnvelope::open(out.take(), "domain", kType));
 }
 
-TEST(SignedEnvelope, AnotherPurposeOrAnyChangedBitIsRefused) {
+TEST(SignedEnvelope, RefusesOtherPurposesAndAnyChangedBit) {
   const Bytes good = SignedEnvelope::seal(make_key(1), "domain", kType, as_bytes("payload"))->marshal();
   EXPECT_FALSE(SignedEnvelope::open(good, "another", kType));
   EXPECT_FALSE(SignedEnvelope::open(good, "domain", PeerRecord::kType));
@@ -60,7 +60,7 @@ TEST(SignedEnvelope, AnotherPurposeOrAnyChangedBitIsRefused) {
 TEST(SignedEnvelope, UnknownFieldsAreSkippedAndTheSizeIsBounded) {
   Bytes message = SignedEnvelope::seal(make_key(1), "domain", kType, as_bytes("payload"))->marshal();
   ProtoWriter more;
-  more.text(99, "later versions may say more");
+  more.text(99, "a field of a later version");
   append(message, more.take());
   EXPECT_TRUE(SignedEnvelope::open(message, "domain", kType));
   const auto huge = SignedEnvelope::seal(make_key(1), "domain", kType, Bytes(SignedEnvelope::kMaxSize));
@@ -69,7 +69,7 @@ TEST(SignedEnvelope, UnknownFieldsAreSkippedAndTheSizeIsBounded) {
   EXPECT_TRUE(opened.error().is(Errc::limit_exceeded));
 }
 
-TEST(PeerRecord, ReadsBackToItself) {
+TEST(PeerRecord, RoundTrips) {
   const auto certified = CertifiedRecord::make(make_key(1), record_of(make_key(1)));
   ASSERT_TRUE(certified);
   const auto opened = CertifiedRecord::open(certified->envelope);

@@ -25,7 +25,7 @@ Result<SignedEnvelope> SignedEnvelope::seal(const crypto::PrivateKey& key, std::
 
 Result<SignedEnvelope> SignedEnvelope::open(BytesView message, std::string_view domain, BytesView type) {
   if (message.size() > kMaxSize)
-    return fail(Errc::limit_exceeded, "signed envelope: {} bytes, at most {} are read", message.size(), kMaxSize);
+    return fail(Errc::limit_exceeded, "signed envelope: {} bytes, the limit is {}", message.size(), kMaxSize);
   BytesView key_bytes, sent_type, payload, signature;
   ProtoReader reader(message);
   for (;;) {
@@ -37,11 +37,11 @@ Result<SignedEnvelope> SignedEnvelope::open(BytesView message, std::string_view 
     if (field->is_bytes(kSignature)) signature = field->bytes;
   }
   if (as_text(sent_type) != as_text(type))
-    return fail(Errc::permission_denied, "signed envelope: the payload is of another type than was expected");
+    return fail(Errc::permission_denied, "signed envelope: unexpected payload type");
   auto key = crypto::PublicKey::unmarshal(key_bytes);
   if (!key) return fail(key.error(), "signed envelope: field public_key");
   if (!key->verify(signed_bytes(domain, type, payload), signature))
-    return fail(Errc::permission_denied, "signed envelope: the signature is not the signer's for '{}'", domain);
+    return fail(Errc::permission_denied, "signed envelope: wrong signature for '{}'", domain);
   return SignedEnvelope(std::move(*key), type, payload, to_bytes(signature));
 }
 

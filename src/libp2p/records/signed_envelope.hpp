@@ -1,16 +1,16 @@
-// A payload with the signature of the peer who made it, so that it can be passed on by others and still be believed.
+// A payload with the signature of the peer that made it, so that other peers can pass it on.
 //
 // Model
-//  1. What is signed is the domain, the payload's type and the payload, each with its length in front: a signature made
-//     for one purpose is worth nothing for another.
+//  1. The signature covers the domain, the payload's type and the payload, each length-prefixed: a signature made for
+//     one purpose is invalid for another.
 //  2. An envelope that exists is verified: open() returns nothing else.
 //
-// Cost: a signature or a verification (crypto/keys.hpp). Failures: Errc::invalid_argument for what is malformed,
-// Errc::permission_denied for a signature or a type that is not the one expected.
+// Cost: a signature or a verification (crypto/keys.hpp). Failures: Errc::invalid_argument if malformed,
+// Errc::permission_denied for a wrong signature or type.
 //
-// Attacks: envelopes come from strangers. They are at most kMaxSize bytes; the key is parsed before its signature is
-// tried and the payload is not looked at before. Of a field that stands twice the last counts, for the signature as for
-// the reader.
+// Attacks: envelopes come from untrusted peers. They have at most kMaxSize bytes; the key is parsed before the
+// signature is verified, and the payload is not used before. Of a repeated field the last one counts, for the signature
+// and the reader alike.
 //
 // Specification: libp2p RFC 0002.
 #pragma once
@@ -28,13 +28,13 @@ class SignedEnvelope {
 
   static Result<SignedEnvelope> seal(const crypto::PrivateKey& key, std::string_view domain, BytesView type,
                                      BytesView payload);
-  /// Reads and verifies.
+  /// Parses and verifies.
   static Result<SignedEnvelope> open(BytesView message, std::string_view domain, BytesView type);
 
-  /// Who has signed.
+  /// The signing key.
   [[nodiscard]] const crypto::PublicKey& signer() const { return key_; }
   [[nodiscard]] const Bytes& payload() const { return payload_; }
-  /// As it travels.
+  /// The encoded form.
   [[nodiscard]] Bytes marshal() const;
 
  private:

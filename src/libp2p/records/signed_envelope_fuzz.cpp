@@ -1,4 +1,4 @@
-// Any bytes as a signed envelope: what is accepted travels on and is accepted again, with the same content.
+// Any bytes as a signed envelope: what is accepted is accepted again after encoding, with the same content.
 #include <cstdlib>
 
 #include "libp2p/records/peer_record.hpp"

@@ -1,4 +1,4 @@
-// A security protocol: turns a raw stream into one that is private, and says who is at the other end.
+// A security protocol: turns a raw stream into an encrypted one and authenticates the remote peer.
 #pragma once
 
 #include <memory>
@@ -6,10 +6,10 @@
 #include <string>
 #include <vector>
 
-#include "runtime/stream.hpp"
 #include "crypto/keys.hpp"
 #include "crypto/peer_id.hpp"
 #include "libp2p/transports/connection.hpp"
+#include "runtime/stream.hpp"
 
 namespace dms::libp2p {
 
@@ -24,8 +24,8 @@ class Security {
  public:
   virtual ~Security() = default;
   [[nodiscard]] virtual std::string_view protocol() const = 0;
-  /// `muxers` are ours, best first, offered within the handshake if the protocol can. Errc::permission_denied if the peer is
-  /// not `expected`.
+  /// `muxers` are the local muxers, the preferred one first, offered within the handshake if the protocol supports
+  /// that. Errc::permission_denied if the peer is not `expected`.
   virtual Task<Result<Secured>> secure(std::unique_ptr<ByteStream> raw, Side side,
                                        std::optional<crypto::PeerId> expected, std::vector<std::string> muxers) = 0;
 };

@@ -1,13 +1,12 @@
-// What a secured stream costs beside the bare cipher that it cannot do without: both ends in one thread, over a pipe in
-// memory.
+// A secured stream compared with the bare cipher: both ends in one thread, over a pipe in memory.
 #include <benchmark/benchmark.h>
 #include <openssl/evp.h>
 
 #include <cstring>
 
-#include "simulation/sim_world.hpp"
 #include "libp2p/security/noise/noise.hpp"
 #include "libp2p/security/tls/tls.hpp"
+#include "simulation/sim_world.hpp"
 
 namespace dms::libp2p {
 namespace {
@@ -88,7 +87,7 @@ struct Bench {
   crypto::PrivateKey key = crypto::PrivateKey::generate(random);
 
   /// A secured pipe; none if the handshake failed.
-  std::optional<Streams> shake(Security& security) {
+  std::optional<Streams> handshake(Security& security) {
     auto [left, right] = make_pipe();
     std::optional<Result<Secured>> a, b;
     Nursery nursery(node.runtime().lane, "handshake");
@@ -150,7 +149,7 @@ template <class S>
 void stream(benchmark::State& state) {
   Bench bench;
   S security = make<S>(bench);
-  auto streams = bench.shake(security);
+  auto streams = bench.handshake(security);
   if (!streams) return state.SkipWithError("the handshake failed");
   transfer(state, bench, *streams);
 }
@@ -162,12 +161,12 @@ void handshake(benchmark::State& state) {
   Bench bench;
   S security = make<S>(bench);
   for (auto _ : state)
-    if (!bench.shake(security)) state.SkipWithError("the handshake failed");
+    if (!bench.handshake(security)) state.SkipWithError("the handshake failed");
 }
 BENCHMARK(handshake<noise::Noise>)->Name("noise_handshake");
 BENCHMARK(handshake<tls::Tls>)->Name("tls_handshake");
 
-/// Seals and opens messages of 16 KiB in place, as both ends together have to.
+/// Seals and opens messages of 16 KiB in place, as both ends together do.
 void bare_cipher(benchmark::State& state, const EVP_CIPHER* cipher) {
   using Context = std::unique_ptr<EVP_CIPHER_CTX, decltype(&EVP_CIPHER_CTX_free)>;
   const Context seal(EVP_CIPHER_CTX_new(), EVP_CIPHER_CTX_free);

@@ -1,4 +1,4 @@
-// Crowds and hoarders against one host: what they hold is bounded, and comes back when they go.
+// Floods and heavy users against one host: what they hold is bounded, and released when they leave.
 #include "libp2p/muxers/yamux/memory.hpp"
 #include "libp2p/testing.hpp"
 
@@ -7,26 +7,27 @@ namespace {
 
 using namespace testing;
 
-Task<Result<std::unique_ptr<ByteStream>>> knock(Net& net, IpAddress address) {
+Task<Result<std::unique_ptr<ByteStream>>> connect_raw(Net& net, IpAddress address) {
   const IpEndpoint to{address, kPort};
   CO_TRY(Accepted accepted, co_await net.connect_tcp(to));
   co_return std::move(accepted.stream);
 }
 
-Task<void> keep_knocking(Net& net, IpAddress address, std::size_t count,
-                         std::vector<std::unique_ptr<ByteStream>>& held) {
+Task<void> connect_repeatedly(Net& net, IpAddress address, std::size_t count,
+                              std::vector<std::unique_ptr<ByteStream>>& held) {
   for (std::size_t i = 0; i < count; ++i) {
-    Result<std::unique_ptr<ByteStream>> stream = co_await knock(net, address);
+    Result<std::unique_ptr<ByteStream>> stream = co_await connect_raw(net, address);
     if (stream) held.push_back(std::move(*stream));
   }
 }
 
-TEST(Adversary, TenThousandWhoSayNothingHoldAFewPlacesForAShortTime) {
+TEST(Adversary, TenThousandSilentConnectionsHoldFewSlotsForAShortTime) {
   TwoHosts w(1);
   SimNode& crowd_node = w.world.add_node("crowd");
   std::vector<std::unique_ptr<ByteStream>> held;
   Nursery nursery(crowd_node.runtime().lane, "crowd");
-  for (int i = 0; i < 100; ++i) nursery.spawn(keep_knocking(crowd_node.runtime().net, w.b.node.address(), 100, held));
+  for (int i = 0; i < 100; ++i)
+    nursery.spawn(connect_repeatedly(crowd_node.runtime().net, w.b.node.address(), 100, held));
   std::size_t most = 0;
   std::uint64_t most_memory = 0;
   const auto watch = [&] {
@@ -35,29 +36,29 @@ TEST(Adversary, TenThousandWhoSayNothingHoldAFewPlacesForAShortTime) {
     return nursery.size() == 0;
   };
   ASSERT_TRUE(w.world.run_until(watch));
-  const std::uint64_t places = w.b.host->resources().limits().transient.connections_inbound;
+  const std::uint64_t slots = w.b.host->resources().limits().transient.connections_inbound;
   EXPECT_EQ(held.size(), 10'000u);  // all were accepted by the system
-  EXPECT_GT(most, places / 2);      // and the crowd was one
-  EXPECT_LE(most, places + 101);    // the listener, and those who knock at the same moment
-  EXPECT_LE(most_memory, places * kConnectionMemory);
+  EXPECT_GT(most, slots / 2);       // otherwise this was no flood
+  EXPECT_LE(most, slots + 101);     // the listener, and concurrent accepts
+  EXPECT_LE(most_memory, slots * kConnectionMemory);
   EXPECT_GT(w.b.host->resources().refused(Scope::transient), 9'000u);
   w.world.run_for(30s);
   EXPECT_EQ(w.b.host->resources().system(), Amounts{});
   EXPECT_EQ(w.b.node.open_streams(), 1u);
   held.clear();
-  EXPECT_TRUE(w.connect());  // and friends are welcome
+  EXPECT_TRUE(w.connect());  // other peers are served
 }
 
 Task<void> hold(Host& host, crypto::PeerId peer, std::size_t count, std::vector<std::unique_ptr<Stream>>& held) {
   for (std::size_t i = 0; i < count; ++i) {
     Result<std::unique_ptr<Stream>> stream = co_await host.new_stream(peer, std::string("/echo"));
     if (!stream) continue;
-    (void)co_await (*stream)->write(as_bytes("x"));  // which announces it
+    (void)co_await (*stream)->write(as_bytes("x"));  // announces the stream
     held.push_back(std::move(*stream));
   }
 }
 
-TEST(Adversary, AHoarderOfStreamsHoldsItsShareOnly) {
+TEST(Adversary, OnePeerHoldsOnlyItsShareOfStreams) {
   Host::Options options;
   options.swarm.limits.peer.streams_inbound = 50;
   options.swarm.limits.peer.streams_outbound = 100'000;
@@ -95,7 +96,7 @@ Task<void> keep_stream(std::unique_ptr<Stream> stream) {
   (void)co_await sleep_for(1h);
 }
 
-/// Writes as much as the other side's windows take.
+/// Writes as much as the receiver's windows admit.
 Task<void> fill(Host& host, crypto::PeerId peer) {
   Result<std::unique_ptr<Stream>> stream = co_await host.new_stream(peer, std::string("/sink"));
   if (!stream) co_return;
@@ -103,7 +104,7 @@ Task<void> fill(Host& host, crypto::PeerId peer) {
   (void)co_await with_timeout(1min, (*stream)->write(much));
 }
 
-TEST(Adversary, ThoseWhoFillStreamsThatNobodyReadsTogetherHoldWhatTheSystemMayHold) {
+TEST(Adversary, PeersThatFillUnreadStreamsStayWithinTheSystemLimit) {
   Host::Options options;
   options.swarm.limits.system.memory = 16 << 20;
   SimWorld world(1);
@@ -119,13 +120,13 @@ TEST(Adversary, ThoseWhoFillStreamsThatNobodyReadsTogetherHoldWhatTheSystemMayHo
   for (int round = 0; round < 20; ++round) {
     for (std::size_t i = 1; i < crowd.size(); ++i) filling.spawn(fill(*crowd[i]->host, victim.id()));
     world.run_for(1s);
-    EXPECT_LE(victim.host->resources().system().memory, (12u << 20) + crowd.size() * yamux::Memory::kPromised);
+    EXPECT_LE(victim.host->resources().system().memory, (12u << 20) + crowd.size() * yamux::Memory::kGuaranteed);
   }
-  EXPECT_GT(victim.host->resources().system().memory, 11u << 20) << "180 windows of 256 KiB were there to be filled";
+  EXPECT_GT(victim.host->resources().system().memory, 11u << 20) << "180 windows of 256 KiB could be filled";
   EXPECT_GT(victim.host->resources().refused(Scope::system), 0u);
-  EXPECT_EQ(victim.host->peers().size(), 10u) << "streams were reset, connections go on";
+  EXPECT_EQ(victim.host->peers().size(), 10u) << "streams were reset, connections continue";
   const auto reply = world.run(crowd[0]->node, ask(*crowd[0]->host, victim.id(), "/echo", Bytes(4 << 20, 1)));
-  EXPECT_TRUE(reply) << reply.error().to_string() << ": the others' hoard is no concern of it";
+  EXPECT_TRUE(reply) << reply.error().to_string() << ": it is not affected by the other peers";
   world.run(crowd[0]->node, filling.close());
   for (auto& peer : crowd) peer->close();
   world.run_for(1min);
@@ -133,8 +134,8 @@ TEST(Adversary, ThoseWhoFillStreamsThatNobodyReadsTogetherHoldWhatTheSystemMayHo
   EXPECT_EQ(victim.host->resources().system(), Amounts{});
 }
 
-/// No adversary: our own crowd waits for its turn and is not refused by our own limits.
-TEST(Adversary, FourThousandStreamsOfOurOwnAtOnceAreAllOpened) {
+/// No adversary: many local streams wait and are not refused by local limits.
+TEST(Adversary, FourThousandOutboundStreamsAtOnceAreAllOpened) {
   TwoHosts w(1);
   Host::Options generous;
   generous.swarm.max_streams = 8192;
@@ -153,7 +154,7 @@ TEST(Adversary, FourThousandStreamsOfOurOwnAtOnceAreAllOpened) {
   EXPECT_EQ(w.a.host->resources().system().streams, 0u);
 }
 
-TEST(Adversary, PeersAboveTheLimitAreRefusedAndRoomComesBack) {
+TEST(Adversary, PeersAboveTheLimitAreRefusedUntilOthersLeave) {
   Host::Options options;
   options.swarm.limits.system.connections = 10;
   SimWorld world(1);
@@ -164,13 +165,13 @@ TEST(Adversary, PeersAboveTheLimitAreRefusedAndRoomComesBack) {
     (void)others.back()->connect(hub);
   }
   world.run_for(1min);
-  EXPECT_EQ(hub.host->peers().size(), 9u);  // the tenth is for our own dials
+  EXPECT_EQ(hub.host->peers().size(), 9u);  // the tenth is reserved for outbound dials
   EXPECT_GE(hub.host->resources().refused(Scope::system), 6u);
   Peer wanted(world, "wanted", 50);
   EXPECT_TRUE(hub.connect(wanted));
   const auto refused = hub.connect(*others[12]);
   ASSERT_FALSE(refused);
-  EXPECT_NE(refused.error().to_string().find("10 connections are held and 10 is the limit; raise "
+  EXPECT_NE(refused.error().to_string().find("10 connections are held, the limit is 10; raise "
                                              "limits.system.connections"),
             std::string::npos)
       << refused.error().to_string();

@@ -5,7 +5,7 @@
 namespace dms::libp2p {
 namespace {
 
-/// The first IP address in `address`, whatever follows.
+/// The first IP address in `address`.
 std::optional<IpAddress> ip_of(const Multiaddr& address) {
   for (const auto& component : address.components()) {
     if (component.protocol == Protocol::ip4 && component.value.size() == 4) {

@@ -1,15 +1,16 @@
-// Who may be dialled and who is let in: asked at each step of a connection, refuses with a reason.
+// Decides which connections are allowed: called at each step of a connection, refuses with a reason.
 //
 // Model
-//  1. A dial is asked about before anything is sent (dial), an inbound connection before anything is read (accept);
-//     both again when the peer has proved who it is (secured) and when streams could begin (upgraded). The first
-//     refusal ends it. Each step of each connection is asked about once, by GuardedTransport; of a dial by several
-//     addresses, each address that is tried is a step of its own, and a name is asked about as what it leads to.
-//  2. A refusal is an error whose text says why; the dialler sees it, a stranger sees a closed connection.
-//  3. DenyList refuses peers and subnets. Changes hold for connections that begin or end their handshake later; what is
-//     connected stays until disconnect().
+//  1. A dial is checked before anything is sent (dial), an inbound connection before anything is read (accept); both
+//     again when the peer is proved (secured) and when streams could begin (upgraded). The first refusal ends it. Each
+//     step of each connection is checked once, by GuardedTransport; in a dial with several addresses each address that
+//     is tried is a step of its own, and a name is checked as the addresses it resolves to.
+//  2. A refusal is an error whose text gives the reason; the local dialer sees it, a remote peer sees a closed
+//     connection.
+//  3. DenyList refuses peers and subnets. Changes apply to connections that begin or end their handshake later;
+//     connected peers stay until disconnect().
 //
-// Threads: one lane; the interceptors return at once. Cost of DenyList: O(log peers + subnets).
+// Threads: one lane; the calls return at once. Cost of DenyList: O(log peers + subnets).
 #pragma once
 
 #include <set>
@@ -31,7 +32,7 @@ class ConnectionGater {
   virtual Result<void> upgraded(const Connection& /*connection*/) { return {}; }
 };
 
-/// Addresses with the same first bits.
+/// Addresses with a common prefix.
 struct Subnet {
   IpAddress address;
   unsigned bits = 0;

@@ -7,7 +7,7 @@ namespace {
 
 using namespace testing;
 
-TEST(Subnet, ContainsWhatItsMaskSays) {
+TEST(Subnet, ContainsTheAddressesOfItsMask) {
   const auto contains = [](std::string_view subnet, std::string_view ip) {
     return Subnet::parse(subnet)->contains(*IpAddress::parse(ip));
   };
@@ -20,20 +20,20 @@ TEST(Subnet, ContainsWhatItsMaskSays) {
   EXPECT_TRUE(contains("192.0.2.1", "192.0.2.1"));
   EXPECT_TRUE(contains("2001:db8::/33", "2001:db8:7fff::1"));
   EXPECT_FALSE(contains("2001:db8::/33", "2001:db8:8000::1"));
-  EXPECT_TRUE(contains("10.0.0.0/8", "::ffff:10.1.2.3"));  // the same host in other words
+  EXPECT_TRUE(contains("10.0.0.0/8", "::ffff:10.1.2.3"));  // the same host in IPv6 notation
 }
 
-TEST(Subnet, WhatIsNoSubnetIsRefused) {
+TEST(Subnet, MalformedSubnetsAreRefused) {
   for (const char* text : {"", "10.0.0.0/", "10.0.0.0/33", "10.0.0.0/-1", "10.0.0.0/8x", "10.0.0.1/8", "::/129", "x/8"})
     EXPECT_FALSE(Subnet::parse(text)) << text;
   EXPECT_EQ(Subnet::parse("10.0.0.0/8")->to_string(), "10.0.0.0/8");
 }
 
-/// A gater that writes down what it was asked.
+/// A gater that records its calls.
 class Witness final : public ConnectionGater {
  public:
   Result<void> dial(const crypto::PeerId&, const Multiaddr& address) override {
-    dialled.push_back(address);
+    dialed.push_back(address);
     return note("dial");
   }
   Result<void> accept(const Multiaddr&) override { return note("accept"); }
@@ -48,7 +48,7 @@ class Witness final : public ConnectionGater {
     return {};
   }
   std::vector<std::string> asked;
-  std::vector<Multiaddr> dialled;
+  std::vector<Multiaddr> dialed;
   std::string refuse;
 };
 
@@ -77,7 +77,7 @@ struct Gated {
   std::unique_ptr<Peer> b;
 };
 
-TEST(ConnectionGater, IsAskedAtEachStep) {
+TEST(ConnectionGater, IsCalledAtEachStep) {
   Gated w;
   ASSERT_TRUE(w.a->connect(*w.b));
   w.world.run_for(1s);
@@ -85,36 +85,36 @@ TEST(ConnectionGater, IsAskedAtEachStep) {
   EXPECT_EQ(w.at_b->asked, (std::vector<std::string>{"accept", "secured", "upgraded"}));
 }
 
-/// However often an address is named, and whether by its name too; a name itself is nobody's connection.
-TEST(ConnectionGater, IsAskedOncePerDialOfAnAddress) {
+/// However often an address is named, also by a DNS name; a name itself is not checked.
+TEST(ConnectionGater, IsCalledOncePerDialOfAnAddress) {
   Gated w;
   w.world.names().hosts["b.nunet.io"] = {w.b->node.address()};
   const Multiaddr live = w.b->address()[0], dead = *Multiaddr::parse("/ip4/10.0.0.77/tcp/1");
   const Multiaddr name = *Multiaddr::parse("/dns4/b.nunet.io/tcp/9000"),
-                  nobodys = *Multiaddr::parse("/ip4/1.2.3.4/udp/1");
-  const std::vector<Multiaddr> all{dead, live, name, live, nobodys, dead, live.with_peer(w.b->id())};
+                  unsupported = *Multiaddr::parse("/ip4/1.2.3.4/udp/1");
+  const std::vector<Multiaddr> all{dead, live, name, live, unsupported, dead, live.with_peer(w.b->id())};
   ASSERT_TRUE(w.world.run(w.a->node, w.a->host->connect(w.b->id(), all)));
   w.world.run_for(1min);
-  EXPECT_EQ(std::ranges::count(w.at_a->dialled, live), 1);
-  EXPECT_LE(std::ranges::count(w.at_a->dialled, dead), 1);
-  EXPECT_EQ(w.at_a->dialled.size(), static_cast<std::size_t>(std::ranges::count(w.at_a->asked, "dial")));
-  for (const Multiaddr& address : w.at_a->dialled)
+  EXPECT_EQ(std::ranges::count(w.at_a->dialed, live), 1);
+  EXPECT_LE(std::ranges::count(w.at_a->dialed, dead), 1);
+  EXPECT_EQ(w.at_a->dialed.size(), static_cast<std::size_t>(std::ranges::count(w.at_a->asked, "dial")));
+  for (const Multiaddr& address : w.at_a->dialed)
     EXPECT_TRUE(address == live || address == dead) << address.to_string();
 
-  // A dial that fails asks once for each of its addresses, and the next dial asks again.
+  // A dial that fails calls it once per address, and the next dial again.
   w.a->host->disconnect(w.b->id());
   w.world.run_for(1min);
-  w.at_a->dialled.clear();
+  w.at_a->dialed.clear();
   w.at_a->refuse = "dial";
   for (int dials = 1; dials <= 2; ++dials) {
     EXPECT_FALSE(w.world.run(w.a->node, w.a->host->connect(w.b->id(), {live, dead})));
-    EXPECT_EQ(std::ranges::count(w.at_a->dialled, live), dials);
-    EXPECT_EQ(std::ranges::count(w.at_a->dialled, dead), dials);
+    EXPECT_EQ(std::ranges::count(w.at_a->dialed, live), dials);
+    EXPECT_EQ(std::ranges::count(w.at_a->dialed, dead), dials);
   }
-  EXPECT_EQ(w.at_b->dialled, std::vector<Multiaddr>());  // who accepts does not dial
+  EXPECT_EQ(w.at_b->dialed, std::vector<Multiaddr>());  // a listener does not dial
 }
 
-TEST(ConnectionGater, TheDiallersRefusalSaysWhyAndLeavesNothing) {
+TEST(ConnectionGater, TheDialersRefusalNamesTheReasonAndLeavesNothing) {
   for (const std::string step : {"dial", "secured", "upgraded"}) {
     Gated w(step);
     const auto connected = w.a->connect(*w.b);
@@ -126,8 +126,8 @@ TEST(ConnectionGater, TheDiallersRefusalSaysWhyAndLeavesNothing) {
   }
 }
 
-/// The address did nothing wrong: when the gater has changed its mind, it is dialled at once.
-TEST(ConnectionGater, TheDiallersRefusalIsNotHeldAgainstTheAddress) {
+/// The address has not failed: once the gater allows it, it is dialed at once.
+TEST(ConnectionGater, TheDialersRefusalIsNotAFailureOfTheAddress) {
   for (const std::string step : {"dial", "secured", "upgraded"}) {
     Gated w;
     const auto connect_by_id = [&w] { return w.world.run(w.a->node, w.a->host->connect(w.b->id(), {})); };
@@ -147,7 +147,7 @@ TEST(ConnectionGater, TheDiallersRefusalIsNotHeldAgainstTheAddress) {
 TEST(ConnectionGater, TheListenersRefusalClosesTheConnection) {
   for (const std::string step : {"accept", "secured", "upgraded"}) {
     Gated w("", step);
-    (void)w.a->connect(*w.b);  // may seem to succeed until the other side has closed it
+    (void)w.a->connect(*w.b);  // may seem to succeed until the listener has closed it
     w.world.run_for(2min);
     EXPECT_TRUE(w.a->host->peers().empty()) << step;
     EXPECT_TRUE(w.b->host->peers().empty()) << step;

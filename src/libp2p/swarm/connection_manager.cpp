@@ -100,7 +100,7 @@ std::vector<crypto::PeerId> ConnectionManager::superfluous() const {
 std::size_t ConnectionManager::trim() {
   const std::vector<crypto::PeerId> peers = superfluous();
   if (peers.empty()) return 0;
-  log::info("libp2p", "parting from {} of {} peers: more than {} are connected (connection manager, high)",
+  log::info("libp2p", "disconnecting {} of {} peers: more than {} are connected (connection manager, high)",
             peers.size(), since_.size(), options_.high);
   for (const crypto::PeerId& peer : peers) {
     since_.erase(peer);

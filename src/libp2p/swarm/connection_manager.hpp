@@ -1,31 +1,31 @@
-// Keeps the number of connected peers between two watermarks by parting from those that are worth least.
+// Keeps the number of connected peers between two watermarks by closing the connections of least value.
 //
 // Model
-//  1. Above `high` peers, those connected for `grace` or longer are parted from until `low` of them are left, in this
-//     order: least sum of tags first; of equals, the latest to come first.
-//  2. Never parted from: protected peers, and peers connected for less than `grace`; these do not count against `low`
-//     either, so a crowd of newcomers does not push out old friends.
-//  3. It looks every `interval`, and at once when a connection makes the number exceed `high`.
+//  1. Above `high` peers, those connected for `grace` or longer are disconnected until `low` of them are left, in this
+//     order: smallest sum of tags first; of equals, the latest connected first.
+//  2. Never disconnected: protected peers, and peers connected for less than `grace`; these do not count against `low`
+//     either, so a burst of new connections does not displace established ones.
+//  3. It checks every `interval`, and at once when a connection makes the number exceed `high`.
 //  4. A peer is protected as long as at least one tag protects it. Tags and protection outlast connections.
 //
 // Bounds: kMaxTagged peers with tags or protection, kMaxTags for each; more are Errc::limit_exceeded.
 //
-// Attacks: connecting in bulk costs only the attacker's own connections, from `grace` on; how many there can be until
-// then is the matter of resource limits.
+// Attacks: connecting in bulk costs only the attacker's own connections, from `grace` on; resource limits bound their
+// number until then.
 #pragma once
 
 #include <map>
 #include <set>
 #include <string>
 
-#include "runtime/nursery.hpp"
 #include "libp2p/swarm/swarm.hpp"
+#include "runtime/nursery.hpp"
 
 namespace dms::libp2p {
 
 struct ConnectionManagerOptions {
   std::size_t low = 100;
-  std::size_t high = 400;  ///< 0: never parts from anybody
+  std::size_t high = 400;  ///< 0: disconnects nobody
   Duration grace = 20s;
   Duration interval = 10s;
 };
@@ -37,7 +37,7 @@ class ConnectionManager {
 
   explicit ConnectionManager(Swarm& swarm, ConnectionManagerOptions options = {});
 
-  /// Sets the weight of one of the peer's tags; negative ones make it worth less.
+  /// Sets the weight of one of the peer's tags; negative weights lower its value.
   Result<void> tag(const crypto::PeerId& peer, const std::string& tag, int weight);
   void untag(const crypto::PeerId& peer, const std::string& tag);
   Result<void> protect(const crypto::PeerId& peer, const std::string& tag);
@@ -46,7 +46,7 @@ class ConnectionManager {
   /// The sum of its tags.
   [[nodiscard]] std::int64_t weight(const crypto::PeerId& peer) const;
 
-  /// Whom (1) and (2) would part from now, in that order. trim() does it and says how many.
+  /// The peers that (1) and (2) would disconnect now, in that order. trim() disconnects them and returns their number.
   [[nodiscard]] std::vector<crypto::PeerId> superfluous() const;
   std::size_t trim();
   /// Before the swarm's close().
@@ -64,7 +64,7 @@ class ConnectionManager {
   Swarm& swarm_;
   ConnectionManagerOptions options_;
   std::map<crypto::PeerId, Peer> peers_;
-  std::map<crypto::PeerId, SteadyTime> since_;  ///< those connected
+  std::map<crypto::PeerId, SteadyTime> since_;  ///< of connected peers
   NotificationId connected_;
   NotificationId disconnected_;
   Nursery nursery_;

@@ -47,7 +47,7 @@ ConnectionManagerOptions marks(std::size_t low, std::size_t high, Duration grace
   return options;
 }
 
-TEST(ConnectionManager, AboveHighTheLatestOfEqualsGoDownToLow) {
+TEST(ConnectionManager, AboveHighTheLatestOfEqualPeersAreDisconnectedDownToLow) {
   Star star(marks(3, 6, 1s));
   star.dial_in(6);
   star.world.run_for(1min);
@@ -70,7 +70,7 @@ TEST(ConnectionManager, WeightAndProtectionCount) {
   for (std::size_t i : {3, 4, 5}) EXPECT_TRUE(star.has(i)) << i;
 }
 
-TEST(ConnectionManager, NobodyGoesWithinTheGracePeriod) {
+TEST(ConnectionManager, NoPeerIsDisconnectedWithinTheGracePeriod) {
   Star star(marks(1, 2, 1h));
   star.dial_in(5);
   star.world.run_for(30min);
@@ -79,7 +79,7 @@ TEST(ConnectionManager, NobodyGoesWithinTheGracePeriod) {
   EXPECT_EQ(star.hub.host->peers().size(), 1u);
 }
 
-TEST(ConnectionManager, AProtectorIsAName) {
+TEST(ConnectionManager, ProtectionIsByTag) {
   Star star(marks(1, 2));
   const crypto::PeerId peer = star.dial_in().id();
   ASSERT_TRUE(star.manager->protect(peer, "a"));
@@ -99,7 +99,7 @@ TEST(ConnectionManager, AProtectorIsAName) {
   EXPECT_FALSE(star.manager->tag(peer, "one too many", 1));
 }
 
-TEST(ConnectionManager, ZeroPartsFromNobody) {
+TEST(ConnectionManager, ZeroDisconnectsNobody) {
   Star star(marks(0, 0, 0s));
   star.dial_in(5);
   star.world.run_for(5min);

@@ -1,11 +1,10 @@
-// Keeps a node from dialling in vain over and over: an address that has failed is left alone for a while.
+// Backoff for dials: an address that has failed is not dialed again for a while.
 //
-// Model: the n-th failure in a row of one address of one peer keeps it back for base + step * (n-1)^2, at most
-// `longest`; a success forgets all failures of that peer, and so does `longest` without one those of an address. At
-// most `capacity` addresses are remembered; then the spent ones are dropped first, and of the others the one that would
-// be free the soonest.
+// Model: the n-th failure in a row of one address of one peer blocks it for base + step * (n-1)^2, at most `longest`; a
+// success clears all failures of that peer, and `longest` without a failure clears those of an address. At most
+// `capacity` addresses are remembered; when full, expired entries are dropped first, then the one that expires next.
 //
-// Cost: logarithmic; linear when full. An attacker who names many dead addresses only makes us forget to be patient.
+// Cost: logarithmic; linear when full. An attacker who names many dead addresses only shortens the backoff of others.
 #pragma once
 
 #include <algorithm>
@@ -27,7 +26,7 @@ class DialBackoff {
   };
   explicit DialBackoff(Options options) : options_(options) {}
 
-  /// Until when the address is left alone, if that is still to come.
+  /// The time until which the address is blocked, if it is.
   [[nodiscard]] std::optional<SteadyTime> until(const crypto::PeerId& peer, const Multiaddr& address,
                                                 SteadyTime now) const {
     const auto it = entries_.find({peer, address});
@@ -37,7 +36,7 @@ class DialBackoff {
 
   void failed(const crypto::PeerId& peer, const Multiaddr& address, SteadyTime now) {
     const Key key{peer, address};
-    if (!entries_.contains(key) && entries_.size() >= options_.capacity) make_room(now);
+    if (!entries_.contains(key) && entries_.size() >= options_.capacity) evict(now);
     Entry& entry = entries_[key];
     if (now - entry.until > options_.longest) entry.failures = 0;
     const auto rounds = static_cast<Duration::rep>(std::min<std::uint64_t>(entry.failures++, 1000));
@@ -58,7 +57,7 @@ class DialBackoff {
     SteadyTime until{};
   };
 
-  void make_room(SteadyTime now) {
+  void evict(SteadyTime now) {
     std::erase_if(entries_, [now](const auto& entry) { return entry.second.until <= now; });
     if (entries_.size() < options_.capacity) return;
     entries_.erase(std::ranges::min_element(entries_, {}, [](const auto& entry) { return entry.second.until; }));

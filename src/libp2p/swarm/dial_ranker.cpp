@@ -5,7 +5,7 @@
 namespace dms::libp2p {
 namespace {
 
-/// What the order depends on, read from an address once.
+/// The sort key of an address.
 struct Traits {
   Multiaddr address;
   bool relayed = false;
@@ -16,7 +16,7 @@ struct Traits {
   std::uint16_t port = 0;
 
   [[nodiscard]] bool over_quic() const { return kind <= Kind::webtransport; }
-  /// Small is early. IPv6 comes before IPv4 within QUIC, whatever its version, within WebTransport, and within TCP.
+  /// Smaller is earlier. IPv6 comes before IPv4 within QUIC, whatever its version, within WebTransport, and within TCP.
   [[nodiscard]] auto order() const {
     const int stage = kind == Kind::quic ? static_cast<int>(Kind::quic_v1) : static_cast<int>(kind);
     return std::tuple(stage, v4, kind, port);
@@ -53,7 +53,8 @@ struct Steps {
   Duration other;
 };
 
-/// Gives delays to addresses of one kind, sorted: the first, the first of the other family, the rest. Returns the last delay.
+/// Gives delays to addresses of one kind, sorted: the first, the first of the other family, the rest. Returns the last
+/// delay.
 Duration happy_eyeballs(std::vector<Traits>& group, Duration step, Duration offset, std::vector<RankedAddress>& out) {
   bool both = false;
   if (!group.empty() && group.front().v6) {

@@ -65,7 +65,7 @@ TEST(DialRanker, RelaysWaitForPublicAddressesOnly) {
   EXPECT_EQ(rank({relayed, "/ip4/10.0.0.1/tcp/1"}), (Plan{{"/ip4/10.0.0.1/tcp/1", 0}, {relayed, 0}}));
 }
 
-TEST(DialRanker, WhatHasNoIpAddressComesLast) {
+TEST(DialRanker, AddressesWithoutAnIpAddressComeLast) {
   EXPECT_EQ(rank({"/memory/7", "/ip4/1.2.3.4/tcp/1", "/ip4/1.2.3.4/tcp/2", "/ip4/1.2.3.4/udp/1/webrtc-direct"}),
             (Plan{{"/ip4/1.2.3.4/tcp/1", 0},
                   {"/ip4/1.2.3.4/tcp/2", 250},
@@ -97,7 +97,7 @@ TEST(DialBackoff, GrowsWithEachFailureAndIsForgottenOnSuccess) {
   backoff.succeeded(peer);
   EXPECT_FALSE(backoff.until(peer, address, now));
   EXPECT_TRUE(backoff.until(other, address, now));
-  now += 20min;  // long enough ago to begin anew
+  now += 20min;  // long enough to start over
   backoff.failed(other, address, now);
   EXPECT_EQ(*backoff.until(other, address, now) - now, 5s);
 }
@@ -108,13 +108,13 @@ TEST(DialBackoff, IsBounded) {
   const auto address = [](int port) { return Multiaddr::tcp({IpAddress(), static_cast<std::uint16_t>(port)}); };
   SteadyTime now{};
   for (int port = 1; port <= 10; ++port) backoff.failed(peer, address(port), now);
-  backoff.failed(peer, address(1), now);  // the longest to wait
+  backoff.failed(peer, address(1), now);  // expires last
   now += 1s;
-  backoff.failed(peer, address(11), now);  // pushes out one of those that would be free the soonest
+  backoff.failed(peer, address(11), now);  // evicts one of those that expire first
   EXPECT_EQ(backoff.size(), 10u);
   EXPECT_TRUE(backoff.until(peer, address(1), now));
   EXPECT_TRUE(backoff.until(peer, address(11), now));
-  now += 4500ms;  // all but two are spent
+  now += 4500ms;  // all but two have expired
   backoff.failed(peer, address(12), now);
   EXPECT_EQ(backoff.size(), 3u);
 }

@@ -5,7 +5,7 @@
 
 namespace dms::libp2p {
 
-/// One peer being dialled.
+/// The dial of one peer.
 struct Dialer::Job {
   struct Candidate {
     Multiaddr address;
@@ -31,7 +31,7 @@ struct Dialer::Job {
   std::set<Multiaddr> seen;
   std::size_t callers = 0;
   bool won = false;
-  CancelScope* scope = nullptr;  ///< of all that is done for this job, while it is being done
+  CancelScope* scope = nullptr;  ///< of all tasks of this job, while it runs
   bool abandoned = false;
   std::optional<Result<void>> result;
   Notify changed;
@@ -39,11 +39,11 @@ struct Dialer::Job {
 
   [[nodiscard]] bool idle() const { return running + resolving == 0 && waiting.empty() && names.empty(); }
 
-  /// What the callers are told when nothing has worked.
+  /// The error of the callers when every address has failed.
   [[nodiscard]] Error report() const {
     if (failures.empty())
       return {Errc::limit_exceeded,
-              fmt::format("connect to {}: it has more addresses than are looked at", peer.to_string())};
+              fmt::format("connect to {}: it has more addresses than are tried", peer.to_string())};
     const auto tried = std::ranges::find_if(failures, [](const Failure& f) { return !f.error.is(Errc::unsupported); });
     const Error& first = (tried == failures.end() ? failures.front() : *tried).error;
     std::string list;
@@ -55,7 +55,7 @@ struct Dialer::Job {
   }
 };
 
-/// Somebody who waits for a job. The last to leave before it has a result ends it.
+/// A caller that waits for a job. The last one to leave before there is a result cancels the job.
 class Dialer::Caller {
  public:
   Caller(Dialer& dialer, JobPtr job) : dialer_(dialer), job_(std::move(job)) { ++job_->callers; }
@@ -75,14 +75,14 @@ class Dialer::Caller {
 };
 
 /// One of the max_attempts.
-class Dialer::Place {
+class Dialer::AttemptSlot {
  public:
-  explicit Place(Dialer& dialer) : dialer_(dialer) { ++dialer_.attempts_; }
-  Place(const Place&) = delete;
-  Place& operator=(const Place&) = delete;
-  ~Place() {
+  explicit AttemptSlot(Dialer& dialer) : dialer_(dialer) { ++dialer_.attempts_; }
+  AttemptSlot(const AttemptSlot&) = delete;
+  AttemptSlot& operator=(const AttemptSlot&) = delete;
+  ~AttemptSlot() {
     --dialer_.attempts_;
-    dialer_.place_free_.notify_one();
+    dialer_.slot_free_.notify_one();
   }
 
  private:
@@ -111,7 +111,7 @@ Task<Result<void>> Dialer::dial(crypto::PeerId peer, std::vector<Multiaddr> name
       co_return fail(Errc::not_found, "no address of peer {} is known; connect to it by its multiaddress first",
                      peer.to_string());
     if (jobs_.size() >= options_.max_peers)
-      co_return fail(Errc::limit_exceeded, "connect to {}: {} peers are being dialled already, which is the limit",
+      co_return fail(Errc::limit_exceeded, "connect to {}: {} peers are being dialed already, which is the limit",
                      peer.to_string(), jobs_.size());
     job = std::make_shared<Job>(peer);
     jobs_.emplace(peer, job);
@@ -132,7 +132,7 @@ Task<void> Dialer::close() {
   co_await nursery_.close();
 }
 
-/// Ranks what comes together; what came before keeps its turn.
+/// Ranks addresses that arrive together; earlier ones keep their times.
 void Dialer::add(Job& job, const std::vector<Multiaddr>& named, const std::vector<Multiaddr>& known) {
   std::vector<Multiaddr> good;
   for (const auto* list : {&named, &known}) {
@@ -152,14 +152,14 @@ void Dialer::add(Job& job, const std::vector<Multiaddr>& named, const std::vecto
   job.changed.notify_all();
 }
 
-/// If not, the reason becomes the address's failure.
+/// If not, records the reason as the address's failure.
 bool Dialer::worth_trying(Job& job, const Multiaddr& address, bool named) {
   Result<void> allowed;
   const SteadyTime now = lane_.now();
   if (!begins_with_name(address) && owner_.transport_for(address) == nullptr)
     allowed = fail(Errc::unsupported, "no transport handles it");
   else if (const auto until = backoff_.until(job.peer, address, now); until && !named)
-    allowed = fail(Errc::limit_exceeded, "it has failed lately and is left alone for another {} s",
+    allowed = fail(Errc::limit_exceeded, "it has failed recently and is not tried for another {} s",
                    std::chrono::ceil<std::chrono::seconds>(*until - now).count());
   if (!allowed) job.failures.push_back({address, allowed.error()});
   return allowed.has_value();
@@ -199,9 +199,9 @@ Task<Result<void>> Dialer::conduct(JobPtr job, Nursery& race) {
       alarm.emplace(lane_, job->waiting.front().due, [&job] { job->changed.notify_all(); });
     Result<void> woken = co_await job->changed.wait();
     if (woken) continue;
-    co_await race.join();  // cancelled with us; each says how far it came
+    co_await race.join();  // cancelled too; each records how far it got
     if (job->won) co_return Result<void>();
-    const Error late(woken.error().code(), "its turn did not come");
+    const Error late(woken.error().code(), "it was not tried in time");
     for (Job::Candidate& left : std::exchange(job->waiting, {}))
       job->failures.push_back({std::move(left.address), late});
     for (Job::Name& left : std::exchange(job->names, {})) job->failures.push_back({std::move(left.address), late});
@@ -231,14 +231,14 @@ Task<void> Dialer::attempt(JobPtr job, Multiaddr address) {
   --job->running;
   job->changed.notify_all();
   if (connection && job->won) {
-    nursery_.spawn(dismiss(std::move(*connection)));
+    nursery_.spawn(close_unused(std::move(*connection)));
     co_return;
   }
   if (!connection) {
     failed(*job, std::move(address), connection.error());
     co_return;
   }
-  Result<void> adopted = owner_.adopt(std::move(*connection));
+  Result<void> adopted = owner_.add_connection(std::move(*connection));
   backoff_.succeeded(job->peer);
   if (adopted)
     job->won = true;
@@ -247,7 +247,7 @@ Task<void> Dialer::attempt(JobPtr job, Multiaddr address) {
 }
 
 Task<void> Dialer::look_up(JobPtr job, Multiaddr name, bool named) {
-  // The peer goes with the name, so that records of other peers are passed over.
+  // The peer is part of the query, so that records of other peers are skipped.
   Task<Result<std::vector<Multiaddr>>> resolving = resolve(net_, name.with_peer(job->peer), options_.resolve);
   Result<std::vector<Multiaddr>> found = co_await std::move(resolving);
   --job->resolving;
@@ -261,7 +261,7 @@ Task<void> Dialer::look_up(JobPtr job, Multiaddr name, bool named) {
   add(*job, named ? *found : none, named ? none : *found);
 }
 
-/// Neither being cut off because another address was faster nor a refusal of ours is held against an address.
+/// Neither a cancellation because another address was faster nor a local refusal counts as a failure of the address.
 void Dialer::failed(Job& job, Multiaddr address, Error error) {
   if (error.code() == describe(DialErrc::refused_here))
     error = Error(*error.cause());
@@ -271,18 +271,29 @@ void Dialer::failed(Job& job, Multiaddr address, Error error) {
 }
 
 Task<Result<Connection>> Dialer::dial_one(crypto::PeerId peer, Multiaddr address) {
-  while (attempts_ >= options_.max_attempts) CO_TRY_VOID(co_await place_free_.wait());
-  const Place place(*this);
+  while (attempts_ >= options_.max_attempts) CO_TRY_VOID(co_await slot_free_.wait());
+  const AttemptSlot slot(*this);
   Transport* transport = owner_.transport_for(address);
   if (transport == nullptr) co_return fail(Errc::unsupported, "no transport handles it");
-  Task<Result<Connection>> dialling = transport->dial(std::move(address), peer);
-  co_return co_await with_timeout(options_.attempt_timeout, std::move(dialling));
+  Task<Result<Connection>> dialing = transport->dial(std::move(address), peer);
+  co_return co_await with_timeout(options_.attempt_timeout, std::move(dialing));
 }
 
-Task<void> Dialer::dismiss(Connection connection) { co_await connection.muxer->close(); }
+Task<void> Dialer::close_unused(Connection connection) { co_await connection.muxer->close(); }
+
+namespace {
+
+DialOutcome outcome_of(const Result<void>& result) {
+  if (result) return DialOutcome::connected;
+  if (result.error().is(Errc::deadline_exceeded)) return DialOutcome::timed_out;
+  return result.error().is(Errc::cancelled) ? DialOutcome::cancelled : DialOutcome::failed;
+}
+
+}  // namespace
 
 void Dialer::publish(const JobPtr& job, Result<void> result) {
   if (job->result) return;
+  ++outcomes_[outcome_of(result)];
   job->result = std::move(result);
   const auto it = jobs_.find(job->peer);
   if (it != jobs_.end() && it->second == job) jobs_.erase(it);

@@ -1,4 +1,4 @@
-// The dialer over a transport that does what the test says, in virtual time.
+// The dialer over a scripted transport, in virtual time.
 #include "libp2p/swarm/dialer.hpp"
 
 #include <map>
@@ -11,12 +11,16 @@ namespace {
 
 using namespace testing;
 
-/// A connection that only counts how it ends.
+/// A connection that counts how it ends.
 class CountedMuxer final : public Muxer {
  public:
   explicit CountedMuxer(int& closed) : closed_(closed) {}
-  Task<Result<std::unique_ptr<ByteStream>>> open_stream() override { co_return fail(Errc::unsupported, "a double"); }
-  Task<Result<std::unique_ptr<ByteStream>>> accept_stream() override { co_return fail(Errc::unsupported, "a double"); }
+  Task<Result<std::unique_ptr<ByteStream>>> open_stream() override {
+    co_return fail(Errc::unsupported, "not implemented by this stub");
+  }
+  Task<Result<std::unique_ptr<ByteStream>>> accept_stream() override {
+    co_return fail(Errc::unsupported, "not implemented by this stub");
+  }
   [[nodiscard]] std::size_t streams() const override { return 0; }
   [[nodiscard]] bool closing() const override { return false; }
   void on_end(Callback) override {}
@@ -31,13 +35,13 @@ class CountedMuxer final : public Muxer {
   int& closed_;
 };
 
-/// What one address does, and how long that takes. `unstoppable` finishes even if it is cancelled, as a handshake does whose
-/// last message has just come.
+/// The result of one address and its duration. `unstoppable` finishes even if it is cancelled, as a handshake does
+/// whose last message has just arrived.
 struct Script {
   Duration takes{};
   std::optional<Errc> fails;
   bool unstoppable = false;
-  bool refused_here = false;  ///< if it fails: by a rule of our own
+  bool refused_here = false;  ///< if it fails: by a local rule
 };
 
 class ScriptedTransport final : public Transport {
@@ -50,7 +54,7 @@ class ScriptedTransport final : public Transport {
 
   [[nodiscard]] bool handles(const Multiaddr& address) const override { return address.tcp_endpoint().has_value(); }
   Result<std::unique_ptr<TransportListener>> listen(const Multiaddr&) override {
-    return fail(Errc::unsupported, "a double");
+    return fail(Errc::unsupported, "not implemented by this stub");
   }
   Task<Result<Connection>> dial(Multiaddr address, crypto::PeerId peer) override {
     const TaskContext context = co_await this_task();
@@ -84,13 +88,13 @@ struct DialWorld : LaneWorld, Dialer::Owner {
   [[nodiscard]] Transport* transport_for(const Multiaddr& address) const override {
     return transport.handles(address) ? const_cast<ScriptedTransport*>(&transport) : nullptr;
   }
-  Result<void> adopt(Connection connection) override {
+  Result<void> add_connection(Connection connection) override {
     if (full) return fail(Errc::limit_exceeded, "full");
-    adopted.push_back(std::move(connection));
+    added.push_back(std::move(connection));
     return {};
   }
   [[nodiscard]] bool usable_connection(const crypto::PeerId& peer) const override {
-    return std::ranges::any_of(adopted, [&](const Connection& c) { return c.peer == peer; });
+    return std::ranges::any_of(added, [&](const Connection& c) { return c.peer == peer; });
   }
 
   static Multiaddr at(const std::string& text) { return *Multiaddr::parse(text); }
@@ -107,7 +111,7 @@ struct DialWorld : LaneWorld, Dialer::Owner {
 
   ScriptedTransport transport;
   bool full = false;
-  std::vector<Connection> adopted;
+  std::vector<Connection> added;
   Dialer dialer;
 };
 
@@ -118,13 +122,13 @@ TEST(Dialer, ABlackHoledFirstAddressCostsOneStep) {
   w.transport.scripts[w.at(kLive)] = {.takes = 100ms};
   ASSERT_TRUE(w.dial({kDead, kLive, kThird}));
   EXPECT_EQ(w.world.now() - SteadyTime(), 350ms);
-  ASSERT_EQ(w.transport.tried.size(), 2u);  // the third's turn would have been at 500 ms
+  ASSERT_EQ(w.transport.tried.size(), 2u);  // the third would have started at 500 ms
   EXPECT_EQ(w.transport.tried[0].first, w.at(kDead));
   EXPECT_EQ(w.started(1), 250ms);
   w.world.run_for(1s);
   EXPECT_TRUE(w.transport.cancelled.contains(w.at(kDead)));
   EXPECT_EQ(w.transport.running, 0u);
-  EXPECT_EQ(w.adopted.size(), 1u);
+  EXPECT_EQ(w.added.size(), 1u);
 }
 
 TEST(Dialer, NamedAndKnownAddressesAreRankedTogether) {
@@ -132,11 +136,11 @@ TEST(Dialer, NamedAndKnownAddressesAreRankedTogether) {
   w.transport.scripts[w.at(kDead)] = {.takes = 100ms};
   w.transport.scripts[w.at(kLive)] = {.takes = 1ms};
   ASSERT_TRUE(w.dial({kDead}, {kLive, kDead}));
-  EXPECT_EQ(w.adopted[0].remote, w.at(kDead));
+  EXPECT_EQ(w.added[0].remote, w.at(kDead));
   EXPECT_EQ(w.transport.tried.size(), 1u);
 }
 
-TEST(Dialer, ARefusalStartsTheNextAtOnce) {
+TEST(Dialer, AFailureStartsTheNextAttemptAtOnce) {
   DialWorld w;
   w.transport.scripts[w.at(kDead)] = {.takes = 10ms, .fails = Errc::io};
   w.transport.scripts[w.at(kLive)] = {.takes = 10ms, .fails = Errc::io};
@@ -145,14 +149,14 @@ TEST(Dialer, ARefusalStartsTheNextAtOnce) {
   EXPECT_EQ(w.world.now() - SteadyTime(), 30ms);
 }
 
-TEST(Dialer, ALoserThatFinishesAllTheSameIsClosed) {
+TEST(Dialer, ASecondConnectionIsClosed) {
   DialWorld w;
   w.transport.scripts[w.at(kDead)] = {.takes = 300ms, .unstoppable = true};
   w.transport.scripts[w.at(kLive)] = {.takes = 50ms, .unstoppable = true};
   ASSERT_TRUE(w.dial({kDead, kLive}));
   w.world.run_for(1s);
   EXPECT_EQ(w.transport.made, 2);
-  EXPECT_EQ(w.adopted.size(), 1u);
+  EXPECT_EQ(w.added.size(), 1u);
   EXPECT_EQ(w.transport.closed, 1);
 }
 
@@ -161,68 +165,68 @@ TEST(Dialer, TheErrorNamesEveryAddressWithItsReason) {
   w.transport.scripts[w.at(kDead)] = {.takes = 10ms, .fails = Errc::permission_denied};
   w.transport.scripts[w.at(kLive)] = {.takes = 10ms, .fails = Errc::io};
   w.transport.scripts[w.at(kThird)] = {.fails = Errc::permission_denied};
-  auto dialled = w.dial({"/ip4/1.2.3.4/udp/1/quic-v1", kDead, kLive, kThird, "/ip4/1.2.3.4/tcp/9"});
-  ASSERT_FALSE(dialled);
-  const std::string text = dialled.error().to_string();
-  EXPECT_TRUE(dialled.error().is(Errc::permission_denied)) << text;
+  auto dialed = w.dial({"/ip4/1.2.3.4/udp/1/quic-v1", kDead, kLive, kThird, "/ip4/1.2.3.4/tcp/9"});
+  ASSERT_FALSE(dialed);
+  const std::string text = dialed.error().to_string();
+  EXPECT_TRUE(dialed.error().is(Errc::permission_denied)) << text;
   for (const std::string& part :
        {std::string("/ip4/1.2.3.4/udp/1/quic-v1: no transport handles it"), kDead + ": scripted", kLive + ": scripted",
         kThird + ": scripted", std::string("/ip4/1.2.3.4/tcp/9: the operation ran out of time"),
         std::string("all 5 addresses failed")})
     EXPECT_NE(text.find(part), std::string::npos) << part << " is not in: " << text;
-  EXPECT_EQ(w.world.now() - SteadyTime(), 15s + 20ms);  // the last one took its whole time
+  EXPECT_EQ(w.world.now() - SteadyTime(), 15s + 20ms);  // the last one ran into its timeout
   auto unsupported = w.dial({"/ip4/1.2.3.4/udp/1/quic-v1"});
   EXPECT_TRUE(!unsupported && unsupported.error().is(Errc::unsupported));
   auto nothing = w.dial({});
   EXPECT_TRUE(!nothing && nothing.error().is(Errc::not_found));
 }
 
-TEST(Dialer, TheWholeDialHasAnEnd) {
+TEST(Dialer, TheWholeDialHasATimeout) {
   DialWorld w({.attempt_timeout = 10s, .peer_timeout = 12s, .max_attempts_per_peer = 1});
-  auto dialled = w.dial({"/ip4/1.2.3.4/tcp/1", "/ip4/1.2.3.4/tcp/2", "/ip4/1.2.3.4/tcp/3"});
-  ASSERT_FALSE(dialled);
+  auto dialed = w.dial({"/ip4/1.2.3.4/tcp/1", "/ip4/1.2.3.4/tcp/2", "/ip4/1.2.3.4/tcp/3"});
+  ASSERT_FALSE(dialed);
   EXPECT_EQ(w.world.now() - SteadyTime(), 12s);
-  EXPECT_TRUE(dialled.error().is(Errc::deadline_exceeded));
-  EXPECT_NE(dialled.error().to_string().find("/ip4/1.2.3.4/tcp/3: its turn did not come"), std::string::npos);
+  EXPECT_TRUE(dialed.error().is(Errc::deadline_exceeded));
+  EXPECT_NE(dialed.error().to_string().find("/ip4/1.2.3.4/tcp/3: it was not tried in time"), std::string::npos);
   EXPECT_EQ(w.transport.running, 0u);
 }
 
-TEST(Dialer, AFailedAddressIsLeftAloneUnlessItIsNamedAgain) {
+TEST(Dialer, AFailedAddressIsNotTriedUnlessItIsNamedAgain) {
   DialWorld w;
   w.transport.scripts[w.at(kLive)] = {.takes = 10ms, .fails = Errc::io};
   ASSERT_FALSE(w.dial({}, {kLive}));
   auto again = w.dial({}, {kLive});
   ASSERT_FALSE(again);
-  EXPECT_NE(again.error().to_string().find("left alone for another 5 s"), std::string::npos)
+  EXPECT_NE(again.error().to_string().find("not tried for another 5 s"), std::string::npos)
       << again.error().to_string();
   EXPECT_EQ(w.transport.tried.size(), 1u);
-  ASSERT_FALSE(w.dial({kLive}));  // named: tried, and failed for the second time
+  ASSERT_FALSE(w.dial({kLive}));  // named: tried, and failed again
   EXPECT_EQ(w.transport.tried.size(), 2u);
   w.world.run_for(6s);
   w.transport.scripts[w.at(kLive)] = {.takes = 10ms};
   EXPECT_TRUE(w.dial({}, {kLive}));
 }
 
-TEST(Dialer, WhatWeRefuseOurselvesIsNotHeldAgainstTheAddress) {
+TEST(Dialer, ALocalRefusalIsNotAFailureOfTheAddress) {
   DialWorld w;
   w.transport.scripts[w.at(kLive)] = {.takes = 10ms, .fails = Errc::permission_denied, .refused_here = true};
   for (std::size_t dials = 1; dials <= 3; ++dials) {
-    const auto dialled = w.dial({}, {kLive});
-    ASSERT_FALSE(dialled);
-    EXPECT_TRUE(dialled.error().is(Errc::permission_denied));  // the caller is told the reason, not whose it was
-    EXPECT_TRUE(dialled.error().to_string().ends_with(kLive + ": scripted")) << dialled.error().to_string();
+    const auto dialed = w.dial({}, {kLive});
+    ASSERT_FALSE(dialed);
+    EXPECT_TRUE(dialed.error().is(Errc::permission_denied));  // the caller gets the reason
+    EXPECT_TRUE(dialed.error().to_string().ends_with(kLive + ": scripted")) << dialed.error().to_string();
     EXPECT_EQ(w.transport.tried.size(), dials);
   }
-  // Nor does it take from the address what it has on it already.
+  // Nor does it clear earlier failures of the address.
   w.transport.scripts[w.at(kLive)] = {.takes = 10ms, .fails = Errc::io};
   ASSERT_FALSE(w.dial({}, {kLive}));
   w.transport.scripts[w.at(kLive)] = {.takes = 10ms, .fails = Errc::permission_denied, .refused_here = true};
   ASSERT_FALSE(w.dial({kLive}));
   ASSERT_FALSE(w.dial({}, {kLive}));
-  EXPECT_EQ(w.transport.tried.size(), 5u);  // the last was left alone
+  EXPECT_EQ(w.transport.tried.size(), 5u);  // the last one was not tried
 }
 
-TEST(Dialer, TheDialEndsWithTheLastThatWaitsForIt) {
+TEST(Dialer, TheDialEndsWithItsLastCaller) {
   DialWorld w;
   Nursery one(w.lane(), "one"), two(w.lane(), "two");
   std::optional<Result<void>> first, second;
@@ -238,12 +242,12 @@ TEST(Dialer, TheDialEndsWithTheLastThatWaitsForIt) {
   w.world.run_for(1ms);
   EXPECT_EQ(w.transport.running, 0u);
   EXPECT_TRUE(w.transport.cancelled.contains(w.at(kDead)));
-  // A new dial is a new one, and being cancelled was nobody's failure.
+  // A new dial starts over; the cancellation was not a failure.
   w.transport.scripts[w.at(kDead)] = {.takes = 10ms};
   EXPECT_TRUE(w.dial({}, {kDead}));
 }
 
-TEST(Dialer, CancelledBeforeItHasBegun) {
+TEST(Dialer, CanBeCancelledBeforeItBegins) {
   DialWorld w;
   Nursery nursery(w.lane(), "test");
   std::optional<Result<void>> result;
@@ -265,10 +269,10 @@ TEST(Dialer, AddressesNamedLaterJoinTheDial) {
   ASSERT_TRUE(w.dial({kLive}));
   w.run(nursery.join());
   EXPECT_TRUE(first && *first);
-  EXPECT_EQ(w.adopted.size(), 1u);
+  EXPECT_EQ(w.added.size(), 1u);
 }
 
-TEST(Dialer, APeerThatConnectsToUsEndsTheWaitingButNotTheAttempt) {
+TEST(Dialer, AnInboundConnectionEndsTheWaitingButNotTheAttempt) {
   DialWorld w;
   w.transport.scripts[w.at(kDead)] = {.takes = 2s};
   Nursery nursery(w.lane(), "test");
@@ -278,14 +282,14 @@ TEST(Dialer, APeerThatConnectsToUsEndsTheWaitingButNotTheAttempt) {
   Connection inbound;
   inbound.peer = w.peer();
   inbound.muxer = std::make_unique<CountedMuxer>(w.transport.closed);
-  ASSERT_TRUE(w.adopt(std::move(inbound)));
+  ASSERT_TRUE(w.add_connection(std::move(inbound)));
   w.dialer.connection_changed(w.peer());
   w.world.run_for(1ms);
   ASSERT_TRUE(result && *result);
   w.world.run_for(1min);
   EXPECT_EQ(w.transport.tried.size(), 1u);     // no further address
-  EXPECT_TRUE(w.transport.cancelled.empty());  // but the one under way went on
-  EXPECT_EQ(w.adopted.size(), 2u);
+  EXPECT_TRUE(w.transport.cancelled.empty());  // the attempt under way continued
+  EXPECT_EQ(w.added.size(), 2u);
 }
 
 TEST(Dialer, HundredsAtOnceAreBoundedAndAllServed) {
@@ -307,10 +311,10 @@ TEST(Dialer, HundredsAtOnceAreBoundedAndAllServed) {
   w.world.run_for(1s);
   EXPECT_EQ(w.dialer.attempts(), 0u);
   EXPECT_EQ(w.transport.running, 0u);
-  EXPECT_EQ(w.adopted.size(), 300u);
+  EXPECT_EQ(w.added.size(), 300u);
 }
 
-TEST(Dialer, TooManyPeersAreRefusedAndManyAddressesAreCutOff) {
+TEST(Dialer, PeersAboveTheLimitAreRefusedAndExtraAddressesIgnored) {
   DialWorld w({.max_peers = 2, .max_addresses = 4});
   Nursery nursery(w.lane(), "test");
   std::vector<std::optional<Result<void>>> results(3);
@@ -326,13 +330,13 @@ TEST(Dialer, TooManyPeersAreRefusedAndManyAddressesAreCutOff) {
   w.run(nursery.close());
 }
 
-TEST(Dialer, AConnectionThatNobodyWantsIsAFailureButNotTheAddresss) {
+TEST(Dialer, AnUnwantedConnectionIsAFailureButNotOfTheAddress) {
   DialWorld w;
   w.full = true;
   w.transport.scripts[w.at(kLive)] = {.takes = 10ms};
-  auto dialled = w.dial({kLive});
-  ASSERT_FALSE(dialled);
-  EXPECT_NE(dialled.error().to_string().find(kLive + ": full"), std::string::npos);
+  auto dialed = w.dial({kLive});
+  ASSERT_FALSE(dialed);
+  EXPECT_NE(dialed.error().to_string().find(kLive + ": full"), std::string::npos);
   w.full = false;
   EXPECT_TRUE(w.dial({}, {kLive}));
 }
@@ -361,7 +365,7 @@ TEST(Dialer, NamesAreResolvedWhileAddressesAreTried) {
   w.transport.scripts[w.at(kLive)] = {.takes = 100ms};
   ASSERT_TRUE(w.dial({kDead, "/dns4/silent.io/tcp/1", "/dns4/nunet.io/tcp/1"}));
   EXPECT_EQ(w.world.now() - SteadyTime(), 120ms);  // an answer of the name server, then the connection
-  EXPECT_EQ(w.adopted[0].remote, w.at(kLive));
+  EXPECT_EQ(w.added[0].remote, w.at(kLive));
   w.world.run_for(1min);
   EXPECT_EQ(w.transport.running, 0u);
 }
@@ -369,8 +373,8 @@ TEST(Dialer, NamesAreResolvedWhileAddressesAreTried) {
 TEST(Dialer, ANameWhoseAddressesAreTooManyIsAnError) {
   DialWorld w({.max_addresses = 1});
   w.world.names().hosts["nunet.io"] = {*IpAddress::parse("1.2.3.4")};
-  auto dialled = w.dial({"/dns4/nunet.io/tcp/1"});
-  EXPECT_TRUE(!dialled && dialled.error().is(Errc::limit_exceeded));
+  auto dialed = w.dial({"/dns4/nunet.io/tcp/1"});
+  EXPECT_TRUE(!dialed && dialed.error().is(Errc::limit_exceeded));
 }
 
 TEST(Dialer, OnlyTheRecordsOfThePeerCount) {
@@ -384,12 +388,12 @@ TEST(Dialer, OnlyTheRecordsOfThePeerCount) {
   EXPECT_EQ(w.transport.tried[0].first, w.at(kLive));
 }
 
-TEST(Dialer, NamesThatLeadNowhereAreNamedInTheErrorAndLeftAlone) {
+TEST(Dialer, NamesThatDoNotResolveAreReportedAndBackedOff) {
   DialWorld w;
-  auto dialled = w.dial({}, {"/dns4/nobody.io/tcp/1", "/dns4/nobody.io/tcp/2/wss"});
-  ASSERT_FALSE(dialled);
-  const std::string text = dialled.error().to_string();
-  EXPECT_TRUE(dialled.error().is(Errc::not_found)) << text;
+  auto dialed = w.dial({}, {"/dns4/nobody.io/tcp/1", "/dns4/nobody.io/tcp/2/wss"});
+  ASSERT_FALSE(dialed);
+  const std::string text = dialed.error().to_string();
+  EXPECT_TRUE(dialed.error().is(Errc::not_found)) << text;
   EXPECT_NE(text.find("/dns4/nobody.io/tcp/1: "), std::string::npos) << text;
   EXPECT_NE(text.find("/dns4/nobody.io/tcp/2/wss: "), std::string::npos) << text;
   EXPECT_EQ(w.world.names().queries, 1u);  // no transport for the second
@@ -403,7 +407,7 @@ TEST(Dialer, NamesThatLeadNowhereAreNamedInTheErrorAndLeftAlone) {
 
 TEST(DialerOfAHost, ABlackHoleBesideALiveAddress) {
   TwoHosts w(1);
-  std::vector<Multiaddr> addresses{*Multiaddr::parse("/ip4/10.0.0.77/tcp/1")};  // before the other: a lower port
+  std::vector<Multiaddr> addresses{*Multiaddr::parse("/ip4/10.0.0.77/tcp/1")};  // tried first: a lower port
   addresses.push_back(w.b.address()[0]);
   const SteadyTime begin = w.world.now();
   ASSERT_TRUE(w.world.run(w.a.node, w.a.host->connect(w.b.id(), addresses)));
@@ -414,7 +418,7 @@ TEST(DialerOfAHost, ABlackHoleBesideALiveAddress) {
   EXPECT_EQ(w.b.host->connections(), 1u);
 }
 
-TEST(DialerOfAHost, MoreDialsThanPlacesWaitTheirTurn) {
+TEST(DialerOfAHost, DialsAboveTheLimitWait) {
   Host::Options options;
   options.swarm.limits.transient.connections_outbound = 3;
   SimWorld world(1);
@@ -433,8 +437,8 @@ TEST(DialerOfAHost, MoreDialsThanPlacesWaitTheirTurn) {
   hub.close();
 }
 
-/// Being full is no fault of the address that there was no room for.
-TEST(DialerOfAHost, OurLimitsAreNotHeldAgainstAnAddress) {
+/// A local limit is not a failure of the address.
+TEST(DialerOfAHost, LocalLimitsAreNotFailuresOfAnAddress) {
   Host::Options options;
   options.swarm.limits.system.connections = 1;
   SimWorld world(1);

@@ -1,16 +1,17 @@
-// A transport that asks before it acts: the gater whether a connection is wanted, the resource manager whether there is
-// room.
+// A transport that asks before it acts: the gater whether a connection is allowed, the resource manager whether limits
+// admit it.
 //
 // Model
-//  1. Every connection it makes carries its place (Connection::place); the place is taken before a dial is begun or a
-//     knock is answered, and moves to the peer when that is proved. From then on its muxer reserves there what it buffers.
-//  2. A dial that is refused, before or after the other side has answered, ends with DialErrc::refused_here around the
+//  1. Every connection it makes carries its reservation (Connection::reservation), which is made before a dial begins
+//     or an inbound connection is handled, and moves to the peer when that is proved. From then on the muxer reserves
+//     its buffers there.
+//  2. A dial that is refused, before or after the remote end has answered, ends with DialErrc::refused_here around the
 //     reason.
-//  3. An inbound connection that is refused is closed at once, before anything is read, and accept() goes on to the
+//  3. An inbound connection that is refused is closed at once, before anything is read, and accept() continues with the
 //     next.
 //
-// Cost to an attacker's victim: an accept, a few comparisons, a close. Refusals of strangers are logged at debug and
-// counted.
+// Attacks: a refused inbound connection costs an accept, a few comparisons and a close. Refusals are logged at debug
+// and counted.
 #pragma once
 
 #include "libp2p/swarm/connection_gater.hpp"
@@ -24,10 +25,10 @@ class GuardedTransport final : public Transport {
   struct Guard {
     ResourceManager& resources;
     ConnectionGater* gater = nullptr;  ///< may be null
-    std::uint64_t fds = 1;             ///< what a connection takes
+    std::uint64_t fds = 1;             ///< of one connection
   };
 
-  /// What `guard` names outlives the transport and what it makes.
+  /// What `guard` refers to outlives the transport and its connections.
   GuardedTransport(std::unique_ptr<Transport> inner, Guard guard) : inner_(std::move(inner)), guard_(guard) {}
 
   [[nodiscard]] bool handles(const Multiaddr& address) const override { return inner_->handles(address); }

@@ -12,14 +12,14 @@ SteadyTime end_of(Duration ttl, SteadyTime now) {
 
 }  // namespace
 
-void PeerStore::make_room() {
+void PeerStore::evict() {
   const auto oldest = std::ranges::min_element(
       peers_, {}, [](const auto& item) { return std::tuple(item.second.held, item.second.touched); });
   if (oldest != peers_.end()) peers_.erase(oldest);
 }
 
 PeerStore::Entry& PeerStore::touch(const crypto::PeerId& peer) {
-  if (!peers_.contains(peer) && peers_.size() >= options_.max_peers) make_room();
+  if (!peers_.contains(peer) && peers_.size() >= options_.max_peers) evict();
   Entry& entry = peers_[peer];
   entry.touched = ++touches_;
   return entry;
@@ -107,8 +107,7 @@ std::vector<std::string> PeerStore::protocols(const crypto::PeerId& peer) const 
 }
 
 Result<void> PeerStore::set_key(const crypto::PeerId& peer, const crypto::PublicKey& key) {
-  if (!peer.matches(key))
-    return fail(Errc::permission_denied, "{} is the id of another key than the one given", peer.to_string());
+  if (!peer.matches(key)) return fail(Errc::permission_denied, "{} is the id of another key", peer.to_string());
   touch(peer).key = key;
   return {};
 }

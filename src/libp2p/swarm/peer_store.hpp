@@ -1,20 +1,19 @@
 // What is known of other peers, connected or not: addresses, protocols, keys.
 //
 // Model
-//  1. An address lives until its time is up; hearing of it again can only lengthen its life. A time of kWhileConnected
-//     lasts until release() gives it an end.
+//  1. An address lives until its time to live ends; learning it again can only extend that. A time of kWhileConnected
+//     lasts until release() sets an end.
 //  2. A certified record replaces the certified addresses of its peer if its seq is greater than the last one's; the
-//     last one heard again counts as (1) says. A seq once seen is remembered as long as the peer is.
-//  3. Reads see only what is alive at the `now` they are given; what is dead is thrown away when its peer is next
-//     written to.
+//     last one again counts as in (1). A seq once seen is remembered as long as the peer is.
+//  3. Reads see only addresses alive at the given `now`; expired ones are removed at the next write to their peer.
 //
-// A swarm's dials ask it (swarm.hpp, model 3): what is dead is not dialled.
+// A swarm's dials read it (swarm.hpp, model 3): expired addresses are not dialed.
 //
-// Bounds: max_peers; when it is reached the peer written to longest ago makes room. Of a peer max_addresses, the ones
-// that live longest, and max_protocols. A call costs O(log peers + addresses of the peer).
+// Bounds: max_peers; when it is reached the least recently written peer is evicted. Per peer max_addresses, the
+// longest-lived ones, and max_protocols. A call costs O(log peers + addresses of the peer).
 //
-// Attacks: strangers fill it with peers that do not exist: they push out each other, and those who are connected last.
-// An id that contains its key cannot be given another; an id that is a hash takes only the key that it names.
+// Attacks: untrusted peers may fill it with peers that do not exist: those are evicted first, connected peers last. An
+// id that contains its key cannot be given another; an id that is a hash takes only the matching key.
 #pragma once
 
 #include <map>
@@ -42,21 +41,21 @@ class PeerStore {
   explicit PeerStore(PeerStoreOptions options = {}) : options_(options) {}
 
   void add_addresses(const crypto::PeerId& peer, const std::vector<Multiaddr>& addresses, Duration ttl, SteadyTime now);
-  /// False, and nothing changes, unless the record is newer than what is known, or is it.
+  /// False without a change if a newer record is known.
   bool add_certified(CertifiedRecord record, Duration ttl, SteadyTime now);
-  /// What was kept for as long as the peer is connected lives for `ttl` more.
+  /// Addresses kept while the peer is connected live for `ttl` from now on.
   void release(const crypto::PeerId& peer, Duration ttl, SteadyTime now);
   void remove_addresses(const crypto::PeerId& peer);
 
-  /// Certified ones first, then those that live longest.
+  /// Certified ones first, then by remaining life.
   [[nodiscard]] std::vector<Multiaddr> addresses(const crypto::PeerId& peer, SteadyTime now) const;
-  /// The signed record itself, to be passed on, as long as one of its addresses is alive.
+  /// The signed record, to be passed on, while one of its addresses is alive.
   [[nodiscard]] const CertifiedRecord* certified(const crypto::PeerId& peer, SteadyTime now) const;
 
   void set_protocols(const crypto::PeerId& peer, std::vector<std::string> protocols);
   [[nodiscard]] std::vector<std::string> protocols(const crypto::PeerId& peer) const;
 
-  /// Errc::permission_denied if `key` is not the one that `peer` names.
+  /// Errc::permission_denied if `key` does not match `peer`.
   Result<void> set_key(const crypto::PeerId& peer, const crypto::PublicKey& key);
   [[nodiscard]] std::optional<crypto::PublicKey> key(const crypto::PeerId& peer) const;
 
@@ -71,15 +70,15 @@ class PeerStore {
     bool certified = false;
   };
   struct Entry {
-    std::vector<Address> addresses;  ///< in the order in which they are given out
+    std::vector<Address> addresses;  ///< in the order of addresses()
     std::optional<CertifiedRecord> record;
     std::vector<std::string> protocols;
     std::optional<crypto::PublicKey> key;
     std::uint64_t touched = 0;
-    bool held = false;  ///< connected: goes last
+    bool held = false;  ///< connected: evicted last
   };
   Entry& touch(const crypto::PeerId& peer);
-  void make_room();
+  void evict();
   void put(Entry& entry, const Multiaddr& address, SteadyTime until, bool certified);
   void tidy(Entry& entry, SteadyTime now);
 

@@ -16,7 +16,7 @@ CertifiedRecord record(std::uint64_t seed, std::uint64_t seq, std::vector<Multia
   return *CertifiedRecord::make(make_key(seed), PeerRecord{id(seed), seq, std::move(addresses)});
 }
 
-TEST(PeerStore, AddressesDieAndHearingAgainOnlyLengthens) {
+TEST(PeerStore, AddressesExpireAndLearningAgainOnlyExtends) {
   PeerStore store;
   const SteadyTime start{};
   store.add_addresses(id(1), {at(1), at(2)}, 10s, start);
@@ -27,7 +27,7 @@ TEST(PeerStore, AddressesDieAndHearingAgainOnlyLengthens) {
   EXPECT_TRUE(store.addresses(id(1), start + 20s).empty());
 }
 
-TEST(PeerStore, WhatIsKeptWhileConnectedEndsSomeTimeAfter) {
+TEST(PeerStore, AddressesOfAConnectedPeerExpireSomeTimeAfterDisconnecting) {
   PeerStore store;
   const SteadyTime start{};
   store.add_addresses(id(1), {at(1)}, PeerStore::kWhileConnected, start);
@@ -51,19 +51,19 @@ TEST(PeerStore, OnlyANewerRecordReplacesTheCertifiedAddresses) {
   ASSERT_NE(store.certified(id(1), start), nullptr);
   EXPECT_EQ(store.certified(id(1), start)->record.seq, 6u);
   EXPECT_EQ(store.certified(id(1), start + 10min), nullptr);
-  EXPECT_FALSE(store.add_certified(record(1, 6, {at(4)}), 10min, start + 11min));  // remembered after its addresses
+  EXPECT_FALSE(store.add_certified(record(1, 6, {at(4)}), 10min, start + 11min));  // the seq outlives the addresses
 }
 
-TEST(PeerStore, TheSameRecordAgainLengthensTheLifeOfItsAddresses) {
+TEST(PeerStore, TheSameRecordAgainExtendsTheLifeOfItsAddresses) {
   PeerStore store;
   const SteadyTime start{};
   EXPECT_TRUE(store.add_certified(record(1, 5, {at(1)}), 10min, start));
-  EXPECT_TRUE(store.add_certified(record(1, 5, {at(1)}), 1min, start));  // shortens nothing
+  EXPECT_TRUE(store.add_certified(record(1, 5, {at(1)}), 1min, start));  // does not shorten
   EXPECT_FALSE(store.addresses(id(1), start + 10min - 1s).empty());
   EXPECT_TRUE(store.add_certified(record(1, 5, {at(1)}), 10min, start + 5min));
   EXPECT_NE(store.certified(id(1), start + 15min - 1s), nullptr);
   EXPECT_TRUE(store.addresses(id(1), start + 15min).empty());
-  EXPECT_TRUE(store.add_certified(record(1, 5, {at(1)}), 10min, start + 1h));  // also when they had died
+  EXPECT_TRUE(store.add_certified(record(1, 5, {at(1)}), 10min, start + 1h));  // also after they had expired
   EXPECT_EQ(store.addresses(id(1), start + 1h), std::vector{at(1)});
 }
 
@@ -75,7 +75,7 @@ TEST(PeerStore, AKeyBelongsToItsPeer) {
   EXPECT_EQ(store.key(id(3)), make_key(3).public_key());  // an id of an Ed25519 key contains it
 }
 
-TEST(PeerStore, StrangersPushOutEachOtherBeforeThoseWhoAreConnected) {
+TEST(PeerStore, UnconnectedPeersAreEvictedBeforeConnectedOnes) {
   PeerStoreOptions options;
   options.max_peers = 3;
   options.max_addresses = 2;
@@ -89,7 +89,7 @@ TEST(PeerStore, StrangersPushOutEachOtherBeforeThoseWhoAreConnected) {
   EXPECT_TRUE(store.addresses(id(2), start).empty());
 }
 
-/// A plain model: every (peer, address) with its end.
+/// A plain model: the expiry of every (peer, address).
 TEST(PeerStore, AgreesWithAPlainModel) {
   SeededRandom random(11);
   PeerStoreOptions options;

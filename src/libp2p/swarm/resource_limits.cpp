@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <array>
-#include <vector>
+#include <span>
 
 namespace dms::libp2p {
 namespace {
@@ -41,12 +41,24 @@ Amounts stream_amounts(Direction direction) {
   return amounts;
 }
 
-/// One place in which things are counted.
+/// What is counted in one scope.
 struct Account {
   Scope scope;
   std::string name;  // of the peer or protocol
   Amounts limits;
   Amounts usage;
+};
+
+/// The accounts of one reservation, without an allocation.
+class AccountList {
+ public:
+  void add(Account* account) { items_[count_++] = account; }
+  [[nodiscard]] auto begin() const { return items_.begin(); }
+  [[nodiscard]] auto end() const { return items_.begin() + count_; }
+
+ private:
+  std::array<Account*, 5> items_{};
+  std::size_t count_ = 0;
 };
 
 }  // namespace
@@ -103,7 +115,7 @@ struct ResourceManager::State {
     return account(protocols, name, Scope::protocol, name,
                    own == limits.protocols.end() ? limits.protocol : own->second);
   }
-  /// Forgets a scope in which nothing is counted any more.
+  /// Removes a scope in which nothing is counted.
   void tidy(const crypto::PeerId& id) {
     if (const auto it = peers.find(id); it != peers.end() && it->second.expired()) peers.erase(it);
   }
@@ -111,17 +123,17 @@ struct ResourceManager::State {
     if (const auto it = protocols.find(name); it != protocols.end() && it->second.expired()) protocols.erase(it);
   }
 
-  Result<void> room(const Account& account, const Amounts& more, std::optional<MemoryScope::Use> use) {
+  Result<void> check(const Account& account, const Amounts& more, std::optional<MemoryScope::Use> use) {
     for (const Field& field : kFields) {
       const std::uint64_t asked = more.*field.member, held = account.usage.*field.member;
       std::uint64_t limit = account.limits.*field.member;
       const bool shared = field.member == &Amounts::connections || field.member == &Amounts::fds;
       if (account.scope == Scope::system && shared && more.connections_inbound > 0 && limit != kNoLimit)
         limit -= limit / 10;
-      if (use == MemoryScope::Use::needed) limit -= limit / 4;
-      if (use == MemoryScope::Use::faster) limit /= 2;
+      if (use == MemoryScope::Use::required) limit -= limit / 4;
+      if (use == MemoryScope::Use::optional) limit /= 2;
       if (asked == 0 || (held <= limit && asked <= limit - held)) continue;
-      ++refused[account.scope];
+      ++refusals[account.scope];
       return refuse(account, field, held, limit);
     }
     return {};
@@ -137,8 +149,8 @@ struct ResourceManager::State {
     else
       setting = "limits." + setting;
     const std::string name = account.name.empty() ? "" : " " + account.name;
-    return fail(Errc::limit_exceeded, "{}{}: {} {} are held and {} is the limit; raise {}", to_string(account.scope),
-                name, held, field.what, limit, setting);
+    return fail(Errc::limit_exceeded, "{}{}: {} {} are held, the limit is {}; raise {}", to_string(account.scope), name,
+                held, field.what, limit, setting);
   }
 
   static void add(Account& account, const Amounts& more) {
@@ -147,11 +159,11 @@ struct ResourceManager::State {
   static void subtract(Account& account, const Amounts& less) {
     for (const Field& field : kFields) account.usage.*field.member -= less.*field.member;
   }
-  /// In all of them or in none.
-  Result<void> charge(const std::vector<Account*>& accounts, const Amounts& more,
+  /// Charges all accounts or none.
+  Result<void> charge(std::span<Account* const> accounts, const Amounts& more,
                       std::optional<MemoryScope::Use> use = std::nullopt) {
-    if (use != MemoryScope::Use::promised)
-      for (const Account* account : accounts) TRY_VOID(room(*account, more, use));
+    if (use != MemoryScope::Use::guaranteed)
+      for (const Account* account : accounts) TRY_VOID(check(*account, more, use));
     for (Account* account : accounts) add(*account, more);
     return {};
   }
@@ -161,17 +173,17 @@ struct ResourceManager::State {
   Account transient;
   std::map<crypto::PeerId, std::weak_ptr<Account>> peers;
   std::map<std::string, std::weak_ptr<Account>> protocols;
-  std::map<Scope, std::uint64_t> refused;
+  RefusalCounters refusals;
 };
 
 struct ConnectionReservation::Impl {
   std::shared_ptr<ResourceManager::State> state;
   Amounts amounts;
   Account own;
-  std::shared_ptr<Account> peer;  // once it is proved
+  std::shared_ptr<Account> peer;  // set once it is proved
   crypto::PeerId id;
 
-  [[nodiscard]] std::vector<Account*> accounts() {
+  [[nodiscard]] std::array<Account*, 3> accounts() {
     return {&own, peer ? peer.get() : &state->transient, &state->system};
   }
 };
@@ -180,16 +192,19 @@ struct StreamReservation::Impl {
   std::shared_ptr<ConnectionReservation> connection;
   Amounts amounts;
   Account own;
-  std::shared_ptr<Account> protocol;  // once it is agreed
+  std::shared_ptr<Account> protocol;  // set once it is agreed
   std::string name;
 
   [[nodiscard]] ConnectionReservation::Impl& link() const { return *connection->impl_; }
   [[nodiscard]] ResourceManager::State& state() const { return *link().state; }
-  [[nodiscard]] std::vector<Account*> accounts() {
-    std::vector<Account*> all{&own, &link().own};
-    if (link().peer) all.push_back(link().peer.get());
-    all.push_back(protocol ? protocol.get() : &state().transient);
-    all.push_back(&state().system);
+  /// A stream on a connection whose peer is not proved yet belongs to no peer.
+  [[nodiscard]] AccountList accounts() {
+    AccountList all;
+    all.add(&own);
+    all.add(&link().own);
+    if (link().peer) all.add(link().peer.get());
+    all.add(protocol ? protocol.get() : &state().transient);
+    all.add(&state().system);
     return all;
   }
 };
@@ -207,7 +222,7 @@ ConnectionReservation::~ConnectionReservation() {
 Result<void> ConnectionReservation::set_peer(const crypto::PeerId& peer) {
   if (impl_->peer) return {};
   auto account = impl_->state->peer(peer);
-  auto charged = impl_->state->charge({account.get()}, impl_->amounts);
+  auto charged = impl_->state->charge(std::array{account.get()}, impl_->amounts);
   if (!charged) {
     account.reset();
     impl_->state->tidy(peer);
@@ -255,7 +270,7 @@ Result<void> StreamReservation::set_protocol(const std::string& protocol) {
   if (!impl_ || impl_->protocol) return {};
   auto& state = impl_->state();
   auto account = state.protocol(protocol);
-  auto charged = state.charge({account.get()}, impl_->amounts);
+  auto charged = state.charge(std::array{account.get()}, impl_->amounts);
   if (!charged) {
     account.reset();
     state.tidy(protocol);
@@ -315,9 +330,6 @@ Amounts ResourceManager::protocol(const std::string& protocol) const {
   return account ? account->usage : Amounts{};
 }
 std::size_t ResourceManager::scopes() const { return state_->peers.size() + state_->protocols.size(); }
-std::uint64_t ResourceManager::refused(Scope scope) const {
-  const auto it = state_->refused.find(scope);
-  return it == state_->refused.end() ? 0 : it->second;
-}
+const RefusalCounters& ResourceManager::refusals() const { return state_->refusals; }
 
 }  // namespace dms::libp2p

@@ -11,7 +11,7 @@ using testing::make_key;
 
 crypto::PeerId id(std::uint64_t seed) { return crypto::PeerId::from(make_key(seed).public_key()); }
 
-TEST(ResourceLimits, WhatEndsIsGivenBackWhateverTheOrder) {
+TEST(ResourceLimits, ReservationsAreReleasedInAnyOrder) {
   ResourceManager manager;
   auto connection = *manager.open_connection(Direction::inbound);
   EXPECT_EQ(manager.transient().connections_inbound, 1u);
@@ -32,21 +32,21 @@ TEST(ResourceLimits, WhatEndsIsGivenBackWhateverTheOrder) {
   EXPECT_EQ(manager.scopes(), 0u);
 }
 
-TEST(ResourceLimits, WhatAMuxerBuffersCountsInTheConnectionItsPeerAndTheSystem) {
+TEST(ResourceLimits, MuxerBuffersCountInTheConnectionItsPeerAndTheSystem) {
   ResourceLimits limits;
   limits.connection.memory = 200'000;
   ResourceManager manager(limits);
   auto connection = *manager.open_connection(Direction::inbound);
-  ASSERT_TRUE(connection->reserve_memory(60'000, MemoryScope::Use::needed));
+  ASSERT_TRUE(connection->reserve_memory(60'000, MemoryScope::Use::required));
   EXPECT_EQ(manager.transient().memory, kConnectionMemory + 60'000);
   ASSERT_TRUE(connection->set_peer(id(1)));
   EXPECT_EQ(manager.transient().memory, 0u);
   EXPECT_EQ(manager.peer(id(1)).memory, kConnectionMemory + 60'000);
   auto stream = *manager.open_stream(connection, Direction::inbound);
   const std::uint64_t left = 150'000 - kConnectionMemory - kStreamMemory - 60'000;
-  EXPECT_FALSE(connection->reserve_memory(left + 1, MemoryScope::Use::needed));
+  EXPECT_FALSE(connection->reserve_memory(left + 1, MemoryScope::Use::required));
   EXPECT_EQ(manager.refused(Scope::connection), 1u);
-  ASSERT_TRUE(connection->reserve_memory(left, MemoryScope::Use::needed));
+  ASSERT_TRUE(connection->reserve_memory(left, MemoryScope::Use::required));
   connection->release_memory(60'000 + left - 1000);
   EXPECT_EQ(manager.system().memory, kConnectionMemory + kStreamMemory + 1000);
   stream = StreamReservation();
@@ -54,21 +54,21 @@ TEST(ResourceLimits, WhatAMuxerBuffersCountsInTheConnectionItsPeerAndTheSystem) 
   EXPECT_EQ(manager.system(), Amounts{});
 }
 
-TEST(ResourceLimits, BuffersLeaveRoomForThoseWhoCome) {
+TEST(ResourceLimits, BuffersTakeOnlyAShareOfALimit) {
   using Use = MemoryScope::Use;
   ResourceLimits limits;
   limits.system.memory = 20 * kConnectionMemory;
   ResourceManager manager(limits);
   auto one = *manager.open_connection(Direction::inbound);
   auto two = *manager.open_connection(Direction::inbound);
-  ASSERT_TRUE(one->reserve_memory(8 * kConnectionMemory, Use::faster));
-  EXPECT_FALSE(two->reserve_memory(1, Use::faster));
-  EXPECT_TRUE(two->reserve_memory(5 * kConnectionMemory, Use::needed));
-  EXPECT_FALSE(two->reserve_memory(1, Use::needed));
+  ASSERT_TRUE(one->reserve_memory(8 * kConnectionMemory, Use::optional));
+  EXPECT_FALSE(two->reserve_memory(1, Use::optional));
+  EXPECT_TRUE(two->reserve_memory(5 * kConnectionMemory, Use::required));
+  EXPECT_FALSE(two->reserve_memory(1, Use::required));
   std::vector<std::shared_ptr<ConnectionReservation>> more;
   for (int i = 0; i < 5; ++i) more.push_back(*manager.open_connection(Direction::outbound));
   EXPECT_FALSE(manager.open_connection(Direction::outbound));
-  EXPECT_TRUE(two->reserve_memory(1000, Use::promised)) << "counted, never refused";
+  EXPECT_TRUE(two->reserve_memory(1000, Use::guaranteed)) << "counted, never refused";
   EXPECT_EQ(manager.system().memory, 20 * kConnectionMemory + 1000);
   one.reset();
   two.reset();
@@ -100,17 +100,17 @@ TEST(ResourceLimits, ARefusalNamesScopeHeldLimitAndSetting) {
   EXPECT_TRUE(refused.error().is(Errc::limit_exceeded));
   EXPECT_EQ(refused.error().to_string(),
             "peer " + id(1).to_string() +
-                ": 1 inbound connections are held and 1 is the limit; raise limits.peer.connections_inbound");
+                ": 1 inbound connections are held, the limit is 1; raise limits.peer.connections_inbound");
   EXPECT_EQ(manager.refused(Scope::peer), 1u);
   auto stream = *manager.open_stream(first, Direction::inbound);
   EXPECT_EQ(stream.set_protocol("/one").error().to_string(),
-            "protocol /one: 0 streams are held and 0 is the limit; raise limits.protocols[/one].streams");
+            "protocol /one: 0 streams are held, the limit is 0; raise limits.protocols[/one].streams");
   EXPECT_EQ(stream.reserve_memory(5000).error().to_string(),
-            "stream: 4096 bytes of memory are held and 6000 is the limit; raise p2p.stream_memory");
-  EXPECT_EQ(manager.transient().streams, 1u);  // what was refused is still where it was
+            "stream: 4096 bytes of memory are held, the limit is 6000; raise p2p.stream_memory");
+  EXPECT_EQ(manager.transient().streams, 1u);  // a refused stream stays in its scope
 }
 
-TEST(ResourceLimits, StrangersLeaveATenthToOurselves) {
+TEST(ResourceLimits, InboundConnectionsLeaveATenthForOutboundOnes) {
   ResourceLimits limits;
   limits.system.fds = 20;
   ResourceManager manager(limits);
@@ -120,10 +120,10 @@ TEST(ResourceLimits, StrangersLeaveATenthToOurselves) {
   for (int i = 0; i < 2; ++i) held.push_back(*manager.open_connection(Direction::outbound));
   const auto refused = manager.open_connection(Direction::outbound);
   ASSERT_FALSE(refused);
-  EXPECT_NE(refused.error().to_string().find("20 file descriptors are held and 20 is the limit"), std::string::npos);
+  EXPECT_NE(refused.error().to_string().find("20 file descriptors are held, the limit is 20"), std::string::npos);
 }
 
-TEST(ResourceLimits, LessMemoryLeavesLessToEach) {
+TEST(ResourceLimits, SmallerMemoryLowersEachLimit) {
   const auto limits = ResourceLimits::scaled(64 << 20, 100);
   EXPECT_EQ(limits.system.memory, 64u << 20);
   EXPECT_EQ(limits.connection.memory, 8u << 20);
@@ -132,7 +132,7 @@ TEST(ResourceLimits, LessMemoryLeavesLessToEach) {
   EXPECT_EQ(ResourceLimits::scaled(1ULL << 40, 0).peer, ResourceLimits{}.peer);
 }
 
-/// The model: a list of what is held, summed anew for each question.
+/// The model: a list of what is held, summed again for each question.
 struct Model {
   struct Held {
     bool stream = false;
@@ -229,7 +229,7 @@ TEST(ResourceLimits, AgreesWithAPlainModelOnRandomOperations) {
       if (it->second.reserve_memory(more)) model.held[it->first].memory += more;
       Model::Held& owner = model.held[model.held[it->first].owner];
       const auto& connection = connections.find(model.held[it->first].owner)->second;
-      if (connection->reserve_memory(more, MemoryScope::Use::needed)) owner.memory += more;
+      if (connection->reserve_memory(more, MemoryScope::Use::required)) owner.memory += more;
       const std::uint64_t less = random.below(owner.memory - kConnectionMemory + 1);
       connection->release_memory(less);
       owner.memory -= less;

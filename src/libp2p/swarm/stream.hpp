@@ -4,24 +4,25 @@
 #include <memory>
 #include <string>
 
-#include "runtime/stream.hpp"
 #include "crypto/peer_id.hpp"
 #include "libp2p/swarm/resource_limits.hpp"
+#include "runtime/stream.hpp"
 
 namespace dms::libp2p {
 
-/// Ends as a muxed stream does (transport/connection.hpp): after close_write() it may be destroyed and everything written
-/// still arrives; destroyed before that, the other side sees a reset.
+/// Ends as a muxed stream does (transports/connection.hpp): after close_write() it may be destroyed and everything
+/// written still arrives; destroyed before that, the peer sees a reset.
 class Stream final : public ByteStream {
  public:
-  Stream(std::unique_ptr<ByteStream> inner, crypto::PeerId peer, std::string protocol, StreamReservation place = {})
-      : place_(std::move(place)), inner_(std::move(inner)), peer_(peer), protocol_(std::move(protocol)) {}
+  Stream(std::unique_ptr<ByteStream> inner, crypto::PeerId peer, std::string protocol,
+         StreamReservation reservation = {})
+      : reservation_(std::move(reservation)), inner_(std::move(inner)), peer_(peer), protocol_(std::move(protocol)) {}
 
-  /// The peer at the other end, as the security handshake has proved.
+  /// The remote peer, as proved by the security handshake.
   [[nodiscard]] const crypto::PeerId& remote_peer() const { return peer_; }
   [[nodiscard]] const std::string& protocol() const { return protocol_; }
-  /// What the stream is accounted for; a protocol that keeps much reserves it there.
-  [[nodiscard]] StreamReservation& place() { return place_; }
+  /// The resources that the stream holds; a protocol that buffers a lot reserves memory here.
+  [[nodiscard]] StreamReservation& reservation() { return reservation_; }
 
   Task<Result<std::size_t>> read_some(MutableBytes into) override { return inner_->read_some(into); }
   Task<Result<void>> write(BytesView from) override { return inner_->write(from); }
@@ -29,7 +30,7 @@ class Stream final : public ByteStream {
   void abort() override { inner_->abort(); }
 
  private:
-  StreamReservation place_;
+  StreamReservation reservation_;
   std::unique_ptr<ByteStream> inner_;
   crypto::PeerId peer_;
   std::string protocol_;

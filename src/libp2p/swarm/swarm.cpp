@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "base/log.hpp"
-#include "libp2p/swarm/swarm_impl.hpp"
 #include "libp2p/multistream/multistream.hpp"
+#include "libp2p/swarm/swarm_impl.hpp"
 
 namespace dms::libp2p {
 
@@ -38,11 +38,6 @@ void Swarm::disconnect(const crypto::PeerId& peer) {
 }
 
 Task<Result<std::unique_ptr<Stream>>> Swarm::new_stream(crypto::PeerId peer, std::vector<std::string> protocols) {
-  return impl_->new_stream(peer, std::move(protocols));
-}
-Task<Result<std::unique_ptr<Stream>>> Swarm::new_stream(crypto::PeerId peer, std::string protocol) {
-  std::vector<std::string> protocols;
-  protocols.push_back(std::move(protocol));
   return impl_->new_stream(peer, std::move(protocols));
 }
 Task<Result<std::unique_ptr<Stream>>> Swarm::new_stream_if_connected(crypto::PeerId peer,
@@ -87,8 +82,13 @@ std::optional<ConnectionInfo> Swarm::connection(const crypto::PeerId& peer) cons
   return ConnectionInfo{connection.side, connection.local, connection.remote, connection.security,
                         connection.muxer_protocol};
 }
-ResourceManager& Swarm::resources() { return impl_->resources; }
+const ResourceManager& Swarm::resources() const { return impl_->resources; }
 PeerStore& Swarm::peer_store() { return impl_->peer_store; }
+const SwarmMetrics& Swarm::metrics() const { return impl_->metrics; }
+const DialCounters& Swarm::dials() const { return impl_->dialer.outcomes(); }
+void Swarm::register_metrics(metrics::Registry& registry) {
+  impl_->metrics.register_with(registry, impl_->dialer.outcomes(), impl_->resources.refusals());
+}
 
 NotificationId Swarm::on_peer_connected(PeerCallback callback) {
   const auto id = static_cast<NotificationId>(++impl_->last_notification);
@@ -111,11 +111,11 @@ void Swarm::remove_notification(NotificationId id) {
 }
 
 void Swarm::set_protocols(const crypto::PeerId& peer, std::vector<std::string> protocols) {
-  if (connected(peer)) impl_->spoken.insert_or_assign(peer, std::move(protocols));
+  if (connected(peer)) impl_->peer_protocols.insert_or_assign(peer, std::move(protocols));
 }
 std::vector<std::string> Swarm::protocols(const crypto::PeerId& peer) const {
-  const auto it = impl_->spoken.find(peer);
-  return it == impl_->spoken.end() ? std::vector<std::string>() : it->second;
+  const auto it = impl_->peer_protocols.find(peer);
+  return it == impl_->peer_protocols.end() ? std::vector<std::string>() : it->second;
 }
 
 Task<void> Swarm::close() {
@@ -134,18 +134,20 @@ Task<void> Swarm::close() {
 
 namespace {
 
-yamux::Options muxer_options(const SwarmOptions& options) {
+yamux::Options muxer_options(const SwarmOptions& options, SwarmMetrics& metrics) {
   yamux::Options muxer;
+  muxer.bytes_received = &metrics.bytes_received;
+  muxer.bytes_sent = &metrics.bytes_sent;
   muxer.max_inbound_streams = muxer.max_outbound_streams = options.max_streams;
   muxer.keep_alive = options.keep_alive;
   return muxer;
 }
 
-/// More attempts than may hold an unproved connection would be refused; so they wait their turn.
+/// More attempts than transient connections would be refused, so they wait instead.
 DialOptions dial_options(const SwarmOptions& options) {
   DialOptions dial = options.dial;
-  const std::uint64_t places = options.limits.transient.connections_outbound;
-  dial.max_attempts = std::clamp<std::uint64_t>(dial.max_attempts, 1, std::max<std::uint64_t>(places, 1));
+  const std::uint64_t most = options.limits.transient.connections_outbound;
+  dial.max_attempts = std::clamp<std::uint64_t>(dial.max_attempts, 1, std::max<std::uint64_t>(most, 1));
   return dial;
 }
 
@@ -158,7 +160,7 @@ Swarm::Impl::Impl(Runtime r, crypto::PrivateKey private_key, SwarmOptions opts)
       options(std::move(opts)),
       resources(options.limits),
       peer_store(options.peer_store),
-      upgrader(r.lane, standard_securities(key, r.lane), options.security, muxer_options(options)),
+      upgrader(r.lane, standard_securities(key, r.lane), options.security, muxer_options(options, metrics)),
       nursery(r.lane, "libp2p swarm"),
       dialer(r, *this, dial_options(options)) {
   const GuardedTransport::Guard guard{resources, options.gater.get()};
@@ -193,7 +195,7 @@ Task<void> Swarm::Impl::accept_loop(TransportListener& listener) {
     if (closed || nursery.cancelled()) co_return;
     if (!incoming) {
       if (incoming.error().is(Errc::closed)) co_return;
-      // Out of file descriptors, most likely: pause rather than spin.
+      // Probably out of file descriptors: pause instead of spinning.
       Result<void> paused = co_await sleep_for(100ms);
       if (!paused) co_return;
       continue;
@@ -208,7 +210,7 @@ Task<void> Swarm::Impl::admit(std::unique_ptr<Incoming> incoming) {
     log::debug("libp2p", "handshake with {}: {}", incoming->remote().to_string(), connection.error().to_string());
     co_return;
   }
-  (void)adopt(std::move(*connection));
+  (void)add_connection(std::move(*connection));
 }
 
 std::vector<Multiaddr> Swarm::Impl::addresses() const {
@@ -227,15 +229,15 @@ std::vector<Multiaddr> Swarm::Impl::addresses() const {
   return out;
 }
 
-// ---- dialling -------------------------------------------------------------------------------------------------------
+// ---- dialing --------------------------------------------------------------------------------------------------------
 
 Task<Result<void>> Swarm::Impl::connect(crypto::PeerId peer, std::vector<Multiaddr> addresses) {
   if (closed) co_return fail(Errc::closed, "the host is closed");
   if (peer == self) co_return fail(Errc::invalid_argument, "connect to {}: that is this node itself", peer.to_string());
   for (Multiaddr& address : addresses) address = address.without_peer();
   if (!usable(peer)) {
-    Task<Result<void>> dialling = dialer.dial(peer, addresses, peer_store.addresses(peer, runtime.lane.now()));
-    CO_TRY_VOID(co_await std::move(dialling));
+    Task<Result<void>> dialing = dialer.dial(peer, addresses, peer_store.addresses(peer, runtime.lane.now()));
+    CO_TRY_VOID(co_await std::move(dialing));
   }
   // The connection may have ended since it was made.
   const Duration kept = links.contains(peer) ? PeerStore::kWhileConnected : PeerStore::kRecentlyConnected;
@@ -245,13 +247,12 @@ Task<Result<void>> Swarm::Impl::connect(crypto::PeerId peer, std::vector<Multiad
 
 // ---- connections ----------------------------------------------------------------------------------------------------
 
-Result<void> Swarm::Impl::adopt(Connection connection) {
+Result<void> Swarm::Impl::add_connection(Connection connection) {
   const crypto::PeerId peer = connection.peer;
   if (closed || peer == self) {
-    nursery.spawn(dismiss(std::move(connection)));
+    nursery.spawn(close_unused(std::move(connection)));
     if (closed) return fail(Errc::closed, "the host is closed");
-    return fail(Errc::invalid_argument, "the connection to {} is not wanted: that is this node itself",
-                peer.to_string());
+    return fail(Errc::invalid_argument, "the connection to {} is refused: that is this node itself", peer.to_string());
   }
   auto link = std::make_shared<Link>();
   link->id = ++last_id;
@@ -262,10 +263,12 @@ Result<void> Swarm::Impl::adopt(Connection connection) {
     raw->handler_done.notify_all();
   });
   ++link_count;
+  metrics.connections.add();
+  ++metrics.connections_opened[link->connection.side == Side::dialer ? Direction::outbound : Direction::inbound];
   auto& of_peer = links[peer];
   of_peer.push_back(link);
   if (of_peer.size() == 1) announce(peer, true);
-  // Of one who has dialled us the port was the system's choice.
+  // The remote port of an inbound connection may be ephemeral.
   if (link->connection.side == Side::dialer)
     peer_store.add_addresses(peer, {link->connection.remote}, PeerStore::kWhileConnected, runtime.lane.now());
   dialer.connection_changed(peer);
@@ -277,24 +280,25 @@ void Swarm::Impl::drop(const LinkPtr& link) {
   const auto it = links.find(link->connection.peer);
   if (it == links.end() || std::erase(it->second, link) == 0) return;
   --link_count;
+  metrics.connections.sub();
   if (!it->second.empty()) return;
   const crypto::PeerId peer = it->first;
   links.erase(it);
-  spoken.erase(peer);
+  peer_protocols.erase(peer);
   peer_store.release(peer, PeerStore::kRecentlyConnected, runtime.lane.now());
   announce(peer, false);
 }
 
-Task<void> Swarm::Impl::dismiss(Connection connection) { co_await connection.muxer->close(); }
+Task<void> Swarm::Impl::close_unused(Connection connection) { co_await connection.muxer->close(); }
 
 Task<void> Swarm::Impl::end(LinkPtr link) {
   if (std::exchange(link->ending, true)) co_return;
   co_await link->connection.muxer->close();
 }
 
-/// A handler may outlive its stream. Whoever opens the next one counts streams, so it waits rather than be refused, also
-/// after GO_AWAY: streams that were open then go on.
-Task<Result<void>> Swarm::Impl::handler_room(LinkPtr link) {
+/// A handler may outlive its stream. The sender counts streams only, so its next stream waits instead of being refused,
+/// also after GO_AWAY: streams that were open then continue.
+Task<Result<void>> Swarm::Impl::wait_for_handler_slot(LinkPtr link) {
   while (link->handlers >= options.max_streams) {
     if (link->ended) co_return fail(Errc::closed, "the connection has ended");
     CO_TRY_VOID(co_await link->handler_done.wait());
@@ -306,15 +310,17 @@ Task<void> Swarm::Impl::serve(LinkPtr link) {
   for (;;) {
     Result<std::unique_ptr<ByteStream>> stream = co_await link->connection.muxer->accept_stream();
     if (!stream) break;
-    Result<void> room = co_await handler_room(link);
-    if (!room) break;
-    Result<StreamReservation> place = resources.open_stream(link->connection.place, Direction::inbound);
-    if (!place) {
-      log::debug("libp2p", "refused a stream of {}: {}", link->connection.peer.to_string(), place.error().to_string());
+    Result<void> slot = co_await wait_for_handler_slot(link);
+    if (!slot) break;
+    Result<StreamReservation> reservation = resources.open_stream(link->connection.reservation, Direction::inbound);
+    if (!reservation) {
+      log::debug("libp2p", "refused an inbound stream of {}: {}", link->connection.peer.to_string(),
+                 reservation.error().to_string());
       continue;
     }
     ++link->handlers;
-    nursery.spawn(handle(link, std::move(*stream), std::move(*place)));
+    ++metrics.streams_opened[Direction::inbound];
+    nursery.spawn(handle(link, std::move(*stream), std::move(*reservation)));
   }
   drop(link);
   co_await end(link);
@@ -323,12 +329,12 @@ Task<void> Swarm::Impl::serve(LinkPtr link) {
 Swarm::Impl::LinkPtr Swarm::Impl::usable(const crypto::PeerId& peer) const {
   const auto it = links.find(peer);
   if (it == links.end()) return nullptr;
-  return best(it->second);
+  return preferred(it->second);
 }
 
-/// The one that carries new streams. Both sides choose alike, or each might end the one that the other uses: of two dialled
-/// at the same moment, the one whose dialer has the smaller id; else the oldest.
-Swarm::Impl::LinkPtr Swarm::Impl::best(const std::vector<LinkPtr>& of_peer) const {
+/// The connection that carries new streams. Both sides choose the same one, or each might end the one that the other
+/// uses: of two simultaneous dials the one whose dialer has the smaller id, otherwise the oldest.
+Swarm::Impl::LinkPtr Swarm::Impl::preferred(const std::vector<LinkPtr>& of_peer) const {
   LinkPtr oldest;
   for (const LinkPtr& link : of_peer) {
     if (link->ending || link->connection.muxer->closing()) continue;
@@ -338,7 +344,7 @@ Swarm::Impl::LinkPtr Swarm::Impl::best(const std::vector<LinkPtr>& of_peer) cons
   return oldest;
 }
 
-/// Looks for connections that nobody uses.
+/// Ends connections that are not used.
 Task<void> Swarm::Impl::maintain() {
   static constexpr Duration kEvery = 15s, kSuperfluous = 60s;
   for (;;) {
@@ -347,7 +353,7 @@ Task<void> Swarm::Impl::maintain() {
     std::vector<LinkPtr> idle;
     const SteadyTime now = runtime.lane.now();
     for (const auto& [peer, of_peer] : links) {
-      const LinkPtr used = best(of_peer);
+      const LinkPtr used = preferred(of_peer);
       for (const LinkPtr& link : of_peer) {
         if (link->connection.muxer->streams() > 0 || link->handlers > 0) link->busy = now;
         const Duration unused = now - link->busy;
@@ -362,9 +368,9 @@ Task<void> Swarm::Impl::maintain() {
   }
 }
 
-void Swarm::Impl::announce(const crypto::PeerId& peer, bool connected) { nursery.spawn(tell(peer, connected)); }
+void Swarm::Impl::announce(const crypto::PeerId& peer, bool connected) { nursery.spawn(notify(peer, connected)); }
 
-Task<void> Swarm::Impl::tell(crypto::PeerId peer, bool connected) {
+Task<void> Swarm::Impl::notify(crypto::PeerId peer, bool connected) {
   std::vector<NotificationId> ids;
   for (const auto& [id, notification] : notifications)
     if (notification.on_connected == connected) ids.push_back(id);
@@ -385,8 +391,9 @@ void Swarm::Impl::changed() const {
 
 Task<Result<std::unique_ptr<Stream>>> Swarm::Impl::new_stream(crypto::PeerId peer, std::vector<std::string> protocols) {
   for (const std::string& name : protocols)
-    if (!multistream::valid_name(name)) co_return fail(Errc::invalid_argument, "'{}' cannot name a protocol", name);
-  // A connection may turn out to be dead when it is used; then, once, a fresh one is made.
+    if (!multistream::valid_name(name))
+      co_return fail(Errc::invalid_argument, "'{}' is not a valid protocol name", name);
+  // A connection may turn out to be dead when it is used; then a new one is made, once.
   for (int attempt = 0;; ++attempt) {
     CO_TRY_VOID(co_await connect(peer, {}));
     LinkPtr link = usable(peer);
@@ -410,21 +417,23 @@ Task<Result<std::unique_ptr<Stream>>> Swarm::Impl::new_stream_if_connected(crypt
 
 Task<Result<std::unique_ptr<Stream>>> Swarm::Impl::open(LinkPtr link, std::vector<std::string> protocols) {
   const crypto::PeerId peer = link->connection.peer;
-  CO_TRY(StreamReservation place, resources.open_stream(link->connection.place, Direction::outbound));
+  CO_TRY(StreamReservation reservation, resources.open_stream(link->connection.reservation, Direction::outbound));
   CO_TRY(std::unique_ptr<ByteStream> raw, co_await link->connection.muxer->open_stream());
+  ++metrics.streams_opened[Direction::outbound];
   std::string agreed;
-  const auto it = spoken.find(peer);
-  if (protocols.size() == 1 && it != spoken.end() && std::ranges::find(it->second, protocols[0]) != it->second.end()) {
+  const auto it = peer_protocols.find(peer);
+  if (protocols.size() == 1 && it != peer_protocols.end() &&
+      std::ranges::find(it->second, protocols[0]) != it->second.end()) {
     agreed = protocols[0];
     raw = multistream::propose_lazily(std::move(raw), agreed);
   } else {
     CO_TRY(agreed, co_await multistream::propose(*raw, std::move(protocols)));
   }
-  CO_TRY_VOID(place.set_protocol(agreed));
-  co_return std::make_unique<Stream>(std::move(raw), peer, std::move(agreed), std::move(place));
+  CO_TRY_VOID(reservation.set_protocol(agreed));
+  co_return std::make_unique<Stream>(std::move(raw), peer, std::move(agreed), std::move(reservation));
 }
 
-Task<void> Swarm::Impl::handle(LinkPtr link, std::unique_ptr<ByteStream> raw, StreamReservation place) {
+Task<void> Swarm::Impl::handle(LinkPtr link, std::unique_ptr<ByteStream> raw, StreamReservation reservation) {
   struct Done {
     Link& link;
     ~Done() {
@@ -436,18 +445,20 @@ Task<void> Swarm::Impl::handle(LinkPtr link, std::unique_ptr<ByteStream> raw, St
   Result<std::string> agreed =
       co_await with_timeout(options.negotiation_timeout, multistream::answer(*raw, std::move(supports)));
   if (!agreed) {
-    log::debug("libp2p", "a stream of {}: {}", link->connection.peer.to_string(), agreed.error().to_string());
+    log::debug("libp2p", "inbound stream of {}: {}", link->connection.peer.to_string(), agreed.error().to_string());
     co_return;
   }
   const auto it = handlers.find(*agreed);
   if (it == handlers.end()) co_return;
-  const Result<void> admitted = place.set_protocol(*agreed);
+  const Result<void> admitted = reservation.set_protocol(*agreed);
   if (!admitted) {
-    log::debug("libp2p", "refused a stream of {}: {}", link->connection.peer.to_string(), admitted.error().to_string());
+    log::debug("libp2p", "refused an inbound stream of {}: {}", link->connection.peer.to_string(),
+               admitted.error().to_string());
     co_return;
   }
   const StreamHandler handler = it->second;
-  auto stream = std::make_unique<Stream>(std::move(raw), link->connection.peer, std::move(*agreed), std::move(place));
+  auto stream =
+      std::make_unique<Stream>(std::move(raw), link->connection.peer, std::move(*agreed), std::move(reservation));
   co_await handler(std::move(stream));
 }
 

@@ -1,4 +1,4 @@
-// Inside of Swarm: what it keeps, and the tasks that it runs.
+// Internal to Swarm: its state and its tasks.
 #pragma once
 
 #include "libp2p/swarm/dialer.hpp"
@@ -10,14 +10,14 @@
 namespace dms::libp2p {
 
 struct Swarm::Impl final : Dialer::Owner {
-  /// One connection, from its handshake to its end.
+  /// One connection, from the end of its handshake to its own end.
   struct Link {
     std::uint64_t id = 0;
     Connection connection;
     std::size_t handlers = 0;  ///< running on its inbound streams
     Notify handler_done;       ///< or the connection has ended
-    bool ended = false;        ///< its muxer has said so
-    bool ending = false;       ///< somebody has called the muxer's close()
+    bool ended = false;        ///< reported by its muxer
+    bool ending = false;       ///< the muxer's close() was called
     SteadyTime busy{};         ///< when it last had a stream
   };
   using LinkPtr = std::shared_ptr<Link>;
@@ -35,31 +35,31 @@ struct Swarm::Impl final : Dialer::Owner {
   Task<void> admit(std::unique_ptr<Incoming> incoming);
   [[nodiscard]] std::vector<Multiaddr> addresses() const;
 
-  // Dialling.
+  // Dialing.
   Task<Result<void>> connect(crypto::PeerId peer, std::vector<Multiaddr> addresses);
   [[nodiscard]] Transport* transport_for(const Multiaddr& address) const override;
   [[nodiscard]] bool usable_connection(const crypto::PeerId& peer) const override { return usable(peer) != nullptr; }
 
   // Connections.
-  Result<void> adopt(Connection connection) override;
+  Result<void> add_connection(Connection connection) override;
   void drop(const LinkPtr& link);
   Task<void> serve(LinkPtr link);
-  Task<Result<void>> handler_room(LinkPtr link);
+  Task<Result<void>> wait_for_handler_slot(LinkPtr link);
   Task<void> end(LinkPtr link);
-  Task<void> dismiss(Connection connection);
+  Task<void> close_unused(Connection connection);
   Task<void> maintain();
   [[nodiscard]] LinkPtr usable(const crypto::PeerId& peer) const;
-  [[nodiscard]] LinkPtr best(const std::vector<LinkPtr>& of_peer) const;
+  [[nodiscard]] LinkPtr preferred(const std::vector<LinkPtr>& of_peer) const;
 
   // Streams.
   Task<Result<std::unique_ptr<Stream>>> new_stream(crypto::PeerId peer, std::vector<std::string> protocols);
   Task<Result<std::unique_ptr<Stream>>> new_stream_if_connected(crypto::PeerId peer,
                                                                 std::vector<std::string> protocols);
   Task<Result<std::unique_ptr<Stream>>> open(LinkPtr link, std::vector<std::string> protocols);
-  Task<void> handle(LinkPtr link, std::unique_ptr<ByteStream> stream, StreamReservation place);
+  Task<void> handle(LinkPtr link, std::unique_ptr<ByteStream> stream, StreamReservation reservation);
 
   void announce(const crypto::PeerId& peer, bool connected);
-  Task<void> tell(crypto::PeerId peer, bool connected);
+  Task<void> notify(crypto::PeerId peer, bool connected);
   void changed() const;
 
   Runtime runtime;
@@ -67,6 +67,7 @@ struct Swarm::Impl final : Dialer::Owner {
   crypto::PeerId self;
   SwarmOptions options;
   ResourceManager resources;
+  SwarmMetrics metrics;
   PeerStore peer_store;
   StandardUpgrader upgrader;
   std::vector<std::unique_ptr<Transport>> transports;
@@ -75,7 +76,7 @@ struct Swarm::Impl final : Dialer::Owner {
   std::map<crypto::PeerId, std::vector<LinkPtr>> links;  ///< oldest first, never empty
   std::size_t link_count = 0;
   std::uint64_t last_id = 0;
-  std::map<crypto::PeerId, std::vector<std::string>> spoken;
+  std::map<crypto::PeerId, std::vector<std::string>> peer_protocols;
   std::map<std::string, StreamHandler, std::less<>> handlers;
   std::map<NotificationId, Notification> notifications;
   std::map<NotificationId, std::function<void()>> watchers;  ///< of local changes

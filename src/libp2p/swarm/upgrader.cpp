@@ -27,17 +27,16 @@ Security* StandardUpgrader::find(std::string_view protocol) const {
   return nullptr;
 }
 
-/// The security protocol that both sides take. Replaces `raw` where the answer is still to come.
+/// The security protocol that both sides agree on. Replaces `raw` by a lazy stream where the answer is not waited for.
 Task<Result<Security*>> StandardUpgrader::choose(std::unique_ptr<ByteStream>& raw, Side side) {
   if (side == Side::listener) {
     std::function<bool(std::string_view)> supports = [this](std::string_view name) { return find(name) != nullptr; };
     CO_TRY(std::string agreed, co_await multistream::answer(*raw, std::move(supports)));
     co_return find(agreed);
   }
-  if (proposed_.empty()) co_return fail(Errc::invalid_argument, "no security protocol is configured for dialling");
+  if (proposed_.empty()) co_return fail(Errc::invalid_argument, "no security protocol is configured for dialing");
   for (const std::string& name : proposed_)
-    if (find(name) == nullptr)
-      co_return fail(Errc::invalid_argument, "'{}' is not one of the security protocols spoken here", name);
+    if (find(name) == nullptr) co_return fail(Errc::invalid_argument, "unknown security protocol '{}'", name);
   if (proposed_.size() > 1) {
     CO_TRY(std::string agreed, co_await multistream::propose(*raw, proposed_));
     co_return find(agreed);

@@ -1,11 +1,11 @@
-// The usual way from a raw stream to a connection: multistream-select, a security protocol, then yamux.
+// The standard upgrade from a raw stream to a connection: multistream-select, a security protocol, then yamux.
 //
 // Model
-//  1. A listener accepts each of its security protocols. A dialer proposes those that it was told to, in that order.
+//  1. A listener accepts each of its security protocols. A dialer proposes the configured ones, in order.
 //  2. A single proposal is not waited for: the handshake's first message leaves with it, and the handshake's first read
-//     learns whether it was refused (Errc::unsupported). Of several, each is waited for, on the same stream, until one
-//     is accepted: a round trip more for each.
-//  3. The muxer is agreed within the handshake when both sides can, with multistream-select otherwise.
+//     reports a refusal (Errc::unsupported). Of several, each is answered before the next, on the same stream: a round
+//     trip more for each.
+//  3. The muxer is agreed within the handshake if both sides support that, with multistream-select otherwise.
 //
 // Time: the caller's deadline.
 //
@@ -38,7 +38,7 @@ class StandardUpgrader final : public Upgrader {
   yamux::Options muxer_;
 };
 
-/// Noise and TLS, for the holder of `identity`. `lane` outlives them.
+/// Noise and TLS for `identity`. `lane` outlives them.
 StandardUpgrader::Securities standard_securities(const crypto::PrivateKey& identity, Lane& lane);
 
 }  // namespace dms::libp2p

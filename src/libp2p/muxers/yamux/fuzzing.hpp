@@ -1,11 +1,11 @@
-// For fuzz targets that play a whole peer: limits that a few bytes reach, and somebody who uses the streams.
+// For fuzz targets that act as a whole peer: limits that a few bytes reach, and a user of the streams.
 #pragma once
 
 #include "libp2p/muxers/yamux/session.hpp"
 
 namespace dms::libp2p::yamux::fuzzing {
 
-/// So small that a script of some hundred bytes can run into each.
+/// Small enough that some hundred bytes can reach each of them.
 inline Options small_limits() {
   Options options;
   options.max_inbound_streams = 4;
@@ -14,7 +14,7 @@ inline Options small_limits() {
   return options;
 }
 
-/// Sends back what comes, five times at most, says that this was all, and lets go.
+/// Sends back what arrives, at most five times, then closes its half and releases the stream.
 inline Task<void> echo(std::unique_ptr<ByteStream> stream) {
   Bytes buffer(1000);
   for (int i = 0; i < 5; ++i) {

@@ -1,11 +1,12 @@
-// Inside of yamux: the bytes that a session and its streams hold, bounded, and reserved in the connection's scope.
+// Internal to yamux: the bytes that a session and its streams hold, bounded, and reserved in the connection's scope.
 //
 // Model
-//  1. Reserved is max(unread, windows) + outbound: what windows were granted beyond the start is room for bytes that may
-//     come, and bytes that come fill it first. So what is held never exceeds what is reserved, and nothing counts twice.
-//  2. kPromised unread bytes are never refused: whatever others hold, a stream with an initial window goes on. More of
-//     them are needed, what is refused is lost. Larger windows and more outbound bytes only make things faster.
-//  3. What was held before there was a scope is reserved with what comes next.
+//  1. Reserved is max(unread, windows) + outbound: windows granted beyond the initial ones are space for bytes that may
+//     arrive, and bytes that arrive fill it first. So what is held never exceeds what is reserved, and nothing counts
+//     twice.
+//  2. kGuaranteed unread bytes are never refused, so a stream with an initial window always works. More unread bytes
+//     are required (a stream is lost where they are refused); larger windows and more outbound bytes are optional.
+//  3. What was held before there was a scope is reserved with the next reservation.
 //
 // Lifetime: shared by the session and its streams, which may outlive it; the scope lives as long.
 #pragma once
@@ -19,7 +20,7 @@ namespace dms::libp2p::yamux {
 
 class Memory {
  public:
-  static constexpr std::size_t kPromised = 256 * 1024;  ///< an initial window
+  static constexpr std::size_t kGuaranteed = 256 * 1024;  ///< an initial window
 
   explicit Memory(std::size_t max_unread) : max_unread_(max_unread) {}
   Memory(const Memory&) = delete;
@@ -35,12 +36,12 @@ class Memory {
 
   Result<void> add_unread(std::size_t more) {
     if (more > max_unread_ - unread_)
-      return fail(Errc::limit_exceeded, "yamux: {} bytes are unread and {} is the limit", unread_, max_unread_);
+      return fail(Errc::limit_exceeded, "yamux: {} bytes are unread, the limit is {}", unread_, max_unread_);
     return take(unread_, more, use_of(unread_ + more));
   }
   void remove_unread(std::size_t less) { give(unread_, less); }
 
-  Result<void> grow_windows(std::size_t more) { return take(windows_, more, MemoryScope::Use::faster); }
+  Result<void> grow_windows(std::size_t more) { return take(windows_, more, MemoryScope::Use::optional); }
   void shrink_windows(std::size_t less) { give(windows_, less); }
 
   Result<void> set_outbound(std::size_t now, MemoryScope::Use use) {
@@ -54,7 +55,7 @@ class Memory {
 
  private:
   static MemoryScope::Use use_of(std::size_t unread) {
-    return unread <= kPromised ? MemoryScope::Use::promised : MemoryScope::Use::needed;
+    return unread <= kGuaranteed ? MemoryScope::Use::guaranteed : MemoryScope::Use::required;
   }
   [[nodiscard]] std::size_t needed() const { return std::max(unread_, windows_) + outbound_; }
   Result<void> take(std::size_t& of, std::size_t more, MemoryScope::Use use) {
@@ -77,7 +78,7 @@ class Memory {
   std::size_t max_unread_;
   std::size_t unread_ = 0;
   std::size_t windows_ = 0;   ///< granted beyond the initial ones
-  std::size_t outbound_ = 0;  ///< beyond what a connection may always have
+  std::size_t outbound_ = 0;  ///< beyond kUncounted (session.hpp)
   std::size_t reserved_ = 0;
   std::shared_ptr<MemoryScope> scope_;
 };

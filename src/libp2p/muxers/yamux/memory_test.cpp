@@ -1,4 +1,4 @@
-// What sessions hold, against a scope that says no.
+// The memory of sessions, with a scope that refuses.
 #include "libp2p/muxers/yamux/memory.hpp"
 
 #include "libp2p/muxers/yamux/session.hpp"
@@ -13,7 +13,7 @@ using Use = MemoryScope::Use;
 
 TEST(YamuxMemory, AgreesWithAPlainModelOnRandomOperations) {
   SeededRandom random(3);
-  constexpr std::size_t kSome = Memory::kPromised;
+  constexpr std::size_t kSome = Memory::kGuaranteed;
   const auto scope = std::make_shared<BoundedScope>(3 * kSome);
   std::size_t unread = 0, windows = 0, outbound = 0, refused = 0;
   {
@@ -21,7 +21,7 @@ TEST(YamuxMemory, AgreesWithAPlainModelOnRandomOperations) {
     memory.count_in(scope);
     for (int step = 0; step < 20'000; ++step) {
       const std::size_t amount = random.below(kSome / 2);
-      const auto room = [&](std::size_t u, std::size_t w, std::size_t o, std::uint64_t limit) {
+      const auto fits = [&](std::size_t u, std::size_t w, std::size_t o, std::uint64_t limit) {
         const std::size_t would_be = std::max(u, w) + o;
         return would_be <= scope->held || would_be <= limit;
       };
@@ -34,18 +34,18 @@ TEST(YamuxMemory, AgreesWithAPlainModelOnRandomOperations) {
         case 0:
           agree(memory.add_unread(amount),
                 unread + amount <= 2 * kSome &&
-                    (unread + amount <= kSome || room(unread + amount, windows, outbound, scope->limit)),
+                    (unread + amount <= kSome || fits(unread + amount, windows, outbound, scope->limit)),
                 unread, unread + amount);
           break;
         case 1: memory.remove_unread(std::min(amount, unread)), unread -= std::min(amount, unread); break;
         case 2:
-          agree(memory.grow_windows(amount), room(unread, windows + amount, outbound, scope->limit / 2), windows,
+          agree(memory.grow_windows(amount), fits(unread, windows + amount, outbound, scope->limit / 2), windows,
                 windows + amount);
           break;
         case 3: memory.shrink_windows(std::min(amount, windows)), windows -= std::min(amount, windows); break;
         default:
-          agree(memory.set_outbound(amount, Use::faster),
-                amount <= outbound || room(unread, windows, amount, scope->limit / 2), outbound, amount);
+          agree(memory.set_outbound(amount, Use::optional),
+                amount <= outbound || fits(unread, windows, amount, scope->limit / 2), outbound, amount);
       }
       ASSERT_EQ(scope->held, std::max(unread, windows) + outbound) << step;
       ASSERT_EQ(memory.unread(), unread);
@@ -53,19 +53,19 @@ TEST(YamuxMemory, AgreesWithAPlainModelOnRandomOperations) {
     }
   }
   EXPECT_GT(refused, 1000u);
-  EXPECT_EQ(scope->held, 0u) << "it ends";
+  EXPECT_EQ(scope->held, 0u) << "released at the end";
 }
 
 TEST(YamuxMemory, WhatWasHeldBeforeThereWasAScopeIsReservedToo) {
-  const auto scope = std::make_shared<BoundedScope>(2 * Memory::kPromised);
-  Memory memory(10 * Memory::kPromised);
-  ASSERT_TRUE(memory.add_unread(3 * Memory::kPromised));
+  const auto scope = std::make_shared<BoundedScope>(2 * Memory::kGuaranteed);
+  Memory memory(10 * Memory::kGuaranteed);
+  ASSERT_TRUE(memory.add_unread(3 * Memory::kGuaranteed));
   memory.count_in(scope);
-  EXPECT_EQ(scope->held, 0u) << "too much; it is held anyway";
+  EXPECT_EQ(scope->held, 0u) << "refused, but held";
   EXPECT_FALSE(memory.add_unread(1));
-  memory.remove_unread(Memory::kPromised + 10);
+  memory.remove_unread(Memory::kGuaranteed + 10);
   ASSERT_TRUE(memory.add_unread(1));
-  EXPECT_EQ(scope->held, 2 * Memory::kPromised - 9);
+  EXPECT_EQ(scope->held, 2 * Memory::kGuaranteed - 9);
 }
 
 // ---- sessions -------------------------------------------------------------------------------------------------------
@@ -93,7 +93,7 @@ struct Pair {
   Session b;
 };
 
-TEST(YamuxMemory, UnreadAndOutboundBytesAreReservedUntilTheyAreGone) {
+TEST(YamuxMemory, UnreadAndOutboundBytesAreReservedUntilReadOrWritten) {
   Pair p(1000);
   StreamPtr here = *p.w.run(p.a.open_stream());
   Nursery nursery(p.w.lane(), "send");
@@ -103,16 +103,16 @@ TEST(YamuxMemory, UnreadAndOutboundBytesAreReservedUntilTheyAreGone) {
     EXPECT_EQ(p.of_b->held, p.b.buffered());
     return p.b.buffered() == 200'000;
   }));
-  EXPECT_GT(p.of_a->most, 60'000u) << "the writer was ahead of the wire";
+  EXPECT_GT(p.of_a->most, 60'000u) << "the writer was ahead of the pipe";
   p.w.run(nursery.join());
   StreamPtr there = *p.w.run(p.b.accept_stream());
   p.w.run(p.b.close());
-  EXPECT_EQ(p.of_b->held, 200'000u) << "who holds the stream can read it still";
+  EXPECT_EQ(p.of_b->held, 200'000u) << "still readable through the stream";
   EXPECT_EQ(p.w.run(read_to_end(*there, 1 << 20))->size(), 200'000u);
   EXPECT_EQ(p.of_b->held, 0u);
 }
 
-TEST(YamuxMemory, AStreamWhoseUnreadBytesAreRefusedIsResetAndTheConnectionGoesOn) {
+TEST(YamuxMemory, AStreamWhoseUnreadBytesAreRefusedIsResetAndTheConnectionContinues) {
   Pair p;
   p.of_b->limit = 300'000;
   std::vector<StreamPtr> here, there;
@@ -124,18 +124,18 @@ TEST(YamuxMemory, AStreamWhoseUnreadBytesAreRefusedIsResetAndTheConnectionGoesOn
     p.w.world.run_for(1s);
   }
   EXPECT_LE(p.of_b->most, 300'000u);
-  EXPECT_EQ(p.b.buffered(), 200'000u) << "the second and third had no room";
+  EXPECT_EQ(p.b.buffered(), 200'000u) << "the second and third were refused";
   there.push_back(*p.w.run(p.b.accept_stream()));
   EXPECT_EQ(p.w.run(read_to_end(*there[0], 1 << 20))->size(), 200'000u);
   here.push_back(*p.w.run(p.a.open_stream()));
   Nursery nursery(p.w.lane(), "send");
   nursery.spawn(send_all(*here.back(), Bytes(200'000, 1)));
   there.push_back(*p.w.run(p.b.accept_stream()));
-  EXPECT_EQ(p.w.run(read_to_end(*there[1], 1 << 20))->size(), 200'000u) << "there is room again";
+  EXPECT_EQ(p.w.run(read_to_end(*there[1], 1 << 20))->size(), 200'000u) << "admitted again";
   p.w.run(nursery.join());
 }
 
-TEST(YamuxMemory, WritersWhoAreRefusedGoOnOneFrameAfterAnother) {
+TEST(YamuxMemory, WritersThatAreRefusedContinueFrameByFrame) {
   Pair p;
   p.of_a->limit = 0;
   std::vector<StreamPtr> here;

@@ -6,7 +6,7 @@
 
 namespace dms::libp2p::yamux {
 
-static_assert(Memory::kPromised >= kInitialWindow);
+static_assert(Memory::kGuaranteed >= kInitialWindow);
 static_assert(Session::kUncounted >= Session::kMaxChunk + FrameHeader::kSize);
 
 class YamuxStream final : public ByteStream {
@@ -36,7 +36,7 @@ class YamuxStream final : public ByteStream {
   std::shared_ptr<StreamState> state_;
 };
 
-// What has arrived can be read also after the stream has gone from the books or the session has ended.
+// What has arrived stays readable after the stream was forgotten or the session has ended.
 Task<Result<std::size_t>> YamuxStream::read_some(MutableBytes into) {
   if (into.empty()) co_return std::size_t{0};
   StreamState& state = *state_;
@@ -63,7 +63,7 @@ Session::Session(Lane& lane, std::unique_ptr<ByteStream> wire, Side side, Option
       options_(options),
       next_id_(side == Side::dialer ? 1 : 2),
       memory_(std::make_shared<Memory>(options.max_buffered)),
-      heard_(lane.now()),
+      last_received_(lane.now()),
       nursery_(lane, "yamux session") {
   nursery_.spawn(read_loop());
   nursery_.spawn(write_loop());
@@ -78,8 +78,8 @@ Task<Result<std::unique_ptr<ByteStream>>> Session::open_stream() {
   while (!closing() &&
          (unacknowledged_ >= options_.max_unacknowledged || outbound_streams() >= options_.max_outbound_streams))
     CO_TRY_VOID(co_await may_open_.wait());
-  if (!dead_ && remote_going_)
-    co_return fail(Errc::closed, "yamux: the other side takes no more streams (go away, code {})",
+  if (!ended_ && remote_going_)
+    co_return fail(Errc::closed, "yamux: the peer accepts no more streams (GO_AWAY, code {})",
                    static_cast<std::uint32_t>(*remote_reason_));
   if (closing()) co_return fail(Errc::closed, "yamux: the connection is ending");
   if (next_id_ > 0xffff'fff0U)
@@ -98,23 +98,24 @@ Task<Result<std::unique_ptr<ByteStream>>> Session::open_stream() {
 Task<Result<std::unique_ptr<ByteStream>>> Session::accept_stream() {
   for (;;) {
     while (backlog_.empty()) {
-      if (dead_) co_return fail(Errc::closed, "yamux: the connection has ended");
+      if (ended_) co_return fail(Errc::closed, "yamux: the connection has ended");
       CO_TRY_VOID(co_await accepted_.wait());
     }
     StatePtr state = std::move(backlog_.front());
     backlog_.pop_front();
     if (state->read_reset) continue;
     state->acknowledged = true;
-    if (state->session != nullptr) queue_for(*state, FrameType::window_update, kAck, 0);  // else ended while it waited
+    if (state->session != nullptr)
+      queue_for(*state, FrameType::window_update, kAck, 0);  // otherwise it ended while it waited
     std::unique_ptr<ByteStream> stream = std::make_unique<YamuxStream>(std::move(state));
     co_return std::move(stream);
   }
 }
 
-// ---- the life of a stream -------------------------------------------------------------------------------------------
+// ---- streams --------------------------------------------------------------------------------------------------------
 
 Task<Result<void>> Session::write_stream(StatePtr state, BytesView from) {
-  // `this` may be gone once the state no longer points here; every look at it comes after that check.
+  // `this` may be destroyed once the state no longer points to it; it is used only after that check.
   const std::shared_ptr<std::size_t> writers = writers_;
   struct Count {
     std::size_t& n;
@@ -131,8 +132,8 @@ Task<Result<void>> Session::write_stream(StatePtr state, BytesView from) {
     }
     const std::size_t size = std::min<std::size_t>({from.size(), state->send_window, kMaxChunk});
     if (outbound() >= options_.max_outbound ||
-        !reserve_outbound(outbound() + FrameHeader::kSize + size, MemoryScope::Use::faster)) {
-      CO_TRY_VOID(co_await out_room_.wait());
+        !reserve_outbound(outbound() + FrameHeader::kSize + size, MemoryScope::Use::optional)) {
+      CO_TRY_VOID(co_await out_space_.wait());
       continue;
     }
     state->send_window -= static_cast<std::uint32_t>(size);
@@ -160,12 +161,12 @@ void Session::release_stream(const StatePtr& state) {
   state->released = true;
   state->received.clear();
   if (!state->fin_received && !state->inbound) {
-    const Lingering lingering{std::exchange(state->acknowledged, true), lane_.now() + kLetGoGrace};
+    const Lingering lingering{std::exchange(state->acknowledged, true), lane_.now() + kReleaseGrace};
     lingering_.emplace(state->id, lingering);
     if (!std::exchange(ending_lingering_, true)) nursery_.spawn(end_lingering());
   } else if (!state->fin_received) {
-    if (let_go_.size() >= kMaxLetGo) let_go_.erase(let_go_.begin());
-    let_go_.push_back(state->id);
+    if (released_.size() >= kMaxReleased) released_.erase(released_.begin());
+    released_.push_back(state->id);
   }
   forget(*state);
 }
@@ -181,7 +182,7 @@ void Session::drop_if_done(StreamState& state) {
   if (state.fin_sent && state.fin_received) forget(state);
 }
 
-/// Takes the stream off the books. What it has received stays readable for whoever holds it, unless that was reset.
+/// Removes the stream. What it has received stays readable through its ByteStream, unless that was reset.
 void Session::forget(StreamState& state) {
   if (state.session == nullptr) return;
   state.session = nullptr;
@@ -200,7 +201,7 @@ void Session::forget(StreamState& state) {
   streams_.erase(state.id);  // may destroy `state`
 }
 
-/// A stream of ours that we have let go has ended.
+/// A released outbound stream has ended.
 void Session::forget_lingering(std::uint32_t id) {
   const auto it = lingering_.find(id);
   if (!it->second.acknowledged) --unacknowledged_;
@@ -208,9 +209,9 @@ void Session::forget_lingering(std::uint32_t id) {
   may_open_.notify_one();
 }
 
-/// Ends streams of ours that we have let go and the other side does not end.
+/// Resets released outbound streams that the peer does not end.
 Task<void> Session::end_lingering() {
-  while (!dead_ && !lingering_.empty()) {
+  while (!ended_ && !lingering_.empty()) {
     const auto earlier = [](const auto& a, const auto& b) { return a.second.until < b.second.until; };
     const auto [id, first] = *std::ranges::min_element(lingering_, earlier);
     if (lane_.now() < first.until) {
@@ -224,7 +225,7 @@ Task<void> Session::end_lingering() {
   ending_lingering_ = false;
 }
 
-/// The other side has accepted a stream of ours.
+/// The peer has accepted an outbound stream.
 void Session::acknowledged() {
   --unacknowledged_;
   may_open_.notify_one();
@@ -245,16 +246,17 @@ void Session::reopen_window(StreamState& state) {
   state.receive_window += delta;
   state.reopened = now;
   queue_for(state, FrameType::window_update, kNone, delta);
-  if (!ping_open_ && now - pinged_ >= kRttInterval) send_ping();
+  if (!ping_open_ && now - last_ping_ >= kRttInterval) send_ping();
 }
 
-// ---- what leaves ----------------------------------------------------------------------------------------------------
+// ---- sending --------------------------------------------------------------------------------------------------------
 
 void Session::queue(const FrameHeader& header, BytesView payload) {
-  if (dead_) return;
+  if (ended_) return;
   append(out_, header.encode());
   append(out_, payload);
-  (void)reserve_outbound(outbound(), MemoryScope::Use::needed);  // of answers; what is refused counts with the next
+  (void)reserve_outbound(outbound(),
+                         MemoryScope::Use::required);  // answers; a refused reservation is repeated with the next frame
   out_ready_.notify_one();
 }
 
@@ -265,7 +267,7 @@ void Session::queue_for(StreamState& state, FrameType type, std::uint16_t flags,
   queue({type, flags, state.id, length}, payload);
 }
 
-/// `bytes` are or will be in the buffer and under way. One frame is never refused, so that writers get on.
+/// `bytes` are or will be in the buffer or being written. One frame is never refused, so that writers make progress.
 Result<void> Session::reserve_outbound(std::size_t bytes, MemoryScope::Use use) {
   return memory_->set_outbound(bytes - std::min(bytes, kUncounted), use);
 }
@@ -278,13 +280,13 @@ void Session::next_ping_of_series() {
 
 void Session::send_ping() {
   ping_open_ = true;
-  pinged_ = lane_.now();
+  last_ping_ = lane_.now();
   queue({FrameType::ping, kSyn, 0, ++ping_value_});
 }
 
 Task<void> Session::write_loop() {
   Bytes batch;
-  while (!dead_) {
+  while (!ended_) {
     if (out_.empty()) {
       drained_.notify_all();
       Result<void> waited = co_await out_ready_.wait();
@@ -296,39 +298,40 @@ Task<void> Session::write_loop() {
     writing_ = batch.size();
     Result<void> written = co_await with_timeout(options_.write_timeout, wire_->write(batch));
     writing_ = 0;
-    (void)reserve_outbound(outbound(), MemoryScope::Use::needed);
+    (void)reserve_outbound(outbound(), MemoryScope::Use::required);
     if (!written) {
-      die(written.error().context("yamux: writing"));
+      terminate(written.error().context("yamux: writing"));
       break;
     }
-    out_room_.notify_all();
-    const bool too_large = patience_.ends_after(batch.size());
+    if (options_.bytes_sent != nullptr) options_.bytes_sent->add(batch.size());
+    out_space_.notify_all();
+    const bool too_large = shrink_.shrink_after(batch.size());
     if (too_large && batch.capacity() > kIdleRead) Bytes().swap(batch);
     if (too_large && out_.empty() && out_.capacity() > kIdleRead) Bytes().swap(out_);
   }
   drained_.notify_all();
 }
 
-// ---- the life of the session ----------------------------------------------------------------------------------------
+// ---- the session ----------------------------------------------------------------------------------------------------
 
 Task<void> Session::keep_alive_loop() {
-  while (!dead_) {
-    Result<void> slept = co_await sleep_until(heard_ + options_.keep_alive);
+  while (!ended_) {
+    Result<void> slept = co_await sleep_until(last_received_ + options_.keep_alive);
     if (!slept) co_return;
-    if (dead_ || lane_.now() - heard_ < options_.keep_alive) continue;
+    if (ended_ || lane_.now() - last_received_ < options_.keep_alive) continue;
     send_ping();
     slept = co_await sleep_for(options_.keep_alive);
     if (!slept) co_return;
-    if (lane_.now() - heard_ >= 2 * options_.keep_alive) {
-      die(Error(Errc::deadline_exceeded, "yamux: the other side has not answered"));
+    if (lane_.now() - last_received_ >= 2 * options_.keep_alive) {
+      terminate(Error(Errc::deadline_exceeded, "yamux: the peer has not answered"));
       co_return;
     }
   }
 }
 
-void Session::die(Error why) {
-  if (dead_) return;
-  dead_ = true;
+void Session::terminate(Error why) {
+  if (ended_) return;
+  ended_ = true;
   reason_ = std::move(why);
   wire_->abort();
   // Unread bytes stay with their streams; everything else ends here.
@@ -338,18 +341,18 @@ void Session::die(Error why) {
   }
   backlog_.clear();
   out_.clear();
-  (void)memory_->set_outbound(0, MemoryScope::Use::needed);
-  for (Notify* notify : {&out_ready_, &out_room_, &accepted_, &may_open_, &drained_, &ended_}) notify->notify_all();
+  (void)memory_->set_outbound(0, MemoryScope::Use::required);
+  for (Notify* notify : {&out_ready_, &out_space_, &accepted_, &may_open_, &drained_, &end_}) notify->notify_all();
   if (on_end_) on_end_();
 }
 
 void Session::on_end(Callback callback) {
   on_end_ = std::move(callback);
-  if (dead_) on_end_();
+  if (ended_) on_end_();
 }
 
 void Session::go_away(GoAway reason) {
-  if (dead_ || local_going_) return;
+  if (ended_ || local_going_) return;
   local_going_ = true;
   queue({FrameType::go_away, kNone, 0, static_cast<std::uint32_t>(reason)});
   may_open_.notify_all();
@@ -360,28 +363,28 @@ std::optional<Duration> Session::rtt() const {
   return *std::ranges::min_element(rtts_);
 }
 
-void Session::abort() { die(Error(Errc::closed, "yamux: the connection was aborted")); }
+void Session::abort() { terminate(Error(Errc::closed, "yamux: the connection was aborted")); }
 
-/// Writes what is left, says that no more comes, and waits for the other side to hang up: closing a socket with unread bytes
-/// in it would make the system discard what we have just sent.
-Task<Result<void>> Session::part() {
-  while (outbound() > 0 && !dead_) CO_TRY_VOID(co_await drained_.wait());
-  if (dead_) co_return Result<void>();
+/// Writes what is left, closes the writing half, and waits for the peer to close: closing a socket with unread bytes in
+/// it makes the system discard what was just sent.
+Task<Result<void>> Session::shut_down() {
+  while (outbound() > 0 && !ended_) CO_TRY_VOID(co_await drained_.wait());
+  if (ended_) co_return Result<void>();
   CO_TRY_VOID(co_await wire_->close_write());
-  while (!dead_) CO_TRY_VOID(co_await ended_.wait());
+  while (!ended_) CO_TRY_VOID(co_await end_.wait());
   co_return Result<void>();
 }
 
 Task<void> Session::close() {
   go_away(GoAway::normal);
   const TaskContext context = co_await this_task();
-  // The owner may be under cancellation already: the lingering has its own scope, bounded by its own timer.
+  // The caller may be cancelled already: shutting down has its own scope, bounded by its own timer.
   CancelScope scope;
   ScopedTimer timer(lane_, lane_.now() + options_.linger, [&scope] { scope.cancel(Errc::deadline_exceeded); });
-  Task<Result<void>> farewell = part();
-  farewell.set_context({context.lane, &scope});
-  (void)co_await std::move(farewell);
-  die(Error(Errc::closed, "yamux: the connection was closed here"));
+  Task<Result<void>> last = shut_down();
+  last.set_context({context.lane, &scope});
+  (void)co_await std::move(last);
+  terminate(Error(Errc::closed, "yamux: the connection was closed here"));
   co_await nursery_.close();
 }
 

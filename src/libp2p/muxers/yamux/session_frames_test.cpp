@@ -1,4 +1,4 @@
-// A session against raw frames of our choice: a hostile other side, or one that only follows other habits.
+// A session against raw frames: a hostile peer, or one with other habits.
 #include "libp2p/muxers/yamux/session.hpp"
 
 #include "libp2p/testing.hpp"
@@ -16,7 +16,7 @@ Task<Result<std::size_t>> read_once(ByteStream& stream) {
   co_return co_await stream.read_some(into);
 }
 
-/// A session facing bytes of our choice.
+/// A session whose peer is the test.
 struct Raw {
   explicit Raw(Options options = {}) : Raw(make_pipe(1 << 20), options) {}
   Raw(std::pair<StreamPtr, StreamPtr> pipe, Options options)
@@ -40,21 +40,21 @@ struct Raw {
   StreamPtr wire;
 };
 
-TEST(YamuxFrames, HeaderReadsBack) {
+TEST(YamuxFrames, HeaderRoundTrips) {
   const FrameHeader header{FrameType::window_update, kSyn | kRst, 0x01020304, 0xa0b0c0d0};
   const auto bytes = header.encode();
   EXPECT_EQ(to_bytes(BytesView(bytes)), (Bytes{0, 1, 0, 9, 1, 2, 3, 4, 0xa0, 0xb0, 0xc0, 0xd0}));
   EXPECT_EQ(*FrameHeader::decode(bytes), header);
 }
 
-TEST(YamuxFrames, WhatBreaksTheRulesEndsTheSession) {
+TEST(YamuxFrames, ProtocolViolationsEndTheSession) {
   const auto ends = [](std::vector<std::pair<FrameHeader, std::size_t>> frames) {
     Raw raw;
     for (auto& [header, payload] : frames) raw.send(header, payload);
     return raw.died();
   };
   EXPECT_FALSE(ends({{{FrameType::data, kSyn, 1, 5}, 5}}));
-  EXPECT_TRUE(ends({{{FrameType::data, kSyn, 2, 5}, 5}}));  // the listener's number
+  EXPECT_TRUE(ends({{{FrameType::data, kSyn, 2, 5}, 5}}));  // the listener's parity
   EXPECT_FALSE(ends({{{FrameType::data, kSyn, 3, 0}, 0}, {{FrameType::data, kSyn, 1, 0}, 0}}));  // in another order
   EXPECT_TRUE(ends({{{FrameType::data, kSyn, 1, 0}, 0}, {{FrameType::data, kSyn, 1, 0}, 0}}));   // twice
   EXPECT_TRUE(ends({{{FrameType::data, kSyn, 1, kInitialWindow + 1}, 0}}));                      // more than the window
@@ -71,7 +71,7 @@ TEST(YamuxFrames, WhatBreaksTheRulesEndsTheSession) {
   EXPECT_TRUE(type.died());
 }
 
-TEST(YamuxFrames, FramesForStreamsThatAreGoneAreDropped) {
+TEST(YamuxFrames, FramesForForgottenStreamsAreDropped) {
   Raw raw;
   raw.send({FrameType::data, kNone, 77, 1000}, 1000);
   raw.send({FrameType::window_update, kRst, 79, 0});
@@ -80,7 +80,7 @@ TEST(YamuxFrames, FramesForStreamsThatAreGoneAreDropped) {
   EXPECT_EQ(raw.session.streams(), 1u);
 }
 
-TEST(YamuxFrames, WhatCameBeforeTheEndStaysReadableAfterAReset) {
+TEST(YamuxFrames, WhatArrivedBeforeTheEndStaysReadableAfterAReset) {
   Raw raw;
   const auto send_and_reset = [&raw](std::uint32_t id, bool finish) {
     raw.send({FrameType::data, static_cast<std::uint16_t>(finish ? kSyn | kFin : kSyn), id, 100}, 100);
@@ -91,13 +91,13 @@ TEST(YamuxFrames, WhatCameBeforeTheEndStaysReadableAfterAReset) {
   EXPECT_FALSE(raw.died());
   EXPECT_EQ(raw.session.streams(), 0u);
   EXPECT_EQ(raw.session.buffered(), 100u);
-  StreamPtr stream = *raw.w.run(raw.session.accept_stream());  // the second: of the first there is nothing to see
+  StreamPtr stream = *raw.w.run(raw.session.accept_stream());  // the second: the first was reset
   EXPECT_EQ(raw.w.run(read_to_end(*stream, 1000))->size(), 100u);
   send_and_reset(5, true);
   EXPECT_FALSE(raw.died());
   stream = *raw.w.run(raw.session.accept_stream());
   stream->abort();
-  EXPECT_FALSE(raw.w.run(read_once(*stream))) << "we want no more of it";
+  EXPECT_FALSE(raw.w.run(read_once(*stream))) << "aborted";
   send_and_reset(7, true);
   EXPECT_FALSE(raw.died());
   stream = *raw.w.run(raw.session.accept_stream());
@@ -105,7 +105,7 @@ TEST(YamuxFrames, WhatCameBeforeTheEndStaysReadableAfterAReset) {
   EXPECT_EQ(raw.session.buffered(), 0u);
 }
 
-TEST(YamuxFrames, StreamsThatHaveEndedAndAreHeldStayWithinTheBoundOfBytes) {
+TEST(YamuxFrames, EndedStreamsThatAreStillHeldCountAgainstTheByteLimit) {
   Raw raw({.accept_backlog = 10, .max_buffered = 1'000'000});
   std::vector<StreamPtr> held;
   for (std::uint32_t id = 1; id < 100; id += 2) {
@@ -120,7 +120,7 @@ TEST(YamuxFrames, StreamsThatHaveEndedAndAreHeldStayWithinTheBoundOfBytes) {
   EXPECT_EQ(raw.session.buffered(), 0u);
 }
 
-/// Everything the session has written so far, as frames (payloads skipped).
+/// Everything that the session has written so far, as frames without payloads.
 Task<void> collect(ByteStream& wire, std::vector<FrameHeader>& into) {
   for (;;) {
     std::array<std::uint8_t, FrameHeader::kSize> bytes{};
@@ -133,31 +133,31 @@ Task<void> collect(ByteStream& wire, std::vector<FrameHeader>& into) {
   }
 }
 
-TEST(YamuxFrames, AWriterToAStreamThatWasLetGoIsToldOnce) {
+TEST(YamuxFrames, AWriterToAReleasedStreamGetsOneReset) {
   Raw raw;
-  std::vector<FrameHeader> heard;
+  std::vector<FrameHeader> frames;
   Nursery nursery(raw.w.lane(), "listen");
-  nursery.spawn(collect(*raw.wire, heard));
+  nursery.spawn(collect(*raw.wire, frames));
   raw.send({FrameType::data, kSyn, 1, 5}, 5);
   StreamPtr stream = *raw.w.run(raw.session.accept_stream());
   ASSERT_TRUE(raw.w.run(stream->close_write()));
   stream.reset();
   EXPECT_FALSE(raw.died());
-  const auto resets = [&] { return std::ranges::count(heard, FrameHeader{FrameType::window_update, kRst, 1, 0}); };
+  const auto resets = [&] { return std::ranges::count(frames, FrameHeader{FrameType::window_update, kRst, 1, 0}); };
   raw.send({FrameType::window_update, kNone, 1, 1000});
   EXPECT_FALSE(raw.died());
-  EXPECT_EQ(resets(), 0) << "only who sends would wait";
+  EXPECT_EQ(resets(), 0) << "no sender waits";
   for (int i = 0; i < 3; ++i) raw.send({FrameType::data, kNone, 1, 100}, 100);
   EXPECT_FALSE(raw.died());
   EXPECT_EQ(resets(), 1);
-  // One that had ended its half before, or ends it now, needs no telling.
+  // A peer that has ended its half, or ends it now, needs no reset.
   raw.send({FrameType::data, kSyn, 3, 5}, 5);
   stream = *raw.w.run(raw.session.accept_stream());
   ASSERT_TRUE(raw.w.run(stream->close_write()));
   stream.reset();
   raw.send({FrameType::data, kFin, 3, 0});
   EXPECT_FALSE(raw.died());
-  EXPECT_EQ(std::ranges::count(heard, FrameHeader{FrameType::window_update, kRst, 3, 0}), 0);
+  EXPECT_EQ(std::ranges::count(frames, FrameHeader{FrameType::window_update, kRst, 3, 0}), 0);
   raw.session.abort();
   raw.w.run(nursery.close());
 }
@@ -169,12 +169,12 @@ Task<void> swallow(ByteStream& stream) {
 
 TEST(YamuxFrames, TheRoundTripIsMeasuredWhenAStreamEndsWhoseWindowHasGrown) {
   Raw raw({.keep_alive = 0s});
-  std::vector<FrameHeader> heard;
+  std::vector<FrameHeader> frames;
   Nursery nursery(raw.w.lane(), "listen");
-  nursery.spawn(collect(*raw.wire, heard));
+  nursery.spawn(collect(*raw.wire, frames));
   const auto pings = [&] {
     raw.w.world.run_for(10ms);
-    return std::ranges::count_if(heard, [](const auto& h) { return h.type == FrameType::ping && h.has(kSyn); });
+    return std::ranges::count_if(frames, [](const auto& h) { return h.type == FrameType::ping && h.has(kSyn); });
   };
   const auto answer = [&] { raw.send({FrameType::ping, kAck, 0, static_cast<std::uint32_t>(pings())}); };
   const auto transfer = [&](std::uint32_t id, std::uint32_t size) {
@@ -192,9 +192,9 @@ TEST(YamuxFrames, TheRoundTripIsMeasuredWhenAStreamEndsWhoseWindowHasGrown) {
   EXPECT_EQ(pings(), 1) << "at the start";
   answer();
   transfer(1, 100'000);
-  EXPECT_EQ(pings(), 1) << "nothing has grown";
+  EXPECT_EQ(pings(), 1) << "no window has grown";
   transfer(3, 600'000);
-  EXPECT_GT(std::ranges::count_if(heard, [](const auto& h) { return h.stream == 3 && h.length > kInitialWindow; }), 0);
+  EXPECT_GT(std::ranges::count_if(frames, [](const auto& h) { return h.stream == 3 && h.length > kInitialWindow; }), 0);
   for (int i = 0; i < Session::kRttSeries; ++i) {
     EXPECT_EQ(pings(), 2 + i) << "one after another";
     answer();
@@ -206,43 +206,43 @@ TEST(YamuxFrames, TheRoundTripIsMeasuredWhenAStreamEndsWhoseWindowHasGrown) {
   raw.w.run(nursery.close());
 }
 
-TEST(YamuxFrames, AStreamOfOursThatIsNeverEndedIsResetOnce) {
+TEST(YamuxFrames, AnOutboundStreamThatIsNeverEndedIsResetOnce) {
   Raw raw({.keep_alive = 0s});
-  std::vector<FrameHeader> heard;
+  std::vector<FrameHeader> frames;
   Nursery nursery(raw.w.lane(), "listen");
-  nursery.spawn(collect(*raw.wire, heard));
+  nursery.spawn(collect(*raw.wire, frames));
   for (const bool ended : {true, false}) {
     StreamPtr stream = *raw.w.run(raw.session.open_stream());
     ASSERT_TRUE(raw.w.run(stream->close_write()));
     stream.reset();
     if (ended) raw.send({FrameType::data, kFin, 2, 0});
   }
-  raw.w.world.run_for(Session::kLetGoGrace + 1s);
+  raw.w.world.run_for(Session::kReleaseGrace + 1s);
   raw.send({FrameType::data, kNone, 4, 100}, 100);
-  raw.w.world.run_for(Session::kLetGoGrace + 1s);
+  raw.w.world.run_for(Session::kReleaseGrace + 1s);
   EXPECT_FALSE(raw.died());
-  EXPECT_EQ(std::ranges::count(heard, FrameHeader{FrameType::window_update, kRst, 2, 0}), 0);
-  EXPECT_EQ(std::ranges::count(heard, FrameHeader{FrameType::window_update, kRst, 4, 0}), 1);
+  EXPECT_EQ(std::ranges::count(frames, FrameHeader{FrameType::window_update, kRst, 2, 0}), 0);
+  EXPECT_EQ(std::ranges::count(frames, FrameHeader{FrameType::window_update, kRst, 4, 0}), 1);
   raw.session.abort();
   raw.w.run(nursery.close());
 }
 
-TEST(YamuxFrames, WhatBreaksTheRulesIsAnsweredWithTheReason) {
+TEST(YamuxFrames, ProtocolViolationsAreAnsweredWithTheReason) {
   Raw raw;
-  std::vector<FrameHeader> heard;
+  std::vector<FrameHeader> frames;
   Nursery nursery(raw.w.lane(), "listen");
-  nursery.spawn(collect(*raw.wire, heard));
+  nursery.spawn(collect(*raw.wire, frames));
   raw.send({FrameType::data, kSyn, 2, 0});
   EXPECT_TRUE(raw.died());
-  EXPECT_EQ(heard.back(), (FrameHeader{FrameType::go_away, kNone, 0, 1}));
+  EXPECT_EQ(frames.back(), (FrameHeader{FrameType::go_away, kNone, 0, 1}));
   raw.w.run(nursery.close());
 }
 
 TEST(YamuxFrames, OneHundredThousandStreamOpensLeaveNothingBehind) {
   Raw raw({.max_inbound_streams = 100, .accept_backlog = 50});
-  std::vector<FrameHeader> heard;
+  std::vector<FrameHeader> frames;
   Nursery nursery(raw.w.lane(), "listen");
-  nursery.spawn(collect(*raw.wire, heard));
+  nursery.spawn(collect(*raw.wire, frames));
   for (std::uint32_t batch = 0; batch < 100; ++batch) {
     Bytes bytes;
     for (std::uint32_t i = 0; i < 1000; ++i) {
@@ -256,8 +256,8 @@ TEST(YamuxFrames, OneHundredThousandStreamOpensLeaveNothingBehind) {
     EXPECT_LE(raw.session.buffered(), 500u);
   }
   EXPECT_FALSE(raw.died());
-  EXPECT_GE(heard.size(), 100'000u - 50u) << "each one refused by name";
-  for (std::uint32_t i = 0; i < 100'000; ++i)  // and those that were let in are taken back
+  EXPECT_GE(frames.size(), 100'000u - 50u) << "each one refused with a reset";
+  for (std::uint32_t i = 0; i < 100'000; ++i)  // and the accepted ones are reset
     raw.send({FrameType::window_update, kRst, 1 + 2 * i, 0});
   EXPECT_FALSE(raw.died());
   EXPECT_EQ(raw.session.streams(), 0u);
@@ -266,22 +266,22 @@ TEST(YamuxFrames, OneHundredThousandStreamOpensLeaveNothingBehind) {
   raw.w.run(nursery.close());
 }
 
-TEST(YamuxFrames, OpenedAndTakenBackAtOnceTheBacklogStaysBounded) {
+TEST(YamuxFrames, StreamsOpenedAndResetAtOnceDoNotFillTheBacklog) {
   Raw raw({.accept_backlog = 50});
-  std::vector<FrameHeader> heard;
+  std::vector<FrameHeader> frames;
   Nursery nursery(raw.w.lane(), "listen");
-  nursery.spawn(collect(*raw.wire, heard));
+  nursery.spawn(collect(*raw.wire, frames));
   for (std::uint32_t i = 0; i < 10'000; ++i) raw.send({FrameType::window_update, kSyn | kRst, 1 + 2 * i, 0});
   EXPECT_FALSE(raw.died());
   EXPECT_EQ(raw.session.streams(), 0u);
   raw.send({FrameType::data, kSyn, 30'001, 2}, 2);
   EXPECT_FALSE(raw.died());
-  EXPECT_EQ(raw.session.streams(), 1u) << "the taken back do not fill the backlog for ever";
+  EXPECT_EQ(raw.session.streams(), 1u) << "streams that were reset do not fill the backlog";
   raw.session.abort();
   raw.w.run(nursery.close());
 }
 
-TEST(YamuxFrames, APeerThatAsksWithoutReadingIsNotReadFrom) {
+TEST(YamuxFrames, APeerThatDoesNotReadItsAnswersIsNotReadFrom) {
   Raw raw({.max_outbound = 64 * 1024});
   Bytes pings;
   for (int i = 0; i < 100; ++i) append(pings, BytesView(FrameHeader{FrameType::ping, kSyn, 0, 1}.encode()));
@@ -299,8 +299,8 @@ TEST(YamuxFrames, APeerThatAsksWithoutReadingIsNotReadFrom) {
   raw.w.run(nursery.close());
 }
 
-// Any bytes at all: nothing but an orderly end.
-TEST(YamuxFrames, RandomFramesDoNoHarm) {
+// Any bytes: the session ends cleanly.
+TEST(YamuxFrames, RandomFramesEndTheSessionCleanly) {
   SeededRandom random(5);
   for (int round = 0; round < 300; ++round) {
     Raw raw({.max_inbound_streams = 4, .accept_backlog = 3, .max_buffered = 100'000});

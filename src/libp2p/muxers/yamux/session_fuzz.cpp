@@ -1,10 +1,10 @@
-// Any bytes as the other side of a yamux connection; streams that arrive are read, answered and let go.
+// Any bytes as the peer of a yamux connection; streams that arrive are read, answered and released.
 #include <cstdlib>
 
-#include "simulation/scripted_stream.hpp"
-#include "simulation/sim_world.hpp"
 #include "libp2p/muxers/yamux/fuzzing.hpp"
 #include "libp2p/muxers/yamux/session.hpp"
+#include "simulation/scripted_stream.hpp"
+#include "simulation/sim_world.hpp"
 
 namespace dms::libp2p {
 namespace {

@@ -1,5 +1,5 @@
-// Our session against a slow, plain peer that knows nothing but the specification: random operations on both sides,
-// every frame judged by its rules, every byte compared.
+// A session against a slow, plain model of the specification: random operations on both sides, every frame checked,
+// every byte compared.
 #include "libp2p/muxers/yamux/session.hpp"
 #include "libp2p/testing.hpp"
 
@@ -12,9 +12,9 @@ using namespace libp2p::testing;
 using StreamPtr = std::unique_ptr<ByteStream>;
 
 constexpr std::uint32_t kMaxWindow = 1 << 20;
-constexpr Duration kSoon = 1min;  // of virtual time: nothing here waits for longer than session.close() lingers
+constexpr Duration kSoon = 1min;  // of virtual time: longer than session.close() lingers
 
-/// A stream as the peer sees it. Everything is kept for ever: it is plain, not quick.
+/// A stream as the peer sees it. Everything is kept: plain, not fast.
 struct PeerStream {
   bool opened_by_peer = false;
   Bytes sent, got;
@@ -22,11 +22,11 @@ struct PeerStream {
   bool acknowledged_by_session = false, acknowledged_by_peer = false;
   bool fin_sent = false, fin_got = false, rst_sent = false, rst_got = false;
   [[nodiscard]] bool over() const { return rst_sent || rst_got; }
-  /// A reset that we send takes what is unread with it, unless we had ended our half before.
+  /// A reset by the peer drops what is unread, unless it had ended its half before.
   [[nodiscard]] bool dropped() const { return rst_sent && !fin_sent; }
 };
 
-/// The other side of the wire.
+/// The peer of the session.
 class Peer {
  public:
   Peer(StreamPtr wire, Side side, Lane& lane) : nursery(lane, "peer"), wire_(std::move(wire)), side_(side) {
@@ -98,22 +98,22 @@ class Peer {
       Bytes payload(header->type == FrameType::data ? header->length : 0);
       read = co_await read_exactly(*wire_, payload);
       if (!read) co_return;
-      judge(*header, payload);
+      check(*header, payload);
     }
   }
-  void judge(const FrameHeader& header, BytesView payload) {
+  void check(const FrameHeader& header, BytesView payload) {
     if (header.type == FrameType::go_away) {
-      EXPECT_EQ(header.length, 0u) << "nothing here breaks the rules";
+      EXPECT_EQ(header.length, 0u) << "no violation was sent";
     } else if (header.type == FrameType::ping && header.has(kSyn)) {
       send({FrameType::ping, kAck, 0, header.length});
     } else if (header.type == FrameType::ping) {
       ++pongs;
       last_pong = header.length;
     } else {
-      judge_stream(header, payload);
+      check_stream(header, payload);
     }
   }
-  void judge_stream(const FrameHeader& header, BytesView payload) {
+  void check_stream(const FrameHeader& header, BytesView payload) {
     const bool session_made = (header.stream % 2 == 0) == (side_ == Side::dialer);
     EXPECT_EQ(header.has(kSyn), session_made && !streams.contains(header.stream)) << "SYN once, on the first frame";
     EXPECT_TRUE(session_made || streams.contains(header.stream));
@@ -142,7 +142,7 @@ class Peer {
   std::deque<Bytes> outgoing_;
 };
 
-/// A stream as the session's user holds it.
+/// A stream as the session's user sees it.
 struct Held {
   std::uint32_t id = 0;
   StreamPtr stream;
@@ -183,23 +183,23 @@ struct Game {
   }
   void settle() { w.world.run_for(Duration(random.below(3'000'000))), w.world.run_for(1ms); }
 
-  /// Lets virtual time pass until none of the tasks is left. Those that wait for longer than kSoon are a failure and are
+  /// Lets virtual time pass until all tasks have ended. Tasks that take longer than kSoon are a failure and are
   /// cancelled.
   void finish(Nursery& tasks, std::string_view what) {
     const auto done = [&tasks] { return tasks.size() == 0; };
     if (w.world.run_until(done, kSoon)) return;
-    ADD_FAILURE() << "seed " << seed << ": " << what << " still waits, and nothing more happens within a minute";
+    ADD_FAILURE() << "seed " << seed << ": " << what << " still waits after a minute";
     tasks.cancel();
     w.world.run_until(done, kSoon);
   }
-  /// What `task` gives; an error if it had to be cancelled.
+  /// The result of `task`; an error if it had to be cancelled.
   template <class T>
   Result<T> soon(std::string_view what, Task<Result<T>> task) {
     std::optional<Result<T>> result;
     Nursery one(w.lane(), std::string(what));
     one.spawn(keep(std::move(task), result));
     finish(one, what);
-    if (!result) return fail(Errc::internal, "{} cannot be cancelled", what);  // and the nursery stops the program
+    if (!result) return fail(Errc::internal, "{} cannot be cancelled", what);  // the nursery then ends the program
     return std::move(*result);
   }
 
@@ -215,9 +215,9 @@ struct Game {
     }
   }
 
-  /// Of what the session has opened and let go, nothing is left open after a while.
+  /// Streams that the session has opened and released do not stay open.
   void wait_for_those_let_go() {
-    w.world.run_for(Session::kLetGoGrace);
+    w.world.run_for(Session::kReleaseGrace);
     for (const auto& [id, stream] : peer.streams) {
       const bool is_held = std::ranges::any_of(held, [id = id](const Held& h) { return h.id == id; });
       EXPECT_TRUE(stream.opened_by_peer || is_held || stream.over() || (stream.fin_sent && stream.fin_got)) << id;
@@ -309,7 +309,7 @@ struct Game {
     }
     PeerStream& p = known->second;
     EXPECT_EQ(h.aborted && !p.rst_sent && !(h.closed && p.fin_sent), p.rst_got)
-        << "an abort is an RST, once, if there is whom to tell";
+        << "an abort is one RST, if the peer knows the stream";
     const bool dead = h.aborted || p.rst_sent;
     const bool must_end = dead || p.sent.size() > h.read || p.fin_sent;
     if (h.reading) {
@@ -355,7 +355,7 @@ struct Game {
     }
   }
 
-  /// What the peer had ended is there to its end.
+  /// Streams that the peer has ended are readable to their end.
   void drain(Held& h) {
     const auto known = peer.streams.find(h.id);
     if (known == peer.streams.end() || !known->second.fin_sent || h.aborted) return;
@@ -371,7 +371,7 @@ struct Game {
     }
   }
 
-  /// Everything is let go; nothing may be left.
+  /// Everything is released; nothing may be left.
   void end() {
     for (Held& h : held) drain(h);
     for (Held& h : held) h.stream->abort();

@@ -1,4 +1,5 @@
-// yamux over a long wide path, in virtual time: is it filled, and do small streams get through beside large ones.
+// yamux over a path with a large bandwidth-delay product, in virtual time: throughput, and the latency of small streams
+// beside bulk.
 #include "libp2p/muxers/yamux/session.hpp"
 #include "libp2p/testing.hpp"
 
@@ -24,9 +25,9 @@ struct Path {
   static Task<void> join(Path& path, Options options) {
     auto listener = path.right.runtime().net.listen_tcp({IpAddress(), kPort});
     IpEndpoint to{path.right.address(), kPort};
-    Result<Accepted> dialled = co_await path.left.runtime().net.connect_tcp(to);
+    Result<Accepted> dialed = co_await path.left.runtime().net.connect_tcp(to);
     Result<Accepted> accepted = co_await (*listener)->accept();
-    path.a = std::make_unique<Session>(path.left.runtime().lane, std::move(dialled->stream), Side::dialer, options);
+    path.a = std::make_unique<Session>(path.left.runtime().lane, std::move(dialed->stream), Side::dialer, options);
     path.b = std::make_unique<Session>(path.right.runtime().lane, std::move(accepted->stream), Side::listener, options);
   }
 
@@ -81,21 +82,21 @@ TEST(YamuxPath, OneStreamFillsAGigabitOver60Milliseconds) {
   RecordProperty("percent", static_cast<int>(rate / 125e4));
   EXPECT_GT(rate, 0.9 * 125e6);
   EXPECT_GE(rtt, 60ms);
-  EXPECT_LT(rtt, 70ms) << "pings that stood in queues do not count";
+  EXPECT_LT(rtt, 70ms) << "pings that waited in queues do not count";
 }
 
-TEST(YamuxPath, WithoutGrowthTheWindowSetsThePace) {
+TEST(YamuxPath, WithoutGrowthTheWindowLimitsTheRate) {
   EXPECT_LT(rate_of_one_stream(kGigabit, {.max_window = kInitialWindow}), 0.05 * 125e6);
   EXPECT_LT(rate_of_one_stream(kGigabit, {.max_window_total = 0}), 0.05 * 125e6);
 }
 
 TEST(YamuxPath, AWindowStaysSmallWhereThePathIsNarrow) {
-  // 1 MB/s and 60 ms: 60 KB fill it.
+  // 1 MB/s and 60 ms: a bandwidth-delay product of 60 KB.
   SimLink narrow = kGigabit;
   narrow.bandwidth = 1'000'000;
   narrow.queue = 10'000;
   Path path(narrow);
-  path.world.run_for(1s);  // the first ping does not stand behind the bulk
+  path.world.run_for(1s);  // the first ping does not queue behind the bulk
   Nursery nursery(path.left.runtime().lane, "streams");
   std::size_t total = 0;
   nursery.spawn(pour(*path.a));
@@ -129,7 +130,7 @@ TEST(YamuxPath, GrownWindowsOfAllStreamsAreBoundedInSum) {
   EXPECT_EQ(path.b->extra_windows(), 0u);
 }
 
-TEST(YamuxPath, WindowsGrowAsFarAsTheMemoryScopeAllowsAndTheStreamGoesOn) {
+TEST(YamuxPath, WindowsGrowAsFarAsTheMemoryScopeAllows) {
   double before = 0;
   for (const std::uint64_t limit : {0U, 2U << 20, 64U << 20}) {
     Path path(kGigabit);
@@ -141,7 +142,7 @@ TEST(YamuxPath, WindowsGrowAsFarAsTheMemoryScopeAllowsAndTheStreamGoesOn) {
     nursery.spawn(count(*path.b, total));
     for (int i = 0; i < 40; ++i) {
       path.world.run_for(50ms);
-      EXPECT_LE(path.b->extra_windows(), limit / 2) << "the other half is left for what is needed";
+      EXPECT_LE(path.b->extra_windows(), limit / 2) << "the other half is for required memory";
       EXPECT_EQ(scope->held, std::max(path.b->extra_windows(), path.b->buffered()));
     }
     EXPECT_GT(static_cast<double>(total), 2 * before);
@@ -155,9 +156,9 @@ TEST(YamuxPath, WindowsGrowAsFarAsTheMemoryScopeAllowsAndTheStreamGoesOn) {
 
 // ---- a wide path that loses ------------------------------------------------------------------------------------------
 
-/// 100 Mb/s over 60 ms. A segment holds up to 64 KiB, so one in a hundred is some two packets in ten thousand, as of a
-/// radio link. What follows a lost segment waits for it, as in TCP: for `retransmit`, again if it is lost again. The
-/// socket buffers are those that Linux grows to.
+/// 100 Mb/s over 60 ms. A segment holds up to 64 KiB, so a loss of one in a hundred is about two packets in ten
+/// thousand, as on a radio link. What follows a lost segment waits for it, as in TCP: for `retransmit`, again if it is
+/// lost again. The socket buffers are those that Linux grows to.
 SimLink lossy(double loss, Duration retransmit) {
   SimLink link = kGigabit;
   link.bandwidth = 12'500'000;
@@ -167,12 +168,12 @@ SimLink lossy(double loss, Duration retransmit) {
   return link;
 }
 
-/// What one stream shows in fifteen seconds.
+/// Measurements of one stream over fifteen seconds.
 struct Observed {
   double rate = 0;                      ///< bytes a second after the first five
   std::size_t least_window = SIZE_MAX;  ///< after the first five
   std::size_t greatest_window = 0;
-  Duration longest_pause{};  ///< in which nothing arrived
+  Duration longest_pause{};  ///< without received bytes
   std::size_t most_buffered = 0, most_outbound = 0;
 };
 
@@ -206,7 +207,7 @@ Observed observe(Path& path) {
   return seen;
 }
 
-TEST(YamuxPath, AStreamFillsAWidePathThatLosesAndItsWindowStaysInProportion) {
+TEST(YamuxPath, AStreamFillsALossyPathAndItsWindowStaysInProportion) {
   const auto holds = [](const SimLink& link, Duration time) {
     return static_cast<double>(link.bandwidth) * std::chrono::duration<double>(time).count();
   };
@@ -218,9 +219,9 @@ TEST(YamuxPath, AStreamFillsAWidePathThatLosesAndItsWindowStaysInProportion) {
         Path path(link, {}, seed);
         const Observed seen = observe(path);
         EXPECT_GT(seen.rate, 0.9 * static_cast<double>(link.bandwidth));
-        EXPECT_GE(seen.longest_pause, retransmit - 20ms) << "or nothing was lost";
-        EXPECT_LE(seen.longest_pause, 3 * retransmit) << "or it was not the wire that paused";
-        // What was sent during a stall arrives at its end, with what two round trips bring half a window at most.
+        EXPECT_GE(seen.longest_pause, retransmit - 20ms) << "otherwise nothing was lost";
+        EXPECT_LE(seen.longest_pause, 3 * retransmit) << "otherwise the pause had another cause";
+        // What was sent during a stall arrives at its end; two round trips bring at most half a window more.
         EXPECT_GE(static_cast<double>(seen.least_window), 4 * holds(link, 60ms));
         EXPECT_LE(static_cast<double>(seen.greatest_window), 4 * holds(link, 120ms + seen.longest_pause));
         EXPECT_LE(seen.most_buffered, seen.greatest_window);
@@ -253,8 +254,8 @@ Task<void> exchange(Session& session, Lane& lane, int count, Duration& longest) 
   }
 }
 
-TEST(YamuxPath, SmallExchangesAreNotHeldUpByBulk) {
-  // 12.5 MB/s. Before a small frame there are at most: max_outbound of ours and a chunk (24 ms), the wire's queue and a segment
+TEST(YamuxPath, SmallExchangesAreNotDelayedByBulk) {
+  // 12.5 MB/s. Before a small frame there are at most: max_outbound and a chunk (24 ms), the link's queue and a segment
   // (25 ms), and one chunk of each bulk stream (2.6 ms).
   SimLink link = kGigabit;
   link.bandwidth = 12'500'000;
@@ -282,7 +283,7 @@ TEST(YamuxPath, SmallExchangesAreNotHeldUpByBulk) {
   }
 }
 
-TEST(YamuxPath, SmallExchangesBesideBulkWaitForWhatIsLostAndNoLonger) {
+TEST(YamuxPath, SmallExchangesBesideBulkWaitForRetransmissionsOnly) {
   constexpr Duration kRetransmit = 200ms;
   std::vector<Duration> longest;
   for (const double loss : {0.0, 0.02}) {
@@ -301,7 +302,7 @@ TEST(YamuxPath, SmallExchangesBesideBulkWaitForWhatIsLostAndNoLonger) {
     path.world.run(path.left, nursery.join());
   }
   EXPECT_LE(longest[0], 60ms + 53ms) << "as without loss";
-  EXPECT_GE(longest[1], 60ms + kRetransmit / 2) << "or nothing was lost in front of it";
+  EXPECT_GE(longest[1], 60ms + kRetransmit / 2) << "otherwise nothing was lost before it";
   EXPECT_LE(longest[1], longest[0] + 3 * kRetransmit);
 }
 

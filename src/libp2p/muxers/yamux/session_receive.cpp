@@ -9,48 +9,47 @@
 
 namespace dms::libp2p::yamux {
 
-// ---- what arrives ---------------------------------------------------------------------------------------------------
-
 Task<void> Session::read_loop() {
   ElasticBuffer buffer(kIdleRead, kBusyRead);
-  send_ping();  // measures the round trip, for the windows
-  while (!dead_) {
+  send_ping();  // measures the round trip for the windows
+  while (!ended_) {
     Result<std::size_t> got = co_await wire_->read_some(buffer.view());
     if (!got || *got == 0) {
-      die(got ? Error(Errc::closed, "yamux: the other side has closed the connection")
-              : got.error().context("yamux: reading"));
+      terminate(got ? Error(Errc::closed, "yamux: the peer has closed the connection")
+                    : got.error().context("yamux: reading"));
       co_return;
     }
-    heard_ = lane_.now();
-    for (BytesView rest = BytesView(buffer.view()).first(*got); !rest.empty() && !dead_;) {
+    last_received_ = lane_.now();
+    if (options_.bytes_received != nullptr) options_.bytes_received->add(*got);
+    for (BytesView rest = BytesView(buffer.view()).first(*got); !rest.empty() && !ended_;) {
       Result<std::size_t> used = consume(rest);
       if (!used) {
-        local_going_ = false;  // a normal goodbye may have been said before
+        local_going_ = false;  // a normal GO_AWAY may have been sent before
         go_away(GoAway::protocol_error);
-        while (outbound() > 0 && !dead_) {
+        while (outbound() > 0 && !ended_) {
           Result<void> waited = co_await drained_.wait();
           if (!waited) break;
         }
-        die(used.error());
+        terminate(used.error());
         co_return;
       }
       rest = rest.subspan(*used);
-      // Tiny frames may each ask for an answer.
-      while (answers_full() && !dead_) {
-        Result<void> waited = co_await out_room_.wait();
+      // Each of many small frames may cause an answer.
+      while (answers_full() && !ended_) {
+        Result<void> waited = co_await out_space_.wait();
         if (!waited) co_return;
       }
     }
-    // Readers whose buffers are full go first, so that what comes next finds them waiting again.
+    // Readers whose buffers are full run first, so that they wait again when the next bytes arrive.
     if (*got >= kMaxChunk) co_await yield_turn(lane_);
     if (*got >= buffer.size())
       buffer.grow();
     else
-      buffer.took(*got);
+      buffer.used(*got);
   }
 }
 
-/// Takes a header or a piece of payload from `bytes`; says how much.
+/// Takes a header or a piece of payload from `bytes`; returns its size.
 Result<std::size_t> Session::consume(BytesView bytes) {
   if (payload_left_ > 0) {
     const std::size_t size = std::min<std::size_t>(bytes.size(), payload_left_);
@@ -83,7 +82,7 @@ void Session::on_ping(const FrameHeader& header) {
   } else if (ping_open_ && header.length == ping_value_) {
     ping_open_ = false;
     if (rtts_.size() >= kRttSamples) rtts_.erase(rtts_.begin());
-    rtts_.push_back(lane_.now() - pinged_);
+    rtts_.push_back(lane_.now() - last_ping_);
     next_ping_of_series();
   }
 }
@@ -94,31 +93,32 @@ void Session::on_go_away(const FrameHeader& header) {
   may_open_.notify_all();
 }
 
-/// A frame for a stream that is not on the books: refused, ended, or let go before its sender had ended it.
+/// A frame for an unknown stream: refused, ended, or released before its sender had ended it.
 void Session::on_orphan(const FrameHeader& header) {
   const bool data = header.type == FrameType::data && header.length > 0;
-  // Its sender has ended it, or has to be told to.
+  // Its sender has ended it, or is answered with RST.
   const bool done = data || header.has(kFin) || header.has(kRst);
-  if (const auto ours = lingering_.find(header.stream); ours != lingering_.end()) {
-    if (header.has(kAck) && !std::exchange(ours->second.acknowledged, true)) acknowledged();
+  if (const auto outbound = lingering_.find(header.stream); outbound != lingering_.end()) {
+    if (header.has(kAck) && !std::exchange(outbound->second.acknowledged, true)) acknowledged();
     if (!done) return;
     forget_lingering(header.stream);
   } else if (done) {
-    const auto theirs = std::ranges::find(let_go_, header.stream);
-    if (theirs == let_go_.end()) return;
-    let_go_.erase(theirs);
+    const auto inbound = std::ranges::find(released_, header.stream);
+    if (inbound == released_.end()) return;
+    released_.erase(inbound);
   }
   if (data) queue({FrameType::window_update, kRst, header.stream, 0});
 }
 
-/// A new stream, or nothing if it was refused with a reset.
+/// A new stream, or null if it was refused with a reset.
 Result<Session::StatePtr> Session::on_syn(const FrameHeader& header) {
   const bool from_dialer = header.stream % 2 == 1;
   if (from_dialer == (side_ == Side::dialer))
-    return fail(Errc::invalid_argument, "yamux: the other side opened stream {}, whose number is ours", header.stream);
-  if (streams_.contains(header.stream) || std::ranges::find(let_go_, header.stream) != let_go_.end())
+    return fail(Errc::invalid_argument, "yamux: the peer opened stream {}, whose parity belongs to this side",
+                header.stream);
+  if (streams_.contains(header.stream) || std::ranges::find(released_, header.stream) != released_.end())
     return fail(Errc::invalid_argument, "yamux: stream {} was opened twice", header.stream);
-  // Opened and taken back before anybody accepted: they count only until the place is needed.
+  // Streams that were opened and reset before they were accepted count only until the backlog is full.
   if (backlog_.size() >= options_.accept_backlog)
     std::erase_if(backlog_, [](const StatePtr& waiting) { return waiting->read_reset; });
   if (local_going_ || inbound_ >= options_.max_inbound_streams || backlog_.size() >= options_.accept_backlog) {
@@ -181,20 +181,20 @@ Result<void> Session::on_stream_header(const FrameHeader& header) {
   return {};
 }
 
-/// The other side writes no more.
+/// The peer's writing half has ended.
 void Session::on_ended(StreamState& state) {
   state.fin_received = true;
   state.readable.notify_all();
   drop_if_done(state);
 }
 
-/// A piece of the current frame's payload. Its end may be the end of the other side's half.
+/// A piece of the current frame's payload. Its end may be the end of the peer's half.
 void Session::on_data(BytesView bytes) {
   const StatePtr state = payload_of_;
   if (payload_left_ == 0) payload_of_.reset();
   if (!state || state->session == nullptr) return;
   if (!bytes.empty()) {
-    // Nothing waits in front of these bytes, or the reader would not wait.
+    // A reader waits only if nothing is queued before these bytes.
     const std::size_t direct = std::min(bytes.size(), state->wanted.size() - state->given);
     if (direct > 0) std::memcpy(state->wanted.data() + state->given, bytes.data(), direct);
     state->given += direct;

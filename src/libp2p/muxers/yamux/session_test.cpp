@@ -38,7 +38,7 @@ struct Pair {
   Session b;
 };
 
-TEST(Yamux, BytesGoBothWaysAndHalvesCloseApart) {
+TEST(Yamux, BytesFlowBothWaysAndHalvesCloseSeparately) {
   Pair p;
   StreamPtr here = p.open(p.a);
   ASSERT_TRUE(p.write(*here, to_bytes("hello")));
@@ -62,7 +62,7 @@ TEST(Yamux, EitherSideOpens) {
   EXPECT_EQ(as_text(*p.read(*at_a, 1)), "b");
 }
 
-TEST(Yamux, AStreamLetGoAfterClosingStillDeliversAllOfIt) {
+TEST(Yamux, AStreamReleasedAfterClosingDeliversEverything) {
   Pair p({}, 1000);
   const Bytes message(100'000, 9);
   StreamPtr here = p.open(p.a);
@@ -76,7 +76,7 @@ TEST(Yamux, AStreamLetGoAfterClosingStillDeliversAllOfIt) {
   EXPECT_EQ(*read, message);
 }
 
-TEST(Yamux, AStreamLetGoUnfinishedIsReset) {
+TEST(Yamux, AStreamReleasedBeforeClosingIsReset) {
   Pair p;
   StreamPtr here = p.open(p.a);
   ASSERT_TRUE(p.write(*here, Bytes(10, 1)));
@@ -89,8 +89,8 @@ TEST(Yamux, AStreamLetGoUnfinishedIsReset) {
   EXPECT_EQ(p.b.buffered(), 0u);
 }
 
-/// As a listener answers a protocol that was proposed lazily to somebody who only wanted to leave a message.
-TEST(Yamux, AMessageIsWholeAlsoIfItsSenderAnswersTheReplyWithAReset) {
+/// As with a lazily proposed protocol whose dialer sends one message and releases the stream.
+TEST(Yamux, AMessageIsCompleteEvenIfItsSenderResetsOnTheReply) {
   Pair p;
   const Bytes message(10'000, 9);
   StreamPtr here = p.open(p.a);
@@ -98,10 +98,10 @@ TEST(Yamux, AMessageIsWholeAlsoIfItsSenderAnswersTheReplyWithAReset) {
   ASSERT_TRUE(p.w.run(here->close_write()));
   here.reset();
   StreamPtr there = p.accept(p.b);
-  ASSERT_TRUE(p.write(*there, to_bytes("a reply that nobody wants")));
+  ASSERT_TRUE(p.write(*there, to_bytes("an unwanted reply")));
   p.settle();
-  EXPECT_EQ(p.b.streams(), 0u) << "its place is free";
-  EXPECT_EQ(p.b.buffered(), message.size()) << "and its bytes count as long as they are there";
+  EXPECT_EQ(p.b.streams(), 0u) << "the stream is forgotten";
+  EXPECT_EQ(p.b.buffered(), message.size()) << "its bytes count until they are read";
   EXPECT_FALSE(p.write(*there, Bytes(1)));
   EXPECT_FALSE(p.w.run(there->close_write()));
   const auto read = p.w.run(read_to_end(*there, 1 << 20));
@@ -123,14 +123,14 @@ TEST(Yamux, AWriterStopsAtTheWindowUntilTheReaderReads) {
   StreamPtr there = p.accept(p.b);
   p.settle();
   EXPECT_EQ(p.b.buffered(), kInitialWindow);
-  EXPECT_EQ(nursery.size(), 1u);  // one byte is still to go
+  EXPECT_EQ(nursery.size(), 1u);  // one byte is still unsent
   auto all = p.w.run(read_to_end(*there, 1 << 20));
   ASSERT_TRUE(all);
   EXPECT_EQ(all->size(), kInitialWindow + 1);
   p.w.run(nursery.join());
 }
 
-TEST(Yamux, ASlowReaderHoldsUpOnlyItsOwnStream) {
+TEST(Yamux, ASlowReaderBlocksOnlyItsOwnStream) {
   Pair p;
   StreamPtr slow = p.open(p.a);
   Nursery nursery(p.w.lane(), "send");
@@ -148,14 +148,14 @@ TEST(Yamux, ASlowReaderHoldsUpOnlyItsOwnStream) {
 TEST(Yamux, ClosingEndsEveryStreamAndTask) {
   Pair p;
   StreamPtr here = p.open(p.a);
-  ASSERT_TRUE(p.write(*here, to_bytes("last words")));
+  ASSERT_TRUE(p.write(*here, to_bytes("final text")));
   StreamPtr there = p.accept(p.b);
   p.w.run(p.a.close());
   p.settle();
   EXPECT_TRUE(p.b.closing());
   EXPECT_FALSE(p.write(*here, Bytes(1)));
   // What had arrived before the end can still be read; then there is no end of stream but an error.
-  EXPECT_EQ(as_text(*p.read(*there, 10)), "last words");
+  EXPECT_EQ(as_text(*p.read(*there, 10)), "final text");
   EXPECT_FALSE(p.w.run(read_once(*there)));
   EXPECT_FALSE(p.w.run(p.b.open_stream()));
   EXPECT_FALSE(p.w.run(p.b.accept_stream()));
@@ -176,7 +176,7 @@ TEST(Yamux, OpeningWaitsForAcknowledgement) {
   ASSERT_TRUE(third && *third);
 }
 
-TEST(Yamux, AStreamFloodIsResetNotServed) {
+TEST(Yamux, AStreamFloodIsReset) {
   Pair p({.max_inbound_streams = 10, .max_unacknowledged = 1000, .accept_backlog = 5});
   std::vector<StreamPtr> streams;
   for (int i = 0; i < 100; ++i) {
@@ -190,7 +190,7 @@ TEST(Yamux, AStreamFloodIsResetNotServed) {
   EXPECT_EQ(alive, 5u);
 }
 
-/// A message on a stream of its own, which is let go when it is written.
+/// A message on its own stream, which is released when it is written.
 Task<void> send_message(Session& session, std::uint8_t number) {
   Result<StreamPtr> stream = co_await session.open_stream();
   EXPECT_TRUE(stream);
@@ -199,7 +199,7 @@ Task<void> send_message(Session& session, std::uint8_t number) {
   EXPECT_TRUE(co_await (*stream)->close_write());
 }
 
-/// A stream ends here late, and in one of three ways.
+/// Ends a stream late, in one of three ways.
 Task<void> take_message(StreamPtr stream, std::uint64_t chance, std::size_t& whole) {
   (void)co_await sleep_for(std::chrono::milliseconds(chance % 500));
   Result<Bytes> all = co_await read_to_end(*stream, 100);
@@ -219,7 +219,7 @@ Task<void> take_messages(Session& session, Nursery& nursery, SeededRandom& rando
   }
 }
 
-/// Most would be refused if a stream counted at its sender only until that has let it go.
+/// Most would be refused if a stream counted at its sender only until its release.
 TEST(Yamux, ASenderWithTheSameBoundsIsNeverRefused) {
   for (std::uint64_t seed = 1; seed <= 5; ++seed) {
     Pair p({.max_inbound_streams = 20, .max_outbound_streams = 20, .max_unacknowledged = 6, .accept_backlog = 6});
@@ -254,13 +254,13 @@ TEST(Yamux, AFullSenderOpensAgainWhenAStreamHasEndedAtBothSides) {
   ASSERT_TRUE(p.w.run(one->close_write()));
   one.reset();
   p.settle();
-  EXPECT_FALSE(two) << "it is still open at the other side";
+  EXPECT_FALSE(two) << "it is still open at the peer";
   accepted.reset();
   p.w.run(nursery.join());
   EXPECT_TRUE(two && *two);
 }
 
-TEST(Yamux, AStreamThatTheOtherSideNeverEndsGivesItsPlaceBackAfterAWhile) {
+TEST(Yamux, AReleasedStreamThatThePeerNeverEndsIsResetAfterAWhile) {
   for (const bool accepts : {true, false}) {
     Pair p({.max_outbound_streams = accepts ? 1U : 10U, .max_unacknowledged = accepts ? 10U : 1U});
     StreamPtr one = p.open(p.a);
@@ -271,7 +271,7 @@ TEST(Yamux, AStreamThatTheOtherSideNeverEndsGivesItsPlaceBackAfterAWhile) {
     std::optional<Result<StreamPtr>> two;
     Nursery nursery(p.w.lane(), "test");
     nursery.spawn(keep(p.a.open_stream(), two));
-    p.w.world.run_for(Session::kLetGoGrace - 1ms);
+    p.w.world.run_for(Session::kReleaseGrace - 1ms);
     EXPECT_FALSE(two);
     p.w.world.run_for(10ms);
     EXPECT_TRUE(two && *two);
@@ -283,7 +283,7 @@ TEST(Yamux, AStreamThatTheOtherSideNeverEndsGivesItsPlaceBackAfterAWhile) {
   }
 }
 
-TEST(Yamux, ManyStreamsThatTheOtherSideNeverEndsAreAllGivenBackEachInItsTime) {
+TEST(Yamux, ManyReleasedStreamsThatThePeerNeverEndsAreResetEachInTime) {
   Pair p;
   std::vector<StreamPtr> held;
   for (int i = 0; i < 100; ++i) {
@@ -293,7 +293,7 @@ TEST(Yamux, ManyStreamsThatTheOtherSideNeverEndsAreAllGivenBackEachInItsTime) {
     held.push_back(p.accept(p.b));
     stream.reset();
     p.w.world.run_for(1s);
-    EXPECT_EQ(p.b.streams(), std::min<std::size_t>(held.size(), Session::kLetGoGrace / 1s - 1));
+    EXPECT_EQ(p.b.streams(), std::min<std::size_t>(held.size(), Session::kReleaseGrace / 1s - 1));
   }
   for (auto& stream : held) stream.reset();
   p.settle();
@@ -313,7 +313,7 @@ TEST(Yamux, UnreadBytesOverAllStreamsAreBounded) {
   EXPECT_GT(p.b.buffered(), 0u);
 }
 
-TEST(Yamux, WritersShareTheWire) {
+TEST(Yamux, WritersShareTheConnection) {
   Pair p({.max_outbound = 64 * 1024}, 4096);
   std::vector<StreamPtr> here;
   Nursery nursery(p.w.lane(), "send");
@@ -321,7 +321,7 @@ TEST(Yamux, WritersShareTheWire) {
     here.push_back(p.open(p.a));
     nursery.spawn(send_all(*here.back(), Bytes(kInitialWindow, static_cast<std::uint8_t>(i))));
   }
-  // When half of all has arrived, nobody is far ahead; the first had the wire to itself for a moment.
+  // When half has arrived, no writer is far ahead; the first had the connection to itself at the start.
   ASSERT_TRUE(p.w.world.run_until([&] { return p.b.buffered() >= 2 * kInitialWindow; }));
   std::vector<StreamPtr> there;
   std::vector<std::size_t> shares;
@@ -346,7 +346,7 @@ TEST(Yamux, ASilentPeerIsNoticed) {
   w.run(session.close());
 }
 
-TEST(Yamux, GoAwayStopsNewStreamsAndLetsOldOnesEnd) {
+TEST(Yamux, GoAwayStopsNewStreamsAndLetsOpenOnesEnd) {
   for (const GoAway reason :
        {GoAway::normal, GoAway::protocol_error, GoAway::internal_error, static_cast<GoAway>(77)}) {
     Pair p;

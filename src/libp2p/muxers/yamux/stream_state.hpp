@@ -1,4 +1,4 @@
-// Inside of yamux: the state of one stream, shared by its session and its ByteStream.
+// Internal to yamux: the state of one stream, shared by its session and its ByteStream.
 #pragma once
 
 #include <cstring>
@@ -8,8 +8,8 @@
 
 namespace dms::libp2p::yamux {
 
-/// Bytes in arrival order, in pieces: memory follows the contents, is never moved, and goes as they are read. They count
-/// as unread as long as they are here.
+/// Bytes in arrival order, in pieces: memory follows the content, is never moved, and is freed as it is read. The bytes
+/// count as unread while they are here.
 class ByteQueue {
  public:
   explicit ByteQueue(std::shared_ptr<Memory> memory) : memory_(std::move(memory)) {}
@@ -28,7 +28,7 @@ class ByteQueue {
       bytes = bytes.subspan(fits);
     }
     if (bytes.empty()) return {};
-    // As much again as is held: many small frames cost few pieces, and one small frame no large one.
+    // Doubles what is held: many small frames take few pieces, and one small frame no large piece.
     pieces_.emplace_back().reserve(std::max(bytes.size(), std::min(held, kPiece)));
     append(pieces_.back(), bytes);
     return {};
@@ -69,40 +69,40 @@ struct StreamState {
 
   std::uint32_t id = 0;
   bool inbound = false;
-  Session* session = nullptr;  ///< null once the session has died or let the stream go
+  Session* session = nullptr;  ///< null once the session has ended or forgotten the stream
 
-  std::uint16_t pending_flags = 0;  ///< to go out with the next frame: SYN
-  bool announced = false;           ///< the other side knows of this stream
+  std::uint16_t pending_flags = 0;  ///< sent with the next frame: SYN
+  bool announced = false;           ///< the peer knows of this stream
   bool acknowledged = false;
   bool fin_sent = false;
   bool fin_received = false;
-  bool read_reset = false;  ///< RST has come before FIN, or we have aborted: what has arrived is gone
+  bool read_reset = false;  ///< RST arrived before FIN, or the stream was aborted: what had arrived is dropped
   bool write_reset = false;
-  bool released = false;  ///< nobody will read or write any more
+  bool released = false;  ///< the ByteStream was destroyed
 
   std::uint32_t send_window = kInitialWindow;
-  std::uint32_t receive_window = kInitialWindow;  ///< what the other side may still send
-  std::uint32_t target_window = kInitialWindow;   ///< what it may have under way at most
+  std::uint32_t receive_window = kInitialWindow;  ///< what the peer may still send
+  std::uint32_t target_window = kInitialWindow;   ///< the most that it may have under way
   SteadyTime reopened{};                          ///< when the window was last opened
   ByteQueue received;
 
-  // A reader that waits has left its buffer here, so that what arrives is copied once.
+  // The buffer of a waiting reader, so that what arrives is copied once.
   MutableBytes wanted;
-  std::size_t given = 0;  ///< of wanted, filled
+  std::size_t given = 0;  ///< bytes of wanted that are filled
 
   Notify readable;
   Notify writable;
 };
 
-/// Lets everybody else who is ready on this lane go first.
+/// Lets every other ready task of this lane run first.
 inline Task<void> yield_turn(Lane& lane) {
   Notify turn;
-  bool come = false;
+  bool resumed = false;
   lane.post([&] {
-    come = true;
+    resumed = true;
     turn.notify_all();
   });
-  while (!come) (void)co_await turn.wait_shielded();
+  while (!resumed) (void)co_await turn.wait_shielded();
 }
 
 }  // namespace dms::libp2p::yamux

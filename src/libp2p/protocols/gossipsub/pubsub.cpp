@@ -4,8 +4,8 @@
 
 #include "base/log.hpp"
 #include "base/varint.hpp"
-#include "runtime/delimited.hpp"
 #include "libp2p/protocols/gossipsub/seen_cache.hpp"
+#include "runtime/delimited.hpp"
 
 namespace dms::libp2p {
 namespace {
@@ -46,7 +46,7 @@ struct PubSub::Impl {
   };
   using PeerPtr = std::shared_ptr<Peer>;
 
-  Impl(Swarm& s, PubSubOptions opts);
+  Impl(ProtocolHost& s, PubSubOptions opts);
 
   // Peers and their streams.
   void add_peer(const crypto::PeerId& id);
@@ -75,7 +75,7 @@ struct PubSub::Impl {
   template <class Visit>
   void each_subscription(const std::string& topic, Visit visit);
 
-  Swarm& swarm;
+  ProtocolHost& swarm;
   PubSubOptions options;
   Lane& lane;
   Counters counters;
@@ -91,7 +91,7 @@ struct PubSub::Impl {
   Nursery nursery;
 };
 
-PubSub::Impl::Impl(Swarm& s, PubSubOptions opts)
+PubSub::Impl::Impl(ProtocolHost& s, PubSubOptions opts)
     : swarm(s),
       options(opts),
       lane(s.runtime().lane),
@@ -108,7 +108,7 @@ PubSub::Impl::Impl(Swarm& s, PubSubOptions opts)
   nursery.spawn(heartbeat_loop());
 }
 
-PubSub::PubSub(Swarm& swarm, PubSubOptions options) : impl_(std::make_unique<Impl>(swarm, options)) {}
+PubSub::PubSub(ProtocolHost& swarm, PubSubOptions options) : impl_(std::make_unique<Impl>(swarm, options)) {}
 PubSub::~PubSub() = default;
 
 const PubSub::Counters& PubSub::counters() const { return impl_->counters; }

@@ -34,9 +34,9 @@
 #include <unordered_map>
 #include <vector>
 
-#include "runtime/nursery.hpp"
 #include "libp2p/protocols/gossipsub/rpc.hpp"
-#include "libp2p/swarm/swarm.hpp"
+#include "libp2p/swarm/protocol_host.hpp"
+#include "runtime/nursery.hpp"
 
 namespace dms::libp2p {
 
@@ -72,7 +72,7 @@ class PubSub {
     std::uint64_t dropped = 0;   ///< a peer's queue was full
   };
 
-  explicit PubSub(Swarm& swarm, PubSubOptions options = {});
+  explicit PubSub(ProtocolHost& swarm, PubSubOptions options = {});
   PubSub(const PubSub&) = delete;
   PubSub& operator=(const PubSub&) = delete;
   ~PubSub();

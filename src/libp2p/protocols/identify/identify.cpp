@@ -20,6 +20,7 @@ Identify::Identify(Swarm& swarm, IdentifyOptions options)
   connected_ = swarm_.on_peer_connected([this](const crypto::PeerId& peer) { nursery_.spawn(ask(peer)); });
   disconnected_ = swarm_.on_peer_disconnected([this](const crypto::PeerId& peer) {
     known_.erase(peer);
+    answered_.notify_all();
     if (observed_.forget(peer)) touch();
   });
   local_change_ = swarm_.on_local_change([this] { touch(); });
@@ -31,6 +32,17 @@ Identify::~Identify() = default;
 const IdentifyInfo* Identify::info(const crypto::PeerId& peer) const {
   const auto it = known_.find(peer);
   return it == known_.end() || !it->second.info ? nullptr : &*it->second.info;
+}
+
+Task<Result<IdentifyInfo>> Identify::wait_for_info(crypto::PeerId peer) {
+  for (;;) {
+    if (!swarm_.connected(peer)) co_return fail(Errc::closed, "{} has closed the connection", peer.to_string());
+    if (const auto it = known_.find(peer); it != known_.end()) {
+      if (it->second.info) co_return *it->second.info;
+      if (it->second.failure) co_return std::unexpected(*it->second.failure);
+    }
+    CO_TRY_VOID(co_await answered_.wait());
+  }
 }
 
 std::vector<Multiaddr> Identify::observed_addresses() const {
@@ -75,13 +87,13 @@ Task<void> Identify::answer(std::unique_ptr<Stream> stream) {
 }
 
 Task<Result<IdentifyInfo>> Identify::read_info(Stream& stream) {
-  CO_TRY_VOID(stream.place().reserve_memory(kMaxMessage));
+  CO_TRY_VOID(stream.reservation().reserve_memory(kMaxMessage));
   CO_TRY(const Bytes all, co_await read_to_end(stream, kMaxMessage));
   co_return IdentifyInfo::decode_delimited(all, kMaxParts);
 }
 
 Task<Result<IdentifyInfo>> Identify::exchange(crypto::PeerId peer) {
-  // Whoever closes after the handshake must not make us dial again, and so on for ever.
+  // A peer that closes after the handshake must not be dialed again, over and over.
   std::vector<std::string> protocols(1, std::string(kIdentifyProtocol));
   CO_TRY(std::unique_ptr<Stream> stream, co_await swarm_.new_stream_if_connected(peer, std::move(protocols)));
   (void)co_await stream->close_write();
@@ -90,43 +102,40 @@ Task<Result<IdentifyInfo>> Identify::exchange(crypto::PeerId peer) {
 
 Task<void> Identify::ask(crypto::PeerId peer) {
   Result<IdentifyInfo> said = co_await with_timeout(options_.timeout, exchange(peer));
-  if (said) {
-    learn(peer, std::move(*said));
-    co_return;
-  }
-  ++counters_.refused;
-  log::debug("libp2p", "identify {}: {}", peer.to_string(), said.error().to_string());
+  Result<void> learned = said ? learn(peer, std::move(*said)) : Result<void>(std::unexpected(said.error()));
+  if (learned) co_return;
+  ++metrics_.refused;
+  log::debug("libp2p", "identify {}: {}", peer.to_string(), learned.error().to_string());
+  if (!swarm_.connected(peer)) co_return;
+  known_[peer].failure = std::move(learned.error());
+  answered_.notify_all();
 }
 
 Result<std::optional<CertifiedRecord>> Identify::check(const crypto::PeerId& peer, IdentifyInfo& info) const {
   const auto key = swarm_.remote_key(peer);
   if (!info.public_key.empty() && key && key->marshal() != info.public_key)
-    return fail(Errc::permission_denied, "identify: {} sent the public key of somebody else", peer.to_string());
+    return fail(Errc::permission_denied, "identify: {} sent the public key of another peer", peer.to_string());
   if (info.signed_record.empty()) return std::nullopt;
   auto certified = CertifiedRecord::open(info.signed_record);
   if (certified && certified->record.peer == peer) return std::optional(std::move(*certified));
   log::debug("libp2p", "identify: the signed record that {} sent is ignored: {}", peer.to_string(),
-             certified ? "it is somebody else's" : certified.error().to_string());
+             certified ? "it is another peer's" : certified.error().to_string());
   info.signed_record.clear();
   return std::nullopt;
 }
 
-void Identify::learn(const crypto::PeerId& peer, IdentifyInfo said) {
-  if (!swarm_.connected(peer)) return;
-  auto certified = check(peer, said);
-  if (!certified) {
-    ++counters_.refused;
-    log::debug("libp2p", "{}", certified.error().to_string());
-    return;
-  }
+/// Nothing is learned of a peer that has disconnected meanwhile.
+Result<void> Identify::learn(const crypto::PeerId& peer, IdentifyInfo said) {
+  if (!swarm_.connected(peer)) return {};
+  TRY(auto certified, check(peer, said));
   Known& known = known_[peer];
   if (!known.info) known.info.emplace();
   known.info->update(said);
   PeerStore& store = swarm_.peer_store();
   const SteadyTime now = swarm_.runtime().lane.now();
-  const auto& addresses = *certified ? (*certified)->record.addresses : said.listen_addresses;
-  if (*certified)
-    (void)store.add_certified(std::move(**certified), PeerStore::kWhileConnected, now);
+  const auto& addresses = certified ? certified->record.addresses : said.listen_addresses;
+  if (certified)
+    (void)store.add_certified(std::move(*certified), PeerStore::kWhileConnected, now);
   else
     store.add_addresses(peer, addresses, PeerStore::kWhileConnected, now);
   if (const auto key = swarm_.remote_key(peer)) (void)store.set_key(peer, *key);
@@ -135,10 +144,12 @@ void Identify::learn(const crypto::PeerId& peer, IdentifyInfo said) {
     store.set_protocols(peer, said.protocols);
   }
   if (said.observed_address) consider_observation(peer, *said.observed_address);
+  answered_.notify_all();
   for (const Callback& callback : callbacks_) callback(peer, *known.info);
+  return {};
 }
 
-/// Counts only what is seen of connections to a listener of ours: the port of others was the system's choice.
+/// Counts only observations of connections to a listener of this node: the local port of others is ephemeral.
 void Identify::consider_observation(const crypto::PeerId& peer, const Multiaddr& seen) {
   const auto connection = swarm_.connection(peer);
   const auto from = connection ? connection->remote.tcp_endpoint() : std::nullopt;
@@ -164,21 +175,19 @@ bool Identify::may_push(Known& known) const {
 Task<void> Identify::take_push(std::unique_ptr<Stream> stream) {
   const crypto::PeerId peer = stream->remote_peer();
   if (!swarm_.connected(peer) || !may_push(known_[peer])) {
-    ++counters_.refused;
+    ++metrics_.refused;
     co_return;
   }
   known_[peer].pushing = true;
   Result<IdentifyInfo> said = co_await with_timeout(options_.timeout, read_info(*stream));
   const auto it = known_.find(peer);
-  if (it == known_.end()) co_return;  // gone meanwhile
+  if (it == known_.end()) co_return;  // disconnected meanwhile
   it->second.pushing = false;
-  if (!said) {
-    ++counters_.refused;
-    log::debug("libp2p", "identify/push of {}: {}", peer.to_string(), said.error().to_string());
-    co_return;
-  }
-  ++counters_.received;
-  learn(peer, std::move(*said));
+  Result<void> learned = said ? learn(peer, std::move(*said)) : Result<void>(std::unexpected(said.error()));
+  if (said) ++metrics_.received;
+  if (learned) co_return;
+  ++metrics_.refused;
+  log::debug("libp2p", "identify/push of {}: {}", peer.to_string(), learned.error().to_string());
 }
 
 void Identify::touch() {
@@ -205,8 +214,8 @@ Task<void> Identify::announce() {
     last_ = std::move(now);
     for (const crypto::PeerId& peer : swarm_.peers()) {
       while (pushing_ >= kMaxPushing) {
-        Result<void> room = co_await pushed_.wait();
-        if (!room) co_return;
+        Result<void> slot = co_await pushed_.wait();
+        if (!slot) co_return;
       }
       const auto spoken = swarm_.protocols(peer);
       if (std::ranges::find(spoken, kIdentifyPushProtocol) == spoken.end()) continue;
@@ -219,7 +228,7 @@ Task<void> Identify::announce() {
 Task<void> Identify::tell(crypto::PeerId peer) {
   Result<void> told = co_await with_timeout(options_.timeout, push(peer));
   if (told)
-    ++counters_.pushed;
+    ++metrics_.pushed;
   else
     log::debug("libp2p", "identify/push to {}: {}", peer.to_string(), told.error().to_string());
   --pushing_;

@@ -1,25 +1,25 @@
-// identify: on every new connection both sides say who they are, what they speak and how they see each other; and again
-// to all when it changes (identify/push).
+// identify: on every new connection both sides tell their identity, their protocols and the address at which they see
+// each other; identify/push repeats that when it changes.
 //
 // Model
-//  1. When a peer connects it is asked once; whoever asks us is answered. The answer is kept while the peer is
-//     connected, and brought up to date by what the peer pushes; what a push leaves out stays as it was.
-//  2. An answer counts only if its public key (when given) is the one that the security handshake has proved, and its
-//     signed record (when given) is signed by that peer; a record that is not is ignored. A good record's addresses
-//     count instead of the unsigned ones, and the peer store keeps it.
-//  3. Announced are the listen addresses and those under which peers at `confirmations` different places see a
-//     connection that they have made to one of our listeners (observed_addresses.hpp). Our record is made anew when
-//     they change.
-//  4. When the announced addresses or our protocols have changed, `push_delay` later every connected peer that speaks
-//     identify/push is told; changes in between are told together. Interfaces come and go without notice: they are
-//     looked at every `recheck`.
+//  1. A peer is asked once when it connects; every request is answered. The answer is kept while the peer is connected,
+//     and updated by what the peer pushes; fields that a push omits keep their values.
+//  2. An answer counts only if its public key (when given) is the one that the security handshake has proved. A signed
+//     record that is not signed by that peer is ignored. The addresses of a valid record replace the unsigned ones, and
+//     the peer store keeps it.
+//  3. Announced are the listen addresses and those that `confirmations` independent observers see of connections that
+//     they have made to a listener of this node (observed_addresses.hpp). The own record is renewed when they change.
+//  4. When the announced addresses or protocols have changed, `push_delay` later every connected peer that speaks
+//     identify/push gets a push; changes in between are pushed together. Interfaces change without notice: they are
+//     read every `recheck`.
 //
-// Bounds: kMaxMessage bytes and kMaxParts messages an answer or a push, in time or not at all; lists are cut to their
-// limits (message.hpp); pushes of a peer one at a time, and at most kMaxPushes in kPushWindow; kMaxPushing of ours at
-// once.
+// Bounds: kMaxMessage bytes and kMaxParts messages per answer or push, within `timeout`; lists are cut to their limits
+// (message.hpp); one push of a peer at a time, and at most kMaxPushes in kPushWindow; at most kMaxPushing outbound
+// pushes at once.
 //
-// Attacks: nothing in an answer is believed beyond the connection it came over: listen addresses are only candidates (a
-// dial proves the peer), an observed address is one opinion. What is too large, too often or malformed changes nothing.
+// Attacks: nothing in an answer is trusted beyond the connection it came over: listen addresses are only candidates (a
+// dial proves the peer), an observed address is one observation. Too large, too frequent or malformed messages change
+// nothing.
 //
 // Specification: libp2p identify (/ipfs/id/1.0.0, /ipfs/id/push/1.0.0), RFC 0002 and 0003.
 #pragma once
@@ -27,11 +27,11 @@
 #include <functional>
 #include <map>
 
-#include "runtime/nursery.hpp"
-#include "libp2p/records/peer_record.hpp"
-#include "libp2p/swarm/swarm.hpp"
 #include "libp2p/protocols/identify/message.hpp"
 #include "libp2p/protocols/identify/observed_addresses.hpp"
+#include "libp2p/records/peer_record.hpp"
+#include "libp2p/swarm/swarm.hpp"
+#include "runtime/nursery.hpp"
 
 namespace dms::libp2p {
 
@@ -42,7 +42,7 @@ struct IdentifyOptions {
   std::string protocol_version = "ipfs/0.1.0";
   std::string agent_version = "nunet/" DMS_VERSION;
   Duration timeout = 10s;
-  std::size_t confirmations = 3;  ///< as many as NuNet's existing nodes ask for
+  std::size_t confirmations = 3;  ///< as NuNet's existing nodes
   Duration push_delay = 1s;
   Duration recheck = 1min;
 };
@@ -56,24 +56,38 @@ class Identify {
   static constexpr std::size_t kMaxPushing = 32;
   using Callback = std::function<void(const crypto::PeerId&, const IdentifyInfo&)>;
 
-  struct Counters {
-    std::uint64_t pushed = 0;    ///< by us, and taken
-    std::uint64_t received = 0;  ///< pushes of others that counted
-    std::uint64_t refused = 0;   ///< answers and pushes that did not
+  struct Metrics {
+    metrics::Counter pushed;    ///< outbound pushes that were written
+    metrics::Counter received;  ///< well-formed pushes
+    metrics::Counter refused;   ///< answers and pushes that were refused
+
+    void register_with(metrics::Registry& registry) {
+      group_.in(registry)
+          .counter("nunet_libp2p_identify_pushes_sent_total", "Identify pushes sent.", pushed)
+          .counter("nunet_libp2p_identify_pushes_received_total", "Well-formed identify pushes received.", received)
+          .counter("nunet_libp2p_identify_refused_total", "Identify answers and pushes refused.", refused);
+    }
+
+   private:
+    metrics::Group group_;
   };
 
   explicit Identify(Swarm& swarm, IdentifyOptions options = {});
   ~Identify();
 
-  /// What a connected peer has said of itself, if it has answered yet.
+  /// What a connected peer has said of itself; null until it has answered.
   [[nodiscard]] const IdentifyInfo* info(const crypto::PeerId& peer) const;
+  /// The same, waiting for the answer. The reason if the peer has not answered with anything acceptable: it does not
+  /// speak identify, reset the stream, sent a malformed message, took longer than IdentifyOptions::timeout or
+  /// disconnected.
+  Task<Result<IdentifyInfo>> wait_for_info(crypto::PeerId peer);
   /// The addresses under which connected peers see this one, confirmed or not.
   [[nodiscard]] std::vector<Multiaddr> observed_addresses() const;
-  /// What is announced of us, without /p2p.
+  /// The announced addresses, without /p2p.
   [[nodiscard]] std::vector<Multiaddr> announced() const;
-  /// Our record for others to pass on.
+  /// The own record, for others to pass on.
   Result<CertifiedRecord> record();
-  [[nodiscard]] const Counters& counters() const { return counters_; }
+  [[nodiscard]] Metrics& metrics() { return metrics_; }
   /// Called after each answer and push, from the lane's loop.
   void on_identified(Callback callback) { callbacks_.push_back(std::move(callback)); }
   /// Before the swarm's close().
@@ -82,11 +96,12 @@ class Identify {
  private:
   struct Known {
     std::optional<IdentifyInfo> info;
-    bool pushing = false;  ///< a push of theirs is being read
+    std::optional<Error> failure;  ///< of the exchange on connecting
+    bool pushing = false;          ///< a push is being read
     std::size_t pushes = 0;
-    SteadyTime window{};  ///< since when they are counted
+    SteadyTime window{};  ///< the start of the window of `pushes`
   };
-  /// What was last told to everybody.
+  /// What was pushed last.
   struct Announcement {
     std::vector<Multiaddr> addresses;
     std::vector<std::string> protocols;
@@ -106,9 +121,9 @@ class Identify {
   Task<void> tell(crypto::PeerId peer);
   Task<Result<void>> push(crypto::PeerId peer);
 
-  /// Errc::permission_denied if it is not about `peer`; a record that is not is taken out.
+  /// Errc::permission_denied if the key is not that of `peer`; a record that is not its own is removed.
   Result<std::optional<CertifiedRecord>> check(const crypto::PeerId& peer, IdentifyInfo& info) const;
-  void learn(const crypto::PeerId& peer, IdentifyInfo said);
+  Result<void> learn(const crypto::PeerId& peer, IdentifyInfo said);
   void consider_observation(const crypto::PeerId& peer, const Multiaddr& seen);
   void touch();
 
@@ -117,8 +132,9 @@ class Identify {
   RecordIssuer issuer_;
   ObservedAddresses observed_;
   std::map<crypto::PeerId, Known> known_;
+  Notify answered_;  ///< info or failure of some peer is known, or a peer has disconnected
   std::vector<Callback> callbacks_;
-  Counters counters_;
+  Metrics metrics_;
   Announcement last_;
   bool changed_ = false;
   Notify change_;

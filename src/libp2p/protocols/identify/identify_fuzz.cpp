@@ -1,4 +1,4 @@
-// Any bytes as an identify message: limits hold, and what is accepted reads back to itself.
+// Any bytes as an identify message: limits hold, and what is accepted round-trips.
 #include <cstdlib>
 
 #include "libp2p/protocols/identify/message.hpp"

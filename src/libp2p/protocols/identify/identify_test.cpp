@@ -1,4 +1,4 @@
-// Identify and identify/push between hosts, and what liars and floods achieve.
+// Identify and identify/push between hosts, with forged messages and floods.
 #include "libp2p/protocols/identify/identify.hpp"
 
 #include "base/varint.hpp"
@@ -15,7 +15,7 @@ struct Identified : TwoHosts {
   explicit Identified(Host::Options options = {}) : TwoHosts(1, {}, options) {
     EXPECT_TRUE(connect());
     EXPECT_TRUE(world.run_until([&] { return identified(a, b) && identified(b, a); }));
-    world.run_for(3s);  // what was set up before is told
+    world.run_for(3s);  // pending pushes are sent
   }
   [[nodiscard]] const IdentifyInfo& what_a_knows() const { return *a.host->identify().info(b.id()); }
 };
@@ -39,8 +39,8 @@ TEST(Identify, SignedRecordsAreVerifiedAndKept) {
   EXPECT_TRUE(store.addresses(w.b.id(), w.world.now()).empty());
 }
 
-/// b has never been told where a listens: a has dialled, and from another port.
-TEST(Identify, WhoIsKnownByIdentifyAloneCanBeDialledUntilItsAddressesDie) {
+/// b learns the listen address of a from identify alone: a has dialed from another port.
+TEST(Identify, APeerKnownByIdentifyCanBeDialedUntilItsAddressesExpire) {
   Identified w;
   const auto dial_back = [&] { return w.world.run(w.b.node, w.b.host->connect(w.a.id())); };
   const auto part = [&](Duration then) {
@@ -50,14 +50,14 @@ TEST(Identify, WhoIsKnownByIdentifyAloneCanBeDialledUntilItsAddressesDie) {
   };
   EXPECT_NE(w.b.host->remote_address(w.a.id()), w.a.address()[0]);
   EXPECT_EQ(w.b.host->peer_store().addresses(w.a.id(), w.world.now()), w.a.address());
-  w.world.run_for(1h);  // while it is connected it lives on
+  w.world.run_for(1h);  // alive while connected
   part(PeerStore::kRecentlyConnected - 1min);
   ASSERT_TRUE(dial_back());
   EXPECT_EQ(w.b.host->remote_address(w.a.id()), w.a.address()[0]);
-  w.world.run_for(1h);  // also when the record that is heard is the same again
+  w.world.run_for(1h);  // also if the same record is received again
   part(PeerStore::kRecentlyConnected - 1min);
   ASSERT_TRUE(dial_back());
-  w.world.run_for(1s);  // the listener's side is done, too
+  w.world.run_for(1s);  // the listener has identified too
   part(PeerStore::kRecentlyConnected + 1min);
   const auto forgotten = dial_back();
   ASSERT_FALSE(forgotten);
@@ -65,7 +65,7 @@ TEST(Identify, WhoIsKnownByIdentifyAloneCanBeDialledUntilItsAddressesDie) {
   EXPECT_TRUE(w.b.connect(w.a));  // named
 }
 
-TEST(Identify, ANewProtocolAndAGoneOneArePushed) {
+TEST(Identify, AddedAndRemovedProtocolsArePushed) {
   Identified w;
   int told = 0;
   w.a.host->identify().on_identified([&](const crypto::PeerId&, const IdentifyInfo&) { ++told; });
@@ -73,12 +73,12 @@ TEST(Identify, ANewProtocolAndAGoneOneArePushed) {
   w.b.host->set_stream_handler("/new/2", echo);
   ASSERT_TRUE(w.world.run_until([&] { return has(w.what_a_knows().protocols, "/new/2"); }, 10s));
   EXPECT_TRUE(has(w.what_a_knows().protocols, "/new/1"));
-  EXPECT_TRUE(has(w.a.host->protocols(w.b.id()), "/new/1"));
-  EXPECT_EQ(told, 1);  // both at once
+  EXPECT_TRUE(has(w.a.host->peer_store().protocols(w.b.id()), "/new/1"));
+  EXPECT_EQ(told, 1);  // both together
   w.b.host->remove_stream_handler("/new/1");
   ASSERT_TRUE(w.world.run_until([&] { return !has(w.what_a_knows().protocols, "/new/1"); }, 10s));
   w.world.run_for(10min);
-  EXPECT_EQ(told, 2);  // and nothing while nothing changes
+  EXPECT_EQ(told, 2);  // no push without a change
 }
 
 TEST(Identify, ANewListenerIsPushedWithANewerRecord) {
@@ -92,6 +92,73 @@ TEST(Identify, ANewListenerIsPushedWithANewerRecord) {
   EXPECT_EQ(record->record.addresses.size(), 2u);
 }
 
+// ---- missing and malformed answers ----------------------------------------------------------------------------------
+
+Task<void> answer_raw(std::unique_ptr<Stream> stream) {
+  IdentifyInfo info;
+  info.agent_version = "py-libp2p/0.2";
+  info.public_key = make_key(2).public_key().marshal();
+  info.protocols = {"/ipfs/id/1.0.0"};
+  (void)co_await stream->write(info.encode());
+  (void)co_await stream->close_write();
+}
+Task<void> reset(std::unique_ptr<Stream> stream) {
+  stream->abort();
+  co_return;
+}
+Task<void> never_answer(std::unique_ptr<Stream> stream) {
+  (void)co_await sleep_for(10min);
+  stream->abort();
+}
+
+struct Refusal {
+  std::string why;
+  Duration after;
+};
+
+/// The result of a dialer that waits for the identify of b, which answers with `handler` (null: no handler).
+Refusal identify_of(StreamHandler handler) {
+  TwoHosts w(1);
+  w.b.host->remove_stream_handler(std::string(kIdentifyProtocol));
+  if (handler) w.b.host->set_stream_handler(std::string(kIdentifyProtocol), std::move(handler));
+  w.world.run_for(5s);  // a push of the changed protocols would identify b too
+  EXPECT_TRUE(w.connect());
+  const SteadyTime start = w.world.now();
+  auto info = w.world.run(w.a.node, with_timeout(1min, w.a.host->identify().wait_for_info(w.b.id())));
+  return {info ? "identified" : info.error().to_string(), w.world.now() - start};
+}
+
+TEST(Identify, TheReasonOfAMissingAnswerIsReportedAtOnce) {
+  const Refusal raw = identify_of(answer_raw);
+  EXPECT_NE(raw.why.find("not length-prefixed"), std::string::npos) << raw.why;
+  EXPECT_LT(raw.after, 1s);
+  const Refusal na = identify_of(nullptr);
+  EXPECT_NE(na.why.find("/ipfs/id/1.0.0"), std::string::npos) << na.why;
+  EXPECT_LT(na.after, 1s);
+  const Refusal aborted = identify_of(reset);
+  EXPECT_NE(aborted.why, "identified");
+  EXPECT_LT(aborted.after, 1s);
+  const Refusal silent = identify_of(never_answer);
+  EXPECT_NE(silent.why, "identified");
+  EXPECT_LE(silent.after, IdentifyOptions{}.timeout + 1s);
+}
+
+TEST(Identify, WaitingEndsWithTheConnection) {
+  TwoHosts w(1);
+  w.b.host->set_stream_handler(std::string(kIdentifyProtocol), never_answer);
+  w.world.run_for(5s);  // a push of the changed protocols would identify b too
+  ASSERT_TRUE(w.connect());
+  std::optional<Result<IdentifyInfo>> info;
+  Nursery nursery(w.a.node.runtime().lane, "test");
+  nursery.spawn(keep(w.a.host->identify().wait_for_info(w.b.id()), info));
+  w.world.run_for(1s);
+  ASSERT_FALSE(info);
+  w.a.host->disconnect(w.b.id());
+  ASSERT_TRUE(w.world.run_until([&] { return info.has_value(); }, 1s));
+  EXPECT_FALSE(*info);
+  w.world.run(w.a.node, nursery.close());
+}
+
 /// Sends `message` as an identify push of a.
 Task<Result<void>> push_raw(Host& from, crypto::PeerId to, Bytes message) {
   CO_TRY(std::unique_ptr<Stream> stream, co_await from.new_stream(to, std::string(kIdentifyPushProtocol)));
@@ -101,7 +168,7 @@ Task<Result<void>> push_raw(Host& from, crypto::PeerId to, Bytes message) {
 
 Bytes pushed(const IdentifyInfo& info) { return info.encode_delimited(); }
 
-TEST(Identify, APartialPushChangesWhatItNames) {
+TEST(Identify, APartialPushChangesOnlyItsFields) {
   Identified w;
   const IdentifyInfo before = *w.b.host->identify().info(w.a.id());
   IdentifyInfo update;
@@ -111,19 +178,19 @@ TEST(Identify, APartialPushChangesWhatItNames) {
   const IdentifyInfo& after = *w.b.host->identify().info(w.a.id());
   EXPECT_EQ(after.protocols, before.protocols);
   EXPECT_EQ(after.listen_addresses, before.listen_addresses);
-  EXPECT_EQ(w.b.host->protocols(w.a.id()), before.protocols);
+  EXPECT_EQ(w.b.host->peer_store().protocols(w.a.id()), before.protocols);
 }
 
-TEST(Identify, ALyingPushChangesNothing) {
+TEST(Identify, AForgedPushChangesNothing) {
   Identified w;
   IdentifyInfo lie;
   lie.agent_version = "liar";
   lie.public_key = make_key(77).public_key().marshal();
-  const auto refused = [&] { return w.b.host->identify().counters().refused; };
+  const auto refused = [&] { return w.b.host->identify().metrics().refused.value(); };
   ASSERT_TRUE(w.world.run(w.a.node, push_raw(*w.a.host, w.b.id(), pushed(lie))));
   ASSERT_TRUE(w.world.run_until([&] { return refused() == 1; }, 10s));
   EXPECT_NE(w.b.host->identify().info(w.a.id())->agent_version, "liar");
-  // Somebody else's record, well signed: what is said besides counts, the record does not.
+  // A valid record of another peer: the other fields count, the record does not.
   const crypto::PrivateKey other = make_key(77);
   PeerRecord record;
   record.peer = crypto::PeerId::from(other.public_key());
@@ -150,7 +217,7 @@ TEST(Identify, HugeManyAndMalformedPushesAreRefusedAndCostNothingLasting) {
     (void)w.world.run(w.a.node, push_raw(*w.a.host, w.b.id(), message));
     w.world.run_for(1s);
   }
-  EXPECT_EQ(w.b.host->identify().counters().refused, bad.size());
+  EXPECT_EQ(w.b.host->identify().metrics().refused.value(), bad.size());
   EXPECT_EQ(w.b.host->identify().info(w.a.id())->agent_version, before.agent_version);
   EXPECT_TRUE(w.b.host->connected(w.a.id()));
   w.world.run_for(20s);
@@ -160,20 +227,20 @@ TEST(Identify, HugeManyAndMalformedPushesAreRefusedAndCostNothingLasting) {
 TEST(Identify, PushesInBulkAreIgnoredForAWhile) {
   Identified w;
   IdentifyInfo update;
-  const std::uint64_t before = w.b.host->identify().counters().received;
+  const std::uint64_t before = w.b.host->identify().metrics().received.value();
   for (int i = 0; i < 100; ++i) {
     update.agent_version = "v" + std::to_string(i);
     ASSERT_TRUE(w.world.run(w.a.node, push_raw(*w.a.host, w.b.id(), pushed(update))));
     w.world.run_for(50ms);
   }
-  EXPECT_LE(w.b.host->identify().counters().received - before, Identify::kMaxPushes);
+  EXPECT_LE(w.b.host->identify().metrics().received.value() - before, Identify::kMaxPushes);
   w.world.run_for(Identify::kPushWindow);
   update.agent_version = "last";
   ASSERT_TRUE(w.world.run(w.a.node, push_raw(*w.a.host, w.b.id(), pushed(update))));
   EXPECT_TRUE(w.world.run_until([&] { return w.b.host->identify().info(w.a.id())->agent_version == "last"; }, 10s));
 }
 
-TEST(Identify, AnAddressThatSeveralSeeIsAnnouncedAndPushed) {
+TEST(Identify, AnAddressSeenBySeveralPeersIsAnnouncedAndPushed) {
   SimWorld world(1);
   Peer hub(world, "hub", 100);
   const Multiaddr mapped = *Multiaddr::parse("/ip4/203.0.113.9/tcp/9000");
@@ -188,7 +255,7 @@ TEST(Identify, AnAddressThatSeveralSeeIsAnnouncedAndPushed) {
     ASSERT_TRUE(others.back()->connect(hub));
     ASSERT_TRUE(world.run_until([&] { return identified(hub, *others.back()) && identified(*others.back(), hub); }));
     world.run_for(3s);
-    // As it were behind a port forwarding: the others reach the hub under another address.
+    // As behind port forwarding: the others reach the hub at another address.
     IdentifyInfo observation;
     observation.observed_address = mapped;
     ASSERT_TRUE(world.run(others.back()->node, push_raw(*others.back()->host, hub.id(), pushed(observation))));
@@ -205,7 +272,7 @@ TEST(Identify, AnAddressThatSeveralSeeIsAnnouncedAndPushed) {
   hub.close();
 }
 
-TEST(IdentifyMessage, ALargeOneIsSentInTwoAndReadBack) {
+TEST(IdentifyMessage, ALargeMessageIsSentInTwoParts) {
   IdentifyInfo info;
   for (int i = 0; i < 200; ++i) info.protocols.push_back("/protocol/number/" + std::to_string(i));
   info.agent_version = "a";

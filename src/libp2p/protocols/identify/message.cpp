@@ -63,6 +63,13 @@ Result<void> IdentifyInfo::merge(BytesView message) {
 }
 
 Result<IdentifyInfo> IdentifyInfo::decode_delimited(BytesView messages, std::size_t max_parts) {
+  auto info = decode_parts(messages, max_parts);
+  if (!info && IdentifyInfo().merge(messages))
+    return fail(Errc::invalid_argument, "identify: the message is not length-prefixed");
+  return info;
+}
+
+Result<IdentifyInfo> IdentifyInfo::decode_parts(BytesView messages, std::size_t max_parts) {
   IdentifyInfo info;
   for (std::size_t part = 0; !messages.empty(); ++part) {
     if (part == max_parts) return fail(Errc::limit_exceeded, "identify: more than {} messages", max_parts);

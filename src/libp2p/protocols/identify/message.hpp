@@ -1,8 +1,7 @@
-// What identify says: read with limits, written so that everybody can read it.
+// The identify message: read with limits, written so that every implementation can read it.
 //
-// Fields that are unknown, addresses that cannot be read and what exceeds a limit are skipped; missing fields stay
-// empty. Specification: libp2p identify, "The Identify Message"; field 8 is the signed peer record
-// (host/peer_record.hpp).
+// Unknown fields, unreadable addresses and what exceeds a limit are skipped; missing fields stay empty. Specification:
+// libp2p identify, "The Identify Message"; field 8 is the signed peer record (records/peer_record.hpp).
 #pragma once
 
 #include <optional>
@@ -25,18 +24,23 @@ struct IdentifyInfo {
   static constexpr std::size_t kMaxAddresses = 64;
   static constexpr std::size_t kMaxProtocols = 512;
   static constexpr std::size_t kMaxText = 256;
-  /// A message of more bytes is sent in two, as some read no larger one: first what everybody knows, then the record.
+  /// A larger message is sent in two parts, because some implementations read no larger one: first the common fields,
+  /// then the record.
   static constexpr std::size_t kOneMessage = 2048;
 
   [[nodiscard]] Bytes encode() const;
-  /// As it travels: one or two messages, each with its length in front.
+  /// One or two length-prefixed messages.
   [[nodiscard]] Bytes encode_delimited() const;
-  /// Adds what `message` says: the last single value wins, lists grow. For answers in several parts.
+  /// Adds the fields of `message`: the last single value wins, lists grow. For answers in several parts.
   Result<void> merge(BytesView message);
-  /// All parts of an answer. Errc::limit_exceeded above `max_parts`.
+  /// All parts of an answer. Errc::limit_exceeded above `max_parts`. The error names the missing length prefix where
+  /// `messages` is a message without one, as some implementations send it.
   static Result<IdentifyInfo> decode_delimited(BytesView messages, std::size_t max_parts);
-  /// Takes over what `update` says; what it leaves out stays.
+  /// Takes over the fields of `update`; fields that it omits keep their values.
   void update(const IdentifyInfo& update);
+
+ private:
+  static Result<IdentifyInfo> decode_parts(BytesView messages, std::size_t max_parts);
 };
 
 }  // namespace dms::libp2p

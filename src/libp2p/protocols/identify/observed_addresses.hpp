@@ -1,15 +1,15 @@
-// Under which address others see this peer: one opinion is a rumour, several from different places are worth telling.
+// The addresses under which other peers see this one; an address counts once several independent observers agree.
 //
 // Model
-//  1. Each connected peer has one opinion, its latest. Those who come from one IPv4 address, or one IPv6 /56, count as
+//  1. Each connected peer has one observation, its latest. Observers at one IPv4 address, or in one IPv6 /56, count as
 //     one.
-//  2. An address is confirmed when `needed` of them agree, and stays so until nobody sees it any more: one who leaves
-//     does not take it back.
+//  2. An address is confirmed when `needed` observers agree, and stays so until no observer sees it any more: a single
+//     observer that disconnects does not revoke it.
 //
-// Cost: O(peers) a report. Bounds: one opinion a peer; kMaxConfirmed addresses.
+// Cost: O(peers) per report. Bounds: one observation per peer; kMaxConfirmed addresses.
 //
-// Attacks: a liar has to come from `needed` places to make us announce what is not ours, and then has us announce an
-// address that leads nowhere or to somebody who is not us, which a dialler notices in the handshake.
+// Attacks: an attacker needs `needed` network locations to make this node announce a wrong address. Dialers of that
+// address notice the wrong peer in the handshake.
 #pragma once
 
 #include <map>
@@ -26,24 +26,24 @@ class ObservedAddresses {
 
   explicit ObservedAddresses(std::size_t needed) : needed_(needed) {}
 
-  /// `observer`, who comes from `from`, sees us at `seen`. True if confirmed() is now another.
+  /// `observer`, at the address `from`, sees this peer at `seen`. True if confirmed() has changed.
   bool report(const crypto::PeerId& observer, const IpAddress& from, const Multiaddr& seen);
-  /// The observer has gone. True if confirmed() is now another.
+  /// The observer has disconnected. True if confirmed() has changed.
   bool forget(const crypto::PeerId& observer);
 
   [[nodiscard]] std::vector<Multiaddr> confirmed() const { return {confirmed_.begin(), confirmed_.end()}; }
-  /// From how many places `address` is seen.
-  [[nodiscard]] std::size_t places(const Multiaddr& address) const;
+  /// The number of independent observers of `address`.
+  [[nodiscard]] std::size_t observers(const Multiaddr& address) const;
 
  private:
-  struct Opinion {
-    Bytes place;
+  struct Observation {
+    Bytes location;
     Multiaddr seen;
   };
-  bool reconsider(const Multiaddr& address);
+  bool update(const Multiaddr& address);
 
   std::size_t needed_;
-  std::map<crypto::PeerId, Opinion> opinions_;
+  std::map<crypto::PeerId, Observation> observations_;
   std::set<Multiaddr> confirmed_;
 };
 

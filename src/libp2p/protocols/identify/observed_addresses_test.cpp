@@ -12,11 +12,11 @@ IpAddress ip(const std::string& text) { return *IpAddress::parse(text); }
 const Multiaddr kOurs = *Multiaddr::parse("/ip4/203.0.113.5/tcp/9000");
 const Multiaddr kLie = *Multiaddr::parse("/ip4/203.0.113.6/tcp/9000");
 
-TEST(ObservedAddresses, ConfirmedBySeveralPlacesUntilNobodySeesIt) {
+TEST(ObservedAddresses, ConfirmedBySeveralObserversUntilNoneSeesIt) {
   ObservedAddresses observed(3);
   EXPECT_FALSE(observed.report(id(1), ip("192.0.2.1"), kOurs));
   EXPECT_FALSE(observed.report(id(2), ip("192.0.2.2"), kOurs));
-  EXPECT_FALSE(observed.report(id(2), ip("192.0.2.2"), kOurs));  // says it again
+  EXPECT_FALSE(observed.report(id(2), ip("192.0.2.2"), kOurs));  // the same observation again
   EXPECT_TRUE(observed.confirmed().empty());
   EXPECT_TRUE(observed.report(id(3), ip("192.0.2.3"), kOurs));
   EXPECT_EQ(observed.confirmed(), std::vector{kOurs});
@@ -24,17 +24,17 @@ TEST(ObservedAddresses, ConfirmedBySeveralPlacesUntilNobodySeesIt) {
   EXPECT_FALSE(observed.forget(id(2)));
   EXPECT_FALSE(observed.report(id(3), ip("192.0.2.3"), kOurs));  // the last one stays
   EXPECT_EQ(observed.confirmed(), std::vector{kOurs});
-  EXPECT_TRUE(observed.report(id(3), ip("192.0.2.3"), kLie));  // and changes its mind
+  EXPECT_TRUE(observed.report(id(3), ip("192.0.2.3"), kLie));  // a new observation
   EXPECT_TRUE(observed.confirmed().empty());
 }
 
-TEST(ObservedAddresses, ManyPeersOfOneHouseAreOnePlace) {
+TEST(ObservedAddresses, ManyPeersOfOneNetworkAreOneObserver) {
   ObservedAddresses observed(2);
   for (std::uint64_t i = 1; i < 20; ++i) EXPECT_FALSE(observed.report(id(i), ip("192.0.2.1"), kLie));
   for (std::uint64_t i = 21; i < 40; ++i)
     EXPECT_FALSE(observed.report(id(i), ip("2001:db8::" + std::to_string(i)), kOurs));
-  EXPECT_EQ(observed.places(kLie), 1u);
-  EXPECT_EQ(observed.places(kOurs), 1u);
+  EXPECT_EQ(observed.observers(kLie), 1u);
+  EXPECT_EQ(observed.observers(kOurs), 1u);
   EXPECT_TRUE(observed.report(id(50), ip("192.0.2.2"), kOurs));
 }
 

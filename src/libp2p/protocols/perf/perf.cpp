@@ -24,7 +24,7 @@ std::uint64_t from_big_endian(BytesView bytes) {
   return value;
 }
 
-/// Sends `count` zeros; `sent` is told of each buffer.
+/// Sends `count` zeros; calls `sent` for each buffer.
 template <class Sent>
 Task<Result<void>> send_zeros(ByteStream& stream, std::uint64_t count, Duration idle, Sent sent) {
   while (count > 0) {
@@ -36,7 +36,7 @@ Task<Result<void>> send_zeros(ByteStream& stream, std::uint64_t count, Duration 
   co_return Result<void>();
 }
 
-/// Reads to the end and forgets; `got` is told of each buffer and ends the reading by returning false.
+/// Reads to the end and discards; calls `got` for each buffer, which ends the reading by returning false.
 template <class Got>
 Task<Result<void>> discard(ByteStream& stream, Duration idle, Got got) {
   Bytes buffer(PerfServer::kBuffer);
@@ -49,24 +49,24 @@ Task<Result<void>> discard(ByteStream& stream, Duration idle, Got got) {
 Task<Result<void>> serve(ByteStream& stream, Duration idle) {
   std::array<std::uint8_t, kRequest> request;
   CO_TRY_VOID(co_await with_timeout(idle, read_exactly(stream, request)));
-  const auto go_on = [](std::size_t) { return true; };
-  CO_TRY_VOID(co_await discard(stream, idle, go_on));
-  CO_TRY_VOID(co_await send_zeros(stream, from_big_endian(request), idle, go_on));
+  const auto keep_going = [](std::size_t) { return true; };
+  CO_TRY_VOID(co_await discard(stream, idle, keep_going));
+  CO_TRY_VOID(co_await send_zeros(stream, from_big_endian(request), idle, keep_going));
   co_return co_await stream.close_write();
 }
 
 }  // namespace
 
-/// One of the places for streams.
-class PerfServer::Place {
+/// One of the served streams.
+class PerfServer::Slot {
  public:
-  Place(State& state, const crypto::PeerId& peer) : state_(state), peer_(peer) {
+  Slot(State& state, const crypto::PeerId& peer) : state_(state), peer_(peer) {
     ++state_.serving;
     ++state_.by_peer[peer_];
   }
-  Place(const Place&) = delete;
-  Place& operator=(const Place&) = delete;
-  ~Place() {
+  Slot(const Slot&) = delete;
+  Slot& operator=(const Slot&) = delete;
+  ~Slot() {
     --state_.serving;
     if (const auto it = state_.by_peer.find(peer_); --it->second == 0) state_.by_peer.erase(it);
   }
@@ -81,32 +81,32 @@ class PerfServer::Place {
   crypto::PeerId peer_;
 };
 
-PerfServer::PerfServer(Swarm& swarm, PerfOptions options) : swarm_(&swarm), state_(std::make_shared<State>()) {
+PerfServer::PerfServer(ProtocolHost& host, PerfOptions options) : host_(&host), state_(std::make_shared<State>()) {
   state_->options = options;
-  swarm.set_stream_handler(std::string(kPerfProtocol), [state = state_](std::unique_ptr<Stream> stream) {
+  host.set_stream_handler(std::string(kPerfProtocol), [state = state_](std::unique_ptr<Stream> stream) {
     return answer(state, std::move(stream));
   });
 }
 
 void PerfServer::close() {
-  if (Swarm* swarm = std::exchange(swarm_, nullptr)) swarm->remove_stream_handler(std::string(kPerfProtocol));
+  if (ProtocolHost* host = std::exchange(host_, nullptr)) host->remove_stream_handler(std::string(kPerfProtocol));
 }
 
 Task<void> PerfServer::answer(std::shared_ptr<State> state, std::unique_ptr<Stream> stream) {
   const crypto::PeerId peer = stream->remote_peer();
-  if (!Place::free(*state, peer)) {
+  if (!Slot::free(*state, peer)) {
     ++state->refused;
     co_return;
   }
-  const Place place(*state, peer);
+  const Slot slot(*state, peer);
   (void)co_await serve(*stream, state->options.idle);
 }
 
-Task<Result<PerfFigures>> measure_perf(Swarm& swarm, crypto::PeerId peer, PerfRequest request) {
-  CO_TRY(std::unique_ptr<Stream> stream, co_await swarm.new_stream(peer, std::string(kPerfProtocol)));
-  Lane& lane = swarm.runtime().lane;
+Task<Result<PerfFigures>> measure_perf(ProtocolHost& host, crypto::PeerId peer, PerfRequest request) {
+  CO_TRY(std::unique_ptr<Stream> stream, co_await host.new_stream(peer, std::string(kPerfProtocol)));
+  Lane& lane = host.runtime().lane;
   PerfFigures figures;
-  const auto tell = [&request, &figures] {
+  const auto report = [&request, &figures] {
     if (request.progress) request.progress(figures);
   };
   const SteadyTime start = lane.now();
@@ -115,7 +115,7 @@ Task<Result<PerfFigures>> measure_perf(Swarm& swarm, crypto::PeerId peer, PerfRe
   const auto sent = [&](std::size_t count) {
     figures.uploaded += count;
     figures.upload = lane.now() - start;
-    tell();
+    report();
   };
   CO_TRY_VOID(co_await send_zeros(*stream, request.upload, request.idle, sent));
   CO_TRY_VOID(co_await stream->close_write());
@@ -124,14 +124,14 @@ Task<Result<PerfFigures>> measure_perf(Swarm& swarm, crypto::PeerId peer, PerfRe
   const auto got = [&](std::size_t count) {
     figures.downloaded += count;
     figures.download = lane.now() - turned;
-    tell();
+    report();
     return figures.downloaded <= request.download;
   };
   CO_TRY_VOID(co_await discard(*stream, request.idle, got));
   if (figures.downloaded != request.download)
-    co_return fail(Errc::io, "perf: {} sent {} bytes where {} were asked for", peer.to_string(), figures.downloaded,
+    co_return fail(Errc::io, "perf: {} sent {} bytes, {} were requested", peer.to_string(), figures.downloaded,
                    request.download);
-  // With nothing to send back, the server's end is the sign that it has read ours.
+  // Without a download, the end of the server's half shows that it has read the upload.
   if (request.download == 0) figures.upload = lane.now() - start;
   co_return figures;
 }

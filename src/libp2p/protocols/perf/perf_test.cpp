@@ -16,7 +16,7 @@ Result<PerfFigures> measure(TwoHosts& w, std::uint64_t upload, std::uint64_t dow
   return w.world.run(w.a.node, measure_perf(*w.a.host, w.b.id(), std::move(request)));
 }
 
-TEST(Perf, WhatIsAskedForIsSentAndTimed) {
+TEST(Perf, TheRequestedBytesAreSentAndTimed) {
   TwoHosts w(1);
   PerfServer server(*w.b.host);
   ASSERT_TRUE(w.connect());
@@ -24,12 +24,12 @@ TEST(Perf, WhatIsAskedForIsSentAndTimed) {
   ASSERT_TRUE(figures) << figures.error().to_string();
   EXPECT_EQ(figures->uploaded, 3'000'000u);
   EXPECT_EQ(figures->downloaded, 1'000'001u);
-  EXPECT_GE(figures->download, 8ms);  // there and back
+  EXPECT_GE(figures->download, 8ms);  // a round trip
   w.world.run_for(1s);
   EXPECT_EQ(server.serving(), 0u);
 }
 
-TEST(Perf, NothingEitherWayIsARoundTrip) {
+TEST(Perf, AnEmptyMeasurementIsARoundTrip) {
   TwoHosts w(1);
   PerfServer server(*w.b.host);
   ASSERT_TRUE(w.connect());
@@ -39,7 +39,7 @@ TEST(Perf, NothingEitherWayIsARoundTrip) {
   EXPECT_GE(figures->upload, 8ms);
 }
 
-TEST(Perf, NobodyAnswersUnlessAskedTo) {
+TEST(Perf, IsServedOnlyWithAPerfServer) {
   TwoHosts w(1);
   ASSERT_TRUE(w.connect());
   const auto figures = measure(w, 1, 1);
@@ -52,7 +52,7 @@ TEST(Perf, NobodyAnswersUnlessAskedTo) {
   EXPECT_FALSE(measure(w, 1, 1));
 }
 
-TEST(Perf, ProgressGrowsToTheWhole) {
+TEST(Perf, ProgressGrowsToTheTotal) {
   TwoHosts w(1);
   PerfServer server(*w.b.host);
   ASSERT_TRUE(w.connect());
@@ -67,7 +67,7 @@ TEST(Perf, ProgressGrowsToTheWhole) {
   EXPECT_EQ(seen.back(), 1'500'000u);
 }
 
-/// Asks for everything there could be, reads `count` bytes and lets go.
+/// Requests the maximum, reads `count` bytes and releases the stream.
 Task<Result<void>> ask_for_the_world(Host& host, crypto::PeerId peer, std::size_t count) {
   CO_TRY(std::unique_ptr<Stream> stream, co_await host.new_stream(peer, std::string(kPerfProtocol)));
   const Bytes all(8, 0xff);
@@ -79,7 +79,7 @@ Task<Result<void>> ask_for_the_world(Host& host, crypto::PeerId peer, std::size_
   co_return Result<void>();
 }
 
-TEST(Perf, AClientThatWantsEverythingMayStopAtAnyTime) {
+TEST(Perf, AClientMayStopAtAnyTime) {
   TwoHosts w(1);
   PerfServer server(*w.b.host);
   ASSERT_TRUE(w.connect());
@@ -94,7 +94,7 @@ Task<Result<std::unique_ptr<Stream>>> begin(Host& host, crypto::PeerId peer, std
   co_return std::move(stream);
 }
 
-TEST(Perf, PlacesAreBoundedAndAStandstillGivesThemBack) {
+TEST(Perf, ServedStreamsAreBoundedAndEndWithoutProgress) {
   TwoHosts w(1);
   PerfOptions options;
   options.max_streams_per_peer = 2;
@@ -121,7 +121,7 @@ Task<void> answer_with(std::unique_ptr<Stream> stream, std::size_t count) {
   (void)co_await stream->close_write();
 }
 
-TEST(Perf, ALiarIsNotBelieved) {
+TEST(Perf, AWrongNumberOfBytesIsAnError) {
   TwoHosts w(1);
   ASSERT_TRUE(w.connect());
   for (std::size_t count : {99, 101, 0, 200'000}) {

@@ -4,9 +4,9 @@
 
 namespace dms::libp2p {
 
-Ping::Ping(Swarm& swarm) : swarm_(swarm) {
-  swarm_.set_stream_handler(std::string(kPingProtocol),
-                            [this](std::unique_ptr<Stream> stream) { return answer(std::move(stream)); });
+Ping::Ping(ProtocolHost& host) : host_(host) {
+  host_.set_stream_handler(std::string(kPingProtocol),
+                           [this](std::unique_ptr<Stream> stream) { return answer(std::move(stream)); });
 }
 
 Task<void> Ping::answer(std::unique_ptr<Stream> stream) {
@@ -31,9 +31,9 @@ Task<void> Ping::answer(std::unique_ptr<Stream> stream) {
   (void)co_await stream->close_write();
 }
 
-Task<Result<Duration>> Ping::measure(Swarm& swarm, crypto::PeerId peer) {
-  CO_TRY(std::unique_ptr<Stream> stream, co_await swarm.new_stream(peer, std::string(kPingProtocol)));
-  Lane& lane = swarm.runtime().lane;
+Task<Result<Duration>> Ping::measure(ProtocolHost& host, crypto::PeerId peer) {
+  CO_TRY(std::unique_ptr<Stream> stream, co_await host.new_stream(peer, std::string(kPingProtocol)));
+  Lane& lane = host.runtime().lane;
   const Bytes sent = lane.random().bytes(kSize);
   Bytes back(kSize);
   const SteadyTime start = lane.now();
@@ -45,6 +45,6 @@ Task<Result<Duration>> Ping::measure(Swarm& swarm, crypto::PeerId peer) {
   co_return took;
 }
 
-Task<Result<Duration>> Ping::ping(crypto::PeerId peer) { return with_timeout(kTimeout, measure(swarm_, peer)); }
+Task<Result<Duration>> Ping::ping(crypto::PeerId peer) { return with_timeout(kTimeout, measure(host_, peer)); }
 
 }  // namespace dms::libp2p

@@ -1,14 +1,14 @@
-// ping: 32 random bytes there and back, as a measure of the round trip and a sign of life.
+// ping: 32 random bytes there and back, to measure the round trip and check liveness.
 //
-// Attacks: an answer that differs from what was sent is an error. The responder holds 32 bytes per stream, serves at
-// most two streams of a peer at once and drops one that is silent for kIdle.
+// Attacks: an answer that differs from the request is an error. The responder holds 32 bytes per stream, serves at most
+// two streams of a peer at once and closes one that is silent for kIdle.
 //
 // Specification: libp2p ping (/ipfs/ping/1.0.0).
 #pragma once
 
 #include <map>
 
-#include "libp2p/swarm/swarm.hpp"
+#include "libp2p/swarm/protocol_host.hpp"
 
 namespace dms::libp2p {
 
@@ -21,15 +21,15 @@ class Ping {
   static constexpr Duration kIdle = 1min;
   static constexpr Duration kTimeout = 20s;
 
-  /// Answers pings on `swarm` from now on.
-  explicit Ping(Swarm& swarm);
+  /// Answers pings on `host` from now on.
+  explicit Ping(ProtocolHost& host);
   Task<Result<Duration>> ping(crypto::PeerId peer);
 
  private:
   Task<void> answer(std::unique_ptr<Stream> stream);
-  static Task<Result<Duration>> measure(Swarm& swarm, crypto::PeerId peer);
+  static Task<Result<Duration>> measure(ProtocolHost& host, crypto::PeerId peer);
 
-  Swarm& swarm_;
+  ProtocolHost& host_;
   std::map<crypto::PeerId, std::size_t> serving_;
 };
 

@@ -11,7 +11,7 @@ crypto::Aead::Nonce nonce_of(std::uint64_t number) {
 }
 
 Result<CipherState> CipherState::create(BytesView key) {
-  TRY(crypto::Aead cipher, crypto::Aead::create(crypto::Aead::Algorithm::chacha20_poly1305, key));
+  TRY(crypto::Aead cipher, crypto::Aead::create(key));
   return CipherState(std::move(cipher));
 }
 
@@ -24,7 +24,7 @@ Result<crypto::Aead::Nonce> CipherState::next_nonce() {
 
 Result<void> CipherState::seal(BytesView associated, BytesView text, MutableBytes into) {
   TRY(const crypto::Aead::Nonce nonce, next_nonce());
-  return cipher_.seal(nonce, associated, {text}, into);
+  return cipher_.seal(nonce, associated, text, into);
 }
 
 Result<MutableBytes> CipherState::open(BytesView associated, BytesView sealed, MutableBytes into) {

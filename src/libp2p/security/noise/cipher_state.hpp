@@ -1,7 +1,7 @@
-// A key and how often it has been used: a different nonce for each message, the same on both sides.
+// A key and the number of its uses: each message gets a different nonce, the same on both sides.
 //
-// The nonce is 32 bits of zeros and the number, little endian. A failed open() uses up its number: the two sides are no
-// longer in step, and whoever sees it ends the session.
+// The nonce is 32 bits of zeros and the number, little endian. A failed open() uses up its number: the two sides are
+// then out of step, and the caller ends the session.
 //
 // Specification: the Noise Protocol Framework, revision 34, sections 5.1 and 12.
 #pragma once
@@ -19,7 +19,7 @@ class CipherState {
   /// `key` has 32 bytes.
   static Result<CipherState> create(BytesView key);
 
-  /// As Aead has it. Errc::limit_exceeded once the numbers are used up.
+  /// As Aead::seal() and open(). Errc::limit_exceeded once the numbers are used up.
   Result<void> seal(BytesView associated, BytesView text, MutableBytes into);
   Result<MutableBytes> open(BytesView associated, BytesView sealed, MutableBytes into);
 

@@ -7,7 +7,7 @@
 namespace dms::libp2p::noise {
 namespace {
 
-// Exactly 32 bytes, so it is the initial hash as it stands.
+// Exactly 32 bytes, so it is the initial hash itself.
 constexpr std::string_view kName = "Noise_XX_25519_ChaChaPoly_SHA256";
 
 }  // namespace
@@ -68,7 +68,7 @@ Result<BytesView> Handshake::take(BytesView& message, std::size_t size, const ch
 }
 
 Result<Bytes> Handshake::write_message(BytesView payload) {
-  if (finished() || !my_turn()) return fail(Errc::internal, "noise: not our turn to write");
+  if (finished() || !my_turn()) return fail(Errc::internal, "noise: a message was written out of turn");
   Bytes out;
   if (next_ < 2) {
     out = to_bytes(ephemeral_.public_key());
@@ -86,7 +86,7 @@ Result<Bytes> Handshake::write_message(BytesView payload) {
 }
 
 Result<Bytes> Handshake::read_message(BytesView message) {
-  if (finished() || my_turn()) return fail(Errc::internal, "noise: not our turn to read");
+  if (finished() || my_turn()) return fail(Errc::internal, "noise: a message was read out of turn");
   if (next_ < 2) {
     TRY(BytesView key, take(message, remote_ephemeral_.size(), "ephemeral key"));
     std::ranges::copy(key, remote_ephemeral_.begin());

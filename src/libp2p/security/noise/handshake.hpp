@@ -1,13 +1,13 @@
-// The Noise handshake Noise_XX_25519_ChaChaPoly_SHA256 as a pure state machine: bytes in, bytes out.
+// The Noise handshake Noise_XX_25519_ChaChaPoly_SHA256 as a state machine without I/O: bytes in, bytes out.
 //
 // Model
 //  1. Three messages: -> e; <- e, ee, s, es; -> s, se. The dialer writes the first and third. Each carries a payload;
 //     those of the second and third are encrypted.
 //  2. Messages are written and read in turn. After the third, split() gives one cipher for each direction.
-//  3. The state is of no use after a failure.
+//  3. The state is unusable after a failure.
 //
-// Attacks: the payload of the second message goes to somebody who has not yet proved anything. Keys of low order are
-// refused (x25519.hpp). Ephemeral secrets are wiped with the object.
+// Attacks: the payload of the second message goes to an unauthenticated dialer. Keys of low order are refused
+// (x25519.hpp). Ephemeral secrets are wiped with the object.
 //
 // Specification: the Noise Protocol Framework, revision 34, sections 5 and 7.
 #pragma once

@@ -68,7 +68,7 @@ TEST(NoiseHandshake, PublishedVector) {
   auto a_ciphers = a.split();
   auto b_ciphers = b.split();
   ASSERT_TRUE(a_ciphers && b_ciphers);
-  // The vector goes on in turn: the listener, the dialer, the listener.
+  // The vector continues in turn: the listener, the dialer, the listener.
   EXPECT_EQ(encode(Base::hex, seal(b_ciphers->send, hex(kMessages[3].payload))), kMessages[3].bytes);
   EXPECT_EQ(encode(Base::hex, seal(a_ciphers->send, hex(kMessages[4].payload))), kMessages[4].bytes);
   EXPECT_EQ(encode(Base::hex, seal(b_ciphers->send, hex(kMessages[5].payload))), kMessages[5].bytes);

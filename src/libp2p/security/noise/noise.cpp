@@ -41,7 +41,7 @@ Result<Proved> check(BytesView message, const Handshake& handshake, const std::o
   return Proved{std::move(key), std::move(payload.muxers)};
 }
 
-/// The first of the dialer's muxers that both have. No offer at all on one side leaves the choice to multistream.
+/// The first of the dialer's muxers that both have. Without an offer of one side multistream-select decides.
 Result<std::string> choose_muxer(const std::vector<std::string>& dialer, const std::vector<std::string>& listener) {
   if (dialer.empty() || listener.empty()) return std::string();
   for (const std::string& name : dialer)
@@ -49,20 +49,20 @@ Result<std::string> choose_muxer(const std::vector<std::string>& dialer, const s
   return fail(Errc::unsupported, "noise: no stream muxer in common");
 }
 
-Task<Result<Proved>> shake_hands(ByteStream& raw, Handshake& handshake, Side side, Payload mine,
-                                 std::optional<crypto::PeerId> expected) {
+Task<Result<Proved>> exchange(ByteStream& raw, Handshake& handshake, Side side, Payload mine,
+                              std::optional<crypto::PeerId> expected) {
   const Bytes payload = mine.encode();
   if (side == Side::dialer) {
     CO_TRY_VOID(co_await send(raw, handshake, {}));
-    CO_TRY(Bytes theirs, co_await receive(raw, handshake));
-    CO_TRY(Proved proved, check(theirs, handshake, expected));
+    CO_TRY(Bytes payload_in, co_await receive(raw, handshake));
+    CO_TRY(Proved proved, check(payload_in, handshake, expected));
     CO_TRY_VOID(co_await send(raw, handshake, payload));
     co_return std::move(proved);
   }
-  CO_TRY(Bytes nothing, co_await receive(raw, handshake));
+  CO_TRY(Bytes empty, co_await receive(raw, handshake));
   CO_TRY_VOID(co_await send(raw, handshake, payload));
-  CO_TRY(Bytes theirs, co_await receive(raw, handshake));
-  co_return check(theirs, handshake, expected);
+  CO_TRY(Bytes payload_in, co_await receive(raw, handshake));
+  co_return check(payload_in, handshake, expected);
 }
 
 }  // namespace
@@ -78,7 +78,7 @@ Task<Result<Secured>> Noise::secure(std::unique_ptr<ByteStream> raw, Side side, 
   Payload mine = *proof_;
   mine.muxers = muxers;
   Handshake handshake(side, static_key_, crypto::X25519Key::generate(random_));
-  Result<Proved> proved = co_await shake_hands(*raw, handshake, side, std::move(mine), expected);
+  Result<Proved> proved = co_await exchange(*raw, handshake, side, std::move(mine), expected);
   if (!proved) co_return fail(proved.error(), "noise handshake");
   const bool dialer = side == Side::dialer;
   CO_TRY(std::string muxer, choose_muxer(dialer ? muxers : proved->muxers, dialer ? proved->muxers : muxers));

@@ -3,18 +3,18 @@
 // Model
 //  1. On the wire each message is a length of two bytes, big endian, and at most 65,535 bytes of Noise message.
 //  2. The handshake carries each side's identity key and its signature over the Noise static key; the static key is
-//     made and signed once for this object, as the specification allows: the secrecy of a session hangs on its ephemeral
-//     keys. Muxers offered on both sides are agreed on the way: the first of the dialer's that both
-//     speak.
+//     made and signed once per Noise object, as the specification allows: the secrecy of a session depends on its
+//     ephemeral keys. If both sides offer muxers, the first of the dialer's that both speak is agreed within the
+//     handshake.
 //  3. Then a stream (noise_stream.hpp). A close of the raw stream between two messages is an end, within one an error.
 //
 // Time: the handshake takes its deadline from its caller.
 //
 // Attacks: before the peer is authenticated a handshake message is limited to kMaxHandshakeMessage bytes and is held
 // once. Replayed, reordered, altered or injected bytes fail to decrypt, and that ends the stream for good. A dialer
-// that finds another peer than expected hangs up before sending its own identity.
+// that finds another peer than expected closes the connection before it has sent its own identity.
 //
-// Memory: of a stream, as SealedStream has it.
+// Memory of a stream: noise_stream.hpp.
 //
 // Specification: libp2p noise; connections, inlined muxer negotiation.
 #pragma once
@@ -40,7 +40,7 @@ class Noise final : public Security {
  private:
   Random& random_;
   crypto::X25519Key static_key_;
-  Result<Payload> proof_;  ///< that the static key is ours; without muxers
+  Result<Payload> proof_;  ///< the signature over the static key; without muxers
 };
 
 }  // namespace dms::libp2p::noise

@@ -18,18 +18,18 @@ struct Noises {
   Noise a{make_key(1), random};
   Noise b{make_key(2), random};
 
-  Pair shake(LaneWorld& w, std::optional<crypto::PeerId> expected, std::vector<std::string> muxers_a = yamux(),
-             std::vector<std::string> muxers_b = yamux(), std::size_t capacity = 1 << 16) {
+  Pair handshake(LaneWorld& w, std::optional<crypto::PeerId> expected, std::vector<std::string> muxers_a = yamux(),
+                 std::vector<std::string> muxers_b = yamux(), std::size_t capacity = 1 << 16) {
     auto [left, right] = make_pipe(capacity);
     return run_both(w, a.secure(std::move(left), Side::dialer, expected, std::move(muxers_a)),
                     b.secure(std::move(right), Side::listener, std::nullopt, std::move(muxers_b)));
   }
 };
 
-TEST(Noise, BothSidesLearnWhoTheOtherIs) {
+TEST(Noise, BothSidesAuthenticateEachOther) {
   LaneWorld w;
   Noises n;
-  auto [a, b] = n.shake(w, id_of(2));
+  auto [a, b] = n.handshake(w, id_of(2));
   ASSERT_TRUE(a) << a.error().to_string();
   ASSERT_TRUE(b) << b.error().to_string();
   EXPECT_EQ(a->peer, id_of(2));
@@ -39,10 +39,10 @@ TEST(Noise, BothSidesLearnWhoTheOtherIs) {
   EXPECT_EQ(b->muxer, "/yamux/1.0.0");
 }
 
-TEST(Noise, ADialerWhoFindsSomebodyElseHangsUp) {
+TEST(Noise, ADialerRefusesAnUnexpectedPeer) {
   LaneWorld w;
   Noises n;
-  auto [a, b] = n.shake(w, id_of(3));
+  auto [a, b] = n.handshake(w, id_of(3));
   ASSERT_FALSE(a);
   EXPECT_TRUE(a.error().is(Errc::permission_denied));
   EXPECT_NE(a.error().to_string().find(id_of(3).to_string()), std::string::npos);
@@ -52,18 +52,18 @@ TEST(Noise, ADialerWhoFindsSomebodyElseHangsUp) {
 TEST(Noise, MuxersAreAgreedByTheDialersOrder) {
   LaneWorld w;
   Noises n;
-  auto [a, b] = n.shake(w, {}, {"/q/1", "/yamux/1.0.0", "/mplex/1"}, {"/mplex/1", "/yamux/1.0.0"});
+  auto [a, b] = n.handshake(w, {}, {"/q/1", "/yamux/1.0.0", "/mplex/1"}, {"/mplex/1", "/yamux/1.0.0"});
   ASSERT_TRUE(a && b);
   EXPECT_EQ(a->muxer, "/yamux/1.0.0");
   EXPECT_EQ(b->muxer, "/yamux/1.0.0");
-  auto [c, d] = n.shake(w, {}, {}, yamux());
+  auto [c, d] = n.handshake(w, {}, {}, yamux());
   ASSERT_TRUE(c && d);
   EXPECT_EQ(c->muxer + d->muxer, "");
-  auto [g, h] = n.shake(w, {}, yamux(), {});
+  auto [g, h] = n.handshake(w, {}, yamux(), {});
   ASSERT_TRUE(g && h);
-  EXPECT_EQ(g->muxer + h->muxer, "") << "one side has no offer: left to multistream-select";
-  auto [e, f] = n.shake(w, {}, {"/q/1"}, yamux());
-  ASSERT_FALSE(e || f) << "both have offers and nothing in common: neither side goes on";
+  EXPECT_EQ(g->muxer + h->muxer, "") << "one side offers none: multistream-select decides";
+  auto [e, f] = n.handshake(w, {}, {"/q/1"}, yamux());
+  ASSERT_FALSE(e || f) << "both offer muxers and share none: both sides fail";
   EXPECT_TRUE(e.error().is(Errc::unsupported));
   EXPECT_TRUE(f.error().is(Errc::unsupported));
 }
@@ -72,7 +72,7 @@ TEST(Noise, CarriesAnyAmountThroughAnyPipe) {
   for (std::size_t capacity : {1u, 7u, 1000u, 1u << 16, 1u << 20}) {
     LaneWorld w;
     Noises n;
-    auto [a, b] = n.shake(w, {}, yamux(), yamux(), capacity);
+    auto [a, b] = n.handshake(w, {}, yamux(), yamux(), capacity);
     ASSERT_TRUE(a && b);
     SeededRandom random(capacity);
     const Bytes from_a = random.bytes(capacity < 100 ? 3000 : 1'000'000);
@@ -85,7 +85,7 @@ TEST(Noise, CarriesAnyAmountThroughAnyPipe) {
   }
 }
 
-/// Passes on what `from` sends, but only `limit` bytes, with byte `flip` changed.
+/// Forwards at most `limit` bytes of `from`, with byte `flip` changed.
 Task<Result<void>> relay(ByteStream& from, ByteStream& to, std::size_t limit, std::size_t flip, std::size_t& passed) {
   std::size_t at = 0;
   Bytes buffer(1024);
@@ -111,7 +111,7 @@ struct Tampered {
 constexpr std::size_t kNever = static_cast<std::size_t>(-1);
 
 /// A handshake whose dialer's bytes go through a relay.
-Tampered shake_through_relay(std::size_t limit, std::size_t flip) {
+Tampered handshake_through_relay(std::size_t limit, std::size_t flip) {
   LaneWorld w;
   Noises n;
   auto [dialer, wire_a] = make_pipe();
@@ -125,24 +125,25 @@ Tampered shake_through_relay(std::size_t limit, std::size_t flip) {
   nursery.spawn(keep(n.b.secure(std::move(listener), Side::listener, std::nullopt, yamux()), b));
   nursery.spawn(keep(relay(*wire_a, *wire_b, limit, flip, out.passed), there));
   nursery.spawn(keep(relay(*wire_b, *wire_a, kNever, kNever, ignored), back));
-  w.world.run_for(1min);  // the listener may be waiting for what never comes: its owner's deadline ends it
+  w.world.run_for(1min);  // the listener may wait for ever: its owner's deadline ends it
   w.run(nursery.close());
   out.dialer_ok = a && *a;
   out.listener_ok = b && *b;
   return out;
 }
 
-TEST(Noise, AHandshakeThatStopsAtAnyByteEndsCleanly) {
-  const Tampered whole = shake_through_relay(kNever, kNever);
+TEST(Noise, AHandshakeCutOffAtAnyByteEndsCleanly) {
+  const Tampered whole = handshake_through_relay(kNever, kNever);
   ASSERT_TRUE(whole.dialer_ok && whole.listener_ok);
   ASSERT_GT(whole.passed, 200u);
   for (std::size_t limit = 0; limit < whole.passed; ++limit)
-    EXPECT_FALSE(shake_through_relay(limit, kNever).listener_ok) << limit;
+    EXPECT_FALSE(handshake_through_relay(limit, kNever).listener_ok) << limit;
 }
 
 TEST(Noise, AHandshakeWithAnyByteChangedFails) {
-  const std::size_t size = shake_through_relay(kNever, kNever).passed;
-  for (std::size_t flip = 0; flip < size; ++flip) EXPECT_FALSE(shake_through_relay(kNever, flip).listener_ok) << flip;
+  const std::size_t size = handshake_through_relay(kNever, kNever).passed;
+  for (std::size_t flip = 0; flip < size; ++flip)
+    EXPECT_FALSE(handshake_through_relay(kNever, flip).listener_ok) << flip;
 }
 
 Task<Result<std::size_t>> read_once(ByteStream& stream, MutableBytes into) {
@@ -153,9 +154,9 @@ Task<Result<Bytes>> read_all(ByteStream& stream) { co_return co_await read_to_en
 Handshake::Ciphers zero_ciphers() { return {*CipherState::create(Bytes(32)), *CipherState::create(Bytes(32))}; }
 
 Bytes sealed(std::uint64_t nonce, Bytes text) {
-  auto cipher = *crypto::Aead::create(crypto::Aead::Algorithm::chacha20_poly1305, Bytes(32));
+  auto cipher = *crypto::Aead::create(Bytes(32));
   text.resize(text.size() + 16);
-  EXPECT_TRUE(cipher.seal(nonce_of(nonce), {}, text));
+  EXPECT_TRUE(cipher.seal(nonce_of(nonce), {}, BytesView(text).first(text.size() - 16), text));
   Bytes out{static_cast<std::uint8_t>(text.size() >> 8), static_cast<std::uint8_t>(text.size())};
   append(out, text);
   return out;
@@ -180,12 +181,12 @@ TEST(NoiseStream, ReplayedShortOrCutMessagesEndTheStream) {
   append(replayed, sealed(0, to_bytes("hello")));
   EXPECT_FALSE(read_after(replayed));
   Bytes early = sealed(0, to_bytes("hello"));
-  append(early, sealed(2, to_bytes("of the next number")));  // dropped on the way: nonce 1
-  append(early, sealed(1, to_bytes("the one left out")));
+  append(early, sealed(2, to_bytes("with the next nonce")));  // nonce 1 was dropped
+  append(early, sealed(1, to_bytes("the dropped one")));
   EXPECT_FALSE(read_after(early));
   Bytes empty;
   for (std::uint64_t nonce = 0; nonce < NoiseStream::kMaxEmpty + 1; ++nonce) append(empty, sealed(nonce, {}));
-  EXPECT_FALSE(read_after(empty)) << "a stream of nothing";
+  EXPECT_FALSE(read_after(empty)) << "messages without text";
   EXPECT_FALSE(read_after({0, 15, 1, 2, 3}));
   EXPECT_FALSE(read_after({0, 0}));
   Bytes cut = sealed(0, to_bytes("hello"));
@@ -205,7 +206,7 @@ Task<Result<Bytes>> read_in_pieces(ByteStream& stream, std::size_t piece) {
   }
 }
 
-TEST(NoiseStream, ReadersOfAnySizeGetTheSameAndWhatWasAuthenticBeforeAFault) {
+TEST(NoiseStream, ReadersOfAnySizeGetTheSameBytesAndAllThatPrecedeAFault) {
   SeededRandom random(4);
   Bytes wire, text;
   for (std::uint64_t nonce = 0; nonce < 40; ++nonce) {
@@ -238,10 +239,10 @@ TEST(NoiseStream, ReadersOfAnySizeGetTheSameAndWhatWasAuthenticBeforeAFault) {
   }
   into.resize(had);
   EXPECT_EQ(into, text);
-  EXPECT_FALSE(w.run(read_once(stream, into))) << "for good";
+  EXPECT_FALSE(w.run(read_once(stream, into))) << "permanently";
 }
 
-TEST(NoisePayload, ReadsBackAndToleratesUnknownFields) {
+TEST(NoisePayload, RoundTripsAndIgnoresUnknownFields) {
   const Bytes static_key(32, 5);
   Payload payload = *Payload::create(make_key(1), static_key);
   payload.muxers = {"/yamux/1.0.0"};

@@ -1,7 +1,7 @@
-// The libp2p payload of a Noise handshake message: who holds the static key, proved by a signature.
+// The libp2p payload of a Noise handshake message: the identity key that owns the static key, proved by a signature.
 //
-// Attacks: read from somebody who is not yet authenticated. The number of muxers and the size of each field are
-// limited; unknown fields and extensions are skipped.
+// Attacks: read from an unauthenticated peer. The number of muxers and the size of each field are limited; unknown
+// fields and extensions are skipped.
 //
 // Specification: libp2p noise, "The libp2p Handshake Payload".
 #pragma once

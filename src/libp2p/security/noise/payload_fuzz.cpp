@@ -1,4 +1,4 @@
-// Any bytes as the payload of a handshake: what is accepted reads back to itself.
+// Any bytes as the payload of a handshake: what is accepted round-trips.
 #include <cstdlib>
 
 #include "libp2p/security/noise/payload.hpp"

@@ -1,5 +1,5 @@
-// What other implementations of Noise have published for our protocol name: the handshake byte by byte, and what follows
-// it, as Noise has it and as libp2p frames it.
+// Published vectors of other Noise implementations for this protocol name: the handshake byte by byte, and what follows
+// it, as raw Noise messages and as libp2p frames them.
 #include "base/file.hpp"
 #include "encoding/json.hpp"
 #include "encoding/multibase.hpp"
@@ -61,8 +61,8 @@ class NoiseVectors : public ::testing::Test {
     ASSERT_EQ(cases_.size(), 6u);
   }
 
-  /// Both sides through the handshake, each message held against the published one.
-  static void shake_hands(const Case& c, Handshake& dialer, Handshake& listener) {
+  /// Performs the handshake and compares each message with the published one.
+  static void exchange(const Case& c, Handshake& dialer, Handshake& listener) {
     for (std::size_t i = 0; i < kHandshake; ++i) {
       const Message& published = c.messages[i];
       Handshake& from = writer(published) == Side::dialer ? dialer : listener;
@@ -90,7 +90,7 @@ TEST_F(NoiseVectors, TheHandshakeAndWhatFollows) {
     SCOPED_TRACE(c.source + ", prologue " + c.prologue);
     Handshake dialer = side_of(c, Side::dialer, hex(c.prologue)),
               listener = side_of(c, Side::listener, hex(c.prologue));
-    ASSERT_NO_FATAL_FAILURE(shake_hands(c, dialer, listener));
+    ASSERT_NO_FATAL_FAILURE(exchange(c, dialer, listener));
     auto at_dialer = dialer.split(), at_listener = listener.split();
     ASSERT_TRUE(at_dialer && at_listener);
     ASSERT_GT(c.messages.size(), kHandshake + 1);
@@ -110,23 +110,23 @@ TEST_F(NoiseVectors, TheHandshakeAndWhatFollows) {
   }
 }
 
-/// A stream of ours on one end; on the other the published messages, each behind its length.
+/// A NoiseStream on one end; on the other the published messages, length-prefixed.
 TEST_F(NoiseVectors, TheStreamFramesWhatFollows) {
   for (const Case& c : cases_) {
     SCOPED_TRACE(c.source + ", prologue " + c.prologue);
-    for (const Side ours : {Side::dialer, Side::listener}) {
+    for (const Side local : {Side::dialer, Side::listener}) {
       Handshake dialer = side_of(c, Side::dialer, hex(c.prologue)),
                 listener = side_of(c, Side::listener, hex(c.prologue));
-      ASSERT_NO_FATAL_FAILURE(shake_hands(c, dialer, listener));
+      ASSERT_NO_FATAL_FAILURE(exchange(c, dialer, listener));
       auto [near, far] = make_pipe();
-      NoiseStream stream(std::move(near), (ours == Side::dialer ? dialer : listener).split().value());
+      NoiseStream stream(std::move(near), (local == Side::dialer ? dialer : listener).split().value());
       LaneWorld w;
       for (std::size_t i = kHandshake; i < c.messages.size(); ++i) {
         const Message& published = c.messages[i];
         const Bytes payload = hex(published.payload), ciphertext = hex(published.ciphertext);
         Bytes frame{static_cast<std::uint8_t>(ciphertext.size() >> 8), static_cast<std::uint8_t>(ciphertext.size())};
         append(frame, ciphertext);
-        const bool sending = writer(published) == ours;
+        const bool sending = writer(published) == local;
         ASSERT_TRUE(w.run(sending ? stream.write(payload) : far->write(frame)));
         Bytes got((sending ? frame : payload).size());
         ASSERT_TRUE(w.run(read_exactly(sending ? *far : stream, got)));
@@ -136,8 +136,8 @@ TEST_F(NoiseVectors, TheStreamFramesWhatFollows) {
   }
 }
 
-/// Who begins with another prologue, as one of another protocol would, is found out by the first thing that is encrypted.
-TEST_F(NoiseVectors, AnotherPrologueIsAnotherHandshake) {
+/// A peer with another prologue, as of another protocol, fails at the first encrypted message.
+TEST_F(NoiseVectors, ADifferentPrologueFailsTheHandshake) {
   for (const Case& c : cases_) {
     Handshake dialer = side_of(c, Side::dialer, hex(c.prologue + "00"));
     ASSERT_TRUE(dialer.write_message(hex(c.messages[0].payload)));

@@ -22,7 +22,7 @@ constexpr int kMinRsaBits = 2048;
 constexpr int kMaxRsaBits = 4096;
 constexpr int kDaysValid = 100 * 365;
 
-// The commonest lengths of DER signatures; one in two has it. Ed25519's are always of 64 bytes.
+// The most common lengths of DER signatures; about half have it. Ed25519's are always of 64 bytes.
 constexpr std::size_t kP256Signature = 71;
 constexpr std::size_t kSecp256k1Signature = 70;
 
@@ -47,13 +47,13 @@ Result<BytesView> take_tlv(BytesView& in, std::uint8_t tag, const char* what) {
   };
   if (in.size() < 2 || in[0] != tag) return refused("another ASN.1 type than expected");
   const std::size_t more = in[1] < 0x80 ? 0 : in[1] & 0x7fU;
-  if (in[1] >= 0x80 && (more == 0 || more > 2)) return refused("a length of a form that DER does not have or need");
-  if (in.size() < 2 + more) return refused("cut within its length");
+  if (in[1] >= 0x80 && (more == 0 || more > 2)) return refused("an invalid form of length");
+  if (in.size() < 2 + more) return refused("cut off within its length");
   std::size_t size = more == 0 ? in[1] : 0;
   for (std::size_t i = 0; i < more; ++i) size = size << 8 | in[2 + i];
-  if ((more == 1 && size < 0x80) || (more == 2 && size < 0x100)) return refused("a length longer than need be");
+  if ((more == 1 && size < 0x80) || (more == 2 && size < 0x100)) return refused("a length that is not minimal");
   in = in.subspan(2 + more);
-  if (size > in.size()) return refused("cut");
+  if (size > in.size()) return refused("cut off");
   const BytesView value = in.first(size);
   in = in.subspan(size);
   return value;
@@ -106,7 +106,7 @@ bool add_extension(X509& certificate, BytesView content) {
   return extension && X509_add_ext(&certificate, extension.get(), -1) == 1;
 }
 
-/// Everything but the signature. The serial number is taken from the key: as unique, and always of eight bytes.
+/// Everything but the signature. The serial number is derived from the key: as unique, and always eight bytes.
 bool fill_in(X509& certificate, const SignedCertificateKey& key, UnixTime now) {
   const crypto::Digest256 digest = crypto::sha256(key.spki);
   std::uint64_t serial = 1;
@@ -175,8 +175,31 @@ Result<void> check_self_signature(X509& certificate) {
   return {};
 }
 
-/// The content of libp2p's extension; what else there is may be ignored, or is refused.
-Result<BytesView> find_extension(const X509& certificate) {
+/// "X509v3 Key Usage (2.5.29.15)"; the number alone for an extension that OpenSSL does not know.
+std::string name_of(const ASN1_OBJECT& object) {
+  char number[64] = {};
+  OBJ_obj2txt(number, sizeof number, &object, 1);
+  const int nid = OBJ_obj2nid(&object);
+  return nid == NID_undef ? std::string(number) : fmt::format("{} ({})", OBJ_nid2ln(nid), number);
+}
+
+/// Critical extensions beside libp2p's: KeyUsage must allow signatures, as TLS 1.3 needs them; BasicConstraints says
+/// nothing about a certificate that signs itself. Any other is refused, as RFC 5280 demands of extensions that are not
+/// understood.
+Result<void> check_critical(X509& certificate, const ASN1_OBJECT& object) {
+  const int nid = OBJ_obj2nid(&object);
+  if (nid != NID_key_usage && nid != NID_basic_constraints)
+    return refused(fmt::format("has a critical extension that is not understood: {}; Noise needs no certificate",
+                               name_of(object)));
+  if ((X509_get_extension_flags(&certificate) & EXFLAG_INVALID) != 0)
+    return refused(fmt::format("has a malformed extension: {}", name_of(object)));
+  if (nid == NID_key_usage && (X509_get_key_usage(&certificate) & X509v3_KU_DIGITAL_SIGNATURE) == 0)
+    return refused(fmt::format("has a {} that does not allow signatures", name_of(object)));
+  return {};
+}
+
+/// The content of libp2p's extension. Other extensions are ignored unless they are critical.
+Result<BytesView> find_extension(X509& certificate) {
   static const Asn1ObjectPtr oid(OBJ_txt2obj(kExtensionOid, 1));
   std::optional<BytesView> found;
   for (int i = 0; i < X509_get_ext_count(&certificate); ++i) {
@@ -186,9 +209,7 @@ Result<BytesView> find_extension(const X509& certificate) {
       const ASN1_OCTET_STRING* content = X509_EXTENSION_get_data(extension);
       found = BytesView(ASN1_STRING_get0_data(content), static_cast<std::size_t>(ASN1_STRING_length(content)));
     } else if (X509_EXTENSION_get_critical(extension) != 0) {
-      char name[64] = {};
-      OBJ_obj2txt(name, sizeof name, X509_EXTENSION_get_object(extension), 1);
-      return refused(fmt::format("has a critical extension that is not understood: {}", name));
+      TRY_VOID(check_critical(certificate, *X509_EXTENSION_get_object(extension)));
     }
   }
   if (!found) return refused(fmt::format("lacks libp2p's extension {}", kExtensionOid));
@@ -208,13 +229,13 @@ Bytes SignedKey::encode() const {
 
 Result<SignedKey> SignedKey::decode(BytesView der) {
   if (der.size() > kMaxSize)
-    return fail(Errc::limit_exceeded, "libp2p's extension has {} bytes; at most {} are read", der.size(), kMaxSize);
+    return fail(Errc::limit_exceeded, "libp2p's extension has {} bytes, the limit is {}", der.size(), kMaxSize);
   TRY(BytesView fields, take_tlv(der, kSequence, "SignedKey"));
-  if (!der.empty()) return fail(Errc::invalid_argument, "libp2p's extension: {} bytes behind SignedKey", der.size());
+  if (!der.empty()) return fail(Errc::invalid_argument, "libp2p's extension: {} bytes after SignedKey", der.size());
   TRY(BytesView public_key, take_tlv(fields, kOctetString, "publicKey"));
   TRY(BytesView signature, take_tlv(fields, kOctetString, "signature"));
   if (!fields.empty())
-    return fail(Errc::invalid_argument, "libp2p's extension: {} bytes behind the signature", fields.size());
+    return fail(Errc::invalid_argument, "libp2p's extension: {} bytes after the signature", fields.size());
   return SignedKey{to_bytes(public_key), to_bytes(signature)};
 }
 
@@ -272,7 +293,7 @@ Result<crypto::PublicKey> verify_certificate(BytesView der, UnixTime now) {
   const unsigned char* at = der.data();
   const X509Ptr certificate(d2i_X509(nullptr, &at, static_cast<long>(der.size())));
   if (!certificate) return fail(Errc::invalid_argument, "not an X.509 certificate: {}", take_ssl_error());
-  if (at != der.data() + der.size()) return fail(Errc::invalid_argument, "bytes behind an X.509 certificate");
+  if (at != der.data() + der.size()) return fail(Errc::invalid_argument, "bytes after an X.509 certificate");
   return verify_certificate(*certificate, now);
 }
 

@@ -1,4 +1,4 @@
-// Any bytes as a certificate, and as the content of its extension: what is read reads back to the same bytes.
+// Any bytes as a certificate, and as the content of its extension: what is accepted is encoded to the same bytes.
 #include <cstdlib>
 
 #include "libp2p/security/tls/certificate.hpp"

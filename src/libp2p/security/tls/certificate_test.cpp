@@ -90,7 +90,7 @@ TEST(TlsCertificate, NoBitOfAVectorCanBeChanged) {
   }
 }
 
-TEST(TlsCertificate, OursAreBelievedAndOfOneSize) {
+TEST(TlsCertificate, MadeCertificatesAreAcceptedAndHaveOneSize) {
   SeededRandom random(3);
   for (crypto::KeyType type : {crypto::KeyType::ed25519, crypto::KeyType::secp256k1}) {
     std::set<std::size_t> sizes;
@@ -111,33 +111,50 @@ TEST(TlsCertificate, OursAreBelievedAndOfOneSize) {
   }
 }
 
-/// Why a certificate is refused; empty if it is believed.
-std::string verdict(const Recipe& recipe) {
-  const auto key = verify_certificate(der_of(*cook(recipe).x509), kNow);
+/// Why a certificate is refused; empty if it is accepted.
+std::string refusal(const CertificateOptions& certificate_options) {
+  const auto key = verify_certificate(der_of(*make_certificate_with(certificate_options).x509), kNow);
   if (key) {
-    EXPECT_EQ(*key, make_key(recipe.identity).public_key());
+    EXPECT_EQ(*key, make_key(certificate_options.identity).public_key());
   }
   return key ? std::string() : key.error().to_string();
 }
 
-TEST(TlsCertificate, WhatIsBelieved) {
-  EXPECT_EQ(verdict({}), "");
-  EXPECT_EQ(verdict({.make_key = ed25519_key}), "");
-  EXPECT_EQ(verdict({.make_key = rsa_key<2048>}), "");
-  EXPECT_EQ(verdict({.make_key = [] { return EVP_EC_gen("P-384"); }, .digest = EVP_sha384}), "");
-  EXPECT_EQ(verdict({.critical = true}), "");
-  EXPECT_EQ(verdict({.another = "1.3.6.1.4.1.53594.9.9"}), "");
+constexpr const char* kKeyUsage = "2.5.29.15";
+constexpr const char* kBasicConstraints = "2.5.29.19";
+
+/// As py-libp2p up to 0.5 makes them; go-libp2p accepts them.
+TEST(TlsCertificate, CriticalKeyUsageAndBasicConstraintsAreUnderstood) {
+  EXPECT_EQ(refusal({.another = kKeyUsage, .another_critical = true, .another_content = {3, 2, 7, 0x80}}), "");
+  EXPECT_EQ(refusal({.another = kKeyUsage, .another_critical = true, .another_content = {3, 2, 5, 0xa0}}), "");
+  EXPECT_EQ(refusal({.another = kBasicConstraints, .another_critical = true, .another_content = {0x30, 0}}), "");
+  EXPECT_EQ(refusal({.another = kBasicConstraints, .another_critical = true, .another_content = {0x30, 3, 1, 1, 0xff}}),
+            "");
+}
+
+TEST(TlsCertificate, WhatIsAccepted) {
+  EXPECT_EQ(refusal({}), "");
+  EXPECT_EQ(refusal({.make_key = ed25519_key}), "");
+  EXPECT_EQ(refusal({.make_key = rsa_key<2048>}), "");
+  EXPECT_EQ(refusal({.make_key = [] { return EVP_EC_gen("P-384"); }, .digest = EVP_sha384}), "");
+  EXPECT_EQ(refusal({.critical = true}), "");
+  EXPECT_EQ(refusal({.another = "1.3.6.1.4.1.53594.9.9"}), "");
 }
 
 TEST(TlsCertificate, WhatIsRefusedAndWhy) {
   const Bytes other = SignedKey::create(make_key(2), Bytes(91, 1))->encode();
-  const std::pair<Recipe, const char*> cases[] = {
+  const std::pair<CertificateOptions, const char*> cases[] = {
       {{.not_after = -1}, "has expired"},
       {{.not_before = 1}, "is not yet valid"},
       {{.copies = 0}, "lacks libp2p's extension"},
       {{.copies = 2}, "twice"},
       {{.another = "1.3.6.1.4.1.53594.9.9", .another_critical = true}, "not understood: 1.3.6.1.4.1.53594.9.9"},
-      {{.another = "2.5.29.15", .another_critical = true}, "not understood: 2.5.29.15"},
+      {{.another = "2.5.29.30", .another_critical = true},
+       "not understood: X509v3 Name Constraints (2.5.29.30); Noise needs no certificate"},
+      {{.another = kKeyUsage, .another_critical = true}, "malformed extension: X509v3 Key Usage (2.5.29.15)"},
+      {{.another = kKeyUsage, .another_critical = true, .another_content = {3, 2, 5, 0x20}},
+       "X509v3 Key Usage (2.5.29.15) that does not allow signatures"},
+      {{.another = kBasicConstraints, .another_critical = true}, "malformed extension: X509v3 Basic Constraints"},
       {{.signed_by_another = true}, "is not signed by its own key"},
       {{.digest = EVP_sha1}, "too weak"},
       {{.make_key = rsa_key<1024>}, "RSA key of 1024 bits"},
@@ -146,10 +163,10 @@ TEST(TlsCertificate, WhatIsRefusedAndWhy) {
       {{.content = Bytes{}}, "another ASN.1 type"},
       {{.content = to_bytes("plain text")}, "another ASN.1 type"},
       {{.content = other}, "not signed by the identity it claims"},
-      {{.content = Bytes(3000, 0x30)}, "at most 2048"},
+      {{.content = Bytes(3000, 0x30)}, "the limit is 2048"},
   };
-  for (const auto& [recipe, why] : cases) {
-    const std::string said = verdict(recipe);
+  for (const auto& [certificate_options, why] : cases) {
+    const std::string said = refusal(certificate_options);
     EXPECT_NE(said.find(why), std::string::npos) << "expected '" << why << "', got '" << said << "'";
   }
 }
@@ -176,14 +193,14 @@ X509Ptr with_unique_id(const Certificate& certificate) {
 
 TEST(TlsCertificate, UniqueIdsAreRefused) {
   const Bytes long_content = SignedKey{Bytes(100, 1), Bytes(64, 2)}.encode();
-  const X509Ptr certificate = with_unique_id(cook({.content = long_content}));
+  const X509Ptr certificate = with_unique_id(make_certificate_with({.content = long_content}));
   ASSERT_TRUE(certificate);
   const auto key = verify_certificate(*certificate, kNow);
   ASSERT_FALSE(key);
   EXPECT_NE(key.error().to_string().find("unique ids"), std::string::npos) << key.error().to_string();
 }
 
-TEST(TlsSignedKey, IsReadAsItIsWrittenAndNotOtherwise) {
+TEST(TlsSignedKey, AcceptsOnlyItsOwnEncoding) {
   for (std::size_t size : {0u, 1u, 60u, 120u, 121u, 127u, 128u, 200u, 255u, 256u, 500u}) {
     const SignedKey key{Bytes(size, 1), Bytes(size / 2, 2)};
     const Bytes der = key.encode();
@@ -195,9 +212,9 @@ TEST(TlsSignedKey, IsReadAsItIsWrittenAndNotOtherwise) {
       EXPECT_FALSE(SignedKey::decode(BytesView(der).first(cut))) << size << " " << cut;
   }
   const Bytes refused[] = {
-      {0x30, 0x04, 0x04, 0x00, 0x04, 0x00, 0x00},        // a byte behind the sequence
-      {0x30, 0x05, 0x04, 0x00, 0x04, 0x00, 0x05},        // a byte behind the signature
-      {0x30, 0x81, 0x04, 0x04, 0x00, 0x04, 0x00},        // a longer length than need be
+      {0x30, 0x04, 0x04, 0x00, 0x04, 0x00, 0x00},        // a byte after the sequence
+      {0x30, 0x05, 0x04, 0x00, 0x04, 0x00, 0x05},        // a byte after the signature
+      {0x30, 0x81, 0x04, 0x04, 0x00, 0x04, 0x00},        // a length that is not minimal
       {0x30, 0x82, 0x00, 0x04, 0x04, 0x00, 0x04, 0x00},  //
       {0x30, 0x80, 0x04, 0x00, 0x04, 0x00, 0x00, 0x00},  // an indefinite length
       {0x30, 0x83, 0x00, 0x00, 0x04, 0x04, 0x00, 0x04, 0x00},

@@ -1,15 +1,15 @@
-// Any bytes as the other side of a TLS handshake. The first byte says which side that is. Nobody can finish a handshake
-// with bytes made beforehand: none may be believed.
+// Any bytes as the peer of a TLS handshake. The first byte selects the side. Prepared bytes cannot complete a
+// handshake: none may be accepted.
 #include <cstdlib>
 
+#include "libp2p/security/tls/tls.hpp"
 #include "simulation/scripted_stream.hpp"
 #include "simulation/sim_world.hpp"
-#include "libp2p/security/tls/tls.hpp"
 
 namespace dms::libp2p::tls {
 namespace {
 
-Tls& ours() {
+Tls& local_tls() {
   static SeededRandom random(1);
   static Tls tls(crypto::PrivateKey::generate(random), {1'760'000'000ULL * 1'000'000'000ULL});
   return tls;
@@ -18,7 +18,7 @@ Tls& ours() {
 Task<void> play(Side side, BytesView script) {
   std::vector<std::string> muxers{"/yamux/1.0.0"};
   Result<Secured> secured =
-      co_await ours().secure(std::make_unique<ScriptedStream>(script), side, std::nullopt, std::move(muxers));
+      co_await local_tls().secure(std::make_unique<ScriptedStream>(script), side, std::nullopt, std::move(muxers));
   if (secured) std::abort();
 }
 

@@ -1,4 +1,4 @@
-// Handshakes between two of ours that somebody on the way cuts or alters, at every byte.
+// Handshakes between two Tls objects, cut off or altered on the way, at every byte.
 #include <set>
 
 #include "libp2p/security/tls/testing.hpp"
@@ -10,7 +10,7 @@ using namespace testing;
 
 constexpr std::size_t kNever = static_cast<std::size_t>(-1);
 
-/// Passes on what `from` sends, but only `limit` bytes, with byte `flip` changed.
+/// Forwards at most `limit` bytes of `from`, with byte `flip` changed.
 Task<void> relay(ByteStream& from, ByteStream& to, std::size_t limit, std::size_t flip, Bytes& passed) {
   Bytes buffer(1024);
   for (;;) {
@@ -37,8 +37,8 @@ struct Outcome {
   bool listener = false;
 };
 
-/// A handshake through two relays; whoever still waits after a minute is ended by its owner's deadline.
-Outcome shake_through(Tampering& there, Tampering& back) {
+/// A handshake through two relays; a side that still waits after a minute is cancelled.
+Outcome handshake_through(Tampering& there, Tampering& back) {
   LaneWorld w;
   auto [dialer, wire_a] = make_pipe();
   auto [wire_b, listener] = make_pipe();
@@ -53,7 +53,7 @@ Outcome shake_through(Tampering& there, Tampering& back) {
   return {a && *a, b && *b};
 }
 
-/// The bytes that nobody vouches for: RFC 8446 has a receiver ignore the version of an unencrypted record.
+/// The unauthenticated bytes: RFC 8446 has a receiver ignore the version of an unencrypted record.
 std::set<std::size_t> free_bytes(BytesView wire) {
   std::set<std::size_t> out;
   for (std::size_t at = 0; at + 5 <= wire.size();) {
@@ -63,11 +63,11 @@ std::set<std::size_t> free_bytes(BytesView wire) {
   return out;
 }
 
-TEST(TlsHandshake, WeighsTheSameEveryTime) {
+TEST(TlsHandshake, HasAConstantSize) {
   std::set<std::size_t> there, back;
   for (int i = 0; i < 20; ++i) {
     Tampering t, b;
-    const Outcome outcome = shake_through(t, b);
+    const Outcome outcome = handshake_through(t, b);
     ASSERT_TRUE(outcome.dialer && outcome.listener);
     there.insert(t.passed.size());
     back.insert(b.passed.size());
@@ -76,18 +76,18 @@ TEST(TlsHandshake, WeighsTheSameEveryTime) {
   EXPECT_EQ(back.size(), 1u);
 }
 
-TEST(TlsHandshake, StoppedAtAnyByteItEndsCleanly) {
+TEST(TlsHandshake, CutOffAtAnyByteItEndsCleanly) {
   Tampering whole_there, whole_back;
-  shake_through(whole_there, whole_back);
+  handshake_through(whole_there, whole_back);
   ASSERT_GT(whole_there.passed.size(), 700u);
   ASSERT_GT(whole_back.passed.size(), 700u);
   for (std::size_t limit = 0; limit < whole_there.passed.size(); ++limit) {
     Tampering there{.limit = limit}, back;
-    EXPECT_FALSE(shake_through(there, back).listener) << limit;
+    EXPECT_FALSE(handshake_through(there, back).listener) << limit;
   }
   for (std::size_t limit = 0; limit < whole_back.passed.size(); ++limit) {
     Tampering there, back{.limit = limit};
-    const Outcome outcome = shake_through(there, back);
+    const Outcome outcome = handshake_through(there, back);
     EXPECT_FALSE(outcome.dialer) << limit;
     EXPECT_FALSE(outcome.listener) << limit;
   }
@@ -95,19 +95,19 @@ TEST(TlsHandshake, StoppedAtAnyByteItEndsCleanly) {
 
 TEST(TlsHandshake, WithAnyByteChangedItFails) {
   Tampering whole_there, whole_back;
-  shake_through(whole_there, whole_back);
+  handshake_through(whole_there, whole_back);
   const std::set<std::size_t> free_there = free_bytes(whole_there.passed);
   const std::set<std::size_t> free_back = free_bytes(whole_back.passed);
   EXPECT_LE(free_there.size() + free_back.size(), 8u);
   for (std::size_t flip = 0; flip < whole_there.passed.size(); ++flip) {
     if (free_there.contains(flip)) continue;
     Tampering there{.flip = flip}, back;
-    EXPECT_FALSE(shake_through(there, back).listener) << flip;
+    EXPECT_FALSE(handshake_through(there, back).listener) << flip;
   }
   for (std::size_t flip = 0; flip < whole_back.passed.size(); ++flip) {
     if (free_back.contains(flip)) continue;
     Tampering there, back{.flip = flip};
-    EXPECT_FALSE(shake_through(there, back).dialer) << flip;
+    EXPECT_FALSE(handshake_through(there, back).dialer) << flip;
   }
 }
 

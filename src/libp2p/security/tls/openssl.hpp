@@ -1,4 +1,4 @@
-// OpenSSL's objects with owners, and its errors as text.
+// Owning pointers for OpenSSL's objects, and its errors as text.
 #pragma once
 
 #include <openssl/err.h>
@@ -23,7 +23,7 @@ using BioPtr = std::unique_ptr<BIO, Release<BIO_free>>;
 using X509Ptr = std::unique_ptr<X509, Release<X509_free>>;
 using EvpKeyPtr = std::unique_ptr<EVP_PKEY, Release<EVP_PKEY_free>>;
 
-/// What went wrong first since the thread's error queue was last empty; empties it.
+/// The oldest error in the thread's error queue; empties the queue.
 inline std::string take_ssl_error() {
   const unsigned long code = ERR_get_error();
   ERR_clear_error();

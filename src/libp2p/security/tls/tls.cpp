@@ -8,19 +8,18 @@
 #endif
 
 #include "libp2p/security/tls/certificate.hpp"
-#include "libp2p/security/tls/handshake.hpp"
 #include "libp2p/security/tls/tls_stream.hpp"
 
 namespace dms::libp2p::tls {
 namespace {
 
-/// What one handshake has to find out. Libssl's callbacks reach it through the session's application data.
+/// The checks and results of one handshake. OpenSSL's callbacks find it in the session's application data.
 struct Check {
   UnixTime now;
   std::optional<crypto::PeerId> expected;
   std::vector<std::string> muxers;
   std::optional<crypto::PublicKey> key;
-  std::optional<Error> refusal;  ///< says more than an alert can
+  std::optional<Error> refusal;  ///< more precise than the alert
 };
 
 Check* check_of(const SSL* ssl) { return static_cast<Check*>(SSL_get_app_data(ssl)); }
@@ -72,28 +71,28 @@ int on_client_hello(SSL* ssl, int* alert, void*) {
   return SSL_CLIENT_HELLO_ERROR;
 }
 
-bool speaks(const Check& check, std::string_view name) {
+bool supports(const Check& check, std::string_view name) {
   return name == Tls::kAlpn || std::ranges::find(check.muxers, name) != check.muxers.end();
 }
 
-/// The listener takes the first of the dialer's protocols that it has.
+/// Selects the first of the dialer's protocols that the listener has.
 int on_alpn(SSL* ssl, const unsigned char** out, unsigned char* out_size, const unsigned char* in, unsigned in_size,
             void*) {
   Check* check = check_of(ssl);
   if (check == nullptr) return SSL_TLSEXT_ERR_ALERT_FATAL;
-  // Libssl has checked that the names fill the list.
+  // OpenSSL has checked that the names fill the list.
   for (BytesView list(in, in_size); !list.empty() && list[0] < list.size(); list = list.subspan(1U + list[0])) {
     const BytesView name = list.subspan(1, list[0]);
-    if (!speaks(*check, as_text(name))) continue;
+    if (!supports(*check, as_text(name))) continue;
     *out = name.data();
     *out_size = list[0];
     return SSL_TLSEXT_ERR_OK;
   }
-  check->refusal = Error(Errc::unsupported, "the dialer offers no protocol by ALPN that is spoken here");
+  check->refusal = Error(Errc::unsupported, "the dialer offers no supported protocol by ALPN");
   return SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
-// ---- the context of all handshakes ------------------------------------------------------------------------------------
+// ---- the context of all handshakes -----------------------------------------------------------------------------------
 
 Result<SslContextPtr> make_context(const crypto::PrivateKey& identity, UnixTime now) {
   TRY(Certificate certificate, make_certificate(identity, now));
@@ -107,16 +106,16 @@ Result<SslContextPtr> make_context(const crypto::PrivateKey& identity, UnixTime 
       SSL_CTX_set1_groups_list(c, "X25519:P-256:P-384") != 1 || SSL_CTX_set_num_tickets(c, 0) != 1 ||
       SSL_CTX_set_block_padding(c, Tls::kHandshakePadding) != 1 ||
       SSL_CTX_use_certificate(c, certificate.x509.get()) != 1 || SSL_CTX_use_PrivateKey(c, certificate.key.get()) != 1)
-    return fail(Errc::internal, "tls: a context could not be made: {}", take_ssl_error());
-  // A dialer without instructions for AES names ChaCha20 first, and is heard.
+    return fail(Errc::internal, "tls: cannot create a context: {}", take_ssl_error());
+  // A dialer without instructions for AES offers ChaCha20 first, and is followed.
   SSL_CTX_set_options(c, SSL_OP_NO_TICKET | SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
   SSL_CTX_set_session_cache_mode(c, SSL_SESS_CACHE_OFF);
+  SSL_CTX_set_mode(c, SSL_MODE_RELEASE_BUFFERS);
   SSL_CTX_set_max_cert_list(c, static_cast<long>(Tls::kMaxCertificate));
   SSL_CTX_set_verify(c, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
   SSL_CTX_set_cert_verify_callback(c, on_certificate, nullptr);
   SSL_CTX_set_client_hello_cb(c, on_client_hello, nullptr);
   SSL_CTX_set_alpn_select_cb(c, on_alpn, nullptr);
-  Handshake::prepare(*c);
   return context;
 }
 
@@ -125,7 +124,7 @@ Result<SslContextPtr> make_context(const crypto::PrivateKey& identity, UnixTime 
 Result<void> offer_protocols(SSL& ssl, const std::vector<std::string>& muxers) {
   Bytes list;
   for (const std::string& name : muxers) {
-    if (name.empty() || name.size() > 255) return fail(Errc::invalid_argument, "'{}' does not fit into ALPN", name);
+    if (name.empty() || name.size() > 255) return fail(Errc::invalid_argument, "'{}' is too long for ALPN", name);
     list.push_back(static_cast<std::uint8_t>(name.size()));
     append(list, as_bytes(name));
   }
@@ -136,14 +135,15 @@ Result<void> offer_protocols(SSL& ssl, const std::vector<std::string>& muxers) {
   return {};
 }
 
-/// The muxer that ALPN says; empty if it leaves the choice open.
+/// The muxer agreed by ALPN; empty if multistream-select decides.
 Result<std::string> agreed_muxer(const SSL& ssl, const Check& check) {
   const unsigned char* name = nullptr;
   unsigned size = 0;
   SSL_get0_alpn_selected(&ssl, &name, &size);
   const std::string_view chosen = as_text({name, size});
   if (chosen.empty()) return fail(Errc::unsupported, "the listener chose no protocol by ALPN");
-  if (!speaks(check, chosen)) return fail(Errc::unsupported, "the listener chose what was not offered by ALPN");
+  if (!supports(check, chosen))
+    return fail(Errc::unsupported, "the listener chose a protocol that was not offered by ALPN");
   return std::string(chosen == Tls::kAlpn ? std::string_view() : chosen);
 }
 
@@ -152,13 +152,12 @@ struct Agreed {
   std::string muxer;
 };
 
-/// Exchanges what the handshake says and hears until it is finished.
-Task<Result<void>> exchange(ByteStream& raw, Handshake& handshake) {
-  Bytes buffer(4096);
+/// Carries the messages of both sides until the handshake is finished. Errc::limit_exceeded after kMaxHandshake bytes.
+Task<Result<void>> exchange(ByteStream& raw, Session& session) {
   std::size_t left = Tls::kMaxHandshake;
   for (;;) {
-    const Result<bool> done = handshake.advance();
-    const Bytes out = handshake.take_out();
+    const Result<bool> done = session.handshake();
+    const Bytes out = std::exchange(session.output(), {});
     if (!out.empty()) {
       Result<void> sent = co_await raw.write(out);
       if (done && !sent) co_return std::unexpected(sent.error());
@@ -166,18 +165,19 @@ Task<Result<void>> exchange(ByteStream& raw, Handshake& handshake) {
     if (!done) co_return std::unexpected(done.error());
     if (*done) co_return Result<void>();
     if (left == 0) co_return fail(Errc::limit_exceeded, "a TLS handshake of more than {} bytes", Tls::kMaxHandshake);
-    CO_TRY(std::size_t got, co_await raw.read_some(MutableBytes(buffer).first(std::min(buffer.size(), left))));
-    if (got == 0) co_return fail(Errc::closed, "the other side hung up");
+    const MutableBytes into = session.input();
+    CO_TRY(std::size_t got, co_await raw.read_some(into.first(std::min(into.size(), left))));
+    if (got == 0) co_return fail(Errc::closed, "the peer closed the connection");
     left -= got;
-    CO_TRY_VOID(handshake.arrived(BytesView(buffer).first(got)));
+    session.received(got);
   }
 }
 
-Task<Result<Agreed>> agree(ByteStream& raw, Handshake& handshake, Check& check) {
-  Result<void> done = co_await exchange(raw, handshake);
+Task<Result<Agreed>> agree(ByteStream& raw, Session& session, Check& check) {
+  Result<void> done = co_await exchange(raw, session);
   if (!done) co_return std::unexpected(check.refusal ? *check.refusal : done.error());
-  if (!check.key) co_return fail(Errc::permission_denied, "the peer has shown no certificate");
-  CO_TRY(std::string muxer, agreed_muxer(handshake.ssl(), check));
+  if (!check.key) co_return fail(Errc::permission_denied, "the peer has presented no certificate");
+  CO_TRY(std::string muxer, agreed_muxer(session.ssl(), check));
   Agreed agreed{std::move(*check.key), std::move(muxer)};
   co_return std::move(agreed);
 }
@@ -190,15 +190,14 @@ Task<Result<Secured>> Tls::secure(std::unique_ptr<ByteStream> raw, Side side, st
                                   std::vector<std::string> muxers) {
   if (!context_) co_return std::unexpected(context_.error());
   const TaskContext task = co_await this_task();
-  CO_TRY(Handshake handshake, Handshake::create(**context_, side));
-  if (side == Side::dialer) CO_TRY_VOID(offer_protocols(handshake.ssl(), muxers));
+  CO_TRY(std::unique_ptr<Session> session, Session::create(**context_, side));
+  if (side == Side::dialer) CO_TRY_VOID(offer_protocols(session->ssl(), muxers));
   Check check{task.lane->unix_now(), expected, std::move(muxers), std::nullopt, std::nullopt};
-  SSL_set_app_data(&handshake.ssl(), &check);
-  Result<Agreed> agreed = co_await agree(*raw, handshake, check);
+  SSL_set_app_data(&session->ssl(), &check);
+  Result<Agreed> agreed = co_await agree(*raw, *session, check);
+  SSL_set_app_data(&session->ssl(), nullptr);
   if (!agreed) co_return fail(agreed.error(), "tls handshake");
-  CO_TRY(TlsStream::Ciphers ciphers, handshake.split());
-  std::unique_ptr<ByteStream> stream =
-      std::make_unique<TlsStream>(std::move(raw), side, std::move(ciphers), handshake.unread());
+  std::unique_ptr<ByteStream> stream = std::make_unique<TlsStream>(std::move(raw), std::move(session));
   const crypto::PeerId peer = crypto::PeerId::from(agreed->key);
   Secured secured{std::move(stream), std::move(agreed->key), peer, std::move(agreed->muxer)};
   co_return std::move(secured);

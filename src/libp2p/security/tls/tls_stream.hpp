@@ -1,74 +1,44 @@
-// The encrypted stream after a TLS handshake (tls.hpp, model 4). libssl ends with the handshake: here are the records, and
-// what may still be said in them beside text.
+// The encrypted stream after a TLS handshake (tls.hpp, model 4): carries a Session's bytes over the raw stream.
 //
 // Model
-//  1. Text is sent in records of up to 16 KiB without padding.
-//  2. close_write() says close_notify and then closes the wire's half; reading goes on, as TLS 1.3 has it. An end of
-//     the wire without the other side's close_notify is an error (Errc::closed): somebody may have cut it. Any other alert
-//     but user_canceled ends the stream and says why.
-//  3. The other side's KeyUpdate is obeyed. If it asks for one of ours, that leaves before the next text:
-//     one, however often it was asked for. Keys that have sealed records_per_key records are changed before more text,
-//     before they have seen as much as AES-GCM can bear.
-//  4. Session tickets are skipped, in up to kMaxEmpty records: sessions are not resumed. A message that a side must not send after
-//     the handshake, or records of other content between the pieces of a message, end the stream.
+//  1. write() encrypts up to kBatch bytes and sends all their records in one write; read_some() returns the text of as
+//     many records as have arrived and fit.
+//  2. close_write() sends close_notify and then closes the raw stream's half; reading continues, as in TLS 1.3. An end
+//     of the raw stream without the peer's close_notify is an error (Errc::closed): an attacker may have cut it.
+//  3. Bytes that reading has to send (answers to key updates) leave with the next write, before its text. If more than
+//     kMaxAnswers bytes of them are waiting, the stream ends with Errc::limit_exceeded.
+//  4. The first failure ends the stream for good. Text that was authentic before it is still read.
 //
-// Specification: RFC 8446, sections 4.6, 5, 6 and 7.2.
+// Cancellation, and one read beside one write: as ByteStream specifies.
 #pragma once
 
-#include <array>
-
-#include "libp2p/security/sealed_stream.hpp"
-#include "libp2p/security/tls/record_cipher.hpp"
-#include "libp2p/transports/connection.hpp"
+#include "libp2p/security/tls/session.hpp"
+#include "runtime/stream.hpp"
 
 namespace dms::libp2p::tls {
 
-class TlsStream final : public SealedStream {
+class TlsStream final : public ByteStream {
  public:
-  /// RFC 8446, section 5.5, allows 2^24.5 full records of AES-GCM.
-  static constexpr std::uint64_t kRecordsPerKey = 1ULL << 24;
+  static constexpr std::size_t kBatch = 128 * 1024;
+  static constexpr std::size_t kMaxAnswers = 4 * 1024;
 
-  struct Ciphers {
-    RecordCipher send;
-    RecordCipher receive;
-    std::size_t max_text = RecordCipher::kMaxText;  ///< of a record that the peer takes (RFC 6066, section 4)
-  };
-  /// `arrived` is what came after the handshake, at most kBusyBuffer bytes.
-  TlsStream(std::unique_ptr<ByteStream> raw, Side side, Ciphers ciphers, BytesView arrived = {},
-            std::uint64_t records_per_key = kRecordsPerKey)
-      : SealedStream(std::move(raw),
-                     {"tls", RecordCipher::kHeader, RecordCipher::kOverhead, ciphers.max_text, "close_notify"},
-                     arrived),
-        side_(side),
-        ciphers_(std::move(ciphers)),
-        records_per_key_(records_per_key) {}
+  /// `session` has finished its handshake.
+  TlsStream(std::unique_ptr<ByteStream> raw, std::unique_ptr<Session> session)
+      : raw_(std::move(raw)), session_(std::move(session)) {}
 
+  Task<Result<std::size_t>> read_some(MutableBytes into) override;
   Task<Result<void>> write(BytesView from) override;
   Task<Result<void>> close_write() override;
+  void abort() override { raw_->abort(); }
 
  private:
-  [[nodiscard]] Result<std::size_t> record_size(BytesView header) const override;
-  Result<MutableBytes> open(BytesView header, MutableBytes sealed, MutableBytes into) override;
-  Result<void> seal(BytesView text, MutableBytes record) override;
+  Task<Result<void>> flush();
 
-  Result<void> on_alert(BytesView alert);
-  Result<void> on_handshake(BytesView text);
-  Result<void> on_message_start();
-  Result<void> on_key_update(std::uint8_t request);
-  [[nodiscard]] bool within_message() const { return message_size_ > 0 || skip_ > 0; }
-  Task<Result<void>> write_record(ContentType type, Bytes content);
-  Task<Result<void>> change_keys();
-
-  Side side_;
-  Ciphers ciphers_;
-  std::uint64_t records_per_key_;
-  bool update_requested_ = false;  ///< by the other side, of us
-  bool finished_ = false;          ///< close_notify has been said
-
-  // The message after the handshake that is being received: its header and, of a KeyUpdate, its one byte.
-  std::array<std::uint8_t, 5> message_{};
-  std::size_t message_size_ = 0;
-  std::size_t skip_ = 0;  ///< bytes left of a message that says nothing to us
+  std::unique_ptr<ByteStream> raw_;
+  std::unique_ptr<Session> session_;
+  Bytes sending_;
+  ShrinkPolicy shrink_{Session::kIdleBuffer};  ///< with a large sending_
+  bool finished_ = false;                      ///< close_notify has been sent
 };
 
 }  // namespace dms::libp2p::tls

@@ -1,57 +1,95 @@
-// Whatever an authenticated peer may say after a TLS handshake. The input is a list of records: a byte for the type, one for
-// the size, then so many bytes of content, which are sealed with the peer's keys; a type of 0 puts the content on the wire
-// as it stands. After a key update the peer goes on with its new keys. Text comes out as it went in, up to the end.
+// Two sessions after a handshake, driven by the input: writes, key updates, close_notify, deliveries cut anywhere, and
+// altered bytes of the wire. Each side reads exactly what the other has written, in order, up to the first alteration.
+#include <algorithm>
 #include <cstdlib>
+#include <utility>
 
-#include "simulation/scripted_stream.hpp"
-#include "simulation/sim_world.hpp"
-#include "libp2p/security/tls/tls_stream.hpp"
+#include "base/random.hpp"
+#include "crypto/keys.hpp"
+#include "libp2p/security/tls/certificate.hpp"
+#include "libp2p/security/tls/session.hpp"
 
 namespace dms::libp2p::tls {
 namespace {
 
-RecordCipher cipher() {
-  return *RecordCipher::create(Suite::aes_128_gcm_sha256, crypto::Secret(BytesView(Bytes(32, 1))));
+SSL_CTX& context() {
+  static const SslContextPtr made = [] {
+    SeededRandom random(1);
+    const auto identity = crypto::PrivateKey::generate(random);
+    Certificate certificate = make_certificate(identity, {1'760'000'000ULL * 1'000'000'000ULL}).value();
+    SslContextPtr out(SSL_CTX_new(TLS_method()));
+    SSL_CTX_set_min_proto_version(out.get(), TLS1_3_VERSION);
+    SSL_CTX_set_mode(out.get(), SSL_MODE_RELEASE_BUFFERS);
+    SSL_CTX_use_certificate(out.get(), certificate.x509.get());
+    SSL_CTX_use_PrivateKey(out.get(), certificate.key.get());
+    return out;
+  }();
+  return *made;
 }
 
-struct Script {
-  Bytes wire;
-  Bytes text;  ///< all that may come out, at most
+struct End {
+  std::unique_ptr<Session> session;
+  Bytes wire;            ///< sent by this end and not delivered
+  Bytes written;         ///< text
+  Bytes read;            ///< text of the peer
+  bool altered = false;  ///< a byte of this end's wire
+  bool finished = false;
+  bool failed = false;
+  void collect() { append(wire, std::exchange(session->output(), {})); }
 };
 
-Script write_script(BytesView input) {
-  Script out;
-  RecordCipher peer = cipher();
-  while (input.size() >= 2) {
-    const auto type = static_cast<ContentType>(input[0]);
-    const BytesView content = input.subspan(2, std::min<std::size_t>(input[1], input.size() - 2));
-    input = input.subspan(2 + content.size());
-    if (static_cast<int>(type) == 0) {
-      append(out.wire, content);
+/// Gives `to` up to `count` bytes of what `from` has sent, and reads in pieces.
+void deliver(End& from, End& to, std::size_t count, std::size_t piece) {
+  from.collect();
+  count = std::min(count, from.wire.size());
+  Bytes text(piece);
+  while (count > 0 && !to.failed) {
+    const MutableBytes into = to.session->input();
+    const std::size_t some = std::min(count, into.size());
+    std::copy_n(from.wire.begin(), some, into.begin());
+    from.wire.erase(from.wire.begin(), from.wire.begin() + static_cast<std::ptrdiff_t>(some));
+    to.session->received(some);
+    count -= some;
+    if (SSL_is_init_finished(&to.session->ssl()) == 0) {
+      if (!to.session->handshake()) std::abort();
       continue;
     }
-    Bytes record(content.size() + RecordCipher::kOverhead);
-    if (!peer.seal(type, content, record)) std::abort();
-    append(out.wire, record);
-    if (type == ContentType::application_data) append(out.text, content);
-    const bool update = type == ContentType::handshake && content.size() == 5 && content[0] == 24;
-    if (update && !peer.update()) std::abort();
+    for (;;) {
+      const auto got = to.session->read(text);
+      to.failed = !got;
+      if (!got || !*got || **got == 0) break;
+      append(to.read, BytesView(text).first(**got));
+    }
   }
-  return out;
 }
 
-Task<void> listen(Side side, std::size_t piece, const Script& script) {
-  TlsStream stream(std::make_unique<ScriptedStream>(script.wire), side, {cipher(), cipher()});
-  Bytes buffer(piece);
-  Bytes heard;
-  for (;;) {
-    Result<std::size_t> got = co_await stream.read_some(buffer);
-    if (!got || *got == 0) break;
-    append(heard, BytesView(buffer).first(*got));
-    Result<void> answered = co_await stream.write(BytesView(buffer).first(*got));
-    if (!answered) break;
+void act(std::uint8_t what, std::uint8_t number, End& end, End& peer, std::size_t piece) {
+  switch (what % 6) {
+    case 0: {
+      const Bytes text(std::size_t{number} * 64, number);
+      if (!end.finished && !end.failed && end.session->write(text)) append(end.written, text);
+      break;
+    }
+    case 1: deliver(end, peer, std::size_t{number} * 16 + 1, piece); break;
+    case 2: deliver(end, peer, static_cast<std::size_t>(-1), piece); break;
+    case 3:
+      end.collect();
+      if (end.wire.empty()) break;
+      end.wire[number % end.wire.size()] ^= static_cast<std::uint8_t>(1 + number % 255);
+      end.altered = true;
+      break;
+    case 4:
+      if (!end.finished && !end.failed) SSL_key_update(&end.session->ssl(), number % 2);
+      break;
+    default:
+      if (!end.finished && !end.failed && end.session->finish()) end.finished = true;
   }
-  if (heard.size() > script.text.size() || !std::equal(heard.begin(), heard.end(), script.text.begin())) std::abort();
+}
+
+void check(const End& reader, const End& writer) {
+  if (reader.read.size() > writer.written.size() ||
+      !std::equal(reader.read.begin(), reader.read.end(), writer.written.begin()))
+    std::abort();
 }
 
 }  // namespace
@@ -59,10 +97,25 @@ Task<void> listen(Side side, std::size_t piece, const Script& script) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace dms::libp2p;
+  using namespace dms::libp2p::tls;
   if (size == 0) return 0;
-  const tls::Script script = tls::write_script(dms::BytesView(data, size).subspan(1));
-  dms::SimWorld world(1);
-  dms::SimNode& node = world.add_node("n");
-  world.run(node, tls::listen(data[0] % 2 == 0 ? Side::listener : Side::dialer, 1 + data[0] / 2, script));
+  End a{Session::create(context(), Side::dialer).value()}, b{Session::create(context(), Side::listener).value()};
+  for (int i = 0; i < 3; ++i) {
+    if (!a.session->handshake() || !b.session->handshake()) std::abort();
+    deliver(a, b, static_cast<std::size_t>(-1), 64);
+    deliver(b, a, static_cast<std::size_t>(-1), 64);
+  }
+  const std::size_t piece = 1 + data[0];
+  for (std::size_t at = 1; at + 1 < size; at += 2) {
+    const bool from_a = data[at] < 128;
+    act(data[at], data[at + 1], from_a ? a : b, from_a ? b : a, piece);
+    check(a, b);
+    check(b, a);
+  }
+  deliver(a, b, static_cast<std::size_t>(-1), piece);
+  deliver(b, a, static_cast<std::size_t>(-1), piece);
+  check(a, b);
+  check(b, a);
+  if (!a.altered && !b.altered && !a.failed && !b.failed && (a.read != b.written || b.read != a.written)) std::abort();
   return 0;
 }

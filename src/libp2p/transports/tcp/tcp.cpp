@@ -54,7 +54,7 @@ class TcpTransport::ListenerOfTcp final : public TransportListener {
   bool closed_ = false;
 };
 
-/// Where a dial may leave from. A listener on all addresses serves every destination of its family; one on the loopback
+/// The local end of a dial. A listener on all addresses serves every destination of its family; one on the loopback
 /// only the loopback, one on an address of the network only the network.
 std::optional<IpEndpoint> TcpTransport::source_for(const IpEndpoint& to) const {
   const IpEndpoint* best = nullptr;
@@ -68,10 +68,10 @@ std::optional<IpEndpoint> TcpTransport::source_for(const IpEndpoint& to) const {
   }
   if (best == nullptr) return std::nullopt;
   if (best->port != to.port) return *best;
-  // The same port at the other end may be this very one. A socket that dials itself connects, to itself.
+  // The same port at the remote end may be the local one. A socket that dials itself connects to itself.
   if (to.address.is_loopback() || to.address.is_unspecified()) return std::nullopt;
-  const auto ours = net_.interface_addresses();
-  if (!ours || std::ranges::find(*ours, to.address) != ours->end()) return std::nullopt;
+  const auto interfaces = net_.interface_addresses();
+  if (!interfaces || std::ranges::find(*interfaces, to.address) != interfaces->end()) return std::nullopt;
   return *best;
 }
 
@@ -92,7 +92,7 @@ Task<Result<Connection>> TcpTransport::dial(Multiaddr address, crypto::PeerId pe
   const bool from_listener = source && raw.local.port == source->port;
   Result<Connection> connection = co_await upgrade(std::move(raw), peer);
   if (connection || !from_listener) co_return std::move(connection);
-  // A handshake that made no sense may be one that both began. One that was refused or cut off would fare no better.
+  // A malformed handshake may be a simultaneous open. One that was refused or cut off would fail again.
   for (Errc final : {Errc::permission_denied, Errc::closed, Errc::cancelled, Errc::deadline_exceeded})
     if (connection.error().is(final)) co_return std::move(connection);
   CO_TRY(Accepted again, co_await net_.connect_tcp(*endpoint));

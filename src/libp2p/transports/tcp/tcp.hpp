@@ -1,17 +1,17 @@
 // libp2p over TCP: /ip4|ip6/<address>/tcp/<port>, and /ip6zone/<interface>/ip6/... for link-local addresses.
 //
 // Model
-//  1. IPv4 and IPv6 are apart: a listener on /ip6/:: does not take IPv4, and both families can listen on one port
+//  1. IPv4 and IPv6 are separate: a listener on /ip6/:: does not accept IPv4, and both families can listen on one port
 //     number.
-//  2. A dial leaves from the port of a listener of the same family where it can, so that the address which the other
-//     side observes is one at which we can be reached. Where the system has no room for that, it leaves from any port.
-//  3. Two peers that dial each other from these ports at the same moment may find that TCP has made one connection of
-//     the two, of which both think that they began it. Their handshake fails; then each tries once more, from any port.
+//  2. A dial leaves from the port of a listener of the same family where possible, so that the peer observes an address
+//     at which this node can be reached. Otherwise it leaves from any port.
+//  3. Two peers that dial each other from these ports at the same moment may share one TCP connection that both think
+//     they have dialed (simultaneous open). Their handshake fails; then each tries once more, from any port.
 //
-// Failures: Errc::unsupported for addresses of another form, names among them (multiaddr/resolve.hpp turns those into
-// addresses first); Errc::not_found if the zone names no interface; otherwise those of Net and of the upgrade.
+// Failures: Errc::unsupported for addresses of another form, names included (multiaddr/resolve.hpp resolves those
+// first); Errc::not_found if the zone names no interface; otherwise those of Net and of the upgrade.
 //
-// Specification: libp2p addressing; connections, "Simultaneous open" in simopen.md for what is behind 3.
+// Specification: libp2p addressing; connections, "Simultaneous open" in simopen.md for 3.
 #pragma once
 
 #include <vector>

@@ -2,15 +2,15 @@
 
 #include <deque>
 
-#include "runtime/real_runtime.hpp"
 #include "libp2p/testing.hpp"
+#include "runtime/real_runtime.hpp"
 
 namespace dms::libp2p {
 namespace {
 
 using namespace testing;
 
-/// A wire that remembers from where and to where it was asked to connect.
+/// A Net that records the ends of each connect.
 class RecordingNet final : public Net {
  public:
   struct Call {
@@ -30,7 +30,7 @@ class RecordingNet final : public Net {
     co_return connected(local, to);
   }
   Task<Result<std::unique_ptr<ByteStream>>> connect_unix(std::string) override {
-    co_return fail(Errc::unsupported, "a double");
+    co_return fail(Errc::unsupported, "not implemented by this stub");
   }
   Result<std::vector<IpAddress>> interface_addresses() override { return own; }
 
@@ -38,7 +38,7 @@ class RecordingNet final : public Net {
   class Deaf final : public Listener {
    public:
     explicit Deaf(IpEndpoint at) : at_(at) {}
-    Task<Result<Accepted>> accept() override { co_return fail(Errc::closed, "a double"); }
+    Task<Result<Accepted>> accept() override { co_return fail(Errc::closed, "not implemented by this stub"); }
     [[nodiscard]] IpEndpoint local() const override { return at_; }
     void close() override {}
 
@@ -54,7 +54,7 @@ class RecordingNet final : public Net {
   }
 };
 
-/// Upgrades that end as the test says, one after another.
+/// Upgrades with scripted results, one after another.
 class ScriptedUpgrader final : public Upgrader {
  public:
   std::deque<std::optional<Errc>> outcomes;
@@ -78,7 +78,7 @@ struct TcpWorld : LaneWorld {
   Result<Connection> dial(std::string_view to) {
     return run(tcp.dial(*Multiaddr::parse(to), crypto::PeerId::from(make_key(1).public_key())));
   }
-  /// Where the last dial left from.
+  /// The local end of the last dial.
   std::string source(std::string_view to) {
     net.calls.clear();
     EXPECT_TRUE(dial(to));
@@ -114,7 +114,7 @@ TEST(Tcp, ASocketDoesNotDialItself) {
   EXPECT_EQ(w.source("/ip4/192.0.2.1/tcp/9000"), "anywhere");
 }
 
-TEST(Tcp, AHandshakeThatBothBeganIsTriedOnceMoreFromAnyPort) {
+TEST(Tcp, ASimultaneousOpenIsTriedOnceMoreFromAnyPort) {
   TcpWorld w;
   w.listen("/ip4/0.0.0.0/tcp/9000");
   w.upgrader.outcomes = {Errc::invalid_argument};
@@ -122,7 +122,7 @@ TEST(Tcp, AHandshakeThatBothBeganIsTriedOnceMoreFromAnyPort) {
   ASSERT_EQ(w.net.calls.size(), 2u);
   EXPECT_TRUE(w.net.calls[0].from);
   EXPECT_FALSE(w.net.calls[1].from);
-  // Not for ever, and not where it cannot help.
+  // Once only, and not where it cannot help.
   w.upgrader.outcomes = {Errc::invalid_argument, Errc::invalid_argument};
   EXPECT_FALSE(w.dial("/ip4/198.51.100.7/tcp/9000"));
   EXPECT_EQ(w.net.calls.size(), 4u);
@@ -146,38 +146,38 @@ struct RealHosts {
     runtime.run(a.close());
     runtime.run(b.close());
   }
-  /// What `seen_by` takes for the address of the other.
+  /// The address of the other host as `seen_by` sees it.
   static std::optional<IpEndpoint> remote(const Host& seen_by, const Host& of) {
     const auto address = seen_by.remote_address(of.self());
     return address ? address->tcp_endpoint() : std::nullopt;
   }
 };
 
-/// The port that `host` got where it was asked for any.
+/// The port that the system chose for `host`.
 std::uint16_t listen_anywhere(Host& host, const std::string& ip) {
   auto listening = host.listen(*Multiaddr::parse("/" + ip + "/tcp/0"));
   if (!listening) return 0;
   return host.addresses().at(0).tcp_endpoint()->port;
 }
 
-TEST(TcpOnRealSockets, TheOtherSideSeesThePortWeListenOn) {
+TEST(TcpOnRealSockets, ThePeerSeesTheListeningPort) {
   RealHosts w;
-  const std::uint16_t ours = listen_anywhere(w.a, "ip4/127.0.0.1"), theirs = listen_anywhere(w.b, "ip4/127.0.0.1");
-  ASSERT_NE(ours, 0);
+  const std::uint16_t port_a = listen_anywhere(w.a, "ip4/127.0.0.1"), port_b = listen_anywhere(w.b, "ip4/127.0.0.1");
+  ASSERT_NE(port_a, 0);
   auto connected =
-      w.runtime.run(w.a.connect(w.b.self(), {*Multiaddr::parse(fmt::format("/ip4/127.0.0.1/tcp/{}", theirs))}));
+      w.runtime.run(w.a.connect(w.b.self(), {*Multiaddr::parse(fmt::format("/ip4/127.0.0.1/tcp/{}", port_b))}));
   ASSERT_TRUE(connected) << connected.error().to_string();
   ASSERT_TRUE(w.runtime.run(w.a.ping(w.b.self())));
   const auto seen = RealHosts::remote(w.b, w.a);
   ASSERT_TRUE(seen);
-  if (seen->port != ours) GTEST_SKIP() << "skipped: this system does not let a dial share a listener's port";
-  // The port is shared with our own dials only: a second program is refused as ever.
-  auto second = w.b.listen(*Multiaddr::parse(fmt::format("/ip4/127.0.0.1/tcp/{}", ours)));
+  if (seen->port != port_a) GTEST_SKIP() << "skipped: this system does not let a dial share a listener's port";
+  // The port is shared with the listener's own dials only: a second program is refused.
+  auto second = w.b.listen(*Multiaddr::parse(fmt::format("/ip4/127.0.0.1/tcp/{}", port_a)));
   EXPECT_TRUE(!second && second.error().is(Errc::already_exists));
-  // Once more to the same place: the pair of ends is taken, and another port is used.
+  // Once more to the same address: the pair of ends is in use, so another port is used.
   w.a.disconnect(w.b.self());
   auto again =
-      w.runtime.run(w.a.connect(w.b.self(), {*Multiaddr::parse(fmt::format("/ip4/127.0.0.1/tcp/{}", theirs))}));
+      w.runtime.run(w.a.connect(w.b.self(), {*Multiaddr::parse(fmt::format("/ip4/127.0.0.1/tcp/{}", port_b))}));
   EXPECT_TRUE(again) << again.error().to_string();
 }
 
@@ -195,7 +195,7 @@ TEST(TcpOnRealSockets, BothFamiliesOnOnePort) {
   }
 }
 
-TEST(TcpOnRealSockets, ErrorsSayWhatIsWrong) {
+TEST(TcpOnRealSockets, ErrorsNameTheCause) {
   RealHosts w;
   const auto text = [&](std::string_view at) {
     auto connected = w.runtime.run(w.a.connect(w.b.self(), {*Multiaddr::parse(at)}));
