@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Our libp2p beside go-libp2p and rust-libp2p: two peers of the same kind do the same work over loopback, the kinds in turn.
+"""This libp2p beside go-libp2p and rust-libp2p: two peers of the same kind do the same work over loopback, the kinds in turn.
 
 Prints medians over the rounds, and writes them to BUILD/bench/p2p.json:
   figure NAME VALUE UNIT         a measurement
@@ -34,7 +34,7 @@ TICK = os.sysconf("SC_CLK_TCK")
 
 
 class Measured:
-    """Values by name, a list of them for each; tells medians."""
+    """Lists of values by name; reports medians."""
 
     def __init__(self):
         self.values, self.units, self.records = collections.defaultdict(list), {}, []
@@ -64,7 +64,7 @@ class Measured:
 # --- processes
 
 def processor_seconds(*peers):
-    """User and system time of all their threads, those that have ended too; in clock ticks."""
+    """User and system time of all threads, ended ones included; in clock ticks."""
     ticks = 0
     for peer in peers:
         words = pathlib.Path(f"/proc/{peer.process.pid}/stat").read_text().rpartition(")")[2].split()
@@ -104,7 +104,7 @@ def pings(measured, name, dialer, listener, count):
 
 
 def handshakes(measured, name, program, security, count):
-    """With peers of their own: a connection that stands would be used instead."""
+    """With new peers: an existing connection would be reused."""
     with Peer("listener", program, 1, security) as listener, Peer("dialer", program, 2, security) as dialer:
         dialer.do(f"handshakes {listener.address} 10")  # warm
         before = processor_seconds(dialer, listener)
@@ -125,7 +125,7 @@ def one_round(measured, programs, security, options):
 
 
 def idle_memory(measured, programs, security, count):
-    """Of the listener. The crowd is ours in each case: one process in which each connection has a host of its own."""
+    """Of the listener. The dialers are interop_peer in each case: one process with one host per connection."""
     for kind, program in programs.items():
         with Peer(f"{kind} listener", program, 1, security) as listener:
             before = resident_kib(listener)
@@ -140,7 +140,7 @@ def idle_memory(measured, programs, security, count):
 
 
 def until_identified(listener, count):
-    """The last thing that happens on a connection before it is idle."""
+    """Identify is the last exchange on a connection before it is idle."""
     def enough():
         return sum(event.startswith("identified") for event in listener.events) >= count
     with listener.changed:
@@ -179,7 +179,7 @@ def bare_tcp(measured, size):
 
 
 def bare_cipher(measured):
-    """Encryption alone on one core, by the library that ours uses."""
+    """Encryption alone on one core, by OpenSSL."""
     for cipher, size in CIPHERS.items():
         command = ["openssl", "speed", "-mr", "-elapsed", "-seconds", "1", "-bytes", str(size), "-evp", cipher]
         said = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
@@ -195,7 +195,7 @@ def crowd_size(wanted):
     if limit != resource.RLIM_INFINITY:
         resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
         if wanted > limit - 200:
-            print(f"skipped: idle memory at {wanted} connections: at most {limit} files may be open; {limit - 200} it is", flush=True)
+            print(f"skipped: idle memory at {wanted} connections: at most {limit} files may be open; using {limit - 200}", flush=True)
             return limit - 200
     return wanted
 

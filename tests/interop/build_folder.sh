@@ -1,6 +1,6 @@
 #!/bin/sh
-# build_folder.sh PROGRAM...: prints the build folder that has them all (paths below it): DMS_BUILD, build or build/dev, the
-# first that does. Says on standard error what is lacking, and fails, if none does.
+# build_folder.sh PROGRAM...: prints the build folder that contains all of them (paths below it): DMS_BUILD, build or build/dev, the
+# first that does. Prints what is missing to standard error, and fails, if none does.
 set -eu
 root=$(cd "$(dirname "$0")/../.." && pwd)
 

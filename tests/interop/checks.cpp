@@ -37,15 +37,15 @@ Task<Result<std::string>> pings(Host& host, crypto::PeerId peer, std::uint64_t c
     CO_TRY_VOID(co_await stream->write(sent));
     CO_TRY_VOID(co_await read_exactly(*stream, back));
     times.push_back(clock.nanoseconds());
-    if (back != sent) co_return fail(Errc::io, "another ping came back");
+    if (back != sent) co_return fail(Errc::io, "the ping response differs");
   }
   (void)co_await stream->close_write();
-  if (times.empty()) co_return fail(Errc::invalid_argument, "pings: how many?");
+  if (times.empty()) co_return fail(Errc::invalid_argument, "pings: expected a count");
   std::ranges::sort(times);
   co_return fmt::format("pings {} {}", times[times.size() / 2], times[times.size() * 99 / 100]);
 }
 
-/// The dialer's half of the sum protocol; nanoseconds.
+/// The dialer's side of the sum protocol; nanoseconds.
 Task<Result<std::int64_t>> transfer(Host& host, crypto::PeerId peer, std::uint64_t up, std::uint64_t down) {
   CO_TRY(StreamPtr stream, co_await open(host, peer, kSum));
   const Clock clock(host);
@@ -87,11 +87,11 @@ Task<Result<void>> finish(Talk& talk) {
   CO_TRY_VOID(co_await talk.stream->close_write());
   CO_TRY(const Bytes rest, co_await read_to_end(*talk.stream, 64));
   append(talk.back, rest);
-  if (as_text(talk.back) != talk.said) co_return fail(Errc::io, "'{}' came back", as_text(talk.back));
+  if (as_text(talk.back) != talk.said) co_return fail(Errc::io, "the echo is '{}'", as_text(talk.back));
   co_return Result<void>();
 }
 
-/// All are open at once. Only every `burst`-th is waited for before the next is opened.
+/// Opens all streams at once, but waits for every `burst`-th before opening the next.
 Task<Result<std::string>> streams(Host& host, crypto::PeerId peer, std::uint64_t count, std::uint64_t burst) {
   const Clock clock(host);
   std::vector<Talk> talks(count);
@@ -110,7 +110,7 @@ Task<Result<std::string>> streams(Host& host, crypto::PeerId peer, std::uint64_t
 Task<Result<std::string>> half_close(Host& host, crypto::PeerId peer, std::uint64_t size) {
   CO_TRY(StreamPtr stream, co_await open(host, peer, kLate));
   CO_TRY(const Bytes early, co_await read_to_end(*stream, 64));
-  if (as_text(early) != "early") co_return fail(Errc::io, "'{}' came before the end", as_text(early));
+  if (as_text(early) != "early") co_return fail(Errc::io, "received '{}' before the end", as_text(early));
   CO_TRY_VOID(co_await send_numbered(*stream, size, nullptr));
   CO_TRY_VOID(co_await stream->close_write());
   co_return fmt::format("half-close {}", size);
@@ -136,7 +136,7 @@ Task<Result<std::string>> reset_by(Host& host, crypto::PeerId peer) {
 
 Task<Result<std::string>> unknown(Host& host, crypto::PeerId peer) {
   Result<StreamPtr> stream = co_await open(host, peer, kNobody);
-  if (stream) co_return fail(Errc::io, "a protocol that nobody speaks was agreed");
+  if (stream) co_return fail(Errc::io, "an unknown protocol was agreed");
   if (!stream.error().is(Errc::unsupported)) co_return fail(stream.error(), "an unknown protocol");
   co_return "unknown " + stream.error().to_string();
 }
@@ -157,7 +157,7 @@ Task<Result<std::string>> check(Host& host, std::string verb, crypto::PeerId pee
   if (verb == "reset") co_return co_await reset(host, peer);
   if (verb == "reset-by") co_return co_await reset_by(host, peer);
   if (verb == "unknown") co_return co_await unknown(host, peer);
-  co_return fail(Errc::invalid_argument, "no such command: {}", verb);
+  co_return fail(Errc::invalid_argument, "unknown command: {}", verb);
 }
 
 namespace {
@@ -179,7 +179,7 @@ Task<Result<std::string>> echo(Host& host, crypto::PeerId peer, std::uint64_t si
   co_await nursery.close();
   if (!back) co_return fail(back.error(), "echo");
   if (*back != size || sent.digest() != got.digest())
-    co_return fail(Errc::io, "echo: {} bytes came back, not the {} that were sent", *back, size);
+    co_return fail(Errc::io, "echo: received {} bytes, sent {}", *back, size);
   co_return fmt::format("echo {} {}", size, clock.nanoseconds());
 }
 

@@ -1,4 +1,4 @@
-// What a peer of tests/interop can be told to do with a stream, and with many connections (README.md there).
+// The commands of tests/interop peers that use a stream or many connections (README.md).
 #pragma once
 
 #include <vector>
@@ -7,17 +7,18 @@
 
 namespace dms::libp2p::interop {
 
-/// Opens `first` and `second` bytes, times or streams, whatever `verb` counts. Errc::invalid_argument for an unknown verb.
+/// Executes `verb`; `first` and `second` are its numbers (bytes, repetitions, streams). Errc::invalid_argument for an
+/// unknown verb.
 Task<Result<std::string>> check(Host& host, std::string verb, crypto::PeerId peer, std::uint64_t first,
                                 std::uint64_t second);
 
-/// Sends bytes to an echo protocol and compares what comes back.
+/// Sends bytes to an echo protocol and compares the echo.
 Task<Result<std::string>> echo(Host& host, crypto::PeerId peer, std::uint64_t size, std::string protocol);
 
-/// Connects and disconnects, one after the other; only connecting is timed.
+/// Connects and disconnects repeatedly; only connecting is timed.
 Task<Result<std::string>> handshakes(Host& host, PeerAddress to, std::uint64_t count);
 
-/// Many peers in one process, each with one connection to the same other one.
+/// Many peers in one process, each with one connection to the same remote peer.
 class Crowd {
  public:
   Crowd(Runtime runtime, Host::Options options) : runtime_(runtime), options_(std::move(options)) {}

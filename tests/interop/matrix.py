@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Our libp2p against others', each dialling the other, over each security protocol: what works, and how fast.
+"""This libp2p against other implementations, each dialing the other, over each security protocol: functions and speed.
 
 Peers whose toolchain or registry is missing are 'skipped: why'. Prints a table, writes it and more to BUILD/interop/matrix.json,
 and ends in 'N passed, N failed, N skipped'. A run of everything, without arguments, also writes the table to docs/interop.md.
@@ -40,10 +40,10 @@ class Outcome:
 
 
 class Unfit(Exception):
-    """A check that an implementation cannot take part in; says why."""
+    """A check that an implementation does not support; the message says why."""
 
 
-# --- the checks: each is given the one who acts and the one who answers, and may hand back figures
+# --- the checks: each gets the acting and the answering peer, and may return figures
 
 def echo(who, whom, options):
     for size in (0, 1, 100_000, 3_000_000):
@@ -52,7 +52,7 @@ def echo(who, whom, options):
 
 def bare_echo(who, whom, options):
     if "rust" in (who.name, whom.name):
-        raise Unfit("rust-libp2p wants the slash")
+        raise Unfit("rust-libp2p requires the slash")
     who.do(f"echo {whom.id} 100000 {BARE_ECHO}")
 
 
@@ -77,7 +77,7 @@ def transfer(verb):
 
 
 def streams(who, whom, options):
-    burst = 1 if whom.name == "rust" else STREAMS  # libp2p-stream drops streams that come faster than it takes them
+    burst = 1 if whom.name == "rust" else STREAMS  # libp2p-stream drops streams that arrive faster than it accepts them
     count, nanoseconds = map(int, who.do(f"streams {whom.id} {STREAMS} {burst}", patience=60).split())
     return {"streams_ms": nanoseconds / 1e6, "streams": count}
 
@@ -93,7 +93,7 @@ def reset(who, whom, options):
     who.do(f"reset {whom.id}")
     whom.until_event(f"reset {who.id}", seen)
     who.do(f"reset-by {whom.id}")
-    who.do(f"echo {whom.id} 1000 {ECHO}")  # the connection has not suffered
+    who.do(f"echo {whom.id} 1000 {ECHO}")  # the connection still works
 
 
 def unknown(who, whom, options):
@@ -113,7 +113,7 @@ class Report:
 
     @contextlib.contextmanager
     def check(self, peer, security, dialer, name):
-        """Whatever goes wrong inside, the next check still runs."""
+        """A failure does not prevent the next check."""
         outcome = Outcome(peer, SHORT[security], dialer, name, "passed")
         try:
             yield outcome
@@ -139,27 +139,27 @@ class Report:
 
 
 def refuse_stranger(dialer, listener):
-    """Who is not the one expected gets no connection, and does not believe to have one."""
+    """A peer with another id than the expected one gets no connection, on either side."""
     seen = len(listener.events)
     dialer.refuses(f"dial {listener.address.rsplit('/', 1)[0]}/{STRANGER}")
     for side, other in ((dialer, listener), (listener, dialer)):
-        deadline = time.monotonic() + PATIENCE  # TLS lets a listener finish before it hears of the refusal
+        deadline = time.monotonic() + PATIENCE  # with TLS a listener may finish before it receives the refusal
         while other.id in side.do("peers").split():
             if time.monotonic() > deadline:
                 raise PeerError(f"{side.name} counts {other.name} as connected")
     if any(f"identified {dialer.id}" in event for event in listener.events[seen:]):
-        raise PeerError(f"{listener.name} was told who {dialer.name} is")
+        raise PeerError(f"{listener.name} has identified {dialer.name}")
 
 
 def connect(dialer, listener):
     seen = len(listener.events)
     if dialer.do(f"dial {listener.address}") != listener.id:
-        raise PeerError("connected to somebody else")
+        raise PeerError("connected to another peer")
     listener.until_event(f"connected {dialer.id}", seen)
 
 
 def part(who, whom):
-    """Both notice; a late event of this parting must not be taken for one of the next."""
+    """Both sides notice; a late event must not be taken for one of the next check."""
     seen = [(side, other, len(side.events)) for side, other in ((who, whom), (whom, who))]
     who.do(f"disconnect {whom.id}")
     for side, other, since in seen:
@@ -187,8 +187,8 @@ def pair(report, programs, name, security, ours_dials, options):
         for check, work in CHECKS.items():
             for who, whom in ((dialer, listener), (listener, dialer)):
                 if check in ("upload", "download") and who is listener:
-                    continue  # the other round has it
-                suffix = "" if who is dialer else ", asked by the listener"
+                    continue  # checked in the other direction
+                suffix = "" if who is dialer else ", requested by the listener"
                 with report.check(*about, check + suffix) as outcome:
                     outcome.figures = work(who, whom, options) or {}
         with report.check(*about, "disconnect and dial again"):
@@ -204,7 +204,7 @@ def pair(report, programs, name, security, ours_dials, options):
 # --- the table
 
 def cell(outcomes):
-    """One word on many outcomes, and how fast they were."""
+    """The summary of many outcomes, with their figures."""
     if not outcomes:
         return ""
     count = collections.Counter(outcome.status for outcome in outcomes)
@@ -240,7 +240,7 @@ def markdown(rows):
 
 
 def turned(rows):
-    """For people: checks downwards, pairs across, as the page has it."""
+    """Markdown for docs/interop.md: checks as rows, pairs as columns."""
     return [list(column) for column in zip(*rows)]
 
 
@@ -275,7 +275,7 @@ def parse_arguments():
 
 
 def prepare(report, options):
-    """The programs that can be had; the others are skipped."""
+    """The available programs; the others are skipped."""
     programs = {"ours": ours(options.build)}
     for name in options.peers:
         print(f"building the {name} peer", flush=True)

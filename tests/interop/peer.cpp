@@ -1,30 +1,30 @@
-// A libp2p peer of ours that obeys commands, one a line, on its standard input; README.md lists them. Each command is
-// answered by one line that begins with "ok" or "error"; what happens meanwhile is told in lines that begin with
-// "event".
+// A libp2p peer that executes commands, one per line, from its standard input; README.md lists them. Each command is
+// answered by one line that begins with "ok" or "error"; events are printed as lines that begin with "event".
 //
-// Usage: interop_peer SEED [MULTIADDR [SECURITY...]]; the same seed is the same peer. It listens on 127.0.0.1, port of
-// the system's choice, and proposes the security protocols in the order given (the default of SwarmOptions if none is).
+// Usage: interop_peer SEED [MULTIADDR [SECURITY...]]; the same seed gives the same peer. It listens on 127.0.0.1 and a
+// free port by default, and proposes the security protocols in the order given (the default of SwarmOptions if none
+// is).
 #include <charconv>
 #include <cstdio>
 #include <iostream>
 #include <sstream>
 #include <thread>
 
-#include "runtime/channel.hpp"
-#include "runtime/real_runtime.hpp"
 #include "checks.hpp"
-#include "libp2p/protocols/gossipsub/pubsub.hpp"
 #include "libp2p/host.hpp"
+#include "libp2p/protocols/gossipsub/pubsub.hpp"
 #include "libp2p/protocols/perf/perf.hpp"
 #include "protocols.hpp"
+#include "runtime/channel.hpp"
+#include "runtime/real_runtime.hpp"
 
 namespace dms::libp2p {
 namespace {
 
 using interop::say;
 
-/// Longer than any answer may take: gigabytes under a sanitizer.
-constexpr Duration kPatience = 5min;
+/// Longer than any command: gigabytes under a sanitizer.
+constexpr Duration kTimeout = 5min;
 
 std::uint64_t number(std::string_view text) {
   std::uint64_t value = 0;
@@ -74,7 +74,7 @@ class Driver {
   }
 
  private:
-  /// On a thread of its own: lines become work for the lane. Ends with "quit" or the end of input.
+  /// Runs on its own thread and posts lines to the lane. Ends with "quit" or the end of input.
   void read_lines() {
     std::string line;
     bool more = true;
@@ -113,15 +113,15 @@ class Driver {
     numbers >> first >> second;
     if (verb == "echo") {
       if (second.empty()) second = interop::kBareEcho;
-      co_return co_await with_timeout(kPatience, interop::echo(host_, peer, number(first), second));
+      co_return co_await with_timeout(kTimeout, interop::echo(host_, peer, number(first), second));
     }
-    co_return co_await with_timeout(kPatience, interop::check(host_, verb, peer, number(first), number(second)));
+    co_return co_await with_timeout(kTimeout, interop::check(host_, verb, peer, number(first), number(second)));
   }
 
   Task<Result<std::string>> dial(std::string verb, std::string text, std::uint64_t count) {
     CO_TRY(PeerAddress to, PeerAddress::parse(text));
-    if (verb == "handshakes") co_return co_await with_timeout(kPatience, interop::handshakes(host_, to, count));
-    if (verb == "crowd") co_return co_await with_timeout(kPatience, crowd_.connect(to, count));
+    if (verb == "handshakes") co_return co_await with_timeout(kTimeout, interop::handshakes(host_, to, count));
+    if (verb == "crowd") co_return co_await with_timeout(kTimeout, crowd_.connect(to, count));
     const crypto::PeerId peer = to.peer;
     CO_TRY_VOID(co_await host_.connect(std::move(to)));
     co_return "dial " + peer.to_string();
@@ -167,7 +167,7 @@ int run(int argc, char** argv) {
     return 1;
   }
   if (arguments.size() > 2) options.swarm.security.assign(arguments.begin() + 2, arguments.end());
-  // As many as the benchmark may want; the process's file descriptors are the limit.
+  // The benchmark opens many; the process's file descriptors are the limit.
   options.swarm.limits.system = {20'000, 20'000, 20'000, 65'536, 65'536, 65'536, 8ULL << 30, 20'000};
   options.connections.high = 0;
   SeededRandom random(seed);

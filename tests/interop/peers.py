@@ -1,4 +1,4 @@
-"""Peers of several implementations of libp2p: how they are built, started and told what to do (README.md beside this)."""
+"""Peers of several libp2p implementations: builds, starts and commands them (README.md)."""
 
 import contextlib
 import os
@@ -14,28 +14,28 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 sys.path.insert(0, str(ROOT / "tests/lib"))
 
-from libp2p_wire import STRANGER  # noqa: E402, F401  (the path to it is only known now; for those who import from here)
+from libp2p_wire import STRANGER  # noqa: E402, F401  (needs the path above; re-exported)
 
 ANYWHERE = "/ip4/127.0.0.1/tcp/0"
 NOISE, TLS = "/noise", "/tls/1.0.0"
 SHORT = {NOISE: "noise", TLS: "tls"}
 PATIENCE = 30  # seconds until an answer counts as missing
 BUILD_PATIENCE = 3000
-RUST = (1, 88)  # what rust-libp2p asks for
+RUST = (1, 88)  # required by rust-libp2p
 
 
 class Missing(Exception):
-    """An implementation that cannot be had here; says why."""
+    """An implementation that is not available here; the message says why."""
 
 
 class PeerError(Exception):
-    """A peer that did not do what it was told."""
+    """A peer that did not execute a command."""
 
 
-# --- building: what is not there, or cannot be downloaded, is Missing; what does not build is broken
+# --- building: Missing if a tool or a download is not available; PeerError if the build fails
 
 def run_quietly(command, folder, env=None, failure=PeerError):
-    """Raises `failure`, with the last words of the command, if it fails."""
+    """Raises `failure`, with the last line of its output, if it fails."""
     try:
         done = subprocess.run(command, cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, text=True, errors="replace", timeout=BUILD_PATIENCE)
@@ -60,7 +60,7 @@ def ours(build):
 
 
 def js(build):
-    """Installed once for each state of the lock file, beside its sources: that is where Node.js looks."""
+    """Installed once per state of the lock file, beside the sources, where Node.js looks for modules."""
     needs("node", "npm")
     folder = HERE / "js"
     lock, stamp = folder / "package-lock.json", folder / "node_modules/.installed"
@@ -97,14 +97,14 @@ BUILDERS = {"js": js, "go": go, "rust": rust}
 # --- running
 
 class Peer:
-    """A child process that obeys commands. Used by one thread."""
+    """A child process that executes commands. Used by one thread."""
 
     def __init__(self, name, program, seed, *security):
-        """Dialling, it proposes the security protocols in this order; /noise alone if none is named."""
+        """A dialer proposes the security protocols in this order; its default if none is named."""
         self.name = name
         self.events = []
         self.answers = queue.Queue()
-        self.stuck = False  # has left a command unanswered: later answers could not be told apart
+        self.stuck = False  # a command was not answered: later answers could not be assigned
         self.changed = threading.Condition()
         self.process = subprocess.Popen([*program, str(seed), ANYWHERE, *(security or (NOISE,))], stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
@@ -136,7 +136,7 @@ class Peer:
 
     def ask(self, command):
         if self.stuck:
-            raise PeerError(f"{self.name} does not answer any more")
+            raise PeerError(f"{self.name} is not answering")
         try:
             self.process.stdin.write(command + "\n")
             self.process.stdin.flush()
@@ -157,7 +157,7 @@ class Peer:
         return rest[len(verb) + 1:]
 
     def do(self, command, patience=PATIENCE):
-        """The words of the answer after the command's name."""
+        """The words of the answer behind the command's name."""
         self.ask(command)
         return self.expect(command.split(" ", 1)[0], patience)
 
@@ -169,13 +169,13 @@ class Peer:
         return rest
 
     def until_event(self, text, since=0):
-        """Waits for an event that contains `text` and came after the first `since` ones."""
+        """Waits for an event that contains `text`, after the first `since` events."""
         with self.changed:
             if not self.changed.wait_for(lambda: any(text in event for event in self.events[since:]), PATIENCE):
                 raise PeerError(f"{self.name}: no event '{text}' among {self.events[since:][-5:]}")
 
     def until_answer(self, command, answer):
-        """Asks again until the answer is the one expected: gossip takes its time to spread."""
+        """Repeats a command until its answer is the expected one: gossip takes time to spread."""
         deadline = time.monotonic() + PATIENCE
         while (got := self.do(command)) != answer:
             if time.monotonic() > deadline:
@@ -183,7 +183,7 @@ class Peer:
             time.sleep(0.05)
 
     def quit(self):
-        """Ends it; an error if it does not end well. Does nothing to one that has ended well."""
+        """Ends the peer; an error if its status is not 0. Does nothing if it has ended already."""
         with contextlib.suppress(BrokenPipeError, ValueError):
             self.process.stdin.write("quit\n")
             self.process.stdin.flush()
@@ -194,7 +194,7 @@ class Peer:
             raise PeerError(f"{self.name} did not end") from None
         finally:
             self._close_pipes()
-        if self.process.returncode != 0:  # also what a sanitizer says at the end
+        if self.process.returncode != 0:  # a sanitizer fails at exit
             raise PeerError(f"{self.name} ended with status {self.process.returncode}")
 
     def kill(self):

@@ -58,7 +58,7 @@ Task<void> answer_reset(std::unique_ptr<Stream> stream) {
   stream->abort();
 }
 
-/// A stream that fails is let go before its end, which the other side sees as a reset.
+/// A stream that fails is destroyed before its end, which the peer sees as a reset.
 template <Task<Result<void>> (*Work)(Stream&)>
 Task<void> answer(std::unique_ptr<Stream> stream) {
   (void)co_await Work(*stream);

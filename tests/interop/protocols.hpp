@@ -1,4 +1,4 @@
-// The protocols that every peer of tests/interop answers (README.md there), and the bytes that go over them.
+// The protocols that every peer of tests/interop serves (README.md), and the bytes they carry.
 #pragma once
 
 #include <fmt/format.h>
@@ -25,7 +25,7 @@ void say(fmt::format_string<Args...> format, Args&&... args) {
   std::fflush(stdout);
 }
 
-/// SHA-256 of what comes in pieces.
+/// Incremental SHA-256.
 class Sum {
  public:
   using Digest = std::array<std::uint8_t, 32>;
@@ -40,14 +40,14 @@ class Sum {
 
 /// Writes `size` bytes in blocks of 64 KiB, the first eight bytes of each its number; `sum` may be null.
 Task<Result<void>> send_numbered(ByteStream& stream, std::uint64_t size, Sum* sum);
-/// Reads `limit` bytes, or to the end if that is sooner. How many there were.
+/// Reads `limit` bytes, or to the end if that is sooner. Returns their number.
 Task<Result<std::uint64_t>> receive(ByteStream& stream, std::uint64_t limit, Sum* sum);
 /// Reads a checksum and compares.
 Task<Result<void>> expect_sum(ByteStream& stream, Sum& sum);
 
 [[nodiscard]] std::array<std::uint8_t, 8> big_endian(std::uint64_t value);
 
-/// Answers them on `host` from now on; perf is answered by a PerfServer.
+/// Registers their handlers on `host`; perf is served by a PerfServer.
 void serve(Host& host);
 
 }  // namespace dms::libp2p::interop

@@ -1,4 +1,4 @@
-// The protocols that every peer of tests/interop answers, and what a peer can be told to do with them (../README.md).
+// The protocols that every peer of tests/interop serves, and the commands that use them (../README.md).
 import { createHash } from 'node:crypto'
 import { peerIdFromString } from '@libp2p/peer-id'
 
@@ -31,7 +31,7 @@ async function sendNumbered (stream, size, hash) {
   }
 }
 
-// Calls take(bytes) until the other side closes its half; fails if it resets the stream.
+// Calls take(bytes) until the peer closes its half; fails if it resets the stream.
 function receive (stream, take) {
   return new Promise((resolve, reject) => {
     const settle = () => {
@@ -98,7 +98,7 @@ async function answerLate (stream, peer, say) {
 
 async function answerReset (stream) {
   await firstBytes(stream, 1)
-  stream.abort(new Error('asked to'))
+  stream.abort(new Error('requested'))
 }
 
 export async function serve (node, say) {
@@ -117,7 +117,7 @@ async function echo (open, size, protocol = BARE_ECHO) {
   const receiving = receive(stream, bytes => got.update(bytes))
   await sendNumbered(stream, size, sent)
   await Promise.all([stream.close(), receiving])
-  if (!sent.digest().equals(got.digest())) throw new Error('other bytes came back')
+  if (!sent.digest().equals(got.digest())) throw new Error('the echo differs')
   return `echo ${size} ${process.hrtime.bigint() - start}`
 }
 
@@ -126,7 +126,7 @@ async function transfer (open, up, down) {
   const start = process.hrtime.bigint()
   const sent = createHash('sha256')
   const got = createHash('sha256')
-  const sums = Buffer.alloc(64) // of what we sent, then of what we got; the bytes between them are not kept
+  const sums = Buffer.alloc(64) // of the sent and the received bytes; the bytes themselves are not kept
   let at = 0
   const receiving = receive(stream, bytes => {
     const within = (begin, end) => bytes.subarray(Math.max(0, begin - at), Math.max(0, end - at))
@@ -145,7 +145,7 @@ async function transfer (open, up, down) {
   return process.hrtime.bigint() - start
 }
 
-// All are open at once. Only every burst-th is waited for before the next is opened.
+// Opens all streams at once, but waits for every burst-th before opening the next.
 async function streams (open, count, burst) {
   const start = process.hrtime.bigint()
   const all = []
@@ -156,7 +156,7 @@ async function streams (open, count, burst) {
       const answer = new Promise(resolve => { answered = resolve })
       const parts = []
       const end = receive(stream, bytes => { parts.push(bytes); answered() }).finally(answered)
-      end.catch(() => {}) // looked at below
+      end.catch(() => {}) // handled below
       all.push({ stream, end, parts })
       await send(stream, Buffer.from(`stream ${i}`))
       if ((i + 1) % burst === 0) await answer
@@ -167,7 +167,7 @@ async function streams (open, count, burst) {
       if (text !== `stream ${i}`) throw new Error(`stream ${i}: '${text}' came back`)
     }
   } finally {
-    for (const { stream } of all) stream.abort(new Error('done')) // nothing happens to those that have ended
+    for (const { stream } of all) stream.abort(new Error('done')) // no effect on ended streams
   }
   return `streams ${count} ${process.hrtime.bigint() - start}`
 }
@@ -187,7 +187,7 @@ async function pings (open, count) {
       stream.addEventListener('close', () => reject(new Error('the stream ended')))
     })
     await send(stream, sent)
-    if (!sent.equals(await got)) throw new Error('another ping came back')
+    if (!sent.equals(await got)) throw new Error('the ping response differs')
     times.push(process.hrtime.bigint() - start)
   }
   await stream.close()
@@ -198,7 +198,7 @@ async function pings (open, count) {
 async function halfClose (open, size) {
   const stream = await open(LATE)
   const early = (await receiveAll(stream)).toString()
-  if (early !== 'early') throw new Error(`'${early}' came before the end`)
+  if (early !== 'early') throw new Error(`'${early}' received before the end`)
   await sendNumbered(stream, size)
   await stream.close()
   return `half-close ${size}`
@@ -229,7 +229,7 @@ async function unknown (open) {
     if (error.name === 'UnsupportedProtocolError') return 'unknown'
     throw error
   }
-  throw new Error('a protocol that nobody speaks was agreed')
+  throw new Error('an unknown protocol was agreed')
 }
 
 export function checks (node) {

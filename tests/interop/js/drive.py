@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Drives a peer of ours and a js-libp2p peer against each other; prints PASS or FAIL for each thing they must be able to do.
+"""Runs interop_peer and a js-libp2p peer against each other; prints PASS or FAIL for each check.
 
 Usage: drive.py BUILD (a folder with bin/interop_peer)
 """
@@ -12,7 +12,7 @@ import sys
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-from peers import NOISE, STRANGER, TLS, Missing, Peer, PeerError, js, ours  # noqa: E402  (the path to it is only known now)
+from peers import NOISE, STRANGER, TLS, Missing, Peer, PeerError, js, ours  # noqa: E402  (needs the path above)
 
 
 class Report:
@@ -24,7 +24,7 @@ class Report:
     def check(self, what):
         try:
             yield
-        except Exception as error:  # whatever it is, the next check still runs
+        except Exception as error:  # the next check still runs
             self.failed += 1
             print(f"FAIL {self.about}: {what}: {error!r}", flush=True)
         else:
@@ -42,23 +42,23 @@ def identify(report, who, whom, agent):
 
 
 def converse(report, ours, js):
-    """Everything two connected peers can do, both ways."""
+    """All checks of two connected peers, in both directions."""
     identify(report, ours, js, "js-libp2p")
     identify(report, js, ours, "nunet/")
     for who, whom in ((ours, js), (js, ours)):
         with report.check(f"{who.name} pings {whom.name}"):
             float(who.do(f"ping {whom.id}"))
         for size in (1, 100_000, 3_000_000):
-            with report.check(f"{who.name} sends {whom.name} {size} bytes and gets them back"):
+            with report.check(f"{who.name} sends {whom.name} {size} bytes and receives the echo"):
                 who.do(f"echo {whom.id} {size}")
     for who, whom in ((ours, js), (js, ours)):
-        with report.check(f"{who.name} publishes, {whom.name} hears it"):
+        with report.check(f"{who.name} publishes, {whom.name} receives it"):
             topic = f"interop-{who.name}-{whom.name}"
             whom.do(f"subscribe {topic}")
             who.until_answer(f"subscribers {topic}", "1")
             who.do(f"publish {topic} hello from {who.name}")
             whom.until_event(f"message {topic} {who.id} hello from {who.name}")
-    with report.check("both subscribed, each hears the other"):
+    with report.check("both subscribed, each receives the other's message"):
         topic = "/nunet/deployment"
         ours.do(f"subscribe {topic}")
         js.do(f"subscribe {topic}")
@@ -73,7 +73,7 @@ def converse(report, ours, js):
 
 
 class Round:
-    """Two fresh peers: one of ours, one of theirs."""
+    """Two new peers: interop_peer and js-libp2p."""
 
     numbers = itertools.count(1)
 
@@ -94,14 +94,14 @@ class Round:
 
     def connect(self, security):
         if self.dialer.do(f"dial {self.listener.address}") != self.listener.id:
-            raise PeerError("connected to somebody else")
+            raise PeerError("connected to another peer")
         self.listener.until_event(f"connected {self.dialer.id}")
         if (taken := self.js.do(f"security {self.ours.id}")) != security:
             raise PeerError(f"secured by {taken}, expected {security}")
 
 
 def whole_round(report, programs, ours_dials, security):
-    """Everything, over one security protocol."""
+    """All checks over one security protocol."""
     with Round(programs, ours_dials, [security], [security]) as peers:
         dialer, listener = peers.dialer, peers.listener
         with report.check(f"{dialer.name} refuses a peer that is not the one expected"):
@@ -115,7 +115,7 @@ def whole_round(report, programs, ours_dials, security):
 
 
 def choice(report, programs, ours_dials, ours, theirs, expected):
-    """The dialer's order decides among what both speak."""
+    """The dialer's order decides among the common protocols."""
     with Round(programs, ours_dials, ours, theirs) as peers:
         proposed = ", ".join(ours if ours_dials else theirs)
         with report.check(f"{peers.dialer.name} proposes {proposed} to {peers.listener.name}: {expected}"):

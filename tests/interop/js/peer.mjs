@@ -1,9 +1,9 @@
-// A js-libp2p peer that obeys the commands of ../README.md, one a line on its standard input.
+// A js-libp2p peer that executes the commands of ../README.md, one per line from its standard input.
 // Usage: peer.mjs SEED [MULTIADDR [SECURITY...]]
 import { webcrypto } from 'node:crypto'
 import { createInterface } from 'node:readline'
 
-// What js-libp2p takes for granted and Debian 12's Node 18 (the last one: Node 20) lacks.
+// What js-libp2p requires and Debian 12's Node 18 (the last one: Node 20) lacks.
 globalThis.crypto ??= webcrypto
 globalThis.CustomEvent ??= class CustomEvent extends Event {
   constructor (type, options) {
@@ -41,7 +41,7 @@ const node = await createLibp2p({
   addresses: { listen: [listen] },
   transports: [tcp()],
   connectionEncrypters: securities.map(name => encrypters[name]()),
-  streamMuxers: [yamux({ maxInboundStreams: 2048, maxOutboundStreams: 2048 })], // 1000, its default, leaves no room for others
+  streamMuxers: [yamux({ maxInboundStreams: 2048, maxOutboundStreams: 2048 })], // 1000, its default, is too low for other streams beside them
   connectionGater: { denyDialMultiaddr: () => false },
   services: { identify: identify(), ping: ping(), pubsub: gossipsub() }
 })

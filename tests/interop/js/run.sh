@@ -1,5 +1,5 @@
 #!/bin/sh
-# Our libp2p against js-libp2p (npm), each dialling the other. Needs node and npm, and interop_peer built.
+# interop_peer against js-libp2p (npm), each dialing the other. Needs node and npm, and interop_peer built.
 # Prints PASS or FAIL lines and ends 'N passed, N failed, N skipped'. DMS_BUILD names the build folder.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)

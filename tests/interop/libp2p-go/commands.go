@@ -1,6 +1,6 @@
 package main
 
-// What a peer can be told to do.
+// The commands.
 
 import (
 	"bytes"
@@ -121,7 +121,7 @@ func pings(r request, verb string, count uint64) (string, error) {
 		}
 		times = append(times, time.Since(start).Nanoseconds())
 		if !bytes.Equal(sent, got) {
-			return "", errors.New("another ping came back")
+			return "", errors.New("the ping response differs")
 		}
 	}
 	slices.Sort(times)
@@ -154,12 +154,12 @@ func echo(r request) (string, error) {
 		return "", err
 	}
 	if !bytes.Equal(sent.Sum(nil), got.Sum(nil)) {
-		return "", errors.New("other bytes came back")
+		return "", errors.New("the echo differs")
 	}
 	return fmt.Sprintf("echo %d %d", size, time.Since(start).Nanoseconds()), nil
 }
 
-// transfer speaks the dialer's half of the sum protocol.
+// transfer is the dialer's side of the sum protocol.
 func transfer(r request, up, down uint64) (time.Duration, error) {
 	stream, err := r.open(sumProtocol)
 	if err != nil {
@@ -202,7 +202,7 @@ func download(r request) (string, error) {
 	return fmt.Sprintf("download %d %d", r.number(0, 0), took.Nanoseconds()), err
 }
 
-// streams has them all open at once. Only every burst-th is waited for before the next is opened.
+// streams opens all streams at once, but waits for every burst-th before opening the next.
 func streams(r request) (string, error) {
 	start := time.Now()
 	count, burst := r.number(0, 1), r.number(1, 1)
@@ -243,7 +243,7 @@ func halfClose(r request) (string, error) {
 		return "", err
 	}
 	defer stream.Reset()
-	// Go proposes a protocol with the first write; the other side speaks first here.
+	// go-libp2p proposes a protocol with the first write; here the listener sends first.
 	if _, err := stream.Write(nil); err != nil {
 		return "", err
 	}
@@ -294,7 +294,7 @@ func unknown(r request) (string, error) {
 		return "unknown " + strings.ReplaceAll(err.Error(), "\n", " "), nil
 	}
 	stream.Reset()
-	return "", errors.New("a protocol that nobody speaks was agreed")
+	return "", errors.New("an unknown protocol was agreed")
 }
 
 func perf(r request) (string, error) {
@@ -321,7 +321,7 @@ func perf(r request) (string, error) {
 	return fmt.Sprintf("perf %d %d %d", up, down, time.Since(start).Nanoseconds()), nil
 }
 
-// handshakes times connecting, not parting.
+// handshakes times connecting, not disconnecting.
 func handshakes(r request) (string, error) {
 	info, err := peer.AddrInfoFromString(r.subject)
 	if err != nil {

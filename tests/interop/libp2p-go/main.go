@@ -1,4 +1,4 @@
-// A go-libp2p peer that obeys the commands of ../README.md, one a line on its standard input.
+// A go-libp2p peer that executes the commands of ../README.md, one per line from its standard input.
 //
 // Usage: peer SEED MULTIADDR SECURITY
 package main
@@ -57,7 +57,7 @@ func newHost(seed byte, listen, security string) (host.Host, error) {
 	)
 }
 
-// tellEvents says who comes, goes, and introduces itself.
+// tellEvents prints connects, disconnects and identifications.
 func tellEvents(node host.Host) error {
 	node.Network().Notify(&network.NotifyBundle{
 		ConnectedF:    func(_ network.Network, c network.Conn) { say("event connected %s", c.RemotePeer()) },
@@ -86,7 +86,7 @@ func obey(node host.Host, words []string) (string, error) {
 	}
 	command, known := commands[words[0]]
 	if !known || len(words) < 2 {
-		return "", fmt.Errorf("no such command: %s", strings.Join(words, " "))
+		return "", fmt.Errorf("unknown command: %s", strings.Join(words, " "))
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()

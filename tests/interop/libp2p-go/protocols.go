@@ -1,6 +1,6 @@
 package main
 
-// The protocols that a peer answers, and the bytes that are sent.
+// The protocols that a peer serves, and the bytes they carry.
 
 import (
 	"bytes"
@@ -36,7 +36,7 @@ func newBlock() []byte {
 	return block
 }
 
-// sendNumbered writes size bytes, and tells their sum if asked to.
+// sendNumbered writes size bytes, and adds them to sum if that is not nil.
 func sendNumbered(to io.Writer, size uint64, sum hash.Hash) error {
 	block := newBlock()
 	for number := uint64(0); size > 0; number++ {

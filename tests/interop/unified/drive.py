@@ -24,13 +24,13 @@ PERF = {"UPLOAD_BYTES": "3000000", "DOWNLOAD_BYTES": "5000000", "UPLOAD_ITERATIO
 # The lines that the suites' scripts keep of what a dialer prints.
 KEPT = {"transport": re.compile(r"latency:|  (handshake_plus_one_rtt|ping_rtt|unit):"),
         "perf": re.compile(r"(upload|download|latency):|  (iterations|min|q1|median|q3|max|outliers|samples|unit):")}
-ADDRESS = "192.0.2.1"  # ours in a network of our own: the others' listeners take no loopback address
+ADDRESS = "192.0.2.1"  # of a private network namespace: the listeners of other implementations refuse loopback addresses
 
 
 # --- Redis
 
 def redis_server():
-    """The program; Debian's redis-tools has it too, under the name by which it checks files. It looks at argv[0]."""
+    """The server program; redis-tools contains it as redis-check-rdb, which selects its function by argv[0]."""
     return shutil.which("redis-server") or shutil.which("redis-check-rdb")
 
 
@@ -60,7 +60,7 @@ def stub_redis():
 
 
 def ask_redis(redis, *words):
-    """The first line of the answer: enough to see what kind it is."""
+    """The first line of the answer, which shows its kind."""
     host, port = redis.split(":")
     with socket.create_connection((host, int(port)), 10) as connection, connection.makefile("rwb") as stream:
         stream.write(b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(w), w.encode()) for w in words))
@@ -87,7 +87,7 @@ def finish(process, timeout=90):
 
 
 def read_yaml(text):
-    """The YAML that the suites' results are made of: two levels, numbers, words and lists of numbers."""
+    """The YAML of the suites' results: two levels, numbers, words and lists of numbers."""
     result, section = {}, None
     for line in text.splitlines():
         if not line.strip() or line.startswith("#"):
@@ -105,7 +105,7 @@ def read_yaml(text):
 
 
 def pair(listener, dialer, redis, test, ours=("listener", "dialer"), listening=None, dialling=None):
-    """What the dialer printed, with the other side running. Ours must end well, and print nothing that is not asked for."""
+    """The dialer's output, with the listener running. unified_peer must end with status 0 and print only the specified lines."""
     serving = start(listener, redis, IS_DIALER="false", TEST_KEY=test, **(listening or {}))
     try:
         status, out, err = finish(start(dialer, redis, IS_DIALER="true", TEST_KEY=test, **(dialling or {})))
@@ -128,7 +128,7 @@ def check_latency(latency):
     assert 0 < latency["ping_rtt"] <= latency["handshake_plus_one_rtt"], latency
 
 
-# --- ours with itself
+# --- unified_peer with itself
 
 def transport(ours, redis, security="noise", test="aaaa0001"):
     channel = {"SECURE_CHANNEL": security}
@@ -152,7 +152,7 @@ def perf(ours, redis):
 
 
 def late_listener(ours, redis):
-    """The dialer waits for a listener that comes after it."""
+    """The dialer waits for a listener that starts later."""
     for suite, test in (("transport", "aaaa0003"), ("perf", "aaaa0013")):
         dialer = start([ours, suite], redis, IS_DIALER="true", TEST_KEY=test, **PERF)
         listener = start([ours, suite], redis, IS_DIALER="false", TEST_KEY=test)
@@ -165,7 +165,7 @@ def late_listener(ours, redis):
 
 
 def rendezvous(ours, redis):
-    """What a listener leaves in Redis is what the other implementations of the same suite ask for."""
+    """A listener stores in Redis what other implementations of the same suite read."""
     for suite, test, command, kind in (("transport", "aaaa0008", ["BLPOP", "5"], "*2"), ("perf", "aaaa0018", ["GET"], "$")):
         listener = start([ours, suite], redis, IS_DIALER="false", TEST_KEY=test)
         try:
@@ -195,7 +195,7 @@ def what_is_not_spoken(ours, redis):
 
 def nobody_there(ours, _):
     with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))  # bound, but nobody listens
+        unused.bind(("127.0.0.1", 0))  # bound, but not listening
         address = f"127.0.0.1:{unused.getsockname()[1]}"
         status, out, err = finish(start([ours, "transport"], address, IS_DIALER="true", TEST_KEY="aaaa0006"), 20)
     assert status == 1 and out == "" and err, (status, out, err)
@@ -204,7 +204,7 @@ def nobody_there(ours, _):
 CASES = [transport, transport_tls, perf, late_listener, rendezvous, loopback, what_is_not_spoken, nobody_there]
 
 
-# --- with others
+# --- with other implementations
 
 def with_other(name, program, security, ours_dials):
     def case(ours, redis):
@@ -225,7 +225,7 @@ def in_own_network():
 
 
 def enter_own_network():
-    """Starts this script again where there is nothing but a loopback interface, which also has ADDRESS."""
+    """Runs this script again in a network namespace whose loopback interface also has ADDRESS."""
     setup = f'ip link set lo up && ip address add {ADDRESS}/32 dev lo && exec "$@"'
     os.execvp("unshare", ["unshare", "--map-root-user", "--net", "sh", "-c", setup, "sh", sys.executable, *sys.argv])
 

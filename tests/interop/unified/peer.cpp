@@ -1,15 +1,15 @@
-// Our peer for libp2p's unified interoperability tests: `unified_peer SUITE`, SUITE being transport or perf, as dialer and
-// as listener. The suites keep an image each, whose entry point names it: to a listener the environment does not.
+// The peer for libp2p's unified interoperability tests: `unified_peer SUITE`, SUITE being transport or perf, as dialer
+// and as listener. Each suite has its own image, whose entry point names the suite: a listener's environment does not.
 //
 // Environment, as the suites set it:
 //   IS_DIALER, REDIS_ADDR, TEST_KEY, DEBUG        both
-//   TRANSPORT, SECURE_CHANNEL, MUXER              both; what this peer does not speak ends it with a message and status 1
+//   TRANSPORT, SECURE_CHANNEL, MUXER              both; an unsupported value ends it with a message and status 1
 //   LISTENER_IP                                   listener
 //   UPLOAD_BYTES, DOWNLOAD_BYTES, UPLOAD_ITERATIONS, DOWNLOAD_ITERATIONS, LATENCY_ITERATIONS
 //                                                 dialer, of the suite perf
-// The listener leaves its address in Redis under <TEST_KEY>_listener_multiaddr and serves until SIGTERM: in `transport` as
-// the one element of a list (RPUSH, BLPOP), in `perf` as a string (SET, GET). Redis refuses the one kind to who asks for
-// the other, so a peer that takes only one of these ways passes only one suite, whatever the documents of both say. The
+// The listener stores its address in Redis under <TEST_KEY>_listener_multiaddr and serves until SIGTERM: in `transport`
+// as the one element of a list (RPUSH, BLPOP), in `perf` as a string (SET, GET). Redis refuses access to one kind as
+// the other, so a peer that supports only one of them passes only one suite, whatever the documents of both say. The
 // dialer prints its figures as YAML on standard output, which carries nothing else, and ends with status 0.
 #include <charconv>
 #include <csignal>
@@ -17,10 +17,10 @@
 #include <cstdlib>
 
 #include "base/log.hpp"
-#include "runtime/real_runtime.hpp"
 #include "libp2p/host.hpp"
 #include "libp2p/protocols/perf/perf.hpp"
 #include "redis.hpp"
+#include "runtime/real_runtime.hpp"
 #include "statistics.hpp"
 
 namespace dms::interop {
@@ -28,11 +28,11 @@ namespace {
 
 using libp2p::Host;
 
-constexpr Duration kPatience = std::chrono::seconds(60);  // for the other side to appear
+constexpr Duration kTimeout = std::chrono::seconds(60);  // until the peer appears
 constexpr Duration kPoll = std::chrono::milliseconds(100);
 
 std::optional<std::string> variable(const char* name) {
-  const char* value = std::getenv(name);  // NOLINT(concurrency-mt-unsafe): nobody sets variables
+  const char* value = std::getenv(name);  // NOLINT(concurrency-mt-unsafe): no thread sets variables
   if (value == nullptr || *value == '\0' || std::string_view(value) == "null") return std::nullopt;
   return value;
 }
@@ -64,7 +64,7 @@ struct Config {
   std::uint64_t uploads = 0, downloads = 0, latencies = 0;
 };
 
-/// The security protocol that was asked for, by its libp2p name.
+/// The libp2p name of the requested security protocol.
 Result<std::string> check_stack() {
   const std::pair<const char*, std::string_view> spoken[] = {{"TRANSPORT", "tcp"}, {"MUXER", "yamux"}};
   for (const auto& [name, ours] : spoken) {
@@ -101,7 +101,7 @@ Result<Config> read_config(std::string_view suite) {
 
 // ---- listener -------------------------------------------------------------------------------------------------------
 
-/// The one that others on this network can reach, if there is any.
+/// The address that other machines of this network can reach, if there is one.
 Result<std::string> reachable(const Host& host) {
   const auto addresses = host.addresses();
   if (addresses.empty()) return fail(Errc::not_found, "no interface has an address");
@@ -126,7 +126,7 @@ Task<Result<void>> listen(Host& host, Config config) {
     CO_TRY_VOID(co_await announce(*redis, config, std::move(address)));
   }
   Notify never;
-  (void)co_await never.wait();  // until we are told to end
+  (void)co_await never.wait();  // until SIGTERM
   co_return Result<void>();
 }
 
@@ -146,7 +146,7 @@ Task<Result<std::string>> await_announcement(Redis& redis, const Config& config)
 
 Task<Result<libp2p::PeerAddress>> find_listener(Net& net, Config config) {
   CO_TRY(const auto redis, co_await Redis::connect(net, config.redis));
-  auto text = co_await with_timeout(kPatience, await_announcement(*redis, config));
+  auto text = co_await with_timeout(kTimeout, await_announcement(*redis, config));
   if (!text) co_return fail(text.error(), "waiting for {} in Redis", config.key);
   log::debug("interop", "the listener is at {}", *text);
   co_return libp2p::PeerAddress::parse(*text);

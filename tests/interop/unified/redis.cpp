@@ -13,7 +13,7 @@ Result<std::int64_t> parse_size(std::string_view text) {
   std::int64_t size = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), size);
   if (error != std::errc() || end != text.data() + text.size())
-    return fail(Errc::invalid_argument, "redis: '{}' where a number was expected", text);
+    return fail(Errc::invalid_argument, "redis: '{}': expected a number", text);
   return size;
 }
 
@@ -66,7 +66,7 @@ Task<Result<void>> Redis::push(std::string key, std::string value) {
 Task<Result<std::string>> Redis::pop(std::string key) {
   std::vector<std::string> words{"BLPOP", std::move(key), "0"};
   CO_TRY(auto value, co_await command(std::move(words)));
-  if (!value) co_return fail(Errc::io, "redis BLPOP: no element, though nothing ends the wait");
+  if (!value) co_return fail(Errc::io, "redis BLPOP: no element");
   co_return *std::move(value);
 }
 
@@ -92,7 +92,7 @@ Task<Result<std::string>> Redis::read_line() {
     line.pop_back();
     co_return std::move(line);
   }
-  co_return fail(Errc::invalid_argument, "redis: a line without its end");
+  co_return fail(Errc::invalid_argument, "redis: an unterminated line");
 }
 
 Task<Result<std::optional<std::string>>> Redis::read_bulk(std::size_t size) {
@@ -107,13 +107,13 @@ Task<Result<std::optional<std::string>>> Redis::read_reply(int depth) {
   const std::string rest = line.empty() ? "" : line.substr(1);
   const char kind = line.empty() ? '?' : line[0];
   if (kind == '+' || kind == ':') co_return std::optional(rest);
-  if (kind == '-') co_return fail(Errc::io, "the server says: {}", rest);
-  if (kind != '$' && kind != '*') co_return fail(Errc::invalid_argument, "a reply begins with '{}'", line);
+  if (kind == '-') co_return fail(Errc::io, "redis error: {}", rest);
+  if (kind != '$' && kind != '*') co_return fail(Errc::invalid_argument, "unexpected reply '{}'", line);
   CO_TRY(const std::int64_t size, parse_size(rest));
   std::optional<std::string> value;
   if (size < 0) co_return std::move(value);
   if (size > static_cast<std::int64_t>(kMaxReply) || depth == kMaxDepth)
-    co_return fail(Errc::limit_exceeded, "a reply of {} is too much", size);
+    co_return fail(Errc::limit_exceeded, "a reply of {} exceeds the limit", size);
   if (kind == '$') co_return co_await read_bulk(static_cast<std::size_t>(size));
   for (std::int64_t i = 0; i < size; ++i) {
     CO_TRY(value, co_await read_reply(depth + 1));

@@ -1,6 +1,6 @@
-// As much of a Redis client as a test harness needs: one connection, one command at a time.
+// A minimal Redis client for a test harness: one connection, one command at a time.
 //
-// Replies are read to the end before they are looked at: simple strings, errors (Errc::io), integers and bulk strings
+// Replies are read completely before they are interpreted: simple strings, errors (Errc::io), integers and bulk strings
 // of at most kMaxReply bytes; arrays give their last element, which for BLPOP is the value.
 #pragma once
 
@@ -13,7 +13,7 @@
 
 namespace dms::interop {
 
-/// "host:port" as REDIS_ADDR has it; asks the system for the host's address, which may block.
+/// "host:port" as in REDIS_ADDR; resolves the host through the system, which may block.
 Result<IpEndpoint> resolve(const std::string& address);
 
 class Redis {

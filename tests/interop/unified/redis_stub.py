@@ -5,12 +5,12 @@ import threading
 
 
 class WrongKind(Exception):
-    """A list where a string was asked for, or the other way round."""
+    """A list where a string was expected, or the reverse."""
 
 
 class Store:
     def __init__(self):
-        self.values, self.changed = {}, threading.Condition()  # a key without a value is none
+        self.values, self.changed = {}, threading.Condition()  # a missing key has no value
 
     def _of(self, kind, key):
         value = self.values.get(key)
@@ -72,7 +72,7 @@ class Handler(socketserver.StreamRequestHandler):
 
 
 class RedisStub(socketserver.ThreadingTCPServer):
-    """`with RedisStub() as stub:` serves at `stub.address` ("127.0.0.1:port") meanwhile."""
+    """`with RedisStub() as stub:` serves at `stub.address` ("127.0.0.1:port")."""
 
     daemon_threads = True
     allow_reuse_address = True

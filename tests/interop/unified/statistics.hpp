@@ -1,4 +1,4 @@
-// Samples as the perf suite wants them: quartiles, and who lies outside of one and a half times their distance.
+// Statistics of the perf suite: quartiles, and outliers beyond one and a half times the interquartile range.
 #pragma once
 
 #include <algorithm>
@@ -9,7 +9,7 @@
 
 namespace dms::interop {
 
-/// Of sorted samples, which are not empty; between two of them by proportion.
+/// Of sorted, non-empty samples; interpolates between two of them.
 inline double percentile(const std::vector<double>& sorted, double percent) {
   const double index = percent / 100 * static_cast<double>(sorted.size() - 1);
   const auto below = static_cast<std::size_t>(index);
@@ -17,7 +17,7 @@ inline double percentile(const std::vector<double>& sorted, double percent) {
   return sorted[below] + (sorted[above] - sorted[below]) * (index - static_cast<double>(below));
 }
 
-/// The YAML of one measurement. Least and most are of the samples that are no outliers.
+/// The YAML of one measurement. Minimum and maximum exclude outliers.
 inline std::string to_yaml(const std::string& name, std::vector<double> samples, const std::string& unit,
                            int decimals) {
   std::ranges::sort(samples);

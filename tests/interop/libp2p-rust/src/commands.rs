@@ -1,4 +1,4 @@
-//! What a peer can be told to do with a stream.
+//! The commands that use streams.
 
 use crate::protocols::{
     not_reset, receive, send_numbered, ECHO, LATE, NOBODY, PERF, PING, RESET, SUM,
@@ -73,7 +73,7 @@ async fn obey(verb: &str, request: Request) -> Answer {
         "reset-by" => reset_by(request).await,
         "unknown" => unknown(request).await,
         "perf" => perf(request).await,
-        _ => Err(format!("no such command: {verb}").into()),
+        _ => Err(format!("unknown command: {verb}").into()),
     }
 }
 
@@ -90,7 +90,7 @@ async fn pings(verb: &str, mut request: Request, count: u64) -> Answer {
         stream.read_exact(&mut got).await?;
         times.push(start.elapsed().as_nanos());
         if sent != got {
-            return Err("another ping came back".into());
+            return Err("the ping response differs".into());
         }
     }
     stream.close().await?;
@@ -113,7 +113,7 @@ async fn echo(mut request: Request) -> Answer {
     };
     futures::future::try_join(sending, receive(&mut reader, u64::MAX, Some(&mut got))).await?;
     if sent.finalize() != got.finalize() {
-        return Err("other bytes came back".into());
+        return Err("the echo differs".into());
     }
     Ok(format!("echo {size} {}", start.elapsed().as_nanos()))
 }
@@ -127,7 +127,7 @@ async fn equal_sum(stream: &mut Stream, sum: Sha256) -> io::Result<()> {
     Ok(())
 }
 
-/// The dialer's half of the sum protocol.
+/// The dialer's side of the sum protocol.
 async fn transfer(mut request: Request, up: u64, down: u64) -> Result<Duration, Failure> {
     let mut stream = request.open(SUM).await?;
     let start = Instant::now();
@@ -176,7 +176,7 @@ async fn finish(talk: &mut Talk) -> Result<(), Failure> {
     }
 }
 
-/// All are open at once. Only every burst-th is waited for before the next is opened.
+/// Opens all streams at once, but waits for every burst-th before opening the next.
 async fn streams(mut request: Request) -> Answer {
     let (count, burst) = (request.number(0), request.number(1).max(1));
     let start = Instant::now();
@@ -200,7 +200,7 @@ async fn streams(mut request: Request) -> Answer {
 async fn half_close(mut request: Request) -> Answer {
     let size = request.number(0);
     let mut stream = request.open(LATE).await?;
-    stream.flush().await?; // the proposal of the protocol; the other side speaks first here
+    stream.flush().await?; // sends the proposal of the protocol; here the listener sends first
     let mut early = String::new();
     stream.read_to_string(&mut early).await?;
     if early != "early" {
@@ -216,7 +216,7 @@ async fn reset(mut request: Request) -> Answer {
     stream.write_all(&[1]).await?;
     stream.flush().await?;
     stream.read_exact(&mut [0u8]).await?;
-    drop(stream); // open, so the other side sees a reset
+    drop(stream); // open, so the peer sees a reset
     Ok("reset".into())
 }
 
@@ -238,7 +238,7 @@ async fn unknown(mut request: Request) -> Answer {
             Ok(format!("unknown {name}"))
         }
         Err(error) => Err(error.into()),
-        Ok(_) => Err("a protocol that nobody speaks was agreed".into()),
+        Ok(_) => Err("an unknown protocol was agreed".into()),
     }
 }
 

@@ -1,4 +1,4 @@
-//! A rust-libp2p peer that obeys the commands of ../README.md, one a line on its standard input.
+//! A rust-libp2p peer that executes the commands of ../README.md, one per line from its standard input.
 //!
 //! Usage: peer SEED MULTIADDR SECURITY
 
@@ -25,7 +25,7 @@ fn report(answer: Answer) {
     }
 }
 
-/// Those commands that need the swarm itself; all others are tasks that open streams.
+/// The commands that need the swarm itself; all others are tasks that open streams.
 async fn obey(node: &mut Node, line: &str) {
     let words: Vec<&str> = line.split_whitespace().collect();
     let number = |index: usize| words.get(index).and_then(|word| word.parse().ok());
@@ -48,7 +48,7 @@ async fn obey(node: &mut Node, line: &str) {
             }
             Err(error) => say("error", error),
         },
-        _ => say("error", format!("no such command: {line}")),
+        _ => say("error", format!("unknown command: {line}")),
     }
 }
 
@@ -57,7 +57,7 @@ async fn dial(node: &mut Node, address: &str) -> Answer {
     Ok(format!("dial {peer}"))
 }
 
-/// Times connecting, not parting.
+/// Times connecting, not disconnecting.
 async fn handshakes(node: &mut Node, address: &str, count: u64) -> Answer {
     let address: Multiaddr = address.parse()?;
     let mut spent = std::time::Duration::ZERO;

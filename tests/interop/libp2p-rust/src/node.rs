@@ -1,4 +1,4 @@
-//! The swarm, and what it has to be asked while it runs.
+//! The swarm, and requests to it while it runs.
 
 use crate::{say, Answer, Failure};
 use futures::StreamExt;
@@ -32,7 +32,7 @@ fn behaviour(key: &identity::Keypair) -> Behaviour {
         identify: identify::Behaviour::new(
             identify::Config::new("/interop/1.0.0".into(), key.public()).with_agent_version(agent),
         ),
-        // Answers; asks so seldom that it does not disturb.
+        // Answers pings; sends its own so rarely that they do not disturb.
         ping: ping::Behaviour::new(ping::Config::new().with_interval(LONG)),
         stream: libp2p_stream::Behaviour::new(),
     }
@@ -117,7 +117,7 @@ impl Node {
         }
     }
 
-    /// Drives the swarm until the connection stands.
+    /// Runs the swarm until the connection is established.
     pub async fn dial(&mut self, address: Multiaddr) -> Result<(PeerId, ConnectionId), Failure> {
         let options = DialOpts::from(address);
         let wanted = options.connection_id();
@@ -183,7 +183,7 @@ impl Node {
         format!("peers {}", names.join(" ")).trim_end().into()
     }
 
-    /// Says goodbye: without it the sockets close when the process ends.
+    /// Closes connections orderly; otherwise the sockets close when the process ends.
     pub async fn leave(&mut self) {
         let peers: Vec<PeerId> = self.swarm.connected_peers().copied().collect();
         for peer in peers {

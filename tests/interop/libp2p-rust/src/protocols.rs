@@ -1,4 +1,4 @@
-//! The protocols that a peer answers, and the bytes that are sent.
+//! The protocols that a peer serves, and the bytes they carry.
 
 use crate::say;
 use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, StreamExt};
@@ -40,7 +40,7 @@ where
     to.flush().await
 }
 
-/// Reads to the end, or `limit` bytes if that is sooner; says how many there were.
+/// Reads to the end, or `limit` bytes if that is sooner; returns their number.
 pub async fn receive<R>(from: &mut R, limit: u64, mut sum: Option<&mut Sha256>) -> io::Result<u64>
 where
     R: AsyncRead + Unpin,
@@ -61,7 +61,7 @@ where
     Ok(got)
 }
 
-/// Fails if what looked like the end of `stream` was a reset: reading does not tell them apart here, writing does.
+/// Fails if what looked like the end of `stream` was a reset: reading does not distinguish them, writing does.
 pub async fn not_reset(stream: &mut Stream) -> io::Result<()> {
     stream.write(&[]).await.map(|_| ())
 }
@@ -98,7 +98,7 @@ async fn sum(_: PeerId, mut stream: Stream) -> io::Result<()> {
 
 async fn late(peer: PeerId, mut stream: Stream) -> io::Result<()> {
     stream.write_all(b"early").await?;
-    stream.close().await?; // our half
+    stream.close().await?; // the local half
     let size = receive(&mut stream, u64::MAX, None).await?;
     say("event", format!("late {peer} {size}"));
     Ok(())
@@ -106,7 +106,7 @@ async fn late(peer: PeerId, mut stream: Stream) -> io::Result<()> {
 
 async fn reset(_: PeerId, mut stream: Stream) -> io::Result<()> {
     stream.read_exact(&mut [0u8]).await?;
-    drop(stream); // open, so the other side sees a reset
+    drop(stream); // open, so the peer sees a reset
     Ok(())
 }
 
