@@ -3,7 +3,7 @@
 
 Prints medians over the rounds, and writes them to BUILD/bench/p2p.json:
   figure NAME VALUE UNIT         a measurement
-  ratio NAME VALUE vs PEER       ours by theirs; of a time, of memory or of processor seconds less is better
+  ratio NAME VALUE vs PEER       this libp2p divided by PEER; of a time, of memory or of processor seconds less is better
 An implementation that cannot be built here is 'skipped: why'.
 
 Per security protocol: one stream's throughput up and down (libp2p perf), processor seconds of both ends per GiB, handshakes per second
@@ -24,7 +24,7 @@ import subprocess
 import sys
 import time
 
-from peers import BUILDERS, NOISE, PATIENCE, SHORT, TLS, Missing, Peer, PeerError, ours
+from peers import BUILDERS, NOISE, TIMEOUT, SHORT, TLS, Missing, Peer, PeerError, nunet
 
 KINDS = {"go": "go-libp2p", "rust": "rust-libp2p"}
 CIPHERS = {"chacha20-poly1305": 65519, "aes-128-gcm": 16384}  # with the message sizes of Noise and of TLS
@@ -50,11 +50,11 @@ class Measured:
             print(f"    {name}: {len(values)} rounds, {min(values):.4g} to {max(values):.4g}", file=sys.stderr)
             self.records.append({"kind": "figure", "name": name, "value": middle, "unit": self.units[name],
                                  "least": min(values), "most": max(values), "rounds": len(values)})
-        for name in [name for name in self.values if name.startswith("p2p.ours.")]:
-            what = name.removeprefix("p2p.ours.")
+        for name in [name for name in self.values if name.startswith("p2p.nunet.")]:
+            what = name.removeprefix("p2p.nunet.")
             for kind, peer in KINDS.items():
-                if theirs := self.values.get(f"p2p.{kind}.{what}"):
-                    self.ratio(what, statistics.median(self.values[name]) / statistics.median(theirs), peer)
+                if other := self.values.get(f"p2p.{kind}.{what}"):
+                    self.ratio(what, statistics.median(self.values[name]) / statistics.median(other), peer)
 
     def ratio(self, what, value, peer):
         print(f"ratio p2p.{what} {value:.3f} vs {peer}", flush=True)
@@ -91,7 +91,7 @@ def connected(kind, program, security):
 def throughput(measured, name, dialer, listener, size):
     for direction, arguments in (("upload", f"{size} 0"), ("download", f"0 {size}")):
         before = processor_seconds(dialer, listener)
-        nanoseconds = int(dialer.do(f"perf {listener.id} {arguments}", patience=120).split()[2])
+        nanoseconds = int(dialer.do(f"perf {listener.id} {arguments}", timeout=120).split()[2])
         spent = processor_seconds(dialer, listener) - before
         measured.add(f"{name}.{direction}", size * 1e3 / nanoseconds, "MB/s")
         measured.add(f"{name}.{direction}_processor", spent * GIB / size, "s/GiB")
@@ -108,7 +108,7 @@ def handshakes(measured, name, program, security, count):
     with Peer("listener", program, 1, security) as listener, Peer("dialer", program, 2, security) as dialer:
         dialer.do(f"handshakes {listener.address} 10")  # warm
         before = processor_seconds(dialer, listener)
-        nanoseconds = int(dialer.do(f"handshakes {listener.address} {count}", patience=120).split()[1])
+        nanoseconds = int(dialer.do(f"handshakes {listener.address} {count}", timeout=120).split()[1])
         measured.add(f"{name}.handshakes", count * 1e9 / nanoseconds, "1/s")
         measured.add(f"{name}.handshake_processor", (processor_seconds(dialer, listener) - before) / count * 1e6, "us")
 
@@ -129,9 +129,9 @@ def idle_memory(measured, programs, security, count):
     for kind, program in programs.items():
         with Peer(f"{kind} listener", program, 1, security) as listener:
             before = resident_kib(listener)
-            crowd = Peer("crowd", programs["ours"], 2, security)
+            crowd = Peer("crowd", programs["nunet"], 2, security)
             try:
-                crowd.do(f"crowd {listener.address} {count}", patience=300)
+                crowd.do(f"crowd {listener.address} {count}", timeout=300)
                 until_identified(listener, count)
                 name = f"p2p.{kind}.{SHORT[security]}"
                 measured.add(f"{name}.memory_per_idle_connection", (resident_kib(listener) - before) / count, "KiB")
@@ -144,7 +144,7 @@ def until_identified(listener, count):
     def enough():
         return sum(event.startswith("identified") for event in listener.events) >= count
     with listener.changed:
-        if not listener.changed.wait_for(enough, PATIENCE):
+        if not listener.changed.wait_for(enough, TIMEOUT):
             raise PeerError(f"{listener.name} has not identified {count} peers")
 
 
@@ -213,7 +213,7 @@ def parse_arguments():
 
 
 def prepare(options):
-    programs = {"ours": ours(options.build)}
+    programs = {"nunet": nunet(options.build)}
     for kind in options.peers:
         try:
             programs[kind] = BUILDERS[kind](options.build)

@@ -17,7 +17,7 @@ import pathlib
 import sys
 import time
 
-from peers import BUILDERS, NOISE, PATIENCE, ROOT, SHORT, STRANGER, TLS, Missing, Peer, PeerError, ours
+from peers import BUILDERS, NOISE, TIMEOUT, ROOT, SHORT, STRANGER, TLS, Missing, Peer, PeerError, nunet
 
 PAGE = ROOT / "docs/interop.md"
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
@@ -25,7 +25,7 @@ ECHO, BARE_ECHO = "/interop/echo/0.0.1", "interop/echo/0.0.1"
 MIB = 2**20
 TRANSFER = {"go": 1024 * MIB, "rust": 1024 * MIB, "js": 64 * MIB}
 STREAMS = 1000
-AGENTS = {"ours": "nunet/", "js": "js-libp2p", "go": "go-libp2p", "rust": "rust-libp2p"}
+AGENTS = {"nunet": "nunet/", "js": "js-libp2p", "go": "go-libp2p", "rust": "rust-libp2p"}
 
 
 @dataclasses.dataclass
@@ -71,14 +71,14 @@ def ping(who, whom, options):
 
 def transfer(verb):
     def check(who, whom, options):
-        size, nanoseconds = map(int, who.do(f"{verb} {whom.id} {options.bytes}", patience=300).split())
+        size, nanoseconds = map(int, who.do(f"{verb} {whom.id} {options.bytes}", timeout=300).split())
         return {f"{verb}_bytes": size, f"{verb}_MB_s": size * 1e3 / nanoseconds}
     return check
 
 
 def streams(who, whom, options):
     burst = 1 if whom.name == "rust" else STREAMS  # libp2p-stream drops streams that arrive faster than it accepts them
-    count, nanoseconds = map(int, who.do(f"streams {whom.id} {STREAMS} {burst}", patience=60).split())
+    count, nanoseconds = map(int, who.do(f"streams {whom.id} {STREAMS} {burst}", timeout=60).split())
     return {"streams_ms": nanoseconds / 1e6, "streams": count}
 
 
@@ -143,7 +143,7 @@ def refuse_stranger(dialer, listener):
     seen = len(listener.events)
     dialer.refuses(f"dial {listener.address.rsplit('/', 1)[0]}/{STRANGER}")
     for side, other in ((dialer, listener), (listener, dialer)):
-        deadline = time.monotonic() + PATIENCE  # with TLS a listener may finish before it receives the refusal
+        deadline = time.monotonic() + TIMEOUT  # with TLS a listener may finish before it receives the refusal
         while other.id in side.do("peers").split():
             if time.monotonic() > deadline:
                 raise PeerError(f"{side.name} counts {other.name} as connected")
@@ -172,13 +172,13 @@ def leave(listener, dialer):
     dialer.until_event(f"disconnected {listener.id}", seen)
 
 
-def pair(report, programs, name, security, ours_dials, options):
+def pair(report, programs, name, security, nunet_dials, options):
     with contextlib.ExitStack() as stack:
-        mine = Peer("ours", programs["ours"], 1, security)
+        mine = Peer("nunet", programs["nunet"], 1, security)
         stack.callback(mine.kill)
-        theirs = Peer(name, programs[name], 2, security)
-        stack.callback(theirs.kill)
-        dialer, listener = (mine, theirs) if ours_dials else (theirs, mine)
+        other = Peer(name, programs[name], 2, security)
+        stack.callback(other.kill)
+        dialer, listener = (mine, other) if nunet_dials else (other, mine)
         about = (name, security, dialer.name)
         with report.check(*about, "wrong peer id"):
             refuse_stranger(dialer, listener)
@@ -276,7 +276,7 @@ def parse_arguments():
 
 def prepare(report, options):
     """The available programs; the others are skipped."""
-    programs = {"ours": ours(options.build)}
+    programs = {"nunet": nunet(options.build)}
     for name in options.peers:
         print(f"building the {name} peer", flush=True)
         try:
@@ -302,9 +302,9 @@ def main():
             if SHORT[security] not in options.security:
                 continue
             options.bytes = options.sizes[name]
-            for ours_dials in (True, False):
-                with report.check(name, security, "ours" if ours_dials else name, "both start"):
-                    pair(report, programs, name, security, ours_dials, options)
+            for nunet_dials in (True, False):
+                with report.check(name, security, "nunet" if nunet_dials else name, "both start"):
+                    pair(report, programs, name, security, nunet_dials, options)
     rows = turned(table(report))
     print()
     print_table(rows)

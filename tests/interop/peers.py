@@ -19,8 +19,8 @@ from libp2p_wire import STRANGER  # noqa: E402, F401  (needs the path above; re-
 ANYWHERE = "/ip4/127.0.0.1/tcp/0"
 NOISE, TLS = "/noise", "/tls/1.0.0"
 SHORT = {NOISE: "noise", TLS: "tls"}
-PATIENCE = 30  # seconds until an answer counts as missing
-BUILD_PATIENCE = 3000
+TIMEOUT = 30  # seconds until an answer counts as missing
+BUILD_TIMEOUT = 3000
 RUST = (1, 88)  # required by rust-libp2p
 
 
@@ -38,9 +38,9 @@ def run_quietly(command, folder, env=None, failure=PeerError):
     """Raises `failure`, with the last line of its output, if it fails."""
     try:
         done = subprocess.run(command, cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, text=True, errors="replace", timeout=BUILD_PATIENCE)
+                              stderr=subprocess.STDOUT, text=True, errors="replace", timeout=BUILD_TIMEOUT)
     except subprocess.TimeoutExpired:
-        raise failure(f"{' '.join(command[:2])} took longer than {BUILD_PATIENCE} s") from None
+        raise failure(f"{' '.join(command[:2])} took longer than {BUILD_TIMEOUT} s") from None
     if done.returncode != 0:
         lines = done.stdout.strip().splitlines() or ["no output"]
         raise failure(f"{' '.join(command[:3])} failed: {lines[-1].strip()}")
@@ -52,7 +52,7 @@ def needs(*programs):
             raise Missing(f"{program} is not installed")
 
 
-def ours(build):
+def nunet(build):
     program = pathlib.Path(build) / "bin/interop_peer"
     if not program.exists():
         raise Missing(f"{program} is not built: cmake --build {build} --target interop_peer")
@@ -82,7 +82,7 @@ def go(build):
 
 def rust(build):
     needs("cargo", "rustc")
-    said = subprocess.run(["rustc", "--version"], capture_output=True, text=True, timeout=PATIENCE, check=True).stdout
+    said = subprocess.run(["rustc", "--version"], capture_output=True, text=True, timeout=TIMEOUT, check=True).stdout
     if tuple(map(int, said.split()[1].split(".")[:2])) < RUST:
         raise Missing(f"{said.strip()} is older than {RUST[0]}.{RUST[1]}")
     folder, target = HERE / "libp2p-rust", pathlib.Path(build).resolve() / "interop/rust"
@@ -111,7 +111,7 @@ class Peer:
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
         try:
-            self.address = self.expect("listen", PATIENCE)
+            self.address = self.expect("listen", TIMEOUT)
         except PeerError:
             self.kill()
             raise
@@ -143,27 +143,27 @@ class Peer:
         except BrokenPipeError:
             raise PeerError(f"{self.name} has ended") from None
 
-    def answer(self, patience):
+    def answer(self, timeout):
         try:
-            return self.answers.get(timeout=patience)
+            return self.answers.get(timeout=timeout)
         except queue.Empty:
             self.stuck = True
-            raise PeerError(f"{self.name} has not answered in {patience:.0f} s") from None
+            raise PeerError(f"{self.name} has not answered in {timeout:.0f} s") from None
 
-    def expect(self, verb, patience):
-        kind, rest = self.answer(patience)
+    def expect(self, verb, timeout):
+        kind, rest = self.answer(timeout)
         if kind != "ok" or not rest.startswith(verb):
             raise PeerError(f"{self.name}: {kind} {rest}")
         return rest[len(verb) + 1:]
 
-    def do(self, command, patience=PATIENCE):
+    def do(self, command, timeout=TIMEOUT):
         """The words of the answer behind the command's name."""
         self.ask(command)
-        return self.expect(command.split(" ", 1)[0], patience)
+        return self.expect(command.split(" ", 1)[0], timeout)
 
     def refuses(self, command):
         self.ask(command)
-        kind, rest = self.answer(PATIENCE)
+        kind, rest = self.answer(TIMEOUT)
         if kind != "error":
             raise PeerError(f"{self.name} accepted: {command}")
         return rest
@@ -171,12 +171,12 @@ class Peer:
     def until_event(self, text, since=0):
         """Waits for an event that contains `text`, after the first `since` events."""
         with self.changed:
-            if not self.changed.wait_for(lambda: any(text in event for event in self.events[since:]), PATIENCE):
+            if not self.changed.wait_for(lambda: any(text in event for event in self.events[since:]), TIMEOUT):
                 raise PeerError(f"{self.name}: no event '{text}' among {self.events[since:][-5:]}")
 
     def until_answer(self, command, answer):
         """Repeats a command until its answer is the expected one: gossip takes time to spread."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIMEOUT
         while (got := self.do(command)) != answer:
             if time.monotonic() > deadline:
                 raise PeerError(f"{self.name}: '{command}' says '{got}', expected '{answer}'")
@@ -188,7 +188,7 @@ class Peer:
             self.process.stdin.write("quit\n")
             self.process.stdin.flush()
         try:
-            self.process.wait(PATIENCE)
+            self.process.wait(TIMEOUT)
         except subprocess.TimeoutExpired:
             self.kill()
             raise PeerError(f"{self.name} did not end") from None
@@ -203,7 +203,7 @@ class Peer:
         self._close_pipes()
 
     def _close_pipes(self):
-        self.reader.join(PATIENCE)
+        self.reader.join(TIMEOUT)
         for pipe in (self.process.stdin, self.process.stdout):
             with contextlib.suppress(BrokenPipeError):
                 pipe.close()

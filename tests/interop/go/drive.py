@@ -13,7 +13,7 @@ import tempfile
 
 JUDGE, BUILD = sys.argv[1], pathlib.Path(sys.argv[2])
 PASSPHRASE = "open <sesame> & co"
-PATIENCE = 120  # seconds until a program counts as stuck
+TIMEOUT = 120  # seconds until a program counts as stuck
 results = []
 
 
@@ -29,7 +29,7 @@ class User:
         self.folder = pathlib.Path(folder)
 
     def run(self, *arguments, passphrase=PASSPHRASE):
-        return subprocess.run([BUILD / "nunet", "--user-dir", self.folder, *arguments], check=True, text=True, timeout=PATIENCE,
+        return subprocess.run([BUILD / "nunet", "--user-dir", self.folder, *arguments], check=True, text=True, timeout=TIMEOUT,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
                               env=dict(os.environ, DMS_PASSPHRASE=passphrase)).stdout.strip()
 
@@ -43,7 +43,7 @@ class User:
 
 
 def verdicts(cases):
-    answer = subprocess.run([JUDGE, "verdicts"], input=json.dumps({"cases": cases}), check=True, text=True, timeout=PATIENCE,
+    answer = subprocess.run([JUDGE, "verdicts"], input=json.dumps({"cases": cases}), check=True, text=True, timeout=TIMEOUT,
                             stdout=subprocess.PIPE).stdout
     return json.loads(answer)["cases"]
 
@@ -112,32 +112,32 @@ def ours_by_the_reference(user):
     for answer, verdict, did in zip(verdicts([with_key(case, keys) for case, _ in work]), expected, dids):
         same_bytes = answer["kind"] == "keystore" or verdict == "refused" or "canonical" not in answer
         good = answer["verdict"] == verdict and same_bytes and (did is None or answer.get("did") == did)
-        check(f"ours, {answer['name']}: {verdict}", good, answer)
+        check(f"command line, {answer['name']}: {verdict}", good, answer)
 
 
 def theirs_by_us(user, vectors):
     environment = dict(os.environ, DMS_REFERENCE_VECTORS=str(vectors))
     for room in ("crypto", "did", "ucan", "actor"):
-        run = subprocess.run([BUILD / f"bin/{room}_test", "--gtest_filter=Reference.*"], env=environment, text=True, timeout=PATIENCE,
+        run = subprocess.run([BUILD / f"bin/{room}_test", "--gtest_filter=Reference.*"], env=environment, text=True, timeout=TIMEOUT,
                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         check(f"fresh vectors, {room}_test", run.returncode == 0 and "PASSED" in run.stdout, run.stdout[-2000:])
-    # A key file and a context of the reference's in a user's folder of ours, and what they then sign.
+    # A key file and a context of the reference in a user's folder, and a token signed with them.
     key = json.loads((vectors / "crypto/go_keystores.json").read_text())["cases"][0]
     context = next(c for c in json.loads((vectors / "ucan/go_decisions.json").read_text())["cases"] if '"roots":[{' in c["context"])
     (user.folder / "key/theirs.json").write_text(key["text"])
     (user.folder / "cap/theirs.cap").write_text(context["context"])
-    check("their key file", user.run("key", "did", "theirs", passphrase=key["passphrase"]) == key["did"])
+    check("the key file of the reference", user.run("key", "did", "theirs", passphrase=key["passphrase"]) == key["did"])
     listed = json.loads(user.run("cap", "list", "-c", "theirs", "--json", passphrase=key["passphrase"]))
-    check("their context", listed["roots"] == json.loads(context["context"])["roots"], listed)
+    check("the context of the reference", listed["roots"] == json.loads(context["context"])["roots"], listed)
     token = user.token("cap", "grant", "-c", "theirs", "--cap", "/x", "--duration", "1h", key["did"], passphrase=key["passphrase"])
     (answer,) = verdicts([{"name": "t", "kind": "token", "text": token}])
-    check("a token that we sign with their key", answer["verdict"] == "accepted" and "canonical" not in answer, answer)
+    check("a token signed with the key of the reference", answer["verdict"] == "accepted" and "canonical" not in answer, answer)
 
 
 def main():
     with tempfile.TemporaryDirectory(prefix="nunet-go-") as folder:
         user, vectors = User(pathlib.Path(folder) / "user"), pathlib.Path(folder) / "vectors"
-        subprocess.run([JUDGE, "vectors", vectors], check=True, timeout=PATIENCE)
+        subprocess.run([JUDGE, "vectors", vectors], check=True, timeout=TIMEOUT)
         ours_by_the_reference(user)
         theirs_by_us(user, vectors)
     print(f"{sum(results)} passed, {len(results) - sum(results)} failed, 0 skipped")

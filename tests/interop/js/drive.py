@@ -12,7 +12,7 @@ import sys
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-from peers import NOISE, STRANGER, TLS, Missing, Peer, PeerError, js, ours  # noqa: E402  (needs the path above)
+from peers import NOISE, STRANGER, TLS, Missing, Peer, PeerError, js, nunet  # noqa: E402  (needs the path above)
 
 
 class Report:
@@ -41,17 +41,17 @@ def identify(report, who, whom, agent):
                 raise PeerError(f"'{needed}' is missing in '{answer}'")
 
 
-def converse(report, ours, js):
+def connected_checks(report, nunet, js):
     """All checks of two connected peers, in both directions."""
-    identify(report, ours, js, "js-libp2p")
-    identify(report, js, ours, "nunet/")
-    for who, whom in ((ours, js), (js, ours)):
+    identify(report, nunet, js, "js-libp2p")
+    identify(report, js, nunet, "nunet/")
+    for who, whom in ((nunet, js), (js, nunet)):
         with report.check(f"{who.name} pings {whom.name}"):
             float(who.do(f"ping {whom.id}"))
         for size in (1, 100_000, 3_000_000):
             with report.check(f"{who.name} sends {whom.name} {size} bytes and receives the echo"):
                 who.do(f"echo {whom.id} {size}")
-    for who, whom in ((ours, js), (js, ours)):
+    for who, whom in ((nunet, js), (js, nunet)):
         with report.check(f"{who.name} publishes, {whom.name} receives it"):
             topic = f"interop-{who.name}-{whom.name}"
             whom.do(f"subscribe {topic}")
@@ -60,16 +60,16 @@ def converse(report, ours, js):
             whom.until_event(f"message {topic} {who.id} hello from {who.name}")
     with report.check("both subscribed, each receives the other's message"):
         topic = "/nunet/deployment"
-        ours.do(f"subscribe {topic}")
+        nunet.do(f"subscribe {topic}")
         js.do(f"subscribe {topic}")
-        ours.until_answer(f"subscribers {topic}", "1")
+        nunet.until_answer(f"subscribers {topic}", "1")
         js.until_answer(f"subscribers {topic}", "1")
         for i in range(10):
-            ours.do(f"publish {topic} bid {i}")
+            nunet.do(f"publish {topic} bid {i}")
             js.do(f"publish {topic} ask {i}")
         for i in range(10):
-            js.until_event(f"message {topic} {ours.id} bid {i}")
-            ours.until_event(f"message {topic} {js.id} ask {i}")
+            js.until_event(f"message {topic} {nunet.id} bid {i}")
+            nunet.until_event(f"message {topic} {js.id} ask {i}")
 
 
 class Round:
@@ -77,14 +77,14 @@ class Round:
 
     numbers = itertools.count(1)
 
-    def __init__(self, programs, ours_dials, ours, theirs):
+    def __init__(self, programs, nunet_dials, nunet, other):
         number = next(self.numbers)
         with contextlib.ExitStack() as stack:
-            self.ours = stack.enter_context(Peer("ours", programs["ours"], number, *ours))
-            self.js = stack.enter_context(Peer("js", programs["js"], number, *theirs))
+            self.nunet = stack.enter_context(Peer("nunet", programs["nunet"], number, *nunet))
+            self.js = stack.enter_context(Peer("js", programs["js"], number, *other))
             self.peers = stack.pop_all()
-        pair = (self.ours, self.js)
-        self.dialer, self.listener = pair if ours_dials else pair[::-1]
+        pair = (self.nunet, self.js)
+        self.dialer, self.listener = pair if nunet_dials else pair[::-1]
 
     def __enter__(self):
         return self
@@ -96,28 +96,28 @@ class Round:
         if self.dialer.do(f"dial {self.listener.address}") != self.listener.id:
             raise PeerError("connected to another peer")
         self.listener.until_event(f"connected {self.dialer.id}")
-        if (taken := self.js.do(f"security {self.ours.id}")) != security:
+        if (taken := self.js.do(f"security {self.nunet.id}")) != security:
             raise PeerError(f"secured by {taken}, expected {security}")
 
 
-def whole_round(report, programs, ours_dials, security):
+def whole_round(report, programs, nunet_dials, security):
     """All checks over one security protocol."""
-    with Round(programs, ours_dials, [security], [security]) as peers:
+    with Round(programs, nunet_dials, [security], [security]) as peers:
         dialer, listener = peers.dialer, peers.listener
         with report.check(f"{dialer.name} refuses a peer that is not the one expected"):
             dialer.refuses(f"dial {listener.address.rsplit('/', 1)[0]}/{STRANGER}")
         with report.check(f"{dialer.name} dials {listener.name}"):
             peers.connect(security)
-        converse(report, peers.ours, peers.js)
+        connected_checks(report, peers.nunet, peers.js)
         with report.check(f"{listener.name} leaves, {dialer.name} notices"):
             listener.quit()
             dialer.until_event(f"disconnected {listener.id}")
 
 
-def choice(report, programs, ours_dials, ours, theirs, expected):
+def choice(report, programs, nunet_dials, nunet, other, expected):
     """The dialer's order decides among the common protocols."""
-    with Round(programs, ours_dials, ours, theirs) as peers:
-        proposed = ", ".join(ours if ours_dials else theirs)
+    with Round(programs, nunet_dials, nunet, other) as peers:
+        proposed = ", ".join(nunet if nunet_dials else other)
         with report.check(f"{peers.dialer.name} proposes {proposed} to {peers.listener.name}: {expected}"):
             peers.connect(expected)
             peers.dialer.do(f"echo {peers.listener.id} 100000")
@@ -126,14 +126,14 @@ def choice(report, programs, ours_dials, ours, theirs, expected):
 def main():
     report, build = Report(), sys.argv[1]
     try:
-        programs = {"ours": ours(build), "js": js(build)}
+        programs = {"nunet": nunet(build), "js": js(build)}
     except Missing as why:
         print(f"skipped: {why}")
         return 77
     for security in (NOISE, TLS):
         report.about = security
-        for ours_dials in (True, False):
-            whole_round(report, programs, ours_dials, security)
+        for nunet_dials in (True, False):
+            whole_round(report, programs, nunet_dials, security)
     report.about = "choice"
     choice(report, programs, True, [NOISE, TLS], [TLS], TLS)
     choice(report, programs, True, [TLS, NOISE], [NOISE], NOISE)

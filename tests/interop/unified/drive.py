@@ -104,20 +104,20 @@ def read_yaml(text):
     return result
 
 
-def pair(listener, dialer, redis, test, ours=("listener", "dialer"), listening=None, dialling=None):
+def pair(listener, dialer, redis, test, nunet=("listener", "dialer"), listening=None, dialing=None):
     """The dialer's output, with the listener running. unified_peer must end with status 0 and print only the specified lines."""
     serving = start(listener, redis, IS_DIALER="false", TEST_KEY=test, **(listening or {}))
     try:
-        status, out, err = finish(start(dialer, redis, IS_DIALER="true", TEST_KEY=test, **(dialling or {})))
+        status, out, err = finish(start(dialer, redis, IS_DIALER="true", TEST_KEY=test, **(dialing or {})))
         alive = serving.poll() is None
     finally:
         serving.terminate()
         ended = finish(serving, 20)
     assert status == 0, f"the dialer ended with {status}: {err[-2000:]}; the listener: {ended[2][-2000:]}"
     assert alive, f"the listener has ended: {ended}"
-    if "listener" in ours:
+    if "listener" in nunet:
         assert ended[0] == 0 and ended[1] == "", f"the listener: {ended}"
-    if "dialer" in ours:
+    if "dialer" in nunet:
         stray = [line for line in out.splitlines() if not KEPT[dialer[-1]].match(line)]
         assert not stray, f"the suite does not keep these lines: {stray}"
     return read_yaml(out)
@@ -130,18 +130,18 @@ def check_latency(latency):
 
 # --- unified_peer with itself
 
-def transport(ours, redis, security="noise", test="aaaa0001"):
+def transport(nunet, redis, security="noise", test="aaaa0001"):
     channel = {"SECURE_CHANNEL": security}
-    command = [ours, "transport"]
-    check_latency(pair(command, command, redis, test, listening=channel, dialling=channel)["latency"])
+    command = [nunet, "transport"]
+    check_latency(pair(command, command, redis, test, listening=channel, dialing=channel)["latency"])
 
 
-def transport_tls(ours, redis):
-    transport(ours, redis, "tls", "aaaa0007")
+def transport_tls(nunet, redis):
+    transport(nunet, redis, "tls", "aaaa0007")
 
 
-def perf(ours, redis):
-    result = pair([ours, "perf"], [ours, "perf"], redis, "aaaa0002", dialling=PERF)
+def perf(nunet, redis):
+    result = pair([nunet, "perf"], [nunet, "perf"], redis, "aaaa0002", dialing=PERF)
     for name, times, unit in (("upload", 3, "Gbps"), ("download", 4, "Gbps"), ("latency", 10, "ms")):
         part = result[name]
         assert part["iterations"] == times == len(part["samples"]), part
@@ -151,11 +151,11 @@ def perf(ours, redis):
         assert part["samples"] == sorted(part["samples"]) and part["samples"][-1] > 0, part
 
 
-def late_listener(ours, redis):
+def late_listener(nunet, redis):
     """The dialer waits for a listener that starts later."""
     for suite, test in (("transport", "aaaa0003"), ("perf", "aaaa0013")):
-        dialer = start([ours, suite], redis, IS_DIALER="true", TEST_KEY=test, **PERF)
-        listener = start([ours, suite], redis, IS_DIALER="false", TEST_KEY=test)
+        dialer = start([nunet, suite], redis, IS_DIALER="true", TEST_KEY=test, **PERF)
+        listener = start([nunet, suite], redis, IS_DIALER="false", TEST_KEY=test)
         try:
             status, out, err = finish(dialer)
             assert status == 0 and "latency:" in out, err
@@ -164,10 +164,10 @@ def late_listener(ours, redis):
             finish(listener, 20)
 
 
-def rendezvous(ours, redis):
+def rendezvous(nunet, redis):
     """A listener stores in Redis what other implementations of the same suite read."""
     for suite, test, command, kind in (("transport", "aaaa0008", ["BLPOP", "5"], "*2"), ("perf", "aaaa0018", ["GET"], "$")):
-        listener = start([ours, suite], redis, IS_DIALER="false", TEST_KEY=test)
+        listener = start([nunet, suite], redis, IS_DIALER="false", TEST_KEY=test)
         try:
             deadline = time.monotonic() + 10
             while (answer := ask_redis(redis, command[0], f"{test}_listener_multiaddr", *command[1:])) == "$-1":
@@ -179,41 +179,41 @@ def rendezvous(ours, redis):
             finish(listener, 20)
 
 
-def loopback(ours, redis):
-    pair([ours, "transport"], [ours, "transport"], redis, "aaaa0004", listening={"LISTENER_IP": "127.0.0.1"})
+def loopback(nunet, redis):
+    pair([nunet, "transport"], [nunet, "transport"], redis, "aaaa0004", listening={"LISTENER_IP": "127.0.0.1"})
 
 
-def what_is_not_spoken(ours, redis):
+def unsupported_stack(nunet, redis):
     for change in ({"TRANSPORT": "quic-v1"}, {"MUXER": "mplex"}, {"SECURE_CHANNEL": "plaintext"}, {"IS_DIALER": ""}):
         environment = {"IS_DIALER": "true", "TEST_KEY": "aaaa0005", **change}
-        status, out, err = finish(start([ours, "transport"], redis, **environment), 20)
+        status, out, err = finish(start([nunet, "transport"], redis, **environment), 20)
         name = next(iter(change))
         assert status == 1 and out == "" and name in err, (status, out, err)
-    status, out, err = finish(start([ours, "hole-punch"], redis, IS_DIALER="true", TEST_KEY="aaaa0005"), 20)
+    status, out, err = finish(start([nunet, "hole-punch"], redis, IS_DIALER="true", TEST_KEY="aaaa0005"), 20)
     assert status == 1 and out == "" and "usage" in err, (status, out, err)
 
 
-def nobody_there(ours, _):
+def no_listener(nunet, _):
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))  # bound, but not listening
         address = f"127.0.0.1:{unused.getsockname()[1]}"
-        status, out, err = finish(start([ours, "transport"], address, IS_DIALER="true", TEST_KEY="aaaa0006"), 20)
+        status, out, err = finish(start([nunet, "transport"], address, IS_DIALER="true", TEST_KEY="aaaa0006"), 20)
     assert status == 1 and out == "" and err, (status, out, err)
 
 
-CASES = [transport, transport_tls, perf, late_listener, rendezvous, loopback, what_is_not_spoken, nobody_there]
+CASES = [transport, transport_tls, perf, late_listener, rendezvous, loopback, unsupported_stack, no_listener]
 
 
 # --- with other implementations
 
-def with_other(name, program, security, ours_dials):
-    def case(ours, redis):
-        mine, theirs = [ours, "transport"], [program]
+def with_other(name, program, security, nunet_dials):
+    def case(nunet, redis):
+        mine, other = [nunet, "transport"], [program]
         channel = {"SECURE_CHANNEL": security}
-        listener, dialer = (theirs, mine) if ours_dials else (mine, theirs)
-        check_latency(pair(listener, dialer, redis, f"bbbb_{name}_{security}_{ours_dials}",
-                           ours=("dialer",) if ours_dials else ("listener",), listening=channel, dialling=channel)["latency"])
-    case.__name__ = f"{'ours' if ours_dials else name} dials {name if ours_dials else 'ours'} over {security}"
+        listener, dialer = (other, mine) if nunet_dials else (mine, other)
+        check_latency(pair(listener, dialer, redis, f"bbbb_{name}_{security}_{nunet_dials}",
+                           nunet=("dialer",) if nunet_dials else ("listener",), listening=channel, dialing=channel)["latency"])
+    case.__name__ = f"{'nunet' if nunet_dials else name} dials {name if nunet_dials else 'nunet'} over {security}"
     return case
 
 
@@ -233,12 +233,12 @@ def enter_own_network():
 # --- all of it
 
 def main():
-    ours = sys.argv[1]
+    nunet = sys.argv[1]
     others = [word.split("=", 1) for word in sys.argv[2:]]
     if others and not in_own_network():
         enter_own_network()
-    foreign = [with_other(name, program, security, ours_dials) for name, program in others for security in ("noise", "tls")
-               for ours_dials in (True, False)]
+    foreign = [with_other(name, program, security, nunet_dials) for name, program in others for security in ("noise", "tls")
+               for nunet_dials in (True, False)]
     runs = [("stub", stub_redis, CASES)]
     skipped = 0
     if redis_server():
@@ -251,7 +251,7 @@ def main():
         with server() as redis:
             for case in cases:
                 try:
-                    case(ours, redis)
+                    case(nunet, redis)
                     passed += 1
                     print(f"PASS {case.__name__} with {name}", flush=True)
                 except (AssertionError, OSError) as error:
