@@ -28,6 +28,7 @@
 #include <utility>
 #include <variant>
 
+#include "base/assert.hpp"
 #include "base/result.hpp"
 #include "runtime/lane.hpp"
 
