@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "actor/error_reply.hpp"
+#include "base/assert.hpp"
 #include "base/log.hpp"
 
 namespace dms::actor {
@@ -11,25 +12,23 @@ namespace {
 
 /// Deadlines further away than this are as good as none; it keeps their arithmetic within 64 bits.
 constexpr std::uint64_t kFarAway = 365ULL * 24 * 3600 * 1'000'000'000;
-/// "actor/" and "/messages/0.0.1" around it stay within the 256 characters of a protocol name.
-constexpr std::size_t kMaxInbox = 200;
+
+/// A task for a call that has failed before it began.
+Task<Result<void>> failed(Error error) { co_return std::unexpected(std::move(error)); }
+
+}  // namespace
 
 Result<void> check_inbox(std::string_view inbox) {
   const bool printable =
       std::all_of(inbox.begin(), inbox.end(), [](char c) { return c > ' ' && c <= '~' && c != '/'; });
   if (!inbox.empty() && inbox.size() <= kMaxInbox && printable) return {};
-  return fail(dms::Errc::invalid_argument, "'{:.200}' is not an inbox: expected 1 to {} printable characters but '/'",
+  return fail(dms::Errc::invalid_argument, "'{:.256}' is not an inbox: expected 1 to {} printable characters but '/'",
               inbox, kMaxInbox);
 }
 
-/// A task for what has failed before it began.
-Task<Result<void>> failed(Error error) { co_return std::unexpected(std::move(error)); }
-
-}  // namespace
-
 std::string inbox_protocol(std::string_view inbox) { return fmt::format("actor/{}/messages/0.0.1", inbox); }
 
-/// A call under way: stop() cancels it and waits for it.
+/// A call in progress: stop() cancels it and waits for it.
 class Actor::Operation {
  public:
   Operation(Actor& actor, CancelScope* outer) : actor_(actor), scope_(outer) {
@@ -62,9 +61,7 @@ Actor::Actor(System& system, SecurityContext security, Handle handle, Actor* par
       nursery_(system.lane, "actor " + handle_.address.inbox) {}
 
 Actor::~Actor() {
-  if (stopping_->done) return;
-  log::error("actor", "the actor in inbox {} was destroyed without stop()", handle_.address.inbox);
-  std::abort();
+  DMS_ASSERT(stopping_->done, "the actor in inbox {} was destroyed without stop()", handle_.address.inbox);
 }
 
 Result<std::unique_ptr<Actor>> Actor::start(System& system, SecurityContext security, std::string inbox) {
@@ -94,7 +91,7 @@ Result<std::unique_ptr<Actor>> Actor::start(System& system, SecurityContext secu
 }
 
 Task<void> Actor::stop() {
-  // Held here as well: whoever else waits for the end may destroy the actor at once.
+  // Held here as well: another caller that waits for the end may destroy the actor at once.
   const std::shared_ptr<Stopping> stopping = stopping_;
   if (stopping->begun) {
     while (!stopping->done) (void)co_await stopping->finished.wait_shielded();
@@ -105,8 +102,8 @@ Task<void> Actor::stop() {
   for (const auto& [topic, id] : subscriptions_) system_.network.unsubscribe(id);
   subscriptions_.clear();
   while (!children_.empty()) co_await children_.back()->stop();
-  const std::vector<Operation*> under_way(operations_.begin(), operations_.end());
-  for (Operation* operation : under_way) operation->scope().cancel(dms::Errc::closed);
+  const std::vector<Operation*> in_progress(operations_.begin(), operations_.end());
+  for (Operation* operation : in_progress) operation->scope().cancel(dms::Errc::closed);
   nursery_.cancel(dms::Errc::closed);
   co_await nursery_.join();
   while (!operations_.empty()) (void)co_await operations_changed_.wait_shielded();
@@ -209,11 +206,13 @@ Task<Result<void>> Actor::do_send(Envelope envelope) {
   CO_TRY_VOID(sign(envelope));
   if (envelope.to.id == handle_.id) co_return send_to_self(std::move(envelope));
   CO_TRY(crypto::PeerId peer, envelope.to.address.peer());
+  CO_TRY_VOID(check_inbox(envelope.to.address.inbox));
   std::string protocol = inbox_protocol(envelope.to.address.inbox);
   Bytes bytes = envelope.encode();
   Task<Result<void>> sending = system_.network.send(peer, std::move(protocol), std::move(bytes));
   Result<void> sent = co_await std::move(sending);
   if (!sent) co_return fail(sent.error(), "sending {} to {}", envelope.behaviour, envelope.to.address.to_string());
+  ++system_.metrics.sent;
   co_return Result<void>();
 }
 
@@ -221,8 +220,8 @@ Result<void> Actor::send_to_self(Envelope envelope) {
   if (envelope.from.address.host != handle_.address.host)
     return fail(Errc::bad_sender, "{} names host '{:.128}' as its origin; it must be this one", envelope.behaviour,
                 envelope.from.address.host);
-  if (!admit(system_.network.self(), std::move(envelope)))
-    return fail(dms::Errc::limit_exceeded, "too many messages are being worked on; try again later");
+  if (!admit(system_.network.self(), std::move(envelope), Signature::unchecked))
+    return fail(dms::Errc::limit_exceeded, "too many messages are in progress; try again later");
   return {};
 }
 
@@ -235,6 +234,7 @@ Task<Result<void>> Actor::do_publish(Envelope envelope) {
   Task<Result<void>> publishing = system_.network.publish(envelope.options.topic, std::move(bytes));
   Result<void> published = co_await std::move(publishing);
   if (!published) co_return fail(published.error(), "publishing {} on {}", envelope.behaviour, envelope.options.topic);
+  ++system_.metrics.published;
   co_return Result<void>();
 }
 
@@ -312,9 +312,8 @@ Result<void> Actor::subscribe(std::string topic) {
   if (stopping_->begun) return fail(dms::Errc::closed, "the actor in inbox {} has stopped", handle_.address.inbox);
   if (subscriptions_.contains(topic)) return {};
   auto id = system_.network.subscribe(
-      topic,
-      [this, topic](const crypto::PeerId& origin, BytesView bytes) { return judge_broadcast(topic, origin, bytes); },
-      [this](const Bytes& bytes) { on_broadcast(bytes); });
+      topic, [this, topic](network::Broadcast& broadcast) { return validate_broadcast(topic, broadcast); },
+      [this](network::Broadcast& broadcast) { on_broadcast(broadcast); });
   if (!id) return fail(id.error(), "subscribing to {}", topic);
   subscriptions_.emplace(std::move(topic), *id);
   return {};

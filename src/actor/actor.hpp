@@ -2,31 +2,34 @@
 //
 // Model
 //  1. A message reaches a behaviour only after all of this, in this order: its peer is within its rate; it is an
-//     envelope to this actor (or a broadcast on a topic it follows); it comes straight from the host it names; there is
-//     a place for it; it has not expired; its signature is the sender's; the behaviour exists, exactly by that path,
-//     and has not expired; it is not a replay; its tokens allow it (security_context.hpp). What fails is counted in
-//     refusals() and logged at debug. Nothing is answered, as in NuNet's network, so that a stranger learns nothing;
-//     only a sender on this host whose DID the capability context names gets an error reply (error_reply.hpp).
-//  2. Messages between actors of one node take the same way, through the network room; a message to oneself skips it,
-//     and only that one needs no tokens.
+//     envelope to this actor (or a broadcast on a topic it follows); it comes straight from the host it names; a place
+//     for it is free; it has not expired and lives no longer than kMaxLifetime; its signature is the sender's; the behaviour
+//     exists, exactly by that path, and has not expired; it is not a replay; its tokens allow it (security_context.hpp);
+//     its sender fits the replay filter. What fails is counted (metrics.hpp) and logged at debug. There is no answer, as in
+//     NuNet's network, so that an unknown sender learns nothing; only a sender on this host whose DID the capability
+//     context names gets an error reply (error_reply.hpp).
+//  2. Messages between actors of one node take the same way, through the network module; a message to the actor itself
+//     skips it, and only that one needs no tokens.
 //  3. A behaviour's handler is a coroutine and runs as a task of this actor; handlers run concurrently, in order of
 //     arrival up to their first wait. The tokens that came with a message are held until its handler ends: reply before
 //     that.
 //  4. invoke() sends and waits for one reply at a one-shot behaviour `/dms/actor/replyto/<nonce>`, which only the
-//     invoked actor may use. An error reply of an actor on this host becomes Errc::refused; silence becomes
+//     invoked actor may use. An error reply of an actor on this host becomes Errc::refused; no reply becomes
 //     Errc::deadline_exceeded when the message expires.
 //  5. A child actor has its own key and inbox, and its parent's capability context, host and limits. It belongs to
-//     whoever called create_child(); a parent's stop() stops its children first.
-//  6. stop() ends everything: nothing is received, handlers are cancelled, calls under way return Errc::closed. It must
+//     the caller of create_child(); a parent's stop() stops its children first.
+//  6. stop() ends everything: nothing is received, handlers are cancelled, calls in progress return Errc::closed. It must
 //     have ended before the actor is destroyed, and must not be awaited by one of the actor's own handlers (it waits
 //     for them).
 //
 // Threads: everything belongs to the System's lane. Waiting: send(), publish() and invoke() end at the envelope's
-// expiry. A broadcast is for everybody who subscribes; what comes back arrives at a behaviour of the caller's choice.
+// expiry. A broadcast goes to every subscriber; replies arrive at a behaviour of the caller's choice.
 //
 // Attacks: see RateLimiter, ReplayFilter, Envelope and SecurityContext for the single checks. A message costs its
-// receiver a parse and one signature check before anything of it is believed; both are behind the rate limit of the
-// peer that sent it. Handlers are bounded by places, and a handler that a stranger can reach should bound its own time.
+// receiver a parse and one signature check before its content is believed; both are behind the rate limit of the
+// peer that sent it, those of a broadcast also behind the budget of the peer that forwarded it
+// (libp2p/protocols/gossipsub). A broadcast is decoded and verified once, by its validator. Handlers are bounded by
+// places, and a handler that an unknown sender can reach should bound its own time.
 #pragma once
 
 #include <functional>
@@ -34,8 +37,8 @@
 #include <memory>
 #include <set>
 
+#include "actor/metrics.hpp"
 #include "actor/rate_limiter.hpp"
-#include "actor/refusal.hpp"
 #include "actor/registry.hpp"
 #include "actor/replay_filter.hpp"
 #include "actor/security_context.hpp"
@@ -48,6 +51,10 @@ namespace dms::actor {
 inline constexpr std::string_view kReplyPrefix = "/dms/actor/replyto/";
 inline constexpr std::string_view kHealthCheck = "/dms/actor/healthcheck";
 
+/// `actor/<inbox>/messages/0.0.1` is a protocol name, which libp2p bounds to 256 characters.
+inline constexpr std::size_t kMaxInbox = 235;
+/// Errc::invalid_argument for what cannot be an inbox: empty, longer than kMaxInbox, or with characters of no protocol name.
+Result<void> check_inbox(std::string_view inbox);
 /// The network protocol of an inbox: `actor/<inbox>/messages/0.0.1`.
 [[nodiscard]] std::string inbox_protocol(std::string_view inbox);
 
@@ -59,6 +66,9 @@ struct System {
   network::Network& network;
   RateLimiter limiter;
   Registry registry;
+  Metrics metrics;
+
+  void register_metrics(metrics::Registry& into) { metrics.register_with(into, limiter, registry); }
 };
 
 using Handler = std::function<Task<void>(Envelope)>;
@@ -98,7 +108,6 @@ class Actor {
 
   [[nodiscard]] const Handle& handle() const { return handle_; }
   [[nodiscard]] SecurityContext& security() { return security_; }
-  [[nodiscard]] const RefusalCounters& refusals() const { return refusals_; }
   [[nodiscard]] System& system() { return system_; }
   [[nodiscard]] Lane& lane() { return system_.lane; }
 
@@ -111,7 +120,7 @@ class Actor {
   /// An unsigned envelope from this actor; send(), invoke() and publish() sign it.
   [[nodiscard]] Envelope message(const Handle& to, std::string behaviour, Bytes payload = {},
                                  const MessageOptions& options = {}) const;
-  /// The same to everybody on options.topic.
+  /// The same, to every subscriber of options.topic.
   [[nodiscard]] Envelope broadcast(std::string behaviour, Bytes payload, const MessageOptions& options) const;
 
   /// One way. An envelope that is signed already goes out as it is.
@@ -166,14 +175,23 @@ class Actor {
                                               Actor* parent);
 
   // Receiving
+  /// Whether the signature of an envelope has been checked already.
+  enum class Signature : std::uint8_t { unchecked, verified };
+  struct Accepted {
+    Handler handler;
+    Authorization authorization;
+  };
   void on_message(const crypto::PeerId& from, BytesView bytes);
-  network::Verdict judge_broadcast(const std::string& topic, const crypto::PeerId& origin, BytesView bytes);
-  void on_broadcast(BytesView bytes);
-  bool admit(const crypto::PeerId& peer, Envelope envelope);
-  Task<void> process(Envelope envelope, Permit permit);
-  [[nodiscard]] Handler accept(const Envelope& envelope);
+  network::Validation validate_broadcast(const std::string& topic, network::Broadcast& broadcast);
+  void on_broadcast(network::Broadcast& broadcast);
+  bool admit(const crypto::PeerId& peer, Envelope envelope, Signature signature);
+  Task<void> process(Envelope envelope, Permit permit, Signature signature);
+  [[nodiscard]] std::optional<Accepted> accept(const Envelope& envelope, Signature signature);
+  [[nodiscard]] bool fresh_and_signed(const Envelope& envelope, Signature signature, UnixTime now);
   [[nodiscard]] Behaviour* find_behaviour(const Envelope& envelope, UnixTime now);
-  [[nodiscard]] bool permitted(const Envelope& envelope, const Behaviour& behaviour, UnixTime now);
+  [[nodiscard]] std::optional<Authorization> authorize(const Envelope& envelope, const Behaviour& behaviour,
+                                                       UnixTime now);
+  [[nodiscard]] bool record(const Envelope& envelope, const ucan::Authority& authority);
   bool refuse(Refusal reason, const Envelope* envelope, std::string_view detail = {},
               const ucan::Capabilities& sufficient = {});
   void report_refusal(Refusal reason, const Envelope& request, std::string_view detail,
@@ -202,7 +220,7 @@ class Actor {
   UnixTime next_sweep_;
   std::map<std::string, network::SubscriptionId> subscriptions_;
   ReplayFilter replays_;
-  RefusalCounters refusals_;
+  std::uint64_t revocation_generation_ = 0;  ///< of the capability context, that the replay filter has seen
   std::shared_ptr<Stopping> stopping_ = std::make_shared<Stopping>();
   std::size_t error_replies_ = 0;  ///< being sent
   std::set<Operation*> operations_;

@@ -19,7 +19,7 @@ TEST_P(ActorTest, ASentMessageArrives) {
   const Envelope& got = received->front();
   EXPECT_EQ(got.from, a.root->handle());
   EXPECT_EQ(payload<Note>(got)->text, "hi");
-  EXPECT_EQ(b.root->refusals().total(), 0u);
+  EXPECT_EQ(b.system->metrics.refused.total(), 0u);
 }
 
 TEST_P(ActorTest, InvokeReturnsTheReply) {
@@ -68,6 +68,51 @@ TEST_P(ActorTest, AHostThatDiesWhileInvokedIsAnError) {
   EXPECT_TRUE(received->empty());
 }
 
+TEST_P(ActorTest, FreshKeysOfOneGrantDoNotLockOthersOut) {
+  TestNode& c = w.add("c");
+  w.grant(b, a, {kHello});
+  w.grant(b, c, {kHello});
+  const Received received = b.listen(kHello);
+  const ReplayFilter::Limits limits;
+  // Messages in progress are bounded: the flood comes in turns.
+  for (std::size_t i = 0; i < limits.per_account + 10; ++i) {
+    const auto key = crypto::PrivateKey::generate(a.lane().random());
+    auto security = SecurityContext::create(key, a.context, w.world.unix_now()).value();
+    Envelope envelope = a.root->message(b.root->handle(), kHello, {}, {.timeout = 1h - 1min});
+    envelope.from.id = security.id();
+    envelope.nonce = 1;
+    ASSERT_TRUE(security.provide(envelope, ucan::parse_capabilities({kHello}).value(), {}, w.world.unix_now()));
+    ASSERT_TRUE(w.run(a, a.network->send(b.network->self(), inbox_protocol("root"), envelope.encode())));
+    if (i % 64 == 0) w.settle(100ms);
+  }
+  w.settle();
+  EXPECT_EQ(received->size(), limits.per_account);
+  EXPECT_EQ(refused(b, Refusal::over_quota), 10u);
+  ASSERT_TRUE(w.run(c, c.root->send(c.root->message(b.root->handle(), kHello))));
+  w.settle();
+  EXPECT_EQ(received->size(), limits.per_account + 1) << "another sender is not affected";
+  // Revoking the grant frees the places.
+  ucan::Anchors anchors;
+  anchors.revoke.tokens.push_back(b.context->revoke(a.context->anchors().provide.tokens.front()).value());
+  ASSERT_TRUE(b.context->anchor(anchors, w.world.unix_now()));
+  w.grant(b, a, {kHello});
+  ASSERT_TRUE(w.run(c, c.root->send(c.root->message(b.root->handle(), kHello))));
+  ASSERT_TRUE(w.run(a, a.root->send(a.root->message(b.root->handle(), kHello))));
+  w.settle();
+  EXPECT_EQ(received->size(), limits.per_account + 3);
+}
+
+TEST_P(ActorTest, AnInboxIsAProtocolNameOrRefused) {
+  EXPECT_TRUE(check_inbox(std::string(kMaxInbox, 'x')));
+  EXPECT_EQ(inbox_protocol(std::string(kMaxInbox, 'x')).size(), 256u);
+  for (const std::string& inbox : {std::string(), std::string(kMaxInbox + 1, 'x'), std::string("a/b"),
+                                   std::string("a b"), std::string("\xc3\xa4")})
+    EXPECT_FALSE(check_inbox(inbox)) << inbox;
+  Handle to = b.root->handle();
+  to.address.inbox = std::string(kMaxInbox + 1, 'x');
+  EXPECT_TRUE(w.run(a, a.root->send(a.root->message(to, kHello))).error().is(dms::Errc::invalid_argument));
+}
+
 TEST_P(ActorTest, OnlyTheInvokedActorMayReply) {
   TestNode& c = w.add("c");
   w.trust(a, c);
@@ -108,12 +153,12 @@ TEST_P(ActorTest, AMessageWithoutReplyPathCannotBeAnswered) {
 
 TEST_P(ActorTest, ABroadcastReachesAllAndAllMayReply) {
   TestNode& c = w.add("c");
-  Received heard[2];
+  Received replied[2];
   for (TestNode* node : {&b, &c}) {
     w.grant(*node, a, {kShout}, {kTopic});
     w.grant(a, *node, {"/public/user"});
     ASSERT_TRUE(node->root->subscribe(kTopic));
-    heard[node == &c] = node->answer_with(kShout, "here", {.topic = kTopic});
+    replied[node == &c] = node->answer_with(kShout, "here", {.topic = kTopic});
   }
   const Received replies = a.listen("/public/user/1");
   Envelope call =
@@ -121,8 +166,8 @@ TEST_P(ActorTest, ABroadcastReachesAllAndAllMayReply) {
   w.settle();
   ASSERT_TRUE(w.run(a, a.root->publish(std::move(call))));
   w.settle();
-  EXPECT_EQ(heard[0]->size(), 1u);
-  EXPECT_EQ(heard[1]->size(), 1u);
+  EXPECT_EQ(replied[0]->size(), 1u);
+  EXPECT_EQ(replied[1]->size(), 1u);
   ASSERT_EQ(replies->size(), 2u);
   EXPECT_NE((*replies)[0].from, (*replies)[1].from);
 }

@@ -1,6 +1,7 @@
 // What an actor does with a message that has arrived, from the first byte to its handler.
 #include "actor/actor.hpp"
 #include "actor/error_reply.hpp"
+#include "base/assert.hpp"
 #include "base/log.hpp"
 
 namespace dms::actor {
@@ -9,26 +10,11 @@ namespace {
 /// Error replies being sent at once; they go to this host only.
 constexpr std::size_t kMaxErrorReplies = 64;
 
-/// Lets the tokens of a message go when its handler has ended, however it ended.
-class HeldTokens {
- public:
-  HeldTokens(SecurityContext& security, Bytes tokens) : security_(security), tokens_(std::move(tokens)) {}
-  HeldTokens(const HeldTokens&) = delete;
-  HeldTokens& operator=(const HeldTokens&) = delete;
-  ~HeldTokens() {
-    if (!tokens_.empty()) security_.discard(tokens_);
-  }
-
- private:
-  SecurityContext& security_;
-  Bytes tokens_;
-};
-
 }  // namespace
 
 bool Actor::refuse(Refusal reason, const Envelope* envelope, std::string_view detail,
                    const ucan::Capabilities& sufficient) {
-  refusals_.add(reason);
+  ++system_.metrics.refused[reason];
   const std::string& inbox = handle_.address.inbox;
   const std::string_view why = to_string(reason);
   if (envelope != nullptr)
@@ -52,7 +38,8 @@ void Actor::report_refusal(Refusal reason, const Envelope& request, std::string_
       request.from.address.host != handle_.address.host || error_replies_ >= kMaxErrorReplies)
     return;
   const auto reply = error_reply(reason, request, detail, sufficient);
-  if (!reply || security_.standing(request, lane().unix_now()) == ucan::Standing::unknown) return;
+  if (!reply || security_.trust(request, lane().unix_now()) == ucan::Trust::none) return;
+  ++system_.metrics.error_replies;
   ++error_replies_;
   nursery_.spawn(send_error_reply(request, to_payload(*reply)));
 }
@@ -76,76 +63,107 @@ void Actor::on_message(const crypto::PeerId& from, BytesView bytes) {
   else if (envelope->from.address.host != from.to_string())
     refuse(Refusal::wrong_host, &*envelope, from.to_string());
   else
-    admit(from, *std::move(envelope));
+    admit(from, *std::move(envelope), Signature::unchecked);
 }
 
-// The verdicts are those of NuNet's nodes, so that no honest peer is blamed for passing on what others accept. Where
+// The decisions are those of NuNet's nodes, so that no honest peer is blamed for forwarding what others accept. Where
 // this check is stricter than theirs, it ignores.
-network::Verdict Actor::judge_broadcast(const std::string& topic, const crypto::PeerId& origin, BytesView bytes) {
-  using network::Verdict;
-  const auto say = [this](Verdict verdict, Refusal reason, const Envelope* envelope) {
+network::Validation Actor::validate_broadcast(const std::string& topic, network::Broadcast& broadcast) {
+  using network::Validation;
+  const auto decide = [this](Validation validation, Refusal reason, const Envelope* envelope) {
     refuse(reason, envelope);
-    return verdict;
+    return validation;
   };
   const UnixTime now = lane().unix_now();
-  if (!system_.limiter.charge(origin, lane().now())) return say(Verdict::ignore, Refusal::rate_limited, nullptr);
-  const auto envelope = Envelope::decode(bytes);
-  if (!envelope) return say(Verdict::reject, Refusal::malformed, nullptr);
+  if (!system_.limiter.charge(broadcast.origin, lane().now()))
+    return decide(Validation::ignore, Refusal::rate_limited, nullptr);
+  auto decoded = Envelope::decode(broadcast.message);
+  if (!decoded) return decide(Validation::reject, Refusal::malformed, nullptr);
+  const auto envelope = std::make_shared<Envelope>(*std::move(decoded));
   if (!envelope->is_broadcast() || envelope->options.topic != topic)
-    return say(Verdict::reject, Refusal::wrong_receiver, &*envelope);
-  if (envelope->expired(now)) return say(Verdict::ignore, Refusal::expired, &*envelope);
-  if (envelope->from.address.host != origin.to_string()) return say(Verdict::ignore, Refusal::wrong_host, &*envelope);
-  if (!envelope->verify(now)) return say(Verdict::reject, Refusal::bad_signature, &*envelope);
-  if (replays_.check(envelope->from.id, envelope->nonce, now) == ReplayFilter::Verdict::seen)
-    return say(Verdict::ignore, Refusal::replayed, &*envelope);
-  return Verdict::accept;
+    return decide(Validation::reject, Refusal::wrong_receiver, envelope.get());
+  if (envelope->expired(now)) return decide(Validation::ignore, Refusal::expired, envelope.get());
+  if (envelope->lives_too_long(now)) return decide(Validation::ignore, Refusal::lives_too_long, envelope.get());
+  if (envelope->from.address.host != broadcast.origin.to_string())
+    return decide(Validation::ignore, Refusal::wrong_host, envelope.get());
+  ++system_.metrics.signature_checks;
+  if (!envelope->verify(now)) return decide(Validation::reject, Refusal::bad_signature, envelope.get());
+  if (replays_.check(envelope->from.id, envelope->nonce, now) == ReplayFilter::Outcome::seen)
+    return decide(Validation::ignore, Refusal::replayed, envelope.get());
+  broadcast.validated = envelope;
+  return Validation::accept;
 }
 
-void Actor::on_broadcast(BytesView bytes) {
-  auto envelope = Envelope::decode(bytes);
-  if (!envelope || envelope->from == handle_) return;
-  const auto host = envelope->from.address.peer();
-  if (host) admit(*host, *std::move(envelope));
+void Actor::on_broadcast(network::Broadcast& broadcast) {
+  const auto* envelope = std::any_cast<std::shared_ptr<Envelope>>(&broadcast.validated);
+  if (!DMS_EXPECT(envelope != nullptr, "a broadcast was delivered without validation")) return;
+  if ((*envelope)->from == handle_) return;
+  admit(broadcast.origin, std::move(**envelope), Signature::verified);
 }
 
-bool Actor::admit(const crypto::PeerId& peer, Envelope envelope) {
+bool Actor::admit(const crypto::PeerId& peer, Envelope envelope, Signature signature) {
   std::optional<Permit> permit = system_.limiter.admit(peer, envelope);
   if (!permit) return refuse(Refusal::no_place, &envelope);
-  nursery_.spawn(process(std::move(envelope), *std::move(permit)));
+  nursery_.spawn(process(std::move(envelope), *std::move(permit), signature));
   return true;
 }
 
 // Each message is a task of its own and so has a turn of the lane of its own; the permit bounds how many there are.
-Task<void> Actor::process(Envelope envelope, Permit permit) {
+Task<void> Actor::process(Envelope envelope, Permit permit, Signature signature) {
   (void)permit;
-  Handler handler = accept(envelope);
-  if (!handler) co_return;
-  const HeldTokens tokens(security_, envelope.capability);
-  Task<void> handling = handler(std::move(envelope));
+  const SteadyTime begun = lane().now();
+  std::optional<Accepted> accepted = accept(envelope, signature);
+  if (!accepted) co_return;
+  ++system_.metrics.accepted;
+  // The tokens are held until the handler has ended, however it ends.
+  Task<void> handling = accepted->handler(std::move(envelope));
   co_await std::move(handling);
+  system_.metrics.handling.observe(lane().now() - begun);
 }
 
-Handler Actor::accept(const Envelope& envelope) {
-  if (stopping_->begun) return {};
+std::optional<Actor::Accepted> Actor::accept(const Envelope& envelope, Signature signature) {
+  if (stopping_->begun) return std::nullopt;
   const UnixTime now = lane().unix_now();
-  if (auto verified = envelope.verify(now); !verified) {
-    const bool late = verified.error().is(Errc::expired);
-    refuse(late ? Refusal::expired : Refusal::bad_signature, &envelope, verified.error().message());
-    return {};
-  }
+  if (!fresh_and_signed(envelope, signature, now)) return std::nullopt;
   const Behaviour* behaviour = find_behaviour(envelope, now);
-  if (behaviour == nullptr) return {};
-  // Asked before the tokens are, recorded after: what is not permitted leaves no trace in the filter.
-  if (const auto verdict = replays_.check(envelope.from.id, envelope.nonce, now);
-      verdict != ReplayFilter::Verdict::fresh) {
-    refuse(verdict == ReplayFilter::Verdict::seen ? Refusal::replayed : Refusal::replay_memory_full, &envelope);
-    return {};
+  if (behaviour == nullptr) return std::nullopt;
+  // Asked before the tokens are, recorded after: an envelope that is not permitted leaves no trace in the filter.
+  if (replays_.check(envelope.from.id, envelope.nonce, now) == ReplayFilter::Outcome::seen) {
+    refuse(Refusal::replayed, &envelope);
+    return std::nullopt;
   }
-  if (!permitted(envelope, *behaviour, now)) return {};
-  replays_.remember(envelope.from.id, envelope.nonce, envelope.expiry());
-  Handler handler = behaviour->handler;
+  std::optional<Authorization> authorization = authorize(envelope, *behaviour, now);
+  if (!authorization || !record(envelope, authorization->authority)) return std::nullopt;
+  Accepted accepted{behaviour->handler, *std::move(authorization)};
   if (behaviour->options.one_shot) behaviours_.erase(envelope.behaviour);
-  return handler;
+  return accepted;
+}
+
+bool Actor::fresh_and_signed(const Envelope& envelope, Signature signature, UnixTime now) {
+  if (envelope.lives_too_long(now)) return refuse(Refusal::lives_too_long, &envelope);
+  if (signature == Signature::verified) return envelope.expired(now) ? refuse(Refusal::expired, &envelope) : true;
+  ++system_.metrics.signature_checks;
+  const Result<void> verified = envelope.verify(now);
+  if (verified) return true;
+  const bool late = verified.error().is(Errc::expired);
+  return refuse(late ? Refusal::expired : Refusal::bad_signature, &envelope, verified.error().message());
+}
+
+bool Actor::record(const Envelope& envelope, const ucan::Authority& authority) {
+  const ucan::CapabilityContext& context = *security_.capabilities();
+  if (context.revocation_generation() != revocation_generation_) {
+    revocation_generation_ = context.revocation_generation();
+    replays_.forget_revoked(context.revocations());
+  }
+  // The DID is proven: authorize() has seen that it acts through this key.
+  const ucan::Trust trust = context.trust(envelope.from.did);
+  switch (replays_.remember(envelope.from.id, envelope.nonce, envelope.expiry(), authority, trust)) {
+    case ReplayFilter::Outcome::fresh: return true;
+    case ReplayFilter::Outcome::seen: return refuse(Refusal::replayed, &envelope);
+    case ReplayFilter::Outcome::over_quota: return refuse(Refusal::over_quota, &envelope);
+    case ReplayFilter::Outcome::full: break;
+  }
+  return refuse(Refusal::replay_memory_full, &envelope);
 }
 
 Actor::Behaviour* Actor::find_behaviour(const Envelope& envelope, UnixTime now) {
@@ -166,14 +184,18 @@ Actor::Behaviour* Actor::find_behaviour(const Envelope& envelope, UnixTime now) 
   return &it->second;
 }
 
-bool Actor::permitted(const Envelope& envelope, const Behaviour& behaviour, UnixTime now) {
+std::optional<Authorization> Actor::authorize(const Envelope& envelope, const Behaviour& behaviour, UnixTime now) {
   const BehaviourOptions& options = behaviour.options;
-  if (envelope.is_broadcast() && envelope.options.topic != options.topic)
-    return refuse(Refusal::wrong_receiver, &envelope, "the behaviour does not listen to this topic");
-  const Result<void> verdict = envelope.is_broadcast()
-                                   ? security_.require_broadcast(envelope, options.topic, options.capabilities, now)
-                                   : security_.require(envelope, options.capabilities, now);
-  return verdict ? true : refuse(Refusal::not_permitted, &envelope, verdict.error().to_string(), options.capabilities);
+  if (envelope.is_broadcast() && envelope.options.topic != options.topic) {
+    refuse(Refusal::wrong_receiver, &envelope, "the behaviour does not listen to this topic");
+    return std::nullopt;
+  }
+  Result<Authorization> authorization =
+      envelope.is_broadcast() ? security_.require_broadcast(envelope, options.topic, options.capabilities, now)
+                              : security_.require(envelope, options.capabilities, now);
+  if (authorization) return *std::move(authorization);
+  refuse(Refusal::not_permitted, &envelope, authorization.error().to_string(), options.capabilities);
+  return std::nullopt;
 }
 
 }  // namespace dms::actor

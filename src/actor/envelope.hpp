@@ -1,18 +1,18 @@
-// The signed letter: everything that crosses from one actor to another.
+// The signed envelope: everything that crosses from one actor to another.
 //
 // Model
-//  1. An envelope names its receiver (nobody, for a broadcast), its sender, the behaviour it invokes, when it expires,
+//  1. An envelope names its receiver (none, for a broadcast), its sender, the behaviour it invokes, when it expires,
 //     and carries a payload (JSON of the behaviour's own), the sender's capability tokens and a signature.
 //  2. The signature covers "dms:msg:" and the JSON of all members but `sig`, in the order below, in Go's form. A
-//     receiver parses and writes again to verify, so unknown members, order and letter case of keys do not matter.
+//     receiver parses and re-encodes to verify, so unknown members, order and letter case of keys do not matter.
 //  3. An envelope is signed by the key that `from.id` contains. Nothing here says that `from.did` may use that key: the
 //     capability tokens tie the two (security_context.hpp).
-//  4. Sender and nonce together name an envelope; replay_filter.hpp refuses to take one twice.
+//  4. Sender and nonce together name an envelope; replay_filter.hpp refuses to accept one twice.
 //  5. A broadcast has an empty receiver and a topic. Anything else is for one actor, also if it has a topic.
 //  6. A payload is never absent, only empty: Go signs an absent one as null, which no sender makes, and decode()
 //     refuses it.
 //
-// Attacks: decode() sees bytes from strangers: at most network::kMaxMessage, eight levels deep, names of at most
+// Attacks: decode() reads untrusted bytes: at most network::kMaxMessage, eight levels deep, names of at most
 // kMaxName.
 //
 // Specification: NuNet DMS 0.5, actor.Envelope.
@@ -24,6 +24,9 @@
 namespace dms::actor {
 
 inline constexpr Duration kDefaultTimeout = 30s;
+/// A receiver refuses an envelope that expires later than this after its arrival. The longest that NuNet's nodes choose by
+/// themselves is five minutes; a deployment's is what its user asks for (docs/decisions/0102-envelope-lifetime.md).
+inline constexpr Duration kMaxLifetime = std::chrono::hours(24);
 
 struct EnvelopeOptions {
   std::uint64_t expires = 0;  ///< nanoseconds since 1970
@@ -53,6 +56,7 @@ struct Envelope {
 
   [[nodiscard]] bool is_broadcast() const { return to.empty() && !options.topic.empty(); }
   [[nodiscard]] bool expired(UnixTime now) const { return now.nanos > options.expires; }
+  [[nodiscard]] bool lives_too_long(UnixTime now) const { return options.expires > (now + kMaxLifetime).nanos; }
   [[nodiscard]] UnixTime expiry() const { return {options.expires}; }
 
   [[nodiscard]] Bytes signed_bytes() const;

@@ -6,12 +6,12 @@
 namespace dms::actor {
 namespace {
 
-struct Letter {
+struct SignedEnvelope {
   SeededRandom random{1};
   crypto::PrivateKey key = crypto::PrivateKey::generate(random);
   Envelope envelope;
 
-  explicit Letter(std::size_t payload_bytes) {
+  explicit SignedEnvelope(std::size_t payload_bytes) {
     envelope.from = Handle::from(key.public_key()).value();
     envelope.to = Handle::from(crypto::PrivateKey::generate(random).public_key()).value();
     envelope.behaviour = "/dms/node/peers/list";
@@ -23,19 +23,19 @@ struct Letter {
 };
 
 void sign_and_encode(benchmark::State& state) {
-  Letter letter(static_cast<std::size_t>(state.range(0)));
+  SignedEnvelope message(static_cast<std::size_t>(state.range(0)));
   for (auto _ : state) {
-    ++letter.envelope.nonce;
-    benchmark::DoNotOptimize(letter.envelope.sign(letter.key));
-    benchmark::DoNotOptimize(letter.envelope.encode());
+    ++message.envelope.nonce;
+    benchmark::DoNotOptimize(message.envelope.sign(message.key));
+    benchmark::DoNotOptimize(message.envelope.encode());
   }
 }
 BENCHMARK(sign_and_encode)->Arg(100)->Arg(10'000)->Arg(500'000);
 
 void decode_and_verify(benchmark::State& state) {
-  const Bytes wire = Letter(static_cast<std::size_t>(state.range(0))).envelope.encode();
+  const Bytes encoded = SignedEnvelope(static_cast<std::size_t>(state.range(0))).envelope.encode();
   for (auto _ : state) {
-    const auto envelope = Envelope::decode(wire);
+    const auto envelope = Envelope::decode(encoded);
     if (!envelope || !envelope->verify({1})) state.SkipWithError("the envelope was refused");
   }
 }

@@ -47,7 +47,7 @@ Vectors load() {
   return vectors ? *std::move(vectors) : Vectors();
 }
 
-std::string judge(const Vector& vector) {
+std::string check(const Vector& vector) {
   auto envelope = Envelope::decode(as_bytes(vector.wire));
   if (!envelope) return envelope.error().is(Errc::malformed) ? "malformed" : "other: " + envelope.error().to_string();
   EXPECT_EQ(as_text(envelope->encode()), vector.canonical) << vector.name;
@@ -60,7 +60,7 @@ std::string judge(const Vector& vector) {
 TEST(EnvelopeVectors, AreJudgedAsTheirMakerSays) {
   const Vectors vectors = load();
   ASSERT_GT(vectors.envelopes.size(), 40u);
-  for (const Vector& vector : vectors.envelopes) EXPECT_EQ(judge(vector), vector.verdict) << vector.name;
+  for (const Vector& vector : vectors.envelopes) EXPECT_EQ(check(vector), vector.verdict) << vector.name;
 }
 
 TEST(EnvelopeVectors, HandlesAgree) {

@@ -10,8 +10,9 @@ constexpr std::size_t kMaxErrorReply = std::size_t{64} << 10;
 constexpr std::string_view kUnknownBehaviour = "unknown behaviour";
 constexpr std::string_view kNotPermitted = "not permitted";
 constexpr std::string_view kExpired = "expired";
+constexpr std::string_view kExpiry = "expiry too late";
 constexpr std::string_view kOverloaded = "overloaded";
-constexpr std::array kKinds = {kUnknownBehaviour, kNotPermitted, kExpired, kOverloaded};
+constexpr std::array kKinds = {kUnknownBehaviour, kNotPermitted, kExpired, kExpiry, kOverloaded};
 
 std::optional<std::string_view> kind_of(Refusal reason) {
   switch (reason) {
@@ -19,8 +20,10 @@ std::optional<std::string_view> kind_of(Refusal reason) {
     case Refusal::expired_behaviour: return kUnknownBehaviour;
     case Refusal::not_permitted: return kNotPermitted;
     case Refusal::expired: return kExpired;
+    case Refusal::lives_too_long: return kExpiry;
     case Refusal::no_place:
     case Refusal::rate_limited:
+    case Refusal::over_quota:
     case Refusal::replay_memory_full: return kOverloaded;
     case Refusal::malformed:
     case Refusal::wrong_receiver:
@@ -36,8 +39,11 @@ std::string sentence(std::string_view kind, const Envelope& request, std::string
   const std::string& inbox = request.to.address.inbox;
   if (kind == kUnknownBehaviour)
     return fmt::format("{}: the actor in inbox {} has no behaviour {}", kind, inbox, request.behaviour);
+  if (kind == kExpiry)
+    return fmt::format("{}: an envelope may live {} hours at most", kind, kMaxLifetime / Duration(1h));
   if (kind == kOverloaded)
-    return fmt::format("{}: the actor in inbox {} has too many messages in progress; try again later", kind, inbox);
+    return fmt::format("{}: the actor in inbox {} accepts no more messages of this sender now; try again later", kind,
+                       inbox);
   return fmt::format("{}: {}: {}", kind, request.behaviour, detail);
 }
 

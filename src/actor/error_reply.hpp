@@ -1,9 +1,9 @@
-// The payload that tells a local operator why an envelope is refused, instead of silence.
+// The payload that tells a local operator why an envelope is refused.
 //
 // Model
 //  1. It travels as a reply: signed by the receiver, on the request's reply path, with the request's expiry.
-//  2. Only senders on this host whose DID the capability context names (ucan::Standing) get one. Every other sender is
-//     met with silence, as in NuNet's network: the wire tells an unauthenticated or unknown peer nothing.
+//  2. Only senders on this host whose DID the capability context names (ucan::Standing) get one. Every other sender
+//     gets no answer, as in NuNet's network: an unauthenticated or unknown peer learns nothing.
 //  3. `error` is a sentence. `refusal` is one of the kinds below and is what tells an error reply from a payload of the
 //     behaviour itself. `capabilities`: any one of them is sufficient.
 //

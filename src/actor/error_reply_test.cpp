@@ -115,8 +115,8 @@ TEST_P(ErrorReplies, ALocalUserWhomTheContextDoesNotNameGetsNoReply) {
   b.listen(kHello);
   EXPECT_TRUE(replies_to(user, b, request(user, b, kHello)).empty());
   EXPECT_TRUE(replies_to(user, b, request(user, b, "/dms/node/nowhere")).empty());
-  EXPECT_EQ(b.root->refusals()[Refusal::not_permitted], 1u);
-  EXPECT_EQ(b.root->refusals()[Refusal::unknown_behaviour], 1u);
+  EXPECT_EQ(b.system->metrics.refused[Refusal::not_permitted].value(), 1u);
+  EXPECT_EQ(b.system->metrics.refused[Refusal::unknown_behaviour].value(), 1u);
 }
 
 TEST_P(ErrorReplies, ARemoteSenderGetsNoReplyEvenIfItIsTrusted) {
@@ -157,7 +157,7 @@ TEST_P(OverloadedActor, TellsTheOperator) {
   User user(b);
   trust(b, user.context->did());
   auto state = std::make_shared<int>(0);
-  ASSERT_TRUE(b.root->add_behaviour(kHello, [state](Envelope e) { return wait_for_ever(state, std::move(e)); }));
+  ASSERT_TRUE(b.root->add_behaviour(kHello, [state](Envelope e) { return wait_forever(state, std::move(e)); }));
   EXPECT_FALSE(told(user, b, request(user, b, kHello)));
   const auto reply = told(user, b, request(user, b, kHello));
   ASSERT_TRUE(reply);

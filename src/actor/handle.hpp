@@ -4,11 +4,11 @@
 //  1. An Id is an actor's own public key, in libp2p's marshalled form; it signs the actor's envelopes. A Did is whose
 //     capabilities the actor acts with: a node's children have keys of their own and the node's Did. An Address is the
 //     peer id of the host and the name of an inbox there (`root` for the node's own actor).
-//  2. All three may be empty; a handle with all three empty is "nobody", the receiver of a broadcast.
+//  2. All three may be empty; a handle with all three empty is the receiver of a broadcast.
 //  3. On the wire an Id is {"pub": base32 with padding}; an empty handle is {"id":{"pub":""},"did":{},"addr":{}}.
 //  4. As text a handle is `<did of id>[<did>]@<host>:<inbox>`; parse() reads exactly what to_string() writes.
 //
-// Attacks: handles come from strangers. An Id holds any bytes up to kMaxId until public_key() is asked, which accepts
+// Attacks: handles are untrusted input. An Id holds any bytes up to kMaxId until public_key() is asked, which accepts
 // Ed25519 and secp256k1 only; names are bounded by kMaxName. The host is kept as the text it came as, because
 // signatures cover that text; it is compared with the text of the peer id that the connection proved, so another
 // spelling of the same id (a CID) is refused, not confused.
@@ -21,10 +21,10 @@
 #include <string_view>
 
 #include "actor/error.hpp"
-#include "encoding/json.hpp"
 #include "crypto/keys.hpp"
 #include "crypto/peer_id.hpp"
 #include "did/did.hpp"
+#include "encoding/json.hpp"
 
 namespace dms::actor {
 

@@ -33,13 +33,13 @@ TEST_P(Lifecycle, ChildrenAndParentsTalkWithTheTokensOfTheirDid) {
 
 TEST_P(Lifecycle, ChildrenOfTwoNodesTalk) {
   w.grant(b, a, {"/dms/allocation"});
-  auto ours = a.root->create_child("orchestrator").value();
-  auto theirs = b.root->create_child("allocation").value();
-  TestNode::answer_with(*theirs, "/dms/allocation/start", "started");
-  auto reply = w.run(a, ours->call<Note>(ours->message(theirs->handle(), "/dms/allocation/start")));
+  auto orchestrator = a.root->create_child("orchestrator").value();
+  auto allocation = b.root->create_child("allocation").value();
+  TestNode::answer_with(*allocation, "/dms/allocation/start", "started");
+  auto reply = w.run(a, orchestrator->call<Note>(orchestrator->message(allocation->handle(), "/dms/allocation/start")));
   ASSERT_TRUE(reply) << reply.error().to_string();
-  w.run(a, ours->stop());
-  w.run(b, theirs->stop());
+  w.run(a, orchestrator->stop());
+  w.run(b, allocation->stop());
 }
 
 TEST_P(Lifecycle, ASupervisorMayAskForHealthForAsLongAsTheChildLives) {
@@ -51,11 +51,11 @@ TEST_P(Lifecycle, ASupervisorMayAskForHealthForAsLongAsTheChildLives) {
     ASSERT_TRUE(reply) << "after " << hour << " hours: " << reply.error().to_string();
     w.settle(1h);
   }
-  EXPECT_EQ(b.context->lent_count(), 1u);
+  EXPECT_EQ(b.context->ephemeral_count(), 1u);
   TestNode& c = w.add("c");
   EXPECT_FALSE(w.run(c, c.root->invoke(c.root->message(child->handle(), std::string(kHealthCheck)))));
   w.run(b, child->stop());
-  EXPECT_EQ(b.context->lent_count(), 0u);
+  EXPECT_EQ(b.context->ephemeral_count(), 0u);
   EXPECT_TRUE(b.context->anchors().require.empty());
 }
 
@@ -67,7 +67,7 @@ Task<void> keep_result(Actor& actor, Envelope request, std::optional<Result<Enve
 TEST_P(Lifecycle, StopCancelsHandlersAndCallsOfOthers) {
   w.grant(b, a, {kHello});
   auto state = std::make_shared<int>(0);
-  ASSERT_TRUE(b.root->add_behaviour(kHello, [state](Envelope e) { return wait_for_ever(state, std::move(e)); }));
+  ASSERT_TRUE(b.root->add_behaviour(kHello, [state](Envelope e) { return wait_forever(state, std::move(e)); }));
   std::optional<Result<Envelope>> reply;
   Nursery others(a.lane(), "others");
   others.spawn(keep_result(*a.root, a.root->message(b.root->handle(), kHello), reply));

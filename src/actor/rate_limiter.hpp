@@ -1,18 +1,18 @@
-// How much of this node a peer may use: messages per second, and messages being worked on at once.
+// How much of this node a peer may use: messages per second, and messages in progress.
 //
 // Model
 //  1. Each peer has a bucket of `burst` messages that refills at `rate` per second. charge() takes one for every
 //     message, before it is even parsed.
-//  2. admit() reserves a place for a message that is to be worked on; the Permit gives it back when it goes. Places are
+//  2. admit() reserves a place for a message; the Permit gives it back when it goes. Places are
 //     counted per peer, in all, and, as NuNet's nodes do, for broadcasts (in all and per topic) and for behaviours
 //     below /public/.
-//  3. The host itself is not charged: it is this node's own program. Its messages take places like all others.
+//  3. The host itself is not charged: it is this node's own program. Its messages take places like any others.
 //  4. One limiter serves all actors of a node. It outlives its permits.
 //
 // Attacks: a peer that floods spends its own bucket and its own places; what is left for others does not shrink below
-// `active - active_per_peer`. Sender names cost nothing to make up for broadcasts, so the table of buckets is bounded
-// by `peers`: full buckets are forgotten when it is, as they say nothing. To keep it full takes `peers * rate` messages
-// a second; then further strangers are refused.
+// `active - active_per_peer`. Publishers of broadcasts cost nothing to invent, so the table of buckets is bounded
+// by `peers`: full buckets are forgotten when it is full, as they hold no information. To keep it full takes `peers * rate` messages
+// a second; then further unknown peers are refused.
 //
 // Threads: one lane. Cost: O(log n); a sweep of the table at most every 100 ms while it is full.
 #pragma once

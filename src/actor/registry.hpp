@@ -1,8 +1,8 @@
-// The actors of one node by the name of their inbox, and who is whose parent.
+// The actors of one node by the name of their inbox, with their parents and children.
 //
 // Model
 //  1. An inbox names one actor; a second of that name is refused.
-//  2. One registry serves all actors of a node. It only knows handles; the actors belong to whoever created them.
+//  2. One registry serves all actors of a node. It only knows handles; the actors belong to their creators.
 #pragma once
 
 #include <map>

@@ -1,20 +1,28 @@
-// Refuses an envelope that has been taken before. NuNet's own nodes have no such check.
+// Refuses an envelope that was accepted before. NuNet's own nodes have no such check.
 //
 // Model
-//  1. An envelope is known by its sender's id and its nonce, which the sender counts up. It is remembered until it
-//     expires; after that its age refuses it.
+//  1. An envelope is named by its sender's id and its nonce, which the sender counts up. It is remembered until it
+//     expires; after that its age refuses it. An accepted envelope lives at most kMaxLifetime (envelope.hpp), so every
+//     place is free again after that time.
 //  2. Of each sender the `window` highest nonces are remembered. Beyond that the lowest is forgotten and everything up
-//     to it counts as seen: a late message of such a sender is refused rather than perhaps taken twice.
-//  3. At most `senders` senders are remembered, each until the last expiry that any of its messages had. When all
-//     places are taken a further sender is refused (Verdict::full) until one becomes free.
-//  4. fresh() only asks; remember() records. Between the two the caller checks that the message is permitted.
+//     to it counts as seen: a late message of such a sender is refused rather than perhaps accepted twice.
+//  3. Each sender takes one place until the last expiry of its messages. Places are counted per account: the DID that is
+//     accountable for the tokens that permitted the message (ucan::Authority). One account holds at most `per_account`
+//     places, an account of full trust half of all.
+//  4. Of `senders` places the last `reserved_named` + `reserved_full` are kept for DIDs that the operator has named as
+//     anchors, and of these the last `reserved_full` for the node's own DID and roots.
+//  5. check() only asks; remember() records. Between the two the caller checks that the message is permitted.
 //
-// Attacks: a filter that forgets under pressure can be made to forget, so this one refuses instead. What a stranger
-// sends is never recorded, as remember() follows the capability check; to fill the places takes `senders` keys that all
-// hold valid tokens, and the remedy is to revoke the DID that issued them. The memory does not outlive the process: a
-// message could be taken again after a restart within its own lifetime (30 s unless its sender chose otherwise).
+// Invariants: senders() <= limits.senders; each account holds as many places as there are senders of it.
 //
-// Cost: O(log n) each. Memory: at most senders * window numbers.
+// Attacks: a filter that forgets under pressure can be made to forget, so this one refuses. An envelope that is not
+// permitted is never recorded. Keys cost nothing, so a holder of any grant can fill its own quota; delegating to further
+// DIDs does not help, as the first holder stays accountable. Several holders together cannot take the reserved places, so
+// the machine's user and named peers are always served. Revoking the grant frees the places at once (forget_revoked): a
+// sender that holds a second grant could then repeat its own unexpired messages once, and only from the host that they
+// name. The memory does not outlive the process: after a restart a message could be accepted again while it lives.
+//
+// Cost: O(log n) each. Memory: at most senders * window numbers, per_account * window for one account.
 #pragma once
 
 #include <cstdint>
@@ -22,6 +30,7 @@
 #include <set>
 
 #include "actor/envelope.hpp"
+#include "ucan/context.hpp"
 
 namespace dms::actor {
 
@@ -30,30 +39,43 @@ class ReplayFilter {
   struct Limits {
     std::size_t senders = 8192;
     std::size_t window = 1024;
+    std::size_t per_account = 512;
+    std::size_t reserved_named = 1024;
+    std::size_t reserved_full = 256;
   };
-  enum class Verdict { fresh, seen, full };
+  enum class Outcome { fresh, seen, over_quota, full };
 
   ReplayFilter() : ReplayFilter(Limits{}) {}
   explicit ReplayFilter(Limits limits) : limits_(limits) {}
 
-  [[nodiscard]] Verdict check(const Id& sender, std::uint64_t nonce, UnixTime now);
-  /// Only after check() said fresh for the same message, with no other call in between.
-  void remember(const Id& sender, std::uint64_t nonce, UnixTime expiry);
+  /// fresh or seen.
+  [[nodiscard]] Outcome check(const Id& sender, std::uint64_t nonce, UnixTime now);
+  /// fresh if it is recorded, else over_quota or full. Only after check() said fresh for the same message, with no other
+  /// call in between.
+  [[nodiscard]] Outcome remember(const Id& sender, std::uint64_t nonce, UnixTime expiry,
+                                 const ucan::Authority& authority, ucan::Trust trust);
+  /// Frees the places of senders whose last message was permitted by a token that is revoked now.
+  void forget_revoked(const ucan::RevocationSet& revoked);
 
   [[nodiscard]] std::size_t senders() const { return senders_.size(); }
 
  private:
   struct Sender {
+    ucan::Authority authority;
     std::set<std::uint64_t> nonces;
     std::uint64_t floor = 0;  ///< everything up to here counts as seen, if any was forgotten
     bool has_floor = false;
     UnixTime last_expiry;
   };
+  using Senders = std::map<Id, Sender>;
+  [[nodiscard]] Outcome admit(const did::Did& account, ucan::Trust trust) const;
   void drop_expired(UnixTime now);
+  Senders::iterator drop(Senders::iterator sender);
 
   Limits limits_;
-  std::map<Id, Sender> senders_;
+  Senders senders_;
   std::set<std::pair<UnixTime, Id>> by_expiry_;
+  std::map<did::Did, std::size_t> by_account_;
 };
 
 }  // namespace dms::actor

@@ -1,19 +1,19 @@
-// What an actor signs with and by what it judges others: its own key, and the capability context it shares with its
-// node.
+// What an actor signs with and verifies others with: its own key, and the capability context that it shares with its node.
 //
 // Model
-//  1. The actor's id is the public half of its key; its Did is that of the capability context. provide() puts tokens
-//     into an envelope that let `from.id` act with the context's power, and signs it; require() judges the tokens of a
+//  1. The actor's id is the public half of its key; its Did is that of the capability context. provide() adds tokens to
+//     an envelope that let `from.id` act with the context's power, and signs it; require() verifies the tokens of a
 //     message.
 //  2. require() needs a verified envelope (Envelope::verify). It succeeds if a token held for `from.id` and addressed
 //     to this actor implies one of the capabilities and is anchored where this node trusts (ucan/context.hpp), and if
-//     `from.did` itself has signed a token of this message for `from.id`. So behind require(), from.did is a fact.
-//     NuNet's nodes leave the second test out; what they send passes it, as the tokens of an envelope are always issued
-//     by the Did of its sender.
+//     `from.did` itself has signed a token of this message for `from.id` that is valid now, not revoked, and for this
+//     actor or for any. So behind require(), from.did is proven. NuNet's nodes leave the second test out; what they send
+//     passes it, as the tokens of an envelope are always issued by the Did of its sender.
 //  3. A message from this actor to itself carries no tokens and needs none: verify() has shown that it was signed with
-//     this actor's own key. Nobody else can make one, and replaying one is refused like any replay. Nothing else is
-//     exempt, not even actors of the same node.
-//  4. Tokens that came with a message are held until discard(). A refused message leaves none behind.
+//     this actor's own key. Replays of one are refused like any other. Nothing else is exempt, not even actors of the
+//     same node.
+//  4. The tokens of a message are parsed once, and held as long as its Authorization exists. A refused message leaves none
+//     behind.
 //  5. Nonces begin at the time of creation in nanoseconds and count up, so they never repeat, also across restarts.
 //
 // Threads: the lane of the capability context.
@@ -25,6 +25,12 @@
 #include "ucan/context.hpp"
 
 namespace dms::actor {
+
+/// By what a message is permitted. Its tokens are held until this goes, so that a reply can use them.
+struct Authorization {
+  ucan::Consumed tokens;
+  ucan::Authority authority;
+};
 
 class SecurityContext {
  public:
@@ -46,16 +52,13 @@ class SecurityContext {
                        UnixTime now) const;
   Result<void> provide_broadcast(Envelope& envelope, const ucan::Capabilities& broadcast, UnixTime now) const;
 
-  Result<void> require(const Envelope& envelope, const ucan::Capabilities& capabilities, UnixTime now);
+  Result<Authorization> require(const Envelope& envelope, const ucan::Capabilities& capabilities, UnixTime now);
   /// Errc::bad_receiver if the envelope is no broadcast on `topic`.
-  Result<void> require_broadcast(const Envelope& envelope, const std::string& topic,
-                                 const ucan::Capabilities& capabilities, UnixTime now);
-  /// The standing of the sender's DID, once the signature and a token of the message prove that the sender acts for it;
-  /// without that proof, unknown.
-  [[nodiscard]] ucan::Standing standing(const Envelope& envelope, UnixTime now) const;
-  /// Forgets the tokens that came with the message. Twice is a mistake: the tokens may have come with another, too.
-  void discard(const Envelope& envelope) { discard(envelope.capability); }
-  void discard(BytesView tokens) { capabilities_->discard(tokens); }
+  Result<Authorization> require_broadcast(const Envelope& envelope, const std::string& topic,
+                                          const ucan::Capabilities& capabilities, UnixTime now);
+  /// The trust in the sender's DID, once the signature and a token of the message prove that the sender acts for it; none
+  /// without that proof.
+  [[nodiscard]] ucan::Trust trust(const Envelope& envelope, UnixTime now) const;
 
  private:
   SecurityContext(crypto::PrivateKey key, Id id, did::Did id_did, std::shared_ptr<ucan::CapabilityContext> capabilities,
@@ -68,8 +71,10 @@ class SecurityContext {
   [[nodiscard]] bool to_self(const Envelope& envelope) const {
     return envelope.from.id == id_ && envelope.to.id == id_;
   }
-  template <class Judge>
-  Result<void> judge(const Envelope& envelope, UnixTime now, Judge permitted);
+  [[nodiscard]] Result<void> check_did(const Envelope& envelope, const did::Did& sender,
+                                       const ucan::MessageTokens& tokens, UnixTime now) const;
+  template <class Require>
+  Result<Authorization> authorize(const Envelope& envelope, UnixTime now, Require required);
 
   crypto::PrivateKey key_;
   Id id_;

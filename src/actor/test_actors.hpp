@@ -49,9 +49,9 @@ struct ActorTest : testing::TestWithParam<Wire> {
     return envelope;
   }
   static std::uint64_t refused(const TestNode& node, Refusal reason) {
-    const RefusalCounters& counters = node.root->refusals();
-    EXPECT_EQ(counters.total(), counters[reason]) << "something else was refused, too";
-    return counters[reason];
+    const auto& counters = node.system->metrics.refused;
+    EXPECT_EQ(counters.total(), counters[reason].value()) << "another reason was counted, too";
+    return counters[reason].value();
   }
 
   Substrate substrate = std::make_shared<network::MemorySubstrate>();
@@ -66,7 +66,7 @@ inline std::string wire_name(const testing::TestParamInfo<Wire>& info) {
 }
 
 /// A handler that does not end by itself: 1 when it has begun, 3 when it was cancelled.
-inline Task<void> wait_for_ever(std::shared_ptr<int> state, Envelope) {
+inline Task<void> wait_forever(std::shared_ptr<int> state, Envelope) {
   *state = 1;
   Result<void> waited = co_await sleep_for(24h);
   *state = waited ? 2 : 3;

@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "actor/actor.hpp"
-#include "simulation/sim_world.hpp"
 #include "network/memory_network.hpp"
+#include "simulation/sim_world.hpp"
 
 namespace dms::actor {
 
@@ -121,7 +121,7 @@ class TestWorld {
   }
   void settle(Duration time = 1s) { world.run_for(time); }
 
-  /// Bytes on the wire as an attacker at `from` would put them there.
+  /// Sends the bytes as an attacker at `from` would.
   void inject(TestNode& from, TestNode& to, const Envelope& envelope, std::string inbox = "root") {
     inject(from, to, envelope.encode(), std::move(inbox));
   }
@@ -131,7 +131,7 @@ class TestWorld {
     settle();
   }
   void inject_broadcast(TestNode& from, const std::string& topic, const Envelope& envelope) {
-    settle();  // who subscribes has to get around first
+    settle();  // subscriptions have to be announced first
     ASSERT_TRUE(run(from, from.network->publish(topic, envelope.encode())));
     settle();
   }

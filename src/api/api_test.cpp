@@ -269,9 +269,9 @@ TEST_F(ApiTest, AnUnreachablePeerIsAnError) {
 TEST_F(ApiTest, ABroadcastCollectsOneReplyFromEachUntilItsExpiry) {
   for (Node* node : {&provider, &third})
     ASSERT_TRUE(node->network.subscribe(
-        "/nunet/hello", [](const crypto::PeerId&, BytesView) { return network::Verdict::accept; },
-        [this, node](Bytes message) {
-          const auto e = Envelope::decode(message).value();
+        "/nunet/hello", [](const network::Broadcast&) { return network::Validation::accept; },
+        [this, node](const network::Broadcast& broadcast) {
+          const auto e = Envelope::decode(broadcast.message).value();
           for (int i = 0; i < 3; ++i) send(*node, reply_to(e, *node));
         }));
   const UnixTime start = world.unix_now();

@@ -7,11 +7,8 @@ namespace {
 
 /// A name that becomes part of a protocol name.
 Result<void> check_inbox(std::string_view inbox) {
-  if (inbox.empty())
-    return fail(actor::Errc::malformed, "from.addr.inbox: expected the name of the caller's inbox, found none");
-  const bool plain = std::ranges::all_of(inbox, [](char c) { return c > ' ' && c < 0x7f && c != '/'; });
-  if (!plain || inbox.size() > 256)
-    return fail(actor::Errc::malformed, "from.addr.inbox: expected at most 256 printable characters without '/'");
+  if (auto valid = actor::check_inbox(inbox); !valid)
+    return std::unexpected(valid.error().context(actor::Errc::malformed, "from.addr.inbox"));
   return {};
 }
 

@@ -164,7 +164,7 @@ class Daemon {
 
   Result<void> listen() {
     network_ = std::make_unique<network::Libp2pNetwork>(runtime_, key_, network_options(p2p_));
-    network_->host().register_metrics(registry_);
+    network_->register_metrics(registry_);
     for (const auto& address : p2p_.listen_address) {
       auto listening = network_->listen(address);
       if (listening) continue;
@@ -207,6 +207,7 @@ class Daemon {
     Task<Result<std::unique_ptr<node::Node>>> starting =
         node::Node::start(std::move(services), key_, capabilities_, std::move(options));
     CO_TRY(node_, co_await std::move(starting));
+    node_->root().system().register_metrics(registry_);
     co_return Result<void>();
   }
 

@@ -18,18 +18,44 @@ class Counted {
   std::size_t& count_;
 };
 
-libp2p::Verdict translate(Verdict verdict) {
-  switch (verdict) {
-    case Verdict::accept: return libp2p::Verdict::accept;
-    case Verdict::reject: return libp2p::Verdict::reject;
-    case Verdict::ignore: break;
+libp2p::MessageAcceptance acceptance(Validation validation) {
+  switch (validation) {
+    case Validation::accept: return libp2p::MessageAcceptance::accept;
+    case Validation::reject: return libp2p::MessageAcceptance::reject;
+    case Validation::ignore: break;
   }
-  return libp2p::Verdict::ignore;
+  return libp2p::MessageAcceptance::ignore;
+}
+
+/// As NuNet's nodes do, peers look for the root inbox in what identify announces. Other inboxes (of ensembles, allocations,
+/// callers) are negotiated by peers that know them, and announcing each would show them to every peer.
+constexpr std::string_view kInboxes = "actor/";
+constexpr std::string_view kRootInbox = "actor/root/messages/0.0.1";
+
+libp2p::Host::Options host_options(libp2p::Host::Options options) {
+  options.identify.announces = [](std::string_view protocol) {
+    return !protocol.starts_with(kInboxes) || protocol == kRootInbox;
+  };
+  return options;
 }
 
 std::unexpected<Error> is_closed() { return fail(Errc::closed, "the network is closed"); }
 
 }  // namespace
+
+void Libp2pNetwork::register_metrics(metrics::Registry& registry) {
+  host_.register_metrics(registry);
+  pubsub_.register_metrics(registry);
+  metrics_group_.in(registry)
+      .counter("nunet_network_sent_total", "Messages sent.", metrics_.sent)
+      .counter("nunet_network_received_total", "Messages received and delivered.", metrics_.received)
+      .counter("nunet_network_refused_total", "Inbound streams refused because too many are being read.",
+               metrics_.refused)
+      .counter("nunet_network_malformed_total", "Inbound streams without a whole frame in time.", metrics_.malformed)
+      .gauge("nunet_network_sending", "Messages being sent.", [this] { return static_cast<std::int64_t>(sending_); })
+      .gauge("nunet_network_receiving", "Messages being received.",
+             [this] { return static_cast<std::int64_t>(receiving_); });
+}
 
 /// One of the places for inbound messages.
 class Libp2pNetwork::Place {
@@ -58,7 +84,7 @@ class Libp2pNetwork::Place {
 
 Libp2pNetwork::Libp2pNetwork(Runtime runtime, crypto::PrivateKey key, Libp2pOptions options)
     : options_(std::move(options)),
-      host_(runtime, std::move(key), options_.host),
+      host_(runtime, std::move(key), host_options(options_.host)),
       pubsub_(host_, options_.pubsub),
       nursery_(runtime.lane, "network") {}
 
@@ -81,8 +107,7 @@ Task<Result<void>> Libp2pNetwork::send(crypto::PeerId to, std::string protocol, 
   if (sending_ >= options_.max_sends)
     co_return fail(Errc::limit_exceeded, "{} messages are being sent already; try again later", sending_);
   if (to == self()) {
-    if (!handlers_.contains(protocol))
-      co_return fail(Errc::unsupported, "there is nobody at {} on this host", protocol);
+    if (!handlers_.contains(protocol)) co_return fail(Errc::unsupported, "there is no inbox {} on this host", protocol);
     nursery_.spawn(deliver_to_self(std::move(protocol), std::move(message)));
     co_return Result<void>();
   }
@@ -91,7 +116,7 @@ Task<Result<void>> Libp2pNetwork::send(crypto::PeerId to, std::string protocol, 
   CO_TRY(std::unique_ptr<libp2p::Stream> stream, co_await std::move(opening));
   CO_TRY_VOID(co_await stream->write(frame));
   CO_TRY_VOID(co_await stream->close_write());
-  ++counters_.sent;
+  ++metrics_.sent;
   co_return Result<void>();
 }
 
@@ -104,7 +129,7 @@ Task<void> Libp2pNetwork::deliver_to_self(std::string protocol, Bytes message) {
 void Libp2pNetwork::deliver(const crypto::PeerId& from, const std::string& protocol, Bytes message) {
   const auto it = handlers_.find(protocol);
   if (it == handlers_.end()) return;
-  ++counters_.received;
+  ++metrics_.received;
   const auto handler = it->second;  // it may remove itself
   (*handler)(from, std::move(message));
 }
@@ -126,7 +151,7 @@ void Libp2pNetwork::remove_handler(const std::string& protocol) {
 Task<void> Libp2pNetwork::receive(std::unique_ptr<libp2p::Stream> stream) {
   const crypto::PeerId peer = stream->remote_peer();
   if (closed_ || !Place::free(*this, peer)) {
-    ++counters_.refused;
+    ++metrics_.refused;
     stream->abort();
     co_return;
   }
@@ -136,15 +161,14 @@ Task<void> Libp2pNetwork::receive(std::unique_ptr<libp2p::Stream> stream) {
   Result<Bytes> message = co_await with_timeout(options_.read_timeout, std::move(reading));
   buffer.reset();
   if (!message) {
-    ++counters_.malformed;
+    ++metrics_.malformed;
     log::debug("network", {{"peer", peer.to_string()}, {"protocol", stream->protocol()}}, "no message: {}",
                message.error().to_string());
     stream->abort();
     co_return;
   }
   const std::string protocol = stream->protocol();
-  // Nothing is answered; closing our half tells the sender's muxer that the
-  // stream is done.
+  // There is no answer; closing this half tells the sender's muxer that the stream is done.
   (void)co_await stream->close_write();
   stream.reset();
   deliver(peer, protocol, *std::move(message));
@@ -152,13 +176,18 @@ Task<void> Libp2pNetwork::receive(std::unique_ptr<libp2p::Stream> stream) {
 
 Result<SubscriptionId> Libp2pNetwork::subscribe(std::string topic, Validator validator, BroadcastHandler handler) {
   if (closed_) return is_closed();
-  TRY(libp2p::SubscriptionId id,
-      pubsub_.subscribe(
-          std::move(topic),
-          [validator = std::move(validator)](const crypto::PeerId& origin, BytesView data) {
-            return translate(validator(origin, data));
-          },
-          [handler = std::move(handler)](const crypto::PeerId&, Bytes data) { handler(std::move(data)); }));
+  TRY(libp2p::SubscriptionId id, pubsub_.subscribe(
+                                     std::move(topic),
+                                     [validator = std::move(validator)](libp2p::PubSub::Message& message) {
+                                       Broadcast broadcast{message.author, message.data, {}};
+                                       const Validation validation = validator(broadcast);
+                                       message.validated = std::move(broadcast.validated);
+                                       return acceptance(validation);
+                                     },
+                                     [handler = std::move(handler)](libp2p::PubSub::Message& message) {
+                                       Broadcast broadcast{message.author, message.data, std::move(message.validated)};
+                                       handler(broadcast);
+                                     }));
   return static_cast<SubscriptionId>(id);
 }
 

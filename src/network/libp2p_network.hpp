@@ -2,17 +2,19 @@
 //
 // Model
 //  1. One stream per message, under the protocol name as it is given (`actor/<inbox>/messages/0.0.1`, no slash in
-//     front): one frame (frame.hpp), then the sender closes its half. Nothing is answered.
-//  2. A topic of ours is a gossip topic; the data of a gossip message is the message.
-//  3. The network owns its Host and its PubSub. close() ends all three.
+//     front): one frame (frame.hpp), then the sender closes its half. There is no answer.
+//  2. A topic is a gossip topic; the data of a gossip message is the message.
+//  3. Of the inboxes, identify announces the root inbox only: NuNet's nodes look for it. The others are served to peers that
+//     negotiate them by name, as NuNet's nodes do, without being shown to every peer.
+//  4. The network owns its Host and its PubSub. close() ends all three.
 //
-// Bounds: max_sends at once; Errc::limit_exceeded above. Inbound streams that
-// are being read: max_inbound in all and max_inbound_per_peer; more are reset
-// and counted. A frame must have arrived within read_timeout.
+// Bounds: max_sends at once; Errc::limit_exceeded above. Inbound streams that are being read: max_inbound in all and
+// max_inbound_per_peer; more are reset and counted. A frame must have arrived within read_timeout. Broadcasts: see
+// libp2p/protocols/gossipsub/pubsub.hpp.
 //
 // Attacks: opening streams and sending slowly holds at most max_inbound_per_peer places and what has been sent on them,
 // for read_timeout. Everything below messages (handshakes, connections, stream counts) is bounded by libp2p
-// (host/swarm.hpp).
+// (libp2p/swarm).
 //
 // Specification: NuNet DMS 0.5, network/libp2p; libp2p for what is below.
 #pragma once
@@ -21,11 +23,12 @@
 #include <memory>
 
 #include "base/buffer_pool.hpp"
-#include "runtime/nursery.hpp"
-#include "libp2p/protocols/gossipsub/pubsub.hpp"
+#include "base/metrics.hpp"
 #include "libp2p/host.hpp"
+#include "libp2p/protocols/gossipsub/pubsub.hpp"
 #include "network/frame.hpp"
 #include "network/network.hpp"
+#include "runtime/nursery.hpp"
 
 namespace dms::network {
 
@@ -40,11 +43,11 @@ struct Libp2pOptions {
 
 class Libp2pNetwork final : public Network {
  public:
-  struct Counters {
-    std::uint64_t sent = 0;
-    std::uint64_t received = 0;
-    std::uint64_t refused = 0;    ///< inbound streams above the bounds
-    std::uint64_t malformed = 0;  ///< inbound streams without a whole frame in time
+  struct Metrics {
+    metrics::Counter sent;
+    metrics::Counter received;
+    metrics::Counter refused;    ///< inbound streams above the bounds
+    metrics::Counter malformed;  ///< inbound streams without a whole frame in time
   };
 
   Libp2pNetwork(Runtime runtime, crypto::PrivateKey key, Libp2pOptions options = {});
@@ -56,7 +59,9 @@ class Libp2pNetwork final : public Network {
   Result<void> listen(const std::string& multiaddr);
   [[nodiscard]] libp2p::Host& host() { return host_; }
   [[nodiscard]] libp2p::PubSub& pubsub() { return pubsub_; }
-  [[nodiscard]] const Counters& counters() const { return counters_; }
+  [[nodiscard]] const Metrics& metrics() const { return metrics_; }
+  /// Those of its PubSub included.
+  void register_metrics(metrics::Registry& registry);
 
   [[nodiscard]] const crypto::PeerId& self() const override { return host_.self(); }
   [[nodiscard]] std::vector<std::string> listen_addresses() const override;
@@ -88,8 +93,9 @@ class Libp2pNetwork final : public Network {
   std::size_t sending_ = 0;
   std::size_t receiving_ = 0;
   std::map<crypto::PeerId, std::size_t> receiving_from_;
-  Counters counters_;
+  Metrics metrics_;
   Nursery nursery_;
+  metrics::Group metrics_group_;
 };
 
 }  // namespace dms::network

@@ -2,8 +2,8 @@
 
 #include <gtest/gtest.h>
 
-#include "simulation/sim_world.hpp"
 #include "network/frame.hpp"
+#include "simulation/sim_world.hpp"
 
 namespace dms::network {
 namespace {
@@ -22,14 +22,15 @@ struct Party {
       received.push_back(std::move(message));
     }));
   }
-  void subscribe(Verdict verdict = Verdict::accept) {
+  void subscribe(Validation validation = Validation::accept) {
     EXPECT_TRUE(network.subscribe(
         "/topic",
-        [this, verdict](const crypto::PeerId& origin, BytesView) {
-          origins.push_back(origin);
-          return verdict;
+        [this, validation](Broadcast& broadcast) {
+          origins.push_back(broadcast.origin);
+          broadcast.validated = to_bytes(broadcast.message);
+          return validation;
         },
-        [this](Bytes message) { received.push_back(std::move(message)); }));
+        [this](const Broadcast& broadcast) { received.push_back(std::any_cast<Bytes>(broadcast.validated)); }));
   }
 
   SimNode& node;
@@ -106,13 +107,13 @@ TEST_F(Libp2pNetworkTest, OneCanWriteToOneself) {
   world.run_for(1s);
   ASSERT_EQ(a.received.size(), 1u);
   EXPECT_EQ(a.senders[0], a.network.self());
-  EXPECT_TRUE(send(b, b, to_bytes("nobody")).error().is(Errc::unsupported));
+  EXPECT_TRUE(send(b, b, to_bytes("no handler")).error().is(Errc::unsupported));
 }
 
 TEST_F(Libp2pNetworkTest, AnUnknownPeerAndAnUnknownProtocolAreErrors) {
   EXPECT_TRUE(send(a, b, to_bytes("who?")).error().is(Errc::not_found));
   connect(a, b);
-  const auto refused = send(a, b, to_bytes("nobody listens"));
+  const auto refused = send(a, b, to_bytes("no handler"));
   ASSERT_FALSE(refused);
   EXPECT_TRUE(refused.error().is(Errc::unsupported)) << refused.error().to_string();
 }
@@ -138,7 +139,7 @@ TEST_F(Libp2pNetworkTest, ABroadcastReachesSubscribersWithItsPublisher) {
 }
 
 TEST_F(Libp2pNetworkTest, WhatAValidatorRefusesIsNeitherDeliveredNorPassedOn) {
-  b.subscribe(Verdict::ignore);
+  b.subscribe(Validation::ignore);
   c.subscribe();
   connect(a, b);
   connect(b, c);
@@ -148,6 +149,22 @@ TEST_F(Libp2pNetworkTest, WhatAValidatorRefusesIsNeitherDeliveredNorPassedOn) {
   EXPECT_EQ(b.origins.size(), 1u);
   EXPECT_TRUE(b.received.empty());
   EXPECT_TRUE(c.received.empty());
+}
+
+TEST_F(Libp2pNetworkTest, OfTheInboxesOnlyTheRootInboxIsAnnounced) {
+  const std::string child = "actor/0123456789abcdef/messages/0.0.1";
+  b.listen();
+  b.listen(child);
+  connect(a, b);
+  world.run_for(2s);
+  const libp2p::IdentifyInfo* info = a.network.host().identify().info(b.network.self());
+  ASSERT_NE(info, nullptr);
+  EXPECT_EQ(std::ranges::count(info->protocols, std::string(kProtocol)), 1);
+  EXPECT_EQ(std::ranges::count(info->protocols, child), 0);
+  EXPECT_EQ(std::ranges::count(info->protocols, std::string("/ipfs/id/1.0.0")), 1);
+  ASSERT_TRUE(send(a, b, to_bytes("by name"), child));
+  world.run_for(1s);
+  EXPECT_EQ(b.received.size(), 1u);
 }
 
 TEST_F(Libp2pNetworkTest, PingAndPeers) {
@@ -181,7 +198,7 @@ TEST_F(Libp2pNetworkTest, ASlowSenderIsCutOffAfterThirtySeconds) {
   EXPECT_FALSE(ended);
   world.run_for(2s);
   EXPECT_TRUE(ended);
-  EXPECT_EQ(b.network.counters().malformed, 1u);
+  EXPECT_EQ(b.network.metrics().malformed.value(), 1u);
   world.run(a.node, attack.close());
 }
 
@@ -193,7 +210,7 @@ TEST_F(Libp2pNetworkTest, AFrameThatIsTooLargeEndsItsStreamAtOnce) {
   attack.spawn(write_and_hold(a.network.host(), b.network.self(), Bytes(8, 0xff), ended));
   world.run_for(1s);
   EXPECT_TRUE(ended);
-  EXPECT_EQ(b.network.counters().malformed, 1u);
+  EXPECT_EQ(b.network.metrics().malformed.value(), 1u);
   world.run(a.node, attack.close());
 }
 
@@ -205,7 +222,7 @@ TEST_F(Libp2pNetworkTest, OnePeersOpenStreamsAreBounded) {
   Nursery attack(a.node.runtime().lane, "attack");
   for (bool& end : ended) attack.spawn(write_and_hold(a.network.host(), b.network.self(), Bytes(3), end));
   world.run_for(1s);
-  EXPECT_EQ(b.network.counters().refused, 2u);
+  EXPECT_EQ(b.network.metrics().refused.value(), 2u);
   ASSERT_TRUE(send(c, b, to_bytes("from another")));
   world.run_for(1s);
   EXPECT_EQ(b.received.size(), 1u);

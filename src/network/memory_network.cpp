@@ -105,25 +105,24 @@ void MemoryNetwork::deliver(MemoryMessage message) {
 }
 
 void MemoryNetwork::deliver_broadcast(MemoryMessage message) {
-  std::vector<SubscriptionId> interested;
+  std::vector<std::pair<SubscriptionId, Broadcast>> deliveries;
   for (const auto& [id, subscription] : subscriptions_)
-    if (subscription->topic == message.channel) interested.push_back(id);
-  for (const SubscriptionId id : interested) {
+    if (subscription->topic == message.channel) deliveries.push_back({id, {message.from, message.body, {}}});
+  const auto find = [this](SubscriptionId id) {
     const auto it = subscriptions_.find(id);
-    if (it == subscriptions_.end()) continue;
-    const auto subscription = it->second;
-    const Verdict verdict = subscription->validator(message.from, message.body);
-    if (verdict == Verdict::accept) continue;
-    ++(verdict == Verdict::reject ? substrate_->counters_.rejected : substrate_->counters_.ignored);
+    return it == subscriptions_.end() ? nullptr : it->second;
+  };
+  for (auto& [id, broadcast] : deliveries) {
+    const auto subscription = find(id);
+    if (!subscription) continue;
+    const Validation validation = subscription->validator(broadcast);
+    if (validation == Validation::accept) continue;
+    ++(validation == Validation::reject ? substrate_->counters_.rejected : substrate_->counters_.ignored);
     return;
   }
-  if (!interested.empty()) ++substrate_->counters_.delivered;
-  for (const SubscriptionId id : interested) {
-    const auto it = subscriptions_.find(id);
-    if (it == subscriptions_.end()) continue;
-    const auto subscription = it->second;
-    subscription->handler(message.body);
-  }
+  if (!deliveries.empty()) ++substrate_->counters_.delivered;
+  for (auto& [id, broadcast] : deliveries)
+    if (const auto subscription = find(id)) subscription->handler(broadcast);
 }
 
 Task<Result<void>> MemoryNetwork::connect(std::string multiaddr) {
@@ -132,7 +131,7 @@ Task<Result<void>> MemoryNetwork::connect(std::string multiaddr) {
   if (at == std::string::npos)
     co_return fail(Errc::invalid_argument, "the address {} names no peer; end it with /p2p/<peer id>", multiaddr);
   CO_TRY(crypto::PeerId peer, crypto::PeerId::parse(multiaddr.substr(at + 5)));
-  if (substrate_->find(self_, peer) == nullptr) co_return fail(Errc::not_found, "nobody answers at {}", multiaddr);
+  if (substrate_->find(self_, peer) == nullptr) co_return fail(Errc::not_found, "no peer answers at {}", multiaddr);
   co_return Result<void>();
 }
 

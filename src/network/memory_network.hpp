@@ -1,11 +1,11 @@
-// A network inside one process: for tests of the rooms above, with the faults that a real one has.
+// A network inside one process: for tests of the modules above, with the faults that a real one has.
 //
 // Model
 //  1. Networks that share a MemorySubstrate reach each other, each under the peer id it was given. What is sent is
 //     delivered on the receiver's lane after the substrate's latency, never from inside send().
 //  2. Validators run, exactly as on the real network; a broadcast that is refused by one receiver still reaches others.
 //  3. Faults: cut() makes two peers unreachable for each other; loss drops messages silently, as if the receiver had
-//     died after taking them; a tap sees every message, may change it and may drop it.
+//     failed after accepting them; a tap sees every message, may change it and may drop it.
 //
 // Threads: all lanes of one substrate run on one thread (a simulation, or a single real lane).
 // Limits: at most kMaxInFlight messages are on their way to one receiver; more are dropped and counted.
@@ -15,8 +15,8 @@
 #include <memory>
 #include <set>
 
-#include "runtime/lane.hpp"
 #include "network/network.hpp"
+#include "runtime/lane.hpp"
 
 namespace dms::network {
 
@@ -39,8 +39,8 @@ class MemorySubstrate {
   struct Counters {
     std::uint64_t delivered = 0;
     std::uint64_t dropped = 0;   ///< by loss, a tap, a cut or the bound
-    std::uint64_t rejected = 0;  ///< by a validator's Verdict::reject
-    std::uint64_t ignored = 0;   ///< by a validator's Verdict::ignore
+    std::uint64_t rejected = 0;  ///< by a validator's Validation::reject
+    std::uint64_t ignored = 0;   ///< by a validator's Validation::ignore
   };
 
   void set_latency(Duration latency) { latency_ = latency; }

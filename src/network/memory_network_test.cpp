@@ -2,8 +2,8 @@
 
 #include <gtest/gtest.h>
 
-#include "simulation/sim_world.hpp"
 #include "crypto/keys.hpp"
+#include "simulation/sim_world.hpp"
 
 namespace dms::network {
 namespace {
@@ -22,11 +22,11 @@ struct Party {
       received.push_back(std::string(as_text(message)));
     });
   }
-  SubscriptionId subscribe(Verdict verdict = Verdict::accept) {
+  SubscriptionId subscribe(Validation validation = Validation::accept) {
     return network
         .subscribe(
-            "/topic", [verdict](const crypto::PeerId&, BytesView) { return verdict; },
-            [this](Bytes message) { received.push_back(std::string(as_text(message))); })
+            "/topic", [validation](const Broadcast&) { return validation; },
+            [this](const Broadcast& broadcast) { received.push_back(std::string(as_text(broadcast.message))); })
         .value();
   }
 
@@ -69,7 +69,7 @@ TEST_F(MemoryNetworkTest, OneCanWriteToOneself) {
 }
 
 TEST_F(MemoryNetworkTest, AnUnknownProtocolAndAnUnreachablePeerAreErrors) {
-  EXPECT_TRUE(send(a, b, "nobody listens").error().is(Errc::unsupported));
+  EXPECT_TRUE(send(a, b, "no handler").error().is(Errc::unsupported));
   b.listen();
   substrate->cut(a.network.self(), b.network.self());
   EXPECT_TRUE(send(a, b, "cut").error().is(Errc::not_found));
@@ -102,13 +102,25 @@ TEST_F(MemoryNetworkTest, ABroadcastReachesSubscribersButNotItsPublisher) {
 
 TEST_F(MemoryNetworkTest, EveryValidatorMustAccept) {
   b.subscribe();
-  b.subscribe(Verdict::reject);
-  c.subscribe(Verdict::ignore);
+  b.subscribe(Validation::reject);
+  c.subscribe(Validation::ignore);
   publish(a, "doubtful");
   EXPECT_TRUE(b.received.empty());
   EXPECT_TRUE(c.received.empty());
   EXPECT_EQ(substrate->counters().rejected, 1u);
   EXPECT_EQ(substrate->counters().ignored, 1u);
+}
+
+TEST_F(MemoryNetworkTest, AHandlerGetsWhatItsValidatorLeft) {
+  ASSERT_TRUE(b.network.subscribe(
+      "/topic",
+      [](Broadcast& broadcast) {
+        broadcast.validated = "decoded " + std::string(as_text(broadcast.message));
+        return Validation::accept;
+      },
+      [this](Broadcast& broadcast) { b.received.push_back(std::any_cast<std::string>(broadcast.validated)); }));
+  publish(a, "text");
+  EXPECT_EQ(b.received, std::vector<std::string>{"decoded text"});
 }
 
 TEST_F(MemoryNetworkTest, NothingArrivesAfterUnsubscribing) {

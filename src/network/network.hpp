@@ -1,15 +1,16 @@
-// Messages to one peer and broadcasts to many: what the actors need of a network, and nothing more.
+// Messages to one peer and broadcasts to many: the part of a network that the actors use.
 //
 // Model
 //  1. A message is a byte string of at most kMaxMessage bytes, sent to one peer under a protocol name. send() returns
-//     once the wire has taken it; whether the other side read it, nobody says. There is no acknowledgement and no
-//     retry.
+//     once the transport has accepted it. There is no acknowledgement and no retry: nothing says whether the receiver
+//     read it.
 //  2. A message arrives with the peer id that the security handshake has proved. One handler per protocol name.
-//     Messages to oneself go the same way, without the wire.
+//     Messages to the node itself are delivered the same way, without the transport.
 //  3. A broadcast is published on a topic and reaches each subscriber at most once, with the peer id of its publisher,
-//     whose signature has been checked. Each subscription's validator judges it first: only what every validator of
-//     this node accepts is delivered and passed on. reject also blames the peer that passed it on, ignore does not.
-//     A node's own broadcasts are not delivered to itself.
+//     whose signature has been checked. Each subscription's validator checks it first: only what every validator of
+//     this node accepts is delivered and forwarded. reject also blames the peer that forwarded it, ignore does not.
+//     A validator may leave the decoded message for the handler of its subscription. A node's own broadcasts are not
+//     delivered to itself.
 //  4. Order is not kept between messages.
 //
 // Threads and cancellation: everything belongs to one lane, handlers and validators included. Handlers are called from
@@ -17,18 +18,19 @@
 // and ping() end early when their task is cancelled or runs out of time; give them a deadline.
 //
 // Limits: concurrent sends and inbound messages are bounded (per peer too); what is above the bound is refused with
-// Errc::limit_exceeded on the sending side and dropped on the receiving side.
+// Errc::limit_exceeded at the sender and dropped at the receiver.
 #pragma once
 
+#include <any>
 #include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/bytes.hpp"
-#include "runtime/task.hpp"
 #include "base/time.hpp"
 #include "crypto/peer_id.hpp"
+#include "runtime/task.hpp"
 
 namespace dms::network {
 
@@ -37,12 +39,19 @@ inline constexpr std::size_t kMaxMessage = std::size_t{1} << 20;
 
 enum class SubscriptionId : std::uint64_t {};
 
-/// What a validator says of a broadcast.
-enum class Verdict { accept, reject, ignore };
+/// What a validator decides about a broadcast.
+enum class Validation { accept, reject, ignore };
+
+/// One subscription's view of a broadcast.
+struct Broadcast {
+  crypto::PeerId origin;  ///< the publisher
+  BytesView message;      ///< valid during the call
+  std::any validated;     ///< what the validator leaves for the handler
+};
 
 using MessageHandler = std::function<void(const crypto::PeerId& from, Bytes message)>;
-using Validator = std::function<Verdict(const crypto::PeerId& origin, BytesView message)>;
-using BroadcastHandler = std::function<void(Bytes message)>;
+using Validator = std::function<Validation(Broadcast& broadcast)>;
+using BroadcastHandler = std::function<void(Broadcast& broadcast)>;
 
 class Network {
  public:

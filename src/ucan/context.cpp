@@ -10,8 +10,6 @@ namespace {
 
 /// What an envelope's TokenList takes besides its tokens: {"tok":[]} and a comma for each.
 constexpr std::size_t kListOverhead = 10;
-/// Reasons in one message: enough to see the pattern, too few to fill a log.
-constexpr std::size_t kMaxReasons = 4;
 
 struct ContextFile {
   did::Did did;
@@ -28,16 +26,8 @@ struct ContextFile {
 Result<ContextFile> read_context(std::string_view text) {
   auto file = json::decode<ContextFile>(text, {.bytes = kMaxContextFile});
   if (!file) return std::unexpected(file.error().context(Errc::malformed, "not a capability context"));
-  if (file->did.empty()) return fail(Errc::malformed, "not a capability context: did: it belongs to nobody");
+  if (file->did.empty()) return fail(Errc::malformed, "not a capability context: did: expected the DID of its owner");
   return file;
-}
-
-std::string join(const std::vector<Error>& reasons) {
-  std::string text;
-  for (std::size_t i = 0; i < reasons.size() && i < kMaxReasons; ++i)
-    text += fmt::format("{}({}) {}", i == 0 ? "" : "; ", i + 1, reasons[i].to_string());
-  if (reasons.size() > kMaxReasons) text += fmt::format("; and {} more", reasons.size() - kMaxReasons);
-  return text;
 }
 
 /// Adds `token` unless another makes it superfluous; drops those that it makes superfluous.
@@ -55,7 +45,7 @@ void remove_anchors(std::vector<Token>& anchors, const TokenList& gone) {
   });
 }
 
-Result<void> check_room(std::string_view list, std::size_t held, std::size_t more) {
+Result<void> check_space(std::string_view list, std::size_t held, std::size_t more) {
   if (held + more <= kMaxAnchors) return {};
   return fail(Errc::too_big, "{}: {} anchors and {} more; at most {} are kept: remove some first", list, held, more,
               kMaxAnchors);
@@ -75,9 +65,36 @@ Result<void> check_tokens(std::string_view list, const TokenList& tokens, bool r
 
 }  // namespace
 
-std::string Consumed::explain() const {
-  if (refused.empty()) return fmt::format("{} tokens count", kept);
-  return fmt::format("{} tokens count, {} do not: {}", kept, refused.size(), join(refused));
+bool Authority::revoked(const RevocationSet& revoked) const {
+  return std::ranges::any_of(links, [&](const std::string& link) { return revoked.contains(link); });
+}
+
+Result<MessageTokens> MessageTokens::parse(BytesView text) {
+  if (text.size() > kMaxTokenBytes)
+    return fail(Errc::too_big, "{} bytes of tokens came with the message; at most {} are read", text.size(),
+                kMaxTokenBytes);
+  constexpr std::string_view kNoList = "what came with the message is not a token list";
+  auto value = json::parse(as_text(text), {.bytes = kMaxTokenBytes});
+  if (!value) return std::unexpected(value.error().context(Errc::malformed, std::string(kNoList)));
+  const Result<const json::Value*> member =
+      value->is_object() ? json::read_member(value->get_object(), "tok") : json::wrong_kind("an object", *value);
+  if (!member) return std::unexpected(member.error().context(Errc::malformed, std::string(kNoList)));
+  MessageTokens parsed;
+  const json::Value* list = *member;
+  if (list == nullptr || list->is_null()) return parsed;
+  if (!list->is_array() || !std::ranges::all_of(list->get_array(), [](const json::Value& v) { return v.is_object(); }))
+    return fail(Errc::malformed, "{}: expected {{\"tok\":[{{...}},...]}}", kNoList);
+  if (list->get_array().size() > kMaxTokensPerMessage)
+    return fail(Errc::too_big, "{} tokens came with the message; at most {} are read", list->get_array().size(),
+                kMaxTokensPerMessage);
+  for (const json::Value& item : list->get_array()) {
+    auto token = Token::from_json(item);
+    if (token)
+      parsed.tokens.push_back(*std::move(token));
+    else
+      parsed.unreadable.push_back(token.error());
+  }
+  return parsed;
 }
 
 // --- making and keeping -------------------------------------------------------------------------------------------
@@ -132,9 +149,8 @@ Result<void> CapabilityContext::reload(std::string_view text, UnixTime now) {
   require_ = std::move(fresh.require_);
   provide_ = std::move(fresh.provide_);
   revoked_ = std::move(fresh.revoked_);
-  erase_held([&](const Held& held) {
-    return !held.token.check_claims(now, revoked_) || !worth_keeping(held.token, held.origin);
-  });
+  ++revocation_generation_;
+  drop_unsound(now);
   return {};
 }
 
@@ -163,12 +179,12 @@ Anchors CapabilityContext::anchors() const {
 
 Result<void> CapabilityContext::anchor(const Anchors& more, UnixTime now) {
   drop_expired(now);
-  TRY_VOID(check_room("roots", roots_.size(), more.roots.size()));
-  TRY_VOID(check_room("require", require_.size(), more.require.size()));
-  TRY_VOID(check_room("provide", provide_.size(), more.provide.size()));
-  TRY_VOID(check_room("revoke", revoked_.size(), more.revoke.size()));
+  TRY_VOID(check_space("roots", roots_.size(), more.roots.size()));
+  TRY_VOID(check_space("require", require_.size(), more.require.size()));
+  TRY_VOID(check_space("provide", provide_.size(), more.provide.size()));
+  TRY_VOID(check_space("revoke", revoked_.size(), more.revoke.size()));
   for (const did::Did& root : more.roots)
-    if (root.empty()) return fail(Errc::malformed, "roots: the empty DID is nobody: name the DID to trust");
+    if (root.empty()) return fail(Errc::malformed, "roots: expected the DID to trust, found the empty one");
   RevocationSet revoked = revoked_;
   TRY_VOID(check_tokens("revoke", more.revoke, true, now, revoked));
   for (const Token& token : more.revoke.tokens) revoked.add(token);
@@ -181,20 +197,28 @@ Result<void> CapabilityContext::anchor(const Anchors& more, UnixTime now) {
   for (const Token& token : more.provide.tokens) add_anchor(provide_, token);
   if (!more.revoke.empty()) {
     const auto unsound = [&](const Token& token) { return !token.check_claims(now, revoked_); };
+    ++revocation_generation_;
     std::erase_if(require_, unsound);
     std::erase_if(provide_, unsound);
-    std::erase_if(lent_, unsound);
-    erase_held([&](const Held& held) { return unsound(held.token); });
+    std::erase_if(ephemeral_, unsound);
+    drop_unsound(now);
   }
   return {};
 }
 
-Standing CapabilityContext::standing(const did::Did& who) const {
-  if (who.empty()) return Standing::unknown;
-  if (who == did_ || roots_.contains(who)) return Standing::operator_;
+/// Held tokens that have expired, were revoked, or lost the anchor that made them count.
+void CapabilityContext::drop_unsound(UnixTime now) {
+  held_->erase_if([&](const HeldTokens::Held& held) {
+    return !held.token.check_claims(now, revoked_) || !worth_keeping(held.token, held.origin);
+  });
+}
+
+Trust CapabilityContext::trust(const did::Did& who) const {
+  if (who.empty()) return Trust::none;
+  if (who == did_ || roots_.contains(who)) return Trust::full;
   const bool named = std::ranges::any_of(require_, [&](const Token& token) { return token.subject() == who; }) ||
                      std::ranges::any_of(provide_, [&](const Token& token) { return token.issuer() == who; });
-  return named ? Standing::named : Standing::unknown;
+  return named ? Trust::named : Trust::none;
 }
 
 void CapabilityContext::remove(const Anchors& gone) {
@@ -202,23 +226,23 @@ void CapabilityContext::remove(const Anchors& gone) {
   remove_anchors(require_, gone.require);
   remove_anchors(provide_, gone.provide);
   for (const Token& token : gone.revoke.tokens) revoked_.remove(token);
-  // What was kept for the sake of an anchor goes with it.
-  erase_held([&](const Held& held) { return !worth_keeping(held.token, held.origin); });
+  // What was held for the sake of an anchor goes with it.
+  held_->erase_if([&](const HeldTokens::Held& held) { return !worth_keeping(held.token, held.origin); });
 }
 
-Result<void> CapabilityContext::lend(Token token, UnixTime now) {
+Result<void> CapabilityContext::add_ephemeral(Token token, UnixTime now) {
   drop_expired(now);
-  if (lent_.size() >= kMaxLent)
-    return fail(Errc::too_big, "{} grants are lent already; at most so many are kept", lent_.size());
-  TRY_VOID(check_tokens("lent", {{token}}, false, now, revoked_));
-  lent_.push_back(std::move(token));
+  if (ephemeral_.size() >= kMaxEphemeral)
+    return fail(Errc::too_big, "there are {} ephemeral grants; more are not kept", ephemeral_.size());
+  TRY_VOID(check_tokens("ephemeral", {{token}}, false, now, revoked_));
+  ephemeral_.push_back(std::move(token));
   return {};
 }
 
-void CapabilityContext::take_back(const Token& token) {
-  const auto same = [&](const Token& lent) { return lent.claims().nonce == token.claims().nonce; };
-  if (std::erase_if(lent_, same) == 0) return;
-  erase_held([&](const Held& held) { return !worth_keeping(held.token, held.origin); });
+void CapabilityContext::remove_ephemeral(const Token& token) {
+  const auto same = [&](const Token& other) { return other.claims().nonce == token.claims().nonce; };
+  if (std::erase_if(ephemeral_, same) == 0) return;
+  held_->erase_if([&](const HeldTokens::Held& held) { return !worth_keeping(held.token, held.origin); });
 }
 
 // --- issuing ------------------------------------------------------------------------------------------------------
@@ -253,7 +277,7 @@ Result<Token> CapabilityContext::grant(Action action, const Grant& grant) const 
   return issue(claims_of(action, grant), nullptr);
 }
 
-/// Chains a token with `claims` to `parent` if it allows all of it, and there is room for it.
+/// Chains a token with `claims` to `parent` if it allows all of it, and the message has space for it.
 void CapabilityContext::chain_on(const Token& parent, Claims claims, UnixTime now, Issued& issued) const {
   if (claims.expires.nanos == 0) claims.expires = parent.expires();
   Result<void> allowed = parent.check_claims(now, revoked_);
@@ -267,14 +291,14 @@ void CapabilityContext::chain_on(const Token& parent, Claims claims, UnixTime no
   // A child is longer than its parent: no need to sign what cannot fit.
   const auto fits = [&](const Token& token) { return issued.bytes + token.text().size() + 1 <= kMaxTokenBytes; };
   if (!fits(parent)) {
-    issued.refused.emplace_back(Errc::too_big, "no room is left for another token");
+    issued.refused.emplace_back(Errc::too_big, "no space is left for another token");
     return;
   }
   auto token = issue(std::move(claims), &parent);
   if (!token) {
     issued.refused.push_back(token.error());
   } else if (!fits(*token)) {
-    issued.refused.emplace_back(Errc::too_big, "no room is left for another token");
+    issued.refused.emplace_back(Errc::too_big, "no space is left for another token");
   } else {
     issued.bytes += token->text().size() + 1;
     issued.tokens.push_back(*std::move(token));
@@ -317,15 +341,34 @@ Result<Token> CapabilityContext::revoke(const Token& token) const {
 
 // --- messages -----------------------------------------------------------------------------------------------------
 
-Result<void> CapabilityContext::trusted(const Token& token, const did::Did& anchor) const {
+namespace {
+
+/// `link` was issued by a trusted DID; `token` derives from it.
+Authority authority_of(const Token& token, const Token& link) {
+  Authority authority{link.action() == Action::delegate ? link.subject() : link.issuer(), {}};
+  for (const Token* each = &token; each != nullptr; each = each->chain())
+    authority.links.push_back(each->revocation_key());
+  return authority;
+}
+
+const Token* first_issued_by(const Token& token, const did::Did& issuer) {
   for (const Token* link = &token; link != nullptr; link = link->chain())
-    if (link->issuer() == anchor || roots_.contains(link->issuer())) return {};
+    if (link->issuer() == issuer) return link;
+  return nullptr;
+}
+
+}  // namespace
+
+Result<Authority> CapabilityContext::trusted(const Token& token, const did::Did& anchor) const {
+  for (const Token* link = &token; link != nullptr; link = link->chain())
+    if (link->issuer() == anchor || roots_.contains(link->issuer())) return authority_of(token, *link);
   std::optional<Error> nearest;
-  for (const std::vector<Token>* list : {&require_, &lent_})
+  for (const std::vector<Token>* list : {&require_, &ephemeral_})
     for (const Token& required : *list) {
-      if (!token.anchored_at(required.subject())) continue;
+      const Token* link = first_issued_by(token, required.subject());
+      if (link == nullptr) continue;
       Result<void> accepted = required.accepts(token);
-      if (accepted) return {};
+      if (accepted) return authority_of(token, *link);
       nearest = accepted.error();
     }
   if (nearest) return std::unexpected(*nearest);
@@ -339,146 +382,98 @@ Result<void> CapabilityContext::worth_keeping(const Token& token, const did::Did
     return fail(Errc::not_authorized, "a revocation counts where an operator anchors it");
   if (token.action() == Action::delegate) {
     if (token.subject() != did_)
-      return fail(Errc::not_authorized, "it delegates to {}, not to us", token.subject().uri());
+      return fail(Errc::not_authorized, "it delegates to {}, not to {}", token.subject().uri(), did_.uri());
     if (token.anchored_at(origin)) return {};
   }
-  return trusted(token, did_);
-}
-
-Result<void> CapabilityContext::hold(Token token, const did::Did& origin, UnixTime now) {
-  if (auto it = consumed_.find(token.subject()); it != consumed_.end())
-    for (Held& held : it->second)
-      if (held.token == token) {
-        TRY_VOID(held.token.check_claims(now, revoked_));
-        ++held.showings;
-        return {};
-      }
-  TRY_VOID(token.verify(now, revoked_, &known_));
-  const auto full = [&] {
-    auto it = held_by_origin_.find(origin);
-    return consumed_count_ >= kMaxConsumed || (it != held_by_origin_.end() && it->second >= kMaxConsumedPerOrigin);
-  };
-  if (full()) drop_expired(now);
-  if (full())
-    return fail(Errc::too_big, "{} tokens of {} and {} in all are held; at most {} and {} are", held_by_origin_[origin],
-                origin.uri(), consumed_count_, kMaxConsumedPerOrigin, kMaxConsumed);
-  ++consumed_count_;
-  ++held_by_origin_[origin];
-  const did::Did subject = token.subject();
-  consumed_[subject].push_back({std::move(token), origin});
+  TRY_VOID(trusted(token, did_));
   return {};
 }
 
-Result<Consumed> CapabilityContext::consume(const did::Did& origin, BytesView tokens, UnixTime now) {
-  if (tokens.size() > kMaxTokenBytes)
-    return fail(Errc::too_big, "{} bytes of tokens came with the message; at most {} are read", tokens.size(),
-                kMaxTokenBytes);
-  auto value = json::parse(as_text(tokens), {.bytes = kMaxTokenBytes});
-  if (!value)
-    return std::unexpected(value.error().context(Errc::malformed, "what came with the message is not a token list"));
-  Consumed consumed;
-  const Result<const json::Value*> member =
-      value->is_object() ? json::read_member(value->get_object(), "tok") : json::wrong_kind("an object", *value);
-  if (!member)
-    return std::unexpected(member.error().context(Errc::malformed, "what came with the message is not a token list"));
-  const json::Value* list = *member;
-  if (list == nullptr || list->is_null()) return consumed;
-  if (!list->is_array() || !std::ranges::all_of(list->get_array(), [](const json::Value& v) { return v.is_object(); }))
-    return fail(Errc::malformed, "what came with the message is not a token list: expected {{\"tok\":[{{...}},...]}}");
-  if (list->get_array().size() > kMaxTokensPerMessage)
-    return fail(Errc::too_big, "{} tokens came with the message; at most {} are read", list->get_array().size(),
-                kMaxTokensPerMessage);
-  for (const json::Value& item : list->get_array()) {
-    auto token = Token::from_json(item);
-    Result<void> kept = token ? worth_keeping(*token, origin) : std::unexpected(token.error());
-    if (kept) kept = hold(*std::move(token), origin, now);
-    if (kept)
-      ++consumed.kept;
-    else
-      consumed.refused.push_back(kept.error());
+Result<HeldTokens::Use> CapabilityContext::hold(const Token& token, const did::Did& origin, UnixTime now) {
+  if (const auto use = held_->find(token)) {
+    if (Result<void> sound = token.check_claims(now, revoked_); !sound) {
+      held_->release(*use);
+      return std::unexpected(sound.error());
+    }
+    return *use;
+  }
+  TRY_VOID(token.verify(now, revoked_, &known_));
+  if (held_->full(origin)) drop_expired(now);
+  if (held_->full(origin))
+    return fail(Errc::too_big, "{} tokens of {} and {} in all are held; at most {} and {} are", held_->held_of(origin),
+                origin.uri(), held_->size(), kMaxConsumedPerOrigin, kMaxConsumed);
+  return held_->add(token, origin);
+}
+
+Consumed CapabilityContext::consume(const did::Did& origin, const MessageTokens& message, UnixTime now) {
+  Consumed consumed(held_);
+  consumed.refused_ = message.unreadable;
+  for (const Token& token : message.tokens) {
+    Result<void> kept = worth_keeping(token, origin);
+    if (kept) {
+      if (auto use = hold(token, origin, now))
+        consumed.uses_.push_back(*use);
+      else
+        kept = std::unexpected(use.error());
+    }
+    if (!kept) consumed.refused_.push_back(kept.error());
   }
   return consumed;
 }
 
-void CapabilityContext::discard(BytesView tokens) {
-  auto value = json::parse(as_text(tokens), {.bytes = kMaxTokenBytes});
-  const json::Value* list = value && value->is_object() ? json::find_member(value->get_object(), "tok") : nullptr;
-  if (list == nullptr || !list->is_array()) return;  // then consume() kept nothing of it
-  for (const json::Value& item : list->get_array()) {
-    auto token = Token::from_json(item);
-    if (!token) continue;
-    auto it = consumed_.find(token->subject());
-    if (it == consumed_.end()) continue;
-    auto held = std::ranges::find(it->second, *token, &Held::token);
-    if (held == it->second.end() || --held->showings > 0) continue;
-    --consumed_count_;
-    if (auto origin = held_by_origin_.find(held->origin); --origin->second == 0) held_by_origin_.erase(origin);
-    it->second.erase(held);
-    if (it->second.empty()) consumed_.erase(it);
-  }
-}
-
-template <class Gone>
-void CapabilityContext::erase_held(Gone gone) {
-  for (auto it = consumed_.begin(); it != consumed_.end();) {
-    std::erase_if(it->second, [&](const Held& held) {
-      if (!gone(held)) return false;
-      --consumed_count_;
-      if (auto origin = held_by_origin_.find(held.origin); --origin->second == 0) held_by_origin_.erase(origin);
-      return true;
-    });
-    it = it->second.empty() ? consumed_.erase(it) : std::next(it);
-  }
+Result<Consumed> CapabilityContext::consume(const did::Did& origin, BytesView tokens, UnixTime now) {
+  TRY(MessageTokens message, MessageTokens::parse(tokens));
+  return consume(origin, message, now);
 }
 
 void CapabilityContext::drop_expired(UnixTime now) {
   const auto expired = [now](const Token& token) { return token.expired(now); };
   std::erase_if(require_, expired);
   std::erase_if(provide_, expired);
-  std::erase_if(lent_, expired);
+  std::erase_if(ephemeral_, expired);
   revoked_.drop_expired(now);
-  erase_held([&](const Held& held) { return expired(held.token); });
+  held_->erase_if([&](const HeldTokens::Held& held) { return expired(held.token); });
 }
 
 /// `purpose` finishes the sentence "no token lets <subject> ...".
 template <class Allows>
-Result<void> CapabilityContext::require_any(const did::Did& anchor, const did::Did& subject,
-                                            const Capabilities& capabilities, UnixTime now, std::string_view purpose,
-                                            Allows allows) const {
-  if (subject.empty() || anchor.empty()) return fail(Errc::not_authorized, "nobody in particular has no rights");
+Result<Authority> CapabilityContext::require_any(const did::Did& anchor, const did::Did& subject,
+                                                 const Capabilities& capabilities, UnixTime now,
+                                                 std::string_view purpose, Allows allows) const {
+  if (subject.empty() || anchor.empty()) return fail(Errc::not_authorized, "an empty DID has no rights");
   if (capabilities.empty()) return fail(Errc::not_authorized, "no capability was named, so none is enough");
   std::vector<Error> reasons;
-  if (auto it = consumed_.find(subject); it != consumed_.end()) {
-    for (const Held& held : it->second) {
-      Result<void> allowed = held.token.check_claims(now, revoked_);
-      if (allowed) allowed = trusted(held.token, anchor);
-      for (const Capability& capability : capabilities) {
-        if (!allowed) break;
-        Result<void> this_one = allows(held.token, capability);
-        if (this_one) return {};
-        if (&capability == &capabilities.back()) allowed = this_one;
-      }
-      if (!allowed) reasons.push_back(allowed.error());
+  for (const HeldTokens::Held& held : held_->of(subject)) {
+    Result<void> allowed = held.token.check_claims(now, revoked_);
+    auto authority = allowed ? trusted(held.token, anchor) : std::unexpected(allowed.error());
+    if (!authority) {
+      reasons.push_back(authority.error());
+      continue;
     }
+    for (const Capability& capability : capabilities) {
+      allowed = allows(held.token, capability);
+      if (allowed) return authority;
+    }
+    reasons.push_back(allowed.error());
   }
   return fail(Errc::not_authorized,
               "no token lets {} {} any of {}: {}. A token for it with one of these, whose chain begins at {}, at a "
               "root or at a DID named by a require anchor, would do",
               subject.uri(), purpose, to_string(capabilities),
-              reasons.empty() ? "it has shown none that counts" : join(reasons), anchor.uri());
+              reasons.empty() ? "it has none that counts" : join(reasons), anchor.uri());
 }
 
-Result<void> CapabilityContext::require(const did::Did& anchor, const did::Did& subject, const did::Did& audience,
-                                        const Capabilities& capabilities, UnixTime now) const {
+Result<Authority> CapabilityContext::require(const did::Did& anchor, const did::Did& subject, const did::Did& audience,
+                                             const Capabilities& capabilities, UnixTime now) const {
   return require_any(anchor, subject, capabilities, now, "invoke",
                      [&](const Token& token, const Capability& capability) {
                        return token.allows_invocation(subject, audience, capability);
                      });
 }
 
-Result<void> CapabilityContext::require_broadcast(const did::Did& anchor, const did::Did& subject,
-                                                  const Capability& topic, const Capabilities& capabilities,
-                                                  UnixTime now) const {
+Result<Authority> CapabilityContext::require_broadcast(const did::Did& anchor, const did::Did& subject,
+                                                       const Capability& topic, const Capabilities& capabilities,
+                                                       UnixTime now) const {
   return require_any(anchor, subject, capabilities, now, "broadcast",
                      [&](const Token& token, const Capability& capability) {
                        return token.allows_broadcast(subject, topic, capability);
@@ -502,9 +497,8 @@ Result<Bytes> CapabilityContext::provide(const did::Did& target, const did::Did&
     return fail(Errc::too_big, "the tokens for {} take {} bytes", to_string(invoke), issued.bytes);
 
   const Claims claims = claims_of(Action::invoke, invocation);
-  if (auto it = consumed_.find(did_); it != consumed_.end())
-    for (const Held& held : it->second)
-      if (held.token.anchored_at(target)) chain_on(held.token, claims, now, issued);
+  for (const HeldTokens::Held& held : held_->of(did_))
+    if (held.token.anchored_at(target)) chain_on(held.token, claims, now, issued);
   for (const Token& parent : provide_) chain_on(parent, claims, now, issued);
   std::ranges::move(always, std::back_inserter(issued.tokens));
   return to_bytes(TokenList{std::move(issued.tokens)}.text());

@@ -1,4 +1,4 @@
-// Tokens, contexts and decisions of NuNet's Go implementation: what it writes we write, and what it refuses we refuse.
+// Tokens, contexts and decisions of NuNet's Go implementation: this module writes what it writes, and refuses what it refuses.
 #include <gtest/gtest.h>
 
 #include "encoding/testing.hpp"
@@ -24,9 +24,9 @@ std::map<std::string, crypto::PrivateKey> keys_of(const ReferenceFile& file) {
 
 constexpr const char* kNoPath =
     "capabilities and topics are paths of printable ASCII, at most 256 bytes (capability.hpp)";
-constexpr const char* kTooMany = "a stranger's token is bounded (token.hpp)";
+constexpr const char* kTooMany = "the size of a token is bounded (token.hpp)";
 constexpr const char* kNonce = "a nonce has 12 bytes: the reference makes no other";
-constexpr const char* kAction = "an action that nobody knows is good for nothing";
+constexpr const char* kAction = "an unknown action permits nothing";
 constexpr const char* kTwice = "a member is there once: which of two counts must not depend on the reader";
 constexpr const char* kOneKind =
     "a token is of one kind: the reference ignores the other, and signs it along in a chain";
@@ -80,7 +80,7 @@ const Differences kStricterTokens = {
 const Differences kStricterContexts = {
     {"something after it", kJson},
     {"a member twice", kTwice},
-    {"the empty root", "it would name nobody"},
+    {"the empty root", "it names no DID"},
     {"a root that is no DID", kNoDid},
     {"an empty object among the tokens", "a file with a token that is none is damaged"},
 };
@@ -88,7 +88,7 @@ const Differences kMilderContexts = {
     {"a provided token revoked",
      "it is left out, and the rest of the file holds: an old grant must not keep a node down"},
 };
-/// Anchors that nothing can be chained to: the reference keeps them, we leave them out.
+/// Anchors that nothing can be chained to: the reference keeps them, this module drops them.
 const std::set<std::string_view> kLeftOut = {"a provided invocation", "a provided revocation"};
 const Differences kStricterDecisions = {{"list: 65 tokens", kTooMany}};
 const Differences kMilderDecisions = {
@@ -137,11 +137,15 @@ TEST(Reference, MessagesAreDecidedAsThere) {
       TRY(CapabilityContext context, CapabilityContext::parse(c.context, key_of(c.key), random, {file.now}));
       TRY(did::Did origin, did::Did::parse(c.origin));
       TRY(did::Did subject, did::Did::parse(c.subject));
-      TRY_VOID(context.consume(origin, c.input(), {file.now}));
+      TRY(const Consumed consumed, context.consume(origin, c.input(), {file.now}));
       TRY(Capability capability, Capability::parse(c.capability));
-      if (c.kind == "invoke") return context.require(context.did(), subject, context.did(), {capability}, {file.now});
+      if (c.kind == "invoke") {
+        TRY_VOID(context.require(context.did(), subject, context.did(), {capability}, {file.now}));
+        return {};
+      }
       TRY(Capability topic, Capability::parse(c.topic));
-      return context.require_broadcast(context.did(), subject, topic, {capability}, {file.now});
+      TRY_VOID(context.require_broadcast(context.did(), subject, topic, {capability}, {file.now}));
+      return {};
     };
     comparison.check(c, decide());
   }

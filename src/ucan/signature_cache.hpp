@@ -1,13 +1,12 @@
-// Chains whose signatures were found good, so that the same delegation is not verified again with every call that uses
-// it.
+// Chains whose signatures are verified, so that the same delegation is not verified again with every call that uses it.
 //
 // Model
-//  1. An entry is Token::digest(), which covers a token's text, its signature and its chain: it vouches for exactly
+//  1. An entry is Token::digest(), which covers a token's text, its signature and its chain: it stands for exactly
 //     that chain.
 //  2. Only signatures are remembered. Expiry, revocation and the rules of chains are looked at every time.
-//  3. A token is remembered once another that derives from it was good: what stands alone is used once.
-//  4. At most `capacity` entries; the oldest goes first. Pushing entries out costs an attacker a good chain each, and
-//     us no more than the verification that the cache had saved.
+//  3. A token is remembered once another that derives from it was verified: a token without descendants is used once.
+//  4. At most `capacity` entries; the oldest goes first. Displacing an entry costs an attacker a valid chain, and this
+//     node no more than the verification that the cache had saved.
 #pragma once
 
 #include <deque>

@@ -16,24 +16,24 @@ Result<StandingGrant> StandingGrant::give(std::shared_ptr<CapabilityContext> con
 
 StandingGrant& StandingGrant::operator=(StandingGrant&& other) noexcept {
   if (this == &other) return *this;
-  take_back();
+  withdraw();
   context_ = std::move(other.context_);
   grant_ = std::move(other.grant_);
-  lent_ = std::move(other.lent_);
+  token_ = std::move(other.token_);
   return *this;
 }
 
 Result<void> StandingGrant::renew(UnixTime now) {
   grant_.expires = now + kStandingGrantTime;
   TRY(Token next, context_->grant(Action::delegate, grant_));
-  TRY_VOID(context_->lend(next, now));
-  if (lent_) context_->take_back(*lent_);
-  lent_ = std::move(next);
+  TRY_VOID(context_->add_ephemeral(next, now));
+  if (token_) context_->remove_ephemeral(*token_);
+  token_ = std::move(next);
   return {};
 }
 
-void StandingGrant::take_back() {
-  if (context_ && lent_) context_->take_back(*lent_);
+void StandingGrant::withdraw() {
+  if (context_ && token_) context_->remove_ephemeral(*token_);
 }
 
 }  // namespace dms::ucan

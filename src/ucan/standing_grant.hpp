@@ -1,9 +1,8 @@
-// A capability given to another for as long as something lasts: a delegation of ours, renewed while it is needed and
-// taken back when this object goes.
+// An ephemeral grant that lasts as long as its object: a delegation by the context, renewed while it is needed and withdrawn
+// at the end. It is never written to disk.
 //
-// A provider gives an orchestrator power over its ensemble and its allocations, an orchestrator lets its allocations
-// report to it, a child lets its supervisor ask for its health. None of that is written to disk, and none of it is left
-// behind.
+// A provider grants an orchestrator power over its ensemble and its allocations, an orchestrator lets its allocations
+// report to it, a child lets its supervisor ask for its health.
 //
 // Threads: the lane of the context.
 #pragma once
@@ -21,12 +20,12 @@ inline constexpr Duration kStandingGrantRenewal = kStandingGrantTime / 2;
 
 class StandingGrant {
  public:
-  /// Lets `subject` invoke everything below `scope` at `audience`, the key DID of an actor of ours.
+  /// Lets `subject` invoke everything below `scope` at `audience`, the key DID of an actor of this node.
   static Result<StandingGrant> give(std::shared_ptr<CapabilityContext> context, did::Did subject, did::Did audience,
                                     std::string_view scope, UnixTime now);
   StandingGrant(StandingGrant&&) noexcept = default;
   StandingGrant& operator=(StandingGrant&& other) noexcept;
-  ~StandingGrant() { take_back(); }
+  ~StandingGrant() { withdraw(); }
 
   /// For another kStandingGrantTime from `now`.
   Result<void> renew(UnixTime now);
@@ -34,11 +33,11 @@ class StandingGrant {
  private:
   StandingGrant(std::shared_ptr<CapabilityContext> context, Grant grant)
       : context_(std::move(context)), grant_(std::move(grant)) {}
-  void take_back();
+  void withdraw();
 
   std::shared_ptr<CapabilityContext> context_;  // null once moved from
   Grant grant_;
-  std::optional<Token> lent_;
+  std::optional<Token> token_;
 };
 
 }  // namespace dms::ucan

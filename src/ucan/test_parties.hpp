@@ -1,4 +1,4 @@
-// The people of the tests: each has a key, a DID and a context of its own.
+// The parties of the tests: each has a key, a DID and a context of its own.
 #pragma once
 
 #include "ucan/context.hpp"
@@ -13,6 +13,7 @@ struct Party {
       : key(crypto::PrivateKey::from_raw(crypto::KeyType::ed25519, Bytes(32, seed)).value()),
         did(did::Did::from(key.public_key()).value()),
         context(CapabilityContext::create(key, random()).value()) {}
+  Party(Party&&) = default;  // a message is not copied
   static Random& random() {
     static SeededRandom shared(1);
     return shared;
@@ -20,6 +21,14 @@ struct Party {
   crypto::PrivateKey key;
   did::Did did;
   CapabilityContext context;
+  std::vector<Consumed> messages;  ///< in progress
+
+  /// Consumes the tokens of a message and keeps it in progress: how many tokens are kept, or why none were read.
+  Result<std::size_t> receive(const did::Did& origin, BytesView tokens, UnixTime now = kNow) {
+    TRY(Consumed consumed, context.consume(origin, tokens, now));
+    messages.push_back(std::move(consumed));
+    return messages.back().kept();
+  }
 };
 
 /// A token by `issuer` exactly as told, sound or not.

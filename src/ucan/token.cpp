@@ -108,7 +108,7 @@ std::unexpected<Error> refuse(Errc code, fmt::format_string<Args...> format, Arg
   return fail(code, format, std::forward<Args>(args)...);
 }
 
-std::string who(const did::Did& did) { return did.empty() ? "anybody" : did.uri(); }
+std::string who(const did::Did& did) { return did.empty() ? "any DID" : did.uri(); }
 
 }  // namespace
 
@@ -315,7 +315,7 @@ Result<void> Token::allows_broadcast(const did::Did& actor, const Capability& to
   if (action() != Action::broadcast)
     return refuse(Errc::not_authorized, "it may {}, not broadcast", to_string(action()));
   if (subject() != actor) return refuse(Errc::not_authorized, "it is for {}, not for {}", who(subject()), who(actor));
-  if (!audience().empty()) return refuse(Errc::not_authorized, "it has an audience; a broadcast goes to anybody");
+  if (!audience().empty()) return refuse(Errc::not_authorized, "it has an audience; a broadcast has none");
   if (!any_implies(topics(), topic))
     return refuse(Errc::not_authorized, "its topics {} do not cover {}", to_string(topics()), topic.path());
   if (!any_implies(capabilities(), capability))

@@ -1,28 +1,29 @@
-// A capability token: one party's signed word that another may do something, chained to the word it derives from.
+// A capability token: a statement signed by one party that another may do something, chained to the token it derives
+// from.
 //
 // Model
 //  1. A token names an action, its issuer (who signs), its subject (who receives the power, or who acts), its audience
-//     (on whom; empty means anybody), capabilities, topics, a nonce, an expiry, a depth, and at most one parent, its
+//     (the receiver; empty means any), capabilities, topics, a nonce, an expiry, a depth, and at most one parent, its
 //     chain.
-//  2. `delegate` passes power on, `invoke` and `broadcast` use it, `revoke` withdraws a token of the same issuer.
+//  2. `delegate` passes power on, `invoke` and `broadcast` use it, `revoke` revokes a token of the same issuer.
 //  3. A token is immutable and keeps its canonical text, the compact JSON that Go writes. What is signed is
 //     "dms:token:" followed by that text of the token without its signature. A parsed token is written anew, so two
 //     texts with the same meaning are one token.
 //  4. A chain is sound (verify()) if for each link and its parent: the parent is a delegation to the link's issuer,
 //     expires no earlier, has no audience or the link's, implies each of its capabilities and topics; no link has
 //     expired or is revoked; no link is further from the end than its depth (0: any) allows; and each issuer has
-//     signed. Who must stand at the root of a chain is not asked here: see context.hpp.
-//  5. Attenuation is monotone: whatever a sound token allows, each of its ancestors allows to somebody.
+//     signed. Which root is trusted is not decided here: see context.hpp.
+//  5. Attenuation is monotone: whatever a sound token allows, each of its ancestors allows to its subject.
 //
 // A refusal names the link ("link 2 of 3, issued by ..."; link 1 is the token itself), the rule, and what would have
-// done.
+// been sufficient.
 //
 // Cost: verify() is one signature check per link; everything cheap is tested before the first, and the root's
 // signature, which a forger cannot have, before the others. With a SignatureCache, links that were found good are not
 // checked again: what remains is about a tenth of a microsecond per link. Threads: an immutable value; copies share one
 // representation.
 //
-// Attacks: tokens come from strangers. Length of text, chain, lists and names are bounded before they are stored;
+// Attacks: tokens are untrusted input. Length of text, chain, lists and names are bounded before they are stored;
 // unknown members are dropped and thereby fall out of the signed text; duplicate members, also in another letter case,
 // are refused by the JSON reader, and so is a token of two kinds, since the reference would sign both along in a chain.
 //
@@ -75,7 +76,7 @@ class RevocationSet;
 
 class Token {
  public:
-  /// Signs `claims`; `signer` must be the key of claims.issuer. The soundness of the chain is the caller's business.
+  /// Signs `claims`; `signer` must be the key of claims.issuer. The caller ensures that the chain is sound.
   static Result<Token> issue(Claims claims, const crypto::Signer& signer, const Token* parent = nullptr);
   static Result<Token> parse(std::string_view json);
   static Result<Token> from_json(const json::Value& value);
@@ -175,7 +176,8 @@ class RevocationSet {
   void drop_expired(UnixTime now) {
     std::erase_if(by_key_, [now](const auto& entry) { return entry.second.expired(now); });
   }
-  [[nodiscard]] bool contains(const Token& token) const { return by_key_.contains(token.revocation_key()); }
+  [[nodiscard]] bool contains(const Token& token) const { return contains(token.revocation_key()); }
+  [[nodiscard]] bool contains(const std::string& revocation_key) const { return by_key_.contains(revocation_key); }
   [[nodiscard]] TokenList list() const;
   [[nodiscard]] std::size_t size() const { return by_key_.size(); }
 

@@ -199,7 +199,7 @@ TEST_F(TokenTest, KnownChainsVouchForNothingButTheirSignatures) {
   EXPECT_EQ(known.size(), 2U) << "what failed is not remembered";
   const Token other = make(alice, Action::delegate, bob.did, {}, {"/y"_cap});
   ASSERT_TRUE(make(bob, Action::invoke, dave.did, {}, {"/y"_cap}, &other).verify(kNow, none, &known));
-  EXPECT_EQ(known.size(), 2U) << "the oldest made room";
+  EXPECT_EQ(known.size(), 2U) << "the oldest was dropped";
 }
 
 TEST_F(TokenTest, TheDigestCoversTextSignatureAndChain) {

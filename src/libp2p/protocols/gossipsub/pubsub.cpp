@@ -15,7 +15,7 @@ constexpr std::size_t kMaxInboundStreams = 2;       // of one peer; the second w
 constexpr std::size_t kControlReserve = 64 * 1024;  // of a queue, for what is not a message
 constexpr Duration kWriteTimeout = 60s;
 constexpr Duration kMaxBackoff = 1h;
-constexpr std::uint64_t kForgiveEvery = 10;  // heartbeats until one blame is forgiven
+constexpr std::uint64_t kForgiveEvery = 10;  // heartbeats
 
 using Frame = std::shared_ptr<const Bytes>;
 
@@ -33,14 +33,13 @@ struct PubSub::Impl {
   struct Peer {
     crypto::PeerId id;
     std::set<std::string, std::less<>> topics;               ///< it subscribes to
-    std::set<std::string, std::less<>> grafted;              ///< we have joined its mesh
+    std::set<std::string, std::less<>> grafted;              ///< this node has joined its mesh
     std::map<std::string, SteadyTime, std::less<>> backoff;  ///< no GRAFT before
     std::deque<Frame> queue;
     std::size_t queued_bytes = 0;
     std::size_t inbound = 0;
-    std::size_t blame = 0;
     std::size_t asked = 0;  ///< message ids, since the last heartbeat
-    bool mute = false;      ///< it does not speak our protocol
+    bool mute = false;      ///< it does not support the protocol
     bool gone = false;
     Notify wake;
   };
@@ -57,6 +56,11 @@ struct PubSub::Impl {
   Task<void> read_loop(PeerPtr peer, std::unique_ptr<Stream> stream);
   Task<void> heartbeat_loop();
 
+  /// A message on its way to one subscription.
+  struct Delivery {
+    SubscriptionId id;
+    Message message;
+  };
   // What arrives.
   Result<void> on_rpc(Peer& peer, BytesView bytes);
   void on_subscription(Peer& peer, const RpcView::Subscription& subscription);
@@ -64,22 +68,25 @@ struct PubSub::Impl {
   void on_graft(Peer& peer, std::string_view topic);
   void on_prune(Peer& peer, const RpcView::Prune& prune);
   void on_ihave(Peer& peer, const RpcView::IHave& ihave);
-  Verdict judge(const std::string& topic, const crypto::PeerId& author, BytesView data);
-  void deliver(const std::string& topic, const crypto::PeerId& author, BytesView data);
+  Outcome receive(Peer& peer, const MessageView& message);
+  MessageAcceptance validate(std::vector<Delivery>& deliveries);
+  void deliver(std::vector<Delivery>& deliveries);
 
   // What leaves.
   void send(Peer& peer, const Frame& frame, bool control);
   std::size_t flood(std::string_view topic, BytesView message, const crypto::PeerId& author, const Peer* except);
   void announce(const std::string& topic, bool subscribe);
   void graft(Peer& peer, const std::string& topic);
-  template <class Visit>
-  void each_subscription(const std::string& topic, Visit visit);
+  [[nodiscard]] std::shared_ptr<Subscription> find(SubscriptionId id) const;
+  [[nodiscard]] std::vector<Delivery> deliveries(const std::string& topic, const crypto::PeerId& author,
+                                                 BytesView data) const;
 
   ProtocolHost& swarm;
   PubSubOptions options;
   Lane& lane;
-  Counters counters;
+  Metrics metrics;
   SeenCache seen;
+  PeerBudgets budgets;
   std::map<crypto::PeerId, PeerPtr> peers;
   std::map<SubscriptionId, std::shared_ptr<Subscription>> subscriptions;
   std::map<std::string, std::set<SubscriptionId>, std::less<>> topics;
@@ -89,6 +96,7 @@ struct PubSub::Impl {
   NotificationId connected;
   NotificationId disconnected;
   Nursery nursery;
+  metrics::Group metrics_group;
 };
 
 PubSub::Impl::Impl(ProtocolHost& s, PubSubOptions opts)
@@ -96,6 +104,7 @@ PubSub::Impl::Impl(ProtocolHost& s, PubSubOptions opts)
       options(opts),
       lane(s.runtime().lane),
       seen(opts.seen_time, opts.max_seen),
+      budgets(opts.budget),
       // Beginning with the time keeps numbers rising over restarts.
       seqno(lane.unix_now().nanos),
       nursery(lane, "libp2p pubsub") {
@@ -111,7 +120,36 @@ PubSub::Impl::Impl(ProtocolHost& s, PubSubOptions opts)
 PubSub::PubSub(ProtocolHost& swarm, PubSubOptions options) : impl_(std::make_unique<Impl>(swarm, options)) {}
 PubSub::~PubSub() = default;
 
-const PubSub::Counters& PubSub::counters() const { return impl_->counters; }
+std::string_view to_string(PubSub::Outcome outcome) {
+  switch (outcome) {
+    case PubSub::Outcome::accepted: return "accepted";
+    case PubSub::Outcome::duplicate: return "duplicate";
+    case PubSub::Outcome::over_budget: return "over budget";
+    case PubSub::Outcome::rejected: return "rejected";
+    case PubSub::Outcome::ignored: break;
+  }
+  return "ignored";
+}
+
+const PubSub::Metrics& PubSub::metrics() const { return impl_->metrics; }
+
+void PubSub::register_metrics(metrics::Registry& registry) {
+  Impl& self = *impl_;
+  self.metrics_group.in(registry)
+      .counters("nunet_libp2p_pubsub_received_total", "Pubsub messages received, by outcome.", "outcome",
+                self.metrics.received)
+      .counter("nunet_libp2p_pubsub_published_total", "Pubsub messages published by this node.", self.metrics.published)
+      .counter("nunet_libp2p_pubsub_delivered_total", "Pubsub messages handed to subscriptions.",
+               self.metrics.delivered)
+      .counter("nunet_libp2p_pubsub_forwarded_total", "Copies of pubsub messages forwarded.", self.metrics.forwarded)
+      .counter("nunet_libp2p_pubsub_dropped_total", "Outbound pubsub frames dropped because a peer's queue was full.",
+               self.metrics.dropped)
+      .gauge("nunet_libp2p_pubsub_queue_bytes", "Bytes queued for all peers.", [&self] {
+        std::int64_t bytes = 0;
+        for (const auto& [id, peer] : self.peers) bytes += static_cast<std::int64_t>(peer->queued_bytes);
+        return bytes;
+      });
+}
 
 std::vector<crypto::PeerId> PubSub::subscribers(const std::string& topic) const {
   std::vector<crypto::PeerId> out;
@@ -171,7 +209,7 @@ Result<void> PubSub::publish(const std::string& topic, BytesView data) {
   TRY(Bytes message, sign_message(impl_->swarm.key(), ++impl_->seqno, topic, data));
   TRY(MessageView view, MessageView::decode(message));
   impl_->seen.insert(view.id(), impl_->lane.now());
-  ++impl_->counters.published;
+  ++impl_->metrics.published;
   (void)impl_->flood(topic, message, impl_->swarm.self(), nullptr);
   return {};
 }
@@ -220,7 +258,7 @@ void PubSub::Impl::graft(Peer& peer, const std::string& topic) {
 void PubSub::Impl::send(Peer& peer, const Frame& frame, bool control) {
   if (peer.mute || peer.gone) return;
   if (peer.queued_bytes + frame->size() > options.max_queue_bytes + (control ? kControlReserve : 0)) {
-    ++counters.dropped;
+    ++metrics.dropped;
     return;
   }
   peer.queued_bytes += frame->size();
@@ -288,20 +326,25 @@ Task<void> PubSub::Impl::accept(std::unique_ptr<Stream> stream) {
   const auto it = peers.find(stream->remote_peer());
   if (it == peers.end()) co_return;
   PeerPtr peer = it->second;
-  if (peer->inbound >= kMaxInboundStreams || peer->blame >= options.max_blame) co_return;
+  if (peer->inbound >= kMaxInboundStreams || budgets.banned(peer->id, lane.now())) co_return;
   ++peer->inbound;
   // Reading belongs to this nursery, so that close() ends it.
   nursery.spawn(read_loop(std::move(peer), std::move(stream)));
 }
 
 Task<void> PubSub::Impl::read_loop(PeerPtr peer, std::unique_ptr<Stream> stream) {
-  while (!peer->gone && peer->blame < options.max_blame) {
+  while (!peer->gone && !budgets.banned(peer->id, lane.now())) {
     Result<Bytes> rpc = co_await read_delimited(*stream, options.max_rpc);
     if (!rpc) break;
+    // Flow control passes the delay on to the peer.
+    if (const Duration delay = budgets.take_bytes(peer->id, rpc->size(), lane.now()); delay > Duration{}) {
+      Result<void> slept = co_await sleep_for(delay);
+      if (!slept) break;
+    }
     Result<void> read = on_rpc(*peer, *rpc);
     if (!read) {
       log::debug("libp2p", "pubsub RPC of {}: {}", peer->id.to_string(), read.error().to_string());
-      ++peer->blame;
+      budgets.blame(peer->id, lane.now());
       break;
     }
   }
@@ -313,9 +356,10 @@ Task<void> PubSub::Impl::heartbeat_loop() {
     Result<void> slept = co_await sleep_for(options.heartbeat);
     if (!slept) co_return;
     seen.expire(lane.now());
+    if (beat % kForgiveEvery == 0) budgets.forgive(lane.now());
+    budgets.tidy(lane.now());
     for (const auto& [id, peer] : peers) {
       peer->asked = 0;
-      if (beat % kForgiveEvery == 0 && peer->blame > 0 && peer->blame < options.max_blame) --peer->blame;
       if (peer->backoff.empty()) continue;
       for (const auto& [topic, ids] : topics) graft(*peer, topic);
       std::erase_if(peer->backoff, [&](const auto& entry) { return lane.now() >= entry.second; });
@@ -329,7 +373,7 @@ Result<void> PubSub::Impl::on_rpc(Peer& peer, BytesView bytes) {
   TRY(RpcView rpc, RpcView::decode(bytes));
   for (const auto& subscription : rpc.subscriptions) on_subscription(peer, subscription);
   for (const MessageView& message : rpc.messages) {
-    if (peer.blame >= options.max_blame) return {};
+    if (budgets.banned(peer.id, lane.now())) return {};
     on_message(peer, message);
   }
   for (const auto& ihave : rpc.ihave) on_ihave(peer, ihave);
@@ -351,67 +395,69 @@ void PubSub::Impl::on_subscription(Peer& peer, const RpcView::Subscription& subs
 }
 
 void PubSub::Impl::on_message(Peer& peer, const MessageView& message) {
-  const std::string topic(message.topic);
-  if (!topics.contains(topic)) return;
+  if (!topics.contains(message.topic)) return;
+  const Outcome outcome = receive(peer, message);
+  ++metrics.received[outcome];
+  if (outcome == Outcome::rejected) budgets.blame(peer.id, lane.now());
+}
+
+PubSub::Outcome PubSub::Impl::receive(Peer& peer, const MessageView& message) {
   std::string id = message.id();
-  if (seen.contains(id)) {
-    ++counters.duplicate;
-    return;
-  }
+  if (seen.contains(id)) return Outcome::duplicate;
+  if (message.data.size() > options.max_message) return Outcome::rejected;
+  if (!budgets.take_check(peer.id, lane.now())) return Outcome::over_budget;
   Result<crypto::PeerId> author = message.verify();
-  if (!author || message.data.size() > options.max_message) {
-    ++counters.rejected;
-    ++peer.blame;
-    return;
-  }
+  if (!author) return Outcome::rejected;
   // Only now: a forged copy must not keep the true message out.
   seen.insert(std::move(id), lane.now());
-  if (*author == swarm.self()) return;
-  switch (judge(topic, *author, message.data)) {
-    case Verdict::ignore: ++counters.ignored; return;
-    case Verdict::reject:
-      ++counters.rejected;
-      ++peer.blame;
-      return;
-    case Verdict::accept: break;
+  if (*author == swarm.self()) return Outcome::duplicate;
+  const std::string topic(message.topic);
+  std::vector<Delivery> to = deliveries(topic, *author, message.data);
+  switch (validate(to)) {
+    case MessageAcceptance::ignore: return Outcome::ignored;
+    case MessageAcceptance::reject: return Outcome::rejected;
+    case MessageAcceptance::accept: break;
   }
-  counters.forwarded += flood(topic, message.raw, *author, &peer);
-  deliver(topic, *author, message.data);
+  metrics.forwarded.add(flood(topic, message.raw, *author, &peer));
+  deliver(to);
+  return Outcome::accepted;
 }
 
-/// Calls `visit` for each subscription of the topic that still exists when its turn comes; stops when it returns false.
-template <class Visit>
-void PubSub::Impl::each_subscription(const std::string& topic, Visit visit) {
-  const auto of_topic = topics.find(topic);
-  if (of_topic == topics.end()) return;
-  const std::vector<SubscriptionId> ids(of_topic->second.begin(), of_topic->second.end());
-  for (SubscriptionId id : ids) {
-    const auto it = subscriptions.find(id);
-    if (it == subscriptions.end()) continue;
-    const std::shared_ptr<Subscription> kept = it->second;
-    if (!visit(*kept)) return;
+std::shared_ptr<PubSub::Impl::Subscription> PubSub::Impl::find(SubscriptionId id) const {
+  const auto it = subscriptions.find(id);
+  return it == subscriptions.end() ? nullptr : it->second;
+}
+
+std::vector<PubSub::Impl::Delivery> PubSub::Impl::deliveries(const std::string& topic, const crypto::PeerId& author,
+                                                             BytesView data) const {
+  std::vector<Delivery> out;
+  if (const auto of_topic = topics.find(topic); of_topic != topics.end())
+    for (SubscriptionId id : of_topic->second) out.push_back({id, {author, data, {}}});
+  return out;
+}
+
+// Subscriptions may end while others of the topic are called.
+MessageAcceptance PubSub::Impl::validate(std::vector<Delivery>& deliveries) {
+  for (Delivery& delivery : deliveries) {
+    const auto subscription = find(delivery.id);
+    if (!subscription || !subscription->validator) continue;
+    const MessageAcceptance decision = subscription->validator(delivery.message);
+    if (decision != MessageAcceptance::accept) return decision;
   }
+  return MessageAcceptance::accept;
 }
 
-Verdict PubSub::Impl::judge(const std::string& topic, const crypto::PeerId& author, BytesView data) {
-  Verdict verdict = Verdict::accept;
-  each_subscription(topic, [&](Subscription& subscription) {
-    if (subscription.validator) verdict = subscription.validator(author, data);
-    return verdict == Verdict::accept;
-  });
-  return verdict;
-}
-
-void PubSub::Impl::deliver(const std::string& topic, const crypto::PeerId& author, BytesView data) {
-  each_subscription(topic, [&](Subscription& subscription) {
-    ++counters.delivered;
-    if (subscription.handler) subscription.handler(author, to_bytes(data));
-    return true;
-  });
+void PubSub::Impl::deliver(std::vector<Delivery>& deliveries) {
+  for (Delivery& delivery : deliveries) {
+    const auto subscription = find(delivery.id);
+    if (!subscription) continue;
+    ++metrics.delivered;
+    if (subscription->handler) subscription->handler(delivery.message);
+  }
 }
 
 void PubSub::Impl::on_graft(Peer& peer, std::string_view topic) {
-  if (topics.contains(topic) || topic.size() > kMaxTopic) return;  // welcome: we pass everything on to it anyway
+  if (topics.contains(topic) || topic.size() > kMaxTopic) return;  // accepted: every message is forwarded to it anyway
   RpcBuilder rpc;
   rpc.prune.push_back({std::string(topic), static_cast<std::uint64_t>(options.prune_backoff / 1s)});
   send(peer, make_frame(rpc), true);

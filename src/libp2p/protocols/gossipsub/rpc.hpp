@@ -5,8 +5,8 @@
 //  2. What is signed is the message's own bytes without the fields `signature` and `key`, so a signature holds for
 //     every encoding that its author chose, unknown fields included. A message is passed on byte for byte.
 //
-// Attacks: lists are cut at the limits below and topics above kMaxTopic are skipped; the whole RPC is limited by who
-// reads it.
+// Attacks: lists are cut at the limits below and topics above kMaxTopic are skipped; the whole RPC is limited by its
+// reader.
 //
 // Specification: libp2p pubsub, "The RPC", "The Message", "Message Signing"; gossipsub 1.0 and 1.1, "Protobuf".
 #pragma once

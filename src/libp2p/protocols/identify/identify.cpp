@@ -63,6 +63,12 @@ std::vector<Multiaddr> Identify::announced() const {
   return out;
 }
 
+std::vector<std::string> Identify::announced_protocols() const {
+  std::vector<std::string> names = swarm_.protocols();
+  if (options_.announces) std::erase_if(names, [&](const std::string& name) { return !options_.announces(name); });
+  return names;
+}
+
 Result<CertifiedRecord> Identify::record() { return issuer_.issue(announced(), swarm_.runtime().lane.unix_now()); }
 
 IdentifyInfo Identify::own() {
@@ -71,7 +77,7 @@ IdentifyInfo Identify::own() {
   mine.agent_version = options_.agent_version;
   mine.public_key = swarm_.key().public_key().marshal();
   mine.listen_addresses = announced();
-  mine.protocols = swarm_.protocols();
+  mine.protocols = announced_protocols();
   if (auto certified = record()) mine.signed_record = std::move(certified->envelope);
   return mine;
 }
@@ -209,7 +215,7 @@ Task<void> Identify::announce() {
       if (!slept) co_return;
     }
     changed_ = false;
-    Announcement now{announced(), swarm_.protocols()};
+    Announcement now{announced(), announced_protocols()};
     if (now == last_) continue;
     last_ = std::move(now);
     for (const crypto::PeerId& peer : swarm_.peers()) {

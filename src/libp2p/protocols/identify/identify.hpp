@@ -45,6 +45,8 @@ struct IdentifyOptions {
   std::size_t confirmations = 3;  ///< as NuNet's existing nodes
   Duration push_delay = 1s;
   Duration recheck = 1min;
+  /// Which of the host's protocols are announced; all of them if empty. The others are served all the same.
+  std::function<bool(std::string_view protocol)> announces = {};
 };
 
 class Identify {
@@ -85,6 +87,7 @@ class Identify {
   [[nodiscard]] std::vector<Multiaddr> observed_addresses() const;
   /// The announced addresses, without /p2p.
   [[nodiscard]] std::vector<Multiaddr> announced() const;
+  [[nodiscard]] std::vector<std::string> announced_protocols() const;
   /// The own record, for others to pass on.
   Result<CertifiedRecord> record();
   [[nodiscard]] Metrics& metrics() { return metrics_; }
