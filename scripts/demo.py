@@ -1,8 +1,8 @@
 #!/usr/bin/python3
-"""The whole story on one machine: a user describes work, two providers offer, one is chosen, the output comes back.
+"""A deployment on one machine, from end to end: a user describes a task, two providers bid, one is chosen, the output returns.
 
-As root the three hosts are network namespaces; otherwise they share the loopback with ports of their own. Every line that
-begins with `name$` is a command as that host's user would type it, and is what really runs.
+Where network namespaces can be used, each of the three hosts has its own; elsewhere they share the loopback and have different
+ports. Every line that begins with `name$` is a command as that host's user would type it, and is what runs.
 """
 
 import pathlib
@@ -13,7 +13,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "tests/lib"))
 
-from nunet_cluster import Cluster, ClusterError, can_use_namespaces, wait_for  # noqa: E402  (its folder is only known now)
+from nunet_cluster import Cluster, ClusterError, namespaces_obstacle, sandbox_obstacle, wait_for  # noqa: E402  (its folder is only known now)
 
 TEXT = "/usr/share/common-licenses/GPL-3"
 COUNT_WORDS = (f"tr -cs '[:alpha:]' '\\n' < {TEXT} | tr '[:upper:]' '[:lower:]' | sort | uniq -c | sort -rn | head -n 8; "
@@ -56,13 +56,13 @@ def say(text):
 
 
 class Host:
-    """A machine whose user's commands are shown."""
+    """A host whose user's commands are printed."""
 
     def __init__(self, machine):
         self.machine = machine
 
     def type(self, line, show=True, shown=None):
-        """Runs `nunet ...` as typed; prints the command and what it says."""
+        """Runs `nunet ...` as typed; prints the command and its output."""
         print(paint("36", f"{self.machine.name:>6}$ ") + (shown or line), flush=True)
         finished = self.machine.must(*shlex.split(line)[1:])
         text = (finished.out + finished.err).strip()
@@ -81,7 +81,7 @@ def identities(hosts):
 
 
 def trust(user, providers):
-    chapter("Who works for whom: the providers let the user's daemon ask for bids and deploy, for one day")
+    chapter("Grants: the providers permit the user's daemon to request bids and to deploy, for one day")
     grant = "nunet cap grant --context user --cap /dms/deployment --cap /public --cap /broadcast --topic /nunet --duration 24h"
     pairs = [(provider, user) for provider in providers] + [(user, provider) for provider in providers]
     for giver, receiver in pairs:
@@ -110,7 +110,7 @@ def free(host):
 
 
 def deploy(user, names):
-    chapter("The work: count the words of a licence, on whatever machine can spare half a core and 512 MiB")
+    chapter("The task: count the words of a licence, on any provider with half a core and 512 MiB free")
     (user.machine.home / "ensemble.yaml").write_text(ENSEMBLE)
     print(paint("36", f"{user.machine.name:>6}$ ") + "cat ensemble.yaml")
     print(ENSEMBLE)
@@ -119,7 +119,7 @@ def deploy(user, names):
     user.machine.wait_deployment(deployment, ("Completed",), 60)
     seconds = time.monotonic() - begin
 
-    chapter("Who offered, and who was chosen")
+    chapter("Bids, and the provider that was chosen")
     for bidder in bidders(user, names):
         say(f"        {bidder} bids")
     status = user.type(f"nunet deployment status {deployment}", show=False)
@@ -145,25 +145,25 @@ def story(cluster):
     hosts = [Host(cluster.machine(name)) for name in ("alice", "bob", "carol")]
     user, bob, carol = hosts
     say("Three hosts: " + ", ".join(f"{h.machine.name} {h.machine.address}" for h in hosts)
-        + (" in network namespaces of their own" if cluster.namespaces else " on ports of this machine (no root, no namespaces)"))
+        + (" in network namespaces of their own" if cluster.namespaces else " on ports of this machine"))
     identities(hosts)
     trust(user, [bob, carol])
     daemons(hosts)
     names = {host.machine.peer_id(): host.machine.name for host in hosts}
 
-    chapter("The providers offer a share of their machines; carol is the larger one")
+    chapter("The providers onboard a share of their machines; carol offers more")
     onboard(bob, 0.75, "640MiB", "1GiB")
     onboard(carol, 1, "1GiB", "2GiB")
     before = [free(bob), free(carol)]
 
     deployment, seconds = deploy(user, names)
-    chapter("What it printed")
+    chapter("The output of the task")
     output = user.type(f"nunet deployment logs {deployment}").out
     if "words in all" not in output:
         raise ClusterError(f"the output is not what the task prints: {output!r}")
 
     chapter("Clean up")
-    wait_for(lambda: [free(bob), free(carol)] == before, "everything that was promised is free again")
+    wait_for(lambda: [free(bob), free(carol)] == before, "all reserved resources are free again")
     for host in reversed(hosts):
         print(paint("36", f"{host.machine.name:>6}$ ") + "kill %1", flush=True)
         host.machine.stop()
@@ -172,7 +172,14 @@ def story(cluster):
 
 def main():
     begin = time.monotonic()
-    cluster = Cluster(namespaces=can_use_namespaces())
+    if obstacle := sandbox_obstacle():
+        print(f"The demonstration runs its task in the sandbox executor, which cannot work here: {obstacle}.\n"
+              "In a chroot, make the root a mount point first: mount --bind DIR DIR && chroot DIR", file=sys.stderr)
+        return 1
+    obstacle = namespaces_obstacle()
+    if obstacle:
+        say(f"Network namespaces cannot be used here ({obstacle}): the hosts share the loopback.")
+    cluster = Cluster(namespaces=not obstacle)
     try:
         with cluster:
             seconds = story(cluster)
@@ -185,7 +192,7 @@ def main():
         print("Left behind: " + ", ".join(left), file=sys.stderr)
         return 1
     say("        Nothing is left behind: no process, no port, no namespace, no control group, no file.")
-    say(f"\nFrom `nunet deploy` to the result {seconds:.1f} s; the whole story {time.monotonic() - begin:.0f} s.")
+    say(f"\nFrom `nunet deploy` to the result {seconds:.1f} s; the whole demonstration {time.monotonic() - begin:.0f} s.")
     return 0
 
 

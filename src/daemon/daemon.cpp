@@ -179,12 +179,14 @@ class Daemon {
   Task<Result<void>> find_executors(std::filesystem::path work_dir) {
     executor::FactoryOptions options;
     options.docker.socket = executor_.docker_socket;
+    options.docker.registries = executor_.docker_registries;
     options.docker.id = network_->self().to_string();
     options.docker.allow_privileged = jobs_.allow_privileged_docker;
     options.sandbox.state_dir = work_dir / "sandbox";
     options.offer_docker = executor_.docker;
     options.offer_sandbox = executor_.sandbox;
     CO_TRY(executors_, co_await executor::find_executors(runtime_, processes_, std::move(options)));
+    executors_->register_with(registry_);
     co_return Result<void>();
   }
 

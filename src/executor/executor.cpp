@@ -1,5 +1,6 @@
 #include "executor/executor.hpp"
 
+#include <cstring>
 #include <fstream>
 
 namespace dms::executor {
@@ -13,6 +14,40 @@ std::string_view to_string(State state) {
     case State::success: return "success";
   }
   return "failed";
+}
+
+std::string_view to_string(Outcome outcome) {
+  switch (outcome) {
+    case Outcome::success: return "success";
+    case Outcome::failed: return "failed";
+    case Outcome::killed: return "killed";
+  }
+  return "failed";
+}
+
+void Executor::register_with(metrics::Registry& registry) {
+  const metrics::Labels labels{{"executor", std::string(type())}};
+  registered_.in(registry)
+      .gauge("nunet_executor_running", "Executions that run now.", metrics_.running, labels)
+      .counter("nunet_executor_start_failures_total", "Executions that could not be started.", metrics_.start_failures,
+               labels)
+      .counter("nunet_executor_dropped_bytes_total", "Output beyond the log limit.", metrics_.dropped_bytes, labels);
+  for (const Outcome outcome : {Outcome::success, Outcome::failed, Outcome::killed}) {
+    metrics::Labels with_outcome = labels;
+    with_outcome.emplace_back("outcome", std::string(to_string(outcome)));
+    registered_.counter("nunet_executor_executions_total", "Executions that ended.", metrics_.executions[outcome],
+                        std::move(with_outcome));
+  }
+}
+
+void Executor::count_end(const ExecutionResult& result) {
+  ++metrics_.executions[result.killed ? Outcome::killed : result.exit_code == 0 ? Outcome::success : Outcome::failed];
+}
+
+std::string describe_exit(int exit_code) {
+  const char* signal = exit_code > 128 ? ::sigabbrev_np(exit_code - 128) : nullptr;
+  return signal == nullptr ? fmt::format("exit code {}", exit_code)
+                           : fmt::format("exit code {}, perhaps SIG{}", exit_code, signal);
 }
 
 namespace {
@@ -62,6 +97,7 @@ Result<void> validate(const Request& request) {
   return {};
 }
 
+namespace {
 std::string read_tail(const std::filesystem::path& file, std::size_t limit) {
   std::ifstream in(file, std::ios::binary | std::ios::ate);
   if (!in) return {};
@@ -72,6 +108,14 @@ std::string read_tail(const std::filesystem::path& file, std::size_t limit) {
   in.read(text.data(), static_cast<std::streamsize>(take));
   text.resize(static_cast<std::size_t>(in.gcount()));
   return text;
+}
+}  // namespace
+
+Task<Logs> read_logs(std::filesystem::path results_dir, std::size_t limit) {
+  auto reading = [&] {
+    return Logs{read_tail(results_dir / "stdout.log", limit), read_tail(results_dir / "stderr.log", limit)};
+  };
+  co_return co_await offload(reading);
 }
 
 }  // namespace dms::executor

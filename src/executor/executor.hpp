@@ -4,21 +4,22 @@
 //  1. An Executor is one engine on one machine; it runs many executions, each named by the ExecutionId of its Request.
 //  2. States: pending (being prepared) -> running (<-> paused) -> success (exit code 0) | failed (anything else). The
 //     last two are final, and the execution stays known with its result and logs until remove().
-//  3. start() returns once the work runs, or says why it does not; after a failed start nothing is left behind.
+//  3. start() returns once the work runs, or says why it does not; a failed start leaves nothing.
 //  4. Output is kept in files: `stdout.log` and `stderr.log` in Request::results_dir, each at most Request::log_limit
-//     bytes; what the work writes beyond is read and dropped (the work never blocks on it), and the file ends with a
-//     line that says so. They outlive remove(): they belong to whoever chose results_dir.
-//  5. What a killed daemon leaves behind carries the executor's mark and is removed by cleanup(), called once at start.
+//     bytes; output beyond is read and dropped (the work never blocks on it), and the file ends with a line that says
+//     so. The logs outlive remove(): they belong to the caller.
+//  5. What a killed daemon leaves carries the executor's mark. cleanup(), called once at start, removes it or sets it
+//     aside; residue that cannot be removed never makes an executor unavailable.
 //
-// Threads and cancellation: one lane. Every waiting call can be cancelled; a cancelled start() undoes itself, a
-// cancelled wait() or logs() changes nothing, a cancelled stop() goes on in the background. Failure: Errc::not_found
-// for an unknown id, already_exists for a repeated one, invalid_argument for an engine spec this executor cannot run,
-// io when the engine refuses; messages name the engine and what to do.
+// Threads and cancellation: one lane; file work that may block is offloaded. Every waiting call can be cancelled; a
+// cancelled start() undoes itself, a cancelled wait() or logs() changes nothing, a cancelled stop() continues in the
+// background. Failure: Errc::not_found for an unknown id, already_exists for a repeated one, invalid_argument for an
+// engine spec that this executor cannot run, permission_denied for one that the provider does not allow, io when the
+// engine refuses; messages name the engine and the remedy.
 //
-// What an attacker could try: the work is a stranger's program. What holds it is each engine's to say (sandbox.hpp,
-// docker.hpp); common to all are bounded logs, bounded results, and limits that are enforced or reported as not
-// enforced. Specification: the engine spec {type, params} of an ensemble; states and results as NuNet's other nodes
-// report them.
+// Attacks: the work is an untrusted program. Each engine states its own isolation (sandbox.hpp, docker.hpp); common to
+// all are bounded logs, bounded results, and limits that are enforced or reported as not enforced. Specification: the
+// engine spec {type, params} of an ensemble; states and results as NuNet's Go implementation reports them.
 #pragma once
 
 #include <cstdint>
@@ -27,6 +28,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/metrics.hpp"
 #include "encoding/json.hpp"
 #include "runtime/task.hpp"
 
@@ -89,8 +91,8 @@ struct Request {
   Limits limits;
   /// Where stdout.log and stderr.log go; made if missing. Absolute.
   std::filesystem::path results_dir;
-  /// The allocation's own writable folder, seen by the work as /work. Empty: the executor makes one below its own data
-  /// folder and deletes it at remove().
+  /// The allocation's own writable folder, mounted as /work. Empty: the executor makes one below its own data folder and
+  /// deletes it at remove().
   std::filesystem::path work_dir;
   std::uint64_t log_limit = 64 * 1024 * 1024;
   bool network = false;  // sandbox: false leaves only its own loopback; docker: false is "none"
@@ -143,9 +145,24 @@ struct ExecOutput {
   std::string err;
 };
 
+/// How an execution ended, for the metrics. `killed`: from outside, as ExecutionResult says.
+enum class Outcome { success, failed, killed };
+std::string_view to_string(Outcome outcome);
+
+struct Metrics {
+  metrics::CounterArray<Outcome, 3> executions;
+  metrics::Gauge running;           // between a successful start and the end
+  metrics::Counter start_failures;  // start() that failed
+  metrics::Counter dropped_bytes;   // of output, beyond the log limit
+};
+
 class Executor {
  public:
   virtual ~Executor() = default;
+
+  /// Lists the metrics, labelled with the engine type. Once.
+  void register_with(metrics::Registry& registry);
+  [[nodiscard]] const Metrics& metrics() const { return metrics_; }
 
   /// The engine type it runs: "docker", "sandbox", "null".
   [[nodiscard]] virtual std::string_view type() const = 0;
@@ -158,7 +175,7 @@ class Executor {
   virtual Task<Result<void>> stop(ExecutionId id, Duration grace) = 0;
   virtual Task<Result<void>> pause(ExecutionId id) = 0;
   virtual Task<Result<void>> resume(ExecutionId id) = 0;
-  /// Forgets an execution and all it left, its logs excepted. Ends it first if it still runs.
+  /// Forgets an execution and removes what it left except its logs. Ends it first if it still runs.
   virtual Task<Result<void>> remove(ExecutionId id) = 0;
 
   /// The last `tail_bytes` of each log so far (at most kResultOutputLimit).
@@ -169,17 +186,28 @@ class Executor {
   /// Runs one more command inside a running execution (health checks), to its end or the caller's deadline.
   virtual Task<Result<ExecOutput>> exec(ExecutionId id, std::vector<std::string> argv) = 0;
 
-  /// Removes what earlier processes with the same mark left behind. Before the first start().
+  /// Removes or sets aside what earlier processes with the same mark left. Before the first start().
   virtual Task<Result<void>> cleanup() = 0;
   /// Ends and removes every execution. Before the destructor.
   virtual Task<void> close() = 0;
+
+ protected:
+  void count_end(const ExecutionResult& result);
+  Metrics metrics_;
+
+ private:
+  metrics::Group registered_;
 };
+
+/// "exit code 3". A code above 128 may be the number of a signal or the program's own: it stays a code, and the signal
+/// of that number, if there is one, is a guess: "exit code 143, perhaps SIGTERM".
+std::string describe_exit(int exit_code);
 
 /// The rules every engine shares: a usable id, an absolute results_dir, KEY=value entries without NUL bytes, sane
 /// limits.
 Result<void> validate(const Request& request);
 
-/// The last `limit` bytes of a file; empty if it does not exist.
-std::string read_tail(const std::filesystem::path& file, std::size_t limit);
+/// The last `limit` bytes of each log in a results folder, read off the lane; empty if it does not exist.
+Task<Logs> read_logs(std::filesystem::path results_dir, std::size_t limit);
 
 }  // namespace dms::executor

@@ -25,6 +25,10 @@ std::vector<std::string> Registry::types() const {
   return names;
 }
 
+void Registry::register_with(metrics::Registry& registry) {
+  for (auto& [type, executor] : executors_) executor->register_with(registry);
+}
+
 Task<void> Registry::close() {
   for (auto& [type, executor] : executors_) co_await executor->close();
 }

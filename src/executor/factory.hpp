@@ -1,7 +1,7 @@
 // Which executors this machine offers, decided once at start.
 //
 // "docker" is offered when an engine answers on its socket, "sandbox" when bubblewrap can make its namespaces, "null"
-// (a Fake) when asked for. What an earlier daemon left behind is cleaned up before an executor is offered.
+// (a Fake) when requested. What an earlier daemon left is removed or set aside before an executor is offered.
 #pragma once
 
 #include <map>
@@ -9,10 +9,10 @@
 #include <string>
 #include <vector>
 
-#include "runtime/process.hpp"
 #include "executor/docker/docker.hpp"
 #include "executor/executor.hpp"
 #include "executor/sandbox/sandbox.hpp"
+#include "runtime/process.hpp"
 
 namespace dms::executor {
 
@@ -23,6 +23,8 @@ class Registry {
   [[nodiscard]] Result<Executor*> find(std::string_view type) const;
   [[nodiscard]] std::vector<std::string> types() const;
   void refuse(std::string type, std::string reason) { refused_[std::move(type)] = std::move(reason); }
+  /// Lists the metrics of all executors. Once, when all are added.
+  void register_with(metrics::Registry& registry);
   /// Ends all work of all executors. Before the destructor.
   Task<void> close();
 

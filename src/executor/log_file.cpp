@@ -22,8 +22,9 @@ bool LogFile::put(BytesView bytes) {
 }
 
 void LogFile::write(BytesView bytes) {
+  const std::size_t keep = full_ ? 0 : std::min<std::uint64_t>(bytes.size(), left_);
+  if (keep < bytes.size()) dropped_ += bytes.size() - keep;
   if (full_) return;
-  const std::size_t keep = std::min<std::uint64_t>(bytes.size(), left_);
   const bool written = put(bytes.first(keep));
   left_ -= keep;
   if (written && keep == bytes.size()) return;
@@ -31,12 +32,17 @@ void LogFile::write(BytesView bytes) {
   (void)put(as_bytes(fmt::format("\n[the log ends here: its limit of {} bytes is reached]\n", limit_)));
 }
 
-Task<void> copy_to_log(std::unique_ptr<ByteStream> from, LogFile log) {
+Task<std::uint64_t> copy_to_log(std::unique_ptr<ByteStream> from, LogFile log) {
   Bytes chunk(64 * 1024);
   for (;;) {
     Result<std::size_t> got = co_await from->read_some(chunk);
-    if (!got || *got == 0) co_return;
-    log.write(BytesView(chunk).first(*got));
+    if (!got || *got == 0) co_return log.dropped();
+    if (log.full()) {
+      log.write(BytesView(chunk).first(*got));  // only counts
+      continue;
+    }
+    auto writing = [&log, part = BytesView(chunk).first(*got)] { return log.write(part), true; };
+    (void)co_await offload(writing);
   }
 }
 

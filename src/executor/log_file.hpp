@@ -1,4 +1,6 @@
-// One output of a piece of work, kept in a file up to a limit. Beyond it output is dropped and the file says so.
+// One output of an execution, kept in a file up to a limit. Beyond it output is dropped and the file says so.
+//
+// Threads: any, one at a time. write() blocks on the disk, so a lane offloads it.
 #pragma once
 
 #include <filesystem>
@@ -13,9 +15,11 @@ class LogFile {
   /// Creates or empties the file. Never follows a link: the folder may be writable by the work.
   static Result<LogFile> open(const std::filesystem::path& path, std::uint64_t limit);
 
-  /// Keeps what fits. A full disk counts as the limit. Never fails and never waits: the work must not stall on its log.
+  /// Keeps what fits. A full disk counts as the limit. Never fails: a full disk must not stop the execution.
   void write(BytesView bytes);
   [[nodiscard]] bool full() const { return full_; }
+  /// Bytes that were not kept.
+  [[nodiscard]] std::uint64_t dropped() const { return dropped_; }
 
  private:
   LogFile(Fd fd, std::uint64_t limit) : fd_(std::move(fd)), limit_(limit), left_(limit) {}
@@ -23,10 +27,11 @@ class LogFile {
   Fd fd_;
   std::uint64_t limit_;
   std::uint64_t left_;
+  std::uint64_t dropped_ = 0;
   bool full_ = false;
 };
 
-/// Copies a stream to its end into the log.
-Task<void> copy_to_log(std::unique_ptr<ByteStream> from, LogFile log);
+/// Copies a stream to its end into the log; the bytes dropped.
+Task<std::uint64_t> copy_to_log(std::unique_ptr<ByteStream> from, LogFile log);
 
 }  // namespace dms::executor

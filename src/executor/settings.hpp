@@ -2,6 +2,7 @@
 #pragma once
 
 #include "config/section.hpp"
+#include "executor/docker/image_name.hpp"
 
 namespace dms::executor {
 
@@ -9,12 +10,14 @@ struct Settings {
   static constexpr std::string_view kSection = "executor";
   bool docker = true;
   std::string docker_socket = "/var/run/docker.sock";
+  /// Whose images may run: an orchestrator names the image, and this machine may reach registries that it may not.
+  std::vector<std::string> docker_registries{kPublicRegistries.begin(), kPublicRegistries.end()};
   bool sandbox = true;
 
   static auto config_fields() {
-    return std::tuple(config::field("docker", &Settings::docker),
-                      config::field("docker_socket", &Settings::docker_socket).path(),
-                      config::field("sandbox", &Settings::sandbox));
+    return std::tuple(
+        config::field("docker", &Settings::docker), config::field("docker_socket", &Settings::docker_socket).path(),
+        config::field("docker_registries", &Settings::docker_registries), config::field("sandbox", &Settings::sandbox));
   }
 };
 

@@ -37,7 +37,7 @@ std::optional<std::string> read(const fs::path& path) {
   return text;
 }
 
-/// The number at the start of the text; what follows ("kB", "K") is left.
+/// The number at the start of the text; the unit after it ("kB", "K") is ignored.
 std::optional<std::uint64_t> number(std::string_view text) {
   text = trim(text);
   std::uint64_t value = 0;
@@ -77,7 +77,7 @@ std::pair<std::string_view, std::string_view> split(std::string_view line) {
 
 // --- control groups --------------------------------------------------------------------------------------------------
 
-/// The folders of our control group and those around it, innermost first (version 2), then those of version 1.
+/// The folders of this process's control group and of its parents, innermost first (version 2), then version 1.
 std::vector<fs::path> group_folders(const fs::path& root, std::string_view controller) {
   const fs::path base = root / "sys/fs/cgroup";
   std::vector<fs::path> folders;
@@ -94,7 +94,7 @@ std::vector<fs::path> group_folders(const fs::path& root, std::string_view contr
   return folders;
 }
 
-/// The smallest of the limits in files of this name; none if nobody sets one.
+/// The smallest of the limits in files of this name; none if none is set.
 std::optional<std::uint64_t> memory_limit(const fs::path& root) {
   std::optional<std::uint64_t> least;
   for (const fs::path& folder : group_folders(root, "memory"))
@@ -118,7 +118,7 @@ std::optional<std::uint64_t> core_limit(const fs::path& root) {
       const auto period = space == std::string::npos ? std::nullopt : number(std::string_view(*text).substr(space));
       if (quota && period) take(*quota, *period);
     }
-    const auto quota = read_number(folder / "cpu.cfs_quota_us");  // -1 is no number to us, and no limit
+    const auto quota = read_number(folder / "cpu.cfs_quota_us");  // -1: no limit
     const auto period = read_number(folder / "cpu.cfs_period_us");
     if (quota && period) take(*quota, *period);
   }

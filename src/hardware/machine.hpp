@@ -1,18 +1,17 @@
-// What this machine is, and how much of it is in use now: read from the kernel's files.
+// What hardware this machine has, and how much of it is in use, read from the kernel's files.
 //
 // Model
-//  1. discover() finds processor, memory and disk. A part that cannot be read stays empty and says why in `problems`;
+//  1. discover() finds processor, memory and disk. A part that cannot be read stays empty and is named in `problems`;
 //     the others are found all the same.
-//  2. Limits of the control groups this process lives in count: in a container with 2 GiB the machine has 2 GiB, and a
-//     processor quota lowers the cores.
-//  3. Cores are physical ones, threads logical ones. The clock is the highest the processor can run at, as far as
-//     known.
-//  4. usage() is how much is taken by anybody: the load of the last minute in cores, memory that is not available, disk
-//     that is not free. Never more than discover() finds.
-//  5. Graphics cards are not looked for yet: the list is empty.
+//  2. Limits of this process's control groups apply: in a container with 2 GiB the machine has 2 GiB, and a processor
+//     quota lowers the cores.
+//  3. Cores are physical, threads logical. The clock is the highest known rate of the processor.
+//  4. usage() is what all processes use: the load of the last minute in cores, memory that is not available, disk that
+//     is not free. Never more than discover() finds.
+//  5. Graphics cards are not detected yet: the list is empty.
 //
-// `root` stands before every path, so that tests run on a recorded tree. Threads: any, no state. Cost: some twenty
-// small files, well under a millisecond.
+// `root` is prepended to every path, so that tests run on a recorded tree. Threads: any, no state. Cost: some twenty
+// small files in memory, well under a millisecond.
 #pragma once
 
 #include <filesystem>

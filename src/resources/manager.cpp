@@ -5,15 +5,15 @@ namespace {
 
 constexpr std::string_view kShares = "resources.onboarded";
 constexpr std::string_view kShare = "share";
-constexpr std::string_view kPromises = "resources.promises";
+constexpr std::string_view kReservations = "resources.promises";
 
-struct PromiseWire {
+struct ReservationWire {
   std::string state;
   std::uint64_t expires = 0;
   capability::Resources resources;
   static constexpr auto json_fields() {
-    return std::tuple(json::field("state", &PromiseWire::state), json::field("expires", &PromiseWire::expires),
-                      json::field("resources", &PromiseWire::resources));
+    return std::tuple(json::field("state", &ReservationWire::state), json::field("expires", &ReservationWire::expires),
+                      json::field("resources", &ReservationWire::resources));
   }
 };
 
@@ -33,16 +33,16 @@ Result<void> check_share(const capability::Resources& share, const capability::R
 
 std::string_view to_string(State state) { return state == State::committed ? "committed" : "allocated"; }
 
-void Promise::to_json(json::Writer& writer) const {
-  json::write(writer,
-              PromiseWire{.state = std::string(to_string(state)), .expires = expires.nanos, .resources = resources});
+void Reservation::to_json(json::Writer& writer) const {
+  json::write(writer, ReservationWire{
+                          .state = std::string(to_string(state)), .expires = expires.nanos, .resources = resources});
 }
 
-Result<Promise> Promise::from_json(const json::Value& value) {
-  TRY(PromiseWire wire, json::from_value<PromiseWire>(value));
+Result<Reservation> Reservation::from_json(const json::Value& value) {
+  TRY(ReservationWire wire, json::from_value<ReservationWire>(value));
   for (const State state : {State::committed, State::allocated})
     if (wire.state == to_string(state))
-      return Promise{.state = state, .resources = std::move(wire.resources), .expires = {wire.expires}};
+      return Reservation{.state = state, .resources = std::move(wire.resources), .expires = {wire.expires}};
   return fail(Errc::invalid_argument, "state: expected committed or allocated, found \"{}\"", wire.state);
 }
 
@@ -54,8 +54,8 @@ Result<std::unique_ptr<Manager>> Manager::open(db::Store& store, Clock now) {
 
 Result<void> Manager::load() {
   TRY(share_, store_.get_value<capability::Resources>(kShares, kShare));
-  TRY(auto promises, store_.list_values<Promise>(kPromises));
-  for (auto& [id, promise] : promises) promises_.emplace(std::move(id), std::move(promise));
+  TRY(auto reservations, store_.list_values<Reservation>(kReservations));
+  for (auto& [id, reservation] : reservations) reservations_.emplace(std::move(id), std::move(reservation));
   return {};
 }
 
@@ -72,9 +72,9 @@ Result<void> Manager::onboard(const capability::Resources& share, const capabili
 Result<void> Manager::offboard() {
   if (!share_) return fail(Errc::not_found, "nothing is onboarded");
   TRY_VOID(drop_expired());
-  if (!promises_.empty())
+  if (!reservations_.empty())
     return fail(Errc::permission_denied, "{} allocations use what is onboarded, the first is {}; shut them down before",
-                promises_.size(), promises_.begin()->first);
+                reservations_.size(), reservations_.begin()->first);
   TRY_VOID(store_.erase(kShares, kShare));
   share_.reset();
   return {};
@@ -83,42 +83,42 @@ Result<void> Manager::offboard() {
 Result<void> Manager::commit(const std::string& id, const capability::Resources& required, UnixTime expires) {
   if (!share_) return fail(Errc::not_found, "this machine lends nothing: onboard a share of it first");
   TRY_VOID(drop_expired());
-  if (const auto known = promises_.find(id); known != promises_.end())
+  if (const auto known = reservations_.find(id); known != reservations_.end())
     return fail(Errc::already_exists, "{} is {} already", id, to_string(known->second.state));
-  if (promises_.size() >= kMaxPromises)
-    return fail(Errc::limit_exceeded, "{} promises are open; no more are made", kMaxPromises);
+  if (reservations_.size() >= kMaxReservations)
+    return fail(Errc::limit_exceeded, "{} reservations are open; no more are made", kMaxReservations);
   if (expires <= now_()) return fail(Errc::deadline_exceeded, "the commit of {} would be over before it began", id);
   TRY(const capability::Resources available, free());
   if (!capability::covers(available, required))
     return fail(Errc::limit_exceeded, "not enough is free for {}: {}", id,
                 capability::explain_shortage(available, required));
-  Promise promise{.state = State::committed, .resources = required, .expires = expires};
-  TRY(promise.resources.gpus, capability::assign_gpus(available.gpus, required.gpus));
-  TRY_VOID(store_.put_value(kPromises, id, promise));
-  promises_.emplace(id, std::move(promise));
+  Reservation reservation{.state = State::committed, .resources = required, .expires = expires};
+  TRY(reservation.resources.gpus, capability::assign_gpus(available.gpus, required.gpus));
+  TRY_VOID(store_.put_value(kReservations, id, reservation));
+  reservations_.emplace(id, std::move(reservation));
   return {};
 }
 
 Result<void> Manager::allocate(const std::string& id) {
-  const auto known = promises_.find(id);
-  if (known == promises_.end() || !counts(known->second))
+  const auto known = reservations_.find(id);
+  if (known == reservations_.end() || !counts(known->second))
     return fail(Errc::not_found, "{} is not committed, or its time is over", id);
   if (known->second.state == State::allocated) return fail(Errc::already_exists, "{} is allocated already", id);
-  Promise allocated = known->second;
+  Reservation allocated = known->second;
   allocated.state = State::allocated;
   allocated.expires = {};
-  TRY_VOID(store_.put_value(kPromises, id, allocated));
+  TRY_VOID(store_.put_value(kReservations, id, allocated));
   known->second = std::move(allocated);
   return {};
 }
 
 Result<void> Manager::drop(const std::string& id, State state, std::string_view what) {
-  const auto known = promises_.find(id);
-  if (known == promises_.end() || !counts(known->second)) return fail(Errc::not_found, "{} is not {}", id, what);
+  const auto known = reservations_.find(id);
+  if (known == reservations_.end() || !counts(known->second)) return fail(Errc::not_found, "{} is not {}", id, what);
   if (known->second.state != state)
     return fail(Errc::not_found, "{} is not {} but {}", id, what, to_string(known->second.state));
-  TRY_VOID(store_.erase(kPromises, id));
-  promises_.erase(known);
+  TRY_VOID(store_.erase(kReservations, id));
+  reservations_.erase(known);
   return {};
 }
 
@@ -127,35 +127,35 @@ Result<void> Manager::deallocate(const std::string& id) { return drop(id, State:
 
 Result<void> Manager::release_all() {
   TRY_VOID(store_.transaction([this]() -> Result<void> {
-    for (const auto& [id, promise] : promises_) TRY_VOID(store_.erase(kPromises, id));
+    for (const auto& [id, reservation] : reservations_) TRY_VOID(store_.erase(kReservations, id));
     return {};
   }));
-  promises_.clear();
+  reservations_.clear();
   return {};
 }
 
-bool Manager::counts(const Promise& promise) const {
-  return promise.state == State::allocated || now_() < promise.expires;
+bool Manager::counts(const Reservation& reservation) const {
+  return reservation.state == State::allocated || now_() < reservation.expires;
 }
 
 Result<void> Manager::drop_expired() {
   std::vector<std::string> over;
-  for (const auto& [id, promise] : promises_)
-    if (!counts(promise)) over.push_back(id);
+  for (const auto& [id, reservation] : reservations_)
+    if (!counts(reservation)) over.push_back(id);
   if (over.empty()) return {};
   TRY_VOID(store_.transaction([&]() -> Result<void> {
-    for (const std::string& id : over) TRY_VOID(store_.erase(kPromises, id));
+    for (const std::string& id : over) TRY_VOID(store_.erase(kReservations, id));
     return {};
   }));
-  for (const std::string& id : over) promises_.erase(id);
+  for (const std::string& id : over) reservations_.erase(id);
   return {};
 }
 
 Result<capability::Resources> Manager::total(std::optional<State> state) const {
   capability::Resources sum;
-  for (const auto& [id, promise] : promises_)
-    if (counts(promise) && (!state || promise.state == *state)) {
-      TRY(sum, capability::add(sum, promise.resources));
+  for (const auto& [id, reservation] : reservations_)
+    if (counts(reservation) && (!state || reservation.state == *state)) {
+      TRY(sum, capability::add(sum, reservation.resources));
     }
   return sum;
 }
@@ -165,16 +165,16 @@ Result<capability::Resources> Manager::free() const {
   return capability::subtract(share_.value_or(capability::Resources{}), used);
 }
 
-std::optional<Promise> Manager::find(const std::string& id) const {
-  const auto known = promises_.find(id);
-  if (known == promises_.end() || !counts(known->second)) return std::nullopt;
+std::optional<Reservation> Manager::find(const std::string& id) const {
+  const auto known = reservations_.find(id);
+  if (known == reservations_.end() || !counts(known->second)) return std::nullopt;
   return known->second;
 }
 
-std::map<std::string, Promise> Manager::list() const {
-  std::map<std::string, Promise> current;
-  for (const auto& [id, promise] : promises_)
-    if (counts(promise)) current.emplace(id, promise);
+std::map<std::string, Reservation> Manager::list() const {
+  std::map<std::string, Reservation> current;
+  for (const auto& [id, reservation] : reservations_)
+    if (counts(reservation)) current.emplace(id, reservation);
   return current;
 }
 

@@ -1,15 +1,14 @@
 // The public ports of this machine that allocations have taken.
 //
 // Model
-//  1. A port has at most one owner (an allocation id). claim() takes all that is asked or nothing; release() gives back
-//     what the owner has and never another's.
-//  2. A static port is one the owner names and must lie in the range; dynamic ones are the lowest free of the range.
-//     claim() may be called again by the same owner: it adds to what he has.
-//  3. `usable` asks the machine whether a port is free of programs that know nothing of us.
+//  1. A port has at most one owner (an allocation id). claim() takes all requested ports or none; release() frees the
+//     owner's ports and no others.
+//  2. A static port is requested by number and lies in the range; dynamic ones are the lowest free of the range. A second
+//     claim() of the same owner adds ports.
+//  3. `usable` reports whether other programs of the machine leave a port free.
 //  4. Durable like Manager: written before answered.
 //
-// Threads: one lane. Cost: linear in the range at worst. A stranger can take no more than kMaxPerOwner ports per
-// allocation.
+// Threads: one lane. Cost: at worst linear in the range. Attacks: an allocation takes at most kMaxPerOwner ports.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Runs a command with a Docker engine of its own: DOCKER_HOST names its socket, the image nunet-test:busybox is in it.
-# Nothing of the machine's own engine is touched; at the end engine, containers and data are gone.
+# The machine's own engine is not touched; at the end this engine, its containers and its data are removed.
 #   tests/docker/with-dockerd.sh command args...
 # Exit code 77: no engine can be started here, the reason is on standard error.
 set -eu
@@ -23,12 +23,12 @@ finish() {
   trap - EXIT INT TERM
   if [ -n "$daemon" ]; then
     kill "$daemon" 2>/dev/null || true
-    # The engine ends its containers and its containerd itself; it gets ten seconds.
+    # The engine ends its containers and its containerd; ten seconds.
     for _ in $(seq 100); do kill -0 "$daemon" 2>/dev/null || break; sleep 0.1; done
     kill -9 "$daemon" 2>/dev/null || true
     wait "$daemon" 2>/dev/null || true
   fi
-  # Mounts below our folder that the engine may have left.
+  # Mounts that the engine may have left below its folder.
   awk -v d="$dir/" 'index($2, d) == 1 {print $2}' /proc/mounts | sort -r | while read -r mount; do umount -l "$mount" || true; done
   rm -rf "$dir"
   rmdir "/sys/fs/cgroup$group" /sys/fs/cgroup/*"$group" 2>/dev/null || true

@@ -23,11 +23,12 @@ def after_all(context):
 
 def missing(tags):
     """What a scenario with these tags needs and is not here; empty if nothing."""
-    for program in ("bwrap", "docker"):
-        if program in tags and not shutil.which(program):
-            return f"{program} is not installed"
-    if "namespaces" in tags and not nunet_cluster.can_use_namespaces():
-        return "network namespaces need root, ip and nsenter"
+    if "docker" in tags and not shutil.which("docker"):
+        return "docker is not installed"
+    if "bwrap" in tags and (obstacle := nunet_cluster.sandbox_obstacle()):
+        return obstacle
+    if "namespaces" in tags and (obstacle := nunet_cluster.namespaces_obstacle()):
+        return f"network namespaces: {obstacle}"
     return ""
 
 

@@ -2,11 +2,11 @@
 
 A Cluster is a folder and a set of Machines. Each machine has a home of its own (configuration, keys, state) and, if the
 cluster was made with namespaces, a network namespace of its own; otherwise all share the loopback with ports of their own.
-With namespaces the machines hang on a bridge that lives in one more namespace, so the host's own network is never touched.
+With namespaces the machines are connected to a bridge in a further namespace, so the host's own network is never touched.
 
 Leaving the `with` block ends every daemon by its pid, removes the namespaces and the folder, and does so after a failure
-too. Cluster.leftovers() says what a run has left behind. Nothing here sleeps for its own sake: wait_for() polls a condition,
-with an end. Standard library only.
+too. Cluster.leftovers() says what a run has left behind. Nothing here sleeps a fixed time: wait_for() polls a condition
+with a deadline. Standard library only.
 """
 
 import contextlib
@@ -30,11 +30,11 @@ ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class ClusterError(Exception):
-    """Something did not come about; the text says what, and what was seen instead."""
+    """A condition was not reached; the text says which, and what was observed."""
 
 
 class Hopeless(ClusterError):
-    """What is waited for cannot come about any more."""
+    """The condition cannot be reached any more."""
 
 
 def wait_for(condition, what, timeout=30.0, interval=0.05):
@@ -56,20 +56,48 @@ def wait_for(condition, what, timeout=30.0, interval=0.05):
 
 
 def free_ports(count):
-    """Ports nobody listens on right now. They lie below those the system gives to outgoing connections, and are drawn by lot,
-    so that clusters side by side do not take each other's between now and when a daemon binds them."""
+    """Ports without a listener. They are below those that the system gives to outgoing connections, and are drawn at random,
+    so that concurrent clusters do not take each other's before a daemon binds them."""
     ports = random.sample(range(10_000, 32_000), 200)
     return [port for port in ports if port_is_free(port)][:count]
 
 
-def can_use_namespaces():
-    """True if this process may make network namespaces."""
-    if os.geteuid() != 0 or not shutil.which("ip") or not shutil.which("nsenter"):
-        return False
-    name = f"nunet-probe-{os.getpid()}"
-    made = subprocess.run(["ip", "netns", "add", name], capture_output=True)
-    subprocess.run(["ip", "netns", "del", name], capture_output=True)
-    return made.returncode == 0
+def namespaces_obstacle():
+    """Why network namespaces cannot be used here; empty if they can. Tries every kind of command that a Cluster uses, because
+    in a chroot or a container a namespace may be made and not entered."""
+    if os.geteuid() != 0:
+        return "no root"
+    for program in ("ip", "nsenter"):
+        if not shutil.which(program):
+            return f"{program} is not installed"
+    names = [f"nunet-probe-{os.getpid()}-{side}" for side in "ab"]
+    commands = [["ip", "netns", "add", name] for name in names] + [
+        ["ip", "-n", names[0], "link", "add", "br0", "type", "bridge"],
+        ["ip", "-n", names[1], "link", "add", "eth0", "type", "veth", "peer", "name", "port1", "netns", names[0]],
+        ["ip", "-n", names[0], "link", "set", "port1", "master", "br0", "up"],
+        ["ip", "-n", names[1], "addr", "add", "10.99.0.1/24", "dev", "eth0"],
+        ["ip", "-n", names[1], "link", "set", "lo", "up"],
+        ["nsenter", f"--net=/run/netns/{names[1]}", "true"]]
+    try:
+        for command in commands:
+            done = subprocess.run(command, capture_output=True, text=True)
+            if done.returncode != 0:
+                said = (done.stderr or done.stdout).strip()
+                return f"`{' '.join(command)}` fails: {said.splitlines()[0] if said else done.returncode}"
+    finally:
+        for name in names:
+            subprocess.run(["ip", "netns", "del", name], capture_output=True)
+    return ""
+
+
+def sandbox_obstacle():
+    """Why the sandbox executor cannot work here; empty if it can. The same command as Sandbox::probe()."""
+    if not shutil.which("bwrap"):
+        return "bwrap is not installed"
+    command = ["bwrap", "--unshare-pid", "--unshare-net", "--unshare-ipc", "--ro-bind", "/", "/", "--proc", "/proc"]
+    command += ([] if os.geteuid() == 0 else ["--unshare-user"]) + ["--", "/usr/bin/env", "true"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    return "" if done.returncode == 0 else f"bubblewrap cannot make namespaces: {done.stderr.strip() or done.returncode}"
 
 
 class Finished:
@@ -105,7 +133,7 @@ class Machine:
         self.write_config()
 
     def write_config(self, **changes):
-        """The configuration a user would write: where to listen, and nobody to bootstrap from on a closed network."""
+        """The configuration a user would write: where to listen, and no bootstrap peers on a closed network."""
         settings = {
             "general": {"user_dir": str(self.user_dir), "work_dir": str(self.work_dir), "data_dir": str(self.work_dir / "data")},
             "rest": {"addr": "127.0.0.1", "port": self.rest_port},
@@ -138,7 +166,7 @@ class Machine:
         return Finished([str(c) for c in command], process)
 
     def nunet(self, *arguments, **options):
-        """Runs `nunet ARGUMENTS` as this machine's user, whatever comes of it."""
+        """Runs `nunet ARGUMENTS` as this machine's user; any exit status."""
         return self.run(NUNET, *arguments, **options)
 
     def must(self, *arguments, **options):
@@ -166,7 +194,7 @@ class Machine:
         self.must("cap", "anchor", "-c", "dms", "--root", self.did("user"))
 
     def accept(self, other, *capabilities, duration="24h"):
-        """From now on this machine does for `other`'s daemon what the capabilities name."""
+        """Grants the capabilities to `other`'s daemon on this machine."""
         flags = [word for capability in capabilities or ("/dms/deployment", "/public", "/broadcast") for word in ("--cap", capability)]
         token = self.must("cap", "grant", "--context", "user", *flags, "--topic", "/nunet", "--duration", duration,
                           other.did("dms")).out.strip()
@@ -236,7 +264,7 @@ class Machine:
             raise ClusterError(f"{self.name}: the daemon ended with {status}{self.log_tail()}")
 
     def kill(self):
-        """The power goes out."""
+        """SIGKILL: as a power failure."""
         process, self.process, self.was_killed = self.process, None, True
         process.kill()
         process.wait(10)
@@ -323,7 +351,7 @@ def kill_group(process):
 
 
 class Cluster:
-    """Machines that can reach each other, and nobody else."""
+    """Machines that can reach each other, and no others."""
 
     def __init__(self, namespaces=False, light_keys=False):
         """With `light_keys` the keys that make_identities() makes open in an instant instead of a second."""
@@ -386,7 +414,7 @@ class Cluster:
                 kill_group(process)
         self.children.clear()
         for machine in self.machines.values():
-            if machine.was_killed:  # nobody else will
+            if machine.was_killed:  # the daemon cannot
                 for group in machine.control_groups():
                     for inner in [*sorted(group.glob("*/"), reverse=True), group]:
                         with contextlib.suppress(OSError):

@@ -48,6 +48,7 @@ Result<void> Docker::check(const Request& request) const {
   if (request.engine.type != "docker")
     return fail(Errc::invalid_argument, "execution type '{}': this executor runs 'docker'", request.engine.type);
   TRY_VOID(check_image_name(params.image));
+  TRY_VOID(check_registry(params.image, options_.registries));
   if (params.privileged && !options_.allow_privileged)
     return fail(Errc::permission_denied, "privileged: this provider does not run privileged containers");
   // The name of a container; the rule for execution ids is the engine's rule for names.
@@ -71,18 +72,23 @@ Task<Result<void>> Docker::start(Request request) {
     run->state = State::running;
     co_return Result<void>();
   }
+  ++metrics_.start_failures;
   nursery_.spawn(discard(run));  // goes on if this start is being cancelled
   while (!run->over) (void)co_await run->changed.wait_shielded();
   co_return fail(begun.error(), "start execution '{}' in a container", run->request.execution_id.value);
 }
 
 Task<Result<void>> Docker::begin(RunPtr run) {
-  std::error_code ec;
-  fs::create_directories(run->request.results_dir, ec);
+  auto making = [dir = run->request.results_dir] {
+    std::error_code outcome;
+    fs::create_directories(dir, outcome);
+    return outcome;
+  };
+  const std::error_code ec = co_await offload(making);
   if (ec) co_return fail(Errc::io, "make results_dir {}: {}", run->request.results_dir.string(), ec.message());
   CO_TRY(LogFile out, LogFile::open(run->out_log(), run->request.log_limit));
   CO_TRY(LogFile err, LogFile::open(run->err_log(), run->request.log_limit));
-  CO_TRY_VOID(co_await ensure_image(run->request.engine.params.image));
+  CO_TRY_VOID(co_await ensure_image(tagged_image(run->request.engine.params.image)));
   const std::string create = "/containers/create?name=" + url_encode(run->name);
   std::string body = docker_create_body(run->request, options_);
   CO_TRY(const json::Value created, co_await api_.call("POST", create, std::move(body)));
@@ -95,14 +101,6 @@ Task<Result<void>> Docker::begin(RunPtr run) {
 }
 
 namespace {
-
-/// The path of a pull. Without a tag the engine would fetch every tag there is.
-std::string pull_path(const std::string& image) {
-  const auto slash = image.rfind('/');
-  const auto colon = image.find(':', slash == std::string::npos ? 0 : slash);
-  const bool complete = colon != std::string::npos || image.find('@') != std::string::npos;
-  return "/images/create?fromImage=" + url_encode(complete ? image : image + ":latest");
-}
 
 /// Takes the whole lines off the front of `pending`. A pull reports progress and errors as one JSON object a line.
 Result<void> read_pull_lines(std::string& pending, const std::string& image) {
@@ -128,7 +126,7 @@ Task<Result<void>> Docker::ensure_image(std::string image) {
   if (there) co_return Result<void>();
   if (!there.error().is(Errc::not_found)) co_return std::unexpected(there.error());
   log::info("executor", "pulling image {}", image);
-  const std::string pull = pull_path(image);
+  const std::string pull = "/images/create?fromImage=" + url_encode(image);
   CO_TRY(DockerApi::Stream progress, co_await api_.stream("POST", pull));
   std::string pending;
   Bytes chunk(16 * 1024);
@@ -166,7 +164,8 @@ Task<Result<void>> read_frames(HttpBody& body, DockerDemux& demux) {
   for (;;) {
     CO_TRY(const std::size_t got, co_await body.read_some(chunk));
     if (got == 0) co_return Result<void>();
-    CO_TRY_VOID(demux.feed(BytesView(chunk).first(got)));
+    auto feeding = [&demux, part = BytesView(chunk).first(got)] { return demux.feed(part); };  // writes to the disk
+    CO_TRY_VOID(co_await offload(feeding));
   }
 }
 }  // namespace
@@ -185,6 +184,7 @@ Task<void> Docker::follow(RunPtr run, LogFile out, LogFile err) {
   }
   if (!outcome)
     log::warn("executor", "the log of container {} is incomplete: {}", run->name, outcome.error().to_string());
+  metrics_.dropped_bytes.add(out.dropped() + err.dropped());
   run->following = false;
   run->changed.notify_all();
 }
@@ -202,17 +202,21 @@ Task<Result<int>> Docker::wait_for_exit(RunPtr run) {
 }
 
 Task<void> Docker::supervise(RunPtr run) {
+  metrics_.running.add();
   Result<int> code = co_await wait_for_exit(run);
   while (run->following) (void)co_await run->changed.wait_shielded();
   co_await conclude(run, std::move(code));
+  metrics_.running.sub();
+  count_end(run->result);
   run->over = true;
   run->changed.notify_all();
 }
 
 Task<void> Docker::conclude(RunPtr run, Result<int> code) {
   ExecutionResult& result = run->result;
-  result.out = read_tail(run->out_log(), kResultOutputLimit);
-  result.err = read_tail(run->err_log(), kResultOutputLimit);
+  Logs logs = co_await read_logs(run->request.results_dir, kResultOutputLimit);
+  result.out = std::move(logs.out);
+  result.err = std::move(logs.err);
   result.killed = run->stopping || !run->kill_reason.empty();
   if (!code) {
     result.error_msg = fmt::format("the container is lost: {}", code.error().to_string());
@@ -232,7 +236,7 @@ Task<void> Docker::conclude(RunPtr run, Result<int> code) {
   } else if (run->stopping) {
     result.error_msg = *code == 137 ? "did not end within the grace and was killed" : "stopped on request";
   } else if (*code != 0) {
-    result.error_msg = fmt::format("exit code {}", *code);
+    result.error_msg = describe_exit(*code);
   }
   run->state = *code == 0 ? State::success : State::failed;
 }
@@ -303,10 +307,7 @@ Task<Result<void>> Docker::remove(ExecutionId id) {
 
 Task<Result<Logs>> Docker::logs(ExecutionId id, std::size_t tail_bytes) {
   CO_TRY(RunPtr run, find(id));
-  const std::size_t limit = std::min(tail_bytes, kResultOutputLimit);
-  Logs logs;
-  logs.out = read_tail(run->out_log(), limit);
-  logs.err = read_tail(run->err_log(), limit);
+  Logs logs = co_await read_logs(run->request.results_dir, std::min(tail_bytes, kResultOutputLimit));
   co_return std::move(logs);
 }
 

@@ -1,11 +1,11 @@
 // The `docker` executor: containers, by the Docker Engine API over its Unix socket.
 //
 // Model
-//  1. A container is named and labelled as NuNet's nodes do: nunet-executor=<id>, nunet-jobID=<id>_<job>,
-//     nunet-executionID=<id>_<job>_<execution>, which is also its name. The id is the daemon's own and stays the same
+//  1. A container is named and labelled as NuNet's Go implementation does: nunet-executor=<id>, nunet-jobID=<id>_<job>,
+//     nunet-executionID=<id>_<job>_<execution>, which is also its name. The id belongs to the daemon and stays the same
 //     over restarts, so cleanup() finds what an earlier process left.
-//  2. An image that is not there is pulled; one that is there is used as it is.
-//  3. Limits: NanoCPUs, memory without swap beyond it, number of processes. Held by the engine.
+//  2. Only images of the provider's registries run (image_name.hpp). A missing image is pulled; a present one is used.
+//  3. Limits: NanoCPUs, memory without swap beyond it, number of processes. The engine enforces them.
 //  4. No new privileges, no raw sockets, no device nodes, no file capabilities; no network unless Request::network.
 //     `privileged` is refused unless the provider has opted in.
 //  5. Output is followed while the container runs and kept as executor.hpp says; the engine's own copy is bounded too.
@@ -13,20 +13,21 @@
 //
 // Threads: one lane. Every call to the engine has a time limit but those that wait for the work or a pull.
 //
-// What an attacker could try: a container shares the machine's kernel; what remains is the engine's isolation with the
-// drops above. Names that reach a URL are checked or encoded; the environment and arguments travel as JSON. He cannot
-// choose mounts, devices, capabilities or the network mode. Messages of the engine are cut, its streams parsed with
-// bounds.
+// Attacks: a container shares the machine's kernel; its isolation is the engine's with the drops above. Names that reach
+// a URL are checked or encoded; the environment and arguments travel as JSON. The orchestrator cannot choose mounts,
+// devices, capabilities, the network mode or a registry that the provider does not list. Messages of the engine are cut,
+// its streams parsed with bounds.
 #pragma once
 
 #include <map>
 #include <memory>
 #include <string>
 
-#include "runtime/nursery.hpp"
 #include "executor/docker/docker_api.hpp"
+#include "executor/docker/image_name.hpp"
 #include "executor/executor.hpp"
 #include "executor/log_file.hpp"
+#include "runtime/nursery.hpp"
 
 namespace dms::executor {
 
@@ -35,6 +36,8 @@ struct DockerOptions {
   /// Marks this daemon's containers. [A-Za-z0-9][A-Za-z0-9_.-]{0,63}
   std::string id = "nunet";
   bool allow_privileged = false;
+  /// Registries whose images may run, "host" or "host:port"; "*" allows all.
+  std::vector<std::string> registries{kPublicRegistries.begin(), kPublicRegistries.end()};
   /// For a private engine whose work is to be counted apart; empty: the engine's own.
   std::string cgroup_parent;
 };
@@ -90,7 +93,5 @@ class Docker final : public Executor {
 /// The body of the engine's "create container": pure, so that a test can read it.
 std::string docker_create_body(const Request& request, const DockerOptions& options);
 std::string docker_container_name(const Request& request, const DockerOptions& options);
-/// Errc::invalid_argument unless it is [registry/]name[:tag][@digest] in the usual characters.
-Result<void> check_image_name(std::string_view image);
 
 }  // namespace dms::executor

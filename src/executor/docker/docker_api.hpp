@@ -1,17 +1,17 @@
-// The Docker Engine API over its Unix socket: one connection per call, JSON in and out, errors that say what to do.
+// The Docker Engine API over its Unix socket: one connection per call, JSON in and out, errors that name the remedy.
 //
-// Threads: the Net's lane. Cancellation: any call; the engine may still have done what was asked. Every call but
-// stream() has a time limit, for an engine that hangs must not hang the daemon. Failure: Errc::unsupported when no
-// engine answers, not_found for 404, already_exists for 409, io for the rest, with the engine's own words.
-// Specification: Docker Engine API; paths are unversioned, which every engine since 1.12 answers.
+// Threads: the Net's lane. Cancellation: any call; the engine may still have carried it out. Every call but stream() has
+// a time limit, so an engine that hangs does not hang the daemon. Failure: Errc::unsupported when no engine answers,
+// not_found for 404, already_exists for 409, io for the rest, with the engine's own message. Specification: Docker Engine
+// API; paths are unversioned, which every engine since 1.12 answers.
 #pragma once
 
 #include <memory>
 #include <optional>
 #include <string>
 
-#include "http/http.hpp"
 #include "encoding/json.hpp"
+#include "http/http.hpp"
 
 namespace dms::executor {
 

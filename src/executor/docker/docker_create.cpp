@@ -1,12 +1,9 @@
 #include "executor/docker/docker.hpp"
+#include "executor/docker/image_name.hpp"
 
 namespace dms::executor {
 
 namespace {
-
-bool is_word(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
-}
 
 void member(json::Writer& w, std::string_view key, const std::string& value) {
   if (value.empty()) return;
@@ -51,16 +48,6 @@ void host_config(json::Writer& w, const Request& request, const DockerOptions& o
 
 }  // namespace
 
-Result<void> check_image_name(std::string_view image) {
-  const bool known =
-      std::all_of(image.begin(), image.end(), [](char c) { return is_word(c) || c == '/' || c == ':' || c == '@'; });
-  const bool usable = !image.empty() && image.size() <= 255 && known && is_word(image.front()) &&
-                      image.front() != '.' && image.front() != '-' && image.find("..") == std::string_view::npos &&
-                      image.find("//") == std::string_view::npos;
-  if (!usable) return fail(Errc::invalid_argument, "image '{}': expected [registry/]name[:tag]", image);
-  return {};
-}
-
 std::string docker_container_name(const Request& request, const DockerOptions& options) {
   return fmt::format("{}_{}_{}", options.id, request.job_id, request.execution_id.value);
 }
@@ -69,7 +56,7 @@ std::string docker_create_body(const Request& request, const DockerOptions& opti
   const EngineParams& params = request.engine.params;
   json::Writer w;
   w.begin_object();
-  w.key("Image").string(params.image);
+  w.key("Image").string(tagged_image(params.image));
   member(w, "Entrypoint", params.entrypoint);
   member(w, "Cmd", params.cmd);
   member(w, "Env", params.environment);

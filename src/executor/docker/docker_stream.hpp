@@ -1,7 +1,7 @@
 // The engine's multiplexed output: frames of an 8-byte header {stream, 0, 0, 0, length (big-endian)} and their payload.
 //
-// Payload is handed on as it comes, so a frame's claimed length costs nothing. The bytes come from a local engine but
-// describe a stranger's output; what breaks the framing is refused, and refused stays refused.
+// Payload is handed on as it arrives, so a frame's claimed length costs nothing. The bytes come from a local engine but
+// carry the output of an untrusted program; a broken header is refused, and every later byte too.
 #pragma once
 
 #include <array>

@@ -86,6 +86,7 @@ Task<Result<void>> Fake::start(Request request) {
   if (run->script.startup > 0ns) slept = co_await sleep_for(run->script.startup);
   if (slept && run->script.start_error) slept = fail(Errc::io, "{}", *run->script.start_error);
   if (!slept) {
+    ++metrics_.start_failures;
     end(*run, -1, "never started", true);
     runs_.erase(id);
     co_return std::unexpected(slept.error());
@@ -97,6 +98,7 @@ Task<Result<void>> Fake::start(Request request) {
   run->result.err = run->script.err;
   run->left = run->script.runs_for.value_or(0ns);
   run->since = lane_.now();
+  metrics_.running.add();
   nursery_.spawn(live(run));
   co_return Result<void>();
 }
@@ -108,7 +110,7 @@ Task<void> Fake::live(RunPtr run) {
     const Duration spent = lane_.now() - run->since;
     if (ticking && spent >= run->left) {
       const int code = run->script.exit_code;
-      end(*run, code, code == 0 ? std::string() : fmt::format("exit code {}", code), false);
+      end(*run, code, code == 0 ? std::string() : describe_exit(code), false);
       co_return;
     }
     std::optional<ScopedTimer> timer;
@@ -119,9 +121,14 @@ Task<void> Fake::live(RunPtr run) {
 
 void Fake::end(Run& run, int exit_code, std::string error, bool killed) {
   if (run.over()) return;
+  const bool ran = run.state != State::pending;
   run.result.exit_code = exit_code;
   run.result.error_msg = std::move(error);
   run.result.killed = killed;
+  if (ran) {
+    metrics_.running.sub();
+    count_end(run.result);
+  }
   run.state = exit_code == 0 ? State::success : State::failed;
   run.changed.notify_all();
 }

@@ -2,10 +2,10 @@
 // type.
 //
 // A run follows the first rule that matches, in this order: the script set for its job id; environment entries of the
-// request (FAKE_SECONDS, FAKE_EXIT_CODE, FAKE_OUT, FAKE_ERR, FAKE_START_ERROR, FAKE_IGNORE_TERM), so that an ensemble
-// itself can say what happens; the default script. Nothing of the machine is touched: no process, no file.
+// request (FAKE_SECONDS, FAKE_EXIT_CODE, FAKE_OUT, FAKE_ERR, FAKE_START_ERROR, FAKE_IGNORE_TERM), so that an ensemble can
+// choose; the default script. It starts no process and writes no file.
 //
-// Threads and cancellation: as executor.hpp says. Limits are remembered and reported, and nothing is enforced.
+// Threads and cancellation: as executor.hpp says. Limits are stored and reported, not enforced.
 #pragma once
 
 #include <map>
@@ -13,8 +13,8 @@
 #include <optional>
 #include <string>
 
-#include "runtime/nursery.hpp"
 #include "executor/executor.hpp"
+#include "runtime/nursery.hpp"
 
 namespace dms::executor {
 

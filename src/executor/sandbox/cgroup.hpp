@@ -1,15 +1,15 @@
-// Control groups: how CPU, memory and process counts of a piece of work are held, watched and ended.
+// Control groups: how CPU, memory and process counts of an execution are limited, observed and ended.
 //
 // Model
 //  1. detect() finds what this process may use, best first: the unified hierarchy (v2), or the v1 hierarchies that are
-//     mounted and writable. Groups are made below the group this process is in (v2: or below the root, where the kernel
-//     does not let a group hold both processes and groups), so limits set on the daemon hold for its work too.
-//  2. All groups of one owner live in one folder named after it: `<base>/<owner>/<id>`. kill_all() and remove_all() on
-//     that folder clean up after an owner that died.
+//     mounted and writable. Groups are made below this process's own group (v2: or below the root, where the kernel does
+//     not let a group hold both processes and groups), so limits on the daemon apply to its work too.
+//  2. All groups of one owner are in one folder named after it: `<base>/<owner>/<id>`. list() finds those of an owner
+//     that died.
 //  3. A group's limits are set before the first process joins. Processes join by writing to each of procs_files().
 //
-// Threads: any, one at a time per group; every call is a few small file accesses. Failure: Errc::io with the file's
-// name.
+// Threads: any, one at a time per group; every call is a few accesses to files in memory. Failure: Errc::io with the
+// file's name.
 #pragma once
 
 #include <cstdint>

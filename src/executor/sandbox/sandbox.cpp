@@ -23,7 +23,7 @@ namespace {
 
 constexpr std::uint64_t kDefaultTmp = 1024ULL * 1024 * 1024;
 constexpr Duration kStartPoll = 2ms;     // until bubblewrap has built the sandbox: some ten milliseconds
-constexpr Duration kMemoryPoll = 200ms;  // cgroup v1 tells of an out-of-memory kill only to who asks
+constexpr Duration kMemoryPoll = 200ms;  // cgroup v1 reports an out-of-memory kill only when read
 constexpr Duration kReleasePoll = 5ms;
 constexpr int kReleaseTries = 1000;
 constexpr std::string_view kMemoryReason = "memory limit";
@@ -136,12 +136,12 @@ Result<void> give_to(const fs::path& dir, std::uint32_t uid) {
 struct Sandbox::Run {
   Request request;
   State state = State::pending;
-  fs::path dir;   // ours, below state_dir
+  fs::path dir;   // below state_dir
   fs::path work;  // becomes /work
   std::uint32_t uid = 0;
   std::optional<Cgroup> cgroup;
   std::unique_ptr<Process> process;  // bubblewrap itself
-  Fd init;                           // process 1 of the sandbox: its end is everybody's end
+  Fd init;                           // process 1 of the sandbox: when it ends, all end
   int init_pid = 0;
   Fd main;  // the work's first process
   std::string kill_reason;
@@ -223,18 +223,25 @@ struct InnerFiles {
   Fd seccomp;
   Fd passwd;
   Fd group;
+  Fd hosts;
+  Fd nsswitch;
 };
+
+/// The work's own names. It has no network, so no others can be reached.
+constexpr std::string_view kHosts = "127.0.0.1 localhost sandbox\n::1 localhost sandbox ip6-localhost ip6-loopback\n";
+constexpr std::string_view kNsswitch = "passwd: files\ngroup: files\nhosts: files dns\n";
 
 Result<InnerFiles> make_inner_files(const fs::path& status_path, std::uint32_t uid) {
   InnerFiles files;
   files.status = Fd(::open(status_path.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
   if (!files.status) return fail(Errc::io, "open {}: {}", status_path.string(), std::strerror(errno));
-  if (const Bytes filter = seccomp_filter(); !filter.empty()) {
-    TRY(files.seccomp, memory_file("seccomp", filter));
-  }
+  if (!seccomp_filter()) return std::unexpected(seccomp_filter().error());
+  TRY(files.seccomp, memory_file("seccomp", *seccomp_filter()));
   const std::string passwd = fmt::format("root:x:0:0:root:/root:/bin/false\nwork:x:{}:{}::/work:/bin/sh\n", uid, uid);
   TRY(files.passwd, memory_file("passwd", as_bytes(passwd)));
   TRY(files.group, memory_file("group", as_bytes(fmt::format("root:x:0:\nwork:x:{}:\n", uid))));
+  TRY(files.hosts, memory_file("hosts", as_bytes(kHosts)));
+  TRY(files.nsswitch, memory_file("nsswitch.conf", as_bytes(kNsswitch)));
   return files;
 }
 
@@ -265,6 +272,8 @@ Result<void> Sandbox::launch(const RunPtr& shared) {
   plan.seccomp_fd = files.seccomp.get();
   plan.passwd_fd = files.passwd.get();
   plan.group_fd = files.group.get();
+  plan.hosts_fd = files.hosts.get();
+  plan.nsswitch_fd = files.nsswitch.get();
 
   ProcessSpec spec;
   spec.argv = sandbox_arguments(plan);
@@ -272,8 +281,8 @@ Result<void> Sandbox::launch(const RunPtr& shared) {
   spec.cwd = "/";
   spec.out = ProcessOutput::pipe();
   spec.err = ProcessOutput::pipe();
-  for (const Fd* fd : {&files.status, &files.seccomp, &files.passwd, &files.group})
-    if (*fd) spec.keep_fds.push_back(fd->get());
+  for (const Fd* fd : {&files.status, &files.seccomp, &files.passwd, &files.group, &files.hosts, &files.nsswitch})
+    spec.keep_fds.push_back(fd->get());
   if (run.cgroup) spec.cgroups = run.cgroup->procs_files();
   add_rlimits(spec, run.request.limits, run.cgroup.has_value(), root_);
   TRY(LogFile out, LogFile::open(run.out_log(), run.request.log_limit));
@@ -308,6 +317,7 @@ Task<Result<void>> Sandbox::start(Request request) {
     run->over = true;
   }
   if (!outcome) {
+    ++metrics_.start_failures;
     if (!run->over) kill(*run, "the start was cancelled");
     while (!run->over) (void)co_await run->changed.wait_shielded();  // nothing survives that kill
     co_await discard(run);
@@ -343,12 +353,14 @@ Task<Result<void>> Sandbox::until_running(RunPtr run) {
 // ------------------------------------------------------------------------------------------------- running and ending
 
 Task<void> Sandbox::copy_output(RunPtr run, std::unique_ptr<ByteStream> from, LogFile log) {
-  co_await copy_to_log(std::move(from), std::move(log));
+  const std::uint64_t dropped = co_await copy_to_log(std::move(from), std::move(log));
+  metrics_.dropped_bytes.add(dropped);
   --run->outputs;
   run->changed.notify_all();
 }
 
 Task<void> Sandbox::supervise(RunPtr run) {
+  metrics_.running.add();
   if (run->cgroup && cgroups_->holds("memory")) nursery_.spawn(watch_memory(run));
   Result<ProcessExit> waited = co_await run->process->wait();
   const ProcessExit exit = waited ? *waited : ProcessExit{0, SIGKILL};
@@ -360,7 +372,9 @@ Task<void> Sandbox::supervise(RunPtr run) {
   run->main = Fd();
   run->init = Fd();
   co_await release(run);
-  conclude(*run, exit);
+  Logs logs = co_await read_logs(run->request.results_dir, kResultOutputLimit);
+  conclude(*run, exit, std::move(logs));
+  metrics_.running.sub();
   run->changed.notify_all();
 }
 
@@ -394,10 +408,10 @@ void Sandbox::kill(Run& run, std::string reason) {
   if (run.process && !run.init) (void)run.process->signal_group(SIGKILL);
 }
 
-void Sandbox::conclude(Run& run, const ProcessExit& exit) const {
+void Sandbox::conclude(Run& run, const ProcessExit& exit, Logs logs) {
   ExecutionResult& result = run.result;
-  result.out = read_tail(run.out_log(), kResultOutputLimit);
-  result.err = read_tail(run.err_log(), kResultOutputLimit);
+  result.out = std::move(logs.out);
+  result.err = std::move(logs.err);
   result.exit_code = run.reported_code ? *run.reported_code : exit.shell_code();
   result.killed = !run.kill_reason.empty() || run.stopping;
   if (run.kill_reason == kMemoryReason) {
@@ -408,15 +422,14 @@ void Sandbox::conclude(Run& run, const ProcessExit& exit) const {
     result.error_msg = run.kill_reason;
   } else if (run.stopping) {
     result.error_msg = "stopped on request";
-  } else if (result.exit_code > 128) {
-    const int signal = result.exit_code - 128;
-    const char* name = ::sigabbrev_np(signal);
-    result.error_msg = fmt::format("ended by signal {} (SIG{})", signal, name != nullptr ? name : "?");
+  } else if (!run.reported_code && exit.signal != 0) {
+    result.error_msg = fmt::format("bubblewrap was ended by signal {}", exit.signal);
   } else if (result.exit_code >= 125 && result.exit_code <= 127) {
     result.error_msg = fmt::format("exit code {}: {}", result.exit_code, result.err.substr(0, result.err.find('\n')));
   } else if (result.exit_code != 0) {
-    result.error_msg = fmt::format("exit code {}", result.exit_code);
+    result.error_msg = describe_exit(result.exit_code);
   }
+  if (run.state != State::pending || run.reported_code) count_end(result);
   run.state = result.exit_code == 0 ? State::success : State::failed;
   run.over = true;
 }
@@ -487,10 +500,7 @@ Task<void> Sandbox::discard(RunPtr run) {
 
 Task<Result<Logs>> Sandbox::logs(ExecutionId id, std::size_t tail_bytes) {
   CO_TRY(RunPtr run, find(id));
-  const std::size_t limit = std::min(tail_bytes, kResultOutputLimit);
-  Logs logs;
-  logs.out = read_tail(run->out_log(), limit);
-  logs.err = read_tail(run->err_log(), limit);
+  Logs logs = co_await read_logs(run->request.results_dir, std::min(tail_bytes, kResultOutputLimit));
   co_return std::move(logs);
 }
 

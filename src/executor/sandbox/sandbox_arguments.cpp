@@ -26,8 +26,7 @@ void add_system(Args& args, bool network) {
   for (const char* file : {"/etc/ld.so.cache", "/etc/alternatives", "/etc/localtime"})
     add(args, {"--ro-bind-try", file, file});
   if (!network) return;
-  for (const char* file :
-       {"/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/ssl/certs", "/etc/ca-certificates"})
+  for (const char* file : {"/etc/resolv.conf", "/etc/ssl/certs", "/etc/ca-certificates"})
     add(args, {"--ro-bind-try", file, file});
 }
 
@@ -36,7 +35,7 @@ void add_writable(Args& args, const SandboxPlan& plan) {
   add(args, {"--proc", "/proc", "--dev", "/dev"});
   for (const char* dir : {"/tmp", "/dev/shm"}) add(args, {"--perms", "1777", "--size", size, "--tmpfs", dir});
   add(args, {"--bind", plan.work_dir.string(), "/work", "--chdir", "/"});
-  // The skeleton itself is memory that nobody counts.
+  // The root itself is memory outside every limit.
   add(args, {"--remount-ro", "/dev", "--remount-ro", "/"});
 }
 
@@ -48,24 +47,26 @@ Args sandbox_arguments(const SandboxPlan& plan) {
   if (!plan.network) add(args, {"--unshare-net"});
   add(args, {"--cap-drop", "ALL"});
   if (plan.uid)
-    // Only what setpriv needs to give the rest away.
+    // What setpriv needs to drop the rest.
     add(args, {"--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID", "--cap-add", "CAP_SETPCAP"});
   else
     add(args, {"--unshare-user", "--uid", "1000", "--gid", "1000"});
   add_system(args, plan.network);
   add(args, {"--ro-bind-data", std::to_string(plan.passwd_fd), "/etc/passwd"});
   add(args, {"--ro-bind-data", std::to_string(plan.group_fd), "/etc/group"});
+  add(args, {"--ro-bind-data", std::to_string(plan.hosts_fd), "/etc/hosts"});
+  add(args, {"--ro-bind-data", std::to_string(plan.nsswitch_fd), "/etc/nsswitch.conf"});
   add_writable(args, plan);
-  if (plan.seccomp_fd >= 0) add(args, {"--seccomp", std::to_string(plan.seccomp_fd)});
+  add(args, {"--seccomp", std::to_string(plan.seccomp_fd)});
   add(args, {"--json-status-fd", std::to_string(plan.status_fd), "--die-with-parent", "--clearenv", "--"});
-  // The environment is the work's, so it is set by the last program before it, when every privilege is gone: a library
-  // it preloads would otherwise run as root.
+  // env sets the work's environment after every privilege is dropped: a library that it preloads would otherwise run as
+  // root.
   add(args, {"/usr/bin/setpriv", "--no-new-privs"});
   if (plan.uid) {
     const std::string uid = std::to_string(*plan.uid);
     add(args, {"--reuid", uid, "--regid", uid, "--clear-groups", "--inh-caps=-all", "--bounding-set=-all"});
   }
-  // Also the folder is entered then: it is the work's, closed to a root without capabilities.
+  // The folder is entered then too: it is closed to root without capabilities.
   add(args, {"--", "/usr/bin/env", "-i", "-C", plan.working_directory, "--"});
   args.insert(args.end(), plan.environment.begin(), plan.environment.end());
   args.insert(args.end(), plan.command.begin(), plan.command.end());

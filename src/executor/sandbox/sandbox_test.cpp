@@ -28,7 +28,7 @@ class SandboxTest : public ::testing::Test {
   }
   void TearDown() override {
     runtime_.run(sandbox_->close());
-    // Nothing is left: no process of ours, no work folder, no control group.
+    // Nothing is left: no child process, no work folder, no control group.
     EXPECT_EQ(::waitpid(-1, nullptr, WNOHANG), -1);
     std::error_code ec;
     EXPECT_TRUE(!fs::exists(dir_ / "state", ec) || fs::is_empty(dir_ / "state"));
@@ -150,6 +150,52 @@ TEST_F(SandboxTest, OtherProcessesAndTheNetworkAreNotThere) {
   EXPECT_LE(std::stoi(processes), 5);
   EXPECT_EQ(run(request("tail -n +3 /proc/net/dev | cut -d: -f1 | tr -d ' \\n'", "c")).out, "lo");
   EXPECT_EQ(run(request("tail -n +2 /proc/net/route", "d")).out, "");
+}
+
+TEST_F(SandboxTest, ExitCodesAreNotTakenForSignals) {
+  EXPECT_EQ(run(request("exit 255", "a")).error_msg, "exit code 255");
+  EXPECT_EQ(run(request("exit 200", "b")).error_msg, "exit code 200");
+  EXPECT_EQ(run(request("exit 129", "c")).error_msg, "exit code 129, perhaps SIGHUP");
+  const ExecutionResult killed = run(request("kill -TERM $$", "d"));
+  EXPECT_EQ(killed.exit_code, 143);
+  EXPECT_EQ(killed.error_msg, "exit code 143, perhaps SIGTERM");
+}
+
+TEST_F(SandboxTest, LocalhostAndTheOwnNameHaveAddresses) {
+  const ExecutionResult r = run("getent ahosts localhost; echo own; getent hosts $(hostname)");
+  EXPECT_EQ(r.exit_code, 0) << r.err;
+  EXPECT_THAT(r.out, HasSubstr("127.0.0.1"));
+  EXPECT_THAT(r.out.substr(r.out.find("own")), HasSubstr("sandbox"));
+  EXPECT_THAT(run(request("getent ahostsv6 localhost; getent ahostsv4 localhost", "b")).out, HasSubstr("::1"));
+  const ExecutionResult bound =
+      run(request("perl -MIO::Socket::INET -e 'IO::Socket::INET->new(Listen => 1, "
+                  "LocalAddr => \"localhost\") or die $@; print \"bound\"'",
+                  "c"));
+  EXPECT_EQ(bound.out, "bound") << bound.err;
+}
+
+TEST_F(SandboxTest, MetricsCountExecutions) {
+  metrics::Registry registry;
+  sandbox_->register_with(registry);
+  run(request("true", "a"));
+  run(request("exit 3", "b"));
+  Request loud = request("head -c 5000 /dev/zero", "c");
+  loud.log_limit = 1000;
+  run(std::move(loud));
+  ASSERT_TRUE(start(request("sleep 1000", "d")));
+  const auto value = [&](std::string_view name, std::string outcome = {}) {
+    metrics::Labels labels{{"executor", "sandbox"}};
+    if (!outcome.empty()) labels.emplace_back("outcome", std::move(outcome));
+    return registry.snapshot().value(name, labels).value_or(-1);
+  };
+  EXPECT_EQ(value("nunet_executor_running"), 1);
+  ASSERT_TRUE(runtime_.run(sandbox_->stop(ExecutionId("d"), 1h)));
+  EXPECT_EQ(value("nunet_executor_running"), 0);
+  EXPECT_EQ(value("nunet_executor_executions_total", "success"), 2);
+  EXPECT_EQ(value("nunet_executor_executions_total", "failed"), 1);
+  EXPECT_EQ(value("nunet_executor_executions_total", "killed"), 1);
+  EXPECT_EQ(value("nunet_executor_dropped_bytes_total"), 4000);
+  EXPECT_EQ(value("nunet_executor_start_failures_total"), 0);
 }
 
 TEST_F(SandboxTest, NoPrivileges) {
@@ -364,6 +410,7 @@ TEST_F(SandboxTest, CleanupEndsWhatAKilledDaemonLeft) {
   ASSERT_TRUE(exit);
   EXPECT_EQ(exit->signal, SIGKILL);
   EXPECT_TRUE(groups()->list().empty());
+  until_state_is_empty();
 }
 
 TEST_F(SandboxTest, WhatAJobLeavesDoesNotDisableTheSandbox) {

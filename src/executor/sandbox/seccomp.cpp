@@ -1,130 +1,112 @@
 #include "executor/sandbox/seccomp.hpp"
 
-#include <linux/audit.h>
-#include <linux/filter.h>
+#include <linux/netlink.h>
 #include <linux/sched.h>
-#include <linux/seccomp.h>
-#include <sys/syscall.h>
+#include <seccomp.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <cerrno>
-#include <cstddef>
-#include <vector>
+#include <cstring>
+#include <memory>
+
+#include "executor/sandbox/seccomp_calls.hpp"
+#include "runtime/process.hpp"
 
 namespace dms::executor {
 
 namespace {
 
-#if defined(__x86_64__)
-constexpr std::uint32_t kArch = AUDIT_ARCH_X86_64;
-#elif defined(__aarch64__)
-constexpr std::uint32_t kArch = AUDIT_ARCH_AARCH64;
-#else
-constexpr std::uint32_t kArch = 0;
-#endif
+constexpr std::uint32_t kNamespaceFlags[] = {CLONE_NEWUSER, CLONE_NEWNS,  CLONE_NEWPID,   CLONE_NEWNET,
+                                             CLONE_NEWIPC,  CLONE_NEWUTS, CLONE_NEWCGROUP};
 
-constexpr std::uint32_t kDenied[] = {
-    // other mounts and namespaces
-    SYS_mount,
-    SYS_umount2,
-    SYS_pivot_root,
-    SYS_chroot,
-    SYS_unshare,
-    SYS_setns,
-    SYS_open_tree,
-    SYS_move_mount,
-    SYS_fsopen,
-    SYS_fsconfig,
-    SYS_fsmount,
-    SYS_fspick,
-    SYS_mount_setattr,
-    SYS_open_by_handle_at,
-    SYS_name_to_handle_at,
-    SYS_quotactl,
-    SYS_swapon,
-    SYS_swapoff,
-    SYS_fanotify_init,
-    // other processes
-    SYS_ptrace,
-    SYS_process_vm_readv,
-    SYS_process_vm_writev,
-    SYS_kcmp,
-    SYS_pidfd_getfd,
-    SYS_process_madvise,
-    // the kernel itself
-    SYS_keyctl,
-    SYS_add_key,
-    SYS_request_key,
-    SYS_bpf,
-    SYS_perf_event_open,
-    SYS_userfaultfd,
-    SYS_io_uring_setup,
-    SYS_io_uring_enter,
-    SYS_io_uring_register,
-    SYS_kexec_load,
-    SYS_init_module,
-    SYS_finit_module,
-    SYS_delete_module,
-    SYS_reboot,
-    SYS_acct,
-    SYS_syslog,
-    SYS_settimeofday,
-    SYS_clock_settime,
-    SYS_adjtimex,
-    SYS_clock_adjtime,
-    SYS_sethostname,
-    SYS_setdomainname,
-    SYS_vhangup,
-#ifdef SYS_kexec_file_load
-    SYS_kexec_file_load,
-#endif
-#ifdef SYS_iopl
-    SYS_iopl,
-    SYS_ioperm,
-#endif
+/// Values of personality(): none, 32-bit, Linux 2.6, both, and the question for the present one.
+constexpr std::uint32_t kPersonalities[] = {0, 0x8, 0x20000, 0x20008, 0xffffffff};
+
+/// Collects rules; the first failure is kept.
+class Rules {
+ public:
+  Rules() : context_(::seccomp_init(SCMP_ACT_ERRNO(ENOSYS)), ::seccomp_release) {
+    if (!context_) {
+      keep("seccomp_init", -ENOMEM);
+      return;
+    }
+    keep("the action for foreign architectures",
+         ::seccomp_attr_set(context_.get(), SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_ERRNO(EPERM)));
+    keep("a binary tree", ::seccomp_attr_set(context_.get(), SCMP_FLTATR_CTL_OPTIMIZE, 2));
+  }
+
+  void add(const char* name, std::uint32_t action, std::vector<scmp_arg_cmp> arguments = {}) {
+    if (!outcome_) return;
+    const int number = ::seccomp_syscall_resolve_name(name);
+    if (number < 0) return;  // not on this architecture, or unknown to this libseccomp: ENOSYS, by (3)
+    keep(name, ::seccomp_rule_add_array(context_.get(), action, number, static_cast<unsigned>(arguments.size()),
+                                        arguments.data()));
+  }
+
+  Result<Bytes> take() {
+    if (!outcome_) return std::unexpected(outcome_.error());
+    const Fd file(::memfd_create("seccomp", MFD_CLOEXEC));
+    if (!file) return fail(Errc::io, "make a memory file for the seccomp filter: {}", std::strerror(errno));
+    keep("export", ::seccomp_export_bpf(context_.get(), file.get()));
+    if (!outcome_) return std::unexpected(outcome_.error());
+    Bytes filter(static_cast<std::size_t>(::lseek(file.get(), 0, SEEK_END)));
+    if (::pread(file.get(), filter.data(), filter.size(), 0) != static_cast<ssize_t>(filter.size()))
+      return fail(Errc::io, "read the seccomp filter: {}", std::strerror(errno));
+    return filter;
+  }
+
+ private:
+  void keep(std::string_view what, int code) {
+    if (code < 0 && outcome_) outcome_ = fail(Errc::unsupported, "seccomp filter: {}: {}", what, std::strerror(-code));
+  }
+
+  std::unique_ptr<void, void (*)(scmp_filter_ctx)> context_;
+  Result<void> outcome_;
 };
 
-constexpr std::uint32_t kNamespaceFlags =
-    CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
+void add_clone(Rules& rules) {
+  std::uint64_t all = 0;
+  for (const std::uint32_t flag : kNamespaceFlags) {
+    all |= flag;
+    rules.add("clone", SCMP_ACT_ERRNO(EPERM), {SCMP_A0(SCMP_CMP_MASKED_EQ, flag, flag)});
+  }
+  rules.add("clone", SCMP_ACT_ALLOW, {SCMP_A0(SCMP_CMP_MASKED_EQ, all, 0)});
+}
 
-constexpr std::uint32_t refuse(int error) {
-  return SECCOMP_RET_ERRNO | (static_cast<std::uint32_t>(error) & SECCOMP_RET_DATA);
+/// The upper half of an int argument is not defined, so only the lower half is compared.
+void add_sockets(Rules& rules) {
+  for (const unsigned family : {AF_UNIX, AF_INET, AF_INET6})
+    rules.add("socket", SCMP_ACT_ALLOW, {SCMP_A0_32(SCMP_CMP_EQ, family)});
+  rules.add("socket", SCMP_ACT_ALLOW,
+            {SCMP_A0_32(SCMP_CMP_EQ, unsigned{AF_NETLINK}), SCMP_A2_32(SCMP_CMP_EQ, unsigned{NETLINK_ROUTE})});
+  rules.add("socket", SCMP_ACT_ERRNO(EAFNOSUPPORT),
+            {SCMP_A0_32(SCMP_CMP_EQ, unsigned{AF_NETLINK}), SCMP_A2_32(SCMP_CMP_GT, unsigned{NETLINK_ROUTE})});
+  for (unsigned family = 0; family < AF_NETLINK; ++family)
+    if (family != AF_UNIX && family != AF_INET && family != AF_INET6)
+      rules.add("socket", SCMP_ACT_ERRNO(EAFNOSUPPORT), {SCMP_A0_32(SCMP_CMP_EQ, family)});
+  rules.add("socket", SCMP_ACT_ERRNO(EAFNOSUPPORT), {SCMP_A0_32(SCMP_CMP_GT, unsigned{AF_NETLINK})});
+  rules.add("socketpair", SCMP_ACT_ALLOW, {SCMP_A0_32(SCMP_CMP_EQ, unsigned{AF_UNIX})});
+  rules.add("socketpair", SCMP_ACT_ERRNO(EAFNOSUPPORT), {SCMP_A0_32(SCMP_CMP_NE, unsigned{AF_UNIX})});
+}
+
+Result<Bytes> make_filter() {
+  Rules rules;
+  for (const char* name : kAllowedCalls) rules.add(name, SCMP_ACT_ALLOW);
+  for (const char* name : kRefusedCalls) rules.add(name, SCMP_ACT_ERRNO(EPERM));
+  for (const std::uint32_t value : kPersonalities)
+    rules.add("personality", SCMP_ACT_ALLOW, {SCMP_A0_32(SCMP_CMP_EQ, value)});
+  add_clone(rules);
+  add_sockets(rules);
+  return rules.take();
 }
 
 }  // namespace
 
-Bytes seccomp_filter() {
-  if (kArch == 0) return {};
-  std::vector<sock_filter> program;
-  const auto load = [&](std::size_t offset) {
-    program.push_back(BPF_STMT(BPF_LD | BPF_W | BPF_ABS, static_cast<std::uint32_t>(offset)));
-  };
-  const auto give = [&](std::uint32_t verdict) { program.push_back(BPF_STMT(BPF_RET | BPF_K, verdict)); };
-  // Each test stands before one verdict, and jumps over it when it fails: no distance to get wrong.
-  const auto unless = [&](std::uint16_t test, std::uint32_t value) {
-    program.push_back(BPF_JUMP(static_cast<std::uint16_t>(BPF_JMP | test | BPF_K), value, 0, 1));
-  };
-  load(offsetof(seccomp_data, arch));
-  program.push_back(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, kArch, 1, 0));
-  give(refuse(EPERM));
-  load(offsetof(seccomp_data, nr));
-#if defined(__x86_64__)
-  unless(BPF_JGE, 0x40000000);  // x32
-  give(refuse(EPERM));
-#endif
-  for (const std::uint32_t call : kDenied) {
-    unless(BPF_JEQ, call);
-    give(refuse(EPERM));
-  }
-  unless(BPF_JEQ, SYS_clone3);
-  give(refuse(ENOSYS));
-  program.push_back(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone, 1, 0));
-  give(SECCOMP_RET_ALLOW);
-  load(offsetof(seccomp_data, args));  // the low half of the flags; little-endian machines only, as both above are
-  unless(BPF_JSET, kNamespaceFlags);
-  give(refuse(EPERM));
-  give(SECCOMP_RET_ALLOW);
-  const auto* raw = reinterpret_cast<const std::uint8_t*>(program.data());
-  return {raw, raw + program.size() * sizeof(sock_filter)};
+const Result<Bytes>& seccomp_filter() {
+  static const Result<Bytes> filter = make_filter();
+  return filter;
 }
 
 }  // namespace dms::executor

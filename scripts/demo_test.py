@@ -1,0 +1,53 @@
+"""What the demonstration and the functional tests ask of a machine before they use it."""
+
+import os
+import pathlib
+import stat
+import sys
+import tempfile
+import unittest
+from unittest import mock
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "tests/lib"))
+
+import nunet_cluster  # noqa: E402
+
+
+def fake_programs(folder, **programs):
+    for name, script in programs.items():
+        path = pathlib.Path(folder) / name
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(path.stat().st_mode | stat.S_IXUSR)
+
+
+class Probes(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = folder.name
+        for patch in (mock.patch.dict(os.environ, {"PATH": f"{self.folder}:/usr/bin:/bin"}), mock.patch("os.geteuid", return_value=0)):
+            patch.start()
+            self.addCleanup(patch.stop)
+
+    def test_a_namespace_that_can_be_made_but_not_entered_cannot_be_used(self):
+        fake_programs(self.folder, nsenter="exit 0", ip='[ "$1" != -n ] || { echo "mount of /sys failed: Invalid argument" >&2; exit 255; }')
+        self.assertRegex(nunet_cluster.namespaces_obstacle(), r"`ip -n .*` fails: mount of /sys failed")
+
+    def test_namespaces_are_used_where_every_command_works(self):
+        fake_programs(self.folder, nsenter="exit 0", ip="exit 0")
+        self.assertEqual(nunet_cluster.namespaces_obstacle(), "")
+
+    def test_every_probe_is_removed(self):
+        fake_programs(self.folder, nsenter="exit 1", ip=f'echo "$*" >>{self.folder}/log')
+        self.assertRegex(nunet_cluster.namespaces_obstacle(), "nsenter")
+        lines = (pathlib.Path(self.folder) / "log").read_text().splitlines()
+        made = {line.split()[-1] for line in lines if line.startswith("netns add")}
+        self.assertEqual(made, {line.split()[-1] for line in lines if line.startswith("netns del")})
+
+    def test_a_sandbox_that_cannot_be_made_says_why(self):
+        fake_programs(self.folder, bwrap="echo 'bwrap: Failed to make / slave: Invalid argument' >&2; exit 1")
+        self.assertIn("Failed to make / slave", nunet_cluster.sandbox_obstacle())
+
+
+if __name__ == "__main__":
+    unittest.main()
