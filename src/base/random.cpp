@@ -3,19 +3,18 @@
 #include <sys/random.h>
 
 #include <cerrno>
-#include <cstdio>
-#include <cstdlib>
+#include <system_error>
+
+#include "base/assert.hpp"
 
 namespace dms {
 
 void SystemRandom::fill(MutableBytes out) {
   while (!out.empty()) {
     const ssize_t got = ::getrandom(out.data(), out.size(), 0);
-    if (got < 0) {
-      if (errno == EINTR) continue;
-      std::perror("getrandom");  // no entropy source: nothing that follows could be trusted
-      std::abort();
-    }
+    // Fatal although the system fails: without randomness no key or nonce that follows could be trusted.
+    DMS_ASSERT(got >= 0 || errno == EINTR, "getrandom: {}", std::generic_category().message(errno));
+    if (got < 0) continue;
     out = out.subspan(static_cast<std::size_t>(got));
   }
 }

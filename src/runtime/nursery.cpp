@@ -1,7 +1,5 @@
 #include "runtime/nursery.hpp"
 
-#include <cstdlib>
-
 #include "base/assert.hpp"
 #include "base/log.hpp"
 
@@ -14,7 +12,7 @@ struct Nursery::Root {
     std::suspend_always initial_suspend() noexcept { return {}; }
     std::suspend_never final_suspend() noexcept { return {}; }
     void return_void() {}
-    void unhandled_exception() noexcept { std::abort(); }
+    void unhandled_exception() noexcept { DMS_ASSERT(false, "run() lets no exception out"); }
   };
   std::coroutine_handle<promise_type> handle;
 };
