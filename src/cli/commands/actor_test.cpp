@@ -242,6 +242,31 @@ TEST_F(DeployTest, WhatAPipeNamesIsInTheWorkingFolder) {
   EXPECT_EQ(said.code, 0) << said.err;
 }
 
+TEST_F(DeployTest, PlaceholdersAreFilledInBeforeTheEnsembleIsSent) {
+  (void)write_file(world.home / "token", "s3cret");
+  world.variables["TOKEN"] = "t";
+  std::string text(kEnsemble);
+  text.insert(text.find("cmd:"), "environment: {A: \"${file:token}\", B: \"${env:TOKEN}\"}, ");
+  (void)write_file(file, text);
+  EXPECT_EQ(nunet({"deploy", "-f", file}).code, 0);
+  EXPECT_EQ(nunet({"actor", "cmd", "/dms/node/deployment/new", "-f", file}).code, 0);
+  ASSERT_GE(asked.size(), 2U);
+  for (const auto& envelope : asked)
+    EXPECT_THAT(std::string(as_text(envelope.message)), HasSubstr(R"("environment":["A=s3cret","B=t"])"));
+}
+
+TEST_F(DeployTest, EveryPlaceholderThatCannotBeFilledInIsNamedWithItsPlace) {
+  std::string text(kEnsemble);
+  text.insert(text.find("cmd:"), "environment: {A: \"${file:gone}\", B: \"${env:UNSET}\"}, ");
+  (void)write_file(file, text);
+  const auto said = nunet({"deploy", "-f", file});
+  EXPECT_EQ(said.code, 1);
+  EXPECT_THAT(said.err, HasSubstr("allocations.work.execution.environment.A: ${file:gone}: "));
+  EXPECT_THAT(said.err,
+              HasSubstr("allocations.work.execution.environment.B: ${env:UNSET}: the variable UNSET is not set"));
+  EXPECT_TRUE(asked.empty());
+}
+
 TEST_F(DeployTest, WaitingShowsEachStateOnceAndTheOutput) {
   const auto said = nunet({"deploy", "-f", file, "--wait"});
   EXPECT_EQ(said.code, 0) << said.err;

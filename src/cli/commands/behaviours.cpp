@@ -95,15 +95,6 @@ void put(json::Object& into, std::string_view path, json::Value value) {
   put(inner.as_object(), path.substr(dot + 1), std::move(value));
 }
 
-/// The text of a script or key: what stands there if it has several lines, else the file of that name next to the ensemble.
-Result<std::string> resolve(const std::filesystem::path& folder, std::string_view what, std::string_view given) {
-  if (given.find('\n') != std::string_view::npos) return std::string(given);
-  const auto path = std::filesystem::path(given).is_absolute() ? std::filesystem::path(given) : folder / given;
-  auto contents = read_file(path, kMaxFile);
-  if (!contents) return fail(contents.error(), "{}: expected a file, or the text itself in several lines", what);
-  return contents;
-}
-
 }  // namespace
 
 std::vector<const protocol::Declaration*> offered_behaviours() {
@@ -150,18 +141,12 @@ Result<std::string> make_payload(Session& session, const protocol::Declaration& 
 Result<jobs::Ensemble> read_ensemble(Session& session, const std::filesystem::path& file) {
   const bool piped = file == "-";
   TRY(auto yaml, piped ? session.read_input(kMaxFile) : read_file(file, kMaxFile));
-  auto ensemble = jobs::Ensemble::parse_yaml(yaml);
-  if (!ensemble) return fail(ensemble.error(), "{}", piped ? "standard input" : file.string());
   std::error_code ignored;
   const auto folder = std::filesystem::is_regular_file(file, ignored) ? file.parent_path() : std::filesystem::path();
-  for (auto& [name, script] : ensemble->scripts) {
-    TRY(auto contents, resolve(folder, fmt::format("scripts.{}", name), as_text(script)));
-    script = to_bytes(contents);
-  }
-  for (auto& [name, allocation] : ensemble->allocations)
-    for (auto& key : allocation.keys) {
-      TRY(key.file, resolve(folder, fmt::format("allocations.{}.keys", name), key.file));
-    }
+  auto ensemble = jobs::Ensemble::parse_yaml(
+      yaml, {.file = [&](const std::string& path) { return read_file(folder / path, kMaxFile); },
+             .variable = [&](const std::string& name) { return session.environment().variable(name); }});
+  if (!ensemble) return fail(ensemble.error(), "{}", piped ? "standard input" : file.string());
   return ensemble;
 }
 

@@ -20,8 +20,9 @@ namespace dms::cli {
 /// The payload as JSON; empty for a behaviour without parameters.
 Result<std::string> make_payload(Session& session, const protocol::Declaration& behaviour, const Arguments& arguments);
 
-/// An ensemble from YAML, with the scripts and keys it names read from files next to it. `-` is standard input; what that
-/// or any pipe (/dev/stdin, <(...)) names is next to the working folder's files.
+/// An ensemble from YAML, with the files and variables that it refers to (jobs/ensemble/references.hpp). `-` is standard
+/// input. Relative paths count from the folder of the file; for input and pipes (/dev/stdin, <(...)), from the working
+/// folder.
 Result<jobs::Ensemble> read_ensemble(Session& session, const std::filesystem::path& file);
 
 }  // namespace dms::cli

@@ -9,27 +9,16 @@
 namespace dms::jobs {
 namespace {
 
-/// Members without which a default would stand in for the user's choice.
 Result<void> require_choices(const json::Value& v1) {
   const json::Object* object = v1.if_object();
   const json::Value* list = object == nullptr ? nullptr : json::find_member(*object, "allocations");
   const json::Object* allocations = list == nullptr ? nullptr : list->if_object();
-  if (allocations == nullptr) return {};  // the decoder or the validator says what is wrong
-  for (const auto& member : *allocations) {
-    const json::Object* allocation = member.value().if_object();
-    if (allocation == nullptr) continue;
-    const auto missing = [&](std::string_view name) {
-      const json::Value* value = json::find_member(*allocation, name);
-      return value == nullptr || value->is_null();
-    };
-    const std::string_view name = member.key();
-    if (missing("executor"))
-      return fail(Errc::invalid_argument, "allocations.{}.executor: expected {}, found nothing", name,
-                  known_names<ExecutorType>());
-    if (missing("type"))
-      return fail(Errc::invalid_argument, "allocations.{}.type: expected {}, found nothing", name,
-                  known_names<AllocationType>());
-  }
+  if (allocations == nullptr) return {};  // the decoder or the validator reports the mistake
+  for (const auto& member : *allocations)
+    if (const json::Object* allocation = member.value().if_object())
+      for (const auto& [choice, names] : missing_choices(*allocation))
+        return fail(Errc::invalid_argument, "allocations.{}.{}: expected {}, found nothing",
+                    std::string_view(member.key()), choice, names);
   return {};
 }
 
@@ -44,6 +33,17 @@ Result<Ensemble> from_v1(const json::Value& v1) {
 }
 
 }  // namespace
+
+std::vector<std::pair<std::string_view, std::string>> missing_choices(const json::Object& allocation) {
+  std::vector<std::pair<std::string_view, std::string>> missing;
+  const auto require = [&](std::string_view name, std::string names) {
+    const json::Value* value = json::find_member(allocation, name);
+    if (value == nullptr || value->is_null()) missing.emplace_back(name, std::move(names));
+  };
+  require("executor", known_names<ExecutorType>());
+  require("type", known_names<AllocationType>());
+  return missing;
+}
 
 void Execution::to_json(json::Writer& writer) const {
   writer.begin_object().key("type").string(type);
@@ -95,9 +95,12 @@ Result<AllocationKey> AllocationKey::from_json(const json::Value& value) {
   return AllocationKey{.type = wire.type, .file = std::move(wire.file), .dest = std::move(wire.dest)};
 }
 
-Result<Ensemble> Ensemble::parse_yaml(std::string_view text) {
-  TRY(const json::Value written, read_yaml(text));
-  TRY(const json::Value v1, normalise(written));
+Result<Ensemble> Ensemble::parse_yaml(std::string_view text, const References& references) {
+  TRY(YamlDocument written, read_yaml(text));
+  TRY(YamlDocument texts, read_yaml(text, Scalars::text));
+  keep_text(written.root, std::move(texts.root));
+  TRY_VOID(resolve_references(written.root, references));
+  TRY(const json::Value v1, normalise(written.root, written.aliased));
   return from_v1(v1);
 }
 

@@ -1,23 +1,25 @@
 // An ensemble: the description of a deployment, as users write it (YAML) and as the network carries it (JSON).
 //
 // Model
-//  1. An Ensemble that exists is valid: parse_yaml() and from_json() return one or say where the input is wrong, what
-//     was expected there and, for an unknown key, which known one is nearest ("allocations.web.resources.ram.sise:
-//     unknown key; did you mean size?").
+//  1. An Ensemble that exists is valid: parse_yaml() and from_json() return one or report where the input is wrong, what
+//     is expected there and, for an unknown key, the nearest known one ("allocations.web.resources.ram.sise: unknown
+//     key; did you mean size?").
 //  2. The wire form is that of the existing network: `{"v1":{...}}`, sizes in bytes, clocks in hertz, scripts in
 //     base64, durations in nanoseconds, execution as {type, params}. Reading ignores unknown members, for newer peers
-//     may send more; from_json(to_json(e)) is e.
+//     may send more; from_json(to_json(e)) equals e.
 //  3. The YAML form is looser (normalise.hpp): bare sizes count in GiB and clocks in GHz, units may be written,
-//     resources and volumes may refer to named templates, environment may be a map. Unknown keys are refused there:
-//     they are typing errors of somebody who can still be told.
-//  4. Rules beyond the network's own validator: every allocation stands in exactly one node, ports belong to an
-//     allocation of their node, paths and script names cannot climb out of a folder, numbers of things are bounded.
+//     resources and volumes may refer to named templates, environment may be a map. Values of environment, keys and
+//     metadata are text exactly as written. Placeholders and file names are resolved on the submitter's machine
+//     (references.hpp). Unknown keys are refused: they are typing errors of a user who can still correct them.
+//  4. Rules beyond the validator of the existing implementation: every allocation is in exactly one node, ports belong to
+//     an allocation of their node, paths and script names cannot leave their folder, numbers of items are bounded.
+//  5. The name of an environment variable is anything that exec(2) takes: not empty, without `=` and NUL.
 //
-// Threads: values, no shared state. Cost: linear in the input, but for dependency cycles (edges + allocations).
+// Threads: values, no shared state. Cost: linear in the input, except dependency cycles (edges + allocations).
 //
-// What a stranger may try: an ensemble arrives from whoever may deploy. YAML aliases that multiply ("billion laughs"),
-// deep nesting and huge input meet fixed limits before memory is spent (yaml.hpp); names that become file names, host
-// names or container references are checked character by character, so none of them can leave its place.
+// Attacks: an ensemble arrives from any permitted deployer. YAML aliases that multiply ("billion laughs"), deep nesting
+// and huge input meet fixed limits before memory is spent (yaml.hpp); names that become file names, host names or
+// container references are checked character by character, so none of them can leave its place.
 #pragma once
 
 #include <map>
@@ -25,11 +27,12 @@
 #include <string>
 #include <vector>
 
-#include "encoding/json.hpp"
 #include "base/time.hpp"
 #include "capability/capability.hpp"
 #include "capability/location.hpp"
+#include "encoding/json.hpp"
 #include "jobs/ensemble/named_enum.hpp"
+#include "jobs/ensemble/references.hpp"
 
 namespace dms::jobs {
 
@@ -269,8 +272,8 @@ struct Ensemble : EnsembleV1 {
   /// On the wire the members are wrapped: to_json().
   static void json_fields() = delete;
 
-  /// From what a user wrote.
-  static Result<Ensemble> parse_yaml(std::string_view text);
+  /// From what a user wrote; `references` gives what it refers to on this machine. Reports every unknown key at once.
+  static Result<Ensemble> parse_yaml(std::string_view text, const References& references = {});
   /// From the wire: `{"v1":{...}}`.
   static Result<Ensemble> from_json(const json::Value& value);
   void to_json(json::Writer& writer) const;

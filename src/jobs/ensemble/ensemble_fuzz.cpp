@@ -6,7 +6,11 @@
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using dms::jobs::Ensemble;
   const std::string_view text(reinterpret_cast<const char*>(data), size);
-  for (const auto& read : {Ensemble::parse_yaml(text), dms::json::decode<Ensemble>(text)}) {
+  const dms::jobs::References machine = {
+      .file = [](const std::string& path) -> dms::Result<std::string> { return path; },
+      .variable = [](const std::string& name) { return std::optional(name); }};
+  for (const auto& read :
+       {Ensemble::parse_yaml(text), Ensemble::parse_yaml(text, machine), dms::json::decode<Ensemble>(text)}) {
     if (!read) continue;
     const auto again = dms::json::decode<Ensemble>(dms::json::encode(*read));
     if (!again || !(*again == *read)) std::abort();

@@ -1,12 +1,10 @@
 #include "jobs/ensemble/normalise.hpp"
 
-#include <boost/json/array.hpp>
-#include <boost/json/object.hpp>
 #include <cmath>
 
-#include "encoding/multibase.hpp"
-#include "base/suggest.hpp"
 #include "capability/units.hpp"
+#include "encoding/multibase.hpp"
+#include "jobs/ensemble/fields.hpp"
 
 namespace dms::jobs {
 namespace {
@@ -16,7 +14,6 @@ using capability::Hertz;
 using json::Array;
 using json::Object;
 using json::Value;
-using Keys = std::span<const std::string_view>;
 
 constexpr std::string_view kTopKeys[] = {"version",
                                          "escalation_strategy",
@@ -61,90 +58,19 @@ constexpr std::string_view kSandboxKeys[] = {"entrypoint", "cmd", "environment",
 constexpr std::string_view kFirecrackerKeys[] = {"kernel_image", "root_file_system", "kernel_args", "initrd",
                                                  "initrd_path",  "mmds_message",     "type"};
 
-/// Where in the document a value stands, for messages.
-class Path {
- public:
-  Path() = default;
-  [[nodiscard]] Path operator/(std::string_view name) const {
-    return Path(text_.empty() ? std::string(name) : text_ + "." + std::string(name));
-  }
-  [[nodiscard]] Path operator/(std::size_t index) const { return Path(fmt::format("{}[{}]", text_, index)); }
-
-  [[nodiscard]] std::unexpected<Error> wrong(std::string_view message) const {
-    return fail(Errc::invalid_argument, "{}{}{}", text_, text_.empty() ? "" : ": ", message);
-  }
-  [[nodiscard]] std::unexpected<Error> wrong_kind(std::string_view expected, const Value& found) const {
-    return wrong(json::wrong_kind(expected, found).error().message());
-  }
-  [[nodiscard]] std::unexpected<Error> wrong(const Error& error) const {
-    return wrong(std::string_view(error.message()));
-  }
-
- private:
-  explicit Path(std::string text) : text_(std::move(text)) {}
-  std::string text_;
-};
-
-/// The object without members that are null; with `known`, only those keys.
-Result<Object> object_at(const Value& value, const Path& path, std::optional<Keys> known = std::nullopt) {
-  const Object* object = value.if_object();
-  if (object == nullptr) return path.wrong_kind("a map", value);
-  Object out;
-  for (const auto& member : *object) {
-    if (known && std::find(known->begin(), known->end(), member.key()) == known->end())
-      return (path / member.key()).wrong("unknown key" + suggestion(member.key(), *known));
-    if (!member.value().is_null()) out.emplace(member.key(), member.value());
-  }
-  return out;
-}
-
-using Transform = Result<Value> (*)(const Value&, const Path&);
-
-/// Replaces a member, if it is there, by what `transform` makes of it.
-template <class F>
-Result<void> rewrite(Object& object, std::string_view key, const Path& path, F transform) {
-  if (auto* member = object.if_contains(key)) {
-    TRY(Value value, transform(*member, path / key));
-    *member = std::move(value);
-  }
-  return {};
-}
-
-template <class F>
-Result<Value> each_member(const Value& value, const Path& path, F transform) {
-  TRY(Object object, object_at(value, path));
-  for (auto& member : object) {
-    TRY(Value item, transform(member.value(), path / member.key()));
-    member.value() = std::move(item);
-  }
-  return Value(std::move(object));
-}
-
-template <class F>
-Result<Value> each_item(const Value& value, const Path& path, F transform) {
-  const Array* array = value.if_array();
-  if (array == nullptr) return path.wrong_kind("a list", value);
-  Array out;
-  for (std::size_t i = 0; i < array->size(); ++i) {
-    TRY(Value item, transform((*array)[i], path / i));
-    out.push_back(std::move(item));
-  }
-  return Value(std::move(out));
-}
-
-/// Only known keys, values as they are.
-template <const auto& kKeys>
-Result<Value> plain_object(const Value& value, const Path& path) {
-  TRY(Object object, object_at(value, path, Keys(kKeys)));
-  return Value(std::move(object));
-}
-
-/// What a number, a truth value or a string is as text; a fraction's text is lost by then, so it needs quotes.
-Result<Value> scalar_text(const Value& value, const Path& path) {
+/// Of a place that keep_text() covers.
+Result<Value> text_of(const Value& value, const Path& path) {
   if (value.is_string()) return value;
-  if (value.is_int64() || value.is_uint64() || value.is_bool()) return Value(boost::json::string(json::write(value)));
-  if (value.is_double()) return path.wrong("expected a string, found a number; put it in quotes");
   return path.wrong_kind("a string", value);
+}
+
+/// A map from name to text, where a missing value is a mistake: the name alone would vanish.
+Result<Value> texts(const Value& value, const Path& path) {
+  if (const Object* object = value.if_object())
+    for (const auto& member : *object)
+      if (member.value().is_null())
+        path.record((path / member.key()).wrong("expected a text, found null; put it in quotes, or write \"\""));
+  return each_member(value, path, text_of);
 }
 
 Result<Value> quantity(const Value& value, const Path& path, Result<std::uint64_t> (*parse)(std::string_view)) {
@@ -184,30 +110,30 @@ Result<Value> cores(const Value& value, const Path& path) {
 
 Result<Value> cpu(const Value& value, const Path& path) {
   TRY(Object object, object_at(value, path, Keys(kCpuKeys)));
-  TRY_VOID(rewrite(object, "cores", path, cores));
-  TRY_VOID(rewrite(object, "clock_speed", path, clock));
-  TRY_VOID(rewrite(object, "cache_size", path, size_in_bytes));
+  rewrite(object, "cores", path, cores);
+  rewrite(object, "clock_speed", path, clock);
+  rewrite(object, "cache_size", path, size_in_bytes);
   return Value(std::move(object));
 }
 
 Result<Value> ram(const Value& value, const Path& path) {
   TRY(Object object, object_at(value, path, Keys(kRamKeys)));
-  TRY_VOID(rewrite(object, "size", path, size_in_gib));
-  TRY_VOID(rewrite(object, "clock_speed", path, clock));
+  rewrite(object, "size", path, size_in_gib);
+  rewrite(object, "clock_speed", path, clock);
   return Value(std::move(object));
 }
 
 Result<Value> disk(const Value& value, const Path& path) {
   TRY(Object object, object_at(value, path, Keys(kDiskKeys)));
-  TRY_VOID(rewrite(object, "size", path, size_in_gib));
-  TRY_VOID(rewrite(object, "read_speed", path, size_in_bytes));
-  TRY_VOID(rewrite(object, "write_speed", path, size_in_bytes));
+  rewrite(object, "size", path, size_in_gib);
+  rewrite(object, "read_speed", path, size_in_bytes);
+  rewrite(object, "write_speed", path, size_in_bytes);
   return Value(std::move(object));
 }
 
 Result<Value> gpu(const Value& value, const Path& path) {
   TRY(Object object, object_at(value, path, Keys(kGpuKeys)));
-  TRY_VOID(rewrite(object, "vram", path, size_in_gib));
+  rewrite(object, "vram", path, size_in_gib);
   return Value(std::move(object));
 }
 
@@ -232,93 +158,101 @@ const Value* template_named(const Value* templates, std::string_view name) {
   return object == nullptr ? nullptr : object->if_contains(name);
 }
 
+/// The members of a resource description in the units of the network; `name` is kept.
+Result<Value> own_resources(const Value& value, const Path& path) {
+  TRY(Object object, object_at(value, path, Keys(kResourceKeys)));
+  rewrite(object, "cpu", path, cpu);
+  rewrite(object, "ram", path, ram);
+  rewrite(object, "disk", path, disk);
+  rewrite(object, "gpus", path, [](const Value& list, const Path& at) { return each_item(list, at, gpu); });
+  return Value(std::move(object));
+}
+
+/// `templates` are the top-level resources, each as own_resources() returns it.
 Result<Value> resources(const Value& value, const Path& path, const Value* templates) {
-  Object object;
-  if (value.is_string()) {
-    object["name"] = value;
-  } else {
-    TRY(object, object_at(value, path, Keys(kResourceKeys)));
-  }
+  TRY(Value own, value.is_string() ? Result<Value>(Object{{"name", value}}) : own_resources(value, path));
+  Object& object = own.get_object();
   if (const auto* name = object.if_contains("name")) {
     if (!name->is_string()) return (path / "name").wrong_kind("a string", *name);
     const Value* base = template_named(templates, name->get_string());
     if (base == nullptr)
       return path.wrong(fmt::format("there is no entry \"{}\" in the top-level resources",
                                     std::string_view(name->get_string()).substr(0, 64)));
+    object.erase("name");
     inherit(object, base);
     object.erase("name");
   }
-  TRY(object, object_at(Value(std::move(object)), path, Keys(kResourceKeys)));
-  TRY_VOID(rewrite(object, "cpu", path, cpu));
-  TRY_VOID(rewrite(object, "ram", path, ram));
-  TRY_VOID(rewrite(object, "disk", path, disk));
-  TRY_VOID(rewrite(object, "gpus", path, [](const Value& list, const Path& at) { return each_item(list, at, gpu); }));
-  object.erase("name");
+  return own;
+}
+
+/// The members of a volume under the names of the network.
+Result<Value> own_volume(const Value& value, const Path& path) {
+  TRY(Object object, object_at(value, path, Keys(kVolumeKeys)));
+  rename(object, "mountpoint", "mount_destination");
   return Value(std::move(object));
 }
 
-Result<Value> volume(const Value& value, const Path& path, const Value* templates) {
-  Object object;
-  if (const auto* text = value.if_string()) {
-    const std::string_view whole(text->data(), text->size());
-    const auto colon = whole.find(':');
-    if (colon == std::string_view::npos || colon == 0 || colon + 1 == whole.size() ||
-        whole.find(':', colon + 1) != std::string_view::npos)
-      return path.wrong("expected name:mountpoint");
-    object["name"] = boost::json::string(whole.substr(0, colon));
-    object["mount_destination"] = boost::json::string(whole.substr(colon + 1));
-  } else {
-    TRY(object, object_at(value, path, Keys(kVolumeKeys)));
-  }
-  if (const auto* name = object.if_contains("name"); name != nullptr && name->is_string())
-    inherit(object, template_named(templates, name->get_string()));
-  TRY(object, object_at(Value(std::move(object)), path, Keys(kVolumeKeys)));
-  rename(object, "mountpoint", "mount_destination");
+Result<Value> short_volume(const Value& value, const Path& path) {
+  const std::string_view text = value.get_string();
+  const auto colon = text.find(':');
+  if (colon == std::string_view::npos || colon == 0 || colon + 1 == text.size() ||
+      text.find(':', colon + 1) != std::string_view::npos)
+    return path.wrong("expected name:mountpoint");
+  return Value(Object{{"name", text.substr(0, colon)}, {"mount_destination", text.substr(colon + 1)}});
+}
+
+/// `templates` are the top-level volumes, each as own_volume() returns it.
+Result<Value> volume(const Value& value, const Path& path, std::string_view name, const Value* templates) {
+  TRY(Value own, value.is_string() ? short_volume(value, path) : own_volume(value, path));
+  Object& object = own.get_object();
+  if (!name.empty()) object["name"] = name;
+  if (const auto* given = object.if_contains("name"); given != nullptr && given->is_string())
+    inherit(object, template_named(templates, given->get_string()));
   if (!object.contains("type")) return (path / "type").wrong("expected local or glusterfs, found nothing");
-  return Value(std::move(object));
+  return own;
 }
 
 /// `volume` is a list or one map; `volumes` a list, or a map from name to volume. Both end in the list `volume`.
-Result<void> volumes(Object& allocation, const Path& path, const Value* templates) {
+void volumes(Object& allocation, const Path& path, const Value* templates) {
   Array all;
-  const auto add = [&](const Value& value, const Path& at) -> Result<void> {
-    TRY(Value one, volume(value, at, templates));
-    all.push_back(std::move(one));
-    return {};
+  const auto add = [&](const Value& value, const Path& at, std::string_view name = "") {
+    Result<Value> one = volume(value, at, name, templates);
+    if (one)
+      all.push_back(*std::move(one));
+    else
+      at.record(std::unexpected(one.error()));
   };
   for (const std::string_view key : {"volume", "volumes"}) {
     const Value* given = allocation.if_contains(key);
     if (given == nullptr) continue;
     const Path at = path / key;
     if (const auto* list = given->if_array()) {
-      for (std::size_t i = 0; i < list->size(); ++i) TRY_VOID(add((*list)[i], at / i));
+      for (std::size_t i = 0; i < list->size(); ++i) add((*list)[i], at / i);
     } else if (key == "volume") {
-      TRY_VOID(add(*given, at));
+      add(*given, at);
+    } else if (const auto* named = given->if_object()) {
+      for (const auto& member : *named)
+        if (!member.value().is_null()) add(member.value(), at / member.key(), member.key());
     } else {
-      TRY(Object named, object_at(*given, at));
-      for (const auto& member : named) {
-        TRY(Object one, object_at(member.value(), at / member.key(), Keys(kVolumeKeys)));
-        one["name"] = boost::json::string(member.key());
-        TRY_VOID(add(Value(std::move(one)), at / member.key()));
-      }
+      at.record(at.wrong_kind("a list or a map", *given));
     }
   }
   allocation.erase("volumes");
   allocation.erase("volume");
   if (!all.empty()) allocation["volume"] = std::move(all);
-  return {};
 }
 
 Result<Value> environment(const Value& value, const Path& path) {
   if (value.is_array()) return value;
-  TRY(Object object, object_at(value, path));
-  std::map<std::string, std::string> sorted;
-  for (const auto& member : object) {
-    TRY(Value text, scalar_text(member.value(), path / member.key()));
-    sorted.emplace(std::string(member.key()), std::string(text.get_string()));
+  TRY(const Value given, texts(value, path));
+  std::map<std::string_view, std::string_view> sorted;
+  for (const auto& member : given.get_object()) {
+    if (member.key().empty() || member.key().find('=') != std::string_view::npos)
+      path.record((path / member.key()).wrong("the name of a variable is not empty and has no ="));
+    sorted.emplace(member.key(), member.value().get_string());
   }
   Array list;
-  for (const auto& [name, text] : sorted) list.push_back(boost::json::string(fmt::format("{}={}", name, text)));
+  for (const auto& [name, text] : sorted) list.emplace_back(fmt::format("{}={}", name, text));
   return Value(std::move(list));
 }
 
@@ -337,7 +271,7 @@ Result<Value> execution(const Value& value, const Path& path) {
                                                               : std::nullopt;
   TRY(params, object_at(Value(std::move(params)), path, known));
   params.erase("type");
-  TRY_VOID(rewrite(params, "environment", path, environment));
+  rewrite(params, "environment", path, environment);
   Object out;
   out["type"] = *type;
   out["params"] = std::move(params);
@@ -354,8 +288,8 @@ Result<Value> duration(const Value& value, const Path& path) {
 
 Result<Value> healthcheck(const Value& value, const Path& path) {
   TRY(Object object, object_at(value, path, Keys(kHealthKeys)));
-  TRY_VOID(rewrite(object, "response", path, plain_object<kResponseKeys>));
-  TRY_VOID(rewrite(object, "interval", path, duration));
+  rewrite(object, "response", path, plain_object<kResponseKeys>);
+  rewrite(object, "interval", path, duration);
   return Value(std::move(object));
 }
 
@@ -365,14 +299,18 @@ Result<Value> allocation_key(const Value& value, const Path& path) {
 
 Result<Value> allocation(const Value& value, const Path& path, std::string_view name, const Object& top) {
   TRY(Object object, object_at(value, path, Keys(kAllocationKeys)));
-  TRY_VOID(rewrite(object, "resources", path,
-                   [&](const Value& v, const Path& p) { return resources(v, p, top.if_contains("resources")); }));
-  TRY_VOID(rewrite(object, "execution", path, execution));
-  TRY_VOID(rewrite(object, "healthcheck", path, healthcheck));
-  TRY_VOID(
-      rewrite(object, "keys", path, [](const Value& v, const Path& p) { return each_item(v, p, allocation_key); }));
-  TRY_VOID(volumes(object, path, top.if_contains("volumes")));
-  // An old spelling that the network's own examples still carry next to the new one.
+  rewrite(object, "resources", path,
+          [&](const Value& v, const Path& p) { return resources(v, p, top.if_contains("resources")); });
+  rewrite(object, "execution", path, execution);
+  // Empty in published examples: none.
+  if (const auto* check = object.if_contains("healthcheck"); check != nullptr && *check == "")
+    object.erase("healthcheck");
+  rewrite(object, "healthcheck", path, healthcheck);
+  rewrite(object, "keys", path, [](const Value& v, const Path& p) { return each_item(v, p, allocation_key); });
+  volumes(object, path, top.if_contains("volumes"));
+  for (const auto& [choice, names] : missing_choices(object))
+    path.record((path / choice).wrong(fmt::format("expected {}, found nothing", names)));
+  // An old spelling, which published examples have beside the new one.
   rename(object, "dnsname", "dns_name");
   object.emplace("dns_name", boost::json::string(name));
   return Value(std::move(object));
@@ -381,16 +319,16 @@ Result<Value> allocation(const Value& value, const Path& path, std::string_view 
 Result<Value> location(const Value& value, const Path& path) {
   TRY(Object object, object_at(value, path, Keys(kLocationKeys)));
   const auto places = [](const Value& v, const Path& p) { return each_item(v, p, plain_object<kPlaceKeys>); };
-  TRY_VOID(rewrite(object, "accept", path, places));
-  TRY_VOID(rewrite(object, "reject", path, places));
+  rewrite(object, "accept", path, places);
+  rewrite(object, "reject", path, places);
   return Value(std::move(object));
 }
 
 Result<Value> node(const Value& value, const Path& path) {
   TRY(Object object, object_at(value, path, Keys(kNodeKeys)));
-  TRY_VOID(rewrite(object, "ports", path,
-                   [](const Value& v, const Path& p) { return each_item(v, p, plain_object<kPortKeys>); }));
-  TRY_VOID(rewrite(object, "location", path, location));
+  rewrite(object, "ports", path,
+          [](const Value& v, const Path& p) { return each_item(v, p, plain_object<kPortKeys>); });
+  rewrite(object, "location", path, location);
   return Value(std::move(object));
 }
 
@@ -410,8 +348,7 @@ Result<Value> edge(const Value& value, const Path& path) {
 
 Result<Value> supervisor(const Value& value, const Path& path) {
   TRY(Object object, object_at(value, path, Keys(kSupervisorKeys)));
-  TRY_VOID(
-      rewrite(object, "children", path, [](const Value& v, const Path& p) { return each_item(v, p, supervisor); }));
+  rewrite(object, "children", path, [](const Value& v, const Path& p) { return each_item(v, p, supervisor); });
   return Value(std::move(object));
 }
 
@@ -428,23 +365,36 @@ Result<Value> subnet(const Value& value, const Path& path) {
   return Value(std::move(object));
 }
 
-Result<void> check_version(Object& top) {
+void check_version(Object& top, const Path& root) {
   const Value* version = top.if_contains("version");
   if (version == nullptr || !version->is_string() || (version->get_string() != "V1" && version->get_string() != "v1"))
-    return (Path() / "version").wrong("expected \"V1\"; write `version: \"V1\"` as the first line");
+    root.record((root / "version").wrong("expected \"V1\"; write `version: \"V1\"` as the first line"));
   top.erase("version");
-  return {};
 }
 
-Result<void> move_edges(Object& top) {
+void move_edges(Object& top, const Path& root) {
   const Value* constraints = top.if_contains("edge_constraints");
-  if (constraints == nullptr) return {};
+  if (constraints == nullptr) return;
   if (top.contains("edges"))
-    return (Path() / "edge_constraints").wrong("edges are given already; use one of the two names");
+    root.record((root / "edge_constraints").wrong("edges are given already; use one of the two names"));
   Value list = *constraints;
   top.erase("edge_constraints");
   top["edges"] = std::move(list);
-  return {};
+}
+
+/// Without the keys that only hold what an alias refers to elsewhere.
+Object without_anchors(const Object& written, const std::set<std::string>& aliased) {
+  Object top;
+  for (const auto& member : written)
+    if (std::find(std::begin(kTopKeys), std::end(kTopKeys), member.key()) != std::end(kTopKeys) ||
+        !aliased.contains(std::string(member.key())))
+      top.emplace(member.key(), member.value());
+  return top;
+}
+
+Value* member_of(Value* value, std::string_view key) {
+  Object* object = value == nullptr ? nullptr : value->if_object();
+  return object == nullptr ? nullptr : object->if_contains(key);
 }
 
 }  // namespace
@@ -477,36 +427,55 @@ Result<std::int64_t> parse_duration(std::string_view text) {
   return std::llround(total);
 }
 
-Result<json::Value> normalise(const json::Value& written) {
-  const Path root;
-  TRY(Object top, object_at(written, root, Keys(kTopKeys)));
-  TRY_VOID(check_version(top));
-  TRY_VOID(move_edges(top));
-  if (auto* given = top.if_contains("allocations")) {
-    const Path path = root / "allocations";
-    TRY(Object all, object_at(*given, path));
-    for (auto& member : all) {
-      TRY(Value one, allocation(member.value(), path / member.key(), member.key(), top));
-      member.value() = std::move(one);
-    }
-    *given = std::move(all);
+void keep_text(Value& document, Value texts) {
+  const auto keep = [](Value* typed, Value* text) {
+    if (typed != nullptr && text != nullptr && text->is_object()) *typed = std::move(*text);
+  };
+  for (const std::string_view key : {"keys", "metadata"}) keep(member_of(&document, key), member_of(&texts, key));
+  Value* allocations = member_of(&document, "allocations");
+  if (allocations == nullptr || !allocations->is_object()) return;
+  for (auto& member : allocations->get_object()) {
+    Value* typed = member_of(&member.value(), "execution");
+    Value* text = member_of(member_of(member_of(&texts, "allocations"), member.key()), "execution");
+    keep(member_of(typed, "environment"), member_of(text, "environment"));
+    keep(member_of(member_of(typed, "params"), "environment"), member_of(member_of(text, "params"), "environment"));
   }
-  top.erase("resources");
-  top.erase("volumes");
+}
+
+Result<json::Value> normalise(const json::Value& written, const std::set<std::string>& aliased) {
+  std::vector<std::string> problems;
+  const Path root(problems);
+  if (!written.is_object()) return root.wrong_kind("a map", written);
+  TRY(Object top, object_at(without_anchors(written.get_object(), aliased), root, Keys(kTopKeys)));
   const auto members = [](auto transform) {
     return [transform](const Value& v, const Path& p) { return each_member(v, p, transform); };
   };
   const auto items = [](auto transform) {
     return [transform](const Value& v, const Path& p) { return each_item(v, p, transform); };
   };
-  TRY_VOID(rewrite(top, "nodes", root, members(node)));
-  TRY_VOID(rewrite(top, "edges", root, items(edge)));
-  TRY_VOID(rewrite(top, "supervisor", root, supervisor));
-  TRY_VOID(rewrite(top, "scripts", root, members(script)));
-  TRY_VOID(rewrite(top, "keys", root, members(scalar_text)));
-  TRY_VOID(rewrite(top, "metadata", root, members(scalar_text)));
-  TRY_VOID(rewrite(top, "subnet", root, subnet));
-  TRY_VOID(rewrite(top, "contracts", root, members(plain_object<kContractKeys>)));
+  check_version(top, root);
+  move_edges(top, root);
+  rewrite(top, "resources", root, members(own_resources));
+  rewrite(top, "volumes", root, members(own_volume));
+  rewrite(top, "allocations", root, [&](const Value& value, const Path& path) -> Result<Value> {
+    TRY(Object all, object_at(value, path));
+    std::vector<std::string> names;
+    for (const auto& member : all) names.emplace_back(member.key());
+    for (const std::string& name : names)
+      rewrite(all, name, path, [&](const Value& v, const Path& p) { return allocation(v, p, name, top); });
+    return Value(std::move(all));
+  });
+  top.erase("resources");
+  top.erase("volumes");
+  rewrite(top, "nodes", root, members(node));
+  rewrite(top, "edges", root, items(edge));
+  rewrite(top, "supervisor", root, supervisor);
+  rewrite(top, "scripts", root, members(script));
+  rewrite(top, "keys", root, texts);
+  rewrite(top, "metadata", root, texts);
+  rewrite(top, "subnet", root, subnet);
+  rewrite(top, "contracts", root, members(plain_object<kContractKeys>));
+  TRY_VOID(failure(problems));
   return Value(std::move(top));
 }
 

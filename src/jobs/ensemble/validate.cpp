@@ -62,11 +62,6 @@ bool is_image(std::string_view image) {
          });
 }
 
-bool is_variable(std::string_view name) {
-  return !name.empty() && std::isdigit(static_cast<unsigned char>(name.front())) == 0 &&
-         std::all_of(name.begin(), name.end(), [](char c) { return word_char(c) || c == '_'; });
-}
-
 /// "; did you mean web?" for a name that is none of the map's.
 template <class Map>
 std::string hint(std::string_view name, const Map& known) {
@@ -97,8 +92,9 @@ Result<void> check_strings(const std::string& at, const json::Value& list, bool 
     const std::string_view item(text->data(), text->size());
     if (item.find('\0') != std::string_view::npos)
       return wrong("{}[{}]: a zero byte cannot be handed to a program", at, i);
-    if (variables && (item.find('=') == std::string_view::npos || !is_variable(item.substr(0, item.find('=')))))
-      return wrong("{}[{}]: expected NAME=value with a name of letters, digits and _", at, i);
+    // exec(2) takes any name that is not empty.
+    if (variables && (item.find('=') == std::string_view::npos || item.starts_with('=')))
+      return wrong("{}[{}]: expected NAME=value", at, i);
   }
   return {};
 }

@@ -16,6 +16,7 @@ namespace {
 /// Thrown through the YAML parser and caught in read_yaml: the parser offers no other way to stop.
 struct Stop {
   Error error;
+  std::optional<int> line = std::nullopt;  ///< where a template may be the cause
 };
 
 /// An error at a place of the text, which is also said in front of its message.
@@ -66,7 +67,7 @@ std::optional<json::Value> read_whole(std::string_view text) {
 }
 
 std::optional<json::Value> read_number(std::string_view text) {
-  // from_chars also reads "inf" and "nan" and takes no plus sign; YAML spells the former otherwise and JSON has
+  // from_chars also reads "inf" and "nan" and takes no plus sign; YAML writes the former differently and JSON has
   // neither.
   if (text.find_first_not_of("0123456789.eE+-") != std::string_view::npos) return std::nullopt;
   if (text.starts_with('+')) text.remove_prefix(1);
@@ -77,8 +78,9 @@ std::optional<json::Value> read_number(std::string_view text) {
   return json::Value(value);
 }
 
-json::Value read_plain(std::string_view text) {
+json::Value read_plain(std::string_view text, Scalars scalars) {
   if (text.empty() || text == "~" || text == "null" || text == "Null" || text == "NULL") return nullptr;
+  if (scalars == Scalars::text) return json::Value(boost::json::string(text.data(), text.size()));
   if (text == "true" || text == "True" || text == "TRUE") return true;
   if (text == "false" || text == "False" || text == "FALSE") return false;
   if (auto whole = read_whole(text)) return *std::move(whole);
@@ -89,9 +91,9 @@ json::Value read_plain(std::string_view text) {
 /// Builds the tree from the parser's events.
 class Builder final : public YAML::EventHandler {
  public:
-  explicit Builder(YamlLimits limits) : limits_(limits) {}
+  Builder(YamlLimits limits, Scalars scalars) : limits_(limits), scalars_(scalars) {}
 
-  json::Value take() { return std::move(root_); }
+  YamlDocument take() { return {std::move(root_), std::move(aliased_)}; }
   [[nodiscard]] bool complete() const { return complete_; }
 
   void OnDocumentStart(const YAML::Mark&) override {}
@@ -101,7 +103,8 @@ class Builder final : public YAML::EventHandler {
 
   void OnAlias(const YAML::Mark& mark, YAML::anchor_t anchor) override {
     const auto known = anchors_.find(anchor);
-    if (known == anchors_.end()) stop(Errc::invalid_argument, mark, "an alias inside what it stands for");
+    if (known == anchors_.end()) stop(Errc::invalid_argument, mark, "an alias inside the value it refers to");
+    if (!known->second.root_key.empty()) aliased_.insert(known->second.root_key);
     spend(mark, known->second.weight);
     place(mark, known->second.value);
   }
@@ -113,7 +116,7 @@ class Builder final : public YAML::EventHandler {
     const bool as_text = tag == "!" || tag == "tag:yaml.org,2002:str";
     if (!plain && !as_text) stop(Errc::unsupported, mark, "the tag {} is not supported here", tag.substr(0, 64));
     const bool is_key = !frames_.empty() && frames_.back().is_object && !frames_.back().key;
-    add(mark, anchor, plain && !is_key ? read_plain(text) : json::Value(boost::json::string(text)));
+    add(mark, anchor, plain && !is_key ? read_plain(text, scalars_) : json::Value(boost::json::string(text)));
   }
 
   void OnSequenceStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t anchor,
@@ -142,6 +145,7 @@ class Builder final : public YAML::EventHandler {
   struct Anchor {
     json::Value value;
     std::size_t weight;
+    std::string root_key;  ///< if it is the value of a key of the root
   };
 
   void spend(const YAML::Mark& mark, std::size_t weight) {
@@ -154,7 +158,7 @@ class Builder final : public YAML::EventHandler {
     if (frames_.size() >= limits_.depth)
       stop(Errc::limit_exceeded, mark, "nested deeper than {} levels", limits_.depth);
     if (!frames_.empty() && frames_.back().is_object && !frames_.back().key)
-      stop(Errc::invalid_argument, mark, "expected a name as key, found a list or a map");
+      throw Stop{at_mark(Errc::invalid_argument, mark, "expected a name as key, found a list or a map"), mark.line};
     spend(mark, 1);
     frames_.push_back({mark, anchor, std::move(value), is_object, std::nullopt, {}});
   }
@@ -173,7 +177,9 @@ class Builder final : public YAML::EventHandler {
   }
 
   void remember(YAML::anchor_t anchor, const json::Value& value) {
-    if (anchor != YAML::NullAnchor) anchors_.insert_or_assign(anchor, Anchor{value, weigh(value)});
+    if (anchor == YAML::NullAnchor) return;
+    const bool in_root = frames_.size() == 1 && frames_.front().key;
+    anchors_.insert_or_assign(anchor, Anchor{value, weigh(value), in_root ? *frames_.front().key : ""});
   }
 
   void place(const YAML::Mark& mark, json::Value value) {
@@ -193,7 +199,7 @@ class Builder final : public YAML::EventHandler {
       frame.merges.push_back(std::move(value));
     } else {
       const auto [at, fresh] = frame.value.get_object().emplace(*frame.key, std::move(value));
-      if (!fresh) stop(Errc::invalid_argument, mark, "the key {} stands here twice", frame.key->substr(0, 64));
+      if (!fresh) stop(Errc::invalid_argument, mark, "the key {} is here twice", frame.key->substr(0, 64));
       frame.key.reset();
     }
   }
@@ -210,32 +216,75 @@ class Builder final : public YAML::EventHandler {
   }
 
   YamlLimits limits_;
+  Scalars scalars_;
   std::vector<Frame> frames_;
   std::map<YAML::anchor_t, Anchor> anchors_;
+  std::set<std::string> aliased_;
   std::size_t spent_ = 0;
   json::Value root_;
   bool complete_ = false;
 };
 
+/// The template expressions of a line, without those in a comment: `{{ x }}`, `{% if x %}` and a lone `{$x}`.
+std::vector<std::string_view> template_expressions(std::string_view line) {
+  std::vector<std::string_view> found;
+  line = line.substr(0, line.starts_with('#') ? 0 : line.find(" #"));
+  for (std::size_t at = line.find('{'); at != std::string_view::npos && at + 1 < line.size();
+       at = line.find('{', at + 1)) {
+    const std::string_view rest = line.substr(at);
+    const std::string_view close = rest[1] == '{' ? "}}" : rest[1] == '%' ? "%}" : rest[1] == '$' ? "}" : "";
+    const auto end = close.empty() ? std::string_view::npos : rest.find(close);
+    if (end == std::string_view::npos) continue;
+    const bool alone = line.find_first_not_of(' ') == at && line.find_last_not_of(" \r") == at + end;
+    if (rest[1] == '$' && !alone) continue;
+    found.push_back(rest.substr(0, end + close.size()));
+    at += end;
+  }
+  return found;
+}
+
+/// If the line that the parser stopped at has a template expression, all of the text, each with its line.
+std::optional<Error> unrendered(std::string_view text, int stopped_at) {
+  std::vector<std::string> found;
+  bool is_template = false;
+  int number = 0;
+  for (std::size_t from = 0; from <= text.size(); ++number) {
+    const auto to = std::min(text.find('\n', from), text.size());
+    for (const auto expression : template_expressions(text.substr(from, to - from))) {
+      is_template = is_template || number == stopped_at;
+      found.push_back(fmt::format("line {}: {} is not filled in", number + 1, expression.substr(0, 128)));
+    }
+    from = to + 1;
+  }
+  if (!is_template) return std::nullopt;
+  if (found.size() == 1) return Error(Errc::invalid_argument, found.front() + "; render the template first");
+  return Error(Errc::invalid_argument,
+               fmt::format("this is a template; render it first:\n  {}", fmt::join(found, "\n  ")));
+}
+
 }  // namespace
 
-Result<json::Value> read_yaml(std::string_view text, YamlLimits limits) {
+Result<YamlDocument> read_yaml(std::string_view text, Scalars scalars, YamlLimits limits) {
   if (text.size() > limits.bytes)
     return fail(Errc::limit_exceeded, "the text has {} bytes; at most {} are read", text.size(), limits.bytes);
+  const auto refuse = [&](std::optional<int> line, Error error) {
+    if (auto found = line ? unrendered(text, *line) : std::nullopt) return std::unexpected(*std::move(found));
+    return std::unexpected(std::move(error));
+  };
   try {
     std::istringstream in{std::string(text)};
     YAML::Parser parser(in);
-    Builder builder(limits);
+    Builder builder(limits, scalars);
     if (!parser.HandleNextDocument(builder) || !builder.complete())
       return fail(Errc::invalid_argument, "the text holds no document");
-    json::Value root = builder.take();
-    Builder more(limits);
+    YamlDocument document = builder.take();
+    Builder more(limits, scalars);
     if (parser.HandleNextDocument(more)) return fail(Errc::invalid_argument, "expected one document, found a second");
-    return root;
+    return document;
   } catch (const Stop& stopped) {
-    return std::unexpected(stopped.error);
+    return refuse(stopped.line, stopped.error);
   } catch (const YAML::Exception& wrong) {
-    return std::unexpected(at_mark(Errc::invalid_argument, wrong.mark, wrong.msg));
+    return refuse(wrong.mark.line, at_mark(Errc::invalid_argument, wrong.mark, wrong.msg));
   } catch (const std::exception& wrong) {
     return fail(Errc::invalid_argument, "the YAML cannot be read: {}", wrong.what());
   }

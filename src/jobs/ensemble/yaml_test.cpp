@@ -7,7 +7,7 @@ namespace {
 
 std::string read(std::string_view text) {
   const auto value = read_yaml(text);
-  return value ? json::write(*value) : value.error().to_string();
+  return value ? json::write(value->root) : value.error().to_string();
 }
 
 TEST(Yaml, ReadsScalars) {
@@ -26,14 +26,14 @@ TEST(Yaml, AnchorsAndMergeKeys) {
   EXPECT_EQ(read("base: &b {x: 1, y: 2}\nmine: {<<: *b, y: 3}\n"), R"({"base":{"x":1,"y":2},"mine":{"y":3,"x":1}})");
   EXPECT_EQ(read("a: &a {x: 1}\nb: &b {x: 2, z: 2}\nc: {<<: [*a, *b]}\n"),
             R"({"a":{"x":1},"b":{"x":2,"z":2},"c":{"x":1,"z":2}})");
-  EXPECT_EQ(read("a: &a [*a]"), "line 1, column 8: an alias inside what it stands for");
+  EXPECT_EQ(read("a: &a [*a]"), "line 1, column 8: an alias inside the value it refers to");
   EXPECT_EQ(read_yaml("a: 1\na: 2\n").error().place(), "line 2, column 4");
   EXPECT_EQ(read_yaml("a: *missing").error().place(), "line 1, column 4");
   EXPECT_EQ(read("a: {<<: 1}"), "line 1, column 4: << merges a map or a list of maps");
 }
 
 TEST(Yaml, RefusalsSayWhere) {
-  EXPECT_EQ(read("a: 1\na: 2\n"), "line 2, column 4: the key a stands here twice");
+  EXPECT_EQ(read("a: 1\na: 2\n"), "line 2, column 4: the key a is here twice");
   EXPECT_EQ(read("{[1]: 2}"), "line 1, column 2: expected a name as key, found a list or a map");
   EXPECT_EQ(read("a: !!binary aGk="), "line 1, column 4: the tag tag:yaml.org,2002:binary is not supported here");
   EXPECT_EQ(read("a: [x\xff]"), "line 1, column 5: expected text in UTF-8");
@@ -41,6 +41,29 @@ TEST(Yaml, RefusalsSayWhere) {
   EXPECT_EQ(read("a: 1\n---\nb: 2\n"), "expected one document, found a second");
   EXPECT_TRUE(read("a: [1").starts_with("line ")) << read("a: [1");
   EXPECT_TRUE(read("a: *missing").starts_with("line 1, column 4")) << read("a: *missing");
+}
+
+TEST(Yaml, TextKeepsWhatIsWritten) {
+  const auto value = read_yaml("{a: [0022, 1_000, 0x1F, True, 1.10, '07', ~], b: }", Scalars::text);
+  ASSERT_TRUE(value);
+  EXPECT_EQ(json::write(value->root), R"({"a":["0022","1_000","0x1F","True","1.10","07",null],"b":null})");
+}
+
+TEST(Yaml, ATemplateThatIsNotRenderedIsCalledThat) {
+  EXPECT_EQ(read("peer: {{ peer_id }}"), "line 1: {{ peer_id }} is not filled in; render the template first");
+  EXPECT_EQ(read("a: 1\n{$contract}\nb: 2\n"), "line 2: {$contract} is not filled in; render the template first");
+  EXPECT_EQ(read("a: 1\n{% if x %}\nb: {{x}}{{ y }} # {{ z }}\n"),
+            "this is a template; render it first:\n  line 2: {% if x %} is not filled in\n"
+            "  line 3: {{x}} is not filled in\n  line 3: {{ y }} is not filled in");
+  EXPECT_EQ(read("a: \"{{ x }}\"\n"), R"({"a":"{{ x }}"})") << "in quotes it is text";
+  EXPECT_EQ(read("a: '{{ x }}'\na: 1\n"), "line 2, column 4: the key a is here twice");
+  EXPECT_EQ(read("b: '{{ x }}'\n{[1]: 2}: 3\n"), "line 2, column 1: expected a name as key, found a list or a map");
+}
+
+TEST(Yaml, KnowsWhichKeysOnlyHoldWhatAnAliasRefersTo) {
+  const auto value = read_yaml("a: &a {x: &x 1}\nb: &b 2\nc: [*a, *x]\nd: &d\n  e: &e 1\nf: *e\n");
+  ASSERT_TRUE(value);
+  EXPECT_EQ(value->aliased, std::set<std::string>{"a"});
 }
 
 TEST(Yaml, LimitsHold) {

@@ -1,0 +1,45 @@
+#include "jobs/ensemble/fields.hpp"
+
+#include "base/suggest.hpp"
+
+namespace dms::jobs {
+namespace {
+
+/// Keys of published ensembles that no known key is near to, with what to do instead.
+constexpr std::pair<std::string_view, std::string_view> kForeignKeys[] = {
+    {"args", "not supported; the arguments of the program are called cmd"},
+    {"gpu", "unknown key; did you mean gpus?"},
+    {"memory", "not supported; the memory of a graphics card is called vram"},
+    {"forwardStdout", "not supported; remove it and read the output with `nunet deployment logs`"},
+    {"stdoutLabels", "not supported; remove it and read the output with `nunet deployment logs`"},
+    {"stdoutPrefix", "not supported; remove it and read the output with `nunet deployment logs`"},
+};
+
+std::string unknown_key(std::string_view key, Keys known) {
+  for (const auto& [foreign, advice] : kForeignKeys)
+    if (key == foreign) return std::string(advice);
+  return "unknown key" + suggestion(key, known);
+}
+
+}  // namespace
+
+Result<void> failure(const std::vector<std::string>& problems) {
+  if (problems.empty()) return {};
+  if (problems.size() == 1) return fail(Errc::invalid_argument, "{}", problems.front());
+  return fail(Errc::invalid_argument, "{} problems:\n  {}", problems.size(), fmt::join(problems, "\n  "));
+}
+
+Result<json::Object> object_at(const json::Value& value, const Path& path, std::optional<Keys> known) {
+  const json::Object* object = value.if_object();
+  if (object == nullptr) return path.wrong_kind("a map", value);
+  json::Object out;
+  for (const auto& member : *object) {
+    if (known && std::find(known->begin(), known->end(), member.key()) == known->end())
+      path.record((path / member.key()).wrong(unknown_key(member.key(), *known)));
+    else if (!member.value().is_null())
+      out.emplace(member.key(), member.value());
+  }
+  return out;
+}
+
+}  // namespace dms::jobs
