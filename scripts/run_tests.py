@@ -8,6 +8,9 @@ Suites
   shell     *_test.sh under tests/: exit status 0 is passed, 77 skipped, all else failed
   interop   tests/interop/matrix.py and tests/interop/*/run.sh, like shell; runs only when asked for by --only
 
+A functional scenario carries the tag of the feature that it accepts (tests/lib/feature_tags.py); one without, or with an
+unknown tag, fails. The table of features counts the scenarios of each.
+
 A test that crashes or runs past its time is one failed test: the rest of its chunk runs again without it. A program that
 reports success for every test and still ends badly (a leak, a data race at exit) is one failed test more. A shell suite
 may end in a line 'N passed, N failed, N skipped' and then counts as that many tests.
@@ -30,7 +33,11 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-SUITES = ["features", "unit", "python", "shell"]  # those that wait most begin first
+sys.path.insert(0, str(ROOT / "tests/lib"))
+
+import feature_tags  # noqa: E402  (the path to it is only known now)
+
+SUITES = ["features", "unit", "python", "shell"]  # the slowest begin first
 CLOSING_LINE = re.compile(r"^(\d+) passed, (\d+) failed, (\d+) skipped$", re.M)
 SHOWN_LINES = 80
 
@@ -42,6 +49,7 @@ class Outcome:
     status: str  # passed, failed, skipped
     seconds: float = 0.0
     detail: str = ""  # a failure's output, or why it was skipped
+    features: list[str] = dataclasses.field(default_factory=list)  # those that a functional scenario accepts
 
 
 @dataclasses.dataclass
@@ -153,7 +161,7 @@ def read_gtest_report(path, suite, output):
 
 
 def outcomes_from_output(run, suite):
-    """What a program said before it died, and the test during which it died."""
+    """The output of a program that crashed, as outcomes; the test that ran at its end has failed."""
     outcomes, running, begin = {}, None, 0
     for match in re.finditer(r"\[ (RUN     |      OK|  FAILED |  SKIPPED) \] ([\w/]+\.[\w/]+)", run.output):
         verb, name = match.group(1).strip(), match.group(2)
@@ -226,26 +234,40 @@ def run_feature(path, options, env):
             features = json.loads(report.read_text())
         except (OSError, ValueError):
             return [Outcome(suite, path.name, "failed", run.seconds, f"{describe_exit(run)}\n{tail(run.output)}")]
-    outcomes = []
-    for scenario in (e for f in features for e in f.get("elements", []) if e.get("type") != "background"):
-        status = scenario.get("status", "untested")
-        steps = scenario.get("steps", [])
-        seconds = sum(s.get("result", {}).get("duration", 0) for s in steps)
-        errors = ["\n".join([s["keyword"] + " " + s["name"]] + as_lines(s["result"].get("error_message")))
-                  for s in steps if s.get("result", {}).get("status") in ("failed", "undefined")]
-        why = re.search(re.escape(scenario["name"]) + r".*?skipped: (.*)", run.output, re.S)
-        if status == "passed":
-            outcomes.append(Outcome(suite, scenario["name"], "passed", seconds))
-        elif status == "skipped":
-            outcomes.append(Outcome(suite, scenario["name"], "skipped", seconds, why.group(1).splitlines()[0] if why else
-                                    "no reason given"))
-        else:
-            hooks = re.findall(r"HOOK-ERROR.*", run.output)  # of this file; behave does not say of which scenario
-            outcomes.append(Outcome(suite, scenario["name"], "failed", seconds, "\n".join(errors or hooks) or tail(run.output)))
+    outcomes = read_feature_report(features, suite, run.output)
     if run.status != 0 and not any(o.status == "failed" for o in outcomes):
         outcomes.append(Outcome(suite, f"{path.name} (exit)", "failed", run.seconds,
                                 f"{describe_exit(run)}\n{tail(run.output)}"))
     return outcomes
+
+
+def read_feature_report(features, suite, output):
+    """What behave says in `features`, its JSON report, of each scenario; `output` has the reasons of skipped ones."""
+    outcomes = []
+    for feature in features:
+        for scenario in (e for e in feature.get("elements", []) if e.get("type") != "background"):
+            outcome = read_scenario(scenario, suite, output)
+            tags = [*feature.get("tags", []), *scenario.get("tags", [])]
+            outcome.features = feature_tags.features_of(tags)
+            if mistake := feature_tags.mistake(tags):
+                outcome.status, outcome.detail = "failed", "\n".join(filter(None, [mistake, outcome.detail]))
+            outcomes.append(outcome)
+    return outcomes
+
+
+def read_scenario(scenario, suite, output):
+    status, name = scenario.get("status", "untested"), scenario["name"]
+    steps = scenario.get("steps", [])
+    seconds = sum(s.get("result", {}).get("duration", 0) for s in steps)
+    if status == "passed":
+        return Outcome(suite, name, "passed", seconds)
+    if status == "skipped":
+        why = re.search(re.escape(name) + r".*?skipped: (.*)", output, re.S)
+        return Outcome(suite, name, "skipped", seconds, why.group(1).splitlines()[0] if why else "no reason given")
+    errors = ["\n".join([s["keyword"] + " " + s["name"]] + as_lines(s["result"].get("error_message")))
+              for s in steps if s.get("result", {}).get("status") in ("failed", "undefined")]
+    hooks = re.findall(r"HOOK-ERROR.*", output)  # of this file; behave does not say of which scenario
+    return Outcome(suite, name, "failed", seconds, "\n".join(errors or hooks) or tail(output))
 
 
 def as_lines(message):
@@ -333,7 +355,7 @@ def shell_jobs(options, env):
 
 def interop_jobs(options, env):
     """One after the other: they measure, and share what they install."""
-    suites = [(ROOT / "tests/interop/matrix.py", 3600)]  # builds other people's peers first
+    suites = [(ROOT / "tests/interop/matrix.py", 3600)]  # builds the peers of other implementations first
     suites += [(path, None) for path in sorted(ROOT.glob("tests/interop/*/run.sh"))]
     yield lambda: [outcome for path, seconds in suites for outcome in run_shell(path, options, env, seconds, shown=True)]
 
@@ -341,7 +363,7 @@ def interop_jobs(options, env):
 JOBS = {"unit": unit_jobs, "features": feature_jobs, "python": python_jobs, "shell": shell_jobs, "interop": interop_jobs}
 
 
-# --- a Docker engine for those who need one ---------------------------------------------------------------------------
+# --- a Docker engine for the suites that need one ---------------------------------------------------------------------
 
 @contextlib.contextmanager
 def docker_engine(options):
@@ -387,7 +409,16 @@ def collect(options):
     return sorted(outcomes, key=lambda o: (o.suite, o.name))
 
 
-def report(outcomes, seconds):
+def feature_table(outcomes):
+    """A line for each feature of the project, one without scenarios included."""
+    lines = ["scenarios by feature"]
+    for feature in feature_tags.FEATURES:
+        count = collections.Counter(o.status for o in outcomes if feature in o.features)
+        lines.append(f"{feature:<32} {count['passed']:>5} passed {count['failed']:>4} failed {count['skipped']:>4} skipped")
+    return lines
+
+
+def report(outcomes, seconds, with_features):
     for outcome in outcomes:
         if outcome.status == "failed":
             print(f"\n--- FAILED {outcome.suite}: {outcome.name} ({outcome.seconds:.1f} s)\n{outcome.detail}")
@@ -405,6 +436,8 @@ def report(outcomes, seconds):
         by_suite[outcome.suite][outcome.status] += 1
     for suite, count in by_suite.items():
         print(f"{suite:<32} {count['passed']:>5} passed {count['failed']:>4} failed {count['skipped']:>4} skipped")
+    if with_features:
+        print("\n" + "\n".join(feature_table(outcomes)) + "\n")
     total = collections.Counter(o.status for o in outcomes)
     print(f"in {seconds:.0f} s")
     print(f"{total['passed']} passed, {total['failed']} failed, {total['skipped']} skipped", flush=True)
@@ -427,7 +460,7 @@ def main():
     results = pathlib.Path(options.build) / "test-results.json"
     results.parent.mkdir(parents=True, exist_ok=True)
     results.write_text(json.dumps([dataclasses.asdict(o) for o in outcomes], indent=1))
-    total = report(outcomes, seconds)
+    total = report(outcomes, seconds, "features" in options.only)
     return 1 if total["failed"] or not total["passed"] else 0
 
 

@@ -1,6 +1,7 @@
 Feature: The daemon and its REST API
   The daemon serves this machine only, and executes nothing without a token.
 
+  @cli-access
   Scenario: A daemon starts, answers and ends
     Given a machine "alice" with identities
     When alice's daemon is started
@@ -10,12 +11,14 @@ Feature: The daemon and its REST API
     Then no process of alice is left
     And alice's ports are free
 
+  @cli-access
   Scenario: Without a daemon a command says what to do
     Given a machine "alice" with identities
     When alice runs "nunet actor cmd --context user /dms/node/peers/self"
     Then it fails
     And the error mentions "nunet run"
 
+  @ucan
   Scenario: The DID of the daemon's root anchor may invoke everything
     Given a machine "alice" with identities
     And alice's daemon is started
@@ -23,6 +26,7 @@ Feature: The daemon and its REST API
     Then it succeeds
     And the answer has "id"
 
+  @ucan
   Scenario: A context without grants is refused
     Given a machine "alice" with identities
     And alice has a context "stranger"
@@ -30,6 +34,7 @@ Feature: The daemon and its REST API
     When alice runs "nunet actor cmd --context stranger --timeout 3s /dms/node/peers/self"
     Then it ends with status 3
 
+  @ucan
   Scenario: A grant covers what it names and no more
     Given a machine "alice" with identities
     And alice has a context "guest"
@@ -40,6 +45,7 @@ Feature: The daemon and its REST API
     When alice runs "nunet actor cmd --context guest --timeout 3s /dms/node/onboarding/status"
     Then it ends with status 3
 
+  @ucan
   Scenario: A revoked grant ends while the daemon runs
     Given a machine "alice" with identities
     And alice has a context "guest"
@@ -49,23 +55,27 @@ Feature: The daemon and its REST API
     And alice runs "nunet actor cmd --context guest --timeout 3s /dms/node/peers/list"
     Then it ends with status 3
 
+  @actor-model
   Scenario: A replayed envelope is refused
     Given a machine "alice" with identities
     And alice's daemon is started
     When alice signs an envelope for "/dms/node/peers/list" and invokes it twice
     Then the first is answered and the second is not
 
+  @actor-model
   Scenario: An envelope changed after it was signed is refused
     Given a machine "alice" with identities
     And alice's daemon is started
     When alice signs an envelope for "/dms/node/peers/list", changes it to "/dms/node/peers/self" and invokes it
     Then it is not answered
 
+  @cli-access
   Scenario: The REST API is not served to other machines
     Given a machine "alice" with identities
     And alice's daemon is started
     Then alice's daemon listens for REST on loopback only
 
+  @cli-access
   Scenario: The command line uses a socket of its user
     Given a machine "alice" with identities
     And alice's daemon is started
@@ -76,6 +86,7 @@ Feature: The daemon and its REST API
     When alice's daemon is stopped
     Then alice's daemon has no socket
 
+  @cli-access
   Scenario: The command line refuses a daemon that is not its own
     Given a machine "alice" with identities
     And a machine "bob" with identities
@@ -87,6 +98,7 @@ Feature: The daemon and its REST API
     And alice asks bob's daemon for "/dms/node/peers/self"
     Then it ends with status 3
 
+  @cli-access
   Scenario: Without the daemon's context the daemon is recognised by its user
     Given a machine "alice" with identities
     And alice's daemon is started
@@ -94,6 +106,7 @@ Feature: The daemon and its REST API
     And alice asks alice's daemon for "/dms/node/peers/self"
     Then it succeeds
 
+  @cli-access
   Scenario: The daemon lives on when its output is not read
     Given a machine "alice" with identities
     When alice's daemon is started and its output is closed after a line
@@ -103,12 +116,14 @@ Feature: The daemon and its REST API
     When alice's daemon is stopped
     Then no process of alice is left
 
+  @cli-access
   Scenario: A command into a closed pipe ends quietly
     Given a machine "alice" with identities
     When alice runs in a shell "{nunet} actor cmd --help | true"
     Then it succeeds
     And the error is empty
 
+  @cli-access
   Scenario Outline: A full disk is a failure: <command>
     Given a machine "alice" with identities
     When alice runs in a shell "{nunet} <command> > /dev/full"
@@ -122,6 +137,7 @@ Feature: The daemon and its REST API
       | config list --json                                                                |
       | actor cmd --help                                                                  |
 
+  @cli-access
   Scenario: Settings without effect are named when the daemon starts
     Given a machine "alice" with identities
     When alice runs "nunet config set apm.service_name mine"
@@ -130,6 +146,7 @@ Feature: The daemon and its REST API
     When alice's daemon is started
     Then alice's daemon says "these settings have no effect: apm.service_name"
 
+  @p2p-network
   Scenario Outline: The daemon dials with the security protocols of its configuration: <security>
     Given a machine "alice" with identities
     And a machine "bob"
@@ -148,6 +165,7 @@ Feature: The daemon and its REST API
       | /noise,/tls/1.0.0  | /noise     |
       | /tls/1.0.0,/noise  | /tls/1.0.0 |
 
+  @cli-access
   Scenario Outline: Malformed envelopes are refused with 400
     Given a machine "alice" with identities
     And alice's daemon is started
@@ -161,6 +179,7 @@ Feature: The daemon and its REST API
       | invoke    | []            |
       | broadcast | {"to":"all"}  |
 
+  @cli-access
   Scenario: Two daemons do not share a home
     Given a machine "alice" with identities
     And alice's daemon is started

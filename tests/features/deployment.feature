@@ -1,4 +1,4 @@
-@bwrap
+@bwrap @job-orchestration
 Feature: Deployment
   A user describes work, two providers offer, one is chosen, the work runs there, and its output comes back.
 
@@ -13,6 +13,7 @@ Feature: Deployment
     And its output is "hello from afar"
     And all that bob and carol offer is free again
 
+  @hardware-capability
   Scenario: Work goes where it fits
     When alice deploys a task with 0.6 cores and 512 MiB that runs "echo big"
     Then the deployment is completed
@@ -23,6 +24,7 @@ Feature: Deployment
     Then the deployment is completed
     And it ran at bob
 
+  @execution-and-resources
   Scenario: A task that fails is reported with its exit code
     When alice deploys a task that runs "exit 7"
     Then the deployment has failed
@@ -37,14 +39,14 @@ Feature: Deployment
     And all that bob and carol offer is free again
     And no work of the deployment is left
 
+  @execution-and-resources
   Scenario: Work cannot reach the network or the machine's secrets
     When alice deploys a task that runs "ls /home /root /sys/class/net 2>&1; cat /etc/shadow; true"
     Then the deployment is completed
     And its output does not mention "eth0"
     And its output does not mention "root:"
 
-  @docker
-
+  @docker @execution-and-resources
   Scenario: A container runs at a provider
     Given the image "nunet-test:busybox" is known to Docker
     When alice deploys a container of "nunet-test:busybox" that runs "echo from a container"

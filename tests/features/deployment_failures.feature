@@ -1,4 +1,4 @@
-@bwrap
+@bwrap @job-orchestration
 Feature: When a deployment goes wrong
   The user is told, and what was promised is free again: after a refusal, a silence, or a death on either side.
 

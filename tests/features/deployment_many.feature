@@ -1,4 +1,4 @@
-@bwrap
+@bwrap @job-orchestration
 Feature: Many deployments
   However many run, one after another or side by side, nothing of them is left.
 

@@ -1,4 +1,4 @@
-"""What every scenario stands on: a cluster of its own, gone when the scenario ends."""
+"""Gives every scenario a cluster of its own and removes it when the scenario ends."""
 
 import os
 import pathlib
@@ -22,7 +22,7 @@ def after_all(context):
 
 
 def missing(tags):
-    """What a scenario with these tags needs and is not here; empty if nothing."""
+    """What a scenario with these tags needs and the machine lacks; empty if nothing."""
     if "docker" in tags and not shutil.which("docker"):
         return "docker is not installed"
     if "bwrap" in tags and (obstacle := nunet_cluster.sandbox_obstacle()):

@@ -4,6 +4,7 @@ Feature: Identities and capabilities
   Background:
     Given a machine "alice"
 
+  @ucan
   Scenario: A new key prints its DID, and the same DID can be asked for again
     When alice runs "nunet key new user"
     Then it succeeds
@@ -11,29 +12,34 @@ Feature: Identities and capabilities
     When alice runs "nunet key did user"
     Then the output is the same as before
 
+  @ucan
   Scenario: Keys are kept encrypted and for their owner only
     When alice runs "nunet key new user"
     Then the file ".nunet/key/user.json" has mode 600
     And the file ".nunet/key/user.json" is JSON with "crypto" and without a private key
     And the folder ".nunet/key" has mode 700
 
+  @ucan
   Scenario: A wrong passphrase opens nothing
     Given alice has a key "user"
     When alice runs "nunet key did user" with the passphrase "wrong"
     Then it fails
     And the error mentions "passphrase"
 
+  @ucan
   Scenario: An existing key is not replaced where nobody can be asked
     Given alice has a key "user"
     When alice runs "nunet key new user"
     Then it fails
     And the error mentions "--force"
 
+  @ucan
   Scenario: A name that would leave the folder is refused
     When alice runs "nunet key new ../user"
     Then it fails
     And no file lies outside ".nunet/key"
 
+  @ucan
   Scenario: A capability context brings its key
     When alice runs "nunet cap new user"
     Then it succeeds
@@ -41,6 +47,7 @@ Feature: Identities and capabilities
     When alice runs "nunet key did user"
     Then the output is a DID
 
+  @ucan
   Scenario: A root anchor is listed and can be removed
     Given alice has a context "user"
     And alice has a context "dms"
@@ -52,6 +59,7 @@ Feature: Identities and capabilities
     And alice runs "nunet cap list -c dms"
     Then the output does not mention the DID of "user"
 
+  @ucan
   Scenario: A grant is a token that another context can anchor
     Given alice has a context "user"
     And alice has a context "dms"
@@ -61,6 +69,7 @@ Feature: Identities and capabilities
     When alice anchors that token with "nunet cap anchor -c dms --require"
     Then it succeeds
 
+  @ucan
   Scenario: A token that was tampered with is refused
     Given alice has a context "user"
     And alice has a context "dms"
@@ -70,6 +79,7 @@ Feature: Identities and capabilities
     Then it fails
     And the error mentions "did not sign this"
 
+  @ucan
   Scenario: An expired token is refused
     Given alice has a context "user"
     And alice has a context "dms"
@@ -78,12 +88,14 @@ Feature: Identities and capabilities
     Then it fails
     And the error mentions "expired"
 
+  @ucan
   Scenario: What was not given cannot be passed on
     Given alice has a context "user"
     And alice has a context "dms"
     When alice runs "nunet cap delegate -c user --cap /dms --duration 1h <did of dms>"
     Then it fails
 
+  @cli-access
   Scenario Outline: A command line that is not understood says so and does nothing
     When alice runs "nunet <words>"
     Then it ends with status 2

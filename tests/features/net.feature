@@ -1,3 +1,4 @@
+@p2p-network
 Feature: A libp2p peer of one's own
   `nunet net` runs a host for the time of one command: no daemon, no identities.
 

@@ -1,3 +1,4 @@
+@execution-and-resources
 Feature: Onboarding
   A machine offers a share of itself, and takes it back.
 

@@ -1,3 +1,4 @@
+@ucan
 Feature: Passphrases in a terminal
   Where DMS_PASSPHRASE does not answer, the person in front of the terminal is asked, and what is typed is not seen.
 

@@ -5,6 +5,7 @@ Feature: NuNet's published instructions
   Background:
     Given a machine "alice"
 
+  @ucan
   Scenario: README, Creating identities: a context brings its key, and the key has a DID
     When alice types
       """
@@ -18,6 +19,7 @@ Feature: NuNet's published instructions
     And the file ".nunet/cap/dms.cap" has mode 600
     And the folder ".nunet/cap" has mode 700
 
+  @ucan
   Scenario: README, Setting up capabilities: the user is the root of the node
     Given alice has typed
       """
@@ -32,6 +34,7 @@ Feature: NuNet's published instructions
     Then the output mentions the DID of "user"
     And the context "dms" has 1 root anchor
 
+  @ucan
   Scenario: README, Setup for the public network: the node accepts NuNet's members and shows NuNet's token
     Given alice has typed
       """
@@ -57,6 +60,7 @@ Feature: NuNet's published instructions
     Then it succeeds
     And a provide anchor of "dms" is by "user", for "dms", with "/public /broadcast"
 
+  @ucan
   Scenario: README, Using a Ledger wallet: the wallet is the user, and signs what the user grants
     Given alice has a Ledger wallet
     And alice has typed
@@ -85,6 +89,7 @@ Feature: NuNet's published instructions
     And a require anchor of "dms" is by "did:key:zzCHUyQCnsN1Kr4csSfpYL2oMsUoFcDS7BGgZP7C5bAdZqsXuX", for "did:key:zzCHUybNYmK8QsttZwXqUX8aDLoBGHnMCakDX2RpsGwmXmYHEW", with "/public /broadcast"
     And a provide anchor of "dms" is by "did:key:zzCHUyQCnsN1Kr4csSfpYL2oMsUoFcDS7BGgZP7C5bAdZqsXuX", for "dms", with "/public"
 
+  @ucan
   Scenario: README, Using a Ledger wallet: its owner commands the node
     Given alice has a Ledger wallet
     And alice has typed
@@ -102,6 +107,7 @@ Feature: NuNet's published instructions
     Then it succeeds
     And the answer has "id"
 
+  @ucan
   Scenario: docs, Creating a private network: an organisation's key comes first, its context uses it
     When alice types
       """
@@ -125,6 +131,7 @@ Feature: NuNet's published instructions
     Then a require anchor of "dms" is by "user", for "myorg", with "/dms/deployment /broadcast /public"
     And a provide anchor of "dms" is by "user", for "dms", with "/dms/deployment /broadcast /public"
 
+  @cli-access
   Scenario: The appliance: its calls with short flags, and the version where it looks for it
     Given alice has typed
       """
@@ -144,6 +151,7 @@ Feature: NuNet's published instructions
     And the context "dms" has 1 require anchor
     And the context "dms" has 1 provide anchor
 
+  @ucan
   Scenario: cap reference: every flag, short and long
     Given alice has typed
       """
@@ -169,6 +177,7 @@ Feature: NuNet's published instructions
       """
     Then it ends with status 3
 
+  @ucan
   Scenario: cap revoke: what was granted is withdrawn, by list or single token
     Given alice has typed
       """
@@ -191,6 +200,7 @@ Feature: NuNet's published instructions
       """
     Then the context "dms" has 0 revoke anchors
 
+  @cli-access
   Scenario: README, Configuration: settings are read, changed and edited
     When alice types
       """
@@ -223,6 +233,7 @@ Feature: NuNet's published instructions
     Then it succeeds
     And the output is "4446"
 
+  @cli-access
   Scenario: README, Configuration: an unknown key is refused with the nearest one
     When alice types
       """
@@ -231,6 +242,7 @@ Feature: NuNet's published instructions
     Then it fails
     And the error mentions "did you mean rest.port?"
 
+  @cli-access
   Scenario: autocomplete: bash completes names and DIDs, which it takes apart at their colons
     Given alice has typed
       """
@@ -254,6 +266,7 @@ Feature: NuNet's published instructions
     And the output has the line "user"
     And the output has the line "completed"
 
+  @ucan
   Scenario: A key moves to another machine
     Given a machine "bob"
     And alice has typed
