@@ -1,4 +1,4 @@
-# What a newcomer types. Each target says in a line or two which script does the work; `make help` lists them.
+# The commands of this repository. Each target calls the script that does the work; `make help` lists them.
 MAKEFLAGS += --no-print-directory
 SHELL := /bin/sh
 SETUP := scripts/setup-debian.sh
@@ -20,7 +20,7 @@ test:      ## every suite; ends in 'N passed, N failed, N skipped'
 	@cmake --build build
 	@scripts/run_tests.py --build build $(TEST_ARGS)
 
-demo:      build ## three machines, one job: the whole story in under two minutes
+demo:      build ## three machines, one job, in under two minutes
 	@$(SETUP) run
 	@scripts/demo.py
 
@@ -30,7 +30,7 @@ bench:     ## figures and ratios, also as JSON in build/bench
 	@cmake --build build/bench-build
 	@scripts/run_bench.py --build build/bench-build
 
-bench-p2p: ## our libp2p beside go-libp2p and rust-libp2p where they can be built; build/bench/p2p.json
+bench-p2p: ## libp2p beside go-libp2p and rust-libp2p where they can be built; build/bench/p2p.json
 	@$(SETUP) build
 	@cmake --preset release >/dev/null
 	@cmake --build build --target interop_peer
@@ -48,7 +48,7 @@ fuzz:      ## each fuzz target for FUZZ_SECONDS (5) from its corpus
 	@cmake --build build/asan --target fuzzers
 	@scripts/run_fuzz.py --build build/asan --seconds $(or $(FUZZ_SECONDS),5)
 
-interop:   ## connect to other people's implementations; the table goes to docs/interop.md
+interop:   ## connect to other implementations of libp2p; the table goes to docs/interop.md
 	@$(SETUP) build interop
 	@cmake --preset release >/dev/null
 	@cmake --build build --target interop_peer unified_peer \
@@ -59,11 +59,11 @@ docs:      ## the documentation portal in build/docs/site
 	@$(SETUP) docs
 	@scripts/make_docs.py
 
-format:    ## put every source file into shape
+format:    ## format every source file
 	@$(SETUP) lint
 	@scripts/format.sh
 
-lint:      ## format, floors, headers, clang-tidy, shellcheck
+lint:      ## format, layers, headers, clang-tidy, shellcheck
 	@$(SETUP) build lint fuzz
 	@scripts/format.sh --check
 	@scripts/check_layers.py
@@ -85,7 +85,7 @@ coverage:  ## which lines the unit suites run, in build/coverage/html/index.html
 	@genhtml --quiet --prefix $(CURDIR)/src --output-directory build/coverage/html build/coverage/lines.info
 	@lcov --summary build/coverage/lines.info
 
-clean:     ## forget everything built
+clean:     ## remove everything built
 	@rm -rf build
 
 help:      ## this list

@@ -16,11 +16,11 @@ add_library(dms_flags INTERFACE)
 target_compile_options(dms_flags INTERFACE -Wall -Wextra -Wno-missing-field-initializers)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # GCC 12's flow analysis calls std::expected and coroutine frames maybe uninitialised and, once optimised, vectors out of
-  # their bounds; the sanitizer builds find the real ones.
+  # their bounds; the sanitizer builds find the real errors.
   target_compile_options(dms_flags INTERFACE -Werror -Wno-maybe-uninitialized
     $<$<NOT:$<CONFIG:Debug>>:-Wno-array-bounds -Wno-stringop-overflow -Wno-stringop-overread -Wno-restrict>)
 else()
-  # clang builds serve fuzzing and clang-tidy; GCC is the judge of warnings.
+  # clang builds serve fuzzing and clang-tidy; GCC decides about warnings.
   target_compile_options(dms_flags INTERFACE "SHELL:-include ${CMAKE_SOURCE_DIR}/cmake/clang.hpp")
 endif()
 target_include_directories(dms_flags INTERFACE ${CMAKE_SOURCE_DIR}/src)
@@ -31,7 +31,7 @@ if(DMS_SANITIZE)
   target_link_options(dms_flags INTERFACE -fsanitize=${DMS_SANITIZE})
 endif()
 if(DMS_SANITIZE MATCHES "thread")
-  # ThreadSanitizer does not follow fences. Asio's stand around handlers, whose order its queue's mutex already makes.
+  # ThreadSanitizer does not follow fences. Asio has them around handlers, which the mutex of its queue already orders.
   target_compile_definitions(dms_flags INTERFACE BOOST_ASIO_DISABLE_FENCED_BLOCK)
 endif()
 if(DMS_FUZZ)

@@ -1,4 +1,4 @@
-// Feeds every file of a corpus to a fuzz function. The name is printed first, so a crash says which input did it.
+// Feeds every file of a corpus to a fuzz function. The name is printed first, so a crash is traced to its input.
 #pragma once
 
 #include <gtest/gtest.h>

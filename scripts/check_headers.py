@@ -13,8 +13,8 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
-def room_flags(build):
-    """For each room the compiler and flags of one of its own sources."""
+def module_flags(build):
+    """For each module the compiler and flags of one of its sources."""
     flags = {}
     for entry in json.loads((build / "compile_commands.json").read_text()):
         path = pathlib.Path(entry["directory"], entry["file"]).resolve()
@@ -40,7 +40,7 @@ def main():
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     options = parser.parse_args()
 
-    flags = room_flags(pathlib.Path(options.build).resolve())
+    flags = module_flags(pathlib.Path(options.build).resolve())
     headers = [h for h in sorted((ROOT / "src").rglob("*.hpp")) if h.relative_to(ROOT / "src").parts[0] in flags]
     failed = 0
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:

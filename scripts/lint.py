@@ -35,7 +35,7 @@ def sources(build):
 
 
 def tidy(file, build):
-    """What clang-tidy says of a file; None if it does not end."""
+    """The findings of clang-tidy in a file; None if it does not end."""
     command = ["clang-tidy-16", "--quiet", "--use-color", "-p", str(build), file]
     if not sys.stdout.isatty():
         command.remove("--use-color")

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""The documentation portal: the pages of docs/, the READMEs of all rooms and the reference of all headers, in build/docs/site.
+"""The documentation portal: the pages of docs/, the READMEs of all modules and the reference of all headers, in build/docs/site.
 
 PlantUML blocks become pictures. Nothing is fetched: mkdocs-material, doxygen and plantuml come from Debian.
 """
@@ -17,13 +17,13 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 OUT = ROOT / "build/docs"
 PAGES = OUT / "pages"
 UML = re.compile(r"```plantuml\n(.*?)```", re.S)
-FLOOR_ORDER = re.compile(r"^\|\s*\d+\s*\|([^|]*)\|", re.M)
+LAYER_ORDER = re.compile(r"^\|\s*\d+\s*\|([^|]*)\|", re.M)
 
 
-def rooms():
-    """The rooms that have a README, from the top floor down."""
+def modules():
+    """The modules that have a README, from the top layer down."""
     table = (ROOT / "docs/architecture.md").read_text().split("### Inside")[0]
-    names = [name for row in FLOOR_ORDER.findall(table) for name in re.findall(r"`(\w+)`", row)]
+    names = [name for row in LAYER_ORDER.findall(table) for name in re.findall(r"`(\w+)`", row)]
     return [name for name in names if (ROOT / "src" / name / "README.md").exists()]
 
 
@@ -31,7 +31,7 @@ def sources():
     """Each page: where it comes from, and where it goes."""
     pages = {ROOT / "README.md": "index.md", ROOT / "CONTRIBUTING.md": "CONTRIBUTING.md", ROOT / "CHANGELOG.md": "CHANGELOG.md"}
     pages |= {page: f"docs/{page.relative_to(ROOT / 'docs')}" for page in sorted((ROOT / "docs").rglob("*.md"))}
-    pages |= {ROOT / "src" / room / "README.md": f"src/{room}/README.md" for room in rooms()}
+    pages |= {ROOT / "src" / module / "README.md": f"src/{module}/README.md" for module in modules()}
     return pages
 
 
@@ -76,9 +76,9 @@ def write_pages():
 
 
 def mkdocs():
-    nav = ["  - Start: index.md", "  - The house: docs/architecture.md",
-           "  - With other implementations: docs/interop.md", "  - Rooms:"]
-    nav += [f"      - {room}: src/{room}/README.md" for room in rooms()]
+    nav = ["  - Start: index.md", "  - Architecture: docs/architecture.md",
+           "  - With other implementations: docs/interop.md", "  - Modules:"]
+    nav += [f"      - {module}: src/{module}/README.md" for module in modules()]
     nav += ["  - Contributing: CONTRIBUTING.md", "  - Changelog: CHANGELOG.md", "  - Reference: reference.md"]
     (PAGES / "reference.md").write_text("# Reference\n\nEvery header, as doxygen reads it: [files](reference/files.html), "
                                         "[classes](reference/annotated.html).\n")

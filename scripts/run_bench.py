@@ -1,9 +1,9 @@
 #!/usr/bin/python3
-"""Runs the benchmarks: the rooms' *_bench programs, then the scripts in tests/bench that measure the whole program.
+"""Runs the benchmarks: the *_bench programs of the modules, then the scripts in tests/bench that measure the whole program.
 
 Prints one line per result and writes the same to build/bench/*.json:
   figure NAME VALUE UNIT         a measurement
-  ratio NAME VALUE vs PEER       ours by theirs, measured side by side
+  ratio NAME VALUE vs PEER       this project by the peer, measured side by side
 """
 
 import argparse
@@ -27,13 +27,13 @@ def google_benchmark(program):
     run = subprocess.run([str(program), "--benchmark_format=json", "--benchmark_min_time=0.2"], capture_output=True, text=True)
     if run.returncode != 0:
         raise RuntimeError(run.stderr[-2000:])
-    room = program.name.removesuffix("_bench")
+    module = program.name.removesuffix("_bench")
     rows = json.loads(run.stdout)["benchmarks"]
     by_name = {row["name"]: row for row in rows}
     for row in rows:
         if row.get("error_occurred"):
             raise RuntimeError(f"{row['name']}: {row.get('error_message')}")
-        name = f"{room}.{row['name']}"
+        name = f"{module}.{row['name']}"
         yield f"figure {name} {row['real_time']:.4g} {row['time_unit']}"
         if "bytes_per_second" in row:
             yield f"figure {name}.throughput {row['bytes_per_second'] / 1e6:.4g} MB/s"

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Runs every libFuzzer target for a few seconds from its corpus (tests/corpus/<room>_<stem> for <room>_<stem>_fuzz).
+"""Runs every libFuzzer target for a few seconds from its corpus (tests/corpus/<module>_<stem> for <module>_<stem>_fuzz).
 
 New inputs stay in build/asan/corpus, an input that breaks something in build/asan/artifacts: make it a file of the
 committed corpus together with the fix. The last line is 'N passed, N failed, N skipped'.
@@ -55,7 +55,7 @@ def main():
             passed += ok
             broken += [] if ok else [text]
             print(text, flush=True)
-    if broken:  # once more, where whoever looks at the end of a log will see it
+    if broken:  # once more, at the end of the log
         print("\n" + "\n".join(broken))
     print(f"{passed} passed, {len(targets) - passed} failed, 0 skipped")
     return 0 if targets and passed == len(targets) else 1

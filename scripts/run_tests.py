@@ -242,7 +242,7 @@ def run_feature(path, options, env):
 
 
 def read_feature_report(features, suite, output):
-    """What behave says in `features`, its JSON report, of each scenario; `output` has the reasons of skipped ones."""
+    """The outcomes of `features`, the JSON report of behave; `output` has the reasons of skipped ones."""
     outcomes = []
     for feature in features:
         for scenario in (e for e in feature.get("elements", []) if e.get("type") != "background"):

@@ -42,7 +42,7 @@ bool serves(const Gpu& card, const Gpu& required) {
 }
 
 /// Which card of `pool` each of `required` gets, each card at most once: a maximum matching by augmenting paths, so
-/// that a picky requirement is not starved by an easy one that came first. Empty if they do not all fit. Cards are
+/// that a narrow requirement is not starved by a wide one that came first. Empty if they do not all fit. Cards are
 /// tried from the smallest up, so that large ones stay free.
 class GpuMatching {
  public:

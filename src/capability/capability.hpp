@@ -1,20 +1,20 @@
-// What a job asks and a machine offers: processor, memory, disk and graphics cards, and whether one covers the other.
+// What a job requires and a machine offers: processor, memory, disk and graphics cards, and whether one covers the other.
 //
 // Model
-//  1. compare(offered, required) says how the offer stands to the requirement: better, equal, worse, or none when the
+//  1. compare(offered, required) relates the offer to the requirement: better, equal, worse, or none when the
 //     two cannot be compared (another architecture). covers() is better or equal.
 //  2. Resources are the conjunction of their parts: none wins over worse, worse over better, better over equal.
 //  3. add() and subtract() return a new value or an error that names the field ("ram.size: ..."); they change nothing
-//     half-way. Descriptive fields (model, vendor, clock, ...) are taken from the left side.
+//     partly. Descriptive fields (model, vendor, clock, ...) are taken from the left side.
 //  4. In a pool, a graphics card is known by its index: adding an unknown card appends it, taking from an unknown card
 //     or more memory than it has is an error. In a requirement the index has no meaning, hence add_requirement(), which
 //     puts the cards side by side, and assign_gpus(), which picks the cards of a pool that a requirement will use.
 //
-// The rules follow the existing network's, and are stricter where those let a job land where it cannot run:
+// The rules follow the existing network's, and are stricter where those place a job where it cannot run:
 //  - Cores: the network compares cores x clock only. Here the cores themselves must suffice, and if the job gives a
 //     clock
 //    and the machine knows its own, the product must suffice as well. A job without a clock compares by cores alone.
-//  - Architecture: a job that names none runs anywhere; otherwise the names must be the same, with `amd64` = `x86_64`
+//  - Architecture: a job that names none runs anywhere; a named one must be the same, with `amd64` = `x86_64`
 //    and `arm64` = `aarch64`.
 //  - Graphics cards: every required card needs a card of its own with at least that memory and, where the job names
 //     them,
@@ -25,15 +25,15 @@
 // vendor, pci_address, model, vram, uuid}], ram{size, clock_speed, type}, disk{size, model, vendor, type, interface,
 // read_speed, write_speed}; sizes in bytes, speeds in hertz or bytes per second.
 //
-// What a stranger may try: absurd numbers to overflow a sum into a small one. Units refuse what does not fit, sums
+// Attacks: absurd numbers to overflow a sum into a small one. Units refuse what does not fit, sums
 // check, and more than kMaxGpus cards are refused before any matching is done (which costs O(cards^3) at worst).
 #pragma once
 
 #include <string>
 #include <vector>
 
-#include "encoding/json.hpp"
 #include "capability/units.hpp"
+#include "encoding/json.hpp"
 
 namespace dms::capability {
 
@@ -147,7 +147,7 @@ Comparison compare(const Resources& offered, const Resources& required);
 
 /// True if a job with this requirement fits into the offer.
 bool covers(const Resources& offered, const Resources& required);
-/// What is missing, for people: "ram.size: 4 GiB asked, 2 GiB there"; empty if the offer covers the requirement.
+/// What is missing, for messages: "ram.size: 4 GiB asked, 2 GiB there"; empty if the offer covers the requirement.
 std::string explain_shortage(const Resources& offered, const Resources& required);
 
 /// Pool arithmetic (model, 3 and 4).

@@ -41,7 +41,7 @@ TEST(Comparison, ConjunctionFollowsTheTable) {
 }
 
 TEST(Compare, CoresMustSufficeEvenIfTheProductDoes) {
-  // One fast core is not four slow ones, though the existing network says so.
+  // One fast core is not four slow ones, unlike in the existing network.
   EXPECT_EQ(compare(cpu(1000, 5 * kGHz), cpu(4000, kGHz)), Comparison::worse);
   EXPECT_EQ(compare(cpu(4000, kGHz), cpu(4000, 2 * kGHz)), Comparison::worse);
   EXPECT_EQ(compare(cpu(4000, kGHz), cpu(4000, kGHz)), Comparison::equal);
@@ -55,7 +55,7 @@ TEST(Compare, ArchitectureOnlyMattersIfAsked) {
   EXPECT_EQ(compare(cpu(2000, 0, "x86_64"), cpu(1000, 0, "arm64")), Comparison::none);
 }
 
-TEST(Compare, PickyCardIsNotStarvedByAnEasyOne) {
+TEST(Compare, ANarrowRequirementIsNotStarvedByAWideOne) {
   Resources offered = make(0, 0, 0, {8, 16});
   Resources required = make(0, 0, 0, {8, 8});
   offered.gpus[0].vendor = {GpuVendor::nvidia};
@@ -124,7 +124,7 @@ TEST(Arithmetic, SumsThatDoNotFitAreRefused) {
   EXPECT_FALSE(add(make(1, 1, 1, {UINT64_MAX}), make(1, 1, 1, {1})));
 }
 
-TEST(Arithmetic, RandomSumsAgreeWithANaiveModelAndUndoThemselves) {
+TEST(Arithmetic, RandomSumsAgreeWithANaiveModelAndAreReversible) {
   struct Naive {
     std::map<std::string, std::int64_t> amounts;
   };
@@ -163,7 +163,7 @@ TEST(Arithmetic, RandomSumsAgreeWithANaiveModelAndUndoThemselves) {
   }
 }
 
-TEST(Arithmetic, RequirementsStandSideBySide) {
+TEST(Arithmetic, RequirementsAreListedSideBySide) {
   auto total = add_requirement(make(1000, 1, 1, {8}), make(500, 1, 1, {4}));
   ASSERT_TRUE(total);
   EXPECT_EQ(total->gpus.size(), 2U);
@@ -174,13 +174,13 @@ TEST(Arithmetic, RequirementsStandSideBySide) {
   EXPECT_FALSE(add_requirement(intel, arm));
 }
 
-TEST(Shortage, SaysWhatIsMissing) {
+TEST(Shortage, NamesWhatIsMissing) {
   EXPECT_EQ(explain_shortage(make(1000, kGiB, kGiB), make(2000, 4 * kGiB, kGiB)),
             "cpu.cores: 2 asked, 1 there; ram.size: 4 GiB asked, 1 GiB there");
   EXPECT_EQ(explain_shortage(make(1000, 1, 1), make(1000, 1, 1)), "");
 }
 
-TEST(Json, HasTheNetworksNames) {
+TEST(Json, HasTheNamesOfTheNetwork) {
   Resources r = make(1500, 2 * kGiB, kGiB, {8});
   r.cpu.clock_speed = {3'200'000'000};
   r.gpus[0].vendor = {GpuVendor::amd};
@@ -203,7 +203,7 @@ TEST(Json, ReadsWhatFloatingPointPeersSend) {
   EXPECT_EQ(r->ram.size.bytes, kGiB);
 }
 
-TEST(Json, RefusesWhatCannotBe) {
+TEST(Json, RefusesImpossibleValues) {
   const auto error = [](std::string_view text) {
     auto r = json::decode<Resources>(text);
     return r ? std::string("accepted") : r.error().message();

@@ -1,9 +1,9 @@
-// Where a machine stands and where a job may go.
+// Where a machine is and where a job may run.
 //
 // Rules, as on the existing network: a constraint matches a place if the continents are equal and every other field
 // that the constraint sets is equal, letter case included. If an accept list is given, one of it must match and the
-// reject list is ignored; otherwise none of the reject list may match. A place that does not know its own field does
-// not match a constraint on it.
+// reject list is ignored; without one, none of the reject list may match. A place with an unknown field does not match
+// a constraint on it.
 #pragma once
 
 #include <cstdint>
@@ -23,7 +23,7 @@ struct Location {
 
   [[nodiscard]] bool empty() const { return *this == Location{}; }
   void to_json(json::Writer& writer) const;
-  /// Older peers say `region` for `continent`.
+  /// Older peers name it `region`.
   static Result<Location> from_json(const json::Value& value);
   friend bool operator==(const Location&, const Location&) = default;
 };

@@ -22,7 +22,7 @@ TEST(Location, MatchesFieldByField) {
   EXPECT_FALSE(matches(isp, berlin));
 }
 
-TEST(Location, AcceptListSilencesTheRejectList) {
+TEST(Location, AnAcceptListOverridesTheRejectList) {
   LocationConstraints constraints;
   EXPECT_TRUE(constraints.allows(place("Asia")));
   constraints.reject = {place("Europe", "DE")};

@@ -1,4 +1,4 @@
-// Units that cannot be mixed up: bytes, hertz and thousandths of a core, read from and written for people and for JSON.
+// Distinct types for units: bytes, hertz and thousandths of a core, parsed from and written as text and JSON.
 //
 // Model
 //  1. Each unit is a whole number, so sums are exact whatever their order. Cores travel as decimal numbers (`0.5`) and
@@ -14,8 +14,8 @@
 #include <string>
 #include <string_view>
 
-#include "encoding/json.hpp"
 #include "base/result.hpp"
+#include "encoding/json.hpp"
 
 namespace dms::capability {
 

@@ -7,7 +7,7 @@
 namespace dms::capability {
 namespace {
 
-TEST(ByteSize, ReadsWhatPeopleWrite) {
+TEST(ByteSize, ReadsTheFormsInUse) {
   const std::pair<const char*, std::uint64_t> cases[] = {{"0", 0},
                                                          {"2GiB", 2 * kGiB},
                                                          {" 1.5 GiB ", 3 * kGiB / 2},
@@ -32,7 +32,7 @@ TEST(ByteSize, ReadsWhatPeopleWrite) {
   EXPECT_EQ(ByteSize::parse("0.1", kGiB)->bytes, 107374182U);
 }
 
-TEST(ByteSize, RefusesWhatIsNone) {
+TEST(ByteSize, RefusesOtherText) {
   for (const char* text :
        {"", " ", "GiB", "-1", "1.2.3", "1 2", "2 GiBs", "0x10", "1e3", ".", "18446744073709551616", "nan", "1,5 GB"})
     EXPECT_FALSE(ByteSize::parse(text)) << text;
@@ -41,7 +41,7 @@ TEST(ByteSize, RefusesWhatIsNone) {
   EXPECT_FALSE(ByteSize::parse(std::string(100'000, '1')));
 }
 
-TEST(ByteSize, IsShownShort) {
+TEST(ByteSize, IsPrintedShort) {
   EXPECT_EQ(ByteSize{0}.to_string(), "0 B");
   EXPECT_EQ(ByteSize{kGiB}.to_string(), "1 GiB");
   EXPECT_EQ(ByteSize{kGiB * 3 / 2}.to_string(), "1.5 GiB");

@@ -1,6 +1,6 @@
 @bwrap @job-orchestration
 Feature: Deployment
-  A user describes work, two providers offer, one is chosen, the work runs there, and its output comes back.
+  A user describes work, two providers bid, one is selected and runs the work, and its output is returned.
 
   Background:
     Given a user's machine "alice" and providers "bob" and "carol" that accept each other
@@ -14,12 +14,12 @@ Feature: Deployment
     And all that bob and carol offer is free again
 
   @hardware-capability
-  Scenario: Work goes where it fits
+  Scenario: The provider with enough resources is selected
     When alice deploys a task with 0.6 cores and 512 MiB that runs "echo big"
     Then the deployment is completed
     And it ran at carol
 
-  Scenario: A pin is respected
+  Scenario: A node pinned to a peer runs at that peer
     When alice deploys a task pinned to bob that runs "echo here"
     Then the deployment is completed
     And it ran at bob

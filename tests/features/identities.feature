@@ -1,5 +1,5 @@
 Feature: Identities and capabilities
-  A key is who you are, a capability context is whom you trust. Both are files of the user, made and shown by commands.
+  A key is an identity, a capability context holds its trust anchors. Both are files of the user, managed by commands.
 
   Background:
     Given a machine "alice"
@@ -20,14 +20,14 @@ Feature: Identities and capabilities
     And the folder ".nunet/key" has mode 700
 
   @ucan
-  Scenario: A wrong passphrase opens nothing
+  Scenario: A wrong passphrase is refused
     Given alice has a key "user"
     When alice runs "nunet key did user" with the passphrase "wrong"
     Then it fails
     And the error mentions "passphrase"
 
   @ucan
-  Scenario: An existing key is not replaced where nobody can be asked
+  Scenario: An existing key is not replaced without a terminal
     Given alice has a key "user"
     When alice runs "nunet key new user"
     Then it fails
@@ -40,7 +40,7 @@ Feature: Identities and capabilities
     And no file lies outside ".nunet/key"
 
   @ucan
-  Scenario: A capability context brings its key
+  Scenario: A new capability context creates its key
     When alice runs "nunet cap new user"
     Then it succeeds
     And the file ".nunet/cap/user.cap" has mode 600
@@ -89,14 +89,14 @@ Feature: Identities and capabilities
     And the error mentions "expired"
 
   @ucan
-  Scenario: What was not given cannot be passed on
+  Scenario: A capability without a grant cannot be delegated
     Given alice has a context "user"
     And alice has a context "dms"
     When alice runs "nunet cap delegate -c user --cap /dms --duration 1h <did of dms>"
     Then it fails
 
   @cli-access
-  Scenario Outline: A command line that is not understood says so and does nothing
+  Scenario Outline: A malformed command line ends with 2
     When alice runs "nunet <words>"
     Then it ends with status 2
     And the error is not empty

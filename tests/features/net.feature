@@ -1,8 +1,8 @@
 @p2p-network
-Feature: A libp2p peer of one's own
+Feature: A libp2p peer on the command line
   `nunet net` runs a host for the time of one command: no daemon, no identities.
 
-  Scenario: One machine listens, another measures the way to it
+  Scenario: A dialer measures the connection to a listener
     Given a machine "alice"
     And a machine "bob"
     When bob listens with "--perf"
@@ -40,7 +40,7 @@ Feature: A libp2p peer of one's own
     And bob listens with "--key me"
     Then bob is the same peer as before
 
-  Scenario: Nobody there
+  Scenario: A dialer reports that nothing listens
     Given a machine "alice"
     And a machine "bob"
     When bob listens with ""
@@ -50,7 +50,7 @@ Feature: A libp2p peer of one's own
     And the error mentions "refused"
 
   @namespaces
-  Scenario Outline: Two machines on a network of their own, over <security>
+  Scenario Outline: Two machines in separate network namespaces, over <security>
     Given a machine "alice"
     And a machine "bob"
     When bob listens with "--perf"

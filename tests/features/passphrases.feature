@@ -1,6 +1,6 @@
 @ucan
 Feature: Passphrases in a terminal
-  Where DMS_PASSPHRASE does not answer, the person in front of the terminal is asked, and what is typed is not seen.
+  Without DMS_PASSPHRASE a command asks for the passphrase in the terminal, without echo.
 
   Background:
     Given a machine "alice"
@@ -12,19 +12,19 @@ Feature: Passphrases in a terminal
     Then the terminal shows a DID and never "correct horse"
     And the command ends with status 0 and the terminal echoes again
 
-  Scenario: Two answers that differ make no key
+  Scenario: Different answers create no key
     When alice starts "nunet key new user" in a terminal
     And asked "New passphrase" answers "correct horse" unseen
     And asked "again" answers "battery staple" unseen
     Then the command ends with status 1 and the terminal echoes again
     And the terminal mentions "differ"
 
-  Scenario: Ctrl-C at the question leaves the terminal as it was
+  Scenario: Ctrl-C at the question restores the terminal
     When alice starts "nunet key new user" in a terminal
     And asked "New passphrase" presses Ctrl-C
     Then the command ends with status 130 and the terminal echoes again
 
-  Scenario Outline: So does a signal
+  Scenario Outline: A signal at the question restores the terminal
     When alice starts "nunet key new user" in a terminal
     And asked "New passphrase" is sent <signal>
     Then the command ends with status <status> and the terminal echoes again
@@ -34,7 +34,7 @@ Feature: Passphrases in a terminal
       | SIGTERM | -15    |
       | SIGHUP  | -1     |
 
-  Scenario: Replacing a key is asked about first
+  Scenario: Replacing a key needs a confirmation
     Given alice has a key "user"
     When alice starts "nunet key new user" in a terminal
     And asked "Replace it? [y/N]" answers "n"
@@ -52,7 +52,7 @@ Feature: Passphrases in a terminal
     Then the command ends with status 1 and the terminal echoes again
     And the terminal mentions "does not open"
 
-  Scenario: What signs nothing asks nothing
+  Scenario: A command that does not sign asks for no passphrase
     Given alice has typed
       """
       nunet cap new user

@@ -1,6 +1,6 @@
 Feature: NuNet's published instructions
-  Who follows the instructions that NuNet has published for keys, capabilities and settings, with this program, ends where
-  they say. The commands stand as they are published; only dates that have passed are moved.
+  The instructions that NuNet has published for keys, capabilities and settings give the published results with this program.
+  The commands are as published; only dates that have passed are changed.
 
   Background:
     Given a machine "alice"

@@ -36,7 +36,7 @@
 
 namespace dms::jobs {
 
-/// A task runs to its end; a service is meant to stay.
+/// A task runs to its end; a service runs until it is shut down.
 enum class AllocationType { task, service };
 /// What runs the work. `containerd` and `firecracker` are known so that such ensembles can be deployed on nodes that
 /// have them.

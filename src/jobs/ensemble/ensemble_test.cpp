@@ -86,7 +86,7 @@ nodes:
   back: {allocations: [job]}
 )";
 
-TEST(Ensemble, AnswersWhatTheOrchestratorAsks) {
+TEST(Ensemble, AnswersTheQueriesOfTheOrchestrator) {
   const auto ensemble = Ensemble::parse_yaml(kTwoNodes);
   ASSERT_TRUE(ensemble) << ensemble.error().to_string();
   const auto need = ensemble->node_requirement("front");
@@ -110,7 +110,7 @@ TEST(AllocationId, SplitsWhereItWasJoined) {
   EXPECT_EQ(allocation_name("plain"), "plain");
 }
 
-TEST(Duration, ReadsGosForm) {
+TEST(Duration, ReadsTheFormOfGo) {
   EXPECT_EQ(*parse_duration("1h30m"), 5'400'000'000'000);
   EXPECT_EQ(*parse_duration("1.5s"), 1'500'000'000);
   EXPECT_EQ(*parse_duration("500ms"), 500'000'000);

@@ -27,7 +27,7 @@ void keep_text(json::Value& document, json::Value texts);
 /// that is used elsewhere (YamlDocument).
 Result<json::Value> normalise(const json::Value& written, const std::set<std::string>& aliased);
 
-/// "1h30m", "45s", "1.5m", "500ms": nanoseconds. Errc::invalid_argument otherwise.
+/// "1h30m", "45s", "1.5m", "500ms": nanoseconds. Errc::invalid_argument for other text.
 Result<std::int64_t> parse_duration(std::string_view text);
 
 /// The choices that an allocation must make itself, `executor` and `type`, and has not, each with its known names. The

@@ -1,7 +1,7 @@
 // What an ensemble refers to on the submitter's machine is put into its place before the ensemble is sent.
 //
 // Model
-//  1. `${file:PATH}` stands for the contents of a file, byte for byte, `${env:NAME}` for a variable of the environment.
+//  1. `${file:PATH}` is replaced by the contents of a file, byte for byte, `${env:NAME}` by an environment variable.
 //     Both may be anywhere in any value, several in one, one inside the other. `${file:PATH:-TEXT}` and `${env:NAME:-TEXT}` give TEXT where
 //     the file cannot be read or the variable is unset or empty; without it that is an error, and all of them are
 //     reported together, each with its place.

@@ -33,14 +33,14 @@ std::string resolved(std::string_view text) {
   return outcome ? std::string(value.get_string()) : outcome.error().to_string();
 }
 
-TEST(References, ArePutIntoTheirPlaces) {
+TEST(References, AreFilledIn) {
   EXPECT_EQ(resolved("${file:/tmp/tok}"), "s3cret");
   EXPECT_EQ(resolved("a ${env:TOKEN}-${file:/tmp/tok} z"), "a t-s3cret z");
   EXPECT_EQ(resolved("${file:${env:HOME}/id.pub}"), "ssh-ed25519 AAAA\n") << "one inside the other";
   EXPECT_EQ(resolved("${file:setup.sh}"), "#!/bin/sh\necho ${env:TOKEN}\n") << "what is filled in is not read again";
 }
 
-TEST(References, ADefaultStandsInForWhatIsMissing) {
+TEST(References, ADefaultReplacesWhatIsMissing) {
   EXPECT_EQ(resolved("${env:NOPE:-d}"), "d");
   EXPECT_EQ(resolved("${env:EMPTY:-d}"), "d");
   EXPECT_EQ(resolved("${env:TOKEN:-d}"), "t");
@@ -48,13 +48,13 @@ TEST(References, ADefaultStandsInForWhatIsMissing) {
   EXPECT_EQ(resolved("${env:NOPE:-${env:TOKEN}}"), "t");
 }
 
-TEST(References, TextForAShellStaysAsItIs) {
+TEST(References, ShellExpansionsAreKept) {
   for (const std::string_view text : {"${HOME}", "$HOME", "${x:-y}", "${file:-y}", "${env:=y}", "${file:0:3}",
                                       "${env:+x}", "${file:", "${env:}", "$", "${", "${}", "}", "{{ .Names }}"})
     EXPECT_EQ(resolved(text), text);
 }
 
-TEST(References, EveryMissingOneIsNamedWithItsPlace) {
+TEST(References, EveryMissingReferenceIsReportedWithItsPlace) {
   json::Value value = *json::parse(R"({"a":["${env:NOPE}","${env:EMPTY}"],"b":{"c":"x${file:nope}${file:binary}"}})");
   EXPECT_EQ(resolve_references(value, machine()).error().to_string(),
             "4 problems:\n"
@@ -92,7 +92,7 @@ nodes:
   here: {allocations: [hello]}
 )";
 
-TEST(References, OfAnEnsembleAreResolvedWhileItIsRead) {
+TEST(References, AreResolvedWhileAnEnsembleIsRead) {
   const auto ensemble = Ensemble::parse_yaml(kEnsemble, machine());
   ASSERT_TRUE(ensemble) << ensemble.error().to_string();
   const Allocation& hello = ensemble->allocations.at("hello");
@@ -106,7 +106,7 @@ TEST(References, OfAnEnsembleAreResolvedWhileItIsRead) {
   EXPECT_EQ(ensemble->scripts.at("binary").size(), 3U);
 }
 
-TEST(References, AFileThatIsMissingIsAnErrorWithItsPlace) {
+TEST(References, MissingFilesOfAnEnsembleAreReportedWithTheirPlaces) {
   const std::string text = fmt::format("{}metadata: {{a: \"${{file:gone}}\"}}\n", kEnsemble);
   References empty = machine();
   empty.file = [](const std::string& path) { return fail(Errc::not_found, "{}: no such file", path); };

@@ -1,5 +1,4 @@
-// The rules that a decoded ensemble must keep. Each function checks one kind of thing and names the first field that
-// fails.
+// The rules for a decoded ensemble. Each function checks one kind of item and names the first field that fails.
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <cctype>
@@ -19,7 +18,7 @@ constexpr std::size_t kMaxList = 1024;
 constexpr std::size_t kMaxRedundancy = 64;
 constexpr std::size_t kMaxScriptBytes = 512 * 1024;
 constexpr std::uint64_t kMaxClock = 100 * capability::kGHz;
-constexpr std::uint64_t kFirstPort = 1025;  // the network's own rule
+constexpr std::uint64_t kFirstPort = 1025;  // as in the existing implementation
 
 template <class... Args>
 std::unexpected<Error> wrong(fmt::format_string<Args...> format, Args&&... args) {
@@ -47,13 +46,13 @@ bool is_file_name(std::string_view name) {
          std::all_of(name.begin(), name.end(), [](char c) { return word_char(c) || c == '_' || c == '.' || c == '-'; });
 }
 
-/// An absolute path that does not climb.
+/// An absolute path without `..`.
 bool is_plain_path(std::string_view path) {
   if (!path.starts_with('/') || path.size() > 4096 || path.find('\0') != std::string_view::npos) return false;
   return ("/" + std::string(path) + "/").find("/../") == std::string::npos;
 }
 
-/// [host[:port]/]path[:tag][@digest], by its characters and ends; the engine that pulls it decides about the rest.
+/// [host[:port]/]path[:tag][@digest], by its characters and ends; the engine that pulls it checks the rest.
 bool is_image(std::string_view image) {
   return !image.empty() && image.size() <= 512 && word_char(image.front()) && word_char(image.back()) &&
          image.find("..") == std::string_view::npos && image.find("//") == std::string_view::npos &&
@@ -62,7 +61,7 @@ bool is_image(std::string_view image) {
          });
 }
 
-/// "; did you mean web?" for a name that is none of the map's.
+/// "; did you mean web?" for a name that the map lacks.
 template <class Map>
 std::string hint(std::string_view name, const Map& known) {
   std::vector<std::string_view> names;
@@ -124,7 +123,7 @@ Result<void> check_execution(const std::string& at, const Allocation& allocation
   const std::string_view executor = to_string(allocation.executor);
   const Execution& execution = allocation.execution;
   if (execution.type != executor)
-    return wrong("{}.type: expected {}, as the executor says, found \"{}\"", at, executor,
+    return wrong("{}.type: expected {}, the executor, found \"{}\"", at, executor,
                  std::string_view(execution.type).substr(0, 64));
   for (const auto& param : execution.params)
     if (!param.value().is_null())
@@ -200,7 +199,7 @@ Result<void> check_allocation(const Ensemble& ensemble, const std::string& name,
   return {};
 }
 
-/// The network's names are compared without regard to letter case; DNS names likewise.
+/// Names of allocations and DNS names are unique without regard to letter case, as in the existing implementation.
 Result<void> check_names(const Ensemble& ensemble) {
   const auto lower = [](std::string text) {
     for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
@@ -264,24 +263,24 @@ Result<void> check_node(const Ensemble& ensemble, const std::string& name, const
   return {};
 }
 
-/// Every allocation stands in exactly one node, together with what it depends on.
+/// Every allocation is in exactly one node, together with its dependencies.
 Result<void> check_placement(const Ensemble& ensemble) {
   std::map<std::string_view, std::string_view> node_of;
   for (const auto& [name, node] : ensemble.nodes)
     for (const std::string& allocation : node.allocations)
       if (const auto [other, fresh] = node_of.emplace(allocation, name); !fresh)
-        return wrong("nodes.{}.allocations: {} stands in node {} already", name, allocation, other->second);
+        return wrong("nodes.{}.allocations: {} is in node {} already", name, allocation, other->second);
   for (const auto& [name, allocation] : ensemble.allocations) {
     if (!node_of.contains(name))
       return wrong("allocations.{}: no node lists it; add it to nodes.<node>.allocations", name);
     for (const std::string& need : allocation.depends_on)
       if (node_of[need] != node_of[name])
-        return wrong("allocations.{}.depends_on: {} stands in node {}, but dependencies must share a node", name, need,
+        return wrong("allocations.{}.depends_on: {} is in node {}, but dependencies must share a node", name, need,
                      node_of[need]);
   }
   for (const auto& [name, node] : ensemble.nodes) {
     if (ensemble.start_order(name).size() != node.allocations.size())
-      return wrong("nodes.{}.allocations: their depends_on form a circle", name);
+      return wrong("nodes.{}.allocations: their depends_on form a cycle", name);
     TRY_VOID(ensemble.node_requirement(name));
   }
   return {};

@@ -19,7 +19,7 @@ struct Stop {
   std::optional<int> line = std::nullopt;  ///< where a template may be the cause
 };
 
-/// An error at a place of the text, which is also said in front of its message.
+/// An error at a place of the text, which its message begins with.
 Error at_mark(Errc code, const YAML::Mark& mark, std::string_view message) {
   const std::string place = fmt::format("line {}, column {}", mark.line + 1, mark.column + 1);
   return Error(code, fmt::format("{}: {}", place, message)).at(place);

@@ -32,7 +32,7 @@ TEST(Yaml, AnchorsAndMergeKeys) {
   EXPECT_EQ(read("a: {<<: 1}"), "line 1, column 4: << merges a map or a list of maps");
 }
 
-TEST(Yaml, RefusalsSayWhere) {
+TEST(Yaml, RefusalsNameTheirPlace) {
   EXPECT_EQ(read("a: 1\na: 2\n"), "line 2, column 4: the key a is here twice");
   EXPECT_EQ(read("{[1]: 2}"), "line 1, column 2: expected a name as key, found a list or a map");
   EXPECT_EQ(read("a: !!binary aGk="), "line 1, column 4: the tag tag:yaml.org,2002:binary is not supported here");
@@ -43,13 +43,13 @@ TEST(Yaml, RefusalsSayWhere) {
   EXPECT_TRUE(read("a: *missing").starts_with("line 1, column 4")) << read("a: *missing");
 }
 
-TEST(Yaml, TextKeepsWhatIsWritten) {
+TEST(Yaml, TextScalarsKeepTheTextAsWritten) {
   const auto value = read_yaml("{a: [0022, 1_000, 0x1F, True, 1.10, '07', ~], b: }", Scalars::text);
   ASSERT_TRUE(value);
   EXPECT_EQ(json::write(value->root), R"({"a":["0022","1_000","0x1F","True","1.10","07",null],"b":null})");
 }
 
-TEST(Yaml, ATemplateThatIsNotRenderedIsCalledThat) {
+TEST(Yaml, AnUnrenderedTemplateIsReportedAsSuch) {
   EXPECT_EQ(read("peer: {{ peer_id }}"), "line 1: {{ peer_id }} is not filled in; render the template first");
   EXPECT_EQ(read("a: 1\n{$contract}\nb: 2\n"), "line 2: {$contract} is not filled in; render the template first");
   EXPECT_EQ(read("a: 1\n{% if x %}\nb: {{x}}{{ y }} # {{ z }}\n"),
@@ -60,13 +60,13 @@ TEST(Yaml, ATemplateThatIsNotRenderedIsCalledThat) {
   EXPECT_EQ(read("b: '{{ x }}'\n{[1]: 2}: 3\n"), "line 2, column 1: expected a name as key, found a list or a map");
 }
 
-TEST(Yaml, KnowsWhichKeysOnlyHoldWhatAnAliasRefersTo) {
+TEST(Yaml, ReportsTopLevelKeysUsedThroughAnAlias) {
   const auto value = read_yaml("a: &a {x: &x 1}\nb: &b 2\nc: [*a, *x]\nd: &d\n  e: &e 1\nf: *e\n");
   ASSERT_TRUE(value);
   EXPECT_EQ(value->aliased, std::set<std::string>{"a"});
 }
 
-TEST(Yaml, LimitsHold) {
+TEST(Yaml, LimitsAreEnforced) {
   EXPECT_EQ(read(std::string(40, '[') + std::string(40, ']')), "line 1, column 33: nested deeper than 32 levels");
   EXPECT_TRUE(read(std::string(100'000, '[')).starts_with("line 1"));
   EXPECT_TRUE(read(std::string(100'000, '{')).starts_with("line 1"));

@@ -1,4 +1,4 @@
-"""Running commands on a machine and judging what they say."""
+"""Running commands on a machine and checking their output."""
 
 import json
 import re
@@ -15,7 +15,7 @@ DID = re.compile(r"did:key:z[1-9A-HJ-NP-Za-km-z]{40,}")
 
 def fill_in(machine, words):
     """`<did of NAME>` becomes the DID of that key, `<address of NAME>` where that machine's `nunet net listen` is;
-    `<address of NAME as a stranger>` is the same place under the peer id of somebody else."""
+    `<address of NAME as a stranger>` is the same address with the peer id of another peer."""
     words = re.sub(r"<address of (\w+) as a stranger>",
                    lambda match: f"{machine.cluster.machines[match.group(1)].listening[-1].rpartition('/')[0]}/{STRANGER}", words)
     words = re.sub(r"<address of (\w+)>", lambda match: machine.cluster.machines[match.group(1)].listening[-1], words)

@@ -1,4 +1,4 @@
-"""Describing work, and what became of it."""
+"""Deployments and their results."""
 
 import json
 import subprocess
@@ -159,8 +159,8 @@ def nothing_left(context):
         sandboxes = provider.work_dir / "sandbox"
         assert not sandboxes.exists() or not any(sandboxes.iterdir()), list(sandboxes.iterdir())
         if "docker" in context.scenario.effective_tags:
-            ours = f"label=nunet-executor={provider.peer_id()}"
-            containers = subprocess.run(["docker", "ps", "--all", "--quiet", "--filter", ours], capture_output=True, text=True)
+            label = f"label=nunet-executor={provider.peer_id()}"
+            containers = subprocess.run(["docker", "ps", "--all", "--quiet", "--filter", label], capture_output=True, text=True)
             assert containers.returncode == 0 and not containers.stdout, containers
 
 

@@ -1,4 +1,4 @@
-"""Instructions as a person follows them: lines typed into a shell, with `nunet` in PATH, in the home folder."""
+"""Lines typed into a shell, with `nunet` in PATH, in the home folder."""
 
 import json
 
@@ -56,8 +56,8 @@ def has_anchors(context, key, count, kind):
 
 @then('a {kind:w} anchor of "{key}" is by "{issuer}", for "{subject}", with "{capabilities}"')
 def anchor_is(context, kind, key, issuer, subject, capabilities):
-    """`capabilities` are separated by spaces; DIDs may stand for keys."""
-    did = lambda who: who if who.startswith("did:") else context.machine.did(who)
+    """`capabilities` are separated by spaces; a key may be given by its DID."""
+    did = lambda key: key if key.startswith("did:") else context.machine.did(key)
     tokens = context.machine.must("cap", "list", "-c", key, "--json").json[kind]["tok"]
     found = [(t["dms"]["iss"]["uri"], t["dms"]["sub"]["uri"], " ".join(t["dms"]["cap"])) for t in tokens]
     assert (did(issuer), did(subject), capabilities) in found, found

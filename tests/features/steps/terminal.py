@@ -1,4 +1,4 @@
-"""A command in a terminal: what it asks, what it is told, and how it leaves the terminal."""
+"""A command in a terminal: its questions, the answers, and the state of the terminal afterwards."""
 
 import fcntl
 import os
@@ -14,7 +14,7 @@ from behave import then, when
 
 from feature_world import path_of
 
-PATIENCE = 60
+TIMEOUT = 60
 
 
 def start():
@@ -27,39 +27,39 @@ class Terminal:
     """One command in a pseudo-terminal, with no passphrase in its environment."""
 
     def __init__(self, machine, line):
-        self.ours, self.theirs = pty.openpty()
+        self.master, self.terminal = pty.openpty()
         environment = {k: v for k, v in machine.environment(PATH=path_of(machine)).items() if k != "DMS_PASSPHRASE"}
         self.process = subprocess.Popen(machine.inside(["bash", "-c", "exec " + line]), cwd=machine.home, env=environment,
-                                        stdin=self.theirs, stdout=self.theirs, stderr=self.theirs, start_new_session=True,
+                                        stdin=self.terminal, stdout=self.terminal, stderr=self.terminal, start_new_session=True,
                                         preexec_fn=start)
         machine.cluster.children.append(self.process)  # ended with the scenario
-        self.said, self.answered = "", 0
+        self.output, self.answered = "", 0
 
     def echoes(self):
-        return bool(termios.tcgetattr(self.theirs)[3] & termios.ECHO)
+        return bool(termios.tcgetattr(self.terminal)[3] & termios.ECHO)
 
     def read(self, seconds):
         """What comes within `seconds`, if anything."""
-        if select.select([self.ours], [], [], seconds)[0]:
-            self.said += os.read(self.ours, 4096).decode(errors="replace")
+        if select.select([self.master], [], [], seconds)[0]:
+            self.output += os.read(self.master, 4096).decode(errors="replace")
 
     def wait_for(self, condition, what):
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + TIMEOUT
         while not condition():
-            assert time.monotonic() < end, f"{what}: not within {PATIENCE} s; it said {self.said!r}"
+            assert time.monotonic() < end, f"{what}: not within {TIMEOUT} s; its output: {self.output!r}"
             self.read(0.05)
 
     def wait_for_question(self, question):
-        """One that was not there before the last answer."""
-        self.wait_for(lambda: question in self.said[self.answered:], f"the question {question!r}")
-        self.answered = self.said.index(question, self.answered) + len(question)
+        """A question after the last answer."""
+        self.wait_for(lambda: question in self.output[self.answered:], f"the question {question!r}")
+        self.answered = self.output.index(question, self.answered) + len(question)
 
     def type(self, keys):
-        os.write(self.ours, keys.encode())
+        os.write(self.master, keys.encode())
 
     def close(self):
-        os.close(self.ours)
-        os.close(self.theirs)
+        os.close(self.master)
+        os.close(self.terminal)
 
 
 @when('{name:w} starts "{line}" in a terminal')
@@ -75,7 +75,7 @@ def answers_unseen(context, question, answer):
     # What is typed before the echo is off would be seen, and thrown away.
     context.terminal.wait_for(lambda: not context.terminal.echoes(), "the echo is off")
     context.terminal.type(answer + "\r")
-    context.terminal.wait_for(lambda: "\n" in context.terminal.said[context.terminal.answered:], "the answer is taken")
+    context.terminal.wait_for(lambda: "\n" in context.terminal.output[context.terminal.answered:], "the answer is taken")
 
 
 @when('asked "{question}" answers "{answer}"')
@@ -101,25 +101,25 @@ def is_sent(context, question, name):
 @then("the terminal shows a DID and never \"{secret}\"")
 def shows_a_did(context, secret):
     finish(context)
-    assert re.search(r"did:key:z\w{40,}", context.terminal.said), context.terminal.said
-    assert secret not in context.terminal.said, context.terminal.said
+    assert re.search(r"did:key:z\w{40,}", context.terminal.output), context.terminal.output
+    assert secret not in context.terminal.output, context.terminal.output
 
 
 def finish(context):
     terminal = context.terminal
     terminal.wait_for(lambda: terminal.process.poll() is not None, "the command ends")
-    while select.select([terminal.ours], [], [], 0)[0]:
+    while select.select([terminal.master], [], [], 0)[0]:
         terminal.read(0)
 
 
 @then("the command ends with status {status:d} and the terminal echoes again")
 def ends_and_echoes(context, status):
     finish(context)
-    assert context.terminal.process.returncode == status, (context.terminal.process.returncode, context.terminal.said)
+    assert context.terminal.process.returncode == status, (context.terminal.process.returncode, context.terminal.output)
     assert context.terminal.echoes()
 
 
 @then('the terminal mentions "{text}"')
 def terminal_mentions(context, text):
     finish(context)
-    assert text in context.terminal.said, context.terminal.said
+    assert text in context.terminal.output, context.terminal.output
