@@ -32,7 +32,7 @@ bool UserQuota::take(Bucket& bucket, const RequestRate& rate, SteadyTime now) {
   return true;
 }
 
-/// A bucket that would be full by now says nothing.
+/// A bucket that would be full by now holds no information.
 void UserQuota::forget_full(SteadyTime now) {
   std::erase_if(buckets_, [&](const auto& item) {
     const RequestRate& rate = is_operator(item.first) ? limits_.operators : limits_.foreign;

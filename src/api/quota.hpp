@@ -9,8 +9,8 @@
 //  3. Each user has a bucket of requests (`operators` or `foreign`); foreign users also share `all_foreign`. An empty bucket is
 //     answered 429.
 //
-// The limits of (3) are those of the actors behind (actor/rate_limiter.hpp), which see all local callers as one peer: foreign
-// users together get half of what that peer may send.
+// Actors charge remote peers and not their own host (actor/rate_limiter.hpp), so local callers are charged here: each operator
+// as a remote peer is, all foreign users together half of that.
 //
 // Threads: one lane. Cost: O(log users). Attacks: a user with a range of subordinate user ids counts as many users;
 // the shares that foreign users have together bound them, and kMaxBuckets bounds the memory.
@@ -19,6 +19,7 @@
 #include <map>
 #include <optional>
 
+#include "actor/rate_limiter.hpp"
 #include "base/time.hpp"
 #include "runtime/stream.hpp"
 
@@ -32,9 +33,9 @@ struct RequestRate {
 struct QuotaLimits {
   std::size_t connections = 256;
   std::size_t per_user = 64;
-  RequestRate operators{500, 1000};
-  RequestRate foreign{50, 100};
-  RequestRate all_foreign{250, 500};
+  RequestRate operators{actor::RateLimits().rate, actor::RateLimits().burst};
+  RequestRate foreign{operators.rate / 10, operators.burst / 10};
+  RequestRate all_foreign{operators.rate / 2, operators.burst / 2};
 };
 
 using User = std::optional<UserId>;  ///< nothing: not known

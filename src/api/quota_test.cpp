@@ -60,7 +60,7 @@ TEST(UserQuota, RequestsAreChargedToTheirUserAndRefill) {
   EXPECT_FALSE(quota.charge(kOwn, start)) << "the daemon's own user is charged too";
 }
 
-TEST(UserQuota, ForeignUsersTogetherDoNotUseUpWhatTheActorsTakeFromThisMachine) {
+TEST(UserQuota, ForeignUsersTogetherHaveALimitToo) {
   UserQuota quota(kOwn, small());
   std::size_t taken = 0;
   for (UserId user = 1; user < 100; ++user) taken += quota.charge(user, SteadyTime{}) ? 1 : 0;
@@ -78,6 +78,15 @@ TEST(UserQuota, BucketsOfManyUsersAreBounded) {
   EXPECT_EQ(taken, UserQuota::kMaxBuckets);
   EXPECT_TRUE(quota.charge(kOwn, SteadyTime{}));
   EXPECT_TRUE(quota.charge(5000, SteadyTime{} + 10s)) << "full buckets are forgotten";
+}
+
+TEST(UserQuota, AnOperatorIsChargedLikeARemotePeer) {
+  const actor::RateLimits peer;
+  UserQuota quota(kOwn, {});
+  for (int i = 0; i < static_cast<int>(peer.burst); ++i) ASSERT_TRUE(quota.charge(kOwn, SteadyTime{})) << i;
+  EXPECT_FALSE(quota.charge(kOwn, SteadyTime{}));
+  EXPECT_TRUE(quota.charge(kOwn, SteadyTime{} + 1s));
+  EXPECT_TRUE(quota.charge(0, SteadyTime{})) << "root has a bucket of its own";
 }
 
 }  // namespace

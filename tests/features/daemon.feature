@@ -107,7 +107,7 @@ Feature: The daemon and its REST API
     Then it succeeds
 
   @cli-access
-  Scenario: The daemon lives on when its output is not read
+  Scenario: The daemon keeps running when its output is closed
     Given a machine "alice" with identities
     When alice's daemon is started and its output is closed after a line
     And alice runs "nunet actor cmd --context user /dms/node/peers/self"
