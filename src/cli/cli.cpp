@@ -10,29 +10,31 @@ namespace {
 Command root_command() {
   return {
       .name = "nunet",
-      .summary = "NuNet's device management service: a daemon, and the commands that talk to it",
+      .summary = "NuNet's device management service: the daemon and its command line client",
       .detail =
           "First steps: `nunet key new dms`, `nunet key new user`, `nunet cap new dms`, `nunet cap new user`,\n"
           "`nunet cap anchor -c dms --root $(nunet key did user)`, `nunet run`.\n\n"
-          "Exit codes: 0 done, 1 failed, 2 not understood, 3 refused or not answered in time, 130 interrupted.\n"
-          "Passphrases come from DMS_PASSPHRASE or are asked for. Settings: a configuration file, then environment\n"
-          "variables (DMS_REST_PORT for rest.port), then these flags.",
-      .options =
-          {{.name = "config", .value = "file", .help = "configuration file"},
-           {.name = "rest-addr", .value = "ip", .help = "address of the daemon's REST API [127.0.0.1]"},
-           {.name = "rest-port", .value = "port", .help = "its port [9999]"},
-           {.name = "user-dir", .value = "folder", .help = "keys and capabilities [~/.nunet]"},
-           {.name = "work-dir", .value = "folder", .help = "the daemon's state and the work of others [~/nunet]"},
-           {.name = "data-dir", .value = "folder", .help = "the data of deployments [~/nunet/data]"},
-           {.name = "debug", .help = "log everything"},
-           {.name = "profiler-enabled", .help = "accepted for the existing nodes' scripts; there is no profiler"},
-           {.name = "profiler-addr", .value = "ip", .help = "likewise"},
-           {.name = "profiler-port", .value = "port", .help = "likewise"},
-           {.name = "context",
-            .letter = 'c',
-            .value = "name",
-            .help = "key and capability context, for commands that use one",
-            .known = Known::contexts}},
+          "Exit codes: 0 success, 1 failure, 2 wrong command line, 3 refused or no answer in time, 130 interrupted.\n"
+          "Passphrases are read from DMS_PASSPHRASE or from the terminal. Settings are read from a configuration "
+          "file;\n"
+          "environment variables (DMS_REST_PORT for rest.port) override it, and these flags override both.",
+      .options = {{.name = "config", .value = "file", .help = "configuration file"},
+                  {.name = "rest-addr", .value = "ip", .help = "address of the daemon's REST API [127.0.0.1]"},
+                  {.name = "rest-port", .value = "port", .help = "port of the daemon's REST API [9999]"},
+                  {.name = "user-dir", .value = "folder", .help = "folder of keys and capability contexts [~/.nunet]"},
+                  {.name = "work-dir",
+                   .value = "folder",
+                   .help = "folder of the daemon's state and of allocations [~/nunet]"},
+                  {.name = "data-dir", .value = "folder", .help = "folder of deployments' data [~/nunet/data]"},
+                  {.name = "debug", .help = "log at level debug"},
+                  {.name = "profiler-enabled", .help = "no effect; accepted for scripts of the Go implementation"},
+                  {.name = "profiler-addr", .value = "ip", .help = "no effect"},
+                  {.name = "profiler-port", .value = "port", .help = "no effect"},
+                  {.name = "context",
+                   .letter = 'c',
+                   .value = "name",
+                   .help = "key and capability context, for commands that use one",
+                   .known = Known::contexts}},
       .children = {key_commands(), cap_commands(), run_command(), deploy_command(), deployment_commands(),
                    actor_commands(), net_commands(), config_commands(), version_command(), completion_command()}};
 }
@@ -60,11 +62,11 @@ int complete(std::span<const std::string> words, Streams streams, Environment& e
   return 0;
 }
 
-/// An answer that was not written is a failure, whatever the command says of itself.
+/// Output that could not be written is a failure, whatever the command returned.
 int check_written(int code, Streams streams) {
   streams.out.flush();
   if (streams.out) return code;
-  streams.err << "nunet: standard output could not be written to its end\n" << std::flush;
+  streams.err << "nunet: standard output could not be written\n" << std::flush;
   return code == 0 ? 1 : code;
 }
 

@@ -1,4 +1,4 @@
-// The command line as a function: words in, text out, an exit code back (error.hpp).
+// The command line as a function of words and streams that returns an exit code (framework/error.hpp).
 #pragma once
 
 #include <span>
@@ -12,7 +12,7 @@ namespace dms::cli {
 /// `words` are without the program's name.
 int run(std::span<const std::string> words, Streams streams, Environment& environment);
 
-/// Everything that can be typed.
+/// The root of all commands.
 const Command& command_tree();
 
 }  // namespace dms::cli

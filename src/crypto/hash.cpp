@@ -11,7 +11,7 @@ namespace {
 Digest256 digest(const EVP_MD* algorithm, BytesView data) {
   Digest256 out;
   unsigned size = 0;
-  // Fails only when memory is gone or the library lacks the algorithm: nothing a caller could mend.
+  // Fails only without memory or if the library lacks the algorithm.
   if (EVP_Digest(data.data(), data.size(), out.data(), &size, algorithm, nullptr) != 1 || size != out.size())
     std::abort();
   return out;
@@ -19,7 +19,7 @@ Digest256 digest(const EVP_MD* algorithm, BytesView data) {
 
 }  // namespace
 
-// Looked up once: EVP_sha256() stands for a search through the providers at each use.
+// Fetched once: with EVP_sha256() OpenSSL searches its providers at each use.
 Digest256 sha256(BytesView data) {
   static const EVP_MD* const algorithm = EVP_MD_fetch(nullptr, "SHA256", nullptr);
   return digest(algorithm, data);

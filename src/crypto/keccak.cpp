@@ -21,11 +21,11 @@ constexpr std::array<std::uint64_t, 24> kRoundConstants = {
 
 void permute(State& a) {
   for (const std::uint64_t constant : kRoundConstants) {
-    // theta: each lane takes in the parity of two columns
+    // theta: each lane is XORed with the parities of two columns
     std::array<std::uint64_t, 5> parity;
     for (std::size_t x = 0; x < 5; ++x) parity[x] = a[x] ^ a[x + 5] ^ a[x + 10] ^ a[x + 15] ^ a[x + 20];
     for (std::size_t i = 0; i < kLanes; ++i) a[i] ^= parity[(i + 4) % 5] ^ std::rotl(parity[(i + 1) % 5], 1);
-    // rho and pi: along one walk over all lanes but the first, turn each and set it down at the next place
+    // rho and pi: rotate each lane but the first and move it to its next position
     std::size_t x = 1;
     std::size_t y = 0;
     std::uint64_t carried = a[1];
@@ -35,7 +35,7 @@ void permute(State& a) {
       y = next;
       carried = std::exchange(a[x + 5 * y], std::rotl(carried, (step + 1) * (step + 2) / 2 % 64));
     }
-    // chi: the only step that is not linear
+    // chi: the only nonlinear step
     for (std::size_t row = 0; row < kLanes; row += 5) {
       const std::array<std::uint64_t, 5> before = {a[row], a[row + 1], a[row + 2], a[row + 3], a[row + 4]};
       for (std::size_t i = 0; i < 5; ++i) a[row + i] = before[i] ^ (~before[(i + 1) % 5] & before[(i + 2) % 5]);

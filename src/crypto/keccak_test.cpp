@@ -16,8 +16,8 @@ TEST(Keccak, PublishedDigests) {
             "4d741b6f1eb29cb2a9b9911c82f56fa8d73b04959d3d9d222895df6c0b28aa15");
 }
 
-// Around the block of 136 bytes is where a sponge goes wrong.
-TEST(Keccak, IsTheSha3OfOpenSslBesidesThePaddingAtEveryLength) {
+// Lengths around the block of 136 bytes are the critical ones.
+TEST(Keccak, EqualsOpenSslsSha3ExceptForThePaddingAtEveryLength) {
   Bytes data;
   for (std::size_t size = 0; size <= 3 * 136 + 1; ++size) {
     ASSERT_EQ(keccak_sponge_256(data, 0x06), sha3_256(data)) << size;
@@ -25,7 +25,7 @@ TEST(Keccak, IsTheSha3OfOpenSslBesidesThePaddingAtEveryLength) {
   }
 }
 
-RC_GTEST_PROP(Keccak, IsTheSha3OfOpenSslBesidesThePadding, (const Bytes& data)) {
+RC_GTEST_PROP(Keccak, EqualsOpenSslsSha3ExceptForThePadding, (const Bytes& data)) {
   RC_ASSERT(keccak_sponge_256(data, 0x06) == sha3_256(data));
 }
 

@@ -1,4 +1,4 @@
-// A key that is read is read again from what is written of it, in every form.
+// A key that is imported is imported again from each form in which it is exported.
 #include <cstdlib>
 
 #include "crypto/key_import.hpp"

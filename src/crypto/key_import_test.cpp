@@ -22,7 +22,7 @@ constexpr std::string_view kSecp = "0802122053dadf1d5a164d6b4acdb15e24aa4c5b1d34
 Bytes hex(std::string_view text) { return hex_decode(text).value(); }
 Bytes joined(std::string_view a, std::string_view b) { return hex(std::string(a) + std::string(b)); }
 
-TEST(KeyImport, EveryFormOfOneKeyIsThatKey) {
+TEST(KeyImport, EveryFormOfAKeyIsImported) {
   const Bytes both = joined(kSeed, kPublic);
   const Bytes marshalled = joined("08011240", hex_encode(both));
   const Bytes old = joined("08011260", hex_encode(both) + std::string(kPublic));
@@ -48,7 +48,7 @@ TEST(KeyImport, EveryFormOfOneKeyIsThatKey) {
   EXPECT_TRUE(read_private_key(as_bytes(upper)));
 }
 
-TEST(KeyImport, ThirtyTwoBytesAreOfTheTypeThatIsSaid) {
+TEST(KeyImport, TheCallerGivesTheTypeOf32Bytes) {
   const auto marshalled = read_private_key(hex(kSecp));
   ASSERT_TRUE(marshalled);
   EXPECT_EQ(marshalled->type(), KeyType::secp256k1);
@@ -62,7 +62,7 @@ std::string example(const std::string& name) {
       .value();
 }
 
-TEST(KeyImport, ThirtyTwoBytesAreAKeyOnlyIfTheyAreSaidToBe) {
+TEST(KeyImport, RawBytesOfASeedNeedTheFormatRaw) {
   for (const Bytes& bytes : {to_bytes(example("seed_text")), hex(kSeed)}) {
     EXPECT_THAT(read_private_key(bytes).error().to_string(), HasSubstr("--format raw"));
     EXPECT_TRUE(read_private_key(bytes, KeyText::raw));
@@ -70,7 +70,7 @@ TEST(KeyImport, ThirtyTwoBytesAreAKeyOnlyIfTheyAreSaidToBe) {
 }
 
 // Written by openssl, ssh-keygen, and by hand after RFC 8037 and Solana's key files.
-TEST(KeyImport, ContainersOfOtherProgramsAreRead) {
+TEST(KeyImport, ContainersOfOtherProgramsAreImported) {
   constexpr std::string_view kSecpPublic = "02b0234bfcafa73d7b2a752529a7d61e6a4ca458bfda8d7d7b91d88909d4198dfe";
   constexpr std::string_view kSshPublic = "fc75f9a4ab500209da516167cb32c82849fefd5756bd170101b987fa483cf75f";
   for (const auto& [name, public_key] :
@@ -86,7 +86,7 @@ TEST(KeyImport, ContainersOfOtherProgramsAreRead) {
   EXPECT_TRUE(read_private_key(as_bytes(dos)));
 }
 
-TEST(KeyImport, WhatAContainerHoldsBesidesIsRefusedByName) {
+TEST(KeyImport, OtherContentsOfContainersAreRefusedByName) {
   for (const auto& [name, why] :
        {std::pair("pem_encrypted", "under a passphrase: not supported; write a copy without it with `openssl pkey"),
         std::pair("sec1_encrypted", "under a passphrase"), std::pair("openssh_encrypted", "ssh-keygen -p -N ''"),
@@ -114,7 +114,7 @@ TEST(KeyImport, WhatAContainerHoldsBesidesIsRefusedByName) {
   EXPECT_FALSE(is_json_web_key(as_bytes(example("key_file"))));
 }
 
-TEST(KeyImport, RefusesWhatIsNoKey) {
+TEST(KeyImport, OtherTextsAreRefused) {
   const std::string seed(kSeed);
   const std::pair<std::string, KeyText> refused[] = {
       {"", KeyText::recognise},
@@ -160,7 +160,7 @@ TEST(KeyImport, LeavesNoCopyOfTheKey) {
   }
 }
 
-RC_GTEST_PROP(KeyImport, WhatIsWrittenIsRead, (std::uint64_t seed)) {
+RC_GTEST_PROP(KeyImport, ExportedKeysAreImported, (std::uint64_t seed)) {
   SeededRandom random(seed);
   const PrivateKey key = PrivateKey::generate(seed % 2 == 0 ? KeyType::ed25519 : KeyType::secp256k1, random).value();
   RC_ASSERT(read_private_key(key.marshal())->public_key() == key.public_key());

@@ -28,13 +28,13 @@ constexpr std::size_t kSecp256k1Point = 33;
 constexpr int kMinRsaBits = 2048;
 constexpr int kMaxRsaBits = 4096;
 
-/// One context for the process: made once, then only read.
+/// One context for the process, created once and then only read.
 const secp256k1_context* curve() {
   static const secp256k1_context* context = secp256k1_context_create(SECP256K1_CONTEXT_NONE);
   return context;
 }
 
-/// libp2p's key message: field 1 (varint) the type, field 2 (length-delimited) the data. Both always present, in order.
+/// libp2p's key protobuf: field 1 (varint) is the type, field 2 (length-delimited) the data; both are present, in order.
 Secret marshal_key(KeyType type, BytesView data) {
   Bytes header{0x08, static_cast<std::uint8_t>(type), 0x12};
   append_varint(header, data.size());
@@ -80,7 +80,7 @@ EvpKey parse_der(BytesView raw) {
 Result<void> check_der_key(KeyType type, BytesView raw) {
   EvpKey key = parse_der(raw);
   if (!key) return fail(Errc::bad_key, "the {} key is not a DER SubjectPublicKeyInfo", to_string(type));
-  // One key, one text: the library reads more forms than it writes.
+  // Each key has one encoding; the library reads more forms than it writes.
   unsigned char* der = nullptr;
   const int size = i2d_PUBKEY(key.get(), &der);
   const bool canonical = size > 0 && as_text({der, static_cast<std::size_t>(size)}) == as_text(raw);
@@ -105,7 +105,7 @@ bool verify_evp(EVP_PKEY* key, const EVP_MD* digest, BytesView message, BytesVie
          EVP_DigestVerify(context.get(), signature.data(), signature.size(), message.data(), message.size()) == 1;
 }
 
-/// What a wallet signs when it is asked to sign a message, so that no message can pass for a transaction.
+/// The digest that a wallet signs for a message; its prefix keeps a message from being a valid transaction.
 Digest256 ethereum_digest(BytesView message) {
   Bytes framed =
       to_bytes(fmt::format("\x19"
@@ -116,7 +116,7 @@ Digest256 ethereum_digest(BytesView message) {
 }
 
 bool verify_secp256k1(BytesView raw, const Digest256& digest, BytesView signature) {
-  if (signature.empty()) return false;  // the library ends the program when it is handed a null pointer
+  if (signature.empty()) return false;  // the library aborts on a null pointer
   secp256k1_pubkey key;
   secp256k1_ecdsa_signature parsed;
   if (secp256k1_ec_pubkey_parse(curve(), &key, raw.data(), raw.size()) != 1 ||
@@ -196,8 +196,8 @@ PrivateKey PrivateKey::generate(Random& random) {
 Result<PrivateKey> PrivateKey::generate(KeyType type, Random& random) {
   if (type == KeyType::ed25519) return generate(random);
   if (type != KeyType::secp256k1)
-    return fail(dms::Errc::unsupported, "cannot make {} keys: choose ed25519 or secp256k1", to_string(type));
-  for (;;) {  // all but about one in 2^128 drawings is a valid scalar
+    return fail(dms::Errc::unsupported, "cannot generate {} keys: choose ed25519 or secp256k1", to_string(type));
+  for (;;) {  // one in about 2^128 random strings is no valid scalar
     Secret scalar(kSecp256k1Scalar);
     random.fill(scalar.mutable_view());
     if (auto key = secp256k1(scalar)) return key;
@@ -246,7 +246,7 @@ Result<PrivateKey> PrivateKey::from_raw(KeyType type, BytesView raw) {
 Result<PrivateKey> PrivateKey::unmarshal(BytesView protobuf) {
   TRY(KeyMessage message, unmarshal_key(protobuf));
   if (message.type == KeyType::ed25519 && message.data.size() == kEd25519Key)
-    return fail(Errc::bad_key, "a marshalled ed25519 private key holds seed and public key: 64 bytes, not 32");
+    return fail(Errc::bad_key, "a marshalled ed25519 private key consists of seed and public key: 64 bytes, not 32");
   return from_raw(message.type, message.data);
 }
 

@@ -11,14 +11,14 @@
 //     with low S and accepted with either, as libp2p's Go implementation does.
 //  5. An ethereum key is a wallet's: a compressed secp256k1 point whose signature is DER ECDSA, S low or high, over
 //     Keccak-256("\x19Ethereum Signed Message:\n" + the message's length in decimal + the message). It is NuNet's key
-//     type 127: it names who signs a token and nothing else. No peer and no actor has one, so unmarshal() refuses the
-//     type, and the bytes that marshal() gives for it are nobody's id.
+//     type 127 and identifies issuers of tokens only: peers and actors do not have such keys, so unmarshal() refuses the
+//     type, and the bytes that marshal() returns for it are no peer id.
 //
 // Threads: values; may be used from any thread. Cost: an Ed25519 signature or verification takes some 50-150
 // microseconds.
 //
-// Attacks: verify() and unmarshal() see bytes from strangers. Keys are bounded to kMaxKeyData, RSA moduli to 4096 bits
-// (a verification of a huge key would be a cheap way to burn our time) and below 2048 are refused as forgeable.
+// Attacks: verify() and unmarshal() process bytes of untrusted peers. Key data is bounded by kMaxKeyData and RSA moduli by
+// 4096 bits, which bounds the time of a verification; moduli below 2048 bits are refused as forgeable.
 //
 // Specification: libp2p peer-ids; ERC-191 version 0x45 (personal messages) for ethereum.
 #pragma once
@@ -37,12 +37,12 @@ namespace dms::crypto {
 enum class KeyType : std::uint8_t { rsa = 0, ed25519 = 1, secp256k1 = 2, ecdsa = 3, ethereum = 127 };
 [[nodiscard]] std::string_view to_string(KeyType type);
 
-/// The longest key data that is looked at; an RSA-4096 public key takes 550 bytes.
+/// The longest key data that is read; an RSA-4096 public key takes 550 bytes.
 inline constexpr std::size_t kMaxKeyData = 1024;
 
 class PublicKey {
  public:
-  /// `raw` is what libp2p calls the key's data: see (1).
+  /// `raw` is the field `data` of libp2p's key protobuf: see (1).
   static Result<PublicKey> from_raw(KeyType type, BytesView raw);
   static Result<PublicKey> unmarshal(BytesView protobuf);
 
@@ -65,7 +65,7 @@ class PrivateKey {
  public:
   /// Ed25519 or secp256k1.
   static Result<PrivateKey> generate(KeyType type, Random& random);
-  /// An Ed25519 key cannot fail to be made.
+  /// Ed25519; cannot fail.
   static PrivateKey generate(Random& random);
   /// Ed25519 from its 32-byte seed, or from seed and public key (64 bytes, which must agree); secp256k1 from 32 bytes.
   static Result<PrivateKey> from_raw(KeyType type, BytesView raw);

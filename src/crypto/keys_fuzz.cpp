@@ -1,5 +1,5 @@
-// A public key that is read, marshalled or raw, is written as the very bytes it was read from, and verifying with it
-// what is no signature never stumbles and never succeeds.
+// A public key that is read, marshalled or raw, is written as the bytes that it was read from, and verifying a text that is
+// no signature with it neither crashes nor succeeds.
 #include <cstdlib>
 
 #include "crypto/keys.hpp"

@@ -4,9 +4,9 @@
 #include <rapidcheck/gtest.h>
 
 #include "base/file.hpp"
+#include "crypto/hash.hpp"
 #include "encoding/json.hpp"
 #include "encoding/multibase.hpp"
-#include "crypto/hash.hpp"
 
 namespace dms::crypto {
 namespace {
@@ -51,7 +51,7 @@ TEST(Keys, Ed25519SignsAsInRfc8032) {
   }
 }
 
-// The key pairs that libp2p's implementations exchange in their tests.
+// The key pairs of the tests of libp2p's implementations.
 constexpr std::string_view kLibp2pPrivate =
     "080112407e0830617c4a7de83925dfb2694556b12936c477a0e1feb2e148ec9da60fee7d1ed1e8fae2c4a144b8be8fd4b47bf3d3b34b871c3c"
     "acf6010f0e42d474fce27e";
@@ -82,7 +82,7 @@ TEST(Keys, Libp2pVectors) {
   EXPECT_EQ(hex_encode(ecdsa->marshal()), kEcdsaPublic);
 }
 
-TEST(Keys, OnlyTheCanonicalFormIsRead) {
+TEST(Keys, OnlyTheCanonicalEncodingIsAccepted) {
   const Bytes good = hex(kLibp2pPublic);
   ASSERT_TRUE(PublicKey::unmarshal(good));
   const std::pair<std::string_view, Bytes> broken[] = {
@@ -118,7 +118,7 @@ struct WalletFile {
   }
 };
 
-// Made by tests/vectors/make_ucan_vectors.py with a Keccak and a curve of its own; the first one is published.
+// Made by tests/vectors/make_ucan_vectors.py with its own Keccak and curve; the first one is published.
 TEST(Keys, SignaturesOfAWallet) {
   const std::string text =
       read_file(std::filesystem::path(DMS_SOURCE_DIR) / "tests/vectors/ucan/wallet_signatures.json", 1 << 20).value();
@@ -130,12 +130,12 @@ TEST(Keys, SignaturesOfAWallet) {
   for (const WalletCase& c : file->cases) EXPECT_EQ(wallet->verify(hex(c.message), hex(c.signature)), c.good) << c.name;
 }
 
-TEST(Keys, AWalletsKeySignsTheWayOfWalletsOnlyAndIsNoIdentity) {
+TEST(Keys, AWalletsKeyVerifiesWalletSignaturesOnlyAndIsNoIdentity) {
   SeededRandom random(1);
   const PrivateKey plain = PrivateKey::generate(KeyType::secp256k1, random).value();
   const PublicKey wallet = PublicKey::from_raw(KeyType::ethereum, plain.public_key().raw()).value();
   EXPECT_NE(wallet, plain.public_key());
-  EXPECT_FALSE(wallet.verify(as_bytes("m"), plain.sign(as_bytes("m")).value())) << "that is over SHA-256";
+  EXPECT_FALSE(wallet.verify(as_bytes("m"), plain.sign(as_bytes("m")).value())) << "signed over SHA-256";
   EXPECT_FALSE(PublicKey::from_raw(KeyType::ethereum, Bytes(33, 5))) << "not on the curve";
   EXPECT_FALSE(PublicKey::from_raw(KeyType::ethereum, Bytes(32, 2)));
   const auto back = PublicKey::unmarshal(wallet.marshal());
@@ -145,7 +145,7 @@ TEST(Keys, AWalletsKeySignsTheWayOfWalletsOnlyAndIsNoIdentity) {
   EXPECT_TRUE(PrivateKey::from_raw(KeyType::ethereum, Bytes(32, 1)).error().is(dms::Errc::unsupported));
 }
 
-TEST(Keys, HalvesThatDoNotBelongTogetherAreRefused) {
+TEST(Keys, InconsistentHalvesAreRefused) {
   Bytes bytes = hex(kLibp2pPrivate);
   bytes.back() ^= 1;
   EXPECT_FALSE(PrivateKey::unmarshal(bytes));
@@ -167,7 +167,7 @@ TEST(Keys, GeneratedKeysDifferAndSign) {
   EXPECT_TRUE(PrivateKey::generate(KeyType::rsa, random).error().is(dms::Errc::unsupported));
 }
 
-TEST(Keys, NoSignatureIsNoSignatureOfAnyKey) {
+TEST(Keys, AnEmptySignatureIsInvalidForEveryKey) {
   SeededRandom random(7);
   for (KeyType type : {KeyType::ed25519, KeyType::secp256k1}) {
     const PublicKey key = PrivateKey::generate(type, random)->public_key();

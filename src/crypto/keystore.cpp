@@ -5,9 +5,9 @@
 #include <algorithm>
 
 #include "base/file.hpp"
+#include "crypto/hash.hpp"
 #include "encoding/json.hpp"
 #include "encoding/multibase.hpp"
-#include "crypto/hash.hpp"
 
 namespace dms::crypto {
 namespace {
@@ -55,7 +55,7 @@ struct KeyFile {
 
 Result<Secret> derive(const Secret& passphrase, BytesView salt, ScryptCost cost) {
   Secret key(kDerivedKey);
-  // The library counts its own block of memory too: 128 * r * (n + p + 2) bytes in all.
+  // The library also counts its own block: 128 * r * (n + p + 2) bytes in total.
   const std::uint64_t memory = 128 * cost.r * (cost.n + cost.p + 2) + (1 << 20);
   if (EVP_PBE_scrypt(reinterpret_cast<const char*>(passphrase.view().data()), passphrase.size(), salt.data(),
                      salt.size(), cost.n, cost.r, cost.p, memory, key.mutable_view().data(), key.size()) != 1)
@@ -109,12 +109,12 @@ Result<Sealed> check(const KeyFile& file, std::uint64_t max_memory) {
   if (file.crypto.kdf != "scrypt") return damaged("crypto.kdf: expected scrypt, found '{}'", file.crypto.kdf);
   const KdfParams& k = file.crypto.kdfparams;
   if (k.dklen != kDerivedKey) return damaged("crypto.kdfparams.dklen: expected {}, found {}", kDerivedKey, k.dklen);
-  constexpr std::uint64_t kSane = 1ULL << 24;  // keeps the products below from overflowing
+  constexpr std::uint64_t kSane = 1ULL << 24;  // prevents overflow of the products below
   if (k.n < 2 || k.n > kSane || (k.n & (k.n - 1)) != 0 || k.r == 0 || k.r > kSane || k.p == 0 || k.p > kSane)
     return damaged("crypto.kdfparams: n={} r={} p={} are not parameters of scrypt", k.n, k.r, k.p);
   if (128 * k.r * k.n > max_memory || k.p > kMaxScryptWork || k.n * k.r > kMaxScryptWork / k.p)
-    return fail(dms::Errc::limit_exceeded,
-                "crypto.kdfparams: n={} r={} p={} would cost more than we spend on one key file", k.n, k.r, k.p);
+    return fail(dms::Errc::limit_exceeded, "crypto.kdfparams: n={} r={} p={} exceed the limits for one key file", k.n,
+                k.r, k.p);
   Sealed sealed;
   sealed.cost = {k.n, k.r, k.p};
   TRY(sealed.ciphertext, hex_field("crypto.ciphertext", file.crypto.ciphertext, 1, kMaxKeyData));
@@ -201,7 +201,7 @@ Result<std::string> Keystore::read(std::string_view name) const {
   TRY(std::filesystem::path path, path_of(name));
   auto text = read_file(path, kMaxKeyFile);
   if (!text && text.error().is(dms::Errc::not_found))
-    return fail(text.error(), "there is no key '{}': make one with 'nunet key new {}'", name, name);
+    return fail(text.error(), "there is no key '{}': create one with 'nunet key new {}'", name, name);
   if (!text) return fail(text.error(), "key '{}'", name);
   return text;
 }
@@ -218,7 +218,7 @@ Result<void> Keystore::save(std::string_view name, const PrivateKey& key, const 
   TRY(std::filesystem::path path, path_of(name));
   TRY(std::string text, encrypt_key(name, key, passphrase, random, cost_));
   TRY_VOID(write_file(path, text, 0600));
-  // A folder that was here before may be open to others.
+  // An existing folder may have a wider mode.
   std::error_code error;
   std::filesystem::permissions(folder_, std::filesystem::perms::owner_all, error);
   if (error) return fail(dms::Errc::io, "setting the mode of {} to 0700: {}", folder_.string(), error.message());

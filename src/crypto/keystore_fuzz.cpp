@@ -1,4 +1,4 @@
-// A key file from a stranger is refused or decrypted, at bounded cost: 256 KiB here, so that inputs stay quick.
+// Any key file is refused or decrypted, at a bounded cost: 256 KiB here, so that each input takes little time.
 #include "crypto/keystore.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

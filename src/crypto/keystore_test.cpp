@@ -33,7 +33,7 @@ class KeystoreTest : public ::testing::Test {
   Secret passphrase_{std::string_view("correct horse")};
 };
 
-TEST_F(KeystoreTest, KeepsKeysUnderAPassphrase) {
+TEST_F(KeystoreTest, KeysAreEncryptedUnderAPassphrase) {
   EXPECT_EQ(store_.list().value(), std::vector<std::string>{});
   PrivateKey key = PrivateKey::generate(random_);
   ASSERT_TRUE(store_.save("user", key, passphrase_, random_));
@@ -45,7 +45,7 @@ TEST_F(KeystoreTest, KeepsKeysUnderAPassphrase) {
   EXPECT_EQ(loaded->public_key(), key.public_key());
 }
 
-TEST_F(KeystoreTest, FilesArePrivateAndNothingIsLeftAside) {
+TEST_F(KeystoreTest, FilesHaveModesForTheirOwnerAndNoTemporaryFileIsLeft) {
   std::filesystem::create_directories(folder_ / "key");
   ::chmod((folder_ / "key").c_str(), 0755);
   ASSERT_TRUE(store_.save("user", PrivateKey::generate(random_), passphrase_, random_));
@@ -55,7 +55,7 @@ TEST_F(KeystoreTest, FilesArePrivateAndNothingIsLeftAside) {
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder_ / "key"), {}), 1);
 }
 
-TEST_F(KeystoreTest, TheFileLooksAsNuNetWritesIt) {
+TEST_F(KeystoreTest, TheFileHasTheFormOfTheGoImplementation) {
   ASSERT_TRUE(store_.save("user", PrivateKey::generate(random_), passphrase_, random_));
   const std::string text = read_file(folder_ / "key" / "user.json", kMaxKeyFile).value();
   EXPECT_TRUE(text.starts_with(
@@ -70,7 +70,7 @@ TEST_F(KeystoreTest, TheFileLooksAsNuNetWritesIt) {
       << text;
 }
 
-TEST_F(KeystoreTest, WrongPassphraseAndDamageAreToldApart) {
+TEST_F(KeystoreTest, WrongPassphraseAndDamageAreDifferentErrors) {
   ASSERT_TRUE(store_.save("user", PrivateKey::generate(random_), passphrase_, random_));
   EXPECT_TRUE(store_.load("user", Secret(std::string_view("wrong"))).error().is(Errc::wrong_passphrase));
   EXPECT_TRUE(store_.load("user", Secret()).error().is(dms::Errc::invalid_argument));
@@ -98,7 +98,7 @@ TEST_F(KeystoreTest, WrongPassphraseAndDamageAreToldApart) {
   EXPECT_TRUE(altered.error().is(Errc::wrong_passphrase));
 }
 
-TEST_F(KeystoreTest, AFileCannotAskForMoreWorkThanWeSpend) {
+TEST_F(KeystoreTest, CostParametersAreBounded) {
   ASSERT_TRUE(store_.save("user", PrivateKey::generate(random_), passphrase_, random_));
   const std::string good = read_file(folder_ / "key" / "user.json", kMaxKeyFile).value();
   for (auto [from, to] : {std::pair("\"n\": 16", "\"n\": 16777216"), std::pair("\"r\": 1", "\"r\": 16777216"),
@@ -111,7 +111,7 @@ TEST_F(KeystoreTest, AFileCannotAskForMoreWorkThanWeSpend) {
   }
 }
 
-TEST_F(KeystoreTest, NamesCannotLeaveTheFolder) {
+TEST_F(KeystoreTest, NamesCannotContainAPath) {
   PrivateKey key = PrivateKey::generate(random_);
   for (std::string_view name : {"", "..", "../x", "a/b", ".hidden", "a b", "a\n", "/etc/x"}) {
     EXPECT_FALSE(store_.save(name, key, passphrase_, random_)) << name;
@@ -120,13 +120,13 @@ TEST_F(KeystoreTest, NamesCannotLeaveTheFolder) {
   }
 }
 
-// Not even freed memory holds them: what a crash writes to disk, or a later bug shows, should not be the key.
+// Freed memory has no copy either: a core dump or a memory disclosure should not reveal the key.
 TEST_F(KeystoreTest, LeavesNoSecretInMemory) {
   Secret passphrase(random_.bytes(24));
   Secret seed(random_.bytes(32));
   const test::Wanted passphrase_wanted(passphrase);
   const test::Wanted seed_wanted(seed);
-  EXPECT_EQ(passphrase_wanted.count(), 1U) << "the search finds what is there";
+  EXPECT_EQ(passphrase_wanted.count(), 1U) << "the search works";
   EXPECT_EQ(seed_wanted.count(), 1U);
   {
     const PrivateKey key = PrivateKey::from_raw(KeyType::ed25519, seed).value();
@@ -141,8 +141,8 @@ TEST_F(KeystoreTest, LeavesNoSecretInMemory) {
   EXPECT_EQ(passphrase_wanted.count(), 0U);
 }
 
-// Made by tests/vectors/make_ucan_vectors.py with Python's own scrypt, AES and SHA-3, at the real cost.
-TEST(Keystore, OpensAFileMadeElsewhere) {
+// Made by tests/vectors/make_ucan_vectors.py with Python's scrypt, AES and SHA-3, at the default cost.
+TEST(Keystore, OpensAFileOfAnotherImplementation) {
   const std::string text =
       read_file(std::filesystem::path(DMS_SOURCE_DIR) / "tests/vectors/ucan/alice.json", kMaxKeyFile).value();
   auto key = decrypt_key(text, Secret(std::string_view("open sesame")));

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "encoding/cid.hpp"
 #include "crypto/hash.hpp"
+#include "encoding/cid.hpp"
 
 namespace dms::crypto {
 
@@ -21,11 +21,12 @@ PeerId PeerId::from(const PublicKey& key) {
 
 Result<PeerId> PeerId::from_multihash(const Multihash& hash) {
   if (hash.code == Multicodec::identity) {
-    // The id is the key: one that is no key, or too long to be named so, has no owner who could prove it.
+    // The id contains the key. If that is no valid key, or one whose id must be its hash, no peer can prove ownership.
     auto key = PublicKey::unmarshal(hash.digest);
     if (!key) return std::unexpected(key.error().context(Errc::bad_peer_id, "the peer id holds no key"));
     if (hash.digest.size() > kMaxInlineKey)
-      return fail(Errc::bad_peer_id, "a key of {} bytes is named by its sha2-256, not in full", hash.digest.size());
+      return fail(Errc::bad_peer_id, "the id of a key of {} bytes must be its sha2-256, not the key",
+                  hash.digest.size());
   } else if (hash.code != Multicodec::sha2_256 || hash.digest.size() != sizeof(Digest256)) {
     return fail(Errc::bad_peer_id, "multihash {} of {} bytes: expected identity or sha2-256", dms::to_string(hash.code),
                 hash.digest.size());

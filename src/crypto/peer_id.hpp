@@ -17,15 +17,15 @@
 #include <string>
 #include <string_view>
 
-#include "encoding/multihash.hpp"
 #include "base/result.hpp"
 #include "crypto/keys.hpp"
+#include "encoding/multihash.hpp"
 
 namespace dms::crypto {
 
 class PeerId {
  public:
-  /// Keys longer than this are named by their hash.
+  /// The id of a longer key is its hash.
   static constexpr std::size_t kMaxInlineKey = 42;
   static constexpr std::size_t kMaxText = 128;
 

@@ -1,4 +1,4 @@
-// A peer id that parses, as text or as bytes, survives every form it can be written in.
+// A peer id that parses, as text or as bytes, is the same after a round trip through each of its forms.
 #include <cstdlib>
 
 #include "crypto/peer_id.hpp"

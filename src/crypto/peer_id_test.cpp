@@ -45,25 +45,25 @@ TEST(PeerId, PublishedTexts) {
   }
 }
 
-TEST(PeerId, AWalletIsNoPeer) {
+TEST(PeerId, AWalletsKeyHasNoPeerId) {
   const Bytes point = hex_decode("03874c15c7fda20e539c6e5ba573c139884c351188799f5458b4b41f7924f235cd").value();
   const auto wallet = PublicKey::from_raw(KeyType::ethereum, point).value();
   EXPECT_FALSE(PeerId::from_bytes(PeerId::from(wallet).bytes()));
   EXPECT_FALSE(PeerId::parse(PeerId::from(wallet).to_string()));
 }
 
-TEST(PeerId, OnePeerInThreeTexts) {
-  // multiformats/go-multiaddr's tests write the same peer in these three ways.
+TEST(PeerId, ThreeTextsOfOnePeer) {
+  // multiformats/go-multiaddr's tests write one peer in these three forms.
   auto base36 = PeerId::parse("k51qzi5uqu5dhb6l8spkdx7yxafegfkee5by8h7lmjh2ehc2sgg34z7c15vzqs");
   ASSERT_TRUE(base36) << base36.error().to_string();
   EXPECT_EQ(base36->to_string(), "12D3KooWCryG7Mon9orvQxcS1rYZjotPgpwoJNHHKcLLfE4Hf5mV");
   EXPECT_EQ(base36->to_cid(), "bafzaajaiaejcalj543iwv2d7pkjt7ykvefrkfu7qjfi6sduakhso4lay6abn2d5u");
 }
 
-TEST(PeerId, RefusesWhatIsNoPeerId) {
+TEST(PeerId, OtherTextsAreRefused) {
   for (std::string_view text : {"", "1", "Qm", "12D3KooW", "QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5",
                                 "not a peer id", "12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA ",
-                                // a CID of another codec (raw), and one of version 0 behind a prefix
+                                // a CID of another codec (raw), and one of version 0 with a prefix
                                 "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy"})
     EXPECT_FALSE(PeerId::parse(text)) << text;
   EXPECT_FALSE(PeerId::parse(std::string(PeerId::kMaxText + 1, '1')));
@@ -73,7 +73,7 @@ TEST(PeerId, RefusesWhatIsNoPeerId) {
   EXPECT_FALSE(PeerId::from_bytes(Bytes(34, 0x13)));
 }
 
-TEST(PeerId, TheEmptyIdIsNobody) {
+TEST(PeerId, TheEmptyIdIsNoPeer) {
   PeerId none;
   EXPECT_TRUE(none.empty());
   EXPECT_EQ(none.to_string(), "");

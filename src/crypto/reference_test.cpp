@@ -12,7 +12,7 @@ using test::Comparison;
 using test::ReferenceCase;
 using test::ReferenceFile;
 
-TEST(Reference, PartiesHaveTheSameKeysAndPeerIds) {
+TEST(Reference, KeysAndPeerIdsEqualThoseOfTheGoImplementation) {
   for (const test::ReferenceParty& party : ReferenceFile::load("crypto/go_keys.json").parties) {
     auto key = PrivateKey::unmarshal(hex_decode(party.private_key).value());
     ASSERT_TRUE(key) << party.name;
@@ -23,7 +23,7 @@ TEST(Reference, PartiesHaveTheSameKeysAndPeerIds) {
 
 constexpr const char* kCanonical = "a marshalled key has one form, the one that libp2p writes (keys.hpp)";
 
-TEST(Reference, PrivateKeysAreReadAsThere) {
+TEST(Reference, PrivateKeysAreReadLikeByTheGoImplementation) {
   Comparison comparison(test::Differences{
       {"public key of another", "it would sign with one key and be known by another"},
       {"an unknown field after it", kCanonical},
@@ -42,7 +42,7 @@ TEST(Reference, PrivateKeysAreReadAsThere) {
   }
 }
 
-TEST(Reference, KeyFilesAreOpenedAsThere) {
+TEST(Reference, KeyFilesAreOpenedLikeByTheGoImplementation) {
   Comparison comparison(test::Differences{
       {"kdf of another", "the reference does not look: it computes scrypt whatever the file says"},
       {"dklen longer", "the format has 64 bytes: what they would be used for is not said"},

@@ -1,7 +1,7 @@
-// Bytes that are wiped when they go: private keys, passphrases, derived keys.
+// Bytes that are wiped when they are destroyed: private keys, passphrases, derived keys.
 //
-// Moves but does not copy, so that each copy of a secret is somebody's visible decision. It never grows in place,
-// because growing would leave the old bytes behind in freed memory.
+// Movable but not copyable, so that each copy of a secret is explicit in the code. It never grows, because reallocation
+// would leave the old bytes in freed memory.
 #pragma once
 
 #include <openssl/crypto.h>
@@ -18,9 +18,9 @@ class Secret {
   explicit Secret(std::size_t size) : bytes_(size) {}
   explicit Secret(BytesView copy_of) : bytes_(copy_of.begin(), copy_of.end()) {}
   explicit Secret(std::string_view copy_of) : Secret(as_bytes(copy_of)) {}
-  /// Takes the bytes over as they are, without a copy.
+  /// Takes ownership of the bytes without a copy.
   explicit Secret(Bytes&& taken) noexcept : bytes_(std::move(taken)) {}
-  /// What `text` held; `text` is wiped.
+  /// A copy of `text`, which is wiped.
   static Secret take(std::string& text) {
     Secret secret{std::string_view(text)};
     OPENSSL_cleanse(text.data(), text.size());

@@ -16,7 +16,7 @@ Result<Bytes> Signer::sign(BytesView message) const {
   const auto& elsewhere = std::get<Elsewhere>(how_);
   TRY(Bytes signature, elsewhere.sign(message));
   if (!elsewhere.public_key.verify(message, signature))
-    return fail(Errc::wrong_signature, "the signature is not by the {} key that was asked for",
+    return fail(Errc::wrong_signature, "the signature is not by the {} key that was requested",
                 to_string(elsewhere.public_key.type()));
   return signature;
 }

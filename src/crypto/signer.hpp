@@ -1,9 +1,9 @@
-// Signs in the name of a public key, wherever its private half is: in this process, or in a wallet that asks its owner
-// first and never gives it away.
+// Signs for a public key whose private key is in this process or in a wallet, which asks its owner for confirmation and
+// does not reveal the key.
 //
-// A value; copies sign alike. A PrivateKey is a Signer. Cost and failure of sign() are those of the key or the wallet:
-// a wallet's may wait for a person. What it returns verifies, or it is Errc::wrong_signature: the wallet may be another
-// one.
+// A value; copies are equivalent. A PrivateKey converts to a Signer. Cost and failures of sign() are those of the key or
+// the wallet, which may wait for its owner. Each signature is verified before it is returned; Errc::wrong_signature if it
+// is wrong, for example because another wallet is connected.
 #pragma once
 
 #include <functional>
@@ -34,7 +34,7 @@ class Signer {
   std::variant<PrivateKey, Elsewhere> how_;
 };
 
-/// An ECDSA signature on secp256k1 in DER from its two numbers, big-endian and of at most 32 bytes each; S is made low.
+/// An ECDSA signature on secp256k1 in DER from its two numbers, big-endian and of at most 32 bytes each; with low S.
 Result<Bytes> secp256k1_der(BytesView r, BytesView s);
 
 }  // namespace dms::crypto

@@ -1,4 +1,4 @@
-// For tests: looks through this process's own memory for a secret that should be gone.
+// For tests: searches the memory of this process for a secret that should have been wiped.
 #pragma once
 
 #include <cstdio>
@@ -12,15 +12,15 @@
 
 namespace dms::crypto::test {
 
-/// A secret to look for. It is kept with every byte inverted, so that the keeping is not what is found.
+/// A secret to search for, stored with every byte inverted, so that the search does not find this copy.
 class Wanted {
  public:
   explicit Wanted(BytesView secret) {
     for (const std::uint8_t byte : secret) inverted_.push_back(static_cast<std::uint8_t>(~byte));
   }
 
-  /// How often it stands in memory that this process can write to: freed memory and stacks too. 0 also where /proc is
-  /// closed: a test looks for something that is there first.
+  /// The number of copies in writable memory of this process, freed memory and stacks included. 0 also where /proc cannot
+  /// be read: a test first searches for a secret that exists.
   [[nodiscard]] std::size_t count() const {
     const std::unique_ptr<std::FILE, decltype([](std::FILE* f) { std::fclose(f); })> memory(
         std::fopen("/proc/self/mem", "rb"));
@@ -41,7 +41,7 @@ class Wanted {
   }
 
  private:
-  static constexpr unsigned long kLargest = 64UL << 20;  // sanitizers' books about memory are larger, and no memory
+  static constexpr unsigned long kLargest = 64UL << 20;  // excludes the shadow memory of sanitizers
 
   [[nodiscard]] std::size_t count_in(std::FILE* memory, unsigned long begin, unsigned long end,
                                      std::vector<std::uint8_t>& block) const {
@@ -53,7 +53,7 @@ class Wanted {
       const std::uint8_t* from = block.data();
       while (const void* hit = ::memmem(from, static_cast<std::size_t>(block.data() + size - from), inverted_.data(),
                                         inverted_.size())) {
-        // The block, looked at through itself, shows what it was about to become.
+        // A hit inside `block` itself is the inverted text that was just made.
         const auto* place =
             reinterpret_cast<const std::uint8_t*>(at) + (static_cast<const std::uint8_t*>(hit) - block.data());
         if (place < block.data() || place >= block.data() + block.size()) ++found;

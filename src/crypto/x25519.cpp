@@ -18,14 +18,14 @@ Result<X25519Key> X25519Key::from_scalar(BytesView scalar) {
   std::size_t size = pub.size();
   Key key(EVP_PKEY_new_raw_private_key(EVP_PKEY_X25519, nullptr, scalar.data(), scalar.size()), EVP_PKEY_free);
   if (!key || EVP_PKEY_get_raw_public_key(key.get(), pub.data(), &size) != 1)
-    return fail(Errc::library, "OpenSSL could not make an X25519 key");
+    return fail(Errc::library, "OpenSSL could not generate an X25519 key");
   return X25519Key(std::move(key), pub);
 }
 
 X25519Key X25519Key::generate(Random& random) {
   Secret scalar(32);
   random.fill(scalar.mutable_view());
-  // Any 32 bytes are a scalar; this fails only when memory has run out.
+  // Any 32 bytes are a scalar; this fails only without memory.
   return std::move(from_scalar(scalar)).value();
 }
 
@@ -41,7 +41,7 @@ Result<Secret> X25519Key::shared_secret(BytesView their_public) const {
   Secret secret(32);
   std::size_t size = secret.size();
   if (EVP_PKEY_derive(context.get(), secret.mutable_view().data(), &size) != 1)
-    return fail(Errc::bad_key, "X25519: the other side's key is a point of low order");
+    return fail(Errc::bad_key, "X25519: the peer's key is a point of low order");
   return secret;
 }
 

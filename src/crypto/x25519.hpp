@@ -1,10 +1,9 @@
 // Diffie-Hellman on Curve25519 (RFC 7748).
 //
-// Cost: making a key and each exchange are one multiplication on the curve. Copies share the key, which is wiped with the
-// last of them.
+// Cost: generating a key and each exchange take one multiplication on the curve. Copies share the key, which is wiped
+// with the last of them.
 //
-// Failures: Errc::bad_key if the other side's point is of low order, that is, if the shared secret would be all zero
-// and so known to everybody.
+// Failures: Errc::bad_key if the peer's point is of low order: the shared secret would be zero and thus public.
 #pragma once
 
 #include <array>

@@ -36,7 +36,7 @@ Feature: Identities and capabilities
   @ucan
   Scenario: A name that would leave the folder is refused
     When alice runs "nunet key new ../user"
-    Then it fails
+    Then it ends with status 2
     And no file lies outside ".nunet/key"
 
   @ucan

@@ -239,11 +239,11 @@ Feature: NuNet's published instructions
       """
       nunet config set rest.prot 4444
       """
-    Then it fails
+    Then it ends with status 2
     And the error mentions "did you mean rest.port?"
 
   @cli-access
-  Scenario: autocomplete: bash completes names and DIDs, which it takes apart at their colons
+  Scenario: autocomplete: bash completes commands, flags, behaviours, names and DIDs, which it splits at their colons
     Given alice has typed
       """
       nunet cap new user
@@ -258,11 +258,19 @@ Feature: NuNet's published instructions
         _nunet
         printf '%s\n' "${COMPREPLY[@]}"
       }
+      complete_line "nunet dep"
+      complete_line "nunet deploy --wa"
+      complete_line "nunet actor cmd /dms/node/onboarding/onb"
+      complete_line "nunet actor cmd /dms/node/onboarding/onboard --ra"
       complete_line "nunet cap list -c "
       complete_line "nunet cap list --context=u"
       complete_line "nunet cap anchor -c dms --root did:" | sed 's/^/did:/' | grep -qxF "$(nunet key did dms)" && echo completed
       """
-    Then the output has the line "dms"
+    Then the output has the line "deployment"
+    And the output has the line "--wait"
+    And the output has the line "/dms/node/onboarding/onboard"
+    And the output has the line "--ram"
+    And the output has the line "dms"
     And the output has the line "user"
     And the output has the line "completed"
 

@@ -1,4 +1,4 @@
-// nunet actor: messages to actors, by hand and by behaviour.
+// nunet actor: messages to actors, composed by hand or generated for a behaviour.
 #include "cli/client/client.hpp"
 #include "cli/client/reply.hpp"
 #include "cli/commands/behaviours.hpp"
@@ -17,13 +17,13 @@ std::vector<Option> message_options() {
           {.name = "timeout",
            .letter = 't',
            .value = "time",
-           .help = "how long the message lives and an answer is waited for: 10s, 5m"},
-          {.name = "expiry", .letter = 'e', .value = "date", .help = "when the message ends, instead of a timeout"}};
+           .help = "lifetime of the message and limit of the wait for a reply: 10s, 5m"},
+          {.name = "expiry", .letter = 'e', .value = "date", .help = "expiry of the message, instead of a timeout"}};
 }
 
-Result<UnixTime> read_expiry(Session& session, const Arguments& arguments, Duration otherwise) {
+Result<UnixTime> read_expiry(Session& session, const Arguments& arguments, Duration fallback) {
   if (arguments.has("expiry")) return parse_time(arguments.get("expiry", ""));
-  Duration timeout = otherwise;
+  Duration timeout = fallback;
   if (arguments.has("timeout")) {
     TRY(timeout, parse_duration(arguments.get("timeout", "")));
   }
@@ -56,7 +56,8 @@ Result<void> actor_msg(Session& session, const Arguments& arguments) {
   message.topic = arguments.get("broadcast", "");
   message.wants_reply = arguments.has("invoke");
   TRY(auto client, Client::open(session, context_name(arguments)));
-  TRY(message.expires, read_expiry(session, arguments, actor::kDefaultTimeout));  // unlocking the key takes its time
+  TRY(message.expires, read_expiry(session, arguments,
+                                   actor::kDefaultTimeout));  // after the key was decrypted, which takes about a second
   TRY(auto envelope, client.make(message));
   session.print_json(as_text(envelope.encode()));
   return {};
@@ -87,11 +88,12 @@ Result<void> actor_cmd(const protocol::Declaration& behaviour, Session& session,
   message.topic = behaviour.topic;
   message.destination = arguments.get("dest", "");
   if (!message.topic.empty() && !message.destination.empty())
-    return fail(Errc::usage, "--dest: a broadcast goes to everybody");
+    return fail(Errc::usage, "--dest: a broadcast has no destination");
   TRY(auto payload, make_payload(session, behaviour, arguments));
   message.payload = to_bytes(payload);
   TRY(auto client, Client::open(session, context_name(arguments)));
-  TRY(message.expires, read_expiry(session, arguments, behaviour.timeout));  // unlocking the key takes its time
+  TRY(message.expires,
+      read_expiry(session, arguments, behaviour.timeout));  // after the key was decrypted, which takes about a second
   TRY(auto envelope, client.make(message));
   if (!message.topic.empty()) {
     TRY(auto replies, client.broadcast(envelope));
@@ -119,8 +121,9 @@ Command behaviour_command(const protocol::Declaration& behaviour) {
 Command cmd_command() {
   Command command{
       .name = "cmd",
-      .summary = "Ask an actor for a known behaviour",
-      .detail = "Prints the payload of the reply as JSON. An actor does not answer those who may not ask.",
+      .summary = "Invoke a behaviour of an actor",
+      .detail =
+          "Prints the payload of the reply as JSON. A remote actor does not answer a caller that lacks the capability.",
       .examples = {"nunet actor cmd /dms/node/peers/list", "nunet actor cmd --dest 12D3KooW... /public/hello",
                    "nunet actor cmd --context user /dms/node/onboarding/onboard --ram 1GiB --cpu 1 --disk 1GiB"},
       .options = message_options()};
@@ -131,25 +134,26 @@ Command cmd_command() {
 Command msg_command() {
   auto options = message_options();
   options.push_back({.name = "broadcast", .letter = 'b', .value = "topic", .help = "make a broadcast on this topic"});
-  options.push_back({.name = "invoke", .letter = 'i', .help = "make an invocation, which waits for a reply"});
-  return {.name = "msg",
-          .summary = "Make and sign a message, without sending it",
-          .detail =
-              "Prints an envelope as JSON, for `nunet actor send`, `invoke` or `broadcast`. A payload that is not JSON "
-              "is sent as\n"
-              "a JSON string.",
-          .examples = {"nunet actor msg --broadcast /nunet/hello /broadcast/hello '\"hello\"' | nunet actor broadcast",
-                       "nunet actor msg -i /dms/node/peers/ping '{\"Host\":\"12D3KooW...\"}' | nunet actor invoke"},
-          .options = std::move(options),
-          .positionals = {{"behaviour", "path of the behaviour"}, {"payload", "its payload as JSON", false}},
-          .at_most_one = {{"dest", "broadcast"}, {"invoke", "broadcast"}, {"timeout", "expiry"}},
-          .action = actor_msg};
+  options.push_back({.name = "invoke", .letter = 'i', .help = "make an invocation, which expects a reply"});
+  return {
+      .name = "msg",
+      .summary = "Create and sign a message without sending it",
+      .detail =
+          "Prints an envelope as JSON, for `nunet actor send`, `invoke` or `broadcast`. A payload that is not JSON is "
+          "sent as\n"
+          "a JSON string.",
+      .examples = {"nunet actor msg --broadcast /nunet/hello /broadcast/hello '\"hello\"' | nunet actor broadcast",
+                   "nunet actor msg -i /dms/node/peers/ping '{\"Host\":\"12D3KooW...\"}' | nunet actor invoke"},
+      .options = std::move(options),
+      .positionals = {{"behaviour", "path of the behaviour"}, {"payload", "its payload as JSON", false}},
+      .at_most_one = {{"dest", "broadcast"}, {"invoke", "broadcast"}, {"timeout", "expiry"}},
+      .action = actor_msg};
 }
 
 Command envelope_command(std::string name, std::string summary, Action action) {
   return {.name = std::move(name),
           .summary = std::move(summary),
-          .positionals = {{"message", "an envelope as JSON; standard input if it is - or missing", false}},
+          .positionals = {{"message", "an envelope as JSON; - reads standard input [-]", false}},
           .action = std::move(action)};
 }
 
@@ -158,7 +162,7 @@ Command envelope_command(std::string name, std::string summary, Action action) {
 Command actor_commands() {
   return {.name = "actor",
           .summary = "Send messages to actors",
-          .detail = "Everything a node does it does for a message that carries the right capability.",
+          .detail = "A node executes a behaviour only for a message that carries a capability for it.",
           .children = {msg_command(), envelope_command("send", "Send a message", actor_send),
                        envelope_command("invoke", "Send a message and wait for the reply", actor_invoke),
                        envelope_command("broadcast", "Broadcast a message and collect the replies", actor_broadcast),

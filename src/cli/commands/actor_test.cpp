@@ -1,4 +1,4 @@
-// Commands that talk to a daemon, which here is a function that answers envelopes.
+// Commands that send envelopes to a daemon, which is a function of the test.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -20,7 +20,7 @@ struct ActorTest : testing::Test {
   crypto::PrivateKey key = crypto::PrivateKey::generate(random);
   Handle node = Handle::from(key.public_key()).value();
   std::vector<Envelope> asked;
-  /// The payload of the answer to a behaviour; none: nobody answers.
+  /// The payload of the reply to a behaviour; none: no reply.
   std::function<std::optional<std::string>(const Envelope&)> answer = [](const Envelope&) { return std::nullopt; };
   std::function<void(Envelope&)> forge = [](Envelope&) {};
 
@@ -33,7 +33,7 @@ struct ActorTest : testing::Test {
   HttpResponse serve(const HttpRequest& request) {
     if (request.target == "/api/v1/actor/handle") return {200, json::encode(node)};
     auto envelope = Envelope::decode(as_bytes(request.body)).value();
-    EXPECT_TRUE(envelope.verify(world.now())) << "what is sent must be signed";
+    EXPECT_TRUE(envelope.verify(world.now())) << "envelopes are signed";
     asked.push_back(envelope);
     if (request.target == "/api/v1/actor/send") return {200, R"({"message":"message sent"})"};
     const auto payload = answer(envelope);
@@ -58,7 +58,7 @@ struct ActorTest : testing::Test {
   }
 };
 
-TEST_F(ActorTest, AnEnvelopeNamesTheUserHisInboxAndTheReplyPath) {
+TEST_F(ActorTest, AnEnvelopeContainsTheUserTheInboxAndTheReplyPath) {
   always(R"({"Peers":[]})");
   ASSERT_EQ(nunet({"actor", "cmd", "/dms/node/peers/list", "-t", "10s"}).code, 0);
   const Envelope& e = asked.at(0);
@@ -113,23 +113,23 @@ TEST_F(ActorTest, FlagsBecomeThePayload) {
             2);
 }
 
-TEST_F(ActorTest, AnswersAreShownAndTheirFailuresFelt) {
+TEST_F(ActorTest, RepliesArePrintedAndTheirFailuresSetTheExitCode) {
   always(R"({"OK":true,"Error":"","RTT":3})");
   EXPECT_EQ(nunet({"actor", "cmd", "/public/hello"}).out, "{\n  \"OK\": true,\n  \"Error\": \"\",\n  \"RTT\": 3\n}\n");
   always(R"({"OK":false,"Error":"too much"})");
   const auto failed = nunet({"actor", "cmd", "/public/hello"});
   EXPECT_EQ(failed.code, 1);
   EXPECT_THAT(failed.err, HasSubstr("too much"));
-  EXPECT_THAT(failed.out, HasSubstr("too much")) << "the answer is shown all the same";
+  EXPECT_THAT(failed.out, HasSubstr("too much")) << "the reply is printed as well";
 }
 
-TEST_F(ActorTest, SilenceIsThree) {
+TEST_F(ActorTest, NoReplyEndsWithThree) {
   const auto said = nunet({"actor", "cmd", "/dms/node/peers/list"});
   EXPECT_EQ(said.code, 3);
   EXPECT_THAT(said.err, HasSubstr("may not use it"));
 }
 
-TEST_F(ActorTest, ADaemonIsNotTakenAtItsWord) {
+TEST_F(ActorTest, ForgedRepliesAreRefused) {
   always("{}");
   const auto rejected = [&](std::function<void(Envelope&)> change) {
     forge = std::move(change);
@@ -145,7 +145,7 @@ TEST_F(ActorTest, ADaemonIsNotTakenAtItsWord) {
   rejected([&](Envelope& e) { e.from.id = actor::Id::from(other.public_key()), (void)e.sign(other); });
 }
 
-TEST_F(ActorTest, MessagesAreMadeByHandAndSent) {
+TEST_F(ActorTest, MessagesAreComposedByHandAndSent) {
   const auto made = nunet({"actor", "msg", "-i", "/public/hello", R"({"a":1})"});
   ASSERT_EQ(made.code, 0) << made.err;
   EXPECT_TRUE(asked.empty());
@@ -161,7 +161,7 @@ TEST_F(ActorTest, MessagesAreMadeByHandAndSent) {
   EXPECT_EQ(nunet({"actor", "send", "{}x"}).code, 2);
 }
 
-TEST_F(ActorTest, TheReceiverIsNamedByDidPeerOrHandle) {
+TEST_F(ActorTest, TheReceiverIsGivenByDidPeerOrHandle) {
   const Handle other = Handle::from(crypto::PrivateKey::generate(random).public_key()).value();
   for (const auto& text : {other.did.uri(), other.address.host, json::encode(other), other.to_string()}) {
     nunet({"actor", "cmd", "--dest", text, "/public/hello"});
@@ -227,7 +227,7 @@ TEST_F(DeployTest, AnEnsembleIsReadFromStandardInput) {
   EXPECT_EQ(nunet({"deploy", "-f", "-"}, std::string(2 << 20, ' ')).code, 1) << "bounded";
 }
 
-TEST_F(DeployTest, WhatAPipeNamesIsInTheWorkingFolder) {
+TEST_F(DeployTest, FilesNamedInAPipedEnsembleAreInTheWorkingFolder) {
   const auto pipe = (world.home / "pipe").string();
   ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
   const auto folder = std::filesystem::current_path();
@@ -267,7 +267,7 @@ TEST_F(DeployTest, EveryPlaceholderThatCannotBeFilledInIsNamedWithItsPlace) {
   EXPECT_TRUE(asked.empty());
 }
 
-TEST_F(DeployTest, WaitingShowsEachStateOnceAndTheOutput) {
+TEST_F(DeployTest, WaitingPrintsEachStatusOnceAndTheOutput) {
   const auto said = nunet({"deploy", "-f", file, "--wait"});
   EXPECT_EQ(said.code, 0) << said.err;
   EXPECT_EQ(said.out, "abc\nhello\n");
@@ -281,7 +281,7 @@ TEST_F(DeployTest, AFailedDeploymentFailsTheCommand) {
   EXPECT_THAT(said.err, HasSubstr("nobody bid"));
 }
 
-TEST_F(DeployTest, InterruptingEndsTheWatchingOnly) {
+TEST_F(DeployTest, InterruptingDoesNotEndTheDeployment) {
   states = {"Running"};
   world.interrupt_after = 3;
   const auto said = nunet({"deploy", "-f", file, "--wait"});
@@ -290,14 +290,14 @@ TEST_F(DeployTest, InterruptingEndsTheWatchingOnly) {
   EXPECT_THAT(said.err, HasSubstr("nunet deployment shutdown abc"));
 }
 
-TEST_F(DeployTest, ABrokenEnsembleIsRefusedHere) {
+TEST_F(DeployTest, AnInvalidEnsembleIsRefusedBeforeItIsSent) {
   (void)write_file(file, "version: V1\nallocations: {}\n");
   EXPECT_EQ(nunet({"deploy", "-f", file}).code, 1);
   EXPECT_EQ(nunet({"deploy", "-f", file + ".missing"}).code, 1);
   EXPECT_TRUE(asked.empty());
 }
 
-TEST_F(DeployTest, TextOfOtherMachinesCannotSteerTheTerminal) {
+TEST_F(DeployTest, TextOfOtherMachinesReachesTheTerminalEscaped) {
   const std::string hostile = "\x1b[2J\x1b[Hx\u009b2J\u202e\nCompleted";
   const std::string shown = "\\x1b[2J\\x1b[Hx\\u009b2J\\u202e\\x0aCompleted";
   const auto expect_harmless = [](const std::string& text) {
@@ -331,13 +331,13 @@ TEST_F(DeployTest, TextOfOtherMachinesCannotSteerTheTerminal) {
   expect_harmless(nunet({hostile}).err);
 }
 
-TEST_F(DeployTest, LogsAreByteForByteWhatTheWorkWrote) {
+TEST_F(DeployTest, LogsAreCopiedByteForByte) {
   const std::string raw("\x1b[1mbold\x1b[0m\n\xff\0\u009b", 17);
   ASSERT_TRUE(write_file(world.home / "logs/stdout.log", raw));
   EXPECT_EQ(nunet({"deployment", "logs", "abc"}).out, raw);
 }
 
-TEST_F(DeployTest, DeploymentsAreListedShownAndEnded) {
+TEST_F(DeployTest, DeploymentsAreListedShownAndShutDown) {
   EXPECT_EQ(nunet({"deployment", "list"}).out, "DEPLOYMENT  STATUS\nabc         Running\nabcdef      Completed\n");
   EXPECT_EQ(nunet({"deployment", "list", "--json"}).out, "{\"abc\":\"Running\",\"abcdef\":\"Completed\"}\n");
   EXPECT_EQ(nunet({"deployment", "status", "abc"}).out, "Preparing\n");

@@ -1,4 +1,4 @@
-// nunet cap: whom a context trusts, and what it passes on.
+// nunet cap: the trust anchors of capability contexts, and tokens issued from them.
 #include "cli/client/session.hpp"
 #include "cli/commands/groups.hpp"
 
@@ -42,7 +42,7 @@ Result<crypto::Signer> signer_of_new_context(Session& session, const std::string
   if (is_wallet_context(name)) return session.load_signer(name);
   TRY(auto store, session.keystore());
   const bool known = store.exists(name);
-  session.note(known ? fmt::format("Using key \"{}\".", name) : fmt::format("A new key \"{}\" is made.", name));
+  session.note(known ? fmt::format("Using key \"{}\".", name) : fmt::format("Creating key \"{}\".", name));
   auto key = known ? session.load_key(name) : session.make_key(name);
   if (!key) return std::unexpected(key.error());
   return crypto::Signer(*std::move(key));
@@ -54,7 +54,7 @@ Result<void> cap_new(Session& session, const Arguments& arguments) {
   std::error_code ignored;
   if (std::filesystem::exists(path, ignored) && !arguments.has("force"))
     TRY_VOID(session.confirm(
-        fmt::format("There is a capability context in {} already; its anchors would be lost. Replace it?",
+        fmt::format("A capability context already exists in {}; replacing it loses its anchors. Replace it?",
                     path.string()),
         "Use --force to replace it."));
   TRY(auto signer, signer_of_new_context(session, name));
@@ -72,7 +72,7 @@ Result<void> cap_anchor(Session& session, const Arguments& arguments) {
     return std::unexpected(anchored.error().context(Errc::usage, "no anchor was added"));
   if (!anchored)
     return fail(anchored.error(), "no anchor was added{}",
-                anchored.error().is(ucan::Errc::bad_signature) ? ", for a signature is wrong" : "");
+                anchored.error().is(ucan::Errc::bad_signature) ? ": a signature is wrong" : "");
   return session.save_context(context_name(arguments), context);
 }
 
@@ -168,8 +168,7 @@ Result<ucan::SelfSign> read_self_sign(const Arguments& arguments) {
 Result<void> cap_delegate(Session& session, const Arguments& arguments) {
   TRY(auto mode, read_self_sign(arguments));
   if (mode != ucan::SelfSign::no && arguments.has("auto-expire"))
-    return fail(Errc::usage,
-                "--auto-expire takes the expiry of what is passed on; a self-signed token has no such parent");
+    return fail(Errc::usage, "--auto-expire takes the expiry of the parent token; a self-signed token has none");
   TRY(auto grant, read_grant(session, arguments));
   TRY(auto context, signing_context(session, arguments));
   TRY(auto tokens, context.delegate(grant, session.environment().now(), mode));
@@ -184,53 +183,59 @@ Result<void> cap_revoke(Session& session, const Arguments& arguments) {
     TRY(auto revocation, context.revoke(token));
     session.print_json(revocation.text());
   }
-  session.note("Anchor it wherever the token should no longer count: nunet cap anchor -c dms --revoke <revocation>");
+  session.note(
+      "Anchor it wherever the token must no longer be accepted: nunet cap anchor -c dms --revoke <revocation>");
   return {};
 }
 
 std::vector<Option> anchor_options(std::string_view verb) {
-  return {context_option(),
-          {.name = "root",
-           .value = "did",
-           .help = fmt::format("{} a DID that is trusted for everything", verb),
-           .known = Known::dids},
-          {.name = "require",
-           .value = "token",
-           .help = fmt::format("{} a token that says what is accepted from others", verb)},
-          {.name = "provide", .value = "token", .help = fmt::format("{} a token that was given to this context", verb)},
-          {.name = "revoke", .value = "token", .help = fmt::format("{} a revocation", verb)}};
+  return {
+      context_option(),
+      {.name = "root",
+       .value = "did",
+       .help = fmt::format("{} a DID that is trusted for all capabilities", verb),
+       .known = Known::dids},
+      {.name = "require",
+       .value = "token",
+       .help = fmt::format("{} a token that states which requests are accepted", verb)},
+      {.name = "provide", .value = "token", .help = fmt::format("{} a token that was granted to this context", verb)},
+      {.name = "revoke", .value = "token", .help = fmt::format("{} a revocation", verb)}};
 }
 
 std::vector<Option> grant_options() {
-  return {
-      context_option(),
-      {.name = "cap", .value = "path", .help = "capability, for itself and all below it", .repeated = true},
-      {.name = "topic",
-       .letter = 't',
-       .value = "path",
-       .help = "topic on which the capability may be broadcast",
-       .repeated = true},
-      {.name = "audience",
-       .letter = 'a',
-       .value = "did",
-       .help = "the only one on whom it may be used [anybody]",
-       .known = Known::dids},
-      {.name = "expiry", .letter = 'e', .value = "date", .help = "when it ends: 2026-12-31 or 2026-12-31T18:00:00Z"},
-      {.name = "duration", .value = "time", .help = "how long it lasts: 90m, 24h, 30d"},
-      {.name = "depth", .letter = 'd', .value = "n", .help = "how often it may be passed on, 0 for any [0]"}};
+  return {context_option(),
+          {.name = "cap", .value = "path", .help = "capability; includes all capabilities below it", .repeated = true},
+          {.name = "topic",
+           .letter = 't',
+           .value = "path",
+           .help = "topic on which the capability may be broadcast",
+           .repeated = true},
+          {.name = "audience",
+           .letter = 'a',
+           .value = "did",
+           .help = "DID of the only actor on which the token may be used [any]",
+           .known = Known::dids},
+          {.name = "expiry", .letter = 'e', .value = "date", .help = "expiry: 2026-12-31 or 2026-12-31T18:00:00Z"},
+          {.name = "duration", .value = "time", .help = "time until expiry: 90m, 24h, 30d"},
+          {.name = "depth",
+           .letter = 'd',
+           .value = "n",
+           .help = "how many times it may be delegated further; 0: any number [0]"}};
 }
 
 Command anchor_command() {
   return {
       .name = "anchor",
-      .summary = "Trust somebody, or keep a token",
+      .summary = "Add a trust anchor",
       .detail =
-          "A root anchor is a DID trusted for everything. A require anchor is a token that says whose actions are "
-          "accepted,\n"
-          "and which. A provide anchor is a token given to this context: what it sends carries tokens derived from it. "
-          "A\n"
-          "revocation withdraws a token. A running daemon is told to read its context again. `-` reads from standard "
-          "input.",
+          "A root anchor is a DID that is trusted for all capabilities. A require anchor is a token that states which "
+          "requests\n"
+          "are accepted, and from which DIDs. A provide anchor is a token that was granted to this context, from which "
+          "the "
+          "tokens\n"
+          "of its messages are derived. A revocation invalidates a token. A running daemon reloads its context. `-` "
+          "reads\n"
+          "standard input.",
       .examples = {"nunet cap anchor -c dms --root did:key:z6Mk...",
                    "nunet cap anchor -c dms --require '{\"tok\":[...]}'",
                    "nunet cap grant -c org --cap /dms --duration 24h did:key:z6Mk... | nunet cap anchor --provide -"},
@@ -240,31 +245,31 @@ Command anchor_command() {
 }
 
 Command grant_command() {
-  return {.name = "grant",
-          .summary = "Sign a token that lets somebody do something",
-          .detail =
-              "The token is rooted in this context: it counts wherever this context's DID is trusted. It is printed as "
-              "JSON.",
-          .examples = {"nunet cap grant --context user --cap /dms --cap /public --duration 24h did:key:z6Mk..."},
-          .options = grant_options(),
-          .positionals = {{.name = "did", .help = "who receives it", .known = Known::dids}},
-          .exactly_one = {{"expiry", "duration"}},
-          .action = cap_grant};
+  return {
+      .name = "grant",
+      .summary = "Issue a token that grants capabilities to a DID",
+      .detail =
+          "The token is signed by this context: it is accepted wherever this context's DID is trusted. Prints JSON.",
+      .examples = {"nunet cap grant --context user --cap /dms --cap /public --duration 24h did:key:z6Mk..."},
+      .options = grant_options(),
+      .positionals = {{.name = "did", .help = "DID that receives the capabilities", .known = Known::dids}},
+      .exactly_one = {{"expiry", "duration"}},
+      .action = cap_grant};
 }
 
 Command delegate_command() {
   auto options = grant_options();
-  options.push_back({.name = "auto-expire", .help = "as long as the token it derives from"});
+  options.push_back({.name = "auto-expire", .help = "expire together with the parent token"});
   options.push_back({.name = "self-sign",
                      .value = "mode",
-                     .help = "a token of our own: no, also or only [no]",
+                     .help = "a token signed by this context alone: no, also or only [no]",
                      .choices = {"no", "also", "only"}});
   return {.name = "delegate",
-          .summary = "Pass on what was given to this context",
-          .detail = "Derives tokens from the provide anchors that allow all of it.",
+          .summary = "Delegate capabilities that were granted to this context",
+          .detail = "Derives tokens from the provide anchors that contain all of the capabilities. Prints JSON.",
           .examples = {"nunet cap delegate -c user --cap /dms/deployment --duration 1h did:key:z6Mk..."},
           .options = std::move(options),
-          .positionals = {{.name = "did", .help = "who receives it", .known = Known::dids}},
+          .positionals = {{.name = "did", .help = "DID that receives the capabilities", .known = Known::dids}},
           .exactly_one = {{"expiry", "duration", "auto-expire"}},
           .action = cap_delegate};
 }
@@ -274,16 +279,18 @@ Command delegate_command() {
 Command cap_commands() {
   return {
       .name = "cap",
-      .summary = "Manage capabilities: who may do what",
+      .summary = "Manage capability contexts and tokens",
       .detail =
-          "A capability context belongs to a key and holds its anchors of trust. The daemon uses the context `dms`, "
-          "people use\n"
-          "`user` unless they say otherwise.",
+          "A capability context belongs to a key and contains its trust anchors. The daemon uses the context `dms`; "
+          "the "
+          "other\n"
+          "commands use `user` by default.",
       .children =
           {{.name = "new",
-            .summary = "Make a capability context, and its key if there is none",
+            .summary = "Create a capability context, and its key if there is none",
             .examples = {"nunet cap new user", "nunet cap new dms", "nunet cap new ledger:user"},
-            .options = {{.name = "force", .letter = 'f', .help = "replace a context of that name without asking"}},
+            .options =
+                {{.name = "force", .letter = 'f', .help = "replace an existing context of that name without asking"}},
             .positionals = {{.name = "name", .help = "name of the context and of its key", .known = Known::keys}},
             .action = cap_new},
            {.name = "list",
@@ -300,7 +307,7 @@ Command cap_commands() {
            grant_command(),
            delegate_command(),
            {.name = "revoke",
-            .summary = "Sign the revocation of tokens this context has issued",
+            .summary = "Issue revocations of tokens that this context has issued",
             .examples = {"nunet cap revoke -c user '{\"tok\":[...]}'"},
             .options = {context_option()},
             .positionals = {{"token", "a token or a list of tokens as JSON; - reads standard input"}},

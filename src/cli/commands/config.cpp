@@ -1,4 +1,4 @@
-// nunet config: the settings, where they come from, and how to change them.
+// nunet config: settings, their origin, and changes to them.
 #include "config/config.hpp"
 
 #include "base/file.hpp"
@@ -50,7 +50,7 @@ Result<void> config_get(Session& session, const Arguments& arguments) {
   return {};
 }
 
-/// By itself: other settings, which may be wrong too, are not looked at.
+/// The value by itself; other settings, which may be wrong too, are not checked.
 bool is_valid(Session& session, const std::string& key, const std::string& value) {
   config::Sources sources{.registry = session.environment().registry()};
   sources.variable = [&, name = config::variable_name(key)](const std::string& asked) {
@@ -71,12 +71,12 @@ Result<void> config_set(Session& session, const Arguments& arguments) {
   if (const auto why = loaded.list(key).at(0).without_effect; !why.empty())
     session.note(fmt::format("{} has no effect: {}.", key, why));
   if (loaded.origin(key) == config::Origin::environment)
-    session.note(fmt::format("For now {} or a flag weighs more.", config::variable_name(key)));
+    session.note(fmt::format("{} or a flag overrides it at present.", config::variable_name(key)));
   return {};
 }
 
-/// The user edits a copy, which takes the file's place only if it is understood. Until then it stays, and the next edit
-/// goes on with it. The file itself may be broken; that is when somebody wants to edit it.
+/// The user edits a copy, which replaces the file only if it is valid. An invalid copy stays, and the next edit continues
+/// with it. The file itself may be invalid: repairing it is a reason to edit it.
 Result<void> config_edit(Session& session, const Arguments&) {
   config::Sources sources = session.sources();
   TRY(const auto found, config::find_file(sources));
@@ -87,7 +87,7 @@ Result<void> config_edit(Session& session, const Arguments&) {
   if (!text && !text.error().is(dms::Errc::not_found)) return std::unexpected(text.error());
   std::error_code error;
   if (std::filesystem::exists(copy, error))
-    session.note(fmt::format("Going on with what was written before, in {}; delete it to begin anew.", copy));
+    session.note(fmt::format("Continuing with the earlier edit in {}; delete it to start from the file.", copy));
   else
     TRY_VOID(write_file(copy, text.value_or("{}\n")));
   const auto closed = session.environment().edit(copy);
@@ -95,13 +95,13 @@ Result<void> config_edit(Session& session, const Arguments&) {
   if (text && edited == *text) std::filesystem::remove(copy, error);
   if (!closed) return fail(closed.error(), "nothing was changed");
   if (text && edited == *text) {
-    session.note(fmt::format("{} is as it was.", file.string()));
+    session.note(fmt::format("{} was not changed.", file.string()));
     return {};
   }
   sources.file = copy;
   if (auto understood = config::load(sources); !understood)
     return fail(understood.error(),
-                "nothing was changed; what you wrote is in {}, and `nunet config edit` goes on with it", copy);
+                "nothing was changed; your edit is in {}, and `nunet config edit` continues with it", copy);
   TRY_VOID(config::write(file, edited));
   std::filesystem::remove(copy, error);
   session.note(fmt::format("Written to {}; the daemon reads it when it starts.", file.string()));
@@ -114,7 +114,7 @@ Command config_commands() {
   return {.name = "config",
           .summary = "Show and change settings",
           .detail =
-              "Settings stand in dms_config.json: the file named with --config, else the first that exists of ./, "
+              "Settings are stored in dms_config.json: the file given with --config, or the first that exists in ./, "
               "~/.nunet/,\n"
               "~/.config/nunet/ and /etc/nunet/.",
           .children = {{.name = "get",
@@ -124,18 +124,18 @@ Command config_commands() {
                         .positionals = {{"key", "a setting or a section", false, Known::settings}},
                         .action = config_get},
                        {.name = "set",
-                        .summary = "Change a setting in the file",
+                        .summary = "Change a setting in the configuration file",
                         .examples = {"nunet config set rest.port 9998",
                                      "nunet config set p2p.listen_address /ip4/0.0.0.0/tcp/9000"},
                         .positionals = {{"key", "the setting", true, Known::settings},
-                                        {"value", "its value; lists are separated by commas"}},
+                                        {"value", "the value; elements of lists are separated by commas"}},
                         .action = config_set},
                        {.name = "list",
-                        .summary = "List settings and where they come from",
+                        .summary = "List settings with their values and origins",
                         .options = {json_option()},
                         .positionals = {{"section", "only this section", false}},
                         .action = config_list},
-                       {.name = "edit", .summary = "Edit the file in your EDITOR", .action = config_edit}}};
+                       {.name = "edit", .summary = "Edit the configuration file in EDITOR", .action = config_edit}}};
 }
 
 }  // namespace dms::cli

@@ -1,4 +1,4 @@
-// nunet deploy and nunet deployment: work for the network, from its description to its output.
+// nunet deploy and nunet deployment: ensembles, from the file to the output of their allocations.
 #include "protocol/deployment.hpp"
 #include "base/file.hpp"
 #include "cli/client/client.hpp"
@@ -22,14 +22,15 @@ constexpr int kMaxUnanswered = 3;
 
 Result<std::string> id_of(const Arguments& arguments) {
   auto id = arguments.has("id") ? arguments.get("id") : arguments.get("deployment");
-  if (!id || id->empty()) return fail(Errc::usage, "which deployment? give its id; `nunet deployment list` shows them");
+  if (!id || id->empty())
+    return fail(Errc::usage, "the id of the deployment is missing; `nunet deployment list` shows the ids");
   return *id;
 }
 
 Result<DeploymentStatusReply> ask_status(Client& client, const std::string& id) {
   TRY(auto status, client.ask(protocol::kDeploymentStatus, protocol::DeploymentId{id}));
   if (status.status.empty())
-    return fail(Errc::failed, "{}", status.error.empty() ? "the daemon gave no status" : status.error);
+    return fail(Errc::failed, "{}", status.error.empty() ? "the reply of the daemon has no status" : status.error);
   return status;
 }
 
@@ -46,7 +47,7 @@ std::vector<std::string> describe_status(const DeploymentStatusReply& status) {
   return lines;
 }
 
-/// Writes an allocation's output to ours, its errors to our errors.
+/// Copies an allocation's standard output and standard error to those of this process.
 Result<void> show_logs(Session& session, Client& client, const std::string& id, const std::string& allocation) {
   TRY(auto reply, client.ask(protocol::kDeploymentLogs, protocol::DeploymentLogsRequest{id, allocation}));
   if (!reply.error.empty()) return fail(Errc::failed, "the output of {}: {}", allocation, reply.error);
@@ -91,7 +92,7 @@ bool has_ended(const DeploymentStatusReply& status) {
   return known && is_final(*known);
 }
 
-/// Shows each change of state until the deployment has ended, or runs if it is not meant to end.
+/// Prints each change of status until the deployment has ended; without `until_end`, until it is running.
 Result<DeploymentStatusReply> watch(Session& session, Client& client, const std::string& id, bool until_end) {
   std::vector<std::string> shown;
   Duration pause = kFirstPoll;
@@ -130,7 +131,7 @@ Result<void> follow(Session& session, Client& client, const std::string& id, boo
   return shown;
 }
 
-/// Services are meant to stay: such a deployment is done when it runs.
+/// A deployment with services does not end by itself: --wait waits until it is running.
 bool has_services(const jobs::Ensemble& ensemble) {
   return std::ranges::any_of(ensemble.allocations,
                              [](const auto& entry) { return entry.second.type == jobs::AllocationType::service; });
@@ -156,13 +157,14 @@ Result<void> deploy(Session& session, const Arguments& arguments) {
                 reply.error.empty() ? "no reason was given" : reply.error);
   session.print(reply.ensemble_id);
   if (!arguments.has("wait")) {
-    session.note(fmt::format("Its progress: nunet deployment status {}", reply.ensemble_id));
+    session.note(fmt::format("To see its status: nunet deployment status {}", reply.ensemble_id));
     return {};
   }
   auto followed = follow(session, client, reply.ensemble_id, until_end);
   if (!followed && followed.error().is(dms::Errc::cancelled)) {
-    session.note(fmt::format("The deployment continues. Its state: nunet deployment status {}", reply.ensemble_id));
-    session.note(fmt::format("To end it: nunet deployment shutdown {}", reply.ensemble_id));
+    session.note(
+        fmt::format("The deployment continues. To see its status: nunet deployment status {}", reply.ensemble_id));
+    session.note(fmt::format("To shut it down: nunet deployment shutdown {}", reply.ensemble_id));
   }
   return followed;
 }
@@ -242,43 +244,44 @@ Command one_deployment(std::string name, std::string summary, std::string letter
 }  // namespace
 
 Command deploy_command() {
-  return {.name = "deploy",
-          .summary = "Deploy an ensemble",
-          .detail =
-              "Reads and checks the ensemble here, hands it to the daemon and prints the deployment's id. With --wait, "
-              "shows each\n"
-              "change of its state and, at its end, what the work has printed; the exit code is then that of the "
-              "deployment: 0\n"
-              "if all went well, 1 if it failed. Interrupting ends the watching, not the deployment.",
-          .examples = {"nunet deploy -f ensemble.yaml", "nunet deploy -f ensemble.yaml -t 2m --wait",
-                       "envsubst < template.yaml | nunet deploy -f - --wait"},
-          .options = {context_option(),
-                      {.name = "file",
-                       .letter = 'f',
-                       .value = "file",
-                       .help = "the ensemble, as YAML; - reads standard input [ensemble.yaml]",
-                       .aliases = {"spec-file"}},
-                      {.name = "timeout",
-                       .letter = 't',
-                       .value = "time",
-                       .help = "how long finding and preparing machines may take [5m]"},
-                      {.name = "wait",
-                       .letter = 'w',
-                       .help = "watch until it has ended, or runs if it has services",
-                       .aliases = {"follow"}}},
-          .action = deploy};
+  return {
+      .name = "deploy",
+      .summary = "Deploy an ensemble",
+      .detail =
+          "Validates the ensemble, sends it to the daemon and prints the deployment's id. With --wait, prints each "
+          "change of\n"
+          "status and, at the end, the output of the allocations; the exit code is then 0 if the deployment succeeded, "
+          "1 if\n"
+          "it failed. Interrupting the command does not end the deployment.",
+      .examples = {"nunet deploy -f ensemble.yaml", "nunet deploy -f ensemble.yaml -t 2m --wait",
+                   "envsubst < template.yaml | nunet deploy -f - --wait"},
+      .options = {context_option(),
+                  {.name = "file",
+                   .letter = 'f',
+                   .value = "file",
+                   .help = "the ensemble, as YAML; - reads standard input [ensemble.yaml]",
+                   .aliases = {"spec-file"}},
+                  {.name = "timeout",
+                   .letter = 't',
+                   .value = "time",
+                   .help = "time limit for finding and preparing machines [5m]"},
+                  {.name = "wait",
+                   .letter = 'w',
+                   .help = "wait until the deployment has ended, or is running if it has services",
+                   .aliases = {"follow"}}},
+      .action = deploy};
 }
 
 Command deployment_commands() {
   auto status =
-      one_deployment("status", "Show how a deployment is", "nunet deployment status 4f2a...", deployment_status);
+      one_deployment("status", "Show the status of a deployment", "nunet deployment status 4f2a...", deployment_status);
   status.options.push_back(json_option());
-  auto logs = one_deployment("logs", "Print what the work of a deployment has printed",
+  auto logs = one_deployment("logs", "Print the output of a deployment's allocations",
                              "nunet deployment logs 4f2a... -a web", deployment_logs);
   logs.options.push_back({.name = "allocation", .letter = 'a', .value = "name", .help = "only this allocation [all]"});
-  logs.detail = "Output goes to standard output, errors to standard error.";
+  logs.detail = "Copies the standard output and the standard error of each allocation, byte for byte.";
   return {.name = "deployment",
-          .summary = "Look after deployments",
+          .summary = "Show and shut down deployments",
           .children = {{.name = "list",
                         .summary = "List the deployments of the local daemon",
                         .examples = {"nunet deployment list --filter project=demo"},
@@ -286,15 +289,15 @@ Command deployment_commands() {
                                     {.name = "filter",
                                      .letter = 'f',
                                      .value = "key=value",
-                                     .help = "only those whose metadata has this",
+                                     .help = "only deployments with this metadata",
                                      .repeated = true},
                                     json_option()},
                         .action = deployment_list},
                        std::move(status),
                        std::move(logs),
-                       one_deployment("manifest", "Show who runs what of a deployment, as JSON",
+                       one_deployment("manifest", "Print as JSON which machine runs which allocation of a deployment",
                                       "nunet deployment manifest 4f2a...", deployment_manifest),
-                       one_deployment("shutdown", "End a deployment", "nunet deployment shutdown 4f2a...",
+                       one_deployment("shutdown", "Shut a deployment down", "nunet deployment shutdown 4f2a...",
                                       deployment_shutdown)}};
 }
 

@@ -1,4 +1,4 @@
-// The groups of commands. Each file of that name builds its branch of the tree.
+// The groups of commands; each is built by the file of its name.
 #pragma once
 
 #include "cli/framework/command.hpp"

@@ -1,4 +1,4 @@
-// nunet key: the keys that sign.
+// nunet key: signing keys.
 #include "cli/client/session.hpp"
 #include "cli/commands/groups.hpp"
 
@@ -11,7 +11,7 @@ Result<void> key_new(Session& session, const Arguments& arguments) {
   TRY(auto store, session.keystore());
   if (store.exists(name) && !arguments.has("force"))
     TRY_VOID(session.confirm(
-        fmt::format("There is a key \"{}\" already; whatever it may do is lost with it. Replace it?", name),
+        fmt::format("A key \"{}\" already exists; replacing it loses its identity and capabilities. Replace it?", name),
         "Choose another name, or use --force."));
   TRY(auto key, session.make_key(name));
   TRY(auto did, did::Did::from(key.public_key()));
@@ -53,7 +53,8 @@ Result<void> key_list(Session& session, const Arguments& arguments) {
     return {};
   }
   if (names.empty()) {
-    session.note(fmt::format("There are no keys in {}; make one with `nunet key new user`.", store.folder().string()));
+    session.note(
+        fmt::format("There are no keys in {}; create one with `nunet key new user`.", store.folder().string()));
     return {};
   }
   std::vector<std::vector<std::string>> rows{{"NAME", "DID"}};
@@ -64,7 +65,7 @@ Result<void> key_list(Session& session, const Arguments& arguments) {
     rows.push_back({name, did ? did->uri() : "unknown"});
   }
   session.print_table(rows);
-  if (unknown) session.note("A key file does not say whose it is; `nunet key did <name>` opens it.");
+  if (unknown) session.note("Key files do not store the DID; `nunet key did <name>` decrypts the key to compute it.");
   return {};
 }
 
@@ -75,22 +76,22 @@ Result<void> set_alias(Session& session, const Arguments& arguments) {
     return fail(Errc::usage, "<index>: expected the number of an account, found \"{}\"", arguments.get("index", ""));
   TRY(const auto folders, session.section<FolderSettings>());
   TRY_VOID(set_wallet_alias(folders.user_dir, alias, *account));
-  session.note(fmt::format("\"ledger:{}\" is the wallet's account {} from now on.", alias, *account));
+  session.note(fmt::format("\"ledger:{}\" now stands for the wallet's account {}.", alias, *account));
   return {};
 }
 
 Command ledger_alias_command() {
   return {.name = "ledger-alias",
-          .summary = "Give accounts of a Ledger wallet names",
+          .summary = "Manage names for accounts of a Ledger wallet",
           .children = {{.name = "set",
-                        .summary = "Let an alias stand for an account",
-                        .detail = "Then `ledger:<alias>` is a context whose tokens the wallet signs.",
+                        .summary = "Set an alias for an account",
+                        .detail = "Makes `ledger:<alias>` a capability context whose tokens the wallet signs.",
                         .examples = {"nunet key ledger-alias set user 0"},
-                        .positionals = {{"alias", "the name"}, {"index", "number of the account, from 0"}},
+                        .positionals = {{"alias", "the alias"}, {"index", "number of the account, from 0"}},
                         .action = set_alias}}};
 }
 
-const Positional kNewName{"name", "name of the key; by custom `user` for people and `dms` for the daemon"};
+const Positional kNewName{"name", "name of the key; by convention `user` for the user and `dms` for the daemon"};
 const Positional kName{.name = "name", .help = "name of the key", .known = Known::keys};
 
 }  // namespace
@@ -98,25 +99,27 @@ const Positional kName{.name = "name", .help = "name of the key", .known = Known
 Command key_commands() {
   return {
       .name = "key",
-      .summary = "Make and show keys",
+      .summary = "Create, show, import and export keys",
       .detail =
-          "A key is an identity: its DID is what others trust, and what it signs counts. Keys are kept encrypted under "
-          "a\n"
-          "passphrase, which is read from DMS_PASSPHRASE or asked for.",
+          "A key is an identity, named by its DID; it signs tokens and messages. Keys are stored encrypted under a "
+          "passphrase,\n"
+          "which is read from DMS_PASSPHRASE or from the terminal.",
       .children = {{.name = "new",
-                    .summary = "Make a key and print its DID",
+                    .summary = "Create a key and print its DID",
                     .examples = {"nunet key new user"},
-                    .options = {{.name = "force", .letter = 'f', .help = "replace a key of that name without asking"}},
+                    .options = {{.name = "force",
+                                 .letter = 'f',
+                                 .help = "replace an existing key of that name without asking"}},
                     .positionals = {kName},
                     .action = key_new},
                    {.name = "did",
                     .summary = "Print the DID of a key",
-                    .detail = "Opens the key only if no capability context made with it tells its DID.",
+                    .detail = "Decrypts the key only if no capability context of it contains the DID.",
                     .examples = {"nunet key did user"},
                     .positionals = {kName},
                     .action = key_did},
                    {.name = "list",
-                    .summary = "List the keys of this user and their DIDs",
+                    .summary = "List this user's keys and their DIDs",
                     .options = {json_option()},
                     .action = key_list},
                    key_import_command(),

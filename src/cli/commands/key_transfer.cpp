@@ -1,7 +1,7 @@
 // nunet key import, key export: keys from and to other machines and programs.
 //
-// A secret never stands on the command line, where every user of the machine can read it: it comes from a file or from
-// standard input, and leaves the same way.
+// Secrets are not accepted on the command line, where every user of the machine can read them: they are read from a file
+// or from standard input, and written to a file or to standard output.
 #include <fstream>
 
 #include "base/file.hpp"
@@ -16,13 +16,13 @@ namespace {
 
 constexpr std::string_view kKeyFile = "keystore";
 
-/// All of it, without a buffer that keeps a copy.
+/// The whole stream, without a buffer that keeps a copy.
 Result<crypto::Secret> read_all(std::istream& in, const std::string& what) {
   crypto::Secret buffer(crypto::kMaxKeyFile + 1);
   in.read(reinterpret_cast<char*>(buffer.mutable_view().data()), static_cast<std::streamsize>(buffer.size()));
   const auto size = static_cast<std::size_t>(in.gcount());
   if (size > crypto::kMaxKeyFile)
-    return fail(Errc::failed, "{}: more than {} bytes are no key", what, crypto::kMaxKeyFile);
+    return fail(Errc::failed, "{}: more than {} bytes; key files are smaller", what, crypto::kMaxKeyFile);
   return crypto::Secret(buffer.view().first(size));
 }
 
@@ -35,8 +35,8 @@ Result<crypto::Secret> read_source(Session& session, const std::string& source) 
   if (crypto::read_private_key(as_bytes(source)))
     return fail(
         Errc::usage,
-        "a private key does not belong on a command line, where others can read it: write it to a file, or pipe "
-        "it in and say -");
+        "a private key on the command line can be read by other users: write it to a file, or pipe it and give - as "
+        "the file");
   return fail(Errc::failed, "{}: no such file, or not readable", source);
 }
 
@@ -61,7 +61,7 @@ Result<crypto::KeyType> read_type(const Arguments& arguments) {
   return fail(Errc::usage, "--type: expected ed25519 or secp256k1, found \"{}\"", type);
 }
 
-/// A key, and the passphrase it came with, if it did.
+/// A key, and the passphrase of the file it was in, if there was one.
 struct Imported {
   crypto::PrivateKey key;
   std::optional<crypto::Secret> passphrase;
@@ -91,7 +91,7 @@ Result<void> confirm_replacing(Session& session, const Arguments& arguments, con
   TRY(auto store, session.keystore());
   if (!store.exists(name) || arguments.has("force")) return {};
   return session.confirm(
-      fmt::format("There is a key \"{}\" already; whatever it may do is lost with it. Replace it?", name),
+      fmt::format("A key \"{}\" already exists; replacing it loses its identity and capabilities. Replace it?", name),
       "Choose another name, or use --force.");
 }
 
@@ -117,7 +117,7 @@ Result<void> deliver(Session& session, const Arguments& arguments, BytesView tex
   std::error_code error;
   if (std::filesystem::exists(*file, error) && !arguments.has("force"))
     TRY_VOID(
-        session.confirm(fmt::format("There is a file {} already. Replace it?", *file), "Use --force to replace it."));
+        session.confirm(fmt::format("The file {} already exists. Replace it?", *file), "Use --force to replace it."));
   TRY_VOID(write_file(*file, as_text(text), 0600));
   session.note(fmt::format("Written to {}.", *file));
   return {};
@@ -133,8 +133,8 @@ Result<void> key_export(Session& session, const Arguments& arguments) {
   }
   if (!arguments.has("force"))
     TRY_VOID(session.confirm(
-        fmt::format("Whoever sees the unencrypted key \"{}\" can act as its owner for ever. Write it out?", name),
-        "Use --force if that is meant."));
+        fmt::format("Anyone who reads the unencrypted key \"{}\" can act as its owner. Write it out?", name),
+        "Use --force to confirm."));
   TRY(auto key, session.load_key(name));
   std::string text = base64_encode(key.marshal());
   return deliver(session, arguments, crypto::Secret::take(text));
@@ -145,7 +145,7 @@ Result<void> key_export(Session& session, const Arguments& arguments) {
 Command key_import_command() {
   return {
       .name = "import",
-      .summary = "Take in a key from another machine or program",
+      .summary = "Import a key from another machine or program",
       .detail =
           "Reads a key file of NuNet's keystore, which keeps its passphrase, or an unencrypted private key, which gets "
           "a "
@@ -159,30 +159,30 @@ Command key_import_command() {
                    "nunet key import node1 --format raw seed.bin"},
       .options = {{.name = "format",
                    .value = "form",
-                   .help = "what the file holds: keystore, raw, hex or base64 [recognised]"},
+                   .help = "format of the file: keystore, raw, hex or base64 [recognised]"},
                   {.name = "type",
                    .value = "type",
-                   .help = "what 32 bytes are: ed25519 or secp256k1 [ed25519]",
+                   .help = "key type of 32 bytes: ed25519 or secp256k1 [ed25519]",
                    .choices = {"ed25519", "secp256k1"}},
-                  {.name = "force", .letter = 'f', .help = "replace a key of that name without asking"}},
-      .positionals = {{"name", "name of the key here"}, {"file", "where the key is; - reads standard input"}},
+                  {.name = "force", .letter = 'f', .help = "replace an existing key of that name without asking"}},
+      .positionals = {{"name", "name of the new key"}, {"file", "the file to read; - reads standard input"}},
       .action = key_import};
 }
 
 Command key_export_command() {
   return {
       .name = "export",
-      .summary = "Write out a key for another machine or program",
+      .summary = "Export a key for another machine or program",
       .detail =
-          "Writes the key file, encrypted under its passphrase as it is here. With --unencrypted, libp2p's protobuf of "
-          "the\nprivate key in base64, after a question.",
+          "Writes the key file, encrypted under its passphrase. With --unencrypted, writes libp2p's protobuf of the "
+          "private\nkey in base64, after asking.",
       .examples = {"nunet key export user --output user.json", "nunet key export user --unencrypted"},
       .options = {{.name = "output",
                    .letter = 'o',
                    .value = "file",
-                   .help = "write to this file, mode 0600, instead of standard output"},
-                  {.name = "unencrypted", .help = "the private key itself, open to whoever reads it"},
-                  {.name = "force", .letter = 'f', .help = "do not ask, neither about this nor about a file there"}},
+                   .help = "write to this file, with mode 0600, instead of standard output"},
+                  {.name = "unencrypted", .help = "write the private key unencrypted"},
+                  {.name = "force", .letter = 'f', .help = "do not ask, and replace an existing file"}},
       .positionals = {{.name = "name", .help = "name of the key", .known = Known::keys}},
       .action = key_export};
 }

@@ -1,4 +1,4 @@
-// Keys that come from elsewhere and go elsewhere, as a user would type it.
+// key import and key export, in-process, with command lines as a user types them.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -50,7 +50,7 @@ TEST_F(KeyTransferTest, ABareKeyIsReadFromAFileOrStandardInput) {
   EXPECT_EQ(nunet({"key", "import", "wrong", "-"}, std::string(1 << 20, '0')).code, 1);
 }
 
-TEST_F(KeyTransferTest, KeysOfOtherProgramsAreReadAndTheWrongFileIsNot) {
+TEST_F(KeyTransferTest, KeysOfOtherProgramsAreImportedAndOtherFilesRefused) {
   const auto example = [](const std::string& name) {
     return read_file(std::filesystem::path(DMS_SOURCE_DIR) / "tests/corpus/crypto_key_import" / name, 8192).value();
   };
@@ -73,7 +73,7 @@ TEST_F(KeyTransferTest, AKeyOnTheCommandLineIsRefusedAndNotRepeated) {
   EXPECT_THAT(said.err, Not(HasSubstr(std::string(kSeed))));
 }
 
-TEST_F(KeyTransferTest, AKeyFileMovesToAnotherMachineUnderItsPassphrase) {
+TEST_F(KeyTransferTest, AnExportedKeyFileIsImportedUnderItsPassphrase) {
   const auto did = must({"key", "new", "user"});
   must({"key", "export", "user", "--output", file("moved/user.json")});
   EXPECT_EQ(mode_of(file("moved/user.json")), 0600U);
@@ -87,7 +87,7 @@ TEST_F(KeyTransferTest, AKeyFileMovesToAnotherMachineUnderItsPassphrase) {
   EXPECT_EQ(refused.code, 1);
   EXPECT_THAT(refused.err, HasSubstr("passphrase"));
   other.variables.erase("DMS_PASSPHRASE");
-  other.secrets = {"secret"};  // asked once: it is the file's, and stays the key's
+  other.secrets = {"secret"};  // asked once: the new key keeps the passphrase of the file
   EXPECT_EQ(say(other, words).out, did + "\n");
   EXPECT_EQ(other.asked.size(), 1U);
   other.secrets = {"secret"};
@@ -101,7 +101,7 @@ TEST_F(KeyTransferTest, AKeyFileMovesToAnotherMachineUnderItsPassphrase) {
               HasSubstr("not a usable key file"));
 }
 
-TEST_F(KeyTransferTest, AnExistingKeyIsReplacedOnlyOnRequestAndItsContextPutAside) {
+TEST_F(KeyTransferTest, AnExistingKeyIsReplacedOnlyOnRequestAndItsContextRenamed) {
   must({"cap", "new", "user"});
   const auto before = must({"key", "did", "user"});
   const auto refused = nunet({"key", "import", "user", "-"}, std::string(kSeed));
@@ -118,26 +118,26 @@ TEST_F(KeyTransferTest, AnExistingKeyIsReplacedOnlyOnRequestAndItsContextPutAsid
       << "the same key again keeps its context";
 }
 
-TEST_F(KeyTransferTest, AnOpenKeyLeavesOnlyAfterAYes) {
+TEST_F(KeyTransferTest, AnUnencryptedKeyIsExportedOnlyAfterConfirmation) {
   must({"key", "import", "user", "-"}, std::string(kSeed));
   const auto refused = nunet({"key", "export", "user", "--unencrypted"});
   EXPECT_EQ(refused.code, 1);
   EXPECT_EQ(refused.out, "");
-  world.somebody = true;
+  world.at_terminal = true;
   EXPECT_EQ(nunet({"key", "export", "user", "--unencrypted"}, "n\n").out, "");
   const auto shown = nunet({"key", "export", "user", "--unencrypted"}, "y\n");
   EXPECT_EQ(shown.out,
             "CAESQJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=\n");
   EXPECT_THAT(shown.err, HasSubstr("act as its owner"));
   EXPECT_EQ(must({"key", "import", "again", "-"}, shown.out), kDid);
-  world.somebody = false;
+  world.at_terminal = false;
   must({"key", "export", "user", "--unencrypted", "--force", "-o", file("open.key")});
   EXPECT_EQ(mode_of(file("open.key")), 0600U);
   EXPECT_EQ(nunet({"key", "export", "user", "-o", file("open.key")}).code, 1) << "would replace a file";
   EXPECT_EQ(nunet({"key", "export", "nobody"}).code, 1);
 }
 
-TEST_F(KeyTransferTest, TheDidIsKnownWithoutAPassphraseOnlyWhereItIsCertain) {
+TEST_F(KeyTransferTest, TheDidIsShownWithoutAPassphraseOnlyIfTheContextIsNewerThanTheKey) {
   must({"key", "new", "bare"});
   must({"cap", "new", "user"});
   const auto user = must({"key", "did", "user"});
@@ -149,7 +149,7 @@ TEST_F(KeyTransferTest, TheDidIsKnownWithoutAPassphraseOnlyWhereItIsCertain) {
   EXPECT_EQ(list.as_array()[1].as_object().at("did").as_string(), user);
   EXPECT_THAT(nunet({"key", "list"}).out, HasSubstr("bare  unknown\n"));
 
-  // Another program replaces the key: from then on the context vouches for nothing, not even after it was changed.
+  // Another program replaces the key: from then on the context does not show the DID, not even after the context changes.
   world.variables["DMS_PASSPHRASE"] = "secret";
   const auto foreign = must({"key", "new", "foreign"});
   const auto key = file(".nunet/key/user.json");
@@ -160,7 +160,7 @@ TEST_F(KeyTransferTest, TheDidIsKnownWithoutAPassphraseOnlyWhereItIsCertain) {
   EXPECT_EQ(must({"key", "did", "user"}), foreign);
 }
 
-TEST_F(KeyTransferTest, KeysAndContextsAreForTheirOwnerOnly) {
+TEST_F(KeyTransferTest, KeysAndContextsAreReadableByTheirOwnerOnly) {
   std::filesystem::create_directories(file(".nunet/cap"));
   ::chmod(file(".nunet/cap").c_str(), 0755);
   must({"cap", "new", "user"});
@@ -170,7 +170,7 @@ TEST_F(KeyTransferTest, KeysAndContextsAreForTheirOwnerOnly) {
   EXPECT_EQ(mode_of(file(".nunet/key/user.json")), 0600U);
 }
 
-TEST_F(KeyTransferTest, AWrongPassphraseAndADamagedFileAreToldApart) {
+TEST_F(KeyTransferTest, AWrongPassphraseAndADamagedFileAreDifferentErrors) {
   must({"key", "new", "user"});
   const auto key = file(".nunet/key/user.json");
   world.variables["DMS_PASSPHRASE"] = "wrong";

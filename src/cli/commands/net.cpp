@@ -1,4 +1,4 @@
-// nunet net: a libp2p host for the time of one command. No daemon is needed and none is asked.
+// nunet net: each command runs a libp2p host of its own; no daemon is needed or asked.
 #include <algorithm>
 #include <charconv>
 #include <cmath>
@@ -77,7 +77,7 @@ Result<Host::Options> host_options(const Arguments& arguments) {
   return options;
 }
 
-/// Runs `job` on a host with the identity and the security that were asked for.
+/// Runs `job` on a host with the identity and the security protocols that the flags name.
 Result<void> with_host(Session& session, const Arguments& arguments, const Job& job) {
   auto key = arguments.has("key")
                  ? session.load_key(arguments.get("key", ""))
@@ -124,9 +124,9 @@ Task<Result<void>> listen(Session& session, Host& host, ListenRequest request) {
   const auto gone = host.on_peer_disconnected(
       [&](const crypto::PeerId& peer) { session.note(fmt::format("disconnected  {}", peer.to_string())); });
   print_listening(session, host, request.json);
-  session.note(fmt::format("serving ping and identify{}; Ctrl-C ends it", request.perf ? " and perf" : ""));
+  session.note(fmt::format("serving ping and identify{}; Ctrl-C stops it", request.perf ? " and perf" : ""));
   Notify never;
-  (void)co_await never.wait();  // until the user ends it
+  (void)co_await never.wait();  // until the user interrupts
   host.remove_notification(connected);
   host.remove_notification(gone);
   co_return Result<void>();
@@ -148,7 +148,7 @@ Result<void> net_listen(Session& session, const Arguments& arguments) {
 
 // ---- dial -----------------------------------------------------------------------------------------------------------
 
-/// Connects; how long it took, from the first packet to streams that can be used.
+/// Connects; the time from the first packet to usable streams.
 Task<Result<Duration>> connect(Host& host, PeerAddress to) {
   Lane& lane = host.runtime().lane;
   const SteadyTime start = lane.now();
@@ -161,7 +161,7 @@ Task<Result<void>> dial(Session& session, Host& host, PeerAddress to, bool as_js
   const crypto::PeerId peer = to.peer;
   CO_TRY(const Duration took, co_await connect(host, std::move(to)));
   const auto connection = host.connection(peer);
-  if (!connection) co_return fail(dms::Errc::closed, "{} has closed the connection at once", peer.to_string());
+  if (!connection) co_return fail(dms::Errc::closed, "{} closed the connection immediately", peer.to_string());
   const auto known = [](const std::string& name) { return name.empty() ? std::string("unknown") : name; };
   if (as_json) {
     session.print_json(json::write_pretty(json::Object{{"peer", peer.to_string()},
@@ -189,7 +189,7 @@ Result<void> net_dial(Session& session, const Arguments& arguments) {
 // ---- ping -----------------------------------------------------------------------------------------------------------
 
 struct PingRequest {
-  std::uint64_t count = 4;  ///< 0: until the user ends it
+  std::uint64_t count = 4;  ///< 0: until the user interrupts
   Duration interval = std::chrono::seconds(1);
   bool json = false;
 };
@@ -281,7 +281,7 @@ void print_info(Session& session, Host& host, const crypto::PeerId& peer, const 
   std::vector<std::vector<std::string>> rows{{"peer", peer.to_string()},
                                              {"agent", info.agent_version},
                                              {"version", info.protocol_version},
-                                             {"sees us at", observed},
+                                             {"observed address", observed},
                                              {"record", record == nullptr ? "not signed" : "signed by the peer"}};
   for (const auto& address : info.listen_addresses) rows.push_back({"address", address.to_string()});
   for (const auto& name : info.protocols) rows.push_back({"protocol", name});
@@ -304,7 +304,7 @@ Result<void> net_identify(Session& session, const Arguments& arguments) {
 
 // ---- perf -----------------------------------------------------------------------------------------------------------
 
-/// One line a second at most.
+/// Prints at most one line a second.
 class Progress {
  public:
   Progress(Session& session, Lane& lane) : session_(session), lane_(lane), told_(lane.now()) {}
@@ -359,15 +359,15 @@ Result<void> net_perf(Session& session, const Arguments& arguments) {
   TRY(const PeerAddress to, target(arguments));
   libp2p::PerfRequest request;
   const bool neither = !arguments.has("upload") && !arguments.has("download");
-  const std::string_view otherwise = neither ? "10M" : "0";
-  TRY(request.upload, parse_bytes("--upload", arguments.get("upload", otherwise)));
-  TRY(request.download, parse_bytes("--download", arguments.get("download", otherwise)));
+  const std::string_view fallback = neither ? "10M" : "0";
+  TRY(request.upload, parse_bytes("--upload", arguments.get("upload", fallback)));
+  TRY(request.download, parse_bytes("--download", arguments.get("download", fallback)));
   return with_host(session, arguments,
                    [&](Host& host) { return perf(session, host, to, request, arguments.has("json")); });
 }
 
 Option key_option() {
-  return {.name = "key", .value = "name", .help = "be known by this key of the keystore [a new one each time]"};
+  return {.name = "key", .value = "name", .help = "identity of the host: a key of the keystore [a new one each time]"};
 }
 
 Option security_option() {
@@ -377,50 +377,50 @@ Option security_option() {
           .repeated = true};
 }
 
-const Positional kAddress{"address", "where and who: /ip4/192.0.2.1/tcp/9000/p2p/12D3KooW..."};
+const Positional kAddress{"address", "multiaddress with a peer id: /ip4/192.0.2.1/tcp/9000/p2p/12D3KooW..."};
 constexpr std::string_view kExample =
     "/ip4/192.0.2.1/tcp/9000/p2p/12D3KooWHzew9HTYzywFuvTHGK5Yzoz7qAhMfxagtCvhvjheoBQ3";
 
 Command listen_command() {
   return {.name = "listen",
-          .summary = "Wait for others and answer ping and identify",
+          .summary = "Listen for connections and answer ping and identify",
           .detail =
-              "Prints its full addresses, one a line, as others may dial them, then serves until Ctrl-C; who comes and "
-              "goes is told\non standard error. Whoever may ask for perf can make this machine send without end: it is "
-              "answered only with --perf.",
+              "Prints its full addresses, one a line, then serves until Ctrl-C; connections are reported on standard "
+              "error. perf is\nanswered only with --perf, because a peer can request any amount of data by it.",
           .examples = {"nunet net listen", "nunet net listen --address /ip4/0.0.0.0/tcp/9000 --key dms --perf"},
           .options = {{.name = "address",
                        .letter = 'a',
                        .value = "multiaddress",
-                       .help = fmt::format("listen here; may be repeated [{}]", kAnywhere),
+                       .help = fmt::format("listen on this address [{}]", kAnywhere),
                        .repeated = true},
-                      {.name = "perf", .help = "answer perf too"},
+                      {.name = "perf", .help = "also answer perf"},
                       key_option(),
                       json_option()},
           .action = net_listen};
 }
 
 Command ping_command() {
-  return {.name = "ping",
-          .summary = "Measure the round trip time to a peer",
-          .examples = {fmt::format("nunet net ping -n 10 {}", kExample)},
-          .options = {{.name = "count", .letter = 'n', .value = "number", .help = "how often; 0: until Ctrl-C [4]"},
-                      {.name = "interval", .letter = 'i', .value = "time", .help = "pause between two pings [1s]"},
-                      key_option(),
-                      security_option(),
-                      json_option()},
-          .positionals = {kAddress},
-          .action = net_ping};
+  return {
+      .name = "ping",
+      .summary = "Measure the round trip time to a peer",
+      .examples = {fmt::format("nunet net ping -n 10 {}", kExample)},
+      .options = {{.name = "count", .letter = 'n', .value = "number", .help = "number of pings; 0: until Ctrl-C [4]"},
+                  {.name = "interval", .letter = 'i', .value = "time", .help = "interval between pings [1s]"},
+                  key_option(),
+                  security_option(),
+                  json_option()},
+      .positionals = {kAddress},
+      .action = net_ping};
 }
 
 Command perf_command() {
   return {.name = "perf",
-          .summary = "Measure how fast bytes go to a peer and come back",
-          .detail = "Sends, then receives. Without either flag, 10M each way. Sizes: 1000000, 100M, 64Ki.",
+          .summary = "Measure the throughput to and from a peer",
+          .detail = "Sends, then receives; 10M each by default. Sizes: 1000000, 100M, 64Ki.",
           .examples = {fmt::format("nunet net perf --upload 100M {}", kExample),
                        fmt::format("nunet net perf --download 1G --json {}", kExample)},
-          .options = {{.name = "upload", .value = "bytes", .help = "how much to send"},
-                      {.name = "download", .value = "bytes", .help = "how much to ask for"},
+          .options = {{.name = "upload", .value = "bytes", .help = "bytes to send"},
+                      {.name = "download", .value = "bytes", .help = "bytes to receive"},
                       key_option(),
                       security_option(),
                       json_option()},
@@ -432,18 +432,18 @@ Command perf_command() {
 
 Command net_commands() {
   return {.name = "net",
-          .summary = "Look at the network with a peer of one's own",
-          .detail = "Each command runs a libp2p host by itself, beside or without the daemon.",
+          .summary = "Test the network with a libp2p host of its own",
+          .detail = "Each command runs its own libp2p host; no daemon is needed.",
           .children = {listen_command(),
                        {.name = "dial",
-                        .summary = "Connect to a peer and show what was agreed",
+                        .summary = "Connect to a peer and show the negotiated protocols",
                         .examples = {fmt::format("nunet net dial {}", kExample)},
                         .options = {key_option(), security_option(), json_option()},
                         .positionals = {kAddress},
                         .action = net_dial},
                        ping_command(),
                        {.name = "identify",
-                        .summary = "Ask a peer who it is and what it speaks",
+                        .summary = "Show what a peer reports by identify",
                         .examples = {fmt::format("nunet net identify {}", kExample)},
                         .options = {key_option(), security_option(), json_option()},
                         .positionals = {kAddress},

@@ -1,4 +1,4 @@
-// nunet net in a simulated network, against a host that the test has put there.
+// nunet net in a simulated network, against a host of the test.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -41,7 +41,7 @@ struct NetTest : testing::Test {
   std::string address;
 };
 
-TEST_F(NetTest, DialTellsHowLongItTookAndWhatWasAgreed) {
+TEST_F(NetTest, DialPrintsTheHandshakeTimeAndTheNegotiatedProtocols) {
   const auto said = nunet({"dial", address});
   EXPECT_EQ(said.code, 0) << said.err;
   EXPECT_THAT(said.out, HasSubstr(host.self().to_string()));
@@ -53,7 +53,7 @@ TEST_F(NetTest, DialTellsHowLongItTookAndWhatWasAgreed) {
   EXPECT_TRUE(value.at("muxer").is_string());
 }
 
-TEST_F(NetTest, TheSecurityProtocolIsTheDialersChoice) {
+TEST_F(NetTest, TheDialerChoosesTheSecurityProtocol) {
   EXPECT_EQ(answer({"dial", "--security", "tls", address}).at("security").as_string(), "/tls/1.0.0");
   EXPECT_EQ(answer({"dial", "--security", "noise", address}).at("security").as_string(), "/noise");
   EXPECT_EQ(answer({"dial", "--security", "tls", "--security", "noise", address}).at("security").as_string(),
@@ -74,17 +74,17 @@ TEST_F(NetTest, PingCountsAndMeasures) {
   }
   EXPECT_GE(value.at("min_ms").to_number<double>(), 10);
   const auto said = nunet({"ping", address});
-  EXPECT_EQ(std::ranges::count(said.out, '\n'), 5) << said.out;  // four and the sum
+  EXPECT_EQ(std::ranges::count(said.out, '\n'), 5) << said.out;  // four lines and the summary
 }
 
-TEST_F(NetTest, PingUntilInterruptedStillSums) {
-  world.patience = 10s;
+TEST_F(NetTest, AnInterruptedPingPrintsItsSummary) {
+  world.time_limit = 10s;
   const auto said = nunet({"ping", "-n", "0", "-i", "1s", address});
   EXPECT_EQ(said.code, 0) << said.err;
   EXPECT_THAT(said.out, HasSubstr("10 sent, 10 received"));
 }
 
-TEST_F(NetTest, IdentifyShowsWhatThePeerSaysOfItself) {
+TEST_F(NetTest, IdentifyPrintsThePeersMessageEscaped) {
   host.set_stream_handler("/evil/\x1b[31m", nullptr);
   host.set_stream_handler("/evil/\u009b2J\u202e", nullptr);
   const auto value = answer({"identify", address});
@@ -108,7 +108,7 @@ TEST_F(NetTest, IdentifyReportsAtOnceThatAPeerDoesNotAnswer) {
   EXPECT_LT(node.runtime().lane.now() - start, 1s);
 }
 
-TEST_F(NetTest, PerfMeasuresBothWaysAndSaysWhoDoesNotServeIt) {
+TEST_F(NetTest, PerfMeasuresBothDirectionsAndReportsPeersWithoutIt) {
   auto refused = nunet({"perf", address});
   EXPECT_EQ(refused.code, 1);
   EXPECT_THAT(refused.err, HasSubstr("--perf"));
@@ -121,8 +121,8 @@ TEST_F(NetTest, PerfMeasuresBothWaysAndSaysWhoDoesNotServeIt) {
     EXPECT_EQ(nunet({"perf", "--upload", size, address}).code, 2) << size;
 }
 
-TEST_F(NetTest, ListenPrintsItsAddressesServesAndEndsWell) {
-  world.patience = 5s;
+TEST_F(NetTest, ListenPrintsItsAddressesAndEndsWithZero) {
+  world.time_limit = 5s;
   const auto said = nunet({"listen", "--address", "/ip4/0.0.0.0/tcp/4001", "--perf"});
   EXPECT_EQ(said.code, 0) << said.err;
   const std::string first = said.out.substr(0, said.out.find('\n'));
@@ -141,10 +141,10 @@ Task<void> visit(libp2p::Host& from, crypto::PeerId peer, std::optional<Result<D
   rtt.emplace(connected ? measured : std::unexpected(connected.error()));
 }
 
-TEST_F(NetTest, AListenerIsServedAndTellsWhoComes) {
+TEST_F(NetTest, AListenerReportsInboundConnections) {
   const std::string did = say(world, {"key", "new", "me"}).out;
   ASSERT_FALSE(did.empty());
-  world.patience = 5s;
+  world.time_limit = 5s;
   std::optional<Result<Duration>> rtt;
   Nursery nursery(node.runtime().lane, "visitor");
   auto opened = crypto::Keystore(world.home / ".nunet" / "key", {}).load("me", crypto::Secret(std::string("secret")));
@@ -158,9 +158,9 @@ TEST_F(NetTest, AListenerIsServedAndTellsWhoComes) {
   world.network.run(node, nursery.join());
 }
 
-TEST_F(NetTest, AKeyOfTheKeystoreIsTheIdentity) {
+TEST_F(NetTest, TheKeyFlagSetsTheIdentity) {
   ASSERT_EQ(say(world, {"key", "new", "me"}).code, 0);
-  world.patience = 1s;
+  world.time_limit = 1s;
   const auto one = nunet({"listen", "--key", "me"});
   const auto two = nunet({"listen", "--key", "me"});
   const auto stranger = nunet({"listen"});
@@ -170,7 +170,7 @@ TEST_F(NetTest, AKeyOfTheKeystoreIsTheIdentity) {
   EXPECT_NE(nunet({"listen", "--key", "nobody"}).code, 0);
 }
 
-TEST_F(NetTest, WhatCannotBeReachedFailsAndSaysWhy) {
+TEST_F(NetTest, UnreachablePeersAreErrorsWithTheReason) {
   EXPECT_EQ(nunet({"dial", "/ip4/10.0.0.1/tcp/1/p2p/" + host.self().to_string()}).code, 1);
   const auto nobody = nunet({"dial", "/ip4/10.0.0.1/tcp/9000"});
   EXPECT_NE(nobody.code, 0);

@@ -13,14 +13,13 @@ Result<void> run_daemon(Session& session, const Arguments& arguments) {
 }
 
 Result<void> version(Session& session, const Arguments&) {
-  // Scripts look for the line that begins with the word.
+  // Scripts search for the line that begins with "Version".
   session.print("NuNet Device Management Service");
   session.print("Version: " DMS_VERSION);
   return {};
 }
 
-// bash takes words apart at colons and equals signs; a DID is one word, of which it replaces what follows the last of
-// them.
+// bash splits words at colons and equals signs, so it replaces only the part of a DID after the last of them.
 constexpr std::string_view kBash = R"sh(_nunet() {
   local line=${COMP_LINE:0:COMP_POINT} words last
   read -ra words <<<"$line"
@@ -61,23 +60,24 @@ Result<void> completion(Session& session, const Arguments& arguments) {
 }  // namespace
 
 Command run_command() {
-  return {.name = "run",
-          .summary = "Run the daemon",
-          .detail =
-              "Uses the key and the capability context `dms`, and makes the context if there is none. SIGINT and "
-              "SIGTERM end it in\n"
-              "order, SIGHUP and SIGUSR1 make it read its capability context again. Prints `ready` when it listens "
-              "everywhere.",
-          .examples = {"nunet key new dms && nunet run", "nunet run --config /etc/nunet/dms_config.json"},
-          .options = {context_option(kDaemonContext)},
-          .action = run_daemon};
+  return {
+      .name = "run",
+      .summary = "Run the daemon",
+      .detail =
+          "Uses the key and the capability context `dms`, and creates the context if there is none. SIGINT and SIGTERM "
+          "stop it\n"
+          "gracefully; SIGHUP and SIGUSR1 reload its capability context. Prints `ready` when it listens on all its "
+          "addresses.",
+      .examples = {"nunet key new dms && nunet run", "nunet run --config /etc/nunet/dms_config.json"},
+      .options = {context_option(kDaemonContext)},
+      .action = run_daemon};
 }
 
 Command version_command() { return {.name = "version", .summary = "Print the version", .action = version}; }
 
 Command completion_command() {
   return {.name = "completion",
-          .summary = "Print what a shell needs to complete our commands",
+          .summary = "Print a completion script for a shell",
           .examples = {"source <(nunet completion bash)", "nunet completion zsh > \"${fpath[1]}/_nunet\"",
                        "nunet completion fish | source"},
           .positionals = {{.name = "shell", .help = "bash, zsh or fish", .choices = {"bash", "zsh", "fish"}}},

@@ -1,4 +1,4 @@
-// What a shell can offer while a line is typed.
+// Shell completion.
 #include <algorithm>
 
 #include "cli/framework/command.hpp"

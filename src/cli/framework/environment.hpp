@@ -1,4 +1,4 @@
-// What a command may touch of the world besides files: handed in, so that a test can be the world.
+// All effects of commands other than on files: passed in, so that tests replace them.
 #pragma once
 
 #include <functional>
@@ -23,14 +23,14 @@ struct Loaded;
 
 namespace dms::cli {
 
-/// `out` is for what was asked for, and nothing else; `err` for what a person wants to know meanwhile.
+/// `out` is for the answer, and nothing else; `err` for messages to the user.
 struct Streams {
   std::istream& in;
   std::ostream& out;
   std::ostream& err;
 };
 
-/// Where a daemon may answer.
+/// Where a daemon is expected.
 struct DaemonAddress {
   std::string socket;  ///< a Unix socket; empty: `rest`
   IpEndpoint rest;
@@ -43,7 +43,7 @@ class Environment {
   virtual ~Environment() = default;
 
   [[nodiscard]] virtual std::optional<std::string> variable(const std::string& name) const = 0;
-  /// What may be set: the declarations of all modules of the program.
+  /// The settings that all modules of the program declare.
   [[nodiscard]] virtual std::shared_ptr<const config::Registry> registry() const = 0;
   [[nodiscard]] virtual UnixTime now() = 0;
   virtual Random& random() = 0;
@@ -59,8 +59,8 @@ class Environment {
   /// One request and its response; `check` runs before anything is sent. Errc::cancelled when the user interrupts.
   virtual Result<HttpResponse> call(DaemonAddress to, HttpRequest request, Duration limit, CheckPeer check) = 0;
   virtual Result<void> pause(Duration duration) = 0;
-  /// Runs `work` on a runtime of its own until it has finished. When the user interrupts, it is cancelled (runtime/task.hpp) and
-  /// ends as it sees fit.
+  /// Runs `work` on a runtime of its own until it has finished. When the user interrupts, it is cancelled (runtime/task.hpp),
+  /// and its result counts.
   virtual Result<void> with_runtime(std::function<Task<Result<void>>(Runtime)> work) = 0;
   /// Opens a file in the user's editor and waits until it is closed.
   virtual Result<void> edit(const std::string& path) = 0;

@@ -1,4 +1,4 @@
-// A world for tests of commands: a temporary home, a clock that stands still, and a daemon that is a function.
+// An environment for tests of commands: a temporary home folder, a clock that does not move, a daemon that is a function.
 #pragma once
 
 #include <cstdlib>
@@ -51,8 +51,8 @@ class FakeEnvironment final : public Environment {
   }
   UnixTime now() override { return time; }
   Random& random() override { return seeded; }
-  bool interactive() const override { return somebody; }
-  bool has_terminal() const override { return !secrets.empty() || somebody; }
+  bool interactive() const override { return at_terminal; }
+  bool has_terminal() const override { return !secrets.empty() || at_terminal; }
   Result<crypto::Secret> ask_secret(const std::string& prompt) override {
     asked.push_back(prompt);
     if (secrets.empty()) return fail(dms::Errc::cancelled, "interrupted");
@@ -83,16 +83,16 @@ class FakeEnvironment final : public Environment {
     if (!program) return fail(dms::Errc::io, "{} is not installed", words.front());
     return program(words);
   }
-  /// In a simulated world: on a node beside those that a test has put there, until `patience` is up.
+  /// On a new node of the simulated network, for at most `time_limit`.
   Result<void> with_runtime(std::function<Task<Result<void>>(Runtime)> work) override {
     SimNode& node = network.add_node("nunet");
-    return network.run(node, interrupted(patience, work(node.runtime())));
+    return network.run(node, interrupted(time_limit, work(node.runtime())));
   }
   Result<void> run_daemon(const config::Loaded&, const std::string& context, crypto::PrivateKey) override {
     ran = context;
     return {};
   }
-  /// Cancels `work` after a while, as a user would.
+  /// Cancels `work` after a time, as an interrupting user does.
   static Task<Result<void>> interrupted(Duration after, Task<Result<void>> work) {
     TaskContext context = co_await this_task();
     CancelScope scope(context.scope);
@@ -106,19 +106,19 @@ class FakeEnvironment final : public Environment {
   std::map<std::string, std::string> variables;
   UnixTime time{1'760'000'000ULL * 1'000'000'000ULL};
   SeededRandom seeded{1};
-  bool somebody = false;
+  bool at_terminal = false;
   std::vector<std::string> secrets;
   std::vector<std::string> asked;
   Daemon daemon;
   std::optional<DaemonAddress> called;
-  std::optional<UserId> socket_user;       // who serves the Unix socket; nobody: there is none
-  std::optional<UserId> port_user = 1000;  // who serves the port
-  std::string edited;                      // what the editor leaves; empty: it fails
-  std::string opened;                      // what it found
+  std::optional<UserId> socket_user;       // that serves the Unix socket; none: no socket
+  std::optional<UserId> port_user = 1000;  // that serves the port
+  std::string edited;                      // the file after editing; empty: the editor fails
+  std::string opened;                      // the file before editing
   std::function<Result<void>(const std::vector<std::string>&)> program;
   std::vector<std::vector<std::string>> programs;
   SimWorld network{1};
-  Duration patience = 1h;
+  Duration time_limit = 1h;
   std::string ran;
   int interrupt_after = 0;
 };

@@ -152,7 +152,7 @@ std::string join(const Command& command, const std::vector<std::string>& names) 
   return text;
 }
 
-/// What the command needs and the words do not give, or give too often; empty if nothing.
+/// A requirement of the command that the words do not meet; empty if they meet all.
 std::string missing(const Line& line) {
   if (line.option != nullptr) return fmt::format("--{} needs a value, <{}>", line.option->name, line.option->value);
   if (!line.path.back()->action) return "";
