@@ -150,7 +150,8 @@ class Daemon {
     capabilities_ = std::make_shared<ucan::CapabilityContext>(std::move(capabilities));
     auto store = db::Store::open((work_dir / "nunet.db").string());
     if (!store) co_return fail(store.error(), "opening the database");
-    store_ = std::make_unique<db::Store>(*std::move(store));
+    store_ = std::make_unique<db::AsyncStore>(lane, *std::move(store));
+    store_->metrics().register_with(registry_);
     CO_TRY(resources_, resources::Manager::open(*store_, [&lane] { return lane.unix_now(); }));
     CO_TRY_VOID(listen());
     Task<Result<void>> executors = find_executors(work_dir);
@@ -191,7 +192,7 @@ class Daemon {
   }
 
   Task<Result<void>> start_node(std::filesystem::path work_dir) {
-    node::Services services{runtime_, *network_, *store_, *resources_, {}, {}, {}};
+    node::Services services{runtime_, *network_, store_->blocking(), *resources_, {}, {}, {}};
     for (const auto& type : executors_->types()) {
       CO_TRY(services.executors[type], executors_->find(type));
     }
@@ -210,6 +211,7 @@ class Daemon {
         node::Node::start(std::move(services), key_, capabilities_, std::move(options));
     CO_TRY(node_, co_await std::move(starting));
     node_->root().system().register_metrics(registry_);
+    node_->provider().metrics().register_with(registry_);
     co_return Result<void>();
   }
 
@@ -275,6 +277,7 @@ class Daemon {
     if (node_) co_await node_->stop();
     if (executors_) co_await executors_->close();
     if (network_) co_await network_->close();
+    if (store_) co_await store_->close();
   }
 
   Runtime runtime_;
@@ -289,7 +292,7 @@ class Daemon {
   crypto::PrivateKey key_;
   RealProcesses processes_;
   std::shared_ptr<ucan::CapabilityContext> capabilities_;
-  std::unique_ptr<db::Store> store_;
+  std::unique_ptr<db::AsyncStore> store_;
   std::unique_ptr<resources::Manager> resources_;
   std::unique_ptr<network::Libp2pNetwork> network_;
   std::unique_ptr<executor::Registry> executors_;

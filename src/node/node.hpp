@@ -1,11 +1,10 @@
 // The Node actor: one machine on the network, and everything that can be asked of it.
 //
-// Where to look: serve.hpp (how a behaviour is made), node_behaviours.hpp (what a node says of itself), provider.hpp
-// (bids, promises, allocations), allocation.hpp (the work itself), deployments.hpp (what this node orchestrates for its
-// user).
+// Its parts: NodeBehaviours (what a node reports of itself), provider::Provider (bids, reservations, allocations),
+// orchestrator::Deployments (what this node deploys for its user). protocol/serve.hpp says how a behaviour is registered.
 //
-// Threads: the lane of its runtime. stop() ends everything in order: new work is refused, deployments are left to
-// themselves, allocations are released, the root actor stops. It must have ended before the node is destroyed.
+// Threads: the lane of its runtime. stop() ends everything in order: new work is refused, deployments keep running without
+// supervision, allocations are released, the root actor stops. It must have ended before the node is destroyed.
 #pragma once
 
 #include "node/node_behaviours.hpp"
@@ -26,7 +25,7 @@ class Node {
   Node& operator=(const Node&) = delete;
 
   [[nodiscard]] actor::Actor& root() { return *root_; }
-  [[nodiscard]] const provider::Provider& provider() const { return provider_; }
+  [[nodiscard]] provider::Provider& provider() { return provider_; }
   [[nodiscard]] const orchestrator::Deployments& deployments() const { return deployments_; }
   Task<void> stop();
 

@@ -1,5 +1,7 @@
 #include "node/node_behaviours.hpp"
 
+#include "base/assert.hpp"
+#include "base/file.hpp"
 #include "protocol/serve.hpp"
 
 namespace dms::node {
@@ -96,7 +98,7 @@ Task<OnboardReply> NodeBehaviours::onboard(OnboardRequest request, Request) {
   } else {
     if (share.cpu.architecture.empty()) share.cpu.architecture = machine->cpu.architecture;
     if (share.cpu.clock_speed.empty()) share.cpu.clock_speed = machine->cpu.clock_speed;
-    done = services_.resources.onboard(share, *machine);
+    done = co_await services_.resources.onboard(share, *machine);
   }
   if (!done) {
     reply.error = done.error().to_string();
@@ -110,7 +112,7 @@ Task<OnboardReply> NodeBehaviours::onboard(OnboardRequest request, Request) {
 
 Task<OnboardReply> NodeBehaviours::offboard(Nothing, Request) {
   OnboardReply reply;
-  Result<void> done = services_.resources.offboard();
+  Result<void> done = co_await services_.resources.offboard();
   reply.ok = done.has_value();
   if (!done) reply.error = done.error().to_string();
   co_return reply;
@@ -151,9 +153,21 @@ Task<CapAnchorReply> NodeBehaviours::cap_anchor(CapAnchorRequest request, Reques
   more.require = std::move(request.require);
   more.provide = std::move(request.provide);
   more.revoke = std::move(request.revoke);
-  const auto& context = root_.security().capabilities();
-  Result<void> done = context->anchor(more, services_.runtime.lane.unix_now());
-  if (done && !options_.capabilities_file.empty()) done = context->save(options_.capabilities_file);
+  const auto context = root_.security().capabilities();
+  const UnixTime now = services_.runtime.lane.unix_now();
+  const Mutex::Lock lock = co_await anchoring_.lock();
+  const std::string before = context->serialise();
+  Result<void> done = context->anchor(more, now);
+  if (done && !options_.capabilities_file.empty()) {
+    auto save = [file = options_.capabilities_file, text = context->serialise()] {
+      return write_file(file, text, 0600);
+    };
+    done = co_await offload(save);
+    if (!done) {
+      const Result<void> restored = context->reload(before, now);
+      DMS_EXPECT(restored, "the capability context cannot be restored");
+    }
+  }
   co_return CapAnchorReply{.ok = done.has_value(), .error = done ? "" : done.error().to_string()};
 }
 

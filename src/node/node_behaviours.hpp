@@ -1,10 +1,13 @@
 // The behaviours that ask a node about itself or change a setting: hello, peers, onboarding, resources, capabilities
 // (protocol/node.hpp).
+//
+// A change is answered after it is on disk; one that cannot be written is undone in memory. Threads: the node's lane.
 #pragma once
 
 #include "actor/actor.hpp"
 #include "node/services.hpp"
 #include "protocol/node.hpp"
+#include "runtime/mutex.hpp"
 
 namespace dms::node {
 
@@ -39,6 +42,7 @@ class NodeBehaviours {
   Services& services_;
   const Options& options_;
   actor::Actor& root_;
+  Mutex anchoring_;  ///< held until the capability context is saved
 };
 
 }  // namespace dms::node

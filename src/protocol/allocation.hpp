@@ -154,7 +154,7 @@ struct TaskTermination {
   TerminationError error;
   Bytes out;
   Bytes err;
-  std::string reason;  // in words; ours, ignored by others
+  std::string reason;  // in words; an addition to DMS 0.5.x, whose nodes ignore it
   static constexpr auto json_fields() {
     using R = TaskTermination;
     return std::tuple(json::field("allocation_id", &R::allocation_id), json::field("status", &R::status),

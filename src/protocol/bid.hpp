@@ -6,11 +6,11 @@
 //     covers "dms-bid-" and the Go JSON of V1 with Signature null.
 //  3. A received bid is verified over the members that were received, in their order: newer nodes add members to V1,
 //     and their signatures cover them.
-//  4. Beside V1 our bids carry an Offer, the share that is free. Other implementations ignore it. It is a hint for
-//     choosing well, not a promise: the commit decides.
+//  4. Beside V1, a bid carries an Offer, the share that is free; other implementations ignore it. It is a hint for
+//     matching; the commit decides.
 //
-// Attacks: a bid for another's machine needs that machine's key; a bid for another ensemble or node is dropped by the
-// auction; an Offer that lies buys nothing but a refused commit.
+// Attacks: a bid in the name of another machine needs that machine's key; the auction drops a bid for another ensemble or
+// node; a false Offer leads to a refused commit.
 #pragma once
 
 #include <optional>

@@ -93,7 +93,7 @@ struct AllocationState {
                       json::field("exit_code", &S::exit_code), json::field("reason", &S::reason, json::omit_empty));
   }
 };
-/// `error` is why the deployment failed, or why it is not known. `allocations` and `reason` are ours.
+/// `error` is why the deployment failed, or why it is not known. `allocations` and `reason` are additions to DMS 0.5.x.
 struct DeploymentStatusReply {
   std::string status;
   std::string error;

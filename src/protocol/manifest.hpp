@@ -1,4 +1,4 @@
-// The manifest of a deployment: who runs what, where, and how it stands. Members and names are those of NuNet's
+// The manifest of a deployment: which node runs which allocation, and its status. Members and names are those of NuNet's
 // manifest.
 #pragma once
 
@@ -13,7 +13,7 @@
 
 namespace dms::protocol {
 
-/// How an allocation stands, as its texts on the wire.
+/// The status of an allocation; its texts are those on the wire.
 enum class AllocationStatus { pending, running, restarting, stopped, failed, completed, terminated };
 std::string_view to_string(AllocationStatus status);
 AllocationStatus parse_allocation_status(std::string_view text);  ///< unknown texts are `failed`
@@ -45,8 +45,8 @@ struct AllocationManifest {
   std::string dns_name;
   PortMapping ports;
   AllocationStatus status = AllocationStatus::pending;
-  int exit_code = 0;   // of a task that has ended; ours
-  std::string reason;  // why it failed; ours
+  int exit_code = 0;   // of a task that has ended; not in DMS 0.5.x
+  std::string reason;  // why it failed; not in DMS 0.5.x
   static constexpr auto json_fields() {
     using M = AllocationManifest;
     return std::tuple(json::field("id", &M::id), json::field("type", &M::type), json::field("node_id", &M::node_id),

@@ -10,23 +10,20 @@ namespace dms::provider {
 using protocol::Ack;
 using protocol::AllocationStatus;
 
-Allocation::Allocation(std::unique_ptr<actor::Actor> actor, executor::Executor& executor, Spec spec,
-                       std::function<void()> work_ended, std::function<void()> settled)
+Allocation::Allocation(std::unique_ptr<actor::Actor> actor, executor::Executor& executor, Spec spec, Events events)
     : actor_(std::move(actor)),
       executor_(executor),
       spec_(std::move(spec)),
       execution_id_(encode(Base::hex, actor_->lane().random().bytes(16))),
-      work_ended_(std::move(work_ended)),
-      settled_(std::move(settled)) {}
+      events_(std::move(events)) {
+  set_status(AllocationStatus::pending);
+}
 
-Result<std::unique_ptr<Allocation>> Allocation::create(std::unique_ptr<actor::Actor> actor,
-                                                       executor::Executor& executor, Spec spec,
-                                                       std::function<void()> work_ended,
-                                                       std::function<void()> settled) {
-  std::unique_ptr<Allocation> made(
-      new Allocation(std::move(actor), executor, std::move(spec), std::move(work_ended), std::move(settled)));
-  TRY_VOID(serve(*made->actor_, protocol::kAllocationStart, *made, &Allocation::start));
-  return made;
+Result<void> Allocation::open() { return serve(*actor_, protocol::kAllocationStart, *this, &Allocation::start); }
+
+void Allocation::set_status(AllocationStatus status) {
+  status_ = status;
+  if (events_.status) events_.status(status);
 }
 
 Task<Ack> Allocation::start(protocol::StartRequest, const actor::Envelope& envelope) {
@@ -34,7 +31,23 @@ Task<Ack> Allocation::start(protocol::StartRequest, const actor::Envelope& envel
     co_return Ack{.error = "only the orchestrator of this allocation may start it"};
   if (std::exchange(start_called_, true))
     co_return Ack{.error = fmt::format("allocation {} was started before", spec_.id)};
+  Result<executor::Request> request = execution_request();
+  if (!request) co_return Ack{.error = request.error().to_string()};
 
+  starting_ = true;
+  Result<void> running = co_await executor_.start(std::move(*request));
+  starting_ = false;
+  if (!running) {
+    set_status(AllocationStatus::failed);
+    co_return Ack{.error = running.error().to_string()};
+  }
+  set_status(AllocationStatus::running);
+  started_ = actor_->lane().unix_now();
+  actor_->spawn(watch());
+  co_return Ack{.ok = true};
+}
+
+Result<executor::Request> Allocation::execution_request() const {
   executor::Request request;
   request.job_id = spec_.id;
   request.execution_id = execution_id_;
@@ -42,22 +55,11 @@ Task<Ack> Allocation::start(protocol::StartRequest, const actor::Envelope& envel
   request.engine.type = spec_.config.execution.type;
   Result<executor::EngineParams> params =
       json::from_value<executor::EngineParams>(json::Value(spec_.config.execution.params));
-  if (!params) co_return Ack{.error = json::at_member("execution.params", params.error()).to_string()};
+  if (!params) return std::unexpected(json::at_member("execution.params", params.error()));
   request.engine.params = std::move(*params);
   request.limits.cpu_cores = spec_.config.resources.cpu.cores.cores();
   request.limits.memory_bytes = spec_.config.resources.ram.size.bytes;
-
-  starting_ = true;
-  Result<void> running = co_await executor_.start(std::move(request));
-  starting_ = false;
-  if (!running) {
-    status_ = AllocationStatus::failed;
-    co_return Ack{.error = running.error().to_string()};
-  }
-  status_ = AllocationStatus::running;
-  started_ = actor_->lane().unix_now();
-  actor_->spawn(watch());
-  co_return Ack{.ok = true};
+  return request;
 }
 
 Task<void> Allocation::watch() {
@@ -68,16 +70,16 @@ Task<void> Allocation::watch() {
     result = executor::ExecutionResult{};
     result->error_msg = "the executor lost the work";
   }
-  status_ = result->exit_code == 0 && !result->killed ? AllocationStatus::completed : AllocationStatus::failed;
+  set_status(result->exit_code == 0 && !result->killed ? AllocationStatus::completed : AllocationStatus::failed);
   log::info("provider",
             {{"allocation", spec_.id},
              {"status", to_string(status_)},
              {"exit_code", result->exit_code},
              {"reason", result->error_msg}},
             "allocation {} {}", spec_.id, to_string(status_));
-  if (work_ended_) work_ended_();
+  if (events_.work_ended) co_await events_.work_ended();
   co_await notify(std::move(*result));
-  if (settled_) settled_();
+  if (events_.settled) events_.settled();
 }
 
 Task<void> Allocation::notify(executor::ExecutionResult result) {
@@ -109,12 +111,13 @@ Task<Result<executor::Logs>> Allocation::logs() {
 }
 
 Task<void> Allocation::release() {
-  work_ended_ = settled_ = nullptr;
+  events_.work_ended = nullptr;
+  events_.settled = nullptr;
   co_await actor_->stop();
   if (status_ == AllocationStatus::running) {
     if (Result<void> stopped = co_await executor_.stop(execution_id_, kStopGrace); !stopped)
       log::warn("provider", "stopping {}: {}", spec_.id, stopped.error().to_string());
-    status_ = AllocationStatus::terminated;
+    set_status(AllocationStatus::terminated);
   }
   if (start_called_)
     if (Result<void> removed = co_await executor_.remove(execution_id_);

@@ -1,14 +1,14 @@
-// The Allocation actor: one piece of work on this machine, from its allocation to its end.
+// One allocation: an actor and the work that it runs on this machine.
 //
 // Model
 //  1. pending -> running -> completed | failed | terminated. start() runs the work once; a second call is refused.
-//  2. When the work ends, its resources are free at once, and the orchestrator is told with the exit code and the end
-//     of the output: kNotifyTries times, with growing pauses, until it acknowledges.
-//  3. release() ends the work if it runs, forgets its container or sandbox, its output and its actor. Whoever owns the
-//     allocation calls it exactly once; afterwards nothing of it is left on the machine.
+//  2. When the work ends, its resources are freed, and then the orchestrator is told with the exit code and the end of the
+//     output: kNotifyTries times, with growing pauses, until it acknowledges.
+//  3. release() ends the work if it runs and removes its container or sandbox, its output and its actor. Allocations calls it
+//     exactly once; afterwards nothing of it is left on the machine.
 //
-// Threads: the node's lane. Attacks: only the holder of the orchestrator's grant can start it; its output is bounded by
-// the executor; it is named by ids that jobs/ensemble/ensemble.hpp and the provider have checked to be safe file names.
+// Threads: the node's lane; output is removed by a worker. Attacks: only the holder of the orchestrator's grant can start it;
+// its output is bounded by the executor; its name has been checked to be a safe file name (keys.hpp).
 #pragma once
 
 #include <filesystem>
@@ -17,6 +17,7 @@
 #include "executor/executor.hpp"
 #include "protocol/allocation.hpp"
 #include "protocol/manifest.hpp"
+#include "provider/local_names.hpp"
 
 namespace dms::provider {
 
@@ -26,16 +27,23 @@ inline constexpr Duration kStopGrace = 10s;
 class Allocation {
  public:
   struct Spec {
-    std::string id;
+    std::string id;  ///< as the orchestrator knows it
+    LocalName name;
     protocol::AllocationConfig config;
     actor::Handle orchestrator;
     std::filesystem::path results_dir;
     UnixTime created;
   };
-  /// `ended` is called once, from the lane, when the work has ended and the orchestrator was told or could not be.
-  static Result<std::unique_ptr<Allocation>> create(std::unique_ptr<actor::Actor> actor, executor::Executor& executor,
-                                                    Spec spec, std::function<void()> work_ended,
-                                                    std::function<void()> settled);
+  /// Called on the lane; not after release() has begun.
+  struct Events {
+    std::function<void(protocol::AllocationStatus)> status;
+    std::function<Task<void>()> work_ended;  ///< awaited before the orchestrator is told
+    std::function<void()> settled;           ///< the orchestrator has been told, or could not be
+  };
+
+  Allocation(std::unique_ptr<actor::Actor> actor, executor::Executor& executor, Spec spec, Events events);
+  /// Registers the behaviour protocol::kAllocationStart.
+  Result<void> open();
 
   [[nodiscard]] const Spec& spec() const { return spec_; }
   [[nodiscard]] actor::Actor& actor() { return *actor_; }
@@ -50,18 +58,17 @@ class Allocation {
   Task<void> release();
 
  private:
-  Allocation(std::unique_ptr<actor::Actor> actor, executor::Executor& executor, Spec spec,
-             std::function<void()> work_ended, std::function<void()> settled);
   Task<protocol::Ack> start(protocol::StartRequest request, const actor::Envelope& envelope);
+  [[nodiscard]] Result<executor::Request> execution_request() const;
   Task<void> watch();
   Task<void> notify(executor::ExecutionResult result);
+  void set_status(protocol::AllocationStatus status);
 
   std::unique_ptr<actor::Actor> actor_;
   executor::Executor& executor_;
   Spec spec_;
   executor::ExecutionId execution_id_;
-  std::function<void()> work_ended_;
-  std::function<void()> settled_;
+  Events events_;
   protocol::AllocationStatus status_ = protocol::AllocationStatus::pending;
   UnixTime started_;
   bool start_called_ = false;

@@ -1,11 +1,15 @@
 #include "resources/manager.hpp"
 
+#include "base/assert.hpp"
+#include "db/readable.hpp"
+
 namespace dms::resources {
 namespace {
 
-constexpr std::string_view kShares = "resources.onboarded";
-constexpr std::string_view kShare = "share";
-constexpr std::string_view kReservations = "resources.promises";
+constexpr const char* kShares = "resources.onboarded";
+constexpr const char* kShare = "share";
+// The name in the files of earlier versions.
+constexpr const char* kReservations = "resources.promises";
 
 struct ReservationWire {
   std::string state;
@@ -46,109 +50,121 @@ Result<Reservation> Reservation::from_json(const json::Value& value) {
   return fail(Errc::invalid_argument, "state: expected committed or allocated, found \"{}\"", wire.state);
 }
 
-Result<std::unique_ptr<Manager>> Manager::open(db::Store& store, Clock now) {
+Result<std::unique_ptr<Manager>> Manager::open(db::AsyncStore& store, Clock now) {
   std::unique_ptr<Manager> manager(new Manager(store, std::move(now)));
   TRY_VOID(manager->load());
   return manager;
 }
 
 Result<void> Manager::load() {
-  TRY(share_, store_.get_value<capability::Resources>(kShares, kShare));
-  TRY(auto reservations, store_.list_values<Reservation>(kReservations));
+  TRY(auto shares, db::list_readable<capability::Resources>(store_.blocking(), kShares));
+  for (auto& [id, share] : shares)
+    if (id == kShare) share_ = std::move(share);
+  TRY(auto reservations, db::list_readable<Reservation>(store_.blocking(), kReservations));
   for (auto& [id, reservation] : reservations) reservations_.emplace(std::move(id), std::move(reservation));
   return {};
 }
 
-Result<void> Manager::onboard(const capability::Resources& share, const capability::Resources& machine) {
-  TRY_VOID(check_share(share, machine));
-  TRY(const capability::Resources used, total(std::nullopt));
+Task<Result<void>> Manager::onboard(capability::Resources share, capability::Resources machine) {
+  Mutex::Lock lock = co_await changing_.lock();
+  CO_TRY_VOID(check_share(share, machine));
+  CO_TRY(const capability::Resources used, total(std::nullopt));
   if (const auto left = capability::subtract(share, used); !left)
-    return fail(Errc::limit_exceeded, "more is in use than this share holds: {}", left.error().message());
-  TRY_VOID(store_.put_value(kShares, kShare, share));
-  share_ = share;
-  return {};
+    co_return fail(Errc::limit_exceeded, "more is in use than this share holds: {}", left.error().message());
+  CO_TRY_VOID(co_await store_.put_value(kShares, kShare, share));
+  share_ = std::move(share);
+  co_return Result<void>();
 }
 
-Result<void> Manager::offboard() {
-  if (!share_) return fail(Errc::not_found, "nothing is onboarded");
-  TRY_VOID(drop_expired());
+Task<Result<void>> Manager::offboard() {
+  Mutex::Lock lock = co_await changing_.lock();
+  if (!share_) co_return fail(Errc::not_found, "nothing is onboarded");
+  CO_TRY_VOID(co_await drop_expired());
   if (!reservations_.empty())
-    return fail(Errc::permission_denied, "{} allocations use what is onboarded, the first is {}; shut them down before",
-                reservations_.size(), reservations_.begin()->first);
-  TRY_VOID(store_.erase(kShares, kShare));
+    co_return fail(Errc::permission_denied,
+                   "{} allocations use what is onboarded, the first is {}; shut them down before", reservations_.size(),
+                   reservations_.begin()->first);
+  CO_TRY_VOID(co_await store_.erase(kShares, kShare));
   share_.reset();
-  return {};
+  co_return Result<void>();
 }
 
-Result<void> Manager::commit(const std::string& id, const capability::Resources& required, UnixTime expires) {
-  if (!share_) return fail(Errc::not_found, "this machine lends nothing: onboard a share of it first");
-  TRY_VOID(drop_expired());
+Task<Result<void>> Manager::commit(std::string id, capability::Resources required, UnixTime expires) {
+  Mutex::Lock lock = co_await changing_.lock();
+  if (!share_) co_return fail(Errc::not_found, "nothing is onboarded: onboard a share of this machine first");
+  CO_TRY_VOID(co_await drop_expired());
   if (const auto known = reservations_.find(id); known != reservations_.end())
-    return fail(Errc::already_exists, "{} is {} already", id, to_string(known->second.state));
+    co_return fail(Errc::already_exists, "{} is {} already", id, to_string(known->second.state));
   if (reservations_.size() >= kMaxReservations)
-    return fail(Errc::limit_exceeded, "{} reservations are open; no more are made", kMaxReservations);
-  if (expires <= now_()) return fail(Errc::deadline_exceeded, "the commit of {} would be over before it began", id);
-  TRY(const capability::Resources available, free());
+    co_return fail(Errc::limit_exceeded, "{} reservations are open; no more are made", kMaxReservations);
+  if (expires <= now_()) co_return fail(Errc::deadline_exceeded, "the reservation of {} has expired already", id);
+  CO_TRY(const capability::Resources available, free());
   if (!capability::covers(available, required))
-    return fail(Errc::limit_exceeded, "not enough is free for {}: {}", id,
-                capability::explain_shortage(available, required));
+    co_return fail(Errc::limit_exceeded, "not enough is free for {}: {}", id,
+                   capability::explain_shortage(available, required));
   Reservation reservation{.state = State::committed, .resources = required, .expires = expires};
-  TRY(reservation.resources.gpus, capability::assign_gpus(available.gpus, required.gpus));
-  TRY_VOID(store_.put_value(kReservations, id, reservation));
-  reservations_.emplace(id, std::move(reservation));
-  return {};
+  CO_TRY(reservation.resources.gpus, capability::assign_gpus(available.gpus, required.gpus));
+  CO_TRY_VOID(co_await store_.put_value(kReservations, id, reservation));
+  reservations_.emplace(std::move(id), std::move(reservation));
+  check_invariants();
+  co_return Result<void>();
 }
 
-Result<void> Manager::allocate(const std::string& id) {
+Task<Result<void>> Manager::allocate(std::string id) {
+  Mutex::Lock lock = co_await changing_.lock();
   const auto known = reservations_.find(id);
   if (known == reservations_.end() || !counts(known->second))
-    return fail(Errc::not_found, "{} is not committed, or its time is over", id);
-  if (known->second.state == State::allocated) return fail(Errc::already_exists, "{} is allocated already", id);
+    co_return fail(Errc::not_found, "{} is not committed, or has expired", id);
+  if (known->second.state == State::allocated) co_return fail(Errc::already_exists, "{} is allocated already", id);
   Reservation allocated = known->second;
   allocated.state = State::allocated;
   allocated.expires = {};
-  TRY_VOID(store_.put_value(kReservations, id, allocated));
+  CO_TRY_VOID(co_await store_.put_value(kReservations, id, allocated));
   known->second = std::move(allocated);
-  return {};
+  co_return Result<void>();
 }
 
-Result<void> Manager::drop(const std::string& id, State state, std::string_view what) {
+Task<Result<void>> Manager::drop(std::string id, State state, std::string_view what) {
+  Mutex::Lock lock = co_await changing_.lock();
   const auto known = reservations_.find(id);
-  if (known == reservations_.end() || !counts(known->second)) return fail(Errc::not_found, "{} is not {}", id, what);
+  if (known == reservations_.end() || !counts(known->second)) co_return fail(Errc::not_found, "{} is not {}", id, what);
   if (known->second.state != state)
-    return fail(Errc::not_found, "{} is not {} but {}", id, what, to_string(known->second.state));
-  TRY_VOID(store_.erase(kReservations, id));
+    co_return fail(Errc::not_found, "{} is not {} but {}", id, what, to_string(known->second.state));
+  CO_TRY_VOID(co_await store_.erase(kReservations, id));
   reservations_.erase(known);
-  return {};
+  co_return Result<void>();
 }
 
-Result<void> Manager::uncommit(const std::string& id) { return drop(id, State::committed, "committed"); }
-Result<void> Manager::deallocate(const std::string& id) { return drop(id, State::allocated, "allocated"); }
+Task<Result<void>> Manager::uncommit(std::string id) { return drop(std::move(id), State::committed, "committed"); }
+Task<Result<void>> Manager::deallocate(std::string id) { return drop(std::move(id), State::allocated, "allocated"); }
 
-Result<void> Manager::release_all() {
-  TRY_VOID(store_.transaction([this]() -> Result<void> {
-    for (const auto& [id, reservation] : reservations_) TRY_VOID(store_.erase(kReservations, id));
+Task<Result<void>> Manager::release_all() {
+  Mutex::Lock lock = co_await changing_.lock();
+  std::vector<std::string> all;
+  for (const auto& [id, reservation] : reservations_) all.push_back(id);
+  co_return co_await erase(std::move(all));
+}
+
+Task<Result<void>> Manager::drop_expired() {
+  std::vector<std::string> expired;
+  for (const auto& [id, reservation] : reservations_)
+    if (!counts(reservation)) expired.push_back(id);
+  co_return co_await erase(std::move(expired));
+}
+
+Task<Result<void>> Manager::erase(std::vector<std::string> ids) {
+  if (ids.empty()) co_return Result<void>();
+  Result<void> erased = co_await store_.transaction([ids](db::Store& store) -> Result<void> {
+    for (const std::string& id : ids) TRY_VOID(store.erase(kReservations, id));
     return {};
-  }));
-  reservations_.clear();
-  return {};
+  });
+  if (!erased) co_return erased;
+  for (const std::string& id : ids) reservations_.erase(id);
+  co_return Result<void>();
 }
 
 bool Manager::counts(const Reservation& reservation) const {
   return reservation.state == State::allocated || now_() < reservation.expires;
-}
-
-Result<void> Manager::drop_expired() {
-  std::vector<std::string> over;
-  for (const auto& [id, reservation] : reservations_)
-    if (!counts(reservation)) over.push_back(id);
-  if (over.empty()) return {};
-  TRY_VOID(store_.transaction([&]() -> Result<void> {
-    for (const std::string& id : over) TRY_VOID(store_.erase(kReservations, id));
-    return {};
-  }));
-  for (const std::string& id : over) reservations_.erase(id);
-  return {};
 }
 
 Result<capability::Resources> Manager::total(std::optional<State> state) const {
@@ -177,5 +193,7 @@ std::map<std::string, Reservation> Manager::list() const {
     if (counts(reservation)) current.emplace(id, reservation);
   return current;
 }
+
+void Manager::check_invariants() const { DMS_DEBUG_ASSERT(free().has_value(), "more is reserved than onboarded"); }
 
 }  // namespace dms::resources

@@ -1,24 +1,28 @@
-// The resources of this machine that the network may use: onboarded, committed, allocated and free. None is reserved twice,
-// none is lost.
+// What this machine offers to the network: how much is onboarded, reserved, in use and free. Nothing is leaked and nothing is
+// reserved twice.
 //
 // Model
 //  1. free = onboarded - committed - allocated, and never below zero in any part.
-//  2. A reservation has an id (an allocation's), which is unknown, committed or allocated:
+//  2. An id (an allocation's) is unknown, committed or allocated:
 //       commit: unknown -> committed      uncommit: committed -> unknown
 //       allocate: committed -> allocated  deallocate: allocated -> unknown
 //     A step from another state changes nothing and fails: Errc::already_exists if its outcome stands already, else
-//     Errc::not_found. A caller that repeats a step can take these for success.
-//  3. A commit ends at its expiry: from then on it does not count and allocate() does not find it. Allocations stay
-//     until deallocate().
-//  4. Graphics cards are chosen at commit: the stored resources name the machine's cards by index.
-//  5. The share can change at any time, but not to less than what is committed and allocated; offboarding requires that
-//     nothing is. The share is at most what the machine has.
-//  6. A change is in the database before it is answered. A manager opened on the database of another that died at any
-//     instant is in a state that the other had. Memory changes only after the disk has.
+//     Errc::not_found. A caller that repeats itself can take these for success.
+//  3. A commit expires: from its expiry on it is not counted and allocate() does not find it. Allocations stay until they are
+//     deallocated.
+//  4. Graphics cards are chosen when committing: the stored resources name the cards of the machine by index.
+//  5. The share can be changed at any time, but not to less than what is committed and allocated; offboarding needs both to
+//     be nothing. A share cannot exceed the machine.
+//  6. A change is on disk before it is in memory, and in memory before its caller continues; a manager opened on the
+//     database of another that died at any instant is in a state that the other had. Changes are made one at a time, in
+//     the order of the calls.
+//  7. A record that cannot be read is set aside (db/readable.hpp) and does not prevent opening.
 //
-// Threads: one lane. Calls wait for the disk like db::Store. Cost: linear in the number of reservations (at most
-// kMaxReservations). Attacks: an orchestrator that obtains commits by bidding and never allocates: commits expire, their
-// number is bounded, and together they hold at most the share.
+// Threads: one lane, which is free while the disk writes. A change that has begun is not cancelled. Cost: linear in the number
+// of reservations (at most kMaxReservations).
+//
+// Attacks: an orchestrator that bids and commits holds resources without allocating; its reservations expire, their number is
+// bounded, and what they hold is bounded by the share.
 #pragma once
 
 #include <functional>
@@ -30,7 +34,8 @@
 
 #include "base/time.hpp"
 #include "capability/capability.hpp"
-#include "db/store.hpp"
+#include "db/async_store.hpp"
+#include "runtime/mutex.hpp"
 
 namespace dms::resources {
 
@@ -52,21 +57,21 @@ class Manager {
   static constexpr std::size_t kMaxReservations = 4096;
   using Clock = std::function<UnixTime()>;
 
-  /// The store and what the clock refers to outlive the manager.
-  static Result<std::unique_ptr<Manager>> open(db::Store& store, Clock now);
+  /// The store and what the clock refers to outlive the manager. Blocks: for the start of the daemon.
+  static Result<std::unique_ptr<Manager>> open(db::AsyncStore& store, Clock now);
 
-  /// Makes `share` of `machine` available. Errc::limit_exceeded says what was asked and what there is.
-  Result<void> onboard(const capability::Resources& share, const capability::Resources& machine);
-  Result<void> offboard();
+  /// Offers `share` of `machine`. Errc::limit_exceeded says what was asked and what there is.
+  Task<Result<void>> onboard(capability::Resources share, capability::Resources machine);
+  Task<Result<void>> offboard();
   [[nodiscard]] const std::optional<capability::Resources>& onboarded() const { return share_; }
 
   /// Errc::limit_exceeded says what is missing; Errc::not_found if nothing is onboarded.
-  Result<void> commit(const std::string& id, const capability::Resources& required, UnixTime expires);
-  Result<void> uncommit(const std::string& id);
-  Result<void> allocate(const std::string& id);
-  Result<void> deallocate(const std::string& id);
-  /// Ends all reservations: for a start at which no work of an earlier run is left.
-  Result<void> release_all();
+  Task<Result<void>> commit(std::string id, capability::Resources required, UnixTime expires);
+  Task<Result<void>> uncommit(std::string id);
+  Task<Result<void>> allocate(std::string id);
+  Task<Result<void>> deallocate(std::string id);
+  /// Drops all reservations: for a start at which no work of an earlier run is left.
+  Task<Result<void>> release_all();
 
   /// Nothing if nothing is onboarded.
   [[nodiscard]] Result<capability::Resources> free() const;
@@ -78,15 +83,18 @@ class Manager {
   [[nodiscard]] std::map<std::string, Reservation> list() const;
 
  private:
-  Manager(db::Store& store, Clock now) : store_(store), now_(std::move(now)) {}
+  Manager(db::AsyncStore& store, Clock now) : store_(store), now_(std::move(now)) {}
   Result<void> load();
-  [[nodiscard]] bool counts(const Reservation& reservation) const;
+  [[nodiscard]] bool counts(const Reservation& promise) const;
   [[nodiscard]] Result<capability::Resources> total(std::optional<State> state) const;
-  Result<void> drop_expired();
-  Result<void> drop(const std::string& id, State state, std::string_view what);
+  Task<Result<void>> drop_expired();
+  Task<Result<void>> drop(std::string id, State state, std::string_view what);
+  Task<Result<void>> erase(std::vector<std::string> ids);
+  void check_invariants() const;
 
-  db::Store& store_;
+  db::AsyncStore& store_;
   Clock now_;
+  Mutex changing_;
   std::optional<capability::Resources> share_;
   std::map<std::string, Reservation> reservations_;
 };

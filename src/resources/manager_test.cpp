@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include "base/random.hpp"
+#include "db/readable.hpp"
+#include "simulation/sim_world.hpp"
 
 namespace dms::resources {
 namespace {
@@ -32,92 +34,132 @@ class ManagerTest : public testing::Test {
   }
   [[nodiscard]] UnixTime in(std::uint64_t seconds) const { return {now_.nanos + seconds * 1'000'000'000}; }
 
-  db::Store store_ = *db::Store::open(":memory:");
+  using Done = Result<void>;
+  Done run(Task<Done> task) { return world_.run(node_, std::move(task)); }
+  Done onboard(const Resources& share, const Resources& machine) { return run(manager_->onboard(share, machine)); }
+  Done offboard() { return run(manager_->offboard()); }
+  Done commit(const std::string& id, const Resources& required, UnixTime expires) {
+    return run(manager_->commit(id, required, expires));
+  }
+  Done uncommit(const std::string& id) { return run(manager_->uncommit(id)); }
+  Done allocate(const std::string& id) { return run(manager_->allocate(id)); }
+  Done deallocate(const std::string& id) { return run(manager_->deallocate(id)); }
+  Done release_all() { return run(manager_->release_all()); }
+
+  SimWorld world_{1};
+  SimNode& node_ = world_.add_node("machine");
+  db::AsyncStore store_{node_.runtime().lane, *db::Store::open(":memory:")};
   UnixTime now_{1'000'000'000'000};
   std::unique_ptr<Manager> manager_;
 };
 
-TEST_F(ManagerTest, NobodyOnboardsMoreThanTheMachineHas) {
+TEST_F(ManagerTest, AShareLargerThanTheMachineIsRefused) {
   const Resources machine = make(4, 8, 100, {16});
-  const auto refused = manager_->onboard(make(2, 9, 50), machine);
+  const auto refused = onboard(make(2, 9, 50), machine);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().message(),
             "the machine has less than this share: ram.size: 9 GiB cannot be taken from 8 GiB");
-  EXPECT_FALSE(manager_->onboard(make(0, 1, 1), machine));
-  EXPECT_FALSE(manager_->onboard(make(1, 1, 1, {8, 8}), machine));
+  EXPECT_FALSE(onboard(make(0, 1, 1), machine));
+  EXPECT_FALSE(onboard(make(1, 1, 1, {8, 8}), machine));
   Resources twice = make(1, 1, 1, {4, 4});
   twice.gpus[1].index = 0;
-  EXPECT_FALSE(manager_->onboard(twice, machine));
+  EXPECT_FALSE(onboard(twice, machine));
   EXPECT_FALSE(manager_->onboarded());
-  EXPECT_TRUE(manager_->onboard(machine, machine)) << "all of it is allowed";
+  EXPECT_TRUE(onboard(machine, machine)) << "all of it is allowed";
 }
 
 TEST_F(ManagerTest, StepsOutOfOrderChangeNothing) {
-  ASSERT_TRUE(manager_->onboard(make(4, 8, 100), make(4, 8, 100)));
+  ASSERT_TRUE(onboard(make(4, 8, 100), make(4, 8, 100)));
   const Resources half = make(2, 4, 50);
-  EXPECT_TRUE(manager_->allocate("a").error().is(Errc::not_found));
-  EXPECT_TRUE(manager_->uncommit("a").error().is(Errc::not_found));
-  ASSERT_TRUE(manager_->commit("a", half, in(60)));
-  EXPECT_TRUE(manager_->commit("a", half, in(60)).error().is(Errc::already_exists));
-  EXPECT_TRUE(manager_->deallocate("a").error().is(Errc::not_found));
-  ASSERT_TRUE(manager_->allocate("a"));
-  EXPECT_TRUE(manager_->allocate("a").error().is(Errc::already_exists));
-  EXPECT_TRUE(manager_->uncommit("a").error().is(Errc::not_found));
-  EXPECT_TRUE(manager_->commit("a", half, in(60)).error().is(Errc::already_exists));
+  EXPECT_TRUE(allocate("a").error().is(Errc::not_found));
+  EXPECT_TRUE(uncommit("a").error().is(Errc::not_found));
+  ASSERT_TRUE(commit("a", half, in(60)));
+  EXPECT_TRUE(commit("a", half, in(60)).error().is(Errc::already_exists));
+  EXPECT_TRUE(deallocate("a").error().is(Errc::not_found));
+  ASSERT_TRUE(allocate("a"));
+  EXPECT_TRUE(allocate("a").error().is(Errc::already_exists));
+  EXPECT_TRUE(uncommit("a").error().is(Errc::not_found));
+  EXPECT_TRUE(commit("a", half, in(60)).error().is(Errc::already_exists));
   EXPECT_EQ(manager_->free()->to_string(), "2 cores, 4 GiB memory, 50 GiB disk");
-  ASSERT_TRUE(manager_->deallocate("a"));
-  EXPECT_TRUE(manager_->deallocate("a").error().is(Errc::not_found));
+  ASSERT_TRUE(deallocate("a"));
+  EXPECT_TRUE(deallocate("a").error().is(Errc::not_found));
   EXPECT_EQ(*manager_->free(), *manager_->onboarded());
 }
 
 TEST_F(ManagerTest, AShortageSaysWhatIsMissing) {
-  EXPECT_TRUE(manager_->commit("a", make(1, 1, 1), in(60)).error().is(Errc::not_found)) << "nothing is onboarded";
-  ASSERT_TRUE(manager_->onboard(make(4, 8, 100), make(4, 8, 100)));
-  EXPECT_EQ(manager_->commit("a", make(5, 9, 1), in(60)).error().message(),
+  EXPECT_TRUE(commit("a", make(1, 1, 1), in(60)).error().is(Errc::not_found)) << "nothing is onboarded";
+  ASSERT_TRUE(onboard(make(4, 8, 100), make(4, 8, 100)));
+  EXPECT_EQ(commit("a", make(5, 9, 1), in(60)).error().message(),
             "not enough is free for a: cpu.cores: 5 asked, 4 there; ram.size: 9 GiB asked, 8 GiB there");
-  EXPECT_FALSE(manager_->commit("", make(1, 1, 1), in(60)));
+  EXPECT_FALSE(commit("", make(1, 1, 1), in(60)));
   EXPECT_TRUE(manager_->list().empty());
 }
 
 TEST_F(ManagerTest, CommitsExpireAndAllocationsDoNot) {
-  ASSERT_TRUE(manager_->onboard(make(4, 8, 100), make(4, 8, 100)));
-  EXPECT_TRUE(manager_->commit("late", make(1, 1, 1), now_).error().is(Errc::deadline_exceeded));
-  ASSERT_TRUE(manager_->commit("a", make(2, 4, 50), in(60)));
-  ASSERT_TRUE(manager_->commit("b", make(2, 4, 50), in(60)));
-  ASSERT_TRUE(manager_->allocate("b"));
+  ASSERT_TRUE(onboard(make(4, 8, 100), make(4, 8, 100)));
+  EXPECT_TRUE(commit("late", make(1, 1, 1), now_).error().is(Errc::deadline_exceeded));
+  ASSERT_TRUE(commit("a", make(2, 4, 50), in(60)));
+  ASSERT_TRUE(commit("b", make(2, 4, 50), in(60)));
+  ASSERT_TRUE(allocate("b"));
   now_ = in(60);
-  EXPECT_TRUE(manager_->allocate("a").error().is(Errc::not_found));
+  EXPECT_TRUE(allocate("a").error().is(Errc::not_found));
   EXPECT_EQ(manager_->free()->cpu.cores.millis, 2000U);
-  EXPECT_TRUE(manager_->commit("a", make(1, 1, 1), in(60))) << "the id is free again";
+  EXPECT_TRUE(commit("a", make(1, 1, 1), in(60))) << "the id is free again";
   reopen();
   EXPECT_EQ(manager_->list().size(), 2U);
 }
 
 TEST_F(ManagerTest, CardsAreChosenAndCountedByIndex) {
-  ASSERT_TRUE(manager_->onboard(make(4, 8, 100, {8, 16}), make(4, 8, 100, {8, 16})));
+  ASSERT_TRUE(onboard(make(4, 8, 100, {8, 16}), make(4, 8, 100, {8, 16})));
   Resources big = make(1, 1, 1, {12});
-  ASSERT_TRUE(manager_->commit("a", big, in(60)));
+  ASSERT_TRUE(commit("a", big, in(60)));
   EXPECT_EQ(manager_->find("a")->resources.gpus[0].index, 1);
-  EXPECT_FALSE(manager_->commit("b", big, in(60))) << "only 4 GiB of the large card are left";
-  ASSERT_TRUE(manager_->commit("b", make(1, 1, 1, {8}), in(60)));
+  EXPECT_FALSE(commit("b", big, in(60))) << "only 4 GiB of the large card are left";
+  ASSERT_TRUE(commit("b", make(1, 1, 1, {8}), in(60)));
   EXPECT_EQ(manager_->find("b")->resources.gpus[0].index, 0);
-  ASSERT_TRUE(manager_->uncommit("a"));
-  EXPECT_TRUE(manager_->commit("c", big, in(60)));
+  ASSERT_TRUE(uncommit("a"));
+  EXPECT_TRUE(commit("c", big, in(60)));
 }
 
 TEST_F(ManagerTest, TheShareCannotShrinkBelowWhatIsUsed) {
   const Resources machine = make(8, 16, 200);
-  ASSERT_TRUE(manager_->onboard(make(4, 8, 100), machine));
-  ASSERT_TRUE(manager_->commit("a", make(2, 4, 50), in(60)));
-  ASSERT_TRUE(manager_->allocate("a"));
-  EXPECT_FALSE(manager_->onboard(make(1, 8, 100), machine));
-  EXPECT_TRUE(manager_->offboard().error().is(Errc::permission_denied));
+  ASSERT_TRUE(onboard(make(4, 8, 100), machine));
+  ASSERT_TRUE(commit("a", make(2, 4, 50), in(60)));
+  ASSERT_TRUE(allocate("a"));
+  EXPECT_FALSE(onboard(make(1, 8, 100), machine));
+  EXPECT_TRUE(offboard().error().is(Errc::permission_denied));
   // The existing implementation loses the running part at each repetition.
-  for (int i = 0; i < 3; ++i) ASSERT_TRUE(manager_->onboard(make(6, 8, 100), machine));
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(onboard(make(6, 8, 100), machine));
   EXPECT_EQ(manager_->free()->cpu.cores.millis, 4000U);
-  ASSERT_TRUE(manager_->release_all());
-  EXPECT_TRUE(manager_->offboard());
-  EXPECT_TRUE(manager_->offboard().error().is(Errc::not_found));
+  ASSERT_TRUE(release_all());
+  EXPECT_TRUE(offboard());
+  EXPECT_TRUE(offboard().error().is(Errc::not_found));
+}
+
+TEST_F(ManagerTest, CommitsAtTheSameTimeNeverReserveTheSameTwice) {
+  ASSERT_TRUE(onboard(make(4, 8, 100), make(4, 8, 100)));
+  std::vector<Task<Result<void>>> commits;
+  for (int i = 0; i < 8; ++i) commits.push_back(manager_->commit("id" + std::to_string(i), make(1, 2, 25), in(60)));
+  const auto results = world_.run(node_, when_all(std::move(commits)));
+  EXPECT_EQ(std::ranges::count_if(results, [](const auto& r) { return r.has_value(); }), 4);
+  EXPECT_EQ(manager_->free()->cpu.cores.millis, 0U);
+}
+
+TEST_F(ManagerTest, ADamagedRecordIsSetAsideAndTheManagerOpens) {
+  ASSERT_TRUE(onboard(make(4, 8, 100), make(4, 8, 100)));
+  ASSERT_TRUE(commit("whole", make(1, 1, 1), in(60)));
+  ASSERT_TRUE(store_.blocking().put("resources.promises", "damaged", R"({"state":"hoarded"})"));
+  reopen();
+  EXPECT_EQ(manager_->list().size(), 1U);
+  EXPECT_TRUE(manager_->find("whole"));
+  EXPECT_EQ(store_.blocking().get(db::unreadable("resources.promises"), "damaged")->value_or(""),
+            R"({"state":"hoarded"})");
+  ASSERT_TRUE(release_all());
+  ASSERT_TRUE(store_.blocking().put("resources.onboarded", "share", "[]"));
+  reopen();
+  EXPECT_FALSE(manager_->onboarded()) << "what is onboarded is not known, so nothing is";
+  EXPECT_EQ(store_.blocking().list(db::unreadable("resources.onboarded"))->size(), 1U);
+  EXPECT_TRUE(onboard(make(2, 2, 2), make(4, 8, 100)));
 }
 
 /// Random steps, restarts and time against a plain model of the same rules.
@@ -130,7 +172,7 @@ TEST_F(ManagerTest, AgreesWithANaiveModelAcrossRestarts) {
   std::uint64_t cores = 16;
   const std::uint64_t ram = 32;
   const Resources machine = make(64, 64, 1000);
-  ASSERT_TRUE(manager_->onboard(make(cores, ram, 1000), machine));
+  ASSERT_TRUE(onboard(make(cores, ram, 1000), machine));
   SeededRandom random(99);
   for (int step = 0; step < 4000; ++step) {
     std::erase_if(model,
@@ -146,27 +188,26 @@ TEST_F(ManagerTest, AgreesWithANaiveModelAcrossRestarts) {
       case 0: {
         const Held wish{State::committed, 1 + random.below(8), 1 + random.below(12), in(1 + random.below(20)).nanos};
         const bool fits = known == model.end() && used_cores + wish.cores <= cores && used_ram + wish.ram <= ram;
-        ASSERT_EQ(manager_->commit(id, make(wish.cores, wish.ram, 1), {wish.expires}).has_value(), fits)
-            << "step " << step;
+        ASSERT_EQ(commit(id, make(wish.cores, wish.ram, 1), {wish.expires}).has_value(), fits) << "step " << step;
         if (fits) model[id] = wish;
         break;
       }
       case 1:
-        ASSERT_EQ(manager_->uncommit(id).has_value(), committed) << "step " << step;
+        ASSERT_EQ(uncommit(id).has_value(), committed) << "step " << step;
         if (committed) model.erase(id);
         break;
       case 2:
-        ASSERT_EQ(manager_->allocate(id).has_value(), committed) << "step " << step;
+        ASSERT_EQ(allocate(id).has_value(), committed) << "step " << step;
         if (committed) known->second.state = State::allocated;
         break;
       case 3:
-        ASSERT_EQ(manager_->deallocate(id).has_value(), allocated) << "step " << step;
+        ASSERT_EQ(deallocate(id).has_value(), allocated) << "step " << step;
         if (allocated) model.erase(id);
         break;
       case 4: {
         const std::uint64_t wish = 1 + random.below(24);
         const bool fits = wish >= used_cores;
-        ASSERT_EQ(manager_->onboard(make(wish, ram, 1000), machine).has_value(), fits) << "step " << step;
+        ASSERT_EQ(onboard(make(wish, ram, 1000), machine).has_value(), fits) << "step " << step;
         if (fits) cores = wish;
         break;
       }

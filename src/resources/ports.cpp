@@ -1,5 +1,7 @@
 #include "resources/ports.hpp"
 
+#include "db/readable.hpp"
+
 namespace dms::resources {
 namespace {
 constexpr std::string_view kPorts = "resources.ports";
@@ -9,7 +11,7 @@ Result<std::unique_ptr<Ports>> Ports::open(db::Store& store, PortRange range, Us
   if (range.first == 0 || range.first > range.last)
     return fail(Errc::invalid_argument, "ports {} to {} are no range", range.first, range.last);
   std::unique_ptr<Ports> ports(new Ports(store, range, std::move(usable)));
-  TRY(const auto documents, store.list_values<std::vector<std::uint16_t>>(kPorts));
+  TRY(const auto documents, db::list_readable<std::vector<std::uint16_t>>(store, kPorts));
   for (const auto& [owner, list] : documents)
     for (const std::uint16_t port : list) ports->owner_of_.emplace(port, owner);
   return ports;

@@ -1,14 +1,15 @@
 // The public ports of this machine that allocations have taken.
 //
 // Model
-//  1. A port has at most one owner (an allocation id). claim() takes all requested ports or none; release() frees the
-//     owner's ports and no others.
-//  2. A static port is requested by number and lies in the range; dynamic ones are the lowest free of the range. A second
-//     claim() of the same owner adds ports.
-//  3. `usable` reports whether other programs of the machine leave a port free.
-//  4. Durable like Manager: written before answered.
+//  1. A port has at most one owner (an allocation id). claim() takes all that is asked or nothing; release() gives back
+//     what the owner has and never another's.
+//  2. A static port is one the owner names and must lie in the range; dynamic ones are the lowest free of the range.
+//     claim() may be called again by the same owner: it adds to what the owner has.
+//  3. `usable` tells whether a port is free of other programs of this machine.
+//  4. A change is on disk before it is in memory. A record that cannot be read is set aside (db/readable.hpp).
 //
-// Threads: one lane. Cost: at worst linear in the range. Attacks: an allocation takes at most kMaxPerOwner ports.
+// Threads: one lane, which the store blocks; no behaviour uses this class yet. Cost: linear in the range at worst. Attacks: an
+// allocation takes at most kMaxPerOwner ports.
 #pragma once
 
 #include <cstdint>

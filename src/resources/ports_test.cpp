@@ -10,7 +10,7 @@ namespace {
 
 using List = std::vector<std::uint16_t>;
 
-TEST(Ports, AFailedClaimTakesNothingAndReleasesNobody) {
+TEST(Ports, AFailedClaimTakesAndReleasesNothing) {
   db::Store store = *db::Store::open(":memory:");
   auto ports = *Ports::open(store, {20000, 20009});
   EXPECT_EQ(*ports->claim("a", {20003}, 2), (List{20003, 20000, 20001}));
@@ -24,7 +24,7 @@ TEST(Ports, AFailedClaimTakesNothingAndReleasesNobody) {
   EXPECT_EQ(ports->owned_by("a").size(), 4U) << "a second claim adds";
 }
 
-TEST(Ports, WhatTheMachineUsesIsNotGiven) {
+TEST(Ports, PortsUsedByOtherProgramsAreNotGiven) {
   db::Store store = *db::Store::open(":memory:");
   auto ports = *Ports::open(store, {20000, 20003}, [](std::uint16_t port) { return port != 20000; });
   EXPECT_FALSE(ports->claim("a", {20000}, 0));
@@ -32,6 +32,16 @@ TEST(Ports, WhatTheMachineUsesIsNotGiven) {
   EXPECT_TRUE(ports->check({}, 2));
   EXPECT_FALSE(ports->check({}, 3));
   EXPECT_FALSE(Ports::open(store, {5, 4}));
+}
+
+TEST(Ports, ADamagedRecordIsSetAside) {
+  db::Store store = *db::Store::open(":memory:");
+  ASSERT_TRUE(store.put("resources.ports", "damaged", R"([70000])"));
+  ASSERT_TRUE(store.put("resources.ports", "whole", R"([20000])"));
+  auto ports = Ports::open(store, {20000, 20003});
+  ASSERT_TRUE(ports) << ports.error().to_string();
+  EXPECT_EQ((*ports)->owned_by("whole"), (List{20000}));
+  EXPECT_EQ((*ports)->taken(), 1U);
 }
 
 TEST(Ports, AgreeWithAModelAcrossRestarts) {

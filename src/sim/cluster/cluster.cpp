@@ -20,7 +20,7 @@ capability::Resources size_of(double cores, std::uint64_t ram, std::uint64_t dis
   return size;
 }
 
-/// In a test's harness a failure is a bug of the test.
+/// A failure in the harness is a bug of the test.
 template <class T>
 T must(Result<T> result, std::string_view what) {
   if (!result) {
@@ -70,7 +70,7 @@ Machine& Cluster::add(std::string name, double cores, std::uint64_t gib) {
   machine.size_ =
       size_of(std::max(cores, 1.0), std::max<std::uint64_t>(gib, 1) * kGiB, std::max<std::uint64_t>(gib, 1) * kGiB);
   if (cores > 0) machine.share_ = machine.size_;
-  machine.store_ = std::make_unique<db::Store>(must(db::Store::open(std::string(db::Store::kMemory)), "store"));
+  machine.disk_ = std::make_unique<db::Store>(must(db::Store::open(std::string(db::Store::kMemory)), "store"));
   trust(machine);
   return machine;
 }
@@ -96,14 +96,15 @@ void Cluster::boot(Machine& machine) {
 Task<Result<void>> Cluster::boot_node(Machine& machine) {
   const Runtime runtime = machine.host_->runtime();
   machine.executor_ = std::make_unique<executor::Fake>(runtime.lane);
+  machine.store_ = std::make_unique<db::AsyncStore>(runtime.lane, std::move(*machine.disk_));
   CO_TRY(machine.resources_,
          resources::Manager::open(*machine.store_, [lane = &runtime.lane] { return lane->unix_now(); }));
   if (!machine.share_.cpu.cores.empty() && !machine.resources_->onboarded())
-    CO_TRY_VOID(machine.resources_->onboard(machine.share_, machine.size_));
+    CO_TRY_VOID(co_await machine.resources_->onboard(machine.share_, machine.size_));
   machine.network_ = std::make_unique<network::Libp2pNetwork>(runtime, machine.key_);
   CO_TRY_VOID(machine.network_->listen("/ip4/0.0.0.0/tcp/9000"));
 
-  node::Services services{runtime, *machine.network_, *machine.store_, *machine.resources_, {}, {}, {}};
+  node::Services services{runtime, *machine.network_, machine.store_->blocking(), *machine.resources_, {}, {}, {}};
   services.executors["null"] = machine.executor_.get();
   services.machine = services.usage = [&machine]() -> Result<capability::Resources> { return machine.size_; };
   node::Options options;
@@ -137,18 +138,20 @@ Task<void> Cluster::shut(Machine& machine) {
   machine.network_.reset();
   if (machine.executor_) co_await machine.executor_->close();
   machine.executor_.reset();
+  if (machine.store_) co_await machine.store_->close();
 }
 
 void Cluster::crash(Machine& machine) {
   // What is stored now is what a power cut leaves; the orderly end below must not add to it.
   auto disk = std::make_unique<db::Store>(must(db::Store::open(std::string(db::Store::kMemory)), "store"));
   for (const char* collection : {"resources.onboarded", "resources.promises", "deployments"})
-    for (const auto& [id, text] : must(machine.store_->list(collection), "list"))
+    for (const auto& [id, text] : must(machine.store_->blocking().list(collection), "list"))
       must(disk->put(collection, id, text), "put");
   machine.host_->kill();
   world_.run(*machine.host_, shut(machine));
   machine.resources_.reset();
-  machine.store_ = std::move(disk);
+  machine.store_.reset();
+  machine.disk_ = std::move(disk);
 }
 
 void Cluster::restart(Machine& machine) {

@@ -5,9 +5,9 @@
 //  1. Machines share a SimWorld: one seed decides keys, delays, losses and choices. The same seed gives the same run.
 //  2. Trust is set up as NuNet's documents tell organisations to: each machine accepts what the organisation delegates,
 //     and holds a delegation of the organisation for itself.
-//  3. crash() is a power cut: the machine's wire goes dead at once and nothing it does afterwards can be seen. What it
-//     had stored is what restart() starts from.
-//  4. ask() is what a user's command does: a signed call to the machine's own node, through an actor of the machine.
+//  3. crash() is a power cut: the machine's network fails at once, and nothing that it does afterwards has an effect. restart()
+//     starts from what it had stored.
+//  4. ask() does what a user's command does: a signed call to a node, from an actor of the machine.
 //
 // Threads: none; see simulation/sim_world.hpp.
 #pragma once
@@ -46,7 +46,8 @@ class Machine {
   capability::Resources size_;
   capability::Resources share_;
   SimNode* host_ = nullptr;
-  std::unique_ptr<db::Store> store_;
+  std::unique_ptr<db::Store> disk_;        ///< while the machine is down
+  std::unique_ptr<db::AsyncStore> store_;  ///< while it is up
   std::shared_ptr<ucan::CapabilityContext> capabilities_;
   std::unique_ptr<executor::Fake> executor_;
   std::unique_ptr<resources::Manager> resources_;
@@ -64,7 +65,7 @@ class Cluster {
 
   [[nodiscard]] SimWorld& world() { return world_; }
 
-  /// A machine with that many cores and GiB of memory and disk, all of it lent (none if `cores` is 0).
+  /// A machine with that many cores and GiB of memory and disk, all of it onboarded (none if `cores` is 0).
   Machine& add(std::string name, double cores, std::uint64_t gib);
   /// Starts every machine and connects each to the first.
   void start();

@@ -126,7 +126,7 @@ TEST(Deployment, AServiceRunsUntilItIsShutDownAndLeavesNothing) {
 
 TEST(Deployment, ShutDownWhileItIsStillDeployingReverts) {
   Trio net(8);
-  const std::string id = net.must_deploy(one_task(64, 512));  // nobody will bid
+  const std::string id = net.must_deploy(one_task(64, 512));  // no machine is that large
   net.cluster.world().run_for(7s);
   auto done = net.cluster.call(net.user, protocol::kDeploymentShutdown, protocol::DeploymentId{id}, 1min);
   ASSERT_TRUE(done && done->ok);
@@ -209,7 +209,7 @@ TEST(Deployment, AnUnansweredShutdownIsRepeatedUntilTheMachineIsClean) {
   net.expect_clean(net.small);
 }
 
-// --- another orchestrator of the same organisation, trusted to deploy, tries more than that --------------------------------
+// --- an orchestrator of the same organisation, trusted to deploy, attacks another --------------------------------
 
 struct Rivals : testing::Test {
   Cluster cluster{21};
@@ -254,15 +254,37 @@ struct Rivals : testing::Test {
   std::uint64_t nonce = 0;
 };
 
-TEST_F(Rivals, ARunningEnsemblesIdGetsNoBidFromItsProvider) {
-  EXPECT_TRUE(bids(rival, bid_request("another")));
-  cluster.world().run_for(10min);  // the first bid has expired, the work runs on
-  EXPECT_FALSE(bids(rival, bid_request(id)));
+TEST_F(Rivals, ARivalThatUsesAnEnsemblesIdFirstDoesNotLockItsOwnerOut) {
+  ASSERT_TRUE(bids(rival, bid_request("seen")));
+  ASSERT_TRUE(committed(rival, commit("seen", "task")).ok);
+  ASSERT_TRUE(bids(user, bid_request("seen")));
+  EXPECT_TRUE(committed(user, commit("seen", "task")).ok);
+  EXPECT_EQ(provider.resources().list().size(), 3u) << "one runs, two are reserved";
 }
 
-TEST_F(Rivals, AnothersBidPromiseAndWorkAreOutOfReach) {
+TEST_F(Rivals, ARivalThatUsesTheIdOfARunningEnsembleLeavesItAlone) {
+  ASSERT_TRUE(bids(rival, bid_request(id)));
+  ASSERT_TRUE(committed(rival, commit(id, "task")).ok);
+  protocol::AllocateRequest allocate;
+  allocate.ensemble_id = id;
+  protocol::AllocationConfig& config = allocate.allocations["task"];
+  config.resources = one_task(1, 512).allocations["task"].resources;
+  config.execution.type = "null";
+  const auto allocated = cluster.call(rival, provider, protocol::kAllocate, allocate);
+  ASSERT_TRUE(allocated && allocated->ok) << (allocated ? allocated->error : allocated.error().to_string());
+  EXPECT_EQ(provider.node().provider().allocations(), 2u);
+
+  protocol::RevertRequest revert;
+  revert.ensemble_id = id;
+  revert.allocations = {"task"};
+  ASSERT_TRUE(cluster.call(rival, provider, protocol::kRevert, revert));
+  EXPECT_EQ(provider.node().provider().allocations(), 1u);
+  EXPECT_EQ(cluster.status(user, id)->status, "Running");
+}
+
+TEST_F(Rivals, ReservationsAndWorkOfAnotherAreOutOfReach) {
   ASSERT_TRUE(bids(user, bid_request("mine")));
-  EXPECT_NE(committed(rival, commit("mine", "task")).error.find("another orchestrator"), std::string::npos);
+  EXPECT_NE(committed(rival, commit("mine", "task")).error.find("no bid to this orchestrator"), std::string::npos);
   ASSERT_TRUE(committed(user, commit("mine", "task")).ok);
 
   protocol::RevertRequest revert;
@@ -271,7 +293,7 @@ TEST_F(Rivals, AnothersBidPromiseAndWorkAreOutOfReach) {
   ASSERT_TRUE(cluster.call(rival, provider, protocol::kRevert, revert));
   revert.ensemble_id = id;
   ASSERT_TRUE(cluster.call(rival, provider, protocol::kRevert, revert));
-  EXPECT_EQ(provider.resources().list().size(), 2u) << "the promise and the running work are still there";
+  EXPECT_EQ(provider.resources().list().size(), 2u) << "the reservation and the running work are still there";
   EXPECT_EQ(cluster.status(user, id)->status, "Running");
 
   protocol::AllocationShutdownRequest stop;

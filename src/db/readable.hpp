@@ -1,0 +1,38 @@
+// Reading a collection at the start of the daemon when single records may be damaged.
+#pragma once
+
+#include "base/log.hpp"
+#include "db/store.hpp"
+
+namespace dms::db {
+
+/// Where the documents of a collection go that cannot be read.
+[[nodiscard]] inline std::string unreadable(std::string_view collection) {
+  return fmt::format("{}.unreadable", collection);
+}
+
+/// The values of a collection. A document that cannot be read is moved to unreadable(collection), where it stays for a newer
+/// version or for a person to read, and is named in the log: one damaged record does not prevent a start. Blocks.
+template <class T>
+Result<std::vector<std::pair<std::string, T>>> list_readable(Store& store, std::string_view collection) {
+  TRY(const std::vector<Document> documents, store.list(collection));
+  std::vector<std::pair<std::string, T>> values;
+  for (const Document& document : documents) {
+    Result<T> value = json::decode<T>(document.json, {.bytes = Store::kMaxDocument});
+    if (value) {
+      values.emplace_back(document.id, std::move(*value));
+      continue;
+    }
+    log::error("db", {{"collection", collection}, {"document", document.id}},
+               "the record {} of {} cannot be read and is set aside in {}: {}", document.id, collection,
+               unreadable(collection), value.error().to_string());
+    TRY_VOID(store.transaction([&]() -> Result<void> {
+      TRY_VOID(store.put(unreadable(collection), document.id, document.json));
+      TRY_VOID(store.erase(collection, document.id));
+      return {};
+    }));
+  }
+  return values;
+}
+
+}  // namespace dms::db

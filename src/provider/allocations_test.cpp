@@ -1,0 +1,187 @@
+#include "provider/allocations.hpp"
+
+#include "protocol/serve.hpp"
+#include "provider/testing.hpp"
+
+namespace dms::provider {
+namespace {
+
+struct AllocationsTest : ProviderTest {
+  ~AllocationsTest() override {
+    run(reservations.close());
+    run(allocations.close());
+  }
+
+  Services own = services();
+  Metrics metrics;
+  LocalNames names;
+  Grants grants{node.lane(), node.context};
+  Bids bids{*node.root,
+            [this] {
+              Offering offering;
+              offering.self = node.network->self();
+              offering.onboarded = true;
+              offering.executors = {"null"};
+              offering.free = machine(8, 8);
+              return Result<Offering>(offering);
+            },
+            metrics};
+  Reservations reservations{{*node.root, bids, names, *resources, metrics},
+                            {[this](const EnsembleKey& key) { return allocations.resources_of(key); },
+                             [this](const AllocationKey& key) { return allocations.exists(key); }}};
+  Allocations allocations{{own, *node.root, reservations, grants, metrics}};
+
+  void reserve(const actor::TestNode& by, const std::string& name) {
+    ASSERT_TRUE(bids.answer(bid_request("e", 4), by.did()));
+    const Result<void> reserved = run(reservations.reserve(commit_request("e", name), by.did()));
+    ASSERT_TRUE(reserved) << reserved.error().to_string();
+  }
+  protocol::AllocateResponse allocate(const actor::TestNode& by, const protocol::AllocateRequest& request) {
+    const actor::Envelope envelope = from(by);
+    return run(allocations.allocate(request, envelope));
+  }
+  protocol::AllocateResponse allocate(const actor::TestNode& by, const std::string& name = "task") {
+    return allocate(by, allocate_request("e", name));
+  }
+  protocol::Ack shutdown(const actor::TestNode& by, const std::string& id = "e_task") {
+    const actor::Envelope envelope = from(by);
+    return run(allocations.shutdown({id}, envelope));
+  }
+  Result<protocol::Ack> start(actor::TestNode& by, const actor::Handle& allocation) {
+    return w.run(by, protocol::call(*by.root, protocol::kAllocationStart, allocation, protocol::StartRequest{}));
+  }
+  void expect_clean() {
+    EXPECT_EQ(resources->list().size(), 0U);
+    EXPECT_EQ(executor.size(), 0U);
+    EXPECT_EQ(names.size(), 0U);
+    EXPECT_EQ(grants.size(), 0U);
+    EXPECT_FALSE(node.root->has_behaviour(path_of(protocol::kAllocationLogs, "e")));
+  }
+};
+
+TEST_F(AllocationsTest, AnAllocationRunsOnceAndIsRemovedAfterRetention) {
+  reserve(alice, "task");
+  const auto made = allocate(alice);
+  ASSERT_TRUE(made.ok) << made.error;
+  const actor::Handle handle = made.allocations.at("task");
+  EXPECT_EQ(handle.address.inbox, "e_task");
+  const auto started = start(alice, handle);
+  ASSERT_TRUE(started) << started.error().to_string();
+  EXPECT_TRUE(started->ok) << started->error;
+  EXPECT_FALSE(start(alice, handle)->ok);
+  w.settle(10s);  // the work takes one
+  EXPECT_EQ(resources->list().size(), 0U) << "free as soon as the work has ended";
+  EXPECT_EQ(allocations.size(), 1U);
+  w.settle(kRetention + 5min);
+  EXPECT_EQ(allocations.size(), 0U);
+  expect_clean();
+  EXPECT_EQ(metrics.allocations[protocol::AllocationStatus::completed].value(), 1U);
+}
+
+TEST_F(AllocationsTest, OneIdOfTwoOrchestratorsIsTwoAllocations) {
+  reserve(bob, "task");
+  reserve(alice, "task");
+  const auto of_bob = allocate(bob);
+  const auto of_alice = allocate(alice);
+  ASSERT_TRUE(of_bob.ok) << of_bob.error;
+  ASSERT_TRUE(of_alice.ok) << of_alice.error;
+  EXPECT_NE(of_bob.allocations.at("task").address.inbox, of_alice.allocations.at("task").address.inbox);
+  executor.script("e_task", {.runs_for = std::nullopt, .out = "running"});
+  ASSERT_TRUE(start(alice, of_alice.allocations.at("task"))->ok);
+  ASSERT_TRUE(start(bob, of_bob.allocations.at("task"))->ok);
+  EXPECT_EQ(executor.size(), 2U);
+
+  EXPECT_TRUE(shutdown(bob).ok);
+  EXPECT_EQ(allocations.size(), 1U);
+  EXPECT_EQ(executor.size(), 1U) << "alice's work goes on";
+  actor::Envelope logs = from(alice);
+  logs.behaviour = path_of(protocol::kAllocationLogs, "e");
+  EXPECT_EQ(as_text(run(allocations.logs({"task"}, logs)).out), "running");
+  logs.from = bob.root->handle();
+  EXPECT_NE(run(allocations.logs({"task"}, logs)).error.find("no allocation"), std::string::npos);
+  EXPECT_TRUE(node.root->has_behaviour(logs.behaviour)) << "alice's ensemble uses it";
+  EXPECT_TRUE(shutdown(alice).ok);
+  expect_clean();
+}
+
+TEST_F(AllocationsTest, AnotherOrchestratorFindsNothing) {
+  reserve(alice, "task");
+  EXPECT_FALSE(allocate(bob).ok);
+  ASSERT_TRUE(allocate(alice).ok);
+  EXPECT_FALSE(shutdown(bob).ok);
+  EXPECT_EQ(allocations.size(), 1U);
+}
+
+TEST_F(AllocationsTest, ARequestIsAllocatedWholeOrNotAtAll) {
+  reserve(alice, "a");
+  protocol::AllocateRequest request = allocate_request("e", "a");
+  request.allocations["b"] = request.allocations["a"];
+  const auto made = allocate(alice, request);
+  EXPECT_FALSE(made.ok);
+  EXPECT_NE(made.error.find("b: "), std::string::npos) << made.error;
+  EXPECT_TRUE(made.allocations.empty());
+  EXPECT_EQ(allocations.size(), 0U);
+  expect_clean();
+  EXPECT_FALSE(allocate(alice, protocol::AllocateRequest{.ensemble_id = "e"}).ok) << "none is asked for";
+}
+
+TEST_F(AllocationsTest, AnExecutorThatIsNotHereKeepsTheReservation) {
+  reserve(alice, "task");
+  protocol::AllocateRequest request = allocate_request("e", "task");
+  request.allocations["task"].execution.type = "docker";
+  EXPECT_NE(allocate(alice, request).error.find("'docker'"), std::string::npos);
+  EXPECT_TRUE(allocate(alice).ok);
+}
+
+TEST_F(AllocationsTest, WhatIsNeverStartedIsReleased) {
+  reserve(alice, "task");
+  ASSERT_TRUE(allocate(alice).ok);
+  run(allocations.sweep());
+  EXPECT_EQ(allocations.size(), 1U);
+  w.settle(kRetention + 1s);
+  run(allocations.sweep());
+  EXPECT_EQ(allocations.size(), 0U);
+  expect_clean();
+}
+
+TEST_F(AllocationsTest, TheEndOfAnEarlierAllocationDoesNotReleaseALaterOneOfTheSameId) {
+  reserve(alice, "task");
+  ASSERT_TRUE(start(alice, allocate(alice).allocations.at("task"))->ok);
+  w.settle(1min);
+  ASSERT_TRUE(shutdown(alice).ok);
+  executor.script("e_task", {.runs_for = std::nullopt});
+  reserve(alice, "task");
+  ASSERT_TRUE(start(alice, allocate(alice).allocations.at("task"))->ok);
+  w.settle(kRetention + 5min);
+  EXPECT_EQ(allocations.size(), 1U);
+}
+
+TEST_F(AllocationsTest, ConcurrentReleasesWaitForTheFirst) {
+  reserve(alice, "task");
+  executor.script("e_task", {.runs_for = std::nullopt, .ignores_term = true});
+  ASSERT_TRUE(start(alice, allocate(alice).allocations.at("task"))->ok);
+  Nursery first(node.lane(), "first");
+  first.spawn(allocations.release({alice.did(), "e_task"}));
+  w.settle(1s);
+  EXPECT_TRUE(allocations.exists({alice.did(), "e_task"})) << "it ignores the request to end";
+  run(allocations.release({alice.did(), "e_task"}));
+  expect_clean();
+  run(first.join());
+}
+
+TEST_F(AllocationsTest, ListNamesEachWithItsOrchestrator) {
+  reserve(alice, "task");
+  reserve(bob, "task");
+  ASSERT_TRUE(allocate(alice).ok);
+  ASSERT_TRUE(allocate(bob).ok);
+  const actor::Envelope envelope = from(alice);
+  const auto list = run(allocations.list({}, envelope)).allocations;
+  ASSERT_EQ(list.size(), 2U);
+  EXPECT_EQ(list[0].id, "e_task");
+  EXPECT_EQ(list[1].id, "e_task");
+  EXPECT_NE(list[0].orchestrator, list[1].orchestrator);
+  EXPECT_EQ(allocations.orchestrators().size(), 2U);
+}
+
+}  // namespace
+}  // namespace dms::provider

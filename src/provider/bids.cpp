@@ -1,0 +1,155 @@
+#include "provider/bids.hpp"
+
+#include <algorithm>
+
+#include "base/assert.hpp"
+#include "base/log.hpp"
+
+namespace dms::provider {
+namespace {
+
+template <class... Args>
+std::unexpected<NoBid> no_bid(BidRefusal reason, fmt::format_string<Args...> text, Args&&... args) {
+  return std::unexpected(NoBid{reason, fmt::format(text, std::forward<Args>(args)...)});
+}
+
+std::expected<void, NoBid> can_serve(const protocol::NodeRequest& node, const Offering& offering) {
+  if (!node.location.allows(offering.location)) return no_bid(BidRefusal::location, "it may not run at this location");
+  for (const std::string& executor : node.executors)
+    if (!offering.executors.contains(executor))
+      return no_bid(BidRefusal::executor, "executor '{}' is not available here", executor);
+  if (node.general_requirements.privileged_docker && !offering.privileged_docker)
+    return no_bid(BidRefusal::privileged_docker,
+                  "privileged containers are not allowed here (job.allow_privileged_docker)");
+  if (!capability::covers(offering.free, node.resources))
+    return no_bid(BidRefusal::resources, "{}", capability::explain_shortage(offering.free, node.resources));
+  if (offering.ports_available)
+    if (const Result<void> ports = offering.ports_available(node.public_ports); !ports)
+      return no_bid(BidRefusal::ports, "{}", ports.error().to_string());
+  return {};
+}
+
+}  // namespace
+
+std::expected<protocol::NodeRequest, NoBid> choose_request(const protocol::EnsembleBidRequest& request,
+                                                           const Offering& offering, Random& random) {
+  if (request.request.empty()) return no_bid(BidRefusal::malformed, "request: at least one node is expected");
+  if (request.request.size() > kMaxNodeRequests)
+    return no_bid(BidRefusal::malformed, "request: {} nodes, at most {} are looked at", request.request.size(),
+                  kMaxNodeRequests);
+  if (!offering.onboarded) return no_bid(BidRefusal::not_onboarded, "this machine is not onboarded");
+  if (std::ranges::find(request.peer_exclusion, offering.self.to_string()) != request.peer_exclusion.end())
+    return no_bid(BidRefusal::excluded, "this machine is excluded by the request");
+
+  std::vector<const protocol::NodeRequest*> nodes;
+  for (const protocol::BidRequest& entry : request.request)
+    if (entry.v1) nodes.push_back(&*entry.v1);
+  std::shuffle(nodes.begin(), nodes.end(), random);
+
+  NoBid refused{BidRefusal::malformed, {}};
+  for (const protocol::NodeRequest* node : nodes) {
+    const std::expected<void, NoBid> fits = can_serve(*node, offering);
+    if (fits) return *node;
+    if (refused.text.empty()) refused.reason = fits.error().reason;
+    refused.text += fmt::format("{}{}: {}", refused.text.empty() ? "" : "; ", node->node_id, fits.error().text);
+  }
+  if (refused.text.empty()) refused.text = "no node request of a known version";
+  return std::unexpected(std::move(refused));
+}
+
+Task<void> Bids::on_request(actor::Envelope envelope) {
+  // A node's own broadcasts are not for itself; a direct request is: its node is pinned to this machine.
+  if (envelope.is_broadcast() && envelope.from.address.host == root_.handle().address.host) co_return;
+  Result<protocol::EnsembleBidRequest> request = actor::payload<protocol::EnsembleBidRequest>(envelope);
+  if (!request) {
+    ++metrics_.bid_refusals[BidRefusal::malformed];
+    log::debug("provider", "{}", request.error().to_string());
+    co_return;
+  }
+  const std::expected<protocol::Bid, NoBid> bid = answer(*request, envelope.from.did);
+  if (!bid) co_return;
+  log::info("provider", {{"node_id", bid->node_id}, {"ensemble", bid->ensemble_id}}, "bidding for node {} of {}",
+            bid->node_id, bid->ensemble_id);
+  if (Result<void> sent = co_await root_.reply(envelope, *bid); !sent)
+    log::info("provider", "bidding for {}: {}", bid->ensemble_id, sent.error().to_string());
+}
+
+std::expected<protocol::Bid, NoBid> Bids::answer(const protocol::EnsembleBidRequest& request,
+                                                 const did::Did& requester) {
+  const auto refuse = [&](NoBid why) {
+    ++metrics_.bid_refusals[why.reason];
+    log::debug("provider", "no bid for {}: {}", request.id, why.text);
+    return std::unexpected(std::move(why));
+  };
+  if (auto admitted = admit(request, requester); !admitted) return refuse(std::move(admitted.error()));
+  const Result<Offering> offering = describe_();
+  if (!offering) return refuse({BidRefusal::internal, offering.error().to_string()});
+  auto node = choose_request(request, *offering, root_.lane().random());
+  if (!node) return refuse(std::move(node.error()));
+
+  protocol::Bid bid;
+  bid.ensemble_id = request.id;
+  bid.node_id = node->node_id;
+  bid.peer = offering->self.to_string();
+  bid.location = offering->location;
+  bid.handle = root_.handle();
+  bid.offer = protocol::Offer{offering->free};
+  if (const Result<void> signed_bid = bid.sign(root_.security().key()); !signed_bid)
+    return refuse({BidRefusal::internal, signed_bid.error().to_string()});
+
+  Answered& answered = bids_[requester][request.id];
+  answered.rounds.insert(request.nonce);
+  answered.bid = {std::move(*node), now() + kBidTime};
+  ++metrics_.bids;
+  count();
+  return bid;
+}
+
+std::expected<void, NoBid> Bids::admit(const protocol::EnsembleBidRequest& request, const did::Did& requester) const {
+  if (const Result<void> id = check_id("id", request.id); !id)
+    return no_bid(BidRefusal::malformed, "{}", id.error().to_string());
+  const auto owner = bids_.find(requester);
+  const std::size_t of_owner = owner == bids_.end() ? 0 : owner->second.size();
+  if (of_owner > 0)
+    if (const auto known = owner->second.find(request.id); known != owner->second.end()) {
+      const std::set<std::uint64_t>& rounds = known->second.rounds;
+      if (rounds.contains(request.nonce)) return no_bid(BidRefusal::repeated, "this round is answered");
+      if (rounds.size() >= kMaxRounds) return no_bid(BidRefusal::too_many, "{} rounds are answered", rounds.size());
+      return {};
+    }
+  if (size_ >= kMaxBids || of_owner >= kMaxBidsPerOwner)
+    return no_bid(BidRefusal::too_many, "{} bids are open, {} of them for this orchestrator", size_, of_owner);
+  return {};
+}
+
+Result<Bids::Open> Bids::open(const EnsembleKey& key) const {
+  if (const auto owner = bids_.find(key.owner); owner != bids_.end())
+    if (const auto found = owner->second.find(key.ensemble);
+        found != owner->second.end() && now() <= found->second.bid.expires)
+      return found->second.bid;
+  return fail(Errc::not_found, "no bid to this orchestrator is open for ensemble {}", key.ensemble);
+}
+
+void Bids::withdraw(const EnsembleKey& key) {
+  const auto owner = bids_.find(key.owner);
+  if (owner == bids_.end()) return;
+  owner->second.erase(key.ensemble);
+  if (owner->second.empty()) bids_.erase(owner);
+  count();
+}
+
+void Bids::sweep() {
+  for (auto& [owner, ensembles] : bids_)
+    std::erase_if(ensembles, [&](const auto& entry) { return entry.second.bid.expires < now(); });
+  std::erase_if(bids_, [](const auto& entry) { return entry.second.empty(); });
+  count();
+}
+
+void Bids::count() {
+  size_ = 0;
+  for (const auto& [owner, ensembles] : bids_) size_ += ensembles.size();
+  DMS_DEBUG_ASSERT(size_ <= kMaxBids, "{} bids are open", size_);
+  metrics_.open_bids.set(static_cast<std::int64_t>(size_));
+}
+
+}  // namespace dms::provider

@@ -1,0 +1,137 @@
+#include "provider/bids.hpp"
+
+#include <gtest/gtest.h>
+
+#include "provider/testing.hpp"
+
+namespace dms::provider {
+namespace {
+
+using namespace protocol;
+
+struct ChooseRequest : testing::Test {
+  SeededRandom random{1};
+  Offering offering;
+  EnsembleBidRequest request;
+  NodeRequest node;
+  void SetUp() override {
+    offering.self = crypto::PeerId::from(crypto::PrivateKey::generate(random).public_key());
+    offering.onboarded = true;
+    offering.executors = {"sandbox"};
+    offering.free = machine(4, 8);
+    node.node_id = "n1";
+    node.executors = {"sandbox"};
+    node.resources = machine(1, 1);
+    request.id = "ensemble";
+  }
+  std::expected<NodeRequest, NoBid> choose() {
+    request.request = {BidRequest{node}};
+    return choose_request(request, offering, random);
+  }
+  BidRefusal refusal() { return choose().error().reason; }
+};
+
+TEST_F(ChooseRequest, BidsForWhatItCanServe) { EXPECT_EQ(choose()->node_id, "n1"); }
+
+TEST_F(ChooseRequest, EachReasonForSilenceIsNamed) {
+  offering.onboarded = false;
+  EXPECT_EQ(refusal(), BidRefusal::not_onboarded);
+  offering.onboarded = true;
+  node.executors = {"docker"};
+  EXPECT_EQ(refusal(), BidRefusal::executor);
+  node.executors = {"sandbox"};
+  node.resources = machine(1, 9);
+  EXPECT_EQ(refusal(), BidRefusal::resources);
+  node.resources = machine(1, 1);
+  node.location.accept = {{.continent = "Asia"}};
+  EXPECT_EQ(refusal(), BidRefusal::location);
+  node.location = {};
+  node.general_requirements.privileged_docker = true;
+  EXPECT_EQ(refusal(), BidRefusal::privileged_docker);
+  node.general_requirements = {};
+  request.peer_exclusion = {offering.self.to_string()};
+  EXPECT_EQ(refusal(), BidRefusal::excluded);
+  request.peer_exclusion = {};
+  offering.ports_available = [](const PublicPorts&) -> Result<void> {
+    return fail(dms::Errc::limit_exceeded, "no ports");
+  };
+  EXPECT_EQ(refusal(), BidRefusal::ports);
+}
+
+TEST_F(ChooseRequest, TheFirstNodeThatFitsIsAnsweredAmongMany) {
+  NodeRequest large = node;
+  large.node_id = "large";
+  large.resources = machine(64, 64);
+  for (int i = 0; i < 20; ++i) {
+    request.request = {BidRequest{large}, BidRequest{node}, BidRequest{}};
+    EXPECT_EQ(choose_request(request, offering, random)->node_id, "n1");
+  }
+  request.request.assign(kMaxNodeRequests + 1, BidRequest{node});
+  EXPECT_EQ(choose_request(request, offering, random).error().reason, BidRefusal::malformed);
+}
+
+struct BidsTest : ProviderTest {
+  Metrics metrics;
+  Bids bids{*node.root,
+            [this] {
+              Offering offering;
+              offering.self = node.network->self();
+              offering.onboarded = true;
+              offering.executors = {"null"};
+              offering.free = machine(4, 8);
+              return Result<Offering>(offering);
+            },
+            metrics};
+  bool opened(const actor::TestNode& by, const std::string& ensemble) {
+    return bids.open({by.did(), ensemble}).has_value();
+  }
+};
+
+TEST_F(BidsTest, ABidIsSignedAndOpenUntilItExpires) {
+  const auto bid = bids.answer(bid_request("e"), alice.did());
+  ASSERT_TRUE(bid);
+  EXPECT_EQ(bid->ensemble_id, "e");
+  EXPECT_TRUE(bid->verify());
+  EXPECT_TRUE(opened(alice, "e"));
+  w.settle(kBidTime + 1s);
+  EXPECT_FALSE(opened(alice, "e"));
+  bids.sweep();
+  EXPECT_EQ(bids.size(), 0U);
+  EXPECT_EQ(metrics.bids.value(), 1U);
+  EXPECT_EQ(metrics.open_bids.value(), 0);
+}
+
+TEST_F(BidsTest, ARequesterThatCopiesAnEnsembleIdDoesNotLockItsOwnerOut) {
+  ASSERT_TRUE(bids.answer(bid_request("e", 1), bob.did())) << "bob has seen alice's id and asks first";
+  ASSERT_TRUE(bids.answer(bid_request("e", 2), alice.did()));
+  EXPECT_EQ(bids.open({alice.did(), "e"})->request.resources, machine(2, 2));
+  bids.withdraw({bob.did(), "e"});
+  EXPECT_TRUE(opened(alice, "e"));
+  EXPECT_FALSE(opened(bob, "e"));
+}
+
+TEST_F(BidsTest, ARoundIsAnsweredOnceForEachRequester) {
+  const EnsembleBidRequest round = bid_request("e");
+  ASSERT_TRUE(bids.answer(round, alice.did()));
+  EXPECT_EQ(bids.answer(round, alice.did()).error().reason, BidRefusal::repeated);
+  EXPECT_TRUE(bids.answer(round, bob.did()));
+  EXPECT_TRUE(bids.answer(bid_request("e"), alice.did()));
+  EXPECT_EQ(metrics.bid_refusals[BidRefusal::repeated].value(), 1U);
+}
+
+TEST_F(BidsTest, TheBidsOfOneRequesterAreBoundedAndLeaveOthersTheirs) {
+  for (std::size_t i = 0; i < kMaxBidsPerOwner; ++i)
+    ASSERT_TRUE(bids.answer(bid_request("e" + std::to_string(i)), alice.did())) << i;
+  EXPECT_EQ(bids.answer(bid_request("more"), alice.did()).error().reason, BidRefusal::too_many);
+  EXPECT_TRUE(bids.answer(bid_request("e0"), alice.did())) << "a further round of an open one";
+  EXPECT_TRUE(bids.answer(bid_request("more"), bob.did()));
+}
+
+TEST_F(BidsTest, UnsafeIdsGetNoBid) {
+  for (const char* id : {"", "../x", "a/b", ".hidden", "a b"})
+    EXPECT_EQ(bids.answer(bid_request(id), alice.did()).error().reason, BidRefusal::malformed) << id;
+  EXPECT_EQ(bids.size(), 0U);
+}
+
+}  // namespace
+}  // namespace dms::provider

@@ -1,0 +1,25 @@
+#include "provider/local_names.hpp"
+
+#include <fmt/format.h>
+
+namespace dms::provider {
+
+LocalName& LocalName::operator=(LocalName&& other) noexcept {
+  if (this == &other) return *this;
+  give_back();
+  names_ = std::exchange(other.names_, nullptr);
+  text_ = std::move(other.text_);
+  return *this;
+}
+
+void LocalName::give_back() {
+  if (names_ != nullptr) names_->taken_.erase(text_);
+}
+
+LocalName LocalNames::take(const std::string& id) {
+  std::string name = id;
+  for (int suffix = 2; !taken_.insert(name).second; ++suffix) name = fmt::format("{}.{}", id, suffix);
+  return {*this, std::move(name)};
+}
+
+}  // namespace dms::provider
