@@ -192,7 +192,7 @@ class Daemon {
   }
 
   Task<Result<void>> start_node(std::filesystem::path work_dir) {
-    node::Services services{runtime_, *network_, store_->blocking(), *resources_, {}, {}, {}};
+    node::Services services{runtime_, *network_, *store_, *resources_, {}, {}, {}};
     for (const auto& type : executors_->types()) {
       CO_TRY(services.executors[type], executors_->find(type));
     }

@@ -12,7 +12,7 @@ namespace dms::node {
 struct Services {
   Runtime runtime;
   network::Network& network;
-  db::Store& store;
+  db::AsyncStore& store;
   resources::Manager& resources;
   /// What this machine can run work with: executor type -> executor.
   std::map<std::string, executor::Executor*> executors;

@@ -3,7 +3,7 @@
 
 #include <filesystem>
 
-#include "db/store.hpp"
+#include "db/async_store.hpp"
 #include "network/network.hpp"
 #include "runtime/lane.hpp"
 
@@ -12,7 +12,7 @@ namespace dms::orchestrator {
 struct Services {
   Lane& lane;
   network::Network& network;
-  db::Store& store;
+  db::AsyncStore& store;
   std::filesystem::path work_dir;
 };
 

@@ -145,7 +145,7 @@ struct DeploymentTest : testing::Test {
   actor::TestNode& a = w.add("orchestrator");
   actor::TestNode& b = w.add("provider");
   std::filesystem::path folder;
-  db::Store db = db::Store::open(std::string(db::Store::kMemory)).value();
+  db::AsyncStore db{a.lane(), db::Store::open(std::string(db::Store::kMemory)).value()};
   RefusingRecordStore records{db};
   ScriptedProvider provider{b};
   std::unique_ptr<Deployment> deployment;
@@ -238,7 +238,7 @@ TEST_F(DeploymentTest, ADamagedRecordDoesNotKeepTheOthersFromStarting) {
   impossible.id = "not/an/inbox";
   impossible.status = DeploymentStatus::running;
   ASSERT_TRUE(w.run(a, records.save(impossible)));
-  ASSERT_TRUE(db.put(kDeploymentCollection, "broken", "not json"));
+  ASSERT_TRUE(db.blocking().put(kDeploymentCollection, "broken", "not json"));
   Deployments deployments({a.lane(), *a.network, db, folder}, *a.root);
   const Result<void> started = w.run(a, deployments.start());
   EXPECT_TRUE(started) << (started ? "" : started.error().to_string());

@@ -7,15 +7,18 @@
 namespace dms::orchestrator {
 
 Task<Result<void>> RecordStore::save(DeploymentRecord record) {
-  co_return store_.put_value(kDeploymentCollection, record.id, record);
+  const std::string collection(kDeploymentCollection);
+  co_return co_await store_.put_value(collection, record.id, record);
 }
 
 Task<Result<std::optional<DeploymentRecord>>> RecordStore::load(std::string id) {
-  co_return store_.get_value<DeploymentRecord>(kDeploymentCollection, id);
+  const std::string collection(kDeploymentCollection);
+  co_return co_await store_.get_value<DeploymentRecord>(collection, id);
 }
 
 Task<Result<RecordStore::Loaded>> RecordStore::load_all() {
-  CO_TRY(const std::vector<db::Document> documents, store_.list(kDeploymentCollection));
+  const std::string collection(kDeploymentCollection);
+  CO_TRY(const std::vector<db::Document> documents, co_await store_.list(collection));
   Loaded loaded;
   for (const auto& [id, text] : documents) {
     Result<DeploymentRecord> record = json::decode<DeploymentRecord>(text, {.bytes = db::Store::kMaxDocument});
@@ -38,10 +41,11 @@ Task<Result<std::vector<std::string>>> RecordStore::prune(UnixTime now) {
     if (is_final(record.status)) ended.push_back(&record);
   const auto end_of = [](const DeploymentRecord& r) { return r.ended != 0 ? r.ended : r.created; };
   std::ranges::sort(ended, [&](const auto* a, const auto* b) { return end_of(*a) > end_of(*b); });
+  const std::string collection(kDeploymentCollection);
   std::vector<std::string> removed;
   for (std::size_t i = 0; i < ended.size(); ++i)
     if (i >= kMaxEndedDeployments || UnixTime{end_of(*ended[i])} + kEndedRetention < now) {
-      CO_TRY_VOID(store_.erase(kDeploymentCollection, ended[i]->id));
+      CO_TRY_VOID(co_await store_.erase(collection, ended[i]->id));
       removed.push_back(ended[i]->id);
     }
   co_return removed;

@@ -9,7 +9,7 @@
 //     the daemon's start nor hides the others. It is left in the store for a newer version or for a person to read.
 //  4. Of the deployments that have ended, the kMaxEndedDeployments newest are kept, for kEndedRetention at most.
 //
-// Threads: the lane of the orchestrator; the store's writes wait on its own thread. Cancellation: a cancelled change has
+// Threads: the lane of the orchestrator; the store works on a worker thread. Cancellation: a cancelled change has
 // happened on disk and in memory, or in neither.
 #pragma once
 
@@ -19,7 +19,7 @@
 #include <string>
 #include <vector>
 
-#include "db/store.hpp"
+#include "db/async_store.hpp"
 #include "protocol/deployment.hpp"
 #include "runtime/task.hpp"
 
@@ -52,7 +52,7 @@ struct DeploymentRecord {
 
 class RecordStore {
  public:
-  explicit RecordStore(db::Store& store) : store_(store) {}
+  explicit RecordStore(db::AsyncStore& store) : store_(store) {}
   virtual ~RecordStore() = default;
 
   /// The record is on disk when this has succeeded.
@@ -69,7 +69,7 @@ class RecordStore {
   Task<Result<std::vector<std::string>>> prune(UnixTime now);
 
  private:
-  db::Store& store_;
+  db::AsyncStore& store_;
 };
 
 class DurableRecord {

@@ -13,7 +13,7 @@ using protocol::DeploymentStatus;
 struct RecordTest : testing::Test {
   SimWorld world{1};
   SimNode& node = world.add_node("orchestrator");
-  db::Store db = db::Store::open(std::string(db::Store::kMemory)).value();
+  db::AsyncStore db{node.runtime().lane, db::Store::open(std::string(db::Store::kMemory)).value()};
   RefusingRecordStore store{db};
 
   static DeploymentRecord record(std::string id, DeploymentStatus status = DeploymentStatus::running) {
@@ -84,9 +84,9 @@ TEST_F(RecordTest, ChangesOfOneRecordAreAppliedOneAfterAnother) {
 
 TEST_F(RecordTest, ADamagedRecordHidesNoOther) {
   keep(record("good"));
-  ASSERT_TRUE(db.put(kDeploymentCollection, "broken", "{\"id\":5}"));
-  ASSERT_TRUE(db.put(kDeploymentCollection, "future", R"({"id":"future","status":"Hibernating"})"));
-  ASSERT_TRUE(db.put(kDeploymentCollection, "renamed", R"({"id":"other","status":"Running"})"));
+  ASSERT_TRUE(db.blocking().put(kDeploymentCollection, "broken", "{\"id\":5}"));
+  ASSERT_TRUE(db.blocking().put(kDeploymentCollection, "future", R"({"id":"future","status":"Hibernating"})"));
+  ASSERT_TRUE(db.blocking().put(kDeploymentCollection, "renamed", R"({"id":"other","status":"Running"})"));
   const auto loaded = run(store.load_all());
   ASSERT_TRUE(loaded) << loaded.error().to_string();
   ASSERT_EQ(loaded->records.size(), 1u);
