@@ -64,8 +64,12 @@ function(dms_precompile target)
   endif()
 endfunction()
 
-# base_test makes the precompiled header of the tests.
+# base_test makes the precompiled header of the tests. Tests are compiled with -O1, which takes a third less time; what they
+# test is not (docs/decisions/0503-optimisation-of-tests.md).
 function(dms_precompile_test target)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    target_compile_options(${target} PRIVATE $<$<CONFIG:RelWithDebInfo>:-O1>)
+  endif()
   if(target STREQUAL "base_test")
     target_precompile_headers(base_test PRIVATE ${CMAKE_SOURCE_DIR}/cmake/pch_test.hpp)
   else()

@@ -1,4 +1,4 @@
-// Precompiled for every test: what the sources have, GoogleTest, and the headers of ours that most tests include.
+// Precompiled for every test: the headers of the sources, GoogleTest, GoogleMock and RapidCheck.
 #pragma once
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
