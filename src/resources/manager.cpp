@@ -154,10 +154,12 @@ Task<Result<void>> Manager::drop_expired() {
 
 Task<Result<void>> Manager::erase(std::vector<std::string> ids) {
   if (ids.empty()) co_return Result<void>();
-  Result<void> erased = co_await store_.transaction([ids](db::Store& store) -> Result<void> {
+  // Named before it is awaited: GCC 12 destroys the captures of a temporary twice.
+  db::AsyncStore::Change change = [ids](db::Store& store) -> Result<void> {
     for (const std::string& id : ids) TRY_VOID(store.erase(kReservations, id));
     return {};
-  });
+  };
+  const Result<void> erased = co_await store_.transaction(std::move(change));
   if (!erased) co_return erased;
   for (const std::string& id : ids) reservations_.erase(id);
   co_return Result<void>();

@@ -178,7 +178,8 @@ TEST(Deployment, FiftyOneAfterAnotherAndTwentyAtOnceLeaveNothingBehind) {
   net.expect_clean(net.large);
   EXPECT_EQ(net.user.node().deployments().active(), 0u);
   for (Machine* machine : {&net.user, &net.small, &net.large})
-    EXPECT_EQ(machine->capabilities()->ephemeral_count(), 0u) << machine->name() << " has not withdrawn its ephemeral grants";
+    EXPECT_EQ(machine->capabilities()->ephemeral_count(), 0u)
+        << machine->name() << " has not withdrawn its ephemeral grants";
 }
 
 TEST(Deployment, ReloadingCapabilitiesLeavesRunningWorkInItsOwnersHands) {
