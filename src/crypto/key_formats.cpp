@@ -204,7 +204,8 @@ class WipedJson {
   Secret values_;
   Secret scratch_;
   boost::json::static_resource memory_;
-  boost::json::value value_ = boost::json::value(boost::json::storage_ptr(&memory_));  // of another storage it would be a copy
+  boost::json::value value_ =
+      boost::json::value(boost::json::storage_ptr(&memory_));  // of another storage it would be a copy
 };
 
 std::string_view member(const boost::json::object& object, std::string_view name) {

@@ -5,9 +5,9 @@
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 
+#include "base/random.hpp"
 #include "encoding/json.hpp"
 #include "encoding/multibase.hpp"
-#include "base/random.hpp"
 
 namespace dms {
 namespace {

@@ -129,12 +129,13 @@ struct DeploymentLogsReply {
   }
 };
 
-inline constexpr std::array kDeploymentNewParameters{Parameter{.name = "spec-file",
-                                                               .letter = 'f',
-                                                               .member = "Ensemble",
-                                                               .form = Form::ensemble,
-                                                               .value = "file",
-                                                               .help = "the ensemble, as YAML; - reads standard input [ensemble.yaml]"}};
+inline constexpr std::array kDeploymentNewParameters{
+    Parameter{.name = "spec-file",
+              .letter = 'f',
+              .member = "Ensemble",
+              .form = Form::ensemble,
+              .value = "file",
+              .help = "the ensemble, as YAML; - reads standard input [ensemble.yaml]"}};
 inline constexpr std::array kDeploymentListParameters{Parameter{.name = "filter",
                                                                 .letter = 'f',
                                                                 .member = "Metadata",
