@@ -5,13 +5,17 @@ Where network namespaces can be used, each of the three hosts has its own; elsew
 ports. Every line that begins with `name$` is a command as that host's user would type it, and is what runs.
 """
 
+import os
 import pathlib
 import re
 import shlex
+import subprocess
 import sys
+import tempfile
 import time
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "tests/lib"))
+SCRIPT = pathlib.Path(__file__).resolve()
+sys.path.insert(0, str(SCRIPT.parent.parent / "tests/lib"))
 
 from nunet_cluster import Cluster, ClusterError, namespaces_obstacle, sandbox_obstacle, wait_for  # noqa: E402  (its folder is only known now)
 
@@ -170,9 +174,29 @@ def story(cluster):
     return seconds
 
 
+ENTERED = "NUNET_DEMO_ENTERED"
+
+
+def enter_mounted_root(obstacle):
+    """bubblewrap needs a root that is a mount point, which the root of a chroot is not. Runs this program again in a bind mount of
+    the same root, and returns its exit status; None where that is not the obstacle, or does not remove it."""
+    if "make / slave" not in obstacle or os.geteuid() != 0 or ENTERED in os.environ:
+        return None
+    # pivot_root(2) refuses a root whose parent mount is shared, so the parent is a private mount. The mounts below are made
+    # private too: otherwise their end would end those that they are copies of.
+    script = """mount -t tmpfs tmpfs "$0" && mount --make-private "$0" && mkdir "$0/root" && mount --rbind / "$0/root" &&
+        mount --make-rprivate "$0/root" && { chroot "$0/root" "$@"; status=$?; umount --lazy "$0"; exit $status; }"""
+    with tempfile.TemporaryDirectory(prefix="nunet-demo-root-") as folder:
+        command = ["unshare", "--mount", "--propagation", "unchanged", "sh", "-c", script, folder, sys.executable, str(SCRIPT)]
+        say("The root of this chroot is not a mount point: the demonstration runs in a bind mount of it.")
+        return subprocess.run(command, env={**os.environ, ENTERED: "1"}, check=False).returncode
+
+
 def main():
     begin = time.monotonic()
     if obstacle := sandbox_obstacle():
+        if (status := enter_mounted_root(obstacle)) is not None:
+            return status
         print(f"The demonstration runs its task in the sandbox executor, which cannot work here: {obstacle}.\n"
               "In a chroot, make the root a mount point first: mount --bind DIR DIR && chroot DIR", file=sys.stderr)
         return 1
