@@ -54,7 +54,8 @@ class FewDescriptors {
 class RemoveTreeTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    std::string pattern = (fs::temp_directory_path() / "dms-remove-XXXXXX").string();
+    // Not below TMPDIR, whose folders may be closed to the user without privileges.
+    std::string pattern = "/tmp/dms-remove-XXXXXX";
     ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
     folder_ = pattern;
     fs::permissions(folder_, fs::perms::all);

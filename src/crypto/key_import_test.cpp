@@ -156,7 +156,7 @@ TEST(KeyImport, LeavesNoCopyOfTheKey) {
   const Secret as_jwk = Secret::take(object);
   for (const Secret* text : {&as_hex, &as_base64, &as_pem, &as_jwk}) {
     EXPECT_TRUE(read_private_key(*text));
-    EXPECT_EQ(wanted.count(), 1U);
+    EXPECT_EQ(wanted.count(), 1U) << (text - &as_hex);
   }
 }
 

@@ -37,6 +37,7 @@ class Wanted {
       if (mode[0] == 'r' && mode[1] == 'w' && end - begin <= kLargest)
         found += count_in(memory.get(), begin, end, block);
     }
+    ::explicit_bzero(block.data(), block.size());  // it holds the secret where it was read from `inverted_`
     return found;
   }
 

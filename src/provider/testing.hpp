@@ -6,6 +6,8 @@
 
 #include "actor/test_world.hpp"
 #include "executor/fake/fake.hpp"
+#include "protocol/allocation.hpp"
+#include "protocol/bid.hpp"
 #include "provider/services.hpp"
 
 namespace dms::provider {

@@ -127,7 +127,12 @@ Task<Result<void>> Manager::allocate(std::string id) {
 Task<Result<void>> Manager::drop(std::string id, State state, std::string_view what) {
   Mutex::Lock lock = co_await changing_.lock();
   const auto known = reservations_.find(id);
-  if (known == reservations_.end() || !counts(known->second)) co_return fail(Errc::not_found, "{} is not {}", id, what);
+  if (known == reservations_.end()) co_return fail(Errc::not_found, "{} is not {}", id, what);
+  if (!counts(known->second)) {
+    std::vector<std::string> expired{id};
+    CO_TRY_VOID(co_await erase(std::move(expired)));
+    co_return fail(Errc::not_found, "{} is not {} any more: it has expired", id, what);
+  }
   if (known->second.state != state)
     co_return fail(Errc::not_found, "{} is not {} but {}", id, what, to_string(known->second.state));
   CO_TRY_VOID(co_await store_.erase(kReservations, id));

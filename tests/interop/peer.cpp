@@ -128,8 +128,8 @@ class Driver {
   }
 
   Result<std::string> subscribe(const std::string& topic) {
-    TRY(SubscriptionId id, pubsub_.subscribe(topic, {}, [topic](const crypto::PeerId& author, Bytes data) {
-      say("event message {} {} {}", topic, author.to_string(), as_text(data));
+    TRY(SubscriptionId id, pubsub_.subscribe(topic, {}, [topic](PubSub::Message& message) {
+      say("event message {} {} {}", topic, message.author.to_string(), as_text(message.data));
     }));
     (void)id;
     return "subscribe " + topic;

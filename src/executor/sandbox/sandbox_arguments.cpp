@@ -23,6 +23,8 @@ void add_system(Args& args, bool network) {
     else if (fs::is_directory(dir, ec))
       add(args, {"--ro-bind", dir, dir});
   }
+  // Made explicitly: bubblewrap makes parents of what it binds private to root.
+  add(args, {"--perms", "0755", "--dir", "/etc"});
   for (const char* file : {"/etc/ld.so.cache", "/etc/alternatives", "/etc/localtime"})
     add(args, {"--ro-bind-try", file, file});
   if (!network) return;
@@ -52,10 +54,12 @@ Args sandbox_arguments(const SandboxPlan& plan) {
   else
     add(args, {"--unshare-user", "--uid", "1000", "--gid", "1000"});
   add_system(args, plan.network);
-  add(args, {"--ro-bind-data", std::to_string(plan.passwd_fd), "/etc/passwd"});
-  add(args, {"--ro-bind-data", std::to_string(plan.group_fd), "/etc/group"});
-  add(args, {"--ro-bind-data", std::to_string(plan.hosts_fd), "/etc/hosts"});
-  add(args, {"--ro-bind-data", std::to_string(plan.nsswitch_fd), "/etc/nsswitch.conf"});
+  // Readable by the work's user: bubblewrap makes such files, and their folder, private to root otherwise.
+  const std::pair<int, const char*> data[] = {{plan.passwd_fd, "/etc/passwd"},
+                                              {plan.group_fd, "/etc/group"},
+                                              {plan.hosts_fd, "/etc/hosts"},
+                                              {plan.nsswitch_fd, "/etc/nsswitch.conf"}};
+  for (const auto& [fd, file] : data) add(args, {"--perms", "0644", "--ro-bind-data", std::to_string(fd), file});
   add_writable(args, plan);
   add(args, {"--seccomp", std::to_string(plan.seccomp_fd)});
   add(args, {"--json-status-fd", std::to_string(plan.status_fd), "--die-with-parent", "--clearenv", "--"});
