@@ -1,6 +1,9 @@
 #include "crypto/key_import.hpp"
 
+#include <string.h>
+
 #include <algorithm>
+#include <array>
 #include <optional>
 
 #include "crypto/key_formats.hpp"
@@ -58,9 +61,7 @@ Result<PrivateKey> from_bytes(BytesView bytes, KeyType of_32_bytes) {
   return PrivateKey::unmarshal(bytes);
 }
 
-}  // namespace
-
-Result<PrivateKey> read_private_key(BytesView text, KeyText form, KeyType of_32_bytes) {
+Result<PrivateKey> read_key(BytesView text, KeyText form, KeyType of_32_bytes) {
   if (text.size() > kMaxKeyText)
     return fail(dms::Errc::limit_exceeded, "a private key in more than {} bytes", kMaxKeyText);
   if (form == KeyText::recognise)
@@ -79,6 +80,20 @@ Result<PrivateKey> read_private_key(BytesView text, KeyText form, KeyType of_32_
       Errc::bad_key,
       "expected a private key in PEM, OpenSSH's form, a JWK or a JSON array of 64 numbers; or libp2p's protobuf "
       "(36 or 68 bytes), an Ed25519 key (64 bytes) or a seed (32 bytes) as bytes, hex or base64");
+}
+
+/// Overwrites the part of the stack that the reader has used: compilers spill bytes of the key there.
+[[gnu::noinline]] void wipe_used_stack() {
+  std::array<std::uint8_t, 32 * 1024> used;
+  ::explicit_bzero(used.data(), used.size());
+}
+
+}  // namespace
+
+Result<PrivateKey> read_private_key(BytesView text, KeyText form, KeyType of_32_bytes) {
+  Result<PrivateKey> key = read_key(text, form, of_32_bytes);
+  wipe_used_stack();
+  return key;
 }
 
 }  // namespace dms::crypto

@@ -154,9 +154,11 @@ TEST(KeyImport, LeavesNoCopyOfTheKey) {
   std::string digits = encode(Base::base64url, seed);
   std::string object = fmt::format("{{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"d\":\"{}\"}}", digits);
   const Secret as_jwk = Secret::take(object);
-  for (const Secret* text : {&as_hex, &as_base64, &as_pem, &as_jwk}) {
-    EXPECT_TRUE(read_private_key(*text));
-    EXPECT_EQ(wanted.count(), 1U) << (text - &as_hex);
+  const std::pair<const char*, const Secret*> forms[] = {
+      {"hex", &as_hex}, {"base64", &as_base64}, {"PEM", &as_pem}, {"JWK", &as_jwk}};
+  for (const auto& [form, text] : forms) {
+    EXPECT_TRUE(read_private_key(*text)) << form;
+    EXPECT_EQ(wanted.count(), 1U) << form;
   }
 }
 
