@@ -12,6 +12,19 @@
 
 namespace dms::crypto::test {
 
+/// True where freed memory is not used again for long, as under the address and the thread sanitizer.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+inline constexpr bool kMemoryIsHeldBack = true;
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+inline constexpr bool kMemoryIsHeldBack = true;
+#else
+inline constexpr bool kMemoryIsHeldBack = false;
+#endif
+#else
+inline constexpr bool kMemoryIsHeldBack = false;
+#endif
+
 /// A secret to search for, stored with every byte inverted, so that the search does not find this copy.
 class Wanted {
  public:

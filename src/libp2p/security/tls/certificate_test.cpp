@@ -175,9 +175,12 @@ TEST(TlsCertificate, WhatIsRefusedAndWhy) {
 X509Ptr with_unique_id(const Certificate& certificate) {
   Bytes der = der_of(*certificate.x509);
   const Bytes id{0x82, 2, 0, 1};
-  // Both outer lengths have two bytes; the extensions are the last field of the inner sequence and begin with a3 81.
-  const auto at = std::ranges::search(der, std::array<std::uint8_t, 2>{0xa3, 0x81}).begin();
-  der.insert(at, id.begin(), id.end());
+  // Both outer lengths have two bytes; the extensions, a3 81 and a length, are the last field of the inner sequence. The same
+  // bytes may occur in keys.
+  const std::size_t end = 8 + static_cast<std::size_t>(der[6] << 8 | der[7]);
+  std::size_t at = 8;
+  while (at + 3 < end && !(der[at] == 0xa3 && der[at + 1] == 0x81 && at + 3 + der[at + 2] == end)) ++at;
+  der.insert(der.begin() + static_cast<std::ptrdiff_t>(at), id.begin(), id.end());
   for (std::size_t length : {2U, 6U}) {
     const std::size_t size = static_cast<std::size_t>(der[length] << 8 | der[length + 1]) + id.size();
     der[length] = static_cast<std::uint8_t>(size >> 8);
