@@ -51,8 +51,11 @@ void deliver(End& from, End& to, std::size_t count, std::size_t piece) {
     to.session->received(some);
     count -= some;
     if (SSL_is_init_finished(&to.session->ssl()) == 0) {
-      if (!to.session->handshake()) std::abort();
-      continue;
+      // A session that has failed counts as one whose handshake is not finished.
+      to.failed = !to.session->handshake();
+      if (to.failed && !from.altered && !to.altered) std::abort();
+      // A key update that was asked for is sent as a handshake; what has arrived is read after it.
+      if (to.failed || SSL_is_init_finished(&to.session->ssl()) == 0) continue;
     }
     for (;;) {
       const auto got = to.session->read(text);
@@ -79,7 +82,10 @@ void act(std::uint8_t what, std::uint8_t number, End& end, End& peer, std::size_
       end.altered = true;
       break;
     case 4:
-      if (!end.finished && !end.failed) SSL_key_update(&end.session->ssl(), number % 2);
+      // Sent at once, as Session does: an update that waits could not follow a close_notify.
+      if (!end.finished && !end.failed && SSL_key_update(&end.session->ssl(), number % 2) == 1)
+        end.failed = !end.session->handshake();
+      if (end.failed && !end.altered && !peer.altered) std::abort();
       break;
     default:
       if (!end.finished && !end.failed && end.session->finish()) end.finished = true;
