@@ -52,18 +52,12 @@ Task<Result<std::vector<std::string>>> RecordStore::prune(UnixTime now) {
 }
 
 Task<Result<void>> DurableRecord::update(Change change) {
-  while (changing_) {
-    const Result<void> waited = co_await changed_.wait();
-    if (!waited) co_return waited;
-  }
-  changing_ = true;
+  Mutex::Lock lock = co_await changing_.lock();
   DeploymentRecord next = record_;
   change(next);
   Task<Result<void>> saving = store_.save(next);
   Result<void> saved = co_await std::move(saving);
   if (saved) record_ = std::move(next);
-  changing_ = false;
-  changed_.notify_all();
   co_return saved;
 }
 

@@ -21,7 +21,7 @@
 
 #include "db/async_store.hpp"
 #include "protocol/deployment.hpp"
-#include "runtime/task.hpp"
+#include "runtime/mutex.hpp"
 
 namespace dms::orchestrator {
 
@@ -87,8 +87,7 @@ class DurableRecord {
  private:
   RecordStore& store_;
   DeploymentRecord record_;
-  bool changing_ = false;
-  Notify changed_;
+  Mutex changing_;  ///< held from the copy of the record to its replacement
 };
 
 }  // namespace dms::orchestrator
