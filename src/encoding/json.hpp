@@ -332,6 +332,7 @@ struct Codec<T> {
 };
 
 // Members of the common types are compiled once, in json.cpp.
+// NOLINTBEGIN(bugprone-macro-parentheses): `declared` is a keyword or nothing, `M` a type; neither takes parentheses
 #define DMS_JSON_MEMBER(declared, M)                                              \
   declared template void write_member(Writer&, std::string_view, const M&, Omit); \
   declared template bool read_member_into(const Object&, std::string_view, M&, std::optional<Error>&)
@@ -351,6 +352,7 @@ struct Codec<T> {
   DMS_JSON_MEMBER(declared, StringMap);                     \
   declared template struct Codec<std::vector<std::string>>; \
   declared template struct Codec<StringMap>
+// NOLINTEND(bugprone-macro-parentheses)
 DMS_JSON_COMMON_MEMBERS(extern);
 
 }  // namespace dms::json
