@@ -1,16 +1,18 @@
 #!/usr/bin/python3
-"""Compiles each header under src/ alone, without the precompiled header: a header brings what it needs."""
+"""Compiles each header under src/ alone, without the precompiled header: a header brings what it needs.
+
+Files changed since --base come first. What the budget left out is named.
+"""
 
 import argparse
-import concurrent.futures
 import json
-import os
 import pathlib
 import shlex
 import subprocess
 import sys
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+import within_budget
+from within_budget import ROOT
 
 
 def module_flags(build):
@@ -29,28 +31,22 @@ def module_flags(build):
 
 
 def compile_alone(header, command):
-    run = subprocess.run([*command, "-Wno-pragma-once-outside-header", "-fsyntax-only", "-x", "c++", str(header)],
+    """What the compiler says of a header, '' if it compiles."""
+    run = subprocess.run([*command, "-Wno-pragma-once-outside-header", "-fsyntax-only", "-x", "c++", str(ROOT / header)],
                          capture_output=True, text=True, errors="replace")
-    return run.returncode == 0, run.stderr
+    return "" if run.returncode == 0 else f"{header} does not compile alone:\n{run.stderr}"
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--build", default="build/lint", help="the folder with compile_commands.json")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count())
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    within_budget.add_arguments(parser)
     options = parser.parse_args()
 
     flags = module_flags(pathlib.Path(options.build).resolve())
-    headers = [h for h in sorted((ROOT / "src").rglob("*.hpp")) if h.relative_to(ROOT / "src").parts[0] in flags]
-    failed = 0
-    with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-        jobs = [pool.submit(compile_alone, h, flags[h.relative_to(ROOT / "src").parts[0]]) for h in headers]
-        for header, job in zip(headers, jobs):
-            ok, errors = job.result()
-            if not ok:
-                failed += 1
-                print(f"{header.relative_to(ROOT)} does not compile alone:\n{errors}", flush=True)
-    print(f"{len(headers)} headers, {failed} do not compile alone")
+    modules = {h.relative_to(ROOT).as_posix(): h.relative_to(ROOT / "src").parts[0] for h in (ROOT / "src").rglob("*.hpp")}
+    headers = [h for h, module in modules.items() if module in flags]
+    count, unread, failed = within_budget.run(headers, lambda header: compile_alone(header, flags[modules[header]]), options)
+    print(f"{count - unread} of {count} headers read, {failed} do not compile alone")
     return 1 if failed or not headers else 0
 
 

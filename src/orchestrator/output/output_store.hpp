@@ -21,7 +21,7 @@ namespace dms::orchestrator {
 
 class OutputStore {
  public:
-  explicit OutputStore(std::filesystem::path work_dir) : root_(std::move(work_dir) / "deployments") {}
+  explicit OutputStore(const std::filesystem::path& work_dir) : root_(work_dir / "deployments") {}
 
   [[nodiscard]] std::filesystem::path folder(std::string_view deployment, std::string_view allocation) const;
   Task<Result<void>> write(std::string deployment, std::string allocation, Bytes out, Bytes err);
