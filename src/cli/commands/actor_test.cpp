@@ -197,7 +197,7 @@ struct DeployTest : ActorTest {
         return json::write(json::Object{{"LogsWrittenTo", (world.home / "logs").string()}, {"Error", ""}});
       if (e.behaviour.ends_with("/list")) return R"({"Deployments":{"abc":"Running","abcdef":"Completed"}})";
       const auto& state = states[std::min(polls++, states.size() - 1)];
-      return json::write(json::Object{{"Status", state}, {"Error", state == "Failed" ? "nobody bid" : ""}});
+      return json::write(json::Object{{"Status", state}, {"Error", state == "Failed" ? "no provider bid" : ""}});
     };
   }
 };
@@ -278,7 +278,18 @@ TEST_F(DeployTest, AFailedDeploymentFailsTheCommand) {
   states = {"Preparing", "Failed"};
   const auto said = nunet({"deploy", "-f", file, "--follow"});
   EXPECT_EQ(said.code, 1);
-  EXPECT_THAT(said.err, HasSubstr("nobody bid"));
+  EXPECT_THAT(said.err, HasSubstr("no provider bid"));
+}
+
+TEST_F(DeployTest, AnExitCodeIsNamedOnce) {
+  const auto shown = [this](int code, std::string_view reason) {
+    const json::Object work{{"status", "failed"}, {"exit_code", code}, {"reason", reason}};
+    always(json::write(json::Object{{"Status", "Failed"}, {"Allocations", json::Object{{"work", work}}}}));
+    return nunet({"deployment", "status", "abc"}).out;
+  };
+  EXPECT_EQ(shown(129, "exit code 129, perhaps SIGHUP"), "Failed\n  work: failed, exit code 129, perhaps SIGHUP\n");
+  EXPECT_EQ(shown(7, "out of memory"), "Failed\n  work: failed, exit code 7, out of memory\n");
+  EXPECT_EQ(shown(7, ""), "Failed\n  work: failed, exit code 7\n");
 }
 
 TEST_F(DeployTest, InterruptingDoesNotEndTheDeployment) {

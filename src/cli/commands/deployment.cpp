@@ -39,7 +39,8 @@ std::vector<std::string> describe_status(const DeploymentStatusReply& status) {
   for (const auto& [name, allocation] : status.allocations) {
     std::string line = fmt::format("  {}: {}", name, to_string(allocation.status));
     if (!allocation.peer.empty()) line += fmt::format(" on {}", allocation.peer);
-    if (allocation.exit_code != 0) line += fmt::format(", exit code {}", allocation.exit_code);
+    const std::string exit_code = fmt::format("exit code {}", allocation.exit_code);
+    if (allocation.exit_code != 0 && !allocation.reason.starts_with(exit_code)) line += ", " + exit_code;
     if (!allocation.reason.empty()) line += fmt::format(", {}", allocation.reason);
     lines.push_back(std::move(line));
   }
