@@ -225,11 +225,13 @@ struct InnerFiles {
   Fd group;
   Fd hosts;
   Fd nsswitch;
+  Fd host_conf;
 };
 
 /// The work's own names. It has no network, so no others can be reached.
 constexpr std::string_view kHosts = "127.0.0.1 localhost sandbox\n::1 localhost sandbox ip6-localhost ip6-loopback\n";
 constexpr std::string_view kNsswitch = "passwd: files\ngroup: files\nhosts: files dns\n";
+constexpr std::string_view kHostConf = "multi on\n";  // both addresses of localhost, not the first only
 
 Result<InnerFiles> make_inner_files(const fs::path& status_path, std::uint32_t uid) {
   InnerFiles files;
@@ -242,6 +244,7 @@ Result<InnerFiles> make_inner_files(const fs::path& status_path, std::uint32_t u
   TRY(files.group, memory_file("group", as_bytes(fmt::format("root:x:0:\nwork:x:{}:\n", uid))));
   TRY(files.hosts, memory_file("hosts", as_bytes(kHosts)));
   TRY(files.nsswitch, memory_file("nsswitch.conf", as_bytes(kNsswitch)));
+  TRY(files.host_conf, memory_file("host.conf", as_bytes(kHostConf)));
   return files;
 }
 
@@ -274,6 +277,7 @@ Result<void> Sandbox::launch(const RunPtr& shared) {
   plan.group_fd = files.group.get();
   plan.hosts_fd = files.hosts.get();
   plan.nsswitch_fd = files.nsswitch.get();
+  plan.host_conf_fd = files.host_conf.get();
 
   ProcessSpec spec;
   spec.argv = sandbox_arguments(plan);
@@ -281,7 +285,8 @@ Result<void> Sandbox::launch(const RunPtr& shared) {
   spec.cwd = "/";
   spec.out = ProcessOutput::pipe();
   spec.err = ProcessOutput::pipe();
-  for (const Fd* fd : {&files.status, &files.seccomp, &files.passwd, &files.group, &files.hosts, &files.nsswitch})
+  for (const Fd* fd :
+       {&files.status, &files.seccomp, &files.passwd, &files.group, &files.hosts, &files.nsswitch, &files.host_conf})
     spec.keep_fds.push_back(fd->get());
   if (run.cgroup) spec.cgroups = run.cgroup->procs_files();
   add_rlimits(spec, run.request.limits, run.cgroup.has_value(), root_);

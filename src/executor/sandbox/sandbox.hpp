@@ -132,6 +132,7 @@ struct SandboxPlan {
   int group_fd = -1;
   int hosts_fd = -1;
   int nsswitch_fd = -1;
+  int host_conf_fd = -1;
 };
 std::vector<std::string> sandbox_arguments(const SandboxPlan& plan);
 

@@ -58,7 +58,8 @@ Args sandbox_arguments(const SandboxPlan& plan) {
   const std::pair<int, const char*> data[] = {{plan.passwd_fd, "/etc/passwd"},
                                               {plan.group_fd, "/etc/group"},
                                               {plan.hosts_fd, "/etc/hosts"},
-                                              {plan.nsswitch_fd, "/etc/nsswitch.conf"}};
+                                              {plan.nsswitch_fd, "/etc/nsswitch.conf"},
+                                              {plan.host_conf_fd, "/etc/host.conf"}};
   for (const auto& [fd, file] : data) add(args, {"--perms", "0644", "--ro-bind-data", std::to_string(fd), file});
   add_writable(args, plan);
   add(args, {"--seccomp", std::to_string(plan.seccomp_fd)});
