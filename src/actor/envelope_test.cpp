@@ -57,7 +57,7 @@ std::string check(const Vector& vector) {
   return verified.error().is(Errc::expired) ? "expired" : "bad signature";
 }
 
-TEST(EnvelopeVectors, AreJudgedAsTheirMakerSays) {
+TEST(EnvelopeVectors, AreAcceptedOrRefusedAsTheirMakerSays) {
   const Vectors vectors = load();
   ASSERT_GT(vectors.envelopes.size(), 40u);
   for (const Vector& vector : vectors.envelopes) EXPECT_EQ(check(vector), vector.verdict) << vector.name;

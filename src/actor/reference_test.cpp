@@ -11,7 +11,7 @@ using test::Comparison;
 using test::ReferenceCase;
 using test::ReferenceFile;
 
-TEST(Reference, EnvelopesAreJudgedAndRewrittenAsThere) {
+TEST(Reference, EnvelopesAreCheckedAndRewrittenAsThere) {
   constexpr const char* twice = "a member is there once: which of two counts must not depend on the reader";
   constexpr const char* base = "one text for the same bytes";
   Comparison comparison(test::Differences{

@@ -95,7 +95,7 @@ const Differences kMilderDecisions = {
     {"list: a malformed one before it", "the reference drops the message; here one token never spoils another"},
 };
 
-TEST(Reference, TokensAreJudgedAndRewrittenAsThere) {
+TEST(Reference, TokensAreCheckedAndRewrittenAsThere) {
   Comparison comparison(kStricterTokens);
   const ReferenceFile file = ReferenceFile::load("ucan/go_tokens.json");
   const auto keys = keys_of(file);

@@ -127,11 +127,11 @@ Task<Result<void>> Auction::collect(const std::set<std::string>& nodes, SteadyTi
       std::ranges::none_of(nodes, [&](const std::string& n) { return ensemble_.nodes.at(n).peer.empty(); });
   for (;;) {
     if (all_pinned && unanswered.empty()) co_return Result<void>();
-    const SteadyTime patience = unanswered.empty() ? std::min(until, lane.now() + kBidSettle) : until;
-    Result<Bid> bid = co_await with_deadline(patience, incoming_.receive());
+    const SteadyTime deadline = unanswered.empty() ? std::min(until, lane.now() + kBidSettle) : until;
+    Result<Bid> bid = co_await with_deadline(deadline, incoming_.receive());
     if (!bid && bid.error().is(Errc::deadline_exceeded)) co_return Result<void>();
     if (!bid) co_return std::unexpected(bid.error());
-    if (Result<void> fine = judge(*bid, nodes, taken); !fine) {
+    if (Result<void> fine = check(*bid, nodes, taken); !fine) {
       ++refused_;
       log::debug("orchestrator", "{}: bid of {} refused: {}", ensemble_id_, bid->peer, fine.error().to_string());
       continue;
@@ -143,7 +143,7 @@ Task<Result<void>> Auction::collect(const std::set<std::string>& nodes, SteadyTi
   }
 }
 
-Result<void> Auction::judge(const Bid& bid, const std::set<std::string>& nodes,
+Result<void> Auction::check(const Bid& bid, const std::set<std::string>& nodes,
                             const std::set<std::string>& taken) const {
   if (bid.ensemble_id != ensemble_id_) return fail(Errc::invalid_argument, "it is for ensemble {}", bid.ensemble_id);
   if (!nodes.contains(bid.node_id))
@@ -156,7 +156,7 @@ Result<void> Auction::judge(const Bid& bid, const std::set<std::string>& nodes,
     if (other.peer == bid.peer && name != bid.node_id)
       return fail(Errc::permission_denied, "this peer is pinned to node {}", name);
   if (!node.location.allows(bid.location))
-    return fail(Errc::permission_denied, "the machine stands where the node may not run");
+    return fail(Errc::permission_denied, "the location of the machine is not allowed for the node");
   if (auto it = bids_.find(bid.node_id); it != bids_.end() && it->second.size() >= kMaxBidsPerNode)
     return fail(Errc::limit_exceeded, "the node has {} bids already", kMaxBidsPerNode);
   if (bid.handle.address.host != bid.peer) return fail(Errc::invalid_argument, "its handle is on another peer");

@@ -10,8 +10,9 @@
 //  3. After a round the best bid (matching/) of each node stays; the others are free to bid for what is still missing
 //     in the next round. Rounds go on until every node has a machine or the deadline is too near.
 //
-// Threads: the actor's lane. Cancellation: between and within rounds; nothing needs undoing, bids bind nobody. Attacks:
-// a flood of bids fills a queue of kBidQueue and is dropped beyond; signatures are checked before anything is kept.
+// Threads: the actor's lane. Cancellation: between and within rounds; nothing needs undoing, bids are not binding.
+// Attacks: a flood of bids fills a queue of kBidQueue and is dropped beyond; signatures are checked before anything is
+// kept.
 #pragma once
 
 #include <map>
@@ -41,7 +42,7 @@ class Auction {
   Auction(const Auction&) = delete;
   Auction& operator=(const Auction&) = delete;
 
-  /// Errc::deadline_exceeded names the nodes for which nobody bid, and how many bids were refused.
+  /// Errc::deadline_exceeded names the nodes without a bid, and how many bids were refused.
   Task<Result<Candidate>> run(UnixTime deadline, std::set<std::string> excluded_peers);
 
   /// Bids seen for each node in the last run, for people.
@@ -55,7 +56,7 @@ class Auction {
   Task<Result<void>> ask(const std::set<std::string>& nodes, UnixTime expires, const std::set<std::string>& excluded);
   Task<Result<void>> ask_pinned(std::string peer, protocol::NodeRequest asked, actor::MessageOptions options);
   Task<Result<void>> collect(const std::set<std::string>& nodes, SteadyTime until, std::set<std::string> taken);
-  Result<void> judge(const protocol::Bid& bid, const std::set<std::string>& nodes,
+  Result<void> check(const protocol::Bid& bid, const std::set<std::string>& nodes,
                      const std::set<std::string>& taken) const;
   Result<protocol::NodeRequest> node_request(const std::string& node) const;
 

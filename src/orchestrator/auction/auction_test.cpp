@@ -1,0 +1,130 @@
+// One auction against scripted bidders, in virtual time: which bids count, which is chosen, and when a round ends.
+#include "orchestrator/auction/auction.hpp"
+
+#include <gtest/gtest.h>
+
+#include "actor/test_world.hpp"
+#include "orchestrator/test_records.hpp"
+#include "protocol/serve.hpp"
+
+namespace dms::orchestrator {
+namespace {
+
+using namespace protocol;
+
+capability::Resources machine(std::uint64_t gib) {
+  capability::Resources resources;
+  resources.cpu.cores = *capability::Millicores::from_cores(1);
+  resources.ram.size = {gib * capability::kGiB};
+  resources.disk.size = {gib * capability::kGiB};
+  return resources;
+}
+
+/// Answers each request for bids with one bid, changed before and after it is signed.
+struct Bidder {
+  using Change = std::function<void(Bid&)>;
+  Bidder(actor::TestNode& made_for, std::uint64_t gib) : node(made_for), free(machine(gib)) {
+    EXPECT_TRUE(node.root->add_behaviour(
+        std::string(kBidRequest.path), [this](actor::Envelope envelope) { return bid(std::move(envelope)); },
+        behaviour_options(kBidRequest)));
+    EXPECT_TRUE(node.root->subscribe(std::string(kDeploymentTopic)));
+  }
+  Task<void> bid(actor::Envelope envelope) {
+    const auto request = actor::payload<EnsembleBidRequest>(envelope).value();
+    if (++requests <= silent_rounds) co_return;
+    Bid bid;
+    bid.ensemble_id = request.id;
+    bid.node_id = "node";
+    bid.peer = node.network->self().to_string();
+    bid.handle = node.root->handle();
+    bid.offer = Offer{free};
+    before(bid);
+    EXPECT_TRUE(bid.sign(node.key));
+    after(bid);
+    (void)co_await node.root->reply(envelope, bid);
+  }
+  [[nodiscard]] std::string peer() const { return node.network->self().to_string(); }
+
+  actor::TestNode& node;
+  capability::Resources free;
+  Change before = [](Bid&) {};
+  Change after = [](Bid&) {};
+  int requests = 0;
+  int silent_rounds = 0;
+};
+
+struct AuctionTest : testing::Test {
+  AuctionTest() {
+    for (actor::TestNode* provider : {&b, &c}) {
+      actor::TestWorld::trust(a, *provider);
+      actor::TestWorld::trust(*provider, a);
+    }
+    w.settle();  // subscriptions are announced
+  }
+  ~AuctionTest() override { w.close(); }
+
+  Result<Candidate> run(const std::string& pinned = {}, std::set<std::string> excluded = {}) {
+    const auto auction = Auction::open(*a.root, "ensemble", one_task_ensemble(pinned)).value();
+    const SteadyTime begun = a.lane().now();
+    Result<Candidate> candidate = w.run(a, auction->run(a.lane().unix_now() + 12s, std::move(excluded)));
+    took = a.lane().now() - begun;
+    return candidate;
+  }
+
+  std::shared_ptr<network::MemorySubstrate> substrate = std::make_shared<network::MemorySubstrate>();
+  actor::TestWorld w{11, [this](actor::TestNode& node) -> std::unique_ptr<network::Network> {
+                       return std::make_unique<network::MemoryNetwork>(substrate, node.lane(),
+                                                                       crypto::PeerId::from(node.key.public_key()));
+                     }};
+  actor::TestNode& a = w.add("orchestrator");
+  actor::TestNode& b = w.add("large");
+  actor::TestNode& c = w.add("small");
+  Bidder large{b, 8};
+  Bidder small{c, 1};
+  Duration took{0};
+};
+
+TEST_F(AuctionTest, TheBestOfTheBidsThatSettleIsChosen) {
+  EXPECT_EQ(run().value().at("node").peer, small.peer());
+  EXPECT_GE(took, kBidSettle);
+  EXPECT_LT(took, 1s);
+}
+
+TEST_F(AuctionTest, APinnedNodeIsAskedDirectlyAndTakenAtOnce) {
+  EXPECT_EQ(run(large.peer()).value().at("node").peer, large.peer());
+  EXPECT_EQ(small.requests, 0);
+  EXPECT_LT(took, kBidSettle);
+}
+
+TEST_F(AuctionTest, AnExcludedPeerDoesNotCount) {
+  EXPECT_EQ(run({}, {small.peer()}).value().at("node").peer, large.peer());
+}
+
+TEST_F(AuctionTest, ANodeWithoutABidIsAskedForAgain) {
+  large.silent_rounds = small.silent_rounds = 1;
+  EXPECT_EQ(run().value().at("node").peer, small.peer());
+  EXPECT_GE(took, kBidRound);
+}
+
+TEST_F(AuctionTest, BidsThatDoNotCountAreRefusedAndTheErrorCountsThem) {
+  const std::vector<std::pair<std::string, std::pair<Bidder::Change, Bidder::Change>>> wrong{
+      {"another ensemble", {[](Bid& bid) { bid.ensemble_id = "other"; }, [](Bid&) {}}},
+      {"a node that was not asked for", {[](Bid& bid) { bid.node_id = "other"; }, [](Bid&) {}}},
+      {"a handle of another peer", {[this](Bid& bid) { bid.handle = a.root->handle(); }, [](Bid&) {}}},
+      {"changed after it was signed", {[](Bid&) {}, [](Bid& bid) { bid.location.city = "elsewhere"; }}},
+      {"signed by another peer",
+       {[this](Bid& bid) { bid.handle = a.root->handle(), bid.peer = bid.handle.address.host; }, [](Bid&) {}}},
+  };
+  small.silent_rounds = 1000;
+  for (const auto& [what, change] : wrong) {
+    std::tie(large.before, large.after) = change;
+    const Result<Candidate> candidate = run();
+    ASSERT_FALSE(candidate) << what;
+    EXPECT_TRUE(candidate.error().is(Errc::deadline_exceeded)) << what;
+    EXPECT_NE(candidate.error().to_string().find("node node"), std::string::npos) << candidate.error().to_string();
+    EXPECT_NE(candidate.error().to_string().find("2 bids were refused"), std::string::npos) << what;  // one a round
+  }
+}
+
+}  // namespace
+}  // namespace dms::orchestrator

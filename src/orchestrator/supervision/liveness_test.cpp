@@ -1,0 +1,67 @@
+// When a provider counts as lost, in virtual time.
+#include "orchestrator/supervision/liveness.hpp"
+
+#include <gtest/gtest.h>
+
+#include "actor/test_world.hpp"
+
+namespace dms::orchestrator {
+namespace {
+
+struct LivenessTest : testing::Test {
+  LivenessTest() {
+    actor::TestWorld::trust(a, b);
+    actor::TestWorld::trust(b, a);
+  }
+  ~LivenessTest() override { w.close(); }
+  [[nodiscard]] std::string peer() const { return b.network->self().to_string(); }
+  void cut(bool is_cut = true) { substrate->cut(a.network->self(), b.network->self(), is_cut); }
+  bool lost() { return w.run(a, liveness.ping(peer())).value(); }
+  Result<actor::Note> call(Duration limit) {
+    actor::Envelope request = a.root->message(b.root->handle(), "/slow", {}, {.timeout = limit});
+    return w.run(a, liveness.call<actor::Note>(*a.root, peer(), std::move(request)));
+  }
+
+  std::shared_ptr<network::MemorySubstrate> substrate = std::make_shared<network::MemorySubstrate>();
+  actor::TestWorld w{12, [this](actor::TestNode& node) -> std::unique_ptr<network::Network> {
+                       return std::make_unique<network::MemoryNetwork>(substrate, node.lane(),
+                                                                       crypto::PeerId::from(node.key.public_key()));
+                     }};
+  actor::TestNode& a = w.add("orchestrator");
+  actor::TestNode& b = w.add("provider");
+  Liveness liveness{*a.network};
+};
+
+TEST_F(LivenessTest, AProviderIsLostAfterPingsThatFailInARow) {
+  EXPECT_FALSE(lost());
+  cut();
+  for (int missed = 1; missed < kLostAfter; ++missed) EXPECT_FALSE(lost()) << missed;
+  cut(false);
+  EXPECT_FALSE(lost());  // a ping that succeeds starts the count anew
+  cut();
+  for (int missed = 1; missed < kLostAfter; ++missed) EXPECT_FALSE(lost()) << missed;
+  EXPECT_TRUE(lost());
+  EXPECT_FALSE(liveness.last_error(peer()).empty());
+}
+
+TEST_F(LivenessTest, ACallEndsWhenItsProviderIsLost) {
+  b.listen("/slow");  // receives, and never replies
+  a.lane().call_at(a.lane().now() + 1s, [this] { cut(); });
+  const SteadyTime begun = a.lane().now();
+  const Result<actor::Note> reply = call(10min);
+  ASSERT_FALSE(reply);
+  EXPECT_TRUE(reply.error().is(Errc::closed)) << reply.error().to_string();
+  EXPECT_LT(a.lane().now() - begun, (kLostAfter + 1) * (kPingInterval + kPingTimeout));
+}
+
+TEST_F(LivenessTest, ACallMayTakeLongAsLongAsItsProviderAnswersPings) {
+  b.listen("/slow");
+  const SteadyTime begun = a.lane().now();
+  const Result<actor::Note> reply = call(3min);
+  ASSERT_FALSE(reply);
+  EXPECT_FALSE(reply.error().is(Errc::closed)) << reply.error().to_string();
+  EXPECT_GT(a.lane().now() - begun, 2min);
+}
+
+}  // namespace
+}  // namespace dms::orchestrator
