@@ -259,6 +259,20 @@ TEST_F(ApiTest, TheInboxOfAnActorOfTheNodeIsRefused) {
   EXPECT_EQ(post("invoke", e).status, 409);
 }
 
+TEST_F(ApiTest, AnotherUserCannotTakeTheInboxOfAFutureActor) {
+  answer(provider, [&](const Envelope& e) { return std::vector{reply_to(e, provider)}; });
+  Envelope e = request(provider.handle);
+  e.from.address.inbox = "0123abcd_web";
+  ASSERT_TRUE(e.sign(user));
+  home.sim.set_user(kOther);
+  const auto refused = post("invoke", e);
+  EXPECT_EQ(refused.status, 403);
+  EXPECT_NE(error_of(refused).find("from.addr.inbox"), std::string::npos) << refused.body;
+  EXPECT_EQ(post("invoke", request(provider.handle)).status, 200) << "its own inbox is user-1";
+  home.sim.set_user(kUser);
+  EXPECT_EQ(post("invoke", e).status, 200) << "the daemon's user names its inboxes";
+}
+
 TEST_F(ApiTest, AnUnreachablePeerIsAnError) {
   substrate->cut(home.network.self(), provider.network.self());
   const auto response = post("invoke", request(provider.handle));

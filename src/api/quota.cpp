@@ -7,9 +7,10 @@ namespace dms::api {
 UserQuota::Admission UserQuota::connect(User user) {
   const auto found = by_user_.find(user);
   const std::size_t mine = found == by_user_.end() ? 0 : found->second;
-  const std::size_t reserved = is_operator(user) ? 0 : limits_.per_user;
-  const std::size_t all = limits_.connections > reserved ? limits_.connections - reserved : 0;
-  const std::size_t taken = is_operator(user) ? connections() : foreign_;
+  const std::size_t for_foreign = limits_.connections > limits_.per_user ? limits_.connections - limits_.per_user : 0;
+  const std::size_t all = is_operator(user) ? limits_.connections : for_foreign;
+  // Foreign connections above their share are answered 503; they take no place of an operator.
+  const std::size_t taken = is_operator(user) ? operators_ + std::min(foreign_, for_foreign) : foreign_;
   if (mine >= 2 * limits_.per_user || taken >= 2 * all) return Admission::close;
   ++by_user_[user];
   ++(is_operator(user) ? operators_ : foreign_);
@@ -23,12 +24,12 @@ void UserQuota::disconnect(User user) {
   --(is_operator(user) ? operators_ : foreign_);
 }
 
-bool UserQuota::take(Bucket& bucket, const RequestRate& rate, SteadyTime now) {
+bool UserQuota::take(Bucket& bucket, const RequestRate& rate, double cost, SteadyTime now) {
   const std::chrono::duration<double> since = now - bucket.filled;
   bucket.tokens = std::min(rate.burst, bucket.tokens + since.count() * rate.rate);
   bucket.filled = now;
-  if (bucket.tokens < 1) return false;
-  bucket.tokens -= 1;
+  if (bucket.tokens < cost) return false;
+  bucket.tokens -= cost;
   return true;
 }
 
@@ -41,14 +42,16 @@ void UserQuota::forget_full(SteadyTime now) {
   });
 }
 
-bool UserQuota::charge(User user, SteadyTime now) {
+bool UserQuota::charge(User user, SteadyTime now, std::size_t body) {
   const RequestRate& rate = is_operator(user) ? limits_.operators : limits_.foreign;
+  // At most the burst, so that a full bucket pays for the largest body.
+  const double cost = std::min(rate.burst, 1 + static_cast<double>(body / kBytesPerCharge));
   if (!buckets_.contains(user) && buckets_.size() >= kMaxBuckets) forget_full(now);
   if (!buckets_.contains(user) && buckets_.size() >= kMaxBuckets && !is_operator(user)) return false;
-  if (!take(buckets_.try_emplace(user, Bucket{rate.burst, now}).first->second, rate, now)) return false;
+  if (!take(buckets_.try_emplace(user, Bucket{rate.burst, now}).first->second, rate, cost, now)) return false;
   if (is_operator(user)) return true;
   if (!all_foreign_) all_foreign_ = Bucket{limits_.all_foreign.burst, now};
-  return take(*all_foreign_, limits_.all_foreign, now);
+  return take(*all_foreign_, limits_.all_foreign, cost, now);
 }
 
 }  // namespace dms::api

@@ -5,9 +5,10 @@
 //     foreign. Connections without a known user share one quota.
 //  2. Each user has at most `per_user` connections served at once; as many again are answered 503, further ones are closed.
 //     The same holds for all users together and `connections`, and foreign users together never take the last `per_user`
-//     of them: the operators always find a place.
-//  3. Each user has a bucket of requests (`operators` or `foreign`); foreign users also share `all_foreign`. An empty bucket is
-//     answered 429.
+//     of them: the operators always find a place, however many foreign connections are answered 503.
+//  3. Each user has a bucket of requests (`operators` or `foreign`); foreign users also share `all_foreign`. A request costs
+//     one for itself and one for each kBytesPerCharge of its body, as large bodies cost the lane milliseconds to parse. An
+//     empty bucket is answered 429.
 //
 // Actors charge remote peers and not their own host (actor/rate_limiter.hpp), so local callers are charged here: each operator
 // as a remote peer is, all foreign users together half of that.
@@ -44,6 +45,7 @@ class UserQuota {
  public:
   enum class Admission { serve, busy, close };
   static constexpr std::size_t kMaxBuckets = 1024;
+  static constexpr std::size_t kBytesPerCharge = std::size_t{64} << 10;
 
   UserQuota(UserId own, QuotaLimits limits) : own_(own), limits_(limits) {}
 
@@ -51,8 +53,8 @@ class UserQuota {
   /// A new connection. Unless it is to be closed it counts until disconnect().
   [[nodiscard]] Admission connect(User user);
   void disconnect(User user);
-  /// False if the user has used up its requests.
-  [[nodiscard]] bool charge(User user, SteadyTime now);
+  /// A request with a body of so many bytes. False if the user has used up its requests.
+  [[nodiscard]] bool charge(User user, SteadyTime now, std::size_t body = 0);
 
   [[nodiscard]] std::size_t connections() const { return operators_ + foreign_; }
 
@@ -61,7 +63,7 @@ class UserQuota {
     double tokens = 0;
     SteadyTime filled{};
   };
-  static bool take(Bucket& bucket, const RequestRate& rate, SteadyTime now);
+  static bool take(Bucket& bucket, const RequestRate& rate, double cost, SteadyTime now);
   void forget_full(SteadyTime now);
 
   UserId own_;

@@ -41,6 +41,26 @@ TEST(UserQuota, ForeignUsersTogetherLeaveThePlacesOfTheOperators) {
   EXPECT_EQ(empty.connect(0), Admission::busy) << "all places are taken";
 }
 
+TEST(UserQuota, ForeignConnectionsThatAreAnsweredBusyTakeNoPlaceOfTheOperators) {
+  UserQuota quota(kOwn, small());
+  for (UserId user = 1; user < 100; ++user)
+    for (int i = 0; i < 7; ++i) (void)quota.connect(user);
+  EXPECT_EQ(quota.connections(), 14U) << "served and answered busy";
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(quota.connect(kOwn), Admission::serve);
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(quota.connect(kOwn), Admission::busy);
+}
+
+TEST(UserQuota, LargeBodiesCostMore) {
+  UserQuota quota(kOwn, small());
+  constexpr std::size_t kUnit = UserQuota::kBytesPerCharge;
+  EXPECT_TRUE(quota.charge(7, SteadyTime{}, kUnit)) << "one for the request, one for its body";
+  EXPECT_FALSE(quota.charge(7, SteadyTime{}));
+  EXPECT_TRUE(quota.charge(8, SteadyTime{}, 100 * kUnit)) << "at most the burst: no request is refused for ever";
+  EXPECT_FALSE(quota.charge(9, SteadyTime{}, kUnit)) << "one is left for all foreign users";
+  EXPECT_TRUE(quota.charge(kOwn, SteadyTime{}, 19 * kUnit));
+  EXPECT_FALSE(quota.charge(kOwn, SteadyTime{}));
+}
+
 TEST(UserQuota, ConnectionsWithoutAKnownUserShareOneQuota) {
   UserQuota quota(kOwn, small());
   for (int i = 0; i < 3; ++i) EXPECT_EQ(quota.connect(std::nullopt), Admission::serve);

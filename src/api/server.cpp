@@ -160,7 +160,7 @@ Task<HttpResponse> Server::answer(HttpRequest request, Route route, Caller calle
     ++metrics_.refusals[Refusal::busy];
     co_return error(503, "too many connections at once; try again");
   }
-  if (!quota_.charge(caller.user, runtime_.lane.now())) {
+  if (!quota_.charge(caller.user, runtime_.lane.now(), request.body.size())) {
     ++metrics_.refusals[Refusal::rate];
     co_return error(429, "too many requests from this user; try again later");
   }
@@ -181,14 +181,18 @@ Task<HttpResponse> Server::answer(HttpRequest request, Route route, Caller calle
       break;
     default:
       if (request.method != "POST") co_return error(405, fmt::format("{} takes an envelope with POST", path));
-      co_return co_await answer_post(std::move(request), route);
+      co_return co_await answer_post(std::move(request), route, caller);
   }
   co_return error(405, fmt::format("{} is read with GET", path));
 }
 
-Task<HttpResponse> Server::answer_post(HttpRequest request, Route route) {
+Task<HttpResponse> Server::answer_post(HttpRequest request, Route route, Caller caller) {
   auto envelope = actor::Envelope::decode(as_bytes(request.body));
   if (!envelope) co_return error(400, envelope.error().to_string());
+  const bool named_as_caller = envelope->from.address.inbox.starts_with(kCallerInbox);
+  if (route != Route::send && !named_as_caller && !quota_.is_operator(caller.user))
+    co_return error(403, fmt::format("from.addr.inbox: expected {}<number>; other inboxes are for the daemon's user",
+                                     kCallerInbox));
   if (route == Route::send) {
     auto sent = co_await relay_.send(*std::move(envelope));
     if (!sent) co_return error(sent.error());

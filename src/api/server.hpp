@@ -23,7 +23,9 @@
 // Attacks. A web page that the user visits can make the browser send requests here, also under a host name of the page's
 // owner that resolves to 127.0.0.1: requests must name a loopback host in Host (403), and a page's Origin must be this
 // server itself (403). Slow and endless requests end at http/http.hpp's limits. Another local user reaches the TCP port
-// without a key to sign with, and cannot use up the places or the request rate of the daemon's user. A process that listens
+// without a key to sign with, and cannot use up the places or the request rate of the daemon's user. It gets replies in
+// inboxes named kCallerInbox only, so that it cannot take the name that an actor is about to have: those of ensembles and
+// allocations are known from broadcasts. A process that listens
 // on the port in the daemon's place is detected by the client (cli/client/client.hpp).
 //
 // Wire: NuNet DMS 0.5 REST, api/v1/actor.
@@ -76,7 +78,7 @@ class Server {
   Task<void> serve(std::unique_ptr<ByteStream> stream, Caller caller);
   Task<HttpResponse> respond(HttpRequest request, Caller caller);
   Task<HttpResponse> answer(HttpRequest request, Route route, Caller caller);
-  Task<HttpResponse> answer_post(HttpRequest request, Route route);
+  Task<HttpResponse> answer_post(HttpRequest request, Route route, Caller caller);
   [[nodiscard]] bool local_origin(const HttpRequest& request) const;
 
   Runtime runtime_;

@@ -18,6 +18,9 @@ struct Settings {
 /// The Unix socket in the work directory. Only the daemon's own user and root are served there.
 inline constexpr std::string_view kSocketName = "nunet.sock";
 
+/// How the inboxes of callers are named, here and by NuNet's clients: user-<nonce>.
+inline constexpr std::string_view kCallerInbox = "user-";
+
 inline constexpr std::string_view kHandlePath = "/api/v1/actor/handle";
 inline constexpr std::string_view kSendPath = "/api/v1/actor/send";
 inline constexpr std::string_view kInvokePath = "/api/v1/actor/invoke";

@@ -98,7 +98,8 @@ Result<actor::Envelope> Client::make(const Message& message) {
   const UnixTime now = session_->environment().now();
   actor::Envelope envelope;
   envelope.behaviour = message.behaviour;
-  envelope.from = {security_.id(), security_.did(), {daemon_.address.host, fmt::format("user-{}", nonce)}};
+  envelope.from = {
+      security_.id(), security_.did(), {daemon_.address.host, fmt::format("{}{}", api::kCallerInbox, nonce)}};
   envelope.nonce = nonce;
   envelope.options.expires = message.expires.nanos;
   envelope.message = message.payload;
