@@ -127,8 +127,12 @@ Result<Loaded> load_from(const Sources& sources, FoundFile file, const json::Obj
 
 enum class Trust { trusted, foreign, writable };
 
+bool is_foreign(const struct stat& file, const Sources& sources) {
+  return file.st_uid != sources.user && file.st_uid != 0;
+}
+
 Trust trust_in(const struct stat& file, const Sources& sources) {
-  if (file.st_uid != sources.user && file.st_uid != 0) return Trust::foreign;
+  if (is_foreign(file, sources)) return Trust::foreign;
   return (file.st_mode & 022) != 0 ? Trust::writable : Trust::trusted;
 }
 
@@ -137,9 +141,11 @@ std::unexpected<Error> refuse_writable(const std::filesystem::path& file) {
               "{}: other users may write it; `chmod go-w` it, or name another file with --config", file.string());
 }
 
-/// The whole of a file, checked on the descriptor that is read.
+/// The whole of a file, checked on the descriptor that is read. A symbolic link of another user is not followed.
 Result<std::string> read_trusted(const std::filesystem::path& file, const Sources& sources) {
-  const int descriptor = ::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  struct stat entry {};
+  const bool follow = ::lstat(file.c_str(), &entry) == 0 && S_ISLNK(entry.st_mode) && !is_foreign(entry, sources);
+  const int descriptor = ::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | (follow ? 0 : O_NOFOLLOW));
   if (descriptor < 0) return fail(Errc::io, "open {}: {}", file.string(), std::strerror(errno));
   struct stat info {};
   Result<std::string> text = fail(Errc::invalid_argument, "{}: it belongs to another user", file.string());
@@ -275,9 +281,11 @@ Result<FoundFile> find_file(const Sources& sources) {
     return found;
   }
   const auto here = sources.working_folder / kFileName;
+  struct stat entry {};
   struct stat info {};
-  if (::stat(here.c_str(), &info) == 0) {
+  if (::lstat(here.c_str(), &entry) == 0 && ::stat(here.c_str(), &info) == 0) {
     found.path = here;
+    if (is_foreign(entry, sources)) info = entry;  // a link counts as its owner's, wherever it points
     const Trust trust = trust_in(info, sources);
     if (trust == Trust::trusted) return found;
     if (trust == Trust::writable) return refuse_writable(here);

@@ -193,6 +193,22 @@ TEST_F(ConfigFile, AFileInTheWorkingFolderCountsOnlyIfItsOwnerIsThisUserOrRoot) 
   EXPECT_EQ(load(sources_)->section<Rest>().port, 4) << "a file that is named counts";
 }
 
+TEST_F(ConfigFile, ALinkOfAnotherUserInTheWorkingFolderIsSkipped) {
+  const fs::path link = root_ / "here/dms_config.json";
+  write("home/.nunet", R"({"rest":{"port":3}})");
+  write("elsewhere", R"({"rest":{"port":4}})");
+  fs::create_directories(root_ / "here");
+  fs::create_symlink(root_ / "elsewhere/dms_config.json", link);
+  EXPECT_EQ(load(sources_)->section<Rest>().port, 4) << "a link of this user";
+  if (::geteuid() != 0 || ::lchown(link.c_str(), 12345, 12345) != 0)
+    GTEST_SKIP() << "skipped: only root can give a link to another user";
+  const auto loaded = load(sources_);
+  ASSERT_TRUE(loaded) << loaded.error().to_string();
+  EXPECT_EQ(loaded->section<Rest>().port, 3) << "the next file of the search order";
+  ASSERT_EQ(loaded->warnings.size(), 1U);
+  EXPECT_NE(loaded->warnings[0].find("another user (12345)"), std::string::npos) << loaded->warnings[0];
+}
+
 TEST_F(ConfigFile, AFileInTheWorkingFolderThatOthersMayWriteIsRefused) {
   write("here", R"({"rest":{"port":4}})");
   for (const auto mode : {0620, 0602, 0666}) {
