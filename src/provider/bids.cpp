@@ -117,7 +117,8 @@ std::expected<void, NoBid> Bids::admit(const protocol::EnsembleBidRequest& reque
       if (rounds.size() >= kMaxRounds) return no_bid(BidRefusal::too_many, "{} rounds are answered", rounds.size());
       return {};
     }
-  if (size_ >= kMaxBids || of_owner >= kMaxBidsPerOwner)
+  const bool is_named = root_.security().capabilities()->trust(requester) != ucan::Trust::none;
+  if (size_ + (is_named ? 0 : kReservedBids) >= kMaxBids || of_owner >= kMaxBidsPerOwner)
     return no_bid(BidRefusal::too_many, "{} bids are open, {} of them for this orchestrator", size_, of_owner);
   return {};
 }

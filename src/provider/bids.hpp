@@ -9,8 +9,10 @@
 //  4. Silence is not explained to the network, because the reason describes the machine; it is counted and logged at debug.
 //
 // Threads: the node's lane. Cost: linear in the node requests of a message (at most kMaxNodeRequests). Failure: no bid.
-// Attacks: what a requester can make this node remember is bounded (kMaxBidsPerOwner, kMaxBids, kMaxRounds). A requester
-// that copies the ensemble id of another's broadcast gets a bid of its own and does not reach the other's.
+// Attacks: what a requester can make this node remember is bounded (kMaxBidsPerOwner, kMaxBids, kMaxRounds). DIDs cost
+// nothing, and the holder of one grant can delegate it to many; the last kReservedBids are therefore kept for requesters
+// that the operator has named as anchors. A requester that copies the ensemble id of another's broadcast gets a bid of its
+// own and does not reach the other's.
 #pragma once
 
 #include <expected>
@@ -54,6 +56,7 @@ std::expected<protocol::NodeRequest, NoBid> choose_request(const protocol::Ensem
 
 inline constexpr Duration kBidTime = 5min;
 inline constexpr std::size_t kMaxBids = 4096;
+inline constexpr std::size_t kReservedBids = 1024;
 inline constexpr std::size_t kMaxBidsPerOwner = 256;
 inline constexpr std::size_t kMaxRounds = 256;  // of one ensemble
 

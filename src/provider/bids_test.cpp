@@ -127,6 +127,19 @@ TEST_F(BidsTest, TheBidsOfOneRequesterAreBoundedAndLeaveOthersTheirs) {
   EXPECT_TRUE(bids.answer(bid_request("more"), bob.did()));
 }
 
+TEST_F(BidsTest, ManyUnknownRequestersLeavePlacesForNamedOnes) {
+  std::size_t made = 0;
+  for (std::size_t owner = 0; owner * kMaxBidsPerOwner < kMaxBids; ++owner) {
+    const auto stranger = did::Did::from(crypto::PrivateKey::generate(node.lane().random()).public_key()).value();
+    for (std::size_t i = 0; i < kMaxBidsPerOwner; ++i)
+      made += bids.answer(bid_request(fmt::format("e{}", i)), stranger) ? 1 : 0;
+  }
+  EXPECT_EQ(made, kMaxBids - kReservedBids);
+  EXPECT_EQ(bids.answer(bid_request("e"), bob.did()).error().reason, BidRefusal::too_many) << "bob is not named";
+  actor::TestWorld::trust(node, alice);
+  EXPECT_TRUE(bids.answer(bid_request("e"), alice.did()));
+}
+
 TEST_F(BidsTest, UnsafeIdsGetNoBid) {
   for (const char* id : {"", "../x", "a/b", ".hidden", "a b"})
     EXPECT_EQ(bids.answer(bid_request(id), alice.did()).error().reason, BidRefusal::malformed) << id;
