@@ -67,7 +67,8 @@ void Actor::on_message(const crypto::PeerId& from, BytesView bytes) {
 }
 
 // The decisions are those of NuNet's nodes, so that no honest peer is blamed for forwarding what others accept. Where
-// this check is stricter than theirs, it ignores.
+// this check is stricter than theirs, it ignores: also what cannot be read, as their JSON reader accepts more, and keys of
+// other types.
 network::Validation Actor::validate_broadcast(const std::string& topic, network::Broadcast& broadcast) {
   using network::Validation;
   const auto decide = [this](Validation validation, Refusal reason, const Envelope* envelope) {
@@ -78,7 +79,7 @@ network::Validation Actor::validate_broadcast(const std::string& topic, network:
   if (!system_.limiter.charge(broadcast.origin, lane().now()))
     return decide(Validation::ignore, Refusal::rate_limited, nullptr);
   auto decoded = Envelope::decode(broadcast.message);
-  if (!decoded) return decide(Validation::reject, Refusal::malformed, nullptr);
+  if (!decoded) return decide(Validation::ignore, Refusal::malformed, nullptr);
   const auto envelope = std::make_shared<Envelope>(*std::move(decoded));
   if (!envelope->is_broadcast() || envelope->options.topic != topic)
     return decide(Validation::reject, Refusal::wrong_receiver, envelope.get());
@@ -87,7 +88,10 @@ network::Validation Actor::validate_broadcast(const std::string& topic, network:
   if (envelope->from.address.host != broadcast.origin.to_string())
     return decide(Validation::ignore, Refusal::wrong_host, envelope.get());
   ++system_.metrics.signature_checks;
-  if (!envelope->verify(now)) return decide(Validation::reject, Refusal::bad_signature, envelope.get());
+  if (const Result<void> verified = envelope->verify(now); !verified) {
+    const bool forged = verified.error().is(Errc::bad_signature);
+    return decide(forged ? Validation::reject : Validation::ignore, Refusal::bad_signature, envelope.get());
+  }
   if (replays_.check(envelope->from.id, envelope->nonce, now) == ReplayFilter::Outcome::seen)
     return decide(Validation::ignore, Refusal::replayed, envelope.get());
   broadcast.validated = envelope;

@@ -376,6 +376,23 @@ TEST_P(RefusedBroadcast, AWrongSignature) {
   expect(Refusal::bad_signature, kRejected);
 }
 
+// A peer that is blamed too often is banned: an author must not get it banned by what other nodes accept and forward.
+TEST_P(RefusedBroadcast, OneThatOnlyOtherNodesCanReadIsNotBlamedOnItsForwarder) {
+  std::string text(as_text(signed_broadcast(a).encode()));
+  text.insert(1, R"("nonce":1,)");  // NuNet's nodes take the last of two members
+  w.settle();
+  ASSERT_TRUE(w.run(a, a.network->publish(kTopic, to_bytes(text))));
+  w.settle();
+  expect(Refusal::malformed, kIgnored);
+}
+
+TEST_P(RefusedBroadcast, AnIdThatIsNoKeyOfAnActorIsNotBlamedOnItsForwarder) {
+  Envelope envelope = signed_broadcast(a);
+  envelope.from.id = Id::parse("AAAAAAAA").value();
+  w.inject_broadcast(a, kTopic, envelope);
+  expect(Refusal::bad_signature, kIgnored);
+}
+
 TEST_P(RefusedBroadcast, OneThatLivesTooLong) {
   Envelope envelope =
       a.root->broadcast(kShout, to_payload(Note{"all"}), {.timeout = kMaxLifetime + Duration(1h), .topic = kTopic});
