@@ -121,14 +121,14 @@ class HttpClient {
 };
 
 /// Connects, sends one request, returns the response. `host` names the endpoint in errors and in the Host header.
-Task<Result<HttpResponse>> http_call(Net& net, IpEndpoint to, HttpRequest request, HttpLimits limits = {});
+Task<Result<HttpResponse>> http_call(Net& net, IpEndpoint to, HttpRequest request, HttpLimits limits = HttpLimits());
 
 using HttpHandler = std::function<Task<HttpResponse>(HttpRequest)>;
 
 /// Answers requests until the client closes, asks to close, or violates the protocol; the handler is called for each in
 /// turn. Malformed requests are answered here: 400, 408, 413, 417, 431, 501 or 505. Success when the connection ended in
 /// order. The response to a HEAD request has no body.
-Task<Result<void>> serve_http(ByteStream& stream, HttpHandler handler, HttpLimits limits = {});
+Task<Result<void>> serve_http(ByteStream& stream, HttpHandler handler, HttpLimits limits = HttpLimits());
 
 /// The parser of serve_http on bytes in memory, for fuzzing and tests: the requests in them, or the status and text with
 /// which they would be refused.

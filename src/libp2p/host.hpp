@@ -36,7 +36,7 @@ class Host final : public ProtocolHost {
 
   Result<void> listen(const Multiaddr& address) { return swarm_.listen(address); }
   [[nodiscard]] std::vector<Multiaddr> addresses() const { return swarm_.addresses(); }
-  Task<Result<void>> connect(crypto::PeerId peer, std::vector<Multiaddr> addresses = {}) {
+  Task<Result<void>> connect(crypto::PeerId peer, std::vector<Multiaddr> addresses = std::vector<Multiaddr>()) {
     return swarm_.connect(peer, std::move(addresses));
   }
   Task<Result<void>> connect(PeerAddress to) { return swarm_.connect(std::move(to)); }

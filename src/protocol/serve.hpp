@@ -72,7 +72,8 @@ actor::Envelope message(const actor::Actor& actor, const Behaviour<Request, Repl
 /// Sends `request` to the behaviour of `to` and waits for the reply, for `timeout` at most.
 template <class Request, class Reply>
 Task<Result<Reply>> call(actor::Actor& actor, const Behaviour<Request, Reply>& behaviour, const actor::Handle& to,
-                         const Request& request, std::optional<Duration> timeout = {}, std::string path = {}) {
+                         const Request& request, std::optional<Duration> timeout = std::nullopt,
+                         std::string path = "") {
   return actor.template call<Reply>(message(actor, behaviour, to, request, timeout, std::move(path)));
 }
 

@@ -12,13 +12,13 @@
 //
 // Threads: one lane. Cost: a Task is one allocation; a wait allocates nothing.
 //
-// Traps of coroutines, each easy to avoid (scripts/check_coroutines.py looks for the last two, which GCC 12 compiles
-// wrongly):
+// Traps of coroutines (scripts/check_coroutines.py refuses the last two, which GCC 12 compiles wrongly; CONTRIBUTING.md
+// lists their forms):
 //  - A lambda that is a coroutine must not capture: its captures die with the lambda object, not with the frame. Write a
 //    function (or pass what it needs as parameters, taken by value).
 //  - Parameters of a coroutine that is spawned rather than awaited at once are taken by value, or outlive the nursery.
-//  - No co_await in the condition of an `if` or `while`: name the result first.
-//  - No braced aggregate among the arguments of an awaited call: name it first.
+//  - No co_await in the condition of an `if`, `while` or `switch`: name the result first.
+//  - No aggregate, lambda that captures by value or conditional operator in an expression that awaits: name it first.
 #pragma once
 
 #include <coroutine>

@@ -11,7 +11,8 @@ namespace {
 
 /// Writes `total` bytes and closes; a connection of its own.
 Task<void> pour(Net& net, IpAddress to, std::size_t total) {
-  Result<Accepted> connection = co_await net.connect_tcp({to, 9});
+  const IpEndpoint sink{to, 9};
+  Result<Accepted> connection = co_await net.connect_tcp(sink);
   if (!connection) co_return;
   const Bytes chunk(1 << 20, 3);
   for (std::size_t sent = 0; sent < total; sent += std::min(chunk.size(), total - sent)) {
@@ -151,7 +152,8 @@ TEST(SimLinks, ALaterConnectionMayFinishFirst) {
       for (int i = 0; i < 2; ++i)
         nursery.spawn([](Net& net, IpAddress to, int number, std::vector<int>& done) -> Task<void> {
           (void)co_await sleep_for(number * 1ms);
-          Result<Accepted> connection = co_await net.connect_tcp({to, 9});
+          const IpEndpoint sink{to, 9};
+          Result<Accepted> connection = co_await net.connect_tcp(sink);
           if (connection) done.push_back(number);
         }(client.runtime().net, server.address(), i, order));
       world.run(client, nursery.join());

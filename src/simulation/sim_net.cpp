@@ -133,7 +133,8 @@ Task<Result<void>> SimNet::query(std::string& name) {
   if (!node_.alive) co_return fail(Errc::io, "look up {}: the node is down", name);
   ++names.queries;
   const bool silent = names.silent.contains(name);
-  CO_TRY_VOID(co_await sleep_for(silent ? network_.links.default_link().give_up : names.latency));
+  const Duration wait = silent ? network_.links.default_link().give_up : names.latency;
+  CO_TRY_VOID(co_await sleep_for(wait));
   if (silent) co_return fail(Errc::io, "look up {}: no name server answers", name);
   co_return Result<void>();
 }

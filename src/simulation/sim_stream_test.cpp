@@ -56,7 +56,8 @@ TEST(SimStream, AKilledNodeResetsItsPeers) {
   Nursery client(w.client.runtime().lane, "client");
   std::optional<Result<Bytes>> reply;
   client.spawn([](Net& net, IpAddress to, std::optional<Result<Bytes>>& out) -> Task<void> {
-    auto connection = co_await net.connect_tcp({to, 7});
+    const IpEndpoint server{to, 7};
+    auto connection = co_await net.connect_tcp(server);
     out = co_await read_to_end(*connection->stream, 100);
   }(w.client.runtime().net, w.server.address(), reply));
   w.world.run_for(50ms);
@@ -96,7 +97,8 @@ TEST(SimStream, GroupsOfAPartitionDoNotReachEachOther) {
 
 /// Connects and then only listens.
 Task<void> listen_only(Net& net, IpAddress to, std::unique_ptr<ByteStream>& stream, std::optional<Result<Bytes>>& out) {
-  auto connection = co_await net.connect_tcp({to, 7});
+  const IpEndpoint server{to, 7};
+  auto connection = co_await net.connect_tcp(server);
   stream = std::move(connection->stream);
   out = co_await read_to_end(*stream, 100);
 }

@@ -26,7 +26,8 @@ inline Task<void> echo_server(Net& net, Nursery& nursery, int connections) {
 }
 
 inline Task<Result<Bytes>> talk(Net& net, IpAddress server, Bytes message) {
-  CO_TRY(Accepted connection, co_await net.connect_tcp({server, 7}));
+  const IpEndpoint to{server, 7};
+  CO_TRY(Accepted connection, co_await net.connect_tcp(to));
   CO_TRY_VOID(co_await connection.stream->write(message));
   CO_TRY_VOID(co_await connection.stream->close_write());
   co_return co_await read_to_end(*connection.stream, 1 << 20);

@@ -148,7 +148,8 @@ Task<Result<std::string>> check(Host& host, std::string verb, crypto::PeerId pee
   if (verb == "pings") co_return co_await pings(host, peer, first);
   if (verb == "upload" || verb == "download") {
     const bool up = verb == "upload";
-    CO_TRY(const std::int64_t took, co_await transfer(host, peer, up ? first : 0, up ? 0 : first));
+    const std::uint64_t sent = up ? first : 0;
+    CO_TRY(const std::int64_t took, co_await transfer(host, peer, sent, first - sent));
     co_return fmt::format("{} {} {}", verb, first, took);
   }
   if (verb == "perf") co_return co_await perf(host, peer, first, second);

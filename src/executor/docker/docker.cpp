@@ -28,7 +28,7 @@ Docker::Docker(Runtime runtime, DockerOptions options)
 Docker::~Docker() = default;
 
 Task<Result<std::string>> Docker::version() {
-  CO_TRY(const json::Value answer, co_await api_.call("GET", "/version", {}, 10s));
+  CO_TRY(const json::Value answer, co_await api_.call("GET", "/version", "", 10s));
   std::string version = json_text(answer, {"Version"});
   if (version.empty()) co_return fail(Errc::unsupported, "what answers on {} is not a Docker engine", api_.socket());
   co_return std::move(version);
@@ -260,7 +260,7 @@ Task<void> Docker::ask_to_stop(RunPtr run, Duration grace) {
     (void)co_await api_.call("POST", unpause);
   }
   const std::string path = fmt::format("/containers/{}/stop?t={}", run->name, seconds);
-  Result<json::Value> stopped = co_await api_.call("POST", path, {}, std::chrono::seconds(seconds) + 60s);
+  Result<json::Value> stopped = co_await api_.call("POST", path, "", std::chrono::seconds(seconds) + 60s);
   if (stopped || run->over) co_return;
   log::warn("executor", "stop container {}: {}; removing it", run->name, stopped.error().to_string());
   (void)co_await delete_container(run->name);

@@ -25,7 +25,7 @@ class DockerApi {
   DockerApi(Net& net, std::string socket) : net_(net), socket_(std::move(socket)) {}
 
   /// The response's JSON; null when it has no body.
-  Task<Result<json::Value>> call(std::string method, std::string path, std::string body = {}, Duration limit = 120s);
+  Task<Result<json::Value>> call(std::string method, std::string path, std::string body = "", Duration limit = 120s);
 
   /// A response that goes on: read it while this lives.
   struct Stream {
@@ -40,7 +40,7 @@ class DockerApi {
       client.reset();
     }
   };
-  Task<Result<Stream>> stream(std::string method, std::string path, std::string body = {});
+  Task<Result<Stream>> stream(std::string method, std::string path, std::string body = "");
 
   [[nodiscard]] const std::string& socket() const { return socket_; }
 

@@ -43,6 +43,6 @@ struct ResolveOptions {
 [[nodiscard]] bool begins_with_name(const Multiaddr& address);
 
 /// `net` outlives the call.
-Task<Result<std::vector<Multiaddr>>> resolve(Net& net, Multiaddr address, ResolveOptions options = {});
+Task<Result<std::vector<Multiaddr>>> resolve(Net& net, Multiaddr address, ResolveOptions options = ResolveOptions());
 
 }  // namespace dms::libp2p

@@ -33,7 +33,7 @@ class LazyStream final : public ByteStream {
       : inner_(std::move(inner)), protocol_(std::move(protocol)) {}
 
   Task<Result<std::size_t>> read_some(MutableBytes into) override {
-    if (proposal_ == Proposal::unsent) CO_TRY_VOID(co_await write_with_proposal({}));
+    if (proposal_ == Proposal::unsent) CO_TRY_VOID(co_await write_with_proposal(BytesView()));
     if (!confirmed_) CO_TRY_VOID(co_await confirm());
     co_return co_await inner_->read_some(into);
   }
@@ -44,7 +44,7 @@ class LazyStream final : public ByteStream {
     co_return co_await inner_->write(from);
   }
   Task<Result<void>> close_write() override {
-    if (proposal_ != Proposal::sent) CO_TRY_VOID(co_await write({}));
+    if (proposal_ != Proposal::sent) CO_TRY_VOID(co_await write(BytesView()));
     co_return co_await inner_->close_write();
   }
   void abort() override { inner_->abort(); }

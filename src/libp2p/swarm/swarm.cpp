@@ -395,7 +395,7 @@ Task<Result<std::unique_ptr<Stream>>> Swarm::Impl::new_stream(crypto::PeerId pee
       co_return fail(Errc::invalid_argument, "'{}' is not a valid protocol name", name);
   // A connection may turn out to be dead when it is used; then a new one is made, once.
   for (int attempt = 0;; ++attempt) {
-    CO_TRY_VOID(co_await connect(peer, {}));
+    CO_TRY_VOID(co_await connect(peer, std::vector<Multiaddr>()));
     LinkPtr link = usable(peer);
     if (!link) {
       if (attempt > 0 || closed) co_return fail(Errc::closed, "the connection to {} has ended", peer.to_string());

@@ -93,7 +93,7 @@ class Swarm final : public ProtocolHost {
   [[nodiscard]] std::vector<Multiaddr> addresses() const;
 
   /// Tries `addresses` and those that the peer store has (dialer.hpp). Errc::not_found if there is none.
-  Task<Result<void>> connect(crypto::PeerId peer, std::vector<Multiaddr> addresses = {});
+  Task<Result<void>> connect(crypto::PeerId peer, std::vector<Multiaddr> addresses = std::vector<Multiaddr>());
   Task<Result<void>> connect(PeerAddress to);
   /// Ends all connections to `peer`, if any.
   void disconnect(const crypto::PeerId& peer);

@@ -96,7 +96,8 @@ Task<void> Deployment::deploy() {
 
 Task<Result<void>> Deployment::attempt(Auction& auction, std::set<std::string>& excluded) {
   provisioner_.reset();
-  Result<Candidate> candidate = co_await auction.run(UnixTime{record_->deadline}, excluded);
+  const UnixTime deadline{record_->deadline};
+  Result<Candidate> candidate = co_await auction.run(deadline, excluded);
   if (!candidate) co_return std::unexpected(candidate.error());
   Task<Result<void>> provisioning = provisioner_.run(std::move(*candidate));
   CO_TRY_VOID(co_await std::move(provisioning));

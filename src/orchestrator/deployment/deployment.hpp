@@ -72,7 +72,7 @@ class Deployment {
   Task<void> revert_all_and_end();
   Task<Result<void>> revert_until_answered(protocol::NodeManifest node);
   Task<void> end_if_all_ended();
-  Task<Result<void>> enter(protocol::DeploymentStatus status, std::string error = {});
+  Task<Result<void>> enter(protocol::DeploymentStatus status, std::string error = "");
 
   Services services_;
   OutputStore output_;

@@ -61,8 +61,8 @@ actor::Envelope ProviderClient::start_message(const AllocationManifest& allocati
 Task<Result<void>> ProviderClient::stop(actor::Handle provider, std::string allocation_id) {
   AllocationShutdownRequest request;
   request.allocation_id = allocation_id;
-  const Result<Ack> reply =
-      co_await call(actor_, kAllocationShutdown, provider, request, {}, path_of(kAllocationShutdown, deployment_));
+  const Result<Ack> reply = co_await call(actor_, kAllocationShutdown, provider, request, std::nullopt,
+                                          path_of(kAllocationShutdown, deployment_));
   co_return accepted(reply,
                      fmt::format("stopping {} on {}", jobs::allocation_name(allocation_id), provider.address.host));
 }
@@ -79,7 +79,7 @@ Task<Result<AllocationLogsResponse>> ProviderClient::logs(actor::Handle provider
   AllocationLogsRequest request;
   request.allocation_name = allocation;
   Result<AllocationLogsResponse> reply =
-      co_await call(actor_, kAllocationLogs, provider, request, {}, path_of(kAllocationLogs, deployment_));
+      co_await call(actor_, kAllocationLogs, provider, request, std::nullopt, path_of(kAllocationLogs, deployment_));
   if (!reply) co_return fail(reply.error(), "fetching the output of {}", allocation);
   if (!reply->error.empty()) co_return fail(Errc::not_found, "fetching the output of {}: {}", allocation, reply->error);
   co_return reply;

@@ -53,7 +53,7 @@ Task<Result<Proved>> exchange(ByteStream& raw, Handshake& handshake, Side side, 
                               std::optional<crypto::PeerId> expected) {
   const Bytes payload = mine.encode();
   if (side == Side::dialer) {
-    CO_TRY_VOID(co_await send(raw, handshake, {}));
+    CO_TRY_VOID(co_await send(raw, handshake, BytesView()));
     CO_TRY(Bytes payload_in, co_await receive(raw, handshake));
     CO_TRY(Proved proved, check(payload_in, handshake, expected));
     CO_TRY_VOID(co_await send(raw, handshake, payload));

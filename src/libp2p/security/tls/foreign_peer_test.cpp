@@ -91,7 +91,7 @@ Task<Result<Bytes>> run_peer(std::unique_ptr<ByteStream> raw, SSL_CTX& context, 
 
 /// Performs the handshake with a Tls, then sends back what it reads.
 Task<Result<std::size_t>> echo(std::unique_ptr<ByteStream> raw, Side side) {
-  CO_TRY(Secured secured, co_await tls_of(1).secure(std::move(raw), side, {}, yamux()));
+  CO_TRY(Secured secured, co_await tls_of(1).secure(std::move(raw), side, std::nullopt, yamux()));
   std::size_t total = 0;
   for (;;) {
     CO_TRY(Bytes some, co_await read_some_of(*secured.stream, 1000));
@@ -245,7 +245,7 @@ Task<Result<void>> request_keys_with_each_text(std::unique_ptr<ByteStream> raw, 
 }
 
 Task<Result<Bytes>> only_read(std::unique_ptr<ByteStream> raw) {
-  CO_TRY(Secured secured, co_await tls_of(1).secure(std::move(raw), Side::listener, {}, yamux()));
+  CO_TRY(Secured secured, co_await tls_of(1).secure(std::move(raw), Side::listener, std::nullopt, yamux()));
   co_return co_await read_all(*secured.stream);
 }
 
@@ -283,7 +283,7 @@ TEST(TlsStream, TicketsAreSkipped) {
   LaneWorld w;
   auto [left, right] = make_pipe();
   const auto local = [](std::unique_ptr<ByteStream> raw) -> Task<Result<Bytes>> {
-    CO_TRY(Secured secured, co_await tls_of(1).secure(std::move(raw), Side::dialer, {}, yamux()));
+    CO_TRY(Secured secured, co_await tls_of(1).secure(std::move(raw), Side::dialer, std::nullopt, yamux()));
     co_return co_await read_all(*secured.stream);
   };
   auto [text, sent] = run_both(w, with_timeout(1min, local(std::move(left))),
@@ -369,8 +369,9 @@ TEST(TlsHandshake, OtherProtocolsEndIt) {
     for (Side side : {Side::dialer, Side::listener}) {
       LaneWorld w;
       auto [left, right] = make_pipe();
-      auto [local, remote] = run_both(w, with_timeout(1min, tls_of(1).secure(std::move(left), side, {}, yamux())),
-                                      with_timeout(1min, send_repeatedly(std::move(right), bytes, times)));
+      auto [local, remote] =
+          run_both(w, with_timeout(1min, tls_of(1).secure(std::move(left), side, std::nullopt, yamux())),
+                   with_timeout(1min, send_repeatedly(std::move(right), bytes, times)));
       ASSERT_FALSE(local);
       EXPECT_FALSE(local.error().is(Errc::deadline_exceeded)) << local.error().to_string();
     }
@@ -385,7 +386,7 @@ TEST(TlsHandshake, IsLimitedInSize) {
   record.resize(5 + 0x1000, 0);
   record[5] = 1;
   record[6] = 1;  // 64 KiB and more
-  auto [local, remote] = run_both(w, tls_of(1).secure(std::move(left), Side::listener, {}, yamux()),
+  auto [local, remote] = run_both(w, tls_of(1).secure(std::move(left), Side::listener, std::nullopt, yamux()),
                                   send_repeatedly(std::move(right), record, 20));
   ASSERT_FALSE(local);
 }
