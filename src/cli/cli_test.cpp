@@ -427,7 +427,7 @@ TEST_F(CliTest, ExistingKeysContextsDidsAndSettingsAreCompleted) {
   EXPECT_EQ(offered({"cap", "grant", "--cap", "/public", dms, ""}), "");
   EXPECT_EQ(offered({"cap", "anchor", "-c", "dms", "--root", "did:"}), dms + "\n");
   EXPECT_EQ(offered({"cap", "delegate", "--self-sign", ""}), "also\nno\nonly\n");
-  EXPECT_EQ(offered({"config", "get", "rest."}), "rest.addr\nrest.context\nrest.did\nrest.port\n");
+  EXPECT_EQ(offered({"config", "get", "rest.p"}), "rest.port\n");
   EXPECT_EQ(offered({"completion", ""}), "bash\nfish\nzsh\n");
   EXPECT_EQ(offered({"autocomplete", "z"}), "zsh\n");
   EXPECT_EQ(offered({"--user-dir", (world.home / "other").string(), "key", "did", ""}), "")
