@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <sys/wait.h>
 
+#include <deque>
 #include <filesystem>
 
 #include "executor/docker/docker_stream.hpp"
