@@ -1,4 +1,4 @@
-// What a user asks the orchestrator of its own node: new deployments, their state, output and end.
+// Requests of a user to the orchestrator of its own node: new deployments, their status, output and shutdown.
 //
 // Specification: the behaviours /dms/node/deployment of NuNet DMS 0.5.x.
 #pragma once
@@ -7,6 +7,7 @@
 #include <map>
 #include <string>
 
+#include "encoding/named_enum.hpp"
 #include "jobs/ensemble/ensemble.hpp"
 #include "protocol/allocation.hpp"
 #include "protocol/declaration.hpp"
@@ -14,7 +15,6 @@
 
 namespace dms::protocol {
 
-/// The state of a deployment, by its text on the wire.
 enum class DeploymentStatus {
   preparing,
   generating,
@@ -25,28 +25,13 @@ enum class DeploymentStatus {
   shutting_down,
   completed
 };
-std::string_view to_string(DeploymentStatus status);  ///< "Preparing", ...
-std::optional<DeploymentStatus> parse_deployment_status(std::string_view text);
+NAMED_ENUM(DeploymentStatus, {DeploymentStatus::preparing, "Preparing"}, {DeploymentStatus::generating, "Generating"},
+           {DeploymentStatus::committing, "Committing"}, {DeploymentStatus::provisioning, "Provisioning"},
+           {DeploymentStatus::running, "Running"}, {DeploymentStatus::failed, "Failed"},
+           {DeploymentStatus::shutting_down, "ShuttingDown"}, {DeploymentStatus::completed, "Completed"});
 constexpr bool is_final(DeploymentStatus s) {
   return s == DeploymentStatus::failed || s == DeploymentStatus::completed;
 }
-
-}  // namespace dms::protocol
-
-template <>
-struct dms::json::Codec<dms::protocol::DeploymentStatus> {
-  using Status = dms::protocol::DeploymentStatus;
-  static void write(Writer& w, Status v) { w.string(dms::protocol::to_string(v)); }
-  static Result<Status> read(const Value& v) {
-    if (!v.is_string()) return wrong_kind("a status", v);
-    const std::string_view text(v.get_string().data(), v.get_string().size());
-    if (const auto status = dms::protocol::parse_deployment_status(text)) return *status;
-    return fail(Errc::invalid_argument, "expected the status of a deployment, found \"{}\"", text.substr(0, 64));
-  }
-  static bool empty(Status) { return false; }
-};
-
-namespace dms::protocol {
 
 /// A request for a new deployment must live this long; its expiry less kDeploymentReserve is the deployment's deadline.
 inline constexpr Duration kMinDeploymentTime = 59s;
@@ -93,7 +78,8 @@ struct AllocationState {
                       json::field("exit_code", &S::exit_code), json::field("reason", &S::reason, json::omit_empty));
   }
 };
-/// `error` is why the deployment failed, or why it is not known. `allocations` and `reason` are additions to DMS 0.5.x.
+/// `error` is the reason why the deployment failed or is unknown. `allocations` and `reason` are additions to DMS
+/// 0.5.x.
 struct DeploymentStatusReply {
   std::string status;
   std::string error;

@@ -8,34 +8,21 @@
 
 #include "actor/handle.hpp"
 #include "capability/location.hpp"
-#include "encoding/json.hpp"
+#include "encoding/named_enum.hpp"
 #include "protocol/allocation.hpp"
 
 namespace dms::protocol {
 
-/// The status of an allocation; its texts are those on the wire.
 enum class AllocationStatus { pending, running, restarting, stopped, failed, completed, terminated };
-std::string_view to_string(AllocationStatus status);
-AllocationStatus parse_allocation_status(std::string_view text);  ///< unknown texts are `failed`
+NAMED_ENUM(AllocationStatus, {AllocationStatus::pending, "pending"}, {AllocationStatus::running, "running"},
+           {AllocationStatus::restarting, "restarting"}, {AllocationStatus::stopped, "stopped"},
+           {AllocationStatus::failed, "failed"}, {AllocationStatus::completed, "completed"},
+           {AllocationStatus::terminated, "terminated"});
+constexpr AllocationStatus unknown_name(AllocationStatus) { return AllocationStatus::failed; }
 constexpr bool is_final(AllocationStatus s) {
   return s == AllocationStatus::stopped || s == AllocationStatus::failed || s == AllocationStatus::completed ||
          s == AllocationStatus::terminated;
 }
-
-}  // namespace dms::protocol
-
-template <>
-struct dms::json::Codec<dms::protocol::AllocationStatus> {
-  using Status = dms::protocol::AllocationStatus;
-  static void write(Writer& w, Status v) { w.string(dms::protocol::to_string(v)); }
-  static Result<Status> read(const Value& v) {
-    if (!v.is_string()) return wrong_kind("a status", v);
-    return dms::protocol::parse_allocation_status({v.get_string().data(), v.get_string().size()});
-  }
-  static bool empty(Status) { return false; }
-};
-
-namespace dms::protocol {
 
 struct AllocationManifest {
   std::string id;

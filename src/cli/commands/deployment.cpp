@@ -85,11 +85,11 @@ Result<void> show_all_logs(Session& session, Client& client, const std::string& 
 }
 
 bool is_in(const DeploymentStatusReply& status, DeploymentStatus wanted) {
-  return protocol::parse_deployment_status(status.status) == wanted;
+  return parse_enum<DeploymentStatus>(status.status) == wanted;
 }
 
 bool has_ended(const DeploymentStatusReply& status) {
-  const auto known = protocol::parse_deployment_status(status.status);
+  const auto known = parse_enum<DeploymentStatus>(status.status);
   return known && is_final(*known);
 }
 

@@ -30,8 +30,7 @@
 #include "base/time.hpp"
 #include "capability/capability.hpp"
 #include "capability/location.hpp"
-#include "encoding/json.hpp"
-#include "jobs/ensemble/named_enum.hpp"
+#include "encoding/named_enum.hpp"
 #include "jobs/ensemble/references.hpp"
 
 namespace dms::jobs {

@@ -181,7 +181,7 @@ Task<void> Deployment::on_termination(actor::Envelope envelope) {
 
 Task<Result<void>> Deployment::conclude(std::string name, const TaskTermination& notice) {
   CO_TRY_VOID(co_await output_.write(id(), name, notice.out, notice.err));
-  AllocationStatus status = parse_allocation_status(notice.status);
+  AllocationStatus status = parse_enum<AllocationStatus>(notice.status).value_or(AllocationStatus::failed);
   if (!is_final(status)) status = AllocationStatus::failed;
   const auto change = [&](DeploymentRecord& record) {
     const auto entry = record.manifest.allocations.find(name);
