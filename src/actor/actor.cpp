@@ -1,4 +1,4 @@
-// Life and sending. What comes in is in dispatch.cpp.
+// Lifecycle and sending. Receiving is in dispatch.cpp.
 #include "actor/actor.hpp"
 
 #include <algorithm>
@@ -10,8 +10,8 @@
 namespace dms::actor {
 namespace {
 
-/// Deadlines further away than this are as good as none; it keeps their arithmetic within 64 bits.
-constexpr std::uint64_t kFarAway = 365ULL * 24 * 3600 * 1'000'000'000;
+/// Waits are clamped to this, which keeps their arithmetic within 64 bits.
+constexpr std::uint64_t kMaxWait = 365ULL * 24 * 3600 * 1'000'000'000;
 
 /// A task for a call that has failed before it began.
 Task<Result<void>> failed(Error error) { co_return std::unexpected(std::move(error)); }
@@ -165,7 +165,7 @@ Result<void> Actor::sign(Envelope& envelope) {
 
 SteadyTime Actor::deadline(UnixTime expiry) const {
   const UnixTime now = system_.lane.unix_now();
-  const std::uint64_t left = expiry > now ? std::min(expiry.nanos - now.nanos, kFarAway) : 0;
+  const std::uint64_t left = expiry > now ? std::min(expiry.nanos - now.nanos, kMaxWait) : 0;
   return system_.lane.now() + Duration(static_cast<std::int64_t>(left));
 }
 
@@ -242,7 +242,7 @@ namespace {
 
 Task<void> nothing_more() { co_return; }
 
-/// Takes a behaviour away again when an invocation ends, however it ends.
+/// Removes a behaviour when an invocation ends.
 class TemporaryBehaviour {
  public:
   TemporaryBehaviour(Actor& actor, std::string path) : actor_(actor), path_(std::move(path)) {}
@@ -262,7 +262,7 @@ Task<Result<Envelope>> Actor::do_invoke(Envelope envelope) {
     envelope.options.reply_to = fmt::format("{}{}", kReplyPrefix, security_.next_nonce());
   const std::string reply_path = envelope.options.reply_to;
   if (has_behaviour(reply_path))
-    co_return fail(dms::Errc::already_exists, "the reply path {} is a behaviour of its own", reply_path);
+    co_return fail(dms::Errc::already_exists, "the reply path {} is already a behaviour", reply_path);
   const std::string what = fmt::format("{} at {}", envelope.behaviour, envelope.to.address.to_string());
   const auto pending = std::make_shared<PendingReply>();
   BehaviourOptions options;
@@ -286,13 +286,13 @@ Task<Result<Envelope>> Actor::do_invoke(Envelope envelope) {
     if (waited.error().is(dms::Errc::deadline_exceeded))
       co_return fail(
           dms::Errc::deadline_exceeded,
-          "no reply to {} in time; it is out of reach or busy, or refuses (a refusal is never answered: check "
+          "no reply to {} in time; the receiver is unreachable or busy, or refuses (a refusal is not answered: check "
           "the capabilities on both sides)",
           what);
     co_return fail(waited.error(), "waiting for the reply to {}", what);
   }
   Envelope reply = *std::move(pending->envelope);
-  // Only an actor on this host sends error replies here; elsewhere the payload is the behaviour's own.
+  // Only an actor on this host sends error replies here; any other payload belongs to the behaviour.
   if (reply.from.address.host == handle_.address.host)
     if (const auto refused = ErrorReply::read(reply)) co_return fail(Errc::refused, "{}: {}", what, refused->error);
   co_return std::move(reply);
@@ -300,7 +300,7 @@ Task<Result<Envelope>> Actor::do_invoke(Envelope envelope) {
 
 Task<Result<void>> Actor::reply_to(const Envelope& request, Bytes payload) {
   if (request.options.reply_to.empty())
-    return failed(Error(Errc::no_reply_expected, fmt::format("{} asks for no reply", request.behaviour)));
+    return failed(Error(Errc::no_reply_expected, fmt::format("{} expects no reply", request.behaviour)));
   MessageOptions options;
   options.expires = request.expiry();
   return send(message(request.from, request.options.reply_to, std::move(payload), options));
@@ -332,16 +332,16 @@ Result<std::unique_ptr<Actor>> Actor::create_child(std::string inbox, ChildOptio
   TRY(SecurityContext security, SecurityContext::create(std::move(key), security_.capabilities(), lane().unix_now()));
   TRY(std::unique_ptr<Actor> child, start(system_, std::move(security), std::move(inbox), this));
   if (options.supervisor && options.supervisor->id != child->handle_.id)
-    child->spawn(child->keep_supervisor(*std::move(options.supervisor)));
+    child->spawn(child->renew_supervisor_grant(*std::move(options.supervisor)));
   return child;
 }
 
-Task<void> Actor::keep_supervisor(Handle supervisor) {
+Task<void> Actor::renew_supervisor_grant(Handle supervisor) {
   auto granted = ucan::StandingGrant::give(security_.capabilities(), supervisor.did, security_.id_did(), kHealthCheck,
                                            lane().unix_now());
   for (;;) {
     if (!granted) {
-      log::warn("actor", "{}: the supervisor cannot ask for health: {}", handle_.address.inbox,
+      log::warn("actor", "{}: the grant of the supervisor's health check: {}", handle_.address.inbox,
                 granted.error().to_string());
       co_return;
     }

@@ -2,14 +2,14 @@
 //
 // Model
 //  1. A message reaches a behaviour only after all of this, in this order: its peer is within its rate; it is an
-//     envelope to this actor (or a broadcast on a topic it follows); it comes straight from the host it names; a place
-//     for it is free; it has not expired and lives no longer than kMaxLifetime; its signature is the sender's; the behaviour
-//     exists, exactly by that path, and has not expired; it is not a replay; its tokens allow it (security_context.hpp);
-//     its sender fits the replay filter. What fails is counted (metrics.hpp) and logged at debug. There is no answer, as in
-//     NuNet's network, so that an unknown sender learns nothing; only a sender on this host whose DID the capability
-//     context names gets an error reply (error_reply.hpp).
-//  2. Messages between actors of one node take the same way, through the network module; a message to the actor itself
-//     skips it, and only that one needs no tokens.
+//     envelope to this actor (or a broadcast on a subscribed topic); it was sent by the host it names; a place for it
+//     is free; it has not expired and lives no longer than kMaxLifetime; its signature is the sender's; the behaviour
+//     exists, exactly by that path, and has not expired; it is not a replay; its tokens allow it
+//     (security_context.hpp); its sender fits the replay filter. What fails is counted (metrics.hpp) and logged at
+//     debug. There is no answer, as in NuNet's network, so that an unknown sender gets no information; only a sender on
+//     this host whose DID the capability context names gets an error reply (error_reply.hpp).
+//  2. Messages between actors of one node take the same path, through the network module; a message to the actor
+//     itself skips it, and is the only one that needs no tokens.
 //  3. A behaviour's handler is a coroutine and runs as a task of this actor; handlers run concurrently, in order of
 //     arrival up to their first wait. The tokens that came with a message are held until its handler ends: reply before
 //     that.
@@ -26,7 +26,7 @@
 // expiry. A broadcast goes to every subscriber; replies arrive at a behaviour of the caller's choice.
 //
 // Attacks: see RateLimiter, ReplayFilter, Envelope and SecurityContext for the single checks. A message costs its
-// receiver a parse and one signature check before its content is believed; both are behind the rate limit of the
+// receiver a parse and one signature check before its content is used; both are behind the rate limit of the
 // peer that sent it, those of a broadcast also behind the budget of the peer that forwarded it
 // (libp2p/protocols/gossipsub). A broadcast is decoded and verified once, by its validator. Handlers are bounded by
 // places, and a handler that an unknown sender can reach should bound its own time.
@@ -74,7 +74,7 @@ struct System {
 using Handler = std::function<Task<void>(Envelope)>;
 
 struct BehaviourOptions {
-  /// Any one of these is enough; empty stands for the behaviour's own path.
+  /// Any one of these is sufficient; empty means the behaviour's path.
   ucan::Capabilities capabilities = {};
   std::optional<UnixTime> expires = {};
   bool one_shot = false;
@@ -93,7 +93,7 @@ struct MessageOptions {
 
 struct ChildOptions {
   std::optional<crypto::PrivateKey> key = {};  ///< a new one if absent
-  /// May ask for the child's health: gets a delegation of kHealthCheck, renewed for as long as the child lives.
+  /// May query the child's health: gets a delegation of kHealthCheck, renewed while the child exists.
   std::optional<Handle> supervisor = {};
 };
 
@@ -113,7 +113,7 @@ class Actor {
 
   /// Replaces a behaviour of the same path. Errc::malformed if the path is not a capability.
   Result<void> add_behaviour(std::string path, Handler handler, BehaviourOptions options = {});
-  /// Handlers that run go on. Unknown paths are fine.
+  /// Running handlers continue. Unknown paths are ignored.
   void remove_behaviour(const std::string& path) { behaviours_.erase(path); }
   [[nodiscard]] bool has_behaviour(const std::string& path) const { return behaviours_.contains(path); }
 
@@ -123,9 +123,9 @@ class Actor {
   /// The same, to every subscriber of options.topic.
   [[nodiscard]] Envelope broadcast(std::string behaviour, Bytes payload, const MessageOptions& options) const;
 
-  /// One way. An envelope that is signed already goes out as it is.
+  /// One way. An envelope that is signed already is sent unchanged.
   Task<Result<void>> send(Envelope envelope);
-  /// Errc::already_exists if the envelope names a reply path of its own that is taken.
+  /// Errc::already_exists if the envelope names a reply path that is in use.
   Task<Result<Envelope>> invoke(Envelope envelope);
   Task<Result<void>> publish(Envelope envelope);
   /// Errc::no_reply_expected if the request names no behaviour for it. Expires when the request does.
@@ -143,12 +143,12 @@ class Actor {
     co_return std::move(value);
   }
 
-  /// Broadcasts on `topic` reach the behaviours that name it. Twice is fine.
+  /// Broadcasts on `topic` reach the behaviours that name it. Idempotent.
   Result<void> subscribe(std::string topic);
   void unsubscribe(const std::string& topic);
 
   Result<std::unique_ptr<Actor>> create_child(std::string inbox, ChildOptions options = {});
-  /// Runs `task` as one of this actor's own, until it ends or the actor is stopped. A stopped actor runs nothing.
+  /// Runs `task` as a task of this actor, until it ends or the actor is stopped. A stopped actor runs nothing.
   void spawn(Task<void> task) {
     if (!stopping_->done) nursery_.spawn(std::move(task));
   }
@@ -208,7 +208,7 @@ class Actor {
   Task<Result<T>> within(UnixTime expiry, Task<Result<T>> inner);
   [[nodiscard]] SteadyTime deadline(UnixTime expiry) const;
 
-  Task<void> keep_supervisor(Handle supervisor);
+  Task<void> renew_supervisor_grant(Handle supervisor);
   void sweep_behaviours(UnixTime now);
 
   System& system_;

@@ -1,4 +1,4 @@
-// Messages, replies and broadcasts that arrive.
+// Delivery of messages, replies and broadcasts.
 #include "actor/actor.hpp"
 
 #include <gmock/gmock.h>
@@ -33,7 +33,7 @@ TEST_P(ActorTest, InvokeReturnsTheReply) {
   EXPECT_FALSE(a.root->has_behaviour(received->front().options.reply_to));
 }
 
-TEST_P(ActorTest, TheTokensOfAMessageAreForgottenWhenItsHandlerEnds) {
+TEST_P(ActorTest, TheTokensOfAMessageAreReleasedWhenItsHandlerEnds) {
   w.grant(b, a, {kHello});
   b.answer_with(kHello, "bye");
   for (int i = 0; i < 3; ++i) ASSERT_TRUE(w.run(a, a.root->invoke(a.root->message(b.root->handle(), kHello))));
@@ -43,7 +43,7 @@ TEST_P(ActorTest, TheTokensOfAMessageAreForgottenWhenItsHandlerEnds) {
   EXPECT_EQ(a.system->limiter.active() + b.system->limiter.active(), 0u);
 }
 
-TEST_P(ActorTest, SilenceBecomesADeadlineError) {
+TEST_P(ActorTest, NoReplyBecomesADeadlineError) {
   w.grant(b, a, {kHello});
   b.listen(kHello);
   const SteadyTime before = w.world.now();
@@ -54,10 +54,10 @@ TEST_P(ActorTest, SilenceBecomesADeadlineError) {
   EXPECT_EQ(w.world.now() - before, 5s);
 }
 
-TEST_P(ActorTest, AHostThatDiesWhileInvokedIsAnError) {
+TEST_P(ActorTest, AHostThatFailsDuringAnInvocationIsAnError) {
   w.grant(b, a, {kHello});
   const Received received = b.listen(kHello);
-  if (GetParam() == Wire::memory)
+  if (GetParam() == Backend::memory)
     substrate->set_latency(1h);
   else
     b.node.kill();
@@ -68,13 +68,13 @@ TEST_P(ActorTest, AHostThatDiesWhileInvokedIsAnError) {
   EXPECT_TRUE(received->empty());
 }
 
-TEST_P(ActorTest, FreshKeysOfOneGrantDoNotLockOthersOut) {
+TEST_P(ActorTest, FreshKeysOfOneGrantDoNotBlockOtherSenders) {
   TestNode& c = w.add("c");
   w.grant(b, a, {kHello});
   w.grant(b, c, {kHello});
   const Received received = b.listen(kHello);
   const ReplayFilter::Limits limits;
-  // Messages in progress are bounded: the flood comes in turns.
+  // Messages in progress are bounded: the flood is sent in batches.
   for (std::size_t i = 0; i < limits.per_account + 10; ++i) {
     const auto key = crypto::PrivateKey::generate(a.lane().random());
     auto security = SecurityContext::create(key, a.context, w.world.unix_now()).value();
@@ -102,7 +102,7 @@ TEST_P(ActorTest, FreshKeysOfOneGrantDoNotLockOthersOut) {
   EXPECT_EQ(received->size(), limits.per_account + 3);
 }
 
-TEST_P(ActorTest, AnInboxIsAProtocolNameOrRefused) {
+TEST_P(ActorTest, AnInboxThatIsNotAProtocolNameIsRefused) {
   EXPECT_TRUE(check_inbox(std::string(kMaxInbox, 'x')));
   EXPECT_EQ(inbox_protocol(std::string(kMaxInbox, 'x')).size(), 256u);
   for (const std::string& inbox : {std::string(), std::string(kMaxInbox + 1, 'x'), std::string("a/b"),
@@ -135,7 +135,7 @@ TEST_P(ActorTest, OnlyTheInvokedActorMayReply) {
   EXPECT_TRUE(reply->error().is(dms::Errc::deadline_exceeded));
 }
 
-TEST_P(ActorTest, AReplyPathOfOnesOwnMustBeFree) {
+TEST_P(ActorTest, AGivenReplyPathMustBeUnused) {
   w.grant(b, a, {kHello});
   b.answer_with(kHello, "here");
   const MessageOptions options{.reply_to = "/private/user/7"};
@@ -155,14 +155,14 @@ TEST_P(ActorTest, ABroadcastReachesAllAndAllMayReply) {
   TestNode& c = w.add("c");
   Received replied[2];
   for (TestNode* node : {&b, &c}) {
-    w.grant(*node, a, {kShout}, {kTopic});
+    w.grant(*node, a, {kBroadcast}, {kTopic});
     w.grant(a, *node, {"/public/user"});
     ASSERT_TRUE(node->root->subscribe(kTopic));
-    replied[node == &c] = node->answer_with(kShout, "here", {.topic = kTopic});
+    replied[node == &c] = node->answer_with(kBroadcast, "here", {.topic = kTopic});
   }
   const Received replies = a.listen("/public/user/1");
   Envelope call =
-      a.root->broadcast(kShout, to_payload(Note{"anyone?"}), {.reply_to = "/public/user/1", .topic = kTopic});
+      a.root->broadcast(kBroadcast, to_payload(Note{"anyone?"}), {.reply_to = "/public/user/1", .topic = kTopic});
   w.settle();
   ASSERT_TRUE(w.run(a, a.root->publish(std::move(call))));
   w.settle();
@@ -172,8 +172,8 @@ TEST_P(ActorTest, ABroadcastReachesAllAndAllMayReply) {
   EXPECT_NE((*replies)[0].from, (*replies)[1].from);
 }
 
-// Tokens of `grant` may also be given by a third party that the receiver trusts for it.
-TEST_P(ActorTest, AnOrganisationSpeaksForItsMembers) {
+// Tokens may also be issued by a third party that the receiver trusts for it.
+TEST_P(ActorTest, AnOrganisationDelegatesToItsMembers) {
   TestNode& org = w.add("org");
   ucan::Grant accepted;
   accepted.subject = org.did();
@@ -189,7 +189,7 @@ TEST_P(ActorTest, AnOrganisationSpeaksForItsMembers) {
   EXPECT_EQ(received->size(), 1u);
 }
 
-TEST_P(ActorTest, AMessageToOneselfNeedsNoTokens) {
+TEST_P(ActorTest, AMessageToTheActorItselfNeedsNoTokens) {
   const Received received = a.listen(kHello);
   ASSERT_TRUE(w.run(a, a.root->send(a.root->message(a.root->handle(), kHello))));
   w.settle();
@@ -197,7 +197,7 @@ TEST_P(ActorTest, AMessageToOneselfNeedsNoTokens) {
   EXPECT_TRUE(received->front().capability.empty());
 }
 
-TEST_P(ActorTest, OnlyOneselfIsExempt) {
+TEST_P(ActorTest, OnlyTheActorItselfIsExempt) {
   // From another key, but claiming to be b: its signature cannot be b's.
   const Received received = b.listen(kHello);
   Envelope envelope = a.root->message(b.root->handle(), kHello);
@@ -210,7 +210,7 @@ TEST_P(ActorTest, OnlyOneselfIsExempt) {
   EXPECT_EQ(refused(b, Refusal::bad_signature), 1u);
 }
 
-INSTANTIATE_TEST_SUITE_P(Wires, ActorTest, kWires, wire_name);
+INSTANTIATE_TEST_SUITE_P(Backends, ActorTest, kBackends, backend_name);
 
 }  // namespace
 }  // namespace dms::actor

@@ -1,4 +1,4 @@
-// What an actor does with a message that has arrived, from the first byte to its handler.
+// Receiving: from the bytes of a message to its handler.
 #include "actor/actor.hpp"
 #include "actor/error_reply.hpp"
 #include "base/assert.hpp"
@@ -7,7 +7,7 @@
 namespace dms::actor {
 namespace {
 
-/// Error replies being sent at once; they go to this host only.
+/// Error replies sent concurrently; they go to this host only.
 constexpr std::size_t kMaxErrorReplies = 64;
 
 }  // namespace
@@ -31,7 +31,7 @@ bool Actor::refuse(Refusal reason, const Envelope* envelope, std::string_view de
   return false;
 }
 
-// The cheap tests come first: only an envelope from this host that claims a named DID costs a signature check.
+// Cheap checks come first: only an envelope from this host that claims a named DID costs a signature check.
 void Actor::report_refusal(Refusal reason, const Envelope& request, std::string_view detail,
                            const ucan::Capabilities& sufficient) {
   if (stopping_->begun || request.options.reply_to.empty() || request.to.id != handle_.id ||
@@ -66,9 +66,9 @@ void Actor::on_message(const crypto::PeerId& from, BytesView bytes) {
     admit(from, *std::move(envelope), Signature::unchecked);
 }
 
-// The decisions are those of NuNet's nodes, so that no honest peer is blamed for forwarding what others accept. Where
-// this check is stricter than theirs, it ignores: also what cannot be read, as their JSON reader accepts more, and keys of
-// other types.
+// Rejects what NuNet's nodes reject, so that a peer is not penalised for forwarding a broadcast that others accept.
+// Where this check is stricter, it ignores: also unreadable envelopes, as the JSON reader of NuNet's nodes accepts more,
+// and keys of other types.
 network::Validation Actor::validate_broadcast(const std::string& topic, network::Broadcast& broadcast) {
   using network::Validation;
   const auto decide = [this](Validation validation, Refusal reason, const Envelope* envelope) {
@@ -112,14 +112,14 @@ bool Actor::admit(const crypto::PeerId& peer, Envelope envelope, Signature signa
   return true;
 }
 
-// Each message is a task of its own and so has a turn of the lane of its own; the permit bounds how many there are.
+// Each message runs as its own task; permits bound their number.
 Task<void> Actor::process(Envelope envelope, Permit permit, Signature signature) {
   (void)permit;
   const SteadyTime begun = lane().now();
   std::optional<Accepted> accepted = accept(envelope, signature);
   if (!accepted) co_return;
   ++system_.metrics.accepted;
-  // The tokens are held until the handler has ended, however it ends.
+  // The tokens are held until the handler has ended.
   Task<void> handling = accepted->handler(std::move(envelope));
   co_await std::move(handling);
   system_.metrics.handling.observe(lane().now() - begun);
@@ -131,7 +131,7 @@ std::optional<Actor::Accepted> Actor::accept(const Envelope& envelope, Signature
   if (!fresh_and_signed(envelope, signature, now)) return std::nullopt;
   const Behaviour* behaviour = find_behaviour(envelope, now);
   if (behaviour == nullptr) return std::nullopt;
-  // Asked before the tokens are, recorded after: an envelope that is not permitted leaves no trace in the filter.
+  // Checked before the tokens, recorded after: an envelope that is not permitted is not recorded.
   if (replays_.check(envelope.from.id, envelope.nonce, now) == ReplayFilter::Outcome::seen) {
     refuse(Refusal::replayed, &envelope);
     return std::nullopt;
@@ -159,7 +159,7 @@ bool Actor::record(const Envelope& envelope, const ucan::Authority& authority) {
     revocation_generation_ = context.revocation_generation();
     replays_.forget_revoked(context.revocations());
   }
-  // The DID is proven: authorize() has seen that it acts through this key.
+  // authorize() has proven that the DID acts through this key.
   const ucan::Trust trust = context.trust(envelope.from.did);
   switch (replays_.remember(envelope.from.id, envelope.nonce, envelope.expiry(), authority, trust)) {
     case ReplayFilter::Outcome::fresh: return true;
@@ -191,7 +191,7 @@ Actor::Behaviour* Actor::find_behaviour(const Envelope& envelope, UnixTime now) 
 std::optional<Authorization> Actor::authorize(const Envelope& envelope, const Behaviour& behaviour, UnixTime now) {
   const BehaviourOptions& options = behaviour.options;
   if (envelope.is_broadcast() && envelope.options.topic != options.topic) {
-    refuse(Refusal::wrong_receiver, &envelope, "the behaviour does not listen to this topic");
+    refuse(Refusal::wrong_receiver, &envelope, "the behaviour does not accept this topic");
     return std::nullopt;
   }
   Result<Authorization> authorization =

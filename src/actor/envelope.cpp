@@ -45,7 +45,7 @@ Bytes Envelope::signed_bytes() const {
 
 Result<void> Envelope::sign(const crypto::PrivateKey& key) {
   if (from.id != Id::from(key.public_key()))
-    return fail(Errc::bad_sender, "cannot sign for actor {}: the key is another actor's", from.id.to_string());
+    return fail(Errc::bad_sender, "cannot sign for actor {}: the key belongs to another actor", from.id.to_string());
   TRY(signature, key.sign(signed_bytes()));
   return {};
 }

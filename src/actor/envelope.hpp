@@ -1,12 +1,12 @@
-// The signed envelope: everything that crosses from one actor to another.
+// The signed envelope: the message format between actors.
 //
 // Model
 //  1. An envelope names its receiver (none, for a broadcast), its sender, the behaviour it invokes, when it expires,
-//     and carries a payload (JSON of the behaviour's own), the sender's capability tokens and a signature.
+//     and carries a payload (JSON, defined by the behaviour), the sender's capability tokens and a signature.
 //  2. The signature covers "dms:msg:" and the JSON of all members but `sig`, in the order below, in Go's form. A
 //     receiver parses and re-encodes to verify, so unknown members, order and letter case of keys do not matter.
-//  3. An envelope is signed by the key that `from.id` contains. Nothing here says that `from.did` may use that key: the
-//     capability tokens tie the two (security_context.hpp).
+//  3. An envelope is signed by the key that `from.id` contains. Whether `from.did` may use that key is proven by the
+//     capability tokens, not here (security_context.hpp).
 //  4. Sender and nonce together name an envelope; replay_filter.hpp refuses to accept one twice.
 //  5. A broadcast has an empty receiver and a topic. Anything else is for one actor, also if it has a topic.
 //  6. A payload is never absent, only empty: Go signs an absent one as null, which no sender makes, and decode()
@@ -24,8 +24,8 @@
 namespace dms::actor {
 
 inline constexpr Duration kDefaultTimeout = 30s;
-/// A receiver refuses an envelope that expires later than this after its arrival. The longest that NuNet's nodes choose by
-/// themselves is five minutes; a deployment's is what its user asks for (docs/decisions/0102-envelope-lifetime.md).
+/// A receiver refuses an envelope that expires later than this after its arrival. NuNet's nodes choose five minutes at
+/// most; a deployment's user sets its own (docs/decisions/0102-envelope-lifetime.md).
 inline constexpr Duration kMaxLifetime = std::chrono::hours(24);
 
 struct EnvelopeOptions {
@@ -74,7 +74,7 @@ struct Envelope {
   }
 };
 
-/// What the envelope carries, as the behaviour's own type. An envelope without payload is an error.
+/// The payload as the behaviour's type. An envelope without payload is an error.
 template <class T>
 Result<T> payload(const Envelope& envelope) {
   auto value = json::decode<T>(envelope.message);

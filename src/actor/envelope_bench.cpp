@@ -1,4 +1,4 @@
-// What an envelope costs its sender and its receiver, with a payload of the benchmark's argument in bytes.
+// The cost of an envelope for its sender and its receiver; the argument is the payload size in bytes.
 #include <benchmark/benchmark.h>
 
 #include "actor/envelope.hpp"

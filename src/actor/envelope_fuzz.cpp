@@ -1,5 +1,4 @@
-// Whatever is accepted as an envelope can be written, read and written again without change, and is not signed by
-// chance.
+// An accepted envelope round-trips unchanged.
 #include "actor/envelope.hpp"
 
 #include <cstdlib>
@@ -10,7 +9,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (!envelope) return 0;
   const Bytes once = envelope->encode();
   const auto again = actor::Envelope::decode(once);
-  // Escapes may make the written form longer than the limit that the read one kept.
+  // Escapes may make the encoded form exceed the limit.
   if (!again) return 0;
   if (again->encode() != once || again->signed_bytes() != envelope->signed_bytes()) std::abort();
   if (again->is_broadcast() != envelope->is_broadcast()) std::abort();

@@ -57,7 +57,7 @@ std::string check(const Vector& vector) {
   return verified.error().is(Errc::expired) ? "expired" : "bad signature";
 }
 
-TEST(EnvelopeVectors, AreAcceptedOrRefusedAsTheirMakerSays) {
+TEST(EnvelopeVectors, AreVerifiedAsExpected) {
   const Vectors vectors = load();
   ASSERT_GT(vectors.envelopes.size(), 40u);
   for (const Vector& vector : vectors.envelopes) EXPECT_EQ(check(vector), vector.verdict) << vector.name;
@@ -98,7 +98,7 @@ TEST(Envelope, IsSignedByItsSenderOnly) {
   EXPECT_TRUE(f.envelope.verify({1001}).error().is(Errc::expired));
 }
 
-TEST(Envelope, SurvivesTheWire) {
+TEST(Envelope, RoundTrips) {
   Fixture f;
   ASSERT_TRUE(f.envelope.sign(f.key));
   const auto back = Envelope::decode(f.envelope.encode());
@@ -107,7 +107,7 @@ TEST(Envelope, SurvivesTheWire) {
   EXPECT_TRUE(back->verify({1000}));
 }
 
-TEST(Envelope, EveryBitCounts) {
+TEST(Envelope, EveryBitIsSigned) {
   Fixture f;
   ASSERT_TRUE(f.envelope.sign(f.key));
   const Bytes good = f.envelope.encode();

@@ -1,4 +1,4 @@
-// What can go wrong with envelopes on the way out or in.
+// Errors of sending and receiving envelopes.
 #pragma once
 
 #include "base/result.hpp"
@@ -15,7 +15,7 @@ constexpr ErrorCode describe(Errc code) {
     case Errc::bad_signature: sentence = "the envelope is not signed by the actor it names as its sender"; break;
     case Errc::bad_sender: sentence = "the envelope does not come from the actor that should sign or send it"; break;
     case Errc::bad_receiver: sentence = "the envelope cannot be delivered this way"; break;
-    case Errc::no_reply_expected: sentence = "the envelope asks for no reply"; break;
+    case Errc::no_reply_expected: sentence = "the envelope expects no reply"; break;
     case Errc::refused: sentence = "the receiver refuses the envelope"; break;
   }
   return {"actor", static_cast<int>(code), sentence};

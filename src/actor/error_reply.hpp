@@ -1,11 +1,11 @@
-// The payload that tells a local operator why an envelope is refused.
+// The payload of the error reply that a local operator gets for a refused envelope.
 //
 // Model
-//  1. It travels as a reply: signed by the receiver, on the request's reply path, with the request's expiry.
-//  2. Only senders on this host whose DID the capability context names (ucan::Standing) get one. Every other sender
-//     gets no answer, as in NuNet's network: an unauthenticated or unknown peer learns nothing.
-//  3. `error` is a sentence. `refusal` is one of the kinds below and is what tells an error reply from a payload of the
-//     behaviour itself. `capabilities`: any one of them is sufficient.
+//  1. It is sent as a reply: signed by the receiver, on the request's reply path, with the request's expiry.
+//  2. Only senders on this host whose DID the capability context names (ucan::Trust) get one. Every other sender gets
+//     no answer, as in NuNet's network: an unauthenticated or unknown peer gets no information.
+//  3. `error` is a sentence. `refusal` is one of the kinds below and distinguishes an error reply from a payload of
+//     the behaviour. `capabilities`: any one of them is sufficient.
 //
 // Clients of NuNet's Go implementation print the payload: their structs ignore unknown members, and `error` is the member
 // in which most behaviours report a failure.
@@ -33,7 +33,7 @@ struct ErrorReply {
   }
 };
 
-/// What a local operator is told; nothing if this refusal is never reported to the sender.
+/// The error reply for a local operator; nothing if this refusal is never reported to the sender.
 [[nodiscard]] std::optional<ErrorReply> error_reply(Refusal reason, const Envelope& request, std::string_view detail,
                                                     const ucan::Capabilities& sufficient);
 

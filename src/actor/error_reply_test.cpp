@@ -1,4 +1,4 @@
-// Who is told that an envelope is refused, and who is not.
+// Which senders get an error reply for a refused envelope.
 #include "actor/error_reply.hpp"
 
 #include <gmock/gmock.h>
@@ -10,7 +10,7 @@ namespace {
 
 using testing::HasSubstr;
 
-/// A user of b's machine with a key of its own, whose envelopes enter through b's own host.
+/// A user of b's machine with its own key; its envelopes are sent by b's host.
 struct ErrorReplies : ActorTest {
   explicit ErrorReplies(RateLimits limits = {}) : ActorTest(std::move(limits)) {}
 
@@ -45,7 +45,7 @@ struct ErrorReplies : ActorTest {
         user.security.provide(envelope, ucan::parse_capabilities({behaviour}).value(), reply, w.world.unix_now()));
     return envelope;
   }
-  /// What arrives in the user's inbox within a second.
+  /// The envelopes that reach the user's inbox within a second.
   std::vector<Envelope> replies_to(User& user, TestNode& to, const Envelope& envelope) {
     auto got = std::make_shared<std::vector<Envelope>>();
     const std::string inbox = inbox_protocol("user-1");
@@ -55,7 +55,7 @@ struct ErrorReplies : ActorTest {
     user.host.network->remove_handler(inbox);
     return *got;
   }
-  std::optional<ErrorReply> told(User& user, TestNode& to, const Envelope& envelope) {
+  std::optional<ErrorReply> error_reply_to(User& user, TestNode& to, const Envelope& envelope) {
     const auto replies = replies_to(user, to, envelope);
     EXPECT_LE(replies.size(), 1u);
     if (replies.empty()) return std::nullopt;
@@ -68,17 +68,17 @@ struct ErrorReplies : ActorTest {
   }
 };
 
-TEST_P(ErrorReplies, TheOperatorIsToldOfAnUnknownBehaviour) {
+TEST_P(ErrorReplies, TheOperatorGetsAnErrorForAnUnknownBehaviour) {
   User user(b);
   trust(b, user.context->did());
-  const auto reply = told(user, b, request(user, b, "/dms/node/nowhere"));
+  const auto reply = error_reply_to(user, b, request(user, b, "/dms/node/nowhere"));
   ASSERT_TRUE(reply);
   EXPECT_EQ(reply->refusal, "unknown behaviour");
   EXPECT_THAT(reply->error, HasSubstr("/dms/node/nowhere"));
   EXPECT_EQ(refused(b, Refusal::unknown_behaviour), 1u);
 }
 
-TEST_P(ErrorReplies, ANamedUserIsToldWhichCapabilitySuffices) {
+TEST_P(ErrorReplies, ANamedUserGetsTheSufficientCapability) {
   User user(b);
   ucan::Anchors anchors;
   anchors.require.tokens.push_back(
@@ -91,7 +91,7 @@ TEST_P(ErrorReplies, ANamedUserIsToldWhichCapabilitySuffices) {
           .value());
   ASSERT_TRUE(b.context->anchor(anchors, w.world.unix_now()));
   const Received received = b.listen(kHello, {.capabilities = ucan::parse_capabilities({"/dms/node/greet"}).value()});
-  const auto reply = told(user, b, request(user, b, kHello));
+  const auto reply = error_reply_to(user, b, request(user, b, kHello));
   ASSERT_TRUE(reply);
   EXPECT_EQ(reply->refusal, "not permitted");
   EXPECT_THAT(reply->capabilities, testing::ElementsAre("/dms/node/greet"));
@@ -100,17 +100,17 @@ TEST_P(ErrorReplies, ANamedUserIsToldWhichCapabilitySuffices) {
   EXPECT_EQ(b.context->consumed_count(), 0u);
 }
 
-TEST_P(ErrorReplies, TheOperatorIsToldOfAnExpiredBehaviour) {
+TEST_P(ErrorReplies, TheOperatorGetsAnErrorForAnExpiredBehaviour) {
   User user(b);
   trust(b, user.context->did());
   b.listen(kHello, {.expires = w.world.unix_now() + Duration(1s)});
   w.settle(2s);
-  const auto reply = told(user, b, request(user, b, kHello));
+  const auto reply = error_reply_to(user, b, request(user, b, kHello));
   ASSERT_TRUE(reply);
   EXPECT_EQ(reply->refusal, "unknown behaviour");
 }
 
-TEST_P(ErrorReplies, ALocalUserWhomTheContextDoesNotNameGetsNoReply) {
+TEST_P(ErrorReplies, ALocalUserThatTheContextDoesNotNameGetsNoReply) {
   User user(b);
   b.listen(kHello);
   EXPECT_TRUE(replies_to(user, b, request(user, b, kHello)).empty());
@@ -153,18 +153,18 @@ struct OverloadedActor : ErrorReplies {
   OverloadedActor() : ErrorReplies(RateLimits{.active = 1}) {}
 };
 
-TEST_P(OverloadedActor, TellsTheOperator) {
+TEST_P(OverloadedActor, RepliesToTheOperator) {
   User user(b);
   trust(b, user.context->did());
   auto state = std::make_shared<int>(0);
   ASSERT_TRUE(b.root->add_behaviour(kHello, [state](Envelope e) { return wait_forever(state, std::move(e)); }));
-  EXPECT_FALSE(told(user, b, request(user, b, kHello)));
-  const auto reply = told(user, b, request(user, b, kHello));
+  EXPECT_FALSE(error_reply_to(user, b, request(user, b, kHello)));
+  const auto reply = error_reply_to(user, b, request(user, b, kHello));
   ASSERT_TRUE(reply);
   EXPECT_EQ(reply->refusal, "overloaded");
 }
 
-TEST(ErrorReply, APayloadOfABehaviourIsNotOne) {
+TEST(ErrorReply, APayloadOfABehaviourIsNotAnErrorReply) {
   Envelope reply;
   for (const std::string_view text :
        {"", "{}", R"({"error":"no"})", R"({"OK":false,"Error":"no"})", R"({"refusal":"because"})", "[]", "7"}) {
@@ -175,8 +175,8 @@ TEST(ErrorReply, APayloadOfABehaviourIsNotOne) {
   EXPECT_TRUE(ErrorReply::read(reply));
 }
 
-INSTANTIATE_TEST_SUITE_P(Wires, ErrorReplies, kWires, wire_name);
-INSTANTIATE_TEST_SUITE_P(Wires, OverloadedActor, kWires, wire_name);
+INSTANTIATE_TEST_SUITE_P(Backends, ErrorReplies, kBackends, backend_name);
+INSTANTIATE_TEST_SUITE_P(Backends, OverloadedActor, kBackends, backend_name);
 
 }  // namespace
 }  // namespace dms::actor

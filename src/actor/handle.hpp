@@ -1,9 +1,9 @@
-// Who an actor is and where it is reached.
+// Identity and address of an actor.
 //
 // Model
-//  1. An Id is an actor's own public key, in libp2p's marshalled form; it signs the actor's envelopes. A Did is whose
-//     capabilities the actor acts with: a node's children have keys of their own and the node's Did. An Address is the
-//     peer id of the host and the name of an inbox there (`root` for the node's own actor).
+//  1. An Id is an actor's own public key, in libp2p's marshalled form; it signs the actor's envelopes. A Did names the
+//     party whose capabilities the actor uses: a node's children have their own keys and the node's Did. An Address is
+//     the peer id of the host and the name of an inbox there (`root` for the node's own actor).
 //  2. All three may be empty; a handle with all three empty is the receiver of a broadcast.
 //  3. On the wire an Id is {"pub": base32 with padding}; an empty handle is {"id":{"pub":""},"did":{},"addr":{}}.
 //  4. As text a handle is `<did of id>[<did>]@<host>:<inbox>`; parse() reads exactly what to_string() writes.
@@ -41,7 +41,7 @@ class Id {
   [[nodiscard]] bool empty() const { return key_.empty(); }
   [[nodiscard]] BytesView bytes() const { return key_; }
   [[nodiscard]] std::string to_string() const;
-  /// crypto::Errc::bad_key if this is no key, or not of a type that may be an actor's.
+  /// crypto::Errc::bad_key if this is not a key, or not of a type that actors may have.
   [[nodiscard]] Result<crypto::PublicKey> public_key() const;
   /// The did:key of the key.
   [[nodiscard]] Result<did::Did> did() const;
@@ -79,7 +79,7 @@ struct Handle {
   did::Did did;
   Address address;
 
-  /// The actor of that key on the host of that key. Errc::malformed for keys that may not be an actor's.
+  /// The actor of that key on the host of that key. Errc::malformed for keys that actors may not have.
   static Result<Handle> from(const crypto::PublicKey& key, std::string inbox = std::string(kRootInbox));
   /// Peer ids that are hashes do not contain the key; those are refused.
   static Result<Handle> from(const crypto::PeerId& peer, std::string inbox = std::string(kRootInbox));

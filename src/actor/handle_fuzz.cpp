@@ -1,4 +1,4 @@
-// A handle as text and as JSON: what is accepted is read back from what it is written as.
+// An accepted handle round-trips as text and as JSON.
 #include "actor/handle.hpp"
 
 #include <cstdlib>

@@ -11,7 +11,7 @@ crypto::PrivateKey key(std::uint64_t seed) {
 }
 Handle handle(std::uint64_t seed) { return Handle::from(key(seed).public_key()).value(); }
 
-TEST(Handle, AnEmptyOneLooksAsInGo) {
+TEST(Handle, AnEmptyHandleIsWrittenAsInGo) {
   EXPECT_EQ(json::encode(Handle()), R"({"id":{"pub":""},"did":{},"addr":{}})");
   auto read = json::decode<Handle>(R"({"id":{"pub":""},"did":{},"addr":{}})");
   ASSERT_TRUE(read);
@@ -19,7 +19,7 @@ TEST(Handle, AnEmptyOneLooksAsInGo) {
   EXPECT_TRUE(json::decode<Handle>("{}")->empty());
 }
 
-TEST(Handle, OfAKeyNamesTheSameKeyThreeTimes) {
+TEST(Handle, FromAKeyHasItsIdDidAndPeerId) {
   const Handle made = handle(1);
   EXPECT_EQ(made.id.public_key().value(), key(1).public_key());
   EXPECT_EQ(made.did.public_key().value(), key(1).public_key());
@@ -46,7 +46,7 @@ TEST(Handle, Secp256k1KeysMayBeActors) {
   EXPECT_EQ(json::decode<Handle>(json::encode(made)).value(), made);
 }
 
-TEST(Handle, AWalletIsNobodysActor) {
+TEST(Handle, AWalletDidIsNotAnActor) {
   const auto wallet = did::Did::parse("did:key:zzCHUybNYmK8QsttZwXqUX8aDLoBGHnMCakDX2RpsGwmXmYHEW").value();
   ASSERT_TRUE(wallet.public_key());
   const auto made = Handle::from(wallet);
@@ -70,7 +70,7 @@ TEST(Handle, IsReadBackFromText) {
 TEST(Handle, BadTextsAreRefused) {
   const std::string good = handle(1).to_string();
   for (const std::string& bad :
-       {std::string(), std::string("nobody"), good.substr(0, good.find('@')), "x" + good,
+       {std::string(), std::string("text"), good.substr(0, good.find('@')), "x" + good,
         std::string("[did:key]@host:inbox"), std::string("]@[:"), "[]@" + std::string(2000, 'h') + ":inbox"})
     EXPECT_FALSE(Handle::parse(bad)) << bad;
 }

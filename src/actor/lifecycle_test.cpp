@@ -1,4 +1,4 @@
-// Children, and how actors end.
+// Child actors, and stopping.
 #include "actor/test_actors.hpp"
 
 namespace dms::actor {
@@ -20,7 +20,7 @@ TEST_P(Lifecycle, AChildHasItsOwnKeyAndItsParentsDid) {
   EXPECT_TRUE(b.system->registry.get("root")->children.empty());
 }
 
-TEST_P(Lifecycle, ChildrenAndParentsTalkWithTheTokensOfTheirDid) {
+TEST_P(Lifecycle, ChildrenAndParentsUseTheTokensOfTheirDid) {
   auto child = b.root->create_child("child").value();
   TestNode::answer_with(*child, "/dms/allocation/stats", "fine");
   auto reply = w.run(b, b.root->call<Note>(b.root->message(child->handle(), "/dms/allocation/stats")));
@@ -31,7 +31,7 @@ TEST_P(Lifecycle, ChildrenAndParentsTalkWithTheTokensOfTheirDid) {
   w.run(b, child->stop());
 }
 
-TEST_P(Lifecycle, ChildrenOfTwoNodesTalk) {
+TEST_P(Lifecycle, ChildrenOfTwoNodesExchangeMessages) {
   w.grant(b, a, {"/dms/allocation"});
   auto orchestrator = a.root->create_child("orchestrator").value();
   auto allocation = b.root->create_child("allocation").value();
@@ -42,7 +42,7 @@ TEST_P(Lifecycle, ChildrenOfTwoNodesTalk) {
   w.run(b, allocation->stop());
 }
 
-TEST_P(Lifecycle, ASupervisorMayAskForHealthForAsLongAsTheChildLives) {
+TEST_P(Lifecycle, ASupervisorMayQueryHealthWhileTheChildExists) {
   auto child = b.root->create_child("allocation", {.supervisor = a.root->handle()}).value();
   TestNode::answer_with(*child, std::string(kHealthCheck), "healthy");
   w.settle();
@@ -59,12 +59,12 @@ TEST_P(Lifecycle, ASupervisorMayAskForHealthForAsLongAsTheChildLives) {
   EXPECT_TRUE(b.context->anchors().require.empty());
 }
 
-// --- the end ---------------------------------------------------------------------------------------------------------
+// --- stopping --------------------------------------------------------------------------------------------------------
 
 Task<void> keep_result(Actor& actor, Envelope request, std::optional<Result<Envelope>>& out) {
   out = co_await actor.invoke(std::move(request));
 }
-TEST_P(Lifecycle, StopCancelsHandlersAndCallsOfOthers) {
+TEST_P(Lifecycle, StopCancelsHandlersAndCalls) {
   w.grant(b, a, {kHello});
   auto state = std::make_shared<int>(0);
   ASSERT_TRUE(b.root->add_behaviour(kHello, [state](Envelope e) { return wait_forever(state, std::move(e)); }));
@@ -98,7 +98,7 @@ TEST_P(Lifecycle, AnInboxIsFreeAgainAfterStop) {
   w.run(b, (*second)->stop());
 }
 
-INSTANTIATE_TEST_SUITE_P(Wires, Lifecycle, kWires, wire_name);
+INSTANTIATE_TEST_SUITE_P(Backends, Lifecycle, kBackends, backend_name);
 
 }  // namespace
 }  // namespace dms::actor

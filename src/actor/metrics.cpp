@@ -6,7 +6,7 @@
 namespace dms::actor {
 
 void Metrics::register_with(metrics::Registry& registry, const RateLimiter& limiter, const Registry& inboxes) {
-  constexpr const char* kHelp = "Envelopes received, by verdict.";
+  constexpr const char* kHelp = "Envelopes received, by result.";
   group_.in(registry)
       .counter("nunet_actor_envelopes_total", kHelp, accepted, {{"verdict", "accepted"}})
       .counters("nunet_actor_envelopes_total", kHelp, "verdict", refused)

@@ -1,4 +1,4 @@
-// What the actors of one node count.
+// Metrics of the actors of one node.
 #pragma once
 
 #include "actor/refusal.hpp"

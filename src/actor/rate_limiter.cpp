@@ -18,7 +18,7 @@ std::size_t count_of(const std::map<K, std::size_t>& counts, const K& key) {
 template <class K>
 void decrement(std::map<K, std::size_t>& counts, const K& key) {
   const auto it = counts.find(key);
-  DMS_ASSERT(it != counts.end(), "a place is given back that was not taken");
+  DMS_ASSERT(it != counts.end(), "a place is released that was not reserved");
   if (--it->second == 0) counts.erase(it);
 }
 

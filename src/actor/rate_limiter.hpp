@@ -1,18 +1,18 @@
-// How much of this node a peer may use: messages per second, and messages in progress.
+// Limits per peer: messages per second, and messages in progress.
 //
 // Model
 //  1. Each peer has a bucket of `burst` messages that refills at `rate` per second. charge() takes one for every
 //     message, before it is even parsed.
-//  2. admit() reserves a place for a message; the Permit gives it back when it goes. Places are
+//  2. admit() reserves a place for a message; the Permit releases it when it is destroyed. Places are
 //     counted per peer, in all, and, as NuNet's nodes do, for broadcasts (in all and per topic) and for behaviours
 //     below /public/.
-//  3. The host itself is not charged: it is this node's own program. Its messages take places like any others.
+//  3. The local host is not charged. Its messages take places like any others.
 //  4. One limiter serves all actors of a node. It outlives its permits.
 //
-// Attacks: a peer that floods spends its own bucket and its own places; what is left for others does not shrink below
-// `active - active_per_peer`. Publishers of broadcasts cost nothing to invent, so the table of buckets is bounded
-// by `peers`: full buckets are forgotten when it is full, as they hold no information. To keep it full takes `peers * rate` messages
-// a second; then further unknown peers are refused.
+// Attacks: a flooding peer uses up its own bucket and places; at least `active - active_per_peer` places remain for
+// others. Publisher ids are free to create, so the table of buckets is bounded by `peers`: when it is full, full
+// buckets are dropped, as they hold no information. To keep it full takes `peers * rate` messages a second; then
+// further unknown peers are refused.
 //
 // Threads: one lane. Cost: O(log n); a sweep of the table at most every 100 ms while it is full.
 #pragma once
@@ -34,12 +34,12 @@ struct RateLimits {
   std::size_t active_public = 4096;
   std::size_t active_broadcast = 1024;
   std::size_t active_per_topic = 128;
-  std::map<std::string, std::size_t> topics;  ///< where a topic has a limit of its own
+  std::map<std::string, std::size_t> topics;  ///< limits of single topics
 };
 
 class RateLimiter {
  public:
-  /// A place, given back when this goes.
+  /// A reserved place, released by the destructor.
   class Permit {
    public:
     Permit(Permit&& other) noexcept
@@ -66,7 +66,7 @@ class RateLimiter {
   RateLimiter(const RateLimiter&) = delete;
   RateLimiter& operator=(const RateLimiter&) = delete;
 
-  /// False if the peer has used up its messages.
+  /// False if the peer's bucket is empty.
   [[nodiscard]] bool charge(const crypto::PeerId& peer, SteadyTime now);
   /// Nothing if there is no place left for this peer, this kind of message or any message.
   [[nodiscard]] std::optional<Permit> admit(const crypto::PeerId& peer, const Envelope& envelope);

@@ -26,46 +26,46 @@ Envelope broadcast(std::string topic) {
 }
 
 const crypto::PeerId kSelf = peer(0);
-const crypto::PeerId kAnn = peer(1);
+const crypto::PeerId kAlice = peer(1);
 const crypto::PeerId kBob = peer(2);
 
-TEST(RateLimiter, APeerSpendsItsOwnBucketOnly) {
+TEST(RateLimiter, APeerIsChargedToItsOwnBucket) {
   RateLimiter limiter(kSelf, {.rate = 10, .burst = 3});
-  for (int i = 0; i < 3; ++i) EXPECT_TRUE(limiter.charge(kAnn, at(0s)));
-  EXPECT_FALSE(limiter.charge(kAnn, at(0s)));
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(limiter.charge(kAlice, at(0s)));
+  EXPECT_FALSE(limiter.charge(kAlice, at(0s)));
   EXPECT_TRUE(limiter.charge(kBob, at(0s)));
-  EXPECT_FALSE(limiter.charge(kAnn, at(99ms)));
-  EXPECT_TRUE(limiter.charge(kAnn, at(110ms)));
-  EXPECT_FALSE(limiter.charge(kAnn, at(110ms)));
+  EXPECT_FALSE(limiter.charge(kAlice, at(99ms)));
+  EXPECT_TRUE(limiter.charge(kAlice, at(110ms)));
+  EXPECT_FALSE(limiter.charge(kAlice, at(110ms)));
 }
 
-TEST(RateLimiter, ARestedPeerHasItsBurstAgainAndNoMore) {
+TEST(RateLimiter, ABucketRefillsUpToTheBurst) {
   RateLimiter limiter(kSelf, {.rate = 10, .burst = 3});
-  for (int i = 0; i < 3; ++i) EXPECT_TRUE(limiter.charge(kAnn, at(0s)));
-  for (int i = 0; i < 3; ++i) EXPECT_TRUE(limiter.charge(kAnn, at(1h)));
-  EXPECT_FALSE(limiter.charge(kAnn, at(1h)));
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(limiter.charge(kAlice, at(0s)));
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(limiter.charge(kAlice, at(1h)));
+  EXPECT_FALSE(limiter.charge(kAlice, at(1h)));
 }
 
-TEST(RateLimiter, TheHostItselfIsNotCharged) {
+TEST(RateLimiter, TheLocalHostIsNotCharged) {
   RateLimiter limiter(kSelf, {.rate = 1, .burst = 1});
   for (int i = 0; i < 100; ++i) EXPECT_TRUE(limiter.charge(kSelf, at(0s)));
 }
 
-TEST(RateLimiter, TheTableOfPeersIsBoundedAndForgetsThoseAtRest) {
+TEST(RateLimiter, TheTableOfPeersIsBoundedAndDropsFullBuckets) {
   RateLimiter limiter(kSelf, {.rate = 1, .burst = 2, .peers = 3});
   for (std::uint64_t i = 1; i <= 3; ++i) EXPECT_TRUE(limiter.charge(peer(i), at(0s)));
-  EXPECT_FALSE(limiter.charge(peer(4), at(0s))) << "all three are still in debt";
-  EXPECT_TRUE(limiter.charge(kAnn, at(500ms))) << "known peers go on";
-  EXPECT_TRUE(limiter.charge(peer(4), at(1200ms))) << "peers 2 and 3 have their burst again and are forgotten";
+  EXPECT_FALSE(limiter.charge(peer(4), at(0s))) << "no bucket is full yet";
+  EXPECT_TRUE(limiter.charge(kAlice, at(500ms))) << "known peers are served";
+  EXPECT_TRUE(limiter.charge(peer(4), at(1200ms))) << "the buckets of peers 2 and 3 are full and are dropped";
   EXPECT_EQ(limiter.peers(), 2u);
 }
 
 TEST(RateLimiter, PlacesArePerPeerAndInAll) {
   RateLimiter limiter(kSelf, {.active = 3, .active_per_peer = 2});
-  auto a = limiter.admit(kAnn, unicast("/x"));
-  auto b = limiter.admit(kAnn, unicast("/x"));
+  auto a = limiter.admit(kAlice, unicast("/x"));
+  auto b = limiter.admit(kAlice, unicast("/x"));
   EXPECT_TRUE(a && b);
-  EXPECT_FALSE(limiter.admit(kAnn, unicast("/x")));
+  EXPECT_FALSE(limiter.admit(kAlice, unicast("/x")));
   auto c = limiter.admit(kBob, unicast("/x"));
   EXPECT_TRUE(c);
   EXPECT_FALSE(limiter.admit(kBob, unicast("/x")));
@@ -74,23 +74,23 @@ TEST(RateLimiter, PlacesArePerPeerAndInAll) {
   EXPECT_EQ(limiter.active(), 2u);
 }
 
-TEST(RateLimiter, BroadcastsAndPublicBehavioursHaveLimitsOfTheirOwn) {
+TEST(RateLimiter, BroadcastsAndPublicBehavioursHaveSeparateLimits) {
   RateLimiter limiter(kSelf,
                       {.active_public = 1, .active_broadcast = 3, .active_per_topic = 1, .topics = {{"/wide", 5}}});
-  auto a = limiter.admit(kAnn, broadcast("/narrow"));
+  auto a = limiter.admit(kAlice, broadcast("/narrow"));
   EXPECT_TRUE(a);
   EXPECT_FALSE(limiter.admit(kBob, broadcast("/narrow")));
-  auto b = limiter.admit(kAnn, broadcast("/wide"));
-  auto c = limiter.admit(kAnn, broadcast("/wide"));
+  auto b = limiter.admit(kAlice, broadcast("/wide"));
+  auto c = limiter.admit(kAlice, broadcast("/wide"));
   EXPECT_TRUE(b && c);
-  EXPECT_FALSE(limiter.admit(kAnn, broadcast("/wide"))) << "three broadcasts in all";
-  auto d = limiter.admit(kAnn, unicast("/public/hello"));
+  EXPECT_FALSE(limiter.admit(kAlice, broadcast("/wide"))) << "three broadcasts in all";
+  auto d = limiter.admit(kAlice, unicast("/public/hello"));
   EXPECT_TRUE(d);
   EXPECT_FALSE(limiter.admit(kBob, unicast("/public/hello")));
   EXPECT_TRUE(limiter.admit(kBob, unicast("/dms/node/peers/list")));
 }
 
-TEST(RateLimiter, EveryPlaceComesBack) {
+TEST(RateLimiter, EveryPlaceIsReleased) {
   RateLimiter limiter(
       kSelf, {.active = 8, .active_per_peer = 4, .active_public = 3, .active_broadcast = 3, .active_per_topic = 2});
   SeededRandom random(5);
@@ -107,7 +107,7 @@ TEST(RateLimiter, EveryPlaceComesBack) {
   }
   held.clear();
   EXPECT_EQ(limiter.active(), 0u);
-  EXPECT_TRUE(limiter.admit(kAnn, broadcast("/a")));
+  EXPECT_TRUE(limiter.admit(kAlice, broadcast("/a")));
 }
 
 }  // namespace

@@ -11,8 +11,8 @@ using test::Comparison;
 using test::ReferenceCase;
 using test::ReferenceFile;
 
-TEST(Reference, EnvelopesAreCheckedAndRewrittenAsThere) {
-  constexpr const char* twice = "a member is there once: which of two counts must not depend on the reader";
+TEST(Reference, EnvelopesAreVerifiedAndRewrittenAsInTheReference) {
+  constexpr const char* twice = "duplicate members are refused: the value must not depend on the parser";
   constexpr const char* base = "one text for the same bytes";
   Comparison comparison(test::Differences{
       {"payload null", "the reference's senders write an empty payload as \"\": null would be another text to sign"},

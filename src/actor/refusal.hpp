@@ -1,4 +1,5 @@
-// Why an actor has not acted on an envelope. The sender is not told, except as in error_reply.hpp; metrics.hpp counts them.
+// The reasons for which an actor refuses an envelope. Only the senders in error_reply.hpp get a reply; metrics.hpp
+// counts them.
 #pragma once
 
 #include <array>
@@ -8,7 +9,7 @@
 namespace dms::actor {
 
 enum class Refusal : std::uint8_t {
-  rate_limited,        ///< the peer sends more than its share
+  rate_limited,        ///< the peer exceeds its rate
   malformed,           ///< not an envelope
   wrong_receiver,      ///< addressed to another actor, or a broadcast sent to one, or the reverse
   wrong_host,          ///< from.addr.host is not the peer that sent it
@@ -17,12 +18,12 @@ enum class Refusal : std::uint8_t {
   lives_too_long,      ///< the envelope expires later than any that is accepted
   bad_signature,       ///< not signed by from.id
   unknown_behaviour,   ///< nothing is registered under that path
-  expired_behaviour,   ///< the behaviour was, and its time is over
-  wrong_sender,        ///< the behaviour accepts one certain actor only
+  expired_behaviour,   ///< the behaviour is registered but has expired
+  wrong_sender,        ///< the behaviour accepts one actor only
   replayed,            ///< sender and nonce have been seen
   over_quota,          ///< the DID that is accountable for the sender uses too many keys at once
   replay_memory_full,  ///< replays of this sender could not be recognised
-  not_permitted,       ///< no token allows it, or the sender is not who it claims to be
+  not_permitted,       ///< no token allows it, or the sender's DID is not proven
 };
 inline constexpr std::size_t kRefusals = static_cast<std::size_t>(Refusal::not_permitted) + 1;
 

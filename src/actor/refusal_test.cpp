@@ -1,4 +1,4 @@
-// Each reason to refuse a message or a broadcast, by itself: nothing else is counted, and nothing is left behind.
+// Each reason to refuse a message or a broadcast: it alone is counted, and no token stays held.
 #include "actor/refusal.hpp"
 
 #include "actor/test_actors.hpp"
@@ -13,7 +13,7 @@ struct Refused : ActorTest {
   void expect(Refusal reason) {
     EXPECT_TRUE(received->empty());
     EXPECT_EQ(refused(b, reason), 1u) << to_string(reason);
-    EXPECT_EQ(b.context->consumed_count(), 0u) << "a refused message leaves no tokens behind";
+    EXPECT_EQ(b.context->consumed_count(), 0u) << "the tokens of a refused message are released";
   }
 };
 
@@ -88,13 +88,13 @@ TEST_P(Refused, AnUnknownSender) {
   expect(Refusal::not_permitted);
 }
 
-TEST_P(Refused, AStolenToken) {
-  TestNode& thief = w.add("thief");
-  Envelope envelope = thief.root->message(b.root->handle(), kHello);
+TEST_P(Refused, ACopiedToken) {
+  TestNode& other = w.add("other");
+  Envelope envelope = other.root->message(b.root->handle(), kHello);
   envelope.capability = signed_message(a, b, kHello).capability;
   envelope.nonce = 1;
-  ASSERT_TRUE(thief.root->security().sign(envelope));
-  w.inject(thief, b, envelope);
+  ASSERT_TRUE(other.root->security().sign(envelope));
+  w.inject(other, b, envelope);
   expect(Refusal::not_permitted);
 }
 
@@ -161,8 +161,8 @@ TEST_P(Refused, AnEnvelopeThatLivesTooLong) {
   EXPECT_EQ(received->size(), 1u);
 }
 
-/// A sender whose DID is a's and whose key is another: an envelope with one token of a's making that names the key.
-struct SenderWithAKeyOfItsOwn : Refused {
+/// A sender with a's DID and another key: its envelope carries one token, issued by a, that names the key.
+struct SenderWithAnotherKey : Refused {
   struct Voucher {
     std::optional<did::Did> audience = {};
     std::optional<UnixTime> expires = {};
@@ -176,7 +176,7 @@ struct SenderWithAKeyOfItsOwn : Refused {
     const did::Did sender = made.from.id.did().value();
     const UnixTime now = w.world.unix_now();
     ucan::TokenList tokens;
-    // By its own right the key is permitted; what is tested is the token that ties it to a's DID.
+    // The key itself is permitted; the test is about the token that binds it to a's DID.
     ucan::Grant by_b{sender, {}, {}, ucan::parse_capabilities({kHello}).value(), now + Duration(1h), 0};
     tokens.tokens.push_back(b.context->grant(ucan::Action::invoke, by_b).value());
     ucan::Grant by_a = by_b;
@@ -195,24 +195,24 @@ struct SenderWithAKeyOfItsOwn : Refused {
   }
 };
 
-TEST_P(SenderWithAKeyOfItsOwn, IsAcceptedWithAValidToken) {
+TEST_P(SenderWithAnotherKey, IsAcceptedWithAValidToken) {
   w.inject(a, b, envelope({}));
   EXPECT_EQ(received->size(), 1u);
 }
 
-TEST_P(SenderWithAKeyOfItsOwn, NotWithAnExpiredToken) {
+TEST_P(SenderWithAnotherKey, NotWithAnExpiredToken) {
   const Envelope made = envelope({.expires = w.world.unix_now() + Duration(1s)});
   w.settle(2s);
   w.inject(a, b, made);
   expect(Refusal::not_permitted);
 }
 
-TEST_P(SenderWithAKeyOfItsOwn, NotWithARevokedToken) {
+TEST_P(SenderWithAnotherKey, NotWithARevokedToken) {
   w.inject(a, b, envelope({.revoked = true}));
   expect(Refusal::not_permitted);
 }
 
-TEST_P(SenderWithAKeyOfItsOwn, NotWithATokenForAnotherActor) {
+TEST_P(SenderWithAnotherKey, NotWithATokenForAnotherActor) {
   w.inject(a, b, envelope({.audience = a.did()}));
   expect(Refusal::not_permitted);
 }
@@ -294,7 +294,7 @@ TEST_P(Refused, ASecondUseOfAOneShotBehaviour) {
   EXPECT_EQ(refused(b, Refusal::unknown_behaviour), 1u);
 }
 
-TEST_P(Refused, NoEnvelopeAtAll) {
+TEST_P(Refused, NotAnEnvelope) {
   for (std::string_view text : {"", "{}", "nonsense", R"({"to":[]})", R"({"nonce":-1})"}) {
     const std::uint64_t before = b.system->metrics.refused.total();
     w.inject(a, b, to_bytes(text));
@@ -302,30 +302,30 @@ TEST_P(Refused, NoEnvelopeAtAll) {
   }
 }
 
-TEST_P(Refused, ABroadcastSentToOne) {
+TEST_P(Refused, ABroadcastSentAsAMessage) {
   ASSERT_TRUE(b.root->subscribe(kTopic));
-  const Received shouts = b.listen(kShout, {.topic = kTopic});
-  w.grant(b, a, {kShout}, {kTopic});
+  const Received broadcasts = b.listen(kBroadcast, {.topic = kTopic});
+  w.grant(b, a, {kBroadcast}, {kTopic});
   w.inject(a, b, signed_broadcast(a));
-  EXPECT_TRUE(shouts->empty());
+  EXPECT_TRUE(broadcasts->empty());
   expect(Refusal::wrong_receiver);
 }
 
 struct RefusedBroadcast : ActorTest {
   RefusedBroadcast() {
-    w.grant(b, a, {kShout}, {kTopic});
+    w.grant(b, a, {kBroadcast}, {kTopic});
     EXPECT_TRUE(b.root->subscribe(kTopic));
   }
-  Received received = b.listen(kShout, {.topic = kTopic});
+  Received received = b.listen(kBroadcast, {.topic = kTopic});
 
   struct Decisions {
     std::uint64_t rejected = 0;
     std::uint64_t ignored = 0;
     bool operator==(const Decisions&) const = default;
   };
-  /// What b's validators have decided; what they accept is forwarded to other peers.
+  /// The results of b's validators; accepted broadcasts are forwarded to other peers.
   Decisions decisions() {
-    if (GetParam() == Wire::memory) return {substrate->counters().rejected, substrate->counters().ignored};
+    if (GetParam() == Backend::memory) return {substrate->counters().rejected, substrate->counters().ignored};
     const auto& received = dynamic_cast<network::Libp2pNetwork&>(*b.network).pubsub().metrics().received;
     using Outcome = libp2p::PubSub::Outcome;
     return {received[Outcome::rejected].value(), received[Outcome::ignored].value()};
@@ -345,9 +345,9 @@ TEST_P(RefusedBroadcast, IsAcceptedIfValid) {
   EXPECT_EQ(received->size(), 1u);
 }
 
-TEST_P(RefusedBroadcast, AMessageForOne) {
-  w.grant(b, a, {kShout});
-  w.inject_broadcast(a, kTopic, signed_message(a, b, kShout));
+TEST_P(RefusedBroadcast, AUnicastMessage) {
+  w.grant(b, a, {kBroadcast});
+  w.inject_broadcast(a, kTopic, signed_message(a, b, kBroadcast));
   expect(Refusal::wrong_receiver, kRejected);
 }
 
@@ -356,8 +356,8 @@ TEST_P(RefusedBroadcast, AnotherTopic) {
   expect(Refusal::wrong_receiver, kRejected);
 }
 
-TEST_P(RefusedBroadcast, ABehaviourThatListensElsewhere) {
-  received = b.listen(kShout, {.topic = "/nunet/other"});
+TEST_P(RefusedBroadcast, ABehaviourOnAnotherTopic) {
+  received = b.listen(kBroadcast, {.topic = "/nunet/other"});
   w.inject_broadcast(a, kTopic, signed_broadcast(a));
   expect(Refusal::wrong_receiver, kPassedOn);
 }
@@ -395,15 +395,15 @@ TEST_P(RefusedBroadcast, AnIdThatIsNoKeyOfAnActorIsNotBlamedOnItsForwarder) {
 
 TEST_P(RefusedBroadcast, OneThatLivesTooLong) {
   Envelope envelope =
-      a.root->broadcast(kShout, to_payload(Note{"all"}), {.timeout = kMaxLifetime + Duration(1h), .topic = kTopic});
+      a.root->broadcast(kBroadcast, to_payload(Note{"all"}), {.timeout = kMaxLifetime + Duration(1h), .topic = kTopic});
   envelope.nonce = 1;
-  ASSERT_TRUE(
-      a.root->security().provide_broadcast(envelope, ucan::parse_capabilities({kShout}).value(), w.world.unix_now()));
+  ASSERT_TRUE(a.root->security().provide_broadcast(envelope, ucan::parse_capabilities({kBroadcast}).value(),
+                                                   w.world.unix_now()));
   w.inject_broadcast(a, kTopic, envelope);
   expect(Refusal::lives_too_long, kIgnored);
 }
 
-TEST_P(RefusedBroadcast, IsVerifiedOnceAlsoIfItIsAccepted) {
+TEST_P(RefusedBroadcast, IsVerifiedOnceIfItIsAccepted) {
   w.inject_broadcast(a, kTopic, signed_broadcast(a));
   ASSERT_EQ(received->size(), 1u);
   EXPECT_EQ(b.system->metrics.signature_checks.value(), 1u);
@@ -437,7 +437,7 @@ struct LimitedActorTest : ActorTest {
   LimitedActorTest() : ActorTest(RateLimits{.rate = 1, .burst = 5, .active_per_peer = 2}) {}
 };
 
-TEST_P(LimitedActorTest, AFloodIsCutOffForItsSenderOnly) {
+TEST_P(LimitedActorTest, OnlyTheFloodingSenderIsLimited) {
   TestNode& c = w.add("c");
   w.grant(b, a, {kHello});
   w.grant(b, c, {kHello});
@@ -459,10 +459,10 @@ TEST_P(LimitedActorTest, MessagesInProgressAreBoundedPerPeer) {
   EXPECT_EQ(refused(b, Refusal::no_place), 2u);
 }
 
-INSTANTIATE_TEST_SUITE_P(Wires, Refused, kWires, wire_name);
-INSTANTIATE_TEST_SUITE_P(Wires, SenderWithAKeyOfItsOwn, kWires, wire_name);
-INSTANTIATE_TEST_SUITE_P(Wires, RefusedBroadcast, kWires, wire_name);
-INSTANTIATE_TEST_SUITE_P(Wires, LimitedActorTest, kWires, wire_name);
+INSTANTIATE_TEST_SUITE_P(Backends, Refused, kBackends, backend_name);
+INSTANTIATE_TEST_SUITE_P(Backends, SenderWithAnotherKey, kBackends, backend_name);
+INSTANTIATE_TEST_SUITE_P(Backends, RefusedBroadcast, kBackends, backend_name);
+INSTANTIATE_TEST_SUITE_P(Backends, LimitedActorTest, kBackends, backend_name);
 
 }  // namespace
 }  // namespace dms::actor

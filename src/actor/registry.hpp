@@ -24,7 +24,7 @@ class Registry {
 
   /// Errc::already_exists if the inbox is taken.
   Result<void> add(const Handle& actor, std::optional<Handle> parent = std::nullopt);
-  /// Unknown inboxes are fine.
+  /// Unknown inboxes are ignored.
   void remove(const std::string& inbox);
   [[nodiscard]] std::optional<Info> get(const std::string& inbox) const;
   [[nodiscard]] const std::map<std::string, Info>& actors() const { return actors_; }

@@ -2,8 +2,8 @@
 //
 // Model
 //  1. An envelope is named by its sender's id and its nonce, which the sender counts up. It is remembered until it
-//     expires; after that its age refuses it. An accepted envelope lives at most kMaxLifetime (envelope.hpp), so every
-//     place is free again after that time.
+//     expires; after that it is refused as expired. An accepted envelope lives at most kMaxLifetime (envelope.hpp), so
+//     every place is free again after that time.
 //  2. Of each sender the `window` highest nonces are remembered. Beyond that the lowest is forgotten and everything up
 //     to it counts as seen: a late message of such a sender is refused rather than perhaps accepted twice.
 //  3. Each sender takes one place until the last expiry of its messages. Places are counted per account: the DID that is
@@ -11,16 +11,17 @@
 //     places, an account of full trust half of all.
 //  4. Of `senders` places the last `reserved_named` + `reserved_full` are kept for DIDs that the operator has named as
 //     anchors, and of these the last `reserved_full` for the node's own DID and roots.
-//  5. check() only asks; remember() records. Between the two the caller checks that the message is permitted.
+//  5. check() does not record; remember() does. Between the two the caller checks that the message is permitted.
 //
 // Invariants: senders() <= limits.senders; each account holds as many places as there are senders of it.
 //
-// Attacks: a filter that forgets under pressure can be made to forget, so this one refuses. An envelope that is not
-// permitted is never recorded. Keys cost nothing, so a holder of any grant can fill its own quota; delegating to further
-// DIDs does not help, as the first holder stays accountable. Several holders together cannot take the reserved places, so
-// the machine's user and named peers are always served. Revoking the grant frees the places at once (forget_revoked): a
-// sender that holds a second grant could then repeat its own unexpired messages once, and only from the host that they
-// name. The memory does not outlive the process: after a restart a message could be accepted again while it lives.
+// Attacks: a filter that evicts under load can be made to evict, so this one refuses. An envelope that is not
+// permitted is never recorded. Keys are free to create, so a holder of any grant can fill its own quota; delegating to
+// further DIDs does not help, as the first holder stays accountable. Several holders together cannot take the reserved
+// places, so the machine's user and named peers are always served. Revoking the grant frees the places at once
+// (forget_revoked): a sender that holds a second grant could then repeat its own unexpired messages once, and only
+// from the host that they name. The filter is not persistent: after a restart a message could be accepted again until
+// it expires.
 //
 // Cost: O(log n) each. Memory: at most senders * window numbers, per_account * window for one account.
 #pragma once

@@ -32,43 +32,43 @@ struct ReplayFilterTest : testing::Test {
     return outcome == Outcome::fresh ? filter.remember(from, nonce, expiry, authority, trust) : outcome;
   }
   ReplayFilter filter;
-  const Id ann = sender(1);
+  const Id alice = sender(1);
   const Id bob = sender(2);
   const Id eve = sender(3);
 };
 
 TEST_F(ReplayFilterTest, AcceptsAMessageOnce) {
-  EXPECT_EQ(accept(ann, 7, {10}, {100}), Outcome::fresh);
-  EXPECT_EQ(accept(ann, 7, {11}, {100}), Outcome::seen);
-  EXPECT_EQ(accept(ann, 8, {11}, {100}), Outcome::fresh);
+  EXPECT_EQ(accept(alice, 7, {10}, {100}), Outcome::fresh);
+  EXPECT_EQ(accept(alice, 7, {11}, {100}), Outcome::seen);
+  EXPECT_EQ(accept(alice, 8, {11}, {100}), Outcome::fresh);
   EXPECT_EQ(accept(bob, 7, {11}, {100}), Outcome::fresh) << "each sender counts its own nonces";
 }
 
-TEST_F(ReplayFilterTest, RemembersUpToTheLastInstantOfTheMessage) {
-  EXPECT_EQ(accept(ann, 7, {10}, {100}), Outcome::fresh);
-  EXPECT_EQ(accept(ann, 7, {100}, {100}), Outcome::seen);
-  EXPECT_EQ(filter.check(ann, 7, {101}), Outcome::fresh) << "from here on its age refuses it";
+TEST_F(ReplayFilterTest, RemembersAMessageUntilItExpires) {
+  EXPECT_EQ(accept(alice, 7, {10}, {100}), Outcome::fresh);
+  EXPECT_EQ(accept(alice, 7, {100}, {100}), Outcome::seen);
+  EXPECT_EQ(filter.check(alice, 7, {101}), Outcome::fresh) << "from here on it is refused as expired";
   EXPECT_EQ(filter.senders(), 0u);
 }
 
-TEST_F(ReplayFilterTest, ALaterShortLivedMessageDoesNotShortenTheMemory) {
-  EXPECT_EQ(accept(ann, 7, {10}, {100}), Outcome::fresh);
-  EXPECT_EQ(accept(ann, 8, {10}, {20}), Outcome::fresh);
-  EXPECT_EQ(accept(ann, 7, {50}, {100}), Outcome::seen);
+TEST_F(ReplayFilterTest, ALaterShortLivedMessageDoesNotShortenTheRetention) {
+  EXPECT_EQ(accept(alice, 7, {10}, {100}), Outcome::fresh);
+  EXPECT_EQ(accept(alice, 8, {10}, {20}), Outcome::fresh);
+  EXPECT_EQ(accept(alice, 7, {50}, {100}), Outcome::seen);
 }
 
 TEST_F(ReplayFilterTest, BeyondTheWindowOldNoncesCountAsSeen) {
-  for (std::uint64_t nonce : {10, 12, 14, 16, 18}) EXPECT_EQ(accept(ann, nonce, {1}, {100}), Outcome::fresh);
-  EXPECT_EQ(accept(ann, 10, {1}, {100}), Outcome::seen);
-  EXPECT_EQ(accept(ann, 9, {1}, {100}), Outcome::seen) << "older than what is remembered";
-  EXPECT_EQ(accept(ann, 11, {1}, {100}), Outcome::fresh) << "late, but within the window";
+  for (std::uint64_t nonce : {10, 12, 14, 16, 18}) EXPECT_EQ(accept(alice, nonce, {1}, {100}), Outcome::fresh);
+  EXPECT_EQ(accept(alice, 10, {1}, {100}), Outcome::seen);
+  EXPECT_EQ(accept(alice, 9, {1}, {100}), Outcome::seen) << "older than what is remembered";
+  EXPECT_EQ(accept(alice, 11, {1}, {100}), Outcome::fresh) << "late, but within the window";
 }
 
 TEST_F(ReplayFilterTest, WhenAllPlacesAreTakenAFurtherSenderIsRefusedUntilOneIsFree) {
-  EXPECT_EQ(accept(ann, 1, {1}, {100}), Outcome::fresh);
+  EXPECT_EQ(accept(alice, 1, {1}, {100}), Outcome::fresh);
   EXPECT_EQ(accept(bob, 1, {1}, {200}), Outcome::fresh);
   EXPECT_EQ(accept(eve, 1, {1}, {100}, {account(2), {}}), Outcome::full);
-  EXPECT_EQ(accept(ann, 2, {1}, {100}), Outcome::fresh) << "a sender keeps its place";
+  EXPECT_EQ(accept(alice, 2, {1}, {100}), Outcome::fresh) << "a sender keeps its place";
   EXPECT_EQ(accept(eve, 1, {101}, {200}), Outcome::fresh);
 }
 
@@ -95,7 +95,7 @@ TEST_F(ReplayFilterQuotas, OneAccountCannotTakeThePlacesOfOthersWithFreshKeys) {
   EXPECT_EQ(fresh_key(account(2)), Outcome::fresh);
 }
 
-TEST_F(ReplayFilterQuotas, ManyAccountsLeaveTheReservedPlaces) {
+TEST_F(ReplayFilterQuotas, ManyAccountsCannotTakeTheReservedPlaces) {
   for (int i = 1; i <= 4; ++i) (void)fresh_keys_of(account(i));
   EXPECT_EQ(filter.senders(), 8u);
   EXPECT_EQ(fresh_key(account(9)), Outcome::full);
@@ -110,7 +110,7 @@ TEST_F(ReplayFilterQuotas, TheOperatorMayUseHalfOfThePlaces) {
   EXPECT_EQ(fresh_key(account(1), Trust::full), Outcome::over_quota);
 }
 
-TEST_F(ReplayFilterQuotas, ARevocationFreesThePlacesOfWhatItPermitted) {
+TEST_F(ReplayFilterQuotas, ARevocationFreesThePlacesOfItsToken) {
   Party owner(1);
   const ucan::Token given = ucan::test::make(owner, ucan::Action::delegate, account(1), {}, {"/x"_cap});
   for (int i = 0; i < 3; ++i)
@@ -127,11 +127,11 @@ TEST_F(ReplayFilterQuotas, ARevocationFreesThePlacesOfWhatItPermitted) {
 
 TEST_F(ReplayFilterQuotas, ExpiryFreesTheQuota) {
   EXPECT_EQ(fresh_keys_of(account(1)), 3);
-  EXPECT_EQ(accept(ann, 1, {101}, {200}), Outcome::fresh);
+  EXPECT_EQ(accept(alice, 1, {101}, {200}), Outcome::fresh);
   EXPECT_EQ(filter.senders(), 1u);
 }
 
-// Against a memory without bounds: no message is ever accepted twice.
+// Against an unbounded model: no message is accepted twice.
 TEST(ReplayFilterModel, NeverAcceptsAMessageTwice) {
   SeededRandom random(42);
   ReplayFilter filter({.senders = 3, .window = 8, .per_account = 2, .reserved_named = 0, .reserved_full = 0});

@@ -3,8 +3,8 @@
 namespace dms::actor {
 namespace {
 
-/// Each may cost a signature check, so a sender does not choose how many.
-constexpr int kMaxVouchers = 4;
+/// Bounds the signature checks that a sender can cause.
+constexpr int kMaxDidProofs = 4;
 
 }  // namespace
 
@@ -31,7 +31,7 @@ Result<void> SecurityContext::check_did(const Envelope& envelope, const did::Did
       nearest = sound.error();
       continue;
     }
-    if (++tried > kMaxVouchers) break;
+    if (++tried > kMaxDidProofs) break;
     if (key.verify(token.signed_bytes(), token.signature())) return {};
   }
   return fail(Errc::bad_sender, "no token proves that {} acts for {}{}{}", sender.uri(), claimed.uri(),

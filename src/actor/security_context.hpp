@@ -1,4 +1,4 @@
-// What an actor signs with and verifies others with: its own key, and the capability context that it shares with its node.
+// Signs and authorises an actor's messages: its own key, and the capability context that it shares with its node.
 //
 // Model
 //  1. The actor's id is the public half of its key; its Did is that of the capability context. provide() adds tokens to
@@ -7,8 +7,8 @@
 //  2. require() needs a verified envelope (Envelope::verify). It succeeds if a token held for `from.id` and addressed
 //     to this actor implies one of the capabilities and is anchored where this node trusts (ucan/context.hpp), and if
 //     `from.did` itself has signed a token of this message for `from.id` that is valid now, not revoked, and for this
-//     actor or for any. So behind require(), from.did is proven. NuNet's nodes leave the second test out; what they send
-//     passes it, as the tokens of an envelope are always issued by the Did of its sender.
+//     actor or for any. So behind require(), from.did is proven. NuNet's nodes omit the second check; their messages
+//     pass it, as the tokens of an envelope are always issued by the Did of its sender.
 //  3. A message from this actor to itself carries no tokens and needs none: verify() has shown that it was signed with
 //     this actor's own key. Replays of one are refused like any other. Nothing else is exempt, not even actors of the
 //     same node.
@@ -26,7 +26,8 @@
 
 namespace dms::actor {
 
-/// By what a message is permitted. Its tokens are held until this goes, so that a reply can use them.
+/// The authority by which a message is permitted. Its tokens are held until this is destroyed, so that a reply can use
+/// them.
 struct Authorization {
   ucan::Consumed tokens;
   ucan::Authority authority;
@@ -34,7 +35,7 @@ struct Authorization {
 
 class SecurityContext {
  public:
-  /// crypto::Errc::bad_key or did::Errc::unsupported if the key may not be an actor's.
+  /// crypto::Errc::bad_key or did::Errc::unsupported if an actor may not have the key.
   static Result<SecurityContext> create(crypto::PrivateKey key, std::shared_ptr<ucan::CapabilityContext> capabilities,
                                         UnixTime now);
 

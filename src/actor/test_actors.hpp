@@ -1,4 +1,4 @@
-// For tests of this folder: two actors, on the network in memory and on libp2p.
+// Test fixture: two actors, over the in-memory network and over libp2p.
 #pragma once
 
 #include "actor/test_world.hpp"
@@ -8,14 +8,14 @@ namespace dms::actor {
 
 inline constexpr auto kHello = "/dms/node/hello";
 inline constexpr auto kTopic = "/nunet/hello";
-inline constexpr auto kShout = "/broadcast/hello";
+inline constexpr auto kBroadcast = "/broadcast/hello";
 
-enum class Wire { memory, libp2p };
+enum class Backend { memory, libp2p };
 
 using Substrate = std::shared_ptr<network::MemorySubstrate>;
 
-inline TestWorld::MakeNetwork networks(Wire wire, const Substrate& substrate) {
-  if (wire == Wire::libp2p)
+inline TestWorld::MakeNetwork networks(Backend backend, const Substrate& substrate) {
+  if (backend == Backend::libp2p)
     return [](TestNode& node) -> std::unique_ptr<network::Network> {
       auto made = std::make_unique<network::Libp2pNetwork>(node.node.runtime(), node.key);
       EXPECT_TRUE(made->listen("/ip4/0.0.0.0/tcp/9000"));
@@ -27,8 +27,8 @@ inline TestWorld::MakeNetwork networks(Wire wire, const Substrate& substrate) {
   };
 }
 
-/// Two nodes with an actor each; a test says who may do what.
-struct ActorTest : testing::TestWithParam<Wire> {
+/// Two nodes with an actor each; tests grant the capabilities.
+struct ActorTest : testing::TestWithParam<Backend> {
   ActorTest() : ActorTest(RateLimits{}) {}
   explicit ActorTest(RateLimits limits) : w(21, networks(GetParam(), substrate), std::move(limits)) {}
   ~ActorTest() override { w.close(); }
@@ -41,7 +41,7 @@ struct ActorTest : testing::TestWithParam<Wire> {
     EXPECT_TRUE(from.root->security().provide(envelope, capabilities, {}, w.world.unix_now()));
     return envelope;
   }
-  Envelope signed_broadcast(TestNode& from, std::string topic = kTopic, std::string behaviour = kShout) {
+  Envelope signed_broadcast(TestNode& from, std::string topic = kTopic, std::string behaviour = kBroadcast) {
     Envelope envelope = from.root->broadcast(behaviour, to_payload(Note{"all"}), {.topic = std::move(topic)});
     envelope.nonce = from.root->security().next_nonce();
     auto capabilities = ucan::parse_capabilities({behaviour}).value();
@@ -60,9 +60,9 @@ struct ActorTest : testing::TestWithParam<Wire> {
   TestNode& b = w.add("b");
 };
 
-inline const auto kWires = testing::Values(Wire::memory, Wire::libp2p);
-inline std::string wire_name(const testing::TestParamInfo<Wire>& info) {
-  return info.param == Wire::memory ? "memory" : "libp2p";
+inline const auto kBackends = testing::Values(Backend::memory, Backend::libp2p);
+inline std::string backend_name(const testing::TestParamInfo<Backend>& info) {
+  return info.param == Backend::memory ? "memory" : "libp2p";
 }
 
 /// A handler that does not end by itself: 1 when it has begun, 3 when it was cancelled.

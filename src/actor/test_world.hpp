@@ -1,4 +1,4 @@
-// For tests: nodes with a root actor each, all connected, in one simulated world, on a network of choice.
+// Test fixture: connected nodes with a root actor each, in one simulation, over a given network.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -13,7 +13,7 @@
 
 namespace dms::actor {
 
-/// What a behaviour has received.
+/// The envelopes that a behaviour has received.
 using Received = std::shared_ptr<std::vector<Envelope>>;
 
 struct Note {
@@ -93,7 +93,7 @@ class TestWorld {
   void connect(TestNode& from, TestNode& to) {
     auto connected = run(from, from.network->connect(to.network->listen_addresses().front()));
     ASSERT_TRUE(connected) << connected.error().to_string();
-    settle(100ms);  // the accepting side is ready a little later
+    settle(100ms);  // the listener is ready a little later
   }
 
   /// `node` trusts `other` for everything.

@@ -50,7 +50,7 @@ TEST(Aead, RfcVectorOfChaCha20Poly1305) {
   EXPECT_EQ(as_text(*opened), text);
 }
 
-TEST(Aead, WritingElsewhereGivesTheSameAsInPlace) {
+TEST(Aead, OutOfPlaceGivesTheSameAsInPlace) {
   SeededRandom random(2);
   auto cipher = Aead::create(random.bytes(Aead::kKeySize));
   for (std::size_t size : {0u, 1u, 64u, 1000u, 65519u}) {
@@ -73,7 +73,7 @@ TEST(Aead, WritingElsewhereGivesTheSameAsInPlace) {
   }
 }
 
-TEST(Aead, AnyChangedBitIsNoticed) {
+TEST(Aead, AnyChangedBitIsDetected) {
   SeededRandom random(1);
   auto cipher = Aead::create(random.bytes(Aead::kKeySize));
   for (std::size_t size : {0u, 1u, 63u, 64u, 65u, 1000u}) {

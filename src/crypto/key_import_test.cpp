@@ -36,9 +36,9 @@ TEST(KeyImport, EveryFormOfAKeyIsImported) {
         {KeyText::base64, "  " + base64.substr(0, 20) + "\r\n" + base64.substr(20) + "\n"},
     };
     for (const auto& [form, text] : texts)
-      for (const KeyText told : {KeyText::recognise, form}) {
-        if (told == KeyText::recognise && text.size() == 32) continue;  // any 32 bytes are a key
-        const auto key = read_private_key(as_bytes(text), told);
+      for (const KeyText given : {KeyText::recognise, form}) {
+        if (given == KeyText::recognise && text.size() == 32) continue;  // any 32 bytes are a key
+        const auto key = read_private_key(as_bytes(text), given);
         ASSERT_TRUE(key) << text << ": " << key.error().to_string();
         EXPECT_EQ(hex_encode(key->public_key().raw()), kPublic);
       }
@@ -143,7 +143,7 @@ TEST(KeyImport, LeavesNoCopyOfTheKey) {
   std::string base64_string = base64_encode(seed);
   const Secret as_hex = Secret::take(hex_string);
   const Secret as_base64 = Secret::take(base64_string);
-  EXPECT_EQ(wanted.count(), 1U) << "the test's own";
+  EXPECT_EQ(wanted.count(), 1U) << "the test's copy";
   Secret der(16 + seed.size());  // PKCS#8
   std::ranges::copy(seed.view(),
                     std::ranges::copy(hex("302e020100300506032b657004220420"), der.mutable_view().begin()).out);

@@ -130,7 +130,7 @@ TEST(Keys, SignaturesOfAWallet) {
   for (const WalletCase& c : file->cases) EXPECT_EQ(wallet->verify(hex(c.message), hex(c.signature)), c.good) << c.name;
 }
 
-TEST(Keys, AWalletsKeyVerifiesWalletSignaturesOnlyAndIsNoIdentity) {
+TEST(Keys, AWalletsKeyVerifiesWalletSignaturesOnlyAndIsNotAPeerKey) {
   SeededRandom random(1);
   const PrivateKey plain = PrivateKey::generate(KeyType::secp256k1, random).value();
   const PublicKey wallet = PublicKey::from_raw(KeyType::ethereum, plain.public_key().raw()).value();

@@ -5,7 +5,7 @@
 //     that the key can be read back; sha2-256 of it otherwise. Nothing else is accepted.
 //  2. Two texts are read: base58btc of the multihash (`12D3KooW...`, `Qm...`) and a CIDv1 with codec libp2p-key in any
 //     multibase in which it has at most kMaxText characters (`bafz...`, `k51...`). to_string() writes the first.
-//  3. A default PeerId is empty and stands for "none"; no parser returns it.
+//  3. A default PeerId is empty and means "none"; no parser returns it.
 //
 // A value of 46 bytes without allocation. Specification: libp2p peer-ids.
 #pragma once

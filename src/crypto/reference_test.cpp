@@ -25,7 +25,7 @@ constexpr const char* kCanonical = "a marshalled key has one form, the one that 
 
 TEST(Reference, PrivateKeysAreReadLikeByTheGoImplementation) {
   Comparison comparison(test::Differences{
-      {"public key of another", "it would sign with one key and be known by another"},
+      {"public key of another", "it would sign with one key and be identified by another"},
       {"an unknown field after it", kCanonical},
       {"members in the other order", kCanonical},
       {"type twice, the last right", kCanonical},
@@ -44,9 +44,9 @@ TEST(Reference, PrivateKeysAreReadLikeByTheGoImplementation) {
 
 TEST(Reference, KeyFilesAreOpenedLikeByTheGoImplementation) {
   Comparison comparison(test::Differences{
-      {"kdf of another", "the reference does not look: it computes scrypt whatever the file says"},
-      {"dklen longer", "the format has 64 bytes: what they would be used for is not said"},
-      {"a member twice", "which of two counts must not depend on the reader"},
+      {"kdf of another", "the reference ignores it and computes scrypt"},
+      {"dklen longer", "the format has 64 bytes: it defines no use of more"},
+      {"a member twice", "the value must not depend on the parser"},
   });
   for (const ReferenceCase& c : ReferenceFile::load("crypto/go_keystores.json").cases) {
     auto key = decrypt_key(c.text, Secret(std::string_view(c.passphrase)));

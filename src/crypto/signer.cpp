@@ -7,22 +7,22 @@
 namespace dms::crypto {
 
 const PublicKey& Signer::public_key() const {
-  if (const auto* key = std::get_if<PrivateKey>(&how_)) return key->public_key();
-  return std::get<Elsewhere>(how_).public_key;
+  if (const auto* key = std::get_if<PrivateKey>(&source_)) return key->public_key();
+  return std::get<External>(source_).public_key;
 }
 
 Result<Bytes> Signer::sign(BytesView message) const {
-  if (const auto* key = std::get_if<PrivateKey>(&how_)) return key->sign(message);
-  const auto& elsewhere = std::get<Elsewhere>(how_);
-  TRY(Bytes signature, elsewhere.sign(message));
-  if (!elsewhere.public_key.verify(message, signature))
+  if (const auto* key = std::get_if<PrivateKey>(&source_)) return key->sign(message);
+  const auto& external = std::get<External>(source_);
+  TRY(Bytes signature, external.sign(message));
+  if (!external.public_key.verify(message, signature))
     return fail(Errc::wrong_signature, "the signature is not by the {} key that was requested",
-                to_string(elsewhere.public_key.type()));
+                to_string(external.public_key.type()));
   return signature;
 }
 
 std::optional<PrivateKey> Signer::private_key() const {
-  if (const auto* key = std::get_if<PrivateKey>(&how_)) return *key;
+  if (const auto* key = std::get_if<PrivateKey>(&source_)) return *key;
   return std::nullopt;
 }
 

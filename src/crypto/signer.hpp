@@ -1,5 +1,5 @@
-// Signs for a public key whose private key is in this process or in a wallet, which asks its owner for confirmation and
-// does not reveal the key.
+// Signs for a public key whose private key is in this process or in a wallet, which requires its owner's confirmation
+// and does not reveal the key.
 //
 // A value; copies are equivalent. A PrivateKey converts to a Signer. Cost and failures of sign() are those of the key or
 // the wallet, which may wait for its owner. Each signature is verified before it is returned; Errc::wrong_signature if it
@@ -18,8 +18,8 @@ class Signer {
  public:
   using Sign = std::function<Result<Bytes>(BytesView message)>;
 
-  Signer(PrivateKey key) : how_(std::move(key)) {}  // NOLINT(google-explicit-constructor): a key signs
-  Signer(PublicKey public_key, Sign sign) : how_(Elsewhere{std::move(public_key), std::move(sign)}) {}
+  Signer(PrivateKey key) : source_(std::move(key)) {}  // NOLINT(google-explicit-constructor): a key signs
+  Signer(PublicKey public_key, Sign sign) : source_(External{std::move(public_key), std::move(sign)}) {}
 
   [[nodiscard]] const PublicKey& public_key() const;
   [[nodiscard]] Result<Bytes> sign(BytesView message) const;
@@ -27,11 +27,11 @@ class Signer {
   [[nodiscard]] std::optional<PrivateKey> private_key() const;
 
  private:
-  struct Elsewhere {
+  struct External {
     PublicKey public_key;
     Sign sign;
   };
-  std::variant<PrivateKey, Elsewhere> how_;
+  std::variant<PrivateKey, External> source_;
 };
 
 /// An ECDSA signature on secp256k1 in DER from its two numbers, big-endian and of at most 32 bytes each; with low S.

@@ -29,14 +29,14 @@ X25519Key X25519Key::generate(Random& random) {
   return std::move(from_scalar(scalar)).value();
 }
 
-Result<Secret> X25519Key::shared_secret(BytesView their_public) const {
-  if (their_public.size() != 32)
-    return fail(Errc::bad_key, "X25519 public key: {} bytes, expected 32", their_public.size());
-  Pkey theirs(EVP_PKEY_new_raw_public_key(EVP_PKEY_X25519, nullptr, their_public.data(), their_public.size()),
-              EVP_PKEY_free);
+Result<Secret> X25519Key::shared_secret(BytesView peer_public) const {
+  if (peer_public.size() != 32)
+    return fail(Errc::bad_key, "X25519 public key: {} bytes, expected 32", peer_public.size());
+  Pkey peer(EVP_PKEY_new_raw_public_key(EVP_PKEY_X25519, nullptr, peer_public.data(), peer_public.size()),
+            EVP_PKEY_free);
   PkeyContext context(EVP_PKEY_CTX_new(key_.get(), nullptr), EVP_PKEY_CTX_free);
-  if (!theirs || !context || EVP_PKEY_derive_init(context.get()) != 1 ||
-      EVP_PKEY_derive_set_peer(context.get(), theirs.get()) != 1)
+  if (!peer || !context || EVP_PKEY_derive_init(context.get()) != 1 ||
+      EVP_PKEY_derive_set_peer(context.get(), peer.get()) != 1)
     return fail(Errc::library, "OpenSSL could not prepare an X25519 exchange");
   Secret secret(32);
   std::size_t size = secret.size();

@@ -27,7 +27,7 @@ class X25519Key {
   static Result<X25519Key> from_scalar(BytesView scalar);
 
   [[nodiscard]] const X25519Public& public_key() const { return public_; }
-  [[nodiscard]] Result<Secret> shared_secret(BytesView their_public) const;
+  [[nodiscard]] Result<Secret> shared_secret(BytesView peer_public) const;
 
  private:
   using Key = std::shared_ptr<evp_pkey_st>;

@@ -1,4 +1,4 @@
-// Decentralised identifiers: who signs, who may, who is meant.
+// Decentralised identifiers (DIDs): the names of parties in tokens and envelopes.
 //
 // Model
 //  1. A Did is empty, or a text `did:<method>:<id>` of exactly three non-empty parts. parse() accepts nothing else; the
@@ -6,10 +6,10 @@
 //  2. Two Dids are the same if their texts are. The parser of `did:key` accepts one text per key, so a key has one
 //     name.
 //  3. `did:key:z<base58btc(varint(code) || key)>` is its own document: public_key() decodes it. Codes: 0xed Ed25519,
-//     0xe7 secp256k1, 0xef01 a wallet's secp256k1 key that signs Ethereum's way (a code of NuNet's own). The last one
+//     0xe7 secp256k1, 0xef01 a wallet's secp256k1 key that signs by ERC-191 (a code that NuNet defines). The last one
 //     signs tokens and is never an actor's or a peer's key.
-//  4. 0xef02 (Cardano) and the method `prism` are names that the network uses too; they are valid Dids, and
-//     public_key() says that they cannot be verified.
+//  4. 0xef02 (Cardano) and the method `prism` are in use in the network; they are valid Dids, and public_key() returns
+//     Errc::unsupported.
 //
 // Attacks: a Did is untrusted input inside tokens and envelopes. Length is bounded (kMaxDid), characters are those of
 // RFC 3986's unreserved set plus `%` and `:`; a Did is therefore safe in logs and in JSON without escapes.

@@ -62,7 +62,7 @@ TEST(Did, HasThreeParts) {
   EXPECT_TRUE(Did::parse("did:key:" + std::string(kMaxDid - 7, 'x')).error().is(dms::Errc::limit_exceeded));
 }
 
-TEST(Did, SaysWhyAKeyCannotBeUsed) {
+TEST(Did, ReportsWhyAKeyCannotBeUsed) {
   const Bytes point = hex_decode("03874c15c7fda20e539c6e5ba573c139884c351188799f5458b4b41f7924f235cd").value();
   const auto with_code = [&](Bytes code) {
     append(code, point);
@@ -80,7 +80,7 @@ TEST(Did, SaysWhyAKeyCannotBeUsed) {
   EXPECT_FALSE(Did().public_key());
 }
 
-TEST(Did, InJsonTheEmptyOneIsAnEmptyObject) {
+TEST(Did, TheEmptyDidIsAnEmptyJsonObject) {
   EXPECT_EQ(json::encode(Did()), "{}");
   EXPECT_EQ(json::encode(Did::parse("did:web:x").value()), "{\"uri\":\"did:web:x\"}");
   EXPECT_TRUE(json::decode<Did>("{}")->empty());

@@ -13,8 +13,8 @@ using test::make;
 using test::Party;
 using test::replace;
 
-/// Alice owns a node. Bob was given /dms/node (until kNow + 2 h, topic /nunet) by Alice; Mallory was given nothing.
-struct World {
+/// Alice owns a node and delegates /dms/node to Bob (until kNow + 2 h, topic /nunet); Mallory has no delegation.
+struct Parties {
   Party alice{1}, bob{2}, carol{3}, mallory{9};
   Token given =
       make(alice, Action::delegate, bob.did, {}, {"/dms/node"_cap}, nullptr, kNow + 2 * kHour, 0, {"/nunet"_cap});
@@ -25,7 +25,7 @@ struct World {
     for (std::size_t i = 0; i < tokens.size(); ++i) text += (i == 0 ? "" : ",") + tokens[i];
     return text + "]}";
   }
-  /// Whether Alice's node lets `subject` invoke after being shown `text` by `origin`.
+  /// Whether Alice's node authorises `subject` to invoke after it has consumed `text` from `origin`.
   bool lets_invoke(const std::string& text, const did::Did& origin, const did::Did& subject, Capability capability) {
     (void)alice.receive(origin, as_bytes(text));
     return alice.context.require(alice.did, subject, alice.did, {std::move(capability)}, kNow).has_value();
@@ -34,205 +34,208 @@ struct World {
 
 struct Attack {
   const char* name;
-  /// True if the attack worked.
-  bool (*succeeds)(World&);
+  /// True if the attack succeeded.
+  bool (*succeeds)(Parties&);
 };
 void PrintTo(const Attack& attack, std::ostream* out) { *out << attack.name; }
 
-/// Shows an altered text of the good invocation.
-bool altered(World& w, std::string_view from, std::string_view to) {
+/// Presents an altered text of the valid invocation.
+bool altered(Parties& w, std::string_view from, std::string_view to) {
   const std::string text = replace(w.invocation.text(), from, to);
-  if (text.empty() || text == w.invocation.text()) return true;  // the attack was not even made: report it
-  return w.lets_invoke(World::list({text}), w.bob.did, w.carol.did, "/dms/node/vm"_cap);
+  if (text.empty() || text == w.invocation.text()) return true;  // the text was not altered: reported as a failure
+  return w.lets_invoke(Parties::list({text}), w.bob.did, w.carol.did, "/dms/node/vm"_cap);
 }
-bool shown(World& w, const Token& token, const Party& by, const did::Did& subject, const Capability& capability) {
-  return w.lets_invoke(World::list({token.text()}), by.did, subject, capability);
+bool present(Parties& w, const Token& token, const Party& by, const did::Did& subject, const Capability& capability) {
+  return w.lets_invoke(Parties::list({token.text()}), by.did, subject, capability);
 }
 
 const Attack kAttacks[] = {
     // Every field changed after signing.
-    {"ActionChanged", [](World& w) { return altered(w, "\"act\":\"invoke\"", "\"act\":\"delegate\""); }},
-    {"IssuerChanged", [](World& w) { return altered(w, w.bob.did.uri(), w.mallory.did.uri()); }},
+    {"ActionChanged", [](Parties& w) { return altered(w, "\"act\":\"invoke\"", "\"act\":\"delegate\""); }},
+    {"IssuerChanged", [](Parties& w) { return altered(w, w.bob.did.uri(), w.mallory.did.uri()); }},
     {"SubjectChanged",
-     [](World& w) {
+     [](Parties& w) {
        const std::string text = replace(w.invocation.text(), w.carol.did.uri(), w.mallory.did.uri());
-       return w.lets_invoke(World::list({text}), w.bob.did, w.mallory.did, "/dms/node/vm"_cap);
+       return w.lets_invoke(Parties::list({text}), w.bob.did, w.mallory.did, "/dms/node/vm"_cap);
      }},
     {"AudienceChanged",
-     [](World& w) { return altered(w, "\"aud\":{\"uri\":\"" + w.alice.did.uri() + "\"}", "\"aud\":{}"); }},
+     [](Parties& w) { return altered(w, "\"aud\":{\"uri\":\"" + w.alice.did.uri() + "\"}", "\"aud\":{}"); }},
     {"CapabilityWidenedAfterSigning",
-     [](World& w) {
-       return w.lets_invoke(World::list({replace(w.invocation.text(), "/dms/node/vm", "/dms/node")}), w.bob.did,
+     [](Parties& w) {
+       return w.lets_invoke(Parties::list({replace(w.invocation.text(), "/dms/node/vm", "/dms/node")}), w.bob.did,
                             w.carol.did, "/dms/node"_cap);
      }},
     {"CapabilityAddedAfterSigning",
-     [](World& w) { return altered(w, "[\"/dms/node/vm\"]", "[\"/dms/node/vm\",\"/dms/cap\"]"); }},
-    {"TopicAddedAfterSigning", [](World& w) { return altered(w, ",\"cap\":", ",\"topic\":[\"/nunet\"],\"cap\":"); }},
+     [](Parties& w) { return altered(w, "[\"/dms/node/vm\"]", "[\"/dms/node/vm\",\"/dms/cap\"]"); }},
+    {"TopicAddedAfterSigning", [](Parties& w) { return altered(w, ",\"cap\":", ",\"topic\":[\"/nunet\"],\"cap\":"); }},
     {"NonceChanged",
-     [](World& w) {
+     [](Parties& w) {
        const std::string old = base64_encode(w.invocation.claims().nonce);
        return altered(w, old, old[0] == 'A' ? "B" + old.substr(1) : "A" + old.substr(1));
      }},
-    {"ExpiryExtended", [](World& w) { return altered(w, "\"exp\":17", "\"exp\":18"); }},
+    {"ExpiryExtended", [](Parties& w) { return altered(w, "\"exp\":17", "\"exp\":18"); }},
     {"ExpiryShortened",
-     [](World& w) { return altered(w, "\"exp\":1700003600000000000", "\"exp\":1700003500000000000"); }},
-    {"DepthAdded", [](World& w) { return altered(w, ",\"chain\":", ",\"depth\":5,\"chain\":"); }},
+     [](Parties& w) { return altered(w, "\"exp\":1700003600000000000", "\"exp\":1700003500000000000"); }},
+    {"DepthAdded", [](Parties& w) { return altered(w, ",\"chain\":", ",\"depth\":5,\"chain\":"); }},
     {"SignatureRemoved",
-     [](World& w) {
+     [](Parties& w) {
        const std::string text = w.invocation.text();
        return altered(w, text.substr(text.rfind(",\"sig\":")), "}}");
      }},
     {"SignatureEmptied",
-     [](World& w) {
+     [](Parties& w) {
        const std::string text = w.invocation.text();
        return altered(w, text.substr(text.rfind(",\"sig\":")), ",\"sig\":\"\"}}");
      }},
     {"SignatureOfAnotherToken",
-     [](World& w) {
+     [](Parties& w) {
        const Token other = make(w.bob, Action::invoke, w.carol.did, w.alice.did, {"/dms/node/vm"_cap}, &w.given);
        return altered(w, base64_encode(w.invocation.signature()), base64_encode(other.signature()));
      }},
     {"SignatureOneBitOff",
-     [](World& w) {
+     [](Parties& w) {
        Bytes sig = to_bytes(w.invocation.signature());
        sig[10] ^= 1;
        return altered(w, base64_encode(w.invocation.signature()), base64_encode(sig));
      }},
     {"SignatureWithTrailingByte",
-     [](World& w) {
+     [](Parties& w) {
        Bytes sig = to_bytes(w.invocation.signature());
        sig.push_back(0);
        return altered(w, base64_encode(w.invocation.signature()), base64_encode(sig));
      }},
-    {"ParentsSignatureChanged",
-     [](World& w) {
+    {"ParentSignatureChanged",
+     [](Parties& w) {
        Bytes sig = to_bytes(w.given.signature());
        sig[0] ^= 1;
        return altered(w, base64_encode(w.given.signature()), base64_encode(sig));
      }},
-    {"ParentsCapabilityWidened", [](World& w) { return altered(w, "[\"/dms/node\"]", "[\"/\"]"); }},
-    {"ParentRemoved", [](World& w) { return altered(w, ",\"chain\":" + w.given.text(), ""); }},
+    {"ParentCapabilityWidened", [](Parties& w) { return altered(w, "[\"/dms/node\"]", "[\"/\"]"); }},
+    {"ParentRemoved", [](Parties& w) { return altered(w, ",\"chain\":" + w.given.text(), ""); }},
     {"ParentSwappedForAnEqualOne",
-     [](World& w) {
+     [](Parties& w) {
        const Token twin = make(w.alice, Action::delegate, w.bob.did, {}, {"/dms/node"_cap}, nullptr, kNow + 2 * kHour,
                                0, {"/nunet"_cap});
        return altered(w, w.given.text(), twin.text());
      }},
-    {"ParentMovedIntoAnInvocationOfNone",
-     [](World& w) {
+    {"ParentAddedToARootInvocation",
+     [](Parties& w) {
        const Token lone = make(w.mallory, Action::invoke, w.mallory.did, w.alice.did, {"/dms/node"_cap});
        const std::string text = replace(lone.text(), ",\"sig\":", ",\"chain\":" + w.given.text() + ",\"sig\":");
-       return w.lets_invoke(World::list({text}), w.mallory.did, w.mallory.did, "/dms/node"_cap);
+       return w.lets_invoke(Parties::list({text}), w.mallory.did, w.mallory.did, "/dms/node"_cap);
      }},
 
-    // Properly signed, but claiming too much.
+    // Validly signed, but wider than the parent allows.
     {"CapabilityWidenedByTheDelegate",
-     [](World& w) {
-       return shown(w, make(w.bob, Action::invoke, w.bob.did, w.alice.did, {"/dms"_cap}, &w.given), w.bob, w.bob.did,
-                    "/dms/cap"_cap);
+     [](Parties& w) {
+       return present(w, make(w.bob, Action::invoke, w.bob.did, w.alice.did, {"/dms"_cap}, &w.given), w.bob, w.bob.did,
+                      "/dms/cap"_cap);
      }},
     {"OneOfManyCapabilitiesWidened",
-     [](World& w) {
-       return shown(w, make(w.bob, Action::invoke, w.bob.did, w.alice.did, {"/dms/node"_cap, "/dms/cap"_cap}, &w.given),
-                    w.bob, w.bob.did, "/dms/node"_cap);
+     [](Parties& w) {
+       return present(w,
+                      make(w.bob, Action::invoke, w.bob.did, w.alice.did, {"/dms/node"_cap, "/dms/cap"_cap}, &w.given),
+                      w.bob, w.bob.did, "/dms/node"_cap);
      }},
     {"RootCapability",
-     [](World& w) {
-       return shown(w, make(w.bob, Action::invoke, w.bob.did, w.alice.did, {"/"_cap}, &w.given), w.bob, w.bob.did,
-                    "/dms/cap"_cap);
+     [](Parties& w) {
+       return present(w, make(w.bob, Action::invoke, w.bob.did, w.alice.did, {"/"_cap}, &w.given), w.bob, w.bob.did,
+                      "/dms/cap"_cap);
      }},
     {"SiblingWithTheSameBeginning",
-     [](World& w) {
-       return shown(w, make(w.bob, Action::invoke, w.bob.did, w.alice.did, {"/dms/nodes"_cap}, &w.given), w.bob,
-                    w.bob.did, "/dms/nodes"_cap);
+     [](Parties& w) {
+       return present(w, make(w.bob, Action::invoke, w.bob.did, w.alice.did, {"/dms/nodes"_cap}, &w.given), w.bob,
+                      w.bob.did, "/dms/nodes"_cap);
      }},
-    {"AskedForMoreThanTheTokenHas",
-     [](World& w) { return shown(w, w.invocation, w.bob, w.carol.did, "/dms/node"_cap); }},
-    {"AskedForASibling", [](World& w) { return shown(w, w.invocation, w.bob, w.carol.did, "/dms/node/peers"_cap); }},
+    {"RequiresMoreThanTheTokenAllows",
+     [](Parties& w) { return present(w, w.invocation, w.bob, w.carol.did, "/dms/node"_cap); }},
+    {"RequiresASibling",
+     [](Parties& w) { return present(w, w.invocation, w.bob, w.carol.did, "/dms/node/peers"_cap); }},
     {"LaterExpiryMidChain",
-     [](World& w) {
+     [](Parties& w) {
        const Token mid =
            make(w.bob, Action::delegate, w.mallory.did, {}, {"/dms/node"_cap}, &w.given, kNow + 3 * kHour);
-       return shown(w, make(w.mallory, Action::invoke, w.mallory.did, w.alice.did, {"/dms/node"_cap}, &mid), w.bob,
-                    w.mallory.did, "/dms/node"_cap);
+       return present(w, make(w.mallory, Action::invoke, w.mallory.did, w.alice.did, {"/dms/node"_cap}, &mid), w.bob,
+                      w.mallory.did, "/dms/node"_cap);
      }},
     {"LaterExpiryAtTheEnd",
-     [](World& w) {
-       return shown(w,
-                    make(w.bob, Action::invoke, w.bob.did, w.alice.did, {"/dms/node"_cap}, &w.given, kNow + 3 * kHour),
-                    w.bob, w.bob.did, "/dms/node"_cap);
+     [](Parties& w) {
+       return present(
+           w, make(w.bob, Action::invoke, w.bob.did, w.alice.did, {"/dms/node"_cap}, &w.given, kNow + 3 * kHour), w.bob,
+           w.bob.did, "/dms/node"_cap);
      }},
     {"ExpiredInvocation",
-     [](World& w) {
-       return shown(w,
-                    make(w.bob, Action::invoke, w.bob.did, w.alice.did, {"/dms/node"_cap}, &w.given, {kNow.nanos - 1}),
-                    w.bob, w.bob.did, "/dms/node"_cap);
+     [](Parties& w) {
+       return present(
+           w, make(w.bob, Action::invoke, w.bob.did, w.alice.did, {"/dms/node"_cap}, &w.given, {kNow.nanos - 1}), w.bob,
+           w.bob.did, "/dms/node"_cap);
      }},
     {"ExpiredRoot",
-     [](World& w) {
+     [](Parties& w) {
        const Token old = make(w.alice, Action::delegate, w.bob.did, {}, {"/dms/node"_cap}, nullptr, {kNow.nanos - 1});
-       return shown(w, make(w.bob, Action::invoke, w.bob.did, w.alice.did, {"/dms/node"_cap}, &old), w.bob, w.bob.did,
-                    "/dms/node"_cap);
+       return present(w, make(w.bob, Action::invoke, w.bob.did, w.alice.did, {"/dms/node"_cap}, &old), w.bob, w.bob.did,
+                      "/dms/node"_cap);
      }},
     {"DepthExceeded",
-     [](World& w) {
+     [](Parties& w) {
        const Token once = make(w.alice, Action::delegate, w.bob.did, {}, {"/x"_cap}, nullptr, kNow + kHour, 1);
        const Token twice = make(w.bob, Action::delegate, w.mallory.did, {}, {"/x"_cap}, &once);
-       return shown(w, make(w.mallory, Action::invoke, w.mallory.did, w.alice.did, {"/x"_cap}, &twice), w.bob,
-                    w.mallory.did, "/x"_cap);
+       return present(w, make(w.mallory, Action::invoke, w.mallory.did, w.alice.did, {"/x"_cap}, &twice), w.bob,
+                      w.mallory.did, "/x"_cap);
      }},
     {"DepthRaisedByTheDelegate",
-     [](World& w) {
+     [](Parties& w) {
        const Token once = make(w.alice, Action::delegate, w.bob.did, {}, {"/x"_cap}, nullptr, kNow + kHour, 1);
        const Token twice = make(w.bob, Action::delegate, w.mallory.did, {}, {"/x"_cap}, &once, kNow + kHour, 100);
-       return shown(w, make(w.mallory, Action::invoke, w.mallory.did, w.alice.did, {"/x"_cap}, &twice), w.bob,
-                    w.mallory.did, "/x"_cap);
+       return present(w, make(w.mallory, Action::invoke, w.mallory.did, w.alice.did, {"/x"_cap}, &twice), w.bob,
+                      w.mallory.did, "/x"_cap);
      }},
     {"AudienceDropped",
-     [](World& w) {
+     [](Parties& w) {
        const Token for_carol = make(w.alice, Action::delegate, w.bob.did, w.carol.did, {"/x"_cap});
-       return shown(w, make(w.bob, Action::invoke, w.bob.did, {}, {"/x"_cap}, &for_carol), w.bob, w.bob.did, "/x"_cap);
+       return present(w, make(w.bob, Action::invoke, w.bob.did, {}, {"/x"_cap}, &for_carol), w.bob, w.bob.did,
+                      "/x"_cap);
      }},
     {"AudienceExchanged",
-     [](World& w) {
+     [](Parties& w) {
        const Token for_carol = make(w.alice, Action::delegate, w.bob.did, w.carol.did, {"/x"_cap});
-       return shown(w, make(w.bob, Action::invoke, w.bob.did, w.alice.did, {"/x"_cap}, &for_carol), w.bob, w.bob.did,
-                    "/x"_cap);
+       return present(w, make(w.bob, Action::invoke, w.bob.did, w.alice.did, {"/x"_cap}, &for_carol), w.bob, w.bob.did,
+                      "/x"_cap);
      }},
-    {"MeantForAnotherNode",
-     [](World& w) {
-       return shown(w, make(w.bob, Action::invoke, w.bob.did, w.carol.did, {"/dms/node"_cap}, &w.given), w.bob,
-                    w.bob.did, "/dms/node"_cap);
+    {"AudienceIsAnotherNode",
+     [](Parties& w) {
+       return present(w, make(w.bob, Action::invoke, w.bob.did, w.carol.did, {"/dms/node"_cap}, &w.given), w.bob,
+                      w.bob.did, "/dms/node"_cap);
      }},
 
-    // Wrong links.
+    // Invalid links.
     {"IssuerIsNotTheParentsSubject",
-     [](World& w) {
-       return shown(w, make(w.mallory, Action::invoke, w.mallory.did, w.alice.did, {"/dms/node"_cap}, &w.given),
-                    w.mallory, w.mallory.did, "/dms/node"_cap);
+     [](Parties& w) {
+       return present(w, make(w.mallory, Action::invoke, w.mallory.did, w.alice.did, {"/dms/node"_cap}, &w.given),
+                      w.mallory, w.mallory.did, "/dms/node"_cap);
      }},
     {"ChainedToAnInvocation",
-     [](World& w) {
+     [](Parties& w) {
        const Token seen = make(w.alice, Action::invoke, w.mallory.did, w.alice.did, {"/dms/node"_cap});
-       return shown(w, make(w.mallory, Action::invoke, w.carol.did, w.alice.did, {"/dms/node"_cap}, &seen), w.mallory,
-                    w.carol.did, "/dms/node"_cap);
+       return present(w, make(w.mallory, Action::invoke, w.carol.did, w.alice.did, {"/dms/node"_cap}, &seen), w.mallory,
+                      w.carol.did, "/dms/node"_cap);
      }},
     {"ChainedToABroadcast",
-     [](World& w) {
+     [](Parties& w) {
        const Token seen = make(w.alice, Action::broadcast, w.mallory.did, {}, {"/dms/node"_cap}, nullptr, kNow + kHour,
                                0, {"/nunet"_cap});
-       return shown(w, make(w.mallory, Action::invoke, w.mallory.did, {}, {"/dms/node"_cap}, &seen), w.mallory,
-                    w.mallory.did, "/dms/node"_cap);
+       return present(w, make(w.mallory, Action::invoke, w.mallory.did, {}, {"/dms/node"_cap}, &seen), w.mallory,
+                      w.mallory.did, "/dms/node"_cap);
      }},
     {"ChainedToARevocation",
-     [](World& w) {
+     [](Parties& w) {
        const Token revocation =
            w.alice.context.revoke(make(w.alice, Action::delegate, w.mallory.did, {}, {"/x"_cap})).value();
-       return shown(w, make(w.mallory, Action::invoke, w.mallory.did, {}, {"/x"_cap}, &revocation), w.mallory,
-                    w.mallory.did, "/x"_cap);
+       return present(w, make(w.mallory, Action::invoke, w.mallory.did, {}, {"/x"_cap}, &revocation), w.mallory,
+                      w.mallory.did, "/x"_cap);
      }},
-    {"RootForgedInAnothersName",
-     [](World& w) {
+    {"RootForgedWithAnotherIssuer",
+     [](Parties& w) {
        const Token forged = make(w.mallory, Action::delegate, w.mallory.did, {}, {"/"_cap});
        const Token leaf = make(w.mallory, Action::invoke, w.mallory.did, w.alice.did, {"/"_cap}, &forged);
        // The parent claims Alice as its issuer; Mallory signs the leaf over exactly that text.
@@ -242,104 +245,104 @@ const Attack kAttacks[] = {
        const Bytes sig = w.mallory.key.sign(as_bytes("dms:token:" + unsigned_body)).value();
        const std::string text = "{\"dms\":" + unsigned_body.substr(0, unsigned_body.size() - 1) + ",\"sig\":\"" +
                                 base64_encode(sig) + "\"}}";
-       return w.lets_invoke(World::list({text}), w.mallory.did, w.mallory.did, "/dms/node"_cap);
+       return w.lets_invoke(Parties::list({text}), w.mallory.did, w.mallory.did, "/dms/node"_cap);
      }},
 
-    // A token of another party, or of none.
-    {"SelfSignedByAStranger",
-     [](World& w) {
-       return shown(w, make(w.mallory, Action::invoke, w.mallory.did, w.alice.did, {"/dms/node"_cap}), w.mallory,
-                    w.mallory.did, "/dms/node"_cap);
+    // A token of another or of an untrusted party.
+    {"SelfSignedByAnUnknownParty",
+     [](Parties& w) {
+       return present(w, make(w.mallory, Action::invoke, w.mallory.did, w.alice.did, {"/dms/node"_cap}), w.mallory,
+                      w.mallory.did, "/dms/node"_cap);
      }},
-    {"StrangerGrantsHimselfAChain",
-     [](World& w) {
+    {"ChainRootedInAnUnknownParty",
+     [](Parties& w) {
        const Token own = make(w.mallory, Action::delegate, w.mallory.did, {}, {"/"_cap});
-       return shown(w, make(w.mallory, Action::invoke, w.mallory.did, w.alice.did, {"/dms/node"_cap}, &own), w.mallory,
-                    w.mallory.did, "/dms/node"_cap);
+       return present(w, make(w.mallory, Action::invoke, w.mallory.did, w.alice.did, {"/dms/node"_cap}, &own),
+                      w.mallory, w.mallory.did, "/dms/node"_cap);
      }},
     {"StolenTokenUsedByAnotherSubject",
-     [](World& w) { return shown(w, w.invocation, w.mallory, w.mallory.did, "/dms/node/vm"_cap); }},
-    {"DelegationUsedAsInvocation", [](World& w) { return shown(w, w.given, w.bob, w.bob.did, "/dms/node"_cap); }},
+     [](Parties& w) { return present(w, w.invocation, w.mallory, w.mallory.did, "/dms/node/vm"_cap); }},
+    {"DelegationUsedAsInvocation", [](Parties& w) { return present(w, w.given, w.bob, w.bob.did, "/dms/node"_cap); }},
     {"BroadcastUsedAsInvocation",
-     [](World& w) {
+     [](Parties& w) {
        const Token b =
            make(w.bob, Action::broadcast, w.bob.did, {}, {"/dms/node"_cap}, &w.given, kNow + kHour, 0, {"/nunet"_cap});
-       return shown(w, b, w.bob, w.bob.did, "/dms/node"_cap);
+       return present(w, b, w.bob, w.bob.did, "/dms/node"_cap);
      }},
     {"InvocationUsedAsBroadcast",
-     [](World& w) {
+     [](Parties& w) {
        const Token i =
            make(w.bob, Action::invoke, w.bob.did, {}, {"/dms/node"_cap}, &w.given, kNow + kHour, 0, {"/nunet"_cap});
-       (void)w.alice.receive(w.bob.did, as_bytes(World::list({i.text()})));
+       (void)w.alice.receive(w.bob.did, as_bytes(Parties::list({i.text()})));
        return w.alice.context.require_broadcast(w.alice.did, w.bob.did, "/nunet"_cap, {"/dms/node"_cap}, kNow)
            .has_value();
      }},
     {"BroadcastOnAnotherTopic",
-     [](World& w) {
+     [](Parties& w) {
        const Token b = make(w.bob, Action::broadcast, w.bob.did, {}, {"/dms/node"_cap}, &w.given, kNow + kHour, 0,
                             {"/nunet/a"_cap});
-       (void)w.alice.receive(w.bob.did, as_bytes(World::list({b.text()})));
+       (void)w.alice.receive(w.bob.did, as_bytes(Parties::list({b.text()})));
        return w.alice.context.require_broadcast(w.alice.did, w.bob.did, "/nunet/b"_cap, {"/dms/node"_cap}, kNow)
            .has_value();
      }},
     {"BroadcastWithoutTopic",
-     [](World& w) {
+     [](Parties& w) {
        const Token b = make(w.bob, Action::broadcast, w.bob.did, {}, {"/dms/node"_cap}, &w.given);
-       (void)w.alice.receive(w.bob.did, as_bytes(World::list({b.text()})));
+       (void)w.alice.receive(w.bob.did, as_bytes(Parties::list({b.text()})));
        return w.alice.context.require_broadcast(w.alice.did, w.bob.did, "/nunet"_cap, {"/dms/node"_cap}, kNow)
            .has_value();
      }},
     {"BroadcastTopicWidened",
-     [](World& w) {
+     [](Parties& w) {
        const Token b =
            make(w.bob, Action::broadcast, w.bob.did, {}, {"/dms/node"_cap}, &w.given, kNow + kHour, 0, {"/"_cap});
-       (void)w.alice.receive(w.bob.did, as_bytes(World::list({b.text()})));
+       (void)w.alice.receive(w.bob.did, as_bytes(Parties::list({b.text()})));
        return w.alice.context.require_broadcast(w.alice.did, w.bob.did, "/other"_cap, {"/dms/node"_cap}, kNow)
            .has_value();
      }},
     {"BroadcastWithAnAudience",
-     [](World& w) {
+     [](Parties& w) {
        const Token b = make(w.bob, Action::broadcast, w.bob.did, w.alice.did, {"/dms/node"_cap}, &w.given, kNow + kHour,
                             0, {"/nunet"_cap});
-       (void)w.alice.receive(w.bob.did, as_bytes(World::list({b.text()})));
+       (void)w.alice.receive(w.bob.did, as_bytes(Parties::list({b.text()})));
        return w.alice.context.require_broadcast(w.alice.did, w.bob.did, "/nunet"_cap, {"/dms/node"_cap}, kNow)
            .has_value();
      }},
     {"RevokedParent",
-     [](World& w) {
+     [](Parties& w) {
        if (!w.alice.context.anchor(
                {.roots = {}, .require = {}, .provide = {}, .revoke = {{w.alice.context.revoke(w.given).value()}}},
                kNow))
          return true;
-       return shown(w, w.invocation, w.bob, w.carol.did, "/dms/node/vm"_cap);
+       return present(w, w.invocation, w.bob, w.carol.did, "/dms/node/vm"_cap);
      }},
-    {"RevokedAfterItWasShown",
-     [](World& w) {
-       if (!shown(w, w.invocation, w.bob, w.carol.did, "/dms/node/vm"_cap)) return true;
+    {"RevokedAfterConsumption",
+     [](Parties& w) {
+       if (!present(w, w.invocation, w.bob, w.carol.did, "/dms/node/vm"_cap)) return true;
        if (!w.alice.context.anchor(
                {.roots = {}, .require = {}, .provide = {}, .revoke = {{w.alice.context.revoke(w.given).value()}}},
                kNow))
          return true;
-       return w.alice.context.consumed_count() != 0 || shown(w, w.invocation, w.bob, w.carol.did, "/dms/node/vm"_cap);
+       return w.alice.context.consumed_count() != 0 || present(w, w.invocation, w.bob, w.carol.did, "/dms/node/vm"_cap);
      }},
-    {"ExpiredAfterItWasShown",
-     [](World& w) {
-       if (!shown(w, w.invocation, w.bob, w.carol.did, "/dms/node/vm"_cap)) return true;
+    {"ExpiredAfterConsumption",
+     [](Parties& w) {
+       if (!present(w, w.invocation, w.bob, w.carol.did, "/dms/node/vm"_cap)) return true;
        return w.alice.context.require(w.alice.did, w.carol.did, w.alice.did, {"/dms/node/vm"_cap}, kNow + 2 * kHour)
            .has_value();
      }},
     {"NoCapabilityRequired",
-     [](World& w) {
-       return shown(w, w.invocation, w.bob, w.carol.did, "/dms/node/vm"_cap) &&
+     [](Parties& w) {
+       return present(w, w.invocation, w.bob, w.carol.did, "/dms/node/vm"_cap) &&
               w.alice.context.require(w.alice.did, w.carol.did, w.alice.did, {}, kNow).has_value();
      }},
-    {"NobodyAsSubject",
-     [](World& w) {
-       return shown(w, make(w.alice, Action::invoke, {}, w.alice.did, {"/dms/node"_cap}), w.bob, {}, "/dms/node"_cap);
+    {"EmptySubject",
+     [](Parties& w) {
+       return present(w, make(w.alice, Action::invoke, {}, w.alice.did, {"/dms/node"_cap}), w.bob, {}, "/dms/node"_cap);
      }},
-    {"RevocationByAnother", [](World& w) { return w.mallory.context.revoke(w.given).has_value(); }},
-    {"RevocationForgedByAnother",
-     [](World& w) {
+    {"RevocationByAnotherParty", [](Parties& w) { return w.mallory.context.revoke(w.given).has_value(); }},
+    {"RevocationForgedByAnotherParty",
+     [](Parties& w) {
        const Token real = w.alice.context.revoke(w.given).value();
        Bytes sig = w.mallory.key.sign(real.signed_bytes()).value();
        const Token forged =
@@ -348,17 +351,17 @@ const Attack kAttacks[] = {
            .has_value();
      }},
 
-    // Texts that try the parser.
+    // Malformed and oversized input.
     {"OversizedList",
-     [](World& w) { return w.alice.context.consume(w.bob.did, Bytes(kMaxTokenBytes + 1, ' '), kNow).has_value(); }},
+     [](Parties& w) { return w.alice.context.consume(w.bob.did, Bytes(kMaxTokenBytes + 1, ' '), kNow).has_value(); }},
     {"TooManyTokens",
-     [](World& w) {
+     [](Parties& w) {
        return w.alice.context
-           .consume(w.bob.did, as_bytes(World::list(std::vector<std::string>(kMaxTokensPerMessage + 1, "{}"))), kNow)
+           .consume(w.bob.did, as_bytes(Parties::list(std::vector<std::string>(kMaxTokensPerMessage + 1, "{}"))), kNow)
            .has_value();
      }},
     {"DeeplyNestedChain",
-     [](World& w) {
+     [](Parties& w) {
        Token token = make(w.alice, Action::delegate, w.alice.did, {}, {"/x"_cap});
        while (token.length() < kMaxChain) token = make(w.alice, Action::delegate, w.alice.did, {}, {"/x"_cap}, &token);
        const std::string once_more = replace(make(w.alice, Action::invoke, w.bob.did, {}, {"/x"_cap}).text(),
@@ -366,50 +369,52 @@ const Attack kAttacks[] = {
        return Token::parse(once_more).has_value();
      }},
     {"DeeplyNestedJunk",
-     [](World& w) { return w.alice.context.consume(w.bob.did, as_bytes(std::string(8000, '[')), kNow).has_value(); }},
+     [](Parties& w) { return w.alice.context.consume(w.bob.did, as_bytes(std::string(8000, '[')), kNow).has_value(); }},
     {"DuplicateKeys",
-     [](World& w) { return altered(w, "{\"act\":\"invoke\",", "{\"act\":\"invoke\",\"act\":\"invoke\","); }},
+     [](Parties& w) { return altered(w, "{\"act\":\"invoke\",", "{\"act\":\"invoke\",\"act\":\"invoke\","); }},
     {"DuplicateKeysInAnotherCase",
-     [](World& w) {
-       // The exact name counts, the other is dropped: what remains must be what was signed, and no more.
+     [](Parties& w) {
+       // The exact name is read, the other is dropped: the result must be what was signed.
        const std::string text =
            replace(w.invocation.text(), "{\"act\":\"invoke\",", "{\"CAP\":[\"/\"],\"act\":\"invoke\",");
-       return w.lets_invoke(World::list({text}), w.bob.did, w.carol.did, "/dms/cap"_cap);
+       return w.lets_invoke(Parties::list({text}), w.bob.did, w.carol.did, "/dms/cap"_cap);
      }},
     {"MemberTwiceInTwoCases",
-     [](World& w) { return altered(w, "\"cap\":[\"/dms/node/vm\"],", "\"cap\":[\"/dms/node/vm\"],\"CAP\":[\"/\"],"); }},
+     [](Parties& w) {
+       return altered(w, "\"cap\":[\"/dms/node/vm\"],", "\"cap\":[\"/dms/node/vm\"],\"CAP\":[\"/\"],");
+     }},
     {"MemberTwiceOnceWithALongS",
-     [](World& w) {
+     [](Parties& w) {
        return altered(w, "\"aud\":", "\"\u017fub\":{\"uri\":\"" + w.mallory.did.uri() + "\"},\"aud\":");
      }},
-    {"DepthOfMinusZero", [](World& w) { return altered(w, ",\"chain\":", ",\"depth\":-0,\"chain\":"); }},
-    {"TwoKindsInOneToken", [](World& w) { return altered(w, "{\"dms\":", "{\"ucan\":{},\"dms\":"); }},
+    {"DepthOfMinusZero", [](Parties& w) { return altered(w, ",\"chain\":", ",\"depth\":-0,\"chain\":"); }},
+    {"TwoKindsInOneToken", [](Parties& w) { return altered(w, "{\"dms\":", "{\"ucan\":{},\"dms\":"); }},
     {"TwoKindsInTheParent",
-     [](World& w) { return altered(w, "\"chain\":{\"dms\":", "\"chain\":{\"ucan\":{},\"dms\":"); }},
+     [](Parties& w) { return altered(w, "\"chain\":{\"dms\":", "\"chain\":{\"ucan\":{},\"dms\":"); }},
     {"NullAmongTheTokens",
-     [](World& w) {
-       return w.lets_invoke(World::list({w.invocation.text(), "null"}), w.bob.did, w.carol.did, "/dms/node/vm"_cap);
+     [](Parties& w) {
+       return w.lets_invoke(Parties::list({w.invocation.text(), "null"}), w.bob.did, w.carol.did, "/dms/node/vm"_cap);
      }},
-    {"TheListTwiceInTwoCases",
-     [](World& w) {
+    {"ListTwiceInTwoCases",
+     [](Parties& w) {
        const std::string text = "{\"TOK\":[],\"tok\":[" + w.invocation.text() + "]}";
        return w.lets_invoke(text, w.bob.did, w.carol.did, "/dms/node/vm"_cap);
      }},
     {"TopicWidenedWithoutACapability",
-     [](World& w) {
+     [](Parties& w) {
        const Token none = make(w.bob, Action::broadcast, w.bob.did, {}, {}, &w.given, kNow + kHour, 0, {"/other"_cap});
        return none.verify(kNow, RevocationSet()).has_value();
      }},
     {"AudienceExchangedWithoutACapability",
-     [](World& w) {
+     [](Parties& w) {
        const Token for_carol = make(w.alice, Action::delegate, w.bob.did, w.carol.did, {"/x"_cap});
        return make(w.bob, Action::invoke, w.bob.did, w.alice.did, {}, &for_carol)
            .verify(kNow, RevocationSet())
            .has_value();
      }},
-    {"SignatureByAddingTheOrder",
-     [](World& w) {
-       // S + L fits the same equation: two signatures of one text, were it accepted.
+    {"SignatureWithTheGroupOrderAdded",
+     [](Parties& w) {
+       // S + L satisfies the same equation: accepting it would allow two signatures of one text.
        constexpr std::array<std::uint8_t, 32> order = {0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7,
                                                        0xa2, 0xde, 0xf9, 0xde, 0x14, 0,    0,    0,    0,    0,    0,
                                                        0,    0,    0,    0,    0,    0,    0,    0,    0,    0x10};
@@ -421,36 +426,36 @@ const Attack kAttacks[] = {
        }
        return altered(w, base64_encode(w.invocation.signature()), base64_encode(sig));
      }},
-    {"NotAList", [](World& w) { return w.alice.context.consume(w.bob.did, as_bytes("[]"), kNow).has_value(); }},
-    {"TokIsNoArray",
-     [](World& w) { return w.alice.context.consume(w.bob.did, as_bytes("{\"tok\":{}}"), kNow).has_value(); }},
-    {"EmptyText", [](World& w) { return w.alice.context.consume(w.bob.did, BytesView(), kNow).has_value(); }},
-    {"CapabilityThatIsEmpty", [](World& w) { return altered(w, "[\"/dms/node/vm\"]", "[\"\"]"); }},
-    {"AnotherKindOfToken", [](World&) { return Token::parse("{\"ucan\":{}}").has_value(); }},
-    {"UnknownAction", [](World& w) { return altered(w, "\"act\":\"invoke\"", "\"act\":\"own\""); }},
-    {"NegativeExpiry", [](World& w) { return altered(w, "\"exp\":17", "\"exp\":-17"); }},
-    {"ExpiryThatOverflows",
-     [](World& w) { return altered(w, "\"exp\":1700003600000000000", "\"exp\":18446744073709551616"); }},
-    {"IssuerThatIsNoDid", [](World& w) { return altered(w, w.bob.did.uri(), "did:key:zzzz"); }},
+    {"NotAList", [](Parties& w) { return w.alice.context.consume(w.bob.did, as_bytes("[]"), kNow).has_value(); }},
+    {"TokIsNotAnArray",
+     [](Parties& w) { return w.alice.context.consume(w.bob.did, as_bytes("{\"tok\":{}}"), kNow).has_value(); }},
+    {"EmptyText", [](Parties& w) { return w.alice.context.consume(w.bob.did, BytesView(), kNow).has_value(); }},
+    {"EmptyCapability", [](Parties& w) { return altered(w, "[\"/dms/node/vm\"]", "[\"\"]"); }},
+    {"AnotherKindOfToken", [](Parties&) { return Token::parse("{\"ucan\":{}}").has_value(); }},
+    {"UnknownAction", [](Parties& w) { return altered(w, "\"act\":\"invoke\"", "\"act\":\"own\""); }},
+    {"NegativeExpiry", [](Parties& w) { return altered(w, "\"exp\":17", "\"exp\":-17"); }},
+    {"OverflowingExpiry",
+     [](Parties& w) { return altered(w, "\"exp\":1700003600000000000", "\"exp\":18446744073709551616"); }},
+    {"IssuerIsNotADid", [](Parties& w) { return altered(w, w.bob.did.uri(), "did:key:zzzz"); }},
 };
 
 class Adversarial : public ::testing::TestWithParam<Attack> {};
 
 TEST_P(Adversarial, Fails) {
-  World world;
-  EXPECT_FALSE(GetParam().succeeds(world)) << GetParam().name;
+  Parties parties;
+  EXPECT_FALSE(GetParam().succeeds(parties)) << GetParam().name;
 }
 
 INSTANTIATE_TEST_SUITE_P(Tokens, Adversarial, ::testing::ValuesIn(kAttacks),
                          [](const auto& info) { return info.param.name; });
 
-// The checks do not simply refuse everything: the honest version of the same message passes.
-TEST(AdversarialBaseline, TheHonestInvocationPasses) {
-  World w;
-  EXPECT_TRUE(w.lets_invoke(World::list({w.invocation.text()}), w.bob.did, w.carol.did, "/dms/node/vm"_cap));
+// The checks do not refuse everything: the unaltered message passes.
+TEST(AdversarialBaseline, TheUnalteredInvocationPasses) {
+  Parties w;
+  EXPECT_TRUE(w.lets_invoke(Parties::list({w.invocation.text()}), w.bob.did, w.carol.did, "/dms/node/vm"_cap));
   const Token b =
       make(w.bob, Action::broadcast, w.bob.did, {}, {"/dms/node"_cap}, &w.given, kNow + kHour, 0, {"/nunet/a"_cap});
-  ASSERT_TRUE(w.alice.receive(w.bob.did, as_bytes(World::list({b.text()}))));
+  ASSERT_TRUE(w.alice.receive(w.bob.did, as_bytes(Parties::list({b.text()}))));
   EXPECT_TRUE(w.alice.context.require_broadcast(w.alice.did, w.bob.did, "/nunet/a"_cap, {"/dms/node/vm"_cap}, kNow));
 }
 

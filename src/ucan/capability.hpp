@@ -1,4 +1,4 @@
-// What may be done: a path such as /dms/node/peers/list, which stands for itself and everything below it.
+// A capability: a path such as /dms/node/peers/list, which includes itself and every path below it.
 //
 // Model
 //  1. A implies B if A equals B, A is "/", or B begins with A followed by "/". This is a partial order with "/" on top.
@@ -50,7 +50,7 @@ Result<Capabilities> parse_capabilities(const std::vector<std::string>& paths);
 [[nodiscard]] std::string to_string(const Capabilities& capabilities);
 
 inline namespace literals {
-/// A capability known when the program is written; one that is malformed ends the program.
+/// A capability literal; a malformed one aborts the program.
 Capability operator""_cap(const char* path, std::size_t size);
 }  // namespace literals
 

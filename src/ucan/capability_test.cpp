@@ -6,7 +6,7 @@
 namespace dms::ucan {
 namespace {
 
-TEST(Capability, ImpliesItselfAndWhatIsBelow) {
+TEST(Capability, ImpliesItselfAndPathsBelow) {
   EXPECT_TRUE("/dms/node"_cap.implies("/dms/node"_cap));
   EXPECT_TRUE("/dms/node"_cap.implies("/dms/node/peers/list"_cap));
   EXPECT_TRUE("/"_cap.implies("/anything"_cap));
@@ -25,7 +25,7 @@ TEST(Capability, IsAPath) {
 
 using Path = std::vector<std::uint8_t>;
 
-/// The plainly right model: a path is a list of names, and implies what it is a prefix of.
+/// Reference model: a path is a list of names, and implies every path of which it is a prefix.
 Capability of(const Path& path) {
   std::string text;
   for (std::uint8_t name : path) text += fmt::format("/{}", name % 3);

@@ -30,7 +30,7 @@ Result<ContextFile> read_context(std::string_view text) {
   return file;
 }
 
-/// Adds `token` unless another makes it superfluous; drops those that it makes superfluous.
+/// Adds `token` unless another subsumes it; drops those that it subsumes.
 void add_anchor(std::vector<Token>& anchors, const Token& token) {
   if (std::ranges::any_of(anchors, [&](const Token& held) { return held.subsumes(token); })) return;
   std::erase_if(anchors, [&](const Token& held) { return token.subsumes(held); });
@@ -71,9 +71,9 @@ bool Authority::revoked(const RevocationSet& revoked) const {
 
 Result<MessageTokens> MessageTokens::parse(BytesView text) {
   if (text.size() > kMaxTokenBytes)
-    return fail(Errc::too_big, "{} bytes of tokens came with the message; at most {} are read", text.size(),
+    return fail(Errc::too_big, "the message carries {} bytes of tokens; at most {} are read", text.size(),
                 kMaxTokenBytes);
-  constexpr std::string_view kNoList = "what came with the message is not a token list";
+  constexpr std::string_view kNoList = "the message's capability field is not a token list";
   auto value = json::parse(as_text(text), {.bytes = kMaxTokenBytes});
   if (!value) return std::unexpected(value.error().context(Errc::malformed, std::string(kNoList)));
   const Result<const json::Value*> member =
@@ -85,7 +85,7 @@ Result<MessageTokens> MessageTokens::parse(BytesView text) {
   if (!list->is_array() || !std::ranges::all_of(list->get_array(), [](const json::Value& v) { return v.is_object(); }))
     return fail(Errc::malformed, "{}: expected {{\"tok\":[{{...}},...]}}", kNoList);
   if (list->get_array().size() > kMaxTokensPerMessage)
-    return fail(Errc::too_big, "{} tokens came with the message; at most {} are read", list->get_array().size(),
+    return fail(Errc::too_big, "the message carries {} tokens; at most {} are read", list->get_array().size(),
                 kMaxTokensPerMessage);
   for (const json::Value& item : list->get_array()) {
     auto token = Token::from_json(item);
@@ -97,7 +97,7 @@ Result<MessageTokens> MessageTokens::parse(BytesView text) {
   return parsed;
 }
 
-// --- making and keeping -------------------------------------------------------------------------------------------
+// --- creating and storing ------------------------------------------------------------------------------------------
 
 Result<CapabilityContext> CapabilityContext::create(crypto::Signer signer, Random& random) {
   TRY(did::Did did, did::Did::from(signer.public_key()));
@@ -154,7 +154,7 @@ Result<void> CapabilityContext::reload(std::string_view text, UnixTime now) {
   return {};
 }
 
-/// Anchors from disk: what time or a revocation has ended is left out, what was forged or damaged refuses the file.
+/// Anchors from disk: expired and revoked ones are left out; a malformed or badly signed one refuses the file.
 Result<void> CapabilityContext::restore(Anchors anchors, UnixTime now) {
   const auto expired = [now](const Token& token) { return token.expired(now); };
   std::erase_if(anchors.revoke.tokens, expired);
@@ -206,18 +206,18 @@ Result<void> CapabilityContext::anchor(const Anchors& more, UnixTime now) {
   return {};
 }
 
-/// Held tokens that have expired, were revoked, or lost the anchor that made them count.
+/// Drops held tokens that have expired, are revoked, or have lost their anchor.
 void CapabilityContext::drop_unsound(UnixTime now) {
   held_->erase_if([&](const HeldTokens::Held& held) {
-    return !held.token.check_claims(now, revoked_) || !worth_keeping(held.token, held.origin);
+    return !held.token.check_claims(now, revoked_) || !check_relevance(held.token, held.origin);
   });
 }
 
-Trust CapabilityContext::trust(const did::Did& who) const {
-  if (who.empty()) return Trust::none;
-  if (who == did_ || roots_.contains(who)) return Trust::full;
-  const bool named = std::ranges::any_of(require_, [&](const Token& token) { return token.subject() == who; }) ||
-                     std::ranges::any_of(provide_, [&](const Token& token) { return token.issuer() == who; });
+Trust CapabilityContext::trust(const did::Did& party) const {
+  if (party.empty()) return Trust::none;
+  if (party == did_ || roots_.contains(party)) return Trust::full;
+  const bool named = std::ranges::any_of(require_, [&](const Token& token) { return token.subject() == party; }) ||
+                     std::ranges::any_of(provide_, [&](const Token& token) { return token.issuer() == party; });
   return named ? Trust::named : Trust::none;
 }
 
@@ -226,8 +226,8 @@ void CapabilityContext::remove(const Anchors& gone) {
   remove_anchors(require_, gone.require);
   remove_anchors(provide_, gone.provide);
   for (const Token& token : gone.revoke.tokens) revoked_.remove(token);
-  // What was held for the sake of an anchor goes with it.
-  held_->erase_if([&](const HeldTokens::Held& held) { return !worth_keeping(held.token, held.origin); });
+  // Tokens held because of a removed anchor are dropped with it.
+  held_->erase_if([&](const HeldTokens::Held& held) { return !check_relevance(held.token, held.origin); });
 }
 
 Result<void> CapabilityContext::add_ephemeral(Token token, UnixTime now) {
@@ -242,7 +242,7 @@ Result<void> CapabilityContext::add_ephemeral(Token token, UnixTime now) {
 void CapabilityContext::remove_ephemeral(const Token& token) {
   const auto same = [&](const Token& other) { return other.claims().nonce == token.claims().nonce; };
   if (std::erase_if(ephemeral_, same) == 0) return;
-  held_->erase_if([&](const HeldTokens::Held& held) { return !worth_keeping(held.token, held.origin); });
+  held_->erase_if([&](const HeldTokens::Held& held) { return !check_relevance(held.token, held.origin); });
 }
 
 // --- issuing ------------------------------------------------------------------------------------------------------
@@ -282,7 +282,7 @@ void CapabilityContext::chain_on(const Token& parent, Claims claims, UnixTime no
   if (claims.expires.nanos == 0) claims.expires = parent.expires();
   Result<void> allowed = parent.check_claims(now, revoked_);
   if (allowed) allowed = parent.allows_child(claims);
-  // A delegation that nothing can follow is a dead end.
+  // A delegation that allows no further link is useless.
   if (allowed) allowed = parent.allows_further(claims.action == Action::delegate ? 2 : 1);
   if (!allowed) {
     issued.refused.push_back(allowed.error().context(fmt::format("the delegation by {}", parent.issuer().uri())));
@@ -377,9 +377,9 @@ Result<Authority> CapabilityContext::trusted(const Token& token, const did::Did&
               token.root_issuer().uri(), anchor.uri());
 }
 
-Result<void> CapabilityContext::worth_keeping(const Token& token, const did::Did& origin) const {
+Result<void> CapabilityContext::check_relevance(const Token& token, const did::Did& origin) const {
   if (token.action() == Action::revoke)
-    return fail(Errc::not_authorized, "a revocation counts where an operator anchors it");
+    return fail(Errc::not_authorized, "a revocation takes effect only as an anchor");
   if (token.action() == Action::delegate) {
     if (token.subject() != did_)
       return fail(Errc::not_authorized, "it delegates to {}, not to {}", token.subject().uri(), did_.uri());
@@ -409,7 +409,7 @@ Consumed CapabilityContext::consume(const did::Did& origin, const MessageTokens&
   Consumed consumed(held_);
   consumed.refused_ = message.unreadable;
   for (const Token& token : message.tokens) {
-    Result<void> kept = worth_keeping(token, origin);
+    Result<void> kept = check_relevance(token, origin);
     if (kept) {
       if (auto use = hold(token, origin, now))
         consumed.uses_.push_back(*use);
@@ -441,7 +441,7 @@ Result<Authority> CapabilityContext::require_any(const did::Did& anchor, const d
                                                  const Capabilities& capabilities, UnixTime now,
                                                  std::string_view purpose, Allows allows) const {
   if (subject.empty() || anchor.empty()) return fail(Errc::not_authorized, "an empty DID has no rights");
-  if (capabilities.empty()) return fail(Errc::not_authorized, "no capability was named, so none is enough");
+  if (capabilities.empty()) return fail(Errc::not_authorized, "no capability was named");
   std::vector<Error> reasons;
   for (const HeldTokens::Held& held : held_->of(subject)) {
     Result<void> allowed = held.token.check_claims(now, revoked_);
@@ -458,9 +458,9 @@ Result<Authority> CapabilityContext::require_any(const did::Did& anchor, const d
   }
   return fail(Errc::not_authorized,
               "no token lets {} {} any of {}: {}. A token for it with one of these, whose chain begins at {}, at a "
-              "root or at a DID named by a require anchor, would do",
-              subject.uri(), purpose, to_string(capabilities),
-              reasons.empty() ? "it has none that counts" : join(reasons), anchor.uri());
+              "root or at a DID named by a require anchor, would suffice",
+              subject.uri(), purpose, to_string(capabilities), reasons.empty() ? "it has no valid one" : join(reasons),
+              anchor.uri());
 }
 
 Result<Authority> CapabilityContext::require(const did::Did& anchor, const did::Did& subject, const did::Did& audience,

@@ -1,5 +1,5 @@
-// What a node trusts, what was granted to it, and the decisions that follow: whether a message is permitted, and which
-// tokens show that a message of this node is.
+// A node's trust anchors, the delegations granted to it, and the decisions that follow: whether an inbound message is
+// permitted, and which tokens authorise an outbound one.
 //
 // Model
 //  1. A context belongs to one DID and usually holds its key (the signer). Tokens are issued by that DID, also for the
@@ -7,26 +7,25 @@
 //  2. Anchors, kept on disk: `roots` are DIDs trusted for everything; `require` are delegations that name DIDs trusted
 //     for something ("I accept what is anchored at token.subject, within the token's bounds"); `provide` are
 //     delegations to this DID, on which its own tokens are chained; `revoke` are revocations.
-//  3. consume() verifies the tokens of a message and holds them in memory until the Consumed that it returns goes, or
-//     they expire (held_tokens.hpp). Only sound tokens that can ever count are held: those anchored at the context's DID,
-//     at a root, or accepted by a `require` anchor; and delegations by the sender to the context's DID, which a reply
-//     needs.
+//  3. consume() verifies the tokens of a message and holds them in memory until the returned Consumed is destroyed or
+//     they expire (held_tokens.hpp). Only sound tokens that can authorise a message are held: those anchored at the
+//     context's DID, at a root, or accepted by a `require` anchor; and delegations by the sender to the context's DID,
+//     which a reply needs.
 //  4. require() succeeds if one held invoke token of the subject, for this audience, implies one of the capabilities
 //     and is anchored at `anchor` (this context's DID), at a root, or accepted by a `require` anchor. require_broadcast()
 //     likewise.
 //  5. provide() makes: an invoke token on each delegation that covers all of it (of the target to this DID, then of `provide`
 //     anchors), a self-signed one, and a self-signed delegation (depth 1) of the reply path to the target.
-//  6. Adding anchors is all or nothing. Afterwards every anchor and consumed token is held against the revocations
-//     anew. A token that another subsumes is dropped.
-//
-// Time is an argument and never remembered. Threads: one lane. Cost: consume() checks one signature per link of tokens
-// that might count, but those of delegations seen before only once; provide() makes one signature per token.
+//  6. Adding anchors is all or nothing. Afterwards every anchor and consumed token is checked against the revocations
+//     again. A token that another subsumes is dropped.
+// Time is an argument and never stored. Threads: one lane. Cost: consume() checks one signature per link of tokens
+// that can authorise a message, and each delegation only once; provide() makes one signature per token.
 //
 // Attacks. The tokens of an unknown sender are dropped before any signature is checked unless they claim an anchor of
 // this context or delegate to its DID. What messages hold is bounded per sender (kMaxConsumedPerOrigin) and in all (kMaxConsumed);
 // beyond that consume() refuses, so no sender displaces the tokens of another. Nested, oversized and duplicate input
-// is refused by the parsers (token.hpp). Tokens permit their subjects, not their senders: a stolen token is of no
-// use without the key of its subject, which signs the envelope.
+// is refused by the parsers (token.hpp). A token authorises its subject, not its sender: a copied token is useless
+// without the key of its subject, which signs the envelope.
 //
 // Format: NuNet's capability context file, one line of JSON (older files with capitalised names are read too).
 #pragma once
@@ -62,19 +61,19 @@ struct Anchors {
 /// Whether delegate() may issue a token rooted in this DID where no anchor allows a chained one.
 enum class SelfSign { no, also, only };
 
-/// How far the anchors trust a DID itself; what tokens allow it is another question.
+/// How far the anchors trust a DID itself, apart from tokens.
 enum class Trust {
   none,   ///< not named by an anchor
   named,  ///< the subject of a `require` anchor, or the issuer of a `provide` anchor
   full,   ///< the context's own DID or a root
 };
 
-/// By what a message was permitted.
+/// The authority by which a message is permitted.
 struct Authority {
-  /// The DID to which the trusted issuer gave the power, or that issuer itself. A holder that delegates further stays
+  /// The DID to which the trusted issuer delegated, or that issuer itself. A holder that delegates further stays
   /// accountable: quotas are charged to it.
   did::Did accountable;
-  /// The names of the token and of those it derives from, as RevocationSet knows them.
+  /// The revocation keys of the token and of those it derives from.
   std::vector<std::string> links;
   [[nodiscard]] bool revoked(const RevocationSet& revoked) const;
 };
@@ -90,11 +89,11 @@ struct Grant {
   std::uint64_t depth = 0;
 };
 
-/// The tokens of one message, parsed. Tokens that cannot be read are passed over.
+/// The tokens of one message, parsed. Malformed tokens are skipped.
 struct MessageTokens {
   std::vector<Token> tokens;
   std::vector<Error> unreadable;
-  /// Errc::malformed if this is no token list, Errc::too_big.
+  /// Errc::malformed if `text` is not a token list, Errc::too_big.
   static Result<MessageTokens> parse(BytesView text);
 };
 
@@ -116,22 +115,22 @@ class CapabilityContext {
   Result<void> reload(std::string_view text, UnixTime now);
 
   [[nodiscard]] const did::Did& did() const { return did_; }
-  [[nodiscard]] Trust trust(const did::Did& who) const;
+  [[nodiscard]] Trust trust(const did::Did& party) const;
   /// Whether it has a signer.
   [[nodiscard]] bool can_issue() const { return signer_.has_value(); }
 
   // --- anchors
   [[nodiscard]] Anchors anchors() const;
   Result<void> anchor(const Anchors& more, UnixTime now);
-  /// Tokens are matched by issuer and nonce. Unknown ones are fine.
+  /// Tokens are matched by issuer and nonce. Unknown ones are ignored.
   void remove(const Anchors& gone);
 
   [[nodiscard]] const RevocationSet& revocations() const { return revoked_; }
   /// Rises whenever a revocation may have been added: a caller that keeps something by Authority compares it with an earlier value.
   [[nodiscard]] std::uint64_t revocation_generation() const { return revocation_generation_; }
 
-  /// An ephemeral grant: a delegation by this context that this process needs for a while. Trusted like a `require` anchor,
-  /// never saved, not touched by reload(). standing_grant.hpp keeps one alive.
+  /// An ephemeral grant: a delegation by this context for the life of an object of this process. Trusted like a
+  /// `require` anchor, never saved, not touched by reload(). standing_grant.hpp keeps one alive.
   Result<void> add_ephemeral(Token token, UnixTime now);
   void remove_ephemeral(const Token& token);
   [[nodiscard]] std::size_t ephemeral_count() const { return ephemeral_.size(); }
@@ -148,7 +147,7 @@ class CapabilityContext {
   // --- messages
   Consumed consume(const did::Did& origin, const MessageTokens& tokens, UnixTime now);
   Result<Consumed> consume(const did::Did& origin, BytesView tokens, UnixTime now);
-  /// Any one of `capabilities` is enough; none at all never is.
+  /// Any one of `capabilities` is sufficient; an empty list never is.
   [[nodiscard]] Result<Authority> require(const did::Did& anchor, const did::Did& subject, const did::Did& audience,
                                           const Capabilities& capabilities, UnixTime now) const;
   [[nodiscard]] Result<Authority> require_broadcast(const did::Did& anchor, const did::Did& subject,
@@ -161,7 +160,7 @@ class CapabilityContext {
                                       UnixTime now) const;
   [[nodiscard]] Result<Bytes> provide_broadcast(const did::Did& subject, const Capability& topic, UnixTime expires,
                                                 const Capabilities& capabilities, UnixTime now) const;
-  /// Drops what has expired. Cheap enough to be called every minute; consume() calls it when space is short.
+  /// Drops expired tokens. Cheap enough for every minute; consume() calls it when it reaches a limit.
   void drop_expired(UnixTime now);
 
   [[nodiscard]] std::size_t consumed_count() const { return held_->size(); }
@@ -170,7 +169,7 @@ class CapabilityContext {
   CapabilityContext(did::Did did, std::optional<crypto::Signer> signer, Random& random)
       : did_(std::move(did)), signer_(std::move(signer)), random_(&random) {}
 
-  /// Tokens made so far, and why other parents do not allow one.
+  /// Tokens issued so far, and why other parents allow none.
   struct Issued {
     std::vector<Token> tokens;
     std::size_t bytes = 0;
@@ -182,7 +181,7 @@ class CapabilityContext {
   [[nodiscard]] Claims claims_of(Action action, const Grant& grant) const;
   void chain_on(const Token& parent, Claims claims, UnixTime now, Issued& issued) const;
   [[nodiscard]] Result<Authority> trusted(const Token& token, const did::Did& anchor) const;
-  [[nodiscard]] Result<void> worth_keeping(const Token& token, const did::Did& origin) const;
+  [[nodiscard]] Result<void> check_relevance(const Token& token, const did::Did& origin) const;
   Result<HeldTokens::Use> hold(const Token& token, const did::Did& origin, UnixTime now);
   void drop_unsound(UnixTime now);
   template <class Allows>

@@ -1,5 +1,4 @@
-// A context that loads survives being written and loaded; the tokens of a message leave nothing behind once they are
-// released.
+// A context that loads survives being written and loaded; no token of a message stays held after its release.
 #include <cstdlib>
 
 #include "ucan/context.hpp"

@@ -21,7 +21,7 @@ Anchors require(const Token& token) { return {.roots = {}, .require = {{token}},
 Anchors provide(const Token& token) { return {.roots = {}, .require = {}, .provide = {{token}}, .revoke = {}}; }
 Anchors revoke(const Token& token) { return {.roots = {}, .require = {}, .provide = {}, .revoke = {{token}}}; }
 
-/// `user` drives `node`; both have an actor key besides their DID. An organisation may stand above both.
+/// `user` calls `node`; each has an actor key besides its DID. `organisation` may delegate to both.
 class ContextTest : public ::testing::Test {
  protected:
   Party node{1}, user{2}, organisation{3}, unknown{9};
@@ -54,13 +54,13 @@ TEST_F(ContextTest, AnUnknownSenderIsRefusedAndOnlyItsReplyDelegationIsHeld) {
   const auto invoked = invoke(node, node_actor, unknown, user_actor, tokens, list);
   ASSERT_FALSE(invoked);
   EXPECT_TRUE(invoked.error().is(Errc::not_authorized));
-  EXPECT_NE(invoked.error().to_string().find("would do"), std::string::npos) << invoked.error().to_string();
+  EXPECT_NE(invoked.error().to_string().find("would suffice"), std::string::npos) << invoked.error().to_string();
   EXPECT_EQ(node.context.consumed_count(), 1U);  // the delegation of the reply path
   node.messages.clear();
   EXPECT_EQ(node.context.consumed_count(), 0U);
 }
 
-TEST_F(ContextTest, TheReplyTravelsOnTheCallersDelegation) {
+TEST_F(ContextTest, TheReplyUsesTheCallersDelegation) {
   ASSERT_TRUE(node.context.anchor(root(user.did), kNow));
   const Bytes tokens = call(user, user_actor, node, node_actor, list);
   ASSERT_TRUE(invoke(node, node_actor, user, user_actor, tokens, list));
@@ -68,9 +68,9 @@ TEST_F(ContextTest, TheReplyTravelsOnTheCallersDelegation) {
       node.context.provide(user.did, node_actor.did, user_actor.did, kNow + std::chrono::seconds(30), {reply}, {}, kNow)
           .value();
   EXPECT_TRUE(invoke(user, user_actor, node, node_actor, answer, reply));
-  // Anywhere else on the caller the same delegation opens nothing.
+  // The delegation permits no other behaviour of the caller.
   EXPECT_FALSE(user.context.require(user.did, node_actor.did, user_actor.did, {list}, kNow));
-  // Nor is it provided to another receiver.
+  // It is not provided to another receiver.
   const Bytes elsewhere =
       node.context.provide(unknown.did, node_actor.did, user_actor.did, kNow + kHour / 240, {reply}, {}, kNow).value();
   EXPECT_EQ(TokenList::parse(as_text(elsewhere))->size(), 1U);
@@ -97,7 +97,7 @@ TEST_F(ContextTest, RequireAnchorsAcceptTokensAnchoredAtAnotherParty) {
   // Removing the anchor ends it, also for tokens held before.
   const std::size_t held = node.context.consumed_count();
   node.context.remove(require(accepted));
-  EXPECT_LT(node.context.consumed_count(), held) << "what was held because of the anchor goes with it";
+  EXPECT_LT(node.context.consumed_count(), held) << "tokens held because of the anchor are dropped with it";
   EXPECT_FALSE(node.context.require(node.did, user_actor.did, node_actor.did, {list}, kNow));
 }
 
@@ -160,14 +160,14 @@ TEST_F(ContextTest, AnyOfTheRequiredCapabilitiesIsEnough) {
   EXPECT_FALSE(node.context.require(node.did, user_actor.did, node_actor.did, {"/other"_cap}, kNow));
 }
 
-TEST_F(ContextTest, ATokenCountsForTheAnchorItIsAskedFor) {
+TEST_F(ContextTest, ATokenIsCheckedAgainstTheGivenAnchor) {
   const Token own = make(node, Action::invoke, user_actor.did, {}, {list});
   ASSERT_EQ(node.receive(user.did, as_bytes(TokenList{{own}}.text())), 1U);
   EXPECT_TRUE(node.context.require(node.did, user_actor.did, node_actor.did, {list}, kNow));
   EXPECT_FALSE(node.context.require(unknown.did, user_actor.did, node_actor.did, {list}, kNow));
 }
 
-TEST_F(ContextTest, TokensOfTwoMessagesAreHeldOnceAndLeaveWithTheLast) {
+TEST_F(ContextTest, TokensOfTwoMessagesAreHeldOnceAndReleasedWithTheLast) {
   ASSERT_TRUE(node.context.anchor(root(user.did), kNow));
   const Bytes tokens = call(user, user_actor, node, node_actor, list);
   Consumed first = node.context.consume(user.did, tokens, kNow).value();
@@ -183,21 +183,21 @@ TEST_F(ContextTest, TokensOfTwoMessagesAreHeldOnceAndLeaveWithTheLast) {
   EXPECT_EQ(node.context.consumed_count(), 0U);
 }
 
-TEST_F(ContextTest, AMessageReleasesOnlyWhatItAdded) {
+TEST_F(ContextTest, AMessageReleasesOnlyTheTokensItAdded) {
   // The user's delegation of its reply path is held for the user's message.
-  const Bytes way_back = to_bytes(TokenList{{make(user, Action::delegate, node.did, {}, {reply})}}.text());
-  const Consumed honest = node.context.consume(user.did, way_back, kNow).value();
-  ASSERT_EQ(honest.kept(), 1U);
+  const Bytes reply_tokens = to_bytes(TokenList{{make(user, Action::delegate, node.did, {}, {reply})}}.text());
+  const Consumed original = node.context.consume(user.did, reply_tokens, kNow).value();
+  ASSERT_EQ(original.kept(), 1U);
   {
-    // Another sender carries a copy: it does not count for that sender, and goes without taking the original along.
-    const Consumed copied = node.context.consume(unknown.did, way_back, kNow).value();
+    // Another sender carries a copy: it is not valid for that sender, and is released without the original.
+    const Consumed copied = node.context.consume(unknown.did, reply_tokens, kNow).value();
     EXPECT_EQ(copied.kept(), 0U);
     EXPECT_EQ(copied.refused().size(), 1U);
   }
   EXPECT_EQ(node.context.consumed_count(), 1U);
 }
 
-TEST_F(ContextTest, AMessageDoesNotReleaseWhatWasDroppedAndHeldAgain) {
+TEST_F(ContextTest, AMessageDoesNotReleaseATokenThatWasDroppedAndHeldAgain) {
   ASSERT_TRUE(node.context.anchor(root(user.did), kNow));
   const Bytes tokens = call(user, user_actor, node, node_actor, list);
   Consumed before = node.context.consume(user.did, tokens, kNow).value();
@@ -216,7 +216,7 @@ TEST_F(ContextTest, AMessageMayOutliveTheContext) {
   context.reset();
 }
 
-TEST_F(ContextTest, TheHolderOfAGrantIsAccountableForThoseToWhomItDelegates) {
+TEST_F(ContextTest, TheHolderOfAGrantIsAccountableForItsDelegates) {
   const Token given = make(node, Action::delegate, user.did, {}, {list});
   const Token passed_on = make(user, Action::delegate, unknown.did, {}, {list}, &given);
   const Token use = make(unknown, Action::invoke, user_actor.did, {}, {list}, &passed_on);
@@ -238,7 +238,7 @@ TEST_F(ContextTest, ATrustedDidIsAccountableForItsOwnTokens) {
             organisation.did);
 }
 
-TEST_F(ContextTest, AnchorsNameWhomTheyTrust) {
+TEST_F(ContextTest, AnchorsDefineTrustInADid) {
   ASSERT_TRUE(node.context.anchor(root(user.did), kNow));
   ASSERT_TRUE(node.context.anchor(require(make(node, Action::delegate, organisation.did, {}, {list})), kNow));
   ASSERT_TRUE(node.context.anchor(provide(make(user_actor, Action::delegate, node.did, {}, {list})), kNow));
@@ -250,7 +250,7 @@ TEST_F(ContextTest, AnchorsNameWhomTheyTrust) {
   EXPECT_EQ(node.context.trust({}), Trust::none);
 }
 
-TEST_F(ContextTest, HoldsOnlyWhatCanEverCount) {
+TEST_F(ContextTest, HoldsOnlyTokensThatCanAuthorise) {
   ASSERT_TRUE(node.context.anchor(root(user.did), kNow));
   const auto kept = [&](const Token& token) {
     return node.receive(user.did, as_bytes(TokenList{{token}}.text())).value();
@@ -263,15 +263,15 @@ TEST_F(ContextTest, HoldsOnlyWhatCanEverCount) {
   EXPECT_EQ(kept(user.context.revoke(make(user, Action::delegate, node.did, {}, {list})).value()), 0U);
 }
 
-TEST_F(ContextTest, WhatOneSenderCanLeaveBehindIsBounded) {
+TEST_F(ContextTest, HeldTokensPerSenderAreBounded) {
   std::size_t refused = 0;
   for (std::size_t i = 0; i < kMaxConsumedPerOrigin + 10; ++i) {
-    const Token way_back = make(unknown, Action::delegate, node.did, {}, {reply}, nullptr, kNow + kHour);
-    refused += 1 - node.receive(unknown.did, as_bytes(TokenList{{way_back}}.text())).value();
+    const Token reply_tokens = make(unknown, Action::delegate, node.did, {}, {reply}, nullptr, kNow + kHour);
+    refused += 1 - node.receive(unknown.did, as_bytes(TokenList{{reply_tokens}}.text())).value();
   }
   EXPECT_EQ(refused, 10U);
   EXPECT_EQ(node.context.consumed_count(), kMaxConsumedPerOrigin);
-  // Another sender is not hurt, and time frees the space.
+  // Another sender is not affected, and expiry frees the space.
   ASSERT_TRUE(node.context.anchor(root(user.did), kNow));
   EXPECT_TRUE(invoke(node, node_actor, user, user_actor, call(user, user_actor, node, node_actor, list), list));
   node.context.drop_expired(kNow + 2 * kHour);
@@ -289,7 +289,7 @@ TEST_F(ContextTest, ProvidesNoMoreThanAMessageMayCarry) {
   EXPECT_TRUE(node.receive(user.did, tokens));
 }
 
-TEST_F(ContextTest, DelegatesOnWhatItWasGiven) {
+TEST_F(ContextTest, DelegatesWhatItReceived) {
   const Token given = make(organisation, Action::delegate, user.did, {}, {"/dms/node"_cap}, nullptr, kNow + kHour, 3);
   ASSERT_TRUE(user.context.anchor(provide(given), kNow));
   const auto onwards = user.context.delegate({unknown.did, {}, {}, {list}, {}, 0}, kNow);
@@ -311,10 +311,10 @@ TEST_F(ContextTest, DelegatesOnWhatItWasGiven) {
       << "a root token needs an expiry";
 }
 
-TEST_F(ContextTest, ADeadEndIsNotDelegated) {
+TEST_F(ContextTest, ADelegationThatAllowsNoFurtherLinkIsNotIssued) {
   ASSERT_TRUE(user.context.anchor(
       provide(make(organisation, Action::delegate, user.did, {}, {"/dms"_cap}, nullptr, kNow + kHour, 1)), kNow));
-  EXPECT_FALSE(user.context.delegate({unknown.did, {}, {}, {list}, {}, 0}, kNow)) << "nothing could follow it";
+  EXPECT_FALSE(user.context.delegate({unknown.did, {}, {}, {list}, {}, 0}, kNow)) << "it would allow no further link";
   EXPECT_EQ(TokenList::parse(as_text(call(user, user_actor, node, node_actor, list)))->size(), 3U)
       << "but invoking is one link";
 }
@@ -371,7 +371,7 @@ TEST_F(ContextTest, WithoutItsKeyAContextIsReadOnly) {
                   .is(Errc::no_signer));
 }
 
-TEST_F(ContextTest, SurvivesTheDisk) {
+TEST_F(ContextTest, SavesAndLoads) {
   char pattern[] = "/tmp/dms-cap-XXXXXX";
   ASSERT_NE(::mkdtemp(pattern), nullptr);
   const auto file = std::filesystem::path(pattern) / "cap" / "user.cap";
@@ -391,12 +391,12 @@ TEST_F(ContextTest, SurvivesTheDisk) {
   std::filesystem::remove_all(pattern);
 }
 
-TEST_F(ContextTest, AnEmptyContextLooksAsNuNetWritesIt) {
+TEST_F(ContextTest, AnEmptyContextIsWrittenAsByNuNet) {
   EXPECT_EQ(node.context.serialise(), "{\"did\":{\"uri\":\"" + node.did.uri() +
                                           "\"},\"roots\":[],\"require\":{},\"provide\":{},\"revoke\":{}}\n");
 }
 
-TEST_F(ContextTest, ReadsAContextMadeElsewhere) {
+TEST_F(ContextTest, ReadsAContextOfAnotherImplementation) {
   const std::string text =
       read_file(std::filesystem::path(DMS_SOURCE_DIR) / "tests/vectors/ucan/bob.cap", kMaxContextFile).value();
   Party bob(2);
@@ -411,7 +411,7 @@ TEST_F(ContextTest, ReadsAContextMadeElsewhere) {
   EXPECT_EQ(CapabilityContext::parse(old, bob.key, Party::random(), kNow)->serialise(), text);
 }
 
-TEST_F(ContextTest, ReloadReplacesAnchorsAndKeepsWhatStillCounts) {
+TEST_F(ContextTest, ReloadReplacesAnchorsAndKeepsValidTokens) {
   ASSERT_TRUE(node.context.anchor(root(user.did), kNow));
   const Bytes tokens = call(user, user_actor, node, node_actor, list);
   ASSERT_TRUE(invoke(node, node_actor, user, user_actor, tokens, list));
@@ -438,7 +438,7 @@ TEST_F(ContextTest, AnEphemeralGrantHoldsAcrossReloadsIsNeverSavedAndIsWithdrawn
     auto grant = StandingGrant::give(context, user.did, node_actor.did, list.path(), kNow);
     ASSERT_TRUE(grant) << grant.error().to_string();
     EXPECT_TRUE(allowed());
-    EXPECT_EQ(context->serialise(), before) << "not for the disk";
+    EXPECT_EQ(context->serialise(), before) << "not saved";
     ASSERT_TRUE(context->reload(before, kNow));
     EXPECT_TRUE(allowed()) << "a reload changes what is on disk only";
     ASSERT_TRUE(grant->renew(kNow));
@@ -448,8 +448,8 @@ TEST_F(ContextTest, AnEphemeralGrantHoldsAcrossReloadsIsNeverSavedAndIsWithdrawn
   EXPECT_FALSE(allowed());
 }
 
-// In any order of messages, what is held is what messages in progress carry.
-RC_GTEST_PROP(ContextProperty, HoldsWhatMessagesInProgressCarry, (const std::vector<std::uint8_t>& steps)) {
+// In any order of messages, the held tokens are those of messages in progress.
+RC_GTEST_PROP(ContextProperty, HoldsTheTokensOfMessagesInProgress, (const std::vector<std::uint8_t>& steps)) {
   Party node(1), user(2), actor(12);
   RC_ASSERT(node.context.anchor(root(user.did), kNow).has_value());
   std::vector<Bytes> messages;

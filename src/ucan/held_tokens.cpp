@@ -79,8 +79,8 @@ Consumed& Consumed::operator=(Consumed&& other) noexcept {
 }
 
 std::string Consumed::explain() const {
-  if (refused_.empty()) return fmt::format("{} tokens count", kept());
-  return fmt::format("{} tokens count, {} do not: {}", kept(), refused_.size(), join(refused_));
+  if (refused_.empty()) return fmt::format("{} tokens are valid", kept());
+  return fmt::format("{} tokens are valid, {} are not: {}", kept(), refused_.size(), join(refused_));
 }
 
 void Consumed::release() {

@@ -1,11 +1,11 @@
-// The tokens that came with messages in progress.
+// The tokens of messages in progress.
 //
 // Model
-//  1. A token is held once, however many messages carry it, and goes when the last of them is released.
-//  2. Consumed is the claim of one message. It releases exactly what that message added: a token that the message carried
-//     but did not add, and a token that was dropped in between, are not touched.
+//  1. A token is held once, however many messages carry it, and is released with the last of them.
+//  2. Consumed holds the tokens of one message. It releases exactly those that the message added: a token that the
+//     message carried but did not add, and a token that was dropped in between, are not touched.
 //  3. Bounds: kMaxConsumed tokens in all and kMaxConsumedPerOrigin of one sender. A token above them is refused, so no
-//     sender displaces another's.
+//     sender displaces the tokens of another.
 //
 // Invariant: size() is the number of held tokens, and the sum of held_of() over all origins.
 //
@@ -37,7 +37,7 @@ class HeldTokens {
     std::uint64_t id;
   };
 
-  /// Those of `subject`.
+  /// The held tokens of `subject`.
   [[nodiscard]] const std::vector<Held>& of(const did::Did& subject) const;
   /// Another use of `token`, if it is held.
   std::optional<Use> find(const Token& token);
@@ -68,7 +68,7 @@ class HeldTokens {
   std::uint64_t last_id_ = 0;
 };
 
-/// What became of the tokens of one message; they are held until this goes. May outlive the context.
+/// The result of consuming the tokens of one message; they are held until it is destroyed. May outlive the context.
 class [[nodiscard]] Consumed {
  public:
   explicit Consumed(std::shared_ptr<HeldTokens> store) : store_(std::move(store)) {}
@@ -77,10 +77,10 @@ class [[nodiscard]] Consumed {
   ~Consumed() { release(); }
 
   [[nodiscard]] std::size_t kept() const { return uses_.size(); }
-  /// One for each token that does not count, with the reason.
+  /// The reason for each token that is not valid.
   [[nodiscard]] const std::vector<Error>& refused() const { return refused_; }
   [[nodiscard]] std::string explain() const;
-  /// Before the end; twice is fine.
+  /// Releases early; idempotent.
   void release();
 
  private:

@@ -1,4 +1,4 @@
-// Tokens, contexts and decisions of NuNet's Go implementation: this module writes what it writes, and refuses what it refuses.
+// Tokens, contexts and decisions of NuNet's Go implementation: this module writes the same and refuses the same.
 #include <gtest/gtest.h>
 
 #include "encoding/testing.hpp"
@@ -27,12 +27,11 @@ constexpr const char* kNoPath =
 constexpr const char* kTooMany = "the size of a token is bounded (token.hpp)";
 constexpr const char* kNonce = "a nonce has 12 bytes: the reference makes no other";
 constexpr const char* kAction = "an unknown action permits nothing";
-constexpr const char* kTwice = "a member is there once: which of two counts must not depend on the reader";
-constexpr const char* kOneKind =
-    "a token is of one kind: the reference ignores the other, and signs it along in a chain";
+constexpr const char* kTwice = "duplicate members are refused: the value must not depend on the parser";
+constexpr const char* kOneKind = "a token is of one kind: the reference ignores the other, and signs both in a chain";
 constexpr const char* kBase64 = "one text for the same bytes: base64 without line feeds and stray bits";
 constexpr const char* kNoDid = "a DID is did:<method>:<identifier> or empty (did.hpp)";
-constexpr const char* kJson = "JSON is UTF-8, ends where it ends and is at most 64 levels deep";
+constexpr const char* kJson = "JSON is UTF-8, has no trailing text and is at most 64 levels deep";
 
 const Differences kStricterTokens = {
     {"capabilities null", "no useful token lacks its capabilities; the reference writes null, and signs that"},
@@ -53,7 +52,7 @@ const Differences kStricterTokens = {
     {"65 capabilities", kTooMany},
     {"65 topics", kTooMany},
     {"delegation of 17 links", kTooMany},
-    {"topic widened, no capabilities", "topics are held against the parent also where no capability is"},
+    {"topic widened, no capabilities", "topics are checked against the parent even without capabilities"},
     {"audience exchanged, no capabilities", "so is the audience"},
     {"unknown action", kAction},
     {"no action", kAction},
@@ -63,7 +62,7 @@ const Differences kStricterTokens = {
     {"nonce of 13 bytes", kNonce},
     {"subject is no DID", kNoDid},
     {"audience is no DID", kNoDid},
-    {"revocation with a chain", "the issuer revokes in its own name: a chain would say nothing"},
+    {"revocation with a chain", "the issuer revokes its own token: a chain has no meaning"},
     {"altered: both kinds", kOneKind},
     {"both kinds in the chain, and signed", kOneKind},
     {"spelt with a member twice, the same", kTwice},
@@ -82,20 +81,19 @@ const Differences kStricterContexts = {
     {"a member twice", kTwice},
     {"the empty root", "it names no DID"},
     {"a root that is no DID", kNoDid},
-    {"an empty object among the tokens", "a file with a token that is none is damaged"},
+    {"an empty object among the tokens", "a file with an empty token is damaged"},
 };
 const Differences kMilderContexts = {
-    {"a provided token revoked",
-     "it is left out, and the rest of the file holds: an old grant must not keep a node down"},
+    {"a provided token revoked", "it is left out and the rest is loaded: an old grant must not prevent a start"},
 };
 /// Anchors that nothing can be chained to: the reference keeps them, this module drops them.
 const std::set<std::string_view> kLeftOut = {"a provided invocation", "a provided revocation"};
 const Differences kStricterDecisions = {{"list: 65 tokens", kTooMany}};
 const Differences kMilderDecisions = {
-    {"list: a malformed one before it", "the reference drops the message; here one token never spoils another"},
+    {"list: a malformed one before it", "the reference drops the message; here one token does not invalidate another"},
 };
 
-TEST(Reference, TokensAreCheckedAndRewrittenAsThere) {
+TEST(Reference, TokensAreVerifiedAndRewrittenAsInTheReference) {
   Comparison comparison(kStricterTokens);
   const ReferenceFile file = ReferenceFile::load("ucan/go_tokens.json");
   const auto keys = keys_of(file);
@@ -115,7 +113,7 @@ TEST(Reference, TokensAreCheckedAndRewrittenAsThere) {
   }
 }
 
-TEST(Reference, ContextsAreLoadedAndSavedAsThere) {
+TEST(Reference, ContextsAreLoadedAndSavedAsInTheReference) {
   Comparison comparison(kStricterContexts, kMilderContexts);
   SeededRandom random(1);
   const ReferenceFile file = ReferenceFile::load("ucan/go_contexts.json");
@@ -123,12 +121,12 @@ TEST(Reference, ContextsAreLoadedAndSavedAsThere) {
     auto context = CapabilityContext::parse(c.text, key_of(c.key), random, {file.now});
     comparison.check(c, context);
     if (!context || !c.accepted() || kLeftOut.contains(c.name)) continue;
-    // Issuers stand in the order of a Go map, another each time it saves: here they keep the order of the file.
+    // The reference writes issuers in the order of a Go map, which varies: here they keep the order of the file.
     EXPECT_EQ(context->serialise(), c.name == "provide, of several issuers" ? c.text : c.rewritten()) << c.name;
   }
 }
 
-TEST(Reference, MessagesAreDecidedAsThere) {
+TEST(Reference, MessagesAreAuthorisedAsInTheReference) {
   Comparison comparison(kStricterDecisions, kMilderDecisions);
   SeededRandom random(1);
   const ReferenceFile file = ReferenceFile::load("ucan/go_decisions.json");

@@ -1,12 +1,12 @@
-// Chains whose signatures are verified, so that the same delegation is not verified again with every call that uses it.
+// A cache of chains with verified signatures: a delegation is not verified again with every call that uses it.
 //
 // Model
-//  1. An entry is Token::digest(), which covers a token's text, its signature and its chain: it stands for exactly
+//  1. An entry is Token::digest(), which covers a token's text, its signature and its chain: it identifies exactly
 //     that chain.
-//  2. Only signatures are remembered. Expiry, revocation and the rules of chains are looked at every time.
+//  2. Only signatures are remembered. Expiry, revocation and the rules of chains are checked every time.
 //  3. A token is remembered once another that derives from it was verified: a token without descendants is used once.
-//  4. At most `capacity` entries; the oldest goes first. Displacing an entry costs an attacker a valid chain, and this
-//     node no more than the verification that the cache had saved.
+//  4. At most `capacity` entries; the oldest is evicted first. Displacing an entry costs an attacker a valid chain,
+//     and this node no more than the verification that the cache had saved.
 #pragma once
 
 #include <deque>

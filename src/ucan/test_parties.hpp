@@ -1,4 +1,4 @@
-// The parties of the tests: each has a key, a DID and a context of its own.
+// The parties of the tests: each has its own key, DID and context.
 #pragma once
 
 #include "ucan/context.hpp"
@@ -31,7 +31,7 @@ struct Party {
   }
 };
 
-/// A token by `issuer` exactly as told, sound or not.
+/// A token by `issuer` with exactly these claims, sound or not.
 inline Token make(const Party& issuer, Action action, const did::Did& subject, const did::Did& audience,
                   Capabilities capabilities, const Token* parent = nullptr, UnixTime expires = kNow + kHour,
                   std::uint64_t depth = 0, Capabilities topics = {}) {

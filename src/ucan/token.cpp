@@ -10,8 +10,8 @@ namespace {
 constexpr std::string_view kSignaturePrefix = "dms:token:";
 constexpr std::array kActions = {Action::invoke, Action::delegate, Action::broadcast, Action::revoke};
 
-/// A token's members as they stand in JSON, apart from the chain.
-struct Wire {
+/// The JSON members of a token, without the chain.
+struct TokenMembers {
   std::string act;
   did::Did iss, sub, aud;
   Capabilities topic, cap;
@@ -20,11 +20,13 @@ struct Wire {
   Bytes sig;
 
   static constexpr auto json_fields() {
-    return std::tuple(json::field("act", &Wire::act), json::field("iss", &Wire::iss), json::field("sub", &Wire::sub),
-                      json::field("aud", &Wire::aud), json::field("topic", &Wire::topic, json::omit_empty),
-                      json::field("cap", &Wire::cap), json::field("nonce", &Wire::nonce),
-                      json::field("exp", &Wire::exp), json::field("depth", &Wire::depth, json::omit_empty),
-                      json::field("sig", &Wire::sig, json::omit_empty));
+    return std::tuple(json::field("act", &TokenMembers::act), json::field("iss", &TokenMembers::iss),
+                      json::field("sub", &TokenMembers::sub), json::field("aud", &TokenMembers::aud),
+                      json::field("topic", &TokenMembers::topic, json::omit_empty),
+                      json::field("cap", &TokenMembers::cap), json::field("nonce", &TokenMembers::nonce),
+                      json::field("exp", &TokenMembers::exp),
+                      json::field("depth", &TokenMembers::depth, json::omit_empty),
+                      json::field("sig", &TokenMembers::sig, json::omit_empty));
   }
 };
 
@@ -40,24 +42,24 @@ Result<void> check_limits(const Claims& claims, std::size_t signature) {
   return {};
 }
 
-Result<Claims> claims_of(Wire wire) {
+Result<Claims> claims_of(TokenMembers members) {
   Claims claims;
-  const auto* action = std::ranges::find(kActions, wire.act, [](Action a) { return to_string(a); });
+  const auto* action = std::ranges::find(kActions, members.act, [](Action a) { return to_string(a); });
   if (action == kActions.end())
     return fail(Errc::malformed, "act: expected invoke, delegate, broadcast or revoke, found '{}'",
-                wire.act.substr(0, 32));
-  if (wire.nonce.size() != claims.nonce.size())
-    return fail(Errc::malformed, "nonce: expected {} bytes, found {}", claims.nonce.size(), wire.nonce.size());
-  std::ranges::copy(wire.nonce, claims.nonce.begin());
+                members.act.substr(0, 32));
+  if (members.nonce.size() != claims.nonce.size())
+    return fail(Errc::malformed, "nonce: expected {} bytes, found {}", claims.nonce.size(), members.nonce.size());
+  std::ranges::copy(members.nonce, claims.nonce.begin());
   claims.action = *action;
-  claims.issuer = std::move(wire.iss);
-  claims.subject = std::move(wire.sub);
-  claims.audience = std::move(wire.aud);
-  claims.topics = std::move(wire.topic);
-  claims.capabilities = std::move(wire.cap);
-  claims.expires = {wire.exp};
-  claims.depth = wire.depth;
-  TRY_VOID(check_limits(claims, wire.sig.size()));
+  claims.issuer = std::move(members.iss);
+  claims.subject = std::move(members.sub);
+  claims.audience = std::move(members.aud);
+  claims.topics = std::move(members.topic);
+  claims.capabilities = std::move(members.cap);
+  claims.expires = {members.exp};
+  claims.depth = members.depth;
+  TRY_VOID(check_limits(claims, members.sig.size()));
   return claims;
 }
 
@@ -89,8 +91,8 @@ std::string name_of(const Claims& claims) {
   return fmt::format("{}#{}#{}", claims.issuer.uri(), claims.subject.uri(), as_text(claims.nonce));
 }
 
-/// Of the token's own text, its parent's digest and its signature, so that a chain costs its length and not the square of
-/// it. The text holds no control characters and thus ends where the 0 or 1 begins: no two tokens give the same input.
+/// Covers the token's own text, its parent's digest and its signature: the cost is linear in the length of a chain.
+/// The text holds no control characters and thus ends where the 0 or 1 begins: no two tokens give the same input.
 crypto::Digest256 digest_of(std::string_view unsigned_body, const Token* parent, BytesView signature) {
   constexpr std::string_view kChain = ",\"chain\":";  // the last member, if there is a parent
   const std::size_t chain = parent == nullptr ? 0 : kChain.size() + parent->text().size();
@@ -108,7 +110,7 @@ std::unexpected<Error> refuse(Errc code, fmt::format_string<Args...> format, Arg
   return fail(code, format, std::forward<Args>(args)...);
 }
 
-std::string who(const did::Did& did) { return did.empty() ? "any DID" : did.uri(); }
+std::string name_of(const did::Did& did) { return did.empty() ? "any DID" : did.uri(); }
 
 }  // namespace
 
@@ -177,14 +179,14 @@ Result<Token> Token::read(const json::Value& value, std::size_t links_left) {
   TRY(const json::Value* ucan, json::read_member(value.get_object(), "ucan"));
   if (ucan != nullptr && !ucan->is_null())
     return fail(Errc::malformed, "a token is of one kind; this one has both dms and ucan");
-  auto wire = json::from_value<Wire>(*body);
-  if (!wire) return std::unexpected(json::at_member("dms", wire.error()).context(Errc::malformed, "not a token"));
+  auto members = json::from_value<TokenMembers>(*body);
+  if (!members) return std::unexpected(json::at_member("dms", members.error()).context(Errc::malformed, "not a token"));
   // Go writes a missing list as null, and signs that; no useful token lacks its capabilities.
   TRY(const json::Value* cap, json::read_member(body->get_object(), "cap"));
   if (cap == nullptr || cap->is_null()) return fail(Errc::malformed, "dms.cap: expected a list of capabilities");
-  Bytes signature = std::move(wire->sig);
-  wire->sig.clear();
-  TRY(Claims claims, claims_of(*std::move(wire)));
+  Bytes signature = std::move(members->sig);
+  members->sig.clear();
+  TRY(Claims claims, claims_of(*std::move(members)));
   if (signature.size() > kMaxSignature)
     return fail(Errc::too_big, "sig: {} bytes, at most {} are allowed", signature.size(), kMaxSignature);
 
@@ -206,11 +208,11 @@ bool Token::expired(UnixTime now) const {
   return false;
 }
 
-std::optional<std::size_t> Token::anchor_depth(const did::Did& who) const {
+std::optional<std::size_t> Token::anchor_depth(const did::Did& party) const {
   std::optional<std::size_t> found;
   std::size_t depth = 0;
   for (const Token* link = this; link != nullptr; link = link->chain(), ++depth)
-    if (link->issuer() == who) found = depth;
+    if (link->issuer() == party) found = depth;
   return found;
 }
 
@@ -225,7 +227,7 @@ Result<void> Token::check_link(UnixTime now, const RevocationSet& revoked, std::
     return refuse(Errc::expired, "it expired at {} ns, it is {} ns: ask {} for a new one", expires().nanos, now.nanos,
                   issuer().uri());
   if (action() == Action::revoke) {
-    if (chain() != nullptr) return refuse(Errc::broken_chain, "a revocation stands alone, it has no chain");
+    if (chain() != nullptr) return refuse(Errc::broken_chain, "a revocation has no chain");
     return {};
   }
   if (claims().depth > 0 && distance > claims().depth)
@@ -261,7 +263,7 @@ Result<void> Token::verify(UnixTime now, const RevocationSet& revoked, Signature
   for (std::size_t i = count; i-- > 0;)
     if (auto signed_ = unknown[i]->check_signature(); !signed_)
       return fail(signed_.error(), "link {} of {}, issued by {}", i + 1, length(), unknown[i]->issuer().uri());
-  // What a token derives from comes again; the token itself is new with every call and would only push others out.
+  // Parents are used again; the token itself is new with every call and would only evict others.
   for (std::size_t i = 1; known != nullptr && i < count; ++i) known->add(unknown[i]->digest());
   return {};
 }
@@ -272,14 +274,14 @@ Result<void> Token::allows_child(const Claims& child) const {
                   "it is chained to a token that may {}; only one that may delegate can be passed on",
                   to_string(action()));
   if (expires() < child.expires)
-    return refuse(Errc::expired, "it is to expire at {} ns, later than the delegation it is chained to: {} ns would do",
+    return refuse(Errc::expired, "its expiry, {} ns, is later than that of the delegation it is chained to, {} ns",
                   child.expires.nanos, expires().nanos);
   if (subject() != child.issuer)
-    return refuse(Errc::broken_chain, "it is chained to a delegation to {}; one to {} would do", who(subject()),
+    return refuse(Errc::broken_chain, "it is chained to a delegation to {}; one to {} is needed", name_of(subject()),
                   child.issuer.uri());
   if (!audience().empty() && audience() != child.audience)
     return refuse(Errc::widened, "its audience is {}; the delegation it is chained to is for {} only",
-                  who(child.audience), audience().uri());
+                  name_of(child.audience), audience().uri());
   if (const Capability* topic = first_uncovered(topics(), child.topics))
     return refuse(Errc::widened, "topic {} is not covered by the delegation it is chained to, which has {}",
                   topic->path(), to_string(topics()));
@@ -301,9 +303,10 @@ Result<void> Token::allows_further(std::size_t links) const {
 Result<void> Token::allows_invocation(const did::Did& actor, const did::Did& target,
                                       const Capability& capability) const {
   if (action() != Action::invoke) return refuse(Errc::not_authorized, "it may {}, not invoke", to_string(action()));
-  if (subject() != actor) return refuse(Errc::not_authorized, "it is for {}, not for {}", who(subject()), who(actor));
+  if (subject() != actor)
+    return refuse(Errc::not_authorized, "it is for {}, not for {}", name_of(subject()), name_of(actor));
   if (!audience().empty() && audience() != target)
-    return refuse(Errc::not_authorized, "it is to be used on {}, not on {}", audience().uri(), who(target));
+    return refuse(Errc::not_authorized, "it is to be used on {}, not on {}", audience().uri(), name_of(target));
   if (!any_implies(capabilities(), capability))
     return refuse(Errc::not_authorized, "its capabilities {} do not cover {}", to_string(capabilities()),
                   capability.path());
@@ -314,7 +317,8 @@ Result<void> Token::allows_broadcast(const did::Did& actor, const Capability& to
                                      const Capability& capability) const {
   if (action() != Action::broadcast)
     return refuse(Errc::not_authorized, "it may {}, not broadcast", to_string(action()));
-  if (subject() != actor) return refuse(Errc::not_authorized, "it is for {}, not for {}", who(subject()), who(actor));
+  if (subject() != actor)
+    return refuse(Errc::not_authorized, "it is for {}, not for {}", name_of(subject()), name_of(actor));
   if (!audience().empty()) return refuse(Errc::not_authorized, "it has an audience; a broadcast has none");
   if (!any_implies(topics(), topic))
     return refuse(Errc::not_authorized, "its topics {} do not cover {}", to_string(topics()), topic.path());
@@ -328,21 +332,21 @@ Result<void> Token::accepts(const Token& other) const {
   if (action() != Action::delegate)
     return refuse(Errc::not_authorized, "the required token may {}, not delegate", to_string(action()));
   if (expires() < other.expires())
-    return refuse(Errc::expired, "it outlives what is required, which ends at {} ns", expires().nanos);
+    return refuse(Errc::expired, "it expires later than the require anchor, {} ns", expires().nanos);
   const auto depth = other.anchor_depth(subject());
-  if (!depth) return refuse(Errc::not_authorized, "{} stands nowhere in its chain", who(subject()));
+  if (!depth) return refuse(Errc::not_authorized, "{} is not in its chain", name_of(subject()));
   if (claims().depth > 0 && *depth > claims().depth)
-    return refuse(Errc::too_deep, "{} stands {} links above it, at most {} are accepted", who(subject()), *depth,
+    return refuse(Errc::too_deep, "{} is {} links above it, at most {} are accepted", name_of(subject()), *depth,
                   claims().depth);
   if (!audience().empty() && audience() != other.audience())
-    return refuse(Errc::not_authorized, "its audience is {}, only {} is accepted", who(other.audience()),
+    return refuse(Errc::not_authorized, "its audience is {}, only {} is accepted", name_of(other.audience()),
                   audience().uri());
   if (const Capability* cap = first_uncovered(capabilities(), other.capabilities()))
-    return refuse(Errc::not_authorized, "its capability {} goes beyond what is accepted from {}: {}", cap->path(),
-                  who(subject()), to_string(capabilities()));
+    return refuse(Errc::not_authorized, "its capability {} is not accepted from {}: {}", cap->path(),
+                  name_of(subject()), to_string(capabilities()));
   if (const Capability* topic = first_uncovered(topics(), other.topics()))
-    return refuse(Errc::not_authorized, "its topic {} goes beyond what is accepted from {}: {}", topic->path(),
-                  who(subject()), to_string(topics()));
+    return refuse(Errc::not_authorized, "its topic {} is not accepted from {}: {}", topic->path(), name_of(subject()),
+                  to_string(topics()));
   return {};
 }
 

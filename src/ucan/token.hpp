@@ -1,13 +1,13 @@
-// A capability token: a statement signed by one party that another may do something, chained to the token it derives
-// from.
+// A capability token: its issuer signs what its subject may do; it is chained to the token it derives from.
 //
 // Model
-//  1. A token names an action, its issuer (who signs), its subject (who receives the power, or who acts), its audience
-//     (the receiver; empty means any), capabilities, topics, a nonce, an expiry, a depth, and at most one parent, its
+//  1. A token names an action, its issuer (the signer), its subject (the delegate, or the caller), its audience (the
+//     receiver; empty means any), capabilities, topics, a nonce, an expiry, a depth, and at most one parent, its
 //     chain.
-//  2. `delegate` passes power on, `invoke` and `broadcast` use it, `revoke` revokes a token of the same issuer.
+//  2. `delegate` delegates capabilities, `invoke` and `broadcast` exercise them, `revoke` revokes a token of the same
+//     issuer.
 //  3. A token is immutable and keeps its canonical text, the compact JSON that Go writes. What is signed is
-//     "dms:token:" followed by that text of the token without its signature. A parsed token is written anew, so two
+//     "dms:token:" followed by that text of the token without its signature. A parsed token is encoded again, so two
 //     texts with the same meaning are one token.
 //  4. A chain is sound (verify()) if for each link and its parent: the parent is a delegation to the link's issuer,
 //     expires no earlier, has no audience or the link's, implies each of its capabilities and topics; no link has
@@ -19,13 +19,13 @@
 // been sufficient.
 //
 // Cost: verify() is one signature check per link; everything cheap is tested before the first, and the root's
-// signature, which a forger cannot have, before the others. With a SignatureCache, links that were found good are not
-// checked again: what remains is about a tenth of a microsecond per link. Threads: an immutable value; copies share one
+// signature, which a forger cannot have, before the others. With a SignatureCache, verified links are not checked
+// again: what remains is about a tenth of a microsecond per link. Threads: an immutable value; copies share one
 // representation.
 //
 // Attacks: tokens are untrusted input. Length of text, chain, lists and names are bounded before they are stored;
 // unknown members are dropped and thereby fall out of the signed text; duplicate members, also in another letter case,
-// are refused by the JSON reader, and so is a token of two kinds, since the reference would sign both along in a chain.
+// are refused by the JSON reader, and so is a token of two kinds, since the reference would sign both in a chain.
 //
 // Format: NuNet's DMSToken, wrapped as {"dms": ...}.
 #pragma once
@@ -58,7 +58,7 @@ enum class Action { invoke, delegate, broadcast, revoke };
 using Nonce = std::array<std::uint8_t, 12>;
 [[nodiscard]] Nonce make_nonce(Random& random);
 
-/// What a token says, apart from its chain and signature.
+/// The claims of a token, without its chain and signature.
 struct Claims {
   Action action = Action::delegate;
   did::Did issuer;
@@ -107,13 +107,13 @@ class Token {
   /// True if this token or one it derives from has expired.
   [[nodiscard]] bool expired(UnixTime now) const;
 
-  /// How many links above this one `who` is the issuer, the farthest counting (0: of this one); none if nowhere.
-  [[nodiscard]] std::optional<std::size_t> anchor_depth(const did::Did& who) const;
-  [[nodiscard]] bool anchored_at(const did::Did& who) const { return anchor_depth(who).has_value(); }
-  /// The issuer of the first link of all.
+  /// The distance of the farthest link that `party` issued (0: this one); none if it issued no link.
+  [[nodiscard]] std::optional<std::size_t> anchor_depth(const did::Did& party) const;
+  [[nodiscard]] bool anchored_at(const did::Did& party) const { return anchor_depth(party).has_value(); }
+  /// The issuer of the root link.
   [[nodiscard]] const did::Did& root_issuer() const;
 
-  /// Whether `subject` may use `capability` on `audience` by this token. Soundness and root are separate questions.
+  /// Whether `subject` may use `capability` on `audience` by this token. Soundness and root are checked separately.
   [[nodiscard]] Result<void> allows_invocation(const did::Did& subject, const did::Did& audience,
                                                const Capability& capability) const;
   [[nodiscard]] Result<void> allows_broadcast(const did::Did& subject, const Capability& topic,
@@ -129,7 +129,7 @@ class Token {
   [[nodiscard]] bool subsumes(const Token& other) const;
   /// Same issuer, subject and nonce: the name by which a token is revoked.
   [[nodiscard]] const std::string& revocation_key() const { return rep_->revocation_key; }
-  /// Names this token with its signature and its whole chain: two tokens have the same only if their texts are the same.
+  /// Covers the signature and the whole chain: two tokens have the same digest only if their texts are the same.
   [[nodiscard]] const crypto::Digest256& digest() const { return rep_->digest; }
 
   friend bool operator==(const Token& a, const Token& b) { return a.text() == b.text(); }
@@ -166,13 +166,13 @@ struct TokenList {
   [[nodiscard]] std::string text() const { return json::encode(*this); }
 };
 
-/// Revocations by the name of what they revoke. Bounded by its owner.
+/// Revocations by the key of the token they revoke. The owner bounds their number.
 class RevocationSet {
  public:
   /// `revocation` has been verified.
   void add(const Token& revocation) { by_key_.insert_or_assign(revocation.revocation_key(), revocation); }
   void remove(const Token& revocation) { by_key_.erase(revocation.revocation_key()); }
-  /// A revocation expires with what it revokes.
+  /// A revocation expires with the token it revokes.
   void drop_expired(UnixTime now) {
     std::erase_if(by_key_, [now](const auto& entry) { return entry.second.expired(now); });
   }

@@ -1,4 +1,4 @@
-// What a chain costs beside the bare signature that it cannot do without.
+// The cost of verifying a chain, compared with a bare signature check.
 #include <benchmark/benchmark.h>
 
 #include "ucan/test_parties.hpp"
@@ -16,7 +16,7 @@ Token chain_of(std::size_t links) {
   return token;
 }
 
-/// One signature by the same library over as many bytes as a link without a chain has: the peer of all ratios here.
+/// One signature by the same library over as many bytes as a link without a chain has: the baseline of all ratios here.
 void bare_ed25519(benchmark::State& state) {
   const Party alice(1);
   const Bytes message(300, 7);
@@ -27,7 +27,7 @@ void bare_ed25519(benchmark::State& state) {
 }
 BENCHMARK(bare_ed25519);
 
-/// A chain that was not seen before; its rate is that of its signatures.
+/// A chain that is not cached; its signature checks dominate.
 void verify(benchmark::State& state) {
   const Token token = chain_of(static_cast<std::size_t>(state.range(0)));
   const RevocationSet none;
@@ -40,7 +40,8 @@ void verify(benchmark::State& state) {
 }
 BENCHMARK(verify)->Arg(1)->Arg(3)->Arg(5)->Arg(10);
 
-/// A delegation from which a good token derived before: expiry, revocation and attenuation are checked, signatures known.
+/// A delegation from which a valid token derived before: expiry, revocation and attenuation are checked, signatures
+/// known.
 void verify_cached(benchmark::State& state) {
   const Token token = chain_of(static_cast<std::size_t>(state.range(0)));
   RevocationSet revoked;

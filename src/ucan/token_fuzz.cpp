@@ -1,4 +1,4 @@
-// A token that parses has one text: writing and reading it again changes nothing, and verifying it never stumbles.
+// A token that parses has one text: it round-trips unchanged, and verifying it does not crash.
 #include <cstdlib>
 
 #include "ucan/token.hpp"
@@ -10,7 +10,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (auto token = Token::parse(text)) {
     if (token->length() > kMaxChain) std::abort();
     auto again = Token::parse(token->text());
-    // Written anew a token may be longer than it came, but never differ.
+    // The canonical text may exceed the limit that the input kept, but never differ.
     if (again && (*again != *token || again->signed_bytes() != token->signed_bytes())) std::abort();
     (void)token->verify({0}, none);
     if (token->subsumes(*token) == false) std::abort();

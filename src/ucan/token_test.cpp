@@ -42,7 +42,7 @@ struct VectorFile {
 };
 
 // Tokens made by tests/vectors/make_ucan_vectors.py, which shares no code with this.
-TEST(Token, VectorsMadeElsewhere) {
+TEST(Token, IndependentVectors) {
   const std::string text =
       read_file(std::filesystem::path(DMS_SOURCE_DIR) / "tests/vectors/ucan/tokens.json", 1 << 20).value();
   const auto vectors = json::decode<VectorFile>(text);
@@ -67,17 +67,17 @@ TEST(Token, IssuesTheSameBytesAsTheVectors) {
   const auto vectors = json::decode<VectorFile>(text).value();
   for (const VectorCase& c : vectors.cases) {
     if (c.expect != "ok") continue;
-    const Token theirs = Token::parse(c.token).value();
+    const Token expected = Token::parse(c.token).value();
     for (std::uint8_t seed = 1; seed <= 4; ++seed) {
       Party party(seed);
-      if (party.did != theirs.issuer()) continue;
-      EXPECT_EQ(Token::issue(theirs.claims(), party.key, theirs.chain()).value().text(), c.token) << c.name;
+      if (party.did != expected.issuer()) continue;
+      EXPECT_EQ(Token::issue(expected.claims(), party.key, expected.chain()).value().text(), c.token) << c.name;
     }
   }
 }
 
-// Keys of each type on secp256k1 hand the signature to a library that does not take "none" for an answer.
-TEST(Token, WithoutASignatureIsRefusedWhoeverTheIssuerIs) {
+// For secp256k1 keys the signature is passed to a library that aborts on an empty one.
+TEST(Token, WithoutASignatureIsRefusedForEveryKeyType) {
   SeededRandom random(4);
   const auto secp = crypto::PrivateKey::generate(crypto::KeyType::secp256k1, random)->public_key();
   const auto wallet = crypto::PublicKey::from_raw(crypto::KeyType::ethereum, secp.raw()).value();
@@ -105,7 +105,7 @@ class TokenTest : public ::testing::Test {
   }
 };
 
-TEST_F(TokenTest, KnowsItsChain) {
+TEST_F(TokenTest, ExposesItsChain) {
   const Token root = make(alice, Action::delegate, bob.did, {}, {"/x"_cap});
   const Token mid = make(bob, Action::delegate, carol.did, {}, {"/x/y"_cap}, &root);
   const Token leaf = make(carol, Action::invoke, dave.did, alice.did, {"/x/y"_cap}, &mid);
@@ -118,7 +118,7 @@ TEST_F(TokenTest, KnowsItsChain) {
   EXPECT_EQ(Token::parse(leaf.text()).value(), leaf);
 }
 
-TEST_F(TokenTest, ARefusalNamesLinkRuleAndRemedy) {
+TEST_F(TokenTest, ARefusalNamesLinkRuleAndWhatSuffices) {
   const Token root = make(alice, Action::delegate, bob.did, {}, {"/dms/node"_cap});
   const Token mid = make(bob, Action::delegate, carol.did, {}, {"/dms/cap"_cap}, &root);
   const Token leaf = make(carol, Action::invoke, dave.did, alice.did, {"/dms/cap/list"_cap}, &mid);
@@ -149,7 +149,7 @@ TEST_F(TokenTest, RevocationReachesDescendants) {
   EXPECT_EQ(revoked.size(), 0U);
 }
 
-TEST_F(TokenTest, SubsumptionCountsEverythingThatNarrows) {
+TEST_F(TokenTest, SubsumptionComparesEverythingThatNarrows) {
   const auto token = [&](Action action, Capabilities caps, Capabilities topics, Duration life, std::uint64_t depth) {
     return make(alice, action, bob.did, {}, std::move(caps), nullptr, kNow + life, depth, std::move(topics));
   };
@@ -169,7 +169,7 @@ TEST_F(TokenTest, SubsumptionCountsEverythingThatNarrows) {
   EXPECT_FALSE(alone.subsumes(chained));
 }
 
-TEST_F(TokenTest, KnownChainsVouchForNothingButTheirSignatures) {
+TEST_F(TokenTest, CachedChainsSkipOnlySignatureChecks) {
   SignatureCache known(2);
   const Token root = make(alice, Action::delegate, bob.did, {}, {"/x"_cap});
   const Token mid = make(bob, Action::delegate, carol.did, {}, {"/x"_cap}, &root);
@@ -186,13 +186,13 @@ TEST_F(TokenTest, KnownChainsVouchForNothingButTheirSignatures) {
   EXPECT_TRUE(mid.verify(kNow, revoked, &known).error().is(Errc::revoked));
   const Token wide = make(carol, Action::invoke, dave.did, {}, {"/"_cap}, &mid);
   EXPECT_TRUE(wide.verify(kNow, none, &known).error().is(Errc::widened)) << "attenuation is checked on every use";
-  // A forged sibling shares the known parent and nothing else.
+  // A forged sibling shares only the cached parent.
   Bytes signature = to_bytes(leaf.signature());
   signature[3] ^= 1;
   const Token forged =
       Token::parse(test::replace(leaf.text(), base64_encode(leaf.signature()), base64_encode(signature))).value();
   EXPECT_TRUE(forged.verify(kNow, none, &known).error().is(Errc::bad_signature));
-  // A parent whose signature was exchanged is another parent.
+  // A parent with another signature is another parent.
   const Token bent =
       Token::parse(test::replace(leaf.text(), base64_encode(root.signature()), base64_encode(signature))).value();
   EXPECT_TRUE(bent.verify(kNow, none, &known).error().is(Errc::bad_signature));
@@ -219,7 +219,7 @@ TEST_F(TokenTest, TheDigestCoversTextSignatureAndChain) {
   EXPECT_TRUE(is_new("\"chain\":" + root.text() + ",", "")) << "no parent";
 }
 
-TEST_F(TokenTest, SecpKeysIssueToo) {
+TEST_F(TokenTest, Secp256k1KeysIssueTokens) {
   auto key = crypto::PrivateKey::generate(crypto::KeyType::secp256k1, Party::random()).value();
   Claims claims;
   claims.issuer = did::Did::from(key.public_key()).value();
@@ -231,9 +231,9 @@ TEST_F(TokenTest, SecpKeysIssueToo) {
   EXPECT_TRUE(Token::issue(claims, alice.key).error().is(Errc::no_signer));
 }
 
-// --- attenuation against a plainly right model ---------------------------------------------------------------------
+// --- attenuation against a naive model -----------------------------------------------------------------------------
 
-/// What a token says in small numbers, so that coincidences are frequent.
+/// The claims of a token in small numbers, so that matches are frequent.
 struct Link {
   int subject, audience, depth, life;
   Action action;
@@ -271,7 +271,9 @@ RC_GTEST_PROP(TokenProperty, ChainsAgreeWithTheNaiveModel, ()) {
     for (std::uint8_t seed = 1; seed <= 3; ++seed) all.emplace_back(seed);
     return all;
   }();
-  const auto did = [&](int who) { return who == 0 ? did::Did() : people[static_cast<std::size_t>(who - 1)].did; };
+  const auto did = [&](int number) {
+    return number == 0 ? did::Did() : people[static_cast<std::size_t>(number - 1)].did;
+  };
   const std::size_t length = *rc::gen::inRange<std::size_t>(1, 6);
   std::vector<int> issuers;
   std::vector<Link> links;
@@ -280,7 +282,7 @@ RC_GTEST_PROP(TokenProperty, ChainsAgreeWithTheNaiveModel, ()) {
   std::vector<std::string> caps = {"/"}, topics = {"/"};
   int audience = 0;
   for (std::size_t i = 0; i < length; ++i) {
-    // Mostly sound steps, now and then a wrong one: both outcomes must be frequent.
+    // Mostly sound links, sometimes an invalid one: both outcomes must be frequent.
     const auto wrong = [] { return *rc::gen::inRange(0, 20) == 0; };
     issuers.push_back(wrong() ? *rc::gen::inRange(1, 4) : next_issuer);
     Link link;
