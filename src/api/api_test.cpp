@@ -61,7 +61,7 @@ struct ApiTest : testing::Test {
     return e;
   }
 
-  /// `node` answers whatever comes to its root inbox with what `make` returns.
+  /// `node` replies to every message to its root inbox with the envelopes that `make` returns.
   void answer(Node& node, std::function<std::vector<Envelope>(const Envelope&)> make) {
     ASSERT_TRUE(node.network.handle(inbox_protocol("root"),
                                     [&node, this, make = std::move(make)](const crypto::PeerId&, Bytes message) {
@@ -128,7 +128,7 @@ TEST_F(ApiTest, HealthAndHandleAreAnswered) {
   EXPECT_EQ(json::decode<Handle>(handle.body).value(), home.handle);
 }
 
-TEST_F(ApiTest, SendRelaysTheEnvelopeAsItWasSigned) {
+TEST_F(ApiTest, SendRelaysTheEnvelopeUnchanged) {
   Envelope got;
   answer(provider, [&](const Envelope& e) {
     got = e;
@@ -149,7 +149,7 @@ TEST_F(ApiTest, InvokeReturnsTheReply) {
   EXPECT_EQ(as_text(json::decode<Envelope>(response.body)->message), R"({"OK":true})");
 }
 
-TEST_F(ApiTest, TheNodeItselfAnswersToo) {
+TEST_F(ApiTest, TheLocalNodeCanBeInvoked) {
   answer(home, [&](const Envelope& e) { return std::vector{reply_to(e, home)}; });
   EXPECT_EQ(post("invoke", request(home.handle)).status, 200);
 }
@@ -175,7 +175,7 @@ TEST_F(ApiTest, AnInvocationWithoutReplyEndsAtItsExpiryAndClosesItsInbox) {
   EXPECT_GE(world.unix_now() - start, 3s);
   EXPECT_LT(world.unix_now() - start, 4s);
   EXPECT_TRUE(home.network.handle(inbox_protocol("user-1"), [](const crypto::PeerId&, Bytes) {}))
-      << "the inbox stayed open";
+      << "the inbox is still open";
 }
 
 /// Each of these is ignored.
@@ -296,12 +296,12 @@ TEST_F(ApiTest, ABroadcastCollectsOneReplyFromEachUntilItsExpiry) {
   EXPECT_EQ(server.metrics().ignored_replies.value(), 4U);
 }
 
-TEST_F(ApiTest, ABroadcastThatNobodyAnswersIsNull) {
+TEST_F(ApiTest, ABroadcastWithoutRepliesReturnsNull) {
   EXPECT_EQ(post("broadcast", broadcast(2s)).body, "null");
   EXPECT_EQ(post("broadcast", request(provider.handle)).status, 400);
 }
 
-TEST_F(ApiTest, OnlyThisMachineIsServed) {
+TEST_F(ApiTest, OnlyLocalConnectionsAreServed) {
   const IpEndpoint from_outside{home.sim.address(), server.local().port};
   auto response = world.run(third.sim, http_call(third.sim.runtime().net, from_outside, HttpRequest("GET", "/health")));
   EXPECT_FALSE(response);
@@ -317,7 +317,7 @@ Task<Result<HttpResponse>> call_as(Net& net, IpEndpoint to, std::string host, st
   co_return co_await client.send(std::move(request));
 }
 
-TEST_F(ApiTest, AWebPageCannotUseTheUsersBrowser) {
+TEST_F(ApiTest, RequestsOfForeignWebPagesAreRefused) {
   const auto status = [&](std::string host, std::string origin = "") {
     auto response =
         world.run(home.sim, call_as(home.sim.runtime().net, server.local(), std::move(host), std::move(origin)));
@@ -332,8 +332,8 @@ TEST_F(ApiTest, AWebPageCannotUseTheUsersBrowser) {
   EXPECT_EQ(status("[::1]:9999"), 200);
 }
 
-/// Sends only the head of a request with a body of that size; what the answer begins with.
-Task<Result<std::string>> announce(Net& net, IpEndpoint to, std::size_t size) {
+/// Sends only the head of a request with a body of that size; returns the beginning of the response.
+Task<Result<std::string>> send_head(Net& net, IpEndpoint to, std::size_t size) {
   CO_TRY(Accepted connection, co_await net.connect_tcp(to));
   const std::string head =
       fmt::format("POST /api/v1/actor/send HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n", size);
@@ -344,15 +344,15 @@ Task<Result<std::string>> announce(Net& net, IpEndpoint to, std::size_t size) {
   co_return std::move(answer);
 }
 
-TEST_F(ApiTest, WhatIsTooLargeUnknownOrTheWrongMethodIsRefused) {
-  EXPECT_EQ(world.run(home.sim, announce(home.sim.runtime().net, server.local(), (2 << 20) + 1)).value(),
+TEST_F(ApiTest, TooLargeUnknownAndWrongMethodRequestsAreRefused) {
+  EXPECT_EQ(world.run(home.sim, send_head(home.sim.runtime().net, server.local(), (2 << 20) + 1)).value(),
             "HTTP/1.1 413");
   EXPECT_EQ(call(HttpRequest("GET", "/api/v1/actor/nothing")).status, 404);
   EXPECT_EQ(call(HttpRequest("GET", "/api/v1/actor/send")).status, 405);
   EXPECT_EQ(call(HttpRequest("POST", "/health", "{}")).status, 405);
 }
 
-Task<void> hold(Net& net, IpEndpoint to, std::vector<std::unique_ptr<ByteStream>>* held, int count) {
+Task<void> open_connections(Net& net, IpEndpoint to, std::vector<std::unique_ptr<ByteStream>>* held, int count) {
   for (int i = 0; i < count; ++i) {
     auto connection = co_await net.connect_tcp(to);
     if (connection) held->push_back(std::move(connection->stream));
@@ -362,7 +362,7 @@ Task<void> hold(Net& net, IpEndpoint to, std::vector<std::unique_ptr<ByteStream>
 
 TEST_F(ApiTest, ConnectionsBeyondTheLimitAreAnswered503) {
   std::vector<std::unique_ptr<ByteStream>> held;
-  world.run(home.sim, hold(home.sim.runtime().net, server.local(), &held, 64));
+  world.run(home.sim, open_connections(home.sim.runtime().net, server.local(), &held, 64));
   EXPECT_EQ(held.size(), 64U);
   EXPECT_EQ(call(HttpRequest("GET", "/health")).status, 503);
   EXPECT_EQ(server.metrics().refusals[Refusal::busy].value(), 1U);
@@ -371,10 +371,10 @@ TEST_F(ApiTest, ConnectionsBeyondTheLimitAreAnswered503) {
   EXPECT_EQ(call(HttpRequest("GET", "/health")).status, 200);
 }
 
-TEST_F(ApiTest, AnotherUserCannotTakeThePlacesOfTheDaemonsUser) {
+TEST_F(ApiTest, AnotherUserCannotTakeTheConnectionsOfTheDaemonsUser) {
   std::vector<std::unique_ptr<ByteStream>> held;
   home.sim.set_user(kOther);
-  world.run(home.sim, hold(home.sim.runtime().net, server.local(), &held, 200));
+  world.run(home.sim, open_connections(home.sim.runtime().net, server.local(), &held, 200));
   EXPECT_EQ(server.metrics().connections.value(), 128);
   EXPECT_GT(server.metrics().refusals[Refusal::closed].value(), 0U);
   home.sim.set_user(kUser);
@@ -418,21 +418,22 @@ TEST_F(ApiTest, TheUnixSocketServesTheDaemonsUserAndRoot) {
 }
 
 /// Sends the request and closes the connection a second later.
-Task<Result<void>> give_up(Net& net, IpEndpoint to, std::string request) {
+Task<Result<void>> send_and_disconnect(Net& net, IpEndpoint to, std::string request) {
   CO_TRY(Accepted connection, co_await net.connect_tcp(to));
   CO_TRY_VOID(co_await connection.stream->write(as_bytes(request)));
   co_return co_await sleep_for(1s);
 }
 
-TEST_F(ApiTest, ACallerThatHangsUpGivesBackItsInboxAndItsPlace) {
+TEST_F(ApiTest, AClientThatDisconnectsReleasesItsInboxAndItsConnection) {
   answer(provider, [](const Envelope&) { return std::vector<Envelope>(); });
   const Envelope e = request(provider.handle, 1h);
   const std::string body(as_text(e.encode()));
   const std::string http = fmt::format(
       "POST /api/v1/actor/invoke HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{}", body.size(), body);
-  for (int i = 0; i < 100; ++i) ASSERT_TRUE(world.run(home.sim, give_up(home.sim.runtime().net, server.local(), http)));
+  for (int i = 0; i < 100; ++i)
+    ASSERT_TRUE(world.run(home.sim, send_and_disconnect(home.sim.runtime().net, server.local(), http)));
   EXPECT_TRUE(world.run_until([&] { return server.metrics().connections.value() == 0; }, 10s));
-  EXPECT_EQ(arrived, 100) << "each found its inbox free";
+  EXPECT_EQ(arrived, 100) << "each inbox was released";
 }
 
 TEST_F(ApiTest, RequestsAreCountedByRouteAndStatus) {

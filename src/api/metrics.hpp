@@ -1,4 +1,4 @@
-// What the REST API counts.
+// Metrics of the REST API.
 #pragma once
 
 #include "base/metrics.hpp"

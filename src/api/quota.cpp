@@ -34,7 +34,7 @@ bool UserQuota::take(Bucket& bucket, const RequestRate& rate, double cost, Stead
 }
 
 /// A bucket that would be full by now holds no information.
-void UserQuota::forget_full(SteadyTime now) {
+void UserQuota::drop_full(SteadyTime now) {
   std::erase_if(buckets_, [&](const auto& item) {
     const RequestRate& rate = is_operator(item.first) ? limits_.operators : limits_.foreign;
     const std::chrono::duration<double> since = now - item.second.filled;
@@ -46,7 +46,7 @@ bool UserQuota::charge(User user, SteadyTime now, std::size_t body) {
   const RequestRate& rate = is_operator(user) ? limits_.operators : limits_.foreign;
   // At most the burst, so that a full bucket pays for the largest body.
   const double cost = std::min(rate.burst, 1 + static_cast<double>(body / kBytesPerCharge));
-  if (!buckets_.contains(user) && buckets_.size() >= kMaxBuckets) forget_full(now);
+  if (!buckets_.contains(user) && buckets_.size() >= kMaxBuckets) drop_full(now);
   if (!buckets_.contains(user) && buckets_.size() >= kMaxBuckets && !is_operator(user)) return false;
   if (!take(buckets_.try_emplace(user, Bucket{rate.burst, now}).first->second, rate, cost, now)) return false;
   if (is_operator(user)) return true;

@@ -1,4 +1,4 @@
-// How much of the REST API a user of this machine may use: connections at once, and requests per second.
+// Limits of the REST API per user of this machine: concurrent connections, and requests per second.
 //
 // Model
 //  1. The daemon's own user and root are `local operators`; every other user, and a connection whose user is not known, is
@@ -64,7 +64,7 @@ class UserQuota {
     SteadyTime filled{};
   };
   static bool take(Bucket& bucket, const RequestRate& rate, double cost, SteadyTime now);
-  void forget_full(SteadyTime now);
+  void drop_full(SteadyTime now);
 
   UserId own_;
   QuotaLimits limits_;

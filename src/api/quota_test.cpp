@@ -18,18 +18,18 @@ QuotaLimits small() {
   return limits;
 }
 
-TEST(UserQuota, AUserIsServedUpToItsShareAndAnsweredBusyUpToTwice) {
+TEST(UserQuota, AUserIsServedUpToItsLimitAndAnswered503UpToTwice) {
   UserQuota quota(kOwn, small());
   for (int i = 0; i < 3; ++i) EXPECT_EQ(quota.connect(7), Admission::serve);
   for (int i = 0; i < 3; ++i) EXPECT_EQ(quota.connect(7), Admission::busy);
   EXPECT_EQ(quota.connect(7), Admission::close);
   EXPECT_EQ(quota.connections(), 6U) << "a closed one does not count";
-  EXPECT_EQ(quota.connect(8), Admission::serve) << "another user is not concerned";
+  EXPECT_EQ(quota.connect(8), Admission::serve) << "another user is not affected";
   for (int i = 0; i < 6; ++i) quota.disconnect(7);
   EXPECT_EQ(quota.connect(7), Admission::serve);
 }
 
-TEST(UserQuota, ForeignUsersTogetherLeaveThePlacesOfTheOperators) {
+TEST(UserQuota, ForeignUsersTogetherLeaveConnectionsForTheOperators) {
   UserQuota quota(kOwn, small());
   std::size_t served = 0;
   for (UserId user = 1; user < 100; ++user) served += quota.connect(user) == Admission::serve ? 1 : 0;
@@ -97,7 +97,7 @@ TEST(UserQuota, BucketsOfManyUsersAreBounded) {
     if (user != kOwn) taken += quota.charge(user, SteadyTime{}) ? 1 : 0;
   EXPECT_EQ(taken, UserQuota::kMaxBuckets);
   EXPECT_TRUE(quota.charge(kOwn, SteadyTime{}));
-  EXPECT_TRUE(quota.charge(5000, SteadyTime{} + 10s)) << "full buckets are forgotten";
+  EXPECT_TRUE(quota.charge(5000, SteadyTime{} + 10s)) << "full buckets are dropped";
 }
 
 TEST(UserQuota, AnOperatorIsChargedLikeARemotePeer) {
@@ -106,7 +106,7 @@ TEST(UserQuota, AnOperatorIsChargedLikeARemotePeer) {
   for (int i = 0; i < static_cast<int>(peer.burst); ++i) ASSERT_TRUE(quota.charge(kOwn, SteadyTime{})) << i;
   EXPECT_FALSE(quota.charge(kOwn, SteadyTime{}));
   EXPECT_TRUE(quota.charge(kOwn, SteadyTime{} + 1s));
-  EXPECT_TRUE(quota.charge(0, SteadyTime{})) << "root has a bucket of its own";
+  EXPECT_TRUE(quota.charge(0, SteadyTime{})) << "root has its own bucket";
 }
 
 }  // namespace

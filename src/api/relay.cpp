@@ -21,7 +21,7 @@ Result<void> check_reply(const actor::Envelope& request, const actor::Envelope& 
     return fail(Errc::bad_receiver, "it invokes {}, not the reply path", reply.behaviour);
   if (reply.to != request.from) return fail(Errc::bad_receiver, "it is addressed to another actor");
   if (reply.from.address.host != peer.to_string())
-    return fail(Errc::bad_sender, "it claims another host than it comes from");
+    return fail(Errc::bad_sender, "its host is not the peer that sent it");
   if (!request.is_broadcast()) {
     const bool same_actor =
         reply.from.id == request.to.id || (!request.to.did.empty() && reply.from.did == request.to.did);
@@ -68,7 +68,7 @@ class Relay::Inbox {
 
   Result<void> accept(const crypto::PeerId& from, const Bytes& message) {
     TRY(auto reply, actor::Envelope::decode(message));
-    if (senders_.contains(reply.from)) return fail(Errc::already_exists, "its sender has answered already");
+    if (senders_.contains(reply.from)) return fail(Errc::already_exists, "its sender has replied already");
     if (replies_.size() >= kMaxReplies || bytes_ + message.size() > kMaxReplyBytes)
       return fail(Errc::limit_exceeded, "there are too many replies");
     TRY_VOID(check_reply(request_, reply, from, relay_.lane_.unix_now()));
@@ -121,7 +121,7 @@ Task<Result<void>> Relay::deliver(actor::Envelope envelope) {
 Task<Result<void>> Relay::send(actor::Envelope envelope) {
   CO_TRY_VOID(check_request(envelope));
   if (envelope.is_broadcast())
-    co_return fail(actor::Errc::bad_receiver, "to: a broadcast goes to /api/v1/actor/broadcast");
+    co_return fail(actor::Errc::bad_receiver, "to: post a broadcast to /api/v1/actor/broadcast");
   ++metrics_.relayed;
   const SteadyTime deadline = deadline_of(envelope);
   co_return co_await with_deadline(deadline, deliver(std::move(envelope)));
@@ -135,7 +135,7 @@ Task<Result<void>> Relay::exchange(const actor::Envelope& envelope, Inbox& inbox
 Task<Result<actor::Envelope>> Relay::invoke(actor::Envelope envelope) {
   CO_TRY_VOID(check_request(envelope));
   if (envelope.is_broadcast())
-    co_return fail(actor::Errc::bad_receiver, "to: a broadcast goes to /api/v1/actor/broadcast");
+    co_return fail(actor::Errc::bad_receiver, "to: post a broadcast to /api/v1/actor/broadcast");
   if (envelope.options.reply_to.empty())
     co_return fail(actor::Errc::no_reply_expected, "opt.cont: an invocation needs a reply path");
   Inbox inbox(*this, envelope);

@@ -64,7 +64,8 @@ Server::Server(Runtime runtime, network::Network& network, actor::Handle root, O
 Result<void> Server::start() {
   auto listener = runtime_.net.listen_tcp(options_.listen);
   if (!listener)
-    return fail(listener.error(), "the REST API at {}: choose another rest.port, or end what listens there",
+    return fail(listener.error(),
+                "the REST API at {}: choose another rest.port, or stop the process that listens there",
                 options_.listen.to_string());
   listener_ = *std::move(listener);
   nursery_.spawn(accept_all(*listener_, false));
@@ -166,13 +167,12 @@ Task<HttpResponse> Server::answer(HttpRequest request, Route route, Caller calle
   }
   if (!local_origin(request)) {
     ++metrics_.refusals[Refusal::origin];
-    co_return error(403,
-                    fmt::format("only requests from this machine are served; ask for http://{}", local().to_string()));
+    co_return error(403, fmt::format("only requests from this machine are served; use http://{}", local().to_string()));
   }
   const bool is_get = request.method == "GET" || request.method == "HEAD";
   const std::string path(request.path());
   switch (route) {
-    case Route::other: co_return error(404, fmt::format("there is nothing at {}", path));
+    case Route::other: co_return error(404, fmt::format("unknown path {}", path));
     case Route::health:
       if (is_get) co_return member(200, "status", "ok");
       break;
@@ -180,10 +180,10 @@ Task<HttpResponse> Server::answer(HttpRequest request, Route route, Caller calle
       if (is_get) co_return HttpResponse(200, json::encode(root_));
       break;
     default:
-      if (request.method != "POST") co_return error(405, fmt::format("{} takes an envelope with POST", path));
+      if (request.method != "POST") co_return error(405, fmt::format("{}: post an envelope", path));
       co_return co_await answer_post(std::move(request), route, caller);
   }
-  co_return error(405, fmt::format("{} is read with GET", path));
+  co_return error(405, fmt::format("{}: use GET", path));
 }
 
 Task<HttpResponse> Server::answer_post(HttpRequest request, Route route, Caller caller) {

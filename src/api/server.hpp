@@ -7,15 +7,17 @@
 //     POST /api/v1/actor/invoke     an envelope; the reply envelope, or 408 {"error":"request timeout"}
 //     POST /api/v1/actor/broadcast  a broadcast envelope; at its expiry, the list of replies (null if there were none)
 //     Errors are {"error":"..."}: 400 for what the caller should change, 408 no answer in time, 409 inbox in use, 429 and 503
-//     too many requests or connections, 500 for what went wrong on the way. relay.hpp says what is relayed and which replies
+//     too many requests or connections, 500 for a failed delivery. relay.hpp says what is relayed and which replies
 //     are accepted.
-//  2. There is no login: an envelope carries its own authority, and this API adds none. What it relays is refused at its
-//     destination unless its signer may do it.
-//  3. The Unix socket (mode 0600) serves the daemon's own user and root, whom the kernel names. The TCP port serves every user
-//     of this machine; a connection from elsewhere is closed without an answer, whatever address is listened on.
-//  4. Connections and requests are limited by user (quota.hpp). The user of a TCP connection is asked of the kernel when it
-//     is accepted.
-//  5. A client that closes its connection cancels its request: the caller's inbox is closed and its place is free.
+//  2. There is no login: an envelope carries its own authority, and this API adds none. The receiver refuses an
+//     envelope whose signer lacks the capability.
+//  3. The Unix socket (mode 0600) serves the daemon's own user and root, as reported by the kernel. The TCP port
+//     serves every user of this machine; a connection from another machine is closed without an answer, on any listen
+//     address.
+//  4. Connections and requests are limited by user (quota.hpp). The kernel reports the user of a TCP connection when
+//     it is accepted.
+//  5. A client that closes its connection cancels its request: the caller's inbox is closed and its connection is
+//     released.
 //
 // Threads: one lane. close() ends every request and must be awaited before the server is destroyed.
 // Limits: quota.hpp; max_body per request, 413 beyond.
@@ -23,12 +25,11 @@
 // Attacks. A web page that the user visits can make the browser send requests here, also under a host name of the page's
 // owner that resolves to 127.0.0.1: requests must name a loopback host in Host (403), and a page's Origin must be this
 // server itself (403). Slow and endless requests end at http/http.hpp's limits. Another local user reaches the TCP port
-// without a key to sign with, and cannot use up the places or the request rate of the daemon's user. It gets replies in
-// inboxes named kCallerInbox only, so that it cannot take the name that an actor is about to have: those of ensembles and
-// allocations are known from broadcasts. A process that listens
-// on the port in the daemon's place is detected by the client (cli/client/client.hpp).
-//
-// Wire: NuNet DMS 0.5 REST, api/v1/actor.
+// without a key to sign with, and cannot use up the connections or the request rate of the daemon's user. It gets
+// replies in inboxes named kCallerInbox only, so that it cannot take the name that an actor is about to have: those of
+// ensembles and allocations are known from broadcasts. A process that listens on the port instead of the daemon is
+// detected by the client (cli/client/client.hpp).
+// Specification: NuNet DMS 0.5 REST, api/v1/actor.
 #pragma once
 
 #include <unistd.h>
@@ -51,14 +52,15 @@ struct Options {
 
 class Server {
  public:
-  /// `root` is what /api/v1/actor/handle answers. The network outlives the server.
+  /// `root` is the handle that /api/v1/actor/handle returns. The network outlives the server.
   Server(Runtime runtime, network::Network& network, actor::Handle root)
       : Server(runtime, network, std::move(root), Options{}) {}
   Server(Runtime runtime, network::Network& network, actor::Handle root, Options options);
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
-  /// Errc::already_exists if the address is taken. A Unix socket that cannot be made is logged: the TCP port serves alone.
+  /// Errc::already_exists if the address is taken. A Unix socket that cannot be made is logged: only the TCP port is
+  /// served.
   Result<void> start();
   /// Where start() listens; the port is the one in use.
   [[nodiscard]] IpEndpoint local() const;

@@ -1,4 +1,4 @@
-// Where the REST API listens: the server binds there, the command line connects there.
+// The addresses of the REST API, for the server and the command line.
 #pragma once
 
 #include "config/section.hpp"

@@ -3,13 +3,14 @@
 // Model
 //  1. Every setting has a dotted key ("rest.port"), a type and a default; modules declare them (section.hpp), and the program
 //     collects the declarations in a Registry. A file holds any of them, nested by section; the environment variable of a key
-//     is DMS_ and the key in capitals, dots as underscores (DMS_REST_PORT). The environment overrides the file, the file
-//     overrides the default; origin() says which it was.
+//     is DMS_ and the key in capitals, dots as underscores (DMS_REST_PORT). The environment overrides the file, the
+//     file overrides the default; origin() returns the source.
 //  2. The file is the one named with --config, else the first that exists of ./dms_config.json, ~/.nunet/, the user's
 //     configuration folder + /nunet/, /etc/nunet/. That is the search order of the existing nodes, whose keys are used too, so
-//     their files load; the flat observability keys of older files stand for the nested ones.
-//  3. The file in the working folder counts only if it belongs to this user or to root: a file of another user is skipped with
-//     a warning. One that group or others may write is refused. (docs/decisions/0301-file-in-the-working-folder.md)
+//     their files load; the flat observability keys of older files are read as the nested ones.
+//  3. The file in the working folder is read only if it belongs to this user or to root: a file of another user is
+//     skipped with a warning. One that group or others may write is refused.
+//     (docs/decisions/0301-file-in-the-working-folder.md)
 //  4. An unknown key is refused with the nearest known one, a value of the wrong type with its key. Lists in the environment
 //     or on a command line are separated by commas. `~/` at the start of a path is the home folder.
 //  5. set() changes one key in the file, atomically, and leaves the others as they are.
@@ -36,14 +37,14 @@ class Registry {
   explicit Registry(std::vector<Section> sections);
 
   [[nodiscard]] const std::vector<Setting>& settings() const { return settings_; }
-  /// By its key in any letter case, or one it had in older files; null if there is none such.
+  /// By its key in any letter case, or a key of older files; null if it is unknown.
   [[nodiscard]] const Setting* find(std::string_view written) const;
   /// Errc::not_found with the nearest known key.
   [[nodiscard]] Result<const Setting*> get(std::string_view written) const;
   /// "; did you mean rest.port?", or where the known keys are listed.
   [[nodiscard]] std::string suggestion(std::string_view written) const;
   [[nodiscard]] Values defaults() const;
-  /// What the sections say about values together.
+  /// The sections' checks across values.
   Result<void> check(Values& values) const;
 
  private:
@@ -54,7 +55,7 @@ class Registry {
 enum class Origin { initial, file, environment };  ///< `initial`: the default
 std::string_view to_string(Origin origin);         ///< "default", "file", "environment"
 
-/// Where settings come from, handed in.
+/// The sources of settings.
 struct Sources {
   std::shared_ptr<const Registry> registry;
   std::optional<std::filesystem::path> file = {};  ///< --config
@@ -64,7 +65,7 @@ struct Sources {
   std::function<std::optional<std::string>(const std::string& name)> variable = [](const std::string&) {
     return std::nullopt;
   };
-  std::uint32_t user = ::geteuid();  ///< whose file in the working folder counts
+  std::uint32_t user = ::geteuid();  ///< the owner of an accepted file in the working folder
 };
 
 struct Entry {

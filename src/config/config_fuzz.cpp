@@ -1,5 +1,5 @@
-// A configuration file's text and, after a line "%%", lines NAME=value of the environment: whatever loads is listed,
-// and the listed values, given back by the environment, load to the same settings.
+// A configuration file's text and, after a line "%%", lines NAME=value of the environment: the listed values of a
+// loaded configuration, set by the environment, load to the same settings.
 #include <cstdlib>
 
 #include "base/bytes.hpp"

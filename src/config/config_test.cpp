@@ -42,7 +42,7 @@ class ConfigFile : public testing::Test {
   std::map<std::string, std::string> variables_;
 };
 
-TEST_F(ConfigFile, DefaultsStandWithoutAFile) {
+TEST_F(ConfigFile, DefaultsApplyWithoutAFile) {
   const auto loaded = load(sources_);
   ASSERT_TRUE(loaded) << loaded.error().to_string();
   EXPECT_EQ(loaded->section<Rest>().port, 9999);
@@ -54,7 +54,7 @@ TEST_F(ConfigFile, DefaultsStandWithoutAFile) {
   EXPECT_EQ(loaded->list("rest").size(), 2U);
 }
 
-TEST_F(ConfigFile, FirstFileFoundWinsAndTheEnvironmentOverIt) {
+TEST_F(ConfigFile, TheFirstFileIsReadAndTheEnvironmentOverridesIt) {
   write("etc", R"({"rest":{"port":1}})");
   EXPECT_EQ(load(sources_)->section<Rest>().port, 1);
   write("home/.config/nunet", R"({"rest":{"port":2}})");
@@ -173,7 +173,7 @@ TEST_F(ConfigFile, TheFileIsFoundEvenIfItIsBroken) {
   EXPECT_FALSE(load(sources_));
 }
 
-TEST_F(ConfigFile, AFileInTheWorkingFolderCountsOnlyIfItsOwnerIsThisUserOrRoot) {
+TEST_F(ConfigFile, AFileInTheWorkingFolderIsReadOnlyIfItsOwnerIsThisUserOrRoot) {
   write("home/.nunet", R"({"rest":{"port":3}})");
   write("here", R"({"rest":{"port":4}})");
   sources_.user = ::geteuid();
@@ -190,7 +190,7 @@ TEST_F(ConfigFile, AFileInTheWorkingFolderCountsOnlyIfItsOwnerIsThisUserOrRoot) 
   ASSERT_TRUE(set(sources_, "rest.port", "5"));
   EXPECT_EQ(*read_file(root_ / "here/dms_config.json", 4096), R"({"rest":{"port":4}})") << "set() leaves it alone";
   sources_.file = root_ / "here/dms_config.json";
-  EXPECT_EQ(load(sources_)->section<Rest>().port, 4) << "a file that is named counts";
+  EXPECT_EQ(load(sources_)->section<Rest>().port, 4) << "a file given with --config is read";
 }
 
 TEST_F(ConfigFile, ALinkOfAnotherUserInTheWorkingFolderIsSkipped) {

@@ -19,7 +19,7 @@ json::Value to_value(const std::vector<std::string>& value) {
   return items;
 }
 
-json::Value truth_from_text(std::string_view text) {
+json::Value bool_from_text(std::string_view text) {
   std::string word(text);
   for (char& c : word) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
   if (word == "true" || word == "1" || word == "yes" || word == "on") return true;

@@ -1,4 +1,4 @@
-// How a module declares its settings. This module knows none of them.
+// The declaration of a module's settings.
 //
 // Model
 //  1. A module describes a part of the configuration as a struct whose members hold the defaults:
@@ -15,7 +15,7 @@
 //
 //     section<Settings>() makes it a value that the program collects in a Registry (config.hpp); Loaded::section<Settings>()
 //     gives the struct back, filled in.
-//  2. A setting is text, a path, a truth value, a whole number or a list of texts. Two structs may share a section.
+//  2. A setting is text, a path, a boolean, a whole number or a list of texts. Two structs may share a section.
 //  3. A setting that no module reads is declared with unused(): files that hold it still load, and it is marked.
 //
 // Threads: values.
@@ -94,7 +94,7 @@ json::Value to_value(T value) {
   return static_cast<std::uint64_t>(value);
 }
 
-json::Value truth_from_text(std::string_view text);
+json::Value bool_from_text(std::string_view text);
 json::Value text_from_text(std::string_view text);
 json::Value list_from_text(std::string_view text);
 json::Value number_from_text(std::string_view text);
@@ -110,7 +110,7 @@ Setting make_setting(std::string key, const T& initial) {
     return to_value(value);
   };
   if constexpr (std::same_as<T, bool>)
-    setting.from_text = truth_from_text;
+    setting.from_text = bool_from_text;
   else if constexpr (std::unsigned_integral<T>)
     setting.from_text = number_from_text;
   else if constexpr (std::same_as<T, std::string>)

@@ -63,7 +63,7 @@ Result<ucan::CapabilityContext> open_capabilities(const std::filesystem::path& f
   context = ucan::CapabilityContext::create(key, lane.random());
   if (!context) return context;
   TRY_VOID(context->save(file));
-  log::warn("main", "made {} without anchors: `nunet cap anchor -c dms --root <your DID>` makes you its operator",
+  log::warn("daemon", "created {} without anchors: `nunet cap anchor -c dms --root <your DID>` makes you its operator",
             file.string());
   return context;
 }
@@ -78,22 +78,22 @@ network::Libp2pOptions network_options(const network::Settings& p2p) {
   return options;
 }
 
-/// What could be determined; the rest counts as absent.
+/// The resources that could be determined; the rest counts as absent.
 Result<capability::Resources> resources_of(hardware::Report report) {
-  for (const auto& problem : report.problems) log::debug("main", "examining this machine: {}", problem);
+  for (const auto& problem : report.problems) log::debug("daemon", "examining this machine: {}", problem);
   return std::move(report.resources);
 }
 
-void warn_of(const config::Loaded& settings) {
-  for (const auto& warning : settings.warnings) log::warn("main", "{}", warning);
+void log_settings_warnings(const config::Loaded& settings) {
+  for (const auto& warning : settings.warnings) log::warn("daemon", "{}", warning);
   const auto idle = settings.set_without_effect();
   if (!idle.empty())
-    log::warn("main", "these settings have no effect: {} (`nunet config list` says why)", fmt::join(idle, ", "));
+    log::warn("daemon", "these settings have no effect: {} (see `nunet config list`)", fmt::join(idle, ", "));
 }
 
 /// Writing to a closed output then fails without ending the daemon. A handler rather than SIG_IGN, which programs started by
 /// the daemon would inherit.
-void survive_closed_pipes() {
+void ignore_sigpipe() {
   struct sigaction action = {};
   action.sa_handler = [](int) {};
   action.sa_flags = SA_RESTART;
@@ -115,14 +115,14 @@ class Daemon {
         capabilities_file_(std::move(capabilities_file)),
         key_(std::move(key)),
         processes_(runtime.lane),
-        nursery_(runtime.lane, "main") {}
+        nursery_(runtime.lane, "daemon") {}
 
   /// Until stop() is called; an error if the start failed.
   Task<Result<void>> run() {
     auto started = co_await start();
-    if (started && !stopping_) announce();
+    if (started && !stopping_) print_summary();
     while (started && !stopping_) (void)co_await stop_.wait_shielded();
-    log::info("main", "stopping");
+    log::info("daemon", "stopping");
     log_metrics();
     co_await close();
     co_return started;
@@ -138,8 +138,8 @@ class Daemon {
     auto text = read_file(capabilities_file_, ucan::kMaxContextFile);
     auto read =
         text ? capabilities_->reload(*text, runtime_.lane.unix_now()) : Result<void>(std::unexpected(text.error()));
-    if (!read) return log::error("main", "the capability context stays as it was: {}", read.error().to_string());
-    log::info("main", "read {} again", capabilities_file_.string());
+    if (!read) return log::error("daemon", "the capability context is unchanged: {}", read.error().to_string());
+    log::info("daemon", "reloaded {}", capabilities_file_.string());
   }
 
  private:
@@ -158,7 +158,7 @@ class Daemon {
     CO_TRY_VOID(co_await std::move(executors));
     Task<Result<void>> node = start_node(work_dir);
     CO_TRY_VOID(co_await std::move(node));
-    CO_TRY_VOID(open_door());
+    CO_TRY_VOID(start_api());
     nursery_.spawn(bootstrap());
     co_return Result<void>();
   }
@@ -170,7 +170,7 @@ class Daemon {
       auto listening = network_->listen(address);
       if (listening) continue;
       if (!listening.error().is(Errc::unsupported)) return fail(listening.error(), "p2p.listen_address {}", address);
-      log::info("main", "not listening on {}: {}", address, listening.error().to_string());
+      log::info("daemon", "not listening on {}: {}", address, listening.error().to_string());
     }
     if (network_->listen_addresses().empty())
       return fail(Errc::invalid_argument, "p2p.listen_address: expected an address such as /ip4/0.0.0.0/tcp/9000");
@@ -215,13 +215,13 @@ class Daemon {
     co_return Result<void>();
   }
 
-  Result<void> open_door() {
+  Result<void> start_api() {
     api::Options options;
     auto address = IpAddress::parse(rest_.addr);
     if (!address) return fail(address.error(), "rest.addr");
     options.listen = {*address, rest_.port};
     options.socket = (std::filesystem::path(folders_.work_dir) / api::kSocketName).string();
-    // What is left of a daemon that ended without closing; the lock on the folder says that none runs.
+    // Removes the socket of a daemon that ended without closing it; the lock on the folder shows that none runs.
     std::error_code error;
     if (std::filesystem::is_socket(options.socket, error)) std::filesystem::remove(options.socket, error);
     server_ = std::make_unique<api::Server>(runtime_, *network_, node_->root().handle(), std::move(options));
@@ -229,7 +229,7 @@ class Daemon {
     return server_->start();
   }
 
-  /// Dials the bootstrap peers that are not connected, again and again: they make the others known.
+  /// Dials the bootstrap peers that are not connected, repeatedly: other peers are discovered through them.
   Task<void> bootstrap() {
     for (const auto& address : p2p_.bootstrap_peers) {
       const auto peer = libp2p::PeerAddress::parse(address);
@@ -238,14 +238,14 @@ class Daemon {
     for (;;) {
       for (const auto& address : p2p_.bootstrap_peers) {
         auto connected = co_await with_timeout(kBootstrapTimeout, network_->connect(address));
-        if (!connected) log::debug("main", "bootstrap peer {}: {}", address, connected.error().to_string());
+        if (!connected) log::debug("daemon", "bootstrap peer {}: {}", address, connected.error().to_string());
       }
       const Result<void> slept = co_await sleep_for(kBootstrapPause);
       if (!slept) co_return;
     }
   }
 
-  void announce() {
+  void print_summary() {
     const auto list = [](const auto& items) {
       std::string text;
       for (const auto& item : items) text += (text.empty() ? "" : "\n             ") + std::string(item);
@@ -259,10 +259,10 @@ class Daemon {
     // A closed standard output is not an error.
     (void)std::fwrite(text.data(), 1, text.size(), stdout);
     (void)std::fflush(stdout);
-    log::info("main", "ready: {}", network_->self().to_string());
+    log::info("daemon", "ready: {}", network_->self().to_string());
   }
 
-  /// What was counted since the start, a line for each value.
+  /// The metrics since the start, a line for each value.
   void log_metrics() const {
     if (!log::enabled(log::Level::debug)) return;
     std::istringstream text(registry_.snapshot().to_text());
@@ -281,7 +281,7 @@ class Daemon {
   }
 
   Runtime runtime_;
-  metrics::Registry& registry_;  ///< where each module lists its metrics once it is made
+  metrics::Registry& registry_;  ///< each module registers its metrics here
   cli::FolderSettings folders_;
   api::Settings rest_;
   network::Settings p2p_;
@@ -312,16 +312,16 @@ Result<void> run_daemon(const config::Loaded& settings, const std::string& conte
   for (const auto& folder : {user_dir, work_dir, std::filesystem::path(folders.data_dir)})
     TRY_VOID(make_folder(folder));
   TRY(auto lock, cli::DaemonLock::take(work_dir));
-  survive_closed_pipes();
+  ignore_sigpipe();
   RealRuntime runtime;
   TRY(auto logging, start_logging(settings, runtime.runtime().lane));
-  warn_of(settings);
+  log_settings_warnings(settings);
   metrics::Registry registry;
   metrics::Group process_metrics;
   process_metrics.in(registry)
       .counter("nunet_log_lines_dropped_total", "Log lines that could not be written.",
                [&logging = *logging] { return logging.dropped(); })
-      .counter("nunet_bugs_total", "Assertions that failed and were survived.", assertion::failures);
+      .counter("nunet_bugs_total", "Failed assertions after which the program continued.", assertion::failures);
   Daemon daemon(runtime.runtime(), registry, settings, user_dir / "cap" / (context + ".cap"), std::move(key));
   runtime.on_signal({SIGINT, SIGTERM, SIGHUP, SIGUSR1}, [&daemon](int signal) {
     const bool ends = signal == SIGINT || signal == SIGTERM;

@@ -21,7 +21,7 @@ extern char** environ;  // NOLINT(readability-redundant-declaration): POSIX does
 namespace dms {
 namespace {
 
-/// Runs `inner` on a runtime of its own; SIGINT and SIGTERM cancel it. Between such runs these signals have their default
+/// Runs `inner` on its own runtime; SIGINT and SIGTERM cancel it. Between such runs these signals have their default
 /// action and end the program.
 template <class T>
 Task<Result<T>> interruptible(CancelScope** current, Task<Result<T>> inner) {
@@ -44,7 +44,7 @@ Result<T> run_interruptible(Start start) {
   return runtime.run(interruptible<T>(&current, start(runtime.runtime())));
 }
 
-/// Where the user can be asked: standard input, or, where that carries something else, the controlling terminal.
+/// The terminal for prompts: standard input, or the controlling terminal if standard input is not a terminal.
 class Terminal {
  public:
   Terminal() : file_(::isatty(STDIN_FILENO) == 1 ? STDIN_FILENO : ::open("/dev/tty", O_RDWR | O_CLOEXEC)) {}
@@ -61,19 +61,19 @@ class Terminal {
 };
 
 /// Turns off the terminal's echo and the keys that end the program, and restores both.
-class QuietTerminal {
+class NoEchoTerminal {
  public:
-  explicit QuietTerminal(int terminal) : terminal_(terminal) {
+  explicit NoEchoTerminal(int terminal) : terminal_(terminal) {
     if (::tcgetattr(terminal_, &before_) != 0) return;
-    struct termios quiet = before_;
-    quiet.c_lflag &= ~static_cast<tcflag_t>(ECHO | ICANON | ISIG);
-    quiet.c_cc[VMIN] = 1;
-    quiet.c_cc[VTIME] = 0;
-    changed_ = ::tcsetattr(terminal_, TCSAFLUSH, &quiet) == 0;
+    struct termios settings = before_;
+    settings.c_lflag &= ~static_cast<tcflag_t>(ECHO | ICANON | ISIG);
+    settings.c_cc[VMIN] = 1;
+    settings.c_cc[VTIME] = 0;
+    changed_ = ::tcsetattr(terminal_, TCSAFLUSH, &settings) == 0;
   }
-  QuietTerminal(const QuietTerminal&) = delete;
-  QuietTerminal& operator=(const QuietTerminal&) = delete;
-  ~QuietTerminal() {
+  NoEchoTerminal(const NoEchoTerminal&) = delete;
+  NoEchoTerminal& operator=(const NoEchoTerminal&) = delete;
+  ~NoEchoTerminal() {
     if (changed_) ::tcsetattr(terminal_, TCSAFLUSH, &before_);
   }
 
@@ -198,7 +198,7 @@ Result<crypto::Secret> RealEnvironment::ask_secret(const std::string& prompt) {
   std::optional<std::size_t> size;
   {
     EndSignals signals;
-    QuietTerminal quiet(terminal.file());
+    NoEchoTerminal no_echo(terminal.file());
     size = read_line(signals, terminal.file(), buffer.mutable_view());
   }
   std::cerr << '\n';

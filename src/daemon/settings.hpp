@@ -1,4 +1,4 @@
-// All settings of the program: what its modules declare, and what only the files of existing nodes hold.
+// All settings of the program: those that its modules declare, and those only in files of existing nodes.
 #pragma once
 
 #include <memory>

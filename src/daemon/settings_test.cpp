@@ -55,7 +55,7 @@ TEST(NodeSettings, OldFlatKeysStillLoad) {
   EXPECT_EQ(*loaded->get("observability.elastic.api_key"), "k");
 }
 
-TEST(NodeSettings, ValuesThatAModuleRefusesNameTheirSetting) {
+TEST(NodeSettings, AnErrorOfAModuleNamesTheSetting) {
   const auto place = [](std::string_view text) { return config::parse(text, sources()).error().place(); };
   EXPECT_EQ(place(R"({"observability":{"logging":{"level":"loud"}}})"), "observability.logging.level");
   EXPECT_EQ(place(R"({"p2p":{"security":["quic"]}})"), "p2p.security");

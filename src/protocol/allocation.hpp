@@ -1,5 +1,5 @@
-// What an orchestrator and a provider say to each other about allocations: reservation (commit), allocation, start,
-// output, end. Who may send what is decided by tokens before a payload is read.
+// The messages between an orchestrator and a provider about allocations: reservation (commit), allocation, start,
+// output, termination. Tokens authorise a message before its payload is read.
 //
 // Specification: the behaviours /dms/deployment, /dms/allocation, /dms/orchestrator and /dms/ensemble of NuNet DMS 0.5.x.
 #pragma once
@@ -25,7 +25,7 @@ struct Ack {
   }
 };
 
-/// Port numbers are JSON object keys, hence texts: public -> private; "0" asks for a dynamic one.
+/// Port numbers are JSON object keys, hence strings: public -> private; "0" requests a dynamic one.
 using PortMapping = std::map<std::string, int>;
 
 struct CommittedResources : capability::Resources {
@@ -136,7 +136,7 @@ struct AllocationLogsResponse {
 };
 
 struct TerminationError {
-  json::Value err;  // always null: the other implementation cannot read a text here
+  json::Value err;  // always null: NuNet's nodes cannot read a string here
   int exit_code = 0;
   bool killed = false;
   static constexpr auto json_fields() {
@@ -146,15 +146,15 @@ struct TerminationError {
   }
 };
 
-/// A provider tells the orchestrator that a task has ended. Output beyond kTerminationOutput bytes is cut from the front;
-/// all of it can be had as logs.
+/// A provider reports to the orchestrator that a task has ended. Output is limited to its last kTerminationOutput
+/// bytes; the logs have all of it.
 struct TaskTermination {
   std::string allocation_id;
   std::string status;
   TerminationError error;
   Bytes out;
   Bytes err;
-  std::string reason;  // in words; an addition to DMS 0.5.x, whose nodes ignore it
+  std::string reason;  // human-readable; an addition to DMS 0.5.x, whose nodes ignore it
   static constexpr auto json_fields() {
     using R = TaskTermination;
     return std::tuple(json::field("allocation_id", &R::allocation_id), json::field("status", &R::status),
@@ -183,7 +183,7 @@ inline constexpr Behaviour<CommitRequest, Ack> kCommit{
 inline constexpr Behaviour<AllocateRequest, AllocateResponse> kAllocate{
     {.path = "/dms/deployment/allocate", .help = "Turn reservations into allocations", .timeout = 5s}};
 inline constexpr Behaviour<RevertRequest, Ack> kRevert{
-    {.path = "/dms/deployment/revert", .help = "Take bids, reservations and allocations back", .timeout = 30s}};
+    {.path = "/dms/deployment/revert", .help = "Withdraw bids, reservations and allocations", .timeout = 30s}};
 /// The time limit allows for an image that has to be pulled first.
 inline constexpr Behaviour<StartRequest, Ack> kAllocationStart{
     {.path = "/dms/allocation/start", .help = "Start an allocation", .timeout = 5min}};

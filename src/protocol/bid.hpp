@@ -1,13 +1,13 @@
-// What an orchestrator asks of providers, and what a provider answers: bid requests and signed bids, as on the wire.
+// Bid requests of an orchestrator and signed bids of providers, as on the wire.
 //
 // Model
-//  1. One EnsembleBidRequest carries one NodeRequest for each node of the ensemble that still needs a machine.
+//  1. One EnsembleBidRequest carries one NodeRequest for each node of the ensemble that has no machine yet.
 //  2. A provider answers with at most one Bid for each request message. Its signature, by the key of the peer id in it,
 //     covers "dms-bid-" and the Go JSON of V1 with Signature null.
 //  3. A received bid is verified over the members that were received, in their order: newer nodes add members to V1,
 //     and their signatures cover them.
-//  4. Beside V1, a bid carries an Offer, the share that is free; other implementations ignore it. It is a hint for
-//     matching; the commit decides.
+//  4. Beside V1, a bid carries an Offer, its free resources; other implementations ignore it. It is a hint for
+//     matching; the commit is authoritative.
 //
 // Attacks: a bid in the name of another machine needs that machine's key; the auction drops a bid for another ensemble or
 // node; a false Offer leads to a refused commit.
@@ -42,7 +42,7 @@ struct GeneralRequirements {
   }
 };
 
-/// What one node of an ensemble needs of one machine: the sum over its allocations.
+/// The requirements of one node of an ensemble: the sum over its allocations.
 struct NodeRequest {
   std::string node_id;
   std::vector<std::string> executors;
@@ -105,7 +105,7 @@ class Bid {
 
 inline constexpr std::string_view kDeploymentTopic = "/nunet/deployment";
 
-/// Answered at kBid, by a provider that can serve one of the nodes. Time limit: of one round of asking.
+/// Answered at kBid, by a provider that can serve one of the nodes. Time limit: of one bidding round.
 inline constexpr Behaviour<EnsembleBidRequest, Bid> kBidRequest{
     {.path = "/dms/deployment/request", .help = "Ask providers for bids", .timeout = 5s, .topic = kDeploymentTopic}};
 inline constexpr Behaviour<Bid, Nothing> kBid{{.path = "/dms/deployment/bid", .help = "Bid for a node of an ensemble"}};

@@ -1,4 +1,4 @@
-// Bids and bid requests from the network: what is accepted is read back from what it is written as.
+// Bids and bid requests from the network: an accepted one round-trips.
 #include <cstdlib>
 
 #include "protocol/bid.hpp"

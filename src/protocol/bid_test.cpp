@@ -28,7 +28,7 @@ struct BidTest : testing::Test {
   }
 };
 
-TEST_F(BidTest, SignatureSurvivesTheWire) {
+TEST_F(BidTest, TheSignatureVerifiesAfterARoundTrip) {
   bid.offer = Offer{machine(4, 8)};
   auto back = json::decode<Bid>(json::encode(bid));
   ASSERT_TRUE(back) << back.error().to_string();
@@ -37,7 +37,7 @@ TEST_F(BidTest, SignatureSurvivesTheWire) {
   EXPECT_EQ(back->offer->free, machine(4, 8));
 }
 
-TEST_F(BidTest, EveryChangedFieldIsNoticed) {
+TEST_F(BidTest, AChangedFieldInvalidatesTheSignature) {
   const std::string text = json::encode(bid);
   for (const auto& [from, to] :
        {std::pair("\"n1\"", "\"n2\""), std::pair("Europe", "Africa"), std::pair("e\\u003c1", "f\\u003c1")}) {
@@ -49,14 +49,14 @@ TEST_F(BidTest, EveryChangedFieldIsNoticed) {
   }
 }
 
-TEST_F(BidTest, AnotherPeersNameIsNotOursToUse) {
+TEST_F(BidTest, ABidForAnotherPeerIsRefused) {
   const auto other = crypto::PrivateKey::generate(random);
   bid.peer = crypto::PeerId::from(other.public_key()).to_string();
   ASSERT_TRUE(bid.sign(key));
   EXPECT_FALSE(bid.verify());
 }
 
-TEST_F(BidTest, MembersThatNewerNodesAddAreCoveredByTheirSignature) {
+TEST_F(BidTest, MembersOfNewerNodesAreCoveredByTheSignature) {
   json::Value v1 = json::parse(json::encode(bid))->at("V1");
   v1.get_object()["PubAddress"] = "192.0.2.1";
   v1.get_object()["Signature"] = nullptr;

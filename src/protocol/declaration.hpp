@@ -1,4 +1,4 @@
-// How a behaviour is declared: everything a node, a caller, the command line and the documents need to know of it, once.
+// The declaration of a behaviour, in one place for nodes, callers, the command line and the documentation.
 //
 // Model
 //  1. A declaration names the behaviour's path, its request and reply types, the capability that allows it, the topic of
@@ -6,7 +6,7 @@
 //  2. Declarations are constants next to their payload types (node.hpp, deployment.hpp, bid.hpp, allocation.hpp).
 //     table.hpp lists all of them. Registration (serve.hpp), `nunet actor cmd` and docs/behaviours.md follow from them.
 //  3. A path may hold one placeholder, `{ensemble}`; path_of() fills it in.
-//  4. A behaviour is declared when a node serves it, not before: a simulation test asks a node for each of them.
+//  4. A behaviour is declared when a node serves it, not before: a simulation test calls each of them.
 //
 // Specification: the names, topics and payloads of NuNet DMS 0.5.x.
 #pragma once
@@ -20,7 +20,7 @@
 
 namespace dms::protocol {
 
-/// Where a behaviour is offered to people. `network` behaviours are used between nodes only.
+/// Where a behaviour is offered to users. `network` behaviours are used between nodes only.
 enum class Offered { network, command_line };
 
 /// How the text of a parameter becomes JSON.
@@ -35,7 +35,7 @@ enum class Form {
   ensemble,  ///< a YAML file, read and checked by the caller
 };
 
-/// One member of a request that a person can fill in.
+/// One member of a request that a user can set.
 struct Parameter {
   std::string_view name;    ///< on the command line, without dashes
   char letter = 0;          ///< 0: none
@@ -61,7 +61,7 @@ struct Declaration {
   }
 };
 
-/// The payload of a request that carries nothing; whatever was sent is not read.
+/// An empty payload; a received one is ignored.
 struct Nothing {
   void to_json(json::Writer& writer) const { writer.begin_object().end_object(); }
   static Result<Nothing> from_json(const json::Value&) { return Nothing{}; }
@@ -77,7 +77,7 @@ struct Behaviour : Declaration {
 /// Fills in the placeholder of a path.
 [[nodiscard]] std::string path_of(const Declaration& declaration, std::string_view ensemble);
 
-/// What stood in the place of the placeholder; empty if `path` is not of this declaration.
+/// The value of the placeholder in `path`; empty if `path` is not of this declaration.
 [[nodiscard]] std::string_view ensemble_in(const Declaration& declaration, std::string_view path);
 
 }  // namespace dms::protocol

@@ -1,5 +1,5 @@
-// What a node answers about itself, and what its owner can change: hello, peers, onboarding, resources, hardware,
-// allocations, capabilities.
+// Queries about a node and changes by its owner: hello, peers, onboarding, resources, hardware, allocations,
+// capabilities.
 //
 // Specification: the behaviours /public, /broadcast, /dms/node and /dms/cap of NuNet DMS 0.5.x.
 #pragma once
@@ -204,7 +204,7 @@ inline constexpr std::array kOnboardParameters{
     Parameter{"no-gpu", 'N', "NoGPU", Form::flag, {}, "offer no GPU", false, {}}};
 inline constexpr std::array kCapAnchorParameters{
     Parameter{"root", 0, {}, Form::flag, {}, "the data is a DID to trust for everything", false, "anchor"},
-    Parameter{"require", 0, {}, Form::flag, {}, "the data is a token that says what is accepted", false, "anchor"},
+    Parameter{"require", 0, {}, Form::flag, {}, "the data is a token that states what is accepted", false, "anchor"},
     Parameter{"provide", 0, {}, Form::flag, {}, "the data is a token for the node to present", false, "anchor"},
     Parameter{"revoke", 0, {}, Form::flag, {}, "the data is a revocation", false, "anchor"},
     Parameter{"data", 0, {}, Form::anchors, "did|token", "the DID or the token", true, {}}};

@@ -48,11 +48,11 @@ std::span<const TableEntry> behaviour_table() { return kTable; }
 std::string behaviours_page() {
   std::string page =
       "# Behaviours\n\n"
-      "What actors of a node answer to. Generated from the declarations in `src/protocol` by `protocol_test`\n"
+      "The behaviours of a node's actors. Generated from the declarations in `src/protocol` by `protocol_test`\n"
       "(`UPDATE_GOLDEN=1` rewrites this page); the payload types are in the same folder. Behaviours marked \"yes\" "
       "are\n"
       "offered by `nunet actor cmd` and through the local REST API.\n\n"
-      "| behaviour | what it does | request | reply | capability | topic | time limit | for people |\n"
+      "| behaviour | what it does | request | reply | capability | topic | time limit | offered to users |\n"
       "|---|---|---|---|---|---|---|---|\n";
   for (const TableEntry& entry : kTable) {
     const Declaration& d = *entry.declaration;

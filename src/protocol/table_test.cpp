@@ -46,7 +46,7 @@ TEST(BehaviourTable, ThePlaceholderOfAPathIsFilledInAndReadBack) {
   EXPECT_EQ(path_of(kCommit, "e1"), kCommit.path);
 }
 
-TEST(BehaviourTable, TheDocumentedTableIsThisOne) {
+TEST(BehaviourTable, TheDocumentedTableIsUpToDate) {
   const std::filesystem::path file = DMS_SOURCE_DIR "/docs/behaviours.md";
   if (std::getenv("UPDATE_GOLDEN") != nullptr) {
     ASSERT_TRUE(write_file(file, behaviours_page()));
