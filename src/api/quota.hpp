@@ -5,7 +5,7 @@
 //     foreign. Connections without a known user share one quota.
 //  2. Each user has at most `per_user` connections served at once; as many again are answered 503, further ones are closed.
 //     The same holds for all users together and `connections`, and foreign users together never take the last `per_user`
-//     of them: the operators always find a place, however many foreign connections are answered 503.
+//     of them: the operators always have connections left, however many foreign ones are answered 503.
 //  3. Each user has a bucket of requests (`operators` or `foreign`); foreign users also share `all_foreign`. A request costs
 //     one for itself and one for each kBytesPerCharge of its body, as large bodies cost the lane milliseconds to parse. An
 //     empty bucket is answered 429.
@@ -53,7 +53,7 @@ class UserQuota {
   /// A new connection. Unless it is to be closed it counts until disconnect().
   [[nodiscard]] Admission connect(User user);
   void disconnect(User user);
-  /// A request with a body of so many bytes. False if the user has used up its requests.
+  /// A request with a body of `body` bytes. False if the user's bucket is empty.
   [[nodiscard]] bool charge(User user, SteadyTime now, std::size_t body = 0);
 
   [[nodiscard]] std::size_t connections() const { return operators_ + foreign_; }

@@ -47,7 +47,7 @@ int complete(std::span<const std::string> words, Streams streams, Environment& e
     last = std::move(before.back());
     before.pop_back();
   }
-  // "--context=d" asks for what "--context" "d" asks for; the shell replaces the whole word.
+  // "--context=d" is completed like "--context" "d"; the shell replaces the whole word.
   std::string prefix;
   if (const auto equals = last.find('='); last.starts_with("--") && equals != std::string::npos) {
     before.push_back(last.substr(0, equals));
@@ -62,7 +62,7 @@ int complete(std::span<const std::string> words, Streams streams, Environment& e
   return 0;
 }
 
-/// Output that could not be written is a failure, whatever the command returned.
+/// Output that could not be written is a failure, also after a successful command.
 int check_written(int code, Streams streams) {
   streams.out.flush();
   if (streams.out) return code;
@@ -90,9 +90,9 @@ int dispatch(std::span<const std::string> words, Streams streams, Environment& e
   if (!parsed) return report(parsed.error(), streams);
   const Command& command = *parsed->path.back();
   if (parsed->help || !command.action) {
-    const bool asked = parsed->help || words.empty();
-    (asked ? streams.out : streams.err) << help(parsed->path) << std::flush;
-    return asked ? 0 : 2;
+    const bool requested = parsed->help || words.empty();
+    (requested ? streams.out : streams.err) << help(parsed->path) << std::flush;
+    return requested ? 0 : 2;
   }
   Session session(streams, environment, command_tree(), parsed->arguments);
   if (auto done = command.action(session, parsed->arguments); !done) return report(done.error(), streams);

@@ -12,7 +12,7 @@ namespace {
 using testing::HasSubstr;
 using testing::Not;
 
-std::string line(const Said& said) { return said.out.substr(0, said.out.find('\n')); }
+std::string line(const CommandResult& result) { return result.out.substr(0, result.out.find('\n')); }
 
 /// Compares with tests/golden/cli/<name>.txt; UPDATE_GOLDEN=1 writes it instead.
 void expect_golden(const std::string& name, std::string text, const std::filesystem::path& home) {
@@ -30,11 +30,13 @@ void expect_golden(const std::string& name, std::string text, const std::filesys
 struct CliTest : testing::Test {
   FakeEnvironment world;
 
-  Said nunet(const std::vector<std::string>& words, const std::string& input = "") { return say(world, words, input); }
+  CommandResult nunet(const std::vector<std::string>& words, const std::string& input = "") {
+    return run_in(world, words, input);
+  }
   std::string must(const std::vector<std::string>& words) {
-    const auto said = nunet(words);
-    EXPECT_EQ(said.code, 0) << said.err;
-    return line(said);
+    const auto result = nunet(words);
+    EXPECT_EQ(result.code, 0) << result.err;
+    return line(result);
   }
 };
 
@@ -59,18 +61,18 @@ TEST_F(CliTest, AWrongCommandLineEndsWithTwoAndNamesItsHelp) {
                                              {"completion", "csh"},
                                              {"actor", "cmd", "/dms/node/peers/ping"},
                                              {"cap", "anchor", "--root", "did:key:a", "--revoke", "x"}}) {
-    const auto said = nunet(words);
-    EXPECT_EQ(said.code, 2) << words.front();
-    EXPECT_FALSE(said.err.empty());
-    EXPECT_EQ(said.out, "");
+    const auto result = nunet(words);
+    EXPECT_EQ(result.code, 2) << words.front();
+    EXPECT_FALSE(result.err.empty());
+    EXPECT_EQ(result.out, "");
   }
 }
 
 TEST_F(CliTest, AnUnknownWordIsReportedWithTheNearestKnownOne) {
   const auto error = [&](const std::vector<std::string>& words) {
-    const auto said = nunet(words);
-    EXPECT_EQ(said.code, 2) << said.err;
-    return said.err;
+    const auto result = nunet(words);
+    EXPECT_EQ(result.code, 2) << result.err;
+    return result.err;
   };
   EXPECT_EQ(error({"deploy", "--fiel", "x.yaml"}),
             "nunet: unknown flag --fiel (did you mean --file?); see `nunet deploy --help`\n");
@@ -164,15 +166,15 @@ TEST_F(CliTest, MalformedValuesEndWithTwoAndMissingThingsWithOne) {
   EXPECT_EQ(nunet({"cap", "list"}).code, 1) << "a damaged context is not a refusal";
 }
 
-/// Every command and option that the tree has is offered, and what is offered is understood.
+/// Every command and option of the tree is completed, and every completion is accepted.
 void expect_offered(CliTest& test, const Command& command, std::vector<std::string> words) {
   const auto offered = [&](const std::string& last) {
     std::vector<std::string> line{"__complete", "--"};
     line.insert(line.end(), words.begin(), words.end());
     line.push_back(last);
-    const auto said = test.nunet(line);
-    EXPECT_EQ(said.err, "");
-    return "\n" + said.out;
+    const auto result = test.nunet(line);
+    EXPECT_EQ(result.err, "");
+    return "\n" + result.out;
   };
   const std::string flags = offered("--");
   for (const auto& option : command.options) EXPECT_THAT(flags, HasSubstr("\n--" + option.name + "\n"));
@@ -181,9 +183,9 @@ void expect_offered(CliTest& test, const Command& command, std::vector<std::stri
     EXPECT_THAT(names, HasSubstr("\n" + child.name + "\n"));
     words.push_back(child.name);
     expect_offered(test, child, words);
-    auto asked = words;
-    asked.emplace_back("--help");
-    EXPECT_EQ(test.nunet(asked).code, 0);
+    auto with_help = words;
+    with_help.emplace_back("--help");
+    EXPECT_EQ(test.nunet(with_help).code, 0);
     words.pop_back();
   }
 }
@@ -218,7 +220,7 @@ TEST_F(CliTest, AKeyIsReplacedOnlyOnRequest) {
   EXPECT_NE(must({"key", "did", "user"}), did);
 }
 
-TEST_F(CliTest, ANewPassphraseIsAskedForTwiceAndMustMatch) {
+TEST_F(CliTest, ANewPassphraseIsPromptedTwiceAndMustMatch) {
   world.variables.erase("DMS_PASSPHRASE");
   EXPECT_THAT(nunet({"key", "new", "user"}).err, HasSubstr("DMS_PASSPHRASE")) << "there is no terminal";
   world.secrets = {"one", "two"};
@@ -326,9 +328,9 @@ TEST_F(CliTest, SettingsWithoutEffectAreMarked) {
   const auto listed = json::parse(nunet({"config", "list", "--json"}).out).value();
   EXPECT_FALSE(listed.at("profiler.port").at("effect").as_bool());
   EXPECT_TRUE(listed.at("rest.port").at("effect").as_bool());
-  const auto said = nunet({"config", "set", "profiler.port", "1"});
-  EXPECT_EQ(said.code, 0);
-  EXPECT_THAT(said.err, HasSubstr("profiler.port has no effect: there is no profiler"));
+  const auto result = nunet({"config", "set", "profiler.port", "1"});
+  EXPECT_EQ(result.code, 0);
+  EXPECT_THAT(result.err, HasSubstr("profiler.port has no effect: there is no profiler"));
 }
 
 TEST_F(CliTest, FlagsOverrideTheEnvironmentWhichOverridesTheFile) {
@@ -381,9 +383,9 @@ TEST_F(CliTest, EditedSettingsReplaceTheFileOnlyIfValid) {
 
 TEST_F(CliTest, WithoutADaemonTheErrorNamesTheNextStep) {
   must({"cap", "new", "user"});
-  const auto said = nunet({"actor", "cmd", "/dms/node/peers/list"});
-  EXPECT_EQ(said.code, 1);
-  EXPECT_THAT(said.err, HasSubstr("nunet run"));
+  const auto result = nunet({"actor", "cmd", "/dms/node/peers/list"});
+  EXPECT_EQ(result.code, 1);
+  EXPECT_THAT(result.err, HasSubstr("nunet run"));
   EXPECT_EQ(world.called->rest.to_string(), "127.0.0.1:9999");
   nunet({"actor", "cmd", "/dms/node/peers/list", "--rest-port", "7000", "--rest-addr", "127.0.0.2"});
   EXPECT_EQ(world.called->rest.to_string(), "127.0.0.2:7000");
@@ -433,7 +435,7 @@ TEST_F(CliTest, ExistingKeysContextsDidsAndSettingsAreCompleted) {
   EXPECT_EQ(offered({"--user-dir", (world.home / "other").string(), "key", "did", ""}), "")
       << "another folder has none";
   EXPECT_EQ(offered({"key", "did", "no", "such"}), "");
-  EXPECT_EQ(world.asked.size(), 0U);
+  EXPECT_EQ(world.prompts.size(), 0U);
 }
 
 TEST_F(CliTest, ASwitchIsTurnedOffByAValue) {
@@ -448,7 +450,7 @@ TEST_F(CliTest, ASwitchIsTurnedOffByAValue) {
   EXPECT_EQ(nunet({"key", "new", "user", "--force=true"}).code, 0);
 }
 
-TEST_F(CliTest, TheVersionIsOnALineOfItsOwn) {
+TEST_F(CliTest, TheVersionIsOnItsOwnLine) {
   EXPECT_THAT(nunet({"version"}).out, HasSubstr("\nVersion: " DMS_VERSION "\n"));
 }
 

@@ -23,7 +23,7 @@ Result<void> check_reply(const actor::Envelope& request, const actor::Envelope& 
   if (reply.to != request.from || reply.behaviour != request.options.reply_to)
     return fail(Errc::failed, "the reply is to another request");
   if (request.is_broadcast()) return {};
-  // A DID alone proves nothing: the sender writes it, and the signature is of `id`.
+  // The DID is not proven: the sender sets it, and the signature is by the key of `id`.
   const bool same_actor = !request.to.id.empty() && reply.from.id == request.to.id;
   if (!same_actor || reply.from.address.host != request.to.address.host)
     return fail(Errc::failed, "the reply comes from {}, not from {}", reply.from.to_string(), request.to.to_string());
@@ -52,7 +52,7 @@ Result<std::vector<actor::Envelope>> broadcast_envelope(Session& session, const 
   auto replies = json::decode<std::optional<std::vector<actor::Envelope>>>(body, {.bytes = 64 << 20});
   if (!replies) return fail(replies.error(), "reading the replies");
   auto list = replies->value_or(std::vector<actor::Envelope>());
-  // They were collected until the request expired: check them as of then.
+  // They were collected until the request expired: check them as of that time.
   const auto wrong = [&](const actor::Envelope& reply) { return !check_reply(envelope, reply, envelope.expiry()); };
   if (const auto dropped = std::erase_if(list, wrong); dropped > 0)
     session.note(fmt::format("{} replies are left out: their signatures are not valid.", dropped));

@@ -1,9 +1,10 @@
 // Invokes actors for the user: signs envelopes with the user's key, and the local daemon relays them.
 //
-// The daemon is asked for its handle; `from` is {id: the context's key, did: the context's DID, addr: {host: the
+// The daemon provides its handle; `from` is {id: the context's key, did: the context's DID, addr: {host: the
 // daemon, inbox: "user-<nonce>"}}; in the daemon's own context and in a wallet's, id is a key made for this command. A
 // reply is expected at `/private/user/<nonce>`, for a broadcast at `/public/user/<nonce>`. A reply is accepted only if it is
-// signed by the key of the actor that was invoked, whatever the daemon says; of a broadcast, by the key that it names.
+// signed by the key of the actor that was invoked, independently of the daemon; of a broadcast, by the key that it
+// names.
 //
 // Specification: NuNet DMS 0.5, the command line's envelopes.
 #pragma once
@@ -32,15 +33,15 @@ class Client {
 
   Result<actor::Envelope> make(const Message& message);
   Result<void> send(const actor::Envelope& envelope);
-  /// Errc::refused if the receiver says that it refuses, or if no reply came in time.
+  /// Errc::refused if the receiver replies with a refusal or not in time.
   Result<actor::Envelope> invoke(const actor::Envelope& envelope);
-  /// Those of the replies whose signatures are valid.
+  /// The replies with valid signatures.
   Result<std::vector<actor::Envelope>> broadcast(const actor::Envelope& envelope);
 
   /// Calls a behaviour of the local daemon, for its declared time limit unless `timeout` is given.
   template <class Request, class Reply>
-  Result<Reply> ask(const protocol::Behaviour<Request, Reply>& behaviour, const Request& request,
-                    std::optional<Duration> timeout = {}) {
+  Result<Reply> call(const protocol::Behaviour<Request, Reply>& behaviour, const Request& request,
+                     std::optional<Duration> timeout = {}) {
     Message message;
     message.behaviour = behaviour.path;
     message.payload = actor::to_payload(request);
@@ -60,7 +61,7 @@ class Client {
   actor::Handle daemon_;
 };
 
-/// For envelopes made before (`nunet actor send`): no key is needed.
+/// For signed envelopes (`nunet actor send`): no key is needed.
 Result<void> send_envelope(Session& session, const actor::Envelope& envelope);
 Result<actor::Envelope> invoke_envelope(Session& session, const actor::Envelope& envelope);
 Result<std::vector<actor::Envelope>> broadcast_envelope(Session& session, const actor::Envelope& envelope);

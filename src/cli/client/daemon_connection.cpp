@@ -29,7 +29,7 @@ bool is_absent(const Error& error) {
 
 namespace {
 
-/// The user at the other end of a TCP connection is known once the daemon has accepted it.
+/// The user of a TCP peer is known once the daemon has accepted the connection.
 Task<Result<void>> check_peer(ByteStream& stream, const CheckPeer& check) {
   for (Duration waited{}; waited < kAcceptTimeout; waited += kAcceptPause) {
     const std::optional<UserId> user = stream.peer_user();
@@ -62,7 +62,7 @@ std::string DaemonConnection::address() const {
   return target_.socket.empty() ? target_.rest.to_string() : target_.socket;
 }
 
-/// This user, or another whom it trusts anyway.
+/// This user, or one that it trusts implicitly.
 bool DaemonConnection::is_own(std::optional<UserId> user) const {
   const UserId own = environment_->user();
   const bool over_socket = !target_.socket.empty();
@@ -86,7 +86,7 @@ Result<void> DaemonConnection::check_port_user(std::optional<UserId> user) const
         "DID when it starts: `nunet config set rest.did DID`",
         address(), target_.did_source);
   if (handle_.empty()) return {};  // check_handle() decides, and names the DID
-  return fail(Errc::failed, "the process at {} is another one than before, of {}; nothing was sent to it", address(),
+  return fail(Errc::failed, "the process at {} has changed and belongs to {}; nothing was sent to it", address(),
               to_text(user));
 }
 
@@ -98,7 +98,7 @@ Result<HttpResponse> DaemonConnection::exchange(HttpRequest request, Duration li
   return environment_->call({target_.socket, target_.rest}, std::move(request), limit, check);
 }
 
-Result<HttpResponse> DaemonConnection::ask_for_handle() {
+Result<HttpResponse> DaemonConnection::request_handle() {
   HttpRequest request("GET", std::string(api::kHandlePath));
   if (target_.socket.empty()) return exchange(std::move(request), kHandleTimeout);
   auto answer = exchange(request, kHandleTimeout);
@@ -114,25 +114,23 @@ Result<void> DaemonConnection::check_handle() const {
     if (!expected) return fail(expected.error(), "the DID of {}", target_.did_source);
     if (handle_ == *expected) return {};
     if (handle_.did == *target_.did)
-      return fail(Errc::failed, "the daemon at {} says that it is {}, with a key or a peer id that is not of this DID",
+      return fail(Errc::failed, "the daemon at {} claims to be {}, but its key or peer id is not of this DID",
                   address(), name);
-    return fail(
-        Errc::failed,
-        "the daemon at {} is {}, but that of {} is {}; nothing was signed for it. If it is meant: `nunet config "
-        "set rest.did {}`",
-        address(), name, target_.did_source, target_.did->uri(), name);
+    return fail(Errc::failed,
+                "the daemon at {} is {}, but that of {} is {}; nothing was signed for it. If it is the right one: "
+                "`nunet config set rest.did {}`",
+                address(), name, target_.did_source, target_.did->uri(), name);
   }
   if (is_own(user_)) return {};
-  return fail(
-      Errc::failed,
-      "the process at {} runs as {} and says that it is {}; whether it is your daemon is not known: {}. If it is: "
-      "`nunet config set rest.did {}`",
-      address(), to_text(user_), name, target_.did_source, name);
+  return fail(Errc::failed,
+              "the process at {} runs as {} and claims to be {}; whether it is your daemon is not known: {}. If it is: "
+              "`nunet config set rest.did {}`",
+              address(), to_text(user_), name, target_.did_source, name);
 }
 
 Result<DaemonConnection> DaemonConnection::open(Environment& environment, DaemonTarget target) {
   DaemonConnection connection(environment, std::move(target));
-  TRY(const auto body, connection.body_of(connection.ask_for_handle()));
+  TRY(const auto body, connection.body_of(connection.request_handle()));
   auto handle = json::decode<actor::Handle>(body);
   if (!handle) return fail(handle.error(), "reading the daemon's handle");
   connection.handle_ = *std::move(handle);
@@ -145,17 +143,17 @@ Result<std::string> DaemonConnection::body_of(Result<HttpResponse> response) con
     const Error& error = response.error();
     if (error.is(dms::Errc::cancelled) || error.is(Errc::failed)) return std::unexpected(error);
     if (error.is(dms::Errc::deadline_exceeded))
-      return fail(Errc::no_daemon, "the daemon at {} is too slow to answer", address());
+      return fail(Errc::no_daemon, "the daemon at {} did not respond in time", address());
     return std::unexpected(error.context(
         Errc::no_daemon,
         fmt::format("no daemon answers at {}; start one with `nunet run`, or name its address with --rest-port",
                     address())));
   }
   if (response->status == 408)
-    return fail(Errc::refused,
-                "no answer in time: the destination is away, does not know this behaviour, or you may not use it (what "
-                "it grants is "
-                "seen with `nunet cap list` there); a longer wait: --timeout");
+    return fail(
+        Errc::refused,
+        "no reply in time: the destination is unreachable, has no such behaviour, or does not permit it to this caller "
+        "(`nunet cap list` there shows its grants); --timeout sets a longer wait");
   if (!response->ok()) return fail(Errc::failed, "the daemon refused: {}", error_text(*response));
   return std::move(response->body);
 }

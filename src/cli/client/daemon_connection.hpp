@@ -1,19 +1,18 @@
-// How the command line reaches its daemon, and how it knows that the right one answers.
+// Connects the command line to its daemon, and checks the daemon's identity.
 //
 // Model
-//  1. The daemon's Unix socket comes first; if it does not exist or this user may not connect, the loopback port follows. An
-//     address that is named on the command line or in the environment is used as it is.
-//  2. On the Unix socket the peer's process must run as this user, or, where root asks, as the owner of the folder. That is
-//     checked on every connection before anything is sent.
+//  1. The daemon's Unix socket comes first; if it does not exist or this user may not connect, the loopback port
+//     follows. An address given on the command line or in the environment is used unchanged.
+//  2. On the Unix socket the peer's process must run as this user, or, if this user is root, as the owner of the
+//     folder. That is checked on every connection before anything is sent.
 //  3. The handle that the daemon gives must be that of the expected DID: key, DID and peer id. The DID comes from `rest.did`,
 //     else from the capability context `rest.context`.
-//  4. Where neither is known, the process that answers must run as this user or as root, which the kernel tells; otherwise the
-//     command line refuses and says how to name the DID.
+//  4. Where neither is known, the process that answers must run as this user or as root, as reported by the kernel;
+//     otherwise the command line refuses and explains how to configure the DID.
+// A process that claims the daemon's handle can still withhold or relay messages. It cannot forge replies, which are
+// signed by the key that (3) fixes, nor use an envelope elsewhere: the receiver is signed too.
 //
-// What a process that claims the daemon's handle can still do: withhold messages, or relay them. It cannot forge replies,
-// which are signed by the key that (3) fixes, nor use an envelope elsewhere: the receiver is signed too.
-//
-// Threads: one. Failure: Errc::no_daemon if nothing answers, Errc::failed if the wrong one does.
+// Threads: one. Failure: Errc::no_daemon if nothing answers, Errc::failed if another daemon does.
 // Decision: docs/decisions/0300-which-daemon-the-command-line-trusts.md
 #pragma once
 
@@ -41,7 +40,7 @@ class DaemonConnection {
  private:
   DaemonConnection(Environment& environment, DaemonTarget target)
       : environment_(&environment), target_(std::move(target)) {}
-  Result<HttpResponse> ask_for_handle();
+  Result<HttpResponse> request_handle();
   Result<HttpResponse> exchange(HttpRequest request, Duration limit);
   [[nodiscard]] std::string address() const;
   Result<std::string> body_of(Result<HttpResponse> response) const;
@@ -56,8 +55,8 @@ class DaemonConnection {
   actor::Handle handle_;
 };
 
-/// One request on a connection of its own; `check` is given the peer's user before anything is sent, again and again for up
-/// to a second while it is not known and `check` fails.
+/// One request on its own connection; `check` gets the peer's user before anything is sent, repeatedly for up to a
+/// second while it is unknown and `check` fails.
 Task<Result<HttpResponse>> call_daemon(Net& net, DaemonAddress to, HttpRequest request, HttpLimits limits,
                                        CheckPeer check);
 

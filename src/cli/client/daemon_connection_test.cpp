@@ -15,8 +15,8 @@ using testing::HasSubstr;
 class DaemonConnectionTest : public testing::Test {
  protected:
   DaemonConnectionTest() {
-    for (const char* context : {"user", "dms"}) EXPECT_EQ(say(world, {"cap", "new", context}).code, 0);
-    dms = did::Did::parse(say(world, {"key", "did", "dms"}).out.substr(0, 56)).value();
+    for (const char* context : {"user", "dms"}) EXPECT_EQ(run_in(world, {"cap", "new", context}).code, 0);
+    dms = did::Did::parse(run_in(world, {"key", "did", "dms"}).out.substr(0, 56)).value();
     std::filesystem::create_directories(world.home / "nunet");
     handle = actor::Handle::from(dms).value();
     world.daemon = [this](const HttpRequest& request) -> HttpResponse {
@@ -27,22 +27,22 @@ class DaemonConnectionTest : public testing::Test {
   }
 
   /// Sends a message that needs no reply.
-  Said send() {
+  CommandResult send() {
     envelopes = 0;
-    const auto message = say(world, {"actor", "msg", "-c", "user", "/public/hello"});
-    return message.code == 0 ? say(world, {"actor", "send"}, message.out) : message;
+    const auto message = run_in(world, {"actor", "msg", "-c", "user", "/public/hello"});
+    return message.code == 0 ? run_in(world, {"actor", "send"}, message.out) : message;
   }
-  void forget_dms() { std::filesystem::remove(world.home / ".nunet/cap/dms.cap"); }
+  void remove_dms_context() { std::filesystem::remove(world.home / ".nunet/cap/dms.cap"); }
   actor::Handle squatter() { return actor::Handle::from(crypto::PrivateKey::generate(random).public_key()).value(); }
 
   FakeEnvironment world;
   SeededRandom random{3};
   did::Did dms;
-  actor::Handle handle;  // what the daemon says of itself
+  actor::Handle handle;  // the handle that the daemon reports
   int envelopes = 0;
 };
 
-TEST_F(DaemonConnectionTest, TheSocketComesFirstAndThePortIfThereIsNone) {
+TEST_F(DaemonConnectionTest, TheSocketIsPreferredToThePort) {
   world.socket_user = world.user();
   EXPECT_EQ(send().code, 0);
   EXPECT_EQ(world.called->socket, (world.home / "nunet/nunet.sock").string());
@@ -52,7 +52,7 @@ TEST_F(DaemonConnectionTest, TheSocketComesFirstAndThePortIfThereIsNone) {
   EXPECT_EQ(envelopes, 1);
 }
 
-TEST_F(DaemonConnectionTest, AnAddressThatIsNamedIsUsed) {
+TEST_F(DaemonConnectionTest, AGivenAddressIsUsed) {
   world.socket_user = world.user();
   world.variables["DMS_REST_PORT"] = "7000";
   EXPECT_EQ(send().code, 0);
@@ -60,13 +60,13 @@ TEST_F(DaemonConnectionTest, AnAddressThatIsNamedIsUsed) {
   EXPECT_EQ(world.called->rest.to_string(), "127.0.0.1:7000");
 }
 
-TEST_F(DaemonConnectionTest, ASocketOfAnotherUserGetsNothing) {
+TEST_F(DaemonConnectionTest, NothingIsSentToASocketOfAnotherUser) {
   for (const UserId user : {UserId{0}, UserId{1001}}) {
     world.socket_user = user;
-    const auto said = send();
-    EXPECT_EQ(said.code, 1);
+    const auto result = send();
+    EXPECT_EQ(result.code, 1);
     EXPECT_EQ(envelopes, 0);
-    EXPECT_THAT(said.err, HasSubstr(fmt::format("user {}", user)));
+    EXPECT_THAT(result.err, HasSubstr(fmt::format("user {}", user)));
   }
 }
 
@@ -74,11 +74,11 @@ TEST_F(DaemonConnectionTest, ADaemonWithAnotherDidIsRefusedAndBothAreNamed) {
   handle = squatter();
   for (const bool socket : {true, false}) {
     world.socket_user = socket ? std::optional(world.user()) : std::nullopt;
-    const auto said = send();
-    EXPECT_EQ(said.code, 1);
-    EXPECT_EQ(envelopes, 0) << "nothing is signed for it";
-    EXPECT_THAT(said.err, HasSubstr(handle.did.uri()));
-    EXPECT_THAT(said.err, HasSubstr(dms.uri()));
+    const auto result = send();
+    EXPECT_EQ(result.code, 1);
+    EXPECT_EQ(envelopes, 0) << "nothing is signed for the daemon";
+    EXPECT_THAT(result.err, HasSubstr(handle.did.uri()));
+    EXPECT_THAT(result.err, HasSubstr(dms.uri()));
   }
 }
 
@@ -96,47 +96,48 @@ TEST_F(DaemonConnectionTest, TheDidAloneIsNotEnough) {
 }
 
 TEST_F(DaemonConnectionTest, WithoutAKnownDidTheProcessMustBeThisUsersOrRoots) {
-  forget_dms();
+  remove_dms_context();
   for (const auto& [user, code] :
        {std::pair<std::optional<UserId>, int>{world.user(), 0}, {0, 0}, {1001, 1}, {{}, 1}}) {
     world.port_user = user;
-    const auto said = send();
-    EXPECT_EQ(said.code, code) << said.err;
+    const auto result = send();
+    EXPECT_EQ(result.code, code) << result.err;
     EXPECT_EQ(envelopes, code == 0 ? 1 : 0);
-    EXPECT_EQ(code != 0, said.err.find("nunet config set rest.did " + (user ? dms.uri() : "DID")) != std::string::npos)
-        << said.err;
+    EXPECT_EQ(code != 0,
+              result.err.find("nunet config set rest.did " + (user ? dms.uri() : "DID")) != std::string::npos)
+        << result.err;
   }
 }
 
-TEST_F(DaemonConnectionTest, TheProcessThatAnswersMustStayThisUsers) {
-  forget_dms();
+TEST_F(DaemonConnectionTest, TheUserOfThePortMustNotChange) {
+  remove_dms_context();
   const auto right = world.daemon;
   world.daemon = [this, right](const HttpRequest& request) {
-    world.port_user = 1001;  // the port has changed hands since
+    world.port_user = 1001;  // another user's process has the port now
     return right(request);
   };
   EXPECT_EQ(send().code, 1);
   EXPECT_EQ(envelopes, 0);
 }
 
-TEST_F(DaemonConnectionTest, ADidThatIsSetStandsForTheContext) {
+TEST_F(DaemonConnectionTest, AConfiguredDidReplacesTheContext) {
   world.port_user = 1001;
   handle = squatter();
-  EXPECT_EQ(say(world, {"config", "set", "rest.did", handle.did.uri()}).code, 0);
+  EXPECT_EQ(run_in(world, {"config", "set", "rest.did", handle.did.uri()}).code, 0);
   EXPECT_EQ(send().code, 0);
   handle = actor::Handle::from(dms).value();
   EXPECT_THAT(send().err, HasSubstr("rest.did"));
-  EXPECT_NE(say(world, {"config", "set", "rest.did", "me"}).code, 0);
+  EXPECT_NE(run_in(world, {"config", "set", "rest.did", "me"}).code, 0);
 }
 
 TEST_F(DaemonConnectionTest, TheContextOfTheDaemonCanHaveAnotherName) {
-  EXPECT_EQ(say(world, {"cap", "new", "service"}).code, 0);
-  EXPECT_EQ(say(world, {"config", "set", "rest.context", "service"}).code, 0);
+  EXPECT_EQ(run_in(world, {"cap", "new", "service"}).code, 0);
+  EXPECT_EQ(run_in(world, {"config", "set", "rest.context", "service"}).code, 0);
   EXPECT_EQ(send().code, 1);
   handle =
-      actor::Handle::from(did::Did::parse(say(world, {"key", "did", "service"}).out.substr(0, 56)).value()).value();
+      actor::Handle::from(did::Did::parse(run_in(world, {"key", "did", "service"}).out.substr(0, 56)).value()).value();
   EXPECT_EQ(send().code, 0);
-  EXPECT_EQ(say(world, {"run"}).code, 0);
+  EXPECT_EQ(run_in(world, {"run"}).code, 0);
   EXPECT_EQ(world.ran, "service");
 }
 
@@ -150,7 +151,7 @@ Task<Result<HttpResponse>> serve_once(Listener& listener, std::string& seen) {
 }
 Task<void> serve(Listener& listener, std::string& seen) { (void)co_await serve_once(listener, seen); }
 
-TEST(CallDaemon, APeerThatIsRefusedReadsNothing) {
+TEST(CallDaemon, NothingIsSentToARefusedPeer) {
   SimWorld world(1);
   SimNode& node = world.add_node("node");
   Net& net = node.runtime().net;
@@ -177,20 +178,20 @@ TEST(CallDaemon, APeerThatIsRefusedReadsNothing) {
   world.run(node, server.close());
 }
 
-TEST(CallDaemon, AUserThatIsNotKnownYetIsAskedForAgain) {
+TEST(CallDaemon, AnUnknownUserIsQueriedAgain) {
   SimWorld world(1);
   SimNode& node = world.add_node("node");
   auto listener = node.runtime().net.listen_tcp({IpAddress(), 80});
   ASSERT_TRUE(listener);
-  int asked = 0;
+  int checks = 0;
   const auto refused = world.run(node, call_daemon(node.runtime().net, {"", {node.address(), 80}}, HttpRequest(), {},
-                                                   [&asked](std::optional<UserId> user) -> Result<void> {
+                                                   [&checks](std::optional<UserId> user) -> Result<void> {
                                                      EXPECT_EQ(user, std::nullopt);
-                                                     ++asked;
+                                                     ++checks;
                                                      return fail(Errc::failed, "not known");
                                                    }));
   EXPECT_FALSE(refused);
-  EXPECT_GT(asked, 3);
+  EXPECT_GT(checks, 3);
 }
 
 }  // namespace

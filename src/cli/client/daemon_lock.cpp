@@ -37,7 +37,7 @@ Result<DaemonLock> DaemonLock::take(const std::filesystem::path& work_dir) {
   struct flock wanted = whole_file();
   if (::fcntl(file, F_OFD_SETLK, &wanted) != 0)
     return fail(dms::Errc::already_exists,
-                "a daemon (process {}) already uses {}; stop it, or give this one another --work-dir", read_pid(file),
+                "a daemon (process {}) already uses {}; stop it, or choose another --work-dir", read_pid(file),
                 work_dir.string());
   const std::string text = std::to_string(::getpid()) + "\n";
   if (::ftruncate(file, 0) != 0 || ::pwrite(file, text.data(), text.size(), 0) != static_cast<ssize_t>(text.size()))

@@ -1,7 +1,7 @@
-// One daemon per working directory, and a way to find it: `<work_dir>/nunet.pid`, locked while the daemon lives.
+// One daemon per working directory, and a way to find it: `<work_dir>/nunet.pid`, locked while the daemon runs.
 //
-// The kernel holds the lock, so it ends with the process, however that ends; the number in the file is valid only while the
-// file is locked.
+// The kernel holds the lock, so it ends with the process; the process id in the file is valid only while the file is
+// locked.
 #pragma once
 
 #include <filesystem>
@@ -13,7 +13,7 @@ namespace dms::cli {
 
 class DaemonLock {
  public:
-  /// Errc::already_exists with the number of the process that has it.
+  /// Errc::already_exists with the id of the process that holds it.
   static Result<DaemonLock> take(const std::filesystem::path& work_dir);
   DaemonLock(DaemonLock&& other) noexcept : file_(std::exchange(other.file_, -1)) {}
   DaemonLock& operator=(DaemonLock&&) = delete;
@@ -26,7 +26,7 @@ class DaemonLock {
 
 /// The process that holds the lock, if one does.
 [[nodiscard]] std::optional<int> running_daemon(const std::filesystem::path& work_dir);
-/// Tells it to read its capability context again; its process number, or nothing if none runs.
+/// Signals the daemon to reload its capability context. Returns its process id, or nothing if none runs.
 std::optional<int> reload_daemon(const std::filesystem::path& work_dir);
 
 }  // namespace dms::cli

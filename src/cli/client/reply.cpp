@@ -26,7 +26,7 @@ Result<void> print_reply(Session& session, const actor::Envelope& reply) {
   const auto payload = payload_of(reply);
   session.print_json(json::write_pretty(payload));
   if (const auto failure = failure_in(payload); !failure.empty())
-    return fail(Errc::failed, "{} answered: {}", reply.from.address.host, failure);
+    return fail(Errc::failed, "{} replied: {}", reply.from.address.host, failure);
   return {};
 }
 
@@ -34,7 +34,7 @@ Result<void> print_replies(Session& session, const std::vector<actor::Envelope>&
   json::Array list;
   for (const auto& reply : replies) list.emplace_back(payload_of(reply));
   session.print_json(json::write_pretty(list));
-  session.note(fmt::format("{} answered.", replies.size()));
+  session.note(fmt::format("Replies: {}.", replies.size()));
   return {};
 }
 

@@ -1,4 +1,4 @@
-// Replies of actors, for people and programs.
+// Prints replies of actors.
 #pragma once
 
 #include "actor/envelope.hpp"
@@ -6,7 +6,7 @@
 
 namespace dms::cli {
 
-/// The payload as indented JSON. Errc::failed if it says that the behaviour failed (`Error`, or `Status` "ERROR").
+/// The payload as indented JSON. Errc::failed if it reports that the behaviour failed (`Error`, or `Status` "ERROR").
 Result<void> print_reply(Session& session, const actor::Envelope& reply);
 /// A list of the payloads.
 Result<void> print_replies(Session& session, const std::vector<actor::Envelope>& replies);

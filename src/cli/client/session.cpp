@@ -11,7 +11,7 @@ namespace {
 
 constexpr std::string_view kPassphraseVariable = "DMS_PASSPHRASE";
 
-/// A global flag stands for the setting of that key.
+/// The setting that a global flag sets.
 constexpr std::pair<std::string_view, std::string_view> kFlagSettings[] = {
     {"rest-addr", "rest.addr"},         {"rest-port", "rest.port"},         {"user-dir", "general.user_dir"},
     {"work-dir", "general.work_dir"},   {"data-dir", "general.data_dir"},   {"debug", "general.debug"},
@@ -190,14 +190,14 @@ Result<crypto::PrivateKey> Session::load_key(const std::string& name) {
 Result<crypto::Secret> Session::new_passphrase(const std::string& name) {
   if (auto given = given_passphrase()) return *std::move(given);
   TRY(auto secret, passphrase(fmt::format("New passphrase for key \"{}\": ", name)));
-  TRY(auto again, passphrase("The same again: "));
+  TRY(auto again, passphrase("The same passphrase again: "));
   if (!std::ranges::equal(secret.view(), again.view()))
-    return fail(Errc::declined, "the passphrases differ; no key was kept");
+    return fail(Errc::declined, "the passphrases differ; no key was stored");
   return secret;
 }
 
-Result<void> Session::keep_key(const std::string& name, const crypto::PrivateKey& key,
-                               std::optional<crypto::Secret> secret) {
+Result<void> Session::store_key(const std::string& name, const crypto::PrivateKey& key,
+                                std::optional<crypto::Secret> secret) {
   TRY_VOID(check_name(name));
   TRY(auto store, keystore());
   TRY(auto did, did::Did::from(key.public_key()));
@@ -210,7 +210,7 @@ Result<void> Session::keep_key(const std::string& name, const crypto::PrivateKey
 
 Result<crypto::PrivateKey> Session::make_key(const std::string& name) {
   auto key = crypto::PrivateKey::generate(environment_.random());
-  TRY_VOID(keep_key(name, key));
+  TRY_VOID(store_key(name, key));
   return key;
 }
 
@@ -274,7 +274,7 @@ Result<void> Session::save_context(const std::string& name, const ucan::Capabili
   if (error) return fail(dms::Errc::io, "setting the mode of {}: {}", path.parent_path().string(), error.message());
   TRY(const auto folders, section<FolderSettings>());
   if (const auto pid = reload_daemon(folders.work_dir))
-    note(fmt::format("The running daemon (process {}) reads it again.", *pid));
+    note(fmt::format("The running daemon (process {}) reloads it.", *pid));
   return {};
 }
 

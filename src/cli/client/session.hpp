@@ -1,8 +1,8 @@
-// The state that a command shares with others: configuration, keys, capability contexts, the daemon, input and output.
+// The state shared by commands: configuration, keys, capability contexts, the daemon, input and output.
 //
-// Passphrases come from DMS_PASSPHRASE or, on a terminal, from a prompt without echo, and are not kept. Opening a key costs
-// its passphrase and a second (scrypt), so a key is opened only to sign: contexts are listed and changed without it, and a
-// DID is read from the context where that certainly belongs to the key.
+// Passphrases come from DMS_PASSPHRASE or, on a terminal, from a prompt without echo, and are not kept. Decrypting a
+// key needs its passphrase and a second (scrypt), so a key is decrypted only to sign: contexts are listed and changed
+// without it, and a DID is read from the context if that belongs to the key.
 #pragma once
 
 #include <filesystem>
@@ -31,15 +31,15 @@ class Session {
 
   [[nodiscard]] Environment& environment() { return environment_; }
   [[nodiscard]] const Command& root() const { return root_; }
-  // Text for people is escaped (base/text.hpp): it may come from a peer, a file or the daemon. The two raw functions are
+  // Displayed text is escaped (base/text.hpp): it may come from a peer, a file or the daemon. The two raw functions are
   // the exceptions: text of this program (shell scripts) and the output of jobs, byte for byte.
-  /// Standard output: one line of the answer.
+  /// Standard output: one line of the result.
   void print(std::string_view line) { print_raw(printable(line) + '\n'); }
   /// JSON text of the same value, safe to display.
   void print_json(std::string_view json) { print_raw(printable_json(json) + '\n'); }
   /// Columns padded to their widest cell, two spaces apart; no line ends in spaces.
   void print_table(const std::vector<std::vector<std::string>>& rows);
-  /// Standard error: one line of what else the user should know.
+  /// Standard error: one line of further information for the user.
   void note(std::string_view line) { note_raw(printable(line) + '\n'); }
   void print_raw(std::string_view bytes) { streams_.out << bytes << std::flush; }
   void note_raw(std::string_view bytes) { streams_.err << bytes << std::flush; }
@@ -63,14 +63,14 @@ class Session {
   Result<crypto::PrivateKey> load_key(const std::string& name);
   /// The signer of a context: its key, or a wallet (wallet.hpp).
   Result<crypto::Signer> load_signer(const std::string& context);
-  /// Asks for a passphrase (twice) and keeps the new key under it.
+  /// Prompts for a passphrase (twice) and stores a new key encrypted under it.
   Result<crypto::PrivateKey> make_key(const std::string& name);
   /// The same for an existing key. With `secret` there is no prompt. A capability context of that name that belongs to
   /// another key is renamed.
-  Result<void> keep_key(const std::string& name, const crypto::PrivateKey& key,
-                        std::optional<crypto::Secret> secret = std::nullopt);
-  /// The DID of a key, where it is known without a passphrase: a key file does not hold it; the capability context of that
-  /// name does, if it was written after the key.
+  Result<void> store_key(const std::string& name, const crypto::PrivateKey& key,
+                         std::optional<crypto::Secret> secret = std::nullopt);
+  /// The DID of a key, if it is known without a passphrase: a key file does not hold it; the capability context of
+  /// that name does, if it was written after the key.
   std::optional<did::Did> known_did(const std::string& name);
   /// From DMS_PASSPHRASE, else by a prompt.
   Result<crypto::Secret> passphrase(const std::string& question);
@@ -79,13 +79,13 @@ class Session {
   /// Without a signer the context can be listed and changed, but issues nothing, and no passphrase is needed.
   Result<ucan::CapabilityContext> load_context(const std::string& name,
                                                std::optional<crypto::Signer> signer = std::nullopt);
-  /// Also tells a daemon that runs here to read its context again.
+  /// Also signals a running daemon to reload its context.
   Result<void> save_context(const std::string& name, const ucan::CapabilityContext& context);
 
   /// The existing items of that kind; empty where they cannot be read.
   std::vector<std::string> list(Known kind);
 
-  /// Errc::declined unless the user says yes; `instead` is what to do without a terminal.
+  /// Errc::declined unless the user confirms; `instead` is the advice without a terminal.
   Result<void> confirm(std::string_view question, std::string_view instead);
 
  private:
@@ -107,7 +107,7 @@ class Session {
   std::optional<DaemonConnection> daemon_;
 };
 
-/// The context a command was asked to use.
+/// The context that a command uses.
 [[nodiscard]] inline std::string context_name(const Arguments& arguments, std::string_view fallback = kUserContext) {
   return arguments.get("context", fallback);
 }

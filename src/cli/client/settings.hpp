@@ -1,4 +1,4 @@
-// The folders of a node, and which daemon the command line talks to.
+// The folders of a node, and the daemon that the command line connects to.
 #pragma once
 
 #include "config/section.hpp"
@@ -20,7 +20,7 @@ struct FolderSettings {
   }
 };
 
-/// Not settings of the Go implementation. Whose answers the command line believes:
+/// Not settings of the Go implementation. The daemon that the command line trusts:
 /// docs/decisions/0300-which-daemon-the-command-line-trusts.md
 struct DaemonSettings {
   static constexpr std::string_view kSection = "rest";
@@ -30,7 +30,7 @@ struct DaemonSettings {
   static auto config_fields() {
     return std::tuple(config::field("context", &DaemonSettings::context), config::field("did", &DaemonSettings::did));
   }
-  /// Refuses a `did` that is none.
+  /// Refuses a `did` that is not a DID.
   Result<void> check();
 };
 

@@ -122,8 +122,8 @@ Result<std::uint32_t> wallet_account(const std::filesystem::path& user_dir, std:
   const auto found = aliases.find(name);
   if (found == aliases.end())
     return fail(Errc::failed,
-                "\"{}\" stands for no account of the wallet; `nunet key ledger-alias set {} 0` makes it one", name,
-                name);
+                "\"{}\" is not an account of the wallet; `nunet key ledger-alias set {} 0` makes it an alias of one",
+                name, name);
   return found->second;
 }
 

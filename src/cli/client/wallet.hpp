@@ -9,7 +9,7 @@
 //  3. `ledger-cli key -o <file> -a <account>` writes {"key": public key in hex}, `ledger-cli sign -o <file> -a
 //     <account> <data in hex>` writes {"ecdsa": {"r": hex, "s": hex}}. Its output goes to standard error.
 //
-// A wallet's key is not an actor's: messages are signed by a key made for them, with a delegation from the context
+// Actors cannot have a wallet's key: messages are signed by a generated key, with a delegation from the context
 // (client.hpp).
 //
 // Attacks: an attacker who can put a `ledger-cli` into PATH can replace the user's other commands too. Answers are bounded,

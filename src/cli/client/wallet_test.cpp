@@ -67,11 +67,13 @@ struct WalletTest : testing::Test {
   WalletTest() {
     world.program = [this](const std::vector<std::string>& words) { return wallet(words); };
   }
-  Said nunet(const std::vector<std::string>& words, const std::string& input = "") { return say(world, words, input); }
+  CommandResult nunet(const std::vector<std::string>& words, const std::string& input = "") {
+    return run_in(world, words, input);
+  }
   std::string must(const std::vector<std::string>& words) {
-    const auto said = nunet(words);
-    EXPECT_EQ(said.code, 0) << said.err;
-    return said.out.substr(0, said.out.find('\n'));
+    const auto result = nunet(words);
+    EXPECT_EQ(result.code, 0) << result.err;
+    return result.out.substr(0, result.out.find('\n'));
   }
 };
 
@@ -112,7 +114,7 @@ TEST_F(WalletTest, TheWalletSignsOnlyWhatItsContextIssues) {
   const auto revocation = must({"cap", "revoke", "-c", "ledger:user", granted});
   must({"cap", "anchor", "-c", "dms", "--revoke", revocation});
   EXPECT_EQ(wallet.confirmed, 2);
-  EXPECT_EQ(world.asked.size(), 0U) << "there is no passphrase";
+  EXPECT_EQ(world.prompts.size(), 0U) << "there is no passphrase";
 }
 
 TEST_F(WalletTest, AWalletThatRefusesOrChangesIssuesNothing) {
@@ -125,7 +127,7 @@ TEST_F(WalletTest, AWalletThatRefusesOrChangesIssuesNothing) {
   wallet.account_offset = 1;
   EXPECT_THAT(nunet(grant).err, HasSubstr("use the key that made it"));
   int calls = 0;
-  world.program = [&](const std::vector<std::string>& words) {  // changed between question and signature
+  world.program = [&](const std::vector<std::string>& words) {  // changed between request and signature
     wallet.account_offset = calls++;
     return wallet(words);
   };
@@ -138,7 +140,7 @@ TEST_F(WalletTest, AWalletThatRefusesOrChangesIssuesNothing) {
   EXPECT_THAT(nunet(grant).err, HasSubstr("ledger-cli"));
 }
 
-TEST_F(WalletTest, AWalletsKeyDoesNotLeaveIt) {
+TEST_F(WalletTest, AWalletsKeyCannotBeExported) {
   EXPECT_THAT(nunet({"run", "-c", "ledger"}).err, HasSubstr("does not leave the wallet"));
   EXPECT_THAT(nunet({"key", "export", "ledger", "--unencrypted", "--force"}).err,
               HasSubstr("does not leave the wallet"));

@@ -19,7 +19,7 @@ struct ActorTest : testing::Test {
   SeededRandom random{2};
   crypto::PrivateKey key = crypto::PrivateKey::generate(random);
   Handle node = Handle::from(key.public_key()).value();
-  std::vector<Envelope> asked;
+  std::vector<Envelope> requests;
   /// The payload of the reply to a behaviour; none: no reply.
   std::function<std::optional<std::string>(const Envelope&)> answer = [](const Envelope&) { return std::nullopt; };
   std::function<void(Envelope&)> forge = [](Envelope&) {};
@@ -28,13 +28,15 @@ struct ActorTest : testing::Test {
     world.daemon = [this](const HttpRequest& request) { return serve(request); };
     EXPECT_EQ(nunet({"cap", "new", "user"}).code, 0);
   }
-  Said nunet(const std::vector<std::string>& words, const std::string& input = "") { return say(world, words, input); }
+  CommandResult nunet(const std::vector<std::string>& words, const std::string& input = "") {
+    return run_in(world, words, input);
+  }
 
   HttpResponse serve(const HttpRequest& request) {
     if (request.target == "/api/v1/actor/handle") return {200, json::encode(node)};
     auto envelope = Envelope::decode(as_bytes(request.body)).value();
     EXPECT_TRUE(envelope.verify(world.now())) << "envelopes are signed";
-    asked.push_back(envelope);
+    requests.push_back(envelope);
     if (request.target == "/api/v1/actor/send") return {200, R"({"message":"message sent"})"};
     const auto payload = answer(envelope);
     const bool broadcast = request.target == "/api/v1/actor/broadcast";
@@ -61,7 +63,7 @@ struct ActorTest : testing::Test {
 TEST_F(ActorTest, AnEnvelopeContainsTheUserTheInboxAndTheReplyPath) {
   always(R"({"Peers":[]})");
   ASSERT_EQ(nunet({"actor", "cmd", "/dms/node/peers/list", "-t", "10s"}).code, 0);
-  const Envelope& e = asked.at(0);
+  const Envelope& e = requests.at(0);
   EXPECT_EQ(e.to, node);
   EXPECT_EQ(e.behaviour, "/dms/node/peers/list");
   EXPECT_EQ(e.from.id.did().value(), e.from.did);
@@ -76,29 +78,29 @@ TEST_F(ActorTest, AnEnvelopeContainsTheUserTheInboxAndTheReplyPath) {
 TEST_F(ActorTest, ARefusalOfTheNodeIsPrintedWithExitCode3) {
   always(R"({"error":"not permitted: no token lets the user invoke /dms/node/peers/list","refusal":"not permitted",)"
          R"("capabilities":["/dms/node/peers/list"]})");
-  const auto said = nunet({"actor", "cmd", "/dms/node/peers/list"});
-  EXPECT_EQ(said.code, 3);
-  EXPECT_EQ(said.out, "");
-  EXPECT_THAT(said.err, HasSubstr("not permitted: no token lets the user invoke /dms/node/peers/list"));
+  const auto result = nunet({"actor", "cmd", "/dms/node/peers/list"});
+  EXPECT_EQ(result.code, 3);
+  EXPECT_EQ(result.out, "");
+  EXPECT_THAT(result.err, HasSubstr("not permitted: no token lets the user invoke /dms/node/peers/list"));
 }
 
 TEST_F(ActorTest, ABroadcastHasATopicAndNoReceiver) {
   always(R"({"DID":{"uri":"did:key:x"}})");
-  const auto said = nunet({"actor", "cmd", "/broadcast/hello"});
-  EXPECT_EQ(said.code, 0) << said.err;
-  EXPECT_TRUE(asked.at(0).is_broadcast());
-  EXPECT_EQ(asked.at(0).options.topic, "/nunet/hello");
-  EXPECT_EQ(asked.at(0).options.reply_to, fmt::format("/public/user/{}", asked.at(0).nonce));
-  EXPECT_EQ(json::parse(said.out)->as_array().size(), 1U);
+  const auto result = nunet({"actor", "cmd", "/broadcast/hello"});
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_TRUE(requests.at(0).is_broadcast());
+  EXPECT_EQ(requests.at(0).options.topic, "/nunet/hello");
+  EXPECT_EQ(requests.at(0).options.reply_to, fmt::format("/public/user/{}", requests.at(0).nonce));
+  EXPECT_EQ(json::parse(result.out)->as_array().size(), 1U);
 }
 
 TEST_F(ActorTest, FlagsBecomeThePayload) {
   always("{}");
   const auto payload = [&](std::vector<std::string> words) {
     words.insert(words.begin(), {"actor", "cmd"});
-    const auto said = nunet(words);
-    EXPECT_EQ(said.code, 0) << said.err;
-    return asked.empty() ? "" : std::string(as_text(asked.back().message));
+    const auto result = nunet(words);
+    EXPECT_EQ(result.code, 0) << result.err;
+    return requests.empty() ? "" : std::string(as_text(requests.back().message));
   };
   EXPECT_EQ(payload({"/dms/node/peers/ping", "-H", "12D3"}), R"({"Host":"12D3"})");
   EXPECT_EQ(payload({"/dms/node/deployment/list", "-f", "a=b,c=d"}), R"({"Metadata":{"a":"b","c":"d"}})");
@@ -124,18 +126,18 @@ TEST_F(ActorTest, RepliesArePrintedAndTheirFailuresSetTheExitCode) {
 }
 
 TEST_F(ActorTest, NoReplyEndsWithThree) {
-  const auto said = nunet({"actor", "cmd", "/dms/node/peers/list"});
-  EXPECT_EQ(said.code, 3);
-  EXPECT_THAT(said.err, HasSubstr("may not use it"));
+  const auto result = nunet({"actor", "cmd", "/dms/node/peers/list"});
+  EXPECT_EQ(result.code, 3);
+  EXPECT_THAT(result.err, HasSubstr("does not permit it"));
 }
 
 TEST_F(ActorTest, ForgedRepliesAreRefused) {
   always("{}");
   const auto rejected = [&](std::function<void(Envelope&)> change) {
     forge = std::move(change);
-    const auto said = nunet({"actor", "cmd", "/public/hello"});
-    EXPECT_EQ(said.code, 1) << said.err;
-    EXPECT_EQ(said.out, "");
+    const auto result = nunet({"actor", "cmd", "/public/hello"});
+    EXPECT_EQ(result.code, 1) << result.err;
+    EXPECT_EQ(result.out, "");
   };
   const auto other = crypto::PrivateKey::generate(random);
   rejected([](Envelope& e) { e.message = to_bytes(R"({"DID":"forged"})"); });
@@ -148,7 +150,7 @@ TEST_F(ActorTest, ForgedRepliesAreRefused) {
 TEST_F(ActorTest, MessagesAreComposedByHandAndSent) {
   const auto made = nunet({"actor", "msg", "-i", "/public/hello", R"({"a":1})"});
   ASSERT_EQ(made.code, 0) << made.err;
-  EXPECT_TRUE(asked.empty());
+  EXPECT_TRUE(requests.empty());
   EXPECT_EQ(as_text(Envelope::decode(as_bytes(made.out))->message), R"({"a":1})");
   EXPECT_EQ(nunet({"actor", "send"}, made.out).code, 0);
   always("{}");
@@ -165,7 +167,7 @@ TEST_F(ActorTest, TheReceiverIsGivenByDidPeerOrHandle) {
   const Handle other = Handle::from(crypto::PrivateKey::generate(random).public_key()).value();
   for (const auto& text : {other.did.uri(), other.address.host, json::encode(other), other.to_string()}) {
     nunet({"actor", "cmd", "--dest", text, "/public/hello"});
-    EXPECT_EQ(asked.back().to, other) << text;
+    EXPECT_EQ(requests.back().to, other) << text;
   }
   EXPECT_EQ(nunet({"actor", "cmd", "--dest", "nobody", "/public/hello"}).code, 2);
 }
@@ -197,32 +199,32 @@ struct DeployTest : ActorTest {
         return json::write(json::Object{{"LogsWrittenTo", (world.home / "logs").string()}, {"Error", ""}});
       if (e.behaviour.ends_with("/list")) return R"({"Deployments":{"abc":"Running","abcdef":"Completed"}})";
       const auto& state = states[std::min(polls++, states.size() - 1)];
-      return json::write(json::Object{{"Status", state}, {"Error", state == "Failed" ? "no provider bid" : ""}});
+      return json::write(json::Object{{"Status", state}, {"Error", state == "Failed" ? "no bids" : ""}});
     };
   }
 };
 
 TEST_F(DeployTest, DeployPrintsTheIdAndSendsTheEnsemble) {
-  const auto said = nunet({"deploy", "-f", file, "-t", "2m"});
-  EXPECT_EQ(said.code, 0) << said.err;
-  EXPECT_EQ(said.out, "abc\n");
-  EXPECT_EQ(asked.at(0).expiry(), world.now() + 2min);
-  const auto payload = json::parse(as_text(asked.at(0).message)).value();
+  const auto result = nunet({"deploy", "-f", file, "-t", "2m"});
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_EQ(result.out, "abc\n");
+  EXPECT_EQ(requests.at(0).expiry(), world.now() + 2min);
+  const auto payload = json::parse(as_text(requests.at(0).message)).value();
   EXPECT_TRUE(payload.at("Ensemble").at("v1").at("allocations").as_object().contains("work"));
 }
 
 TEST_F(DeployTest, AnEnsembleIsReadFromStandardInput) {
   world.variables.erase("DMS_PASSPHRASE");
   world.secrets = {"secret"};
-  const auto said = nunet({"deploy", "-f", "-"}, std::string(kEnsemble));
-  EXPECT_EQ(said.code, 0) << said.err;
-  EXPECT_EQ(said.out, "abc\n");
-  EXPECT_EQ(world.asked.size(), 1U) << "the passphrase comes from the terminal";
-  const auto payload = json::parse(as_text(asked.at(0).message)).value();
+  const auto result = nunet({"deploy", "-f", "-"}, std::string(kEnsemble));
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_EQ(result.out, "abc\n");
+  EXPECT_EQ(world.prompts.size(), 1U) << "the passphrase comes from the terminal";
+  const auto payload = json::parse(as_text(requests.at(0).message)).value();
   EXPECT_TRUE(payload.at("Ensemble").at("v1").at("allocations").as_object().contains("work"));
   world.secrets = {"secret"};
   EXPECT_EQ(nunet({"actor", "cmd", "/dms/node/deployment/new", "-f", "-"}, std::string(kEnsemble)).code, 0);
-  EXPECT_EQ(as_text(asked.at(1).message), as_text(asked.at(0).message));
+  EXPECT_EQ(as_text(requests.at(1).message), as_text(requests.at(0).message));
   EXPECT_THAT(nunet({"deploy", "-f", "-"}, "version: V1\n").err, HasSubstr("standard input: "));
   EXPECT_EQ(nunet({"deploy", "-f", "-"}, std::string(2 << 20, ' ')).code, 1) << "bounded";
 }
@@ -236,10 +238,10 @@ TEST_F(DeployTest, FilesNamedInAPipedEnsembleAreInTheWorkingFolder) {
   std::string yaml = std::string(kEnsemble) + "scripts: {setup: setup.sh}\n";
   yaml.replace(yaml.find("    type: task\n"), 15, "    type: task\n    provision: [setup]\n");
   std::thread writer([&] { std::ofstream(pipe) << yaml; });
-  const auto said = nunet({"deploy", "-f", pipe});
+  const auto result = nunet({"deploy", "-f", pipe});
   writer.join();
   std::filesystem::current_path(folder);
-  EXPECT_EQ(said.code, 0) << said.err;
+  EXPECT_EQ(result.code, 0) << result.err;
 }
 
 TEST_F(DeployTest, PlaceholdersAreFilledInBeforeTheEnsembleIsSent) {
@@ -250,8 +252,8 @@ TEST_F(DeployTest, PlaceholdersAreFilledInBeforeTheEnsembleIsSent) {
   (void)write_file(file, text);
   EXPECT_EQ(nunet({"deploy", "-f", file}).code, 0);
   EXPECT_EQ(nunet({"actor", "cmd", "/dms/node/deployment/new", "-f", file}).code, 0);
-  ASSERT_GE(asked.size(), 2U);
-  for (const auto& envelope : asked)
+  ASSERT_GE(requests.size(), 2U);
+  for (const auto& envelope : requests)
     EXPECT_THAT(std::string(as_text(envelope.message)), HasSubstr(R"("environment":["A=s3cret","B=t"])"));
 }
 
@@ -259,26 +261,26 @@ TEST_F(DeployTest, EveryPlaceholderThatCannotBeFilledInIsNamedWithItsPlace) {
   std::string text(kEnsemble);
   text.insert(text.find("cmd:"), "environment: {A: \"${file:gone}\", B: \"${env:UNSET}\"}, ");
   (void)write_file(file, text);
-  const auto said = nunet({"deploy", "-f", file});
-  EXPECT_EQ(said.code, 1);
-  EXPECT_THAT(said.err, HasSubstr("allocations.work.execution.environment.A: ${file:gone}: "));
-  EXPECT_THAT(said.err,
+  const auto result = nunet({"deploy", "-f", file});
+  EXPECT_EQ(result.code, 1);
+  EXPECT_THAT(result.err, HasSubstr("allocations.work.execution.environment.A: ${file:gone}: "));
+  EXPECT_THAT(result.err,
               HasSubstr("allocations.work.execution.environment.B: ${env:UNSET}: the variable UNSET is not set"));
-  EXPECT_TRUE(asked.empty());
+  EXPECT_TRUE(requests.empty());
 }
 
 TEST_F(DeployTest, WaitingPrintsEachStatusOnceAndTheOutput) {
-  const auto said = nunet({"deploy", "-f", file, "--wait"});
-  EXPECT_EQ(said.code, 0) << said.err;
-  EXPECT_EQ(said.out, "abc\nhello\n");
-  EXPECT_EQ(said.err, "Preparing\nRunning\nCompleted\n");
+  const auto result = nunet({"deploy", "-f", file, "--wait"});
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_EQ(result.out, "abc\nhello\n");
+  EXPECT_EQ(result.err, "Preparing\nRunning\nCompleted\n");
 }
 
 TEST_F(DeployTest, AFailedDeploymentFailsTheCommand) {
   states = {"Preparing", "Failed"};
-  const auto said = nunet({"deploy", "-f", file, "--follow"});
-  EXPECT_EQ(said.code, 1);
-  EXPECT_THAT(said.err, HasSubstr("no provider bid"));
+  const auto result = nunet({"deploy", "-f", file, "--follow"});
+  EXPECT_EQ(result.code, 1);
+  EXPECT_THAT(result.err, HasSubstr("no bids"));
 }
 
 TEST_F(DeployTest, AnExitCodeIsNamedOnce) {
@@ -295,17 +297,17 @@ TEST_F(DeployTest, AnExitCodeIsNamedOnce) {
 TEST_F(DeployTest, InterruptingDoesNotEndTheDeployment) {
   states = {"Running"};
   world.interrupt_after = 3;
-  const auto said = nunet({"deploy", "-f", file, "--wait"});
-  EXPECT_EQ(said.code, 130);
-  EXPECT_EQ(said.out, "abc\n");
-  EXPECT_THAT(said.err, HasSubstr("nunet deployment shutdown abc"));
+  const auto result = nunet({"deploy", "-f", file, "--wait"});
+  EXPECT_EQ(result.code, 130);
+  EXPECT_EQ(result.out, "abc\n");
+  EXPECT_THAT(result.err, HasSubstr("nunet deployment shutdown abc"));
 }
 
 TEST_F(DeployTest, AnInvalidEnsembleIsRefusedBeforeItIsSent) {
   (void)write_file(file, "version: V1\nallocations: {}\n");
   EXPECT_EQ(nunet({"deploy", "-f", file}).code, 1);
   EXPECT_EQ(nunet({"deploy", "-f", file + ".missing"}).code, 1);
-  EXPECT_TRUE(asked.empty());
+  EXPECT_TRUE(requests.empty());
 }
 
 TEST_F(DeployTest, TextOfOtherMachinesReachesTheTerminalEscaped) {
@@ -318,25 +320,26 @@ TEST_F(DeployTest, TextOfOtherMachinesReachesTheTerminalEscaped) {
   always(json::write(
       json::Object{{"Status", "Failed"},
                    {"Allocations", json::Object{{"work", json::Object{{"status", hostile}, {"reason", hostile}}}}}}));
-  auto said = nunet({"deployment", "status", "abc"});
-  EXPECT_EQ(said.out, fmt::format("Failed\n  work: failed, {}\n", shown));
-  said = nunet({"deployment", "status", "abc", "--json"});
-  expect_harmless(said.out);
-  EXPECT_EQ(json::parse(said.out)->at("Allocations").at("work").at("reason").as_string(), hostile) << "the same value";
+  auto result = nunet({"deployment", "status", "abc"});
+  EXPECT_EQ(result.out, fmt::format("Failed\n  work: failed, {}\n", shown));
+  result = nunet({"deployment", "status", "abc", "--json"});
+  expect_harmless(result.out);
+  EXPECT_EQ(json::parse(result.out)->at("Allocations").at("work").at("reason").as_string(), hostile)
+      << "the same value";
   always(json::write(json::Object{{"Status", ""}, {"Error", hostile}}));
   for (const char* command : {"status", "manifest", "logs"}) {
-    said = nunet({"deployment", command, "abc"});
-    EXPECT_EQ(said.code, 1) << command;
-    expect_harmless(said.out + said.err);
+    result = nunet({"deployment", command, "abc"});
+    EXPECT_EQ(result.code, 1) << command;
+    expect_harmless(result.out + result.err);
   }
   always(json::write(json::Object{{"Deployments", json::Object{{hostile, hostile}}}}));
-  said = nunet({"deployment", "list"});
-  EXPECT_THAT(said.out, HasSubstr(shown));
-  expect_harmless(said.out);
+  result = nunet({"deployment", "list"});
+  EXPECT_THAT(result.out, HasSubstr(shown));
+  expect_harmless(result.out);
   always(json::write(json::Object{{"OK", false}, {"Error", hostile}}));
-  said = nunet({"actor", "cmd", "/public/hello"});
-  EXPECT_EQ(said.code, 1);
-  expect_harmless(said.out + said.err);
+  result = nunet({"actor", "cmd", "/public/hello"});
+  EXPECT_EQ(result.code, 1);
+  expect_harmless(result.out + result.err);
   world.daemon = [&](const HttpRequest&) { return HttpResponse{400, json::write(json::Object{{"error", hostile}})}; };
   expect_harmless(nunet({"actor", "cmd", "/public/hello"}).err);
   expect_harmless(nunet({hostile}).err);

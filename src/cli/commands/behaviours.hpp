@@ -1,5 +1,5 @@
-// `nunet actor cmd`: a command for each behaviour that src/protocol declares as offered on the command line. Its flags and
-// the payload that they make follow from the declaration's parameters.
+// `nunet actor cmd`: a command for each behaviour that src/protocol declares as offered on the command line. Its flags
+// and its payload are generated from the declaration's parameters.
 #pragma once
 
 #include <filesystem>

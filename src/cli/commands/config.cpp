@@ -53,8 +53,8 @@ Result<void> config_get(Session& session, const Arguments& arguments) {
 /// The value by itself; other settings, which may be wrong too, are not checked.
 bool is_valid(Session& session, const std::string& key, const std::string& value) {
   config::Sources sources{.registry = session.environment().registry()};
-  sources.variable = [&, name = config::variable_name(key)](const std::string& asked) {
-    return asked == name ? std::optional(value) : std::nullopt;
+  sources.variable = [&, name = config::variable_name(key)](const std::string& variable) {
+    return variable == name ? std::optional(value) : std::nullopt;
   };
   return config::parse("{}", sources).has_value();
 }

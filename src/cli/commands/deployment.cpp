@@ -17,7 +17,7 @@ namespace {
 constexpr Duration kFirstPoll = std::chrono::milliseconds(20);  // doubled each time, up to kPoll
 constexpr Duration kPoll = std::chrono::milliseconds(500);
 constexpr std::size_t kMaxLog = 256 << 20;
-/// So many requests in a row may stay unanswered before watching ends.
+/// Watching ends after this many requests in a row without a reply.
 constexpr int kMaxUnanswered = 3;
 
 Result<std::string> id_of(const Arguments& arguments) {
@@ -27,8 +27,8 @@ Result<std::string> id_of(const Arguments& arguments) {
   return *id;
 }
 
-Result<DeploymentStatusReply> ask_status(Client& client, const std::string& id) {
-  TRY(auto status, client.ask(protocol::kDeploymentStatus, protocol::DeploymentId{id}));
+Result<DeploymentStatusReply> query_status(Client& client, const std::string& id) {
+  TRY(auto status, client.call(protocol::kDeploymentStatus, protocol::DeploymentId{id}));
   if (status.status.empty())
     return fail(Errc::failed, "{}", status.error.empty() ? "the reply of the daemon has no status" : status.error);
   return status;
@@ -50,7 +50,7 @@ std::vector<std::string> describe_status(const DeploymentStatusReply& status) {
 
 /// Copies an allocation's standard output and standard error to those of this process.
 Result<void> show_logs(Session& session, Client& client, const std::string& id, const std::string& allocation) {
-  TRY(auto reply, client.ask(protocol::kDeploymentLogs, protocol::DeploymentLogsRequest{id, allocation}));
+  TRY(auto reply, client.call(protocol::kDeploymentLogs, protocol::DeploymentLogsRequest{id, allocation}));
   if (!reply.error.empty()) return fail(Errc::failed, "the output of {}: {}", allocation, reply.error);
   const std::filesystem::path folder(reply.written_to);
   auto out = read_file(folder / "stdout.log", kMaxLog);
@@ -63,7 +63,7 @@ Result<void> show_logs(Session& session, Client& client, const std::string& id, 
 }
 
 Result<std::vector<std::string>> allocations_of(Client& client, const std::string& id) {
-  TRY(auto reply, client.ask(protocol::kDeploymentManifest, protocol::DeploymentId{id}));
+  TRY(auto reply, client.call(protocol::kDeploymentManifest, protocol::DeploymentId{id}));
   if (!reply.error.empty()) return fail(Errc::failed, "{}", reply.error);
   std::vector<std::string> names;
   for (const auto& [name, ignored] : reply.manifest.allocations) names.push_back(name);
@@ -98,7 +98,7 @@ Result<DeploymentStatusReply> watch(Session& session, Client& client, const std:
   std::vector<std::string> shown;
   Duration pause = kFirstPoll;
   for (int missed = 0;;) {
-    auto status = ask_status(client, id);
+    auto status = query_status(client, id);
     if (!status && (!status.error().is(Errc::refused) || ++missed >= kMaxUnanswered)) return status;
     if (status) {
       missed = 0;
@@ -152,7 +152,7 @@ Result<void> deploy(Session& session, const Arguments& arguments) {
   const bool until_end = !has_services(ensemble);
   TRY(auto client, Client::open(session, context_name(arguments)));
   const protocol::NewDeploymentRequest request{std::move(ensemble)};
-  TRY(auto reply, client.ask(protocol::kDeploymentNew, request, timeout));
+  TRY(auto reply, client.call(protocol::kDeploymentNew, request, timeout));
   if (reply.status != "OK" || reply.ensemble_id.empty())
     return fail(Errc::failed, "the deployment was not accepted: {}",
                 reply.error.empty() ? "no reason was given" : reply.error);
@@ -178,7 +178,7 @@ Result<void> deployment_list(Session& session, const Arguments& arguments) {
     request.metadata[pair.substr(0, at)] = pair.substr(at + 1);
   }
   TRY(auto client, Client::open(session, context_name(arguments)));
-  TRY(auto reply, client.ask(protocol::kDeploymentList, request));
+  TRY(auto reply, client.call(protocol::kDeploymentList, request));
   if (arguments.has("json")) {
     session.print_json(json::encode(reply.deployments));
     return {};
@@ -197,11 +197,11 @@ Result<void> deployment_status(Session& session, const Arguments& arguments) {
   TRY(auto id, id_of(arguments));
   TRY(auto client, Client::open(session, context_name(arguments)));
   if (arguments.has("json")) {
-    TRY(auto reply, client.ask(protocol::kDeploymentStatus, protocol::DeploymentId{id}));
+    TRY(auto reply, client.call(protocol::kDeploymentStatus, protocol::DeploymentId{id}));
     session.print_json(pretty(reply));
     return {};
   }
-  TRY(auto status, ask_status(client, id));
+  TRY(auto status, query_status(client, id));
   for (const auto& line : describe_status(status)) session.print(line);
   return {};
 }
@@ -209,7 +209,7 @@ Result<void> deployment_status(Session& session, const Arguments& arguments) {
 Result<void> deployment_manifest(Session& session, const Arguments& arguments) {
   TRY(auto id, id_of(arguments));
   TRY(auto client, Client::open(session, context_name(arguments)));
-  TRY(auto reply, client.ask(protocol::kDeploymentManifest, protocol::DeploymentId{id}));
+  TRY(auto reply, client.call(protocol::kDeploymentManifest, protocol::DeploymentId{id}));
   if (!reply.error.empty()) return fail(Errc::failed, "{}", reply.error);
   session.print_json(pretty(reply));
   return {};
@@ -226,7 +226,7 @@ Result<void> deployment_logs(Session& session, const Arguments& arguments) {
 Result<void> deployment_shutdown(Session& session, const Arguments& arguments) {
   TRY(auto id, id_of(arguments));
   TRY(auto client, Client::open(session, context_name(arguments)));
-  TRY(auto reply, client.ask(protocol::kDeploymentShutdown, protocol::DeploymentId{id}));
+  TRY(auto reply, client.call(protocol::kDeploymentShutdown, protocol::DeploymentId{id}));
   if (!reply.ok) return fail(Errc::failed, "{}", reply.error);
   session.note(fmt::format("Deployment {} is shut down.", id));
   return {};

@@ -76,7 +76,7 @@ Result<void> set_alias(Session& session, const Arguments& arguments) {
     return fail(Errc::usage, "<index>: expected the number of an account, found \"{}\"", arguments.get("index", ""));
   TRY(const auto folders, session.section<FolderSettings>());
   TRY_VOID(set_wallet_alias(folders.user_dir, alias, *account));
-  session.note(fmt::format("\"ledger:{}\" now stands for the wallet's account {}.", alias, *account));
+  session.note(fmt::format("\"ledger:{}\" is now an alias of the wallet's account {}.", alias, *account));
   return {};
 }
 

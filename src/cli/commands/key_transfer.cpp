@@ -100,7 +100,7 @@ Result<void> key_import(Session& session, const Arguments& arguments) {
   TRY_VOID(check_name(name));
   TRY(auto imported, read_key(session, arguments));
   TRY_VOID(confirm_replacing(session, arguments, name));
-  TRY_VOID(session.keep_key(name, imported.key, std::move(imported.passphrase)));
+  TRY_VOID(session.store_key(name, imported.key, std::move(imported.passphrase)));
   TRY(auto did, did::Did::from(imported.key.public_key()));
   session.print(did.uri());
   return {};

@@ -19,11 +19,13 @@ constexpr std::string_view kDid = "did:key:z6MktwupdmLXVVqTzCw4i46r4uGyosGXRnR3X
 struct KeyTransferTest : testing::Test {
   FakeEnvironment world;
 
-  Said nunet(const std::vector<std::string>& words, const std::string& input = "") { return say(world, words, input); }
+  CommandResult nunet(const std::vector<std::string>& words, const std::string& input = "") {
+    return run_in(world, words, input);
+  }
   std::string must(const std::vector<std::string>& words, const std::string& input = "") {
-    const auto said = nunet(words, input);
-    EXPECT_EQ(said.code, 0) << said.err;
-    return said.out.substr(0, said.out.find('\n'));
+    const auto result = nunet(words, input);
+    EXPECT_EQ(result.code, 0) << result.err;
+    return result.out.substr(0, result.out.find('\n'));
   }
   std::string file(const std::string& name) { return (world.home / name).string(); }
   static unsigned mode_of(const std::string& path) {
@@ -37,7 +39,7 @@ TEST_F(KeyTransferTest, ABareKeyIsReadFromAFileOrStandardInput) {
   EXPECT_EQ(must({"key", "import", "user", file("seed")}), kDid);
   EXPECT_EQ(must({"key", "did", "user"}), kDid);
   EXPECT_EQ(must({"key", "import", "piped", "-"}, std::string(kSeed) + "\n"), kDid);
-  EXPECT_EQ(must({"key", "import", "told", "--format", "hex", "-"}, std::string(kSeed)), kDid);
+  EXPECT_EQ(must({"key", "import", "given", "--format", "hex", "-"}, std::string(kSeed)), kDid);
   EXPECT_THAT(must({"key", "import", "secp", "--type", "secp256k1", "-"}, std::string(kSeed)),
               HasSubstr("did:key:zQ3sh"));
   const auto wrong = nunet({"key", "import", "wrong", "--format", "base64", "-"}, std::string(kSeed));
@@ -58,19 +60,19 @@ TEST_F(KeyTransferTest, KeysOfOtherProgramsAreImportedAndOtherFilesRefused) {
     EXPECT_EQ(must({"key", "import", name, "-"}, example(name)), kDid) << name;
   for (const auto& [name, why] : {std::pair("seed_text", "--format raw"), std::pair("openssh_encrypted", "ssh-keygen"),
                                   std::pair("pem_rsa", "RSA: not supported"), std::pair("jwk_p256", "P-256")}) {
-    const auto said = nunet({"key", "import", "wrong", "-"}, example(name));
-    EXPECT_EQ(said.code, 1) << name;
-    EXPECT_THAT(said.err, HasSubstr(why));
+    const auto result = nunet({"key", "import", "wrong", "-"}, example(name));
+    EXPECT_EQ(result.code, 1) << name;
+    EXPECT_THAT(result.err, HasSubstr(why));
     EXPECT_FALSE(std::filesystem::exists(file(".nunet/key/wrong.json")));
   }
   EXPECT_EQ(nunet({"key", "import", "raw", "--format", "raw", "-"}, example("seed_text")).code, 0);
 }
 
 TEST_F(KeyTransferTest, AKeyOnTheCommandLineIsRefusedAndNotRepeated) {
-  const auto said = nunet({"key", "import", "user", std::string(kSeed)});
-  EXPECT_EQ(said.code, 2);
-  EXPECT_THAT(said.err, HasSubstr("command line"));
-  EXPECT_THAT(said.err, Not(HasSubstr(std::string(kSeed))));
+  const auto result = nunet({"key", "import", "user", std::string(kSeed)});
+  EXPECT_EQ(result.code, 2);
+  EXPECT_THAT(result.err, HasSubstr("command line"));
+  EXPECT_THAT(result.err, Not(HasSubstr(std::string(kSeed))));
 }
 
 TEST_F(KeyTransferTest, AnExportedKeyFileIsImportedUnderItsPassphrase) {
@@ -83,15 +85,15 @@ TEST_F(KeyTransferTest, AnExportedKeyFileIsImportedUnderItsPassphrase) {
   FakeEnvironment other;
   other.variables["DMS_PASSPHRASE"] = "wrong";
   const std::vector<std::string> words{"key", "import", "me", file("moved/user.json")};
-  const auto refused = say(other, words);
+  const auto refused = run_in(other, words);
   EXPECT_EQ(refused.code, 1);
   EXPECT_THAT(refused.err, HasSubstr("passphrase"));
   other.variables.erase("DMS_PASSPHRASE");
-  other.secrets = {"secret"};  // asked once: the new key keeps the passphrase of the file
-  EXPECT_EQ(say(other, words).out, did + "\n");
-  EXPECT_EQ(other.asked.size(), 1U);
+  other.secrets = {"secret"};  // prompted once: the new key keeps the passphrase of the file
+  EXPECT_EQ(run_in(other, words).out, did + "\n");
+  EXPECT_EQ(other.prompts.size(), 1U);
   other.secrets = {"secret"};
-  EXPECT_EQ(say(other, {"key", "did", "me"}).out, did + "\n");
+  EXPECT_EQ(run_in(other, {"key", "did", "me"}).out, did + "\n");
 
   const auto text = read_file(file("moved/user.json"), 4096).value();
   EXPECT_EQ(must({"key", "import", "piped", "-"}, text), did);

@@ -1,4 +1,4 @@
-// nunet net: each command runs a libp2p host of its own; no daemon is needed or asked.
+// nunet net: each command runs its own libp2p host; no daemon is needed.
 #include <algorithm>
 #include <charconv>
 #include <cmath>
@@ -61,7 +61,7 @@ Task<Result<void>> run_host(Runtime runtime, crypto::PrivateKey key, Host::Optio
   co_return done;
 }
 
-/// What `--security` says to propose, in its order; what a host proposes by itself if it says nothing.
+/// The protocols of `--security`, in its order; without it, the host's default.
 Result<Host::Options> host_options(const Arguments& arguments) {
   static constexpr std::pair<std::string_view, std::string_view> kProtocols[] = {
       {"noise", libp2p::noise::Noise::kProtocol}, {"tls", libp2p::tls::Tls::kProtocol}};
@@ -245,7 +245,7 @@ Task<Result<void>> ping(Session& session, Host& host, PeerAddress to, PingReques
     }
   }
   print_pings(session, peer, figures, request.json);
-  if (figures.rtts.empty() && last) co_return fail(*last, "no ping was answered");
+  if (figures.rtts.empty() && last) co_return fail(*last, "no reply to any ping");
   co_return Result<void>();
 }
 
@@ -307,10 +307,10 @@ Result<void> net_identify(Session& session, const Arguments& arguments) {
 /// Prints at most one line a second.
 class Progress {
  public:
-  Progress(Session& session, Lane& lane) : session_(session), lane_(lane), told_(lane.now()) {}
+  Progress(Session& session, Lane& lane) : session_(session), lane_(lane), last_(lane.now()) {}
   void operator()(const libp2p::PerfFigures& now) {
-    if (lane_.now() - told_ < std::chrono::seconds(1)) return;
-    told_ = lane_.now();
+    if (lane_.now() - last_ < std::chrono::seconds(1)) return;
+    last_ = lane_.now();
     const bool up = now.downloaded == 0;
     session_.note(fmt::format("{} {:.1f} MB, {:.1f} Mbit/s", up ? "sent    " : "received",
                               static_cast<double>(up ? now.uploaded : now.downloaded) / 1e6,
@@ -320,7 +320,7 @@ class Progress {
  private:
   Session& session_;
   Lane& lane_;
-  SteadyTime told_;
+  SteadyTime last_;
 };
 
 void print_perf(Session& session, const crypto::PeerId& peer, const libp2p::PerfFigures& figures, bool as_json) {
@@ -432,7 +432,7 @@ Command perf_command() {
 
 Command net_commands() {
   return {.name = "net",
-          .summary = "Test the network with a libp2p host of its own",
+          .summary = "Test the network with a separate libp2p host",
           .detail = "Each command runs its own libp2p host; no daemon is needed.",
           .children = {listen_command(),
                        {.name = "dial",

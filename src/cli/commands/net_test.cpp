@@ -22,16 +22,16 @@ struct NetTest : testing::Test {
     SeededRandom random(7);
     return crypto::PrivateKey::generate(random);
   }
-  Said nunet(std::vector<std::string> words) {
+  CommandResult nunet(std::vector<std::string> words) {
     words.insert(words.begin(), "net");
-    return say(world, words);
+    return run_in(world, words);
   }
   json::Value answer(std::vector<std::string> words) {
     words.emplace_back("--json");
-    const auto said = nunet(std::move(words));
-    EXPECT_EQ(said.code, 0) << said.err;
-    auto value = json::parse(said.out);
-    EXPECT_TRUE(value) << said.out;
+    const auto result = nunet(std::move(words));
+    EXPECT_EQ(result.code, 0) << result.err;
+    auto value = json::parse(result.out);
+    EXPECT_TRUE(value) << result.out;
     return value.value_or(json::Value());
   }
 
@@ -42,9 +42,9 @@ struct NetTest : testing::Test {
 };
 
 TEST_F(NetTest, DialPrintsTheHandshakeTimeAndTheNegotiatedProtocols) {
-  const auto said = nunet({"dial", address});
-  EXPECT_EQ(said.code, 0) << said.err;
-  EXPECT_THAT(said.out, HasSubstr(host.self().to_string()));
+  const auto result = nunet({"dial", address});
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_THAT(result.out, HasSubstr(host.self().to_string()));
   const auto value = answer({"dial", address});
   EXPECT_EQ(value.at("peer").as_string(), host.self().to_string());
   EXPECT_GE(value.at("handshake_ms").to_number<double>(), 20);  // two round trips at least
@@ -73,15 +73,15 @@ TEST_F(NetTest, PingCountsAndMeasures) {
     EXPECT_LE(rtt.to_number<double>(), value.at("max_ms").to_number<double>());
   }
   EXPECT_GE(value.at("min_ms").to_number<double>(), 10);
-  const auto said = nunet({"ping", address});
-  EXPECT_EQ(std::ranges::count(said.out, '\n'), 5) << said.out;  // four lines and the summary
+  const auto result = nunet({"ping", address});
+  EXPECT_EQ(std::ranges::count(result.out, '\n'), 5) << result.out;  // four lines and the summary
 }
 
 TEST_F(NetTest, AnInterruptedPingPrintsItsSummary) {
   world.time_limit = 10s;
-  const auto said = nunet({"ping", "-n", "0", "-i", "1s", address});
-  EXPECT_EQ(said.code, 0) << said.err;
-  EXPECT_THAT(said.out, HasSubstr("10 sent, 10 received"));
+  const auto result = nunet({"ping", "-n", "0", "-i", "1s", address});
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_THAT(result.out, HasSubstr("10 sent, 10 received"));
 }
 
 TEST_F(NetTest, IdentifyPrintsThePeersMessageEscaped) {
@@ -92,19 +92,19 @@ TEST_F(NetTest, IdentifyPrintsThePeersMessageEscaped) {
   EXPECT_THAT(std::string(value.at("agent").as_string()), HasSubstr("nunet/"));
   EXPECT_THAT(json::write_pretty(value.at("protocols")), HasSubstr("/ipfs/ping/1.0.0"));
   EXPECT_GT(value.at("signed_record_seq").to_number<std::uint64_t>(), 0u);
-  const auto said = nunet({"identify", address});
-  EXPECT_THAT(said.out, HasSubstr("signed by the peer"));
-  EXPECT_THAT(said.out, HasSubstr("/evil/\\x1b[31m"));
-  EXPECT_THAT(said.out, HasSubstr("/evil/\\u009b2J\\u202e"));
-  EXPECT_THAT(said.out, Not(HasSubstr("\x1b")));
+  const auto result = nunet({"identify", address});
+  EXPECT_THAT(result.out, HasSubstr("signed by the peer"));
+  EXPECT_THAT(result.out, HasSubstr("/evil/\\x1b[31m"));
+  EXPECT_THAT(result.out, HasSubstr("/evil/\\u009b2J\\u202e"));
+  EXPECT_THAT(result.out, Not(HasSubstr("\x1b")));
 }
 
 TEST_F(NetTest, IdentifyReportsAtOnceThatAPeerDoesNotAnswer) {
   host.remove_stream_handler(std::string(libp2p::kIdentifyProtocol));
   const SteadyTime start = node.runtime().lane.now();
-  const auto said = nunet({"identify", address});
-  EXPECT_EQ(said.code, 1);
-  EXPECT_THAT(said.err, HasSubstr("/ipfs/id/1.0.0"));
+  const auto result = nunet({"identify", address});
+  EXPECT_EQ(result.code, 1);
+  EXPECT_THAT(result.err, HasSubstr("/ipfs/id/1.0.0"));
   EXPECT_LT(node.runtime().lane.now() - start, 1s);
 }
 
@@ -123,17 +123,17 @@ TEST_F(NetTest, PerfMeasuresBothDirectionsAndReportsPeersWithoutIt) {
 
 TEST_F(NetTest, ListenPrintsItsAddressesAndEndsWithZero) {
   world.time_limit = 5s;
-  const auto said = nunet({"listen", "--address", "/ip4/0.0.0.0/tcp/4001", "--perf"});
-  EXPECT_EQ(said.code, 0) << said.err;
-  const std::string first = said.out.substr(0, said.out.find('\n'));
+  const auto result = nunet({"listen", "--address", "/ip4/0.0.0.0/tcp/4001", "--perf"});
+  EXPECT_EQ(result.code, 0) << result.err;
+  const std::string first = result.out.substr(0, result.out.find('\n'));
   EXPECT_THAT(first, HasSubstr("/tcp/4001/p2p/12D3KooW"));
   EXPECT_TRUE(libp2p::PeerAddress::parse(first));
-  EXPECT_THAT(said.err, HasSubstr("Ctrl-C"));
+  EXPECT_THAT(result.err, HasSubstr("Ctrl-C"));
   EXPECT_EQ(nunet({"listen", "-a", "/ip4/0.0.0.0/udp/4001/quic-v1"}).code, 1);
 }
 
-/// Finds the listener under the address that the next node of the world gets, and pings it.
-Task<void> visit(libp2p::Host& from, crypto::PeerId peer, std::optional<Result<Duration>>& rtt) {
+/// Pings the listener at the address that the next node of the simulation gets.
+Task<void> connect_and_ping(libp2p::Host& from, crypto::PeerId peer, std::optional<Result<Duration>>& rtt) {
   (void)co_await sleep_for(1s);
   libp2p::PeerAddress to{peer, *libp2p::Multiaddr::parse("/ip4/10.0.0.2/tcp/4001")};
   const Result<void> connected = co_await from.connect(std::move(to));
@@ -142,39 +142,39 @@ Task<void> visit(libp2p::Host& from, crypto::PeerId peer, std::optional<Result<D
 }
 
 TEST_F(NetTest, AListenerReportsInboundConnections) {
-  const std::string did = say(world, {"key", "new", "me"}).out;
+  const std::string did = run_in(world, {"key", "new", "me"}).out;
   ASSERT_FALSE(did.empty());
   world.time_limit = 5s;
   std::optional<Result<Duration>> rtt;
-  Nursery nursery(node.runtime().lane, "visitor");
+  Nursery nursery(node.runtime().lane, "dialer");
   auto opened = crypto::Keystore(world.home / ".nunet" / "key", {}).load("me", crypto::Secret(std::string("secret")));
   ASSERT_TRUE(opened) << opened.error().to_string();
-  nursery.spawn(visit(host, crypto::PeerId::from(opened->public_key()), rtt));
-  const auto said = nunet({"listen", "--key", "me", "-a", "/ip4/0.0.0.0/tcp/4001"});
-  EXPECT_EQ(said.code, 0) << said.err;
+  nursery.spawn(connect_and_ping(host, crypto::PeerId::from(opened->public_key()), rtt));
+  const auto result = nunet({"listen", "--key", "me", "-a", "/ip4/0.0.0.0/tcp/4001"});
+  EXPECT_EQ(result.code, 0) << result.err;
   ASSERT_TRUE(rtt);
   EXPECT_TRUE(*rtt) << rtt->error().to_string();
-  EXPECT_THAT(said.err, HasSubstr("connected     " + host.self().to_string()));
+  EXPECT_THAT(result.err, HasSubstr("connected     " + host.self().to_string()));
   world.network.run(node, nursery.join());
 }
 
 TEST_F(NetTest, TheKeyFlagSetsTheIdentity) {
-  ASSERT_EQ(say(world, {"key", "new", "me"}).code, 0);
+  ASSERT_EQ(run_in(world, {"key", "new", "me"}).code, 0);
   world.time_limit = 1s;
   const auto one = nunet({"listen", "--key", "me"});
   const auto two = nunet({"listen", "--key", "me"});
-  const auto stranger = nunet({"listen"});
-  const auto peer = [](const Said& said) { return said.out.substr(said.out.find("/p2p/"), 30); };
+  const auto generated = nunet({"listen"});
+  const auto peer = [](const CommandResult& result) { return result.out.substr(result.out.find("/p2p/"), 30); };
   EXPECT_EQ(peer(one), peer(two));
-  EXPECT_NE(peer(one), peer(stranger));
-  EXPECT_NE(nunet({"listen", "--key", "nobody"}).code, 0);
+  EXPECT_NE(peer(one), peer(generated));
+  EXPECT_NE(nunet({"listen", "--key", "without_peer_id"}).code, 0);
 }
 
 TEST_F(NetTest, UnreachablePeersAreErrorsWithTheReason) {
   EXPECT_EQ(nunet({"dial", "/ip4/10.0.0.1/tcp/1/p2p/" + host.self().to_string()}).code, 1);
-  const auto nobody = nunet({"dial", "/ip4/10.0.0.1/tcp/9000"});
-  EXPECT_NE(nobody.code, 0);
-  EXPECT_THAT(nobody.err, HasSubstr("/p2p/"));
+  const auto without_peer_id = nunet({"dial", "/ip4/10.0.0.1/tcp/9000"});
+  EXPECT_NE(without_peer_id.code, 0);
+  EXPECT_THAT(without_peer_id.err, HasSubstr("/p2p/"));
   SeededRandom random(99);
   const auto other = crypto::PeerId::from(crypto::PrivateKey::generate(random).public_key());
   const auto wrong = nunet({"dial", "/ip4/10.0.0.1/tcp/9000/p2p/" + other.to_string()});

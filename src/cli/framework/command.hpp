@@ -3,11 +3,11 @@
 // Model
 //  1. A command has children or an action. Options of an outer command may follow an inner one
 //     (`nunet key did user --debug`); an option that both declare belongs to the inner one.
-//  2. An option with a `value` takes the next word, whatever that begins with, or what follows `=`, or, after its letter,
-//     the rest of the word. It may be given once; if `repeated`, any number of times, and as a,b,c. An option without
-//     `value` is a switch; `--name=false` turns off what a setting has turned on. `-wf x` is `-w -f x`.
-//  3. `--` ends the options, `-` is an argument. --help counts wherever it stands, whatever else is wrong.
-//  4. parse() checks what the tree says (unknown words, required options, groups); the action checks values.
+//  2. An option with a `value` takes the next word, even if that begins with a dash, or what follows `=`, or, after
+//     its letter, the rest of the word. It may be given once; if `repeated`, any number of times, and as a,b,c. An
+//     option without `value` is a switch; `--name=false` turns off what a setting has turned on. `-wf x` is `-w -f x`.
+//  3. `--` ends the options, `-` is an argument. --help takes effect in any position, even on a wrong command line.
+//  4. parse() checks the words against the tree (unknown words, required options, groups); the action checks values.
 #pragma once
 
 #include <functional>
@@ -22,13 +22,13 @@
 
 namespace dms::cli {
 
-/// What a value names, so that a shell can offer the user's existing ones.
+/// The kind of object that a value names, so that a shell can complete existing ones.
 enum class Known { nothing, contexts, keys, dids, settings };
 
 struct Option {
   std::string name;   // without dashes
   char letter = 0;    // 0: none
-  std::string value;  // what its argument is called in help; empty: a switch
+  std::string value;  // name of its argument in help; empty: a switch
   std::string help;
   bool required = false;
   bool repeated = false;
@@ -84,26 +84,27 @@ struct Command {
   [[nodiscard]] const Command* child(std::string_view word) const;
 };
 
-/// What words mean so far.
+/// A parsed prefix of a command line.
 struct Line {
   std::vector<const Command*> path;  // from the root to the innermost command named
   Arguments arguments;               // options by name, and positionals by the names they have in `path.back()`
   std::vector<std::string> positionals;
-  const Option* option = nullptr;  // the last word named it, and its value is to follow
+  const Option* option = nullptr;  // the last word names it, and its value follows
   bool help = false;
-  std::string wrong;  // the first thing that the tree does not know; empty if there is none
+  std::string wrong;  // the first word that the tree does not allow; empty if there is none
 };
 
 /// `words` are without the program's name. The result points into `root`.
 Line read_line(const Command& root, std::span<const std::string> words);
 
-/// The same for a complete line: Errc::usage with what was expected, unless it asks for help or the command has no action.
+/// The same for a complete line: Errc::usage with what was expected, unless it requests help or the command has no
+/// action.
 Result<Line> parse(const Command& root, std::span<const std::string> words);
 
 /// What --help prints for the last command of `path`.
 std::string help(std::span<const Command* const> path);
 
-/// What could stand in place of `last`, the word after `line`. `known` lists what is there.
+/// The candidates for `last`, the word after `line`. `known` lists existing names.
 std::vector<std::string> completions(const Line& line, std::string_view last,
                                      const std::function<std::vector<std::string>(Known)>& known);
 

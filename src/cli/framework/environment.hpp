@@ -1,4 +1,4 @@
-// All effects of commands other than on files: passed in, so that tests replace them.
+// All effects of commands other than on files; tests replace them.
 #pragma once
 
 #include <functional>
@@ -23,19 +23,19 @@ struct Loaded;
 
 namespace dms::cli {
 
-/// `out` is for the answer, and nothing else; `err` for messages to the user.
+/// `out` is for the result only; `err` for messages to the user.
 struct Streams {
   std::istream& in;
   std::ostream& out;
   std::ostream& err;
 };
 
-/// Where a daemon is expected.
+/// The address of a daemon.
 struct DaemonAddress {
   std::string socket;  ///< a Unix socket; empty: `rest`
   IpEndpoint rest;
 };
-/// Given the user of the process at the other end, if it is known; an error ends the call.
+/// Called with the user of the peer process, if it is known; an error ends the call.
 using CheckPeer = std::function<Result<void>(std::optional<UserId>)>;
 
 class Environment {
@@ -47,9 +47,9 @@ class Environment {
   [[nodiscard]] virtual std::shared_ptr<const config::Registry> registry() const = 0;
   [[nodiscard]] virtual UnixTime now() = 0;
   virtual Random& random() = 0;
-  /// True if standard input is a terminal: a question can be answered there.
+  /// True if standard input is a terminal, on which the user can answer prompts.
   [[nodiscard]] virtual bool interactive() const = 0;
-  /// True if a secret can be asked for: on the controlling terminal, even if standard input is a file or a pipe.
+  /// True if there is a terminal to prompt for a secret, even if standard input is a file or a pipe.
   [[nodiscard]] virtual bool has_terminal() const = 0;
   /// Shows `prompt` and reads a line from the terminal without echo.
   virtual Result<crypto::Secret> ask_secret(const std::string& prompt) = 0;
@@ -59,8 +59,8 @@ class Environment {
   /// One request and its response; `check` runs before anything is sent. Errc::cancelled when the user interrupts.
   virtual Result<HttpResponse> call(DaemonAddress to, HttpRequest request, Duration limit, CheckPeer check) = 0;
   virtual Result<void> pause(Duration duration) = 0;
-  /// Runs `work` on a runtime of its own until it has finished. When the user interrupts, it is cancelled (runtime/task.hpp),
-  /// and its result counts.
+  /// Runs `work` on its own runtime until it has finished. When the user interrupts, it is cancelled
+  /// (runtime/task.hpp), and its result is returned.
   virtual Result<void> with_runtime(std::function<Task<Result<void>>(Runtime)> work) = 0;
   /// Opens a file in the user's editor and waits until it is closed.
   virtual Result<void> edit(const std::string& path) = 0;

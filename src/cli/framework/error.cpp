@@ -5,7 +5,7 @@
 namespace dms::cli {
 namespace {
 
-/// A sound token or context that does not allow what was asked.
+/// A valid token or context that does not allow the request.
 bool not_allowed(const Error& error) {
   using enum ucan::Errc;
   for (const auto code : {expired, too_deep, revoked, broken_chain, widened, bad_signature, not_authorized})

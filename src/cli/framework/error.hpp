@@ -2,11 +2,10 @@
 //
 //   0    done
 //   1    failed; standard error says why and what to do
-//   2    the command line is wrong: an unknown command or flag, a missing or malformed value. What a value names (a file, a
-//        key, a daemon) is not looked at for this.
-//   3    refused, or not answered in time. The local node reports to its own users at once why it refuses; a remote node
-//        does not answer callers without the capability. Also: a token or context that does not allow what was asked.
-//   130  interrupted
+//   2    the command line is wrong: an unknown command or flag, a missing or malformed value. The object that a value
+//        names (a file, a key, a daemon) is not checked for this. 3    refused, or not answered in time. The local
+//        node reports to its own users at once why it refuses; a remote node does not answer callers without the
+//        capability. Also: a token or context that does not allow the request. 130  interrupted
 #pragma once
 
 #include "base/result.hpp"

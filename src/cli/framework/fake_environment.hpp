@@ -1,4 +1,4 @@
-// An environment for tests of commands: a temporary home folder, a clock that does not move, a daemon that is a function.
+// An environment for tests of commands: a temporary home folder, a fixed clock, a daemon that is a function.
 #pragma once
 
 #include <cstdlib>
@@ -54,7 +54,7 @@ class FakeEnvironment final : public Environment {
   bool interactive() const override { return at_terminal; }
   bool has_terminal() const override { return !secrets.empty() || at_terminal; }
   Result<crypto::Secret> ask_secret(const std::string& prompt) override {
-    asked.push_back(prompt);
+    prompts.push_back(prompt);
     if (secrets.empty()) return fail(dms::Errc::cancelled, "interrupted");
     crypto::Secret secret(secrets.front());
     secrets.erase(secrets.begin());
@@ -108,7 +108,7 @@ class FakeEnvironment final : public Environment {
   SeededRandom seeded{1};
   bool at_terminal = false;
   std::vector<std::string> secrets;
-  std::vector<std::string> asked;
+  std::vector<std::string> prompts;
   Daemon daemon;
   std::optional<DaemonAddress> called;
   std::optional<UserId> socket_user;       // that serves the Unix socket; none: no socket
@@ -123,13 +123,14 @@ class FakeEnvironment final : public Environment {
   int interrupt_after = 0;
 };
 
-struct Said {
+struct CommandResult {
   int code = 0;
   std::string out;
   std::string err;
 };
 
-inline Said say(FakeEnvironment& environment, const std::vector<std::string>& words, const std::string& input = "") {
+inline CommandResult run_in(FakeEnvironment& environment, const std::vector<std::string>& words,
+                            const std::string& input = "") {
   std::istringstream in(input);
   std::ostringstream out;
   std::ostringstream err;

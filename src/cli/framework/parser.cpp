@@ -44,7 +44,7 @@ std::string unexpected_word(const Line& line, std::string_view word) {
   return fmt::format("unknown command \"{}\"{}", word, meant(word, known));
 }
 
-/// Reads word after word into a Line. After a wrong word it goes on, because --help may follow.
+/// Reads words into a Line. It continues after a wrong word, because --help may follow.
 class Reader {
  public:
   explicit Reader(const Command& root) { line_.path.push_back(&root); }
