@@ -4,12 +4,12 @@
 //  1. An Executor is one engine on one machine; it runs many executions, each named by the ExecutionId of its Request.
 //  2. States: pending (being prepared) -> running (<-> paused) -> success (exit code 0) | failed (anything else). The
 //     last two are final, and the execution stays known with its result and logs until remove().
-//  3. start() returns once the work runs, or says why it does not; a failed start leaves nothing.
+//  3. start() returns once the work runs, or reports why it does not; a failed start leaves nothing.
 //  4. Output is kept in files: `stdout.log` and `stderr.log` in Request::results_dir, each at most Request::log_limit
-//     bytes; output beyond is read and dropped (the work never blocks on it), and the file ends with a line that says
-//     so. The logs outlive remove(): they belong to the caller.
-//  5. What a killed daemon leaves carries the executor's mark. cleanup(), called once at start, removes it or sets it
-//     aside; residue that cannot be removed never makes an executor unavailable.
+//     bytes; output beyond is read and dropped (the work never blocks on it), and a last line in the file reports that.
+//     The logs outlive remove(): they belong to the caller.
+//  5. The residue of a killed daemon carries the executor's mark. cleanup(), called once at start, removes or
+//     quarantines it; residue that cannot be removed never makes an executor unavailable.
 //
 // Threads and cancellation: one lane; file work that may block is offloaded. Every waiting call can be cancelled; a
 // cancelled start() undoes itself, a cancelled wait() or logs() changes nothing, a cancelled stop() continues in the
@@ -47,11 +47,11 @@ std::string_view to_string(State state);
 constexpr bool is_final(State state) { return state == State::failed || state == State::success; }
 
 /// The parameters of every engine, named as in an ensemble's `execution.params`. An engine refuses what it does not
-/// know how to honour rather than ignore it.
+/// support and ignores none.
 struct EngineParams {
   std::string image;                     // docker only, required there
   std::vector<std::string> entrypoint;   // docker: replaces the image's; sandbox: put before cmd
-  std::vector<std::string> cmd;          // argv; never given to a shell
+  std::vector<std::string> cmd;          // argv; no shell
   std::vector<std::string> environment;  // "KEY=value"
   std::string working_directory;         // inside; sandbox: below /work, its default
   std::string user;                      // docker only
@@ -91,8 +91,8 @@ struct Request {
   Limits limits;
   /// Where stdout.log and stderr.log go; made if missing. Absolute.
   std::filesystem::path results_dir;
-  /// The allocation's own writable folder, mounted as /work. Empty: the executor makes one below its own data folder and
-  /// deletes it at remove().
+  /// The allocation's own writable folder, mounted as /work. Empty: the executor makes one below its own data folder
+  /// and deletes it at remove().
   std::filesystem::path work_dir;
   std::uint64_t log_limit = 64 * 1024 * 1024;
   bool network = false;  // sandbox: false leaves only its own loopback; docker: false is "none"
@@ -105,7 +105,7 @@ struct ExecutionResult {
   std::string out;  // the last kResultOutputLimit bytes of each log
   std::string err;
   int exit_code = -1;     // of the work; 128 + signal if a signal ended it; -1 if it never ran or the engine lost it
-  std::string error_msg;  // why it failed, in words; empty on success
+  std::string error_msg;  // why it failed; empty on success
   bool killed = false;    // ended from outside: stop(), a limit, or the engine
 
   static constexpr auto json_fields() {
@@ -170,12 +170,12 @@ class Executor {
   virtual Task<Result<void>> start(Request request) = 0;
   /// Until the execution ends; its result. Any number of waiters, also after the end.
   virtual Task<Result<ExecutionResult>> wait(ExecutionId id) = 0;
-  /// Asks the work to end (SIGTERM), after `grace` ends it (SIGKILL, with everything it started). Returns when it has
-  /// ended. Success if it had ended before.
+  /// Sends SIGTERM to the work, and after `grace` SIGKILL to all its processes. Returns when it has ended. Success if
+  /// it had ended before.
   virtual Task<Result<void>> stop(ExecutionId id, Duration grace) = 0;
   virtual Task<Result<void>> pause(ExecutionId id) = 0;
   virtual Task<Result<void>> resume(ExecutionId id) = 0;
-  /// Forgets an execution and removes what it left except its logs. Ends it first if it still runs.
+  /// Removes an execution and everything it left except its logs. Ends it first if it still runs.
   virtual Task<Result<void>> remove(ExecutionId id) = 0;
 
   /// The last `tail_bytes` of each log so far (at most kResultOutputLimit).
@@ -186,7 +186,7 @@ class Executor {
   /// Runs one more command inside a running execution (health checks), to its end or the caller's deadline.
   virtual Task<Result<ExecOutput>> exec(ExecutionId id, std::vector<std::string> argv) = 0;
 
-  /// Removes or sets aside what earlier processes with the same mark left. Before the first start().
+  /// Removes or quarantines the residue of earlier processes with the same mark. Before the first start().
   virtual Task<Result<void>> cleanup() = 0;
   /// Ends and removes every execution. Before the destructor.
   virtual Task<void> close() = 0;
@@ -199,11 +199,11 @@ class Executor {
   metrics::Group registered_;
 };
 
-/// "exit code 3". A code above 128 may be the number of a signal or the program's own: it stays a code, and the signal
-/// of that number, if there is one, is a guess: "exit code 143, perhaps SIGTERM".
+/// "exit code 3". A code above 128 may be the number of a signal or the program's own: it is reported as a code, with
+/// the signal of that number, if there is one, as a possibility: "exit code 143, perhaps SIGTERM".
 std::string describe_exit(int exit_code);
 
-/// The rules every engine shares: a usable id, an absolute results_dir, KEY=value entries without NUL bytes, sane
+/// The rules every engine shares: a usable id, an absolute results_dir, KEY=value entries without NUL bytes, valid
 /// limits.
 Result<void> validate(const Request& request);
 

@@ -35,7 +35,7 @@ Task<void> Registry::close() {
 
 namespace {
 
-/// Cleans up and adds, or closes and says why not.
+/// Cleans up and adds the executor, or closes it and records the reason.
 Task<void> offer(Registry& registry, std::unique_ptr<Executor> executor, Result<void> works) {
   if (works) works = co_await executor->cleanup();
   if (works) {

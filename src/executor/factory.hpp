@@ -1,7 +1,7 @@
 // Which executors this machine offers, decided once at start.
 //
 // "docker" is offered when an engine answers on its socket, "sandbox" when bubblewrap can make its namespaces, "null"
-// (a Fake) when requested. What an earlier daemon left is removed or set aside before an executor is offered.
+// (a Fake) when requested. Residue of an earlier daemon is removed or quarantined before an executor is offered.
 #pragma once
 
 #include <map>
@@ -19,7 +19,7 @@ namespace dms::executor {
 class Registry {
  public:
   void add(std::unique_ptr<Executor> executor);
-  /// Errc::unsupported, naming what is offered and why the wanted one is not.
+  /// Errc::unsupported, naming the offered types and why `type` is not one of them.
   [[nodiscard]] Result<Executor*> find(std::string_view type) const;
   [[nodiscard]] std::vector<std::string> types() const;
   void refuse(std::string type, std::string reason) { refused_[std::move(type)] = std::move(reason); }

@@ -10,7 +10,7 @@ namespace dms::executor {
 namespace {
 using ::testing::HasSubstr;
 
-TEST(Factory, OffersWhatAnswersAndSaysWhyNot) {
+TEST(Factory, OffersWorkingExecutorsAndReportsWhyOthersAreNot) {
   const std::filesystem::path dir = std::filesystem::temp_directory_path() / fmt::format("factory_test_{}", ::getpid());
   RealRuntime runtime;
   RealProcesses processes(runtime.runtime().lane);

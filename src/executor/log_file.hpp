@@ -1,4 +1,5 @@
-// One output of an execution, kept in a file up to a limit. Beyond it output is dropped and the file says so.
+// One output stream of an execution, written to a file up to a limit. Beyond it output is dropped and a last line in
+// the file reports that.
 //
 // Threads: any, one at a time. write() blocks on the disk, so a lane offloads it.
 #pragma once
@@ -15,10 +16,10 @@ class LogFile {
   /// Creates or empties the file. Never follows a link: the folder may be writable by the work.
   static Result<LogFile> open(const std::filesystem::path& path, std::uint64_t limit);
 
-  /// Keeps what fits. A full disk counts as the limit. Never fails: a full disk must not stop the execution.
+  /// Writes what fits. A full disk counts as the limit. Never fails: a full disk must not stop the execution.
   void write(BytesView bytes);
   [[nodiscard]] bool full() const { return full_; }
-  /// Bytes that were not kept.
+  /// Bytes that were dropped.
   [[nodiscard]] std::uint64_t dropped() const { return dropped_; }
 
  private:

@@ -10,7 +10,8 @@ struct Settings {
   static constexpr std::string_view kSection = "executor";
   bool docker = true;
   std::string docker_socket = "/var/run/docker.sock";
-  /// Whose images may run: an orchestrator names the image, and this machine may reach registries that it may not.
+  /// Registries whose images may run: an orchestrator names the image, and this machine may have access to registries
+  /// that the orchestrator has not.
   std::vector<std::string> docker_registries{kPublicRegistries.begin(), kPublicRegistries.end()};
   bool sandbox = true;
 

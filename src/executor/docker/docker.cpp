@@ -8,19 +8,9 @@
 namespace dms::executor {
 namespace fs = std::filesystem;
 
-struct Docker::Run {
-  Request request;
+struct Docker::Run : Execution {
   std::string name;
-  State state = State::pending;
-  bool stopping = false;
-  bool over = false;
   bool following = false;  // the logs are still being read
-  std::string kill_reason;
-  ExecutionResult result;
-  Notify changed;
-
-  [[nodiscard]] fs::path out_log() const { return request.results_dir / "stdout.log"; }
-  [[nodiscard]] fs::path err_log() const { return request.results_dir / "stderr.log"; }
 };
 
 Docker::Docker(Runtime runtime, DockerOptions options)
@@ -30,14 +20,8 @@ Docker::~Docker() = default;
 Task<Result<std::string>> Docker::version() {
   CO_TRY(const json::Value answer, co_await api_.call("GET", "/version", "", 10s));
   std::string version = json_text(answer, {"Version"});
-  if (version.empty()) co_return fail(Errc::unsupported, "what answers on {} is not a Docker engine", api_.socket());
+  if (version.empty()) co_return fail(Errc::unsupported, "the service at {} is not a Docker engine", api_.socket());
   co_return std::move(version);
-}
-
-Result<Docker::RunPtr> Docker::find(const ExecutionId& id) const {
-  const auto it = runs_.find(id);
-  if (it == runs_.end()) return fail(Errc::not_found, "execution '{}' is not known to executor docker", id.value);
-  return it->second;
 }
 
 // ----------------------------------------------------------------------------------------------------------- starting
@@ -56,8 +40,6 @@ Result<void> Docker::check(const Request& request) const {
   named.execution_id = ExecutionId(request.job_id);
   if (Result<void> ok = validate(named); !ok)
     return fail(Errc::invalid_argument, "job id '{}': expected [A-Za-z0-9_.-]", request.job_id);
-  if (runs_.contains(request.execution_id))
-    return fail(Errc::already_exists, "execution '{}' exists already", request.execution_id.value);
   return {};
 }
 
@@ -66,14 +48,14 @@ Task<Result<void>> Docker::start(Request request) {
   auto run = std::make_shared<Run>();
   run->request = std::move(request);
   run->name = docker_container_name(run->request, options_);
-  runs_.emplace(run->request.execution_id, run);
+  CO_TRY_VOID(add(run));
   Result<void> begun = co_await begin(run);
   if (begun) {
     run->state = State::running;
     co_return Result<void>();
   }
   ++metrics_.start_failures;
-  nursery_.spawn(discard(run));  // goes on if this start is being cancelled
+  nursery_.spawn(discard(run));  // continues if this start is cancelled
   while (!run->over) (void)co_await run->changed.wait_shielded();
   co_return fail(begun.error(), "start execution '{}' in a container", run->request.execution_id.value);
 }
@@ -102,7 +84,8 @@ Task<Result<void>> Docker::begin(RunPtr run) {
 
 namespace {
 
-/// Takes the whole lines off the front of `pending`. A pull reports progress and errors as one JSON object a line.
+/// Removes the complete lines from the front of `pending`. A pull reports progress and errors as one JSON object a
+/// line.
 Result<void> read_pull_lines(std::string& pending, const std::string& image) {
   for (auto end = pending.find('\n'); end != std::string::npos; end = pending.find('\n')) {
     const std::string line = pending.substr(0, end);
@@ -149,7 +132,7 @@ Task<Result<void>> Docker::delete_container(std::string name) {
 Task<void> Docker::discard(RunPtr run) {
   Result<void> gone = co_await delete_container(run->name);
   if (!gone && !gone.error().is(Errc::unsupported))
-    log::warn("executor", "container {} may be left behind: {}", run->name, gone.error().to_string());
+    log::warn("executor", "container {} may remain: {}", run->name, gone.error().to_string());
   run->over = true;
   runs_.erase(run->request.execution_id);
   run->changed.notify_all();
@@ -197,7 +180,7 @@ Task<Result<int>> Docker::wait_for_exit(RunPtr run) {
   if (const std::string error = json_text(answer, {"Error", "Message"}); !error.empty())
     co_return fail(Errc::io, "{}", error);
   if (json_at(answer, {"StatusCode"}) == nullptr)
-    co_return fail(Errc::io, "the engine did not say how container {} ended", run->name);
+    co_return fail(Errc::io, "the engine did not report how container {} ended", run->name);
   co_return static_cast<int>(json_int(answer, {"StatusCode"}));
 }
 
@@ -241,20 +224,9 @@ Task<void> Docker::conclude(RunPtr run, Result<int> code) {
   run->state = *code == 0 ? State::success : State::failed;
 }
 
-Task<Result<void>> Docker::until_over(RunPtr run) {
-  while (!run->over) CO_TRY_VOID(co_await run->changed.wait());
-  co_return Result<void>();
-}
-
-Task<Result<ExecutionResult>> Docker::wait(ExecutionId id) {
-  CO_TRY(RunPtr run, find(id));
-  CO_TRY_VOID(co_await until_over(run));
-  co_return run->result;
-}
-
 Task<void> Docker::ask_to_stop(RunPtr run, Duration grace) {
   const auto seconds = std::chrono::ceil<std::chrono::seconds>(std::clamp<Duration>(grace, 0s, 24h)).count();
-  // The engine lets nothing out of a paused container, signals included.
+  // The engine delivers no signal to a paused container.
   if (run->state == State::paused) {
     const std::string unpause = "/containers/" + run->name + "/unpause";
     (void)co_await api_.call("POST", unpause);
@@ -267,7 +239,7 @@ Task<void> Docker::ask_to_stop(RunPtr run, Duration grace) {
 }
 
 Task<Result<void>> Docker::stop(ExecutionId id, Duration grace) {
-  CO_TRY(RunPtr run, find(id));
+  CO_TRY(RunPtr run, find<Run>(id));
   if (!run->over && !run->stopping) {
     run->stopping = true;
     nursery_.spawn(ask_to_stop(run, grace));
@@ -276,11 +248,9 @@ Task<Result<void>> Docker::stop(ExecutionId id, Duration grace) {
 }
 
 Task<Result<void>> Docker::freeze(ExecutionId id, State from, State to, std::string_view verb) {
-  CO_TRY(RunPtr run, find(id));
+  CO_TRY(RunPtr run, find<Run>(id));
   if (run->state == to) co_return Result<void>();
-  if (run->state != from)
-    co_return fail(Errc::invalid_argument, "execution '{}' is {}, not {}", id.value, to_string(run->state),
-                   to_string(from));
+  CO_TRY_VOID(check_state(*run, from));
   const std::string path = fmt::format("/containers/{}/{}", run->name, verb);
   CO_TRY_VOID(co_await api_.call("POST", path));
   if (!run->over) run->state = to;
@@ -295,7 +265,7 @@ Task<Result<void>> Docker::resume(ExecutionId id) {
 }
 
 Task<Result<void>> Docker::remove(ExecutionId id) {
-  CO_TRY(RunPtr run, find(id));
+  CO_TRY(RunPtr run, find<Run>(id));
   if (!run->over && run->kill_reason.empty()) run->kill_reason = "removed while it ran";
   CO_TRY_VOID(co_await delete_container(run->name));
   CO_TRY_VOID(co_await until_over(run));
@@ -303,36 +273,10 @@ Task<Result<void>> Docker::remove(ExecutionId id) {
   co_return Result<void>();
 }
 
-// ---------------------------------------------------------------------------------------------------------- questions
-
-Task<Result<Logs>> Docker::logs(ExecutionId id, std::size_t tail_bytes) {
-  CO_TRY(RunPtr run, find(id));
-  Logs logs = co_await read_logs(run->request.results_dir, std::min(tail_bytes, kResultOutputLimit));
-  co_return std::move(logs);
-}
-
-Status Docker::describe(const Run& run) const {
-  Status status;
-  status.id = run.request.execution_id;
-  status.job_id = run.request.job_id;
-  status.state = run.state;
-  status.enforcement = "docker";
-  return status;
-}
-
-Task<Result<Status>> Docker::status(ExecutionId id) {
-  CO_TRY(RunPtr run, find(id));
-  co_return describe(*run);
-}
-
-Task<Result<std::vector<Status>>> Docker::list() {
-  std::vector<Status> all;
-  for (const auto& [id, run] : runs_) all.push_back(describe(*run));
-  co_return std::move(all);
-}
+// ------------------------------------------------------------------------------------------------------------ queries
 
 Task<Result<Stats>> Docker::stats(ExecutionId id) {
-  CO_TRY(RunPtr run, find(id));
+  CO_TRY(RunPtr run, find<Run>(id));
   const std::string path = "/containers/" + run->name + "/stats?stream=0&one-shot=1";
   CO_TRY(const json::Value answer, co_await api_.call("GET", path));
   const auto count = [&](std::initializer_list<std::string_view> at) {
@@ -352,7 +296,7 @@ Task<Result<Stats>> Docker::stats(ExecutionId id) {
 }
 
 Task<Result<ExecOutput>> Docker::exec(ExecutionId id, std::vector<std::string> argv) {
-  CO_TRY(RunPtr run, find(id));
+  CO_TRY(RunPtr run, find<Run>(id));
   if (argv.empty()) co_return fail(Errc::invalid_argument, "exec: expected a program and its arguments");
   json::Writer w;
   w.begin_object().key("AttachStdout").boolean(true).key("AttachStderr").boolean(true).key("Cmd");
@@ -386,7 +330,7 @@ Task<Result<void>> Docker::cleanup() {
   const std::string path = "/containers/json?all=1&filters=" + url_encode(filter);
   CO_TRY(const json::Value answer, co_await api_.call("GET", path));
   const json::Array* containers = answer.if_array();
-  if (containers == nullptr) co_return fail(Errc::io, "Docker engine: the list of containers is no list");
+  if (containers == nullptr) co_return fail(Errc::io, "Docker engine: expected a list of containers");
   for (const json::Value& container : *containers) {
     const std::string id = json_text(container, {"Id"});
     if (id.empty() || id.find_first_not_of("0123456789abcdef") != std::string::npos) continue;
@@ -399,13 +343,13 @@ Task<Result<void>> Docker::cleanup() {
 
 Task<void> Docker::close() {
   std::vector<RunPtr> all;
-  for (auto& [id, run] : runs_) all.push_back(run);
+  for (auto& [id, run] : runs_) all.push_back(std::static_pointer_cast<Run>(run));
   for (const RunPtr& run : all) {
     if (!run->over && run->kill_reason.empty()) run->kill_reason = "the executor was closed";
     Result<void> gone = co_await delete_container(run->name);
-    if (!gone) log::warn("executor", "container {} may be left behind: {}", run->name, gone.error().to_string());
+    if (!gone) log::warn("executor", "container {} may remain: {}", run->name, gone.error().to_string());
   }
-  // What still waits for an engine that does not answer.
+  // Tasks may still wait for an engine that does not reply.
   co_await nursery_.close();
   runs_.clear();
 }

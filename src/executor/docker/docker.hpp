@@ -11,21 +11,20 @@
 //  5. Output is followed while the container runs and kept as executor.hpp says; the engine's own copy is bounded too.
 //     stop() lets the engine send the image's stop signal; the grace is rounded up to whole seconds.
 //
-// Threads: one lane. Every call to the engine has a time limit but those that wait for the work or a pull.
+// Threads: one lane. Every call to the engine has a time limit except those that wait for the work or a pull.
 //
-// Attacks: a container shares the machine's kernel; its isolation is the engine's with the drops above. Names that reach
-// a URL are checked or encoded; the environment and arguments travel as JSON. The orchestrator cannot choose mounts,
-// devices, capabilities, the network mode or a registry that the provider does not list. Messages of the engine are cut,
-// its streams parsed with bounds.
+// Attacks: a container shares the machine's kernel; its isolation is the engine's with the drops above. Names that
+// reach a URL are checked or encoded; the environment and arguments travel as JSON. The orchestrator cannot choose
+// mounts, devices, capabilities, the network mode or a registry that the provider does not list. Messages of the engine
+// are truncated, its streams parsed with bounds.
 #pragma once
 
-#include <map>
 #include <memory>
 #include <string>
 
 #include "executor/docker/docker_api.hpp"
 #include "executor/docker/image_name.hpp"
-#include "executor/executor.hpp"
+#include "executor/executor_base.hpp"
 #include "executor/log_file.hpp"
 #include "runtime/nursery.hpp"
 
@@ -38,28 +37,25 @@ struct DockerOptions {
   bool allow_privileged = false;
   /// Registries whose images may run, "host" or "host:port"; "*" allows all.
   std::vector<std::string> registries{kPublicRegistries.begin(), kPublicRegistries.end()};
-  /// For a private engine whose work is to be counted apart; empty: the engine's own.
+  /// For a private engine whose work is accounted separately; empty: the engine's own.
   std::string cgroup_parent;
 };
 
-class Docker final : public Executor {
+class Docker final : public ExecutorBase {
  public:
   Docker(Runtime runtime, DockerOptions options);
   ~Docker() override;
 
-  /// The engine's version; the error says why there is none.
+  /// The engine's version; or why there is none.
   Task<Result<std::string>> version();
 
   [[nodiscard]] std::string_view type() const override { return "docker"; }
+  [[nodiscard]] std::string_view enforcement() const override { return "docker"; }
   Task<Result<void>> start(Request request) override;
-  Task<Result<ExecutionResult>> wait(ExecutionId id) override;
   Task<Result<void>> stop(ExecutionId id, Duration grace) override;
   Task<Result<void>> pause(ExecutionId id) override;
   Task<Result<void>> resume(ExecutionId id) override;
   Task<Result<void>> remove(ExecutionId id) override;
-  Task<Result<Logs>> logs(ExecutionId id, std::size_t tail_bytes) override;
-  Task<Result<Status>> status(ExecutionId id) override;
-  Task<Result<std::vector<Status>>> list() override;
   Task<Result<Stats>> stats(ExecutionId id) override;
   Task<Result<ExecOutput>> exec(ExecutionId id, std::vector<std::string> argv) override;
   Task<Result<void>> cleanup() override;
@@ -69,7 +65,6 @@ class Docker final : public Executor {
   struct Run;
   using RunPtr = std::shared_ptr<Run>;
 
-  Result<RunPtr> find(const ExecutionId& id) const;
   Result<void> check(const Request& request) const;
   Task<Result<void>> begin(RunPtr run);
   Task<Result<void>> ensure_image(std::string image);
@@ -79,14 +74,11 @@ class Docker final : public Executor {
   Task<void> conclude(RunPtr run, Result<int> code);
   Task<void> discard(RunPtr run);
   Task<void> ask_to_stop(RunPtr run, Duration grace);
-  Task<Result<void>> until_over(RunPtr run);
   Task<Result<void>> delete_container(std::string name);
   Task<Result<void>> freeze(ExecutionId id, State from, State to, std::string_view verb);
-  [[nodiscard]] Status describe(const Run& run) const;
 
   DockerOptions options_;
   DockerApi api_;
-  std::map<ExecutionId, RunPtr> runs_;
   Nursery nursery_;
 };
 

@@ -6,7 +6,7 @@ Result<std::string> docker_socket(std::string_view docker_host) {
   if (docker_host.empty()) return std::string(kDockerSocket);
   constexpr std::string_view kScheme = "unix://";
   if (!docker_host.starts_with(kScheme) || docker_host.size() == kScheme.size())
-    return fail(Errc::unsupported, "DOCKER_HOST '{}': expected unix:///path; engines on other machines are not used",
+    return fail(Errc::unsupported, "DOCKER_HOST '{}': expected unix:///path; remote engines are not supported",
                 docker_host);
   return std::string(docker_host.substr(kScheme.size()));
 }
@@ -44,7 +44,7 @@ Task<Result<DockerApi::Stream>> DockerApi::stream(std::string method, std::strin
     co_return std::unexpected(no_engine(answer.error()));
   if (!answer) co_return std::unexpected(answer.error());
   stream.body = *std::move(answer);
-  // 304: it is already as asked.
+  // 304: already in the requested state.
   if (stream.body->status / 100 != 2 && stream.body->status != 304) {
     CO_TRY(const std::string words, co_await stream.body->read_all(64 * 1024));
     co_return std::unexpected(engine_error(stream.body->status, fmt::format("{} {}", method, path), words));

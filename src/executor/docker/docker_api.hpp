@@ -1,9 +1,9 @@
 // The Docker Engine API over its Unix socket: one connection per call, JSON in and out, errors that name the remedy.
 //
-// Threads: the Net's lane. Cancellation: any call; the engine may still have carried it out. Every call but stream() has
-// a time limit, so an engine that hangs does not hang the daemon. Failure: Errc::unsupported when no engine answers,
-// not_found for 404, already_exists for 409, io for the rest, with the engine's own message. Specification: Docker Engine
-// API; paths are unversioned, which every engine since 1.12 answers.
+// Threads: the Net's lane. Cancellation: any call; the engine may still have carried it out. Every call but stream()
+// has a time limit, so an engine that hangs does not block the daemon. Failure: Errc::unsupported when no engine
+// answers, not_found for 404, already_exists for 409, io for the rest, with the engine's own message. Specification:
+// Docker Engine API; paths are unversioned, which every engine since 1.12 answers.
 #pragma once
 
 #include <memory>
@@ -17,7 +17,7 @@ namespace dms::executor {
 
 inline constexpr std::string_view kDockerSocket = "/var/run/docker.sock";
 
-/// The socket path that DOCKER_HOST's value names; the default when it is empty. Only unix:// is spoken.
+/// The socket path that DOCKER_HOST's value names; the default when it is empty. Only unix:// is supported.
 Result<std::string> docker_socket(std::string_view docker_host);
 
 class DockerApi {
@@ -27,7 +27,7 @@ class DockerApi {
   /// The response's JSON; null when it has no body.
   Task<Result<json::Value>> call(std::string method, std::string path, std::string body = "", Duration limit = 120s);
 
-  /// A response that goes on: read it while this lives.
+  /// A streamed response. It is read while this object exists.
   struct Stream {
     std::unique_ptr<ByteStream> connection;
     std::unique_ptr<HttpClient> client;
@@ -51,7 +51,7 @@ class DockerApi {
   std::string socket_;
 };
 
-/// Members of the engine's answers, forgiving: absent or of another kind is the empty value.
+/// Members of the engine's replies. A member that is absent or of another kind is the empty value.
 const json::Value* json_at(const json::Value& value, std::initializer_list<std::string_view> path);
 std::string json_text(const json::Value& value, std::initializer_list<std::string_view> path);
 std::int64_t json_int(const json::Value& value, std::initializer_list<std::string_view> path);

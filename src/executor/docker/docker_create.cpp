@@ -30,7 +30,7 @@ void host_config(json::Writer& w, const Request& request, const DockerOptions& o
     w.key("Privileged").boolean(true);
   } else {
     member(w, "SecurityOpt", std::vector<std::string>{"no-new-privileges"});
-    // The rest of the engine's default set is what common images need to drop from root to their own user.
+    // Common images need the rest of the engine's default set to change from root to their own user.
     member(w, "CapDrop", std::vector<std::string>{"AUDIT_WRITE", "MKNOD", "NET_RAW", "SETFCAP"});
   }
   if (!request.network) member(w, "NetworkMode", std::string("none"));

@@ -6,10 +6,10 @@ namespace dms::executor {
 
 Result<void> DockerDemux::take_header() {
   header_size_ = 0;
-  // 0 is what the work was given to read, echoed; 1 and 2 are its outputs; 3 would be the engine's own error.
+  // 0 is stdin, echoed; 1 and 2 are stdout and stderr; 3 would be an error of the engine.
   if (header_[0] > 2 || header_[1] != 0 || header_[2] != 0 || header_[3] != 0) {
     broken_ = true;
-    return fail(Errc::invalid_argument, "Docker log stream: {} {} {} {} is no frame header", header_[0], header_[1],
+    return fail(Errc::invalid_argument, "Docker log stream: {} {} {} {} is not a frame header", header_[0], header_[1],
                 header_[2], header_[3]);
   }
   channel_ = header_[0] == 2 ? Channel::err : Channel::out;
@@ -20,7 +20,7 @@ Result<void> DockerDemux::take_header() {
 
 Result<void> DockerDemux::feed(BytesView bytes) {
   while (!bytes.empty()) {
-    if (broken_) return fail(Errc::invalid_argument, "Docker log stream: broken before");
+    if (broken_) return fail(Errc::invalid_argument, "Docker log stream: an earlier frame header was invalid");
     if (left_ == 0) {
       const std::size_t n = std::min(bytes.size(), header_.size() - header_size_);
       std::copy_n(bytes.begin(), n, header_.begin() + static_cast<std::ptrdiff_t>(header_size_));

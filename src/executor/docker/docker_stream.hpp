@@ -1,7 +1,7 @@
 // The engine's multiplexed output: frames of an 8-byte header {stream, 0, 0, 0, length (big-endian)} and their payload.
 //
-// Payload is handed on as it arrives, so a frame's claimed length costs nothing. The bytes come from a local engine but
-// carry the output of an untrusted program; a broken header is refused, and every later byte too.
+// Payload is passed on as it arrives, so a frame's claimed length costs nothing. The bytes come from a local engine but
+// carry the output of an untrusted program; an invalid header is refused, and so is every later byte.
 #pragma once
 
 #include <array>
@@ -18,7 +18,7 @@ class DockerDemux {
   using Sink = std::function<void(Channel, BytesView)>;
   explicit DockerDemux(Sink sink) : sink_(std::move(sink)) {}
 
-  /// Errc::invalid_argument on a header that cannot be one.
+  /// Errc::invalid_argument on an invalid header.
   Result<void> feed(BytesView bytes);
   /// True between frames: where a stream may end.
   [[nodiscard]] bool at_boundary() const { return left_ == 0 && header_size_ == 0; }

@@ -1,4 +1,4 @@
-// The engine's framed output from arbitrary bytes. Cut into pieces it must give what it gives whole.
+// The engine's framed output from arbitrary bytes. Input in pieces must give the same output as in one piece.
 #include <cstdlib>
 #include <string>
 

@@ -19,7 +19,7 @@ using ::testing::Not;
 
 // ------------------------------------------------------------------------------------------------ a scripted engine
 
-/// Answers with bytes prepared beforehand and keeps what was written.
+/// Replies with prepared bytes and records what is written.
 class ScriptedStream final : public ByteStream {
  public:
   ScriptedStream(std::string answer, std::string& written) : answer_(std::move(answer)), written_(written) {}
@@ -102,7 +102,7 @@ class DockerTest : public ::testing::Test {
   Docker docker_{Runtime{node_.runtime().lane, net_}, DockerOptions{}};
 };
 
-TEST_F(DockerTest, NoEngineSaysWhatToDo) {
+TEST_F(DockerTest, AMissingEngineIsReportedWithTheRemedy) {
   auto version = run(docker_.version());
   ASSERT_FALSE(version);
   EXPECT_TRUE(version.error().is(Errc::unsupported));
@@ -148,13 +148,13 @@ TEST_F(DockerTest, ExitCodesAreNotTakenForSignals) {
   EXPECT_EQ(message(143, "d"), "exit code 143, perhaps SIGTERM");
 }
 
-TEST_F(DockerTest, PullsWhatIsMissingAndReportsItsFailure) {
+TEST_F(DockerTest, PullsAMissingImageAndReportsAFailure) {
   net_.answers = {http(404, R"({"message":"No such image"})"),
-                  http(200, "{\"status\":\"Pulling\"}\n{\"errorDetail\":{},\"error\":\"denied: not yours\"}\n"),
+                  http(200, "{\"status\":\"Pulling\"}\n{\"errorDetail\":{},\"error\":\"denied: no access\"}\n"),
                   http(404, "{}")};
   auto started = run(docker_.start(docker_request(dir_, {"true"})));
   ASSERT_FALSE(started);
-  EXPECT_THAT(started.error().to_string(), HasSubstr("denied: not yours"));
+  EXPECT_THAT(started.error().to_string(), HasSubstr("denied: no access"));
   EXPECT_THAT(net_.written, HasSubstr("POST /images/create?fromImage=nunet-test%3Abusybox HTTP/1.1"));
   EXPECT_THAT(net_.written, HasSubstr("DELETE /containers/nunet_job_e1"));
 }
@@ -178,7 +178,7 @@ TEST_F(DockerTest, LostEngineEndsTheWait) {
   EXPECT_THAT(result->error_msg, HasSubstr("the container is lost"));
 }
 
-TEST_F(DockerTest, RefusesWhatItMayNotRun) {
+TEST_F(DockerTest, RefusesRequestsThatTheProviderDoesNotAllow) {
   const auto refused = [&](auto change) {
     Request r = docker_request(dir_, {"true"});
     change(r);
@@ -190,7 +190,7 @@ TEST_F(DockerTest, RefusesWhatItMayNotRun) {
   EXPECT_TRUE(refused([](Request& r) { r.engine.params.image = "registry.internal:5000/secret"; }));
   EXPECT_TRUE(refused([](Request& r) { r.job_id = "a/b"; }));
   EXPECT_TRUE(refused([](Request& r) { r.engine.type = "sandbox"; }));
-  EXPECT_EQ(net_.written, "") << "the engine was not even asked";
+  EXPECT_EQ(net_.written, "") << "no request reached the engine";
 }
 
 TEST_F(DockerTest, CleanupRemovesByLabel) {
@@ -238,13 +238,13 @@ TEST(DockerDemux, FramesAndBrokenFrames) {
   EXPECT_EQ(err, "oops");
   EXPECT_TRUE(demux.at_boundary());
   EXPECT_FALSE(demux.feed(as_bytes("plain text")));
-  EXPECT_FALSE(demux.feed(as_bytes(frame(1, "x")))) << "what is broken stays broken";
+  EXPECT_FALSE(demux.feed(as_bytes(frame(1, "x")))) << "the error is permanent";
 }
 
 // ---------------------------------------------------------------------------------------------------- a real engine
 
 /// Exists only where tests/docker/with-dockerd.sh has started an engine, which DockerWithEngine below has it do: the
-/// parameter is the engine, and there is either one or none.
+/// parameter is the engine: one or none.
 class DockerEngineTest : public ::testing::TestWithParam<const char*> {
  protected:
   void SetUp() override {
@@ -256,7 +256,7 @@ class DockerEngineTest : public ::testing::TestWithParam<const char*> {
   void TearDown() override {
     if (!docker_) return;
     runtime_.run(docker_->close());
-    EXPECT_EQ(containers(), 0u) << "a container is left behind";
+    EXPECT_EQ(containers(), 0u) << "a container remains";
     docker_.reset();
     fs::remove_all(dir_);
   }
@@ -272,6 +272,7 @@ class DockerEngineTest : public ::testing::TestWithParam<const char*> {
     auto list = runtime_.run(api.call("GET", "/containers/json?all=1"));
     return list && list->is_array() ? list->get_array().size() : 999;
   }
+  /// `sleep 1000` in a script is work that runs until it is stopped; no test waits for its end.
   Request request(std::string script, std::string id = "e1") {
     return docker_request(dir_, {"sh", "-c", std::move(script)}, id);
   }
@@ -286,8 +287,11 @@ class DockerEngineTest : public ::testing::TestWithParam<const char*> {
     return result ? *result : ExecutionResult();
   }
   void until_output(std::string_view text) {
-    while (runtime_.run(docker_->logs(ExecutionId("e1"), 1000))->out.find(text) == std::string::npos)
-      ASSERT_TRUE(runtime_.run(sleep_for(5ms)));
+    const auto is_written = [&] {
+      return runtime_.run(docker_->logs(ExecutionId("e1"), 1000))->out.find(text) != std::string::npos;
+    };
+    for (int i = 0; i < 4'000 && !is_written(); ++i) ASSERT_TRUE(runtime_.run(sleep_for(5ms)));
+    ASSERT_TRUE(is_written()) << "no output '" << text << "' in 20 s";
   }
 
   static inline int counter_ = 0;
@@ -347,7 +351,7 @@ TEST_P(DockerEngineTest, ExecPauseAndResume) {
   ASSERT_TRUE(runtime_.run(docker_->resume(id)));
 }
 
-TEST_P(DockerEngineTest, WhatCannotStartSaysWhy) {
+TEST_P(DockerEngineTest, AFailedStartReportsItsCause) {
   auto missing = start(docker_request(dir_, {"/no/such/program"}));
   ASSERT_FALSE(missing);
   EXPECT_THAT(missing.error().to_string(), HasSubstr("no such file"));
@@ -359,11 +363,11 @@ TEST_P(DockerEngineTest, WhatCannotStartSaysWhy) {
   EXPECT_EQ(containers(), 0u);
 }
 
-TEST_P(DockerEngineTest, CleanupRemovesWhatAnEarlierDaemonLeft) {
+TEST_P(DockerEngineTest, CleanupRemovesContainersOfAnEarlierDaemon) {
   {
     auto earlier = make();
     ASSERT_TRUE(runtime_.run(earlier->start(request("sleep 1000", "old"))));
-    // It dies: its waits end, its container does not.
+    // The earlier daemon is killed: its waits end, its container keeps running.
     EXPECT_EQ(containers(), 1u);
     auto cleaned = runtime_.run(docker_->cleanup());
     EXPECT_TRUE(cleaned);

@@ -41,7 +41,7 @@ TEST(ImageName, OnlyPublicRegistriesByDefault) {
   }
 }
 
-TEST(ImageName, TheProviderChooses) {
+TEST(ImageName, TheProviderAllowsRegistries) {
   EXPECT_TRUE(check_registry("registry.corp.example:5000/x", {"Registry.corp.example:5000"}));
   EXPECT_FALSE(check_registry("debian", {"registry.corp.example"}));
   EXPECT_TRUE(check_registry("10.0.0.7/x", {"*"}));

@@ -4,17 +4,10 @@
 
 namespace dms::executor {
 
-struct Fake::Run {
-  Request request;
+struct Fake::Run : Execution {
   FakeScript script;
-  State state = State::pending;
   Duration left = 0ns;  // of running time
-  SteadyTime since{};   // when it last went on
-  bool stopping = false;
-  ExecutionResult result;
-  Notify changed;
-
-  [[nodiscard]] bool over() const { return is_final(state); }
+  SteadyTime since{};   // when it was started or resumed
 };
 
 Fake::Fake(Lane& lane, std::string type, FakeScript script)
@@ -67,21 +60,13 @@ Result<FakeScript> Fake::choose(const Request& request) const {
   return script;
 }
 
-Result<Fake::RunPtr> Fake::find(const ExecutionId& id) const {
-  const auto it = runs_.find(id);
-  if (it == runs_.end()) return fail(Errc::not_found, "execution '{}' is not known to executor {}", id.value, type_);
-  return it->second;
-}
-
 Task<Result<void>> Fake::start(Request request) {
   CO_TRY_VOID(validate(request));
-  if (runs_.contains(request.execution_id))
-    co_return fail(Errc::already_exists, "execution '{}' exists already", request.execution_id.value);
   auto run = std::make_shared<Run>();
   CO_TRY(run->script, choose(request));
   run->request = std::move(request);
   const ExecutionId id = run->request.execution_id;
-  runs_.emplace(id, run);
+  CO_TRY_VOID(add(run));
   Result<void> slept;
   if (run->script.startup > 0ns) slept = co_await sleep_for(run->script.startup);
   if (slept && run->script.start_error) slept = fail(Errc::io, "{}", *run->script.start_error);
@@ -91,7 +76,7 @@ Task<Result<void>> Fake::start(Request request) {
     runs_.erase(id);
     co_return std::unexpected(slept.error());
   }
-  if (run->over()) co_return fail(Errc::cancelled, "execution '{}' was ended while it started", id.value);
+  if (run->over) co_return fail(Errc::cancelled, "execution '{}' was ended while it started", id.value);
   ++started_;
   run->state = State::running;
   run->result.out = run->script.out;
@@ -103,9 +88,9 @@ Task<Result<void>> Fake::start(Request request) {
   co_return Result<void>();
 }
 
-/// Lets the running time pass; paused time does not count.
+/// Waits for the running time to elapse; paused time does not count.
 Task<void> Fake::live(RunPtr run) {
-  while (!run->over()) {
+  while (!run->over) {
     const bool ticking = run->state == State::running && run->script.runs_for;
     const Duration spent = lane_.now() - run->since;
     if (ticking && spent >= run->left) {
@@ -119,8 +104,8 @@ Task<void> Fake::live(RunPtr run) {
   }
 }
 
-void Fake::end(Run& run, int exit_code, std::string error, bool killed) {
-  if (run.over()) return;
+void Fake::end(Execution& run, int exit_code, std::string error, bool killed) {
+  if (run.over) return;
   const bool ran = run.state != State::pending;
   run.result.exit_code = exit_code;
   run.result.error_msg = std::move(error);
@@ -130,23 +115,13 @@ void Fake::end(Run& run, int exit_code, std::string error, bool killed) {
     count_end(run.result);
   }
   run.state = exit_code == 0 ? State::success : State::failed;
+  run.over = true;
   run.changed.notify_all();
 }
 
-Task<Result<void>> Fake::until_over(RunPtr run) {
-  while (!run->over()) CO_TRY_VOID(co_await run->changed.wait());
-  co_return Result<void>();
-}
-
-Task<Result<ExecutionResult>> Fake::wait(ExecutionId id) {
-  CO_TRY(RunPtr run, find(id));
-  CO_TRY_VOID(co_await until_over(run));
-  co_return run->result;
-}
-
 Task<Result<void>> Fake::stop(ExecutionId id, Duration grace) {
-  CO_TRY(RunPtr run, find(id));
-  if (run->over()) co_return Result<void>();
+  CO_TRY(RunPtr run, find<Run>(id));
+  if (run->over) co_return Result<void>();
   if (run->script.ignores_term) {
     Result<void> ended = co_await with_timeout(grace, until_over(run));
     if (!ended && !ended.error().is(Errc::deadline_exceeded)) co_return std::unexpected(ended.error());
@@ -158,10 +133,9 @@ Task<Result<void>> Fake::stop(ExecutionId id, Duration grace) {
 }
 
 Task<Result<void>> Fake::pause(ExecutionId id) {
-  CO_TRY(RunPtr run, find(id));
+  CO_TRY(RunPtr run, find<Run>(id));
   if (run->state == State::paused) co_return Result<void>();
-  if (run->state != State::running)
-    co_return fail(Errc::invalid_argument, "execution '{}' is {}", id.value, to_string(run->state));
+  CO_TRY_VOID(check_state(*run, State::running));
   run->left -= lane_.now() - run->since;
   run->state = State::paused;
   run->changed.notify_all();
@@ -169,10 +143,9 @@ Task<Result<void>> Fake::pause(ExecutionId id) {
 }
 
 Task<Result<void>> Fake::resume(ExecutionId id) {
-  CO_TRY(RunPtr run, find(id));
+  CO_TRY(RunPtr run, find<Run>(id));
   if (run->state == State::running) co_return Result<void>();
-  if (run->state != State::paused)
-    co_return fail(Errc::invalid_argument, "execution '{}' is {}", id.value, to_string(run->state));
+  CO_TRY_VOID(check_state(*run, State::paused));
   run->since = lane_.now();
   run->state = State::running;
   run->changed.notify_all();
@@ -180,51 +153,30 @@ Task<Result<void>> Fake::resume(ExecutionId id) {
 }
 
 Task<Result<void>> Fake::remove(ExecutionId id) {
-  CO_TRY(RunPtr run, find(id));
+  CO_TRY(RunPtr run, find<Run>(id));
   end(*run, 137, "removed while it ran", true);
   runs_.erase(id);
   co_return Result<void>();
 }
 
 Task<Result<Logs>> Fake::logs(ExecutionId id, std::size_t tail_bytes) {
-  CO_TRY(RunPtr run, find(id));
+  CO_TRY(RunPtr run, find<Run>(id));
   Logs logs;
   logs.out = tail(run->result.out, tail_bytes);
   logs.err = tail(run->result.err, tail_bytes);
   co_return std::move(logs);
 }
 
-Status Fake::describe(const Run& run) const {
-  Status status;
-  status.id = run.request.execution_id;
-  status.job_id = run.request.job_id;
-  status.state = run.state;
-  status.enforcement = "none";
-  return status;
-}
-
-Task<Result<Status>> Fake::status(ExecutionId id) {
-  CO_TRY(RunPtr run, find(id));
-  co_return describe(*run);
-}
-
-Task<Result<std::vector<Status>>> Fake::list() {
-  std::vector<Status> all;
-  for (const auto& [id, run] : runs_) all.push_back(describe(*run));
-  co_return std::move(all);
-}
-
 Task<Result<Stats>> Fake::stats(ExecutionId id) {
-  CO_TRY(RunPtr run, find(id));
+  CO_TRY(RunPtr run, find<Run>(id));
   Stats stats;
   stats.memory_limit = run->request.limits.memory_bytes;
   co_return stats;
 }
 
 Task<Result<ExecOutput>> Fake::exec(ExecutionId id, std::vector<std::string> argv) {
-  CO_TRY(RunPtr run, find(id));
-  if (run->state != State::running)
-    co_return fail(Errc::invalid_argument, "execution '{}' is {}", id.value, to_string(run->state));
+  CO_TRY(RunPtr run, find<Run>(id));
+  CO_TRY_VOID(check_state(*run, State::running));
   ExecOutput output;
   output.exit_code = 0;
   for (const std::string& arg : argv) output.out += (output.out.empty() ? "" : " ") + arg;

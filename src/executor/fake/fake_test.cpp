@@ -45,7 +45,7 @@ TEST_F(FakeTest, RunsForItsTimeAndEndsAsScripted) {
   EXPECT_EQ(run(fake_.status(id_))->state, State::failed);
 }
 
-TEST_F(FakeTest, CanFailToStart) {
+TEST_F(FakeTest, FailsToStartAsScripted) {
   auto started = start({"FAKE_START_ERROR=no such image"});
   ASSERT_FALSE(started);
   EXPECT_EQ(started.error().message(), "no such image");
@@ -83,7 +83,7 @@ TEST_F(FakeTest, PausedTimeDoesNotCount) {
   EXPECT_EQ(world_.now() - before, 110s);
 }
 
-TEST_F(FakeTest, KnowsItsExecutions) {
+TEST_F(FakeTest, ReportsItsExecutions) {
   ASSERT_TRUE(start());
   EXPECT_FALSE(start());
   EXPECT_EQ(run(fake_.list())->size(), 1u);

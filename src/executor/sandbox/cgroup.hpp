@@ -2,10 +2,10 @@
 //
 // Model
 //  1. detect() finds what this process may use, best first: the unified hierarchy (v2), or the v1 hierarchies that are
-//     mounted and writable. Groups are made below this process's own group (v2: or below the root, where the kernel does
-//     not let a group hold both processes and groups), so limits on the daemon apply to its work too.
+//     mounted and writable. Groups are made below this process's own group (v2: or below the root, where the kernel
+//     does not let a group hold both processes and groups), so limits on the daemon apply to its work too.
 //  2. All groups of one owner are in one folder named after it: `<base>/<owner>/<id>`. list() finds those of an owner
-//     that died.
+//     that has been killed.
 //  3. A group's limits are set before the first process joins. Processes join by writing to each of procs_files().
 //
 // Threads: any, one at a time per group; every call is a few accesses to files in memory. Failure: Errc::io with the
@@ -29,13 +29,13 @@ class Cgroup {
 
   [[nodiscard]] std::vector<std::filesystem::path> procs_files() const;
   [[nodiscard]] std::vector<int> pids() const;
-  /// SIGKILL to all that is in it.
+  /// SIGKILL to every process of the group.
   void kill_all() const;
   Result<void> freeze(bool frozen) const;
-  /// How often the kernel killed something here for want of memory.
+  /// Out-of-memory kills by the kernel in this group.
   [[nodiscard]] std::uint64_t oom_kills() const;
   [[nodiscard]] Stats stats() const;
-  /// True once it is gone. False while something in it still runs: kill_all(), then try again a moment later.
+  /// True when the group is removed. False while a process in it runs: call kill_all() and try again later.
   bool remove() const;
   /// The value of one control file, such as "memory.max"; empty if there is none.
   [[nodiscard]] std::string read(std::string_view file) const;

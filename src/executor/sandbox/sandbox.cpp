@@ -11,9 +11,8 @@
 #include <set>
 #include <sstream>
 
-#include "base/log.hpp"
-#include "base/remove_tree.hpp"
 #include "executor/log_file.hpp"
+#include "executor/sandbox/sandbox_arguments.hpp"
 #include "executor/sandbox/seccomp.hpp"
 
 namespace dms::executor {
@@ -24,8 +23,6 @@ namespace {
 constexpr std::uint64_t kDefaultTmp = 1024ULL * 1024 * 1024;
 constexpr Duration kStartPoll = 2ms;     // until bubblewrap has built the sandbox: some ten milliseconds
 constexpr Duration kMemoryPoll = 200ms;  // cgroup v1 reports an out-of-memory kill only when read
-constexpr Duration kReleasePoll = 5ms;
-constexpr int kReleaseTries = 1000;
 constexpr std::string_view kMemoryReason = "memory limit";
 
 std::string slurp(const fs::path& file) {
@@ -41,7 +38,7 @@ std::optional<int> status_number(const std::string& text, std::string_view key) 
   if (at == std::string::npos) return std::nullopt;
   std::istringstream in(text.substr(at + key.size() + 3));
   int value = 0;
-  if (!(in >> value) || text.find('\n', at) == std::string::npos) return std::nullopt;  // not written whole yet
+  if (!(in >> value) || text.find('\n', at) == std::string::npos) return std::nullopt;  // incomplete
   return value;
 }
 
@@ -56,7 +53,7 @@ std::vector<int> children(int pid) {
   return found;
 }
 
-/// A handle on `child` that is sure to be the child of `parent`, not a later process with its number.
+/// A pidfd of `child`, verified to be the child of `parent` and not a later process with the same pid.
 Fd open_child(int parent, int child) {
   Fd fd(static_cast<int>(::syscall(SYS_pidfd_open, child, 0)));
   const std::vector<int> known = children(parent);
@@ -80,40 +77,6 @@ std::string owner_name(const fs::path& state_dir) {
   return fmt::format("nunet-{:016x}", hash);
 }
 
-Result<std::string> inner_directory(const std::string& wanted) {
-  const fs::path path = (fs::path("/work") / wanted).lexically_normal();
-  const std::string text = path.string();
-  for (const std::string root : {"/work", "/tmp"})
-    if (text == root || text == root + "/" || text.starts_with(root + "/")) return text;
-  return fail(Errc::invalid_argument, "working_directory '{}': expected a folder below /work or /tmp", wanted);
-}
-
-Result<void> check_engine(const Request& request) {
-  const EngineParams& p = request.engine.params;
-  if (request.engine.type != "sandbox")
-    return fail(Errc::invalid_argument, "execution type '{}': this executor runs 'sandbox'", request.engine.type);
-  if (!p.image.empty())
-    return fail(Errc::invalid_argument, "image: the sandbox runs programs of this machine, it takes none");
-  if (!p.user.empty()) return fail(Errc::invalid_argument, "user: the sandbox chooses the user itself");
-  if (p.privileged) return fail(Errc::permission_denied, "privileged: there are no privileged sandboxes");
-  if (p.entrypoint.empty() && p.cmd.empty())
-    return fail(Errc::invalid_argument, "cmd: expected a program and its arguments");
-  const std::string& program = p.entrypoint.empty() ? p.cmd.front() : p.entrypoint.front();
-  if (program.empty() || program.find('=') != std::string::npos || program.front() == '-')
-    return fail(Errc::invalid_argument, "cmd: '{}' is not a usable program name", program);
-  return {};
-}
-
-std::vector<std::string> full_environment(std::vector<std::string> environment) {
-  const auto lacks = [&](std::string_view key) {
-    return std::none_of(environment.begin(), environment.end(),
-                        [&](const std::string& e) { return e.starts_with(key); });
-  };
-  if (lacks("PATH=")) environment.emplace_back("PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin");
-  if (lacks("HOME=")) environment.emplace_back("HOME=/work");
-  return environment;
-}
-
 Result<void> make_folder(const fs::path& dir, fs::perms perms) {
   std::error_code ec;
   fs::create_directories(dir, ec);
@@ -122,10 +85,10 @@ Result<void> make_folder(const fs::path& dir, fs::perms perms) {
   return {};
 }
 
-/// Gives a folder and all in it to `uid`. Links are not followed.
-Result<void> give_to(const fs::path& dir, std::uint32_t uid) {
+/// Changes the owner of a folder and its content to `uid`. Links are not followed.
+Result<void> change_owner(const fs::path& dir, std::uint32_t uid) {
   if (::lchown(dir.c_str(), uid, uid) != 0)
-    return fail(Errc::io, "give {} to the work: {}", dir.string(), std::strerror(errno));
+    return fail(Errc::io, "change the owner of {}: {}", dir.string(), std::strerror(errno));
   std::error_code ec;
   for (const auto& entry : fs::recursive_directory_iterator(dir, ec)) (void)::lchown(entry.path().c_str(), uid, uid);
   return {};
@@ -133,9 +96,7 @@ Result<void> give_to(const fs::path& dir, std::uint32_t uid) {
 
 }  // namespace
 
-struct Sandbox::Run {
-  Request request;
-  State state = State::pending;
+struct Sandbox::Run : Execution {
   fs::path dir;   // below state_dir
   fs::path work;  // becomes /work
   std::uint32_t uid = 0;
@@ -144,20 +105,16 @@ struct Sandbox::Run {
   Fd init;                           // process 1 of the sandbox: when it ends, all end
   int init_pid = 0;
   Fd main;  // the work's first process
-  std::string kill_reason;
-  bool stopping = false;
-  bool over = false;  // nothing of it runs any more, and its control group is gone
   std::optional<int> reported_code;
   int outputs = 0;  // logs still being written
-  ExecutionResult result;
-  Notify changed;
-
-  [[nodiscard]] fs::path out_log() const { return request.results_dir / "stdout.log"; }
-  [[nodiscard]] fs::path err_log() const { return request.results_dir / "stderr.log"; }
 };
 
 Sandbox::Sandbox(Lane& lane, ProcessLauncher& processes, SandboxOptions options)
-    : processes_(processes), options_(std::move(options)), root_(::geteuid() == 0), nursery_(lane, "sandbox") {
+    : processes_(processes),
+      options_(std::move(options)),
+      root_(::geteuid() == 0),
+      residue_(lane, options_.state_dir),
+      nursery_(lane, "sandbox") {
   cgroups_ = CgroupTree::detect(owner_name(options_.state_dir), options_.cgroup_root);
   enforcement_ = cgroups_ ? cgroups_->describe() : "rlimit (memory of each process, number of processes; not CPU)";
 }
@@ -184,15 +141,9 @@ Task<Result<void>> Sandbox::probe() {
   co_return Result<void>();
 }
 
-Result<Sandbox::RunPtr> Sandbox::find(const ExecutionId& id) const {
-  const auto it = runs_.find(id);
-  if (it == runs_.end()) return fail(Errc::not_found, "execution '{}' is not known to executor sandbox", id.value);
-  return it->second;
-}
-
 std::uint32_t Sandbox::free_uid() const {
   std::set<std::uint32_t> taken;
-  for (const auto& [id, run] : runs_) taken.insert(run->uid);
+  for (const auto& [id, run] : runs_) taken.insert(static_cast<const Run&>(*run).uid);
   std::uint32_t uid = kFirstUid;
   while (taken.contains(uid)) ++uid;
   return uid;
@@ -200,13 +151,13 @@ std::uint32_t Sandbox::free_uid() const {
 
 // ----------------------------------------------------------------------------------------------------------- starting
 
-/// Folders; may take long, so not on the lane.
+/// Makes the folders and the control group. It may take long, so it runs on a worker.
 Result<void> Sandbox::prepare(Run& run) {
   run.dir = options_.state_dir / run.request.execution_id.value;
   TRY_VOID(make_folder(run.dir, fs::perms::owner_all));
   run.work = run.request.work_dir.empty() ? run.dir / "work" : run.request.work_dir;
   TRY_VOID(make_folder(run.work, fs::perms::owner_all));
-  if (root_) TRY_VOID(give_to(run.work, run.uid));
+  if (root_) TRY_VOID(change_owner(run.work, run.uid));
   std::error_code ec;
   fs::create_directories(run.request.results_dir, ec);
   if (ec) return fail(Errc::io, "make results_dir {}: {}", run.request.results_dir.string(), ec.message());
@@ -228,7 +179,7 @@ struct InnerFiles {
   Fd host_conf;
 };
 
-/// The work's own names. It has no network, so no others can be reached.
+/// /etc/hosts of the work; without a network no other host is reachable.
 constexpr std::string_view kHosts = "127.0.0.1 localhost sandbox\n::1 localhost sandbox ip6-localhost ip6-loopback\n";
 constexpr std::string_view kNsswitch = "passwd: files\ngroup: files\nhosts: files dns\n";
 constexpr std::string_view kHostConf = "multi on\n";  // both addresses of localhost, not the first only
@@ -301,14 +252,12 @@ Result<void> Sandbox::launch(const RunPtr& shared) {
 
 Task<Result<void>> Sandbox::start(Request request) {
   CO_TRY_VOID(validate(request));
-  CO_TRY_VOID(check_engine(request));
+  CO_TRY_VOID(check_sandbox_engine(request.engine));
   CO_TRY_VOID(inner_directory(request.engine.params.working_directory));
-  if (runs_.contains(request.execution_id))
-    co_return fail(Errc::already_exists, "execution '{}' exists already", request.execution_id.value);
   auto run = std::make_shared<Run>();
   run->request = std::move(request);
   run->uid = free_uid();
-  runs_.emplace(run->request.execution_id, run);
+  CO_TRY_VOID(add(run));
 
   // Named, not a temporary: GCC 12 destroys the captures of a temporary in a co_await twice.
   auto preparation = [this, run] { return prepare(*run); };
@@ -324,8 +273,8 @@ Task<Result<void>> Sandbox::start(Request request) {
   if (!outcome) {
     ++metrics_.start_failures;
     if (!run->over) kill(*run, "the start was cancelled");
-    while (!run->over) (void)co_await run->changed.wait_shielded();  // nothing survives that kill
-    co_await discard(run);
+    while (!run->over) (void)co_await run->changed.wait_shielded();  // no process survives the kill
+    co_await remove_folder(run);
     runs_.erase(run->request.execution_id);
     co_return fail(outcome.error(), "start execution '{}' in a sandbox", run->request.execution_id.value);
   }
@@ -350,7 +299,7 @@ Task<Result<void>> Sandbox::until_running(RunPtr run) {
     }
     CO_TRY_VOID(co_await sleep_for(kStartPoll));
   }
-  if (run->reported_code) co_return Result<void>();  // it ran, and is done already
+  if (run->reported_code) co_return Result<void>();  // it has run and ended
   const std::string& why = run->kill_reason.empty() ? run->result.err : run->kill_reason;
   co_return fail(Errc::io, "bubblewrap: {}", why.substr(0, 500));
 }
@@ -383,16 +332,12 @@ Task<void> Sandbox::supervise(RunPtr run) {
   run->changed.notify_all();
 }
 
-/// Ends what is left in the control group and removes it.
 Task<void> Sandbox::release(RunPtr run) {
-  for (int i = 0; run->cgroup && !run->cgroup->remove() && i < kReleaseTries; ++i) {
-    run->cgroup->kill_all();
-    (void)co_await sleep_for(kReleasePoll);
-  }
+  if (run->cgroup) co_await residue_.end(*run->cgroup);
   run->cgroup.reset();
 }
 
-/// An out-of-memory kill of one process ends the work: half of it running on is worse than none.
+/// An out-of-memory kill of one process ends the work: it must not continue without that process.
 Task<void> Sandbox::watch_memory(RunPtr run) {
   while (run->cgroup && !run->process->exited()) {
     if (run->cgroup->oom_kills() > 0) {
@@ -408,8 +353,8 @@ void Sandbox::kill(Run& run, std::string reason) {
   if (run.kill_reason.empty()) run.kill_reason = std::move(reason);
   if (run.cgroup) run.cgroup->kill_all();
   if (run.init) (void)send_signal(run.init, SIGKILL);
-  // Until its first process is known, all of it is one process group, killed at one instant: the parent alone, killed
-  // before its child has asked to die with it, would leave that child behind.
+  // Until its first process is known, the whole sandbox is one process group and is signalled at once: if only the
+  // parent is killed before its child has set PR_SET_PDEATHSIG, the child survives.
   if (run.process && !run.init) (void)run.process->signal_group(SIGKILL);
 }
 
@@ -439,17 +384,6 @@ void Sandbox::conclude(Run& run, const ProcessExit& exit, Logs logs) {
   run.over = true;
 }
 
-Task<Result<ExecutionResult>> Sandbox::wait(ExecutionId id) {
-  CO_TRY(RunPtr run, find(id));
-  while (!run->over) CO_TRY_VOID(co_await run->changed.wait());
-  co_return run->result;
-}
-
-Task<Result<void>> Sandbox::until_over(RunPtr run) {
-  while (!run->over) CO_TRY_VOID(co_await run->changed.wait());
-  co_return Result<void>();
-}
-
 Task<void> Sandbox::end(RunPtr run, Duration grace) {
   if (run->state == State::paused) (void)run->cgroup->freeze(false);
   if (run->main) (void)send_signal(run->main, SIGTERM);
@@ -460,7 +394,7 @@ Task<void> Sandbox::end(RunPtr run, Duration grace) {
 }
 
 Task<Result<void>> Sandbox::stop(ExecutionId id, Duration grace) {
-  CO_TRY(RunPtr run, find(id));
+  CO_TRY(RunPtr run, find<Run>(id));
   if (!run->over && !run->stopping) {
     run->stopping = true;
     nursery_.spawn(end(run, grace));
@@ -469,11 +403,9 @@ Task<Result<void>> Sandbox::stop(ExecutionId id, Duration grace) {
 }
 
 Task<Result<void>> Sandbox::freeze(ExecutionId id, State from, State to) {
-  CO_TRY(RunPtr run, find(id));
+  CO_TRY(RunPtr run, find<Run>(id));
   if (run->state == to) co_return Result<void>();
-  if (run->state != from)
-    co_return fail(Errc::invalid_argument, "execution '{}' is {}, not {}", id.value, to_string(run->state),
-                   to_string(from));
+  CO_TRY_VOID(check_state(*run, from));
   if (!run->cgroup)
     co_return fail(Errc::unsupported, "executor sandbox: pausing needs control groups, and none are writable here");
   CO_TRY_VOID(run->cgroup->freeze(to == State::paused));
@@ -485,98 +417,49 @@ Task<Result<void>> Sandbox::pause(ExecutionId id) { return freeze(std::move(id),
 Task<Result<void>> Sandbox::resume(ExecutionId id) { return freeze(std::move(id), State::paused, State::running); }
 
 Task<Result<void>> Sandbox::remove(ExecutionId id) {
-  CO_TRY(RunPtr run, find(id));
+  CO_TRY(RunPtr run, find<Run>(id));
   if (!run->over) kill(*run, "removed while it ran");
   CO_TRY_VOID(co_await until_over(run));
-  co_await discard(run);
+  co_await remove_folder(run);
   runs_.erase(id);
   co_return Result<void>();
 }
 
-/// Removes or quarantines the run's own folder.
-Task<void> Sandbox::discard(RunPtr run) {
-  if (run->dir.empty()) co_return;
-  auto removal = [dir = run->dir] { return discard_tree(dir); };
-  const Result<void> gone = co_await offload(removal);
-  if (!gone) log::error("executor", "{}", gone.error().to_string());
+Task<void> Sandbox::remove_folder(RunPtr run) {
+  if (!run->dir.empty()) co_await residue_.remove(run->dir);
 }
 
-// ---------------------------------------------------------------------------------------------------------- questions
-
-Task<Result<Logs>> Sandbox::logs(ExecutionId id, std::size_t tail_bytes) {
-  CO_TRY(RunPtr run, find(id));
-  Logs logs = co_await read_logs(run->request.results_dir, std::min(tail_bytes, kResultOutputLimit));
-  co_return std::move(logs);
-}
-
-Status Sandbox::describe(const Run& run) const {
-  Status status;
-  status.id = run.request.execution_id;
-  status.job_id = run.request.job_id;
-  status.state = run.state;
-  status.enforcement = enforcement_;
-  return status;
-}
-
-Task<Result<Status>> Sandbox::status(ExecutionId id) {
-  CO_TRY(RunPtr run, find(id));
-  co_return describe(*run);
-}
-
-Task<Result<std::vector<Status>>> Sandbox::list() {
-  std::vector<Status> all;
-  for (const auto& [id, run] : runs_) all.push_back(describe(*run));
-  co_return std::move(all);
-}
+// ------------------------------------------------------------------------------------------------------------ queries
 
 Task<Result<Stats>> Sandbox::stats(ExecutionId id) {
-  CO_TRY(RunPtr run, find(id));
+  CO_TRY(RunPtr run, find<Run>(id));
   if (!run->cgroup)
     co_return fail(Errc::unsupported, "execution '{}': usage is counted by control groups while it runs", id.value);
   co_return run->cgroup->stats();
 }
 
 Task<Result<ExecOutput>> Sandbox::exec(ExecutionId id, std::vector<std::string>) {
-  CO_TRY(RunPtr run, find(id));
-  co_return fail(Errc::unsupported,
-                 "executor sandbox cannot run further commands inside an execution yet; use executor docker");
+  CO_TRY(const RunPtr run, find<Run>(id));
+  co_return fail(Errc::unsupported, "executor sandbox does not run commands inside an execution; use executor docker");
 }
 
 const Cgroup* Sandbox::cgroup(const ExecutionId& id) const {
-  const auto it = runs_.find(id);
-  return it != runs_.end() && it->second->cgroup ? &*it->second->cgroup : nullptr;
+  const Result<RunPtr> run = find<Run>(id);
+  return run && (*run)->cgroup ? &*(*run)->cgroup : nullptr;
 }
-
-// ------------------------------------------------------------------------------------------------------- housekeeping
 
 Task<Result<void>> Sandbox::cleanup() {
   if (!runs_.empty()) co_return fail(Errc::invalid_argument, "cleanup comes before the first start");
-  if (cgroups_) {
-    for (const Cgroup& group : cgroups_->list()) {
-      auto left = std::make_shared<Run>();
-      left->cgroup = group;
-      log::warn("executor", "ending {} processes that an earlier daemon left in a sandbox", group.pids().size());
-      co_await release(left);
-    }
-  }
-  // What an earlier run left may take long to remove, or may not be removable: it does not delay this start.
-  auto setting_aside = [dir = options_.state_dir] { return quarantine_entries(dir); };
-  const Result<void> aside = co_await offload(setting_aside);
-  if (!aside) log::error("executor", "{}", aside.error().to_string());
-  if (!std::exchange(sweeping_, true)) nursery_.spawn(sweep());
+  std::vector<Cgroup> groups;
+  if (cgroups_) groups = cgroups_->list();
+  co_await residue_.adopt(std::move(groups));
   co_return Result<void>();
-}
-
-Task<void> Sandbox::sweep() {
-  auto sweep = [dir = options_.state_dir, stop = stop_.get_token()] { return sweep_quarantine(dir, stop); };
-  (void)co_await offload(sweep);
-  sweeping_ = false;
 }
 
 Task<void> Sandbox::close() {
   for (auto& [id, run] : runs_)
-    if (!run->over) kill(*run, "the executor was closed");
-  stop_.request_stop();
+    if (!run->over) kill(static_cast<Run&>(*run), "the executor was closed");
+  co_await residue_.close();
   co_await nursery_.join();
   while (!runs_.empty()) {
     const ExecutionId id = runs_.begin()->first;

@@ -1,15 +1,15 @@
 // The `sandbox` executor: programs of this machine, isolated by bubblewrap, that can write to their own folder only.
 //
-// What the work sees
+// Environment of the work
 //  1. User, process, mount, IPC, host-name and (unless Request::network) network namespaces of its own. The machine's
 //     /usr, /bin and /lib* read-only; a generated /etc in which localhost and the host name `sandbox` resolve to the
 //     loopback; empty /tmp and /dev/shm, each at most its memory limit large; its folder as /work.
-//  2. As root the daemon runs it under a user id of its own (kFirstUid + slot) that owns nothing else; without root, in
-//     a user namespace as 1000. Either way: no capabilities, no new privileges, and the filter of seccomp.hpp.
+//  2. As root the daemon runs it under a separate user id (kFirstUid + slot) that owns nothing else; without root, in a
+//     user namespace as 1000. Either way: no capabilities, no new privileges, and the filter of seccomp.hpp.
 //  3. Exactly the environment of the request, plus PATH and HOME if absent. Only the work receives the environment: no
 //     program that still has privileges runs with it.
-//  4. argv = entrypoint + cmd, found in its PATH; no shell reads it. Exit codes 127 and 126 mean what they do in a shell:
-//     not found, not executable; 125: its working directory cannot be entered.
+//  4. argv = entrypoint + cmd, found in its PATH; no shell reads it. Exit codes are those of a shell, 127: not found,
+//     126: not executable; and 125: its working directory cannot be entered.
 //
 // Limits: control groups where they are writable (cgroup.hpp), otherwise rlimits: memory per process instead of in
 // total, CPU not enforced; Status::enforcement says which. Work that passes its memory limit ends: failed, killed,
@@ -17,32 +17,31 @@
 //
 // Ending: stop() sends SIGTERM to the work's first process, and after the grace SIGKILL to its process namespace. When
 // the first process ends, all others end too. If the daemon dies, the kernel kills the work. The folder of an execution
-// is removed by remove_tree(); what cannot be removed is quarantined, and cleanup() removes what earlier daemons left in
-// the background.
+// is removed by remove_tree(); what cannot be removed is quarantined, and cleanup() removes the residue of earlier
+// daemons in the background.
 //
 // Threads: one lane; making and removing folders, and reading and writing logs, is offloaded. What stays on the lane:
 // the files of control groups and of /proc, in memory (13 us each, 28 us at the 99th percentile), and at start the
 // opening of both logs and the status file (19 us each, 44 us at the 99th percentile on ext4). The ProcessLauncher
-// outlives the Sandbox. exec() is not supported yet.
+// outlives the Sandbox. exec() is not supported.
 //
 // Attacks by the work: reading files of the machine or of another job (not mounted; other user ids), reaching the
-// network (none), seeing or signalling other processes (own namespace), running on after the end (the namespace ends as
-// one), filling the disk by output (log limit) or memory by /tmp (bounded, and part of its memory limit), exhausting the
-// process table (pids limit), becoming root by a set-user-id program or a system call (no new privileges, filter),
+// network (none), seeing or signalling other processes (own namespace), continuing after the end (the namespace ends as
+// one), filling the disk by output (log limit) or memory by /tmp (bounded, and part of its memory limit), exhausting
+// the process table (pids limit), becoming root by a set-user-id program or a system call (no new privileges, filter),
 // leaving files that resist removal (quarantine). Not prevented: filling the disk below /work (a quota is planned), and
 // using CPU up to its limit.
 #pragma once
 
 #include <filesystem>
-#include <map>
 #include <memory>
 #include <optional>
-#include <stop_token>
 #include <string>
 
-#include "executor/executor.hpp"
+#include "executor/executor_base.hpp"
 #include "executor/log_file.hpp"
 #include "executor/sandbox/cgroup.hpp"
+#include "executor/sandbox/residue.hpp"
 #include "runtime/nursery.hpp"
 #include "runtime/process.hpp"
 
@@ -55,7 +54,7 @@ struct SandboxOptions {
   std::filesystem::path cgroup_root = "/sys/fs/cgroup";
 };
 
-class Sandbox final : public Executor {
+class Sandbox final : public ExecutorBase {
  public:
   static constexpr std::uint32_t kFirstUid = 700'000'000;
 
@@ -67,14 +66,10 @@ class Sandbox final : public Executor {
 
   [[nodiscard]] std::string_view type() const override { return "sandbox"; }
   Task<Result<void>> start(Request request) override;
-  Task<Result<ExecutionResult>> wait(ExecutionId id) override;
   Task<Result<void>> stop(ExecutionId id, Duration grace) override;
   Task<Result<void>> pause(ExecutionId id) override;
   Task<Result<void>> resume(ExecutionId id) override;
   Task<Result<void>> remove(ExecutionId id) override;
-  Task<Result<Logs>> logs(ExecutionId id, std::size_t tail_bytes) override;
-  Task<Result<Status>> status(ExecutionId id) override;
-  Task<Result<std::vector<Status>>> list() override;
   Task<Result<Stats>> stats(ExecutionId id) override;
   Task<Result<ExecOutput>> exec(ExecutionId id, std::vector<std::string> argv) override;
   Task<Result<void>> cleanup() override;
@@ -82,28 +77,24 @@ class Sandbox final : public Executor {
 
   /// The control group of a running execution, for tests and diagnosis.
   [[nodiscard]] const Cgroup* cgroup(const ExecutionId& id) const;
-  [[nodiscard]] const std::string& enforcement() const { return enforcement_; }
+  [[nodiscard]] std::string_view enforcement() const override { return enforcement_; }
 
  private:
   struct Run;
   using RunPtr = std::shared_ptr<Run>;
 
-  Result<RunPtr> find(const ExecutionId& id) const;
   Result<void> prepare(Run& run);
   Result<void> launch(const RunPtr& run);
   Task<Result<void>> until_running(RunPtr run);
-  Task<Result<void>> until_over(RunPtr run);
   Task<void> copy_output(RunPtr run, std::unique_ptr<ByteStream> from, LogFile log);
   Task<void> supervise(RunPtr run);
   Task<void> watch_memory(RunPtr run);
   Task<void> release(RunPtr run);
-  Task<void> discard(RunPtr run);
-  Task<void> sweep();
+  Task<void> remove_folder(RunPtr run);
   Task<void> end(RunPtr run, Duration grace);
   Task<Result<void>> freeze(ExecutionId id, State from, State to);
   void kill(Run& run, std::string reason);
   void conclude(Run& run, const ProcessExit& exit, Logs logs);
-  [[nodiscard]] Status describe(const Run& run) const;
   [[nodiscard]] std::uint32_t free_uid() const;
 
   ProcessLauncher& processes_;
@@ -111,29 +102,8 @@ class Sandbox final : public Executor {
   bool root_ = false;
   std::optional<CgroupTree> cgroups_;
   std::string enforcement_;
-  std::map<ExecutionId, RunPtr> runs_;
-  bool sweeping_ = false;
-  std::stop_source stop_;
+  Residue residue_;
   Nursery nursery_;
 };
-
-/// What bubblewrap is to do, apart from its program: pure, so that a test can read it.
-struct SandboxPlan {
-  std::vector<std::string> command;
-  std::vector<std::string> environment;  // exactly
-  std::filesystem::path work_dir;        // of the machine, becomes /work
-  std::string working_directory = "/work";
-  std::uint64_t tmp_bytes = 0;
-  bool network = false;
-  std::optional<std::uint32_t> uid;  // set: run by root under this number; not set: in a user namespace
-  int status_fd = -1;
-  int seccomp_fd = -1;
-  int passwd_fd = -1;
-  int group_fd = -1;
-  int hosts_fd = -1;
-  int nsswitch_fd = -1;
-  int host_conf_fd = -1;
-};
-std::vector<std::string> sandbox_arguments(const SandboxPlan& plan);
 
 }  // namespace dms::executor

@@ -1,6 +1,4 @@
-#include <filesystem>
-
-#include "executor/sandbox/sandbox.hpp"
+#include "executor/sandbox/sandbox_arguments.hpp"
 
 namespace dms::executor {
 namespace fs = std::filesystem;
@@ -23,7 +21,7 @@ void add_system(Args& args, bool network) {
     else if (fs::is_directory(dir, ec))
       add(args, {"--ro-bind", dir, dir});
   }
-  // Made explicitly: bubblewrap makes parents of what it binds private to root.
+  // Made explicitly: bubblewrap makes the parent folders of a mount accessible to root only.
   add(args, {"--perms", "0755", "--dir", "/etc"});
   for (const char* file : {"/etc/ld.so.cache", "/etc/alternatives", "/etc/localtime"})
     add(args, {"--ro-bind-try", file, file});
@@ -37,11 +35,45 @@ void add_writable(Args& args, const SandboxPlan& plan) {
   add(args, {"--proc", "/proc", "--dev", "/dev"});
   for (const char* dir : {"/tmp", "/dev/shm"}) add(args, {"--perms", "1777", "--size", size, "--tmpfs", dir});
   add(args, {"--bind", plan.work_dir.string(), "/work", "--chdir", "/"});
-  // The root itself is memory outside every limit.
+  // The root is a tmpfs outside every limit.
   add(args, {"--remount-ro", "/dev", "--remount-ro", "/"});
 }
 
 }  // namespace
+
+Result<std::string> inner_directory(const std::string& wanted) {
+  const fs::path path = (fs::path("/work") / wanted).lexically_normal();
+  const std::string text = path.string();
+  for (const std::string root : {"/work", "/tmp"})
+    if (text == root || text == root + "/" || text.starts_with(root + "/")) return text;
+  return fail(Errc::invalid_argument, "working_directory '{}': expected a folder below /work or /tmp", wanted);
+}
+
+Result<void> check_sandbox_engine(const EngineSpec& engine) {
+  const EngineParams& p = engine.params;
+  if (engine.type != "sandbox")
+    return fail(Errc::invalid_argument, "execution type '{}': this executor runs 'sandbox'", engine.type);
+  if (!p.image.empty())
+    return fail(Errc::invalid_argument, "image: not supported; the sandbox runs programs of this machine");
+  if (!p.user.empty()) return fail(Errc::invalid_argument, "user: not supported; the sandbox assigns the user");
+  if (p.privileged) return fail(Errc::permission_denied, "privileged: not supported by the sandbox");
+  if (p.entrypoint.empty() && p.cmd.empty())
+    return fail(Errc::invalid_argument, "cmd: expected a program and its arguments");
+  const std::string& program = p.entrypoint.empty() ? p.cmd.front() : p.entrypoint.front();
+  if (program.empty() || program.find('=') != std::string::npos || program.front() == '-')
+    return fail(Errc::invalid_argument, "cmd: '{}' is not a usable program name", program);
+  return {};
+}
+
+std::vector<std::string> full_environment(std::vector<std::string> environment) {
+  const auto lacks = [&](std::string_view key) {
+    return std::none_of(environment.begin(), environment.end(),
+                        [&](const std::string& e) { return e.starts_with(key); });
+  };
+  if (lacks("PATH=")) environment.emplace_back("PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin");
+  if (lacks("HOME=")) environment.emplace_back("HOME=/work");
+  return environment;
+}
 
 Args sandbox_arguments(const SandboxPlan& plan) {
   Args args;
@@ -54,7 +86,7 @@ Args sandbox_arguments(const SandboxPlan& plan) {
   else
     add(args, {"--unshare-user", "--uid", "1000", "--gid", "1000"});
   add_system(args, plan.network);
-  // Readable by the work's user: bubblewrap makes such files, and their folder, private to root otherwise.
+  // Readable by the work's user: by default bubblewrap makes such files and their folder accessible to root only.
   const std::pair<int, const char*> data[] = {{plan.passwd_fd, "/etc/passwd"},
                                               {plan.group_fd, "/etc/group"},
                                               {plan.hosts_fd, "/etc/hosts"},
@@ -71,7 +103,7 @@ Args sandbox_arguments(const SandboxPlan& plan) {
     const std::string uid = std::to_string(*plan.uid);
     add(args, {"--reuid", uid, "--regid", uid, "--clear-groups", "--inh-caps=-all", "--bounding-set=-all"});
   }
-  // The folder is entered then too: it is closed to root without capabilities.
+  // The working directory is entered after that: root without capabilities has no access to it.
   add(args, {"--", "/usr/bin/env", "-i", "-C", plan.working_directory, "--"});
   args.insert(args.end(), plan.environment.begin(), plan.environment.end());
   args.insert(args.end(), plan.command.begin(), plan.command.end());

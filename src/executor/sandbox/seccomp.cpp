@@ -21,7 +21,7 @@ namespace {
 constexpr std::uint32_t kNamespaceFlags[] = {CLONE_NEWUSER, CLONE_NEWNS,  CLONE_NEWPID,   CLONE_NEWNET,
                                              CLONE_NEWIPC,  CLONE_NEWUTS, CLONE_NEWCGROUP};
 
-/// Values of personality(): none, 32-bit, Linux 2.6, both, and the question for the present one.
+/// Values of personality(): none, 32-bit, Linux 2.6, both, and the query of the current value.
 constexpr std::uint32_t kPersonalities[] = {0, 0x8, 0x20000, 0x20008, 0xffffffff};
 
 /// Collects rules; the first failure is kept.

@@ -4,11 +4,12 @@
 //  1. A call on the list is allowed. For some the arguments count: clone() without namespace flags; socket() of the
 //     families unix, inet and inet6, and of netlink only NETLINK_ROUTE, which getifaddrs() and getaddrinfo() use;
 //     personality() with the values that emulate older kernels.
-//  2. A call that changes or inspects the kernel, mounts, namespaces, keyrings or other processes answers EPERM, another
-//     socket family EAFNOSUPPORT: programs read this as a missing privilege.
-//  3. Everything else, clone3() and calls that are newer than the list included, answers ENOSYS: programs read this as
-//     an older kernel and use the call's predecessor. The flags of clone3() are in memory, which a filter cannot read.
-//  4. Calls of a foreign architecture (32-bit code on a 64-bit machine, x32) answer EPERM.
+//  2. A call that changes or inspects the kernel, mounts, namespaces, keyrings or other processes fails with EPERM,
+//     another socket family EAFNOSUPPORT: programs read this as a missing privilege.
+//  3. Everything else, clone3() and calls that are newer than the list included, fails with ENOSYS: programs read this
+//     as an older kernel and use the call's predecessor. The flags of clone3() are in memory, which a filter cannot
+//     read.
+//  4. Calls of a foreign architecture (32-bit code on a 64-bit machine, x32) fail with EPERM.
 //
 // Why these errors: docs/decisions/0201-seccomp-allow-list.md. Threads: any. Cost: some milliseconds to make, once; a
 // binary search over the call's number for each call of the work.

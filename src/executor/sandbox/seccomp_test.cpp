@@ -34,7 +34,7 @@ constexpr std::uint32_t kNative =
     AUDIT_ARCH_AARCH64;
 #endif
 
-/// What the filter answers: a plain interpreter of the instructions that it consists of. 0: allowed; -1: not understood.
+/// The result of the filter for a call, by interpreting its instructions. 0: allowed; -1: unknown.
 int answer(long call, std::vector<std::uint64_t> arguments = {}, std::uint32_t arch = kNative) {
   static const std::vector<sock_filter> code = program();
   seccomp_data data{};
@@ -129,13 +129,13 @@ TEST(Seccomp, ForeignArchitecturesAreRefused) {
 #endif
 }
 
-TEST(Seccomp, UnknownCallsLookLikeAnOlderKernel) {
+TEST(Seccomp, UnknownCallsFailWithEnosys) {
   EXPECT_EQ(answer(1000), ENOSYS);
   EXPECT_EQ(answer(SYS_personality, {0x0040000}), ENOSYS) << "without address randomisation";
   EXPECT_EQ(answer(SYS_personality, {0xffffffff}), 0);
 }
 
-TEST(Seccomp, WhatProgramsNeedIsAllowed) {
+TEST(Seccomp, CallsOfCommonProgramsAreAllowed) {
   for (const long call : {SYS_openat,
                           SYS_openat2,
                           SYS_faccessat2,
@@ -169,7 +169,7 @@ TEST(Seccomp, WhatProgramsNeedIsAllowed) {
     EXPECT_EQ(answer(call), 0) << call;
 }
 
-/// In a process of its own, under the filter, as the kernel applies it: the error of a call, 0 for none.
+/// In a separate process, with the filter applied by the kernel: the error of a call, 0 for none.
 int under_filter(int (*work)()) {
   static std::vector<sock_filter> code = program();
   const pid_t child = ::fork();
@@ -184,7 +184,7 @@ int under_filter(int (*work)()) {
   return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
-TEST(Seccomp, TheKernelTakesIt) {
+TEST(Seccomp, TheKernelAcceptsTheFilter) {
   EXPECT_EQ(under_filter([] { return ::socket(AF_ALG, SOCK_SEQPACKET, 0) < 0 ? errno : 0; }), EAFNOSUPPORT);
   EXPECT_EQ(under_filter([] { return ::syscall(SYS_keyctl, 0, 0, 0, 0, 0) < 0 ? errno : 0; }), EPERM);
   EXPECT_EQ(under_filter([] { return ::unshare(CLONE_NEWUSER) < 0 ? errno : 0; }), EPERM);
