@@ -1,4 +1,4 @@
-// What the orchestrator of a node is built from, handed in by the node. All of it outlives the orchestrator.
+// What the orchestrator of a node is built from, provided by the node. All of it outlives the orchestrator.
 #pragma once
 
 #include <filesystem>

@@ -1,4 +1,4 @@
-// For tests: a record store that refuses, or takes its time; an ensemble of one task.
+// For tests: a record store that fails or delays; an ensemble of one task.
 #pragma once
 
 #include "orchestrator/deployment/record.hpp"

@@ -92,7 +92,7 @@ Task<Result<void>> Auction::ask(const std::set<std::string>& nodes, UnixTime exp
       direct.push_back(ask_pinned(peer, std::move(asked), options));
   }
   if (!request.request.empty()) {
-    // A pinned peer that answered the broadcast would have nothing left for its own node.
+    // A pinned peer that bids on the broadcast would have no resources left for its own node.
     for (const auto& [name, node] : ensemble_.nodes)
       if (!node.peer.empty()) request.peer_exclusion.push_back(node.peer);
     options.topic = std::string(kDeploymentTopic);
@@ -147,7 +147,7 @@ Result<void> Auction::check(const Bid& bid, const std::set<std::string>& nodes,
                             const std::set<std::string>& taken) const {
   if (bid.ensemble_id != ensemble_id_) return fail(Errc::invalid_argument, "it is for ensemble {}", bid.ensemble_id);
   if (!nodes.contains(bid.node_id))
-    return fail(Errc::invalid_argument, "it is for node {}, which was not asked for", bid.node_id);
+    return fail(Errc::invalid_argument, "it is for node {}, which is not in this round", bid.node_id);
   if (taken.contains(bid.peer)) return fail(Errc::already_exists, "this peer is excluded or has bid already");
   const jobs::Node& node = ensemble_.nodes.at(bid.node_id);
   if (!node.peer.empty() && node.peer != bid.peer)

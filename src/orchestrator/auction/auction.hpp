@@ -1,14 +1,14 @@
-// The orchestrator's side of the bidding: asks the network for machines and picks one for each node of an ensemble.
+// The orchestrator's side of an auction: requests bids and selects a machine for each node of an ensemble.
 //
 // Model
-//  1. A round asks for the nodes that have no machine yet: pinned nodes are asked directly, the others by broadcast. It
-//     lasts kBidRound at most, and ends early once every node asked for has a bid and none came for kBidSettle (at once
-//     if all of them are pinned).
-//  2. A bid counts if it is signed by its peer, for this ensemble, for a node of the round, from a place that the node
-//     accepts, from the pinned peer where there is one, and if its peer has not bid in this round and is not excluded.
-//     At most kMaxBidsPerNode are kept for a node.
-//  3. After a round the best bid (matching/) of each node stays; the others are free to bid for what is still missing
-//     in the next round. Rounds go on until every node has a machine or the deadline is too near.
+//  1. A round requests bids for the nodes without a machine: from the peer of a pinned node directly, for the others by
+//     broadcast. It lasts kBidRound at most, and ends early once every node of the round has a bid and none arrived for
+//     kBidSettle (at once if all of them are pinned).
+//  2. A bid counts if it is signed by its peer, for this ensemble, for a node of the round, from a location that the
+//     node accepts, from the pinned peer where there is one, and if its peer has not bid in this round and is not
+//     excluded. At most kMaxBidsPerNode are kept for a node.
+//  3. After a round the best bid (matching/) of each node is kept; the others may bid for the remaining nodes in the
+//     next round. Rounds continue until every node has a machine or the deadline is too near.
 //
 // Threads: the actor's lane. Cancellation: between and within rounds; nothing needs undoing, bids are not binding.
 // Attacks: a flood of bids fills a queue of kBidQueue and is dropped beyond; signatures are checked before anything is
@@ -36,7 +36,7 @@ using Candidate = std::map<std::string, protocol::Bid>;
 
 class Auction {
  public:
-  /// Registers the bid behaviour with `actor`, for as long as the auction lives.
+  /// Registers the bid behaviour with `actor`, as long as the auction exists.
   static Result<std::unique_ptr<Auction>> open(actor::Actor& actor, std::string ensemble_id, jobs::Ensemble ensemble);
   ~Auction();
   Auction(const Auction&) = delete;
@@ -45,7 +45,7 @@ class Auction {
   /// Errc::deadline_exceeded names the nodes without a bid, and how many bids were refused.
   Task<Result<Candidate>> run(UnixTime deadline, std::set<std::string> excluded_peers);
 
-  /// Bids seen for each node in the last run, for people.
+  /// Bids received for each node in the last run, for status reports.
   [[nodiscard]] const std::map<std::string, std::vector<protocol::Bid>>& bids() const { return bids_; }
 
  private:

@@ -61,7 +61,7 @@ Task<Result<void>> Deployment::enter(DeploymentStatus status, std::string error)
   co_return Result<void>();
 }
 
-// --- deploying ---------------------------------------------------------------------------------------------------------
+// --- deploying -------------------------------------------------------------------------------------------------------
 
 Task<void> Deployment::deploy() {
   Result<std::unique_ptr<Auction>> auction = Auction::open(*actor_, id(), record_->ensemble);
@@ -74,7 +74,7 @@ Task<void> Deployment::deploy() {
   for (;;) {
     const Result<void> deployed = co_await attempt(**auction, excluded);
     if (deployed) break;
-    if (work_.cancelled()) co_return;  // shutdown() or close() goes on from here
+    if (work_.cancelled()) co_return;  // shutdown() or close() continues from here
     const std::string why = deployed.error().to_string();
     log::warn("orchestrator", "{}: {}", id(), why);
     co_await revert();
@@ -104,7 +104,7 @@ Task<Result<void>> Deployment::attempt(Auction& auction, std::set<std::string>& 
   co_return co_await enter(DeploymentStatus::running);
 }
 
-// --- running -----------------------------------------------------------------------------------------------------------
+// --- running ---------------------------------------------------------------------------------------------------------
 
 Task<void> Deployment::supervise() {
   co_await end_if_all_ended();
@@ -152,11 +152,11 @@ Task<void> Deployment::on_termination(actor::Envelope envelope) {
   const std::string name(jobs::allocation_name(notice->allocation_id));
   const auto entry = record_->manifest.allocations.find(name);
   if (entry == record_->manifest.allocations.end() || entry->second.handle.id != envelope.from.id) {
-    log::debug("orchestrator", "{}: the end of '{}' is not for {} to report", id(), notice->allocation_id,
+    log::debug("orchestrator", "{}: ignored the end of '{}', reported by {}", id(), notice->allocation_id,
                envelope.from.to_string());
     co_return;
   }
-  if (concluding_.contains(name)) co_return;  // a repeated notice; the provider repeats it again if need be
+  if (concluding_.contains(name)) co_return;  // a repeated notice; the provider repeats it until it is acknowledged
   ++terminations_under_way_;
   if (!is_final(entry->second.status)) {
     concluding_.insert(name);
@@ -214,7 +214,7 @@ Task<void> Deployment::end_if_all_ended() {
   (void)co_await enter(end, reason);
 }
 
-// --- ending ------------------------------------------------------------------------------------------------------------
+// --- ending ----------------------------------------------------------------------------------------------------------
 
 Task<Result<void>> Deployment::shutdown() {
   if (is_final(status()))
@@ -233,14 +233,14 @@ Task<Result<void>> Deployment::shutdown() {
     if (!is_final(allocation.status)) stops.push_back(stop_allocation(name));
   const std::vector<Result<void>> stopped = co_await when_all(std::move(stops));
   const Result<void> outcome = first_error(stopped);
-  if (!outcome && outcome.error().is(Errc::closed)) co_return outcome;  // the daemon stops; its next start goes on
+  if (!outcome && outcome.error().is(Errc::closed)) co_return outcome;  // the daemon stops; its next start continues
   if (!outcome) {
-    // A provider did not answer and may still run work: it is asked until it answers.
+    // A provider did not reply and may still run work: the request is repeated until it replies.
     const std::string why = outcome.error().to_string();
     CO_TRY_VOID(co_await enter(DeploymentStatus::shutting_down, why));
     clearing_.spawn(revert_all_and_end());
     co_return fail(outcome.error(),
-                   "not every provider has answered; they are asked again, see `nunet deployment status`");
+                   "not every provider has replied; the requests are repeated, see `nunet deployment status`");
   }
   const auto terminate = [](DeploymentRecord& record) {
     for (auto& [name, allocation] : record.manifest.allocations)
@@ -280,11 +280,11 @@ Task<void> Deployment::revert() {
 Task<void> Deployment::revert_all_and_end() {
   const std::string why =
       status() == DeploymentStatus::shutting_down
-          ? "it was shut down, and some providers had to be asked again"
+          ? "it was shut down, and requests to some providers had to be repeated"
           : fmt::format("the daemon was restarted while the deployment was {}; deploy it again", to_string(status()));
   const Result<void> entered = co_await enter(DeploymentStatus::shutting_down, why);
   if (!entered) co_return;
-  // Right after a start no peer may be connected yet: each provider is asked until it has answered.
+  // Immediately after a start no peer may be connected: the request to each provider is repeated until it replies.
   std::vector<Task<Result<void>>> reverts;
   for (const auto& [name, node] : record_->manifest.nodes) reverts.push_back(revert_until_answered(node));
   const std::vector<Result<void>> outcomes = co_await when_all(std::move(reverts));
@@ -305,7 +305,7 @@ Task<Result<void>> Deployment::revert_until_answered(NodeManifest node) {
   co_return answered;
 }
 
-// --- output ------------------------------------------------------------------------------------------------------------
+// --- output ----------------------------------------------------------------------------------------------------------
 
 Task<Result<std::filesystem::path>> Deployment::logs(std::string name) {
   const auto has_ended = [this, &name] {
@@ -319,7 +319,7 @@ Task<Result<std::filesystem::path>> Deployment::logs(std::string name) {
   if (has_ended()) co_return co_await output_.find(id(), name);
   const actor::Handle provider = record_->manifest.nodes.at(entry->second.node_id).handle;
   CO_TRY(AllocationLogsResponse reply, co_await providers_.logs(provider, name));
-  // If it ended while the reply was under way, the notice has brought the whole output.
+  // If it ended while the reply was in transit, the notice contained the whole output.
   if (!has_ended()) CO_TRY_VOID(co_await output_.write(id(), name, std::move(reply.out), std::move(reply.err)));
   co_return output_.folder(id(), name);
 }

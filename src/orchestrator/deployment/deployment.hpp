@@ -1,20 +1,21 @@
 // One deployment: from an ensemble to running allocations and back, as a state machine that is stored at each step.
 //
 // Model
-//  1. Preparing -> Committing -> Provisioning -> Running -> Completed | Failed. Preparing finds a machine for every node
-//     (auction.hpp); Committing and Provisioning bring the allocations up (provisioner.hpp). Until Running, any failure
-//     reverts every provider that was asked for anything, and the deployment starts over at Preparing, without the
+//  1. Preparing -> Committing -> Provisioning -> Running -> Completed | Failed. Preparing finds a machine for every
+//     node (auction.hpp); Committing and Provisioning bring the allocations up (provisioner.hpp). Until Running, any
+//     failure reverts every provider that received a request, and the deployment starts over at Preparing, without the
 //     providers that failed, until the deadline.
 //  2. shutdown() works in every state: while deploying it reverts; while running it stops every allocation.
-//     ShuttingDown -> Completed. A provider that does not answer is asked again, across restarts of the daemon, until it
-//     answers or its reservations have expired.
-//  3. A task's end comes as a notice with its output, which is kept (output_store.hpp); the provider is then told to
-//     remove the allocation. When every allocation has ended, the deployment is Completed if all tasks ended with 0,
-//     otherwise Failed with the first reason.
+//     ShuttingDown -> Completed. The request to a provider that does not reply is repeated, across restarts of the
+//     daemon, until it replies or its reservations have expired.
+//  3. A provider reports the end of a task in a notice with the output, which is stored (output_store.hpp); then the
+//     provider is requested to remove the allocation. When every allocation has ended, the deployment is Completed if
+//     all tasks ended with 0, otherwise Failed with the first reason.
 //  4. A provider that is lost (liveness.hpp) has failed its allocations, and no start waits for it.
-//  5. A state is entered when it is on disk (record.hpp): what status() says, a restart would find. While the store refuses,
-//     the deployment stays in the state before, and storing is repeated.
-//  6. A deployment that the daemon's start finds unfinished is abandon()ed: its providers are reverted, then it is Failed.
+//  5. A state is entered when it is on disk (record.hpp): status() reports what a restart would find. While the store
+//     fails, the deployment stays in the state before, and storing is repeated.
+//  6. A deployment that the daemon's start finds unfinished is abandon()ed: its providers are reverted, then it is
+//     Failed.
 //
 // Threads: the lane of its actor. Cancellation: close() leaves the allocations as they are (the daemon stops, the
 // deployment does not); shutdown() ends them.
@@ -42,15 +43,15 @@ class Deployment {
   Deployment(const Deployment&) = delete;
   Deployment& operator=(const Deployment&) = delete;
 
-  /// Stores the record. No caller may be told of a deployment before this has succeeded.
+  /// Stores the record. No caller is informed of a deployment before this has succeeded.
   Task<Result<void>> save();
-  /// Begins to deploy.
+  /// Starts deploying.
   void start() { work_.spawn(deploy()); }
   void abandon() { clearing_.spawn(revert_all_and_end()); }
   Task<Result<void>> shutdown();
   /// The folder with stdout.log and stderr.log of an allocation, fetched from its provider if it has not ended.
   Task<Result<std::filesystem::path>> logs(std::string allocation);
-  /// Stops working on it; providers are told nothing.
+  /// Stops without a request to any provider.
   Task<void> close();
   /// Called once, from the lane, when the deployment has ended by itself or by shutdown().
   void on_end(std::function<void()> ended) { ended_ = std::move(ended); }
@@ -87,7 +88,7 @@ class Deployment {
   std::function<void()> ended_;
   Notify changed_;
   Nursery work_;      // deploying and supervising; ended by shutdown()
-  Nursery clearing_;  // asking providers that did not answer; ended by close() only
+  Nursery clearing_;  // repeated requests to providers that did not reply; ended by close() only
 };
 
 }  // namespace dms::orchestrator

@@ -1,4 +1,4 @@
-// One deployment against a scripted provider, in virtual time: what each side is told, and what is on disk when.
+// One deployment against a scripted provider, in virtual time: the messages to each side, and what is stored when.
 #include "orchestrator/deployment/deployment.hpp"
 
 #include <gtest/gtest.h>
@@ -25,7 +25,7 @@ capability::Resources machine() {
   return resources;
 }
 
-/// Bids, commits, allocates and starts as it is told, and remembers what it was asked.
+/// Replies as scripted and records the requests.
 class ScriptedProvider {
  public:
   explicit ScriptedProvider(actor::TestNode& node) : node_(node) {
@@ -151,7 +151,7 @@ struct DeploymentTest : testing::Test {
   std::unique_ptr<Deployment> deployment;
 };
 
-TEST_F(DeploymentTest, ATaskIsCommittedAllocatedStartedAndItsEndIsKept) {
+TEST_F(DeploymentTest, ATaskIsCommittedAllocatedStartedAndItsOutputIsStored) {
   create(record());
   deployment->start();
   ASSERT_TRUE(reaches(DeploymentStatus::running)) << deployment->record().error;
@@ -163,7 +163,7 @@ TEST_F(DeploymentTest, ATaskIsCommittedAllocatedStartedAndItsEndIsKept) {
   ASSERT_TRUE(reported) << reported.error().to_string();
   ASSERT_TRUE(reaches(DeploymentStatus::completed));
   EXPECT_EQ(stored(), DeploymentStatus::completed);
-  EXPECT_EQ(provider.shutdowns, 1) << "the provider is told to remove the allocation";
+  EXPECT_EQ(provider.shutdowns, 1) << "the provider receives the request to remove the allocation";
   EXPECT_EQ(read_file(folder / "deployments/d1/task/stdout.log", 100).value(), "hello");
 }
 
@@ -176,13 +176,13 @@ TEST_F(DeploymentTest, AFailedExitCodeFailsTheDeployment) {
   EXPECT_NE(deployment->record().error.find("exit code 3"), std::string::npos) << deployment->record().error;
 }
 
-TEST_F(DeploymentTest, NoProviderIsAskedForAnythingBeforeThatIsOnDisk) {
+TEST_F(DeploymentTest, ProvidersReceiveRequestsOnlyOfAStoredState) {
   create(record());
   records.refuse = true;
   deployment->start();
   w.settle(20s);
   EXPECT_EQ(provider.commits, 0);
-  EXPECT_EQ(deployment->status(), DeploymentStatus::preparing) << "what is not stored is not entered";
+  EXPECT_EQ(deployment->status(), DeploymentStatus::preparing) << "a state that is not stored is not entered";
   records.refuse = false;
   ASSERT_TRUE(reaches(DeploymentStatus::running)) << deployment->record().error;
   EXPECT_EQ(provider.commits, 1);
@@ -205,7 +205,7 @@ TEST_F(DeploymentTest, ARefusedStartIsRevertedAndTheProviderExcluded) {
   create(record());
   deployment->start();
   ASSERT_TRUE(reaches(DeploymentStatus::failed, 5min));
-  EXPECT_EQ(provider.starts, 1) << "the provider that failed is not asked again";
+  EXPECT_EQ(provider.starts, 1) << "the provider that failed receives no further request";
   EXPECT_EQ(provider.reverts, 1);
   EXPECT_NE(deployment->record().error.find("no such image"), std::string::npos) << deployment->record().error;
 }
@@ -219,7 +219,7 @@ TEST_F(DeploymentTest, ALostProviderFailsItsAllocations) {
   EXPECT_NE(deployment->record().error.find("is lost"), std::string::npos) << deployment->record().error;
 }
 
-TEST_F(DeploymentTest, AnEndReportedByAnotherActorDoesNotCount) {
+TEST_F(DeploymentTest, AnEndReportedByAnotherActorIsIgnored) {
   create(record());
   deployment->start();
   ASSERT_TRUE(reaches(DeploymentStatus::running));
@@ -230,7 +230,7 @@ TEST_F(DeploymentTest, AnEndReportedByAnotherActorDoesNotCount) {
   EXPECT_EQ(deployment->record().manifest.allocations.at("task").status, AllocationStatus::running);
 }
 
-TEST_F(DeploymentTest, ADamagedRecordDoesNotKeepTheOthersFromStarting) {
+TEST_F(DeploymentTest, ADamagedRecordDoesNotPreventLoadingTheOthers) {
   DeploymentRecord unfinished = record();
   unfinished.status = DeploymentStatus::running;
   ASSERT_TRUE(w.run(a, records.save(unfinished)));

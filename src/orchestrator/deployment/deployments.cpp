@@ -35,7 +35,7 @@ Task<Result<void>> Deployments::start() {
     if (unfinished)
       (*unfinished)->abandon();
     else
-      log::error("orchestrator", "deployment {} cannot be taken up again and is skipped: {}", id,
+      log::error("orchestrator", "deployment {} cannot be resumed and is skipped: {}", id,
                  unfinished.error().to_string());
   }
   work_.spawn(prune_regularly());

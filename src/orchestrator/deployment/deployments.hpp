@@ -2,9 +2,10 @@
 //
 // Model
 //  1. `new` replies as soon as the deployment exists and is stored; `status` reports its progress and its end.
-//  2. A deployment that has ended keeps its record and its output until they are pruned (record.hpp, 4); its actor ends.
-//  3. Deployments that an earlier run of the daemon left unfinished are reverted on their providers and marked failed. A
-//     record that cannot be read or taken up again is reported and skipped.
+//  2. A deployment that has ended keeps its record and its output until they are pruned (record.hpp, 4); its actor
+//     ends.
+//  3. Deployments that an earlier run of the daemon left unfinished are reverted on their providers and marked failed.
+//     A record that cannot be read or resumed is reported and skipped.
 //
 // Threads: the node's lane. Bounds: kMaxDeployments that have not ended.
 #pragma once

@@ -1,7 +1,7 @@
-// What a deployment asks of its providers: one request and one checked reply each.
+// The requests of a deployment to its providers: one request and one checked reply each.
 //
-// Every function fails with a sentence that names the provider and what was asked of it; a reply that says no is
-// Errc::permission_denied with the provider's reason. Nothing is kept between calls.
+// Every error names the provider and the request; a negative reply is Errc::permission_denied with the provider's
+// reason. Nothing is kept between calls.
 //
 // Threads: the lane of the actor that sends, which outlives the calls.
 #pragma once
@@ -30,9 +30,9 @@ class ProviderClient {
   Task<Result<std::map<std::string, actor::Handle>>> allocate(actor::Handle provider, const jobs::Ensemble& ensemble,
                                                               std::string node, Duration timeout);
   [[nodiscard]] actor::Envelope start_message(const protocol::AllocationManifest& allocation, Duration timeout) const;
-  /// Stops one allocation and has the provider remove it.
+  /// Makes the provider stop and remove one allocation.
   Task<Result<void>> stop(actor::Handle provider, std::string allocation_id);
-  /// Has the provider take back all that it reserved or allocated for the node.
+  /// Makes the provider release everything that it reserved or allocated for the node.
   Task<Result<void>> revert(protocol::NodeManifest node, Duration timeout = protocol::kRevert.timeout);
   Task<Result<protocol::AllocationLogsResponse>> logs(actor::Handle provider, std::string allocation);
 
@@ -41,7 +41,7 @@ class ProviderClient {
   std::string deployment_;
 };
 
-/// A reply that says no is an error, as one that did not arrive is.
+/// A negative reply is an error, like a missing one.
 Result<void> accepted(const Result<protocol::Ack>& reply, std::string_view what);
 
 }  // namespace dms::orchestrator

@@ -1,4 +1,5 @@
-// What a deployment grants its providers: to report to this deployment's actor, and nothing else, for as long as it runs.
+// What a deployment grants its providers: to report to this deployment's actor, and nothing else, for as long as it
+// runs.
 //
 // Allocations act with their node's DID, so the grant is given to the provider's DID and names this actor alone. It is
 // short-lived and renewed by renew_until_cancelled().

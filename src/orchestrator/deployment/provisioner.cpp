@@ -6,7 +6,7 @@ using namespace protocol;
 
 namespace {
 
-/// Fills in which machine runs which allocation.
+/// Assigns the allocations to machines.
 void place(DeploymentRecord& record, const Candidate& candidate) {
   EnsembleManifest& manifest = record.manifest;
   manifest.nodes.clear();
@@ -41,7 +41,7 @@ Result<void> first_error(const std::vector<Result<void>>& results) {
 }
 
 Task<Result<void>> Provisioner::run(Candidate candidate) {
-  // Providers that are asked for anything must be known to the daemon's next start.
+  // The daemon's next start must know every provider that received a request.
   const auto commit_state = [&candidate](DeploymentRecord& record) {
     place(record, candidate);
     record.status = DeploymentStatus::committing;

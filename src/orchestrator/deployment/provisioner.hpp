@@ -1,10 +1,10 @@
-// Brings an ensemble up on the machines that an auction has chosen: commit, allocate, start.
+// Starts an ensemble on the machines that an auction has selected: commit, allocate, start.
 //
 // Model
-//  1. Committing reserves resources for every allocation and has the allocations made; Provisioning starts them, each after
-//     those it depends on. A state is entered when it is on disk, before any provider is asked for what it is about.
+//  1. Committing reserves resources for every allocation and has the allocations made; Provisioning starts them, each
+//     after those it depends on. A state is entered when it is stored, before the first request of that state is sent.
 //  2. The first failure ends the run; failed_provider() then names the provider to exclude from the next attempt, or is
-//     empty if no provider is at fault. Nothing is reverted here.
+//     empty if no provider caused the failure. Nothing is reverted here.
 //
 // Threads: the deployment's lane. Cancellation: between and within requests.
 #pragma once
@@ -25,7 +25,7 @@ class Provisioner {
 
   /// Ends with every allocation started.
   Task<Result<void>> run(Candidate candidate);
-  /// Forgets the last run.
+  /// Clears the state of the last run.
   void reset() { failed_provider_.clear(); }
   [[nodiscard]] const std::string& failed_provider() const { return failed_provider_; }
 

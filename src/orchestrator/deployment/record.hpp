@@ -1,12 +1,12 @@
-// What is stored of a deployment, and how it is changed: on disk first, then in memory.
+// The stored state of a deployment, and how it is changed: on disk first, then in memory.
 //
 // Model
 //  1. A DeploymentRecord holds everything that the next start of the daemon needs: ensemble, manifest, status, reason,
 //     deadline. It is one document of the store.
 //  2. DurableRecord changes a record by storing the changed copy first. Changes of one record are applied one after
-//     another. When the store refuses, the record stays as it was: what is read is what is on disk.
+//     another. When the store fails, the record stays as it was: what is read is what is stored.
 //  3. RecordStore::load_all() skips documents that cannot be read and names them: one damaged record neither prevents
-//     the daemon's start nor hides the others. It is left in the store for a newer version or for a person to read.
+//     the daemon's start nor hides the others. It is left in the store for a newer version or for an operator.
 //  4. Of the deployments that have ended, the kMaxEndedDeployments newest are kept, for kEndedRetention at most.
 //
 // Threads: the lane of the orchestrator; the store works on a worker thread. Cancellation: a cancelled change has
@@ -28,7 +28,7 @@ namespace dms::orchestrator {
 inline constexpr std::string_view kDeploymentCollection = "deployments";
 inline constexpr std::size_t kMaxEndedDeployments = 1000;
 inline constexpr Duration kEndedRetention = 30 * 24h;
-/// Between two attempts to store a change that the store has refused; doubled each time up to kMaxSaveRetry.
+/// Between two attempts to store a change that the store could not write; doubled each time up to kMaxSaveRetry.
 inline constexpr Duration kSaveRetry = 1s;
 inline constexpr Duration kMaxSaveRetry = 1min;
 

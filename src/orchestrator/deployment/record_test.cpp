@@ -30,7 +30,7 @@ struct RecordTest : testing::Test {
   void keep(DeploymentRecord record) { ASSERT_TRUE(run(store.save(std::move(record)))); }
 };
 
-TEST_F(RecordTest, AChangeThatIsNotStoredDidNotHappen) {
+TEST_F(RecordTest, AChangeThatIsNotStoredHasNoEffect) {
   DurableRecord durable(store, record("d1", DeploymentStatus::preparing));
   const DurableRecord::Change to_running = [](DeploymentRecord& r) { r.status = DeploymentStatus::running; };
   store.refuse = true;
@@ -54,7 +54,7 @@ TEST_F(RecordTest, ARefusedChangeIsRepeatedUntilItIsStored) {
   EXPECT_EQ(durable->status, DeploymentStatus::failed);
 }
 
-TEST_F(RecordTest, ARepeatedChangeEndsWithItsCaller) {
+TEST_F(RecordTest, RepeatingAChangeEndsWhenItsCallerIsCancelled) {
   DurableRecord durable(store, record("d1"));
   store.refuse = true;
   const DurableRecord::Change nothing = [](DeploymentRecord&) {};
@@ -82,7 +82,7 @@ TEST_F(RecordTest, ChangesOfOneRecordAreAppliedOneAfterAnother) {
   EXPECT_EQ(run(store.load("d1")).value()->error, "ab") << "none of the changes is lost on disk";
 }
 
-TEST_F(RecordTest, ADamagedRecordHidesNoOther) {
+TEST_F(RecordTest, ADamagedRecordDoesNotHideOthers) {
   keep(record("good"));
   ASSERT_TRUE(db.blocking().put(kDeploymentCollection, "broken", "{\"id\":5}"));
   ASSERT_TRUE(db.blocking().put(kDeploymentCollection, "future", R"({"id":"future","status":"Hibernating"})"));
@@ -113,7 +113,7 @@ TEST_F(RecordTest, EndedDeploymentsArePrunedByAgeAndNumberAndOthersNever) {
   ASSERT_TRUE(removed);
   EXPECT_EQ(removed->size(), 6u);
   EXPECT_TRUE(std::ranges::count(*removed, "old-ended") == 1);
-  EXPECT_TRUE(std::ranges::count(*removed, "ended-01004") == 1) << "the oldest go first";
+  EXPECT_TRUE(std::ranges::count(*removed, "ended-01004") == 1) << "the oldest are removed first";
   EXPECT_FALSE(std::ranges::count(*removed, "ended-00999") == 1);
   EXPECT_TRUE(run(store.load("old-running")).value());
   EXPECT_FALSE(run(store.load("old-ended")).value());

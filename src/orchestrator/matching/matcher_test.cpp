@@ -31,7 +31,7 @@ TEST(Matcher, TheSmallestMachineThatFitsIsBest) {
   EXPECT_EQ(best_match(job, {}), std::nullopt);
 }
 
-TEST(Matcher, ABidWithoutAnOfferIsTheLastResort) {
+TEST(Matcher, ABidWithoutAnOfferScoresLowest) {
   const auto job = machine(2, 2);
   EXPECT_EQ(best_match(job, {offer("unknown", std::nullopt), offer("big", machine(512, 512))}), 1u);
   EXPECT_EQ(best_match(job, {offer("unknown", std::nullopt)}), 0u);

@@ -29,7 +29,7 @@ Task<Result<std::filesystem::path>> OutputStore::find(std::string deployment, st
     return std::filesystem::is_directory(wanted, ec);
   };
   const bool found = co_await offload(looking);
-  if (!found) co_return fail(Errc::not_found, "no output of {} was kept", allocation);
+  if (!found) co_return fail(Errc::not_found, "no output of {} is stored", allocation);
   co_return wanted;
 }
 

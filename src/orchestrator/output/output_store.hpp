@@ -1,8 +1,9 @@
-// The output of a deployment's allocations, kept on the orchestrator's disk.
+// The output of a deployment's allocations, stored on the orchestrator's disk.
 //
 // Model
-//  1. An allocation's output is two files, stdout.log and stderr.log, in `<work_dir>/deployments/<deployment>/<allocation>`.
-//     Each is replaced whole: a reader sees the old or the new output.
+//  1. An allocation's output is two files, stdout.log and stderr.log, in
+//     `<work_dir>/deployments/<deployment>/<allocation>`. Each is replaced whole: a reader sees the old or the new
+//     output.
 //  2. The output of a deployment is removed with its record.
 //
 // Threads: every call is awaited on the orchestrator's lane; the files are read and written on worker threads. Failure:
@@ -25,7 +26,7 @@ class OutputStore {
 
   [[nodiscard]] std::filesystem::path folder(std::string_view deployment, std::string_view allocation) const;
   Task<Result<void>> write(std::string deployment, std::string allocation, Bytes out, Bytes err);
-  /// Errc::not_found if nothing was kept.
+  /// Errc::not_found if none is stored.
   Task<Result<std::filesystem::path>> find(std::string deployment, std::string allocation);
   Task<Result<void>> remove(std::string deployment);
 

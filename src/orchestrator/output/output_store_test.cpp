@@ -47,7 +47,7 @@ TEST_F(OutputStoreTest, RemovingADeploymentLeavesTheOthers) {
   ASSERT_TRUE(run(store.write("d1", "web", to_bytes("1"), {})));
   ASSERT_TRUE(run(store.write("d2", "web", to_bytes("2"), {})));
   ASSERT_TRUE(run(store.remove("d1")));
-  ASSERT_TRUE(run(store.remove("d1"))) << "twice is fine";
+  ASSERT_TRUE(run(store.remove("d1"))) << "removing nothing is no error";
   EXPECT_FALSE(run(store.find("d1", "web")));
   EXPECT_TRUE(run(store.find("d2", "web")));
 }

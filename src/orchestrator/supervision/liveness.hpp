@@ -1,7 +1,7 @@
-// Whether a provider still answers: libp2p pings, some of which may fail before it counts as lost.
+// Whether a provider is reachable, by libp2p pings; single pings may fail.
 //
 // Model: a provider is lost after kLostAfter failed pings in a row, kPingInterval apart, each with kPingTimeout.
-// Threads: the lane of its caller. Cancellation: of the caller.
+// Threads: the lane of its caller. Cancellation: any call.
 #pragma once
 
 #include <map>
@@ -20,14 +20,14 @@ class Liveness {
  public:
   explicit Liveness(network::Network& network) : network_(network) {}
 
-  /// One ping of a provider. True if the provider is lost by now; Errc::cancelled if the caller was.
+  /// One ping of a provider. True if the provider is lost; Errc::cancelled if the caller is cancelled.
   Task<Result<bool>> ping(std::string peer);
   /// The error of the last failed ping.
   [[nodiscard]] const std::string& last_error(const std::string& peer) { return peers_[peer].error; }
   void reset() { peers_.clear(); }
 
-  /// Sends `request` and waits for its reply, which may take minutes (an image is pulled first), but not longer than
-  /// the provider answers pings: then Errc::closed.
+  /// Sends `request` and waits for its reply, which may take minutes (an image is pulled first). Errc::closed if the
+  /// provider is lost meanwhile.
   template <class Reply>
   Task<Result<Reply>> call(actor::Actor& actor, std::string peer, actor::Envelope request) {
     CO_TRY(const crypto::PeerId id, crypto::PeerId::parse(peer));
@@ -48,6 +48,8 @@ class Liveness {
   struct Peer {
     int missed = 0;
     std::string error;
+    /// Counts one ping. True if the provider is lost.
+    bool count(const Result<Duration>& reply);
   };
   Task<void> watch(crypto::PeerId peer, CancelScope& call);
 
