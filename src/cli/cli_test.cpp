@@ -392,7 +392,7 @@ TEST_F(CliTest, WithoutADaemonTheErrorNamesTheNextStep) {
 }
 
 TEST_F(CliTest, RunUsesTheDaemonsKey) {
-  EXPECT_EQ(nunet({"run"}).code, 1) << "no key yet";
+  EXPECT_EQ(nunet({"run"}).code, 1) << "there is no key";
   must({"key", "new", "dms"});
   EXPECT_EQ(nunet({"run"}).code, 0);
   EXPECT_EQ(world.ran, "dms");

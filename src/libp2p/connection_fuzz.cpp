@@ -1,7 +1,7 @@
-// Any bytes at any time as the peer of a whole connection: multistream-select, Noise or a stub without encryption,
-// yamux, and the negotiation on each stream. The first byte selects the local side (1) and the security (2: none, so
-// that the fuzzer gets past it). Then steps of two bytes: 0..127 send so many of the bytes that follow, 128..255 let
-// time pass, 10 ms to 2.5 s, or, for odd second bytes, block local writes for as long.
+// Any bytes at any time as the peer of a whole connection: multistream-select, Noise or a plaintext exchange, yamux,
+// and the negotiation on each stream. The first byte selects the local side (1) and the security (2: none, so that the
+// fuzzer gets past it). Then steps of two bytes: 0..127 send so many of the bytes that follow, 128..255 let time pass,
+// 10 ms to 2.5 s, or, for odd second bytes, block local writes for as long.
 #include <cstdlib>
 
 #include "libp2p/multistream/multistream.hpp"

@@ -65,7 +65,7 @@ INSTANTIATE_TEST_SUITE_P(, IdleMemoryOf, ::testing::Values("/noise", "/tls/1.0.0
                          [](const auto& info) { return info.param.substr(1, info.param.find('/', 1) - 1); });
 
 TEST_P(IdleMemoryOf, AnIdleConnectionIsSmall) {
-  if (allocated() == 0) GTEST_SKIP() << "skipped: this allocator does not count";
+  if (allocated() == 0) GTEST_SKIP() << "skipped: this allocator does not report allocated bytes";
   Many many(GetParam());
   many.connect(2);  // warm-up: allocations made once
   const std::size_t before = allocated();
@@ -81,7 +81,7 @@ TEST_P(IdleMemoryOf, AnIdleConnectionIsSmall) {
 }
 
 TEST_P(IdleMemoryOf, ABusyConnectionBecomesSmallAgain) {
-  if (allocated() == 0) GTEST_SKIP() << "skipped: this allocator does not count";
+  if (allocated() == 0) GTEST_SKIP() << "skipped: this allocator does not report allocated bytes";
   Many many(GetParam());
   many.connect(2);
   const std::size_t before = allocated();
@@ -122,7 +122,7 @@ Task<void> hold(Muxer& muxer, std::size_t count) {
 }
 
 TEST(IdleMemory, UnreadStreamsStayWithinTheirWindowsAndLeaveNothing) {
-  if (allocated() == 0) GTEST_SKIP() << "skipped: this allocator does not count";
+  if (allocated() == 0) GTEST_SKIP() << "skipped: this allocator does not report allocated bytes";
   constexpr std::size_t kStreams = 40;
   Many many("/noise");
   many.connect(1);

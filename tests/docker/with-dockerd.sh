@@ -42,7 +42,7 @@ start() {
     -H "$DOCKER_HOST" --cgroup-parent "$group" --bridge=none --iptables=false --ip6tables=false --ip-forward=false --ip-masq=false \
     --storage-driver "$1" --log-level warn >"$dir/log" 2>&1 &
   daemon=$!
-  for _ in $(seq 150); do
+  for _ in $(seq 150); do  # until the engine replies, fifteen seconds at most
     [ -S "$dir/docker.sock" ] && curl -s --max-time 2 --unix-socket "$dir/docker.sock" http://docker/_ping | grep -q OK && return 0
     kill -0 "$daemon" 2>/dev/null || return 1
     sleep 0.1

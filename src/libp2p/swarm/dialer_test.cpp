@@ -16,10 +16,10 @@ class CountedMuxer final : public Muxer {
  public:
   explicit CountedMuxer(int& closed) : closed_(closed) {}
   Task<Result<std::unique_ptr<ByteStream>>> open_stream() override {
-    co_return fail(Errc::unsupported, "not implemented by this stub");
+    co_return fail(Errc::unsupported, "not used by this test");
   }
   Task<Result<std::unique_ptr<ByteStream>>> accept_stream() override {
-    co_return fail(Errc::unsupported, "not implemented by this stub");
+    co_return fail(Errc::unsupported, "not used by this test");
   }
   [[nodiscard]] std::size_t streams() const override { return 0; }
   [[nodiscard]] bool closing() const override { return false; }
@@ -54,7 +54,7 @@ class ScriptedTransport final : public Transport {
 
   [[nodiscard]] bool handles(const Multiaddr& address) const override { return address.tcp_endpoint().has_value(); }
   Result<std::unique_ptr<TransportListener>> listen(const Multiaddr&) override {
-    return fail(Errc::unsupported, "not implemented by this stub");
+    return fail(Errc::unsupported, "not used by this test");
   }
   Task<Result<Connection>> dial(Multiaddr address, crypto::PeerId peer) override {
     const TaskContext context = co_await this_task();

@@ -43,9 +43,11 @@ def real_redis():
         command = ["redis-server", "--bind", "127.0.0.1", "--port", str(port), "--save", "", "--dir", folder]
         server = subprocess.Popen(command, executable=redis_server(), stdout=subprocess.DEVNULL)
         try:
-            for _ in range(200):
+            deadline = time.monotonic() + 10
+            while True:
                 with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
                     break
+                assert time.monotonic() < deadline, "redis-server does not accept connections"
                 time.sleep(0.05)
             yield f"127.0.0.1:{port}"
         finally:

@@ -30,7 +30,7 @@ class RecordingNet final : public Net {
     co_return connected(local, to);
   }
   Task<Result<std::unique_ptr<ByteStream>>> connect_unix(std::string) override {
-    co_return fail(Errc::unsupported, "not implemented by this stub");
+    co_return fail(Errc::unsupported, "not used by this test");
   }
   Result<std::vector<IpAddress>> interface_addresses() override { return own; }
 
@@ -38,7 +38,7 @@ class RecordingNet final : public Net {
   class Deaf final : public Listener {
    public:
     explicit Deaf(IpEndpoint at) : at_(at) {}
-    Task<Result<Accepted>> accept() override { co_return fail(Errc::closed, "not implemented by this stub"); }
+    Task<Result<Accepted>> accept() override { co_return fail(Errc::closed, "not used by this test"); }
     [[nodiscard]] IpEndpoint local() const override { return at_; }
     void close() override {}
 
