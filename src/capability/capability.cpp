@@ -123,8 +123,8 @@ std::string_view to_string(Comparison comparison) {
 }
 
 Comparison both(Comparison a, Comparison b) {
-  for (const Comparison ruling : {Comparison::none, Comparison::worse, Comparison::better})
-    if (a == ruling || b == ruling) return ruling;
+  for (const Comparison dominant : {Comparison::none, Comparison::worse, Comparison::better})
+    if (a == dominant || b == dominant) return dominant;
   return Comparison::equal;
 }
 
@@ -205,21 +205,21 @@ std::string explain_shortage(const Resources& offered, const Resources& required
   std::string text;
   const auto say = [&](std::string part) { text += (text.empty() ? "" : "; ") + std::move(part); };
   const auto amount = [&](std::string_view field, const auto& there, const auto& asked) {
-    if (there < asked) say(fmt::format("{}: {} asked, {} there", field, asked.to_string(), there.to_string()));
+    if (there < asked) say(fmt::format("{}: {} required, {} available", field, asked.to_string(), there.to_string()));
   };
   const Comparison cpu = compare(offered.cpu, required.cpu);
   amount("cpu.cores", offered.cpu.cores, required.cpu.cores);
   if (cpu == Comparison::none)
-    say(fmt::format("cpu.architecture: {} asked, {} there", required.cpu.architecture,
+    say(fmt::format("cpu.architecture: {} required, {} available", required.cpu.architecture,
                     offered.cpu.architecture.empty() ? "unknown" : offered.cpu.architecture));
   else if (cpu == Comparison::worse && offered.cpu.cores >= required.cpu.cores)
-    say(fmt::format("cpu.clock_speed: {} x {} asked, {} x {} there", required.cpu.cores.to_string(),
+    say(fmt::format("cpu.clock_speed: {} x {} required, {} x {} available", required.cpu.cores.to_string(),
                     required.cpu.clock_speed.to_string(), offered.cpu.cores.to_string(),
                     offered.cpu.clock_speed.to_string()));
   amount("ram.size", offered.ram.size, required.ram.size);
   amount("disk.size", offered.disk.size, required.disk.size);
   if (compare(offered.gpus, required.gpus) == Comparison::worse)
-    say(fmt::format("gpus: the {} asked do not fit the {} there", required.gpus.size(), offered.gpus.size()));
+    say(fmt::format("gpus: the {} required do not fit the {} available", required.gpus.size(), offered.gpus.size()));
   return text;
 }
 
@@ -272,7 +272,7 @@ Result<std::vector<Gpu>> assign_gpus(const std::vector<Gpu>& pool, const std::ve
   if (required.empty()) return std::vector<Gpu>();
   const auto cards = GpuMatching(pool, required).solve();
   if (!cards)
-    return fail(Errc::limit_exceeded, "gpus: the {} asked do not fit the {} free", required.size(), pool.size());
+    return fail(Errc::limit_exceeded, "gpus: the {} required do not fit the {} free", required.size(), pool.size());
   std::vector<Gpu> assigned;
   for (std::size_t r = 0; r < required.size(); ++r) {
     assigned.push_back(pool[(*cards)[r]]);

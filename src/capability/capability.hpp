@@ -1,9 +1,11 @@
-// What a job requires and a machine offers: processor, memory, disk and graphics cards, and whether one covers the other.
+// What a job requires and a machine offers: processor, memory, disk and graphics cards, and whether one covers the
+// other.
 //
 // Model
 //  1. compare(offered, required) relates the offer to the requirement: better, equal, worse, or none when the
 //     two cannot be compared (another architecture). covers() is better or equal.
-//  2. Resources are the conjunction of their parts: none wins over worse, worse over better, better over equal.
+//  2. Resources are the conjunction of their parts: none takes precedence over worse, worse over better, better over
+//     equal.
 //  3. add() and subtract() return a new value or an error that names the field ("ram.size: ..."); they change nothing
 //     partly. Descriptive fields (model, vendor, clock, ...) are taken from the left side.
 //  4. In a pool, a graphics card is known by its index: adding an unknown card appends it, taking from an unknown card
@@ -12,21 +14,20 @@
 //
 // The rules follow the existing network's, and are stricter where those place a job where it cannot run:
 //  - Cores: the network compares cores x clock only. Here the cores themselves must suffice, and if the job gives a
-//     clock
-//    and the machine knows its own, the product must suffice as well. A job without a clock compares by cores alone.
+//    clock and the machine knows its own, the product must suffice as well. A job without a clock compares by cores
+//    alone.
 //  - Architecture: a job that names none runs anywhere; a named one must be the same, with `amd64` = `x86_64`
 //    and `arm64` = `aarch64`.
 //  - Graphics cards: every required card needs a card of its own with at least that memory and, where the job names
-//     them,
-//    that vendor, model and UUID (best matching, not greedy). The network looks at memory only. A model is found by
-//    part of its name ("rtx 3080" in "NVIDIA GeForce RTX 3080").
+//    them, that vendor, model and UUID (best matching, not greedy). The network compares memory only. A model is found
+//    by part of its name ("rtx 3080" in "NVIDIA GeForce RTX 3080").
 //
 // JSON is the network's: cpu{clock_speed, cores, model, vendor, threads, architecture, cache_size}, gpus[{index,
 // vendor, pci_address, model, vram, uuid}], ram{size, clock_speed, type}, disk{size, model, vendor, type, interface,
 // read_speed, write_speed}; sizes in bytes, speeds in hertz or bytes per second.
 //
-// Attacks: absurd numbers to overflow a sum into a small one. Units refuse what does not fit, sums
-// check, and more than kMaxGpus cards are refused before any matching is done (which costs O(cards^3) at worst).
+// Attacks: numbers chosen so that a sum overflows. Units refuse what does not fit, sums check, and more than kMaxGpus
+// cards are refused before any matching is done (which costs O(cards^3) at worst).
 #pragma once
 
 #include <string>
@@ -147,7 +148,8 @@ Comparison compare(const Resources& offered, const Resources& required);
 
 /// True if a job with this requirement fits into the offer.
 bool covers(const Resources& offered, const Resources& required);
-/// What is missing, for messages: "ram.size: 4 GiB asked, 2 GiB there"; empty if the offer covers the requirement.
+/// What is missing, for messages: "ram.size: 4 GiB required, 2 GiB available"; empty if the offer covers the
+/// requirement.
 std::string explain_shortage(const Resources& offered, const Resources& required);
 
 /// Pool arithmetic (model, 3 and 4).

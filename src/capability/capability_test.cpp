@@ -41,7 +41,7 @@ TEST(Comparison, ConjunctionFollowsTheTable) {
 }
 
 TEST(Compare, CoresMustSufficeEvenIfTheProductDoes) {
-  // One fast core is not four slow ones, unlike in the existing network.
+  // One fast core does not replace four slow ones, unlike in the existing network.
   EXPECT_EQ(compare(cpu(1000, 5 * kGHz), cpu(4000, kGHz)), Comparison::worse);
   EXPECT_EQ(compare(cpu(4000, kGHz), cpu(4000, 2 * kGHz)), Comparison::worse);
   EXPECT_EQ(compare(cpu(4000, kGHz), cpu(4000, kGHz)), Comparison::equal);
@@ -66,7 +66,7 @@ TEST(Compare, ANarrowRequirementIsNotStarvedByAWideOne) {
   ASSERT_TRUE(assigned);
   EXPECT_EQ((*assigned)[0].index, 1);
   EXPECT_EQ((*assigned)[1].index, 0);
-  EXPECT_EQ((*assigned)[0].vram.bytes, 8U) << "only what was asked is taken";
+  EXPECT_EQ((*assigned)[0].vram.bytes, 8U) << "only the required memory is taken";
 }
 
 TEST(Compare, ModelIsFoundByPartOfItsName) {
@@ -176,7 +176,7 @@ TEST(Arithmetic, RequirementsAreListedSideBySide) {
 
 TEST(Shortage, NamesWhatIsMissing) {
   EXPECT_EQ(explain_shortage(make(1000, kGiB, kGiB), make(2000, 4 * kGiB, kGiB)),
-            "cpu.cores: 2 asked, 1 there; ram.size: 4 GiB asked, 1 GiB there");
+            "cpu.cores: 2 required, 1 available; ram.size: 4 GiB required, 1 GiB available");
   EXPECT_EQ(explain_shortage(make(1000, 1, 1), make(1000, 1, 1)), "");
 }
 
@@ -194,7 +194,7 @@ TEST(Json, HasTheNamesOfTheNetwork) {
   EXPECT_EQ(*back, r);
 }
 
-TEST(Json, ReadsWhatFloatingPointPeersSend) {
+TEST(Json, ReadsNumbersOfPeersThatComputeInFloatingPoint) {
   auto r = json::decode<Resources>(
       R"({"cpu":{"clock_speed":2.9e9,"cores":0.3333333},"ram":{"size":1073741824.0},"disk":{"size":0}})");
   ASSERT_TRUE(r) << r.error().to_string();

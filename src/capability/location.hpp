@@ -1,4 +1,4 @@
-// Where a machine is and where a job may run.
+// The location of a machine, and the locations where a job may run.
 //
 // Rules, as on the existing network: a constraint matches a place if the continents are equal and every other field
 // that the constraint sets is equal, letter case included. If an accept list is given, one of it must match and the

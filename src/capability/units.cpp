@@ -101,14 +101,14 @@ Result<std::uint64_t> read_quantity(std::string_view text, std::span<const Unit>
     factor = unit->factor;
   }
   constexpr auto kMost = std::numeric_limits<std::uint64_t>::max();
-  if (number.whole > kMost) return fail(Errc::limit_exceeded, "\"{}\" is more than 64 bits can count", text);
+  if (number.whole > kMost) return fail(Errc::limit_exceeded, "\"{}\" does not fit into 64 bits", text);
   const unsigned __int128 part = static_cast<unsigned __int128>(number.fraction) * factor;
   const unsigned __int128 value = number.whole * factor + (part + number.scale / 2) / number.scale;
-  if (value > kMost) return fail(Errc::limit_exceeded, "\"{}\" is more than 64 bits can count", text);
+  if (value > kMost) return fail(Errc::limit_exceeded, "\"{}\" does not fit into 64 bits", text);
   return static_cast<std::uint64_t>(value);
 }
 
-/// A JSON number that counts something. Fractions are rounded, for the network's peers compute with floating point.
+/// A JSON number that counts something. Fractions are rounded, because the network's peers compute with floating point.
 Result<std::uint64_t> read_count(const json::Value& value, std::string_view what) {
   if (value.is_uint64()) return value.get_uint64();
   if (value.is_int64() && value.get_int64() >= 0) return static_cast<std::uint64_t>(value.get_int64());

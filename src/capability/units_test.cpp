@@ -49,7 +49,7 @@ TEST(ByteSize, IsPrintedShort) {
   EXPECT_EQ(ByteSize{1000}.to_string(), "1000 B");
 }
 
-TEST(ByteSize, WhatIsShownReadsBackWithinAHundredth) {
+TEST(ByteSize, PrintedSizesReadBackWithinAHundredth) {
   SeededRandom random(1);
   for (int i = 0; i < 20000; ++i) {
     const std::uint64_t bytes = random.u64() >> random.below(63);
@@ -73,7 +73,7 @@ TEST(Millicores, ReadsAndShows) {
   EXPECT_FALSE(Millicores::parse("2000000"));
   EXPECT_FALSE(Millicores::from_cores(-0.1));
   EXPECT_FALSE(Millicores::from_cores(std::numeric_limits<double>::quiet_NaN()));
-  EXPECT_EQ(Millicores::from_cores(0.0001)->millis, 1U) << "something is never nothing";
+  EXPECT_EQ(Millicores::from_cores(0.0001)->millis, 1U) << "a positive number never becomes zero";
 }
 
 TEST(Millicores, SurviveJsonExactly) {

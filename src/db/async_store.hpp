@@ -1,20 +1,22 @@
 // The document store for code that runs on a lane: the operations of Store, each awaited, carried out by a worker.
 //
 // Model
-//  1. Operations are carried out one at a time, in the order in which they were started (awaited or spawned; a Task that
-//     is not started yet has no place). A read sees every write that was started before it.
+//  1. Operations are carried out one at a time, in the order in which they were started (awaited or spawned; a Task
+//     that has not been started has no place). A read sees every write that was started before it.
 //  2. When a write has returned success, it is on the disk (store.hpp, 2). Until then the lane runs other code: a
-//     caller that depends on the write, such as one that replies to a peer, awaits it first and then checks its state again.
-//  3. An operation that has been started is carried out to its end; cancellation does not reach it. The wait is as long as
-//     the disk takes for what is queued before it.
-//  4. transaction() runs `change` on the worker, with the store to itself. `change` owns what it uses: by value, or by
-//     reference to what the awaiting coroutine keeps; nothing that the lane accesses meanwhile.
+//     caller that depends on the write, such as one that replies to a peer, awaits it first and then checks its state
+//     again.
+//  3. An operation that has been started is carried out to its end; cancellation does not reach it. The wait is as long
+//     as the disk takes for what is queued before it.
+//  4. transaction() runs `change` on the worker, with exclusive access to the store. `change` owns what it uses: by
+//     value, or by reference to what the awaiting coroutine keeps; nothing that the lane accesses meanwhile.
 //  5. In a simulation the work is done inline, at one virtual instant, so runs replay.
 //  6. At most kMaxQueued operations wait; one more fails with Errc::limit_exceeded and changes nothing.
 //
-// Threads: one lane. blocking() is for the start, before requests are served. Cost: a write waits for the disk (store_bench.cpp:
-// 1.7 ms on an SSD, of which 0.1 ms is processor time of the worker; ten documents in one transaction 2.5 ms), a read two
-// changes of thread. Failure: as Store. close() waits for what is queued; destruction before that is a bug (fatal).
+// Threads: one lane. blocking() is for the start, before requests are served. Cost: a write waits for the disk
+// (store_bench.cpp: 1.7 ms on an SSD, of which 0.1 ms is processor time of the worker; ten documents in one transaction
+// 2.5 ms), a read two changes of thread. Failure: as Store. close() waits for what is queued; destruction before that
+// is a bug (fatal).
 #pragma once
 
 #include <deque>

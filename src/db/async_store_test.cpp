@@ -33,7 +33,7 @@ Task<void> put_and_note(AsyncStore& store, std::string id, std::string json, std
   events.push_back(done ? id : done.error().to_string());
 }
 
-TEST(AsyncStore, DoesWhatTheStoreDoes) {
+TEST(AsyncStore, HasTheOperationsOfTheStore) {
   SimulatedStore w;
   EXPECT_TRUE(w.world.run(w.node, w.store.put("a", "1", "{}")));
   EXPECT_EQ(**w.world.run(w.node, w.store.get("a", "1")), "{}");
@@ -134,7 +134,7 @@ Task<void> write_while_the_lane_works(AsyncStore& store, bool& written) {
   co_await store.close();
 }
 
-TEST(AsyncStore, ARealLaneGoesOnWhileTheDiskIsAwaited) {
+TEST(AsyncStore, ARealLaneRunsWhileAWriteIsPending) {
   const auto folder = std::filesystem::temp_directory_path() / ("nunet-async-db-" + std::to_string(::getpid()));
   auto opened = Store::open((folder / "nunet.db").string());
   ASSERT_TRUE(opened) << opened.error().to_string();

@@ -6,13 +6,13 @@
 
 namespace dms::db {
 
-/// Where the documents of a collection go that cannot be read.
+/// The collection to which unreadable documents of `collection` are moved.
 [[nodiscard]] inline std::string unreadable(std::string_view collection) {
   return fmt::format("{}.unreadable", collection);
 }
 
-/// The values of a collection. A document that cannot be read is moved to unreadable(collection), where it stays for a newer
-/// version or for a person to read, and is named in the log: one damaged record does not prevent a start. Blocks.
+/// The values of a collection. A document that cannot be read is moved to unreadable(collection), where it stays for a
+/// newer version or for an operator, and is named in the log: one damaged record does not prevent a start. Blocks.
 template <class T>
 Result<std::vector<std::pair<std::string, T>>> list_readable(Store& store, std::string_view collection) {
   TRY(const std::vector<Document> documents, store.list(collection));
@@ -24,7 +24,7 @@ Result<std::vector<std::pair<std::string, T>>> list_readable(Store& store, std::
       continue;
     }
     log::error("db", {{"collection", collection}, {"document", document.id}},
-               "the record {} of {} cannot be read and is set aside in {}: {}", document.id, collection,
+               "the record {} of {} cannot be read and is moved to {}: {}", document.id, collection,
                unreadable(collection), value.error().to_string());
     TRY_VOID(store.transaction([&]() -> Result<void> {
       TRY_VOID(store.put(unreadable(collection), document.id, document.json));

@@ -79,7 +79,7 @@ struct Store::Impl {
   sqlite3* handle = nullptr;
   Statement put, get, erase, list;
   int depth = 0;
-  std::optional<Error> spoiled;  // an inner transaction failed; the outer one must, too
+  std::optional<Error> inner_failure;  // an inner transaction failed; the outer one must, too
 
   ~Impl() {
     put.reset(), get.reset(), erase.reset(), list.reset();
@@ -131,10 +131,10 @@ struct Store::Impl {
     TRY(const std::string text, ask("PRAGMA user_version", "reading the format"));
     const int version = std::atoi(text.c_str());
     if (version > kVersion)
-      return fail(
-          Errc::newer_format,
-          "the database {} has format {}, this program knows {}; use the newer program, or another general.work_dir",
-          path, version, kVersion);
+      return fail(Errc::newer_format,
+                  "the database {} has format {}, this program supports up to {}; use the newer program, or another "
+                  "general.work_dir",
+                  path, version, kVersion);
     for (int next = version; next < kVersion; ++next) {
       TRY_VOID(run("BEGIN IMMEDIATE", "migrating"));
       TRY_VOID(run(kMigrations[next], "migrating"));
@@ -238,7 +238,7 @@ Result<void> Store::transaction(const std::function<Result<void>()>& change) {
   Impl& db = *impl_;
   if (db.depth > 0) {
     Result<void> done = change();
-    if (!done && !db.spoiled) db.spoiled = done.error();
+    if (!done && !db.inner_failure) db.inner_failure = done.error();
     return done;
   }
   TRY_VOID(db.run("BEGIN IMMEDIATE", "beginning a transaction"));
@@ -249,12 +249,12 @@ Result<void> Store::transaction(const std::function<Result<void>()>& change) {
     explicit Scope(Impl& d) : db(d) { db.depth = 1; }
     ~Scope() {
       db.depth = 0;
-      db.spoiled.reset();
+      db.inner_failure.reset();
       if (!committed) sqlite3_exec(db.handle, "ROLLBACK", nullptr, nullptr, nullptr);
     }
   } scope(db);
   TRY_VOID(change());
-  if (db.spoiled) return std::unexpected(*db.spoiled);
+  if (db.inner_failure) return std::unexpected(*db.inner_failure);
   TRY_VOID(db.run("COMMIT", "committing"));
   scope.committed = true;
   return {};

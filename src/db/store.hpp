@@ -13,11 +13,12 @@
 //     refused.
 //  5. ":memory:" is a store that lives as long as the object, for tests and simulations.
 //
-// Threads: any; calls exclude each other, a transaction excludes the calls of other threads until it ends. Calls block: a
-// write waits for the disk (store_bench.cpp: 1.7 ms on an SSD, ten documents in one transaction 2.5 ms; hard disks more),
-// a get takes 1.3 us and a list 2 us for each document. Code that runs on a lane uses AsyncStore (async_store.hpp); this
-// class is for its workers, for the start of the daemon and for tests. Failure: Errc::corrupt, newer_format, in_use say
-// what to do next; full disks and broken files are dms::Errc::io. After a failed write the store holds what it held before.
+// Threads: any; calls exclude each other, a transaction excludes the calls of other threads until it ends. Calls block:
+// a write waits for the disk (store_bench.cpp: 1.7 ms on an SSD, ten documents in one transaction 2.5 ms; hard disks
+// more), a get takes 1.3 us and a list 2 us for each document. Code that runs on a lane uses AsyncStore
+// (async_store.hpp); this class is for its workers, for the start of the daemon and for tests. Failure: Errc::corrupt,
+// newer_format, in_use say what to do next; full disks and broken files are dms::Errc::io. After a failed write the
+// store holds what it held before.
 #pragma once
 
 #include <functional>

@@ -10,7 +10,7 @@ namespace {
 
 constexpr std::size_t kDocument = 1024;
 
-/// Each time another one: SQLite does not write a row that stays as it is.
+/// Different each time: SQLite does not write an unchanged row.
 std::string document() {
   static std::uint64_t number = 0;
   std::string text(kDocument, 'x');
@@ -19,7 +19,7 @@ std::string document() {
   return text;
 }
 
-/// A store in a folder of its own, which goes with it.
+/// A store in a folder of its own, which is removed with it.
 class Disk {
  public:
   Disk() : folder_(std::filesystem::absolute("store_bench." + std::to_string(::getpid()))) {}

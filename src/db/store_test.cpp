@@ -87,7 +87,7 @@ TEST(Store, AFailedInnerTransactionFailsTheOuterOne) {
   ASSERT_FALSE(done);
   EXPECT_EQ(done.error().message(), "inner");
   EXPECT_TRUE(store.list("a")->empty());
-  EXPECT_TRUE(store.put("a", "1", "{}")) << "the store works on";
+  EXPECT_TRUE(store.put("a", "1", "{}")) << "the store remains usable";
 }
 
 TEST(Store, AnExceptionRollsBack) {
@@ -140,7 +140,7 @@ TEST_F(StoreFile, IsPrivateAndMakesItsFolder) {
   EXPECT_EQ(info.st_mode & 0777, 0700U);
 }
 
-TEST_F(StoreFile, ASecondUserIsRefused) {
+TEST_F(StoreFile, ASecondOpenIsRefused) {
   auto store = Store::open(path_);
   ASSERT_TRUE(store);
   auto second = Store::open(path_);

@@ -2,13 +2,13 @@
 //
 // Model
 //  1. discover() finds processor, memory and disk. A part that cannot be read stays empty and is named in `problems`;
-//     the others are found all the same.
+//     the others are still found.
 //  2. Limits of this process's control groups apply: in a container with 2 GiB the machine has 2 GiB, and a processor
 //     quota lowers the cores.
 //  3. Cores are physical, threads logical. The clock is the highest known rate of the processor.
 //  4. usage() is what all processes use: the load of the last minute in cores, memory that is not available, disk that
 //     is not free. Never more than discover() finds.
-//  5. Graphics cards are not detected yet: the list is empty.
+//  5. Graphics cards are not detected: the list is empty.
 //
 // `root` is prepended to every path, so that tests run on a recorded tree. Threads: any, no state. Cost: some twenty
 // small files in memory, well under a millisecond.

@@ -47,7 +47,7 @@ class MachineTree : public testing::Test {
   Options options_;
 };
 
-TEST_F(MachineTree, IsReadAsItIs) {
+TEST_F(MachineTree, EachPartIsRead) {
   fs::create_directories(options_.root / "sys/devices/pci/block/sda/sda1");
   put("sys/devices/pci/block/sda/queue/rotational", "0\n");
   put("sys/devices/pci/block/sda/device/model", "Samsung SSD 870 \n");
@@ -74,7 +74,7 @@ TEST_F(MachineTree, TheKernelsClockLimitComesFirst) {
   EXPECT_EQ(discover(options_).resources.cpu.clock_speed.hertz, 3'500'000'000U);
 }
 
-TEST_F(MachineTree, ArmNamesNoCoresAndNoClock) {
+TEST_F(MachineTree, ArmReportsNoCoresAndNoClock) {
   put("proc/cpuinfo",
       "processor\t: 0\nBogoMIPS\t: 108.00\nCPU implementer\t: 0x41\n\nprocessor\t: 1\nCPU implementer\t: 0x41\n\n");
   const Report report = discover(options_);
@@ -95,7 +95,7 @@ TEST_F(MachineTree, ControlGroupsLimitTheMachine) {
   EXPECT_EQ(usage(options_).resources.ram.size.bytes, kGiB);
 }
 
-TEST_F(MachineTree, ControlGroupsOfVersionOneDoToo) {
+TEST_F(MachineTree, ControlGroupsOfVersion1LimitTheMachine) {
   put("sys/fs/cgroup/memory/memory.limit_in_bytes", "1073741824\n");
   put("sys/fs/cgroup/cpu/cpu.cfs_quota_us", "-1\n");
   put("sys/fs/cgroup/cpu/cpu.cfs_period_us", "100000\n");
@@ -105,7 +105,7 @@ TEST_F(MachineTree, ControlGroupsOfVersionOneDoToo) {
   EXPECT_EQ(discover(options_).resources.cpu.cores.millis, 500U);
 }
 
-TEST_F(MachineTree, UsageIsWhatIsTaken) {
+TEST_F(MachineTree, UsageOfEachPartIsReported) {
   const Report report = usage(options_);
   EXPECT_TRUE(report.problems.empty());
   EXPECT_EQ(report.resources.cpu.cores.millis, 1500U);
@@ -126,9 +126,9 @@ TEST_F(MachineTree, OnePartThatFailsLeavesTheOthers) {
   EXPECT_EQ(discover(options_).problems.size(), 3U);
 }
 
-TEST(Machine, ThisOneIsFound) {
+TEST(Machine, TheTestMachineIsFound) {
   Options options;
-  options.work_dir = fs::temp_directory_path() / "not" / "there" / "yet";
+  options.work_dir = fs::temp_directory_path() / "missing" / "work" / "folder";
   const Report report = discover(options);
   EXPECT_TRUE(report.problems.empty()) << report.problems.front();
   EXPECT_FALSE(report.resources.cpu.cores.empty());

@@ -1,10 +1,11 @@
-// The Node actor: one machine on the network, and everything that can be asked of it.
+// The node actor: one machine on the network, and its behaviours.
 //
 // Its parts: NodeBehaviours (what a node reports of itself), provider::Provider (bids, reservations, allocations),
-// orchestrator::Deployments (what this node deploys for its user). protocol/serve.hpp says how a behaviour is registered.
+// orchestrator::Deployments (what this node deploys for its user). protocol/serve.hpp says how a behaviour is
+// registered.
 //
-// Threads: the lane of its runtime. stop() ends everything in order: new work is refused, deployments keep running without
-// supervision, allocations are released, the root actor stops. It must have ended before the node is destroyed.
+// Threads: the lane of its runtime. stop() ends everything in order: new work is refused, deployments keep running
+// without supervision, allocations are released, the root actor stops. It must have ended before the node is destroyed.
 #pragma once
 
 #include "node/node_behaviours.hpp"

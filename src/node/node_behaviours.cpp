@@ -130,7 +130,7 @@ Task<ResourcesReply> NodeBehaviours::onboarded(Nothing, Request) {
   const auto share = services_.resources.onboarded();
   if (!share)
     co_return ResourcesReply{
-        .error = "this machine is not onboarded; `nunet actor cmd /dms/node/onboarding/onboard` does it"};
+        .error = "this machine is not onboarded; onboard it with `nunet actor cmd /dms/node/onboarding/onboard`"};
   co_return ResourcesReply{.ok = true, .resources = *share};
 }
 Task<ResourcesReply> NodeBehaviours::hardware_spec(Nothing, Request) { co_return reply_of(services_.machine()); }

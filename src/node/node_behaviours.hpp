@@ -1,7 +1,8 @@
-// The behaviours that ask a node about itself or change a setting: hello, peers, onboarding, resources, capabilities
-// (protocol/node.hpp).
+// The behaviours by which a node reports on itself or changes a setting: hello, peers, onboarding, resources,
+// capabilities (protocol/node.hpp).
 //
-// A change is answered after it is on disk; one that cannot be written is undone in memory. Threads: the node's lane.
+// The reply to a change is sent after it is stored; one that cannot be stored is undone in memory. Threads: the node's
+// lane.
 #pragma once
 
 #include "actor/actor.hpp"

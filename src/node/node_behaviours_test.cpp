@@ -37,7 +37,7 @@ struct NodeBehavioursTest : testing::Test {
   NodeBehaviours behaviours{services, options, *node.root};
 };
 
-TEST_F(NodeBehavioursTest, AnAnchorThatCannotBeSavedIsUndoneAndTheReplySaysSo) {
+TEST_F(NodeBehavioursTest, AnAnchorThatCannotBeSavedIsUndoneAndReported) {
   start("/proc/no-such-folder/capabilities.json");
   const actor::TestNode& third = w.add("third");
   const std::string before = node.context->serialise();
@@ -47,7 +47,7 @@ TEST_F(NodeBehavioursTest, AnAnchorThatCannotBeSavedIsUndoneAndTheReplySaysSo) {
   EXPECT_EQ(node.context->serialise(), before);
 }
 
-TEST_F(NodeBehavioursTest, WhatAShareLacksIsNamed) {
+TEST_F(NodeBehavioursTest, TheMissingPartOfAShareIsNamed) {
   start({});
   services.machine = [] { return Result<capability::Resources>(capability::Resources{}); };
   protocol::OnboardRequest request;

@@ -1,4 +1,4 @@
-// What a node is built from, handed in by the daemon (real) or by a simulation.
+// What a node is built from, provided by the daemon (real) or by a simulation.
 #pragma once
 
 #include <functional>
@@ -14,9 +14,9 @@ struct Services {
   network::Network& network;
   db::AsyncStore& store;
   resources::Manager& resources;
-  /// What this machine can run work with: executor type -> executor.
+  /// The executors of this machine, by type.
   std::map<std::string, executor::Executor*> executors;
-  /// What this machine is, and how much of it is in use now.
+  /// The resources of this machine, and how much of them is in use.
   std::function<Result<capability::Resources>()> machine;
   std::function<Result<capability::Resources>()> usage;
 };

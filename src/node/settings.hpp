@@ -1,4 +1,4 @@
-// Where the node's machine is; ensembles may ask for a location.
+// The location of the node's machine; ensembles may require one.
 #pragma once
 
 #include "config/section.hpp"

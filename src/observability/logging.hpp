@@ -1,4 +1,4 @@
-// Where log lines go: as text to standard error, as JSON lines to a file that is rotated.
+// The log sink: text to standard error, JSON lines to a file that is rotated.
 //
 // Model
 //  1. While a Logging exists it is the sink of base/log.hpp; its destructor restores the default.

@@ -61,9 +61,9 @@ TEST_F(LoggingTest, WritesTextAndJson) {
 
 TEST_F(LoggingTest, TextOfAPeerCannotImitateALine) {
   install();
-  log::warn("net", "peer says \n2023 ERROR node: all is lost\x1b[2J");
+  log::warn("net", "peer says \n2023 ERROR node: fatal\x1b[2J");
   EXPECT_EQ(lines(folder_ / "console").size(), 1U);
-  EXPECT_NE(lines(folder_ / "console")[0].find("\\x0a2023 ERROR node: all is lost\\x1b[2J"), std::string::npos);
+  EXPECT_NE(lines(folder_ / "console")[0].find("\\x0a2023 ERROR node: fatal\\x1b[2J"), std::string::npos);
   ASSERT_EQ(lines(options_.file).size(), 1U);
   EXPECT_TRUE(json::parse(lines(options_.file)[0]));
   log::warn("net", "{}", std::string(1'000'000, 'x'));
@@ -96,7 +96,7 @@ TEST_F(LoggingTest, FieldsOfAPeerCannotImitateALineOrAnotherField) {
   const auto file = lines(options_.file);
   ASSERT_EQ(file.size(), 1U);
   const auto line = json::parse(file[0]);
-  ASSERT_TRUE(line) << "no member twice, whatever the text says";
+  ASSERT_TRUE(line) << "no duplicate member";
   EXPECT_EQ(line->at("reason").as_string(), "refused");
 }
 

@@ -65,10 +65,10 @@ Result<executor::Request> Allocation::execution_request() const {
 Task<void> Allocation::watch() {
   Result<executor::ExecutionResult> result = co_await executor_.wait(execution_id_);
   if (!result) {
-    // release() stops this actor, which closes its waits, and goes on from here.
+    // release() stops this actor, which closes its waits, and continues from here.
     if (result.error().is(Errc::cancelled) || result.error().is(Errc::closed)) co_return;
     result = executor::ExecutionResult{};
-    result->error_msg = "the executor lost the work";
+    result->error_msg = "the executor does not know the execution any more";
   }
   set_status(result->exit_code == 0 && !result->killed ? AllocationStatus::completed : AllocationStatus::failed);
   log::info("provider",
@@ -98,7 +98,7 @@ Task<void> Allocation::notify(executor::ExecutionResult result) {
   for (int attempt = 0; attempt < kNotifyTries; ++attempt) {
     Result<Ack> answer = co_await call(*actor_, protocol::kTaskTermination, spec_.orchestrator, ended);
     if (answer) co_return;
-    log::debug("provider", "telling {} that {} has ended: {}", spec_.orchestrator.address.to_string(), spec_.id,
+    log::debug("provider", "notifying {} of the end of {}: {}", spec_.orchestrator.address.to_string(), spec_.id,
                answer.error().to_string());
     const Result<void> slept = co_await sleep_for((1 << attempt) * 1s);
     if (!slept) co_return;

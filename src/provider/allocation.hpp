@@ -2,13 +2,13 @@
 //
 // Model
 //  1. pending -> running -> completed | failed | terminated. start() runs the work once; a second call is refused.
-//  2. When the work ends, its resources are freed, and then the orchestrator is told with the exit code and the end of the
-//     output: kNotifyTries times, with growing pauses, until it acknowledges.
-//  3. release() ends the work if it runs and removes its container or sandbox, its output and its actor. Allocations calls it
-//     exactly once; afterwards nothing of it is left on the machine.
+//  2. When the work ends, its resources are freed, and then the orchestrator is notified with the exit code and the
+//     tail of the output: up to kNotifyTries times, with growing pauses, until it acknowledges.
+//  3. release() ends the work if it runs and removes its container or sandbox, its output and its actor. Allocations
+//     calls it exactly once; afterwards the machine holds nothing of it.
 //
-// Threads: the node's lane; output is removed by a worker. Attacks: only the holder of the orchestrator's grant can start it;
-// its output is bounded by the executor; its name has been checked to be a safe file name (keys.hpp).
+// Threads: the node's lane; output is removed by a worker. Attacks: only the holder of the orchestrator's grant can
+// start it; its output is bounded by the executor; its name has been checked to be a safe file name (keys.hpp).
 #pragma once
 
 #include <filesystem>
@@ -37,8 +37,8 @@ class Allocation {
   /// Called on the lane; not after release() has begun.
   struct Events {
     std::function<void(protocol::AllocationStatus)> status;
-    std::function<Task<void>()> work_ended;  ///< awaited before the orchestrator is told
-    std::function<void()> settled;           ///< the orchestrator has been told, or could not be
+    std::function<Task<void>()> work_ended;  ///< awaited before the orchestrator is notified
+    std::function<void()> settled;           ///< the notification was acknowledged or given up
   };
 
   Allocation(std::unique_ptr<actor::Actor> actor, executor::Executor& executor, Spec spec, Events events);
@@ -53,7 +53,7 @@ class Allocation {
   /// True while the executor prepares the work, which may take minutes when an image has to be fetched.
   [[nodiscard]] bool starting() const { return starting_; }
 
-  /// The end of the output so far.
+  /// The tail of the output so far.
   Task<Result<executor::Logs>> logs();
   Task<void> release();
 

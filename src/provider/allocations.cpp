@@ -43,11 +43,11 @@ Task<Result<actor::Handle>> Allocations::allocate_one(AllocationKey key, protoco
     co_return fail(Errc::unsupported, "Execution.type: executor '{}' is not available here", config.execution.type);
   Result<Reservations::Reservation> reservation = co_await parts_.reservations.claim(key, config.resources);
   if (!reservation) co_return std::unexpected(reservation.error());
-  // From here to the map there is no wait: close() finds each allocation that has claimed its reservation.
+  // No suspension until the allocation is in the map: close() finds each allocation that has claimed its reservation.
   const std::string name = reservation->name.text();
   Result<actor::Handle> handle = create(key, std::move(config), owner, *engine->second, *reservation);
   if (!handle) {
-    co_await release(key);  // a half-made one owns a running actor
+    co_await release(key);  // an incomplete one owns a running actor
     co_await free_resources(name);
   }
   co_return handle;
@@ -62,7 +62,7 @@ Result<actor::Handle> Allocations::create(const AllocationKey& key, protocol::Al
   child_options.supervisor = owner;
   TRY(auto child, parts_.root.create_child(name, std::move(child_options)));
   const actor::Handle handle = child->handle();
-  config.resources = std::move(reservation.resources);  // what was reserved is what is enforced
+  config.resources = std::move(reservation.resources);  // the limits are those of the reservation
   Allocation::Spec spec{key.id,
                         std::move(reservation.name),
                         std::move(config),

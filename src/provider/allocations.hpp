@@ -1,16 +1,17 @@
 // Phase two of a deployment: the allocations of this node, from their reservation to their removal.
 //
 // Model
-//  1. allocate() turns reservations into allocations, all that a request names or none. The orchestrator gets a handle and a
-//     grant for each, and a grant for its ensemble, before it is answered.
-//  2. Only the owner, the orchestrator that committed, reaches an allocation: it is found by the owner's DID and the id.
-//  3. When the work ends its resources are free; when the orchestrator has been told, or could not be, the rest is kept for
-//     kRetention and then removed.
+//  1. allocate() turns reservations into allocations, all that a request names or none. The orchestrator gets a handle
+//     and a grant for each, and a grant for its ensemble, before the reply.
+//  2. Only the owner, the orchestrator that committed, reaches an allocation: it is found by the owner's DID and the
+//     id.
+//  3. When the work ends its resources are free; when the notification was acknowledged or given up, the rest is kept
+//     for kRetention and then removed.
 //  4. release() removes an allocation: when it returns, nothing of it is left. Concurrent calls wait for the first.
 //
-// Threads: the node's lane, which is free while disk and executor work. Cost: logarithmic in the number of allocations, linear
-// for list() and sums. Failure: answered in `error`. Attacks: a request without the owner's token does not get here; with a
-// token of another orchestrator it finds nothing.
+// Threads: the node's lane, which is free while disk and executor work. Cost: logarithmic in the number of allocations,
+// linear for list() and sums. Failure: reported in the reply's `error`. Attacks: a request without the owner's token is
+// refused by the actor; with a token of another orchestrator it finds no allocation.
 #pragma once
 
 #include "protocol/node.hpp"
@@ -40,7 +41,7 @@ class Allocations {
   Task<protocol::AllocationLogsResponse> logs(protocol::AllocationLogsRequest request, const actor::Envelope& envelope);
   Task<protocol::Ack> shutdown(protocol::AllocationShutdownRequest request, const actor::Envelope& envelope);
 
-  /// No such allocation is fine.
+  /// Succeeds if there is no such allocation.
   Task<void> release(AllocationKey key);
   /// Releases what was allocated kRetention ago and has not been started.
   Task<void> sweep();

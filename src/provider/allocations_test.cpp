@@ -69,7 +69,7 @@ TEST_F(AllocationsTest, AnAllocationRunsOnceAndIsRemovedAfterRetention) {
   ASSERT_TRUE(started) << started.error().to_string();
   EXPECT_TRUE(started->ok) << started->error;
   EXPECT_FALSE(start(alice, handle)->ok);
-  w.settle(10s);  // the work takes one
+  w.settle(10s);  // the work takes 1 s
   EXPECT_EQ(resources->list().size(), 0U) << "free as soon as the work has ended";
   EXPECT_EQ(allocations.size(), 1U);
   w.settle(kRetention + 5min);
@@ -93,7 +93,7 @@ TEST_F(AllocationsTest, OneIdOfTwoOrchestratorsIsTwoAllocations) {
 
   EXPECT_TRUE(shutdown(bob).ok);
   EXPECT_EQ(allocations.size(), 1U);
-  EXPECT_EQ(executor.size(), 1U) << "alice's work goes on";
+  EXPECT_EQ(executor.size(), 1U) << "alice's work continues";
   actor::Envelope logs = from(alice);
   logs.behaviour = path_of(protocol::kAllocationLogs, "e");
   EXPECT_EQ(as_text(run(allocations.logs({"task"}, logs)).out), "running");
@@ -104,7 +104,7 @@ TEST_F(AllocationsTest, OneIdOfTwoOrchestratorsIsTwoAllocations) {
   expect_clean();
 }
 
-TEST_F(AllocationsTest, AnotherOrchestratorFindsNothing) {
+TEST_F(AllocationsTest, AnotherOrchestratorFindsNoAllocation) {
   reserve(alice, "task");
   EXPECT_FALSE(allocate(bob).ok);
   ASSERT_TRUE(allocate(alice).ok);
@@ -112,7 +112,7 @@ TEST_F(AllocationsTest, AnotherOrchestratorFindsNothing) {
   EXPECT_EQ(allocations.size(), 1U);
 }
 
-TEST_F(AllocationsTest, ARequestIsAllocatedWholeOrNotAtAll) {
+TEST_F(AllocationsTest, ARequestIsAllocatedCompletelyOrNotAtAll) {
   reserve(alice, "a");
   protocol::AllocateRequest request = allocate_request("e", "a");
   request.allocations["b"] = request.allocations["a"];
@@ -122,10 +122,10 @@ TEST_F(AllocationsTest, ARequestIsAllocatedWholeOrNotAtAll) {
   EXPECT_TRUE(made.allocations.empty());
   EXPECT_EQ(allocations.size(), 0U);
   expect_clean();
-  EXPECT_FALSE(allocate(alice, protocol::AllocateRequest{.ensemble_id = "e"}).ok) << "none is asked for";
+  EXPECT_FALSE(allocate(alice, protocol::AllocateRequest{.ensemble_id = "e"}).ok) << "none is requested";
 }
 
-TEST_F(AllocationsTest, AnExecutorThatIsNotHereKeepsTheReservation) {
+TEST_F(AllocationsTest, AMissingExecutorKeepsTheReservation) {
   reserve(alice, "task");
   protocol::AllocateRequest request = allocate_request("e", "task");
   request.allocations["task"].execution.type = "docker";
@@ -133,7 +133,7 @@ TEST_F(AllocationsTest, AnExecutorThatIsNotHereKeepsTheReservation) {
   EXPECT_TRUE(allocate(alice).ok);
 }
 
-TEST_F(AllocationsTest, WhatIsNeverStartedIsReleased) {
+TEST_F(AllocationsTest, AnAllocationThatIsNeverStartedIsReleased) {
   reserve(alice, "task");
   ASSERT_TRUE(allocate(alice).ok);
   run(allocations.sweep());
@@ -163,7 +163,7 @@ TEST_F(AllocationsTest, ConcurrentReleasesWaitForTheFirst) {
   Nursery first(node.lane(), "first");
   first.spawn(allocations.release({alice.did(), "e_task"}));
   w.settle(1s);
-  EXPECT_TRUE(allocations.exists({alice.did(), "e_task"})) << "it ignores the request to end";
+  EXPECT_TRUE(allocations.exists({alice.did(), "e_task"})) << "it ignores SIGTERM";
   run(allocations.release({alice.did(), "e_task"}));
   expect_clean();
   run(first.join());

@@ -35,7 +35,7 @@ std::expected<protocol::NodeRequest, NoBid> choose_request(const protocol::Ensem
                                                            const Offering& offering, Random& random) {
   if (request.request.empty()) return no_bid(BidRefusal::malformed, "request: at least one node is expected");
   if (request.request.size() > kMaxNodeRequests)
-    return no_bid(BidRefusal::malformed, "request: {} nodes, at most {} are looked at", request.request.size(),
+    return no_bid(BidRefusal::malformed, "request: {} nodes, at most {} are considered", request.request.size(),
                   kMaxNodeRequests);
   if (!offering.onboarded) return no_bid(BidRefusal::not_onboarded, "this machine is not onboarded");
   if (std::ranges::find(request.peer_exclusion, offering.self.to_string()) != request.peer_exclusion.end())
@@ -58,7 +58,7 @@ std::expected<protocol::NodeRequest, NoBid> choose_request(const protocol::Ensem
 }
 
 Task<void> Bids::on_request(actor::Envelope envelope) {
-  // A node's own broadcasts are not for itself; a direct request is: its node is pinned to this machine.
+  // A node ignores its own broadcasts but not a direct request, whose node is pinned to this machine.
   if (envelope.is_broadcast() && envelope.from.address.host == root_.handle().address.host) co_return;
   Result<protocol::EnsembleBidRequest> request = actor::payload<protocol::EnsembleBidRequest>(envelope);
   if (!request) {
@@ -113,8 +113,9 @@ std::expected<void, NoBid> Bids::admit(const protocol::EnsembleBidRequest& reque
   if (of_owner > 0)
     if (const auto known = owner->second.find(request.id); known != owner->second.end()) {
       const std::set<std::uint64_t>& rounds = known->second.rounds;
-      if (rounds.contains(request.nonce)) return no_bid(BidRefusal::repeated, "this round is answered");
-      if (rounds.size() >= kMaxRounds) return no_bid(BidRefusal::too_many, "{} rounds are answered", rounds.size());
+      if (rounds.contains(request.nonce)) return no_bid(BidRefusal::repeated, "this round has been answered");
+      if (rounds.size() >= kMaxRounds)
+        return no_bid(BidRefusal::too_many, "{} rounds have been answered", rounds.size());
       return {};
     }
   const bool is_named = root_.security().capabilities()->trust(requester) != ucan::Trust::none;

@@ -1,18 +1,19 @@
 // The provider's side of an auction: which bid request gets a bid, and which bids are open.
 //
 // Model
-//  1. choose_request() is the decision: what the machine is and has goes in; the node request that it can serve, or the reason
-//     for silence, comes out. It changes nothing.
-//  2. Bids remembers what was bid, by the requester's DID and the ensemble's id, for kBidTime. A later bid for the same
+//  1. choose_request() decides: from the state of the machine it selects the node request to bid for, or returns the
+//     reason not to bid. It changes nothing.
+//  2. Bids keeps the open bids, by the requester's DID and the ensemble's id, for kBidTime. A later bid for the same
 //     ensemble replaces an earlier one: a machine serves one node of an ensemble.
 //  3. A round (requester, ensemble, nonce) is answered once.
-//  4. Silence is not explained to the network, because the reason describes the machine; it is counted and logged at debug.
+//  4. A request without a bid gets no reply, because the reason describes the machine; the reason is counted and logged
+//     at debug.
 //
 // Threads: the node's lane. Cost: linear in the node requests of a message (at most kMaxNodeRequests). Failure: no bid.
-// Attacks: what a requester can make this node remember is bounded (kMaxBidsPerOwner, kMaxBids, kMaxRounds). DIDs cost
-// nothing, and the holder of one grant can delegate it to many; the last kReservedBids are therefore kept for requesters
-// that the operator has named as anchors. A requester that copies the ensemble id of another's broadcast gets a bid of its
-// own and does not reach the other's.
+// Attacks: the state that a requester can create on this node is bounded (kMaxBidsPerOwner, kMaxBids, kMaxRounds). DIDs
+// cost nothing, and the holder of one grant can delegate it to many; the last kReservedBids are therefore kept for
+// requesters that the operator has named as anchors. A requester that copies the ensemble id from another requester's
+// broadcast gets a bid of its own and has no access to the other bid.
 #pragma once
 
 #include <expected>
@@ -46,11 +47,11 @@ struct NoBid {
   std::string text;
 };
 
-/// The most node requests in one message that are looked at; an ensemble has no more nodes than this.
+/// At most this many node requests of one message are considered; an ensemble has no more nodes than this.
 inline constexpr std::size_t kMaxNodeRequests = 256;
 
-/// Picks, in random order, the first node request that this machine can serve. Otherwise the text has the reason for each
-/// node, and the reason is that of the node looked at first.
+/// Selects, in random order, the first node request that this machine can serve. Without one, the text has the reason
+/// for each node, and the code is that of the node considered first.
 std::expected<protocol::NodeRequest, NoBid> choose_request(const protocol::EnsembleBidRequest& request,
                                                            const Offering& offering, Random& random);
 
@@ -68,7 +69,7 @@ class Bids {
   };
   using Describe = std::function<Result<Offering>()>;
 
-  /// `root` signs the bids and is the provider that they name; `describe` is asked for each request.
+  /// `root` signs the bids and is the provider that they name; `describe` is called for each request.
   Bids(actor::Actor& root, Describe describe, Metrics& metrics)
       : root_(root), describe_(std::move(describe)), metrics_(metrics) {}
 
@@ -79,7 +80,7 @@ class Bids {
   /// Errc::not_found if there is none or it has expired.
   [[nodiscard]] Result<Open> open(const EnsembleKey& key) const;
   void withdraw(const EnsembleKey& key);
-  /// Forgets what has expired.
+  /// Removes expired bids and rounds.
   void sweep();
   [[nodiscard]] std::size_t size() const { return size_; }
 

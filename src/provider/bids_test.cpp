@@ -31,9 +31,9 @@ struct ChooseRequest : testing::Test {
   BidRefusal refusal() { return choose().error().reason; }
 };
 
-TEST_F(ChooseRequest, BidsForWhatItCanServe) { EXPECT_EQ(choose()->node_id, "n1"); }
+TEST_F(ChooseRequest, SelectsANodeThatTheMachineCanServe) { EXPECT_EQ(choose()->node_id, "n1"); }
 
-TEST_F(ChooseRequest, EachReasonForSilenceIsNamed) {
+TEST_F(ChooseRequest, EachReasonNotToBidIsNamed) {
   offering.onboarded = false;
   EXPECT_EQ(refusal(), BidRefusal::not_onboarded);
   offering.onboarded = true;
@@ -101,8 +101,8 @@ TEST_F(BidsTest, ABidIsSignedAndOpenUntilItExpires) {
   EXPECT_EQ(metrics.open_bids.value(), 0);
 }
 
-TEST_F(BidsTest, ARequesterThatCopiesAnEnsembleIdDoesNotLockItsOwnerOut) {
-  ASSERT_TRUE(bids.answer(bid_request("e", 1), bob.did())) << "bob has seen alice's id and asks first";
+TEST_F(BidsTest, ARequesterThatCopiesAnEnsembleIdDoesNotBlockItsOwner) {
+  ASSERT_TRUE(bids.answer(bid_request("e", 1), bob.did())) << "bob's request with alice's id is the first";
   ASSERT_TRUE(bids.answer(bid_request("e", 2), alice.did()));
   EXPECT_EQ(bids.open({alice.did(), "e"})->request.resources, machine(2, 2));
   bids.withdraw({bob.did(), "e"});
@@ -119,11 +119,11 @@ TEST_F(BidsTest, ARoundIsAnsweredOnceForEachRequester) {
   EXPECT_EQ(metrics.bid_refusals[BidRefusal::repeated].value(), 1U);
 }
 
-TEST_F(BidsTest, TheBidsOfOneRequesterAreBoundedAndLeaveOthersTheirs) {
+TEST_F(BidsTest, TheBidsOfOneRequesterAreBoundedAndDoNotAffectOthers) {
   for (std::size_t i = 0; i < kMaxBidsPerOwner; ++i)
     ASSERT_TRUE(bids.answer(bid_request("e" + std::to_string(i)), alice.did())) << i;
   EXPECT_EQ(bids.answer(bid_request("more"), alice.did()).error().reason, BidRefusal::too_many);
-  EXPECT_TRUE(bids.answer(bid_request("e0"), alice.did())) << "a further round of an open one";
+  EXPECT_TRUE(bids.answer(bid_request("e0"), alice.did())) << "another round of an open bid";
   EXPECT_TRUE(bids.answer(bid_request("more"), bob.did()));
 }
 

@@ -1,13 +1,13 @@
-// The ephemeral grants of a provider: an orchestrator may use the behaviours of its ensembles and of its allocations here, for
-// as long as they exist.
+// The ephemeral grants of a provider: an orchestrator may use the behaviours of its ensembles and of its allocations
+// here, for as long as they exist.
 //
 // Model
-//  1. A grant is given before the answer that tells the orchestrator of it, renewed every ucan::kStandingGrantRenewal, and
-//     withdrawn when what it is for is gone. It is never written to disk (ucan/standing_grant.hpp).
+//  1. A grant is given before the reply that announces it, renewed every ucan::kStandingGrantRenewal, and withdrawn
+//     when its ensemble or allocation is removed. It is never written to disk (ucan/standing_grant.hpp).
 //  2. A second grant for the same key replaces the first.
 //
-// Threads: the node's lane. Cost: a signature for each grant and renewal. Attacks: the number of grants is bounded by that of
-// reservations, which the machine's resources bound.
+// Threads: the node's lane. Cost: a signature for each grant and renewal. Attacks: the number of grants is bounded by
+// that of reservations, which the machine's resources bound.
 #pragma once
 
 #include <map>
@@ -30,7 +30,7 @@ class Grants {
   void withdraw(const AllocationKey& key) { allocations_.erase(key); }
   [[nodiscard]] std::size_t size() const { return ensembles_.size() + allocations_.size(); }
 
-  /// Renews all grants, again and again, until it is cancelled.
+  /// Renews all grants periodically until it is cancelled.
   Task<void> keep_renewed();
 
  private:

@@ -10,7 +10,7 @@ struct GrantsTest : ProviderTest {
   const std::string path = "/dms/ensemble/e/allocation/logs";
   actor::Received received = node.listen(path);
 
-  /// Whether `by` reaches the behaviour of ensemble e; trust in the node's own grants is what a grant adds.
+  /// Whether `by` reaches the behaviour of ensemble e; a grant adds trust in the node's own grants.
   std::size_t reached(actor::TestNode& by) {
     const std::size_t before = received->size();
     const Result<void> sent = w.run(by, by.root->send(by.root->message(node.root->handle(), path)));
@@ -25,7 +25,7 @@ TEST_F(GrantsTest, AnOwnerReachesItsEnsembleUntilTheGrantIsWithdrawn) {
   ASSERT_TRUE(grants.give(EnsembleKey{alice.did(), "e"}, node.root->security().id_did()));
   EXPECT_EQ(grants.size(), 1U);
   const std::size_t with_grant = reached(alice);
-  EXPECT_EQ(reached(bob), 0U) << "the grant is alice's";
+  EXPECT_EQ(reached(bob), 0U) << "the grant belongs to alice";
   grants.withdraw(EnsembleKey{alice.did(), "e"});
   EXPECT_EQ(reached(alice), 0U);
   EXPECT_EQ(with_grant, 1U);

@@ -20,7 +20,7 @@ Task<Result<void>> Housekeeping::clean_up() {
   co_return Result<void>();
 }
 
-Task<void> Housekeeping::keep_clean() {
+Task<void> Housekeeping::sweep_expired() {
   for (;;) {
     const Result<void> slept = co_await sleep_for(kSweepInterval);
     if (!slept) co_return;
@@ -30,7 +30,7 @@ Task<void> Housekeeping::keep_clean() {
   }
 }
 
-Task<void> Housekeeping::keep_in_touch() {
+Task<void> Housekeeping::reconnect() {
   for (;;) {
     const Result<void> slept = co_await sleep_for(kReconnectInterval);
     if (!slept) co_return;

@@ -1,14 +1,15 @@
-// What a provider does by itself: removes what an earlier run left, what has expired, and keeps in touch with orchestrators.
+// Background work of a provider: clean-up after an earlier run, removal of what has expired, reconnection to
+// orchestrators.
 //
 // Model
-//  1. clean_up() removes what an earlier run of the daemon left, whether it stopped or was killed: containers, sandboxes,
-//     output and reservations. It ends before the first behaviour is registered.
-//  2. Every kSweepInterval expired bids and reservations go, and allocations that were never started.
-//  3. While this node has allocations of an orchestrator that it has lost sight of, it tries to reach it again: the daemon of
-//     the orchestrator may have been restarted and does not know where its providers are.
+//  1. clean_up() removes what an earlier run of the daemon left, whether it stopped or was killed: containers,
+//     sandboxes, output and reservations. It ends before the first behaviour is registered.
+//  2. Every kSweepInterval expired bids and reservations are removed, and allocations that were never started.
+//  3. While this node has allocations of an orchestrator to which it has no connection, it tries to connect: the
+//     orchestrator's daemon may have been restarted and does not know the addresses of its providers.
 //
-// Threads: the node's lane; folders are removed by a worker. Cancellation: keep_clean() and keep_in_touch() run until they are
-// cancelled. Failure: logged; what could not be removed is tried again at the next start.
+// Threads: the node's lane; folders are removed by a worker. Cancellation: sweep_expired() and reconnect() run until
+// they are cancelled. Failure: logged; what could not be removed is tried again at the next start.
 #pragma once
 
 #include "provider/allocations.hpp"
@@ -25,8 +26,8 @@ class Housekeeping {
       : services_(services), bids_(bids), reservations_(reservations), allocations_(allocations) {}
 
   Task<Result<void>> clean_up();
-  Task<void> keep_clean();
-  Task<void> keep_in_touch();
+  Task<void> sweep_expired();
+  Task<void> reconnect();
 
  private:
   Task<void> reach(std::string host);

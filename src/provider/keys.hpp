@@ -1,8 +1,8 @@
 // The keys of what a provider holds for orchestrators.
 //
-// An orchestrator chooses the id of its ensemble and broadcasts it, so another orchestrator can use the same id, by chance or
-// on purpose. Ids are therefore unique for one owner only: everything is found by the owner's DID and the id. What needs a
-// name of its own on this machine gets one from LocalNames.
+// An orchestrator chooses the id of its ensemble and broadcasts it, so another orchestrator can use the same id,
+// accidentally or deliberately. Ids are therefore unique for one owner only: everything is looked up by the owner's DID
+// and the id. What needs a name of its own on this machine gets one from LocalNames.
 #pragma once
 
 #include <algorithm>

@@ -1,11 +1,13 @@
 // Names that are unique on this machine: of an allocation's inbox, its folder and its entry in resources::Manager.
 //
 // Model
-//  1. The name of an allocation is its id. While another allocation has that name, it is the id with the first suffix that
-//     is free: `<id>.2`, `<id>.3`, ...
-//  2. A name is taken as long as its LocalName exists, which is at least as long as anything on the machine bears it.
+//  1. The name of an allocation is its id. While another allocation has that name, it is the id with the first suffix
+//     that is free: `<id>.2`, `<id>.3`, ...
+//  2. A name is taken as long as its LocalName exists, which is at least as long as the machine holds anything of that
+//     name.
 //
-// Threads: one lane. Cost: logarithmic in the number of names, for each name of the same id. The registry outlives its names.
+// Threads: one lane. Cost: logarithmic in the number of names, for each name of the same id. The registry outlives its
+// names.
 #pragma once
 
 #include <set>

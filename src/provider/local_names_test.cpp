@@ -15,12 +15,12 @@ TEST(LocalNames, ANameIsTheIdUnlessItIsTaken) {
   EXPECT_EQ(first->text(), "e_task");
   EXPECT_EQ(second.text(), "e_task.2");
   EXPECT_EQ(third.text(), "e_task.3");
-  EXPECT_EQ(names.take("e_task.2").text(), "e_task.2.2") << "an id that looks like a name of another";
+  EXPECT_EQ(names.take("e_task.2").text(), "e_task.2.2") << "an id that equals the local name of another";
   first.reset();
   EXPECT_EQ(names.take("e_task").text(), "e_task");
 }
 
-TEST(LocalNames, AMovedNameIsGivenBackOnce) {
+TEST(LocalNames, AMovedNameIsReleasedOnce) {
   LocalNames names;
   {
     LocalName a = names.take("a");

@@ -8,12 +8,12 @@
 
 namespace dms::provider {
 
-/// Why a bid request gets no bid. The requester is not told.
+/// Why a bid request gets no bid. It is not reported to the requester.
 enum class BidRefusal : std::uint8_t {
   malformed,          ///< the request cannot be read
   repeated,           ///< this round has been answered
   too_many,           ///< bids of this requester, or of all
-  not_onboarded,      ///< nothing of this machine is offered
+  not_onboarded,      ///< this machine offers no resources
   excluded,           ///< the request names this machine as one that must not bid
   location,           ///< the node may not run here
   executor,           ///< an executor is missing
@@ -53,7 +53,7 @@ struct Metrics {
                  reservations_refused)
         .counters("nunet_provider_allocations_total", "Allocations, by status entered.", "status", allocations)
         .gauge("nunet_provider_open_bids", "Bids that have not expired.", open_bids)
-        .gauge("nunet_provider_open_reservations", "Reservations that are not allocations yet.", open_reservations)
+        .gauge("nunet_provider_open_reservations", "Reservations without an allocation.", open_reservations)
         .gauge("nunet_provider_allocations", "Allocations that exist.", current_allocations)
         .gauge("nunet_provider_releasing", "Allocations that are being removed.", releasing);
   }

@@ -31,8 +31,8 @@ Task<Result<void>> Provider::start() {
   CO_TRY_VOID(serve(root_, protocol::kRevert, *this, &Provider::revert));
   CO_TRY_VOID(root_.subscribe(std::string(protocol::kDeploymentTopic)));
   work_.spawn(grants_.keep_renewed());
-  work_.spawn(housekeeping_.keep_clean());
-  work_.spawn(housekeeping_.keep_in_touch());
+  work_.spawn(housekeeping_.sweep_expired());
+  work_.spawn(housekeeping_.reconnect());
   co_return Result<void>();
 }
 

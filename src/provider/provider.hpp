@@ -1,10 +1,11 @@
 // The provider role of a node: registers the behaviours of its parts, starts and stops them.
 //
-// The parts, in the order of a deployment: Bids, Reservations, Allocations; beside them Grants, LocalNames and Housekeeping. Each
-// header is the contract of its part.
+// The parts, in the order of a deployment: Bids, Reservations, Allocations; beside them Grants, LocalNames and
+// Housekeeping. Each header is the contract of its part.
 //
-// Every answer is sent after what it says is true on disk (resources/manager.hpp). Threads: the node's lane. Attacks: a request
-// reaches a part only with tokens that allow its behaviour; what an orchestrator holds here is found by its DID (keys.hpp).
+// Every reply is sent after the change that it reports is stored (resources/manager.hpp). Threads: the node's lane.
+// Attacks: a request reaches a part only with tokens that allow its behaviour; what an orchestrator holds here is
+// looked up by its DID (keys.hpp).
 #pragma once
 
 #include "provider/housekeeping.hpp"

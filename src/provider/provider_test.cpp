@@ -12,7 +12,7 @@ struct WholeProvider : ProviderTest {
   void SetUp() override {
     actor::TestWorld::trust(node, alice);
     actor::TestWorld::trust(node, bob);
-    // Replies and bids come back with tokens of the node.
+    // Replies and bids carry tokens of the node.
     actor::TestWorld::trust(alice, node);
     actor::TestWorld::trust(bob, node);
   }
@@ -66,7 +66,7 @@ TEST_F(WholeProvider, CloseReleasesEverythingAndStopsServing) {
   EXPECT_FALSE(node.root->has_behaviour(std::string(protocol::kCommit.path)));
 }
 
-TEST_F(WholeProvider, AStartRemovesWhatAnEarlierRunLeft) {
+TEST_F(WholeProvider, AStartRemovesResidueOfAnEarlierRun) {
   ASSERT_TRUE(run(resources->commit("e_task", machine(1, 1), w.world.unix_now() + 1min)));
   ASSERT_TRUE(run(resources->allocate("e_task")));
   std::filesystem::create_directories(folder / "jobs" / "e_task");
@@ -78,7 +78,7 @@ TEST_F(WholeProvider, AStartRemovesWhatAnEarlierRunLeft) {
   EXPECT_FALSE(std::filesystem::exists(folder / "jobs" / "e_task"));
 }
 
-TEST_F(WholeProvider, ExpiredBidsAndReservationsAreSweptWithoutBeingAskedFor) {
+TEST_F(WholeProvider, ExpiredBidsAndReservationsAreRemovedPeriodically) {
   open();
   ASSERT_TRUE(call(alice, protocol::kBidRequest, bid_request("e")));
   ASSERT_TRUE(call(alice, protocol::kCommit, commit_request("e", "task"))->ok);
@@ -87,13 +87,13 @@ TEST_F(WholeProvider, ExpiredBidsAndReservationsAreSweptWithoutBeingAskedFor) {
   EXPECT_EQ(store.blocking().list("resources.promises")->size(), 0U);
 }
 
-TEST_F(WholeProvider, AnOrchestratorThatIsOutOfSightIsContactedAgain) {
+TEST_F(WholeProvider, ADisconnectedOrchestratorIsReconnected) {
   open();
   allocate(alice);
   const crypto::PeerId other = alice.network->self();
   substrate->cut(node.network->self(), other);
   w.settle(1min);
-  EXPECT_EQ(provider->allocations(), 1U) << "its work goes on";
+  EXPECT_EQ(provider->allocations(), 1U) << "its work continues";
   substrate->cut(node.network->self(), other, false);
   w.settle(1min);
   EXPECT_TRUE(call(alice, protocol::kRevert, protocol::RevertRequest{.ensemble_id = "e", .allocations = {"task"}})->ok);

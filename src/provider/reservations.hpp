@@ -1,14 +1,14 @@
 // Phase one of a deployment: a commit turns an open bid into reserved resources for one allocation.
 //
 // Model
-//  1. A commit needs an open bid to the same orchestrator. The reservations and allocations of an ensemble together hold at
-//     most what was bid for.
+//  1. A commit needs an open bid to the same orchestrator. The reservations and allocations of an ensemble together
+//     hold at most what was bid for.
 //  2. A reservation expires with its bid. claim() turns it into an allocation; cancel() and expiry free its resources.
 //  3. Each step is on disk when it returns (resources/manager.hpp). Steps are taken one at a time.
 //  4. close() cancels all reservations; from then on none is made or claimed.
 //
-// Threads: the node's lane, which is free while the disk writes. A step that has begun is not cancelled. Cost: linear in the
-// reservations of the node. Failure: Errc::not_found without an open bid or a reservation, already_exists,
+// Threads: the node's lane, which is free while the disk writes. A step that has begun is not cancelled. Cost: linear
+// in the reservations of the node. Failure: Errc::not_found without an open bid or a reservation, already_exists,
 // limit_exceeded for more than was bid or reserved. Attacks: one orchestrator does not see the reservations of another
 // (keys.hpp); how much is reserved is bounded by the machine's own resources, for how long by kBidTime.
 #pragma once
@@ -27,7 +27,7 @@ class Reservations {
     capability::Resources resources;
     UnixTime expires;
   };
-  /// What the allocations of the node tell.
+  /// What is known of the node's allocations.
   struct Allocated {
     std::function<Result<capability::Resources>(const EnsembleKey&)> resources;
     std::function<bool(const AllocationKey&)> exists;  ///< also while it is being removed
@@ -47,9 +47,9 @@ class Reservations {
   Task<Result<void>> reserve(protocol::CommitRequest request, did::Did owner);
   /// Takes the reservation for an allocation that wants `wanted`; its resources are allocated from now on.
   Task<Result<Reservation>> claim(AllocationKey key, capability::Resources wanted);
-  /// No reservation is fine.
+  /// Succeeds if there is no reservation.
   Task<void> cancel(AllocationKey key);
-  /// Cancels what has expired.
+  /// Cancels expired reservations.
   Task<void> sweep();
   Task<void> close();
 

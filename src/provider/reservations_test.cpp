@@ -51,7 +51,7 @@ TEST_F(ReservationsTest, ACommitNeedsABidToTheSameOrchestrator) {
 
 TEST_F(ReservationsTest, OneIdOfTwoOrchestratorsIsTwoReservations) {
   ASSERT_TRUE(bid(bob, "e"));
-  ASSERT_TRUE(reserve(bob, "e", "task")) << "bob has seen alice's id and commits first";
+  ASSERT_TRUE(reserve(bob, "e", "task")) << "bob commits first, with alice's id";
   ASSERT_TRUE(bid(alice, "e"));
   ASSERT_TRUE(reserve(alice, "e", "task"));
   EXPECT_EQ(stored(), 2U);
@@ -63,7 +63,7 @@ TEST_F(ReservationsTest, OneIdOfTwoOrchestratorsIsTwoReservations) {
   EXPECT_EQ(resources->find("e_task.2")->state, resources::State::allocated);
 }
 
-TEST_F(ReservationsTest, MoreThanWasBidForIsRefusedAlsoInPieces) {
+TEST_F(ReservationsTest, ReservationsBeyondTheBidAreRefusedAlsoInTotal) {
   ASSERT_TRUE(bid(alice, "e", 2));
   EXPECT_TRUE(reserve(alice, "e", "a", 3).error().is(Errc::limit_exceeded));
   EXPECT_TRUE(reserve(alice, "e", "a", 1));
@@ -74,7 +74,7 @@ TEST_F(ReservationsTest, MoreThanWasBidForIsRefusedAlsoInPieces) {
   EXPECT_TRUE(reserve(alice, "e", "c", 1).error().is(Errc::limit_exceeded));
 }
 
-TEST_F(ReservationsTest, NamesAndAmountsThatCannotBeAreRefused) {
+TEST_F(ReservationsTest, InvalidNamesAndAmountsAreRefused) {
   ASSERT_TRUE(bid(alice, "e"));
   EXPECT_TRUE(reserve(alice, "e", "a", 0).error().is(Errc::invalid_argument)) << "0 is no limit";
   EXPECT_TRUE(reserve(alice, "e", "b_c").error().is(Errc::invalid_argument));
@@ -105,7 +105,7 @@ TEST_F(ReservationsTest, AClaimForMoreThanWasReservedIsRefusedAndKeepsTheReserva
   EXPECT_TRUE(claim(alice, "e_task").error().is(Errc::not_found));
 }
 
-TEST_F(ReservationsTest, StepsAtTheSameTimeLeaveTheManagerAndTheReservationsAgreeing) {
+TEST_F(ReservationsTest, ConcurrentStepsKeepTheManagerAndTheReservationsConsistent) {
   ASSERT_TRUE(bid(alice, "e", 8));
   Nursery steps(node.lane(), "steps");
   const auto ignore = [](Task<Result<void>> task) -> Task<void> { (void)co_await std::move(task); };

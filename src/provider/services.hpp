@@ -1,4 +1,4 @@
-// What a provider is built from, handed in by the node. All of it outlives the provider.
+// What a provider is built from, provided by the node. All of it outlives the provider.
 #pragma once
 
 #include <filesystem>
@@ -18,7 +18,7 @@ struct Services {
   Lane& lane;
   network::Network& network;
   resources::Manager& resources;
-  /// What this machine can run work with: executor type -> executor.
+  /// The executors of this machine, by type.
   std::map<std::string, executor::Executor*> executors;
   std::filesystem::path work_dir;
   capability::Location location;

@@ -76,7 +76,7 @@ struct ProviderTest : testing::Test {
     config.execution.type = "null";
     return request;
   }
-  /// An envelope as a behaviour gets it.
+  /// An envelope as a behaviour receives it.
   static actor::Envelope from(const actor::TestNode& sender) {
     actor::Envelope envelope;
     envelope.from = sender.root->handle();

@@ -96,7 +96,7 @@ Task<Result<void>> Manager::commit(std::string id, capability::Resources require
   if (const auto known = reservations_.find(id); known != reservations_.end())
     co_return fail(Errc::already_exists, "{} is {} already", id, to_string(known->second.state));
   if (reservations_.size() >= kMaxReservations)
-    co_return fail(Errc::limit_exceeded, "{} reservations are open; no more are made", kMaxReservations);
+    co_return fail(Errc::limit_exceeded, "{} reservations are open; which is the limit", kMaxReservations);
   if (expires <= now_()) co_return fail(Errc::deadline_exceeded, "the reservation of {} has expired already", id);
   CO_TRY(const capability::Resources available, free());
   if (!capability::covers(available, required))

@@ -1,28 +1,28 @@
-// What this machine offers to the network: how much is onboarded, reserved, in use and free. Nothing is leaked and nothing is
-// reserved twice.
+// The resources that this machine offers to the network: onboarded, committed, allocated, free. Nothing leaks and
+// nothing is reserved twice.
 //
 // Model
 //  1. free = onboarded - committed - allocated, and never below zero in any part.
 //  2. An id (an allocation's) is unknown, committed or allocated:
 //       commit: unknown -> committed      uncommit: committed -> unknown
 //       allocate: committed -> allocated  deallocate: allocated -> unknown
-//     A step from another state changes nothing and fails: Errc::already_exists if its outcome stands already, else
-//     Errc::not_found. A caller that repeats itself can take these for success.
-//  3. A commit expires: from its expiry on it is not counted and allocate() does not find it. Allocations stay until they are
-//     deallocated.
+//     A step from another state changes nothing and fails: Errc::already_exists if the outcome already holds, else
+//     Errc::not_found. A caller that repeats a request can treat these as success.
+//  3. A commit expires: from its expiry on it is not counted and allocate() does not find it. Allocations stay until
+//     they are deallocated.
 //  4. Graphics cards are chosen when committing: the stored resources name the cards of the machine by index.
-//  5. The share can be changed at any time, but not to less than what is committed and allocated; offboarding needs both to
-//     be nothing. A share cannot exceed the machine.
+//  5. The share can be changed at any time, but not to less than what is committed and allocated; offboarding needs
+//     both to be zero. A share cannot exceed the machine.
 //  6. A change is on disk before it is in memory, and in memory before its caller continues; a manager opened on the
-//     database of another that died at any instant is in a state that the other had. Changes are made one at a time, in
-//     the order of the calls.
+//     database of a process that was killed at any instant is in a state that this process had. Changes are made one at
+//     a time, in the order of the calls.
 //  7. A record that cannot be read is set aside (db/readable.hpp) and does not prevent opening.
 //
-// Threads: one lane, which is free while the disk writes. A change that has begun is not cancelled. Cost: linear in the number
-// of reservations (at most kMaxReservations).
+// Threads: one lane, which is free while the disk writes. A change that has begun is not cancelled. Cost: linear in the
+// number of reservations (at most kMaxReservations).
 //
-// Attacks: an orchestrator that bids and commits holds resources without allocating; its reservations expire, their number is
-// bounded, and what they hold is bounded by the share.
+// Attacks: an orchestrator that bids and commits holds resources without allocating; its reservations expire, their
+// number is bounded, and what they hold is bounded by the share.
 #pragma once
 
 #include <functional>
@@ -60,7 +60,7 @@ class Manager {
   /// The store and what the clock refers to outlive the manager. Blocks: for the start of the daemon.
   static Result<std::unique_ptr<Manager>> open(db::AsyncStore& store, Clock now);
 
-  /// Offers `share` of `machine`. Errc::limit_exceeded says what was asked and what there is.
+  /// Offers `share` of `machine`. Errc::limit_exceeded names what is required and what is available.
   Task<Result<void>> onboard(capability::Resources share, capability::Resources machine);
   Task<Result<void>> offboard();
   [[nodiscard]] const std::optional<capability::Resources>& onboarded() const { return share_; }
@@ -73,13 +73,13 @@ class Manager {
   /// Drops all reservations: for a start at which no work of an earlier run is left.
   Task<Result<void>> release_all();
 
-  /// Nothing if nothing is onboarded.
+  /// Empty if nothing is onboarded.
   [[nodiscard]] Result<capability::Resources> free() const;
   [[nodiscard]] Result<capability::Resources> committed() const { return total(State::committed); }
   [[nodiscard]] Result<capability::Resources> allocated() const { return total(State::allocated); }
-  /// The reservation of an id, with its cards; nothing if unknown or expired.
+  /// The reservation of an id, with its cards; empty if unknown or expired.
   [[nodiscard]] std::optional<Reservation> find(const std::string& id) const;
-  /// All that count now.
+  /// All reservations in force.
   [[nodiscard]] std::map<std::string, Reservation> list() const;
 
  private:

@@ -25,7 +25,7 @@ Resources make(std::uint64_t cores, std::uint64_t ram, std::uint64_t disk, std::
 class ManagerTest : public testing::Test {
  protected:
   void SetUp() override { reopen(); }
-  /// What a restart finds.
+  /// The state after a restart.
   void reopen() {
     manager_.reset();
     auto opened = Manager::open(store_, [this] { return now_; });
@@ -86,11 +86,11 @@ TEST_F(ManagerTest, StepsOutOfOrderChangeNothing) {
   EXPECT_EQ(*manager_->free(), *manager_->onboarded());
 }
 
-TEST_F(ManagerTest, AShortageSaysWhatIsMissing) {
+TEST_F(ManagerTest, AShortageNamesWhatIsMissing) {
   EXPECT_TRUE(commit("a", make(1, 1, 1), in(60)).error().is(Errc::not_found)) << "nothing is onboarded";
   ASSERT_TRUE(onboard(make(4, 8, 100), make(4, 8, 100)));
   EXPECT_EQ(commit("a", make(5, 9, 1), in(60)).error().message(),
-            "not enough is free for a: cpu.cores: 5 asked, 4 there; ram.size: 9 GiB asked, 8 GiB there");
+            "not enough is free for a: cpu.cores: 5 required, 4 available; ram.size: 9 GiB required, 8 GiB available");
   EXPECT_FALSE(commit("", make(1, 1, 1), in(60)));
   EXPECT_TRUE(manager_->list().empty());
 }
@@ -136,7 +136,7 @@ TEST_F(ManagerTest, TheShareCannotShrinkBelowWhatIsUsed) {
   EXPECT_TRUE(offboard().error().is(Errc::not_found));
 }
 
-TEST_F(ManagerTest, CommitsAtTheSameTimeNeverReserveTheSameTwice) {
+TEST_F(ManagerTest, ConcurrentCommitsNeverReserveTheSameTwice) {
   ASSERT_TRUE(onboard(make(4, 8, 100), make(4, 8, 100)));
   std::vector<Task<Result<void>>> commits;
   for (int i = 0; i < 8; ++i) commits.push_back(manager_->commit("id" + std::to_string(i), make(1, 2, 25), in(60)));
@@ -148,16 +148,16 @@ TEST_F(ManagerTest, CommitsAtTheSameTimeNeverReserveTheSameTwice) {
 TEST_F(ManagerTest, ADamagedRecordIsSetAsideAndTheManagerOpens) {
   ASSERT_TRUE(onboard(make(4, 8, 100), make(4, 8, 100)));
   ASSERT_TRUE(commit("whole", make(1, 1, 1), in(60)));
-  ASSERT_TRUE(store_.blocking().put("resources.promises", "damaged", R"({"state":"hoarded"})"));
+  ASSERT_TRUE(store_.blocking().put("resources.promises", "damaged", R"({"state":"unknown"})"));
   reopen();
   EXPECT_EQ(manager_->list().size(), 1U);
   EXPECT_TRUE(manager_->find("whole"));
   EXPECT_EQ(store_.blocking().get(db::unreadable("resources.promises"), "damaged")->value_or(""),
-            R"({"state":"hoarded"})");
+            R"({"state":"unknown"})");
   ASSERT_TRUE(release_all());
   ASSERT_TRUE(store_.blocking().put("resources.onboarded", "share", "[]"));
   reopen();
-  EXPECT_FALSE(manager_->onboarded()) << "what is onboarded is not known, so nothing is";
+  EXPECT_FALSE(manager_->onboarded()) << "an unreadable share counts as none";
   EXPECT_EQ(store_.blocking().list(db::unreadable("resources.onboarded"))->size(), 1U);
   EXPECT_TRUE(onboard(make(2, 2, 2), make(4, 8, 100)));
 }

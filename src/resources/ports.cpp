@@ -9,7 +9,7 @@ constexpr std::string_view kPorts = "resources.ports";
 
 Result<std::unique_ptr<Ports>> Ports::open(db::Store& store, PortRange range, Usable usable) {
   if (range.first == 0 || range.first > range.last)
-    return fail(Errc::invalid_argument, "ports {} to {} are no range", range.first, range.last);
+    return fail(Errc::invalid_argument, "ports {} to {} are not a range", range.first, range.last);
   std::unique_ptr<Ports> ports(new Ports(store, range, std::move(usable)));
   TRY(const auto documents, db::list_readable<std::vector<std::uint16_t>>(store, kPorts));
   for (const auto& [owner, list] : documents)
@@ -19,7 +19,7 @@ Result<std::unique_ptr<Ports>> Ports::open(db::Store& store, PortRange range, Us
 
 Result<std::vector<std::uint16_t>> Ports::choose(const std::vector<std::uint16_t>& fixed, std::size_t dynamic) const {
   if (fixed.size() + dynamic > kMaxPerOwner)
-    return fail(Errc::limit_exceeded, "{} ports asked; one allocation gets at most {}", fixed.size() + dynamic,
+    return fail(Errc::limit_exceeded, "{} ports requested; one allocation gets at most {}", fixed.size() + dynamic,
                 kMaxPerOwner);
   std::vector<std::uint16_t> chosen;
   const auto is_chosen = [&](std::uint16_t port) {

@@ -1,15 +1,15 @@
-// The public ports of this machine that allocations have taken.
+// The public ports of this machine that allocations hold.
 //
 // Model
-//  1. A port has at most one owner (an allocation id). claim() takes all that is asked or nothing; release() gives back
-//     what the owner has and never another's.
+//  1. A port has at most one owner (an allocation id). claim() takes all requested ports or none; release() releases
+//     the ports of the owner and no others.
 //  2. A static port is one the owner names and must lie in the range; dynamic ones are the lowest free of the range.
 //     claim() may be called again by the same owner: it adds to what the owner has.
-//  3. `usable` tells whether a port is free of other programs of this machine.
+//  3. `usable` reports whether no other program of this machine uses a port.
 //  4. A change is on disk before it is in memory. A record that cannot be read is set aside (db/readable.hpp).
 //
-// Threads: one lane, which the store blocks; no behaviour uses this class yet. Cost: linear in the range at worst. Attacks: an
-// allocation takes at most kMaxPerOwner ports.
+// Threads: one lane, which the store blocks; no behaviour uses this class: public ports belong to the planned feature
+// ip-over-libp2p. Cost: linear in the range at worst. Attacks: an allocation takes at most kMaxPerOwner ports.
 #pragma once
 
 #include <cstdint>
@@ -37,7 +37,7 @@ class Ports {
   static Result<std::unique_ptr<Ports>> open(
       db::Store& store, PortRange range, Usable usable = [](std::uint16_t) { return true; });
 
-  /// The static ports in the order asked, then the dynamic ones. Errc::already_exists names a port that is taken,
+  /// The static ports in the order requested, then the dynamic ones. Errc::already_exists names a port that is taken,
   /// Errc::invalid_argument one outside the range, Errc::limit_exceeded if there are not enough.
   Result<std::vector<std::uint16_t>> claim(const std::string& owner, const std::vector<std::uint16_t>& fixed,
                                            std::size_t dynamic);

@@ -19,7 +19,7 @@ TEST(Ports, AFailedClaimTakesAndReleasesNothing) {
   EXPECT_TRUE(ports->claim("b", {80}, 0).error().is(Errc::invalid_argument));
   EXPECT_TRUE(ports->claim("b", {}, 8).error().is(Errc::limit_exceeded));
   EXPECT_TRUE(ports->release("b").error().is(Errc::not_found));
-  EXPECT_EQ(ports->owned_by("a"), (List{20000, 20001, 20003})) << "the failures of others cost nothing";
+  EXPECT_EQ(ports->owned_by("a"), (List{20000, 20001, 20003})) << "failed claims of others have no effect";
   EXPECT_EQ(*ports->claim("a", {}, 1), (List{20002}));
   EXPECT_EQ(ports->owned_by("a").size(), 4U) << "a second claim adds";
 }

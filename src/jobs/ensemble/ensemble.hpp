@@ -1,25 +1,25 @@
 // An ensemble: the description of a deployment, as users write it (YAML) and as the network carries it (JSON).
 //
 // Model
-//  1. An Ensemble that exists is valid: parse_yaml() and from_json() return one or report where the input is wrong, what
-//     is expected there and, for an unknown key, the nearest known one ("allocations.web.resources.ram.sise: unknown
-//     key; did you mean size?").
+//  1. An Ensemble that exists is valid: parse_yaml() and from_json() return one or report where the input is wrong,
+//     what is expected there and, for an unknown key, the nearest known one ("allocations.web.resources.ram.sise:
+//     unknown key; did you mean size?").
 //  2. The wire form is that of the existing network: `{"v1":{...}}`, sizes in bytes, clocks in hertz, scripts in
-//     base64, durations in nanoseconds, execution as {type, params}. Reading ignores unknown members, for newer peers
-//     may send more; from_json(to_json(e)) equals e.
-//  3. The YAML form is looser (normalise.hpp): bare sizes count in GiB and clocks in GHz, units may be written,
-//     resources and volumes may refer to named templates, environment may be a map. Values of environment, keys and
-//     metadata are text exactly as written. Placeholders and file names are resolved on the submitter's machine
-//     (references.hpp). Unknown keys are refused: they are typing errors of a user who can still correct them.
-//  4. Rules beyond the validator of the existing implementation: every allocation is in exactly one node, ports belong to
-//     an allocation of their node, paths and script names cannot leave their folder, numbers of items are bounded.
+//     base64, durations in nanoseconds, execution as {type, params}. Reading ignores unknown members, because newer
+//     peers may send more; from_json(to_json(e)) equals e.
+//  3. The YAML form is more permissive (normalise.hpp): bare sizes count in GiB and clocks in GHz, units may be
+//     written, resources and volumes may refer to named templates, environment may be a map. Values of environment,
+//     keys and metadata are text exactly as written. Placeholders and file names are resolved on the submitter's
+//     machine (references.hpp). Unknown keys are refused: they are typing errors that the user can still correct.
+//  4. Rules beyond the validator of the existing implementation: every allocation is in exactly one node, ports belong
+//     to an allocation of their node, paths and script names cannot leave their folder, numbers of items are bounded.
 //  5. The name of an environment variable is anything that exec(2) takes: not empty, without `=` and NUL.
 //
 // Threads: values, no shared state. Cost: linear in the input, except dependency cycles (edges + allocations).
 //
 // Attacks: an ensemble arrives from any permitted deployer. YAML aliases that multiply ("billion laughs"), deep nesting
 // and huge input meet fixed limits before memory is spent (yaml.hpp); names that become file names, host names or
-// container references are checked character by character, so none of them can leave its place.
+// container references are checked character by character, so none of them can escape its context.
 #pragma once
 
 #include <map>

@@ -1,4 +1,4 @@
-// Whatever is read, as YAML or from the wire, can be written and read again as the same; nothing crashes or runs away.
+// What is read, as YAML or from the wire, is written and read back unchanged; no input crashes or exhausts resources.
 #include <cstdlib>
 
 #include "jobs/ensemble/ensemble.hpp"

@@ -47,7 +47,7 @@ std::string pretty(const Ensemble& ensemble) { return trim(json::write_pretty(*j
 
 class EnsembleCase : public testing::TestWithParam<Case> {};
 
-TEST_P(EnsembleCase, IsAsWritten) {
+TEST_P(EnsembleCase, HasTheExpectedOutcome) {
   const Case& one = GetParam();
   ASSERT_NE(one.parts.contains("json"), one.parts.contains("refused")) << "a case has one outcome";
   const Result<Ensemble> read = one.parts.contains("yaml") ? Ensemble::parse_yaml(one.parts.at("yaml"))
@@ -63,7 +63,7 @@ TEST_P(EnsembleCase, IsAsWritten) {
   EXPECT_EQ(pretty(*read), trim(json::write_pretty(*expected)));
   const auto again = json::decode<Ensemble>(json::encode(*read));
   ASSERT_TRUE(again) << again.error().to_string();
-  EXPECT_EQ(*again, *read) << "the wire form loses something";
+  EXPECT_EQ(*again, *read) << "the wire form is incomplete";
 }
 
 INSTANTIATE_TEST_SUITE_P(Data, EnsembleCase, testing::ValuesIn(load_cases()), [](const auto& info) {

@@ -23,14 +23,14 @@ namespace dms::jobs {
 /// document read with Scalars::text.
 void keep_text(json::Value& document, json::Value texts);
 
-/// The object that belongs under "v1". `aliased` are the top-level keys that may be unknown, for they only hold a value
-/// that is used elsewhere (YamlDocument).
+/// The object that belongs under "v1". `aliased` are the top-level keys that may be unknown, because they only hold a
+/// value that is used elsewhere (YamlDocument).
 Result<json::Value> normalise(const json::Value& written, const std::set<std::string>& aliased);
 
 /// "1h30m", "45s", "1.5m", "500ms": nanoseconds. Errc::invalid_argument for other text.
 Result<std::int64_t> parse_duration(std::string_view text);
 
-/// The choices that an allocation must make itself, `executor` and `type`, and has not, each with its known names. The
+/// The required members of an allocation, `executor` and `type`, that are missing, each with its known names. The
 /// existing implementation has no default for them.
 std::vector<std::pair<std::string_view, std::string>> missing_choices(const json::Object& allocation);
 

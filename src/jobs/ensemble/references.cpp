@@ -31,7 +31,7 @@ std::size_t closing(std::string_view text, std::size_t begin) {
   return std::string_view::npos;
 }
 
-/// Nothing for shell expansions such as `${file:-x}` and `${file:0:3}`.
+/// Empty for shell expansions such as `${file:-x}` and `${file:0:3}`.
 std::optional<Placeholder> parse(std::string_view text, std::size_t begin) {
   const bool file = text.substr(begin).starts_with("${file:");
   if (!file && !text.substr(begin).starts_with("${env:")) return std::nullopt;

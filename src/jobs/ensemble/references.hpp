@@ -1,19 +1,19 @@
-// What an ensemble refers to on the submitter's machine is put into its place before the ensemble is sent.
+// References of an ensemble to the submitter's machine are resolved before the ensemble is sent.
 //
 // Model
 //  1. `${file:PATH}` is replaced by the contents of a file, byte for byte, `${env:NAME}` by an environment variable.
-//     Both may be anywhere in any value, several in one, one inside the other. `${file:PATH:-TEXT}` and `${env:NAME:-TEXT}` give TEXT where
-//     the file cannot be read or the variable is unset or empty; without it that is an error, and all of them are
-//     reported together, each with its place.
+//     Both may be anywhere in any value, several in one, one inside the other. `${file:PATH:-TEXT}` and
+//     `${env:NAME:-TEXT}` give TEXT where the file cannot be read or the variable is unset or empty; without it that is
+//     an error, and all of them are reported together, each with its place.
 //  2. What is filled in is not read again: a file may contain `${env:HOME}` and keeps it.
-//  3. Everything else in `${...}` stays as it is (`${HOME}`, `${x:-y}`, `${file:-y}`, `${file:0:3}`): it is for a shell at
-//     the provider. The existing implementation takes `${NAME}` for a variable of the submitter; see
+//  3. Everything else in `${...}` stays as it is (`${HOME}`, `${x:-y}`, `${file:-y}`, `${file:0:3}`): it is for a shell
+//     at the provider. The existing implementation takes `${NAME}` for a variable of the submitter; see
 //     docs/decisions/0501-placeholders.md.
 //  4. A script, or a key of an allocation, of one line without a placeholder is the name of a file.
 //
-// Threads: pure but for the functions given. Cost: linear in the document and the files.
-// Failure: Errc::invalid_argument. What is not UTF-8 cannot be part of a text and is refused; only a script named by (4)
-// may hold any bytes.
+// Threads: pure but for the functions given. Cost: linear in the document and the files. Failure:
+// Errc::invalid_argument. What is not UTF-8 cannot be part of a text and is refused; only a script named by (4) may
+// hold any bytes.
 #pragma once
 
 #include <functional>

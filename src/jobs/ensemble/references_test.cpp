@@ -70,7 +70,7 @@ TEST(References, NestingIsBounded) {
   EXPECT_NE(resolved(deep).find("nested deeper"), std::string::npos) << resolved(deep);
   std::string open;
   for (int i = 0; i < 5'000; ++i) open += "${env:";
-  EXPECT_EQ(resolved(open), open) << "and what is never closed costs little";
+  EXPECT_EQ(resolved(open), open) << "an unclosed placeholder is cheap";
 }
 
 constexpr std::string_view kEnsemble = R"(

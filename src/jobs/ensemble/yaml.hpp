@@ -1,4 +1,4 @@
-// YAML read into a JSON tree, with limits. Knows nothing of ensembles.
+// YAML read into a JSON tree, with limits. Independent of ensembles.
 //
 // Model
 //  1. One document. Plain scalars become null, true/false, whole numbers (decimal, 0x, 0o, 0b, `_` between digits),
@@ -6,8 +6,8 @@
 //  2. A number or a boolean loses the form in which it was written (`0022`, `1_000`, `True`). With Scalars::text every
 //     plain scalar but null becomes the text as written, in a tree of the same shape.
 //  3. Duplicate keys, keys that are not scalars, and aliases to an incomplete value are errors. Errors name line and
-//     column. Text that is a template not yet rendered (`peer: {{ peer_id }}`) is reported as such, each placeholder with
-//     its line.
+//     column. Text that is a template not yet rendered (`peer: {{ peer_id }}`) is reported as such, each placeholder
+//     with its line.
 //  4. Limits apply while reading: an alias counts as many nodes as the value it refers to, and long text as several, so
 //     that a few lines cannot become a billion nodes; nesting is cut off before the recursion of the parser is deep.
 #pragma once
