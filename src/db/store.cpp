@@ -119,7 +119,7 @@ struct Store::Impl {
     return Statement(raw);
   }
 
-  Result<std::string> ask(const char* sql, std::string_view doing) {
+  Result<std::string> query(const char* sql, std::string_view doing) {
     TRY(const Statement statement, prepare(sql));
     Use use(statement);
     const int code = use.step();
@@ -128,7 +128,7 @@ struct Store::Impl {
   }
 
   Result<void> migrate() {
-    TRY(const std::string text, ask("PRAGMA user_version", "reading the format"));
+    TRY(const std::string text, query("PRAGMA user_version", "reading the format"));
     const int version = std::atoi(text.c_str());
     if (version > kVersion)
       return fail(Errc::newer_format,
@@ -156,7 +156,7 @@ struct Store::Impl {
         "BEGIN IMMEDIATE; COMMIT",
         "opening"));
     TRY_VOID(run(fmt::format("PRAGMA application_id={}", kApplicationId).c_str(), "opening"));
-    TRY(const std::string sound, ask("PRAGMA quick_check(1)", "checking"));
+    TRY(const std::string sound, query("PRAGMA quick_check(1)", "checking"));
     if (sound != "ok") return failure(SQLITE_CORRUPT, "checking: " + sound);
     TRY_VOID(migrate());
     TRY(put, prepare("INSERT INTO documents VALUES(?1, ?2, ?3) ON CONFLICT DO UPDATE SET body = ?3"));
