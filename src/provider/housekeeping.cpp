@@ -36,11 +36,11 @@ Task<void> Housekeeping::reconnect() {
     if (!slept) co_return;
     std::set<std::string> lost = allocations_.orchestrators();
     for (const crypto::PeerId& peer : services_.network.peers()) lost.erase(peer.to_string());
-    for (const std::string& host : lost) co_await reach(host);
+    for (const std::string& host : lost) co_await contact(host);
   }
 }
 
-Task<void> Housekeeping::reach(std::string host) {
+Task<void> Housekeeping::contact(std::string host) {
   const Result<crypto::PeerId> peer = crypto::PeerId::parse(host);
   if (!peer || *peer == services_.network.self()) co_return;
   const Result<Duration> answer = co_await with_timeout(kReconnectTimeout, services_.network.ping(*peer));

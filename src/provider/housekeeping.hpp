@@ -30,7 +30,7 @@ class Housekeeping {
   Task<void> reconnect();
 
  private:
-  Task<void> reach(std::string host);
+  Task<void> contact(std::string host);
 
   const Services& services_;
   Bids& bids_;

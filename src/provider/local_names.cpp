@@ -6,13 +6,13 @@ namespace dms::provider {
 
 LocalName& LocalName::operator=(LocalName&& other) noexcept {
   if (this == &other) return *this;
-  give_back();
+  release();
   names_ = std::exchange(other.names_, nullptr);
   text_ = std::move(other.text_);
   return *this;
 }
 
-void LocalName::give_back() {
+void LocalName::release() {
   if (names_ != nullptr) names_->taken_.erase(text_);
 }
 

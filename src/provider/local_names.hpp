@@ -22,13 +22,13 @@ class LocalName {
  public:
   LocalName(LocalName&& other) noexcept : names_(std::exchange(other.names_, nullptr)), text_(std::move(other.text_)) {}
   LocalName& operator=(LocalName&& other) noexcept;
-  ~LocalName() { give_back(); }
+  ~LocalName() { release(); }
   [[nodiscard]] const std::string& text() const { return text_; }
 
  private:
   friend class LocalNames;
   LocalName(LocalNames& names, std::string text) : names_(&names), text_(std::move(text)) {}
-  void give_back();
+  void release();
   LocalNames* names_;
   std::string text_;
 };

@@ -224,7 +224,7 @@ Task<void> Docker::conclude(RunPtr run, Result<int> code) {
   run->state = *code == 0 ? State::success : State::failed;
 }
 
-Task<void> Docker::ask_to_stop(RunPtr run, Duration grace) {
+Task<void> Docker::request_stop(RunPtr run, Duration grace) {
   const auto seconds = std::chrono::ceil<std::chrono::seconds>(std::clamp<Duration>(grace, 0s, 24h)).count();
   // The engine delivers no signal to a paused container.
   if (run->state == State::paused) {
@@ -242,7 +242,7 @@ Task<Result<void>> Docker::stop(ExecutionId id, Duration grace) {
   CO_TRY(RunPtr run, find<Run>(id));
   if (!run->over && !run->stopping) {
     run->stopping = true;
-    nursery_.spawn(ask_to_stop(run, grace));
+    nursery_.spawn(request_stop(run, grace));
   }
   co_return co_await until_over(run);
 }

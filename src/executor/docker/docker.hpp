@@ -73,7 +73,7 @@ class Docker final : public ExecutorBase {
   Task<Result<int>> wait_for_exit(RunPtr run);
   Task<void> conclude(RunPtr run, Result<int> code);
   Task<void> discard(RunPtr run);
-  Task<void> ask_to_stop(RunPtr run, Duration grace);
+  Task<void> request_stop(RunPtr run, Duration grace);
   Task<Result<void>> delete_container(std::string name);
   Task<Result<void>> freeze(ExecutionId id, State from, State to, std::string_view verb);
 

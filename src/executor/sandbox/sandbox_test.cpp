@@ -187,9 +187,9 @@ TEST_F(SandboxTest, MetricsCountExecutions) {
   sandbox_->register_with(registry);
   run(request("true", "a"));
   run(request("exit 3", "b"));
-  Request loud = request("head -c 5000 /dev/zero", "c");
-  loud.log_limit = 1000;
-  run(std::move(loud));
+  Request verbose = request("head -c 5000 /dev/zero", "c");
+  verbose.log_limit = 1000;
+  run(std::move(verbose));
   ASSERT_TRUE(start(request("sleep 1000", "d")));
   const auto value = [&](std::string_view name, std::string outcome = {}) {
     metrics::Labels labels{{"executor", "sandbox"}};
@@ -225,17 +225,17 @@ TEST_F(SandboxTest, AFailedStartReportsItsCause) {
   EXPECT_EQ(r.exit_code, 127);
   EXPECT_THAT(r.error_msg, HasSubstr("no-such-program"));
 
-  Request nowhere = request("true", "b");
-  nowhere.engine.params.working_directory = "missing";
-  const ExecutionResult lost = run(std::move(nowhere));
+  Request missing_folder = request("true", "b");
+  missing_folder.engine.params.working_directory = "missing";
+  const ExecutionResult lost = run(std::move(missing_folder));
   EXPECT_EQ(lost.exit_code, 125);
   EXPECT_THAT(lost.error_msg, HasSubstr("missing"));
 
-  Request nothing = request("true", "c");
-  nothing.results_dir = "/proc/nowhere";
-  auto started = start(std::move(nothing));
+  Request no_results = request("true", "c");
+  no_results.results_dir = "/proc/missing_folder";
+  auto started = start(std::move(no_results));
   ASSERT_FALSE(started);
-  EXPECT_THAT(started.error().to_string(), HasSubstr("/proc/nowhere"));
+  EXPECT_THAT(started.error().to_string(), HasSubstr("/proc/missing_folder"));
   EXPECT_EQ(runtime_.run(sandbox_->list())->size(), 2u) << "nothing remains of a failed start";
 }
 

@@ -47,11 +47,10 @@ Task<Result<Candidate>> Auction::run(UnixTime deadline, std::set<std::string> ex
 
     Lane& lane = actor_.lane();
     if (lane.unix_now() + kBidRound > deadline)
-      co_return fail(
-          Errc::deadline_exceeded,
-          "no machine was found for node {} in time ({} bids were refused); ask for less, or see which providers are "
-          "connected with `nunet actor cmd /dms/node/peers/list`",
-          join(missing), refused_);
+      co_return fail(Errc::deadline_exceeded,
+                     "no machine was found for node {} in time ({} bids were refused); reduce the requirements, or see "
+                     "which providers are connected with `nunet actor cmd /dms/node/peers/list`",
+                     join(missing), refused_);
     std::set<std::string> taken = excluded;
     for (const auto& [name, bid] : candidate) taken.insert(bid.peer);
     CO_TRY_VOID(co_await round(missing, deadline, taken));
@@ -68,12 +67,12 @@ Task<Result<void>> Auction::round(const std::set<std::string>& missing, UnixTime
                                   const std::set<std::string>& excluded) {
   Lane& lane = actor_.lane();
   const SteadyTime until = lane.now() + kBidRound;
-  CO_TRY_VOID(co_await ask(missing, std::min(lane.unix_now() + kBidRound, deadline), excluded));
+  CO_TRY_VOID(co_await request_bids(missing, std::min(lane.unix_now() + kBidRound, deadline), excluded));
   co_return co_await collect(missing, until, excluded);
 }
 
-Task<Result<void>> Auction::ask(const std::set<std::string>& nodes, UnixTime expires,
-                                const std::set<std::string>& excluded) {
+Task<Result<void>> Auction::request_bids(const std::set<std::string>& nodes, UnixTime expires,
+                                         const std::set<std::string>& excluded) {
   EnsembleBidRequest request;
   request.id = ensemble_id_;
   request.nonce = actor_.lane().random().u64() >> 1;
@@ -84,12 +83,12 @@ Task<Result<void>> Auction::ask(const std::set<std::string>& nodes, UnixTime exp
 
   std::vector<Task<Result<void>>> direct;
   for (const std::string& node : nodes) {
-    CO_TRY(NodeRequest asked, node_request(node));
+    CO_TRY(NodeRequest wanted, node_request(node));
     const std::string& peer = ensemble_.nodes.at(node).peer;
     if (peer.empty())
-      request.request.push_back(BidRequest{std::move(asked)});
+      request.request.push_back(BidRequest{std::move(wanted)});
     else
-      direct.push_back(ask_pinned(peer, std::move(asked), options));
+      direct.push_back(request_from_pinned(peer, std::move(wanted), options));
   }
   if (!request.request.empty()) {
     // A pinned peer that bids on the broadcast would have no resources left for its own node.
@@ -105,12 +104,12 @@ Task<Result<void>> Auction::ask(const std::set<std::string>& nodes, UnixTime exp
   co_return Result<void>();
 }
 
-Task<Result<void>> Auction::ask_pinned(std::string peer, NodeRequest asked, actor::MessageOptions options) {
+Task<Result<void>> Auction::request_from_pinned(std::string peer, NodeRequest wanted, actor::MessageOptions options) {
   EnsembleBidRequest request;
   request.id = ensemble_id_;
   request.nonce = actor_.lane().random().u64() >> 1;
-  const std::string node = asked.node_id;
-  request.request.emplace_back().v1 = std::move(asked);
+  const std::string node = wanted.node_id;
+  request.request.emplace_back().v1 = std::move(wanted);
   CO_TRY(const crypto::PeerId id, crypto::PeerId::parse(peer));
   CO_TRY(actor::Handle to, actor::Handle::from(id));
   actor::Envelope envelope = actor_.message(to, std::string(kBidRequest.path), actor::to_payload(request), options);
@@ -121,24 +120,24 @@ Task<Result<void>> Auction::ask_pinned(std::string peer, NodeRequest asked, acto
 
 Task<Result<void>> Auction::collect(const std::set<std::string>& nodes, SteadyTime until, std::set<std::string> taken) {
   Lane& lane = actor_.lane();
-  std::set<std::string> unanswered = nodes;
+  std::set<std::string> without_bid = nodes;
   // A pinned node has one possible bidder: there is nothing to wait for once it has bid.
   const bool all_pinned =
       std::ranges::none_of(nodes, [&](const std::string& n) { return ensemble_.nodes.at(n).peer.empty(); });
   for (;;) {
-    if (all_pinned && unanswered.empty()) co_return Result<void>();
-    const SteadyTime deadline = unanswered.empty() ? std::min(until, lane.now() + kBidSettle) : until;
+    if (all_pinned && without_bid.empty()) co_return Result<void>();
+    const SteadyTime deadline = without_bid.empty() ? std::min(until, lane.now() + kBidSettle) : until;
     Result<Bid> bid = co_await with_deadline(deadline, incoming_.receive());
     if (!bid && bid.error().is(Errc::deadline_exceeded)) co_return Result<void>();
     if (!bid) co_return std::unexpected(bid.error());
-    if (Result<void> fine = check(*bid, nodes, taken); !fine) {
+    if (Result<void> valid = check(*bid, nodes, taken); !valid) {
       ++refused_;
-      log::debug("orchestrator", "{}: bid of {} refused: {}", ensemble_id_, bid->peer, fine.error().to_string());
+      log::debug("orchestrator", "{}: bid of {} refused: {}", ensemble_id_, bid->peer, valid.error().to_string());
       continue;
     }
     log::info("orchestrator", "{}: {} bids for node {}", ensemble_id_, bid->peer, bid->node_id);
     taken.insert(bid->peer);
-    unanswered.erase(bid->node_id);
+    without_bid.erase(bid->node_id);
     bids_[bid->node_id].push_back(std::move(*bid));
   }
 }

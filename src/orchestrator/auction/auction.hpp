@@ -53,8 +53,9 @@ class Auction {
   Task<void> receive(actor::Envelope envelope);
   Task<Result<void>> round(const std::set<std::string>& missing, UnixTime deadline,
                            const std::set<std::string>& excluded);
-  Task<Result<void>> ask(const std::set<std::string>& nodes, UnixTime expires, const std::set<std::string>& excluded);
-  Task<Result<void>> ask_pinned(std::string peer, protocol::NodeRequest asked, actor::MessageOptions options);
+  Task<Result<void>> request_bids(const std::set<std::string>& nodes, UnixTime expires,
+                                  const std::set<std::string>& excluded);
+  Task<Result<void>> request_from_pinned(std::string peer, protocol::NodeRequest wanted, actor::MessageOptions options);
   Task<Result<void>> collect(const std::set<std::string>& nodes, SteadyTime until, std::set<std::string> taken);
   Result<void> check(const protocol::Bid& bid, const std::set<std::string>& nodes,
                      const std::set<std::string>& taken) const;
