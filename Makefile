@@ -52,7 +52,7 @@ interop:   ## connect to other implementations of libp2p; the table goes to docs
 	@$(SETUP) build interop
 	@cmake --preset release >/dev/null
 	@cmake --build build --target interop_peer unified_peer \
-	  $(if $(NUNET_GO_JUDGE),nunet crypto_test did_test ucan_test actor_test)
+	  $(if $(NUNET_GO_REFERENCE),nunet crypto_test did_test ucan_test actor_test)
 	@scripts/run_tests.py --build build --only interop
 
 docs:      ## the documentation portal in build/docs/site

@@ -58,7 +58,7 @@ Feature: A libp2p peer on the command line
     Then it succeeds
     And the answer's "security" is "<protocol>"
     And the answer's "peer" is in bob's address
-    And alice reached bob from her own address
+    And alice reached bob from alice's own address
     When alice runs "nunet net identify --security <security> --json <address of bob>"
     Then it succeeds
     And the answer's "peer" is in bob's address
@@ -70,7 +70,7 @@ Feature: A libp2p peer on the command line
     Then it succeeds
     And the answer's "upload" moved 2000000 bytes
     And the answer's "download" moved 3000000 bytes
-    When alice runs "nunet net ping --security <security> <address of bob as a stranger>"
+    When alice runs "nunet net ping --security <security> <address of bob with an unknown peer id>"
     Then it fails
     And the error names the peer of bob
     And bob's listener ends well on Ctrl-C

@@ -43,7 +43,7 @@ class Measured:
         self.values[name].append(value)
         self.units[name] = unit
 
-    def tell(self):
+    def report(self):
         for name, values in self.values.items():
             middle = statistics.median(values)
             print(f"figure {name} {middle:.4g} {self.units[name]}", flush=True)
@@ -182,8 +182,8 @@ def bare_cipher(measured):
     """Encryption alone on one core, by OpenSSL."""
     for cipher, size in CIPHERS.items():
         command = ["openssl", "speed", "-mr", "-elapsed", "-seconds", "1", "-bytes", str(size), "-evp", cipher]
-        said = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
-        rate = float(next(line for line in said.splitlines() if line.startswith("+F")).rsplit(":", 1)[1])
+        output = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+        rate = float(next(line for line in output.splitlines() if line.startswith("+F")).rsplit(":", 1)[1])
         measured.add(f"p2p.bare_{cipher}", rate / 1e6, "MB/s")
 
 
@@ -245,7 +245,7 @@ def main():
     except (Missing, PeerError, OSError, subprocess.SubprocessError) as error:
         print(f"the measurement failed: {error}", file=sys.stderr)
         return 1
-    measured.tell()
+    measured.report()
     results = pathlib.Path(options.build) / "bench/p2p.json"
     results.parent.mkdir(parents=True, exist_ok=True)
     results.write_text(json.dumps(measured.records, indent=1) + "\n")

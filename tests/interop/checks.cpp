@@ -69,40 +69,40 @@ Task<Result<std::string>> perf(Host& host, crypto::PeerId peer, std::uint64_t up
 }
 
 /// One of many streams that are open at once.
-struct Talk {
+struct Exchange {
   StreamPtr stream;
-  std::string said;
+  std::string sent;
   Bytes back;
 };
 
-Task<Result<void>> begin(Host& host, crypto::PeerId peer, Talk& talk, bool wait) {
-  CO_TRY(talk.stream, co_await open(host, peer, kEcho));
-  CO_TRY_VOID(co_await talk.stream->write(as_bytes(talk.said)));
+Task<Result<void>> begin(Host& host, crypto::PeerId peer, Exchange& exchange, bool wait) {
+  CO_TRY(exchange.stream, co_await open(host, peer, kEcho));
+  CO_TRY_VOID(co_await exchange.stream->write(as_bytes(exchange.sent)));
   if (!wait) co_return Result<void>();
-  talk.back.resize(talk.said.size());
-  co_return co_await read_exactly(*talk.stream, talk.back);
+  exchange.back.resize(exchange.sent.size());
+  co_return co_await read_exactly(*exchange.stream, exchange.back);
 }
 
-Task<Result<void>> finish(Talk& talk) {
-  CO_TRY_VOID(co_await talk.stream->close_write());
-  CO_TRY(const Bytes rest, co_await read_to_end(*talk.stream, 64));
-  append(talk.back, rest);
-  if (as_text(talk.back) != talk.said) co_return fail(Errc::io, "the echo is '{}'", as_text(talk.back));
+Task<Result<void>> finish(Exchange& exchange) {
+  CO_TRY_VOID(co_await exchange.stream->close_write());
+  CO_TRY(const Bytes rest, co_await read_to_end(*exchange.stream, 64));
+  append(exchange.back, rest);
+  if (as_text(exchange.back) != exchange.sent) co_return fail(Errc::io, "the echo is '{}'", as_text(exchange.back));
   co_return Result<void>();
 }
 
 /// Opens all streams at once, but waits for every `burst`-th before opening the next.
 Task<Result<std::string>> streams(Host& host, crypto::PeerId peer, std::uint64_t count, std::uint64_t burst) {
   const Clock clock(host);
-  std::vector<Talk> talks(count);
+  std::vector<Exchange> exchanges(count);
   for (std::uint64_t i = 0; i < count; ++i) {
-    talks[i].said = fmt::format("stream {}", i);
-    Result<void> begun = co_await begin(host, peer, talks[i], burst > 0 && (i + 1) % burst == 0);
-    if (!begun) co_return fail(begun.error(), "{} at its beginning", talks[i].said);
+    exchanges[i].sent = fmt::format("stream {}", i);
+    Result<void> begun = co_await begin(host, peer, exchanges[i], burst > 0 && (i + 1) % burst == 0);
+    if (!begun) co_return fail(begun.error(), "{} at its beginning", exchanges[i].sent);
   }
-  for (Talk& talk : talks) {
-    Result<void> finished = co_await finish(talk);
-    if (!finished) co_return fail(finished.error(), "{} at its end", talk.said);
+  for (Exchange& exchange : exchanges) {
+    Result<void> finished = co_await finish(exchange);
+    if (!finished) co_return fail(finished.error(), "{} at its end", exchange.sent);
   }
   co_return fmt::format("streams {} {}", count, clock.nanoseconds());
 }
@@ -135,7 +135,7 @@ Task<Result<std::string>> reset_by(Host& host, crypto::PeerId peer) {
 }
 
 Task<Result<std::string>> unknown(Host& host, crypto::PeerId peer) {
-  Result<StreamPtr> stream = co_await open(host, peer, kNobody);
+  Result<StreamPtr> stream = co_await open(host, peer, kUnknown);
   if (stream) co_return fail(Errc::io, "an unknown protocol was agreed");
   if (!stream.error().is(Errc::unsupported)) co_return fail(stream.error(), "an unknown protocol");
   co_return "unknown " + stream.error().to_string();

@@ -17,7 +17,7 @@ import pathlib
 import sys
 import time
 
-from peers import BUILDERS, NOISE, TIMEOUT, ROOT, SHORT, STRANGER, TLS, Missing, Peer, PeerError, nunet
+from peers import BUILDERS, NOISE, TIMEOUT, ROOT, SHORT, UNKNOWN_PEER, TLS, Missing, Peer, PeerError, nunet
 
 PAGE = ROOT / "docs/interop.md"
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
@@ -40,64 +40,64 @@ class Outcome:
 
 
 class Unfit(Exception):
-    """A check that an implementation does not support; the message says why."""
+    """A check that an implementation does not support; the message gives the reason."""
 
 
-# --- the checks: each gets the acting and the answering peer, and may return figures
+# --- the checks: each gets the requesting and the responding peer, and may return figures
 
-def echo(who, whom, options):
+def echo(requester, responder, options):
     for size in (0, 1, 100_000, 3_000_000):
-        who.do(f"echo {whom.id} {size} {ECHO}")
+        requester.do(f"echo {responder.id} {size} {ECHO}")
 
 
-def bare_echo(who, whom, options):
-    if "rust" in (who.name, whom.name):
+def bare_echo(requester, responder, options):
+    if "rust" in (requester.name, responder.name):
         raise Unfit("rust-libp2p requires the slash")
-    who.do(f"echo {whom.id} 100000 {BARE_ECHO}")
+    requester.do(f"echo {responder.id} 100000 {BARE_ECHO}")
 
 
-def identify(who, whom, options):
-    who.until_event(f"identified {whom.id}")
-    answer = who.do(f"identify {whom.id}")
-    for needed in (AGENTS[whom.name], "/ipfs/ping/1.0.0", "/ipfs/id/1.0.0", "/interop/sum/0.0.1"):
+def identify(requester, responder, options):
+    requester.until_event(f"identified {responder.id}")
+    answer = requester.do(f"identify {responder.id}")
+    for needed in (AGENTS[responder.name], "/ipfs/ping/1.0.0", "/ipfs/id/1.0.0", "/interop/sum/0.0.1"):
         if needed not in answer:
             raise PeerError(f"'{needed}' is missing in '{answer}'")
 
 
-def ping(who, whom, options):
-    median, late = who.do(f"pings {whom.id} 100").split()
+def ping(requester, responder, options):
+    median, late = requester.do(f"pings {responder.id} 100").split()
     return {"ping_p50_us": int(median) / 1e3, "ping_p99_us": int(late) / 1e3}
 
 
 def transfer(verb):
-    def check(who, whom, options):
-        size, nanoseconds = map(int, who.do(f"{verb} {whom.id} {options.bytes}", timeout=300).split())
+    def check(requester, responder, options):
+        size, nanoseconds = map(int, requester.do(f"{verb} {responder.id} {options.bytes}", timeout=300).split())
         return {f"{verb}_bytes": size, f"{verb}_MB_s": size * 1e3 / nanoseconds}
     return check
 
 
-def streams(who, whom, options):
-    burst = 1 if whom.name == "rust" else STREAMS  # libp2p-stream drops streams that arrive faster than it accepts them
-    count, nanoseconds = map(int, who.do(f"streams {whom.id} {STREAMS} {burst}", timeout=60).split())
+def streams(requester, responder, options):
+    burst = 1 if responder.name == "rust" else STREAMS  # libp2p-stream drops streams that arrive faster than it accepts them
+    count, nanoseconds = map(int, requester.do(f"streams {responder.id} {STREAMS} {burst}", timeout=60).split())
     return {"streams_ms": nanoseconds / 1e6, "streams": count}
 
 
-def half_close(who, whom, options):
-    seen = len(whom.events)
-    who.do(f"half-close {whom.id} 300000")
-    whom.until_event(f"late {who.id} 300000", seen)
+def half_close(requester, responder, options):
+    seen = len(responder.events)
+    requester.do(f"half-close {responder.id} 300000")
+    responder.until_event(f"late {requester.id} 300000", seen)
 
 
-def reset(who, whom, options):
-    seen = len(whom.events)
-    who.do(f"reset {whom.id}")
-    whom.until_event(f"reset {who.id}", seen)
-    who.do(f"reset-by {whom.id}")
-    who.do(f"echo {whom.id} 1000 {ECHO}")  # the connection still works
+def reset(requester, responder, options):
+    seen = len(responder.events)
+    requester.do(f"reset {responder.id}")
+    responder.until_event(f"reset {requester.id}", seen)
+    requester.do(f"reset-by {responder.id}")
+    requester.do(f"echo {responder.id} 1000 {ECHO}")  # the connection still works
 
 
-def unknown(who, whom, options):
-    who.do(f"unknown {whom.id}")
+def unknown(requester, responder, options):
+    requester.do(f"unknown {responder.id}")
 
 
 CHECKS = {"identify": identify, "ping": ping, "echo": echo, "echo without a slash": bare_echo, "upload": transfer("upload"),
@@ -138,10 +138,10 @@ class Report:
         return collections.Counter(outcome.status for outcome in self.outcomes)
 
 
-def refuse_stranger(dialer, listener):
+def refuse_wrong_peer(dialer, listener):
     """A peer with another id than the expected one gets no connection, on either side."""
     seen = len(listener.events)
-    dialer.refuses(f"dial {listener.address.rsplit('/', 1)[0]}/{STRANGER}")
+    dialer.refuses(f"dial {listener.address.rsplit('/', 1)[0]}/{UNKNOWN_PEER}")
     for side, other in ((dialer, listener), (listener, dialer)):
         deadline = time.monotonic() + TIMEOUT  # with TLS a listener may finish before it receives the refusal
         while other.id in side.do("peers").split():
@@ -158,10 +158,10 @@ def connect(dialer, listener):
     listener.until_event(f"connected {dialer.id}", seen)
 
 
-def part(who, whom):
+def part(requester, responder):
     """Both sides notice; a late event must not be taken for one of the next check."""
-    seen = [(side, other, len(side.events)) for side, other in ((who, whom), (whom, who))]
-    who.do(f"disconnect {whom.id}")
+    seen = [(side, other, len(side.events)) for side, other in ((requester, responder), (responder, requester))]
+    requester.do(f"disconnect {responder.id}")
     for side, other, since in seen:
         side.until_event(f"disconnected {other.id}", since)
 
@@ -181,16 +181,16 @@ def pair(report, programs, name, security, nunet_dials, options):
         dialer, listener = (mine, other) if nunet_dials else (other, mine)
         about = (name, security, dialer.name)
         with report.check(*about, "wrong peer id"):
-            refuse_stranger(dialer, listener)
+            refuse_wrong_peer(dialer, listener)
         with report.check(*about, "handshake"):
             connect(dialer, listener)
         for check, work in CHECKS.items():
-            for who, whom in ((dialer, listener), (listener, dialer)):
-                if check in ("upload", "download") and who is listener:
+            for requester, responder in ((dialer, listener), (listener, dialer)):
+                if check in ("upload", "download") and requester is listener:
                     continue  # checked in the other direction
-                suffix = "" if who is dialer else ", requested by the listener"
+                suffix = "" if requester is dialer else ", requested by the listener"
                 with report.check(*about, check + suffix) as outcome:
-                    outcome.figures = work(who, whom, options) or {}
+                    outcome.figures = work(requester, responder, options) or {}
         with report.check(*about, "disconnect and dial again"):
             part(dialer, listener)
             connect(dialer, listener)
@@ -254,9 +254,9 @@ def write_page(rows, options):
     page = PAGE.read_text()
     before, after = page[:page.index(BEGIN) + len(BEGIN)], page[page.index(END):]
     sizes = ", ".join(f"{options.sizes[name] // MIB} MiB with {name}" for name in options.peers)
-    said = (f"Last measured {datetime.date.today().isoformat()} on {os.cpu_count()} cores; {sizes} each way. Transfers carry a SHA-256 at "
+    text = (f"Last measured {datetime.date.today().isoformat()} on {os.cpu_count()} cores; {sizes} each way. Transfers carry a SHA-256 at "
             "both ends, pings are medians.")
-    PAGE.write_text(f"{before}\n{said}\n\n{markdown(rows)}\n{after}")
+    PAGE.write_text(f"{before}\n{text}\n\n{markdown(rows)}\n{after}")
 
 
 # --- all of it

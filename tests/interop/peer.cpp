@@ -60,7 +60,7 @@ class Driver {
     for (;;) {
       Result<std::string> line = co_await lines_.receive();
       if (!line || *line == "quit") break;
-      Result<std::string> done = co_await obey(*line);
+      Result<std::string> done = co_await execute(*line);
       if (done)
         say("ok {}", *done);
       else
@@ -85,7 +85,7 @@ class Driver {
     if (more) runtime_.lane.post([this] { lines_.close(); });
   }
 
-  Task<Result<std::string>> obey(std::string line) {
+  Task<Result<std::string>> execute(std::string line) {
     std::istringstream words(line);
     std::string verb, subject, rest;
     words >> verb >> subject;

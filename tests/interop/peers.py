@@ -14,7 +14,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 sys.path.insert(0, str(ROOT / "tests/lib"))
 
-from libp2p_wire import STRANGER  # noqa: E402, F401  (needs the path above; re-exported)
+from libp2p_wire import UNKNOWN_PEER  # noqa: E402, F401  (needs the path above; re-exported)
 
 ANYWHERE = "/ip4/127.0.0.1/tcp/0"
 NOISE, TLS = "/noise", "/tls/1.0.0"
@@ -25,7 +25,7 @@ RUST = (1, 88)  # required by rust-libp2p
 
 
 class Missing(Exception):
-    """An implementation that is not available here; the message says why."""
+    """An implementation that is not available here; the message gives the reason."""
 
 
 class PeerError(Exception):
@@ -82,9 +82,9 @@ def go(build):
 
 def rust(build):
     needs("cargo", "rustc")
-    said = subprocess.run(["rustc", "--version"], capture_output=True, text=True, timeout=TIMEOUT, check=True).stdout
-    if tuple(map(int, said.split()[1].split(".")[:2])) < RUST:
-        raise Missing(f"{said.strip()} is older than {RUST[0]}.{RUST[1]}")
+    output = subprocess.run(["rustc", "--version"], capture_output=True, text=True, timeout=TIMEOUT, check=True).stdout
+    if tuple(map(int, output.split()[1].split(".")[:2])) < RUST:
+        raise Missing(f"{output.strip()} is older than {RUST[0]}.{RUST[1]}")
     folder, target = HERE / "libp2p-rust", pathlib.Path(build).resolve() / "interop/rust"
     run_quietly(["cargo", "fetch", "--locked"], folder, failure=Missing)
     run_quietly(["cargo", "build", "--release", "--locked"], folder, dict(os.environ, CARGO_TARGET_DIR=str(target)))
@@ -179,7 +179,7 @@ class Peer:
         deadline = time.monotonic() + TIMEOUT
         while (got := self.do(command)) != answer:
             if time.monotonic() > deadline:
-                raise PeerError(f"{self.name}: '{command}' says '{got}', expected '{answer}'")
+                raise PeerError(f"{self.name}: '{command}' answers '{got}', expected '{answer}'")
             time.sleep(0.05)
 
     def quit(self):

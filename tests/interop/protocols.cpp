@@ -104,10 +104,10 @@ Task<Result<std::uint64_t>> receive(ByteStream& stream, std::uint64_t limit, Sum
   Bytes block(kBlock);
   std::uint64_t got = 0;
   while (got < limit) {
-    const MutableBytes room = MutableBytes(block).first(std::min<std::uint64_t>(limit - got, kBlock));
-    CO_TRY(const std::size_t size, co_await stream.read_some(room));
+    const MutableBytes space = MutableBytes(block).first(std::min<std::uint64_t>(limit - got, kBlock));
+    CO_TRY(const std::size_t size, co_await stream.read_some(space));
     if (size == 0) break;
-    if (sum != nullptr) sum->add(room.first(size));
+    if (sum != nullptr) sum->add(space.first(size));
     got += size;
   }
   co_return got;

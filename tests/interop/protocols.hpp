@@ -17,7 +17,7 @@ inline constexpr std::string_view kBareEcho = "interop/echo/0.0.1";  // without 
 inline constexpr std::string_view kSum = "/interop/sum/0.0.1";
 inline constexpr std::string_view kLate = "/interop/late/0.0.1";
 inline constexpr std::string_view kReset = "/interop/reset/0.0.1";
-inline constexpr std::string_view kNobody = "/interop/nobody-speaks-this/0.0.1";
+inline constexpr std::string_view kUnknown = "/interop/unknown/0.0.1";
 
 template <class... Args>
 void say(fmt::format_string<Args...> format, Args&&... args) {

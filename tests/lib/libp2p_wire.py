@@ -1,10 +1,10 @@
-"""What tests know of libp2p's wire: a peer id that nobody has, and a tap that reads what a dialer proposes. Standard library."""
+"""libp2p on the wire, for tests: a peer id without a peer, and a tap that records what a dialer proposes. Standard library."""
 
 import contextlib
 import socket
 import threading
 
-STRANGER = "12D3KooWM6CgA9iBFZmcYAHA6A2qvbAxqfkmrYiRQuz3XEsk4Ksv"  # a peer id that nobody has
+UNKNOWN_PEER = "12D3KooWM6CgA9iBFZmcYAHA6A2qvbAxqfkmrYiRQuz3XEsk4Ksv"  # a peer id that belongs to no peer
 HEADER = "/multistream/1.0.0"
 
 

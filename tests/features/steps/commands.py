@@ -8,16 +8,16 @@ import stat
 from behave import given, then, when
 
 import nunet_cluster
-from libp2p_wire import STRANGER
+from libp2p_wire import UNKNOWN_PEER
 
 DID = re.compile(r"did:key:z[1-9A-HJ-NP-Za-km-z]{40,}")
 
 
 def fill_in(machine, words):
     """`<did of NAME>` becomes the DID of that key, `<address of NAME>` where that machine's `nunet net listen` is;
-    `<address of NAME as a stranger>` is the same address with the peer id of another peer."""
-    words = re.sub(r"<address of (\w+) as a stranger>",
-                   lambda match: f"{machine.cluster.machines[match.group(1)].listening[-1].rpartition('/')[0]}/{STRANGER}", words)
+    `<address of NAME with an unknown peer id>` is the same address with the peer id of another peer."""
+    words = re.sub(r"<address of (\w+) with an unknown peer id>",
+                   lambda match: f"{machine.cluster.machines[match.group(1)].listening[-1].rpartition('/')[0]}/{UNKNOWN_PEER}", words)
     words = re.sub(r"<address of (\w+)>", lambda match: machine.cluster.machines[match.group(1)].listening[-1], words)
     words = re.sub(r"<daemon did of (\w+)>", lambda match: machine.cluster.machines[match.group(1)].did("dms"), words)
     return re.sub(r"<did of (\w+)>", lambda match: machine.did(match.group(1)), words)

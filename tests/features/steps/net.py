@@ -47,8 +47,8 @@ def same_peer(context, name):
     assert before == now, (before, now)
 
 
-@then("{dialer:w} reached {listener:w} from her own address")
-def reached_from(context, dialer, listener):
+@then("{dialer:w} reached {listener:w} from {same:w}'s own address")
+def reached_from(context, dialer, listener, same):
     ends = {end: context.answer.json[end].split("/")[2] for end in ("local", "address")}
     machines = context.cluster.machines
     assert ends == {"local": machines[dialer].address, "address": machines[listener].address}, context.answer

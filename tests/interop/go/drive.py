@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Judges our command line by the reference, and the reference's newest vectors by our tests; prints PASS or FAIL lines.
+"""Checks what the command line writes with the reference, and fresh vectors of the reference with the unit tests; prints PASS or FAIL
+lines.
 
-Usage: drive.py JUDGE BUILD (the program built from this folder, and the build folder of nunet)
+Usage: drive.py REFERENCE BUILD (the program built from this folder, and the build folder of nunet)
 """
 
 import json
@@ -11,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 
-JUDGE, BUILD = sys.argv[1], pathlib.Path(sys.argv[2])
+REFERENCE, BUILD = sys.argv[1], pathlib.Path(sys.argv[2])
 PASSPHRASE = "open <sesame> & co"
 TIMEOUT = 120  # seconds until a program counts as stuck
 results = []
@@ -42,8 +43,8 @@ class User:
         return (self.folder / path).read_text()
 
 
-def verdicts(cases):
-    answer = subprocess.run([JUDGE, "verdicts"], input=json.dumps({"cases": cases}), check=True, text=True, timeout=TIMEOUT,
+def evaluate(cases):
+    answer = subprocess.run([REFERENCE, "evaluate"], input=json.dumps({"cases": cases}), check=True, text=True, timeout=TIMEOUT,
                             stdout=subprocess.PIPE).stdout
     return json.loads(answer)["cases"]
 
@@ -54,7 +55,7 @@ def altered(text, old, new):
 
 
 def token_cases(name, text):
-    """The token, which must count and be the reference's own text, and what must not count."""
+    """The token, which the reference must accept and write back unchanged, and altered ones, which it must refuse."""
     claims = json.loads(text)["dms"]
     signature = claims["sig"]
     broken = ("B" if signature[0] == "A" else "A") + signature[1:]
@@ -68,8 +69,8 @@ def token_cases(name, text):
         yield {"name": f"{name}, {how}", "kind": "token", "text": changed}, "refused"
 
 
-def our_work(user):
-    """Cases made by our command line, each with the verdict it must get."""
+def written_cases(user):
+    """Cases written by the command line, each with the expected result."""
     dids = {name: user.run("key", "new", name) for name in ("dms", "user", "org")}
     for name in dids:
         user.run("cap", "new", name)
@@ -98,48 +99,48 @@ def our_work(user):
 
 
 def with_key(case, keys):
-    """The judge wants the private key of a context's owner: it has just opened the key file itself."""
+    """Adds the private key of a context's owner, which the reference has read from the key file."""
     owner = case.pop("owner", None)
     return dict(case, key=keys[owner]) if owner else case
 
 
-def ours_by_the_reference(user):
-    work = list(our_work(user))
-    opened = verdicts([case for case, _ in work if case["kind"] == "keystore"])
+def check_written(user):
+    work = list(written_cases(user))
+    opened = evaluate([case for case, _ in work if case["kind"] == "keystore"])
     keys = {c["name"].removeprefix("key file "): c.get("canonical") for c in opened}
-    expected = [verdict for _, verdict in work]
+    expected = [result for _, result in work]
     dids = [case.pop("expect_did", None) for case, _ in work]
-    for answer, verdict, did in zip(verdicts([with_key(case, keys) for case, _ in work]), expected, dids):
-        same_bytes = answer["kind"] == "keystore" or verdict == "refused" or "canonical" not in answer
-        good = answer["verdict"] == verdict and same_bytes and (did is None or answer.get("did") == did)
-        check(f"command line, {answer['name']}: {verdict}", good, answer)
+    for answer, result, did in zip(evaluate([with_key(case, keys) for case, _ in work]), expected, dids):
+        same_bytes = answer["kind"] == "keystore" or result == "refused" or "canonical" not in answer
+        good = answer["verdict"] == result and same_bytes and (did is None or answer.get("did") == did)
+        check(f"command line, {answer['name']}: {result}", good, answer)
 
 
-def theirs_by_us(user, vectors):
+def check_fresh_vectors(user, vectors):
     environment = dict(os.environ, DMS_REFERENCE_VECTORS=str(vectors))
-    for room in ("crypto", "did", "ucan", "actor"):
-        run = subprocess.run([BUILD / f"bin/{room}_test", "--gtest_filter=Reference.*"], env=environment, text=True, timeout=TIMEOUT,
+    for module in ("crypto", "did", "ucan", "actor"):
+        run = subprocess.run([BUILD / f"bin/{module}_test", "--gtest_filter=Reference.*"], env=environment, text=True, timeout=TIMEOUT,
                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        check(f"fresh vectors, {room}_test", run.returncode == 0 and "PASSED" in run.stdout, run.stdout[-2000:])
+        check(f"fresh vectors, {module}_test", run.returncode == 0 and "PASSED" in run.stdout, run.stdout[-2000:])
     # A key file and a context of the reference in a user's folder, and a token signed with them.
     key = json.loads((vectors / "crypto/go_keystores.json").read_text())["cases"][0]
     context = next(c for c in json.loads((vectors / "ucan/go_decisions.json").read_text())["cases"] if '"roots":[{' in c["context"])
-    (user.folder / "key/theirs.json").write_text(key["text"])
-    (user.folder / "cap/theirs.cap").write_text(context["context"])
-    check("the key file of the reference", user.run("key", "did", "theirs", passphrase=key["passphrase"]) == key["did"])
-    listed = json.loads(user.run("cap", "list", "-c", "theirs", "--json", passphrase=key["passphrase"]))
+    (user.folder / "key/reference.json").write_text(key["text"])
+    (user.folder / "cap/reference.cap").write_text(context["context"])
+    check("the key file of the reference", user.run("key", "did", "reference", passphrase=key["passphrase"]) == key["did"])
+    listed = json.loads(user.run("cap", "list", "-c", "reference", "--json", passphrase=key["passphrase"]))
     check("the context of the reference", listed["roots"] == json.loads(context["context"])["roots"], listed)
-    token = user.token("cap", "grant", "-c", "theirs", "--cap", "/x", "--duration", "1h", key["did"], passphrase=key["passphrase"])
-    (answer,) = verdicts([{"name": "t", "kind": "token", "text": token}])
+    token = user.token("cap", "grant", "-c", "reference", "--cap", "/x", "--duration", "1h", key["did"], passphrase=key["passphrase"])
+    (answer,) = evaluate([{"name": "t", "kind": "token", "text": token}])
     check("a token signed with the key of the reference", answer["verdict"] == "accepted" and "canonical" not in answer, answer)
 
 
 def main():
     with tempfile.TemporaryDirectory(prefix="nunet-go-") as folder:
         user, vectors = User(pathlib.Path(folder) / "user"), pathlib.Path(folder) / "vectors"
-        subprocess.run([JUDGE, "vectors", vectors], check=True, timeout=TIMEOUT)
-        ours_by_the_reference(user)
-        theirs_by_us(user, vectors)
+        subprocess.run([REFERENCE, "vectors", vectors], check=True, timeout=TIMEOUT)
+        check_written(user)
+        check_fresh_vectors(user, vectors)
     print(f"{sum(results)} passed, {len(results) - sum(results)} failed, 0 skipped")
     return 0 if all(results) else 1
 

@@ -1,4 +1,4 @@
-module nunet-interop-judge
+module nunet-interop-reference
 
 go 1.23
 

@@ -1,9 +1,9 @@
-// The reference implementation as judge of identities, key files, capability tokens, contexts and envelopes.
+// Runs the reference implementation on identities, key files, capability tokens, contexts and envelopes.
 //
-//	judge vectors FOLDER            makes the go_*.json files there: what it writes, and what it says of texts altered on purpose
-//	judge verdicts < CASES          answers each case of a file of that form with what it says, to compare with what is expected
+//	go_reference vectors FOLDER      writes the go_*.json files: what the reference writes, and its results for altered texts
+//	go_reference evaluate < CASES    fills in the reference's result of each case of such a file
 //
-// Every verdict is the reference's: nothing here decides, it only asks (verdict.go) and thinks up questions (vectors_*.go).
+// Every result is the reference's: evaluate.go calls it, vectors_*.go make the inputs.
 package main
 
 import (
@@ -14,7 +14,7 @@ import (
 
 func main() {
 	if err := run(os.Args[1:]); err != nil {
-		fmt.Fprintln(os.Stderr, "judge:", err)
+		fmt.Fprintln(os.Stderr, "go_reference:", err)
 		os.Exit(1)
 	}
 }
@@ -23,15 +23,15 @@ func run(args []string) error {
 	switch {
 	case len(args) == 2 && args[0] == "vectors":
 		return writeVectors(args[1])
-	case len(args) == 1 && args[0] == "verdicts":
+	case len(args) == 1 && args[0] == "evaluate":
 		var file File
 		if err := json.NewDecoder(os.Stdin).Decode(&file); err != nil {
 			return fmt.Errorf("reading cases: %w", err)
 		}
 		for i := range file.Cases {
-			file.Cases[i].decide()
+			file.Cases[i].evaluate()
 		}
 		return write(os.Stdout, file)
 	}
-	return fmt.Errorf("expected 'vectors FOLDER' or 'verdicts'")
+	return fmt.Errorf("expected 'vectors FOLDER' or 'evaluate'")
 }

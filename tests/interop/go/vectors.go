@@ -124,13 +124,13 @@ type vectors struct {
 	cases []Case
 }
 
-// add asks the reference and keeps question and answer.
+// add evaluates a case and keeps it.
 func (v *vectors) add(c Case) {
-	c.decide()
+	c.evaluate()
 	v.cases = append(v.cases, c)
 }
 
-const how = "Made by tests/interop/go (judge vectors) with NuNet's own Go code, gitlab.com/nunet/device-management-service: "
+const how = "Made by tests/interop/go (go_reference vectors) with NuNet's own Go code, gitlab.com/nunet/device-management-service: "
 
 func writeVectors(folder string) error {
 	files := map[string]func(*vectors){

@@ -86,7 +86,7 @@ func org2() *ucan.Token {
 	return alice.grant(ucan.Delegate, bob, did.DID{}, 1, nil, "/dms/cap", "/dms/vm")
 }
 
-// decision is whether alice's node lets somebody act.
+// decision is whether a node permits a call.
 type decision struct {
 	v *vectors
 	a anchors

@@ -7,7 +7,7 @@ const BARE_ECHO = 'interop/echo/0.0.1'
 const SUM = '/interop/sum/0.0.1'
 const LATE = '/interop/late/0.0.1'
 const RESET = '/interop/reset/0.0.1'
-const NOBODY = '/interop/nobody-speaks-this/0.0.1'
+const UNKNOWN = '/interop/unknown/0.0.1'
 const PING = '/ipfs/ping/1.0.0'
 
 const BLOCK = 64 * 1024
@@ -224,7 +224,7 @@ async function resetBy (open) {
 
 async function unknown (open) {
   try {
-    await open(NOBODY)
+    await open(UNKNOWN)
   } catch (error) {
     if (error.name === 'UnsupportedProtocolError') return 'unknown'
     throw error

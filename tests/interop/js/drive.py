@@ -12,7 +12,7 @@ import sys
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-from peers import NOISE, STRANGER, TLS, Missing, Peer, PeerError, js, nunet  # noqa: E402  (needs the path above)
+from peers import NOISE, UNKNOWN_PEER, TLS, Missing, Peer, PeerError, js, nunet  # noqa: E402  (needs the path above)
 
 
 class Report:
@@ -32,10 +32,10 @@ class Report:
             print(f"PASS {self.about}: {what}", flush=True)
 
 
-def identify(report, who, whom, agent):
-    with report.check(f"{who.name} identifies {whom.name}"):
-        who.until_event(f"identified {whom.id}")
-        answer = who.do(f"identify {whom.id}")
+def identify(report, requester, responder, agent):
+    with report.check(f"{requester.name} identifies {responder.name}"):
+        requester.until_event(f"identified {responder.id}")
+        answer = requester.do(f"identify {responder.id}")
         for needed in (agent, "/ipfs/ping/1.0.0", "/meshsub/1.1.0", "interop/echo/0.0.1"):
             if needed not in answer:
                 raise PeerError(f"'{needed}' is missing in '{answer}'")
@@ -45,19 +45,19 @@ def connected_checks(report, nunet, js):
     """All checks of two connected peers, in both directions."""
     identify(report, nunet, js, "js-libp2p")
     identify(report, js, nunet, "nunet/")
-    for who, whom in ((nunet, js), (js, nunet)):
-        with report.check(f"{who.name} pings {whom.name}"):
-            float(who.do(f"ping {whom.id}"))
+    for requester, responder in ((nunet, js), (js, nunet)):
+        with report.check(f"{requester.name} pings {responder.name}"):
+            float(requester.do(f"ping {responder.id}"))
         for size in (1, 100_000, 3_000_000):
-            with report.check(f"{who.name} sends {whom.name} {size} bytes and receives the echo"):
-                who.do(f"echo {whom.id} {size}")
-    for who, whom in ((nunet, js), (js, nunet)):
-        with report.check(f"{who.name} publishes, {whom.name} receives it"):
-            topic = f"interop-{who.name}-{whom.name}"
-            whom.do(f"subscribe {topic}")
-            who.until_answer(f"subscribers {topic}", "1")
-            who.do(f"publish {topic} hello from {who.name}")
-            whom.until_event(f"message {topic} {who.id} hello from {who.name}")
+            with report.check(f"{requester.name} sends {responder.name} {size} bytes and receives the echo"):
+                requester.do(f"echo {responder.id} {size}")
+    for requester, responder in ((nunet, js), (js, nunet)):
+        with report.check(f"{requester.name} publishes, {responder.name} receives it"):
+            topic = f"interop-{requester.name}-{responder.name}"
+            responder.do(f"subscribe {topic}")
+            requester.until_answer(f"subscribers {topic}", "1")
+            requester.do(f"publish {topic} hello from {requester.name}")
+            responder.until_event(f"message {topic} {requester.id} hello from {requester.name}")
     with report.check("both subscribed, each receives the other's message"):
         topic = "/nunet/deployment"
         nunet.do(f"subscribe {topic}")
@@ -105,7 +105,7 @@ def whole_round(report, programs, nunet_dials, security):
     with Round(programs, nunet_dials, [security], [security]) as peers:
         dialer, listener = peers.dialer, peers.listener
         with report.check(f"{dialer.name} refuses a peer that is not the one expected"):
-            dialer.refuses(f"dial {listener.address.rsplit('/', 1)[0]}/{STRANGER}")
+            dialer.refuses(f"dial {listener.address.rsplit('/', 1)[0]}/{UNKNOWN_PEER}")
         with report.check(f"{dialer.name} dials {listener.name}"):
             peers.connect(security)
         connected_checks(report, peers.nunet, peers.js)

@@ -22,7 +22,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/protocol"
 )
 
-const patience = 5 * time.Minute
+const commandTimeout = 5 * time.Minute
 
 type request struct {
 	ctx     context.Context
@@ -32,11 +32,11 @@ type request struct {
 	text    string
 }
 
-func (r request) number(index int, otherwise uint64) uint64 {
+func (r request) number(index int, fallback uint64) uint64 {
 	if index < len(r.numbers) {
 		return r.numbers[index]
 	}
-	return otherwise
+	return fallback
 }
 
 // open starts a stream that ends with the request.
@@ -214,12 +214,12 @@ func streams(r request) (string, error) {
 			return "", fmt.Errorf("stream %d: %w", i, err)
 		}
 		defer stream.Reset()
-		said := fmt.Sprintf("stream %d", i)
-		if _, err := io.WriteString(stream, said); err != nil {
+		sent := fmt.Sprintf("stream %d", i)
+		if _, err := io.WriteString(stream, sent); err != nil {
 			return "", fmt.Errorf("stream %d: %w", i, err)
 		}
 		if (i+1)%burst == 0 {
-			if _, err := io.CopyN(&back[i], stream, int64(len(said))); err != nil {
+			if _, err := io.CopyN(&back[i], stream, int64(len(sent))); err != nil {
 				return "", fmt.Errorf("stream %d: %w", i, err)
 			}
 		}
@@ -289,7 +289,7 @@ func resetBy(r request) (string, error) {
 }
 
 func unknown(r request) (string, error) {
-	stream, err := r.open("/interop/nobody-speaks-this/0.0.1")
+	stream, err := r.open("/interop/unknown/0.0.1")
 	if err != nil {
 		return "unknown " + strings.ReplaceAll(err.Error(), "\n", " "), nil
 	}

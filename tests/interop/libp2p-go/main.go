@@ -57,8 +57,8 @@ func newHost(seed byte, listen, security string) (host.Host, error) {
 	)
 }
 
-// tellEvents prints connects, disconnects and identifications.
-func tellEvents(node host.Host) error {
+// printEvents prints connects, disconnects and identifications.
+func printEvents(node host.Host) error {
 	node.Network().Notify(&network.NotifyBundle{
 		ConnectedF:    func(_ network.Network, c network.Conn) { say("event connected %s", c.RemotePeer()) },
 		DisconnectedF: func(_ network.Network, c network.Conn) { say("event disconnected %s", c.RemotePeer()) },
@@ -76,7 +76,7 @@ func tellEvents(node host.Host) error {
 	return nil
 }
 
-func obey(node host.Host, words []string) (string, error) {
+func execute(node host.Host, words []string) (string, error) {
 	if words[0] == "peers" {
 		names := []string{"peers"}
 		for _, id := range node.Network().Peers() {
@@ -88,7 +88,7 @@ func obey(node host.Host, words []string) (string, error) {
 	if !known || len(words) < 2 {
 		return "", fmt.Errorf("unknown command: %s", strings.Join(words, " "))
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), commandTimeout)
 	defer cancel()
 	numbers := make([]uint64, 0, 2)
 	var text string
@@ -120,12 +120,12 @@ func run() error {
 		return err
 	}
 	say("ok listen %s", addresses[0])
-	if err := tellEvents(node); err != nil {
+	if err := printEvents(node); err != nil {
 		return err
 	}
 	lines := bufio.NewScanner(os.Stdin)
 	for lines.Scan() && lines.Text() != "quit" {
-		answer, err := obey(node, strings.Fields(lines.Text()))
+		answer, err := execute(node, strings.Fields(lines.Text()))
 		if err != nil {
 			say("error %v", err)
 		} else {

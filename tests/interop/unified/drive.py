@@ -175,7 +175,7 @@ def rendezvous(nunet, redis):
             while (answer := ask_redis(redis, command[0], f"{test}_listener_multiaddr", *command[1:])) == "$-1":
                 assert time.monotonic() < deadline, f"{suite}: nothing in Redis"
                 time.sleep(0.05)
-            assert answer.startswith(kind), f"{suite}: {command[0]} says {answer}"
+            assert answer.startswith(kind), f"{suite}: {command[0]} answers {answer}"
         finally:
             listener.terminate()
             finish(listener, 20)

@@ -43,9 +43,9 @@ Result<std::string> required(const char* name) {
   return *value;
 }
 
-Result<std::uint64_t> number(const char* name, std::uint64_t otherwise) {
+Result<std::uint64_t> number(const char* name, std::uint64_t fallback) {
   const auto text = variable(name);
-  if (!text) return otherwise;
+  if (!text) return fallback;
   std::uint64_t value = 0;
   const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), value);
   if (error != std::errc() || end != text->data() + text->size())
@@ -66,15 +66,16 @@ struct Config {
 
 /// The libp2p name of the requested security protocol.
 Result<std::string> check_stack() {
-  const std::pair<const char*, std::string_view> spoken[] = {{"TRANSPORT", "tcp"}, {"MUXER", "yamux"}};
-  for (const auto& [name, ours] : spoken) {
-    TRY(const std::string asked, required(name));
-    if (asked != ours) return fail(Errc::unsupported, "{}={}: this peer speaks {}", name, asked, ours);
+  const std::pair<const char*, std::string_view> stack[] = {{"TRANSPORT", "tcp"}, {"MUXER", "yamux"}};
+  for (const auto& [name, supported] : stack) {
+    TRY(const std::string requested, required(name));
+    if (requested != supported)
+      return fail(Errc::unsupported, "{}={}: this peer supports {}", name, requested, supported);
   }
   TRY(const std::string security, required("SECURE_CHANNEL"));
   if (security == "noise") return "/noise";
   if (security == "tls") return "/tls/1.0.0";
-  return fail(Errc::unsupported, "SECURE_CHANNEL={}: this peer speaks noise and tls", security);
+  return fail(Errc::unsupported, "SECURE_CHANNEL={}: this peer supports noise and tls", security);
 }
 
 Result<Config> read_config(std::string_view suite) {

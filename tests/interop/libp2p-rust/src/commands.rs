@@ -1,7 +1,7 @@
 //! The commands that use streams.
 
 use crate::protocols::{
-    not_reset, receive, send_numbered, ECHO, LATE, NOBODY, PERF, PING, RESET, SUM,
+    not_reset, receive, send_numbered, ECHO, LATE, PERF, PING, RESET, SUM, UNKNOWN,
 };
 use crate::{Answer, Failure};
 use futures::{AsyncReadExt, AsyncWriteExt};
@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use std::io;
 use std::time::{Duration, Instant};
 
-const PATIENCE: Duration = Duration::from_secs(300);
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(300);
 
 struct Request {
     control: Control,
@@ -43,13 +43,13 @@ pub async fn run(
         peer,
         numbers,
     };
-    match tokio::time::timeout(PATIENCE, obey(&verb, request)).await {
+    match tokio::time::timeout(COMMAND_TIMEOUT, execute(&verb, request)).await {
         Ok(answer) => answer,
         Err(_) => Err(format!("{verb} took too long").into()),
     }
 }
 
-async fn obey(verb: &str, request: Request) -> Answer {
+async fn execute(verb: &str, request: Request) -> Answer {
     match verb {
         "ping" => pings(verb, request, 1).await,
         "pings" => {
@@ -145,33 +145,33 @@ async fn transfer(mut request: Request, up: u64, down: u64) -> Result<Duration, 
 }
 
 /// One of many streams that are open at once.
-struct Talk {
+struct Exchange {
     stream: Stream,
-    said: String,
+    sent: String,
     back: Vec<u8>,
 }
 
-async fn begin(request: &mut Request, said: String, wait: bool) -> Result<Talk, Failure> {
+async fn begin(request: &mut Request, sent: String, wait: bool) -> Result<Exchange, Failure> {
     let stream = request.open(ECHO).await?;
-    let mut talk = Talk {
+    let mut exchange = Exchange {
         stream,
-        said,
+        sent,
         back: Vec::new(),
     };
-    talk.stream.write_all(talk.said.as_bytes()).await?;
-    talk.stream.flush().await?;
+    exchange.stream.write_all(exchange.sent.as_bytes()).await?;
+    exchange.stream.flush().await?;
     if wait {
-        talk.back.resize(talk.said.len(), 0);
-        talk.stream.read_exact(&mut talk.back).await?;
+        exchange.back.resize(exchange.sent.len(), 0);
+        exchange.stream.read_exact(&mut exchange.back).await?;
     }
-    Ok(talk)
+    Ok(exchange)
 }
 
-async fn finish(talk: &mut Talk) -> Result<(), Failure> {
-    talk.stream.close().await?;
-    talk.stream.read_to_end(&mut talk.back).await?;
-    match String::from_utf8_lossy(&talk.back) {
-        got if got == talk.said => Ok(()),
+async fn finish(exchange: &mut Exchange) -> Result<(), Failure> {
+    exchange.stream.close().await?;
+    exchange.stream.read_to_end(&mut exchange.back).await?;
+    match String::from_utf8_lossy(&exchange.back) {
+        got if got == exchange.sent => Ok(()),
         got => Err(format!("'{got}' came back").into()),
     }
 }
@@ -180,19 +180,20 @@ async fn finish(talk: &mut Talk) -> Result<(), Failure> {
 async fn streams(mut request: Request) -> Answer {
     let (count, burst) = (request.number(0), request.number(1).max(1));
     let start = Instant::now();
-    let mut talks = Vec::new();
+    let mut exchanges = Vec::new();
     for number in 0..count {
-        let talk = begin(
+        let exchange = begin(
             &mut request,
             format!("stream {number}"),
             (number + 1) % burst == 0,
         )
         .await;
-        talks.push(talk.map_err(|error| format!("stream {number} at its beginning: {error}"))?);
+        exchanges
+            .push(exchange.map_err(|error| format!("stream {number} at its beginning: {error}"))?);
     }
-    for talk in &mut talks {
-        let finished = finish(talk).await;
-        finished.map_err(|error| format!("{} at its end: {error}", talk.said))?;
+    for exchange in &mut exchanges {
+        let finished = finish(exchange).await;
+        finished.map_err(|error| format!("{} at its end: {error}", exchange.sent))?;
     }
     Ok(format!("streams {count} {}", start.elapsed().as_nanos()))
 }
@@ -233,7 +234,7 @@ async fn reset_by(mut request: Request) -> Answer {
 }
 
 async fn unknown(mut request: Request) -> Answer {
-    match request.open(NOBODY).await {
+    match request.open(UNKNOWN).await {
         Err(libp2p_stream::OpenStreamError::UnsupportedProtocol(name)) => {
             Ok(format!("unknown {name}"))
         }

@@ -26,7 +26,7 @@ fn report(answer: Answer) {
 }
 
 /// The commands that need the swarm itself; all others are tasks that open streams.
-async fn obey(node: &mut Node, line: &str) {
+async fn execute(node: &mut Node, line: &str) {
     let words: Vec<&str> = line.split_whitespace().collect();
     let number = |index: usize| words.get(index).and_then(|word| word.parse().ok());
     match words[..] {
@@ -84,10 +84,10 @@ async fn main() -> Result<(), Failure> {
     loop {
         tokio::select! {
             line = lines.next_line() => match line? {
-                Some(line) if line != "quit" => obey(&mut node, &line).await,
+                Some(line) if line != "quit" => execute(&mut node, &line).await,
                 _ => break,
             },
-            event = node.next() => node.tell(&event),
+            event = node.next() => node.print(&event),
         }
     }
     node.leave().await;

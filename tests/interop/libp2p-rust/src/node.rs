@@ -91,7 +91,7 @@ impl Node {
         self.swarm.select_next_some().await
     }
 
-    pub fn tell(&mut self, event: &Event) {
+    pub fn print(&mut self, event: &Event) {
         match event {
             SwarmEvent::ConnectionEstablished { peer_id, .. } => {
                 say("event", format!("connected {peer_id}"))
@@ -124,7 +124,7 @@ impl Node {
         self.swarm.dial(options)?;
         loop {
             let event = self.next().await;
-            self.tell(&event);
+            self.print(&event);
             match event {
                 SwarmEvent::ConnectionEstablished {
                     connection_id,
@@ -151,7 +151,7 @@ impl Node {
         }
         loop {
             let event = self.next().await;
-            self.tell(&event);
+            self.print(&event);
             if matches!(event, SwarmEvent::ConnectionClosed { connection_id, .. } if connection_id == connection)
             {
                 return;
@@ -191,7 +191,7 @@ impl Node {
         }
         while self.swarm.connected_peers().next().is_some() {
             let event = self.next().await;
-            self.tell(&event);
+            self.print(&event);
         }
     }
 }

@@ -14,7 +14,7 @@ pub const LATE: StreamProtocol = StreamProtocol::new("/interop/late/0.0.1");
 pub const RESET: StreamProtocol = StreamProtocol::new("/interop/reset/0.0.1");
 pub const PERF: StreamProtocol = StreamProtocol::new("/perf/1.0.0");
 pub const PING: StreamProtocol = StreamProtocol::new("/ipfs/ping/1.0.0");
-pub const NOBODY: StreamProtocol = StreamProtocol::new("/interop/nobody-speaks-this/0.0.1");
+pub const UNKNOWN: StreamProtocol = StreamProtocol::new("/interop/unknown/0.0.1");
 
 const BLOCK: usize = 64 * 1024;
 

@@ -24,12 +24,12 @@ const (
 // File is a file of vectors.
 type File struct {
 	How     string  `json:"how"`
-	Now     uint64  `json:"now"` // when the reference was asked, nanoseconds since 1970
+	Now     uint64  `json:"now"` // time of evaluation, nanoseconds since 1970
 	Parties []Party `json:"parties,omitempty"`
 	Cases   []Case  `json:"cases"`
 }
 
-// Case is one question and its answer. Which members are used depends on the kind.
+// Case is one input and the result of the reference. Which members are used depends on the kind.
 type Case struct {
 	Name       string `json:"name"`
 	Kind       string `json:"kind"` // token, context, invoke, broadcast, keystore, key, did, peer, envelope
@@ -37,19 +37,19 @@ type Case struct {
 	Bytes      []byte `json:"bytes,omitempty"`      // instead of Text where that is no UTF-8
 	Key        string `json:"key,omitempty"`        // context, invoke, broadcast: the owner's private key, hex
 	Passphrase string `json:"passphrase,omitempty"` // keystore
-	Context    string `json:"context,omitempty"`    // invoke, broadcast: the judge's context before
+	Context    string `json:"context,omitempty"`    // invoke, broadcast: the node's context before
 	Origin     string `json:"origin,omitempty"`     // invoke, broadcast: the sender's DID
 	Subject    string `json:"subject,omitempty"`    // invoke, broadcast: the sender's key as a DID
-	Capability string `json:"capability,omitempty"` // invoke, broadcast: what is asked for
+	Capability string `json:"capability,omitempty"` // invoke, broadcast: the required capability
 	Topic      string `json:"topic,omitempty"`      // broadcast
 
 	Verdict   string `json:"verdict"`
-	Error     string `json:"error,omitempty"`     // the reference's words
+	Error     string `json:"error,omitempty"`     // the reference's error
 	Canonical string `json:"canonical,omitempty"` // how the reference writes what it has read; left out where that is Text, accepted
-	DID       string `json:"did,omitempty"`       // whose key it is
+	DID       string `json:"did,omitempty"`       // of the key
 }
 
-// Party is somebody with a key.
+// Party is an owner of a key.
 type Party struct {
 	Name    string `json:"name"`
 	Private string `json:"private"` // libp2p's protobuf, hex
@@ -65,8 +65,8 @@ func (c *Case) input() []byte {
 	return []byte(c.Text)
 }
 
-// decide asks the reference. It ends in a panic for some inputs (a null in a list of tokens): that is a refusal as well.
-func (c *Case) decide() {
+// evaluate runs the reference. Some inputs make it panic (a null in a list of tokens): that counts as a refusal.
+func (c *Case) evaluate() {
 	c.Canonical, c.DID = "", ""
 	err := func() (err error) {
 		defer func() {
@@ -74,7 +74,7 @@ func (c *Case) decide() {
 				err = fmt.Errorf("panic: %v", p)
 			}
 		}()
-		return c.ask()
+		return c.dispatch()
 	}()
 	c.Verdict, c.Error = accepted, ""
 	if err != nil {
@@ -84,10 +84,10 @@ func (c *Case) decide() {
 	}
 }
 
-func (c *Case) ask() error {
+func (c *Case) dispatch() error {
 	switch c.Kind {
 	case "token":
-		return c.askToken()
+		return c.evaluateToken()
 	case "context":
 		ctx, err := c.load(string(c.input()))
 		if err != nil {
@@ -100,7 +100,7 @@ func (c *Case) ask() error {
 		c.Canonical = text.String()
 		return nil
 	case "invoke", "broadcast":
-		return c.askContext()
+		return c.evaluateContext()
 	case "keystore":
 		key, err := keystore.UnmarshalKey(c.input(), c.Passphrase)
 		if err != nil {
@@ -114,17 +114,17 @@ func (c *Case) ask() error {
 		}
 		return c.private(data)
 	case "did":
-		return c.askDID()
+		return c.evaluateDID()
 	case "peer":
 		handle, err := actor.HandleFromPeerID(c.Text)
 		return c.handle(handle, err)
 	case "envelope":
-		return c.askEnvelope()
+		return c.evaluateEnvelope()
 	}
 	return fmt.Errorf("unknown kind %q", c.Kind)
 }
 
-func (c *Case) askToken() error {
+func (c *Case) evaluateToken() error {
 	var token ucan.Token
 	if err := json.Unmarshal(c.input(), &token); err != nil {
 		return err
@@ -163,7 +163,7 @@ func idOf(uri string) (crypto.ID, error) {
 	return crypto.IDFromPublicKey(key)
 }
 
-func (c *Case) askContext() error {
+func (c *Case) evaluateContext() error {
 	ctx, err := c.load(c.Context)
 	if err != nil {
 		return err
@@ -200,7 +200,7 @@ func (c *Case) private(data []byte) error {
 	return err
 }
 
-func (c *Case) askDID() error {
+func (c *Case) evaluateDID() error {
 	parsed, err := did.FromString(c.Text)
 	if err != nil {
 		return err
@@ -211,7 +211,7 @@ func (c *Case) askDID() error {
 	}
 	c.DID = did.FromPublicKey(key).URI
 	if !crypto.AllowedKey(int(key.Type())) {
-		return nil // a wallet's key: it can sign tokens, but be no actor
+		return nil // a wallet's key signs tokens, but identifies no actor
 	}
 	handle, err := actor.HandleFromDID(c.Text)
 	return c.handle(handle, err)
@@ -227,7 +227,7 @@ func (c *Case) handle(handle actor.Handle, err error) error {
 	return err
 }
 
-func (c *Case) askEnvelope() error {
+func (c *Case) evaluateEnvelope() error {
 	var envelope actor.Envelope
 	if err := json.Unmarshal(c.input(), &envelope); err != nil {
 		return err
