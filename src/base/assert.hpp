@@ -1,4 +1,4 @@
-// Assertions: what the code states about itself. Three kinds, each for a violated invariant, which is a bug of this program:
+// Assertions of invariants. Three kinds, each for a violated invariant, which is a bug of this program:
 //
 //   DMS_ASSERT(condition, "text {}", ...)        fatal, in every build: continuing would corrupt state or break a contract.
 //                                                Writes the place and the text to standard error and aborts.

@@ -11,7 +11,7 @@
 namespace dms {
 namespace {
 
-TEST(BufferPool, LendsTheNewestIdleBufferAgain) {
+TEST(BufferPool, ReusesTheNewestIdleBuffer) {
   BufferPool pool(64, 2);
   std::uint8_t* first = nullptr;
   {
@@ -26,13 +26,13 @@ TEST(BufferPool, LendsTheNewestIdleBufferAgain) {
   EXPECT_EQ(pool.idle(), 0U);
 }
 
-TEST(BufferPool, AMovedHandleGivesBackOnce) {
+TEST(BufferPool, AMovedHandleReturnsItsBufferOnce) {
   BufferPool pool(8, 4);
   {
     auto a = pool.take();
     auto b = std::move(a);
     auto c = pool.take();
-    c = std::move(b);  // what c held goes with b
+    c = std::move(b);  // the buffer that c held is returned
     EXPECT_EQ(pool.in_use(), 2U);
   }
   EXPECT_EQ(pool.in_use(), 0U);
@@ -47,8 +47,8 @@ TEST(BufferPool, AHandleMayOutliveItsPool) {
   EXPECT_EQ(buffer.bytes()[15], 7);
 }
 
-// Beside a model: the buffers that are out, each filled with a pattern of its own, and how many are idle.
-RC_GTEST_PROP(BufferPool, LendsNoBufferTwiceAndKeepsNoMoreThanItShould, ()) {
+// Compared with a model: the buffers in use, each filled with a pattern of its own, and how many are idle.
+RC_GTEST_PROP(BufferPool, GivesNoBufferTwiceAndKeepsAtMostTheLimit, ()) {
   const auto size = *rc::gen::inRange<std::size_t>(1, 300);
   const auto max_idle = *rc::gen::inRange<std::size_t>(0, 5);
   BufferPool pool(size, max_idle);

@@ -22,7 +22,7 @@ class FileTest : public ::testing::Test {
   std::filesystem::path folder_;
 };
 
-TEST_F(FileTest, ReplacesWholeAndLeavesNothingAside) {
+TEST_F(FileTest, ReplacesAtomicallyAndLeavesNoTemporaryFile) {
   const auto path = folder_ / "a" / "b" / "note";
   ASSERT_TRUE(write_file(path, "first"));
   ASSERT_TRUE(write_file(path, "second", 0640));
@@ -39,7 +39,7 @@ TEST_F(FileTest, ReadsNoMoreThanAllowed) {
   EXPECT_TRUE(read_file(path, 4).error().is(Errc::limit_exceeded));
 }
 
-TEST_F(FileTest, SaysWhatIsMissing) {
+TEST_F(FileTest, MissingFilesAndFoldersAreErrors) {
   EXPECT_TRUE(read_file(folder_ / "none", 5).error().is(Errc::not_found));
   ASSERT_TRUE(write_file(folder_ / "file", ""));
   EXPECT_FALSE(write_file(folder_ / "file" / "below", ""));

@@ -26,7 +26,7 @@ class Captured {
   std::vector<Seen> lines;
 };
 
-TEST(Log, FieldsAreTypedAndStandBesideTheText) {
+TEST(Log, FieldsAreTypedAndFollowTheText) {
   Captured captured;
   const std::string id = "a1";
   info("node",

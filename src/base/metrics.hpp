@@ -5,7 +5,7 @@
 //     lane. Nothing else happens until they are read: an update is one addition to an integer.
 //  2. A registry holds references. A module registers through a Group, which is declared after the metrics it lists and
 //     withdraws them when it is destroyed. Group and registry may be destroyed in either order. There is no global
-//     registry: the owner of a module (the daemon, a test) hands one in.
+//     registry: the owner of a module (the daemon, a test) provides one.
 //  3. A metric family is a name with a kind, a help line and a set of series, one for each combination of label values.
 //     Names follow Prometheus: `nunet_<module>_<what>[_<unit>]`, base units (seconds, bytes), `_total` for counters. They
 //     are checked when the program is compiled.

@@ -89,7 +89,7 @@ TEST_F(MetricsRegistry, FunctionsAreReadAtTheSnapshot) {
   EXPECT_EQ(registry.snapshot().value("nunet_test_dropped_total"), 7);
 }
 
-TEST_F(MetricsRegistry, MetricsLeaveWithTheirModule) {
+TEST_F(MetricsRegistry, MetricsAreWithdrawnWithTheirModule) {
   Registry registry;
   {
     ModuleMetrics module;
@@ -102,7 +102,7 @@ TEST_F(MetricsRegistry, MetricsLeaveWithTheirModule) {
   EXPECT_EQ(registry.conflicts(), 0U);
 }
 
-TEST_F(MetricsRegistry, TheRegistryMayGoFirst) {
+TEST_F(MetricsRegistry, TheRegistryMayBeDestroyedFirst) {
   ModuleMetrics module;
   {
     Registry registry;

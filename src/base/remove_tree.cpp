@@ -86,7 +86,7 @@ class Remover {
     }
   }
 
-  /// Errors of rmdir() that say: a folder with entries, or one whose entries may be removable. Not EBUSY: a mount point.
+  /// Errors of rmdir() for a folder with entries, or one whose entries may be removable. Not EBUSY: a mount point.
   static bool may_descend(int code) { return code == ENOTEMPTY || code == EEXIST || code == EACCES || code == EPERM; }
 
   /// True if the folder does not hold the entry any more.
@@ -103,8 +103,8 @@ class Remover {
     return stopped_ ? false : note(name, ENOTEMPTY);
   }
 
-  /// The new name may meet another entry of the top, which is to go too: an empty folder is replaced, anything else
-  /// makes the next name be tried.
+  /// The new name may belong to another entry of the top, which is removed too: an empty folder is replaced; otherwise
+  /// the next name is tried.
   bool move_to_top(int parent, const char* name) {
     // Moving a folder rewrites its "..", so its own mode counts too.
     (void)::fchmodat(parent, name, S_IRWXU, AT_SYMLINK_NOFOLLOW);
@@ -159,7 +159,7 @@ Result<void> remove_tree(const fs::path& path, const std::stop_token& stop) {
   remover.remove_top(path);
   const Result<void> outcome = remover.outcome();
   struct stat info {};
-  // An obstacle that has gone by now does not count.
+  // An obstacle that has disappeared meanwhile does not count.
   if (outcome || (::lstat(path.c_str(), &info) != 0 && errno == ENOENT)) return {};
   return fail(outcome.error(), "remove {}", path.string());
 }

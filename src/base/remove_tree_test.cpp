@@ -18,14 +18,14 @@ namespace fs = std::filesystem;
 constexpr uid_t kNobody = 65534;
 
 /// Acts as a user without privileges, because root may read folders of any mode.
-class AsNobody {
+class AsUnprivilegedUser {
  public:
-  AsNobody() : active_(::geteuid() == 0) {
+  AsUnprivilegedUser() : active_(::geteuid() == 0) {
     if (active_) become(kNobody);
   }
-  AsNobody(const AsNobody&) = delete;
-  AsNobody& operator=(const AsNobody&) = delete;
-  ~AsNobody() {
+  AsUnprivilegedUser(const AsUnprivilegedUser&) = delete;
+  AsUnprivilegedUser& operator=(const AsUnprivilegedUser&) = delete;
+  ~AsUnprivilegedUser() {
     if (active_) become(0);
   }
 
@@ -98,7 +98,7 @@ TEST_F(RemoveTreeTest, RemovesFilesFoldersAndNothing) {
   EXPECT_TRUE(names().empty());
 }
 
-TEST_F(RemoveTreeTest, FollowsNoLinkOut) {
+TEST_F(RemoveTreeTest, FollowsNoLinkOutOfTheTree) {
   put(folder_ / "outside/kept");
   fs::create_directories(folder_ / "tree/sub");
   fs::create_directory_symlink(folder_ / "outside", folder_ / "tree/sub/link");
@@ -111,7 +111,7 @@ TEST_F(RemoveTreeTest, FollowsNoLinkOut) {
 }
 
 TEST_F(RemoveTreeTest, EmptiesFoldersWithoutAnyMode) {
-  const AsNobody nobody;
+  const AsUnprivilegedUser unprivileged;
   for (const int mode : {0, 0100, 0200, 0400, 0500}) {
     put(folder_ / "tree/outer/inner/file");
     ASSERT_EQ(::chmod((folder_ / "tree/outer/inner").c_str(), static_cast<mode_t>(mode)), 0);
@@ -122,8 +122,8 @@ TEST_F(RemoveTreeTest, EmptiesFoldersWithoutAnyMode) {
   }
 }
 
-TEST_F(RemoveTreeTest, IsDeeperThanDescriptorsAndPathsAllow) {
-  const AsNobody nobody;
+TEST_F(RemoveTreeTest, RemovesTreesDeeperThanDescriptorsAndPathsAllow) {
+  const AsUnprivilegedUser unprivileged;
   make_chain(folder_ / "tree", 500, std::string(200, 'd'));
   const FewDescriptors few(40);
   const Result<void> removed = remove_tree(folder_ / "tree");
@@ -131,8 +131,8 @@ TEST_F(RemoveTreeTest, IsDeeperThanDescriptorsAndPathsAllow) {
   EXPECT_TRUE(names().empty());
 }
 
-TEST_F(RemoveTreeTest, MovedFoldersMeetEntriesOfTheTop) {
-  // The names that the remover itself would choose, as files, full and empty folders.
+TEST_F(RemoveTreeTest, MovedFoldersDoNotOverwriteEntriesOfTheTop) {
+  // The names that the remover itself would choose, as files, non-empty and empty folders.
   for (int i = 0; i < 30; ++i) put(folder_ / "tree" / std::to_string(i) / "full");
   for (int i = 30; i < 60; ++i) put(folder_ / "tree" / std::to_string(i));
   for (int i = 60; i < 90; ++i) fs::create_directories(folder_ / "tree" / std::to_string(i));
@@ -160,7 +160,7 @@ TEST_F(RemoveTreeTest, RandomTrees) {
   }
 }
 
-TEST_F(RemoveTreeTest, StopsWhenAsked) {
+TEST_F(RemoveTreeTest, StopsOnRequest) {
   put(folder_ / "tree/file");
   std::stop_source source;
   source.request_stop();
@@ -168,13 +168,13 @@ TEST_F(RemoveTreeTest, StopsWhenAsked) {
   EXPECT_TRUE(fs::exists(folder_ / "tree/file"));
 }
 
-TEST_F(RemoveTreeTest, WhatStaysIsQuarantinedAndReported) {
+TEST_F(RemoveTreeTest, WhatCannotBeRemovedIsQuarantinedAndReported) {
   if (::geteuid() != 0) GTEST_SKIP() << "skipped: only root can make a folder that this user cannot remove";
   put(folder_ / "tree/of_root/file");
   put(folder_ / "tree/own/file");
   for (const char* own : {"tree", "tree/own"}) ASSERT_EQ(::chown((folder_ / own).c_str(), kNobody, kNobody), 0);
   {
-    const AsNobody nobody;
+    const AsUnprivilegedUser unprivileged;
     const Result<void> removed = remove_tree(folder_ / "tree");
     ASSERT_FALSE(removed);
     EXPECT_NE(removed.error().to_string().find("file: Permission denied"), std::string::npos)
@@ -203,7 +203,7 @@ TEST_F(RemoveTreeTest, EntersNoMountPoint) {
   EXPECT_TRUE(fs::exists(folder_ / "outside/kept"));
 }
 
-TEST_F(RemoveTreeTest, AFolderThatIsNotThereHasNoEntries) {
+TEST_F(RemoveTreeTest, AMissingFolderHasNoEntries) {
   EXPECT_TRUE(quarantine_entries(folder_ / "none"));
   EXPECT_EQ(sweep_quarantine(folder_ / "none"), 0U);
 }

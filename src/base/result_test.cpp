@@ -18,7 +18,7 @@ TEST(Error, CarriesCodeMessageCauseAndPlace) {
   EXPECT_EQ(high.context("again").place(), "byte 17");
 }
 
-TEST(Error, ThePlaceNearestToTheReaderCounts) {
+TEST(Error, ThePlaceOfTheOutermostErrorCounts) {
   const Error inner = Error(Errc::invalid_argument, "no digit").at_byte(3);
   EXPECT_EQ(inner.context("in a file").at("line 2, column 5").place(), "line 2, column 5");
   EXPECT_EQ(Error(Errc::internal, "nowhere").place(), "");

@@ -9,7 +9,7 @@
 //     is possible because outside of strings JSON is ASCII. Line feeds and tabs, which are white space there, stay.
 //
 // Pure functions; cost: one pass. Attacks: a terminal that displays the result receives no control sequence and no
-// character that reorders or hides its neighbours. Characters that look alike are not told apart.
+// character that reorders or hides its neighbours. Characters that look alike are not distinguished.
 #pragma once
 
 #include <string>

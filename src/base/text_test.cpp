@@ -21,13 +21,13 @@ TEST(Text, ControlsBidiOverridesAndInvalidUtf8AreEscaped) {
       << "overlong, surrogate, above the last code point, cut short";
 }
 
-TEST(Text, EverythingElseStays) {
+TEST(Text, EverythingElseIsUnchanged) {
   for (const std::string_view text :
        {"", "plain ~", "C:\\x1b", "é\u00a0\u07ff\u0800\u2027\u202f\u2065\u206a\uffff\U00010000\U0010ffff"})
     EXPECT_EQ(printable(text), text);
 }
 
-RC_GTEST_PROP(Text, WhatIsEscapedIsValidAndStaysAsItIs, (const std::string& text)) {
+RC_GTEST_PROP(Text, EscapedTextIsValidAndIsNotEscapedAgain, (const std::string& text)) {
   const std::string once = printable(text);
   for (std::string_view rest = once; !rest.empty(); rest.remove_prefix(utf8_length(rest)))
     RC_ASSERT(utf8_length(rest) > 0);

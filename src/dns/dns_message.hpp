@@ -1,10 +1,10 @@
-// Reads the answer of a name server: the text records in a DNS message. The message is taken apart by glibc's libresolv
-// (ns_initparse); docs/decisions/0804-dns.md says why.
+// Reads the answer of a name server: the text records in a DNS message. The message is parsed by glibc's libresolv
+// (ns_initparse); docs/decisions/0804-dns.md gives the reasons.
 //
 // Model: every record of type TXT and class IN in the answer section counts, whatever its owner, because the server has
 // followed aliases already. The strings of one record are one text.
 //
-// Attacks: anybody on the path can answer. At most kMaxTextRecords records are returned; a message that is cut, has bytes
+// Attacks: an attacker on the path can answer. At most kMaxTextRecords records are returned; a message that is cut, has bytes
 // left over, reaches beyond its end, or is not an answer, is refused with Errc::invalid_argument. libresolv bounds the
 // expansion of compressed names. dns_message_fuzz.cpp covers both.
 //

@@ -38,20 +38,20 @@ TEST(DnsMessage, OtherRecordsAreSkipped) {
   EXPECT_EQ(*texts, (std::vector<std::string>{"b"}));
 }
 
-TEST(DnsMessage, WhatTheServerSays) {
+TEST(DnsMessage, StatusCodesOfTheServerAreErrors) {
   EXPECT_TRUE(parse_text_records(message("0001000000000000", ""))->empty());
   EXPECT_TRUE(parse_text_records(message("0001000000000000", "", "12348183")).error().is(Errc::not_found));
   EXPECT_TRUE(parse_text_records(message("0001000000000000", "", "12348182")).error().is(Errc::io));
   EXPECT_TRUE(parse_text_records(message("0001000000000000", "", "12340100")).error().is(Errc::invalid_argument));
 }
 
-TEST(DnsMessage, ManyRecordsAreCutOff) {
+TEST(DnsMessage, RecordsAboveTheLimitAreDropped) {
   std::string records;
   for (int i = 0; i < 100; ++i) records += record("0161");
   EXPECT_EQ(parse_text_records(message("0001006400000000", records))->size(), kMaxTextRecords);
 }
 
-TEST(DnsMessage, EveryCutIsRefused) {
+TEST(DnsMessage, TruncatedMessagesAreRefused) {
   const Bytes whole = message("0001000200000000", record("03616263") + record("0161"));
   ASSERT_TRUE(parse_text_records(whole));
   for (std::size_t size = 0; size < whole.size(); ++size)

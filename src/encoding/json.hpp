@@ -89,7 +89,7 @@ class Writer {
   bool comma_ = false;
 };
 
-/// Compact Go form of a document, members in the order they stand.
+/// Compact Go form of a document, members in their order.
 std::string write(const Value& value);
 /// Two-space indented, for people and for files meant to be edited.
 std::string write_pretty(const Value& value);

@@ -221,7 +221,7 @@ TEST(GoJson, WholeNumbersBytesAndMaps) {
             20U);
 }
 
-TEST(GoJson, DocumentsComeOutAsTheyWentIn) {
+TEST(GoJson, DocumentsAreWrittenAsTheyWereRead) {
   for (const json::Value& document : go_vectors().at("document").as_array()) {
     const std::string text(document.as_string().data(), document.as_string().size());
     const auto value = json::decode<Outer>(text);
@@ -275,7 +275,7 @@ RC_GTEST_PROP(Json, CanonicalTextIsStableUnderReading, ()) {
   RC_ASSERT(json::write(json::parse(json::write_pretty(*read)).value()) == twice);
 }
 
-RC_GTEST_PROP(Json, TextOfUtf8ComesBackWhole, (const std::string& bytes)) {
+RC_GTEST_PROP(Json, Utf8TextRoundTrips, (const std::string& bytes)) {
   const std::string text = json::encode(bytes);
   const auto back = json::decode<std::string>(text);
   RC_ASSERT(back.has_value());

@@ -145,7 +145,7 @@ TEST(Multibase, RefusesEverySecondTextForTheSameBytes) {
   EXPECT_FALSE(multibase_decode("Q00"));
 }
 
-TEST(Multibase, LimitsAreLimits) {
+TEST(Multibase, TextsAboveTheLimitAreRefused) {
   EXPECT_TRUE(decode(Base::hex, std::string(8, '0'), 8));
   auto over = decode(Base::hex, std::string(10, '0'), 8);
   ASSERT_FALSE(over);

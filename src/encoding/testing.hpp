@@ -1,7 +1,7 @@
 // For tests of any module: vector files by their path under tests/vectors, and the comparison with vectors that NuNet's Go
 // implementation made.
 //
-// tests/interop/go makes the latter; its README says how. DMS_REFERENCE_VECTORS names a folder with fresh ones to use
+// tests/interop/go makes the latter (tests/interop/README.md). DMS_REFERENCE_VECTORS names a folder with fresh ones to use
 // instead.
 //
 // The rule: the result equals the reference's, or the case is listed by name as a difference, with the reason. A listed name

@@ -175,7 +175,7 @@ TEST_F(HttpWorld, ExpectContinueIsAnsweredBeforeTheBody) {
   EXPECT_TRUE(reply.starts_with("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 408")) << reply;
 }
 
-TEST_F(HttpWorld, HandlersBugsAreFiveHundreds) {
+TEST_F(HttpWorld, ExceptionsOfHandlersAreAnsweredWith500) {
   for (const char* path : {"/throw", "/inject"}) {
     auto response = call(HttpRequest("GET", path));
     ASSERT_TRUE(response) << response.error().to_string();
@@ -184,21 +184,22 @@ TEST_F(HttpWorld, HandlersBugsAreFiveHundreds) {
   }
 }
 
-Task<Result<void>> hang_up(Net& net, IpEndpoint to, std::string text, Duration after) {
+Task<Result<void>> send_and_disconnect(Net& net, IpEndpoint to, std::string text, Duration after) {
   CO_TRY(Accepted connection, co_await net.connect_tcp(to));
   CO_TRY_VOID(co_await connection.stream->write(as_bytes(text)));
   co_return co_await sleep_for(after);
 }
 
-TEST_F(HttpWorld, AClientThatHangsUpCancelsItsHandler) {
+TEST_F(HttpWorld, AClientThatDisconnectsCancelsItsHandler) {
   waiting = {};
-  ASSERT_TRUE(world_.run(client_, hang_up(client_.runtime().net, at(), "GET /wait HTTP/1.1\r\n\r\n", 1min)));
+  ASSERT_TRUE(
+      world_.run(client_, send_and_disconnect(client_.runtime().net, at(), "GET /wait HTTP/1.1\r\n\r\n", 1min)));
   EXPECT_TRUE(world_.run_until([] { return waiting.cancelled == 1; }, 10s));
   EXPECT_EQ(waiting.now, 0);
-  EXPECT_TRUE(world_.run_until([&] { return served_ == 1; }, 10s)) << "the connection is given up too";
+  EXPECT_TRUE(world_.run_until([&] { return served_ == 1; }, 10s)) << "the connection is closed too";
 }
 
-TEST_F(HttpWorld, AHandlerRunsOnWhileItsClientSendsTheNextRequest) {
+TEST_F(HttpWorld, AHandlerContinuesWhileItsClientSendsTheNextRequest) {
   waiting = {};
   const std::vector<std::string> requests{"GET /wait HTTP/1.1\r\n\r\n", "GET /2 HTTP/1.1\r\nConnection: close\r\n\r\n"};
   const std::string replies = raw(requests, false);

@@ -7,8 +7,8 @@ using namespace http_detail;  // NOLINT(google-build-using-namespace): the parts
 
 namespace {
 
-/// Reads ahead, also while a handler runs: only so is the end of the stream seen then. A read is never cancelled before the
-/// connection ends, since a stream is of no use after that. At most one chunk waits here for the parser.
+/// Reads ahead, also while a handler runs, to notice the end of the stream. A read is never cancelled before the
+/// connection ends, since a cancelled read makes a stream unusable. At most one chunk waits here for the parser.
 class ServerWire final : public Wire {
  public:
   using Wire::Wire;
@@ -41,7 +41,7 @@ class ServerWire final : public Wire {
     co_return true;
   }
 
-  /// Calls the handler; cancels it when the client goes away.
+  /// Calls the handler; cancels it when the client disconnects.
   Task<HttpResponse> call(const HttpHandler& handler, HttpRequest request) {
     const TaskContext context = co_await this_task();
     CancelScope scope(context.scope);

@@ -34,9 +34,9 @@ class MessageParser final : public http::basic_parser<isRequest> {
 
   /// Consumes from the front of `pending`. Any error is final.
   error_code feed(std::string& pending) {
-    // Beast asserts that it is given no less than a whole last chunk once it has seen the
+    // Beast asserts that it gets no less than a whole last chunk once it has read the
     // 0 of one. At least as many bytes follow any incomplete chunk head.
-    if (starved_in_chunk_ && pending.size() < kLastChunk.size()) return {};
+    if (needs_more_in_chunk_ && pending.size() < kLastChunk.size()) return {};
     error_code ec;
     std::size_t used = 0;
     while (used < pending.size() && !this->is_done() && !ec) {
@@ -45,12 +45,12 @@ class MessageParser final : public http::basic_parser<isRequest> {
       if (n == 0) break;
     }
     pending.erase(0, used);
-    const bool starved = ec == http::error::need_more;
-    starved_in_chunk_ = starved && this->is_header_done();
-    return starved ? error_code() : ec;
+    const bool needs_more = ec == http::error::need_more;
+    needs_more_in_chunk_ = needs_more && this->is_header_done();
+    return needs_more ? error_code() : ec;
   }
 
-  /// The stream has ended. Beast may only be told so once it has seen a byte.
+  /// The stream has ended. Beast accepts that only after a byte.
   void end(error_code& ec) {
     if (this->got_some())
       this->put_eof(ec);
@@ -61,7 +61,7 @@ class MessageParser final : public http::basic_parser<isRequest> {
  private:
   using string_view = beast::string_view;
   static constexpr string_view kLastChunk = "0\r\n\r\n";
-  bool starved_in_chunk_ = false;
+  bool needs_more_in_chunk_ = false;
 
   void on_request_impl(http::verb, string_view method_text, string_view target_text, int, error_code& ec) override {
     ec = {};

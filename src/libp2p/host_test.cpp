@@ -77,7 +77,7 @@ TEST(Host, CountsConnectionsStreamsBytesDialsAndRefusals) {
   EXPECT_EQ(registry.conflicts(), 0u);
 }
 
-TEST(Host, TheSameSeedGivesTheSameWorld) {
+TEST(Host, TheSameSeedGivesTheSameRun) {
   const auto fingerprint = [](std::uint64_t seed) {
     TwoHosts w(seed, {.loss = 0.05});
     EXPECT_TRUE(w.connect());
@@ -112,14 +112,14 @@ TEST(Host, RefusalsOfConnectAndListen) {
   EXPECT_TRUE(!quic && quic.error().is(Errc::unsupported));
   EXPECT_FALSE(w.a.host->listen(*Multiaddr::parse("/ip4/0.0.0.0/udp/9000/quic-v1")));
   EXPECT_FALSE(w.a.host->listen(*Multiaddr::parse("/ip4/0.0.0.0/tcp/9000")));  // taken
-  auto dead = w.world.run(w.a.node, w.a.host->connect(w.b.id(), {*Multiaddr::parse("/ip4/10.0.0.77/tcp/1")}));
-  EXPECT_FALSE(dead);
+  auto unreachable = w.world.run(w.a.node, w.a.host->connect(w.b.id(), {*Multiaddr::parse("/ip4/10.0.0.77/tcp/1")}));
+  EXPECT_FALSE(unreachable);
 }
 
 TEST(Host, AnUnknownProtocolIsUnsupported) {
   TwoHosts w(1);
   ASSERT_TRUE(w.connect());
-  auto stream = w.world.run(w.a.node, w.a.host->new_stream(w.b.id(), std::string("/nobody/1")));
+  auto stream = w.world.run(w.a.node, w.a.host->new_stream(w.b.id(), std::string("/unknown/1")));
   ASSERT_FALSE(stream);
   EXPECT_TRUE(stream.error().is(Errc::unsupported)) << stream.error().to_string();
 }
@@ -213,7 +213,7 @@ Task<void> send_and_let_go(Host& host, crypto::PeerId to) {
 }
 
 /// Three times as many messages at once as a connection has streams, to handlers that outlive their streams.
-TEST(Host, NoMessageIsRefusedWhoseSenderKeepsItsOwnLimit) {
+TEST(Host, MessagesOfASenderThatKeepsItsLimitAreNotRefused) {
   TwoHosts w(1);
   Deliveries deliveries;
   w.b.host->set_stream_handler(
@@ -332,21 +332,21 @@ TEST(Swarm, KeepsNamedAddressesOfConnectedPeersForATime) {
   SimNode& node = world.add_node("a");
   Peer b(world, "b", 2);
   Swarm swarm(node.runtime(), make_key(1));
-  const Multiaddr live = b.address()[0], dead = *Multiaddr::parse("/ip4/10.0.0.77/tcp/1");
+  const Multiaddr reachable = b.address()[0], unreachable = *Multiaddr::parse("/ip4/10.0.0.77/tcp/1");
   const auto connect = [&](std::vector<Multiaddr> named) {
     return world.run(node, swarm.connect(b.id(), std::move(named)));
   };
   const auto known = [&] {
-    const auto alive = swarm.peer_store().addresses(b.id(), world.now());
-    return std::set<Multiaddr>(alive.begin(), alive.end());
+    const auto valid = swarm.peer_store().addresses(b.id(), world.now());
+    return std::set<Multiaddr>(valid.begin(), valid.end());
   };
-  EXPECT_FALSE(connect({dead}));
+  EXPECT_FALSE(connect({unreachable}));
   EXPECT_TRUE(known().empty());  // not proved by a connection
-  ASSERT_TRUE(connect({live, dead}));
-  EXPECT_EQ(known(), (std::set{live, dead}));
-  const Multiaddr another = live.with_peer(b.id()), later = *Multiaddr::parse("/dns4/b.nunet.io/tcp/9000");
+  ASSERT_TRUE(connect({reachable, unreachable}));
+  EXPECT_EQ(known(), (std::set{reachable, unreachable}));
+  const Multiaddr another = reachable.with_peer(b.id()), later = *Multiaddr::parse("/dns4/b.nunet.io/tcp/9000");
   ASSERT_TRUE(connect({another, later}));  // connected already
-  EXPECT_EQ(known(), (std::set{live, dead, later}));
+  EXPECT_EQ(known(), (std::set{reachable, unreachable, later}));
   world.run_for(1h);
   EXPECT_EQ(known().size(), 3u);
   swarm.disconnect(b.id());
@@ -358,11 +358,11 @@ TEST(Swarm, KeepsNamedAddressesOfConnectedPeersForATime) {
   EXPECT_TRUE(known().empty());
   EXPECT_TRUE(connect({}).error().is(Errc::not_found));
 
-  // A learned address is dialed while it lives; one that was reached lives as long as the connection and longer.
-  swarm.peer_store().add_addresses(b.id(), {live, dead}, PeerStore::kHearsay, world.now());
+  // A learned address is dialed while it is valid; one that was reached is kept during the connection and longer.
+  swarm.peer_store().add_addresses(b.id(), {reachable, unreachable}, PeerStore::kUnconfirmed, world.now());
   ASSERT_TRUE(connect({}));
   world.run_for(1h);
-  EXPECT_EQ(known(), (std::set{live}));
+  EXPECT_EQ(known(), (std::set{reachable}));
   swarm.disconnect(b.id());
   world.run_for(1min);
   EXPECT_TRUE(connect({}));

@@ -44,7 +44,7 @@ struct Many {
   }
 };
 
-Task<void> swallow(Muxer& muxer) {
+Task<void> discard(Muxer& muxer) {
   Result<std::unique_ptr<ByteStream>> stream = co_await muxer.accept_stream();
   if (!stream) co_return;
   (void)co_await read_to_end(**stream, 64 << 20);
@@ -91,7 +91,7 @@ TEST_P(IdleMemoryOf, ABusyConnectionBecomesSmallAgain) {
   Nursery nursery(many.w.lane(), "bulk");
   for (std::size_t i = had; i < many.ends.size(); i += 2) {
     nursery.spawn(pour(*many.ends[i].muxer));
-    nursery.spawn(swallow(*many.ends[i + 1].muxer));
+    nursery.spawn(discard(*many.ends[i + 1].muxer));
   }
   many.w.run(nursery.join());
   many.w.world.run_for(5min);  // a few pings
@@ -103,7 +103,7 @@ TEST_P(IdleMemoryOf, ABusyConnectionBecomesSmallAgain) {
 
 // ---- what an attack leaves behind -----------------------------------------------------------------------------------
 
-/// Fills a stream that nobody reads, up to its window, until a timeout.
+/// Fills a stream that is not read, up to its window, until a timeout.
 Task<void> fill(Muxer& muxer) {
   Result<std::unique_ptr<ByteStream>> stream = co_await muxer.open_stream();
   if (!stream) co_return;

@@ -25,8 +25,8 @@ Result<Bytes> encode_frame(BytesView message);
 /// Reads a frame from pieces of any size.
 class FrameDecoder {
  public:
-  /// Takes from `input` what still belongs to the frame and says how much that was; 0 of it once complete().
-  /// Errc::limit_exceeded for a length above kMaxMessage; the decoder is then of no more use.
+  /// Takes from `input` what still belongs to the frame and returns its size; 0 once complete().
+  /// Errc::limit_exceeded for a length above kMaxMessage; the decoder is then unusable.
   Result<std::size_t> feed(BytesView input);
   [[nodiscard]] bool complete() const { return header_filled_ == kFrameHeader && message_.size() == length_; }
   /// The message; once, and only when complete().

@@ -168,7 +168,7 @@ Task<void> Libp2pNetwork::receive(std::unique_ptr<libp2p::Stream> stream) {
     co_return;
   }
   const std::string protocol = stream->protocol();
-  // There is no answer; closing this half tells the sender's muxer that the stream is done.
+  // There is no answer; closing this half lets the sender's muxer end the stream.
   (void)co_await stream->close_write();
   stream.reset();
   deliver(peer, protocol, *std::move(message));

@@ -60,7 +60,7 @@ struct Libp2pNetworkTest : testing::Test {
   Party c{world, "c"};
 };
 
-TEST_F(Libp2pNetworkTest, AMessageArrivesFromItsSender) {
+TEST_F(Libp2pNetworkTest, AMessageArrivesWithItsSender) {
   b.listen();
   connect(a, b);
   ASSERT_TRUE(send(a, b, to_bytes("hello")));
@@ -79,7 +79,7 @@ TEST_F(Libp2pNetworkTest, BothSidesMaySendOnOneConnection) {
   EXPECT_EQ(a.senders[0], b.network.self());
 }
 
-TEST_F(Libp2pNetworkTest, InboxesAreApart) {
+TEST_F(Libp2pNetworkTest, InboxesAreSeparate) {
   b.listen("actor/root/messages/0.0.1");
   int others = 0;
   ASSERT_TRUE(b.network.handle("actor/child/messages/0.0.1", [&](const crypto::PeerId&, const Bytes&) { ++others; }));
@@ -101,7 +101,7 @@ TEST_F(Libp2pNetworkTest, TheLargestMessageAndAnEmptyOne) {
   EXPECT_EQ(b.received[0].size() + b.received[1].size(), kMaxMessage - kFrameHeader);
 }
 
-TEST_F(Libp2pNetworkTest, OneCanWriteToOneself) {
+TEST_F(Libp2pNetworkTest, ANodeCanSendToItself) {
   a.listen();
   ASSERT_TRUE(send(a, a, to_bytes("note")));
   world.run_for(1s);
@@ -111,7 +111,7 @@ TEST_F(Libp2pNetworkTest, OneCanWriteToOneself) {
 }
 
 TEST_F(Libp2pNetworkTest, AnUnknownPeerAndAnUnknownProtocolAreErrors) {
-  EXPECT_TRUE(send(a, b, to_bytes("who?")).error().is(Errc::not_found));
+  EXPECT_TRUE(send(a, b, to_bytes("no such peer")).error().is(Errc::not_found));
   connect(a, b);
   const auto refused = send(a, b, to_bytes("no handler"));
   ASSERT_FALSE(refused);
@@ -128,7 +128,7 @@ TEST_F(Libp2pNetworkTest, TwoHandlersForOneProtocolAreRefused) {
 TEST_F(Libp2pNetworkTest, ABroadcastReachesSubscribersWithItsPublisher) {
   for (Party* party : {&a, &b, &c}) party->subscribe();
   connect(a, b);
-  connect(b, c);  // a and c only meet through b
+  connect(b, c);  // a and c are connected through b only
   world.run_for(2s);
   ASSERT_TRUE(world.run(a.node, a.network.publish("/topic", to_bytes("to all"))));
   world.run_for(2s);
@@ -138,7 +138,7 @@ TEST_F(Libp2pNetworkTest, ABroadcastReachesSubscribersWithItsPublisher) {
   EXPECT_EQ(c.origins, std::vector{a.network.self()});
 }
 
-TEST_F(Libp2pNetworkTest, WhatAValidatorRefusesIsNeitherDeliveredNorPassedOn) {
+TEST_F(Libp2pNetworkTest, MessagesThatAValidatorRejectsAreNotDeliveredOrForwarded) {
   b.subscribe(Validation::ignore);
   c.subscribe();
   connect(a, b);

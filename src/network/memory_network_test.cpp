@@ -52,7 +52,7 @@ struct MemoryNetworkTest : testing::Test {
   }
 };
 
-TEST_F(MemoryNetworkTest, AMessageArrivesLaterAndFromItsSender) {
+TEST_F(MemoryNetworkTest, AMessageArrivesLaterWithItsSender) {
   b.listen();
   ASSERT_TRUE(send(a, b, "hello"));
   EXPECT_TRUE(b.received.empty()) << "delivered from inside send()";
@@ -61,7 +61,7 @@ TEST_F(MemoryNetworkTest, AMessageArrivesLaterAndFromItsSender) {
   EXPECT_EQ(b.senders, std::vector{a.network.self()});
 }
 
-TEST_F(MemoryNetworkTest, OneCanWriteToOneself) {
+TEST_F(MemoryNetworkTest, ANodeCanSendToItself) {
   a.listen();
   ASSERT_TRUE(send(a, a, "note"));
   world.run_for(1s);
@@ -75,7 +75,7 @@ TEST_F(MemoryNetworkTest, AnUnknownProtocolAndAnUnreachablePeerAreErrors) {
   EXPECT_TRUE(send(a, b, "cut").error().is(Errc::not_found));
   EXPECT_EQ(a.network.peers(), std::vector{c.network.self()});
   substrate->cut(a.network.self(), b.network.self(), false);
-  EXPECT_TRUE(send(a, b, "mended"));
+  EXPECT_TRUE(send(a, b, "restored"));
 }
 
 TEST_F(MemoryNetworkTest, ACutLosesWhatIsUnderWay) {
@@ -104,14 +104,14 @@ TEST_F(MemoryNetworkTest, EveryValidatorMustAccept) {
   b.subscribe();
   b.subscribe(Validation::reject);
   c.subscribe(Validation::ignore);
-  publish(a, "doubtful");
+  publish(a, "rejected");
   EXPECT_TRUE(b.received.empty());
   EXPECT_TRUE(c.received.empty());
   EXPECT_EQ(substrate->counters().rejected, 1u);
   EXPECT_EQ(substrate->counters().ignored, 1u);
 }
 
-TEST_F(MemoryNetworkTest, AHandlerGetsWhatItsValidatorLeft) {
+TEST_F(MemoryNetworkTest, AHandlerGetsWhatItsValidatorDecoded) {
   ASSERT_TRUE(b.network.subscribe(
       "/topic",
       [](Broadcast& broadcast) {
@@ -125,7 +125,7 @@ TEST_F(MemoryNetworkTest, AHandlerGetsWhatItsValidatorLeft) {
 
 TEST_F(MemoryNetworkTest, NothingArrivesAfterUnsubscribing) {
   b.network.unsubscribe(b.subscribe());
-  publish(a, "unheard");
+  publish(a, "after unsubscribing");
   EXPECT_TRUE(b.received.empty());
 }
 
@@ -151,7 +151,7 @@ TEST_F(MemoryNetworkTest, LossDropsSilently) {
   EXPECT_LT(b.received.size(), 80u);
 }
 
-TEST_F(MemoryNetworkTest, WhatIsAboveTheLimitIsRefused) {
+TEST_F(MemoryNetworkTest, MessagesAboveTheLimitAreRefused) {
   b.listen();
   EXPECT_TRUE(world.run(a.node, a.network.send(b.network.self(), kProtocol, Bytes(kMaxMessage)))
                   .error()
@@ -164,8 +164,8 @@ TEST_F(MemoryNetworkTest, AfterCloseNothingArrivesAndNothingWorks) {
   world.run(b.node, b.network.close());
   world.run_for(1s);
   EXPECT_TRUE(b.received.empty());
-  EXPECT_TRUE(send(b, a, "from the dead").error().is(Errc::closed));
-  EXPECT_TRUE(send(a, b, "to the dead").error().is(Errc::not_found));
+  EXPECT_TRUE(send(b, a, "from a closed network").error().is(Errc::closed));
+  EXPECT_TRUE(send(a, b, "to a closed network").error().is(Errc::not_found));
 }
 
 TEST_F(MemoryNetworkTest, PingTakesARoundTrip) {
@@ -173,7 +173,7 @@ TEST_F(MemoryNetworkTest, PingTakesARoundTrip) {
   EXPECT_EQ(world.run(a.node, a.network.ping(b.network.self())).value(), 40ms);
 }
 
-TEST_F(MemoryNetworkTest, ConnectFindsThoseWhoAreThere) {
+TEST_F(MemoryNetworkTest, ConnectReachesExistingPeersOnly) {
   EXPECT_TRUE(world.run(a.node, a.network.connect(b.network.listen_addresses().front())));
   EXPECT_TRUE(world.run(a.node, a.network.connect("/ip4/1.2.3.4/tcp/1")).error().is(Errc::invalid_argument));
 }

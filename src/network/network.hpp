@@ -2,14 +2,14 @@
 //
 // Model
 //  1. A message is a byte string of at most kMaxMessage bytes, sent to one peer under a protocol name. send() returns
-//     once the transport has accepted it. There is no acknowledgement and no retry: nothing says whether the receiver
-//     read it.
+//     once the transport has accepted it. There is no acknowledgement and no retry: the sender does not learn whether the
+//     receiver has read it.
 //  2. A message arrives with the peer id that the security handshake has proved. One handler per protocol name.
 //     Messages to the node itself are delivered the same way, without the transport.
 //  3. A broadcast is published on a topic and reaches each subscriber at most once, with the peer id of its publisher,
 //     whose signature has been checked. Each subscription's validator checks it first: only what every validator of
 //     this node accepts is delivered and forwarded. reject also blames the peer that forwarded it, ignore does not.
-//     A validator may leave the decoded message for the handler of its subscription. A node's own broadcasts are not
+//     A validator may pass the decoded message to the handler of its subscription. A node's own broadcasts are not
 //     delivered to itself.
 //  4. Order is not kept between messages.
 //
@@ -46,7 +46,7 @@ enum class Validation { accept, reject, ignore };
 struct Broadcast {
   crypto::PeerId origin;  ///< the publisher
   BytesView message;      ///< valid during the call
-  std::any validated;     ///< what the validator leaves for the handler
+  std::any validated;     ///< what the validator passes to the handler
 };
 
 using MessageHandler = std::function<void(const crypto::PeerId& from, Bytes message)>;

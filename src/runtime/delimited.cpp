@@ -15,7 +15,7 @@ Task<Result<std::uint64_t>> read_varint(ByteStream& stream) {
 Task<Result<Bytes>> read_delimited(ByteStream& stream, std::size_t limit) {
   CO_TRY(std::uint64_t size, co_await read_varint(stream));
   if (size > limit) co_return fail(Errc::limit_exceeded, "a message of {} bytes; at most {} are accepted", size, limit);
-  // The buffer grows with what arrives: announcing much costs the sender as much as it costs us.
+  // The buffer grows with what arrives: announcing much costs the sender as much as the receiver.
   Bytes message;
   while (message.size() < size) {
     const std::size_t had = message.size();

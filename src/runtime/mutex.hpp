@@ -3,7 +3,7 @@
 //     Mutex::Lock lock = co_await mutex_.lock();   // until the end of the scope
 //
 // Model
-//  1. At most one Lock exists. Tasks get it in the order in which they asked for it.
+//  1. At most one Lock exists. Tasks get it in the order of their calls of lock().
 //  2. Waiting for it cannot be cancelled, so a critical section contains only waits that are certain to end soon, such as
 //     a write to the database.
 //

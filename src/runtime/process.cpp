@@ -91,7 +91,7 @@ struct Prepared {
   std::vector<int> keep;
   std::vector<ProcessRlimit> rlimits;
   bool new_session = true;
-  bool die_with_parent = true;
+  bool kill_with_parent = true;
   pid_t parent = 0;
   int report = -1;
 };
@@ -128,7 +128,7 @@ std::string_view to_string(Failure::Step step) {
   ::sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
   if (p.new_session && ::setsid() < 0) give_up(p, Failure::session);
-  if (p.die_with_parent) {
+  if (p.kill_with_parent) {
     if (::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) give_up(p, Failure::session);
     if (::getppid() != p.parent) ::_exit(127);  // the parent ended before prctl() took effect
   }
@@ -154,7 +154,7 @@ std::string_view to_string(Failure::Step step) {
 struct Output {
   Fd child;
   int child_number = -1;
-  Fd ours;
+  Fd read_end;
 };
 
 Result<Output> open_output(const ProcessOutput& spec, int standard) {
@@ -170,7 +170,7 @@ Result<Output> open_output(const ProcessOutput& spec, int standard) {
       TRY(PipeEnds ends, make_pipe());
       ::fcntl(ends.read.get(), F_SETFL, O_NONBLOCK);
       output.child = std::move(ends.write);
-      output.ours = std::move(ends.read);
+      output.read_end = std::move(ends.read);
     }
   }
   if (!output.child) return os_error("open /dev/null");
@@ -439,7 +439,7 @@ Result<std::unique_ptr<Process>> RealProcesses::spawn(ProcessSpec spec) {
   prepared.keep = spec.keep_fds;
   prepared.rlimits = spec.rlimits;
   prepared.new_session = spec.new_session;
-  prepared.die_with_parent = spec.die_with_parent;
+  prepared.kill_with_parent = spec.kill_with_parent;
   prepared.parent = ::getpid();
   prepared.report = report.write.get();
 
@@ -455,8 +455,8 @@ Result<std::unique_ptr<Process>> RealProcesses::spawn(ProcessSpec spec) {
   }
   std::unique_ptr<ByteStream> out_stream;
   std::unique_ptr<ByteStream> err_stream;
-  if (out.ours) out_stream = std::make_unique<PipeStream>(watcher_, std::move(out.ours));
-  if (err.ours) err_stream = std::make_unique<PipeStream>(watcher_, std::move(err.ours));
+  if (out.read_end) out_stream = std::make_unique<PipeStream>(watcher_, std::move(out.read_end));
+  if (err.read_end) err_stream = std::make_unique<PipeStream>(watcher_, std::move(err.read_end));
   return std::make_unique<Child>(std::move(state), std::move(out_stream), std::move(err_stream));
 }
 

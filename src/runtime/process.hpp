@@ -72,8 +72,8 @@ struct ProcessSpec {
   std::filesystem::path cwd;      // empty: the parent's
   ProcessOutput out;              // standard input is /dev/null
   ProcessOutput err;
-  bool new_session = true;      // setsid(): signals from a terminal do not reach it
-  bool die_with_parent = true;  // SIGKILL when the lane's thread ends, however it ends
+  bool new_session = true;       // setsid(): signals from a terminal do not reach it
+  bool kill_with_parent = true;  // SIGKILL when the lane's thread ends, however it ends
   std::vector<ProcessRlimit> rlimits;
   std::vector<std::filesystem::path> cgroups;  // `cgroup.procs` files to join before the program starts
   std::vector<int> keep_fds;                   // open descriptors that the child keeps under the same number

@@ -95,7 +95,7 @@ TEST_F(ProcessTest, WorkingDirectoryFileOutputAndLimits) {
   std::filesystem::remove_all(dir);
 }
 
-TEST_F(ProcessTest, WhatCannotStartSaysWhy) {
+TEST_F(ProcessTest, AFailedStartNamesTheReason) {
   ProcessSpec spec;
   spec.argv = {"no-such-program-anywhere"};
   auto missing = launcher_.spawn(spec);

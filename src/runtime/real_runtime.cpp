@@ -29,17 +29,17 @@ struct RealRuntime::Impl {
   void wait_for_event() {
     const SteadyTime since = lane.now();
     bool found = false;
-    if (several_processors && busy_poll.expects(since)) found = look_for_event(since);
+    if (several_processors && busy_poll.expects(since)) found = poll_for_event(since);
     if (!found) io.run_one();
-    busy_poll.came(since, lane.now(), found);
+    busy_poll.event(since, lane.now(), found);
   }
-  bool look_for_event(SteadyTime since) {
+  bool poll_for_event(SteadyTime since) {
     for (;;) {
       if (io.poll_one() > 0) return true;
       const SteadyTime before = lane.now();
-      if (before - since >= BusyPoll::kLook) return false;
+      if (before - since >= BusyPoll::kPollTime) return false;
       std::this_thread::yield();
-      if (!busy_poll.alone(before, lane.now())) return false;
+      if (!busy_poll.keep_polling(before, lane.now())) return false;
     }
   }
 

@@ -113,7 +113,7 @@ TEST(RealNames, ANameThatDoesNotExist) {
   NameServer server({}, 0, 3);
   server.answer_one();
   RealRuntime runtime(asking(server));
-  auto texts = runtime.run(runtime.runtime().net.resolve_text("nobody.example"));
+  auto texts = runtime.run(runtime.runtime().net.resolve_text("unknown.example"));
   ASSERT_FALSE(texts);
   EXPECT_TRUE(texts.error().is(Errc::not_found)) << texts.error().to_string();
 }
@@ -165,7 +165,7 @@ class LocalSocket : public testing::Test {
   Net& net_ = real_.runtime().net;
 };
 
-TEST_F(LocalSocket, AUnixSocketIsItsOwnersAndNamesBothUsers) {
+TEST_F(LocalSocket, AUnixSocketHasMode0600AndNamesBothUsers) {
   const std::string path = folder_ / "socket";
   EXPECT_TRUE(real_.run(net_.connect_unix(path)).error().is(Errc::not_found));
   auto listener = net_.listen_unix(path);

@@ -33,7 +33,7 @@ bool copy_end(const sockaddr_storage& end, __be32 (&address)[4], __be16& port) {
   return IN6_IS_ADDR_LOOPBACK(&six.sin6_addr);
 }
 
-/// The socket at the other end: its local end is our remote end.
+/// The socket at the other end: its local end is the remote end here.
 std::optional<inet_diag_req_v2> other_end(int socket) {
   sockaddr_storage local{};
   sockaddr_storage remote{};

@@ -14,7 +14,7 @@
 //
 // Traps of coroutines (scripts/check_coroutines.py refuses the last two, which GCC 12 compiles wrongly; CONTRIBUTING.md
 // lists their forms):
-//  - A lambda that is a coroutine must not capture: its captures die with the lambda object, not with the frame. Write a
+//  - A lambda that is a coroutine must not capture: its captures end with the lambda object, not with the frame. Write a
 //    function (or pass what it needs as parameters, taken by value).
 //  - Parameters of a coroutine that is spawned rather than awaited at once are taken by value, or outlive the nursery.
 //  - No co_await in the condition of an `if`, `while` or `switch`: name the result first.

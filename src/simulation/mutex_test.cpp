@@ -24,7 +24,7 @@ struct MutexTest : testing::Test {
   }
 };
 
-TEST_F(MutexTest, OneAtATimeInTheOrderOfAsking) {
+TEST_F(MutexTest, OneAtATimeInTheOrderOfTheCalls) {
   Nursery nursery(node.runtime().lane, "test");
   for (int i = 0; i < 20; ++i) nursery.spawn(enter(i, i % 3 * 1ms));
   world.run(node, nursery.join());
@@ -34,7 +34,7 @@ TEST_F(MutexTest, OneAtATimeInTheOrderOfAsking) {
   EXPECT_FALSE(mutex.locked());
 }
 
-TEST_F(MutexTest, ATaskThatAsksAtTheMomentOfReleaseDoesNotOvertake) {
+TEST_F(MutexTest, ATaskThatLocksDuringTheReleaseDoesNotOvertake) {
   Nursery nursery(node.runtime().lane, "test");
   nursery.spawn(enter(1, 1ms));
   nursery.spawn(enter(2, 0ms));

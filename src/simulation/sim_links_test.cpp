@@ -132,9 +132,9 @@ TEST(SimLinks, EachLinkHasItsOwnSettings) {
   SimNode& far = w.world.add_node("far");
   w.world.set_link(far, w.server, {.latency = 100ms, .jitter = 0ns}, {.latency = 300ms, .jitter = 0ns});
   w.serve(2);
-  (void)w.world.run(w.client, talk(w.client.runtime().net, w.server.address(), Bytes(10, 1)));
+  (void)w.world.run(w.client, exchange(w.client.runtime().net, w.server.address(), Bytes(10, 1)));
   EXPECT_EQ(w.world.now().time_since_epoch(), 20ms);
-  (void)w.world.run(far, talk(far.runtime().net, w.server.address(), Bytes(10, 1)));
+  (void)w.world.run(far, exchange(far.runtime().net, w.server.address(), Bytes(10, 1)));
   EXPECT_EQ(w.world.now().time_since_epoch(), 20ms + 800ms);
   w.close();
 }

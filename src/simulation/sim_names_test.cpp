@@ -7,7 +7,7 @@
 namespace dms {
 namespace {
 
-TEST(SimNames, NamesAreWhatTheTestSays) {
+TEST(SimNames, NamesResolveToWhatTheTestHasSet) {
   SimWorld world(1);
   SimNode& node = world.add_node("node");
   Net& net = node.runtime().net;
@@ -17,8 +17,8 @@ TEST(SimNames, NamesAreWhatTheTestSays) {
   EXPECT_EQ(world.run(node, net.resolve_host("NuNet.io", IpFamily::any))->size(), 2u);
   EXPECT_EQ(*world.run(node, net.resolve_host("nunet.io", IpFamily::v6)), std::vector{*IpAddress::parse("::1")});
   EXPECT_EQ(world.run(node, net.resolve_text("nunet.io"))->size(), 64u);
-  EXPECT_TRUE(world.run(node, net.resolve_host("nobody.io", IpFamily::any)).error().is(Errc::not_found));
-  EXPECT_TRUE(world.run(node, net.resolve_text("nobody.io")).error().is(Errc::not_found));
+  EXPECT_TRUE(world.run(node, net.resolve_host("unknown.example", IpFamily::any)).error().is(Errc::not_found));
+  EXPECT_TRUE(world.run(node, net.resolve_text("unknown.example")).error().is(Errc::not_found));
   const SteadyTime begin = world.now();
   EXPECT_TRUE(world.run(node, net.resolve_host("silent.io", IpFamily::any)).error().is(Errc::io));
   EXPECT_EQ(world.now() - begin, 30s);

@@ -121,8 +121,8 @@ SimStream::~SimStream() {
 }
 
 Task<Result<std::size_t>> SimStream::read_some(MutableBytes into) {
-  while (vanished_ || !in_->has_data()) {
-    if (vanished_) co_return fail(Errc::closed, "read: this machine has lost its power");
+  while (powered_off_ || !in_->has_data()) {
+    if (powered_off_) co_return fail(Errc::closed, "read: this node has lost power");
     if (in_->broken()) co_return fail(Errc::closed, "read: connection reset");
     if (in_->ended()) co_return std::size_t{0};
     CO_TRY_VOID(co_await in_->readable().wait());
@@ -151,13 +151,13 @@ Task<Result<void>> SimStream::write(BytesView from) {
 }
 
 Task<Result<void>> SimStream::close_write() {
-  if (!closed_ && !vanished_ && !out_->broken()) out_->send({}, out_->reserve(0).leaves);
+  if (!closed_ && !powered_off_ && !out_->broken()) out_->send({}, out_->reserve(0).leaves);
   closed_ = true;
   co_return Result<void>();
 }
 
 void SimStream::abort() {
-  if (vanished_ || (in_->broken() && out_->broken())) return;
+  if (powered_off_ || (in_->broken() && out_->broken())) return;
   const bool finished = closed_ && in_->ended() && !in_->has_data();
   if (!in_->broken()) in_->break_up();
   if (finished || out_->broken()) return;  // both halves ended in order: nothing to reset
@@ -165,14 +165,14 @@ void SimStream::abort() {
   closed_ = true;
 }
 
-void SimStream::vanish() {
-  vanished_ = true;
+void SimStream::power_off() {
+  powered_off_ = true;
   in_->orphan();
   out_->writable().notify_all();
 }
 
 Result<void> SimStream::may_write() const {
-  if (vanished_) return fail(Errc::closed, "write: this machine has lost its power");
+  if (powered_off_) return fail(Errc::closed, "write: this node has lost power");
   if (out_->broken()) return fail(Errc::closed, "write: connection reset");
   if (closed_) return fail(Errc::closed, "write: this half is closed");
   return {};

@@ -61,7 +61,7 @@ class SimPipe : public std::enable_shared_from_this<SimPipe> {
   [[nodiscard]] bool has_data() const { return !arrived_.empty(); }
   [[nodiscard]] bool ended() const { return ended_; }
   std::size_t take(MutableBytes into);
-  /// The node that would read has lost all memory of the stream.
+  /// The reading node has restarted and does not know the stream.
   void orphan();
 
   [[nodiscard]] bool broken() const { return broken_; }
@@ -113,7 +113,7 @@ class SimStream final : public ByteStream {
   void abort() override;
   [[nodiscard]] std::optional<UserId> peer_user() override { return peer_user_; }
   /// This node has lost power. The other node's ends stay as they are.
-  void vanish();
+  void power_off();
 
  private:
   [[nodiscard]] Result<void> may_write() const;
@@ -124,7 +124,7 @@ class SimStream final : public ByteStream {
   PipePtr out_;
   std::optional<UserId> peer_user_;
   bool closed_ = false;
-  bool vanished_ = false;
+  bool powered_off_ = false;
 };
 
 }  // namespace dms

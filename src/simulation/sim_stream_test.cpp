@@ -13,7 +13,7 @@ TEST(SimStream, BytesTravelInOrderAndTakeTheLinksTime) {
   EchoWorld w(1, {.latency = 10ms, .jitter = 0ns});
   w.serve(1);
   const Bytes message(300'000, 42);
-  auto reply = w.world.run(w.client, talk(w.client.runtime().net, w.server.address(), message));
+  auto reply = w.world.run(w.client, exchange(w.client.runtime().net, w.server.address(), message));
   ASSERT_TRUE(reply) << reply.error().to_string();
   EXPECT_EQ(*reply, message);
   EXPECT_GE(w.world.now().time_since_epoch(), 40ms);  // connecting and the echo are two round trips
@@ -25,7 +25,7 @@ TEST(SimStream, LossDelaysButLosesNothing) {
   EchoWorld w(2, {.loss = 0.3});
   w.serve(1);
   const Bytes message(1'000'00, 7);
-  auto reply = w.world.run(w.client, talk(w.client.runtime().net, w.server.address(), message));
+  auto reply = w.world.run(w.client, exchange(w.client.runtime().net, w.server.address(), message));
   ASSERT_TRUE(reply);
   EXPECT_EQ(*reply, message);
   w.close();
@@ -37,7 +37,7 @@ TEST(SimStream, ACutLinkDelaysBytesUntilItIsRestored) {
   Nursery client(w.client.runtime().lane, "client");
   std::optional<Result<Bytes>> reply;
   client.spawn([](Net& net, IpAddress to, std::optional<Result<Bytes>>& out) -> Task<void> {
-    out = co_await talk(net, to, Bytes(10, 1));
+    out = co_await exchange(net, to, Bytes(10, 1));
   }(w.client.runtime().net, w.server.address(), reply));
   w.world.run_for(12ms);  // connected, the request under way
   w.world.cut(w.client, w.server);
@@ -65,7 +65,7 @@ TEST(SimStream, AKilledNodeResetsItsPeers) {
   w.world.run_for(50ms);
   ASSERT_TRUE(reply.has_value());
   EXPECT_TRUE(reply->error().is(Errc::closed));
-  auto refused = w.world.run(w.client, talk(w.client.runtime().net, w.server.address(), Bytes(1, 1)));
+  auto refused = w.world.run(w.client, exchange(w.client.runtime().net, w.server.address(), Bytes(1, 1)));
   EXPECT_FALSE(refused);
   w.close();
 }
@@ -95,57 +95,57 @@ TEST(SimStream, GroupsOfAPartitionDoNotReachEachOther) {
   EXPECT_TRUE(reaches(3, 0) && reaches(0, 1) && reaches(2, 1));
 }
 
-/// Connects and then only listens.
-Task<void> listen_only(Net& net, IpAddress to, std::unique_ptr<ByteStream>& stream, std::optional<Result<Bytes>>& out) {
+/// Connects and then only reads.
+Task<void> read_only(Net& net, IpAddress to, std::unique_ptr<ByteStream>& stream, std::optional<Result<Bytes>>& out) {
   const IpEndpoint server{to, 7};
   auto connection = co_await net.connect_tcp(server);
   stream = std::move(connection->stream);
   out = co_await read_to_end(*stream, 100);
 }
 
-TEST(SimStream, PeersAreNotNotifiedOfANodeThatVanishes) {
+TEST(SimStream, PeersAreNotNotifiedOfALossOfPower) {
   EchoWorld w(7, {.give_up = 30s});
   w.serve(1);
   Nursery client(w.client.runtime().lane, "client");
   std::unique_ptr<ByteStream> stream;
-  std::optional<Result<Bytes>> heard;
-  client.spawn(listen_only(w.client.runtime().net, w.server.address(), stream, heard));
+  std::optional<Result<Bytes>> received;
+  client.spawn(read_only(w.client.runtime().net, w.server.address(), stream, received));
   w.world.run_for(1s);
-  w.server.vanish();
+  w.server.power_off();
   w.world.run_for(1h);
-  EXPECT_FALSE(heard.has_value()) << "a node that only reads waits without end";
+  EXPECT_FALSE(received.has_value()) << "a node that only reads waits without end";
   EXPECT_TRUE(w.world.run(w.client, stream->write(Bytes(10, 1)))) << "into the socket buffer";
   w.world.run_for(29s);
-  EXPECT_FALSE(heard.has_value());
+  EXPECT_FALSE(received.has_value());
   w.world.run_for(3s);
-  ASSERT_TRUE(heard.has_value()) << "what was written was never acknowledged";
-  EXPECT_TRUE(heard->error().is(Errc::closed));
+  ASSERT_TRUE(received.has_value()) << "what was written was never acknowledged";
+  EXPECT_TRUE(received->error().is(Errc::closed));
   EXPECT_FALSE(w.world.run(w.client, stream->write(Bytes(10, 1))));
   w.world.run(w.client, client.close());
   w.close();
 }
 
-TEST(SimStream, ANodeThatReappearsResetsStreamsFromBefore) {
+TEST(SimStream, ANodeThatRestartsResetsEarlierStreams) {
   EchoWorld w(8);
   w.serve(1);
   Nursery client(w.client.runtime().lane, "client");
   std::unique_ptr<ByteStream> stream;
-  std::optional<Result<Bytes>> heard;
-  client.spawn(listen_only(w.client.runtime().net, w.server.address(), stream, heard));
+  std::optional<Result<Bytes>> received;
+  client.spawn(read_only(w.client.runtime().net, w.server.address(), stream, received));
   w.world.run_for(1s);
-  w.server.vanish();
+  w.server.power_off();
   w.world.run_for(5s);
   w.close();  // its program has ended
-  w.server.reappear();
+  w.server.power_on();
   w.world.run_for(1s);
-  EXPECT_FALSE(heard.has_value());
+  EXPECT_FALSE(received.has_value());
   (void)w.world.run(w.client, stream->write(Bytes(10, 1)));
   w.world.run_for(1s);
-  ASSERT_TRUE(heard.has_value());
-  EXPECT_TRUE(heard->error().is(Errc::closed));
+  ASSERT_TRUE(received.has_value());
+  EXPECT_TRUE(received->error().is(Errc::closed));
   Nursery again(w.server.runtime().lane, "server");
   again.spawn(echo_server(w.server.runtime().net, again, 1));
-  EXPECT_TRUE(w.world.run(w.client, talk(w.client.runtime().net, w.server.address(), Bytes(10, 1))));
+  EXPECT_TRUE(w.world.run(w.client, exchange(w.client.runtime().net, w.server.address(), Bytes(10, 1))));
   w.world.run(w.client, client.close());
   w.world.run(w.server, again.close());
 }

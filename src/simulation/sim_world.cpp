@@ -20,7 +20,7 @@ Runtime SimNode::runtime() { return {*lane_, *net_}; }
 IpAddress SimNode::address() const { return sockets_->address; }
 bool SimNode::alive() const { return sockets_->alive; }
 void SimNode::set_user(std::optional<UserId> user) { sockets_->user = user; }
-void SimNode::reappear() { sockets_->alive = true; }
+void SimNode::power_on() { sockets_->alive = true; }
 std::size_t SimNode::open_streams() const {
   return sockets_->streams.size() + sockets_->listeners.size() + sockets_->unix_listeners.size();
 }
@@ -33,9 +33,9 @@ void SimNode::kill() {
   for (const auto& [number, stream] : streams) stream->abort();
 }
 
-void SimNode::vanish() {
+void SimNode::power_off() {
   sockets_->alive = false;
-  for (const auto& [number, stream] : sockets_->streams) stream->vanish();
+  for (const auto& [number, stream] : sockets_->streams) stream->power_off();
   while (!sockets_->listeners.empty()) sockets_->listeners.begin()->second->close();
   while (!sockets_->unix_listeners.empty()) sockets_->unix_listeners.begin()->second->close();
 }

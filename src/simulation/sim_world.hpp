@@ -8,7 +8,7 @@
 //  3. Each node has its own lane and its own Net. Streams between nodes behave as TCP does (sim_stream.hpp), on links with
 //     latency, loss and bandwidth (sim_links.hpp).
 //  4. kill() is `kill -9`: streams are reset at once and the network of the node refuses everything from then on. cut() and
-//     partition() are cables that are unplugged, vanish() is a loss of power: other nodes are not notified.
+//     partition() disconnect links, power_off() is a loss of power: other nodes are not notified.
 //
 // Cost: an event for each segment, and a segment holds up to 64 KiB: a gigabyte over a gigabit is some 20,000 events.
 // Connecting does not depend on the number of nodes (runtime_bench.cpp).
@@ -43,10 +43,10 @@ class SimNode {
   [[nodiscard]] IpAddress address() const;
   /// Resets every stream and closes every listener; from now on this node's network refuses everything.
   void kill();
-  /// As kill(), but nothing leaves this node any more: other nodes notice by its silence, or by give_up when they write to it.
-  void vanish();
-  /// After vanish(): the machine is up again without any memory. Writes to a stream from before are answered by a reset.
-  void reappear();
+  /// As kill(), but this node sends nothing any more: other nodes notice by a timeout, or by give_up when they write.
+  void power_off();
+  /// After power_off(): the machine is up again without any state. Writes to a stream from before are answered by a reset.
+  void power_on();
   [[nodiscard]] bool alive() const;
   /// The user of the processes that connect and listen on this node from now on: ByteStream::peer_user() inside the node.
   void set_user(std::optional<UserId> user);

@@ -24,7 +24,7 @@ std::uint64_t mixed_workload(std::uint64_t seed) {
       (void)co_await sleep_for(Duration(random.below(1'000'000'000)));
       (void)co_await with_timeout(
           Duration(random.below(500'000'000)),
-          talk(world.client.runtime().net, world.server.address(), random.bytes(random.below(5000) + 1)));
+          exchange(world.client.runtime().net, world.server.address(), random.bytes(random.below(5000) + 1)));
       (void)co_await done.send(number);
     }(w, channel, i));
   clients.spawn([](Channel<int>& done) -> Task<void> {
@@ -40,7 +40,7 @@ TEST(SimWorld, TheSameSeedGivesTheSameOrderOfEvents) {
   EXPECT_NE(mixed_workload(42), mixed_workload(43));
 }
 
-// Everything at once: five nodes that talk over lossy links which are cut and restored; timers that
+// Everything at once: five nodes that exchange messages over lossy links that are cut and restored; timers that
 // fire and timers that are cancelled; work that is offloaded; nurseries cancelled with their tasks half done. Each
 // step is logged with its instant, so that a difference can be read.
 class Mixed {
@@ -64,50 +64,50 @@ class Mixed {
   explicit Mixed(std::uint64_t seed) : world_(seed, {.loss = 0.1, .give_up = 3s}) {
     for (std::size_t i = 0; i < kNodes; ++i) nodes_.push_back(&world_.add_node(fmt::format("n{}", i)));
     for (SimNode* node : nodes_) {
-      servers_.push_back(std::make_unique<Nursery>(node->runtime().lane, node->name() + " serves"));
-      clients_.push_back(std::make_unique<Nursery>(node->runtime().lane, node->name() + " asks"));
+      servers_.push_back(std::make_unique<Nursery>(node->runtime().lane, node->name() + " server"));
+      clients_.push_back(std::make_unique<Nursery>(node->runtime().lane, node->name() + " clients"));
     }
   }
 
-  void note(std::size_t who, std::string_view what) {
-    log_.push_back(fmt::format("{} n{} {}", world_.now().time_since_epoch().count(), who, what));
+  void note(std::size_t node, std::string_view what) {
+    log_.push_back(fmt::format("{} n{} {}", world_.now().time_since_epoch().count(), node, what));
   }
 
-  static Task<void> ask(Mixed& mixed, std::size_t who, int number) {
-    Runtime runtime = mixed.nodes_[who]->runtime();
+  static Task<void> request(Mixed& mixed, std::size_t node, int number) {
+    Runtime runtime = mixed.nodes_[node]->runtime();
     Random& random = runtime.lane.random();
     const Result<void> slept = co_await sleep_for(Duration(random.below(2'000'000'000)));
     if (!slept) {
-      mixed.note(who, fmt::format("{} was cancelled asleep", number));
+      mixed.note(node, fmt::format("{} was cancelled while it slept", number));
       co_return;
     }
     const IpAddress to = mixed.nodes_[random.below(kNodes)]->address();
     Bytes question = random.bytes(1 + random.below(4000));
     const std::size_t size = question.size();
-    Task<Result<Bytes>> talking = talk(runtime.net, to, std::move(question));
-    const Result<Bytes> answer = co_await with_timeout(Duration(random.below(1'500'000'000)), std::move(talking));
-    mixed.note(who, fmt::format("{} of {} bytes: {}", number, size, answer ? "answered" : answer.error().to_string()));
+    Task<Result<Bytes>> exchanging = exchange(runtime.net, to, std::move(question));
+    const Result<Bytes> answer = co_await with_timeout(Duration(random.below(1'500'000'000)), std::move(exchanging));
+    mixed.note(node, fmt::format("{} of {} bytes: {}", number, size, answer ? "answered" : answer.error().to_string()));
     Task<std::uint64_t> working = offload([size] { return std::uint64_t{size} * size; });
     const std::uint64_t square = co_await std::move(working);
-    mixed.note(who, fmt::format("{} offloaded {}", number, square));
-    ScopedTimer never(runtime.lane, runtime.lane.now() + 5ms, [&mixed, who] { mixed.note(who, "a timer fires"); });
+    mixed.note(node, fmt::format("{} offloaded {}", number, square));
+    ScopedTimer never(runtime.lane, runtime.lane.now() + 5ms, [&mixed, node] { mixed.note(node, "a timer fires"); });
     (void)co_await sleep_for(Duration(random.below(10'000'000)));
   }
 
   /// A nursery within a task, cancelled while its tasks sleep.
-  static Task<void> cancel_some(Mixed& mixed, std::size_t who) {
-    Lane& lane = mixed.nodes_[who]->runtime().lane;
+  static Task<void> cancel_some(Mixed& mixed, std::size_t node) {
+    Lane& lane = mixed.nodes_[node]->runtime().lane;
     Nursery inner(lane, "inner");
-    for (int i = 0; i < kTasks; ++i) inner.spawn(ask(mixed, who, 100 + i));
+    for (int i = 0; i < kTasks; ++i) inner.spawn(request(mixed, node, 100 + i));
     (void)co_await sleep_for(Duration(lane.random().below(1'500'000'000)));
     co_await inner.close();
-    mixed.note(who, "cancelled what was left");
+    mixed.note(node, "cancelled what was left");
   }
 
   Outcome run() {
     for (std::size_t i = 0; i < kNodes; ++i) {
       servers_[i]->spawn(echo_server(nodes_[i]->runtime().net, *servers_[i], 1000));
-      for (int n = 0; n < kTasks; ++n) clients_[i]->spawn(ask(*this, i, n));
+      for (int n = 0; n < kTasks; ++n) clients_[i]->spawn(request(*this, i, n));
       clients_[i]->spawn(cancel_some(*this, i));
     }
     world_.run_for(700ms);
@@ -138,8 +138,8 @@ TEST(SimWorld, AMixedWorkloadIsReplayedByItsSeed) {
   const auto count = [&](std::string_view what) {
     return std::ranges::count_if(first.log, [&](const std::string& line) { return line.find(what) != line.npos; });
   };
-  for (const std::string_view what :
-       {"answered", "ran out of time", "was cancelled asleep", "offloaded", "a timer fires", "cancelled what was left"})
+  for (const std::string_view what : {"answered", "ran out of time", "was cancelled while it slept", "offloaded",
+                                      "a timer fires", "cancelled what was left"})
     EXPECT_GT(count(what), 0) << what;
   EXPECT_GT(first.events, 1000U);
 }

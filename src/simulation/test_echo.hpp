@@ -25,7 +25,7 @@ inline Task<void> echo_server(Net& net, Nursery& nursery, int connections) {
   }
 }
 
-inline Task<Result<Bytes>> talk(Net& net, IpAddress server, Bytes message) {
+inline Task<Result<Bytes>> exchange(Net& net, IpAddress server, Bytes message) {
   const IpEndpoint to{server, 7};
   CO_TRY(Accepted connection, co_await net.connect_tcp(to));
   CO_TRY_VOID(co_await connection.stream->write(message));

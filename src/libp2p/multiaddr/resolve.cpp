@@ -30,14 +30,14 @@ class Resolution {
       Pending next = std::move(pending_.front());
       pending_.pop_front();
       ++lookups_;
-      Task<Result<void>> asking = next.address.components()[0].protocol == Protocol::dnsaddr
-                                      ? ask_texts(next.address, next.depth)
-                                      : ask_host(next.address);
+      Task<Result<void>> lookup = next.address.components()[0].protocol == Protocol::dnsaddr
+                                      ? look_up_texts(next.address, next.depth)
+                                      : look_up_host(next.address);
       const SteadyTime deadline = std::min(end_, lane_.now() + options_.lookup_timeout);
-      Result<void> asked = co_await with_deadline(deadline, std::move(asking));
-      if (asked) continue;
-      if (asked.error().is(Errc::cancelled)) co_return std::unexpected(asked.error());
-      note(asked.error().context(fmt::format("resolve {}", next.address.to_string())));
+      Result<void> resolved = co_await with_deadline(deadline, std::move(lookup));
+      if (resolved) continue;
+      if (resolved.error().is(Errc::cancelled)) co_return std::unexpected(resolved.error());
+      note(resolved.error().context(fmt::format("resolve {}", next.address.to_string())));
       if (lane_.now() >= end_) break;
     }
     if (!found_.empty()) co_return std::move(found_);
@@ -84,7 +84,7 @@ class Resolution {
 
   [[nodiscard]] bool is_wanted(const Multiaddr& address) const { return !options_.wanted || options_.wanted(address); }
 
-  Task<Result<void>> ask_host(const Multiaddr& address) {
+  Task<Result<void>> look_up_host(const Multiaddr& address) {
     const Multiaddr::Component part = address.components()[0];
     const IpFamily family = part.protocol == Protocol::dns4   ? IpFamily::v4
                             : part.protocol == Protocol::dns6 ? IpFamily::v6
@@ -95,7 +95,7 @@ class Resolution {
     co_return Result<void>();
   }
 
-  Task<Result<void>> ask_texts(const Multiaddr& address, std::size_t depth) {
+  Task<Result<void>> look_up_texts(const Multiaddr& address, std::size_t depth) {
     std::string name = std::string(kTextName);
     name += as_text(address.components()[0].value);
     if (name.size() > kMaxHostName) co_return fail(Errc::invalid_argument, "the name is too long for a text record");

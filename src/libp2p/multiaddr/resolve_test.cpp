@@ -33,7 +33,7 @@ TEST(Resolve, HostsByFamily) {
   EXPECT_EQ(w.texts("/dns6/nunet.io/udp/1/quic-v1"), (Texts{"/ip6/2001:db8::7/udp/1/quic-v1"}));
   EXPECT_EQ(w.texts("/dns/NuNet.IO/tcp/1"), (Texts{"/ip4/192.0.2.7/tcp/1", "/ip6/2001:db8::7/tcp/1"}));
   EXPECT_EQ(w.texts("/ip4/192.0.2.9/tcp/1"), (Texts{"/ip4/192.0.2.9/tcp/1"}));
-  EXPECT_TRUE(w.find("/dns4/nobody.io/tcp/1").error().is(Errc::not_found));
+  EXPECT_TRUE(w.find("/dns4/unknown.example/tcp/1").error().is(Errc::not_found));
 }
 
 // The example of the DNSADDR page of multiformats/multiaddr.

@@ -11,7 +11,7 @@
 // Cancellation and time: give calls a deadline (with_timeout); after a failed negotiation a stream can only be aborted.
 //
 // Attacks: a message has at most kMaxMessage bytes and is read only after its length was checked; after kMaxProposals
-// the listener gives up. The deprecated "ls" is answered with "na": identify tells the supported protocols.
+// the listener gives up. The deprecated "ls" is answered with "na": identify announces the supported protocols.
 //
 // Specification: libp2p connections, "multistream-select".
 #pragma once

@@ -106,7 +106,7 @@ TEST(Multistream, LazyStreamSendsNothingBeforeItIsUsed) {
   EXPECT_TRUE(silence.error().is(Errc::deadline_exceeded));
 }
 
-TEST(Multistream, LazyStreamLearnsOfARefusalWhenItReads) {
+TEST(Multistream, LazyStreamReportsARefusalWhenItReads) {
   LaneWorld w;
   auto [a, b] = make_pipe();
   auto [reply, question] = run_both(w, lazy_exchange(std::move(a), "/x/1"), serve(std::move(b), "/y/1"));
@@ -155,13 +155,13 @@ class ClosedPeer final : public ByteStream {
 
 TEST(Multistream, ServesRequestsThatArrivedBeforeTheDialerClosed) {
   LaneWorld w;
-  Bytes said = encode(kHeader);
-  append(said, encode("/x"));
-  ClosedPeer stream(said);
+  Bytes sent = encode(kHeader);
+  append(sent, encode("/x"));
+  ClosedPeer stream(sent);
   const auto agreed = w.run(answer(stream, only("/x")));
   ASSERT_TRUE(agreed) << agreed.error().to_string();
   EXPECT_EQ(*agreed, "/x");
-  ClosedPeer other(said);
+  ClosedPeer other(sent);
   EXPECT_FALSE(w.run(answer(other, only("/y"))));
 }
 
@@ -192,11 +192,11 @@ TEST(Multistream, ADialerMayWaitForTheHeader) {
 TEST(Multistream, AnAnswerThatCannotBeWrittenIsAFailure) {
   LaneWorld w;
   const std::string name = "/x" + std::string(100, 'x');
-  Bytes said = encode(kHeader);
-  append(said, encode(name));
-  auto [a, b] = make_pipe(40);  // takes a header, but not an answer that nobody reads
+  Bytes sent = encode(kHeader);
+  append(sent, encode(name));
+  auto [a, b] = make_pipe(40);  // takes a header, but not an answer that is not read
   Nursery nursery(w.lane(), "dialer");
-  nursery.spawn(trickle(*a, said));
+  nursery.spawn(trickle(*a, sent));
   auto answered = w.run(with_timeout(10s, listen(std::move(b), name)));
   ASSERT_FALSE(answered);
   EXPECT_TRUE(answered.error().is(Errc::deadline_exceeded)) << answered.error().to_string();

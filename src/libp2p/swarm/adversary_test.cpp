@@ -1,4 +1,4 @@
-// Floods and heavy users against one host: what they hold is bounded, and released when they leave.
+// Floods and heavy users against one host: what they hold is bounded, and released when they disconnect.
 #include "libp2p/muxers/yamux/memory.hpp"
 #include "libp2p/testing.hpp"
 
@@ -38,7 +38,7 @@ TEST(Adversary, TenThousandSilentConnectionsHoldFewSlotsForAShortTime) {
   ASSERT_TRUE(w.world.run_until(watch));
   const std::uint64_t slots = w.b.host->resources().limits().transient.connections_inbound;
   EXPECT_EQ(held.size(), 10'000u);  // all were accepted by the system
-  EXPECT_GT(most, slots / 2);       // otherwise this was no flood
+  EXPECT_GT(most, slots / 2);       // else the limit was not reached
   EXPECT_LE(most, slots + 101);     // the listener, and concurrent accepts
   EXPECT_LE(most_memory, slots * kConnectionMemory);
   EXPECT_GT(w.b.host->resources().refused(Scope::transient), 9'000u);
@@ -63,22 +63,22 @@ TEST(Adversary, OnePeerHoldsOnlyItsShareOfStreams) {
   options.swarm.limits.peer.streams_inbound = 50;
   options.swarm.limits.peer.streams_outbound = 100'000;
   TwoHosts w(1, {}, options);
-  Peer friendly(w.world, "friend", 3, {});
+  Peer other(w.world, "other", 3, {});
   w.b.host->set_stream_handler("/echo", echo);
   ASSERT_TRUE(w.connect());
-  ASSERT_TRUE(friendly.connect(w.b));
+  ASSERT_TRUE(other.connect(w.b));
   w.world.run_for(2s);
   std::vector<std::unique_ptr<Stream>> held;
   w.world.run(w.a.node, hold(*w.a.host, w.b.id(), 500, held));
   w.world.run_for(1s);
   EXPECT_LE(w.b.host->resources().peer(w.a.id()).streams_inbound, 50u);
   EXPECT_GT(w.b.host->resources().refused(Scope::peer), 0u);
-  const auto reply = w.world.run(friendly.node, ask(*friendly.host, w.b.id(), "/echo", Bytes(1000, 1)));
+  const auto reply = w.world.run(other.node, ask(*other.host, w.b.id(), "/echo", Bytes(1000, 1)));
   ASSERT_TRUE(reply) << reply.error().to_string();
   held.clear();
   w.world.run_for(5s);
   EXPECT_EQ(w.b.host->resources().peer(w.a.id()).streams_inbound, 0u);
-  friendly.close();
+  other.close();
 }
 
 Task<void> open_and_close(Host& host, crypto::PeerId peer, std::size_t& opened) {
@@ -126,7 +126,7 @@ TEST(Adversary, PeersThatFillUnreadStreamsStayWithinTheSystemLimit) {
   EXPECT_GT(victim.host->resources().refused(Scope::system), 0u);
   EXPECT_EQ(victim.host->peers().size(), 10u) << "streams were reset, connections continue";
   const auto reply = world.run(crowd[0]->node, ask(*crowd[0]->host, victim.id(), "/echo", Bytes(4 << 20, 1)));
-  EXPECT_TRUE(reply) << reply.error().to_string() << ": it is not affected by the other peers";
+  EXPECT_TRUE(reply) << reply.error().to_string() << ": the other peers do not affect it";
   world.run(crowd[0]->node, filling.close());
   for (auto& peer : crowd) peer->close();
   world.run_for(1min);
@@ -134,7 +134,7 @@ TEST(Adversary, PeersThatFillUnreadStreamsStayWithinTheSystemLimit) {
   EXPECT_EQ(victim.host->resources().system(), Amounts{});
 }
 
-/// No adversary: many local streams wait and are not refused by local limits.
+/// Without an adversary: many local streams wait and are not refused by local limits.
 TEST(Adversary, FourThousandOutboundStreamsAtOnceAreAllOpened) {
   TwoHosts w(1);
   Host::Options generous;
@@ -154,7 +154,7 @@ TEST(Adversary, FourThousandOutboundStreamsAtOnceAreAllOpened) {
   EXPECT_EQ(w.a.host->resources().system().streams, 0u);
 }
 
-TEST(Adversary, PeersAboveTheLimitAreRefusedUntilOthersLeave) {
+TEST(Adversary, PeersAboveTheLimitAreRefusedUntilOthersDisconnect) {
   Host::Options options;
   options.swarm.limits.system.connections = 10;
   SimWorld world(1);

@@ -43,11 +43,11 @@ class Witness final : public ConnectionGater {
     return note("upgraded");
   }
   Result<void> note(const std::string& step) {
-    asked.push_back(step);
+    called.push_back(step);
     if (step == refuse) return fail(Errc::permission_denied, "refused when {}", step);
     return {};
   }
-  std::vector<std::string> asked;
+  std::vector<std::string> called;
   std::vector<Multiaddr> dialed;
   std::string refuse;
 };
@@ -81,25 +81,26 @@ TEST(ConnectionGater, IsCalledAtEachStep) {
   Gated w;
   ASSERT_TRUE(w.a->connect(*w.b));
   w.world.run_for(1s);
-  EXPECT_EQ(w.at_a->asked, (std::vector<std::string>{"dial", "secured", "upgraded"}));
-  EXPECT_EQ(w.at_b->asked, (std::vector<std::string>{"accept", "secured", "upgraded"}));
+  EXPECT_EQ(w.at_a->called, (std::vector<std::string>{"dial", "secured", "upgraded"}));
+  EXPECT_EQ(w.at_b->called, (std::vector<std::string>{"accept", "secured", "upgraded"}));
 }
 
 /// However often an address is named, also by a DNS name; a name itself is not checked.
 TEST(ConnectionGater, IsCalledOncePerDialOfAnAddress) {
   Gated w;
   w.world.names().hosts["b.nunet.io"] = {w.b->node.address()};
-  const Multiaddr live = w.b->address()[0], dead = *Multiaddr::parse("/ip4/10.0.0.77/tcp/1");
+  const Multiaddr reachable = w.b->address()[0], unreachable = *Multiaddr::parse("/ip4/10.0.0.77/tcp/1");
   const Multiaddr name = *Multiaddr::parse("/dns4/b.nunet.io/tcp/9000"),
                   unsupported = *Multiaddr::parse("/ip4/1.2.3.4/udp/1");
-  const std::vector<Multiaddr> all{dead, live, name, live, unsupported, dead, live.with_peer(w.b->id())};
+  const std::vector<Multiaddr> all{
+      unreachable, reachable, name, reachable, unsupported, unreachable, reachable.with_peer(w.b->id())};
   ASSERT_TRUE(w.world.run(w.a->node, w.a->host->connect(w.b->id(), all)));
   w.world.run_for(1min);
-  EXPECT_EQ(std::ranges::count(w.at_a->dialed, live), 1);
-  EXPECT_LE(std::ranges::count(w.at_a->dialed, dead), 1);
-  EXPECT_EQ(w.at_a->dialed.size(), static_cast<std::size_t>(std::ranges::count(w.at_a->asked, "dial")));
+  EXPECT_EQ(std::ranges::count(w.at_a->dialed, reachable), 1);
+  EXPECT_LE(std::ranges::count(w.at_a->dialed, unreachable), 1);
+  EXPECT_EQ(w.at_a->dialed.size(), static_cast<std::size_t>(std::ranges::count(w.at_a->called, "dial")));
   for (const Multiaddr& address : w.at_a->dialed)
-    EXPECT_TRUE(address == live || address == dead) << address.to_string();
+    EXPECT_TRUE(address == reachable || address == unreachable) << address.to_string();
 
   // A dial that fails calls it once per address, and the next dial again.
   w.a->host->disconnect(w.b->id());
@@ -107,14 +108,14 @@ TEST(ConnectionGater, IsCalledOncePerDialOfAnAddress) {
   w.at_a->dialed.clear();
   w.at_a->refuse = "dial";
   for (int dials = 1; dials <= 2; ++dials) {
-    EXPECT_FALSE(w.world.run(w.a->node, w.a->host->connect(w.b->id(), {live, dead})));
-    EXPECT_EQ(std::ranges::count(w.at_a->dialed, live), dials);
-    EXPECT_EQ(std::ranges::count(w.at_a->dialed, dead), dials);
+    EXPECT_FALSE(w.world.run(w.a->node, w.a->host->connect(w.b->id(), {reachable, unreachable})));
+    EXPECT_EQ(std::ranges::count(w.at_a->dialed, reachable), dials);
+    EXPECT_EQ(std::ranges::count(w.at_a->dialed, unreachable), dials);
   }
   EXPECT_EQ(w.at_b->dialed, std::vector<Multiaddr>());  // a listener does not dial
 }
 
-TEST(ConnectionGater, TheDialersRefusalNamesTheReasonAndLeavesNothing) {
+TEST(ConnectionGater, TheDialersRefusalNamesTheReasonAndHoldsNoResources) {
   for (const std::string step : {"dial", "secured", "upgraded"}) {
     Gated w(step);
     const auto connected = w.a->connect(*w.b);

@@ -25,7 +25,7 @@ namespace dms::libp2p {
 
 struct ConnectionManagerOptions {
   std::size_t low = 100;
-  std::size_t high = 400;  ///< 0: disconnects nobody
+  std::size_t high = 400;  ///< 0: disconnects no peer
   Duration grace = 20s;
   Duration interval = 10s;
 };

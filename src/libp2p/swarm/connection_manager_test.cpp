@@ -99,7 +99,7 @@ TEST(ConnectionManager, ProtectionIsByTag) {
   EXPECT_FALSE(star.manager->tag(peer, "one too many", 1));
 }
 
-TEST(ConnectionManager, ZeroDisconnectsNobody) {
+TEST(ConnectionManager, ZeroDisconnectsNoPeer) {
   Star star(marks(0, 0, 0s));
   star.dial_in(5);
   star.world.run_for(5min);

@@ -4,7 +4,8 @@
 // success clears all failures of that peer, and `longest` without a failure clears those of an address. At most
 // `capacity` addresses are remembered; when full, expired entries are dropped first, then the one that expires next.
 //
-// Cost: logarithmic; linear when full. An attacker who names many dead addresses only shortens the backoff of others.
+// Cost: logarithmic; linear when full. An attacker that names many unreachable addresses only shortens the backoff of
+// others.
 #pragma once
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// Orders the addresses of a peer for dialing: those that tend to answer and to last come first, the others a little
+// Orders the addresses of a peer for dialing: those that are likely to succeed come first, the others a little
 // later.
 //
 // Model

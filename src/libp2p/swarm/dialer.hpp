@@ -1,5 +1,5 @@
-// Dials: from the addresses of a peer to one connection, quickly even if some of them are dead, and with bounded
-// effort.
+// Dials: from the addresses of a peer to one connection, quickly even if some of them are unreachable, and
+// with bounded effort.
 //
 // Model
 //  1. There is one dial per peer; concurrent callers share it, and addresses named later join it. It ends when a
@@ -9,8 +9,8 @@
 //     way the next one starts at once. The first that finishes wins; the others are cancelled and their connections
 //     closed. Names (/dns4, /dnsaddr) are resolved while other addresses are tried; the results join as they arrive.
 //  3. If the peer connects to this node meanwhile, the callers get that result, no further address is tried, and
-//     attempts under way continue: were they cancelled, two peers that dial each other at the same moment could each
-//     end what the other keeps.
+//     attempts under way continue: if they were cancelled, two peers that dial each other at the same moment could
+//     each end the connection that the other keeps.
 //  4. An address that has failed is not tried for a while (dial_backoff.hpp), unless the caller names it again. What
 //     this node itself refuses (DialErrc::refused_here) or cancels is not a failure of the address.
 //  5. At most max_attempts attempts run at a time, of them max_attempts_per_peer to one peer; more wait. Above
@@ -22,8 +22,8 @@
 //
 // Threads: one lane. Cancellation: dial() can be cancelled; the dial itself is cancelled once no caller waits for it.
 //
-// Attacks. Addresses come from untrusted peers, which may name many, dead ones, or those of a victim: max_addresses,
-// the limits above, the time limits and the backoff bound what one peer's addresses can cost this node or a victim
+// Attacks. Addresses come from untrusted peers, which may name many, unreachable ones, or those of a victim:
+// max_addresses, the limits above, the time limits and the backoff bound what one peer's addresses can cost this node or a victim
 // (names: resolve.hpp). The remote end has to prove to be the peer that was dialed.
 //
 // Specification: RFC 8305 (happy eyeballs).

@@ -1,5 +1,4 @@
-// A transport that asks before it acts: the gater whether a connection is allowed, the resource manager whether limits
-// admit it.
+// A transport that makes only connections that the gater allows and the resource manager admits.
 //
 // Model
 //  1. Every connection it makes carries its reservation (Connection::reservation), which is made before a dial begins

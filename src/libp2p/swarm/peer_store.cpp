@@ -91,9 +91,9 @@ std::vector<Multiaddr> PeerStore::addresses(const crypto::PeerId& peer, SteadyTi
 const CertifiedRecord* PeerStore::certified(const crypto::PeerId& peer, SteadyTime now) const {
   const auto it = peers_.find(peer);
   if (it == peers_.end() || !it->second.record) return nullptr;
-  const bool alive = std::ranges::any_of(
+  const bool valid = std::ranges::any_of(
       it->second.addresses, [now](const Address& address) { return address.certified && address.until > now; });
-  return alive ? &*it->second.record : nullptr;
+  return valid ? &*it->second.record : nullptr;
 }
 
 void PeerStore::set_protocols(const crypto::PeerId& peer, std::vector<std::string> protocols) {

@@ -1,11 +1,12 @@
 // What is known of other peers, connected or not: addresses, protocols, keys.
 //
 // Model
-//  1. An address lives until its time to live ends; learning it again can only extend that. A time of kWhileConnected
+//  1. An address is valid until its time to live ends; learning it again can only extend that. A time of kWhileConnected
 //     lasts until release() sets an end.
 //  2. A certified record replaces the certified addresses of its peer if its seq is greater than the last one's; the
 //     last one again counts as in (1). A seq once seen is remembered as long as the peer is.
-//  3. Reads see only addresses alive at the given `now`; expired ones are removed at the next write to their peer.
+//  3. Reads return only addresses that are valid at the given `now`; expired ones are removed at the next write to
+//     their peer.
 //
 // A swarm's dials read it (swarm.hpp, model 3): expired addresses are not dialed.
 //
@@ -36,20 +37,20 @@ class PeerStore {
  public:
   static constexpr Duration kWhileConnected = Duration::max();
   static constexpr Duration kRecentlyConnected = std::chrono::minutes(15);
-  static constexpr Duration kHearsay = std::chrono::minutes(2);
+  static constexpr Duration kUnconfirmed = std::chrono::minutes(2);
 
   explicit PeerStore(PeerStoreOptions options = {}) : options_(options) {}
 
   void add_addresses(const crypto::PeerId& peer, const std::vector<Multiaddr>& addresses, Duration ttl, SteadyTime now);
   /// False without a change if a newer record is known.
   bool add_certified(CertifiedRecord record, Duration ttl, SteadyTime now);
-  /// Addresses kept while the peer is connected live for `ttl` from now on.
+  /// Addresses kept while the peer is connected are valid for `ttl` from now on.
   void release(const crypto::PeerId& peer, Duration ttl, SteadyTime now);
   void remove_addresses(const crypto::PeerId& peer);
 
-  /// Certified ones first, then by remaining life.
+  /// Certified ones first, then by remaining time.
   [[nodiscard]] std::vector<Multiaddr> addresses(const crypto::PeerId& peer, SteadyTime now) const;
-  /// The signed record, to be passed on, while one of its addresses is alive.
+  /// The signed record, to be passed on, while one of its addresses is valid.
   [[nodiscard]] const CertifiedRecord* certified(const crypto::PeerId& peer, SteadyTime now) const;
 
   void set_protocols(const crypto::PeerId& peer, std::vector<std::string> protocols);

@@ -54,7 +54,7 @@ TEST(PeerStore, OnlyANewerRecordReplacesTheCertifiedAddresses) {
   EXPECT_FALSE(store.add_certified(record(1, 6, {at(4)}), 10min, start + 11min));  // the seq outlives the addresses
 }
 
-TEST(PeerStore, TheSameRecordAgainExtendsTheLifeOfItsAddresses) {
+TEST(PeerStore, TheSameRecordAgainExtendsTheTimeOfItsAddresses) {
   PeerStore store;
   const SteadyTime start{};
   EXPECT_TRUE(store.add_certified(record(1, 5, {at(1)}), 10min, start));

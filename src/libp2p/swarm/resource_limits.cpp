@@ -125,14 +125,14 @@ struct ResourceManager::State {
 
   Result<void> check(const Account& account, const Amounts& more, std::optional<MemoryScope::Use> use) {
     for (const Field& field : kFields) {
-      const std::uint64_t asked = more.*field.member, held = account.usage.*field.member;
+      const std::uint64_t wanted = more.*field.member, held = account.usage.*field.member;
       std::uint64_t limit = account.limits.*field.member;
       const bool shared = field.member == &Amounts::connections || field.member == &Amounts::fds;
       if (account.scope == Scope::system && shared && more.connections_inbound > 0 && limit != kNoLimit)
         limit -= limit / 10;
       if (use == MemoryScope::Use::required) limit -= limit / 4;
       if (use == MemoryScope::Use::optional) limit /= 2;
-      if (asked == 0 || (held <= limit && asked <= limit - held)) continue;
+      if (wanted == 0 || (held <= limit && wanted <= limit - held)) continue;
       ++refusals[account.scope];
       return refuse(account, field, held, limit);
     }

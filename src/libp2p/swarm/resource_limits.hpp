@@ -10,7 +10,7 @@
 //     What muxers buffer may take a share of each limit only; guaranteed memory is counted but never refused
 //     (MemoryScope, transports/connection.hpp), so a usage may exceed its limit by that.
 //  2. A reservation is a value that releases what it holds when it is destroyed, and may outlive the manager. The usage
-//     of a scope is the sum of the live reservations.
+//     of a scope is the sum of the existing reservations.
 //  3. A scope of a peer or a protocol exists as long as something is counted in it.
 //  4. Inbound connections may use nine tenths of the system's connections and descriptors, so that they cannot prevent
 //     outbound dials.
@@ -28,7 +28,7 @@
 // Attacks: this is the defence against floods of inbound connections and streams and against unread data;
 // kConnectionMemory and kStreamMemory are charged at once, so that `memory` bounds their number too. What a muxer
 // buffers, and what it lets its peer send beyond the initial windows, is reserved by the connection. Heavy users are
-// capped: streams that nobody reads take at most three quarters of a limit, and yamux::Memory::kGuaranteed for each
+// capped: streams that are not read take at most three quarters of a limit, and yamux::Memory::kGuaranteed for each
 // connection.
 #pragma once
 

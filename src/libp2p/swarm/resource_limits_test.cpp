@@ -110,7 +110,7 @@ TEST(ResourceLimits, ARefusalNamesScopeHeldLimitAndSetting) {
   EXPECT_EQ(manager.transient().streams, 1u);  // a refused stream stays in its scope
 }
 
-TEST(ResourceLimits, InboundConnectionsLeaveATenthForOutboundOnes) {
+TEST(ResourceLimits, ATenthOfTheConnectionsIsReservedForOutboundOnes) {
   ResourceLimits limits;
   limits.system.fds = 20;
   ResourceManager manager(limits);

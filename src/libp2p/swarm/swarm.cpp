@@ -393,7 +393,7 @@ Task<Result<std::unique_ptr<Stream>>> Swarm::Impl::new_stream(crypto::PeerId pee
   for (const std::string& name : protocols)
     if (!multistream::valid_name(name))
       co_return fail(Errc::invalid_argument, "'{}' is not a valid protocol name", name);
-  // A connection may turn out to be dead when it is used; then a new one is made, once.
+  // A connection may turn out to have failed when it is used; then a new one is made, once.
   for (int attempt = 0;; ++attempt) {
     CO_TRY_VOID(co_await connect(peer, std::vector<Multiaddr>()));
     LinkPtr link = usable(peer);

@@ -6,7 +6,7 @@
 //  2. connect() to a connected peer does nothing; concurrent connect() calls to one peer share one dial (dialer.hpp).
 //     If both sides dial at the same moment there are two connections; both sides use the one whose dialer has the
 //     smaller id, the other ends when it has been idle for a minute.
-//  3. peer_store() alone knows the addresses of peers. Dials use its live addresses and those named in the call. Named
+//  3. peer_store() alone knows the addresses of peers. Dials use its valid addresses and those named in the call. Named
 //     addresses are kept there once the peer is connected, and so is the address that a dial has reached, both while
 //     the peer is connected and for PeerStore::kRecentlyConnected after.
 //  4. new_stream() proposes protocols in the given order. A single protocol that the peer is known to speak (from

@@ -48,7 +48,7 @@ struct Party {
 
 crypto::PeerId id_of(std::uint64_t seed) { return crypto::PeerId::from(make_key(seed).public_key()); }
 
-Task<Result<Bytes>> speak(Connection& connection) {
+Task<Result<Bytes>> send_question(Connection& connection) {
   CO_TRY(std::unique_ptr<ByteStream> stream, co_await connection.muxer->open_stream());
   const Bytes question = to_bytes("question");
   CO_TRY_VOID(co_await stream->write(question));
@@ -76,8 +76,8 @@ std::string negotiate(const Names& proposed, const Names& accepted, std::optiona
     EXPECT_EQ(dialed->peer, id_of(2));
     EXPECT_EQ(listened->peer, id_of(1));
     EXPECT_EQ(a.taken, b.taken);
-    auto [asked, answered] = run_both(w, speak(*dialed), answer(*listened));
-    EXPECT_TRUE(asked && *asked == to_bytes("question"));
+    auto [echoed, answered] = run_both(w, send_question(*dialed), answer(*listened));
+    EXPECT_TRUE(echoed && *echoed == to_bytes("question"));
   }
   if (dialed) w.run(dialed->muxer->close());
   if (listened) w.run(listened->muxer->close());
@@ -109,8 +109,8 @@ TEST(Upgrader, ReportsThatNoProtocolIsShared) {
 
 TEST(Upgrader, EachProtocolRefusesAnUnexpectedPeer) {
   for (const Names& proposed : {Names{kNoise}, Names{kTls}, Names{kTls, kNoise}}) {
-    const std::string said = negotiate(proposed, {kNoise, kTls}, id_of(3));
-    EXPECT_NE(said.find("expected peer " + id_of(3).to_string()), std::string::npos) << said;
+    const std::string error = negotiate(proposed, {kNoise, kTls}, id_of(3));
+    EXPECT_NE(error.find("expected peer " + id_of(3).to_string()), std::string::npos) << error;
   }
 }
 

@@ -8,7 +8,7 @@
 //     are required (a stream is lost where they are refused); larger windows and more outbound bytes are optional.
 //  3. What was held before there was a scope is reserved with the next reservation.
 //
-// Lifetime: shared by the session and its streams, which may outlive it; the scope lives as long.
+// Lifetime: shared by the session and its streams, which may outlive it; the scope exists as long.
 #pragma once
 
 #include <algorithm>

@@ -79,7 +79,7 @@ struct Options {
   std::size_t max_buffered = 48 * 1024 * 1024;
   std::size_t max_outbound = 128 * 1024;
   Duration keep_alive = 30s;     ///< 0: no pings
-  Duration write_timeout = 60s;  ///< a connection that accepts nothing for so long is dead
+  Duration write_timeout = 60s;  ///< a connection that accepts nothing for so long has failed
   Duration linger = 2s;          ///< how long close() waits for written bytes to leave
 };
 

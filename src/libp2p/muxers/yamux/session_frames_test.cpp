@@ -1,4 +1,4 @@
-// A session against raw frames: a hostile peer, or one with other habits.
+// A session against raw frames: a hostile peer, or one that behaves differently.
 #include "libp2p/muxers/yamux/session.hpp"
 
 #include "libp2p/testing.hpp"
@@ -162,7 +162,7 @@ TEST(YamuxFrames, AWriterToAReleasedStreamGetsOneReset) {
   raw.w.run(nursery.close());
 }
 
-Task<void> swallow(ByteStream& stream) {
+Task<void> discard(ByteStream& stream) {
   (void)co_await read_to_end(stream, 1 << 22);
   (void)co_await stream.close_write();
 }
@@ -181,7 +181,7 @@ TEST(YamuxFrames, TheRoundTripIsMeasuredWhenAStreamEndsWhoseWindowHasGrown) {
     raw.send({FrameType::data, kSyn, id, 0});
     const StreamPtr stream = *raw.w.run(raw.session.accept_stream());
     Nursery reader(raw.w.lane(), "read");
-    reader.spawn(swallow(*stream));
+    reader.spawn(discard(*stream));
     for (std::uint32_t sent = 0; sent < size; sent += 100'000) {
       raw.send({FrameType::data, kNone, id, 100'000}, 100'000);
       raw.w.world.run_for(1ms);
@@ -238,7 +238,7 @@ TEST(YamuxFrames, ProtocolViolationsAreAnsweredWithTheReason) {
   raw.w.run(nursery.close());
 }
 
-TEST(YamuxFrames, OneHundredThousandStreamOpensLeaveNothingBehind) {
+TEST(YamuxFrames, OneHundredThousandStreamOpensHoldNoMemoryAfterwards) {
   Raw raw({.max_inbound_streams = 100, .accept_backlog = 50});
   std::vector<FrameHeader> frames;
   Nursery nursery(raw.w.lane(), "listen");

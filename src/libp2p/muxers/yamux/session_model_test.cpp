@@ -310,8 +310,8 @@ struct Game {
     PeerStream& p = known->second;
     EXPECT_EQ(h.aborted && !p.rst_sent && !(h.closed && p.fin_sent), p.rst_got)
         << "an abort is one RST, if the peer knows the stream";
-    const bool dead = h.aborted || p.rst_sent;
-    const bool must_end = dead || p.sent.size() > h.read || p.fin_sent;
+    const bool reset = h.aborted || p.rst_sent;
+    const bool must_end = reset || p.sent.size() > h.read || p.fin_sent;
     if (h.reading) {
       EXPECT_EQ(h.read_result.has_value(), must_end) << "reading, stream " << h.id;
       if (h.read_result) finish_read(h, p);
@@ -321,19 +321,19 @@ struct Game {
     if (h.writing && h.write_result) {
       h.writing = false;
       h.failed_write = !*h.write_result;
-      EXPECT_TRUE(!h.failed_write || dead);
+      EXPECT_TRUE(!h.failed_write || reset);
       h.write_result.reset();
     }
-    if (!dead && !h.writing) {
+    if (!reset && !h.writing) {
       EXPECT_EQ(p.got.size(), h.written.size());
     }
-    if (!dead && h.writing) {
+    if (!reset && h.writing) {
       EXPECT_EQ(p.receive_window, 0u) << "a writer waits for the window only";
     }
-    if (!dead && h.closed) {
+    if (!reset && h.closed) {
       EXPECT_TRUE(p.fin_got);
     }
-    if (dead || p.fin_sent) return;
+    if (reset || p.fin_sent) return;
     EXPECT_LE(p.send_window + p.sent.size() - h.read, kMaxWindow);
     if (h.read == p.sent.size() && h.read > 0) {
       EXPECT_GE(p.send_window, kInitialWindow / 2);

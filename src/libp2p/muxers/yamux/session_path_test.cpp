@@ -154,7 +154,7 @@ TEST(YamuxPath, WindowsGrowAsFarAsTheMemoryScopeAllows) {
   }
 }
 
-// ---- a wide path that loses ------------------------------------------------------------------------------------------
+// ---- a wide path with loss ------------------------------------------------------------------------------------------
 
 /// 100 Mb/s over 60 ms. A segment holds up to 64 KiB, so a loss of one in a hundred is about two packets in ten
 /// thousand, as on a radio link. What follows a lost segment waits for it, as in TCP: for `retransmit`, again if it is
@@ -178,21 +178,21 @@ struct Observed {
 };
 
 Observed observe(Path& path) {
-  constexpr Duration kLook = 5ms;
+  constexpr Duration kSample = 5ms;
   Observed seen;
   Nursery nursery(path.left.runtime().lane, "streams");
   std::size_t total = 0, before = 0;
   nursery.spawn(pour(*path.a));
   nursery.spawn(count(*path.b, total));
   Duration pause{};
-  for (Duration time{}; time < 15s; time += kLook) {
+  for (Duration time{}; time < 15s; time += kSample) {
     if (time == 5s) {
       before = total;
       seen.least_window = SIZE_MAX;
     }
     const std::size_t had = total;
-    path.world.run_for(kLook);
-    pause = total == had && total > 0 ? pause + kLook : Duration{};
+    path.world.run_for(kSample);
+    pause = total == had && total > 0 ? pause + kSample : Duration{};
     seen.longest_pause = std::max(seen.longest_pause, pause);
     const std::size_t window = kInitialWindow + path.b->extra_windows();
     seen.least_window = std::min(seen.least_window, window);
@@ -327,11 +327,11 @@ TEST(YamuxPath, BulkStreamsShareEvenly) {
   path.world.run(path.left, nursery.join());
 }
 
-TEST(YamuxPath, APeerThatVanishesIsNoticedByKeepAlive) {
+TEST(YamuxPath, APeerThatLosesPowerIsNoticedByKeepAlive) {
   Path path(kGigabit, {.keep_alive = 10s});
   path.world.run_for(1min);
   EXPECT_FALSE(path.a->closing()) << "pings are answered";
-  path.right.vanish();
+  path.right.power_off();
   path.world.run_for(21s);
   EXPECT_TRUE(path.a->closing());
 }

@@ -185,9 +185,9 @@ TEST(Yamux, AStreamFloodIsReset) {
   }
   p.settle();
   EXPECT_EQ(p.b.streams(), 5u);
-  std::size_t alive = 0;
-  for (auto& stream : streams) alive += p.write(*stream, Bytes(1)) ? 1 : 0;
-  EXPECT_EQ(alive, 5u);
+  std::size_t open = 0;
+  for (auto& stream : streams) open += p.write(*stream, Bytes(1)) ? 1 : 0;
+  EXPECT_EQ(open, 5u);
 }
 
 /// A message on its own stream, which is released when it is written.

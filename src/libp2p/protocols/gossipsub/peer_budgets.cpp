@@ -36,7 +36,7 @@ void PeerBudgets::blame(const crypto::PeerId& peer, SteadyTime now) {
   Record& record = refilled(peer, now);
   if (++record.blame < options_.max_blame) return;
   record.banned_until = now + options_.ban_time;
-  record.blame = options_.max_blame / 2;  // after the ban, half of the allowance is gone
+  record.blame = options_.max_blame / 2;  // after the ban, half of the allowance is used up
 }
 
 bool PeerBudgets::banned(const crypto::PeerId& peer, SteadyTime now) const {

@@ -5,11 +5,12 @@
 //     arrived, and says how long to wait before more is read. take_check() refuses when the bucket is empty.
 //  2. Blame counts protocol violations. At `max_blame` the peer is banned for `ban_time`; each forgive() takes one blame
 //     from every other peer.
-//  3. A record belongs to a peer id and outlives its connections, so reconnecting resets nothing. It goes once it says
-//     nothing: no blame, no ban, full buckets. At most `max_records` are kept; above that the least blamed go first.
+//  3. A record belongs to a peer id and outlives its connections, so reconnecting resets nothing. It is dropped once
+//     it is empty: no blame, no ban, full buckets. At most `max_records` are kept; above that the least blamed are
+//     dropped first.
 //
 // Attacks: a fresh peer id starts with fresh buckets; how many peer ids an address can bring is limited below, by the
-// swarm's connection limits. To push the record of a banned peer out takes max_records peers that are blamed as often.
+// swarm's connection limits. Displacing the record of a banned peer takes max_records peers with as much blame.
 //
 // Threads: one lane. Cost: O(log n); tidy() is O(n) and is called by the heartbeat.
 #pragma once
@@ -44,7 +45,7 @@ class PeerBudgets {
   [[nodiscard]] bool banned(const crypto::PeerId& peer, SteadyTime now) const;
   /// Takes one blame from every peer that has any and is not banned.
   void forgive(SteadyTime now);
-  /// Drops the records that say nothing, and those above max_records.
+  /// Drops the empty records, and those above max_records.
   void tidy(SteadyTime now);
   [[nodiscard]] std::size_t records() const { return records_.size(); }
 

@@ -38,8 +38,8 @@ struct PubSub::Impl {
     std::deque<Frame> queue;
     std::size_t queued_bytes = 0;
     std::size_t inbound = 0;
-    std::size_t asked = 0;  ///< message ids, since the last heartbeat
-    bool mute = false;      ///< it does not support the protocol
+    std::size_t requested = 0;  ///< message ids, since the last heartbeat
+    bool unsupported = false;   ///< it does not support the protocol
     bool gone = false;
     Notify wake;
   };
@@ -238,7 +238,7 @@ void PubSub::Impl::announce(const std::string& topic, bool subscribe) {
   for (const auto& [id, peer] : peers) {
     send(*peer, frame, true);
     if (subscribe) graft(*peer, topic);
-    // Leaving a topic also leaves its mesh; others learn that from the announcement.
+    // Leaving a topic also leaves its mesh; peers are informed by the announcement.
     if (!subscribe) peer->grafted.erase(topic);
   }
 }
@@ -256,7 +256,7 @@ void PubSub::Impl::graft(Peer& peer, const std::string& topic) {
 }
 
 void PubSub::Impl::send(Peer& peer, const Frame& frame, bool control) {
-  if (peer.mute || peer.gone) return;
+  if (peer.unsupported || peer.gone) return;
   if (peer.queued_bytes + frame->size() > options.max_queue_bytes + (control ? kControlReserve : 0)) {
     ++metrics.dropped;
     return;
@@ -293,7 +293,7 @@ Task<void> PubSub::Impl::write_loop(PeerPtr peer) {
     Result<void> paused = co_await sleep_for(1s);
     if (!paused) break;
   }
-  peer->mute = true;
+  peer->unsupported = true;
   peer->queue.clear();
   peer->queued_bytes = 0;
 }
@@ -359,7 +359,7 @@ Task<void> PubSub::Impl::heartbeat_loop() {
     if (beat % kForgiveEvery == 0) budgets.forgive(lane.now());
     budgets.tidy(lane.now());
     for (const auto& [id, peer] : peers) {
-      peer->asked = 0;
+      peer->requested = 0;
       if (peer->backoff.empty()) continue;
       for (const auto& [topic, ids] : topics) graft(*peer, topic);
       std::erase_if(peer->backoff, [&](const auto& entry) { return lane.now() >= entry.second; });
@@ -408,7 +408,7 @@ PubSub::Outcome PubSub::Impl::receive(Peer& peer, const MessageView& message) {
   if (!budgets.take_check(peer.id, lane.now())) return Outcome::over_budget;
   Result<crypto::PeerId> author = message.verify();
   if (!author) return Outcome::rejected;
-  // Only now: a forged copy must not keep the true message out.
+  // Only now: a forged copy must not block the valid message.
   seen.insert(std::move(id), lane.now());
   if (*author == swarm.self()) return Outcome::duplicate;
   const std::string topic(message.topic);
@@ -476,9 +476,9 @@ void PubSub::Impl::on_ihave(Peer& peer, const RpcView::IHave& ihave) {
   RpcBuilder rpc;
   for (BytesView bytes : ihave.ids) {
     std::string id(as_text(bytes));
-    if (peer.asked >= options.max_iwant) break;
+    if (peer.requested >= options.max_iwant) break;
     if (id.size() > 256 || seen.contains(id)) continue;
-    ++peer.asked;
+    ++peer.requested;
     rpc.iwant.push_back(std::move(id));
   }
   if (!rpc.iwant.empty()) send(peer, make_frame(rpc), true);

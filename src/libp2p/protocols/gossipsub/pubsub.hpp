@@ -70,7 +70,7 @@ class PubSub {
   struct Message {
     crypto::PeerId author;
     BytesView data;      ///< valid during the call
-    std::any validated;  ///< what the validator leaves for the handler of its subscription
+    std::any validated;  ///< what the validator passes to the handler of its subscription
   };
   using Validator = std::function<MessageAcceptance(Message&)>;
   using Handler = std::function<void(Message&)>;

@@ -125,7 +125,7 @@ TEST(PubSub, AValidatorStopsWhatItDoesNotAccept) {
   EXPECT_EQ(net[1].pubsub->metrics().received[PubSub::Outcome::ignored].value(), 1u);
 }
 
-TEST(PubSub, PeersComeAndGo) {
+TEST(PubSub, PeersConnectAndDisconnect) {
   Net3 net(5, 2);
   net[0].subscribe();
   net[1].subscribe();
@@ -236,7 +236,7 @@ TEST(PubSub, StrictSigning) {
   h.send_message(altered);
   EXPECT_EQ(h.node.pubsub->metrics().received[PubSub::Outcome::rejected].value(), 5u);
   EXPECT_EQ(h.node.received, Texts{"good"});
-  // A forged copy has not kept the true message out.
+  // A forged copy does not block the valid message.
   h.send_message(h.signed_by(5, 2, "true"));
   EXPECT_EQ(h.node.received, (Texts{"good", "true"}));
 }
@@ -295,7 +295,7 @@ TEST(PubSub, APeerBlamedOftenIsBannedAlsoAfterAReconnect) {
   EXPECT_EQ(h.node.received, Texts{"after the ban"});
 }
 
-TEST(PubSub, SignatureChecksAreChargedToTheForwarderWhoeverTheAuthorIs) {
+TEST(PubSub, SignatureChecksAreChargedToTheForwarderWhateverTheAuthor) {
   RawPeer h({.budget = {.checks_per_second = 0.1, .burst_checks = 4}});
   for (std::uint64_t author = 10; author < 16; ++author) h.send_message(h.signed_by(author, 1, "flood"));
   EXPECT_EQ(h.node.received.size(), 4u);
@@ -318,7 +318,7 @@ TEST(PubSub, AReconnectDoesNotRefillTheBudget) {
 TEST(PubSub, BytesAboveTheBudgetDelayWhatFollows) {
   RawPeer h({.budget = {.bytes_per_second = 1000, .burst_bytes = 1000}});
   h.send_message(h.signed_by(10, 1, std::string(10'000, 'x')));
-  EXPECT_EQ(h.node.received.size(), 0u) << "the signature is not checked before the bytes are paid for";
+  EXPECT_EQ(h.node.received.size(), 0u) << "the signature is not checked before the bytes are within the budget";
   h.world.run_for(11s);
   EXPECT_EQ(h.node.received.size(), 1u);
 }
@@ -331,7 +331,7 @@ TEST(PubSub, ADuplicateCostsNoSignatureCheck) {
   EXPECT_EQ(h.outcomes(PubSub::Outcome::duplicate), 4u);
 }
 
-TEST(PubSub, AHandlerGetsWhatTheValidatorOfItsSubscriptionLeft) {
+TEST(PubSub, AHandlerGetsWhatTheValidatorOfItsSubscriptionDecoded) {
   Net3 net(8, 2);
   std::vector<std::string> got;
   for (const std::string name : {"first", "second"})
@@ -349,7 +349,7 @@ TEST(PubSub, AHandlerGetsWhatTheValidatorOfItsSubscriptionLeft) {
   EXPECT_EQ(got, (Texts{"first text", "second text"}));
 }
 
-TEST(PeerBudgets, ARecordGoesWhenItSaysNothing) {
+TEST(PeerBudgets, AnEmptyRecordIsDropped) {
   PeerBudgets budgets({.checks_per_second = 1, .burst_checks = 10});
   const SteadyTime start{};
   const crypto::PeerId peer = crypto::PeerId::from(make_key(1).public_key());
@@ -366,7 +366,7 @@ TEST(PeerBudgets, ARecordGoesWhenItSaysNothing) {
   EXPECT_EQ(budgets.records(), 0u);
 }
 
-TEST(PeerBudgets, AboveTheBoundTheLeastBlamedGoFirst) {
+TEST(PeerBudgets, AboveTheBoundTheLeastBlamedAreDroppedFirst) {
   PeerBudgets budgets({.max_blame = 2, .max_records = 2});
   const SteadyTime start{};
   std::vector<crypto::PeerId> peers;
@@ -378,7 +378,7 @@ TEST(PeerBudgets, AboveTheBoundTheLeastBlamedGoFirst) {
   EXPECT_TRUE(budgets.banned(peers[0], start));
 }
 
-TEST(PubSub, JoinsTheMeshAsksForWhatItMissedAndBacksOff) {
+TEST(PubSub, JoinsTheMeshRequestsMissedMessagesAndBacksOff) {
   RawPeer h;
   RpcBuilder hello;
   hello.subscriptions.emplace_back(true, kTopic);
@@ -419,14 +419,14 @@ TEST(PubSub, JoinsTheMeshAsksForWhatItMissedAndBacksOff) {
   EXPECT_EQ(RpcView::decode(h.received[0])->prune.at(0).topic, "/other");
 }
 
-TEST(PubSub, NonsenseEndsTheStreamNotTheNode) {
+TEST(PubSub, MalformedRpcsEndTheStreamOnly) {
   RawPeer h;
   h.send(Bytes(100, 0xff));
   EXPECT_FALSE(h.world.run(h.raw.node, read_to_end(*h.stream, 10)));
   EXPECT_TRUE(h.node.peer.host->connected(h.raw.id()));
 }
 
-TEST(SeenCache, ForgetsByTimeAndByNumber) {
+TEST(SeenCache, DropsEntriesByAgeAndByNumber) {
   SeenCache seen(10s, 3);
   const SteadyTime start{};
   EXPECT_TRUE(seen.insert("a", start));

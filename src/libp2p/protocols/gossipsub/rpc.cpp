@@ -132,7 +132,7 @@ Result<crypto::PeerId> MessageView::verify() const {
     return {};
   }));
   if (!public_key.verify(signed_bytes, signature))
-    return fail(Errc::permission_denied, "pubsub: the signature of {} does not fit", author.to_string());
+    return fail(Errc::permission_denied, "pubsub: the signature of {} is wrong", author.to_string());
   return author;
 }
 

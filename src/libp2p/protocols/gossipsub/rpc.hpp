@@ -61,7 +61,7 @@ struct RpcView {
   };
   struct Prune {
     std::string_view topic;
-    std::uint64_t backoff_seconds = 0;  ///< 0: not said
+    std::uint64_t backoff_seconds = 0;  ///< 0: not given
   };
   std::vector<Subscription> subscriptions;
   std::vector<MessageView> messages;

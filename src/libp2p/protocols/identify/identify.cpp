@@ -17,7 +17,7 @@ Identify::Identify(Swarm& swarm, IdentifyOptions options)
                             [this](std::unique_ptr<Stream> stream) { return answer(std::move(stream)); });
   swarm_.set_stream_handler(std::string(kIdentifyPushProtocol),
                             [this](std::unique_ptr<Stream> stream) { return take_push(std::move(stream)); });
-  connected_ = swarm_.on_peer_connected([this](const crypto::PeerId& peer) { nursery_.spawn(ask(peer)); });
+  connected_ = swarm_.on_peer_connected([this](const crypto::PeerId& peer) { nursery_.spawn(request(peer)); });
   disconnected_ = swarm_.on_peer_disconnected([this](const crypto::PeerId& peer) {
     known_.erase(peer);
     answered_.notify_all();
@@ -82,7 +82,7 @@ IdentifyInfo Identify::own() {
   return mine;
 }
 
-// ---- asking and answering -------------------------------------------------------------------------------------------
+// ---- requests and answers --------------------------------------------------------------------------------------------
 
 Task<void> Identify::answer(std::unique_ptr<Stream> stream) {
   IdentifyInfo mine = own();
@@ -106,9 +106,9 @@ Task<Result<IdentifyInfo>> Identify::exchange(crypto::PeerId peer) {
   co_return co_await read_info(*stream);
 }
 
-Task<void> Identify::ask(crypto::PeerId peer) {
-  Result<IdentifyInfo> said = co_await with_timeout(options_.timeout, exchange(peer));
-  Result<void> learned = said ? learn(peer, std::move(*said)) : Result<void>(std::unexpected(said.error()));
+Task<void> Identify::request(crypto::PeerId peer) {
+  Result<IdentifyInfo> received = co_await with_timeout(options_.timeout, exchange(peer));
+  Result<void> learned = received ? learn(peer, std::move(*received)) : Result<void>(std::unexpected(received.error()));
   if (learned) co_return;
   ++metrics_.refused;
   log::debug("libp2p", "identify {}: {}", peer.to_string(), learned.error().to_string());
@@ -130,26 +130,26 @@ Result<std::optional<CertifiedRecord>> Identify::check(const crypto::PeerId& pee
   return std::nullopt;
 }
 
-/// Nothing is learned of a peer that has disconnected meanwhile.
-Result<void> Identify::learn(const crypto::PeerId& peer, IdentifyInfo said) {
+/// Ignores what a peer sent that has disconnected meanwhile.
+Result<void> Identify::learn(const crypto::PeerId& peer, IdentifyInfo received) {
   if (!swarm_.connected(peer)) return {};
-  TRY(auto certified, check(peer, said));
+  TRY(auto certified, check(peer, received));
   Known& known = known_[peer];
   if (!known.info) known.info.emplace();
-  known.info->update(said);
+  known.info->update(received);
   PeerStore& store = swarm_.peer_store();
   const SteadyTime now = swarm_.runtime().lane.now();
-  const auto& addresses = certified ? certified->record.addresses : said.listen_addresses;
+  const auto& addresses = certified ? certified->record.addresses : received.listen_addresses;
   if (certified)
     (void)store.add_certified(std::move(*certified), PeerStore::kWhileConnected, now);
   else
     store.add_addresses(peer, addresses, PeerStore::kWhileConnected, now);
   if (const auto key = swarm_.remote_key(peer)) (void)store.set_key(peer, *key);
-  if (!said.protocols.empty()) {
-    swarm_.set_protocols(peer, said.protocols);
-    store.set_protocols(peer, said.protocols);
+  if (!received.protocols.empty()) {
+    swarm_.set_protocols(peer, received.protocols);
+    store.set_protocols(peer, received.protocols);
   }
-  if (said.observed_address) consider_observation(peer, *said.observed_address);
+  if (received.observed_address) consider_observation(peer, *received.observed_address);
   answered_.notify_all();
   for (const Callback& callback : callbacks_) callback(peer, *known.info);
   return {};
@@ -185,12 +185,12 @@ Task<void> Identify::take_push(std::unique_ptr<Stream> stream) {
     co_return;
   }
   known_[peer].pushing = true;
-  Result<IdentifyInfo> said = co_await with_timeout(options_.timeout, read_info(*stream));
+  Result<IdentifyInfo> received = co_await with_timeout(options_.timeout, read_info(*stream));
   const auto it = known_.find(peer);
   if (it == known_.end()) co_return;  // disconnected meanwhile
   it->second.pushing = false;
-  Result<void> learned = said ? learn(peer, std::move(*said)) : Result<void>(std::unexpected(said.error()));
-  if (said) ++metrics_.received;
+  Result<void> learned = received ? learn(peer, std::move(*received)) : Result<void>(std::unexpected(received.error()));
+  if (received) ++metrics_.received;
   if (learned) co_return;
   ++metrics_.refused;
   log::debug("libp2p", "identify/push of {}: {}", peer.to_string(), learned.error().to_string());
@@ -226,17 +226,17 @@ Task<void> Identify::announce() {
       const auto spoken = swarm_.protocols(peer);
       if (std::ranges::find(spoken, kIdentifyPushProtocol) == spoken.end()) continue;
       ++pushing_;
-      nursery_.spawn(tell(peer));
+      nursery_.spawn(push_to(peer));
     }
   }
 }
 
-Task<void> Identify::tell(crypto::PeerId peer) {
-  Result<void> told = co_await with_timeout(options_.timeout, push(peer));
-  if (told)
+Task<void> Identify::push_to(crypto::PeerId peer) {
+  Result<void> sent = co_await with_timeout(options_.timeout, push(peer));
+  if (sent)
     ++metrics_.pushed;
   else
-    log::debug("libp2p", "identify/push to {}: {}", peer.to_string(), told.error().to_string());
+    log::debug("libp2p", "identify/push to {}: {}", peer.to_string(), sent.error().to_string());
   --pushing_;
   pushed_.notify_all();
 }

@@ -1,5 +1,5 @@
-// identify: on every new connection both sides tell their identity, their protocols and the address at which they see
-// each other; identify/push repeats that when it changes.
+// identify: on every new connection both sides send their identity, their protocols and the observed address of the
+// other side; identify/push repeats that when it changes.
 //
 // Model
 //  1. A peer is asked once when it connects; every request is answered. The answer is kept while the peer is connected,
@@ -45,7 +45,7 @@ struct IdentifyOptions {
   std::size_t confirmations = 3;  ///< as NuNet's existing nodes
   Duration push_delay = 1s;
   Duration recheck = 1min;
-  /// Which of the host's protocols are announced; all of them if empty. The others are served all the same.
+  /// Which of the host's protocols are announced; all of them if empty. The others are served without being announced.
   std::function<bool(std::string_view protocol)> announces = {};
 };
 
@@ -77,7 +77,7 @@ class Identify {
   explicit Identify(Swarm& swarm, IdentifyOptions options = {});
   ~Identify();
 
-  /// What a connected peer has said of itself; null until it has answered.
+  /// What a connected peer has sent; null until it has answered.
   [[nodiscard]] const IdentifyInfo* info(const crypto::PeerId& peer) const;
   /// The same, waiting for the answer. The reason if the peer has not answered with anything acceptable: it does not
   /// speak identify, reset the stream, sent a malformed message, took longer than IdentifyOptions::timeout or
@@ -113,7 +113,7 @@ class Identify {
 
   IdentifyInfo own();
   Task<void> answer(std::unique_ptr<Stream> stream);
-  Task<void> ask(crypto::PeerId peer);
+  Task<void> request(crypto::PeerId peer);
   Task<Result<IdentifyInfo>> exchange(crypto::PeerId peer);
   static Task<Result<IdentifyInfo>> read_info(Stream& stream);
 
@@ -121,12 +121,12 @@ class Identify {
   bool may_push(Known& known) const;
   Task<void> announce();
   Task<Result<void>> wait_for_change();
-  Task<void> tell(crypto::PeerId peer);
+  Task<void> push_to(crypto::PeerId peer);
   Task<Result<void>> push(crypto::PeerId peer);
 
   /// Errc::permission_denied if the key is not that of `peer`; a record that is not its own is removed.
   Result<std::optional<CertifiedRecord>> check(const crypto::PeerId& peer, IdentifyInfo& info) const;
-  Result<void> learn(const crypto::PeerId& peer, IdentifyInfo said);
+  Result<void> learn(const crypto::PeerId& peer, IdentifyInfo received);
   void consider_observation(const crypto::PeerId& peer, const Multiaddr& seen);
   void touch();
 

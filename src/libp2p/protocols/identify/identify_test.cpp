@@ -50,7 +50,7 @@ TEST(Identify, APeerKnownByIdentifyCanBeDialedUntilItsAddressesExpire) {
   };
   EXPECT_NE(w.b.host->remote_address(w.a.id()), w.a.address()[0]);
   EXPECT_EQ(w.b.host->peer_store().addresses(w.a.id(), w.world.now()), w.a.address());
-  w.world.run_for(1h);  // alive while connected
+  w.world.run_for(1h);  // kept while connected
   part(PeerStore::kRecentlyConnected - 1min);
   ASSERT_TRUE(dial_back());
   EXPECT_EQ(w.b.host->remote_address(w.a.id()), w.a.address()[0]);
@@ -67,18 +67,18 @@ TEST(Identify, APeerKnownByIdentifyCanBeDialedUntilItsAddressesExpire) {
 
 TEST(Identify, AddedAndRemovedProtocolsArePushed) {
   Identified w;
-  int told = 0;
-  w.a.host->identify().on_identified([&](const crypto::PeerId&, const IdentifyInfo&) { ++told; });
+  int notified = 0;
+  w.a.host->identify().on_identified([&](const crypto::PeerId&, const IdentifyInfo&) { ++notified; });
   w.b.host->set_stream_handler("/new/1", echo);
   w.b.host->set_stream_handler("/new/2", echo);
   ASSERT_TRUE(w.world.run_until([&] { return has(w.what_a_knows().protocols, "/new/2"); }, 10s));
   EXPECT_TRUE(has(w.what_a_knows().protocols, "/new/1"));
   EXPECT_TRUE(has(w.a.host->peer_store().protocols(w.b.id()), "/new/1"));
-  EXPECT_EQ(told, 1);  // both together
+  EXPECT_EQ(notified, 1);  // both together
   w.b.host->remove_stream_handler("/new/1");
   ASSERT_TRUE(w.world.run_until([&] { return !has(w.what_a_knows().protocols, "/new/1"); }, 10s));
   w.world.run_for(10min);
-  EXPECT_EQ(told, 2);  // no push without a change
+  EXPECT_EQ(notified, 2);  // no push without a change
 }
 
 TEST(Identify, ANewListenerIsPushedWithANewerRecord) {
@@ -183,24 +183,25 @@ TEST(Identify, APartialPushChangesOnlyItsFields) {
 
 TEST(Identify, AForgedPushChangesNothing) {
   Identified w;
-  IdentifyInfo lie;
-  lie.agent_version = "liar";
-  lie.public_key = make_key(77).public_key().marshal();
+  IdentifyInfo forged;
+  forged.agent_version = "forged";
+  forged.public_key = make_key(77).public_key().marshal();
   const auto refused = [&] { return w.b.host->identify().metrics().refused.value(); };
-  ASSERT_TRUE(w.world.run(w.a.node, push_raw(*w.a.host, w.b.id(), pushed(lie))));
+  ASSERT_TRUE(w.world.run(w.a.node, push_raw(*w.a.host, w.b.id(), pushed(forged))));
   ASSERT_TRUE(w.world.run_until([&] { return refused() == 1; }, 10s));
-  EXPECT_NE(w.b.host->identify().info(w.a.id())->agent_version, "liar");
+  EXPECT_NE(w.b.host->identify().info(w.a.id())->agent_version, "forged");
   // A valid record of another peer: the other fields count, the record does not.
   const crypto::PrivateKey other = make_key(77);
   PeerRecord record;
   record.peer = crypto::PeerId::from(other.public_key());
   record.seq = 1;
   record.addresses = w.b.address();
-  IdentifyInfo borrowed;
-  borrowed.agent_version = "borrower";
-  borrowed.signed_record = CertifiedRecord::make(other, record)->envelope;
-  ASSERT_TRUE(w.world.run(w.a.node, push_raw(*w.a.host, w.b.id(), pushed(borrowed))));
-  ASSERT_TRUE(w.world.run_until([&] { return w.b.host->identify().info(w.a.id())->agent_version == "borrower"; }, 10s));
+  IdentifyInfo foreign;
+  foreign.agent_version = "foreign record";
+  foreign.signed_record = CertifiedRecord::make(other, record)->envelope;
+  ASSERT_TRUE(w.world.run(w.a.node, push_raw(*w.a.host, w.b.id(), pushed(foreign))));
+  ASSERT_TRUE(
+      w.world.run_until([&] { return w.b.host->identify().info(w.a.id())->agent_version == "foreign record"; }, 10s));
   EXPECT_EQ(w.b.host->peer_store().certified(record.peer, w.world.now()), nullptr);
   EXPECT_EQ(w.b.host->peer_store().certified(w.a.id(), w.world.now())->record.peer, w.a.id());
 }

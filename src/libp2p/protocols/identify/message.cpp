@@ -82,14 +82,14 @@ Result<IdentifyInfo> IdentifyInfo::decode_parts(BytesView messages, std::size_t 
   return info;
 }
 
-void IdentifyInfo::update(const IdentifyInfo& said) {
-  if (!said.protocol_version.empty()) protocol_version = said.protocol_version;
-  if (!said.agent_version.empty()) agent_version = said.agent_version;
-  if (!said.public_key.empty()) public_key = said.public_key;
-  if (!said.listen_addresses.empty()) listen_addresses = said.listen_addresses;
-  if (said.observed_address) observed_address = said.observed_address;
-  if (!said.protocols.empty()) protocols = said.protocols;
-  if (!said.signed_record.empty()) signed_record = said.signed_record;
+void IdentifyInfo::update(const IdentifyInfo& newer) {
+  if (!newer.protocol_version.empty()) protocol_version = newer.protocol_version;
+  if (!newer.agent_version.empty()) agent_version = newer.agent_version;
+  if (!newer.public_key.empty()) public_key = newer.public_key;
+  if (!newer.listen_addresses.empty()) listen_addresses = newer.listen_addresses;
+  if (newer.observed_address) observed_address = newer.observed_address;
+  if (!newer.protocols.empty()) protocols = newer.protocols;
+  if (!newer.signed_record.empty()) signed_record = newer.signed_record;
 }
 
 }  // namespace dms::libp2p

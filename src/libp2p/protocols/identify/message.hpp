@@ -36,8 +36,8 @@ struct IdentifyInfo {
   /// All parts of an answer. Errc::limit_exceeded above `max_parts`. The error names the missing length prefix where
   /// `messages` is a message without one, as some implementations send it.
   static Result<IdentifyInfo> decode_delimited(BytesView messages, std::size_t max_parts);
-  /// Takes over the fields of `update`; fields that it omits keep their values.
-  void update(const IdentifyInfo& update);
+  /// Takes over the fields of `newer`; fields that it omits keep their values.
+  void update(const IdentifyInfo& newer);
 
  private:
   static Result<IdentifyInfo> decode_parts(BytesView messages, std::size_t max_parts);

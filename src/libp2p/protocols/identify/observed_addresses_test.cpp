@@ -9,33 +9,33 @@ using testing::make_key;
 
 crypto::PeerId id(std::uint64_t seed) { return crypto::PeerId::from(make_key(seed).public_key()); }
 IpAddress ip(const std::string& text) { return *IpAddress::parse(text); }
-const Multiaddr kOurs = *Multiaddr::parse("/ip4/203.0.113.5/tcp/9000");
-const Multiaddr kLie = *Multiaddr::parse("/ip4/203.0.113.6/tcp/9000");
+const Multiaddr kRight = *Multiaddr::parse("/ip4/203.0.113.5/tcp/9000");
+const Multiaddr kWrong = *Multiaddr::parse("/ip4/203.0.113.6/tcp/9000");
 
 TEST(ObservedAddresses, ConfirmedBySeveralObserversUntilNoneSeesIt) {
   ObservedAddresses observed(3);
-  EXPECT_FALSE(observed.report(id(1), ip("192.0.2.1"), kOurs));
-  EXPECT_FALSE(observed.report(id(2), ip("192.0.2.2"), kOurs));
-  EXPECT_FALSE(observed.report(id(2), ip("192.0.2.2"), kOurs));  // the same observation again
+  EXPECT_FALSE(observed.report(id(1), ip("192.0.2.1"), kRight));
+  EXPECT_FALSE(observed.report(id(2), ip("192.0.2.2"), kRight));
+  EXPECT_FALSE(observed.report(id(2), ip("192.0.2.2"), kRight));  // the same observation again
   EXPECT_TRUE(observed.confirmed().empty());
-  EXPECT_TRUE(observed.report(id(3), ip("192.0.2.3"), kOurs));
-  EXPECT_EQ(observed.confirmed(), std::vector{kOurs});
+  EXPECT_TRUE(observed.report(id(3), ip("192.0.2.3"), kRight));
+  EXPECT_EQ(observed.confirmed(), std::vector{kRight});
   EXPECT_FALSE(observed.forget(id(1)));
   EXPECT_FALSE(observed.forget(id(2)));
-  EXPECT_FALSE(observed.report(id(3), ip("192.0.2.3"), kOurs));  // the last one stays
-  EXPECT_EQ(observed.confirmed(), std::vector{kOurs});
-  EXPECT_TRUE(observed.report(id(3), ip("192.0.2.3"), kLie));  // a new observation
+  EXPECT_FALSE(observed.report(id(3), ip("192.0.2.3"), kRight));  // the last one stays
+  EXPECT_EQ(observed.confirmed(), std::vector{kRight});
+  EXPECT_TRUE(observed.report(id(3), ip("192.0.2.3"), kWrong));  // a new observation
   EXPECT_TRUE(observed.confirmed().empty());
 }
 
 TEST(ObservedAddresses, ManyPeersOfOneNetworkAreOneObserver) {
   ObservedAddresses observed(2);
-  for (std::uint64_t i = 1; i < 20; ++i) EXPECT_FALSE(observed.report(id(i), ip("192.0.2.1"), kLie));
+  for (std::uint64_t i = 1; i < 20; ++i) EXPECT_FALSE(observed.report(id(i), ip("192.0.2.1"), kWrong));
   for (std::uint64_t i = 21; i < 40; ++i)
-    EXPECT_FALSE(observed.report(id(i), ip("2001:db8::" + std::to_string(i)), kOurs));
-  EXPECT_EQ(observed.observers(kLie), 1u);
-  EXPECT_EQ(observed.observers(kOurs), 1u);
-  EXPECT_TRUE(observed.report(id(50), ip("192.0.2.2"), kOurs));
+    EXPECT_FALSE(observed.report(id(i), ip("2001:db8::" + std::to_string(i)), kRight));
+  EXPECT_EQ(observed.observers(kWrong), 1u);
+  EXPECT_EQ(observed.observers(kRight), 1u);
+  EXPECT_TRUE(observed.report(id(50), ip("192.0.2.2"), kRight));
 }
 
 TEST(ObservedAddresses, ConfirmedAddressesAreBounded) {

@@ -166,8 +166,8 @@ TEST(TlsCertificate, WhatIsRefusedAndWhy) {
       {{.content = Bytes(3000, 0x30)}, "the limit is 2048"},
   };
   for (const auto& [certificate_options, why] : cases) {
-    const std::string said = refusal(certificate_options);
-    EXPECT_NE(said.find(why), std::string::npos) << "expected '" << why << "', got '" << said << "'";
+    const std::string error = refusal(certificate_options);
+    EXPECT_NE(error.find(why), std::string::npos) << "expected '" << why << "', got '" << error << "'";
   }
 }
 
