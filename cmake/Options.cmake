@@ -20,7 +20,7 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   target_compile_options(dms_flags INTERFACE -Werror -Wno-maybe-uninitialized
     $<$<NOT:$<CONFIG:Debug>>:-Wno-array-bounds -Wno-stringop-overflow -Wno-stringop-overread -Wno-restrict>)
 else()
-  # clang builds serve fuzzing and clang-tidy; GCC decides about warnings.
+  # clang builds are for fuzzing and clang-tidy; warnings are those of GCC.
   target_compile_options(dms_flags INTERFACE "SHELL:-include ${CMAKE_SOURCE_DIR}/cmake/clang.hpp")
 endif()
 target_include_directories(dms_flags INTERFACE ${CMAKE_SOURCE_DIR}/src)

@@ -20,7 +20,7 @@ inline void replay(const std::filesystem::path& corpus, int (*fuzz)(const std::u
       if (entry.is_regular_file()) files.push_back(entry.path());
   ASSERT_FALSE(files.empty()) << corpus << " is empty: a fuzz target needs a corpus of valid and broken inputs";
   std::sort(files.begin(), files.end());
-  std::printf("replaying nothing at all, the first input libFuzzer tries\n");
+  std::printf("replaying the empty input, the first that libFuzzer tries\n");
   std::fflush(stdout);
   EXPECT_EQ(fuzz(std::vector<std::uint8_t>{}.data(), 0), 0);
   for (const auto& file : files) {

@@ -7,7 +7,7 @@ is 2.5. Linking counts.
 
   build_cost.py [--build build]     from the log of the build in that folder, without building: seconds by the clock of each
                                     command, which is near to its CPU time if nothing else runs beside the build. Files that
-                                    ccache had are named, for then the figure is too low.
+                                    came from ccache are named, because the figure is then too low.
   build_cost.py --rebuild           in CPU seconds of a clean build in build/cost, without ccache
 """
 

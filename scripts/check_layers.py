@@ -4,7 +4,7 @@
   1. A module includes only itself and modules on lower layers, and DEPENDS in its CMakeLists.txt names only such modules.
   2. A module includes only what its DEPENDS reach.
   3. The parts inside a module that has inner layers ("### Inside `module`") keep the same rule among themselves.
-  4. Clocks, randomness and sleeping are handed in: only the files in HANDED_IN may ask the system for them.
+  4. Clocks, randomness and sleeping are injected: only the files in SYSTEM_FILES may call the system for them.
   5. No `co_await` in a condition whose temporaries it would have to keep: GCC 12 resumes such a coroutine in the wrong place.
 
 Prints one `file:line: what is wrong` per finding and fails if there is any.
@@ -24,13 +24,13 @@ TESTING = re.compile(r"^testing$|^(test|fake)_")  # headers that tests of a modu
 SYSTEM_CALLS = re.compile(
     r"\b(system_clock::now|steady_clock::now|high_resolution_clock|random_device|this_thread::sleep_\w+|usleep\(|nanosleep\("
     r"|clock_gettime\(|gettimeofday\(|getrandom\(|RAND_bytes\(|std::rand\b)")
-HANDED_IN = {"src/runtime/real_lane.cpp", "src/base/random.cpp"}
+SYSTEM_FILES = {"src/runtime/real_lane.cpp", "src/base/random.cpp"}
 
 TRAP = re.compile(r"\b(if|while)\s*\(\s*!?\s*\(?\s*co_await\b|\?\s*co_await\b|&&\s*!?\s*co_await\b")
 
 
 class Layers:
-    """Which layer each module, and each part inside a module, stands on."""
+    """The layer of each module, and of each part inside a module."""
 
     def __init__(self, page):
         self.modules, self.inner = {}, {}
@@ -54,7 +54,7 @@ class Layers:
 
 
 def read_module(folder, key="DEPENDS"):
-    """What a module's CMakeLists.txt says it depends on, each with its line."""
+    """The dependencies that a module's CMakeLists.txt declares, each with its line."""
     listing = folder / "CMakeLists.txt"
     if not listing.exists():
         return {}
@@ -99,7 +99,7 @@ def check_depends(root, layers, depends):
                 yield f"{listing}:{number}: depends on {other}, which is no module of docs/architecture.md"
             elif layers.modules[other] >= layers.modules[module]:
                 yield (f"{listing}:{number}: {module} (layer {layers.modules[module]}) depends on {other} "
-                       f"(layer {layers.modules[other]}): arrows go down")
+                       f"(layer {layers.modules[other]}): a module includes lower layers only")
 
 
 def is_test_file(path):
@@ -114,7 +114,7 @@ def check_include(layers, module, path, target, reachable, test_reachable):
         return f'include "{target}" as "module/file.hpp"'
     if other != module:
         if layers.modules[other] >= layers.modules[module]:
-            return f"{module} (layer {layers.modules[module]}) includes {target} (layer {layers.modules[other]}): arrows go down"
+            return f"{module} (layer {layers.modules[module]}) includes {target} (layer {layers.modules[other]}): a module includes lower layers only"
         if other not in (test_reachable if is_test_file(path) else reachable):
             return f"{module} includes {target}, but its DEPENDS do not reach {other}"
         return None
@@ -124,16 +124,16 @@ def check_include(layers, module, path, target, reachable, test_reachable):
         return f"{target} is for tests only"
     if not inner or TESTING.search(path.stem) or TESTING.search(target.stem):
         return None
-    mine = layers.part(module, path)
-    theirs = layers.part(module, pathlib.PurePosixPath(*target.parts[1:]))
-    if mine == theirs:
+    own = layers.part(module, path)
+    included = layers.part(module, pathlib.PurePosixPath(*target.parts[1:]))
+    if own == included:
         return None
-    if theirs not in inner:
-        return f"docs/architecture.md gives {module}'s part {theirs} no layer"
-    if mine not in inner:  # a test that drives the whole module
-        return None if is_test else f"docs/architecture.md gives {module}'s part {mine} no layer"
-    if inner[theirs] >= inner[mine]:
-        return f"inside {module}, {mine} (layer {inner[mine]}) includes {theirs} (layer {inner[theirs]}): arrows go down"
+    if included not in inner:
+        return f"docs/architecture.md gives {module}'s part {included} no layer"
+    if own not in inner:  # a test that drives the whole module
+        return None if is_test else f"docs/architecture.md gives {module}'s part {own} no layer"
+    if inner[included] >= inner[own]:
+        return f"inside {module}, {own} (layer {inner[own]}) includes {included} (layer {inner[included]}): a module includes lower layers only"
     return None
 
 
@@ -146,8 +146,8 @@ def check_file(layers, module, file, root, reachable, test_reachable):
         if problem:
             yield f"{name}:{number}: {problem}"
         call = SYSTEM_CALLS.search(line.split("//")[0])
-        if call and name not in HANDED_IN and not path.stem.endswith("_bench"):
-            yield f"{name}:{number}: {call.group(1).rstrip('(')}: time and randomness are handed in"
+        if call and name not in SYSTEM_FILES and not path.stem.endswith("_bench"):
+            yield f"{name}:{number}: {call.group(1).rstrip('(')}: time and randomness are injected"
         if TRAP.search(line.split("//")[0]):
             yield f"{name}:{number}: co_await inside a condition: name its result first"
 

@@ -2,7 +2,7 @@
 """A deployment on one machine, from end to end: a user describes a task, two providers bid, one is chosen, the output returns.
 
 Where network namespaces can be used, each of the three hosts has its own; elsewhere they share the loopback and have different
-ports. Every line that begins with `name$` is a command as that host's user would type it, and is what runs.
+ports. Every line that begins with `name$` is a command as that host's user would type it, and is executed.
 """
 
 import os
@@ -51,7 +51,7 @@ def paint(code, text):
     return f"\x1b[{code}m{text}\x1b[0m" if COLOUR else text
 
 
-def chapter(text):
+def heading(text):
     print("\n" + paint("1", f"── {text} " + "─" * max(0, 96 - len(text))), flush=True)
 
 
@@ -76,7 +76,7 @@ class Host:
 
 
 def identities(hosts):
-    chapter("Each host: a user, a daemon, and the daemon trusts its user")
+    heading("Each host: a user, a daemon, and the daemon trusts its user")
     for host in hosts:
         host.type("nunet cap new user", show=False)
         host.type("nunet cap new dms", show=False)
@@ -85,7 +85,7 @@ def identities(hosts):
 
 
 def trust(user, providers):
-    chapter("Grants: the providers permit the user's daemon to request bids and to deploy, for one day")
+    heading("Grants: the providers permit the user's daemon to request bids and to deploy, for one day")
     grant = "nunet cap grant --context user --cap /dms/deployment --cap /public --cap /broadcast --topic /nunet --duration 24h"
     pairs = [(provider, user) for provider in providers] + [(user, provider) for provider in providers]
     for giver, receiver in pairs:
@@ -95,7 +95,7 @@ def trust(user, providers):
 
 
 def daemons(hosts):
-    chapter("The daemons start and find each other")
+    heading("The daemons start and find each other")
     for host in hosts:
         print(paint("36", f"{host.machine.name:>6}$ ") + "nunet run &", flush=True)
         host.machine.start()
@@ -114,7 +114,7 @@ def free(host):
 
 
 def deploy(user, names):
-    chapter("The task: count the words of a licence, on any provider with half a core and 512 MiB free")
+    heading("The task: count the words of a licence, on any provider with half a core and 512 MiB free")
     (user.machine.home / "ensemble.yaml").write_text(ENSEMBLE)
     print(paint("36", f"{user.machine.name:>6}$ ") + "cat ensemble.yaml")
     print(ENSEMBLE)
@@ -123,7 +123,7 @@ def deploy(user, names):
     user.machine.wait_deployment(deployment, ("Completed",), 60)
     seconds = time.monotonic() - begin
 
-    chapter("Bids, and the provider that was chosen")
+    heading("Bids, and the provider that was chosen")
     for bidder in bidders(user, names):
         say(f"        {bidder} bids")
     status = user.type(f"nunet deployment status {deployment}", show=False)
@@ -145,7 +145,7 @@ def named(text, names):
     return text
 
 
-def story(cluster):
+def demonstrate(cluster):
     hosts = [Host(cluster.machine(name)) for name in ("alice", "bob", "carol")]
     user, bob, carol = hosts
     say("Three hosts: " + ", ".join(f"{h.machine.name} {h.machine.address}" for h in hosts)
@@ -155,18 +155,18 @@ def story(cluster):
     daemons(hosts)
     names = {host.machine.peer_id(): host.machine.name for host in hosts}
 
-    chapter("The providers onboard a share of their machines; carol offers more")
+    heading("The providers onboard a share of their machines; carol offers more")
     onboard(bob, 0.75, "640MiB", "1GiB")
     onboard(carol, 1, "1GiB", "2GiB")
     before = [free(bob), free(carol)]
 
     deployment, seconds = deploy(user, names)
-    chapter("The output of the task")
+    heading("The output of the task")
     output = user.type(f"nunet deployment logs {deployment}").out
     if "words in all" not in output:
         raise ClusterError(f"the output is not what the task prints: {output!r}")
 
-    chapter("Clean up")
+    heading("Clean up")
     wait_for(lambda: [free(bob), free(carol)] == before, "all reserved resources are free again")
     for host in reversed(hosts):
         print(paint("36", f"{host.machine.name:>6}$ ") + "kill %1", flush=True)
@@ -206,7 +206,7 @@ def main():
     cluster = Cluster(namespaces=not obstacle)
     try:
         with cluster:
-            seconds = story(cluster)
+            seconds = demonstrate(cluster)
             left = [thing for thing in cluster.leftovers() if not thing.startswith("folder")]
     except ClusterError as error:
         print(f"\n{paint('31', 'The demonstration failed')}: {error}", file=sys.stderr)

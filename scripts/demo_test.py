@@ -1,4 +1,4 @@
-"""What the demonstration and the functional tests ask of a machine before they use it."""
+"""Tests of the probes by which the demonstration and the functional tests check what a machine supports."""
 
 import os
 import pathlib

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Puts every C++ file of the project into shape, or with --check names those that are not and fails.
+# Formats every C++ file of the project; with --check names the files that are not formatted and fails.
 set -eu
 cd "$(dirname "$0")/.."
 mode=-i

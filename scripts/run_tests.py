@@ -1,12 +1,12 @@
 #!/usr/bin/python3
-"""Runs every suite of the project and counts honestly; the last line is always 'N passed, N failed, N skipped'.
+"""Runs every suite of the project and counts the results; the last line is always 'N passed, N failed, N skipped'.
 
 Suites
   unit      build/bin/*_test, GoogleTest programs, split into chunks that run side by side
   features  tests/features/*.feature, behave scenarios against the built program, one process per file
   python    *_test.py under scripts/ and tests/, unittest
   shell     *_test.sh under tests/: exit status 0 is passed, 77 skipped, all else failed
-  interop   tests/interop/matrix.py and tests/interop/*/run.sh, like shell; runs only when asked for by --only
+  interop   tests/interop/matrix.py and tests/interop/*/run.sh, like shell; runs only with --only
 
 A functional scenario carries the tag of the feature that it accepts (tests/lib/feature_tags.py); one without, or with an
 unknown tag, fails. The table of features counts the scenarios of each.
@@ -133,8 +133,8 @@ def list_gtests(program, env):
 def gtest_skip_reason(name, output):
     """GoogleTest 1.12 keeps the reason out of its report."""
     name = re.escape(name)
-    said = re.search(rf"\[ RUN +\] {name}\n(.*?)\[  SKIPPED \] {name}", output, re.S)
-    why = re.search(r": Skipped\n(.*)", said.group(1), re.S) if said else None
+    found = re.search(rf"\[ RUN +\] {name}\n(.*?)\[  SKIPPED \] {name}", output, re.S)
+    why = re.search(r": Skipped\n(.*)", found.group(1), re.S) if found else None
     return " ".join(why.group(1).split()).removeprefix("skipped: ") if why and why.group(1).strip() else "no reason given"
 
 

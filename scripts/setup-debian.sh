@@ -43,7 +43,7 @@ for word in $wanted; do
   esac
 done
 
-# dpkg-query prints nothing for packages it has never heard of: those are missing too.
+# dpkg-query prints nothing for packages that it does not know: those are missing too.
 # shellcheck disable=SC2086  # a list of words
 have=$(dpkg-query -W -f '${db:Status-Abbrev} ${Package}\n' $packages 2>/dev/null | sed -n 's/^ii *//p' || true)
 missing=
