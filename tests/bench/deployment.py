@@ -53,7 +53,7 @@ def figure(name, value, unit):
 
 
 def median_of(name, values, unit="s"):
-    """Prints the median and hands it back; how far the rounds spread goes to standard error."""
+    """Prints the median and returns it; the spread of the rounds goes to standard error."""
     middle = statistics.median(values)
     figure(name, middle, unit)
     print(f"    {name}: {len(values)} rounds, {min(values):.3f} to {max(values):.3f} {unit}", file=sys.stderr)
@@ -95,31 +95,31 @@ def docker_run():
 def deployments(user, with_docker):
     """Alternating rounds; the number of deployments they took."""
     kinds = ["sandbox", "docker"] if with_docker else ["sandbox"]
-    samples, theirs = {kind: [] for kind in kinds}, []
+    samples, docker_samples = {kind: [] for kind in kinds}, []
     for number in range(ROUNDS + 1):
         for kind in kinds:
             samples[kind].append(deploy(user, kind))
         if with_docker:
-            theirs.append(docker_run())
+            docker_samples.append(docker_run())
         if number == 0:  # the first one warms the caches of all three
-            samples, theirs = {kind: [] for kind in kinds}, []
-    ours = {}
+            samples, docker_samples = {kind: [] for kind in kinds}, []
+    medians = {}
     for kind in kinds:
-        ours[kind] = median_of(f"deployment_{kind}", [s["seconds"] for s in samples[kind]])
+        medians[kind] = median_of(f"deployment_{kind}", [s["seconds"] for s in samples[kind]])
         for stage in [name for name, _ in STAGES] + ["status_poll"]:
             figure(f"deployment_{kind}.{stage}", statistics.median(s[stage] for s in samples[kind]), "s")
         median_of(f"deployment_{kind}.until_completed", [s["seconds"] - s["status_poll"] for s in samples[kind]])
     if with_docker:
-        peer = median_of("docker_run", theirs)
+        peer = median_of("docker_run", docker_samples)
         for kind in kinds:
-            print(f"ratio deployment_{kind}_vs_docker_run {ours[kind] / peer:.3f} vs docker-run", flush=True)
+            print(f"ratio deployment_{kind}_vs_docker_run {medians[kind] / peer:.3f} vs docker-run", flush=True)
     return (ROUNDS + 1) * len(kinds)
 
 
 # --- the daemon as a process
 
 def start_until_ready(machine):
-    """Starts the daemon once, and stops it; seconds until it said `ready`."""
+    """Starts the daemon once, and stops it; seconds until it printed `ready`."""
     begin = time.monotonic()
     machine.process = subprocess.Popen([NUNET, "run", "--config", machine.config], cwd=machine.home, env=machine.environment(),
                                        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,

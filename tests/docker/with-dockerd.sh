@@ -28,7 +28,7 @@ finish() {
     kill -9 "$daemon" 2>/dev/null || true
     wait "$daemon" 2>/dev/null || true
   fi
-  # Mounts that the engine may have left below its folder.
+  # Mounts that the engine may have left in its folder.
   awk -v d="$dir/" 'index($2, d) == 1 {print $2}' /proc/mounts | sort -r | while read -r mount; do umount -l "$mount" || true; done
   rm -rf "$dir"
   rmdir "/sys/fs/cgroup$group" /sys/fs/cgroup/*"$group" 2>/dev/null || true

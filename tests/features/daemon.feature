@@ -12,7 +12,7 @@ Feature: The daemon and its REST API
     And alice's ports are free
 
   @cli-access
-  Scenario: Without a daemon a command says what to do
+  Scenario: Without a daemon a command names the remedy
     Given a machine "alice" with identities
     When alice runs "nunet actor cmd --context user /dms/node/peers/self"
     Then it fails
@@ -29,9 +29,9 @@ Feature: The daemon and its REST API
   @ucan
   Scenario: A context without grants is refused
     Given a machine "alice" with identities
-    And alice has a context "stranger"
+    And alice has a context "other"
     And alice's daemon is started
-    When alice runs "nunet actor cmd --context stranger --timeout 3s /dms/node/peers/self"
+    When alice runs "nunet actor cmd --context other --timeout 3s /dms/node/peers/self"
     Then it ends with status 3
 
   @ucan
@@ -117,7 +117,7 @@ Feature: The daemon and its REST API
     Then no process of alice is left
 
   @cli-access
-  Scenario: A command into a closed pipe ends quietly
+  Scenario: A command whose output is a closed pipe ends without an error
     Given a machine "alice" with identities
     When alice runs in a shell "{nunet} actor cmd --help | true"
     Then it succeeds
@@ -144,7 +144,7 @@ Feature: The daemon and its REST API
     Then it succeeds
     And the error mentions "no effect"
     When alice's daemon is started
-    Then alice's daemon says "these settings have no effect: apm.service_name"
+    Then alice's daemon reports "these settings have no effect: apm.service_name"
 
   @p2p-network
   Scenario Outline: The daemon dials with the security protocols of its configuration: <security>

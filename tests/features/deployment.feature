@@ -7,10 +7,10 @@ Feature: Deployment
     And bob offers 0.5 cores, 256 MiB of memory and 1 GiB of disk
     And carol offers 1 cores, 768 MiB of memory and 1 GiB of disk
 
-  Scenario: A task runs at a provider and its output comes back
-    When alice deploys a task that runs "echo hello from afar"
+  Scenario: A task runs at a provider and its output is returned
+    When alice deploys a task that runs "echo hello from the provider"
     Then the deployment is completed
-    And its output is "hello from afar"
+    And its output is "hello from the provider"
     And all that bob and carol offer is free again
 
   @hardware-capability

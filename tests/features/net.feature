@@ -20,23 +20,23 @@ Feature: A libp2p peer on the command line
     Then it succeeds
     And the answer's "upload" moved 2000000 bytes
     And the answer's "download" moved 3000000 bytes
-    And bob's listener ends well on Ctrl-C
+    And bob's listener ends with status 0 on Ctrl-C
     And no process of bob is left
 
-  Scenario: Perf is not served unless asked for
+  Scenario: Perf is served only with --perf
     Given a machine "alice"
     And a machine "bob"
     When bob listens with ""
     And alice runs "nunet net perf <address of bob>"
     Then it fails
     And the error mentions "nunet net listen --perf"
-    And bob's listener ends well on Ctrl-C
+    And bob's listener ends with status 0 on Ctrl-C
 
   Scenario: A key of the keystore is the same peer each time
     Given a machine "bob"
     When bob runs "nunet key new me"
     And bob listens with "--key me"
-    And bob's listener ends well on Ctrl-C
+    And bob's listener ends with status 0 on Ctrl-C
     And bob listens with "--key me"
     Then bob is the same peer as before
 
@@ -44,7 +44,7 @@ Feature: A libp2p peer on the command line
     Given a machine "alice"
     And a machine "bob"
     When bob listens with ""
-    And bob's listener ends well on Ctrl-C
+    And bob's listener ends with status 0 on Ctrl-C
     And alice runs "nunet net dial <address of bob>"
     Then it fails
     And the error mentions "refused"
@@ -58,7 +58,7 @@ Feature: A libp2p peer on the command line
     Then it succeeds
     And the answer's "security" is "<protocol>"
     And the answer's "peer" is in bob's address
-    And alice reached bob from alice's own address
+    And the connection of alice to bob is between their own addresses
     When alice runs "nunet net identify --security <security> --json <address of bob>"
     Then it succeeds
     And the answer's "peer" is in bob's address
@@ -73,7 +73,7 @@ Feature: A libp2p peer on the command line
     When alice runs "nunet net ping --security <security> <address of bob with an unknown peer id>"
     Then it fails
     And the error names the peer of bob
-    And bob's listener ends well on Ctrl-C
+    And bob's listener ends with status 0 on Ctrl-C
 
     Examples:
       | security | protocol   |

@@ -5,7 +5,7 @@ Feature: Passphrases in a terminal
   Background:
     Given a machine "alice"
 
-  Scenario: A new key asks twice and shows neither answer
+  Scenario: A new key requires the passphrase twice and echoes neither
     When alice starts "nunet key new user" in a terminal
     And asked "New passphrase" answers "correct horse" unseen
     And asked "again" answers "correct horse" unseen

@@ -90,7 +90,7 @@ Feature: NuNet's published instructions
     And a provide anchor of "dms" is by "did:key:zzCHUyQCnsN1Kr4csSfpYL2oMsUoFcDS7BGgZP7C5bAdZqsXuX", for "dms", with "/public"
 
   @ucan
-  Scenario: README, Using a Ledger wallet: its owner commands the node
+  Scenario: README, Using a Ledger wallet: its owner controls the node
     Given alice has a Ledger wallet
     And alice has typed
       """

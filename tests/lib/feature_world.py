@@ -21,7 +21,7 @@ def in_parallel(function, items):
 
 
 def restore(world, machines):
-    """Keys and contexts that an earlier scenario made for the same machines; they are costly, by design."""
+    """Keys and contexts that an earlier scenario made for the same machines; making them is expensive by design."""
     if not all((POOL / world / machine.name).exists() for machine in machines):
         return False
     for machine in machines:

@@ -18,7 +18,7 @@ def proposals(sent):
 
 
 class Tap:
-    """Listens on the loopback at `port`, passes each connection on to (host, port), and keeps how the first one began."""
+    """Listens on the loopback at `port`, passes each connection on to (host, port), and records the beginning of the first."""
 
     KEPT = 1024
 

@@ -5,7 +5,7 @@ cluster was made with namespaces, a network namespace of its own; otherwise all 
 With namespaces the machines are connected to a bridge in a further namespace, so the host's own network is never touched.
 
 Leaving the `with` block ends every daemon by its pid, removes the namespaces and the folder, and does so after a failure
-too. Cluster.leftovers() says what a run has left behind. Nothing here sleeps a fixed time: wait_for() polls a condition
+too. Cluster.leftovers() lists what a run has left behind. Nothing here sleeps a fixed time: wait_for() polls a condition
 with a deadline. Standard library only.
 """
 
@@ -30,7 +30,7 @@ ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class ClusterError(Exception):
-    """A condition was not reached; the text says which, and what was observed."""
+    """A condition was not reached; the text names it and what was observed."""
 
 
 class Hopeless(ClusterError):
@@ -82,8 +82,8 @@ def namespaces_obstacle():
         for command in commands:
             done = subprocess.run(command, capture_output=True, text=True)
             if done.returncode != 0:
-                said = (done.stderr or done.stdout).strip()
-                return f"`{' '.join(command)}` fails: {said.splitlines()[0] if said else done.returncode}"
+                output = (done.stderr or done.stdout).strip()
+                return f"`{' '.join(command)}` fails: {output.splitlines()[0] if output else done.returncode}"
     finally:
         for name in names:
             subprocess.run(["ip", "netns", "del", name], capture_output=True)
@@ -101,7 +101,7 @@ def sandbox_obstacle():
 
 
 class Finished:
-    """What a command said and how it ended."""
+    """The output and exit status of a command."""
 
     def __init__(self, command, process):
         self.command = command
@@ -133,7 +133,7 @@ class Machine:
         self.write_config()
 
     def write_config(self, **changes):
-        """The configuration a user would write: where to listen, and no bootstrap peers on a closed network."""
+        """The configuration that a user would write: where to listen, and no bootstrap peers on a closed network."""
         settings = {
             "general": {"user_dir": str(self.user_dir), "work_dir": str(self.work_dir), "data_dir": str(self.work_dir / "data")},
             "rest": {"addr": "127.0.0.1", "port": self.rest_port},
@@ -159,7 +159,7 @@ class Machine:
         try:
             process = subprocess.run(self.inside(command), cwd=self.home, env={**self.environment(), **(environment or {})},
                                      input=input, stdin=None if input is not None else subprocess.DEVNULL,
-                                     start_new_session=True,  # no terminal: what asks for a passphrase fails
+                                     start_new_session=True,  # no terminal: a request for a passphrase fails
                                      capture_output=True, text=True, errors="replace", timeout=timeout)
         except subprocess.TimeoutExpired as error:
             raise ClusterError(f"{self.name}: `{' '.join(map(str, command))}` did not end within {timeout} s") from error
@@ -170,7 +170,7 @@ class Machine:
         return self.run(NUNET, *arguments, **options)
 
     def must(self, *arguments, **options):
-        """Runs `nunet ARGUMENTS` and insists that it succeeds."""
+        """Runs `nunet ARGUMENTS`; an error if it fails."""
         finished = self.nunet(*arguments, **options)
         if finished.status != 0:
             raise ClusterError(f"{self.name}: {finished}{self.log_tail()}")
@@ -250,7 +250,7 @@ class Machine:
         return self.cmd("/dms/node/peers/list").get("Peers") or []
 
     def stop(self, grace=20):
-        """Asks the daemon to end and insists that it does, with status 0."""
+        """Stops the daemon with SIGTERM; an error if it does not end with status 0."""
         if self.process is None:
             return
         process, self.process = self.process, None
@@ -298,10 +298,10 @@ class Machine:
             if self.listener.poll() is not None:
                 raise Hopeless(f"{self.name}: the listener ended with {self.listener.returncode}{self.log_tail()}")
             return re.match(r"(/ip4/\S+/tcp/\d+/p2p/\S+)\n", out.read_text())
-        self.listening.append(wait_for(address, f"{self.name}: the listener says where it is", timeout).group(1))
+        self.listening.append(wait_for(address, f"{self.name}: the listener prints its address", timeout).group(1))
 
     def stop_listening(self, grace=20):
-        """Ctrl-C; insists that it ends with status 0."""
+        """Ctrl-C; an error if it does not end with status 0."""
         self.listener.send_signal(signal.SIGINT)
         if status := self.listener.wait(grace):
             raise ClusterError(f"{self.name}: the listener ended with {status}{self.log_tail()}")
@@ -344,7 +344,7 @@ except OSError as error:
 
 
 def kill_group(process):
-    """Ends a daemon of ours, and what it started in its own session, without asking."""
+    """Kills a daemon and the processes of its session."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait(10)
@@ -354,7 +354,7 @@ class Cluster:
     """Machines that can reach each other, and no others."""
 
     def __init__(self, namespaces=False, light_keys=False):
-        """With `light_keys` the keys that make_identities() makes open in an instant instead of a second."""
+        """With `light_keys` the keys that make_identities() makes open in milliseconds instead of a second."""
         self.namespaces, self.light_keys = namespaces, light_keys
         self.machines, self.children, self.made = {}, [], []
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="nunet-cluster-"))
@@ -398,7 +398,7 @@ class Cluster:
         self.made.append(name)
 
     def stop(self):
-        """Stops every daemon as a user would; the first that does not end well is the error."""
+        """Stops every daemon as a user would; the first that fails to stop is the error."""
         for machine in self.machines.values():
             machine.stop()
 
@@ -425,7 +425,7 @@ class Cluster:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def leftovers(self):
-        """What still runs or stands although every daemon has been stopped: empty if all is clean."""
+        """What remains although every daemon has been stopped: empty if nothing does."""
         found = [f"process {pid}: {line}" for pid, line in processes_of(self.folder)]
         for machine in self.machines.values():
             found += [f"control group {group}" for group in machine.control_groups() if not machine.was_killed]
@@ -462,7 +462,7 @@ def processes_of(folder):
 
 
 def lighten(file):
-    """Encrypts a key file anew at a cost of milliseconds: the format is the same, only guessing its passphrase is cheaper."""
+    """Encrypts a key file anew at a cost of milliseconds: the format is the same, but a search for the passphrase costs less."""
     key = json.loads(file.read_text())
     crypto = key["crypto"]
     params, secret = crypto["kdfparams"], PASSPHRASE.encode()

@@ -110,7 +110,7 @@ class Party:
         return self.key.sign(self.signed_bytes(e))
 
 
-NOBODY = {"id": b"", "did": "", "host": "", "inbox": ""}
+EMPTY_HANDLE = {"id": b"", "did": "", "host": "", "inbox": ""}
 ALICE, BOB = Party("alice"), Party("bob")
 CHILD = Party("child", "3f2a_node.alloc")
 CHILD.handle["did"] = BOB.handle["did"]
@@ -150,7 +150,7 @@ def good_vectors():
     yield vector("simple", envelope())
     yield vector("empty payload", envelope(msg=b""))
     yield vector("invoke with reply path", envelope(cont="/dms/actor/replyto/%d" % NOW, msg=b'{"Host":"x"}'))
-    yield vector("broadcast", envelope(to=NOBODY, be="/broadcast/hello", topic="/nunet/hello"))
+    yield vector("broadcast", envelope(to=EMPTY_HANDLE, be="/broadcast/hello", topic="/nunet/hello"))
     yield vector("to a child actor", envelope(to=CHILD.handle, be="/dms/allocation/start"))
     yield vector("from a child actor", envelope(sender=CHILD, to=ALICE.handle), signer=CHILD)
     yield vector("with tokens", envelope(cap=b'{"tok":[]}'))
@@ -204,7 +204,7 @@ def bad_vectors():
     yield vector("signed without the prefix", e, signature=without_prefix, verdict="bad signature")
     with_sig_member = ALICE.key.sign(b"dms:msg:" + envelope_json(e)[:-1].encode() + b',"sig":""}')
     yield vector("signed with an empty sig member", e, signature=with_sig_member, verdict="bad signature")
-    yield vector("sender without a key", envelope(**{"from": NOBODY}), verdict="bad signature")
+    yield vector("sender without a key", envelope(**{"from": EMPTY_HANDLE}), verdict="bad signature")
     yield vector("one nanosecond too late", envelope(), now=NOW + 30_000_000_001, verdict="expired")
 
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Makes tests/vectors/ucan/: tokens, a capability context, a key file and the signatures of an Ethereum wallet, written by
-code that shares nothing with ours.
+code that is independent of this implementation.
 
 The JSON is written from NuNet's field order by hand, the signatures are python-cryptography's, scrypt is hashlib's. Keys
 come from fixed seeds and Ed25519 is deterministic, so running it again changes nothing. Needs python3-cryptography.

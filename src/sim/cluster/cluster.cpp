@@ -120,7 +120,7 @@ void Cluster::start() {
   const std::string hub = machines_.front()->network_->listen_addresses().back();
   for (std::size_t i = 1; i < machines_.size(); ++i)
     must(world_.run(machines_[i]->host(), machines_[i]->network_->connect(hub)), "connect");
-  // Every machine knows every other: a plain mesh.
+  // Every machine is connected to every other.
   for (std::size_t i = 1; i < machines_.size(); ++i)
     for (std::size_t j = 1; j < i; ++j)
       must(world_.run(machines_[i]->host(),
@@ -142,7 +142,7 @@ Task<void> Cluster::shut(Machine& machine) {
 }
 
 void Cluster::crash(Machine& machine) {
-  // What is stored now is what a power cut leaves; the orderly end below must not add to it.
+  // What is stored now is what a loss of power leaves; the orderly end below must not add to it.
   auto disk = std::make_unique<db::Store>(must(db::Store::open(std::string(db::Store::kMemory)), "store"));
   for (const char* collection : {"resources.onboarded", "resources.promises", "deployments"})
     for (const auto& [id, text] : must(machine.store_->blocking().list(collection), "list"))

@@ -2,11 +2,11 @@
 // real daemon, on a simulated wire, with scripted executors and databases in memory.
 //
 // Model
-//  1. Machines share a SimWorld: one seed decides keys, delays, losses and choices. The same seed gives the same run.
-//  2. Trust is set up as NuNet's documents tell organisations to: each machine accepts what the organisation delegates,
-//     and holds a delegation of the organisation for itself.
-//  3. crash() is a power cut: the machine's network fails at once, and nothing that it does afterwards has an effect. restart()
-//     starts from what it had stored.
+//  1. Machines share a SimWorld: one seed determines keys, delays, losses and choices. The same seed gives the same run.
+//  2. Trust is set up as NuNet's documents describe it for organisations: each machine accepts what the organisation
+//     delegates, and holds a delegation of the organisation for itself.
+//  3. crash() is a loss of power: the machine's network fails at once, and nothing that it does afterwards has an
+//     effect. restart() starts from what it had stored.
 //  4. ask() does what a user's command does: a signed call to a node, from an actor of the machine.
 //
 // Threads: none; see simulation/sim_world.hpp.

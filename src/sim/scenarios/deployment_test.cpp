@@ -1,4 +1,4 @@
-// The main job, whole, in virtual time: libp2p handshakes, gossip, signed bids, commit, allocate, run, output,
+// Deployments from end to end in virtual time: libp2p handshakes, gossip, signed bids, commit, allocate, run, output,
 // shutdown.
 #include <gtest/gtest.h>
 
@@ -44,9 +44,10 @@ struct Trio {
   }
 };
 
-TEST(Deployment, ATaskRunsWhereItFitsBestAndItsOutputComesBack) {
+TEST(Deployment, ATaskRunsOnTheBestFitAndItsOutputIsReturned) {
   Trio net(1);
-  const std::string id = net.must_deploy(one_task(1, 512, {{"FAKE_SECONDS", "5"}, {"FAKE_OUT", "hello from afar"}}));
+  const std::string id =
+      net.must_deploy(one_task(1, 512, {{"FAKE_SECONDS", "5"}, {"FAKE_OUT", "hello from the provider"}}));
   ASSERT_TRUE(net.cluster.wait_for(net.user, id, {"Running"}));
   EXPECT_EQ(net.small.executor().size(), 1u) << "the small machine is the better fit";
   EXPECT_EQ(net.small.resources().list().size(), 1u);
@@ -61,7 +62,7 @@ TEST(Deployment, ATaskRunsWhereItFitsBestAndItsOutputComesBack) {
   logs.allocation_name = "task";
   auto written = net.cluster.call(net.user, protocol::kDeploymentLogs, logs);
   ASSERT_TRUE(written && written->error.empty()) << written->error;
-  EXPECT_EQ(read_file(std::filesystem::path(written->written_to) / "stdout.log"), "hello from afar");
+  EXPECT_EQ(read_file(std::filesystem::path(written->written_to) / "stdout.log"), "hello from the provider");
   net.cluster.world().run_for(1min);
   net.expect_clean(net.small);
   net.expect_clean(net.large);
@@ -74,7 +75,7 @@ TEST(Deployment, AJobTooLargeForTheSmallMachineGoesToTheLargeOne) {
   EXPECT_EQ(end.allocations.at("task").peer, net.large.peer().to_string());
 }
 
-TEST(Deployment, NobodyBidsForWhatNobodyHasAndTheUserIsTold) {
+TEST(Deployment, WithoutASuitableProviderTheDeploymentFailsWithAReason) {
   Trio net(3);
   const auto end = net.ended(net.must_deploy(one_task(64, 512), 75s));
   EXPECT_EQ(end.status, "Failed");
@@ -133,7 +134,7 @@ TEST(Deployment, ShutDownWhileItIsStillDeployingReverts) {
   EXPECT_EQ(net.cluster.status(net.user, id)->status, "Completed");
 }
 
-TEST(Deployment, AFailedStartIsRevertedAndTriedElsewhere) {
+TEST(Deployment, AFailedStartIsRevertedAndTriedOnAnotherProvider) {
   Trio net(9);
   jobs::Ensemble ensemble = one_task(1, 512, {{"FAKE_START_ERROR", "no such image"}});
   const auto end = net.ended(net.must_deploy(ensemble, 90s));
@@ -146,7 +147,7 @@ TEST(Deployment, AFailedStartIsRevertedAndTriedElsewhere) {
 
 TEST(Deployment, LossOnEveryLinkOnlyTakesLonger) {
   Trio net(10, {.latency = 40ms, .jitter = 20ms, .loss = 0.05});
-  const auto end = net.ended(net.must_deploy(one_task(1, 512, {{"FAKE_OUT", "through rain"}})));
+  const auto end = net.ended(net.must_deploy(one_task(1, 512, {{"FAKE_OUT", "over lossy links"}})));
   EXPECT_EQ(end.status, "Completed") << end.error;
 }
 
@@ -164,7 +165,7 @@ TEST(Deployment, TheSameSeedReplaysTheWholeRun) {
   EXPECT_NE(first, whole_run(78));
 }
 
-TEST(Deployment, FiftyOneAfterAnotherAndTwentyAtOnceLeaveNothingBehind) {
+TEST(Deployment, FiftyInSequenceAndTwentyAtOnceLeaveNothingBehind) {
   Trio net(11);
   for (int i = 0; i < 50; ++i) {
     const auto end = net.ended(net.must_deploy(one_task(1, 256, {{"FAKE_SECONDS", "1"}})));
@@ -182,7 +183,7 @@ TEST(Deployment, FiftyOneAfterAnotherAndTwentyAtOnceLeaveNothingBehind) {
         << machine->name() << " has not withdrawn its ephemeral grants";
 }
 
-TEST(Deployment, ReloadingCapabilitiesLeavesRunningWorkInItsOwnersHands) {
+TEST(Deployment, AfterReloadingCapabilitiesTheOwnerStillControlsRunningWork) {
   Trio net(13);
   jobs::Ensemble ensemble = one_task(1, 512, {{"FAKE_SECONDS", "1000000"}});
   const std::string id = net.must_deploy(ensemble);
@@ -210,13 +211,13 @@ TEST(Deployment, AnUnansweredShutdownIsRepeatedUntilTheMachineIsClean) {
   net.expect_clean(net.small);
 }
 
-// --- an orchestrator of the same organisation, trusted to deploy, attacks another --------------------------------
+// --- an orchestrator of the same organisation, permitted to deploy, attacks another --------------------------------
 
-struct Rivals : testing::Test {
+struct TwoOrchestrators : testing::Test {
   Cluster cluster{21};
   Machine& user = cluster.add("user", 0, 0);
   Machine& provider = cluster.add("provider", 8, 8);
-  Machine& rival = cluster.add("rival", 0, 0);
+  Machine& other = cluster.add("other", 0, 0);
   std::string id;
   void SetUp() override {
     cluster.start();
@@ -255,56 +256,56 @@ struct Rivals : testing::Test {
   std::uint64_t nonce = 0;
 };
 
-TEST_F(Rivals, ARivalThatUsesAnEnsemblesIdFirstDoesNotLockItsOwnerOut) {
-  ASSERT_TRUE(bids(rival, bid_request("seen")));
-  ASSERT_TRUE(committed(rival, commit("seen", "task")).ok);
+TEST_F(TwoOrchestrators, AnotherOrchestratorThatUsesAnEnsembleIdFirstDoesNotLockTheOwnerOut) {
+  ASSERT_TRUE(bids(other, bid_request("seen")));
+  ASSERT_TRUE(committed(other, commit("seen", "task")).ok);
   ASSERT_TRUE(bids(user, bid_request("seen")));
   EXPECT_TRUE(committed(user, commit("seen", "task")).ok);
   EXPECT_EQ(provider.resources().list().size(), 3u) << "one runs, two are reserved";
 }
 
-TEST_F(Rivals, ARivalThatUsesTheIdOfARunningEnsembleLeavesItAlone) {
-  ASSERT_TRUE(bids(rival, bid_request(id)));
-  ASSERT_TRUE(committed(rival, commit(id, "task")).ok);
+TEST_F(TwoOrchestrators, AnotherOrchestratorThatUsesTheIdOfARunningEnsembleDoesNotAffectIt) {
+  ASSERT_TRUE(bids(other, bid_request(id)));
+  ASSERT_TRUE(committed(other, commit(id, "task")).ok);
   protocol::AllocateRequest allocate;
   allocate.ensemble_id = id;
   protocol::AllocationConfig& config = allocate.allocations["task"];
   config.resources = one_task(1, 512).allocations["task"].resources;
   config.execution.type = "null";
-  const auto allocated = cluster.call(rival, provider, protocol::kAllocate, allocate);
+  const auto allocated = cluster.call(other, provider, protocol::kAllocate, allocate);
   ASSERT_TRUE(allocated && allocated->ok) << (allocated ? allocated->error : allocated.error().to_string());
   EXPECT_EQ(provider.node().provider().allocations(), 2u);
 
   protocol::RevertRequest revert;
   revert.ensemble_id = id;
   revert.allocations = {"task"};
-  ASSERT_TRUE(cluster.call(rival, provider, protocol::kRevert, revert));
+  ASSERT_TRUE(cluster.call(other, provider, protocol::kRevert, revert));
   EXPECT_EQ(provider.node().provider().allocations(), 1u);
   EXPECT_EQ(cluster.status(user, id)->status, "Running");
 }
 
-TEST_F(Rivals, ReservationsAndWorkOfAnotherAreOutOfReach) {
-  ASSERT_TRUE(bids(user, bid_request("mine")));
-  EXPECT_NE(committed(rival, commit("mine", "task")).error.find("no bid to this orchestrator"), std::string::npos);
-  ASSERT_TRUE(committed(user, commit("mine", "task")).ok);
+TEST_F(TwoOrchestrators, ReservationsAndAllocationsOfAnotherOrchestratorAreNotAccessible) {
+  ASSERT_TRUE(bids(user, bid_request("owned")));
+  EXPECT_NE(committed(other, commit("owned", "task")).error.find("no bid to this orchestrator"), std::string::npos);
+  ASSERT_TRUE(committed(user, commit("owned", "task")).ok);
 
   protocol::RevertRequest revert;
-  revert.ensemble_id = "mine";
+  revert.ensemble_id = "owned";
   revert.allocations = {"task"};
-  ASSERT_TRUE(cluster.call(rival, provider, protocol::kRevert, revert));
+  ASSERT_TRUE(cluster.call(other, provider, protocol::kRevert, revert));
   revert.ensemble_id = id;
-  ASSERT_TRUE(cluster.call(rival, provider, protocol::kRevert, revert));
+  ASSERT_TRUE(cluster.call(other, provider, protocol::kRevert, revert));
   EXPECT_EQ(provider.resources().list().size(), 2u) << "the reservation and the running work are still there";
   EXPECT_EQ(cluster.status(user, id)->status, "Running");
 
   protocol::AllocationShutdownRequest stop;
   stop.allocation_id = id + "_task";
-  EXPECT_FALSE(cluster.call(rival, provider, protocol::kAllocationShutdown, stop, 5s,
+  EXPECT_FALSE(cluster.call(other, provider, protocol::kAllocationShutdown, stop, 5s,
                             path_of(protocol::kAllocationShutdown, id)))
       << "no token, no answer";
 }
 
-TEST_F(Rivals, MoreThanWasBidForIsRefusedAlsoInPieces) {
+TEST_F(TwoOrchestrators, MoreThanTheBidIsRefusedAlsoInSeveralCommits) {
   ASSERT_TRUE(bids(user, bid_request("pieces", 2)));
   EXPECT_FALSE(committed(user, commit("pieces", "a", 3)).ok);
   EXPECT_TRUE(committed(user, commit("pieces", "a", 1)).ok);
@@ -312,21 +313,21 @@ TEST_F(Rivals, MoreThanWasBidForIsRefusedAlsoInPieces) {
   EXPECT_NE(committed(user, commit("pieces", "c", 1)).error.find("more than was bid for"), std::string::npos);
 }
 
-TEST_F(Rivals, NothingIsNotUnlimitedAndNamesDoNotReachIntoOtherEnsembles) {
+TEST_F(TwoOrchestrators, ZeroResourcesAreRefusedAndNamesCannotReferToOtherEnsembles) {
   ASSERT_TRUE(bids(user, bid_request("small")));
   EXPECT_NE(committed(user, commit("small", "a", 0)).error.find("more than 0"), std::string::npos);
   EXPECT_NE(committed(user, commit("small", "b_c")).error.find("may not contain '_'"), std::string::npos);
   EXPECT_FALSE(committed(user, commit("small", "../etc")).ok);
 }
 
-// --- a provider dies at each step --------------------------------------------------------------------------------------
+// --- a provider fails at each step -------------------------------------------------------------------------------------
 
 struct Step {
   const char* name;
   std::function<bool(Trio&, const std::string&)> reached;
 };
 
-class ProviderDies : public testing::TestWithParam<int> {};
+class ProviderFailure : public testing::TestWithParam<int> {};
 
 const std::vector<Step>& steps() {
   static const std::vector<Step> all = {
@@ -340,7 +341,7 @@ const std::vector<Step>& steps() {
   return all;
 }
 
-TEST_P(ProviderDies, AnotherTakesOverOrTheUserIsToldAndResourcesAreFree) {
+TEST_P(ProviderFailure, AnotherProviderTakesOverOrTheDeploymentFailsAndResourcesAreFree) {
   const Step& step = steps()[static_cast<std::size_t>(GetParam())];
   Trio net(100 + static_cast<std::uint64_t>(GetParam()));
   const std::string id = net.must_deploy(one_task(1, 512, {{"FAKE_SECONDS", "120"}}));
@@ -364,11 +365,11 @@ TEST_P(ProviderDies, AnotherTakesOverOrTheUserIsToldAndResourcesAreFree) {
       << "everything is free after the restart";
 }
 
-INSTANTIATE_TEST_SUITE_P(AtEachStep, ProviderDies, testing::Range(0, 5), [](const auto& info) {
+INSTANTIATE_TEST_SUITE_P(AtEachStep, ProviderFailure, testing::Range(0, 5), [](const auto& info) {
   return std::string(steps()[static_cast<std::size_t>(info.param)].name);
 });
 
-TEST(Deployment, TheUsersDaemonDiesAndItsNextStartRevertsAndSaysSo) {
+TEST(Deployment, AfterAKillTheUsersDaemonRevertsAndReportsAtItsNextStart) {
   Trio net(12);
   const std::string id = net.must_deploy(one_task(1, 512, {{"FAKE_SECONDS", "3600"}}));
   ASSERT_TRUE(net.cluster.wait_for(net.user, id, {"Running"}));

@@ -59,7 +59,7 @@ def succeeds(context):
 @then("it fails")
 def fails(context):
     assert context.answer.status not in (0, 2), context.answer
-    assert context.answer.status > 0, f"a crash is no refusal: {context.answer}"
+    assert context.answer.status > 0, f"a crash does not count as a failure: {context.answer}"
 
 
 @then("it ends with status {status:d}")

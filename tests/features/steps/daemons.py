@@ -114,8 +114,8 @@ def log_goes_on(context, name):
     assert "/dms/node/peers/self" in text or text.count("\n") > 3, text
 
 
-@then('{name:w}\'s daemon says "{text}"')
-def daemon_says(context, name, text):
+@then('{name:w}\'s daemon reports "{text}"')
+def daemon_reports(context, name, text):
     assert text in context.cluster.machines[name].log.read_text(), context.cluster.machines[name].log_tail()
 
 
@@ -156,7 +156,7 @@ def is_connected(context, name, listener):
     assert peer in str(context.cluster.machines[name].peers()), context.cluster.machines[name].peers()
 
 
-# --- envelopes made by hand
+# --- envelopes made by the test
 
 def sign(machine, behaviour):
     return machine.must("actor", "msg", "--context", "user", "--invoke", "--timeout", "20s", behaviour).json

@@ -168,7 +168,7 @@ def inner_groups(provider):
     return [inner for group in provider.control_groups() for inner in group.glob("*/")]
 
 
-# --- what became of it
+# --- results
 
 def reach(context, *states):
     """Waits for one of `states`; another end is an error."""

@@ -15,7 +15,7 @@ def listens(context, name):
     context.cluster.machines[name].listen()
 
 
-@step("{name:w}'s listener ends well on Ctrl-C")
+@step("{name:w}'s listener ends with status 0 on Ctrl-C")
 def listener_ends(context, name):
     context.cluster.machines[name].stop_listening()
 
@@ -47,8 +47,8 @@ def same_peer(context, name):
     assert before == now, (before, now)
 
 
-@then("{dialer:w} reached {listener:w} from {same:w}'s own address")
-def reached_from(context, dialer, listener, same):
+@then("the connection of {dialer:w} to {listener:w} is between their own addresses")
+def is_between_own_addresses(context, dialer, listener):
     ends = {end: context.answer.json[end].split("/")[2] for end in ("local", "address")}
     machines = context.cluster.machines
     assert ends == {"local": machines[dialer].address, "address": machines[listener].address}, context.answer

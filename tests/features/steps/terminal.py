@@ -72,7 +72,7 @@ def starts(context, name, line):
 @when('asked "{question}" answers "{answer}" unseen')
 def answers_unseen(context, question, answer):
     context.terminal.wait_for_question(question)
-    # What is typed before the echo is off would be seen, and thrown away.
+    # Input before the echo is off would be echoed and discarded.
     context.terminal.wait_for(lambda: not context.terminal.echoes(), "the echo is off")
     context.terminal.type(answer + "\r")
     context.terminal.wait_for(lambda: "\n" in context.terminal.output[context.terminal.answered:], "the answer is taken")

@@ -139,10 +139,10 @@ func decisionVectors(v *vectors) {
 }
 
 func rootDecisions(v *vectors) {
-	nobody, root := decision{v, anchors{}}, decision{v, anchors{roots: []did.DID{bob.did}}}
+	noAnchors, root := decision{v, anchors{}}, decision{v, anchors{roots: []did.DID{bob.did}}}
 	none, until := ucan.TokenList{}, expires-hour
 	call := provided(bob, carol, none, until, peers) // carol is the key of bob's actor
-	nobody.invoke("a stranger's call", bob, carol, call, peers)
+	noAnchors.invoke("a stranger's call", bob, carol, call, peers)
 	root.invoke("a root's call", bob, carol, call, peers)
 	root.invoke("a root's call by another origin", mallory, carol, call, peers)
 	root.invoke("a root's call, stolen", mallory, mallory, call, peers)
@@ -151,17 +151,17 @@ func rootDecisions(v *vectors) {
 	root.invoke("a root's call of everything", bob, carol, provided(bob, carol, none, until, "/"), peers)
 	root.invoke("a root's call without tokens", bob, carol, "{}", peers)
 	root.invoke("the empty capability asked for", bob, carol, call, "")
-	nobody.invoke("a call by the owner", alice, dave, provided(alice, dave, none, until, peers), peers)
-	nobody.invoke("tokens of the owner, sent by another", mallory, dave, provided(alice, dave, none, until, peers), peers)
+	noAnchors.invoke("a call by the owner", alice, dave, provided(alice, dave, none, until, peers), peers)
+	noAnchors.invoke("tokens of the owner, sent by another", mallory, dave, provided(alice, dave, none, until, peers), peers)
 	given := alice.grant(ucan.Delegate, bob, did.DID{}, 0, nil, "/dms/node")
-	nobody.invoke("a call on the owner's grant", bob, carol, provided(bob, carol, list(given), until, peers), peers)
-	nobody.invoke("a call beyond the owner's grant", bob, carol, provided(bob, carol, list(given), until, "/dms/cap/list"), "/dms/cap/list")
-	nobody.invoke("a call on the owner's grant for another node", bob, carol,
+	noAnchors.invoke("a call on the owner's grant", bob, carol, provided(bob, carol, list(given), until, peers), peers)
+	noAnchors.invoke("a call beyond the owner's grant", bob, carol, provided(bob, carol, list(given), until, "/dms/cap/list"), "/dms/cap/list")
+	noAnchors.invoke("a call on the owner's grant for another node", bob, carol,
 		provided(bob, carol, list(alice.grant(ucan.Delegate, bob, dave.did, 0, nil, "/dms/node")), until, peers), peers)
 	for depth := uint64(1); depth <= 2; depth++ {
 		limited := alice.grant(ucan.Delegate, bob, did.DID{}, depth, nil, "/dms/node")
 		name := map[uint64]string{1: "depth one", 2: "depth two"}[depth]
-		nobody.invoke("a call on a grant of "+name, bob, carol, provided(bob, carol, list(limited), until, peers), peers)
+		noAnchors.invoke("a call on a grant of "+name, bob, carol, provided(bob, carol, list(limited), until, peers), peers)
 	}
 	withdrawn := decision{v, anchors{revoke: list(must(alice.context.Revoke(given)))}}
 	withdrawn.invoke("a call on a grant that was revoked", bob, carol, provided(bob, carol, list(given), until, peers), peers)
@@ -172,7 +172,7 @@ func rootDecisions(v *vectors) {
 	root.invoke("a root in the middle of the chain", mallory, carol, shown(must(must(mallory.grant(ucan.Delegate, bob, did.DID{}, 0, nil, "/dms").
 		Delegate(bob.provider, dave.did, did.DID{}, nil, expires, 0, caps("/dms/node"))).DelegateInvocation(dave.provider, carol.did, alice.did, expires, caps(peers)))), peers)
 	root.invoke("the root's name forged", mallory, mallory, shown(mallory.sign(ucan.DMSToken{Action: ucan.Invoke, Issuer: bob.did, Subject: mallory.did, Capability: caps("/")})), peers)
-	nobody.invoke("the owner's name forged at the root of a chain", mallory, mallory, shown(mallory.sign(ucan.DMSToken{Action: ucan.Invoke, Subject: mallory.did, Capability: caps("/"),
+	noAnchors.invoke("the owner's name forged at the root of a chain", mallory, mallory, shown(mallory.sign(ucan.DMSToken{Action: ucan.Invoke, Subject: mallory.did, Capability: caps("/"),
 		Chain: mallory.sign(ucan.DMSToken{Action: ucan.Delegate, Issuer: alice.did, Subject: mallory.did, Capability: caps("/")})})), peers)
 	decision{v, anchors{roots: []did.DID{sally.did}}}.invoke("a call by a root with a secp256k1 key", sally, carol, provided(sally, carol, none, until, peers), peers)
 	root.invoke("an actor with a secp256k1 key", bob, sally, provided(bob, sally, none, until, peers), peers)
