@@ -55,25 +55,32 @@ function(dms_module)
   endif()
 endfunction()
 
-# base makes the precompiled header of the sources; everything else reuses it.
+# Two precompiled headers of sources and two of tests: base makes the pair that the modules below protocol reuse, protocol the
+# pair that it and the modules above it reuse. CMakeLists.txt adds the modules lowest first.
 function(dms_precompile target)
-  if(target STREQUAL "dms_base")
-    target_precompile_headers(dms_base PRIVATE ${CMAKE_SOURCE_DIR}/cmake/pch.hpp)
-  else()
-    target_precompile_headers(${target} REUSE_FROM dms_base)
-  endif()
+  dms_precompile_from(${target} dms_base ${CMAKE_SOURCE_DIR}/cmake/pch.hpp dms_protocol ${CMAKE_SOURCE_DIR}/cmake/pch_protocol.hpp)
 endfunction()
 
-# base_test makes the precompiled header of the tests. Tests are compiled with -O1, which takes a third less time; what they
-# test is not (docs/decisions/0503-optimisation-of-tests.md).
+# Tests are compiled with -O1, which takes a third less time; what they test is not
+# (docs/decisions/0503-optimisation-of-tests.md).
 function(dms_precompile_test target)
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
     target_compile_options(${target} PRIVATE $<$<CONFIG:RelWithDebInfo>:-O1>)
   endif()
-  if(target STREQUAL "base_test")
-    target_precompile_headers(base_test PRIVATE ${CMAKE_SOURCE_DIR}/cmake/pch_test.hpp)
+  dms_precompile_from(${target} base_test ${CMAKE_SOURCE_DIR}/cmake/pch_test.hpp
+    protocol_test ${CMAKE_SOURCE_DIR}/cmake/pch_protocol_test.hpp)
+endfunction()
+
+# The target compiles the header that is its own to make, or reuses that of the highest maker so far.
+function(dms_precompile_from target low low_header high high_header)
+  if(target STREQUAL low)
+    target_precompile_headers(${target} PRIVATE ${low_header})
+  elseif(target STREQUAL high)
+    target_precompile_headers(${target} PRIVATE ${high_header})
+  elseif(TARGET ${high})
+    target_precompile_headers(${target} REUSE_FROM ${high})
   else()
-    target_precompile_headers(${target} REUSE_FROM base_test)
+    target_precompile_headers(${target} REUSE_FROM ${low})
   endif()
 endfunction()
 

@@ -1,6 +1,8 @@
-// Precompiled for every room: the standard headers and fmt, which nearly every file needs.
+// Precompiled for the modules below `protocol`: the standard headers, fmt, and this project's headers that nearly every file
+// includes. A source includes what it uses all the same: the lint build and the header check compile without this file.
 #pragma once
 #include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <boost/json/value.hpp>
@@ -24,3 +26,10 @@
 #include <utility>
 #include <variant>
 #include <vector>
+
+#include "base/log.hpp"
+#include "base/random.hpp"
+#include "base/result.hpp"
+#include "encoding/json.hpp"
+#include "runtime/stream.hpp"
+#include "runtime/task.hpp"
