@@ -13,6 +13,8 @@ struct Settings {
   static auto config_fields() {
     return std::tuple(config::field("addr", &Settings::addr), config::field("port", &Settings::port));
   }
+  /// Refuses an `addr` that is not an IP address.
+  Result<void> check();
 };
 
 /// The Unix socket in the work directory. Only the daemon's own user and root are served there.

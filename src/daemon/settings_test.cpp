@@ -60,6 +60,7 @@ TEST(NodeSettings, AnErrorOfAModuleNamesTheSetting) {
   EXPECT_EQ(place(R"({"observability":{"logging":{"level":"loud"}}})"), "observability.logging.level");
   EXPECT_EQ(place(R"({"p2p":{"security":["quic"]}})"), "p2p.security");
   EXPECT_EQ(place(R"({"rest":{"did":"me"}})"), "rest.did");
+  EXPECT_EQ(place(R"({"rest":{"addr":"nowhere"}})"), "rest.addr");
 }
 
 TEST(NodeSettings, OnlySettingsThatAModuleReadsHaveAnEffect) {
