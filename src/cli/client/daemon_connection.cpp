@@ -69,6 +69,10 @@ bool DaemonConnection::is_own(std::optional<UserId> user) const {
   return user && (*user == own || (over_socket ? own == 0 && *user == target_.folder_owner : *user == 0));
 }
 
+bool DaemonConnection::is_trusted(std::optional<UserId> user) const {
+  return is_own(user) || target_.did_is_set || (target_.did && !user);
+}
+
 Result<void> DaemonConnection::check_user(std::optional<UserId> user) const {
   if (target_.socket.empty()) return check_port_user(user);
   const UserId own = environment_->user();
@@ -78,7 +82,7 @@ Result<void> DaemonConnection::check_user(std::optional<UserId> user) const {
 }
 
 Result<void> DaemonConnection::check_port_user(std::optional<UserId> user) const {
-  if (target_.did || is_own(user)) return {};
+  if (is_trusted(user)) return {};
   if (!user)
     return fail(
         Errc::failed,
@@ -86,7 +90,7 @@ Result<void> DaemonConnection::check_port_user(std::optional<UserId> user) const
         "DID when it starts: `nunet config set rest.did DID`",
         address(), target_.did_source);
   if (handle_.empty()) return {};  // check_handle() decides, and names the DID
-  return fail(Errc::failed, "the process at {} has changed and belongs to {}; nothing was sent to it", address(),
+  return fail(Errc::failed, "the process at {} is another one than before, of {}; nothing was sent to it", address(),
               to_text(user));
 }
 
@@ -112,20 +116,20 @@ Result<void> DaemonConnection::check_handle() const {
   if (target_.did) {
     auto expected = actor::Handle::from(*target_.did, handle_.address.inbox);
     if (!expected) return fail(expected.error(), "the DID of {}", target_.did_source);
-    if (handle_ == *expected) return {};
-    if (handle_.did == *target_.did)
+    if (handle_ != *expected && handle_.did == *target_.did)
       return fail(Errc::failed, "the daemon at {} claims to be {}, but its key or peer id is not of this DID",
                   address(), name);
-    return fail(Errc::failed,
-                "the daemon at {} is {}, but that of {} is {}; nothing was signed for it. If it is the right one: "
-                "`nunet config set rest.did {}`",
-                address(), name, target_.did_source, target_.did->uri(), name);
+    if (handle_ != *expected)
+      return fail(Errc::failed,
+                  "the daemon at {} is {}, but that of {} is {}; nothing was signed for it. If it is the right one: "
+                  "`nunet config set rest.did {}`",
+                  address(), name, target_.did_source, target_.did->uri(), name);
   }
-  if (is_own(user_)) return {};
+  if (is_trusted(user_)) return {};
   return fail(Errc::failed,
-              "the process at {} runs as {} and claims to be {}; whether it is your daemon is not known: {}. If it is: "
+              "the process at {} runs as {} and claims to be {}; whether it is your daemon is not known{}. If it is: "
               "`nunet config set rest.did {}`",
-              address(), to_text(user_), name, target_.did_source, name);
+              address(), to_text(user_), name, target_.did ? "" : ": " + target_.did_source, name);
 }
 
 Result<DaemonConnection> DaemonConnection::open(Environment& environment, DaemonTarget target) {

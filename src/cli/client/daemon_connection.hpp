@@ -7,9 +7,10 @@
 //     folder. That is checked on every connection before anything is sent.
 //  3. The handle that the daemon gives must be that of the expected DID: key, DID and peer id. The DID comes from `rest.did`,
 //     else from the capability context `rest.context`.
-//  4. Where neither is known, the process that answers must run as this user or as root, as reported by the kernel;
-//     otherwise the command line refuses and explains how to configure the DID.
-// A process that claims the daemon's handle can still withhold or relay messages. It cannot forge replies, which are
+//  4. Unless `rest.did` is set, the process at the loopback port must run as this user or as root, as reported by the kernel;
+//     otherwise the command line refuses and explains how to configure the DID. A process whose user the kernel does not
+//     report is accepted with the DID of the context, and refused without one.
+// A process of the same user that claims the daemon's handle can still read, withhold or relay messages. It cannot forge replies, which are
 // signed by the key that (3) fixes, nor use an envelope elsewhere: the receiver is signed too.
 //
 // Threads: one. Failure: Errc::no_daemon if nothing answers, Errc::failed if another daemon does.
@@ -26,6 +27,7 @@ struct DaemonTarget {
   UserId folder_owner = 0;
   IpEndpoint rest;
   std::optional<did::Did> did;  ///< the expected one
+  bool did_is_set = false;      ///< by the user, in `rest.did`: then the daemon may run as any user
   std::string did_source;       ///< where it comes from, or why it is not known
 };
 
@@ -45,6 +47,7 @@ class DaemonConnection {
   [[nodiscard]] std::string address() const;
   Result<std::string> body_of(Result<HttpResponse> response) const;
   [[nodiscard]] bool is_own(std::optional<UserId> user) const;
+  [[nodiscard]] bool is_trusted(std::optional<UserId> user) const;
   [[nodiscard]] Result<void> check_user(std::optional<UserId> user) const;
   [[nodiscard]] Result<void> check_port_user(std::optional<UserId> user) const;
   [[nodiscard]] Result<void> check_handle() const;

@@ -109,6 +109,16 @@ TEST_F(DaemonConnectionTest, WithoutAKnownDidTheProcessMustBeThisUsersOrRoots) {
   }
 }
 
+TEST_F(DaemonConnectionTest, AnotherUsersProcessThatClaimsTheDidOfTheContextGetsNoEnvelope) {
+  for (const auto& [user, code] : {std::pair<std::optional<UserId>, int>{1001, 1}, {0, 0}, {{}, 0}}) {
+    world.port_user = user;
+    const auto result = send();
+    EXPECT_EQ(result.code, code) << result.err;
+    EXPECT_EQ(envelopes, code == 0 ? 1 : 0) << "an envelope can hold secrets of the ensemble";
+    EXPECT_EQ(code != 0, result.err.find("nunet config set rest.did " + dms.uri()) != std::string::npos) << result.err;
+  }
+}
+
 TEST_F(DaemonConnectionTest, TheUserOfThePortMustNotChange) {
   remove_dms_context();
   const auto right = world.daemon;

@@ -102,11 +102,8 @@ Result<const config::Loaded*> Session::settings() {
 
 Result<IpEndpoint> Session::rest_address() {
   TRY(const auto rest, section<api::Settings>());
-  auto address = IpAddress::parse(rest.addr);
-  if (!address && global_.has("rest-addr"))
-    return fail(Errc::usage, "--rest-addr: expected an IP address, found \"{}\"", rest.addr);
-  if (!address) return fail(address.error(), "rest.addr: expected an IP address, found \"{}\"", rest.addr);
-  return IpEndpoint{*address, rest.port};
+  TRY(const auto address, IpAddress::parse(rest.addr));
+  return IpEndpoint{address, rest.port};
 }
 
 Result<DaemonTarget> Session::daemon_target() {
@@ -124,6 +121,7 @@ Result<DaemonTarget> Session::daemon_target() {
   const auto daemon = loaded->section<DaemonSettings>();
   if (!daemon.did.empty()) {
     TRY(target.did, did::Did::parse(daemon.did));
+    target.did_is_set = true;
     target.did_source = "rest.did";
     return target;
   }

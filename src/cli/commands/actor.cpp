@@ -105,7 +105,7 @@ Result<void> actor_cmd(const protocol::Declaration& behaviour, Session& session,
 
 Command behaviour_command(const protocol::Declaration& behaviour) {
   Command command{.name = std::string(behaviour.path), .summary = std::string(behaviour.help)};
-  command.options = behaviour_options(behaviour);
+  command.options = parameter_options(behaviour);
   command.exactly_one = option_groups(behaviour);
   command.at_most_one = {{"timeout", "expiry"}};
   std::string example = "nunet actor cmd " + command.name;

@@ -104,7 +104,7 @@ std::vector<const protocol::Declaration*> offered_behaviours() {
   return offered;
 }
 
-std::vector<Option> behaviour_options(const protocol::Declaration& behaviour) {
+std::vector<Option> parameter_options(const protocol::Declaration& behaviour) {
   std::vector<Option> options;
   for (const Parameter& parameter : behaviour.parameters)
     options.push_back({.name = std::string(parameter.name),

@@ -14,7 +14,7 @@ namespace dms::cli {
 [[nodiscard]] std::vector<const protocol::Declaration*> offered_behaviours();
 
 /// The flags of a behaviour's command, and the groups of which exactly one is given.
-[[nodiscard]] std::vector<Option> behaviour_options(const protocol::Declaration& behaviour);
+[[nodiscard]] std::vector<Option> parameter_options(const protocol::Declaration& behaviour);
 [[nodiscard]] std::vector<std::vector<std::string>> option_groups(const protocol::Declaration& behaviour);
 
 /// The payload as JSON; empty for a behaviour without parameters.
