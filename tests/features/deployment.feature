@@ -19,6 +19,7 @@ Feature: Deployment
     Then the deployment is completed
     And it ran at carol
 
+  @workflow-definition
   Scenario: A node pinned to a peer runs at that peer
     When alice deploys a task pinned to bob that runs "echo here"
     Then the deployment is completed

@@ -21,6 +21,7 @@ Feature: Failed deployments
     Then the deployment has failed
     And all that bob and carol offer is free again
 
+  @supervision-model
   Scenario: The provider is killed while the work runs
     When alice deploys a service that runs "exec tail -f /dev/null"
     Then the deployment is running

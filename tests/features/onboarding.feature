@@ -21,6 +21,7 @@ Feature: Onboarding
     When bob runs "nunet actor cmd --context user /dms/node/onboarding/onboard --ram 0 --cpu 0 --disk 0"
     Then it fails
 
+  @local-db
   Scenario: An offer persists when the daemon is killed
     When bob runs "nunet actor cmd --context user /dms/node/onboarding/onboard --ram 512MiB --cpu 1 --disk 1GiB"
     And bob's daemon is killed
