@@ -45,7 +45,6 @@ Task<void> Deployment::close() {
 }
 
 Task<Result<void>> Deployment::enter(DeploymentStatus status, std::string error) {
-  const DeploymentStatus before = record_->status;
   const UnixTime now = actor_->lane().unix_now();
   const auto change = [status, &error, now](DeploymentRecord& record) {
     record.status = status;
@@ -53,9 +52,6 @@ Task<Result<void>> Deployment::enter(DeploymentStatus status, std::string error)
     if (is_final(status)) record.ended = now.nanos;
   };
   CO_TRY_VOID(co_await record_.update_until_stored(change));
-  if (before != status)
-    log::info("orchestrator", {{"deployment", id()}, {"from", to_string(before)}, {"to", to_string(status)}},
-              "{}: {} -> {}{}{}", id(), to_string(before), to_string(status), error.empty() ? "" : ": ", error);
   changed_.notify_all();
   if (is_final(status) && ended_) std::exchange(ended_, nullptr)();
   co_return Result<void>();

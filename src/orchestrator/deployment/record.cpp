@@ -56,9 +56,13 @@ Task<Result<void>> DurableRecord::update(Change change) {
   DeploymentRecord next = record_;
   change(next);
   Task<Result<void>> saving = store_.save(next);
-  Result<void> saved = co_await std::move(saving);
-  if (saved) record_ = std::move(next);
-  co_return saved;
+  CO_TRY_VOID(co_await std::move(saving));
+  const auto before = std::exchange(record_, std::move(next)).status;
+  if (const auto now = record_.status; now != before)
+    log::info("orchestrator", {{"deployment", record_.id}, {"from", to_string(before)}, {"to", to_string(now)}},
+              "{}: {} -> {}{}{}", record_.id, to_string(before), to_string(now), record_.error.empty() ? "" : ": ",
+              record_.error);
+  co_return Result<void>();
 }
 
 Task<Result<void>> DurableRecord::update_until_stored(Change change) {

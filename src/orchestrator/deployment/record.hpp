@@ -4,7 +4,8 @@
 //  1. A DeploymentRecord holds everything that the next start of the daemon needs: ensemble, manifest, status, reason,
 //     deadline. It is one document of the store.
 //  2. DurableRecord changes a record by storing the changed copy first. Changes of one record are applied one after
-//     another. When the store fails, the record stays as it was: what is read is what is stored.
+//     another. When the store fails, the record stays as it was: what is read is what is stored. Each change of the
+//     status is logged, whichever part of the deployment made it.
 //  3. RecordStore::load_all() skips documents that cannot be read and names them: one damaged record neither prevents
 //     the daemon's start nor hides the others. It is left in the store for a newer version or for an operator.
 //  4. Of the deployments that have ended, the kMaxEndedDeployments newest are kept, for kEndedRetention at most.

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/log.hpp"
 #include "orchestrator/test_records.hpp"
 #include "simulation/sim_world.hpp"
 
@@ -40,6 +41,26 @@ TEST_F(RecordTest, AChangeThatIsNotStoredHasNoEffect) {
   EXPECT_TRUE(run(durable.update(to_running)));
   EXPECT_EQ(durable->status, DeploymentStatus::running);
   EXPECT_EQ(run(store.load("d1")).value()->status, DeploymentStatus::running);
+}
+
+TEST_F(RecordTest, EachChangeOfTheStatusIsLogged) {
+  std::vector<std::string> lines;
+  log::set_level(log::Level::info);
+  log::set_sink([&](const log::Line& line) { lines.emplace_back(line.text); });
+  DurableRecord durable(store, record("d1", DeploymentStatus::preparing));
+  const auto change_to = [&](DeploymentStatus status, std::string error) {
+    const DurableRecord::Change change = [status, error](DeploymentRecord& r) {
+      r.status = status;
+      r.error = error;
+    };
+    EXPECT_TRUE(run(durable.update(change)));
+  };
+  change_to(DeploymentStatus::committing, "");
+  change_to(DeploymentStatus::committing, "");
+  change_to(DeploymentStatus::failed, "no provider");
+  log::set_sink({});
+  log::set_level(log::Level::warn);
+  EXPECT_EQ(lines, (std::vector<std::string>{"d1: Preparing -> Committing", "d1: Committing -> Failed: no provider"}));
 }
 
 TEST_F(RecordTest, ARefusedChangeIsRepeatedUntilItIsStored) {
