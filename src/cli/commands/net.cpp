@@ -373,7 +373,7 @@ Option key_option() {
 Option security_option() {
   return {.name = "security",
           .value = "protocol",
-          .help = "security protocol to propose: noise or tls; may be repeated, the first is preferred [tls, noise]",
+          .help = "security protocol to propose: noise or tls; the first is preferred [tls, noise]",
           .repeated = true};
 }
 
