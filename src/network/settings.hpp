@@ -24,7 +24,7 @@ struct Settings {
                       config::field("memory", &Settings::memory), config::field("fd", &Settings::fd),
                       config::field("security", &Settings::security));
   }
-  /// Refuses security protocols that this program does not implement, and none.
+  /// Refuses addresses that are no multiaddrs, security protocols that this program does not implement, and none of them.
   Result<void> check();
 };
 

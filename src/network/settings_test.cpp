@@ -14,6 +14,17 @@ std::string refusal(Names security) {
   return checked ? "accepted" : checked.error().to_string();
 }
 
+TEST(NetworkSettings, AddressesAreMultiaddrs) {
+  Settings settings;
+  EXPECT_TRUE(settings.check()) << "the defaults";
+  settings.listen_address = {"/ip4/127.0.0.1/tcp/0", "foo"};
+  EXPECT_NE(settings.check().error().to_string().find("p2p.listen_address: multiaddr 'foo'"), std::string::npos)
+      << settings.check().error().to_string();
+  settings.listen_address = {};
+  settings.bootstrap_peers = {"bootstrap.example"};
+  EXPECT_NE(settings.check().error().to_string().find("p2p.bootstrap_peers: "), std::string::npos);
+}
+
 TEST(NetworkSettings, SecurityProtocolsAreAListInOrderOfPreference) {
   EXPECT_EQ(Settings().security, (Names{"/tls/1.0.0", "/noise"})) << "as Go nodes propose them";
   EXPECT_EQ(refusal({"/noise"}), "accepted");
