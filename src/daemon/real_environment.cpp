@@ -193,6 +193,11 @@ bool RealEnvironment::has_terminal() const { return Terminal().file() >= 0; }
 
 Result<crypto::Secret> RealEnvironment::ask_secret(const std::string& prompt) {
   const Terminal terminal;
+  // The shell would stop a background process that reads, and take what the user types for a command.
+  if (const pid_t foreground = ::tcgetpgrp(terminal.file()); foreground > 0 && foreground != ::getpgrp())
+    return fail(Errc::invalid_argument,
+                "a process in the background cannot ask for a passphrase; run the command in the foreground, or set "
+                "DMS_PASSPHRASE");
   std::cerr << prompt << std::flush;
   crypto::Secret buffer(kMaxSecret);
   std::optional<std::size_t> size;

@@ -34,6 +34,11 @@ Feature: Passphrases in a terminal
       | SIGTERM | -15    |
       | SIGHUP  | -1     |
 
+  Scenario: A command in the background asks for no passphrase
+    When alice starts "bash -mc 'nunet key new user & wait $!'" in a terminal
+    Then the command ends with status 1 and the terminal echoes again
+    And the terminal mentions "set DMS_PASSPHRASE"
+
   Scenario: Replacing a key needs a confirmation
     Given alice has a key "user"
     When alice starts "nunet key new user" in a terminal
