@@ -47,10 +47,12 @@ Task<Result<Candidate>> Auction::run(UnixTime deadline, std::set<std::string> ex
 
     Lane& lane = actor_.lane();
     if (lane.unix_now() + kBidRound > deadline)
-      co_return fail(Errc::deadline_exceeded,
-                     "no machine was found for node {} in time ({} bids were refused); reduce the requirements, or see "
-                     "which providers are connected with `nunet actor cmd /dms/node/peers/list`",
-                     join(missing), refused_);
+      co_return fail(
+          Errc::deadline_exceeded,
+          "no machine was found for node {} in time ({} bids were invalid); reduce the requirements, see which "
+          "providers are connected with `nunet actor cmd /dms/node/peers/list`, and check with `nunet cap "
+          "list` that the provider and this node have granted each other /dms/deployment",
+          join(missing), refused_);
     std::set<std::string> taken = excluded;
     for (const auto& [name, bid] : candidate) taken.insert(bid.peer);
     CO_TRY_VOID(co_await round(missing, deadline, taken));

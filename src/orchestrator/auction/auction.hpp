@@ -42,7 +42,7 @@ class Auction {
   Auction(const Auction&) = delete;
   Auction& operator=(const Auction&) = delete;
 
-  /// Errc::deadline_exceeded names the nodes without a bid, and how many bids were refused.
+  /// Errc::deadline_exceeded names the nodes without a bid, and how many bids were invalid.
   Task<Result<Candidate>> run(UnixTime deadline, std::set<std::string> excluded_peers);
 
   /// Bids received for each node in the last run, for status reports.
