@@ -45,7 +45,8 @@ void UserQuota::drop_full(SteadyTime now) {
 bool UserQuota::charge(User user, SteadyTime now, std::size_t body) {
   const RequestRate& rate = is_operator(user) ? limits_.operators : limits_.foreign;
   // At most the burst, so that a full bucket pays for the largest body.
-  const double cost = std::min(rate.burst, 1 + static_cast<double>(body / kBytesPerCharge));
+  const std::size_t charges = 1 + body / kBytesPerCharge;
+  const double cost = std::min(rate.burst, static_cast<double>(charges));
   if (!buckets_.contains(user) && buckets_.size() >= kMaxBuckets) drop_full(now);
   if (!buckets_.contains(user) && buckets_.size() >= kMaxBuckets && !is_operator(user)) return false;
   if (!take(buckets_.try_emplace(user, Bucket{rate.burst, now}).first->second, rate, cost, now)) return false;
