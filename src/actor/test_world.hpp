@@ -152,4 +152,21 @@ class TestWorld {
   std::vector<std::unique_ptr<TestNode>> nodes_;
 };
 
+/// A TestWorld over the memory network.
+class MemoryTestWorld : public TestWorld {
+ public:
+  explicit MemoryTestWorld(std::uint64_t seed) : MemoryTestWorld(seed, std::make_shared<network::MemorySubstrate>()) {}
+
+  const std::shared_ptr<network::MemorySubstrate> substrate;
+
+ private:
+  MemoryTestWorld(std::uint64_t seed, const std::shared_ptr<network::MemorySubstrate>& shared)
+      : TestWorld(seed,
+                  [shared](TestNode& node) -> std::unique_ptr<network::Network> {
+                    return std::make_unique<network::MemoryNetwork>(shared, node.lane(),
+                                                                    crypto::PeerId::from(node.key.public_key()));
+                  }),
+        substrate(shared) {}
+};
+
 }  // namespace dms::actor

@@ -22,11 +22,7 @@ struct NodeBehavioursTest : testing::Test {
     return w.run(user, protocol::call(*user.root, protocol::kCapAnchor, node.root->handle(), request)).value();
   }
 
-  std::shared_ptr<network::MemorySubstrate> substrate = std::make_shared<network::MemorySubstrate>();
-  actor::TestWorld w{3, [this](actor::TestNode& n) -> std::unique_ptr<network::Network> {
-                       return std::make_unique<network::MemoryNetwork>(substrate, n.lane(),
-                                                                       crypto::PeerId::from(n.key.public_key()));
-                     }};
+  actor::MemoryTestWorld w{3};
   actor::TestNode& node = w.add("node");
   actor::TestNode& user = w.add("user");
   db::AsyncStore async{node.lane(), *db::Store::open(":memory:")};

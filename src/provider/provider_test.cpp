@@ -91,10 +91,10 @@ TEST_F(WholeProvider, ADisconnectedOrchestratorIsReconnected) {
   open();
   allocate(alice);
   const crypto::PeerId other = alice.network->self();
-  substrate->cut(node.network->self(), other);
+  w.substrate->cut(node.network->self(), other);
   w.settle(1min);
   EXPECT_EQ(provider->allocations(), 1U) << "its work continues";
-  substrate->cut(node.network->self(), other, false);
+  w.substrate->cut(node.network->self(), other, false);
   w.settle(1min);
   EXPECT_TRUE(call(alice, protocol::kRevert, protocol::RevertRequest{.ensemble_id = "e", .allocations = {"task"}})->ok);
 }

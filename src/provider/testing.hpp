@@ -83,11 +83,7 @@ struct ProviderTest : testing::Test {
     return envelope;
   }
 
-  std::shared_ptr<network::MemorySubstrate> substrate = std::make_shared<network::MemorySubstrate>();
-  actor::TestWorld w{7, [this](actor::TestNode& n) -> std::unique_ptr<network::Network> {
-                       return std::make_unique<network::MemoryNetwork>(substrate, n.lane(),
-                                                                       crypto::PeerId::from(n.key.public_key()));
-                     }};
+  actor::MemoryTestWorld w{7};
   actor::TestNode& node = w.add("provider");
   actor::TestNode& alice = w.add("alice");
   actor::TestNode& bob = w.add("bob");

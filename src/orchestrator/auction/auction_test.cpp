@@ -71,11 +71,7 @@ struct AuctionTest : testing::Test {
     return candidate;
   }
 
-  std::shared_ptr<network::MemorySubstrate> substrate = std::make_shared<network::MemorySubstrate>();
-  actor::TestWorld w{11, [this](actor::TestNode& node) -> std::unique_ptr<network::Network> {
-                       return std::make_unique<network::MemoryNetwork>(substrate, node.lane(),
-                                                                       crypto::PeerId::from(node.key.public_key()));
-                     }};
+  actor::MemoryTestWorld w{11};
   actor::TestNode& a = w.add("orchestrator");
   actor::TestNode& b = w.add("large");
   actor::TestNode& c = w.add("small");

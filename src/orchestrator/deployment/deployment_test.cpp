@@ -137,11 +137,7 @@ struct DeploymentTest : testing::Test {
   }
   DeploymentStatus stored() { return w.run(a, records.load("d1")).value()->status; }
 
-  std::shared_ptr<network::MemorySubstrate> substrate = std::make_shared<network::MemorySubstrate>();
-  actor::TestWorld w{7, [this](actor::TestNode& node) -> std::unique_ptr<network::Network> {
-                       return std::make_unique<network::MemoryNetwork>(substrate, node.lane(),
-                                                                       crypto::PeerId::from(node.key.public_key()));
-                     }};
+  actor::MemoryTestWorld w{7};
   actor::TestNode& a = w.add("orchestrator");
   actor::TestNode& b = w.add("provider");
   std::filesystem::path folder;
@@ -214,7 +210,7 @@ TEST_F(DeploymentTest, ALostProviderFailsItsAllocations) {
   create(record());
   deployment->start();
   ASSERT_TRUE(reaches(DeploymentStatus::running));
-  substrate->cut(a.network->self(), b.network->self());
+  w.substrate->cut(a.network->self(), b.network->self());
   ASSERT_TRUE(reaches(DeploymentStatus::failed, 5min));
   EXPECT_NE(deployment->record().error.find("is lost"), std::string::npos) << deployment->record().error;
 }

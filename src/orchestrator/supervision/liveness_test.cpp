@@ -15,18 +15,14 @@ struct LivenessTest : testing::Test {
   }
   ~LivenessTest() override { w.close(); }
   [[nodiscard]] std::string peer() const { return b.network->self().to_string(); }
-  void cut(bool is_cut = true) { substrate->cut(a.network->self(), b.network->self(), is_cut); }
+  void cut(bool is_cut = true) { w.substrate->cut(a.network->self(), b.network->self(), is_cut); }
   bool lost() { return w.run(a, liveness.ping(peer())).value(); }
   Result<actor::Note> call(Duration limit) {
     actor::Envelope request = a.root->message(b.root->handle(), "/slow", {}, {.timeout = limit});
     return w.run(a, liveness.call<actor::Note>(*a.root, peer(), std::move(request)));
   }
 
-  std::shared_ptr<network::MemorySubstrate> substrate = std::make_shared<network::MemorySubstrate>();
-  actor::TestWorld w{12, [this](actor::TestNode& node) -> std::unique_ptr<network::Network> {
-                       return std::make_unique<network::MemoryNetwork>(substrate, node.lane(),
-                                                                       crypto::PeerId::from(node.key.public_key()));
-                     }};
+  actor::MemoryTestWorld w{12};
   actor::TestNode& a = w.add("orchestrator");
   actor::TestNode& b = w.add("provider");
   Liveness liveness{*a.network};
