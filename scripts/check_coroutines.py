@@ -127,7 +127,7 @@ class Source:
         return None
 
     def continues(self, closing):
-        """Whether the `}` at `closing` ends a value or a lambda, so that the expression goes on behind it."""
+        """Whether the `}` at `closing` ends a value or a lambda, so that the expression continues after it."""
         brace = self.partner.get(closing)
         return brace is not None and (not self.is_block(brace) or self.lambda_of(brace) is not None)
 

@@ -376,7 +376,8 @@ TEST_P(RefusedBroadcast, AWrongSignature) {
   expect(Refusal::bad_signature, kRejected);
 }
 
-// A peer that is blamed too often is banned: an author must not get it banned by what other nodes accept and forward.
+// A peer with too many violations is banned. An author must not cause that with a broadcast that other nodes accept and
+// forward.
 TEST_P(RefusedBroadcast, OneThatOnlyOtherNodesCanReadIsNotBlamedOnItsForwarder) {
   std::string text(as_text(signed_broadcast(a).encode()));
   text.insert(1, R"("nonce":1,)");  // NuNet's nodes take the last of two members

@@ -47,7 +47,7 @@ TEST(BufferPool, AHandleMayOutliveItsPool) {
   EXPECT_EQ(buffer.bytes()[15], 7);
 }
 
-// Compared with a model: the buffers in use, each filled with a pattern of its own, and how many are idle.
+// Compared with a model: the buffers in use, each filled with a distinct pattern, and how many are idle.
 RC_GTEST_PROP(BufferPool, GivesNoBufferTwiceAndKeepsAtMostTheLimit, ()) {
   const auto size = *rc::gen::inRange<std::size_t>(1, 300);
   const auto max_idle = *rc::gen::inRange<std::size_t>(0, 5);

@@ -19,7 +19,7 @@ std::string document() {
   return text;
 }
 
-/// A store in a folder of its own, which is removed with it.
+/// A store in a temporary folder, which the destructor removes.
 class Disk {
  public:
   Disk() : folder_(std::filesystem::absolute("store_bench." + std::to_string(::getpid()))) {}
