@@ -9,6 +9,7 @@
 
 #include "base/varint.hpp"
 #include "crypto/hash.hpp"
+#include "crypto/hkdf.hpp"
 #include "crypto/keccak.hpp"
 
 namespace dms::crypto {
@@ -191,6 +192,11 @@ PrivateKey PrivateKey::generate(Random& random) {
   Secret seed(kEd25519Key);
   random.fill(seed.mutable_view());
   return *ed25519(seed);
+}
+
+PrivateKey PrivateKey::derive(std::string_view label) const {
+  const Secret own = marshal();
+  return *ed25519(hkdf_sha256(as_bytes(std::string_view("nunet derived key")), own, as_bytes(label), kEd25519Key));
 }
 
 Result<PrivateKey> PrivateKey::generate(KeyType type, Random& random) {

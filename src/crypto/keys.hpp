@@ -75,6 +75,8 @@ class PrivateKey {
   [[nodiscard]] const PublicKey& public_key() const;
   [[nodiscard]] Secret marshal() const;
   [[nodiscard]] Result<Bytes> sign(BytesView message) const;
+  /// An Ed25519 key that only the holder of this one can make: always the same for one label.
+  [[nodiscard]] PrivateKey derive(std::string_view label) const;
 
  private:
   struct Material;

@@ -63,6 +63,17 @@ constexpr std::string_view kEcdsaPublic =
     "d8e6ecda020e8b6d5f8da30525e7"
     "1d6851510c098e5c47c646a597fb4dcec034e9f77c409e62";
 
+TEST(Keys, DerivedKeysDependOnTheKeyAndTheLabel) {
+  SeededRandom random(5);
+  const PrivateKey key = PrivateKey::generate(random);
+  const PrivateKey other = PrivateKey::generate(random);
+  const PublicKey derived = key.derive("a").public_key();
+  EXPECT_EQ(key.derive("a").public_key(), derived);
+  EXPECT_NE(key.derive("b").public_key(), derived);
+  EXPECT_NE(other.derive("a").public_key(), derived);
+  EXPECT_NE(key.public_key(), derived);
+}
+
 TEST(Keys, Libp2pVectors) {
   for (auto [secret, open] : {std::pair(kLibp2pPrivate, kLibp2pPublic), std::pair(kSecpPrivate, kSecpPublic)}) {
     auto key = PrivateKey::unmarshal(hex(secret));

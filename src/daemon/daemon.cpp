@@ -93,6 +93,13 @@ void log_settings_warnings(const config::Loaded& settings) {
 
 /// Writing to a closed output then fails without ending the daemon. A handler rather than SIG_IGN, which programs started by
 /// the daemon would inherit.
+/// Of Linux: a new one at each boot.
+std::string boot_id() {
+  Result<std::string> id = read_file("/proc/sys/kernel/random/boot_id", 64);
+  if (!id) log::warn("daemon", "work cannot be taken up after a restart of the machine: {}", id.error().to_string());
+  return id.value_or("");
+}
+
 void ignore_sigpipe() {
   struct sigaction action = {};
   action.sa_handler = [](int) {};
@@ -192,7 +199,7 @@ class Daemon {
   }
 
   Task<Result<void>> start_node(std::filesystem::path work_dir) {
-    node::Services services{runtime_, *network_, *store_, *resources_, {}, {}, {}};
+    node::Services services{runtime_, *network_, *store_, *resources_, {}, {}, {}, boot_id()};
     for (const auto& type : executors_->types()) {
       CO_TRY(services.executors[type], executors_->find(type));
     }

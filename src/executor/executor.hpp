@@ -5,11 +5,12 @@
 //  2. States: pending (being prepared) -> running (<-> paused) -> success (exit code 0) | failed (anything else). The
 //     last two are final, and the execution stays known with its result and logs until remove().
 //  3. start() returns once the work runs, or reports why it does not; a failed start leaves nothing.
-//  4. Output is kept in files: `stdout.log` and `stderr.log` in Request::results_dir, each at most Request::log_limit
-//     bytes; output beyond is read and dropped (the work never blocks on it), and a last line in the file reports that.
-//     The logs outlive remove(): they belong to the caller.
-//  5. The residue of a killed daemon carries the executor's mark. cleanup(), called once at start, removes or
-//     quarantines it; residue that cannot be removed never makes an executor unavailable.
+//  4. Output is kept in files: `stdout.log` and `stderr.log` in Request::results_dir. They rotate: the newest
+//     Request::log_limit bytes are kept. The work never blocks on them. read_log() reads them by offsets that count from
+//     the first byte of the run. The logs outlive remove(): they belong to the caller.
+//  5. An execution outlives its daemon. recover(), called once at start, takes up the known executions that still exist:
+//     running or ended, with their limits, logs and exit code. It removes or quarantines everything else that carries
+//     the executor's mark; residue that cannot be removed never makes an executor unavailable.
 //
 // Threads and cancellation: one lane; file work that may block is offloaded. Every waiting call can be cancelled; a
 // cancelled start() undoes itself, a cancelled wait() or logs() changes nothing, a cancelled stop() continues in the
@@ -29,6 +30,7 @@
 #include <vector>
 
 #include "base/metrics.hpp"
+#include "base/time.hpp"
 #include "encoding/json.hpp"
 #include "runtime/task.hpp"
 
@@ -94,8 +96,8 @@ struct Request {
   /// The allocation's own writable folder, mounted as /work. Empty: the executor makes one below its own data folder
   /// and deletes it at remove().
   std::filesystem::path work_dir;
-  std::uint64_t log_limit = 64 * 1024 * 1024;
-  bool network = false;  // sandbox: false leaves only its own loopback; docker: false is "none"
+  std::uint64_t log_limit = 64 * 1024 * 1024;  // of each stream
+  bool network = false;                        // sandbox: false leaves only its own loopback; docker: false is "none"
 
   Request() = default;
 };
@@ -132,6 +134,29 @@ struct Stats {
   std::uint64_t pids = 0;
   std::uint64_t network_rx = 0;
   std::uint64_t network_tx = 0;
+};
+
+enum class LogStream { out, err };
+
+/// A page of a log. It starts after the requested offset if the bytes there were dropped by rotation.
+struct LogPage {
+  std::uint64_t offset = 0;
+  std::string data;
+  std::uint64_t total = 0;  // bytes written so far
+  bool ended = false;       // no more will be written
+};
+
+/// A check of the network of an execution, from inside its network namespace: a TCP connection to its loopback, or an
+/// HTTP GET.
+struct Probe {
+  std::uint16_t port = 0;
+  std::string http_path;  // empty: TCP only
+};
+struct ProbeResult {
+  bool connected = false;
+  int http_status = 0;
+  std::string body;     // at most kResultOutputLimit
+  std::string message;  // why it failed
 };
 
 struct Logs {
@@ -183,12 +208,21 @@ class Executor {
   virtual Task<Result<Status>> status(ExecutionId id) = 0;
   virtual Task<Result<std::vector<Status>>> list() = 0;
   virtual Task<Result<Stats>> stats(ExecutionId id) = 0;
+  /// At most `max_bytes` of a log, from `offset` on.
+  virtual Task<Result<LogPage>> read_log(ExecutionId id, LogStream stream, std::uint64_t offset,
+                                         std::size_t max_bytes) = 0;
   /// Runs one more command inside a running execution (health checks), to its end or the caller's deadline.
   virtual Task<Result<ExecOutput>> exec(ExecutionId id, std::vector<std::string> argv) = 0;
+  /// Errc::invalid_argument if the execution does not run; a probe that fails is a result.
+  virtual Task<Result<ProbeResult>> probe(ExecutionId id, Probe probe) = 0;
 
-  /// Removes or quarantines the residue of earlier processes with the same mark. Before the first start().
-  virtual Task<Result<void>> cleanup() = 0;
-  /// Ends and removes every execution. Before the destructor.
+  /// An execution ends by itself at this time unless it is extended before, also when no daemon runs. Errc::unsupported
+  /// if the engine cannot do that.
+  virtual Task<Result<void>> set_deadline(ExecutionId id, SteadyTime deadline) = 0;
+
+  /// See (5): the executions that were taken up. Before the first start(). The others of `known` are gone.
+  virtual Task<Result<std::vector<ExecutionId>>> recover(std::vector<Request> known) = 0;
+  /// Lets go of every execution; they continue. Before the destructor.
   virtual Task<void> close() = 0;
 
  protected:

@@ -1,5 +1,7 @@
 #include "executor/executor_base.hpp"
 
+#include <fstream>
+
 namespace dms::executor {
 
 Result<void> ExecutorBase::add(ExecutionPtr run) {
@@ -55,6 +57,36 @@ Task<Result<std::vector<Status>>> ExecutorBase::list() {
   std::vector<Status> all;
   for (const auto& [id, run] : runs_) all.push_back(describe(*run));
   co_return std::move(all);
+}
+
+Task<Result<LogPage>> ExecutorBase::read_log(ExecutionId id, LogStream stream, std::uint64_t offset,
+                                             std::size_t max_bytes) {
+  CO_TRY(ExecutionPtr run, find(id));
+  auto reading = [file = stream == LogStream::out ? run->out_log() : run->err_log(), offset, max_bytes] {
+    LogPage page;
+    std::ifstream in(file, std::ios::binary | std::ios::ate);
+    page.total = in ? static_cast<std::uint64_t>(in.tellg()) : 0;
+    page.offset = std::min(offset, page.total);
+    page.data.resize(std::min<std::uint64_t>(max_bytes, page.total - page.offset));
+    in.seekg(static_cast<std::streamoff>(page.offset));
+    in.read(page.data.data(), static_cast<std::streamsize>(page.data.size()));
+    page.data.resize(static_cast<std::size_t>(in.gcount()));
+    return page;
+  };
+  const bool ended = run->over;
+  LogPage page = co_await offload(reading);
+  page.ended = ended;
+  co_return std::move(page);
+}
+
+Task<Result<ProbeResult>> ExecutorBase::probe(ExecutionId id, Probe) {
+  CO_TRY(const ExecutionPtr run, find(id));
+  co_return fail(Errc::unsupported, "executor {} does not probe the network of an execution", type());
+}
+
+Task<Result<void>> ExecutorBase::set_deadline(ExecutionId id, SteadyTime) {
+  CO_TRY(const ExecutionPtr run, find(id));
+  co_return fail(Errc::unsupported, "executor {} does not end executions by itself", type());
 }
 
 }  // namespace dms::executor

@@ -30,6 +30,10 @@ class ExecutorBase : public Executor {
   Task<Result<Logs>> logs(ExecutionId id, std::size_t tail_bytes) override;
   Task<Result<Status>> status(ExecutionId id) override;
   Task<Result<std::vector<Status>>> list() override;
+  Task<Result<LogPage>> read_log(ExecutionId id, LogStream stream, std::uint64_t offset,
+                                 std::size_t max_bytes) override;
+  Task<Result<ProbeResult>> probe(ExecutionId id, Probe probe) override;
+  Task<Result<void>> set_deadline(ExecutionId id, SteadyTime deadline) override;
 
   /// How limits are enforced, as Status reports it.
   [[nodiscard]] virtual std::string_view enforcement() const = 0;

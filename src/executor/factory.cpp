@@ -35,9 +35,8 @@ Task<void> Registry::close() {
 
 namespace {
 
-/// Cleans up and adds the executor, or closes it and records the reason.
+/// Adds the executor, or closes it and records the reason.
 Task<void> offer(Registry& registry, std::unique_ptr<Executor> executor, Result<void> works) {
-  if (works) works = co_await executor->cleanup();
   if (works) {
     log::info("executor", "executor {} is offered", executor->type());
     registry.add(std::move(executor));

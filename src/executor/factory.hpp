@@ -1,7 +1,7 @@
 // Which executors this machine offers, decided once at start.
 //
 // "docker" is offered when an engine answers on its socket, "sandbox" when bubblewrap can make its namespaces, "null"
-// (a Fake) when requested. Residue of an earlier daemon is removed or quarantined before an executor is offered.
+// (a Fake) when requested. Executor::recover() comes next, by the owner of the executions.
 #pragma once
 
 #include <map>

@@ -12,9 +12,10 @@ Node::Node(Services services, std::unique_ptr<actor::System> system, std::unique
       root_(std::move(root)),
       behaviours_(services_, options_, *root_),
       provider_({services_.runtime.lane, services_.network, services_.resources, services_.executors, options_.work_dir,
-                 options_.location, options_.allow_privileged_docker},
+                 options_.location, options_.allow_privileged_docker, services_.store, services_.boot_id},
                 *root_),
-      deployments_({services_.runtime.lane, services_.network, services_.store, options_.work_dir}, *root_) {}
+      deployments_({services_.runtime.lane, services_.network, services_.store, options_.work_dir, services_.boot_id},
+                   *root_) {}
 
 Node::~Node() = default;
 

@@ -28,7 +28,7 @@ struct NodeBehavioursTest : testing::Test {
   db::AsyncStore async{node.lane(), *db::Store::open(":memory:")};
   std::unique_ptr<resources::Manager> resources =
       resources::Manager::open(async, [this] { return w.world.unix_now(); }).value();
-  Services services{node.node.runtime(), *node.network, async, *resources, {}, {}, {}};
+  Services services{node.node.runtime(), *node.network, async, *resources, {}, {}, {}, "boot"};
   Options options;
   NodeBehaviours behaviours{services, options, *node.root};
 };

@@ -19,6 +19,8 @@ struct Services {
   /// The resources of this machine, and how much of them is in use.
   std::function<Result<capability::Resources>()> machine;
   std::function<Result<capability::Resources>()> usage;
+  /// Changes when the machine boots: a SteadyTime of another boot means nothing.
+  std::string boot_id;
 };
 
 struct Options {

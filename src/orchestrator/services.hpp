@@ -14,6 +14,7 @@ struct Services {
   network::Network& network;
   db::AsyncStore& store;
   std::filesystem::path work_dir;
+  std::string boot_id;
 };
 
 }  // namespace dms::orchestrator

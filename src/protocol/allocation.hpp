@@ -1,5 +1,16 @@
-// The messages between an orchestrator and a provider about allocations: reservation (commit), allocation, start,
+// The messages between an orchestrator and a provider about allocations: reservation (commit), allocation, start, lease,
 // output, termination. Tokens authorise a message before its payload is read.
+//
+// Leases
+//  1. A provider keeps an allocation while its lease lasts; renew extends it, counted from its receipt. The provider
+//     grants a lease within its bounds (AllocateResponse::lease). An orchestrator that requests none, as those of DMS
+//     0.5.x, has the provider's longest silence instead; any accepted message of it counts.
+//  2. Each run of the work of an allocation has an incarnation, a random id. A renewal, a notice, an output position
+//     belong to one incarnation.
+//  3. renew is reconciliation, too: its reply reports everything that the provider holds for the ensemble. What the
+//     orchestrator does not know it stops; what it misses is lost; what has ended it collects.
+//  4. A provider reports the end of a run repeatedly until that is acknowledged; the run and its output stay until the
+//     orchestrator has the allocation removed (shutdown) or the provider's retention has passed.
 //
 // Specification: the behaviours /dms/deployment, /dms/allocation, /dms/orchestrator and /dms/ensemble of NuNet DMS 0.5.x.
 #pragma once
@@ -11,10 +22,22 @@
 #include "actor/handle.hpp"
 #include "capability/capability.hpp"
 #include "encoding/json.hpp"
+#include "encoding/named_enum.hpp"
 #include "jobs/ensemble/ensemble.hpp"
 #include "protocol/declaration.hpp"
 
 namespace dms::protocol {
+
+enum class AllocationStatus { pending, running, restarting, stopped, failed, completed, terminated };
+NAMED_ENUM(AllocationStatus, {AllocationStatus::pending, "pending"}, {AllocationStatus::running, "running"},
+           {AllocationStatus::restarting, "restarting"}, {AllocationStatus::stopped, "stopped"},
+           {AllocationStatus::failed, "failed"}, {AllocationStatus::completed, "completed"},
+           {AllocationStatus::terminated, "terminated"});
+constexpr AllocationStatus unknown_name(AllocationStatus) { return AllocationStatus::failed; }
+constexpr bool is_final(AllocationStatus s) {
+  return s == AllocationStatus::stopped || s == AllocationStatus::failed || s == AllocationStatus::completed ||
+         s == AllocationStatus::terminated;
+}
 
 /// The answer of most behaviours. `error` is empty exactly when `ok`.
 struct Ack {
@@ -61,11 +84,17 @@ struct AllocationConfig {
   capability::Resources resources;
   jobs::Execution execution;
   std::map<std::string, Bytes> provision_scripts;
+  // Not in DMS 0.5.x.
+  std::optional<jobs::HealthCheck> health_check;
+  std::vector<jobs::Input> inputs;
+  std::optional<jobs::Results> results;
   static constexpr auto json_fields() {
     using R = AllocationConfig;
-    return std::tuple(json::field("Type", &R::type), json::field("Executor", &R::executor),
-                      json::field("Resources", &R::resources), json::field("Execution", &R::execution),
-                      json::field("ProvisionScripts", &R::provision_scripts));
+    return std::tuple(
+        json::field("Type", &R::type), json::field("Executor", &R::executor), json::field("Resources", &R::resources),
+        json::field("Execution", &R::execution), json::field("ProvisionScripts", &R::provision_scripts),
+        json::field("HealthCheck", &R::health_check, json::omit_empty),
+        json::field("Inputs", &R::inputs, json::omit_empty), json::field("Results", &R::results, json::omit_empty));
   }
 };
 
@@ -73,10 +102,12 @@ struct AllocateRequest {
   std::string ensemble_id;
   std::string node_id;
   std::map<std::string, AllocationConfig> allocations;
+  std::int64_t lease_ns = 0;  ///< requested; not in DMS 0.5.x
   static constexpr auto json_fields() {
     using R = AllocateRequest;
     return std::tuple(json::field("EnsembleID", &R::ensemble_id), json::field("NodeID", &R::node_id),
-                      json::field("Allocations", &R::allocations));
+                      json::field("Allocations", &R::allocations),
+                      json::field("Lease", &R::lease_ns, json::omit_empty));
   }
 };
 
@@ -84,10 +115,13 @@ struct AllocateResponse {
   bool ok = false;
   std::string error;
   std::map<std::string, actor::Handle> allocations;
+  std::int64_t lease_ns = 0;                        ///< granted; not in DMS 0.5.x
+  std::map<std::string, std::string> incarnations;  ///< by allocation name; not in DMS 0.5.x
   static constexpr auto json_fields() {
     using R = AllocateResponse;
     return std::tuple(json::field("OK", &R::ok), json::field("Error", &R::error),
-                      json::field("Allocations", &R::allocations));
+                      json::field("Allocations", &R::allocations), json::field("Lease", &R::lease_ns, json::omit_empty),
+                      json::field("Incarnations", &R::incarnations, json::omit_empty));
   }
 };
 
@@ -111,6 +145,75 @@ struct StartRequest {
   }
 };
 
+/// Ends the run of an allocation and starts the next one, under a new incarnation.
+struct RestartRequest {
+  std::string incarnation;  ///< of the run to end; empty: the current one
+  static constexpr auto json_fields() {
+    return std::tuple(json::field("Incarnation", &RestartRequest::incarnation, json::omit_empty));
+  }
+};
+struct RestartReply {
+  bool ok = false;
+  std::string error;
+  std::string incarnation;
+  static constexpr auto json_fields() {
+    using R = RestartReply;
+    return std::tuple(json::field("OK", &R::ok), json::field("Error", &R::error),
+                      json::field("Incarnation", &R::incarnation, json::omit_empty));
+  }
+};
+
+struct RenewRequest {
+  std::string ensemble_id;
+  std::map<std::string, std::string> allocations;  ///< name -> incarnation of those whose lease is renewed
+  static constexpr auto json_fields() {
+    return std::tuple(json::field("EnsembleID", &RenewRequest::ensemble_id),
+                      json::field("Allocations", &RenewRequest::allocations));
+  }
+};
+
+enum class Health { unknown, starting, healthy, unhealthy };
+NAMED_ENUM(Health, {Health::unknown, ""}, {Health::starting, "starting"}, {Health::healthy, "healthy"},
+           {Health::unhealthy, "unhealthy"});
+
+/// What a provider holds of one allocation.
+struct AllocationReport {
+  AllocationStatus status{};
+  std::string incarnation;
+  std::int64_t lease_ns = 0;   ///< until the lease ends
+  int exit_code = 0;           ///< of a run that has ended
+  bool killed = false;         ///< the run was ended from outside
+  std::string reason;          ///< why it failed
+  std::uint64_t out_size = 0;  ///< bytes that the run has written so far
+  std::uint64_t err_size = 0;
+  Health health = Health::unknown;  ///< unknown without a health check
+  std::string health_message;       ///< of the last check that failed
+  double cpu_seconds = 0;
+  std::uint64_t memory_bytes = 0;
+  static constexpr auto json_fields() {
+    using R = AllocationReport;
+    constexpr auto omit = json::omit_empty;
+    return std::tuple(json::field("status", &R::status), json::field("incarnation", &R::incarnation),
+                      json::field("lease", &R::lease_ns), json::field("exit_code", &R::exit_code, omit),
+                      json::field("killed", &R::killed, omit), json::field("reason", &R::reason, omit),
+                      json::field("stdout_size", &R::out_size, omit), json::field("stderr_size", &R::err_size, omit),
+                      json::field("health", &R::health, omit), json::field("health_message", &R::health_message, omit),
+                      json::field("cpu_seconds", &R::cpu_seconds, omit),
+                      json::field("memory_bytes", &R::memory_bytes, omit));
+  }
+};
+
+struct RenewReply {
+  bool ok = false;
+  std::string error;
+  std::map<std::string, AllocationReport> allocations;  ///< by name: everything held for the ensemble
+  static constexpr auto json_fields() {
+    using R = RenewReply;
+    return std::tuple(json::field("OK", &R::ok), json::field("Error", &R::error),
+                      json::field("Allocations", &R::allocations));
+  }
+};
+
 struct AllocationShutdownRequest {
   std::string allocation_id;
   static constexpr auto json_fields() {
@@ -118,20 +221,49 @@ struct AllocationShutdownRequest {
   }
 };
 
+/// Without a stream, the last kTerminationOutput bytes of both are requested, as by DMS 0.5.x. With one, a page of it.
 struct AllocationLogsRequest {
   std::string allocation_name;
+  std::string stream;  ///< "stdout" or "stderr"
+  std::uint64_t offset = 0;
+  std::uint64_t max_bytes = 0;  ///< 0: kLogPage, which is the most
   static constexpr auto json_fields() {
-    return std::tuple(json::field("AllocName", &AllocationLogsRequest::allocation_name));
+    using R = AllocationLogsRequest;
+    constexpr auto omit = json::omit_empty;
+    return std::tuple(json::field("AllocName", &R::allocation_name), json::field("stream", &R::stream, omit),
+                      json::field("offset", &R::offset, omit), json::field("max_bytes", &R::max_bytes, omit));
+  }
+};
+inline constexpr std::size_t kLogPage = 512 * 1024;
+
+/// A page of a stream. Offsets count from the first byte that the run has written. A page that starts after the requested
+/// offset means that the bytes between were dropped by rotation.
+struct LogPage {
+  std::uint64_t offset = 0;       ///< of the first byte of `data`
+  std::uint64_t next_offset = 0;  ///< where the next page starts
+  std::uint64_t total_size = 0;   ///< bytes written so far
+  bool eof = false;               ///< the run has ended and next_offset is total_size
+  Bytes data;
+  static constexpr auto json_fields() {
+    using P = LogPage;
+    return std::tuple(json::field("offset", &P::offset), json::field("next_offset", &P::next_offset),
+                      json::field("total_size", &P::total_size), json::field("eof", &P::eof),
+                      json::field("data", &P::data));
   }
 };
 
-struct AllocationLogsResponse {
+struct AllocationLogsResponse : LogPage {
   Bytes out;
   Bytes err;
   std::string error;
   static constexpr auto json_fields() {
     using R = AllocationLogsResponse;
-    return std::tuple(json::field("Stdout", &R::out), json::field("Stderr", &R::err), json::field("Error", &R::error));
+    constexpr auto omit = json::omit_empty;
+    return std::tuple(json::field("Stdout", &R::out), json::field("Stderr", &R::err), json::field("Error", &R::error),
+                      json::field<R, std::uint64_t>("offset", &R::offset, omit),
+                      json::field<R, std::uint64_t>("next_offset", &R::next_offset, omit),
+                      json::field<R, std::uint64_t>("total_size", &R::total_size, omit),
+                      json::field<R, bool>("eof", &R::eof, omit), json::field<R, Bytes>("data", &R::data, omit));
   }
 };
 
@@ -154,12 +286,19 @@ struct TaskTermination {
   TerminationError error;
   Bytes out;
   Bytes err;
-  std::string reason;  // human-readable; an addition to DMS 0.5.x, whose nodes ignore it
+  // Additions to DMS 0.5.x, whose nodes ignore them.
+  std::string reason;  ///< human-readable
+  std::string incarnation;
+  std::uint64_t out_size = 0;  ///< all that was written; `out` has less if it is more than kTerminationOutput
+  std::uint64_t err_size = 0;
   static constexpr auto json_fields() {
     using R = TaskTermination;
     return std::tuple(json::field("allocation_id", &R::allocation_id), json::field("status", &R::status),
                       json::field("error", &R::error), json::field("stdout", &R::out), json::field("stderr", &R::err),
-                      json::field("reason", &R::reason, json::omit_empty));
+                      json::field("reason", &R::reason, json::omit_empty),
+                      json::field("incarnation", &R::incarnation, json::omit_empty),
+                      json::field("stdout_size", &R::out_size, json::omit_empty),
+                      json::field("stderr_size", &R::err_size, json::omit_empty));
   }
 };
 inline constexpr std::size_t kTerminationOutput = 256 * 1024;
@@ -187,6 +326,12 @@ inline constexpr Behaviour<RevertRequest, Ack> kRevert{
 /// The time limit allows for an image that has to be pulled first.
 inline constexpr Behaviour<StartRequest, Ack> kAllocationStart{
     {.path = "/dms/allocation/start", .help = "Start an allocation", .timeout = 5min}};
+/// Ends a run and waits for the next one to start.
+inline constexpr Behaviour<RestartRequest, RestartReply> kAllocationRestart{
+    {.path = "/dms/allocation/restart", .help = "Restart an allocation", .timeout = 2min}};
+/// Below /dms/deployment, so that a provider that holds nothing of the ensemble replies so.
+inline constexpr Behaviour<RenewRequest, RenewReply> kRenew{
+    {.path = "/dms/deployment/renew", .help = "Renew leases and report what is held", .timeout = 10s}};
 inline constexpr Behaviour<AllocationLogsRequest, AllocationLogsResponse> kAllocationLogs{
     {.path = "/dms/ensemble/{ensemble}/allocation/logs", .help = "Fetch the output of an allocation", .timeout = 2min}};
 inline constexpr Behaviour<AllocationShutdownRequest, Ack> kAllocationShutdown{

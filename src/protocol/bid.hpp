@@ -22,6 +22,7 @@
 #include "capability/location.hpp"
 #include "crypto/keys.hpp"
 #include "encoding/json.hpp"
+#include "encoding/named_enum.hpp"
 #include "protocol/declaration.hpp"
 
 namespace dms::protocol {
@@ -76,9 +77,19 @@ struct EnsembleBidRequest {
   }
 };
 
+/// What a provider honours of an ensemble beyond DMS 0.5.x. A bid without the features that a node needs is dropped.
+enum class Feature { lease, health, inputs, results };
+NAMED_ENUM(Feature, {Feature::lease, "lease"}, {Feature::health, "health"}, {Feature::inputs, "inputs"},
+           {Feature::results, "results"});
+
 struct Offer {
   capability::Resources free;
-  static constexpr auto json_fields() { return std::tuple(json::field("free", &Offer::free)); }
+  std::vector<std::string> features;  ///< names of Feature; unknown ones are ignored
+  std::int64_t max_lease_ns = 0;
+  static constexpr auto json_fields() {
+    return std::tuple(json::field("free", &Offer::free), json::field("features", &Offer::features, json::omit_empty),
+                      json::field("max_lease", &Offer::max_lease_ns, json::omit_empty));
+  }
 };
 
 class Bid {

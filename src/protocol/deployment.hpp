@@ -52,14 +52,56 @@ struct NewDeploymentReply {
   }
 };
 
+/// `status`, `limit` and `after` are additions to DMS 0.5.x.
 struct DeploymentListRequest {
-  std::map<std::string, std::string> metadata;  // all must match
-  static constexpr auto json_fields() { return std::tuple(json::field("Metadata", &DeploymentListRequest::metadata)); }
-};
-struct DeploymentListReply {
-  std::map<std::string, std::string> deployments;  // id -> status
+  std::map<std::string, std::string> metadata;  ///< all must match
+  std::vector<std::string> status;              ///< one of these; empty: any
+  std::uint32_t limit = 0;                      ///< deployments in one reply; 0: kMaxListed
+  std::string after;                            ///< `next` of the reply before
   static constexpr auto json_fields() {
-    return std::tuple(json::field("Deployments", &DeploymentListReply::deployments));
+    using R = DeploymentListRequest;
+    return std::tuple(json::field("Metadata", &R::metadata), json::field("Status", &R::status, json::omit_empty),
+                      json::field("Limit", &R::limit, json::omit_empty),
+                      json::field("After", &R::after, json::omit_empty));
+  }
+};
+inline constexpr std::uint32_t kMaxListed = 1000;
+struct DeploymentListReply {
+  std::map<std::string, std::string> deployments;  ///< id -> status
+  std::string next;                                ///< not empty if there are more
+  std::string error;
+  static constexpr auto json_fields() {
+    using R = DeploymentListReply;
+    return std::tuple(json::field("Deployments", &R::deployments), json::field("Next", &R::next, json::omit_empty),
+                      json::field("Error", &R::error, json::omit_empty));
+  }
+};
+
+struct DeploymentUpdateRequest {
+  std::string ensemble_id;
+  jobs::Ensemble ensemble;
+  static constexpr auto json_fields() {
+    return std::tuple(json::field("EnsembleID", &DeploymentUpdateRequest::ensemble_id),
+                      json::field("Ensemble", &DeploymentUpdateRequest::ensemble));
+  }
+};
+
+/// Removes deployments that have ended, with their output. Members of the request are additions to DMS 0.5.x.
+struct DeploymentPruneRequest {
+  std::map<std::string, std::string> metadata;  ///< all must match
+  std::int64_t older_than_ns = 0;               ///< since they ended
+  static constexpr auto json_fields() {
+    using R = DeploymentPruneRequest;
+    return std::tuple(json::field("Metadata", &R::metadata, json::omit_empty),
+                      json::field("OlderThan", &R::older_than_ns, json::omit_empty));
+  }
+};
+struct DeploymentPruneReply {
+  std::vector<std::string> deployments;  ///< removed
+  std::string error;
+  static constexpr auto json_fields() {
+    using R = DeploymentPruneReply;
+    return std::tuple(json::field("Deployments", &R::deployments), json::field("Error", &R::error, json::omit_empty));
   }
 };
 
@@ -72,10 +114,16 @@ struct AllocationState {
   std::string peer;
   int exit_code = 0;
   std::string reason;
+  std::string incarnation;
+  Health health = Health::unknown;
+  std::uint32_t restarts = 0;
   static constexpr auto json_fields() {
     using S = AllocationState;
+    constexpr auto omit = json::omit_empty;
     return std::tuple(json::field("status", &S::status), json::field("peer", &S::peer),
-                      json::field("exit_code", &S::exit_code), json::field("reason", &S::reason, json::omit_empty));
+                      json::field("exit_code", &S::exit_code), json::field("reason", &S::reason, omit),
+                      json::field("incarnation", &S::incarnation, omit), json::field("health", &S::health, omit),
+                      json::field("restarts", &S::restarts, omit));
   }
 };
 /// `error` is the reason why the deployment failed or is unknown. `allocations` and `reason` are additions to DMS
@@ -98,20 +146,79 @@ struct DeploymentManifestReply {
                       json::field("error", &DeploymentManifestReply::error, json::omit_empty));
   }
 };
+/// Usage of the allocations as last reported by their providers. Not in DMS 0.5.x.
+struct AllocationUsage : AllocationState {
+  std::string id;
+  std::string node;
+  std::string type;
+  std::string executor;
+  capability::Resources resources;
+  std::int64_t lease_ns = 0;
+  double cpu_seconds = 0;
+  std::uint64_t memory_bytes = 0;
+  std::uint64_t out_size = 0;
+  std::uint64_t err_size = 0;
+  std::vector<std::string> results;  ///< names of the results that are stored here
+  static constexpr auto json_fields() {
+    using U = AllocationUsage;
+    constexpr auto omit = json::omit_empty;
+    return std::tuple_cat(
+        std::tuple(json::field("id", &U::id), json::field("node", &U::node), json::field("type", &U::type),
+                   json::field("executor", &U::executor), json::field("resources", &U::resources),
+                   json::field<U, AllocationStatus>("status", &U::status),
+                   json::field<U, std::string>("peer", &U::peer), json::field<U, int>("exit_code", &U::exit_code),
+                   json::field<U, std::string>("reason", &U::reason, omit),
+                   json::field<U, std::string>("incarnation", &U::incarnation, omit),
+                   json::field<U, Health>("health", &U::health, omit),
+                   json::field<U, std::uint32_t>("restarts", &U::restarts, omit)),
+        std::tuple(json::field("lease", &U::lease_ns, omit), json::field("cpu_seconds", &U::cpu_seconds, omit),
+                   json::field("memory_bytes", &U::memory_bytes, omit), json::field("stdout_size", &U::out_size, omit),
+                   json::field("stderr_size", &U::err_size, omit), json::field("results", &U::results, omit)));
+  }
+};
+struct DeploymentInfoReply {
+  std::string status;
+  std::string error;
+  std::map<std::string, std::string> metadata;
+  std::uint64_t created = 0;  ///< ns since 1970
+  std::uint64_t ended = 0;    ///< 0 while it has not ended
+  std::map<std::string, AllocationUsage> allocations;
+  static constexpr auto json_fields() {
+    using R = DeploymentInfoReply;
+    constexpr auto omit = json::omit_empty;
+    return std::tuple(json::field("Status", &R::status), json::field("Error", &R::error, omit),
+                      json::field("Metadata", &R::metadata, omit), json::field("Created", &R::created),
+                      json::field("Ended", &R::ended, omit), json::field("Allocations", &R::allocations, omit));
+  }
+};
+
+/// Without a stream, the output is written to the orchestrator's disk, as by DMS 0.5.x. With one, the reply has a page of
+/// it; so `stream`, `offset` and `max_bytes` are additions, as is the page in the reply.
 struct DeploymentLogsRequest {
   std::string ensemble_id;
   std::string allocation_name;
+  std::string stream;  ///< "stdout", "stderr", or "result:<name>" for a result
+  std::uint64_t offset = 0;
+  std::uint64_t max_bytes = 0;  ///< 0: kLogPage, which is the most
   static constexpr auto json_fields() {
-    return std::tuple(json::field("EnsembleID", &DeploymentLogsRequest::ensemble_id),
-                      json::field("AllocationName", &DeploymentLogsRequest::allocation_name));
+    using R = DeploymentLogsRequest;
+    constexpr auto omit = json::omit_empty;
+    return std::tuple(json::field("EnsembleID", &R::ensemble_id), json::field("AllocationName", &R::allocation_name),
+                      json::field("stream", &R::stream, omit), json::field("offset", &R::offset, omit),
+                      json::field("max_bytes", &R::max_bytes, omit));
   }
 };
-struct DeploymentLogsReply {
+struct DeploymentLogsReply : LogPage {
   std::string written_to;
   std::string error;
   static constexpr auto json_fields() {
-    return std::tuple(json::field("LogsWrittenTo", &DeploymentLogsReply::written_to),
-                      json::field("Error", &DeploymentLogsReply::error));
+    using R = DeploymentLogsReply;
+    constexpr auto omit = json::omit_empty;
+    return std::tuple(json::field("LogsWrittenTo", &R::written_to), json::field("Error", &R::error),
+                      json::field<R, std::uint64_t>("offset", &R::offset, omit),
+                      json::field<R, std::uint64_t>("next_offset", &R::next_offset, omit),
+                      json::field<R, std::uint64_t>("total_size", &R::total_size, omit),
+                      json::field<R, bool>("eof", &R::eof, omit), json::field<R, Bytes>("data", &R::data, omit));
   }
 };
 
@@ -122,15 +229,24 @@ inline constexpr std::array kDeploymentNewParameters{
               .form = Form::ensemble,
               .value = "file",
               .help = "the ensemble, as YAML; - reads standard input [ensemble.yaml]"}};
-inline constexpr std::array kDeploymentListParameters{Parameter{.name = "filter",
-                                                                .letter = 'f',
-                                                                .member = "Metadata",
-                                                                .form = Form::pairs,
-                                                                .value = "key=value",
-                                                                .help = "only deployments with this metadata"}};
+inline constexpr Parameter kMetadataParameter{.name = "filter",
+                                              .letter = 'f',
+                                              .member = "Metadata",
+                                              .form = Form::pairs,
+                                              .value = "key=value",
+                                              .help = "only deployments with this metadata"};
+inline constexpr std::array kDeploymentListParameters{kMetadataParameter};
+inline constexpr std::array kDeploymentPruneParameters{kMetadataParameter};
 inline constexpr Parameter kDeploymentIdParameter{
     .name = "id", .letter = 'i', .member = "ID", .value = "id", .help = "id of the deployment", .required = true};
 inline constexpr std::array kDeploymentIdParameters{kDeploymentIdParameter};
+inline constexpr std::array kDeploymentUpdateParameters{Parameter{.name = "id",
+                                                                  .letter = 'i',
+                                                                  .member = "EnsembleID",
+                                                                  .value = "id",
+                                                                  .help = "id of the deployment",
+                                                                  .required = true},
+                                                        kDeploymentNewParameters[0]};
 inline constexpr std::array kDeploymentLogsParameters{Parameter{.name = "id",
                                                                 .letter = 'i',
                                                                 .member = "EnsembleID",
@@ -176,5 +292,25 @@ inline constexpr Behaviour<DeploymentId, Ack> kDeploymentShutdown{{.path = "/dms
                                                                    .offered = Offered::command_line,
                                                                    .timeout = 1min,
                                                                    .parameters = kDeploymentIdParameters}};
+
+inline constexpr Behaviour<DeploymentUpdateRequest, Ack> kDeploymentUpdate{{.path = "/dms/node/deployment/update",
+                                                                            .help = "Change a running deployment",
+                                                                            .offered = Offered::command_line,
+                                                                            .timeout = 5min,
+                                                                            .parameters = kDeploymentUpdateParameters}};
+inline constexpr Behaviour<DeploymentPruneRequest, DeploymentPruneReply> kDeploymentPrune{
+    {.path = "/dms/node/deployment/prune",
+     .help = "Remove deployments that have ended",
+     .offered = Offered::command_line,
+     .parameters = kDeploymentPruneParameters}};
+inline constexpr Behaviour<DeploymentId, Ack> kDeploymentDelete{{.path = "/dms/node/deployment/delete",
+                                                                 .help = "Remove a deployment that has ended",
+                                                                 .offered = Offered::command_line,
+                                                                 .parameters = kDeploymentIdParameters}};
+inline constexpr Behaviour<DeploymentId, DeploymentInfoReply> kDeploymentInfo{
+    {.path = "/dms/node/deployment/info",
+     .help = "Show a deployment with the usage of its allocations",
+     .offered = Offered::command_line,
+     .parameters = kDeploymentIdParameters}};
 
 }  // namespace dms::protocol

@@ -8,21 +8,9 @@
 
 #include "actor/handle.hpp"
 #include "capability/location.hpp"
-#include "encoding/named_enum.hpp"
 #include "protocol/allocation.hpp"
 
 namespace dms::protocol {
-
-enum class AllocationStatus { pending, running, restarting, stopped, failed, completed, terminated };
-NAMED_ENUM(AllocationStatus, {AllocationStatus::pending, "pending"}, {AllocationStatus::running, "running"},
-           {AllocationStatus::restarting, "restarting"}, {AllocationStatus::stopped, "stopped"},
-           {AllocationStatus::failed, "failed"}, {AllocationStatus::completed, "completed"},
-           {AllocationStatus::terminated, "terminated"});
-constexpr AllocationStatus unknown_name(AllocationStatus) { return AllocationStatus::failed; }
-constexpr bool is_final(AllocationStatus s) {
-  return s == AllocationStatus::stopped || s == AllocationStatus::failed || s == AllocationStatus::completed ||
-         s == AllocationStatus::terminated;
-}
 
 struct AllocationManifest {
   std::string id;
@@ -32,15 +20,28 @@ struct AllocationManifest {
   std::string dns_name;
   PortMapping ports;
   AllocationStatus status = AllocationStatus::pending;
-  int exit_code = 0;   // of a task that has ended; not in DMS 0.5.x
-  std::string reason;  // why it failed; not in DMS 0.5.x
+  int exit_code = 0;  // of a task that has ended; not in DMS 0.5.x
+  // Not in DMS 0.5.x.
+  std::string reason;  ///< why it failed
+  std::string incarnation;
+  std::int64_t lease_ns = 0;   ///< granted
+  std::uint32_t restarts = 0;  ///< runs after the first, on any machine
+  Health health = Health::unknown;
+  std::uint64_t out_size = 0;  ///< bytes that the last run has written
+  std::uint64_t err_size = 0;
+  bool collected = false;  ///< the output of a run that has ended is stored here, all that was kept
   static constexpr auto json_fields() {
     using M = AllocationManifest;
-    return std::tuple(json::field("id", &M::id), json::field("type", &M::type), json::field("node_id", &M::node_id),
-                      json::field("handle", &M::handle), json::field("dns_name", &M::dns_name),
-                      json::field("ports", &M::ports, json::omit_empty), json::field("status", &M::status),
-                      json::field("exit_code", &M::exit_code, json::omit_empty),
-                      json::field("reason", &M::reason, json::omit_empty));
+    return std::tuple(
+        json::field("id", &M::id), json::field("type", &M::type), json::field("node_id", &M::node_id),
+        json::field("handle", &M::handle), json::field("dns_name", &M::dns_name),
+        json::field("ports", &M::ports, json::omit_empty), json::field("status", &M::status),
+        json::field("exit_code", &M::exit_code, json::omit_empty), json::field("reason", &M::reason, json::omit_empty),
+        json::field("incarnation", &M::incarnation, json::omit_empty),
+        json::field("lease", &M::lease_ns, json::omit_empty), json::field("restarts", &M::restarts, json::omit_empty),
+        json::field("health", &M::health, json::omit_empty), json::field("stdout_size", &M::out_size, json::omit_empty),
+        json::field("stderr_size", &M::err_size, json::omit_empty),
+        json::field("collected", &M::collected, json::omit_empty));
   }
 };
 

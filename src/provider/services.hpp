@@ -23,6 +23,8 @@ struct Services {
   std::filesystem::path work_dir;
   capability::Location location;
   bool allow_privileged_docker = false;
+  db::AsyncStore& store;
+  std::string boot_id;
 };
 
 }  // namespace dms::provider

@@ -45,7 +45,9 @@ struct ProviderTest : testing::Test {
   }
   void run(Task<void> task) { w.world.run(node.node, std::move(task)); }
 
-  Services services() { return {node.lane(), *node.network, *resources, {{"null", &executor}}, folder, {}}; }
+  Services services() {
+    return {node.lane(), *node.network, *resources, {{"null", &executor}}, folder, {}, false, store, "boot"};
+  }
   protocol::NodeRequest node_request(double cores) const {
     protocol::NodeRequest request;
     request.node_id = "n";

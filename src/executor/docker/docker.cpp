@@ -324,8 +324,8 @@ Task<Result<ExecOutput>> Docker::exec(ExecutionId id, std::vector<std::string> a
 
 // ------------------------------------------------------------------------------------------------------- housekeeping
 
-Task<Result<void>> Docker::cleanup() {
-  if (!runs_.empty()) co_return fail(Errc::invalid_argument, "cleanup comes before the first start");
+Task<Result<std::vector<ExecutionId>>> Docker::recover(std::vector<Request>) {
+  if (!runs_.empty()) co_return fail(Errc::invalid_argument, "recover() comes before the first start");
   const std::string filter = fmt::format(R"({{"label":["nunet-executor={}"]}})", options_.id);
   const std::string path = "/containers/json?all=1&filters=" + url_encode(filter);
   CO_TRY(const json::Value answer, co_await api_.call("GET", path));
@@ -338,7 +338,7 @@ Task<Result<void>> Docker::cleanup() {
               json_text(container, {"Labels", "nunet-executionID"}));
     CO_TRY_VOID(co_await delete_container(id));
   }
-  co_return Result<void>();
+  co_return std::vector<ExecutionId>();
 }
 
 Task<void> Docker::close() {

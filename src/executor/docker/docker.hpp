@@ -58,7 +58,7 @@ class Docker final : public ExecutorBase {
   Task<Result<void>> remove(ExecutionId id) override;
   Task<Result<Stats>> stats(ExecutionId id) override;
   Task<Result<ExecOutput>> exec(ExecutionId id, std::vector<std::string> argv) override;
-  Task<Result<void>> cleanup() override;
+  Task<Result<std::vector<ExecutionId>>> recover(std::vector<Request> known) override;
   Task<void> close() override;
 
  private:

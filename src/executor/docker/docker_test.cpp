@@ -195,7 +195,7 @@ TEST_F(DockerTest, RefusesRequestsThatTheProviderDoesNotAllow) {
 
 TEST_F(DockerTest, CleanupRemovesByLabel) {
   net_.answers = {http(200, R"([{"Id":"aa11"},{"Id":"../x"},{"Id":"bb22"}])"), http(204, ""), http(204, "")};
-  ASSERT_TRUE(run(docker_.cleanup()));
+  ASSERT_TRUE(run(docker_.recover({})));
   EXPECT_THAT(net_.written, HasSubstr("nunet-executor%3Dnunet"));
   EXPECT_THAT(net_.written, HasSubstr("DELETE /containers/aa11?force=1"));
   EXPECT_THAT(net_.written, HasSubstr("DELETE /containers/bb22?force=1"));
@@ -369,7 +369,7 @@ TEST_P(DockerEngineTest, CleanupRemovesContainersOfAnEarlierDaemon) {
     ASSERT_TRUE(runtime_.run(earlier->start(request("sleep 1000", "old"))));
     // The earlier daemon is killed: its waits end, its container keeps running.
     EXPECT_EQ(containers(), 1u);
-    auto cleaned = runtime_.run(docker_->cleanup());
+    auto cleaned = runtime_.run(docker_->recover({}));
     EXPECT_TRUE(cleaned);
     EXPECT_EQ(containers(), 0u);
     runtime_.run(earlier->close());

@@ -5,13 +5,21 @@
 namespace dms::executor {
 
 struct Fake::Run : Execution {
-  FakeScript script;
-  Duration left = 0ns;  // of running time
-  SteadyTime since{};   // when it was started or resumed
+  explicit Run(FakeHost::Work& work) : work(work) { request = work.request; }
+  FakeHost::Work& work;
+  /// The deadline changed, or the state.
+  void changed_state(State now) {
+    state = work.state = now;
+    changed.notify_all();
+  }
 };
 
-Fake::Fake(Lane& lane, std::string type, FakeScript script)
-    : lane_(lane), type_(std::move(type)), default_(std::move(script)), nursery_(lane, "fake executor") {}
+Fake::Fake(Lane& lane, std::string type, FakeScript script, std::shared_ptr<FakeHost> host)
+    : lane_(lane),
+      type_(std::move(type)),
+      default_(std::move(script)),
+      host_(std::move(host)),
+      nursery_(lane, "fake executor") {}
 Fake::~Fake() = default;
 
 namespace {
@@ -40,6 +48,12 @@ Result<void> apply(FakeScript& script, std::string_view key, std::string value) 
     script.start_error = std::move(value);
   } else if (key == "FAKE_IGNORE_TERM") {
     script.ignores_term = true;
+  } else if (key == "FAKE_HEALTHY_AFTER") {
+    TRY(const double seconds, number(key, value));
+    script.healthy_after = std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds));
+  } else if (key == "FAKE_UNHEALTHY_AFTER") {
+    TRY(const double seconds, number(key, value));
+    script.unhealthy_after = std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds));
   }
   return {};
 }
@@ -62,67 +76,105 @@ Result<FakeScript> Fake::choose(const Request& request) const {
 
 Task<Result<void>> Fake::start(Request request) {
   CO_TRY_VOID(validate(request));
-  auto run = std::make_shared<Run>();
-  CO_TRY(run->script, choose(request));
-  run->request = std::move(request);
-  const ExecutionId id = run->request.execution_id;
+  CO_TRY(FakeScript script, choose(request));
+  const ExecutionId id = request.execution_id;
+  if (runs_.contains(id)) co_return fail(Errc::already_exists, "execution '{}' exists already", id.value);
+  FakeHost::Work& work = host_->works[id];
+  work.request = std::move(request);
+  work.script = std::move(script);
+  auto run = std::make_shared<Run>(work);
   CO_TRY_VOID(add(run));
   Result<void> slept;
-  if (run->script.startup > 0ns) slept = co_await sleep_for(run->script.startup);
-  if (slept && run->script.start_error) slept = fail(Errc::io, "{}", *run->script.start_error);
+  if (work.script.startup > 0ns) slept = co_await sleep_for(work.script.startup);
+  if (slept && work.script.start_error) slept = fail(Errc::io, "{}", *work.script.start_error);
   if (!slept) {
     ++metrics_.start_failures;
     end(*run, -1, "never started", true);
     runs_.erase(id);
+    host_->works.erase(id);
     co_return std::unexpected(slept.error());
   }
   if (run->over) co_return fail(Errc::cancelled, "execution '{}' was ended while it started", id.value);
   ++started_;
-  run->state = State::running;
-  run->result.out = run->script.out;
-  run->result.err = run->script.err;
-  run->left = run->script.runs_for.value_or(0ns);
-  run->since = lane_.now();
+  work.result.out = work.script.out;
+  work.result.err = work.script.err;
+  work.left = work.script.runs_for.value_or(0ns);
+  work.since = lane_.now();
+  run->result = work.result;
+  run->changed_state(State::running);
   metrics_.running.add();
   nursery_.spawn(live(run));
   co_return Result<void>();
 }
 
-/// Waits for the running time to elapse; paused time does not count.
+/// Waits until the running time has elapsed, of which paused time is no part, or the deadline has come.
 Task<void> Fake::live(RunPtr run) {
   while (!run->over) {
-    const bool ticking = run->state == State::running && run->script.runs_for;
-    const Duration spent = lane_.now() - run->since;
-    if (ticking && spent >= run->left) {
-      const int code = run->script.exit_code;
+    const bool ticking = run->state == State::running && run->work.script.runs_for;
+    const SteadyTime end_of_run = run->work.since + run->work.left;
+    const std::optional<SteadyTime> deadline = run->work.deadline;
+    if (ticking && lane_.now() >= end_of_run && (!deadline || end_of_run <= *deadline)) {
+      const int code = run->work.script.exit_code;
+      run->work.ended_at = end_of_run;
       end(*run, code, code == 0 ? std::string() : describe_exit(code), false);
       co_return;
     }
+    if (deadline && lane_.now() >= *deadline) {
+      run->work.ended_at = *deadline;
+      end(*run, 137, "its deadline has passed", true);
+      co_return;
+    }
     std::optional<ScopedTimer> timer;
-    if (ticking) timer.emplace(lane_, run->since + run->left, [run] { run->changed.notify_all(); });
-    (void)co_await run->changed.wait_shielded();
+    std::optional<SteadyTime> next = deadline;
+    if (ticking) next = next ? std::min(*next, end_of_run) : end_of_run;
+    if (next) timer.emplace(lane_, *next, [run] { run->changed.notify_all(); });
+    const Result<void> waited = co_await run->changed.wait();
+    if (!waited) co_return;  // close(): the work continues on the host
   }
 }
 
-void Fake::end(Execution& run, int exit_code, std::string error, bool killed) {
+void Fake::end(Run& run, int exit_code, std::string error, bool killed) {
   if (run.over) return;
   const bool ran = run.state != State::pending;
-  run.result.exit_code = exit_code;
-  run.result.error_msg = std::move(error);
-  run.result.killed = killed;
+  ExecutionResult& result = run.work.result;
+  result.exit_code = exit_code;
+  result.error_msg = std::move(error);
+  result.killed = killed;
+  run.result = result;
+  run.over = run.work.over = true;
+  if (!run.work.ended_at) run.work.ended_at = lane_.now();
+  run.changed_state(exit_code == 0 ? State::success : State::failed);
   if (ran) {
     metrics_.running.sub();
     count_end(run.result);
   }
-  run.state = exit_code == 0 ? State::success : State::failed;
-  run.over = true;
-  run.changed.notify_all();
+}
+
+Task<Result<std::vector<ExecutionId>>> Fake::recover(std::vector<Request> known) {
+  std::vector<ExecutionId> taken;
+  std::map<ExecutionId, FakeHost::Work> kept;
+  for (const Request& request : known)
+    if (auto work = host_->works.extract(request.execution_id); !work.empty() && work.mapped().state != State::pending)
+      kept.insert(std::move(work));
+  host_->works = std::move(kept);
+  for (auto& [id, work] : host_->works) {
+    auto run = std::make_shared<Run>(work);
+    run->state = work.state;
+    run->result = work.result;
+    run->over = work.over;
+    CO_TRY_VOID(add(run));
+    taken.push_back(id);
+    if (run->over) continue;
+    metrics_.running.add();
+    nursery_.spawn(live(run));
+  }
+  co_return std::move(taken);
 }
 
 Task<Result<void>> Fake::stop(ExecutionId id, Duration grace) {
   CO_TRY(RunPtr run, find<Run>(id));
   if (run->over) co_return Result<void>();
-  if (run->script.ignores_term) {
+  if (run->work.script.ignores_term) {
     Result<void> ended = co_await with_timeout(grace, until_over(run));
     if (!ended && !ended.error().is(Errc::deadline_exceeded)) co_return std::unexpected(ended.error());
     end(*run, 137, "did not end within the grace and was killed", true);
@@ -136,9 +188,8 @@ Task<Result<void>> Fake::pause(ExecutionId id) {
   CO_TRY(RunPtr run, find<Run>(id));
   if (run->state == State::paused) co_return Result<void>();
   CO_TRY_VOID(check_state(*run, State::running));
-  run->left -= lane_.now() - run->since;
-  run->state = State::paused;
-  run->changed.notify_all();
+  run->work.left -= lane_.now() - run->work.since;
+  run->changed_state(State::paused);
   co_return Result<void>();
 }
 
@@ -146,9 +197,8 @@ Task<Result<void>> Fake::resume(ExecutionId id) {
   CO_TRY(RunPtr run, find<Run>(id));
   if (run->state == State::running) co_return Result<void>();
   CO_TRY_VOID(check_state(*run, State::paused));
-  run->since = lane_.now();
-  run->state = State::running;
-  run->changed.notify_all();
+  run->work.since = lane_.now();
+  run->changed_state(State::running);
   co_return Result<void>();
 }
 
@@ -156,6 +206,7 @@ Task<Result<void>> Fake::remove(ExecutionId id) {
   CO_TRY(RunPtr run, find<Run>(id));
   end(*run, 137, "removed while it ran", true);
   runs_.erase(id);
+  host_->works.erase(id);
   co_return Result<void>();
 }
 
@@ -174,21 +225,54 @@ Task<Result<Stats>> Fake::stats(ExecutionId id) {
   co_return stats;
 }
 
+Task<Result<LogPage>> Fake::read_log(ExecutionId id, LogStream stream, std::uint64_t offset, std::size_t max_bytes) {
+  CO_TRY(RunPtr run, find<Run>(id));
+  const std::string& text = stream == LogStream::out ? run->result.out : run->result.err;
+  LogPage page;
+  page.total = text.size();
+  page.offset = std::min<std::uint64_t>(offset, page.total);
+  page.data = text.substr(page.offset, max_bytes);
+  page.ended = run->over;
+  co_return std::move(page);
+}
+
+bool Fake::healthy(const Run& run) const {
+  const Duration ran = lane_.now() - run.work.since;
+  return ran >= run.work.script.healthy_after &&
+         (!run.work.script.unhealthy_after || ran < *run.work.script.unhealthy_after);
+}
+
 Task<Result<ExecOutput>> Fake::exec(ExecutionId id, std::vector<std::string> argv) {
   CO_TRY(RunPtr run, find<Run>(id));
   CO_TRY_VOID(check_state(*run, State::running));
   ExecOutput output;
-  output.exit_code = 0;
+  output.exit_code = healthy(*run) ? 0 : 1;
   for (const std::string& arg : argv) output.out += (output.out.empty() ? "" : " ") + arg;
   co_return std::move(output);
 }
 
-Task<Result<void>> Fake::cleanup() { co_return Result<void>(); }
+Task<Result<ProbeResult>> Fake::probe(ExecutionId id, Probe probe) {
+  CO_TRY(RunPtr run, find<Run>(id));
+  CO_TRY_VOID(check_state(*run, State::running));
+  ProbeResult result;
+  result.connected = healthy(*run);
+  if (!result.connected) result.message = fmt::format("connection to port {} refused", probe.port);
+  if (result.connected && !probe.http_path.empty()) result.http_status = 200;
+  co_return std::move(result);
+}
+
+Task<Result<void>> Fake::set_deadline(ExecutionId id, SteadyTime deadline) {
+  CO_TRY(RunPtr run, find<Run>(id));
+  run->work.deadline = deadline;
+  run->changed.notify_all();
+  co_return Result<void>();
+}
 
 Task<void> Fake::close() {
-  for (auto& [id, run] : runs_) end(*run, 137, "the executor was closed", true);
+  for (const auto& [id, run] : runs_)
+    if (!run->over && run->state != State::pending) metrics_.running.sub();
   runs_.clear();
-  co_await nursery_.join();
+  co_await nursery_.close();
 }
 
 }  // namespace dms::executor

@@ -4,6 +4,9 @@
 // request (FAKE_SECONDS, FAKE_EXIT_CODE, FAKE_OUT, FAKE_ERR, FAKE_START_ERROR, FAKE_IGNORE_TERM), so that an ensemble
 // can choose; the default script. It starts no process and writes no file.
 //
+// The work runs on a FakeHost, which stands for the machine: it outlives a Fake that is closed, and the next one takes
+// the work up with recover(). What would have ended meanwhile has ended then, at its time.
+//
 // Threads and cancellation: as executor.hpp says. Limits are stored and reported, not enforced.
 #pragma once
 
@@ -24,12 +27,31 @@ struct FakeScript {
   int exit_code = 0;
   std::string out;  // written at the start of the run
   std::string err;
-  bool ignores_term = false;  // stop() has to wait for the grace
+  bool ignores_term = false;                // stop() has to wait for the grace
+  Duration healthy_after = 0ns;             // of running time: until then exec() ends with 1 and probe() fails
+  std::optional<Duration> unhealthy_after;  // from then on they fail again
+};
+
+/// The executions of a machine, whether a daemon runs or not.
+struct FakeHost {
+  struct Work {
+    Request request;
+    FakeScript script;
+    State state = State::pending;
+    bool over = false;
+    ExecutionResult result;
+    Duration left = 0ns;                 // of running time
+    SteadyTime since{};                  // when it was started or resumed
+    std::optional<SteadyTime> deadline;  // ends it
+    std::optional<SteadyTime> ended_at;
+  };
+  std::map<ExecutionId, Work> works;
 };
 
 class Fake final : public ExecutorBase {
  public:
-  explicit Fake(Lane& lane, std::string type = "null", FakeScript script = {});
+  explicit Fake(Lane& lane, std::string type = "null", FakeScript script = {},
+                std::shared_ptr<FakeHost> host = std::make_shared<FakeHost>());
   ~Fake() override;
 
   /// The script of the next runs of that job.
@@ -46,9 +68,14 @@ class Fake final : public ExecutorBase {
   Task<Result<void>> resume(ExecutionId id) override;
   Task<Result<void>> remove(ExecutionId id) override;
   Task<Result<Logs>> logs(ExecutionId id, std::size_t tail_bytes) override;
+  Task<Result<LogPage>> read_log(ExecutionId id, LogStream stream, std::uint64_t offset,
+                                 std::size_t max_bytes) override;
   Task<Result<Stats>> stats(ExecutionId id) override;
   Task<Result<ExecOutput>> exec(ExecutionId id, std::vector<std::string> argv) override;
-  Task<Result<void>> cleanup() override;
+  /// Connected if the script answers on the port.
+  Task<Result<ProbeResult>> probe(ExecutionId id, Probe probe) override;
+  Task<Result<void>> set_deadline(ExecutionId id, SteadyTime deadline) override;
+  Task<Result<std::vector<ExecutionId>>> recover(std::vector<Request> known) override;
   Task<void> close() override;
 
  private:
@@ -56,12 +83,14 @@ class Fake final : public ExecutorBase {
   using RunPtr = std::shared_ptr<Run>;
   [[nodiscard]] Result<FakeScript> choose(const Request& request) const;
   Task<void> live(RunPtr run);
-  void end(Execution& run, int exit_code, std::string error, bool killed);
+  void end(Run& run, int exit_code, std::string error, bool killed);
+  [[nodiscard]] bool healthy(const Run& run) const;
 
   Lane& lane_;
   std::string type_;
   FakeScript default_;
   std::map<std::string, FakeScript> scripts_;
+  std::shared_ptr<FakeHost> host_;
   std::size_t started_ = 0;
   Nursery nursery_;
 };

@@ -448,12 +448,12 @@ const Cgroup* Sandbox::cgroup(const ExecutionId& id) const {
   return run && (*run)->cgroup ? &*(*run)->cgroup : nullptr;
 }
 
-Task<Result<void>> Sandbox::cleanup() {
-  if (!runs_.empty()) co_return fail(Errc::invalid_argument, "cleanup comes before the first start");
+Task<Result<std::vector<ExecutionId>>> Sandbox::recover(std::vector<Request>) {
+  if (!runs_.empty()) co_return fail(Errc::invalid_argument, "recover() comes before the first start");
   std::vector<Cgroup> groups;
   if (cgroups_) groups = cgroups_->list();
   co_await residue_.adopt(std::move(groups));
-  co_return Result<void>();
+  co_return std::vector<ExecutionId>();
 }
 
 Task<void> Sandbox::close() {

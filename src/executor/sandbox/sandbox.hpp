@@ -72,7 +72,7 @@ class Sandbox final : public ExecutorBase {
   Task<Result<void>> remove(ExecutionId id) override;
   Task<Result<Stats>> stats(ExecutionId id) override;
   Task<Result<ExecOutput>> exec(ExecutionId id, std::vector<std::string> argv) override;
-  Task<Result<void>> cleanup() override;
+  Task<Result<std::vector<ExecutionId>>> recover(std::vector<Request> known) override;
   Task<void> close() override;
 
   /// The control group of a running execution, for tests and diagnosis.

@@ -413,7 +413,7 @@ TEST_F(SandboxTest, CleanupEndsProcessesOfAKilledDaemon) {
   spec.cgroups = leftover->procs_files();
   auto process = processes_.spawn(std::move(spec));
   ASSERT_TRUE(process) << process.error().to_string();
-  ASSERT_TRUE(runtime_.run(sandbox_->cleanup()));
+  ASSERT_TRUE(runtime_.run(sandbox_->recover({})));
   auto exit = runtime_.run((*process)->wait());
   ASSERT_TRUE(exit);
   EXPECT_EQ(exit->signal, SIGKILL);
@@ -429,7 +429,7 @@ TEST_F(SandboxTest, ResidueOfAJobDoesNotDisableTheSandbox) {
   ASSERT_EQ(made.exit_code, 0) << made.err;
   // The daemon is killed without removing it.
   Sandbox next(runtime_.runtime().lane, processes_, options());
-  const Result<void> cleaned = runtime_.run(next.cleanup());
+  const Result<void> cleaned = runtime_.run(next.recover({}));
   EXPECT_TRUE(cleaned) << cleaned.error().to_string();
   ASSERT_TRUE(runtime_.run(next.start(request("echo again"))));
   EXPECT_EQ(runtime_.run(next.wait(ExecutionId("job-1")))->out, "again\n");
@@ -445,15 +445,15 @@ TEST_F(SandboxTest, WhatCannotBeRemovedIsQuarantined) {
     fs::remove_all(dir_ / "state");
     GTEST_SKIP() << "skipped: this user may not mount";
   }
-  EXPECT_TRUE(runtime_.run(sandbox_->cleanup()));
+  EXPECT_TRUE(runtime_.run(sandbox_->recover({})));
   EXPECT_EQ(run("echo hello").out, "hello\n") << "the residue had the same id";
   EXPECT_TRUE(runtime_.run(sandbox_->remove(ExecutionId("job-1"))));
-  runtime_.run(sandbox_->close());  // waits for the sweep that cleanup() has begun
+  runtime_.run(sandbox_->close());  // waits for the sweep that recover() has begun
   const fs::path quarantined = dir_ / "state/.quarantine-1-job-1";
   EXPECT_TRUE(fs::exists(quarantined));
   EXPECT_EQ(::umount2((quarantined / "work/mount").c_str(), MNT_DETACH), 0);
   Sandbox next(runtime_.runtime().lane, processes_, options());
-  EXPECT_TRUE(runtime_.run(next.cleanup()));
+  EXPECT_TRUE(runtime_.run(next.recover({})));
   until_state_is_empty();
   runtime_.run(next.close());
 }

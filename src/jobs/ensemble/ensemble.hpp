@@ -44,7 +44,13 @@ enum class EscalationStrategy { unspecified, redeploy, teardown };
 enum class AllocationRecovery { stay_down, one_for_one, one_for_all, rest_for_one };
 enum class NodeRecovery { stay_down, restart, redeploy };
 enum class SupervisorStrategy { unspecified, one_for_one, all_for_one, rest_for_one };
-enum class HealthCheckType { none, command, http };
+enum class HealthCheckType { none, command, http, tcp };
+/// When an allocation that depends on another may start: when that one runs, passes its health check, or has ended with 0.
+enum class Condition { started, healthy, completed };
+/// What happens to a node whose machine is lost: a replacement starts when the lease of the lost one has ended
+/// (exclusive) or at once (fast), or its allocations have failed (fail). Unspecified: exclusive if the node has a task,
+/// else fast. What happens when the work itself fails is another matter (NodeRecovery, AllocationRecovery).
+enum class OnLoss { unspecified, exclusive, fast, fail };
 enum class VolumeType { local, glusterfs };
 enum class KeyType { ssh, gpg };
 
@@ -62,7 +68,11 @@ NAMED_ENUM(NodeRecovery, {NodeRecovery::stay_down, "stay_down"}, {NodeRecovery::
 NAMED_ENUM(SupervisorStrategy, {SupervisorStrategy::unspecified, ""}, {SupervisorStrategy::one_for_one, "OneForOne"},
            {SupervisorStrategy::all_for_one, "AllForOne"}, {SupervisorStrategy::rest_for_one, "RestForOne"});
 NAMED_ENUM(HealthCheckType, {HealthCheckType::none, ""}, {HealthCheckType::command, "command"},
-           {HealthCheckType::http, "http"});
+           {HealthCheckType::http, "http"}, {HealthCheckType::tcp, "tcp"});
+NAMED_ENUM(Condition, {Condition::started, "started"}, {Condition::healthy, "healthy"},
+           {Condition::completed, "completed"});
+NAMED_ENUM(OnLoss, {OnLoss::unspecified, ""}, {OnLoss::exclusive, "exclusive"}, {OnLoss::fast, "fast"},
+           {OnLoss::fail, "fail"});
 NAMED_ENUM(VolumeType, {VolumeType::local, "local"}, {VolumeType::glusterfs, "glusterfs"});
 NAMED_ENUM(KeyType, {KeyType::ssh, "ssh"}, {KeyType::gpg, "gpg"});
 
@@ -102,14 +112,33 @@ struct HealthCheck {
   std::vector<std::string> exec;
   std::string endpoint;
   HealthCheckResponse response;
-  std::int64_t interval_ns = 0;
+  std::int64_t interval_ns = 0;  ///< 0: kDefaultInterval
+  // Not in DMS 0.5.x, whose nodes ignore them.
+  std::uint16_t port = 0;               ///< of a tcp check
+  std::int64_t timeout_ns = 0;          ///< of one check; 0: kDefaultTimeout
+  std::int64_t grace_ns = 0;            ///< after the start, during which failed checks do not count
+  std::uint32_t failure_threshold = 0;  ///< failed checks in a row that make it unhealthy; 0: kDefaultFailures
+  std::uint32_t success_threshold = 0;  ///< passed checks in a row that make it healthy; 0: 1
+
+  static constexpr Duration kDefaultInterval = 30s;
+  static constexpr Duration kDefaultTimeout = 5s;
+  static constexpr std::uint32_t kDefaultFailures = 3;
 
   [[nodiscard]] bool present() const { return type != HealthCheckType::none; }
-  [[nodiscard]] Duration interval() const { return Duration(interval_ns); }
+  [[nodiscard]] Duration interval() const { return interval_ns > 0 ? Duration(interval_ns) : kDefaultInterval; }
+  [[nodiscard]] Duration timeout() const { return timeout_ns > 0 ? Duration(timeout_ns) : kDefaultTimeout; }
+  [[nodiscard]] Duration grace() const { return Duration(grace_ns); }
+  [[nodiscard]] std::uint32_t failures() const { return failure_threshold > 0 ? failure_threshold : kDefaultFailures; }
+  [[nodiscard]] std::uint32_t successes() const { return success_threshold > 0 ? success_threshold : 1; }
   static constexpr auto json_fields() {
     return std::tuple(json::field("type", &HealthCheck::type), json::field("exec", &HealthCheck::exec),
                       json::field("endpoint", &HealthCheck::endpoint), json::field("response", &HealthCheck::response),
-                      json::field("interval", &HealthCheck::interval_ns));
+                      json::field("interval", &HealthCheck::interval_ns),
+                      json::field("port", &HealthCheck::port, json::omit_empty),
+                      json::field("timeout", &HealthCheck::timeout_ns, json::omit_empty),
+                      json::field("grace", &HealthCheck::grace_ns, json::omit_empty),
+                      json::field("failure_threshold", &HealthCheck::failure_threshold, json::omit_empty),
+                      json::field("success_threshold", &HealthCheck::success_threshold, json::omit_empty));
   }
   friend bool operator==(const HealthCheck&, const HealthCheck&) = default;
 };
@@ -136,6 +165,40 @@ struct Volume {
   friend bool operator==(const Volume&, const Volume&) = default;
 };
 
+/// A file or folder that is in the work folder before the work starts. Not in DMS 0.5.x.
+struct Input {
+  std::string to;          ///< path below the work folder
+  std::string file;        ///< on the submitter's machine: a file, a folder or an OCI image archive
+  std::string allocation;  ///< instead of `file`: another allocation, on which this one depends
+  std::string path;        ///< with `allocation`: one of its results
+  std::string digest;      ///< SHA-256 of what is sent, in hex; filled in when the ensemble is submitted
+  std::uint64_t size = 0;  ///< bytes of what is sent
+  bool folder = false;     ///< what is sent is a tar archive of a folder
+
+  static constexpr auto json_fields() {
+    constexpr auto omit = json::omit_empty;
+    return std::tuple(json::field("to", &Input::to), json::field("file", &Input::file, omit),
+                      json::field("allocation", &Input::allocation, omit), json::field("path", &Input::path, omit),
+                      json::field("digest", &Input::digest, omit), json::field("size", &Input::size, omit),
+                      json::field("folder", &Input::folder, omit));
+  }
+  friend bool operator==(const Input&, const Input&) = default;
+};
+
+/// What a task leaves for its orchestrator. Not in DMS 0.5.x.
+struct Results {
+  std::vector<std::string> paths;  ///< below the work folder; files or folders
+  std::uint64_t limit = 0;         ///< bytes together; 0: kDefaultLimit
+
+  static constexpr std::uint64_t kDefaultLimit = 1024ULL * 1024 * 1024;
+  [[nodiscard]] std::uint64_t max_bytes() const { return limit > 0 ? limit : kDefaultLimit; }
+  static constexpr auto json_fields() {
+    return std::tuple(json::field("paths", &Results::paths, json::omit_empty),
+                      json::field("limit", &Results::limit, json::omit_empty));
+  }
+  friend bool operator==(const Results&, const Results&) = default;
+};
+
 struct Allocation {
   ExecutorType executor = ExecutorType::docker;
   AllocationType type = AllocationType::task;
@@ -148,6 +211,15 @@ struct Allocation {
   std::vector<Volume> volume;
   AllocationRecovery failure_recovery = AllocationRecovery::stay_down;
   std::vector<std::string> depends_on;
+  // Not in DMS 0.5.x, whose nodes ignore them.
+  std::map<std::string, Condition> conditions;  ///< of entries of depends_on; started where absent
+  std::vector<Input> inputs;
+  std::optional<Results> results;
+
+  [[nodiscard]] Condition condition(const std::string& needed) const {
+    const auto found = conditions.find(needed);
+    return found == conditions.end() ? Condition::started : found->second;
+  }
 
   static constexpr auto json_fields() {
     return std::tuple(json::field("executor", &Allocation::executor), json::field("type", &Allocation::type),
@@ -159,7 +231,10 @@ struct Allocation {
                       json::field("healthcheck", &Allocation::healthcheck),
                       json::field("volume", &Allocation::volume, json::omit_empty),
                       json::field("failure_recovery", &Allocation::failure_recovery),
-                      json::field("depends_on", &Allocation::depends_on, json::omit_empty));
+                      json::field("depends_on", &Allocation::depends_on, json::omit_empty),
+                      json::field("depends_on_conditions", &Allocation::conditions, json::omit_empty),
+                      json::field("inputs", &Allocation::inputs, json::omit_empty),
+                      json::field("results", &Allocation::results, json::omit_empty));
   }
   friend bool operator==(const Allocation&, const Allocation&) = default;
 };
@@ -183,13 +258,21 @@ struct Node {
   std::string peer;  ///< peer id this node is pinned to; empty if any will do
   std::uint32_t redundancy = 0;
   NodeRecovery failure_recovery = NodeRecovery::stay_down;
+  // Not in DMS 0.5.x, whose nodes ignore them.
+  std::int64_t lease_ns =
+      0;  ///< how long the node's work continues without its orchestrator; 0: the provider's default
+  OnLoss on_loss = OnLoss::unspecified;
+
+  [[nodiscard]] Duration lease() const { return Duration(lease_ns); }
 
   static constexpr auto json_fields() {
     return std::tuple(json::field("allocations", &Node::allocations),
                       json::field("ports", &Node::ports, json::omit_empty), json::field("location", &Node::location),
                       json::field("peer", &Node::peer, json::omit_empty),
                       json::field("redundancy", &Node::redundancy, json::omit_empty),
-                      json::field("failure_recovery", &Node::failure_recovery));
+                      json::field("failure_recovery", &Node::failure_recovery),
+                      json::field("lease", &Node::lease_ns, json::omit_empty),
+                      json::field("on_loss", &Node::on_loss, json::omit_empty));
   }
   friend bool operator==(const Node&, const Node&) = default;
 };

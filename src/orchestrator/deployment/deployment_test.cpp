@@ -127,7 +127,7 @@ struct DeploymentTest : testing::Test {
     return made;
   }
   void create(DeploymentRecord with) {
-    Services services{a.lane(), *a.network, db, folder};
+    Services services{a.lane(), *a.network, db, folder, "boot"};
     auto child = a.root->create_child(with.id).value();
     deployment = Deployment::create(services, records, std::move(child), std::move(with)).value();
     ASSERT_TRUE(w.run(a, deployment->save()));

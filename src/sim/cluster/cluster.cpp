@@ -104,7 +104,8 @@ Task<Result<void>> Cluster::boot_node(Machine& machine) {
   machine.network_ = std::make_unique<network::Libp2pNetwork>(runtime, machine.key_);
   CO_TRY_VOID(machine.network_->listen("/ip4/0.0.0.0/tcp/9000"));
 
-  node::Services services{runtime, *machine.network_, *machine.store_, *machine.resources_, {}, {}, {}};
+  node::Services services{runtime, *machine.network_, *machine.store_, *machine.resources_, {}, {},
+                          {},      machine.boot_id_};
   services.executors["null"] = machine.executor_.get();
   services.machine = services.usage = [&machine]() -> Result<capability::Resources> { return machine.size_; };
   node::Options options;

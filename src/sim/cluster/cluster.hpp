@@ -45,6 +45,7 @@ class Machine {
   crypto::PrivateKey key_;
   capability::Resources size_;
   capability::Resources share_;
+  std::string boot_id_ = "first boot";
   SimNode* host_ = nullptr;
   std::unique_ptr<db::Store> disk_;        ///< while the machine is down
   std::unique_ptr<db::AsyncStore> store_;  ///< while it is up
