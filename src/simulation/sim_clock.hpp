@@ -65,7 +65,8 @@ class SimLane final : public Lane {
   TimerId call_at(SteadyTime when, Callback work) override;
   void cancel_timer(TimerId id) override;
   [[nodiscard]] SteadyTime now() const override { return clock_.now(); }
-  [[nodiscard]] UnixTime unix_now() const override { return clock_.unix_now(); }
+  [[nodiscard]] UnixTime unix_now() const override { return clock_.unix_now() + ahead_; }
+  void set_ahead(Duration ahead) { ahead_ = ahead; }
   Random& random() override { return random_; }
   void offload(Callback work, Callback done) override;
 
@@ -73,6 +74,7 @@ class SimLane final : public Lane {
   SimClock& clock_;
   std::uint32_t node_;
   SeededRandom random_;
+  Duration ahead_{0};  ///< of the wall clock
   std::uint64_t last_timer_ = 0;
   std::unordered_map<TimerId, SimClock::EventId> timers_;
 };

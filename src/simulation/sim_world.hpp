@@ -48,6 +48,8 @@ class SimNode {
   /// After power_off(): the machine is up again without any state. Writes to a stream from before are answered by a reset.
   void power_on();
   [[nodiscard]] bool alive() const;
+  /// Sets the node's wall clock: ahead of the world's by that much, or behind. Its timers do not notice.
+  void set_wall_clock(Duration ahead);
   /// The user of the processes that connect and listen on this node from now on: ByteStream::peer_user() inside the node.
   void set_user(std::optional<UserId> user);
   /// How many streams and listeners are open, for tests that look for leaks.

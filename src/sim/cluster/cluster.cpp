@@ -95,7 +95,7 @@ void Cluster::boot(Machine& machine) {
 
 Task<Result<void>> Cluster::boot_node(Machine& machine) {
   const Runtime runtime = machine.host_->runtime();
-  machine.executor_ = std::make_unique<executor::Fake>(runtime.lane);
+  machine.executor_ = std::make_unique<executor::Fake>(runtime.lane, "null", executor::FakeScript{}, machine.work_);
   machine.store_ = std::make_unique<db::AsyncStore>(runtime.lane, std::move(*machine.disk_));
   CO_TRY(machine.resources_,
          resources::Manager::open(*machine.store_, [lane = &runtime.lane] { return lane->unix_now(); }));
@@ -104,8 +104,14 @@ Task<Result<void>> Cluster::boot_node(Machine& machine) {
   machine.network_ = std::make_unique<network::Libp2pNetwork>(runtime, machine.key_);
   CO_TRY_VOID(machine.network_->listen("/ip4/0.0.0.0/tcp/9000"));
 
-  node::Services services{runtime, *machine.network_, *machine.store_, *machine.resources_, {}, {},
-                          {},      machine.boot_id_};
+  node::Services services{runtime,
+                          *machine.network_,
+                          *machine.store_,
+                          *machine.resources_,
+                          {},
+                          {},
+                          {},
+                          fmt::format("boot {}", machine.boots_)};
   services.executors["null"] = machine.executor_.get();
   services.machine = services.usage = [&machine]() -> Result<capability::Resources> { return machine.size_; };
   node::Options options;
@@ -142,18 +148,25 @@ Task<void> Cluster::shut(Machine& machine) {
   if (machine.store_) co_await machine.store_->close();
 }
 
-void Cluster::crash(Machine& machine) {
-  // What is stored now is what a loss of power leaves; the orderly end below must not add to it.
-  auto disk = std::make_unique<db::Store>(must(db::Store::open(std::string(db::Store::kMemory)), "store"));
-  for (const char* collection : {"resources.onboarded", "resources.promises", "deployments"})
-    for (const auto& [id, text] : must(machine.store_->blocking().list(collection), "list"))
-      must(disk->put(collection, id, text), "put");
+/// What is stored now is what the next start finds: the orderly end that frees the memory reaches neither the store, which
+/// is closed, nor the network, nor the work.
+void Cluster::end_at_once(Machine& machine) {
   machine.host_->kill();
+  world_.run(*machine.host_, machine.store_->close());
+  machine.work_ = std::make_shared<executor::FakeHost>(*machine.work_);
   world_.run(*machine.host_, shut(machine));
   machine.resources_.reset();
+  machine.disk_ = std::make_unique<db::Store>(std::move(machine.store_->blocking()));
   machine.store_.reset();
-  machine.disk_ = std::move(disk);
 }
+
+void Cluster::crash(Machine& machine) {
+  end_at_once(machine);
+  machine.work_ = std::make_shared<executor::FakeHost>();
+  ++machine.boots_;
+}
+
+void Cluster::kill_daemon(Machine& machine) { end_at_once(machine); }
 
 void Cluster::restart(Machine& machine) {
   trust(machine);

@@ -5,8 +5,9 @@
 //  1. Machines share a SimWorld: one seed determines keys, delays, losses and choices. The same seed gives the same run.
 //  2. Trust is set up as NuNet's documents describe it for organisations: each machine accepts what the organisation
 //     delegates, and holds a delegation of the organisation for itself.
-//  3. crash() is a loss of power: the machine's network fails at once, and nothing that it does afterwards has an
-//     effect. restart() starts from what it had stored.
+//  3. crash() is a loss of power: the machine's network fails at once, nothing that it does afterwards has an effect, and
+//     its work is gone. kill_daemon() is `kill -9`: the same, but the work lives on. restart() starts from what the
+//     machine had stored; after crash() it is another boot.
 //  4. ask() does what a user's command does: a signed call to a node, from an actor of the machine.
 //
 // Threads: none; see simulation/sim_world.hpp.
@@ -31,6 +32,8 @@ class Machine {
   [[nodiscard]] SimNode& host() { return *host_; }
   [[nodiscard]] node::Node& node() { return *node_; }
   [[nodiscard]] executor::Fake& executor() { return *executor_; }
+  /// The work on this machine, whether its daemon runs or not.
+  [[nodiscard]] const executor::FakeHost& work() const { return *work_; }
   [[nodiscard]] resources::Manager& resources() { return *resources_; }
   [[nodiscard]] network::Network& network() { return *network_; }
   [[nodiscard]] crypto::PeerId peer() const { return crypto::PeerId::from(key_.public_key()); }
@@ -45,11 +48,12 @@ class Machine {
   crypto::PrivateKey key_;
   capability::Resources size_;
   capability::Resources share_;
-  std::string boot_id_ = "first boot";
+  int boots_ = 1;
   SimNode* host_ = nullptr;
   std::unique_ptr<db::Store> disk_;        ///< while the machine is down
   std::unique_ptr<db::AsyncStore> store_;  ///< while it is up
   std::shared_ptr<ucan::CapabilityContext> capabilities_;
+  std::shared_ptr<executor::FakeHost> work_ = std::make_shared<executor::FakeHost>();
   std::unique_ptr<executor::Fake> executor_;
   std::unique_ptr<resources::Manager> resources_;
   std::unique_ptr<network::Libp2pNetwork> network_;
@@ -72,7 +76,9 @@ class Cluster {
   void start();
   /// Power off, see (3).
   void crash(Machine& machine);
-  /// The machine boots again, under a new address, with what it had stored.
+  /// The end of the daemon alone, see (3).
+  void kill_daemon(Machine& machine);
+  /// The daemon starts again, under a new address, with what it had stored.
   void restart(Machine& machine);
   /// Ends everything, in order.
   void stop();
@@ -106,6 +112,7 @@ class Cluster {
   void boot(Machine& machine);
   Task<Result<void>> boot_node(Machine& machine);
   Task<void> shut(Machine& machine);
+  void end_at_once(Machine& machine);
   void trust(Machine& machine);
 
   SimWorld world_;
