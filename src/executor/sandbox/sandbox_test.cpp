@@ -429,7 +429,7 @@ TEST_F(SandboxTest, ResidueOfAJobDoesNotDisableTheSandbox) {
   ASSERT_EQ(made.exit_code, 0) << made.err;
   // The daemon is killed without removing it.
   Sandbox next(runtime_.runtime().lane, processes_, options());
-  const Result<void> cleaned = runtime_.run(next.recover({}));
+  const auto cleaned = runtime_.run(next.recover({}));
   EXPECT_TRUE(cleaned) << cleaned.error().to_string();
   ASSERT_TRUE(runtime_.run(next.start(request("echo again"))));
   EXPECT_EQ(runtime_.run(next.wait(ExecutionId("job-1")))->out, "again\n");
