@@ -10,6 +10,8 @@ constexpr std::pair<std::string_view, std::string_view> kForeignKeys[] = {
     {"args", "not supported; the arguments of the program are called cmd"},
     {"gpu", "unknown key; did you mean gpus?"},
     {"memory", "not supported; the memory of a graphics card is called vram"},
+    {"retries", "unknown key; did you mean failure_threshold?"},
+    {"start_period", "unknown key; did you mean grace?"},
     {"forwardStdout", "not supported; remove it and read the output with `nunet deployment logs`"},
     {"stdoutLabels", "not supported; remove it and read the output with `nunet deployment logs`"},
     {"stdoutPrefix", "not supported; remove it and read the output with `nunet deployment logs`"},

@@ -1,10 +1,9 @@
 #include "jobs/ensemble/normalise.hpp"
 
-#include <cmath>
-
 #include "capability/units.hpp"
 #include "encoding/multibase.hpp"
 #include "jobs/ensemble/fields.hpp"
+#include "jobs/ensemble/normalise_run.hpp"
 
 namespace dms::jobs {
 namespace {
@@ -30,9 +29,9 @@ constexpr std::string_view kTopKeys[] = {"version",
                                          "volumes",
                                          "resources",
                                          "edge_constraints"};
-constexpr std::string_view kAllocationKeys[] = {"executor",         "type",       "resources",  "execution", "dns_name",
-                                                "dnsname",          "keys",       "provision",  "volume",    "volumes",
-                                                "failure_recovery", "depends_on", "healthcheck"};
+constexpr std::string_view kAllocationKeys[] = {
+    "executor", "type",    "resources",        "execution",  "dns_name",    "dnsname", "keys",   "provision",
+    "volume",   "volumes", "failure_recovery", "depends_on", "healthcheck", "inputs",  "results"};
 constexpr std::string_view kResourceKeys[] = {"name", "cpu", "ram", "disk", "gpus"};
 constexpr std::string_view kCpuKeys[] = {"cores",   "clock_speed",  "model",     "vendor",
                                          "threads", "architecture", "cache_size"};
@@ -42,9 +41,8 @@ constexpr std::string_view kGpuKeys[] = {"index", "vendor", "pci_address", "mode
 constexpr std::string_view kVolumeKeys[] = {"type",    "mount_destination",  "mountpoint", "read_only", "name",
                                             "servers", "client_private_key", "client_pem", "client_ca", "src"};
 constexpr std::string_view kKeyKeys[] = {"type", "file", "dest"};
-constexpr std::string_view kHealthKeys[] = {"type", "exec", "endpoint", "response", "interval"};
-constexpr std::string_view kResponseKeys[] = {"type", "value"};
-constexpr std::string_view kNodeKeys[] = {"allocations", "ports", "location", "peer", "redundancy", "failure_recovery"};
+constexpr std::string_view kNodeKeys[] = {"allocations",      "ports", "location", "peer", "redundancy",
+                                          "failure_recovery", "lease", "on_loss"};
 constexpr std::string_view kPortKeys[] = {"public", "private", "allocation"};
 constexpr std::string_view kLocationKeys[] = {"accept", "reject"};
 constexpr std::string_view kPlaceKeys[] = {"continent", "region", "country", "city", "asn", "isp"};
@@ -94,9 +92,6 @@ Result<std::uint64_t> parse_unit(std::string_view text) {
     return unit.hertz;
 }
 
-Result<Value> size_in_gib(const Value& v, const Path& p) {
-  return quantity(v, p, parse_unit<ByteSize, capability::kGiB>);
-}
 Result<Value> size_in_bytes(const Value& v, const Path& p) { return quantity(v, p, parse_unit<ByteSize, 1>); }
 Result<Value> clock(const Value& v, const Path& p) { return quantity(v, p, parse_unit<Hertz, capability::kGHz>); }
 
@@ -278,21 +273,6 @@ Result<Value> execution(const Value& value, const Path& path) {
   return Value(std::move(out));
 }
 
-Result<Value> duration(const Value& value, const Path& path) {
-  const auto* text = value.if_string();
-  if (text == nullptr) return path.wrong_kind("a duration such as 30s", value);
-  const auto nanos = parse_duration(std::string_view(text->data(), text->size()));
-  if (!nanos) return path.wrong(nanos.error());
-  return Value(*nanos);
-}
-
-Result<Value> healthcheck(const Value& value, const Path& path) {
-  TRY(Object object, object_at(value, path, Keys(kHealthKeys)));
-  rewrite(object, "response", path, plain_object<kResponseKeys>);
-  rewrite(object, "interval", path, duration);
-  return Value(std::move(object));
-}
-
 Result<Value> allocation_key(const Value& value, const Path& path) {
   return value.is_string() ? Result<Value>(value) : plain_object<kKeyKeys>(value, path);
 }
@@ -306,6 +286,9 @@ Result<Value> allocation(const Value& value, const Path& path, std::string_view 
   if (const auto* check = object.if_contains("healthcheck"); check != nullptr && *check == "")
     object.erase("healthcheck");
   rewrite(object, "healthcheck", path, healthcheck);
+  dependencies(object, path);
+  rewrite(object, "inputs", path, inputs);
+  rewrite(object, "results", path, results);
   rewrite(object, "keys", path, [](const Value& v, const Path& p) { return each_item(v, p, allocation_key); });
   volumes(object, path, top.if_contains("volumes"));
   for (const auto& [choice, names] : missing_choices(object))
@@ -329,6 +312,7 @@ Result<Value> node(const Value& value, const Path& path) {
   rewrite(object, "ports", path,
           [](const Value& v, const Path& p) { return each_item(v, p, plain_object<kPortKeys>); });
   rewrite(object, "location", path, location);
+  rewrite(object, "lease", path, positive_duration);
   return Value(std::move(object));
 }
 
@@ -399,32 +383,8 @@ Value* member_of(Value* value, std::string_view key) {
 
 }  // namespace
 
-Result<std::int64_t> parse_duration(std::string_view text) {
-  constexpr std::pair<std::string_view, double> kUnits[] = {{"ns", 1},  {"us", 1e3}, {"ms", 1e6},
-                                                            {"s", 1e9}, {"m", 60e9}, {"h", 3600e9}};
-  const auto refuse = [&] {
-    return fail(Errc::invalid_argument, "expected a duration such as 30s or 1h30m, found \"{}\"", text.substr(0, 64));
-  };
-  if (text.empty() || text.size() > 64) return refuse();
-  double total = 0;
-  std::string_view rest = text;
-  while (!rest.empty()) {
-    const auto digits = std::min(rest.find_first_not_of("0123456789."), rest.size());
-    if (digits == 0 || digits > 15) return refuse();
-    char* end = nullptr;
-    const std::string number(rest.substr(0, digits));
-    const double amount = std::strtod(number.c_str(), &end);
-    if (end != number.c_str() + number.size()) return refuse();
-    rest.remove_prefix(digits);
-    const auto letters = std::min(rest.find_first_of("0123456789."), rest.size());
-    const auto unit = std::find_if(std::begin(kUnits), std::end(kUnits),
-                                   [&](const auto& u) { return u.first == rest.substr(0, letters); });
-    if (unit == std::end(kUnits)) return refuse();
-    total += amount * unit->second;
-    rest.remove_prefix(letters);
-  }
-  if (total > 9e18) return fail(Errc::limit_exceeded, "the duration {} is too long", text);
-  return std::llround(total);
+Result<Value> size_in_gib(const Value& value, const Path& path) {
+  return quantity(value, path, parse_unit<ByteSize, capability::kGiB>);
 }
 
 void keep_text(Value& document, Value texts) {

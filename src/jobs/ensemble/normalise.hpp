@@ -8,7 +8,8 @@
 //     Durations are written like 1h30m, 45s or 500ms.
 //  3. Execution becomes {type, params}; environment maps become a list of KEY=value, sorted by key.
 //  4. edge_constraints become edges; `edges: [a, b]` becomes s and t. Scripts become base64.
-//  5. Defaults: dns_name is the name of the allocation.
+//  5. Health checks, dependencies, inputs and results: normalise_run.hpp.
+//  6. Defaults: dns_name is the name of the allocation.
 // A member that is null counts as not given. Unknown keys are refused with the nearest known one; one run reports every
 // unknown key and every value of a wrong kind, each with its place (fields.hpp).
 #pragma once

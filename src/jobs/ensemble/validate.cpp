@@ -4,9 +4,8 @@
 #include <cctype>
 #include <set>
 
-#include "base/suggest.hpp"
 #include "crypto/peer_id.hpp"
-#include "jobs/ensemble/ensemble.hpp"
+#include "jobs/ensemble/rules.hpp"
 
 namespace dms::jobs {
 namespace {
@@ -14,16 +13,10 @@ namespace {
 constexpr std::size_t kMaxAllocations = 256;
 constexpr std::size_t kMaxNodes = 256;
 constexpr std::size_t kMaxPorts = 256;
-constexpr std::size_t kMaxList = 1024;
 constexpr std::size_t kMaxRedundancy = 64;
 constexpr std::size_t kMaxScriptBytes = 512 * 1024;
 constexpr std::uint64_t kMaxClock = 100 * capability::kGHz;
 constexpr std::uint64_t kFirstPort = 1025;  // as in the existing implementation
-
-template <class... Args>
-std::unexpected<Error> wrong(fmt::format_string<Args...> format, Args&&... args) {
-  return fail(Errc::invalid_argument, format, std::forward<Args>(args)...);
-}
 
 bool word_char(char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0; }
 
@@ -59,15 +52,6 @@ bool is_image(std::string_view image) {
          std::all_of(image.begin(), image.end(), [](char c) {
            return word_char(c) || std::string_view("._-/:@").find(c) != std::string_view::npos;
          });
-}
-
-/// "; did you mean web?" for a name that the map lacks.
-template <class Map>
-std::string hint(std::string_view name, const Map& known) {
-  std::vector<std::string_view> names;
-  for (const auto& [key, value] : known) names.push_back(key);
-  const auto meant = nearest(name, names);
-  return meant.empty() ? "" : fmt::format("; did you mean {}?", meant);
 }
 
 Result<void> check_resources(const std::string& at, const capability::Resources& resources) {
@@ -143,15 +127,6 @@ Result<void> check_execution(const std::string& at, const Allocation& allocation
   return {};
 }
 
-Result<void> check_healthcheck(const std::string& at, const HealthCheck& check) {
-  if (check.type == HealthCheckType::http && check.endpoint.empty())
-    return wrong("{}.endpoint: an http check needs one", at);
-  if (check.type == HealthCheckType::command && check.exec.empty())
-    return wrong("{}.exec: a command check needs a command", at);
-  if (check.interval_ns < 0) return wrong("{}.interval: expected a duration above 0", at);
-  return {};
-}
-
 Result<void> check_volume(const std::string& at, const Volume& volume) {
   if (volume.type == VolumeType::local) {
     const bool path = volume.src.find('/') != std::string::npos;
@@ -183,20 +158,12 @@ Result<void> check_allocation(const Ensemble& ensemble, const std::string& name,
     if (!ensemble.scripts.contains(allocation.provision[i]))
       return wrong("{}.provision[{}]: there is no script \"{}\"{}", at, i, allocation.provision[i].substr(0, 64),
                    hint(allocation.provision[i], ensemble.scripts));
-  TRY_VOID(check_healthcheck(at + ".healthcheck", allocation.healthcheck));
   for (std::size_t i = 0; i < allocation.volume.size(); ++i)
     TRY_VOID(check_volume(fmt::format("{}.volume[{}]", at, i), allocation.volume[i]));
-  for (std::size_t i = 0; i < allocation.depends_on.size(); ++i) {
-    const std::string& need = allocation.depends_on[i];
-    if (need == name) return wrong("{}.depends_on[{}]: an allocation cannot depend on itself", at, i);
-    if (!ensemble.allocations.contains(need))
-      return wrong("{}.depends_on[{}]: there is no allocation \"{}\"{}", at, i, need.substr(0, 64),
-                   hint(need, ensemble.allocations));
-  }
   if (std::max({allocation.keys.size(), allocation.provision.size(), allocation.volume.size(),
                 allocation.depends_on.size()}) > kMaxList)
     return wrong("{}: a list has more than {} entries", at, kMaxList);
-  return {};
+  return check_run(ensemble, name, allocation);
 }
 
 /// Names of allocations and DNS names are unique without regard to letter case, as in the existing implementation.
@@ -260,6 +227,7 @@ Result<void> check_node(const Ensemble& ensemble, const std::string& name, const
     return wrong("{}.peer: \"{}\" is not a peer id", at, node.peer.substr(0, 128));
   if (node.redundancy > kMaxRedundancy)
     return wrong("{}.redundancy: expected a number from 0 to {}", at, kMaxRedundancy);
+  if (node.lease_ns < 0) return wrong("{}.lease: expected a duration above 0", at);
   return {};
 }
 

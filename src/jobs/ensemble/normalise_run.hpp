@@ -1,0 +1,23 @@
+// The part of normalise.hpp about how the work of an allocation runs: health checks, dependencies, inputs, results.
+//
+//  1. `depends_on` is a list of names, or a map from name to condition: `{db: healthy}` or, as in Compose files,
+//     `{db: {condition: service_healthy}}`. The map becomes the list and `depends_on_conditions`.
+//  2. `results` is a list of paths, or `{paths, limit}`.
+//  3. Durations that are given are above 0, but for `grace`; on the network 0 stands for the default.
+#pragma once
+
+#include "jobs/ensemble/fields.hpp"
+
+namespace dms::jobs {
+
+Result<json::Value> positive_duration(const json::Value& value, const Path& path);
+Result<json::Value> healthcheck(const json::Value& value, const Path& path);
+/// Of the allocation at `path`.
+void dependencies(json::Object& allocation, const Path& path);
+Result<json::Value> inputs(const json::Value& value, const Path& path);
+Result<json::Value> results(const json::Value& value, const Path& path);
+
+/// In normalise.cpp, for all sizes that count in GiB.
+Result<json::Value> size_in_gib(const json::Value& value, const Path& path);
+
+}  // namespace dms::jobs

@@ -1,0 +1,31 @@
+// Shared by the files that hold the rules for a decoded ensemble (validate.cpp, validate_run.cpp).
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "base/suggest.hpp"
+#include "jobs/ensemble/ensemble.hpp"
+
+namespace dms::jobs {
+
+template <class... Args>
+std::unexpected<Error> wrong(fmt::format_string<Args...> format, Args&&... args) {
+  return fail(Errc::invalid_argument, format, std::forward<Args>(args)...);
+}
+
+/// "; did you mean web?" for a name that the map lacks.
+template <class Map>
+std::string hint(std::string_view name, const Map& known) {
+  std::vector<std::string_view> names;
+  for (const auto& [key, value] : known) names.push_back(key);
+  const auto meant = nearest(name, names);
+  return meant.empty() ? "" : fmt::format("; did you mean {}?", meant);
+}
+
+inline constexpr std::size_t kMaxList = 1024;
+
+/// How the work of an allocation runs: its health check, dependencies, inputs and results. In validate_run.cpp.
+Result<void> check_run(const Ensemble& ensemble, const std::string& name, const Allocation& allocation);
+
+}  // namespace dms::jobs

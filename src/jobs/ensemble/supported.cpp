@@ -1,0 +1,140 @@
+#include "jobs/ensemble/supported.hpp"
+
+#include <boost/json/object.hpp>
+
+namespace dms::jobs {
+namespace {
+
+/// Collects the refusals below one place of the ensemble.
+class Check {
+ public:
+  Check(std::vector<std::string>& problems, std::string at) : problems_(problems), at_(std::move(at)) {}
+
+  [[nodiscard]] Check operator/(std::string_view name) const { return {problems_, path(name)}; }
+  [[nodiscard]] Check item(std::string_view name, std::size_t index) const {
+    return {problems_, fmt::format("{}[{}]", path(name), index)};
+  }
+  void refuse(bool given, std::string_view name, std::string_view advice) const {
+    if (given) problems_.push_back(fmt::format("{}: {}", path(name), advice));
+  }
+
+ private:
+  [[nodiscard]] std::string path(std::string_view name) const {
+    return at_.empty() ? std::string(name) : fmt::format("{}.{}", at_, name);
+  }
+  std::vector<std::string>& problems_;
+  std::string at_;
+};
+
+constexpr std::string_view kNotCompared = "not compared with what machines offer; remove it";
+
+void check_resources(const Check& at, const capability::Resources& resources) {
+  const Check cpu = at / "cpu";
+  cpu.refuse(!resources.cpu.model.empty(), "model", kNotCompared);
+  cpu.refuse(!resources.cpu.vendor.empty(), "vendor", kNotCompared);
+  cpu.refuse(resources.cpu.threads != 0, "threads", "not compared with what machines offer; write cores");
+  cpu.refuse(!resources.cpu.cache_size.empty(), "cache_size", kNotCompared);
+  const Check ram = at / "ram";
+  ram.refuse(!resources.ram.clock_speed.empty(), "clock_speed", kNotCompared);
+  ram.refuse(!resources.ram.type.empty(), "type", kNotCompared);
+  const Check disk = at / "disk";
+  disk.refuse(!resources.disk.model.empty(), "model", kNotCompared);
+  disk.refuse(!resources.disk.vendor.empty(), "vendor", kNotCompared);
+  disk.refuse(!resources.disk.type.empty(), "type", kNotCompared);
+  disk.refuse(!resources.disk.interface.empty(), "interface", kNotCompared);
+  disk.refuse(!resources.disk.read_speed.empty(), "read_speed", kNotCompared);
+  disk.refuse(!resources.disk.write_speed.empty(), "write_speed", kNotCompared);
+  at.refuse(!resources.gpus.empty(), "gpus", "graphics cards are not available to the work yet; remove it");
+}
+
+void check_execution(const Check& at, const Allocation& allocation) {
+  constexpr std::string_view kSandbox[] = {"entrypoint", "cmd", "environment", "working_directory"};
+  constexpr std::string_view kDocker[] = {"image",      "entrypoint", "cmd", "environment", "working_directory",
+                                          "privileged", "user"};
+  const std::span<const std::string_view> known =
+      allocation.executor == ExecutorType::sandbox ? std::span<const std::string_view>(kSandbox) : kDocker;
+  for (const auto& param : allocation.execution.params) {
+    const std::string_view name(param.key());
+    if (param.value().is_null() || std::find(known.begin(), known.end(), name) != known.end()) continue;
+    if (name == "restart_policy")
+      at.refuse(param.value() != "no", name,
+                "work that ends is not restarted yet; remove it. A service with a healthcheck is restarted when it is "
+                "unhealthy");
+    else
+      at.refuse(true, name.substr(0, 64),
+                fmt::format("not supported by the executor {}; remove it", to_string(allocation.executor)));
+  }
+}
+
+void check_allocation(const Check& at, const std::string& name, const Allocation& allocation) {
+  const bool unavailable =
+      allocation.executor == ExecutorType::firecracker || allocation.executor == ExecutorType::containerd;
+  at.refuse(unavailable, "executor",
+            fmt::format("{} is not available yet; use docker or sandbox", to_string(allocation.executor)));
+  check_resources(at / "resources", allocation.resources);
+  if (!unavailable) check_execution(at / "execution", allocation);
+  at.refuse(allocation.dns_name != name, "dns_name",
+            "names of allocations are not resolved yet; remove it, so that it is the allocation's name");
+  at.refuse(!allocation.keys.empty(), "keys",
+            "keys are not put into the work yet; remove it, or build them into the image");
+  at.refuse(!allocation.provision.empty(), "provision",
+            "scripts are not run yet; build their effect into the image, or make them part of cmd");
+  const std::string& response = allocation.healthcheck.response.type;
+  (at / "healthcheck.response")
+      .refuse(!response.empty() && response != "string", "type", "only string is supported; write string");
+  at.refuse(!allocation.volume.empty(), "volume",
+            "volumes are not available yet; write results below the work folder and declare them under results");
+  at.refuse(
+      allocation.failure_recovery != AllocationRecovery::stay_down, "failure_recovery",
+      "only stay_down is available yet: work that fails stays down. A service with a healthcheck is restarted when "
+      "it is unhealthy; nodes.<node>.on_loss says what happens when a machine is lost");
+  if constexpr (!kTransfersWork) {
+    at.refuse(!allocation.inputs.empty(), "inputs",
+              "files are not sent yet; build them into the image, or make them part of cmd or environment");
+    at.refuse(allocation.results.has_value(), "results",
+              "files are not fetched yet; write what counts to the standard output");
+  }
+}
+
+void check_node(const Check& at, const Node& node) {
+  at.refuse(!node.ports.empty(), "ports", "ports are not available yet: the work has no network; remove it");
+  at.refuse(node.redundancy > 0, "redundancy",
+            "standby copies are not available yet; remove it. on_loss says what happens when the machine is lost");
+  at.refuse(node.failure_recovery != NodeRecovery::stay_down, "failure_recovery",
+            "only stay_down is available yet; on_loss (exclusive, fast or fail) says what happens when the machine is "
+            "lost");
+}
+
+void check_supervision(const Check& root, const Ensemble& ensemble) {
+  root.refuse(ensemble.escalation_strategy != EscalationStrategy::unspecified, "escalation_strategy",
+              "not available yet; remove it. nodes.<node>.on_loss says what happens when a machine is lost");
+  root.refuse(ensemble.supervisor != Supervisor{}, "supervisor",
+              "not available yet; remove it. nodes.<node>.on_loss says what happens when a machine is lost");
+}
+
+}  // namespace
+
+Result<void> check_supported(const Ensemble& ensemble) {
+  std::vector<std::string> problems;
+  const Check root(problems, "");
+  check_supervision(root, ensemble);
+  for (const auto& [name, allocation] : ensemble.allocations)
+    check_allocation(root / "allocations" / name, name, allocation);
+  for (const auto& [name, node] : ensemble.nodes) check_node(root / "nodes" / name, node);
+  for (std::size_t i = 0; i < ensemble.edges.size(); ++i) {
+    const Check edge = root.item("edges", i);
+    edge.refuse(ensemble.edges[i].rtt != 0, "rtt", "round trips between machines are not measured yet; remove it");
+    edge.refuse(ensemble.edges[i].bw != 0, "bw", "bandwidth between machines is not measured yet; remove it");
+  }
+  root.refuse(!ensemble.keys.empty(), "keys",
+              "keys are not put into the work yet; remove it, or build them into the image");
+  root.refuse(!ensemble.scripts.empty(), "scripts",
+              "scripts are not run yet; build their effect into the image, or make them part of cmd");
+  root.refuse(ensemble.subnet.join, "subnet.join", "subnets are not available yet; write false, or remove it");
+  root.refuse(!ensemble.contracts.empty(), "contracts", "contracts are not available yet; remove it");
+  if (problems.empty()) return {};
+  if (problems.size() == 1) return fail(Errc::unsupported, "{}", problems.front());
+  return fail(Errc::unsupported, "{} fields are not available:\n  {}", problems.size(), fmt::join(problems, "\n  "));
+}
+
+}  // namespace dms::jobs

@@ -1,0 +1,24 @@
+// Which fields of an ensemble have an effect. A field that is read but not acted on yet is refused by name, with what to
+// do instead: an ensemble that is accepted runs as it says.
+//
+// Model
+//  1. A value that equals the default asks for nothing and is accepted: `redundancy: 0`, `restart_policy: no`,
+//     `gpus: []`, `subnet: {join: false}`.
+//  2. All refusals are reported at once, each with its place.
+//  3. Parsing accepts these fields: ensembles of other nodes are read, stored and shown. Only a new deployment and an
+//     update are refused.
+//
+// src/jobs/README.md lists every field with the module that acts on it.
+#pragma once
+
+#include "jobs/ensemble/ensemble.hpp"
+
+namespace dms::jobs {
+
+/// Whether inputs and results are transferred.
+inline constexpr bool kTransfersWork = false;
+
+/// Errc::unsupported with one line for each field.
+Result<void> check_supported(const Ensemble& ensemble);
+
+}  // namespace dms::jobs

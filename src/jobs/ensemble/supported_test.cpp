@@ -1,0 +1,159 @@
+#include "jobs/ensemble/supported.hpp"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <functional>
+#include <sstream>
+
+namespace dms::jobs {
+namespace {
+
+Ensemble plain() {
+  const auto ensemble = Ensemble::parse_yaml(R"(
+version: "V1"
+escalation_strategy: ""
+exclude_peers: [12D3KooWRBhwfeP2Y4TCx1SM6s9rUoHhR5STiGwxBhgFRcw3UERE]
+metadata: {team: blue}
+subnet: {join: false}
+edges: [{s: n, t: m}]
+allocations:
+  web:
+    executor: docker
+    type: service
+    resources: {cpu: {cores: 1, clock_speed: 2, architecture: x86_64}, ram: {size: 1}, disk: {size: 1}, gpus: []}
+    execution: {type: docker, image: nginx, entrypoint: [/bin/web], cmd: [a], environment: {A: b}, working_directory: /srv,
+                user: www, privileged: true, restart_policy: "no"}
+    dns_name: web
+    healthcheck: {type: command, exec: [nginx, -t], response: {type: string, value: ok}, interval: 1m, timeout: 2s}
+    failure_recovery: stay_down
+  job:
+    executor: sandbox
+    type: task
+    resources: {cpu: {cores: 1}, ram: {size: 1}, disk: {size: 1}}
+    execution: {type: sandbox, entrypoint: [sh], cmd: [x], environment: [A=b], working_directory: /work}
+    depends_on: {web: healthy}
+  alone:
+    executor: "null"
+    type: task
+    resources: {cpu: {cores: 1}, ram: {size: 1}, disk: {size: 1}}
+    execution: {type: "null"}
+nodes:
+  n: {allocations: [web, job], peer: 12D3KooWRBhwfeP2Y4TCx1SM6s9rUoHhR5STiGwxBhgFRcw3UERE, redundancy: 0,
+      failure_recovery: stay_down, lease: 1h, on_loss: fail, location: {reject: [{continent: Asia}]}}
+  m: {allocations: [alone]}
+)");
+  EXPECT_TRUE(ensemble) << ensemble.error().to_string();
+  return *ensemble;
+}
+
+TEST(Supported, WhatIsActedOnAndWhatAsksForNothing) {
+  const auto checked = check_supported(plain());
+  EXPECT_TRUE(checked) << checked.error().to_string();
+}
+
+struct Refusal {
+  std::string field;
+  std::function<void(Ensemble&)> ask;
+};
+
+std::vector<Refusal> refusals() {
+  const std::string web = "allocations.web.";
+  std::vector<Refusal> list = {
+      {"escalation_strategy", [](auto& e) { e.escalation_strategy = EscalationStrategy::redeploy; }},
+      {"supervisor", [](auto& e) { e.supervisor.allocations = {"web"}; }},
+      {"keys", [](auto& e) { e.keys["admin"] = "ssh-ed25519 AAAA"; }},
+      {"scripts", [](auto& e) { e.scripts["setup"] = to_bytes("true"); }},
+      {"subnet.join", [](auto& e) { e.subnet.join = true; }},
+      {"contracts", [](auto& e) { e.contracts["main"].did = "did:key:z6Mk"; }},
+      {"edges[0].rtt", [](auto& e) { e.edges[0].rtt = 50; }},
+      {"edges[0].bw", [](auto& e) { e.edges[0].bw = 1000; }},
+      {"nodes.n.ports", [](auto& e) { e.nodes["n"].ports = {{.private_port = 80, .allocation = "web"}}; }},
+      {"nodes.n.redundancy", [](auto& e) { e.nodes["n"].redundancy = 1; }},
+      {"nodes.n.failure_recovery", [](auto& e) { e.nodes["n"].failure_recovery = NodeRecovery::restart; }},
+      {"allocations.job.execution.user", [](auto& e) { e.allocations["job"].execution.params["user"] = "www"; }},
+  };
+  const auto web_field = [&](std::string field, void (*ask)(Allocation&)) {
+    list.push_back({web + field, [ask](Ensemble& e) { ask(e.allocations["web"]); }});
+  };
+  web_field("executor", [](auto& a) { a.executor = ExecutorType::containerd; });
+  web_field("executor", [](auto& a) { a.executor = ExecutorType::firecracker; });
+  web_field("resources.cpu.model", [](auto& a) { a.resources.cpu.model = "EPYC"; });
+  web_field("resources.cpu.vendor", [](auto& a) { a.resources.cpu.vendor = "AMD"; });
+  web_field("resources.cpu.threads", [](auto& a) { a.resources.cpu.threads = 2; });
+  web_field("resources.cpu.cache_size", [](auto& a) { a.resources.cpu.cache_size.bytes = 1; });
+  web_field("resources.ram.clock_speed", [](auto& a) { a.resources.ram.clock_speed.hertz = 1; });
+  web_field("resources.ram.type", [](auto& a) { a.resources.ram.type = "DDR5"; });
+  web_field("resources.disk.model", [](auto& a) { a.resources.disk.model = "x"; });
+  web_field("resources.disk.vendor", [](auto& a) { a.resources.disk.vendor = "x"; });
+  web_field("resources.disk.type", [](auto& a) { a.resources.disk.type = "ssd"; });
+  web_field("resources.disk.interface", [](auto& a) { a.resources.disk.interface = "nvme"; });
+  web_field("resources.disk.read_speed", [](auto& a) { a.resources.disk.read_speed.bytes = 1; });
+  web_field("resources.disk.write_speed", [](auto& a) { a.resources.disk.write_speed.bytes = 1; });
+  web_field("resources.gpus", [](auto& a) { a.resources.gpus.emplace_back(); });
+  web_field("execution.restart_policy", [](auto& a) { a.execution.params["restart_policy"] = "always"; });
+  web_field("execution.registry_auth", [](auto& a) { a.execution.params["registry_auth"] = "x"; });
+  web_field("dns_name", [](auto& a) { a.dns_name = "www.example"; });
+  web_field("keys", [](auto& a) { a.keys = {{.file = "k"}}; });
+  web_field("provision", [](auto& a) { a.provision = {"setup"}; });
+  web_field("healthcheck.response.type", [](auto& a) { a.healthcheck.response.type = "regex"; });
+  web_field("volume", [](auto& a) { a.volume.emplace_back(); });
+  web_field("failure_recovery", [](auto& a) { a.failure_recovery = AllocationRecovery::one_for_one; });
+  if (!kTransfersWork) {
+    web_field("inputs", [](auto& a) { a.inputs.emplace_back(); });
+    web_field("results", [](auto& a) { a.results.emplace(); });
+  }
+  return list;
+}
+
+TEST(Supported, WhatIsNotActedOnIsRefusedByName) {
+  for (const Refusal& refusal : refusals()) {
+    Ensemble ensemble = plain();
+    refusal.ask(ensemble);
+    const auto checked = check_supported(ensemble);
+    ASSERT_FALSE(checked) << refusal.field;
+    EXPECT_TRUE(checked.error().is(Errc::unsupported));
+    EXPECT_TRUE(checked.error().message().starts_with(refusal.field + ": ")) << checked.error().message();
+  }
+}
+
+TEST(Supported, EveryRefusalIsReportedAtOnce) {
+  Ensemble ensemble = plain();
+  for (const Refusal& refusal : refusals())
+    if (!refusal.field.ends_with(".executor")) refusal.ask(ensemble);
+  const auto checked = check_supported(ensemble);
+  ASSERT_FALSE(checked);
+  for (const Refusal& refusal : refusals())
+    if (!refusal.field.ends_with(".executor")) {
+      EXPECT_NE(checked.error().message().find("\n  " + refusal.field + ": "), std::string::npos) << refusal.field;
+    }
+}
+
+/// The names of the members of a type, as its JSON has them.
+template <class T>
+void add_names(std::vector<std::string_view>& names) {
+  std::apply([&](const auto&... field) { (names.push_back(field.name), ...); }, T::json_fields());
+}
+
+TEST(Supported, TheReadmeSaysOfEveryFieldWhatActsOnIt) {
+  std::ifstream in(DMS_SOURCE_DIR "/src/jobs/README.md");
+  std::ostringstream readme;
+  readme << in.rdbuf();
+  std::vector<std::string_view> names = {
+      "type", "image", "entrypoint", "cmd", "environment", "working_directory", "user", "privileged", "restart_policy"};
+  add_names<EnsembleV1>(names);
+  add_names<Allocation>(names);
+  add_names<Node>(names);
+  add_names<HealthCheck>(names);
+  add_names<Input>(names);
+  add_names<Results>(names);
+  add_names<capability::Cpu>(names);
+  add_names<capability::Ram>(names);
+  add_names<capability::Disk>(names);
+  add_names<capability::Resources>(names);
+  for (const std::string_view name : names)
+    EXPECT_NE(readme.str().find(fmt::format("`{}`", name)), std::string::npos) << name;
+}
+
+}  // namespace
+}  // namespace dms::jobs
