@@ -193,7 +193,7 @@ struct DeploymentInfoReply {
 };
 
 /// Without a stream, the output is written to the orchestrator's disk, as by DMS 0.5.x. With one, the reply has a page of
-/// it; so `stream`, `offset` and `max_bytes` are additions, as is the page in the reply.
+/// it; so `stream`, `offset` and `max_bytes` are additions, as is the page in the reply, with what a result is as a whole.
 struct DeploymentLogsRequest {
   std::string ensemble_id;
   std::string allocation_name;
@@ -211,6 +211,8 @@ struct DeploymentLogsRequest {
 struct DeploymentLogsReply : LogPage {
   std::string written_to;
   std::string error;
+  std::string digest;   ///< of a result: SHA-256 of all of it, in hex
+  bool folder = false;  ///< a result that is a tar archive of a folder
   static constexpr auto json_fields() {
     using R = DeploymentLogsReply;
     constexpr auto omit = json::omit_empty;
@@ -218,7 +220,8 @@ struct DeploymentLogsReply : LogPage {
                       json::field<R, std::uint64_t>("offset", &R::offset, omit),
                       json::field<R, std::uint64_t>("next_offset", &R::next_offset, omit),
                       json::field<R, std::uint64_t>("total_size", &R::total_size, omit),
-                      json::field<R, bool>("eof", &R::eof, omit), json::field<R, Bytes>("data", &R::data, omit));
+                      json::field<R, bool>("eof", &R::eof, omit), json::field<R, Bytes>("data", &R::data, omit),
+                      json::field("digest", &R::digest, omit), json::field("folder", &R::folder, omit));
   }
 };
 
