@@ -7,6 +7,9 @@
 //     0.5.x, has the provider's longest silence instead; any accepted message of it counts.
 //  2. Each run of the work of an allocation has an incarnation, a random id. A renewal, a notice, an output position
 //     belong to one incarnation.
+//     A renewal names the provider's clock of an earlier reply, which the orchestrator repeats without reading it, and
+//     extends the lease to that clock plus its length. So a delayed renewal extends nothing beyond what the orchestrator
+//     can compute from the receipt of that reply, whatever the wall clocks of both say.
 //  3. renew is reconciliation, too: its reply reports everything that the provider holds for the ensemble. What the
 //     orchestrator does not know it stops; what it misses is lost; what has ended it collects.
 //  4. A provider reports the end of a run repeatedly until that is acknowledged; the run and its output stay until the
@@ -117,20 +120,25 @@ struct AllocateResponse {
   std::map<std::string, actor::Handle> allocations;
   std::int64_t lease_ns = 0;                        ///< granted; not in DMS 0.5.x
   std::map<std::string, std::string> incarnations;  ///< by allocation name; not in DMS 0.5.x
+  std::int64_t clock_ns = 0;                        ///< for the first renewal; not in DMS 0.5.x
   static constexpr auto json_fields() {
     using R = AllocateResponse;
     return std::tuple(json::field("OK", &R::ok), json::field("Error", &R::error),
                       json::field("Allocations", &R::allocations), json::field("Lease", &R::lease_ns, json::omit_empty),
-                      json::field("Incarnations", &R::incarnations, json::omit_empty));
+                      json::field("Incarnations", &R::incarnations, json::omit_empty),
+                      json::field("Clock", &R::clock_ns, json::omit_empty));
   }
 };
 
+/// With an incarnation, only that one is reverted: a request that arrives late does not reach the next attempt.
 struct RevertRequest {
   std::string ensemble_id;
   std::vector<std::string> allocations;
+  std::map<std::string, std::string> incarnations;  ///< by allocation name; not in DMS 0.5.x
   static constexpr auto json_fields() {
     return std::tuple(json::field("EnsembleID", &RevertRequest::ensemble_id),
-                      json::field("AllocsByName", &RevertRequest::allocations));
+                      json::field("AllocsByName", &RevertRequest::allocations),
+                      json::field("Incarnations", &RevertRequest::incarnations, json::omit_empty));
   }
 };
 
@@ -166,9 +174,11 @@ struct RestartReply {
 struct RenewRequest {
   std::string ensemble_id;
   std::map<std::string, std::string> allocations;  ///< name -> incarnation of those whose lease is renewed
+  std::int64_t clock_ns = 0;                       ///< of the last reply to allocate or renew
   static constexpr auto json_fields() {
     return std::tuple(json::field("EnsembleID", &RenewRequest::ensemble_id),
-                      json::field("Allocations", &RenewRequest::allocations));
+                      json::field("Allocations", &RenewRequest::allocations),
+                      json::field("Clock", &RenewRequest::clock_ns, json::omit_empty));
   }
 };
 
@@ -206,18 +216,24 @@ struct AllocationReport {
 struct RenewReply {
   bool ok = false;
   std::string error;
-  std::map<std::string, AllocationReport> allocations;  ///< by name: everything held for the ensemble
+  /// By name: everything held for the ensemble, also what is being removed, until nothing of it runs.
+  std::map<std::string, AllocationReport> allocations;
+  std::int64_t clock_ns = 0;  ///< of the provider, monotonic; for the next renewal
   static constexpr auto json_fields() {
     using R = RenewReply;
     return std::tuple(json::field("OK", &R::ok), json::field("Error", &R::error),
-                      json::field("Allocations", &R::allocations));
+                      json::field("Allocations", &R::allocations),
+                      json::field("Clock", &R::clock_ns, json::omit_empty));
   }
 };
 
 struct AllocationShutdownRequest {
   std::string allocation_id;
+  std::string incarnation;  ///< if set, only that one; not in DMS 0.5.x
   static constexpr auto json_fields() {
-    return std::tuple(json::field("AllocationID", &AllocationShutdownRequest::allocation_id));
+    using R = AllocationShutdownRequest;
+    return std::tuple(json::field("AllocationID", &R::allocation_id),
+                      json::field("Incarnation", &R::incarnation, json::omit_empty));
   }
 };
 
