@@ -47,8 +47,8 @@ def google_benchmark(program):
                 yield f"figure {name}.{key.split('_', 1)[0]} {value:.4g} {key.split('_', 1)[1].replace('_per_', '/')}"
 
 
-def script(path):
-    env = dict(os.environ, NUNET=str(ROOT / "build/nunet"))
+def script(path, build):
+    env = dict(os.environ, NUNET=str(ROOT / "build/nunet"), BENCH_BUILD=str(pathlib.Path(build).resolve()))
     run = subprocess.run([str(path)], cwd=ROOT, env=env, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=900)
     if run.returncode == 77:
         print(run.stdout.strip() or f"skipped: {path.name} gave no reason")
@@ -77,7 +77,7 @@ def main():
     results.mkdir(parents=True, exist_ok=True)
 
     sources = [(p, google_benchmark) for p in sorted((pathlib.Path(options.build) / "bin").glob("*_bench"))]
-    sources += [(p, script) for p in sorted((ROOT / "tests/bench").glob("*")) if os.access(p, os.X_OK) and p.is_file()]
+    sources += [(p, lambda path: script(path, options.build)) for p in sorted((ROOT / "tests/bench").glob("*")) if os.access(p, os.X_OK) and p.is_file()]
     failed = 0
     for path, run in sources:
         records = []

@@ -7,12 +7,12 @@ set -eu
 # One package a line or many, in the group whose work needs it first. A word `command=package` means: the package is
 # needed only if that command is not there yet (Node.js and Docker often come from elsewhere than Debian).
 build="ca-certificates ccache cmake g++ git make ninja-build pkg-config python3
-  libboost1.81-dev libboost-json1.81-dev libfmt-dev libseccomp-dev libsecp256k1-dev libsqlite3-dev libssl-dev libyaml-cpp-dev
+  libarchive-dev libboost1.81-dev libboost-json1.81-dev libfmt-dev libseccomp-dev libsecp256k1-dev libsqlite3-dev libssl-dev libyaml-cpp-dev
   libgtest-dev libgmock-dev librapidcheck-dev"
 run="bubblewrap iproute2 procps python3"
 test="python3-behave $run"
 docker="dockerd=docker.io busybox-static curl iptables"
-bench="libbenchmark-dev python3"
+bench="curl libbenchmark-dev nginx=nginx-light python3"
 lint="clang-format-16 clang-tidy-16 shellcheck python3"
 fuzz="clang-16 libclang-rt-16-dev lld-16 llvm-16 python3"
 interop="node=nodejs npm=npm redis-server=redis-tools"

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/log.hpp"
+#include "network/memory_stream.hpp"
 
 namespace dms::network {
 namespace {
@@ -39,6 +40,12 @@ libp2p::Host::Options host_options(libp2p::Host::Options options) {
   return options;
 }
 
+/// In a turn of its own: a handler is not called from inside a call into the network.
+Task<void> hand_over(std::shared_ptr<StreamHandler> handler, crypto::PeerId from, std::unique_ptr<ByteStream> stream) {
+  (*handler)(from, std::move(stream));
+  co_return;
+}
+
 std::unexpected<Error> is_closed() { return fail(Errc::closed, "the network is closed"); }
 
 }  // namespace
@@ -54,7 +61,9 @@ void Libp2pNetwork::register_metrics(metrics::Registry& registry) {
       .counter("nunet_network_malformed_total", "Inbound streams without a whole frame in time.", metrics_.malformed)
       .gauge("nunet_network_sending", "Messages being sent.", [this] { return static_cast<std::int64_t>(sending_); })
       .gauge("nunet_network_receiving", "Messages being received.",
-             [this] { return static_cast<std::int64_t>(receiving_); });
+             [this] { return static_cast<std::int64_t>(receiving_); })
+      .gauge("nunet_network_streams", "Streams of handle_stream() that are open.",
+             [open = inbound_streams_] { return static_cast<std::int64_t>(open->all); });
 }
 
 /// One of the places for inbound messages.
@@ -82,10 +91,40 @@ class Libp2pNetwork::Place {
   crypto::PeerId peer_;
 };
 
+class Libp2pNetwork::CountedStream final : public ByteStream {
+ public:
+  CountedStream(std::shared_ptr<OpenStreams> open, const crypto::PeerId& peer) : open_(std::move(open)), peer_(peer) {
+    ++open_->all;
+    ++open_->by_peer[peer_];
+  }
+  ~CountedStream() override {
+    --open_->all;
+    const auto it = open_->by_peer.find(peer_);
+    if (--it->second == 0) open_->by_peer.erase(it);
+  }
+  void carry(std::unique_ptr<ByteStream> inner) { inner_ = std::move(inner); }
+  static bool place_free(const OpenStreams& open, const crypto::PeerId& peer, std::size_t all, std::size_t per_peer) {
+    const auto it = open.by_peer.find(peer);
+    return open.all < all && (it == open.by_peer.end() || it->second < per_peer);
+  }
+
+  Task<Result<std::size_t>> read_some(MutableBytes into) override { return inner_->read_some(into); }
+  Task<Result<void>> write(BytesView from) override { return inner_->write(from); }
+  Task<Result<void>> close_write() override { return inner_->close_write(); }
+  void abort() override { inner_->abort(); }
+
+ private:
+  std::shared_ptr<OpenStreams> open_;
+  crypto::PeerId peer_;
+  std::unique_ptr<ByteStream> inner_;
+};
+
 Libp2pNetwork::Libp2pNetwork(Runtime runtime, crypto::PrivateKey key, Libp2pOptions options)
     : options_(std::move(options)),
       host_(runtime, std::move(key), host_options(options_.host)),
       pubsub_(host_, options_.pubsub),
+      inbound_streams_(std::make_shared<OpenStreams>()),
+      outbound_streams_(std::make_shared<OpenStreams>()),
       nursery_(runtime.lane, "network") {}
 
 Libp2pNetwork::~Libp2pNetwork() = default;
@@ -134,10 +173,16 @@ void Libp2pNetwork::deliver(const crypto::PeerId& from, const std::string& proto
   (*handler)(from, std::move(message));
 }
 
-Result<void> Libp2pNetwork::handle(std::string protocol, MessageHandler handler) {
+Result<void> Libp2pNetwork::check_free(const std::string& protocol) const {
   if (closed_) return is_closed();
-  const auto [it, added] = handlers_.try_emplace(protocol, std::make_shared<MessageHandler>(std::move(handler)));
-  if (!added) return fail(Errc::already_exists, "protocol {} has a handler already", protocol);
+  if (handlers_.contains(protocol) || stream_handlers_.contains(protocol))
+    return fail(Errc::already_exists, "protocol {} has a handler already", protocol);
+  return {};
+}
+
+Result<void> Libp2pNetwork::handle(std::string protocol, MessageHandler handler) {
+  TRY_VOID(check_free(protocol));
+  handlers_.emplace(protocol, std::make_shared<MessageHandler>(std::move(handler)));
   host_.set_stream_handler(std::move(protocol),
                            [this](std::unique_ptr<libp2p::Stream> stream) { return receive(std::move(stream)); });
   return {};
@@ -146,6 +191,55 @@ Result<void> Libp2pNetwork::handle(std::string protocol, MessageHandler handler)
 void Libp2pNetwork::remove_handler(const std::string& protocol) {
   host_.remove_stream_handler(protocol);
   handlers_.erase(protocol);
+  stream_handlers_.erase(protocol);
+}
+
+Result<void> Libp2pNetwork::handle_stream(std::string protocol, StreamHandler handler) {
+  TRY_VOID(check_free(protocol));
+  stream_handlers_.emplace(protocol, std::make_shared<StreamHandler>(std::move(handler)));
+  host_.set_stream_handler(std::move(protocol),
+                           [this](std::unique_ptr<libp2p::Stream> stream) { return accept_stream(std::move(stream)); });
+  return {};
+}
+
+Task<void> Libp2pNetwork::accept_stream(std::unique_ptr<libp2p::Stream> stream) {
+  const crypto::PeerId peer = stream->remote_peer();
+  const auto it = stream_handlers_.find(stream->protocol());
+  if (closed_ || it == stream_handlers_.end() ||
+      !CountedStream::place_free(*inbound_streams_, peer, options_.max_streams, options_.max_streams_per_peer)) {
+    ++metrics_.refused;
+    stream->abort();
+    co_return;
+  }
+  auto counted = std::make_unique<CountedStream>(inbound_streams_, peer);
+  counted->carry(std::move(stream));
+  const auto handler = it->second;  // it may remove itself
+  (*handler)(peer, std::move(counted));
+}
+
+Task<Result<std::unique_ptr<ByteStream>>> Libp2pNetwork::open_stream(crypto::PeerId to, std::string protocol) {
+  if (closed_) co_return is_closed();
+  if (to == self()) co_return open_stream_to_self(protocol);
+  if (outbound_streams_->all >= options_.max_streams)
+    co_return fail(Errc::limit_exceeded, "{} streams are open already; try again later", outbound_streams_->all);
+  auto counted = std::make_unique<CountedStream>(outbound_streams_, to);
+  Task<Result<std::unique_ptr<libp2p::Stream>>> opening = host_.new_stream(to, std::move(protocol));
+  CO_TRY(std::unique_ptr<libp2p::Stream> stream, co_await std::move(opening));
+  counted->carry(std::move(stream));
+  co_return std::move(counted);
+}
+
+Result<std::unique_ptr<ByteStream>> Libp2pNetwork::open_stream_to_self(const std::string& protocol) {
+  const auto it = stream_handlers_.find(protocol);
+  if (it == stream_handlers_.end()) return fail(Errc::unsupported, "this host does not serve {}", protocol);
+  if (!CountedStream::place_free(*inbound_streams_, self(), options_.max_streams, options_.max_streams_per_peer))
+    return fail(Errc::limit_exceeded, "too many streams of this host to itself are open; try again later");
+  Lane& lane = host_.runtime().lane;
+  const auto link = std::make_shared<MemoryLink>(lane, lane);
+  auto counted = std::make_unique<CountedStream>(inbound_streams_, self());
+  counted->carry(link->end(false));
+  nursery_.spawn(hand_over(it->second, self(), std::move(counted)));
+  return link->end(true);
 }
 
 Task<void> Libp2pNetwork::receive(std::unique_ptr<libp2p::Stream> stream) {
@@ -218,6 +312,7 @@ Task<Result<Duration>> Libp2pNetwork::ping(crypto::PeerId peer) {
 Task<void> Libp2pNetwork::close() {
   closed_ = true;
   for (const auto& [protocol, handler] : std::exchange(handlers_, {})) host_.remove_stream_handler(protocol);
+  for (const auto& [protocol, handler] : std::exchange(stream_handlers_, {})) host_.remove_stream_handler(protocol);
   co_await nursery_.close();
   co_await pubsub_.close();
   co_await host_.close();

@@ -6,10 +6,12 @@
 //  2. A topic is a gossip topic; the data of a gossip message is the message.
 //  3. Of the inboxes, identify announces the root inbox only: NuNet's nodes look for it. The others are served to peers that
 //     negotiate them by name, as NuNet's nodes do, without being shown to every peer.
-//  4. The network owns its Host and its PubSub. close() ends all three.
+//  4. A stream of open_stream() is a libp2p stream under the protocol name as it is given.
+//  5. The network owns its Host and its PubSub. close() ends all three.
 //
 // Bounds: max_sends at once; Errc::limit_exceeded above. Inbound streams that are being read: max_inbound in all and
-// max_inbound_per_peer; more are reset and counted. A frame must have arrived within read_timeout. Broadcasts: see
+// max_inbound_per_peer; more are reset and counted. A frame must have arrived within read_timeout. Streams of
+// handle_stream(): max_streams and max_streams_per_peer while they exist; more are reset and counted. Broadcasts: see
 // libp2p/protocols/gossipsub/pubsub.hpp.
 //
 // Attacks: opening streams and sending slowly holds at most max_inbound_per_peer places and what has been sent on them,
@@ -39,6 +41,8 @@ struct Libp2pOptions {
   std::size_t max_inbound = 1024;
   std::size_t max_inbound_per_peer = 128;
   Duration read_timeout = 30s;
+  std::size_t max_streams = 256;  ///< inbound; as many outbound
+  std::size_t max_streams_per_peer = 16;
 };
 
 class Libp2pNetwork final : public Network {
@@ -67,6 +71,8 @@ class Libp2pNetwork final : public Network {
   [[nodiscard]] std::vector<std::string> listen_addresses() const override;
   Task<Result<void>> send(crypto::PeerId to, std::string protocol, Bytes message) override;
   Result<void> handle(std::string protocol, MessageHandler handler) override;
+  Task<Result<std::unique_ptr<ByteStream>>> open_stream(crypto::PeerId to, std::string protocol) override;
+  Result<void> handle_stream(std::string protocol, StreamHandler handler) override;
   void remove_handler(const std::string& protocol) override;
   Result<SubscriptionId> subscribe(std::string topic, Validator validator, BroadcastHandler handler) override;
   void unsubscribe(SubscriptionId id) override;
@@ -78,7 +84,16 @@ class Libp2pNetwork final : public Network {
 
  private:
   class Place;
+  /// Counts, shared with the streams, whose user may keep them longer than the network exists.
+  struct OpenStreams {
+    std::size_t all = 0;
+    std::map<crypto::PeerId, std::size_t> by_peer;
+  };
+  class CountedStream;
+  [[nodiscard]] Result<void> check_free(const std::string& protocol) const;
   Task<void> receive(std::unique_ptr<libp2p::Stream> stream);
+  Task<void> accept_stream(std::unique_ptr<libp2p::Stream> stream);
+  Result<std::unique_ptr<ByteStream>> open_stream_to_self(const std::string& protocol);
   Task<void> deliver_to_self(std::string protocol, Bytes message);
   void deliver(const crypto::PeerId& from, const std::string& protocol, Bytes message);
 
@@ -90,6 +105,9 @@ class Libp2pNetwork final : public Network {
   libp2p::PubSub pubsub_;
   bool closed_ = false;
   std::map<std::string, std::shared_ptr<MessageHandler>> handlers_;
+  std::map<std::string, std::shared_ptr<StreamHandler>> stream_handlers_;
+  std::shared_ptr<OpenStreams> inbound_streams_;
+  std::shared_ptr<OpenStreams> outbound_streams_;
   std::size_t sending_ = 0;
   std::size_t receiving_ = 0;
   std::map<crypto::PeerId, std::size_t> receiving_from_;

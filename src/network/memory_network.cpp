@@ -51,11 +51,50 @@ Task<Result<void>> MemoryNetwork::send(crypto::PeerId to, std::string protocol, 
   co_return Result<void>();
 }
 
+Result<void> MemoryNetwork::check_free(const std::string& protocol) const {
+  if (handlers_.contains(protocol) || stream_handlers_.contains(protocol))
+    return fail(Errc::already_exists, "protocol {} has a handler already", protocol);
+  return check_open();
+}
+
 Result<void> MemoryNetwork::handle(std::string protocol, MessageHandler handler) {
-  TRY_VOID(check_open());
-  const auto [it, added] = handlers_.try_emplace(protocol, std::make_shared<MessageHandler>(std::move(handler)));
-  if (!added) return fail(Errc::already_exists, "protocol {} has a handler already", protocol);
+  TRY_VOID(check_free(protocol));
+  handlers_.emplace(std::move(protocol), std::make_shared<MessageHandler>(std::move(handler)));
   return {};
+}
+
+Result<void> MemoryNetwork::handle_stream(std::string protocol, StreamHandler handler) {
+  TRY_VOID(check_free(protocol));
+  stream_handlers_.emplace(std::move(protocol), std::make_shared<StreamHandler>(std::move(handler)));
+  return {};
+}
+
+Task<Result<std::unique_ptr<ByteStream>>> MemoryNetwork::open_stream(crypto::PeerId to, std::string protocol) {
+  CO_TRY_VOID(check_open());
+  MemoryNetwork* receiver = substrate_->find(self_, to);
+  if (receiver == nullptr) co_return fail(Errc::not_found, "peer {} cannot be reached", to.to_string());
+  if (!receiver->stream_handlers_.contains(protocol))
+    co_return fail(Errc::unsupported, "peer {} does not speak {}", to.to_string(), protocol);
+  MemoryLink::Gate gate = [world = std::weak_ptr(substrate_), a = self_, b = to](bool forth, MutableBytes data) {
+    const auto substrate = world.lock();
+    if (!substrate || substrate->is_cut(a, b)) return false;
+    return !substrate->stream_tap_ || substrate->stream_tap_(forth ? a : b, forth ? b : a, data);
+  };
+  const Duration latency = to == self_ ? Duration{} : substrate_->latency_;
+  const auto link = std::make_shared<MemoryLink>(lane_, receiver->lane_, latency, std::move(gate));
+  for (MemoryNetwork* member : {this, receiver}) {
+    std::erase_if(member->streams_, [](const auto& stream) { return stream.expired(); });
+    member->streams_.push_back(link);
+  }
+  receiver->lane_.call_at(receiver->lane_.now() + latency, [world = substrate_, link, from = self_, to, protocol] {
+    const auto member = world->members_.find(to);
+    if (member == world->members_.end()) return link->reset();
+    const auto handler = member->second->stream_handlers_.find(protocol);
+    if (handler == member->second->stream_handlers_.end()) return link->reset();
+    const auto kept = handler->second;  // it may remove itself
+    (*kept)(from, link->end(false));
+  });
+  co_return link->end(true);
 }
 
 Result<SubscriptionId> MemoryNetwork::subscribe(std::string topic, Validator validator, BroadcastHandler handler) {
@@ -155,7 +194,10 @@ std::vector<crypto::PeerId> MemoryNetwork::peers() const {
 void MemoryNetwork::leave() {
   closed_ = true;
   handlers_.clear();
+  stream_handlers_.clear();
   subscriptions_.clear();
+  for (const auto& stream : std::exchange(streams_, {}))
+    if (const auto link = stream.lock()) link->reset();
   if (const auto it = substrate_->members_.find(self_); it != substrate_->members_.end() && it->second == this)
     substrate_->members_.erase(it);
 }

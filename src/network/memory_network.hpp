@@ -6,6 +6,8 @@
 //  2. Validators run, exactly as on the real network; a broadcast that is refused by one receiver still reaches others.
 //  3. Faults: cut() makes two peers unreachable for each other; loss drops messages silently, as if the receiver had
 //     failed after accepting them; a tap sees every message, may change it and may drop it.
+//  4. Streams are pairs in memory (memory_stream.hpp) with the substrate's latency. A stream tap sees what is written to
+//     them, may change it and may reset the stream; a cut resets a stream when something is written to it.
 //
 // Threads: all lanes of one substrate run on one thread (a simulation, or a single real lane).
 // Limits: at most kMaxInFlight messages are on their way to one receiver; more are dropped and counted.
@@ -15,6 +17,7 @@
 #include <memory>
 #include <set>
 
+#include "network/memory_stream.hpp"
 #include "network/network.hpp"
 #include "runtime/lane.hpp"
 
@@ -36,6 +39,8 @@ class MemorySubstrate {
   static constexpr std::size_t kMaxInFlight = 4096;
   /// Sees each message before it leaves, and may change it; false drops it.
   using Tap = std::function<bool(MemoryMessage&)>;
+  /// Sees what `from` writes to a stream, and may change it; false resets the stream.
+  using StreamTap = std::function<bool(const crypto::PeerId& from, const crypto::PeerId& to, MutableBytes data)>;
   struct Counters {
     std::uint64_t delivered = 0;
     std::uint64_t dropped = 0;   ///< by loss, a tap, a cut or the bound
@@ -47,6 +52,7 @@ class MemorySubstrate {
   /// Of each delivery, from 0 to 1.
   void set_loss(double loss) { loss_ = loss; }
   void set_tap(Tap tap) { tap_ = std::move(tap); }
+  void set_stream_tap(StreamTap tap) { stream_tap_ = std::move(tap); }
   void cut(const crypto::PeerId& a, const crypto::PeerId& b, bool is_cut = true);
   [[nodiscard]] const Counters& counters() const { return counters_; }
 
@@ -58,6 +64,7 @@ class MemorySubstrate {
   Duration latency_ = 1ms;
   double loss_ = 0;
   Tap tap_;
+  StreamTap stream_tap_;
   Counters counters_;
   std::map<crypto::PeerId, MemoryNetwork*> members_;
   std::set<std::pair<crypto::PeerId, crypto::PeerId>> cuts_;
@@ -74,7 +81,12 @@ class MemoryNetwork final : public Network {
   [[nodiscard]] std::vector<std::string> listen_addresses() const override;
   Task<Result<void>> send(crypto::PeerId to, std::string protocol, Bytes message) override;
   Result<void> handle(std::string protocol, MessageHandler handler) override;
-  void remove_handler(const std::string& protocol) override { handlers_.erase(protocol); }
+  Task<Result<std::unique_ptr<ByteStream>>> open_stream(crypto::PeerId to, std::string protocol) override;
+  Result<void> handle_stream(std::string protocol, StreamHandler handler) override;
+  void remove_handler(const std::string& protocol) override {
+    handlers_.erase(protocol);
+    stream_handlers_.erase(protocol);
+  }
   Result<SubscriptionId> subscribe(std::string topic, Validator validator, BroadcastHandler handler) override;
   void unsubscribe(SubscriptionId id) override { subscriptions_.erase(id); }
   Task<Result<void>> publish(std::string topic, Bytes message) override;
@@ -90,6 +102,7 @@ class MemoryNetwork final : public Network {
     BroadcastHandler handler;
   };
   Result<void> check_open() const;
+  Result<void> check_free(const std::string& protocol) const;
   void dispatch(MemoryMessage message);
   void deliver(MemoryMessage message);
   void deliver_broadcast(MemoryMessage message);
@@ -101,6 +114,8 @@ class MemoryNetwork final : public Network {
   bool closed_ = false;
   std::size_t in_flight_ = 0;
   std::map<std::string, std::shared_ptr<MessageHandler>> handlers_;
+  std::map<std::string, std::shared_ptr<StreamHandler>> stream_handlers_;
+  std::vector<std::weak_ptr<MemoryLink>> streams_;
   std::map<SubscriptionId, std::shared_ptr<Subscription>> subscriptions_;
   std::uint64_t last_subscription_ = 0;
 };

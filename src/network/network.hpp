@@ -1,4 +1,4 @@
-// Messages to one peer and broadcasts to many: the part of a network that the actors use.
+// Messages to one peer, broadcasts to many, and streams: the part of a network that the modules above use.
 //
 // Model
 //  1. A message is a byte string of at most kMaxMessage bytes, sent to one peer under a protocol name. send() returns
@@ -12,17 +12,20 @@
 //     A validator may pass the decoded message to the handler of its subscription. A node's own broadcasts are not
 //     delivered to itself.
 //  4. Order is not kept between messages.
+//  5. A stream is a ByteStream to a peer under a protocol name, for what is too large for messages. It belongs to its
+//     user, which ends it before the network is closed. The network has no time limits on it: its user does.
 //
 // Threads and cancellation: everything belongs to one lane, handlers and validators included. Handlers are called from
 // the lane's event loop, never from inside a call into the network, and must not block. send(), publish(), connect()
 // and ping() end early when their task is cancelled or runs out of time; give them a deadline.
 //
-// Limits: concurrent sends and inbound messages are bounded (per peer too); what is above the bound is refused with
-// Errc::limit_exceeded at the sender and dropped at the receiver.
+// Limits: concurrent sends, inbound messages and streams are bounded (inbound ones per peer too); what is above the bound
+// is refused with Errc::limit_exceeded at the sender and dropped at the receiver.
 #pragma once
 
 #include <any>
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,6 +33,7 @@
 #include "base/bytes.hpp"
 #include "base/time.hpp"
 #include "crypto/peer_id.hpp"
+#include "runtime/stream.hpp"
 #include "runtime/task.hpp"
 
 namespace dms::network {
@@ -50,6 +54,7 @@ struct Broadcast {
 };
 
 using MessageHandler = std::function<void(const crypto::PeerId& from, Bytes message)>;
+using StreamHandler = std::function<void(const crypto::PeerId& from, std::unique_ptr<ByteStream> stream)>;
 using Validator = std::function<Validation(Broadcast& broadcast)>;
 using BroadcastHandler = std::function<void(Broadcast& broadcast)>;
 
@@ -66,7 +71,12 @@ class Network {
   virtual Task<Result<void>> send(crypto::PeerId to, std::string protocol, Bytes message) = 0;
   /// Errc::already_exists if `protocol` has a handler.
   virtual Result<void> handle(std::string protocol, MessageHandler handler) = 0;
-  /// The handler is not called once this returns. Unknown names are fine.
+  /// A stream to `to`; fails as send() does. The peer may learn of it with the first write, and refuse it then. To this
+  /// node itself, it does not leave the process.
+  virtual Task<Result<std::unique_ptr<ByteStream>>> open_stream(crypto::PeerId to, std::string protocol) = 0;
+  /// The streams that peers open. Errc::already_exists if `protocol` has a handler, of messages or of streams.
+  virtual Result<void> handle_stream(std::string protocol, StreamHandler handler) = 0;
+  /// The handler, of messages or of streams, is not called once this returns. Unknown names are fine.
   virtual void remove_handler(const std::string& protocol) = 0;
 
   virtual Result<SubscriptionId> subscribe(std::string topic, Validator validator, BroadcastHandler handler) = 0;

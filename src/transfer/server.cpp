@@ -1,0 +1,232 @@
+#include "transfer/server.hpp"
+
+#include <algorithm>
+
+#include "base/log.hpp"
+#include "runtime/channel.hpp"
+
+namespace dms::transfer {
+namespace {
+
+constexpr std::size_t kIdleBuffers = 4;
+
+/// A chunk as it is sent: its header and its bytes in one buffer.
+struct Chunk {
+  Chunk(BufferPool::Buffer from, std::size_t length) : buffer(std::move(from)), size(length) {}
+  [[nodiscard]] MutableBytes body() const { return buffer.bytes().subspan(kChunkHeader, size); }
+  [[nodiscard]] BytesView whole() const { return buffer.bytes().first(kChunkHeader + size); }
+  BufferPool::Buffer buffer;
+  std::size_t size;
+};
+using Chunks = Channel<Result<Chunk>>;
+
+Task<void> read_ahead(const SourceFile& file, std::uint64_t offset, std::uint64_t size, BufferPool& pool,
+                      Chunks& chunks) {
+  while (offset < size) {
+    BufferPool::Buffer buffer = pool.take();
+    const std::size_t room = buffer.bytes().size() - kChunkHeader;
+    Chunk chunk(std::move(buffer), static_cast<std::size_t>(std::min<std::uint64_t>(size - offset, room)));
+    auto reading = [&] { return file.read(offset, chunk.body()); };
+    const Result<void> read = co_await offload(reading);
+    encode_chunk_header(static_cast<std::uint32_t>(chunk.size), chunk.buffer.bytes().first<kChunkHeader>());
+    offset += chunk.size;
+    Result<Chunk> item = read ? Result<Chunk>(std::move(chunk)) : Result<Chunk>(std::unexpected(read.error()));
+    const Result<void> sent = co_await chunks.send(std::move(item));
+    if (!read || !sent) co_return;
+  }
+}
+
+Task<Result<void>> write_in_time(ByteStream& stream, BytesView bytes, Duration stall) {
+  while (!bytes.empty()) {
+    const BytesView slice = bytes.first(std::min(bytes.size(), kSlice));
+    Task<Result<void>> writing = stream.write(slice);
+    CO_TRY_VOID(co_await with_timeout(stall, std::move(writing)));
+    bytes = bytes.subspan(slice.size());
+  }
+  co_return Result<void>();
+}
+
+}  // namespace
+
+/// One of the places for transfers.
+class Server::Place {
+ public:
+  Place(Server& server, const crypto::PeerId& peer) : server_(server), peer_(peer) {
+    ++server_.streams_;
+    ++server_.streams_of_[peer_];
+  }
+  Place(const Place&) = delete;
+  Place& operator=(const Place&) = delete;
+  ~Place() {
+    --server_.streams_;
+    const auto it = server_.streams_of_.find(peer_);
+    if (--it->second == 0) server_.streams_of_.erase(it);
+  }
+  [[nodiscard]] bool above_bounds() const {
+    return server_.streams_ > server_.options_.max_streams ||
+           server_.streams_of_.at(peer_) > server_.options_.max_streams_per_peer;
+  }
+
+ private:
+  Server& server_;
+  crypto::PeerId peer_;
+};
+
+Server::Server(Lane& lane, network::Network& network, ServerOptions options)
+    : lane_(lane),
+      network_(network),
+      options_(options),
+      buffers_(kChunkHeader + std::min(options.block, kMaxChunk), kIdleBuffers),
+      nursery_(lane, "transfer") {}
+
+Server::~Server() = default;
+
+void Server::register_metrics(metrics::Registry& registry) {
+  metrics_group_.in(registry)
+      .counter("nunet_transfer_served_total", "Files that were sent to their end.", metrics_.served)
+      .counter("nunet_transfer_refused_total", "Requests for files without a valid ticket, or above the bounds.",
+               metrics_.refused)
+      .counter("nunet_transfer_sent_bytes_total", "Bytes of files that were sent.", metrics_.bytes);
+}
+
+Result<void> Server::open() {
+  TRY_VOID(network_.handle_stream(
+      std::string(kProtocol), [this](const crypto::PeerId& from, std::unique_ptr<ByteStream> stream) {
+        // Answered with busy up to twice the bounds, so that a peer learns it; beyond that reset.
+        const auto held = streams_of_.find(from);
+        if (streams_ >= 2 * options_.max_streams ||
+            (held != streams_of_.end() && held->second >= 2 * options_.max_streams_per_peer)) {
+          ++metrics_.refused;
+          return stream->abort();
+        }
+        nursery_.spawn(serve(from, std::move(stream)));
+      }));
+  open_ = true;
+  return {};
+}
+
+Task<void> Server::close() {
+  if (std::exchange(open_, false)) network_.remove_handler(std::string(kProtocol));
+  for (auto& [key, offer] : std::exchange(offers_, {})) offer->ends = SteadyTime::min();
+  co_await nursery_.close();
+}
+
+Result<Ticket> Server::offer(crypto::PeerId to, std::filesystem::path file, Content content, Duration lifetime) {
+  if (offers_.size() >= options_.max_tickets) forget_ended();
+  if (offers_.size() >= options_.max_tickets)
+    return fail(Errc::limit_exceeded, "{} files are offered already; try again later", offers_.size());
+  Ticket ticket;
+  lane_.random().fill(ticket.secret);
+  Offer offer{to, std::move(file), content, lane_.now() + lifetime};
+  offers_.emplace(crypto::sha256(ticket.secret), std::make_shared<Offer>(std::move(offer)));
+  return ticket;
+}
+
+void Server::revoke(const Ticket& ticket) {
+  const auto it = offers_.find(crypto::sha256(ticket.secret));
+  if (it == offers_.end()) return;
+  it->second->ends = SteadyTime::min();
+  offers_.erase(it);
+}
+
+void Server::revoke_below(const std::filesystem::path& folder) {
+  std::erase_if(offers_, [&](auto& entry) {
+    Offer& offer = *entry.second;
+    const auto [end, ignored] = std::mismatch(folder.begin(), folder.end(), offer.file.begin(), offer.file.end());
+    if (end != folder.end()) return false;
+    offer.ends = SteadyTime::min();
+    return true;
+  });
+}
+
+void Server::forget_ended() {
+  std::erase_if(offers_, [this](const auto& entry) { return !valid(entry.second); });
+}
+
+Server::OfferPtr Server::find(const Ticket& ticket, const crypto::PeerId& from) const {
+  const auto it = offers_.find(crypto::sha256(ticket.secret));
+  return it != offers_.end() && it->second->to == from && valid(it->second) ? it->second : nullptr;
+}
+
+Task<void> Server::serve(crypto::PeerId from, std::unique_ptr<ByteStream> stream) {
+  const Place place(*this, from);
+  Result<void> done;
+  if (place.above_bounds()) {
+    ++metrics_.refused;
+    FileAnswer answer;
+    answer.status = AnswerStatus::busy;
+    const auto busy = encode(answer);
+    done = co_await write_in_time(*stream, busy, options_.stall);
+  } else {
+    done = co_await transfer(from, *stream);
+  }
+  if (done) {
+    done = co_await stream->close_write();
+  } else {
+    log::debug("transfer", "to {}: {}", from.to_string(), done.error().to_string());
+    stream->abort();
+  }
+}
+
+Task<Result<void>> Server::transfer(const crypto::PeerId& from, ByteStream& stream) {
+  std::array<std::uint8_t, kRequestSize> bytes{};
+  Task<Result<void>> reading = read_exactly(stream, bytes);
+  CO_TRY_VOID(co_await with_timeout(options_.stall, std::move(reading)));
+  const FileRequest request = decode_request(bytes);
+  const OfferPtr offer = find(request.ticket, from);
+  if (!offer) {
+    ++metrics_.refused;
+    const auto refusal = encode(FileAnswer());
+    Result<void> refused = co_await write_in_time(stream, refusal, options_.stall);
+    co_return std::move(refused);
+  }
+  Result<void> sent = co_await send(stream, offer, request.offset);
+  if (sent) ++metrics_.served;
+  co_return std::move(sent);
+}
+
+Task<Result<void>> Server::send(ByteStream& stream, OfferPtr offer, std::uint64_t offset) {
+  auto opening = [&] { return SourceFile::open(offer->file, offer->content.size); };
+  Result<SourceFile> file = co_await offload(opening);
+  FileAnswer answer;
+  answer.status = file ? AnswerStatus::ok : AnswerStatus::failed;
+  if (file) {
+    answer.size = offer->content.size;
+    answer.digest = offer->content.digest;
+  }
+  const auto head = encode(answer);
+  CO_TRY_VOID(co_await write_in_time(stream, head, options_.stall));
+  if (!file) {
+    log::warn("transfer", "{}", file.error().to_string());
+    co_return Result<void>();
+  }
+
+  const TaskContext context = co_await this_task();
+  Chunks chunks(1);
+  Nursery reader(lane_, "transfer reader", context.scope);
+  reader.spawn(read_ahead(*file, offset, offer->content.size, buffers_, chunks));
+  Result<void> sent;
+  while (sent && offset < offer->content.size) {
+    Result<Result<Chunk>> next = co_await chunks.receive();
+    if (!next) {
+      sent = std::unexpected(next.error());
+    } else if (!*next) {
+      sent = std::unexpected(next->error());
+    } else if (!valid(offer)) {
+      sent = fail(Errc::permission_denied, "the ticket has ended");
+    } else {
+      const Chunk chunk = **std::move(next);
+      sent = co_await write_in_time(stream, chunk.whole(), options_.stall);
+      if (sent) metrics_.bytes.add(chunk.size);
+      offset += chunk.size;
+    }
+  }
+  chunks.close();
+  co_await reader.close();
+  if (!sent) co_return std::move(sent);
+  std::array<std::uint8_t, kChunkHeader> end{};
+  Result<void> ended = co_await write_in_time(stream, end, options_.stall);
+  co_return std::move(ended);
+}
+
+}  // namespace dms::transfer

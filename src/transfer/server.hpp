@@ -1,0 +1,102 @@
+// Serves files to the peers that hold a ticket for them, under the protocol /nunet/transfer/1.0.0 (wire.hpp).
+//
+// Model
+//  1. offer() makes a ticket for one file and one peer. It ends after its lifetime, by revoke(), or with the server: it
+//     is not stored. A peer that holds a ticket may fetch the file repeatedly and from any offset.
+//  2. The file is read while it is sent. It must not change while it is offered: what changed has another digest, and the
+//     receiver refuses it.
+//  3. A ticket that ends stops the transfers that use it.
+//
+// Threads and cancellation: one lane; files are read by workers, one block ahead of the network. close() ends all
+// transfers, before the network is closed. Cost: up to three blocks of Options::block for a transfer, an entry for a
+// ticket.
+//
+// Bounds: Options::max_streams transfers, max_streams_per_peer for a peer (more are answered with busy), max_tickets
+// (Errc::limit_exceeded above). A request must arrive, and each kSlice of the file must leave, within Options::stall.
+//
+// Attacks: a stranger without a ticket gets the same answer for every reason and learns nothing; a ticket that another
+// peer has overheard is of no use to it, because the handshake proves the peer; tickets are found by their digest, so the
+// time of a lookup says nothing about them. A peer that opens streams and does not read holds its own places only, for
+// Options::stall.
+#pragma once
+
+#include <filesystem>
+#include <map>
+
+#include "base/buffer_pool.hpp"
+#include "base/metrics.hpp"
+#include "network/network.hpp"
+#include "runtime/nursery.hpp"
+#include "transfer/files.hpp"
+#include "transfer/wire.hpp"
+
+namespace dms::transfer {
+
+inline constexpr std::size_t kSlice = 256 * 1024;
+
+struct ServerOptions {
+  std::size_t max_streams = 32;
+  std::size_t max_streams_per_peer = 4;
+  std::size_t max_tickets = 65536;
+  std::size_t block = kMaxChunk;  ///< read and sent at once; at most kMaxChunk
+  Duration stall = 60s;
+  ServerOptions() = default;
+};
+
+class Server {
+ public:
+  struct Metrics {
+    metrics::Counter served;   ///< transfers that were sent to their end
+    metrics::Counter refused;  ///< requests without a valid ticket, or above the bounds
+    metrics::Counter bytes;    ///< of files that were sent
+  };
+
+  Server(Lane& lane, network::Network& network, ServerOptions options = {});
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+  ~Server();
+
+  /// Serves from now on. Errc::already_exists if the network has a handler for the protocol.
+  Result<void> open();
+  /// A ticket for `to` to fetch `file`, whose content is `content`.
+  Result<Ticket> offer(crypto::PeerId to, std::filesystem::path file, Content content, Duration lifetime);
+  /// Unknown tickets are fine.
+  void revoke(const Ticket& ticket);
+  /// Revokes the tickets of all files in `folder`, itself or below.
+  void revoke_below(const std::filesystem::path& folder);
+  [[nodiscard]] std::size_t tickets() const { return offers_.size(); }
+  [[nodiscard]] const Metrics& metrics() const { return metrics_; }
+  void register_metrics(metrics::Registry& registry);
+  Task<void> close();
+
+ private:
+  struct Offer {
+    crypto::PeerId to;
+    std::filesystem::path file;
+    Content content;
+    SteadyTime ends;
+  };
+  using OfferPtr = std::shared_ptr<const Offer>;
+  class Place;
+
+  Task<void> serve(crypto::PeerId from, std::unique_ptr<ByteStream> stream);
+  Task<Result<void>> transfer(const crypto::PeerId& from, ByteStream& stream);
+  Task<Result<void>> send(ByteStream& stream, OfferPtr offer, std::uint64_t offset);
+  [[nodiscard]] OfferPtr find(const Ticket& ticket, const crypto::PeerId& from) const;
+  [[nodiscard]] bool valid(const OfferPtr& offer) const { return offer->ends > lane_.now(); }
+  void forget_ended();
+
+  Lane& lane_;
+  network::Network& network_;
+  ServerOptions options_;
+  BufferPool buffers_;
+  std::map<crypto::Digest256, std::shared_ptr<Offer>> offers_;  ///< by the digest of the ticket
+  std::size_t streams_ = 0;
+  std::map<crypto::PeerId, std::size_t> streams_of_;
+  bool open_ = false;
+  Metrics metrics_;
+  Nursery nursery_;
+  metrics::Group metrics_group_;
+};
+
+}  // namespace dms::transfer
