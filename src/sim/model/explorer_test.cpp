@@ -1,0 +1,147 @@
+// Every state of small configurations of the protocol, and a fault that is found for each deliberate mistake.
+#include "sim/model/explorer.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+
+namespace dms::sim::model {
+namespace {
+
+Limits small() {
+  Limits limits;
+  limits.cancel = false;
+  limits.in_flight = 2;
+  limits.lease = 3;
+  limits.lifetime = 0;
+  limits.bid = 1;
+  limits.retention = 1;
+  return limits;
+}
+
+void expect_no_fault(const Limits& limits) {
+  const Exploration found = explore(limits);
+  EXPECT_TRUE(found.complete);
+  EXPECT_FALSE(found.fault) << found.fault->to_string();
+}
+
+TEST(Protocol, HoldsWithMessagesLostAndLate) {
+  Limits limits = small();
+  limits.crashes = limits.duplicates = 0;
+  expect_no_fault(limits);
+}
+
+TEST(Protocol, HoldsWithACrashAtEachStepOfOneAttempt) {
+  Limits limits = small();
+  limits.attempts = 1;
+  limits.cancel = true;
+  limits.lease = 2;
+  expect_no_fault(limits);
+}
+
+TEST(Protocol, HoldsWithMessagesThatOutliveATick) {
+  Limits limits = small();
+  limits.crashes = limits.duplicates = 0;
+  limits.attempts = 1;
+  limits.lifetime = 1;
+  limits.in_flight = 3;
+  expect_no_fault(limits);
+}
+
+TEST(Protocol, HoldsWithFastReplacements) {
+  Limits limits = small();
+  limits.crashes = limits.duplicates = 0;
+  limits.exclusive = false;
+  limits.lease = 2;
+  expect_no_fault(limits);
+}
+
+/// Minutes and gigabytes: for the nightly run.
+struct ProtocolInFull : testing::TestWithParam<int> {};
+TEST_P(ProtocolInFull, Holds) {
+  if (std::getenv("NUNET_NIGHTLY") == nullptr) GTEST_SKIP() << "skipped: takes minutes; set NUNET_NIGHTLY=1";
+  Limits limits = small();
+  switch (GetParam()) {
+    case 0: limits.duplicates = 0; break;                                      // two attempts, a crash at each step
+    case 1: limits.crashes = 0, limits.cancel = true; break;                   // cancelled in each state, a duplicate
+    case 2: limits.lifetime = 1, limits.lease = 2, limits.crashes = 0; break;  // messages that outlive a tick
+    case 3: limits.exclusive = false, limits.duplicates = 0, limits.lease = 2; break;
+    case 4: limits.attempts = 1, limits.crashes = 2, limits.cancel = true, limits.lease = 2; break;
+    case 5:
+      limits.attempts = 1, limits.allocations = 2, limits.crashes = 0, limits.duplicates = 0, limits.lease = 1;
+      break;
+    default: FAIL();
+  }
+  const Exploration found = explore(limits, 60'000'000);
+  EXPECT_TRUE(found.complete) << found.states << " states";
+  EXPECT_FALSE(found.fault) << found.fault->to_string();
+}
+INSTANTIATE_TEST_SUITE_P(Configurations, ProtocolInFull, testing::Range(0, 6));
+
+/// What is expected of each mutation: the property that it breaks.
+struct Mistake {
+  Mutation mutation;
+  std::string_view broken;
+};
+struct Mistakes : testing::TestWithParam<Mistake> {};
+
+TEST_P(Mistakes, AreFound) {
+  Limits limits = small();
+  limits.mutation = GetParam().mutation;
+  const Exploration found = explore(limits, 4'000'000);
+  ASSERT_TRUE(found.fault) << to_string(limits.mutation) << ": " << found.states << " states without a fault";
+  EXPECT_NE(found.fault->property.find(GetParam().broken), std::string::npos) << found.fault->to_string();
+}
+
+constexpr std::string_view kTwoRun = "two incarnations of an exclusive allocation";
+constexpr std::string_view kNoLease = "without a lease";
+constexpr std::string_view kOnce = "exactly once";
+INSTANTIATE_TEST_SUITE_P(
+    All, Mistakes,
+    testing::Values(
+        Mistake{Mutation::replace_at_once, kTwoRun}, Mistake{Mutation::forget_unacknowledged_start, kTwoRun},
+        Mistake{Mutation::wait_from_the_last_reply, kTwoRun}, Mistake{Mutation::forget_wait_at_restart, kTwoRun},
+        Mistake{Mutation::renew_the_lost, kTwoRun}, Mistake{Mutation::restart_extends_lease, "surely ended"},
+        Mistake{Mutation::no_deadline_in_the_engine, kNoLease}, Mistake{Mutation::release_twice, kOnce},
+        Mistake{Mutation::release_forgets, "without an allocation"}, Mistake{Mutation::resources_in_memory, kOnce},
+        Mistake{Mutation::start_again, "runs once"}, Mistake{Mutation::count_each_notice, "counted once"},
+        Mistake{Mutation::release_before_collecting, "output of an ended run"},
+        Mistake{Mutation::ignore_releasing, kTwoRun}),
+    [](const auto& info) { return to_string(info.param.mutation); });
+
+/// Mistakes that keep a deployment from its end are visible only when every state is known.
+struct Endless : testing::TestWithParam<Mistake> {};
+TEST_P(Endless, AreFound) {
+  Limits limits = small();
+  limits.attempts = 1;
+  limits.lease = 1;
+  limits.duplicates = 0;
+  limits.mutation = GetParam().mutation;
+  const Exploration found = explore(limits);
+  ASSERT_TRUE(found.fault) << to_string(limits.mutation) << ": " << found.states << " states without a fault";
+  EXPECT_NE(found.fault->property.find(GetParam().broken), std::string::npos) << found.fault->to_string();
+}
+INSTANTIATE_TEST_SUITE_P(All, Endless,
+                         testing::Values(Mistake{Mutation::reservation_without_expiry, "hold nothing"},
+                                         Mistake{Mutation::no_resume, "the deployment ends"}),
+                         [](const auto& info) { return to_string(info.param.mutation); });
+
+TEST(Assumptions, AReleaseThatNamesNoIncarnationCanHitTheNextAttempt) {
+  Limits limits = small();
+  limits.duplicates = 0;
+  limits.releases_name_incarnations = false;
+  const Exploration found = explore(limits);
+  ASSERT_TRUE(found.fault);
+  EXPECT_NE(found.fault->property.find("output of an ended run"), std::string::npos) << found.fault->to_string();
+}
+
+TEST(Assumptions, AProviderWithASlowClockMayOutliveTheOrchestratorsBound) {
+  Limits limits = small();
+  limits.skew = 1;
+  const Exploration found = explore(limits);
+  ASSERT_TRUE(found.fault);
+  EXPECT_NE(found.fault->property.find("surely ended"), std::string::npos) << found.fault->to_string();
+}
+
+}  // namespace
+}  // namespace dms::sim::model
