@@ -17,7 +17,8 @@ import time
 SCRIPT = pathlib.Path(__file__).resolve()
 sys.path.insert(0, str(SCRIPT.parent.parent / "tests/lib"))
 
-from nunet_cluster import Cluster, ClusterError, namespaces_obstacle, sandbox_obstacle, wait_for  # noqa: E402  (its folder is only known now)
+from nunet_cluster import Cluster, ClusterError, wait_for  # noqa: E402  (its folder is only known now)
+from probes import namespaces_obstacle, sandbox_obstacle  # noqa: E402
 
 TEXT = "/usr/share/common-licenses/GPL-3"
 COUNT_WORDS = (f"tr -cs '[:alpha:]' '\\n' < {TEXT} | tr '[:upper:]' '[:lower:]' | sort | uniq -c | sort -rn | head -n 8; "

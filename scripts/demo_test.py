@@ -10,7 +10,7 @@ from unittest import mock
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "tests/lib"))
 
-import nunet_cluster  # noqa: E402
+import probes  # noqa: E402
 
 
 def fake_programs(folder, **programs):
@@ -31,22 +31,22 @@ class Probes(unittest.TestCase):
 
     def test_a_namespace_that_can_be_made_but_not_entered_cannot_be_used(self):
         fake_programs(self.folder, nsenter="exit 0", ip='[ "$1" != -n ] || { echo "mount of /sys failed: Invalid argument" >&2; exit 255; }')
-        self.assertRegex(nunet_cluster.namespaces_obstacle(), r"`ip -n .*` fails: mount of /sys failed")
+        self.assertRegex(probes.namespaces_obstacle(), r"`ip -n .*` fails: mount of /sys failed")
 
     def test_namespaces_are_used_where_every_command_works(self):
         fake_programs(self.folder, nsenter="exit 0", ip="exit 0")
-        self.assertEqual(nunet_cluster.namespaces_obstacle(), "")
+        self.assertEqual(probes.namespaces_obstacle(), "")
 
     def test_every_probe_is_removed(self):
         fake_programs(self.folder, nsenter="exit 1", ip=f'echo "$*" >>{self.folder}/log')
-        self.assertRegex(nunet_cluster.namespaces_obstacle(), "nsenter")
+        self.assertRegex(probes.namespaces_obstacle(), "nsenter")
         lines = (pathlib.Path(self.folder) / "log").read_text().splitlines()
         made = {line.split()[-1] for line in lines if line.startswith("netns add")}
         self.assertEqual(made, {line.split()[-1] for line in lines if line.startswith("netns del")})
 
     def test_a_sandbox_that_cannot_be_made_says_why(self):
         fake_programs(self.folder, bwrap="echo 'bwrap: Failed to make / slave: Invalid argument' >&2; exit 1")
-        self.assertIn("Failed to make / slave", nunet_cluster.sandbox_obstacle())
+        self.assertIn("Failed to make / slave", probes.sandbox_obstacle())
 
 
 if __name__ == "__main__":

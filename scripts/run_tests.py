@@ -389,7 +389,8 @@ def docker_engine(options):
 def environment(options, folder):
     build = pathlib.Path(options.build).resolve()
     supp = ROOT / "scripts/tsan.supp"
-    return dict(os.environ, TMPDIR=folder, NUNET=str(build / "nunet"), DMS_BUILD=str(build), PYTHONDONTWRITEBYTECODE="1",
+    return dict(os.environ, TMPDIR=folder, FEATURE_IDENTITIES=f"{folder}/identities", NUNET=str(build / "nunet"),
+                DMS_BUILD=str(build), PYTHONDONTWRITEBYTECODE="1",
                 UBSAN_OPTIONS="print_stacktrace=1:halt_on_error=1",
                 ASAN_OPTIONS="detect_leaks=1:strict_string_checks=1",
                 TSAN_OPTIONS=f"halt_on_error=1:second_deadlock_stack=1:suppressions={supp}")

@@ -10,7 +10,7 @@ build="ca-certificates ccache cmake g++ git make ninja-build pkg-config python3
   libarchive-dev libboost1.81-dev libboost-json1.81-dev libfmt-dev libseccomp-dev libsecp256k1-dev libsqlite3-dev libssl-dev libyaml-cpp-dev
   libgtest-dev libgmock-dev librapidcheck-dev"
 run="bubblewrap iproute2 procps python3"
-test="python3-behave $run"
+test="faketime python3-behave $run"
 docker="dockerd=docker.io busybox-static curl iptables"
 bench="curl libbenchmark-dev nginx=nginx-light python3"
 lint="clang-format-16 clang-tidy-16 shellcheck python3"

@@ -12,23 +12,19 @@ say so. Standard library only; everything started here is ended by its pid, afte
 """
 
 import datetime
-import os
 import pathlib
-import re
 import signal
 import statistics
 import subprocess
 import sys
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-sys.path.insert(0, str(ROOT / "tests/lib"))
-
-from nunet_cluster import NUNET, Cluster, ClusterError, lighten, wait_for  # noqa: E402  (its folder is only known now)
+import bench_lib
+from bench_lib import IMAGE, connect, figure, median_of, of_status, ratio
+from nunet_cluster import NUNET, Cluster, ClusterError, lighten
 
 ROUNDS, STARTS, FIFTY = 9, 5, 50
 IDLE_SECONDS = 20
-IMAGE = "nunet-test:busybox"  # tests/docker/with-dockerd.sh puts it into its engine
 ENSEMBLE = """\
 version: V1
 allocations:
@@ -46,18 +42,6 @@ nodes:
 # The orchestrator's log line that ends each stage; the first begins when the command is typed, the last is the command's end.
 STAGES = [("to_first_bid", "bids for node"), ("bid_settle", "Preparing -> Committing"), ("commit", "Committing -> Provisioning"),
           ("provision", "Provisioning -> Running"), ("run", "Running -> Completed")]
-
-
-def figure(name, value, unit):
-    print(f"figure {name} {value:.4g} {unit}", flush=True)
-
-
-def median_of(name, values, unit="s"):
-    """Prints the median and returns it; the spread of the rounds goes to standard error."""
-    middle = statistics.median(values)
-    figure(name, middle, unit)
-    print(f"    {name}: {len(values)} rounds, {min(values):.3f} to {max(values):.3f} {unit}", file=sys.stderr)
-    return middle
 
 
 # --- one deployment
@@ -112,7 +96,7 @@ def deployments(user, with_docker):
     if with_docker:
         peer = median_of("docker_run", docker_samples)
         for kind in kinds:
-            print(f"ratio deployment_{kind}_vs_docker_run {medians[kind] / peer:.3f} vs docker-run", flush=True)
+            ratio(f"deployment_{kind}_vs_docker_run", medians[kind] / peer, "docker-run")
     return (ROUNDS + 1) * len(kinds)
 
 
@@ -140,12 +124,6 @@ def startup(machine):
     for key in (machine.user_dir / "key").glob("*.json"):
         lighten(key)
     median_of("daemon.startup", [start_until_ready(machine) for _ in range(STARTS)])
-
-
-def of_status(machine, key):
-    """A number of /proc/PID/status."""
-    text = pathlib.Path(f"/proc/{machine.process.pid}/status").read_text()
-    return int(re.search(rf"^{key}:\s+(\d+)", text, re.M).group(1))
 
 
 def processor_seconds(machine):
@@ -178,20 +156,9 @@ def program_size(folder):
 
 # --- all of it
 
-def connect(user, provider):
-    for machine in (user, provider):
-        machine.make_identities()
-    provider.accept(user)
-    user.accept(provider)
-    for machine in (user, provider):
-        machine.start()
-    user.connect(provider)
-    wait_for(user.peers, "the user's daemon knows the provider")
-    provider.cmd("/dms/node/onboarding/onboard", "--cpu", "1", "--ram", "1GiB", "--disk", "1GiB")
-
-
 def measure(with_docker):
-    with Cluster() as cluster:
+    cluster = Cluster()
+    with cluster:
         program_size(cluster.folder)
         lonely = cluster.machine("carol")
         lonely.make_identities()
@@ -209,40 +176,8 @@ def measure(with_docker):
         for _ in range(deployments(user, with_docker), FIFTY):
             deploy(user, "sandbox")
         memory(roles, f"after_{FIFTY}")
-        cluster.stop()
-    if left := cluster.leftovers():
-        raise ClusterError("left behind: " + ", ".join(left))
-
-
-def beside_docker():
-    """Runs all of this again with a private engine; why there can be none, or the exit status."""
-    child = subprocess.Popen([ROOT / "tests/docker/with-dockerd.sh", sys.executable, __file__, "--with-docker"],
-                             stderr=subprocess.PIPE, text=True, start_new_session=True)
-    try:
-        errors = child.communicate()[1]
-    except BaseException:
-        os.killpg(child.pid, signal.SIGTERM)  # the engine and the benchmark clean up after themselves
-        child.communicate()
-        raise
-    print(errors, end="", file=sys.stderr)
-    return errors.strip().splitlines()[-1] if child.returncode == 77 else child.returncode
-
-
-def main():
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    with_docker = sys.argv[1:] == ["--with-docker"]
-    if not with_docker:
-        ended = beside_docker()
-        if isinstance(ended, int):
-            return ended
-        print(f"skipped: deployment_docker, docker_run: {ended}", flush=True)
-    try:
-        measure(with_docker)
-    except (ClusterError, OSError, subprocess.SubprocessError) as error:
-        print(f"the measurement failed: {error}", file=sys.stderr)
-        return 1
-    return 0
+        bench_lib.finish(cluster)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(bench_lib.run_beside_docker(__file__, measure, "deployment_docker, docker_run"))

@@ -13,6 +13,54 @@ Feature: Deployment
     And its output is "hello from the provider"
     And all that bob and carol offer is free again
 
+  @workflow-definition @cli-access
+  Scenario: A job is submitted in NuNet's job description format, observed, and its results return
+    Given alice has the file "ensemble.yaml"
+      """
+      version: V1
+      allocations:
+        numbers:
+          executor: sandbox
+          type: task
+          resources:
+            cpu: {cores: 0.1}
+            ram: {size: 64MiB}
+            disk: {size: 64MiB}
+          execution:
+            type: sandbox
+            cmd: [/bin/sh, -c, "seq 1 200000; : job-description; while [ ! -e /tmp/gate ]; do sleep 0.05; done; seq 1 3 >numbers.txt; echo done >&2"]
+          results: [numbers.txt]
+      nodes:
+        anywhere: {allocations: [numbers]}
+      metadata: {purpose: acceptance}
+      """
+    When alice types
+      """
+      nunet deploy -f ensemble.yaml >id
+      """
+    Then it succeeds
+    And the file "id" names the deployment "job" with the allocation "numbers"
+    And deployment "job" is running
+    When alice types
+      """
+      nunet deployment list --filter purpose=acceptance
+      nunet deployment status $(cat id)
+      """
+    Then the output mentions "Running"
+    And the output mentions "numbers"
+    When the gate of "numbers" is opened
+    Then deployment "job" is completed
+    When alice types
+      """
+      nunet deployment logs $(cat id) >output 2>errors
+      seq 1 200000 | cmp - output
+      grep -x done errors
+      nunet deployment results $(cat id) -o results
+      seq 1 3 | cmp - results/numbers/numbers.txt
+      """
+    Then it succeeds
+    And nothing is left at bob and carol
+
   @hardware-capability
   Scenario: The provider with enough resources is selected
     When alice deploys a task with 0.6 cores and 512 MiB that runs "echo big"

@@ -1,41 +1,45 @@
 @bwrap @job-orchestration
 Feature: Failed deployments
-  The user is informed, and reserved resources are free again: after a refusal, without a bid, or when either side ends.
+  Work that no provider can run, or for which a capability is missing at some step, fails with a reason, and nothing is left.
 
   Background:
-    Given a user's machine "alice" and providers "bob" and "carol" that accept each other
-    And bob offers 0.5 cores, 256 MiB of memory and 1 GiB of disk
-    And carol offers 1 cores, 768 MiB of memory and 1 GiB of disk
+    Given providers grant leases of 3s and more
+    And a user's machine "alice" and providers "bob" and "carol" that accept each other
+    And bob offers 1 cores, 512 MiB of memory and 1 GiB of disk
 
-  Scenario: A task that no provider can run fails with a reason
-    When alice deploys a task with 64 cores and 65536 MiB that runs "echo never"
-    Then the deployment has failed
-    And the reason is not empty
-    And all that bob and carol offer is free again
-
-  Scenario: A provider without a grant for the user does not bid
-    Given a machine "dave" with identities
-    And dave's daemon is started
-    And dave is connected to bob
-    When dave deploys a task that runs "echo no"
-    Then the deployment has failed
-    And all that bob and carol offer is free again
-
-  @supervision-model
-  Scenario: The provider is killed while the work runs
-    When alice deploys a service that runs "exec tail -f /dev/null"
-    Then the deployment is running
-    When the provider that runs it is killed
-    Then the deployment has failed
-    And the reason is not empty
-    When the provider is started again
-    Then all that bob and carol offer is free again
-
-  Scenario: The user's daemon is killed while its work runs
-    When alice deploys a service that runs "exec tail -f /dev/null"
-    Then the deployment is running
-    When alice's daemon is killed
-    And alice's daemon is started
-    And alice is connected to bob and carol
-    Then the deployment has failed
-    And all that bob and carol offer is free again
+  @ucan
+  Scenario: Deployments that cannot be provided, or lack a capability at one step
+    Given further users, to whom bob grants these capabilities
+      | user | of /dms/deployment             | accepts bids |
+      | dave |                                | yes          |
+      | erin | request                        | yes          |
+      | fay  | request commit revert          | yes          |
+      | gus  | request commit allocate revert | yes          |
+      | hal  | request commit allocate revert renew | no     |
+    When alice deploys
+      | deployment | allocation | script | type | at | cores | memory |
+      | large      | large      | true   | task |    | 64    | 65536  |
+    And dave deploys
+      | deployment | allocation | script | type | at |
+      | unknown    | unknown    | true   | task |    |
+    And erin deploys
+      | deployment  | allocation  | script | type | at |
+      | uncommitted | uncommitted | true   | task |    |
+    And fay deploys
+      | deployment  | allocation  | script | type | at |
+      | unallocated | unallocated | true   | task |    |
+    And gus deploys
+      | deployment | allocation | script | type | at | lease |
+      | unrenewed  | unrenewed  | counts | task |    | 4s    |
+    And hal deploys
+      | deployment | allocation | script | type | at |
+      | unbid      | unbid      | true   | task |    |
+    Then each of these has failed with a reason
+      | deployment  |
+      | large       |
+      | unknown     |
+      | uncommitted |
+      | unallocated |
+      | unrenewed   |
+      | unbid       |
+    And nothing is left at bob and carol

@@ -10,6 +10,7 @@ sys.path.insert(0, str(ROOT / "tests/lib"))
 
 import feature_world  # noqa: E402  (the path to it is only known now)
 import nunet_cluster  # noqa: E402
+import probes  # noqa: E402
 
 
 def before_all(context):
@@ -25,10 +26,14 @@ def missing(tags):
     """What a scenario with these tags needs and the machine lacks; empty if nothing."""
     if "docker" in tags and not shutil.which("docker"):
         return "docker is not installed"
-    if "bwrap" in tags and (obstacle := nunet_cluster.sandbox_obstacle()):
+    if "bwrap" in tags and (obstacle := probes.sandbox_obstacle()):
         return obstacle
-    if "namespaces" in tags and (obstacle := nunet_cluster.namespaces_obstacle()):
+    if "namespaces" in tags and (obstacle := probes.namespaces_obstacle()):
         return f"network namespaces: {obstacle}"
+    if "tmpfs" in tags and (obstacle := probes.mounts_obstacle()):
+        return f"a disk of a small size: {obstacle}"
+    if "faketime" in tags and not probes.fake_time_library():
+        return "clocks cannot be set: libfaketime is not installed"
     return ""
 
 

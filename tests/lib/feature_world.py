@@ -1,6 +1,7 @@
 """What the steps of the functional tests share."""
 
 import concurrent.futures
+import fcntl
 import os
 import pathlib
 import shutil
@@ -8,11 +9,14 @@ import tempfile
 
 import nunet_cluster
 
-POOL = pathlib.Path(tempfile.mkdtemp(prefix="nunet-identities-"))
+# The feature files of one run share what is expensive to make.
+SHARED = os.environ.get("FEATURE_IDENTITIES")
+POOL = pathlib.Path(SHARED or tempfile.mkdtemp(prefix="nunet-identities-"))
 
 
 def forget():
-    shutil.rmtree(POOL, ignore_errors=True)
+    if not SHARED:
+        shutil.rmtree(POOL, ignore_errors=True)
 
 
 def in_parallel(function, items):
@@ -20,20 +24,20 @@ def in_parallel(function, items):
         return list(pool.map(function, items))
 
 
-def restore(world, machines):
-    """Keys and contexts that an earlier scenario made for the same machines; making them is expensive by design."""
-    if not all((POOL / world / machine.name).exists() for machine in machines):
-        return False
-    for machine in machines:
-        for part in ("key", "cap"):
-            shutil.copytree(POOL / world / machine.name / part, machine.user_dir / part)
-    return True
-
-
-def keep(world, machines):
-    for machine in machines:
-        for part in ("key", "cap"):
-            shutil.copytree(machine.user_dir / part, POOL / world / machine.name / part)
+def identities(world, machines, make):
+    """Keys and contexts of these machines: those that `make` has made for the same `world` before, or new ones. Making them is
+    expensive by design."""
+    POOL.mkdir(parents=True, exist_ok=True)
+    with open(POOL / f"{world}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        known = all((POOL / world / machine.name).exists() for machine in machines)
+        if not known:
+            make()
+        for machine in machines:
+            stored = POOL / world / machine.name
+            for part in ("key", "cap"):
+                source, target = (stored, machine.user_dir) if known else (machine.user_dir, stored)
+                shutil.copytree(source / part, target / part)
 
 
 def free(machine):

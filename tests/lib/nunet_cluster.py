@@ -23,6 +23,8 @@ import subprocess
 import tempfile
 import time
 
+import probes
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 NUNET = os.environ.get("NUNET", str(ROOT / "build/nunet"))
 PASSPHRASE = "correct horse battery staple"
@@ -62,44 +64,6 @@ def free_ports(count):
     return [port for port in ports if port_is_free(port)][:count]
 
 
-def namespaces_obstacle():
-    """Why network namespaces cannot be used here; empty if they can. Tries every kind of command that a Cluster uses, because
-    in a chroot or a container a namespace may be made and not entered."""
-    if os.geteuid() != 0:
-        return "no root"
-    for program in ("ip", "nsenter"):
-        if not shutil.which(program):
-            return f"{program} is not installed"
-    names = [f"nunet-probe-{os.getpid()}-{side}" for side in "ab"]
-    commands = [["ip", "netns", "add", name] for name in names] + [
-        ["ip", "-n", names[0], "link", "add", "br0", "type", "bridge"],
-        ["ip", "-n", names[1], "link", "add", "eth0", "type", "veth", "peer", "name", "port1", "netns", names[0]],
-        ["ip", "-n", names[0], "link", "set", "port1", "master", "br0", "up"],
-        ["ip", "-n", names[1], "addr", "add", "10.99.0.1/24", "dev", "eth0"],
-        ["ip", "-n", names[1], "link", "set", "lo", "up"],
-        ["nsenter", f"--net=/run/netns/{names[1]}", "true"]]
-    try:
-        for command in commands:
-            done = subprocess.run(command, capture_output=True, text=True)
-            if done.returncode != 0:
-                output = (done.stderr or done.stdout).strip()
-                return f"`{' '.join(command)}` fails: {output.splitlines()[0] if output else done.returncode}"
-    finally:
-        for name in names:
-            subprocess.run(["ip", "netns", "del", name], capture_output=True)
-    return ""
-
-
-def sandbox_obstacle():
-    """Why the sandbox executor cannot work here; empty if it can. The same command as Sandbox::probe()."""
-    if not shutil.which("bwrap"):
-        return "bwrap is not installed"
-    command = ["bwrap", "--unshare-pid", "--unshare-net", "--unshare-ipc", "--ro-bind", "/", "/", "--proc", "/proc"]
-    command += ([] if os.geteuid() == 0 else ["--unshare-user"]) + ["--", "/usr/bin/env", "true"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    return "" if done.returncode == 0 else f"bubblewrap cannot make namespaces: {done.stderr.strip() or done.returncode}"
-
-
 class Finished:
     """The output and exit status of a command."""
 
@@ -127,7 +91,7 @@ class Machine:
         self.user_dir, self.work_dir = self.home / ".nunet", self.home / "nunet"
         self.config = self.user_dir / "dms_config.json"
         self.log = self.home / "daemon.log"
-        self.process, self.was_killed = None, False
+        self.process, self.was_killed, self.clock = None, False, None
         self.listener, self.listening = None, []
         self.user_dir.mkdir(parents=True)
         self.write_config()
@@ -143,7 +107,7 @@ class Machine:
         docker = os.environ.get("DOCKER_HOST", "")
         if docker.startswith("unix://"):
             settings["executor"] = {"docker_socket": docker.removeprefix("unix://")}
-        for key, value in changes.items():
+        for key, value in [*self.cluster.settings.items(), *changes.items()]:
             settings.setdefault(key, {}).update(value)
         self.config.write_text(json.dumps(settings, indent=2) + "\n")
 
@@ -185,9 +149,13 @@ class Machine:
     def did(self, name):
         return self.must("key", "did", name).out.strip()
 
-    def make_identities(self):
-        """A user and a daemon that trusts its user."""
-        for name in ("user", "dms"):
+    def make_identities(self, user_of=None):
+        """A user, who may be that of another machine, and a daemon that trusts its user."""
+        if user_of:
+            for part in ("key/user.json", "cap/user.cap"):
+                (self.user_dir / part).parent.mkdir(mode=0o700, exist_ok=True)
+                shutil.copy(user_of.user_dir / part, self.user_dir / part)
+        for name in ("dms",) if user_of else ("user", "dms"):
             self.must("cap", "new", name)
             if self.cluster.light_keys:
                 lighten(self.user_dir / "key" / f"{name}.json")
@@ -206,7 +174,7 @@ class Machine:
         """Starts the daemon and waits until it answers."""
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(self.inside([NUNET, "run", "--config", self.config]), cwd=self.home,
-                                            env=self.environment(), stdin=subprocess.DEVNULL, stdout=log,
+                                            env=self.environment(**self.fake_clock()), stdin=subprocess.DEVNULL, stdout=log,
                                             stderr=subprocess.STDOUT, start_new_session=True)
         self.cluster.children.append(self.process)
         self.was_killed = False
@@ -263,8 +231,27 @@ class Machine:
         if status != 0:
             raise ClusterError(f"{self.name}: the daemon ended with {status}{self.log_tail()}")
 
+    def set_clock(self, seconds):
+        """Moves the daemon's time of day, not its monotonic time, from the real one; at once. Before the first start: makes the
+        clock one that can be set."""
+        self.clock = self.home / "clock"
+        self.clock.write_text(f"{seconds:+d}\n")
+
+    def fake_clock(self):
+        if self.clock is None:
+            return {}
+        return {"LD_PRELOAD": probes.fake_time_library(), "FAKETIME_TIMESTAMP_FILE": str(self.clock), "FAKETIME_NO_CACHE": "1",
+                "FAKETIME_DONT_FAKE_MONOTONIC": "1", "FAKETIME_DONT_RESET": "1", "NO_FAKE_STAT": "1"}
+
+    def suspend(self):
+        """SIGSTOP: the daemon does nothing, its work goes on."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def resume(self):
+        self.process.send_signal(signal.SIGCONT)
+
     def kill(self):
-        """SIGKILL: as a power failure."""
+        """SIGKILL: as a crash of the daemon."""
         process, self.process, self.was_killed = self.process, None, True
         process.kill()
         process.wait(10)
@@ -356,7 +343,10 @@ class Cluster:
     def __init__(self, namespaces=False, light_keys=False):
         """With `light_keys` the keys that make_identities() makes open in milliseconds instead of a second."""
         self.namespaces, self.light_keys = namespaces, light_keys
-        self.machines, self.children, self.made = {}, [], []
+        # Of the machines that are added from now on: settings beside those of Machine.write_config(), sizes of disks that hold
+        # the work folder, and which have a clock that can be set.
+        self.settings, self.disks, self.clocks = {}, {}, set()
+        self.machines, self.children, self.made, self.mounts, self.survivors = {}, [], [], [], []
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="nunet-cluster-"))
         self.mark = self.folder.name.removeprefix("nunet-cluster-").replace("_", "")
         self.lan = f"nunet-{self.mark}-lan"
@@ -385,8 +375,25 @@ class Cluster:
         else:
             rest, p2p = free_ports(2)
             address, namespace = "127.0.0.1", None
-        self.machines[name] = Machine(self, name, address, rest, p2p, namespace)
-        return self.machines[name]
+        machine = self.machines[name] = Machine(self, name, address, rest, p2p, namespace)
+        if name in self.disks:
+            machine.work_dir.mkdir()
+            command = ["mount", "-t", "tmpfs", "-o", f"size={self.disks[name]},mode=0700", "tmpfs", machine.work_dir]
+            subprocess.run(command, check=True, capture_output=True)
+            self.mounts.append(machine.work_dir)
+        if name in self.clocks:
+            machine.set_clock(0)
+        return machine
+
+    def cut_off(self, name):
+        """Takes the cable of a machine out of the bridge: what is sent is lost, and neither side is told. Needs namespaces."""
+        self.ip("-n", self.lan, "link", "set", self.port_of(name), "nomaster")
+
+    def reach_again(self, name):
+        self.ip("-n", self.lan, "link", "set", self.port_of(name), "master", "br0")
+
+    def port_of(self, name):
+        return f"port{list(self.machines).index(name) + 1}"
 
     def ip(self, *words):
         done = subprocess.run(["ip", *words], capture_output=True, text=True)
@@ -406,6 +413,7 @@ class Cluster:
         """Removes everything, in whatever state it is."""
         for process in self.children:
             if process.poll() is None:
+                process.send_signal(signal.SIGCONT)
                 process.terminate()
         for process in self.children:
             try:
@@ -413,8 +421,9 @@ class Cluster:
             except subprocess.TimeoutExpired:
                 kill_group(process)
         self.children.clear()
+        self.survivors = [line for pid, line in processes_of(self.folder) if kill(pid)]
         for machine in self.machines.values():
-            if machine.was_killed:  # the daemon cannot
+            if machine.was_killed or self.survivors:  # the daemon cannot
                 for group in machine.control_groups():
                     for inner in [*sorted(group.glob("*/"), reverse=True), group]:
                         with contextlib.suppress(OSError):
@@ -422,11 +431,14 @@ class Cluster:
         for name in reversed(self.made):
             subprocess.run(["ip", "netns", "del", name], capture_output=True)
         self.made.clear()
+        for mount in self.mounts:
+            subprocess.run(["umount", "--lazy", mount], capture_output=True)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def leftovers(self):
         """What remains although every daemon has been stopped: empty if nothing does."""
-        found = [f"process {pid}: {line}" for pid, line in processes_of(self.folder)]
+        found = [f"work that outlived its daemon: {line}" for line in self.survivors]
+        found += [f"process {pid}: {line}" for pid, line in processes_of(self.folder)]
         for machine in self.machines.values():
             found += [f"control group {group}" for group in machine.control_groups() if not machine.was_killed]
             if machine.namespace is None and not port_is_free(machine.p2p_port):
@@ -437,6 +449,17 @@ class Cluster:
         if not self.children and not self.made and self.folder.exists():
             found.append(f"folder {self.folder}")
         return found
+
+
+def kill(pid):
+    """Whether there was such a process; waits until there is none."""
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return False
+    wait_for(lambda: not pathlib.Path(f"/proc/{pid}").exists() or " Z " in pathlib.Path(f"/proc/{pid}/stat").read_text(),
+             f"process {pid} ends")
+    return True
 
 
 def port_is_free(port):

@@ -6,7 +6,7 @@ import pathlib
 from behave import given, then, when
 
 import nunet_cluster
-from feature_world import amounts, free, keep, restore
+from feature_world import amounts, free, identities
 from libp2p_wire import Tap
 
 
@@ -17,10 +17,8 @@ def a_machine(context, name):
 
 @given('a machine "{name:w}" with identities')
 def a_machine_with_identities(context, name):
-    context.machine = context.cluster.machine(name)
-    if not restore("alone", [context.machine]):
-        context.machine.make_identities()
-        keep("alone", [context.machine])
+    machine = context.machine = context.cluster.machine(name)
+    identities(f"alone-{name}", [machine], machine.make_identities)
 
 
 @given("{name:w}'s daemon is started")

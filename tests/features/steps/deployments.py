@@ -3,10 +3,10 @@
 import json
 import subprocess
 
-from behave import given, then, when
+from behave import given, step, then, when
 
-import nunet_cluster
-from feature_world import amounts, free, in_parallel, keep, restore
+import feature_work
+from feature_world import amounts, free, identities, in_parallel
 from nunet_cluster import wait_for
 
 ENSEMBLE = """\
@@ -37,19 +37,20 @@ def ensemble(script, type="task", executor="sandbox", cores=0.1, memory=64, peer
 def a_network(context, user, first, second):
     machines = [context.cluster.machine(name) for name in (user, first, second)]
     orchestrator, providers = machines[0], machines[1:]
-    if not restore("network", machines):
+
+    def make():
         in_parallel(lambda machine: machine.make_identities(), machines)
         in_parallel(lambda provider: provider.accept(orchestrator), providers)
         for provider in providers:
             orchestrator.accept(provider)
-        keep("network", machines)
+    identities("network", machines, make)
     in_parallel(lambda machine: machine.start(), machines)
     for provider in providers:
         orchestrator.connect(provider)
     context.user, context.providers = orchestrator, providers
 
 
-@given("{name:w} offers {cores:g} cores, {memory:d} MiB of memory and {disk:d} GiB of disk")
+@step("{name:w} offers {cores:g} cores, {memory:d} MiB of memory and {disk:d} GiB of disk")
 def offers(context, name, cores, memory, disk):
     machine = context.cluster.machines[name]
     machine.cmd("/dms/node/onboarding/onboard", "--cpu", cores, "--ram", f"{memory}MiB", "--disk", f"{disk}GiB")
@@ -151,21 +152,9 @@ def each_completed(context):
 
 @then("nothing of them is left")
 def nothing_left(context):
-    for provider in context.providers:
-        wait_for(lambda: not provider.cmd("/dms/node/allocations/list").get("allocations"), f"{provider.name} has no allocation")
-        wait_for(lambda: not inner_groups(provider), f"{provider.name} has no control group of work")
-        left = [line for pid, line in nunet_cluster.processes_of(provider.work_dir) if pid != provider.process.pid]
-        assert not left, left
-        sandboxes = provider.work_dir / "sandbox"
-        assert not sandboxes.exists() or not any(sandboxes.iterdir()), list(sandboxes.iterdir())
-        if "docker" in context.scenario.effective_tags:
-            label = f"label=nunet-executor={provider.peer_id()}"
-            containers = subprocess.run(["docker", "ps", "--all", "--quiet", "--filter", label], capture_output=True, text=True)
-            assert containers.returncode == 0 and not containers.stdout, containers
-
-
-def inner_groups(provider):
-    return [inner for group in provider.control_groups() for inner in group.glob("*/")]
+    in_parallel(feature_work.nothing_is_left, context.providers)
+    if "docker" in context.scenario.effective_tags:
+        in_parallel(feature_work.no_container_is_left, context.providers)
 
 
 # --- results
@@ -233,20 +222,4 @@ def all_free(context, first, second):
 
 @then("no work of the deployment is left")
 def no_work(context):
-    for provider in context.providers:
-        wait_for(lambda: not provider.cmd("/dms/node/allocations/list").get("allocations"), f"{provider.name} has no allocation")
-        left = [line for _, line in nunet_cluster.processes_of(provider.work_dir) if "tail -f /dev/null" in line]
-        assert not left, left
-
-
-@when("the provider that runs it is killed")
-def kill_provider(context):
-    peer = allocation(context)["peer"]
-    context.killed = next(provider for provider in context.providers if provider.peer_id() == peer)
-    context.killed.kill()
-
-
-@when("the provider is started again")
-def start_provider(context):
-    context.killed.start()
-    context.user.connect(context.killed)
+    in_parallel(feature_work.nothing_is_left, context.providers)

@@ -1,0 +1,109 @@
+@bwrap @job-orchestration
+Feature: Full disks and wrong clocks
+  What cannot be stored is not begun; what has begun is kept until it can be stored. No lease depends on the time of day.
+
+  @tmpfs @local-db
+  Scenario: The provider's disk is full for a while
+    Given the work folder of bob is a disk of 16 MiB
+    And a user's machine "alice" and providers "bob" and "carol" that accept each other
+    And bob offers 1 cores, 512 MiB of memory and 1 GiB of disk
+    When alice deploys
+      | deployment | allocation | script | type    | at  |
+      | task       | task       | counts | task    | bob |
+      | service    | service    | counts | service | bob |
+    Then the deployments are
+      | deployment | status  |
+      | task       | Running |
+      | service    | Running |
+    And "task" counts on
+    When the disk of bob is full
+    And alice deploys
+      | deployment | allocation | script | type | at  |
+      | late       | late       | counts | task | bob |
+    And the gate of "task" is opened
+    Then "task" does not run
+    And bob answers
+    When the disk of bob has room again
+    Then deployment "task" is completed
+    And the output of "task" is told where it is incomplete
+    And "late" runs once
+    When the gate of "late" is opened
+    Then deployment "late" is completed
+    And the output of "late" is whole
+    When alice shuts "service" down
+    Then deployment "service" is completed
+    And nothing is left at bob
+
+  @tmpfs @local-db
+  Scenario: The orchestrator's disk is full for a while
+    Given the work folder of alice is a disk of 16 MiB
+    And a user's machine "alice" and providers "bob" and "carol" that accept each other
+    And bob offers 1 cores, 512 MiB of memory and 1 GiB of disk
+    When alice deploys
+      | deployment | allocation | script | type    | at  |
+      | task       | task       | counts | task    | bob |
+      | service    | service    | counts | service | bob |
+    Then the deployments are
+      | deployment | status  |
+      | task       | Running |
+      | service    | Running |
+    When the disk of alice is full
+    And the gate of "task" is opened
+    Then bob knows that "task" has ended
+    And a deployment of alice is refused for want of room
+    When the disk of alice has room again
+    Then deployment "task" is completed
+    And the output of "task" is whole
+    When alice shuts "service" down
+    Then deployment "service" is completed
+    And the output of "service" has no gap
+    And nothing is left at bob
+
+  @faketime
+  Scenario Outline: The clock of <machine> jumps by ten minutes while work runs, and back
+    Given the clock of <machine> can be set
+    And a user's machine "alice" and providers "bob" and "carol" that accept each other
+    And bob offers 1 cores, 512 MiB of memory and 1 GiB of disk
+    When alice deploys
+      | deployment | allocation | script | type    | at  | lease |
+      | task       | task       | counts | task    | bob | 60s   |
+      | service    | service    | counts | service | bob | 60s   |
+    Then the deployments are
+      | deployment | status  |
+      | task       | Running |
+      | service    | Running |
+    When the clock of <machine> is set to <offset>
+    And the gate of "task" is opened
+    Then bob's work "task" has ended
+    And "service" counts on
+    And "service" runs once
+    When the clock of <machine> is set to +0
+    Then deployment "task" is completed
+    And the output of "task" is whole
+    And deployment "service" is running
+    When alice shuts "service" down
+    Then deployment "service" is completed
+    And the output of "service" has no gap
+    And nothing is left at bob
+
+    Examples:
+      | machine | offset |
+      | bob     | +600   |
+      | bob     | -600   |
+
+  @faketime
+  Scenario: A provider whose clock is off by ten minutes is passed over, and its log says why
+    Given the clock of bob can be set
+    And a user's machine "alice" and providers "bob" and "carol" that accept each other
+    And bob offers 1 cores, 512 MiB of memory and 1 GiB of disk
+    And carol offers 0.5 cores, 512 MiB of memory and 1 GiB of disk
+    When the clock of bob is set to +600
+    And alice deploys
+      | deployment | allocation | script | type | at |
+      | task       | task       | counts | task |    |
+    Then "task" runs at carol
+    And bob's daemon reports "clock"
+    When the gate of "task" is opened
+    Then deployment "task" is completed
+    And the output of "task" is whole
+    And nothing is left at bob and carol

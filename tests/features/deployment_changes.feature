@@ -1,0 +1,89 @@
+@bwrap @job-orchestration
+Feature: Cancelled and changed deployments
+  A deployment can be shut down in every state, and changed without touching what does not change.
+
+  Background:
+    Given a user's machine "alice" and providers "bob" and "carol" that accept each other
+
+  Scenario: Deployments are shut down in every state
+    Given bob offers 1 cores, 512 MiB of memory and 1 GiB of disk
+    When alice deploys
+      | deployment  | allocation | script | type    | at    | needs           |
+      | preparing   | never      | counts | task    | carol |                 |
+      | provisioned | first      | counts | task    | bob   |                 |
+      | provisioned | second     | counts | task    | bob   | first completed |
+      | task        | task       | counts | task    | bob   |                 |
+      | service     | service    | counts | service | bob   |                 |
+      | both        | here       | counts | task    | bob   |                 |
+      | both        | there      | counts | service | bob   |                 |
+    Then "first" runs once
+    And "here" runs once
+    And the deployments are
+      | deployment | status    |
+      | preparing  | Preparing |
+      | task       | Running   |
+      | service    | Running   |
+      | both       | Running   |
+    When alice shuts all of them down at once
+    Then the deployments are
+      | deployment  | status    |
+      | preparing   | Completed |
+      | provisioned | Completed |
+      | task        | Completed |
+      | service     | Completed |
+      | both        | Completed |
+    And the output of "task" has no gap
+    And the output of "service" has no gap
+    And nothing is left at bob and carol
+    When alice runs "nunet deployment list --json"
+    Then it succeeds
+    And the answer lists the deployments
+    When alice deletes "task" and prunes the rest
+    And alice runs "nunet deployment list --json"
+    Then the answer lists none of the deployments
+
+  Scenario: A deployment is shut down while a provider has reserved and another has not replied
+    Given carol offers 1 cores, 512 MiB of memory and 1 GiB of disk
+    When alice deploys
+      | deployment | allocation | script | type    | at    |
+      | both       | here       | counts | task    | bob   |
+      | both       | there      | counts | service | carol |
+      | both       | there2     | counts | service | carol |
+      | both       | there3     | counts | service | carol |
+    Then carol has bid for "both"
+    When the daemon of carol is suspended
+    And bob offers 1 cores, 512 MiB of memory and 1 GiB of disk
+    Then bob has reserved something
+    When alice begins to shut "both" down
+    Then nothing is left at bob
+    When the daemon of carol is resumed
+    Then deployment "both" is completed
+    And nothing is left at carol
+
+  @workflow-definition
+  Scenario: A running deployment is changed
+    Given bob offers 1 cores, 512 MiB of memory and 1 GiB of disk
+    And carol offers 1 cores, 512 MiB of memory and 1 GiB of disk
+    When alice deploys
+      | deployment | allocation | script | type    | at    |
+      | web        | kept       | counts | service | bob   |
+      | web        | dropped    | counts | service | bob   |
+      | web        | moved      | counts | service | carol |
+    Then deployment "web" is running
+    And "kept" counts on
+    When alice updates "web" to
+      | deployment | allocation | script | type    | at    |
+      | web        | kept       | counts | service | bob   |
+      | web        | added      | counts | service | bob   |
+      | web        | moved      | counts | service | bob   |
+      | web        | extra      | counts | task    | carol |
+    Then it succeeds
+    And "added" runs at bob
+    And "moved" runs at bob
+    And "extra" runs at carol
+    And "dropped" does not run
+    And "kept" has the same run as before
+    When alice shuts "web" down
+    Then deployment "web" is completed
+    And the output of "kept" has no gap
+    And nothing is left at bob and carol

@@ -1,0 +1,66 @@
+@bwrap @job-orchestration @supervision-model
+Feature: Leases
+  An allocation runs while its orchestrator renews its lease. A machine that is not heard from is replaced as the ensemble says.
+
+  Background:
+    Given providers grant leases of 3s and more
+    And a user's machine "alice" and providers "bob" and "carol" that accept each other
+    And bob offers 1 cores, 512 MiB of memory and 1 GiB of disk
+
+  Scenario: The orchestrator vanishes, and returns after its leases have ended
+    When alice deploys
+      | deployment | allocation | script | type    | at  | lease |
+      | task       | task       | counts | task    | bob | 4s    |
+      | service    | service    | counts | service | bob | 4s    |
+    Then the deployments are
+      | deployment | status  |
+      | task       | Running |
+      | service    | Running |
+    When the daemon of alice is killed
+    Then "task" does not run
+    And "service" does not run
+    And nothing runs at bob
+    When the daemon of alice is started and connected
+    Then deployment "task" is failed
+    And the reason of "task" mentions "lease"
+    And the output of "task" has no gap
+    And deployment "service" is failed
+    And nothing is left at bob
+
+  Scenario: Work ends at its lease when neither daemon runs
+    When alice deploys
+      | deployment | allocation | script | type | at  | lease |
+      | task       | task       | counts | task | bob | 4s    |
+    Then deployment "task" is running
+    When the daemon of alice and bob is killed
+    Then "task" counts on
+    And "task" does not run
+    When the daemon of bob is started
+    Then nothing runs at bob
+    When the daemon of alice is started and connected
+    Then deployment "task" is failed
+    And the output of "task" has no gap
+    And nothing is left at bob
+
+  Scenario: A lost machine is replaced, and its work is stopped when it returns
+    When alice deploys
+      | deployment | allocation | script | type    | at | lease | on loss   |
+      | task       | careful    | counts | task    |    | 4s    | exclusive |
+      | service    | eager      | counts | service |    | 60s   | fast      |
+    Then "careful" runs at bob
+    And "eager" runs at bob
+    When carol offers 1 cores, 512 MiB of memory and 1 GiB of disk
+    And "careful" is watched
+    And the daemon of bob is suspended
+    Then "careful" runs at carol
+    And "careful" never ran twice at once
+    And "eager" runs at carol, beside the run at bob
+    When the daemon of bob is resumed
+    Then "eager" runs once
+    When the gate of "careful" is opened
+    Then deployment "task" is completed
+    And the output of "careful" is whole
+    When alice shuts "service" down
+    Then deployment "service" is completed
+    And the output of "eager" has no gap
+    And nothing is left at bob and carol

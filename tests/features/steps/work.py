@@ -1,0 +1,441 @@
+"""Work that goes on whatever happens to daemons, disks, clocks and connections."""
+
+import contextlib
+import threading
+
+from behave import given, then, when
+
+import feature_work
+from feature_world import in_parallel
+from nunet_cluster import wait_for
+
+SCRIPTS = {"counts": feature_work.COUNT, "counts on a while after SIGTERM": feature_work.STUBBORN,
+           "counts, then exits with 7": feature_work.COUNT + "; exit 7"}
+
+
+def named(context, names):
+    return [context.cluster.machines[name] for name in names.replace(",", " and").split(" and ")]
+
+
+def work_of(context, name):
+    """The ensemble that has an allocation of that name."""
+    return next(ensemble for ensemble in context.ensembles.values() if name in ensemble.allocations)
+
+
+# --- deploying
+
+def columns(row):
+    """What a row of the table says beside the names: only what is there."""
+    what = {key: row[key] for key in row.headings if key not in ("deployment", "allocation", "at", "needs", "lease", "on loss") and row[key]}
+    what |= {key: type(what[key]) for key, type in (("cores", float), ("memory", int)) if key in what}
+    if "script" in what:
+        what["script"] = SCRIPTS.get(what["script"], what["script"])
+    if needs := row.get("needs"):
+        needed, condition = needs.split()
+        what["depends_on"] = {needed: condition}
+    return what
+
+
+def ensembles_of(context):
+    """From a table with a row for each allocation."""
+    made = {}
+    for row in context.table:
+        ensemble = made.setdefault(row["deployment"], feature_work.Ensemble(context.cluster))
+        node = {"name": row["at"] or "place"} | {key: row[name] for key, name in (("lease", "lease"), ("on_loss", "on loss")) if row.get(name)}
+        ensemble.add(row["allocation"], node=node, peer=context.cluster.machines.get(row["at"]), **columns(row))
+    return made
+
+
+@when("{name:w} deploys")
+def deploys(context, name):
+    """`at` names a machine, or is empty: any that bids."""
+    deployer, made = context.cluster.machines[name], ensembles_of(context)
+    context.ensembles = {**getattr(context, "ensembles", {}), **made}
+    in_parallel(lambda ensemble: ensemble.deploy(deployer), made.values())
+
+
+@when('{name:w} updates "{deployment}" to')
+def updates(context, name, deployment):
+    old, new = context.ensembles[deployment], ensembles_of(context)[deployment]
+    new.id, new.deployer, new.number = old.id, old.deployer, old.number
+    for known, allocation in old.allocations.items():  # what is not changed keeps its mark
+        if known in new.allocations:
+            new.allocations[known]["execution"]["cmd"] = allocation["execution"]["cmd"]
+    file = new.deployer.home / "update.yaml"
+    file.write_text(new.text())
+    context.machine = new.deployer
+    context.answer = new.deployer.nunet("actor", "cmd", "--context", "user", "/dms/node/deployment/update", "--id", new.id,
+                                        "--spec-file", file, "--timeout", "120s")
+    context.ensembles[deployment] = new
+
+
+@when('{name:w} shuts "{deployment}" down')
+def shut_down(context, name, deployment):
+    context.cluster.machines[name].must("deployment", "shutdown", context.ensembles[deployment].id)
+
+
+@when('{name:w} begins to shut "{deployment}" down')
+def begin_to_shut_down(context, name, deployment):
+    """Whether the command is answered does not matter: its daemon may be killed meanwhile."""
+    machine, ensemble = context.cluster.machines[name], context.ensembles[deployment]
+    command = threading.Thread(target=lambda: machine.nunet("deployment", "shutdown", ensemble.id, timeout=120), daemon=True)
+    command.start()
+    context.add_cleanup(lambda: command.join(120))
+
+
+@given("further users, to whom bob grants these capabilities")
+def further_users(context):
+    """Each has a daemon of its own, connected to bob, and is the same person as the first user."""
+    bob = context.cluster.machines["bob"]
+
+    def join(row):
+        machine = context.cluster.machine(row["user"])
+        machine.make_identities(user_of=context.user)
+        if row["accepts bids"] == "yes":
+            machine.accept(bob)
+        return machine
+    machines = in_parallel(join, list(context.table))
+    for row, machine in zip(context.table, machines):
+        capabilities = [f"/dms/deployment/{name}" for name in row["of /dms/deployment"].split()]
+        bob.accept(machine, "/public", "/broadcast", *capabilities)
+    in_parallel(lambda machine: machine.start(), machines)
+    for machine in machines:
+        machine.connect(bob)
+
+
+@then("each of these has failed with a reason")
+def each_failed(context):
+    for row in context.table:
+        status = context.ensembles[row["deployment"]].wait("Failed", timeout=150)
+        assert status["Error"], status
+
+
+@given('{name:w} has the file "{file}"')
+def has_file(context, name, file):
+    (context.cluster.machines[name].home / file).write_text(context.text + "\n")
+
+
+@then('the file "{file}" names the deployment "{deployment}" with the allocation "{name}"')
+def file_names_deployment(context, file, deployment, name):
+    """One that was deployed by typing; its work carries the mark `job-description`."""
+    ensemble = feature_work.Ensemble(context.cluster)
+    ensemble.deployer, ensemble.id = context.machine, (context.machine.home / file).read_text().strip()
+    ensemble.allocations[name], ensemble.mark = {}, lambda _: "job-description"
+    context.ensembles = {**getattr(context, "ensembles", {}), deployment: ensemble}
+
+
+# --- states
+
+@then("the deployments are")
+def deployments_are(context):
+    for row in context.table:
+        context.ensembles[row["deployment"]].wait(row["status"])
+
+
+@then('deployment "{deployment}" is {status:w}')
+def deployment_is(context, deployment, status):
+    states = {"preparing": "Preparing", "committing": "Committing", "provisioning": "Provisioning", "running": "Running",
+              "completed": "Completed", "failed": "Failed", "ending": "ShuttingDown"}
+    context.status = context.ensembles[deployment].wait(states[status])
+
+
+@then('the reason of "{deployment}" mentions "{text}"')
+def reason_mentions(context, deployment, text):
+    status = context.ensembles[deployment].status()
+    assert text.lower() in str(status).lower(), status
+
+
+@then('"{name}" runs')
+@then('"{name}" runs once')
+def runs(context, name):
+    work_of(context, name).running(name)
+
+
+@then('"{name}" runs twice')
+def runs_twice(context, name):
+    work_of(context, name).running(name, 2)
+
+
+@then('"{name}" does not run')
+def does_not_run(context, name):
+    wait_for(lambda: not work_of(context, name).processes(name), f"{name} does not run")
+
+
+@then('"{name}" runs at {provider:w}')
+def runs_at(context, name, provider):
+    ensemble, peer = work_of(context, name), context.cluster.machines[provider].peer_id()
+
+    def there():
+        found = ensemble.status()["Allocations"].get(name, {})
+        return found.get("peer") == peer and found.get("status") == "running"
+    wait_for(there, f"{name} runs at {provider}", 60)
+    ensemble.running(name)
+
+
+@then('"{name}" counts on')
+def counts_on(context, name):
+    work_of(context, name).counts_on(name)
+
+
+@when('the gate of "{name}" is opened')
+def gate_is_opened(context, name):
+    work_of(context, name).open_gate(name)
+
+
+@then('{provider:w} knows that "{name}" has ended')
+def knows_end(context, provider, name):
+    machine = context.cluster.machines[provider]
+
+    def ended():
+        states = [entry["status"] for entry in feature_work.allocations_at(machine) if name in str(entry)]
+        return states and not set(states) & {"pending", "running", "restarting"}
+    wait_for(ended, f"{provider} knows that {name} has ended")
+
+
+# --- results
+
+@then('the output of "{name}" is whole')
+def output_is_whole(context, name):
+    work_of(context, name).check_count(name)
+
+
+@then('the output of "{name}" has no gap')
+def output_has_no_gap(context, name):
+    work_of(context, name).check_count(name, ended=False)
+
+
+@then("nothing is left at {names}")
+def nothing_is_left(context, names):
+    in_parallel(feature_work.nothing_is_left, named(context, names))
+
+
+@then("nothing runs at {names}")
+def nothing_runs(context, names):
+    in_parallel(feature_work.nothing_runs, named(context, names))
+
+
+@then("no container of {name:w} is left")
+def no_container(context, name):
+    feature_work.no_container_is_left(context.cluster.machines[name])
+
+
+# --- daemons
+
+@when("the daemon of {names} is killed")
+def kill(context, names):
+    for machine in named(context, names):
+        machine.kill()
+
+
+@when("the daemon of {names} is started and connected")
+def start_connected(context, names):
+    machines = named(context, names)
+    in_parallel(lambda machine: machine.start(), machines)
+    user = context.user
+    others = context.providers if user in machines else machines
+    in_parallel(user.connect, [machine for machine in others if machine.process])
+
+
+@when("the daemon of {name:w} is started")
+def start(context, name):
+    context.cluster.machines[name].start()
+
+
+@when("the daemon of {name:w} is stopped")
+def stop(context, name):
+    context.cluster.machines[name].stop()
+
+
+@when("the daemon of {name:w} is suspended")
+def suspend(context, name):
+    context.cluster.machines[name].suspend()
+
+
+@when("the daemon of {name:w} is resumed")
+def resume(context, name):
+    context.cluster.machines[name].resume()
+
+
+@given("providers grant leases of {least} and more")
+def grants_leases(context, least):
+    """A setting of the machines that come after it."""
+    context.cluster.settings["job"] = {"min_lease": least}
+
+
+@then('{bidder:w} has bid for "{deployment}"')
+def has_bid(context, bidder, deployment):
+    ensemble, peer = context.ensembles[deployment], context.cluster.machines[bidder].peer_id()
+    log = ensemble.deployer.log
+    wait_for(lambda: any(ensemble.id in line and f"{peer} bids" in line for line in log.read_text(errors="replace").splitlines()),
+             f"{bidder} bids for {deployment}")
+
+
+@then("{name:w} has reserved something")
+def has_reserved(context, name):
+    wait_for(lambda: feature_work.reserved(context.cluster.machines[name]), f"{name} has reserved something", 10, 0.02)
+
+
+@when('the gate of "{name}" is opened, if it still runs')
+def gate_is_opened_if_it_runs(context, name):
+    """Its time to end may have passed meanwhile: then it was ended."""
+    work_of(context, name).open_gate(name, must=False)
+
+
+@when("the daemon of {name:w} is resumed, if it was not killed")
+def resume_if_there(context, name):
+    if context.cluster.machines[name].process:
+        context.cluster.machines[name].resume()
+
+
+@then('the exit code of "{name}" is {code:d}')
+def exit_code_is(context, name, code):
+    status = work_of(context, name).status()
+    assert status["Allocations"][name]["exit_code"] == code, status
+
+
+# --- more than one run
+
+@when('"{name}" is watched')
+def is_watched(context, name):
+    """Counts its processes, again and again, until the scenario ends or asks."""
+    ensemble = work_of(context, name)
+    watch = context.watch = {"most": 0, "looks": 0, "ended": threading.Event()}
+
+    def look():
+        while not watch["ended"].wait(0.05):
+            watch["most"], watch["looks"] = max(watch["most"], len(ensemble.processes(name))), watch["looks"] + 1
+    watch["thread"] = threading.Thread(target=look, daemon=True)
+    watch["thread"].start()
+    context.add_cleanup(watch["ended"].set)
+
+
+@then('"{name}" never ran twice at once')
+def never_twice(context, name):
+    context.watch["ended"].set()
+    context.watch["thread"].join(10)
+    assert context.watch["looks"] and context.watch["most"] == 1, context.watch
+
+
+@then('"{name}" runs at {provider:w}, beside the run at {other:w}')
+def runs_beside(context, name, provider, other):
+    ensemble, peer = work_of(context, name), context.cluster.machines[provider].peer_id()
+    wait_for(lambda: ensemble.status()["Allocations"].get(name, {}).get("peer") == peer, f"{name} is at {provider}", 60)
+    ensemble.running(name, 2)
+
+
+# --- connections
+
+@when("{name:w} is cut off")
+def is_cut_off(context, name):
+    context.cluster.cut_off(name)
+
+
+@when("{name:w} is reachable again")
+def is_reachable(context, name):
+    context.cluster.reach_again(name)
+
+
+# --- cancelling, changing, listing
+
+@when("{name:w} shuts all of them down at once")
+def shut_all_down(context, name):
+    machine = context.cluster.machines[name]
+    in_parallel(lambda ensemble: machine.must("deployment", "shutdown", ensemble.id, timeout=120), context.ensembles.values())
+
+
+def listed(context):
+    return set(context.answer.json["Deployments"])
+
+
+@then("the answer lists the deployments")
+def lists_all(context):
+    assert listed(context) == {ensemble.id for ensemble in context.ensembles.values()}, context.answer
+
+
+@then("the answer lists none of the deployments")
+def lists_none(context):
+    assert not listed(context), context.answer
+
+
+@when('{name:w} deletes "{deployment}" and prunes the rest')
+def deletes_and_prunes(context, name, deployment):
+    machine, ensemble = context.cluster.machines[name], context.ensembles[deployment]
+    machine.cmd("/dms/node/deployment/delete", "--id", ensemble.id)
+    pruned = set(machine.cmd("/dms/node/deployment/prune")["Deployments"])
+    assert pruned == {other.id for other in context.ensembles.values()} - {ensemble.id}, pruned
+
+
+@then('"{name}" has the same run as before')
+def same_run(context, name):
+    """It counts from 1 without a gap, and is the only one."""
+    ensemble = work_of(context, name)
+    ensemble.running(name)
+    ensemble.check_count(name, ended=False)
+
+
+# --- disks
+
+@given("the work folder of {name:w} is a disk of {size:d} MiB")
+def small_disk(context, name, size):
+    """Of the machine that comes after it."""
+    context.cluster.disks[name] = f"{size}m"
+
+
+@when("the disk of {name:w} is full")
+def fill_disk(context, name):
+    """To the last byte."""
+    with open(context.cluster.machines[name].work_dir / "ballast", "wb", buffering=0) as ballast:
+        for size in (1 << 16, 1):
+            with contextlib.suppress(OSError):
+                while ballast.write(b"." * size):
+                    pass
+
+
+@when("the disk of {name:w} has room again")
+def empty_disk(context, name):
+    (context.cluster.machines[name].work_dir / "ballast").unlink()
+
+
+@then("{name:w} answers")
+def answers(context, name):
+    context.cluster.machines[name].cmd("/dms/node/peers/self")
+
+
+@then("a deployment of {name:w} is refused for want of room")
+def refused_for_room(context, name):
+    machine = context.cluster.machines[name]
+    file = machine.home / "refused.yaml"
+    file.write_text(feature_work.Ensemble(context.cluster).add("refused").text())
+    refused = machine.nunet("deploy", "-f", file)
+    assert refused.status and any(word in refused.err for word in ("disk", "space", "full")), refused
+
+
+@then('the output of "{name}" is told where it is incomplete')
+def output_is_told(context, name):
+    """Nothing is there twice or out of order; what could not be stored is mentioned."""
+    ensemble = work_of(context, name)
+    logs = ensemble.deployer.must("deployment", "logs", ensemble.id, "-a", name)
+    lines = logs.out.splitlines()
+    numbers = [int(line) for line in lines if line.isdigit()]
+    assert lines[0] == "begin" and numbers == sorted(set(numbers)), logs
+    whole = lines[-1] == "end" and numbers == list(range(1, len(numbers) + 1))
+    assert whole or any(word in logs.err for word in ("bytes", "dropped", "missing")), logs
+
+
+# --- clocks
+
+@given("the clock of {name:w} can be set")
+def settable_clock(context, name):
+    """Of the machine that comes after it: its daemon's time of day, not its monotonic time."""
+    context.cluster.clocks.add(name)
+
+
+@when("the clock of {name:w} is set to {offset}")
+def set_clock(context, name, offset):
+    context.cluster.machines[name].set_clock(int(offset))
+
+
+@then("{provider:w}'s work \"{name}\" has ended")
+def work_has_ended(context, provider, name):
+    """Seen by its processes: the provider's clock may not allow to ask its daemon."""
+    wait_for(lambda: not work_of(context, name).processes(name), f"{name} has ended")

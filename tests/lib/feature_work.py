@@ -1,0 +1,180 @@
+"""The work that scenarios deploy, and what it may leave.
+
+An Ensemble is a description in NuNet's job description format. Each allocation runs a script whose command line carries a mark of
+its own, so that its processes are found on this machine whatever supervises them. Most work counts: it prints `begin`, then
+1, 2, 3, ... until its gate is opened, then `end`. So its output says whether it ran once, without a pause, and whether anything
+of it is missing. A gate is a file in the work's own /tmp, made from outside: a scenario holds work in a state as long as it needs.
+"""
+
+import contextlib
+import itertools
+import json
+import pathlib
+import subprocess
+
+import nunet_cluster
+from feature_world import amounts
+from nunet_cluster import ClusterError, wait_for
+
+GATE = "/tmp/gate"
+COUNT = f"i=0; echo begin; while [ ! -e {GATE} ]; do i=$((i+1)); echo $i; sleep 0.05; done; echo end"
+STUBBORN = f"trap 'while [ ! -e {GATE} ]; do sleep 0.05; done; echo end; exit 0' TERM; " + COUNT.replace("echo end", "true")
+NUMBERS = itertools.count(1)
+
+
+def allocation(script, mark, type="task", executor="sandbox", cores=0.05, memory=32, image=None, **more):
+    execution = {"type": executor, "cmd": ["/bin/sh", "-c", f": {mark}; {script}"]} | ({"image": image} if image else {})
+    resources = {"cpu": {"cores": cores}, "ram": {"size": f"{memory}MiB"}, "disk": {"size": "16MiB"}}
+    return {"executor": executor, "type": type, "resources": resources, "execution": execution, **more}
+
+
+class Ensemble:
+    """Allocations and the nodes that hold them, and the deployment once there is one."""
+
+    def __init__(self, cluster):
+        self.cluster, self.id, self.deployer = cluster, None, None
+        self.number = next(NUMBERS)
+        self.allocations, self.nodes = {}, {}
+
+    def mark(self, name):
+        return f"work-{self.cluster.mark}-{self.number}-{name}"
+
+    def add(self, name, script=COUNT, node="place", peer=None, **what):
+        """An allocation; its node is pinned to the machine `peer`. `node` may be a dictionary with more of the node's members."""
+        more, node = (node, node.pop("name", "place")) if isinstance(node, dict) else ({}, node)
+        self.allocations[name] = allocation(script, self.mark(name), **what)
+        self.nodes.setdefault(node, {"allocations": []})["allocations"].append(name)
+        self.nodes[node].update(more)
+        if peer:
+            self.nodes[node]["peer"] = peer.peer_id()
+        return self
+
+    def text(self):
+        """As a user would write it; JSON is YAML."""
+        return json.dumps({"version": "V1", "allocations": self.allocations, "nodes": self.nodes}, indent=1)
+
+    def deploy(self, deployer, timeout="120s"):
+        self.deployer = deployer
+        self.id = deployer.deploy(self.text(), timeout)
+        return self
+
+    # --- what is going on
+
+    def status(self):
+        return self.deployer.deployment(self.id)
+
+    def wait(self, *states, timeout=75):
+        return self.deployer.wait_deployment(self.id, states, timeout)
+
+    def processes(self, name):
+        """The shells that run the allocation's script, on whichever machine."""
+        return [pid for pid, line in marked(self.mark(name)) if line[0].endswith("/sh")]
+
+    def running(self, name, count=1):
+        return wait_for(lambda: len(found := self.processes(name)) == count and (found or True),
+                        f"{count} processes run {name}")
+
+    def open_gate(self, name, must=True):
+        """Lets the work go on: it is inside its own mount namespace, seen through its process."""
+        for pid in self.running(name) if must else self.processes(name):
+            with contextlib.nullcontext() if must else contextlib.suppress(OSError):
+                (pathlib.Path(f"/proc/{pid}/root") / GATE[1:]).touch()
+
+    def written(self, name):
+        """Bytes of output that providers hold of the allocation, whether their daemons run or not."""
+        folders = [machine.work_dir / "jobs" for machine in self.cluster.machines.values()]
+        return sum(log.stat().st_size for folder in folders for log in folder.glob(f"*{self.id}*_{name}*/**/stdout.log"))
+
+    def counts_on(self, name, bytes=20):
+        """Waits until the work has written more of its output: a length of time that a scenario can measure."""
+        before = self.written(name)
+        wait_for(lambda: self.written(name) >= before + bytes, f"{name} counts on from {before} bytes")
+
+    # --- what comes back
+
+    def output(self, name):
+        return self.deployer.must("deployment", "logs", self.id, "-a", name).out
+
+    def check_count(self, name, ended=True):
+        """All of the output is there, once, in order."""
+        lines = self.output(name).splitlines()
+        numbers = lines[1:-1] if ended else lines[1:]
+        wrong = next((i for i, line in enumerate(numbers) if line != str(i + 1)), None)
+        around = "" if wrong is None else f"; line {wrong + 2} of {len(lines)} and what is near: {lines[max(0, wrong - 1):wrong + 4]}"
+        assert lines and lines[0] == "begin" and wrong is None and (not ended or lines[-1] == "end") and numbers, \
+            f"{name}: begins with {lines[:2]}, ends with {lines[-2:]}{around}"
+        return len(numbers)
+
+
+def marked(mark):
+    """(pid, arguments) of the processes whose command line has the mark."""
+    for entry in pathlib.Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                line = (entry / "cmdline").read_bytes()
+                if mark.encode() in line:
+                    yield int(entry.name), line.decode(errors="replace").split("\0")
+
+
+# --- what is left
+
+def wait_empty(left, what):
+    """Waits until `left()` is empty; the error says what it still holds."""
+    held = []
+
+    def gone():
+        held[:] = left()
+        return not held
+    try:
+        wait_for(gone, what)
+    except ClusterError as error:
+        raise ClusterError(f"{what}, but there is {held}") from error
+
+
+def inner_groups(provider):
+    return [inner for group in provider.control_groups() for inner in group.glob("*/")]
+
+
+def reserved(provider):
+    """What of the onboarded resources is not free: committed or allocated."""
+    onboarded, free = (provider.nunet("actor", "cmd", "--context", "user", f"/dms/node/resources/{which}") for which in ("onboarded", "free"))
+    if onboarded.status:  # it offers nothing
+        return []
+    pairs = zip(("cores", "memory", "disk"), amounts(onboarded.json["Resources"]), amounts(free.json["Resources"]))
+    return [f"{part} {whole - left}" for part, whole, left in pairs if whole != left]
+
+
+def allocations_at(provider):
+    return provider.cmd("/dms/node/allocations/list").get("allocations") or []
+
+
+def work_at(provider):
+    """Processes below the provider's work folder that are not its daemon."""
+    daemon = provider.process.pid if provider.process else None
+    return [line for pid, line in nunet_cluster.processes_of(provider.work_dir) if pid != daemon]
+
+
+def folders_at(provider):
+    return [entry for name in ("sandbox", "jobs") if (provider.work_dir / name).exists()
+            for entry in (provider.work_dir / name).iterdir()]
+
+
+def nothing_runs(provider):
+    """No reservation, process or control group of work; ended allocations may still be known, with their output."""
+    wait_empty(lambda: work_at(provider), f"{provider.name} has no process of work")
+    wait_empty(lambda: inner_groups(provider), f"{provider.name} has no control group of work")
+    wait_empty(lambda: reserved(provider), f"{provider.name} has nothing reserved")
+
+
+def nothing_is_left(provider):
+    """Nothing runs, and no allocation and no folder is there any more."""
+    wait_empty(lambda: allocations_at(provider), f"{provider.name} has no allocation")
+    nothing_runs(provider)
+    wait_empty(lambda: folders_at(provider), f"{provider.name} has no folder of work")
+
+
+def no_container_is_left(provider):
+    label = f"label=nunet-executor={provider.peer_id()}"
+    listing = ["docker", "ps", "--all", "--quiet", "--filter", label]
+    wait_empty(lambda: subprocess.run(listing, capture_output=True, text=True, check=True).stdout.split(),
+               f"{provider.name} has no container")

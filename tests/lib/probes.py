@@ -1,0 +1,62 @@
+"""What this machine supports of that which the functional tests and the demonstration need. Standard library only."""
+
+import os
+import pathlib
+import shutil
+import subprocess
+import tempfile
+
+
+def namespaces_obstacle():
+    """Why network namespaces cannot be used here; empty if they can. Tries every kind of command that a Cluster uses, because
+    in a chroot or a container a namespace may be made and not entered."""
+    if os.geteuid() != 0:
+        return "no root"
+    for program in ("ip", "nsenter"):
+        if not shutil.which(program):
+            return f"{program} is not installed"
+    names = [f"nunet-probe-{os.getpid()}-{side}" for side in "ab"]
+    commands = [["ip", "netns", "add", name] for name in names] + [
+        ["ip", "-n", names[0], "link", "add", "br0", "type", "bridge"],
+        ["ip", "-n", names[1], "link", "add", "eth0", "type", "veth", "peer", "name", "port1", "netns", names[0]],
+        ["ip", "-n", names[0], "link", "set", "port1", "master", "br0", "up"],
+        ["ip", "-n", names[1], "addr", "add", "10.99.0.1/24", "dev", "eth0"],
+        ["ip", "-n", names[1], "link", "set", "lo", "up"],
+        ["nsenter", f"--net=/run/netns/{names[1]}", "true"]]
+    try:
+        for command in commands:
+            done = subprocess.run(command, capture_output=True, text=True)
+            if done.returncode != 0:
+                output = (done.stderr or done.stdout).strip()
+                return f"`{' '.join(command)}` fails: {output.splitlines()[0] if output else done.returncode}"
+    finally:
+        for name in names:
+            subprocess.run(["ip", "netns", "del", name], capture_output=True)
+    return ""
+
+
+def sandbox_obstacle():
+    """Why the sandbox executor cannot work here; empty if it can. The same command as Sandbox::probe()."""
+    if not shutil.which("bwrap"):
+        return "bwrap is not installed"
+    command = ["bwrap", "--unshare-pid", "--unshare-net", "--unshare-ipc", "--ro-bind", "/", "/", "--proc", "/proc"]
+    command += ([] if os.geteuid() == 0 else ["--unshare-user"]) + ["--", "/usr/bin/env", "true"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    return "" if done.returncode == 0 else f"bubblewrap cannot make namespaces: {done.stderr.strip() or done.returncode}"
+
+
+def fake_time_library():
+    """libfaketime for programs with threads; empty where it is not installed."""
+    found = sorted(pathlib.Path("/usr/lib").glob("**/faketime/libfaketimeMT.so.1"))
+    return str(found[0]) if found else ""
+
+
+def mounts_obstacle():
+    """Why a folder cannot be made a disk of its own here; empty if it can."""
+    if os.geteuid() != 0:
+        return "no root"
+    with tempfile.TemporaryDirectory(prefix="nunet-probe-") as folder:
+        done = subprocess.run(["mount", "-t", "tmpfs", "tmpfs", folder], capture_output=True, text=True)
+        if done.returncode == 0:
+            subprocess.run(["umount", folder], capture_output=True)
+        return done.stderr.strip()
