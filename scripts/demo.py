@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""A deployment on one machine, from end to end: a user describes a task, two providers bid, one is chosen, the output returns.
+"""Deployments on one machine, from end to end: a user describes a task, two providers bid, one is chosen, the output returns.
+Then a service runs, its provider's daemon is killed and started again, and nothing of the service or its output is lost.
 
 Where network namespaces can be used, each of the three hosts has its own; elsewhere they share the loopback and have different
 ports. Every line that begins with `name$` is a command as that host's user would type it, and is executed.
@@ -43,6 +44,18 @@ allocations:
 nodes:
   somewhere:
     allocations: [wordcount]
+"""
+
+SERVICE = """\
+version: V1
+allocations:
+  clock:
+    executor: sandbox
+    type: service
+    resources: {cpu: {cores: 0.1}, ram: {size: 64MiB}, disk: {size: 16MiB}}
+    execution: {type: sandbox, cmd: [/bin/sh, -c, "i=0; while sleep 0.1; do i=$((i+1)); echo tick $i; done"]}
+nodes:
+  somewhere: {allocations: [clock]}
 """
 
 COLOUR = sys.stdout.isatty()
@@ -114,11 +127,15 @@ def free(host):
     return host.machine.cmd("/dms/node/resources/free")["Resources"]
 
 
+def show_file(user, name, text):
+    (user.machine.home / name).write_text(text)
+    print(paint("36", f"{user.machine.name:>6}$ ") + f"cat {name}")
+    print(text)
+
+
 def deploy(user, names):
     heading("The task: count the words of a licence, on any provider with half a core and 512 MiB free")
-    (user.machine.home / "ensemble.yaml").write_text(ENSEMBLE)
-    print(paint("36", f"{user.machine.name:>6}$ ") + "cat ensemble.yaml")
-    print(ENSEMBLE)
+    show_file(user, "ensemble.yaml", ENSEMBLE)
     begin = time.monotonic()
     deployment = user.type("nunet deploy -f ensemble.yaml").out.split()[0]
     user.machine.wait_deployment(deployment, ("Completed",), 60)
@@ -146,6 +163,42 @@ def named(text, names):
     return text
 
 
+def written(provider):
+    """Bytes of output that the provider's work has written, whether its daemon runs or not."""
+    return sum(log.stat().st_size for log in provider.work_dir.glob("jobs/**/stdout.log"))
+
+
+def survive(user, providers):
+    heading("A service outlives its provider's daemon")
+    show_file(user, "service.yaml", SERVICE)
+    deployment = user.type("nunet deploy -f service.yaml --wait").out.split()[0]
+    before = user.machine.deployment(deployment)["Allocations"]["clock"]
+    host = next(host for host in providers if host.machine.peer_id() == before["peer"])
+    provider = host.machine
+    wait_for(lambda: written(provider), f"the service at {provider.name} writes output")
+
+    print(paint("36", f"{provider.name:>6}$ ") + "kill -9 %1", flush=True)
+    provider.kill()
+    size = written(provider)
+    wait_for(lambda: written(provider) > size + 40, "the service goes on without a daemon")
+    say(f"        No daemon runs; the service goes on: {written(provider) - size} bytes more of output.")
+    print(paint("36", f"{provider.name:>6}$ ") + "nunet run &", flush=True)
+    provider.start()
+    user.type("nunet actor cmd --context user /dms/node/peers/connect --address " + provider.multiaddress(), show=False)
+    wait_for(lambda: user.machine.deployment(deployment)["Allocations"]["clock"]["status"] == "running", "the service is known to run")
+    after = user.machine.deployment(deployment)["Allocations"]["clock"]
+    if after["incarnation"] != before["incarnation"]:
+        raise ClusterError(f"it is not the same run: {before}, {after}")
+    user.type(f"nunet deployment status {deployment}")
+
+    user.type(f"nunet deployment shutdown {deployment}")
+    user.machine.wait_deployment(deployment, ("Completed",), 30)
+    lines = user.type(f"nunet deployment logs {deployment}", show=False).out.splitlines()
+    if not lines or lines != [f"tick {i + 1}" for i in range(len(lines))]:
+        raise ClusterError(f"the output of the service is not whole: {lines[:3]} ... {lines[-3:]}")
+    say(f"        {lines[0]}, {lines[1]}, ... {lines[-1]}: all {len(lines)} lines, none missing, none twice, one run.")
+
+
 def demonstrate(cluster):
     hosts = [Host(cluster.machine(name)) for name in ("alice", "bob", "carol")]
     user, bob, carol = hosts
@@ -166,6 +219,7 @@ def demonstrate(cluster):
     output = user.type(f"nunet deployment logs {deployment}").out
     if "words in all" not in output:
         raise ClusterError(f"the output is not what the task prints: {output!r}")
+    survive(user, [bob, carol])
 
     heading("Clean up")
     wait_for(lambda: [free(bob), free(carol)] == before, "all reserved resources are free again")
