@@ -1,6 +1,7 @@
 """Work that goes on whatever happens to daemons, disks, clocks and connections."""
 
 import contextlib
+import re
 import threading
 
 from behave import given, then, when
@@ -112,7 +113,33 @@ def each_failed(context):
 
 @given('{name:w} has the file "{file}"')
 def has_file(context, name, file):
-    (context.cluster.machines[name].home / file).write_text(context.text + "\n")
+    path = context.cluster.machines[name].home / file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(context.text + "\n")
+
+
+@when('{name:w} deploys the file "{file}" as "{deployment}"')
+def deploys_file(context, name, file, deployment):
+    """The work of its allocation X carries the mark `mark-of-X`."""
+    ensemble = feature_work.Ensemble(context.cluster)
+    ensemble.deployer = context.cluster.machines[name]
+    ensemble.id = ensemble.deployer.must("deploy", "-f", ensemble.deployer.home / file).out.strip()
+    ensemble.mark = lambda allocation: f"mark-of-{allocation}"
+    text = (ensemble.deployer.home / file).read_text()
+    ensemble.allocations = dict.fromkeys(re.findall(r"^  ([\w-]+):\n    executor:", text, re.M))
+    context.ensembles = {**getattr(context, "ensembles", {}), deployment: ensemble}
+
+
+@then('"{name}" is healthy')
+def is_healthy(context, name):
+    ensemble = work_of(context, name)
+    wait_for(lambda: ensemble.status()["Allocations"][name].get("health") == "healthy", f"{name} is healthy")
+
+
+@then('"{name}" is restarted')
+def is_restarted(context, name):
+    ensemble = work_of(context, name)
+    wait_for(lambda: ensemble.status()["Allocations"][name].get("restarts"), f"{name} is restarted")
 
 
 @then('the file "{file}" names the deployment "{deployment}" with the allocation "{name}"')
