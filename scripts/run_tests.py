@@ -274,9 +274,12 @@ def as_lines(message):
     return message if isinstance(message, list) else (message or "a step without an implementation").splitlines()
 
 
+LONG = ("adversity", "deployment", "leases", "partitions", "restart")  # these begin first
+
+
 def feature_jobs(options, env):
     paths = (ROOT / "tests/features").glob("*.feature")
-    for path in sorted(paths, key=lambda path: (not path.stem.startswith("deployment"), path)):
+    for path in sorted(paths, key=lambda path: (not path.stem.startswith(LONG), path)):
         yield lambda path=path: run_feature(path, options, env)
 
 

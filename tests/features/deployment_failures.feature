@@ -17,23 +17,23 @@ Feature: Failed deployments
       | gus  | request commit allocate revert | yes          |
       | hal  | request commit allocate revert renew | no     |
     When alice deploys
-      | deployment | allocation | script | type | at | cores | memory |
-      | large      | large      | true   | task |    | 64    | 65536  |
+      | deployment | allocation | script | type | at | cores | memory | timeout |
+      | large      | large      | true   | task |    | 64    | 65536  | 60s     |
     And dave deploys
-      | deployment | allocation | script | type | at |
-      | unknown    | unknown    | true   | task |    |
+      | deployment | allocation | script | type | at | timeout |
+      | unknown    | unknown    | true   | task |    | 60s     |
     And erin deploys
-      | deployment  | allocation  | script | type | at |
-      | uncommitted | uncommitted | true   | task |    |
+      | deployment  | allocation  | script | type | at | timeout |
+      | uncommitted | uncommitted | true   | task |    | 60s     |
     And fay deploys
-      | deployment  | allocation  | script | type | at |
-      | unallocated | unallocated | true   | task |    |
+      | deployment  | allocation  | script | type | at | timeout |
+      | unallocated | unallocated | true   | task |    | 60s     |
     And gus deploys
-      | deployment | allocation | script | type | at | lease |
-      | unrenewed  | unrenewed  | counts | task |    | 4s    |
+      | deployment | allocation | script | type | at | lease | timeout |
+      | unrenewed  | unrenewed  | counts | task |    | 4s    | 60s     |
     And hal deploys
-      | deployment | allocation | script | type | at |
-      | unbid      | unbid      | true   | task |    |
+      | deployment | allocation | script | type | at | timeout |
+      | unbid      | unbid      | true   | task |    | 60s     |
     Then each of these has failed with a reason
       | deployment  |
       | large       |

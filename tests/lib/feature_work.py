@@ -31,8 +31,9 @@ def allocation(script, mark, type="task", executor="sandbox", cores=0.05, memory
 class Ensemble:
     """Allocations and the nodes that hold them, and the deployment once there is one."""
 
-    def __init__(self, cluster):
-        self.cluster, self.id, self.deployer = cluster, None, None
+    def __init__(self, cluster, timeout="120s"):
+        """With `timeout` the deployment must be placed within that time, less 15 seconds."""
+        self.cluster, self.timeout, self.id, self.deployer = cluster, timeout, None, None
         self.number = next(NUMBERS)
         self.allocations, self.nodes = {}, {}
 
@@ -53,9 +54,9 @@ class Ensemble:
         """As a user would write it; JSON is YAML."""
         return json.dumps({"version": "V1", "allocations": self.allocations, "nodes": self.nodes}, indent=1)
 
-    def deploy(self, deployer, timeout="120s"):
+    def deploy(self, deployer):
         self.deployer = deployer
-        self.id = deployer.deploy(self.text(), timeout)
+        self.id = deployer.deploy(self.text(), self.timeout)
         return self
 
     # --- what is going on

@@ -25,9 +25,12 @@ def work_of(context, name):
 
 # --- deploying
 
+NOT_OF_ALLOCATION = ("deployment", "allocation", "at", "needs", "lease", "on loss", "timeout")
+
+
 def columns(row):
     """What a row of the table says beside the names: only what is there."""
-    what = {key: row[key] for key in row.headings if key not in ("deployment", "allocation", "at", "needs", "lease", "on loss") and row[key]}
+    what = {key: row[key] for key in row.headings if key not in NOT_OF_ALLOCATION and row[key]}
     what |= {key: type(what[key]) for key, type in (("cores", float), ("memory", int)) if key in what}
     if "script" in what:
         what["script"] = SCRIPTS.get(what["script"], what["script"])
@@ -43,6 +46,7 @@ def ensembles_of(context):
     for row in context.table:
         ensemble = made.setdefault(row["deployment"], feature_work.Ensemble(context.cluster))
         node = {"name": row["at"] or "place"} | {key: row[name] for key, name in (("lease", "lease"), ("on_loss", "on loss")) if row.get(name)}
+        ensemble.timeout = row.get("timeout") or ensemble.timeout
         ensemble.add(row["allocation"], node=node, peer=context.cluster.machines.get(row["at"]), **columns(row))
     return made
 
