@@ -97,14 +97,14 @@ class Ensemble:
         return self.deployer.must("deployment", "logs", self.id, "-a", name).out
 
     def check_count(self, name, ended=True):
-        """All of the output is there, once, in order."""
+        """All of the output is there, once, in order; and its end, if the work came to its `end`."""
         lines = self.output(name).splitlines()
-        numbers = lines[1:-1] if ended else lines[1:]
+        last = len(lines) - 1 if lines and lines[-1] == "end" else len(lines)
+        numbers = lines[1:last]
         wrong = next((i for i, line in enumerate(numbers) if line != str(i + 1)), None)
         around = "" if wrong is None else f"; line {wrong + 2} of {len(lines)} and what is near: {lines[max(0, wrong - 1):wrong + 4]}"
-        assert lines and lines[0] == "begin" and wrong is None and (not ended or lines[-1] == "end") and numbers, \
-            f"{name}: begins with {lines[:2]}, ends with {lines[-2:]}{around}"
-        return len(numbers)
+        whole = numbers and lines[0] == "begin" and wrong is None and (last < len(lines) or not ended)
+        assert whole, f"{name}: {len(lines)} lines, begins with {lines[:2]}, ends with {lines[-2:]}{around}"
 
 
 def marked(mark):
