@@ -167,8 +167,10 @@ Result<void> CapabilityContext::restore(Anchors anchors, UnixTime now) {
       if (useless) log::warn("ucan", "a stored token may only {}: left out", to_string(token.action()));
       return useless || (!sound && (sound.error().is(Errc::expired) || sound.error().is(Errc::revoked)));
     });
-  return anchor(
-      {.roots = {}, .require = std::move(anchors.require), .provide = std::move(anchors.provide), .revoke = {}}, now);
+  TRY_VOID(anchor(
+      {.roots = {}, .require = std::move(anchors.require), .provide = std::move(anchors.provide), .revoke = {}}, now));
+  revoked_.charge([this](const Token& revocation) { return accountable_for(revocation); });
+  return {};
 }
 
 // --- anchors ------------------------------------------------------------------------------------------------------
@@ -187,7 +189,7 @@ Result<void> CapabilityContext::anchor(const Anchors& more, UnixTime now) {
     if (root.empty()) return fail(Errc::malformed, "roots: expected the DID to trust, found the empty one");
   RevocationSet revoked = revoked_;
   TRY_VOID(check_tokens("revoke", more.revoke, true, now, revoked));
-  for (const Token& token : more.revoke.tokens) revoked.add(token);
+  for (const Token& token : more.revoke.tokens) revoked.add(token, accountable_for(token));
   TRY_VOID(check_tokens("require", more.require, false, now, revoked));
   TRY_VOID(check_tokens("provide", more.provide, false, now, revoked));
 
@@ -195,15 +197,70 @@ Result<void> CapabilityContext::anchor(const Anchors& more, UnixTime now) {
   revoked_ = std::move(revoked);
   for (const Token& token : more.require.tokens) add_anchor(require_, token);
   for (const Token& token : more.provide.tokens) add_anchor(provide_, token);
-  if (!more.revoke.empty()) {
-    const auto unsound = [&](const Token& token) { return !token.check_claims(now, revoked_); };
-    ++revocation_generation_;
-    std::erase_if(require_, unsound);
-    std::erase_if(provide_, unsound);
-    std::erase_if(ephemeral_, unsound);
-    drop_unsound(now);
-  }
+  if (!more.revoke.empty()) apply_revocations(now);
   return {};
+}
+
+void CapabilityContext::apply_revocations(UnixTime now) {
+  const auto unsound = [&](const Token& token) { return !token.check_claims(now, revoked_); };
+  ++revocation_generation_;
+  std::erase_if(require_, unsound);
+  std::erase_if(provide_, unsound);
+  std::erase_if(ephemeral_, unsound);
+  drop_unsound(now);
+}
+
+// --- revocations from the network ---------------------------------------------------------------------------------
+
+/// The DID that is accountable for a revocation that concerns this context.
+Result<did::Did> CapabilityContext::concerned(const Token& revocation) const {
+  for (const Token* link = &revocation; link != nullptr; link = link->chain()) {
+    const did::Did& issuer = link->issuer();
+    const bool named = trust(issuer) != Trust::none || std::ranges::any_of(ephemeral_, [&](const Token& granted) {
+                         return granted.subject() == issuer;
+                       });
+    if (named) return link == &revocation ? issuer : link->subject();
+  }
+  const auto revokes_link_of = [&](const Token& token) {
+    for (const Token* link = &token; link != nullptr; link = link->chain())
+      if (link->revocation_key() == revocation.revocation_key()) return true;
+    return false;
+  };
+  if (std::ranges::any_of(provide_, revokes_link_of) || held_->any_of(revokes_link_of)) return revocation.issuer();
+  return fail(Errc::not_authorized, "the revocation by {} concerns no anchor and no token here",
+              revocation.issuer().uri());
+}
+
+/// None for roots and for this DID: their revocations have no limit of their own.
+did::Did CapabilityContext::accountable_for(const Token& revocation) const {
+  const Result<did::Did> party = concerned(revocation);
+  if (!party) return revocation.issuer();
+  return trust(*party) == Trust::full ? did::Did() : *party;
+}
+
+Result<bool> CapabilityContext::learn(const Token& revocation, UnixTime now) {
+  if (revocation.action() != Action::revoke)
+    return fail(Errc::malformed, "expected a revocation, found a token to {}", to_string(revocation.action()));
+  if (revoked_.contains(revocation)) return false;
+  // Before the signatures: what claims nothing of this context costs none.
+  TRY_VOID(concerned(revocation));
+  if (Result<void> sound = revocation.verify(now, revoked_, &known_); !sound) {
+    // What it revokes derives from a revoked token already.
+    if (sound.error().is(Errc::revoked)) return false;
+    return std::unexpected(sound.error());
+  }
+  drop_expired(now);
+  const did::Did accountable = accountable_for(revocation);
+  const bool limited = !accountable.empty();
+  if (revoked_.size() >= (limited ? kMaxLearned : kMaxAnchors))
+    return fail(Errc::too_big, "{} revocations are held; more of {} are not kept", revoked_.size(),
+                revocation.issuer().uri());
+  const std::size_t limit = trust(accountable) == Trust::none ? kMaxRevocationBytesOfOne : kMaxRevocationBytesOfNamed;
+  if (limited && revoked_.bytes_of(accountable) + revocation.text().size() > limit)
+    return fail(Errc::too_big, "the revocations of {} take {} bytes, more are not kept", accountable.uri(), limit);
+  revoked_.add(revocation, accountable);
+  apply_revocations(now);
+  return true;
 }
 
 /// Drops held tokens that have expired, are revoked, or have lost their anchor.
@@ -336,7 +393,7 @@ Result<Token> CapabilityContext::revoke(const Token& token) const {
   claims.capabilities = token.capabilities();
   claims.nonce = token.claims().nonce;
   claims.expires = token.expires();
-  return Token::issue(std::move(claims), *signer_);
+  return Token::issue(std::move(claims), *signer_, token.chain());
 }
 
 // --- messages -----------------------------------------------------------------------------------------------------

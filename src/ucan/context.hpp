@@ -18,6 +18,11 @@
 //     anchors), a self-signed one, and a self-signed delegation (depth 1) of the reply path to the target.
 //  6. Adding anchors is all or nothing. Afterwards every anchor and consumed token is checked against the revocations
 //     again. A token that another subsumes is dropped.
+//  7. learn() takes a revocation from anybody. It is kept if it concerns this context: its issuer, or the issuer of a link of
+//     its chain, is the context's DID, a root, or named by an anchor; or it revokes a link of a token held here. It is
+//     charged to the DID to which that issuer delegated (itself, if it is the issuer). What is charged to one DID takes at
+//     most kMaxRevocationBytesOfOne, of one that an anchor names kMaxRevocationBytesOfNamed; kMaxLearned revocations are kept of others than roots and the context's own DID, so
+//     the rest of kMaxAnchors stays for those. Beyond that a revocation is refused; none is displaced.
 // Time is an argument and never stored. Threads: one lane. Cost: consume() checks one signature per link of tokens
 // that can authorise a message, and each delegation only once; provide() makes one signature per token.
 //
@@ -45,6 +50,9 @@ inline constexpr std::size_t kMaxAnchors = 1024;
 inline constexpr std::size_t kMaxEphemeral = 8192;
 inline constexpr std::size_t kMaxContextFile = 16 << 20;
 inline constexpr std::size_t kMaxKnownChains = 4096;
+inline constexpr std::size_t kMaxLearned = kMaxAnchors / 4 * 3;
+inline constexpr std::size_t kMaxRevocationBytesOfOne = 64 << 10;
+inline constexpr std::size_t kMaxRevocationBytesOfNamed = 256 << 10;
 
 struct Anchors {
   std::vector<did::Did> roots;
@@ -125,6 +133,8 @@ class CapabilityContext {
   /// Tokens are matched by issuer and nonce. Unknown ones are ignored.
   void remove(const Anchors& gone);
 
+  /// A revocation from the network, see (7): whether it is new. Errc::not_authorized if it concerns nothing here.
+  Result<bool> learn(const Token& revocation, UnixTime now);
   [[nodiscard]] const RevocationSet& revocations() const { return revoked_; }
   /// Rises whenever a revocation may have been added: a caller that keeps something by Authority compares it with an earlier value.
   [[nodiscard]] std::uint64_t revocation_generation() const { return revocation_generation_; }
@@ -141,7 +151,7 @@ class CapabilityContext {
   /// Delegations chained to the `provide` anchors, one for each that allows all of it. Errc::not_authorized if there is
   /// none.
   [[nodiscard]] Result<TokenList> delegate(const Grant& grant, UnixTime now, SelfSign self_sign = SelfSign::no) const;
-  /// Only the issuer of a token can revoke it.
+  /// Only the issuer of a token can revoke it. The revocation carries the chain of the token.
   [[nodiscard]] Result<Token> revoke(const Token& token) const;
 
   // --- messages
@@ -184,6 +194,9 @@ class CapabilityContext {
   [[nodiscard]] Result<void> check_relevance(const Token& token, const did::Did& origin) const;
   Result<HeldTokens::Use> hold(const Token& token, const did::Did& origin, UnixTime now);
   void drop_unsound(UnixTime now);
+  void apply_revocations(UnixTime now);
+  [[nodiscard]] Result<did::Did> concerned(const Token& revocation) const;
+  [[nodiscard]] did::Did accountable_for(const Token& revocation) const;
   template <class Allows>
   [[nodiscard]] Result<Authority> require_any(const did::Did& anchor, const did::Did& subject,
                                               const Capabilities& capabilities, UnixTime now, std::string_view purpose,

@@ -12,6 +12,7 @@
 // Threads: one lane. Cost: O(tokens of the subject) to hold and to release.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <unordered_map>
 #include <vector>
@@ -56,6 +57,12 @@ class HeldTokens {
       });
       it = it->second.empty() ? by_subject_.erase(it) : std::next(it);
     }
+  }
+  template <class Matches>
+  [[nodiscard]] bool any_of(Matches matches) const {
+    return std::ranges::any_of(by_subject_, [&](const auto& entry) {
+      return std::ranges::any_of(entry.second, [&](const Held& held) { return matches(held.token); });
+    });
   }
   [[nodiscard]] std::size_t size() const { return count_; }
 

@@ -227,7 +227,9 @@ Result<void> Token::check_link(UnixTime now, const RevocationSet& revoked, std::
     return refuse(Errc::expired, "it expired at {} ns, it is {} ns: ask {} for a new one", expires().nanos, now.nanos,
                   issuer().uri());
   if (action() == Action::revoke) {
-    if (chain() != nullptr) return refuse(Errc::broken_chain, "a revocation has no chain");
+    if (chain() != nullptr && (chain()->action() != Action::delegate || chain()->subject() != issuer()))
+      return refuse(Errc::broken_chain, "the chain of a revocation is the delegation to its issuer; this one is to {}",
+                    name_of(chain()->subject()));
     return {};
   }
   if (claims().depth > 0 && distance > claims().depth)
@@ -386,9 +388,22 @@ Result<TokenList> TokenList::parse(std::string_view text, std::size_t max_bytes)
   return from_json(*value);
 }
 
+void RevocationSet::add(const Token& revocation, did::Did accountable) {
+  const auto [held, added] = by_key_.try_emplace(revocation.revocation_key(), Entry{revocation, accountable});
+  if (!added && held->second.revocation.expires() < revocation.expires())
+    held->second = Entry{revocation, std::move(accountable)};
+}
+
+std::size_t RevocationSet::bytes_of(const did::Did& accountable) const {
+  std::size_t bytes = 0;
+  for (const auto& [key, entry] : by_key_)
+    if (entry.accountable == accountable) bytes += entry.revocation.text().size();
+  return bytes;
+}
+
 TokenList RevocationSet::list() const {
   TokenList list;
-  for (const auto& [key, token] : by_key_) list.tokens.push_back(token);
+  for (const auto& [key, entry] : by_key_) list.tokens.push_back(entry.revocation);
   return list;
 }
 

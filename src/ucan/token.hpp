@@ -5,7 +5,8 @@
 //     receiver; empty means any), capabilities, topics, a nonce, an expiry, a depth, and at most one parent, its
 //     chain.
 //  2. `delegate` delegates capabilities, `invoke` and `broadcast` exercise them, `revoke` revokes a token of the same
-//     issuer.
+//     issuer. The chain of a revocation is that of the revoked token: it shows from where the issuer had its power, and
+//     limits nothing.
 //  3. A token is immutable and keeps its canonical text, the compact JSON that Go writes. What is signed is
 //     "dms:token:" followed by that text of the token without its signature. A parsed token is encoded again, so two
 //     texts with the same meaning are one token.
@@ -169,20 +170,32 @@ struct TokenList {
 /// Revocations by the key of the token they revoke. The owner bounds their number.
 class RevocationSet {
  public:
-  /// `revocation` has been verified.
-  void add(const Token& revocation) { by_key_.insert_or_assign(revocation.revocation_key(), revocation); }
+  /// `revocation` has been verified. Of two for one token the one that expires later stays. `accountable` is the DID that
+  /// it is charged to; empty: none.
+  void add(const Token& revocation, did::Did accountable = {});
   void remove(const Token& revocation) { by_key_.erase(revocation.revocation_key()); }
   /// A revocation expires with the token it revokes.
   void drop_expired(UnixTime now) {
-    std::erase_if(by_key_, [now](const auto& entry) { return entry.second.expired(now); });
+    std::erase_if(by_key_, [now](const auto& entry) { return entry.second.revocation.expired(now); });
   }
+  /// Charges each revocation anew.
+  template <class AccountableFor>
+  void charge(AccountableFor accountable_for) {
+    for (auto& [key, entry] : by_key_) entry.accountable = accountable_for(entry.revocation);
+  }
+  /// The size of the revocations that are charged to `accountable`.
+  [[nodiscard]] std::size_t bytes_of(const did::Did& accountable) const;
   [[nodiscard]] bool contains(const Token& token) const { return contains(token.revocation_key()); }
   [[nodiscard]] bool contains(const std::string& revocation_key) const { return by_key_.contains(revocation_key); }
   [[nodiscard]] TokenList list() const;
   [[nodiscard]] std::size_t size() const { return by_key_.size(); }
 
  private:
-  std::map<std::string, Token> by_key_;
+  struct Entry {
+    Token revocation;
+    did::Did accountable;
+  };
+  std::map<std::string, Entry> by_key_;
 };
 
 }  // namespace dms::ucan
