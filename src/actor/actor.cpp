@@ -87,7 +87,18 @@ Result<std::unique_ptr<Actor>> Actor::start(System& system, SecurityContext secu
     return fail(listening.error(), "opening inbox {}", self->handle_.address.inbox);
   }
   if (parent != nullptr) parent->children_.push_back(self);
+  const Result<void> added = self->add_behaviour(
+      std::string(kHealthCheck), [self](Envelope envelope) { return self->answer_health_check(std::move(envelope)); });
+  DMS_EXPECT(added, "the health check is no capability");
   return actor;
+}
+
+Task<void> Actor::answer_health_check(Envelope envelope) {
+  if (envelope.options.reply_to.empty()) co_return;
+  HealthReply reply;
+  reply.ok = true;
+  Task<Result<void>> replying = this->reply(envelope, reply);
+  (void)co_await std::move(replying);
 }
 
 Task<void> Actor::stop() {

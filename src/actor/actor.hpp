@@ -5,7 +5,8 @@
 //     envelope to this actor (or a broadcast on a subscribed topic); it was sent by the host it names; a place for it
 //     is free; it has not expired and lives no longer than kMaxLifetime; its signature is the sender's; the behaviour
 //     exists, exactly by that path, and has not expired; it is not a replay; its tokens allow it
-//     (security_context.hpp); its sender fits the replay filter. What fails is counted (metrics.hpp) and logged at
+//     (security_context.hpp); its sender fits the replay filter. The last two do not apply to an open behaviour
+//     (BehaviourOptions). What fails is counted (metrics.hpp) and logged at
 //     debug. There is no answer, as in NuNet's network, so that an unknown sender gets no information; only a sender on
 //     this host whose DID the capability context names gets an error reply (error_reply.hpp).
 //  2. Messages between actors of one node take the same path, through the network module; a message to the actor
@@ -18,7 +19,8 @@
 //     Errc::deadline_exceeded when the message expires.
 //  5. A child actor has its own key and inbox, and its parent's capability context, host and limits. It belongs to
 //     the caller of create_child(); a parent's stop() stops its children first.
-//  6. stop() ends everything: nothing is received, handlers are cancelled, calls in progress return Errc::closed. It must
+//  6. Each actor answers kHealthCheck with {"OK": true}; add_behaviour() replaces that.
+//  7. stop() ends everything: nothing is received, handlers are cancelled, calls in progress return Errc::closed. It must
 //     have ended before the actor is destroyed, and must not be awaited by one of the actor's own handlers (it waits
 //     for them).
 //
@@ -51,6 +53,14 @@ namespace dms::actor {
 inline constexpr std::string_view kReplyPrefix = "/dms/actor/replyto/";
 inline constexpr std::string_view kHealthCheck = "/dms/actor/healthcheck";
 
+struct HealthReply {
+  bool ok = false;
+  std::string error;
+  static constexpr auto json_fields() {
+    return std::tuple(json::field("OK", &HealthReply::ok), json::field("Error", &HealthReply::error));
+  }
+};
+
 /// `actor/<inbox>/messages/0.0.1` is a protocol name, which libp2p bounds to 256 characters.
 inline constexpr std::size_t kMaxInbox = 235;
 /// Errc::invalid_argument for what cannot be an inbox: empty, longer than kMaxInbox, or with characters of no protocol name.
@@ -82,6 +92,9 @@ struct BehaviourOptions {
   std::string topic = {};
   /// If set, only this actor may use the behaviour.
   std::optional<Id> only_from = {};
+  /// The payload proves its own authority, and a repeated message changes nothing: tokens are not checked and replays are not
+  /// recorded. Only `from.id` and, of a message, `from.addr.host` are proven; there is no authority to reply.
+  bool open = false;
 };
 
 struct MessageOptions {
@@ -209,6 +222,7 @@ class Actor {
   [[nodiscard]] SteadyTime deadline(UnixTime expiry) const;
 
   Task<void> renew_supervisor_grant(Handle supervisor);
+  Task<void> answer_health_check(Envelope envelope);
   void sweep_behaviours(UnixTime now);
 
   System& system_;

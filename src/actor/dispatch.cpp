@@ -137,7 +137,9 @@ std::optional<Actor::Accepted> Actor::accept(const Envelope& envelope, Signature
     return std::nullopt;
   }
   std::optional<Authorization> authorization = authorize(envelope, *behaviour, now);
-  if (!authorization || !record(envelope, authorization->authority)) return std::nullopt;
+  if (!authorization) return std::nullopt;
+  // What anybody may send is not recorded: unknown senders would fill the filter.
+  if (!behaviour->options.open && !record(envelope, authorization->authority)) return std::nullopt;
   Accepted accepted{behaviour->handler, *std::move(authorization)};
   if (behaviour->options.one_shot) behaviours_.erase(envelope.behaviour);
   return accepted;
@@ -194,6 +196,7 @@ std::optional<Authorization> Actor::authorize(const Envelope& envelope, const Be
     refuse(Refusal::wrong_receiver, &envelope, "the behaviour does not accept this topic");
     return std::nullopt;
   }
+  if (options.open) return Authorization{ucan::Consumed(nullptr), {envelope.from.did, {}}};
   Result<Authorization> authorization =
       envelope.is_broadcast() ? security_.require_broadcast(envelope, options.topic, options.capabilities, now)
                               : security_.require(envelope, options.capabilities, now);

@@ -42,6 +42,20 @@ TEST_P(Lifecycle, ChildrenOfTwoNodesExchangeMessages) {
   w.run(b, allocation->stop());
 }
 
+TEST_P(Lifecycle, EachActorAnswersItsHealthCheckToWhomItIsGranted) {
+  const std::string path(kHealthCheck);
+  auto child = b.root->create_child("allocation").value();
+  TestNode& stranger = w.add("stranger");
+  w.grant(b, a, {path});
+  for (const Handle& actor : {b.root->handle(), child->handle()}) {
+    const auto reply = w.run(a, a.root->call<HealthReply>(a.root->message(actor, path)));
+    ASSERT_TRUE(reply) << reply.error().to_string();
+    EXPECT_TRUE(reply->ok);
+    EXPECT_FALSE(w.run(stranger, stranger.root->invoke(stranger.root->message(actor, path))));
+  }
+  w.run(b, child->stop());
+}
+
 TEST_P(Lifecycle, ASupervisorMayQueryHealthWhileTheChildExists) {
   auto child = b.root->create_child("allocation", {.supervisor = a.root->handle()}).value();
   TestNode::answer_with(*child, std::string(kHealthCheck), "healthy");

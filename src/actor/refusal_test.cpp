@@ -22,6 +22,43 @@ TEST_P(Refused, IsAcceptedIfValid) {
   EXPECT_EQ(received->size(), 1u);
 }
 
+TEST_P(Refused, AnOpenBehaviourAsksForNoTokenAndRecordsNoReplay) {
+  BehaviourOptions options;
+  options.open = true;
+  options.topic = "/nunet/open";
+  const Received open = b.listen("/broadcast/open", options);
+  ASSERT_TRUE(b.root->subscribe(options.topic));
+  Envelope envelope = a.root->message(b.root->handle(), "/broadcast/open");
+  envelope.nonce = 1;
+  ASSERT_TRUE(a.root->security().sign(envelope));
+  w.inject(a, b, envelope);
+  w.inject(a, b, envelope);
+  EXPECT_EQ(open->size(), 2u);
+  Envelope broadcast = a.root->broadcast("/broadcast/open", {}, {.topic = options.topic});
+  broadcast.nonce = 2;
+  ASSERT_TRUE(a.root->security().sign(broadcast));
+  w.inject_broadcast(a, options.topic, broadcast);
+  EXPECT_EQ(open->size(), 3u);
+  // Still an envelope of its sender, on its topic only.
+  envelope.signature.back() ^= 1;
+  w.inject(a, b, envelope);
+  expect(Refusal::bad_signature);
+  EXPECT_EQ(open->size(), 3u);
+}
+
+TEST_P(Refused, AnOpenBehaviourIsOpenOnItsTopicOnly) {
+  BehaviourOptions options;
+  options.open = true;
+  const Received open = b.listen("/broadcast/open", options);
+  ASSERT_TRUE(b.root->subscribe(kTopic));
+  Envelope broadcast = a.root->broadcast("/broadcast/open", {}, {.topic = kTopic});
+  broadcast.nonce = 1;
+  ASSERT_TRUE(a.root->security().sign(broadcast));
+  w.inject_broadcast(a, kTopic, broadcast);
+  EXPECT_TRUE(open->empty());
+  expect(Refusal::wrong_receiver);
+}
+
 TEST_P(Refused, NoToken) {
   Envelope envelope = a.root->message(b.root->handle(), kHello);
   envelope.nonce = 1;
