@@ -265,6 +265,23 @@ std::vector<Entry> Loaded::list(std::string_view section) const {
   return entries;
 }
 
+json::Value Loaded::shown() const {
+  json::Value all = json::Object();
+  for (const Setting& setting : registry->settings()) {
+    const auto value = values.find(setting.key);
+    if (setting.secret || !setting.without_effect.empty() || value == values.end()) continue;
+    json::Value* place = &all;
+    for (std::string_view rest = setting.key; !rest.empty();) {
+      const std::string_view name = rest.substr(0, rest.find('.'));
+      rest.remove_prefix(std::min(rest.size(), name.size() + 1));
+      if (!place->is_object()) *place = json::Object();
+      place = &place->get_object()[name];
+    }
+    *place = value->second;
+  }
+  return all;
+}
+
 std::vector<std::string> Loaded::set_without_effect() const {
   std::vector<std::string> keys;
   for (const auto& [key, origin] : origins)

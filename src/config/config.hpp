@@ -92,6 +92,9 @@ struct Loaded {
   [[nodiscard]] Result<std::string> get(std::string_view key) const;
   /// All settings, or those of a section ("rest"), in the order of the registry.
   [[nodiscard]] std::vector<Entry> list(std::string_view section = {}) const;
+  /// What another machine may see, nested by section: the settings that have an effect and are not marked as secret. Those
+  /// without effect may be API keys of services that this program does not use.
+  [[nodiscard]] json::Value shown() const;
   /// The keys that were set although they have no effect.
   [[nodiscard]] std::vector<std::string> set_without_effect() const;
 };

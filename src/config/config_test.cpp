@@ -54,6 +54,29 @@ TEST_F(ConfigFile, DefaultsApplyWithoutAFile) {
   EXPECT_EQ(loaded->list("rest").size(), 2U);
 }
 
+struct Account {
+  static constexpr std::string_view kSection = "account";
+  std::string name = "me";
+  std::string password;
+  static auto config_fields() {
+    return std::tuple(field("name", &Account::name), field("password", &Account::password).secret());
+  }
+};
+
+TEST_F(ConfigFile, OnlySettingsWithAnEffectThatAreNotSecretAreShown) {
+  Section planned;
+  planned.settings = {unused("apm.api_key", std::string(), "nobody reads it")};
+  sources_.registry = std::make_shared<const Registry>(
+      std::vector{section<Rest>(), section<Logs>(), section<Account>(), std::move(planned)});
+  const auto loaded =
+      parse(R"({"rest":{"port":7},"account":{"name":"you","password":"hidden"},"apm":{"api_key":"hidden"}})", sources_);
+  ASSERT_TRUE(loaded) << loaded.error().to_string();
+  EXPECT_EQ(loaded->section<Account>().password, "hidden");
+  EXPECT_EQ(loaded->shown(), json::parse(R"({"rest":{"addr":"127.0.0.1","port":7},
+      "observability":{"logging":{"level":"INFO","rotation":{"max_size_mb":100}}},"account":{"name":"you"}})")
+                                 .value());
+}
+
 TEST_F(ConfigFile, TheFirstFileIsReadAndTheEnvironmentOverridesIt) {
   write("etc", R"({"rest":{"port":1}})");
   EXPECT_EQ(load(sources_)->section<Rest>().port, 1);

@@ -41,6 +41,7 @@ struct Setting {
   std::vector<std::string> former;  ///< keys of older files that stand for it
   std::string variable;             ///< an environment variable besides DMS_REST_PORT; empty: none
   bool path = false;                ///< `~/` at its start is the home folder
+  bool secret = false;              ///< never shown to another machine, see Loaded::shown()
   std::string without_effect;       ///< why it has none; empty: it has an effect
   json::Value initial;              ///< the default
   std::function<Result<json::Value>(const json::Value&)> read;  ///< checks the type
@@ -61,12 +62,18 @@ struct Field {
   std::string_view name;
   T S::*member;
   bool is_path = false;
+  bool is_secret = false;
   std::vector<std::string> former = {};
   std::string variable_name = {};
 
   /// `~/` is expanded.
   Field path() && {
     is_path = true;
+    return std::move(*this);
+  }
+  /// A password, a key, a token: never shown to another machine.
+  Field secret() && {
+    is_secret = true;
     return std::move(*this);
   }
   /// The whole key under which older files hold it.
@@ -153,6 +160,7 @@ Section section() {
   const auto add = [&](auto field) {
     Setting setting = detail::make_setting(detail::key_of<S>(field.name), initial.*field.member);
     setting.path = field.is_path;
+    setting.secret = field.is_secret;
     setting.former = std::move(field.former);
     setting.variable = std::move(field.variable_name);
     made.settings.push_back(std::move(setting));

@@ -76,5 +76,21 @@ TEST(NodeSettings, OnlySettingsThatAModuleReadsHaveAnEffect) {
     EXPECT_FALSE(effect(key)) << key;
 }
 
+TEST(NodeSettings, NothingShownToOtherMachinesCanBeASecret) {
+  std::string text(kExistingNode);
+  for (const char* key : {"ethereum_rpc_url", "ethereum_rpc_token", "block_frost_api_url", "block_frost_api_key",
+                          "server_url", "api_key", "secret_token", "url"})
+    for (std::size_t at = 0; (at = text.find(fmt::format("\"{}\": \"", key), at)) != std::string::npos; ++at)
+      text.insert(text.find(": \"", at) + 3, "hidden");
+  const auto loaded = config::parse(text, sources());
+  ASSERT_TRUE(loaded) << loaded.error().to_string();
+  EXPECT_EQ(*loaded->get("apm.secret_token"), "hiddent");
+  const std::string shown = json::write(loaded->shown());
+  EXPECT_NE(shown.find("\"listen_address\":[\"/ip4/127.0.0.1/tcp/3\"]"), std::string::npos) << shown;
+  EXPECT_EQ(shown.find("hidden"), std::string::npos) << shown;
+  // A setting with such a name is declared with field().secret().
+  for (const char* word : {"key", "token", "secret", "pass"}) EXPECT_EQ(shown.find(word), std::string::npos) << word;
+}
+
 }  // namespace
 }  // namespace dms
