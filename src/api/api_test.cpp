@@ -273,6 +273,18 @@ TEST_F(ApiTest, AnotherUserCannotTakeTheInboxOfAFutureActor) {
   EXPECT_EQ(post("invoke", e).status, 200) << "the daemon's user names its inboxes";
 }
 
+TEST_F(ApiTest, WhichInboxesTheNodeHasIsToldToTheDaemonsUserOnly) {
+  Handle nowhere = home.handle;
+  nowhere.address.inbox = "0123abcd_web";
+  EXPECT_EQ(post("send", request(nowhere)).status, 500);
+  EXPECT_EQ(post("invoke", request(nowhere)).status, 500);
+  home.sim.set_user(kOther);
+  EXPECT_EQ(post("send", request(nowhere)).status, 200);
+  const SteadyTime before = world.now();
+  EXPECT_EQ(post("invoke", request(nowhere, 10s)).status, 408);
+  EXPECT_GE(world.now() - before, Duration(9s)) << "as long as without a reply";
+}
+
 TEST_F(ApiTest, AnUnreachablePeerIsAnError) {
   substrate->cut(home.network.self(), provider.network.self());
   const auto response = post("invoke", request(provider.handle));
@@ -415,6 +427,25 @@ TEST_F(ApiTest, TheUnixSocketServesTheDaemonsUserAndRoot) {
   EXPECT_FALSE(served(kOther));
   EXPECT_FALSE(served(std::nullopt));
   EXPECT_EQ(server.metrics().refusals[Refusal::foreign_user].value(), 2U);
+}
+
+TEST_F(ApiTest, WhereThePortIsTakenTheUnixSocketServes) {
+  options.listen = server.local();
+  options.socket = "/nunet/other.sock";
+  Server second(home.sim.runtime(), home.network, home.handle, options);
+  ASSERT_TRUE(second.start());
+  EXPECT_FALSE(second.has_port());
+  EXPECT_TRUE(server.has_port());
+  home.sim.set_user(kUser);
+  EXPECT_TRUE(world.run(home.sim, call_socket(home.sim.runtime().net, second.socket())));
+  world.run(home.sim, second.close());
+
+  options.socket.clear();
+  Server third(home.sim.runtime(), home.network, home.handle, options);
+  const Result<void> started = third.start();
+  ASSERT_FALSE(started);
+  EXPECT_TRUE(started.error().is(Errc::already_exists)) << started.error().to_string();
+  world.run(home.sim, third.close());
 }
 
 /// Sends the request and closes the connection a second later.

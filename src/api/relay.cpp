@@ -103,7 +103,7 @@ SteadyTime Relay::deadline_of(const actor::Envelope& envelope) const {
   return lane_.now() + (std::min(envelope.expiry(), latest) - now);
 }
 
-Task<Result<void>> Relay::deliver(actor::Envelope envelope) {
+Task<Result<void>> Relay::deliver(actor::Envelope envelope, NoInbox no_inbox) {
   if (envelope.is_broadcast()) {
     Bytes text = envelope.encode();
     co_return co_await network_.publish(envelope.options.topic, std::move(text));
@@ -114,25 +114,27 @@ Task<Result<void>> Relay::deliver(actor::Envelope envelope) {
   if (!peer) co_return fail(peer.error(), "to.addr.host: expected a peer id");
   Bytes text = envelope.encode();
   auto sent = co_await network_.send(*peer, actor::inbox_protocol(envelope.to.address.inbox), std::move(text));
-  if (!sent) co_return fail(sent.error(), "failed to send message to {}", envelope.to.address.host);
+  const bool hidden = no_inbox == NoInbox::hidden && !sent && sent.error().is(Errc::unsupported);
+  if (!sent && !hidden) co_return fail(sent.error(), "failed to send message to {}", envelope.to.address.host);
   co_return Result<void>();
 }
 
-Task<Result<void>> Relay::send(actor::Envelope envelope) {
+Task<Result<void>> Relay::send(actor::Envelope envelope, NoInbox no_inbox) {
   CO_TRY_VOID(check_request(envelope));
   if (envelope.is_broadcast())
     co_return fail(actor::Errc::bad_receiver, "to: post a broadcast to /api/v1/actor/broadcast");
   ++metrics_.relayed;
   const SteadyTime deadline = deadline_of(envelope);
-  co_return co_await with_deadline(deadline, deliver(std::move(envelope)));
+  co_return co_await with_deadline(deadline, deliver(std::move(envelope), no_inbox));
 }
 
-Task<Result<void>> Relay::exchange(const actor::Envelope& envelope, Inbox& inbox, std::size_t wanted) {
-  CO_TRY_VOID(co_await deliver(envelope));
+Task<Result<void>> Relay::exchange(const actor::Envelope& envelope, Inbox& inbox, std::size_t wanted,
+                                   NoInbox no_inbox) {
+  CO_TRY_VOID(co_await deliver(envelope, no_inbox));
   co_return co_await inbox.wait_for(wanted);
 }
 
-Task<Result<actor::Envelope>> Relay::invoke(actor::Envelope envelope) {
+Task<Result<actor::Envelope>> Relay::invoke(actor::Envelope envelope, NoInbox no_inbox) {
   CO_TRY_VOID(check_request(envelope));
   if (envelope.is_broadcast())
     co_return fail(actor::Errc::bad_receiver, "to: post a broadcast to /api/v1/actor/broadcast");
@@ -141,7 +143,7 @@ Task<Result<actor::Envelope>> Relay::invoke(actor::Envelope envelope) {
   Inbox inbox(*this, envelope);
   CO_TRY_VOID(inbox.open());
   ++metrics_.relayed;
-  CO_TRY_VOID(co_await with_deadline(deadline_of(envelope), exchange(envelope, inbox, 1)));
+  CO_TRY_VOID(co_await with_deadline(deadline_of(envelope), exchange(envelope, inbox, 1, no_inbox)));
   auto replies = inbox.take();
   co_return std::move(replies.front());
 }
@@ -152,7 +154,8 @@ Task<Result<std::vector<actor::Envelope>>> Relay::broadcast(actor::Envelope enve
   Inbox inbox(*this, envelope);
   CO_TRY_VOID(inbox.open());
   ++metrics_.relayed;
-  auto collected = co_await with_deadline(deadline_of(envelope), exchange(envelope, inbox, kMaxReplies));
+  auto collected =
+      co_await with_deadline(deadline_of(envelope), exchange(envelope, inbox, kMaxReplies, NoInbox::reported));
   if (!collected && !collected.error().is(Errc::deadline_exceeded)) co_return std::unexpected(collected.error());
   co_return inbox.take();
 }

@@ -32,22 +32,25 @@ inline constexpr Duration kMaxWait = std::chrono::hours(1);
 inline constexpr std::size_t kMaxReplies = 1024;
 inline constexpr std::size_t kMaxReplyBytes = std::size_t{8} << 20;
 
+/// Whether a caller learns that the receiver has no such inbox. If not, its message counts as sent and is not answered.
+enum class NoInbox : std::uint8_t { reported, hidden };
+
 class Relay {
  public:
   /// Counts in `metrics`.
   Relay(Lane& lane, network::Network& network, Metrics& metrics) : lane_(lane), network_(network), metrics_(metrics) {}
 
-  Task<Result<void>> send(actor::Envelope envelope);
+  Task<Result<void>> send(actor::Envelope envelope, NoInbox no_inbox);
   /// The reply; Errc::deadline_exceeded if none came in time.
-  Task<Result<actor::Envelope>> invoke(actor::Envelope envelope);
+  Task<Result<actor::Envelope>> invoke(actor::Envelope envelope, NoInbox no_inbox);
   Task<Result<std::vector<actor::Envelope>>> broadcast(actor::Envelope envelope);
 
  private:
   class Inbox;
   [[nodiscard]] Result<void> check_request(const actor::Envelope& envelope) const;
   [[nodiscard]] SteadyTime deadline_of(const actor::Envelope& envelope) const;
-  Task<Result<void>> deliver(actor::Envelope envelope);
-  Task<Result<void>> exchange(const actor::Envelope& envelope, Inbox& inbox, std::size_t wanted);
+  Task<Result<void>> deliver(actor::Envelope envelope, NoInbox no_inbox);
+  Task<Result<void>> exchange(const actor::Envelope& envelope, Inbox& inbox, std::size_t wanted, NoInbox no_inbox);
 
   Lane& lane_;
   network::Network& network_;

@@ -62,23 +62,27 @@ Server::Server(Runtime runtime, network::Network& network, actor::Handle root, O
       nursery_(runtime.lane, "api") {}
 
 Result<void> Server::start() {
+  if (!options_.socket.empty()) {
+    if (auto local_socket = runtime_.net.listen_unix(options_.socket)) {
+      unix_listener_ = *std::move(local_socket);
+      nursery_.spawn(accept_all(*unix_listener_, true));
+    } else {
+      log::warn("api", "no Unix socket; the REST API serves at {} only: {}", options_.listen.to_string(),
+                local_socket.error().to_string());
+      options_.socket.clear();
+    }
+  }
   auto listener = runtime_.net.listen_tcp(options_.listen);
-  if (!listener)
-    return fail(listener.error(),
-                "the REST API at {}: choose another rest.port, or stop the process that listens there",
-                options_.listen.to_string());
-  listener_ = *std::move(listener);
-  nursery_.spawn(accept_all(*listener_, false));
-  if (options_.socket.empty()) return {};
-  auto local_socket = runtime_.net.listen_unix(options_.socket);
-  if (!local_socket) {
-    log::warn("api", "no Unix socket; the REST API serves at {} only: {}", local().to_string(),
-              local_socket.error().to_string());
-    options_.socket.clear();
+  if (listener) {
+    listener_ = *std::move(listener);
+    nursery_.spawn(accept_all(*listener_, false));
     return {};
   }
-  unix_listener_ = *std::move(local_socket);
-  nursery_.spawn(accept_all(*unix_listener_, true));
+  const std::string why =
+      fmt::format("the REST API at {}: choose another rest.port, or stop the process that listens there",
+                  options_.listen.to_string());
+  if (!unix_listener_) return fail(listener.error(), "{}", why);
+  log::warn("api", "{}: {}; it serves at {} only", why, listener.error().to_string(), options_.socket);
   return {};
 }
 
@@ -193,13 +197,14 @@ Task<HttpResponse> Server::answer_post(HttpRequest request, Route route, Caller 
   if (route != Route::send && !named_as_caller && !quota_.is_operator(caller.user))
     co_return error(403, fmt::format("from.addr.inbox: expected {}<number>; other inboxes are for the daemon's user",
                                      kCallerInbox));
+  const NoInbox no_inbox = quota_.is_operator(caller.user) ? NoInbox::reported : NoInbox::hidden;
   if (route == Route::send) {
-    auto sent = co_await relay_.send(*std::move(envelope));
+    auto sent = co_await relay_.send(*std::move(envelope), no_inbox);
     if (!sent) co_return error(sent.error());
     co_return member(200, "message", "message sent");
   }
   if (route == Route::invoke) {
-    auto reply = co_await relay_.invoke(*std::move(envelope));
+    auto reply = co_await relay_.invoke(*std::move(envelope), no_inbox);
     if (!reply) co_return error(reply.error());
     co_return HttpResponse(200, json::encode(*reply));
   }

@@ -27,7 +27,8 @@
 // server itself (403). Slow and endless requests end at http/http.hpp's limits. Another local user reaches the TCP port
 // without a key to sign with, and cannot use up the connections or the request rate of the daemon's user. It gets
 // replies in inboxes named kCallerInbox only, so that it cannot take the name that an actor is about to have: those of
-// ensembles and allocations are known from broadcasts. A process that listens on the port instead of the daemon is
+// ensembles and allocations are known from broadcasts. It does not learn which inboxes this node has: a message to one that does
+// not exist counts as sent. A process that listens on the port instead of the daemon is
 // detected by the client (cli/client/client.hpp).
 // Specification: NuNet DMS 0.5 REST, api/v1/actor.
 #pragma once
@@ -59,11 +60,13 @@ class Server {
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
-  /// Errc::already_exists if the address is taken. A Unix socket that cannot be made is logged: only the TCP port is
-  /// served.
+  /// Of the Unix socket and the address, one is sufficient: the other, if it cannot be had, is logged. Without a socket
+  /// Errc::already_exists if the address is taken.
   Result<void> start();
-  /// Where start() listens; the port is the one in use.
+  /// Where it listens; the port is the one in use.
   [[nodiscard]] IpEndpoint local() const;
+  /// False if another process has the address.
+  [[nodiscard]] bool has_port() const { return listener_ != nullptr; }
   /// The Unix socket; empty if there is none.
   [[nodiscard]] const std::string& socket() const { return options_.socket; }
   Task<void> close();
