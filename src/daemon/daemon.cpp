@@ -119,6 +119,7 @@ class Daemon {
         executor_(settings.section<executor::Settings>()),
         jobs_(settings.section<executor::JobSettings>()),
         location_(settings.section<node::LocationSettings>()),
+        shown_(settings.shown()),
         capabilities_file_(std::move(capabilities_file)),
         key_(std::move(key)),
         processes_(runtime.lane),
@@ -207,6 +208,8 @@ class Daemon {
     machine.work_dir = work_dir;
     services.machine = [machine] { return resources_of(hardware::discover(machine)); };
     services.usage = [machine] { return resources_of(hardware::usage(machine)); };
+    services.hostname = hardware::hostname;
+    services.interfaces = hardware::network_interfaces;
     node::Options options;
     options.work_dir = work_dir;
     options.location.continent = location_.host_continent;
@@ -214,6 +217,7 @@ class Daemon {
     options.location.city = location_.host_city;
     options.allow_privileged_docker = jobs_.allow_privileged_docker;
     options.capabilities_file = capabilities_file_;
+    options.config = shown_;
     Task<Result<std::unique_ptr<node::Node>>> starting =
         node::Node::start(std::move(services), key_, capabilities_, std::move(options));
     CO_TRY(node_, co_await std::move(starting));
@@ -252,6 +256,10 @@ class Daemon {
     }
   }
 
+  [[nodiscard]] std::string rest() const {
+    return server_->has_port() ? "http://" + server_->local().to_string() : server_->socket();
+  }
+
   void print_summary() {
     const auto list = [](const auto& items) {
       std::string text;
@@ -259,10 +267,10 @@ class Daemon {
       return text.empty() ? std::string("-") : text;
     };
     const std::string text = fmt::format(
-        "nunet {}\n  peer id    {}\n  DID        {}\n  listens    {}\n  REST       http://{}\n  can run    {}\n  state "
+        "nunet {}\n  peer id    {}\n  DID        {}\n  listens    {}\n  REST       {}\n  can run    {}\n  state "
         "     {}\nready\n",
         DMS_VERSION, network_->self().to_string(), capabilities_->did().uri(), list(network_->listen_addresses()),
-        server_->local().to_string(), list(executors_->types()), folders_.work_dir);
+        rest(), list(executors_->types()), folders_.work_dir);
     // A closed standard output is not an error.
     (void)std::fwrite(text.data(), 1, text.size(), stdout);
     (void)std::fflush(stdout);
@@ -295,6 +303,7 @@ class Daemon {
   executor::Settings executor_;
   executor::JobSettings jobs_;
   node::LocationSettings location_;
+  json::Value shown_;  ///< the settings that other machines may see
   std::filesystem::path capabilities_file_;
   crypto::PrivateKey key_;
   RealProcesses processes_;

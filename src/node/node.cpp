@@ -10,7 +10,9 @@ Node::Node(Services services, std::unique_ptr<actor::System> system, std::unique
       options_(std::move(options)),
       system_(std::move(system)),
       root_(std::move(root)),
-      behaviours_(services_, options_, *root_),
+      capabilities_(services_.runtime.lane, root_->security().capabilities(), options_.capabilities_file),
+      behaviours_(services_, options_, *root_, capabilities_),
+      revocations_(*root_, capabilities_),
       provider_({services_.runtime.lane, services_.network, services_.resources, services_.executors, options_.work_dir,
                  options_.location, options_.allow_privileged_docker, services_.store, services_.boot_id},
                 *root_),
@@ -30,6 +32,7 @@ Task<Result<std::unique_ptr<Node>>> Node::start(Services services, crypto::Priva
   std::unique_ptr<Node> node(new Node(std::move(services), std::move(system), std::move(root), std::move(options)));
   Result<void> started = co_await node->provider_.start();
   if (started) started = node->behaviours_.start();
+  if (started) started = node->revocations_.start();
   if (started) started = co_await node->deployments_.start();
   if (!started) {
     co_await node->stop();

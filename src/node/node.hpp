@@ -1,6 +1,6 @@
 // The node actor: one machine on the network, and its behaviours.
 //
-// Its parts: NodeBehaviours (what a node reports of itself), provider::Provider (bids, reservations, allocations),
+// Its parts: NodeBehaviours (what a node reports of itself), Revocations (of tokens, between nodes), provider::Provider (bids, reservations, allocations),
 // orchestrator::Deployments (what this node deploys for its user). protocol/serve.hpp says how a behaviour is
 // registered.
 //
@@ -9,6 +9,7 @@
 #pragma once
 
 #include "node/node_behaviours.hpp"
+#include "node/revocations.hpp"
 #include "node/services.hpp"
 #include "orchestrator/deployment/deployments.hpp"
 #include "provider/provider.hpp"
@@ -37,7 +38,9 @@ class Node {
   Options options_;
   std::unique_ptr<actor::System> system_;
   std::unique_ptr<actor::Actor> root_;
+  CapabilityFile capabilities_;
   NodeBehaviours behaviours_;
+  Revocations revocations_;
   provider::Provider provider_;
   orchestrator::Deployments deployments_;
 };

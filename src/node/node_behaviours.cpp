@@ -1,7 +1,5 @@
 #include "node/node_behaviours.hpp"
 
-#include "base/assert.hpp"
-#include "base/file.hpp"
 #include "protocol/serve.hpp"
 
 namespace dms::node {
@@ -35,6 +33,9 @@ Result<void> NodeBehaviours::start() {
   TRY_VOID(serve(root_, kHardwareSpec, *this, &N::hardware_spec));
   TRY_VOID(serve(root_, kHardwareUsage, *this, &N::hardware_usage));
   TRY_VOID(serve(root_, kCapList, *this, &N::cap_list));
+  TRY_VOID(serve(root_, kNodeStatus, *this, &N::status));
+  TRY_VOID(serve(root_, kBroadcastNodeStatus, *this, &N::status));
+  TRY_VOID(root_.subscribe(std::string(kStatusTopic)));
   return serve(root_, kCapAnchor, *this, &N::cap_anchor);
 }
 
@@ -70,12 +71,14 @@ Task<PeersReply> NodeBehaviours::peers(Nothing, Request) {
   co_return reply;
 }
 
-Task<SelfReply> NodeBehaviours::self(Nothing, Request) {
+SelfReply NodeBehaviours::p2p() const {
   SelfReply reply;
   reply.id = services_.network.self().to_string();
   reply.listen_addr = fmt::format("{}", fmt::join(services_.network.listen_addresses(), ", "));
-  co_return reply;
+  return reply;
 }
+
+Task<SelfReply> NodeBehaviours::self(Nothing, Request) { co_return p2p(); }
 
 Task<ConnectReply> NodeBehaviours::connect(ConnectRequest request, Request) {
   ConnectReply reply;
@@ -153,22 +156,40 @@ Task<CapAnchorReply> NodeBehaviours::cap_anchor(CapAnchorRequest request, Reques
   more.require = std::move(request.require);
   more.provide = std::move(request.provide);
   more.revoke = std::move(request.revoke);
-  const auto context = root_.security().capabilities();
-  const UnixTime now = services_.runtime.lane.unix_now();
-  const Mutex::Lock lock = co_await anchoring_.lock();
-  const std::string before = context->serialise();
-  Result<void> done = context->anchor(more, now);
-  if (done && !options_.capabilities_file.empty()) {
-    auto save = [file = options_.capabilities_file, text = context->serialise()] {
-      return write_file(file, text, 0600);
-    };
-    done = co_await offload(save);
-    if (!done) {
-      const Result<void> restored = context->reload(before, now);
-      DMS_EXPECT(restored, "the capability context cannot be restored");
-    }
+  Task<Result<void>> anchoring = capabilities_.anchor(std::move(more));
+  const Result<void> done = co_await std::move(anchoring);
+  CapAnchorReply reply;
+  reply.ok = done.has_value();
+  if (!done) reply.error = done.error().to_string();
+  co_return reply;
+}
+
+Task<NodeStatusReply> NodeBehaviours::status(Nothing, Request) {
+  NodeStatus status;
+  const auto take = [&status](std::string_view what, auto found, auto& into) {
+    if (found)
+      into = *std::move(found);
+    else
+      status.errors.push_back(fmt::format("{}: {}", what, found.error().to_string()));
+  };
+  take("hostname", services_.hostname(), status.hostname);
+  status.did = root_.handle().did.uri();
+  std::vector<hardware::Interface> interfaces;
+  take("network interfaces", services_.interfaces(), interfaces);
+  for (hardware::Interface& each : interfaces)
+    status.network.interfaces.push_back({std::move(each.name), std::move(each.addresses), std::move(each.mac_address)});
+  status.network.p2p = p2p();
+  take("total resources", services_.machine(), status.resources.total);
+  if (const auto share = services_.resources.onboarded()) {
+    status.onboarded = true;
+    status.resources.onboarded = *share;
+    take("allocated resources", services_.resources.allocated(), status.resources.allocated);
+    take("free resources", services_.resources.free(), status.resources.free);
   }
-  co_return CapAnchorReply{.ok = done.has_value(), .error = done ? "" : done.error().to_string()};
+  status.config = options_.config;
+  NodeStatusReply reply;
+  reply.peers.emplace(status.network.p2p.id, std::move(status));
+  co_return reply;
 }
 
 }  // namespace dms::node

@@ -1,14 +1,15 @@
-// The behaviours by which a node reports on itself or changes a setting: hello, peers, onboarding, resources,
+// The behaviours by which a node reports on itself or changes a setting: hello, status, peers, onboarding, resources,
 // capabilities (protocol/node.hpp).
 //
-// The reply to a change is sent after it is stored; one that cannot be stored is undone in memory. Threads: the node's
-// lane.
+// The reply to a change is sent after it is stored; one that cannot be stored is undone in memory. The status lists what could
+// not be determined and holds the rest; of the configuration it holds what config::Loaded::shown() lets pass, so no secret.
+// Threads: the node's lane.
 #pragma once
 
 #include "actor/actor.hpp"
+#include "node/capability_file.hpp"
 #include "node/services.hpp"
 #include "protocol/node.hpp"
-#include "runtime/mutex.hpp"
 
 namespace dms::node {
 
@@ -17,8 +18,8 @@ inline constexpr Duration kPeerConnectTimeout = 15s;
 
 class NodeBehaviours {
  public:
-  NodeBehaviours(Services& services, const Options& options, actor::Actor& root)
-      : services_(services), options_(options), root_(root) {}
+  NodeBehaviours(Services& services, const Options& options, actor::Actor& root, CapabilityFile& capabilities)
+      : services_(services), options_(options), root_(root), capabilities_(capabilities) {}
   Result<void> start();
 
  private:
@@ -39,11 +40,14 @@ class NodeBehaviours {
   Task<protocol::ResourcesReply> hardware_usage(protocol::Nothing, Request);
   Task<protocol::CapListReply> cap_list(protocol::Nothing, Request);
   Task<protocol::CapAnchorReply> cap_anchor(protocol::CapAnchorRequest request, Request);
+  Task<protocol::NodeStatusReply> status(protocol::Nothing, Request);
+
+  [[nodiscard]] protocol::SelfReply p2p() const;
 
   Services& services_;
   const Options& options_;
   actor::Actor& root_;
-  Mutex anchoring_;  ///< held until the capability context is saved
+  CapabilityFile& capabilities_;
 };
 
 }  // namespace dms::node

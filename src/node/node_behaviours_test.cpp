@@ -22,15 +22,22 @@ struct NodeBehavioursTest : testing::Test {
     return w.run(user, protocol::call(*user.root, protocol::kCapAnchor, node.root->handle(), request)).value();
   }
 
+  protocol::NodeStatus status() {
+    auto reply = w.run(user, protocol::call(*user.root, protocol::kNodeStatus, node.root->handle(), {})).value();
+    EXPECT_EQ(reply.peers.size(), 1U);
+    return reply.peers.at(node.network->self().to_string());
+  }
+
   actor::MemoryTestWorld w{3};
   actor::TestNode& node = w.add("node");
   actor::TestNode& user = w.add("user");
   db::AsyncStore async{node.lane(), *db::Store::open(":memory:")};
   std::unique_ptr<resources::Manager> resources =
       resources::Manager::open(async, [this] { return w.world.unix_now(); }).value();
-  Services services{node.node.runtime(), *node.network, async, *resources, {}, {}, {}, "boot"};
+  Services services{node.node.runtime(), *node.network, async, *resources, {}, {}, {}, "boot", {}, {}};
   Options options;
-  NodeBehaviours behaviours{services, options, *node.root};
+  CapabilityFile capabilities{node.lane(), node.context, options.capabilities_file};
+  NodeBehaviours behaviours{services, options, *node.root, capabilities};
 };
 
 TEST_F(NodeBehavioursTest, AnAnchorThatCannotBeSavedIsUndoneAndReported) {
@@ -50,6 +57,51 @@ TEST_F(NodeBehavioursTest, TheMissingPartOfAShareIsNamed) {
   const auto reply = w.run(user, protocol::call(*user.root, protocol::kOnboard, node.root->handle(), request)).value();
   EXPECT_FALSE(reply.ok);
   EXPECT_NE(reply.error.find("cores"), std::string::npos) << reply.error;
+}
+
+TEST_F(NodeBehavioursTest, TheStatusHoldsEveryPartAndTheSettingsThatMayBeShown) {
+  start({});
+  capability::Resources machine;
+  machine.cpu.cores = *capability::Millicores::from_cores(4);
+  machine.ram.size = machine.disk.size = {std::uint64_t{8} << 30};
+  services.machine = [machine] { return Result<capability::Resources>(machine); };
+  services.hostname = [] { return Result<std::string>("host"); };
+  services.interfaces = [] {
+    return Result<std::vector<hardware::Interface>>({{"eth0", {"192.0.2.1/24"}, "02:00:00:00:00:01"}});
+  };
+  options.config = json::parse(R"({"rest":{"port":9999}})").value();
+  protocol::NodeStatus found = status();
+  EXPECT_EQ(found.hostname, "host");
+  EXPECT_EQ(found.did, node.did().uri());
+  EXPECT_EQ(json::encode(found.network),
+            fmt::format(R"({{"interfaces":[{{"name":"eth0","ip":["192.0.2.1/24"],"mac_address":"02:00:00:00:00:01"}}],)"
+                        R"("p2p":{{"id":"{}","listen_addr":"{}"}}}})",
+                        node.network->self().to_string(), fmt::join(node.network->listen_addresses(), ", ")));
+  EXPECT_FALSE(found.onboarded);
+  EXPECT_EQ(found.resources.total, machine);
+  EXPECT_EQ(found.config, options.config);
+  EXPECT_TRUE(found.errors.empty());
+
+  capability::Resources share = machine;
+  share.cpu.cores = *capability::Millicores::from_cores(2);
+  ASSERT_TRUE(w.run(node, resources->onboard(share, machine)));
+  found = status();
+  EXPECT_TRUE(found.onboarded);
+  EXPECT_EQ(found.resources.onboarded, share);
+  EXPECT_EQ(found.resources.free, share);
+}
+
+TEST_F(NodeBehavioursTest, APartOfTheStatusThatFailsIsListedAndHidesNothingElse) {
+  start({});
+  services.machine = [] { return Result<capability::Resources>(fail(Errc::io, "no sensors")); };
+  services.hostname = [] { return Result<std::string>("host"); };
+  services.interfaces = [] { return Result<std::vector<hardware::Interface>>(fail(Errc::io, "no netlink")); };
+  const protocol::NodeStatus found = status();
+  EXPECT_EQ(found.hostname, "host");
+  EXPECT_EQ(found.network.p2p.id, node.network->self().to_string());
+  ASSERT_EQ(found.errors.size(), 2U);
+  EXPECT_EQ(found.errors[0], "network interfaces: no netlink");
+  EXPECT_EQ(found.errors[1], "total resources: no sensors");
 }
 
 }  // namespace

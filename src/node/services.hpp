@@ -3,6 +3,7 @@
 
 #include <functional>
 
+#include "hardware/host.hpp"
 #include "orchestrator/services.hpp"
 #include "provider/services.hpp"
 
@@ -21,6 +22,9 @@ struct Services {
   std::function<Result<capability::Resources>()> usage;
   /// Changes when the machine boots: a SteadyTime of another boot means nothing.
   std::string boot_id;
+  /// Of this machine, for its status.
+  std::function<Result<std::string>()> hostname = {};
+  std::function<Result<std::vector<hardware::Interface>>()> interfaces = {};
 };
 
 struct Options {
@@ -29,6 +33,8 @@ struct Options {
   bool allow_privileged_docker = false;
   /// Where the capability context is kept; empty in simulations.
   std::filesystem::path capabilities_file;
+  /// The settings that the node's status shows: config::Loaded::shown().
+  json::Value config = json::Object();
 };
 
 }  // namespace dms::node

@@ -55,6 +55,7 @@ struct Declaration {
   std::string_view topic = {};       ///< broadcasts arrive on this topic only; empty: no broadcasts
   std::string_view capability = {};  ///< empty: the path itself
   std::span<const Parameter> parameters = {};
+  bool open = false;  ///< no capability is needed: actor/actor.hpp, BehaviourOptions
 
   [[nodiscard]] constexpr std::string_view required_capability() const {
     return capability.empty() ? path : capability;

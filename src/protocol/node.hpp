@@ -1,13 +1,15 @@
 // Queries about a node and changes by its owner: hello, peers, onboarding, resources, hardware, allocations,
-// capabilities.
+// capabilities, status.
 //
 // Specification: the behaviours /public, /broadcast, /dms/node and /dms/cap of NuNet DMS 0.5.x.
 #pragma once
 
 #include <array>
+#include <map>
 #include <string>
 #include <vector>
 
+#include "actor/actor.hpp"
 #include "capability/capability.hpp"
 #include "did/did.hpp"
 #include "protocol/declaration.hpp"
@@ -137,6 +139,83 @@ struct CapAnchorReply {
     return std::tuple(json::field("OK", &CapAnchorReply::ok), json::field("Error", &CapAnchorReply::error));
   }
 };
+/// Context, if it is given, is that of the node. Token: revocations to anchor and spread; none: all that the node has.
+struct CapBroadcastRequest {
+  std::string context;
+  ucan::TokenList token;
+  static constexpr auto json_fields() {
+    return std::tuple(json::field("Context", &CapBroadcastRequest::context),
+                      json::field("Token", &CapBroadcastRequest::token));
+  }
+};
+struct CapBroadcastReply {
+  bool ok = false;
+  std::string error;
+  std::uint64_t tokens_count = 0;
+  static constexpr auto json_fields() {
+    using R = CapBroadcastReply;
+    return std::tuple(json::field("OK", &R::ok), json::field("Error", &R::error),
+                      json::field("TokensCount", &R::tokens_count));
+  }
+};
+/// Revocations between nodes, at most kMaxRevocations; none: a node asks for those that the receiver has.
+struct RevocationsMessage {
+  ucan::TokenList token;
+  static constexpr auto json_fields() { return std::tuple(json::field("Token", &RevocationsMessage::token)); }
+};
+inline constexpr std::size_t kMaxRevocations = 64;
+
+struct NetworkInterface {
+  std::string name;
+  std::vector<std::string> ip;  ///< address/prefix
+  std::string mac_address;
+  static constexpr auto json_fields() {
+    using I = NetworkInterface;
+    return std::tuple(json::field("name", &I::name), json::field("ip", &I::ip),
+                      json::field("mac_address", &I::mac_address));
+  }
+};
+struct NetworkStatus {
+  std::vector<NetworkInterface> interfaces;
+  SelfReply p2p;
+  static constexpr auto json_fields() {
+    return std::tuple(json::field("interfaces", &NetworkStatus::interfaces), json::field("p2p", &NetworkStatus::p2p));
+  }
+};
+struct ResourcesStatus {
+  capability::Resources total, onboarded, allocated, free;
+  static constexpr auto json_fields() {
+    using R = ResourcesStatus;
+    return std::tuple(json::field("total", &R::total), json::field("onboarded", &R::onboarded),
+                      json::field("allocated", &R::allocated), json::field("free", &R::free));
+  }
+};
+struct NodeStatus {
+  std::string hostname;
+  std::string did;
+  NetworkStatus network;
+  bool onboarded = false;
+  ResourcesStatus resources;
+  json::Value config = json::Object();  ///< by section; the settings that may be shown
+  std::vector<std::string> errors;      ///< of the parts that could not be determined
+  static constexpr auto json_fields() {
+    using S = NodeStatus;
+    return std::tuple(json::field("hostname", &S::hostname), json::field("did", &S::did),
+                      json::field("network", &S::network), json::field("onboarded", &S::onboarded),
+                      json::field("resources", &S::resources), json::field("config", &S::config),
+                      json::field("errors", &S::errors));
+  }
+};
+/// {peer id: status}, of one peer.
+struct NodeStatusReply {
+  std::map<std::string, NodeStatus> peers;
+  void to_json(json::Writer& writer) const { json::write(writer, peers); }
+  static Result<NodeStatusReply> from_json(const json::Value& value) {
+    TRY(auto peers, json::from_value<decltype(NodeStatusReply::peers)>(value));
+    return NodeStatusReply{std::move(peers)};
+  }
+};
+
 struct AllocationInfo {
   std::string id;
   jobs::AllocationType type = jobs::AllocationType::task;
@@ -166,6 +245,8 @@ struct AllocationsReply {
 };
 
 inline constexpr std::string_view kHelloTopic = "/nunet/hello";
+inline constexpr std::string_view kStatusTopic = "/nunet/status";
+inline constexpr std::string_view kRevocationTopic = "/nunet/revocation";
 
 inline constexpr std::array kPingParameters{Parameter{
     .name = "host", .letter = 'H', .member = "Host", .value = "peer", .help = "peer to ping", .required = true}};
@@ -263,5 +344,22 @@ inline constexpr Behaviour<CapAnchorRequest, CapAnchorReply> kCapAnchor{{.path =
                                                                          .help = "Add an anchor to a node",
                                                                          .offered = Offered::command_line,
                                                                          .parameters = kCapAnchorParameters}};
+inline constexpr Behaviour<CapBroadcastRequest, CapBroadcastReply> kCapBroadcast{
+    {.path = "/dms/cap/broadcast",
+     .help = "Spread a node's revocations to all peers",
+     .offered = Offered::command_line}};
+inline constexpr Behaviour<RevocationsMessage, Nothing> kRevocations{{.path = "/broadcast/cap/revocations",
+                                                                      .help = "Revocations that spread between nodes",
+                                                                      .topic = kRevocationTopic,
+                                                                      .open = true}};
+inline constexpr Behaviour<Nothing, NodeStatusReply> kNodeStatus{
+    {.path = "/dms/node/status", .help = "Show the whole status of a node", .offered = Offered::command_line}};
+inline constexpr Behaviour<Nothing, NodeStatusReply> kBroadcastNodeStatus{{.path = "/broadcast/dms/status",
+                                                                           .help = "Ask every node for its status",
+                                                                           .offered = Offered::command_line,
+                                                                           .timeout = 5s,
+                                                                           .topic = kStatusTopic}};
+inline constexpr Behaviour<Nothing, actor::HealthReply> kActorHealth{
+    {.path = actor::kHealthCheck, .help = "Ask an actor whether it answers", .offered = Offered::command_line}};
 
 }  // namespace dms::protocol

@@ -18,6 +18,7 @@ namespace dms::protocol {
 inline actor::BehaviourOptions behaviour_options(const Declaration& declaration) {
   actor::BehaviourOptions options;
   options.topic = declaration.topic;
+  options.open = declaration.open;
   if (!declaration.capability.empty())
     if (auto needed = ucan::Capability::parse(declaration.capability)) options.capabilities = {*needed};
   return options;

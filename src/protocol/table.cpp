@@ -28,7 +28,8 @@ constexpr std::array kTable{
     entry(kPublicHello), entry(kBroadcastHello), entry(kPublicStatus), entry(kPeersList), entry(kPeersSelf),
     entry(kPeersPing), entry(kPeersConnect), entry(kOnboard), entry(kOffboard), entry(kOnboardStatus),
     entry(kResourcesAllocated), entry(kResourcesFree), entry(kResourcesOnboarded), entry(kHardwareSpec),
-    entry(kHardwareUsage), entry(kAllocationsList), entry(kCapList), entry(kCapAnchor),
+    entry(kHardwareUsage), entry(kAllocationsList), entry(kCapList), entry(kCapAnchor), entry(kCapBroadcast),
+    entry(kRevocations), entry(kNodeStatus), entry(kBroadcastNodeStatus), entry(kActorHealth),
     // Deployments, for the user of a node
     entry(kDeploymentNew), entry(kDeploymentList), entry(kDeploymentStatus), entry(kDeploymentManifest),
     entry(kDeploymentLogs), entry(kDeploymentShutdown),
@@ -56,9 +57,10 @@ std::string behaviours_page() {
       "|---|---|---|---|---|---|---|---|\n";
   for (const TableEntry& entry : kTable) {
     const Declaration& d = *entry.declaration;
-    page += fmt::format("| `{}` | {} | `{}` | `{}` | `{}` | {} | {} | {} |\n", d.path, d.help, entry.request,
-                        entry.reply, d.required_capability(), d.topic.empty() ? "" : fmt::format("`{}`", d.topic),
-                        seconds(d.timeout), d.offered == Offered::command_line ? "yes" : "");
+    page += fmt::format("| `{}` | {} | `{}` | `{}` | {} | {} | {} | {} |\n", d.path, d.help, entry.request, entry.reply,
+                        d.open ? "none" : fmt::format("`{}`", d.required_capability()),
+                        d.topic.empty() ? "" : fmt::format("`{}`", d.topic), seconds(d.timeout),
+                        d.offered == Offered::command_line ? "yes" : "");
   }
   return page;
 }

@@ -113,6 +113,8 @@ Task<Result<void>> Cluster::boot_node(Machine& machine) {
                           {},
                           fmt::format("boot {}", machine.boots_)};
   services.executors["null"] = machine.executor_.get();
+  services.hostname = [name = machine.name_] { return Result<std::string>(name); };
+  services.interfaces = [] { return Result<std::vector<hardware::Interface>>(); };
   services.machine = services.usage = [&machine]() -> Result<capability::Resources> { return machine.size_; };
   node::Options options;
   options.work_dir = folder_ / machine.name_;

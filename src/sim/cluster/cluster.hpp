@@ -105,6 +105,8 @@ class Cluster {
   Result<protocol::DeploymentStatusReply> status(Machine& at, const std::string& id);
   /// Runs the world until the deployment has one of these states, or `limit` of virtual time has passed.
   bool wait_for(Machine& at, const std::string& id, std::set<std::string> states, Duration limit = 10min);
+  /// The DID that all machines accept and that has delegated to each.
+  [[nodiscard]] ucan::CapabilityContext& organisation() { return organisation_; }
   /// Folder for what nodes write; removed with the cluster.
   [[nodiscard]] const std::filesystem::path& folder() const { return folder_; }
 
