@@ -138,6 +138,9 @@ TEST_F(CliTest, MalformedValuesEndWithTwoAndMissingThingsWithOne) {
                              Words{"cap", "grant", "--cap", "dms", "--duration", "1h", did},
                              Words{"cap", "grant", "--cap", "/dms", "--duration", "soon", did},
                              Words{"cap", "grant", "--cap", "/dms", "--expiry", "soon", did},
+                             Words{"cap", "grant", "--cap", "/dms", "--expiry", "2020-01-01", did},
+                             Words{"cap", "grant", "--cap", "/dms", "--duration", "0s", did},
+                             Words{"cap", "broadcast", "nonsense"},
                              Words{"cap", "grant", "--cap", "/dms", "--duration", "1h", "--depth", "-1", did},
                              Words{"config", "get", "rest.prot"},
                              Words{"config", "list", "nothing"},
@@ -267,7 +270,8 @@ TEST_F(CliTest, InvalidTokensAreNotAnchored) {
   const auto tampered = nunet({"cap", "anchor", "-c", "dms", "--require", token});
   EXPECT_EQ(tampered.code, 3);
   EXPECT_THAT(tampered.err, HasSubstr("signature"));
-  const auto old = must({"cap", "grant", "--cap", "/dms", "--expiry", "2020-01-01", must({"key", "did", "dms"})});
+  const auto old = must({"cap", "grant", "--cap", "/dms", "--duration", "1h", must({"key", "did", "dms"})});
+  world.time = world.time + Duration(2h);
   EXPECT_THAT(nunet({"cap", "anchor", "-c", "dms", "--require", old}).err, HasSubstr("expired"));
   EXPECT_EQ(nunet({"cap", "anchor", "-c", "dms", "--require", "nonsense"}).code, 2);
 }

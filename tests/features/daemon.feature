@@ -87,6 +87,16 @@ Feature: The daemon and its REST API
     Then alice's daemon has no socket
 
   @cli-access
+  Scenario: A daemon whose REST port is taken serves its user at the socket
+    Given a machine "alice" with identities
+    And alice's REST port is taken by another process
+    When alice's daemon is started and its socket answers
+    And alice runs "nunet actor cmd --context user /dms/node/peers/self"
+    Then it succeeds
+    And the answer has "id"
+    And alice's daemon reports "choose another rest.port"
+
+  @cli-access
   Scenario: The command line refuses a daemon that is not its own
     Given a machine "alice" with identities
     And a machine "bob" with identities

@@ -83,10 +83,17 @@ Feature: Identities and capabilities
   Scenario: An expired token is refused
     Given alice has a context "user"
     And alice has a context "dms"
-    When alice runs "nunet cap grant --context user --cap /dms --expiry 2020-01-01 <did of dms>"
+    When alice runs "nunet cap grant --context user --cap /dms --duration 1ms <did of dms>"
     And alice anchors that token with "nunet cap anchor -c dms --require"
     Then it fails
     And the error mentions "expired"
+
+  @ucan
+  Scenario: A token that has expired already is not issued
+    Given alice has a context "user"
+    When alice runs "nunet cap grant --context user --cap /dms --expiry 2020-01-01 <did of user>"
+    Then it ends with status 2
+    And the error mentions "is in the past"
 
   @ucan
   Scenario: A capability without a grant cannot be delegated

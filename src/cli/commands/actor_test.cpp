@@ -6,6 +6,7 @@
 
 #include "actor/security_context.hpp"
 #include "cli/framework/fake_environment.hpp"
+#include "protocol/node.hpp"
 
 namespace dms::cli {
 namespace {
@@ -182,6 +183,32 @@ allocations:
 nodes:
   place: {allocations: [work]}
 )";
+
+TEST_F(ActorTest, RevocationsAreHandedToTheDaemon) {
+  ASSERT_EQ(nunet({"cap", "new", "guest"}).code, 0);
+  const std::string guest = nunet({"key", "did", "guest"}).out;
+  const std::string token =
+      nunet({"cap", "grant", "--cap", "/dms", "--duration", "1h", guest.substr(0, guest.find('\n'))}).out;
+  always(R"({"OK":true,"Error":"","TokensCount":1})");
+  auto result = nunet({"cap", "revoke", "--broadcast", "-"}, token);
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_THAT(result.err, HasSubstr("1 revocations were sent"));
+  const auto request = json::decode<protocol::CapBroadcastRequest>(requests.at(0).message).value();
+  EXPECT_EQ(requests.at(0).behaviour, "/dms/cap/broadcast");
+  ASSERT_EQ(request.token.size(), 1U);
+  EXPECT_EQ(request.token.tokens[0].text() + "\n", result.out);
+
+  EXPECT_EQ(nunet({"cap", "broadcast", result.out}).code, 0);
+  EXPECT_EQ(requests.at(1).message, requests.at(0).message);
+  EXPECT_EQ(nunet({"cap", "broadcast"}).code, 0);
+  EXPECT_TRUE(json::decode<protocol::CapBroadcastRequest>(requests.at(2).message)->token.empty());
+  EXPECT_EQ(nunet({"cap", "broadcast", "-"}, token).code, 2) << "not a revocation";
+  always(R"({"OK":false,"Error":"the disk is full"})");
+  result = nunet({"cap", "broadcast"});
+  EXPECT_EQ(result.code, 1);
+  EXPECT_THAT(result.err, HasSubstr("the disk is full"));
+  EXPECT_EQ(requests.size(), 4U);
+}
 
 struct DeployTest : ActorTest {
   std::vector<std::string> states{"Preparing", "Running", "Completed"};

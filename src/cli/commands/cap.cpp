@@ -1,6 +1,8 @@
 // nunet cap: the trust anchors of capability contexts, and tokens issued from them.
+#include "cli/client/client.hpp"
 #include "cli/client/session.hpp"
 #include "cli/commands/groups.hpp"
+#include "protocol/node.hpp"
 
 namespace dms::cli {
 namespace {
@@ -134,8 +136,11 @@ Result<ucan::Grant> read_grant(Session& session, const Arguments& arguments) {
   if (grant.capabilities.empty()) return fail(Errc::usage, "--cap: expected at least one capability, such as /public");
   if (arguments.has("expiry")) {
     TRY(grant.expires, parse_time(arguments.get("expiry", "")));
+    if (grant.expires <= session.environment().now())
+      return fail(Errc::usage, "--expiry: {} is in the past", format_time(grant.expires));
   } else if (arguments.has("duration")) {
     TRY(auto duration, parse_duration(arguments.get("duration", "")));
+    if (duration <= Duration(0)) return fail(Errc::usage, "--duration: expected a time in the future, such as 24h");
     grant.expires = session.environment().now() + duration;
   }
   const auto depth = json::decode<std::uint64_t>(arguments.get("depth", "0"));
@@ -176,16 +181,46 @@ Result<void> cap_delegate(Session& session, const Arguments& arguments) {
   return {};
 }
 
+/// The daemon anchors `revocations` and spreads them; without any, those that it has.
+Result<void> broadcast(Session& session, const std::string& context, ucan::TokenList revocations) {
+  TRY(auto client, Client::open(session, context));
+  protocol::CapBroadcastRequest request;
+  request.token = std::move(revocations);
+  TRY(const auto reply, client.call(protocol::kCapBroadcast, request));
+  if (!reply.ok) return fail(Errc::failed, "nothing was broadcast: {}", reply.error);
+  session.note(
+      fmt::format("{} revocations were sent to all peers. They are sent again until the revoked tokens expire.",
+                  reply.tokens_count));
+  return {};
+}
+
 Result<void> cap_revoke(Session& session, const Arguments& arguments) {
   TRY(auto tokens, read_tokens(session, "<token>", arguments.get("token", "")));
   TRY(auto context, signing_context(session, arguments));
+  ucan::TokenList revocations;
   for (const auto& token : tokens.tokens) {
     TRY(auto revocation, context.revoke(token));
-    session.print_json(revocation.text());
+    revocations.tokens.push_back(std::move(revocation));
   }
+  for (const auto& revocation : revocations.tokens) session.print_json(revocation.text());
+  if (arguments.has("broadcast")) return broadcast(session, context_name(arguments), std::move(revocations));
   session.note(
-      "Anchor it wherever the token must no longer be accepted: nunet cap anchor -c dms --revoke <revocation>");
+      "It takes effect where it is anchored: send it to all peers with `nunet cap broadcast <revocation>`, or add it "
+      "on one "
+      "machine with `nunet cap anchor -c dms --revoke <revocation>`.");
   return {};
+}
+
+Result<void> cap_broadcast(Session& session, const Arguments& arguments) {
+  ucan::TokenList revocations;
+  if (arguments.has("revocation")) {
+    TRY(revocations, read_tokens(session, "<revocation>", arguments.get("revocation", "")));
+    for (const auto& token : revocations.tokens)
+      if (token.action() != ucan::Action::revoke)
+        return fail(Errc::usage, "<revocation>: expected what `nunet cap revoke` prints, found a token to {}",
+                    ucan::to_string(token.action()));
+  }
+  return broadcast(session, context_name(arguments), std::move(revocations));
 }
 
 std::vector<Option> anchor_options(std::string_view verb) {
@@ -274,6 +309,43 @@ Command delegate_command() {
           .action = cap_delegate};
 }
 
+Command revoke_command() {
+  return {
+      .name = "revoke",
+      .summary = "Issue revocations of tokens that this context has issued",
+      .detail =
+          "Prints a revocation for each token. With --broadcast, this machine's daemon also anchors them and sends "
+          "them to "
+          "all\n"
+          "peers, where they take effect at once; the context needs the capability /dms/cap/broadcast of the daemon.",
+      .examples = {"nunet cap revoke -c user '{\"tok\":[...]}'",
+                   "nunet cap revoke -c user --broadcast '{\"tok\":[...]}'"},
+      .options = {context_option(), {.name = "broadcast", .help = "send them to all peers"}},
+      .positionals = {{"token", "a token or a list of tokens as JSON; - reads standard input"}},
+      .action = cap_revoke};
+}
+
+Command broadcast_command() {
+  return {
+      .name = "broadcast",
+      .summary = "Send revocations to all peers",
+      .detail =
+          "This machine's daemon anchors the revocations and sends them to all peers; without an argument it sends "
+          "those that "
+          "it has.\n"
+          "A node keeps a revocation that concerns its anchors, refuses what was revoked from then on, and sends it "
+          "on. Nodes "
+          "that\n"
+          "are offline learn it after they have connected. The context needs the capability /dms/cap/broadcast of the "
+          "daemon.",
+      .examples = {"nunet cap revoke -c org '{\"tok\":[...]}' | nunet cap broadcast -c user -", "nunet cap broadcast"},
+      .options = {context_option()},
+      .positionals = {{.name = "revocation",
+                       .help = "a revocation or a list of them as JSON; - reads standard input",
+                       .required = false}},
+      .action = cap_broadcast};
+}
+
 }  // namespace
 
 Command cap_commands() {
@@ -306,12 +378,8 @@ Command cap_commands() {
             .action = cap_remove},
            grant_command(),
            delegate_command(),
-           {.name = "revoke",
-            .summary = "Issue revocations of tokens that this context has issued",
-            .examples = {"nunet cap revoke -c user '{\"tok\":[...]}'"},
-            .options = {context_option()},
-            .positionals = {{"token", "a token or a list of tokens as JSON; - reads standard input"}},
-            .action = cap_revoke}},
+           revoke_command(),
+           broadcast_command()},
   };
 }
 

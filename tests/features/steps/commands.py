@@ -25,7 +25,7 @@ def fill_in(machine, words):
 
 def run(context, name, line, **options):
     machine = context.cluster.machines[name]
-    words = shlex.split(fill_in(machine, line))
+    words = [context.token if word == "<token>" else word for word in shlex.split(fill_in(machine, line))]
     assert words[0] == "nunet", line
     context.machine, context.before, context.answer = machine, context.answer, machine.nunet(*words[1:], **options)
 

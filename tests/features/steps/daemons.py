@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import socket
 
 from behave import given, then, when
 
@@ -25,6 +26,21 @@ def a_machine_with_identities(context, name):
 @when("{name:w}'s daemon is started")
 def start(context, name):
     context.cluster.machines[name].start()
+
+
+@given("{name:w}'s REST port is taken by another process")
+def take_port(context, name):
+    taken = socket.socket()
+    context.add_cleanup(taken.close)
+    taken.bind(("127.0.0.1", context.cluster.machines[name].rest_port))
+    taken.listen()
+
+
+@when("{name:w}'s daemon is started and its socket answers")
+def start_with_socket_only(context, name):
+    machine = context.cluster.machines[name]
+    machine.healthy = lambda: machine.nunet("actor", "cmd", "--context", "user", "/dms/node/peers/self").status == 0
+    machine.start()
 
 
 @when("{name:w}'s daemon is stopped")

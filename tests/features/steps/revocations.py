@@ -1,0 +1,66 @@
+"""Revocations, and the status of a node."""
+
+import socket
+
+from behave import given, then, when
+
+from feature_world import in_parallel, keep, restore
+from nunet_cluster import lighten, wait_for
+
+
+@given('machines "{first:w}", "{second:w}" and "{third:w}" that trust the organisation "{org:w}" of {owner:w}')
+def trust_organisation(context, first, second, third, org, owner):
+    machines = [context.cluster.machine(name) for name in (first, second, third)]
+    home = context.cluster.machines[owner]
+    if not restore("organisation", machines):
+        in_parallel(lambda machine: machine.make_identities(), machines)
+        home.must("cap", "new", org)
+        lighten(home.user_dir / "key" / f"{org}.json")
+        for machine in machines:
+            machine.must("cap", "anchor", "-c", "dms", "--root", home.did(org))
+        keep("organisation", machines)
+
+
+@when("the daemons of {first:w}, {second:w} and {third:w} are started and connected")
+def start_and_connect(context, first, second, third):
+    machines = [context.cluster.machines[name] for name in (first, second, third)]
+    in_parallel(lambda machine: machine.start(), machines)
+    for machine in machines[1:]:
+        machines[0].connect(machine)
+
+
+def answers(context, key, name, other):
+    machine = context.cluster.machines[name]
+    finished = machine.nunet("actor", "cmd", "--context", key, "--timeout", "3s", "--dest",
+                             context.cluster.machines[other].peer_id(), "/dms/node/peers/self")
+    return finished.status == 0, finished
+
+
+@then('"{key}" of {name:w} is answered by {first:w} and by {second:w}')
+def is_answered(context, key, name, first, second):
+    for other in (first, second):
+        answered, finished = answers(context, key, name, other)
+        assert answered, finished
+
+
+@then('"{key}" of {name:w} is refused by {first:w} and by {second:w}')
+def is_refused(context, key, name, first, second):
+    for other in (first, second):
+        wait_for(lambda other=other: not answers(context, key, name, other)[0], f"{other} refuses {key}")
+
+
+@then("{name:w} has the revocation")
+def has_revocation(context, name):
+    machine = context.cluster.machines[name]
+    wait_for(lambda: machine.cmd("/dms/cap/list")["Revoke"].get("tok"), f"{name} has the revocation")
+
+
+@then('the status of {name:w} has its host, network and settings and not "{secret}"')
+def status_without_secrets(context, name, secret):
+    machine = context.cluster.machines[name]
+    status = context.answer.json[machine.peer_id()]
+    assert status["hostname"] == socket.gethostname(), status
+    assert any("127.0.0.1/8" in each["ip"] for each in status["network"]["interfaces"]), status
+    assert status["config"]["rest"]["port"] == machine.rest_port, status["config"]
+    assert status["errors"] == [], status
+    assert secret not in context.answer.out and "apm" not in status["config"], status["config"]
