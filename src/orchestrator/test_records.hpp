@@ -10,6 +10,7 @@ class RefusingRecordStore final : public RecordStore {
   using RecordStore::RecordStore;
   Task<Result<void>> save(DeploymentRecord record) override {
     if (delay > Duration(0)) (void)co_await sleep_for(delay);
+    if (++saves, refuse_from && saves >= *refuse_from) refuse = true;
     if (refuse) {
       ++refused;
       co_return fail(Errc::io, "no space left on device");
@@ -18,6 +19,8 @@ class RefusingRecordStore final : public RecordStore {
     co_return co_await std::move(saving);
   }
   bool refuse = false;
+  std::optional<std::size_t> refuse_from;  ///< from this call on, counted from 1
+  std::size_t saves = 0;
   std::size_t refused = 0;
   Duration delay{0};
 };

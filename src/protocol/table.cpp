@@ -32,7 +32,8 @@ constexpr std::array kTable{
     entry(kRevocations), entry(kNodeStatus), entry(kBroadcastNodeStatus), entry(kActorHealth),
     // Deployments, for the user of a node
     entry(kDeploymentNew), entry(kDeploymentList), entry(kDeploymentStatus), entry(kDeploymentManifest),
-    entry(kDeploymentLogs), entry(kDeploymentShutdown),
+    entry(kDeploymentLogs), entry(kDeploymentUpdate), entry(kDeploymentShutdown), entry(kDeploymentDelete),
+    entry(kDeploymentPrune), entry(kDeploymentInfo),
     // Between an orchestrator and a provider
     entry(kBidRequest), entry(kBid), entry(kCommit), entry(kAllocate), entry(kRevert), entry(kAllocationStart),
     entry(kAllocationLogs), entry(kAllocationShutdown), entry(kTaskTermination)};

@@ -1,6 +1,9 @@
 #include "orchestrator/auction/auction.hpp"
 
+#include <algorithm>
+
 #include "base/log.hpp"
+#include "orchestrator/deployment/placement.hpp"
 #include "orchestrator/matching/matcher.hpp"
 
 namespace dms::orchestrator {
@@ -10,15 +13,22 @@ namespace {
 
 std::string join(const std::set<std::string>& names) { return fmt::format("{}", fmt::join(names, ", ")); }
 
+/// The features that a bid must have, by the node's allocations: each names what a provider would have to honour.
+Result<void> check_features(const jobs::Ensemble& ensemble, const Bid& bid) {
+  for (const Feature feature : needed_features(ensemble, bid.node_id))
+    if (!bid.offer || std::ranges::count(bid.offer->features, to_string(feature)) == 0)
+      return fail(Errc::unsupported, "the provider does not offer '{}', which the node needs", to_string(feature));
+  return {};
+}
+
 }  // namespace
 
-Auction::Auction(actor::Actor& actor, std::string ensemble_id, jobs::Ensemble ensemble)
-    : actor_(actor), ensemble_id_(std::move(ensemble_id)), ensemble_(std::move(ensemble)) {}
+Auction::Auction(actor::Actor& actor, std::string ensemble_id) : actor_(actor), ensemble_id_(std::move(ensemble_id)) {}
 
 Auction::~Auction() { actor_.remove_behaviour(std::string(kBid.path)); }
 
-Result<std::unique_ptr<Auction>> Auction::open(actor::Actor& actor, std::string ensemble_id, jobs::Ensemble ensemble) {
-  std::unique_ptr<Auction> auction(new Auction(actor, std::move(ensemble_id), std::move(ensemble)));
+Result<std::unique_ptr<Auction>> Auction::open(actor::Actor& actor, std::string ensemble_id) {
+  std::unique_ptr<Auction> auction(new Auction(actor, std::move(ensemble_id)));
   TRY_VOID(actor.add_behaviour(std::string(kBid.path), [a = auction.get()](actor::Envelope envelope) {
     return a->receive(std::move(envelope));
   }));
@@ -31,11 +41,11 @@ Task<void> Auction::receive(actor::Envelope envelope) {
   co_return;
 }
 
-Task<Result<Candidate>> Auction::run(UnixTime deadline, std::set<std::string> excluded) {
+Task<Result<Candidate>> Auction::run(jobs::Ensemble ensemble, SteadyTime deadline, Peers excluded) {
+  ensemble_ = std::move(ensemble);
   Candidate candidate;
   refused_ = 0;
   bids_.clear();
-  for (const auto& peer : ensemble_.exclude_peers) excluded.insert(peer);
   while (incoming_.try_receive()) {
   }  // bids that came after an earlier run had ended
 
@@ -46,14 +56,15 @@ Task<Result<Candidate>> Auction::run(UnixTime deadline, std::set<std::string> ex
     if (missing.empty()) co_return std::move(candidate);
 
     Lane& lane = actor_.lane();
-    if (lane.unix_now() + kBidRound > deadline)
+    if (lane.now() + kBidRound > deadline)
       co_return fail(
           Errc::deadline_exceeded,
           "no machine was found for node {} in time ({} bids were invalid); reduce the requirements, see which "
           "providers are connected with `nunet actor cmd /dms/node/peers/list`, and check with `nunet cap "
           "list` that the provider and this node have granted each other /dms/deployment",
           join(missing), refused_);
-    std::set<std::string> taken = excluded;
+    std::set<std::string> taken = excluded();
+    taken.insert(ensemble_.exclude_peers.begin(), ensemble_.exclude_peers.end());
     for (const auto& [name, bid] : candidate) taken.insert(bid.peer);
     CO_TRY_VOID(co_await round(missing, deadline, taken));
 
@@ -65,11 +76,11 @@ Task<Result<Candidate>> Auction::run(UnixTime deadline, std::set<std::string> ex
   }
 }
 
-Task<Result<void>> Auction::round(const std::set<std::string>& missing, UnixTime deadline,
+Task<Result<void>> Auction::round(const std::set<std::string>& missing, SteadyTime deadline,
                                   const std::set<std::string>& excluded) {
   Lane& lane = actor_.lane();
-  const SteadyTime until = lane.now() + kBidRound;
-  CO_TRY_VOID(co_await request_bids(missing, std::min(lane.unix_now() + kBidRound, deadline), excluded));
+  const SteadyTime until = std::min(lane.now() + kBidRound, deadline);
+  CO_TRY_VOID(co_await request_bids(missing, lane.unix_now() + (until - lane.now()), excluded));
   co_return co_await collect(missing, until, excluded);
 }
 
@@ -161,6 +172,7 @@ Result<void> Auction::check(const Bid& bid, const std::set<std::string>& nodes,
   if (auto it = bids_.find(bid.node_id); it != bids_.end() && it->second.size() >= kMaxBidsPerNode)
     return fail(Errc::limit_exceeded, "the node has {} bids already", kMaxBidsPerNode);
   if (bid.handle.address.host != bid.peer) return fail(Errc::invalid_argument, "its handle is on another peer");
+  TRY_VOID(check_features(ensemble_, bid));
   return bid.verify();
 }
 

@@ -1,20 +1,23 @@
-// The orchestrator's side of an auction: requests bids and selects a machine for each node of an ensemble.
+// The orchestrator's side of an auction: requests bids and selects a machine for each node of an ensemble, or of a part of
+// one (deployment/placement.hpp).
 //
 // Model
 //  1. A round requests bids for the nodes without a machine: from the peer of a pinned node directly, for the others by
 //     broadcast. It lasts kBidRound at most, and ends early once every node of the round has a bid and none arrived for
 //     kBidSettle (at once if all of them are pinned).
 //  2. A bid counts if it is signed by its peer, for this ensemble, for a node of the round, from a location that the
-//     node accepts, from the pinned peer where there is one, and if its peer has not bid in this round and is not
-//     excluded. At most kMaxBidsPerNode are kept for a node.
+//     node accepts, from the pinned peer where there is one, with the features that the node needs, and if its peer has
+//     not bid in this round and is not excluded. At most kMaxBidsPerNode are kept for a node. Who is excluded is asked at
+//     each round.
 //  3. After a round the best bid (matching/) of each node is kept; the others may bid for the remaining nodes in the
-//     next round. Rounds continue until every node has a machine or the deadline is too near.
+//     next round. Rounds continue until every node has a machine or the deadline is too near, which is monotonic.
 //
 // Threads: the actor's lane. Cancellation: between and within rounds; nothing needs undoing, bids are not binding.
 // Attacks: a flood of bids fills a queue of kBidQueue and is dropped beyond; signatures are checked before anything is
 // kept.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <set>
 #include <string>
@@ -36,22 +39,23 @@ using Candidate = std::map<std::string, protocol::Bid>;
 
 class Auction {
  public:
+  using Peers = std::function<std::set<std::string>()>;
   /// Registers the bid behaviour with `actor`, as long as the auction exists.
-  static Result<std::unique_ptr<Auction>> open(actor::Actor& actor, std::string ensemble_id, jobs::Ensemble ensemble);
+  static Result<std::unique_ptr<Auction>> open(actor::Actor& actor, std::string ensemble_id);
   ~Auction();
   Auction(const Auction&) = delete;
   Auction& operator=(const Auction&) = delete;
 
   /// Errc::deadline_exceeded names the nodes without a bid, and how many bids were invalid.
-  Task<Result<Candidate>> run(UnixTime deadline, std::set<std::string> excluded_peers);
+  Task<Result<Candidate>> run(jobs::Ensemble ensemble, SteadyTime deadline, Peers excluded);
 
   /// Bids received for each node in the last run, for status reports.
   [[nodiscard]] const std::map<std::string, std::vector<protocol::Bid>>& bids() const { return bids_; }
 
  private:
-  Auction(actor::Actor& actor, std::string ensemble_id, jobs::Ensemble ensemble);
+  Auction(actor::Actor& actor, std::string ensemble_id);
   Task<void> receive(actor::Envelope envelope);
-  Task<Result<void>> round(const std::set<std::string>& missing, UnixTime deadline,
+  Task<Result<void>> round(const std::set<std::string>& missing, SteadyTime deadline,
                            const std::set<std::string>& excluded);
   Task<Result<void>> request_bids(const std::set<std::string>& nodes, UnixTime expires,
                                   const std::set<std::string>& excluded);
@@ -63,7 +67,7 @@ class Auction {
 
   actor::Actor& actor_;
   std::string ensemble_id_;
-  const jobs::Ensemble ensemble_;
+  jobs::Ensemble ensemble_;  ///< of the last run
   Channel<protocol::Bid> incoming_{kBidQueue};
   std::map<std::string, std::vector<protocol::Bid>> bids_;
   std::size_t refused_ = 0;

@@ -37,7 +37,7 @@ struct Bidder {
     bid.node_id = "node";
     bid.peer = node.network->self().to_string();
     bid.handle = node.root->handle();
-    bid.offer = Offer{free};
+    bid.offer.emplace().free = free;
     before(bid);
     EXPECT_TRUE(bid.sign(node.key));
     after(bid);
@@ -64,9 +64,12 @@ struct AuctionTest : testing::Test {
   ~AuctionTest() override { w.close(); }
 
   Result<Candidate> run(const std::string& pinned = {}, std::set<std::string> excluded = {}) {
-    const auto auction = Auction::open(*a.root, "ensemble", one_task_ensemble(pinned)).value();
+    jobs::Ensemble ensemble = one_task_ensemble(pinned);
+    change(ensemble);
+    const auto auction = Auction::open(*a.root, "ensemble").value();
     const SteadyTime begun = a.lane().now();
-    Result<Candidate> candidate = w.run(a, auction->run(a.lane().unix_now() + 12s, std::move(excluded)));
+    Result<Candidate> candidate =
+        w.run(a, auction->run(std::move(ensemble), begun + 12s, [excluded] { return excluded; }));
     took = a.lane().now() - begun;
     return candidate;
   }
@@ -78,6 +81,7 @@ struct AuctionTest : testing::Test {
   Bidder large{b, 8};
   Bidder small{c, 1};
   Duration took{0};
+  std::function<void(jobs::Ensemble&)> change = [](jobs::Ensemble&) {};
 };
 
 TEST_F(AuctionTest, TheBestOfTheBidsThatSettleIsChosen) {

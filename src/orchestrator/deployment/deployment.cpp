@@ -1,11 +1,34 @@
 #include "orchestrator/deployment/deployment.hpp"
 
+#include <algorithm>
+
 #include "base/log.hpp"
-#include "protocol/serve.hpp"
+#include "orchestrator/deployment/placement.hpp"
+#include "orchestrator/deployment/update.hpp"
 
 namespace dms::orchestrator {
 
 using namespace protocol;
+
+namespace {
+
+/// Why a deployment whose allocations have all ended has failed; empty if it has not.
+std::string failure_of(const DeploymentRecord& record) {
+  for (const auto& [name, allocation] : record.manifest.allocations) {
+    if (allocation.status == AllocationStatus::completed) continue;
+    const std::string why =
+        allocation.reason.empty() ? fmt::format("exit code {}", allocation.exit_code) : allocation.reason;
+    return fmt::format("{} {}: {}", name, to_string(allocation.status), why);
+  }
+  return {};
+}
+
+bool is_deploying(DeploymentStatus status) {
+  return status == DeploymentStatus::preparing || status == DeploymentStatus::committing ||
+         status == DeploymentStatus::provisioning;
+}
+
+}  // namespace
 
 Deployment::Deployment(Services services, RecordStore& records, std::unique_ptr<actor::Actor> actor,
                        DeploymentRecord record)
@@ -16,9 +39,28 @@ Deployment::Deployment(Services services, RecordStore& records, std::unique_ptr<
       providers_(*actor_, record_->id),
       grants_(*actor_),
       liveness_(services_.network),
-      provisioner_(*actor_, record_, providers_, grants_, liveness_),
+      collector_(parts()),
+      endings_(parts(), collector_, work_,
+               [this](std::string node, std::string reason, bool ended) {
+                 return on_lost(std::move(node), std::move(reason), ended);
+               }),
+      supervisor_(
+          parts(), liveness_, work_,
+          {.lost = [this](std::string node, std::string reason,
+                          bool ended) { return on_lost(std::move(node), std::move(reason), ended); },
+           .ended = [this](std::string allocation,
+                           AllocationReport report) { return endings_.on_report(std::move(allocation), report); }}),
+      starter_(parts(), liveness_, supervisor_, work_,
+               [this](std::string allocation, std::string reason) {
+                 return on_start_failed(std::move(allocation), std::move(reason));
+               }),
+      restarts_(parts(), work_),
+      replacer_(parts(), grants_, work_),
+      cleaner_(parts(), clearing_),
       work_(actor_->lane(), "deployment " + record_->id),
-      clearing_(actor_->lane(), "reverting " + record_->id) {}
+      clearing_(actor_->lane(), "releasing " + record_->id) {
+  set_deadline();
+}
 
 Result<std::unique_ptr<Deployment>> Deployment::create(Services services, RecordStore& records,
                                                        std::unique_ptr<actor::Actor> actor, DeploymentRecord record) {
@@ -28,13 +70,47 @@ Result<std::unique_ptr<Deployment>> Deployment::create(Services services, Record
   std::unique_ptr<Deployment> made(new Deployment(std::move(services), records, std::move(actor), std::move(record)));
   TRY_VOID(made->actor_->add_behaviour(
       std::string(kTaskTermination.path),
-      [self = made.get()](actor::Envelope envelope) { return self->on_termination(std::move(envelope)); }));
+      [self = made.get()](actor::Envelope envelope) { return self->endings_.on_notice(std::move(envelope)); }));
   return made;
+}
+
+/// The deadline of this boot, see record.hpp (5).
+void Deployment::set_deadline() {
+  const SteadyTime now = actor_->lane().now();
+  const UnixTime wall = actor_->lane().unix_now();
+  if (record_->boot_id == services_.boot_id && record_->deploy_until_ns != 0)
+    deadline_ = SteadyTime(Duration(record_->deploy_until_ns));
+  else if (!record_->boot_id.empty())
+    deadline_ = now + Duration(record_->remaining_ns);
+  else if (record_->deadline > wall.nanos)
+    deadline_ = now + (UnixTime{record_->deadline} - wall);
+  else
+    deadline_ = now;
+  record_.stamp_with([this](DeploymentRecord& record) {
+    record.boot_id = services_.boot_id;
+    record.deploy_until_ns = deadline_.time_since_epoch().count();
+    record.remaining_ns = std::max(deadline_ - actor_->lane().now(), Duration(0)).count();
+  });
 }
 
 Task<Result<void>> Deployment::save() {
   const auto unchanged = [](DeploymentRecord&) {};
   co_return co_await record_.update(unchanged);
+}
+
+void Deployment::start() {
+  clearing_.spawn(cleaner_.run());
+  clearing_.spawn(report_end());
+  work_.spawn(drive(false));
+}
+
+void Deployment::resume() {
+  clearing_.spawn(cleaner_.run());
+  clearing_.spawn(report_end());
+  if (status() == DeploymentStatus::shutting_down)
+    clearing_.spawn(shut_down());
+  else if (!is_final(status()))
+    work_.spawn(drive(true));
 }
 
 Task<void> Deployment::close() {
@@ -45,279 +121,305 @@ Task<void> Deployment::close() {
 }
 
 Task<Result<void>> Deployment::enter(DeploymentStatus status, std::string error) {
+  const Change nothing = [](DeploymentRecord&) {};
+  co_return co_await enter(status, std::move(error), nothing);
+}
+
+Task<Result<void>> Deployment::enter(DeploymentStatus status, std::string error, Change with) {
   const UnixTime now = actor_->lane().unix_now();
-  const auto change = [status, &error, now](DeploymentRecord& record) {
+  const auto change = [&](DeploymentRecord& record) {
+    // What the user requested meanwhile goes first.
+    if (is_final(record.status) || record.status == DeploymentStatus::shutting_down) return;
     record.status = status;
     record.error = error;
     if (is_final(status)) record.ended = now.nanos;
+    with(record);
   };
-  CO_TRY_VOID(co_await record_.update_until_stored(change));
-  changed_.notify_all();
-  if (is_final(status) && ended_) std::exchange(ended_, nullptr)();
-  co_return Result<void>();
+  co_return co_await record_.update_until_stored(change);
 }
 
-// --- deploying -------------------------------------------------------------------------------------------------------
-
-Task<void> Deployment::deploy() {
-  Result<std::unique_ptr<Auction>> auction = Auction::open(*actor_, id(), record_->ensemble);
-  if (!auction) {
-    const std::string why = auction.error().to_string();
-    (void)co_await enter(DeploymentStatus::failed, why);
-    co_return;
-  }
-  std::set<std::string> excluded;
+/// The owner is told when nothing is left to do.
+Task<void> Deployment::report_end() {
   for (;;) {
-    const Result<void> deployed = co_await attempt(**auction, excluded);
-    if (deployed) break;
-    if (work_.cancelled()) co_return;  // shutdown() or close() continues from here
-    const std::string why = deployed.error().to_string();
-    log::warn("orchestrator", "{}: {}", id(), why);
-    co_await revert();
-    if (work_.cancelled()) co_return;
-    const std::string& failed = provisioner_.failed_provider();
-    if (failed.empty()) {  // another attempt would end the same way
-      const std::string all = record_->error.empty() ? why : why + "; before that: " + record_->error;
-      (void)co_await enter(DeploymentStatus::failed, all);
-      co_return;
-    }
-    excluded.insert(failed);
-    const Result<void> again = co_await enter(DeploymentStatus::preparing, why);
-    if (!again) co_return;
+    const std::uint64_t seen = record_.changed().count();
+    if (is_final(status()) && record_->superseded.empty()) break;
+    const Result<void> waited = co_await record_.changed().wait_past(seen);
+    if (!waited) co_return;
   }
-  auction->reset();
+  if (ended_) std::exchange(ended_, nullptr)();
+}
+
+// --- the state machine -----------------------------------------------------------------------------------------------
+
+Task<void> Deployment::drive(bool resumed) {
+  if (resumed) {
+    const Result<void> taken_up = co_await take_up();
+    if (!taken_up || is_final(status())) co_return;
+  }
   work_.spawn(grants_.renew_until_cancelled());
-  co_await supervise();
-}
-
-Task<Result<void>> Deployment::attempt(Auction& auction, std::set<std::string>& excluded) {
-  provisioner_.reset();
-  const UnixTime deadline{record_->deadline};
-  Result<Candidate> candidate = co_await auction.run(deadline, excluded);
-  if (!candidate) co_return std::unexpected(candidate.error());
-  Task<Result<void>> provisioning = provisioner_.run(std::move(*candidate));
-  CO_TRY_VOID(co_await std::move(provisioning));
-  co_return co_await enter(DeploymentStatus::running);
-}
-
-// --- running ---------------------------------------------------------------------------------------------------------
-
-Task<void> Deployment::supervise() {
-  co_await end_if_all_ended();
-  SteadyTime next_ping = actor_->lane().now() + kPingInterval;
-  while (status() == DeploymentStatus::running) {
-    Result<void> waited = co_await with_deadline(
-        next_ping, [](Notify& changed) -> Task<Result<void>> { co_return co_await changed.wait(); }(changed_));
-    if (waited) continue;
-    if (!waited.error().is(Errc::deadline_exceeded)) co_return;
-    std::vector<Task<Result<void>>> checks;
-    for (const auto& [name, node] : record_->manifest.nodes) checks.push_back(check_provider(name));
-    (void)co_await when_all(std::move(checks));
-    co_await end_if_all_ended();
-    next_ping = actor_->lane().now() + kPingInterval;
+  work_.spawn(supervisor_.run());
+  work_.spawn(restarts_.run());
+  endings_.resume();
+  for (;;) {
+    const std::uint64_t seen = record_.changed().count();
+    const DeploymentStatus before = status();
+    Result<void> looked = co_await step();
+    if (!looked || is_final(status()) || status() == DeploymentStatus::shutting_down) co_return;
+    if (status() != before) continue;
+    SteadyTime next = actor_->lane().now() + kMaxRenewal;
+    if (is_deploying(status())) next = std::min(next, std::max(deadline_, actor_->lane().now()));
+    if (all_ended_since_) next = std::min(next, *all_ended_since_ + kEndPatience);
+    looked = co_await record_.changed().wait_past(seen, next);
+    if (!looked) co_return;
   }
 }
 
-Task<Result<void>> Deployment::check_provider(std::string name) {
-  const NodeManifest node = record_->manifest.nodes.at(name);
-  const bool idle = std::ranges::all_of(node.allocations, [&](const std::string& allocation) {
-    return is_final(record_->manifest.allocations.at(allocation).status);
-  });
-  if (idle) co_return Result<void>();
-  CO_TRY(const bool lost, co_await liveness_.ping(node.peer));
-  if (!lost) co_return Result<void>();
-  const std::string reason = fmt::format("provider {} is lost: {}", node.peer, liveness_.last_error(node.peer));
-  log::warn("orchestrator", "{}: node {}: {}", id(), name, reason);
-  const auto fail_all = [&](DeploymentRecord& record) {
-    for (const std::string& allocation : node.allocations) {
-      AllocationManifest& entry = record.manifest.allocations.at(allocation);
-      if (is_final(entry.status)) continue;
-      entry.status = AllocationStatus::failed;
-      entry.reason = reason;
+Task<Result<void>> Deployment::step() {
+  if (status() == DeploymentStatus::provisioning) co_return co_await provision();
+  if (status() == DeploymentStatus::running) co_return co_await supervise();
+  co_return co_await deploy();
+}
+
+/// What a restart of the daemon finds.
+Task<Result<void>> Deployment::take_up() {
+  const auto grant = [this](const actor::Handle& provider) {
+    if (const Result<void> given = grants_.give(provider.did); !given)
+      log::warn("orchestrator", "{}: {}", id(), given.error().to_string());
+  };
+  for (const auto& [name, node] : record_->manifest.nodes) grant(node.handle);
+  for (const Superseded& entry : record_->superseded) grant(entry.handle);
+  supervisor_.reconcile_first();
+  if (record_->boot_id.empty() && status() != DeploymentStatus::preparing)
+    co_return co_await give_up(
+        fmt::format("an older version of the daemon had left the deployment {}; deploy it again", to_string(status())));
+  if (status() == DeploymentStatus::committing) {
+    Failure interrupted{"the daemon was restarted while machines were reserved", {}};
+    co_return co_await start_over(std::move(interrupted));
+  }
+  // Of a machine that was being added, it is not known what it has made.
+  const auto supersede_unknown_outcomes = [](DeploymentRecord& record) {
+    for (const auto& [node, allocations] : unplaced(record)) {
+      std::vector<std::string> requested = allocations;
+      std::erase_if(requested, [&](const std::string& name) { return !record.manifest.allocations.contains(name); });
+      if (record.manifest.nodes.contains(node) && !requested.empty()) supersede(record, node, std::move(requested));
     }
   };
-  co_return co_await record_.update_until_stored(fail_all);
+  co_return co_await record_.update_until_stored(supersede_unknown_outcomes);
 }
 
-Task<void> Deployment::on_termination(actor::Envelope envelope) {
-  Result<TaskTermination> notice = actor::payload<TaskTermination>(envelope);
-  if (!notice) {
-    log::debug("orchestrator", "{}: {}", id(), notice.error().to_string());
-    co_return;
+Task<Result<void>> Deployment::deploy() {
+  const Unplaced wanted = unplaced(record_.get());
+  const bool blocked = std::ranges::any_of(wanted, [&](const auto& n) { return is_blocked(record_.get(), n.first); });
+  if (blocked && actor_->lane().now() < deadline_) co_return Result<void>();
+  Task<Result<void>> deploying = replacer_.deploy(wanted, deadline_);
+  const Result<void> deployed = co_await std::move(deploying);
+  if (work_.cancelled()) co_return fail(Errc::cancelled, "the deployment is shut down");
+  if (deployed) co_return co_await enter(DeploymentStatus::provisioning);
+  const std::string why = deployed.error().to_string();
+  log::warn("orchestrator", "{}: {}", id(), why);
+  if (status() == DeploymentStatus::preparing || replacer_.failed_provider().empty()) {
+    // No machine in time, or another attempt would end the same way.
+    const std::string before = record_->error.empty() ? std::string() : "; before that: " + record_->error;
+    co_return co_await give_up(why + before);
   }
-  const std::string name(jobs::allocation_name(notice->allocation_id));
-  const auto entry = record_->manifest.allocations.find(name);
-  if (entry == record_->manifest.allocations.end() || entry->second.handle.id != envelope.from.id) {
-    log::debug("orchestrator", "{}: ignored the end of '{}', reported by {}", id(), notice->allocation_id,
-               envelope.from.to_string());
-    co_return;
-  }
-  if (concluding_.contains(name)) co_return;  // a repeated notice; the provider repeats it until it is acknowledged
-  ++terminations_under_way_;
-  if (!is_final(entry->second.status)) {
-    concluding_.insert(name);
-    const Result<void> concluded = co_await conclude(name, *notice);
-    concluding_.erase(name);
-    if (!concluded) {
-      // Without an acknowledgement the provider keeps the output and repeats the notice.
-      log::error("orchestrator", "{}: keeping the end of {}: {}", id(), name, concluded.error().to_string());
-      --terminations_under_way_;
-      co_return;
-    }
-    changed_.notify_all();
-  }
-  const Ack received{.ok = true};  // named: GCC 12 copies aggregates in an awaiting expression bit by bit
-  Result<void> acknowledged = co_await actor_->reply(envelope, received);
-  if (!acknowledged) log::debug("orchestrator", "{}: {}", id(), acknowledged.error().to_string());
-  Result<void> removed = co_await stop_allocation(name);
-  if (!removed) log::debug("orchestrator", "{}: removing {}: {}", id(), name, removed.error().to_string());
-  --terminations_under_way_;
-  co_await end_if_all_ended();
+  Failure failure{why, replacer_.failed_provider()};
+  co_return co_await start_over(std::move(failure));
 }
 
-Task<Result<void>> Deployment::conclude(std::string name, const TaskTermination& notice) {
-  CO_TRY_VOID(co_await output_.write(id(), name, notice.out, notice.err));
-  AllocationStatus status = parse_enum<AllocationStatus>(notice.status).value_or(AllocationStatus::failed);
-  if (!is_final(status)) status = AllocationStatus::failed;
-  const auto change = [&](DeploymentRecord& record) {
-    const auto entry = record.manifest.allocations.find(name);
-    if (entry == record.manifest.allocations.end()) return;  // reverted meanwhile
-    entry->second.status = status;
-    entry->second.exit_code = notice.error.exit_code;
-    entry->second.reason = notice.reason;
-  };
-  CO_TRY_VOID(co_await record_.update(change));
-  log::info("orchestrator",
-            {{"deployment", id()},
-             {"allocation", name},
-             {"status", to_string(status)},
-             {"exit_code", notice.error.exit_code}},
-            "{}: {} ended", id(), name);
-  co_return Result<void>();
+Task<Result<void>> Deployment::provision() {
+  CO_TRY_VOID(co_await starter_.start_ready());
+  if (attempt_failed_) {
+    Failure failure = *std::exchange(attempt_failed_, std::nullopt);
+    co_return co_await start_over(std::move(failure));
+  }
+  if (!starter_.waits()) co_return co_await enter(DeploymentStatus::running);
+  if (actor_->lane().now() < deadline_) co_return Result<void>();
+  std::vector<std::string> late;
+  for (const auto& [name, allocation] : record_->manifest.allocations)
+    if (allocation.status == AllocationStatus::pending) late.push_back(name);
+  co_return co_await give_up(fmt::format("{} could not be started in time", fmt::join(late, ", ")));
 }
 
-Task<void> Deployment::end_if_all_ended() {
-  if (status() != DeploymentStatus::running || terminations_under_way_ > 0) co_return;
-  std::string reason;
-  for (const auto& [name, allocation] : record_->manifest.allocations) {
-    if (!is_final(allocation.status)) co_return;
-    if (allocation.status == AllocationStatus::failed && reason.empty())
-      reason = fmt::format(
-          "{} failed: {}", name,
-          allocation.reason.empty() ? fmt::format("exit code {}", allocation.exit_code) : allocation.reason);
+Task<Result<void>> Deployment::supervise() {
+  attempt_failed_.reset();
+  CO_TRY_VOID(co_await starter_.start_ready());
+  if (!unplaced(record_.get()).empty()) replacer_.begin();
+  if (!all_ended(record_.get())) {
+    all_ended_since_.reset();
+    co_return Result<void>();
   }
+  co_return co_await end_when_released();
+}
+
+Task<Result<void>> Deployment::end_when_released() {
+  const SteadyTime now = actor_->lane().now();
+  if (!all_ended_since_) all_ended_since_ = now;
+  if (!record_->superseded.empty() && now < *all_ended_since_ + kEndPatience) co_return Result<void>();
+  const std::string reason = failure_of(record_.get());
   const DeploymentStatus end = reason.empty() ? DeploymentStatus::completed : DeploymentStatus::failed;
-  (void)co_await enter(end, reason);
+  co_return co_await enter(end, reason);
 }
 
-// --- ending ----------------------------------------------------------------------------------------------------------
+Task<Result<void>> Deployment::start_over(Failure failure) {
+  if (!failure.peer.empty()) replacer_.backoff().failed(failure.peer, actor_->lane().now());
+  const bool may_run = status() == DeploymentStatus::provisioning;
+  log::warn("orchestrator", "{}: starting over: {}", id(), failure.reason);
+  const Change supersede_everything = [may_run](DeploymentRecord& record) {
+    while (!record.manifest.nodes.empty()) {
+      const std::string node = record.manifest.nodes.begin()->first;
+      supersede_node(record, node, may_run && on_loss(record.ensemble, node) == jobs::OnLoss::exclusive);
+    }
+    record.manifest.allocations.clear();
+  };
+  co_return co_await enter(DeploymentStatus::preparing, failure.reason, supersede_everything);
+}
+
+Task<Result<void>> Deployment::give_up(std::string reason) {
+  const Change supersede_everything = [](DeploymentRecord& record) { supersede_all(record, true); };
+  co_return co_await enter(DeploymentStatus::failed, std::move(reason), supersede_everything);
+}
+
+// --- what happens meanwhile ------------------------------------------------------------------------------------------
+
+Task<void> Deployment::on_lost(std::string node, std::string reason, bool ended) {
+  const auto placed = record_->manifest.nodes.find(node);
+  if (placed == record_->manifest.nodes.end()) co_return;
+  log::warn("orchestrator", "{}: node {}: {}", id(), node, reason);
+  if (status() == DeploymentStatus::provisioning) {
+    if (!attempt_failed_) attempt_failed_ = Failure{reason, placed->second.peer};
+    record_.changed().raise();
+    co_return;
+  }
+  if (status() != DeploymentStatus::running) co_return;
+  const std::string peer = placed->second.peer;
+  const bool leased = granted_lease(record_.get(), node) > Duration(0);
+  const jobs::OnLoss policy = on_loss(record_->ensemble, node);
+  const auto change = [&](DeploymentRecord& record) {
+    const auto still = record.manifest.nodes.find(node);
+    if (still == record.manifest.nodes.end() || still->second.peer != peer) return;
+    if (policy == jobs::OnLoss::fail || (policy == jobs::OnLoss::exclusive && !leased && !ended))
+      return end_node(record, node, AllocationStatus::failed, reason);
+    if (policy == jobs::OnLoss::fast || ended) return supersede_node(record, node, false);
+    for (const std::string& name : still->second.allocations) {
+      const auto entry = record.manifest.allocations.find(name);
+      if (entry == record.manifest.allocations.end() || is_final(entry->second.status)) continue;
+      if (entry->second.status == AllocationStatus::running) entry->second.status = AllocationStatus::restarting;
+      entry->second.reason = reason + "; it is replaced when its lease has ended";
+    }
+  };
+  (void)co_await record_.update_until_stored(change);
+}
+
+Task<void> Deployment::on_start_failed(std::string name, std::string reason) {
+  const auto entry = record_->manifest.allocations.find(name);
+  if (entry == record_->manifest.allocations.end()) co_return;
+  const std::string node = entry->second.node_id;
+  const auto placed = record_->manifest.nodes.find(node);
+  if (placed == record_->manifest.nodes.end()) co_return;
+  if (status() == DeploymentStatus::provisioning) {
+    if (!attempt_failed_) attempt_failed_ = Failure{reason, placed->second.peer};
+    record_.changed().raise();
+    co_return;
+  }
+  if (status() != DeploymentStatus::running) co_return;
+  log::warn("orchestrator", "{}: {}", id(), reason);
+  replacer_.backoff().failed(placed->second.peer, actor_->lane().now());
+  const bool enough = ++start_failures_[name] >= kMaxStartFailures;
+  const bool exclusive = on_loss(record_->ensemble, node) == jobs::OnLoss::exclusive;
+  const auto change = [&](DeploymentRecord& record) {
+    if (enough) return fail_allocation(record, name, reason);
+    const bool others = std::ranges::any_of(record.manifest.allocations, [&](const auto& other) {
+      return other.first != name && other.second.node_id == node && is_placed(other.second) &&
+             !is_final(other.second.status);
+    });
+    if (others)
+      supersede(record, node, {name});
+    else
+      supersede_node(record, node, exclusive);
+    record.error = reason;
+  };
+  (void)co_await record_.update_until_stored(change);
+}
+
+// --- requests of the user --------------------------------------------------------------------------------------------
+
+Task<Result<void>> Deployment::update(jobs::Ensemble ensemble) {
+  const Mutex::Lock lock = co_await replacer_.changing();
+  if (status() != DeploymentStatus::running)
+    co_return fail(Errc::invalid_argument, "deployment {} is {}: only a running deployment can be updated; {}", id(),
+                   to_string(status()),
+                   is_deploying(status()) ? "wait until it runs, or shut it down and deploy the new ensemble"
+                                          : "deploy the new ensemble");
+  start_failures_.clear();
+  const auto change = [&ensemble](DeploymentRecord& record) {
+    if (record.status == DeploymentStatus::running) apply_update(record, ensemble);
+  };
+  co_return co_await record_.update(change);
+}
 
 Task<Result<void>> Deployment::shutdown() {
   if (is_final(status()))
     co_return fail(Errc::invalid_argument, "deployment {} is {} already", id(), to_string(status()));
   if (status() == DeploymentStatus::shutting_down)
     co_return fail(Errc::already_exists, "deployment {} is being shut down", id());
-  const bool was_running = status() == DeploymentStatus::running;
+  const SteadyTime patience = actor_->lane().now() + kShutdownPatience;
   CO_TRY_VOID(co_await enter(DeploymentStatus::shutting_down));
+  if (is_final(status()))
+    co_return fail(Errc::invalid_argument, "deployment {} is {} already", id(), to_string(status()));
   co_await work_.close();
-  if (!was_running) {
-    co_await revert();
-    co_return co_await enter(DeploymentStatus::completed);
+  clearing_.spawn(shut_down());
+  while (!is_final(status()) && actor_->lane().now() < patience) {
+    const std::uint64_t seen = record_.changed().count();
+    CO_TRY_VOID(co_await record_.changed().wait_past(seen, patience));
   }
-  std::vector<Task<Result<void>>> stops;
-  for (const auto& [name, allocation] : record_->manifest.allocations)
-    if (!is_final(allocation.status)) stops.push_back(stop_allocation(name));
-  const std::vector<Result<void>> stopped = co_await when_all(std::move(stops));
-  const Result<void> outcome = first_error(stopped);
-  if (!outcome && outcome.error().is(Errc::closed)) co_return outcome;  // the daemon stops; its next start continues
-  if (!outcome) {
-    // A provider did not reply and may still run work: the request is repeated until it replies.
-    const std::string why = outcome.error().to_string();
-    CO_TRY_VOID(co_await enter(DeploymentStatus::shutting_down, why));
-    clearing_.spawn(revert_all_and_end());
-    co_return fail(outcome.error(),
-                   "not every provider has replied; the requests are repeated, see `nunet deployment status`");
-  }
+  if (is_final(status())) co_return Result<void>();
+  co_return fail(Errc::deadline_exceeded,
+                 "not every provider has replied; the requests are repeated, see `nunet deployment status`");
+}
+
+Task<void> Deployment::shut_down() {
+  Task<Result<void>> collecting = collect_rest();
+  const Result<void> collected = co_await with_timeout(kLastOutput, std::move(collecting));
+  if (!collected) log::info("orchestrator", "{}: {}", id(), collected.error().to_string());
   const auto terminate = [](DeploymentRecord& record) {
-    for (auto& [name, allocation] : record.manifest.allocations)
-      if (!is_final(allocation.status)) allocation.status = AllocationStatus::terminated;
+    record.restarting.clear();
+    for (const auto& [name, node] : record.manifest.nodes)
+      end_node(record, name, AllocationStatus::terminated, "it was shut down");
+    std::erase_if(record.manifest.allocations, [](const auto& entry) { return !is_final(entry.second.status); });
   };
-  CO_TRY_VOID(co_await record_.update_until_stored(terminate));
-  co_return co_await enter(DeploymentStatus::completed);
-}
-
-Task<Result<void>> Deployment::stop_allocation(std::string name) {
-  // A revert may have cleared the manifest.
-  const auto allocation = record_->manifest.allocations.find(name);
-  if (allocation == record_->manifest.allocations.end()) co_return fail(Errc::not_found, "{} has no provider", name);
-  const auto node = record_->manifest.nodes.find(allocation->second.node_id);
-  if (node == record_->manifest.nodes.end()) co_return fail(Errc::not_found, "{} has no provider", name);
-  co_return co_await providers_.stop(node->second.handle, allocation->second.id);
-}
-
-Task<void> Deployment::revert() {
-  std::vector<Task<Result<void>>> reverts;
-  for (const auto& [name, node] : record_->manifest.nodes)
-    reverts.push_back(providers_.revert(
-        node, node.peer == provisioner_.failed_provider() ? kFailedProviderTimeout : kRevert.timeout));
-  const std::vector<Result<void>> outcomes = co_await when_all(std::move(reverts));
-  for (const Result<void>& reverted : outcomes)
-    if (!reverted) log::info("orchestrator", "{}: {}", id(), reverted.error().to_string());
-  for (const Result<void>& reverted : outcomes)
-    if (!reverted && reverted.error().is(Errc::cancelled)) co_return;  // shutdown() reverts the same providers
-  grants_.clear();
-  const auto clear = [](DeploymentRecord& record) {
-    record.manifest.nodes.clear();
-    record.manifest.allocations.clear();
-  };
-  (void)co_await record_.update_until_stored(clear);
-}
-
-Task<void> Deployment::revert_all_and_end() {
-  const std::string why =
-      status() == DeploymentStatus::shutting_down
-          ? "it was shut down, and requests to some providers had to be repeated"
-          : fmt::format("the daemon was restarted while the deployment was {}; deploy it again", to_string(status()));
-  const Result<void> entered = co_await enter(DeploymentStatus::shutting_down, why);
-  if (!entered) co_return;
-  // Immediately after a start no peer may be connected: the request to each provider is repeated until it replies.
-  std::vector<Task<Result<void>>> reverts;
-  for (const auto& [name, node] : record_->manifest.nodes) reverts.push_back(revert_until_answered(node));
-  const std::vector<Result<void>> outcomes = co_await when_all(std::move(reverts));
-  const Result<void> all = first_error(outcomes);
-  if (!all && all.error().is(Errc::cancelled)) co_return;
-  const std::string outcome = all ? why : why + " (" + all.error().to_string() + ")";
-  (void)co_await enter(DeploymentStatus::failed, outcome);
-}
-
-Task<Result<void>> Deployment::revert_until_answered(NodeManifest node) {
-  Result<void> answered;
-  for (int attempt = 0; attempt < kAbandonTries; ++attempt) {
-    answered = co_await providers_.revert(node);
-    if (answered) break;
-    const Result<void> slept = co_await sleep_for(kAbandonPause);
-    if (!slept) co_return slept;
+  const Result<void> terminated = co_await record_.update_until_stored(terminate);
+  if (!terminated) co_return;
+  while (!record_->superseded.empty()) {
+    const std::uint64_t seen = record_.changed().count();
+    const Result<void> waited = co_await record_.changed().wait_past(seen);
+    if (!waited) co_return;
   }
-  co_return answered;
+  const UnixTime now = actor_->lane().unix_now();
+  const auto complete = [now](DeploymentRecord& record) {
+    record.status = DeploymentStatus::completed;
+    record.error.clear();
+    record.ended = now.nanos;
+  };
+  (void)co_await record_.update_until_stored(complete);
 }
 
-// --- output ----------------------------------------------------------------------------------------------------------
+/// What runs has written until now, and the rest of what has ended: once it is released its output is gone.
+Task<Result<void>> Deployment::collect_rest() {
+  std::vector<Task<Result<void>>> fetches;
+  for (const auto& [name, allocation] : record_->manifest.allocations)
+    if (is_placed(allocation) && allocation.lease_ns > 0 && allocation.status != AllocationStatus::pending &&
+        !allocation.collected)
+      fetches.push_back(collector_.fetch(name, false));
+  const std::vector<Result<void>> outcomes = co_await when_all(std::move(fetches));
+  co_return first_error(outcomes);
+}
 
-Task<Result<std::filesystem::path>> Deployment::logs(std::string name) {
-  const auto has_ended = [this, &name] {
-    const auto entry = record_->manifest.allocations.find(name);
-    return entry == record_->manifest.allocations.end() || is_final(entry->second.status);
-  };
-  const auto entry = record_->manifest.allocations.find(name);
-  if (entry == record_->manifest.allocations.end())
-    co_return fail(Errc::not_found, "deployment {} has no allocation '{}' on any machine (it is {})", id(), name,
-                   to_string(status()));
-  if (has_ended()) co_return co_await output_.find(id(), name);
-  const actor::Handle provider = record_->manifest.nodes.at(entry->second.node_id).handle;
-  CO_TRY(AllocationLogsResponse reply, co_await providers_.logs(provider, name));
-  // If it ended while the reply was in transit, the notice contained the whole output.
-  if (!has_ended()) CO_TRY_VOID(co_await output_.write(id(), name, std::move(reply.out), std::move(reply.err)));
-  co_return output_.folder(id(), name);
+Task<Result<std::filesystem::path>> Deployment::logs(std::string allocation) {
+  co_return co_await collector_.folder(std::move(allocation));
+}
+
+Task<Result<LogPage>> Deployment::page(DeploymentLogsRequest request) {
+  co_return co_await collector_.page(std::move(request));
 }
 
 }  // namespace dms::orchestrator

@@ -1,39 +1,50 @@
-// One deployment: from an ensemble to running allocations and back, as a state machine that is stored at each step.
+// One deployment: from an ensemble to running allocations and back, as a state machine that is stored at each step and goes
+// on from there after a restart.
 //
 // Model
 //  1. Preparing -> Committing -> Provisioning -> Running -> Completed | Failed. Preparing finds a machine for every
-//     node (auction.hpp); Committing and Provisioning bring the allocations up (provisioner.hpp). Until Running, any
-//     failure reverts every provider that received a request, and the deployment starts over at Preparing, without the
-//     providers that failed, until the deadline.
-//  2. shutdown() works in every state: while deploying it reverts; while running it stops every allocation.
-//     ShuttingDown -> Completed. The request to a provider that does not reply is repeated, across restarts of the
-//     daemon, until it replies or its reservations have expired.
-//  3. A provider reports the end of a task in a notice with the output, which is stored (output_store.hpp); then the
-//     provider is requested to remove the allocation. When every allocation has ended, the deployment is Completed if
-//     all tasks ended with 0, otherwise Failed with the first reason.
-//  4. A provider that is lost (liveness.hpp) has failed its allocations, and no start waits for it.
+//     node (auction.hpp); Committing makes the allocations (provisioner.hpp); Provisioning starts what its dependencies
+//     allow (starter.hpp). Until Running, any failure supersedes every provider that received a request (placement.hpp)
+//     and the deployment starts over at Preparing, until its deadline. A provider that failed is excluded for a while, each
+//     time for longer.
+//  2. While Running, what has no machine is placed again (replacer.hpp), what may start is started, what is unhealthy is
+//     restarted (restarts.hpp), and ends are collected (endings.hpp). When every allocation has ended and its output is
+//     here, the deployment is Completed if all ended with 0, otherwise Failed with the first reason.
+//  3. A machine that is lost (supervisor.hpp) ends an attempt of (1). While Running the ensemble decides: `fast` places the
+//     node anew at once, `exclusive` when the lost run has surely ended, `fail` fails its allocations, as does
+//     `exclusive` on a provider without leases.
+//  4. shutdown() works in every state: it stops everything. ShuttingDown -> Completed when every provider has answered or
+//     cannot hold anything any more (cleaner.hpp), across restarts.
 //  5. A state is entered when it is on disk (record.hpp): status() reports what a restart would find. While the store
 //     fails, the deployment stays in the state before, and storing is repeated.
-//  6. A deployment that the daemon's start finds unfinished is abandon()ed: its providers are reverted, then it is
-//     Failed.
+//  6. resume() after a restart: Preparing goes on; Committing supersedes what received a request and starts over;
+//     Provisioning and Running ask the providers what they run before anything else; ShuttingDown is finished.
+//  7. The actor's key is derived from the node's key and the deployment's id: providers reach it after a restart, and
+//     what it granted them stays valid.
 //
 // Threads: the lane of its actor. Cancellation: close() leaves the allocations as they are (the daemon stops, the
 // deployment does not); shutdown() ends them.
-// Attacks: a notice counts only from the actor of the allocation. Its output is bounded by the size of a message.
+// Attacks: see endings.hpp and supervisor.hpp.
 #pragma once
 
 #include <functional>
 #include <memory>
-#include <set>
 
-#include "orchestrator/deployment/provisioner.hpp"
-#include "orchestrator/output/output_store.hpp"
-#include "orchestrator/services.hpp"
+#include "orchestrator/deployment/cleaner.hpp"
+#include "orchestrator/deployment/endings.hpp"
+#include "orchestrator/deployment/replacer.hpp"
+#include "orchestrator/deployment/starter.hpp"
+#include "orchestrator/supervision/restarts.hpp"
 
 namespace dms::orchestrator {
 
-inline constexpr Duration kAbandonPause = 5s;
-inline constexpr int kAbandonTries = 100;  // some ten minutes: longer than a reservation lasts
+/// How long a user's shutdown waits for providers, of which the collection of output takes kLastOutput at most.
+inline constexpr Duration kShutdownPatience = 20s;
+inline constexpr Duration kLastOutput = 10s;
+/// How long an end waits for the providers to release what has ended; they are asked on.
+inline constexpr Duration kEndPatience = 20s;
+/// After so many starts that failed while the deployment runs, an allocation has failed.
+inline constexpr int kMaxStartFailures = 3;
 
 class Deployment {
  public:
@@ -46,34 +57,55 @@ class Deployment {
   /// Stores the record. No caller is informed of a deployment before this has succeeded.
   Task<Result<void>> save();
   /// Starts deploying.
-  void start() { work_.spawn(deploy()); }
-  void abandon() { clearing_.spawn(revert_all_and_end()); }
+  void start();
+  /// Goes on where an earlier run of the daemon was.
+  void resume();
   Task<Result<void>> shutdown();
+  /// Errc::invalid_argument unless it is Running.
+  Task<Result<void>> update(jobs::Ensemble ensemble);
   /// The folder with stdout.log and stderr.log of an allocation, fetched from its provider if it has not ended.
   Task<Result<std::filesystem::path>> logs(std::string allocation);
+  Task<Result<protocol::LogPage>> page(protocol::DeploymentLogsRequest request);
   /// Stops without a request to any provider.
   Task<void> close();
-  /// Called once, from the lane, when the deployment has ended by itself or by shutdown().
+  /// Called once, from the lane, when the deployment has ended and no provider can hold anything of it.
   void on_end(std::function<void()> ended) { ended_ = std::move(ended); }
 
   [[nodiscard]] const DeploymentRecord& record() const { return record_.get(); }
   [[nodiscard]] const std::string& id() const { return record_->id; }
   [[nodiscard]] protocol::DeploymentStatus status() const { return record_->status; }
+  /// As its provider last reported; null if it never did.
+  [[nodiscard]] const protocol::AllocationReport* report(const std::string& allocation) const {
+    return supervisor_.report(allocation);
+  }
 
  private:
+  struct Failure {
+    std::string reason;
+    std::string peer;
+  };
+  using Change = DurableRecord::Change;
+
   Deployment(Services services, RecordStore& records, std::unique_ptr<actor::Actor> actor, DeploymentRecord record);
-  Task<void> deploy();
-  Task<Result<void>> attempt(Auction& auction, std::set<std::string>& excluded);
-  Task<void> supervise();
-  Task<Result<void>> check_provider(std::string node);
-  Task<void> on_termination(actor::Envelope envelope);
-  Task<Result<void>> conclude(std::string allocation, const protocol::TaskTermination& notice);
-  Task<Result<void>> stop_allocation(std::string name);
-  Task<void> revert();
-  Task<void> revert_all_and_end();
-  Task<Result<void>> revert_until_answered(protocol::NodeManifest node);
-  Task<void> end_if_all_ended();
+  [[nodiscard]] Parts parts() { return {services_, *actor_, record_, providers_, output_}; }
+  void set_deadline();
+
+  Task<void> drive(bool resumed);
+  Task<Result<void>> take_up();
+  Task<Result<void>> step();
+  Task<Result<void>> deploy();
+  Task<Result<void>> provision();
+  Task<Result<void>> supervise();
+  Task<Result<void>> start_over(Failure failure);
+  Task<Result<void>> give_up(std::string reason);
+  Task<Result<void>> end_when_released();
+  Task<void> on_lost(std::string node, std::string reason, bool ended);
+  Task<void> on_start_failed(std::string allocation, std::string reason);
+  Task<void> shut_down();
+  Task<Result<void>> collect_rest();
+  Task<void> report_end();
   Task<Result<void>> enter(protocol::DeploymentStatus status, std::string error = "");
+  Task<Result<void>> enter(protocol::DeploymentStatus status, std::string error, Change with);
 
   Services services_;
   OutputStore output_;
@@ -82,13 +114,20 @@ class Deployment {
   ProviderClient providers_;
   ProviderGrants grants_;
   Liveness liveness_;
-  Provisioner provisioner_;
-  std::set<std::string> concluding_;  // allocations whose end is being stored
-  int terminations_under_way_ = 0;
+  Collector collector_;
+  Endings endings_;
+  Supervisor supervisor_;
+  Starter starter_;
+  Restarts restarts_;
+  Replacer replacer_;
+  Cleaner cleaner_;
+  SteadyTime deadline_{};
+  std::optional<Failure> attempt_failed_;
+  std::optional<SteadyTime> all_ended_since_;
+  std::map<std::string, int> start_failures_;
   std::function<void()> ended_;
-  Notify changed_;
   Nursery work_;      // deploying and supervising; ended by shutdown()
-  Nursery clearing_;  // repeated requests to providers that did not reply; ended by close() only
+  Nursery clearing_;  // requests to release what is not wanted any more; ended by close() only
 };
 
 }  // namespace dms::orchestrator

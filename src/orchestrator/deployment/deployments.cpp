@@ -3,6 +3,8 @@
 #include "base/log.hpp"
 #include "crypto/hash.hpp"
 #include "encoding/multibase.hpp"
+#include "jobs/ensemble/supported.hpp"
+#include "orchestrator/deployment/views.hpp"
 
 namespace dms::orchestrator {
 
@@ -19,21 +21,25 @@ Task<Result<void>> Deployments::start() {
   CO_TRY_VOID(serve(root_, kDeploymentNew, *this, &Deployments::create));
   CO_TRY_VOID(serve(root_, kDeploymentList, *this, &Deployments::list));
   CO_TRY_VOID(serve(root_, kDeploymentStatus, *this, &Deployments::status));
+  CO_TRY_VOID(serve(root_, kDeploymentInfo, *this, &Deployments::info));
   CO_TRY_VOID(serve(root_, kDeploymentManifest, *this, &Deployments::manifest));
   CO_TRY_VOID(serve(root_, kDeploymentLogs, *this, &Deployments::logs));
+  CO_TRY_VOID(serve(root_, kDeploymentUpdate, *this, &Deployments::update));
   CO_TRY_VOID(serve(root_, kDeploymentShutdown, *this, &Deployments::shutdown));
+  CO_TRY_VOID(serve(root_, kDeploymentDelete, *this, &Deployments::remove));
+  CO_TRY_VOID(serve(root_, kDeploymentPrune, *this, &Deployments::prune));
 
   CO_TRY(RecordStore::Loaded loaded, co_await records_.load_all());
   for (const std::string& id : loaded.unreadable)
     log::error("orchestrator", "the record of deployment {} cannot be read and is skipped; its providers release it",
                id);
   for (DeploymentRecord& record : loaded.records) {
-    if (is_final(record.status)) continue;
+    if (is_final(record.status) && record.superseded.empty()) continue;
     const std::string id = record.id;
-    log::warn("orchestrator", "deployment {} was {} when the daemon ended; reverting it", id, to_string(record.status));
+    log::info("orchestrator", "deployment {} was {} when the daemon ended; it goes on", id, to_string(record.status));
     Result<Deployment*> unfinished = co_await adopt(std::move(record));
     if (unfinished)
-      (*unfinished)->abandon();
+      (*unfinished)->resume();
     else
       log::error("orchestrator", "deployment {} cannot be resumed and is skipped: {}", id,
                  unfinished.error().to_string());
@@ -43,7 +49,8 @@ Task<Result<void>> Deployments::start() {
 }
 
 Task<void> Deployments::close() {
-  for (const auto path : {kDeploymentNew.path, kDeploymentShutdown.path, kDeploymentLogs.path})
+  for (const auto path : {kDeploymentNew.path, kDeploymentUpdate.path, kDeploymentShutdown.path, kDeploymentLogs.path,
+                          kDeploymentDelete.path, kDeploymentPrune.path})
     root_.remove_behaviour(std::string(path));
   for (auto& [id, deployment] : active_) deployment->on_end(nullptr);
   co_await work_.close();
@@ -51,24 +58,27 @@ Task<void> Deployments::close() {
   active_.clear();
 }
 
+/// The record is not stored here: what a restart finds is stored already, and a new one is stored by its caller.
 Task<Result<Deployment*>> Deployments::adopt(DeploymentRecord record) {
   const std::string id = record.id;
-  CO_TRY(auto child, root_.create_child(id));
+  actor::ChildOptions options;
+  options.key = root_.security().key().derive("deployment/" + id);
+  CO_TRY(auto child, root_.create_child(id, std::move(options)));
   CO_TRY(auto made, Deployment::create(services_, records_, std::move(child), std::move(record)));
-  const std::shared_ptr<Deployment> deployment = std::move(made);
+  const Found deployment = std::move(made);
   deployment->on_end([this, id] { work_.spawn(retire(id)); });
   active_[id] = deployment;
-  const Result<void> saved = co_await deployment->save();
-  if (!saved) {
-    work_.spawn(retire(id));  // it owns a running actor, which only close() can end
-    co_return std::unexpected(saved.error());
-  }
   co_return deployment.get();
 }
 
 Task<void> Deployments::retire(std::string id) {
   auto node = active_.extract(id);
   if (!node.empty()) co_await node.mapped()->close();
+}
+
+Deployments::Found Deployments::active(const std::string& id) const {
+  const auto found = active_.find(id);
+  return found == active_.end() ? nullptr : found->second;
 }
 
 Task<void> Deployments::prune_regularly() {
@@ -109,6 +119,7 @@ Task<Result<std::string>> Deployments::try_create(NewDeploymentRequest request, 
     co_return fail(Errc::limit_exceeded, "{} deployments are active, which is the limit; shut one down first",
                    active_.size());
   CO_TRY_VOID(request.ensemble.validate());
+  CO_TRY_VOID(jobs::check_supported(request.ensemble));
 
   DeploymentRecord record;
   record.id = encode(Base::hex, crypto::sha256(as_bytes(services_.network.self().to_string() +
@@ -116,104 +127,100 @@ Task<Result<std::string>> Deployments::try_create(NewDeploymentRequest request, 
   record.ensemble = std::move(request.ensemble);
   record.created = now.nanos;
   record.deadline = expiry.nanos - static_cast<std::uint64_t>(Duration(kDeploymentReserve).count());
-  CO_TRY(Deployment * deployment, co_await adopt(std::move(record)));
+  const std::string id = record.id;
+  CO_TRY_VOID(co_await adopt(std::move(record)));
+  const Found deployment = active(id);
+  if (deployment == nullptr) co_return fail(Errc::closed, "the daemon stops");
+  const Result<void> saved = co_await deployment->save();
+  if (!saved) {
+    work_.spawn(retire(id));  // it owns a running actor, which only close() can end
+    co_return std::unexpected(saved.error());
+  }
   deployment->start();
-  co_return deployment->id();
+  co_return id;
 }
 
 Task<Result<DeploymentRecord>> Deployments::record(std::string id) {
-  if (const auto it = active_.find(id); it != active_.end()) co_return it->second->record();
+  if (const Found deployment = active(id)) co_return deployment->record();
   CO_TRY(std::optional<DeploymentRecord> stored, co_await records_.load(id));
   if (!stored)
     co_return fail(Errc::not_found, "there is no deployment '{}'; `nunet deployment list` shows the deployments", id);
   co_return std::move(*stored);
 }
 
-Task<DeploymentListReply> Deployments::list(DeploymentListRequest request, const actor::Envelope&) {
-  DeploymentListReply reply;
-  const Result<RecordStore::Loaded> loaded = co_await records_.load_all();
-  if (!loaded) {
-    log::error("orchestrator", "listing deployments: {}", loaded.error().to_string());
-    co_return reply;
-  }
-  for (const DeploymentRecord& record : loaded->records) {
-    const bool wanted = std::ranges::all_of(request.metadata, [&](const auto& pair) {
-      const auto it = record.ensemble.metadata.find(pair.first);
-      return it != record.ensemble.metadata.end() && it->second == pair.second;
-    });
-    if (wanted) reply.deployments[record.id] = to_string(record.status);
-  }
-  for (const std::string& id : loaded->unreadable) reply.deployments[id] = "Unreadable";
-  co_return reply;
+/// Why there is nothing to act on: the deployment is unknown, or has ended.
+Task<Result<void>> Deployments::refuse_to_act(std::string id) {
+  Task<Result<DeploymentRecord>> loading = record(id);
+  CO_TRY(const DeploymentRecord found, co_await std::move(loading));
+  co_return fail(Errc::invalid_argument, "deployment {} is {} already", id, to_string(found.status));
 }
 
-Task<DeploymentStatusReply> Deployments::status(DeploymentId request, const actor::Envelope&) {
-  DeploymentStatusReply reply;
-  const Result<DeploymentRecord> found = co_await record(request.id);
-  if (!found) {
-    reply.error = found.error().to_string();
-    co_return reply;
+Task<Ack> Deployments::update(DeploymentUpdateRequest request, const actor::Envelope&) {
+  Result<void> done = request.ensemble.validate();
+  if (done) done = jobs::check_supported(request.ensemble);
+  const Found deployment = active(request.ensemble_id);
+  if (done && deployment == nullptr) done = co_await refuse_to_act(request.ensemble_id);
+  if (done) {
+    Task<Result<void>> updating = deployment->update(std::move(request.ensemble));
+    done = co_await std::move(updating);
   }
-  reply.status = to_string(found->status);
-  reply.error = found->error;
-  for (const auto& [name, allocation] : found->manifest.allocations) {
-    AllocationState& state = reply.allocations[name];
-    state.status = allocation.status;
-    state.exit_code = allocation.exit_code;
-    state.reason = allocation.reason;
-    if (const auto node = found->manifest.nodes.find(allocation.node_id); node != found->manifest.nodes.end())
-      state.peer = node->second.peer;
-  }
-  co_return reply;
-}
-
-Task<DeploymentManifestReply> Deployments::manifest(DeploymentId request, const actor::Envelope&) {
-  DeploymentManifestReply reply;
-  const Result<DeploymentRecord> found = co_await record(request.id);
-  if (found)
-    reply.manifest = found->manifest;
-  else
-    reply.error = found.error().to_string();
-  co_return reply;
-}
-
-Task<DeploymentLogsReply> Deployments::logs(DeploymentLogsRequest request, const actor::Envelope&) {
-  DeploymentLogsReply reply;
-  if (const auto active = active_.find(request.ensemble_id); active != active_.end()) {
-    const std::shared_ptr<Deployment> deployment = active->second;
-    Result<std::filesystem::path> folder = co_await deployment->logs(request.allocation_name);
-    if (folder)
-      reply.written_to = folder->string();
-    else
-      reply.error = folder.error().to_string();
-    co_return reply;
-  }
-  const Result<DeploymentRecord> found = co_await record(request.ensemble_id);
-  if (!found) {
-    reply.error = found.error().to_string();
-  } else if (!found->manifest.allocations.contains(request.allocation_name)) {
-    reply.error = fmt::format("deployment {} has no allocation '{}' on any machine (it is {})", request.ensemble_id,
-                              request.allocation_name, to_string(found->status));
-  } else {
-    const Result<std::filesystem::path> folder = co_await output_.find(request.ensemble_id, request.allocation_name);
-    if (folder)
-      reply.written_to = folder->string();
-    else
-      reply.error = folder.error().to_string();
-  }
+  Ack reply;
+  reply.ok = done.has_value();
+  if (!done) reply.error = done.error().to_string();
   co_return reply;
 }
 
 Task<Ack> Deployments::shutdown(DeploymentId request, const actor::Envelope&) {
-  const auto active = active_.find(request.id);
-  if (active == active_.end()) {
-    const Result<DeploymentRecord> found = co_await record(request.id);
-    co_return Ack{.error = found ? fmt::format("deployment {} is {} already", request.id, to_string(found->status))
-                                 : found.error().to_string()};
+  const Found deployment = active(request.id);
+  Task<Result<void>> ending = deployment ? deployment->shutdown() : refuse_to_act(request.id);
+  const Result<void> done = co_await std::move(ending);
+  Ack reply;
+  reply.ok = done.has_value();
+  if (!done) reply.error = done.error().to_string();
+  co_return reply;
+}
+
+Task<Result<void>> Deployments::erase(std::string id) {
+  if (const Found deployment = active(id))
+    co_return fail(Errc::invalid_argument, "deployment {} is {}{}", id, to_string(deployment->status()),
+                   is_final(deployment->status())
+                       ? "; a provider that may still hold work of it has not answered yet, try again later"
+                       : ": only a deployment that has ended can be removed; shut it down first");
+  CO_TRY(const bool existed, co_await records_.erase(id));
+  if (!existed)
+    co_return fail(Errc::not_found, "there is no deployment '{}'; `nunet deployment list` shows the deployments", id);
+  co_return co_await output_.remove(id);
+}
+
+Task<Ack> Deployments::remove(DeploymentId request, const actor::Envelope&) {
+  const Result<void> done = co_await erase(request.id);
+  Ack reply;
+  reply.ok = done.has_value();
+  if (!done) reply.error = done.error().to_string();
+  co_return reply;
+}
+
+Task<DeploymentPruneReply> Deployments::prune(DeploymentPruneRequest request, const actor::Envelope&) {
+  DeploymentPruneReply reply;
+  const Result<RecordStore::Loaded> loaded = co_await records_.load_all();
+  if (!loaded) {
+    reply.error = loaded.error().to_string();
+    co_return reply;
   }
-  const std::shared_ptr<Deployment> deployment = active->second;
-  Result<void> done = co_await deployment->shutdown();
-  co_return done ? Ack{.ok = true} : Ack{.error = done.error().to_string()};
+  const UnixTime now = services_.lane.unix_now();
+  for (const DeploymentRecord& record : loaded->records) {
+    const std::uint64_t ended = record.ended != 0 ? record.ended : record.created;
+    const bool wanted = is_final(record.status) && active(record.id) == nullptr &&
+                        has_metadata(record, request.metadata) &&
+                        UnixTime{ended} + Duration(std::max<std::int64_t>(request.older_than_ns, 0)) <= now;
+    if (!wanted) continue;
+    const Result<void> erased = co_await erase(record.id);
+    if (erased)
+      reply.deployments.push_back(record.id);
+    else if (reply.error.empty())
+      reply.error = erased.error().to_string();
+  }
+  co_return reply;
 }
 
 }  // namespace dms::orchestrator

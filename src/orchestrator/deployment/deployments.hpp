@@ -2,10 +2,13 @@
 //
 // Model
 //  1. `new` replies as soon as the deployment exists and is stored; `status` reports its progress and its end.
-//  2. A deployment that has ended keeps its record and its output until they are pruned (record.hpp, 4); its actor
-//     ends.
-//  3. Deployments that an earlier run of the daemon left unfinished are reverted on their providers and marked failed.
-//     A record that cannot be read or resumed is reported and skipped.
+//  2. A deployment that has ended keeps its record and its output until they are pruned (record.hpp, 4), by time or by
+//     request, or deleted; its actor ends when no provider can hold anything of it any more. Until then it cannot be
+//     removed.
+//  3. Deployments that an earlier run of the daemon left unfinished go on where they were (deployment.hpp, 6). A record
+//     that cannot be read or resumed is reported and skipped.
+//  4. An ensemble is accepted, for `new` and for `update`, if it is valid and every field of it is acted on.
+//  5. `list` answers in the order of ids, which is stable, at most kMaxListed in one reply.
 //
 // Threads: the node's lane. Bounds: kMaxDeployments that have not ended.
 #pragma once
@@ -18,7 +21,7 @@
 
 namespace dms::orchestrator {
 
-inline constexpr std::size_t kMaxDeployments = 256;
+inline constexpr std::size_t kMaxDeployments = 2048;
 inline constexpr Duration kPruneInterval = 24h;
 
 class Deployments {
@@ -30,21 +33,33 @@ class Deployments {
   Task<Result<void>> start();
   Task<void> close();
 
-  /// Deployments that have not ended.
+  /// Deployments that have not ended, or of which a provider may hold something.
   [[nodiscard]] std::size_t active() const { return active_.size(); }
 
  private:
+  using Found = std::shared_ptr<Deployment>;
+
   Task<protocol::NewDeploymentReply> create(protocol::NewDeploymentRequest request, const actor::Envelope& envelope);
   Task<Result<std::string>> try_create(protocol::NewDeploymentRequest request, UnixTime expiry);
   Task<protocol::DeploymentListReply> list(protocol::DeploymentListRequest request, const actor::Envelope& envelope);
   Task<protocol::DeploymentStatusReply> status(protocol::DeploymentId request, const actor::Envelope& envelope);
+  Task<protocol::DeploymentInfoReply> info(protocol::DeploymentId request, const actor::Envelope& envelope);
   Task<protocol::DeploymentManifestReply> manifest(protocol::DeploymentId request, const actor::Envelope& envelope);
   Task<protocol::DeploymentLogsReply> logs(protocol::DeploymentLogsRequest request, const actor::Envelope& envelope);
+  Task<Result<std::filesystem::path>> output_folder(std::string id, std::string allocation);
+  Task<Result<protocol::LogPage>> output_page(protocol::DeploymentLogsRequest request);
+  Task<protocol::Ack> update(protocol::DeploymentUpdateRequest request, const actor::Envelope& envelope);
   Task<protocol::Ack> shutdown(protocol::DeploymentId request, const actor::Envelope& envelope);
+  Task<protocol::Ack> remove(protocol::DeploymentId request, const actor::Envelope& envelope);
+  Task<protocol::DeploymentPruneReply> prune(protocol::DeploymentPruneRequest request, const actor::Envelope& envelope);
 
   /// Makes the deployment's actor and stores its record.
   Task<Result<Deployment*>> adopt(DeploymentRecord record);
+  [[nodiscard]] Found active(const std::string& id) const;
   Task<Result<DeploymentRecord>> record(std::string id);
+  /// The record and the output of a deployment that has ended.
+  Task<Result<void>> erase(std::string id);
+  Task<Result<void>> refuse_to_act(std::string id);
   Task<void> prune_regularly();
   Task<void> retire(std::string id);
 
@@ -52,7 +67,7 @@ class Deployments {
   RecordStore records_;
   OutputStore output_;
   actor::Actor& root_;
-  std::map<std::string, std::shared_ptr<Deployment>> active_;  // shared with handlers that wait on one
+  std::map<std::string, Found> active_;  // shared with handlers that wait on one
   Nursery work_;
 };
 

@@ -1,6 +1,6 @@
 #include "orchestrator/deployment/provider_client.hpp"
 
-#include "protocol/serve.hpp"
+#include "orchestrator/deployment/placement.hpp"
 
 namespace dms::orchestrator {
 
@@ -25,13 +25,14 @@ Task<Result<void>> ProviderClient::commit(actor::Handle provider, std::string no
   co_return accepted(reply, fmt::format("committing {} on {}", allocation, provider.address.host));
 }
 
-Task<Result<std::map<std::string, actor::Handle>>> ProviderClient::allocate(actor::Handle provider,
-                                                                            const jobs::Ensemble& ensemble,
-                                                                            std::string node, Duration timeout) {
+Task<Result<AllocateResponse>> ProviderClient::allocate(actor::Handle provider, const jobs::Ensemble& ensemble,
+                                                        std::string node, std::vector<std::string> allocations,
+                                                        Duration timeout) {
   AllocateRequest request;
   request.ensemble_id = deployment_;
   request.node_id = node;
-  for (const std::string& name : ensemble.nodes.at(node).allocations) {
+  request.lease_ns = requested_lease(ensemble.nodes.at(node)).count();
+  for (const std::string& name : allocations) {
     const jobs::Allocation& spec = ensemble.allocations.at(name);
     AllocationConfig& config = request.allocations[name];
     config.type = spec.type;
@@ -39,6 +40,9 @@ Task<Result<std::map<std::string, actor::Handle>>> ProviderClient::allocate(acto
     config.resources = spec.resources;
     config.execution = spec.execution;
     for (const std::string& script : spec.provision) config.provision_scripts[script] = ensemble.scripts.at(script);
+    if (spec.healthcheck.present()) config.health_check = spec.healthcheck;
+    config.inputs = spec.inputs;
+    config.results = spec.results;
   }
   const std::string what = fmt::format("allocating node {} on {}", node, provider.address.host);
   Result<AllocateResponse> reply = co_await call(actor_, kAllocate, provider, request, timeout);
@@ -46,10 +50,13 @@ Task<Result<std::map<std::string, actor::Handle>>> ProviderClient::allocate(acto
   if (!reply->ok) co_return fail(Errc::permission_denied, "{}: refused: {}", what, reply->error);
   for (const auto& [name, config] : request.allocations) {
     const auto handle = reply->allocations.find(name);
-    if (handle == reply->allocations.end() || handle->second.address.host != provider.address.host)
+    if (handle == reply->allocations.end() || handle->second.address.host != provider.address.host ||
+        handle->second.address.inbox.empty())
       co_return fail(Errc::invalid_argument, "{}: the reply has no handle for {}", what, name);
+    if (reply->lease_ns != 0 && (reply->lease_ns < 0 || !reply->incarnations.contains(name)))
+      co_return fail(Errc::invalid_argument, "{}: the reply grants a lease without an incarnation of {}", what, name);
   }
-  co_return std::move(reply->allocations);
+  co_return std::move(reply);
 }
 
 actor::Envelope ProviderClient::start_message(const AllocationManifest& allocation, Duration timeout) const {
@@ -58,31 +65,82 @@ actor::Envelope ProviderClient::start_message(const AllocationManifest& allocati
   return message(actor_, kAllocationStart, allocation.handle, request, timeout);
 }
 
-Task<Result<void>> ProviderClient::stop(actor::Handle provider, std::string allocation_id) {
+Task<Result<void>> ProviderClient::stop(actor::Handle provider, std::string allocation_id, std::string incarnation) {
   AllocationShutdownRequest request;
   request.allocation_id = allocation_id;
+  request.incarnation = std::move(incarnation);
   const Result<Ack> reply = co_await call(actor_, kAllocationShutdown, provider, request, std::nullopt,
                                           path_of(kAllocationShutdown, deployment_));
   co_return accepted(reply,
                      fmt::format("stopping {} on {}", jobs::allocation_name(allocation_id), provider.address.host));
 }
 
-Task<Result<void>> ProviderClient::revert(NodeManifest node, Duration timeout) {
+Task<Result<void>> ProviderClient::revert(actor::Handle provider, json::StringMap incarnations, Duration timeout) {
   RevertRequest request;
   request.ensemble_id = deployment_;
-  request.allocations = node.allocations;
-  const Result<Ack> reply = co_await call(actor_, kRevert, node.handle, request, timeout);
-  co_return accepted(reply, fmt::format("reverting node {} on {}", node.id, node.peer));
+  for (const auto& [name, incarnation] : incarnations) request.allocations.push_back(name);
+  std::erase_if(incarnations, [](const auto& pair) { return pair.second.empty(); });
+  request.incarnations = std::move(incarnations);
+  const std::string what =
+      fmt::format("reverting {} on {}", fmt::join(request.allocations, ", "), provider.address.host);
+  const Result<Ack> reply = co_await call(actor_, kRevert, provider, request, timeout);
+  co_return accepted(reply, what);
+}
+
+Task<Result<RenewReply>> ProviderClient::renew(actor::Handle provider, json::StringMap incarnations, std::int64_t clock,
+                                               Duration timeout) {
+  RenewRequest request;
+  request.ensemble_id = deployment_;
+  request.allocations = std::move(incarnations);
+  request.clock_ns = clock;
+  Result<RenewReply> reply = co_await call(actor_, kRenew, provider, request, timeout);
+  if (!reply) co_return fail(reply.error(), "renewing leases on {}", provider.address.host);
+  if (!reply->ok)
+    co_return fail(Errc::permission_denied, "renewing leases on {}: refused: {}", provider.address.host, reply->error);
+  co_return std::move(reply);
+}
+
+Task<Result<std::string>> ProviderClient::restart(actor::Handle allocation, std::string incarnation) {
+  RestartRequest request;
+  request.incarnation = std::move(incarnation);
+  Result<RestartReply> reply = co_await call(actor_, kAllocationRestart, allocation, request);
+  if (!reply) co_return fail(reply.error(), "restarting on {}", allocation.address.host);
+  if (!reply->ok || reply->incarnation.empty())
+    co_return fail(Errc::permission_denied, "restarting on {}: refused: {}", allocation.address.host, reply->error);
+  co_return std::move(reply->incarnation);
 }
 
 Task<Result<AllocationLogsResponse>> ProviderClient::logs(actor::Handle provider, std::string allocation) {
   AllocationLogsRequest request;
-  request.allocation_name = allocation;
+  request.allocation_name = std::move(allocation);
+  co_return co_await request_logs(std::move(provider), std::move(request));
+}
+
+Task<Result<AllocationLogsResponse>> ProviderClient::page(actor::Handle provider, std::string allocation,
+                                                          std::string stream, std::uint64_t offset,
+                                                          std::uint64_t max_bytes) {
+  AllocationLogsRequest request;
+  request.allocation_name = std::move(allocation);
+  request.stream = std::move(stream);
+  request.offset = offset;
+  request.max_bytes = max_bytes;
+  Result<AllocationLogsResponse> reply = co_await request_logs(std::move(provider), std::move(request));
+  // The page is where it says, and leads on: what follows relies on it.
+  if (reply && (reply->offset < offset || reply->next_offset != reply->offset + reply->data.size() ||
+                reply->next_offset > reply->total_size || (reply->data.empty() && reply->total_size > offset)))
+    co_return fail(Errc::invalid_argument, "fetching the output: the provider's page from {} on contradicts itself",
+                   offset);
+  co_return reply;
+}
+
+Task<Result<AllocationLogsResponse>> ProviderClient::request_logs(actor::Handle provider,
+                                                                  AllocationLogsRequest request) {
+  const std::string name = request.allocation_name;
   Result<AllocationLogsResponse> reply =
       co_await call(actor_, kAllocationLogs, provider, request, std::nullopt, path_of(kAllocationLogs, deployment_));
-  if (!reply) co_return fail(reply.error(), "fetching the output of {}", allocation);
-  if (!reply->error.empty()) co_return fail(Errc::not_found, "fetching the output of {}: {}", allocation, reply->error);
-  co_return reply;
+  if (!reply) co_return fail(reply.error(), "fetching the output of {}", name);
+  if (!reply->error.empty()) co_return fail(Errc::not_found, "fetching the output of {}: {}", name, reply->error);
+  co_return std::move(reply);
 }
 
 }  // namespace dms::orchestrator

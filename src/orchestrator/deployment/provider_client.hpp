@@ -13,11 +13,9 @@
 #include "jobs/ensemble/ensemble.hpp"
 #include "protocol/allocation.hpp"
 #include "protocol/manifest.hpp"
+#include "protocol/serve.hpp"
 
 namespace dms::orchestrator {
-
-/// A provider that has just failed is reverted with this time limit: its reservations expire by themselves.
-inline constexpr Duration kFailedProviderTimeout = 5s;
 
 class ProviderClient {
  public:
@@ -26,17 +24,31 @@ class ProviderClient {
   /// Reserves what `allocation` of `node` needs.
   Task<Result<void>> commit(actor::Handle provider, std::string node, std::string allocation,
                             capability::Resources resources, protocol::PortMapping ports, Duration timeout);
-  /// Turns the reservations of a node into allocations; their handles, by allocation name.
-  Task<Result<std::map<std::string, actor::Handle>>> allocate(actor::Handle provider, const jobs::Ensemble& ensemble,
-                                                              std::string node, Duration timeout);
+  /// Turns reservations of a node into allocations. The reply has a handle for each, on the provider's host.
+  Task<Result<protocol::AllocateResponse>> allocate(actor::Handle provider, const jobs::Ensemble& ensemble,
+                                                    std::string node, std::vector<std::string> allocations,
+                                                    Duration timeout);
   [[nodiscard]] actor::Envelope start_message(const protocol::AllocationManifest& allocation, Duration timeout) const;
   /// Makes the provider stop and remove one allocation.
-  Task<Result<void>> stop(actor::Handle provider, std::string allocation_id);
-  /// Makes the provider release everything that it reserved or allocated for the node.
-  Task<Result<void>> revert(protocol::NodeManifest node, Duration timeout = protocol::kRevert.timeout);
+  Task<Result<void>> stop(actor::Handle provider, std::string allocation_id, std::string incarnation);
+  /// Makes the provider release what it reserved or allocated under these names: that incarnation, or any if it is empty.
+  Task<Result<void>> revert(actor::Handle provider, json::StringMap incarnations,
+                            Duration timeout = protocol::kRevert.timeout);
+  /// Extends the leases of the named runs, counted from `clock` of an earlier reply; what the provider holds.
+  Task<Result<protocol::RenewReply>> renew(actor::Handle provider, json::StringMap incarnations, std::int64_t clock,
+                                           Duration timeout);
+  /// Ends the run `incarnation` and starts the next; its id.
+  Task<Result<std::string>> restart(actor::Handle allocation, std::string incarnation);
+  /// The tail of both streams.
   Task<Result<protocol::AllocationLogsResponse>> logs(actor::Handle provider, std::string allocation);
+  Task<Result<protocol::AllocationLogsResponse>> page(actor::Handle provider, std::string allocation,
+                                                      std::string stream, std::uint64_t offset,
+                                                      std::uint64_t max_bytes);
 
  private:
+  Task<Result<protocol::AllocationLogsResponse>> request_logs(actor::Handle provider,
+                                                              protocol::AllocationLogsRequest request);
+
   actor::Actor& actor_;
   std::string deployment_;
 };

@@ -1,45 +1,44 @@
-// Starts an ensemble on the machines that an auction has selected: commit, allocate, start.
+// Brings a part of an ensemble up on the machines that an auction has selected, as far as the allocations are made: commit,
+// then allocate.
 //
 // Model
-//  1. Committing reserves resources for every allocation and has the allocations made; Provisioning starts them, each
-//     after those it depends on. A state is entered when it is stored, before the first request of that state is sent.
-//  2. The first failure ends the run; failed_provider() then names the provider to exclude from the next attempt, or is
-//     empty if no provider caused the failure. Nothing is reverted here.
+//  1. The record names the machines before the first request is sent (placement.hpp), and the handles, incarnations and
+//     leases as soon as they are known. Nodes are committed together, then allocated together.
+//  2. A lease is requested for every node. A provider whose reply grants none is one of the existing implementation: it
+//     knows no renewal and is supervised by pings.
+//  3. The first failure ends the run; failed_provider() then names the provider to exclude for a while, or is empty if no
+//     provider caused the failure. Nothing is reverted here.
 //
 // Threads: the deployment's lane. Cancellation: between and within requests.
 #pragma once
 
-#include "orchestrator/auction/auction.hpp"
+#include "orchestrator/deployment/placement.hpp"
 #include "orchestrator/deployment/provider_client.hpp"
 #include "orchestrator/deployment/provider_grants.hpp"
-#include "orchestrator/deployment/record.hpp"
-#include "orchestrator/supervision/liveness.hpp"
 
 namespace dms::orchestrator {
 
 class Provisioner {
  public:
-  Provisioner(actor::Actor& actor, DurableRecord& record, ProviderClient& providers, ProviderGrants& grants,
-              Liveness& liveness)
-      : actor_(actor), record_(record), providers_(providers), grants_(grants), liveness_(liveness) {}
+  Provisioner(actor::Actor& actor, DurableRecord& record, ProviderClient& providers, ProviderGrants& grants)
+      : actor_(actor), record_(record), providers_(providers), grants_(grants) {}
 
-  /// Ends with every allocation started.
-  Task<Result<void>> run(Candidate candidate);
-  /// Clears the state of the last run.
-  void reset() { failed_provider_.clear(); }
+  /// `status`: the deployment's from the first request on.
+  Task<Result<void>> run(Unplaced wanted, Candidate candidate, protocol::DeploymentStatus status, SteadyTime deadline);
   [[nodiscard]] const std::string& failed_provider() const { return failed_provider_; }
 
  private:
-  Task<Result<void>> commit(std::string node, std::string allocation, actor::Handle provider);
-  Task<Result<void>> allocate(std::string node, actor::Handle provider);
-  Task<Result<void>> start(std::string node, std::string provider);
+  Task<Result<void>> commit(std::string node, std::string allocation, actor::Handle provider,
+                            capability::Resources resources, protocol::PortMapping ports, Duration timeout);
+  Task<Result<void>> allocate(std::string node, std::vector<std::string> allocations, actor::Handle provider,
+                              Duration timeout);
   [[nodiscard]] Duration remaining(Duration at_most) const;
 
   actor::Actor& actor_;
   DurableRecord& record_;
   ProviderClient& providers_;
   ProviderGrants& grants_;
-  Liveness& liveness_;
+  SteadyTime deadline_{};
   std::string failed_provider_;
 };
 

@@ -33,12 +33,17 @@ Task<Result<RecordStore::Loaded>> RecordStore::load_all() {
   co_return loaded;
 }
 
+Task<Result<bool>> RecordStore::erase(std::string id) {
+  const std::string collection(kDeploymentCollection);
+  co_return co_await store_.erase(collection, std::move(id));
+}
+
 Task<Result<std::vector<std::string>>> RecordStore::prune(UnixTime now) {
   Task<Result<Loaded>> loading = load_all();
   CO_TRY(Loaded loaded, co_await std::move(loading));
   std::vector<const DeploymentRecord*> ended;
   for (const DeploymentRecord& record : loaded.records)
-    if (is_final(record.status)) ended.push_back(&record);
+    if (is_final(record.status) && record.superseded.empty()) ended.push_back(&record);
   const auto end_of = [](const DeploymentRecord& r) { return r.ended != 0 ? r.ended : r.created; };
   std::ranges::sort(ended, [&](const auto* a, const auto* b) { return end_of(*a) > end_of(*b); });
   const std::string collection(kDeploymentCollection);
@@ -55,6 +60,7 @@ Task<Result<void>> DurableRecord::update(Change change) {
   Mutex::Lock lock = co_await changing_.lock();
   DeploymentRecord next = record_;
   change(next);
+  if (stamp_) stamp_(next);
   Task<Result<void>> saving = store_.save(next);
   CO_TRY_VOID(co_await std::move(saving));
   const auto before = std::exchange(record_, std::move(next)).status;
@@ -62,6 +68,7 @@ Task<Result<void>> DurableRecord::update(Change change) {
     log::info("orchestrator", {{"deployment", record_.id}, {"from", to_string(before)}, {"to", to_string(now)}},
               "{}: {} -> {}{}{}", record_.id, to_string(before), to_string(now), record_.error.empty() ? "" : ": ",
               record_.error);
+  changed_.raise();
   co_return Result<void>();
 }
 

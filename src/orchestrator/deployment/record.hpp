@@ -1,14 +1,19 @@
 // The stored state of a deployment, and how it is changed: on disk first, then in memory.
 //
 // Model
-//  1. A DeploymentRecord holds everything that the next start of the daemon needs: ensemble, manifest, status, reason,
-//     deadline. It is one document of the store.
+//  1. A DeploymentRecord holds everything that the next start of the daemon needs: ensemble, manifest, status, reason, the
+//     time that is left to deploy, what providers may still hold although the manifest does not name it (superseded),
+//     which runs are being restarted, which run's output is on disk. It is one document of the store. Records of older
+//     versions lack the later members and are read all the same.
 //  2. DurableRecord changes a record by storing the changed copy first. Changes of one record are applied one after
 //     another. When the store fails, the record stays as it was: what is read is what is stored. Each change of the
 //     status is logged, whichever part of the deployment made it.
 //  3. RecordStore::load_all() skips documents that cannot be read and names them: one damaged record neither prevents
 //     the daemon's start nor hides the others. It is left in the store for a newer version or for an operator.
-//  4. Of the deployments that have ended, the kMaxEndedDeployments newest are kept, for kEndedRetention at most.
+//  4. Of the deployments that have ended, the kMaxEndedDeployments newest are kept, for kEndedRetention at most; all of
+//     which a provider may still hold something are kept.
+//  5. The time left to deploy is monotonic: an instant of this boot of the machine and, for the next boot, the remaining
+//     time at the last change. A wall clock that jumps changes neither.
 //
 // Threads: the lane of the orchestrator; the store works on a worker thread. Cancellation: a cancelled change has
 // happened on disk and in memory, or in neither.
@@ -21,6 +26,7 @@
 #include <vector>
 
 #include "db/async_store.hpp"
+#include "orchestrator/deployment/signal.hpp"
 #include "protocol/deployment.hpp"
 #include "runtime/mutex.hpp"
 
@@ -33,6 +39,25 @@ inline constexpr Duration kEndedRetention = 30 * 24h;
 inline constexpr Duration kSaveRetry = 1s;
 inline constexpr Duration kMaxSaveRetry = 1min;
 
+/// What a provider may still hold of a deployment although the manifest does not name it; see cleaner.hpp.
+struct Superseded {
+  std::uint64_t number = 0;  ///< of this entry in its record
+  std::string node;
+  std::string peer;
+  actor::Handle handle;         ///< of the provider
+  json::StringMap allocations;  ///< name -> incarnation, empty if it is not known
+  std::int64_t hold_ns = 0;     ///< how long the provider may keep them without a message
+  bool ended = false;           ///< their runs have ended, and the output is here
+  bool exclusive = false;       ///< the node's replacement waits for this
+  static constexpr auto json_fields() {
+    using S = Superseded;
+    return std::tuple(json::field("number", &S::number), json::field("node", &S::node), json::field("peer", &S::peer),
+                      json::field("handle", &S::handle), json::field("allocations", &S::allocations),
+                      json::field("hold", &S::hold_ns), json::field("ended", &S::ended, json::omit_empty),
+                      json::field("exclusive", &S::exclusive, json::omit_empty));
+  }
+};
+
 struct DeploymentRecord {
   std::string id;
   jobs::Ensemble ensemble;
@@ -42,12 +67,27 @@ struct DeploymentRecord {
   std::uint64_t deadline = 0;  ///< ns since 1970
   std::uint64_t created = 0;
   std::uint64_t ended = 0;  ///< 0 while it has not ended; records of older versions lack it
+  // Not in records of older versions.
+  std::string boot_id;  ///< of the boot in which `deploy_until_ns` is an instant
+  std::int64_t deploy_until_ns = 0;
+  std::int64_t remaining_ns = 0;  ///< to deploy, at the last change
+  std::uint64_t last_number = 0;  ///< of a Superseded
+  std::vector<Superseded> superseded;
+  std::map<std::string, std::string> restarting;  ///< allocation -> the run that was requested to end for the next one
+  std::map<std::string, std::string> outputs;     ///< allocation -> the run whose output is on disk
   static constexpr auto json_fields() {
     using R = DeploymentRecord;
     return std::tuple(json::field("id", &R::id), json::field("ensemble", &R::ensemble),
                       json::field("manifest", &R::manifest), json::field("status", &R::status),
                       json::field("error", &R::error), json::field("deadline", &R::deadline),
-                      json::field("created", &R::created), json::field("ended", &R::ended, json::omit_empty));
+                      json::field("created", &R::created), json::field("ended", &R::ended, json::omit_empty),
+                      json::field("boot_id", &R::boot_id, json::omit_empty),
+                      json::field("deploy_until", &R::deploy_until_ns, json::omit_empty),
+                      json::field("remaining", &R::remaining_ns, json::omit_empty),
+                      json::field("last_number", &R::last_number, json::omit_empty),
+                      json::field("superseded", &R::superseded, json::omit_empty),
+                      json::field("restarting", &R::restarting, json::omit_empty),
+                      json::field("outputs", &R::outputs, json::omit_empty));
   }
 };
 
@@ -66,6 +106,8 @@ class RecordStore {
   };
   Task<Result<Loaded>> load_all();
 
+  /// True if there was one.
+  Task<Result<bool>> erase(std::string id);
   /// Removes the records that (4) does not keep and returns their ids.
   Task<Result<std::vector<std::string>>> prune(UnixTime now);
 
@@ -79,8 +121,13 @@ class DurableRecord {
   DurableRecord(RecordStore& store, DeploymentRecord record) : store_(store), record_(std::move(record)) {}
 
   [[nodiscard]] const DeploymentRecord& get() const { return record_; }
+  /// Raised after each change.
+  [[nodiscard]] Signal& changed() { return changed_; }
+  /// Applied to each change before it is stored.
+  void stamp_with(Change stamp) { stamp_ = std::move(stamp); }
   const DeploymentRecord* operator->() const { return &record_; }
 
+  /// What `change` finds nothing to do for is stored all the same.
   Task<Result<void>> update(Change change);
   /// Repeated until the store accepts it; fails only when the caller is cancelled.
   Task<Result<void>> update_until_stored(Change change);
@@ -88,6 +135,8 @@ class DurableRecord {
  private:
   RecordStore& store_;
   DeploymentRecord record_;
+  Change stamp_;
+  Signal changed_;
   Mutex changing_;  ///< held from the copy of the record to its replacement
 };
 

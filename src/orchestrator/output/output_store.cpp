@@ -1,16 +1,26 @@
 #include "orchestrator/output/output_store.hpp"
 
 #include "base/file.hpp"
+#include "orchestrator/output/stream_file.hpp"
 
 namespace dms::orchestrator {
 namespace {
 
 Result<void> write_files(const std::filesystem::path& folder, BytesView out, BytesView err) {
+  for (const Stream stream : {Stream::out, Stream::err}) TRY_VOID(StreamFile(folder, stream).forget_gaps());
   TRY_VOID(write_file(folder / "stdout.log", as_text(out)));
   return write_file(folder / "stderr.log", as_text(err));
 }
 
 }  // namespace
+
+std::string_view to_string(Stream stream) { return stream == Stream::out ? "stdout" : "stderr"; }
+
+Result<Stream> parse_stream(std::string_view name) {
+  if (name == "stdout") return Stream::out;
+  if (name == "stderr") return Stream::err;
+  return fail(Errc::invalid_argument, "stream: expected stdout or stderr, found '{}'", name.substr(0, 64));
+}
 
 std::filesystem::path OutputStore::folder(std::string_view deployment, std::string_view allocation) const {
   return root_ / deployment / allocation;
@@ -20,6 +30,32 @@ Task<Result<void>> OutputStore::write(std::string deployment, std::string alloca
   const std::filesystem::path target = folder(deployment, allocation);
   const auto writing = [&] { return write_files(target, out, err); };
   co_return co_await offload(writing);
+}
+
+Task<Result<void>> OutputStore::begin(std::string deployment, std::string allocation) {
+  const std::filesystem::path target = folder(deployment, allocation);
+  const auto emptying = [&] { return write_files(target, {}, {}); };
+  co_return co_await offload(emptying);
+}
+
+Task<Result<std::uint64_t>> OutputStore::position(std::string deployment, std::string allocation, Stream stream) {
+  const StreamFile file(folder(deployment, allocation), stream);
+  const auto looking = [&] { return file.position(); };
+  co_return co_await offload(looking);
+}
+
+Task<Result<void>> OutputStore::append(std::string deployment, std::string allocation, Stream stream,
+                                       std::uint64_t offset, Bytes data) {
+  const StreamFile file(folder(deployment, allocation), stream);
+  const auto appending = [&] { return file.append(offset, data); };
+  co_return co_await offload(appending);
+}
+
+Task<Result<StoredPage>> OutputStore::read(std::string deployment, std::string allocation, Stream stream,
+                                           std::uint64_t offset, std::size_t max_bytes) {
+  const StreamFile file(folder(deployment, allocation), stream);
+  const auto reading = [&] { return file.read(offset, max_bytes); };
+  co_return co_await offload(reading);
 }
 
 Task<Result<std::filesystem::path>> OutputStore::find(std::string deployment, std::string allocation) {

@@ -2,13 +2,20 @@
 //
 // Model
 //  1. An allocation's output is two files, stdout.log and stderr.log, in
-//     `<work_dir>/deployments/<deployment>/<allocation>`. Each is replaced whole: a reader sees the old or the new
-//     output.
-//  2. The output of a deployment is removed with its record.
+//     `<work_dir>/deployments/<deployment>/<allocation>`: of one run at a time, the caller's record says which.
+//  2. A stream grows by pages, each on disk when append() returns. position() is the offset of the stream from which the
+//     next page is wanted; it follows from the length of the file, so it survives a crash at any instant.
+//  3. Bytes that the provider no longer has are marked in the file by a line "[N bytes were dropped here]". Where those
+//     marks are is kept beside it (`<stream>.gaps`), written before the mark: offsets of the stream and of the file
+//     differ behind one. read() answers in offsets of the stream and leaves the marks out: a page that starts after the
+//     requested offset says the same.
+//  4. write() replaces both files whole: for providers whose output comes in one message.
+//  5. The output of a deployment is removed with its record.
 //
-// Threads: every call is awaited on the orchestrator's lane; the files are read and written on worker threads. Failure:
-// Errc::io names the file. Attacks: both parts of the path are ids that the ensemble's and the deployment's checks have
-// limited to safe file names.
+// Threads: every call is awaited on the orchestrator's lane; the files are read and written on worker threads. Calls for
+// one stream are made one at a time. Failure: Errc::io names the file; a page of which only a part fitted on the disk
+// continues behind that part. Attacks: both parts of the path are ids that the ensemble's and the deployment's checks have
+// limited to safe file names; a stream is one of two.
 #pragma once
 
 #include <filesystem>
@@ -20,12 +27,33 @@
 
 namespace dms::orchestrator {
 
+enum class Stream { out, err };
+/// "stdout" or "stderr".
+std::string_view to_string(Stream stream);
+/// Errc::invalid_argument for another name.
+Result<Stream> parse_stream(std::string_view name);
+
+/// A part of a stored stream, in its own offsets.
+struct StoredPage {
+  std::uint64_t offset = 0;
+  std::uint64_t total_size = 0;
+  Bytes data;
+};
+
 class OutputStore {
  public:
   explicit OutputStore(const std::filesystem::path& work_dir) : root_(work_dir / "deployments") {}
 
   [[nodiscard]] std::filesystem::path folder(std::string_view deployment, std::string_view allocation) const;
   Task<Result<void>> write(std::string deployment, std::string allocation, Bytes out, Bytes err);
+  /// Makes empty files for a run's output; what an earlier run has written is removed.
+  Task<Result<void>> begin(std::string deployment, std::string allocation);
+  Task<Result<std::uint64_t>> position(std::string deployment, std::string allocation, Stream stream);
+  /// `data` begins at `offset` of the stream, which is not before position().
+  Task<Result<void>> append(std::string deployment, std::string allocation, Stream stream, std::uint64_t offset,
+                            Bytes data);
+  Task<Result<StoredPage>> read(std::string deployment, std::string allocation, Stream stream, std::uint64_t offset,
+                                std::size_t max_bytes);
   /// Errc::not_found if none is stored.
   Task<Result<std::filesystem::path>> find(std::string deployment, std::string allocation);
   Task<Result<void>> remove(std::string deployment);

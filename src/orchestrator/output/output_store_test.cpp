@@ -43,6 +43,55 @@ TEST_F(OutputStoreTest, OutputIsReplacedWhole) {
   EXPECT_EQ(text("web", "stderr.log"), "");
 }
 
+TEST_F(OutputStoreTest, AStreamGrowsByPagesFromWhereItEnds) {
+  ASSERT_TRUE(run(store.begin("d1", "web")));
+  EXPECT_EQ(run(store.position("d1", "web", Stream::out)).value(), 0u);
+  ASSERT_TRUE(run(store.append("d1", "web", Stream::out, 0, to_bytes("one\n"))));
+  ASSERT_TRUE(run(store.append("d1", "web", Stream::out, 4, to_bytes("two\n"))));
+  EXPECT_EQ(run(store.position("d1", "web", Stream::out)).value(), 8u);
+  EXPECT_EQ(run(store.position("d1", "web", Stream::err)).value(), 0u);
+  EXPECT_EQ(text("web", "stdout.log"), "one\ntwo\n");
+  EXPECT_FALSE(run(store.append("d1", "web", Stream::out, 4, to_bytes("two\n")))) << "what is stored is not repeated";
+  ASSERT_TRUE(run(store.begin("d1", "web")));
+  EXPECT_EQ(text("web", "stdout.log"), "") << "another run";
+}
+
+TEST_F(OutputStoreTest, BytesThatWereDroppedAreMarkedAndOffsetsStayThoseOfTheStream) {
+  ASSERT_TRUE(run(store.begin("d1", "web")));
+  ASSERT_TRUE(run(store.append("d1", "web", Stream::out, 0, to_bytes("begin"))));
+  ASSERT_TRUE(run(store.append("d1", "web", Stream::out, 105, to_bytes("middle\n"))));
+  ASSERT_TRUE(run(store.append("d1", "web", Stream::out, 200, to_bytes("end"))));
+  EXPECT_EQ(text("web", "stdout.log"),
+            "begin\n[100 bytes were dropped here]\nmiddle\n[88 bytes were dropped here]\nend");
+  EXPECT_EQ(run(store.position("d1", "web", Stream::out)).value(), 203u);
+  const auto page = [&](std::uint64_t offset, std::size_t most = 100) {
+    const StoredPage read = run(store.read("d1", "web", Stream::out, offset, most)).value();
+    EXPECT_EQ(read.total_size, 203u);
+    return fmt::format("{}:{}", read.offset, as_text(read.data));
+  };
+  EXPECT_EQ(page(0), "0:begin");
+  EXPECT_EQ(page(2, 2), "2:gi");
+  EXPECT_EQ(page(5), "105:middle\n");
+  EXPECT_EQ(page(107, 3), "107:ddl");
+  EXPECT_EQ(page(150), "200:end");
+  EXPECT_EQ(page(202), "202:d");
+  EXPECT_EQ(page(203), "203:");
+  EXPECT_EQ(page(9999), "203:");
+}
+
+TEST_F(OutputStoreTest, AMarkThatACrashHasCutShortIsWrittenAnew) {
+  for (std::size_t cut = 0; cut <= 8; ++cut) {
+    ASSERT_TRUE(run(store.begin("d1", "web")));
+    ASSERT_TRUE(run(store.append("d1", "web", Stream::out, 0, to_bytes("begin\n"))));
+    ASSERT_TRUE(run(store.append("d1", "web", Stream::out, 100, to_bytes("end"))));
+    const auto file = store.folder("d1", "web") / "stdout.log";
+    std::filesystem::resize_file(file, 6 + cut);
+    EXPECT_EQ(run(store.position("d1", "web", Stream::out)).value(), 6u);
+    ASSERT_TRUE(run(store.append("d1", "web", Stream::out, 100, to_bytes("end"))));
+    EXPECT_EQ(text("web", "stdout.log"), "begin\n[94 bytes were dropped here]\nend");
+  }
+}
+
 TEST_F(OutputStoreTest, RemovingADeploymentLeavesTheOthers) {
   ASSERT_TRUE(run(store.write("d1", "web", to_bytes("1"), {})));
   ASSERT_TRUE(run(store.write("d2", "web", to_bytes("2"), {})));

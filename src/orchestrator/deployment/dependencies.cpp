@@ -1,0 +1,40 @@
+#include "orchestrator/deployment/dependencies.hpp"
+
+namespace dms::orchestrator {
+
+using namespace protocol;
+namespace {
+
+Readiness of(const DeploymentRecord& record, const std::string& needed, jobs::Condition condition) {
+  const auto found = record.manifest.allocations.find(needed);
+  const bool completes = condition == jobs::Condition::completed;
+  if (found == record.manifest.allocations.end()) return completes ? Readiness::waits_for_completion : Readiness::waits;
+  const AllocationManifest& entry = found->second;
+  if (entry.status == AllocationStatus::completed)
+    return condition == jobs::Condition::healthy ? Readiness::never : Readiness::ready;
+  if (is_final(entry.status)) return Readiness::never;
+  if (completes) return Readiness::waits_for_completion;
+  if (entry.status != AllocationStatus::running) return Readiness::waits;
+  if (condition == jobs::Condition::started || entry.health == Health::healthy) return Readiness::ready;
+  return Readiness::waits;
+}
+
+}  // namespace
+
+Dependency dependency(const DeploymentRecord& record, const std::string& allocation) {
+  Dependency worst;
+  const auto spec = record.ensemble.allocations.find(allocation);
+  if (spec == record.ensemble.allocations.end()) return worst;
+  for (const std::string& needed : spec->second.depends_on) {
+    const jobs::Condition condition = spec->second.condition(needed);
+    const Readiness readiness = of(record, needed, condition);
+    if (readiness <= worst.readiness) continue;
+    worst.readiness = readiness;
+    if (readiness == Readiness::never)
+      worst.reason = fmt::format("{} depends on {} ({}), which is {}", allocation, needed, to_string(condition),
+                                 to_string(record.manifest.allocations.at(needed).status));
+  }
+  return worst;
+}
+
+}  // namespace dms::orchestrator

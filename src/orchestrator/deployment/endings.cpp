@@ -1,0 +1,196 @@
+#include "orchestrator/deployment/endings.hpp"
+
+#include <algorithm>
+
+#include "base/log.hpp"
+#include "orchestrator/deployment/placement.hpp"
+
+namespace dms::orchestrator {
+
+using namespace protocol;
+
+Task<void> Endings::on_notice(actor::Envelope envelope) {
+  Result<TaskTermination> notice = actor::payload<TaskTermination>(envelope);
+  if (!notice) {
+    log::debug("orchestrator", "{}: {}", parts_.id(), notice.error().to_string());
+    co_return;
+  }
+  const std::string name(jobs::allocation_name(notice->allocation_id));
+  switch (sender_of(envelope, *notice, name)) {
+    case Sender::unknown:
+      log::debug("orchestrator", "{}: ignored the end of '{}', reported by {}", parts_.id(), notice->allocation_id,
+                 envelope.from.to_string());
+      co_return;
+    case Sender::former: co_await acknowledge(std::move(envelope)); co_return;
+    case Sender::current: break;
+  }
+  const AllocationManifest& entry = *parts_.allocation(name);
+  if (!is_final(entry.status)) {
+    const bool pages = entry.lease_ns > 0;
+    End end = end_of(std::move(*notice), pages);
+    const Result<void> concluded = co_await conclude(name, std::move(end));
+    if (!concluded) {
+      // Without an acknowledgement the provider keeps the output and repeats the notice.
+      log::info("orchestrator", "{}: the end of {} is not acknowledged: {}", parts_.id(), name,
+                concluded.error().to_string());
+      co_return;
+    }
+  }
+  co_await acknowledge(std::move(envelope));
+}
+
+Endings::Sender Endings::sender_of(const actor::Envelope& envelope, const TaskTermination& notice,
+                                   const std::string& name) const {
+  const DeploymentRecord& record = parts_.record.get();
+  const AllocationManifest* entry = parts_.allocation(name);
+  if (entry != nullptr && is_placed(*entry) && entry->handle.id == envelope.from.id) {
+    if (notice.incarnation == entry->incarnation) return Sender::current;
+    // A run that was restarted has ended for the next one. While that is not known here yet, nothing is decided.
+    return record.restarting.contains(name) ? Sender::unknown : Sender::former;
+  }
+  if (!record.ensemble.allocations.contains(name)) return Sender::unknown;
+  const auto is_sender = [&](const auto& held) { return held.handle.did == envelope.from.did; };
+  const bool serves =
+      std::ranges::any_of(record.manifest.nodes, [&](const auto& node) { return is_sender(node.second); });
+  return !serves && std::ranges::any_of(record.superseded, is_sender) ? Sender::former : Sender::unknown;
+}
+
+Endings::End Endings::end_of(TaskTermination notice, bool pages) {
+  End end;
+  end.run = notice.incarnation;
+  end.status = parse_enum<AllocationStatus>(notice.status).value_or(AllocationStatus::failed);
+  if (!is_final(end.status)) end.status = AllocationStatus::failed;
+  end.exit_code = notice.error.exit_code;
+  end.reason = std::move(notice.reason);
+  end.out_size = std::max<std::uint64_t>(notice.out_size, notice.out.size());
+  end.err_size = std::max<std::uint64_t>(notice.err_size, notice.err.size());
+  end.whole = !pages || (end.out_size == notice.out.size() && end.err_size == notice.err.size());
+  end.out = std::move(notice.out);
+  end.err = std::move(notice.err);
+  return end;
+}
+
+Task<void> Endings::on_report(std::string name, AllocationReport report) {
+  End end;
+  end.run = report.incarnation;
+  end.status = report.status;
+  end.exit_code = report.exit_code;
+  end.reason = report.reason;
+  end.out_size = report.out_size;
+  end.err_size = report.err_size;
+  const Result<void> concluded = co_await conclude(name, std::move(end));
+  if (!concluded)
+    log::info("orchestrator", "{}: the end of {} is not stored yet: {}", parts_.id(), name,
+              concluded.error().to_string());
+}
+
+Task<Result<void>> Endings::conclude(std::string name, End end) {
+  if (!concluding_.insert(name).second) co_return fail(Errc::already_exists, "it is being stored");
+  Result<void> concluded = co_await conclude_once(name, std::move(end));
+  concluding_.erase(name);
+  co_return concluded;
+}
+
+Task<Result<void>> Endings::conclude_once(std::string name, End end) {
+  const AllocationManifest* entry = parts_.allocation(name);
+  if (entry == nullptr || entry->incarnation != end.run || is_final(entry->status)) co_return Result<void>();
+  if (end.status == AllocationStatus::terminated && entry->lease_ns > 0 &&
+      parts_.record->status == DeploymentStatus::running &&
+      on_loss(parts_.record->ensemble, entry->node_id) != jobs::OnLoss::fail) {
+    const std::string reason = fmt::format("{} was terminated by its provider: {}", name, end.reason);
+    co_await lost_(entry->node_id, reason, true);
+    co_return Result<void>();
+  }
+  if (end.whole) {
+    const bool only_source = entry->lease_ns == 0;
+    Result<void> kept = co_await collector_.keep(name, std::move(end.out), std::move(end.err));
+    if (!kept && only_source) co_return kept;
+    end.whole = kept.has_value();
+  }
+  bool stored = false;
+  const auto change = [&](DeploymentRecord& record) {
+    const auto found = record.manifest.allocations.find(name);
+    stored = found != record.manifest.allocations.end() && found->second.incarnation == end.run &&
+             !is_final(found->second.status);
+    if (!stored) return;  // reverted meanwhile
+    AllocationManifest& ended = found->second;
+    ended.status = end.status;
+    ended.exit_code = end.exit_code;
+    ended.reason = end.reason;
+    ended.out_size = end.out_size;
+    ended.err_size = end.err_size;
+    ended.collected = end.whole;
+    record.restarting.erase(name);
+    if (!end.whole) return;
+    record.outputs[name] = end.run;
+    supersede_ended(record, name);
+  };
+  CO_TRY_VOID(co_await parts_.record.update(change));
+  if (!stored) co_return Result<void>();
+  log::info("orchestrator",
+            {{"deployment", parts_.id()},
+             {"allocation", name},
+             {"status", to_string(end.status)},
+             {"exit_code", end.exit_code}},
+            "{}: {} ended", parts_.id(), name);
+  resume();
+  co_return Result<void>();
+}
+
+Task<void> Endings::acknowledge(actor::Envelope envelope) {
+  const Ack received{.ok = true};  // named: GCC 12 copies aggregates in an awaiting expression bit by bit
+  const Result<void> sent = co_await parts_.actor.reply(envelope, received);
+  if (!sent) log::debug("orchestrator", "{}: {}", parts_.id(), sent.error().to_string());
+}
+
+void Endings::resume() {
+  for (const auto& [name, entry] : parts_.record->manifest.allocations)
+    if (is_final(entry.status) && !entry.collected && collecting_.insert(name).second) work_.spawn(collect(name));
+}
+
+Task<void> Endings::collect(std::string name) {
+  Duration pause = kCollectPause;
+  SteadyTime reached = parts_.now();
+  std::string given_up;
+  for (;;) {
+    const Result<void> fetched = co_await collector_.fetch(name, true);
+    const AllocationManifest* entry = parts_.allocation(name);
+    const bool wanted = entry != nullptr && is_final(entry->status) && !entry->collected;
+    if (fetched || !wanted) break;
+    if (fetched.error().is(Errc::cancelled)) co_return;
+    if (fetched.error().is(Errc::io)) reached = parts_.now();
+    const std::string why = fetched.error().to_string();
+    if (parts_.now() - reached > kCollectPatience) {
+      given_up = why;
+      break;
+    }
+    co_await report_trouble(name, why);
+    const Result<void> slept = co_await sleep_for(pause);
+    if (!slept) co_return;
+    pause = std::min(2 * pause, kMaxCollectPause);
+  }
+  const auto change = [&](DeploymentRecord& record) {
+    const auto found = record.manifest.allocations.find(name);
+    if (found == record.manifest.allocations.end() || !is_final(found->second.status) || found->second.collected)
+      return;
+    found->second.collected = true;
+    record.error.clear();
+    if (!given_up.empty())
+      found->second.reason += fmt::format("{}its output could not be fetched completely: {}",
+                                          found->second.reason.empty() ? "" : "; ", given_up);
+    supersede_ended(record, name);
+  };
+  (void)co_await parts_.record.update_until_stored(change);
+  collecting_.erase(name);
+}
+
+/// Told in the status, if that can be stored.
+Task<void> Endings::report_trouble(std::string name, std::string trouble) {
+  std::string text = fmt::format("the output of {} is being collected: {}", name, trouble);
+  if (parts_.record->error == text || is_final(parts_.record->status)) co_return;
+  log::warn("orchestrator", "{}: {}", parts_.id(), text);
+  const auto change = [&text](DeploymentRecord& record) { record.error = text; };
+  (void)co_await parts_.record.update(change);
+}
+
+}  // namespace dms::orchestrator

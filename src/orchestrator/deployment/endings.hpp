@@ -1,0 +1,73 @@
+// The end of a run: learned from its provider's notice or report, stored, acknowledged, its output collected, released.
+//
+// Model
+//  1. The end of a run is stored once; then its notice is acknowledged, and every repetition of it. A notice counts only
+//     from the actor of the allocation, for its present run. One of a run that is not wanted any more is acknowledged, so
+//     that its provider stops repeating it.
+//  2. A run that its provider has terminated (its lease had ended, or its owner stopped it) is not an end of the work but
+//     a loss of it: the deployment decides whether it runs again.
+//  3. Output that came whole with the notice is stored with it. All other output is collected by pages (collector.hpp),
+//     repeated with growing pauses: a full disk here is waited out, the provider keeps the output meanwhile; a provider
+//     that is not reached for kCollectPatience is given up, and the allocation says so.
+//  4. When the output is here, that is stored together with the request to release the run (cleaner.hpp).
+//
+// Threads: the deployment's lane. Cancellation: what has begun is taken up by resume().
+// Attacks: see (1). Output is bounded by the size of a message, or of a provider's logs.
+#pragma once
+
+#include <functional>
+#include <set>
+
+#include "orchestrator/output/collector.hpp"
+#include "runtime/nursery.hpp"
+
+namespace dms::orchestrator {
+
+inline constexpr Duration kCollectPause = 1s;
+inline constexpr Duration kMaxCollectPause = 1min;
+inline constexpr Duration kCollectPatience = 30min;
+
+class Endings {
+ public:
+  /// What ran on the node has surely ended without an end of the work.
+  using Lost = std::function<Task<void>(std::string node, std::string reason, bool ended)>;
+  /// `work` ends before this does.
+  Endings(Parts parts, Collector& collector, Nursery& work, Lost lost)
+      : parts_(parts), collector_(collector), work_(work), lost_(std::move(lost)) {}
+
+  Task<void> on_notice(actor::Envelope envelope);
+  Task<void> on_report(std::string allocation, protocol::AllocationReport report);
+  /// Continues with output that has not been collected.
+  void resume();
+
+ private:
+  struct End {
+    std::string run;
+    protocol::AllocationStatus status{};
+    int exit_code = 0;
+    std::string reason;
+    std::uint64_t out_size = 0;
+    std::uint64_t err_size = 0;
+    bool whole = false;  ///< out and err are all of the output
+    Bytes out;
+    Bytes err;
+  };
+  static End end_of(protocol::TaskTermination notice, bool pages);
+  enum class Sender { current, former, unknown };
+  [[nodiscard]] Sender sender_of(const actor::Envelope& envelope, const protocol::TaskTermination& notice,
+                                 const std::string& allocation) const;
+  Task<Result<void>> conclude(std::string allocation, End end);
+  Task<Result<void>> conclude_once(std::string allocation, End end);
+  Task<void> acknowledge(actor::Envelope envelope);
+  Task<void> collect(std::string allocation);
+  Task<void> report_trouble(std::string allocation, std::string trouble);
+
+  Parts parts_;
+  Collector& collector_;
+  Nursery& work_;
+  Lost lost_;
+  std::set<std::string> concluding_;
+  std::set<std::string> collecting_;
+};
+
+}  // namespace dms::orchestrator

@@ -1,0 +1,262 @@
+#include "orchestrator/deployment/placement.hpp"
+
+#include <algorithm>
+
+namespace dms::orchestrator {
+
+using namespace protocol;
+namespace {
+
+AllocationManifest* find(DeploymentRecord& record, const std::string& allocation) {
+  const auto entry = record.manifest.allocations.find(allocation);
+  return entry == record.manifest.allocations.end() ? nullptr : &entry->second;
+}
+
+bool is_over(const DeploymentRecord& record, const std::string& allocation) {
+  const auto entry = record.manifest.allocations.find(allocation);
+  return entry != record.manifest.allocations.end() && is_final(entry->second.status);
+}
+
+/// How long a provider may keep these without a message.
+Duration hold_of(const DeploymentRecord& record, const json::StringMap& allocations) {
+  Duration hold{0};
+  for (const auto& [name, incarnation] : allocations) {
+    const auto entry = record.manifest.allocations.find(name);
+    const bool leased = entry != record.manifest.allocations.end() && entry->second.lease_ns > 0;
+    hold = std::max(hold, leased ? Duration(entry->second.lease_ns) + kRenew.timeout + kLeaseMargin : kReservationHold);
+  }
+  return hold;
+}
+
+void add(DeploymentRecord& record, Superseded entry) {
+  if (entry.allocations.empty()) return;
+  entry.number = ++record.last_number;
+  entry.hold_ns = hold_of(record, entry.allocations).count();
+  record.superseded.push_back(std::move(entry));
+}
+
+Superseded entry_for(const DeploymentRecord& record, const NodeManifest& node,
+                     const std::vector<std::string>& allocations) {
+  Superseded entry;
+  entry.node = node.id;
+  entry.peer = node.peer;
+  entry.handle = node.handle;
+  for (const std::string& name : allocations) {
+    const auto allocation = record.manifest.allocations.find(name);
+    const bool known = allocation != record.manifest.allocations.end() && !record.restarting.contains(name);
+    entry.allocations[name] = known ? allocation->second.incarnation : std::string();
+  }
+  return entry;
+}
+
+/// The allocation has no machine any more.
+void displace(DeploymentRecord& record, const std::string& name) {
+  AllocationManifest* entry = find(record, name);
+  record.restarting.erase(name);
+  if (entry == nullptr) return;
+  if (is_final(entry->status)) {
+    if (!entry->collected) {
+      entry->collected = true;
+      entry->reason += entry->reason.empty() ? "" : "; ";
+      entry->reason += "its output could not be fetched completely";
+    }
+    return;
+  }
+  if (entry->status == AllocationStatus::running || entry->status == AllocationStatus::restarting) ++entry->restarts;
+  entry->handle = {};
+  entry->incarnation.clear();
+  entry->lease_ns = 0;
+  entry->health = Health::unknown;
+  entry->status = AllocationStatus::pending;
+}
+
+}  // namespace
+
+Unplaced unplaced(const DeploymentRecord& record) {
+  Unplaced wanted;
+  for (const auto& [name, node] : record.ensemble.nodes)
+    for (const std::string& allocation : node.allocations) {
+      const auto entry = record.manifest.allocations.find(allocation);
+      if (entry == record.manifest.allocations.end() || (!is_final(entry->second.status) && !is_placed(entry->second)))
+        wanted[name].push_back(allocation);
+    }
+  return wanted;
+}
+
+bool all_ended(const DeploymentRecord& record) {
+  return std::ranges::all_of(record.ensemble.allocations, [&](const auto& pair) {
+    const auto entry = record.manifest.allocations.find(pair.first);
+    return entry != record.manifest.allocations.end() && is_final(entry->second.status) && entry->second.collected;
+  });
+}
+
+jobs::Ensemble part_of(const DeploymentRecord& record, const Unplaced& wanted) {
+  jobs::Ensemble part = record.ensemble;
+  part.edges.clear();
+  std::erase_if(part.nodes, [&](const auto& pair) { return !wanted.contains(pair.first); });
+  for (auto& [name, node] : part.nodes) {
+    std::erase_if(node.allocations, [&](const std::string& allocation) { return is_over(record, allocation); });
+    if (const auto placed = record.manifest.nodes.find(name); placed != record.manifest.nodes.end())
+      node.peer = placed->second.peer;
+  }
+  return part;
+}
+
+void place(DeploymentRecord& record, const Unplaced& wanted, const Candidate& candidate) {
+  EnsembleManifest& manifest = record.manifest;
+  for (const auto& [name, bid] : candidate) {
+    NodeManifest& made = manifest.nodes[name];
+    made.id = name;
+    made.peer = bid.peer;
+    made.handle = bid.handle;
+    made.location = bid.location;
+    made.allocations = record.ensemble.nodes.at(name).allocations;
+    for (const std::string& allocation : wanted.at(name)) {
+      const jobs::Allocation& spec = record.ensemble.allocations.at(allocation);
+      AllocationManifest entry;
+      entry.id = jobs::allocation_id(record.id, allocation);
+      entry.type = jobs::to_string(spec.type);
+      entry.node_id = name;
+      entry.dns_name = spec.dns_name;
+      for (const jobs::Port& port : record.ensemble.ports_of(allocation))
+        entry.ports[std::to_string(port.public_port)] = port.private_port;
+      if (const AllocationManifest* before = find(record, allocation)) entry.restarts = before->restarts;
+      manifest.allocations[allocation] = std::move(entry);
+    }
+  }
+}
+
+std::set<std::string> occupied(const DeploymentRecord& record, const Unplaced& wanted) {
+  std::set<std::string> peers;
+  for (const auto& [name, node] : record.manifest.nodes)
+    if (!wanted.contains(name)) peers.insert(node.peer);
+  for (const Superseded& entry : record.superseded) peers.insert(entry.peer);
+  return peers;
+}
+
+void supersede_node(DeploymentRecord& record, const std::string& name, bool exclusive) {
+  const auto node = record.manifest.nodes.find(name);
+  if (node == record.manifest.nodes.end()) return;
+  std::vector<std::string> held;
+  for (const std::string& allocation : node->second.allocations) {
+    const AllocationManifest* entry = find(record, allocation);
+    // What has been collected is released already.
+    if (entry != nullptr && entry->node_id == name && !(is_final(entry->status) && entry->collected))
+      held.push_back(allocation);
+  }
+  Superseded entry = entry_for(record, node->second, held);
+  entry.exclusive = exclusive;
+  add(record, std::move(entry));
+  for (const std::string& allocation : held) displace(record, allocation);
+  record.manifest.nodes.erase(node);
+}
+
+void supersede(DeploymentRecord& record, const std::string& name, std::vector<std::string> allocations) {
+  const auto node = record.manifest.nodes.find(name);
+  if (node == record.manifest.nodes.end()) return;
+  std::erase_if(node->second.allocations, [&](const std::string& a) { return std::ranges::count(allocations, a) > 0; });
+  add(record, entry_for(record, node->second, allocations));
+  for (const std::string& allocation : allocations) displace(record, allocation);
+  if (node->second.allocations.empty()) record.manifest.nodes.erase(node);
+}
+
+void supersede_unknown(DeploymentRecord& record, const actor::Handle& provider, json::StringMap incarnations) {
+  for (const Superseded& known : record.superseded)
+    if (known.peer == provider.address.host)
+      std::erase_if(incarnations, [&](const auto& held) { return known.allocations.contains(held.first); });
+  Superseded entry;
+  entry.peer = provider.address.host;
+  entry.handle = provider;
+  entry.allocations = std::move(incarnations);
+  add(record, std::move(entry));
+}
+
+void supersede_ended(DeploymentRecord& record, const std::string& allocation) {
+  const AllocationManifest* entry = find(record, allocation);
+  if (entry == nullptr) return;
+  const auto node = record.manifest.nodes.find(entry->node_id);
+  if (node == record.manifest.nodes.end()) return;
+  Superseded released = entry_for(record, node->second, {allocation});
+  released.ended = true;
+  add(record, std::move(released));
+}
+
+void supersede_all(DeploymentRecord& record, bool forget) {
+  while (!record.manifest.nodes.empty()) supersede_node(record, record.manifest.nodes.begin()->first, false);
+  if (forget) record.manifest.allocations.clear();
+}
+
+void fail_allocation(DeploymentRecord& record, const std::string& allocation, const std::string& reason) {
+  AllocationManifest* entry = find(record, allocation);
+  if (entry == nullptr || is_final(entry->status)) return;
+  record.restarting.erase(allocation);
+  entry->status = AllocationStatus::failed;
+  entry->reason = reason;
+  entry->collected = true;
+  supersede_ended(record, allocation);
+}
+
+bool is_blocked(const DeploymentRecord& record, const std::string& name) {
+  const auto placed = record.manifest.nodes.find(name);
+  const std::string only =
+      placed != record.manifest.nodes.end() ? placed->second.peer : record.ensemble.nodes.at(name).peer;
+  return std::ranges::any_of(record.superseded, [&](const Superseded& entry) {
+    return (entry.exclusive && entry.node == name) || (!only.empty() && entry.peer == only);
+  });
+}
+
+void end_node(DeploymentRecord& record, const std::string& name, AllocationStatus status, const std::string& reason) {
+  const auto node = record.manifest.nodes.find(name);
+  if (node == record.manifest.nodes.end()) return;
+  std::vector<std::string> held;
+  for (const std::string& allocation : node->second.allocations) {
+    AllocationManifest* entry = find(record, allocation);
+    if (entry == nullptr || (is_final(entry->status) && entry->collected)) continue;
+    held.push_back(allocation);
+    if (!is_final(entry->status)) {
+      entry->status = status;
+      entry->reason = reason;
+    }
+    entry->collected = true;
+  }
+  add(record, entry_for(record, node->second, held));
+  for (const std::string& allocation : held) record.restarting.erase(allocation);
+}
+
+jobs::OnLoss on_loss(const jobs::Ensemble& ensemble, const std::string& name) {
+  const auto node = ensemble.nodes.find(name);
+  if (node == ensemble.nodes.end()) return jobs::OnLoss::fail;
+  if (node->second.on_loss != jobs::OnLoss::unspecified) return node->second.on_loss;
+  const bool has_task = std::ranges::any_of(node->second.allocations, [&](const std::string& allocation) {
+    return ensemble.allocations.at(allocation).type == jobs::AllocationType::task;
+  });
+  return has_task ? jobs::OnLoss::exclusive : jobs::OnLoss::fast;
+}
+
+Duration requested_lease(const jobs::Node& node) { return node.lease_ns > 0 ? node.lease() : kDefaultLease; }
+
+Duration granted_lease(const DeploymentRecord& record, const std::string& name) {
+  const auto node = record.manifest.nodes.find(name);
+  if (node == record.manifest.nodes.end()) return Duration(0);
+  std::int64_t lease = 0;
+  for (const std::string& allocation : node->second.allocations)
+    if (const auto entry = record.manifest.allocations.find(allocation);
+        entry != record.manifest.allocations.end() && entry->second.node_id == name && entry->second.lease_ns > 0)
+      lease = lease == 0 ? entry->second.lease_ns : std::min(lease, entry->second.lease_ns);
+  return Duration(lease);
+}
+
+std::set<Feature> needed_features(const jobs::Ensemble& ensemble, const std::string& name) {
+  std::set<Feature> needed;
+  const jobs::Node& node = ensemble.nodes.at(name);
+  if (node.lease_ns > 0 || node.on_loss == jobs::OnLoss::exclusive) needed.insert(Feature::lease);
+  for (const std::string& allocation : node.allocations) {
+    const jobs::Allocation& spec = ensemble.allocations.at(allocation);
+    if (spec.healthcheck.present()) needed.insert(Feature::health);
+    if (!spec.inputs.empty()) needed.insert(Feature::inputs);
+    if (spec.results) needed.insert(Feature::results);
+  }
+  return needed;
+}
+
+}  // namespace dms::orchestrator

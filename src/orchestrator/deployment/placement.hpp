@@ -1,0 +1,74 @@
+// Which part of an ensemble has which machine: pure changes of a record.
+//
+// Model
+//  1. An allocation is placed when its provider has made it: the manifest has its handle. unplaced() is what still needs
+//     a machine: allocations that have not ended and are not placed, by node.
+//  2. place() assigns nodes to the machines of an auction, before any request is sent to them.
+//  3. What a provider may hold and the deployment no longer wants there is superseded: it leaves the manifest's nodes and
+//     enters DeploymentRecord::superseded in one change, so that every provider that has received a request is known at
+//     any time. An allocation that has ended stays as it is; one that has not is unplaced again.
+//  4. A machine serves one node of an ensemble, and no node of it while something of the ensemble there is superseded:
+//     a request to release what was there cannot reach what comes next. It names the incarnation besides, where that is
+//     known.
+//
+// Threads: none.
+#pragma once
+
+#include <set>
+
+#include "orchestrator/auction/auction.hpp"
+#include "orchestrator/deployment/record.hpp"
+
+namespace dms::orchestrator {
+
+/// Requested where the ensemble requests none: on the wire none means an orchestrator that does not renew.
+inline constexpr Duration kDefaultLease = 5min;
+/// Beyond the lifetime of a renewal: how much later a provider's lease may end than is computed here.
+inline constexpr Duration kLeaseMargin = 5s;
+/// Longer than a provider without leases keeps a reservation.
+inline constexpr Duration kReservationHold = 10min;
+
+using Unplaced = std::map<std::string, std::vector<std::string>>;  // node -> allocations
+
+inline bool is_placed(const protocol::AllocationManifest& allocation) {
+  return !allocation.handle.address.inbox.empty();
+}
+Unplaced unplaced(const DeploymentRecord& record);
+/// True if every allocation of the ensemble has ended and its output is here.
+bool all_ended(const DeploymentRecord& record);
+
+/// The part of the ensemble to find machines for. A node of which something is placed is pinned to its machine and
+/// requires what all of it needs.
+jobs::Ensemble part_of(const DeploymentRecord& record, const Unplaced& wanted);
+void place(DeploymentRecord& record, const Unplaced& wanted, const Candidate& candidate);
+
+/// Machines that a new bid is not accepted from, see (4); without those that `wanted` is pinned to.
+std::set<std::string> occupied(const DeploymentRecord& record, const Unplaced& wanted);
+
+/// The whole node; `exclusive`: its replacement waits until this is released or cannot run any more.
+void supersede_node(DeploymentRecord& record, const std::string& node, bool exclusive);
+void supersede(DeploymentRecord& record, const std::string& node, std::vector<std::string> allocations);
+/// What `peer` holds without being known here.
+void supersede_unknown(DeploymentRecord& record, const actor::Handle& provider, json::StringMap incarnations);
+/// An allocation that has ended and whose output is here.
+void supersede_ended(DeploymentRecord& record, const std::string& allocation);
+/// Everything; no node has a machine then. `forget`: the allocations leave the manifest, too.
+void supersede_all(DeploymentRecord& record, bool forget);
+/// The allocations of a node that have not ended end so; the manifest keeps the node, to be shown.
+void end_node(DeploymentRecord& record, const std::string& node, protocol::AllocationStatus status,
+              const std::string& reason);
+void fail_allocation(DeploymentRecord& record, const std::string& allocation, const std::string& reason);
+
+/// Whether nothing may be placed on a node now: a run that excludes it is not released, or its only machine holds something
+/// that is superseded.
+bool is_blocked(const DeploymentRecord& record, const std::string& node);
+
+/// What the ensemble says, with its default.
+jobs::OnLoss on_loss(const jobs::Ensemble& ensemble, const std::string& node);
+Duration requested_lease(const jobs::Node& node);
+/// The lease that the provider has granted for the placed allocations of a node; 0 if it grants none.
+Duration granted_lease(const DeploymentRecord& record, const std::string& node);
+/// The features that a bid for the node must have.
+std::set<protocol::Feature> needed_features(const jobs::Ensemble& ensemble, const std::string& node);
+
+}  // namespace dms::orchestrator

@@ -1,0 +1,263 @@
+// The pure rules over a record: what is unplaced and superseded, what a report changes, what an update changes, what may
+// start, what users see.
+#include <gtest/gtest.h>
+
+#include "orchestrator/deployment/dependencies.hpp"
+#include "orchestrator/deployment/placement.hpp"
+#include "orchestrator/deployment/update.hpp"
+#include "orchestrator/deployment/views.hpp"
+#include "orchestrator/supervision/reconcile.hpp"
+
+namespace dms::orchestrator {
+namespace {
+
+using namespace protocol;
+
+jobs::Ensemble ensemble() {
+  return jobs::Ensemble::parse_yaml(R"(
+version: V1
+allocations:
+  db: {executor: "null", type: service, resources: {cpu: {cores: 1}, ram: {size: 1GiB}, disk: {size: 1GiB}}, execution: {type: "null"}}
+  web: {executor: "null", type: service, resources: {cpu: {cores: 1}, ram: {size: 1GiB}, disk: {size: 1GiB}}, execution: {type: "null"}}
+  job: {executor: "null", type: task, resources: {cpu: {cores: 1}, ram: {size: 1GiB}, disk: {size: 1GiB}}, execution: {type: "null"}}
+nodes:
+  left: {allocations: [db, web]}
+  right: {allocations: [job]}
+)")
+      .value();
+}
+
+/// Both nodes run, on the peers "p-left" and "p-right".
+struct PlanTest : testing::Test {
+  PlanTest() {
+    record.id = "d1";
+    record.status = DeploymentStatus::running;
+    record.ensemble = ensemble();
+    for (const auto& [name, node] : record.ensemble.nodes) {
+      NodeManifest& placed = record.manifest.nodes[name];
+      placed.id = name;
+      placed.peer = "p-" + name;
+      placed.handle.address = {"p-" + name, "root"};
+      placed.allocations = node.allocations;
+      for (const std::string& allocation : node.allocations) {
+        AllocationManifest& entry = record.manifest.allocations[allocation];
+        entry.node_id = name;
+        entry.handle.address = {"p-" + name, allocation};
+        entry.incarnation = allocation + "-1";
+        entry.lease_ns = Duration(1min).count();
+        entry.status = AllocationStatus::running;
+      }
+    }
+  }
+  AllocationManifest& entry(const std::string& name) { return record.manifest.allocations.at(name); }
+  RenewReply report() {
+    RenewReply reply;
+    for (const auto& [name, entry] : record.manifest.allocations)
+      if (entry.node_id == "left") {
+        reply.allocations[name].incarnation = entry.incarnation;
+        reply.allocations[name].status = entry.status;
+      }
+    return reply;
+  }
+  DeploymentRecord record;
+};
+
+TEST_F(PlanTest, WhatIsSupersededIsUnplacedUnlessItHasEnded) {
+  EXPECT_TRUE(unplaced(record).empty());
+  entry("db").status = AllocationStatus::completed;
+  entry("db").collected = true;
+  supersede_node(record, "left", true);
+  EXPECT_EQ(unplaced(record), (Unplaced{{"left", {"web"}}}));
+  ASSERT_EQ(record.superseded.size(), 1u);
+  EXPECT_EQ(record.superseded[0].allocations, (json::StringMap{{"web", "web-1"}}));
+  EXPECT_EQ(record.superseded[0].peer, "p-left");
+  EXPECT_TRUE(is_blocked(record, "left")) << "an exclusive replacement waits";
+  EXPECT_FALSE(is_blocked(record, "right"));
+  EXPECT_EQ(entry("web").restarts, 1u);
+  EXPECT_EQ(part_of(record, unplaced(record)).nodes.at("left").allocations, std::vector<std::string>{"web"});
+  EXPECT_EQ(occupied(record, unplaced(record)), (std::set<std::string>{"p-left", "p-right"}));
+}
+
+TEST_F(PlanTest, ARecordWithSupersededRunsIsReadAsItWasWritten) {
+  supersede_node(record, "left", true);
+  record.restarting["job"] = "job-1";
+  record.outputs["job"] = "job-0";
+  const auto read = json::decode<DeploymentRecord>(json::encode(record));
+  ASSERT_TRUE(read) << read.error().to_string();
+  EXPECT_EQ(json::encode(*read), json::encode(record));
+}
+
+// --- reports -----------------------------------------------------------------------------------------------------------
+
+TEST_F(PlanTest, AReportThatAgreesChangesNothing) {
+  const Findings findings = reconcile(record, "left", report());
+  EXPECT_FALSE(findings.changed);
+  EXPECT_TRUE(findings.missing.empty() && findings.ended.empty());
+}
+
+TEST_F(PlanTest, AReportSetsStateAndHealth) {
+  entry("web").status = AllocationStatus::pending;
+  RenewReply reply = report();
+  reply.allocations["web"].status = AllocationStatus::running;
+  reply.allocations["web"].health = Health::healthy;
+  EXPECT_TRUE(reconcile(record, "left", reply).changed);
+  EXPECT_EQ(entry("web").status, AllocationStatus::running) << "the reply to its start was lost";
+  EXPECT_EQ(entry("web").health, Health::healthy);
+  reply.allocations["web"].status = AllocationStatus::pending;
+  EXPECT_FALSE(reconcile(record, "left", reply).changed) << "a report from before the start";
+}
+
+TEST_F(PlanTest, WhatIsMissingEndedOrUnknownIsFound) {
+  RenewReply reply = report();
+  reply.allocations.erase("db");
+  reply.allocations["web"].status = AllocationStatus::failed;
+  reply.allocations["stray"].incarnation = "stray-9";
+  Findings findings = reconcile(record, "left", reply);
+  EXPECT_EQ(findings.missing, std::vector<std::string>{"db"});
+  EXPECT_TRUE(findings.ended.contains("web"));
+  ASSERT_EQ(record.superseded.size(), 1u);
+  EXPECT_EQ(record.superseded[0].allocations, (json::StringMap{{"stray", "stray-9"}}));
+  findings = reconcile(record, "left", reply);
+  EXPECT_EQ(record.superseded.size(), 1u) << "once is enough";
+}
+
+TEST_F(PlanTest, AnotherIncarnationIsARestartOnlyIfOneWasRequested) {
+  RenewReply reply = report();
+  reply.allocations["web"].incarnation = "web-2";
+  EXPECT_EQ(reconcile(record, "left", reply).missing, std::vector<std::string>{"web"});
+  record.restarting["web"] = "web-1";
+  entry("web").status = AllocationStatus::restarting;
+  EXPECT_TRUE(reconcile(record, "left", reply).missing.empty());
+  EXPECT_EQ(entry("web").incarnation, "web-2");
+  EXPECT_EQ(entry("web").status, AllocationStatus::running);
+  EXPECT_EQ(entry("web").restarts, 1u);
+  EXPECT_TRUE(record.restarting.empty());
+}
+
+TEST_F(PlanTest, WhatIsBeingPlacedIsLeftAlone) {
+  entry("web").handle = {};
+  RenewReply reply = report();
+  EXPECT_TRUE(reconcile(record, "left", reply).missing.empty());
+  EXPECT_TRUE(record.superseded.empty());
+}
+
+// --- updates -----------------------------------------------------------------------------------------------------------
+
+TEST_F(PlanTest, AnUpdateThatChangesNothingTouchesNothing) {
+  apply_update(record, ensemble());
+  EXPECT_TRUE(unplaced(record).empty());
+  EXPECT_TRUE(record.superseded.empty());
+}
+
+TEST_F(PlanTest, AnUpdateTouchesWhatItChangesOnly) {
+  jobs::Ensemble wanted = ensemble();
+  wanted.allocations.at("web").resources.cpu.cores = *capability::Millicores::from_cores(2);
+  wanted.allocations.at("db").depends_on = {"web"};
+  wanted.allocations["extra"] = wanted.allocations.at("job");
+  wanted.nodes.at("right").allocations.emplace_back("extra");
+  apply_update(record, wanted);
+  EXPECT_EQ(unplaced(record), (Unplaced{{"left", {"web"}}, {"right", {"extra"}}}));
+  EXPECT_EQ(entry("db").incarnation, "db-1");
+  EXPECT_EQ(entry("job").incarnation, "job-1");
+  ASSERT_EQ(record.superseded.size(), 1u);
+  EXPECT_EQ(record.superseded[0].allocations, (json::StringMap{{"web", "web-1"}}));
+  EXPECT_TRUE(is_blocked(record, "left")) << "the machine serves the node already, and has the old one still";
+  const jobs::Ensemble part = part_of(record, unplaced(record));
+  EXPECT_EQ(part.nodes.at("right").peer, "p-right") << "more of the same node";
+  EXPECT_EQ(part.nodes.at("right").allocations, (std::vector<std::string>{"job", "extra"})) << "all that it needs";
+}
+
+TEST_F(PlanTest, AnUpdateRemovesAndMoves) {
+  jobs::Ensemble wanted = ensemble();
+  wanted.allocations.erase("db");
+  wanted.nodes.at("left").allocations = {"web"};
+  wanted.nodes.at("right").peer = "p-elsewhere";
+  apply_update(record, wanted);
+  EXPECT_FALSE(record.manifest.allocations.contains("db"));
+  EXPECT_EQ(entry("web").incarnation, "web-1");
+  EXPECT_EQ(unplaced(record), (Unplaced{{"right", {"job"}}}));
+  EXPECT_EQ(record.superseded.size(), 2u);
+  EXPECT_EQ(part_of(record, unplaced(record)).nodes.at("right").peer, "p-elsewhere");
+
+  jobs::Ensemble without = wanted;
+  without.nodes.erase("left");
+  without.allocations.erase("web");
+  apply_update(record, without);
+  EXPECT_FALSE(record.manifest.nodes.contains("left"));
+}
+
+TEST_F(PlanTest, AnAllocationThatMovesToAnotherNodeRunsAnewThere) {
+  jobs::Ensemble wanted = ensemble();
+  wanted.nodes.at("left").allocations = {"db"};
+  wanted.nodes.at("right").allocations = {"job", "web"};
+  apply_update(record, wanted);
+  EXPECT_EQ(unplaced(record), (Unplaced{{"right", {"web"}}}));
+  EXPECT_EQ(record.superseded.at(0).peer, "p-left");
+}
+
+// --- dependencies ------------------------------------------------------------------------------------------------------
+
+TEST_F(PlanTest, ConditionsAreMetWaitOrNeverWillBe) {
+  const auto readiness = [&](jobs::Condition condition, AllocationStatus status, Health health = Health::unknown) {
+    record.ensemble.allocations.at("web").depends_on = {"db"};
+    record.ensemble.allocations.at("web").conditions = {{"db", condition}};
+    entry("db").status = status;
+    entry("db").health = health;
+    return dependency(record, "web").readiness;
+  };
+  using enum AllocationStatus;
+  using jobs::Condition;
+  EXPECT_EQ(readiness(Condition::started, pending), Readiness::waits);
+  EXPECT_EQ(readiness(Condition::started, running), Readiness::ready);
+  EXPECT_EQ(readiness(Condition::started, completed), Readiness::ready);
+  EXPECT_EQ(readiness(Condition::started, failed), Readiness::never);
+  EXPECT_EQ(readiness(Condition::healthy, running, Health::starting), Readiness::waits);
+  EXPECT_EQ(readiness(Condition::healthy, running, Health::unhealthy), Readiness::waits);
+  EXPECT_EQ(readiness(Condition::healthy, running, Health::healthy), Readiness::ready);
+  EXPECT_EQ(readiness(Condition::healthy, completed), Readiness::never);
+  EXPECT_EQ(readiness(Condition::completed, running), Readiness::waits_for_completion);
+  EXPECT_EQ(readiness(Condition::completed, completed), Readiness::ready);
+  EXPECT_EQ(readiness(Condition::completed, failed), Readiness::never);
+  EXPECT_EQ(dependency(record, "web").reason, "web depends on db (completed), which is failed");
+}
+
+// --- what users see ----------------------------------------------------------------------------------------------------
+
+TEST_F(PlanTest, ListsAreFilteredAndPaged) {
+  RecordStore::Loaded loaded;
+  for (const char* id : {"c", "a", "b", "d"}) {
+    record.id = id;
+    record.ensemble.metadata = {{"team", std::string(id) == "b" ? "red" : "blue"}};
+    record.status = std::string(id) == "d" ? DeploymentStatus::failed : DeploymentStatus::running;
+    loaded.records.push_back(record);
+  }
+  loaded.unreadable = {"e"};
+  DeploymentListRequest request;
+  EXPECT_EQ(list_of(loaded, request).deployments.size(), 5u);
+  request.metadata = {{"team", "blue"}};
+  request.status = {"Running"};
+  const DeploymentListReply blue = list_of(loaded, request);
+  EXPECT_EQ(blue.deployments, (json::StringMap{{"a", "Running"}, {"c", "Running"}}));
+  EXPECT_EQ(blue.next, "");
+
+  request = {};
+  request.limit = 2;
+  std::string seen;
+  for (int page = 0; page < 3; ++page) {
+    const DeploymentListReply reply = list_of(loaded, request);
+    for (const auto& [id, status] : reply.deployments) seen += id;
+    seen += '|';
+    request.after = reply.next;
+  }
+  EXPECT_EQ(seen, "ab|cd|e|");
+  EXPECT_EQ(request.after, "");
+}
+
+TEST_F(PlanTest, TheStatusTellsOfARunThatMayExistElsewhere) {
+  supersede_node(record, "left", false);
+  EXPECT_NE(status_of(record).allocations.at("web").reason.find("may still exist on p-left"), std::string::npos);
+  EXPECT_EQ(status_of(record).allocations.at("job").reason, "");
+}
+
+}  // namespace
+}  // namespace dms::orchestrator

@@ -1,0 +1,88 @@
+// What Deployments answers without changing anything.
+#include "orchestrator/deployment/deployments.hpp"
+#include "orchestrator/deployment/views.hpp"
+
+#include "base/log.hpp"
+
+namespace dms::orchestrator {
+
+using namespace protocol;
+
+Task<DeploymentListReply> Deployments::list(DeploymentListRequest request, const actor::Envelope&) {
+  Result<RecordStore::Loaded> loaded = co_await records_.load_all();
+  if (loaded) co_return list_of(*loaded, request);
+  DeploymentListReply reply;
+  reply.error = loaded.error().to_string();
+  co_return reply;
+}
+
+Task<DeploymentStatusReply> Deployments::status(DeploymentId request, const actor::Envelope&) {
+  const Result<DeploymentRecord> found = co_await record(request.id);
+  if (found) co_return status_of(*found);
+  DeploymentStatusReply reply;
+  reply.error = found.error().to_string();
+  co_return reply;
+}
+
+Task<DeploymentInfoReply> Deployments::info(DeploymentId request, const actor::Envelope&) {
+  const Result<DeploymentRecord> found = co_await record(request.id);
+  if (!found) {
+    DeploymentInfoReply reply;
+    reply.error = found.error().to_string();
+    co_return reply;
+  }
+  DeploymentInfoReply reply = info_of(*found);
+  if (const Found deployment = active(request.id))
+    for (auto& [name, usage] : reply.allocations)
+      if (const AllocationReport* report = deployment->report(name)) add_usage(usage, *report);
+  co_return reply;
+}
+
+Task<DeploymentManifestReply> Deployments::manifest(DeploymentId request, const actor::Envelope&) {
+  DeploymentManifestReply reply;
+  const Result<DeploymentRecord> found = co_await record(request.id);
+  if (found)
+    reply.manifest = found->manifest;
+  else
+    reply.error = found.error().to_string();
+  co_return reply;
+}
+
+Task<DeploymentLogsReply> Deployments::logs(DeploymentLogsRequest request, const actor::Envelope&) {
+  DeploymentLogsReply reply;
+  if (request.stream.empty()) {
+    const Result<std::filesystem::path> folder = co_await output_folder(request.ensemble_id, request.allocation_name);
+    if (folder)
+      reply.written_to = folder->string();
+    else
+      reply.error = folder.error().to_string();
+    co_return reply;
+  }
+  Task<Result<LogPage>> reading = output_page(std::move(request));
+  Result<LogPage> page = co_await std::move(reading);
+  if (page)
+    static_cast<LogPage&>(reply) = std::move(*page);
+  else
+    reply.error = page.error().to_string();
+  co_return reply;
+}
+
+Task<Result<std::filesystem::path>> Deployments::output_folder(std::string id, std::string allocation) {
+  if (const Found deployment = active(id)) co_return co_await deployment->logs(std::move(allocation));
+  CO_TRY(const DeploymentRecord found, co_await record(id));
+  CO_TRY_VOID(check_allocation(found, allocation));
+  co_return co_await output_.find(std::move(id), std::move(allocation));
+}
+
+Task<Result<LogPage>> Deployments::output_page(DeploymentLogsRequest request) {
+  if (const Found deployment = active(request.ensemble_id)) {
+    Task<Result<LogPage>> reading = deployment->page(std::move(request));
+    co_return co_await std::move(reading);
+  }
+  CO_TRY(const DeploymentRecord found, co_await record(request.ensemble_id));
+  CO_TRY_VOID(check_allocation(found, request.allocation_name));
+  Task<Result<LogPage>> reading = stored_page(output_, std::move(request));
+  co_return co_await std::move(reading);
+}
+
+}  // namespace dms::orchestrator

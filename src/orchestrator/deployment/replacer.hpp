@@ -1,0 +1,59 @@
+// Finds machines for the nodes of a running deployment that have none, or not for all of their allocations: after a loss,
+// after an update.
+//
+// Model
+//  1. One node after another: an auction for that node, then commit and allocate (provisioner.hpp). What is deployed
+//     already is not touched. Repeated with growing pauses until it succeeds; the deployment's status says why it does
+//     not.
+//  2. Excluded from the auction are the machines of the other nodes, those that hold something superseded, which includes
+//     a lost machine until it is known to hold nothing, and those that failed lately (ProviderBackoff).
+//  3. A node that is placed in part asks its own machine for the rest; where that does not bid and the ensemble does not
+//     insist on it, the whole node moves.
+//  4. changing(): a change of the ensemble waits for requests that are under way, and they for it.
+//
+// Threads: the deployment's lane.
+#pragma once
+
+#include "orchestrator/auction/auction.hpp"
+#include "orchestrator/deployment/parts.hpp"
+#include "orchestrator/deployment/provisioner.hpp"
+#include "orchestrator/supervision/provider_backoff.hpp"
+#include "runtime/mutex.hpp"
+#include "runtime/nursery.hpp"
+
+namespace dms::orchestrator {
+
+inline constexpr Duration kReplacePause = 5s;
+inline constexpr Duration kMaxReplacePause = 1min;
+
+class Replacer {
+ public:
+  /// `work` ends before this does.
+  Replacer(Parts parts, ProviderGrants& grants, Nursery& work)
+      : parts_(parts), work_(work), provisioner_(parts.actor, parts.record, parts.providers, grants) {}
+
+  /// Begins with what is unplaced, unless it is under way.
+  void begin();
+  Task<Mutex::Lock> changing() { return changing_.lock(); }
+
+  /// Machines for all of the deployment at once: what is done before it runs.
+  Task<Result<void>> deploy(Unplaced wanted, SteadyTime deadline);
+  [[nodiscard]] const std::string& failed_provider() const { return provisioner_.failed_provider(); }
+  ProviderBackoff& backoff() { return backoff_; }
+
+ private:
+  Task<void> run();
+  Task<Result<void>> place_node(std::string node);
+  Task<Result<void>> commit(std::string node, Unplaced wanted, Candidate candidate, SteadyTime deadline);
+  Task<Result<Candidate>> auction(Unplaced wanted, SteadyTime deadline);
+  Task<void> report(std::string trouble);
+
+  Parts parts_;
+  Nursery& work_;
+  Provisioner provisioner_;
+  ProviderBackoff backoff_;
+  bool running_ = false;
+  Mutex changing_;
+};
+
+}  // namespace dms::orchestrator

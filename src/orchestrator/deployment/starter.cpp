@@ -1,0 +1,75 @@
+#include "orchestrator/deployment/starter.hpp"
+
+#include "orchestrator/deployment/dependencies.hpp"
+#include "orchestrator/deployment/placement.hpp"
+
+namespace dms::orchestrator {
+
+using namespace protocol;
+
+Task<Result<void>> Starter::start_ready() {
+  std::map<std::string, std::string> never;
+  for (const auto& [name, entry] : parts_.record->manifest.allocations) {
+    if (entry.status != AllocationStatus::pending || !is_placed(entry) || starting_.contains(name)) continue;
+    Dependency state = dependency(parts_.record.get(), name);
+    if (state.readiness == Readiness::never) never[name] = std::move(state.reason);
+    if (state.readiness != Readiness::ready || !supervisor_.known(entry.node_id)) continue;
+    starting_.insert(name);
+    work_.spawn(start(name));
+  }
+  if (never.empty()) co_return Result<void>();
+  const auto change = [&never](DeploymentRecord& record) {
+    for (const auto& [name, reason] : never) fail_allocation(record, name, reason);
+  };
+  co_return co_await parts_.record.update_until_stored(change);
+}
+
+bool Starter::waits() const {
+  for (const auto& [name, entry] : parts_.record->manifest.allocations)
+    if (entry.status == AllocationStatus::pending && is_placed(entry) &&
+        dependency(parts_.record.get(), name).readiness != Readiness::waits_for_completion)
+      return true;
+  return false;
+}
+
+bool Starter::pending(const std::string& name, const std::string& run) const {
+  const AllocationManifest* entry = parts_.allocation(name);
+  return entry != nullptr && is_placed(*entry) && entry->incarnation == run &&
+         entry->status == AllocationStatus::pending;
+}
+
+Task<void> Starter::start(std::string name) {
+  const AllocationManifest* entry = parts_.allocation(name);
+  const NodeManifest* node = entry == nullptr ? nullptr : parts_.node(entry->node_id);
+  if (node != nullptr) {
+    const std::string run = entry->incarnation;
+    const std::string node_name = node->id;
+    const std::string peer = node->peer;
+    const Result<void> started = co_await request(name, peer);
+    if (!started && !started.error().is(Errc::cancelled)) co_await supervisor_.ask(node_name);
+    if (started) {
+      // The notice that a short task has ended may arrive before the reply to its start.
+      const auto mark_running = [&](DeploymentRecord& record) {
+        const auto found = record.manifest.allocations.find(name);
+        if (found != record.manifest.allocations.end() && found->second.incarnation == run &&
+            found->second.status == AllocationStatus::pending && is_placed(found->second))
+          found->second.status = AllocationStatus::running;
+      };
+      if (pending(name, run)) (void)co_await parts_.record.update_until_stored(mark_running);
+    } else if (pending(name, run) && !started.error().is(Errc::cancelled)) {
+      co_await failed_(name, started.error().to_string());
+    }
+  }
+  starting_.erase(name);
+  parts_.record.changed().raise();
+}
+
+Task<Result<void>> Starter::request(std::string name, std::string peer) {
+  const AllocationManifest* entry = parts_.allocation(name);
+  if (entry == nullptr) co_return fail(Errc::not_found, "{} is not wanted any more", name);
+  actor::Envelope message = parts_.providers.start_message(*entry, kAllocationStart.timeout);
+  const Result<Ack> reply = co_await liveness_.call<Ack>(parts_.actor, peer, std::move(message));
+  co_return accepted(reply, fmt::format("starting {} on {}", name, peer));
+}
+
+}  // namespace dms::orchestrator

@@ -1,0 +1,45 @@
+// Starts placed allocations as soon as their dependencies allow, in parallel.
+//
+// Model
+//  1. start_ready() begins what may start now; an allocation whose condition can never be met fails. waits() says whether
+//     something is yet to start before the deployment counts as Running.
+//  2. Nothing is started on a machine whose lease has not been reconciled since this daemon began (supervisor.hpp): it may
+//     have been started before.
+//  3. A start that fails, or gets no reply, is checked with the provider's own report: what runs has been started. Else
+//     `failed` is called.
+//
+// Threads: the deployment's lane.
+#pragma once
+
+#include <functional>
+#include <set>
+
+#include "orchestrator/deployment/parts.hpp"
+#include "orchestrator/supervision/supervisor.hpp"
+
+namespace dms::orchestrator {
+
+class Starter {
+ public:
+  using Failed = std::function<Task<void>(std::string allocation, std::string reason)>;
+  /// `work` ends before this does.
+  Starter(Parts parts, Liveness& liveness, Supervisor& supervisor, Nursery& work, Failed failed)
+      : parts_(parts), liveness_(liveness), supervisor_(supervisor), work_(work), failed_(std::move(failed)) {}
+
+  Task<Result<void>> start_ready();
+  [[nodiscard]] bool waits() const;
+
+ private:
+  Task<void> start(std::string allocation);
+  Task<Result<void>> request(std::string allocation, std::string peer);
+  [[nodiscard]] bool pending(const std::string& allocation, const std::string& run) const;
+
+  Parts parts_;
+  Liveness& liveness_;
+  Supervisor& supervisor_;
+  Nursery& work_;
+  Failed failed_;
+  std::set<std::string> starting_;
+};
+
+}  // namespace dms::orchestrator

@@ -1,0 +1,58 @@
+#include "orchestrator/deployment/update.hpp"
+
+#include <algorithm>
+
+#include "orchestrator/deployment/placement.hpp"
+
+namespace dms::orchestrator {
+namespace {
+
+std::string node_of(const jobs::Ensemble& ensemble, const std::string& allocation) {
+  for (const auto& [name, node] : ensemble.nodes)
+    if (std::ranges::count(node.allocations, allocation) > 0) return name;
+  return {};
+}
+
+/// Whether the same work would run in the same way.
+bool same_work(const jobs::Ensemble& before, const jobs::Ensemble& after, const std::string& name) {
+  jobs::Allocation was = before.allocations.at(name);
+  const jobs::Allocation& is = after.allocations.at(name);
+  was.depends_on = is.depends_on;
+  was.conditions = is.conditions;
+  if (!(was == is) || node_of(before, name) != node_of(after, name)) return false;
+  return std::ranges::all_of(
+      is.provision, [&](const std::string& script) { return before.scripts.at(script) == after.scripts.at(script); });
+}
+
+bool must_move(const jobs::Node& after, const protocol::NodeManifest& placed) {
+  return (!after.peer.empty() && after.peer != placed.peer) || !after.location.allows(placed.location);
+}
+
+}  // namespace
+
+void apply_update(DeploymentRecord& record, jobs::Ensemble wanted) {
+  const jobs::Ensemble before = std::exchange(record.ensemble, std::move(wanted));
+  const jobs::Ensemble& after = record.ensemble;
+  record.manifest.metadata = after.metadata;
+
+  std::vector<std::string> moving;
+  std::map<std::string, std::vector<std::string>> outdated;  // node -> allocations
+  for (const auto& [name, placed] : record.manifest.nodes) {
+    const auto node = after.nodes.find(name);
+    if (node != after.nodes.end() && must_move(node->second, placed)) moving.push_back(name);
+  }
+  for (const auto& [name, spec] : before.allocations)
+    if (!after.allocations.contains(name) || !same_work(before, after, name))
+      outdated[node_of(before, name)].push_back(name);
+
+  for (const auto& [node, allocations] : outdated) supersede(record, node, allocations);
+  // Also what had ended: changed work runs anew, and what is gone is not shown.
+  for (const auto& [node, allocations] : outdated)
+    for (const std::string& name : allocations) record.manifest.allocations.erase(name);
+  for (const std::string& name : moving) supersede_node(record, name, false);
+  for (auto& [name, placed] : record.manifest.nodes)
+    if (const auto node = after.nodes.find(name); node != after.nodes.end())
+      placed.allocations = node->second.allocations;
+}
+
+}  // namespace dms::orchestrator

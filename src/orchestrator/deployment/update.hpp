@@ -1,0 +1,20 @@
+// A changed ensemble applied to a running deployment: a pure change of its record.
+//
+// Model
+//  1. What is the same in both ensembles continues, same run: an allocation whose work, resources and node are unchanged.
+//     What it depends on only matters for starts to come.
+//  2. An allocation that is gone is superseded; one that has changed or has moved to another node is superseded and
+//     unplaced, to be brought up anew. A node that is pinned to another machine now, or may not be where it is, moves
+//     with everything on it.
+//  3. The record holds the new ensemble from then on, in one change: a restart in the middle continues with it.
+//
+// Threads: none.
+#pragma once
+
+#include "orchestrator/deployment/record.hpp"
+
+namespace dms::orchestrator {
+
+void apply_update(DeploymentRecord& record, jobs::Ensemble wanted);
+
+}  // namespace dms::orchestrator

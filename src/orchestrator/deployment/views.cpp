@@ -1,0 +1,107 @@
+#include "orchestrator/deployment/views.hpp"
+
+#include <algorithm>
+
+namespace dms::orchestrator {
+
+using namespace protocol;
+namespace {
+
+AllocationState state_of(const DeploymentRecord& record, const std::string& name,
+                         const AllocationManifest& allocation) {
+  AllocationState state;
+  state.status = allocation.status;
+  state.exit_code = allocation.exit_code;
+  state.reason = allocation.reason;
+  state.incarnation = allocation.incarnation;
+  state.health = allocation.health;
+  state.restarts = allocation.restarts;
+  if (const auto node = record.manifest.nodes.find(allocation.node_id); node != record.manifest.nodes.end())
+    state.peer = node->second.peer;
+  for (const Superseded& entry : record.superseded)
+    if (!entry.ended && entry.peer != state.peer && entry.allocations.contains(name))
+      state.reason += fmt::format("{}an earlier run of it may still exist on {}, for {} s at most",
+                                  state.reason.empty() ? "" : "; ", entry.peer, entry.hold_ns / 1'000'000'000);
+  return state;
+}
+
+}  // namespace
+
+bool has_metadata(const DeploymentRecord& record, const std::map<std::string, std::string>& wanted) {
+  return std::ranges::all_of(wanted, [&](const auto& pair) {
+    const auto it = record.ensemble.metadata.find(pair.first);
+    return it != record.ensemble.metadata.end() && it->second == pair.second;
+  });
+}
+
+DeploymentListReply list_of(const RecordStore::Loaded& loaded, const DeploymentListRequest& request) {
+  const auto wanted = [&](const std::string& status) {
+    return request.status.empty() || std::ranges::count(request.status, status) > 0;
+  };
+  std::map<std::string, std::string> all;
+  for (const DeploymentRecord& record : loaded.records)
+    if (has_metadata(record, request.metadata) && wanted(std::string(to_string(record.status))))
+      all[record.id] = to_string(record.status);
+  for (const std::string& id : loaded.unreadable)
+    if (wanted("Unreadable")) all[id] = "Unreadable";
+
+  DeploymentListReply reply;
+  const std::size_t limit = request.limit == 0 ? kMaxListed : std::min(request.limit, kMaxListed);
+  for (auto it = all.upper_bound(request.after); it != all.end(); ++it) {
+    if (reply.deployments.size() == limit) {
+      reply.next = reply.deployments.rbegin()->first;
+      break;
+    }
+    reply.deployments.insert(*it);
+  }
+  return reply;
+}
+
+DeploymentStatusReply status_of(const DeploymentRecord& record) {
+  DeploymentStatusReply reply;
+  reply.status = to_string(record.status);
+  reply.error = record.error;
+  for (const auto& [name, allocation] : record.manifest.allocations)
+    reply.allocations[name] = state_of(record, name, allocation);
+  return reply;
+}
+
+DeploymentInfoReply info_of(const DeploymentRecord& record) {
+  DeploymentInfoReply reply;
+  reply.status = to_string(record.status);
+  reply.error = record.error;
+  reply.metadata = record.ensemble.metadata;
+  reply.created = record.created;
+  reply.ended = record.ended;
+  for (const auto& [name, allocation] : record.manifest.allocations) {
+    AllocationUsage& usage = reply.allocations[name];
+    static_cast<AllocationState&>(usage) = state_of(record, name, allocation);
+    usage.id = allocation.id;
+    usage.node = allocation.node_id;
+    usage.type = allocation.type;
+    usage.lease_ns = allocation.lease_ns;
+    usage.out_size = allocation.out_size;
+    usage.err_size = allocation.err_size;
+    if (const auto spec = record.ensemble.allocations.find(name); spec != record.ensemble.allocations.end()) {
+      usage.executor = jobs::to_string(spec->second.executor);
+      usage.resources = spec->second.resources;
+    }
+  }
+  return reply;
+}
+
+void add_usage(AllocationUsage& usage, const AllocationReport& report) {
+  if (report.incarnation != usage.incarnation) return;
+  usage.cpu_seconds = report.cpu_seconds;
+  usage.memory_bytes = report.memory_bytes;
+  usage.out_size = std::max(usage.out_size, report.out_size);
+  usage.err_size = std::max(usage.err_size, report.err_size);
+}
+
+Result<void> check_allocation(const DeploymentRecord& record, const std::string& allocation) {
+  if (record.manifest.allocations.contains(allocation)) return {};
+  return fail(Errc::not_found, "deployment {} has no allocation '{}' on any machine (it is {})", record.id, allocation,
+              to_string(record.status));
+}
+
+}  // namespace dms::orchestrator

@@ -1,0 +1,19 @@
+// What users see of records: pure functions.
+#pragma once
+
+#include "orchestrator/deployment/record.hpp"
+
+namespace dms::orchestrator {
+
+[[nodiscard]] bool has_metadata(const DeploymentRecord& record, const std::map<std::string, std::string>& wanted);
+/// In the order of ids; `next` is the last one of this reply if there are more.
+[[nodiscard]] protocol::DeploymentListReply list_of(const RecordStore::Loaded& loaded,
+                                                    const protocol::DeploymentListRequest& request);
+/// The reason of an allocation tells of an earlier run that may still exist elsewhere.
+[[nodiscard]] protocol::DeploymentStatusReply status_of(const DeploymentRecord& record);
+[[nodiscard]] protocol::DeploymentInfoReply info_of(const DeploymentRecord& record);
+void add_usage(protocol::AllocationUsage& usage, const protocol::AllocationReport& report);
+/// Errc::not_found if the deployment has no such allocation on any machine.
+Result<void> check_allocation(const DeploymentRecord& record, const std::string& allocation);
+
+}  // namespace dms::orchestrator

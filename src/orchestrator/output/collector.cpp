@@ -1,0 +1,115 @@
+#include "orchestrator/output/collector.hpp"
+
+namespace dms::orchestrator {
+
+using namespace protocol;
+
+Task<Result<LogPage>> stored_page(OutputStore& output, DeploymentLogsRequest request) {
+  CO_TRY(const Stream stream, parse_stream(request.stream));
+  const std::size_t most = request.max_bytes == 0 ? kLogPage : std::min<std::uint64_t>(request.max_bytes, kLogPage);
+  CO_TRY(StoredPage stored,
+         co_await output.read(request.ensemble_id, request.allocation_name, stream, request.offset, most));
+  LogPage page;
+  page.offset = stored.offset;
+  page.next_offset = stored.offset + stored.data.size();
+  page.total_size = stored.total_size;
+  page.eof = page.next_offset == page.total_size;
+  page.data = std::move(stored.data);
+  co_return std::move(page);
+}
+
+Result<actor::Handle> Collector::provider_of(const std::string& allocation) const {
+  const AllocationManifest* entry = parts_.allocation(allocation);
+  const NodeManifest* node = entry == nullptr ? nullptr : parts_.node(entry->node_id);
+  if (node == nullptr) return fail(Errc::not_found, "{} has no machine at this moment", allocation);
+  return node->handle;
+}
+
+Task<Result<void>> Collector::fetch(std::string allocation, bool whole) {
+  while (fetching_.contains(allocation)) {
+    const std::uint64_t seen = fetched_.count();
+    CO_TRY_VOID(co_await fetched_.wait_past(seen));
+  }
+  fetching_.insert(allocation);
+  Result<void> fetched = co_await fetch_streams(allocation, whole);
+  fetching_.erase(allocation);
+  fetched_.raise();
+  co_return fetched;
+}
+
+Task<Result<void>> Collector::fetch_streams(std::string allocation, bool whole) {
+  const AllocationManifest* entry = parts_.allocation(allocation);
+  if (entry == nullptr) co_return fail(Errc::not_found, "there is no allocation '{}'", allocation);
+  const std::string run = entry->incarnation;
+  if (const auto kept = parts_.record->outputs.find(allocation);
+      kept == parts_.record->outputs.end() || kept->second != run) {
+    CO_TRY_VOID(co_await parts_.output.begin(parts_.id(), allocation));
+    const auto change = [&](DeploymentRecord& record) { record.outputs[allocation] = run; };
+    CO_TRY_VOID(co_await parts_.record.update(change));
+  }
+  CO_TRY_VOID(co_await fetch_stream(allocation, run, Stream::out, whole));
+  co_return co_await fetch_stream(allocation, run, Stream::err, whole);
+}
+
+Task<Result<void>> Collector::fetch_stream(std::string allocation, std::string run, Stream stream, bool whole) {
+  CO_TRY(const actor::Handle provider, provider_of(allocation));
+  const std::string name(to_string(stream));
+  CO_TRY(std::uint64_t position, co_await parts_.output.position(parts_.id(), allocation, stream));
+  for (;;) {
+    CO_TRY(AllocationLogsResponse page, co_await parts_.providers.page(provider, allocation, name, position, kLogPage));
+    const AllocationManifest* entry = parts_.allocation(allocation);
+    if (entry == nullptr || entry->incarnation != run)
+      co_return fail(Errc::not_found, "{} was started anew while its output was fetched", allocation);
+    position = page.next_offset;
+    if (!page.data.empty() || page.offset > position - page.data.size())
+      CO_TRY_VOID(co_await parts_.output.append(parts_.id(), allocation, stream, page.offset, std::move(page.data)));
+    if (position < page.total_size) continue;
+    if (whole && !page.eof)
+      co_return fail(Errc::not_found, "the provider has not stored the end of the {} of {} yet", name, allocation);
+    co_return Result<void>();
+  }
+}
+
+Task<Result<void>> Collector::keep(std::string allocation, Bytes out, Bytes err) {
+  co_return co_await parts_.output.write(parts_.id(), std::move(allocation), std::move(out), std::move(err));
+}
+
+Task<Result<void>> Collector::tail(std::string allocation) {
+  CO_TRY(const actor::Handle provider, provider_of(allocation));
+  CO_TRY(AllocationLogsResponse reply, co_await parts_.providers.logs(provider, allocation));
+  // If it ended while the reply was in transit, the notice contained the whole output.
+  if (const AllocationManifest* entry = parts_.allocation(allocation); entry != nullptr && is_final(entry->status))
+    co_return Result<void>();
+  co_return co_await keep(allocation, std::move(reply.out), std::move(reply.err));
+}
+
+Task<Result<std::filesystem::path>> Collector::folder(std::string allocation) {
+  const AllocationManifest* entry = parts_.allocation(allocation);
+  if (entry == nullptr)
+    co_return fail(Errc::not_found, "deployment {} has no allocation '{}' on any machine (it is {})", parts_.id(),
+                   allocation, to_string(parts_.record->status));
+  const bool pages = entry->lease_ns > 0;
+  if (!is_final(entry->status) || (pages && !entry->collected)) {
+    Task<Result<void>> fetching = pages ? fetch(allocation, false) : tail(allocation);
+    CO_TRY_VOID(co_await std::move(fetching));
+  }
+  co_return co_await parts_.output.find(parts_.id(), allocation);
+}
+
+Task<Result<LogPage>> Collector::page(DeploymentLogsRequest request) {
+  CO_TRY_VOID(parse_stream(request.stream));
+  const AllocationManifest* entry = parts_.allocation(request.allocation_name);
+  if (entry == nullptr)
+    co_return fail(Errc::not_found, "deployment {} has no allocation '{}' on any machine (it is {})", parts_.id(),
+                   request.allocation_name, to_string(parts_.record->status));
+  if (is_final(entry->status) && entry->collected) co_return co_await stored_page(parts_.output, std::move(request));
+  if (entry->lease_ns == 0)
+    co_return fail(Errc::unsupported, "the provider of {} serves no pages; request the output without a stream",
+                   request.allocation_name);
+  CO_TRY(const actor::Handle provider, provider_of(request.allocation_name));
+  CO_TRY(AllocationLogsResponse reply, co_await parts_.providers.page(provider, request.allocation_name, request.stream,
+                                                                      request.offset, request.max_bytes));
+  co_return static_cast<LogPage&&>(std::move(reply));
+}
+
+}  // namespace dms::orchestrator

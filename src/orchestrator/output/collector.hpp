@@ -1,0 +1,48 @@
+// Brings the output of allocations to this disk, and serves it.
+//
+// Model
+//  1. fetch() requests pages from the provider, from where the files end (output_store.hpp) to the end of what was
+//     written, or as far as the run has come. A crash in between costs at most one page.
+//  2. The files hold the output of one run, DeploymentRecord::outputs says which. fetch() for another run begins anew.
+//  3. page() serves the pages of a run that has ended from the disk, once all of it is there, and those of another from its
+//     provider.
+//  4. A provider without leases serves no pages: tail() stores the last bytes of both streams instead.
+//
+// Threads: the deployment's lane; fetches of one allocation wait for each other. Failure: Errc::io is this node's disk,
+// everything else the provider's.
+#pragma once
+
+#include <set>
+
+#include "orchestrator/deployment/parts.hpp"
+#include "protocol/deployment.hpp"
+
+namespace dms::orchestrator {
+
+class Collector {
+ public:
+  explicit Collector(Parts parts) : parts_(parts) {}
+
+  /// `whole`: the run has ended, and a stream without an end is an error.
+  Task<Result<void>> fetch(std::string allocation, bool whole);
+  /// Stores output that came whole.
+  Task<Result<void>> keep(std::string allocation, Bytes out, Bytes err);
+  /// The folder with the files, brought up to date.
+  Task<Result<std::filesystem::path>> folder(std::string allocation);
+  Task<Result<protocol::LogPage>> page(protocol::DeploymentLogsRequest request);
+
+ private:
+  Task<Result<void>> fetch_streams(std::string allocation, bool whole);
+  Task<Result<void>> fetch_stream(std::string allocation, std::string run, Stream stream, bool whole);
+  Task<Result<void>> tail(std::string allocation);
+  [[nodiscard]] Result<actor::Handle> provider_of(const std::string& allocation) const;
+
+  Parts parts_;
+  std::set<std::string> fetching_;
+  Signal fetched_;
+};
+
+/// A page of what is stored of an allocation that has ended.
+Task<Result<protocol::LogPage>> stored_page(OutputStore& output, protocol::DeploymentLogsRequest request);
+
+}  // namespace dms::orchestrator

@@ -1,0 +1,152 @@
+#include "orchestrator/output/stream_file.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "base/file.hpp"
+
+namespace dms::orchestrator {
+namespace {
+
+constexpr std::size_t kMaxGaps = 1024 * 1024;  // bytes of the file that lists them
+
+/// A descriptor that is closed at the end of its scope.
+class File {
+ public:
+  static Result<File> open(const std::filesystem::path& path, int flags) {
+    const int fd = ::open(path.c_str(), flags | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0 && errno == ENOENT) return fail(Errc::not_found, "{} does not exist", path.string());
+    if (fd < 0) return fail(Errc::io, "open {}: {}", path.string(), std::strerror(errno));
+    return File(fd, path);
+  }
+  File(File&& other) noexcept : fd_(std::exchange(other.fd_, -1)), path_(std::move(other.path_)) {}
+  File& operator=(File&&) = delete;
+  ~File() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+
+  Result<void> write_at(std::uint64_t at, std::string_view data) const {
+    while (!data.empty()) {
+      const ssize_t n = ::pwrite(fd_, data.data(), data.size(), static_cast<off_t>(at));
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0) return fail(Errc::io, "write {}: {}", path_.string(), std::strerror(errno));
+      data.remove_prefix(static_cast<std::size_t>(n));
+      at += static_cast<std::uint64_t>(n);
+    }
+    if (::fdatasync(fd_) != 0) return fail(Errc::io, "sync {}: {}", path_.string(), std::strerror(errno));
+    return {};
+  }
+  Result<std::string> read_at(std::uint64_t at, std::size_t size) const {
+    std::string data(size, '\0');
+    std::size_t have = 0;
+    while (have < size) {
+      const ssize_t n = ::pread(fd_, data.data() + have, size - have, static_cast<off_t>(at + have));
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0) return fail(Errc::io, "read {}: {}", path_.string(), std::strerror(errno));
+      if (n == 0) break;
+      have += static_cast<std::size_t>(n);
+    }
+    data.resize(have);
+    return data;
+  }
+  Result<void> truncate(std::uint64_t size) const {
+    if (::ftruncate(fd_, static_cast<off_t>(size)) != 0)
+      return fail(Errc::io, "truncate {}: {}", path_.string(), std::strerror(errno));
+    return {};
+  }
+
+ private:
+  File(int fd, std::filesystem::path path) : fd_(fd), path_(std::move(path)) {}
+  int fd_;
+  std::filesystem::path path_;
+};
+
+}  // namespace
+
+StreamFile::StreamFile(std::filesystem::path folder, Stream stream)
+    : log_(folder / fmt::format("{}.log", to_string(stream))),
+      gaps_(std::move(folder) / fmt::format("{}.gaps", to_string(stream))) {}
+
+Result<StreamFile::State> StreamFile::state() const {
+  State state;
+  std::error_code ec;
+  state.size = std::filesystem::file_size(log_, ec);
+  if (ec == std::errc::no_such_file_or_directory) return fail(Errc::not_found, "{} does not exist", log_.string());
+  if (ec) return fail(Errc::io, "{}: {}", log_.string(), ec.message());
+  const Result<std::string> text = read_file(gaps_, kMaxGaps);
+  if (!text && !text.error().is(Errc::not_found)) return std::unexpected(text.error());
+  if (text) {
+    TRY(state.gaps, json::decode<std::vector<Gap>>(*text));
+  }
+  while (!state.gaps.empty() && state.size < state.gaps.back().at + state.gaps.back().mark) {
+    state.size = std::min(state.size, state.gaps.back().at);
+    state.gaps.pop_back();
+  }
+  return state;
+}
+
+Result<std::uint64_t> StreamFile::position() const {
+  TRY(const State now, state());
+  return now.position();
+}
+
+Result<void> StreamFile::append(std::uint64_t offset, BytesView data) const {
+  TRY(State now, state());
+  if (offset < now.position())
+    return fail(Errc::invalid_argument, "{}: a page from {} on where {} is stored already", log_.string(), offset,
+                now.position());
+  TRY(const File file, File::open(log_, O_RDWR | O_CREAT));
+  std::string text;
+  if (const std::uint64_t missing = offset - now.position(); missing > 0) {
+    if (now.size > 0) {
+      TRY(const std::string last, file.read_at(now.size - 1, 1));
+      if (last != "\n") text = "\n";
+    }
+    text += fmt::format("[{} bytes were dropped here]\n", missing);
+    now.gaps.push_back({now.size, text.size(), offset});
+    TRY_VOID(write_file(gaps_, json::encode(now.gaps)));
+  }
+  text += as_text(data);
+  TRY_VOID(file.truncate(now.size));
+  return file.write_at(now.size, text);
+}
+
+Result<StoredPage> StreamFile::read(std::uint64_t offset, std::size_t max_bytes) const {
+  TRY(State now, state());
+  StoredPage page;
+  page.total_size = now.position();
+  page.offset = std::min(offset, page.total_size);
+  // The parts between the gaps, the last one up to the end of the file.
+  const std::uint64_t end = now.size;
+  now.gaps.push_back({end, 0, page.total_size});
+  std::uint64_t begin = 0;
+  std::uint64_t stream = 0;
+  for (const Gap& gap : now.gaps) {
+    const std::uint64_t length = gap.at - begin;
+    if (page.offset < stream + length) {
+      page.offset = std::max(page.offset, stream);
+      const std::uint64_t skipped = page.offset - stream;
+      TRY(const File file, File::open(log_, O_RDONLY));
+      TRY(const std::string text, file.read_at(begin + skipped, std::min<std::uint64_t>(max_bytes, length - skipped)));
+      page.data = to_bytes(text);
+      return page;
+    }
+    begin = gap.at + gap.mark;
+    stream = gap.offset;
+  }
+  page.offset = page.total_size;
+  return page;
+}
+
+Result<void> StreamFile::forget_gaps() const {
+  std::error_code ec;
+  std::filesystem::remove(gaps_, ec);
+  if (ec) return fail(Errc::io, "remove {}: {}", gaps_.string(), ec.message());
+  return {};
+}
+
+}  // namespace dms::orchestrator

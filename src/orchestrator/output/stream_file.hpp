@@ -1,0 +1,46 @@
+// One stream of a run's output as a file, and the gaps in it: what output_store.hpp (2) and (3) say.
+//
+// Threads: any, one call for a stream at a time; calls block on the disk.
+#pragma once
+
+#include <vector>
+
+#include "encoding/json.hpp"
+#include "orchestrator/output/output_store.hpp"
+
+namespace dms::orchestrator {
+
+class StreamFile {
+ public:
+  StreamFile(std::filesystem::path folder, Stream stream);
+
+  [[nodiscard]] Result<std::uint64_t> position() const;
+  [[nodiscard]] Result<void> append(std::uint64_t offset, BytesView data) const;
+  [[nodiscard]] Result<StoredPage> read(std::uint64_t offset, std::size_t max_bytes) const;
+  [[nodiscard]] Result<void> forget_gaps() const;
+
+ private:
+  struct Gap {
+    std::uint64_t at = 0;      ///< where the mark begins in the file
+    std::uint64_t mark = 0;    ///< its length
+    std::uint64_t offset = 0;  ///< of the stream, behind the mark
+    static constexpr auto json_fields() {
+      return std::tuple(json::field("at", &Gap::at), json::field("mark", &Gap::mark),
+                        json::field("offset", &Gap::offset));
+    }
+  };
+  struct State {
+    std::uint64_t size = 0;  ///< of the file
+    std::vector<Gap> gaps;
+    [[nodiscard]] std::uint64_t position() const {
+      return gaps.empty() ? size : gaps.back().offset + (size - gaps.back().at - gaps.back().mark);
+    }
+  };
+  /// A mark that a crash has cut short is not counted.
+  [[nodiscard]] Result<State> state() const;
+
+  std::filesystem::path log_;
+  std::filesystem::path gaps_;
+};
+
+}  // namespace dms::orchestrator

@@ -1,0 +1,88 @@
+// What is known of a machine that holds leases: when it is suspected, when it is lost, when its work has surely ended. Pure
+// rules over monotonic time.
+//
+// Model
+//  1. A renewal that gets no reply makes the machine suspected: it is asked again sooner. After kLostAfter of them in a
+//     row it is silent, and no renewal is sent to it, only questions.
+//  2. A silent machine is lost, unless this node suspects itself: its own timers were late lately, or it reaches no peer at
+//     all. Then it declares nobody lost before (3).
+//  3. The work of a silent machine has surely ended when its lease and kLeaseMargin have passed since the receipt of the
+//     reply whose clock the renewals have repeated: that is as far as any of them extends it, however late it arrives
+//     (protocol/allocation.hpp). A renewal without a clock, the first one of this daemon, counts from its expiry instead.
+//     The margin covers the provider's grace for the work that it stops.
+//  4. An answer makes the machine known again.
+//
+// Wall time plays no part but in the expiry of a renewal without a clock, which its receiver judges by its own.
+//
+// Threads: none.
+#pragma once
+
+#include <algorithm>
+#include <string>
+
+#include "base/time.hpp"
+
+namespace dms::orchestrator {
+
+inline constexpr int kMissedUntilSilent = 3;
+inline constexpr Duration kMinRenewal = 1s;
+inline constexpr Duration kMaxRenewal = 30s;
+/// Between two questions to a suspected or silent machine.
+inline constexpr Duration kSuspectedRenewal = 5s;
+/// A timer that is later than this makes the node suspect itself, for kSelfSuspicion.
+inline constexpr Duration kLateTimer = 5s;
+inline constexpr Duration kSelfSuspicion = 1min;
+
+/// How often a lease is renewed.
+constexpr Duration renewal_interval(Duration lease) {
+  const Duration quarter = lease / 4;
+  return quarter < kMinRenewal ? kMinRenewal : quarter > kMaxRenewal ? kMaxRenewal : quarter;
+}
+
+class LeaseWatch {
+ public:
+  /// The lease may have been extended at `now`, for all that is known: nothing is known of earlier renewals.
+  LeaseWatch(Duration lease, SteadyTime now) : lease_(lease), extended_(now) {}
+
+  void renewal_sent(SteadyTime expires) {
+    if (clock_ == 0) extended_ = std::max(extended_, expires);
+  }
+  void answered(SteadyTime now, std::int64_t clock) {
+    clock_ = clock;
+    extended_ = std::max(extended_, now);
+    missed_ = 0;
+    error_.clear();
+  }
+  void not_answered(std::string error) {
+    ++missed_;
+    error_ = std::move(error);
+  }
+  /// This node's own fault, perhaps: what was missed does not count.
+  void forgive() {
+    if (!silent()) missed_ = 0;
+  }
+
+  [[nodiscard]] bool suspected() const { return missed_ > 0; }
+  [[nodiscard]] bool silent() const { return missed_ >= kMissedUntilSilent; }
+  /// See (3).
+  [[nodiscard]] bool surely_ended(SteadyTime now, Duration margin) const {
+    return silent() && now >= extended_ + lease_ + margin;
+  }
+  /// For the next renewal.
+  [[nodiscard]] std::int64_t clock() const { return clock_; }
+  [[nodiscard]] Duration interval() const {
+    const Duration regular = renewal_interval(lease_);
+    return suspected() && regular > kSuspectedRenewal ? kSuspectedRenewal : regular;
+  }
+  [[nodiscard]] Duration lease() const { return lease_; }
+  [[nodiscard]] const std::string& error() const { return error_; }
+
+ private:
+  Duration lease_;
+  SteadyTime extended_;  ///< from when on the lease may count, at the latest
+  std::int64_t clock_ = 0;
+  int missed_ = 0;
+  std::string error_;
+};
+
+}  // namespace dms::orchestrator

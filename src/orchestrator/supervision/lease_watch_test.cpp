@@ -1,0 +1,79 @@
+// When a machine is suspected, silent, and when its work has surely ended.
+#include "orchestrator/supervision/lease_watch.hpp"
+
+#include <gtest/gtest.h>
+
+#include "orchestrator/supervision/provider_backoff.hpp"
+
+namespace dms::orchestrator {
+namespace {
+
+constexpr SteadyTime at(Duration time) { return SteadyTime(time); }
+
+TEST(LeaseWatch, TheIntervalIsAQuarterOfTheLeaseWithinBounds) {
+  EXPECT_EQ(renewal_interval(1s), 1s);
+  EXPECT_EQ(renewal_interval(10s), 2500ms);
+  EXPECT_EQ(renewal_interval(24h), 30s);
+}
+
+TEST(LeaseWatch, AMachineThatMissesIsAskedSoonerAndThenSilent) {
+  LeaseWatch watch(10min, at(0s));
+  EXPECT_EQ(watch.interval(), 30s);
+  watch.not_answered("no route");
+  EXPECT_TRUE(watch.suspected());
+  EXPECT_EQ(watch.interval(), kSuspectedRenewal);
+  watch.not_answered("no route");
+  EXPECT_FALSE(watch.silent());
+  watch.answered(at(1s), 7);
+  watch.not_answered("no route");
+  EXPECT_FALSE(watch.silent()) << "an answer starts the count anew";
+  watch.not_answered("no route");
+  watch.not_answered("no route");
+  EXPECT_TRUE(watch.silent());
+  EXPECT_EQ(watch.error(), "no route");
+}
+
+TEST(LeaseWatch, TheEndCountsFromTheReplyWhoseClockWasRepeated) {
+  LeaseWatch watch(60s, at(0s));
+  watch.answered(at(100s), 7);
+  for (int second = 110; second < 140; second += 10) {
+    watch.renewal_sent(at(second * 1s) + 10s);
+    watch.not_answered("");
+  }
+  EXPECT_TRUE(watch.silent());
+  EXPECT_FALSE(watch.surely_ended(at(164s), 5s));
+  EXPECT_TRUE(watch.surely_ended(at(165s), 5s)) << "renewals without an answer extend nothing";
+}
+
+TEST(LeaseWatch, ARenewalWithoutAClockCountsFromItsExpiry) {
+  LeaseWatch watch(60s, at(0s));
+  for (int second = 10; second < 40; second += 10) {
+    watch.renewal_sent(at(second * 1s) + 10s);
+    watch.not_answered("");
+  }
+  EXPECT_FALSE(watch.surely_ended(at(104s), 5s));
+  EXPECT_TRUE(watch.surely_ended(at(105s), 5s));
+}
+
+TEST(LeaseWatch, AMachineThatIsNotSilentHasNotSurelyEnded) {
+  LeaseWatch watch(60s, at(0s));
+  EXPECT_FALSE(watch.surely_ended(at(1h), 5s));
+  watch.not_answered("");
+  watch.not_answered("");
+  watch.forgive();
+  watch.not_answered("");
+  EXPECT_FALSE(watch.silent()) << "what was missed while this node was late does not count";
+}
+
+TEST(ProviderBackoff, EachFailureExcludesForLonger) {
+  ProviderBackoff backoff;
+  backoff.failed("p", at(0s));
+  EXPECT_TRUE(backoff.excluded(at(29s)).contains("p"));
+  EXPECT_FALSE(backoff.excluded(at(30s)).contains("p"));
+  backoff.failed("p", at(40s));
+  EXPECT_TRUE(backoff.excluded(at(99s)).contains("p"));
+  EXPECT_FALSE(backoff.excluded(at(100s)).contains("p"));
+}
+
+}  // namespace
+}  // namespace dms::orchestrator

@@ -1,0 +1,26 @@
+// What a provider reports to hold, compared with the record: a pure change of the record, and what is left to do.
+//
+// Model
+//  1. A run that the report and the record agree on gets the reported state and health. A run that is being restarted
+//     and is reported under a new incarnation has been restarted.
+//  2. A run of the record that the report lacks, or has under another incarnation, does not exist: it is missing. What
+//     the report has and the record does not know is superseded, to be stopped. What is being placed at this moment is
+//     left alone.
+//  3. A run that the report says has ended is returned; the record learns of it from endings.hpp.
+//
+// Threads: none.
+#pragma once
+
+#include "orchestrator/deployment/record.hpp"
+
+namespace dms::orchestrator {
+
+struct Findings {
+  std::vector<std::string> missing;
+  std::map<std::string, protocol::AllocationReport> ended;
+  bool changed = false;  ///< the record
+};
+
+Findings reconcile(DeploymentRecord& record, const std::string& node, const protocol::RenewReply& reply);
+
+}  // namespace dms::orchestrator

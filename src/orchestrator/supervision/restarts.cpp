@@ -1,0 +1,79 @@
+#include "orchestrator/supervision/restarts.hpp"
+
+#include "base/log.hpp"
+
+namespace dms::orchestrator {
+
+using namespace protocol;
+
+bool Restarts::needed(const std::string& name, const AllocationManifest& entry) const {
+  const auto spec = parts_.record->ensemble.allocations.find(name);
+  if (spec == parts_.record->ensemble.allocations.end() || spec->second.type != jobs::AllocationType::service)
+    return false;
+  return parts_.record->restarting.contains(name) ||
+         (entry.status == AllocationStatus::running && entry.health == Health::unhealthy);
+}
+
+Task<void> Restarts::run() {
+  for (;;) {
+    const std::uint64_t seen = parts_.record.changed().count();
+    const SteadyTime now = parts_.now();
+    SteadyTime next = now + kMaxRestartPause;
+    for (const auto& [name, entry] : parts_.record->manifest.allocations) {
+      if (!needed(name, entry) || under_way_.contains(name)) continue;
+      History& history = history_[name];
+      if (history.not_before > now) {
+        next = std::min(next, history.not_before);
+        continue;
+      }
+      if (now - history.last > kStableAfter) history.pause = kRestartPause;
+      history.last = now;
+      history.not_before = now + history.pause;
+      history.pause = std::min(2 * history.pause, kMaxRestartPause);
+      under_way_.insert(name);
+      work_.spawn(restart(name, entry.incarnation));
+    }
+    const Result<void> waited = co_await parts_.record.changed().wait_past(seen, next);
+    if (!waited) co_return;
+  }
+}
+
+Task<void> Restarts::restart(std::string name, std::string run) {
+  const auto is_run = [&](const DeploymentRecord& record) {
+    const auto found = record.manifest.allocations.find(name);
+    return found != record.manifest.allocations.end() && found->second.incarnation == run &&
+           !is_final(found->second.status);
+  };
+  const auto intend = [&](DeploymentRecord& record) {
+    if (!is_run(record)) return;
+    record.restarting[name] = run;
+    record.manifest.allocations.at(name).status = AllocationStatus::restarting;
+    record.manifest.allocations.at(name).reason = "it failed its health check";
+  };
+  const Result<void> intended = co_await parts_.record.update_until_stored(intend);
+  if (intended && is_run(parts_.record.get())) {
+    const actor::Handle handle = parts_.allocation(name)->handle;
+    const Result<std::string> next = co_await parts_.providers.restart(handle, run);
+    log::info("orchestrator", "{}: restart of {}: {}", parts_.id(), name, next ? *next : next.error().to_string());
+    const bool refused = !next && next.error().is(Errc::permission_denied);
+    const auto settle = [&](DeploymentRecord& record) {
+      if (!is_run(record) || !record.restarting.contains(name)) return;
+      AllocationManifest& entry = record.manifest.allocations.at(name);
+      record.restarting.erase(name);
+      entry.status = AllocationStatus::running;
+      if (refused) {
+        entry.reason = next.error().to_string();
+        return;
+      }
+      entry.incarnation = *next;
+      entry.health = Health::starting;
+      entry.reason.clear();
+      ++entry.restarts;
+    };
+    if (next || refused) (void)co_await parts_.record.update_until_stored(settle);
+  }
+  under_way_.erase(name);
+  parts_.record.changed().raise();
+}
+
+}  // namespace dms::orchestrator

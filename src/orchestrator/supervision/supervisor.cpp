@@ -1,0 +1,187 @@
+#include "orchestrator/supervision/supervisor.hpp"
+
+#include "base/log.hpp"
+#include "orchestrator/deployment/placement.hpp"
+
+namespace dms::orchestrator {
+
+using namespace protocol;
+
+Task<void> Supervisor::run() {
+  for (;;) {
+    const std::uint64_t seen = parts_.record.changed().count();
+    const SteadyTime next = check_due();
+    const Result<void> waited = co_await parts_.record.changed().wait_past(seen, next);
+    if (!waited) co_return;
+    if (parts_.now() > next + kLateTimer) timer_was_late();
+  }
+}
+
+SteadyTime Supervisor::check_due() {
+  watch_placed_nodes();
+  const SteadyTime now = parts_.now();
+  SteadyTime next = now + kMaxRenewal;
+  for (auto& [node, watch] : watches_) {
+    if (watch->busy) continue;
+    if (health_is_awaited(node)) watch->due = std::min(watch->due, now + kMinRenewal);
+    if (watch->due > now) {
+      next = std::min(next, watch->due);
+    } else {
+      watch->busy = true;
+      work_.spawn(check(node, watch));
+    }
+  }
+  return next;
+}
+
+void Supervisor::watch_placed_nodes() {
+  std::map<std::string, std::string> wanted;
+  for (const auto& [name, allocation] : parts_.record->manifest.allocations)
+    if (const NodeManifest* node = parts_.node(allocation.node_id);
+        node != nullptr && is_placed(allocation) && !is_final(allocation.status))
+      wanted[allocation.node_id] = node->peer;
+  std::erase_if(watches_, [&](const auto& pair) {
+    const auto found = wanted.find(pair.first);
+    return found == wanted.end() || found->second != pair.second->peer;
+  });
+  std::erase_if(unreconciled_, [&](const std::string& node) { return !wanted.contains(node); });
+  const SteadyTime now = parts_.now();
+  for (const auto& [node, peer] : wanted) {
+    if (watches_.contains(node)) continue;
+    const Duration lease = granted_lease(parts_.record.get(), node);
+    const Duration first = lease == Duration(0) ? kPingInterval : renewal_interval(lease);
+    watches_[node] = std::make_shared<Watch>(peer, lease, now, unreconciled_.contains(node) ? now : now + first);
+  }
+}
+
+void Supervisor::reconcile_first() {
+  for (const auto& [name, node] : parts_.record->manifest.nodes)
+    if (granted_lease(parts_.record.get(), name) > Duration(0)) unreconciled_.insert(name);
+}
+
+Task<void> Supervisor::ask(std::string node) {
+  watch_placed_nodes();
+  const auto found = watches_.find(node);
+  if (found == watches_.end() || found->second->lease.lease() == Duration(0)) co_return;
+  const WatchPtr watch = found->second;
+  while (watch->busy) {
+    const std::uint64_t seen = parts_.record.changed().count();
+    const Result<void> waited = co_await parts_.record.changed().wait_past(seen, parts_.now() + kRenew.timeout);
+    if (!waited) co_return;
+  }
+  watch->busy = true;
+  co_await check(node, watch);
+}
+
+bool Supervisor::known(const std::string& node) const { return !unreconciled_.contains(node); }
+
+const AllocationReport* Supervisor::report(const std::string& allocation) const {
+  const auto found = reports_.find(allocation);
+  return found == reports_.end() ? nullptr : &found->second;
+}
+
+Task<void> Supervisor::check(std::string node, WatchPtr watch) {
+  const bool leased = watch->lease.lease() > Duration(0);
+  if (leased)
+    co_await renew(node, watch);
+  else
+    co_await ping(node, watch);
+  watch->due = parts_.now() + (leased ? watch->lease.interval() : kPingInterval);
+  watch->busy = false;
+  parts_.record.changed().raise();
+}
+
+Task<void> Supervisor::ping(std::string node, WatchPtr watch) {
+  const Result<bool> lost = co_await liveness_.ping(watch->peer);
+  if (!lost || !*lost || watch->reported_lost || suspects_itself()) co_return;
+  watch->reported_lost = true;
+  const std::string reason = fmt::format("provider {} is lost: {}", watch->peer, liveness_.last_error(watch->peer));
+  co_await events_.lost(node, reason, false);
+}
+
+Task<void> Supervisor::renew(std::string node, WatchPtr watch) {
+  const NodeManifest* placed = parts_.node(node);
+  if (placed == nullptr || placed->peer != watch->peer) co_return;
+  const actor::Handle provider = placed->handle;
+  std::map<std::string, std::string> runs;
+  const bool was_silent = watch->lease.silent();
+  if (!was_silent) {
+    for (const std::string& name : placed->allocations)
+      if (const AllocationManifest* entry = parts_.allocation(name);
+          entry != nullptr && entry->node_id == node && is_placed(*entry) && !is_final(entry->status))
+        runs[name] = entry->incarnation;
+  }
+  const Duration timeout = std::clamp(watch->lease.interval(), Duration(2 * kMinRenewal), kRenew.timeout);
+  const SteadyTime expected = parts_.now() + timeout;
+  if (!was_silent) watch->lease.renewal_sent(parts_.now() + timeout);
+  const std::int64_t clock = watch->lease.clock();
+  Result<RenewReply> reply = co_await parts_.providers.renew(provider, std::move(runs), clock, timeout);
+  if (!reply && (reply.error().is(Errc::cancelled) || reply.error().is(Errc::closed))) co_return;
+  if (parts_.now() > expected + kLateTimer) timer_was_late();
+  if (reply) {
+    watch->lease.answered(parts_.now(), reply->clock_ns);
+    watch->reported_lost = watch->reported_ended = false;
+    co_await take_in(node, std::move(*reply));
+    if (was_silent) co_await renew(node, watch);  // what has been kept from it while it was silent
+    co_return;
+  }
+  if (parts_.now() <= expected + kLateTimer) watch->lease.not_answered(reply.error().to_string());
+  if (watch->lease.suspected() && !watch->lease.silent())
+    log::info("orchestrator", "{}: provider {} is suspected: {}", parts_.id(), watch->peer, watch->lease.error());
+  co_await judge(node, watch);
+}
+
+Task<void> Supervisor::take_in(std::string node, RenewReply reply) {
+  DeploymentRecord trial = parts_.record.get();
+  Findings findings = reconcile(trial, node, reply);
+  if (findings.changed) {
+    const auto change = [&](DeploymentRecord& record) { findings = reconcile(record, node, reply); };
+    const Result<void> stored = co_await parts_.record.update_until_stored(change);
+    if (!stored) co_return;
+  }
+  unreconciled_.erase(node);
+  for (auto& [name, report] : reply.allocations)
+    if (parts_.allocation(name) != nullptr) reports_[name] = report;
+  for (auto& [name, report] : findings.ended) co_await events_.ended(name, report);
+  if (findings.missing.empty()) co_return;
+  const std::string reason = fmt::format("the provider no longer has {}", fmt::join(findings.missing, ", "));
+  co_await events_.lost(node, reason, true);
+}
+
+Task<void> Supervisor::judge(std::string node, WatchPtr watch) {
+  if (!watch->lease.silent()) co_return;
+  if (const auto found = watches_.find(node); found == watches_.end() || found->second != watch) co_return;
+  const std::string reason = fmt::format("provider {} is lost: {}", watch->peer, watch->lease.error());
+  if (watch->lease.surely_ended(parts_.now(), kLeaseMargin)) {
+    if (!std::exchange(watch->reported_ended, true)) co_await events_.lost(node, reason, true);
+  } else if (!suspects_itself()) {
+    if (!std::exchange(watch->reported_lost, true)) co_await events_.lost(node, reason, false);
+  }
+}
+
+bool Supervisor::suspects_itself() const {
+  return parts_.now() < suspects_itself_until_ || parts_.services.network.peers().empty();
+}
+
+void Supervisor::timer_was_late() {
+  log::warn("orchestrator",
+            "{}: this node's own timers are late; no machine is declared lost before its lease has ended", parts_.id());
+  suspects_itself_until_ = parts_.now() + kSelfSuspicion;
+  for (auto& [node, watch] : watches_) watch->lease.forgive();
+}
+
+bool Supervisor::health_is_awaited(const std::string& node) const {
+  for (const auto& [name, spec] : parts_.record->ensemble.allocations) {
+    const AllocationManifest* waiting = parts_.allocation(name);
+    if (waiting == nullptr || waiting->status != AllocationStatus::pending || !is_placed(*waiting)) continue;
+    for (const std::string& needed : spec.depends_on) {
+      const AllocationManifest* entry = parts_.allocation(needed);
+      if (spec.condition(needed) == jobs::Condition::healthy && entry != nullptr && entry->node_id == node &&
+          entry->health != Health::healthy)
+        return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace dms::orchestrator

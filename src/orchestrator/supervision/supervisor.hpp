@@ -1,0 +1,83 @@
+// Keeps a deployment's leases and finds out what its providers really run.
+//
+// Model
+//  1. Each machine that has something placed which has not ended is sent a renewal every renewal_interval(lease), every
+//     second while an allocation waits for the health of another there. Its reply is reconciled with the record
+//     (reconcile.hpp). After a start of the daemon the first renewal is sent at once.
+//  2. When a machine is suspected and lost, and when its work has surely ended, is decided by lease_watch.hpp. Missing
+//     runs of a machine that replies have surely ended. Both are reported to the deployment, which decides what follows.
+//  3. A machine whose provider grants no lease (the existing implementation) is pinged instead (liveness.hpp), and its
+//     allocations are only ever reported as lost, never as surely ended.
+//
+// Threads: the deployment's lane. Cancellation: run() ends. Attacks: a provider can report whatever it likes of what it
+// was given, and nothing of others: reports are read by the node that they come from.
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "orchestrator/deployment/parts.hpp"
+#include "orchestrator/supervision/lease_watch.hpp"
+#include "orchestrator/supervision/liveness.hpp"
+#include "orchestrator/supervision/reconcile.hpp"
+#include "runtime/nursery.hpp"
+
+namespace dms::orchestrator {
+
+class Supervisor {
+ public:
+  struct Events {
+    /// `ended`: what ran there has surely ended.
+    std::function<Task<void>(std::string node, std::string reason, bool ended)> lost;
+    std::function<Task<void>(std::string allocation, protocol::AllocationReport)> ended;
+  };
+  /// `work` ends before this does.
+  Supervisor(Parts parts, Liveness& liveness, Nursery& work, Events events)
+      : parts_(parts), liveness_(liveness), work_(work), events_(std::move(events)) {}
+
+  Task<void> run();
+  /// What the record has placed was placed before this daemon started: see known().
+  void reconcile_first();
+  /// Asks a machine now and returns when its report has been taken in. Nothing without a lease.
+  Task<void> ask(std::string node);
+  /// False for a machine of reconcile_first() that has not reported since.
+  [[nodiscard]] bool known(const std::string& node) const;
+  /// As last reported; null if it never was.
+  [[nodiscard]] const protocol::AllocationReport* report(const std::string& allocation) const;
+
+ private:
+  struct Watch {
+    Watch(std::string of, Duration lease, SteadyTime now, SteadyTime due)
+        : peer(std::move(of)), lease(lease, now), due(due) {}
+    std::string peer;
+    LeaseWatch lease;
+    SteadyTime due;
+    bool busy = false;
+    bool reported_lost = false;
+    bool reported_ended = false;
+  };
+  using WatchPtr = std::shared_ptr<Watch>;
+
+  /// The instant of the next check.
+  SteadyTime check_due();
+  void watch_placed_nodes();
+  Task<void> check(std::string node, WatchPtr watch);
+  Task<void> ping(std::string node, WatchPtr watch);
+  Task<void> renew(std::string node, WatchPtr watch);
+  Task<void> take_in(std::string node, protocol::RenewReply reply);
+  Task<void> judge(std::string node, WatchPtr watch);
+  [[nodiscard]] bool suspects_itself() const;
+  [[nodiscard]] bool health_is_awaited(const std::string& node) const;
+  void timer_was_late();
+
+  Parts parts_;
+  Liveness& liveness_;
+  Nursery& work_;
+  Events events_;
+  std::map<std::string, WatchPtr> watches_;
+  std::map<std::string, protocol::AllocationReport> reports_;
+  std::set<std::string> unreconciled_;
+  SteadyTime suspects_itself_until_{};
+};
+
+}  // namespace dms::orchestrator

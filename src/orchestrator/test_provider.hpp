@@ -1,0 +1,245 @@
+// For tests: a provider that follows a script. With a lease it is one of this implementation, whose runs end by themselves
+// when nobody renews them; without, one of the existing implementation, which knows no renewal and no pages.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include "actor/test_world.hpp"
+#include "orchestrator/test_records.hpp"
+#include "protocol/bid.hpp"
+#include "protocol/serve.hpp"
+
+namespace dms::orchestrator {
+
+class ScriptedProvider {
+ public:
+  struct Run {
+    std::unique_ptr<actor::Actor> actor;
+    actor::Handle orchestrator;
+    std::string incarnation;
+    protocol::AllocationStatus status = protocol::AllocationStatus::pending;
+    protocol::Health health = protocol::Health::unknown;
+    int exit_code = 0;
+    std::string reason;
+    std::string out;
+    std::uint64_t dropped = 0;  ///< of out
+    SteadyTime lease_ends{};
+  };
+
+  explicit ScriptedProvider(actor::TestNode& node) : node_(node) {
+    actor::Actor& root = *node.root;
+    EXPECT_TRUE(root.add_behaviour(
+        std::string(protocol::kBidRequest.path), [this](actor::Envelope envelope) { return bid(std::move(envelope)); },
+        protocol::behaviour_options(protocol::kBidRequest)));
+    EXPECT_TRUE(root.subscribe(std::string(protocol::kDeploymentTopic)));
+    EXPECT_TRUE(serve(root, protocol::kCommit, *this, &ScriptedProvider::commit));
+    EXPECT_TRUE(serve(root, protocol::kAllocate, *this, &ScriptedProvider::allocate));
+    EXPECT_TRUE(serve(root, protocol::kRevert, *this, &ScriptedProvider::revert));
+    EXPECT_TRUE(serve(root, protocol::kRenew, *this, &ScriptedProvider::renew));
+  }
+  Task<void> close() {
+    while (!runs.empty()) co_await forget(runs.begin()->first);
+  }
+
+  [[nodiscard]] std::string peer() const { return node_.network->self().to_string(); }
+  [[nodiscard]] bool runs_now(const std::string& name = "task") {
+    expire();
+    return runs.contains(name) && runs.at(name).status == protocol::AllocationStatus::running;
+  }
+  /// The end of a run, of which the orchestrator is not notified yet.
+  void end(const std::string& name, protocol::AllocationStatus status, int exit_code = 0, std::string out = {}) {
+    Run& run = runs.at(name);
+    run.status = status;
+    run.exit_code = exit_code;
+    if (!out.empty()) run.out = std::move(out);
+    ++ends;
+  }
+  /// Notifies the orchestrator once; true once that is acknowledged.
+  Task<Result<protocol::Ack>> notify(std::string name = "task", std::string incarnation = "") {
+    Run& run = runs.at(name);
+    protocol::TaskTermination notice;
+    notice.allocation_id = jobs::allocation_id(ensemble, name);
+    notice.status = to_string(run.status);
+    notice.error.exit_code = run.exit_code;
+    notice.reason = run.reason;
+    const std::size_t tail = std::min(run.out.size(), tail_size);
+    notice.out = to_bytes(std::string_view(run.out).substr(run.out.size() - tail));
+    if (lease > Duration(0)) {
+      notice.incarnation = incarnation.empty() ? run.incarnation : incarnation;
+      notice.out_size = run.out.size();
+    }
+    co_return co_await call(*run.actor, protocol::kTaskTermination, run.orchestrator, notice, 5s);
+  }
+  /// As a crash without a disk.
+  Task<void> forget(std::string name) {
+    auto run = runs.extract(name);
+    if (!run.empty()) co_await run.mapped().actor->stop();
+  }
+
+  Duration lease = 1min;
+  std::size_t tail_size = protocol::kTerminationOutput;
+  std::size_t page_size = protocol::kLogPage;
+  std::vector<std::string> features;
+  std::string refuse_commit;
+  std::string refuse_start;
+  bool bids = true;
+  int commits = 0, allocates = 0, starts = 0, reverts = 0, shutdowns = 0, renewals = 0, restarts = 0, pages = 0;
+  int ends = 0;  ///< runs that ended by themselves
+  std::string ensemble;
+  std::map<std::string, Run> runs;
+
+ private:
+  Task<void> bid(actor::Envelope envelope) {
+    const auto request = actor::payload<protocol::EnsembleBidRequest>(envelope).value();
+    const auto excluded = std::ranges::count(request.peer_exclusion, peer()) > 0;
+    if (!bids || (excluded && !envelope.options.topic.empty())) co_return;
+    protocol::Bid bid;
+    bid.ensemble_id = request.id;
+    bid.node_id = request.request.at(0).v1->node_id;
+    bid.peer = peer();
+    bid.handle = node_.root->handle();
+    bid.offer.emplace().free = request.request.at(0).v1->resources;
+    bid.offer->features = features;
+    EXPECT_TRUE(bid.sign(node_.key));
+    (void)co_await node_.root->reply(envelope, bid);
+  }
+  Task<protocol::Ack> commit(protocol::CommitRequest request, const actor::Envelope&) {
+    ++commits;
+    protocol::Ack reply;
+    reply.error = runs.contains(request.allocation_name) ? "it exists already" : refuse_commit;
+    reply.ok = reply.error.empty();
+    co_return reply;
+  }
+  Task<protocol::AllocateResponse> allocate(protocol::AllocateRequest request, const actor::Envelope& envelope) {
+    ++allocates;
+    ensemble = request.ensemble_id;
+    protocol::AllocateResponse response;
+    response.ok = true;
+    for (const auto& [name, config] : request.allocations) {
+      Run& run = runs[name];
+      run.orchestrator = envelope.from;
+      run.actor =
+          node_.root->create_child(jobs::allocation_id(ensemble, name) + "." + std::to_string(allocates)).value();
+      EXPECT_TRUE(serve(*run.actor, protocol::kAllocationStart, *this, &ScriptedProvider::start));
+      EXPECT_TRUE(serve(*run.actor, protocol::kAllocationRestart, *this, &ScriptedProvider::restart));
+      response.allocations[name] = run.actor->handle();
+      if (lease > Duration(0)) {
+        run.incarnation = next_incarnation();
+        run.lease_ends = node_.lane().now() + lease;
+        response.incarnations[name] = run.incarnation;
+      }
+    }
+    response.lease_ns = lease.count();
+    EXPECT_TRUE(serve(*node_.root, protocol::kAllocationShutdown, *this, &ScriptedProvider::shutdown,
+                      path_of(protocol::kAllocationShutdown, ensemble)));
+    EXPECT_TRUE(serve(*node_.root, protocol::kAllocationLogs, *this, &ScriptedProvider::logs,
+                      path_of(protocol::kAllocationLogs, ensemble)));
+    co_return response;
+  }
+  std::string next_incarnation() { return peer().substr(peer().size() - 4) + "-" + std::to_string(++incarnations_); }
+  Run* addressed(const actor::Envelope& envelope) {
+    for (auto& [name, run] : runs)
+      if (run.actor->handle().id == envelope.to.id) return &run;
+    return nullptr;
+  }
+  Task<protocol::Ack> start(protocol::StartRequest, const actor::Envelope& envelope) {
+    ++starts;
+    protocol::Ack reply;
+    reply.error = refuse_start;
+    Run* run = addressed(envelope);
+    if (run != nullptr && run->status != protocol::AllocationStatus::pending) reply.error = "it was started before";
+    reply.ok = reply.error.empty();
+    if (reply.ok && run != nullptr) run->status = protocol::AllocationStatus::running;
+    co_return reply;
+  }
+  Task<protocol::RestartReply> restart(protocol::RestartRequest request, const actor::Envelope& envelope) {
+    protocol::RestartReply reply;
+    Run* run = addressed(envelope);
+    if (run == nullptr) co_return reply;
+    if (run->incarnation == request.incarnation) {
+      ++restarts;
+      run->incarnation = next_incarnation();
+      run->status = protocol::AllocationStatus::running;
+      run->health = protocol::Health::starting;
+    }
+    reply.ok = true;
+    reply.incarnation = run->incarnation;
+    co_return reply;
+  }
+  Task<protocol::RenewReply> renew(protocol::RenewRequest request, const actor::Envelope&) {
+    protocol::RenewReply reply;
+    if (lease == Duration(0)) (void)co_await sleep_for(1h);  // does not know it
+    ++renewals;
+    expire();
+    reply.ok = true;
+    reply.clock_ns = node_.lane().now().time_since_epoch().count();
+    for (auto& [name, run] : runs) {
+      if (const auto it = request.allocations.find(name);
+          it != request.allocations.end() && it->second == run.incarnation)
+        run.lease_ends = std::max(run.lease_ends, clock_of(request.clock_ns) + lease);
+      protocol::AllocationReport& report = reply.allocations[name];
+      report.status = run.status;
+      report.incarnation = run.incarnation;
+      report.exit_code = run.exit_code;
+      report.reason = run.reason;
+      report.out_size = run.out.size();
+      report.health = run.health;
+    }
+    co_return reply;
+  }
+  Task<protocol::Ack> revert(protocol::RevertRequest request, const actor::Envelope&) {
+    ++reverts;
+    for (const std::string& name : request.allocations) {
+      const auto run = runs.find(name);
+      const auto only = request.incarnations.find(name);
+      if (run != runs.end() && (only == request.incarnations.end() || only->second == run->second.incarnation))
+        co_await forget(name);
+    }
+    protocol::Ack reply;
+    reply.ok = true;
+    co_return reply;
+  }
+  Task<protocol::Ack> shutdown(protocol::AllocationShutdownRequest request, const actor::Envelope&) {
+    ++shutdowns;
+    co_await forget(std::string(jobs::allocation_name(request.allocation_id)));
+    protocol::Ack reply;
+    reply.ok = true;
+    co_return reply;
+  }
+  Task<protocol::AllocationLogsResponse> logs(protocol::AllocationLogsRequest request, const actor::Envelope&) {
+    protocol::AllocationLogsResponse reply;
+    const auto run = runs.find(request.allocation_name);
+    if (run == runs.end()) {
+      reply.error = "there is no such allocation";
+      co_return reply;
+    }
+    const std::string out = request.stream == "stderr" ? "" : run->second.out;
+    if (request.stream.empty()) {
+      reply.out = to_bytes(out);
+      co_return reply;
+    }
+    ++pages;
+    reply.total_size = out.size();
+    reply.offset = std::max(request.offset, std::min<std::uint64_t>(run->second.dropped, out.size()));
+    reply.data = to_bytes(std::string_view(out).substr(reply.offset, page_size));
+    reply.next_offset = reply.offset + reply.data.size();
+    reply.eof = is_final(run->second.status) && reply.next_offset == reply.total_size;
+    co_return reply;
+  }
+  [[nodiscard]] SteadyTime clock_of(std::int64_t clock) const {
+    return clock == 0 ? node_.lane().now() : SteadyTime(Duration(clock));
+  }
+  /// A run whose lease has ended is terminated.
+  void expire() {
+    for (auto& [name, run] : runs)
+      if (lease > Duration(0) && !is_final(run.status) && node_.lane().now() >= run.lease_ends) {
+        run.status = protocol::AllocationStatus::terminated;
+        run.reason = "its lease has ended";
+      }
+  }
+
+  actor::TestNode& node_;
+  int incarnations_ = 0;
+};
+
+}  // namespace dms::orchestrator
