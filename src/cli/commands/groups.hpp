@@ -15,6 +15,7 @@ Command deploy_command();
 Command deployment_commands();
 Command net_commands();
 Command run_command();
+Command sim_command();
 Command version_command();
 Command completion_command();
 

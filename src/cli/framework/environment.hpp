@@ -38,6 +38,16 @@ struct DaemonAddress {
 /// Called with the user of the peer process, if it is known; an error ends the call.
 using CheckPeer = std::function<Result<void>(std::optional<UserId>)>;
 
+/// What `nunet sim` found.
+struct Simulated {
+  bool held = false;  ///< every property
+  bool interrupted = false;
+  std::uint64_t seed = 0;
+  std::string summary;   ///< for people, lines
+  std::string report;    ///< JSON
+  std::string scenario;  ///< with which the run replays, YAML
+};
+
 class Environment {
  public:
   virtual ~Environment() = default;
@@ -69,6 +79,11 @@ class Environment {
   /// `nunet run`; returns when the daemon has stopped. `context` names its key and capability context.
   virtual Result<void> run_daemon(const config::Loaded& settings, const std::string& context,
                                   crypto::PrivateKey key) = 0;
+
+  /// `nunet sim`: runs a scenario, with this seed instead of its own if there is one. `progress` gets a line now and
+  /// then. An interrupting user ends it with the report so far.
+  virtual Result<Simulated> simulate(const std::string& scenario, std::optional<std::uint64_t> seed,
+                                     std::function<void(const std::string&)> progress) = 0;
 
   [[nodiscard]] virtual crypto::ScryptCost key_cost() const { return {}; }
 };

@@ -92,6 +92,13 @@ class FakeEnvironment final : public Environment {
     ran = context;
     return {};
   }
+  Result<Simulated> simulate(const std::string& scenario, std::optional<std::uint64_t> seed,
+                             std::function<void(const std::string&)> progress) override {
+    simulated_scenario = scenario;
+    simulated_seed = seed;
+    progress("half of it");
+    return simulated;
+  }
   /// Cancels `work` after a time, as an interrupting user does.
   static Task<Result<void>> interrupted(Duration after, Task<Result<void>> work) {
     TaskContext context = co_await this_task();
@@ -120,6 +127,9 @@ class FakeEnvironment final : public Environment {
   SimWorld network{1};
   Duration time_limit = 1h;
   std::string ran;
+  Result<Simulated> simulated = Simulated{};
+  std::string simulated_scenario;
+  std::optional<std::uint64_t> simulated_seed;
   int interrupt_after = 0;
 };
 

@@ -52,8 +52,9 @@ std::filesystem::path make_folder() {
 
 }  // namespace
 
-Cluster::Cluster(std::uint64_t seed, SimLink link)
-    : world_(seed, link),
+Cluster::Cluster(std::uint64_t seed, SimLink link, Wiring wiring)
+    : wiring_(wiring),
+      world_(seed, link),
       random_(seed ^ 0x5eed),
       organisation_key_(crypto::PrivateKey::generate(random_)),
       organisation_(must(ucan::CapabilityContext::create(organisation_key_, random_), "organisation")),
@@ -101,8 +102,7 @@ Task<Result<void>> Cluster::boot_node(Machine& machine) {
          resources::Manager::open(*machine.store_, [lane = &runtime.lane] { return lane->unix_now(); }));
   if (!machine.share_.cpu.cores.empty() && !machine.resources_->onboarded())
     CO_TRY_VOID(co_await machine.resources_->onboard(machine.share_, machine.size_));
-  machine.network_ = std::make_unique<network::Libp2pNetwork>(runtime, machine.key_);
-  CO_TRY_VOID(machine.network_->listen("/ip4/0.0.0.0/tcp/9000"));
+  CO_TRY(machine.network_, join(machine));
 
   node::Services services{runtime,
                           *machine.network_,
@@ -124,17 +124,26 @@ Task<Result<void>> Cluster::boot_node(Machine& machine) {
   co_return Result<void>();
 }
 
+Result<std::unique_ptr<network::Network>> Cluster::join(Machine& machine) {
+  const Runtime runtime = machine.host_->runtime();
+  if (wiring_ == Wiring::memory)
+    return std::make_unique<network::MemoryNetwork>(substrate_, runtime.lane, machine.peer());
+  auto made = std::make_unique<network::Libp2pNetwork>(runtime, machine.key_);
+  TRY_VOID(made->listen("/ip4/0.0.0.0/tcp/9000"));
+  return made;
+}
+
+void Cluster::connect(Machine& machine, Machine& to) {
+  must(world_.run(machine.host(), machine.network_->connect(to.network_->listen_addresses().back())), "connect");
+}
+
 void Cluster::start() {
   for (auto& machine : machines_) boot(*machine);
-  const std::string hub = machines_.front()->network_->listen_addresses().back();
-  for (std::size_t i = 1; i < machines_.size(); ++i)
-    must(world_.run(machines_[i]->host(), machines_[i]->network_->connect(hub)), "connect");
+  if (wiring_ == Wiring::memory) return;
+  for (std::size_t i = 1; i < machines_.size(); ++i) connect(*machines_[i], *machines_.front());
   // Every machine is connected to every other.
   for (std::size_t i = 1; i < machines_.size(); ++i)
-    for (std::size_t j = 1; j < i; ++j)
-      must(world_.run(machines_[i]->host(),
-                      machines_[i]->network_->connect(machines_[j]->network_->listen_addresses().back())),
-           "connect");
+    for (std::size_t j = 1; j < i; ++j) connect(*machines_[i], *machines_[j]);
   world_.run_for(2s);  // identify and subscriptions travel
 }
 
@@ -154,6 +163,7 @@ Task<void> Cluster::shut(Machine& machine) {
 /// is closed, nor the network, nor the work.
 void Cluster::end_at_once(Machine& machine) {
   machine.host_->kill();
+  if (wiring_ == Wiring::memory) world_.run(*machine.host_, machine.network_->close());
   world_.run(*machine.host_, machine.store_->close());
   machine.work_ = std::make_shared<executor::FakeHost>(*machine.work_);
   world_.run(*machine.host_, shut(machine));
@@ -173,10 +183,9 @@ void Cluster::kill_daemon(Machine& machine) { end_at_once(machine); }
 void Cluster::restart(Machine& machine) {
   trust(machine);
   boot(machine);
+  if (wiring_ == Wiring::memory) return;
   for (auto& other : machines_)
-    if (other->up() && other.get() != &machine)
-      must(world_.run(machine.host(), machine.network_->connect(other->network_->listen_addresses().back())),
-           "connect");
+    if (other->up() && other.get() != &machine) connect(machine, *other);
   world_.run_for(2s);
 }
 

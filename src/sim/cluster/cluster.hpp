@@ -8,7 +8,9 @@
 //  3. crash() is a loss of power: the machine's network fails at once, nothing that it does afterwards has an effect, and
 //     its work is gone. kill_daemon() is `kill -9`: the same, but the work lives on. restart() starts from what the
 //     machine had stored; after crash() it is another boot.
-//  4. ask() does what a user's command does: a signed call to a node, from an actor of the machine.
+//  4. Wiring::memory joins the machines by network::MemorySubstrate instead: for hundreds of machines, and for faults in
+//     messages (its tap). Everything above the network is the same.
+//  5. ask() does what a user's command does: a signed call to a node, from an actor of the machine.
 //
 // Threads: none; see simulation/sim_world.hpp.
 #pragma once
@@ -19,12 +21,16 @@
 
 #include "executor/fake/fake.hpp"
 #include "network/libp2p_network.hpp"
+#include "network/memory_network.hpp"
 #include "node/node.hpp"
 #include "simulation/sim_world.hpp"
 
 namespace dms::sim {
 
 class Cluster;
+
+/// How machines reach each other.
+enum class Wiring { libp2p, memory };
 
 class Machine {
  public:
@@ -35,6 +41,11 @@ class Machine {
   /// The work on this machine, whether its daemon runs or not.
   [[nodiscard]] const executor::FakeHost& work() const { return *work_; }
   [[nodiscard]] resources::Manager& resources() { return *resources_; }
+  /// What it offers, and what of it is reserved.
+  [[nodiscard]] const capability::Resources& share() const { return share_; }
+  [[nodiscard]] std::map<std::string, resources::Reservation> reserved() const { return resources_->list(); }
+  /// An actor of the machine's user.
+  [[nodiscard]] actor::Actor& user() { return *user_; }
   [[nodiscard]] network::Network& network() { return *network_; }
   [[nodiscard]] crypto::PeerId peer() const { return crypto::PeerId::from(key_.public_key()); }
   [[nodiscard]] bool up() const { return node_ != nullptr; }
@@ -56,22 +67,25 @@ class Machine {
   std::shared_ptr<executor::FakeHost> work_ = std::make_shared<executor::FakeHost>();
   std::unique_ptr<executor::Fake> executor_;
   std::unique_ptr<resources::Manager> resources_;
-  std::unique_ptr<network::Libp2pNetwork> network_;
+  std::unique_ptr<network::Network> network_;
   std::unique_ptr<node::Node> node_;
   std::unique_ptr<actor::Actor> user_;
 };
 
 class Cluster {
  public:
-  explicit Cluster(std::uint64_t seed, SimLink link = {});
+  explicit Cluster(std::uint64_t seed, SimLink link = {}, Wiring wiring = Wiring::libp2p);
   Cluster(const Cluster&) = delete;
   Cluster& operator=(const Cluster&) = delete;
   ~Cluster();
 
   [[nodiscard]] SimWorld& world() { return world_; }
+  /// What joins the machines with Wiring::memory.
+  [[nodiscard]] network::MemorySubstrate& substrate() { return *substrate_; }
 
   /// A machine with that many cores and GiB of memory and disk, all of it onboarded (none if `cores` is 0).
   Machine& add(std::string name, double cores, std::uint64_t gib);
+  [[nodiscard]] const std::vector<std::unique_ptr<Machine>>& machines() const { return machines_; }
   /// Starts every machine and connects each to the first.
   void start();
   /// Power off, see (3).
@@ -113,10 +127,14 @@ class Cluster {
  private:
   void boot(Machine& machine);
   Task<Result<void>> boot_node(Machine& machine);
+  Result<std::unique_ptr<network::Network>> join(Machine& machine);
+  void connect(Machine& machine, Machine& to);
   Task<void> shut(Machine& machine);
   void end_at_once(Machine& machine);
   void trust(Machine& machine);
 
+  Wiring wiring_;
+  std::shared_ptr<network::MemorySubstrate> substrate_ = std::make_shared<network::MemorySubstrate>();
   SimWorld world_;
   SeededRandom random_;
   crypto::PrivateKey organisation_key_;

@@ -1,0 +1,81 @@
+// nunet sim: a network in simulation, from a scenario file to a report.
+#include <charconv>
+
+#include "base/file.hpp"
+#include "cli/client/session.hpp"
+#include "cli/commands/groups.hpp"
+
+namespace dms::cli {
+namespace {
+
+constexpr std::size_t kMaxScenario = 1 << 20;
+
+Result<std::optional<std::uint64_t>> seed_of(const Arguments& arguments) {
+  const auto text = arguments.get("seed");
+  if (!text) return std::optional<std::uint64_t>();
+  std::uint64_t seed = 0;
+  const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), seed);
+  if (error != std::errc() || end != text->data() + text->size())
+    return fail(Errc::usage, "--seed: expected a whole number, found \"{}\"", *text);
+  return std::optional(seed);
+}
+
+Result<void> sim(Session& session, const Arguments& arguments) {
+  const std::string file = arguments.get("file", "");
+  TRY(const auto seed, seed_of(arguments));
+  TRY(const std::string scenario, read_file(file, kMaxScenario));
+  auto done = session.environment().simulate(scenario, seed, [&](const std::string& line) { session.note(line); });
+  if (!done) return fail(done.error(), "{}", file);
+
+  if (const auto report = arguments.get("report")) TRY_VOID(write_file(*report, done->report + "\n", 0644));
+  if (arguments.has("json"))
+    session.print_json(done->report);
+  else
+    for (std::string_view rest = done->summary; !rest.empty();) {
+      const auto line = rest.substr(0, rest.find('\n'));
+      session.print(line);
+      rest.remove_prefix(std::min(rest.size(), line.size() + 1));
+    }
+  if (!done->held) {
+    if (const auto keep = arguments.get("keep")) {
+      const auto kept = std::filesystem::path(*keep) / fmt::format("seed-{}.yaml", done->seed);
+      TRY_VOID(write_file(kept, done->scenario, 0644));
+      session.note(fmt::format("kept as {}", kept.string()));
+    }
+    return fail(Errc::failed, "a property does not hold; `nunet sim {} --seed {}` replays the run", file, done->seed);
+  }
+  if (done->interrupted) return fail(dms::Errc::cancelled, "interrupted");
+  return {};
+}
+
+}  // namespace
+
+Command sim_command() {
+  return {
+      .name = "sim",
+      .summary = "Simulate a network by a scenario file",
+      .detail =
+          "Runs whole nodes in one process and in simulated time: machines that fail, messages that are lost, "
+          "providers "
+          "that lie. The\n"
+          "scenario file gives the numbers; docs/howto/simulate.md describes it. Each simulated second it is checked "
+          "that "
+          "no resource\n"
+          "is over-committed, nothing runs twice or without a lease, and nothing is reserved without a deployment; at "
+          "the "
+          "end, that each\n"
+          "deployment has ended, all output is there and nothing is left. Fails if one of these does not hold. Ctrl-C "
+          "ends "
+          "it with\n"
+          "the report so far.",
+      .examples = {"nunet sim docs/howto/scenarios/small.yaml", "nunet sim small.yaml --seed 7 --report report.json",
+                   "nunet sim small.yaml --json | jq .findings"},
+      .options = {{.name = "seed", .value = "number", .help = "instead of the seed in the file"},
+                  {.name = "report", .value = "file", .help = "write the report as JSON"},
+                  {.name = "keep", .value = "folder", .help = "if a property does not hold, keep the scenario there"},
+                  json_option()},
+      .positionals = {{.name = "file", .help = "scenario, YAML"}},
+      .action = sim};
+}
+
+}  // namespace dms::cli

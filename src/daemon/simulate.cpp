@@ -1,0 +1,63 @@
+// RealEnvironment::simulate(): `nunet sim` on the real clock and terminal.
+#include <csignal>
+
+#include "daemon/real_environment.hpp"
+#include "sim/scenario/simulation.hpp"
+
+namespace dms {
+namespace {
+
+constexpr Duration kProgressInterval = 2s;  // of real time
+
+volatile std::sig_atomic_t interrupted = 0;
+
+/// While it exists, Ctrl-C sets `interrupted`; a second one ends the program.
+class Interruptible {
+ public:
+  Interruptible() {
+    interrupted = 0;
+    struct sigaction action = {};
+    action.sa_handler = [](int) { interrupted = 1; };
+    action.sa_flags = SA_RESETHAND;
+    ::sigaction(SIGINT, &action, &before_);
+  }
+  Interruptible(const Interruptible&) = delete;
+  Interruptible& operator=(const Interruptible&) = delete;
+  ~Interruptible() { ::sigaction(SIGINT, &before_, nullptr); }
+
+ private:
+  struct sigaction before_ = {};
+};
+
+double seconds(Duration duration) { return std::chrono::duration<double>(duration).count(); }
+
+}  // namespace
+
+Result<cli::Simulated> RealEnvironment::simulate(const std::string& scenario, std::optional<std::uint64_t> seed,
+                                                 std::function<void(const std::string&)> progress) {
+  TRY(sim::Scenario parsed, sim::Scenario::parse(scenario));
+  if (seed) parsed.seed = *seed;
+  const Interruptible interruptible;
+  const UnixTime begin = now();
+  UnixTime next = begin + kProgressInterval;
+  sim::Simulation simulation(parsed, [&](const sim::Report& so_far, Duration simulated, Duration planned) {
+    if (const UnixTime at = now(); at.nanos >= next.nanos) {
+      next = at + kProgressInterval;
+      progress(fmt::format(
+          "{:.0f} of at most {:.0f} s simulated, {} deployments, {} completed, {} failed, {} checks, {} findings",
+          seconds(simulated), seconds(planned), so_far.submitted, so_far.completed, so_far.failed, so_far.checks,
+          so_far.findings_total));
+    }
+    return interrupted == 0;
+  });
+  sim::Report report = simulation.run();
+  report.wall_seconds = seconds(now() - begin);
+  return cli::Simulated{.held = report.held(),
+                        .interrupted = report.interrupted,
+                        .seed = parsed.seed,
+                        .summary = report.summary(),
+                        .report = json::encode(report),
+                        .scenario = parsed.to_yaml()};
+}
+
+}  // namespace dms

@@ -1,0 +1,28 @@
+#include "sim/scenario/report.hpp"
+
+#include <fmt/format.h>
+
+namespace dms::sim {
+
+void Report::add(double at_seconds, std::string property, std::string detail) {
+  ++findings_total;
+  if (findings.size() < kMaxFindings) findings.push_back({at_seconds, std::move(property), std::move(detail)});
+}
+
+std::string Report::summary() const {
+  std::string text = fmt::format(
+      "seed {}: {:.0f} s simulated in {:.1f} s{}\n"
+      "deployments: {} submitted, {} completed, {} failed, {} unfinished, {} refused; {} outputs compared\n"
+      "faults: {} daemons killed, {} machines without power, {} partitions\n"
+      "{} messages, {} checks, longest overlap of fast replacements {:.1f} s\n",
+      seed, simulated_seconds, wall_seconds, interrupted ? ", interrupted" : "", submitted, completed, failed,
+      unfinished, refused, outputs, kills, power_losses, partitions, messages, checks, longest_overlap_seconds);
+  for (const std::string& reason : failures) text += fmt::format("failed: {}\n", reason);
+  for (const Finding& finding : findings)
+    text += fmt::format("DOES NOT HOLD at {:.1f} s: {}: {}\n", finding.at_seconds, finding.property, finding.detail);
+  if (findings_total > findings.size()) text += fmt::format("and {} more\n", findings_total - findings.size());
+  text += held() ? "every property held\n" : fmt::format("{} findings\n", findings_total);
+  return text;
+}
+
+}  // namespace dms::sim

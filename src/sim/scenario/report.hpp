@@ -1,0 +1,71 @@
+// What a simulation found.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "encoding/json.hpp"
+
+namespace dms::sim {
+
+/// A property that did not hold at an instant.
+struct Finding {
+  double at_seconds = 0;  ///< of simulated time
+  std::string property;
+  std::string detail;
+  static constexpr auto json_fields() {
+    using F = Finding;
+    return std::tuple(json::field("at_seconds", &F::at_seconds), json::field("property", &F::property),
+                      json::field("detail", &F::detail));
+  }
+};
+
+struct Report {
+  static constexpr std::size_t kMaxFindings = 100;
+  std::uint64_t seed = 0;
+  std::string scenario;  ///< as YAML
+  bool interrupted = false;
+  double simulated_seconds = 0;
+  double wall_seconds = 0;
+  std::uint64_t events = 0;
+  std::uint64_t messages = 0;
+  std::uint64_t checks = 0;
+  std::uint64_t submitted = 0;
+  std::uint64_t refused = 0;  ///< the user's own node did not take the deployment
+  std::uint64_t completed = 0;
+  std::uint64_t failed = 0;
+  std::uint64_t unfinished = 0;
+  std::uint64_t outputs = 0;  ///< of tasks, compared and equal
+  std::uint64_t kills = 0;
+  std::uint64_t power_losses = 0;
+  std::uint64_t partitions = 0;
+  double longest_overlap_seconds = 0;  ///< of two runs of one allocation with on_loss `fast`
+  std::vector<std::string> failures;  ///< reasons of deployments that failed, the first of each kind, with their number
+  std::uint64_t findings_total = 0;
+  std::vector<Finding> findings;  ///< the first kMaxFindings
+
+  [[nodiscard]] bool held() const { return findings_total == 0; }
+  void add(double at_seconds, std::string property, std::string detail);
+  /// For people.
+  [[nodiscard]] std::string summary() const;
+
+  static constexpr auto json_fields() {
+    using R = Report;
+    return std::tuple_cat(
+        std::tuple(json::field("seed", &R::seed), json::field("scenario", &R::scenario),
+                   json::field("interrupted", &R::interrupted), json::field("simulated_seconds", &R::simulated_seconds),
+                   json::field("wall_seconds", &R::wall_seconds), json::field("events", &R::events),
+                   json::field("messages", &R::messages), json::field("checks", &R::checks)),
+        std::tuple(json::field("submitted", &R::submitted), json::field("refused", &R::refused),
+                   json::field("completed", &R::completed), json::field("failed", &R::failed),
+                   json::field("unfinished", &R::unfinished), json::field("outputs", &R::outputs),
+                   json::field("kills", &R::kills), json::field("power_losses", &R::power_losses),
+                   json::field("partitions", &R::partitions),
+                   json::field("longest_overlap_seconds", &R::longest_overlap_seconds),
+                   json::field("failures", &R::failures), json::field("findings_total", &R::findings_total),
+                   json::field("findings", &R::findings)));
+  }
+};
+
+}  // namespace dms::sim

@@ -1,0 +1,48 @@
+// A simulation in figures: how many machines and deployments, which faults, how long. Read from YAML; every key has a
+// default. docs/howto/simulate.md describes the keys.
+//
+// Failure: Errc::invalid_argument names the key ("faults.kills: expected a number, found text"). Unknown keys are refused.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "base/result.hpp"
+#include "base/time.hpp"
+
+namespace dms::sim {
+
+struct Scenario {
+  std::uint64_t seed = 1;
+  int providers = 20;
+  int users = 4;
+  int deployments = 200;
+  Duration duration = 30min;  ///< in which the deployments are submitted and faults happen
+  Duration settle = 30min;    ///< after that, until each deployment must have ended
+  Duration latency = 20ms;
+  double loss = 0;   ///< of each message between machines, 0 to 1
+  double reach = 1;  ///< share of the machines that a bid request reaches
+
+  // Of the work
+  double services = 0.25;        ///< share of the deployments
+  Duration longest_task = 2min;  ///< running time; uniform from a second on
+  Duration service_time = 5min;  ///< until a service is shut down
+  Duration lease = 1min;
+  double fast = 0.5;  ///< share of the deployments with on_loss `fast`; the others are `exclusive`
+
+  // Faults, for each machine and hour
+  double kills = 0;         ///< of the daemon; work lives on
+  double power_losses = 0;  ///< of the machine
+  double partitions = 0;    ///< from all others
+  Duration shortest_outage = 5s;
+  Duration longest_outage = 2min;
+
+  double dishonest = 0;  ///< share of the providers
+
+  static Result<Scenario> parse(std::string_view yaml);
+  [[nodiscard]] std::string to_yaml() const;
+  friend bool operator==(const Scenario&, const Scenario&) = default;
+};
+
+}  // namespace dms::sim

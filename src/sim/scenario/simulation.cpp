@@ -1,0 +1,349 @@
+#include "sim/scenario/simulation.hpp"
+
+#include <algorithm>
+
+#include "base/file.hpp"
+#include "encoding/multibase.hpp"
+#include "protocol/serve.hpp"
+
+namespace dms::sim {
+namespace {
+
+constexpr Duration kStep = 1s;
+constexpr Duration kPoll = 10s;
+constexpr std::size_t kMaxOutput = 64 << 20;
+
+bool is_ended(const std::string& state) { return state == "Completed" || state == "Failed"; }
+
+/// A reason without what differs between deployments.
+std::string kind_of(const std::string& reason) {
+  std::string kind;
+  for (std::string_view rest = reason; !rest.empty();) {
+    const std::string_view word = rest.substr(0, rest.find(' '));
+    rest.remove_prefix(std::min(rest.size(), word.size() + 1));
+    const bool name = word.size() > 24 || word.find_first_of("0123456789") != std::string_view::npos;
+    kind += (kind.empty() ? "" : " ") + std::string(name ? "..." : word);
+  }
+  return kind.substr(0, 160);
+}
+
+}  // namespace
+
+Simulation::Simulation(Scenario scenario, Progress progress)
+    : scenario_(std::move(scenario)),
+      progress_(std::move(progress)),
+      random_(scenario_.seed ^ 0x10ad),
+      losses_(scenario_.seed ^ 0x1055),
+      cluster_(scenario_.seed, {}, Wiring::memory),
+      dishonest_(cluster_, scenario_.seed ^ 0x11a2),
+      checkers_(cluster_, scenario_, report_) {
+  report_.seed = scenario_.seed;
+  report_.scenario = scenario_.to_yaml();
+}
+
+Simulation::~Simulation() {
+  observer_timer_.reset();
+  cluster_.stop();
+  cluster_.substrate().set_tap({});
+}
+
+Duration Simulation::between(Duration least, Duration most) {
+  return least + Duration(random_.below(static_cast<std::uint64_t>(std::max<std::int64_t>((most - least).count(), 1))));
+}
+
+// --- what happens is planned before it happens -----------------------------------------------------------------------
+
+void Simulation::make_machines() {
+  for (int i = 0; i < scenario_.users; ++i) cluster_.add(fmt::format("user{}", i), 0, 0);
+  const int liars = static_cast<int>(scenario_.dishonest * scenario_.providers + 0.5);
+  for (int i = 0; i < scenario_.providers; ++i) {
+    constexpr std::array kSizes = {2, 4, 8, 16};
+    const Deceit deceit = static_cast<Deceit>(i % kDeceits);
+    const bool lies = i < liars;
+    const int cores = lies && deceit == Deceit::false_offers ? 64 : kSizes[random_.below(kSizes.size())];
+    Machine& machine = cluster_.add(fmt::format("provider{}", i), cores, static_cast<std::uint64_t>(2 * cores));
+    if (lies) dishonest_.add(machine, deceit);
+  }
+  cluster_.substrate().set_latency(scenario_.latency);
+  cluster_.substrate().set_tap([this](network::MemoryMessage& message) {
+    if (message.from == message.to) return true;
+    if (scenario_.loss > 0 && static_cast<double>(losses_.below(1'000'000)) < scenario_.loss * 1e6) return false;
+    if (message.broadcast && static_cast<double>(losses_.below(1'000'000)) >= scenario_.reach * 1e6) return false;
+    return dishonest_.tap(message);
+  });
+}
+
+void Simulation::plan_orders() {
+  const Duration pause = scenario_.duration / scenario_.deployments;
+  for (int i = 0; i < scenario_.deployments; ++i)
+    plan_order(static_cast<std::size_t>(i), cluster_.world().now() + pause * i);
+}
+
+void Simulation::plan_order(std::size_t number, SteadyTime at) {
+  auto order = std::make_shared<Order>();
+  order->at = at;
+  order->user = random_.below(static_cast<std::uint64_t>(scenario_.users));
+  const bool service = chance(scenario_.services);
+  order->exclusive = !chance(scenario_.fast);
+  add_allocation(*order, "a", "one", service, number);
+  if (chance(0.3)) {  // a second one that depends on the first, on the same machine
+    add_allocation(*order, "b", "one", service, number);
+    order->request.ensemble.allocations.at("b").depends_on = {"a"};
+  }
+  if (chance(0.2)) add_allocation(*order, "c", "two", service, number);
+  for (auto& [name, node] : order->request.ensemble.nodes) {
+    node.lease_ns = scenario_.lease.count();
+    node.on_loss = order->exclusive ? jobs::OnLoss::exclusive : jobs::OnLoss::fast;
+  }
+  if (service) order->shut_down_at = at + between(scenario_.service_time / 2, scenario_.service_time * 3 / 2);
+  orders_.push_back(std::move(order));
+}
+
+void Simulation::add_allocation(Order& order, const std::string& name, const std::string& node, bool service,
+                                std::size_t number) {
+  const auto seconds =
+      std::chrono::duration<double>(between(1s, std::max<Duration>(scenario_.longest_task, 2s))).count();
+  std::string output =
+      fmt::format("{}/{} {}\n", number, name, encode(Base::hex, random_.bytes(16 + random_.below(64))));
+  const double cores = 0.5 * static_cast<double>(1 + random_.below(4));
+  jobs::Ensemble one =
+      one_task(cores, 128 * (1 + random_.below(8)),
+               {{"FAKE_SECONDS", fmt::format("{:.3f}", service ? -1 : seconds)}, {"FAKE_OUT", output}});
+  jobs::Allocation made = one.allocations.at("task");
+  made.dns_name = name;
+  if (service) made.type = jobs::AllocationType::service;
+  if (!service) order.outputs[name] = std::move(output);
+  order.request.ensemble.allocations[name] = std::move(made);
+  order.request.ensemble.nodes[node].allocations.push_back(name);
+}
+
+void Simulation::plan_faults(FaultKind kind, double per_hour) {
+  const double expected = per_hour * std::chrono::duration<double, std::ratio<3600>>(scenario_.duration).count();
+  for (std::size_t machine = 0; machine < cluster_.machines().size(); ++machine) {
+    const auto whole = static_cast<std::uint64_t>(expected);
+    const std::uint64_t count = whole + (chance(expected - static_cast<double>(whole)) ? 1 : 0);
+    for (std::uint64_t i = 0; i < count; ++i)
+      faults_.push_back({cluster_.world().now() + between(0s, scenario_.duration), machine, kind,
+                         between(scenario_.shortest_outage, scenario_.longest_outage)});
+  }
+}
+
+// --- the run ---------------------------------------------------------------------------------------------------------
+
+Report Simulation::run() {
+  make_machines();
+  cluster_.start();
+  plan_orders();
+  plan_faults(FaultKind::kill, scenario_.kills);
+  plan_faults(FaultKind::power_loss, scenario_.power_losses);
+  plan_faults(FaultKind::partition, scenario_.partitions);
+  std::ranges::stable_sort(faults_, {}, &Fault::at);
+  observer_ = &cluster_.world().add_node("observer");
+  observe();
+
+  const SteadyTime end = cluster_.world().now() + scenario_.duration;
+  if (advance(end, false)) {
+    repair_due(true);
+    if (advance(end + scenario_.settle, true)) conclude();
+  }
+  report_.interrupted = stopped_;
+  report_.simulated_seconds = std::chrono::duration<double>(cluster_.world().now().time_since_epoch()).count();
+  report_.events = cluster_.world().events();
+  report_.messages = cluster_.substrate().counters().delivered;
+  return report_;
+}
+
+/// False if the simulation is to stop.
+bool Simulation::advance(SteadyTime until, bool settling) {
+  SteadyTime next_poll = cluster_.world().now() + kPoll;
+  const Duration planned = scenario_.duration + scenario_.settle;
+  while (cluster_.world().now() < until) {
+    submit_due();
+    shut_down_due(settling);
+    if (!settling) fault_due();
+    repair_due(false);
+    cluster_.world().run_for(kStep);
+    if (cluster_.world().now() < next_poll) continue;
+    next_poll = cluster_.world().now() + kPoll;
+    poll();
+    if (progress_ && !progress_(report_, cluster_.world().now().time_since_epoch(), planned)) {
+      stopped_ = true;
+      return false;
+    }
+    if (settling && all_ended()) break;
+  }
+  return true;
+}
+
+/// The checks run in simulated time, whatever else is under way.
+void Simulation::observe() {
+  checkers_.check();
+  Lane& lane = observer_->runtime().lane;
+  observer_timer_ = std::make_unique<ScopedTimer>(lane, lane.now() + kStep, [this] { observe(); });
+}
+
+Task<void> Simulation::submit(actor::Actor& user, actor::Handle node, std::shared_ptr<Order> order) {
+  const Result<protocol::NewDeploymentReply> reply =
+      co_await call(user, protocol::kDeploymentNew, node, order->request, 5min);
+  order->answered = true;
+  if (reply && reply->status == "OK")
+    order->id = reply->ensemble_id;
+  else
+    order->refusal = reply ? reply->error : reply.error().to_string();
+}
+
+Task<void> Simulation::shut_down(actor::Actor& user, actor::Handle node, std::string id) {
+  const protocol::DeploymentId request{std::move(id)};
+  const Result<protocol::Ack> ignored = co_await call(user, protocol::kDeploymentShutdown, node, request, 2min);
+}
+
+void Simulation::submit_due() {
+  for (; next_order_ < orders_.size() && orders_[next_order_]->at <= cluster_.world().now(); ++next_order_) {
+    const std::shared_ptr<Order>& order = orders_[next_order_];
+    for (std::size_t tries = 0; !user(order->user).up() && tries < static_cast<std::size_t>(scenario_.users); ++tries)
+      order->user = (order->user + 1) % static_cast<std::size_t>(scenario_.users);
+    Machine& at = user(order->user);
+    if (!at.up()) return;  // every user's daemon is down: later
+    order->sent = true;
+    ++report_.submitted;
+    at.user().spawn(submit(at.user(), at.node().root().handle(), order));
+  }
+}
+
+void Simulation::shut_down_due(bool all) {
+  const SteadyTime now = cluster_.world().now();
+  for (const std::shared_ptr<Order>& order : orders_) {
+    if (order->id.empty() || is_ended(order->state) || !order->shut_down_at) continue;
+    if (!all && now < *order->shut_down_at) continue;
+    Machine& at = user(order->user);
+    if (!at.up() || now < *order->shut_down_at) continue;
+    order->shut_down_at = now + 3min;  // and again, if it has not ended by then
+    at.user().spawn(shut_down(at.user(), at.node().root().handle(), order->id));
+  }
+}
+
+void Simulation::fault_due() {
+  for (; next_fault_ < faults_.size() && faults_[next_fault_].at <= cluster_.world().now(); ++next_fault_)
+    apply(faults_[next_fault_]);
+}
+
+void Simulation::apply(const Fault& fault) {
+  Machine& machine = *cluster_.machines()[fault.machine];
+  if (!machine.up() || partitioned_.contains(fault.machine)) return;
+  switch (fault.kind) {
+    case FaultKind::kill:
+      ++report_.kills;
+      cluster_.kill_daemon(machine);
+      break;
+    case FaultKind::power_loss:
+      ++report_.power_losses;
+      cluster_.crash(machine);
+      break;
+    case FaultKind::partition:
+      ++report_.partitions;
+      partitioned_.insert(fault.machine);
+      cut(machine, true);
+      break;
+  }
+  repairs_.emplace(cluster_.world().now() + fault.outage, fault.machine);
+}
+
+void Simulation::cut(Machine& machine, bool is_cut) {
+  for (std::size_t i = 0; i < cluster_.machines().size(); ++i) {
+    Machine& other = *cluster_.machines()[i];
+    if (&other != &machine && !partitioned_.contains(i)) cluster_.substrate().cut(machine.peer(), other.peer(), is_cut);
+  }
+}
+
+void Simulation::repair_due(bool all) {
+  while (!repairs_.empty() && (all || repairs_.begin()->first <= cluster_.world().now())) {
+    const std::size_t number = repairs_.begin()->second;
+    repairs_.erase(repairs_.begin());
+    Machine& machine = *cluster_.machines()[number];
+    if (partitioned_.erase(number) > 0) cut(machine, false);
+    if (!machine.up()) cluster_.restart(machine);
+  }
+}
+
+/// Asks each user's node for the states of its deployments.
+void Simulation::poll() {
+  std::map<std::string, std::string> known;
+  for (int i = 0; i < scenario_.users; ++i) {
+    Machine& at = user(static_cast<std::size_t>(i));
+    if (!at.up()) continue;
+    const auto reply = cluster_.call(at, protocol::kDeploymentList, protocol::DeploymentListRequest{});
+    if (reply) known.insert(reply->deployments.begin(), reply->deployments.end());
+  }
+  for (const std::shared_ptr<Order>& order : orders_) {
+    if (order->id.empty() || is_ended(order->state)) continue;
+    if (order->state.empty() && order->exclusive) checkers_.add_exclusive(order->id);
+    if (const auto found = known.find(order->id); found != known.end()) order->state = found->second;
+    if (is_ended(order->state)) checkers_.has_ended(order->id);
+  }
+  report_.completed = static_cast<std::uint64_t>(std::ranges::count(orders_, "Completed", &Order::state));
+  report_.failed = static_cast<std::uint64_t>(std::ranges::count(orders_, "Failed", &Order::state));
+}
+
+bool Simulation::all_ended() const {
+  return std::ranges::all_of(orders_, [](const auto& order) {
+    return order->sent && (order->id.empty() ? order->answered : is_ended(order->state));
+  });
+}
+
+std::map<std::string, std::string> Simulation::states() const {
+  std::map<std::string, std::string> all;
+  for (const auto& order : orders_)
+    if (!order->id.empty()) all[order->id] = order->state;
+  return all;
+}
+
+// --- the end ---------------------------------------------------------------------------------------------------------
+
+void Simulation::conclude() {
+  std::map<std::string, std::uint64_t> reasons;
+  for (const std::shared_ptr<Order>& order : orders_) {
+    if (order->id.empty()) {
+      if (order->answered) ++report_.refused, ++reasons["not taken: " + kind_of(order->refusal)];
+      continue;
+    }
+    if (!is_ended(order->state)) {
+      ++report_.unfinished;
+      report_.add(std::chrono::duration<double>(cluster_.world().now().time_since_epoch()).count(),
+                  "each deployment ends or runs",
+                  fmt::format("{} of user{} is {}", order->id, order->user, order->state));
+      continue;
+    }
+    const auto status = cluster_.status(user(order->user), order->id);
+    if (!status) continue;
+    if (status->status == "Failed") ++reasons[kind_of(status->error)];
+    compare_outputs(*order, *status);
+  }
+  for (const auto& [reason, count] : reasons) report_.failures.push_back(fmt::format("{} x {}", count, reason));
+  cluster_.world().run_for(scenario_.lease + Checkers::kHeldMargin);
+  checkers_.check_that_nothing_is_left();
+}
+
+void Simulation::compare_outputs(Order& order, const protocol::DeploymentStatusReply& status) {
+  for (const auto& [name, expected] : order.outputs) {
+    const auto allocation = status.allocations.find(name);
+    if (allocation == status.allocations.end() || allocation->second.status != protocol::AllocationStatus::completed ||
+        dishonest_.contains(allocation->second.peer))
+      continue;
+    protocol::DeploymentLogsRequest request;
+    request.ensemble_id = order.id;
+    request.allocation_name = name;
+    const auto reply = cluster_.call(user(order.user), protocol::kDeploymentLogs, request);
+    const Result<std::string> found =
+        reply ? read_file(std::filesystem::path(reply->written_to) / "stdout.log", kMaxOutput)
+              : fail(Errc::not_found, "no reply");
+    if (found && *found == expected) {
+      ++report_.outputs;
+      continue;
+    }
+    report_.add(std::chrono::duration<double>(cluster_.world().now().time_since_epoch()).count(), "output is complete",
+                fmt::format("{} of {} on {}: {} of {} bytes", name, order.id, allocation->second.peer,
+                            found ? found->size() : 0, expected.size()));
+  }
+}
+
+}  // namespace dms::sim

@@ -1,0 +1,121 @@
+// Scenarios on the production code, and that the checkers see what they look for.
+#include "sim/scenario/simulation.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "base/file.hpp"
+
+namespace dms::sim {
+namespace {
+
+TEST(Scenario, ReadsEveryKeyAndWritesItBack) {
+  Scenario scenario;
+  scenario.seed = 77;
+  scenario.providers = 3;
+  scenario.loss = 0.25;
+  scenario.lease = 90s;
+  scenario.power_losses = 1.5;
+  scenario.dishonest = 0.1;
+  const Result<Scenario> again = Scenario::parse(scenario.to_yaml());
+  ASSERT_TRUE(again) << again.error().to_string();
+  EXPECT_EQ(*again, scenario);
+}
+
+TEST(Scenario, AnErrorNamesTheKey) {
+  const auto error = [](std::string_view yaml) {
+    const Result<Scenario> scenario = Scenario::parse(yaml);
+    return scenario ? std::string("none") : scenario.error().to_string();
+  };
+  EXPECT_NE(error("faults: {kills: many}").find("faults.kills"), std::string::npos) << error("faults: {kills: many}");
+  EXPECT_NE(error("providers: 0").find("providers"), std::string::npos);
+  EXPECT_NE(error("network: {loss: 2}").find("network.loss"), std::string::npos);
+  EXPECT_NE(error("duration: soon").find("duration"), std::string::npos);
+  EXPECT_NE(error("work: 3").find("work"), std::string::npos);
+  EXPECT_NE(error("machines: 3").find("machines: unknown key"), std::string::npos);
+  EXPECT_NE(error("[1]").find("a map"), std::string::npos);
+  EXPECT_NE(error("faults: {shortest_outage: 1h, longest_outage: 1s}").find("faults.shortest_outage"),
+            std::string::npos);
+}
+
+std::vector<std::filesystem::path> scenarios(std::string_view folder) {
+  std::vector<std::filesystem::path> files;
+  for (const auto& entry : std::filesystem::directory_iterator(std::filesystem::path(DMS_SOURCE_DIR) / folder))
+    if (entry.path().extension() == ".yaml") files.push_back(entry.path());
+  std::ranges::sort(files);
+  return files;
+}
+
+Scenario read_scenario(const std::filesystem::path& file) {
+  const Result<Scenario> scenario = Scenario::parse(read_file(file, 1 << 20).value_or(""));
+  EXPECT_TRUE(scenario) << file << ": " << scenario.error().to_string();
+  return scenario.value_or(Scenario());
+}
+
+TEST(Scenario, TheExamplesCanBeRead) {
+  const auto files = scenarios("docs/howto/scenarios");
+  EXPECT_GE(files.size(), 2U);
+  for (const auto& file : files) (void)read_scenario(file);
+}
+
+Scenario small() {
+  Scenario scenario;
+  scenario.providers = 20;
+  scenario.users = 4;
+  scenario.deployments = 200;
+  scenario.duration = 20min;
+  scenario.settle = 30min;
+  return scenario;
+}
+
+TEST(Simulation, WithoutFaultsEveryPropertyHolds) {
+  const Report report = Simulation(small()).run();
+  EXPECT_TRUE(report.held()) << report.summary();
+  EXPECT_EQ(report.submitted, 200U);
+  EXPECT_GT(report.completed, 150U) << report.summary();
+  EXPECT_GT(report.outputs, 100U) << report.summary();
+  EXPECT_GT(report.checks, 1000U);
+}
+
+TEST(Simulation, WithFaultsAndDishonestProvidersEveryPropertyHolds) {
+  const Report report =
+      Simulation(read_scenario(std::filesystem::path(DMS_SOURCE_DIR) / "docs/howto/scenarios/small.yaml")).run();
+  EXPECT_TRUE(report.held()) << report.summary();
+  EXPECT_GT(report.completed, 50U) << report.summary();
+  EXPECT_GT(report.kills + report.power_losses + report.partitions, 5U);
+}
+
+/// Runs that once found a fault.
+TEST(Simulation, KeptSeedsHold) {
+  for (const auto& file : scenarios("src/sim/seeds")) {
+    const Report report = Simulation(read_scenario(file)).run();
+    EXPECT_TRUE(report.held()) << file << '\n' << report.summary();
+  }
+}
+
+TEST(Simulation, InFull) {
+  if (std::getenv("NUNET_NIGHTLY") == nullptr) GTEST_SKIP() << "skipped: takes an hour or more; set NUNET_NIGHTLY=1";
+  const Report report =
+      Simulation(read_scenario(std::filesystem::path(DMS_SOURCE_DIR) / "docs/howto/scenarios/full.yaml")).run();
+  EXPECT_TRUE(report.held()) << report.summary();
+}
+
+TEST(Simulation, ASeedReplays) {
+  Scenario scenario = small();
+  scenario.deployments = 20;
+  scenario.duration = 5min;
+  scenario.kills = 5;
+  scenario.loss = 0.02;
+  Simulation first(scenario);
+  Simulation second(scenario);
+  const Report a = first.run();
+  const Report b = second.run();
+  EXPECT_EQ(a.events, b.events);
+  EXPECT_EQ(a.messages, b.messages);
+  EXPECT_EQ(first.states(), second.states());
+}
+
+}  // namespace
+}  // namespace dms::sim
