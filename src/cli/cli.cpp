@@ -56,9 +56,13 @@ int complete(std::span<const std::string> words, Streams streams, Environment& e
   }
   const Line line = read_line(command_tree(), before);
   if (!prefix.empty() && line.option == nullptr) return 0;
-  Session session(streams, environment, command_tree(), line.arguments);
-  for (const auto& word : completions(line, last, [&](Known kind) { return session.list(kind); }))
-    streams.out << prefix << word << '\n';
+  std::ostream silent(nullptr);
+  Session session({streams.in, streams.out, silent}, environment, command_tree(), line.arguments);
+  const auto known = [&](Known kind) {
+    const bool in_daemon = kind == Known::deployments || kind == Known::allocations;
+    return in_daemon ? list_deployed(session, kind, line.arguments) : session.list(kind);
+  };
+  for (const auto& word : completions(line, last, known)) streams.out << prefix << word << '\n';
   return 0;
 }
 

@@ -43,6 +43,8 @@ class Session {
   void note(std::string_view line) { note_raw(printable(line) + '\n'); }
   void print_raw(std::string_view bytes) { streams_.out << bytes << std::flush; }
   void note_raw(std::string_view bytes) { streams_.err << bytes << std::flush; }
+  /// False once standard output could not be written (`| head`): more of it is in vain.
+  [[nodiscard]] bool can_print() const { return static_cast<bool>(streams_.out); }
   [[nodiscard]] std::istream& input() { return streams_.in; }
   /// All of standard input, at most `max_size` bytes.
   Result<std::string> read_input(std::size_t max_size);
@@ -72,6 +74,8 @@ class Session {
   /// The DID of a key, if it is known without a passphrase: a key file does not hold it; the capability context of
   /// that name does, if it was written after the key.
   std::optional<did::Did> known_did(const std::string& name);
+  /// True if it is in the environment: no prompt is needed.
+  [[nodiscard]] bool has_passphrase() { return given_passphrase().has_value(); }
   /// From DMS_PASSPHRASE, else by a prompt.
   Result<crypto::Secret> passphrase(const std::string& question);
 

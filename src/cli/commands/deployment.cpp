@@ -1,26 +1,16 @@
-// nunet deploy and nunet deployment: ensembles, from the file to the output of their allocations.
-#include "protocol/deployment.hpp"
-#include "base/file.hpp"
-#include "cli/client/client.hpp"
-#include "cli/client/reply.hpp"
-#include "cli/commands/behaviours.hpp"
+// nunet deployment: the deployments of the local daemon. Output and results are in deployment_output.cpp.
+#include "cli/commands/deployment.hpp"
+
+#include <cctype>
+
 #include "cli/commands/groups.hpp"
 
 namespace dms::cli {
 
-using protocol::AllocationStatus;
 using protocol::DeploymentStatus;
 using protocol::DeploymentStatusReply;
 
-namespace {
-
-constexpr Duration kFirstPoll = std::chrono::milliseconds(20);  // doubled each time, up to kPoll
-constexpr Duration kPoll = std::chrono::milliseconds(500);
-constexpr std::size_t kMaxLog = 256 << 20;
-/// Watching ends after this many requests in a row without a reply.
-constexpr int kMaxUnanswered = 3;
-
-Result<std::string> id_of(const Arguments& arguments) {
+Result<std::string> deployment_id(const Arguments& arguments) {
   auto id = arguments.has("id") ? arguments.get("id") : arguments.get("deployment");
   if (!id || id->empty())
     return fail(Errc::usage, "the id of the deployment is missing; `nunet deployment list` shows the ids");
@@ -34,56 +24,6 @@ Result<DeploymentStatusReply> query_status(Client& client, const std::string& id
   return status;
 }
 
-std::vector<std::string> describe_status(const DeploymentStatusReply& status) {
-  std::vector<std::string> lines{status.status};
-  for (const auto& [name, allocation] : status.allocations) {
-    std::string line = fmt::format("  {}: {}", name, to_string(allocation.status));
-    if (!allocation.peer.empty()) line += fmt::format(" on {}", allocation.peer);
-    const std::string exit_code = fmt::format("exit code {}", allocation.exit_code);
-    if (allocation.exit_code != 0 && !allocation.reason.starts_with(exit_code)) line += ", " + exit_code;
-    if (!allocation.reason.empty()) line += fmt::format(", {}", allocation.reason);
-    lines.push_back(std::move(line));
-  }
-  if (!status.error.empty()) lines.push_back("  " + status.error);
-  return lines;
-}
-
-/// Copies an allocation's standard output and standard error to those of this process.
-Result<void> show_logs(Session& session, Client& client, const std::string& id, const std::string& allocation) {
-  TRY(auto reply, client.call(protocol::kDeploymentLogs, protocol::DeploymentLogsRequest{id, allocation}));
-  if (!reply.error.empty()) return fail(Errc::failed, "the output of {}: {}", allocation, reply.error);
-  const std::filesystem::path folder(reply.written_to);
-  auto out = read_file(folder / "stdout.log", kMaxLog);
-  auto err = read_file(folder / "stderr.log", kMaxLog);
-  if (!out && !err)
-    return fail(out.error(), "the output of {}, which the daemon wrote to {}", allocation, reply.written_to);
-  session.print_raw(out.value_or(""));
-  session.note_raw(err.value_or(""));
-  return {};
-}
-
-Result<std::vector<std::string>> allocations_of(Client& client, const std::string& id) {
-  TRY(auto reply, client.call(protocol::kDeploymentManifest, protocol::DeploymentId{id}));
-  if (!reply.error.empty()) return fail(Errc::failed, "{}", reply.error);
-  std::vector<std::string> names;
-  for (const auto& [name, ignored] : reply.manifest.allocations) names.push_back(name);
-  return names;
-}
-
-Result<void> show_all_logs(Session& session, Client& client, const std::string& id,
-                           const std::vector<std::string>& names) {
-  std::optional<Error> first;
-  for (const auto& name : names) {
-    if (names.size() > 1) session.note(fmt::format("==> {} <==", name));
-    if (auto shown = show_logs(session, client, id, name); !shown) {
-      if (!first) first = shown.error();
-      if (names.size() > 1) session.note(shown.error().to_string());
-    }
-  }
-  if (first) return std::unexpected(*first);
-  return {};
-}
-
 bool is_in(const DeploymentStatusReply& status, DeploymentStatus wanted) {
   return parse_enum<DeploymentStatus>(status.status) == wanted;
 }
@@ -93,213 +33,311 @@ bool has_ended(const DeploymentStatusReply& status) {
   return known && is_final(*known);
 }
 
-/// Prints each change of status until the deployment has ended; without `until_end`, until it is running.
-Result<DeploymentStatusReply> watch(Session& session, Client& client, const std::string& id, bool until_end) {
-  std::vector<std::string> shown;
-  Duration pause = kFirstPoll;
-  for (int missed = 0;;) {
-    auto status = query_status(client, id);
-    if (!status && (!status.error().is(Errc::refused) || ++missed >= kMaxUnanswered)) return status;
-    if (status) {
-      missed = 0;
-      if (auto lines = describe_status(*status); lines != shown) {
-        for (const auto& line : lines) session.note(line);
-        shown = std::move(lines);
-      }
-      if (has_ended(*status) || (!until_end && is_in(*status, DeploymentStatus::running))) return status;
-    }
-    TRY_VOID(session.environment().pause(pause));
-    pause = std::min(2 * pause, kPoll);
-  }
+std::string describe(const protocol::AllocationState& allocation) {
+  std::string line(to_string(allocation.status));
+  if (!allocation.peer.empty()) line += fmt::format(" on {}", allocation.peer);
+  if (allocation.health != protocol::Health::unknown) line += fmt::format(", {}", to_string(allocation.health));
+  if (allocation.restarts > 0)
+    line += allocation.restarts == 1 ? ", restarted once" : fmt::format(", restarted {} times", allocation.restarts);
+  const std::string exit_code = fmt::format("exit code {}", allocation.exit_code);
+  if (allocation.exit_code != 0 && !allocation.reason.starts_with(exit_code)) line += ", " + exit_code;
+  if (!allocation.reason.empty()) line += fmt::format(", {}", allocation.reason);
+  return line;
 }
 
-/// An error if the deployment or one of its allocations failed.
-Result<void> check_outcome(const std::string& id, const DeploymentStatusReply& status) {
-  if (is_in(status, DeploymentStatus::failed))
-    return fail(Errc::failed, "deployment {} failed{}{}", id, status.error.empty() ? "" : ": ", status.error);
+std::vector<std::string> describe_status(const DeploymentStatusReply& status) {
+  std::vector<std::string> lines{status.status};
   for (const auto& [name, allocation] : status.allocations)
-    if (allocation.status == AllocationStatus::failed)
-      return fail(Errc::failed, "allocation {} failed with exit code {}", name, allocation.exit_code);
+    lines.push_back(fmt::format("  {}: {}", name, describe(allocation)));
+  if (!status.error.empty()) lines.push_back("  " + status.error);
+  return lines;
+}
+
+Result<std::vector<std::string>> allocations_of(Client& client, const std::string& id,
+                                                std::optional<Duration> timeout) {
+  TRY(auto reply, client.call(protocol::kDeploymentManifest, protocol::DeploymentId{id}, timeout));
+  if (!reply.error.empty()) return fail(Errc::failed, "{}", reply.error);
+  std::vector<std::string> names;
+  for (const auto& [name, ignored] : reply.manifest.allocations) names.push_back(name);
+  return names;
+}
+
+namespace {
+
+/// Calls a behaviour about one deployment.
+template <class Request, class Reply>
+Result<Reply> ask(Session& session, const Arguments& arguments, const protocol::Behaviour<Request, Reply>& behaviour,
+                  const Request& request) {
+  TRY(auto client, Client::open(session, context_name(arguments)));
+  return client.call(behaviour, request);
+}
+
+Result<void> acknowledge(Session& session, const Arguments& arguments, const protocol::Ack& reply,
+                         std::string_view done) {
+  if (arguments.has("json")) print_reply_json(session, reply);
+  if (!reply.ok) return fail(Errc::failed, "{}", reply.error.empty() ? "no reason was given" : reply.error);
+  if (!arguments.has("json")) session.note(done);
   return {};
 }
 
-Result<void> follow(Session& session, Client& client, const std::string& id, bool until_end) {
-  TRY(auto status, watch(session, client, id, until_end));
-  if (!has_ended(status)) return {};
-  auto names = allocations_of(client, id);
-  auto shown = names ? show_all_logs(session, client, id, *names) : Result<void>(std::unexpected(names.error()));
-  TRY_VOID(check_outcome(id, status));
-  return shown;
+Result<std::map<std::string, std::string>> metadata_filter(const Arguments& arguments) {
+  std::map<std::string, std::string> filter;
+  for (const auto& pair : arguments.all("filter")) {
+    const auto at = pair.find('=');
+    if (at == std::string::npos) return fail(Errc::usage, "--filter: expected key=value, found \"{}\"", pair);
+    filter[pair.substr(0, at)] = pair.substr(at + 1);
+  }
+  return filter;
 }
 
-/// A deployment with services does not end by itself: --wait waits until it is running.
-bool has_services(const jobs::Ensemble& ensemble) {
-  return std::ranges::any_of(ensemble.allocations,
-                             [](const auto& entry) { return entry.second.type == jobs::AllocationType::service; });
+Result<std::vector<std::string>> status_filter(const Arguments& arguments) {
+  const auto same = [](std::string_view a, std::string_view b) {
+    return std::ranges::equal(a, b,
+                              [](unsigned char x, unsigned char y) { return std::tolower(x) == std::tolower(y); });
+  };
+  std::vector<std::string> wanted;
+  for (const auto& given : arguments.all("status")) {
+    const auto names = enum_names(DeploymentStatus{});
+    const auto* known = std::ranges::find_if(names, [&](const auto& entry) { return same(entry.second, given); });
+    if (known == names.end())
+      return fail(Errc::usage, "--status: expected {}, found \"{}\"", known_names<DeploymentStatus>(), given);
+    wanted.emplace_back(known->second);
+  }
+  return wanted;
 }
 
-template <class Reply>
-std::string pretty(const Reply& reply) {
-  return json::write_pretty(json::parse(json::encode(reply)).value());
-}
-
-Result<void> deploy(Session& session, const Arguments& arguments) {
-  Duration timeout = protocol::kDeploymentNew.timeout;
-  if (arguments.has("timeout")) {
-    TRY(timeout, parse_duration(arguments.get("timeout", "")));
+/// All pages.
+Result<std::map<std::string, std::string>> list_all(Client& client, protocol::DeploymentListRequest request,
+                                                    std::optional<Duration> timeout = {}) {
+  std::map<std::string, std::string> all;
+  for (;;) {
+    TRY(auto reply, client.call(protocol::kDeploymentList, request, timeout));
+    if (!reply.error.empty()) return fail(Errc::failed, "{}", reply.error);
+    all.merge(reply.deployments);
+    if (reply.next.empty()) return all;
+    if (reply.next <= request.after) return fail(Errc::failed, "the daemon sent a page of deployments twice");
+    request.after = std::move(reply.next);
   }
-  TRY(auto ensemble, read_ensemble(session, arguments.get("file", "ensemble.yaml")));
-  const bool until_end = !has_services(ensemble);
-  TRY(auto client, Client::open(session, context_name(arguments)));
-  const protocol::NewDeploymentRequest request{std::move(ensemble)};
-  TRY(auto reply, client.call(protocol::kDeploymentNew, request, timeout));
-  if (reply.status != "OK" || reply.ensemble_id.empty())
-    return fail(Errc::failed, "the deployment was not accepted: {}",
-                reply.error.empty() ? "no reason was given" : reply.error);
-  session.print(reply.ensemble_id);
-  if (!arguments.has("wait")) {
-    session.note(fmt::format("To see its status: nunet deployment status {}", reply.ensemble_id));
-    return {};
-  }
-  auto followed = follow(session, client, reply.ensemble_id, until_end);
-  if (!followed && followed.error().is(dms::Errc::cancelled)) {
-    session.note(
-        fmt::format("The deployment continues. To see its status: nunet deployment status {}", reply.ensemble_id));
-    session.note(fmt::format("To shut it down: nunet deployment shutdown {}", reply.ensemble_id));
-  }
-  return followed;
 }
 
 Result<void> deployment_list(Session& session, const Arguments& arguments) {
   protocol::DeploymentListRequest request;
-  for (const auto& pair : arguments.all("filter")) {
-    const auto at = pair.find('=');
-    if (at == std::string::npos) return fail(Errc::usage, "--filter: expected key=value, found \"{}\"", pair);
-    request.metadata[pair.substr(0, at)] = pair.substr(at + 1);
-  }
+  TRY(request.metadata, metadata_filter(arguments));
+  TRY(request.status, status_filter(arguments));
+  const bool filtered = !request.metadata.empty() || !request.status.empty();
   TRY(auto client, Client::open(session, context_name(arguments)));
-  TRY(auto reply, client.call(protocol::kDeploymentList, request));
+  TRY(const auto deployments, list_all(client, std::move(request)));
   if (arguments.has("json")) {
-    session.print_json(json::encode(reply.deployments));
+    print_reply_json(session, deployments);
     return {};
   }
-  if (reply.deployments.empty()) {
-    session.note("There are no deployments; start one with `nunet deploy -f ensemble.yaml`.");
+  if (deployments.empty()) {
+    session.note(filtered ? "No deployment matches."
+                          : "There are no deployments; start one with `nunet deploy -f ensemble.yaml`.");
     return {};
   }
   std::vector<std::vector<std::string>> rows{{"DEPLOYMENT", "STATUS"}};
-  for (const auto& [id, status] : reply.deployments) rows.push_back({id, status});
+  for (const auto& [id, status] : deployments) rows.push_back({id, status});
   session.print_table(rows);
   return {};
 }
 
 Result<void> deployment_status(Session& session, const Arguments& arguments) {
-  TRY(auto id, id_of(arguments));
+  TRY(auto id, deployment_id(arguments));
   TRY(auto client, Client::open(session, context_name(arguments)));
   if (arguments.has("json")) {
     TRY(auto reply, client.call(protocol::kDeploymentStatus, protocol::DeploymentId{id}));
-    session.print_json(pretty(reply));
-    return {};
+    print_reply_json(session, reply);
+    return reply.status.empty() ? Result<void>(fail(Errc::failed, "{}", reply.error)) : Result<void>();
   }
   TRY(auto status, query_status(client, id));
   for (const auto& line : describe_status(status)) session.print(line);
   return {};
 }
 
-Result<void> deployment_manifest(Session& session, const Arguments& arguments) {
-  TRY(auto id, id_of(arguments));
-  TRY(auto client, Client::open(session, context_name(arguments)));
-  TRY(auto reply, client.call(protocol::kDeploymentManifest, protocol::DeploymentId{id}));
-  if (!reply.error.empty()) return fail(Errc::failed, "{}", reply.error);
-  session.print_json(pretty(reply));
+std::string seconds_text(std::int64_t nanos) { return fmt::format("{:.1f} s", static_cast<double>(nanos) / 1e9); }
+
+void print_usage(Session& session, const std::string& name, const protocol::AllocationUsage& usage) {
+  const auto line = [&](std::string_view what, const std::string& value) {
+    if (!value.empty()) session.print(fmt::format("    {:<12}{}", what, value));
+  };
+  session.print(fmt::format("  {}: {}", name, describe(usage)));
+  line("node", usage.node);
+  line("runs as", fmt::format("{} in {}", usage.type, usage.executor));
+  line("reserved", usage.resources.to_string());
+  line("used", fmt::format("{:.2f} s of processor time, {} memory", usage.cpu_seconds,
+                           capability::ByteSize{usage.memory_bytes}.to_string()));
+  line("output",
+       fmt::format("{}, {} of it on standard error", capability::ByteSize{usage.out_size + usage.err_size}.to_string(),
+                   capability::ByteSize{usage.err_size}.to_string()));
+  if (usage.lease_ns > 0) line("lease", seconds_text(usage.lease_ns));
+  line("incarnation", usage.incarnation);
+  line("results", fmt::format("{}", fmt::join(usage.results, ", ")));
+}
+
+Result<void> deployment_info(Session& session, const Arguments& arguments) {
+  TRY(auto id, deployment_id(arguments));
+  TRY(auto info, ask(session, arguments, protocol::kDeploymentInfo, protocol::DeploymentId{id}));
+  if (arguments.has("json")) print_reply_json(session, info);
+  if (info.status.empty())
+    return fail(Errc::failed, "{}", info.error.empty() ? "the reply of the daemon has no status" : info.error);
+  if (arguments.has("json")) return {};
+  session.print(fmt::format("{}{}{}", info.status, info.error.empty() ? "" : ": ", info.error));
+  if (info.created > 0) session.print(fmt::format("  created {}", format_time(UnixTime{info.created})));
+  if (info.ended > 0) session.print(fmt::format("  ended   {}", format_time(UnixTime{info.ended})));
+  for (const auto& [key, value] : info.metadata) session.print(fmt::format("  {}={}", key, value));
+  for (const auto& [name, usage] : info.allocations) print_usage(session, name, usage);
   return {};
 }
 
-Result<void> deployment_logs(Session& session, const Arguments& arguments) {
-  TRY(auto id, id_of(arguments));
-  TRY(auto client, Client::open(session, context_name(arguments)));
-  if (auto allocation = arguments.get("allocation")) return show_logs(session, client, id, *allocation);
-  TRY(auto names, allocations_of(client, id));
-  return show_all_logs(session, client, id, names);
+Result<void> deployment_manifest(Session& session, const Arguments& arguments) {
+  TRY(auto id, deployment_id(arguments));
+  TRY(auto reply, ask(session, arguments, protocol::kDeploymentManifest, protocol::DeploymentId{id}));
+  if (!reply.error.empty()) return fail(Errc::failed, "{}", reply.error);
+  print_reply_json(session, reply);
+  return {};
+}
+
+Result<void> deployment_update(Session& session, const Arguments& arguments) {
+  TRY(auto id, deployment_id(arguments));
+  TRY(auto ensemble, read_supported_ensemble(session, arguments));
+  const protocol::DeploymentUpdateRequest request{id, std::move(ensemble)};
+  TRY(const auto reply, ask(session, arguments, protocol::kDeploymentUpdate, request));
+  return acknowledge(session, arguments, reply, fmt::format("Deployment {} is updated.", id));
 }
 
 Result<void> deployment_shutdown(Session& session, const Arguments& arguments) {
-  TRY(auto id, id_of(arguments));
-  TRY(auto client, Client::open(session, context_name(arguments)));
-  TRY(auto reply, client.call(protocol::kDeploymentShutdown, protocol::DeploymentId{id}));
-  if (!reply.ok) return fail(Errc::failed, "{}", reply.error);
-  session.note(fmt::format("Deployment {} is shut down.", id));
+  TRY(auto id, deployment_id(arguments));
+  TRY(const auto reply, ask(session, arguments, protocol::kDeploymentShutdown, protocol::DeploymentId{id}));
+  return acknowledge(session, arguments, reply, fmt::format("Deployment {} is shut down.", id));
+}
+
+Result<void> deployment_delete(Session& session, const Arguments& arguments) {
+  TRY(auto id, deployment_id(arguments));
+  TRY(const auto reply, ask(session, arguments, protocol::kDeploymentDelete, protocol::DeploymentId{id}));
+  return acknowledge(session, arguments, reply, fmt::format("Deployment {} and its output are deleted.", id));
+}
+
+Result<void> deployment_prune(Session& session, const Arguments& arguments) {
+  protocol::DeploymentPruneRequest request;
+  TRY(request.metadata, metadata_filter(arguments));
+  if (arguments.has("older-than")) {
+    TRY(const Duration age, parse_duration(arguments.get("older-than", "")));
+    request.older_than_ns = age.count();
+  }
+  TRY(const auto reply, ask(session, arguments, protocol::kDeploymentPrune, request));
+  if (arguments.has("json")) print_reply_json(session, reply);
+  if (!reply.error.empty()) return fail(Errc::failed, "{}", reply.error);
+  if (arguments.has("json")) return {};
+  for (const auto& id : reply.deployments) session.print(id);
+  session.note(fmt::format("{} deployments and their output are deleted.", reply.deployments.size()));
   return {};
 }
 
-Command one_deployment(std::string name, std::string summary, std::string letter_example, Action action) {
-  return {.name = std::move(name),
-          .summary = std::move(summary),
-          .examples = {std::move(letter_example)},
-          .options = {context_option(), {.name = "id", .letter = 'i', .value = "id", .help = "id of the deployment"}},
-          .positionals = {{"deployment", "id of the deployment, as printed by `nunet deploy`", false}},
-          .at_most_one = {{"id", "deployment"}},
-          .action = std::move(action)};
+Option filter_option() {
+  return {.name = "filter",
+          .letter = 'f',
+          .value = "key=value",
+          .help = "only deployments with this metadata",
+          .repeated = true};
+}
+
+Command list_command() {
+  std::vector<std::string> states;
+  for (const auto& [value, name] : enum_names(DeploymentStatus{})) states.emplace_back(name);
+  return {.name = "list",
+          .summary = "List the deployments of the local daemon",
+          .examples = {"nunet deployment list --filter project=demo", "nunet deployment list --status Running,Failed"},
+          .options = {context_option(),
+                      filter_option(),
+                      {.name = "status",
+                       .letter = 's',
+                       .value = "status",
+                       .help = "only deployments in one of these states",
+                       .repeated = true,
+                       .choices = std::move(states)},
+                      json_option()},
+          .action = deployment_list};
+}
+
+Command update_command() {
+  auto update = one_deployment("update", "Change a deployment to another ensemble",
+                               "nunet deployment update 4f2a... -f ensemble.yaml", deployment_update);
+  update.detail =
+      "Allocations and nodes that are the same in both ensembles are not touched. What is new is placed and started,\n"
+      "what is gone is stopped and released, what differs is replaced.";
+  update.options.push_back(ensemble_option());
+  update.options.push_back(json_option());
+  return update;
+}
+
+Command prune_command() {
+  return {.name = "prune",
+          .summary = "Delete deployments that have ended, with their output and results",
+          .examples = {"nunet deployment prune --older-than 7d", "nunet deployment prune --filter project=demo"},
+          .options = {context_option(),
+                      filter_option(),
+                      {.name = "older-than", .value = "time", .help = "only those that ended at least this long ago"},
+                      json_option()},
+          .action = deployment_prune};
+}
+
+Command with_json(Command command) {
+  command.options.push_back(json_option());
+  return command;
 }
 
 }  // namespace
 
-Command deploy_command() {
+std::vector<std::string> list_deployed(Session& session, Known kind, const Arguments& arguments) {
+  constexpr Duration kPatience = std::chrono::seconds(2);
+  std::vector<std::string> found;
+  if (!session.has_passphrase()) return found;
+  auto client = Client::open(session, context_name(arguments));
+  if (!client) return found;
+  if (kind == Known::deployments) {
+    const auto all = list_all(*client, {}, kPatience);
+    if (all)
+      for (const auto& [id, status] : *all) found.push_back(id);
+  } else if (const auto id = deployment_id(arguments)) {
+    found = allocations_of(*client, *id, kPatience).value_or(std::vector<std::string>());
+  }
+  // They go to the user's shell.
+  std::erase_if(found, [](const std::string& word) { return !check_name(word); });
+  return found;
+}
+
+Command one_deployment(std::string name, std::string summary, std::string example, Action action) {
   return {
-      .name = "deploy",
-      .summary = "Deploy an ensemble",
-      .detail =
-          "Validates the ensemble, sends it to the daemon and prints the deployment's id. With --wait, prints each "
-          "change of\n"
-          "status and, at the end, the output of the allocations; the exit code is then 0 if the deployment succeeded, "
-          "1 if\n"
-          "it failed. Interrupting the command does not end the deployment.",
-      .examples = {"nunet deploy -f ensemble.yaml", "nunet deploy -f ensemble.yaml -t 2m --wait",
-                   "envsubst < template.yaml | nunet deploy -f - --wait"},
-      .options = {context_option(),
-                  {.name = "file",
-                   .letter = 'f',
-                   .value = "file",
-                   .help = "the ensemble, as YAML; - reads standard input [ensemble.yaml]",
-                   .aliases = {"spec-file"}},
-                  {.name = "timeout",
-                   .letter = 't',
-                   .value = "time",
-                   .help = "time limit for finding and preparing machines [5m]"},
-                  {.name = "wait",
-                   .letter = 'w',
-                   .help = "wait until the deployment has ended, or is running if it has services",
-                   .aliases = {"follow"}}},
-      .action = deploy};
+      .name = std::move(name),
+      .summary = std::move(summary),
+      .examples = {std::move(example)},
+      .options =
+          {context_option(),
+           {.name = "id", .letter = 'i', .value = "id", .help = "id of the deployment", .known = Known::deployments}},
+      .positionals = {{"deployment", "id of the deployment, as printed by `nunet deploy`", false, Known::deployments}},
+      .at_most_one = {{"id", "deployment"}},
+      .action = std::move(action)};
 }
 
 Command deployment_commands() {
-  auto status =
-      one_deployment("status", "Show the status of a deployment", "nunet deployment status 4f2a...", deployment_status);
-  status.options.push_back(json_option());
-  auto logs = one_deployment("logs", "Print the output of a deployment's allocations",
-                             "nunet deployment logs 4f2a... -a web", deployment_logs);
-  logs.options.push_back({.name = "allocation", .letter = 'a', .value = "name", .help = "only this allocation [all]"});
-  logs.detail = "Copies the standard output and the standard error of each allocation, byte for byte.";
+  auto remove = one_deployment("delete", "Delete a deployment that has ended, with its output and results",
+                               "nunet deployment delete 4f2a...", deployment_delete);
   return {.name = "deployment",
-          .summary = "Show and shut down deployments",
-          .children = {{.name = "list",
-                        .summary = "List the deployments of the local daemon",
-                        .examples = {"nunet deployment list --filter project=demo"},
-                        .options = {context_option(),
-                                    {.name = "filter",
-                                     .letter = 'f',
-                                     .value = "key=value",
-                                     .help = "only deployments with this metadata",
-                                     .repeated = true},
-                                    json_option()},
-                        .action = deployment_list},
-                       std::move(status),
-                       std::move(logs),
-                       one_deployment("manifest", "Print as JSON which machine runs which allocation of a deployment",
-                                      "nunet deployment manifest 4f2a...", deployment_manifest),
-                       one_deployment("shutdown", "Shut a deployment down", "nunet deployment shutdown 4f2a...",
-                                      deployment_shutdown)}};
+          .summary = "Show, change, shut down and delete deployments",
+          .children = {
+              list_command(),
+              with_json(one_deployment("status", "Show the status of a deployment", "nunet deployment status 4f2a...",
+                                       deployment_status)),
+              with_json(one_deployment("info", "Show a deployment with what its allocations use",
+                                       "nunet deployment info 4f2a... --json", deployment_info)),
+              logs_command(),
+              with_json(one_deployment("manifest", "Print as JSON which machine runs which allocation of a deployment",
+                                       "nunet deployment manifest 4f2a...", deployment_manifest)),
+              update_command(),
+              with_json(one_deployment("shutdown", "Shut a deployment down", "nunet deployment shutdown 4f2a...",
+                                       deployment_shutdown)),
+              with_json(std::move(remove)), prune_command()}};
 }
 
 }  // namespace dms::cli

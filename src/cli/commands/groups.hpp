@@ -13,6 +13,9 @@ Command config_commands();
 Command actor_commands();
 Command deploy_command();
 Command deployment_commands();
+/// For completion: the ids of deployments, or the allocations of the one that `arguments` name. The daemon has to be
+/// asked, which needs a signature: empty unless the passphrase is in the environment.
+std::vector<std::string> list_deployed(Session& session, Known kind, const Arguments& arguments);
 Command net_commands();
 Command run_command();
 Command sim_command();

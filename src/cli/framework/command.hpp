@@ -23,7 +23,7 @@
 namespace dms::cli {
 
 /// The kind of object that a value names, so that a shell can complete existing ones.
-enum class Known { nothing, contexts, keys, dids, settings };
+enum class Known { nothing, contexts, keys, dids, settings, deployments, allocations };
 
 struct Option {
   std::string name;   // without dashes

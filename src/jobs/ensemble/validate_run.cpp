@@ -8,6 +8,8 @@ namespace {
 
 constexpr std::size_t kMaxTransfers = 256;  ///< inputs of an allocation, and results
 constexpr std::uint32_t kMaxThreshold = 1000;
+constexpr Duration kShortestInterval = 1s;  ///< of health checks; providers refuse others
+constexpr Duration kLongestTimeout = 10min;
 constexpr std::string_view kWorkPath = "expected a path below the work folder, without .. and empty parts";
 
 /// A member that a check of this type does not read would be ignored.
@@ -43,9 +45,11 @@ Result<void> check_health(const std::string& at, const HealthCheck& check) {
     return wrong("{}.exec: a command check needs a command", at);
   if (check.type == HealthCheckType::tcp && check.port == 0)
     return wrong("{}.port: a tcp check needs one, from 1 to 65535", at);
-  for (const auto& [member, nanos] : {std::pair("interval", check.interval_ns), std::pair("timeout", check.timeout_ns),
-                                      std::pair("grace", check.grace_ns)})
-    if (nanos < 0) return wrong("{}.{}: expected a duration above 0", at, member);
+  if (check.interval_ns != 0 && Duration(check.interval_ns) < kShortestInterval)
+    return wrong("{}.interval: expected a duration of 1s or more", at);
+  if (check.timeout_ns < 0 || Duration(check.timeout_ns) > kLongestTimeout)
+    return wrong("{}.timeout: expected a duration from 1ns to 10m", at);
+  if (check.grace_ns < 0) return wrong("{}.grace: expected a duration of 0s or more", at);
   for (const auto& [member, number] : {std::pair("failure_threshold", check.failure_threshold),
                                        std::pair("success_threshold", check.success_threshold)})
     if (number > kMaxThreshold) return wrong("{}.{}: expected a number from 1 to {}", at, member, kMaxThreshold);

@@ -1,0 +1,87 @@
+#include "cli/client/output.hpp"
+
+namespace dms::cli {
+
+Result<protocol::DeploymentLogsReply> OutputStream::page(std::uint64_t offset, std::uint64_t max_bytes) {
+  request_.offset = offset;
+  request_.max_bytes = max_bytes;
+  TRY(auto reply, client_.call(protocol::kDeploymentLogs, request_));
+  if (!reply.error.empty()) return fail(Errc::failed, "the output of {}: {}", allocation(), reply.error);
+  if (!reply.written_to.empty() && reply.total_size == 0 && !reply.eof)
+    return fail(Errc::failed, "the daemon is of another version: it sends no output, but wrote that of {} to {}",
+                allocation(), reply.written_to);
+  const bool consistent = reply.data.empty() || (reply.offset >= offset && reply.next_offset <= reply.total_size &&
+                                                 reply.next_offset == reply.offset + reply.data.size() &&
+                                                 (max_bytes == 0 || reply.data.size() <= max_bytes));
+  if (!consistent)
+    return fail(Errc::failed, "the output of {}: the daemon sent a page that contradicts itself", allocation());
+  total_ = reply.total_size;
+  ended_ = reply.eof;
+  digest_ = reply.digest;
+  folder_ = reply.folder;
+  return reply;
+}
+
+Result<OutputStream::Piece> OutputStream::next() {
+  TRY(auto reply, page(position_, 0));
+  Piece piece;
+  if (reply.total_size < position_) {
+    piece.restarted = true;
+    position_ = 0;
+    TRY(reply, page(0, 0));
+  }
+  if (!reply.data.empty() || ended_) {
+    const std::uint64_t start = reply.data.empty() ? total_ : reply.offset;
+    piece.missing = start - position_;
+    position_ = start + reply.data.size();
+  }
+  piece.data = std::move(reply.data);
+  return piece;
+}
+
+Result<bool> OutputStream::probe_folder() {
+  TRY([[maybe_unused]] const auto first, page(0, 1));
+  return folder_;
+}
+
+Result<Bytes> OutputStream::read_back(std::uint64_t from, std::uint64_t& to) {
+  Bytes window;
+  for (std::uint64_t at = from; at < to;) {
+    TRY(const auto reply, page(at, to - at));
+    if (reply.offset > at) window.clear();
+    if (reply.data.empty()) {
+      to = at;  // the rest is not there yet
+      break;
+    }
+    window.insert(window.end(), reply.data.begin(), reply.data.end());
+    at = reply.next_offset;
+  }
+  return window;
+}
+
+Result<void> OutputStream::seek_lines(std::uint64_t lines) {
+  TRY([[maybe_unused]] const auto probe, page(0, 1));
+  std::uint64_t end = total_;
+  std::uint64_t to = end;
+  std::uint64_t found = 0;
+  while (to > 0 && lines > 0) {
+    const std::uint64_t from = to > protocol::kLogPage ? to - protocol::kLogPage : 0;
+    const bool last = to == end;
+    TRY(const Bytes window, read_back(from, to));
+    if (last) end = to;
+    for (std::size_t i = window.size(); i > 0; --i) {
+      const std::uint64_t at = to - window.size() + i;  // behind window[i - 1]
+      if (window[i - 1] != '\n' || at == end) continue;
+      if (++found == lines) {
+        seek(at);
+        return {};
+      }
+    }
+    to -= window.size();
+    if (to > from) break;  // what is before is gone
+  }
+  seek(to);
+  return {};
+}
+
+}  // namespace dms::cli

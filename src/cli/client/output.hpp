@@ -1,0 +1,61 @@
+// A stream of an allocation (its standard output or error, or a result), read from the daemon in pages.
+//
+// Model
+//  1. Offsets count from the first byte that the current run of the work has written. next() returns what follows
+//     position() and moves it. The daemon keeps the newest output only: a page that starts later says how many bytes
+//     between are gone.
+//  2. A stream that has become shorter belongs to a new run: reading starts again at its first byte.
+//  3. Every page makes progress or ends the reading: one whose offsets contradict each other is refused.
+//
+// Cost: one request of the daemon for a page of at most protocol::kLogPage bytes.
+#pragma once
+
+#include "cli/client/client.hpp"
+#include "protocol/deployment.hpp"
+
+namespace dms::cli {
+
+class OutputStream {
+ public:
+  struct Piece {
+    Bytes data;
+    std::uint64_t missing = 0;  ///< bytes before `data` that are gone
+    bool restarted = false;     ///< `data` is of a new run
+  };
+
+  /// `stream`: "stdout", "stderr" or "result:<name>".
+  OutputStream(Client& client, std::string deployment, std::string allocation, std::string stream)
+      : client_(client), request_{std::move(deployment), std::move(allocation), std::move(stream)} {}
+
+  [[nodiscard]] const std::string& allocation() const { return request_.allocation_name; }
+  [[nodiscard]] std::uint64_t position() const { return position_; }
+  /// Of the last page: the bytes written so far, and whether no more will be.
+  [[nodiscard]] std::uint64_t total() const { return total_; }
+  [[nodiscard]] bool ended() const { return ended_; }
+  /// Of a result: its SHA-256 in hex, if the daemon knows it, and whether it is a tar archive of a folder.
+  [[nodiscard]] const std::string& digest() const { return digest_; }
+  [[nodiscard]] bool folder() const { return folder_; }
+
+  /// Empty data: nothing more is there yet, or the stream has ended.
+  Result<Piece> next();
+  /// Asks what a result is: total(), digest() and folder() are known then. The same as folder().
+  Result<bool> probe_folder();
+  void seek(std::uint64_t position) { position_ = position; }
+  /// To the start of the last `lines` lines. A line without a line feed at the end of the stream counts.
+  Result<void> seek_lines(std::uint64_t lines);
+
+ private:
+  Result<protocol::DeploymentLogsReply> page(std::uint64_t offset, std::uint64_t max_bytes);
+  /// [from, to), or less at its start if that is gone. Lowers `to` if the end is not there yet.
+  Result<Bytes> read_back(std::uint64_t from, std::uint64_t& to);
+
+  Client& client_;
+  protocol::DeploymentLogsRequest request_;
+  std::uint64_t position_ = 0;
+  std::uint64_t total_ = 0;
+  bool ended_ = false;
+  std::string digest_;
+  bool folder_ = false;
+};
+
+}  // namespace dms::cli

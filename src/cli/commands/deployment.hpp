@@ -1,0 +1,49 @@
+// Shared by the commands about deployments: deploy.cpp, deployment.cpp and deployment_output.cpp.
+//
+// With --json a command prints the daemon's reply, indented, with the names that the protocol gives its members; `list`
+// prints the deployments of all its pages. Without, it prints text for people.
+#pragma once
+
+#include "cli/client/client.hpp"
+#include "protocol/deployment.hpp"
+
+namespace dms::cli {
+
+/// Between two requests about the same deployment.
+inline constexpr Duration kPoll = std::chrono::milliseconds(200);
+/// Watching ends after this many requests in a row without a reply.
+inline constexpr int kMaxUnanswered = 3;
+
+/// Of --id or the argument.
+Result<std::string> deployment_id(const Arguments& arguments);
+
+Result<protocol::DeploymentStatusReply> query_status(Client& client, const std::string& id);
+[[nodiscard]] bool is_in(const protocol::DeploymentStatusReply& status, protocol::DeploymentStatus wanted);
+[[nodiscard]] bool has_ended(const protocol::DeploymentStatusReply& status);
+/// One line for the deployment and one for each allocation.
+[[nodiscard]] std::vector<std::string> describe_status(const protocol::DeploymentStatusReply& status);
+/// "running on 12D3..., healthy, restarted once, exit code 3, out of memory"
+[[nodiscard]] std::string describe(const protocol::AllocationState& allocation);
+
+/// The names of a deployment's allocations.
+Result<std::vector<std::string>> allocations_of(Client& client, const std::string& id,
+                                                std::optional<Duration> timeout = {});
+
+/// An ensemble whose every field has an effect (jobs/ensemble/supported.hpp).
+Result<jobs::Ensemble> read_supported_ensemble(Session& session, const Arguments& arguments);
+[[nodiscard]] Option ensemble_option();
+
+/// Copies both streams of each allocation to those of this process. What is missing is reported on standard error.
+Result<void> show_all_logs(Session& session, Client& client, const std::string& id,
+                           const std::vector<std::string>& allocations);
+
+template <class Reply>
+void print_reply_json(Session& session, const Reply& reply) {
+  session.print_json(json::write_pretty(json::parse(json::encode(reply)).value()));
+}
+
+/// A command about one deployment.
+Command one_deployment(std::string name, std::string summary, std::string example, Action action);
+Command logs_command();
+
+}  // namespace dms::cli

@@ -1,0 +1,237 @@
+// nunet deployment logs and results: what allocations have written, from the daemon.
+#include <charconv>
+
+#include "cli/client/output.hpp"
+#include "cli/commands/deployment.hpp"
+
+namespace dms::cli {
+namespace {
+
+/// Output of a run that has ended is collected from its provider; a stream without progress for this long is given up.
+constexpr Duration kCollecting = std::chrono::seconds(30);
+
+struct Source {
+  OutputStream stream;
+  bool error = false;  ///< of standard error
+
+  Source(Client& client, const std::string& id, const std::string& allocation, bool to_error)
+      : stream(client, id, allocation, to_error ? "stderr" : "stdout"), error(to_error) {}
+  [[nodiscard]] std::string name() const {
+    return fmt::format("the standard {} of {}", error ? "error" : "output", stream.allocation());
+  }
+};
+
+struct Selection {
+  bool out = true;
+  bool error = true;
+  bool follow = false;
+  std::optional<std::uint64_t> tail;
+};
+
+void print_piece(Session& session, const Source& source, const OutputStream::Piece& piece) {
+  if (piece.restarted) session.note(fmt::format("({} starts anew: the work was restarted)", source.name()));
+  if (piece.missing > 0)
+    session.note(
+        fmt::format("({} bytes of {} are missing here: only the newest output is kept)", piece.missing, source.name()));
+  const std::string_view text = as_text(piece.data);
+  if (source.error)
+    session.note_raw(text);
+  else
+    session.print_raw(text);
+}
+
+/// What the stream has had at the first request, to its end.
+Result<void> copy(Session& session, Source& source) {
+  std::optional<std::uint64_t> end;
+  Duration waited{0};
+  while (!end || source.stream.position() < *end) {
+    TRY(const auto piece, source.stream.next());
+    if (!end || piece.restarted) end = source.stream.total();
+    print_piece(session, source, piece);
+    if (!session.can_print()) return {};
+    if (!piece.data.empty() || source.stream.position() >= *end) {
+      waited = {};
+      continue;
+    }
+    if (waited >= kCollecting) {
+      session.note(fmt::format("(the last {} bytes of {} are missing: they have not come back from the provider)",
+                               *end - source.stream.position(), source.name()));
+      return {};
+    }
+    TRY_VOID(session.environment().pause(kPoll));
+    waited += kPoll;
+  }
+  return {};
+}
+
+std::vector<Source> sources_of(Client& client, const std::string& id, const std::string& allocation,
+                               const Selection& selection) {
+  std::vector<Source> sources;
+  if (selection.out) sources.emplace_back(client, id, allocation, false);
+  if (selection.error) sources.emplace_back(client, id, allocation, true);
+  return sources;
+}
+
+Result<void> seek_all(std::vector<Source>& sources, const Selection& selection) {
+  if (selection.tail)
+    for (Source& source : sources) TRY_VOID(source.stream.seek_lines(*selection.tail));
+  return {};
+}
+
+Result<void> copy_all(Session& session, Client& client, const std::string& id,
+                      const std::vector<std::string>& allocations, const Selection& selection) {
+  std::optional<Error> first;
+  for (const auto& allocation : allocations) {
+    if (allocations.size() > 1) session.note(fmt::format("==> {} <==", allocation));
+    auto sources = sources_of(client, id, allocation, selection);
+    Result<void> done = seek_all(sources, selection);
+    for (Source& source : sources)
+      if (done) done = copy(session, source);
+    if (done) continue;
+    if (done.error().is(dms::Errc::cancelled)) return done;
+    if (!first) first = done.error();
+    if (allocations.size() > 1) session.note(done.error().to_string());
+  }
+  if (first) return std::unexpected(*first);
+  return {};
+}
+
+/// Prints both streams of several allocations as they grow.
+class Follower {
+ public:
+  Follower(Session& session, Client& client, std::string id) : session_(session), client_(client), id_(std::move(id)) {}
+
+  Result<void> run(const std::vector<std::string>& allocations, const Selection& selection) {
+    named_ = allocations.size() > 1;
+    for (const auto& allocation : allocations)
+      for (Source& source : sources_of(client_, id_, allocation, selection)) sources_.push_back(std::move(source));
+    TRY_VOID(seek_all(sources_, selection));
+    for (int missed = 0; session_.can_print();) {
+      const auto round = read_round();
+      if (!round && (!round.error().is(Errc::refused) || ++missed >= kMaxUnanswered))
+        return std::unexpected(round.error());
+      if (round) missed = 0;
+      if (round && *round == Round::over) return {};
+      if (round && *round == Round::progress) continue;
+      TRY_VOID(session_.environment().pause(kPoll));
+    }
+    return {};
+  }
+
+ private:
+  enum class Round { progress, idle, over };
+
+  Result<Round> read_round() {
+    TRY(const bool progress, read_each());
+    if (progress) return Round::progress;
+    if (!everything_ended()) return Round::idle;
+    TRY(const bool over, is_over());
+    return over ? Round::over : Round::idle;
+  }
+
+  /// One page of each; true if there was something.
+  Result<bool> read_each() {
+    bool progress = false;
+    for (Source& source : sources_) {
+      TRY(const auto piece, source.stream.next());
+      if (piece.data.empty() && piece.missing == 0 && !piece.restarted) continue;
+      progress = true;
+      if (named_ && shown_ != source.stream.allocation()) {
+        shown_ = source.stream.allocation();
+        session_.note(fmt::format("==> {} <==", shown_));
+      }
+      print_piece(session_, source, piece);
+    }
+    return progress;
+  }
+
+  [[nodiscard]] bool everything_ended() const {
+    return std::ranges::all_of(sources_, [](const Source& source) { return source.stream.ended(); });
+  }
+
+  /// The end of a run is not the end if the work is restarted.
+  Result<bool> is_over() {
+    TRY(const auto status, query_status(client_, id_));
+    if (has_ended(status)) return true;
+    return std::ranges::all_of(sources_, [&](const Source& source) {
+      const auto found = status.allocations.find(source.stream.allocation());
+      return found == status.allocations.end() || protocol::is_final(found->second.status);
+    });
+  }
+
+  Session& session_;
+  Client& client_;
+  std::string id_;
+  std::vector<Source> sources_;
+  bool named_ = false;
+  std::string shown_;
+};
+
+Result<std::uint64_t> line_count(const std::string& text) {
+  std::uint64_t count = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
+  if (error != std::errc() || end != text.data() + text.size())
+    return fail(Errc::usage, "--tail: expected a number of lines, found \"{}\"", text);
+  return count;
+}
+
+std::optional<std::string> allocation_argument(const Arguments& arguments) {
+  return arguments.has("allocation") ? arguments.get("allocation") : arguments.get("name");
+}
+
+Result<void> deployment_logs(Session& session, const Arguments& arguments) {
+  TRY(auto id, deployment_id(arguments));
+  Selection selection{.out = !arguments.has("stderr"),
+                      .error = !arguments.has("stdout"),
+                      .follow = arguments.has("follow"),
+                      .tail = {}};
+  if (const auto lines = arguments.get("tail")) {
+    TRY(selection.tail, line_count(*lines));
+  }
+  TRY(auto client, Client::open(session, context_name(arguments)));
+  std::vector<std::string> allocations;
+  if (auto one = allocation_argument(arguments)) {
+    allocations.push_back(*std::move(one));
+  } else {
+    TRY(allocations, allocations_of(client, id));
+  }
+  if (!selection.follow) return copy_all(session, client, id, allocations, selection);
+  auto followed = Follower(session, client, id).run(allocations, selection);
+  // Interrupting is how following ends.
+  if (!followed && followed.error().is(dms::Errc::cancelled)) return {};
+  return followed;
+}
+
+}  // namespace
+
+Command logs_command() {
+  auto logs = one_deployment("logs", "Print the output of a deployment's allocations", "nunet deployment logs 4f2a...",
+                             deployment_logs);
+  logs.detail =
+      "Copies the standard output and the standard error of each allocation, byte for byte. Providers keep the newest\n"
+      "output; how many bytes are missing is said on standard error. Ctrl-C ends --follow.";
+  logs.examples = {"nunet deployment logs 4f2a... web --follow",
+                   "nunet deployment logs 4f2a... web --tail 100 --stderr",
+                   "nunet deployment logs 4f2a... -a train > train.log"};
+  logs.positionals.push_back({"name", "name of the allocation [all]", false, Known::allocations});
+  logs.options.push_back({.name = "allocation",
+                          .letter = 'a',
+                          .value = "name",
+                          .help = "only this allocation [all]",
+                          .known = Known::allocations});
+  logs.options.push_back({.name = "follow", .letter = 'f', .help = "print what is written until the work has ended"});
+  logs.options.push_back(
+      {.name = "tail", .letter = 'n', .value = "lines", .help = "only the last lines of each stream"});
+  logs.options.push_back({.name = "stdout", .help = "only the standard output"});
+  logs.options.push_back({.name = "stderr", .help = "only the standard error"});
+  logs.at_most_one.push_back({"allocation", "name"});
+  logs.at_most_one.push_back({"stdout", "stderr"});
+  return logs;
+}
+
+Result<void> show_all_logs(Session& session, Client& client, const std::string& id,
+                           const std::vector<std::string>& allocations) {
+  return copy_all(session, client, id, allocations, {});
+}
+
+}  // namespace dms::cli

@@ -1,0 +1,195 @@
+// The output of deployments, in pages.
+#include <gmock/gmock.h>
+
+#include "cli/commands/test_deployments.hpp"
+
+namespace dms::cli {
+namespace {
+
+using actor::Envelope;
+using testing::HasSubstr;
+
+TEST_F(DeployTest, LogsAreCopiedByteForByte) {
+  const std::string raw("\x1b[1mbold\x1b[0m\n\xff\0\u009b", 17);
+  streams["work/stdout"].text = raw;
+  EXPECT_EQ(nunet({"deployment", "logs", "abc"}).out, raw);
+}
+
+TEST_F(DeployTest, OutputOfAnyLengthComesBackInPages) {
+  std::string text;
+  for (int i = 1; i <= 200'000; ++i) text += fmt::format("{}\n", i);
+  streams["work/stdout"].text = text;
+  const auto result = nunet({"deployment", "logs", "abc", "work"});
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_TRUE(result.out == text) << result.out.size();
+  EXPECT_EQ(result.err, "");
+  EXPECT_EQ(pages, 4U) << "three of its standard output, one of its standard error";
+}
+
+TEST_F(DeployTest, DroppedBytesAreCountedOnStandardError) {
+  streams["work/stdout"] = {.text = std::string(1000, 'a') + "newest\n", .dropped = 1000};
+  const auto result = nunet({"deployment", "logs", "abc"});
+  EXPECT_EQ(result.code, 0);
+  EXPECT_EQ(result.out, "newest\n");
+  EXPECT_EQ(result.err,
+            "(1000 bytes of the standard output of work are missing here: only the newest output is kept)\n");
+}
+
+TEST_F(DeployTest, BytesThatAreDroppedWhileReadingAreCountedToo) {
+  streams["work/stdout"] = {.text = "aaaabbbbccccdddd"};
+  page_size = 4;
+  on_page = [&] {
+    if (pages == 1) streams["work/stdout"].dropped = 12;
+  };
+  const auto result = nunet({"deployment", "logs", "abc", "--stdout"});
+  EXPECT_EQ(result.out, "aaaadddd");
+  EXPECT_THAT(result.err, HasSubstr("(8 bytes of the standard output of work are missing here"));
+}
+
+TEST_F(DeployTest, LogsOfRunningWorkEndWhereItWasAtTheRequest) {
+  FakeStream& out = streams["work/stdout"];
+  out = {.text = "begin", .ended = false};
+  page_size = 4;
+  on_page = [&] { out.text += "more"; };
+  EXPECT_EQ(nunet({"deployment", "logs", "abc", "--stdout"}).out, "beginmor") << "whole pages";
+}
+
+TEST_F(DeployTest, OutputThatIsStillOnItsWayIsAwaited) {
+  FakeStream& out = streams["work/stdout"];
+  out = {.text = "firstlast"};
+  const auto until = world.now() + 5s;
+  answer = [&, until](const Envelope& e) -> std::optional<std::string> {
+    if (!e.behaviour.ends_with("/logs")) return respond(e);
+    auto reply = logs(e);
+    if (world.now() >= until || reply.total_size == 0) return json::encode(reply);
+    reply.data = reply.offset == 0 ? to_bytes("first") : Bytes();
+    reply.next_offset = 5;
+    reply.eof = false;
+    return json::encode(reply);
+  };
+  const auto result = nunet({"deployment", "logs", "abc"});
+  EXPECT_EQ(result.out, "firstlast");
+  EXPECT_EQ(result.err, "");
+}
+
+TEST_F(DeployTest, OutputThatDoesNotComeBackIsReported) {
+  answer = [&](const Envelope& e) -> std::optional<std::string> {
+    if (!e.behaviour.ends_with("/logs")) return respond(e);
+    return R"({"LogsWrittenTo":"","Error":"","total_size":9})";
+  };
+  const auto result = nunet({"deployment", "logs", "abc", "--stdout"});
+  EXPECT_EQ(result.code, 0);
+  EXPECT_THAT(result.err, HasSubstr("(the last 9 bytes of the standard output of work are missing"));
+}
+
+TEST_F(DeployTest, PagesThatContradictThemselvesAreRefused) {
+  for (const char* page :
+       {R"("next_offset":3,"total_size":9,"data":"YWE=")", R"("next_offset":2,"total_size":1,"data":"YWE=")",
+        R"("offset":7,"next_offset":2,"total_size":9,"data":"YWE=")"}) {
+    always(fmt::format(R"({{"LogsWrittenTo":"","Error":"",{}}})", page));
+    const auto result = nunet({"deployment", "logs", "abc", "work"});
+    EXPECT_EQ(result.code, 1) << page;
+    EXPECT_THAT(result.err, HasSubstr("contradicts itself"));
+  }
+}
+
+TEST_F(DeployTest, ADaemonThatSendsNoPagesIsNamed) {
+  always(R"({"LogsWrittenTo":"/var/lib/nunet/deployments/abc","Error":""})");
+  const auto result = nunet({"deployment", "logs", "abc", "work"});
+  EXPECT_EQ(result.code, 1);
+  EXPECT_THAT(result.err, HasSubstr("wrote that of work to /var/lib/nunet/deployments/abc"));
+}
+
+TEST_F(DeployTest, TheLastLinesAreFoundFromTheEnd) {
+  const auto tail = [&](const std::string& lines) {
+    return nunet({"deployment", "logs", "abc", "work", "--tail", lines, "--stdout"}).out;
+  };
+  streams["work/stdout"].text = "1\n2\n3\n4\n";
+  EXPECT_EQ(tail("2"), "3\n4\n");
+  EXPECT_EQ(tail("0"), "");
+  EXPECT_EQ(tail("9"), "1\n2\n3\n4\n");
+  streams["work/stdout"].text = "1\n2\nunfinished";
+  EXPECT_EQ(tail("2"), "2\nunfinished");
+  streams["work/stdout"].text = "\n\n\n";
+  EXPECT_EQ(tail("2"), "\n\n");
+  streams["work/stdout"] = {.text = "gone\nhalf\n3\n", .dropped = 7};
+  EXPECT_EQ(tail("9"), "lf\n3\n");
+  std::string text;
+  for (int i = 1; i <= 1'000'000; ++i) text += fmt::format("{}\n", i);
+  streams["work/stdout"] = {.text = text};
+  pages = 0;
+  EXPECT_EQ(tail("1"), "1000000\n");
+  EXPECT_LE(pages, 3U) << "what is before is not fetched";
+  EXPECT_EQ(tail("500000").substr(0, 7), "500001\n");
+  page_size = 1000;
+  EXPECT_EQ(tail("50000").substr(0, 7), "950001\n") << "pages shorter than requested";
+  EXPECT_EQ(nunet({"deployment", "logs", "abc", "work", "--tail", "many"}).code, 2);
+}
+
+TEST_F(DeployTest, FollowingPrintsBothStreamsUntilTheWorkHasEnded) {
+  streams = {{"work/stdout", {.text = "a\n", .ended = false}}, {"work/stderr", {.text = "", .ended = false}}};
+  states = {"Running"};
+  answer = [&](const Envelope& e) -> std::optional<std::string> {
+    if (!e.behaviour.ends_with("/status")) return respond(e);
+    return R"({"Status":"Running","Allocations":{"work":{"status":"completed"}}})";
+  };
+  on_page = [&] {
+    if (pages == 4) streams["work/stdout"].text += "b\n", streams["work/stderr"].text += "oops\n";
+    if (pages == 12) streams["work/stdout"].text += "c\n";
+    if (pages == 20)
+      for (auto& [name, stream] : streams) stream.ended = true;
+  };
+  const auto result = nunet({"deployment", "logs", "abc", "work", "-f"});
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_EQ(result.out, "a\nb\nc\n");
+  EXPECT_EQ(result.err, "oops\n");
+}
+
+TEST_F(DeployTest, FollowingContinuesWhenTheWorkIsRestarted) {
+  streams = {{"work/stdout", {.text = "first run\n", .ended = true}}};
+  int asked = 0;
+  answer = [&](const Envelope& e) -> std::optional<std::string> {
+    if (!e.behaviour.ends_with("/status")) return respond(e);
+    if (++asked == 1) streams["work/stdout"].text = "second\n";
+    return fmt::format(R"({{"Status":"Running","Allocations":{{"work":{{"status":"{}"}}}}}})",
+                       asked == 1 ? "restarting" : "completed");
+  };
+  const auto result = nunet({"deployment", "logs", "abc", "work", "--follow", "--stdout"});
+  EXPECT_EQ(result.out, "first run\nsecond\n");
+  EXPECT_EQ(result.err, "(the standard output of work starts anew: the work was restarted)\n");
+}
+
+TEST_F(DeployTest, FollowingEndsQuietlyWhenInterrupted) {
+  streams["work/stdout"].ended = false;
+  world.interrupt_after = 3;
+  const auto result = nunet({"deployment", "logs", "abc", "-f"});
+  EXPECT_EQ(result.code, 0);
+  EXPECT_EQ(result.out, "hello\n");
+  EXPECT_EQ(result.err, "");
+}
+
+TEST_F(DeployTest, FollowingOutlastsAnUnansweredRequest) {
+  int requested = 0;
+  answer = [&](const Envelope& e) -> std::optional<std::string> {
+    if (e.behaviour.ends_with("/logs") && ++requested == 1) return std::nullopt;
+    return respond(e);
+  };
+  const auto result = nunet({"deployment", "logs", "abc", "work", "-f"});
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_EQ(result.out, "hello\n");
+  answer = [](const Envelope&) { return std::nullopt; };
+  EXPECT_EQ(nunet({"deployment", "logs", "abc", "work", "-f"}).code, 3);
+}
+
+TEST_F(DeployTest, SeveralAllocationsAreNamed) {
+  streams["db/stdout"].text = "ready\n";
+  streams["db/stderr"];
+  const auto result = nunet({"deployment", "logs", "abc"});
+  EXPECT_EQ(result.out, "ready\nhello\n");
+  EXPECT_EQ(result.err, "==> db <==\n==> work <==\n");
+  EXPECT_EQ(nunet({"deployment", "logs", "abc", "-f"}).err, "==> db <==\n==> work <==\n");
+  EXPECT_EQ(nunet({"deployment", "logs", "abc", "nothing"}).code, 1);
+}
+
+}  // namespace
+}  // namespace dms::cli

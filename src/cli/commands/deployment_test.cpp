@@ -1,0 +1,330 @@
+// Commands about deployments.
+#include <gmock/gmock.h>
+#include <sys/stat.h>
+
+#include <thread>
+
+#include "cli/commands/test_deployments.hpp"
+
+namespace dms::cli {
+namespace {
+
+using actor::Envelope;
+using testing::HasSubstr;
+
+TEST_F(DeployTest, DeployPrintsTheIdAndSendsTheEnsemble) {
+  const auto result = nunet({"deploy", "-f", file, "-t", "2m"});
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_EQ(result.out, "abc\n");
+  EXPECT_EQ(requests.at(0).expiry(), world.now() + 2min);
+  const auto payload = json::parse(as_text(requests.at(0).message)).value();
+  EXPECT_TRUE(payload.at("Ensemble").at("v1").at("allocations").as_object().contains("work"));
+}
+
+TEST_F(DeployTest, AnEnsembleIsReadFromStandardInput) {
+  world.variables.erase("DMS_PASSPHRASE");
+  world.secrets = {"secret"};
+  const auto result = nunet({"deploy", "-f", "-"}, std::string(kEnsemble));
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_EQ(result.out, "abc\n");
+  EXPECT_EQ(world.prompts.size(), 1U) << "the passphrase comes from the terminal";
+  const auto payload = json::parse(as_text(requests.at(0).message)).value();
+  EXPECT_TRUE(payload.at("Ensemble").at("v1").at("allocations").as_object().contains("work"));
+  world.secrets = {"secret"};
+  EXPECT_EQ(nunet({"actor", "cmd", "/dms/node/deployment/new", "-f", "-"}, std::string(kEnsemble)).code, 0);
+  EXPECT_EQ(as_text(requests.at(1).message), as_text(requests.at(0).message));
+  EXPECT_THAT(nunet({"deploy", "-f", "-"}, "version: V1\n").err, HasSubstr("standard input: "));
+  EXPECT_EQ(nunet({"deploy", "-f", "-"}, std::string(2 << 20, ' ')).code, 1) << "bounded";
+}
+
+TEST_F(DeployTest, FilesNamedInAPipedEnsembleAreInTheWorkingFolder) {
+  const auto pipe = (world.home / "pipe").string();
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  const auto folder = std::filesystem::current_path();
+  ASSERT_TRUE(write_file(world.home / "here/token", "s3cret"));
+  std::filesystem::current_path(world.home / "here");
+  std::string yaml(kEnsemble);
+  yaml.insert(yaml.find("cmd:"), "environment: {A: \"${file:token}\"}, ");
+  std::thread writer([&] { std::ofstream(pipe) << yaml; });
+  const auto result = nunet({"deploy", "-f", pipe});
+  writer.join();
+  std::filesystem::current_path(folder);
+  EXPECT_EQ(result.code, 0) << result.err;
+}
+
+TEST_F(DeployTest, PlaceholdersAreFilledInBeforeTheEnsembleIsSent) {
+  (void)write_file(world.home / "token", "s3cret");
+  world.variables["TOKEN"] = "t";
+  std::string text(kEnsemble);
+  text.insert(text.find("cmd:"), "environment: {A: \"${file:token}\", B: \"${env:TOKEN}\"}, ");
+  (void)write_file(file, text);
+  EXPECT_EQ(nunet({"deploy", "-f", file}).code, 0);
+  EXPECT_EQ(nunet({"actor", "cmd", "/dms/node/deployment/new", "-f", file}).code, 0);
+  ASSERT_GE(requests.size(), 2U);
+  for (const auto& envelope : requests)
+    EXPECT_THAT(std::string(as_text(envelope.message)), HasSubstr(R"("environment":["A=s3cret","B=t"])"));
+}
+
+TEST_F(DeployTest, EveryPlaceholderThatCannotBeFilledInIsNamedWithItsPlace) {
+  std::string text(kEnsemble);
+  text.insert(text.find("cmd:"), "environment: {A: \"${file:gone}\", B: \"${env:UNSET}\"}, ");
+  (void)write_file(file, text);
+  const auto result = nunet({"deploy", "-f", file});
+  EXPECT_EQ(result.code, 1);
+  EXPECT_THAT(result.err, HasSubstr("allocations.work.execution.environment.A: ${file:gone}: "));
+  EXPECT_THAT(result.err,
+              HasSubstr("allocations.work.execution.environment.B: ${env:UNSET}: the variable UNSET is not set"));
+  EXPECT_TRUE(requests.empty());
+}
+
+TEST_F(DeployTest, WaitingPrintsEachStatusOnceAndTheOutput) {
+  const auto result = nunet({"deploy", "-f", file, "--wait"});
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_EQ(result.out, "abc\nhello\n");
+  EXPECT_EQ(result.err, "Preparing\nRunning\nCompleted\n");
+}
+
+TEST_F(DeployTest, AFailedDeploymentFailsTheCommand) {
+  states = {"Preparing", "Failed"};
+  const auto result = nunet({"deploy", "-f", file, "--follow"});
+  EXPECT_EQ(result.code, 1);
+  EXPECT_THAT(result.err, HasSubstr("no bids"));
+}
+
+TEST_F(DeployTest, AnExitCodeIsNamedOnce) {
+  const auto shown = [this](int code, std::string_view reason) {
+    const json::Object work{{"status", "failed"}, {"exit_code", code}, {"reason", reason}};
+    always(json::write(json::Object{{"Status", "Failed"}, {"Allocations", json::Object{{"work", work}}}}));
+    return nunet({"deployment", "status", "abc"}).out;
+  };
+  EXPECT_EQ(shown(129, "exit code 129, perhaps SIGHUP"), "Failed\n  work: failed, exit code 129, perhaps SIGHUP\n");
+  EXPECT_EQ(shown(7, "out of memory"), "Failed\n  work: failed, exit code 7, out of memory\n");
+  EXPECT_EQ(shown(7, ""), "Failed\n  work: failed, exit code 7\n");
+}
+
+TEST_F(DeployTest, InterruptingDoesNotEndTheDeployment) {
+  states = {"Running"};
+  world.interrupt_after = 3;
+  const auto result = nunet({"deploy", "-f", file, "--wait"});
+  EXPECT_EQ(result.code, 130);
+  EXPECT_EQ(result.out, "abc\n");
+  EXPECT_THAT(result.err, HasSubstr("nunet deployment shutdown abc"));
+}
+
+TEST_F(DeployTest, AnInvalidEnsembleIsRefusedBeforeItIsSent) {
+  (void)write_file(file, "version: V1\nallocations: {}\n");
+  EXPECT_EQ(nunet({"deploy", "-f", file}).code, 1);
+  EXPECT_EQ(nunet({"deploy", "-f", file + ".missing"}).code, 1);
+  EXPECT_TRUE(requests.empty());
+}
+
+TEST_F(DeployTest, TextOfOtherMachinesReachesTheTerminalEscaped) {
+  const std::string hostile = "\x1b[2J\x1b[Hx\u009b2J\u202e\nCompleted";
+  const std::string shown = "\\x1b[2J\\x1b[Hx\\u009b2J\\u202e\\x0aCompleted";
+  const auto expect_harmless = [](const std::string& text) {
+    for (const std::string_view raw : {"\x1b", "\u009b", "\u202e", "\nCompleted"})
+      EXPECT_EQ(text.find(raw), std::string::npos) << text;
+  };
+  always(json::write(
+      json::Object{{"Status", "Failed"},
+                   {"Allocations", json::Object{{"work", json::Object{{"status", hostile}, {"reason", hostile}}}}}}));
+  auto result = nunet({"deployment", "status", "abc"});
+  EXPECT_EQ(result.out, fmt::format("Failed\n  work: failed, {}\n", shown));
+  result = nunet({"deployment", "status", "abc", "--json"});
+  expect_harmless(result.out);
+  EXPECT_EQ(json::parse(result.out)->at("Allocations").at("work").at("reason").as_string(), hostile)
+      << "the same value";
+  always(json::write(json::Object{{"Status", ""}, {"Error", hostile}}));
+  for (const char* command : {"status", "manifest", "logs"}) {
+    result = nunet({"deployment", command, "abc"});
+    EXPECT_EQ(result.code, 1) << command;
+    expect_harmless(result.out + result.err);
+  }
+  always(json::write(json::Object{{"Deployments", json::Object{{hostile, hostile}}}}));
+  result = nunet({"deployment", "list"});
+  EXPECT_THAT(result.out, HasSubstr(shown));
+  expect_harmless(result.out);
+  always(json::write(json::Object{{"OK", false}, {"Error", hostile}}));
+  result = nunet({"actor", "cmd", "/public/hello"});
+  EXPECT_EQ(result.code, 1);
+  expect_harmless(result.out + result.err);
+  world.daemon = [&](const HttpRequest&) { return HttpResponse{400, json::write(json::Object{{"error", hostile}})}; };
+  expect_harmless(nunet({"actor", "cmd", "/public/hello"}).err);
+  expect_harmless(nunet({hostile}).err);
+}
+
+TEST_F(DeployTest, DeploymentsAreListedShownAndShutDown) {
+  EXPECT_EQ(nunet({"deployment", "list"}).out, "DEPLOYMENT  STATUS\nabc         Running\nabcdef      Completed\n");
+  EXPECT_EQ(nunet({"deployment", "list", "--json"}).out,
+            "{\n  \"abc\": \"Running\",\n  \"abcdef\": \"Completed\"\n}\n");
+  EXPECT_EQ(nunet({"deployment", "status", "abc"}).out, "Preparing\n");
+  EXPECT_EQ(nunet({"deployment", "status", "-i", "abc"}).out, "Running\n");
+  EXPECT_EQ(nunet({"deployment", "logs", "abc"}).out, "hello\n");
+  EXPECT_EQ(nunet({"deployment", "logs", "abc", "-a", "work"}).out, "hello\n");
+  EXPECT_EQ(nunet({"deployment", "status"}).code, 2);
+  always(R"({"OK":true,"Error":""})");
+  EXPECT_EQ(nunet({"deployment", "shutdown", "abc"}).code, 0);
+  always(R"({"OK":false,"Error":"it is over"})");
+  EXPECT_EQ(nunet({"deployment", "shutdown", "abc"}).code, 1);
+}
+
+TEST_F(DeployTest, AFieldWithoutEffectIsRefusedBeforeTheEnsembleIsSent) {
+  std::string text(kEnsemble);
+  text.insert(text.find("resources:"), "failure_recovery: one_for_one\n    dns_name: elsewhere\n    ");
+  (void)write_file(file, text);
+  for (const std::vector<std::string>& words :
+       std::vector<std::vector<std::string>>{{"deploy", "-f", file}, {"deployment", "update", "abc", "-f", file}}) {
+    const auto result = nunet(words);
+    EXPECT_EQ(result.code, 1);
+    EXPECT_THAT(result.err, HasSubstr("2 fields are not available:"));
+    EXPECT_THAT(result.err, HasSubstr("allocations.work.failure_recovery: only stay_down"));
+    EXPECT_THAT(result.err, HasSubstr("allocations.work.dns_name: "));
+  }
+  EXPECT_TRUE(requests.empty());
+}
+
+TEST_F(DeployTest, WaitingShowsHealthAndRestarts) {
+  int asked = 0;
+  answer = [&](const Envelope& e) -> std::optional<std::string> {
+    if (!e.behaviour.ends_with("/status")) return respond(e);
+    const bool healthy = ++asked > 2;
+    return json::write(
+        json::Object{{"Status", healthy ? "Completed" : "Provisioning"},
+                     {"Allocations", json::Object{{"work", json::Object{{"status", healthy ? "completed" : "running"},
+                                                                        {"peer", "12D3"},
+                                                                        {"health", healthy ? "healthy" : "starting"},
+                                                                        {"restarts", healthy ? 2 : 0}}}}}});
+  };
+  EXPECT_EQ(nunet({"deploy", "-f", file, "--wait"}).err,
+            "Provisioning\n  work: running on 12D3, starting\n"
+            "Completed\n  work: completed on 12D3, healthy, restarted 2 times\n");
+}
+
+TEST_F(DeployTest, WaitingAsksAtAFixedInterval) {
+  states = std::vector<std::string>(50, "Running");
+  states.emplace_back("Completed");
+  const auto begin = world.now();
+  EXPECT_EQ(nunet({"deploy", "-f", file, "--wait"}).code, 0);
+  EXPECT_EQ(world.now() - begin, 50 * 200ms);
+}
+
+TEST_F(DeployTest, AllPagesOfTheListAreFetched) {
+  answer = [](const Envelope& e) -> std::optional<std::string> {
+    const auto request = json::decode<protocol::DeploymentListRequest>(e.message).value();
+    if (request.after.empty()) return R"({"Deployments":{"a":"Running","b":"Failed"},"Next":"b"})";
+    if (request.after == "b") return R"({"Deployments":{"c":"Running"}})";
+    return R"({"Error":"unexpected"})";
+  };
+  EXPECT_EQ(nunet({"deployment", "list"}).out,
+            "DEPLOYMENT  STATUS\na           Running\nb           Failed\nc           Running\n");
+  always(R"({"Deployments":{"a":"Running"},"Next":"a"})");
+  const auto endless = nunet({"deployment", "list"});
+  EXPECT_EQ(endless.code, 1);
+  EXPECT_THAT(endless.err, HasSubstr("twice"));
+}
+
+TEST_F(DeployTest, TheListIsFilteredByTheDaemon) {
+  const auto sent = [&](std::vector<std::string> words) {
+    words.insert(words.begin(), {"deployment", "list"});
+    EXPECT_EQ(nunet(words).code, 0);
+    return std::string(as_text(requests.back().message));
+  };
+  EXPECT_EQ(sent({"--status", "running,Failed", "--filter", "team=blue"}),
+            R"({"Metadata":{"team":"blue"},"Status":["Running","Failed"]})");
+  always(R"({"Deployments":{}})");
+  EXPECT_EQ(nunet({"deployment", "list", "--status", "Running"}).err, "No deployment matches.\n");
+  const auto wrong = nunet({"deployment", "list", "--status", "Runing"});
+  EXPECT_EQ(wrong.code, 2);
+  EXPECT_THAT(wrong.err, HasSubstr("ShuttingDown or Completed"));
+}
+
+TEST_F(DeployTest, InfoShowsWhatAllocationsUse) {
+  protocol::DeploymentInfoReply info;
+  info.status = "Running";
+  info.created = world.now().nanos;
+  info.metadata = {{"team", "blue"}};
+  protocol::AllocationUsage& usage = info.allocations["work"];
+  usage.status = protocol::AllocationStatus::running;
+  usage.peer = "12D3";
+  usage.health = protocol::Health::healthy;
+  usage.node = "place";
+  usage.type = "task";
+  usage.executor = "sandbox";
+  usage.resources.cpu.cores = {500};
+  usage.resources.ram.size = {1 << 30};
+  usage.resources.disk.size = {1 << 30};
+  usage.lease_ns = Duration(5min).count();
+  usage.cpu_seconds = 1.5;
+  usage.memory_bytes = 64 << 20;
+  usage.out_size = 2048;
+  usage.err_size = 1024;
+  usage.incarnation = "i1";
+  usage.results = {"out", "report.txt"};
+  always(json::encode(info));
+  EXPECT_EQ(nunet({"deployment", "info", "abc"}).out,
+            "Running\n"
+            "  created 2025-10-09 08:53:20 UTC\n"
+            "  team=blue\n"
+            "  work: running on 12D3, healthy\n"
+            "    node        place\n"
+            "    runs as     task in sandbox\n"
+            "    reserved    0.5 cores, 1 GiB memory, 1 GiB disk\n"
+            "    used        1.50 s of processor time, 64 MiB memory\n"
+            "    output      3 KiB, 1 KiB of it on standard error\n"
+            "    lease       300.0 s\n"
+            "    incarnation i1\n"
+            "    results     out, report.txt\n");
+  const auto printed = json::parse(nunet({"deployment", "info", "abc", "--json"}).out).value();
+  EXPECT_EQ(json::write(printed), json::encode(info)) << "the reply as it is";
+  always(R"({"Status":"","Error":"there is no deployment 'abc'","Created":0,"Ended":0})");
+  EXPECT_EQ(nunet({"deployment", "info", "abc"}).code, 1);
+  EXPECT_EQ(nunet({"deployment", "info", "abc", "--json"}).code, 1);
+}
+
+TEST_F(DeployTest, ADeploymentIsUpdatedDeletedAndPruned) {
+  always(R"({"OK":true,"Error":""})");
+  EXPECT_EQ(nunet({"deployment", "update", "abc", "-f", file}).err, "Deployment abc is updated.\n");
+  const auto payload = json::parse(as_text(requests.back().message)).value();
+  EXPECT_EQ(payload.at("EnsembleID").as_string(), "abc");
+  EXPECT_TRUE(payload.at("Ensemble").at("v1").at("allocations").as_object().contains("work"));
+  EXPECT_EQ(requests.back().behaviour, "/dms/node/deployment/update");
+  EXPECT_EQ(nunet({"deployment", "delete", "abc"}).err, "Deployment abc and its output are deleted.\n");
+  EXPECT_EQ(requests.back().behaviour, "/dms/node/deployment/delete");
+  EXPECT_EQ(nunet({"deployment", "delete", "abc", "--json"}).out, "{\n  \"OK\": true,\n  \"Error\": \"\"\n}\n");
+  always(R"({"OK":false,"Error":"it has not ended"})");
+  for (const char* command : {"update", "delete", "shutdown"}) {
+    std::vector<std::string> words{"deployment", command, "abc", "--json"};
+    if (words[1] == "update") words.insert(words.end(), {"-f", file});
+    const auto refused = nunet(words);
+    EXPECT_EQ(refused.code, 1) << command;
+    EXPECT_THAT(refused.err, HasSubstr("it has not ended"));
+    EXPECT_THAT(refused.out, HasSubstr("it has not ended")) << "the reply is printed as well";
+  }
+  always(R"({"Deployments":["abc","def"]})");
+  const auto pruned = nunet({"deployment", "prune", "--older-than", "7d", "--filter", "team=blue"});
+  EXPECT_EQ(pruned.out, "abc\ndef\n");
+  EXPECT_EQ(pruned.err, "2 deployments and their output are deleted.\n");
+  EXPECT_EQ(as_text(requests.back().message), R"({"Metadata":{"team":"blue"},"OlderThan":604800000000000})");
+  always(R"({"Deployments":[],"Error":"the disk is full"})");
+  EXPECT_EQ(nunet({"deployment", "prune"}).code, 1);
+}
+
+TEST_F(DeployTest, IdsAndAllocationsAreCompletedIfThePassphraseIsInTheEnvironment) {
+  const auto offered = [&](std::vector<std::string> words) {
+    words.insert(words.begin(), {"__complete", "--"});
+    return nunet(words).out;
+  };
+  EXPECT_EQ(offered({"deployment", "status", "ab"}), "abc\nabcdef\n");
+  EXPECT_EQ(offered({"deployment", "logs", "abc", ""}), "work\n");
+  EXPECT_EQ(offered({"deployment", "logs", "abc", "-a", "w"}), "work\n");
+  EXPECT_EQ(offered({"deployment", "list", "--status", "Sh"}), "ShuttingDown\n");
+  always(R"j({"Deployments":{"$(rm)":"Running","ok":"Running"}})j");
+  EXPECT_EQ(offered({"deployment", "status", ""}), "ok\n") << "it goes to a shell";
+  world.variables.erase("DMS_PASSPHRASE");
+  world.secrets = {"secret"};
+  EXPECT_EQ(offered({"deployment", "status", ""}), "");
+  EXPECT_TRUE(world.prompts.empty());
+}
+
+}  // namespace
+}  // namespace dms::cli
