@@ -138,11 +138,15 @@ Result<std::string> make_payload(Session& session, const protocol::Declaration& 
   return json::write(payload);
 }
 
+std::filesystem::path ensemble_folder(const std::filesystem::path& file) {
+  std::error_code ignored;
+  return std::filesystem::is_regular_file(file, ignored) ? file.parent_path() : std::filesystem::path();
+}
+
 Result<jobs::Ensemble> read_ensemble(Session& session, const std::filesystem::path& file) {
   const bool piped = file == "-";
   TRY(auto yaml, piped ? session.read_input(kMaxFile) : read_file(file, kMaxFile));
-  std::error_code ignored;
-  const auto folder = std::filesystem::is_regular_file(file, ignored) ? file.parent_path() : std::filesystem::path();
+  const auto folder = ensemble_folder(file);
   auto ensemble = jobs::Ensemble::parse_yaml(
       yaml, {.file = [&](const std::string& path) { return read_file(folder / path, kMaxFile); },
              .variable = [&](const std::string& name) { return session.environment().variable(name); }});

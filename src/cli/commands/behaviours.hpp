@@ -25,4 +25,7 @@ Result<std::string> make_payload(Session& session, const protocol::Declaration& 
 /// folder.
 Result<jobs::Ensemble> read_ensemble(Session& session, const std::filesystem::path& file);
 
+/// The folder from which its relative paths count.
+[[nodiscard]] std::filesystem::path ensemble_folder(const std::filesystem::path& file);
+
 }  // namespace dms::cli

@@ -1,4 +1,5 @@
 // nunet deploy: from the file of an ensemble to the output of its allocations.
+#include "cli/client/upload.hpp"
 #include "cli/commands/behaviours.hpp"
 #include "cli/commands/deployment.hpp"
 #include "cli/commands/groups.hpp"
@@ -18,6 +19,10 @@ Result<jobs::Ensemble> read_supported_ensemble(Session& session, const Arguments
   return ensemble;
 }
 
+Result<void> send_inputs(Session& session, Client& client, jobs::Ensemble& ensemble, const Arguments& arguments) {
+  return upload_inputs(session, client, ensemble, ensemble_folder(arguments.get("file", "ensemble.yaml")));
+}
+
 Option ensemble_option() {
   return {.name = "file",
           .letter = 'f',
@@ -31,6 +36,7 @@ namespace {
 /// Prints each change of status until the deployment has ended; without `until_end`, until it is running.
 Result<DeploymentStatusReply> watch(Session& session, Client& client, const std::string& id, bool until_end) {
   std::vector<std::string> shown;
+  const UnixTime quick_end = session.environment().now() + kQuickTime;
   for (int missed = 0;;) {
     auto status = query_status(client, id);
     if (!status && (!status.error().is(Errc::refused) || ++missed >= kMaxUnanswered)) return status;
@@ -42,7 +48,7 @@ Result<DeploymentStatusReply> watch(Session& session, Client& client, const std:
       }
       if (has_ended(*status) || (!until_end && is_in(*status, DeploymentStatus::running))) return status;
     }
-    TRY_VOID(session.environment().pause(kPoll));
+    TRY_VOID(session.environment().pause(session.environment().now() < quick_end ? kQuickPoll : kSlowPoll));
   }
 }
 
@@ -79,6 +85,7 @@ Result<void> deploy(Session& session, const Arguments& arguments) {
   TRY(auto ensemble, read_supported_ensemble(session, arguments));
   const bool until_end = !has_services(ensemble);
   TRY(auto client, Client::open(session, context_name(arguments)));
+  TRY_VOID(send_inputs(session, client, ensemble, arguments));
   const protocol::NewDeploymentRequest request{std::move(ensemble)};
   TRY(auto reply, client.call(protocol::kDeploymentNew, request, timeout));
   if (reply.status != "OK" || reply.ensemble_id.empty())

@@ -201,8 +201,10 @@ Result<void> deployment_manifest(Session& session, const Arguments& arguments) {
 Result<void> deployment_update(Session& session, const Arguments& arguments) {
   TRY(auto id, deployment_id(arguments));
   TRY(auto ensemble, read_supported_ensemble(session, arguments));
+  TRY(auto client, Client::open(session, context_name(arguments)));
+  TRY_VOID(send_inputs(session, client, ensemble, arguments));
   const protocol::DeploymentUpdateRequest request{id, std::move(ensemble)};
-  TRY(const auto reply, ask(session, arguments, protocol::kDeploymentUpdate, request));
+  TRY(const auto reply, client.call(protocol::kDeploymentUpdate, request));
   return acknowledge(session, arguments, reply, fmt::format("Deployment {} is updated.", id));
 }
 
@@ -331,7 +333,7 @@ Command deployment_commands() {
                                        deployment_status)),
               with_json(one_deployment("info", "Show a deployment with what its allocations use",
                                        "nunet deployment info 4f2a... --json", deployment_info)),
-              logs_command(),
+              logs_command(), results_command(),
               with_json(one_deployment("manifest", "Print as JSON which machine runs which allocation of a deployment",
                                        "nunet deployment manifest 4f2a...", deployment_manifest)),
               update_command(),

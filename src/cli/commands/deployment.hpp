@@ -11,6 +11,10 @@ namespace dms::cli {
 
 /// Between two requests about the same deployment.
 inline constexpr Duration kPoll = std::chrono::milliseconds(200);
+/// The same for `deploy --wait`: in its first seconds, in which short tasks end, and later.
+inline constexpr Duration kQuickPoll = std::chrono::milliseconds(50);
+inline constexpr Duration kQuickTime = std::chrono::seconds(5);
+inline constexpr Duration kSlowPoll = std::chrono::milliseconds(500);
 /// Watching ends after this many requests in a row without a reply.
 inline constexpr int kMaxUnanswered = 3;
 
@@ -31,6 +35,8 @@ Result<std::vector<std::string>> allocations_of(Client& client, const std::strin
 
 /// An ensemble whose every field has an effect (jobs/ensemble/supported.hpp).
 Result<jobs::Ensemble> read_supported_ensemble(Session& session, const Arguments& arguments);
+/// Sends the files that its inputs name (client/upload.hpp).
+Result<void> send_inputs(Session& session, Client& client, jobs::Ensemble& ensemble, const Arguments& arguments);
 [[nodiscard]] Option ensemble_option();
 
 /// Copies both streams of each allocation to those of this process. What is missing is reported on standard error.
@@ -45,5 +51,6 @@ void print_reply_json(Session& session, const Reply& reply) {
 /// A command about one deployment.
 Command one_deployment(std::string name, std::string summary, std::string example, Action action);
 Command logs_command();
+Command results_command();
 
 }  // namespace dms::cli

@@ -200,12 +200,12 @@ TEST_F(DeployTest, WaitingShowsHealthAndRestarts) {
             "Completed\n  work: completed on 12D3, healthy, restarted 2 times\n");
 }
 
-TEST_F(DeployTest, WaitingAsksAtAFixedInterval) {
-  states = std::vector<std::string>(50, "Running");
+TEST_F(DeployTest, WaitingAsksOftenAtFirstAndSeldomLater) {
+  states = std::vector<std::string>(120, "Running");
   states.emplace_back("Completed");
   const auto begin = world.now();
   EXPECT_EQ(nunet({"deploy", "-f", file, "--wait"}).code, 0);
-  EXPECT_EQ(world.now() - begin, 50 * 200ms);
+  EXPECT_EQ(world.now() - begin, 100 * 50ms + 20 * 500ms);
 }
 
 TEST_F(DeployTest, AllPagesOfTheListAreFetched) {

@@ -1,0 +1,76 @@
+#include "cli/client/download.hpp"
+
+#include "encoding/multibase.hpp"
+#include "jobs/ensemble/work_path.hpp"
+#include "transfer/archive.hpp"
+
+namespace dms::cli {
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr Duration kPause = std::chrono::milliseconds(200);
+/// A result without progress for this long is given up; its part stays.
+constexpr Duration kPatience = std::chrono::seconds(30);
+
+/// From the end of `part` to the end of the stream.
+Result<void> receive(Session& session, OutputStream& stream, transfer::PartFile& part, const DownloadOptions& options) {
+  Duration waited{0};
+  stream.seek(part.size());
+  while (!stream.ended() || stream.position() < stream.total()) {
+    TRY(const auto piece, stream.next());
+    if (piece.restarted) TRY_VOID(part.restart());
+    if (piece.missing > 0) return fail(Errc::failed, "{} bytes of it are missing at the daemon", piece.missing);
+    TRY_VOID(part.append(piece.data));
+    if (options.on_progress) options.on_progress(part.size(), stream.total());
+    if (!piece.data.empty()) {
+      waited = {};
+      continue;
+    }
+    if (stream.ended()) break;
+    if (waited >= kPatience) return fail(Errc::refused, "the daemon has sent nothing for {} s", waited / 1s);
+    TRY_VOID(session.environment().pause(kPause));
+    waited += kPause;
+  }
+  return {};
+}
+
+bool is_whole(const OutputStream& stream, const transfer::PartFile& part) {
+  if (part.size() != stream.total()) return false;
+  return stream.digest().empty() || encode(Base::hex, part.digest()) == stream.digest();
+}
+
+}  // namespace
+
+Result<Downloaded> download(Session& session, OutputStream& stream, const std::string& name,
+                            const DownloadOptions& options) {
+  if (!jobs::is_work_path(name)) return fail(Errc::failed, "\"{}\" is not the name of a result", name);
+  const fs::path target = options.folder / jobs::without_slash(name);
+  std::error_code error;
+  if (!options.replace && fs::exists(fs::symlink_status(target, error)))
+    return fail(Errc::failed, "{} exists already; choose another folder with --output, or --force", target.string());
+  fs::create_directories(target.has_parent_path() ? target.parent_path() : fs::path("."), error);
+  if (error) return fail(dms::Errc::io, "making {}: {}", target.parent_path().string(), error.message());
+  TRY(const bool folder, stream.probe_folder());
+  const fs::path file = folder ? fs::path(target.string() + ".tar") : target;
+  TRY(auto part, transfer::PartFile::open(file));
+  const bool continued = part.size() > 0;
+  TRY_VOID(receive(session, stream, part, options));
+  if (!is_whole(stream, part) && continued) {
+    TRY_VOID(part.restart());
+    TRY_VOID(receive(session, stream, part, options));
+  }
+  if (!is_whole(stream, part)) {
+    part.discard();
+    return fail(Errc::failed, "what arrived has another SHA-256 than the daemon says; repeat the command");
+  }
+  TRY_VOID(part.finish());
+  Downloaded done{.path = target, .size = stream.total(), .folder = folder};
+  if (!folder) return done;
+  TRY_VOID(transfer::unpack(file, true, options.folder.empty() ? fs::path(".") : options.folder,
+                            jobs::without_slash(name), {}));
+  fs::remove(file, error);
+  return done;
+}
+
+}  // namespace dms::cli

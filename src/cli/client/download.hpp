@@ -1,0 +1,35 @@
+// Fetches a result of an allocation from the daemon into a file or folder.
+//
+// Model
+//  1. A file arrives as `<path>.part`, a folder as the archive `<path>.tar.part`; complete and verified it gets its name,
+//     or is unpacked. What an interrupted download has left is continued.
+//  2. If the daemon names a digest and the bytes have another one, a continued download starts once more from the first
+//     byte; else the download fails and nothing is left.
+//  3. The name of a result comes from the ensemble; it stays below the folder, and the archive's entries stay below it
+//     (transfer/archive.hpp).
+#pragma once
+
+#include <filesystem>
+#include <functional>
+
+#include "cli/client/output.hpp"
+
+namespace dms::cli {
+
+struct Downloaded {
+  std::filesystem::path path;
+  std::uint64_t size = 0;  ///< of what was sent
+  bool folder = false;
+};
+
+struct DownloadOptions {
+  std::filesystem::path folder;
+  bool replace = false;  ///< what is there already
+  /// Called after each page.
+  std::function<void(std::uint64_t received, std::uint64_t size)> on_progress;
+};
+
+Result<Downloaded> download(Session& session, OutputStream& stream, const std::string& name,
+                            const DownloadOptions& options);
+
+}  // namespace dms::cli

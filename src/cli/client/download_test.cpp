@@ -1,0 +1,148 @@
+// Downloads of results, from a daemon that serves them in pages.
+#include "cli/client/download.hpp"
+
+#include <gmock/gmock.h>
+
+#include "cli/commands/test_deployments.hpp"
+#include "encoding/multibase.hpp"
+#include "transfer/archive.hpp"
+
+namespace dms::cli {
+namespace {
+
+using actor::Envelope;
+using testing::HasSubstr;
+
+struct ResultsTest : DeployTest {
+  std::vector<std::string> names{"report.txt"};
+  std::map<std::string, std::string> digests;
+  std::set<std::string> folders;
+  std::filesystem::path to = world.home / "to";
+
+  ResultsTest() {
+    answer = [this](const Envelope& e) -> std::optional<std::string> {
+      if (e.behaviour.ends_with("/info")) return info();
+      if (!e.behaviour.ends_with("/logs")) return respond(e);
+      auto reply = logs(e);
+      const auto request = json::decode<protocol::DeploymentLogsRequest>(e.message).value();
+      const std::string name = request.stream.substr(request.stream.find(':') + 1);
+      if (digests.contains(name)) reply.digest = digests.at(name);
+      reply.folder = folders.contains(name);
+      return json::encode(reply);
+    };
+  }
+
+  std::string info() const {
+    protocol::DeploymentInfoReply reply;
+    reply.status = "Completed";
+    reply.allocations["work"].results = names;
+    return json::encode(reply);
+  }
+  void serve_result(const std::string& name, const std::string& bytes) {
+    streams["work/result:" + name].text = bytes;
+    digests[name] = encode(Base::hex, crypto::sha256(as_bytes(bytes)));
+  }
+  CommandResult fetch(std::vector<std::string> more = {}) {
+    std::vector<std::string> words{"deployment", "results", "abc", "work", "-o", to.string()};
+    words.insert(words.end(), more.begin(), more.end());
+    return nunet(words);
+  }
+  std::string written(const std::string& name) const { return read_file(to / name, 16 << 20).value_or("(nothing)"); }
+};
+
+TEST_F(ResultsTest, FilesArriveUnderTheirNames) {
+  names = {"report.txt", "out/model.bin"};
+  serve_result("report.txt", "fine\n");
+  const std::string model(2'000'000, 'm');
+  serve_result("out/model.bin", model);
+  const auto result = fetch();
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_EQ(result.out, fmt::format("{0}/report.txt\n{0}/out/model.bin\n", to.string()));
+  EXPECT_EQ(written("report.txt"), "fine\n");
+  EXPECT_TRUE(written("out/model.bin") == model);
+  EXPECT_FALSE(std::filesystem::exists(to / "report.txt.part"));
+}
+
+TEST_F(ResultsTest, WhatIsThereIsReplacedOnlyOnRequest) {
+  serve_result("report.txt", "new");
+  ASSERT_TRUE(write_file(to / "report.txt", "old"));
+  const auto refused = fetch();
+  EXPECT_EQ(refused.code, 1);
+  EXPECT_THAT(refused.err, HasSubstr("--force"));
+  EXPECT_EQ(written("report.txt"), "old");
+  EXPECT_EQ(fetch({"--force"}).code, 0);
+  EXPECT_EQ(written("report.txt"), "new");
+}
+
+TEST_F(ResultsTest, AnInterruptedDownloadContinues) {
+  std::string text;
+  for (int i = 0; i < 1000; ++i) text += fmt::format("{}\n", i);
+  serve_result("report.txt", text);
+  page_size = 1000;
+  auto whole = answer;
+  answer = [&, whole](const Envelope& e) { return pages < 3 ? whole(e) : std::nullopt; };
+  EXPECT_EQ(fetch().code, 3);
+  EXPECT_EQ(written("report.txt"), "(nothing)");
+  answer = whole;
+  pages = 0;
+  EXPECT_EQ(fetch().code, 0);
+  EXPECT_TRUE(written("report.txt") == text);
+  EXPECT_EQ(pages, 3U) << "one that asks what it is, two for the rest";
+}
+
+TEST_F(ResultsTest, APartOfAnotherFileIsDropped) {
+  serve_result("report.txt", "right bytes");
+  ASSERT_TRUE(write_file(to / "report.txt.part", "wrong"));
+  EXPECT_EQ(fetch().code, 0);
+  EXPECT_EQ(written("report.txt"), "right bytes");
+  ASSERT_TRUE(write_file(to / "report.txt.part", "longer than the file itself"));
+  EXPECT_EQ(fetch({"--force"}).code, 0);
+  EXPECT_EQ(written("report.txt"), "right bytes");
+}
+
+TEST_F(ResultsTest, BytesWithAnotherDigestAreNotKept) {
+  serve_result("report.txt", "fine");
+  streams["work/result:report.txt"].text = "evil";
+  const auto result = fetch();
+  EXPECT_EQ(result.code, 1);
+  EXPECT_THAT(result.err, HasSubstr("SHA-256"));
+  EXPECT_EQ(written("report.txt"), "(nothing)");
+  EXPECT_FALSE(std::filesystem::exists(to / "report.txt.part"));
+}
+
+TEST_F(ResultsTest, AFolderIsUnpacked) {
+  const auto from = world.home / "from";
+  ASSERT_TRUE(write_file(from / "out/a", "A"));
+  ASSERT_TRUE(write_file(from / "out/deep/b", "B"));
+  ASSERT_TRUE(transfer::pack(from, "out", world.home / "out.tar", {}));
+  names = {"out/"};
+  folders = {"out/"};
+  serve_result("out/", read_file(world.home / "out.tar", 1 << 20).value());
+  const auto result = fetch();
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_EQ(written("out/a"), "A");
+  EXPECT_EQ(written("out/deep/b"), "B");
+  EXPECT_FALSE(std::filesystem::exists(to / "out.tar"));
+}
+
+TEST_F(ResultsTest, NamesDoNotLeaveTheFolder) {
+  for (const char* name : {"../evil", "/tmp/evil", "a/../../evil", ""}) {
+    names = {name};
+    serve_result(name, "evil");
+    EXPECT_EQ(fetch().code, 1) << name;
+  }
+  EXPECT_FALSE(std::filesystem::exists(world.home / "evil"));
+}
+
+TEST_F(ResultsTest, MissingBytesAndResultsAreErrors) {
+  serve_result("report.txt", "0123456789");
+  streams["work/result:report.txt"].dropped = 4;
+  EXPECT_THAT(fetch().err, HasSubstr("4 bytes of it are missing"));
+  names.clear();
+  EXPECT_THAT(fetch().err, HasSubstr("has no results here"));
+  EXPECT_EQ(nunet({"deployment", "results", "abc"}).code, 2);
+  EXPECT_EQ(nunet({"deployment", "results", "abc", "nothing"}).code, 1);
+}
+
+}  // namespace
+}  // namespace dms::cli

@@ -1,0 +1,131 @@
+#include "cli/client/upload.hpp"
+
+#include <set>
+
+#include "encoding/multibase.hpp"
+#include "protocol/transfer.hpp"
+#include "transfer/archive.hpp"
+
+namespace dms::cli {
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr Duration kReport = std::chrono::seconds(2);  ///< between two lines about an upload
+/// Pages in a row that the daemon does not take.
+constexpr int kMaxStuck = 3;
+
+/// Removed with what is in it.
+class TemporaryFolder {
+ public:
+  static Result<TemporaryFolder> make() {
+    std::error_code error;
+    std::string pattern = (fs::temp_directory_path(error) / "nunet-inputs-XXXXXX").string();
+    if (error || ::mkdtemp(pattern.data()) == nullptr)
+      return fail(dms::Errc::io, "making a temporary folder for archives; set TMPDIR");
+    return TemporaryFolder(pattern);
+  }
+  TemporaryFolder(TemporaryFolder&& other) noexcept : path_(std::exchange(other.path_, {})) {}
+  TemporaryFolder(const TemporaryFolder&) = delete;
+  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+  TemporaryFolder& operator=(TemporaryFolder&&) = delete;
+  ~TemporaryFolder() {
+    std::error_code ignored;
+    if (!path_.empty()) fs::remove_all(path_, ignored);
+  }
+  [[nodiscard]] const fs::path& path() const { return path_; }
+
+ private:
+  explicit TemporaryFolder(fs::path path) : path_(std::move(path)) {}
+  fs::path path_;
+};
+
+class Uploader {
+ public:
+  Uploader(Session& session, Client& client, fs::path temporary)
+      : session_(session), client_(client), temporary_(std::move(temporary)) {}
+
+  Result<void> send(const std::string& at, jobs::Input& input, const fs::path& folder) {
+    std::error_code error;
+    const fs::path path = fs::canonical(folder / input.file, error);
+    if (error) return fail(Errc::failed, "{}.file: {}: {}", at, (folder / input.file).string(), error.message());
+    auto sent = fs::is_directory(path) ? archive(path, input) : plain(path, input);
+    if (!sent) return fail(sent.error(), "{}.file: {}", at, path.string());
+    if (!done_.insert(input.digest).second) return {};
+    auto uploaded = upload(*sent, input);
+    if (!uploaded) return fail(uploaded.error(), "{}.file: sending {}", at, path.string());
+    return {};
+  }
+
+ private:
+  static void describe(jobs::Input& input, const transfer::Content& content, bool folder) {
+    input.digest = encode(Base::hex, content.digest);
+    input.size = content.size;
+    input.folder = folder;
+  }
+
+  static Result<fs::path> plain(const fs::path& path, jobs::Input& input) {
+    TRY(const auto content, transfer::content_of(path));
+    describe(input, content, false);
+    return path;
+  }
+
+  Result<fs::path> archive(const fs::path& path, jobs::Input& input) {
+    const fs::path to = temporary_ / fmt::format("{}.tar", done_.size());
+    std::error_code ignored;
+    fs::remove(to, ignored);
+    TRY(const auto packed, transfer::pack(path.parent_path(), path.filename().string(), to, {}));
+    describe(input, packed.content, true);
+    for (const auto& left : packed.left_out) session_.note(fmt::format("{} is not sent: {}", path.string(), left));
+    if (packed.left_out_count > packed.left_out.size())
+      session_.note(
+          fmt::format("{} is not sent: {} more", path.string(), packed.left_out_count - packed.left_out.size()));
+    return to;
+  }
+
+  Result<void> upload(const fs::path& file, const jobs::Input& input) {
+    TRY(const auto source, transfer::SourceFile::open(file, input.size));
+    protocol::DeploymentInputRequest page{.digest = input.digest, .size = input.size, .offset = 0, .data = {}};
+    UnixTime reported = session_.environment().now();
+    std::optional<std::uint64_t> before;
+    for (int stuck = 0; stuck < kMaxStuck;) {
+      TRY(const auto reply, client_.call(protocol::kDeploymentInput, page));
+      if (!reply.error.empty()) return fail(Errc::failed, "{}", reply.error);
+      if (reply.complete) return {};
+      if (reply.offset > input.size) return fail(Errc::failed, "the daemon asks for bytes behind the end");
+      stuck = before == reply.offset ? stuck + 1 : 0;
+      before = page.offset = reply.offset;
+      page.data.resize(std::min<std::uint64_t>(protocol::kInputPage, input.size - page.offset));
+      TRY_VOID(source.read(page.offset, page.data));
+      if (const UnixTime now = session_.environment().now(); now - reported >= kReport) {
+        reported = now;
+        session_.note(fmt::format("Sending {}: {} of {}", input.file, capability::ByteSize{page.offset}.to_string(),
+                                  capability::ByteSize{input.size}.to_string()));
+      }
+    }
+    return fail(Errc::failed, "the daemon does not take what is sent; repeat the command");
+  }
+
+  Session& session_;
+  Client& client_;
+  fs::path temporary_;
+  std::set<std::string> done_;
+};
+
+}  // namespace
+
+Result<void> upload_inputs(Session& session, Client& client, jobs::Ensemble& ensemble, const fs::path& folder) {
+  const auto has_file = [](const jobs::Input& input) { return !input.file.empty(); };
+  if (std::ranges::none_of(ensemble.allocations,
+                           [&](const auto& entry) { return std::ranges::any_of(entry.second.inputs, has_file); }))
+    return {};
+  TRY(const auto temporary, TemporaryFolder::make());
+  Uploader uploader(session, client, temporary.path());
+  for (auto& [name, allocation] : ensemble.allocations)
+    for (std::size_t i = 0; i < allocation.inputs.size(); ++i)
+      if (has_file(allocation.inputs[i]))
+        TRY_VOID(uploader.send(fmt::format("allocations.{}.inputs[{}]", name, i), allocation.inputs[i], folder));
+  return {};
+}
+
+}  // namespace dms::cli

@@ -1,0 +1,125 @@
+// Uploads of inputs to a daemon that keeps what it is sent.
+#include "cli/client/upload.hpp"
+
+#include <gmock/gmock.h>
+
+#include "cli/commands/test_daemon.hpp"
+#include "encoding/multibase.hpp"
+#include "protocol/transfer.hpp"
+#include "transfer/archive.hpp"
+
+namespace dms::cli {
+namespace {
+
+using actor::Envelope;
+using testing::HasSubstr;
+
+struct UploadTest : DaemonTest {
+  std::map<std::string, Bytes> received;  ///< by digest
+  std::size_t takes = protocol::kInputPage;
+  std::size_t pages = 0;
+  jobs::Ensemble ensemble;
+  std::filesystem::path folder = world.home / "project";
+
+  UploadTest() {
+    answer = [this](const Envelope& e) { return json::encode(take(e)); };
+  }
+
+  protocol::DeploymentInputReply take(const Envelope& e) {
+    const auto page = json::decode<protocol::DeploymentInputRequest>(e.message).value();
+    Bytes& file = received[page.digest];
+    if (!page.data.empty()) ++pages;
+    protocol::DeploymentInputReply reply;
+    if (page.offset == file.size())
+      file.insert(file.end(), page.data.begin(), page.data.begin() + std::min(takes, page.data.size()));
+    reply.offset = file.size();
+    reply.complete = file.size() == page.size && encode(Base::hex, crypto::sha256(file)) == page.digest;
+    return reply;
+  }
+  jobs::Input& add(const std::string& file, const std::string& to = "in") {
+    ensemble.allocations["work"].inputs.push_back({.to = to, .file = file});
+    return ensemble.allocations["work"].inputs.back();
+  }
+  Result<void> upload() {
+    std::istringstream in;
+    Session session({in, out, err}, world, command_tree(), {});
+    TRY(auto client, Client::open(session, "user"));
+    return upload_inputs(session, client, ensemble, folder);
+  }
+  std::ostringstream out;
+  std::ostringstream err;
+};
+
+TEST_F(UploadTest, AFileIsSentInPagesUnderItsDigest) {
+  const std::string text(1'200'000, 'x');
+  ASSERT_TRUE(write_file(folder / "data.bin", text));
+  jobs::Input& input = add("data.bin");
+  const auto done = upload();
+  ASSERT_TRUE(done) << done.error().to_string();
+  EXPECT_EQ(input.size, text.size());
+  EXPECT_FALSE(input.folder);
+  EXPECT_TRUE(as_text(received.at(input.digest)) == text);
+  EXPECT_EQ(pages, 3U);
+  EXPECT_TRUE(upload());
+  EXPECT_EQ(pages, 3U) << "it is there already";
+}
+
+TEST_F(UploadTest, AnInterruptedUploadContinues) {
+  ASSERT_TRUE(write_file(folder / "data.bin", std::string(1'200'000, 'x')));
+  const jobs::Input& input = add("data.bin");
+  const auto whole = answer;
+  answer = [&](const Envelope& e) { return pages < 2 ? whole(e) : std::nullopt; };
+  EXPECT_FALSE(upload());
+  answer = whole;
+  pages = 0;
+  EXPECT_TRUE(upload());
+  EXPECT_EQ(received.at(input.digest).size(), input.size);
+  EXPECT_EQ(pages, 1U);
+}
+
+TEST_F(UploadTest, AFolderIsSentAsAnArchive) {
+  ASSERT_TRUE(write_file(folder / "data/a", "A"));
+  ASSERT_TRUE(write_file(folder / "data/deep/b", "B"));
+  const jobs::Input& input = add("data/");
+  const auto done = upload();
+  ASSERT_TRUE(done) << done.error().to_string();
+  EXPECT_TRUE(input.folder);
+  ASSERT_TRUE(write_file(world.home / "data.tar", as_text(received.at(input.digest))));
+  ASSERT_TRUE(transfer::unpack(world.home / "data.tar", true, world.home, "again", {}));
+  EXPECT_EQ(read_file(world.home / "again/deep/b", 10).value_or(""), "B");
+}
+
+TEST_F(UploadTest, TheSameContentIsSentOnce) {
+  ASSERT_TRUE(write_file(folder / "a", "same"));
+  ASSERT_TRUE(write_file(folder / "b", "same"));
+  add("a", "x");
+  add("b", "y");
+  EXPECT_TRUE(upload());
+  EXPECT_EQ(pages, 1U);
+}
+
+TEST_F(UploadTest, AnEmptyFileIsSent) {
+  ASSERT_TRUE(write_file(folder / "empty", ""));
+  const jobs::Input& input = add("empty");
+  EXPECT_TRUE(upload());
+  EXPECT_EQ(input.size, 0U);
+}
+
+TEST_F(UploadTest, FailuresNameTheInput) {
+  add("nothing");
+  auto done = upload();
+  ASSERT_FALSE(done);
+  EXPECT_THAT(done.error().to_string(), HasSubstr("allocations.work.inputs[0].file: "));
+  ensemble = {};
+  ASSERT_TRUE(write_file(folder / "data.bin", "data"));
+  add("data.bin");
+  takes = 0;
+  EXPECT_THAT(upload().error().to_string(), HasSubstr("does not take what is sent"));
+  always(R"({"offset":0,"complete":false,"Error":"the disk is full"})");
+  EXPECT_THAT(upload().error().to_string(), HasSubstr("the disk is full"));
+  always(R"({"offset":99,"complete":false})");
+  EXPECT_THAT(upload().error().to_string(), HasSubstr("behind the end"));
+}
+
+}  // namespace
+}  // namespace dms::cli

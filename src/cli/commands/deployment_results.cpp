@@ -1,0 +1,75 @@
+// nunet deployment results: the files and folders that tasks have left.
+#include "capability/units.hpp"
+#include "cli/client/download.hpp"
+#include "cli/commands/deployment.hpp"
+
+namespace dms::cli {
+namespace {
+
+constexpr Duration kReport = std::chrono::seconds(2);  ///< between two lines about a download
+
+std::string size_text(std::uint64_t bytes) { return capability::ByteSize{bytes}.to_string(); }
+
+/// The results of an allocation that have come back.
+Result<std::vector<std::string>> results_of(Client& client, const std::string& id, const std::string& allocation) {
+  TRY(auto info, client.call(protocol::kDeploymentInfo, protocol::DeploymentId{id}));
+  if (info.status.empty()) return fail(Errc::failed, "{}", info.error);
+  const auto found = info.allocations.find(allocation);
+  if (found == info.allocations.end()) return fail(Errc::failed, "the deployment has no allocation {}", allocation);
+  if (found->second.results.empty())
+    return fail(Errc::failed,
+                "{} ({}) has no results here; they come back when the task has ended, and only those "
+                "that its ensemble declares",
+                allocation, to_string(found->second.status));
+  return found->second.results;
+}
+
+Result<void> fetch(Session& session, Client& client, const std::string& id, const std::string& allocation,
+                   const std::string& name, DownloadOptions options) {
+  UnixTime reported = session.environment().now();
+  options.on_progress = [&](std::uint64_t received, std::uint64_t size) {
+    const UnixTime now = session.environment().now();
+    if (now - reported < kReport) return;
+    reported = now;
+    session.note(fmt::format("Fetching {}: {} of {}", name, size_text(received), size_text(size)));
+  };
+  OutputStream stream(client, id, allocation, "result:" + name);
+  auto done = download(session, stream, name, options);
+  if (!done) return fail(done.error(), "fetching {}", name);
+  session.print(done->path.string());
+  return {};
+}
+
+Result<void> deployment_results(Session& session, const Arguments& arguments) {
+  TRY(auto id, deployment_id(arguments));
+  const auto allocation = arguments.has("allocation") ? arguments.get("allocation") : arguments.get("name");
+  if (!allocation) return fail(Errc::usage, "the name of the allocation is missing");
+  const DownloadOptions options{
+      .folder = arguments.get("output", "."), .replace = arguments.has("force"), .on_progress = {}};
+  TRY(auto client, Client::open(session, context_name(arguments)));
+  TRY(const auto names, results_of(client, id, *allocation));
+  for (const auto& name : names) TRY_VOID(fetch(session, client, id, *allocation, name, options));
+  return {};
+}
+
+}  // namespace
+
+Command results_command() {
+  auto results = one_deployment("results", "Fetch the files that a task has left", "", deployment_results);
+  results.detail =
+      "Fetches each result that the ensemble declares for the allocation into a folder and prints its path. An\n"
+      "interrupted download continues where it was; what has arrived is compared with its SHA-256.";
+  results.examples = {"nunet deployment results 4f2a... train", "nunet deployment results 4f2a... train -o run-7"};
+  results.positionals.push_back({"name", "name of the allocation", false, Known::allocations});
+  results.options.push_back({.name = "allocation",
+                             .letter = 'a',
+                             .value = "name",
+                             .help = "name of the allocation",
+                             .known = Known::allocations});
+  results.options.push_back({.name = "output", .letter = 'o', .value = "folder", .help = "where to put them [.]"});
+  results.options.push_back({.name = "force", .help = "replace what is there"});
+  results.at_most_one.push_back({"allocation", "name"});
+  return results;
+}
+
+}  // namespace dms::cli
