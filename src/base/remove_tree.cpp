@@ -172,11 +172,11 @@ Result<void> discard_tree(const fs::path& path) {
   return {};
 }
 
-Result<void> quarantine_entries(const fs::path& folder) {
+Result<void> quarantine_entries(const fs::path& folder, const std::set<std::string>& except) {
   TRY(const std::vector<fs::path> entries, entries_of(folder));
   Result<void> outcome;
   for (const fs::path& entry : entries) {
-    if (is_quarantined(entry)) continue;
+    if (is_quarantined(entry) || except.contains(entry.filename().string())) continue;
     if (const Result<fs::path> aside = quarantine(entry); !aside && outcome) outcome = std::unexpected(aside.error());
   }
   return outcome;

@@ -8,8 +8,8 @@
 //     emptied from there. At most kOpenFolders + 1 descriptors are open, no path is longer than one name, and neither
 //     memory nor stack grows with the tree.
 //  3. discard_tree() frees a path: what cannot be removed is renamed to `.quarantine-<n>-<name>` in the same folder and
-//     reported in the log. quarantine_entries() renames everything in a folder so, which takes no time;
-//     sweep_quarantine() removes what was quarantined, and reports what still cannot be removed.
+//     reported in the log. quarantine_entries() renames everything in a folder so, except the given names, which takes no
+//     time; sweep_quarantine() removes what was quarantined, and reports what still cannot be removed.
 //
 // Threads: any; all block on the disk, so a lane offloads them. Cost: one system call for a file, about six for a
 // folder. Failure: Errc::io with the first obstacle; the rest of the tree is removed all the same. Errc::cancelled when
@@ -18,7 +18,9 @@
 #pragma once
 
 #include <filesystem>
+#include <set>
 #include <stop_token>
+#include <string>
 
 #include "base/result.hpp"
 
@@ -30,8 +32,8 @@ Result<void> remove_tree(const std::filesystem::path& path, const std::stop_toke
 /// Success if `path` is free: removed or quarantined.
 Result<void> discard_tree(const std::filesystem::path& path);
 
-/// Success if all entries are quarantined, or if there is no such folder.
-Result<void> quarantine_entries(const std::filesystem::path& folder);
+/// Success if all entries but those in `except` are quarantined, or if there is no such folder.
+Result<void> quarantine_entries(const std::filesystem::path& folder, const std::set<std::string>& except = {});
 
 /// How many quarantined entries of the folder are left.
 std::size_t sweep_quarantine(const std::filesystem::path& folder, const std::stop_token& stop = {});

@@ -203,6 +203,15 @@ TEST_F(RemoveTreeTest, EntersNoMountPoint) {
   EXPECT_TRUE(fs::exists(folder_ / "outside/kept"));
 }
 
+TEST_F(RemoveTreeTest, NamedEntriesAreNotQuarantined) {
+  put(folder_ / "kept/file");
+  put(folder_ / "other/file");
+  ASSERT_TRUE(quarantine_entries(folder_, {"kept", "absent"}));
+  EXPECT_EQ(sweep_quarantine(folder_), 0U);
+  EXPECT_EQ(names(), std::vector<std::string>{"kept"});
+  EXPECT_TRUE(fs::exists(folder_ / "kept/file"));
+}
+
 TEST_F(RemoveTreeTest, AMissingFolderHasNoEntries) {
   EXPECT_TRUE(quarantine_entries(folder_ / "none"));
   EXPECT_EQ(sweep_quarantine(folder_ / "none"), 0U);

@@ -60,7 +60,10 @@ Task<Result<void>> AsyncStore::run(std::move_only_function<void(Store&)> work) {
 
 Task<Result<void>> AsyncStore::put(std::string collection, std::string id, std::string json) {
   Result<void> result;
-  CO_TRY_VOID(co_await run([&](Store& store) { result = store.put(collection, id, json); }));
+  CO_TRY_VOID(co_await run([&](Store& store) {
+    result = may_write();
+    if (result) result = store.put(collection, id, json);
+  }));
   co_return std::move(result);
 }
 
@@ -72,7 +75,12 @@ Task<Result<std::optional<std::string>>> AsyncStore::get(std::string collection,
 
 Task<Result<bool>> AsyncStore::erase(std::string collection, std::string id) {
   Result<bool> result = false;
-  CO_TRY_VOID(co_await run([&](Store& store) { result = store.erase(collection, id); }));
+  CO_TRY_VOID(co_await run([&](Store& store) {
+    if (const Result<void> may = may_write(); !may)
+      result = std::unexpected(may.error());
+    else
+      result = store.erase(collection, id);
+  }));
   co_return std::move(result);
 }
 
@@ -84,8 +92,10 @@ Task<Result<std::vector<Document>>> AsyncStore::list(std::string collection) {
 
 Task<Result<void>> AsyncStore::transaction(Change change) {
   Result<void> result;
-  CO_TRY_VOID(
-      co_await run([&](Store& store) { result = store.transaction([&]() -> Result<void> { return change(store); }); }));
+  CO_TRY_VOID(co_await run([&](Store& store) {
+    result = may_write();
+    if (result) result = store.transaction([&]() -> Result<void> { return change(store); });
+  }));
   co_return std::move(result);
 }
 

@@ -12,6 +12,8 @@
 //     value, or by reference to what the awaiting coroutine keeps; nothing that the lane accesses meanwhile.
 //  5. In a simulation the work is done inline, at one virtual instant, so runs replay.
 //  6. At most kMaxQueued operations wait; one more fails with Errc::limit_exceeded and changes nothing.
+//  7. Faults, for tests and simulations: a WriteFault is asked before each write; its error is the result of the write,
+//     which then changes nothing. So a disk is full, or a machine fails at its n-th write.
 //
 // Threads: one lane. blocking() is for the start, before requests are served. Cost: a write waits for the disk
 // (store_bench.cpp: 1.7 ms on an SSD, of which 0.1 ms is processor time of the worker; ten documents in one transaction
@@ -36,6 +38,7 @@ class AsyncStore {
  public:
   static constexpr std::size_t kMaxQueued = 4096;
   using Change = std::move_only_function<Result<void>(Store&)>;
+  using WriteFault = std::function<Result<void>()>;
 
   struct Metrics {
     metrics::Counter operations;
@@ -91,6 +94,8 @@ class AsyncStore {
   /// The store itself, whose calls block the lane.
   [[nodiscard]] Store& blocking() { return store_; }
   [[nodiscard]] Metrics& metrics() { return metrics_; }
+  /// See (7). Called by a worker; not for blocking(). While no operation is under way.
+  void set_write_fault(WriteFault fault) { write_fault_ = std::move(fault); }
   /// Waits for what has been started. Later operations fail with Errc::closed.
   Task<void> close();
 
@@ -98,9 +103,11 @@ class AsyncStore {
   struct Operation;
   Task<Result<void>> run(std::move_only_function<void(Store&)> work);
   void start_next();
+  [[nodiscard]] Result<void> may_write() const { return write_fault_ ? write_fault_() : Result<void>(); }
 
   Lane& lane_;
   Store store_;
+  WriteFault write_fault_;
   Metrics metrics_;
   std::deque<Operation*> queue_;  ///< the first one is being carried out if busy_
   bool busy_ = false;

@@ -110,6 +110,24 @@ TEST(AsyncStore, TheQueueIsBounded) {
   w.close();
 }
 
+TEST(AsyncStore, AWriteFaultIsTheResultOfEachWriteAndChangesNothing) {
+  SimulatedStore w;
+  ASSERT_TRUE(w.world.run(w.node, w.store.put("a", "1", "{}")));
+  int asked = 0;
+  w.store.set_write_fault([&asked]() -> Result<void> {
+    if (++asked > 3) return {};
+    return fail(dms::Errc::io, "no space left");
+  });
+  EXPECT_TRUE(w.world.run(w.node, w.store.put("a", "2", "{}")).error().is(dms::Errc::io));
+  EXPECT_TRUE(w.world.run(w.node, w.store.erase("a", "1")).error().is(dms::Errc::io));
+  AsyncStore::Change change = [](Store& store) { return store.put("a", "3", "{}"); };
+  EXPECT_TRUE(w.world.run(w.node, w.store.transaction(std::move(change))).error().is(dms::Errc::io));
+  EXPECT_EQ(w.world.run(w.node, w.store.list("a"))->size(), 1U) << "a read is no write";
+  EXPECT_TRUE(w.world.run(w.node, w.store.put("a", "2", "{}")));
+  EXPECT_EQ(asked, 4);
+  w.close();
+}
+
 TEST(AsyncStore, RunsReplay) {
   const auto trace = [] {
     SimulatedStore w;

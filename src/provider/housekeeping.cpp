@@ -9,7 +9,7 @@ Task<Result<void>> Housekeeping::clean_up() {
   for (const auto& [type, engine] : services_.executors)
     if (auto cleaned = co_await engine->recover({}); !cleaned)
       log::warn("provider", "cleaning up after an earlier run, {}: {}", type, cleaned.error().to_string());
-  CO_TRY_VOID(co_await services_.resources.release_all());
+  CO_TRY_VOID(co_await services_.resources.release_all({}));
   auto removal = [jobs = services_.work_dir / "jobs"] {
     const Result<void> outcome = quarantine_entries(jobs);
     sweep_quarantine(jobs);

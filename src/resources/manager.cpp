@@ -143,10 +143,11 @@ Task<Result<void>> Manager::drop(std::string id, State state, std::string_view w
 Task<Result<void>> Manager::uncommit(std::string id) { return drop(std::move(id), State::committed, "committed"); }
 Task<Result<void>> Manager::deallocate(std::string id) { return drop(std::move(id), State::allocated, "allocated"); }
 
-Task<Result<void>> Manager::release_all() {
+Task<Result<void>> Manager::release_all(std::set<std::string> except) {
   Mutex::Lock lock = co_await changing_.lock();
   std::vector<std::string> all;
-  for (const auto& [id, reservation] : reservations_) all.push_back(id);
+  for (const auto& [id, reservation] : reservations_)
+    if (!except.contains(id)) all.push_back(id);
   co_return co_await erase(std::move(all));
 }
 

@@ -29,6 +29,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -70,8 +71,8 @@ class Manager {
   Task<Result<void>> uncommit(std::string id);
   Task<Result<void>> allocate(std::string id);
   Task<Result<void>> deallocate(std::string id);
-  /// Drops all reservations: for a start at which no work of an earlier run is left.
-  Task<Result<void>> release_all();
+  /// Drops all reservations except these: for a start, after which nothing else of an earlier run is left.
+  Task<Result<void>> release_all(std::set<std::string> except);
 
   /// Empty if nothing is onboarded.
   [[nodiscard]] Result<capability::Resources> free() const;

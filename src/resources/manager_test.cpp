@@ -44,7 +44,7 @@ class ManagerTest : public testing::Test {
   Done uncommit(const std::string& id) { return run(manager_->uncommit(id)); }
   Done allocate(const std::string& id) { return run(manager_->allocate(id)); }
   Done deallocate(const std::string& id) { return run(manager_->deallocate(id)); }
-  Done release_all() { return run(manager_->release_all()); }
+  Done release_all(std::set<std::string> except = {}) { return run(manager_->release_all(std::move(except))); }
 
   SimWorld world_{1};
   SimNode& node_ = world_.add_node("machine");
@@ -160,6 +160,17 @@ TEST_F(ManagerTest, ADamagedRecordIsSetAsideAndTheManagerOpens) {
   EXPECT_FALSE(manager_->onboarded()) << "an unreadable share counts as none";
   EXPECT_EQ(store_.blocking().list(db::unreadable("resources.onboarded"))->size(), 1U);
   EXPECT_TRUE(onboard(make(2, 2, 2), make(4, 8, 100)));
+}
+
+TEST_F(ManagerTest, AStartReleasesAllButWhatIsNamed) {
+  ASSERT_TRUE(onboard(make(4, 8, 100), make(4, 8, 100)));
+  for (const char* id : {"kept", "left", "committed"}) ASSERT_TRUE(commit(id, make(1, 1, 1), in(60)));
+  for (const char* id : {"kept", "left"}) ASSERT_TRUE(allocate(id));
+  reopen();
+  ASSERT_TRUE(release_all({"kept", "unknown"}));
+  reopen();
+  EXPECT_EQ(manager_->list().size(), 1U);
+  EXPECT_TRUE(manager_->find("kept"));
 }
 
 /// Random steps, restarts and time against a plain model of the same rules.
