@@ -23,6 +23,7 @@
 #include "node/settings.hpp"
 #include "observability/logging.hpp"
 #include "observability/settings.hpp"
+#include "provider/settings.hpp"
 #include "runtime/real_runtime.hpp"
 
 namespace dms {
@@ -118,6 +119,7 @@ class Daemon {
         p2p_(settings.section<network::Settings>()),
         executor_(settings.section<executor::Settings>()),
         jobs_(settings.section<executor::JobSettings>()),
+        leases_(settings.section<provider::Settings>()),
         location_(settings.section<node::LocationSettings>()),
         shown_(settings.shown()),
         capabilities_file_(std::move(capabilities_file)),
@@ -216,6 +218,8 @@ class Daemon {
     options.location.country = location_.host_country;
     options.location.city = location_.host_city;
     options.allow_privileged_docker = jobs_.allow_privileged_docker;
+    options.leases = leases_.bounds();
+    options.retention = leases_.retention_time();
     options.capabilities_file = capabilities_file_;
     options.config = shown_;
     Task<Result<std::unique_ptr<node::Node>>> starting =
@@ -302,6 +306,7 @@ class Daemon {
   network::Settings p2p_;
   executor::Settings executor_;
   executor::JobSettings jobs_;
+  provider::Settings leases_;
   node::LocationSettings location_;
   json::Value shown_;  ///< the settings that other machines may see
   std::filesystem::path capabilities_file_;

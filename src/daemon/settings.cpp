@@ -8,6 +8,7 @@
 #include "network/settings.hpp"
 #include "node/settings.hpp"
 #include "observability/settings.hpp"
+#include "provider/settings.hpp"
 
 namespace dms {
 namespace {
@@ -72,11 +73,11 @@ config::Section planned() {
 }  // namespace
 
 std::shared_ptr<const config::Registry> node_settings() {
-  static const auto registry = std::make_shared<const config::Registry>(
-      std::vector{config::section<cli::FolderSettings>(), config::section<node::LocationSettings>(),
-                  config::section<api::Settings>(), config::section<cli::DaemonSettings>(),
-                  config::section<network::Settings>(), config::section<executor::JobSettings>(),
-                  config::section<executor::Settings>(), config::section<observability::Settings>(), planned()});
+  static const auto registry = std::make_shared<const config::Registry>(std::vector{
+      config::section<cli::FolderSettings>(), config::section<node::LocationSettings>(),
+      config::section<api::Settings>(), config::section<cli::DaemonSettings>(), config::section<network::Settings>(),
+      config::section<executor::JobSettings>(), config::section<provider::Settings>(),
+      config::section<executor::Settings>(), config::section<observability::Settings>(), planned()});
   return registry;
 }
 

@@ -37,7 +37,8 @@ TEST(NodeSettings, AFileOfAnExistingNodeLoadsAndIsRead) {
   EXPECT_EQ(loaded->section<observability::Settings>().max_age_days, 8U);
   for (const auto& entry : loaded->list()) {
     const bool added = entry.key.starts_with("executor.") || entry.key == "p2p.security" ||
-                       entry.key == "rest.context" || entry.key == "rest.did";
+                       entry.key == "rest.context" || entry.key == "rest.did" ||
+                       (entry.key.starts_with("job.") && entry.key != "job.allow_privileged_docker");
     EXPECT_EQ(entry.origin, added ? config::Origin::initial : config::Origin::file) << entry.key;
   }
   EXPECT_EQ(*loaded->get("general.storage_ca_directory"), "/home/user/ca");
@@ -61,6 +62,9 @@ TEST(NodeSettings, AnErrorOfAModuleNamesTheSetting) {
   EXPECT_EQ(place(R"({"p2p":{"security":["quic"]}})"), "p2p.security");
   EXPECT_EQ(place(R"({"rest":{"did":"me"}})"), "rest.did");
   EXPECT_EQ(place(R"({"rest":{"addr":"nowhere"}})"), "rest.addr");
+  EXPECT_EQ(place(R"({"job":{"retention":"soon"}})"), "job.retention");
+  EXPECT_EQ(place(R"({"job":{"max_lease":"1s"}})"), "job.min_lease");
+  EXPECT_EQ(place(R"({"job":{"default_lease":"100h"}})"), "job.default_lease");
 }
 
 TEST(NodeSettings, OnlySettingsThatAModuleReadsHaveAnEffect) {
@@ -69,7 +73,7 @@ TEST(NodeSettings, OnlySettingsThatAModuleReadsHaveAnEffect) {
   const auto effect = [&](std::string_view key) { return loaded->list(key).at(0).without_effect.empty(); };
   for (const auto* key :
        {"rest.port", "p2p.security", "general.work_dir", "general.host_city", "executor.docker_socket",
-        "job.allow_privileged_docker", "observability.logging.rotation.max_backups"})
+        "job.allow_privileged_docker", "job.retention", "observability.logging.rotation.max_backups"})
     EXPECT_TRUE(effect(key)) << key;
   for (const auto* key : {"profiler.enabled", "apm.server_url", "general.payment_provider.mode", "general.env",
                           "observability.elastic.enabled", "general.port_available_range_from"})

@@ -14,7 +14,8 @@ Node::Node(Services services, std::unique_ptr<actor::System> system, std::unique
       behaviours_(services_, options_, *root_, capabilities_),
       revocations_(*root_, capabilities_),
       provider_({services_.runtime.lane, services_.network, services_.resources, services_.executors, options_.work_dir,
-                 options_.location, options_.allow_privileged_docker, services_.store, services_.boot_id},
+                 options_.location, options_.allow_privileged_docker, services_.store, services_.boot_id,
+                 options_.leases, options_.retention},
                 *root_),
       deployments_({services_.runtime.lane, services_.network, services_.store, options_.work_dir, services_.boot_id},
                    *root_) {}

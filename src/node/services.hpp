@@ -31,6 +31,9 @@ struct Options {
   std::filesystem::path work_dir;
   capability::Location location;
   bool allow_privileged_docker = false;
+  /// Of the work of other nodes' orchestrators here, and of what it leaves.
+  provider::LeaseBounds leases = {};
+  Duration retention = 24h;
   /// Where the capability context is kept; empty in simulations.
   std::filesystem::path capabilities_file;
   /// The settings that the node's status shows: config::Loaded::shown().

@@ -5,6 +5,7 @@
 #include "protocol/allocation.hpp"
 #include "protocol/bid.hpp"
 #include "protocol/deployment.hpp"
+#include "protocol/health.hpp"
 #include "protocol/node.hpp"
 
 namespace dms::protocol {
@@ -35,7 +36,8 @@ constexpr std::array kTable{
     entry(kDeploymentLogs), entry(kDeploymentUpdate), entry(kDeploymentShutdown), entry(kDeploymentDelete),
     entry(kDeploymentPrune), entry(kDeploymentInfo),
     // Between an orchestrator and a provider
-    entry(kBidRequest), entry(kBid), entry(kCommit), entry(kAllocate), entry(kRevert), entry(kAllocationStart),
+    entry(kBidRequest), entry(kBid), entry(kCommit), entry(kAllocate), entry(kRenew), entry(kRevert),
+    entry(kAllocationStart), entry(kAllocationRestart), entry(kHealthQuery), entry(kHealthCheckRegister),
     entry(kAllocationLogs), entry(kAllocationShutdown), entry(kTaskTermination)};
 
 std::string seconds(Duration time) {

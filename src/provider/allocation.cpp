@@ -4,127 +4,564 @@
 #include "base/remove_tree.hpp"
 #include "encoding/multibase.hpp"
 #include "protocol/serve.hpp"
+#include "provider/admission.hpp"
 
 namespace dms::provider {
 
 using protocol::Ack;
 using protocol::AllocationStatus;
 
-Allocation::Allocation(std::unique_ptr<actor::Actor> actor, executor::Executor& executor, Spec spec, Events events)
-    : actor_(std::move(actor)),
-      executor_(executor),
-      spec_(std::move(spec)),
-      execution_id_(encode(Base::hex, actor_->lane().random().bytes(16))),
-      events_(std::move(events)) {
-  set_status(AllocationStatus::pending);
+namespace {
+
+/// A change by something that belongs to another run, or comes after the end.
+Result<void> check_current(const AllocationRecord& record, const std::string& incarnation) {
+  if (record.incarnation == incarnation && record.phase < Phase::ended) return {};
+  return fail(Errc::cancelled, "the run {} of {} is not the current one", incarnation, record.id);
 }
 
-Result<void> Allocation::open() { return serve(*actor_, protocol::kAllocationStart, *this, &Allocation::start); }
-
-void Allocation::set_status(AllocationStatus status) {
-  status_ = status;
-  if (events_.status) events_.status(status);
+executor::ExecutionResult never_ran(std::string reason) {
+  executor::ExecutionResult result;
+  result.error_msg = std::move(reason);
+  return result;
 }
 
-Task<Ack> Allocation::start(protocol::StartRequest, const actor::Envelope& envelope) {
-  if (envelope.from.did != spec_.orchestrator.did)
-    co_return Ack{.error = "only the orchestrator of this allocation may start it"};
-  if (std::exchange(start_called_, true))
-    co_return Ack{.error = fmt::format("allocation {} was started before", spec_.id)};
-  Result<executor::Request> request = execution_request();
-  if (!request) co_return Ack{.error = request.error().to_string()};
+bool let_go(const Error& error) { return error.is(Errc::cancelled) || error.is(Errc::closed); }
 
-  starting_ = true;
-  Result<void> running = co_await executor_.start(std::move(*request));
-  starting_ = false;
-  if (!running) {
-    set_status(AllocationStatus::failed);
-    co_return Ack{.error = running.error().to_string()};
+}  // namespace
+
+struct Allocation::Checks {
+  HealthMonitor monitor;
+  Nursery tasks;
+};
+
+Allocation::Allocation(std::unique_ptr<actor::Actor> actor, Parts parts, AllocationRecord record, LocalName name,
+                       Hooks hooks)
+    : lane_(actor->lane()),
+      actor_(std::move(actor)),
+      parts_(std::move(parts)),
+      record_(std::move(record)),
+      name_(std::move(name)),
+      hooks_(std::move(hooks)),
+      run_(std::make_shared<Nursery>(lane_, "run of " + record_.id)) {
+  hooks_.entered(status());
+}
+
+Result<void> Allocation::open() {
+  TRY_VOID(serve(*actor_, protocol::kAllocationStart, *this, &Allocation::start));
+  TRY_VOID(serve(*actor_, protocol::kAllocationRestart, *this, &Allocation::restart));
+  TRY_VOID(serve(*actor_, protocol::kHealthQuery, *this, &Allocation::ask_health));
+  return serve(*actor_, protocol::kHealthCheckRegister, *this, &Allocation::register_check);
+}
+
+void Allocation::resume(bool known) {
+  const std::string& incarnation = record_.incarnation;
+  const bool same_boot = record_.boot_id == parts_.boot_id;
+  switch (record_.phase) {
+    case Phase::allocated:
+      if (!same_boot) run_->spawn(finish(incarnation, never_ran("lost: the machine was restarted before the start")));
+      break;
+    case Phase::starting:
+    case Phase::running:
+      if (known)
+        run_->spawn(watch(incarnation));
+      else if (!same_boot)
+        run_->spawn(finish(incarnation, never_ran("lost by a restart of the machine")));
+      else if (record_.phase == Phase::starting)
+        run_->spawn(launch(incarnation));  // it never ran: the executor keeps what did
+      else
+        run_->spawn(finish(incarnation,
+                           never_ran(fmt::format(
+                               "lost by a restart of the daemon: executor '{}' {}", record_.config.execution.type,
+                               parts_.engine == nullptr ? "is not available any more" : "does not know it any more"))));
+      break;
+    case Phase::ended:
+      if (!same_boot) {  // the clock of the retention has begun anew
+        record_.boot_id = parts_.boot_id;
+        record_.end->at_ns = lane_.now().time_since_epoch().count();
+      }
+      if (!record_.end->acknowledged) run_->spawn(notify(incarnation));
+      break;
+    case Phase::releasing: break;
   }
-  set_status(AllocationStatus::running);
-  started_ = actor_->lane().unix_now();
-  actor_->spawn(watch());
+}
+
+AllocationStatus Allocation::status() const {
+  switch (record_.phase) {
+    case Phase::allocated: return AllocationStatus::pending;
+    case Phase::starting: return record_.previous.empty() ? AllocationStatus::pending : AllocationStatus::restarting;
+    case Phase::running: return AllocationStatus::running;
+    case Phase::ended: return record_.end->status;
+    case Phase::releasing: break;
+  }
+  return record_.end ? record_.end->status : AllocationStatus::stopped;
+}
+
+Duration Allocation::ended_for() const {
+  if (record_.phase != Phase::ended) return 0ns;
+  return lane_.now().time_since_epoch() - Duration(record_.end->at_ns);
+}
+
+// ------------------------------------------------------------------------------------------------------- the record
+
+Task<Result<void>> Allocation::update(Change change) {
+  Mutex::Lock lock = co_await changing_.lock();
+  AllocationRecord next = record_;
+  CO_TRY_VOID(change(next));
+  next.boot_id = parts_.boot_id;
+  CO_TRY_VOID(co_await parts_.store.save(next));
+  set_record(std::move(next));
+  co_return Result<void>();
+}
+
+void Allocation::set_record(AllocationRecord record) {
+  const AllocationStatus before = status();
+  record_ = std::move(record);
+  if (status() != before) hooks_.entered(status());
+  changed_.notify_all();
+}
+
+Task<Result<void>> Allocation::update_until_stored(Change change) {
+  for (Duration pause = kFirstRetry;; pause = std::min(2 * pause, kLongestRetry)) {
+    const Result<void> stored = co_await update(change);
+    if (stored || stored.error().is(Errc::cancelled)) co_return stored;
+    log::warn("provider", "storing the state of {}, which is tried again: {}", record_.id, stored.error().to_string());
+    CO_TRY_VOID(co_await sleep_for(pause));
+  }
+}
+
+// --------------------------------------------------------------------------------------------------------- starting
+
+Task<Ack> Allocation::start(protocol::StartRequest request, const actor::Envelope& envelope) {
+  if (envelope.from.did != record_.orchestrator.did)
+    co_return Ack{.error = "only the orchestrator of this allocation may start it"};
+  if (const Result<void> honoured = check_start(request); !honoured)
+    co_return Ack{.error = honoured.error().to_string()};
+  co_await hooks_.heard_from();
+  const std::string incarnation = record_.incarnation;
+  Change enter = [](AllocationRecord& record) -> Result<void> {
+    if (record.phase != Phase::allocated) return fail(Errc::already_exists, "it was started before");
+    record.phase = Phase::starting;
+    return {};
+  };
+  const Result<void> entered = co_await update(std::move(enter));
+  if (!entered && !entered.error().is(Errc::already_exists))
+    co_return Ack{.error = fmt::format("storing the start: {}", entered.error().to_string())};
+  if (entered) run_->spawn(launch(incarnation));
+  const Result<void> started = co_await outcome_of_start(incarnation);
+  if (!started) co_return Ack{.error = started.error().to_string()};
   co_return Ack{.ok = true};
+}
+
+Task<Result<void>> Allocation::outcome_of_start(std::string incarnation) {
+  Result<void> waited;
+  ++starters_;
+  while (waited && record_.phase == Phase::starting && record_.incarnation == incarnation)
+    waited = co_await changed_.wait();
+  --starters_;
+  if (!waited) co_return fail(waited.error(), "the allocation or this node is being stopped");
+  if (record_.phase == Phase::releasing) co_return fail(Errc::closed, "the allocation is being removed");
+  if (record_.phase == Phase::ended && record_.started_ns == 0)
+    co_return fail(Errc::io, "{}", record_.end->reason.empty() ? "it did not start" : record_.end->reason);
+  co_return Result<void>();
 }
 
 Result<executor::Request> Allocation::execution_request() const {
   executor::Request request;
-  request.job_id = spec_.id;
-  request.execution_id = execution_id_;
-  request.results_dir = spec_.results_dir;
-  request.engine.type = spec_.config.execution.type;
-  Result<executor::EngineParams> params =
-      json::from_value<executor::EngineParams>(json::Value(spec_.config.execution.params));
-  if (!params) return std::unexpected(json::at_member("execution.params", params.error()));
-  request.engine.params = std::move(*params);
-  request.limits.cpu_cores = spec_.config.resources.cpu.cores.cores();
-  request.limits.memory_bytes = spec_.config.resources.ram.size.bytes;
+  request.job_id = record_.id;
+  request.execution_id = run_id();
+  request.results_dir = parts_.folder / record_.incarnation;
+  request.work_dir = parts_.folder / "work";
+  request.engine.type = record_.config.execution.type;
+  TRY(request.engine.params, engine_params(record_.config.execution));
+  request.limits.cpu_cores = record_.config.resources.cpu.cores.cores();
+  request.limits.memory_bytes = record_.config.resources.ram.size.bytes;
   return request;
 }
 
-Task<void> Allocation::watch() {
-  Result<executor::ExecutionResult> result = co_await executor_.wait(execution_id_);
-  if (!result) {
-    // release() stops this actor, which closes its waits, and continues from here.
-    if (result.error().is(Errc::cancelled) || result.error().is(Errc::closed)) co_return;
-    result = executor::ExecutionResult{};
-    result->error_msg = "the executor does not know the execution any more";
+Task<void> Allocation::launch(std::string incarnation) {
+  Result<executor::Request> request = execution_request();
+  if (request && parts_.engine == nullptr)
+    request = fail(Errc::unsupported, "executor '{}' is not available here", record_.config.execution.type);
+  Result<void> started;
+  if (request)
+    started = co_await parts_.engine->start(std::move(*request));
+  else
+    started = std::unexpected(request.error());
+  if (!started) {
+    if (let_go(started.error())) co_return;
+    executor::ExecutionResult failed = never_ran(started.error().to_string());
+    co_return co_await finish(incarnation, std::move(failed));
   }
-  set_status(result->exit_code == 0 && !result->killed ? AllocationStatus::completed : AllocationStatus::failed);
-  log::info("provider",
-            {{"allocation", spec_.id},
-             {"status", to_string(status_)},
-             {"exit_code", result->exit_code},
-             {"reason", result->error_msg}},
-            "allocation {} {}", spec_.id, to_string(status_));
-  if (events_.work_ended) co_await events_.work_ended();
-  co_await notify(std::move(*result));
-  if (events_.settled) events_.settled();
+  co_await extend();
+  Change enter = [incarnation, now = lane_.unix_now().nanos](AllocationRecord& record) -> Result<void> {
+    TRY_VOID(check_current(record, incarnation));
+    record.phase = Phase::running;
+    record.started_ns = now;
+    return {};
+  };
+  const Result<void> stored = co_await update(enter);
+  if (!stored) {
+    // The record says that it is being started, which finds it as well.
+    log::warn("provider", "storing that {} runs: {}", record_.id, stored.error().to_string());
+    AllocationRecord running = record_;
+    if (!enter(running)) co_return;
+    set_record(std::move(running));
+  }
+  co_await watch(std::move(incarnation));
 }
 
-Task<void> Allocation::notify(executor::ExecutionResult result) {
+Task<void> Allocation::relaunch(std::shared_ptr<Nursery> earlier, std::string previous, std::string incarnation) {
+  co_await earlier->close();
+  for (Duration pause = kFirstRetry;; pause = std::min(2 * pause, kLongestRetry)) {
+    const Result<void> removed = co_await remove_run(previous, kStopGrace);
+    if (removed) break;
+    if (let_go(removed.error())) co_return;
+    log::warn("provider", "restarting {}, which waits for the end of its previous run: {}", record_.id,
+              removed.error().to_string());
+    const Result<void> slept = co_await sleep_for(pause);
+    if (!slept) co_return;
+  }
+  auto removal = [folder = parts_.folder / previous] { return discard_tree(folder); };
+  const Result<void> gone = co_await offload(std::move(removal));
+  if (!gone) log::warn("provider", "{}", gone.error().to_string());
+  co_await launch(std::move(incarnation));
+}
+
+Task<protocol::RestartReply> Allocation::restart(protocol::RestartRequest request, const actor::Envelope& envelope) {
+  protocol::RestartReply reply;
+  if (envelope.from.did != record_.orchestrator.did) {
+    reply.error = "only the orchestrator of this allocation may restart it";
+    co_return reply;
+  }
+  const std::string target = request.incarnation.empty() ? record_.incarnation : request.incarnation;
+  co_await hooks_.heard_from();
+  Result<std::string> next = co_await replace_run(target);
+  Result<void> started;
+  if (next)
+    started = co_await outcome_of_start(*next);
+  else
+    started = std::unexpected(next.error());
+  reply.incarnation = record_.incarnation;
+  reply.ok = started.has_value();
+  if (!started) reply.error = started.error().to_string();
+  co_return reply;
+}
+
+Task<Result<std::string>> Allocation::replace_run(std::string incarnation) {
+  (void)co_await outcome_of_start(incarnation);
+  if (record_.phase == Phase::starting && record_.incarnation == incarnation)
+    co_return fail(Errc::closed, "the allocation or this node is being stopped");
+  Mutex::Lock lock = co_await replacing_.lock();
+  if (record_.previous == incarnation) co_return record_.incarnation;  // the request is repeated
+  if (record_.incarnation != incarnation)
+    co_return fail(Errc::not_found, "incarnation: {} is not the current run", incarnation.substr(0, 64));
+  const bool ended = record_.phase == Phase::ended;
+  if (ended) {
+    std::vector<std::string> own{name()};
+    CO_TRY_VOID(co_await parts_.leases.renew(std::move(own)));
+    const Result<void> taken = co_await hooks_.take_resources();
+    if (!taken) co_return fail(taken.error(), "the resources of the run that has ended");
+  }
+  const std::string next = random_incarnation(lane_.random());
+  Change enter = [incarnation, next](AllocationRecord& record) -> Result<void> {
+    if (record.incarnation != incarnation || (record.phase != Phase::running && record.phase != Phase::ended))
+      return fail(Errc::cancelled, "it does not run, or another restart came first");
+    record.phase = Phase::starting;
+    record.previous = incarnation;
+    record.incarnation = next;
+    record.started_ns = 0;
+    record.end.reset();
+    return {};
+  };
+  if (const Result<void> stored = co_await update(std::move(enter)); !stored) {
+    if (ended && record_.phase == Phase::ended) co_await hooks_.free_resources();
+    co_return fail(stored.error(), "restarting {}", record_.id);
+  }
+  std::shared_ptr<Nursery> earlier = std::exchange(run_, std::make_shared<Nursery>(lane_, "run of " + record_.id));
+  earlier->cancel();
+  run_->spawn(relaunch(std::move(earlier), std::move(incarnation), next));
+  co_return next;
+}
+
+// ---------------------------------------------------------------------------------------------------- running, ended
+
+Task<void> Allocation::watch(std::string incarnation) {
+  if (record_.phase == Phase::starting) {  // taken up; it had been started
+    AllocationRecord running = record_;
+    running.phase = Phase::running;
+    running.started_ns = lane_.unix_now().nanos;
+    set_record(std::move(running));
+  }
+  co_await extend();
+  watching_ = true;
+  co_await begin_checks();
+  Result<executor::ExecutionResult> result = co_await parts_.engine->wait(executor::ExecutionId(incarnation));
+  watching_ = false;
+  co_await end_checks();
+  if (!result) {
+    if (let_go(result.error())) co_return;
+    result = never_ran("lost: the executor does not know the execution any more");
+  }
+  co_await finish(std::move(incarnation), std::move(*result));
+}
+
+Task<void> Allocation::begin_checks() {
+  while (checks_) co_await end_checks();
+  const auto& check = record_.config.health_check;
+  if (!watching_ || !check || !check->present()) co_return;
+  checks_ = std::shared_ptr<Checks>(new Checks{{lane_, *parts_.engine, run_id(), *check}, {lane_, "health checks"}});
+  checks_->tasks.spawn(checks_->monitor.run());
+}
+
+Task<void> Allocation::end_checks() {
+  const std::shared_ptr<Checks> checks = std::exchange(checks_, nullptr);
+  if (checks) co_await checks->tasks.close();
+}
+
+Task<Ack> Allocation::ask_health(protocol::Nothing, const actor::Envelope& envelope) {
+  if (envelope.from.did != record_.orchestrator.did)
+    co_return Ack{.error = "only the orchestrator of this allocation may ask for its health"};
+  co_await hooks_.heard_from();
+  if (record_.phase != Phase::running) co_return Ack{.error = fmt::format("it is {}", to_string(status()))};
+  if (checks_ && checks_->monitor.health() == protocol::Health::unhealthy)
+    co_return Ack{.error = checks_->monitor.message()};
+  co_return Ack{.ok = true};
+}
+
+Task<Ack> Allocation::register_check(protocol::HealthCheckRegistration request, const actor::Envelope& envelope) {
+  if (envelope.from.did != record_.orchestrator.did)
+    co_return Ack{.error = "only the orchestrator of this allocation may register its health check"};
+  co_await hooks_.heard_from();
+  if (const Result<void> honoured = check_health(request.check); !honoured)
+    co_return Ack{.error = fmt::format("HealthCheck.{}", honoured.error().to_string())};
+  if (record_.config.health_check == request.check) co_return Ack{.ok = true};
+  Change enter = [check = request.check](AllocationRecord& record) -> Result<void> {
+    record.config.health_check = check;
+    return {};
+  };
+  const Result<void> stored = co_await update(std::move(enter));
+  if (!stored) co_return Ack{.error = fmt::format("storing the health check: {}", stored.error().to_string())};
+  co_await begin_checks();
+  co_return Ack{.ok = true};
+}
+
+std::string Allocation::lease_reason() const {
+  const Lease* lease = parts_.leases.find(name());
+  const auto seconds = lease == nullptr ? 0 : lease->length() / 1s;
+  if (lease != nullptr && lease->by_contact)
+    return fmt::format("the lease has ended: nothing was heard from the orchestrator for {} s", seconds);
+  return fmt::format("the lease has ended: it was not renewed for {} s", seconds);
+}
+
+End Allocation::describe_end(const executor::ExecutionResult& result) const {
+  End end;
+  end.exit_code = result.exit_code;
+  end.killed = result.killed;
+  end.reason = result.error_msg;
+  end.at_ns = lane_.now().time_since_epoch().count();
+  end.status = result.exit_code == 0 && !result.killed ? AllocationStatus::completed : AllocationStatus::failed;
+  if (result.killed && parts_.leases.is_over(name())) {
+    end.status = AllocationStatus::terminated;
+    end.reason = lease_reason();
+  }
+  return end;
+}
+
+Task<void> Allocation::finish(std::string incarnation, executor::ExecutionResult result) {
+  End end = describe_end(result);
+  end.out_size = co_await size_of(executor::LogStream::out);
+  end.err_size = co_await size_of(executor::LogStream::err);
+  Change enter = [this, incarnation, end](AllocationRecord& record) -> Result<void> {
+    TRY_VOID(check_current(record, incarnation));
+    record.end = end;
+    record.end->acknowledged = record.started_ns == 0 && record.phase == Phase::starting && starters_ > 0;
+    record.phase = Phase::ended;
+    return {};
+  };
+  const Result<void> stored = co_await update_until_stored(std::move(enter));
+  if (!stored) co_return;
+  log::info("provider",
+            {{"allocation", record_.id},
+             {"status", to_string(status())},
+             {"exit_code", end.exit_code},
+             {"reason", end.reason}},
+            "allocation {} {}", record_.id, to_string(status()));
+  co_await hooks_.free_resources();
+  if (record_.incarnation == incarnation && !record_.end->acknowledged) run_->spawn(notify(std::move(incarnation)));
+}
+
+Task<void> Allocation::notify(std::string incarnation) {
+  for (Duration pause = kFirstNoticePause;; pause = std::min(2 * pause, kLongestNoticePause)) {
+    if (record_.incarnation != incarnation || record_.phase != Phase::ended) co_return;
+    const protocol::TaskTermination ended = co_await notice();
+    const Result<Ack> answer = co_await call(*actor_, protocol::kTaskTermination, record_.orchestrator, ended);
+    if (answer && answer->ok) break;
+    log::debug("provider", "notifying {} of the end of {}: {}", record_.orchestrator.address.to_string(), record_.id,
+               answer ? answer->error : answer.error().to_string());
+    const Result<void> slept = co_await sleep_for(pause);
+    if (!slept) co_return;
+  }
+  Change acknowledge = [incarnation](AllocationRecord& record) -> Result<void> {
+    if (record.incarnation != incarnation || record.phase != Phase::ended)
+      return fail(Errc::cancelled, "the run {} is not the last one", incarnation);
+    record.end->acknowledged = true;
+    return {};
+  };
+  if (const Result<void> stored = co_await update(std::move(acknowledge));
+      !stored && !stored.error().is(Errc::cancelled))
+    log::warn("provider", "storing that the end of {} is acknowledged: {}", record_.id, stored.error().to_string());
+}
+
+Task<protocol::TaskTermination> Allocation::notice() const {
   const auto tail = [](const std::string& text) {
     return to_bytes(std::string_view(text).substr(text.size() - std::min(text.size(), protocol::kTerminationOutput)));
   };
+  const End end = *record_.end;
   protocol::TaskTermination ended;
-  ended.allocation_id = spec_.id;
-  ended.status = to_string(status_);
-  ended.error.exit_code = result.exit_code;
-  ended.error.killed = result.killed;
-  ended.out = tail(result.out);
-  ended.err = tail(result.err);
-  ended.reason = result.error_msg;
+  ended.allocation_id = record_.id;
+  ended.status = to_string(end.status);
+  ended.error.exit_code = end.exit_code;
+  ended.error.killed = end.killed;
+  ended.reason = end.reason;
+  ended.incarnation = record_.incarnation;
+  ended.out_size = end.out_size;
+  ended.err_size = end.err_size;
+  if (parts_.engine == nullptr) co_return ended;
+  const Result<executor::Logs> logs = co_await parts_.engine->logs(run_id());
+  if (!logs) co_return ended;
+  ended.out = tail(logs->out);
+  ended.err = tail(logs->err);
+  co_return ended;
+}
 
-  for (int attempt = 0; attempt < kNotifyTries; ++attempt) {
-    Result<Ack> answer = co_await call(*actor_, protocol::kTaskTermination, spec_.orchestrator, ended);
-    if (answer) co_return;
-    log::debug("provider", "notifying {} of the end of {}: {}", spec_.orchestrator.address.to_string(), spec_.id,
-               answer.error().to_string());
-    const Result<void> slept = co_await sleep_for((1 << attempt) * 1s);
+// ---------------------------------------------------------------------------------------------- output and usage
+
+Task<Result<executor::Logs>> Allocation::logs() {
+  if (record_.phase == Phase::allocated)
+    co_return fail(Errc::not_found, "allocation {} has not been started", record_.id);
+  if (parts_.engine == nullptr) co_return fail(Errc::unsupported, "its executor is not available here any more");
+  co_return co_await parts_.engine->logs(run_id());
+}
+
+Task<Result<executor::LogPage>> Allocation::read_log(executor::LogStream stream, std::uint64_t offset,
+                                                     std::size_t max_bytes) {
+  if (record_.phase == Phase::allocated)
+    co_return fail(Errc::not_found, "allocation {} has not been started", record_.id);
+  if (parts_.engine == nullptr) co_return fail(Errc::unsupported, "its executor is not available here any more");
+  co_return co_await parts_.engine->read_log(run_id(), stream, offset, max_bytes);
+}
+
+Task<std::uint64_t> Allocation::size_of(executor::LogStream stream) {
+  if (parts_.engine == nullptr || record_.phase == Phase::allocated) co_return 0;
+  const Result<executor::LogPage> page = co_await parts_.engine->read_log(run_id(), stream, 0, 0);
+  co_return page ? page->total : 0;
+}
+
+Task<protocol::AllocationReport> Allocation::report() {
+  protocol::AllocationReport report;
+  if (record_.phase == Phase::running) {
+    const Result<executor::Stats> stats = co_await with_timeout(kStatsTimeout, parts_.engine->stats(run_id()));
+    if (stats) {
+      report.cpu_seconds = stats->cpu_seconds;
+      report.memory_bytes = stats->memory_bytes;
+    }
+    report.out_size = co_await size_of(executor::LogStream::out);
+    report.err_size = co_await size_of(executor::LogStream::err);
+  }
+  // No wait from here on: what is reported holds at one instant.
+  report.status = status();
+  report.incarnation = record_.incarnation;
+  if (active()) report.lease_ns = parts_.leases.left(name()).count();
+  if (record_.phase == Phase::running && checks_) {
+    report.health = checks_->monitor.health();
+    report.health_message = checks_->monitor.message();
+  }
+  if (const auto& end = record_.end) {
+    report.exit_code = end->exit_code;
+    report.killed = end->killed;
+    report.reason = end->reason;
+    report.out_size = end->out_size;
+    report.err_size = end->err_size;
+  }
+  co_return report;
+}
+
+// ------------------------------------------------------------------------------------------------------------ the end
+
+Task<void> Allocation::extend() {
+  const Lease* lease = parts_.leases.find(name());
+  if (lease == nullptr || parts_.engine == nullptr) co_return;
+  const Result<void> set = co_await parts_.engine->set_deadline(run_id(), lease->end());
+  if (set || set.error().is(Errc::unsupported) || set.error().is(Errc::not_found) || let_go(set.error())) co_return;
+  log::warn("provider", "the executor does not know the new end of the lease of {}: {}", record_.id,
+            set.error().to_string());
+}
+
+Task<void> Allocation::end_lease() {
+  const std::shared_ptr<Allocation> self = shared_from_this();
+  const std::string incarnation = record_.incarnation;
+  log::info("provider", {{"allocation", record_.id}}, "allocation {}: {}", record_.id, lease_reason());
+  for (Duration pause = kFirstRetry; record_.incarnation == incarnation; pause = std::min(2 * pause, kLongestRetry)) {
+    if (!active() || !parts_.leases.is_over(name())) co_return;
+    Result<void> stopped;
+    if (record_.phase == Phase::running) {
+      stopped = co_await parts_.engine->stop(run_id(), kLeaseGrace);
+      if (stopped) co_return;  // watch() goes on
+    } else {
+      co_await close_run();
+      if (record_.phase == Phase::running) {  // it began meanwhile
+        run_->spawn(watch(incarnation));
+        continue;
+      }
+      if (record_.phase == Phase::starting) stopped = co_await remove_run(incarnation, kLeaseGrace);
+    }
+    if (stopped) {
+      executor::ExecutionResult result;
+      result.killed = true;
+      co_return co_await finish(incarnation, std::move(result));
+    }
+    if (!stopped && let_go(stopped.error())) co_return;
+    const Result<void> slept = co_await sleep_for(pause);
     if (!slept) co_return;
   }
 }
 
-Task<Result<executor::Logs>> Allocation::logs() {
-  if (!start_called_) co_return fail(Errc::not_found, "allocation {} has not been started", spec_.id);
-  co_return co_await executor_.logs(execution_id_);
+Task<Result<void>> Allocation::remove_run(std::string incarnation, Duration grace) {
+  if (parts_.engine == nullptr || incarnation.empty()) co_return Result<void>();
+  const executor::ExecutionId id(incarnation);
+  Result<void> done = co_await parts_.engine->stop(id, grace);
+  if (done) done = co_await parts_.engine->remove(id);
+  if (!done && done.error().is(Errc::not_found)) co_return Result<void>();
+  co_return done;
 }
 
-Task<void> Allocation::release() {
-  events_.work_ended = nullptr;
-  events_.settled = nullptr;
-  co_await actor_->stop();
-  if (status_ == AllocationStatus::running) {
-    if (Result<void> stopped = co_await executor_.stop(execution_id_, kStopGrace); !stopped)
-      log::warn("provider", "stopping {}: {}", spec_.id, stopped.error().to_string());
-    set_status(AllocationStatus::terminated);
+Task<void> Allocation::close_run() {
+  const std::shared_ptr<Nursery> run = run_;
+  co_await run->close();
+  if (run_ == run) run_ = std::make_shared<Nursery>(lane_, "run of " + record_.id);
+}
+
+Task<Result<void>> Allocation::release() {
+  const std::shared_ptr<Allocation> self = shared_from_this();
+  if (record_.phase != Phase::releasing) {
+    Change enter = [](AllocationRecord& record) -> Result<void> {
+      record.phase = Phase::releasing;
+      return {};
+    };
+    const Result<void> stored = co_await update(std::move(enter));
+    if (!stored) co_return fail(stored.error(), "storing the removal of {}", record_.id);
   }
-  if (start_called_)
-    if (Result<void> removed = co_await executor_.remove(execution_id_);
-        !removed && !removed.error().is(Errc::not_found))
-      log::warn("provider", "removing {}: {}", spec_.id, removed.error().to_string());
-  auto removal = [dir = spec_.results_dir] { return discard_tree(dir); };
-  if (const Result<void> gone = co_await offload(removal); !gone) log::warn("provider", "{}", gone.error().to_string());
+  co_await close_run();
+  co_await actor_->stop();
+  CO_TRY_VOID(co_await remove_run(record_.incarnation, kStopGrace));
+  CO_TRY_VOID(co_await remove_run(record_.previous, kStopGrace));
+  auto removal = [folder = parts_.folder] { return discard_tree(folder); };
+  co_return co_await offload(std::move(removal));
+}
+
+Task<void> Allocation::close() {
+  co_await close_run();
+  co_await actor_->stop();
 }
 
 }  // namespace dms::provider

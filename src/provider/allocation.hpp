@@ -1,78 +1,142 @@
-// One allocation: an actor and the work that it runs on this machine.
+// One allocation: an actor, and the work that it runs on this machine, durably.
 //
 // Model
-//  1. pending -> running -> completed | failed | terminated. start() runs the work once; a second call is refused.
-//  2. When the work ends, its resources are freed, and then the orchestrator is notified with the exit code and the
-//     tail of the output: up to kNotifyTries times, with growing pauses, until it acknowledges.
-//  3. release() ends the work if it runs and removes its container or sandbox, its output and its actor. Allocations
-//     calls it exactly once; afterwards the machine holds nothing of it.
+//  1. The record (record.hpp) is the truth: each change of it is on disk before it acts, and changes are made one at a
+//     time. A start of the daemon makes the allocation from its record and calls resume(): the work goes on.
+//  2. A run is named by its incarnation. Everything that waits for something (the executor, a timer, an answer) names the
+//     incarnation that it belongs to, and changes nothing once another one has begun.
+//  3. start() runs the work once; repeated, it answers how that went. restart() replaces the run: the record names the new
+//     incarnation before the old run is stopped, so a start of the daemon in between stops the old one and starts the new
+//     one. Repeated for the same old incarnation, it answers with the new one.
+//  4. At the end of its lease (end_lease()) the work is stopped; an allocation that is being started or was never started
+//     ends, too.
+//  5. When a run has ended, the end is stored, then resources are freed, then the orchestrator is notified, with pauses
+//     from kFirstNoticePause to kLongestNoticePause, until it acknowledges, also across starts of the daemon. A start that
+//     fails is reported by its reply alone, if that is awaited.
+//  6. release() ends the work and removes its container or sandbox, its folder and its actor. It can be repeated until it
+//     has succeeded; then the machine holds nothing of the allocation but its record.
+//  7. close() lets go: the work continues, the record stays.
 //
-// Threads: the node's lane; output is removed by a worker. Attacks: only the holder of the orchestrator's grant can
-// start it; its output is bounded by the executor; its name has been checked to be a safe file name (keys.hpp).
+// Threads: the node's lane; folders are removed by a worker. Failure: a full disk refuses start(), restart() and release()
+// and changes nothing; the end of a run is stored as soon as the disk takes it, and the executor knows it until then.
+// Attacks: only the orchestrator of the allocation can use it; its output is bounded by the executor; its name has been
+// checked to be a safe file name (keys.hpp).
 #pragma once
 
 #include <filesystem>
 
 #include "actor/actor.hpp"
 #include "executor/executor.hpp"
-#include "protocol/allocation.hpp"
+#include "protocol/health.hpp"
 #include "protocol/manifest.hpp"
+#include "provider/health.hpp"
 #include "provider/local_names.hpp"
+#include "provider/record.hpp"
 
 namespace dms::provider {
 
-inline constexpr int kNotifyTries = 4;
 inline constexpr Duration kStopGrace = 10s;
+/// After the end of a lease, a replacement may start elsewhere soon.
+inline constexpr Duration kLeaseGrace = 2s;
+inline constexpr Duration kFirstNoticePause = 1s;
+inline constexpr Duration kLongestNoticePause = 60s;
+inline constexpr Duration kFirstRetry = 1s;
+inline constexpr Duration kLongestRetry = 30s;
+inline constexpr Duration kStatsTimeout = 2s;
 
-class Allocation {
+class Allocation : public std::enable_shared_from_this<Allocation> {
  public:
-  struct Spec {
-    std::string id;  ///< as the orchestrator knows it
-    LocalName name;
-    protocol::AllocationConfig config;
-    actor::Handle orchestrator;
-    std::filesystem::path results_dir;
-    UnixTime created;
+  struct Parts {
+    AllocationStore& store;
+    Leases& leases;
+    executor::Executor* engine;  ///< null: this machine does not offer the executor any more
+    std::string boot_id;
+    std::filesystem::path folder;  ///< of this allocation
   };
-  /// Called on the lane; not after release() has begun.
-  struct Events {
-    std::function<void(protocol::AllocationStatus)> status;
-    std::function<Task<void>()> work_ended;  ///< awaited before the orchestrator is notified
-    std::function<void()> settled;           ///< the notification was acknowledged or given up
+  /// Called on the lane; what they return is awaited.
+  struct Hooks {
+    std::function<void(protocol::AllocationStatus)> entered;
+    std::function<Task<void>()> free_resources;
+    std::function<Task<Result<void>>()> take_resources;  ///< again, for a restart after an end
+    std::function<Task<void>()> heard_from;              ///< the orchestrator
   };
 
-  Allocation(std::unique_ptr<actor::Actor> actor, executor::Executor& executor, Spec spec, Events events);
-  /// Registers the behaviour protocol::kAllocationStart.
+  Allocation(std::unique_ptr<actor::Actor> actor, Parts parts, AllocationRecord record, LocalName name, Hooks hooks);
+  /// Registers the behaviours.
   Result<void> open();
+  /// After a start of the daemon. `known`: the executor has taken up the run.
+  void resume(bool known);
 
-  [[nodiscard]] const Spec& spec() const { return spec_; }
+  [[nodiscard]] const AllocationRecord& record() const { return record_; }
+  [[nodiscard]] const std::string& name() const { return name_.text(); }
   [[nodiscard]] actor::Actor& actor() { return *actor_; }
-  [[nodiscard]] protocol::AllocationStatus status() const { return status_; }
-  [[nodiscard]] const executor::ExecutionId& execution_id() const { return execution_id_; }
-  [[nodiscard]] UnixTime started() const { return started_; }
-  /// True while the executor prepares the work, which may take minutes when an image has to be fetched.
-  [[nodiscard]] bool starting() const { return starting_; }
+  [[nodiscard]] protocol::AllocationStatus status() const;
+  [[nodiscard]] bool active() const { return record_.phase < Phase::ended; }
+  /// Also while the run that has ended is being replaced.
+  [[nodiscard]] bool needs_resources() const { return active() || replacing_.locked(); }
+  /// How long ago the run has ended; 0 while it has not.
+  [[nodiscard]] Duration ended_for() const;
+  /// What the executor is asked to run; `recover()` needs the same.
+  [[nodiscard]] Result<executor::Request> execution_request() const;
 
   /// The tail of the output so far.
   Task<Result<executor::Logs>> logs();
-  Task<void> release();
+  Task<Result<executor::LogPage>> read_log(executor::LogStream stream, std::uint64_t offset, std::size_t max_bytes);
+  Task<protocol::AllocationReport> report();
+
+  Task<void> end_lease();
+  /// The executor is told the end of the lease.
+  Task<void> extend();
+  Task<Result<void>> release();
+  Task<void> close();
 
  private:
-  Task<protocol::Ack> start(protocol::StartRequest request, const actor::Envelope& envelope);
-  [[nodiscard]] Result<executor::Request> execution_request() const;
-  Task<void> watch();
-  Task<void> notify(executor::ExecutionResult result);
-  void set_status(protocol::AllocationStatus status);
+  using Change = std::function<Result<void>(AllocationRecord&)>;
+  struct Checks;
 
+  Task<protocol::Ack> start(protocol::StartRequest request, const actor::Envelope& envelope);
+  Task<protocol::RestartReply> restart(protocol::RestartRequest request, const actor::Envelope& envelope);
+  Task<protocol::Ack> ask_health(protocol::Nothing request, const actor::Envelope& envelope);
+  Task<protocol::Ack> register_check(protocol::HealthCheckRegistration request, const actor::Envelope& envelope);
+  Task<Result<void>> outcome_of_start(std::string incarnation);
+  Task<Result<std::string>> replace_run(std::string incarnation);
+
+  /// Errc::cancelled if the change refuses because it is out of date.
+  Task<Result<void>> update(Change change);
+  Task<Result<void>> update_until_stored(Change change);
+  void set_record(AllocationRecord record);
+
+  // The tasks of a run, in run_
+  Task<void> launch(std::string incarnation);
+  Task<void> relaunch(std::shared_ptr<Nursery> earlier, std::string previous, std::string incarnation);
+  Task<void> watch(std::string incarnation);
+  Task<void> begin_checks();
+  Task<void> end_checks();
+  Task<void> finish(std::string incarnation, executor::ExecutionResult result);
+  Task<void> notify(std::string incarnation);
+  Task<protocol::TaskTermination> notice() const;
+  Task<void> close_run();
+
+  [[nodiscard]] End describe_end(const executor::ExecutionResult& result) const;
+  [[nodiscard]] std::string lease_reason() const;
+  Task<Result<void>> remove_run(std::string incarnation, Duration grace);
+  Task<std::uint64_t> size_of(executor::LogStream stream);
+  [[nodiscard]] executor::ExecutionId run_id() const { return executor::ExecutionId(record_.incarnation); }
+  [[nodiscard]] Lane& lane() { return lane_; }
+
+  Lane& lane_;
   std::unique_ptr<actor::Actor> actor_;
-  executor::Executor& executor_;
-  Spec spec_;
-  executor::ExecutionId execution_id_;
-  Events events_;
-  protocol::AllocationStatus status_ = protocol::AllocationStatus::pending;
-  UnixTime started_;
-  bool start_called_ = false;
-  bool starting_ = false;
+  Parts parts_;
+  AllocationRecord record_;
+  LocalName name_;
+  Hooks hooks_;
+  Mutex changing_;   ///< held from the copy of the record to its replacement
+  Mutex replacing_;  ///< held while a restart takes resources and stores the new incarnation
+  Notify changed_;
+  std::shared_ptr<Nursery> run_;
+  std::shared_ptr<Checks> checks_;  ///< of the health of the current run
+  bool watching_ = false;           ///< watch() waits for the end of the run, and ends the checks
+  int starters_ = 0;                ///< requests that wait for the outcome of a start
 };
 
 }  // namespace dms::provider

@@ -1,17 +1,26 @@
-// Phase two of a deployment: the allocations of this node, from their reservation to their removal.
+// Phase two of a deployment: the allocations of this node, from their reservation to their removal, over restarts of the
+// daemon.
 //
 // Model
 //  1. allocate() turns reservations into allocations, all that a request names or none. The orchestrator gets a handle
-//     and a grant for each, and a grant for its ensemble, before the reply.
+//     and a grant for each, and a grant for its ensemble, before the reply. Repeated, it answers with what there is.
 //  2. Only the owner, the orchestrator that committed, reaches an allocation: it is found by the owner's DID and the
 //     id.
-//  3. When the work ends its resources are free; when the notification was acknowledged or given up, the rest is kept
-//     for kRetention and then removed.
-//  4. release() removes an allocation: when it returns, nothing of it is left. Concurrent calls wait for the first.
+//  3. The record of an allocation (record.hpp) is written first and erased last: what is on this machine without a record
+//     (work, resources, folders) is removed by recover(). So nothing is lost or left when the daemon is killed.
+//  4. Each has a lease (leases.hpp): at its end the work is stopped (allocation.hpp). When the work has ended its resources
+//     are free; the rest is kept until the orchestrator has it removed, or for Services::retention.
+//  5. renew() renews leases and reports all that is held for an ensemble: from then on the orchestrator and this node
+//     agree.
+//  6. release() removes an allocation; when it has succeeded nothing of it is left. What fails is tried again by sweep()
+//     and at the next start. Concurrent calls wait for the first.
+//  7. close() lets go: the work continues, the records stay.
 //
 // Threads: the node's lane, which is free while disk and executor work. Cost: logarithmic in the number of allocations,
-// linear for list() and sums. Failure: reported in the reply's `error`. Attacks: a request without the owner's token is
-// refused by the actor; with a token of another orchestrator it finds no allocation.
+// linear for list() and sums; a renewal is linear in what is held for the ensemble. Failure: reported in the reply's
+// `error`; a full disk refuses what has to be stored and leaves what runs alone. Attacks: a request without the owner's
+// token is refused by the actor; with a token of another orchestrator it finds no allocation. What cannot be honoured is
+// refused by name (admission.hpp).
 #pragma once
 
 #include "protocol/node.hpp"
@@ -22,59 +31,92 @@
 
 namespace dms::provider {
 
-inline constexpr Duration kRetention = 30min;
-
 class Allocations {
  public:
   struct Parts {
     const Services& services;
     actor::Actor& root;
+    LocalNames& names;
     Reservations& reservations;
     Grants& grants;
     Metrics& metrics;
   };
-  explicit Allocations(Parts parts) : parts_(parts), work_(parts.services.lane, "allocations") {}
+  explicit Allocations(Parts parts);
 
-  /// Behaviours protocol::kAllocate, kAllocationsList, kAllocationLogs and kAllocationShutdown.
+  /// Takes up what an earlier run of the daemon left. Before any request; reads the store and blocks.
+  Task<Result<void>> recover();
+
+  /// Behaviours protocol::kAllocate, kRenew, kAllocationsList, kAllocationLogs and kAllocationShutdown.
   Task<protocol::AllocateResponse> allocate(protocol::AllocateRequest request, const actor::Envelope& envelope);
+  Task<protocol::RenewReply> renew(protocol::RenewRequest request, const actor::Envelope& envelope);
   Task<protocol::AllocationsReply> list(protocol::Nothing request, const actor::Envelope& envelope);
   Task<protocol::AllocationLogsResponse> logs(protocol::AllocationLogsRequest request, const actor::Envelope& envelope);
   Task<protocol::Ack> shutdown(protocol::AllocationShutdownRequest request, const actor::Envelope& envelope);
 
   /// Succeeds if there is no such allocation.
-  Task<void> release(AllocationKey key);
-  /// Releases what was allocated kRetention ago and has not been started.
+  Task<Result<void>> release(AllocationKey key);
+  /// Releases what ended Services::retention ago, and what could not be released before.
   Task<void> sweep();
-  /// Releases everything.
+  /// An orchestrator has sent an accepted request, or its host has answered.
+  Task<void> heard_from(did::Did owner);
   Task<void> close();
 
   /// What the allocations of an ensemble hold together.
   [[nodiscard]] Result<capability::Resources> resources_of(const EnsembleKey& ensemble) const;
-  /// Also while it is being removed.
+  /// Whether it is the run of that incarnation, or the one that has replaced it.
+  [[nodiscard]] bool is_current(const AllocationKey& key, const std::string& incarnation) const;
+  /// Also while it is being made or removed.
   [[nodiscard]] bool exists(const AllocationKey& key) const {
-    return allocations_.contains(key) || releasing_.contains(key);
+    return allocations_.contains(key) || creating_.contains(key);
   }
-  /// The hosts of the orchestrators that own allocations here.
-  [[nodiscard]] std::set<std::string> orchestrators() const;
+  /// The hosts of the orchestrators that own allocations here, with their DIDs.
+  [[nodiscard]] std::map<std::string, std::set<did::Did>> orchestrators() const;
+  [[nodiscard]] const Leases& leases() const { return leases_; }
   [[nodiscard]] std::size_t size() const { return allocations_.size(); }
 
  private:
   using AllocationPtr = std::shared_ptr<Allocation>;  // shared with handlers that wait on one
 
-  Task<Result<actor::Handle>> allocate_one(AllocationKey key, protocol::AllocationConfig config, actor::Handle owner);
-  Result<actor::Handle> create(const AllocationKey& key, protocol::AllocationConfig config, const actor::Handle& owner,
-                               executor::Executor& engine, Reservations::Reservation& reservation);
-  Result<void> open_ensemble(const EnsembleKey& ensemble);
+  Task<Result<void>> allocate_all(protocol::AllocateRequest request, actor::Handle owner,
+                                  std::vector<AllocationKey>& made);
+  Task<Result<void>> allocate_one(AllocationKey key, protocol::AllocationConfig config, actor::Handle owner,
+                                  std::int64_t lease_ns);
+  Task<Result<void>> create(AllocationKey key, protocol::AllocationConfig config, actor::Handle owner,
+                            std::int64_t lease_ns);
+  Result<AllocationPtr> take_up(AllocationRecord record, LocalName name, Lease lease);
+  [[nodiscard]] Allocation::Hooks hooks_of(const AllocationRecord& record);
+  [[nodiscard]] executor::Executor* engine_of(const AllocationRecord& record) const;
+  /// Registers the behaviours and grants of the allocation and of its ensemble.
+  Result<void> open(Allocation& allocation);
   void close_ensemble_if_empty(const EnsembleKey& ensemble);
   [[nodiscard]] Result<AllocationPtr> find(const AllocationKey& key) const;
-  Task<void> free_resources(std::string name);
-  Task<void> release_later(AllocationKey key, std::weak_ptr<Allocation> ended);
+  [[nodiscard]] std::vector<AllocationPtr> of_ensemble(const EnsembleKey& ensemble) const;
+  [[nodiscard]] std::vector<AllocationPtr> renewable(const protocol::RenewRequest& request,
+                                                     const std::vector<AllocationPtr>& held) const;
+  Task<Result<void>> release_now(AllocationKey key, AllocationPtr allocation);
+  Task<void> release_logged(AllocationKey key);
+  Task<Result<void>> free_resources(std::string name);
+  Task<void> free_after_end(std::string name);
+  Task<Result<void>> take_resources(std::string name, capability::Resources resources);
+  void lease_over(const std::string& name);
+  /// For a later renewal; not 0, which is no clock.
+  [[nodiscard]] std::int64_t clock() const;
   void count();
 
+  // Recovery
+  Task<std::set<executor::ExecutionId>> recover_executors();
+  Task<Result<void>> keep_only_recorded();
+
   Parts parts_;
+  AllocationStore store_;
+  Leases leases_;
   std::map<AllocationKey, AllocationPtr> allocations_;
+  std::map<std::string, AllocationKey> keys_;  ///< by local name
+  std::set<AllocationKey> creating_;
   std::set<AllocationKey> releasing_;
+  std::set<EnsembleKey> ensembles_;  ///< whose behaviours are registered
   Notify released_;
+  bool closed_ = false;
   Nursery work_;
 };
 

@@ -23,9 +23,11 @@ std::expected<void, NoBid> can_serve(const protocol::NodeRequest& node, const Of
                   "privileged containers are not allowed here (job.allow_privileged_docker)");
   if (!capability::covers(offering.free, node.resources))
     return no_bid(BidRefusal::resources, "{}", capability::explain_shortage(offering.free, node.resources));
-  if (offering.ports_available)
+  if (!node.public_ports.fixed.empty() || node.public_ports.dynamic != 0) {
+    if (!offering.ports_available) return no_bid(BidRefusal::ports, "this provider has no public ports");
     if (const Result<void> ports = offering.ports_available(node.public_ports); !ports)
       return no_bid(BidRefusal::ports, "{}", ports.error().to_string());
+  }
   return {};
 }
 
@@ -93,7 +95,8 @@ std::expected<protocol::Bid, NoBid> Bids::answer(const protocol::EnsembleBidRequ
   bid.peer = offering->self.to_string();
   bid.location = offering->location;
   bid.handle = root_.handle();
-  bid.offer = protocol::Offer{offering->free};
+  bid.offer = protocol::Offer{offering->free, {}, offering->max_lease.count()};
+  for (const protocol::Feature feature : offering->features) bid.offer->features.emplace_back(to_string(feature));
   if (const Result<void> signed_bid = bid.sign(root_.security().key()); !signed_bid)
     return refuse({BidRefusal::internal, signed_bid.error().to_string()});
 

@@ -38,7 +38,9 @@ struct Offering {
   std::set<std::string> executors;
   capability::Resources free;
   bool privileged_docker = false;
-  /// Whether these public ports are available now.
+  std::vector<protocol::Feature> features;
+  Duration max_lease = 0ns;
+  /// Whether these public ports are available now; without it, none is.
   std::function<Result<void>(const protocol::PublicPorts&)> ports_available;
 };
 

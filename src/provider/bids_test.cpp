@@ -52,6 +52,8 @@ TEST_F(ChooseRequest, EachReasonNotToBidIsNamed) {
   request.peer_exclusion = {offering.self.to_string()};
   EXPECT_EQ(refusal(), BidRefusal::excluded);
   request.peer_exclusion = {};
+  node.public_ports.dynamic = 1;
+  EXPECT_EQ(refusal(), BidRefusal::ports) << "without a description of them there are none";
   offering.ports_available = [](const PublicPorts&) -> Result<void> {
     return fail(dms::Errc::limit_exceeded, "no ports");
   };

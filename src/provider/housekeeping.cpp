@@ -1,24 +1,10 @@
 #include "provider/housekeeping.hpp"
 
+#include <algorithm>
+
 #include "base/log.hpp"
-#include "base/remove_tree.hpp"
 
 namespace dms::provider {
-
-Task<Result<void>> Housekeeping::clean_up() {
-  for (const auto& [type, engine] : services_.executors)
-    if (auto cleaned = co_await engine->recover({}); !cleaned)
-      log::warn("provider", "cleaning up after an earlier run, {}: {}", type, cleaned.error().to_string());
-  CO_TRY_VOID(co_await services_.resources.release_all({}));
-  auto removal = [jobs = services_.work_dir / "jobs"] {
-    const Result<void> outcome = quarantine_entries(jobs);
-    sweep_quarantine(jobs);
-    return outcome;
-  };
-  if (const Result<void> removed = co_await offload(removal); !removed)
-    log::warn("provider", "cleaning up after an earlier run: {}", removed.error().to_string());
-  co_return Result<void>();
-}
 
 Task<void> Housekeeping::sweep_expired() {
   for (;;) {
@@ -34,17 +20,27 @@ Task<void> Housekeeping::reconnect() {
   for (;;) {
     const Result<void> slept = co_await sleep_for(kReconnectInterval);
     if (!slept) co_return;
-    std::set<std::string> lost = allocations_.orchestrators();
-    for (const crypto::PeerId& peer : services_.network.peers()) lost.erase(peer.to_string());
-    for (const std::string& host : lost) co_await contact(host);
+    std::set<std::string> connected;
+    for (const crypto::PeerId& peer : services_.network.peers()) connected.insert(peer.to_string());
+    const std::set<did::Did> silent = allocations_.leases().silent_owners();
+    const std::map<std::string, std::set<did::Did>> orchestrators = allocations_.orchestrators();
+    for (const auto& [host, owners] : orchestrators) {
+      const bool lost = !connected.contains(host);
+      const bool is_silent = std::ranges::any_of(owners, [&](const did::Did& owner) { return silent.contains(owner); });
+      if (lost || is_silent) co_await contact(host, owners, lost);
+    }
   }
 }
 
-Task<void> Housekeeping::contact(std::string host) {
+Task<void> Housekeeping::contact(std::string host, std::set<did::Did> owners, bool was_lost) {
   const Result<crypto::PeerId> peer = crypto::PeerId::parse(host);
-  if (!peer || *peer == services_.network.self()) co_return;
-  const Result<Duration> answer = co_await with_timeout(kReconnectTimeout, services_.network.ping(*peer));
-  if (answer) log::info("provider", "orchestrator {} is reachable again", host);
+  if (!peer) co_return;
+  if (*peer != services_.network.self()) {
+    const Result<Duration> answer = co_await with_timeout(kReconnectTimeout, services_.network.ping(*peer));
+    if (!answer) co_return;
+    if (was_lost) log::info("provider", "orchestrator {} is reachable again", host);
+  }
+  for (const did::Did& owner : owners) co_await allocations_.heard_from(owner);
 }
 
 }  // namespace dms::provider

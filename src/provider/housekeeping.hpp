@@ -1,15 +1,14 @@
-// Background work of a provider: clean-up after an earlier run, removal of what has expired, reconnection to
-// orchestrators.
+// Background work of a provider: removal of what has expired, contact with orchestrators.
 //
 // Model
-//  1. clean_up() removes what an earlier run of the daemon left, whether it stopped or was killed: containers,
-//     sandboxes, output and reservations. It ends before the first behaviour is registered.
-//  2. Every kSweepInterval expired bids and reservations are removed, and allocations that were never started.
-//  3. While this node has allocations of an orchestrator to which it has no connection, it tries to connect: the
+//  1. Every kSweepInterval expired bids and reservations are removed, allocations whose retention has passed, and what
+//     could not be removed before.
+//  2. While this node has allocations of an orchestrator to which it has no connection, it tries to connect: the
 //     orchestrator's daemon may have been restarted and does not know the addresses of its providers.
+//  3. An orchestrator that does not renew its leases is pinged when nothing has been heard from it for a step of its
+//     silence (leases.hpp); an answer of its host counts as contact.
 //
-// Threads: the node's lane; folders are removed by a worker. Cancellation: sweep_expired() and reconnect() run until
-// they are cancelled. Failure: logged; what could not be removed is tried again at the next start.
+// Threads: the node's lane. Cancellation: both run until they are cancelled. Failure: logged.
 #pragma once
 
 #include "provider/allocations.hpp"
@@ -25,12 +24,11 @@ class Housekeeping {
   Housekeeping(const Services& services, Bids& bids, Reservations& reservations, Allocations& allocations)
       : services_(services), bids_(bids), reservations_(reservations), allocations_(allocations) {}
 
-  Task<Result<void>> clean_up();
   Task<void> sweep_expired();
   Task<void> reconnect();
 
  private:
-  Task<void> contact(std::string host);
+  Task<void> contact(std::string host, std::set<did::Did> owners, bool was_lost);
 
   const Services& services_;
   Bids& bids_;

@@ -33,14 +33,15 @@ inline AllocationKey allocation_key(const EnsembleKey& ensemble, std::string_vie
 }
 
 inline constexpr std::size_t kMaxId = 160;
+inline constexpr std::size_t kMaxLocalName = 192;  // an id with a suffix (local_names.hpp)
 
 /// Ids become file names and inboxes.
-inline Result<void> check_id(std::string_view what, std::string_view id) {
+inline Result<void> check_id(std::string_view what, std::string_view id, std::size_t longest = kMaxId) {
   const auto allowed = [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' ||
            c == '_';
   };
-  if (id.empty() || id.size() > kMaxId || id.front() == '.' || !std::ranges::all_of(id, allowed))
+  if (id.empty() || id.size() > longest || id.front() == '.' || !std::ranges::all_of(id, allowed))
     return fail(Errc::invalid_argument, "{}: expected letters, digits, '-', '.' and '_', found '{}'", what,
                 id.substr(0, 64));
   return {};

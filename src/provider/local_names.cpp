@@ -22,4 +22,9 @@ LocalName LocalNames::take(const std::string& id) {
   return {*this, std::move(name)};
 }
 
+std::optional<LocalName> LocalNames::take_up(const std::string& name) {
+  if (!taken_.insert(name).second) return std::nullopt;
+  return LocalName(*this, name);
+}
+
 }  // namespace dms::provider

@@ -10,6 +10,7 @@
 // names.
 #pragma once
 
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -40,6 +41,8 @@ class LocalNames {
   LocalNames& operator=(const LocalNames&) = delete;
 
   [[nodiscard]] LocalName take(const std::string& id);
+  /// Exactly this name, for what an earlier run of the daemon named; empty if it is taken.
+  [[nodiscard]] std::optional<LocalName> take_up(const std::string& name);
   [[nodiscard]] std::size_t size() const { return taken_.size(); }
 
  private:

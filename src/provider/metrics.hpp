@@ -39,6 +39,8 @@ struct Metrics {
   metrics::Counter reservations;
   metrics::Counter reservations_refused;
   metrics::CounterArray<protocol::AllocationStatus, kStatuses> allocations;  ///< by status entered
+  metrics::Counter renewals;
+  metrics::Counter leases_ended;
   metrics::Gauge open_bids;
   metrics::Gauge open_reservations;
   metrics::Gauge current_allocations;
@@ -52,6 +54,8 @@ struct Metrics {
         .counter("nunet_provider_reservations_refused_total", "Commit requests that were refused.",
                  reservations_refused)
         .counters("nunet_provider_allocations_total", "Allocations, by status entered.", "status", allocations)
+        .counter("nunet_provider_lease_renewals_total", "Leases that were renewed by their orchestrators.", renewals)
+        .counter("nunet_provider_leases_ended_total", "Leases that ended because nobody renewed them.", leases_ended)
         .gauge("nunet_provider_open_bids", "Bids that have not expired.", open_bids)
         .gauge("nunet_provider_open_reservations", "Reservations without an allocation.", open_reservations)
         .gauge("nunet_provider_allocations", "Allocations that exist.", current_allocations)

@@ -15,18 +15,19 @@ Provider::Provider(Services services, actor::Actor& root)
       reservations_({root, bids_, names_, services_.resources, metrics_},
                     {[this](const EnsembleKey& ensemble) { return allocations_.resources_of(ensemble); },
                      [this](const AllocationKey& key) { return allocations_.exists(key); }}),
-      allocations_({services_, root, reservations_, grants_, metrics_}),
+      allocations_({services_, root, names_, reservations_, grants_, metrics_}),
       housekeeping_(services_, bids_, reservations_, allocations_),
       work_(services_.lane, "provider") {}
 
 Task<Result<void>> Provider::start() {
-  CO_TRY_VOID(co_await housekeeping_.clean_up());
+  CO_TRY_VOID(co_await allocations_.recover());
   CO_TRY_VOID(root_.add_behaviour(
       std::string(protocol::kBidRequest.path),
-      [this](actor::Envelope envelope) { return bids_.on_request(std::move(envelope)); },
+      [this](actor::Envelope envelope) { return on_bid_request(std::move(envelope)); },
       protocol::behaviour_options(protocol::kBidRequest)));
-  CO_TRY_VOID(serve(root_, protocol::kCommit, reservations_, &Reservations::commit));
+  CO_TRY_VOID(serve(root_, protocol::kCommit, *this, &Provider::commit));
   CO_TRY_VOID(serve(root_, protocol::kAllocate, allocations_, &Allocations::allocate));
+  CO_TRY_VOID(serve(root_, protocol::kRenew, allocations_, &Allocations::renew));
   CO_TRY_VOID(serve(root_, protocol::kAllocationsList, allocations_, &Allocations::list));
   CO_TRY_VOID(serve(root_, protocol::kRevert, *this, &Provider::revert));
   CO_TRY_VOID(root_.subscribe(std::string(protocol::kDeploymentTopic)));
@@ -37,8 +38,8 @@ Task<Result<void>> Provider::start() {
 }
 
 Task<void> Provider::close() {
-  for (const auto path :
-       {protocol::kBidRequest.path, protocol::kCommit.path, protocol::kAllocate.path, protocol::kRevert.path})
+  for (const auto path : {protocol::kBidRequest.path, protocol::kCommit.path, protocol::kAllocate.path,
+                          protocol::kRenew.path, protocol::kAllocationsList.path, protocol::kRevert.path})
     root_.remove_behaviour(std::string(path));
   co_await work_.close();
   // A handler that still runs finds the reservations closed, so no allocation is made after these two.
@@ -46,14 +47,34 @@ Task<void> Provider::close() {
   co_await allocations_.close();
 }
 
+Task<void> Provider::on_bid_request(actor::Envelope envelope) {
+  const did::Did owner = envelope.from.did;
+  co_await bids_.on_request(std::move(envelope));
+  co_await allocations_.heard_from(owner);
+}
+
+Task<Ack> Provider::commit(protocol::CommitRequest request, const actor::Envelope& envelope) {
+  Ack reply = co_await reservations_.commit(std::move(request), envelope);
+  co_await allocations_.heard_from(envelope.from.did);
+  co_return reply;
+}
+
 Task<Ack> Provider::revert(protocol::RevertRequest request, const actor::Envelope& envelope) {
   const EnsembleKey ensemble{envelope.from.did, request.ensemble_id};
-  bids_.withdraw(ensemble);
+  // With incarnations, it reverts those alone: bids and reservations may be of a later attempt.
+  if (request.incarnations.empty()) bids_.withdraw(ensemble);
+  Result<void> done;
   for (const std::string& name : request.allocations) {
     const AllocationKey key = allocation_key(ensemble, name);
-    co_await reservations_.cancel(key);
-    co_await allocations_.release(key);
+    const auto named = request.incarnations.find(name);
+    const bool any = named == request.incarnations.end() || named->second.empty();
+    if (any) co_await reservations_.cancel(key);
+    if (!any && !allocations_.is_current(key, named->second)) continue;
+    const Result<void> released = co_await allocations_.release(key);
+    if (!released && done) done = released;
   }
+  co_await allocations_.heard_from(ensemble.owner);
+  if (!done) co_return Ack{.error = done.error().to_string()};
   co_return Ack{.ok = true};
 }
 
@@ -64,6 +85,8 @@ Result<Offering> Provider::offering() const {
   offering.location = services_.location;
   for (const auto& [type, engine] : services_.executors) offering.executors.insert(type);
   offering.privileged_docker = services_.allow_privileged_docker;
+  offering.features = {protocol::Feature::lease, protocol::Feature::health};
+  offering.max_lease = services_.leases.longest;
   if (offering.onboarded) {
     TRY(offering.free, services_.resources.free());
   }

@@ -3,7 +3,8 @@
 // The parts, in the order of a deployment: Bids, Reservations, Allocations; beside them Grants, LocalNames and
 // Housekeeping. Each header is the contract of its part.
 //
-// Every reply is sent after the change that it reports is stored (resources/manager.hpp). Threads: the node's lane.
+// Every reply is sent after the change that it reports is stored. Allocations survive the daemon: close() lets go of them,
+// start() takes them up (record.hpp). Bids and reservations do not; they expire soon. Threads: the node's lane.
 // Attacks: a request reaches a part only with tokens that allow its behaviour; what an orchestrator holds here is
 // looked up by its DID (keys.hpp).
 #pragma once
@@ -18,9 +19,9 @@ class Provider {
   Provider(const Provider&) = delete;
   Provider& operator=(const Provider&) = delete;
 
-  /// Removes what an earlier run left, registers the behaviours, subscribes to the deployment topic.
+  /// Takes up what an earlier run left and removes the rest, registers the behaviours, subscribes to the deployment topic.
   Task<Result<void>> start();
-  /// Releases every reservation and allocation.
+  /// Cancels every reservation and lets go of every allocation: its work continues.
   Task<void> close();
 
   [[nodiscard]] std::size_t allocations() const { return allocations_.size(); }
@@ -28,6 +29,8 @@ class Provider {
   [[nodiscard]] Metrics& metrics() { return metrics_; }
 
  private:
+  Task<protocol::Ack> commit(protocol::CommitRequest request, const actor::Envelope& envelope);
+  Task<void> on_bid_request(actor::Envelope envelope);
   /// Withdraws the bid, cancels reservations and releases allocations of the sender.
   Task<protocol::Ack> revert(protocol::RevertRequest request, const actor::Envelope& envelope);
   [[nodiscard]] Result<Offering> offering() const;

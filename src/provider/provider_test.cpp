@@ -1,44 +1,10 @@
 #include "provider/provider.hpp"
 
 #include "base/file.hpp"
-#include "protocol/serve.hpp"
-#include "provider/testing.hpp"
+#include "provider/test_provider.hpp"
 
 namespace dms::provider {
 namespace {
-
-struct WholeProvider : ProviderTest {
-  std::unique_ptr<Provider> provider;
-  void SetUp() override {
-    actor::TestWorld::trust(node, alice);
-    actor::TestWorld::trust(node, bob);
-    // Replies and bids carry tokens of the node.
-    actor::TestWorld::trust(alice, node);
-    actor::TestWorld::trust(bob, node);
-  }
-  void TearDown() override { close(); }
-  void open() {
-    provider = std::make_unique<Provider>(services(), *node.root);
-    const Result<void> started = run(provider->start());
-    ASSERT_TRUE(started) << started.error().to_string();
-  }
-  void close() {
-    if (provider) run(provider->close());
-    provider.reset();
-  }
-  template <class Request, class Reply>
-  Result<Reply> call(actor::TestNode& by, const protocol::Behaviour<Request, Reply>& behaviour,
-                     const Request& request) {
-    return w.run(by, protocol::call(*by.root, behaviour, node.root->handle(), request));
-  }
-  void allocate(actor::TestNode& by) {
-    ASSERT_TRUE(call(by, protocol::kBidRequest, bid_request("e")));
-    const auto committed = call(by, protocol::kCommit, commit_request("e", "task"));
-    ASSERT_TRUE(committed && committed->ok);
-    const auto allocated = call(by, protocol::kAllocate, allocate_request("e", "task"));
-    ASSERT_TRUE(allocated && allocated->ok);
-  }
-};
 
 TEST_F(WholeProvider, FromTheBidToTheRevertForTwoOrchestratorsWithOneId) {
   open();
@@ -55,27 +21,36 @@ TEST_F(WholeProvider, FromTheBidToTheRevertForTwoOrchestratorsWithOneId) {
   EXPECT_EQ(provider->metrics().bids.value(), 2U);
 }
 
-TEST_F(WholeProvider, CloseReleasesEverythingAndStopsServing) {
+TEST_F(WholeProvider, CloseCancelsReservationsLetsGoOfAllocationsAndStopsServing) {
   open();
   allocate(alice);
   ASSERT_TRUE(call(alice, protocol::kBidRequest, bid_request("other")));
   ASSERT_TRUE(call(alice, protocol::kCommit, commit_request("other", "task"))->ok);
   EXPECT_EQ(resources->list().size(), 2U);
   close();
-  EXPECT_EQ(resources->list().size(), 0U);
+  EXPECT_EQ(resources->list().size(), 1U);
   EXPECT_FALSE(node.root->has_behaviour(std::string(protocol::kCommit.path)));
+  open();
+  EXPECT_EQ(provider->allocations(), 1U);
+  ASSERT_TRUE(call(alice, protocol::kRevert, protocol::RevertRequest{.ensemble_id = "e", .allocations = {"task"}})->ok);
+  EXPECT_EQ(resources->list().size(), 0U);
 }
 
-TEST_F(WholeProvider, AStartRemovesResidueOfAnEarlierRun) {
+TEST_F(WholeProvider, AStartRemovesWhatNoRecordNames) {
   ASSERT_TRUE(run(resources->commit("e_task", machine(1, 1), w.world.unix_now() + 1min)));
   ASSERT_TRUE(run(resources->allocate("e_task")));
   std::filesystem::create_directories(folder / "jobs" / "e_task");
   ASSERT_TRUE(write_file(folder / "jobs" / "e_task" / "stdout.log", "old"));
+  ASSERT_TRUE(store->blocking().put("allocations.leases", "e_task", "{}"));
+  ASSERT_TRUE(store->blocking().put("allocations", "damaged", R"({"id": 7})"));
   open_resources();
   ASSERT_EQ(resources->list().size(), 1U);
   open();
   EXPECT_EQ(resources->list().size(), 0U);
   EXPECT_FALSE(std::filesystem::exists(folder / "jobs" / "e_task"));
+  EXPECT_EQ(store->blocking().list("allocations.leases")->size(), 0U);
+  EXPECT_EQ(store->blocking().list("allocations")->size(), 0U);
+  EXPECT_EQ(store->blocking().list("allocations.unreadable")->size(), 1U) << "set aside, not fatal";
 }
 
 TEST_F(WholeProvider, ExpiredBidsAndReservationsAreRemovedPeriodically) {
@@ -84,7 +59,7 @@ TEST_F(WholeProvider, ExpiredBidsAndReservationsAreRemovedPeriodically) {
   ASSERT_TRUE(call(alice, protocol::kCommit, commit_request("e", "task"))->ok);
   w.settle(kBidTime + 2 * kSweepInterval);
   EXPECT_EQ(provider->bids(), 0U);
-  EXPECT_EQ(store.blocking().list("resources.promises")->size(), 0U);
+  EXPECT_EQ(store->blocking().list("resources.promises")->size(), 0U);
 }
 
 TEST_F(WholeProvider, ADisconnectedOrchestratorIsReconnected) {

@@ -22,6 +22,11 @@ Task<Result<void>> Reservations::reserve(protocol::CommitRequest request, did::D
   CO_TRY(const Bids::Open bid, parts_.bids.open(ensemble));
   if (const auto old = reservations_.find(key); old != reservations_.end() && old->second.expires < now())
     co_await remove(old);
+  if (const auto same = reservations_.find(key);
+      same != reservations_.end() &&
+      same->second.resources == static_cast<const capability::Resources&>(request.resources) &&
+      parts_.resources.find(same->second.name.text()))
+    co_return Result<void>();  // the request is repeated
   CO_TRY_VOID(check(key, request, bid));
   LocalName name = parts_.names.take(key.id);
   const capability::Resources wanted = request.resources;
@@ -35,6 +40,8 @@ Task<Result<void>> Reservations::reserve(protocol::CommitRequest request, did::D
 Result<void> Reservations::check(const AllocationKey& key, const protocol::CommitRequest& request,
                                  const Bids::Open& bid) const {
   TRY_VOID(check_id("AllocationName", key.id));
+  if (!request.port_mapping.empty())
+    return fail(Errc::unsupported, "PortMapping: public ports are not supported by this provider");
   const EnsembleKey ensemble = key.ensemble();
   // An id must split into ensemble and name in one way only.
   if (ensemble.ensemble != request.ensemble_id)

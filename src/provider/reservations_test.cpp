@@ -44,7 +44,8 @@ TEST_F(ReservationsTest, ACommitNeedsABidToTheSameOrchestrator) {
   ASSERT_TRUE(bid(alice, "e"));
   EXPECT_TRUE(reserve(bob, "e", "task").error().is(Errc::not_found));
   EXPECT_TRUE(reserve(alice, "e", "task"));
-  EXPECT_TRUE(reserve(alice, "e", "task").error().is(Errc::already_exists));
+  EXPECT_TRUE(reserve(alice, "e", "task")) << "repeated";
+  EXPECT_TRUE(reserve(alice, "e", "task", 2).error().is(Errc::already_exists));
   EXPECT_EQ(stored(), 1U);
   EXPECT_EQ(metrics.reservations.value(), 1U);
 }
@@ -79,6 +80,9 @@ TEST_F(ReservationsTest, InvalidNamesAndAmountsAreRefused) {
   EXPECT_TRUE(reserve(alice, "e", "a", 0).error().is(Errc::invalid_argument)) << "0 is no limit";
   EXPECT_TRUE(reserve(alice, "e", "b_c").error().is(Errc::invalid_argument));
   EXPECT_TRUE(reserve(alice, "e", "../etc").error().is(Errc::invalid_argument));
+  protocol::CommitRequest ports = commit_request("e", "a");
+  ports.port_mapping["0"] = 80;
+  EXPECT_TRUE(run(reservations.reserve(ports, alice.did())).error().is(Errc::unsupported));
   exists = true;
   EXPECT_TRUE(reserve(alice, "e", "a").error().is(Errc::already_exists)) << "an allocation of that name exists";
   EXPECT_EQ(stored(), 0U);

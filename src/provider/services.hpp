@@ -9,6 +9,7 @@
 #include "capability/location.hpp"
 #include "executor/executor.hpp"
 #include "network/network.hpp"
+#include "provider/leases.hpp"
 #include "resources/manager.hpp"
 #include "runtime/stream.hpp"
 
@@ -24,7 +25,11 @@ struct Services {
   capability::Location location;
   bool allow_privileged_docker = false;
   db::AsyncStore& store;
+  /// Changes when the machine boots: a SteadyTime of another boot means nothing.
   std::string boot_id;
+  LeaseBounds leases = {};
+  /// How long the record and the output of work that has ended are kept.
+  Duration retention = 24h;
 };
 
 }  // namespace dms::provider

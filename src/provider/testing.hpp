@@ -1,4 +1,5 @@
 // What tests of the provider share: a provider node and two orchestrator nodes on a network in memory, in virtual time.
+// The daemon of the provider can be killed and started again: what is stored, and the executor's host, survive.
 #pragma once
 
 #include <cstdlib>
@@ -20,24 +21,52 @@ inline capability::Resources machine(double cores, std::uint64_t gib) {
   return r;
 }
 
-struct ProviderTest : testing::Test {
-  ProviderTest() {
+struct ProviderWorld {
+  ProviderWorld() {
     std::string name = (std::filesystem::temp_directory_path() / "nunet-provider-XXXXXX").string();
     EXPECT_NE(::mkdtemp(name.data()), nullptr);
     folder = name;
-    open_resources();
+    boot({});
     EXPECT_TRUE(run(resources->onboard(machine(8, 8), machine(8, 8))));
   }
-  ~ProviderTest() override {
-    run(executor.close());
-    run(store.close());
+  ProviderWorld(const ProviderWorld&) = delete;
+  ProviderWorld& operator=(const ProviderWorld&) = delete;
+  ~ProviderWorld() {
+    stop_daemon();
     w.close();
     std::filesystem::remove_all(folder);
   }
 
   /// As a restart of the daemon does.
   void open_resources() {
-    resources = resources::Manager::open(store, [this] { return w.world.unix_now(); }).value();
+    resources = resources::Manager::open(*store, [this] { return w.world.unix_now(); }).value();
+  }
+  using Documents = std::map<std::string, std::vector<db::Document>>;  // by collection
+  [[nodiscard]] Documents stored() {
+    Documents all;
+    for (const char* collection : {"resources.onboarded", "resources.promises", "allocations", "allocations.leases"})
+      all[collection] = store->blocking().list(collection).value();
+    return all;
+  }
+  void boot(const Documents& documents) {
+    store = std::make_unique<db::AsyncStore>(node.lane(), *db::Store::open(":memory:"));
+    for (const auto& [collection, list] : documents)
+      for (const db::Document& document : list)
+        EXPECT_TRUE(store->blocking().put(collection, document.id, document.json));
+    executor = std::make_unique<executor::Fake>(node.lane(), "null", executor::FakeScript(), host);
+    for (const auto& [job, script] : scripts) executor->script(job, script);
+    open_resources();
+  }
+  void script(const std::string& job, executor::FakeScript script) {
+    scripts[job] = script;
+    executor->script(job, std::move(script));
+  }
+  void stop_daemon() {
+    run(executor->close());
+    executor.reset();
+    run(store->close());
+    resources.reset();
+    store.reset();
   }
   template <class T>
   T run(Task<T> task) {
@@ -46,7 +75,7 @@ struct ProviderTest : testing::Test {
   void run(Task<void> task) { w.world.run(node.node, std::move(task)); }
 
   Services services() {
-    return {node.lane(), *node.network, *resources, {{"null", &executor}}, folder, {}, false, store, "boot"};
+    return {node.lane(), *node.network, *resources, {{"null", executor.get()}}, folder, {}, false, *store, boot_id};
   }
   protocol::NodeRequest node_request(double cores) const {
     protocol::NodeRequest request;
@@ -69,9 +98,11 @@ struct ProviderTest : testing::Test {
     static_cast<capability::Resources&>(request.resources) = machine(cores, 1);
     return request;
   }
-  static protocol::AllocateRequest allocate_request(std::string ensemble, const std::string& name, double cores = 1) {
+  static protocol::AllocateRequest allocate_request(std::string ensemble, const std::string& name, double cores = 1,
+                                                    Duration lease = 1min) {
     protocol::AllocateRequest request;
     request.ensemble_id = std::move(ensemble);
+    request.lease_ns = lease.count();
     protocol::AllocationConfig& config = request.allocations[name];
     config.executor = jobs::ExecutorType::null;
     config.resources = machine(cores, 1);
@@ -89,11 +120,16 @@ struct ProviderTest : testing::Test {
   actor::TestNode& node = w.add("provider");
   actor::TestNode& alice = w.add("alice");
   actor::TestNode& bob = w.add("bob");
-  db::AsyncStore store{node.lane(), *db::Store::open(":memory:")};
-  executor::Fake executor{node.lane()};
+  std::shared_ptr<executor::FakeHost> host = std::make_shared<executor::FakeHost>();
+  std::map<std::string, executor::FakeScript> scripts;
+  std::unique_ptr<db::AsyncStore> store;
+  std::unique_ptr<executor::Fake> executor;
   std::unique_ptr<resources::Manager> resources;
+  std::string boot_id = "boot";
   std::filesystem::path folder;
   std::uint64_t nonce = 0;
 };
+
+struct ProviderTest : testing::Test, ProviderWorld {};
 
 }  // namespace dms::provider

@@ -12,9 +12,14 @@ TEST(Behaviours, ANodeServesEachDeclaredOne) {
   Machine& machine = cluster.add("provider", 4, 8);
   cluster.start();
   // Served by actors that live for one deployment or one allocation, not by the node's root actor.
-  const std::set<std::string_view> elsewhere = {
-      "/dms/deployment/bid", "/dms/allocation/start", "/dms/orchestrator/task-termination",
-      "/dms/ensemble/{ensemble}/allocation/logs", "/dms/ensemble/{ensemble}/allocation/shutdown"};
+  const std::set<std::string_view> elsewhere = {"/dms/deployment/bid",
+                                                "/dms/allocation/start",
+                                                "/dms/allocation/restart",
+                                                "/dms/actor/healthcheck",
+                                                "/dms/actor/healthcheck/register",
+                                                "/dms/orchestrator/task-termination",
+                                                "/dms/ensemble/{ensemble}/allocation/logs",
+                                                "/dms/ensemble/{ensemble}/allocation/shutdown"};
   for (const protocol::TableEntry& entry : protocol::behaviour_table()) {
     const std::string path(entry.declaration->path);
     EXPECT_EQ(machine.node().root().has_behaviour(path), !elsewhere.contains(path)) << path;

@@ -1,0 +1,75 @@
+#include "provider/admission.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include "encoding/multibase.hpp"
+#include "provider/health.hpp"
+
+namespace dms::provider {
+namespace {
+
+/// What an orchestrator sends for "not given".
+bool is_unset(const json::Value& value) {
+  if (const auto* array = value.if_array()) return array->empty();
+  if (const auto* object = value.if_object()) return object->empty();
+  if (const auto* text = value.if_string()) return text->empty();
+  return value.is_null() || (value.is_bool() && !value.get_bool());
+}
+
+}  // namespace
+
+Result<executor::EngineParams> engine_params(const jobs::Execution& execution) {
+  Result<executor::EngineParams> params = json::from_value<executor::EngineParams>(json::Value(execution.params));
+  if (!params) return std::unexpected(json::at_member("execution.params", params.error()));
+  constexpr std::array<std::string_view, 7> kKnown = {"image", "entrypoint", "cmd", "environment", "working_directory",
+                                                      "user",  "privileged"};
+  for (const auto& [key, value] : execution.params)
+    if (std::ranges::find(kKnown, std::string_view(key.data(), key.size())) == kKnown.end() && !is_unset(value))
+      return fail(Errc::unsupported, "execution.params.{}: not supported by this provider",
+                  std::string_view(key.data(), std::min<std::size_t>(key.size(), 64)));
+  return params;
+}
+
+Result<void> check_config(const protocol::AllocationConfig& config) {
+  if (to_string(config.executor) != config.execution.type)
+    return fail(Errc::invalid_argument, "Execution.type: '{}' differs from Executor, '{}'",
+                config.execution.type.substr(0, 64), to_string(config.executor));
+  TRY_VOID(engine_params(config.execution));
+  if (!config.provision_scripts.empty())
+    return fail(Errc::unsupported, "ProvisionScripts: not supported by this provider");
+  if (!config.inputs.empty()) return fail(Errc::unsupported, "Inputs: not supported by this provider");
+  if (config.results) return fail(Errc::unsupported, "Results: not supported by this provider");
+  if (config.health_check)
+    if (const Result<void> check = check_health(*config.health_check); !check)
+      return fail(Errc::invalid_argument, "HealthCheck.{}", check.error().to_string());
+  return {};
+}
+
+Result<void> check_members(BytesView allocate_request) {
+  constexpr std::array<std::string_view, 3> kNotHonoured = {"Keys", "Volume", "Contracts"};
+  if (allocate_request.empty()) return {};
+  TRY(const json::Value request, json::parse(as_text(allocate_request)));
+  const auto* object = request.if_object();
+  const auto* allocations = object == nullptr ? nullptr : object->if_contains("Allocations");
+  if (allocations == nullptr || !allocations->is_object()) return {};
+  for (const auto& [name, allocation] : allocations->get_object())
+    for (const std::string_view member : kNotHonoured)
+      if (const auto* members = allocation.if_object())
+        if (const auto* value = members->if_contains(member); value != nullptr && !is_unset(*value))
+          return fail(Errc::unsupported, "{}: {}: not supported by this provider",
+                      std::string_view(name.data(), std::min<std::size_t>(name.size(), 64)), member);
+  return {};
+}
+
+Result<void> check_start(const protocol::StartRequest& request) {
+  if (!request.subnet_ip.empty() || !request.gateway_ip.empty())
+    return fail(Errc::unsupported, "SubnetIP: subnets are not supported by this provider");
+  if (!request.port_mapping.empty())
+    return fail(Errc::unsupported, "PortMapping: public ports are not supported by this provider");
+  return {};
+}
+
+std::string random_incarnation(Random& random) { return encode(Base::hex, random.bytes(16)); }
+
+}  // namespace dms::provider

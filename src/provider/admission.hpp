@@ -1,0 +1,26 @@
+// What this provider honours of the requests about an allocation. What it does not is refused by name; nothing is ignored.
+//
+// Threads: values. Failure: Errc::invalid_argument or unsupported; the message begins with the member of the request.
+// Attacks: requests come from any orchestrator with a token; numbers and sizes are bounded here before they are kept.
+#pragma once
+
+#include "base/random.hpp"
+#include "executor/executor.hpp"
+#include "protocol/allocation.hpp"
+
+namespace dms::provider {
+
+/// Allocations of one request; an ensemble has no more.
+inline constexpr std::size_t kMaxAllocations = 1024;
+
+Result<void> check_config(const protocol::AllocationConfig& config);
+/// Of the whole request, with the members of DMS 0.5.x that no type here has.
+Result<void> check_members(BytesView allocate_request);
+Result<void> check_start(const protocol::StartRequest& request);
+/// The parameters of an execution; one that no executor has is refused.
+Result<executor::EngineParams> engine_params(const jobs::Execution& execution);
+
+/// 128 bits, in hex.
+std::string random_incarnation(Random& random);
+
+}  // namespace dms::provider

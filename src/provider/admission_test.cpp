@@ -1,0 +1,71 @@
+#include "provider/admission.hpp"
+
+#include "provider/testing.hpp"
+
+namespace dms::provider {
+namespace {
+
+protocol::AllocationConfig config() { return ProviderWorld::allocate_request("e", "a").allocations.at("a"); }
+
+std::string refusal(const protocol::AllocationConfig& wanted) {
+  const Result<void> honoured = check_config(wanted);
+  return honoured ? std::string() : honoured.error().to_string();
+}
+
+TEST(Admission, WhatIsHonouredPasses) {
+  protocol::AllocationConfig wanted = config();
+  wanted.execution.params["environment"] = json::Array{"A=b"};
+  wanted.execution.params["restart_policy"] = "";
+  wanted.health_check.emplace();
+  EXPECT_EQ(refusal(wanted), "");
+}
+
+TEST(Admission, WhatIsNotHonouredIsRefusedByName) {
+  protocol::AllocationConfig wanted = config();
+  wanted.executor = jobs::ExecutorType::docker;
+  EXPECT_TRUE(refusal(wanted).starts_with("Execution.type: ")) << refusal(wanted);
+  wanted = config();
+  wanted.execution.params["restart_policy"] = "always";
+  EXPECT_TRUE(refusal(wanted).starts_with("execution.params.restart_policy: ")) << refusal(wanted);
+  wanted = config();
+  wanted.execution.params["environment"] = 7;
+  EXPECT_TRUE(refusal(wanted).starts_with("execution.params.environment")) << refusal(wanted);
+  wanted = config();
+  wanted.provision_scripts["setup"] = to_bytes("#!/bin/sh");
+  EXPECT_TRUE(refusal(wanted).starts_with("ProvisionScripts: ")) << refusal(wanted);
+  wanted = config();
+  wanted.inputs.emplace_back();
+  EXPECT_TRUE(refusal(wanted).starts_with("Inputs: ")) << refusal(wanted);
+  wanted = config();
+  wanted.results.emplace();
+  EXPECT_TRUE(refusal(wanted).starts_with("Results: ")) << refusal(wanted);
+  wanted = config();
+  wanted.health_check = jobs::HealthCheck{.type = jobs::HealthCheckType::http, .endpoint = "http://10.0.0.1/"};
+  EXPECT_TRUE(refusal(wanted).starts_with("HealthCheck.endpoint: ")) << refusal(wanted);
+}
+
+TEST(Admission, MembersThatOnlyOtherImplementationsHaveAreRefusedByName) {
+  const auto check = [](std::string_view text) { return check_members(to_bytes(text)); };
+  EXPECT_TRUE(check(""));
+  EXPECT_TRUE(check(R"({"Allocations": 7})"));
+  EXPECT_TRUE(check(R"({"Allocations": {"a": 7, "b": {"Keys": null, "Volume": [], "Contracts": {}}}})"));
+  const Result<void> refused = check(R"({"Allocations": {"a": {"Volume": [{"src": "/"}]}}})");
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().message(), "a: Volume: not supported by this provider");
+  EXPECT_FALSE(check("{"));
+}
+
+TEST(Admission, AStartWithASubnetOrPortsIsRefused) {
+  EXPECT_TRUE(check_start({}));
+  EXPECT_FALSE(check_start({.subnet_ip = "10.0.0.2"}));
+  EXPECT_FALSE(check_start({.port_mapping = {{"80", 80}}}));
+}
+
+TEST(Admission, IncarnationsDiffer) {
+  SeededRandom random(1);
+  EXPECT_NE(random_incarnation(random), random_incarnation(random));
+  EXPECT_EQ(random_incarnation(random).size(), 32U);
+}
+
+}  // namespace
+}  // namespace dms::provider

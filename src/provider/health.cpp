@@ -1,0 +1,109 @@
+#include "provider/health.hpp"
+
+#include <algorithm>
+
+#include "jobs/ensemble/health_endpoint.hpp"
+
+namespace dms::provider {
+namespace {
+
+using jobs::HealthCheckType;
+using protocol::Health;
+
+constexpr std::size_t kMaxMessage = 256;
+
+Result<executor::Probe> probe_of(const jobs::HealthCheck& check) {
+  executor::Probe probe;
+  probe.port = check.port;
+  if (check.type == HealthCheckType::http) {
+    const Result<jobs::HealthEndpoint> endpoint = jobs::health_endpoint(check);
+    if (!endpoint) return fail(Errc::invalid_argument, "endpoint: {}", endpoint.error().message());
+    probe.port = endpoint->port;
+    probe.http_path = endpoint->path;
+  }
+  if (probe.port == 0) return fail(Errc::invalid_argument, "port: a tcp check needs one");
+  return probe;
+}
+
+}  // namespace
+
+Result<void> check_health(const jobs::HealthCheck& check) {
+  if (!check.present()) return {};
+  if (check.type == HealthCheckType::command) {
+    std::size_t size = 0;
+    for (const std::string& argument : check.exec) size += argument.size() + 1;
+    if (check.exec.empty()) return fail(Errc::invalid_argument, "exec: a command check needs a command");
+    if (size > kMaxCheckCommand)
+      return fail(Errc::invalid_argument, "exec: {} bytes, at most {} are run", size, kMaxCheckCommand);
+  } else {
+    TRY_VOID(probe_of(check));
+  }
+  if (check.interval_ns != 0 && Duration(check.interval_ns) < kShortestCheckInterval)
+    return fail(Errc::invalid_argument, "interval: expected at least {} s", kShortestCheckInterval / 1s);
+  if (check.timeout_ns < 0 || Duration(check.timeout_ns) > kLongestCheckTimeout)
+    return fail(Errc::invalid_argument, "timeout: expected at most {} s", kLongestCheckTimeout / 1s);
+  if (check.grace_ns < 0) return fail(Errc::invalid_argument, "grace: expected a duration above 0");
+  return {};
+}
+
+Task<void> HealthMonitor::run() {
+  for (;;) {
+    const SteadyTime begun = lane_.now();
+    Result<void> outcome = co_await with_timeout(check_.timeout(), check_once());
+    if (!outcome && outcome.error().is(Errc::cancelled)) co_return;
+    if (!outcome && outcome.error().is(Errc::deadline_exceeded))
+      outcome = fail(Errc::deadline_exceeded, "no answer within {} ms", check_.timeout() / 1ms);
+    count(outcome);
+    const Duration pause =
+        health_ == Health::starting ? std::min(check_.interval(), kStartingInterval) : check_.interval();
+    const Result<void> slept = co_await sleep_until(std::max(begun + pause, lane_.now()));
+    if (!slept) co_return;
+  }
+}
+
+void HealthMonitor::count(const Result<void>& outcome) {
+  if (outcome) {
+    failed_ = 0;
+    if (++passed_ >= check_.successes()) {
+      health_ = Health::healthy;
+      message_.clear();
+    }
+    return;
+  }
+  passed_ = 0;
+  message_ = outcome.error().message().substr(0, kMaxMessage);
+  if (health_ == Health::starting && (lane_.now() - since_ < check_.grace() || lane_.now() < next_counted_)) return;
+  next_counted_ = lane_.now() + check_.interval();
+  if (++failed_ >= check_.failures()) health_ = Health::unhealthy;
+}
+
+Task<Result<void>> HealthMonitor::check_once() {
+  if (check_.type == HealthCheckType::command) co_return co_await check_command();
+  co_return co_await check_probe();
+}
+
+Task<Result<void>> HealthMonitor::check_command() {
+  CO_TRY(const executor::ExecOutput output, co_await executor_.exec(run_, check_.exec));
+  if (output.exit_code != 0)
+    co_return fail(Errc::io, "the command ended with {}", executor::describe_exit(output.exit_code));
+  const std::string& expected = check_.response.value;
+  if (!expected.empty() && (output.out + output.err).find(expected) == std::string::npos)
+    co_return fail(Errc::io, "the output of the command does not contain the expected text");
+  co_return Result<void>();
+}
+
+Task<Result<void>> HealthMonitor::check_probe() {
+  CO_TRY(executor::Probe probe, probe_of(check_));
+  const bool http = check_.type == HealthCheckType::http;
+  CO_TRY(const executor::ProbeResult result, co_await executor_.probe(run_, std::move(probe)));
+  if (!result.connected) co_return fail(Errc::io, "{}", result.message.empty() ? "no connection" : result.message);
+  if (!http) co_return Result<void>();
+  if (result.http_status < 200 || result.http_status > 399)
+    co_return fail(Errc::io, "the answer has status {}", result.http_status);
+  const std::string& expected = check_.response.value;
+  if (!expected.empty() && result.body != expected)
+    co_return fail(Errc::io, "the body of the answer is not the expected text");
+  co_return Result<void>();
+}
+
+}  // namespace dms::provider

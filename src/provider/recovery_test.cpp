@@ -1,0 +1,254 @@
+// A whole provider whose daemon is restarted, whose disk is full, whose work is restarted.
+#include "provider/test_provider.hpp"
+
+namespace dms::provider {
+namespace {
+
+using protocol::AllocationStatus;
+
+const executor::FakeScript kService{.runs_for = std::nullopt, .out = "serving"};
+
+struct RecoveryTest : WholeProvider {
+  void SetUp() override {
+    WholeProvider::SetUp();
+    open();
+  }
+};
+
+TEST_F(RecoveryTest, WorkGoesOnThroughARestartUnderTheSameHandleAndLease) {
+  begin(kService);
+  w.settle(30s);
+  restart_daemon(20s);
+  EXPECT_EQ(running(), 1);
+  EXPECT_EQ(resources->list().size(), 1U);
+  EXPECT_EQ(executor->started(), 0U) << "it is taken up, not started again";
+  EXPECT_TRUE(start()->ok) << "the handle and the grant are valid";
+  const protocol::AllocationReport held = report();
+  EXPECT_EQ(held.status, AllocationStatus::running);
+  EXPECT_EQ(held.incarnation, incarnation);
+  EXPECT_GT(Duration(held.lease_ns), 8s);
+  EXPECT_LT(Duration(held.lease_ns), 10s);
+  EXPECT_TRUE(renew(alice, incarnation).ok);
+  w.settle(50s);
+  EXPECT_EQ(running(), 1);
+  EXPECT_TRUE(shutdown()->ok);
+  EXPECT_EQ(host->works.size(), 0U);
+  EXPECT_EQ(resources->list().size(), 0U);
+}
+
+TEST_F(RecoveryTest, WhatEndedWhileTheDaemonWasAwayIsReported) {
+  begin({.runs_for = 10s, .exit_code = 4, .out = "done"});
+  restart_daemon(30s);
+  w.settle(5s);
+  ASSERT_EQ(notices.size(), 1U);
+  EXPECT_EQ(notices[0].error.exit_code, 4);
+  EXPECT_EQ(as_text(notices[0].out), "done");
+  EXPECT_EQ(resources->list().size(), 0U);
+}
+
+TEST_F(RecoveryTest, ALeaseThatEndedWhileTheDaemonWasAwayHasEnded) {
+  begin(kService);
+  restart_daemon(2min);
+  w.settle(5s);
+  EXPECT_EQ(running(), 0);
+  ASSERT_EQ(notices.size(), 1U);
+  EXPECT_EQ(notices[0].status, "terminated");
+}
+
+TEST_F(RecoveryTest, WhatIsGoneIsReportedAsLost) {
+  begin(kService);
+  close();
+  host->works.clear();
+  open();
+  w.settle(5s);
+  ASSERT_EQ(notices.size(), 1U);
+  EXPECT_EQ(notices[0].status, "failed");
+  EXPECT_TRUE(notices[0].reason.starts_with("lost by a restart of the daemon")) << notices[0].reason;
+}
+
+TEST_F(RecoveryTest, ARestartOfTheMachineEndsAllThatRanOrWasToRun) {
+  begin(kService);
+  const Documents documents = stored();
+  close();
+  stop_daemon();
+  host->works.clear();
+  boot_id = "second";
+  boot(documents);
+  open();
+  w.settle(5s);
+  ASSERT_EQ(notices.size(), 1U);
+  EXPECT_EQ(notices[0].reason, "lost by a restart of the machine");
+  EXPECT_EQ(resources->list().size(), 0U);
+}
+
+TEST_F(RecoveryTest, AStartThatWasInterruptedIsContinued) {
+  script("e_task", {.startup = 30s, .runs_for = std::nullopt});
+  allocation = allocate(alice, 5min).allocations.at("task");
+  Nursery asking(alice.lane(), "asking");
+  const auto ask = [](actor::Actor& actor, actor::Handle to) -> Task<void> {
+    (void)co_await protocol::call(actor, protocol::kAllocationStart, to, protocol::StartRequest());
+  };
+  asking.spawn(ask(*alice.root, allocation));
+  w.settle(10s);
+  EXPECT_EQ(report().status, AllocationStatus::pending);
+  restart_daemon();
+  EXPECT_EQ(running(), 1) << "it is being started again";
+  EXPECT_TRUE(start()->ok) << "a repeated request waits for the outcome";
+  EXPECT_EQ(report().status, AllocationStatus::running);
+  w.run(alice, asking.close());
+}
+
+TEST_F(RecoveryTest, ARestartReplacesTheRunUnderANewIncarnation) {
+  begin({.runs_for = 20s, .out = "first"});
+  script("e_task", {.runs_for = std::nullopt, .out = "second"});
+  w.settle(10s);
+  const auto next = restart(incarnation);
+  ASSERT_TRUE(next && next->ok) << next->error;
+  EXPECT_NE(next->incarnation, incarnation);
+  EXPECT_EQ(running(), 1);
+  const auto repeated = restart(incarnation);
+  EXPECT_TRUE(repeated->ok) << repeated->error;
+  EXPECT_EQ(repeated->incarnation, next->incarnation) << "a repeated request restarts nothing";
+  EXPECT_EQ(executor->started(), 2U);
+  EXPECT_FALSE(restart("0123")->ok);
+  EXPECT_EQ(restart("0123")->incarnation, next->incarnation);
+  EXPECT_TRUE(renew(alice, next->incarnation).ok);
+  w.settle(30s);
+  EXPECT_TRUE(notices.empty()) << "the end of the first run belongs to nobody";
+  EXPECT_EQ(report().status, AllocationStatus::running);
+  EXPECT_EQ(as_text(page("stdout", 0).data), "second");
+  EXPECT_FALSE(
+      w.run(bob, protocol::call(*bob.root, protocol::kAllocationRestart, allocation, protocol::RestartRequest())));
+  EXPECT_EQ(executor->started(), 2U) << "bob may not";
+}
+
+TEST_F(RecoveryTest, ARunThatHasEndedIsRestartedWithItsResources) {
+  begin({.runs_for = 1s});
+  w.settle(5s);
+  EXPECT_EQ(resources->list().size(), 0U);
+  ASSERT_EQ(notices.size(), 1U);
+  script("e_task", kService);
+  const auto next = restart("");
+  ASSERT_TRUE(next->ok) << next->error;
+  EXPECT_EQ(resources->list().size(), 1U);
+  EXPECT_EQ(resources->list().begin()->second.state, resources::State::allocated);
+  EXPECT_EQ(report().status, AllocationStatus::running);
+  EXPECT_EQ(report().lease_ns > 0, true);
+  EXPECT_TRUE(shutdown()->ok);
+  EXPECT_EQ(resources->list().size(), 0U);
+}
+
+TEST_F(RecoveryTest, ARestartIsRefusedWhenTheResourcesAreTaken) {
+  begin({.runs_for = 1s});
+  w.settle(5s);
+  ASSERT_TRUE(run(resources->commit("other", machine(8, 8), w.world.unix_now() + 1h)));
+  const auto refused = restart("");
+  EXPECT_FALSE(refused->ok);
+  EXPECT_NE(refused->error.find("not enough is free"), std::string::npos) << refused->error;
+  EXPECT_EQ(report().status, AllocationStatus::completed);
+}
+
+TEST_F(RecoveryTest, OutputIsReadInPages) {
+  begin({.runs_for = 1min, .out = "0123456789", .err = "bad"});
+  auto first = page("stdout", 0, 4);
+  EXPECT_EQ(as_text(first.data), "0123");
+  EXPECT_EQ(first.next_offset, 4U);
+  EXPECT_EQ(first.total_size, 10U);
+  EXPECT_FALSE(first.eof);
+  EXPECT_FALSE(page("stdout", 4).eof) << "it still runs";
+  EXPECT_EQ(as_text(page("stderr", 1).data), "ad");
+  EXPECT_TRUE(page("stdout", 1000).data.empty());
+  EXPECT_NE(page("results", 0).error.find("stream: "), std::string::npos);
+  EXPECT_EQ(as_text(page("", 0).out), "0123456789") << "without a stream as DMS 0.5.x";
+  EXPECT_TRUE(renew(alice, incarnation).ok);
+  w.settle(59s + 5s);
+  const auto last = page("stdout", 4);
+  EXPECT_EQ(as_text(last.data), "456789");
+  EXPECT_TRUE(last.eof);
+}
+
+TEST_F(RecoveryTest, HealthIsReportedAndEndsWithTheRun) {
+  protocol::AllocateRequest request = allocate_request("e", "task", 1, 1h);
+  request.allocations["task"].health_check = jobs::HealthCheck{
+      .type = jobs::HealthCheckType::http, .endpoint = "/ready", .interval_ns = Duration(10s).count()};
+  script("e_task", {.runs_for = 5min, .healthy_after = 10s, .unhealthy_after = 1min});
+  begin(request);
+  EXPECT_EQ(report().health, protocol::Health::starting);
+  w.settle(15s);
+  EXPECT_EQ(report().health, protocol::Health::healthy);
+  restart_daemon();
+  w.settle(2s);
+  EXPECT_EQ(report().health, protocol::Health::healthy) << "checked again";
+  w.settle(90s);
+  EXPECT_EQ(report().health, protocol::Health::unhealthy);
+  EXPECT_FALSE(report().health_message.empty());
+  w.settle(5min);
+  EXPECT_EQ(report().status, AllocationStatus::completed);
+  EXPECT_EQ(report().health, protocol::Health::unknown);
+}
+
+TEST_F(RecoveryTest, AHealthCheckIsRegisteredAndAskedForAsInDms05) {
+  begin({.runs_for = std::nullopt, .unhealthy_after = 40s}, 1h);
+  const auto ask = [this](actor::TestNode& by) {
+    return w.run(by, protocol::call(*by.root, protocol::kHealthQuery, allocation, protocol::Nothing()));
+  };
+  const auto add = [this](const jobs::HealthCheck& check) {
+    return w.run(alice, protocol::call(*alice.root, protocol::kHealthCheckRegister, allocation,
+                                       protocol::HealthCheckRegistration{"e", check}));
+  };
+  EXPECT_TRUE(ask(alice)->ok) << "without a check it is healthy while it runs";
+  EXPECT_FALSE(ask(bob)) << "bob has no grant";
+  jobs::HealthCheck check{.type = jobs::HealthCheckType::tcp, .interval_ns = Duration(5s).count()};
+  EXPECT_NE(add(check)->error.find("HealthCheck.port"), std::string::npos);
+  check.port = 80;
+  ASSERT_TRUE(add(check)->ok);
+  ASSERT_TRUE(add(check)->ok) << "repeated";
+  EXPECT_EQ(report().health, protocol::Health::healthy);
+  check.port = 81;
+  ASSERT_TRUE(add(check)->ok) << "replaced";
+  restart_daemon();
+  w.settle(1min);
+  EXPECT_EQ(report().health, protocol::Health::unhealthy) << "it is stored";
+  EXPECT_NE(ask(alice)->error.find("port 81"), std::string::npos) << ask(alice)->error;
+  EXPECT_TRUE(shutdown()->ok);
+}
+
+TEST_F(RecoveryTest, AFullDiskRefusesRequestsAndLeavesTheWorkAlone) {
+  begin(kService);
+  disk_is_full();
+  const protocol::RenewReply renewed = renew(alice, incarnation);
+  EXPECT_FALSE(renewed.ok);
+  EXPECT_NE(renewed.error.find("no space left"), std::string::npos) << renewed.error;
+  EXPECT_EQ(renewed.allocations.at("task").status, AllocationStatus::running);
+  EXPECT_NE(restart("")->error.find("no space left"), std::string::npos);
+  EXPECT_NE(shutdown()->error.find("no space left"), std::string::npos);
+  EXPECT_EQ(running(), 1);
+  EXPECT_EQ(report().incarnation, incarnation);
+  disk_is_full(false);
+  EXPECT_TRUE(renew(alice, incarnation).ok);
+  EXPECT_TRUE(shutdown()->ok);
+  EXPECT_EQ(host->works.size(), 0U);
+}
+
+TEST_F(RecoveryTest, ALeaseEndsAlsoWhenTheDiskIsFull) {
+  begin(kService);
+  disk_is_full();
+  w.settle(65s);
+  EXPECT_EQ(running(), 0);
+  EXPECT_TRUE(notices.empty()) << "the end is stored before it is told";
+  disk_is_full(false);
+  w.settle(1min);
+  ASSERT_EQ(notices.size(), 1U);
+  EXPECT_EQ(notices[0].status, "terminated");
+  EXPECT_EQ(resources->list().size(), 0U);
+}
+
+TEST_F(RecoveryTest, ABidNamesTheFeaturesAndTheLongestLease) {
+  const auto bid = call(alice, protocol::kBidRequest, bid_request("e"));
+  ASSERT_TRUE(bid && bid->offer);
+  EXPECT_EQ(bid->offer->features, (std::vector<std::string>{"lease", "health"}));
+  EXPECT_EQ(Duration(bid->offer->max_lease_ns), 24h);
+}
+
+}  // namespace
+}  // namespace dms::provider

@@ -1,0 +1,35 @@
+#include "provider/settings.hpp"
+
+#include <gtest/gtest.h>
+
+namespace dms::provider {
+namespace {
+
+TEST(ProviderSettings, TheDefaultsAreValidAndThoseOfTheParts) {
+  Settings settings;
+  ASSERT_TRUE(settings.check());
+  const LeaseBounds bounds = settings.bounds();
+  const LeaseBounds defaults;
+  EXPECT_EQ(bounds.shortest, defaults.shortest);
+  EXPECT_EQ(bounds.longest, defaults.longest);
+  EXPECT_EQ(bounds.usual, defaults.usual);
+  EXPECT_EQ(bounds.silence, defaults.silence);
+  EXPECT_EQ(settings.retention_time(), 24h);
+}
+
+TEST(ProviderSettings, AnImpossibleLengthIsRefusedWithItsKey) {
+  const auto place = [](Settings settings) {
+    const Result<void> checked = settings.check();
+    return checked ? std::string() : checked.error().place();
+  };
+  EXPECT_EQ(place({.min_lease = "10"}), "job.min_lease");
+  EXPECT_EQ(place({.min_lease = "500ms"}), "job.min_lease");
+  EXPECT_EQ(place({.min_lease = "2h", .max_lease = "1h"}), "job.min_lease");
+  EXPECT_EQ(place({.default_lease = "1s"}), "job.default_lease");
+  EXPECT_EQ(place({.longest_silence = "0s"}), "job.longest_silence");
+  EXPECT_EQ(place({.retention = ""}), "job.retention");
+  EXPECT_EQ(place({.min_lease = "1m", .max_lease = "1h30m", .default_lease = "90m", .retention = "1h"}), "");
+}
+
+}  // namespace
+}  // namespace dms::provider
