@@ -5,6 +5,7 @@
 #include "base/log.hpp"
 #include "orchestrator/deployment/placement.hpp"
 #include "orchestrator/matching/matcher.hpp"
+#include "protocol/serve.hpp"
 
 namespace dms::orchestrator {
 
@@ -41,6 +42,27 @@ Task<void> Auction::receive(actor::Envelope envelope) {
   co_return;
 }
 
+namespace {
+
+/// One way: nothing depends on its arrival, a bid expires by itself.
+Task<void> send_revert(actor::Actor& actor, actor::Envelope revert) {
+  const Result<void> sent = co_await actor.send(std::move(revert));
+  if (!sent) log::debug("orchestrator", "releasing a bidder: {}", sent.error().to_string());
+}
+
+}  // namespace
+
+void Auction::release_others(const Candidate& chosen) {
+  std::set<std::string> kept;
+  for (const auto& [node, bid] : chosen) kept.insert(bid.peer);
+  RevertRequest request;
+  request.ensemble_id = ensemble_id_;
+  for (const auto& [node, bids] : bids_)
+    for (const Bid& bid : bids)
+      if (kept.insert(bid.peer).second)
+        actor_.spawn(send_revert(actor_, message(actor_, kRevert, bid.handle, request)));
+}
+
 Task<Result<Candidate>> Auction::run(jobs::Ensemble ensemble, SteadyTime deadline, Peers excluded) {
   ensemble_ = std::move(ensemble);
   Candidate candidate;
@@ -53,7 +75,10 @@ Task<Result<Candidate>> Auction::run(jobs::Ensemble ensemble, SteadyTime deadlin
     std::set<std::string> missing;
     for (const auto& [name, node] : ensemble_.nodes)
       if (!candidate.contains(name)) missing.insert(name);
-    if (missing.empty()) co_return std::move(candidate);
+    if (missing.empty()) {
+      release_others(candidate);
+      co_return std::move(candidate);
+    }
 
     Lane& lane = actor_.lane();
     if (lane.now() + kBidRound > deadline)
@@ -133,13 +158,15 @@ Task<Result<void>> Auction::request_from_pinned(std::string peer, NodeRequest wa
 
 Task<Result<void>> Auction::collect(const std::set<std::string>& nodes, SteadyTime until, std::set<std::string> taken) {
   Lane& lane = actor_.lane();
+  const SteadyTime begun = lane.now();
+  Duration settle = kBidSettle;
   std::set<std::string> without_bid = nodes;
   // A pinned node has one possible bidder: there is nothing to wait for once it has bid.
   const bool all_pinned =
       std::ranges::none_of(nodes, [&](const std::string& n) { return ensemble_.nodes.at(n).peer.empty(); });
   for (;;) {
     if (all_pinned && without_bid.empty()) co_return Result<void>();
-    const SteadyTime deadline = without_bid.empty() ? std::min(until, lane.now() + kBidSettle) : until;
+    const SteadyTime deadline = without_bid.empty() ? std::min(until, lane.now() + settle) : until;
     Result<Bid> bid = co_await with_deadline(deadline, incoming_.receive());
     if (!bid && bid.error().is(Errc::deadline_exceeded)) co_return Result<void>();
     if (!bid) co_return std::unexpected(bid.error());
@@ -149,6 +176,7 @@ Task<Result<void>> Auction::collect(const std::set<std::string>& nodes, SteadyTi
       continue;
     }
     log::info("orchestrator", "{}: {} bids for node {}", ensemble_id_, bid->peer, bid->node_id);
+    settle = std::min(settle, std::max(lane.now() - begun, kMinBidSettle));
     taken.insert(bid->peer);
     without_bid.erase(bid->node_id);
     bids_[bid->node_id].push_back(std::move(*bid));

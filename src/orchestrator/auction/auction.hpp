@@ -4,13 +4,14 @@
 // Model
 //  1. A round requests bids for the nodes without a machine: from the peer of a pinned node directly, for the others by
 //     broadcast. It lasts kBidRound at most, and ends early once every node of the round has a bid and none arrived for
-//     kBidSettle (at once if all of them are pinned).
+//     as long again as the first one took, within kMinBidSettle and kBidSettle (at once if all of them are pinned).
 //  2. A bid counts if it is signed by its peer, for this ensemble, for a node of the round, from a location that the
 //     node accepts, from the pinned peer where there is one, with the features that the node needs, and if its peer has
 //     not bid in this round and is not excluded. At most kMaxBidsPerNode are kept for a node. Who is excluded is asked at
 //     each round.
 //  3. After a round the best bid (matching/) of each node is kept; the others may bid for the remaining nodes in the
-//     next round. Rounds continue until every node has a machine or the deadline is too near, which is monotonic.
+//     next round. Rounds continue until every node has a machine or the deadline is too near, which is monotonic. At the
+//     end the bidders that were not chosen are told, so that their bids stay open no longer.
 //
 // Threads: the actor's lane. Cancellation: between and within rounds; nothing needs undoing, bids are not binding.
 // Attacks: a flood of bids fills a queue of kBidQueue and is dropped beyond; signatures are checked before anything is
@@ -30,6 +31,7 @@
 namespace dms::orchestrator {
 
 inline constexpr Duration kBidRound = 5s;
+inline constexpr Duration kMinBidSettle = 20ms;
 inline constexpr Duration kBidSettle = 250ms;
 inline constexpr std::size_t kMaxBidsPerNode = 8;
 inline constexpr std::size_t kBidQueue = 256;
@@ -55,6 +57,7 @@ class Auction {
  private:
   Auction(actor::Actor& actor, std::string ensemble_id);
   Task<void> receive(actor::Envelope envelope);
+  void release_others(const Candidate& chosen);
   Task<Result<void>> round(const std::set<std::string>& missing, SteadyTime deadline,
                            const std::set<std::string>& excluded);
   Task<Result<void>> request_bids(const std::set<std::string>& nodes, UnixTime expires,

@@ -115,9 +115,11 @@ void Deployment::resume() {
 
 Task<void> Deployment::close() {
   ended_ = nullptr;
-  co_await work_.close();
-  co_await clearing_.close();
-  co_await actor_->stop();
+  work_.cancel();
+  clearing_.cancel();
+  co_await actor_->stop();  // its handlers spawn into the nurseries
+  co_await work_.join();
+  co_await clearing_.join();
 }
 
 Task<Result<void>> Deployment::enter(DeploymentStatus status, std::string error) {
@@ -351,10 +353,14 @@ Task<Result<void>> Deployment::update(jobs::Ensemble ensemble) {
                    is_deploying(status()) ? "wait until it runs, or shut it down and deploy the new ensemble"
                                           : "deploy the new ensemble");
   start_failures_.clear();
-  const auto change = [&ensemble](DeploymentRecord& record) {
-    if (record.status == DeploymentStatus::running) apply_update(record, ensemble);
+  bool applied = false;
+  const auto change = [&](DeploymentRecord& record) {
+    applied = record.status == DeploymentStatus::running;
+    if (applied) apply_update(record, ensemble);
   };
-  co_return co_await record_.update(change);
+  CO_TRY_VOID(co_await record_.update(change));
+  if (!applied) co_return fail(Errc::invalid_argument, "deployment {} is {}", id(), to_string(status()));
+  co_return Result<void>();
 }
 
 Task<Result<void>> Deployment::shutdown() {

@@ -198,8 +198,9 @@ void fail_allocation(DeploymentRecord& record, const std::string& allocation, co
 
 bool is_blocked(const DeploymentRecord& record, const std::string& name) {
   const auto placed = record.manifest.nodes.find(name);
-  const std::string only =
-      placed != record.manifest.nodes.end() ? placed->second.peer : record.ensemble.nodes.at(name).peer;
+  const auto spec = record.ensemble.nodes.find(name);
+  if (spec == record.ensemble.nodes.end()) return true;  // an update has removed it
+  const std::string only = placed != record.manifest.nodes.end() ? placed->second.peer : spec->second.peer;
   return std::ranges::any_of(record.superseded, [&](const Superseded& entry) {
     return (entry.exclusive && entry.node == name) || (!only.empty() && entry.peer == only);
   });

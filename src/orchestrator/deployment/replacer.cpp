@@ -72,8 +72,9 @@ Task<Result<void>> Replacer::place_node(std::string node) {
     Task<Result<void>> committing = commit(node, wanted, std::move(*candidate), parts_.now() + 1min);
     co_return co_await std::move(committing);
   }
-  const bool in_part = parts_.node(node) != nullptr;
-  if (in_part && candidate.error().is(Errc::deadline_exceeded) && parts_.record->ensemble.nodes.at(node).peer.empty()) {
+  const auto spec = parts_.record->ensemble.nodes.find(node);
+  const bool in_part = parts_.node(node) != nullptr && spec != parts_.record->ensemble.nodes.end();
+  if (in_part && candidate.error().is(Errc::deadline_exceeded) && spec->second.peer.empty()) {
     const auto move = [&](DeploymentRecord& record) { supersede_node(record, node, false); };
     CO_TRY_VOID(co_await parts_.record.update_until_stored(move));
   }

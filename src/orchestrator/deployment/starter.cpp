@@ -10,12 +10,13 @@ using namespace protocol;
 Task<Result<void>> Starter::start_ready() {
   std::map<std::string, std::string> never;
   for (const auto& [name, entry] : parts_.record->manifest.allocations) {
-    if (entry.status != AllocationStatus::pending || !is_placed(entry) || starting_.contains(name)) continue;
+    if (entry.status != AllocationStatus::pending || !is_placed(entry)) continue;
+    if (starting_.contains(entry.handle.address.inbox)) continue;
     Dependency state = dependency(parts_.record.get(), name);
     if (state.readiness == Readiness::never) never[name] = std::move(state.reason);
     if (state.readiness != Readiness::ready || !supervisor_.known(entry.node_id)) continue;
-    starting_.insert(name);
-    work_.spawn(start(name));
+    starting_.insert(entry.handle.address.inbox);
+    work_.spawn(start(name, entry.handle.address.inbox));
   }
   if (never.empty()) co_return Result<void>();
   const auto change = [&never](DeploymentRecord& record) {
@@ -38,10 +39,10 @@ bool Starter::pending(const std::string& name, const std::string& run) const {
          entry->status == AllocationStatus::pending;
 }
 
-Task<void> Starter::start(std::string name) {
+Task<void> Starter::start(std::string name, std::string inbox) {
   const AllocationManifest* entry = parts_.allocation(name);
   const NodeManifest* node = entry == nullptr ? nullptr : parts_.node(entry->node_id);
-  if (node != nullptr) {
+  if (node != nullptr && entry->handle.address.inbox == inbox) {
     const std::string run = entry->incarnation;
     const std::string node_name = node->id;
     const std::string peer = node->peer;
@@ -60,7 +61,7 @@ Task<void> Starter::start(std::string name) {
       co_await failed_(name, started.error().to_string());
     }
   }
-  starting_.erase(name);
+  starting_.erase(inbox);
   parts_.record.changed().raise();
 }
 

@@ -30,7 +30,7 @@ class Starter {
   [[nodiscard]] bool waits() const;
 
  private:
-  Task<void> start(std::string allocation);
+  Task<void> start(std::string allocation, std::string inbox);
   Task<Result<void>> request(std::string allocation, std::string peer);
   [[nodiscard]] bool pending(const std::string& allocation, const std::string& run) const;
 
@@ -39,7 +39,7 @@ class Starter {
   Supervisor& supervisor_;
   Nursery& work_;
   Failed failed_;
-  std::set<std::string> starting_;
+  std::set<std::string> starting_;  ///< inboxes of their actors
 };
 
 }  // namespace dms::orchestrator

@@ -57,6 +57,7 @@ void Supervisor::watch_placed_nodes() {
 void Supervisor::reconcile_first() {
   for (const auto& [name, node] : parts_.record->manifest.nodes)
     if (granted_lease(parts_.record.get(), name) > Duration(0)) unreconciled_.insert(name);
+  suspects_itself_until_ = parts_.now() + kSelfSuspicion;  // not every connection is there again
 }
 
 Task<void> Supervisor::ask(std::string node) {
