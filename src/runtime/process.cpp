@@ -295,6 +295,25 @@ class RealProcesses::Watcher {
   std::thread thread_;
 };
 
+struct RealProcesses::Waiting {
+  std::uint64_t id = 0;
+  bool ready = false;
+  Notify notify;
+};
+
+Task<Result<void>> RealProcesses::until_readable(std::shared_ptr<Watcher> watcher, int fd,
+                                                 std::shared_ptr<Waiting> waiting) {
+  waiting->id = watcher->watch(fd, [waiting] {
+    waiting->ready = true;
+    waiting->notify.notify_all();
+  });
+  if (waiting->id == 0) co_return fail(Errc::closed, "the process launcher is closed");
+  Result<void> outcome;
+  while (!waiting->ready && outcome) outcome = co_await waiting->notify.wait();
+  watcher->cancel(waiting->id);
+  co_return outcome;
+}
+
 class RealProcesses::PipeStream final : public ByteStream {
  public:
   PipeStream(std::shared_ptr<Watcher> watcher, Fd fd) : watcher_(std::move(watcher)), fd_(std::move(fd)) {}
@@ -322,23 +341,10 @@ class RealProcesses::PipeStream final : public ByteStream {
   }
 
  private:
-  struct Waiting {
-    std::uint64_t id = 0;
-    bool ready = false;
-    Notify notify;
-  };
-
   Task<Result<void>> readable() {
     auto waiting = std::make_shared<Waiting>();
-    waiting->id = watcher_->watch(fd_.get(), [waiting] {
-      waiting->ready = true;
-      waiting->notify.notify_all();
-    });
-    if (waiting->id == 0) co_return fail(Errc::closed, "the process launcher is closed");
     waiting_ = waiting;
-    Result<void> outcome;
-    while (!waiting->ready && outcome) outcome = co_await waiting->notify.wait();
-    watcher_->cancel(waiting->id);
+    Result<void> outcome = co_await until_readable(watcher_, fd_.get(), waiting);
     waiting_.reset();
     co_return outcome;
   }
@@ -386,6 +392,17 @@ class RealProcesses::Child final : public Process {
 
 RealProcesses::RealProcesses(Lane& lane) : watcher_(std::make_shared<Watcher>(lane)) {}
 RealProcesses::~RealProcesses() { watcher_->stop(); }
+
+Task<Result<void>> RealProcesses::until_ended(int pidfd) {
+  const Fd own(::fcntl(pidfd, F_DUPFD_CLOEXEC, 3));  // watched under a number of its own
+  if (!own) co_return os_error("watch a process");
+  auto waiting = std::make_shared<Waiting>();
+  CO_TRY_VOID(co_await until_readable(watcher_, own.get(), waiting));
+  // Of a process whose parents have ended, the first process of a container becomes the parent: this one, perhaps.
+  siginfo_t info{};
+  (void)::waitid(P_PIDFD, static_cast<id_t>(own.get()), &info, WEXITED | WNOHANG);
+  co_return Result<void>();
+}
 
 namespace {
 
@@ -477,6 +494,7 @@ Task<Result<ProcessRun>> run_process(ProcessLauncher& launcher, ProcessSpec spec
   TaskContext context = co_await this_task();
   spec.out = ProcessOutput::pipe();
   spec.err = ProcessOutput::pipe();
+  const bool group = spec.new_session;
   CO_TRY(std::unique_ptr<Process> process, launcher.spawn(std::move(spec)));
   auto out = process->take_out();
   auto err = process->take_err();
@@ -486,7 +504,7 @@ Task<Result<ProcessRun>> run_process(ProcessLauncher& launcher, ProcessSpec spec
   readers.spawn(drain(*err, run.err, limit, run.truncated));
   Result<ProcessExit> exit = co_await process->wait();
   if (!exit) {
-    (void)process->kill(SIGKILL);
+    (void)(group ? process->signal_group(SIGKILL) : process->kill(SIGKILL));
     readers.cancel();
   }
   {

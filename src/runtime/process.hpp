@@ -6,6 +6,7 @@
 //  2. A process is held by its pidfd, so a signal never reaches another process that reused its number.
 //  3. Destroying a Process that still runs kills it. Every child is reaped by the launcher's own thread,
 //     which waits on the pidfds of all children. SIGCHLD is not used; other code in the program may fork.
+//     A program that is to outlive this one forks and ends; until_ended() waits for such a process.
 //  4. kill() reaches the process itself; signal_group() its whole process group (with new_session).
 //
 // Threads: a launcher and its processes belong to one lane; the launcher is destroyed after its processes and before
@@ -107,6 +108,8 @@ class ProcessLauncher {
  public:
   virtual ~ProcessLauncher() = default;
   virtual Result<std::unique_ptr<Process>> spawn(ProcessSpec spec) = 0;
+  /// Until the process of a pidfd has ended, which need not be a child of this one.
+  virtual Task<Result<void>> until_ended(int pidfd) = 0;
 };
 
 class RealProcesses final : public ProcessLauncher {
@@ -116,11 +119,14 @@ class RealProcesses final : public ProcessLauncher {
   RealProcesses& operator=(const RealProcesses&) = delete;
   ~RealProcesses() override;
   Result<std::unique_ptr<Process>> spawn(ProcessSpec spec) override;
+  Task<Result<void>> until_ended(int pidfd) override;
 
  private:
   class Watcher;
   class Child;
   class PipeStream;
+  struct Waiting;
+  static Task<Result<void>> until_readable(std::shared_ptr<Watcher> watcher, int fd, std::shared_ptr<Waiting> waiting);
   std::shared_ptr<Watcher> watcher_;
 };
 
@@ -132,7 +138,7 @@ struct ProcessRun {
 };
 
 /// Runs a program to its end, keeping the first `limit` bytes of each output (the rest is read and dropped). Kills it
-/// when cancelled.
+/// when cancelled, with a new session its whole process group.
 Task<Result<ProcessRun>> run_process(ProcessLauncher& launcher, ProcessSpec spec, std::size_t limit = 256 * 1024);
 
 }  // namespace dms

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include <fstream>
@@ -156,6 +157,39 @@ TEST_F(ProcessTest, ManyAtOnce) {
   int ok = 0;
   runtime_.run(run_many(launcher_, shell("echo $GREETING"), 50, ok));
   EXPECT_EQ(ok, 50);
+}
+
+TEST_F(ProcessTest, WaitsForAProcessThatIsNoChild) {
+  auto detached = run(shell("sleep 1000 >/dev/null 2>&1 & echo $!"));
+  ASSERT_TRUE(detached);
+  const int pid = std::stoi(detached->out);
+  const Fd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+  ASSERT_TRUE(pidfd);
+  const Result<void> early = runtime_.run(with_timeout(1ms, launcher_.until_ended(pidfd.get())));
+  ASSERT_FALSE(early);
+  EXPECT_TRUE(early.error().is(Errc::deadline_exceeded));
+  ASSERT_EQ(::kill(pid, SIGKILL), 0);
+  EXPECT_TRUE(runtime_.run(launcher_.until_ended(pidfd.get())));
+  EXPECT_TRUE(runtime_.run(launcher_.until_ended(pidfd.get()))) << "also after the end";
+}
+
+TEST_F(ProcessTest, ACancelledRunEndsTheDescendantsToo) {
+  const auto file = std::filesystem::temp_directory_path() / fmt::format("process_test_{}", ::getpid());
+  std::filesystem::remove(file);
+  const auto run = runtime_.run(
+      with_timeout(300ms, run_process(launcher_, shell("sleep 1000 & echo $! > " + file.string() + "; wait"))));
+  EXPECT_FALSE(run);
+  std::ifstream in(file);
+  int pid = 0;
+  if (!(in >> pid)) GTEST_SKIP() << "skipped: the machine was too busy to start a shell within 300 ms";
+  const Fd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+  if (pidfd) {
+    EXPECT_TRUE(runtime_.run(with_timeout(20s, launcher_.until_ended(pidfd.get()))));
+  }
+  std::filesystem::remove(file);
+  // The launcher reaps the shell a moment later.
+  siginfo_t info{};
+  while (::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0) (void)runtime_.run(sleep_for(1ms));
 }
 
 TEST(RealProcesses, DestructorKillsAndReaps) {
