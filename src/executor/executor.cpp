@@ -1,7 +1,8 @@
 #include "executor/executor.hpp"
 
 #include <cstring>
-#include <fstream>
+
+#include "executor/log_file.hpp"
 
 namespace dms::executor {
 
@@ -31,7 +32,11 @@ void Executor::register_with(metrics::Registry& registry) {
       .gauge("nunet_executor_running", "Executions that run now.", metrics_.running, labels)
       .counter("nunet_executor_start_failures_total", "Executions that could not be started.", metrics_.start_failures,
                labels)
-      .counter("nunet_executor_dropped_bytes_total", "Output beyond the log limit.", metrics_.dropped_bytes, labels);
+      .counter("nunet_executor_dropped_bytes_total", "Output beyond the log limit.", metrics_.dropped_bytes, labels)
+      .counter("nunet_executor_recovered_total", "Executions of an earlier daemon that were taken up.",
+               metrics_.recovered, labels)
+      .counter("nunet_executor_deadlines_total", "Executions that were ended by their deadline.", metrics_.deadlines,
+               labels);
   for (const Outcome outcome : {Outcome::success, Outcome::failed, Outcome::killed}) {
     metrics::Labels with_outcome = labels;
     with_outcome.emplace_back("outcome", std::string(to_string(outcome)));
@@ -97,23 +102,9 @@ Result<void> validate(const Request& request) {
   return {};
 }
 
-namespace {
-std::string read_tail(const std::filesystem::path& file, std::size_t limit) {
-  std::ifstream in(file, std::ios::binary | std::ios::ate);
-  if (!in) return {};
-  const auto size = static_cast<std::size_t>(in.tellg());
-  const std::size_t take = std::min(size, limit);
-  in.seekg(static_cast<std::streamoff>(size - take));
-  std::string text(take, '\0');
-  in.read(text.data(), static_cast<std::streamsize>(take));
-  text.resize(static_cast<std::size_t>(in.gcount()));
-  return text;
-}
-}  // namespace
-
 Task<Logs> read_logs(std::filesystem::path results_dir, std::size_t limit) {
   auto reading = [&] {
-    return Logs{read_tail(results_dir / "stdout.log", limit), read_tail(results_dir / "stderr.log", limit)};
+    return Logs{read_log_tail(results_dir, kOutLog, limit), read_log_tail(results_dir, kErrLog, limit)};
   };
   co_return co_await offload(reading);
 }

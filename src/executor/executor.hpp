@@ -25,6 +25,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -98,6 +99,8 @@ struct Request {
   std::filesystem::path work_dir;
   std::uint64_t log_limit = 64 * 1024 * 1024;  // of each stream
   bool network = false;                        // sandbox: false leaves only its own loopback; docker: false is "none"
+  /// As set_deadline(), in force from the start on; of no effect where that is unsupported.
+  std::optional<SteadyTime> deadline;
 
   Request() = default;
 };
@@ -179,6 +182,8 @@ struct Metrics {
   metrics::Gauge running;           // between a successful start and the end
   metrics::Counter start_failures;  // start() that failed
   metrics::Counter dropped_bytes;   // of output, beyond the log limit
+  metrics::Counter recovered;       // taken up by recover()
+  metrics::Counter deadlines;       // ended by their deadline
 };
 
 class Executor {

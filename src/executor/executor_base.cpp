@@ -1,6 +1,6 @@
 #include "executor/executor_base.hpp"
 
-#include <fstream>
+#include "executor/log_file.hpp"
 
 namespace dms::executor {
 
@@ -62,20 +62,17 @@ Task<Result<std::vector<Status>>> ExecutorBase::list() {
 Task<Result<LogPage>> ExecutorBase::read_log(ExecutionId id, LogStream stream, std::uint64_t offset,
                                              std::size_t max_bytes) {
   CO_TRY(ExecutionPtr run, find(id));
-  auto reading = [file = stream == LogStream::out ? run->out_log() : run->err_log(), offset, max_bytes] {
-    LogPage page;
-    std::ifstream in(file, std::ios::binary | std::ios::ate);
-    page.total = in ? static_cast<std::uint64_t>(in.tellg()) : 0;
-    page.offset = std::min(offset, page.total);
-    page.data.resize(std::min<std::uint64_t>(max_bytes, page.total - page.offset));
-    in.seekg(static_cast<std::streamoff>(page.offset));
-    in.read(page.data.data(), static_cast<std::streamsize>(page.data.size()));
-    page.data.resize(static_cast<std::size_t>(in.gcount()));
-    return page;
+  const bool out = stream == LogStream::out;
+  auto reading = [run, name = out ? kOutLog : kErrLog, offset, max_bytes] {
+    return read_log_page(run->request.results_dir, name, offset, max_bytes);
   };
   const bool ended = run->over;
   LogPage page = co_await offload(reading);
   page.ended = ended;
+  if (const std::uint64_t total = out ? run->out_total : run->err_total; ended && total > page.total) {
+    if (page.data.empty()) page.offset = total;  // the last bytes could not be written
+    page.total = total;
+  }
   co_return std::move(page);
 }
 

@@ -18,10 +18,9 @@ struct Execution {
   bool over = false;        ///< nothing of it runs any more, and `result` is complete
   std::string kill_reason;  ///< set: ended from outside, and why
   ExecutionResult result;
+  std::uint64_t out_total = 0;  ///< bytes written in all, once `over`; 0 if that is not known
+  std::uint64_t err_total = 0;
   Notify changed;
-
-  [[nodiscard]] std::filesystem::path out_log() const { return request.results_dir / "stdout.log"; }
-  [[nodiscard]] std::filesystem::path err_log() const { return request.results_dir / "stderr.log"; }
 };
 
 class ExecutorBase : public Executor {

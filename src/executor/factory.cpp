@@ -53,6 +53,7 @@ Task<Result<std::unique_ptr<Registry>>> find_executors(Runtime runtime, ProcessL
                                                        FactoryOptions options) {
   auto registry = std::make_unique<Registry>();
   if (options.offer_docker) {
+    options.docker.processes = &processes;
     auto docker = std::make_unique<Docker>(runtime, options.docker);
     Result<std::string> version = co_await docker->version();
     Result<void> works;

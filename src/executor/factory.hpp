@@ -25,7 +25,7 @@ class Registry {
   void refuse(std::string type, std::string reason) { refused_[std::move(type)] = std::move(reason); }
   /// Lists the metrics of all executors. Once, when all are added.
   void register_with(metrics::Registry& registry);
-  /// Ends all work of all executors. Before the destructor.
+  /// Lets go of the work of all executors. Before the destructor.
   Task<void> close();
 
  private:

@@ -1,38 +1,74 @@
-// One output stream of an execution, written to a file up to a limit. Beyond it output is dropped and a last line in
-// the file reports that.
+// One output stream of an execution, kept on disk in segments: the newest bytes are kept, the oldest are dropped.
 //
-// Threads: any, one at a time. write() blocks on the disk, so a lane offloads it.
+// Model
+//  1. The log `stdout.log` of a folder is its files `stdout.log.<offset>`: a segment each, named by the offset of its
+//     first byte, counted from the first byte of the run. `stdout.log` itself is another name (a hard link) of the newest
+//     segment, for people. Nothing is ever copied: rotation begins a new file and removes the oldest.
+//  2. At least the newest `limit` bytes are kept, and at most one segment (an eighth of the limit) more.
+//  3. Where bytes are missing between two segments they were not written (a full disk). They count in the total.
+//  4. Reading needs no agreement with the writer, which may be another process: a page is read from the segments that
+//     exist now.
+//
+// Threads: any, one at a time per LogFile; reading from any thread. All block on the disk, so a lane offloads them.
+// Failure: writing never fails: what cannot be written is counted. Attacks: the folder may be writable by the work: no link is
+// followed, only regular files are read, and names that are no offsets are ignored.
 #pragma once
 
+#include <deque>
 #include <filesystem>
-#include <memory>
+#include <string>
 
+#include "executor/executor.hpp"
 #include "runtime/process.hpp"
 
 namespace dms::executor {
 
+inline constexpr std::string_view kOutLog = "stdout.log";
+inline constexpr std::string_view kErrLog = "stderr.log";
+
 class LogFile {
  public:
-  /// Creates or empties the file. Never follows a link: the folder may be writable by the work.
-  static Result<LogFile> open(const std::filesystem::path& path, std::uint64_t limit);
+  /// fresh: removes what an earlier run left. resume: goes on where the newest segment ends.
+  enum class Begin { fresh, resume };
+  static Result<LogFile> open(const std::filesystem::path& folder, std::string_view name, std::uint64_t limit,
+                              Begin begin = Begin::fresh);
 
-  /// Writes what fits. A full disk counts as the limit. Never fails: a full disk must not stop the execution.
   void write(BytesView bytes);
-  [[nodiscard]] bool full() const { return full_; }
-  /// Bytes that were dropped.
+  /// Counts bytes that were not written.
+  void miss(std::uint64_t bytes);
+  /// Of the run so far, dropped bytes included.
+  [[nodiscard]] std::uint64_t total() const { return total_; }
+  /// Bytes that are no longer in the files, or never were.
   [[nodiscard]] std::uint64_t dropped() const { return dropped_; }
 
  private:
-  LogFile(Fd fd, std::uint64_t limit) : fd_(std::move(fd)), limit_(limit), left_(limit) {}
-  bool put(BytesView bytes);
-  Fd fd_;
+  struct Segment {
+    std::uint64_t start = 0;
+    std::uint64_t size = 0;
+  };
+  LogFile(Fd folder, std::string_view name, std::uint64_t limit);
+  Result<void> clear();
+  Result<void> resume();
+  bool begin_segment();
+  void drop_oldest();
+  [[nodiscard]] std::string file_of(const Segment& segment) const;
+
+  Fd folder_;
+  std::string name_;
   std::uint64_t limit_;
-  std::uint64_t left_;
+  std::uint64_t segment_bytes_;
+  Fd file_;                       // the newest segment
+  std::deque<Segment> segments_;  // oldest first
+  std::uint64_t kept_ = 0;
+  std::uint64_t total_ = 0;
   std::uint64_t dropped_ = 0;
-  bool full_ = false;
+  bool gap_ = false;  // the last bytes were not written
 };
 
-/// Copies a stream to its end into the log; the bytes dropped.
-Task<std::uint64_t> copy_to_log(std::unique_ptr<ByteStream> from, LogFile log);
+/// At most `max_bytes` of a log from `offset` on, or from the next byte that is kept. Empty if there is no such log.
+LogPage read_log_page(const std::filesystem::path& folder, std::string_view name, std::uint64_t offset,
+                      std::size_t max_bytes);
+/// The last `limit` bytes, without those that were dropped.
+std::string read_log_tail(const std::filesystem::path& folder, std::string_view name, std::size_t limit);
 
 }  // namespace dms::executor

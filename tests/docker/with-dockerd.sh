@@ -63,7 +63,7 @@ done
 # An image without a registry: busybox and the names of its programs.
 mkdir -p "$dir/root/bin" "$dir/root/tmp" "$dir/root/etc"
 cp "$(command -v busybox)" "$dir/root/bin/busybox"
-for name in sh echo cat sleep true false head tail env id ls kill tr grep wc touch hostname; do ln -s busybox "$dir/root/bin/$name"; done
+for name in sh echo cat sleep true yes false head tail env id ls kill tr grep wc touch hostname; do ln -s busybox "$dir/root/bin/$name"; done
 echo 'root:x:0:0:root:/:/bin/sh' >"$dir/root/etc/passwd"
 tar -C "$dir/root" -cf "$dir/image.tar" .
 curl -s --max-time 30 --unix-socket "$dir/docker.sock" -X POST -H 'Content-Type: application/x-tar' --data-binary "@$dir/image.tar" \

@@ -1,16 +1,26 @@
 #include "executor/docker/docker.hpp"
 
+#include <sys/syscall.h>
+#include <unistd.h>
+
 #include <filesystem>
 
 #include "base/log.hpp"
-#include "executor/docker/docker_stream.hpp"
+#include "executor/probe.hpp"
+#include "executor/sandbox/enter.hpp"
 
 namespace dms::executor {
 namespace fs = std::filesystem;
 
+namespace {
+constexpr Duration kFollowGrace = 3s;  // without a byte, after the container has ended
+}  // namespace
+
 struct Docker::Run : Execution {
   std::string name;
-  bool following = false;  // the logs are still being read
+  std::unique_ptr<Nursery> follower;
+  bool following = false;      // the logs are still being read
+  std::uint64_t followed = 0;  // bytes of them
 };
 
 Docker::Docker(Runtime runtime, DockerOptions options)
@@ -50,10 +60,7 @@ Task<Result<void>> Docker::start(Request request) {
   run->name = docker_container_name(run->request, options_);
   CO_TRY_VOID(add(run));
   Result<void> begun = co_await begin(run);
-  if (begun) {
-    run->state = State::running;
-    co_return Result<void>();
-  }
+  if (begun) co_return Result<void>();
   ++metrics_.start_failures;
   nursery_.spawn(discard(run));  // continues if this start is cancelled
   while (!run->over) (void)co_await run->changed.wait_shielded();
@@ -68,18 +75,23 @@ Task<Result<void>> Docker::begin(RunPtr run) {
   };
   const std::error_code ec = co_await offload(making);
   if (ec) co_return fail(Errc::io, "make results_dir {}: {}", run->request.results_dir.string(), ec.message());
-  CO_TRY(LogFile out, LogFile::open(run->out_log(), run->request.log_limit));
-  CO_TRY(LogFile err, LogFile::open(run->err_log(), run->request.log_limit));
+  CO_TRY(DockerLog log, DockerLog::open(run->request.results_dir, run->request.log_limit, LogFile::Begin::fresh));
   CO_TRY_VOID(co_await ensure_image(tagged_image(run->request.engine.params.image)));
   const std::string create = "/containers/create?name=" + url_encode(run->name);
   std::string body = docker_create_body(run->request, options_);
   CO_TRY(const json::Value created, co_await api_.call("POST", create, std::move(body)));
   const std::string begin_path = "/containers/" + run->name + "/start";
   CO_TRY_VOID(co_await api_.call("POST", begin_path));
-  run->following = true;
-  nursery_.spawn(follow(run, std::move(out), std::move(err)));
-  nursery_.spawn(supervise(run));
+  run->state = State::running;
+  begin_supervision(run, std::move(log));
   co_return Result<void>();
+}
+
+void Docker::begin_supervision(const RunPtr& run, DockerLog log) {
+  run->following = true;
+  run->follower = std::make_unique<Nursery>(nursery_.lane(), "docker log");
+  run->follower->spawn(follow(run, std::move(log)));
+  nursery_.spawn(supervise(run));
 }
 
 namespace {
@@ -140,36 +152,48 @@ Task<void> Docker::discard(RunPtr run) {
 
 // ------------------------------------------------------------------------------------------------- running and ending
 
-namespace {
-/// Reads a framed output to its end.
-Task<Result<void>> read_frames(HttpBody& body, DockerDemux& demux) {
+Task<Result<void>> Docker::copy_log(RunPtr run, DockerLog& log) {
+  const std::string path = fmt::format("/containers/{}/logs?follow=1&stdout=1&stderr=1&timestamps=1&since={}",
+                                       run->name, since_of(log.positions()));
+  CO_TRY(DockerApi::Stream stream, co_await api_.stream("GET", path));
   Bytes chunk(64 * 1024);
   for (;;) {
-    CO_TRY(const std::size_t got, co_await body.read_some(chunk));
+    CO_TRY(const std::size_t got, co_await stream.body->read_some(chunk));
     if (got == 0) co_return Result<void>();
-    auto feeding = [&demux, part = BytesView(chunk).first(got)] { return demux.feed(part); };  // writes to the disk
+    run->followed += got;
+    auto feeding = [&log, part = BytesView(chunk).first(got)] { return log.feed(part); };  // writes to the disk
     CO_TRY_VOID(co_await offload(feeding));
   }
 }
-}  // namespace
 
-Task<void> Docker::follow(RunPtr run, LogFile out, LogFile err) {
-  const std::string path = "/containers/" + run->name + "/logs?follow=1&stdout=1&stderr=1";
-  Result<DockerApi::Stream> stream = co_await api_.stream("GET", path);
-  Result<void> outcome;
-  if (stream) {
-    DockerDemux demux([&](DockerDemux::Channel channel, BytesView part) {
-      (channel == DockerDemux::Channel::out ? out : err).write(part);
-    });
-    outcome = co_await read_frames(*stream->body, demux);
-  } else {
-    outcome = std::unexpected(stream.error());
-  }
+Task<void> Docker::follow(RunPtr run, DockerLog log) {
+  const Result<void> outcome = co_await copy_log(run, log);
   if (!outcome)
     log::warn("executor", "the log of container {} is incomplete: {}", run->name, outcome.error().to_string());
+  const LogFile& out = log.log(LogStream::out);
+  const LogFile& err = log.log(LogStream::err);
   metrics_.dropped_bytes.add(out.dropped() + err.dropped());
+  run->out_total = out.total();
+  run->err_total = err.total();
   run->following = false;
   run->changed.notify_all();
+}
+
+namespace {
+Task<Result<void>> until_followed(const bool& following, Notify& changed) {
+  while (following) CO_TRY_VOID(co_await changed.wait());
+  co_return Result<void>();
+}
+}  // namespace
+
+/// The engine's follow may not end with the container.
+Task<void> Docker::end_following(RunPtr run) {
+  while (run->following) {
+    const std::uint64_t before = run->followed;
+    const Result<void> followed = co_await with_timeout(kFollowGrace, until_followed(run->following, run->changed));
+    if (!followed && run->followed == before) break;
+  }
+  co_await run->follower->close();
 }
 
 Task<Result<int>> Docker::wait_for_exit(RunPtr run) {
@@ -187,7 +211,11 @@ Task<Result<int>> Docker::wait_for_exit(RunPtr run) {
 Task<void> Docker::supervise(RunPtr run) {
   metrics_.running.add();
   Result<int> code = co_await wait_for_exit(run);
-  while (run->following) (void)co_await run->changed.wait_shielded();
+  co_await end_following(run);
+  if (closing_) {
+    metrics_.running.sub();
+    co_return;
+  }
   co_await conclude(run, std::move(code));
   metrics_.running.sub();
   count_end(run->result);
@@ -308,48 +336,109 @@ Task<Result<ExecOutput>> Docker::exec(ExecutionId id, std::vector<std::string> a
   if (exec_id.empty() || exec_id.find_first_not_of("0123456789abcdef") != std::string::npos)
     co_return fail(Errc::io, "Docker engine: exec without an id");
   ExecOutput output;
-  DockerDemux demux([&](DockerDemux::Channel channel, BytesView part) {
+  DockerDemux demux([&](DockerDemux::Channel channel, BytesView part, bool) {
     std::string& text = channel == DockerDemux::Channel::out ? output.out : output.err;
     text.append(as_text(part.first(std::min(part.size(), kResultOutputLimit - text.size()))));
   });
   const std::string begin_path = "/exec/" + exec_id + "/start";
   std::string begin_body = R"({"Detach":false,"Tty":false})";
   CO_TRY(DockerApi::Stream stream, co_await api_.stream("POST", begin_path, std::move(begin_body)));
-  CO_TRY_VOID(co_await read_frames(*stream.body, demux));
+  Bytes chunk(16 * 1024);
+  for (;;) {
+    CO_TRY(const std::size_t got, co_await stream.body->read_some(chunk));
+    if (got == 0) break;
+    CO_TRY_VOID(demux.feed(BytesView(chunk).first(got)));
+  }
   const std::string inspect = "/exec/" + exec_id + "/json";
   CO_TRY(const json::Value details, co_await api_.call("GET", inspect));
   output.exit_code = static_cast<int>(json_int(details, {"ExitCode"}));
   co_return std::move(output);
 }
 
+/// A pidfd of the container's first process: it is that before and after it is opened.
+Task<Result<Fd>> Docker::open_inside(RunPtr run) {
+  const std::string path = "/containers/" + run->name + "/json";
+  CO_TRY(const json::Value before, co_await api_.call("GET", path));
+  const auto pid = json_int(before, {"State", "Pid"});
+  if (pid <= 0) co_return fail(Errc::invalid_argument, "container {} does not run", run->name);
+  Fd process(static_cast<int>(::syscall(SYS_pidfd_open, static_cast<pid_t>(pid), 0)));
+  CO_TRY(const json::Value after, co_await api_.call("GET", path));
+  if (!process || json_int(after, {"State", "Pid"}) != pid)
+    co_return fail(Errc::invalid_argument, "container {} has ended", run->name);
+  co_return std::move(process);
+}
+
+Task<Result<ProbeResult>> Docker::probe(ExecutionId id, Probe probe) {
+  CO_TRY(RunPtr run, find<Run>(id));
+  CO_TRY_VOID(check_state(*run, State::running));
+  CO_TRY_VOID(check_probe(probe));
+  if (options_.processes == nullptr || ::geteuid() != 0)
+    co_return fail(Errc::unsupported, "executor docker: only root enters the network of a container");
+  CO_TRY(Fd inside, co_await open_inside(run));
+  co_return co_await probe_inside(*options_.processes, options_.helper, std::move(inside), kNobody, std::move(probe));
+}
+
 // ------------------------------------------------------------------------------------------------------- housekeeping
 
-Task<Result<std::vector<ExecutionId>>> Docker::recover(std::vector<Request>) {
+Task<Result<std::vector<ExecutionId>>> Docker::recover(std::vector<Request> known) {
   if (!runs_.empty()) co_return fail(Errc::invalid_argument, "recover() comes before the first start");
+  std::map<std::string, Request> requests;
+  for (Request& request : known)
+    if (check(request)) requests.emplace(docker_container_name(request, options_), std::move(request));
   const std::string filter = fmt::format(R"({{"label":["nunet-executor={}"]}})", options_.id);
   const std::string path = "/containers/json?all=1&filters=" + url_encode(filter);
   CO_TRY(const json::Value answer, co_await api_.call("GET", path));
   const json::Array* containers = answer.if_array();
   if (containers == nullptr) co_return fail(Errc::io, "Docker engine: expected a list of containers");
+  std::vector<ExecutionId> taken;
+  std::vector<std::pair<RunPtr, DockerLog>> to_supervise;
   for (const json::Value& container : *containers) {
     const std::string id = json_text(container, {"Id"});
     if (id.empty() || id.find_first_not_of("0123456789abcdef") != std::string::npos) continue;
-    log::warn("executor", "removing container {} that an earlier daemon left",
-              json_text(container, {"Labels", "nunet-executionID"}));
-    CO_TRY_VOID(co_await delete_container(id));
+    const std::string name = json_text(container, {"Labels", "nunet-executionID"});
+    if (const auto it = requests.find(name); it != requests.end()) {
+      auto run = std::make_shared<Run>();
+      run->request = it->second;
+      run->name = name;
+      Result<DockerLog> log = co_await take_up(run, id);
+      if (log) {
+        taken.push_back(run->request.execution_id);
+        to_supervise.emplace_back(std::move(run), *std::move(log));
+        continue;
+      }
+      log::error("executor", "container {} is not taken up: {}", name, log.error().to_string());
+    }
+    log::warn("executor", "removing container {} that an earlier daemon left", name);
+    const Result<void> gone = co_await delete_container(id);
+    if (!gone) log::error("executor", "container {} may remain: {}", name, gone.error().to_string());
   }
-  co_return std::vector<ExecutionId>();
+  for (auto& [run, log] : to_supervise) begin_supervision(run, std::move(log));
+  co_return std::move(taken);
+}
+
+/// An error if the container never ran, or is not the one of that name.
+Task<Result<DockerLog>> Docker::take_up(RunPtr run, std::string id) {
+  const std::string path = "/containers/" + run->name + "/json";
+  CO_TRY(const json::Value details, co_await api_.call("GET", path));
+  const std::string status = json_text(details, {"State", "Status"});
+  if (json_text(details, {"Id"}) != id) co_return fail(Errc::not_found, "another container has this name");
+  if (status != "running" && status != "paused" && status != "exited")
+    co_return fail(Errc::not_found, "its state is '{}'", status);
+  auto opening = [run] {
+    std::error_code ignored;
+    fs::create_directories(run->request.results_dir, ignored);
+    return DockerLog::open(run->request.results_dir, run->request.log_limit, LogFile::Begin::resume);
+  };
+  CO_TRY(DockerLog log, co_await offload(opening));
+  CO_TRY_VOID(add(run));
+  run->state = status == "paused" ? State::paused : State::running;
+  ++metrics_.recovered;
+  log::info("executor", "container {} is taken up: {}", run->name, status);
+  co_return std::move(log);
 }
 
 Task<void> Docker::close() {
-  std::vector<RunPtr> all;
-  for (auto& [id, run] : runs_) all.push_back(std::static_pointer_cast<Run>(run));
-  for (const RunPtr& run : all) {
-    if (!run->over && run->kill_reason.empty()) run->kill_reason = "the executor was closed";
-    Result<void> gone = co_await delete_container(run->name);
-    if (!gone) log::warn("executor", "container {} may remain: {}", run->name, gone.error().to_string());
-  }
-  // Tasks may still wait for an engine that does not reply.
+  closing_ = true;
   co_await nursery_.close();
   runs_.clear();
 }

@@ -3,12 +3,16 @@
 // Model
 //  1. A container is named and labelled as NuNet's Go implementation does: nunet-executor=<id>, nunet-jobID=<id>_<job>,
 //     nunet-executionID=<id>_<job>_<execution>, which is also its name. The id belongs to the daemon and stays the same
-//     over restarts, so cleanup() finds what an earlier process left.
+//     over restarts, so recover() finds what an earlier process left. The engine keeps containers while no daemon runs;
+//     close() lets go of them. recover() takes up the known ones that run or have ended, and removes all others.
 //  2. Only images of the provider's registries run (image_name.hpp). A missing image is pulled; a present one is used.
 //  3. Limits: NanoCPUs, memory without swap beyond it, number of processes. The engine enforces them.
 //  4. No new privileges, no raw sockets, no device nodes, no file capabilities; no network unless Request::network.
 //     `privileged` is refused unless the provider has opted in.
-//  5. Output is followed while the container runs and kept as executor.hpp says; the engine's own copy is bounded too.
+//  5. Output is followed while the container runs and kept as executor.hpp says; the engine's own copy is bounded too. It is
+//     followed on after a restart (docker_log.hpp). An execution concludes when the engine reports its end and its log
+//     has ended or is silent for three seconds.
+//     set_deadline() is not supported: the engine has no such timer. The provider's daemon ends containers itself.
 //     stop() lets the engine send the image's stop signal; the grace is rounded up to whole seconds.
 //
 // Threads: one lane. Every call to the engine has a time limit except those that wait for the work or a pull.
@@ -23,9 +27,10 @@
 #include <string>
 
 #include "executor/docker/docker_api.hpp"
+#include "executor/docker/docker_log.hpp"
 #include "executor/docker/image_name.hpp"
 #include "executor/executor_base.hpp"
-#include "executor/log_file.hpp"
+#include "executor/helper.hpp"
 #include "runtime/nursery.hpp"
 
 namespace dms::executor {
@@ -39,6 +44,9 @@ struct DockerOptions {
   std::vector<std::string> registries{kPublicRegistries.begin(), kPublicRegistries.end()};
   /// For a private engine whose work is accounted separately; empty: the engine's own.
   std::string cgroup_parent;
+  /// For probes: how this program runs itself as a helper, and who runs it. Without a launcher there are no probes.
+  std::vector<std::string> helper = helper_command();
+  ProcessLauncher* processes = nullptr;
 };
 
 class Docker final : public ExecutorBase {
@@ -58,6 +66,8 @@ class Docker final : public ExecutorBase {
   Task<Result<void>> remove(ExecutionId id) override;
   Task<Result<Stats>> stats(ExecutionId id) override;
   Task<Result<ExecOutput>> exec(ExecutionId id, std::vector<std::string> argv) override;
+  /// Errc::unsupported if this daemon may not enter the namespaces of containers: it is not root.
+  Task<Result<ProbeResult>> probe(ExecutionId id, Probe probe) override;
   Task<Result<std::vector<ExecutionId>>> recover(std::vector<Request> known) override;
   Task<void> close() override;
 
@@ -69,7 +79,12 @@ class Docker final : public ExecutorBase {
   Task<Result<void>> begin(RunPtr run);
   Task<Result<void>> ensure_image(std::string image);
   Task<void> supervise(RunPtr run);
-  Task<void> follow(RunPtr run, LogFile out, LogFile err);
+  void begin_supervision(const RunPtr& run, DockerLog log);
+  Task<void> follow(RunPtr run, DockerLog log);
+  Task<Result<void>> copy_log(RunPtr run, DockerLog& log);
+  Task<void> end_following(RunPtr run);
+  Task<Result<Fd>> open_inside(RunPtr run);
+  Task<Result<DockerLog>> take_up(RunPtr run, std::string id);
   Task<Result<int>> wait_for_exit(RunPtr run);
   Task<void> conclude(RunPtr run, Result<int> code);
   Task<void> discard(RunPtr run);
@@ -79,6 +94,7 @@ class Docker final : public ExecutorBase {
 
   DockerOptions options_;
   DockerApi api_;
+  bool closing_ = false;
   Nursery nursery_;
 };
 

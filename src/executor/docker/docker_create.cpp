@@ -40,9 +40,10 @@ void host_config(json::Writer& w, const Request& request, const DockerOptions& o
     w.key("Type").string("bind").key("Source").string(request.work_dir.string()).key("Target").string("/work");
     w.end_object().end_array();
   }
+  // Two files: with one, the engine's follow ends or hangs when the file is rotated.
   w.key("LogConfig").begin_object().key("Type").string("json-file").key("Config").begin_object();
   w.key("max-size").string(fmt::format("{}", std::max<std::uint64_t>(request.log_limit, 1024 * 1024)));
-  w.key("max-file").string("1").end_object().end_object();
+  w.key("max-file").string("2").end_object().end_object();
   w.end_object();
 }
 

@@ -12,6 +12,7 @@ Result<void> DockerDemux::take_header() {
     return fail(Errc::invalid_argument, "Docker log stream: {} {} {} {} is not a frame header", header_[0], header_[1],
                 header_[2], header_[3]);
   }
+  begins_ = true;
   channel_ = header_[0] == 2 ? Channel::err : Channel::out;
   left_ = static_cast<std::uint32_t>(header_[4]) << 24 | static_cast<std::uint32_t>(header_[5]) << 16 |
           static_cast<std::uint32_t>(header_[6]) << 8 | header_[7];
@@ -30,7 +31,7 @@ Result<void> DockerDemux::feed(BytesView bytes) {
       continue;
     }
     const std::size_t n = std::min<std::size_t>(bytes.size(), left_);
-    sink_(channel_, bytes.first(n));
+    sink_(channel_, bytes.first(n), std::exchange(begins_, false));
     left_ -= static_cast<std::uint32_t>(n);
     bytes = bytes.subspan(n);
   }

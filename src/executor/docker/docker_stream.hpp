@@ -15,7 +15,8 @@ namespace dms::executor {
 class DockerDemux {
  public:
   enum class Channel { out, err };
-  using Sink = std::function<void(Channel, BytesView)>;
+  /// `begins`: the bytes are the first of a frame.
+  using Sink = std::function<void(Channel, BytesView, bool begins)>;
   explicit DockerDemux(Sink sink) : sink_(std::move(sink)) {}
 
   /// Errc::invalid_argument on an invalid header.
@@ -30,6 +31,7 @@ class DockerDemux {
   std::size_t header_size_ = 0;
   std::uint32_t left_ = 0;
   Channel channel_ = Channel::out;
+  bool begins_ = false;
   bool broken_ = false;
 };
 

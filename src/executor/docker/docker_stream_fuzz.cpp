@@ -14,7 +14,7 @@ struct Seen {
 Seen read(dms::BytesView bytes, std::size_t piece) {
   using dms::executor::DockerDemux;
   Seen seen;
-  DockerDemux demux([&](DockerDemux::Channel channel, dms::BytesView part) {
+  DockerDemux demux([&](DockerDemux::Channel channel, dms::BytesView part, bool) {
     (channel == DockerDemux::Channel::out ? seen.out : seen.err).append(dms::as_text(part));
   });
   while (!bytes.empty() && seen.ok) {

@@ -66,6 +66,10 @@ std::string frame(char channel, std::string_view text) {
   std::string out{channel, 0, 0, 0, 0, 0, 0, static_cast<char>(text.size())};
   return out + std::string(text);
 }
+/// An entry of the engine's log, some seconds after a fixed time.
+std::string entry(char channel, int second, std::string_view text) {
+  return frame(channel, fmt::format("2026-11-28T10:00:{:02}.000000005Z {}", second, text));
+}
 
 Request docker_request(const fs::path& dir, std::vector<std::string> cmd, std::string id = "e1") {
   Request r;
@@ -118,7 +122,7 @@ TEST_F(DockerTest, RunsToItsEnd) {
   net_.answers = {http(200, "{}"),
                   http(201, R"({"Id":"abc"})"),
                   http(204, ""),
-                  "HTTP/1.1 200 OK\r\n\r\n" + frame(1, "hello\n") + frame(2, "oops\n"),
+                  "HTTP/1.1 200 OK\r\n\r\n" + entry(1, 1, "hello\n") + entry(2, 2, "oops\n"),
                   http(200, R"({"StatusCode":3})"),
                   http(200, R"({"State":{"OOMKilled":false}})")};
   ASSERT_TRUE(run(docker_.start(docker_request(dir_, {"true"}))));
@@ -193,7 +197,52 @@ TEST_F(DockerTest, RefusesRequestsThatTheProviderDoesNotAllow) {
   EXPECT_EQ(net_.written, "") << "no request reached the engine";
 }
 
-TEST_F(DockerTest, CleanupRemovesByLabel) {
+TEST_F(DockerTest, RecoverTakesUpWhatIsKnown) {
+  const Request known = docker_request(dir_, {"true"}, "known");
+  const Request created = docker_request(dir_, {"true"}, "created");
+  fs::create_directories(known.results_dir);
+  {
+    auto log = DockerLog::open(known.results_dir, 1 << 20, LogFile::Begin::fresh);
+    ASSERT_TRUE(log);
+    ASSERT_TRUE(log->feed(as_bytes(entry(1, 1, "one\n") + entry(1, 2, "two\n") + entry(2, 2, "err\n"))));
+  }
+  const auto container = [](std::string id, std::string name) {
+    return fmt::format(R"({{"Id":"{}","Labels":{{"nunet-executionID":"nunet_job_{}"}}}})", id, name);
+  };
+  net_.answers = {http(200, fmt::format("[{},{},{}]", container("aa", "known"), container("bb", "created"),
+                                        container("cc", "other"))),
+                  http(200, R"({"Id":"aa","State":{"Status":"exited"}})"),
+                  http(200, R"({"Id":"bb","State":{"Status":"created"}})"),
+                  http(204, ""),
+                  http(204, ""),
+                  "HTTP/1.1 200 OK\r\n\r\n" + entry(1, 2, "two\n") + entry(2, 2, "err\n") + entry(1, 3, "three\n"),
+                  http(200, R"({"StatusCode":3})"),
+                  http(200, R"({"State":{"OOMKilled":false}})")};
+  // The supervision begins only after recover(): the answers are in the order of the calls.
+  auto taken = run(docker_.recover({known, created}));
+  ASSERT_TRUE(taken) << taken.error().to_string();
+  EXPECT_EQ(*taken, std::vector{ExecutionId("known")});
+  auto result = run(docker_.wait(ExecutionId("known")));
+  ASSERT_TRUE(result);
+  EXPECT_EQ(result->exit_code, 3);
+  EXPECT_EQ(result->out, "one\ntwo\nthree\n") << "nothing twice, nothing missing";
+  EXPECT_EQ(result->err, "err\n");
+  EXPECT_THAT(net_.written, HasSubstr("timestamps=1&since=1795859102.000000005"));
+  EXPECT_THAT(net_.written, HasSubstr("DELETE /containers/bb?force=1"));
+  EXPECT_THAT(net_.written, HasSubstr("DELETE /containers/cc?force=1"));
+  EXPECT_THAT(net_.written, Not(HasSubstr("DELETE /containers/aa")));
+}
+
+TEST_F(DockerTest, CloseLetsGo) {
+  net_.answers = {http(200, "{}"),           http(201, R"({"Id":"abc"})"),     http(204, ""),
+                  "HTTP/1.1 200 OK\r\n\r\n", http(200, R"({"StatusCode":0})"), http(200, "{}")};
+  ASSERT_TRUE(run(docker_.start(docker_request(dir_, {"true"}))));
+  run(docker_.close());
+  EXPECT_THAT(net_.written, Not(HasSubstr("DELETE")));
+  EXPECT_TRUE(run(docker_.list())->empty());
+}
+
+TEST_F(DockerTest, RecoverRemovesByLabel) {
   net_.answers = {http(200, R"([{"Id":"aa11"},{"Id":"../x"},{"Id":"bb22"}])"), http(204, ""), http(204, "")};
   ASSERT_TRUE(run(docker_.recover({})));
   EXPECT_THAT(net_.written, HasSubstr("nunet-executor%3Dnunet"));
@@ -230,8 +279,9 @@ TEST(DockerSocket, FromDockerHost) {
 TEST(DockerDemux, FramesAndBrokenFrames) {
   std::string out;
   std::string err;
-  DockerDemux demux(
-      [&](DockerDemux::Channel c, BytesView part) { (c == DockerDemux::Channel::out ? out : err) += as_text(part); });
+  DockerDemux demux([&](DockerDemux::Channel c, BytesView part, bool) {
+    (c == DockerDemux::Channel::out ? out : err) += as_text(part);
+  });
   const std::string wire = frame(1, "hello ") + frame(2, "oops") + frame(1, "") + frame(1, "world");
   for (const char c : wire) ASSERT_TRUE(demux.feed(as_bytes(std::string_view(&c, 1))));
   EXPECT_EQ(out, "hello world");
@@ -255,6 +305,8 @@ class DockerEngineTest : public ::testing::TestWithParam<const char*> {
   }
   void TearDown() override {
     if (!docker_) return;
+    const auto known = runtime_.run(docker_->list());
+    for (const Status& status : *known) EXPECT_TRUE(runtime_.run(docker_->remove(status.id)));
     runtime_.run(docker_->close());
     EXPECT_EQ(containers(), 0u) << "a container remains";
     docker_.reset();
@@ -265,7 +317,13 @@ class DockerEngineTest : public ::testing::TestWithParam<const char*> {
     options.socket = *docker_socket(::getenv("DOCKER_HOST"));
     options.id = "test";
     options.registries = {std::string(kAnyRegistry)};
+    options.processes = &processes_;
     return std::make_unique<Docker>(runtime_.runtime(), options);
+  }
+  /// A new daemon after the old one has let go.
+  void restart() {
+    runtime_.run(docker_->close());
+    docker_ = make();
   }
   std::size_t containers() {
     DockerApi api(runtime_.runtime().net, *docker_socket(::getenv("DOCKER_HOST")));
@@ -288,7 +346,7 @@ class DockerEngineTest : public ::testing::TestWithParam<const char*> {
   }
   void until_output(std::string_view text) {
     const auto is_written = [&] {
-      return runtime_.run(docker_->logs(ExecutionId("e1"), 1000))->out.find(text) != std::string::npos;
+      return runtime_.run(docker_->logs(ExecutionId("e1"), kResultOutputLimit))->out.find(text) != std::string::npos;
     };
     for (int i = 0; i < 4'000 && !is_written(); ++i) ASSERT_TRUE(runtime_.run(sleep_for(5ms)));
     ASSERT_TRUE(is_written()) << "no output '" << text << "' in 20 s";
@@ -297,6 +355,7 @@ class DockerEngineTest : public ::testing::TestWithParam<const char*> {
   static inline int counter_ = 0;
   fs::path dir_;
   RealRuntime runtime_;
+  RealProcesses processes_{runtime_.runtime().lane};
   std::unique_ptr<Docker> docker_;
 };
 
@@ -351,6 +410,26 @@ TEST_P(DockerEngineTest, ExecPauseAndResume) {
   ASSERT_TRUE(runtime_.run(docker_->resume(id)));
 }
 
+TEST_P(DockerEngineTest, ProbesTheLoopbackOfTheContainer) {
+  const ExecutionId id("e1");
+  ASSERT_TRUE(start(
+      request("echo '<html>hello</html>' > /tmp/index.html; echo ready; busybox httpd -f -p 127.0.0.1:8080 -h /tmp")));
+  until_output("ready");
+  Probe probe;
+  probe.port = 8080;
+  probe.http_path = "/index.html";
+  ProbeResult result;
+  for (int i = 0; i < 400 && !result.connected; ++i) {
+    const auto probed = runtime_.run(docker_->probe(id, probe));
+    ASSERT_TRUE(probed) << probed.error().to_string();
+    result = *probed;
+  }
+  EXPECT_EQ(result.http_status, 200);
+  EXPECT_EQ(result.body, "<html>hello</html>\n");
+  probe.port = 8081;
+  EXPECT_FALSE(runtime_.run(docker_->probe(id, probe))->connected);
+}
+
 TEST_P(DockerEngineTest, AFailedStartReportsItsCause) {
   auto missing = start(docker_request(dir_, {"/no/such/program"}));
   ASSERT_FALSE(missing);
@@ -363,17 +442,66 @@ TEST_P(DockerEngineTest, AFailedStartReportsItsCause) {
   EXPECT_EQ(containers(), 0u);
 }
 
-TEST_P(DockerEngineTest, CleanupRemovesContainersOfAnEarlierDaemon) {
-  {
-    auto earlier = make();
-    ASSERT_TRUE(runtime_.run(earlier->start(request("sleep 1000", "old"))));
-    // The earlier daemon is killed: its waits end, its container keeps running.
-    EXPECT_EQ(containers(), 1u);
-    auto cleaned = runtime_.run(docker_->recover({}));
-    EXPECT_TRUE(cleaned);
-    EXPECT_EQ(containers(), 0u);
-    runtime_.run(earlier->close());
+TEST_P(DockerEngineTest, RecoverRemovesContainersOfAnEarlierDaemon) {
+  ASSERT_TRUE(start(request("sleep 1000", "old")));
+  restart();
+  EXPECT_EQ(containers(), 1u);
+  auto taken = runtime_.run(docker_->recover({}));
+  ASSERT_TRUE(taken);
+  EXPECT_TRUE(taken->empty());
+  EXPECT_EQ(containers(), 0u);
+}
+
+TEST_P(DockerEngineTest, RunningWorkIsTakenUpAndItsLogFollowedOn) {
+  const ExecutionId id("e1");
+  const Request r = request(
+      "trap 'echo bye; exit 5' TERM; i=0; while [ $i -lt 3000 ]; do i=$((i+1)); echo line $i; "
+      "[ $((i % 100)) = 0 ] && sleep 0.05; done; echo all; while :; do sleep 0.05; done");
+  ASSERT_TRUE(start(r));
+  for (int i = 0; i < 6; ++i) {
+    until_output(fmt::format("line {}\n", 300 + i * 300));
+    restart();
+    auto taken = runtime_.run(docker_->recover({r}));
+    ASSERT_TRUE(taken) << taken.error().to_string();
+    ASSERT_EQ(taken->size(), 1u);
   }
+  until_output("all\n");
+  ASSERT_TRUE(runtime_.run(docker_->stop(id, 60s)));
+  EXPECT_EQ(runtime_.run(docker_->wait(id))->exit_code, 5);
+  std::string expected;
+  for (int i = 1; i <= 3000; ++i) expected += fmt::format("line {}\n", i);
+  const std::string out = runtime_.run(docker_->wait(id))->out;
+  EXPECT_TRUE(out == expected + "all\nbye\n") << "nothing twice, nothing missing: " << out.size() << " bytes";
+}
+
+TEST_P(DockerEngineTest, WorkThatEndedMeanwhileIsTakenUp) {
+  Request r = request("echo before; sleep 0.3; echo after; tail /dev/zero");
+  r.limits.memory_bytes = 32 * 1024 * 1024;
+  ASSERT_TRUE(start(r));
+  until_output("before");
+  restart();
+  const auto ended = [&] {
+    DockerApi api(runtime_.runtime().net, *docker_socket(::getenv("DOCKER_HOST")));
+    auto details = runtime_.run(api.call("GET", "/containers/test_job_e1/json"));
+    return details && json_text(*details, {"State", "Status"}) == "exited";
+  };
+  for (int i = 0; i < 4'000 && !ended(); ++i) ASSERT_TRUE(runtime_.run(sleep_for(5ms)));
+  EXPECT_EQ(runtime_.run(docker_->recover({r}))->size(), 1u);
+  const ExecutionResult result = *runtime_.run(docker_->wait(ExecutionId("e1")));
+  EXPECT_EQ(result.out, "before\nafter\n");
+  EXPECT_NE(result.exit_code, 0);
+  EXPECT_THAT(result.error_msg, HasSubstr("memory limit"));
+}
+
+TEST_P(DockerEngineTest, MuchOutputUnderASmallLimitEndsInTime) {
+  Request r = request("yes 0123456789012345678901234567890123456789 | head -c 100000000; exit 3");
+  r.log_limit = 64 * 1024;
+  const ExecutionResult result = run(std::move(r));
+  EXPECT_EQ(result.exit_code, 3);
+  const auto page = runtime_.run(docker_->read_log(ExecutionId("e1"), LogStream::out, 0, 100));
+  ASSERT_TRUE(page);
+  EXPECT_GT(page->offset, 0u) << "what is missing shows";
+  EXPECT_TRUE(page->ended);
 }
 
 Task<void> start_into(Docker& docker, Request request, int& ok) {

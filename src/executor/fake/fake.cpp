@@ -80,6 +80,7 @@ Task<Result<void>> Fake::start(Request request) {
   const ExecutionId id = request.execution_id;
   if (runs_.contains(id)) co_return fail(Errc::already_exists, "execution '{}' exists already", id.value);
   FakeHost::Work& work = host_->works[id];
+  work.deadline = request.deadline;
   work.request = std::move(request);
   work.script = std::move(script);
   auto run = std::make_shared<Run>(work);

@@ -223,6 +223,12 @@ Result<void> Cgroup::freeze(bool frozen) const {
   return fail(Errc::unsupported, "pause: no freezer control group here");
 }
 
+bool Cgroup::frozen() const {
+  if (v2_) return read("cgroup.freeze") == "1";
+  const std::string state = read("freezer.state");
+  return state == "FROZEN" || state == "FREEZING";
+}
+
 std::string Cgroup::read(std::string_view file) const {
   std::error_code ec;
   for (const fs::path& dir : dirs_)

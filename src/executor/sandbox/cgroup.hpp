@@ -26,12 +26,17 @@ namespace dms::executor {
 class Cgroup {
  public:
   Cgroup() = default;
+  /// A group that is known by its folders.
+  Cgroup(std::vector<std::filesystem::path> folders, bool v2) : dirs_(std::move(folders)), v2_(v2) {}
 
+  [[nodiscard]] const std::vector<std::filesystem::path>& folders() const { return dirs_; }
+  [[nodiscard]] bool v2() const { return v2_; }
   [[nodiscard]] std::vector<std::filesystem::path> procs_files() const;
   [[nodiscard]] std::vector<int> pids() const;
   /// SIGKILL to every process of the group.
   void kill_all() const;
   Result<void> freeze(bool frozen) const;
+  [[nodiscard]] bool frozen() const;
   /// Out-of-memory kills by the kernel in this group.
   [[nodiscard]] std::uint64_t oom_kills() const;
   [[nodiscard]] Stats stats() const;
@@ -55,6 +60,8 @@ class CgroupTree {
   /// "cgroup v2" or "cgroup v1 (cpu, memory, pids)": which limits are held.
   [[nodiscard]] std::string describe() const;
   [[nodiscard]] bool holds(std::string_view controller) const;
+  /// The group of that name, which may not exist yet.
+  [[nodiscard]] Cgroup group(const std::string& id) const;
   Result<Cgroup> create(const std::string& id, const Limits& limits) const;
   /// All groups of this owner, also those of earlier processes.
   [[nodiscard]] std::vector<Cgroup> list() const;
@@ -62,7 +69,6 @@ class CgroupTree {
   void remove_base() const;
 
  private:
-  [[nodiscard]] Cgroup group(const std::string& id) const;
   bool v2_ = false;
   std::vector<std::string> controllers_;
   std::vector<std::filesystem::path> bases_;  // same order as controllers_ for v1; one for v2

@@ -27,12 +27,12 @@ Task<void> Residue::remove(std::filesystem::path folder) {
   if (!gone) log::error("executor", "{}", gone.error().to_string());
 }
 
-Task<void> Residue::adopt(std::vector<Cgroup> groups) {
+Task<void> Residue::adopt(std::vector<Cgroup> groups, std::set<std::string> keep) {
   for (const Cgroup& group : groups) {
     log::warn("executor", "ending {} processes that an earlier daemon left in a sandbox", group.pids().size());
     co_await end(group);
   }
-  auto quarantine = [dir = state_dir_] { return quarantine_entries(dir); };
+  auto quarantine = [this, &keep] { return quarantine_entries(state_dir_, keep); };
   const Result<void> quarantined = co_await offload(quarantine);
   if (!quarantined) log::error("executor", "{}", quarantined.error().to_string());
   if (!std::exchange(sweeping_, true)) nursery_.spawn(sweep());

@@ -10,7 +10,9 @@
 #pragma once
 
 #include <filesystem>
+#include <set>
 #include <stop_token>
+#include <string>
 #include <vector>
 
 #include "executor/sandbox/cgroup.hpp"
@@ -24,8 +26,8 @@ class Residue {
 
   Task<void> end(Cgroup group);
   Task<void> remove(std::filesystem::path folder);
-  /// Before the first execution: every folder in the state folder is residue.
-  Task<void> adopt(std::vector<Cgroup> groups);
+  /// Before the first execution: every folder in the state folder is residue, except those of these names.
+  Task<void> adopt(std::vector<Cgroup> groups, std::set<std::string> keep);
   /// Stops the background work. Before the destructor.
   Task<void> close();
 

@@ -15,15 +15,21 @@
 // total, CPU not enforced; Status::enforcement says which. Work that passes its memory limit ends: failed, killed,
 // "memory limit".
 //
-// Ending: stop() sends SIGTERM to the work's first process, and after the grace SIGKILL to its process namespace. When
-// the first process ends, all others end too. If the daemon dies, the kernel kills the work. The folder of an execution
-// is removed by remove_tree(); what cannot be removed is quarantined, and cleanup() removes the residue of earlier
-// daemons in the background.
+// Life: each execution has a shim (shim.hpp), a process of its own that outlives the daemon: it holds the work, writes the
+// logs, ends the work at its deadline, and writes how it ended. The daemon holds the shim by a pidfd.
+//  1. A start is complete or leaves nothing, also if the daemon is killed in between: recover() finds the folder of the
+//     execution, which is made first, and with it the control group and the shim.
+//  2. close() lets go. recover() takes up the known executions whose shim lives or has written how they ended; of others it
+//     ends the shim, the control group and all in it, and quarantines the folder.
+//  3. If a shim is killed, its work ends with it, and the result says so.
 //
-// Threads: one lane; making and removing folders, and reading and writing logs, is offloaded. What stays on the lane:
-// the files of control groups and of /proc, in memory (13 us each, 28 us at the 99th percentile), and at start the
-// opening of both logs and the status file (19 us each, 44 us at the 99th percentile on ext4). The ProcessLauncher
-// outlives the Sandbox. exec() is not supported.
+// Ending: stop() has the shim send SIGTERM to the work's first process, and after the grace SIGKILL to its process
+// namespace. When the first process ends, all others end too. The folder of an execution is removed by remove_tree(); what
+// cannot be removed is quarantined, and recover() removes the residue of earlier daemons in the background.
+//
+// Threads: one lane; making and removing folders, and reading logs, is offloaded. What stays on the lane: the files of
+// control groups and of /proc, in memory (13 us each, 28 us at the 99th percentile). The ProcessLauncher outlives the
+// Sandbox.
 //
 // Attacks by the work: reading files of the machine or of another job (not mounted; other user ids), reaching the
 // network (none), seeing or signalling other processes (own namespace), continuing after the end (the namespace ends as
@@ -39,15 +45,18 @@
 #include <string>
 
 #include "executor/executor_base.hpp"
-#include "executor/log_file.hpp"
+#include "executor/helper.hpp"
 #include "executor/sandbox/cgroup.hpp"
 #include "executor/sandbox/residue.hpp"
+#include "executor/sandbox/shim_files.hpp"
 #include "runtime/nursery.hpp"
 #include "runtime/process.hpp"
 
 namespace dms::executor {
 
 struct SandboxOptions {
+  /// How this program runs itself as a helper.
+  std::vector<std::string> helper = helper_command();
   /// The executor's own folder: one per daemon. Holds work folders of running executions.
   std::filesystem::path state_dir;
   std::string bwrap = "bwrap";
@@ -72,6 +81,9 @@ class Sandbox final : public ExecutorBase {
   Task<Result<void>> remove(ExecutionId id) override;
   Task<Result<Stats>> stats(ExecutionId id) override;
   Task<Result<ExecOutput>> exec(ExecutionId id, std::vector<std::string> argv) override;
+  /// Errc::unsupported if the execution has the machine's network.
+  Task<Result<ProbeResult>> probe(ExecutionId id, Probe probe) override;
+  Task<Result<void>> set_deadline(ExecutionId id, SteadyTime deadline) override;
   Task<Result<std::vector<ExecutionId>>> recover(std::vector<Request> known) override;
   Task<void> close() override;
 
@@ -84,17 +96,20 @@ class Sandbox final : public ExecutorBase {
   using RunPtr = std::shared_ptr<Run>;
 
   Result<void> prepare(Run& run);
-  Result<void> launch(const RunPtr& run);
-  Task<Result<void>> until_running(RunPtr run);
-  Task<void> copy_output(RunPtr run, std::unique_ptr<ByteStream> from, LogFile log);
+  [[nodiscard]] ShimSpec spec_of(const Run& run) const;
+  Task<Result<void>> launch(RunPtr run);
+  Task<Result<void>> attach(RunPtr run);
+  Task<void> undo(RunPtr run);
   Task<void> supervise(RunPtr run);
-  Task<void> watch_memory(RunPtr run);
-  Task<void> release(RunPtr run);
-  Task<void> remove_folder(RunPtr run);
-  Task<void> end(RunPtr run, Duration grace);
+  Task<void> conclude(RunPtr run);
+  Task<void> escalate(RunPtr run, Duration patience);
   Task<Result<void>> freeze(ExecutionId id, State from, State to);
-  void kill(Run& run, std::string reason);
-  void conclude(Run& run, const ProcessExit& exit, Logs logs);
+  void kill(const RunPtr& run, std::string reason);
+  void force_end(Run& run);
+  Task<Result<bool>> take_up(RunPtr run);
+  Task<Result<void>> end_shim(std::filesystem::path folder);
+  [[nodiscard]] std::optional<Cgroup> group_of(const ShimSpec& spec) const;
+  [[nodiscard]] std::vector<Cgroup> left_groups(const std::vector<std::string>& folders) const;
   [[nodiscard]] std::uint32_t free_uid() const;
 
   ProcessLauncher& processes_;
@@ -103,7 +118,8 @@ class Sandbox final : public ExecutorBase {
   std::optional<CgroupTree> cgroups_;
   std::string enforcement_;
   Residue residue_;
-  Nursery nursery_;
+  Nursery undoing_;   // starts that failed; close() waits for them
+  Nursery watching_;  // the executions; close() lets go of them
 };
 
 }  // namespace dms::executor

@@ -1,0 +1,32 @@
+#include "executor/helper.hpp"
+
+#include <charconv>
+
+#include "executor/sandbox/enter.hpp"
+#include "executor/sandbox/shim.hpp"
+
+namespace dms::executor {
+
+namespace {
+/// -1 for what is no number.
+int number(std::string_view text) {
+  int value = -1;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  return error == std::errc() && end == text.data() + text.size() ? value : -1;
+}
+}  // namespace
+
+std::optional<int> run_helper(int argc, char** argv) {
+  if (argc < 2 || argv[1] != kHelperArgument) return std::nullopt;
+  const std::string_view what = argc > 2 ? argv[2] : "";
+  if (what == "shim" && argc == 4) return run_shim(argv[3]);
+  const int pidfd = argc > 3 ? number(argv[3]) : -1;
+  if (what == "exec" && argc > 5 && pidfd > 2) return run_exec(pidfd, argv[4], {argv + 5, argv + argc});
+  if (what == "probe" && argc == 7 && pidfd > 2 && number(argv[4]) >= 0 && number(argv[5]) > 0)
+    return run_probe(pidfd, static_cast<unsigned>(number(argv[4])), static_cast<unsigned>(number(argv[5])), argv[6]);
+  return 2;
+}
+
+std::vector<std::string> helper_command() { return {"/proc/self/exe", std::string(kHelperArgument)}; }
+
+}  // namespace dms::executor

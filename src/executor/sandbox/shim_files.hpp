@@ -1,0 +1,105 @@
+// What the daemon and the shim of an execution agree on: the files in the folder of the execution, and the signals by
+// which the daemon asks the shim for something (shim.hpp).
+//
+// Model
+//  1. `spec.json` is what runs, written by the daemon before the shim starts. `status.json` is how it ended, written by the
+//     shim once nothing runs any more; its blocks on the disk are reserved when the work starts, as `status.new`, so a
+//     full disk does not lose it.
+//  2. The shim holds the record lock of the file `lock` for as long as it lives. The kernel reports the process that holds
+//     it, and releases it with that process: find_shim() cannot take another process for the shim, or a dead one.
+//  3. After seize_shim() has succeeded without a process, no shim of that folder exists or will start: the lock file is
+//     gone, and a shim begins by locking it.
+//
+// Threads: any; small files. Failure: read_spec() and read_status() take any bytes, as a crash or a full disk may leave
+// them: Errc::invalid_argument. The folder is accessible to the daemon's user only, not to the work.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "executor/executor.hpp"
+#include "executor/sandbox/cgroup.hpp"
+#include "runtime/process.hpp"
+
+namespace dms::executor {
+
+inline constexpr std::string_view kSpecFile = "spec.json";
+inline constexpr std::string_view kLockFile = "lock";
+inline constexpr std::string_view kStatusFile = "status.json";
+inline constexpr std::string_view kStatusDraft = "status.new";
+
+struct ShimSpec {
+  std::string execution;
+  EngineSpec engine;
+  double cpu_cores = 0;
+  std::uint64_t memory_bytes = 0;
+  std::uint64_t pids = 0;
+  std::uint64_t log_limit = 0;
+  bool network = false;
+  std::string results_dir;
+  std::string work_dir;
+  std::string bwrap;
+  std::uint32_t uid = 0;             // the daemon is root: the work's user; 0: it is not
+  std::vector<std::string> cgroups;  // the folders of its control group
+  bool cgroup_v2 = false;
+  std::int64_t deadline = 0;  // nanoseconds of CLOCK_BOOTTIME; 0: none
+
+  static constexpr auto json_fields() {
+    using S = ShimSpec;
+    return std::tuple(json::field("execution", &S::execution), json::field("engine", &S::engine),
+                      json::field("cpu_cores", &S::cpu_cores), json::field("memory_bytes", &S::memory_bytes),
+                      json::field("pids", &S::pids), json::field("log_limit", &S::log_limit),
+                      json::field("network", &S::network), json::field("results_dir", &S::results_dir),
+                      json::field("work_dir", &S::work_dir), json::field("bwrap", &S::bwrap),
+                      json::field("uid", &S::uid), json::field("cgroups", &S::cgroups),
+                      json::field("cgroup_v2", &S::cgroup_v2), json::field("deadline", &S::deadline));
+  }
+
+  [[nodiscard]] Limits limits() const;
+};
+
+struct ShimStatus {
+  std::string start_error;  // the work never ran
+  bool reported = false;    // bubblewrap reported `exit_code`
+  int exit_code = -1;
+  int signal = 0;           // that ended bubblewrap
+  bool stopping = false;    // stop() had been asked for
+  std::string kill_reason;  // set: ended from outside, and why
+  bool out_of_memory = false;
+  bool deadline = false;  // ended by its deadline
+  std::uint64_t out_total = 0;
+  std::uint64_t err_total = 0;
+  std::uint64_t dropped = 0;  // of both
+
+  static constexpr auto json_fields() {
+    using S = ShimStatus;
+    return std::tuple(json::field("start_error", &S::start_error), json::field("reported", &S::reported),
+                      json::field("exit_code", &S::exit_code), json::field("signal", &S::signal),
+                      json::field("stopping", &S::stopping), json::field("kill_reason", &S::kill_reason),
+                      json::field("out_of_memory", &S::out_of_memory), json::field("deadline", &S::deadline),
+                      json::field("out_total", &S::out_total), json::field("err_total", &S::err_total),
+                      json::field("dropped", &S::dropped));
+  }
+};
+
+Result<void> write_spec(const std::filesystem::path& folder, const ShimSpec& spec);
+Result<ShimSpec> read_spec(const std::filesystem::path& folder);
+Result<ShimSpec> parse_spec(std::string_view text);
+Result<ShimStatus> read_status(const std::filesystem::path& folder);
+Result<ShimStatus> parse_status(std::string_view text);
+
+/// A pidfd of the shim; an empty Fd if none lives.
+Result<Fd> find_shim(const std::filesystem::path& folder);
+/// See (3): a pidfd of the shim that still lives, or an empty Fd.
+Result<Fd> seize_shim(const std::filesystem::path& folder);
+/// The pid of the shim; 0 if there is none.
+int shim_pid(const std::filesystem::path& folder);
+
+/// Real-time signals: they queue, with a value each.
+enum class ShimSignal { stop, kill, deadline };
+int number_of(ShimSignal signal);
+/// stop: milliseconds of grace; deadline: nanoseconds of the clock of the lanes (CLOCK_BOOTTIME). False if the shim has ended.
+bool tell_shim(const Fd& shim, ShimSignal signal, std::int64_t value = 0);
+
+}  // namespace dms::executor
