@@ -11,13 +11,15 @@ Node::Node(Services services, std::unique_ptr<actor::System> system, std::unique
       system_(std::move(system)),
       root_(std::move(root)),
       capabilities_(services_.runtime.lane, root_->security().capabilities(), options_.capabilities_file),
+      transfers_(services_.runtime.lane, services_.network),
       behaviours_(services_, options_, *root_, capabilities_),
       revocations_(*root_, capabilities_),
       provider_({services_.runtime.lane, services_.network, services_.resources, services_.executors, options_.work_dir,
                  options_.location, options_.allow_privileged_docker, services_.store, services_.boot_id,
-                 options_.leases, options_.retention},
+                 options_.leases, options_.retention, &transfers_},
                 *root_),
-      deployments_({services_.runtime.lane, services_.network, services_.store, options_.work_dir, services_.boot_id},
+      deployments_({services_.runtime.lane, services_.network, services_.store, options_.work_dir, services_.boot_id,
+                    &transfers_},
                    *root_) {}
 
 Node::~Node() = default;
@@ -31,7 +33,8 @@ Task<Result<std::unique_ptr<Node>>> Node::start(Services services, crypto::Priva
          actor::SecurityContext::create(std::move(identity), std::move(capabilities), lane.unix_now()));
   CO_TRY(auto root, actor::Actor::start(*system, std::move(security)));
   std::unique_ptr<Node> node(new Node(std::move(services), std::move(system), std::move(root), std::move(options)));
-  Result<void> started = co_await node->provider_.start();
+  Result<void> started = node->transfers_.open();
+  if (started) started = co_await node->provider_.start();
   if (started) started = node->behaviours_.start();
   if (started) started = node->revocations_.start();
   if (started) started = co_await node->deployments_.start();
@@ -45,6 +48,7 @@ Task<Result<std::unique_ptr<Node>>> Node::start(Services services, crypto::Priva
 Task<void> Node::stop() {
   co_await deployments_.close();
   co_await provider_.close();
+  co_await transfers_.close();
   co_await root_->stop();
 }
 

@@ -13,6 +13,7 @@
 #include "node/services.hpp"
 #include "orchestrator/deployment/deployments.hpp"
 #include "provider/provider.hpp"
+#include "transfer/server.hpp"
 
 namespace dms::node {
 
@@ -39,6 +40,7 @@ class Node {
   std::unique_ptr<actor::System> system_;
   std::unique_ptr<actor::Actor> root_;
   CapabilityFile capabilities_;
+  transfer::Server transfers_;
   NodeBehaviours behaviours_;
   Revocations revocations_;
   provider::Provider provider_;

@@ -6,6 +6,7 @@
 #include "db/async_store.hpp"
 #include "network/network.hpp"
 #include "runtime/lane.hpp"
+#include "transfer/server.hpp"
 
 namespace dms::orchestrator {
 
@@ -15,6 +16,8 @@ struct Services {
   db::AsyncStore& store;
   std::filesystem::path work_dir;
   std::string boot_id;
+  /// Null: inputs and results are not supported.
+  transfer::Server* transfers = nullptr;
 };
 
 }  // namespace dms::orchestrator

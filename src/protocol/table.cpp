@@ -7,6 +7,7 @@
 #include "protocol/deployment.hpp"
 #include "protocol/health.hpp"
 #include "protocol/node.hpp"
+#include "protocol/transfer.hpp"
 
 namespace dms::protocol {
 namespace {
@@ -33,12 +34,13 @@ constexpr std::array kTable{
     entry(kRevocations), entry(kNodeStatus), entry(kBroadcastNodeStatus), entry(kActorHealth),
     // Deployments, for the user of a node
     entry(kDeploymentNew), entry(kDeploymentList), entry(kDeploymentStatus), entry(kDeploymentManifest),
-    entry(kDeploymentLogs), entry(kDeploymentUpdate), entry(kDeploymentShutdown), entry(kDeploymentDelete),
-    entry(kDeploymentPrune), entry(kDeploymentInfo),
+    entry(kDeploymentInput), entry(kDeploymentLogs), entry(kDeploymentUpdate), entry(kDeploymentShutdown),
+    entry(kDeploymentDelete), entry(kDeploymentPrune), entry(kDeploymentInfo),
     // Between an orchestrator and a provider
     entry(kBidRequest), entry(kBid), entry(kCommit), entry(kAllocate), entry(kRenew), entry(kRevert),
     entry(kAllocationStart), entry(kAllocationRestart), entry(kHealthQuery), entry(kHealthCheckRegister),
-    entry(kAllocationLogs), entry(kAllocationShutdown), entry(kTaskTermination)};
+    entry(kAllocationLogs), entry(kAllocationResults), entry(kAllocationShutdown), entry(kTaskTermination),
+    entry(kOrchestratorInput)};
 
 std::string seconds(Duration time) {
   const auto whole = std::chrono::duration_cast<std::chrono::seconds>(time).count();

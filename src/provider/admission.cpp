@@ -5,6 +5,7 @@
 
 #include "encoding/multibase.hpp"
 #include "provider/health.hpp"
+#include "transfer/archive.hpp"
 
 namespace dms::provider {
 namespace {
@@ -38,8 +39,13 @@ Result<void> check_config(const protocol::AllocationConfig& config) {
   TRY_VOID(engine_params(config.execution));
   if (!config.provision_scripts.empty())
     return fail(Errc::unsupported, "ProvisionScripts: not supported by this provider");
-  if (!config.inputs.empty()) return fail(Errc::unsupported, "Inputs: not supported by this provider");
-  if (config.results) return fail(Errc::unsupported, "Results: not supported by this provider");
+  for (const jobs::Input& input : config.inputs)
+    if (const auto parts = transfer::path_below(input.to); !parts)
+      return fail(Errc::invalid_argument, "Inputs: {}", parts.error().to_string());
+  if (config.results)
+    for (const std::string& path : config.results->paths)
+      if (const auto parts = transfer::path_below(path); !parts)
+        return fail(Errc::invalid_argument, "Results: {}", parts.error().to_string());
   if (config.health_check)
     if (const Result<void> check = check_health(*config.health_check); !check)
       return fail(Errc::invalid_argument, "HealthCheck.{}", check.error().to_string());

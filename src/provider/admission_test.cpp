@@ -37,7 +37,7 @@ TEST(Admission, WhatIsNotHonouredIsRefusedByName) {
   wanted.inputs.emplace_back();
   EXPECT_TRUE(refusal(wanted).starts_with("Inputs: ")) << refusal(wanted);
   wanted = config();
-  wanted.results.emplace();
+  wanted.results.emplace().paths = {"../out"};
   EXPECT_TRUE(refusal(wanted).starts_with("Results: ")) << refusal(wanted);
   wanted = config();
   wanted.health_check = jobs::HealthCheck{.type = jobs::HealthCheckType::http, .endpoint = "http://10.0.0.1/"};

@@ -5,6 +5,7 @@
 #include "encoding/multibase.hpp"
 #include "protocol/serve.hpp"
 #include "provider/admission.hpp"
+#include "provider/inputs.hpp"
 
 namespace dms::provider {
 
@@ -183,6 +184,11 @@ Task<void> Allocation::launch(std::string incarnation) {
   if (request && parts_.engine == nullptr)
     request = fail(Errc::unsupported, "executor '{}' is not available here", record_.config.execution.type);
   Result<void> started;
+  if (request && !record_.config.inputs.empty()) {
+    Task<Result<void>> bringing = bring_inputs(parts_.network, *actor_, record_, parts_.folder);
+    const Result<void> brought = co_await std::move(bringing);
+    if (!brought) request = std::unexpected(brought.error());
+  }
   if (request)
     started = co_await parts_.engine->start(std::move(*request));
   else

@@ -27,6 +27,7 @@
 
 #include "actor/actor.hpp"
 #include "executor/executor.hpp"
+#include "network/network.hpp"
 #include "protocol/health.hpp"
 #include "protocol/manifest.hpp"
 #include "provider/health.hpp"
@@ -52,6 +53,7 @@ class Allocation : public std::enable_shared_from_this<Allocation> {
     executor::Executor* engine;  ///< null: this machine does not offer the executor any more
     std::string boot_id;
     std::filesystem::path folder;  ///< of this allocation
+    network::Network& network;
   };
   /// Called on the lane; what they return is awaited.
   struct Hooks {
@@ -69,6 +71,7 @@ class Allocation : public std::enable_shared_from_this<Allocation> {
 
   [[nodiscard]] const AllocationRecord& record() const { return record_; }
   [[nodiscard]] const std::string& name() const { return name_.text(); }
+  [[nodiscard]] const std::filesystem::path& folder() const { return parts_.folder; }
   [[nodiscard]] actor::Actor& actor() { return *actor_; }
   [[nodiscard]] protocol::AllocationStatus status() const;
   [[nodiscard]] bool active() const { return record_.phase < Phase::ended; }

@@ -28,7 +28,9 @@ Allocations::Allocations(Parts parts)
       store_(parts.services.store),
       leases_(parts.services.lane, parts.services.store, parts.services.boot_id, parts.services.leases,
               [this](const std::string& name) { lease_over(name); }),
-      work_(parts.services.lane, "allocations") {}
+      work_(parts.services.lane, "allocations") {
+  if (parts.services.transfers != nullptr) results_.emplace(parts.services.lane, *parts.services.transfers);
+}
 
 // ------------------------------------------------------------------------------------------------------- allocating
 
@@ -71,6 +73,9 @@ Task<Result<void>> Allocations::allocate_all(protocol::AllocateRequest request, 
   for (const auto& [name, config] : request.allocations) {
     const Result<void> honoured = check_config(config);
     if (!honoured) co_return fail(honoured.error(), "{}", name.substr(0, kMaxId));
+    if ((config.results || !config.inputs.empty()) && !results_)
+      co_return fail(Errc::unsupported, "{}: Inputs and Results: not supported by this provider",
+                     name.substr(0, kMaxId));
   }
   const EnsembleKey ensemble{owner.did, request.ensemble_id};
   for (auto& [name, config] : request.allocations) {
@@ -145,8 +150,12 @@ Result<Allocations::AllocationPtr> Allocations::take_up(AllocationRecord record,
   options.key = parts_.root.security().key().derive(actor_key_label(record));
   options.supervisor = record.orchestrator;
   TRY(auto child, parts_.root.create_child(record.name, std::move(options)));
-  Allocation::Parts parts{store_, leases_, engine_of(record), parts_.services.boot_id,
-                          parts_.services.work_dir / "jobs" / record.name};
+  Allocation::Parts parts{store_,
+                          leases_,
+                          engine_of(record),
+                          parts_.services.boot_id,
+                          parts_.services.work_dir / "jobs" / record.name,
+                          parts_.services.network};
   leases_.add(record.name, key.owner, std::move(lease));
   keys_.emplace(record.name, key);
   Allocation::Hooks hooks = hooks_of(record);
@@ -186,6 +195,9 @@ Result<void> Allocations::open(Allocation& allocation) {
                  path_of(protocol::kAllocationLogs, ensemble.ensemble)));
   TRY_VOID(serve(root, protocol::kAllocationShutdown, *this, &Allocations::shutdown,
                  path_of(protocol::kAllocationShutdown, ensemble.ensemble)));
+  if (results_)
+    TRY_VOID(serve(root, protocol::kAllocationResults, *this, &Allocations::results,
+                   path_of(protocol::kAllocationResults, ensemble.ensemble)));
   TRY_VOID(parts_.grants.give(ensemble, root.handle().did));
   ensembles_.insert(ensemble);
   return {};
@@ -203,6 +215,7 @@ void Allocations::close_ensemble_if_empty(const EnsembleKey& ensemble) {
   if (used_by_another) return;
   parts_.root.remove_behaviour(path_of(protocol::kAllocationLogs, ensemble.ensemble));
   parts_.root.remove_behaviour(path_of(protocol::kAllocationShutdown, ensemble.ensemble));
+  parts_.root.remove_behaviour(path_of(protocol::kAllocationResults, ensemble.ensemble));
 }
 
 Result<Allocations::AllocationPtr> Allocations::find(const AllocationKey& key) const {
@@ -410,6 +423,7 @@ Task<Result<void>> Allocations::release(AllocationKey key) {
 
 Task<Result<void>> Allocations::release_now(AllocationKey key, AllocationPtr allocation) {
   const std::string name = allocation->name();
+  if (results_) co_await results_->forget(allocation->folder());
   CO_TRY_VOID(co_await allocation->release());
   parts_.grants.withdraw(key);
   CO_TRY_VOID(co_await free_resources(name));
@@ -470,6 +484,7 @@ Task<void> Allocations::sweep() {
 Task<void> Allocations::close() {
   closed_ = true;
   co_await work_.close();
+  if (results_) co_await results_->close();
   while (!releasing_.empty()) (void)co_await released_.wait_shielded();
   while (!allocations_.empty()) {
     const auto first = allocations_.begin();

@@ -27,6 +27,7 @@
 #include "provider/allocation.hpp"
 #include "provider/grants.hpp"
 #include "provider/reservations.hpp"
+#include "provider/results.hpp"
 #include "provider/services.hpp"
 
 namespace dms::provider {
@@ -52,6 +53,9 @@ class Allocations {
   Task<protocol::AllocationsReply> list(protocol::Nothing request, const actor::Envelope& envelope);
   Task<protocol::AllocationLogsResponse> logs(protocol::AllocationLogsRequest request, const actor::Envelope& envelope);
   Task<protocol::Ack> shutdown(protocol::AllocationShutdownRequest request, const actor::Envelope& envelope);
+  /// protocol::kAllocationResults, where files can be sent; in allocations_results.cpp.
+  Task<protocol::AllocationResultsReply> results(protocol::AllocationResultsRequest request,
+                                                 const actor::Envelope& envelope);
 
   /// Succeeds if there is no such allocation.
   Task<Result<void>> release(AllocationKey key);
@@ -117,6 +121,7 @@ class Allocations {
   std::set<EnsembleKey> ensembles_;  ///< whose behaviours are registered
   Notify released_;
   bool closed_ = false;
+  std::optional<Results> results_;
   Nursery work_;
 };
 

@@ -86,6 +86,8 @@ Result<Offering> Provider::offering() const {
   for (const auto& [type, engine] : services_.executors) offering.executors.insert(type);
   offering.privileged_docker = services_.allow_privileged_docker;
   offering.features = {protocol::Feature::lease, protocol::Feature::health};
+  if (services_.transfers != nullptr)
+    offering.features.insert(offering.features.end(), {protocol::Feature::inputs, protocol::Feature::results});
   offering.max_lease = services_.leases.longest;
   if (offering.onboarded) {
     TRY(offering.free, services_.resources.free());

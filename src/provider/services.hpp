@@ -12,6 +12,7 @@
 #include "provider/leases.hpp"
 #include "resources/manager.hpp"
 #include "runtime/stream.hpp"
+#include "transfer/server.hpp"
 
 namespace dms::provider {
 
@@ -30,6 +31,8 @@ struct Services {
   LeaseBounds leases = {};
   /// How long the record and the output of work that has ended are kept.
   Duration retention = 24h;
+  /// Null: inputs and results are not supported.
+  transfer::Server* transfers = nullptr;
 };
 
 }  // namespace dms::provider

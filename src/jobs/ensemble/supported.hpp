@@ -16,7 +16,7 @@
 namespace dms::jobs {
 
 /// Whether inputs and results are transferred.
-inline constexpr bool kTransfersWork = false;
+inline constexpr bool kTransfersWork = true;
 
 /// Errc::unsupported with one line for each field.
 Result<void> check_supported(const Ensemble& ensemble);

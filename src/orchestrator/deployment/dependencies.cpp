@@ -1,15 +1,20 @@
 #include "orchestrator/deployment/dependencies.hpp"
 
+#include <algorithm>
+
 namespace dms::orchestrator {
 
 using namespace protocol;
 namespace {
 
-Readiness of(const DeploymentRecord& record, const std::string& needed, jobs::Condition condition) {
+/// `results`: those of `needed` are inputs, and have to be here.
+Readiness of(const DeploymentRecord& record, const std::string& needed, jobs::Condition condition, bool results) {
   const auto found = record.manifest.allocations.find(needed);
   const bool completes = condition == jobs::Condition::completed;
   if (found == record.manifest.allocations.end()) return completes ? Readiness::waits_for_completion : Readiness::waits;
   const AllocationManifest& entry = found->second;
+  if (entry.status == AllocationStatus::completed && results && !entry.collected)
+    return Readiness::waits_for_completion;
   if (entry.status == AllocationStatus::completed)
     return condition == jobs::Condition::healthy ? Readiness::never : Readiness::ready;
   if (is_final(entry.status)) return Readiness::never;
@@ -27,7 +32,8 @@ Dependency dependency(const DeploymentRecord& record, const std::string& allocat
   if (spec == record.ensemble.allocations.end()) return worst;
   for (const std::string& needed : spec->second.depends_on) {
     const jobs::Condition condition = spec->second.condition(needed);
-    const Readiness readiness = of(record, needed, condition);
+    const bool results = std::ranges::count(spec->second.inputs, needed, &jobs::Input::allocation) > 0;
+    const Readiness readiness = of(record, needed, condition, results);
     if (readiness <= worst.readiness) continue;
     worst.readiness = readiness;
     if (readiness == Readiness::never)

@@ -40,6 +40,7 @@ Deployment::Deployment(Services services, RecordStore& records, std::unique_ptr<
       grants_(*actor_),
       liveness_(services_.network),
       collector_(parts()),
+      inputs_(parts()),
       endings_(parts(), collector_, work_,
                [this](std::string node, std::string reason, bool ended) {
                  return on_lost(std::move(node), std::move(reason), ended);
@@ -71,6 +72,7 @@ Result<std::unique_ptr<Deployment>> Deployment::create(Services services, Record
   TRY_VOID(made->actor_->add_behaviour(
       std::string(kTaskTermination.path),
       [self = made.get()](actor::Envelope envelope) { return self->endings_.on_notice(std::move(envelope)); }));
+  TRY_VOID(serve(*made->actor_, kOrchestratorInput, made->inputs_, &InputDesk::answer));
   return made;
 }
 

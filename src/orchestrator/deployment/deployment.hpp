@@ -34,6 +34,7 @@
 #include "orchestrator/deployment/endings.hpp"
 #include "orchestrator/deployment/replacer.hpp"
 #include "orchestrator/deployment/starter.hpp"
+#include "orchestrator/inputs/input_desk.hpp"
 #include "orchestrator/supervision/restarts.hpp"
 
 namespace dms::orchestrator {
@@ -115,6 +116,7 @@ class Deployment {
   ProviderGrants grants_;
   Liveness liveness_;
   Collector collector_;
+  InputDesk inputs_;
   Endings endings_;
   Supervisor supervisor_;
   Starter starter_;

@@ -14,6 +14,7 @@ Deployments::Deployments(Services services, actor::Actor& root)
     : services_(std::move(services)),
       records_(services_.store),
       output_(services_.work_dir),
+      blobs_(services_.work_dir),
       root_(root),
       work_(services_.lane, "deployments") {}
 
@@ -24,6 +25,7 @@ Task<Result<void>> Deployments::start() {
   CO_TRY_VOID(serve(root_, kDeploymentInfo, *this, &Deployments::info));
   CO_TRY_VOID(serve(root_, kDeploymentManifest, *this, &Deployments::manifest));
   CO_TRY_VOID(serve(root_, kDeploymentLogs, *this, &Deployments::logs));
+  CO_TRY_VOID(serve(root_, kDeploymentInput, *this, &Deployments::input));
   CO_TRY_VOID(serve(root_, kDeploymentUpdate, *this, &Deployments::update));
   CO_TRY_VOID(serve(root_, kDeploymentShutdown, *this, &Deployments::shutdown));
   CO_TRY_VOID(serve(root_, kDeploymentDelete, *this, &Deployments::remove));
@@ -45,12 +47,13 @@ Task<Result<void>> Deployments::start() {
                  unfinished.error().to_string());
   }
   work_.spawn(prune_regularly());
+  work_.spawn(remove_unreferred_inputs());
   co_return Result<void>();
 }
 
 Task<void> Deployments::close() {
   for (const auto path : {kDeploymentNew.path, kDeploymentUpdate.path, kDeploymentShutdown.path, kDeploymentLogs.path,
-                          kDeploymentDelete.path, kDeploymentPrune.path})
+                          kDeploymentInput.path, kDeploymentDelete.path, kDeploymentPrune.path})
     root_.remove_behaviour(std::string(path));
   for (auto& [id, deployment] : active_) deployment->on_end(nullptr);
   co_await work_.close();
@@ -120,6 +123,7 @@ Task<Result<std::string>> Deployments::try_create(NewDeploymentRequest request, 
                    active_.size());
   CO_TRY_VOID(request.ensemble.validate());
   CO_TRY_VOID(jobs::check_supported(request.ensemble));
+  CO_TRY_VOID(co_await check_inputs(blobs_, request.ensemble));
 
   DeploymentRecord record;
   record.id = encode(Base::hex, crypto::sha256(as_bytes(services_.network.self().to_string() +
@@ -158,6 +162,7 @@ Task<Result<void>> Deployments::refuse_to_act(std::string id) {
 Task<Ack> Deployments::update(DeploymentUpdateRequest request, const actor::Envelope&) {
   Result<void> done = request.ensemble.validate();
   if (done) done = jobs::check_supported(request.ensemble);
+  if (done) done = co_await check_inputs(blobs_, request.ensemble);
   const Found deployment = active(request.ensemble_id);
   if (done && deployment == nullptr) done = co_await refuse_to_act(request.ensemble_id);
   if (done) {

@@ -16,6 +16,7 @@
 #include <map>
 
 #include "orchestrator/deployment/deployment.hpp"
+#include "orchestrator/inputs/input_desk.hpp"
 #include "orchestrator/services.hpp"
 #include "protocol/serve.hpp"
 
@@ -46,7 +47,9 @@ class Deployments {
   Task<protocol::DeploymentInfoReply> info(protocol::DeploymentId request, const actor::Envelope& envelope);
   Task<protocol::DeploymentManifestReply> manifest(protocol::DeploymentId request, const actor::Envelope& envelope);
   Task<protocol::DeploymentLogsReply> logs(protocol::DeploymentLogsRequest request, const actor::Envelope& envelope);
+  Task<protocol::DeploymentInputReply> input(protocol::DeploymentInputRequest request, const actor::Envelope& envelope);
   Task<Result<std::filesystem::path>> output_folder(std::string id, std::string allocation);
+  Task<Result<protocol::DeploymentLogsReply>> stored_result_page(protocol::DeploymentLogsRequest request);
   Task<Result<protocol::LogPage>> output_page(protocol::DeploymentLogsRequest request);
   Task<protocol::Ack> update(protocol::DeploymentUpdateRequest request, const actor::Envelope& envelope);
   Task<protocol::Ack> shutdown(protocol::DeploymentId request, const actor::Envelope& envelope);
@@ -61,11 +64,13 @@ class Deployments {
   Task<Result<void>> erase(std::string id);
   Task<Result<void>> refuse_to_act(std::string id);
   Task<void> prune_regularly();
+  Task<void> remove_unreferred_inputs();
   Task<void> retire(std::string id);
 
   Services services_;
   RecordStore records_;
   OutputStore output_;
+  Blobs blobs_;
   actor::Actor& root_;
   std::map<std::string, Found> active_;  // shared with handlers that wait on one
   Nursery work_;

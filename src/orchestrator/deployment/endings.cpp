@@ -101,6 +101,9 @@ Task<Result<void>> Endings::conclude_once(std::string name, End end) {
     co_await lost_(entry->node_id, reason, true);
     co_return Result<void>();
   }
+  const auto spec = parts_.record->ensemble.allocations.find(name);
+  const bool with_results = spec != parts_.record->ensemble.allocations.end() && spec->second.results.has_value();
+  if (with_results) end.whole = false;
   if (end.whole) {
     const bool only_source = entry->lease_ns == 0;
     Result<void> kept = co_await collector_.keep(name, std::move(end.out), std::move(end.err));

@@ -1,6 +1,7 @@
 // What Deployments answers without changing anything.
 #include "orchestrator/deployment/deployments.hpp"
 #include "orchestrator/deployment/views.hpp"
+#include "orchestrator/output/results.hpp"
 
 #include "base/log.hpp"
 
@@ -35,6 +36,12 @@ Task<DeploymentInfoReply> Deployments::info(DeploymentId request, const actor::E
   if (const Found deployment = active(request.id))
     for (auto& [name, usage] : reply.allocations)
       if (const AllocationReport* report = deployment->report(name)) add_usage(usage, *report);
+  for (auto& [name, usage] : reply.allocations) {
+    const Result<std::vector<ResultFile>> files = co_await stored_results(output_.folder(request.id, name));
+    if (!files) continue;
+    for (const ResultFile& file : *files)
+      if (file.error.empty()) usage.results.push_back(file.name);
+  }
   co_return reply;
 }
 
@@ -58,6 +65,13 @@ Task<DeploymentLogsReply> Deployments::logs(DeploymentLogsRequest request, const
       reply.error = folder.error().to_string();
     co_return reply;
   }
+  if (request.stream.starts_with(kResultStream)) {
+    Task<Result<DeploymentLogsReply>> finding = stored_result_page(std::move(request));
+    Result<DeploymentLogsReply> found = co_await std::move(finding);
+    if (found) co_return std::move(*found);
+    reply.error = found.error().to_string();
+    co_return reply;
+  }
   Task<Result<LogPage>> reading = output_page(std::move(request));
   Result<LogPage> page = co_await std::move(reading);
   if (page)
@@ -65,6 +79,14 @@ Task<DeploymentLogsReply> Deployments::logs(DeploymentLogsRequest request, const
   else
     reply.error = page.error().to_string();
   co_return reply;
+}
+
+Task<Result<DeploymentLogsReply>> Deployments::stored_result_page(DeploymentLogsRequest request) {
+  CO_TRY(const DeploymentRecord found, co_await record(request.ensemble_id));
+  CO_TRY_VOID(check_allocation(found, request.allocation_name));
+  std::filesystem::path folder = output_.folder(request.ensemble_id, request.allocation_name);
+  Task<Result<DeploymentLogsReply>> reading = result_page(std::move(folder), std::move(request));
+  co_return co_await std::move(reading);
 }
 
 Task<Result<std::filesystem::path>> Deployments::output_folder(std::string id, std::string allocation) {

@@ -1,5 +1,7 @@
 #include "orchestrator/output/collector.hpp"
 
+#include "orchestrator/output/results.hpp"
+
 namespace dms::orchestrator {
 
 using namespace protocol;
@@ -48,7 +50,9 @@ Task<Result<void>> Collector::fetch_streams(std::string allocation, bool whole) 
     CO_TRY_VOID(co_await parts_.record.update(change));
   }
   CO_TRY_VOID(co_await fetch_stream(allocation, run, Stream::out, whole));
-  co_return co_await fetch_stream(allocation, run, Stream::err, whole);
+  CO_TRY_VOID(co_await fetch_stream(allocation, run, Stream::err, whole));
+  if (!whole) co_return Result<void>();
+  co_return co_await fetch_results(parts_, allocation, run);
 }
 
 Task<Result<void>> Collector::fetch_stream(std::string allocation, std::string run, Stream stream, bool whole) {

@@ -23,7 +23,7 @@ class Collector {
  public:
   explicit Collector(Parts parts) : parts_(parts) {}
 
-  /// `whole`: the run has ended, and a stream without an end is an error.
+  /// `whole`: the run has ended, a stream without an end is an error, and results are fetched too (results.hpp).
   Task<Result<void>> fetch(std::string allocation, bool whole);
   /// Stores output that came whole.
   Task<Result<void>> keep(std::string allocation, Bytes out, Bytes err);

@@ -1,0 +1,192 @@
+#include "orchestrator/output/results.hpp"
+
+#include <algorithm>
+
+#include "base/file.hpp"
+#include "base/log.hpp"
+#include "base/remove_tree.hpp"
+#include "base/text.hpp"
+#include "encoding/multibase.hpp"
+#include "jobs/ensemble/work_path.hpp"
+#include "protocol/serve.hpp"
+#include "transfer/fetch.hpp"
+
+namespace dms::orchestrator {
+
+using namespace protocol;
+
+namespace {
+
+constexpr std::size_t kMaxIndex = std::size_t{4} << 20;
+constexpr std::size_t kMaxReason = 512;
+constexpr int kRetries = 2;  // the caller repeats the whole
+
+/// The content of index.json.
+struct Index {
+  std::string run;
+  std::vector<ResultFile> results;
+  static constexpr auto json_fields() {
+    return std::tuple(json::field("run", &Index::run), json::field("results", &Index::results));
+  }
+};
+
+/// Blocks on the disk.
+Result<Index> read_index(const std::filesystem::path& folder) {
+  TRY(const std::string text, read_file(folder / "index.json", kMaxIndex));
+  return json::decode<Index>(text);
+}
+
+/// The folder for the results of `run`, without those of another one. Blocks on the disk.
+Result<void> prepare(const std::filesystem::path& folder, const std::string& run) {
+  if (const auto current = read_file(folder / "run", 1024); current && *current == run) return {};
+  TRY_VOID(remove_tree(folder));
+  return write_file(folder / "run", run);
+}
+
+Result<transfer::Content> content_of(const ResultFile& file) {
+  transfer::Content content;
+  content.size = file.size;
+  const Result<Bytes> digest = decode(Base::hex, file.digest, 2 * content.digest.size());
+  if (!digest || digest->size() != content.digest.size())
+    return fail(Errc::invalid_argument, "the provider names no SHA-256 of it");
+  std::ranges::copy(*digest, content.digest.begin());
+  return content;
+}
+
+/// For the declared paths, in their order; what the provider says beyond them is dropped.
+std::vector<ResultFile> declared_only(const jobs::Results& declared, std::vector<ResultFile> reported) {
+  std::vector<ResultFile> files;
+  std::uint64_t left = declared.max_bytes();
+  for (const std::string& path : declared.paths) {
+    const auto found = std::ranges::find(reported, path, &ResultFile::name);
+    ResultFile file;
+    if (found != reported.end()) file = *found;
+    file.name = path;
+    if (found == reported.end())
+      file.error = "the provider does not report it";
+    else if (file.error.empty() && file.size > left)
+      file.error = fmt::format("the results are larger than their limit of {} bytes", declared.max_bytes());
+    if (file.error.empty()) left -= file.size;
+    file.error = file.error.substr(0, kMaxReason);
+    files.push_back(std::move(file));
+  }
+  return files;
+}
+
+Task<Result<void>> fetch_one(Parts& parts, crypto::PeerId provider, const ResultFile& file,
+                             std::filesystem::path destination) {
+  CO_TRY(const transfer::Ticket ticket, transfer::Ticket::parse(file.ticket));
+  transfer::FetchOptions options;
+  CO_TRY(options.expected, content_of(file));
+  options.max_bytes = file.size;
+  options.retries = kRetries;
+  Task<Result<transfer::Content>> fetching =
+      transfer::fetch(parts.services.network, provider, ticket, std::move(destination), std::move(options));
+  CO_TRY_VOID(co_await std::move(fetching));
+  co_return Result<void>();
+}
+
+/// Tells the user what did not come.
+Task<void> report_absent(Parts& parts, std::string allocation, std::string run, const std::vector<ResultFile>& files) {
+  std::string text;
+  for (const ResultFile& file : files)
+    if (!file.error.empty())
+      text += fmt::format("{}result \"{}\": {}", text.empty() ? "" : "; ", file.name, file.error);
+  if (text.empty()) co_return;
+  log::warn("orchestrator", "{}: {}: {}", parts.id(), allocation, printable(text));
+  const auto change = [&](DeploymentRecord& record) {
+    const auto found = record.manifest.allocations.find(allocation);
+    if (found == record.manifest.allocations.end() || found->second.incarnation != run) return;
+    std::string& reason = found->second.reason;
+    reason += fmt::format("{}{}", reason.empty() ? "" : "; ", text);
+  };
+  (void)co_await parts.record.update(change);
+}
+
+}  // namespace
+
+Task<Result<void>> fetch_results(Parts parts, std::string allocation, std::string run) {
+  const auto spec = parts.record->ensemble.allocations.find(allocation);
+  if (spec == parts.record->ensemble.allocations.end() || !spec->second.results) co_return Result<void>();
+  const jobs::Results declared = *spec->second.results;
+  const std::filesystem::path folder = parts.output.folder(parts.id(), allocation) / "results";
+  const auto preparing = [&]() -> Result<bool> {
+    if (const Result<Index> there = read_index(folder); there && there->run == run) return true;
+    TRY_VOID(prepare(folder, run));
+    return false;
+  };
+  CO_TRY(const bool complete, co_await offload(preparing));
+  if (complete) co_return Result<void>();
+
+  const AllocationManifest* entry = parts.allocation(allocation);
+  const NodeManifest* node = entry == nullptr ? nullptr : parts.node(entry->node_id);
+  if (node == nullptr) co_return fail(Errc::not_found, "{} has no machine at this moment", allocation);
+  const actor::Handle provider = node->handle;
+  CO_TRY(const crypto::PeerId peer, provider.address.peer());
+  AllocationResultsRequest request;
+  request.allocation_name = allocation;
+  Task<Result<AllocationResultsReply>> asking =
+      call(parts.actor, kAllocationResults, provider, request, std::nullopt, path_of(kAllocationResults, parts.id()));
+  CO_TRY(AllocationResultsReply reply, co_await std::move(asking));
+  if (!reply.ok)
+    co_return fail(Errc::not_found, "the results of {}: {}", allocation, printable(reply.error.substr(0, kMaxReason)));
+
+  Index index;
+  index.run = run;
+  index.results = declared_only(declared, std::move(reply.results));
+  for (std::size_t i = 0; i < index.results.size(); ++i) {
+    ResultFile& file = index.results[i];
+    if (!file.error.empty()) continue;
+    const Result<void> fetched = co_await fetch_one(parts, peer, file, folder / std::to_string(i));
+    if (!fetched) co_return fail(fetched.error(), "the result \"{}\" of {}", file.name, allocation);
+    file.ticket.clear();
+  }
+  const auto storing = [&] { return write_file(folder / "index.json", json::encode(index)); };
+  CO_TRY_VOID(co_await offload(storing));
+  co_await report_absent(parts, allocation, run, index.results);
+  co_return Result<void>();
+}
+
+Task<Result<std::vector<ResultFile>>> stored_results(std::filesystem::path output_folder) {
+  const auto reading = [&] { return read_index(output_folder / "results"); };
+  CO_TRY(Index index, co_await offload(reading));
+  co_return std::move(index.results);
+}
+
+Task<Result<std::filesystem::path>> stored_result(std::filesystem::path output_folder, std::string name,
+                                                  ResultFile& about) {
+  const Result<std::vector<ResultFile>> files = co_await stored_results(output_folder);
+  if (!files && files.error().is(Errc::not_found))
+    co_return fail(Errc::not_found, "the results are not here yet, or none are declared");
+  if (!files) co_return std::unexpected(files.error());
+  for (std::size_t i = 0; i < files->size(); ++i) {
+    about = (*files)[i];
+    if (jobs::without_slash(about.name) != jobs::without_slash(name)) continue;
+    if (!about.error.empty()) co_return fail(Errc::not_found, "result \"{}\": {}", about.name, about.error);
+    co_return output_folder / "results" / std::to_string(i);
+  }
+  co_return fail(Errc::not_found, "there is no result \"{}\"", printable(name.substr(0, 64)));
+}
+
+Task<Result<DeploymentLogsReply>> result_page(std::filesystem::path output_folder, DeploymentLogsRequest request) {
+  std::string name = request.stream.substr(kResultStream.size());
+  ResultFile about;
+  CO_TRY(const std::filesystem::path path, co_await stored_result(std::move(output_folder), std::move(name), about));
+  const std::size_t most = request.max_bytes == 0 ? kLogPage : std::min<std::uint64_t>(request.max_bytes, kLogPage);
+  DeploymentLogsReply page;
+  page.digest = about.digest;
+  page.folder = about.folder;
+  page.total_size = about.size;
+  page.offset = std::min(request.offset, about.size);
+  page.data.resize(static_cast<std::size_t>(std::min<std::uint64_t>(most, about.size - page.offset)));
+  const auto reading = [&]() -> Result<void> {
+    TRY(const transfer::SourceFile file, transfer::SourceFile::open(path, about.size));
+    return file.read(page.offset, page.data);
+  };
+  CO_TRY_VOID(co_await offload(reading));
+  page.next_offset = page.offset + page.data.size();
+  page.eof = page.next_offset == page.total_size;
+  co_return std::move(page);
+}
+
+}  // namespace dms::orchestrator

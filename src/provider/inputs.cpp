@@ -1,0 +1,123 @@
+#include "provider/inputs.hpp"
+
+#include <algorithm>
+
+#include "base/file.hpp"
+#include "base/remove_tree.hpp"
+#include "base/text.hpp"
+#include "encoding/multibase.hpp"
+#include "protocol/serve.hpp"
+#include "protocol/transfer.hpp"
+#include "transfer/archive.hpp"
+#include "transfer/fetch.hpp"
+
+namespace dms::provider {
+namespace {
+
+struct Fetched {
+  std::filesystem::path file;
+  bool folder = false;
+};
+
+Result<transfer::Content> content_of(const protocol::InputReply& reply) {
+  transfer::Content content;
+  content.size = reply.size;
+  const Result<Bytes> digest = decode(Base::hex, reply.digest, 2 * content.digest.size());
+  if (!digest || digest->size() != content.digest.size())
+    return fail(Errc::invalid_argument, "the orchestrator names no SHA-256 of it");
+  std::ranges::copy(*digest, content.digest.begin());
+  return content;
+}
+
+/// What the ensemble declares counts.
+Result<void> check(const jobs::Input& input, const protocol::InputReply& reply) {
+  if (!reply.ok) return fail(Errc::not_found, "{}", printable(reply.error.substr(0, 512)));
+  if (!input.digest.empty() &&
+      (reply.digest != input.digest || reply.size != input.size || reply.folder != input.folder))
+    return fail(Errc::invalid_argument, "the orchestrator offers another content than the declared one");
+  return {};
+}
+
+Task<Result<Fetched>> fetch_input(network::Network& network, actor::Actor& actor, const AllocationRecord& record,
+                                  const jobs::Input& input, std::filesystem::path to, std::uint64_t& left) {
+  CO_TRY(const crypto::PeerId peer, record.orchestrator.address.peer());
+  protocol::InputRequest request;
+  request.allocation_id = record.id;
+  request.to = input.to;
+  Task<Result<protocol::InputReply>> asking = call(actor, protocol::kOrchestratorInput, record.orchestrator, request);
+  CO_TRY(const protocol::InputReply reply, co_await std::move(asking));
+  CO_TRY_VOID(check(input, reply));
+  if (reply.size > left)
+    co_return fail(Errc::limit_exceeded, "{} bytes are more than the disk of the allocation has left", reply.size);
+  left -= reply.size;
+  CO_TRY(const transfer::Ticket ticket, transfer::Ticket::parse(reply.ticket));
+  transfer::FetchOptions options;
+  CO_TRY(options.expected, content_of(reply));
+  options.max_bytes = reply.size;
+  Fetched fetched;
+  fetched.file = to;
+  fetched.folder = reply.folder;
+  Task<Result<transfer::Content>> fetching = transfer::fetch(network, peer, ticket, std::move(to), std::move(options));
+  CO_TRY_VOID(co_await std::move(fetching));
+  co_return std::move(fetched);
+}
+
+/// Blocks on the disk.
+Result<void> unpack_all(const AllocationRecord& record, const std::vector<Fetched>& fetched,
+                        const std::filesystem::path& folder, std::uint64_t limit) {
+  const std::filesystem::path work = folder / "work";
+  TRY_VOID(remove_tree(work));
+  std::error_code failed;
+  std::filesystem::create_directories(work, failed);
+  if (!failed) std::filesystem::permissions(work, std::filesystem::perms::owner_all, failed);
+  if (failed) return fail(Errc::io, "making {}: {}", work.string(), failed.message());
+  transfer::ArchiveLimits limits;
+  limits.max_bytes = limit;
+  for (std::size_t i = 0; i < fetched.size(); ++i) {
+    const std::string& to = record.config.inputs[i].to;
+    const Result<void> unpacked =
+        transfer::unpack(fetched[i].file, fetched[i].folder, work, to, limits, transfer::Access::everyone);
+    if (!unpacked) return fail(unpacked.error(), "the input \"{}\"", printable(to));
+  }
+  TRY_VOID(write_file(folder / "inputs/done", record.id));
+  for (const Fetched& one : fetched) std::filesystem::remove(one.file, failed);
+  return {};
+}
+
+/// The caller tells a start that is given up by Errc::cancelled and closed; a stream that was closed is none.
+Error failure(const Error& error, const std::string& to) {
+  if (error.is(Errc::cancelled)) return error;
+  return {Errc::io, fmt::format("the input \"{}\": {}", printable(to), error.to_string())};
+}
+
+}  // namespace
+
+Task<Result<void>> bring_inputs(network::Network& network, actor::Actor& actor, AllocationRecord record,
+                                std::filesystem::path folder) {
+  const auto preparing = [&]() -> Result<bool> {
+    std::error_code failed;
+    if (std::filesystem::exists(folder / "inputs/done", failed)) return true;
+    std::filesystem::create_directories(folder / "inputs", failed);
+    if (failed) return fail(Errc::io, "making the folder of the inputs: {}", failed.message());
+    return false;
+  };
+  CO_TRY(const bool done, co_await offload(preparing));
+  if (done) co_return Result<void>();
+  const std::uint64_t disk = record.config.resources.disk.size.bytes;
+  const std::uint64_t limit = disk > 0 ? disk : transfer::ArchiveLimits().max_bytes;
+  std::uint64_t left = limit;
+  std::vector<Fetched> fetched;
+  for (std::size_t i = 0; i < record.config.inputs.size(); ++i) {
+    const jobs::Input& input = record.config.inputs[i];
+    std::filesystem::path to = folder / "inputs" / std::to_string(i);
+    Task<Result<Fetched>> fetching = fetch_input(network, actor, record, input, std::move(to), left);
+    Result<Fetched> one = co_await std::move(fetching);
+    if (!one) co_return std::unexpected(failure(one.error(), input.to));
+    fetched.push_back(std::move(*one));
+  }
+  const auto unpacking = [&] { return unpack_all(record, fetched, folder, limit); };
+  Result<void> unpacked = co_await offload(unpacking);
+  co_return std::move(unpacked);
+}
+
+}  // namespace dms::provider

@@ -1,0 +1,29 @@
+// The inputs of an allocation, brought into its work folder before its work starts.
+//
+// Model
+//  1. For each input the orchestrator names a ticket (protocol::kOrchestratorInput); the file is fetched to
+//     `<allocation>/inputs/<n>` and unpacked below `<allocation>/work`. What was fetched is kept until all are unpacked, so
+//     a start of the daemon in between goes on there; unpacking begins anew in an empty work folder.
+//  2. When all are there, that is stored (`inputs/done`): a restart of the work finds its folder as the previous run left
+//     it.
+//  3. An input must have the digest and the size that the ensemble declares, or, of another allocation's results, those
+//     that the orchestrator names; together they are at most the disk of the allocation, where it reserves some.
+//
+// Threads: the node's lane; workers write. Failure: an error names the input; Errc::cancelled if the start is given up.
+// Attacks: an archive of a stranger is unpacked: see transfer/archive.hpp. Its files can be read and written by every
+// user, in a folder that only the work and the daemon can enter.
+#pragma once
+
+#include <filesystem>
+
+#include "actor/actor.hpp"
+#include "network/network.hpp"
+#include "provider/record.hpp"
+
+namespace dms::provider {
+
+/// `folder` is the allocation's own. `actor` is the allocation's actor, which its orchestrator knows.
+Task<Result<void>> bring_inputs(network::Network& network, actor::Actor& actor, AllocationRecord record,
+                                std::filesystem::path folder);
+
+}  // namespace dms::provider

@@ -1,0 +1,139 @@
+#include "provider/results.hpp"
+
+#include <algorithm>
+
+#include "base/file.hpp"
+#include "base/log.hpp"
+#include "base/remove_tree.hpp"
+#include "encoding/multibase.hpp"
+#include "transfer/archive.hpp"
+
+namespace dms::provider {
+
+using protocol::ResultFile;
+
+namespace {
+
+constexpr std::size_t kMaxIndex = std::size_t{4} << 20;
+
+/// The content of index.json.
+struct Index {
+  std::vector<ResultFile> results;
+  static constexpr auto json_fields() { return std::tuple(json::field("results", &Index::results)); }
+};
+
+std::filesystem::path folder_of(const std::filesystem::path& run) { return run / "results"; }
+
+/// Blocks on the disk.
+Result<std::vector<ResultFile>> read_index(const std::filesystem::path& run) {
+  TRY(const std::string text, read_file(folder_of(run) / "index.json", kMaxIndex));
+  TRY(const json::Value value, json::parse(text));
+  TRY(Index index, json::from_value<Index>(value));
+  return std::move(index.results);
+}
+
+/// Blocks on the disk.
+Result<void> pack_all(const Results::Source& source, const std::stop_token& stop) {
+  const std::filesystem::path folder = folder_of(source.run);
+  TRY_VOID(remove_tree(folder));  // of a packing that was interrupted
+  std::error_code failed;
+  std::filesystem::create_directories(folder, failed);
+  if (failed) return fail(Errc::io, "making {}: {}", folder.string(), failed.message());
+  Index index;
+  transfer::ArchiveLimits limits;
+  limits.max_bytes = source.declared.max_bytes();
+  for (const std::string& path : source.declared.paths) {
+    ResultFile file;
+    file.name = path;
+    const std::filesystem::path to = folder / std::to_string(index.results.size());
+    Result<transfer::Packed> packed = transfer::pack(source.work, path, to, limits, stop);
+    if (stop.stop_requested()) return fail(Errc::cancelled, "packing was cancelled");
+    if (!packed && packed.error().is(Errc::io))
+      return std::unexpected(packed.error());  // a full disk has room again later
+    if (packed) {
+      limits.max_bytes -= packed->content.size;
+      file.folder = packed->folder;
+      file.size = packed->content.size;
+      file.digest = encode(Base::hex, packed->content.digest);
+      file.left_out = std::move(packed->left_out);
+    } else {
+      file.error = packed.error().to_string();
+    }
+    index.results.push_back(std::move(file));
+  }
+  return write_file(folder / "index.json", json::encode(index));
+}
+
+}  // namespace
+
+Task<void> Results::pack(Source source, std::shared_ptr<Packing> packing) {
+  auto work = [&] { return pack_all(source, packing->stop.get_token()); };
+  packing->result = co_await offload(work);
+  packing->done = true;
+  packing_.erase(source.run);
+  packing->ended.notify_all();
+}
+
+Task<Result<void>> Results::packed(Source source) {
+  std::shared_ptr<Packing>& entry = packing_[source.run];
+  if (!entry) {
+    entry = std::make_shared<Packing>();
+    work_.spawn(pack(source, entry));
+  }
+  const std::shared_ptr<Packing> packing = entry;
+  while (!packing->done) CO_TRY_VOID(co_await packing->ended.wait());
+  co_return packing->result;
+}
+
+Task<Result<std::vector<ResultFile>>> Results::list(Source source, crypto::PeerId to) {
+  auto reading = [&] { return read_index(source.run); };
+  Result<std::vector<ResultFile>> files = co_await offload(reading);
+  if (!files) {
+    Task<Result<void>> packing = packed(source);
+    const Result<void> done = co_await with_timeout(kPackPatience, std::move(packing));
+    if (!done && done.error().is(Errc::deadline_exceeded))
+      co_return fail(Errc::already_exists, "the results are being packed; ask again");
+    if (!done) co_return fail(done.error(), "packing the results");
+    files = co_await offload(reading);
+  }
+  if (!files) co_return std::move(files);
+  for (std::size_t i = 0; i < files->size(); ++i) offer((*files)[i], folder_of(source.run) / std::to_string(i), to);
+  co_return std::move(files);
+}
+
+void Results::offer(ResultFile& file, const std::filesystem::path& path, const crypto::PeerId& to) {
+  if (!file.error.empty()) return;
+  transfer::Content content;
+  content.size = file.size;
+  const Result<Bytes> digest = decode(Base::hex, file.digest);
+  if (!digest || digest->size() != content.digest.size()) {
+    file.error = "the index of the results is damaged";
+    return;
+  }
+  std::ranges::copy(*digest, content.digest.begin());
+  const Result<transfer::Ticket> ticket = server_.offer(to, path, content, kTicketLifetime);
+  if (ticket)
+    file.ticket = ticket->to_string();
+  else
+    file.error = ticket.error().to_string();
+}
+
+Task<void> Results::forget(std::filesystem::path folder) {
+  server_.revoke_below(folder);
+  const auto below = [&](const std::filesystem::path& run) {
+    return std::mismatch(folder.begin(), folder.end(), run.begin(), run.end()).first == folder.end();
+  };
+  std::vector<std::shared_ptr<Packing>> ending;
+  for (const auto& [run, packing] : packing_)
+    if (below(run)) ending.push_back(packing);
+  for (const auto& packing : ending) packing->stop.request_stop();
+  for (const auto& packing : ending)
+    while (!packing->done) (void)co_await packing->ended.wait_shielded();
+}
+
+Task<void> Results::close() {
+  for (const auto& [run, packing] : packing_) packing->stop.request_stop();
+  co_await work_.close();
+}
+
+}  // namespace dms::provider

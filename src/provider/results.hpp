@@ -1,0 +1,60 @@
+// What a task leaves for its orchestrator: packed once when it is asked for, kept in the folder of the run, offered by
+// ticket.
+//
+// Model
+//  1. list() packs the declared paths into `<run>/results`: `0`, `1`, ... and, written last, `index.json` with what they
+//     are. A start of the daemon finds the index, or packs again what has none: the work folder is there until release.
+//  2. A path that is missing, too large, or no file or folder is reported by name; the others are not affected. The limit
+//     counts for all paths together, in their order.
+//  3. Packing takes as long as it takes: list() waits kPackPatience for it, then Errc::already_exists asks to come again.
+//
+// Threads: the node's lane; workers read and write. forget() ends packing before the folder is removed.
+// Attacks: the work folder was written by an untrusted program: see transfer/archive.hpp.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <stop_token>
+
+#include "jobs/ensemble/ensemble.hpp"
+#include "protocol/transfer.hpp"
+#include "runtime/nursery.hpp"
+#include "transfer/server.hpp"
+
+namespace dms::provider {
+
+inline constexpr Duration kPackPatience = 10s;
+inline constexpr Duration kTicketLifetime = 1h;
+
+class Results {
+ public:
+  Results(Lane& lane, transfer::Server& server) : server_(server), work_(lane, "results") {}
+
+  struct Source {
+    std::filesystem::path work;  ///< the folder that the paths are below
+    std::filesystem::path run;   ///< where they are packed
+    jobs::Results declared;
+  };
+  /// With a ticket for `to` in each that is there.
+  Task<Result<std::vector<protocol::ResultFile>>> list(Source source, crypto::PeerId to);
+  /// Ends what is done for the results below `folder`.
+  Task<void> forget(std::filesystem::path folder);
+  Task<void> close();
+
+ private:
+  struct Packing {
+    std::stop_source stop;
+    bool done = false;
+    Result<void> result;
+    Notify ended;
+  };
+  Task<void> pack(Source source, std::shared_ptr<Packing> packing);
+  Task<Result<void>> packed(Source source);
+  void offer(protocol::ResultFile& file, const std::filesystem::path& path, const crypto::PeerId& to);
+
+  transfer::Server& server_;
+  std::map<std::filesystem::path, std::shared_ptr<Packing>> packing_;  ///< by the folder of the run
+  Nursery work_;
+};
+
+}  // namespace dms::provider
