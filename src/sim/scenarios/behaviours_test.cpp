@@ -18,7 +18,9 @@ TEST(Behaviours, ANodeServesEachDeclaredOne) {
                                                 "/dms/actor/healthcheck",
                                                 "/dms/actor/healthcheck/register",
                                                 "/dms/orchestrator/task-termination",
+                                                "/dms/orchestrator/input",
                                                 "/dms/ensemble/{ensemble}/allocation/logs",
+                                                "/dms/ensemble/{ensemble}/allocation/results",
                                                 "/dms/ensemble/{ensemble}/allocation/shutdown"};
   for (const protocol::TableEntry& entry : protocol::behaviour_table()) {
     const std::string path(entry.declaration->path);

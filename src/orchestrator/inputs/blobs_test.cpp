@@ -1,0 +1,108 @@
+#include "orchestrator/inputs/blobs.hpp"
+
+#include <gtest/gtest.h>
+
+#include "base/file.hpp"
+#include "base/remove_tree.hpp"
+#include "crypto/hash.hpp"
+#include "encoding/multibase.hpp"
+#include "simulation/sim_world.hpp"
+
+namespace dms::orchestrator {
+namespace {
+
+struct BlobsTest : testing::Test {
+  BlobsTest() {
+    std::string name = (std::filesystem::temp_directory_path() / "blobs-test-XXXXXX").string();
+    EXPECT_NE(::mkdtemp(name.data()), nullptr);
+    folder = name;
+    blobs = std::make_unique<Blobs>(folder);
+  }
+  ~BlobsTest() override { EXPECT_TRUE(remove_tree(folder)); }
+
+  static protocol::DeploymentInputRequest page_of(std::string_view whole, std::uint64_t offset, std::string_view data) {
+    const crypto::Digest256 digest = crypto::sha256(as_bytes(whole));
+    protocol::DeploymentInputRequest page;
+    page.digest = encode(Base::hex, digest);
+    page.size = whole.size();
+    page.offset = offset;
+    page.data = to_bytes(data);
+    return page;
+  }
+  Result<protocol::DeploymentInputReply> put(protocol::DeploymentInputRequest page) {
+    return world.run(node, blobs->put(std::move(page)));
+  }
+  Result<std::filesystem::path> find(std::string_view whole) {
+    const protocol::DeploymentInputRequest page = page_of(whole, 0, "");
+    return world.run(node, blobs->find(page.digest, page.size));
+  }
+  void keep_only(std::set<std::string> referred) { world.run(node, blobs->keep_only(std::move(referred))); }
+
+  SimWorld world{1};
+  SimNode& node = world.add_node("orchestrator");
+  std::filesystem::path folder;
+  std::unique_ptr<Blobs> blobs;
+};
+
+TEST_F(BlobsTest, AFileComesInPagesAndIsWholeOrAbsent) {
+  const std::string text = "0123456789";
+  EXPECT_EQ(put(page_of(text, 0, ""))->offset, 0u);
+  EXPECT_EQ(put(page_of(text, 0, "0123"))->offset, 4u);
+  EXPECT_TRUE(find(text).error().is(Errc::not_found));
+  EXPECT_EQ(put(page_of(text, 0, "0123"))->offset, 4u) << "repeated";
+  EXPECT_EQ(put(page_of(text, 6, "6789"))->offset, 4u) << "a gap";
+  blobs = std::make_unique<Blobs>(folder);  // the daemon starts again
+  const auto last = put(page_of(text, 4, "456789"));
+  ASSERT_TRUE(last);
+  EXPECT_TRUE(last->complete);
+  EXPECT_EQ(read_file(find(text).value(), 100).value(), text);
+  EXPECT_TRUE(put(page_of(text, 0, ""))->complete);
+}
+
+TEST_F(BlobsTest, AnEmptyFileIsAFile) {
+  EXPECT_TRUE(put(page_of("", 0, ""))->complete);
+  EXPECT_TRUE(find(""));
+}
+
+TEST_F(BlobsTest, OtherBytesThanAnnouncedAreNotKept) {
+  const auto refused = put(page_of("these", 0, "other"));
+  ASSERT_FALSE(refused);
+  EXPECT_TRUE(refused.error().is(dms::Errc::invalid_argument));
+  EXPECT_EQ(put(page_of("these", 0, ""))->offset, 0u);
+}
+
+TEST_F(BlobsTest, WhatIsNoDigestBecomesNoPath) {
+  for (const std::string digest : {"", "../../../etc/passwd", "ABCD", "0123"}) {
+    protocol::DeploymentInputRequest page = page_of("text", 0, "text");
+    page.digest = digest;
+    EXPECT_FALSE(put(page)) << digest;
+    EXPECT_FALSE(world.run(node, blobs->find(digest, 4))) << digest;
+  }
+  protocol::DeploymentInputRequest page = page_of("text", 2, "text");
+  EXPECT_FALSE(put(page)) << "beyond the end";
+  page = page_of("text", 0, "text");
+  page.size = kMaxBlob + 1;
+  EXPECT_FALSE(put(page));
+}
+
+TEST_F(BlobsTest, WhatNoDeploymentRefersToIsRemovedAfterAWhile) {
+  for (const std::string_view text : {"used", "unused"}) ASSERT_TRUE(put(page_of(text, 0, text))->complete);
+  ASSERT_TRUE(put(page_of("part", 0, "pa")));
+  const std::set<std::string> referred = {page_of("used", 0, "").digest};
+  keep_only(referred);
+  world.run_for(kUploadGrace - 1s);
+  keep_only(referred);
+  EXPECT_TRUE(find("unused")) << "and asked for: its time begins anew";
+  world.run_for(1s);
+  keep_only(referred);
+  EXPECT_TRUE(find("used"));
+  EXPECT_EQ(put(page_of("part", 0, ""))->offset, 0u) << "a part is removed too";
+  keep_only(referred);
+  world.run_for(kUploadGrace);
+  keep_only(referred);
+  EXPECT_FALSE(find("unused"));
+  EXPECT_TRUE(find("used"));
+}
+
+}  // namespace
+}  // namespace dms::orchestrator

@@ -1,0 +1,114 @@
+#include "provider/results.hpp"
+
+#include <gtest/gtest.h>
+
+#include "base/file.hpp"
+#include "base/remove_tree.hpp"
+#include "network/memory_network.hpp"
+#include "simulation/sim_world.hpp"
+#include "transfer/fetch.hpp"
+
+namespace dms::provider {
+namespace {
+
+struct ResultsTest : testing::Test {
+  ResultsTest() {
+    std::string name = (std::filesystem::temp_directory_path() / "results-test-XXXXXX").string();
+    EXPECT_NE(::mkdtemp(name.data()), nullptr);
+    folder = name;
+    EXPECT_TRUE(server.open());
+  }
+  ~ResultsTest() override {
+    world.run(here, results->close());
+    world.run(here, server.close());
+    EXPECT_TRUE(remove_tree(folder));
+  }
+  static crypto::PeerId id_of(SimNode& node) {
+    return crypto::PeerId::from(crypto::PrivateKey::generate(node.runtime().lane.random()).public_key());
+  }
+  void write(const std::string& path, const std::string& text) {
+    ASSERT_TRUE(write_file(folder / "work" / path, text));
+  }
+  Results::Source source(std::vector<std::string> paths, std::uint64_t limit = 0) const {
+    Results::Source wanted;
+    wanted.work = folder / "work";
+    wanted.run = folder / "run";
+    wanted.declared.paths = std::move(paths);
+    wanted.declared.limit = limit;
+    return wanted;
+  }
+  Result<std::vector<protocol::ResultFile>> list(Results::Source wanted) {
+    return world.run(here, results->list(std::move(wanted), network_there.self()));
+  }
+  /// What the orchestrator gets for a ticket.
+  std::string fetched(const protocol::ResultFile& file) {
+    const Result<transfer::Ticket> ticket = transfer::Ticket::parse(file.ticket);
+    if (!ticket) return "(no ticket)";
+    transfer::FetchOptions options;
+    options.retries = 0;
+    const auto got = world.run(
+        there, transfer::fetch(network_there, network_here.self(), *ticket, folder / "got", std::move(options)));
+    return got ? read_file(folder / "got", 1 << 20).value() : "(" + got.error().to_string() + ")";
+  }
+
+  SimWorld world{3};
+  SimNode& here = world.add_node("provider");
+  SimNode& there = world.add_node("orchestrator");
+  std::shared_ptr<network::MemorySubstrate> substrate = std::make_shared<network::MemorySubstrate>();
+  network::MemoryNetwork network_here{substrate, here.runtime().lane, id_of(here)};
+  network::MemoryNetwork network_there{substrate, there.runtime().lane, id_of(there)};
+  transfer::Server server{here.runtime().lane, network_here};
+  std::unique_ptr<Results> results = std::make_unique<Results>(here.runtime().lane, server);
+  std::filesystem::path folder;
+};
+
+TEST_F(ResultsTest, WhatIsDeclaredIsPackedOnceAndOffered) {
+  write("report", "first");
+  write("out/a", "a");
+  const auto files = list(source({"report", "out/", "absent"}));
+  ASSERT_TRUE(files) << files.error().to_string();
+  ASSERT_EQ(files->size(), 3u);
+  EXPECT_EQ(fetched((*files)[0]), "first");
+  EXPECT_TRUE((*files)[1].folder);
+  EXPECT_EQ((*files)[1].name, "out/");
+  EXPECT_NE((*files)[2].error.find("no such file"), std::string::npos) << (*files)[2].error;
+  EXPECT_EQ((*files)[2].ticket, "");
+
+  // The next start of the daemon offers the same, whatever has become of the work folder.
+  write("report", "second");
+  results = std::make_unique<Results>(here.runtime().lane, server);
+  const auto again = list(source({"report", "out/", "absent"}));
+  ASSERT_TRUE(again);
+  EXPECT_EQ((*again)[0].digest, (*files)[0].digest);
+  EXPECT_EQ(fetched((*again)[0]), "first");
+}
+
+TEST_F(ResultsTest, PackingThatWasInterruptedBeginsAnew) {
+  write("report", "text");
+  ASSERT_TRUE(write_file(folder / "run/results/0", "a part"));
+  const auto files = list(source({"report"}));
+  ASSERT_TRUE(files) << files.error().to_string();
+  EXPECT_EQ(fetched((*files)[0]), "text");
+}
+
+TEST_F(ResultsTest, TheLimitCountsForAllTogether) {
+  write("a", std::string(600, 'a'));
+  write("b", std::string(600, 'b'));
+  write("c", std::string(300, 'c'));
+  const auto files = list(source({"a", "b", "c"}, 1000));
+  ASSERT_TRUE(files);
+  EXPECT_EQ((*files)[0].error, "");
+  EXPECT_NE((*files)[1].error.find("larger than the limit"), std::string::npos) << (*files)[1].error;
+  EXPECT_EQ((*files)[2].error, "");
+}
+
+TEST_F(ResultsTest, WhatIsForgottenIsNotServed) {
+  write("report", "text");
+  const auto files = list(source({"report"}));
+  ASSERT_TRUE(files);
+  world.run(here, results->forget(folder));
+  EXPECT_NE(fetched((*files)[0]).find("does not accept the ticket"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace dms::provider
