@@ -231,11 +231,11 @@ Task<Result<void>> Deployment::deploy() {
 }
 
 Task<Result<void>> Deployment::provision() {
-  CO_TRY_VOID(co_await starter_.start_ready());
   if (attempt_failed_) {
     Failure failure = *std::exchange(attempt_failed_, std::nullopt);
     co_return co_await start_over(std::move(failure));
   }
+  CO_TRY_VOID(co_await starter_.start_ready());
   if (!starter_.waits()) co_return co_await enter(DeploymentStatus::running);
   if (actor_->lane().now() < deadline_) co_return Result<void>();
   std::vector<std::string> late;
@@ -296,6 +296,7 @@ Task<void> Deployment::on_lost(std::string node, std::string reason, bool ended)
   }
   if (status() != DeploymentStatus::running) co_return;
   const std::string peer = placed->second.peer;
+  if (ended) replacer_.backoff().failed(peer, actor_->lane().now());
   const bool leased = granted_lease(record_.get(), node) > Duration(0);
   const jobs::OnLoss policy = on_loss(record_->ensemble, node);
   const auto change = [&](DeploymentRecord& record) {

@@ -314,6 +314,19 @@ TEST_F(DeploymentTest, AMissingRunIsStartedAnew) {
   EXPECT_EQ(deployment->status(), DeploymentStatus::running);
 }
 
+TEST_F(DeploymentTest, ARunThatItsProviderTerminatesOrLosesIsNoEndOfTheWork) {
+  run_task();
+  for (const auto& [status, exit_code] :
+       {std::pair(AllocationStatus::terminated, 137), {AllocationStatus::failed, -1}}) {
+    const std::string before = task().incarnation;
+    provider.end("task", status, exit_code);
+    ASSERT_TRUE(notify());
+    ASSERT_TRUE(until([&] { return provider.runs_now() && provider.runs.at("task").incarnation != before; }, 5min));
+    ASSERT_TRUE(until([&] { return task().status == AllocationStatus::running; }));
+  }
+  EXPECT_EQ(task().restarts, 2u);
+}
+
 TEST_F(DeploymentTest, HealthIsStoredAndAnUnhealthyServiceIsRestarted) {
   DeploymentRecord service = record();
   service.ensemble.allocations.at("task").type = jobs::AllocationType::service;
@@ -475,6 +488,61 @@ TEST_F(DeploymentTest, ItCanBeShutDownInEveryState) {
     deployment.reset();
   }
   EXPECT_GT(provider.starts, 0);
+}
+
+TEST_F(LossTest, ItCanBeShutDownWhileANodeIsReplaced) {
+  run_anywhere(jobs::AllocationType::service);
+  other.bids = false;
+  cut(b);
+  ASSERT_TRUE(until([&] { return deployment->record().manifest.nodes.empty(); }));
+  EXPECT_FALSE(w.run(a, deployment->shutdown())) << "the lost machine has not answered";
+  EXPECT_EQ(deployment->status(), DeploymentStatus::shutting_down);
+  cut(b, false);
+  ASSERT_TRUE(reaches(DeploymentStatus::completed));
+  EXPECT_TRUE(provider.runs.empty());
+}
+
+// --- updates -----------------------------------------------------------------------------------------------------------
+
+TEST_F(DeploymentTest, AnUpdateAddsToANodeOnItsMachineAndRemovesFromIt) {
+  run_task();
+  const std::string first = task().incarnation;
+  jobs::Ensemble ensemble = deployment->record().ensemble;
+  ensemble.allocations["more"] = ensemble.allocations.at("task");
+  ensemble.nodes.at("node").allocations.emplace_back("more");
+  ASSERT_TRUE(w.run(a, deployment->update(ensemble)));
+  ASSERT_TRUE(until([&] { return provider.runs_now("more"); }));
+  EXPECT_EQ(task().incarnation, first);
+  EXPECT_TRUE(provider.runs_now());
+
+  ensemble.allocations.erase("more");
+  ensemble.nodes.at("node").allocations.pop_back();
+  ASSERT_TRUE(w.run(a, deployment->update(ensemble)));
+  ASSERT_TRUE(until([&] { return !provider.runs.contains("more"); }));
+  EXPECT_EQ(task().incarnation, first);
+  EXPECT_TRUE(provider.runs_now());
+}
+
+TEST_F(DeploymentTest, AnUpdateGoesOnAfterARestart) {
+  run_task();
+  const std::string first = task().incarnation;
+  jobs::Ensemble ensemble = deployment->record().ensemble;
+  ensemble.allocations.at("task").resources.cpu.cores = *capability::Millicores::from_cores(2);
+  ASSERT_TRUE(w.run(a, deployment->update(ensemble)));
+  kill();
+  restart();
+  ASSERT_TRUE(until([&] { return provider.runs_now() && provider.runs.at("task").incarnation != first; }));
+  EXPECT_TRUE(until([&] { return task().status == AllocationStatus::running; }));
+}
+
+TEST_F(DeploymentTest, OnlyARunningDeploymentIsUpdated) {
+  provider.bids = false;
+  create(record());
+  deployment->start();
+  w.settle(1s);
+  const Result<void> refused = w.run(a, deployment->update(one_task_ensemble()));
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().to_string().find("wait until it runs"), std::string::npos) << refused.error().to_string();
 }
 
 // --- restarts ----------------------------------------------------------------------------------------------------------

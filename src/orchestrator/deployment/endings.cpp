@@ -91,13 +91,23 @@ Task<Result<void>> Endings::conclude(std::string name, End end) {
   co_return concluded;
 }
 
+bool Endings::is_loss(const End& end) {
+  constexpr int kNeverRanOrLost = -1;  // executor::ExecutionResult
+  return end.status == AllocationStatus::terminated || end.status == AllocationStatus::stopped ||
+         (end.status == AllocationStatus::failed && end.exit_code == kNeverRanOrLost);
+}
+
+bool Endings::is_recovered(const std::string& node) const {
+  const DeploymentStatus status = parts_.record->status;
+  if (status == DeploymentStatus::provisioning) return true;
+  return status == DeploymentStatus::running && on_loss(parts_.record->ensemble, node) != jobs::OnLoss::fail;
+}
+
 Task<Result<void>> Endings::conclude_once(std::string name, End end) {
   const AllocationManifest* entry = parts_.allocation(name);
   if (entry == nullptr || entry->incarnation != end.run || is_final(entry->status)) co_return Result<void>();
-  if (end.status == AllocationStatus::terminated && entry->lease_ns > 0 &&
-      parts_.record->status == DeploymentStatus::running &&
-      on_loss(parts_.record->ensemble, entry->node_id) != jobs::OnLoss::fail) {
-    const std::string reason = fmt::format("{} was terminated by its provider: {}", name, end.reason);
+  if (entry->lease_ns > 0 && is_loss(end) && is_recovered(entry->node_id)) {
+    const std::string reason = fmt::format("{} was not run to its end: {}", name, end.reason);
     co_await lost_(entry->node_id, reason, true);
     co_return Result<void>();
   }

@@ -47,7 +47,8 @@ Task<void> Starter::start(std::string name, std::string inbox) {
     const std::string node_name = node->id;
     const std::string peer = node->peer;
     const Result<void> started = co_await request(name, peer);
-    if (!started && !started.error().is(Errc::cancelled)) co_await supervisor_.ask(node_name);
+    const bool answered = started || started.error().is(Errc::permission_denied);
+    if (!answered && !started.error().is(Errc::cancelled)) co_await supervisor_.ask(node_name);
     if (started) {
       // The notice that a short task has ended may arrive before the reply to its start.
       const auto mark_running = [&](DeploymentRecord& record) {

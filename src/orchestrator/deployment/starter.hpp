@@ -5,8 +5,8 @@
 //     something is yet to start before the deployment counts as Running.
 //  2. Nothing is started on a machine whose lease has not been reconciled since this daemon began (supervisor.hpp): it may
 //     have been started before.
-//  3. A start that fails, or gets no reply, is checked with the provider's own report: what runs has been started. Else
-//     `failed` is called.
+//  3. A start that gets no reply is checked with the provider's own report: what runs has been started. Else, and if it
+//     is refused, `failed` is called.
 //
 // Threads: the deployment's lane.
 #pragma once

@@ -1,0 +1,22 @@
+// Stored records of any content: what is read is written as it was read, and the rules over records bear it.
+#include "base/assert.hpp"
+#include "orchestrator/deployment/placement.hpp"
+#include "orchestrator/deployment/views.hpp"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using namespace dms;
+  const std::string_view text(reinterpret_cast<const char*>(data), size);
+  auto record = json::decode<orchestrator::DeploymentRecord>(text);
+  if (!record) return 0;
+  const std::string once = json::encode(*record);
+  const auto again = json::decode<orchestrator::DeploymentRecord>(once);
+  DMS_ASSERT(again.has_value() && json::encode(*again) == once, "a record changes when it is read again");
+  (void)orchestrator::status_of(*record);
+  (void)orchestrator::info_of(*record);
+  const orchestrator::Unplaced wanted = orchestrator::unplaced(*record);
+  (void)orchestrator::part_of(*record, wanted);
+  (void)orchestrator::occupied(*record, wanted);
+  orchestrator::supersede_all(*record, false);
+  DMS_ASSERT(record->manifest.nodes.empty(), "a node keeps its machine");
+  return 0;
+}
