@@ -19,9 +19,11 @@ struct HealthCheckRegistration {
   }
 };
 
-/// Acknowledged if the work runs and is not unhealthy.
-inline constexpr Behaviour<Nothing, Ack> kHealthQuery{
-    {.path = "/dms/actor/healthcheck", .help = "Ask whether an allocation is healthy", .timeout = 5s}};
+/// Acknowledged by an allocation if its work runs and is not unhealthy, by every other actor (actor/actor.hpp) if it answers.
+inline constexpr Behaviour<Nothing, Ack> kHealthQuery{{.path = "/dms/actor/healthcheck",
+                                                       .help = "Ask whether an actor is healthy",
+                                                       .offered = Offered::command_line,
+                                                       .timeout = 5s}};
 /// Replaces the health check of the allocation.
 inline constexpr Behaviour<HealthCheckRegistration, Ack> kHealthCheckRegister{
     {.path = "/dms/actor/healthcheck/register", .help = "Register the health check of an allocation", .timeout = 5s}};

@@ -9,7 +9,6 @@
 #include <string>
 #include <vector>
 
-#include "actor/actor.hpp"
 #include "capability/capability.hpp"
 #include "did/did.hpp"
 #include "protocol/declaration.hpp"
@@ -359,7 +358,5 @@ inline constexpr Behaviour<Nothing, NodeStatusReply> kBroadcastNodeStatus{{.path
                                                                            .offered = Offered::command_line,
                                                                            .timeout = 5s,
                                                                            .topic = kStatusTopic}};
-inline constexpr Behaviour<Nothing, actor::HealthReply> kActorHealth{
-    {.path = actor::kHealthCheck, .help = "Ask an actor whether it answers", .offered = Offered::command_line}};
 
 }  // namespace dms::protocol

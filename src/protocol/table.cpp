@@ -31,7 +31,7 @@ constexpr std::array kTable{
     entry(kPeersPing), entry(kPeersConnect), entry(kOnboard), entry(kOffboard), entry(kOnboardStatus),
     entry(kResourcesAllocated), entry(kResourcesFree), entry(kResourcesOnboarded), entry(kHardwareSpec),
     entry(kHardwareUsage), entry(kAllocationsList), entry(kCapList), entry(kCapAnchor), entry(kCapBroadcast),
-    entry(kRevocations), entry(kNodeStatus), entry(kBroadcastNodeStatus), entry(kActorHealth),
+    entry(kRevocations), entry(kNodeStatus), entry(kBroadcastNodeStatus),
     // Deployments, for the user of a node
     entry(kDeploymentNew), entry(kDeploymentList), entry(kDeploymentStatus), entry(kDeploymentManifest),
     entry(kDeploymentInput), entry(kDeploymentLogs), entry(kDeploymentUpdate), entry(kDeploymentShutdown),

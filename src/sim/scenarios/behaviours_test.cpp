@@ -15,7 +15,6 @@ TEST(Behaviours, ANodeServesEachDeclaredOne) {
   const std::set<std::string_view> elsewhere = {"/dms/deployment/bid",
                                                 "/dms/allocation/start",
                                                 "/dms/allocation/restart",
-                                                "/dms/actor/healthcheck",
                                                 "/dms/actor/healthcheck/register",
                                                 "/dms/orchestrator/task-termination",
                                                 "/dms/orchestrator/input",

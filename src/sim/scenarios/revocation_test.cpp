@@ -45,6 +45,21 @@ TEST(Revocation, AnExpelledMemberFindsNoProviderFromThenOn) {
   EXPECT_EQ(net.provider.executor().started() + net.other.executor().started(), 1U) << "the first one";
 }
 
+TEST(Revocation, TheLeaseOfAnExpelledMemberEndsAndWithItItsWork) {
+  Members net(33);
+  const auto id = net.cluster.deploy(net.user, one_task(1, 64, {{"FAKE_SECONDS", "1000000"}}));
+  ASSERT_TRUE(id) << id.error().to_string();
+  ASSERT_TRUE(net.cluster.wait_for(net.user, *id, {"Running"}));
+  const auto reserved = [&] { return net.provider.resources().list().size() + net.other.resources().list().size(); };
+  // While the member renews, its work runs longer than any lease.
+  net.cluster.world().run_for(30min);
+  ASSERT_EQ(reserved(), 1U);
+  net.expel(net.other);
+  // Its next renewals are refused: no provider that knows the revocation counts them.
+  net.cluster.world().run_for(10min);
+  EXPECT_EQ(reserved(), 0U) << "the default lease is five minutes";
+}
+
 TEST(Revocation, AMachineThatWasOffLearnsItWhenItIsBack) {
   Members net(32);
   net.cluster.crash(net.provider);
