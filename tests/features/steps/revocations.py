@@ -4,7 +4,7 @@ import socket
 
 from behave import given, then, when
 
-from feature_world import in_parallel, keep, restore
+from feature_world import identities, in_parallel
 from nunet_cluster import lighten, wait_for
 
 
@@ -12,13 +12,15 @@ from nunet_cluster import lighten, wait_for
 def trust_organisation(context, first, second, third, org, owner):
     machines = [context.cluster.machine(name) for name in (first, second, third)]
     home = context.cluster.machines[owner]
-    if not restore("organisation", machines):
+
+    def make():
         in_parallel(lambda machine: machine.make_identities(), machines)
         home.must("cap", "new", org)
         lighten(home.user_dir / "key" / f"{org}.json")
         for machine in machines:
             machine.must("cap", "anchor", "-c", "dms", "--root", home.did(org))
-        keep("organisation", machines)
+
+    identities("organisation", machines, make)
 
 
 @when("the daemons of {first:w}, {second:w} and {third:w} are started and connected")
