@@ -69,7 +69,7 @@ TEST_F(DockerLogTest, NothingIsLostOrDoubledWhenItIsCutAnywhere) {
     std::string expected[2];
     for (int i = 0; i < 400; ++i) {
       now += random() % 3 == 0 ? 0 : static_cast<std::int64_t>(random() % 400'000'000);  // some share their time
-      if (clock_goes_back && i == 200) now -= 30'000'000'000;
+      if (clock_goes_back && i == 200) now -= 10'000'000'000;
       const int channel = 1 + static_cast<int>(random() % 2);
       std::string text = fmt::format("{} {}\n", i, std::string(random() % 300, 'x'));
       expected[channel - 1] += text;
@@ -92,8 +92,8 @@ TEST_F(DockerLogTest, NothingIsLostOrDoubledWhenItIsCutAnywhere) {
         at += piece;
       }
     }
-    EXPECT_EQ(text(LogStream::out), expected[0]);
-    EXPECT_EQ(text(LogStream::err), expected[1]);
+    EXPECT_TRUE(text(LogStream::out) == expected[0]) << text(LogStream::out).size() << " for " << expected[0].size();
+    EXPECT_TRUE(text(LogStream::err) == expected[1]) << text(LogStream::err).size() << " for " << expected[1].size();
   }
 }
 
