@@ -33,6 +33,7 @@
 #include "provider/health.hpp"
 #include "provider/local_names.hpp"
 #include "provider/record.hpp"
+#include "runtime/nursery.hpp"
 
 namespace dms::provider {
 
@@ -95,7 +96,10 @@ class Allocation : public std::enable_shared_from_this<Allocation> {
 
  private:
   using Change = std::function<Result<void>(AllocationRecord&)>;
-  struct Checks;
+  struct Checks {
+    HealthMonitor monitor;
+    Nursery tasks;
+  };
 
   Task<protocol::Ack> start(protocol::StartRequest request, const actor::Envelope& envelope);
   Task<protocol::RestartReply> restart(protocol::RestartRequest request, const actor::Envelope& envelope);

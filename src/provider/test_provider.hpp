@@ -88,12 +88,13 @@ struct WholeProvider : ProviderTest {
                                        protocol::AllocationShutdownRequest{"e_task"}, std::nullopt,
                                        path_of(protocol::kAllocationShutdown, "e")));
   }
-  /// The daemon is stopped and started again after `pause`. What runs continues.
-  void restart_daemon(Duration pause = 1s) {
+  /// The daemon is stopped and started again after `pause`. What runs continues, unless it is lost.
+  void restart_daemon(Duration pause = 1s, bool work_is_lost = false) {
     close();
     const Documents documents = stored();
     stop_daemon();
     w.settle(pause);
+    if (work_is_lost) host->works.clear();
     boot(documents);
     open();
   }

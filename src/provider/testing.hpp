@@ -75,7 +75,8 @@ struct ProviderWorld {
   void run(Task<void> task) { w.world.run(node.node, std::move(task)); }
 
   Services services() {
-    return {node.lane(), *node.network, *resources, {{"null", executor.get()}}, folder, {}, false, *store, boot_id};
+    return {node.lane(), *node.network, *resources, {{"null", executor.get()}}, folder, {}, false, *store, boot_id,
+            {},          retention};
   }
   protocol::NodeRequest node_request(double cores) const {
     protocol::NodeRequest request;
@@ -126,6 +127,7 @@ struct ProviderWorld {
   std::unique_ptr<executor::Fake> executor;
   std::unique_ptr<resources::Manager> resources;
   std::string boot_id = "boot";
+  Duration retention = 2h;
   std::filesystem::path folder;
   std::uint64_t nonce = 0;
 };

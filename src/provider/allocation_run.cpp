@@ -1,0 +1,298 @@
+// The tasks of one run of an allocation: its start, its health checks, its end and the notices of that.
+#include "base/log.hpp"
+#include "base/remove_tree.hpp"
+#include "protocol/serve.hpp"
+#include "provider/allocation.hpp"
+#include "provider/inputs.hpp"
+
+namespace dms::provider {
+
+using protocol::Ack;
+using protocol::AllocationStatus;
+
+namespace {
+
+/// A change by something that belongs to another run, or comes after the end.
+Result<void> check_current(const AllocationRecord& record, const std::string& incarnation) {
+  if (record.incarnation == incarnation && record.phase < Phase::ended) return {};
+  return fail(Errc::cancelled, "the run {} of {} is not the current one", incarnation, record.id);
+}
+
+executor::ExecutionResult never_ran(std::string reason) {
+  executor::ExecutionResult result;
+  result.error_msg = std::move(reason);
+  return result;
+}
+
+bool let_go(const Error& error) { return error.is(Errc::cancelled) || error.is(Errc::closed); }
+
+}  // namespace
+
+// --------------------------------------------------------------------------------------------------------- starting
+
+void Allocation::resume(bool known) {
+  const std::string& incarnation = record_.incarnation;
+  const bool same_boot = record_.boot_id == parts_.boot_id;
+  switch (record_.phase) {
+    case Phase::allocated:
+      if (!same_boot) run_->spawn(finish(incarnation, never_ran("lost: the machine was restarted before the start")));
+      break;
+    case Phase::starting:
+    case Phase::running:
+      if (known)
+        run_->spawn(watch(incarnation));
+      else if (!same_boot)
+        run_->spawn(finish(incarnation, never_ran("lost by a restart of the machine")));
+      else if (record_.phase == Phase::starting)
+        run_->spawn(launch(incarnation));  // it never ran: the executor keeps what did
+      else
+        run_->spawn(finish(incarnation,
+                           never_ran(fmt::format(
+                               "lost by a restart of the daemon: executor '{}' {}", record_.config.execution.type,
+                               parts_.engine == nullptr ? "is not available any more" : "does not know it any more"))));
+      break;
+    case Phase::ended:
+      if (!same_boot) {  // the clock of the retention has begun anew
+        record_.boot_id = parts_.boot_id;
+        record_.end->at_ns = lane_.now().time_since_epoch().count();
+      }
+      if (!record_.end->acknowledged) run_->spawn(notify(incarnation));
+      break;
+    case Phase::releasing: break;
+  }
+}
+
+Task<void> Allocation::launch(std::string incarnation) {
+  Result<executor::Request> request = execution_request();
+  if (request && parts_.engine == nullptr)
+    request = fail(Errc::unsupported, "executor '{}' is not available here", record_.config.execution.type);
+  if (request && !record_.config.inputs.empty()) {
+    Task<Result<void>> bringing = bring_inputs(parts_.network, *actor_, record_, parts_.folder);
+    const Result<void> brought = co_await std::move(bringing);
+    if (!brought) request = std::unexpected(brought.error());
+  }
+  Result<void> started;
+  if (request)
+    started = co_await parts_.engine->start(std::move(*request));
+  else
+    started = std::unexpected(request.error());
+  if (!started) {
+    if (let_go(started.error())) co_return;
+    executor::ExecutionResult failed = never_ran(started.error().to_string());
+    co_return co_await finish(incarnation, std::move(failed));
+  }
+  co_await extend();
+  Change enter = [incarnation, now = lane_.unix_now().nanos](AllocationRecord& record) -> Result<void> {
+    TRY_VOID(check_current(record, incarnation));
+    record.phase = Phase::running;
+    record.started_ns = now;
+    return {};
+  };
+  const Result<void> stored = co_await update(enter);
+  if (!stored) {
+    // The record says that it is being started, which finds it as well.
+    log::warn("provider", "storing that {} runs: {}", record_.id, stored.error().to_string());
+    AllocationRecord running = record_;
+    if (!enter(running)) co_return;
+    set_record(std::move(running));
+  }
+  co_await watch(std::move(incarnation));
+}
+
+Task<void> Allocation::relaunch(std::shared_ptr<Nursery> earlier, std::string previous, std::string incarnation) {
+  co_await earlier->close();
+  for (Duration pause = kFirstRetry;; pause = std::min(2 * pause, kLongestRetry)) {
+    const Result<void> removed = co_await remove_run(previous, kStopGrace);
+    if (removed) break;
+    if (let_go(removed.error())) co_return;
+    log::warn("provider", "restarting {}, which waits for the end of its previous run: {}", record_.id,
+              removed.error().to_string());
+    const Result<void> slept = co_await sleep_for(pause);
+    if (!slept) co_return;
+  }
+  auto removal = [folder = parts_.folder / previous] { return discard_tree(folder); };
+  const Result<void> gone = co_await offload(std::move(removal));
+  if (!gone) log::warn("provider", "{}", gone.error().to_string());
+  co_await launch(std::move(incarnation));
+}
+
+// ---------------------------------------------------------------------------------------------------- running, ended
+
+Task<void> Allocation::watch(std::string incarnation) {
+  if (record_.phase == Phase::starting) {  // taken up; it had been started
+    AllocationRecord running = record_;
+    running.phase = Phase::running;
+    running.started_ns = lane_.unix_now().nanos;
+    set_record(std::move(running));
+  }
+  co_await extend();
+  watching_ = true;
+  co_await begin_checks();
+  Result<executor::ExecutionResult> result = co_await parts_.engine->wait(executor::ExecutionId(incarnation));
+  watching_ = false;
+  co_await end_checks();
+  if (!result) {
+    if (let_go(result.error())) co_return;
+    result = never_ran("lost: the executor does not know the execution any more");
+  }
+  co_await finish(std::move(incarnation), std::move(*result));
+}
+
+Task<void> Allocation::begin_checks() {
+  while (checks_) co_await end_checks();
+  const auto& check = record_.config.health_check;
+  if (!watching_ || !check || !check->present()) co_return;
+  checks_ = std::shared_ptr<Checks>(new Checks{{lane_, *parts_.engine, run_id(), *check}, {lane_, "health checks"}});
+  checks_->tasks.spawn(checks_->monitor.run());
+}
+
+Task<void> Allocation::end_checks() {
+  const std::shared_ptr<Checks> checks = std::exchange(checks_, nullptr);
+  if (checks) co_await checks->tasks.close();
+}
+
+std::string Allocation::lease_reason() const {
+  const Lease* lease = parts_.leases.find(name());
+  const auto seconds = lease == nullptr ? 0 : lease->length() / 1s;
+  if (lease != nullptr && lease->by_contact)
+    return fmt::format("the lease has ended: nothing was heard from the orchestrator for {} s", seconds);
+  return fmt::format("the lease has ended: it was not renewed for {} s", seconds);
+}
+
+End Allocation::describe_end(const executor::ExecutionResult& result) const {
+  End end;
+  end.exit_code = result.exit_code;
+  end.killed = result.killed;
+  end.reason = result.error_msg;
+  end.at_ns = lane_.now().time_since_epoch().count();
+  end.status = result.exit_code == 0 && !result.killed ? AllocationStatus::completed : AllocationStatus::failed;
+  if (result.killed && parts_.leases.is_over(name())) {
+    end.status = AllocationStatus::terminated;
+    end.reason = lease_reason();
+  }
+  return end;
+}
+
+Task<void> Allocation::finish(std::string incarnation, executor::ExecutionResult result) {
+  End end = describe_end(result);
+  end.out_size = co_await size_of(executor::LogStream::out);
+  end.err_size = co_await size_of(executor::LogStream::err);
+  Change enter = [this, incarnation, end](AllocationRecord& record) -> Result<void> {
+    TRY_VOID(check_current(record, incarnation));
+    record.end = end;
+    record.end->acknowledged = record.started_ns == 0 && record.phase == Phase::starting && starters_ > 0;
+    record.phase = Phase::ended;
+    return {};
+  };
+  const Result<void> stored = co_await update_until_stored(std::move(enter));
+  if (!stored) co_return;
+  log::info("provider",
+            {{"allocation", record_.id},
+             {"status", to_string(status())},
+             {"exit_code", end.exit_code},
+             {"reason", end.reason}},
+            "allocation {} {}", record_.id, to_string(status()));
+  co_await hooks_.free_resources();
+  if (record_.incarnation == incarnation && !record_.end->acknowledged) run_->spawn(notify(std::move(incarnation)));
+}
+
+Task<void> Allocation::notify(std::string incarnation) {
+  for (Duration pause = kFirstNoticePause;; pause = std::min(2 * pause, kLongestNoticePause)) {
+    if (record_.incarnation != incarnation || record_.phase != Phase::ended) co_return;
+    const protocol::TaskTermination ended = co_await notice();
+    const Result<Ack> answer = co_await call(*actor_, protocol::kTaskTermination, record_.orchestrator, ended);
+    if (answer && answer->ok) break;
+    log::debug("provider", "notifying {} of the end of {}: {}", record_.orchestrator.address.to_string(), record_.id,
+               answer ? answer->error : answer.error().to_string());
+    const Result<void> slept = co_await sleep_for(pause);
+    if (!slept) co_return;
+  }
+  Change acknowledge = [incarnation](AllocationRecord& record) -> Result<void> {
+    if (record.incarnation != incarnation || record.phase != Phase::ended)
+      return fail(Errc::cancelled, "the run {} is not the last one", incarnation);
+    record.end->acknowledged = true;
+    return {};
+  };
+  if (const Result<void> stored = co_await update(std::move(acknowledge));
+      !stored && !stored.error().is(Errc::cancelled))
+    log::warn("provider", "storing that the end of {} is acknowledged: {}", record_.id, stored.error().to_string());
+}
+
+Task<protocol::TaskTermination> Allocation::notice() const {
+  const auto tail = [](const std::string& text) {
+    return to_bytes(std::string_view(text).substr(text.size() - std::min(text.size(), protocol::kTerminationOutput)));
+  };
+  const End end = *record_.end;
+  protocol::TaskTermination ended;
+  ended.allocation_id = record_.id;
+  ended.status = to_string(end.status);
+  ended.error.exit_code = end.exit_code;
+  ended.error.killed = end.killed;
+  ended.reason = end.reason;
+  ended.incarnation = record_.incarnation;
+  ended.out_size = end.out_size;
+  ended.err_size = end.err_size;
+  if (parts_.engine == nullptr) co_return ended;
+  const Result<executor::Logs> logs = co_await parts_.engine->logs(run_id());
+  if (!logs) co_return ended;
+  ended.out = tail(logs->out);
+  ended.err = tail(logs->err);
+  co_return ended;
+}
+
+// ------------------------------------------------------------------------------------------------------ stopping
+
+Task<void> Allocation::extend() {
+  const Lease* lease = parts_.leases.find(name());
+  if (lease == nullptr || parts_.engine == nullptr) co_return;
+  const Result<void> set = co_await parts_.engine->set_deadline(run_id(), lease->end());
+  if (set || set.error().is(Errc::unsupported) || set.error().is(Errc::not_found) || let_go(set.error())) co_return;
+  log::warn("provider", "the executor does not know the new end of the lease of {}: {}", record_.id,
+            set.error().to_string());
+}
+
+Task<void> Allocation::end_lease() {
+  const std::shared_ptr<Allocation> self = shared_from_this();
+  const std::string incarnation = record_.incarnation;
+  log::info("provider", {{"allocation", record_.id}}, "allocation {}: {}", record_.id, lease_reason());
+  for (Duration pause = kFirstRetry; record_.incarnation == incarnation; pause = std::min(2 * pause, kLongestRetry)) {
+    if (!active() || !parts_.leases.is_over(name())) co_return;
+    Result<void> stopped;
+    if (record_.phase == Phase::running) {
+      stopped = co_await parts_.engine->stop(run_id(), kLeaseGrace);
+      if (stopped) co_return;  // watch() goes on
+    } else {
+      co_await close_run();
+      if (record_.phase == Phase::running) {  // it began meanwhile
+        run_->spawn(watch(incarnation));
+        continue;
+      }
+      if (record_.phase == Phase::starting) stopped = co_await remove_run(incarnation, kLeaseGrace);
+    }
+    if (stopped) {
+      executor::ExecutionResult result;
+      result.killed = true;
+      co_return co_await finish(incarnation, std::move(result));
+    }
+    if (!stopped && let_go(stopped.error())) co_return;
+    const Result<void> slept = co_await sleep_for(pause);
+    if (!slept) co_return;
+  }
+}
+
+Task<Result<void>> Allocation::remove_run(std::string incarnation, Duration grace) {
+  if (parts_.engine == nullptr || incarnation.empty()) co_return Result<void>();
+  const executor::ExecutionId id(incarnation);
+  Result<void> done = co_await parts_.engine->stop(id, grace);
+  if (done) done = co_await parts_.engine->remove(id);
+  if (!done && done.error().is(Errc::not_found)) co_return Result<void>();
+  co_return done;
+}
+
+Task<void> Allocation::close_run() {
+  const std::shared_ptr<Nursery> run = run_;
+  co_await run->close();
+  if (run_ == run) run_ = std::make_shared<Nursery>(lane_, "run of " + record_.id);
+}
+
+}  // namespace dms::provider
