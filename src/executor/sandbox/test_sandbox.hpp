@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 
 #include <fstream>
+#include <sstream>
 
 #include "executor/sandbox/sandbox.hpp"
 #include "runtime/real_runtime.hpp"
@@ -52,7 +53,9 @@ class SandboxTest : public ::testing::Test {
     std::error_code ec;
     for (const auto& entry : fs::directory_iterator("/proc", ec)) {
       std::ifstream in(entry.path() / "cmdline");
-      std::string words((std::istreambuf_iterator<char>(in)), {});
+      std::stringstream text;
+      text << in.rdbuf();  // of a process that ends meanwhile, nothing
+      std::string words = text.str();
       std::replace(words.begin(), words.end(), '\0', ' ');
       if (words.find(fmt::format(" shim {}/", (dir_ / "state").string())) != std::string::npos)
         found.push_back(std::stoi(entry.path().filename()));
