@@ -68,6 +68,10 @@ Result<void> check_inbox(std::string_view inbox);
 /// The network protocol of an inbox: `actor/<inbox>/messages/0.0.1`.
 [[nodiscard]] std::string inbox_protocol(std::string_view inbox);
 
+/// An envelope that has expired for this long was probably sent by a machine whose clock is slow, or this one's is fast.
+inline constexpr Duration kClockSuspicion = 1min;
+inline constexpr Duration kClockWarningPause = 5min;
+
 /// What the actors of one node share. Outlives them.
 struct System {
   System(Lane& lane, network::Network& network, RateLimits limits = {})
@@ -77,6 +81,7 @@ struct System {
   RateLimiter limiter;
   Registry registry;
   Metrics metrics;
+  SteadyTime next_clock_warning{};  ///< one line in kClockWarningPause, whoever the senders are
 
   void register_metrics(metrics::Registry& into) { metrics.register_with(into, limiter, registry); }
 };
@@ -205,6 +210,7 @@ class Actor {
   [[nodiscard]] std::optional<Authorization> authorize(const Envelope& envelope, const Behaviour& behaviour,
                                                        UnixTime now);
   [[nodiscard]] bool record(const Envelope& envelope, const ucan::Authority& authority);
+  void warn_of_clock(const Envelope& expired);
   bool refuse(Refusal reason, const Envelope* envelope, std::string_view detail = {},
               const ucan::Capabilities& sufficient = {});
   void report_refusal(Refusal reason, const Envelope& request, std::string_view detail,

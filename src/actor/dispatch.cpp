@@ -27,8 +27,17 @@ bool Actor::refuse(Refusal reason, const Envelope* envelope, std::string_view de
                "refused {:.200}", envelope->behaviour);
   else
     log::debug("actor", {{"inbox", inbox}, {"reason", why}, {"detail", detail}}, "refused a message");
+  if (envelope != nullptr && reason == Refusal::expired) warn_of_clock(*envelope);
   if (envelope != nullptr) report_refusal(reason, *envelope, detail, sufficient);
   return false;
+}
+
+void Actor::warn_of_clock(const Envelope& expired) {
+  const Duration ago = lane().unix_now() - expired.expiry();
+  if (ago < kClockSuspicion || lane().now() < system_.next_clock_warning) return;
+  system_.next_clock_warning = lane().now() + kClockWarningPause;
+  log::warn("actor", "messages of {:.80} are refused: they expired {} s ago; compare the clocks of both machines",
+            expired.from.address.host, std::chrono::duration_cast<std::chrono::seconds>(ago).count());
 }
 
 // Cheap checks come first: only an envelope from this host that claims a named DID costs a signature check.
