@@ -71,6 +71,8 @@ Task<void> Allocation::launch(std::string incarnation) {
     const Result<void> brought = co_await std::move(bringing);
     if (!brought) request = std::unexpected(brought.error());
   }
+  // From the start on: no daemon may be left to extend() it.
+  if (const Lease* lease = parts_.leases.find(name()); request && lease != nullptr) request->deadline = lease->end();
   Result<void> started;
   if (request)
     started = co_await parts_.engine->start(std::move(*request));
