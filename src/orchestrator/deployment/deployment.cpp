@@ -107,12 +107,25 @@ void Deployment::start() {
 }
 
 void Deployment::resume() {
+  grant_again();
   clearing_.spawn(cleaner_.run());
   clearing_.spawn(report_end());
   if (status() == DeploymentStatus::shutting_down)
     clearing_.spawn(shut_down());
   else if (!is_final(status()))
     work_.spawn(drive(true));
+  else
+    endings_.resume();
+}
+
+/// Providers may report to this actor again.
+void Deployment::grant_again() {
+  const auto grant = [this](const actor::Handle& provider) {
+    if (const Result<void> given = grants_.give(provider.did); !given)
+      log::warn("orchestrator", "{}: {}", id(), given.error().to_string());
+  };
+  for (const auto& [name, node] : record_->manifest.nodes) grant(node.handle);
+  for (const Superseded& entry : record_->superseded) grant(entry.handle);
 }
 
 Task<void> Deployment::close() {
@@ -146,7 +159,7 @@ Task<Result<void>> Deployment::enter(DeploymentStatus status, std::string error,
 Task<void> Deployment::report_end() {
   for (;;) {
     const std::uint64_t seen = record_.changed().count();
-    if (is_final(status()) && record_->superseded.empty()) break;
+    if (is_final(status()) && !record_->unsettled()) break;
     const Result<void> waited = co_await record_.changed().wait_past(seen);
     if (!waited) co_return;
   }
@@ -186,12 +199,6 @@ Task<Result<void>> Deployment::step() {
 
 /// What a restart of the daemon finds.
 Task<Result<void>> Deployment::take_up() {
-  const auto grant = [this](const actor::Handle& provider) {
-    if (const Result<void> given = grants_.give(provider.did); !given)
-      log::warn("orchestrator", "{}: {}", id(), given.error().to_string());
-  };
-  for (const auto& [name, node] : record_->manifest.nodes) grant(node.handle);
-  for (const Superseded& entry : record_->superseded) grant(entry.handle);
   supervisor_.reconcile_first();
   if (record_->boot_id.empty() && status() != DeploymentStatus::preparing)
     co_return co_await give_up(
@@ -303,7 +310,7 @@ Task<void> Deployment::on_lost(std::string node, std::string reason, bool ended)
     const auto still = record.manifest.nodes.find(node);
     if (still == record.manifest.nodes.end() || still->second.peer != peer) return;
     if (policy == jobs::OnLoss::fail || (policy == jobs::OnLoss::exclusive && !leased && !ended))
-      return end_node(record, node, AllocationStatus::failed, reason);
+      return fail_lost_node(record, node, reason);
     if (policy == jobs::OnLoss::fast || ended) return supersede_node(record, node, false);
     for (const std::string& name : still->second.allocations) {
       const auto entry = record.manifest.allocations.find(name);
@@ -313,6 +320,7 @@ Task<void> Deployment::on_lost(std::string node, std::string reason, bool ended)
     }
   };
   (void)co_await record_.update_until_stored(change);
+  endings_.resume();
 }
 
 Task<void> Deployment::on_start_failed(std::string name, std::string reason) {

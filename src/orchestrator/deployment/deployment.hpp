@@ -90,6 +90,7 @@ class Deployment {
   Deployment(Services services, RecordStore& records, std::unique_ptr<actor::Actor> actor, DeploymentRecord record);
   [[nodiscard]] Parts parts() { return {services_, *actor_, record_, providers_, output_}; }
   void set_deadline();
+  void grant_again();
 
   Task<void> drive(bool resumed);
   Task<Result<void>> take_up();

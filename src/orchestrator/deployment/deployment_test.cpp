@@ -314,17 +314,27 @@ TEST_F(DeploymentTest, AMissingRunIsStartedAnew) {
   EXPECT_EQ(deployment->status(), DeploymentStatus::running);
 }
 
-TEST_F(DeploymentTest, ARunThatItsProviderTerminatesOrLosesIsNoEndOfTheWork) {
+TEST_F(DeploymentTest, ARunThatItsEngineHasLostRunsAgain) {
   run_task();
-  for (const auto& [status, exit_code] :
-       {std::pair(AllocationStatus::terminated, 137), {AllocationStatus::failed, -1}}) {
-    const std::string before = task().incarnation;
-    provider.end("task", status, exit_code);
-    ASSERT_TRUE(notify());
-    ASSERT_TRUE(until([&] { return provider.runs_now() && provider.runs.at("task").incarnation != before; }, 5min));
-    ASSERT_TRUE(until([&] { return task().status == AllocationStatus::running; }));
-  }
-  EXPECT_EQ(task().restarts, 2u);
+  const std::string before = task().incarnation;
+  provider.end("task", AllocationStatus::failed, -1);
+  ASSERT_TRUE(notify());
+  ASSERT_TRUE(until([&] { return provider.runs_now() && provider.runs.at("task").incarnation != before; }, 5min));
+  ASSERT_TRUE(until([&] { return task().status == AllocationStatus::running; }));
+  EXPECT_EQ(task().restarts, 1u);
+}
+
+TEST_F(DeploymentTest, ALeaseThatEndedWhileTheOrchestratorWasAwayIsAnEndWithItsOutput) {
+  run_task();
+  kill();
+  w.settle(2min);
+  ASSERT_FALSE(provider.runs_now());
+  provider.runs.at("task").out = "until its end";
+  restart();
+  ASSERT_TRUE(reaches(DeploymentStatus::failed));
+  EXPECT_EQ(task().status, AllocationStatus::terminated);
+  EXPECT_NE(deployment->record().error.find("lease"), std::string::npos) << deployment->record().error;
+  EXPECT_EQ(output(), "until its end");
 }
 
 TEST_F(DeploymentTest, HealthIsStoredAndAnUnhealthyServiceIsRestarted) {
@@ -417,8 +427,13 @@ TEST_F(LossTest, AnEnsembleCanChooseThatALossFails) {
   cut(b);
   ASSERT_TRUE(reaches(DeploymentStatus::failed, 10min));
   EXPECT_NE(deployment->record().error.find("is lost"), std::string::npos) << deployment->record().error;
-  EXPECT_FALSE(deployment->record().superseded.empty()) << "it is asked on until nothing can be left there";
-  EXPECT_TRUE(until([&] { return deployment->record().superseded.empty(); }, 5min));
+  provider.runs.at("task").out = "until its lease ended";
+  w.settle(2min);
+  EXPECT_TRUE(deployment->record().unsettled()) << "its output is collected should the machine return";
+  cut(b, false);
+  EXPECT_TRUE(until([&] { return !deployment->record().unsettled(); }, 5min));
+  EXPECT_EQ(output(), "until its lease ended");
+  EXPECT_TRUE(provider.runs.empty());
 }
 
 TEST_F(LossTest, ANodeThatReachesNobodySuspectsItself) {

@@ -36,7 +36,7 @@ Task<Result<void>> Deployments::start() {
     log::error("orchestrator", "the record of deployment {} cannot be read and is skipped; its providers release it",
                id);
   for (DeploymentRecord& record : loaded.records) {
-    if (is_final(record.status) && record.superseded.empty()) continue;
+    if (is_final(record.status) && !record.unsettled()) continue;
     const std::string id = record.id;
     log::info("orchestrator", "deployment {} was {} when the daemon ended; it goes on", id, to_string(record.status));
     Result<Deployment*> unfinished = co_await adopt(std::move(record));

@@ -91,10 +91,11 @@ Task<Result<void>> Endings::conclude(std::string name, End end) {
   co_return concluded;
 }
 
-bool Endings::is_loss(const End& end) {
+bool Endings::is_loss(const End& end, bool was_lost) const {
   constexpr int kNeverRanOrLost = -1;  // executor::ExecutionResult
-  return end.status == AllocationStatus::terminated || end.status == AllocationStatus::stopped ||
-         (end.status == AllocationStatus::failed && end.exit_code == kNeverRanOrLost);
+  if (end.status == AllocationStatus::failed) return end.exit_code == kNeverRanOrLost;
+  const bool stopped = end.status == AllocationStatus::terminated || end.status == AllocationStatus::stopped;
+  return stopped && (was_lost || parts_.record->status == DeploymentStatus::provisioning);
 }
 
 bool Endings::is_recovered(const std::string& node) const {
@@ -106,7 +107,9 @@ bool Endings::is_recovered(const std::string& node) const {
 Task<Result<void>> Endings::conclude_once(std::string name, End end) {
   const AllocationManifest* entry = parts_.allocation(name);
   if (entry == nullptr || entry->incarnation != end.run || is_final(entry->status)) co_return Result<void>();
-  if (entry->lease_ns > 0 && is_loss(end) && is_recovered(entry->node_id)) {
+  // A machine that was declared lost, and is back after its lease.
+  const bool was_lost = entry->status == AllocationStatus::restarting && !parts_.record->restarting.contains(name);
+  if (entry->lease_ns > 0 && is_recovered(entry->node_id) && is_loss(end, was_lost)) {
     const std::string reason = fmt::format("{} was not run to its end: {}", name, end.reason);
     co_await lost_(entry->node_id, reason, true);
     co_return Result<void>();
@@ -187,7 +190,8 @@ Task<void> Endings::collect(std::string name) {
     if (found == record.manifest.allocations.end() || !is_final(found->second.status) || found->second.collected)
       return;
     found->second.collected = true;
-    record.error.clear();
+    std::erase(record.lost, name);
+    if (!is_final(record.status)) record.error.clear();
     if (!given_up.empty())
       found->second.reason += fmt::format("{}its output could not be fetched completely: {}",
                                           found->second.reason.empty() ? "" : "; ", given_up);

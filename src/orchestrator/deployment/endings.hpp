@@ -4,8 +4,9 @@
 //  1. The end of a run is stored once; then its notice is acknowledged, and every repetition of it. A notice counts only
 //     from the actor of the allocation, for its present run. One of a run that is not wanted any more is acknowledged, so
 //     that its provider stops repeating it.
-//  2. A run that its provider has terminated (its lease had ended, or its owner stopped it), that its engine has lost or
-//     never ran is not an end of the work but a loss of it: the deployment decides whether it runs again.
+//  2. A run that its engine has lost or never ran is no end of the work but a loss of it: the deployment decides whether it
+//     runs again. So is one that its provider has terminated (its lease had ended) after the machine was declared lost;
+//     without that it is an end, with the provider's reason.
 //  3. Output that came whole with the notice is stored with it. All other output is collected by pages (collector.hpp),
 //     repeated with growing pauses: a full disk here is waited out, the provider keeps the output meanwhile; a provider
 //     that is not reached for kCollectPatience is given up, and the allocation says so.
@@ -56,7 +57,7 @@ class Endings {
   enum class Sender { current, former, unknown };
   [[nodiscard]] Sender sender_of(const actor::Envelope& envelope, const protocol::TaskTermination& notice,
                                  const std::string& allocation) const;
-  static bool is_loss(const End& end);
+  [[nodiscard]] bool is_loss(const End& end, bool was_lost) const;
   [[nodiscard]] bool is_recovered(const std::string& node) const;
   Task<Result<void>> conclude(std::string allocation, End end);
   Task<Result<void>> conclude_once(std::string allocation, End end);

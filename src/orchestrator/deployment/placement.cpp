@@ -53,6 +53,7 @@ Superseded entry_for(const DeploymentRecord& record, const NodeManifest& node,
 void displace(DeploymentRecord& record, const std::string& name) {
   AllocationManifest* entry = find(record, name);
   record.restarting.erase(name);
+  std::erase(record.lost, name);
   if (entry == nullptr) return;
   if (is_final(entry->status)) {
     if (!entry->collected) {
@@ -86,7 +87,8 @@ Unplaced unplaced(const DeploymentRecord& record) {
 bool all_ended(const DeploymentRecord& record) {
   return std::ranges::all_of(record.ensemble.allocations, [&](const auto& pair) {
     const auto entry = record.manifest.allocations.find(pair.first);
-    return entry != record.manifest.allocations.end() && is_final(entry->second.status) && entry->second.collected;
+    return entry != record.manifest.allocations.end() && is_final(entry->second.status) &&
+           (entry->second.collected || std::ranges::count(record.lost, pair.first) > 0);
   });
 }
 
@@ -221,7 +223,25 @@ void end_node(DeploymentRecord& record, const std::string& name, AllocationStatu
     entry->collected = true;
   }
   add(record, entry_for(record, node->second, held));
-  for (const std::string& allocation : held) record.restarting.erase(allocation);
+  for (const std::string& allocation : held) {
+    record.restarting.erase(allocation);
+    std::erase(record.lost, allocation);
+  }
+}
+
+void fail_lost_node(DeploymentRecord& record, const std::string& name, const std::string& reason) {
+  if (granted_lease(record, name) == Duration(0)) return end_node(record, name, AllocationStatus::failed, reason);
+  const auto node = record.manifest.nodes.find(name);
+  if (node == record.manifest.nodes.end()) return;
+  for (const std::string& allocation : node->second.allocations) {
+    AllocationManifest* entry = find(record, allocation);
+    if (entry == nullptr || (is_final(entry->status) && entry->collected)) continue;
+    record.restarting.erase(allocation);
+    record.lost.push_back(allocation);
+    if (is_final(entry->status)) continue;
+    entry->status = AllocationStatus::failed;
+    entry->reason = reason;
+  }
 }
 
 jobs::OnLoss on_loss(const jobs::Ensemble& ensemble, const std::string& name) {

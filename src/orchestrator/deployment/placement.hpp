@@ -34,7 +34,7 @@ inline bool is_placed(const protocol::AllocationManifest& allocation) {
   return !allocation.handle.address.inbox.empty();
 }
 Unplaced unplaced(const DeploymentRecord& record);
-/// True if every allocation of the ensemble has ended and its output is here.
+/// True if every allocation of the ensemble has ended and its output is here, or its machine is lost.
 bool all_ended(const DeploymentRecord& record);
 
 /// The part of the ensemble to find machines for. A node of which something is placed is pinned to its machine and
@@ -57,6 +57,8 @@ void supersede_all(DeploymentRecord& record, bool forget);
 /// The allocations of a node that have not ended end so; the manifest keeps the node, to be shown.
 void end_node(DeploymentRecord& record, const std::string& node, protocol::AllocationStatus status,
               const std::string& reason);
+/// The allocations of a node whose machine is lost have failed. Their output is collected should the machine return.
+void fail_lost_node(DeploymentRecord& record, const std::string& node, const std::string& reason);
 void fail_allocation(DeploymentRecord& record, const std::string& allocation, const std::string& reason);
 
 /// Whether nothing may be placed on a node now: a run that excludes it is not released, or its only machine holds something

@@ -43,7 +43,7 @@ Task<Result<std::vector<std::string>>> RecordStore::prune(UnixTime now) {
   CO_TRY(Loaded loaded, co_await std::move(loading));
   std::vector<const DeploymentRecord*> ended;
   for (const DeploymentRecord& record : loaded.records)
-    if (is_final(record.status) && record.superseded.empty()) ended.push_back(&record);
+    if (is_final(record.status) && !record.unsettled()) ended.push_back(&record);
   const auto end_of = [](const DeploymentRecord& r) { return r.ended != 0 ? r.ended : r.created; };
   std::ranges::sort(ended, [&](const auto* a, const auto* b) { return end_of(*a) > end_of(*b); });
   const std::string collection(kDeploymentCollection);

@@ -59,6 +59,9 @@ struct Superseded {
 };
 
 struct DeploymentRecord {
+  /// Whether something is left to do after the end: at a provider, or for the output.
+  [[nodiscard]] bool unsettled() const { return !superseded.empty() || !lost.empty(); }
+
   std::string id;
   jobs::Ensemble ensemble;
   protocol::EnsembleManifest manifest;
@@ -75,19 +78,20 @@ struct DeploymentRecord {
   std::vector<Superseded> superseded;
   std::map<std::string, std::string> restarting;  ///< allocation -> the run that was requested to end for the next one
   std::map<std::string, std::string> outputs;     ///< allocation -> the run whose output is on disk
+  std::vector<std::string> lost;  ///< allocations that failed with their machine, whose output is not here yet
   static constexpr auto json_fields() {
     using R = DeploymentRecord;
-    return std::tuple(json::field("id", &R::id), json::field("ensemble", &R::ensemble),
-                      json::field("manifest", &R::manifest), json::field("status", &R::status),
-                      json::field("error", &R::error), json::field("deadline", &R::deadline),
-                      json::field("created", &R::created), json::field("ended", &R::ended, json::omit_empty),
-                      json::field("boot_id", &R::boot_id, json::omit_empty),
-                      json::field("deploy_until", &R::deploy_until_ns, json::omit_empty),
-                      json::field("remaining", &R::remaining_ns, json::omit_empty),
-                      json::field("last_number", &R::last_number, json::omit_empty),
-                      json::field("superseded", &R::superseded, json::omit_empty),
-                      json::field("restarting", &R::restarting, json::omit_empty),
-                      json::field("outputs", &R::outputs, json::omit_empty));
+    return std::tuple(
+        json::field("id", &R::id), json::field("ensemble", &R::ensemble), json::field("manifest", &R::manifest),
+        json::field("status", &R::status), json::field("error", &R::error), json::field("deadline", &R::deadline),
+        json::field("created", &R::created), json::field("ended", &R::ended, json::omit_empty),
+        json::field("boot_id", &R::boot_id, json::omit_empty),
+        json::field("deploy_until", &R::deploy_until_ns, json::omit_empty),
+        json::field("remaining", &R::remaining_ns, json::omit_empty),
+        json::field("last_number", &R::last_number, json::omit_empty),
+        json::field("superseded", &R::superseded, json::omit_empty),
+        json::field("restarting", &R::restarting, json::omit_empty),
+        json::field("outputs", &R::outputs, json::omit_empty), json::field("lost", &R::lost, json::omit_empty));
   }
 };
 
