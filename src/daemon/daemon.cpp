@@ -220,6 +220,7 @@ class Daemon {
     options.allow_privileged_docker = jobs_.allow_privileged_docker;
     options.leases = leases_.bounds();
     options.retention = leases_.retention_time();
+    options.max_results = leases_.most_results();
     options.capabilities_file = capabilities_file_;
     options.config = shown_;
     Task<Result<std::unique_ptr<node::Node>>> starting =
@@ -227,6 +228,7 @@ class Daemon {
     CO_TRY(node_, co_await std::move(starting));
     node_->root().system().register_metrics(registry_);
     node_->provider().metrics().register_with(registry_);
+    node_->transfers().register_metrics(registry_);
     co_return Result<void>();
   }
 

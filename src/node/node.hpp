@@ -29,6 +29,7 @@ class Node {
 
   [[nodiscard]] actor::Actor& root() { return *root_; }
   [[nodiscard]] provider::Provider& provider() { return provider_; }
+  [[nodiscard]] transfer::Server& transfers() { return transfers_; }
   [[nodiscard]] const orchestrator::Deployments& deployments() const { return deployments_; }
   Task<void> stop();
 

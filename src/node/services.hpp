@@ -34,6 +34,7 @@ struct Options {
   /// Of the work of other nodes' orchestrators here, and of what it leaves.
   provider::LeaseBounds leases = {};
   Duration retention = 24h;
+  std::uint64_t max_results = 100ULL << 30;  ///< bytes, of one allocation
   /// Where the capability context is kept; empty in simulations.
   std::filesystem::path capabilities_file;
   /// The settings that the node's status shows: config::Loaded::shown().

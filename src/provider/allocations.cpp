@@ -76,6 +76,9 @@ Task<Result<void>> Allocations::allocate_all(protocol::AllocateRequest request, 
     if ((config.results || !config.inputs.empty()) && !results_)
       co_return fail(Errc::unsupported, "{}: Inputs and Results: not supported by this provider",
                      name.substr(0, kMaxId));
+    if (config.results && config.results->max_bytes() > parts_.services.max_results)
+      co_return fail(Errc::unsupported, "{}: Results.limit: this provider grants at most {} bytes (job.max_results)",
+                     name.substr(0, kMaxId), parts_.services.max_results);
   }
   const EnsembleKey ensemble{owner.did, request.ensemble_id};
   for (auto& [name, config] : request.allocations) {

@@ -58,6 +58,8 @@ Result<void> pack_all(const Results::Source& source, const std::stop_token& stop
       file.left_out = std::move(packed->left_out);
     } else {
       file.error = packed.error().to_string();
+      if (packed.error().is(Errc::limit_exceeded))
+        file.error += fmt::format("; all results together may have {} bytes", source.declared.max_bytes());
     }
     index.results.push_back(std::move(file));
   }

@@ -33,6 +33,8 @@ struct Services {
   Duration retention = 24h;
   /// Null: inputs and results are not supported.
   transfer::Server* transfers = nullptr;
+  /// Bytes of the results of one allocation.
+  std::uint64_t max_results = 100ULL << 30;
 };
 
 }  // namespace dms::provider

@@ -1,5 +1,6 @@
 #include "provider/settings.hpp"
 
+#include "capability/units.hpp"
 #include "jobs/ensemble/normalise.hpp"
 
 namespace dms::provider {
@@ -23,6 +24,8 @@ Result<void> Settings::check() {
   TRY(const Duration usual, length_of("default_lease", default_lease));
   TRY_VOID(length_of("longest_silence", longest_silence));
   TRY_VOID(length_of("retention", retention));
+  if (const auto size = capability::ByteSize::parse(max_results); !size)
+    return config::refuse("job.max_results", size.error().message());
   if (shortest > longest)
     return config::refuse("job.min_lease", fmt::format("{} is longer than job.max_lease, {}", min_lease, max_lease));
   if (usual < shortest || usual > longest)
@@ -36,5 +39,9 @@ LeaseBounds Settings::bounds() const {
 }
 
 Duration Settings::retention_time() const { return checked(retention); }
+
+std::uint64_t Settings::most_results() const {
+  return capability::ByteSize::parse(max_results).value_or(capability::ByteSize()).bytes;
+}
 
 }  // namespace dms::provider

@@ -15,6 +15,7 @@ TEST(ProviderSettings, TheDefaultsAreValidAndThoseOfTheParts) {
   EXPECT_EQ(bounds.usual, defaults.usual);
   EXPECT_EQ(bounds.silence, defaults.silence);
   EXPECT_EQ(settings.retention_time(), 24h);
+  EXPECT_EQ(settings.most_results(), 100ULL << 30);
 }
 
 TEST(ProviderSettings, AnImpossibleLengthIsRefusedWithItsKey) {
@@ -28,6 +29,7 @@ TEST(ProviderSettings, AnImpossibleLengthIsRefusedWithItsKey) {
   EXPECT_EQ(place({.default_lease = "1s"}), "job.default_lease");
   EXPECT_EQ(place({.longest_silence = "0s"}), "job.longest_silence");
   EXPECT_EQ(place({.retention = ""}), "job.retention");
+  EXPECT_EQ(place({.max_results = "much"}), "job.max_results");
   EXPECT_EQ(place({.min_lease = "1m", .max_lease = "1h30m", .default_lease = "90m", .retention = "1h"}), "");
 }
 

@@ -208,6 +208,16 @@ TEST_F(TransfersTest, ResultsAboveTheirLimitAreSaidByName) {
   EXPECT_EQ(result(id, "small"), "fits");
 }
 
+TEST_F(TransfersTest, MoreResultsThanAProviderGrantsAreRefused) {
+  jobs::Ensemble ensemble = task_with_results({"out"});
+  ensemble.allocations["task"].results->limit = node::Options().max_results + 1;
+  const auto id = cluster.deploy(user, ensemble, 75s);
+  ASSERT_TRUE(id) << id.error().to_string();
+  const auto end = ended(*id);
+  EXPECT_EQ(end.status, "Failed");
+  EXPECT_EQ(provider.executor().started(), 0u);
+}
+
 TEST_F(TransfersTest, ResultsOutliveTheDaemonsOfBothSides) {
   const std::string id = deploy(task_with_results({"out"}));
   ASSERT_TRUE(cluster.wait_for(user, id, {"Running"}));
