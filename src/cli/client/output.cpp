@@ -23,19 +23,26 @@ Result<protocol::DeploymentLogsReply> OutputStream::page(std::uint64_t offset, s
 }
 
 Result<OutputStream::Piece> OutputStream::next() {
-  TRY(auto reply, page(position_, 0));
+  auto reply = page(position_, 0);
   Piece piece;
-  if (reply.total_size < position_) {
-    piece.restarted = true;
-    position_ = 0;
-    TRY(reply, page(0, 0));
+  // A daemon may refuse to read behind the end of a new run.
+  const bool shorter = reply && total_ < position_;
+  if (shorter || (position_ > 0 && !reply && reply.error().is(Errc::failed))) {
+    auto first = page(0, 0);
+    if (shorter && !first) return std::unexpected(first.error());
+    if (first && (shorter || total_ < position_)) {
+      piece.restarted = true;
+      position_ = 0;
+      reply = std::move(first);
+    }
   }
-  if (!reply.data.empty() || ended_) {
-    const std::uint64_t start = reply.data.empty() ? total_ : reply.offset;
+  if (!reply) return std::unexpected(reply.error());
+  if (!reply->data.empty() || ended_) {
+    const std::uint64_t start = reply->data.empty() ? total_ : reply->offset;
     piece.missing = start - position_;
-    position_ = start + reply.data.size();
+    position_ = start + reply->data.size();
   }
-  piece.data = std::move(reply.data);
+  piece.data = std::move(reply->data);
   return piece;
 }
 

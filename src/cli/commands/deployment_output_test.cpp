@@ -159,6 +159,23 @@ TEST_F(DeployTest, FollowingContinuesWhenTheWorkIsRestarted) {
   EXPECT_EQ(result.err, "(the standard output of work starts anew: the work was restarted)\n");
 }
 
+TEST_F(DeployTest, ARestartIsNoticedWhereReadingBehindTheEndIsRefused) {
+  streams["work/stdout"].text = "first run\n";
+  int asked = 0;
+  answer = [&](const Envelope& e) -> std::optional<std::string> {
+    if (e.behaviour.ends_with("/status")) {
+      if (++asked > 1) return R"({"Status":"Completed"})";
+      streams["work/stdout"].text = "second\n";
+      return R"({"Status":"Running","Allocations":{"work":{"status":"restarting"}}})";
+    }
+    const auto reply = logs(e);
+    if (json::decode<protocol::DeploymentLogsRequest>(e.message)->offset > reply.total_size)
+      return R"({"LogsWrittenTo":"","Error":"there is no such offset"})";
+    return json::encode(reply);
+  };
+  EXPECT_EQ(nunet({"deployment", "logs", "abc", "work", "--follow", "--stdout"}).out, "first run\nsecond\n");
+}
+
 TEST_F(DeployTest, FollowingEndsQuietlyWhenInterrupted) {
   streams["work/stdout"].ended = false;
   world.interrupt_after = 3;
