@@ -66,7 +66,7 @@ Result<Bytes> OutputStream::read_back(std::uint64_t from, std::uint64_t& to) {
   return window;
 }
 
-Result<void> OutputStream::seek_lines(std::uint64_t lines) {
+Result<std::uint64_t> OutputStream::seek_lines(std::uint64_t lines) {
   TRY([[maybe_unused]] const auto probe, page(0, 1));
   std::uint64_t end = total_;
   std::uint64_t to = end;
@@ -81,14 +81,14 @@ Result<void> OutputStream::seek_lines(std::uint64_t lines) {
       if (window[i - 1] != '\n' || at == end) continue;
       if (++found == lines) {
         seek(at);
-        return {};
+        return end;
       }
     }
     to -= window.size();
     if (to > from) break;  // what is before is gone
   }
   seek(to);
-  return {};
+  return end;
 }
 
 }  // namespace dms::cli

@@ -232,7 +232,9 @@ Result<void> deployment_prune(Session& session, const Arguments& arguments) {
   if (!reply.error.empty()) return fail(Errc::failed, "{}", reply.error);
   if (arguments.has("json")) return {};
   for (const auto& id : reply.deployments) session.print(id);
-  session.note(fmt::format("{} deployments and their output are deleted.", reply.deployments.size()));
+  const auto count = reply.deployments.size();
+  session.note(count == 1 ? "1 deployment and its output are deleted."
+                          : fmt::format("{} deployments and their output are deleted.", count));
   return {};
 }
 

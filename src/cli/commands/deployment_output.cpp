@@ -40,13 +40,14 @@ void print_piece(Session& session, const Source& source, const OutputStream::Pie
     session.print_raw(text);
 }
 
-/// What the stream has had at the first request, to its end.
-Result<void> copy(Session& session, Source& source) {
-  std::optional<std::uint64_t> end;
+/// What the stream has had at the first request, and nothing that is written meanwhile.
+Result<void> copy(Session& session, Source& source, std::optional<std::uint64_t> end) {
   Duration waited{0};
   while (!end || source.stream.position() < *end) {
-    TRY(const auto piece, source.stream.next());
+    TRY(auto piece, source.stream.next());
     if (!end || piece.restarted) end = source.stream.total();
+    if (const auto position = source.stream.position(); position > *end)
+      piece.data.resize(piece.data.size() - std::min<std::uint64_t>(piece.data.size(), position - *end));
     print_piece(session, source, piece);
     if (!session.can_print()) return {};
     if (!piece.data.empty() || source.stream.position() >= *end) {
@@ -72,9 +73,15 @@ std::vector<Source> sources_of(Client& client, const std::string& id, const std:
   return sources;
 }
 
-Result<void> seek_all(std::vector<Source>& sources, const Selection& selection) {
-  if (selection.tail)
-    for (Source& source : sources) TRY_VOID(source.stream.seek_lines(*selection.tail));
+/// Copies one allocation's streams.
+Result<void> copy_each(Session& session, std::vector<Source> sources, const Selection& selection) {
+  for (Source& source : sources) {
+    std::optional<std::uint64_t> end;
+    if (selection.tail) {
+      TRY(end, source.stream.seek_lines(*selection.tail));
+    }
+    TRY_VOID(copy(session, source, end));
+  }
   return {};
 }
 
@@ -83,10 +90,7 @@ Result<void> copy_all(Session& session, Client& client, const std::string& id,
   std::optional<Error> first;
   for (const auto& allocation : allocations) {
     if (allocations.size() > 1) session.note(fmt::format("==> {} <==", allocation));
-    auto sources = sources_of(client, id, allocation, selection);
-    Result<void> done = seek_all(sources, selection);
-    for (Source& source : sources)
-      if (done) done = copy(session, source);
+    const auto done = copy_each(session, sources_of(client, id, allocation, selection), selection);
     if (done) continue;
     if (done.error().is(dms::Errc::cancelled)) return done;
     if (!first) first = done.error();
@@ -105,7 +109,10 @@ class Follower {
     named_ = allocations.size() > 1;
     for (const auto& allocation : allocations)
       for (Source& source : sources_of(client_, id_, allocation, selection)) sources_.push_back(std::move(source));
-    TRY_VOID(seek_all(sources_, selection));
+    if (selection.tail)
+      for (Source& source : sources_) {
+        TRY([[maybe_unused]] const auto end, source.stream.seek_lines(*selection.tail));
+      }
     for (int missed = 0; session_.can_print();) {
       const auto round = read_round();
       if (!round && (!round.error().is(Errc::refused) || ++missed >= kMaxUnanswered))

@@ -51,7 +51,9 @@ TEST_F(DeployTest, LogsOfRunningWorkEndWhereItWasAtTheRequest) {
   out = {.text = "begin", .ended = false};
   page_size = 4;
   on_page = [&] { out.text += "more"; };
-  EXPECT_EQ(nunet({"deployment", "logs", "abc", "--stdout"}).out, "beginmor") << "whole pages";
+  EXPECT_EQ(nunet({"deployment", "logs", "abc", "--stdout"}).out, "begin");
+  out.text = "1\n2\n";
+  EXPECT_EQ(nunet({"deployment", "logs", "abc", "--stdout", "--tail", "1"}).out, "2\n");
 }
 
 TEST_F(DeployTest, OutputThatIsStillOnItsWayIsAwaited) {

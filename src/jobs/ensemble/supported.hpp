@@ -15,9 +15,6 @@
 
 namespace dms::jobs {
 
-/// Whether inputs and results are transferred.
-inline constexpr bool kTransfersWork = true;
-
 /// Errc::unsupported with one line for each field.
 Result<void> check_supported(const Ensemble& ensemble);
 

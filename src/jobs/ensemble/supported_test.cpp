@@ -33,6 +33,8 @@ allocations:
     resources: {cpu: {cores: 1}, ram: {size: 1}, disk: {size: 1}}
     execution: {type: sandbox, entrypoint: [sh], cmd: [x], environment: [A=b], working_directory: /work}
     depends_on: {web: healthy}
+    inputs: [{file: data, to: data}]
+    results: [out]
   alone:
     executor: "null"
     type: task
@@ -99,10 +101,6 @@ std::vector<Refusal> refusals() {
   web_field("healthcheck.response.type", [](auto& a) { a.healthcheck.response.type = "regex"; });
   web_field("volume", [](auto& a) { a.volume.emplace_back(); });
   web_field("failure_recovery", [](auto& a) { a.failure_recovery = AllocationRecovery::one_for_one; });
-  if (!kTransfersWork) {
-    web_field("inputs", [](auto& a) { a.inputs.emplace_back(); });
-    web_field("results", [](auto& a) { a.results.emplace(); });
-  }
   return list;
 }
 
