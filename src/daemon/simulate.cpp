@@ -1,6 +1,7 @@
 // RealEnvironment::simulate(): `nunet sim` on the real clock and terminal.
 #include <csignal>
 
+#include "base/log.hpp"
 #include "daemon/real_environment.hpp"
 #include "sim/scenario/simulation.hpp"
 
@@ -38,6 +39,7 @@ Result<cli::Simulated> RealEnvironment::simulate(const std::string& scenario, st
   TRY(sim::Scenario parsed, sim::Scenario::parse(scenario));
   if (seed) parsed.seed = *seed;
   const Interruptible interruptible;
+  if (!log::enabled(log::Level::debug)) log::set_level(log::Level::off);  // of thousands of nodes
   const UnixTime begin = now();
   UnixTime next = begin + kProgressInterval;
   sim::Simulation simulation(parsed, [&](const sim::Report& so_far, Duration simulated, Duration planned) {

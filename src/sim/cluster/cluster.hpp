@@ -80,6 +80,7 @@ class Cluster {
   ~Cluster();
 
   [[nodiscard]] SimWorld& world() { return world_; }
+  [[nodiscard]] const SimWorld& world() const { return world_; }
   /// What joins the machines with Wiring::memory.
   [[nodiscard]] network::MemorySubstrate& substrate() { return *substrate_; }
 

@@ -87,6 +87,7 @@ struct Mistakes : testing::TestWithParam<Mistake> {};
 
 TEST_P(Mistakes, AreFound) {
   Limits limits = small();
+  limits.duplicates = 0;
   limits.mutation = GetParam().mutation;
   const Exploration found = explore(limits, 4'000'000);
   ASSERT_TRUE(found.fault) << to_string(limits.mutation) << ": " << found.states << " states without a fault";
@@ -100,7 +101,7 @@ INSTANTIATE_TEST_SUITE_P(
     All, Mistakes,
     testing::Values(
         Mistake{Mutation::replace_at_once, kTwoRun}, Mistake{Mutation::forget_unacknowledged_start, kTwoRun},
-        Mistake{Mutation::wait_from_the_last_reply, kTwoRun}, Mistake{Mutation::forget_wait_at_restart, kTwoRun},
+        Mistake{Mutation::count_from_receipt, "surely ended"}, Mistake{Mutation::forget_wait_at_restart, kTwoRun},
         Mistake{Mutation::renew_the_lost, kTwoRun}, Mistake{Mutation::restart_extends_lease, "surely ended"},
         Mistake{Mutation::no_deadline_in_the_engine, kNoLease}, Mistake{Mutation::release_twice, kOnce},
         Mistake{Mutation::release_forgets, "without an allocation"}, Mistake{Mutation::resources_in_memory, kOnce},
@@ -135,7 +136,19 @@ TEST(Assumptions, AReleaseThatNamesNoIncarnationCanHitTheNextAttempt) {
   EXPECT_NE(found.fault->property.find("output of an ended run"), std::string::npos) << found.fault->to_string();
 }
 
-TEST(Assumptions, AProviderWithASlowClockMayOutliveTheOrchestratorsBound) {
+TEST(Assumptions, RenewalsCountFromTheClockThatTheyRepeatSoSlowWallClocksDoNotMatter) {
+  Limits limits = small();
+  limits.skew = 1;
+  limits.crashes = limits.duplicates = 0;
+  limits.attempts = 1;
+  expect_no_fault(limits);
+  limits.clocks = false;
+  const Exploration found = explore(limits);
+  ASSERT_TRUE(found.fault);
+  EXPECT_NE(found.fault->property.find("surely ended"), std::string::npos) << found.fault->to_string();
+}
+
+TEST(Assumptions, TheFirstRenewalAfterARestartHasNoClockAndNeedsTheWallClocks) {
   Limits limits = small();
   limits.skew = 1;
   const Exploration found = explore(limits);

@@ -18,7 +18,7 @@ class Normaliser {
     for (Task& t : s_.tasks) {
       const bool may_run = t.phase == Phase::allocating || t.phase == Phase::starting || t.phase == Phase::running ||
                            t.phase == Phase::reverting || t.phase == Phase::waiting;
-      if (!may_run) t.bound = t.maybe_running = 0;
+      if (!may_run) t.bound = t.maybe_running = t.clock = 0;
     }
     for (std::size_t p = 0; p < kProviders; ++p)
       for (std::size_t a = 0; a < kMaxAllocations; ++a) tidy(p, a);
@@ -91,7 +91,7 @@ std::string to_string(Mutation mutation) {
   static constexpr std::array<std::string_view, kMutations> kNames = {"none",
                                                                       "replace_at_once",
                                                                       "forget_unacknowledged_start",
-                                                                      "wait_from_the_last_reply",
+                                                                      "count_from_receipt",
                                                                       "forget_wait_at_restart",
                                                                       "renew_the_lost",
                                                                       "restart_extends_lease",

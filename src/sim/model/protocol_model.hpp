@@ -26,7 +26,7 @@ enum class Mutation : std::uint8_t {
   none,
   replace_at_once,              ///< an exclusive replacement does not wait for the end of the old lease
   forget_unacknowledged_start,  ///< an attempt whose start was not answered does not count as running
-  wait_from_the_last_reply,     ///< the wait counts from the last answered renewal, not from the last sent
+  count_from_receipt,           ///< a provider extends a lease from the receipt of a renewal, whatever clock it repeats
   forget_wait_at_restart,       ///< an orchestrator that restarts does not wait for leases of its earlier life
   renew_the_lost,               ///< an orchestrator renews what it has declared lost
   restart_extends_lease,        ///< a provider's restart begins the lease again
@@ -64,6 +64,9 @@ struct Limits {
   int retention = 4;      ///< of what has ended
   /// Release requests name the incarnation that they release; otherwise the allocation alone.
   bool releases_name_incarnations = true;
+  /// A renewal repeats the provider's clock of the last reply; the lease is extended from there. Otherwise from its
+  /// receipt.
+  bool clocks = true;
   Mutation mutation = Mutation::none;
 };
 
@@ -85,10 +88,11 @@ struct Task {
   Phase phase{};                   // durable
   std::uint8_t provider = 0;       // durable
   std::uint8_t incarnation = 0;    // durable
-  std::uint8_t maybe_running = 0;  // durable: start was sent
+  std::uint8_t maybe_running = 0;  // durable: start was sent; 2: and a release after it
   std::uint8_t counted = 0;        // durable: ends of the current incarnation
   std::uint8_t pending = 0;        // ticks since the last request + 1; 0: none is under way
   std::uint8_t bound = 0;          // ticks until the lease at the provider has surely ended
+  std::uint8_t clock = 0;          // ticks since the provider's clock of the last reply + 1; 0: none is known
   friend auto operator<=>(const Task&, const Task&) = default;
 };
 
@@ -141,7 +145,8 @@ struct Message {
   std::uint8_t incarnation = 0;  ///< of the attempt; in a report, what is held
   std::uint8_t value = 0;        ///< a reply's success; what a renewal renews; a report's Held
   std::uint8_t age = 0;
-  std::uint8_t seen = 0;  ///< delivered, and kept as a duplicate
+  std::uint8_t clock = 0;  ///< ticks since the provider's clock that it has + 1; 0: it has none
+  std::uint8_t seen = 0;   ///< delivered, and kept as a duplicate
   friend auto operator<=>(const Message&, const Message&) = default;
 };
 

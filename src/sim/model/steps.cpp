@@ -19,6 +19,9 @@ constexpr std::array<std::string_view, 15> kKinds = {
     "",       "commit",  "commit reply", "allocate", "allocate reply",  "start", "start reply", "renew",
     "report", "release", "released",     "notice",   "acknowledgement", "logs",  "logs reply"};
 
+/// Task::maybe_running once a release was sent: what becomes of the run is not wanted.
+constexpr std::uint8_t kUnwanted = 2;
+
 /// A report of another incarnation than the requested one.
 constexpr std::uint8_t kOther = 16;
 
@@ -73,8 +76,8 @@ class Steps {
   }
   [[nodiscard]] std::uint8_t timed_out() const { return static_cast<std::uint8_t>(limits_.lifetime + 2); }
 
-  void send(State& s, Kind kind, int p, int a, std::uint8_t incarnation, std::uint8_t value,
-            std::uint8_t age = 0) const {
+  void send(State& s, Kind kind, int p, int a, std::uint8_t incarnation, std::uint8_t value, std::uint8_t age = 0,
+            std::uint8_t clock = 0) const {
     if (age > limits_.lifetime) return;  // a reply expires with its request
     int used = 0;
     Message* place = nullptr;
@@ -85,7 +88,7 @@ class Steps {
         place = &m;
     }
     if (place == nullptr || used >= limits_.in_flight) return;
-    *place = {kind, static_cast<std::uint8_t>(p), static_cast<std::uint8_t>(a), incarnation, value, age, 0};
+    *place = {kind, static_cast<std::uint8_t>(p), static_cast<std::uint8_t>(a), incarnation, value, age, clock, 0};
   }
 
   // --- the orchestrator ----------------------------------------------------------------------------------------------
@@ -94,13 +97,16 @@ class Steps {
     State next = from_;
     Task& t = task(next, a);
     t.pending = 1;
-    const bool extends = kind == Kind::allocate || (kind == Kind::renew && value != 0);
-    if (extends) {
+    if (kind == Kind::release && t.phase == Phase::reverting && t.maybe_running != 0) t.maybe_running = kUnwanted;
+    const bool renews = kind == Kind::renew && value != 0;
+    const std::uint8_t clock = renews && limits_.clocks ? t.clock : 0;
+    // With a clock it extends nothing beyond what is known; an allocation runs only after its reply.
+    if ((renews && clock == 0) || (kind == Kind::allocate && !limits_.clocks)) {
       held(next, t.provider, a).sent = surely_ended();
       const bool lost = t.phase == Phase::waiting;  // Mutation::renew_the_lost does not wait for this one
-      if (!mutated(Mutation::wait_from_the_last_reply) && !lost) t.bound = surely_ended();
+      if (!lost) t.bound = surely_ended();
     }
-    send(next, kind, t.provider, a, t.incarnation, value);
+    send(next, kind, t.provider, a, t.incarnation, value, 0, clock);
     emit(type, next, [&] {
       return fmt::format("orchestrator: sends {} to provider {} for allocation {}, attempt {}{}",
                          kKinds[static_cast<std::size_t>(kind)], t.provider, a, t.incarnation,
@@ -119,7 +125,7 @@ class Steps {
     Task& t = task(s, a);
     t.phase = phase;
     t.pending = 0;
-    if (phase == Phase::placing || is_final(phase)) t.maybe_running = t.bound = t.counted = 0;
+    if (phase == Phase::placing || is_final(phase)) t.maybe_running = t.bound = t.counted = t.clock = 0;
     if (is_final(phase)) t.provider = 0;
   }
   /// The attempt has failed, or its run is over or lost, and the provider has not confirmed that nothing runs.
@@ -210,7 +216,7 @@ class Steps {
       case Kind::allocate_reply:
         accepted(Phase::allocating, Phase::starting);
         if (t.phase == Phase::starting) t.maybe_running = 1;  // stored before the first start is sent
-        if (mutated(Mutation::wait_from_the_last_reply)) t.bound = static_cast<std::uint8_t>(limits_.lease);
+        if (t.phase == Phase::starting) learn_clock(s, m);
         return;
       case Kind::start_reply: return accepted(Phase::starting, Phase::running);
       case Kind::report: return receive_report(s, m);
@@ -225,11 +231,23 @@ class Steps {
     }
   }
 
+  /// Renewals repeat the clock of this reply from now on: none extends the lease further than from its receipt.
+  void learn_clock(State& s, const Message& m) const {
+    if (!limits_.clocks) return;
+    Task& t = task(s, m.allocation);
+    const auto lease = static_cast<std::uint8_t>(limits_.lease);
+    t.clock = m.clock;
+    t.bound = std::max(t.bound, lease);
+    Allocation& h = held(s, m.provider, m.allocation);
+    h.sent = std::max(h.sent, lease);
+  }
+
   void receive_notice(State& s, const Message& m, bool current) const {
     const int a = m.allocation;
     Task& t = task(s, a);
     if (is_final(t.phase)) return;  // the deployment's actor is gone
     if (!current) return;           // its output is not wanted; a report of it has it released
+    if (t.phase == Phase::waiting && t.maybe_running == kUnwanted) return enter(s, a, Phase::placing);
     const bool news = t.phase == Phase::starting || t.phase == Phase::running || t.phase == Phase::waiting;
     if (news || mutated(Mutation::count_each_notice)) ++t.counted;
     if (news) enter(s, a, Phase::collecting);
@@ -241,7 +259,7 @@ class Steps {
     Task& t = task(s, a);
     if (t.phase != Phase::starting && t.phase != Phase::running && t.phase != Phase::waiting) return;
     t.pending = 0;
-    if (mutated(Mutation::wait_from_the_last_reply)) t.bound = static_cast<std::uint8_t>(limits_.lease);
+    learn_clock(s, m);
     if (m.value >= kOther) {
       send(s, Kind::release, m.provider, a, static_cast<std::uint8_t>(m.value - kOther), 1);
       return enter(s, a, Phase::placing);
@@ -251,8 +269,11 @@ class Steps {
         if (t.phase != Phase::starting) enter(s, a, Phase::reverting);
         return;
       case Held::starting:
-      case Held::running: return enter(s, a, Phase::running);
-      case Held::ended: ++t.counted; return enter(s, a, Phase::collecting);
+      case Held::running: return enter(s, a, t.maybe_running == kUnwanted ? Phase::reverting : Phase::running);
+      case Held::ended:
+        if (t.maybe_running == kUnwanted) return enter(s, a, Phase::placing);
+        ++t.counted;
+        return enter(s, a, Phase::collecting);
       case Held::releasing:  // its work may still run
         if (mutated(Mutation::ignore_releasing)) enter(s, a, Phase::placing);
         return;
@@ -394,7 +415,7 @@ class Steps {
           h.lease = static_cast<std::uint8_t>(limits_.lease);
           h.timer = 0;
         }
-        reply(Kind::allocate_reply, ok);
+        send(s, Kind::allocate_reply, p, a, m.incarnation, ok ? 1 : 0, m.age, ok && limits_.clocks ? 1 : 0);
         return {};
       }
       case Kind::start: {
@@ -411,13 +432,13 @@ class Steps {
       }
       case Kind::renew: {
         const bool renewable = same && h.lease > 0 && h.held != Held::ended && h.held != Held::releasing;
-        if (renewable && m.value != 0) h.lease = static_cast<std::uint8_t>(limits_.lease);
+        if (renewable && m.value != 0) extend(h, m);
         std::uint8_t found = 0;
         if (same)
           found = static_cast<std::uint8_t>(h.held);
         else if (h.incarnation != 0)
           found = static_cast<std::uint8_t>(kOther + h.incarnation);
-        send(s, Kind::report, p, a, m.incarnation, found, m.age);
+        send(s, Kind::report, p, a, m.incarnation, found, m.age, limits_.clocks ? 1 : 0);
         return {};
       }
       case Kind::release: return serve_release(s, m, same);
@@ -427,6 +448,12 @@ class Steps {
       case Kind::logs: reply(Kind::logs_reply, same && h.held == Held::ended); return {};
       default: return {};
     }
+  }
+
+  void extend(Allocation& h, const Message& renewal) const {
+    const bool from_receipt = renewal.clock == 0 || mutated(Mutation::count_from_receipt);
+    const int since = from_receipt ? 0 : renewal.clock - 1;
+    h.lease = std::max(h.lease, static_cast<std::uint8_t>(std::max(limits_.lease - since, 0)));
   }
 
   Violation serve_release(State& s, const Message& m, bool same) const {
@@ -491,6 +518,10 @@ class Steps {
   static void count_down(std::uint8_t& timer) {
     if (timer > 0) --timer;
   }
+  /// A clock that is older than a lease extends nothing.
+  void older(std::uint8_t& clock) const {
+    if (clock > 0 && clock <= limits_.lease) ++clock;
+  }
   void tick() {
     State next = from_;
     for (Provider& provider : next.providers)
@@ -507,10 +538,12 @@ class Steps {
     for (Task& t : next.tasks) {
       if (t.pending > 0 && t.pending < timed_out()) ++t.pending;
       count_down(t.bound);
+      older(t.clock);
     }
     for (Message& m : next.messages) {
       if (m.kind == Kind::none) continue;
       ++m.age;
+      older(m.clock);
       if (m.age > limits_.lifetime + (to_provider(m.kind) ? limits_.skew : 0)) m = {};
     }
     emit(Class::tick, next, [] { return std::string("a tick passes"); });
@@ -540,7 +573,7 @@ class Steps {
     State next = from_;
     ++next.crashes;
     next.orchestrator_up = 0;
-    for (Task& t : next.tasks) t.pending = t.bound = 0;
+    for (Task& t : next.tasks) t.pending = t.bound = t.clock = 0;
     forget_seen(next, false, 0);
     emit(Class::fault, next, [] { return std::string("orchestrator: crashes"); });
   }

@@ -11,6 +11,7 @@ namespace {
 
 constexpr Duration kStep = 1s;
 constexpr Duration kPoll = 10s;
+constexpr Duration kAnswer = 5min;  // to a new deployment, at most; its deadline, too
 constexpr std::size_t kMaxOutput = 64 << 20;
 
 bool is_ended(const std::string& state) { return state == "Completed" || state == "Failed"; }
@@ -184,7 +185,7 @@ void Simulation::observe() {
 
 Task<void> Simulation::submit(actor::Actor& user, actor::Handle node, std::shared_ptr<Order> order) {
   const Result<protocol::NewDeploymentReply> reply =
-      co_await call(user, protocol::kDeploymentNew, node, order->request, 5min);
+      co_await call(user, protocol::kDeploymentNew, node, order->request, kAnswer);
   order->answered = true;
   if (reply && reply->status == "OK")
     order->id = reply->ensemble_id;
@@ -200,11 +201,13 @@ Task<void> Simulation::shut_down(actor::Actor& user, actor::Handle node, std::st
 void Simulation::submit_due() {
   for (; next_order_ < orders_.size() && orders_[next_order_]->at <= cluster_.world().now(); ++next_order_) {
     const std::shared_ptr<Order>& order = orders_[next_order_];
+    if (order->sent) continue;
     for (std::size_t tries = 0; !user(order->user).up() && tries < static_cast<std::size_t>(scenario_.users); ++tries)
       order->user = (order->user + 1) % static_cast<std::size_t>(scenario_.users);
     Machine& at = user(order->user);
     if (!at.up()) return;  // every user's daemon is down: later
     order->sent = true;
+    order->sent_at = cluster_.world().now();
     ++report_.submitted;
     at.user().spawn(submit(at.user(), at.node().root().handle(), order));
   }
@@ -272,7 +275,9 @@ void Simulation::poll() {
     Machine& at = user(static_cast<std::size_t>(i));
     if (!at.up()) continue;
     const auto reply = cluster_.call(at, protocol::kDeploymentList, protocol::DeploymentListRequest{});
-    if (reply) known.insert(reply->deployments.begin(), reply->deployments.end());
+    if (!reply) continue;
+    known.insert(reply->deployments.begin(), reply->deployments.end());
+    for (const auto& [id, state] : reply->deployments) adopt(static_cast<std::size_t>(i), id);
   }
   for (const std::shared_ptr<Order>& order : orders_) {
     if (order->id.empty() || is_ended(order->state)) continue;
@@ -284,9 +289,30 @@ void Simulation::poll() {
   report_.failed = static_cast<std::uint64_t>(std::ranges::count(orders_, "Failed", &Order::state));
 }
 
+bool Simulation::lost(const Order& order) const {
+  return order.sent && !order.answered && cluster_.world().now() > order.sent_at + kAnswer + kPoll;
+}
+
+/// A deployment whose answer was lost with the daemon of its user exists all the same.
+void Simulation::adopt(std::size_t user, const std::string& deployment) {
+  const auto is_it = [&](const auto& order) { return order->id == deployment; };
+  const auto may_be_it = [&](const auto& order) { return order->user == user && order->sent && !order->answered; };
+  if (std::ranges::any_of(orders_, is_it) || !std::ranges::any_of(orders_, may_be_it)) return;
+  const bool answer_is_due =
+      std::ranges::none_of(orders_, [&](const auto& order) { return may_be_it(order) && lost(*order); });
+  if (answer_is_due) return;
+  auto order = std::make_shared<Order>();
+  order->user = user;
+  order->sent = order->answered = true;
+  order->id = deployment;
+  order->shut_down_at = cluster_.world().now();
+  orders_.push_back(std::move(order));
+}
+
 bool Simulation::all_ended() const {
-  return std::ranges::all_of(orders_, [](const auto& order) {
-    return order->sent && (order->id.empty() ? order->answered : is_ended(order->state));
+  return std::ranges::all_of(orders_, [this](const auto& order) {
+    if (order->id.empty()) return order->answered || lost(*order);
+    return is_ended(order->state);
   });
 }
 

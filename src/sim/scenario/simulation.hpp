@@ -49,6 +49,7 @@ class Simulation {
     std::string id;
     std::string refusal;
     bool sent = false;
+    SteadyTime sent_at{};
     bool answered = false;
     std::string state;
   };
@@ -67,6 +68,9 @@ class Simulation {
   void apply(const Fault& fault);
   void cut(Machine& machine, bool is_cut);
   void poll();
+  void adopt(std::size_t user, const std::string& deployment);
+  /// Its user's daemon was killed before it answered.
+  [[nodiscard]] bool lost(const Order& order) const;
   [[nodiscard]] bool all_ended() const;
   void observe();
   void conclude();
