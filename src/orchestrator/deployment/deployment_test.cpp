@@ -133,6 +133,16 @@ TEST_F(DeploymentTest, AProviderOfTheExistingImplementationIsPingedAndItsNoticeH
   w.settle(2min);
   EXPECT_EQ(deployment->status(), DeploymentStatus::running);
   EXPECT_EQ(provider.renewals, 0);
+  provider.runs.at("task").out = "so far";
+  DeploymentLogsRequest request{deployment->id(), "task", "stdout"};
+  auto page = w.run(a, deployment->page(request));
+  ASSERT_TRUE(page) << page.error().to_string();
+  EXPECT_EQ(as_text(page->data), "so far");
+  EXPECT_FALSE(page->eof) << "it still runs";
+  request.offset = 3;
+  page = w.run(a, deployment->page(request));
+  ASSERT_TRUE(page) << page.error().to_string();
+  EXPECT_EQ(as_text(page->data), "far");
   provider.end("task", AllocationStatus::completed, 0, "hello");
   ASSERT_TRUE(notify());
   ASSERT_TRUE(reaches(DeploymentStatus::completed));

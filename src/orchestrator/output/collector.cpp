@@ -100,6 +100,18 @@ Task<Result<std::filesystem::path>> Collector::folder(std::string allocation) {
   co_return co_await parts_.output.find(parts_.id(), allocation);
 }
 
+Task<Result<LogPage>> Collector::tail_page(DeploymentLogsRequest request) {
+  const std::string allocation = request.allocation_name;
+  if (request.offset == 0) {
+    Task<Result<void>> fetching = tail(allocation);
+    CO_TRY_VOID(co_await std::move(fetching));
+  }
+  CO_TRY(LogPage page, co_await stored_page(parts_.output, std::move(request)));
+  const AllocationManifest* entry = parts_.allocation(allocation);
+  if (entry == nullptr || !is_final(entry->status)) page.eof = false;
+  co_return std::move(page);
+}
+
 Task<Result<LogPage>> Collector::page(DeploymentLogsRequest request) {
   CO_TRY_VOID(parse_stream(request.stream));
   const AllocationManifest* entry = parts_.allocation(request.allocation_name);
@@ -107,9 +119,10 @@ Task<Result<LogPage>> Collector::page(DeploymentLogsRequest request) {
     co_return fail(Errc::not_found, "deployment {} has no allocation '{}' on any machine (it is {})", parts_.id(),
                    request.allocation_name, to_string(parts_.record->status));
   if (is_final(entry->status) && entry->collected) co_return co_await stored_page(parts_.output, std::move(request));
-  if (entry->lease_ns == 0)
-    co_return fail(Errc::unsupported, "the provider of {} serves no pages; request the output without a stream",
-                   request.allocation_name);
+  if (entry->lease_ns == 0) {
+    Task<Result<LogPage>> reading = tail_page(std::move(request));
+    co_return co_await std::move(reading);
+  }
   CO_TRY(const actor::Handle provider, provider_of(request.allocation_name));
   CO_TRY(AllocationLogsResponse reply, co_await parts_.providers.page(provider, request.allocation_name, request.stream,
                                                                       request.offset, request.max_bytes));

@@ -6,7 +6,8 @@
 //  2. The files hold the output of one run, DeploymentRecord::outputs says which. fetch() for another run begins anew.
 //  3. page() serves the pages of a run that has ended from the disk, once all of it is there, and those of another from its
 //     provider.
-//  4. A provider without leases serves no pages: tail() stores the last bytes of both streams instead.
+//  4. A provider without leases serves no pages: tail() stores the last bytes of both streams instead. Their pages are
+//     served from the disk; the first one fetches anew.
 //
 // Threads: the deployment's lane; fetches of one allocation wait for each other. Failure: Errc::io is this node's disk,
 // everything else the provider's.
@@ -35,6 +36,7 @@ class Collector {
   Task<Result<void>> fetch_streams(std::string allocation, bool whole);
   Task<Result<void>> fetch_stream(std::string allocation, std::string run, Stream stream, bool whole);
   Task<Result<void>> tail(std::string allocation);
+  Task<Result<protocol::LogPage>> tail_page(protocol::DeploymentLogsRequest request);
   [[nodiscard]] Result<actor::Handle> provider_of(const std::string& allocation) const;
 
   Parts parts_;
