@@ -1,5 +1,7 @@
 #include "orchestrator/deployment/cleaner.hpp"
 
+#include <algorithm>
+
 #include "base/log.hpp"
 #include "orchestrator/deployment/provisioner.hpp"
 
@@ -18,7 +20,10 @@ Task<void> Cleaner::run() {
 }
 
 Task<void> Cleaner::release(Superseded entry) {
-  const SteadyTime over = parts_.now() + Duration(entry.hold_ns);
+  const SteadyTime begun = parts_.now();
+  const bool leased = std::ranges::any_of(entry.allocations, [](const auto& held) { return !held.second.empty(); });
+  const Duration hold(entry.hold_ns);
+  const Duration patience = leased ? std::max(kResidueTime, hold) : hold;
   Duration pause = kReleasePause;
   bool shutdown = entry.ended;
   for (;;) {
@@ -26,9 +31,12 @@ Task<void> Cleaner::release(Superseded entry) {
     if (released) break;
     if (released.error().is(Errc::cancelled) || released.error().is(Errc::closed)) co_return;
     log::info("orchestrator", "{}: {}", parts_.id(), released.error().to_string());
-    if (parts_.now() >= over) {
-      log::warn("orchestrator", "{}: {} does not answer; what it held has ended by itself", parts_.id(), entry.peer);
-      break;
+    const Duration waited = parts_.now() - begun;
+    if (waited >= patience) break;
+    if (!entry.over && waited >= hold) {
+      entry.over = true;
+      const Result<void> marked = co_await mark_over(entry);
+      if (!marked) co_return;
     }
     const Result<void> slept = co_await sleep_for(pause);
     if (!slept) co_return;
@@ -39,6 +47,15 @@ Task<void> Cleaner::release(Superseded entry) {
     std::erase_if(record.superseded, [&](const Superseded& other) { return other.number == entry.number; });
   };
   (void)co_await parts_.record.update_until_stored(forget);
+}
+
+Task<Result<void>> Cleaner::mark_over(Superseded entry) {
+  log::warn("orchestrator", "{}: {} does not answer; what it ran has ended by itself", parts_.id(), entry.peer);
+  const auto mark = [&entry](DeploymentRecord& record) {
+    for (Superseded& other : record.superseded)
+      if (other.number == entry.number) other.over = true;
+  };
+  co_return co_await parts_.record.update_until_stored(mark);
 }
 
 Task<Result<void>> Cleaner::request(const Superseded& entry, bool shutdown) {

@@ -1,9 +1,10 @@
 // Releases what providers may still hold although the deployment does not want it there.
 //
 // Model
-//  1. Each entry of DeploymentRecord::superseded is requested to be released until its provider has replied, or until it
-//     cannot exist any more: the time that the provider keeps it without a message has passed since this daemon began
-//     with it (a restart begins anew, which is the safe side). Then the entry is removed. The pauses grow.
+//  1. Each entry of DeploymentRecord::superseded is requested to be released until its provider has replied; the pauses
+//     grow. It is over when the time that the provider keeps it running without a message has passed since this daemon
+//     began with it (a restart begins anew, which is the safe side): nothing waits for it any more. What the provider of a
+//     lease keeps of an ended run is still asked for, until it has expired there.
 //  2. A run that has ended is removed by the allocation's shutdown; where that is refused or gets no reply, and for all
 //     else, by revert, which a provider answers even if it holds nothing of the ensemble. A provider that cannot release
 //     it now refuses, and is asked again.
@@ -22,6 +23,8 @@ inline constexpr Duration kReleasePause = 1s;
 inline constexpr Duration kMaxReleasePause = 30s;
 /// For the reply to one revert: a provider that has just failed is not waited for.
 inline constexpr Duration kReleaseTimeout = 5s;
+/// A provider's default retention of ended runs.
+inline constexpr Duration kResidueTime = 24h;
 
 class Cleaner {
  public:
@@ -33,6 +36,7 @@ class Cleaner {
  private:
   Task<void> release(Superseded entry);
   Task<Result<void>> request(const Superseded& entry, bool shutdown);
+  Task<Result<void>> mark_over(Superseded entry);
 
   Parts parts_;
   Nursery& work_;

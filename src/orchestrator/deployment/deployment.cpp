@@ -265,7 +265,7 @@ Task<Result<void>> Deployment::supervise() {
 Task<Result<void>> Deployment::end_when_released() {
   const SteadyTime now = actor_->lane().now();
   if (!all_ended_since_) all_ended_since_ = now;
-  if (!record_->superseded.empty() && now < *all_ended_since_ + kEndPatience) co_return Result<void>();
+  if (record_->may_run_elsewhere() && now < *all_ended_since_ + kEndPatience) co_return Result<void>();
   const std::string reason = failure_of(record_.get());
   const DeploymentStatus end = reason.empty() ? DeploymentStatus::completed : DeploymentStatus::failed;
   co_return co_await enter(end, reason);
@@ -406,7 +406,7 @@ Task<void> Deployment::shut_down() {
   };
   const Result<void> terminated = co_await record_.update_until_stored(terminate);
   if (!terminated) co_return;
-  while (!record_->superseded.empty()) {
+  while (record_->may_run_elsewhere()) {
     const std::uint64_t seen = record_.changed().count();
     const Result<void> waited = co_await record_.changed().wait_past(seen);
     if (!waited) co_return;

@@ -1,5 +1,7 @@
 #include "orchestrator/deployment/deployments.hpp"
 
+#include <algorithm>
+
 #include "base/log.hpp"
 #include "crypto/hash.hpp"
 #include "encoding/multibase.hpp"
@@ -118,9 +120,10 @@ Task<Result<std::string>> Deployments::try_create(NewDeploymentRequest request, 
     co_return fail(Errc::invalid_argument,
                    "the message must live at least {} s for a deployment; give a longer --timeout",
                    std::chrono::duration_cast<std::chrono::seconds>(kMinDeploymentTime).count());
-  if (active_.size() >= kMaxDeployments)
-    co_return fail(Errc::limit_exceeded, "{} deployments are active, which is the limit; shut one down first",
-                   active_.size());
+  const auto running =
+      std::ranges::count_if(active_, [](const auto& pair) { return !is_final(pair.second->status()); });
+  if (static_cast<std::size_t>(running) >= kMaxDeployments)
+    co_return fail(Errc::limit_exceeded, "{} deployments are active, which is the limit; shut one down first", running);
   CO_TRY_VOID(request.ensemble.validate());
   CO_TRY_VOID(jobs::check_supported(request.ensemble));
   CO_TRY_VOID(co_await check_inputs(blobs_, request.ensemble));
@@ -186,11 +189,13 @@ Task<Ack> Deployments::shutdown(DeploymentId request, const actor::Envelope&) {
 }
 
 Task<Result<void>> Deployments::erase(std::string id) {
-  if (const Found deployment = active(id))
-    co_return fail(Errc::invalid_argument, "deployment {} is {}{}", id, to_string(deployment->status()),
-                   is_final(deployment->status())
-                       ? "; a provider that may still hold work of it has not answered yet, try again later"
-                       : ": only a deployment that has ended can be removed; shut it down first");
+  if (const Found deployment = active(id)) {
+    if (!is_final(deployment->status()))
+      co_return fail(Errc::invalid_argument,
+                     "deployment {} is {}: only a deployment that has ended can be removed; shut it down first", id,
+                     to_string(deployment->status()));
+    co_await retire(id);  // what a lost provider keeps of it expires there
+  }
   CO_TRY(const bool existed, co_await records_.erase(id));
   if (!existed)
     co_return fail(Errc::not_found, "there is no deployment '{}'; `nunet deployment list` shows the deployments", id);
@@ -215,8 +220,7 @@ Task<DeploymentPruneReply> Deployments::prune(DeploymentPruneRequest request, co
   const UnixTime now = services_.lane.unix_now();
   for (const DeploymentRecord& record : loaded->records) {
     const std::uint64_t ended = record.ended != 0 ? record.ended : record.created;
-    const bool wanted = is_final(record.status) && active(record.id) == nullptr &&
-                        has_metadata(record, request.metadata) &&
+    const bool wanted = is_final(record.status) && !record.unsettled() && has_metadata(record, request.metadata) &&
                         UnixTime{ended} + Duration(std::max<std::int64_t>(request.older_than_ns, 0)) <= now;
     if (!wanted) continue;
     const Result<void> erased = co_await erase(record.id);

@@ -204,7 +204,7 @@ bool is_blocked(const DeploymentRecord& record, const std::string& name) {
   if (spec == record.ensemble.nodes.end()) return true;  // an update has removed it
   const std::string only = placed != record.manifest.nodes.end() ? placed->second.peer : spec->second.peer;
   return std::ranges::any_of(record.superseded, [&](const Superseded& entry) {
-    return (entry.exclusive && entry.node == name) || (!only.empty() && entry.peer == only);
+    return (entry.exclusive && !entry.over && entry.node == name) || (!only.empty() && entry.peer == only);
   });
 }
 

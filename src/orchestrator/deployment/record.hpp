@@ -19,6 +19,7 @@
 // happened on disk and in memory, or in neither.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <map>
 #include <optional>
@@ -48,19 +49,25 @@ struct Superseded {
   json::StringMap allocations;  ///< name -> incarnation, empty if it is not known
   std::int64_t hold_ns = 0;     ///< how long the provider may keep them without a message
   bool ended = false;           ///< their runs have ended, and the output is here
-  bool exclusive = false;       ///< the node's replacement waits for this
+  bool exclusive = false;       ///< the node's replacement waits for this, until it is over
+  bool over = false;            ///< nothing of it can run any more
   static constexpr auto json_fields() {
     using S = Superseded;
     return std::tuple(json::field("number", &S::number), json::field("node", &S::node), json::field("peer", &S::peer),
                       json::field("handle", &S::handle), json::field("allocations", &S::allocations),
                       json::field("hold", &S::hold_ns), json::field("ended", &S::ended, json::omit_empty),
-                      json::field("exclusive", &S::exclusive, json::omit_empty));
+                      json::field("exclusive", &S::exclusive, json::omit_empty),
+                      json::field("over", &S::over, json::omit_empty));
   }
 };
 
 struct DeploymentRecord {
   /// Whether something is left to do after the end: at a provider, or for the output.
   [[nodiscard]] bool unsettled() const { return !superseded.empty() || !lost.empty(); }
+  /// Whether something that is superseded may run.
+  [[nodiscard]] bool may_run_elsewhere() const {
+    return std::ranges::any_of(superseded, [](const Superseded& entry) { return !entry.over; });
+  }
 
   std::string id;
   jobs::Ensemble ensemble;

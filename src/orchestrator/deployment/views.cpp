@@ -19,7 +19,7 @@ AllocationState state_of(const DeploymentRecord& record, const std::string& name
   if (const auto node = record.manifest.nodes.find(allocation.node_id); node != record.manifest.nodes.end())
     state.peer = node->second.peer;
   for (const Superseded& entry : record.superseded)
-    if (!entry.ended && entry.peer != state.peer && entry.allocations.contains(name))
+    if (!entry.ended && !entry.over && entry.peer != state.peer && entry.allocations.contains(name))
       state.reason += fmt::format("{}an earlier run of it may still exist on {}, for {} s at most",
                                   state.reason.empty() ? "" : "; ", entry.peer, entry.hold_ns / 1'000'000'000);
   return state;
