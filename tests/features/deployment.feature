@@ -55,8 +55,8 @@ Feature: Deployment
       nunet deployment logs $(cat id) >output 2>errors
       seq 1 200000 | cmp - output
       grep -x done errors
-      nunet deployment results $(cat id) -o results
-      seq 1 3 | cmp - results/numbers/numbers.txt
+      nunet deployment results $(cat id) numbers -o results
+      seq 1 3 | cmp - results/numbers.txt
       """
     Then it succeeds
     And nothing is left at bob and carol

@@ -115,8 +115,8 @@ Feature: Health, inputs and results
       nunet deployment logs $(head -n 1 id) check >output
       printf '1\n2\n3\nsame\n' | cmp - output
       nunet deployment logs $(head -n 1 id) sort | grep -x part
-      nunet deployment results $(head -n 1 id) -o results
-      sha256sum <results/sort/out/random | cmp - results/sort/out/sum
+      nunet deployment results $(head -n 1 id) sort -o results
+      sha256sum <results/out/random | cmp - results/out/sum
       """
     Then it succeeds
     And nothing is left at bob
