@@ -4,9 +4,9 @@ Feature: Full disks and wrong clocks
 
   @tmpfs @local-db
   Scenario: The provider's disk is full for a while
-    Given the work folder of bob is a disk of 16 MiB
+    Given the work folder of bob is a disk of 128 MiB
     And a user's machine "alice" and providers "bob" and "carol" that accept each other
-    And bob offers 1 cores, 512 MiB of memory and 1 GiB of disk
+    And bob offers 1 cores, 512 MiB of memory and 0.0625 GiB of disk
     When alice deploys
       | deployment | allocation | script | type    | at  |
       | task       | task       | counts | task    | bob |

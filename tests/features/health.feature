@@ -19,13 +19,13 @@ Feature: Health, inputs and results
           type: service
           resources: small
           execution: {type: sandbox, cmd: [/bin/sh, -c, ": mark-of-web; while [ ! -e /tmp/gate ]; do sleep 0.05; done; echo ok >health; python3 -m http.server 8080"]}
-          healthcheck: {type: http, endpoint: "http://localhost:8080/health", response: {type: string, value: "ok\n"}, interval: 200ms}
+          healthcheck: {type: http, endpoint: "http://localhost:8080/health", response: {type: string, value: "ok\n"}, interval: 1s}
         port:
           executor: sandbox
           type: service
           resources: small
           execution: {type: sandbox, cmd: [/bin/sh, -c, ": mark-of-port; while [ ! -e /tmp/gate ]; do sleep 0.05; done; python3 -m http.server 9090"]}
-          healthcheck: {type: tcp, port: 9090, interval: 200ms}
+          healthcheck: {type: tcp, port: 9090, interval: 1s}
         client:
           executor: sandbox
           type: service
@@ -59,9 +59,9 @@ Feature: Health, inputs and results
           type: service
           resources: {cpu: {cores: 0.1}, ram: {size: 64MiB}, disk: {size: 16MiB}}
           execution: {type: sandbox, cmd: [/bin/sh, -c, ": mark-of-frail; while :; do sleep 0.05; done"]}
-          healthcheck: {type: command, exec: [/bin/sh, -c, "test ! -e /tmp/gate"], interval: 200ms, failure_threshold: 2}
+          healthcheck: {type: command, exec: [/bin/sh, -c, "test ! -e /tmp/gate"], interval: 1s, failure_threshold: 2}
       nodes:
-        place: {allocations: [frail]}
+        place: {allocations: [frail], lease: 10s}
       """
     When alice deploys the file "ensemble.yaml" as "frail"
     Then deployment "frail" is running

@@ -9,9 +9,9 @@ Feature: Leases
 
   Scenario: The orchestrator vanishes, and returns after its leases have ended
     When alice deploys
-      | deployment | allocation | script | type    | at  | lease |
-      | task       | task       | counts | task    | bob | 4s    |
-      | service    | service    | counts | service | bob | 4s    |
+      | deployment | allocation | script | type    | at  | lease | on loss |
+      | task       | task       | counts | task    | bob | 4s    | fail    |
+      | service    | service    | counts | service | bob | 4s    | fail    |
     Then the deployments are
       | deployment | status  |
       | task       | Running |
@@ -29,8 +29,8 @@ Feature: Leases
 
   Scenario: Work ends at its lease when neither daemon runs
     When alice deploys
-      | deployment | allocation | script | type | at  | lease |
-      | task       | task       | counts | task | bob | 4s    |
+      | deployment | allocation | script | type | at  | lease | on loss |
+      | task       | task       | counts | task | bob | 4s    | fail    |
     Then deployment "task" is running
     When the daemon of alice and bob is killed
     Then "task" counts on

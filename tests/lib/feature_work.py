@@ -35,15 +35,13 @@ class Ensemble:
         """With `timeout` the deployment must be placed within that time, less 15 seconds."""
         self.cluster, self.timeout, self.id, self.deployer = cluster, timeout, None, None
         self.number = next(NUMBERS)
-        self.allocations, self.nodes = {}, {}
-
-    def mark(self, name):
-        return f"work-{self.cluster.mark}-{self.number}-{name}"
+        self.allocations, self.nodes, self.marks = {}, {}, {}
 
     def add(self, name, script=COUNT, node="place", peer=None, **what):
         """An allocation; its node is pinned to the machine `peer`. `node` may be a dictionary with more of the node's members."""
         more, node = (node, node.pop("name", "place")) if isinstance(node, dict) else ({}, node)
-        self.allocations[name] = allocation(script, self.mark(name), **what)
+        self.marks[name] = f"work-{self.cluster.mark}-{self.number}-{name}"
+        self.allocations[name] = allocation(script, self.marks[name], **what)
         self.nodes.setdefault(node, {"allocations": []})["allocations"].append(name)
         self.nodes[node].update(more)
         if peer:
@@ -68,8 +66,10 @@ class Ensemble:
         return self.deployer.wait_deployment(self.id, states, timeout)
 
     def processes(self, name):
-        """The shells that run the allocation's script, on whichever machine."""
-        return [pid for pid, line in marked(self.mark(name)) if line[0].endswith("/sh")]
+        """The shells that run the allocation's script, on whichever machine. A child that is about to become another program still
+        has the command line of its parent."""
+        found = {pid: parent for pid, parent, line in marked(self.marks[name]) if line[0].endswith("/sh")}
+        return [pid for pid, parent in found.items() if parent not in found]
 
     def running(self, name, count=1):
         return wait_for(lambda: len(found := self.processes(name)) == count and (found or True),
@@ -108,13 +108,14 @@ class Ensemble:
 
 
 def marked(mark):
-    """(pid, arguments) of the processes whose command line has the mark."""
+    """(pid, parent, arguments) of the processes whose command line has the mark."""
     for entry in pathlib.Path("/proc").iterdir():
         if entry.name.isdigit():
             with contextlib.suppress(OSError):
                 line = (entry / "cmdline").read_bytes()
                 if mark.encode() in line:
-                    yield int(entry.name), line.decode(errors="replace").split("\0")
+                    parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+                    yield int(entry.name), parent, line.decode(errors="replace").split("\0")
 
 
 # --- what is left

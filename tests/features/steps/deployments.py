@@ -50,11 +50,11 @@ def a_network(context, user, first, second):
     context.user, context.providers = orchestrator, providers
 
 
-@step("{name:w} offers {cores:g} cores, {memory:d} MiB of memory and {disk:d} GiB of disk")
+@step("{name:w} offers {cores:g} cores, {memory:d} MiB of memory and {disk:g} GiB of disk")
 def offers(context, name, cores, memory, disk):
     machine = context.cluster.machines[name]
-    machine.cmd("/dms/node/onboarding/onboard", "--cpu", cores, "--ram", f"{memory}MiB", "--disk", f"{disk}GiB")
-    context.deployments.setdefault("offered", {})[name] = (cores, memory << 20, disk << 30)
+    machine.cmd("/dms/node/onboarding/onboard", "--cpu", cores, "--ram", f"{memory}MiB", "--disk", f"{round(disk * 1024)}MiB")
+    context.deployments.setdefault("offered", {})[name] = (cores, memory << 20, round(disk * 1024) << 20)
 
 
 @given("{name:w} is connected to {other:w}")

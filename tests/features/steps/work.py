@@ -19,8 +19,8 @@ def named(context, names):
 
 
 def work_of(context, name):
-    """The ensemble that has an allocation of that name."""
-    return next(ensemble for ensemble in context.ensembles.values() if name in ensemble.allocations)
+    """The ensemble that has, or had, an allocation of that name."""
+    return next(ensemble for ensemble in context.ensembles.values() if name in ensemble.marks)
 
 
 # --- deploying
@@ -62,10 +62,11 @@ def deploys(context, name):
 @when('{name:w} updates "{deployment}" to')
 def updates(context, name, deployment):
     old, new = context.ensembles[deployment], ensembles_of(context)[deployment]
-    new.id, new.deployer, new.number = old.id, old.deployer, old.number
+    new.id, new.deployer = old.id, old.deployer
     for known, allocation in old.allocations.items():  # what is not changed keeps its mark
         if known in new.allocations:
-            new.allocations[known]["execution"]["cmd"] = allocation["execution"]["cmd"]
+            new.allocations[known]["execution"], new.marks[known] = allocation["execution"], old.marks[known]
+    new.marks = old.marks | new.marks
     file = new.deployer.home / "update.yaml"
     file.write_text(new.text())
     context.machine = new.deployer
@@ -128,9 +129,9 @@ def deploys_file(context, name, file, deployment):
     ensemble = feature_work.Ensemble(context.cluster)
     ensemble.deployer = context.cluster.machines[name]
     ensemble.id = ensemble.deployer.must("deploy", "-f", ensemble.deployer.home / file).out.strip()
-    ensemble.mark = lambda allocation: f"mark-of-{allocation}"
     text = (ensemble.deployer.home / file).read_text()
     ensemble.allocations = dict.fromkeys(re.findall(r"^  ([\w-]+):\n    executor:", text, re.M))
+    ensemble.marks = {name: f"mark-of-{name}" for name in ensemble.allocations}
     context.ensembles = {**getattr(context, "ensembles", {}), deployment: ensemble}
 
 
@@ -151,7 +152,7 @@ def file_names_deployment(context, file, deployment, name):
     """One that was deployed by typing; its work carries the mark `job-description`."""
     ensemble = feature_work.Ensemble(context.cluster)
     ensemble.deployer, ensemble.id = context.machine, (context.machine.home / file).read_text().strip()
-    ensemble.allocations[name], ensemble.mark = {}, lambda _: "job-description"
+    ensemble.allocations[name], ensemble.marks[name] = {}, "job-description"
     context.ensembles = {**getattr(context, "ensembles", {}), deployment: ensemble}
 
 
@@ -375,7 +376,7 @@ def shut_all_down(context, name):
 
 
 def listed(context):
-    return set(context.answer.json["Deployments"])
+    return set(context.answer.json)
 
 
 @then("the answer lists the deployments")
