@@ -25,7 +25,7 @@ class RealEnvironment final : public cli::Environment {
   Result<void> edit(const std::string& path) override;
   Result<void> run_program(const std::vector<std::string>& words) override;
   Result<void> run_daemon(const config::Loaded& settings, const std::string& context, crypto::PrivateKey key) override;
-  Result<cli::Simulated> simulate(const std::string& scenario, std::optional<std::uint64_t> seed,
+  Result<cli::Simulated> simulate(const std::string& scenario, cli::SimulationOptions options,
                                   std::function<void(const std::string&)> progress) override;
 
  private:

@@ -34,12 +34,12 @@ double seconds(Duration duration) { return std::chrono::duration<double>(duratio
 
 }  // namespace
 
-Result<cli::Simulated> RealEnvironment::simulate(const std::string& scenario, std::optional<std::uint64_t> seed,
+Result<cli::Simulated> RealEnvironment::simulate(const std::string& scenario, cli::SimulationOptions options,
                                                  std::function<void(const std::string&)> progress) {
   TRY(sim::Scenario parsed, sim::Scenario::parse(scenario));
-  if (seed) parsed.seed = *seed;
+  if (options.seed) parsed.seed = *options.seed;
   const Interruptible interruptible;
-  if (!log::enabled(log::Level::debug)) log::set_level(log::Level::off);  // of thousands of nodes
+  log::set_level(options.log ? log::Level::debug : log::Level::off);
   const UnixTime begin = now();
   UnixTime next = begin + kProgressInterval;
   sim::Simulation simulation(parsed, [&](const sim::Report& so_far, Duration simulated, Duration planned) {

@@ -24,7 +24,8 @@ Result<void> sim(Session& session, const Arguments& arguments) {
   const std::string file = arguments.get("file", "");
   TRY(const auto seed, seed_of(arguments));
   TRY(const std::string scenario, read_file(file, kMaxScenario));
-  auto done = session.environment().simulate(scenario, seed, [&](const std::string& line) { session.note(line); });
+  auto done = session.environment().simulate(scenario, {seed, arguments.has("debug")},
+                                             [&](const std::string& line) { session.note(line); });
   if (!done) return fail(done.error(), "{}", file);
 
   if (const auto report = arguments.get("report")) TRY_VOID(write_file(*report, done->report + "\n", 0644));

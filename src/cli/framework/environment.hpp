@@ -38,6 +38,10 @@ struct DaemonAddress {
 /// Called with the user of the peer process, if it is known; an error ends the call.
 using CheckPeer = std::function<Result<void>(std::optional<UserId>)>;
 
+struct SimulationOptions {
+  std::optional<std::uint64_t> seed;  ///< instead of the scenario's
+  bool log = false;                   ///< the nodes log at level debug
+};
 /// What `nunet sim` found.
 struct Simulated {
   bool held = false;  ///< every property
@@ -80,9 +84,9 @@ class Environment {
   virtual Result<void> run_daemon(const config::Loaded& settings, const std::string& context,
                                   crypto::PrivateKey key) = 0;
 
-  /// `nunet sim`: runs a scenario, with this seed instead of its own if there is one. `progress` gets a line now and
+  /// `nunet sim`: runs a scenario. `progress` gets a line now and
   /// then. An interrupting user ends it with the report so far.
-  virtual Result<Simulated> simulate(const std::string& scenario, std::optional<std::uint64_t> seed,
+  virtual Result<Simulated> simulate(const std::string& scenario, SimulationOptions options,
                                      std::function<void(const std::string&)> progress) = 0;
 
   [[nodiscard]] virtual crypto::ScryptCost key_cost() const { return {}; }

@@ -92,10 +92,10 @@ class FakeEnvironment final : public Environment {
     ran = context;
     return {};
   }
-  Result<Simulated> simulate(const std::string& scenario, std::optional<std::uint64_t> seed,
+  Result<Simulated> simulate(const std::string& scenario, SimulationOptions options,
                              std::function<void(const std::string&)> progress) override {
     simulated_scenario = scenario;
-    simulated_seed = seed;
+    simulated_seed = options.seed;
     progress("half of it");
     return simulated;
   }

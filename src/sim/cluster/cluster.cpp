@@ -174,7 +174,7 @@ void Cluster::end_at_once(Machine& machine) {
 
 void Cluster::crash(Machine& machine) {
   end_at_once(machine);
-  machine.work_ = std::make_shared<executor::FakeHost>();
+  std::erase_if(machine.work_->works, [](const auto& entry) { return !entry.second.over; });
   ++machine.boots_;
 }
 

@@ -6,7 +6,7 @@
 //  2. Trust is set up as NuNet's documents describe it for organisations: each machine accepts what the organisation
 //     delegates, and holds a delegation of the organisation for itself.
 //  3. crash() is a loss of power: the machine's network fails at once, nothing that it does afterwards has an effect, and
-//     its work is gone. kill_daemon() is `kill -9`: the same, but the work lives on. restart() starts from what the
+//     what runs is gone; what has ended is on its disk. kill_daemon() is `kill -9`: the same, but the work lives on. restart() starts from what the
 //     machine had stored; after crash() it is another boot.
 //  4. Wiring::memory joins the machines by network::MemorySubstrate instead: for hundreds of machines, and for faults in
 //     messages (its tap). Everything above the network is the same.

@@ -62,29 +62,37 @@ TEST(Scenario, TheExamplesCanBeRead) {
 
 Scenario small() {
   Scenario scenario;
-  scenario.providers = 20;
-  scenario.users = 4;
-  scenario.deployments = 200;
-  scenario.duration = 20min;
-  scenario.settle = 30min;
+  scenario.providers = 12;
+  scenario.users = 3;
+  scenario.deployments = 40;
+  scenario.duration = 8min;
+  scenario.longest_task = 90s;
+  scenario.service_time = 3min;
   return scenario;
 }
 
 TEST(Simulation, WithoutFaultsEveryPropertyHolds) {
   const Report report = Simulation(small()).run();
   EXPECT_TRUE(report.held()) << report.summary();
-  EXPECT_EQ(report.submitted, 200U);
-  EXPECT_GT(report.completed, 150U) << report.summary();
-  EXPECT_GT(report.outputs, 100U) << report.summary();
-  EXPECT_GT(report.checks, 1000U);
+  EXPECT_EQ(report.submitted, 40U);
+  EXPECT_EQ(report.completed, 40U) << report.summary();
+  EXPECT_GT(report.outputs, 20U) << report.summary();
+  EXPECT_GT(report.checks, 400U);
 }
 
 TEST(Simulation, WithFaultsAndDishonestProvidersEveryPropertyHolds) {
-  const Report report =
-      Simulation(read_scenario(std::filesystem::path(DMS_SOURCE_DIR) / "docs/howto/scenarios/small.yaml")).run();
+  Scenario scenario = small();
+  scenario.seed = 3;
+  scenario.dishonest = 0.4;
+  scenario.loss = 0.01;
+  scenario.kills = scenario.partitions = 8;
+  scenario.power_losses = 3;
+  scenario.lease = 40s;
+  const Report report = Simulation(scenario).run();
   EXPECT_TRUE(report.held()) << report.summary();
-  EXPECT_GT(report.completed, 50U) << report.summary();
-  EXPECT_GT(report.kills + report.power_losses + report.partitions, 5U);
+  EXPECT_GT(report.completed, 20U) << report.summary();
+  EXPECT_GT(report.kills, 3U);
+  EXPECT_GT(report.partitions, 3U);
 }
 
 /// Runs that once found a fault.
@@ -104,9 +112,9 @@ TEST(Simulation, InFull) {
 
 TEST(Simulation, ASeedReplays) {
   Scenario scenario = small();
-  scenario.deployments = 20;
-  scenario.duration = 5min;
-  scenario.kills = 5;
+  scenario.deployments = 10;
+  scenario.duration = 4min;
+  scenario.kills = 10;
   scenario.loss = 0.02;
   Simulation first(scenario);
   Simulation second(scenario);
