@@ -29,8 +29,8 @@ Feature: Failed deployments
       | deployment  | allocation  | script | type | at | timeout |
       | unallocated | unallocated | true   | task |    | 60s     |
     And gus deploys
-      | deployment | allocation | script | type | at | lease | timeout |
-      | unrenewed  | unrenewed  | counts | task |    | 4s    | 60s     |
+      | deployment | allocation | script | type | at | lease | on loss | timeout |
+      | unrenewed  | unrenewed  | counts | task |    | 4s    | fail    | 60s     |
     And hal deploys
       | deployment | allocation | script | type | at | timeout |
       | unbid      | unbid      | true   | task |    | 60s     |
