@@ -208,6 +208,7 @@ class ScriptedProvider {
   }
   Task<protocol::AllocationLogsResponse> logs(protocol::AllocationLogsRequest request, const actor::Envelope&) {
     protocol::AllocationLogsResponse reply;
+    expire();
     const auto run = runs.find(request.allocation_name);
     if (run == runs.end()) {
       reply.error = "there is no such allocation";

@@ -169,7 +169,9 @@ Task<void> Endings::collect(std::string name) {
   SteadyTime reached = parts_.now();
   std::string given_up;
   for (;;) {
-    const Result<void> fetched = co_await collector_.fetch(name, true);
+    // What runs on behind a loss that counts as a failure is not waited for: it is stopped once its output is here.
+    const bool lost = std::ranges::count(parts_.record->lost, name) > 0;
+    const Result<void> fetched = co_await collector_.fetch(name, !lost);
     const AllocationManifest* entry = parts_.allocation(name);
     const bool wanted = entry != nullptr && is_final(entry->status) && !entry->collected;
     if (fetched || !wanted) break;
