@@ -177,7 +177,7 @@ TEST_F(DeploymentTest, ARefusedStartIsRevertedAndRepeatedLater) {
   ASSERT_TRUE(until([&] { return provider.reverts > 0 && provider.runs.empty(); }));
   provider.refuse_start.clear();
   ASSERT_TRUE(reaches(DeploymentStatus::running)) << deployment->record().error;
-  EXPECT_GE(a.lane().now() - begun, kProviderBackoff) << "the provider that failed gets no request for a while";
+  EXPECT_GE(a.lane().now() - begun, kPinnedBackoff) << "the provider that failed gets no request for a while";
   EXPECT_EQ(provider.starts, 2);
 }
 

@@ -8,13 +8,15 @@ using namespace protocol;
 
 Task<Result<Candidate>> Replacer::auction(Unplaced wanted, SteadyTime deadline) {
   CO_TRY(const std::unique_ptr<Auction> auction, Auction::open(parts_.actor, parts_.id()));
-  const auto excluded = [this, &wanted] {
+  jobs::Ensemble part = part_of(parts_.record.get(), wanted);
+  std::set<std::string> pinned;
+  for (const auto& [name, node] : part.nodes) pinned.insert(node.peer);
+  const auto excluded = [this, &wanted, &pinned] {
     std::set<std::string> peers = occupied(parts_.record.get(), wanted);
-    peers.merge(backoff_.excluded(parts_.now()));
+    peers.merge(backoff_.excluded(parts_.now(), pinned));
     return peers;
   };
   const Auction::Peers ask = excluded;
-  jobs::Ensemble part = part_of(parts_.record.get(), wanted);
   Task<Result<Candidate>> running = auction->run(std::move(part), deadline, ask);
   co_return co_await std::move(running);
 }

@@ -70,6 +70,8 @@ TEST(ProviderBackoff, EachFailureExcludesForLonger) {
   backoff.failed("p", at(0s));
   EXPECT_TRUE(backoff.excluded(at(29s)).contains("p"));
   EXPECT_FALSE(backoff.excluded(at(30s)).contains("p"));
+  EXPECT_TRUE(backoff.excluded(at(4s), {"p"}).contains("p"));
+  EXPECT_FALSE(backoff.excluded(at(5s), {"p"}).contains("p")) << "a pinned one has no substitute";
   backoff.failed("p", at(40s));
   EXPECT_TRUE(backoff.excluded(at(99s)).contains("p"));
   EXPECT_FALSE(backoff.excluded(at(100s)).contains("p"));
