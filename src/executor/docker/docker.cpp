@@ -68,13 +68,17 @@ Task<Result<void>> Docker::start(Request request) {
 }
 
 Task<Result<void>> Docker::begin(RunPtr run) {
-  auto making = [dir = run->request.results_dir] {
-    std::error_code outcome;
-    fs::create_directories(dir, outcome);
-    return outcome;
+  auto making = [request = &run->request]() -> Result<void> {
+    for (const fs::path& folder :
+         {request->results_dir, request->work_dir}) {  // the engine does not make what it mounts
+      if (folder.empty()) continue;
+      std::error_code ec;
+      fs::create_directories(folder, ec);
+      if (ec) return fail(Errc::io, "make the folder {}: {}", folder.string(), ec.message());
+    }
+    return {};
   };
-  const std::error_code ec = co_await offload(making);
-  if (ec) co_return fail(Errc::io, "make results_dir {}: {}", run->request.results_dir.string(), ec.message());
+  CO_TRY_VOID(co_await offload(making));
   CO_TRY(DockerLog log, DockerLog::open(run->request.results_dir, run->request.log_limit, LogFile::Begin::fresh));
   CO_TRY_VOID(co_await ensure_image(tagged_image(run->request.engine.params.image)));
   const std::string create = "/containers/create?name=" + url_encode(run->name);

@@ -118,6 +118,14 @@ TEST_F(DockerTest, AMissingEngineIsReportedWithTheRemedy) {
   EXPECT_TRUE(run(docker_.list())->empty());
 }
 
+TEST_F(DockerTest, TheFolderOfTheWorkIsMadeBeforeTheEngineMountsIt) {
+  net_.answers = {http(200, "{}"), http(404, R"({"message":"no"})"), http(204, "")};
+  Request request = docker_request(dir_, {"true"});
+  request.work_dir = dir_ / "job" / "work";
+  (void)run(docker_.start(request));
+  EXPECT_TRUE(fs::is_directory(request.work_dir));
+}
+
 TEST_F(DockerTest, RunsToItsEnd) {
   net_.answers = {http(200, "{}"),
                   http(201, R"({"Id":"abc"})"),
