@@ -476,6 +476,12 @@ Task<void> Allocations::sweep() {
     else if (!allocation->needs_resources() && parts_.services.resources.find(allocation->name()))
       unfreed.push_back(key);
   }
+  // What an allocation that could not be stored has left.
+  std::vector<std::string> unrecorded;
+  for (const auto& [name, reservation] : parts_.services.resources.list())
+    if (reservation.state == resources::State::allocated && !keys_.contains(name)) unrecorded.push_back(name);
+  for (const std::string& name : unrecorded)
+    if (creating_.empty() && !keys_.contains(name)) co_await free_after_end(name);
   for (const AllocationKey& key : unfreed) {
     const auto found = allocations_.find(key);
     if (found != allocations_.end() && !found->second->needs_resources())

@@ -23,6 +23,7 @@ class Orchestrator {
       done = lived.has_value();
       const Result<void> cleaned = co_await clean_up();
       if (!cleaned) log.push_back(cleaned.error().to_string());
+      if (!done) (void)co_await sleep_for(10s);
     }
   }
 

@@ -68,7 +68,10 @@ Task<Ack> Provider::revert(protocol::RevertRequest request, const actor::Envelop
     const AllocationKey key = allocation_key(ensemble, name);
     const auto named = request.incarnations.find(name);
     const bool any = named == request.incarnations.end() || named->second.empty();
-    if (any) co_await reservations_.cancel(key);
+    if (any) {
+      const Result<void> cancelled = co_await reservations_.cancel(key);
+      if (!cancelled && done) done = cancelled;
+    }
     if (!any && !allocations_.is_current(key, named->second)) continue;
     const Result<void> released = co_await allocations_.release(key);
     if (!released && done) done = released;

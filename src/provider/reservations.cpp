@@ -21,7 +21,7 @@ Task<Result<void>> Reservations::reserve(protocol::CommitRequest request, did::D
   const AllocationKey key = allocation_key(ensemble, request.allocation_name);
   CO_TRY(const Bids::Open bid, parts_.bids.open(ensemble));
   if (const auto old = reservations_.find(key); old != reservations_.end() && old->second.expires < now())
-    co_await remove(old);
+    CO_TRY_VOID(co_await remove(old));
   if (const auto same = reservations_.find(key);
       same != reservations_.end() &&
       same->second.resources == static_cast<const capability::Resources&>(request.resources) &&
@@ -81,33 +81,43 @@ Task<Result<Reservations::Reservation>> Reservations::claim(AllocationKey key, c
   co_return std::move(claimed);
 }
 
-Task<void> Reservations::cancel(AllocationKey key) {
+Task<Result<void>> Reservations::cancel(AllocationKey key) {
   Mutex::Lock lock = co_await stepping_.lock();
-  if (const auto found = reservations_.find(key); found != reservations_.end()) co_await remove(found);
+  const auto found = reservations_.find(key);
+  if (found == reservations_.end()) co_return Result<void>();
+  co_return co_await remove(found);
 }
 
 Task<void> Reservations::sweep() {
   Mutex::Lock lock = co_await stepping_.lock();
   for (auto it = reservations_.begin(); it != reservations_.end();) {
     const auto current = it++;
-    if (current->second.expires < now()) co_await remove(current);
+    if (current->second.expires < now()) (void)co_await remove(current);  // else at the next sweep
   }
 }
 
 Task<void> Reservations::close() {
   closed_ = true;
   Mutex::Lock lock = co_await stepping_.lock();
-  while (!reservations_.empty()) co_await remove(reservations_.begin());
+  for (auto it = reservations_.begin(); it != reservations_.end();) {
+    const auto current = it++;
+    (void)co_await remove(current);  // else at the next start
+  }
+  reservations_.clear();
+  count();
 }
 
-Task<void> Reservations::remove(std::map<AllocationKey, Reservation>::iterator reservation) {
+Task<Result<void>> Reservations::remove(std::map<AllocationKey, Reservation>::iterator reservation) {
   const std::string& name = reservation->second.name.text();
   const Result<void> freed = co_await parts_.resources.uncommit(name);
   // not_found: the manager has dropped it at its expiry.
-  if (!freed && !freed.error().is(Errc::not_found))
-    log::error("provider", "freeing the reserved resources of {}: {}", name, freed.error().to_string());
+  if (!freed && !freed.error().is(Errc::not_found)) {
+    log::warn("provider", "freeing the reserved resources of {}: {}", name, freed.error().to_string());
+    co_return fail(freed.error(), "freeing the reserved resources of {}", name);
+  }
   reservations_.erase(reservation);
   count();
+  co_return Result<void>();
 }
 
 }  // namespace dms::provider

@@ -48,8 +48,8 @@ class Reservations {
   Task<Result<void>> reserve(protocol::CommitRequest request, did::Did owner);
   /// Takes the reservation for an allocation that wants `wanted`; its resources are allocated from now on.
   Task<Result<Reservation>> claim(AllocationKey key, capability::Resources wanted);
-  /// Succeeds if there is no reservation.
-  Task<void> cancel(AllocationKey key);
+  /// Succeeds if there is no reservation. What cannot be freed stays reserved, and can be cancelled again.
+  Task<Result<void>> cancel(AllocationKey key);
   /// Cancels expired reservations.
   Task<void> sweep();
   Task<void> close();
@@ -59,7 +59,7 @@ class Reservations {
  private:
   [[nodiscard]] Result<void> check(const AllocationKey& key, const protocol::CommitRequest& request,
                                    const Bids::Open& bid) const;
-  Task<void> remove(std::map<AllocationKey, Reservation>::iterator reservation);
+  Task<Result<void>> remove(std::map<AllocationKey, Reservation>::iterator reservation);
   void count() { parts_.metrics.open_reservations.set(static_cast<std::int64_t>(reservations_.size())); }
   [[nodiscard]] UnixTime now() const { return parts_.root.lane().unix_now(); }
 

@@ -56,7 +56,7 @@ TEST_F(ReservationsTest, OneIdOfTwoOrchestratorsIsTwoReservations) {
   ASSERT_TRUE(bid(alice, "e"));
   ASSERT_TRUE(reserve(alice, "e", "task"));
   EXPECT_EQ(stored(), 2U);
-  run(reservations.cancel({bob.did(), "e_task"}));
+  EXPECT_TRUE(run(reservations.cancel({bob.did(), "e_task"})));
   EXPECT_EQ(stored(), 1U);
   const Result<std::string> name = claim(alice, "e_task");
   ASSERT_TRUE(name) << name.error().to_string();
@@ -116,11 +116,23 @@ TEST_F(ReservationsTest, ConcurrentStepsKeepTheManagerAndTheReservationsConsiste
   for (int i = 0; i < 12; ++i) {
     const std::string name = "t" + std::to_string(i);
     steps.spawn(ignore(reservations.reserve(commit_request("e", name, 1), alice.did())));
-    if (i % 3 == 0) steps.spawn(reservations.cancel({alice.did(), "e_" + name}));
+    if (i % 3 == 0) steps.spawn(ignore(reservations.cancel({alice.did(), "e_" + name})));
   }
   run(steps.join());
   EXPECT_EQ(reservations.size(), stored());
   EXPECT_EQ(reservations.size(), 8U);
+}
+
+TEST_F(ReservationsTest, WhatCannotBeFreedStaysReservedAndIsCancelledAgain) {
+  ASSERT_TRUE(bid(alice, "e"));
+  ASSERT_TRUE(reserve(alice, "e", "task"));
+  store->set_write_fault([]() -> Result<void> { return fail(Errc::io, "no space left"); });
+  EXPECT_TRUE(run(reservations.cancel({alice.did(), "e_task"})).error().is(Errc::io));
+  EXPECT_EQ(reservations.size(), 1U);
+  store->set_write_fault({});
+  EXPECT_TRUE(run(reservations.cancel({alice.did(), "e_task"})));
+  EXPECT_EQ(stored(), 0U);
+  EXPECT_TRUE(reserve(alice, "e", "task"));
 }
 
 TEST_F(ReservationsTest, AfterCloseNothingIsReservedOrClaimed) {
