@@ -26,7 +26,7 @@ Task<Result<void>> Provider::start() {
       [this](actor::Envelope envelope) { return on_bid_request(std::move(envelope)); },
       protocol::behaviour_options(protocol::kBidRequest)));
   CO_TRY_VOID(serve(root_, protocol::kCommit, *this, &Provider::commit));
-  CO_TRY_VOID(serve(root_, protocol::kAllocate, allocations_, &Allocations::allocate));
+  CO_TRY_VOID(serve(root_, protocol::kAllocate, *this, &Provider::allocate));
   CO_TRY_VOID(serve(root_, protocol::kRenew, allocations_, &Allocations::renew));
   CO_TRY_VOID(serve(root_, protocol::kAllocationsList, allocations_, &Allocations::list));
   CO_TRY_VOID(serve(root_, protocol::kRevert, *this, &Provider::revert));
@@ -56,6 +56,14 @@ Task<void> Provider::on_bid_request(actor::Envelope envelope) {
 Task<Ack> Provider::commit(protocol::CommitRequest request, const actor::Envelope& envelope) {
   Ack reply = co_await reservations_.commit(std::move(request), envelope);
   co_await allocations_.heard_from(envelope.from.did);
+  co_return reply;
+}
+
+Task<protocol::AllocateResponse> Provider::allocate(protocol::AllocateRequest request,
+                                                    const actor::Envelope& envelope) {
+  const EnsembleKey ensemble{envelope.from.did, request.ensemble_id};
+  protocol::AllocateResponse reply = co_await allocations_.allocate(std::move(request), envelope);
+  if (reply.ok) bids_.withdraw(ensemble);  // it has served its purpose, and counts no longer against the owner's quota
   co_return reply;
 }
 

@@ -30,6 +30,7 @@ class Provider {
 
  private:
   Task<protocol::Ack> commit(protocol::CommitRequest request, const actor::Envelope& envelope);
+  Task<protocol::AllocateResponse> allocate(protocol::AllocateRequest request, const actor::Envelope& envelope);
   Task<void> on_bid_request(actor::Envelope envelope);
   /// Withdraws the bid, cancels reservations and releases allocations of the sender.
   Task<protocol::Ack> revert(protocol::RevertRequest request, const actor::Envelope& envelope);

@@ -11,11 +11,10 @@ TEST_F(WholeProvider, FromTheBidToTheRevertForTwoOrchestratorsWithOneId) {
   allocate(bob);
   allocate(alice);
   EXPECT_EQ(provider->allocations(), 2U);
-  EXPECT_EQ(provider->bids(), 2U);
+  EXPECT_EQ(provider->bids(), 0U) << "what is allocated needs no bid";
   protocol::RevertRequest revert{.ensemble_id = "e", .allocations = {"task"}};
   ASSERT_TRUE(call(bob, protocol::kRevert, revert)->ok);
   EXPECT_EQ(provider->allocations(), 1U);
-  EXPECT_EQ(provider->bids(), 1U);
   ASSERT_TRUE(call(alice, protocol::kRevert, revert)->ok);
   EXPECT_EQ(resources->list().size(), 0U);
   EXPECT_EQ(provider->metrics().bids.value(), 2U);
