@@ -36,7 +36,8 @@ Command root_command() {
                    .help = "key and capability context, for commands that use one",
                    .known = Known::contexts}},
       .children = {key_commands(), cap_commands(), run_command(), deploy_command(), deployment_commands(),
-                   actor_commands(), net_commands(), config_commands(), sim_command(), version_command(), completion_command()}};
+                   actor_commands(), net_commands(), config_commands(), sim_command(), version_command(),
+                   completion_command()}};
 }
 
 int complete(std::span<const std::string> words, Streams streams, Environment& environment) {
