@@ -192,7 +192,8 @@ struct Life : ProviderWorld {
       if (kills) killed = true;
       if (fault == Fault::kill_after && now == at) return {};
       if (fault == Fault::one_write && now > at) return {};
-      if (fault == Fault::full_disk && now > at + 12) return {};
+      if (fault == Fault::full_disk && w.world.now() >= full_since.value_or(w.world.now()) + 2min) return {};
+      if (fault == Fault::full_disk && !full_since) full_since = w.world.now();
       return fail(Errc::io, "no space left on device");
     });
   }
@@ -251,6 +252,7 @@ struct Life : ProviderWorld {
 
   std::unique_ptr<Provider> provider;
   int writes = 0;
+  std::optional<SteadyTime> full_since;  ///< for two minutes
   bool killed = false;
   std::set<executor::ExecutionId> seen;
   std::set<executor::ExecutionId> gone;
