@@ -78,6 +78,7 @@ Task<void> Endings::on_report(std::string name, AllocationReport report) {
   end.reason = report.reason;
   end.out_size = report.out_size;
   end.err_size = report.err_size;
+  end.whole = report.out_size == 0 && report.err_size == 0;
   const Result<void> concluded = co_await conclude(name, std::move(end));
   if (!concluded)
     log::info("orchestrator", "{}: the end of {} is not stored yet: {}", parts_.id(), name,
@@ -167,6 +168,7 @@ void Endings::resume() {
 Task<void> Endings::collect(std::string name) {
   Duration pause = kCollectPause;
   SteadyTime reached = parts_.now();
+  std::optional<SteadyTime> refused_since;
   std::string given_up;
   for (;;) {
     // What runs on behind a loss that counts as a failure is not waited for: it is stopped once its output is here.
@@ -178,7 +180,12 @@ Task<void> Endings::collect(std::string name) {
     if (fetched.error().is(Errc::cancelled)) co_return;
     if (fetched.error().is(Errc::io)) reached = parts_.now();
     const std::string why = fetched.error().to_string();
-    if (parts_.now() - reached > kCollectPatience) {
+    if (!fetched.error().is(Errc::permission_denied))
+      refused_since.reset();
+    else if (!refused_since)
+      refused_since = parts_.now();
+    const bool refuses = refused_since && parts_.now() - *refused_since > kRefusalPatience;
+    if (refuses || parts_.now() - reached > kCollectPatience) {
       given_up = why;
       break;
     }

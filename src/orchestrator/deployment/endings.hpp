@@ -9,7 +9,8 @@
 //     without that it is an end, with the provider's reason.
 //  3. Output that came whole with the notice is stored with it. All other output is collected by pages (collector.hpp),
 //     repeated with growing pauses: a full disk here is waited out, the provider keeps the output meanwhile; a provider
-//     that is not reached for kCollectPatience is given up, and the allocation says so.
+//     that is not reached for kCollectPatience, or refuses for kRefusalPatience because it has no output, is given up, and
+//     the allocation says so.
 //  4. When the output is here, that is stored together with the request to release the run (cleaner.hpp).
 //
 // Threads: the deployment's lane. Cancellation: what has begun is taken up by resume().
@@ -27,6 +28,7 @@ namespace dms::orchestrator {
 inline constexpr Duration kCollectPause = 1s;
 inline constexpr Duration kMaxCollectPause = 1min;
 inline constexpr Duration kCollectPatience = 30min;
+inline constexpr Duration kRefusalPatience = 1min;
 
 class Endings {
  public:

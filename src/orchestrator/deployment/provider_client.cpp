@@ -139,7 +139,8 @@ Task<Result<AllocationLogsResponse>> ProviderClient::request_logs(actor::Handle 
   Result<AllocationLogsResponse> reply =
       co_await call(actor_, kAllocationLogs, provider, request, std::nullopt, path_of(kAllocationLogs, deployment_));
   if (!reply) co_return fail(reply.error(), "fetching the output of {}", name);
-  if (!reply->error.empty()) co_return fail(Errc::not_found, "fetching the output of {}: {}", name, reply->error);
+  if (!reply->error.empty())
+    co_return fail(Errc::permission_denied, "fetching the output of {}: refused: {}", name, reply->error);
   co_return std::move(reply);
 }
 

@@ -67,6 +67,10 @@ Task<Result<void>> Replacer::place_node(std::string node) {
   Unplaced wanted = unplaced(parts_.record.get());
   std::erase_if(wanted, [&](const auto& pair) { return pair.first != node; });
   if (wanted.empty()) co_return Result<void>();
+  // No bid of it would count, which is no reason to move what runs there.
+  const NodeManifest* placed = parts_.node(node);
+  if (placed != nullptr && backoff_.excluded(parts_.now(), {placed->peer}).contains(placed->peer))
+    co_return fail(Errc::limit_exceeded, "node {} waits: a request to its machine has just failed", node);
   // One round, and what the requests after it may take.
   const SteadyTime deadline = parts_.now() + kBidRound + 1s;
   Result<Candidate> candidate = co_await auction(wanted, deadline);

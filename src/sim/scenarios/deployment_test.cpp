@@ -270,6 +270,7 @@ TEST_F(TwoOrchestrators, AnotherOrchestratorThatUsesTheIdOfARunningEnsembleDoesN
   protocol::AllocateRequest allocate;
   allocate.ensemble_id = id;
   protocol::AllocationConfig& config = allocate.allocations["task"];
+  config.executor = jobs::ExecutorType::null;
   config.resources = one_task(1, 512).allocations["task"].resources;
   config.execution.type = "null";
   const auto allocated = cluster.call(other, provider, protocol::kAllocate, allocate);
