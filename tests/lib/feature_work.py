@@ -103,7 +103,8 @@ class Ensemble:
         numbers = lines[1:last]
         wrong = next((i for i, line in enumerate(numbers) if line != str(i + 1)), None)
         around = "" if wrong is None else f"; line {wrong + 2} of {len(lines)} and what is near: {lines[max(0, wrong - 1):wrong + 4]}"
-        whole = numbers and lines[0] == "begin" and wrong is None and (last < len(lines) or not ended)
+        # Work whose gate was open already has counted nothing.
+        whole = lines[:1] == ["begin"] and wrong is None and (last < len(lines) or (numbers and not ended))
         assert whole, f"{name}: {len(lines)} lines, begins with {lines[:2]}, ends with {lines[-2:]}{around}"
 
 
