@@ -49,7 +49,7 @@ struct RevocationsTest : testing::Test {
     ucan::Grant grant;
     grant.subject = to;
     grant.capabilities = ucan::parse_capabilities({kWork}).value();
-    grant.expires = w.world.unix_now() + lifetime.value_or(24h);
+    grant.expires = w.world.unix_now() + lifetime.value_or(3h);
     return by.grant(ucan::Action::delegate, grant).value();
   }
   void accept_organisation(actor::TestNode& node) {
@@ -187,7 +187,7 @@ TEST_F(RevocationsTest, ANodeThatWasCutOffLearnsItLaterAndRepetitionsAreSuppress
   w.settle(12 * kRepublish);
   EXPECT_GE(published, 3 * 6U);
   EXPECT_LE(published, 3 * 16U);
-  w.settle(24h);
+  w.settle(3h);
   published = 0;
   w.settle(2 * kRepublish);
   EXPECT_EQ(published, 0U) << "it has expired with the token that it revokes";
