@@ -202,8 +202,9 @@ LogPage read_log_page(const fs::path& folder, std::string_view name, std::uint64
     if (next != starts.begin()) --next;
     bool stable = true;
     for (bool more = true; more && stable && next != starts.end(); ++next) {
-      const OpenSegment segment =
-          *next == newest.start ? std::move(newest) : open_segment(opened, name, *next, O_RDONLY);
+      OpenSegment older;
+      if (*next != newest.start) older = open_segment(opened, name, *next, O_RDONLY);
+      const OpenSegment& segment = *next == newest.start ? newest : older;
       stable = static_cast<bool>(segment.file);
       more = stable && take(page, segment, max_bytes);
     }

@@ -7,6 +7,7 @@
 #include <netpacket/packet.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cerrno>

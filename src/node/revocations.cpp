@@ -126,8 +126,9 @@ Task<void> Revocations::look_for_peers() {
     if (!slept) co_return;
     std::vector<crypto::PeerId> peers = root_.system().network.peers();
     pause = peers.empty() ? std::min(pause * 2, kLookForPeers) : kLookForPeers;
-    if (!peers.empty() && alone) ask(std::move(peers));
-    alone = peers.empty();
+    const bool none = peers.empty();
+    if (!none && alone) ask(std::move(peers));
+    alone = none;
   }
 }
 

@@ -1,4 +1,6 @@
 // The rules for how the work of an allocation runs: health checks, dependencies, inputs and results.
+#include <set>
+
 #include "jobs/ensemble/health_endpoint.hpp"
 #include "jobs/ensemble/rules.hpp"
 #include "jobs/ensemble/work_path.hpp"
