@@ -81,7 +81,7 @@ struct System {
   RateLimiter limiter;
   Registry registry;
   Metrics metrics;
-  SteadyTime next_clock_warning{};  ///< one line in kClockWarningPause, whoever the senders are
+  SteadyTime next_clock_warning{};  ///< one line in kClockWarningPause, for all senders together
 
   void register_metrics(metrics::Registry& into) { metrics.register_with(into, limiter, registry); }
 };

@@ -65,7 +65,7 @@ struct Account {
 
 TEST_F(ConfigFile, OnlySettingsWithAnEffectThatAreNotSecretAreShown) {
   Section planned;
-  planned.settings = {unused("apm.api_key", std::string(), "nobody reads it")};
+  planned.settings = {unused("apm.api_key", std::string(), "not used by this program")};
   sources_.registry = std::make_shared<const Registry>(
       std::vector{section<Rest>(), section<Logs>(), section<Account>(), std::move(planned)});
   const auto loaded =

@@ -227,7 +227,7 @@ class Executor {
 
   /// See (5): the executions that were taken up. Before the first start(). The others of `known` are gone.
   virtual Task<Result<std::vector<ExecutionId>>> recover(std::vector<Request> known) = 0;
-  /// Lets go of every execution; they continue. Before the destructor.
+  /// Stops managing the executions, which continue. Before the destructor.
   virtual Task<void> close() = 0;
 
  protected:

@@ -3,7 +3,7 @@
 // The parts, in the order of a deployment: Bids, Reservations, Allocations; beside them Grants, LocalNames and
 // Housekeeping. Each header is the contract of its part.
 //
-// Every reply is sent after the change that it reports is stored. Allocations survive the daemon: close() lets go of them,
+// Every reply is sent after the change that it reports is stored. Allocations survive the daemon: close() leaves them running,
 // start() takes them up (record.hpp). Bids and reservations do not; they expire soon. Threads: the node's lane.
 // Attacks: a request reaches a part only with tokens that allow its behaviour; what an orchestrator holds here is
 // looked up by its DID (keys.hpp).

@@ -1,25 +1,16 @@
 // Unpacks arbitrary bytes. Nothing may appear outside of the folder; what was unpacked can be packed again.
-#include <unistd.h>
-
 #include <cstdlib>
 
 #include "base/file.hpp"
 #include "base/remove_tree.hpp"
 #include "transfer/archive.hpp"
+#include "transfer/fuzz_folder.hpp"
 
 namespace {
 
 const std::filesystem::path& folder() {
-  static const std::filesystem::path made = [] {
-    std::error_code ignored;
-    const bool in_memory = std::filesystem::is_directory("/dev/shm", ignored);
-    std::string name = (in_memory ? std::filesystem::path("/dev/shm") : std::filesystem::temp_directory_path()) /
-                       "archive-fuzz-XXXXXX";
-    if (::mkdtemp(name.data()) == nullptr) std::abort();
-    std::atexit([] { std::filesystem::remove_all(folder()); });
-    return std::filesystem::path(name);
-  }();
-  return made;
+  static const dms::transfer::FuzzFolder made("archive-fuzz");
+  return made.path;
 }
 
 std::size_t entries(const std::filesystem::path& path) {

@@ -1,27 +1,18 @@
 // What a sender writes, read as a receiver reads it; and what a receiver writes.
-#include <unistd.h>
-
 #include <cstdlib>
 #include <filesystem>
 
 #include "simulation/scripted_stream.hpp"
 #include "simulation/sim_world.hpp"
 #include "transfer/fetch.hpp"
+#include "transfer/fuzz_folder.hpp"
 #include "transfer/wire.hpp"
 
 namespace {
 
 const std::filesystem::path& folder() {
-  static const std::filesystem::path made = [] {
-    std::error_code ignored;
-    const bool in_memory = std::filesystem::is_directory("/dev/shm", ignored);
-    std::string name = (in_memory ? std::filesystem::path("/dev/shm") : std::filesystem::temp_directory_path()) /
-                       "transfer-fuzz-XXXXXX";
-    if (::mkdtemp(name.data()) == nullptr) std::abort();
-    std::atexit([] { std::filesystem::remove_all(folder()); });
-    return std::filesystem::path(name);
-  }();
-  return made;
+  static const dms::transfer::FuzzFolder made("transfer-fuzz");
+  return made.path;
 }
 
 }  // namespace

@@ -4,7 +4,7 @@
 //  1. A container is named and labelled as NuNet's Go implementation does: nunet-executor=<id>, nunet-jobID=<id>_<job>,
 //     nunet-executionID=<id>_<job>_<execution>, which is also its name. The id belongs to the daemon and stays the same
 //     over restarts, so recover() finds what an earlier process left. The engine keeps containers while no daemon runs;
-//     close() lets go of them. recover() takes up the known ones that run or have ended, and removes all others.
+//     close() leaves them running. recover() takes up the known ones that run or have ended, and removes all others.
 //  2. Only images of the provider's registries run (image_name.hpp). A missing image is pulled; a present one is used.
 //  3. Limits: NanoCPUs, memory without swap beyond it, number of processes. The engine enforces them.
 //  4. No new privileges, no raw sockets, no device nodes, no file capabilities; no network unless Request::network.

@@ -328,7 +328,7 @@ class DockerEngineTest : public ::testing::TestWithParam<const char*> {
     options.processes = &processes_;
     return std::make_unique<Docker>(runtime_.runtime(), options);
   }
-  /// A new daemon after the old one has let go.
+  /// A new daemon after close() of the old one.
   void restart() {
     runtime_.run(docker_->close());
     docker_ = make();

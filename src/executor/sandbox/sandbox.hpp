@@ -119,7 +119,7 @@ class Sandbox final : public ExecutorBase {
   std::string enforcement_;
   Residue residue_;
   Nursery undoing_;   // starts that failed; close() waits for them
-  Nursery watching_;  // the executions; close() lets go of them
+  Nursery watching_;  // the executions; close() leaves them running
 };
 
 }  // namespace dms::executor

@@ -62,7 +62,7 @@ class SandboxTest : public ::testing::Test {
     }
     return found;
   }
-  /// A new daemon after the old one has let go.
+  /// A new daemon after close() of the old one.
   std::vector<ExecutionId> restart(std::vector<Request> known) {
     runtime_.run(sandbox_->close());
     sandbox_.reset();
