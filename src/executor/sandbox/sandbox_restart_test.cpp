@@ -235,28 +235,30 @@ TEST(SandboxRestartDaemon, DISABLED_Starts) {
 }
 
 TEST_F(SandboxRestartTest, ADaemonThatIsKilledAtAnyMomentLeavesNothingUnknown) {
-  const std::string self = fs::read_symlink("/proc/self/exe");
-  int taken = 0;
-  int nothing = 0;
-  for (auto moment = 0us; moment < 60ms; moment += 1500us) {
-    fs::remove(dir_ / "started");
-    fs::remove(dir_ / "running");
+  const auto started = dir_ / "started";
+  const auto running = dir_ / "running";
+  const auto daemon = [&] {
+    fs::remove(started);
+    fs::remove(running);
     ProcessSpec spec;
     spec.argv = {"/proc/self/exe", "--gtest_filter=SandboxRestartDaemon.*", "--gtest_also_run_disabled_tests"};
     const char* path = ::getenv("PATH");
     spec.env = {fmt::format("PATH={}", path == nullptr ? "" : path), "NUNET_TEST_SANDBOX=" + dir_.string()};
-    auto daemon = processes_.spawn(std::move(spec));
-    ASSERT_TRUE(daemon);
-    ASSERT_TRUE(until([&] { return fs::exists(dir_ / "started"); }));
-    (void)runtime_.run(with_timeout(moment, (*daemon)->wait()));
-    ASSERT_TRUE((*daemon)->kill(SIGKILL));
-    ASSERT_TRUE(runtime_.run((*daemon)->wait()));
-    const bool was_running = fs::exists(dir_ / "running");
+    auto process = processes_.spawn(std::move(spec));
+    EXPECT_TRUE(process);
+    EXPECT_TRUE(until([&] { return fs::exists(started); }));
+    return std::move(*process);
+  };
+  const auto kill = [&](auto& process) {
+    ASSERT_TRUE(process->kill(SIGKILL));
+    ASSERT_TRUE(runtime_.run(process->wait()));
+  };
+  const auto take_up = [&] {
+    const bool was_running = fs::exists(running);
     const std::size_t recovered = restart({request("sleep 1000")}).size();
     if (was_running) {
       EXPECT_EQ(recovered, 1u) << "a completed start is taken up";
     }
-    ++(recovered == 1 ? taken : nothing);
     ASSERT_TRUE(until([&] { return shims().size() <= recovered; })) << "a shim's child looks like it for a moment";
     if (groups()) {
       EXPECT_LE(groups()->list().size(), recovered);
@@ -264,9 +266,23 @@ TEST_F(SandboxRestartTest, ADaemonThatIsKilledAtAnyMomentLeavesNothingUnknown) {
     remove_all(*sandbox_);
     until_state_is_empty();
     ASSERT_TRUE(until([&] { return shims().empty(); }));
+  };
+
+  // The length of a start on this machine, as it is now.
+  auto first = daemon();
+  const auto begin = std::chrono::steady_clock::now();
+  ASSERT_TRUE(until([&] { return fs::exists(running); }));
+  const auto length = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - begin);
+  kill(first);
+  take_up();
+
+  constexpr int kMoments = 40;
+  for (int i = 0; i < kMoments; ++i) {
+    auto process = daemon();
+    (void)runtime_.run(with_timeout(length * i / (kMoments - 1), process->wait()));
+    kill(process);
+    take_up();
   }
-  EXPECT_GT(taken, 0);
-  EXPECT_GT(nothing, 0);
 }
 
 // ----------------------------------------------------------------------------------------------------- damaged records
