@@ -213,26 +213,28 @@ TEST_F(SandboxRestartTest, TheShimIsSmall) {
 
 // --------------------------------------------------------------------------------------- a daemon that is really killed
 
-/// A daemon of the next test: starts what it is told and waits to be killed.
-TEST(SandboxRestartDaemon, DISABLED_Starts) {
-  const char* dir = ::getenv("NUNET_TEST_SANDBOX");
-  ASSERT_NE(dir, nullptr);
+}  // namespace
+
+int run_test_daemon(const fs::path& dir) {
   RealRuntime runtime;
   RealProcesses processes(runtime.runtime().lane);
   SandboxOptions options;
-  options.state_dir = fs::path(dir) / "state";
+  options.state_dir = dir / "state";
   Sandbox sandbox(runtime.runtime().lane, processes, options);
   Request r;
   r.job_id = "allocation";
   r.execution_id = ExecutionId("job-1");
   r.engine.type = "sandbox";
   r.engine.params.cmd = {"sh", "-c", "echo ready; sleep 1000"};
-  r.results_dir = fs::path(dir) / "results/job-1";
-  std::ofstream(fs::path(dir) / "started") << "now";
+  r.results_dir = dir / "results/job-1";
+  std::ofstream(dir / "started") << "now";
   (void)runtime.run(sandbox.start(r));
-  std::ofstream(fs::path(dir) / "running") << "now";
+  std::ofstream(dir / "running") << "now";
   (void)runtime.run(sleep_for(1000s));
+  return 0;
 }
+
+namespace {
 
 TEST_F(SandboxRestartTest, ADaemonThatIsKilledAtAnyMomentLeavesNothingUnknown) {
   const auto started = dir_ / "started";
@@ -241,9 +243,9 @@ TEST_F(SandboxRestartTest, ADaemonThatIsKilledAtAnyMomentLeavesNothingUnknown) {
     fs::remove(started);
     fs::remove(running);
     ProcessSpec spec;
-    spec.argv = {"/proc/self/exe", "--gtest_filter=SandboxRestartDaemon.*", "--gtest_also_run_disabled_tests"};
+    spec.argv = {"/proc/self/exe", "--daemon", dir_.string()};
     const char* path = ::getenv("PATH");
-    spec.env = {fmt::format("PATH={}", path == nullptr ? "" : path), "NUNET_TEST_SANDBOX=" + dir_.string()};
+    spec.env = {fmt::format("PATH={}", path == nullptr ? "" : path)};
     auto process = processes_.spawn(std::move(spec));
     EXPECT_TRUE(process);
     EXPECT_TRUE(until([&] { return fs::exists(started); }));

@@ -121,8 +121,11 @@ class SandboxTest : public ::testing::Test {
   /// Polls the condition; false after 20 s.
   template <class Condition>
   bool until(const Condition& condition) {
-    for (int i = 0; i < 10'000 && !condition(); ++i) (void)runtime_.run(sleep_for(2ms));
-    return condition();
+    for (int i = 0; i < 10'000; ++i) {
+      if (condition()) return true;
+      (void)runtime_.run(sleep_for(2ms));
+    }
+    return false;
   }
   State state(std::string id = "job-1") { return runtime_.run(sandbox_->status(ExecutionId(id)))->state; }
 
@@ -133,5 +136,8 @@ class SandboxTest : public ::testing::Test {
   RealProcesses processes_{runtime_.runtime().lane};
   std::unique_ptr<Sandbox> sandbox_;
 };
+
+/// A daemon that starts work in `dir` and waits to be killed; main_test.cpp runs it for `--daemon DIR`.
+int run_test_daemon(const fs::path& dir);
 
 }  // namespace dms::executor
