@@ -90,6 +90,8 @@ Feature: Full disks and wrong clocks
       | machine | offset |
       | bob     | +600   |
       | bob     | -600   |
+      | alice   | +600   |
+      | alice   | -600   |
 
   @faketime
   Scenario: A provider whose clock is off by ten minutes is passed over, and its log says why

@@ -87,3 +87,40 @@ Feature: Cancelled and changed deployments
     Then deployment "web" is completed
     And the output of "kept" has no gap
     And nothing is left at bob and carol
+
+  @workflow-definition
+  Scenario: The nodes of a running deployment are added, changed, moved and removed
+    Given bob offers 1 cores, 512 MiB of memory and 1 GiB of disk
+    And carol offers 1 cores, 512 MiB of memory and 1 GiB of disk
+    When alice deploys
+      | deployment | allocation | node   | script | type    | at    | memory |
+      | web        | kept       | first  | counts | service | bob   | 32     |
+      | web        | changed    | first  | counts | service | bob   | 32     |
+      | web        | dropped    | second | counts | service | carol | 32     |
+    Then deployment "web" is running
+    And "kept" counts on
+    And bob has reserved 32 MiB for "changed"
+    When alice updates "web" to
+      | deployment | allocation | node   | script | type    | at    | memory |
+      | web        | kept       | first  | counts | service | bob   | 32     |
+      | web        | changed    | first  | counts | service | bob   | 48     |
+      | web        | added      | third  | counts | service |       | 32     |
+    Then it succeeds
+    And bob has reserved 48 MiB for "changed"
+    And "changed" runs at bob
+    And "added" runs at carol
+    And "dropped" does not run
+    And "kept" has the same run as before
+    When alice updates "web" to
+      | deployment | allocation | node   | script | type    | at    | memory |
+      | web        | kept       | first  | counts | service | carol | 32     |
+      | web        | changed    | first  | counts | service | carol | 48     |
+    Then it succeeds
+    And "kept" runs at carol
+    And "changed" runs at carol
+    And "added" does not run
+    And nothing is left at bob
+    When alice shuts "web" down
+    Then deployment "web" is completed
+    And the output of "kept" has no gap
+    And nothing is left at bob and carol

@@ -1,6 +1,7 @@
 """Work that goes on whatever happens to daemons, disks, clocks and connections."""
 
 import contextlib
+import json
 import re
 import threading
 
@@ -25,7 +26,7 @@ def work_of(context, name):
 
 # --- deploying
 
-NOT_OF_ALLOCATION = ("deployment", "allocation", "at", "needs", "lease", "on loss", "timeout")
+NOT_OF_ALLOCATION = ("deployment", "allocation", "node", "at", "needs", "lease", "on loss", "timeout")
 
 
 def columns(row):
@@ -45,7 +46,7 @@ def ensembles_of(context):
     made = {}
     for row in context.table:
         ensemble = made.setdefault(row["deployment"], feature_work.Ensemble(context.cluster))
-        node = {"name": row["at"] or "place"} | {key: row[name] for key, name in (("lease", "lease"), ("on_loss", "on loss")) if row.get(name)}
+        node = {"name": row.get("node") or row["at"] or "place"} | {key: row[name] for key, name in (("lease", "lease"), ("on_loss", "on loss")) if row.get(name)}
         ensemble.timeout = row.get("timeout") or ensemble.timeout
         ensemble.add(row["allocation"], node=node, peer=context.cluster.machines.get(row["at"]), **columns(row))
     return made
@@ -198,7 +199,7 @@ def runs_at(context, name, provider):
     ensemble, peer = work_of(context, name), context.cluster.machines[provider].peer_id()
 
     def there():
-        found = ensemble.status()["Allocations"].get(name, {})
+        found = ensemble.status().get("Allocations", {}).get(name, {})
         return found.get("peer") == peer and found.get("status") == "running"
     wait_for(there, f"{name} runs at {provider}", 60)
     ensemble.running(name)
@@ -239,6 +240,13 @@ def output_has_no_gap(context, name):
 @then("nothing is left at {names}")
 def nothing_is_left(context, names):
     in_parallel(feature_work.nothing_is_left, named(context, names))
+
+
+@then("{name:w} has swept away what it kept")
+def has_swept(context, name):
+    """Providers sweep once in a minute."""
+    machine = context.cluster.machines[name]
+    wait_for(lambda: not feature_work.allocations_at(machine), f"{name} has no allocation", 150)
 
 
 @then("nothing runs at {names}")
@@ -294,6 +302,11 @@ def grants_leases(context, least):
     context.cluster.settings["job"] = {"min_lease": least}
 
 
+@given("providers grant leases of {least} and more, and keep what has ended for {retention}")
+def grants_leases_and_keeps(context, least, retention):
+    context.cluster.settings["job"] = {"min_lease": least, "retention": retention}
+
+
 @then('{bidder:w} has bid for "{deployment}"')
 def has_bid(context, bidder, deployment):
     ensemble, peer = context.ensembles[deployment], context.cluster.machines[bidder].peer_id()
@@ -325,6 +338,42 @@ def exit_code_is(context, name, code):
     assert status["Allocations"][name]["exit_code"] == code, status
 
 
+@then('{provider:w} has reserved {memory:d} MiB for "{name}"')
+def reserved_for(context, provider, memory, name):
+    def sizes():
+        found = feature_work.allocations_at(context.cluster.machines[provider])
+        return [entry["resources"]["ram"]["size"] for entry in found if entry["id"].endswith(name)]
+    wait_for(lambda: sizes() == [memory << 20], f"{provider} has reserved {memory} MiB for {name}")
+
+
+# --- providers that do not keep to the protocol
+
+@given("daemons log what they do in detail")
+def logs_in_detail(context):
+    """A setting of the machines that come after it."""
+    context.cluster.settings["general"] = {"debug": True}
+
+
+@then('{provider:w} has told the end of "{name}" {count:d} times without an answer')
+def has_told(context, provider, name, count):
+    log = context.cluster.machines[provider].log
+    wait_for(lambda: len(re.findall(f"of the end of \\S*{name}:", log.read_text(errors="replace"))) >= count,
+             f"{provider} has told the end of {name} {count} times", 90)
+
+
+@when('{liar:w} tells {name:w} that "{allocation}" has failed')
+def tells_a_lie(context, liar, name, allocation):
+    """With the key of its daemon, which serves another node of the deployment."""
+    ensemble, liar = work_of(context, allocation), context.cluster.machines[liar]
+    manifest = context.cluster.machines[name].must("deployment", "manifest", ensemble.id).json["manifest"]
+    known = next(entry for entry in manifest["allocations"].values() if entry["id"].endswith(allocation))
+    notice = {"allocation_id": known["id"], "status": "failed", "error": {"err": "lie", "exit_code": 1, "killed": False},
+              "stdout": None, "stderr": None, "incarnation": ensemble.status()["Allocations"][allocation]["incarnation"]}
+    message = liar.must("actor", "msg", "--context", "dms", "--invoke", "--timeout", "5s", "--dest",
+                        json.dumps(manifest["orchestrator"]), "/dms/orchestrator/task-termination", json.dumps(notice)).out
+    context.machine, context.answer = liar, liar.nunet("actor", "invoke", "-", input=message)
+
+
 # --- more than one run
 
 @when('"{name}" is watched')
@@ -351,7 +400,7 @@ def never_twice(context, name):
 @then('"{name}" runs at {provider:w}, beside the run at {other:w}')
 def runs_beside(context, name, provider, other):
     ensemble, peer = work_of(context, name), context.cluster.machines[provider].peer_id()
-    wait_for(lambda: ensemble.status()["Allocations"].get(name, {}).get("peer") == peer, f"{name} is at {provider}", 60)
+    wait_for(lambda: ensemble.status().get("Allocations", {}).get(name, {}).get("peer") == peer, f"{name} is at {provider}", 60)
     ensemble.running(name, 2)
 
 

@@ -1,0 +1,73 @@
+@bwrap @job-orchestration
+Feature: Providers that do not keep to the protocol
+  What a provider does not do, says again or says of another provider's work does not change how a deployment ends.
+
+  Background:
+    Given providers grant leases of 3s and more
+    And daemons log what they do in detail
+    And a user's machine "alice" and providers "bob" and "carol" that accept each other
+    And bob offers 1 cores, 512 MiB of memory and 1 GiB of disk
+
+  Scenario: A provider commits and vanishes
+    When alice deploys
+      | deployment | allocation | script | type | at | lease | on loss   |
+      | task       | first      | counts | task |    | 4s    | exclusive |
+      | task       | second     | counts | task |    | 4s    | exclusive |
+      | task       | third      | counts | task |    | 4s    | exclusive |
+    Then bob has reserved something
+    When the daemon of bob is killed
+    And carol offers 1 cores, 512 MiB of memory and 1 GiB of disk
+    Then "first" runs at carol
+    And "second" runs at carol
+    And "third" runs at carol
+    And nothing runs at bob
+    When the gate of "first" is opened
+    And the gate of "second" is opened
+    And the gate of "third" is opened
+    Then deployment "task" is completed
+    And the output of "first" is whole
+    And the output of "third" is whole
+    And nothing is left at carol
+    When the daemon of bob is started and connected
+    Then nothing is left at bob
+
+  @ucan
+  Scenario: A provider answers for another
+    Given carol offers 1 cores, 512 MiB of memory and 1 GiB of disk
+    When alice deploys
+      | deployment | allocation | script | type | at    |
+      | both       | here       | counts | task | bob   |
+      | both       | there      | counts | task | carol |
+    Then deployment "both" is running
+    When carol tells alice that "here" has failed
+    Then it fails
+    And "here" counts on
+    And deployment "both" is running
+    When the gate of "here" is opened
+    And the gate of "there" is opened
+    Then deployment "both" is completed
+    And the output of "here" is whole
+    And the output of "there" is whole
+    And nothing is left at bob and carol
+
+  Scenario: A provider repeats the notice of an end until it is acknowledged
+    When alice deploys
+      | deployment | allocation | script                    | type | at  | lease |
+      | task       | done       | counts                    | task | bob | 300s  |
+      | failing    | wrong      | counts, then exits with 7 | task | bob | 300s  |
+    Then the deployments are
+      | deployment | status  |
+      | task       | Running |
+      | failing    | Running |
+    When the daemon of alice is suspended
+    And the gate of "done" is opened
+    And the gate of "wrong" is opened
+    Then bob has told the end of "done" 2 times without an answer
+    And bob has told the end of "wrong" 2 times without an answer
+    When the daemon of alice is resumed
+    Then deployment "task" is completed
+    And the output of "done" is whole
+    And deployment "failing" is failed
+    And the output of "wrong" is whole
+    And the exit code of "wrong" is 7
+    And nothing is left at bob
