@@ -272,9 +272,9 @@ TEST_F(SandboxRestartTest, ADaemonThatIsKilledAtAnyMomentLeavesNothingUnknown) {
 
   // The length of a start on this machine, as it is now.
   auto first = daemon();
-  const auto begin = std::chrono::steady_clock::now();
+  const auto begin = runtime_.runtime().lane.now();
   ASSERT_TRUE(until([&] { return fs::exists(running); }));
-  const auto length = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - begin);
+  const auto length = runtime_.runtime().lane.now() - begin;
   kill(first);
   take_up();
 
