@@ -11,8 +11,9 @@
 //  4. At the end of its lease (end_lease()) the work is stopped; an allocation that is being started or was never started
 //     ends, too.
 //  5. When a run has ended, the end is stored, then resources are freed, then the orchestrator is notified, with pauses
-//     from kFirstNoticePause to kLongestNoticePause, until it acknowledges, also across starts of the daemon. A start that
-//     fails is reported by its reply alone, if that is awaited.
+//     from kFirstNoticePause to kLongestNoticePause, until it acknowledges, also across starts of the daemon. Orchestrators
+//     of DMS 0.5.x never acknowledge (they request no lease either): for them, what has been sent counts. A start that fails
+//     is reported by its reply alone, if that is awaited.
 //  6. release() ends the work and removes its container or sandbox, its folder and its actor. It can be repeated until it
 //     has succeeded; then the machine holds nothing of the allocation but its record.
 //  7. close() lets go: the work continues, the record stays.
@@ -121,6 +122,7 @@ class Allocation : public std::enable_shared_from_this<Allocation> {
   Task<void> end_checks();
   Task<void> finish(std::string incarnation, executor::ExecutionResult result);
   Task<void> notify(std::string incarnation);
+  Task<Result<void>> tell_end();
   Task<protocol::TaskTermination> notice() const;
   Task<void> close_run();
 

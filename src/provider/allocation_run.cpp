@@ -201,11 +201,10 @@ Task<void> Allocation::finish(std::string incarnation, executor::ExecutionResult
 Task<void> Allocation::notify(std::string incarnation) {
   for (Duration pause = kFirstNoticePause;; pause = std::min(2 * pause, kLongestNoticePause)) {
     if (record_.incarnation != incarnation || record_.phase != Phase::ended) co_return;
-    const protocol::TaskTermination ended = co_await notice();
-    const Result<Ack> answer = co_await call(*actor_, protocol::kTaskTermination, record_.orchestrator, ended);
-    if (answer && answer->ok) break;
+    const Result<void> told = co_await tell_end();
+    if (told) break;
     log::debug("provider", "notifying {} of the end of {}: {}", record_.orchestrator.address.to_string(), record_.id,
-               answer ? answer->error : answer.error().to_string());
+               told.error().to_string());
     const Result<void> slept = co_await sleep_for(pause);
     if (!slept) co_return;
   }
@@ -218,6 +217,18 @@ Task<void> Allocation::notify(std::string incarnation) {
   if (const Result<void> stored = co_await update(std::move(acknowledge));
       !stored && !stored.error().is(Errc::cancelled))
     log::warn("provider", "storing that the end of {} is acknowledged: {}", record_.id, stored.error().to_string());
+}
+
+Task<Result<void>> Allocation::tell_end() {
+  const protocol::TaskTermination ended = co_await notice();
+  const Lease* lease = parts_.leases.find(name());
+  if (lease != nullptr && lease->by_contact) {
+    actor::Envelope message = protocol::message(*actor_, protocol::kTaskTermination, record_.orchestrator, ended);
+    co_return co_await actor_->send(std::move(message));
+  }
+  CO_TRY(const Ack answer, co_await call(*actor_, protocol::kTaskTermination, record_.orchestrator, ended));
+  if (!answer.ok) co_return fail(Errc::io, "{}", answer.error);
+  co_return Result<void>();
 }
 
 Task<protocol::TaskTermination> Allocation::notice() const {

@@ -147,6 +147,21 @@ TEST_F(LeaseEndTest, ANoticeIsRepeatedUntilItIsAcknowledgedAlsoAfterARestart) {
   EXPECT_EQ(host->works.size(), 0U);
 }
 
+TEST_F(LeaseEndTest, AnOrchestratorThatNeverAcknowledgesIsNotifiedOnce) {
+  acknowledges = false;
+  script("e_task", {.runs_for = 10s});
+  begin(allocate_request("e", "task", 1, 0s));  // as DMS 0.5.x asks
+  w.substrate->cut(node.network->self(), alice.network->self());
+  w.settle(5min);
+  EXPECT_TRUE(notices.empty());
+  w.substrate->cut(node.network->self(), alice.network->self(), false);
+  w.settle(10min);
+  EXPECT_EQ(notices.size(), 1U);
+  restart_daemon();
+  w.settle(10min);
+  EXPECT_EQ(notices.size(), 1U);
+}
+
 TEST_F(LeaseEndTest, WhatNobodyCollectsIsRemovedAfterTheRetention) {
   acknowledges = false;
   begin({.runs_for = 1s});
