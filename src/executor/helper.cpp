@@ -1,5 +1,7 @@
 #include "executor/helper.hpp"
 
+#include <unistd.h>
+
 #include <charconv>
 
 #include "executor/sandbox/enter.hpp"
@@ -21,9 +23,11 @@ std::optional<int> run_helper(int argc, char** argv) {
   const std::string_view what = argc > 2 ? argv[2] : "";
   if (what == "shim" && argc == 4) return run_shim(argv[3]);
   const int pidfd = argc > 3 ? number(argv[3]) : -1;
-  if (what == "exec" && argc > 5 && pidfd > 2) return run_exec(pidfd, argv[4], {argv + 5, argv + argc});
+  // These two end without exit handlers: that of a sanitizer starts a thread and waits for it, for ever in the namespaces that
+  // they have entered.
+  if (what == "exec" && argc > 5 && pidfd > 2) ::_exit(run_exec(pidfd, argv[4], {argv + 5, argv + argc}));
   if (what == "probe" && argc == 7 && pidfd > 2 && number(argv[4]) >= 0 && number(argv[5]) > 0)
-    return run_probe(pidfd, static_cast<unsigned>(number(argv[4])), static_cast<unsigned>(number(argv[5])), argv[6]);
+    ::_exit(run_probe(pidfd, static_cast<unsigned>(number(argv[4])), static_cast<unsigned>(number(argv[5])), argv[6]));
   return 2;
 }
 
