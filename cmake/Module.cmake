@@ -2,8 +2,8 @@
 #
 # One folder under src/ is one library `dms_<module>`. Sources are found by name: foo.cpp belongs to the library,
 # foo_test.cpp to `<module>_test`, foo_bench.cpp to `<module>_bench`, foo_fuzz.cpp is the fuzz target `<module>_foo_fuzz`.
-# Each fuzz target has a corpus in tests/corpus/<module>_foo, and `<module>_test` replays it in every build. TEST_DEPENDS
-# are linked into tests, fuzz targets and benchmarks only.
+# Each fuzz target has a corpus in tests/corpus/<module>_foo. `<module>_test` replays it, except in builds with fuzz targets, which
+# read it themselves (`make fuzz`). TEST_DEPENDS are linked into tests, fuzz targets and benchmarks only.
 include(GoogleTest)
 
 function(dms_module)
@@ -28,8 +28,10 @@ function(dms_module)
   target_link_libraries(dms_${MODULE_NAME} PUBLIC dms_flags ${MODULE_LIBS} ${MODULE_DEPENDS})
   dms_precompile(dms_${MODULE_NAME})
 
-  if(DMS_TESTS AND (tests OR fuzzers))
+  if(NOT DMS_FUZZ)
     dms_replays(replays ${MODULE_NAME} ${fuzzers})
+  endif()
+  if(DMS_TESTS AND (tests OR replays))
     add_executable(${MODULE_NAME}_test ${tests} ${replays})
     target_link_libraries(${MODULE_NAME}_test PRIVATE dms_${MODULE_NAME} ${MODULE_TEST_DEPENDS} GTest::gtest GTest::gmock
       GTest::gtest_main ${MODULE_TEST_LIBS})
