@@ -192,6 +192,7 @@ class Daemon {
     options.docker.socket = executor_.docker_socket;
     options.docker.registries = executor_.docker_registries;
     options.docker.id = network_->self().to_string();
+    options.docker.state_dir = work_dir / "docker";
     options.docker.allow_privileged = jobs_.allow_privileged_docker;
     options.sandbox.state_dir = work_dir / "sandbox";
     options.offer_docker = executor_.docker;
@@ -272,11 +273,13 @@ class Daemon {
       for (const auto& item : items) text += (text.empty() ? "" : "\n             ") + std::string(item);
       return text.empty() ? std::string("-") : text;
     };
+    std::vector<std::string> ready = executors_->types();
+    std::erase_if(ready, [&](const std::string& type) { return !(*executors_->find(type))->ready(); });
     const std::string text = fmt::format(
         "nunet {}\n  peer id    {}\n  DID        {}\n  listens    {}\n  REST       {}\n  can run    {}\n  state "
         "     {}\nready\n",
         DMS_VERSION, network_->self().to_string(), capabilities_->did().uri(), list(network_->listen_addresses()),
-        rest(), list(executors_->types()), folders_.work_dir);
+        rest(), list(ready), folders_.work_dir);
     // A closed standard output is not an error.
     (void)std::fwrite(text.data(), 1, text.size(), stdout);
     (void)std::fflush(stdout);

@@ -95,7 +95,8 @@ struct Request {
   /// Where stdout.log and stderr.log go; made if missing. Absolute.
   std::filesystem::path results_dir;
   /// The allocation's own writable folder, mounted as /work. Empty: the executor makes one below its own data folder
-  /// and deletes it at remove().
+  /// and deletes it at remove(). Docker opens it to every user, and closes the folder above it, which is the allocation's
+  /// alone, to all but the daemon's.
   std::filesystem::path work_dir;
   std::uint64_t log_limit = 64 * 1024 * 1024;  // of each stream
   bool network = false;                        // sandbox: false leaves only its own loopback; docker: false is "none"
@@ -225,7 +226,10 @@ class Executor {
   /// if the engine cannot do that.
   virtual Task<Result<void>> set_deadline(ExecutionId id, SteadyTime deadline) = 0;
 
-  /// See (5): the executions that were taken up. Before the first start(). The others of `known` are gone.
+  /// False while recover() has not reached the engine: it is to be called again, and nothing is to be started before.
+  [[nodiscard]] virtual bool ready() const { return true; }
+  /// See (5): the executions that were taken up. Before the first start(). The others of `known` are gone. If
+  /// the engine does not answer, ready() is false from then on.
   virtual Task<Result<std::vector<ExecutionId>>> recover(std::vector<Request> known) = 0;
   /// Stops managing the executions, which continue. Before the destructor.
   virtual Task<void> close() = 0;

@@ -55,11 +55,12 @@ Task<Result<std::unique_ptr<Registry>>> find_executors(Runtime runtime, ProcessL
   if (options.offer_docker) {
     options.docker.processes = &processes;
     auto docker = std::make_unique<Docker>(runtime, options.docker);
-    Result<std::string> version = co_await docker->version();
-    Result<void> works;
-    if (!version) works = std::unexpected(version.error());
-    std::unique_ptr<Executor> executor = std::move(docker);
-    co_await offer(*registry, std::move(executor), std::move(works));
+    const Result<std::string> version = co_await docker->version();
+    if (version)
+      log::info("executor", "executor docker is offered: engine {}", *version);
+    else
+      log::info("executor", "executor docker is offered once its engine answers: {}", version.error().to_string());
+    registry->add(std::move(docker));
   }
   if (options.offer_sandbox) {
     auto sandbox = std::make_unique<Sandbox>(runtime.lane, processes, options.sandbox);

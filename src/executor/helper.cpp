@@ -4,6 +4,7 @@
 
 #include <charconv>
 
+#include "executor/docker/watcher.hpp"
 #include "executor/sandbox/enter.hpp"
 #include "executor/sandbox/shim.hpp"
 
@@ -16,12 +17,25 @@ int number(std::string_view text) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   return error == std::errc() && end == text.data() + text.size() ? value : -1;
 }
+
+/// argv: program, kHelperArgument, "watch", folder, socket, container, deadline
+int watch(char** argv) {
+  Watched watched;
+  watched.folder = argv[3];
+  watched.socket = argv[4];
+  watched.container = argv[5];
+  const std::string_view deadline = argv[6];
+  const auto [end, error] = std::from_chars(deadline.data(), deadline.data() + deadline.size(), watched.deadline);
+  if (error != std::errc() || end != deadline.data() + deadline.size()) return 2;
+  return run_watcher(watched);
+}
 }  // namespace
 
 std::optional<int> run_helper(int argc, char** argv) {
   if (argc < 2 || argv[1] != kHelperArgument) return std::nullopt;
   const std::string_view what = argc > 2 ? argv[2] : "";
   if (what == "shim" && argc == 4) return run_shim(argv[3]);
+  if (what == "watch" && argc == 7) return watch(argv);
   const int pidfd = argc > 3 ? number(argv[3]) : -1;
   // These two end without exit handlers: that of a sanitizer starts a thread and waits for it, for ever in the namespaces that
   // they have entered.

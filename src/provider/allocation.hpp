@@ -70,6 +70,8 @@ class Allocation : public std::enable_shared_from_this<Allocation> {
   Result<void> open();
   /// After a start of the daemon. `known`: the executor has taken up the run.
   void resume(bool known);
+  /// The run may go on, and its engine has not answered since the start of the daemon: resume() comes when it has.
+  [[nodiscard]] bool awaits_engine() const;
 
   [[nodiscard]] const AllocationRecord& record() const { return record_; }
   [[nodiscard]] const std::string& name() const { return name_.text(); }

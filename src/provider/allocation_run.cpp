@@ -30,6 +30,11 @@ bool let_go(const Error& error) { return error.is(Errc::cancelled) || error.is(E
 
 // --------------------------------------------------------------------------------------------------------- starting
 
+bool Allocation::awaits_engine() const {
+  const bool may_run = record_.phase == Phase::starting || record_.phase == Phase::running;
+  return may_run && record_.boot_id == parts_.boot_id && parts_.engine != nullptr && !parts_.engine->ready();
+}
+
 void Allocation::resume(bool known) {
   const std::string& incarnation = record_.incarnation;
   const bool same_boot = record_.boot_id == parts_.boot_id;

@@ -100,7 +100,8 @@ Task<Result<void>> Allocations::allocate_one(AllocationKey key, protocol::Alloca
       co_return fail(Errc::already_exists, "it is allocated already, with another configuration");
     co_return Result<void>();
   }
-  if (!parts_.services.executors.contains(config.execution.type))
+  const auto engine = parts_.services.executors.find(config.execution.type);
+  if (engine == parts_.services.executors.end() || !engine->second->ready())
     co_return fail(Errc::unsupported, "Execution.type: executor '{}' is not available here", config.execution.type);
   if (!creating_.insert(key).second) co_return fail(Errc::already_exists, "it is being allocated");
   Result<void> created = co_await create(key, std::move(config), std::move(owner), lease_ns);

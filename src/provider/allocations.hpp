@@ -7,7 +7,8 @@
 //  2. Only the owner, the orchestrator that committed, reaches an allocation: it is found by the owner's DID and the
 //     id.
 //  3. The record of an allocation (record.hpp) is written first and erased last: what is on this machine without a record
-//     (work, resources, folders) is removed by recover(). So nothing is lost or left when the daemon is killed.
+//     (work, resources, folders) is removed by recover(). So nothing is lost or left when the daemon is killed. The
+//     allocations of an engine that does not answer, and their resources, stay as they are until it is recovered.
 //  4. Each has a lease (leases.hpp): at its end the work is stopped (allocation.hpp). When the work has ended its resources
 //     are free; the rest is kept until the orchestrator has it removed, or for Services::retention.
 //  5. renew() renews leases and reports all that is held for an ensemble: from then on the orchestrator and this node
@@ -109,6 +110,8 @@ class Allocations {
 
   // Recovery
   Task<std::set<executor::ExecutionId>> recover_executors();
+  Task<void> recover_later(std::string type, executor::Executor* engine);
+  [[nodiscard]] std::vector<executor::Request> requests_of(const std::string& type) const;
   Task<Result<void>> keep_only_recorded();
 
   Parts parts_;

@@ -23,33 +23,68 @@ Task<Result<void>> Allocations::recover() {
     if (!opened) log::error("provider", "allocation {}: {}", key.id, opened.error().to_string());
     log::info("provider", {{"allocation", key.id}, {"phase", to_string(record.phase)}}, "allocation {} is taken up: {}",
               key.id, to_string(record.phase));
-    allocation->resume(known.contains(executor::ExecutionId(record.incarnation)));
+    if (!allocation->awaits_engine()) allocation->resume(known.contains(executor::ExecutionId(record.incarnation)));
     if (record.phase == Phase::releasing) work_.spawn(release_logged(key));
   }
+  for (const auto& [type, engine] : parts_.services.executors)
+    if (!engine->ready()) work_.spawn(recover_later(type, engine));
   work_.spawn(leases_.watch());
   co_return Result<void>();
 }
 
-Task<std::set<executor::ExecutionId>> Allocations::recover_executors() {
-  std::map<std::string, std::vector<executor::Request>> requests;
+std::vector<executor::Request> Allocations::requests_of(const std::string& type) const {
+  std::vector<executor::Request> requests;
   for (const auto& [key, allocation] : allocations_) {
-    if (allocation->record().phase == Phase::allocated) continue;
+    const AllocationRecord& record = allocation->record();
+    if (record.phase == Phase::allocated || record.config.execution.type != type) continue;
     Result<executor::Request> request = allocation->execution_request();
     if (request)
-      requests[request->engine.type].push_back(std::move(*request));
+      requests.push_back(std::move(*request));
     else
       log::warn("provider", "allocation {}: {}", key.id, request.error().to_string());
   }
+  return requests;
+}
+
+Task<std::set<executor::ExecutionId>> Allocations::recover_executors() {
   std::set<executor::ExecutionId> known;
   for (const auto& [type, engine] : parts_.services.executors) {
-    std::vector<executor::Request> own = std::move(requests[type]);
+    std::vector<executor::Request> own = requests_of(type);
+    const std::size_t count = own.size();
     const Result<std::vector<executor::ExecutionId>> taken = co_await engine->recover(std::move(own));
     if (taken)
       known.insert(taken->begin(), taken->end());
-    else
-      log::warn("provider", "taking up what runs, {}: {}", type, taken.error().to_string());
+    else if (count > 0 || engine->ready())
+      log::warn("provider", "taking up {} executions of executor {}{}: {}", count, type,
+                engine->ready() ? "" : ", which is tried again until its engine answers", taken.error().to_string());
   }
   co_return std::move(known);
+}
+
+/// The engine did not answer when the daemon started. What it runs is not lost for that.
+Task<void> Allocations::recover_later(std::string type, executor::Executor* engine) {
+  std::map<AllocationKey, std::string> waiting;
+  for (const auto& [key, allocation] : allocations_)
+    if (allocation->record().config.execution.type == type && allocation->awaits_engine())
+      waiting.emplace(key, allocation->record().incarnation);
+  Result<std::vector<executor::ExecutionId>> taken = fail(Errc::unsupported, "not tried yet");
+  for (Duration pause = kFirstRetry; !taken; pause = std::min(2 * pause, kLongestRetry)) {
+    const Result<void> slept = co_await sleep_for(pause);
+    if (!slept) co_return;
+    std::vector<executor::Request> own = requests_of(type);
+    taken = co_await engine->recover(std::move(own));
+    if (!taken) log::debug("provider", "executor {}: {}", type, taken.error().to_string());
+  }
+  log::info("provider", "the engine of executor {} answers: {} executions are taken up", type, taken->size());
+  const std::set<executor::ExecutionId> known(taken->begin(), taken->end());
+  for (const auto& [key, incarnation] : waiting) {
+    const auto found = allocations_.find(key);
+    if (found == allocations_.end()) continue;
+    const AllocationRecord& record = found->second->record();
+    // Otherwise it has been released or replaced meanwhile, by what waits for the engine itself.
+    if (record.incarnation == incarnation && (record.phase == Phase::starting || record.phase == Phase::running))
+      found->second->resume(known.contains(executor::ExecutionId(incarnation)));
+  }
 }
 
 Task<Result<void>> Allocations::keep_only_recorded() {

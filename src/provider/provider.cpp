@@ -94,7 +94,8 @@ Result<Offering> Provider::offering() const {
   offering.self = services_.network.self();
   offering.onboarded = services_.resources.onboarded().has_value();
   offering.location = services_.location;
-  for (const auto& [type, engine] : services_.executors) offering.executors.insert(type);
+  for (const auto& [type, engine] : services_.executors)
+    if (engine->ready()) offering.executors.insert(type);
   offering.privileged_docker = services_.allow_privileged_docker;
   offering.features = {protocol::Feature::lease, protocol::Feature::health};
   if (services_.transfers != nullptr)

@@ -64,6 +64,55 @@ TEST_F(RecoveryTest, WhatIsGoneIsReportedAsLost) {
   EXPECT_TRUE(notices[0].reason.starts_with("lost by a restart of the daemon")) << notices[0].reason;
 }
 
+TEST_F(RecoveryTest, WorkOfAnEngineThatDoesNotAnswerIsNotLost) {
+  begin(kService, 10min);
+  host->answers = false;
+  restart_daemon();
+  w.settle(2min);
+  EXPECT_TRUE(notices.empty()) << notices[0].reason;
+  EXPECT_EQ(report().status, AllocationStatus::running);
+  EXPECT_EQ(resources->list().size(), 1U);
+  const auto other = call(bob, protocol::kBidRequest, bid_request("other"));
+  EXPECT_FALSE(other) << "it does not bid for an engine that does not answer";
+  host->answers = true;
+  w.settle(40s);
+  EXPECT_EQ(executor->size(), 1U) << "it is taken up";
+  EXPECT_EQ(executor->started(), 0U);
+  EXPECT_TRUE(renew(alice, incarnation).ok);
+  EXPECT_TRUE(shutdown()->ok);
+  EXPECT_EQ(host->works.size(), 0U);
+  EXPECT_EQ(resources->list().size(), 0U);
+}
+
+TEST_F(RecoveryTest, WhatAnEngineThatComesLaterDoesNotKnowIsLost) {
+  begin(kService, 10min);
+  host->answers = false;
+  restart_daemon(1s, true);
+  w.settle(2min);
+  EXPECT_TRUE(notices.empty());
+  host->answers = true;
+  w.settle(40s);
+  ASSERT_EQ(notices.size(), 1U);
+  EXPECT_TRUE(notices[0].reason.starts_with("lost by a restart of the daemon")) << notices[0].reason;
+  EXPECT_EQ(resources->list().size(), 0U);
+}
+
+TEST_F(RecoveryTest, WhatIsShutDownWhileItsEngineDoesNotAnswerEndsWhenItDoes) {
+  begin(kService, 10min);
+  host->answers = false;
+  restart_daemon();
+  (void)shutdown();
+  w.settle(10s);
+  EXPECT_EQ(running(), 1);
+  EXPECT_EQ(resources->list().size(), 1U) << "what may run is not given to another";
+  host->answers = true;
+  w.settle(5min);
+  EXPECT_EQ(running(), 0);
+  (void)shutdown();
+  EXPECT_EQ(host->works.size(), 0U);
+  EXPECT_EQ(resources->list().size(), 0U);
+}
+
 TEST_F(RecoveryTest, ARestartOfTheMachineEndsAllThatRanOrWasToRun) {
   begin(kService);
   boot_id = "second";

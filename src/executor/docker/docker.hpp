@@ -10,12 +10,16 @@
 //  4. No new privileges, no raw sockets, no device nodes, no file capabilities; no network unless Request::network.
 //     `privileged` is refused unless the provider has opted in.
 //  5. Output is followed while the container runs and kept as executor.hpp says; the engine's own copy is bounded too. It is
-//     followed on after a restart (docker_log.hpp). An execution concludes when the engine reports its end and its log
-//     has ended or is silent for three seconds.
-//     set_deadline() is not supported: the engine has no such timer. The provider's daemon ends containers itself.
+//     followed on after a restart (docker_log.hpp). When the engine reports the end of a container, its log is read once
+//     more, to the end: a follow that began shortly before may miss it.
+//  6. A deadline is kept by a watcher, a process for each container that outlives the daemon (watcher.hpp). The next
+//     deadline replaces a watcher that was killed. Needs DockerOptions::state_dir.
+//  7. An engine that does not answer, or is restarted, decides nothing: watching, following and stopping are tried again with
+//     growing pauses. A container is lost if the engine answers and does not know it. While recover() has not reached the
+//     engine, ready() is false, and stop() and remove() of what is unknown fail with Errc::unsupported.
 //     stop() lets the engine send the image's stop signal; the grace is rounded up to whole seconds.
 //
-// Threads: one lane. Every call to the engine has a time limit except those that wait for the work or a pull.
+// Threads: one lane. What stays on it: locks and signals of watchers. Every call to the engine has a time limit except those that wait for the work or a pull.
 //
 // Attacks: a container shares the machine's kernel; its isolation is the engine's with the drops above. Names that
 // reach a URL are checked or encoded; the environment and arguments travel as JSON. The orchestrator cannot choose
@@ -23,7 +27,9 @@
 // are truncated, its streams parsed with bounds.
 #pragma once
 
+#include <filesystem>
 #include <memory>
+#include <set>
 #include <string>
 
 #include "executor/docker/docker_api.hpp"
@@ -44,7 +50,9 @@ struct DockerOptions {
   std::vector<std::string> registries{kPublicRegistries.begin(), kPublicRegistries.end()};
   /// For a private engine whose work is accounted separately; empty: the engine's own.
   std::string cgroup_parent;
-  /// For probes: how this program runs itself as a helper, and who runs it. Without a launcher there are no probes.
+  /// For the watchers of deadlines, one folder for each container; one per daemon. Empty: there are no deadlines.
+  std::filesystem::path state_dir;
+  /// For probes and watchers: how this program runs itself as a helper, and who runs it. Without a launcher there are none.
   std::vector<std::string> helper = helper_command();
   ProcessLauncher* processes = nullptr;
 };
@@ -69,6 +77,8 @@ class Docker final : public ExecutorBase {
   /// Errc::unsupported if this daemon may not enter the namespaces of containers: it is not root.
   Task<Result<ProbeResult>> probe(ExecutionId id, Probe probe) override;
   Task<Result<std::vector<ExecutionId>>> recover(std::vector<Request> known) override;
+  Task<Result<void>> set_deadline(ExecutionId id, SteadyTime deadline) override;
+  [[nodiscard]] bool ready() const override { return !awaits_engine_; }
   Task<void> close() override;
 
  private:
@@ -81,12 +91,23 @@ class Docker final : public ExecutorBase {
   Task<void> supervise(RunPtr run);
   void begin_supervision(const RunPtr& run, DockerLog log);
   Task<void> follow(RunPtr run, DockerLog log);
-  Task<Result<void>> copy_log(RunPtr run, DockerLog& log);
-  Task<void> end_following(RunPtr run);
-  Task<Result<Fd>> open_inside(RunPtr run);
-  Task<Result<DockerLog>> take_up(RunPtr run, std::string id);
+  Task<Result<void>> copy_log(RunPtr run, DockerLog& log, bool follow);
+  void count_log(Run& run, const DockerLog& log);
+  Task<void> complete_log(RunPtr run);
+  Task<Result<int>> request_exit(RunPtr run);
   Task<Result<int>> wait_for_exit(RunPtr run);
   Task<void> conclude(RunPtr run, Result<int> code);
+  Task<void> explain(RunPtr run);
+  Task<Result<Fd>> open_inside(RunPtr run);
+  Task<Result<DockerLog>> take_up(RunPtr run, std::string id);
+  [[nodiscard]] Result<RunPtr> find_ended(const ExecutionId& id) const;
+  [[nodiscard]] bool has_deadlines() const { return options_.processes != nullptr && !options_.state_dir.empty(); }
+  [[nodiscard]] std::filesystem::path watcher_folder(const std::string& container) const;
+  Task<Result<void>> watch_deadline(RunPtr run, SteadyTime deadline);
+  Task<Result<void>> launch_watcher(std::filesystem::path folder, std::string container, std::int64_t deadline);
+  Task<Result<bool>> disarm(RunPtr run);
+  Task<Result<bool>> end_watcher(std::string container);
+  Task<void> end_watchers_but(std::set<std::string> containers);
   Task<void> discard(RunPtr run);
   Task<void> request_stop(RunPtr run, Duration grace);
   Task<Result<void>> delete_container(std::string name);
@@ -95,9 +116,12 @@ class Docker final : public ExecutorBase {
   DockerOptions options_;
   DockerApi api_;
   bool closing_ = false;
+  bool awaits_engine_ = false;  // recover() has not reached it
   Nursery nursery_;
 };
 
+/// What reaches a URL or a file name.
+bool is_container_id(std::string_view text);
 /// The body of the engine's "create container": pure, so that a test can read it.
 std::string docker_create_body(const Request& request, const DockerOptions& options);
 std::string docker_container_name(const Request& request, const DockerOptions& options);

@@ -49,6 +49,10 @@ void host_config(json::Writer& w, const Request& request, const DockerOptions& o
 
 }  // namespace
 
+bool is_container_id(std::string_view text) {
+  return !text.empty() && text.size() <= 128 && text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+}
+
 std::string docker_container_name(const Request& request, const DockerOptions& options) {
   return fmt::format("{}_{}_{}", options.id, request.job_id, request.execution_id.value);
 }

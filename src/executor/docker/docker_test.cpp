@@ -1,14 +1,9 @@
 #include "executor/docker/docker.hpp"
 
-#include <gmock/gmock.h>
-#include <sys/wait.h>
-
 #include <deque>
-#include <filesystem>
 
 #include "executor/docker/docker_stream.hpp"
-#include "runtime/process.hpp"
-#include "runtime/real_runtime.hpp"
+#include "executor/docker/test_docker.hpp"
 #include "simulation/sim_world.hpp"
 
 namespace dms::executor {
@@ -71,17 +66,6 @@ std::string entry(char channel, int second, std::string_view text) {
   return frame(channel, fmt::format("2026-11-28T10:00:{:02}.000000005Z {}", second, text));
 }
 
-Request docker_request(const fs::path& dir, std::vector<std::string> cmd, std::string id = "e1") {
-  Request r;
-  r.job_id = "job";
-  r.execution_id = ExecutionId(id);
-  r.engine.type = "docker";
-  r.engine.params.image = "nunet-test:busybox";
-  r.engine.params.cmd = std::move(cmd);
-  r.results_dir = dir / id;
-  return r;
-}
-
 class DockerTest : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -130,8 +114,9 @@ TEST_F(DockerTest, RunsToItsEnd) {
   net_.answers = {http(200, "{}"),
                   http(201, R"({"Id":"abc"})"),
                   http(204, ""),
-                  "HTTP/1.1 200 OK\r\n\r\n" + entry(1, 1, "hello\n") + entry(2, 2, "oops\n"),
+                  "HTTP/1.1 200 OK\r\n\r\n" + entry(1, 1, "hel"),
                   http(200, R"({"StatusCode":3})"),
+                  "HTTP/1.1 200 OK\r\n\r\n" + entry(1, 1, "hello\n") + entry(2, 2, "oops\n"),
                   http(200, R"({"State":{"OOMKilled":false}})")};
   ASSERT_TRUE(run(docker_.start(docker_request(dir_, {"true"}))));
   auto result = run(docker_.wait(ExecutionId("e1")));
@@ -150,6 +135,7 @@ TEST_F(DockerTest, ExitCodesAreNotTakenForSignals) {
                     http(204, ""),
                     "HTTP/1.1 200 OK\r\n\r\n",
                     http(200, fmt::format(R"({{"StatusCode":{}}})", code)),
+                    "HTTP/1.1 200 OK\r\n\r\n",
                     http(200, "{}")};
     EXPECT_TRUE(run(docker_.start(docker_request(dir_, {"true"}, id))));
     return run(docker_.wait(ExecutionId(id)))->error_msg;
@@ -181,8 +167,26 @@ TEST_F(DockerTest, FailedStartRemovesTheContainer) {
   EXPECT_TRUE(run(docker_.list())->empty());
 }
 
-TEST_F(DockerTest, LostEngineEndsTheWait) {
+TEST_F(DockerTest, AnEngineThatDoesNotAnswerForAWhileLosesNothing) {
   net_.answers = {http(200, "{}"), http(201, R"({"Id":"abc"})"), http(204, "")};
+  ASSERT_TRUE(run(docker_.start(docker_request(dir_, {"true"}))));
+  auto early = run(with_timeout(1h, docker_.wait(ExecutionId("e1"))));
+  ASSERT_FALSE(early);
+  EXPECT_TRUE(early.error().is(Errc::deadline_exceeded)) << "it is not lost";
+  // Follow and wait are tried again, in this or the other order.
+  const std::string both = R"({"StatusCode":137})";
+  net_.answers = {http(200, both), http(200, both), "HTTP/1.1 200 OK\r\n\r\n" + entry(1, 1, "all\n"), http(200, "{}"),
+                  http(200, "{}")};
+  auto result = run(docker_.wait(ExecutionId("e1")));
+  ASSERT_TRUE(result);
+  EXPECT_EQ(result->exit_code, 137);
+  EXPECT_TRUE(result->killed);
+  EXPECT_THAT(result->error_msg, HasSubstr("engine was stopped or restarted meanwhile"));
+}
+
+TEST_F(DockerTest, AContainerThatTheEngineDoesNotKnowIsLost) {
+  net_.answers = {http(200, "{}"), http(201, R"({"Id":"abc"})"), http(204, ""), http(404, "{}"), http(404, "{}"),
+                  http(404, "{}")};
   ASSERT_TRUE(run(docker_.start(docker_request(dir_, {"true"}))));
   auto result = run(docker_.wait(ExecutionId("e1")));
   ASSERT_TRUE(result);
@@ -223,8 +227,9 @@ TEST_F(DockerTest, RecoverTakesUpWhatIsKnown) {
                   http(200, R"({"Id":"bb","State":{"Status":"created"}})"),
                   http(204, ""),
                   http(204, ""),
-                  "HTTP/1.1 200 OK\r\n\r\n" + entry(1, 2, "two\n") + entry(2, 2, "err\n") + entry(1, 3, "three\n"),
+                  "HTTP/1.1 200 OK\r\n\r\n",
                   http(200, R"({"StatusCode":3})"),
+                  "HTTP/1.1 200 OK\r\n\r\n" + entry(1, 2, "two\n") + entry(2, 2, "err\n") + entry(1, 3, "three\n"),
                   http(200, R"({"State":{"OOMKilled":false}})")};
   // The supervision begins only after recover(): the answers are in the order of the calls.
   auto taken = run(docker_.recover({known, created}));
@@ -239,6 +244,19 @@ TEST_F(DockerTest, RecoverTakesUpWhatIsKnown) {
   EXPECT_THAT(net_.written, HasSubstr("DELETE /containers/bb?force=1"));
   EXPECT_THAT(net_.written, HasSubstr("DELETE /containers/cc?force=1"));
   EXPECT_THAT(net_.written, Not(HasSubstr("DELETE /containers/aa")));
+}
+
+TEST_F(DockerTest, WhatAnEngineThatHasNotAnsweredMayRunIsNotTakenForEnded) {
+  const Request known = docker_request(dir_, {"true"}, "known");
+  ASSERT_FALSE(run(docker_.recover({known})));
+  EXPECT_FALSE(docker_.ready());
+  EXPECT_TRUE(run(docker_.stop(ExecutionId("known"), 1s)).error().is(Errc::unsupported));
+  EXPECT_TRUE(run(docker_.remove(ExecutionId("known"))).error().is(Errc::unsupported));
+  EXPECT_FALSE(run(docker_.start(docker_request(dir_, {"true"}, "other"))));
+  net_.answers = {http(200, "[]")};
+  ASSERT_TRUE(run(docker_.recover({known})));
+  EXPECT_TRUE(docker_.ready());
+  EXPECT_TRUE(run(docker_.stop(ExecutionId("known"), 1s)).error().is(Errc::not_found));
 }
 
 TEST_F(DockerTest, CloseLetsGo) {
@@ -297,262 +315,6 @@ TEST(DockerDemux, FramesAndBrokenFrames) {
   EXPECT_TRUE(demux.at_boundary());
   EXPECT_FALSE(demux.feed(as_bytes("plain text")));
   EXPECT_FALSE(demux.feed(as_bytes(frame(1, "x")))) << "the error is permanent";
-}
-
-// ---------------------------------------------------------------------------------------------------- a real engine
-
-/// Exists only where tests/docker/with-dockerd.sh has started an engine, which DockerWithEngine below has it do: the
-/// parameter is the engine: one or none.
-class DockerEngineTest : public ::testing::TestWithParam<const char*> {
- protected:
-  void SetUp() override {
-    dir_ = fs::temp_directory_path() / fmt::format("docker_engine_test_{}_{}", ::getpid(), ++counter_);
-    fs::create_directories(dir_);
-    docker_ = make();
-    ASSERT_TRUE(runtime_.run(docker_->version()));
-  }
-  void TearDown() override {
-    if (!docker_) return;
-    const auto known = runtime_.run(docker_->list());
-    for (const Status& status : *known) EXPECT_TRUE(runtime_.run(docker_->remove(status.id)));
-    runtime_.run(docker_->close());
-    EXPECT_EQ(containers(), 0u) << "a container remains";
-    docker_.reset();
-    fs::remove_all(dir_);
-  }
-  std::unique_ptr<Docker> make() {
-    DockerOptions options;
-    options.socket = *docker_socket(::getenv("DOCKER_HOST"));
-    options.id = "test";
-    options.registries = {std::string(kAnyRegistry)};
-    options.processes = &processes_;
-    return std::make_unique<Docker>(runtime_.runtime(), options);
-  }
-  /// A new daemon after close() of the old one.
-  void restart() {
-    runtime_.run(docker_->close());
-    docker_ = make();
-  }
-  std::size_t containers() {
-    DockerApi api(runtime_.runtime().net, *docker_socket(::getenv("DOCKER_HOST")));
-    auto list = runtime_.run(api.call("GET", "/containers/json?all=1"));
-    return list && list->is_array() ? list->get_array().size() : 999;
-  }
-  /// `sleep 1000` in a script is work that runs until it is stopped; no test waits for its end.
-  Request request(std::string script, std::string id = "e1") {
-    return docker_request(dir_, {"sh", "-c", std::move(script)}, id);
-  }
-  Result<void> start(Request r) { return runtime_.run(docker_->start(std::move(r))); }
-  ExecutionResult run(Request r) {
-    const ExecutionId id = r.execution_id;
-    auto started = start(std::move(r));
-    EXPECT_TRUE(started) << started.error().to_string();
-    if (!started) return {};
-    auto result = runtime_.run(docker_->wait(id));
-    EXPECT_TRUE(result);
-    return result ? *result : ExecutionResult();
-  }
-  void until_output(std::string_view text) {
-    const auto is_written = [&] {
-      return runtime_.run(docker_->logs(ExecutionId("e1"), kResultOutputLimit))->out.find(text) != std::string::npos;
-    };
-    for (int i = 0; i < 4'000 && !is_written(); ++i) ASSERT_TRUE(runtime_.run(sleep_for(5ms)));
-    ASSERT_TRUE(is_written()) << "no output '" << text << "' in 20 s";
-  }
-
-  static inline int counter_ = 0;
-  fs::path dir_;
-  RealRuntime runtime_;
-  RealProcesses processes_{runtime_.runtime().lane};
-  std::unique_ptr<Docker> docker_;
-};
-
-TEST_P(DockerEngineTest, HelloExitCodeAndEnvironment) {
-  Request r = request("echo hello $A; pwd; echo oops >&2; exit 3");
-  r.engine.params.environment = {"A=two words"};
-  r.engine.params.working_directory = "/tmp";
-  const ExecutionResult result = run(std::move(r));
-  EXPECT_EQ(result.out, "hello two words\n/tmp\n");
-  EXPECT_EQ(result.err, "oops\n");
-  EXPECT_EQ(result.exit_code, 3);
-  EXPECT_EQ(runtime_.run(docker_->status(ExecutionId("e1")))->state, State::failed);
-}
-
-TEST_P(DockerEngineTest, MemoryLimitEndsTheWork) {
-  Request r = request("tail /dev/zero");
-  r.limits.memory_bytes = 32 * 1024 * 1024;
-  const ExecutionResult result = run(std::move(r));
-  EXPECT_NE(result.exit_code, 0);
-  EXPECT_TRUE(result.killed);
-  EXPECT_THAT(result.error_msg, HasSubstr("memory limit"));
-}
-
-TEST_P(DockerEngineTest, StopHonoursTermAndKillsAfterTheGrace) {
-  ASSERT_TRUE(start(request("trap 'echo bye; exit 5' TERM; echo ready; while :; do sleep 0.05; done")));
-  until_output("ready");
-  auto stats = runtime_.run(docker_->stats(ExecutionId("e1")));
-  ASSERT_TRUE(stats) << stats.error().to_string();
-  EXPECT_GE(stats->pids, 1u);
-  ASSERT_TRUE(runtime_.run(docker_->stop(ExecutionId("e1"), 60s)));
-  EXPECT_EQ(runtime_.run(docker_->wait(ExecutionId("e1")))->exit_code, 5);
-  ASSERT_TRUE(runtime_.run(docker_->remove(ExecutionId("e1"))));
-  ASSERT_TRUE(start(request("trap '' TERM; echo ready; while :; do sleep 0.05; done")));
-  until_output("ready");
-  ASSERT_TRUE(runtime_.run(docker_->stop(ExecutionId("e1"), 1s)));
-  const ExecutionResult killed = *runtime_.run(docker_->wait(ExecutionId("e1")));
-  EXPECT_EQ(killed.exit_code, 137);
-  EXPECT_THAT(killed.error_msg, HasSubstr("did not end within the grace"));
-}
-
-TEST_P(DockerEngineTest, ExecPauseAndResume) {
-  const ExecutionId id("e1");
-  ASSERT_TRUE(start(request("echo ready; sleep 1000")));
-  until_output("ready");
-  auto output = runtime_.run(docker_->exec(id, {"sh", "-c", "echo in; echo no >&2; exit 4"}));
-  ASSERT_TRUE(output) << output.error().to_string();
-  EXPECT_EQ(output->out, "in\n");
-  EXPECT_EQ(output->err, "no\n");
-  EXPECT_EQ(output->exit_code, 4);
-  ASSERT_TRUE(runtime_.run(docker_->pause(id)));
-  EXPECT_EQ(runtime_.run(docker_->status(id))->state, State::paused);
-  ASSERT_TRUE(runtime_.run(docker_->resume(id)));
-}
-
-TEST_P(DockerEngineTest, ProbesTheLoopbackOfTheContainer) {
-  const ExecutionId id("e1");
-  ASSERT_TRUE(start(
-      request("echo '<html>hello</html>' > /tmp/index.html; echo ready; busybox httpd -f -p 127.0.0.1:8080 -h /tmp")));
-  until_output("ready");
-  Probe probe;
-  probe.port = 8080;
-  probe.http_path = "/index.html";
-  ProbeResult result;
-  for (int i = 0; i < 400 && !result.connected; ++i) {
-    const auto probed = runtime_.run(docker_->probe(id, probe));
-    ASSERT_TRUE(probed) << probed.error().to_string();
-    result = *probed;
-  }
-  EXPECT_EQ(result.http_status, 200);
-  EXPECT_EQ(result.body, "<html>hello</html>\n");
-  probe.port = 8081;
-  EXPECT_FALSE(runtime_.run(docker_->probe(id, probe))->connected);
-}
-
-TEST_P(DockerEngineTest, AFailedStartReportsItsCause) {
-  auto missing = start(docker_request(dir_, {"/no/such/program"}));
-  ASSERT_FALSE(missing);
-  EXPECT_THAT(missing.error().to_string(), HasSubstr("no such file"));
-  Request unknown = request("true");
-  unknown.engine.params.image = "localhost:1/none:1";
-  auto no_image = start(std::move(unknown));
-  ASSERT_FALSE(no_image);
-  EXPECT_THAT(no_image.error().to_string(), HasSubstr("localhost:1"));
-  EXPECT_EQ(containers(), 0u);
-}
-
-TEST_P(DockerEngineTest, RecoverRemovesContainersOfAnEarlierDaemon) {
-  ASSERT_TRUE(start(request("sleep 1000", "old")));
-  restart();
-  EXPECT_EQ(containers(), 1u);
-  auto taken = runtime_.run(docker_->recover({}));
-  ASSERT_TRUE(taken);
-  EXPECT_TRUE(taken->empty());
-  EXPECT_EQ(containers(), 0u);
-}
-
-TEST_P(DockerEngineTest, RunningWorkIsTakenUpAndItsLogFollowedOn) {
-  const ExecutionId id("e1");
-  const Request r = request(
-      "trap 'echo bye; exit 5' TERM; i=0; while [ $i -lt 3000 ]; do i=$((i+1)); echo line $i; "
-      "[ $((i % 100)) = 0 ] && sleep 0.05; done; echo all; while :; do sleep 0.05; done");
-  ASSERT_TRUE(start(r));
-  for (int i = 0; i < 6; ++i) {
-    until_output(fmt::format("line {}\n", 300 + i * 300));
-    restart();
-    auto taken = runtime_.run(docker_->recover({r}));
-    ASSERT_TRUE(taken) << taken.error().to_string();
-    ASSERT_EQ(taken->size(), 1u);
-  }
-  until_output("all\n");
-  ASSERT_TRUE(runtime_.run(docker_->stop(id, 60s)));
-  EXPECT_EQ(runtime_.run(docker_->wait(id))->exit_code, 5);
-  std::string expected;
-  for (int i = 1; i <= 3000; ++i) expected += fmt::format("line {}\n", i);
-  const std::string out = runtime_.run(docker_->wait(id))->out;
-  EXPECT_TRUE(out == expected + "all\nbye\n") << "nothing twice, nothing missing: " << out.size() << " bytes";
-}
-
-TEST_P(DockerEngineTest, WorkThatEndedMeanwhileIsTakenUp) {
-  Request r = request("echo before; sleep 0.3; echo after; tail /dev/zero");
-  r.limits.memory_bytes = 32 * 1024 * 1024;
-  ASSERT_TRUE(start(r));
-  until_output("before");
-  restart();
-  const auto ended = [&] {
-    DockerApi api(runtime_.runtime().net, *docker_socket(::getenv("DOCKER_HOST")));
-    auto details = runtime_.run(api.call("GET", "/containers/test_job_e1/json"));
-    return details && json_text(*details, {"State", "Status"}) == "exited";
-  };
-  for (int i = 0; i < 4'000 && !ended(); ++i) ASSERT_TRUE(runtime_.run(sleep_for(5ms)));
-  EXPECT_EQ(runtime_.run(docker_->recover({r}))->size(), 1u);
-  const ExecutionResult result = *runtime_.run(docker_->wait(ExecutionId("e1")));
-  EXPECT_EQ(result.out, "before\nafter\n");
-  EXPECT_NE(result.exit_code, 0);
-  EXPECT_THAT(result.error_msg, HasSubstr("memory limit"));
-}
-
-TEST_P(DockerEngineTest, MuchOutputUnderASmallLimitEndsInTime) {
-  Request r = request("yes 0123456789012345678901234567890123456789 | head -c 100000000; exit 3");
-  r.log_limit = 64 * 1024;
-  const ExecutionResult result = run(std::move(r));
-  EXPECT_EQ(result.exit_code, 3);
-  const auto page = runtime_.run(docker_->read_log(ExecutionId("e1"), LogStream::out, 0, 100));
-  ASSERT_TRUE(page);
-  EXPECT_GT(page->offset, 0u) << "what is missing shows";
-  EXPECT_TRUE(page->ended);
-}
-
-Task<void> start_into(Docker& docker, Request request, int& ok) {
-  const ExecutionId id = request.execution_id;
-  Result<void> started = co_await docker.start(std::move(request));
-  if (!started) co_return;
-  Result<ExecutionResult> result = co_await docker.wait(id);
-  if (result && result->exit_code == 0 && result->out == id.value + "\n") ++ok;
-}
-Task<void> start_all(Docker& docker, std::vector<Request> requests, int& ok) {
-  TaskContext context = co_await this_task();
-  Nursery nursery(*context.lane, "test");
-  for (Request& request : requests) nursery.spawn(start_into(docker, std::move(request), ok));
-  co_await nursery.join();
-}
-
-TEST_P(DockerEngineTest, TenAtOnce) {
-  std::vector<Request> requests;
-  for (int i = 0; i < 10; ++i) requests.push_back(request(fmt::format("echo e{}", i), fmt::format("e{}", i)));
-  int ok = 0;
-  runtime_.run(start_all(*docker_, std::move(requests), ok));
-  EXPECT_EQ(ok, 10);
-}
-
-std::vector<const char*> engines() {
-  const char* engine = ::getenv("NUNET_TEST_ENGINE");
-  return engine == nullptr ? std::vector<const char*>{} : std::vector{engine};
-}
-GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(DockerEngineTest);
-INSTANTIATE_TEST_SUITE_P(One, DockerEngineTest, ::testing::ValuesIn(engines()));
-
-TEST(DockerWithEngine, TheTestsPass) {
-  RealRuntime runtime;
-  RealProcesses processes(runtime.runtime().lane);
-  ProcessSpec spec;
-  const std::string self = fs::read_symlink("/proc/self/exe");
-  spec.argv = {DMS_SOURCE_DIR "/tests/docker/with-dockerd.sh", self, "--gtest_filter=One/DockerEngineTest.*"};
-  spec.env = {"PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "NUNET_TEST_ENGINE=1", "HOME=/tmp"};
-  auto run = runtime.run(run_process(processes, std::move(spec), 1 << 20));
-  ASSERT_TRUE(run) << run.error().to_string();
-  if (run->exit.code == 77) GTEST_SKIP() << "skipped: " << run->err;
-  EXPECT_EQ(run->exit.code, 0) << run->out.substr(run->out.size() > 8000 ? run->out.size() - 8000 : 0) << run->err;
-  EXPECT_THAT(run->out, HasSubstr("[       OK ] One/DockerEngineTest.HelloExitCodeAndEnvironment/0"));
 }
 
 }  // namespace

@@ -151,7 +151,14 @@ void Fake::end(Run& run, int exit_code, std::string error, bool killed) {
   }
 }
 
+Result<Fake::RunPtr> Fake::find_ended(const ExecutionId& id) const {
+  if (!ready_) return fail(Errc::unsupported, "the engine has not answered yet");
+  return find<Run>(id);
+}
+
 Task<Result<std::vector<ExecutionId>>> Fake::recover(std::vector<Request> known) {
+  ready_ = host_->answers;
+  if (!ready_) co_return fail(Errc::unsupported, "the engine does not answer");
   std::vector<ExecutionId> taken;
   std::map<ExecutionId, FakeHost::Work> kept;
   for (const Request& request : known)
@@ -173,7 +180,7 @@ Task<Result<std::vector<ExecutionId>>> Fake::recover(std::vector<Request> known)
 }
 
 Task<Result<void>> Fake::stop(ExecutionId id, Duration grace) {
-  CO_TRY(RunPtr run, find<Run>(id));
+  CO_TRY(RunPtr run, find_ended(id));
   if (run->over) co_return Result<void>();
   if (run->work.script.ignores_term) {
     Result<void> ended = co_await with_timeout(grace, until_over(run));
@@ -204,7 +211,7 @@ Task<Result<void>> Fake::resume(ExecutionId id) {
 }
 
 Task<Result<void>> Fake::remove(ExecutionId id) {
-  CO_TRY(RunPtr run, find<Run>(id));
+  CO_TRY(RunPtr run, find_ended(id));
   end(*run, 137, "removed while it ran", true);
   runs_.erase(id);
   host_->works.erase(id);

@@ -46,6 +46,7 @@ struct FakeHost {
     std::optional<SteadyTime> ended_at;
   };
   std::map<ExecutionId, Work> works;
+  bool answers = true;  // false: recover() does not reach it
 };
 
 class Fake final : public ExecutorBase {
@@ -76,11 +77,13 @@ class Fake final : public ExecutorBase {
   Task<Result<ProbeResult>> probe(ExecutionId id, Probe probe) override;
   Task<Result<void>> set_deadline(ExecutionId id, SteadyTime deadline) override;
   Task<Result<std::vector<ExecutionId>>> recover(std::vector<Request> known) override;
+  [[nodiscard]] bool ready() const override { return ready_; }
   Task<void> close() override;
 
  private:
   struct Run;
   using RunPtr = std::shared_ptr<Run>;
+  [[nodiscard]] Result<RunPtr> find_ended(const ExecutionId& id) const;
   [[nodiscard]] Result<FakeScript> choose(const Request& request) const;
   Task<void> live(RunPtr run);
   void end(Run& run, int exit_code, std::string error, bool killed);
@@ -92,6 +95,7 @@ class Fake final : public ExecutorBase {
   std::map<std::string, FakeScript> scripts_;
   std::shared_ptr<FakeHost> host_;
   std::size_t started_ = 0;
+  bool ready_ = true;
   Nursery nursery_;
 };
 

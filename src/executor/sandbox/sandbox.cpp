@@ -180,7 +180,7 @@ Task<Result<void>> Sandbox::attach(RunPtr run) {
 }
 
 Task<void> Sandbox::undo(RunPtr run) {
-  const Result<void> ended = co_await end_shim(run->dir);
+  const Result<void> ended = co_await end_shim(processes_, run->dir);
   if (!ended) log::error("executor", "{}", ended.error().to_string());
   if (run->cgroup) co_await residue_.end(*run->cgroup);
   co_await residue_.remove(run->dir);

@@ -107,7 +107,6 @@ class Sandbox final : public ExecutorBase {
   void kill(const RunPtr& run, std::string reason);
   void force_end(Run& run);
   Task<Result<bool>> take_up(RunPtr run);
-  Task<Result<void>> end_shim(std::filesystem::path folder);
   [[nodiscard]] std::optional<Cgroup> group_of(const ShimSpec& spec) const;
   [[nodiscard]] std::vector<Cgroup> left_groups(const std::vector<std::string>& folders) const;
   [[nodiscard]] std::uint32_t free_uid() const;

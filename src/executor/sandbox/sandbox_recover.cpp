@@ -1,8 +1,4 @@
 // How a Sandbox takes up what an earlier daemon has started, or removes it.
-#include <signal.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
 #include "base/log.hpp"
 #include "executor/sandbox/sandbox_run.hpp"
 
@@ -10,8 +6,6 @@ namespace dms::executor {
 namespace fs = std::filesystem;
 
 namespace {
-
-constexpr Duration kPatience = 10s;
 
 /// The folders of executions in the state folder; those of the quarantine begin with a dot.
 std::vector<std::string> list_folders(const fs::path& state_dir) {
@@ -23,19 +17,6 @@ std::vector<std::string> list_folders(const fs::path& state_dir) {
 }
 
 }  // namespace
-
-/// Ends the shim of a folder, and with it the work. No shim of that folder starts later.
-Task<Result<void>> Sandbox::end_shim(fs::path folder) {
-  for (;;) {
-    CO_TRY(const Fd shim, seize_shim(folder));
-    if (!shim) co_return Result<void>();
-    (void)tell_shim(shim, ShimSignal::kill);
-    const Result<void> ended = co_await with_timeout(kPatience, processes_.until_ended(shim.get()));
-    if (ended) continue;
-    (void)::syscall(SYS_pidfd_send_signal, shim.get(), SIGKILL, nullptr, 0);
-    CO_TRY_VOID(co_await processes_.until_ended(shim.get()));
-  }
-}
 
 /// False if it never ran, or nothing is known about it.
 Task<Result<bool>> Sandbox::take_up(RunPtr run) {
@@ -109,7 +90,7 @@ Task<Result<std::vector<ExecutionId>>> Sandbox::recover(std::vector<Request> kno
       taken.emplace_back(name);
       continue;
     }
-    const Result<void> ended = co_await end_shim(options_.state_dir / name);
+    const Result<void> ended = co_await end_shim(processes_, options_.state_dir / name);
     if (!ended) log::error("executor", "the work of execution '{}' may go on: {}", name, ended.error().to_string());
     others.push_back(std::move(name));
   }

@@ -4,11 +4,9 @@
 #include <malloc.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/timerfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -17,6 +15,7 @@
 
 #include "base/file.hpp"
 #include "executor/log_file.hpp"
+#include "executor/sandbox/detached.hpp"
 #include "executor/sandbox/launch.hpp"
 #include "executor/sandbox/process_tree.hpp"
 #include "executor/sandbox/shim_files.hpp"
@@ -33,28 +32,6 @@ constexpr Duration kDrain = 10s;   // a process that does not die may keep the o
 constexpr int kEmptyTries = 2000;  // of 5 ms: until a control group is empty
 constexpr std::size_t kStatusBytes = 4096;
 constexpr std::size_t kMessage = 400;
-
-class Timer {
- public:
-  Timer() : fd_(::timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK)) {}
-  [[nodiscard]] int fd() const { return fd_.get(); }
-  void at(std::int64_t nanoseconds) { set(TFD_TIMER_ABSTIME, std::max<std::int64_t>(nanoseconds, 1), 0); }
-  void after(Duration duration) { set(0, std::max<std::int64_t>(duration.count(), 1), 0); }
-  void every(Duration duration) { set(0, duration.count(), duration.count()); }
-  void stop() { set(0, 0, 0); }
-  bool due() {
-    std::uint64_t times = 0;
-    return ::read(fd_.get(), &times, sizeof times) == static_cast<ssize_t>(sizeof times);
-  }
-
- private:
-  void set(int flags, std::int64_t first, std::int64_t interval) {
-    constexpr std::int64_t kSecond = 1'000'000'000;
-    const itimerspec value{{interval / kSecond, interval % kSecond}, {first / kSecond, first % kSecond}};
-    (void)::timerfd_settime(fd_.get(), flags, &value, nullptr);
-  }
-  Fd fd_;
-};
 
 /// The number after `"key":` in bubblewrap's status lines.
 std::optional<int> status_number(const std::string& text, std::string_view key) {
@@ -85,20 +62,18 @@ Result<Pipe> make_pipe(int flags) {
 
 class Shim {
  public:
-  Shim(fs::path folder, Fd ready) : folder_(std::move(folder)), ready_(std::move(ready)) {}
+  Shim(fs::path folder, Readiness ready) : folder_(std::move(folder)), ready_(std::move(ready)) {}
 
   void run() {
-    Result<void> begun = lock();
-    if (begun) begun = prepare();
+    Result<void> begun = prepare();
     if (begun) begun = launch();
-    if (!begun) return report(begun.error().to_string());
+    if (!begun) return ready_.fail(begun.error().to_string());
     ::malloc_trim(0);
     while (!finished()) step();
     conclude();
   }
 
  private:
-  Result<void> lock();
   Result<void> prepare();
   Result<void> reserve_status();
   Result<void> launch();
@@ -115,11 +90,10 @@ class Shim {
   void conclude();
   void remove_group();
   void write_status();
-  void report(std::string_view error);
   [[nodiscard]] bool finished() const { return ended_ && ((!out_ && !err_) || drained_); }
 
   fs::path folder_;
-  Fd ready_;
+  Readiness ready_;
   Fd lock_;
   ShimSpec spec_;
   std::optional<Cgroup> cgroup_;
@@ -130,10 +104,10 @@ class Shim {
   Fd reports_;
   Fd out_;
   Fd err_;
-  Timer deadline_;
-  Timer limit_;   // of the grace of a stop, of a kill, then of the last output
-  Timer search_;  // for the work's first process
-  Timer memory_;
+  BootTimer deadline_;
+  BootTimer limit_;   // of the grace of a stop, of a kill, then of the last output
+  BootTimer search_;  // for the work's first process
+  BootTimer memory_;
   std::string text_;  // bubblewrap's reports
   int bwrap_ = 0;
   int init_pid_ = 0;
@@ -145,29 +119,13 @@ class Shim {
   ShimStatus status_;
 };
 
-Result<void> Shim::lock() {
-  const fs::path path = folder_ / kLockFile;
-  lock_ = Fd(::open(path.c_str(), O_RDWR | O_NOFOLLOW | O_CLOEXEC));
-  struct flock whole {};
-  whole.l_type = F_WRLCK;
-  whole.l_whence = SEEK_SET;
-  struct stat opened {};
-  struct stat there {};
-  if (!lock_ || ::fcntl(lock_.get(), F_SETLK, &whole) != 0 || ::fstat(lock_.get(), &opened) != 0 ||
-      ::lstat(path.c_str(), &there) != 0 || opened.st_ino != there.st_ino || opened.st_dev != there.st_dev)
-    return fail(Errc::closed, "the execution is not wanted any more");
-  return {};
-}
-
 Result<void> Shim::prepare() {
+  TRY(lock_, hold_lock(folder_));
   TRY(spec_, read_spec(folder_));
   if (!spec_.cgroups.empty()) cgroup_ = Cgroup({spec_.cgroups.begin(), spec_.cgroups.end()}, spec_.cgroup_v2);
   TRY(out_log_, LogFile::open(spec_.results_dir, kOutLog, spec_.log_limit));
   TRY(err_log_, LogFile::open(spec_.results_dir, kErrLog, spec_.log_limit));
-  sigset_t all;
-  ::sigfillset(&all);
-  signals_ = Fd(::signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK));
-  if (!signals_) return fail(Errc::io, "receive signals: {}", std::strerror(errno));
+  TRY(signals_, receive_signals());
   return reserve_status();
 }
 
@@ -273,7 +231,7 @@ bool Shim::read_report() {
 }
 
 void Shim::look_for_work() {
-  if (!ready_ || !init_) return;
+  if (!ready_.open() || !init_) return;
   const std::vector<int> inside = children_of(init_pid_);
   if (!inside.empty()) main_ = open_child(init_pid_, inside.front());
   if (!main_) return search_.after(kStartPoll);
@@ -283,15 +241,7 @@ void Shim::look_for_work() {
 
 void Shim::started() {
   search_.stop();
-  if (!ready_) return;
-  (void)!::write(ready_.get(), "k", 1);
-  ready_.reset();
-}
-
-void Shim::report(std::string_view error) {
-  if (!ready_) return;
-  (void)!::write(ready_.get(), error.data(), error.size());
-  ready_.reset();
+  ready_.succeed();
 }
 
 void Shim::copy(Fd& from, LogFile& log) {
@@ -345,7 +295,7 @@ void Shim::conclude() {
   status_.err_total = err_log_->total();
   status_.dropped = out_log_->dropped() + err_log_->dropped();
   write_status();
-  report(status_.start_error);
+  ready_.fail(status_.start_error);
 }
 
 void Shim::remove_group() {
@@ -366,40 +316,10 @@ void Shim::write_status() {
   (void)::fsync(folder.get());
 }
 
-/// The child's side of the fork.
-void become_shim(const fs::path& folder, Fd ready) {
-  sigset_t all;
-  ::sigfillset(&all);
-  ::sigprocmask(SIG_SETMASK, &all, nullptr);  // before the daemon can find the shim: they are read later
-  const Fd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
-  if (::setsid() < 0 || !null || ::chdir("/") != 0) return;
-  for (int standard = 0; standard < 3; ++standard) ::dup2(null.get(), standard);
-  ::umask(027);
-  (void)::prctl(PR_SET_NAME, "nunet-shim");
-  Shim(folder, std::move(ready)).run();
-}
-
 }  // namespace
 
 int run_shim(const fs::path& folder) {
-  Result<Pipe> ready = make_pipe(O_CLOEXEC);
-  if (!ready) return 1;
-  const int shim = ::fork();
-  if (shim < 0) return 1;
-  if (shim == 0) {
-    ready->read.reset();
-    become_shim(folder, std::move(ready->write));
-    ::_exit(0);
-  }
-  ready->write.reset();
-  std::array<char, 4096> answer;
-  ssize_t n = 0;
-  do n = ::read(ready->read.get(), answer.data(), answer.size());
-  while (n < 0 && errno == EINTR);
-  if (n == 1 && answer[0] == 'k') return 0;
-  constexpr std::string_view kLost = "the shim of the execution was ended";
-  (void)!(n > 0 ? ::write(2, answer.data(), static_cast<std::size_t>(n)) : ::write(2, kLost.data(), kLost.size()));
-  return 1;
+  return run_detached("nunet-shim", [&](Readiness ready) { Shim(folder, std::move(ready)).run(); });
 }
 
 }  // namespace dms::executor

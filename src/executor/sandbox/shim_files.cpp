@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -13,6 +14,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::size_t kMaxSpec = 8 * 1024 * 1024;  // validate() bounds its texts
+constexpr Duration kPatience = 10s;                // until a shim that was told to end its work is ended itself
 constexpr std::size_t kMaxStatus = 64 * 1024;
 
 struct flock whole_file(short type) {
@@ -83,6 +85,30 @@ Result<ShimStatus> parse_status(std::string_view text) { return json::decode<Shi
 Result<ShimStatus> read_status(const fs::path& folder) {
   TRY(const std::string text, read_file(folder / kStatusFile, kMaxStatus));
   return parse_status(text);
+}
+
+Result<Fd> hold_lock(const fs::path& folder) {
+  Fd file = open_lock(folder);
+  struct flock lock = whole_file(F_WRLCK);
+  struct stat opened {};
+  struct stat there {};
+  if (!file || ::fcntl(file.get(), F_SETLK, &lock) != 0 || ::fstat(file.get(), &opened) != 0 ||
+      ::lstat((folder / kLockFile).c_str(), &there) != 0 || opened.st_ino != there.st_ino ||
+      opened.st_dev != there.st_dev)
+    return fail(Errc::closed, "the execution is not wanted any more");
+  return file;
+}
+
+Task<Result<void>> end_shim(ProcessLauncher& processes, fs::path folder) {
+  for (;;) {
+    CO_TRY(const Fd shim, seize_shim(folder));
+    if (!shim) co_return Result<void>();
+    (void)tell_shim(shim, ShimSignal::kill);
+    const Result<void> ended = co_await with_timeout(kPatience, processes.until_ended(shim.get()));
+    if (ended) continue;
+    (void)::syscall(SYS_pidfd_send_signal, shim.get(), SIGKILL, nullptr, 0);
+    CO_TRY_VOID(co_await processes.until_ended(shim.get()));
+  }
 }
 
 Result<Fd> find_shim(const fs::path& folder) { return open_holder(open_lock(folder)); }

@@ -93,6 +93,11 @@ Result<ShimStatus> parse_status(std::string_view text);
 Result<Fd> find_shim(const std::filesystem::path& folder);
 /// See (3): a pidfd of the shim that still lives, or an empty Fd.
 Result<Fd> seize_shim(const std::filesystem::path& folder);
+/// The shim's side of (2): holds the lock of the folder from here on. Errc::closed if another process does, or if the folder
+/// has been seized.
+Result<Fd> hold_lock(const std::filesystem::path& folder);
+/// Ends the shim of a folder, and with it what it holds. No shim of that folder starts later.
+Task<Result<void>> end_shim(ProcessLauncher& processes, std::filesystem::path folder);
 /// The pid of the shim; 0 if there is none.
 int shim_pid(const std::filesystem::path& folder);
 

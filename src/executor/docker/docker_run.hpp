@@ -1,0 +1,18 @@
+// The record of a container, shared by the parts of Docker.
+#pragma once
+
+#include "executor/docker/docker.hpp"
+#include "runtime/mutex.hpp"
+
+namespace dms::executor {
+
+struct Docker::Run : Execution {
+  std::string name;
+  std::string container;  // its id
+  std::unique_ptr<Nursery> follower;
+  bool interrupted = false;  // the engine has not answered meanwhile
+  bool ended = false;        // the container has, and needs no watcher any more
+  Mutex watching;            // held while its watcher is told, started or ended
+};
+
+}  // namespace dms::executor
