@@ -158,7 +158,7 @@ def work_at(provider):
 
 
 def folders_at(provider):
-    return [entry for name in ("sandbox", "jobs") if (provider.work_dir / name).exists()
+    return [entry for name in ("sandbox", "docker", "jobs") if (provider.work_dir / name).exists()
             for entry in (provider.work_dir / name).iterdir()]
 
 

@@ -57,6 +57,10 @@ def wait_for(condition, what, timeout=30.0, interval=0.05):
     raise ClusterError(f"{what}: not within {timeout:.0f} s (last seen: {seen!r})")
 
 
+DOCKER_HOST = os.environ.get("DOCKER_HOST", "")
+DOCKER_SOCKET = DOCKER_HOST.removeprefix("unix://") if DOCKER_HOST.startswith("unix://") else None
+
+
 def free_ports(count):
     """Ports without a listener. They are below those that the system gives to outgoing connections, and are drawn at random,
     so that concurrent clusters do not take each other's before a daemon binds them."""
@@ -104,12 +108,22 @@ class Machine:
             "p2p": {"listen_address": [f"/ip4/{self.address}/tcp/{self.p2p_port}"], "bootstrap_peers": []},
             "profiler": {"enabled": False},
         }
-        docker = os.environ.get("DOCKER_HOST", "")
-        if docker.startswith("unix://"):
-            settings["executor"] = {"docker_socket": docker.removeprefix("unix://")}
+        if DOCKER_SOCKET:
+            self.reach_docker()
+            settings["executor"] = {"docker_socket": str(self.docker_socket)}
         for key, value in [*self.cluster.settings.items(), *changes.items()]:
             settings.setdefault(key, {}).update(value)
         self.config.write_text(json.dumps(settings, indent=2) + "\n")
+
+    @property
+    def docker_socket(self):
+        return self.home / "docker.sock"
+
+    def reach_docker(self, reach=True):
+        """This machine's socket of the engine; without one, the engine does not answer."""
+        self.docker_socket.unlink(missing_ok=True)
+        if reach:
+            self.docker_socket.symlink_to(DOCKER_SOCKET)
 
     def environment(self, **more):
         keep = {k: v for k, v in os.environ.items() if k in ("PATH", "LANG", "TMPDIR", "DOCKER_HOST") or k.endswith("SAN_OPTIONS")}

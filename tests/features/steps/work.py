@@ -259,6 +259,24 @@ def no_container(context, name):
     feature_work.no_container_is_left(context.cluster.machines[name])
 
 
+@then("no watcher of {name:w} is left")
+def no_watcher(context, name):
+    machine = context.cluster.machines[name]
+    feature_work.wait_empty(lambda: feature_work.work_at(machine), f"{name} has no process beside its daemon")
+
+
+@when("the Docker engine is {where:w} reach of {name:w}")
+@when("the Docker engine is {where:w} of reach of {name:w}")
+def docker_in_reach(context, where, name):
+    context.cluster.machines[name].reach_docker(where == "in")
+
+
+@then('the log of {name:w} says "{text}"')
+def log_says(context, name, text):
+    machine = context.cluster.machines[name]
+    wait_for(lambda: text in machine.log.read_text(errors="replace"), f"the log of {name} says {text}", timeout=60)
+
+
 # --- daemons
 
 @when("the daemon of {names} is killed")
