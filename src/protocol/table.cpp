@@ -2,12 +2,7 @@
 
 #include <array>
 
-#include "protocol/allocation.hpp"
-#include "protocol/bid.hpp"
-#include "protocol/deployment.hpp"
-#include "protocol/health.hpp"
-#include "protocol/node.hpp"
-#include "protocol/transfer.hpp"
+#include "protocol/every_behaviour.hpp"
 
 namespace dms::protocol {
 namespace {
@@ -25,22 +20,8 @@ constexpr TableEntry entry(const Behaviour<Request, Reply>& behaviour) {
   return {&behaviour, type_name<Request>(), type_name<Reply>()};
 }
 
-constexpr std::array kTable{
-    // Node
-    entry(kPublicHello), entry(kBroadcastHello), entry(kPublicStatus), entry(kPeersList), entry(kPeersSelf),
-    entry(kPeersPing), entry(kPeersConnect), entry(kOnboard), entry(kOffboard), entry(kOnboardStatus),
-    entry(kResourcesAllocated), entry(kResourcesFree), entry(kResourcesOnboarded), entry(kHardwareSpec),
-    entry(kHardwareUsage), entry(kAllocationsList), entry(kCapList), entry(kCapAnchor), entry(kCapBroadcast),
-    entry(kRevocations), entry(kNodeStatus), entry(kBroadcastNodeStatus),
-    // Deployments, for the user of a node
-    entry(kDeploymentNew), entry(kDeploymentList), entry(kDeploymentStatus), entry(kDeploymentManifest),
-    entry(kDeploymentInput), entry(kDeploymentLogs), entry(kDeploymentUpdate), entry(kDeploymentShutdown),
-    entry(kDeploymentDelete), entry(kDeploymentPrune), entry(kDeploymentInfo),
-    // Between an orchestrator and a provider
-    entry(kBidRequest), entry(kBid), entry(kCommit), entry(kAllocate), entry(kRenew), entry(kRevert),
-    entry(kAllocationStart), entry(kAllocationRestart), entry(kHealthQuery), entry(kHealthCheckRegister),
-    entry(kAllocationLogs), entry(kAllocationResults), entry(kAllocationShutdown), entry(kTaskTermination),
-    entry(kOrchestratorInput)};
+constexpr auto kTable =
+    std::apply([](const auto&... behaviours) { return std::array{entry(behaviours)...}; }, kEveryBehaviour);
 
 std::string seconds(Duration time) {
   const auto whole = std::chrono::duration_cast<std::chrono::seconds>(time).count();

@@ -24,6 +24,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const auto again = encode(decode_request(bytes));
     if (!std::equal(again.begin(), again.end(), bytes.begin())) std::abort();
   }
+  if (const auto ticket = Ticket::parse({reinterpret_cast<const char*>(data), size});
+      ticket && Ticket::parse(ticket->to_string()) != *ticket)
+    std::abort();
   auto part = PartFile::open(folder() / "file");
   if (!part) std::abort();
   dms::SimWorld world(1);

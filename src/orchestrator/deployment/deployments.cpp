@@ -117,8 +117,7 @@ Task<Result<std::string>> Deployments::try_create(NewDeploymentRequest request, 
   Lane& lane = services_.lane;
   const UnixTime now = lane.unix_now();
   if (expiry < now + kMinDeploymentTime)
-    co_return fail(Errc::invalid_argument,
-                   "the message must live at least {} s for a deployment; give a longer --timeout",
+    co_return fail(Errc::invalid_argument, "a deployment needs at least {} s to find machines; give a longer --timeout",
                    std::chrono::duration_cast<std::chrono::seconds>(kMinDeploymentTime).count());
   const auto running =
       std::ranges::count_if(active_, [](const auto& pair) { return !is_final(pair.second->status()); });

@@ -85,6 +85,7 @@ Result<StreamFile::State> StreamFile::state() const {
   while (!state.gaps.empty() && state.size < state.gaps.back().at + state.gaps.back().mark) {
     state.size = std::min(state.size, state.gaps.back().at);
     state.gaps.pop_back();
+    state.stale = true;
   }
   return state;
 }
@@ -108,10 +109,11 @@ Result<void> StreamFile::append(std::uint64_t offset, BytesView data) const {
     }
     text += fmt::format("[{} bytes were dropped here]\n", missing);
     now.gaps.push_back({now.size, text.size(), offset});
-    TRY_VOID(write_file(gaps_, json::encode(now.gaps)));
+    now.stale = true;
   }
   text += as_text(data);
   TRY_VOID(file.truncate(now.size));
+  if (now.stale) TRY_VOID(write_file(gaps_, json::encode(now.gaps)));
   return file.write_at(now.size, text);
 }
 

@@ -32,6 +32,7 @@ class StreamFile {
   struct State {
     std::uint64_t size = 0;  ///< of the file
     std::vector<Gap> gaps;
+    bool stale = false;  ///< the stored list names another one, whose mark a crash has cut short
     [[nodiscard]] std::uint64_t position() const {
       return gaps.empty() ? size : gaps.back().offset + (size - gaps.back().at - gaps.back().mark);
     }
