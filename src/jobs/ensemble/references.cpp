@@ -17,31 +17,36 @@ struct Placeholder {
   std::optional<std::string_view> fallback;
 };
 
-/// The end of what opens with `${` at `begin`: behind its own `}`, past those of placeholders inside.
-std::size_t closing(std::string_view text, std::size_t begin) {
-  std::size_t open = 0;
-  for (std::size_t i = begin; i < std::min(text.size(), begin + kLongest); ++i) {
-    if (text.substr(i, 2) == "${") {
-      ++open;
-      ++i;
-    } else if (text[i] == '}' && --open == 0) {
-      return i + 1;
+/// What opens with `${` and where its own `}` ends it, past those of placeholders inside; npos if nothing does.
+struct Opening {
+  std::size_t begin, end;
+};
+
+std::vector<Opening> openings_of(std::string_view text) {
+  std::vector<Opening> all;
+  std::vector<std::size_t> open;  // of `all`
+  for (std::size_t i = text.find_first_of("$}"); i < text.size(); i = text.find_first_of("$}", i + 1)) {
+    if (text[i] == '}' && !open.empty()) {
+      all[open.back()].end = i + 1;
+      open.pop_back();
+    } else if (text.substr(i, 2) == "${") {
+      open.push_back(all.size());
+      all.push_back({i, std::string_view::npos});
     }
   }
-  return std::string_view::npos;
+  return all;
 }
 
 /// Empty for shell expansions such as `${file:-x}` and `${file:0:3}`.
-std::optional<Placeholder> parse(std::string_view text, std::size_t begin) {
-  const bool file = text.substr(begin).starts_with("${file:");
-  if (!file && !text.substr(begin).starts_with("${env:")) return std::nullopt;
-  const std::size_t end = closing(text, begin);
-  if (end == std::string_view::npos) return std::nullopt;
-  std::string_view inner = text.substr(begin, end - 1 - begin);
+std::optional<Placeholder> parse(std::string_view text, Opening at) {
+  if (at.end == std::string_view::npos || at.end - at.begin > kLongest) return std::nullopt;
+  std::string_view inner = text.substr(at.begin, at.end - 1 - at.begin);
+  const bool file = inner.starts_with("${file:");
+  if (!file && !inner.starts_with("${env:")) return std::nullopt;
   inner.remove_prefix(inner.find(':') + 1);
   if (inner.empty() || std::string_view("-+=?").find(inner.front()) != std::string_view::npos) return std::nullopt;
   if (inner.find_first_not_of("0123456789:") == std::string_view::npos) return std::nullopt;
-  Placeholder found{begin, end, file, inner, std::nullopt};
+  Placeholder found{at.begin, at.end, file, inner, std::nullopt};
   const std::size_t inside = inner.find("${");
   if (const auto split = inner.find(":-"); split != std::string_view::npos && split < std::min(inside, inner.size())) {
     found.key = inner.substr(0, split);
@@ -50,10 +55,18 @@ std::optional<Placeholder> parse(std::string_view text, std::size_t begin) {
   return found;
 }
 
-std::optional<Placeholder> find(std::string_view text, std::size_t from) {
-  for (std::size_t at = text.find("${", from); at != std::string_view::npos; at = text.find("${", at + 2))
-    if (auto found = parse(text, at)) return found;
-  return std::nullopt;
+/// The outermost placeholders, in their order.
+std::vector<Placeholder> placeholders_of(std::string_view text) {
+  std::vector<Placeholder> all;
+  std::size_t done = 0;
+  for (const Opening& at : openings_of(text)) {
+    if (at.begin < done) continue;
+    if (const auto found = parse(text, at)) {
+      all.push_back(*found);
+      done = found->end;
+    }
+  }
+  return all;
 }
 
 class Resolver {
@@ -63,7 +76,9 @@ class Resolver {
   /// The contents of the file that `value` names, if it is one line without a placeholder.
   void read_named(json::Value& value, const Path& path, bool any_bytes) {
     auto* text = value.if_string();
-    if (text == nullptr || !references_.file || text->find('\n') != std::string_view::npos || find(*text, 0)) return;
+    if (text == nullptr || !references_.file || text->find('\n') != std::string_view::npos ||
+        !placeholders_of(*text).empty())
+      return;
     const auto contents = references_.file(std::string(*text));
     if (!contents)
       path.record(path.wrong(
@@ -77,7 +92,7 @@ class Resolver {
 
   /// Every text of the document but those that read_named() has put there.
   void fill_all(json::Value& value, const Path& path) {
-    if (auto* text = value.if_string(); text != nullptr && !read_.contains(&value) && find(*text, 0)) {
+    if (auto* text = value.if_string(); text != nullptr && !read_.contains(&value)) {
       const std::string filled = fill(std::string(*text), path, 0);
       text->assign(filled.data(), filled.size());
     }
@@ -91,15 +106,15 @@ class Resolver {
   std::string fill(std::string_view text, const Path& path, std::size_t depth) {
     std::string out;
     std::size_t done = 0;
-    while (const auto found = find(text, done)) {
-      out += text.substr(done, found->begin - done);
-      done = found->end;
-      const Result<std::string> filled = look_up(*found, path, depth);
+    for (const Placeholder& found : placeholders_of(text)) {
+      out += text.substr(done, found.begin - done);
+      done = found.end;
+      const Result<std::string> filled = look_up(found, path, depth);
       if (filled)
         out += *filled;
       else
         path.record(path.wrong(
-            fmt::format("{}: {}", text.substr(found->begin, found->end - found->begin), filled.error().message())));
+            fmt::format("{}: {}", text.substr(found.begin, found.end - found.begin), filled.error().message())));
     }
     out += text.substr(done);
     return out;

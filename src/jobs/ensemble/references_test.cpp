@@ -54,6 +54,15 @@ TEST(References, ShellExpansionsAreKept) {
     EXPECT_EQ(resolved(text), text);
 }
 
+TEST(References, WhatIsNotClosedIsReadOnce) {
+  std::string open;
+  for (int i = 0; i < 200'000; ++i) open += "${env:";
+  EXPECT_EQ(resolved(open), open);
+  EXPECT_EQ(resolved(open + "TOKEN}"), open.substr(0, open.size() - 6) + "t");
+  const std::string shell = "${x:-" + open + "}";
+  EXPECT_EQ(resolved(shell), shell);
+}
+
 TEST(References, EveryMissingReferenceIsReportedWithItsPlace) {
   json::Value value = *json::parse(R"({"a":["${env:NOPE}","${env:EMPTY}"],"b":{"c":"x${file:nope}${file:binary}"}})");
   EXPECT_EQ(resolve_references(value, machine()).error().to_string(),
