@@ -1,5 +1,6 @@
 #include "daemon/daemon.hpp"
 
+#include <fcntl.h>
 #include <unistd.h>
 #include <csignal>
 #include <cstdio>
@@ -329,6 +330,18 @@ class Daemon {
   bool stopping_ = false;
 };
 
+bool has_terminal() {
+  const int terminal = ::open("/dev/tty", O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+  if (terminal >= 0) ::close(terminal);
+  return terminal >= 0;
+}
+
+/// Whether the end of the terminal ends this daemon: it has one, and was not started by nohup.
+bool ends_with_terminal() {
+  struct sigaction before {};
+  return ::sigaction(SIGHUP, nullptr, &before) == 0 && before.sa_handler != SIG_IGN && has_terminal();
+}
+
 }  // namespace
 
 Result<void> run_daemon(const config::Loaded& settings, const std::string& context, crypto::PrivateKey key) {
@@ -349,8 +362,10 @@ Result<void> run_daemon(const config::Loaded& settings, const std::string& conte
                [&logging = *logging] { return logging.dropped(); })
       .counter("nunet_bugs_total", "Failed assertions after which the program continued.", assertion::failures);
   Daemon daemon(runtime.runtime(), registry, settings, user_dir / "cap" / (context + ".cap"), std::move(key));
-  runtime.on_signal({SIGINT, SIGTERM, SIGHUP, SIGUSR1}, [&daemon](int signal) {
-    const bool ends = signal == SIGINT || signal == SIGTERM;
+  const bool in_terminal = ends_with_terminal();
+  runtime.on_signal({SIGINT, SIGTERM, SIGHUP, SIGUSR1}, [&daemon, in_terminal](int signal) {
+    const bool hung_up = signal == SIGHUP && in_terminal && !has_terminal();
+    const bool ends = signal == SIGINT || signal == SIGTERM || hung_up;
     ends ? daemon.stop() : daemon.reload();
   });
   return runtime.run(daemon.run());

@@ -127,6 +127,15 @@ Feature: The daemon and its REST API
     Then no process of alice is left
 
   @cli-access
+  Scenario: A closed terminal ends the daemon that was started in it
+    Given a machine "alice" with identities
+    When alice starts "nunet run" in a terminal
+    And asked "Passphrase" answers "correct horse battery staple" unseen
+    And it prints "ready" and the terminal is closed
+    Then it is ended with status 0
+    And alice's daemon has no socket
+
+  @cli-access
   Scenario: A command whose output is a closed pipe ends without an error
     Given a machine "alice" with identities
     When alice runs in a shell "{nunet} actor cmd --help | true"

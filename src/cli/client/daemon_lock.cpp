@@ -61,7 +61,7 @@ std::optional<int> running_daemon(const std::filesystem::path& work_dir) {
 
 std::optional<int> reload_daemon(const std::filesystem::path& work_dir) {
   const auto pid = running_daemon(work_dir);
-  if (!pid || ::kill(*pid, SIGHUP) != 0) return std::nullopt;
+  if (!pid || ::kill(*pid, SIGUSR1) != 0) return std::nullopt;
   return pid;
 }
 

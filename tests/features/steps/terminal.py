@@ -57,8 +57,13 @@ class Terminal:
     def type(self, keys):
         os.write(self.master, keys.encode())
 
-    def close(self):
+    def hang_up(self):
         os.close(self.master)
+        self.master = None
+
+    def close(self):
+        if self.master is not None:
+            os.close(self.master)
         os.close(self.terminal)
 
 
@@ -123,3 +128,15 @@ def ends_and_echoes(context, status):
 def terminal_mentions(context, text):
     finish(context)
     assert text in context.terminal.output, context.terminal.output
+
+
+@when('it prints "{text}" and the terminal is closed')
+def prints_and_is_closed(context, text):
+    terminal = context.terminal
+    terminal.wait_for(lambda: text in terminal.output, f"it prints {text!r}")
+    terminal.hang_up()
+
+
+@then("it is ended with status {status:d}")
+def is_ended(context, status):
+    assert context.terminal.process.wait(TIMEOUT) == status
