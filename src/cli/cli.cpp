@@ -34,14 +34,17 @@ Command root_command() {
                    .letter = 'c',
                    .value = "name",
                    .help = "key and capability context, for commands that use one",
-                   .known = Known::contexts}},
+                   .known = Known::contexts},
+                  {.name = "json", .help = "print JSON, for commands that can", .inner = true},
+                  {.name = "version", .letter = 'V', .help = "print the version"}},
       .children = {key_commands(), cap_commands(), run_command(), deploy_command(), deployment_commands(),
                    actor_commands(), net_commands(), config_commands(), sim_command(), version_command(),
-                   completion_command()}};
+                   completion_command(), help_command()}};
 }
 
 int complete(std::span<const std::string> words, Streams streams, Environment& environment) {
   if (!words.empty() && words.front() == "--") words = words.subspan(1);
+  if (words.size() > 1 && words.front() == "help") words = words.subspan(1);  // completed like the command itself
   std::vector<std::string> before(words.begin(), words.end());
   std::string last;
   if (!before.empty()) {
@@ -89,11 +92,25 @@ const Command& command_tree() {
 
 namespace {
 
+/// `nunet help deployment list` is `nunet deployment list --help`.
+Result<std::string> help_about(std::span<const std::string> words) {
+  const Line line = read_line(command_tree(), words);
+  if (line.wrong.empty()) return help(line.path);
+  return fail(Errc::usage, "{}; see `nunet help`", line.wrong);
+}
+
 int dispatch(std::span<const std::string> words, Streams streams, Environment& environment) {
   if (!words.empty() && words.front() == "__complete") return complete(words.subspan(1), streams, environment);
+  if (!words.empty() && words.front() == "help") {
+    const auto text = help_about(words.subspan(1));
+    if (!text) return report(text.error(), streams);
+    streams.out << *text << std::flush;
+    return 0;
+  }
   auto parsed = parse(command_tree(), words);
   if (!parsed) return report(parsed.error(), streams);
-  const Command& command = *parsed->path.back();
+  const bool only_version = parsed->arguments.has("version") && !parsed->help;
+  const Command& command = only_version ? *command_tree().child("version") : *parsed->path.back();
   if (parsed->help || !command.action) {
     const bool requested = parsed->help || words.empty();
     (requested ? streams.out : streams.err) << help(parsed->path) << std::flush;

@@ -48,6 +48,34 @@ TEST_F(CliTest, HelpNamesEveryCommandAndItsFlags) {
   EXPECT_EQ(nunet({}).code, 0);
 }
 
+TEST_F(CliTest, TheVersionIsAWordOrAFlag) {
+  const auto version = nunet({"version"}).out;
+  EXPECT_THAT(version, HasSubstr("Version: " DMS_VERSION));
+  EXPECT_EQ(nunet({"--version"}).out, version);
+  EXPECT_EQ(nunet({"-V"}).out, version);
+  EXPECT_EQ(nunet({"--version=false", "key", "list"}).code, 0);
+}
+
+TEST_F(CliTest, HelpIsAWordOrAFlag) {
+  EXPECT_EQ(nunet({"help"}).out, nunet({"--help"}).out);
+  EXPECT_EQ(nunet({"help", "key", "new"}).out, nunet({"key", "new", "--help"}).out);
+  EXPECT_EQ(nunet({"help", "deployment"}).code, 0);
+  const auto wrong = nunet({"help", "key", "nwe"});
+  EXPECT_EQ(wrong.code, 2);
+  EXPECT_THAT(wrong.err, HasSubstr("did you mean new?"));
+  EXPECT_THAT(nunet({"__complete", "--", "help", "deployment", "li"}).out, "list\n");
+}
+
+TEST_F(CliTest, JsonMayBeAskedForBeforeTheCommand) {
+  must({"key", "new", "user"});
+  EXPECT_EQ(nunet({"--json", "key", "list"}).out, nunet({"key", "list", "--json"}).out);
+  EXPECT_EQ(nunet({"key", "--json", "list"}).out, nunet({"key", "list", "--json"}).out);
+  const auto refused = nunet({"--json", "key", "did", "user"});
+  EXPECT_EQ(refused.code, 2);
+  EXPECT_THAT(refused.err, HasSubstr("`did` has no --json"));
+  EXPECT_THAT(nunet({"__complete", "--", "key", "did", "--"}).out, Not(HasSubstr("--json")));
+}
+
 TEST_F(CliTest, AWrongCommandLineEndsWithTwoAndNamesItsHelp) {
   for (const std::vector<std::string>& words :
        std::vector<std::vector<std::string>>{{"nonsense"},
@@ -353,6 +381,28 @@ TEST_F(CliTest, FlagsOverrideTheEnvironmentWhichOverridesTheFile) {
   EXPECT_THAT(nunet({"config", "set", "rest.prot", "1"}).err, HasSubstr("did you mean rest.port?"));
 }
 
+TEST_F(CliTest, AnEditThatAnotherUserMayHavePlantedIsRefused) {
+  const auto copy = world.home / ".nunet/dms_config.json.edit";
+  const auto elsewhere = world.home / "elsewhere";
+  ASSERT_TRUE(write_file(elsewhere, R"({"rest":{"port":6666}})"));
+  std::filesystem::create_directories(copy.parent_path());
+  world.edited = R"({"rest":{"port":1234}})";
+  const auto expect_refused = [&] {
+    const auto refused = nunet({"config", "edit"});
+    EXPECT_EQ(refused.code, 1);
+    EXPECT_THAT(refused.err, HasSubstr(copy.string() + " is not an earlier edit"));
+    EXPECT_EQ(world.opened, "");
+    EXPECT_EQ(read_file(elsewhere, 4096).value(), R"({"rest":{"port":6666}})");
+  };
+  std::filesystem::create_symlink(elsewhere, copy);
+  expect_refused();
+  std::filesystem::remove(copy);
+  ASSERT_TRUE(write_file(copy, "{}", 0666));
+  expect_refused();
+  std::filesystem::remove(copy);
+  must({"config", "edit"});
+  EXPECT_EQ(must({"config", "get", "rest.port"}), "1234");
+}
 TEST_F(CliTest, EditedSettingsReplaceTheFileOnlyIfValid) {
   const auto file = world.home / ".nunet/dms_config.json";
   const auto copy = world.home / ".nunet/dms_config.json.edit";
@@ -459,13 +509,13 @@ TEST_F(CliTest, TheVersionIsOnItsOwnLine) {
 }
 
 TEST(TimeText, DurationsAndDates) {
-  EXPECT_EQ(parse_duration("24h").value(), 24h);
-  EXPECT_EQ(parse_duration("1h30m").value(), 90min);
-  EXPECT_EQ(parse_duration("1.5s").value(), 1500ms);
-  EXPECT_EQ(parse_duration("90").value(), 90s);
-  EXPECT_EQ(parse_duration("7d").value(), 168h);
+  EXPECT_EQ(parse_duration("t", "24h").value(), 24h);
+  EXPECT_EQ(parse_duration("t", "1h30m").value(), 90min);
+  EXPECT_EQ(parse_duration("t", "1.5s").value(), 1500ms);
+  EXPECT_EQ(parse_duration("t", "90").value(), 90s);
+  EXPECT_EQ(parse_duration("t", "7d").value(), 168h);
   for (const auto* bad : {"", "h", "-1h", "1x", "1h30", "nan", "inf", "1e30h", "0s"})
-    EXPECT_FALSE(parse_duration(bad)) << bad;
+    EXPECT_FALSE(parse_duration("t", bad)) << bad;
   EXPECT_EQ(format_time(parse_time("2026-12-31").value()), "2026-12-31 00:00:00 UTC");
   EXPECT_EQ(format_time(parse_time("2026-12-31T18:30:05Z").value()), "2026-12-31 18:30:05 UTC");
   EXPECT_EQ(format_time(parse_time("2026-12-31T18:30+02:00").value()), "2026-12-31 16:30:00 UTC");

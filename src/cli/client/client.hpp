@@ -2,9 +2,9 @@
 //
 // The daemon provides its handle; `from` is {id: the context's key, did: the context's DID, addr: {host: the
 // daemon, inbox: "user-<nonce>"}}; in the daemon's own context and in a wallet's, id is a key made for this command. A
-// reply is expected at `/private/user/<nonce>`, for a broadcast at `/public/user/<nonce>`. A reply is accepted only if it is
-// signed by the key of the actor that was invoked, independently of the daemon; of a broadcast, by the key that it
-// names.
+// reply is expected at `/private/user/<nonce>`, for a broadcast at `/public/user/<nonce>`. A reply is accepted only if
+// it is signed by the key of the actor that was invoked, independently of the daemon; of a broadcast, by the key that
+// it names.
 //
 // Specification: NuNet DMS 0.5, the command line's envelopes.
 #pragma once
@@ -28,7 +28,8 @@ struct Message {
 
 class Client {
  public:
-  /// Connects to the daemon, checks it (daemon_connection.hpp) and loads the context. Errc::no_daemon if nothing answers.
+  /// Connects to the daemon, checks it (daemon_connection.hpp) and loads the context. Errc::no_daemon if nothing
+  /// answers.
   static Result<Client> open(Session& session, const std::string& context);
 
   Result<actor::Envelope> make(const Message& message);

@@ -5,13 +5,13 @@
 //     follows. An address given on the command line or in the environment is used unchanged.
 //  2. On the Unix socket the peer's process must run as this user, or, if this user is root, as the owner of the
 //     folder. That is checked on every connection before anything is sent.
-//  3. The handle that the daemon gives must be that of the expected DID: key, DID and peer id. The DID comes from `rest.did`,
-//     else from the capability context `rest.context`.
-//  4. Unless `rest.did` is set, the process at the loopback port must run as this user or as root, as reported by the kernel;
-//     otherwise the command line refuses and explains how to configure the DID. A process whose user the kernel does not
-//     report is accepted with the DID of the context, and refused without one.
-// A process of the same user that claims the daemon's handle can still read, withhold or relay messages. It cannot forge replies, which are
-// signed by the key that (3) fixes, nor use an envelope elsewhere: the receiver is signed too.
+//  3. The handle that the daemon gives must be that of the expected DID: key, DID and peer id. The DID comes from
+//     `rest.did`, else from the capability context `rest.context`.
+//  4. Unless `rest.did` is set, the process at the loopback port must run as this user or as root, as reported by the
+//     kernel; otherwise the command line refuses and explains how to configure the DID. A process whose user the kernel
+//     does not report is accepted with the DID of the context, and refused without one.
+// A process of the same user that claims the daemon's handle can still read, withhold or relay messages. It cannot
+// forge replies, which are signed by the key that (3) fixes, nor use an envelope elsewhere: the receiver is signed too.
 //
 // Threads: one. Failure: Errc::no_daemon if nothing answers, Errc::failed if another daemon does.
 // Decision: docs/decisions/0300-which-daemon-the-command-line-trusts.md

@@ -1,5 +1,6 @@
 #include "cli/client/download.hpp"
 
+#include "base/remove_tree.hpp"
 #include "encoding/multibase.hpp"
 #include "jobs/ensemble/work_path.hpp"
 #include "transfer/archive.hpp"
@@ -64,6 +65,8 @@ Result<Downloaded> download(Session& session, OutputStream& stream, const std::s
     part.discard();
     return fail(Errc::failed, "what arrived has another SHA-256 than the daemon says; repeat the command");
   }
+  const bool in_the_way = folder || fs::is_directory(fs::symlink_status(target, error));
+  if (options.replace && in_the_way) TRY_VOID(remove_tree(target));
   TRY_VOID(part.finish());
   Downloaded done{.path = target, .size = stream.total(), .folder = folder};
   if (!folder) return done;

@@ -123,6 +123,13 @@ TEST_F(ResultsTest, AFolderIsUnpacked) {
   EXPECT_EQ(written("out/a"), "A");
   EXPECT_EQ(written("out/deep/b"), "B");
   EXPECT_FALSE(std::filesystem::exists(to / "out.tar"));
+
+  ASSERT_TRUE(write_file(to / "out/old", "old"));
+  EXPECT_EQ(fetch().code, 1);
+  EXPECT_EQ(written("out/old"), "old");
+  EXPECT_EQ(fetch({"--force"}).code, 0);
+  EXPECT_EQ(written("out/a"), "A");
+  EXPECT_EQ(written("out/old"), "(nothing)");
 }
 
 TEST_F(ResultsTest, NamesDoNotLeaveTheFolder) {

@@ -41,8 +41,8 @@ class OutputStream {
   /// Asks what a result is: total(), digest() and folder() are known then. The same as folder().
   Result<bool> probe_folder();
   void seek(std::uint64_t position) { position_ = position; }
-  /// To the start of the last `lines` lines; returns where the last of them ends. A line without a line feed at the end of
-  /// the stream counts.
+  /// To the start of the last `lines` lines; returns where the last of them ends. A line without a line feed at the end
+  /// of the stream counts.
   Result<std::uint64_t> seek_lines(std::uint64_t lines);
 
  private:

@@ -9,8 +9,6 @@
 namespace dms::cli {
 namespace {
 
-constexpr std::string_view kPassphraseVariable = "DMS_PASSPHRASE";
-
 /// The setting that a global flag sets.
 constexpr std::pair<std::string_view, std::string_view> kFlagSettings[] = {
     {"rest-addr", "rest.addr"},         {"rest-port", "rest.port"},         {"user-dir", "general.user_dir"},

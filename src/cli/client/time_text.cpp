@@ -41,9 +41,9 @@ bool take_offset(std::string_view& text, int& minutes) {
 
 }  // namespace
 
-Result<Duration> parse_duration(std::string_view text) {
+Result<Duration> parse_duration(std::string_view what, std::string_view text) {
   const auto wrong = [&] {
-    return fail(Errc::usage, "duration \"{}\": expected a number and a unit, such as 90s, 30m, 24h or 7d", text);
+    return fail(Errc::usage, "{}: expected a number and a unit, such as 90s, 30m, 24h or 7d, found \"{}\"", what, text);
   };
   std::string_view rest = text;
   double total = 0;

@@ -2,6 +2,7 @@
 
 #include <set>
 
+#include "cli/client/temporary_folder.hpp"
 #include "encoding/multibase.hpp"
 #include "protocol/transfer.hpp"
 #include "transfer/archive.hpp"
@@ -15,40 +16,15 @@ constexpr Duration kReport = std::chrono::seconds(2);  ///< between two lines ab
 /// Pages in a row that the daemon does not take.
 constexpr int kMaxStuck = 3;
 
-/// Removed with what is in it.
-class TemporaryFolder {
- public:
-  static Result<TemporaryFolder> make() {
-    std::error_code error;
-    std::string pattern = (fs::temp_directory_path(error) / "nunet-inputs-XXXXXX").string();
-    if (error || ::mkdtemp(pattern.data()) == nullptr)
-      return fail(dms::Errc::io, "making a temporary folder for archives; set TMPDIR");
-    return TemporaryFolder(pattern);
-  }
-  TemporaryFolder(TemporaryFolder&& other) noexcept : path_(std::exchange(other.path_, {})) {}
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(TemporaryFolder&&) = delete;
-  ~TemporaryFolder() {
-    std::error_code ignored;
-    if (!path_.empty()) fs::remove_all(path_, ignored);
-  }
-  [[nodiscard]] const fs::path& path() const { return path_; }
-
- private:
-  explicit TemporaryFolder(fs::path path) : path_(std::move(path)) {}
-  fs::path path_;
-};
-
 class Uploader {
  public:
   Uploader(Session& session, Client& client, fs::path temporary)
       : session_(session), client_(client), temporary_(std::move(temporary)) {}
 
-  Result<void> send(const std::string& at, jobs::Input& input, const fs::path& folder) {
-    std::error_code error;
-    const fs::path path = fs::canonical(folder / input.file, error);
-    if (error) return fail(Errc::failed, "{}.file: {}: {}", at, (folder / input.file).string(), error.message());
+  Result<void> send(const std::string& at, jobs::Input& input, const EnsembleFiles& files) {
+    const auto found = files.find(input.file);
+    if (!found) return fail(found.error(), "{}.file", at);
+    const fs::path& path = *found;
     auto sent = fs::is_directory(path) ? archive(path, input) : plain(path, input);
     if (!sent) return fail(sent.error(), "{}.file: {}", at, path.string());
     if (!done_.insert(input.digest).second) return {};
@@ -114,17 +90,17 @@ class Uploader {
 
 }  // namespace
 
-Result<void> upload_inputs(Session& session, Client& client, jobs::Ensemble& ensemble, const fs::path& folder) {
+Result<void> upload_inputs(Session& session, Client& client, jobs::Ensemble& ensemble, const EnsembleFiles& files) {
   const auto has_file = [](const jobs::Input& input) { return !input.file.empty(); };
   if (std::ranges::none_of(ensemble.allocations,
                            [&](const auto& entry) { return std::ranges::any_of(entry.second.inputs, has_file); }))
     return {};
-  TRY(const auto temporary, TemporaryFolder::make());
+  TRY(const auto temporary, TemporaryFolder::make("inputs"));
   Uploader uploader(session, client, temporary.path());
   for (auto& [name, allocation] : ensemble.allocations)
     for (std::size_t i = 0; i < allocation.inputs.size(); ++i)
       if (has_file(allocation.inputs[i]))
-        TRY_VOID(uploader.send(fmt::format("allocations.{}.inputs[{}]", name, i), allocation.inputs[i], folder));
+        TRY_VOID(uploader.send(fmt::format("allocations.{}.inputs[{}]", name, i), allocation.inputs[i], files));
   return {};
 }
 

@@ -1,21 +1,20 @@
 // Sends the files that an ensemble names as inputs to the daemon, before the ensemble is deployed.
 //
 // Model
-//  1. A file is sent as it is, a folder as a tar archive (transfer/archive.hpp) that is made in the temporary folder. The
-//     input then names size and SHA-256 of what is sent: the daemon finds it by them.
-//  2. The daemon says where to go on, so an interrupted upload continues and a file that it has already is not sent again.
+//  1. A file is sent as it is, a folder as a tar archive (transfer/archive.hpp) that is made in the temporary folder.
+//     The input then names size and SHA-256 of what is sent: the daemon finds it by them.
+//  2. The daemon says where to go on, so an interrupted upload continues and a file that it has already is not sent
+//     again.
 //  3. What is sent was read when its digest was computed; a file that changes meanwhile is refused by the daemon.
 #pragma once
 
-#include <filesystem>
-
 #include "cli/client/client.hpp"
+#include "cli/client/ensemble_files.hpp"
 #include "jobs/ensemble/ensemble.hpp"
 
 namespace dms::cli {
 
-/// Relative paths count from `folder`. Tells on standard error what a folder has that cannot be sent.
-Result<void> upload_inputs(Session& session, Client& client, jobs::Ensemble& ensemble,
-                           const std::filesystem::path& folder);
+/// Tells on standard error what a folder has that cannot be sent.
+Result<void> upload_inputs(Session& session, Client& client, jobs::Ensemble& ensemble, const EnsembleFiles& files);
 
 }  // namespace dms::cli

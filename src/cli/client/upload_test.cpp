@@ -44,7 +44,7 @@ struct UploadTest : DaemonTest {
     std::istringstream in;
     Session session({in, out, err}, world, command_tree(), {});
     TRY(auto client, Client::open(session, "user"));
-    return upload_inputs(session, client, ensemble, folder);
+    return upload_inputs(session, client, ensemble, EnsembleFiles(folder, false));
   }
   std::ostringstream out;
   std::ostringstream err;

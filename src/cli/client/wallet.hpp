@@ -12,8 +12,8 @@
 // Actors cannot have a wallet's key: messages are signed by a generated key, with a delegation from the context
 // (client.hpp).
 //
-// Attacks: an attacker who can put a `ledger-cli` into PATH can replace the user's other commands too. Answers are bounded,
-// and a signature is accepted only if it verifies (crypto/signer.hpp).
+// Attacks: an attacker who can put a `ledger-cli` into PATH can replace the user's other commands too. Answers are
+// bounded, and a signature is accepted only if it verifies (crypto/signer.hpp).
 #pragma once
 
 #include <cstdint>

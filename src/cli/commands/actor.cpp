@@ -25,7 +25,7 @@ Result<UnixTime> read_expiry(Session& session, const Arguments& arguments, Durat
   if (arguments.has("expiry")) return parse_time(arguments.get("expiry", ""));
   Duration timeout = fallback;
   if (arguments.has("timeout")) {
-    TRY(timeout, parse_duration(arguments.get("timeout", "")));
+    TRY(timeout, parse_duration("--timeout", arguments.get("timeout", "")));
   }
   return session.environment().now() + timeout;
 }

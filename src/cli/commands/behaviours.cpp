@@ -2,6 +2,7 @@
 
 #include "base/file.hpp"
 #include "capability/units.hpp"
+#include "cli/client/ensemble_files.hpp"
 #include "jobs/ensemble/ensemble.hpp"
 #include "protocol/table.hpp"
 
@@ -77,7 +78,7 @@ Result<json::Value> read_value(Session& session, const Parameter& parameter, con
     case Form::gpus: return read_gpus(given);
     case Form::anchors: return read_anchor_data(arguments, given, member);
     case Form::ensemble: {
-      TRY(const jobs::Ensemble ensemble, read_ensemble(session, given.empty() ? "ensemble.yaml" : given));
+      TRY(const jobs::Ensemble ensemble, read_ensemble(session, given.empty() ? "ensemble.yaml" : given, arguments));
       return json::parse(json::encode(ensemble));
     }
   }
@@ -113,6 +114,8 @@ std::vector<Option> parameter_options(const protocol::Declaration& behaviour) {
                        .help = std::string(parameter.help),
                        .required = parameter.required,
                        .repeated = parameter.form == Form::pairs});
+  if (std::ranges::find(behaviour.parameters, Form::ensemble, &Parameter::form) != behaviour.parameters.end())
+    options.push_back(any_file_option());
   return options;
 }
 
@@ -138,18 +141,18 @@ Result<std::string> make_payload(Session& session, const protocol::Declaration& 
   return json::write(payload);
 }
 
-std::filesystem::path ensemble_folder(const std::filesystem::path& file) {
-  std::error_code ignored;
-  return std::filesystem::is_regular_file(file, ignored) ? file.parent_path() : std::filesystem::path();
-}
-
-Result<jobs::Ensemble> read_ensemble(Session& session, const std::filesystem::path& file) {
+Result<jobs::Ensemble> read_ensemble(Session& session, const std::filesystem::path& file, const Arguments& arguments) {
   const bool piped = file == "-";
   TRY(auto yaml, piped ? session.read_input(kMaxFile) : read_file(file, kMaxFile));
-  const auto folder = ensemble_folder(file);
-  auto ensemble = jobs::Ensemble::parse_yaml(
-      yaml, {.file = [&](const std::string& path) { return read_file(folder / path, kMaxFile); },
-             .variable = [&](const std::string& name) { return session.environment().variable(name); }});
+  const EnsembleFiles files(file, arguments);
+  const auto read = [&](const std::string& name) -> Result<std::string> {
+    TRY(const auto path, files.find(name));
+    return read_file(path, kMaxFile);
+  };
+  const auto variable = [&](const std::string& name) {
+    return name == kPassphraseVariable ? std::nullopt : session.environment().variable(name);
+  };
+  auto ensemble = jobs::Ensemble::parse_yaml(yaml, {.file = read, .variable = variable});
   if (!ensemble) return fail(ensemble.error(), "{}", piped ? "standard input" : file.string());
   return ensemble;
 }

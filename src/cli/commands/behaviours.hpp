@@ -20,12 +20,8 @@ namespace dms::cli {
 /// The payload as JSON; empty for a behaviour without parameters.
 Result<std::string> make_payload(Session& session, const protocol::Declaration& behaviour, const Arguments& arguments);
 
-/// An ensemble from YAML, with the files and variables that it refers to (jobs/ensemble/references.hpp). `-` is standard
-/// input. Relative paths count from the folder of the file; for input and pipes (/dev/stdin, <(...)), from the working
-/// folder.
-Result<jobs::Ensemble> read_ensemble(Session& session, const std::filesystem::path& file);
-
-/// The folder from which its relative paths count.
-[[nodiscard]] std::filesystem::path ensemble_folder(const std::filesystem::path& file);
+/// An ensemble from YAML, with the files and variables that it refers to (jobs/ensemble/references.hpp). `-` is
+/// standard input. Which files: cli/client/ensemble_files.hpp. The passphrase is no variable.
+Result<jobs::Ensemble> read_ensemble(Session& session, const std::filesystem::path& file, const Arguments& arguments);
 
 }  // namespace dms::cli

@@ -106,7 +106,7 @@ Result<void> cap_list(Session& session, const Arguments& arguments) {
   TRY(auto context, session.load_context(context_name(arguments)));
   const auto anchors = context.anchors();
   if (arguments.has("json")) {
-    session.print_json(json::encode(anchors));
+    session.print_json(json::write_pretty(json::parse(json::encode(anchors)).value()));
     return {};
   }
   session.print("did:");
@@ -139,7 +139,7 @@ Result<ucan::Grant> read_grant(Session& session, const Arguments& arguments) {
     if (grant.expires <= session.environment().now())
       return fail(Errc::usage, "--expiry: {} is in the past", format_time(grant.expires));
   } else if (arguments.has("duration")) {
-    TRY(auto duration, parse_duration(arguments.get("duration", "")));
+    TRY(auto duration, parse_duration("--duration", arguments.get("duration", "")));
     if (duration <= Duration(0)) return fail(Errc::usage, "--duration: expected a time in the future, such as 24h");
     grant.expires = session.environment().now() + duration;
   }

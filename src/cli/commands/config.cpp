@@ -1,8 +1,15 @@
 // nunet config: settings, their origin, and changes to them.
 #include "config/config.hpp"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+
 #include "base/file.hpp"
 #include "cli/client/session.hpp"
+#include "cli/client/temporary_folder.hpp"
 #include "cli/commands/groups.hpp"
 
 namespace dms::cli {
@@ -75,8 +82,21 @@ Result<void> config_set(Session& session, const Arguments& arguments) {
   return {};
 }
 
-/// The user edits a copy, which replaces the file only if it is valid. An invalid copy stays, and the next edit continues
-/// with it. The file itself may be invalid: repairing it is a reason to edit it.
+/// An edit that was invalid. What another user may have put there is refused: it would become the settings.
+Result<std::optional<std::string>> earlier_edit(const std::string& copy) {
+  const int file = ::open(copy.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+  if (file < 0 && errno == ENOENT) return std::nullopt;
+  struct stat info {};
+  const bool own = file >= 0 && ::fstat(file, &info) == 0 && S_ISREG(info.st_mode) && info.st_uid == ::geteuid() &&
+                   (info.st_mode & 022) == 0;
+  Result<std::string> text = fail(Errc::failed, "{} is not an earlier edit of this user; remove it", copy);
+  if (own) text = read_file(fmt::format("/proc/self/fd/{}", file), kMaxConfigFile);
+  if (file >= 0) ::close(file);
+  return text;
+}
+
+/// The user edits a copy in a folder of its own, which replaces the file only if it is valid. An invalid copy is kept
+/// beside the file, and the next edit continues with it. The file itself may be invalid: repairing it is a reason to edit it.
 Result<void> config_edit(Session& session, const Arguments&) {
   config::Sources sources = session.sources();
   TRY(const auto found, config::find_file(sources));
@@ -85,19 +105,26 @@ Result<void> config_edit(Session& session, const Arguments&) {
   const auto copy = file.string() + ".edit";
   auto text = read_file(file, kMaxConfigFile);
   if (!text && !text.error().is(dms::Errc::not_found)) return std::unexpected(text.error());
-  std::error_code error;
-  if (std::filesystem::exists(copy, error))
+  TRY(const auto earlier, earlier_edit(copy));
+  if (earlier)
     session.note(fmt::format("Continuing with the earlier edit in {}; delete it to start from the file.", copy));
-  else
-    TRY_VOID(write_file(copy, text.value_or("{}\n")));
-  const auto closed = session.environment().edit(copy);
-  TRY(auto edited, read_file(copy, kMaxConfigFile));
+  const std::string before = earlier.value_or(text.value_or("{}\n"));
+  TRY(const auto folder, TemporaryFolder::make("edit"));
+  const std::string edit = folder.path() / "dms_config.json";
+  TRY_VOID(write_file(edit, before));
+  const auto closed = session.environment().edit(edit);
+  TRY(const auto edited, read_file(edit, kMaxConfigFile));
+  std::error_code error;
   if (text && edited == *text) std::filesystem::remove(copy, error);
-  if (!closed) return fail(closed.error(), "nothing was changed");
+  if (!closed) {
+    if (edited != before) TRY_VOID(write_file(copy, edited));
+    return fail(closed.error(), "nothing was changed");
+  }
   if (text && edited == *text) {
     session.note(fmt::format("{} was not changed.", file.string()));
     return {};
   }
+  TRY_VOID(write_file(copy, edited));
   sources.file = copy;
   if (auto understood = config::load(sources); !understood)
     return fail(understood.error(),

@@ -13,14 +13,14 @@ using protocol::DeploymentStatusReply;
 
 Result<jobs::Ensemble> read_supported_ensemble(Session& session, const Arguments& arguments) {
   const std::string file = arguments.get("file", "ensemble.yaml");
-  TRY(auto ensemble, read_ensemble(session, file));
+  TRY(auto ensemble, read_ensemble(session, file, arguments));
   if (const auto supported = jobs::check_supported(ensemble); !supported)
     return fail(supported.error(), "{}", file == "-" ? "standard input" : file);
   return ensemble;
 }
 
 Result<void> send_inputs(Session& session, Client& client, jobs::Ensemble& ensemble, const Arguments& arguments) {
-  return upload_inputs(session, client, ensemble, ensemble_folder(arguments.get("file", "ensemble.yaml")));
+  return upload_inputs(session, client, ensemble, EnsembleFiles(arguments.get("file", "ensemble.yaml"), arguments));
 }
 
 Option ensemble_option() {
@@ -80,7 +80,7 @@ bool has_services(const jobs::Ensemble& ensemble) {
 Result<void> deploy(Session& session, const Arguments& arguments) {
   Duration timeout = protocol::kDeploymentNew.timeout;
   if (arguments.has("timeout")) {
-    TRY(timeout, parse_duration(arguments.get("timeout", "")));
+    TRY(timeout, parse_duration("--timeout", arguments.get("timeout", "")));
   }
   TRY(auto ensemble, read_supported_ensemble(session, arguments));
   const bool until_end = !has_services(ensemble);
@@ -123,6 +123,7 @@ Command deploy_command() {
                    "envsubst < template.yaml | nunet deploy -f - --wait"},
       .options = {context_option(),
                   ensemble_option(),
+                  any_file_option(),
                   {.name = "timeout",
                    .letter = 't',
                    .value = "time",

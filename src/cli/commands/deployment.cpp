@@ -128,7 +128,9 @@ Result<void> deployment_list(Session& session, const Arguments& arguments) {
   TRY(auto client, Client::open(session, context_name(arguments)));
   TRY(const auto deployments, list_all(client, std::move(request)));
   if (arguments.has("json")) {
-    print_reply_json(session, deployments);
+    json::Object list;
+    for (const auto& [id, status] : deployments) list[id] = json::Object{{"status", status}};
+    session.print_json(json::write_pretty(list));
     return {};
   }
   if (deployments.empty()) {
@@ -165,11 +167,14 @@ void print_usage(Session& session, const std::string& name, const protocol::Allo
   line("node", usage.node);
   line("runs as", fmt::format("{} in {}", usage.type, usage.executor));
   line("reserved", usage.resources.to_string());
-  line("used", fmt::format("{:.2f} s of processor time, {} memory", usage.cpu_seconds,
-                           capability::ByteSize{usage.memory_bytes}.to_string()));
-  line("output",
-       fmt::format("{}, {} of it on standard error", capability::ByteSize{usage.out_size + usage.err_size}.to_string(),
-                   capability::ByteSize{usage.err_size}.to_string()));
+  // Providers report these with each renewal of the lease, so not at once.
+  const bool reported = is_final(usage.status) || usage.memory_bytes > 0 || usage.out_size + usage.err_size > 0;
+  const auto known = [&](std::string text) { return reported ? std::move(text) : std::string("not reported yet"); };
+  line("used", known(fmt::format("{:.2f} s of processor time, {} memory", usage.cpu_seconds,
+                                 capability::ByteSize{usage.memory_bytes}.to_string())));
+  line("output", known(fmt::format("{}, {} of it on standard error",
+                                   capability::ByteSize{usage.out_size + usage.err_size}.to_string(),
+                                   capability::ByteSize{usage.err_size}.to_string())));
   if (usage.lease_ns > 0) line("lease", seconds_text(usage.lease_ns));
   line("incarnation", usage.incarnation);
   line("results", fmt::format("{}", fmt::join(usage.results, ", ")));
@@ -224,7 +229,7 @@ Result<void> deployment_prune(Session& session, const Arguments& arguments) {
   protocol::DeploymentPruneRequest request;
   TRY(request.metadata, metadata_filter(arguments));
   if (arguments.has("older-than")) {
-    TRY(const Duration age, parse_duration(arguments.get("older-than", "")));
+    TRY(const Duration age, parse_duration("--older-than", arguments.get("older-than", "")));
     request.older_than_ns = age.count();
   }
   TRY(const auto reply, ask(session, arguments, protocol::kDeploymentPrune, request));
@@ -271,6 +276,7 @@ Command update_command() {
       "Allocations and nodes that are the same in both ensembles are not touched. What is new is placed and started,\n"
       "what is gone is stopped and released, what differs is replaced.";
   update.options.push_back(ensemble_option());
+  update.options.push_back(any_file_option());
   update.options.push_back(json_option());
   return update;
 }

@@ -1,10 +1,11 @@
 // Shared by the commands about deployments: deploy.cpp, deployment.cpp and deployment_output.cpp.
 //
 // With --json a command prints the daemon's reply, indented, with the names that the protocol gives its members; `list`
-// prints the deployments of all its pages. Without, it prints text for people.
+// prints one object with the deployments of all its pages by their ids. Without, it prints text for people.
 #pragma once
 
 #include "cli/client/client.hpp"
+#include "cli/client/ensemble_files.hpp"
 #include "protocol/deployment.hpp"
 
 namespace dms::cli {

@@ -24,8 +24,8 @@ Result<std::vector<std::string>> results_of(Client& client, const std::string& i
   return found->second.results;
 }
 
-Result<void> fetch(Session& session, Client& client, const std::string& id, const std::string& allocation,
-                   const std::string& name, DownloadOptions options) {
+Result<std::string> fetch(Session& session, Client& client, const std::string& id, const std::string& allocation,
+                          const std::string& name, DownloadOptions options) {
   UnixTime reported = session.environment().now();
   options.on_progress = [&](std::uint64_t received, std::uint64_t size) {
     const UnixTime now = session.environment().now();
@@ -36,19 +36,25 @@ Result<void> fetch(Session& session, Client& client, const std::string& id, cons
   OutputStream stream(client, id, allocation, "result:" + name);
   auto done = download(session, stream, name, options);
   if (!done) return fail(done.error(), "fetching {}", name);
-  session.print(done->path.string());
-  return {};
+  return done->path.string();
 }
 
 Result<void> deployment_results(Session& session, const Arguments& arguments) {
   TRY(auto id, deployment_id(arguments));
   const auto allocation = arguments.has("allocation") ? arguments.get("allocation") : arguments.get("name");
-  if (!allocation) return fail(Errc::usage, "the name of the allocation is missing");
+  if (!allocation)
+    return fail(Errc::usage, "the name of the allocation is missing; `nunet deployment status {}` shows the names", id);
   const DownloadOptions options{
       .folder = arguments.get("output", "."), .replace = arguments.has("force"), .on_progress = {}};
   TRY(auto client, Client::open(session, context_name(arguments)));
   TRY(const auto names, results_of(client, id, *allocation));
-  for (const auto& name : names) TRY_VOID(fetch(session, client, id, *allocation, name, options));
+  json::Object fetched;
+  for (const auto& name : names) {
+    TRY(const std::string path, fetch(session, client, id, *allocation, name, options));
+    if (!arguments.has("json")) session.print(path);
+    fetched[name] = json::Object{{"path", path}};
+  }
+  if (arguments.has("json")) session.print_json(json::write_pretty(fetched));
   return {};
 }
 
@@ -59,7 +65,8 @@ Command results_command() {
   results.detail =
       "Fetches each result that the ensemble declares for the allocation into a folder and prints its path. An\n"
       "interrupted download continues where it was; what has arrived is compared with its SHA-256.";
-  results.examples = {"nunet deployment results 4f2a... train", "nunet deployment results 4f2a... train -o run-7"};
+  results.examples = {"nunet deployment results 4f2a... train", "nunet deployment results 4f2a... train -o run-7",
+                      "nunet deployment results 4f2a... -a train --force --json"};
   results.positionals.push_back({"name", "name of the allocation", false, Known::allocations});
   results.options.push_back({.name = "allocation",
                              .letter = 'a',
@@ -67,7 +74,8 @@ Command results_command() {
                              .help = "name of the allocation",
                              .known = Known::allocations});
   results.options.push_back({.name = "output", .letter = 'o', .value = "folder", .help = "where to put them [.]"});
-  results.options.push_back({.name = "force", .help = "replace what is there"});
+  results.options.push_back({.name = "force", .help = "replace what is there, a folder with all that it has"});
+  results.options.push_back(json_option());
   results.at_most_one.push_back({"allocation", "name"});
   return results;
 }

@@ -65,6 +65,39 @@ TEST_F(DeployTest, PlaceholdersAreFilledInBeforeTheEnsembleIsSent) {
     EXPECT_THAT(std::string(as_text(envelope.message)), HasSubstr(R"("environment":["A=s3cret","B=t"])"));
 }
 
+TEST_F(DeployTest, FilesOutsideOfTheFolderOfTheEnsembleAreSentOnlyIfTheUserSaysSo) {
+  ASSERT_TRUE(write_file(world.home / "token", "s3cret"));
+  ASSERT_TRUE(write_file(world.home / "job/inside", "inside"));
+  std::filesystem::create_symlink(world.home / "token", world.home / "job/link");
+  file = (world.home / "job/ensemble.yaml").string();
+  const auto deploy = [&](const std::string& named, std::vector<std::string> words) {
+    std::string text(kEnsemble);
+    text.insert(text.find("cmd:"), "environment: {A: \"${file:" + named + "}\"}, ");
+    (void)write_file(file, text);
+    words.insert(words.end(), {"-f", file});
+    return nunet(words);
+  };
+  EXPECT_EQ(deploy("inside", {"deploy"}).code, 0);
+  EXPECT_EQ(deploy((world.home / "job/inside").string(), {"deploy"}).code, 0);
+  for (const std::string& outside : {std::string("../token"), (world.home / "token").string(), std::string("link")}) {
+    for (const std::vector<std::string>& words : std::vector<std::vector<std::string>>{
+             {"deploy"}, {"deployment", "update", "abc"}, {"actor", "cmd", "/dms/node/deployment/new"}}) {
+      const auto refused = deploy(outside, words);
+      EXPECT_EQ(refused.code, 1) << outside;
+      EXPECT_THAT(refused.err, HasSubstr("--any-file"));
+    }
+    EXPECT_EQ(deploy(outside, {"deploy", "--any-file"}).code, 0) << outside;
+    EXPECT_EQ(deploy(outside, {"actor", "cmd", "/dms/node/deployment/new", "--any-file"}).code, 0) << outside;
+  }
+}
+
+TEST_F(DeployTest, ThePassphraseIsNotFilledIn) {
+  std::string text(kEnsemble);
+  text.insert(text.find("cmd:"), "environment: {A: \"${env:DMS_PASSPHRASE}\"}, ");
+  (void)write_file(file, text);
+  EXPECT_EQ(nunet({"deploy", "-f", file}).code, 1);
+}
+
 TEST_F(DeployTest, EveryPlaceholderThatCannotBeFilledInIsNamedWithItsPlace) {
   std::string text(kEnsemble);
   text.insert(text.find("cmd:"), "environment: {A: \"${file:gone}\", B: \"${env:UNSET}\"}, ");
@@ -155,8 +188,9 @@ TEST_F(DeployTest, TextOfOtherMachinesReachesTheTerminalEscaped) {
 
 TEST_F(DeployTest, DeploymentsAreListedShownAndShutDown) {
   EXPECT_EQ(nunet({"deployment", "list"}).out, "DEPLOYMENT  STATUS\nabc         Running\nabcdef      Completed\n");
-  EXPECT_EQ(nunet({"deployment", "list", "--json"}).out,
-            "{\n  \"abc\": \"Running\",\n  \"abcdef\": \"Completed\"\n}\n");
+  EXPECT_EQ(
+      nunet({"deployment", "list", "--json"}).out,
+      "{\n  \"abc\": {\n    \"status\": \"Running\"\n  },\n  \"abcdef\": {\n    \"status\": \"Completed\"\n  }\n}\n");
   EXPECT_EQ(nunet({"deployment", "status", "abc"}).out, "Preparing\n");
   EXPECT_EQ(nunet({"deployment", "status", "-i", "abc"}).out, "Running\n");
   EXPECT_EQ(nunet({"deployment", "logs", "abc"}).out, "hello\n");

@@ -19,6 +19,7 @@ std::vector<std::string> list_deployed(Session& session, Known kind, const Argum
 Command net_commands();
 Command run_command();
 Command sim_command();
+Command help_command();
 Command version_command();
 Command completion_command();
 

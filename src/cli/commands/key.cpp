@@ -42,12 +42,11 @@ Result<void> key_list(Session& session, const Arguments& arguments) {
   TRY(auto store, session.keystore());
   TRY(auto names, store.list());
   if (arguments.has("json")) {
-    json::Array list;
+    json::Object list;
     for (const auto& name : names) {
       const auto did = session.known_did(name);
-      list.emplace_back(json::Object{{"name", name},
-                                     {"did", did ? json::Value(did->uri()) : json::Value(nullptr)},
-                                     {"file", (store.folder() / (name + ".json")).string()}});
+      list[name] = json::Object{{"did", did ? json::Value(did->uri()) : json::Value(nullptr)},
+                                {"file", (store.folder() / (name + ".json")).string()}};
     }
     session.print_json(json::write_pretty(list));
     return {};

@@ -254,7 +254,7 @@ Result<void> net_ping(Session& session, const Arguments& arguments) {
   PingRequest request;
   request.json = arguments.has("json");
   TRY(request.count, parse_number<std::uint64_t>("--count", arguments.get("count", "4")));
-  TRY(request.interval, parse_duration(arguments.get("interval", "1s")));
+  TRY(request.interval, parse_duration("--interval", arguments.get("interval", "1s")));
   return with_host(session, arguments, [&](Host& host) { return ping(session, host, to, request); });
 }
 

@@ -66,11 +66,19 @@ Command run_command() {
       .detail =
           "Uses the key and the capability context `dms`, and creates the context if there is none. SIGINT and SIGTERM "
           "stop it\n"
-          "gracefully; SIGHUP and SIGUSR1 reload its capability context. Prints `ready` when it listens on all its "
-          "addresses.",
+          "gracefully, as does the end of the terminal it was started in, unless by `nohup`; SIGHUP and SIGUSR1 reload "
+          "its\n"
+          "capability context. Prints `ready` when it listens on all its addresses.",
       .examples = {"nunet key new dms && nunet run", "nunet run --config /etc/nunet/dms_config.json"},
       .options = {context_option(kDaemonContext)},
       .action = run_daemon};
+}
+
+Command help_command() {
+  return {.name = "help",
+          .summary = "Print the help of a command",
+          .examples = {"nunet help deployment list"},
+          .positionals = {{"command", "the command, in all its words [nunet]", false}}};
 }
 
 Command version_command() { return {.name = "version", .summary = "Print the version", .action = version}; }

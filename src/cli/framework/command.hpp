@@ -7,7 +7,8 @@
 //     its letter, the rest of the word. It may be given once; if `repeated`, any number of times, and as a,b,c. An
 //     option without `value` is a switch; `--name=false` turns off what a setting has turned on. `-wf x` is `-w -f x`.
 //  3. `--` ends the options, `-` is an argument. --help takes effect in any position, even on a wrong command line.
-//  4. parse() checks the words against the tree (unknown words, required options, groups); the action checks values.
+//  4. `nunet --json key list` is `nunet key list --json`: the outer command declares the option as `inner`.
+//  5. parse() checks the words against the tree (unknown words, required options, groups); the action checks values.
 #pragma once
 
 #include <functional>
@@ -32,6 +33,7 @@ struct Option {
   std::string help;
   bool required = false;
   bool repeated = false;
+  bool inner = false;  // belongs to a command that follows, which has to know it too
   std::vector<std::string> aliases;
   Known known = Known::nothing;
   std::vector<std::string> choices;  // other values that a shell offers

@@ -22,7 +22,8 @@ std::vector<std::string> completions(const Line& line, std::string_view last,
     offer_values(*line.option);
   } else if (last.starts_with('-')) {
     for (const auto* outer : line.path)
-      for (const auto& option : outer->options) offer("--" + option.name);
+      for (const auto& option : outer->options)
+        if (!option.inner || outer == &command) offer("--" + option.name);
     offer("--help");
   } else {
     if (position == 0)

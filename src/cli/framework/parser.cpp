@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <ranges>
 
 #include "base/suggest.hpp"
 #include "cli/framework/command.hpp"
@@ -152,10 +153,25 @@ std::string join(const Command& command, const std::vector<std::string>& names) 
   return text;
 }
 
+/// An option before the command that the command does not know; empty if there is none.
+std::string misplaced(const Line& line) {
+  for (std::size_t i = 0; i + 1 < line.path.size(); ++i)
+    for (const auto& option : line.path[i]->options) {
+      const auto known = [&](const auto* command) {
+        return std::ranges::find(command->options, option.name, &Option::name) != command->options.end();
+      };
+      if (option.inner && line.arguments.has(option.name) &&
+          std::ranges::none_of(line.path | std::views::drop(i + 1), known))
+        return fmt::format("`{}` has no --{}", line.path.back()->name, option.name);
+    }
+  return "";
+}
+
 /// A requirement of the command that the words do not meet; empty if they meet all.
 std::string missing(const Line& line) {
   if (line.option != nullptr) return fmt::format("--{} needs a value, <{}>", line.option->name, line.option->value);
   if (!line.path.back()->action) return "";
+  if (auto option = misplaced(line); !option.empty()) return option;
   for (const auto* command : line.path)
     for (const auto& option : command->options)
       if (option.required && !line.arguments.has(option.name))
