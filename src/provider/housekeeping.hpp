@@ -28,7 +28,7 @@ class Housekeeping {
   Task<void> reconnect();
 
  private:
-  Task<void> contact(std::string host, std::set<did::Did> owners, bool was_lost);
+  Task<void> contact(crypto::PeerId peer, std::set<did::Did> owners, bool was_lost);
 
   const Services& services_;
   Bids& bids_;
