@@ -54,12 +54,15 @@ Result<cli::Simulated> RealEnvironment::simulate(const std::string& scenario, cl
   });
   sim::Report report = simulation.run();
   report.wall_seconds = seconds(now() - begin);
+  std::string trace;
+  for (const std::string& line : report.trace) trace += line + '\n';
   return cli::Simulated{.held = report.held(),
                         .interrupted = report.interrupted,
                         .seed = parsed.seed,
                         .summary = report.summary(),
                         .report = json::encode(report),
-                        .scenario = parsed.to_yaml()};
+                        .scenario = parsed.to_yaml(),
+                        .trace = std::move(trace)};
 }
 
 }  // namespace dms

@@ -20,6 +20,15 @@ Result<std::optional<std::uint64_t>> seed_of(const Arguments& arguments) {
   return std::optional(seed);
 }
 
+/// The scenario of the run, whose name is returned, and beside it what happened.
+Result<std::string> keep(const std::filesystem::path& folder, const Simulated& done) {
+  std::filesystem::path kept = folder / fmt::format("seed-{}.yaml", done.seed);
+  TRY_VOID(write_file(kept, done.scenario, 0644));
+  std::string name = kept.string();
+  TRY_VOID(write_file(kept.replace_extension("trace"), done.trace, 0644));
+  return name;
+}
+
 Result<void> sim(Session& session, const Arguments& arguments) {
   const std::string file = arguments.get("file", "");
   TRY(const auto seed, seed_of(arguments));
@@ -38,12 +47,12 @@ Result<void> sim(Session& session, const Arguments& arguments) {
       rest.remove_prefix(std::min(rest.size(), line.size() + 1));
     }
   if (!done->held) {
-    if (const auto keep = arguments.get("keep")) {
-      const auto kept = std::filesystem::path(*keep) / fmt::format("seed-{}.yaml", done->seed);
-      TRY_VOID(write_file(kept, done->scenario, 0644));
-      session.note(fmt::format("kept as {}", kept.string()));
+    std::string replay = fmt::format("nunet sim {} --seed {}", file, done->seed);
+    if (const auto folder = arguments.get("keep")) {
+      TRY(const std::string kept, keep(*folder, *done));
+      replay = fmt::format("nunet sim {}", kept);
     }
-    return fail(Errc::failed, "a property does not hold; `nunet sim {} --seed {}` replays the run", file, done->seed);
+    return fail(Errc::failed, "a property does not hold; `{}` replays the run", replay);
   }
   if (done->interrupted) return fail(dms::Errc::cancelled, "interrupted");
   return {};
@@ -56,24 +65,21 @@ Command sim_command() {
       .name = "sim",
       .summary = "Simulate a network by a scenario file",
       .detail =
-          "Runs whole nodes in one process and in simulated time: machines that fail, messages that are lost, "
-          "providers "
-          "that lie. The\n"
-          "scenario file gives the numbers; docs/howto/simulate.md describes it. Each simulated second it is checked "
-          "that "
-          "no resource\n"
-          "is over-committed, nothing runs twice or without a lease, and nothing is reserved without a deployment; at "
-          "the "
-          "end, that each\n"
-          "deployment has ended, all output is there and nothing is left. Fails if one of these does not hold. Ctrl-C "
-          "ends "
-          "it with\n"
-          "the report so far.",
+          "Runs whole nodes in one process and in simulated time: machines that fail, disks that are full, clocks "
+          "that\n"
+          "are wrong, messages that are lost, providers that lie. The scenario file gives the numbers;\n"
+          "docs/howto/simulate.md describes it. Each simulated second it is checked that no resource is "
+          "over-committed,\n"
+          "nothing runs twice or without a lease, and nothing is reserved without a deployment; at the end, that each\n"
+          "deployment has ended, all output is there and nothing is left. Fails if one of these does not hold. Ctrl-C\n"
+          "ends it with the report so far.",
       .examples = {"nunet sim docs/howto/scenarios/small.yaml", "nunet sim small.yaml --seed 7 --report report.json",
                    "nunet sim small.yaml --json | jq .findings"},
       .options = {{.name = "seed", .value = "number", .help = "instead of the seed in the file"},
                   {.name = "report", .value = "file", .help = "write the report as JSON"},
-                  {.name = "keep", .value = "folder", .help = "if a property does not hold, keep the scenario there"},
+                  {.name = "keep",
+                   .value = "folder",
+                   .help = "if a property does not hold, keep the scenario and the trace there"},
                   json_option()},
       .positionals = {{.name = "file", .help = "scenario, YAML"}},
       .action = sim};

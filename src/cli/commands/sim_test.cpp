@@ -16,6 +16,7 @@ struct SimCommandTest : testing::Test {
     environment.simulated->summary = "every property held\n";
     environment.simulated->report = R"({"seed":7})";
     environment.simulated->scenario = "seed: 7\n";
+    environment.simulated->trace = "1.0 provider2: disk full, for 9.0 s\n";
   }
 };
 
@@ -37,13 +38,21 @@ TEST_F(SimCommandTest, AsJson) {
   EXPECT_FALSE(environment.simulated_seed);
 }
 
-TEST_F(SimCommandTest, FailsWithTheSeedIfAPropertyDoesNotHold) {
+TEST_F(SimCommandTest, KeepsScenarioAndTraceIfAPropertyDoesNotHold) {
   environment.simulated->held = false;
   const std::string folder = (environment.home / "seeds").string();
   const auto result = run_in(environment, {"sim", file, "--keep", folder});
   EXPECT_EQ(result.code, 1);
-  EXPECT_NE(result.err.find("--seed 7"), std::string::npos) << result.err;
+  EXPECT_NE(result.err.find("`nunet sim " + folder + "/seed-7.yaml` replays"), std::string::npos) << result.err;
+  EXPECT_EQ(read_file(folder + "/seed-7.trace", 100).value_or(""), environment.simulated->trace);
   EXPECT_EQ(read_file(folder + "/seed-7.yaml", 100).value_or(""), "seed: 7\n");
+}
+
+TEST_F(SimCommandTest, NamesTheSeedIfNothingIsKept) {
+  environment.simulated->held = false;
+  const auto result = run_in(environment, {"sim", file});
+  EXPECT_EQ(result.code, 1);
+  EXPECT_NE(result.err.find("`nunet sim " + file + " --seed 7` replays"), std::string::npos) << result.err;
 }
 
 TEST_F(SimCommandTest, AnInterruptedRunHasItsReport) {

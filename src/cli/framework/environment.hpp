@@ -50,6 +50,7 @@ struct Simulated {
   std::string summary;   ///< for people, lines
   std::string report;    ///< JSON
   std::string scenario;  ///< with which the run replays, YAML
+  std::string trace;     ///< what happened, lines
 };
 
 class Environment {

@@ -1,5 +1,6 @@
 #include "sim/cluster/cluster.hpp"
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 
@@ -91,6 +92,7 @@ void Cluster::trust(Machine& machine) {
 
 void Cluster::boot(Machine& machine) {
   machine.host_ = &world_.add_node(machine.name_);
+  machine.host_->set_wall_clock(machine.clock_ahead_);
   must(world_.run(*machine.host_, boot_node(machine)), "boot");
 }
 
@@ -98,6 +100,10 @@ Task<Result<void>> Cluster::boot_node(Machine& machine) {
   const Runtime runtime = machine.host_->runtime();
   machine.executor_ = std::make_unique<executor::Fake>(runtime.lane, "null", executor::FakeScript{}, machine.work_);
   machine.store_ = std::make_unique<db::AsyncStore>(runtime.lane, std::move(*machine.disk_));
+  machine.store_->set_write_fault([&machine]() -> Result<void> {
+    if (machine.disk_full_ && machine.up()) return fail(Errc::io, "no space left on device");
+    return {};
+  });
   CO_TRY(machine.resources_,
          resources::Manager::open(*machine.store_, [lane = &runtime.lane] { return lane->unix_now(); }));
   if (!machine.share_.cpu.cores.empty() && !machine.resources_->onboarded())
@@ -189,6 +195,11 @@ void Cluster::restart(Machine& machine) {
   world_.run_for(2s);
 }
 
+void Cluster::set_wall_clock(Machine& machine, Duration ahead) {
+  machine.clock_ahead_ = ahead;
+  machine.host_->set_wall_clock(ahead);
+}
+
 void Cluster::stop() {
   for (auto& machine : machines_)
     if (machine->up()) world_.run(*machine->host_, shut(*machine));
@@ -217,11 +228,11 @@ Result<protocol::DeploymentStatusReply> Cluster::status(Machine& at, const std::
 }
 
 bool Cluster::wait_for(Machine& at, const std::string& id, std::set<std::string> states, Duration limit) {
-  const SteadyTime end = world_.now() + limit;
-  while (world_.now() < end) {
+  const SteadyTime begin = world_.now();
+  while (world_.now() < begin + limit) {
     const auto now = status(at, id);
     if (now && states.contains(now->status)) return true;
-    world_.run_for(250ms);
+    world_.run_for(std::clamp<Duration>((world_.now() - begin) / 8, 250ms, 5s));
   }
   return false;
 }

@@ -8,9 +8,11 @@
 //  3. crash() is a loss of power: the machine's network fails at once, nothing that it does afterwards has an effect, and
 //     what runs is gone; what has ended is on its disk. kill_daemon() is `kill -9`: the same, but the work lives on. restart() starts from what the
 //     machine had stored; after crash() it is another boot.
-//  4. Wiring::memory joins the machines by network::MemorySubstrate instead: for hundreds of machines, and for faults in
+//  4. set_disk_full() and set_wall_clock() outlast the ends of the daemon. A daemon that cannot write while it starts would
+//     end and be started again: here its disk refuses writes from the end of the start on.
+//  5. Wiring::memory joins the machines by network::MemorySubstrate instead: for hundreds of machines, and for faults in
 //     messages (its tap). Everything above the network is the same.
-//  5. ask() does what a user's command does: a signed call to a node, from an actor of the machine.
+//  6. ask() does what a user's command does: a signed call to a node, from an actor of the machine.
 //
 // Threads: none; see simulation/sim_world.hpp.
 #pragma once
@@ -60,6 +62,8 @@ class Machine {
   capability::Resources size_;
   capability::Resources share_;
   int boots_ = 1;
+  bool disk_full_ = false;
+  Duration clock_ahead_{};
   SimNode* host_ = nullptr;
   std::unique_ptr<db::Store> disk_;        ///< while the machine is down
   std::unique_ptr<db::AsyncStore> store_;  ///< while it is up
@@ -95,6 +99,10 @@ class Cluster {
   void kill_daemon(Machine& machine);
   /// The daemon starts again, under a new address, with what it had stored.
   void restart(Machine& machine);
+  /// From now on the machine's database refuses every write, but those of the start of its daemon; or no longer.
+  void set_disk_full(Machine& machine, bool full) { machine.disk_full_ = full; }
+  /// The machine's wall clock is ahead of the world's by that much, or behind; its daemon may start again.
+  void set_wall_clock(Machine& machine, Duration ahead);
   /// Ends everything, in order.
   void stop();
 
@@ -119,6 +127,7 @@ class Cluster {
   Result<std::string> deploy(Machine& at, const jobs::Ensemble& ensemble, Duration timeout = 5min);
   Result<protocol::DeploymentStatusReply> status(Machine& at, const std::string& id);
   /// Runs the world until the deployment has one of these states, or `limit` of virtual time has passed.
+  /// It looks a quarter of a second later at the earliest, after a while an eighth of the time that has passed.
   bool wait_for(Machine& at, const std::string& id, std::set<std::string> states, Duration limit = 10min);
   /// The DID that all machines accept and that has delegated to each.
   [[nodiscard]] ucan::CapabilityContext& organisation() { return organisation_; }

@@ -6,17 +6,24 @@ namespace dms::sim {
 
 void Report::add(double at_seconds, std::string property, std::string detail) {
   ++findings_total;
+  note(at_seconds, fmt::format("DOES NOT HOLD: {}: {}", property, detail));
   if (findings.size() < kMaxFindings) findings.push_back({at_seconds, std::move(property), std::move(detail)});
+}
+
+void Report::note(double at_seconds, std::string_view what) {
+  trace.push_back(fmt::format("{:.1f} {}", at_seconds, what));
+  if (trace.size() > kMaxTrace) trace.pop_front();
 }
 
 std::string Report::summary() const {
   std::string text = fmt::format(
       "seed {}: {:.0f} s simulated in {:.1f} s{}\n"
       "deployments: {} submitted, {} completed, {} failed, {} unfinished, {} refused; {} outputs compared\n"
-      "faults: {} daemons killed, {} machines without power, {} partitions\n"
+      "faults: {} daemons killed, {} machines without power, {} partitions, {} full disks, {} clock errors\n"
       "{} messages, {} checks, longest overlap of fast replacements {:.1f} s\n",
       seed, simulated_seconds, wall_seconds, interrupted ? ", interrupted" : "", submitted, completed, failed,
-      unfinished, refused, outputs, kills, power_losses, partitions, messages, checks, longest_overlap_seconds);
+      unfinished, refused, outputs, kills, power_losses, partitions, full_disks, clock_errors, messages, checks,
+      longest_overlap_seconds);
   for (const std::string& reason : failures) text += fmt::format("failed: {}\n", reason);
   for (const Finding& finding : findings)
     text += fmt::format("DOES NOT HOLD at {:.1f} s: {}: {}\n", finding.at_seconds, finding.property, finding.detail);

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "encoding/json.hpp"
@@ -23,6 +25,7 @@ struct Finding {
 
 struct Report {
   static constexpr std::size_t kMaxFindings = 100;
+  static constexpr std::size_t kMaxTrace = 200'000;
   std::uint64_t seed = 0;
   std::string scenario;  ///< as YAML
   bool interrupted = false;
@@ -40,13 +43,19 @@ struct Report {
   std::uint64_t kills = 0;
   std::uint64_t power_losses = 0;
   std::uint64_t partitions = 0;
+  std::uint64_t full_disks = 0;
+  std::uint64_t clock_errors = 0;
   double longest_overlap_seconds = 0;  ///< of two runs of one allocation with on_loss `fast`
   std::vector<std::string> failures;  ///< reasons of deployments that failed, the first of each kind, with their number
   std::uint64_t findings_total = 0;
   std::vector<Finding> findings;  ///< the first kMaxFindings
+  /// What happened, a line each, with the simulated second: faults, deployments and their states, findings. The last
+  /// kMaxTrace lines; not in the JSON form.
+  std::deque<std::string> trace;
 
   [[nodiscard]] bool held() const { return findings_total == 0; }
   void add(double at_seconds, std::string property, std::string detail);
+  void note(double at_seconds, std::string_view what);
   /// For people.
   [[nodiscard]] std::string summary() const;
 
@@ -61,7 +70,8 @@ struct Report {
                    json::field("completed", &R::completed), json::field("failed", &R::failed),
                    json::field("unfinished", &R::unfinished), json::field("outputs", &R::outputs),
                    json::field("kills", &R::kills), json::field("power_losses", &R::power_losses),
-                   json::field("partitions", &R::partitions),
+                   json::field("partitions", &R::partitions), json::field("full_disks", &R::full_disks),
+                   json::field("clock_errors", &R::clock_errors),
                    json::field("longest_overlap_seconds", &R::longest_overlap_seconds),
                    json::field("failures", &R::failures), json::field("findings_total", &R::findings_total),
                    json::field("findings", &R::findings)));

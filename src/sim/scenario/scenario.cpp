@@ -56,6 +56,9 @@ const std::vector<Key>& keys() {
                                        {"faults.kills", Rate{&S::kills}},
                                        {"faults.power_losses", Rate{&S::power_losses}},
                                        {"faults.partitions", Rate{&S::partitions}},
+                                       {"faults.full_disks", Rate{&S::full_disks}},
+                                       {"faults.clock_errors", Rate{&S::clock_errors}},
+                                       {"faults.largest_clock_error", Time{&S::largest_clock_error}},
                                        {"faults.shortest_outage", Time{&S::shortest_outage}},
                                        {"faults.longest_outage", Time{&S::longest_outage}}};
   return all;

@@ -35,8 +35,11 @@ struct Scenario {
   double kills = 0;         ///< of the daemon; work lives on
   double power_losses = 0;  ///< of the machine
   double partitions = 0;    ///< from all others
+  double full_disks = 0;    ///< the node's database refuses to be written
+  double clock_errors = 0;  ///< of its wall clock, which jumps to the error and, when it is repaired, back
   Duration shortest_outage = 5s;
-  Duration longest_outage = 2min;
+  Duration longest_outage = 2min;  ///< of every fault
+  Duration largest_clock_error = 10min;
 
   double dishonest = 0;  ///< share of the providers
 

@@ -10,11 +10,15 @@ namespace dms::sim {
 namespace {
 
 constexpr Duration kStep = 1s;
-constexpr Duration kPoll = 10s;
+constexpr Duration kProgress = 10s;
+constexpr Duration kPoll = 30s;     // signed calls to every user's node
 constexpr Duration kAnswer = 5min;  // to a new deployment, at most; its deadline, too
 constexpr std::size_t kMaxOutput = 64 << 20;
 
 bool is_ended(const std::string& state) { return state == "Completed" || state == "Failed"; }
+
+constexpr std::array<std::string_view, 5> kFaults = {"daemon killed", "power lost", "cut off", "disk full",
+                                                     "clock wrong"};
 
 /// A reason without what differs between deployments.
 std::string kind_of(const std::string& reason) {
@@ -46,6 +50,10 @@ Simulation::~Simulation() {
   observer_timer_.reset();
   cluster_.stop();
   cluster_.substrate().set_tap({});
+}
+
+double Simulation::seconds() const {
+  return std::chrono::duration<double>(cluster_.world().now().time_since_epoch()).count();
 }
 
 Duration Simulation::between(Duration least, Duration most) {
@@ -123,10 +131,19 @@ void Simulation::plan_faults(FaultKind kind, double per_hour) {
   for (std::size_t machine = 0; machine < cluster_.machines().size(); ++machine) {
     const auto whole = static_cast<std::uint64_t>(expected);
     const std::uint64_t count = whole + (chance(expected - static_cast<double>(whole)) ? 1 : 0);
-    for (std::uint64_t i = 0; i < count; ++i)
+    for (std::uint64_t i = 0; i < count; ++i) {
       faults_.push_back({cluster_.world().now() + between(0s, scenario_.duration), machine, kind,
-                         between(scenario_.shortest_outage, scenario_.longest_outage)});
+                         between(scenario_.shortest_outage, scenario_.longest_outage), 0s});
+      if (kind == FaultKind::clock_error) faults_.back().ahead = clock_error();
+    }
   }
+}
+
+/// Half of them are less than an eighth of the largest: as long as messages live, or shorter.
+Duration Simulation::clock_error() {
+  const double part = static_cast<double>(random_.below(1'000'001)) / 1e6;
+  const auto error = std::chrono::duration_cast<Duration>(scenario_.largest_clock_error * part * part * part);
+  return chance(0.5) ? error : -error;
 }
 
 // --- the run ---------------------------------------------------------------------------------------------------------
@@ -138,6 +155,8 @@ Report Simulation::run() {
   plan_faults(FaultKind::kill, scenario_.kills);
   plan_faults(FaultKind::power_loss, scenario_.power_losses);
   plan_faults(FaultKind::partition, scenario_.partitions);
+  plan_faults(FaultKind::full_disk, scenario_.full_disks);
+  plan_faults(FaultKind::clock_error, scenario_.clock_errors);
   std::ranges::stable_sort(faults_, {}, &Fault::at);
   observer_ = &cluster_.world().add_node("observer");
   observe();
@@ -148,7 +167,7 @@ Report Simulation::run() {
     if (advance(end + scenario_.settle, true)) conclude();
   }
   report_.interrupted = stopped_;
-  report_.simulated_seconds = std::chrono::duration<double>(cluster_.world().now().time_since_epoch()).count();
+  report_.simulated_seconds = seconds();
   report_.events = cluster_.world().events();
   report_.messages = cluster_.substrate().counters().delivered;
   return report_;
@@ -156,6 +175,7 @@ Report Simulation::run() {
 
 /// False if the simulation is to stop.
 bool Simulation::advance(SteadyTime until, bool settling) {
+  SteadyTime next_progress = cluster_.world().now() + kProgress;
   SteadyTime next_poll = cluster_.world().now() + kPoll;
   const Duration planned = scenario_.duration + scenario_.settle;
   while (cluster_.world().now() < until) {
@@ -164,14 +184,16 @@ bool Simulation::advance(SteadyTime until, bool settling) {
     if (!settling) fault_due();
     repair_due(false);
     cluster_.world().run_for(kStep);
-    if (cluster_.world().now() < next_poll) continue;
-    next_poll = cluster_.world().now() + kPoll;
-    poll();
+    if (cluster_.world().now() < next_progress) continue;
+    next_progress = cluster_.world().now() + kProgress;
+    const bool polls = cluster_.world().now() >= next_poll;
+    if (polls) poll();
+    if (polls) next_poll = cluster_.world().now() + kPoll;
     if (progress_ && !progress_(report_, cluster_.world().now().time_since_epoch(), planned)) {
       stopped_ = true;
       return false;
     }
-    if (settling && all_ended()) break;
+    if (settling && polls && all_ended()) break;
   }
   return true;
 }
@@ -227,28 +249,64 @@ void Simulation::shut_down_due(bool all) {
 
 void Simulation::fault_due() {
   for (; next_fault_ < faults_.size() && faults_[next_fault_].at <= cluster_.world().now(); ++next_fault_)
-    apply(faults_[next_fault_]);
+    if (const Fault& fault = faults_[next_fault_]; apply(fault)) {
+      repairs_.emplace(cluster_.world().now() + fault.outage, fault);
+      note(fmt::format("{}: {}, for {:.1f} s", cluster_.machines()[fault.machine]->name(),
+                       kFaults[static_cast<std::size_t>(fault.kind)],
+                       std::chrono::duration<double>(fault.outage).count()));
+    }
 }
 
-void Simulation::apply(const Fault& fault) {
+bool Simulation::apply(const Fault& fault) {
   Machine& machine = *cluster_.machines()[fault.machine];
-  if (!machine.up() || partitioned_.contains(fault.machine)) return;
+  if (!machine.up() || partitioned_.contains(fault.machine)) return false;
   switch (fault.kind) {
     case FaultKind::kill:
       ++report_.kills;
       cluster_.kill_daemon(machine);
-      break;
+      return true;
     case FaultKind::power_loss:
       ++report_.power_losses;
       cluster_.crash(machine);
-      break;
+      return true;
     case FaultKind::partition:
       ++report_.partitions;
       partitioned_.insert(fault.machine);
       cut(machine, true);
+      return true;
+    case FaultKind::full_disk:
+      if (!full_disks_.insert(fault.machine).second) return false;
+      ++report_.full_disks;
+      cluster_.set_disk_full(machine, true);
+      return true;
+    case FaultKind::clock_error:
+      if (!clock_errors_.insert(fault.machine).second) return false;
+      ++report_.clock_errors;
+      cluster_.set_wall_clock(machine, fault.ahead);
+      return true;
+  }
+  return false;
+}
+
+void Simulation::repair(const Fault& fault) {
+  Machine& machine = *cluster_.machines()[fault.machine];
+  switch (fault.kind) {
+    case FaultKind::kill:
+    case FaultKind::power_loss: cluster_.restart(machine); break;
+    case FaultKind::partition:
+      partitioned_.erase(fault.machine);
+      cut(machine, false);
+      break;
+    case FaultKind::full_disk:
+      full_disks_.erase(fault.machine);
+      cluster_.set_disk_full(machine, false);
+      break;
+    case FaultKind::clock_error:
+      clock_errors_.erase(fault.machine);
+      cluster_.set_wall_clock(machine, 0s);
       break;
   }
-  repairs_.emplace(cluster_.world().now() + fault.outage, fault.machine);
+  note(fmt::format("{}: no longer {}", machine.name(), kFaults[static_cast<std::size_t>(fault.kind)]));
 }
 
 void Simulation::cut(Machine& machine, bool is_cut) {
@@ -260,52 +318,61 @@ void Simulation::cut(Machine& machine, bool is_cut) {
 
 void Simulation::repair_due(bool all) {
   while (!repairs_.empty() && (all || repairs_.begin()->first <= cluster_.world().now())) {
-    const std::size_t number = repairs_.begin()->second;
+    const Fault fault = repairs_.begin()->second;
     repairs_.erase(repairs_.begin());
-    Machine& machine = *cluster_.machines()[number];
-    if (partitioned_.erase(number) > 0) cut(machine, false);
-    if (!machine.up()) cluster_.restart(machine);
+    repair(fault);
   }
 }
 
 /// Asks each user's node for the states of its deployments.
 void Simulation::poll() {
   std::map<std::string, std::string> known;
+  const std::set<std::size_t> losers = users_with_lost_orders();
   for (int i = 0; i < scenario_.users; ++i) {
     Machine& at = user(static_cast<std::size_t>(i));
     if (!at.up()) continue;
     const auto reply = cluster_.call(at, protocol::kDeploymentList, protocol::DeploymentListRequest{});
     if (!reply) continue;
     known.insert(reply->deployments.begin(), reply->deployments.end());
+    if (!losers.contains(static_cast<std::size_t>(i))) continue;
     for (const auto& [id, state] : reply->deployments) adopt(static_cast<std::size_t>(i), id);
   }
   for (const std::shared_ptr<Order>& order : orders_) {
     if (order->id.empty() || is_ended(order->state)) continue;
     if (order->state.empty() && order->exclusive) checkers_.add_exclusive(order->id);
-    if (const auto found = known.find(order->id); found != known.end()) order->state = found->second;
-    if (is_ended(order->state)) checkers_.has_ended(order->id);
+    if (const auto found = known.find(order->id); found != known.end()) learn(*order, found->second);
   }
   report_.completed = static_cast<std::uint64_t>(std::ranges::count(orders_, "Completed", &Order::state));
   report_.failed = static_cast<std::uint64_t>(std::ranges::count(orders_, "Failed", &Order::state));
+}
+
+void Simulation::learn(Order& order, const std::string& state) {
+  if (order.state == state) return;
+  order.state = state;
+  note(fmt::format("user{}: deployment {} is {}", order.user, order.id, state));
+  if (is_ended(state)) checkers_.has_ended(order.id);
 }
 
 bool Simulation::lost(const Order& order) const {
   return order.sent && !order.answered && cluster_.world().now() > order.sent_at + kAnswer + kPoll;
 }
 
+std::set<std::size_t> Simulation::users_with_lost_orders() const {
+  std::set<std::size_t> users;
+  for (const std::shared_ptr<Order>& order : orders_)
+    if (lost(*order)) users.insert(order->user);
+  return users;
+}
+
 /// A deployment whose answer was lost with the daemon of its user exists all the same.
 void Simulation::adopt(std::size_t user, const std::string& deployment) {
-  const auto is_it = [&](const auto& order) { return order->id == deployment; };
-  const auto may_be_it = [&](const auto& order) { return order->user == user && order->sent && !order->answered; };
-  if (std::ranges::any_of(orders_, is_it) || !std::ranges::any_of(orders_, may_be_it)) return;
-  const bool answer_is_due =
-      std::ranges::none_of(orders_, [&](const auto& order) { return may_be_it(order) && lost(*order); });
-  if (answer_is_due) return;
+  if (std::ranges::any_of(orders_, [&](const auto& order) { return order->id == deployment; })) return;
   auto order = std::make_shared<Order>();
   order->user = user;
   order->sent = order->answered = true;
   order->id = deployment;
   order->shut_down_at = cluster_.world().now();
+  note(fmt::format("user{}: deployment {}, of which the answer was lost", user, deployment));
   orders_.push_back(std::move(order));
 }
 
@@ -316,16 +383,10 @@ bool Simulation::all_ended() const {
   });
 }
 
-std::map<std::string, std::string> Simulation::states() const {
-  std::map<std::string, std::string> all;
-  for (const auto& order : orders_)
-    if (!order->id.empty()) all[order->id] = order->state;
-  return all;
-}
-
 // --- the end ---------------------------------------------------------------------------------------------------------
 
 void Simulation::conclude() {
+  poll();
   std::map<std::string, std::uint64_t> reasons;
   for (const std::shared_ptr<Order>& order : orders_) {
     if (order->id.empty()) {
@@ -334,8 +395,7 @@ void Simulation::conclude() {
     }
     if (!is_ended(order->state)) {
       ++report_.unfinished;
-      report_.add(std::chrono::duration<double>(cluster_.world().now().time_since_epoch()).count(),
-                  "each deployment ends or runs",
+      report_.add(seconds(), "each deployment ends or runs",
                   fmt::format("{} of user{} is {}", order->id, order->user, order->state));
       continue;
     }
@@ -366,7 +426,7 @@ void Simulation::compare_outputs(Order& order, const protocol::DeploymentStatusR
       ++report_.outputs;
       continue;
     }
-    report_.add(std::chrono::duration<double>(cluster_.world().now().time_since_epoch()).count(), "output is complete",
+    report_.add(seconds(), "output is complete",
                 fmt::format("{} of {} on {}: {} of {} bytes", name, order.id, allocation->second.peer,
                             found ? found->size() : 0, expected.size()));
   }

@@ -27,16 +27,15 @@ class Simulation {
   ~Simulation();
 
   Report run();
-  /// The state of each deployment, for tests.
-  [[nodiscard]] std::map<std::string, std::string> states() const;
 
  private:
-  enum class FaultKind { kill, power_loss, partition };
+  enum class FaultKind { kill, power_loss, partition, full_disk, clock_error };
   struct Fault {
     SteadyTime at;
     std::size_t machine = 0;
     FaultKind kind{};
     Duration outage{};
+    Duration ahead{};  ///< of the wall clock
   };
   /// What a user asked for, and what became of it.
   struct Order {
@@ -65,10 +64,14 @@ class Simulation {
   void shut_down_due(bool all);
   void fault_due();
   void repair_due(bool all);
-  void apply(const Fault& fault);
+  /// False if the machine is in a state that excludes the fault.
+  bool apply(const Fault& fault);
+  void repair(const Fault& fault);
   void cut(Machine& machine, bool is_cut);
   void poll();
   void adopt(std::size_t user, const std::string& deployment);
+  void learn(Order& order, const std::string& state);
+  [[nodiscard]] std::set<std::size_t> users_with_lost_orders() const;
   /// Its user's daemon was killed before it answered.
   [[nodiscard]] bool lost(const Order& order) const;
   [[nodiscard]] bool all_ended() const;
@@ -79,6 +82,9 @@ class Simulation {
   static Task<void> submit(actor::Actor& user, actor::Handle node, std::shared_ptr<Order> order);
   static Task<void> shut_down(actor::Actor& user, actor::Handle node, std::string id);
 
+  [[nodiscard]] Duration clock_error();
+  [[nodiscard]] double seconds() const;
+  void note(const std::string& what) { report_.note(seconds(), what); }
   [[nodiscard]] Duration between(Duration least, Duration most);
   [[nodiscard]] bool chance(double probability) {
     return static_cast<double>(random_.below(1'000'000)) < probability * 1e6;
@@ -99,8 +105,10 @@ class Simulation {
   std::size_t next_order_ = 0;
   std::vector<Fault> faults_;
   std::size_t next_fault_ = 0;
-  std::multimap<SteadyTime, std::size_t> repairs_;  ///< machines that start again, or are reachable again
+  std::multimap<SteadyTime, Fault> repairs_;
   std::set<std::size_t> partitioned_;
+  std::set<std::size_t> full_disks_;
+  std::set<std::size_t> clock_errors_;
   bool stopped_ = false;
 };
 
