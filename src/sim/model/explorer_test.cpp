@@ -116,7 +116,7 @@ INSTANTIATE_TEST_SUITE_P(
         Mistake{Mutation::release_forgets, "without an allocation"}, Mistake{Mutation::resources_in_memory, kOnce},
         Mistake{Mutation::start_again, "runs once"}, Mistake{Mutation::count_each_notice, "counted once"},
         Mistake{Mutation::release_before_collecting, "output of an ended run"},
-        Mistake{Mutation::ignore_releasing, kTwoRun}),
+        Mistake{Mutation::ignore_releasing, kTwoRun}, Mistake{Mutation::count_cut_short, "cut short"}),
     [](const auto& info) { return to_string(info.param.mutation); });
 
 /// Mistakes that keep a deployment from its end are visible only when every state is known.

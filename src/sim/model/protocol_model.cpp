@@ -61,7 +61,8 @@ class Normaliser {
     const bool gone = h.held == Held::nothing || h.held == Held::ended || over;
     if (gone && !under_way(Kind::allocate, p, a)) h.sent = 0;
     const bool wanted = t.incarnation == h.incarnation && !is_final(t.phase);
-    if (h.held == Held::ended && !wanted) h.acknowledged = 1, h.timer = 0;  // no notice of it has an effect
+    // No notice of it has an effect.
+    if (h.held == Held::ended && !wanted) h.acknowledged = 1, h.timer = h.cut_short = 0;
     if (h.acknowledged != 0) h.notified = 0;
     if (h.answer != 0 && h.held == Held::releasing && (is_final(t.phase) || t.incarnation != h.answer)) h.answer = 0;
   }
@@ -104,6 +105,7 @@ std::string to_string(Mutation mutation) {
                                                                       "count_each_notice",
                                                                       "release_before_collecting",
                                                                       "ignore_releasing",
+                                                                      "count_cut_short",
                                                                       "no_resume"};
   return std::string(kNames[static_cast<std::size_t>(mutation)]);
 }
@@ -132,7 +134,11 @@ Violation check(const State& state, const Limits& limits) {
   for (std::size_t a = 0; a < kMaxAllocations; ++a) {
     if (limits.exclusive && incarnations[a] > 1)
       return {"two incarnations of an exclusive allocation never run at once"};
-    if (state.tasks[a].counted > 1) return {"an end is counted once"};
+    const Task& t = state.tasks[a];
+    if (t.counted > 1) return {"an end is counted once"};
+    const Allocation& h = state.providers[t.provider].allocations[a];
+    if (t.counted > 0 && h.incarnation == t.incarnation && h.cut_short != 0)
+      return {"a run that was cut short does not count as an end"};
   }
   return {};
 }

@@ -39,6 +39,7 @@ enum class Mutation : std::uint8_t {
   count_each_notice,            ///< the orchestrator counts an end for each notice of it
   release_before_collecting,    ///< the orchestrator has the allocation removed before it has its output
   ignore_releasing,             ///< what is being released counts as gone while its work still runs
+  count_cut_short,              ///< a run that its lease has ended, or a reboot, counts as an end
   no_resume,                    ///< an orchestrator that restarts does not take up its deployments
 };
 inline constexpr int kMutations = static_cast<int>(Mutation::no_resume) + 1;
@@ -98,7 +99,8 @@ struct Task {
 
 /// A provider's record of an allocation, and what the engine has of it.
 enum class Held : std::uint8_t { nothing, reserved, allocated, starting, running, ended, releasing };
-enum class Engine : std::uint8_t { nothing, running, ended };
+/// `stopped`: by the end of its lease.
+enum class Engine : std::uint8_t { nothing, running, ended, stopped };
 struct Allocation {
   Held held{};                    // durable
   std::uint8_t incarnation = 0;   // durable
@@ -106,6 +108,7 @@ struct Allocation {
   std::uint8_t timer = 0;         // durable: of a reservation or of the retention
   std::uint8_t resources = 0;     // durable: those of this allocation are reserved
   std::uint8_t acknowledged = 0;  // durable
+  std::uint8_t cut_short = 0;     // durable: it was not run to its end
   std::uint8_t bid = 0;           // memory: ticks that the bid is open
   std::uint8_t answer = 0;        // memory: a request waits for its answer
   std::uint8_t notified = 0;      // memory: in this tick
@@ -143,7 +146,8 @@ struct Message {
   std::uint8_t provider = 0;
   std::uint8_t allocation = 0;
   std::uint8_t incarnation = 0;  ///< of the attempt; in a report, what is held
-  std::uint8_t value = 0;        ///< a reply's success; what a renewal renews; a report's Held
+  std::uint8_t value = 0;        ///< a reply's success; what a renewal renews; a report's Held;
+                                 ///< kCutShort in a report or notice of a run that was not run to its end
   std::uint8_t age = 0;
   std::uint8_t clock = 0;  ///< ticks since the provider's clock that it has + 1; 0: it has none
   std::uint8_t seen = 0;   ///< delivered, and kept as a duplicate
