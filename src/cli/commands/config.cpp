@@ -112,19 +112,20 @@ Result<void> config_edit(Session& session, const Arguments&) {
   TRY(const auto folder, TemporaryFolder::make("edit"));
   const std::string edit = folder.path() / "dms_config.json";
   TRY_VOID(write_file(edit, before));
+  TRY_VOID(write_file(copy, before));  // where that cannot be done, the user should not begin
   const auto closed = session.environment().edit(edit);
   TRY(const auto edited, read_file(edit, kMaxConfigFile));
+  const bool same = text && edited == *text;
   std::error_code error;
-  if (text && edited == *text) std::filesystem::remove(copy, error);
-  if (!closed) {
-    if (edited != before) TRY_VOID(write_file(copy, edited));
-    return fail(closed.error(), "nothing was changed");
-  }
-  if (text && edited == *text) {
+  if (same || (!closed && !earlier && edited == before))
+    std::filesystem::remove(copy, error);
+  else
+    TRY_VOID(write_file(copy, edited));
+  if (!closed) return fail(closed.error(), "nothing was changed");
+  if (same) {
     session.note(fmt::format("{} was not changed.", file.string()));
     return {};
   }
-  TRY_VOID(write_file(copy, edited));
   sources.file = copy;
   if (auto understood = config::load(sources); !understood)
     return fail(understood.error(),
