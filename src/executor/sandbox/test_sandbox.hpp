@@ -31,7 +31,9 @@ class SandboxTest : public ::testing::Test {
     remove_all(*sandbox_);
     runtime_.run(sandbox_->close());
     // Nothing remains: no process, no work folder, no control group.
-    EXPECT_EQ(::waitpid(-1, nullptr, WNOHANG), -1);
+    siginfo_t child{};
+    EXPECT_TRUE(until([&] { return ::waitid(P_ALL, 0, &child, WEXITED | WNOHANG | WNOWAIT) != 0 && errno == ECHILD; }))
+        << "a process remains";
     EXPECT_TRUE(until([&] { return shims().empty(); })) << "a shim remains";
     std::error_code ec;
     EXPECT_TRUE(!fs::exists(dir_ / "state", ec) || fs::is_empty(dir_ / "state"));
