@@ -19,13 +19,13 @@ Feature: Health, inputs and results
           type: service
           resources: small
           execution: {type: sandbox, cmd: [/bin/sh, -c, ": mark-of-web; while [ ! -e /tmp/gate ]; do sleep 0.05; done; echo ok >health; python3 -m http.server 8080"]}
-          healthcheck: {type: http, endpoint: "http://localhost:8080/health", response: {type: string, value: "ok\n"}, interval: 1s}
+          healthcheck: {type: http, endpoint: "http://localhost:8080/health", response: {type: string, value: "ok\n"}, interval: 1s, grace: 10m}
         port:
           executor: sandbox
           type: service
           resources: small
           execution: {type: sandbox, cmd: [/bin/sh, -c, ": mark-of-port; while [ ! -e /tmp/gate ]; do sleep 0.05; done; python3 -m http.server 9090"]}
-          healthcheck: {type: tcp, port: 9090, interval: 1s}
+          healthcheck: {type: tcp, port: 9090, interval: 1s, grace: 10m}
         client:
           executor: sandbox
           type: service
