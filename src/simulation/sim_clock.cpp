@@ -1,7 +1,5 @@
 #include "simulation/sim_clock.hpp"
 
-#include <algorithm>
-
 #include "base/assert.hpp"
 
 namespace dms {
@@ -37,11 +35,20 @@ void SimClock::advance_to(SteadyTime when) {
 
 TimerId SimLane::call_at(SteadyTime when, Callback work) {
   const auto id = static_cast<TimerId>(++last_timer_);
-  timers_[id] = clock_.schedule(std::max(when, clock_.now()), node_, [this, id, work = std::move(work)]() mutable {
-    timers_.erase(id);
-    work();
-  });
+  timers_[id] = clock_.schedule(not_stalled(std::max(when, clock_.now())), node_,
+                                [this, id, work = std::move(work)]() mutable { fire(id, std::move(work)); });
   return id;
+}
+
+void SimLane::fire(TimerId id, Callback work) {
+  const SteadyTime when = not_stalled(clock_.now());
+  if (when > clock_.now()) {  // it was set before
+    timers_[id] =
+        clock_.schedule(when, node_, [this, id, work = std::move(work)]() mutable { fire(id, std::move(work)); });
+    return;
+  }
+  timers_.erase(id);
+  work();
 }
 
 void SimLane::cancel_timer(TimerId id) {

@@ -8,6 +8,7 @@
 // Threads: none. Cost: O(log n) in the events that are pending.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -61,20 +62,26 @@ class SimLane final : public Lane {
  public:
   SimLane(SimClock& clock, std::uint32_t node, std::uint64_t seed) : clock_(clock), node_(node), random_(seed) {}
 
-  void post(Callback work) override { clock_.schedule(clock_.now(), node_, std::move(work)); }
+  void post(Callback work) override { clock_.schedule(not_stalled(clock_.now()), node_, std::move(work)); }
   TimerId call_at(SteadyTime when, Callback work) override;
   void cancel_timer(TimerId id) override;
   [[nodiscard]] SteadyTime now() const override { return clock_.now(); }
   [[nodiscard]] UnixTime unix_now() const override { return clock_.unix_now() + ahead_; }
+  /// Nothing runs on it for that long; what is due meanwhile runs then.
+  void stall(Duration time) { stalled_until_ = clock_.now() + time; }
   void set_ahead(Duration ahead) { ahead_ = ahead; }
   Random& random() override { return random_; }
   void offload(Callback work, Callback done) override;
 
  private:
+  [[nodiscard]] SteadyTime not_stalled(SteadyTime when) const { return std::max(when, stalled_until_); }
+  void fire(TimerId id, Callback work);
+
   SimClock& clock_;
   std::uint32_t node_;
   SeededRandom random_;
   Duration ahead_{0};  ///< of the wall clock
+  SteadyTime stalled_until_{};
   std::uint64_t last_timer_ = 0;
   std::unordered_map<TimerId, SimClock::EventId> timers_;
 };

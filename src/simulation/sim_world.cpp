@@ -19,6 +19,7 @@ SimNode::~SimNode() = default;
 Runtime SimNode::runtime() { return {*lane_, *net_}; }
 IpAddress SimNode::address() const { return sockets_->address; }
 bool SimNode::alive() const { return sockets_->alive; }
+void SimNode::stall(Duration time) { static_cast<SimLane&>(*lane_).stall(time); }
 void SimNode::set_wall_clock(Duration ahead) { static_cast<SimLane&>(*lane_).set_ahead(ahead); }
 void SimNode::set_user(std::optional<UserId> user) { sockets_->user = user; }
 void SimNode::power_on() { sockets_->alive = true; }

@@ -48,6 +48,8 @@ class SimNode {
   /// After power_off(): the machine is up again without any state. Writes to a stream from before are answered by a reset.
   void power_on();
   [[nodiscard]] bool alive() const;
+  /// The node's process does nothing for that long, as on a machine that is suspended or starved; then it does what was due.
+  void stall(Duration time);
   /// Sets the node's wall clock: ahead of the world's by that much, or behind. Its timers do not notice.
   void set_wall_clock(Duration ahead);
   /// The user of the processes that connect and listen on this node from now on: ByteStream::peer_user() inside the node.

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
 #include <string>
 
@@ -152,6 +153,30 @@ TEST(SimWorld, ManySeedsGiveManyOrdersEachItsOwn) {
     traces.insert(once.trace);
   }
   EXPECT_EQ(traces.size(), 20U);
+}
+
+TEST(SimWorld, AStalledNodeDoesLateWhatWasDue) {
+  SimWorld world(1);
+  SimNode& node = world.add_node("stalled");
+  SimNode& other = world.add_node("another");
+  const SteadyTime begun = world.now();
+  std::map<std::string, SteadyTime> at;
+  const auto note = [&](const char* what) { return [&, what] { at[what] = world.now(); }; };
+  node.runtime().lane.call_at(begun + 1s, note("before"));
+  node.stall(10s);
+  node.runtime().lane.call_at(begun + 2s, note("since"));
+  node.runtime().lane.call_at(begun + 12s, note("later"));
+  const TimerId cancelled = node.runtime().lane.call_at(begun + 3s, note("cancelled"));
+  node.runtime().lane.post(note("posted"));
+  other.runtime().lane.call_at(begun + 1s, note("another"));
+  other.runtime().lane.call_at(begun + 5s, [&] { node.runtime().lane.cancel_timer(cancelled); });
+  world.run_for(20s);
+  const std::map<std::string, SteadyTime> expected{{"before", begun + 10s},
+                                                   {"since", begun + 10s},
+                                                   {"later", begun + 12s},
+                                                   {"posted", begun + 10s},
+                                                   {"another", begun + 1s}};
+  EXPECT_EQ(at, expected);
 }
 
 TEST(SimWorld, ManyNodesHaveAddressesOfTheirOwnAndReachEachOther) {
