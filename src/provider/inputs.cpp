@@ -1,15 +1,12 @@
 #include "provider/inputs.hpp"
 
-#include <algorithm>
-
 #include "base/file.hpp"
 #include "base/remove_tree.hpp"
 #include "base/text.hpp"
-#include "encoding/multibase.hpp"
 #include "protocol/serve.hpp"
 #include "protocol/transfer.hpp"
+#include "transfer/announced.hpp"
 #include "transfer/archive.hpp"
-#include "transfer/fetch.hpp"
 
 namespace dms::provider {
 namespace {
@@ -18,16 +15,6 @@ struct Fetched {
   std::filesystem::path file;
   bool folder = false;
 };
-
-Result<transfer::Content> content_of(const protocol::InputReply& reply) {
-  transfer::Content content;
-  content.size = reply.size;
-  const Result<Bytes> digest = decode(Base::hex, reply.digest, 2 * content.digest.size());
-  if (!digest || digest->size() != content.digest.size())
-    return fail(Errc::invalid_argument, "the orchestrator names no SHA-256 of it");
-  std::ranges::copy(*digest, content.digest.begin());
-  return content;
-}
 
 /// What the ensemble declares counts.
 Result<void> check(const jobs::Input& input, const protocol::InputReply& reply) {
@@ -50,14 +37,11 @@ Task<Result<Fetched>> fetch_input(network::Network& network, actor::Actor& actor
   if (reply.size > left)
     co_return fail(Errc::limit_exceeded, "{} bytes are more than the disk of the allocation has left", reply.size);
   left -= reply.size;
-  CO_TRY(const transfer::Ticket ticket, transfer::Ticket::parse(reply.ticket));
-  transfer::FetchOptions options;
-  CO_TRY(options.expected, content_of(reply));
-  options.max_bytes = reply.size;
+  transfer::Announced file(reply.size, reply.digest, reply.ticket);
   Fetched fetched;
   fetched.file = to;
   fetched.folder = reply.folder;
-  Task<Result<transfer::Content>> fetching = transfer::fetch(network, peer, ticket, std::move(to), std::move(options));
+  Task<Result<void>> fetching = transfer::fetch_announced(network, peer, std::move(file), std::move(to));
   CO_TRY_VOID(co_await std::move(fetching));
   co_return std::move(fetched);
 }

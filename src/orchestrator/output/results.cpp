@@ -6,10 +6,9 @@
 #include "base/log.hpp"
 #include "base/remove_tree.hpp"
 #include "base/text.hpp"
-#include "encoding/multibase.hpp"
 #include "jobs/ensemble/work_path.hpp"
 #include "protocol/serve.hpp"
-#include "transfer/fetch.hpp"
+#include "transfer/announced.hpp"
 
 namespace dms::orchestrator {
 
@@ -43,16 +42,6 @@ Result<void> prepare(const std::filesystem::path& folder, const std::string& run
   return write_file(folder / "run", run);
 }
 
-Result<transfer::Content> content_of(const ResultFile& file) {
-  transfer::Content content;
-  content.size = file.size;
-  const Result<Bytes> digest = decode(Base::hex, file.digest, 2 * content.digest.size());
-  if (!digest || digest->size() != content.digest.size())
-    return fail(Errc::invalid_argument, "the provider names no SHA-256 of it");
-  std::ranges::copy(*digest, content.digest.begin());
-  return content;
-}
-
 /// For the declared paths, in their order; what the provider says beyond them is dropped.
 std::vector<ResultFile> declared_only(const jobs::Results& declared, std::vector<ResultFile> reported) {
   std::vector<ResultFile> files;
@@ -71,19 +60,6 @@ std::vector<ResultFile> declared_only(const jobs::Results& declared, std::vector
     files.push_back(std::move(file));
   }
   return files;
-}
-
-Task<Result<void>> fetch_one(Parts& parts, crypto::PeerId provider, const ResultFile& file,
-                             std::filesystem::path destination) {
-  CO_TRY(const transfer::Ticket ticket, transfer::Ticket::parse(file.ticket));
-  transfer::FetchOptions options;
-  CO_TRY(options.expected, content_of(file));
-  options.max_bytes = file.size;
-  options.retries = kRetries;
-  Task<Result<transfer::Content>> fetching =
-      transfer::fetch(parts.services.network, provider, ticket, std::move(destination), std::move(options));
-  CO_TRY_VOID(co_await std::move(fetching));
-  co_return Result<void>();
 }
 
 /// Tells the user what did not come.
@@ -137,7 +113,12 @@ Task<Result<void>> fetch_results(Parts parts, std::string allocation, std::strin
   for (std::size_t i = 0; i < index.results.size(); ++i) {
     ResultFile& file = index.results[i];
     if (!file.error.empty()) continue;
-    const Result<void> fetched = co_await fetch_one(parts, peer, file, folder / std::to_string(i));
+    transfer::Announced announced(file.size, file.digest, file.ticket);
+    transfer::FetchOptions options;
+    options.retries = kRetries;
+    Task<Result<void>> fetching = transfer::fetch_announced(parts.services.network, peer, std::move(announced),
+                                                            folder / std::to_string(i), std::move(options));
+    const Result<void> fetched = co_await std::move(fetching);
     if (!fetched) co_return fail(fetched.error(), "the result \"{}\" of {}", file.name, allocation);
     file.ticket.clear();
   }
