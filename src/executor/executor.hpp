@@ -113,6 +113,9 @@ struct ExecutionResult {
   int exit_code = -1;     // of the work; 128 + signal if a signal ended it; -1 if it never ran or the engine lost it
   std::string error_msg;  // why it failed; empty on success
   bool killed = false;    // ended from outside: stop(), a limit, or the engine
+  // Of the whole run, where the engine knows it; 0 otherwise. Not on the wire.
+  double cpu_seconds = 0;
+  std::uint64_t memory_bytes = 0;  // the most at a time
 
   static constexpr auto json_fields() {
     using R = ExecutionResult;

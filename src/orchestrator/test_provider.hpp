@@ -23,6 +23,8 @@ class ScriptedProvider {
     std::string reason;
     std::string out;
     std::uint64_t dropped = 0;  ///< of out
+    std::string last_words;     ///< written while it is stopped
+    double cpu_seconds = 0;
     SteadyTime lease_ends{};
   };
 
@@ -68,7 +70,17 @@ class ScriptedProvider {
       notice.incarnation = incarnation.empty() ? run.incarnation : incarnation;
       notice.out_size = run.out.size();
     }
+    notice.cpu_seconds = run.cpu_seconds;
     co_return co_await call(*run.actor, protocol::kTaskTermination, run.orchestrator, notice, 5s);
+  }
+  /// The hint that its report is another one now.
+  Task<Result<void>> hint(std::string name = "task") {
+    Run& run = runs.at(name);
+    protocol::AllocationChanged change;
+    change.allocation_id = jobs::allocation_id(ensemble, name);
+    change.incarnation = run.incarnation;
+    actor::Envelope envelope = message(*run.actor, protocol::kAllocationChanged, run.orchestrator, change);
+    co_return co_await run.actor->send(std::move(envelope));
   }
   /// As a crash without a disk.
   Task<void> forget(std::string name) {
@@ -83,7 +95,10 @@ class ScriptedProvider {
   std::string refuse_commit;
   std::string refuse_start;
   bool bids = true;
-  int commits = 0, allocates = 0, starts = 0, reverts = 0, shutdowns = 0, renewals = 0, restarts = 0, pages = 0;
+  bool answers_renewals = true;
+  bool stops = true;  ///< on request, what it keeps
+  int commits = 0, allocates = 0, starts = 0, reverts = 0, shutdowns = 0, renewals = 0, restarts = 0, pages = 0,
+      stopped = 0;
   int ends = 0;  ///< runs that ended by themselves
   std::string ensemble;
   std::map<std::string, Run> runs;
@@ -170,6 +185,7 @@ class ScriptedProvider {
     protocol::RenewReply reply;
     if (lease == Duration(0)) (void)co_await sleep_for(1h);  // does not know it
     ++renewals;
+    if (!answers_renewals) (void)co_await sleep_for(1h);
     expire();
     reply.ok = true;
     reply.clock_ns = node_.lane().now().time_since_epoch().count();
@@ -184,6 +200,7 @@ class ScriptedProvider {
       report.reason = run.reason;
       report.out_size = run.out.size();
       report.health = run.health;
+      report.cpu_seconds = run.cpu_seconds;
     }
     co_return reply;
   }
@@ -200,10 +217,23 @@ class ScriptedProvider {
     co_return reply;
   }
   Task<protocol::Ack> shutdown(protocol::AllocationShutdownRequest request, const actor::Envelope&) {
-    ++shutdowns;
-    co_await forget(std::string(jobs::allocation_name(request.allocation_id)));
+    const std::string name(jobs::allocation_name(request.allocation_id));
     protocol::Ack reply;
-    reply.ok = true;
+    if (!request.keep) {
+      ++shutdowns;
+      co_await forget(name);
+      reply.ok = true;
+      co_return reply;
+    }
+    const auto run = runs.find(name);
+    reply.ok = stops && run != runs.end();
+    if (!reply.ok) reply.error = "it cannot be stopped";
+    if (reply.ok && !is_final(run->second.status)) {
+      ++stopped;
+      run->second.status = protocol::AllocationStatus::stopped;
+      run->second.exit_code = 143;
+      run->second.out += run->second.last_words;
+    }
     co_return reply;
   }
   Task<protocol::AllocationLogsResponse> logs(protocol::AllocationLogsRequest request, const actor::Envelope&) {
@@ -220,6 +250,7 @@ class ScriptedProvider {
       co_return reply;
     }
     ++pages;
+    reply.incarnation = run->second.incarnation;
     reply.total_size = out.size();
     reply.offset = std::max(request.offset, std::min<std::uint64_t>(run->second.dropped, out.size()));
     reply.data = to_bytes(std::string_view(out).substr(reply.offset, page_size));

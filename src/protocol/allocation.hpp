@@ -13,7 +13,10 @@
 //  3. renew is reconciliation, too: its reply reports everything that the provider holds for the ensemble. What the
 //     orchestrator does not know it stops; what it misses is lost; what has ended it collects.
 //  4. A provider reports the end of a run repeatedly until that is acknowledged; the run and its output stay until the
-//     orchestrator has the allocation removed (shutdown) or the provider's retention has passed.
+//     orchestrator has the allocation removed (shutdown) or the provider's retention has passed. A shutdown that keeps ends
+//     the run and leaves all else, so what the work writes while it ends can be collected.
+//  5. A provider hints once at a change that only a report would tell (AllocationChanged). A hint is worth nothing but a
+//     renewal: what is true says its reply.
 //
 // Specification: the behaviours /dms/deployment, /dms/allocation, /dms/orchestrator and /dms/ensemble of NuNet DMS 0.5.x.
 #pragma once
@@ -198,8 +201,8 @@ struct AllocationReport {
   std::uint64_t err_size = 0;
   Health health = Health::unknown;  ///< unknown without a health check
   std::string health_message;       ///< of the last check that failed
-  double cpu_seconds = 0;
-  std::uint64_t memory_bytes = 0;
+  double cpu_seconds = 0;           ///< of the run, in all
+  std::uint64_t memory_bytes = 0;   ///< of a run that has ended, the most that is known
   static constexpr auto json_fields() {
     using R = AllocationReport;
     constexpr auto omit = json::omit_empty;
@@ -229,11 +232,14 @@ struct RenewReply {
 
 struct AllocationShutdownRequest {
   std::string allocation_id;
-  std::string incarnation;  ///< if set, only that one; not in DMS 0.5.x
+  // Not in DMS 0.5.x.
+  std::string incarnation;  ///< if set, only that one
+  bool keep = false;        ///< only its run is ended; acknowledged once that has ended, with its end stored
   static constexpr auto json_fields() {
     using R = AllocationShutdownRequest;
     return std::tuple(json::field("AllocationID", &R::allocation_id),
-                      json::field("Incarnation", &R::incarnation, json::omit_empty));
+                      json::field("Incarnation", &R::incarnation, json::omit_empty),
+                      json::field("Keep", &R::keep, json::omit_empty));
   }
 };
 
@@ -260,11 +266,12 @@ struct LogPage {
   std::uint64_t total_size = 0;   ///< bytes written so far
   bool eof = false;               ///< the run has ended and next_offset is total_size
   Bytes data;
+  std::string incarnation;  ///< the run that has written it; not in DMS 0.5.x
   static constexpr auto json_fields() {
     using P = LogPage;
     return std::tuple(json::field("offset", &P::offset), json::field("next_offset", &P::next_offset),
                       json::field("total_size", &P::total_size), json::field("eof", &P::eof),
-                      json::field("data", &P::data));
+                      json::field("data", &P::data), json::field("incarnation", &P::incarnation, json::omit_empty));
   }
 };
 
@@ -279,7 +286,8 @@ struct AllocationLogsResponse : LogPage {
                       json::field<R, std::uint64_t>("offset", &R::offset, omit),
                       json::field<R, std::uint64_t>("next_offset", &R::next_offset, omit),
                       json::field<R, std::uint64_t>("total_size", &R::total_size, omit),
-                      json::field<R, bool>("eof", &R::eof, omit), json::field<R, Bytes>("data", &R::data, omit));
+                      json::field<R, bool>("eof", &R::eof, omit), json::field<R, Bytes>("data", &R::data, omit),
+                      json::field<R, std::string>("incarnation", &R::incarnation, omit));
   }
 };
 
@@ -307,6 +315,8 @@ struct TaskTermination {
   std::string incarnation;
   std::uint64_t out_size = 0;  ///< all that was written; `out` has less if it is more than kTerminationOutput
   std::uint64_t err_size = 0;
+  double cpu_seconds = 0;  ///< as in AllocationReport
+  std::uint64_t memory_bytes = 0;
   static constexpr auto json_fields() {
     using R = TaskTermination;
     return std::tuple(json::field("allocation_id", &R::allocation_id), json::field("status", &R::status),
@@ -314,10 +324,23 @@ struct TaskTermination {
                       json::field("reason", &R::reason, json::omit_empty),
                       json::field("incarnation", &R::incarnation, json::omit_empty),
                       json::field("stdout_size", &R::out_size, json::omit_empty),
-                      json::field("stderr_size", &R::err_size, json::omit_empty));
+                      json::field("stderr_size", &R::err_size, json::omit_empty),
+                      json::field("cpu_seconds", &R::cpu_seconds, json::omit_empty),
+                      json::field("memory_bytes", &R::memory_bytes, json::omit_empty));
   }
 };
 inline constexpr std::size_t kTerminationOutput = 256 * 1024;
+
+/// A provider hints to an orchestrator that renews that a renewal would report something new: another health, or a run
+/// that has been started again. One way, sent once.
+struct AllocationChanged {
+  std::string allocation_id;
+  std::string incarnation;
+  static constexpr auto json_fields() {
+    return std::tuple(json::field("AllocationID", &AllocationChanged::allocation_id),
+                      json::field("Incarnation", &AllocationChanged::incarnation));
+  }
+};
 
 /// Requests of newer nodes carry the whole id where others carry the allocation's name.
 inline std::string full_allocation_id(std::string_view ensemble, std::string_view name) {
@@ -356,5 +379,9 @@ inline constexpr Behaviour<TaskTermination, Ack> kTaskTermination{
     {.path = "/dms/orchestrator/task-termination",
      .help = "Report the end of a task to its orchestrator",
      .timeout = 10s}};
+inline constexpr Behaviour<AllocationChanged, Nothing> kAllocationChanged{
+    {.path = "/dms/orchestrator/allocation-changed",
+     .help = "Hint to an orchestrator that its next renewal reports something new",
+     .timeout = 5s}};
 
 }  // namespace dms::protocol

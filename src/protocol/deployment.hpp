@@ -146,7 +146,8 @@ struct DeploymentManifestReply {
                       json::field("error", &DeploymentManifestReply::error, json::omit_empty));
   }
 };
-/// Usage of the allocations as last reported by their providers. Not in DMS 0.5.x.
+/// Usage of the allocations as last reported by their providers: while they run of this moment, then of the whole run. Not
+/// in DMS 0.5.x.
 struct AllocationUsage : AllocationState {
   std::string id;
   std::string node;
@@ -221,6 +222,7 @@ struct DeploymentLogsReply : LogPage {
                       json::field<R, std::uint64_t>("next_offset", &R::next_offset, omit),
                       json::field<R, std::uint64_t>("total_size", &R::total_size, omit),
                       json::field<R, bool>("eof", &R::eof, omit), json::field<R, Bytes>("data", &R::data, omit),
+                      json::field<R, std::string>("incarnation", &R::incarnation, omit),
                       json::field("digest", &R::digest, omit), json::field("folder", &R::folder, omit));
   }
 };

@@ -24,6 +24,6 @@ inline constexpr auto kEveryBehaviour = std::tie(
     // Between an orchestrator and a provider
     kBidRequest, kBid, kCommit, kAllocate, kRenew, kRevert, kAllocationStart, kAllocationRestart, kHealthQuery,
     kHealthCheckRegister, kAllocationLogs, kAllocationResults, kAllocationShutdown, kTaskTermination,
-    kOrchestratorInput);
+    kAllocationChanged, kOrchestratorInput);
 
 }  // namespace dms::protocol

@@ -29,6 +29,8 @@ struct AllocationManifest {
   Health health = Health::unknown;
   std::uint64_t out_size = 0;  ///< bytes that the last run has written
   std::uint64_t err_size = 0;
+  double cpu_seconds = 0;  ///< of the run that has ended
+  std::uint64_t memory_bytes = 0;
   bool collected = false;  ///< the output of a run that has ended is stored here, all that was kept
   static constexpr auto json_fields() {
     using M = AllocationManifest;
@@ -41,6 +43,8 @@ struct AllocationManifest {
         json::field("lease", &M::lease_ns, json::omit_empty), json::field("restarts", &M::restarts, json::omit_empty),
         json::field("health", &M::health, json::omit_empty), json::field("stdout_size", &M::out_size, json::omit_empty),
         json::field("stderr_size", &M::err_size, json::omit_empty),
+        json::field("cpu_seconds", &M::cpu_seconds, json::omit_empty),
+        json::field("memory_bytes", &M::memory_bytes, json::omit_empty),
         json::field("collected", &M::collected, json::omit_empty));
   }
 };

@@ -85,6 +85,7 @@ Task<Ack> Allocation::start(protocol::StartRequest request, const actor::Envelop
   const std::string incarnation = record_.incarnation;
   Change enter = [](AllocationRecord& record) -> Result<void> {
     if (record.phase != Phase::allocated) return fail(Errc::already_exists, "it was started before");
+    if (record.stopping) return fail(Errc::closed, "it is being stopped");
     record.phase = Phase::starting;
     return {};
   };
@@ -160,12 +161,14 @@ Task<Result<std::string>> Allocation::replace_run(std::string incarnation) {
   }
   const std::string next = random_incarnation(lane_.random());
   Change enter = [incarnation, next](AllocationRecord& record) -> Result<void> {
-    if (record.incarnation != incarnation || (record.phase != Phase::running && record.phase != Phase::ended))
+    const bool runs = record.phase == Phase::running && !record.stopping;
+    if (record.incarnation != incarnation || (!runs && record.phase != Phase::ended))
       return fail(Errc::cancelled, "it does not run, or another restart came first");
     record.phase = Phase::starting;
     record.previous = incarnation;
     record.incarnation = next;
     record.started_ns = 0;
+    record.stopping = false;
     record.end.reset();
     return {};
   };
@@ -175,6 +178,7 @@ Task<Result<std::string>> Allocation::replace_run(std::string incarnation) {
   }
   std::shared_ptr<Nursery> earlier = std::exchange(run_, std::make_shared<Nursery>(lane_, "run of " + record_.id));
   earlier->cancel();
+  usage_ = {};
   run_->spawn(relaunch(std::move(earlier), std::move(incarnation), next));
   co_return next;
 }
@@ -220,7 +224,9 @@ Task<Result<executor::LogPage>> Allocation::read_log(executor::LogStream stream,
   if (record_.phase == Phase::allocated)
     co_return fail(Errc::not_found, "allocation {} has not been started", record_.id);
   if (parts_.engine == nullptr) co_return fail(Errc::unsupported, "its executor is not available here any more");
-  co_return co_await parts_.engine->read_log(run_id(), stream, offset, max_bytes);
+  Result<executor::LogPage> page = co_await parts_.engine->read_log(run_id(), stream, offset, max_bytes);
+  if (!page && page.error().is(Errc::not_found) && record_.phase == Phase::starting) page = executor::LogPage();
+  co_return page;
 }
 
 Task<std::uint64_t> Allocation::size_of(executor::LogStream stream) {
@@ -233,10 +239,9 @@ Task<protocol::AllocationReport> Allocation::report() {
   protocol::AllocationReport report;
   if (record_.phase == Phase::running) {
     const Result<executor::Stats> stats = co_await with_timeout(kStatsTimeout, parts_.engine->stats(run_id()));
-    if (stats) {
-      report.cpu_seconds = stats->cpu_seconds;
-      report.memory_bytes = stats->memory_bytes;
-    }
+    if (stats) usage_ = *stats;
+    report.cpu_seconds = usage_.cpu_seconds;
+    report.memory_bytes = usage_.memory_bytes;
     report.out_size = co_await size_of(executor::LogStream::out);
     report.err_size = co_await size_of(executor::LogStream::err);
   }
@@ -254,6 +259,8 @@ Task<protocol::AllocationReport> Allocation::report() {
     report.reason = end->reason;
     report.out_size = end->out_size;
     report.err_size = end->err_size;
+    report.cpu_seconds = end->cpu_seconds;
+    report.memory_bytes = end->memory_bytes;
   }
   co_return report;
 }

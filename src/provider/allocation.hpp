@@ -14,9 +14,13 @@
 //     from kFirstNoticePause to kLongestNoticePause, until it acknowledges, also across starts of the daemon. Orchestrators
 //     of DMS 0.5.x never acknowledge (they request no lease either): for them, what has been sent counts. A start that fails
 //     is reported by its reply alone, if that is awaited.
-//  6. release() ends the work and removes its container or sandbox, its folder and its actor. It can be repeated until it
+//  6. stop() ends the work and leaves all else: that it does is stored before, so a start of the daemon in between goes on
+//     with it. The run ends as `stopped`, which its caller learns from the reply alone.
+//  7. What only a report would tell of the present run, another health or a run that is started again, is hinted to an
+//     orchestrator that renews (protocol/allocation.hpp, 5). One without a lease of its own is not bothered.
+//  8. release() ends the work and removes its container or sandbox, its folder and its actor. It can be repeated until it
 //     has succeeded; then the machine holds nothing of the allocation but its record.
-//  7. close() lets go: the work continues, the record stays.
+//  9. close() lets go: the work continues, the record stays.
 //
 // Threads: the node's lane; folders are removed by a worker. Failure: a full disk refuses start(), restart() and release()
 // and changes nothing; the end of a run is stored as soon as the disk takes it, and the executor knows it until then.
@@ -92,6 +96,8 @@ class Allocation : public std::enable_shared_from_this<Allocation> {
   Task<protocol::AllocationReport> report();
 
   Task<void> end_lease();
+  /// Success when the run has ended and its end is stored.
+  Task<Result<void>> stop();
   /// The executor is told the end of the lease.
   Task<void> extend();
   Task<Result<void>> release();
@@ -125,11 +131,15 @@ class Allocation : public std::enable_shared_from_this<Allocation> {
   Task<void> finish(std::string incarnation, executor::ExecutionResult result);
   Task<void> notify(std::string incarnation);
   Task<Result<void>> tell_end();
+  void hint();
+  Task<void> send_hint();
   Task<protocol::TaskTermination> notice() const;
   Task<void> close_run();
 
   [[nodiscard]] End describe_end(const executor::ExecutionResult& result) const;
   [[nodiscard]] std::string lease_reason() const;
+  /// Ends the run from outside, for as long as `wanted` says so.
+  Task<void> end_run(Duration grace, std::function<bool()> wanted);
   Task<Result<void>> remove_run(std::string incarnation, Duration grace);
   Task<std::uint64_t> size_of(executor::LogStream stream);
   [[nodiscard]] executor::ExecutionId run_id() const { return executor::ExecutionId(record_.incarnation); }
@@ -146,6 +156,7 @@ class Allocation : public std::enable_shared_from_this<Allocation> {
   Notify changed_;
   std::shared_ptr<Nursery> run_;
   std::shared_ptr<Checks> checks_;  ///< of the health of the current run
+  executor::Stats usage_;           ///< of the current run, as last asked
   bool watching_ = false;           ///< watch() waits for the end of the run, and ends the checks
   int starters_ = 0;                ///< requests that wait for the outcome of a start
 };

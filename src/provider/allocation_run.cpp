@@ -103,6 +103,7 @@ Task<void> Allocation::launch(std::string incarnation) {
     if (!enter(running)) co_return;
     set_record(std::move(running));
   }
+  if (starters_ == 0 || !record_.previous.empty()) hint();  // who asked for a restart may have given up
   co_await watch(std::move(incarnation));
 }
 
@@ -149,7 +150,8 @@ Task<void> Allocation::begin_checks() {
   while (checks_) co_await end_checks();
   const auto& check = record_.config.health_check;
   if (!watching_ || !check || !check->present()) co_return;
-  checks_ = std::shared_ptr<Checks>(new Checks{{lane_, *parts_.engine, run_id(), *check}, {lane_, "health checks"}});
+  checks_ = std::shared_ptr<Checks>(
+      new Checks{{lane_, *parts_.engine, run_id(), *check, [this] { hint(); }}, {lane_, "health checks"}});
   checks_->tasks.spawn(checks_->monitor.run());
 }
 
@@ -172,10 +174,14 @@ End Allocation::describe_end(const executor::ExecutionResult& result) const {
   end.killed = result.killed;
   end.reason = result.error_msg;
   end.at_ns = lane_.now().time_since_epoch().count();
+  end.cpu_seconds = std::max(result.cpu_seconds, usage_.cpu_seconds);
+  end.memory_bytes = std::max(result.memory_bytes, usage_.memory_bytes);
   end.status = result.exit_code == 0 && !result.killed ? AllocationStatus::completed : AllocationStatus::failed;
   if (result.killed && parts_.leases.is_over(name())) {
     end.status = AllocationStatus::terminated;
     end.reason = lease_reason();
+  } else if (result.killed && record_.stopping) {
+    end.status = AllocationStatus::stopped;
   }
   return end;
 }
@@ -187,7 +193,8 @@ Task<void> Allocation::finish(std::string incarnation, executor::ExecutionResult
   Change enter = [this, incarnation, end](AllocationRecord& record) -> Result<void> {
     TRY_VOID(check_current(record, incarnation));
     record.end = end;
-    record.end->acknowledged = record.started_ns == 0 && record.phase == Phase::starting && starters_ > 0;
+    const bool told_by_start = record.started_ns == 0 && record.phase == Phase::starting && starters_ > 0;
+    record.end->acknowledged = told_by_start || record.stopping;
     record.phase = Phase::ended;
     return {};
   };
@@ -236,6 +243,20 @@ Task<Result<void>> Allocation::tell_end() {
   co_return Result<void>();
 }
 
+void Allocation::hint() {
+  const Lease* lease = parts_.leases.find(name());
+  if (lease == nullptr || lease->by_contact) return;
+  run_->spawn(send_hint());
+}
+
+/// Lost, it is made up for by the next renewal.
+Task<void> Allocation::send_hint() {
+  const protocol::AllocationChanged change{record_.id, record_.incarnation};
+  actor::Envelope envelope = message(*actor_, protocol::kAllocationChanged, record_.orchestrator, change);
+  const Result<void> sent = co_await actor_->send(std::move(envelope));
+  if (!sent) log::debug("provider", "hinting at a change of {}: {}", record_.id, sent.error().to_string());
+}
+
 Task<protocol::TaskTermination> Allocation::notice() const {
   const auto tail = [](const std::string& text) {
     return to_bytes(std::string_view(text).substr(text.size() - std::min(text.size(), protocol::kTerminationOutput)));
@@ -250,6 +271,8 @@ Task<protocol::TaskTermination> Allocation::notice() const {
   ended.incarnation = record_.incarnation;
   ended.out_size = end.out_size;
   ended.err_size = end.err_size;
+  ended.cpu_seconds = end.cpu_seconds;
+  ended.memory_bytes = end.memory_bytes;
   if (parts_.engine == nullptr) co_return ended;
   const Result<executor::Logs> logs = co_await parts_.engine->logs(run_id());
   if (!logs) co_return ended;
@@ -270,14 +293,37 @@ Task<void> Allocation::extend() {
 }
 
 Task<void> Allocation::end_lease() {
+  log::info("provider", {{"allocation", record_.id}}, "allocation {}: {}", record_.id, lease_reason());
+  std::function<bool()> wanted = [this] { return parts_.leases.is_over(name()); };
+  co_await end_run(kLeaseGrace, std::move(wanted));
+}
+
+Task<Result<void>> Allocation::stop() {
   const std::shared_ptr<Allocation> self = shared_from_this();
   const std::string incarnation = record_.incarnation;
-  log::info("provider", {{"allocation", record_.id}}, "allocation {}: {}", record_.id, lease_reason());
+  if (!active()) co_return Result<void>();
+  Change enter = [incarnation](AllocationRecord& record) -> Result<void> {
+    TRY_VOID(check_current(record, incarnation));
+    record.stopping = true;
+    return {};
+  };
+  const Result<void> stored = co_await update(std::move(enter));
+  if (!stored && !stored.error().is(Errc::cancelled)) co_return fail(stored.error(), "stopping {}", record_.id);
+  std::function<bool()> wanted = [this] { return record_.stopping; };
+  co_await end_run(kStopGrace, std::move(wanted));
+  while (record_.incarnation == incarnation && active()) CO_TRY_VOID(co_await changed_.wait());
+  co_return Result<void>();
+}
+
+Task<void> Allocation::end_run(Duration grace, std::function<bool()> wanted) {
+  const std::shared_ptr<Allocation> self = shared_from_this();
+  const std::string incarnation = record_.incarnation;
   for (Duration pause = kFirstRetry; record_.incarnation == incarnation; pause = std::min(2 * pause, kLongestRetry)) {
-    if (!active() || !parts_.leases.is_over(name())) co_return;
+    if (!active() || !wanted()) co_return;
+    if (parts_.engine == nullptr && record_.phase != Phase::allocated) co_return;  // resume() has its end stored
     Result<void> stopped;
     if (record_.phase == Phase::running) {
-      stopped = co_await parts_.engine->stop(run_id(), kLeaseGrace);
+      stopped = co_await parts_.engine->stop(run_id(), grace);
       if (stopped) co_return;  // watch() goes on
     } else {
       co_await close_run();
@@ -285,7 +331,8 @@ Task<void> Allocation::end_lease() {
         run_->spawn(watch(incarnation));
         continue;
       }
-      if (record_.phase == Phase::starting) stopped = co_await remove_run(incarnation, kLeaseGrace);
+      if (record_.phase == Phase::starting) stopped = co_await remove_run(incarnation, grace);
+      if (stopped) stopped = co_await remove_run(record_.previous, grace);  // a restart was waiting for its end
     }
     if (stopped) {
       executor::ExecutionResult result;

@@ -13,9 +13,10 @@
 //     are free; the rest is kept until the orchestrator has it removed, or for Services::retention.
 //  5. renew() renews leases and reports all that is held for an ensemble: from then on the orchestrator and this node
 //     agree.
-//  6. release() removes an allocation; when it has succeeded nothing of it is left. What fails is tried again by sweep()
+//  6. A shutdown that keeps only ends the run (Allocation::stop()): its end, output and results stay.
+//  7. release() removes an allocation; when it has succeeded nothing of it is left. What fails is tried again by sweep()
 //     and at the next start. Concurrent calls wait for the first.
-//  7. close() lets go: the work continues, the records stay.
+//  8. close() lets go: the work continues, the records stay.
 //
 // Threads: the node's lane, which is free while disk and executor work. Cost: logarithmic in the number of allocations,
 // linear for list() and sums; a renewal is linear in what is held for the ensemble. Failure: reported in the reply's
@@ -98,6 +99,8 @@ class Allocations {
   [[nodiscard]] std::vector<AllocationPtr> of_ensemble(const EnsembleKey& ensemble) const;
   [[nodiscard]] std::vector<AllocationPtr> renewable(const protocol::RenewRequest& request,
                                                      const std::vector<AllocationPtr>& held) const;
+  Task<Result<void>> stop(AllocationKey key, std::string incarnation);
+  Task<void> stop_into(AllocationPtr allocation, std::shared_ptr<std::optional<Result<void>>> outcome);
   Task<Result<void>> release_now(AllocationKey key, AllocationPtr allocation);
   Task<void> release_logged(AllocationKey key);
   Task<Result<void>> free_resources(std::string name);
@@ -123,6 +126,7 @@ class Allocations {
   std::set<AllocationKey> releasing_;
   std::set<EnsembleKey> ensembles_;  ///< whose behaviours are registered
   Notify released_;
+  Notify stopped_;
   bool closed_ = false;
   std::optional<Results> results_;
   Nursery work_;

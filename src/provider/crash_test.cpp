@@ -7,13 +7,16 @@
 namespace dms::provider {
 namespace {
 
+/// How the work ends: by itself, or because its orchestrator has it stopped and kept.
+enum class Ending { by_itself, stopped };
 enum class Fault { none, kill_before, kill_after, reboot, one_write, full_disk };
 
 /// An orchestrator as reduced as possible: it repeats what gets no answer, and begins again when its work is lost.
 class Orchestrator {
  public:
-  Orchestrator(actor::TestNode& self, actor::Handle provider, std::function<protocol::EnsembleBidRequest()> bid)
-      : self_(self), provider_(std::move(provider)), bid_(std::move(bid)) {
+  Orchestrator(actor::TestNode& self, actor::Handle provider, std::function<protocol::EnsembleBidRequest()> bid,
+               Ending ending)
+      : self_(self), provider_(std::move(provider)), bid_(std::move(bid)), ending_(ending) {
     EXPECT_TRUE(serve(*self_.root, protocol::kTaskTermination, *this, &Orchestrator::on_end));
   }
   Task<void> live() {
@@ -99,13 +102,25 @@ class Orchestrator {
     last_incarnation = next.incarnation;
     CO_TRY(held, co_await report(last_incarnation));
     EXPECT_EQ(held.incarnation, last_incarnation);
+    if (ending_ == Ending::stopped) co_return co_await stop();
     for (int i = 0; i < 60 && !ends.contains(last_incarnation); ++i) (void)co_await sleep_for(1s);
     if (!ends.contains(last_incarnation)) co_return fail(Errc::deadline_exceeded, "no notice of the end");
     const protocol::TaskTermination& end = ends.at(last_incarnation);
     if (end.status != "completed") co_return fail(Errc::io, "it ended as {}: {}", end.status, end.reason);
-    co_return co_await fetch_output();
+    co_return co_await fetch_output("all of the output");
   }
-  Task<Result<void>> fetch_output() {
+  Task<Result<void>> stop() {
+    protocol::AllocationShutdownRequest request{"e_task", last_incarnation, true};
+    const Result<protocol::Ack> stopped = co_await ask(protocol::kAllocationShutdown, provider_, std::move(request),
+                                                       path_of(protocol::kAllocationShutdown, "e"));
+    CO_TRY_VOID(check(stopped, "stop"));
+    CO_TRY(const protocol::AllocationReport held, co_await report(last_incarnation));
+    if (held.status != protocol::AllocationStatus::stopped)
+      co_return fail(Errc::io, "after its stop it is {}: {}", to_string(held.status), held.reason);
+    EXPECT_FALSE(ends.contains(last_incarnation)) << "its end was told by the reply";
+    co_return co_await fetch_output("all of the output, and the last");
+  }
+  Task<Result<void>> fetch_output(std::string expected) {
     std::string text;
     for (protocol::AllocationLogsResponse page; !page.eof;) {
       protocol::AllocationLogsRequest request;
@@ -118,7 +133,7 @@ class Orchestrator {
       if (!page.error.empty()) co_return fail(Errc::io, "logs: {}", page.error);
       text += as_text(page.data);
     }
-    EXPECT_EQ(text, "all of the output");
+    EXPECT_EQ(text, expected);
     co_return Result<void>();
   }
   Task<Result<void>> clean_up() {
@@ -137,14 +152,18 @@ class Orchestrator {
   actor::TestNode& self_;
   actor::Handle provider_;
   std::function<protocol::EnsembleBidRequest()> bid_;
+  Ending ending_;
   actor::Handle allocation_;
 };
 
 struct Life : ProviderWorld {
-  Life() {
+  explicit Life(Ending ends) : ending(ends) {
     actor::TestWorld::trust(node, alice);
     actor::TestWorld::trust(alice, node);
-    script("e_task", {.startup = 1s, .runs_for = 7s, .out = "all of the output"});
+    executor::FakeScript work{
+        .startup = 1s, .runs_for = 7s, .out = "all of the output", .last_words = ", and the last"};
+    if (ending == Ending::stopped) work.runs_for.reset();
+    script("e_task", std::move(work));
     start_provider();
   }
   ~Life() { stop_provider(); }
@@ -215,7 +234,8 @@ struct Life : ProviderWorld {
 
   void live(Fault fault, int at) {
     inject(fault, at);
-    Orchestrator orchestrator(alice, node.root->handle(), [this] { return bid_request("e"); });
+    Orchestrator orchestrator(
+        alice, node.root->handle(), [this] { return bid_request("e"); }, ending);
     Nursery tasks(alice.lane(), "orchestrator");
     tasks.spawn(orchestrator.live());
     const auto step = [&] {
@@ -233,7 +253,9 @@ struct Life : ProviderWorld {
     std::string story;
     for (const std::string& line : orchestrator.log) story += line + "\n";
     EXPECT_TRUE(orchestrator.done) << story;
-    EXPECT_EQ(orchestrator.ends[orchestrator.last_incarnation].status, "completed") << story;
+    if (ending == Ending::by_itself) {
+      EXPECT_EQ(orchestrator.ends[orchestrator.last_incarnation].status, "completed") << story;
+    }
     if (fault == Fault::none) {
       EXPECT_TRUE(orchestrator.log.empty()) << story;
     }
@@ -250,6 +272,7 @@ struct Life : ProviderWorld {
     EXPECT_EQ(node.context->ephemeral_count(), 0U) << "grants are left";
   }
 
+  Ending ending;
   std::unique_ptr<Provider> provider;
   int writes = 0;
   std::optional<SteadyTime> full_since;  ///< for two minutes
@@ -258,25 +281,29 @@ struct Life : ProviderWorld {
   std::set<executor::ExecutionId> gone;
 };
 
-int writes_of_a_life() {
-  Life life;
+int writes_of_a_life(Ending ending) {
+  Life life(ending);
   life.live(Fault::none, 0);
   return life.writes;
 }
 
-class CrashTest : public testing::TestWithParam<std::pair<Fault, const char*>> {};
-
-TEST_P(CrashTest, AtEachWrite) {
-  const int writes = writes_of_a_life();
+void at_each_write(const std::pair<Fault, const char*>& fault, Ending ending) {
+  const int writes = writes_of_a_life(ending);
   ASSERT_GT(writes, 8);
   for (int at = 1; at <= writes; ++at) {
-    SCOPED_TRACE(testing::Message() << GetParam().second << " at write " << at << " of " << writes);
-    Life life;
-    life.live(GetParam().first, at);
+    SCOPED_TRACE(testing::Message() << fault.second << " at write " << at << " of " << writes);
+    Life life(ending);
+    life.live(fault.first, at);
     EXPECT_GE(life.writes, at);
     if (testing::Test::HasFailure()) break;
   }
 }
+
+class CrashTest : public testing::TestWithParam<std::pair<Fault, const char*>> {};
+
+TEST_P(CrashTest, AtEachWrite) { at_each_write(GetParam(), Ending::by_itself); }
+
+TEST_P(CrashTest, AtEachWriteOfAStopThatKeeps) { at_each_write(GetParam(), Ending::stopped); }
 
 INSTANTIATE_TEST_SUITE_P(Faults, CrashTest,
                          testing::Values(std::pair(Fault::kill_before, "kill_before"),

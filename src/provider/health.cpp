@@ -53,7 +53,9 @@ Task<void> HealthMonitor::run() {
     if (!outcome && outcome.error().is(Errc::cancelled)) co_return;
     if (!outcome && outcome.error().is(Errc::deadline_exceeded))
       outcome = fail(Errc::deadline_exceeded, "no answer within {} ms", check_.timeout() / 1ms);
+    const Health before = health_;
     count(outcome);
+    if (health_ != before) changed_();
     const Duration pause =
         health_ == Health::starting ? std::min(check_.interval(), kStartingInterval) : check_.interval();
     const Result<void> slept = co_await sleep_until(std::max(begun + pause, lane_.now()));

@@ -15,6 +15,8 @@
 // the rate; answers are bounded by the executor and are compared, not kept.
 #pragma once
 
+#include <functional>
+
 #include "executor/executor.hpp"
 #include "protocol/allocation.hpp"
 
@@ -30,9 +32,15 @@ Result<void> check_health(const jobs::HealthCheck& check);
 
 class HealthMonitor {
  public:
-  /// `check` has passed check_health(). The executor outlives this.
-  HealthMonitor(Lane& lane, executor::Executor& executor, executor::ExecutionId run, jobs::HealthCheck check)
-      : lane_(lane), executor_(executor), run_(std::move(run)), check_(std::move(check)), since_(lane.now()) {}
+  /// `check` has passed check_health(). The executor outlives this. `changed` is called when health() is another one.
+  HealthMonitor(Lane& lane, executor::Executor& executor, executor::ExecutionId run, jobs::HealthCheck check,
+                std::function<void()> changed)
+      : lane_(lane),
+        executor_(executor),
+        run_(std::move(run)),
+        check_(std::move(check)),
+        changed_(std::move(changed)),
+        since_(lane.now()) {}
 
   Task<void> run();
   [[nodiscard]] protocol::Health health() const { return health_; }
@@ -49,6 +57,7 @@ class HealthMonitor {
   executor::Executor& executor_;
   executor::ExecutionId run_;
   jobs::HealthCheck check_;
+  std::function<void()> changed_;
   SteadyTime since_;
   SteadyTime next_counted_{};  ///< a failure before that does not count
   std::uint32_t passed_ = 0;   ///< in a row

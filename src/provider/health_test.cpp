@@ -70,7 +70,8 @@ struct HealthTest : ProviderTest {
     request.results_dir = "/nowhere";
     ASSERT_TRUE(check_health(check));
     ASSERT_TRUE(run(executor->start(std::move(request))));
-    monitor = std::make_unique<HealthMonitor>(node.lane(), *executor, executor::ExecutionId("run"), check);
+    monitor = std::make_unique<HealthMonitor>(node.lane(), *executor, executor::ExecutionId("run"), check,
+                                              [this] { ++changes; });
     tasks.spawn(monitor->run());
   }
   Health after(Duration time) {
@@ -79,6 +80,7 @@ struct HealthTest : ProviderTest {
   }
   Nursery tasks{node.lane(), "health"};
   std::unique_ptr<HealthMonitor> monitor;
+  int changes = 0;
 };
 
 TEST_F(HealthTest, ARunThatStartsIsHealthySoonAfterItsFirstPassedCheck) {
@@ -94,6 +96,7 @@ TEST_F(HealthTest, ThreeFailuresAnIntervalApartMakeItUnhealthyAndOneSuccessHealt
   EXPECT_EQ(after(1s), Health::healthy);
   EXPECT_EQ(after(38s), Health::healthy) << "two checks have failed, at 20 s and 30 s";
   EXPECT_EQ(after(2s), Health::unhealthy);
+  EXPECT_EQ(changes, 2);
   EXPECT_NE(monitor->message().find("port 80"), std::string::npos) << monitor->message();
 }
 
@@ -122,7 +125,7 @@ TEST_F(HealthTest, TheExpectedTextIsComparedWithOutputOrBody) {
   EXPECT_EQ(monitor->message(), "the output of the command does not contain the expected text");
   jobs::HealthCheck http = probe(HealthCheckType::http, 0, "http://localhost:8080/");
   http.response.value = "ready";
-  HealthMonitor other(node.lane(), *executor, executor::ExecutionId("run"), http);
+  HealthMonitor other(node.lane(), *executor, executor::ExecutionId("run"), http, [] {});
   tasks.spawn(other.run());
   w.settle(1s);
   EXPECT_EQ(other.message(), "the body of the answer is not the expected text");

@@ -41,6 +41,8 @@ struct End {
   std::string reason;
   std::uint64_t out_size = 0;
   std::uint64_t err_size = 0;
+  double cpu_seconds = 0;
+  std::uint64_t memory_bytes = 0;
   std::int64_t at_ns = 0;     ///< of SteadyTime, in the boot of the record
   bool acknowledged = false;  ///< by the orchestrator
   static constexpr auto json_fields() {
@@ -49,7 +51,9 @@ struct End {
     return std::tuple(json::field("status", &E::status), json::field("exit_code", &E::exit_code, omit),
                       json::field("killed", &E::killed, omit), json::field("reason", &E::reason, omit),
                       json::field("stdout_size", &E::out_size, omit), json::field("stderr_size", &E::err_size, omit),
-                      json::field("at", &E::at_ns, omit), json::field("acknowledged", &E::acknowledged, omit));
+                      json::field("cpu_seconds", &E::cpu_seconds, omit),
+                      json::field("memory_bytes", &E::memory_bytes, omit), json::field("at", &E::at_ns, omit),
+                      json::field("acknowledged", &E::acknowledged, omit));
   }
 };
 
@@ -64,6 +68,7 @@ struct AllocationRecord {
   std::string incarnation;       ///< of the current run, or of the first one to come
   std::string previous;          ///< the incarnation that a restart replaced
   std::uint64_t started_ns = 0;  ///< since 1970; 0: this incarnation has not run
+  bool stopping = false;         ///< the orchestrator has had this run ended
   std::optional<End> end;
   static constexpr auto json_fields() {
     using R = AllocationRecord;
@@ -72,7 +77,8 @@ struct AllocationRecord {
                       json::field("orchestrator", &R::orchestrator), json::field("created", &R::created_ns),
                       json::field("phase", &R::phase), json::field("boot", &R::boot_id),
                       json::field("incarnation", &R::incarnation), json::field("previous", &R::previous, omit),
-                      json::field("started", &R::started_ns, omit), json::field("end", &R::end, omit));
+                      json::field("started", &R::started_ns, omit), json::field("stopping", &R::stopping, omit),
+                      json::field("end", &R::end, omit));
   }
 };
 

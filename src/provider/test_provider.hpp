@@ -18,6 +18,7 @@ struct WholeProvider : ProviderTest {
     actor::TestWorld::trust(alice, node);
     actor::TestWorld::trust(bob, node);
     ASSERT_TRUE(serve(*alice.root, protocol::kTaskTermination, *this, &WholeProvider::on_end));
+    ASSERT_TRUE(serve(*alice.root, protocol::kAllocationChanged, *this, &WholeProvider::on_hint));
   }
   void TearDown() override { close(); }
   void open() {
@@ -88,6 +89,12 @@ struct WholeProvider : ProviderTest {
                                        protocol::AllocationShutdownRequest{"e_task"}, std::nullopt,
                                        path_of(protocol::kAllocationShutdown, "e")));
   }
+  /// Ends the run and keeps the rest.
+  Result<protocol::Ack> stop(const std::string& of = "", std::optional<Duration> timeout = {}) {
+    const protocol::AllocationShutdownRequest request{"e_task", of, true};
+    return w.run(alice, protocol::call(*alice.root, protocol::kAllocationShutdown, node.root->handle(), request,
+                                       timeout, path_of(protocol::kAllocationShutdown, "e")));
+  }
   /// The daemon is stopped and started again after `pause`. What runs continues, unless it is lost.
   void restart_daemon(Duration pause = 1s, bool work_is_lost = false) {
     close();
@@ -114,9 +121,17 @@ struct WholeProvider : ProviderTest {
     co_return ack;
   }
 
+  Task<protocol::Nothing> on_hint(protocol::AllocationChanged change, const actor::Envelope& envelope) {
+    EXPECT_EQ(envelope.from.id, allocation.id);
+    EXPECT_EQ(change.allocation_id, "e_task");
+    hints.push_back(change.incarnation);
+    co_return protocol::Nothing();
+  }
+
   actor::Handle allocation;
   std::string incarnation;
   std::vector<protocol::TaskTermination> notices;
+  std::vector<std::string> hints;  ///< the incarnations
   bool acknowledges = true;
 };
 

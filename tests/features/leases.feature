@@ -27,6 +27,20 @@ Feature: Leases
     And deployment "service" is failed
     And nothing is left at bob
 
+  Scenario: The orchestrator was away for longer than a lease, and its task runs again
+    When alice deploys
+      | deployment | allocation | script | type | at  | lease | on loss   |
+      | task       | task       | counts | task | bob | 4s    | exclusive |
+    Then deployment "task" is running
+    When the daemon of alice is killed
+    Then nothing runs at bob
+    When the daemon of alice is started and connected
+    Then "task" runs once
+    When the gate of "task" is opened
+    Then deployment "task" is completed
+    And the output of "task" is whole
+    And nothing is left at bob
+
   Scenario: Work ends at its lease when neither daemon runs
     When alice deploys
       | deployment | allocation | script | type | at  | lease | on loss |

@@ -57,6 +57,19 @@ Feature: Daemons killed between states
       | alice         |
       | alice and bob |
 
+  Scenario: What work writes while it is stopped comes back
+    Given bob offers 1 cores, 512 MiB of memory and 1 GiB of disk
+    When alice deploys
+      | deployment | allocation | script              | type    | at  |
+      | service    | polite     | says bye on SIGTERM | service | bob |
+    Then deployment "service" is running
+    And "polite" counts on
+    When alice shuts "service" down
+    Then deployment "service" is completed
+    And the output of "polite" ends in "bye"
+    And the usage of "polite" is known
+    And nothing is left at bob
+
   Scenario Outline: <killed> killed after the end of work before its output is collected
     Given bob offers 1 cores, 512 MiB of memory and 1 GiB of disk
     When alice deploys

@@ -19,6 +19,7 @@ Result<protocol::DeploymentLogsReply> OutputStream::page(std::uint64_t offset, s
   ended_ = reply.eof;
   digest_ = reply.digest;
   folder_ = reply.folder;
+  if (run_.empty()) run_ = reply.incarnation;
   return reply;
 }
 
@@ -26,17 +27,18 @@ Result<OutputStream::Piece> OutputStream::next() {
   auto reply = page(position_, 0);
   Piece piece;
   // A daemon may refuse to read behind the end of a new run.
-  const bool shorter = reply && total_ < position_;
-  if (shorter || (position_ > 0 && !reply && reply.error().is(Errc::failed))) {
+  const bool another = reply && is_new_run(*reply);
+  if (position_ > 0 && (another || (!reply && reply.error().is(Errc::failed)))) {
     auto first = page(0, 0);
-    if (shorter && !first) return std::unexpected(first.error());
-    if (first && (shorter || total_ < position_)) {
+    if (another && !first) return std::unexpected(first.error());
+    if (first && (another || is_new_run(*first))) {
       piece.restarted = true;
       position_ = 0;
       reply = std::move(first);
     }
   }
   if (!reply) return std::unexpected(reply.error());
+  if (!reply->incarnation.empty()) run_ = reply->incarnation;
   if (!reply->data.empty() || ended_) {
     const std::uint64_t start = reply->data.empty() ? total_ : reply->offset;
     piece.missing = start - position_;

@@ -4,7 +4,8 @@
 //  1. Offsets count from the first byte that the current run of the work has written. next() returns what follows
 //     position() and moves it. The daemon keeps the newest output only: a page that starts later says how many bytes
 //     between are gone.
-//  2. A stream that has become shorter belongs to a new run: reading starts again at its first byte.
+//  2. A page names its run. That of another run than the first one, and of a daemon that names none a stream that has
+//     become shorter, is not taken: reading starts again at the first byte of the new run.
 //  3. Every page makes progress or ends the reading: one whose offsets contradict each other is refused.
 //
 // Cost: one request of the daemon for a page of at most protocol::kLogPage bytes.
@@ -49,12 +50,16 @@ class OutputStream {
   Result<protocol::DeploymentLogsReply> page(std::uint64_t offset, std::uint64_t max_bytes);
   /// [from, to), or less at its start if that is gone. Lowers `to` if the end is not there yet.
   Result<Bytes> read_back(std::uint64_t from, std::uint64_t& to);
+  [[nodiscard]] bool is_new_run(const protocol::DeploymentLogsReply& reply) const {
+    return reply.total_size < position_ || (!run_.empty() && !reply.incarnation.empty() && reply.incarnation != run_);
+  }
 
   Client& client_;
   protocol::DeploymentLogsRequest request_;
   std::uint64_t position_ = 0;
   std::uint64_t total_ = 0;
   bool ended_ = false;
+  std::string run_;  ///< that is read
   std::string digest_;
   bool folder_ = false;
 };

@@ -114,7 +114,8 @@ class Follower {
         TRY([[maybe_unused]] const auto end, source.stream.seek_lines(*selection.tail));
       }
     for (int missed = 0; session_.can_print();) {
-      const auto round = read_round();
+      auto round = read_round();
+      if (!round && round.error().is(Errc::failed) && waits_for_a_run()) round = Round::idle;
       if (!round && (!round.error().is(Errc::refused) || ++missed >= kMaxUnanswered))
         return std::unexpected(round.error());
       if (round) missed = 0;
@@ -154,6 +155,18 @@ class Follower {
 
   [[nodiscard]] bool everything_ended() const {
     return std::ranges::all_of(sources_, [](const Source& source) { return source.stream.ended(); });
+  }
+
+  /// Work that is being placed or started anew has no output at this moment.
+  bool waits_for_a_run() {
+    const auto status = query_status(client_, id_);
+    if (!status || has_ended(*status)) return false;
+    return std::ranges::any_of(sources_, [&](const Source& source) {
+      const auto found = status->allocations.find(source.stream.allocation());
+      if (found == status->allocations.end()) return false;
+      const protocol::AllocationStatus state = found->second.status;
+      return state == protocol::AllocationStatus::pending || state == protocol::AllocationStatus::restarting;
+    });
   }
 
   /// The end of a run is not the end if the work is restarted.

@@ -161,6 +161,45 @@ TEST_F(DeployTest, FollowingContinuesWhenTheWorkIsRestarted) {
   EXPECT_EQ(result.err, "(the standard output of work starts anew: the work was restarted)\n");
 }
 
+TEST_F(DeployTest, ARestartIsNoticedThoughTheNewRunHasWrittenMore) {
+  std::string run = "first";
+  streams["work/stdout"] = {.text = "first run\n", .ended = false};
+  int asked = 0;
+  answer = [&](const Envelope& e) -> std::optional<std::string> {
+    if (e.behaviour.ends_with("/status")) return R"({"Status":"Completed"})";
+    if (!e.behaviour.ends_with("/logs")) return respond(e);
+    if (++asked == 3) {
+      run = "second";
+      streams["work/stdout"] = {.text = "a second run, which is longer\n"};
+    }
+    auto reply = logs(e);
+    reply.incarnation = run;
+    return json::encode(reply);
+  };
+  const auto result = nunet({"deployment", "logs", "abc", "work", "--follow", "--stdout"});
+  EXPECT_EQ(result.out, "first run\na second run, which is longer\n");
+  EXPECT_EQ(result.err, "(the standard output of work starts anew: the work was restarted)\n");
+}
+
+TEST_F(DeployTest, FollowingWaitsForWorkThatIsPlacedAnew) {
+  streams["work/stdout"] = {.text = "first run\n", .ended = false};
+  int asked = 0;
+  answer = [&](const Envelope& e) -> std::optional<std::string> {
+    if (e.behaviour.ends_with("/status"))
+      return asked < 6 ? R"({"Status":"Running","Allocations":{"work":{"status":"pending"}}})"
+                       : R"({"Status":"Completed"})";
+    if (!e.behaviour.ends_with("/logs")) return respond(e);
+    if (++asked > 2 && asked < 6) return R"({"LogsWrittenTo":"","Error":"work has no machine at this moment"})";
+    if (asked == 6) streams["work/stdout"] = {.text = "second run, elsewhere\n"};
+    auto reply = logs(e);
+    reply.incarnation = asked < 6 ? "first" : "second";
+    return json::encode(reply);
+  };
+  const auto result = nunet({"deployment", "logs", "abc", "work", "--follow", "--stdout"});
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_EQ(result.out, "first run\nsecond run, elsewhere\n");
+}
+
 TEST_F(DeployTest, ARestartIsNoticedWhereReadingBehindTheEndIsRefused) {
   streams["work/stdout"].text = "first run\n";
   int asked = 0;

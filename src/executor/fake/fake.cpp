@@ -141,9 +141,10 @@ void Fake::end(Run& run, int exit_code, std::string error, bool killed) {
   result.exit_code = exit_code;
   result.error_msg = std::move(error);
   result.killed = killed;
-  run.result = result;
   run.over = run.work.over = true;
   if (!run.work.ended_at) run.work.ended_at = lane_.now();
+  if (ran) result.cpu_seconds = std::chrono::duration<double>(*run.work.ended_at - run.work.since).count();
+  run.result = result;
   run.changed_state(exit_code == 0 ? State::success : State::failed);
   if (ran) {
     metrics_.running.sub();
@@ -182,6 +183,7 @@ Task<Result<std::vector<ExecutionId>>> Fake::recover(std::vector<Request> known)
 Task<Result<void>> Fake::stop(ExecutionId id, Duration grace) {
   CO_TRY(RunPtr run, find_ended(id));
   if (run->over) co_return Result<void>();
+  if (!std::exchange(run->stopping, true)) run->work.result.out += run->work.script.last_words;
   if (run->work.script.ignores_term) {
     Result<void> ended = co_await with_timeout(grace, until_over(run));
     if (!ended && !ended.error().is(Errc::deadline_exceeded)) co_return std::unexpected(ended.error());

@@ -28,6 +28,7 @@ struct FakeScript {
   std::string out;  // written at the start of the run
   std::string err;
   bool ignores_term = false;                // stop() has to wait for the grace
+  std::string last_words;                   // written to its output when it is told to stop
   Duration healthy_after = 0ns;             // of running time: until then exec() ends with 1 and probe() fails
   std::optional<Duration> unhealthy_after;  // from then on they fail again
 };

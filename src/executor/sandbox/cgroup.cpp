@@ -259,6 +259,8 @@ Stats Cgroup::stats() const {
   return stats;
 }
 
+std::uint64_t Cgroup::memory_peak() const { return number(read(v2_ ? "memory.peak" : "memory.max_usage_in_bytes")); }
+
 bool Cgroup::remove() const {
   bool gone = true;
   for (const fs::path& dir : dirs_)

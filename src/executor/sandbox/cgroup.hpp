@@ -40,6 +40,8 @@ class Cgroup {
   /// Out-of-memory kills by the kernel in this group.
   [[nodiscard]] std::uint64_t oom_kills() const;
   [[nodiscard]] Stats stats() const;
+  /// The most memory that the group has had at a time; 0 if the kernel does not count it.
+  [[nodiscard]] std::uint64_t memory_peak() const;
   /// True when the group is removed. False while a process in it runs: call kill_all() and try again later.
   bool remove() const;
   /// The value of one control file, such as "memory.max"; empty if there is none.

@@ -240,6 +240,8 @@ Task<void> Sandbox::conclude(RunPtr run) {
   if (!status.start_error.empty()) result.exit_code = -1;
   result.killed = !status.kill_reason.empty() || status.stopping;
   result.error_msg = error_of(run->request, status, result);
+  result.cpu_seconds = static_cast<double>(std::max<std::int64_t>(status.cpu_ns, 0)) / 1e9;
+  result.memory_bytes = status.memory_peak;
   run->out_total = status.out_total;
   run->err_total = status.err_total;
   metrics_.dropped_bytes.add(status.dropped);

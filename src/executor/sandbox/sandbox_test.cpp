@@ -190,6 +190,13 @@ TEST_F(SandboxTest, MemoryLimitEndsTheWork) {
   EXPECT_THAT(result.out, HasSubstr("start"));
 }
 
+TEST_F(SandboxTest, TheEndOfARunSaysWhatItHasUsed) {
+  const ExecutionResult result = run(request("i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done"));
+  EXPECT_EQ(result.exit_code, 0);
+  EXPECT_GT(result.cpu_seconds, 0.01);
+  EXPECT_GT(result.memory_bytes, 100'000u);
+}
+
 TEST_F(SandboxTest, LimitsAreSet) {
   if (!groups()) GTEST_SKIP() << "skipped: no control groups are writable";
   Request r = request("echo ready; sleep 1000");

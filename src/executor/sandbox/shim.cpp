@@ -4,6 +4,7 @@
 #include <malloc.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -87,6 +88,7 @@ class Shim {
   void kill(std::string_view reason);
   void force_end();
   void reap();
+  void count_usage(const rusage& of_bubblewrap);
   void conclude();
   void remove_group();
   void write_status();
@@ -268,7 +270,9 @@ void Shim::force_end() {
 
 void Shim::reap() {
   int status = 0;
-  if (ended_ || ::waitpid(bwrap_, &status, WNOHANG) != bwrap_) return;
+  rusage usage{};
+  if (ended_ || ::wait4(bwrap_, &status, WNOHANG, &usage) != bwrap_) return;
+  count_usage(usage);
   while (reports_ && read_report()) {
   }
   ended_ = true;
@@ -277,6 +281,19 @@ void Shim::reap() {
   force_end();
   memory_.stop();
   limit_.after(kDrain);
+}
+
+/// A control group counts everything, the kernel's own figures of bubblewrap only what its processes have waited for and the
+/// memory of the largest one.
+void Shim::count_usage(const rusage& of_bubblewrap) {
+  constexpr std::int64_t kSecond = 1'000'000'000;
+  const auto time = [](const timeval& t) { return t.tv_sec * kSecond + t.tv_usec * 1000; };
+  status_.cpu_ns = time(of_bubblewrap.ru_utime) + time(of_bubblewrap.ru_stime);
+  status_.memory_peak = static_cast<std::uint64_t>(of_bubblewrap.ru_maxrss) * 1024;
+  if (!cgroup_) return;
+  const auto counted = static_cast<std::int64_t>(cgroup_->stats().cpu_seconds * static_cast<double>(kSecond));
+  status_.cpu_ns = std::max(status_.cpu_ns, counted);
+  if (const std::uint64_t peak = cgroup_->memory_peak(); peak > 0) status_.memory_peak = peak;
 }
 
 void Shim::conclude() {

@@ -71,6 +71,8 @@ struct ShimStatus {
   std::uint64_t out_total = 0;
   std::uint64_t err_total = 0;
   std::uint64_t dropped = 0;  // of both
+  std::int64_t cpu_ns = 0;    // that the whole run has used
+  std::uint64_t memory_peak = 0;
 
   static constexpr auto json_fields() {
     using S = ShimStatus;
@@ -79,7 +81,8 @@ struct ShimStatus {
                       json::field("stopping", &S::stopping), json::field("kill_reason", &S::kill_reason),
                       json::field("out_of_memory", &S::out_of_memory), json::field("deadline", &S::deadline),
                       json::field("out_total", &S::out_total), json::field("err_total", &S::err_total),
-                      json::field("dropped", &S::dropped));
+                      json::field("dropped", &S::dropped), json::field("cpu_ns", &S::cpu_ns, json::omit_empty),
+                      json::field("memory_peak", &S::memory_peak, json::omit_empty));
   }
 };
 

@@ -62,7 +62,7 @@ Task<Result<void>> Cleaner::request(const Superseded& entry, bool shutdown) {
   std::vector<Task<Result<void>>> requests;
   if (shutdown)
     for (const auto& [name, incarnation] : entry.allocations)
-      requests.push_back(parts_.providers.stop(entry.handle, jobs::allocation_id(parts_.id(), name), incarnation));
+      requests.push_back(parts_.providers.remove(entry.handle, jobs::allocation_id(parts_.id(), name), incarnation));
   else
     requests.push_back(parts_.providers.revert(entry.handle, entry.allocations, kReleaseTimeout));
   const std::vector<Result<void>> outcomes = co_await when_all(std::move(requests));

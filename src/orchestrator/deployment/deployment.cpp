@@ -41,10 +41,12 @@ Deployment::Deployment(Services services, RecordStore& records, std::unique_ptr<
       liveness_(services_.network),
       collector_(parts()),
       inputs_(parts()),
-      endings_(parts(), collector_, work_,
-               [this](std::string node, std::string reason, bool ended) {
-                 return on_lost(std::move(node), std::move(reason), ended);
-               }),
+      endings_(
+          parts(), collector_, work_,
+          [this](std::string node, std::string reason, bool ended) {
+            return on_lost(std::move(node), std::move(reason), ended);
+          },
+          [this](const std::string& node) { return supervisor_.refused(node); }),
       supervisor_(
           parts(), liveness_, work_,
           {.lost = [this](std::string node, std::string reason,
@@ -72,6 +74,9 @@ Result<std::unique_ptr<Deployment>> Deployment::create(Services services, Record
   TRY_VOID(made->actor_->add_behaviour(
       std::string(kTaskTermination.path),
       [self = made.get()](actor::Envelope envelope) { return self->endings_.on_notice(std::move(envelope)); }));
+  TRY_VOID(made->actor_->add_behaviour(
+      std::string(kAllocationChanged.path),
+      [self = made.get()](actor::Envelope envelope) { return self->on_hint(std::move(envelope)); }));
   TRY_VOID(serve(*made->actor_, kOrchestratorInput, made->inputs_, &InputDesk::answer));
   return made;
 }
@@ -292,6 +297,15 @@ Task<Result<void>> Deployment::give_up(std::string reason) {
 
 // --- what happens meanwhile ------------------------------------------------------------------------------------------
 
+/// Of what runs at the sender only, and nothing is believed but that a renewal is worth it.
+Task<void> Deployment::on_hint(actor::Envelope envelope) {
+  const Result<AllocationChanged> change = actor::payload<AllocationChanged>(envelope);
+  if (!change) co_return;
+  const auto entry = record_->manifest.allocations.find(std::string(jobs::allocation_name(change->allocation_id)));
+  if (entry != record_->manifest.allocations.end() && entry->second.handle.id == envelope.from.id)
+    supervisor_.hint(entry->second.node_id);
+}
+
 Task<void> Deployment::on_lost(std::string node, std::string reason, bool ended) {
   const auto placed = record_->manifest.nodes.find(node);
   if (placed == record_->manifest.nodes.end()) co_return;
@@ -395,11 +409,16 @@ Task<Result<void>> Deployment::shutdown() {
 }
 
 Task<void> Deployment::shut_down() {
-  Task<Result<void>> collecting = collect_rest();
+  Reports ends;
+  Task<Result<void>> collecting = collect_rest(ends);
   const Result<void> collected = co_await with_timeout(kLastOutput, std::move(collecting));
   if (!collected) log::info("orchestrator", "{}: {}", id(), collected.error().to_string());
-  const auto terminate = [](DeploymentRecord& record) {
+  const auto terminate = [&ends](DeploymentRecord& record) {
     record.restarting.clear();
+    for (const auto& [name, report] : ends)
+      if (const auto entry = record.manifest.allocations.find(name);
+          entry != record.manifest.allocations.end() && entry->second.incarnation == report.incarnation)
+        record_end(entry->second, report);
     for (const auto& [name, node] : record.manifest.nodes)
       end_node(record, name, AllocationStatus::terminated, "it was shut down");
     std::erase_if(record.manifest.allocations, [](const auto& entry) { return !is_final(entry.second.status); });
@@ -420,15 +439,51 @@ Task<void> Deployment::shut_down() {
   (void)co_await record_.update_until_stored(complete);
 }
 
-/// What runs has written until now, and the rest of what has ended: once it is released its output is gone.
-Task<Result<void>> Deployment::collect_rest() {
+/// What runs is ended, and the rest of all output collected: once it is released it is gone.
+Task<Result<void>> Deployment::collect_rest(Reports& ends) {
   std::vector<Task<Result<void>>> fetches;
   for (const auto& [name, allocation] : record_->manifest.allocations)
     if (is_placed(allocation) && allocation.lease_ns > 0 && allocation.status != AllocationStatus::pending &&
         !allocation.collected)
-      fetches.push_back(collector_.fetch(name, false));
+      fetches.push_back(end_and_collect(name, ends));
   const std::vector<Result<void>> outcomes = co_await when_all(std::move(fetches));
   co_return first_error(outcomes);
+}
+
+Task<Result<void>> Deployment::end_and_collect(std::string name, Reports& ends) {
+  const AllocationManifest entry = record_->manifest.allocations.at(name);
+  const auto node = record_->manifest.nodes.find(entry.node_id);
+  if (node == record_->manifest.nodes.end()) co_return fail(Errc::not_found, "{} has no machine", name);
+  const actor::Handle provider = node->second.handle;
+  bool ended = is_final(entry.status);
+  if (!ended) {
+    const Result<void> stopped = co_await end_run(entry, provider);
+    if (!stopped) log::info("orchestrator", "{}: {}", id(), stopped.error().to_string());
+    ended = stopped.has_value();
+    if (ended) co_await ask_for_end(name, provider, ends);
+  }
+  co_return co_await collector_.fetch(name, ended);
+}
+
+/// Repeated until there is a reply: either side may just have been started.
+Task<Result<void>> Deployment::end_run(AllocationManifest entry, actor::Handle provider) {
+  const bool restarting = record_->restarting.contains(std::string(jobs::allocation_name(entry.id)));
+  const std::string run = restarting ? std::string() : entry.incarnation;
+  const SteadyTime until = actor_->lane().now() + kLastWords;
+  for (;;) {
+    const Result<void> stopped = co_await providers_.stop(provider, entry.id, run, kReleaseTimeout);
+    if (stopped || stopped.error().is(Errc::permission_denied) || actor_->lane().now() + kReleasePause >= until)
+      co_return stopped;
+    CO_TRY_VOID(co_await sleep_for(kReleasePause));
+  }
+}
+
+Task<void> Deployment::ask_for_end(std::string name, actor::Handle provider, Reports& ends) {
+  json::StringMap nothing;
+  Result<RenewReply> reply = co_await providers_.renew(provider, std::move(nothing), 0, kReleaseTimeout);
+  if (!reply) co_return;
+  const auto report = reply->allocations.find(name);
+  if (report != reply->allocations.end() && is_final(report->second.status)) ends[name] = report->second;
 }
 
 Task<Result<std::filesystem::path>> Deployment::logs(std::string allocation) {

@@ -13,8 +13,9 @@
 //  3. A machine that is lost (supervisor.hpp) ends an attempt of (1). While Running the ensemble decides: `fast` places the
 //     node anew at once, `exclusive` when the lost run has surely ended, `fail` fails its allocations, as does
 //     `exclusive` on a provider without leases.
-//  4. shutdown() works in every state: it stops everything. ShuttingDown -> Completed when every provider has answered or
-//     cannot hold anything any more (cleaner.hpp), across restarts.
+//  4. shutdown() works in every state. Providers with leases first end what runs and keep it, until the output is here, what
+//     was written meanwhile included; for kLastOutput at most. Then everything is released: ShuttingDown -> Completed
+//     when every provider has answered or cannot hold anything any more (cleaner.hpp). A restart begins with it again.
 //  5. A state is entered when it is on disk (record.hpp): status() reports what a restart would find. While the store
 //     fails, the deployment stays in the state before, and storing is repeated.
 //  6. resume() after a restart: Preparing goes on; Committing supersedes what received a request and starts over;
@@ -39,9 +40,11 @@
 
 namespace dms::orchestrator {
 
-/// How long a user's shutdown waits for providers, of which the collection of output takes kLastOutput at most.
-inline constexpr Duration kShutdownPatience = 20s;
-inline constexpr Duration kLastOutput = 10s;
+/// How long a user's shutdown waits for providers, of which the end of runs, kLastWords at most, and the rest of their output
+/// take kLastOutput at most. A provider gives work 10 s to end.
+inline constexpr Duration kShutdownPatience = 40s;
+inline constexpr Duration kLastOutput = 25s;
+inline constexpr Duration kLastWords = 15s;
 /// How long an end waits for the providers to release what has ended; they are asked on.
 inline constexpr Duration kEndPatience = 20s;
 /// After so many starts that failed while the deployment runs, an allocation has failed.
@@ -101,10 +104,15 @@ class Deployment {
   Task<Result<void>> start_over(Failure failure);
   Task<Result<void>> give_up(std::string reason);
   Task<Result<void>> end_when_released();
+  Task<void> on_hint(actor::Envelope envelope);
   Task<void> on_lost(std::string node, std::string reason, bool ended);
   Task<void> on_start_failed(std::string allocation, std::string reason);
   Task<void> shut_down();
-  Task<Result<void>> collect_rest();
+  using Reports = std::map<std::string, protocol::AllocationReport>;
+  Task<Result<void>> collect_rest(Reports& ends);
+  Task<Result<void>> end_and_collect(std::string allocation, Reports& ends);
+  Task<Result<void>> end_run(protocol::AllocationManifest entry, actor::Handle provider);
+  Task<void> ask_for_end(std::string allocation, actor::Handle provider, Reports& ends);
   Task<void> report_end();
   Task<Result<void>> enter(protocol::DeploymentStatus status, std::string error = "");
   Task<Result<void>> enter(protocol::DeploymentStatus status, std::string error, Change with);

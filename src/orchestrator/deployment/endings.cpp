@@ -57,14 +57,17 @@ Endings::Sender Endings::sender_of(const actor::Envelope& envelope, const TaskTe
 
 Endings::End Endings::end_of(TaskTermination notice, bool pages) {
   End end;
-  end.run = notice.incarnation;
-  end.status = parse_enum<AllocationStatus>(notice.status).value_or(AllocationStatus::failed);
-  if (!is_final(end.status)) end.status = AllocationStatus::failed;
-  end.exit_code = notice.error.exit_code;
-  end.reason = std::move(notice.reason);
-  end.out_size = std::max<std::uint64_t>(notice.out_size, notice.out.size());
-  end.err_size = std::max<std::uint64_t>(notice.err_size, notice.err.size());
-  end.whole = !pages || (end.out_size == notice.out.size() && end.err_size == notice.err.size());
+  AllocationReport& report = end.report;
+  report.incarnation = notice.incarnation;
+  report.status = parse_enum<AllocationStatus>(notice.status).value_or(AllocationStatus::failed);
+  if (!is_final(report.status)) report.status = AllocationStatus::failed;
+  report.exit_code = notice.error.exit_code;
+  report.reason = std::move(notice.reason);
+  report.out_size = std::max<std::uint64_t>(notice.out_size, notice.out.size());
+  report.err_size = std::max<std::uint64_t>(notice.err_size, notice.err.size());
+  report.cpu_seconds = notice.cpu_seconds;
+  report.memory_bytes = notice.memory_bytes;
+  end.whole = !pages || (report.out_size == notice.out.size() && report.err_size == notice.err.size());
   end.out = std::move(notice.out);
   end.err = std::move(notice.err);
   return end;
@@ -72,13 +75,8 @@ Endings::End Endings::end_of(TaskTermination notice, bool pages) {
 
 Task<void> Endings::on_report(std::string name, AllocationReport report) {
   End end;
-  end.run = report.incarnation;
-  end.status = report.status;
-  end.exit_code = report.exit_code;
-  end.reason = report.reason;
-  end.out_size = report.out_size;
-  end.err_size = report.err_size;
   end.whole = report.out_size == 0 && report.err_size == 0;
+  end.report = std::move(report);
   const Result<void> concluded = co_await conclude(name, std::move(end));
   if (!concluded)
     log::info("orchestrator", "{}: the end of {} is not stored yet: {}", parts_.id(), name,
@@ -92,11 +90,15 @@ Task<Result<void>> Endings::conclude(std::string name, End end) {
   co_return concluded;
 }
 
-bool Endings::is_loss(const End& end, bool was_lost) const {
+bool Endings::is_loss(const AllocationReport& report, const AllocationManifest& entry) const {
   constexpr int kNeverRanOrLost = -1;  // executor::ExecutionResult
-  if (end.status == AllocationStatus::failed) return end.exit_code == kNeverRanOrLost;
-  const bool stopped = end.status == AllocationStatus::terminated || end.status == AllocationStatus::stopped;
-  return stopped && (was_lost || parts_.record->status == DeploymentStatus::provisioning);
+  if (report.status == AllocationStatus::failed) return report.exit_code == kNeverRanOrLost;
+  if (report.status == AllocationStatus::terminated) return !refused_(entry.node_id);
+  // A machine that was declared lost, and is back after its lease.
+  const bool was_lost = entry.status == AllocationStatus::restarting &&
+                        !parts_.record->restarting.contains(std::string(jobs::allocation_name(entry.id)));
+  return report.status == AllocationStatus::stopped &&
+         (was_lost || parts_.record->status == DeploymentStatus::provisioning);
 }
 
 bool Endings::is_recovered(const std::string& node) const {
@@ -107,11 +109,10 @@ bool Endings::is_recovered(const std::string& node) const {
 
 Task<Result<void>> Endings::conclude_once(std::string name, End end) {
   const AllocationManifest* entry = parts_.allocation(name);
-  if (entry == nullptr || entry->incarnation != end.run || is_final(entry->status)) co_return Result<void>();
-  // A machine that was declared lost, and is back after its lease.
-  const bool was_lost = entry->status == AllocationStatus::restarting && !parts_.record->restarting.contains(name);
-  if (entry->lease_ns > 0 && is_recovered(entry->node_id) && is_loss(end, was_lost)) {
-    const std::string reason = fmt::format("{} was not run to its end: {}", name, end.reason);
+  const AllocationReport& report = end.report;
+  if (entry == nullptr || entry->incarnation != report.incarnation || is_final(entry->status)) co_return Result<void>();
+  if (entry->lease_ns > 0 && is_recovered(entry->node_id) && is_loss(report, *entry)) {
+    const std::string reason = fmt::format("{} was not run to its end: {}", name, report.reason);
     co_await lost_(entry->node_id, reason, true);
     co_return Result<void>();
   }
@@ -127,19 +128,17 @@ Task<Result<void>> Endings::conclude_once(std::string name, End end) {
   bool stored = false;
   const auto change = [&](DeploymentRecord& record) {
     const auto found = record.manifest.allocations.find(name);
-    stored = found != record.manifest.allocations.end() && found->second.incarnation == end.run &&
+    stored = found != record.manifest.allocations.end() && found->second.incarnation == report.incarnation &&
              !is_final(found->second.status);
     if (!stored) return;  // reverted meanwhile
     AllocationManifest& ended = found->second;
-    ended.status = end.status;
-    ended.exit_code = end.exit_code;
-    ended.reason = end.reason;
-    ended.out_size = end.out_size;
-    ended.err_size = end.err_size;
+    ended.status = report.status;
+    ended.reason = report.reason;
+    record_end(ended, report);
     ended.collected = end.whole;
     record.restarting.erase(name);
     if (!end.whole) return;
-    record.outputs[name] = end.run;
+    record.outputs[name] = report.incarnation;
     supersede_ended(record, name);
   };
   CO_TRY_VOID(co_await parts_.record.update(change));
@@ -147,8 +146,8 @@ Task<Result<void>> Endings::conclude_once(std::string name, End end) {
   log::info("orchestrator",
             {{"deployment", parts_.id()},
              {"allocation", name},
-             {"status", to_string(end.status)},
-             {"exit_code", end.exit_code}},
+             {"status", to_string(report.status)},
+             {"exit_code", report.exit_code}},
             "{}: {} ended", parts_.id(), name);
   resume();
   co_return Result<void>();

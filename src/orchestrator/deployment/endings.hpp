@@ -5,8 +5,9 @@
 //     from the actor of the allocation, for its present run. One of a run that is not wanted any more is acknowledged, so
 //     that its provider stops repeating it.
 //  2. A run that its engine has lost or never ran is no end of the work but a loss of it: the deployment decides whether it
-//     runs again. So is one that its provider has terminated (its lease had ended) after the machine was declared lost;
-//     without that it is an end, with the provider's reason.
+//     runs again. So is one that its provider has terminated, because its lease had ended: this node was down or cut off.
+//     Only if the provider refuses the renewals (supervisor.hpp) it is an end, with the provider's reason: to run it
+//     anew is to run it where it is not wanted.
 //  3. Output that came whole with the notice is stored with it. All other output is collected by pages (collector.hpp),
 //     repeated with growing pauses: a full disk here is waited out, the provider keeps the output meanwhile; a provider
 //     that is not reached for kCollectPatience, or refuses for kRefusalPatience because it has no output, is given up, and
@@ -34,9 +35,11 @@ class Endings {
  public:
   /// What ran on the node has surely ended without an end of the work.
   using Lost = std::function<Task<void>(std::string node, std::string reason, bool ended)>;
+  /// Whether the provider of the node refuses to renew its leases.
+  using Refused = std::function<bool(const std::string& node)>;
   /// `work` ends before this does.
-  Endings(Parts parts, Collector& collector, Nursery& work, Lost lost)
-      : parts_(parts), collector_(collector), work_(work), lost_(std::move(lost)) {}
+  Endings(Parts parts, Collector& collector, Nursery& work, Lost lost, Refused refused)
+      : parts_(parts), collector_(collector), work_(work), lost_(std::move(lost)), refused_(std::move(refused)) {}
 
   Task<void> on_notice(actor::Envelope envelope);
   Task<void> on_report(std::string allocation, protocol::AllocationReport report);
@@ -45,12 +48,7 @@ class Endings {
 
  private:
   struct End {
-    std::string run;
-    protocol::AllocationStatus status{};
-    int exit_code = 0;
-    std::string reason;
-    std::uint64_t out_size = 0;
-    std::uint64_t err_size = 0;
+    protocol::AllocationReport report;
     bool whole = false;  ///< out and err are all of the output
     Bytes out;
     Bytes err;
@@ -59,7 +57,7 @@ class Endings {
   enum class Sender { current, former, unknown };
   [[nodiscard]] Sender sender_of(const actor::Envelope& envelope, const protocol::TaskTermination& notice,
                                  const std::string& allocation) const;
-  [[nodiscard]] bool is_loss(const End& end, bool was_lost) const;
+  [[nodiscard]] bool is_loss(const protocol::AllocationReport& report, const protocol::AllocationManifest& entry) const;
   [[nodiscard]] bool is_recovered(const std::string& node) const;
   Task<Result<void>> conclude(std::string allocation, End end);
   Task<Result<void>> conclude_once(std::string allocation, End end);
@@ -71,6 +69,7 @@ class Endings {
   Collector& collector_;
   Nursery& work_;
   Lost lost_;
+  Refused refused_;
   std::set<std::string> concluding_;
   std::set<std::string> collecting_;
 };

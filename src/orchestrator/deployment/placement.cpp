@@ -198,6 +198,14 @@ void fail_allocation(DeploymentRecord& record, const std::string& allocation, co
   supersede_ended(record, allocation);
 }
 
+void record_end(AllocationManifest& entry, const AllocationReport& report) {
+  entry.exit_code = report.exit_code;
+  entry.out_size = report.out_size;
+  entry.err_size = report.err_size;
+  entry.cpu_seconds = report.cpu_seconds;
+  entry.memory_bytes = report.memory_bytes;
+}
+
 bool is_blocked(const DeploymentRecord& record, const std::string& name) {
   const auto placed = record.manifest.nodes.find(name);
   const auto spec = record.ensemble.nodes.find(name);

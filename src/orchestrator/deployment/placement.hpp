@@ -61,6 +61,9 @@ void end_node(DeploymentRecord& record, const std::string& node, protocol::Alloc
 void fail_lost_node(DeploymentRecord& record, const std::string& node, const std::string& reason);
 void fail_allocation(DeploymentRecord& record, const std::string& allocation, const std::string& reason);
 
+/// What is kept of the report of a run that has ended, beside its status.
+void record_end(protocol::AllocationManifest& entry, const protocol::AllocationReport& report);
+
 /// Whether nothing may be placed on a node now: a run that excludes it is not released, or its only machine holds something
 /// that is superseded.
 bool is_blocked(const DeploymentRecord& record, const std::string& node);

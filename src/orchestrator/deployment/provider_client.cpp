@@ -65,14 +65,27 @@ actor::Envelope ProviderClient::start_message(const AllocationManifest& allocati
   return message(actor_, kAllocationStart, allocation.handle, request, timeout);
 }
 
-Task<Result<void>> ProviderClient::stop(actor::Handle provider, std::string allocation_id, std::string incarnation) {
+Task<Result<void>> ProviderClient::remove(actor::Handle provider, std::string allocation_id, std::string incarnation) {
   AllocationShutdownRequest request;
-  request.allocation_id = allocation_id;
+  request.allocation_id = std::move(allocation_id);
   request.incarnation = std::move(incarnation);
-  const Result<Ack> reply = co_await call(actor_, kAllocationShutdown, provider, request, std::nullopt,
-                                          path_of(kAllocationShutdown, deployment_));
-  co_return accepted(reply,
-                     fmt::format("stopping {} on {}", jobs::allocation_name(allocation_id), provider.address.host));
+  co_return co_await end(std::move(provider), std::move(request), kAllocationShutdown.timeout);
+}
+
+Task<Result<void>> ProviderClient::stop(actor::Handle provider, std::string allocation_id, std::string incarnation,
+                                        Duration timeout) {
+  AllocationShutdownRequest request;
+  request.allocation_id = std::move(allocation_id);
+  request.incarnation = std::move(incarnation);
+  request.keep = true;
+  co_return co_await end(std::move(provider), std::move(request), timeout);
+}
+
+Task<Result<void>> ProviderClient::end(actor::Handle provider, AllocationShutdownRequest request, Duration timeout) {
+  const Result<Ack> reply =
+      co_await call(actor_, kAllocationShutdown, provider, request, timeout, path_of(kAllocationShutdown, deployment_));
+  const std::string_view name = jobs::allocation_name(request.allocation_id);
+  co_return accepted(reply, fmt::format("stopping {} on {}", name, provider.address.host));
 }
 
 Task<Result<void>> ProviderClient::revert(actor::Handle provider, json::StringMap incarnations, Duration timeout) {

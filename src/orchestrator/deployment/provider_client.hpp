@@ -29,8 +29,10 @@ class ProviderClient {
                                                     std::string node, std::vector<std::string> allocations,
                                                     Duration timeout);
   [[nodiscard]] actor::Envelope start_message(const protocol::AllocationManifest& allocation, Duration timeout) const;
-  /// Makes the provider stop and remove one allocation.
-  Task<Result<void>> stop(actor::Handle provider, std::string allocation_id, std::string incarnation);
+  /// Makes the provider stop and remove one allocation. Any run, without an incarnation.
+  Task<Result<void>> remove(actor::Handle provider, std::string allocation_id, std::string incarnation);
+  /// Makes the provider end a run and keep the rest.
+  Task<Result<void>> stop(actor::Handle provider, std::string allocation_id, std::string incarnation, Duration timeout);
   /// Makes the provider release what it reserved or allocated under these names: that incarnation, or any if it is empty.
   Task<Result<void>> revert(actor::Handle provider, json::StringMap incarnations,
                             Duration timeout = protocol::kRevert.timeout);
@@ -46,6 +48,7 @@ class ProviderClient {
                                                       std::uint64_t max_bytes);
 
  private:
+  Task<Result<void>> end(actor::Handle provider, protocol::AllocationShutdownRequest request, Duration timeout);
   Task<Result<protocol::AllocationLogsResponse>> request_logs(actor::Handle provider,
                                                               protocol::AllocationLogsRequest request);
 

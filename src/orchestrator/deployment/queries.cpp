@@ -103,7 +103,7 @@ Task<Result<LogPage>> Deployments::output_page(DeploymentLogsRequest request) {
   }
   CO_TRY(const DeploymentRecord found, co_await record(request.ensemble_id));
   CO_TRY_VOID(check_allocation(found, request.allocation_name));
-  Task<Result<LogPage>> reading = stored_page(output_, std::move(request));
+  Task<Result<LogPage>> reading = stored_page(output_, found, std::move(request));
   co_return co_await std::move(reading);
 }
 

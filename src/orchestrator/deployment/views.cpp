@@ -82,6 +82,8 @@ DeploymentInfoReply info_of(const DeploymentRecord& record) {
     usage.lease_ns = allocation.lease_ns;
     usage.out_size = allocation.out_size;
     usage.err_size = allocation.err_size;
+    usage.cpu_seconds = allocation.cpu_seconds;
+    usage.memory_bytes = allocation.memory_bytes;
     if (const auto spec = record.ensemble.allocations.find(name); spec != record.ensemble.allocations.end()) {
       usage.executor = jobs::to_string(spec->second.executor);
       usage.resources = spec->second.resources;
@@ -92,8 +94,8 @@ DeploymentInfoReply info_of(const DeploymentRecord& record) {
 
 void add_usage(AllocationUsage& usage, const AllocationReport& report) {
   if (report.incarnation != usage.incarnation) return;
-  usage.cpu_seconds = report.cpu_seconds;
-  usage.memory_bytes = report.memory_bytes;
+  usage.cpu_seconds = std::max(usage.cpu_seconds, report.cpu_seconds);
+  usage.memory_bytes = std::max(usage.memory_bytes, report.memory_bytes);
   usage.out_size = std::max(usage.out_size, report.out_size);
   usage.err_size = std::max(usage.err_size, report.err_size);
 }

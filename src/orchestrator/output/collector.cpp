@@ -6,7 +6,9 @@ namespace dms::orchestrator {
 
 using namespace protocol;
 
-Task<Result<LogPage>> stored_page(OutputStore& output, DeploymentLogsRequest request) {
+Task<Result<LogPage>> stored_page(OutputStore& output, const DeploymentRecord& record, DeploymentLogsRequest request) {
+  std::string run;
+  if (const auto kept = record.outputs.find(request.allocation_name); kept != record.outputs.end()) run = kept->second;
   CO_TRY(const Stream stream, parse_stream(request.stream));
   const std::size_t most = request.max_bytes == 0 ? kLogPage : std::min<std::uint64_t>(request.max_bytes, kLogPage);
   CO_TRY(StoredPage stored,
@@ -17,6 +19,7 @@ Task<Result<LogPage>> stored_page(OutputStore& output, DeploymentLogsRequest req
   page.total_size = stored.total_size;
   page.eof = page.next_offset == page.total_size;
   page.data = std::move(stored.data);
+  page.incarnation = std::move(run);
   co_return std::move(page);
 }
 
@@ -62,7 +65,8 @@ Task<Result<void>> Collector::fetch_stream(std::string allocation, std::string r
   for (;;) {
     CO_TRY(AllocationLogsResponse page, co_await parts_.providers.page(provider, allocation, name, position, kLogPage));
     const AllocationManifest* entry = parts_.allocation(allocation);
-    if (entry == nullptr || entry->incarnation != run)
+    const bool another = !page.incarnation.empty() && page.incarnation != run;
+    if (entry == nullptr || entry->incarnation != run || another)
       co_return fail(Errc::not_found, "{} was started anew while its output was fetched", allocation);
     position = page.next_offset;
     if (!page.data.empty() || page.offset > position - page.data.size())
@@ -106,7 +110,7 @@ Task<Result<LogPage>> Collector::tail_page(DeploymentLogsRequest request) {
     Task<Result<void>> fetching = tail(allocation);
     CO_TRY_VOID(co_await std::move(fetching));
   }
-  CO_TRY(LogPage page, co_await stored_page(parts_.output, std::move(request)));
+  CO_TRY(LogPage page, co_await stored_page(parts_.output, parts_.record.get(), std::move(request)));
   const AllocationManifest* entry = parts_.allocation(allocation);
   if (entry == nullptr || !is_final(entry->status)) page.eof = false;
   co_return std::move(page);
@@ -118,14 +122,19 @@ Task<Result<LogPage>> Collector::page(DeploymentLogsRequest request) {
   if (entry == nullptr)
     co_return fail(Errc::not_found, "deployment {} has no allocation '{}' on any machine (it is {})", parts_.id(),
                    request.allocation_name, to_string(parts_.record->status));
-  if (is_final(entry->status) && entry->collected) co_return co_await stored_page(parts_.output, std::move(request));
+  if (is_final(entry->status) && entry->collected) {
+    Task<Result<LogPage>> reading = stored_page(parts_.output, parts_.record.get(), std::move(request));
+    co_return co_await std::move(reading);
+  }
   if (entry->lease_ns == 0) {
     Task<Result<LogPage>> reading = tail_page(std::move(request));
     co_return co_await std::move(reading);
   }
+  const std::string run = entry->incarnation;
   CO_TRY(const actor::Handle provider, provider_of(request.allocation_name));
   CO_TRY(AllocationLogsResponse reply, co_await parts_.providers.page(provider, request.allocation_name, request.stream,
                                                                       request.offset, request.max_bytes));
+  if (reply.incarnation.empty()) reply.incarnation = run;
   co_return static_cast<LogPage&&>(std::move(reply));
 }
 

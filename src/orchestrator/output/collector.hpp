@@ -6,7 +6,9 @@
 //  2. The files hold the output of one run, DeploymentRecord::outputs says which. fetch() for another run begins anew.
 //  3. page() serves the pages of a run that has ended from the disk, once all of it is there, and those of another from its
 //     provider.
-//  4. A provider without leases serves no pages: tail() stores the last bytes of both streams instead. Their pages are
+//  4. A page names the run that it is of. What a provider's page says of another run than the record's is not stored:
+//     the renewals find out which one counts.
+//  5. A provider without leases serves no pages: tail() stores the last bytes of both streams instead. Their pages are
 //     served from the disk; the first one fetches anew.
 //
 // Threads: the deployment's lane; fetches of one allocation wait for each other. Failure: Errc::io is this node's disk,
@@ -45,6 +47,7 @@ class Collector {
 };
 
 /// A page of what is stored of an allocation that has ended.
-Task<Result<protocol::LogPage>> stored_page(OutputStore& output, protocol::DeploymentLogsRequest request);
+Task<Result<protocol::LogPage>> stored_page(OutputStore& output, const DeploymentRecord& record,
+                                            protocol::DeploymentLogsRequest request);
 
 }  // namespace dms::orchestrator

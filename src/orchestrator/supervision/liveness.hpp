@@ -24,6 +24,8 @@ class Liveness {
   Task<Result<bool>> ping(std::string peer);
   /// The error of the last failed ping.
   [[nodiscard]] const std::string& last_error(const std::string& peer) { return peers_[peer].error; }
+  /// Whether the last ping was answered.
+  [[nodiscard]] bool answers(const std::string& peer) { return peers_[peer].missed == 0; }
   void reset() { peers_.clear(); }
 
   /// Sends `request` and waits for its reply, which may take minutes (an image is pulled first). Errc::closed if the

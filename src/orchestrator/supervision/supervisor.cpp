@@ -74,6 +74,21 @@ Task<void> Supervisor::ask(std::string node) {
   co_await check(node, watch);
 }
 
+void Supervisor::hint(const std::string& node) {
+  const auto found = watches_.find(node);
+  if (found == watches_.end() || found->second->lease.lease() == Duration(0)) return;
+  Watch& watch = *found->second;
+  watch.hinted = watch.busy;
+  if (watch.busy) return;
+  watch.due = std::min(watch.due, watch.asked + kMinRenewal);
+  parts_.record.changed().raise();
+}
+
+bool Supervisor::refused(const std::string& node) const {
+  const auto found = watches_.find(node);
+  return found != watches_.end() && found->second->refusals >= kRefusalsUntilRefused;
+}
+
 bool Supervisor::known(const std::string& node) const { return !unreconciled_.contains(node); }
 
 const AllocationReport* Supervisor::report(const std::string& allocation) const {
@@ -89,6 +104,7 @@ Task<void> Supervisor::check(std::string node, WatchPtr watch) {
     co_await ping(node, watch);
   watch->due = parts_.now() + (leased ? watch->lease.interval() : kPingInterval);
   watch->busy = false;
+  if (std::exchange(watch->hinted, false)) hint(node);
   parts_.record.changed().raise();
 }
 
@@ -113,7 +129,8 @@ Task<void> Supervisor::renew(std::string node, WatchPtr watch) {
         runs[name] = entry->incarnation;
   }
   const Duration timeout = std::clamp(watch->lease.interval(), Duration(2 * kMinRenewal), kRenew.timeout);
-  const SteadyTime expected = parts_.now() + timeout;
+  watch->asked = parts_.now();
+  const SteadyTime expected = watch->asked + timeout;
   if (!was_silent) watch->lease.renewal_sent(parts_.now() + timeout);
   const std::int64_t clock = watch->lease.clock();
   Result<RenewReply> reply = co_await parts_.providers.renew(provider, std::move(runs), clock, timeout);
@@ -122,14 +139,28 @@ Task<void> Supervisor::renew(std::string node, WatchPtr watch) {
   if (reply) {
     watch->lease.answered(parts_.now(), reply->clock_ns);
     watch->reported_lost = watch->reported_ended = false;
+    watch->refusals = 0;
     co_await take_in(node, std::move(*reply));
     if (was_silent) co_await renew(node, watch);  // what has been kept from it while it was silent
     co_return;
   }
-  if (parts_.now() <= expected + kLateTimer) watch->lease.not_answered(reply.error().to_string());
+  if (parts_.now() <= expected + kLateTimer) {
+    watch->lease.not_answered(reply.error().to_string());
+    work_.spawn(count_refusal(watch));
+  }
   if (watch->lease.suspected() && !watch->lease.silent())
     log::info("orchestrator", "{}: provider {} is suspected: {}", parts_.id(), watch->peer, watch->lease.error());
   co_await judge(node, watch);
+}
+
+/// After a renewal without a reply.
+Task<void> Supervisor::count_refusal(WatchPtr watch) {
+  const Result<bool> lost = co_await liveness_.ping(watch->peer);
+  const bool refuses = lost && liveness_.answers(watch->peer) && watch->lease.suspected();
+  watch->refusals = refuses ? watch->refusals + 1 : 0;
+  if (watch->refusals == kRefusalsUntilRefused)
+    log::warn("orchestrator", "{}: provider {} answers pings but no renewals: perhaps its capability is revoked",
+              parts_.id(), watch->peer);
 }
 
 Task<void> Supervisor::take_in(std::string node, RenewReply reply) {

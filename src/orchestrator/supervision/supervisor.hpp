@@ -6,7 +6,11 @@
 //     (reconcile.hpp). After a start of the daemon the first renewal is sent at once.
 //  2. When a machine is suspected and lost, and when its work has surely ended, is decided by lease_watch.hpp. Missing
 //     runs of a machine that replies have surely ended. Both are reported to the deployment, which decides what follows.
-//  3. A machine whose provider grants no lease (the existing implementation) is pinged instead (liveness.hpp), and its
+//  3. A provider's hint that something has changed brings the next renewal forward, but not within kMinRenewal of the last
+//     one: a hint is not believed, the reply is.
+//  4. A machine that answers pings and, kRefusalsUntilRefused times in a row, no renewal refuses them: it has probably
+//     revoked the capability. What its leases end then is no loss (endings.hpp).
+//  5. A machine whose provider grants no lease (the existing implementation) is pinged instead (liveness.hpp), and its
 //     allocations are only ever reported as lost, never as surely ended.
 //
 // Threads: the deployment's lane. Cancellation: run() ends. Attacks: a provider can report whatever it likes of what it
@@ -24,6 +28,8 @@
 
 namespace dms::orchestrator {
 
+inline constexpr int kRefusalsUntilRefused = 2;
+
 class Supervisor {
  public:
   struct Events {
@@ -38,6 +44,10 @@ class Supervisor {
   Task<void> run();
   /// What the record has placed was placed before this daemon started: see known().
   void reconcile_first();
+  /// See (3).
+  void hint(const std::string& node);
+  /// See (4).
+  [[nodiscard]] bool refused(const std::string& node) const;
   /// Asks a machine now and returns when its report has been taken in. Nothing without a lease.
   Task<void> ask(std::string node);
   /// False for a machine of reconcile_first() that has not reported since.
@@ -52,6 +62,9 @@ class Supervisor {
     std::string peer;
     LeaseWatch lease;
     SteadyTime due;
+    SteadyTime asked{};
+    int refusals = 0;
+    bool hinted = false;  ///< while it was busy
     bool busy = false;
     bool reported_lost = false;
     bool reported_ended = false;
@@ -64,6 +77,7 @@ class Supervisor {
   Task<void> check(std::string node, WatchPtr watch);
   Task<void> ping(std::string node, WatchPtr watch);
   Task<void> renew(std::string node, WatchPtr watch);
+  Task<void> count_refusal(WatchPtr watch);
   Task<void> take_in(std::string node, protocol::RenewReply reply);
   Task<void> judge(std::string node, WatchPtr watch);
   [[nodiscard]] bool suspects_itself() const;

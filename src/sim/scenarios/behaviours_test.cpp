@@ -17,6 +17,7 @@ TEST(Behaviours, ANodeServesEachDeclaredOne) {
                                                 "/dms/allocation/restart",
                                                 "/dms/actor/healthcheck/register",
                                                 "/dms/orchestrator/task-termination",
+                                                "/dms/orchestrator/allocation-changed",
                                                 "/dms/orchestrator/input",
                                                 "/dms/ensemble/{ensemble}/allocation/logs",
                                                 "/dms/ensemble/{ensemble}/allocation/results",

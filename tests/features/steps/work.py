@@ -12,7 +12,8 @@ from feature_world import in_parallel
 from nunet_cluster import wait_for
 
 SCRIPTS = {"counts": feature_work.COUNT, "counts on a while after SIGTERM": feature_work.STUBBORN,
-           "counts, then exits with 7": feature_work.COUNT + "; exit 7"}
+           "counts, then exits with 7": feature_work.COUNT + "; exit 7",
+           "says bye on SIGTERM": "trap 'echo bye; exit 0' TERM; " + feature_work.COUNT}
 
 
 def named(context, names):
@@ -230,6 +231,19 @@ def knows_end(context, provider, name):
 @then('the output of "{name}" is whole')
 def output_is_whole(context, name):
     work_of(context, name).check_count(name)
+
+
+@then('the output of "{name}" ends in "{line}"')
+def output_ends_in(context, name, line):
+    lines = work_of(context, name).output(name).splitlines()
+    assert lines and lines[-1] == line, lines[-3:]
+
+
+@then('the usage of "{name}" is known')
+def usage_is_known(context, name):
+    ensemble = work_of(context, name)
+    info = ensemble.deployer.must("deployment", "info", ensemble.id, "--json").json["Allocations"][name]
+    assert info.get("cpu_seconds", 0) > 0 and info.get("memory_bytes", 0) > 0, info
 
 
 @then('the output of "{name}" has no gap')

@@ -1,0 +1,149 @@
+// All deployments of a node, and what their user asks of them.
+#include "orchestrator/deployment/deployments.hpp"
+
+#include "orchestrator/deployment/test_deployment.hpp"
+
+namespace dms::orchestrator {
+namespace {
+
+using namespace protocol;
+
+struct DeploymentsTest : DeploymentTest {
+  ~DeploymentsTest() override { close(); }
+  void open() {
+    deployments = std::make_unique<Deployments>(services(), *a.root);
+    ASSERT_TRUE(w.run(a, deployments->start()));
+  }
+  void close() {
+    if (deployments) w.run(a, deployments->close());
+    deployments.reset();
+  }
+  template <class Request, class Reply>
+  Reply ask(const Behaviour<Request, Reply>& behaviour, const Request& request, Duration timeout = 2min) {
+    const Result<Reply> reply = w.run(a, call(*a.root, behaviour, a.root->handle(), request, timeout));
+    EXPECT_TRUE(reply) << reply.error().to_string();
+    return reply.value_or(Reply());
+  }
+  std::string deploy(std::map<std::string, std::string> metadata = {}) {
+    NewDeploymentRequest request;
+    request.ensemble = one_task_ensemble(b.network->self().to_string());
+    request.ensemble.metadata = std::move(metadata);
+    const NewDeploymentReply reply = ask(kDeploymentNew, request);
+    EXPECT_EQ(reply.error, "");
+    EXPECT_TRUE(until([&] { return status(reply.ensemble_id) == "Running"; })) << status(reply.ensemble_id);
+    return reply.ensemble_id;
+  }
+  void finish(const std::string& id, double cpu_seconds = 0) {
+    provider.end("task", AllocationStatus::completed, 0, "hello");
+    provider.runs.at("task").cpu_seconds = cpu_seconds;
+    EXPECT_TRUE(notify());
+    EXPECT_TRUE(until([&] { return status(id) == "Completed" && deployments->active() == 0; }));
+  }
+  std::string status(const std::string& id) { return ask(kDeploymentStatus, DeploymentId{id}).status; }
+  std::map<std::string, std::string> list(const DeploymentListRequest& request) {
+    return ask(kDeploymentList, request).deployments;
+  }
+  bool has_output(const std::string& id) { return std::filesystem::exists(folder / "deployments" / id); }
+
+  std::unique_ptr<Deployments> deployments;
+};
+
+TEST_F(DeploymentsTest, AListIsFilteredAndPaged) {
+  open();
+  const std::string first = deploy({{"team", "a"}});
+  finish(first);
+  const std::string second = deploy({{"team", "b"}});
+  DeploymentListRequest request;
+  EXPECT_EQ(list(request), (std::map<std::string, std::string>{{first, "Completed"}, {second, "Running"}}));
+  request.status = {"Running"};
+  EXPECT_EQ(list(request), (std::map<std::string, std::string>{{second, "Running"}}));
+  request.metadata = {{"team", "a"}};
+  EXPECT_TRUE(list(request).empty());
+  request = {};
+  request.limit = 1;
+  DeploymentListReply page = ask(kDeploymentList, request);
+  ASSERT_EQ(page.deployments.size(), 1u);
+  EXPECT_EQ(page.next, std::min(first, second));
+  request.after = page.next;
+  page = ask(kDeploymentList, request);
+  EXPECT_EQ(page.deployments.begin()->first, std::max(first, second));
+  EXPECT_EQ(page.next, "");
+}
+
+TEST_F(DeploymentsTest, InfoHasTheUsageOfWhatRunsAndOfWhatHasEnded) {
+  open();
+  const std::string id = deploy({{"team", "a"}});
+  provider.runs.at("task").cpu_seconds = 2;
+  ASSERT_TRUE(until([&] { return ask(kDeploymentInfo, DeploymentId{id}).allocations.at("task").cpu_seconds == 2; }));
+  finish(id, 2.5);
+  const DeploymentInfoReply info = ask(kDeploymentInfo, DeploymentId{id});
+  EXPECT_EQ(info.status, "Completed");
+  EXPECT_EQ(info.metadata.at("team"), "a");
+  EXPECT_GT(info.ended, info.created);
+  const AllocationUsage& usage = info.allocations.at("task");
+  EXPECT_EQ(usage.cpu_seconds, 2.5);
+  EXPECT_EQ(usage.status, AllocationStatus::completed);
+  EXPECT_EQ(usage.executor, "null");
+  EXPECT_EQ(usage.out_size, 5u);
+  EXPECT_EQ(usage.node, "node");
+  EXPECT_NE(ask(kDeploymentInfo, DeploymentId{"unknown"}).error, "");
+}
+
+TEST_F(DeploymentsTest, OnlyADeploymentThatHasEndedIsDeletedWithItsOutput) {
+  open();
+  const std::string id = deploy();
+  const Ack refused = ask(kDeploymentDelete, DeploymentId{id});
+  EXPECT_FALSE(refused.ok);
+  EXPECT_NE(refused.error.find("shut it down first"), std::string::npos) << refused.error;
+  finish(id);
+  EXPECT_TRUE(has_output(id));
+  EXPECT_TRUE(ask(kDeploymentDelete, DeploymentId{id}).ok);
+  EXPECT_FALSE(has_output(id));
+  EXPECT_TRUE(list({}).empty());
+  EXPECT_FALSE(ask(kDeploymentDelete, DeploymentId{id}).ok) << "there is none";
+}
+
+TEST_F(DeploymentsTest, PruneRemovesWhatHasEndedLongEnoughAgoAndMatches) {
+  open();
+  const std::string first = deploy({{"team", "a"}});
+  finish(first);
+  w.settle(1h);
+  const std::string second = deploy({{"team", "b"}});
+  finish(second);
+  const std::string third = deploy({{"team", "a"}});
+  DeploymentPruneRequest request;
+  request.older_than_ns = Duration(30min).count();
+  request.metadata = {{"team", "b"}};
+  EXPECT_TRUE(ask(kDeploymentPrune, request).deployments.empty());
+  request.metadata.clear();
+  EXPECT_EQ(ask(kDeploymentPrune, request).deployments, std::vector{first});
+  EXPECT_FALSE(has_output(first));
+  request.older_than_ns = 0;
+  EXPECT_EQ(ask(kDeploymentPrune, request).deployments, std::vector{second});
+  EXPECT_EQ(list({}), (std::map<std::string, std::string>{{third, "Running"}}));
+}
+
+TEST_F(DeploymentTest, ADamagedRecordDoesNotPreventLoadingTheOthers) {
+  DeploymentRecord unfinished = record();
+  unfinished.status = DeploymentStatus::running;
+  ASSERT_TRUE(w.run(a, records.save(unfinished)));
+  DeploymentRecord impossible = record();
+  impossible.id = "not/an/inbox";
+  impossible.status = DeploymentStatus::running;
+  ASSERT_TRUE(w.run(a, records.save(impossible)));
+  ASSERT_TRUE(db.blocking().put(kDeploymentCollection, "broken", "not json"));
+  Deployments deployments(services(), *a.root);
+  const Result<void> started = w.run(a, deployments.start());
+  EXPECT_TRUE(started) << (started ? "" : started.error().to_string());
+  EXPECT_TRUE(w.world.run_until([&] { return deployments.active() == 0; }, 20min));
+  EXPECT_EQ(stored(), DeploymentStatus::failed) << "the readable one is taken up";
+  const auto list = w.run(a, call(*a.root, kDeploymentList, a.root->handle(), DeploymentListRequest{}));
+  EXPECT_TRUE(list) << (list ? "" : list.error().to_string());
+  if (list) {
+    EXPECT_EQ(list->deployments.at("broken"), "Unreadable");
+  }
+  w.run(a, deployments.close());
+}
+
+}  // namespace
+}  // namespace dms::orchestrator

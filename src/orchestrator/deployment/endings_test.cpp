@@ -1,0 +1,99 @@
+// The end of a run: its notice, its output.
+#include "orchestrator/deployment/test_deployment.hpp"
+
+namespace dms::orchestrator {
+namespace {
+
+using namespace protocol;
+
+TEST_F(DeploymentTest, TheEndOfATaskIsAcknowledgedOnlyOnceItIsStored) {
+  run_task();
+  provider.end("task", AllocationStatus::completed, 0, "hello");
+  records.refuse = true;
+  EXPECT_FALSE(notify()) << "no acknowledgement";
+  EXPECT_EQ(task().status, AllocationStatus::running);
+  records.refuse = false;
+  EXPECT_TRUE(notify()) << "the repeated notice";
+  EXPECT_TRUE(reaches(DeploymentStatus::completed));
+}
+
+TEST_F(DeploymentTest, TheUsageOfARunIsStoredWithItsEnd) {
+  run_task();
+  provider.runs.at("task").cpu_seconds = 1.5;
+  provider.end("task", AllocationStatus::completed, 0, "hello");
+  ASSERT_TRUE(notify());
+  ASSERT_TRUE(reaches(DeploymentStatus::completed));
+  EXPECT_EQ(task().cpu_seconds, 1.5);
+}
+
+TEST_F(DeploymentTest, AnEndReportedByAnotherActorIsIgnored) {
+  run_task();
+  TaskTermination notice;
+  notice.allocation_id = jobs::allocation_id("d1", "task");
+  notice.status = "completed";
+  notice.incarnation = task().incarnation;
+  (void)w.run(b, call(*b.root, kTaskTermination, provider.runs.at("task").orchestrator, notice, 2s));
+  (void)w.run(c, call(*c.root, kTaskTermination, provider.runs.at("task").orchestrator, notice, 2s));
+  EXPECT_EQ(task().status, AllocationStatus::running);
+  EXPECT_TRUE(provider.runs_now());
+}
+
+TEST_F(DeploymentTest, ANoticeOfAnotherRunIsAcknowledgedAndDoesNotEndThisOne) {
+  run_task();
+  EXPECT_TRUE(w.run(b, provider.notify("task", "a run of before")));
+  EXPECT_EQ(task().status, AllocationStatus::running);
+}
+
+TEST_F(DeploymentTest, AnEndWhoseNoticeIsLostIsFoundByRenewal) {
+  run_task();
+  provider.end("task", AllocationStatus::failed, 4, "all of it");
+  ASSERT_TRUE(reaches(DeploymentStatus::failed));
+  EXPECT_EQ(task().exit_code, 4);
+  EXPECT_EQ(output(), "all of it");
+  EXPECT_TRUE(provider.runs.empty());
+}
+
+TEST_F(DeploymentTest, OutputThatIsLongerThanTheNoticeIsCollectedByPages) {
+  provider.tail_size = 10;
+  provider.page_size = 1000;
+  run_task();
+  std::string out;
+  for (int i = 0; out.size() < 10'000; ++i) out += std::to_string(i) + "\n";
+  provider.end("task", AllocationStatus::completed, 0, out);
+  ASSERT_TRUE(notify());
+  ASSERT_TRUE(reaches(DeploymentStatus::completed));
+  EXPECT_EQ(output(), out);
+  EXPECT_GE(provider.pages, 10);
+  EXPECT_TRUE(provider.runs.empty());
+}
+
+TEST_F(DeploymentTest, OutputThatTheProviderHasDroppedIsMarked) {
+  provider.tail_size = 10;
+  run_task();
+  provider.runs.at("task").dropped = 100;
+  provider.end("task", AllocationStatus::completed, 0, std::string(100, 'x') + "the rest\nof it\n");
+  ASSERT_TRUE(notify());
+  ASSERT_TRUE(reaches(DeploymentStatus::completed));
+  EXPECT_EQ(output(), "[100 bytes were dropped here]\nthe rest\nof it\n");
+}
+
+TEST_F(DeploymentTest, AProviderKeepsTheOutputUntilThereIsRoomForIt) {
+  provider.tail_size = 3;
+  run_task();
+  ASSERT_TRUE(write_file(folder / "deployments", "a file is in the way, as a full disk is"));
+  provider.end("task", AllocationStatus::completed, 0, "the output");
+  ASSERT_TRUE(notify());
+  w.settle(1min);
+  EXPECT_EQ(task().status, AllocationStatus::completed) << "the end is known";
+  EXPECT_EQ(deployment->status(), DeploymentStatus::running) << "and the output is not here yet";
+  EXPECT_NE(deployment->record().error.find("the output of task is being collected"), std::string::npos)
+      << deployment->record().error;
+  EXPECT_TRUE(provider.runs.contains("task"));
+  std::filesystem::remove(folder / "deployments");
+  ASSERT_TRUE(reaches(DeploymentStatus::completed)) << deployment->record().error;
+  EXPECT_EQ(output(), "the output");
+  EXPECT_EQ(deployment->record().error, "");
+}
+
+}  // namespace
+}  // namespace dms::orchestrator

@@ -1,0 +1,165 @@
+// Machines that are lost, and what the ensemble has chosen for that.
+#include "orchestrator/deployment/test_deployment.hpp"
+
+namespace dms::orchestrator {
+namespace {
+
+using namespace protocol;
+
+TEST_F(LossTest, ATaskIsReplacedOnlyWhenItsLeaseHasEnded) {
+  run_anywhere(jobs::AllocationType::task);
+  cut(b);
+  bool both = false;
+  ASSERT_TRUE(until(
+      [&] {
+        both = both || (provider.runs_now() && other.runs_now());
+        return other.runs_now();
+      },
+      10min));
+  EXPECT_FALSE(both) << "never on two machines";
+  EXPECT_EQ(deployment->status(), DeploymentStatus::running);
+  EXPECT_EQ(task().restarts, 1u);
+  cut(b, false);
+  EXPECT_TRUE(until([&] { return provider.runs.empty() && deployment->record().superseded.empty(); }))
+      << "what the lost machine still has is released when it is back";
+  EXPECT_TRUE(other.runs_now());
+}
+
+TEST_F(LossTest, AServiceIsReplacedAtOnceAndTheOverlapIsBounded) {
+  run_anywhere(jobs::AllocationType::service);
+  cut(b);
+  const SteadyTime begun = a.lane().now();
+  ASSERT_TRUE(until([&] { return other.runs_now(); }));
+  EXPECT_LT(a.lane().now() - begun, provider.lease + 15s)
+      << "sooner than a lease, from a loss that takes a while to see";
+  EXPECT_TRUE(provider.runs_now()) << "at this moment it runs twice";
+  EXPECT_FALSE(deployment->record().superseded.empty()) << "and that is known";
+  w.settle(provider.lease + 1s);
+  EXPECT_FALSE(provider.runs_now());
+}
+
+TEST_F(LossTest, APartitionThatIsShorterThanTheLeaseChangesNothing) {
+  provider.lease = 2min;
+  run_anywhere(jobs::AllocationType::task);
+  const std::string first = task().incarnation;
+  cut(b);
+  w.settle(1min);
+  EXPECT_NE(task().status, AllocationStatus::completed);
+  cut(b, false);
+  w.settle(5min);
+  EXPECT_TRUE(provider.runs_now());
+  EXPECT_EQ(task().incarnation, first);
+  EXPECT_EQ(task().status, AllocationStatus::running);
+  EXPECT_EQ(task().reason, "");
+  EXPECT_TRUE(other.runs.empty());
+}
+
+TEST_F(LossTest, AnEnsembleCanChooseThatALossFails) {
+  run_anywhere(jobs::AllocationType::task, jobs::OnLoss::fail);
+  cut(b);
+  ASSERT_TRUE(reaches(DeploymentStatus::failed, 10min));
+  EXPECT_NE(deployment->record().error.find("is lost"), std::string::npos) << deployment->record().error;
+  provider.runs.at("task").out = "until its lease ended";
+  w.settle(2min);
+  EXPECT_TRUE(deployment->record().unsettled()) << "its output is collected should the machine return";
+  cut(b, false);
+  EXPECT_TRUE(until([&] { return !deployment->record().unsettled(); }, 5min));
+  EXPECT_EQ(output(), "until its lease ended");
+  EXPECT_TRUE(provider.runs.empty());
+}
+
+TEST_F(LossTest, WorkWhoseLeaseEndedWhileTheOrchestratorWasDownRunsAgain) {
+  run_anywhere(jobs::AllocationType::task);
+  kill();
+  w.settle(2min);
+  ASSERT_FALSE(provider.runs_now());
+  restart();
+  ASSERT_TRUE(until([&] { return provider.runs_now() || other.runs_now(); }, 5min));
+  EXPECT_FALSE(provider.runs_now() && other.runs_now());
+  EXPECT_EQ(deployment->status(), DeploymentStatus::running) << deployment->record().error;
+  ASSERT_TRUE(until([&] { return task().status == AllocationStatus::running; }));
+  EXPECT_EQ(task().restarts, 1u);
+}
+
+TEST_F(LossTest, TheNoticeOfALeaseThatEndedWhileThisNodeWasCutOffIsALoss) {
+  run_anywhere(jobs::AllocationType::task);
+  cut(b);
+  cut(c);
+  w.settle(90s);  // it suspects itself, and declares nobody lost
+  ASSERT_FALSE(provider.runs_now());
+  cut(c, false);
+  cut(b, false);
+  (void)notify();
+  ASSERT_TRUE(until([&] { return provider.runs_now() || other.runs_now(); }, 5min));
+  EXPECT_EQ(deployment->status(), DeploymentStatus::running) << deployment->record().error;
+}
+
+TEST_F(LossTest, AnEnsembleCanChooseThatALeaseThatEndedFails) {
+  run_anywhere(jobs::AllocationType::task, jobs::OnLoss::fail);
+  kill();
+  w.settle(2min);
+  ASSERT_FALSE(provider.runs_now());
+  provider.runs.at("task").out = "until its end";
+  restart();
+  ASSERT_TRUE(reaches(DeploymentStatus::failed));
+  EXPECT_EQ(task().status, AllocationStatus::terminated);
+  EXPECT_NE(deployment->record().error.find("lease"), std::string::npos) << deployment->record().error;
+  EXPECT_EQ(output(), "until its end");
+  EXPECT_TRUE(other.runs.empty());
+}
+
+TEST_F(LossTest, WorkWhoseProviderRefusesTheRenewalsFails) {
+  run_anywhere(jobs::AllocationType::task);
+  provider.answers_renewals = false;
+  w.settle(provider.lease - 5s);
+  provider.end("task", AllocationStatus::terminated);
+  provider.runs.at("task").reason = "its lease has ended";
+  ASSERT_TRUE(notify());
+  ASSERT_TRUE(reaches(DeploymentStatus::failed)) << to_string(deployment->status());
+  EXPECT_NE(deployment->record().error.find("lease"), std::string::npos) << deployment->record().error;
+  EXPECT_TRUE(other.runs.empty());
+}
+
+/// The clock of a machine goes on while it is suspended; its timers fire late.
+TEST_F(LossTest, ANodeWhoseTimersWereLateDeclaresNobodyLostBeforeTheLeaseHasEnded) {
+  provider.lease = 2min;
+  run_anywhere(jobs::AllocationType::service);
+  a.node.stall(40s);
+  cut(b);
+  w.settle(95s);
+  EXPECT_TRUE(other.runs.empty()) << "the fault may be this node's own";
+  ASSERT_TRUE(until([&] { return other.runs_now(); }, 5min)) << "but not for ever";
+}
+
+TEST_F(LossTest, ANodeThatReachesNobodySuspectsItself) {
+  provider.lease = 2min;
+  run_anywhere(jobs::AllocationType::service);
+  cut(b);
+  cut(c);
+  w.settle(1min);
+  cut(c, false);
+  cut(b, false);
+  w.settle(2min);
+  EXPECT_TRUE(provider.runs_now());
+  EXPECT_TRUE(other.runs.empty()) << "nothing was replaced";
+}
+
+TEST_F(LossTest, ATaskOnAProviderWithoutLeasesFailsWithIt) {
+  provider.lease = other.lease = Duration(0);
+  run_anywhere(jobs::AllocationType::task);
+  cut(b);
+  ASSERT_TRUE(reaches(DeploymentStatus::failed, 5min));
+  EXPECT_NE(deployment->record().error.find("is lost"), std::string::npos) << deployment->record().error;
+}
+
+TEST_F(LossTest, ATaskThatHasEndedDoesNotRunAgain) {
+  run_anywhere(jobs::AllocationType::task);
+  provider.end("task", AllocationStatus::completed, 0, "once");
+  ASSERT_TRUE(notify());
+  cut(b);
+  ASSERT_TRUE(reaches(DeploymentStatus::completed, 10min));
+  EXPECT_TRUE(other.runs.empty());
+}
+
+}  // namespace
+}  // namespace dms::orchestrator

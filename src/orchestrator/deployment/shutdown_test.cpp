@@ -1,0 +1,119 @@
+// A deployment that its user shuts down, at each instant.
+#include "orchestrator/deployment/test_deployment.hpp"
+
+namespace dms::orchestrator {
+namespace {
+
+using namespace protocol;
+
+TEST_F(DeploymentTest, ShutdownFetchesWhatWasWrittenAndLeavesNothing) {
+  run_task();
+  provider.runs.at("task").out = "until now";
+  ASSERT_TRUE(w.run(a, deployment->shutdown()));
+  EXPECT_EQ(deployment->status(), DeploymentStatus::completed);
+  EXPECT_EQ(task().status, AllocationStatus::terminated);
+  EXPECT_EQ(output(), "until now");
+  EXPECT_TRUE(provider.runs.empty());
+}
+
+TEST_F(DeploymentTest, WhatWorkWritesWhileItIsStoppedIsThere) {
+  run_task();
+  provider.runs.at("task").out = "until now, ";
+  provider.runs.at("task").last_words = "bye";
+  provider.runs.at("task").cpu_seconds = 3;
+  ASSERT_TRUE(w.run(a, deployment->shutdown()));
+  EXPECT_EQ(provider.stopped, 1);
+  EXPECT_EQ(output(), "until now, bye");
+  EXPECT_EQ(task().status, AllocationStatus::terminated);
+  EXPECT_EQ(task().exit_code, 143);
+  EXPECT_EQ(task().out_size, 14u);
+  EXPECT_EQ(task().cpu_seconds, 3);
+  EXPECT_TRUE(provider.runs.empty());
+}
+
+TEST_F(DeploymentTest, WorkThatCannotBeStoppedIsReleasedWithWhatItHasWritten) {
+  run_task();
+  provider.stops = false;
+  provider.runs.at("task").out = "until now";
+  ASSERT_TRUE(w.run(a, deployment->shutdown()));
+  EXPECT_EQ(output(), "until now");
+  EXPECT_TRUE(provider.runs.empty());
+}
+
+TEST_F(DeploymentTest, AtWhicheverWriteOfAShutdownItIsKilledTheLastWordsAreHereAndNothingIsLeft) {
+  bool died = true;
+  for (std::size_t n = 1; died; ++n) {
+    ASSERT_LT(n, 20u);
+    create(record());
+    deployment->start();
+    ASSERT_TRUE(reaches(DeploymentStatus::running)) << deployment->record().error;
+    provider.runs.at("task").out = "so far, ";
+    provider.runs.at("task").last_words = "bye";
+    records.refuse_from = records.saves + n;
+    records.refused = 0;
+    const auto ignore = [](Task<Result<void>> task) -> Task<void> { (void)co_await std::move(task); };
+    Nursery user(a.lane(), "user");
+    user.spawn(ignore(deployment->shutdown()));
+    (void)until([&] { return records.refused > 0 || deployment->status() == DeploymentStatus::completed; });
+    died = records.refused > 0;
+    user.cancel();
+    w.run(a, user.join());
+    if (died) {
+      kill();
+      restart();
+      if (deployment->status() == DeploymentStatus::running) {
+        ASSERT_TRUE(w.run(a, deployment->shutdown())) << "the request was not stored";
+      }
+    }
+    ASSERT_TRUE(reaches(DeploymentStatus::completed)) << "write " << n;
+    EXPECT_EQ(output(), "so far, bye") << "write " << n;
+    EXPECT_TRUE(until([&] { return deployment->record().superseded.empty(); }));
+    EXPECT_TRUE(provider.runs.empty()) << "write " << n;
+    w.run(a, deployment->close());
+    deployment.reset();
+    records.refuse = false;
+    records.refuse_from.reset();
+  }
+}
+
+TEST_F(DeploymentTest, ShutdownIsFinishedAfterARestart) {
+  run_task();
+  cut(b);
+  EXPECT_FALSE(w.run(a, deployment->shutdown()));
+  EXPECT_EQ(stored(), DeploymentStatus::shutting_down);
+  kill();
+  restart();
+  ASSERT_TRUE(reaches(DeploymentStatus::completed));
+  EXPECT_TRUE(provider.runs.empty());
+}
+
+TEST_F(DeploymentTest, ItCanBeShutDownInEveryState) {
+  // At each instant of a deployment, in steps of a millisecond, which is shorter than any message takes.
+  for (int step = 0; step < 40; ++step) {
+    create(record());
+    deployment->start();
+    w.settle(step * 1ms);
+    const Result<void> done = w.run(a, deployment->shutdown());
+    ASSERT_TRUE(done) << step << ": " << done.error().to_string();
+    EXPECT_EQ(stored(), DeploymentStatus::completed);
+    EXPECT_TRUE(provider.runs.empty()) << step;
+    w.run(a, deployment->close());
+    deployment.reset();
+  }
+  EXPECT_GT(provider.starts, 0);
+}
+
+TEST_F(LossTest, ItCanBeShutDownWhileANodeIsReplaced) {
+  run_anywhere(jobs::AllocationType::service);
+  other.bids = false;
+  cut(b);
+  ASSERT_TRUE(until([&] { return deployment->record().manifest.nodes.empty(); }));
+  EXPECT_FALSE(w.run(a, deployment->shutdown())) << "the lost machine has not answered";
+  EXPECT_EQ(deployment->status(), DeploymentStatus::shutting_down);
+  cut(b, false);
+  ASSERT_TRUE(reaches(DeploymentStatus::completed));
+  EXPECT_TRUE(provider.runs.empty());
+}
+
+}  // namespace
+}  // namespace dms::orchestrator

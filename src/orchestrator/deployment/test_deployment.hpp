@@ -1,0 +1,124 @@
+// For tests: one deployment against scripted providers, in virtual time; its daemon can be killed and started again.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+
+#include "base/file.hpp"
+#include "orchestrator/deployment/deployment.hpp"
+#include "orchestrator/test_provider.hpp"
+
+namespace dms::orchestrator {
+
+struct DeploymentTest : testing::Test {
+  DeploymentTest() {
+    std::string name = (std::filesystem::temp_directory_path() / "nunet-deployment-XXXXXX").string();
+    if (::mkdtemp(name.data()) != nullptr) folder = name;
+    for (actor::TestNode* provider : {&b, &c}) {
+      actor::TestWorld::trust(a, *provider);
+      actor::TestWorld::trust(*provider, a);
+    }
+    w.settle();
+  }
+  ~DeploymentTest() override {
+    if (deployment) w.run(a, deployment->close());
+    deployment.reset();
+    w.run(b, provider.close());
+    w.run(c, other.close());
+    w.close();
+    std::error_code ignored;
+    std::filesystem::remove_all(folder, ignored);
+  }
+  DeploymentRecord record() {
+    DeploymentRecord made;
+    made.id = "d1";
+    made.created = w.world.unix_now().nanos;
+    made.deadline = (w.world.unix_now() + 1min).nanos;
+    made.ensemble = one_task_ensemble(b.network->self().to_string());
+    return made;
+  }
+  Services services() { return {a.lane(), *a.network, db, folder, boot}; }
+  void make(DeploymentRecord with) {
+    actor::ChildOptions options;
+    options.key = a.key.derive("deployment/" + with.id);
+    auto child = a.root->create_child(with.id, std::move(options)).value();
+    deployment = Deployment::create(services(), records, std::move(child), std::move(with)).value();
+  }
+  void create(DeploymentRecord with) {
+    make(std::move(with));
+    ASSERT_TRUE(w.run(a, deployment->save()));
+  }
+  /// The end of the daemon: nothing that it does from now on leaves it.
+  void kill() {
+    records.refuse = true;
+    cut(b);
+    cut(c);
+    w.run(a, deployment->close());
+    deployment.reset();
+  }
+  void restart() {
+    records.refuse = false;
+    records.refuse_from.reset();
+    cut(b, false);
+    cut(c, false);
+    make(*w.run(a, records.load("d1")).value());
+    deployment->resume();
+  }
+  void run_task() {
+    create(record());
+    deployment->start();
+    ASSERT_TRUE(reaches(protocol::DeploymentStatus::running)) << deployment->record().error;
+  }
+  void cut(actor::TestNode& node, bool is_cut = true) {
+    w.substrate->cut(a.network->self(), node.network->self(), is_cut);
+  }
+  bool reaches(protocol::DeploymentStatus status, Duration limit = 2min) {
+    return w.world.run_until([&] { return deployment->status() == status; }, limit);
+  }
+  bool until(const std::function<bool()>& condition, Duration limit = 2min) {
+    return w.world.run_until(condition, limit);
+  }
+  bool notify(const std::string& name = "task") {
+    const Result<protocol::Ack> acknowledged = w.run(b, provider.notify(name));
+    return acknowledged && acknowledged->ok;
+  }
+  protocol::DeploymentStatus stored() { return w.run(a, records.load("d1")).value()->status; }
+  const protocol::AllocationManifest& task(const std::string& name = "task") {
+    return deployment->record().manifest.allocations.at(name);
+  }
+  std::string output(const std::string& stream = "stdout", const std::string& name = "task") {
+    return read_file(folder / "deployments/d1" / name / (stream + ".log"), 1 << 24).value_or("nothing");
+  }
+
+  actor::MemoryTestWorld w{7};
+  actor::TestNode& a = w.add("orchestrator");
+  actor::TestNode& b = w.add("provider");
+  actor::TestNode& c = w.add("another provider");
+  std::filesystem::path folder;
+  std::string boot = "boot";
+  db::AsyncStore db{a.lane(), db::Store::open(std::string(db::Store::kMemory)).value()};
+  RefusingRecordStore records{db};
+  ScriptedProvider provider{b};
+  ScriptedProvider other{c};
+  std::unique_ptr<Deployment> deployment;
+};
+
+struct LossTest : DeploymentTest {
+  /// Of one node that either provider can run; the first bid wins.
+  void run_anywhere(jobs::AllocationType type, jobs::OnLoss on_loss = jobs::OnLoss::unspecified) {
+    other.bids = false;
+    DeploymentRecord made = record();
+    made.ensemble.nodes.at("node").peer.clear();
+    made.ensemble.nodes.at("node").on_loss = on_loss;
+    made.ensemble.allocations.at("task").type = type;
+    provider.features = other.features = {"lease"};
+    create(std::move(made));
+    deployment->start();
+    ASSERT_TRUE(reaches(protocol::DeploymentStatus::running)) << deployment->record().error;
+    ASSERT_TRUE(provider.runs_now());
+    other.bids = true;
+  }
+};
+
+}  // namespace dms::orchestrator

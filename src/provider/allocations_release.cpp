@@ -1,0 +1,114 @@
+// The removal of allocations, and the resources that they give back.
+#include "base/assert.hpp"
+#include "base/log.hpp"
+#include "provider/allocations.hpp"
+
+namespace dms::provider {
+
+namespace {
+
+constexpr Duration kTakeTime = 1min;
+
+}  // namespace
+
+Task<Result<void>> Allocations::release(AllocationKey key) {
+  while (releasing_.contains(key)) (void)co_await released_.wait_shielded();
+  const auto found = allocations_.find(key);
+  if (closed_) co_return fail(Errc::closed, "this node is stopping");
+  if (found == allocations_.end()) co_return Result<void>();
+  releasing_.insert(key);
+  count();
+  Result<void> done = co_await release_now(key, found->second);
+  releasing_.erase(key);
+  released_.notify_all();
+  count();
+  if (done) close_ensemble_if_empty(key.ensemble());
+  co_return done;
+}
+
+Task<Result<void>> Allocations::release_now(AllocationKey key, AllocationPtr allocation) {
+  const std::string name = allocation->name();
+  if (results_) co_await results_->forget(allocation->folder());
+  CO_TRY_VOID(co_await allocation->release());
+  parts_.grants.withdraw(key);
+  CO_TRY_VOID(co_await free_resources(name));
+  leases_.remove(name);  // before the erasure, see Leases
+  CO_TRY_VOID(co_await store_.erase(name));
+  const auto erased = allocations_.find(key);
+  DMS_ASSERT(erased != allocations_.end() && erased->second == allocation, "{} was released twice", key.id);
+  keys_.erase(name);
+  allocations_.erase(erased);
+  co_return Result<void>();
+}
+
+Task<void> Allocations::release_logged(AllocationKey key) {
+  const Result<void> released = co_await release(key);
+  if (!released) log::warn("provider", "releasing {}, which is tried again: {}", key.id, released.error().to_string());
+}
+
+Task<Result<void>> Allocations::free_resources(std::string name) {
+  const Result<void> freed = co_await parts_.services.resources.deallocate(name);
+  if (freed || freed.error().is(Errc::not_found)) co_return Result<void>();
+  co_return fail(freed.error(), "freeing the resources of {}", name);
+}
+
+Task<void> Allocations::free_after_end(std::string name) {
+  if (const auto key = keys_.find(name); key != keys_.end())
+    (void)DMS_EXPECT(!allocations_.at(key->second)->active(), "the resources of {} are freed while it uses them", name);
+  const Result<void> freed = co_await free_resources(name);
+  if (!freed) log::warn("provider", "{}; this is tried again", freed.error().to_string());
+}
+
+Task<Result<void>> Allocations::take_resources(std::string name, capability::Resources resources) {
+  resources::Manager& manager = parts_.services.resources;
+  const Result<void> reserved = co_await manager.commit(name, resources, parts_.services.lane.unix_now() + kTakeTime);
+  if (!reserved && !reserved.error().is(Errc::already_exists)) co_return reserved;
+  const Result<void> taken = co_await manager.allocate(name);
+  if (!taken && !taken.error().is(Errc::already_exists)) co_return taken;
+  co_return Result<void>();
+}
+
+Task<void> Allocations::sweep() {
+  std::vector<AllocationKey> over;
+  std::vector<AllocationKey> unfreed;
+  for (const auto& [key, allocation] : allocations_) {
+    const bool kept_enough = allocation->ended_for() >= parts_.services.retention;
+    if (allocation->record().phase == Phase::releasing || kept_enough)
+      over.push_back(key);
+    else if (!allocation->needs_resources() && parts_.services.resources.find(allocation->name()))
+      unfreed.push_back(key);
+  }
+  // What an allocation that could not be stored has left.
+  std::vector<std::string> unrecorded;
+  for (const auto& [name, reservation] : parts_.services.resources.list())
+    if (reservation.state == resources::State::allocated && !keys_.contains(name)) unrecorded.push_back(name);
+  for (const std::string& name : unrecorded)
+    if (creating_.empty() && !keys_.contains(name)) co_await free_after_end(name);
+  for (const AllocationKey& key : unfreed) {
+    const auto found = allocations_.find(key);
+    if (found != allocations_.end() && !found->second->needs_resources())
+      co_await free_after_end(found->second->name());
+  }
+  for (const AllocationKey& key : over) co_await release_logged(key);
+}
+
+Task<void> Allocations::close() {
+  closed_ = true;
+  co_await work_.close();
+  if (results_) co_await results_->close();
+  while (!releasing_.empty()) (void)co_await released_.wait_shielded();
+  while (!allocations_.empty()) {
+    const auto first = allocations_.begin();
+    const AllocationKey key = first->first;
+    const AllocationPtr allocation = first->second;
+    co_await allocation->close();
+    leases_.remove(allocation->name());
+    keys_.erase(allocation->name());
+    parts_.grants.withdraw(key);
+    allocations_.erase(key);
+    close_ensemble_if_empty(key.ensemble());
+  }
+  count();
+}
+
+}  // namespace dms::provider
