@@ -98,6 +98,9 @@ struct Request {
   /// and deletes it at remove(). Docker opens it to every user, and closes the folder above it, which is the allocation's
   /// alone, to all but the daemon's.
   std::filesystem::path work_dir;
+  /// docker: the image, instead of one that the parameters name, as an archive (docker save, or an OCI layout of one image).
+  /// It stays there until remove().
+  std::filesystem::path image_archive;
   std::uint64_t log_limit = 64 * 1024 * 1024;  // of each stream
   bool network = false;                        // sandbox: false leaves only its own loopback; docker: false is "none"
   /// As set_deadline(), in force from the start on; of no effect where that is unsupported.

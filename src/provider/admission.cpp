@@ -23,8 +23,8 @@ bool is_unset(const json::Value& value) {
 Result<executor::EngineParams> engine_params(const jobs::Execution& execution) {
   Result<executor::EngineParams> params = json::from_value<executor::EngineParams>(json::Value(execution.params));
   if (!params) return std::unexpected(json::at_member("execution.params", params.error()));
-  constexpr std::array<std::string_view, 7> kKnown = {"image", "entrypoint", "cmd", "environment", "working_directory",
-                                                      "user",  "privileged"};
+  constexpr std::array<std::string_view, 8> kKnown = {"image",       "image_archive",     "entrypoint", "cmd",
+                                                      "environment", "working_directory", "user",       "privileged"};
   for (const auto& [key, value] : execution.params)
     if (std::ranges::find(kKnown, std::string_view(key.data(), key.size())) == kKnown.end() && !is_unset(value))
       return fail(Errc::unsupported, "execution.params.{}: not supported by this provider",
@@ -32,11 +32,42 @@ Result<executor::EngineParams> engine_params(const jobs::Execution& execution) {
   return params;
 }
 
+namespace {
+
+std::string_view image_archive(const jobs::Execution& execution) {
+  const json::Value* found = execution.params.if_contains("image_archive");
+  const auto* text = found == nullptr ? nullptr : found->if_string();
+  return text == nullptr ? std::string_view() : std::string_view(text->data(), text->size());
+}
+
+Result<void> check_image_archive(const protocol::AllocationConfig& config) {
+  const json::Value* found = config.execution.params.if_contains("image_archive");
+  if (found == nullptr || is_unset(*found)) return {};
+  if (config.executor != jobs::ExecutorType::docker)
+    return fail(Errc::unsupported, "execution.params.image_archive: only executor docker runs images");
+  if (const json::Value* image = config.execution.params.if_contains("image"); image != nullptr && !is_unset(*image))
+    return fail(Errc::invalid_argument, "execution.params.image_archive: it excludes image");
+  const auto input = image_input(config);
+  if (!input || config.inputs[*input].folder)
+    return fail(Errc::invalid_argument, "execution.params.image_archive: expected the file of an input, by its `to`");
+  return {};
+}
+
+}  // namespace
+
+std::optional<std::size_t> image_input(const protocol::AllocationConfig& config) {
+  const std::string_view name = image_archive(config.execution);
+  const auto found = std::ranges::find(config.inputs, name, &jobs::Input::to);
+  if (name.empty() || found == config.inputs.end()) return std::nullopt;
+  return static_cast<std::size_t>(found - config.inputs.begin());
+}
+
 Result<void> check_config(const protocol::AllocationConfig& config) {
   if (to_string(config.executor) != config.execution.type)
     return fail(Errc::invalid_argument, "Execution.type: '{}' differs from Executor, '{}'",
                 config.execution.type.substr(0, 64), to_string(config.executor));
   TRY_VOID(engine_params(config.execution));
+  TRY_VOID(check_image_archive(config));
   if (!config.provision_scripts.empty())
     return fail(Errc::unsupported, "ProvisionScripts: not supported by this provider");
   for (const jobs::Input& input : config.inputs)

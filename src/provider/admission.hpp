@@ -20,6 +20,9 @@ Result<void> check_start(const protocol::StartRequest& request);
 /// The parameters of an execution; one that no executor has is refused.
 Result<executor::EngineParams> engine_params(const jobs::Execution& execution);
 
+/// The input that is the image of the execution, by its index; none if the image is named.
+std::optional<std::size_t> image_input(const protocol::AllocationConfig& config);
+
 /// 128 bits, in hex.
 std::string random_incarnation(Random& random);
 

@@ -44,6 +44,30 @@ TEST(Admission, WhatIsNotHonouredIsRefusedByName) {
   EXPECT_TRUE(refusal(wanted).starts_with("HealthCheck.endpoint: ")) << refusal(wanted);
 }
 
+TEST(Admission, AnImageIsNamedOrAnInputThatIsAFile) {
+  protocol::AllocationConfig wanted = config();
+  wanted.executor = jobs::ExecutorType::docker;
+  wanted.execution.type = "docker";
+  wanted.execution.params.clear();
+  wanted.execution.params["image_archive"] = "app.tar";
+  wanted.inputs = {{.to = "data"}, {.to = "app.tar"}};
+  EXPECT_EQ(refusal(wanted), "");
+  EXPECT_EQ(image_input(wanted), 1U);
+  const auto refused = [&](auto change) {
+    protocol::AllocationConfig changed = wanted;
+    change(changed);
+    return refusal(changed).starts_with("execution.params.image_archive: ");
+  };
+  EXPECT_TRUE(refused([](auto& c) { c.execution.params["image"] = "nginx"; }));
+  EXPECT_TRUE(refused([](auto& c) { c.inputs[1].folder = true; }));
+  EXPECT_TRUE(refused([](auto& c) { c.inputs.pop_back(); }));
+  EXPECT_TRUE(refused([](auto& c) { c.execution.params["image_archive"] = 7; }));
+  EXPECT_TRUE(refused([](auto& c) {
+    c.executor = jobs::ExecutorType::sandbox;
+    c.execution.type = "sandbox";
+  }));
+}
+
 TEST(Admission, MembersThatOnlyOtherImplementationsHaveAreRefusedByName) {
   const auto check = [](std::string_view text) { return check_members(to_bytes(text)); };
   EXPECT_TRUE(check(""));

@@ -5,6 +5,7 @@
 #include "encoding/multibase.hpp"
 #include "protocol/serve.hpp"
 #include "provider/admission.hpp"
+#include "provider/inputs.hpp"
 
 namespace dms::provider {
 
@@ -119,6 +120,7 @@ Result<executor::Request> Allocation::execution_request() const {
   request.work_dir = parts_.folder / "work";
   request.engine.type = record_.config.execution.type;
   TRY(request.engine.params, engine_params(record_.config.execution));
+  if (const auto image = image_input(record_.config)) request.image_archive = input_file(parts_.folder, *image);
   request.limits.cpu_cores = record_.config.resources.cpu.cores.cores();
   request.limits.memory_bytes = record_.config.resources.ram.size.bytes;
   return request;

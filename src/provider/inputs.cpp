@@ -5,6 +5,7 @@
 #include "base/text.hpp"
 #include "protocol/serve.hpp"
 #include "protocol/transfer.hpp"
+#include "provider/admission.hpp"
 #include "transfer/announced.hpp"
 #include "transfer/archive.hpp"
 
@@ -57,14 +58,19 @@ Result<void> unpack_all(const AllocationRecord& record, const std::vector<Fetche
   if (failed) return fail(Errc::io, "making {}: {}", work.string(), failed.message());
   transfer::ArchiveLimits limits;
   limits.max_bytes = limit;
+  const std::optional<std::size_t> image = image_input(record.config);
   for (std::size_t i = 0; i < fetched.size(); ++i) {
+    if (i == image && fetched[i].folder)
+      return fail(Errc::invalid_argument, "the image is a folder; expected an archive, a file");
+    if (i == image) continue;
     const std::string& to = record.config.inputs[i].to;
     const Result<void> unpacked =
         transfer::unpack(fetched[i].file, fetched[i].folder, work, to, limits, transfer::Access::everyone);
     if (!unpacked) return fail(unpacked.error(), "the input \"{}\"", printable(to));
   }
   TRY_VOID(write_file(folder / "inputs/done", record.id));
-  for (const Fetched& one : fetched) std::filesystem::remove(one.file, failed);
+  for (std::size_t i = 0; i < fetched.size(); ++i)
+    if (i != image) std::filesystem::remove(fetched[i].file, failed);
   return {};
 }
 
@@ -75,6 +81,10 @@ Error failure(const Error& error, const std::string& to) {
 }
 
 }  // namespace
+
+std::filesystem::path input_file(const std::filesystem::path& folder, std::size_t index) {
+  return folder / "inputs" / std::to_string(index);
+}
 
 Task<Result<void>> bring_inputs(network::Network& network, actor::Actor& actor, AllocationRecord record,
                                 std::filesystem::path folder) {
@@ -93,7 +103,7 @@ Task<Result<void>> bring_inputs(network::Network& network, actor::Actor& actor, 
   std::vector<Fetched> fetched;
   for (std::size_t i = 0; i < record.config.inputs.size(); ++i) {
     const jobs::Input& input = record.config.inputs[i];
-    std::filesystem::path to = folder / "inputs" / std::to_string(i);
+    std::filesystem::path to = input_file(folder, i);
     Task<Result<Fetched>> fetching = fetch_input(network, actor, record, input, std::move(to), left);
     Result<Fetched> one = co_await std::move(fetching);
     if (!one) co_return std::unexpected(failure(one.error(), input.to));

@@ -8,6 +8,7 @@
 //     it.
 //  3. An input must have the digest and the size that the ensemble declares, or, of another allocation's results, those
 //     that the orchestrator names; together they are at most the disk of the allocation, where it reserves some.
+//  4. The archive of an image (image_input()) is not unpacked: it stays where it was fetched to, for the executor.
 //
 // Threads: the node's lane; workers write. Failure: an error names the input; Errc::cancelled if the start is given up.
 // Attacks: an archive of a stranger is unpacked: see transfer/archive.hpp. Its files can be read and written by every
@@ -22,6 +23,8 @@
 
 namespace dms::provider {
 
+/// Where an input is fetched to; of the archive of an image, where it stays.
+std::filesystem::path input_file(const std::filesystem::path& folder, std::size_t index);
 /// `folder` is the allocation's own. `actor` is the allocation's actor, which its orchestrator knows.
 Task<Result<void>> bring_inputs(network::Network& network, actor::Actor& actor, AllocationRecord record,
                                 std::filesystem::path folder);

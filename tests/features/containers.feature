@@ -83,3 +83,37 @@ Feature: Containers
     Then it succeeds
     And nothing is left at bob
     And no container of bob is left
+
+  Scenario: The image of a container is sent as an archive
+    Given alice has the file "ensemble.yaml"
+      """
+      version: V1
+      allocations:
+        boxed:
+          executor: docker
+          type: task
+          resources: {cpu: {cores: 0.1}, ram: {size: 64MiB}, disk: {size: 64MiB}}
+          execution: {type: docker, image_archive: app.tar, cmd: [/bin/sh, -c, "echo from $WHO; ls /work"]}
+          inputs: [{to: app.tar, file: app.tar}]
+      nodes:
+        place: {allocations: [boxed]}
+      """
+    When alice types
+      """
+      docker create --name model-of-$$ nunet-test:busybox >/dev/null
+      docker commit -c 'ENV WHO=the_archive' model-of-$$ sent-$$:1 >image
+      docker save sent-$$:1 -o app.tar
+      docker rm model-of-$$ >/dev/null && docker image rm sent-$$:1 >/dev/null
+      ! docker image inspect $(cat image)
+      nunet deploy -f ensemble.yaml --wait >id
+      nunet deployment logs $(head -n 1 id) boxed >output
+      echo from the_archive | cmp - output
+      """
+    Then it succeeds
+    And nothing is left at bob
+    And no container of bob is left
+    When alice types
+      """
+      ! docker image inspect $(cat image)
+      """
+    Then it succeeds

@@ -38,8 +38,12 @@ Result<void> Docker::check(const Request& request) const {
   const EngineParams& params = request.engine.params;
   if (request.engine.type != "docker")
     return fail(Errc::invalid_argument, "execution type '{}': this executor runs 'docker'", request.engine.type);
-  TRY_VOID(check_image_name(params.image));
-  TRY_VOID(check_registry(params.image, options_.registries));
+  if (request.image_archive.empty()) {
+    TRY_VOID(check_image_name(params.image));
+    TRY_VOID(check_registry(params.image, options_.registries));
+  } else if (!params.image.empty()) {
+    return fail(Errc::invalid_argument, "image: it comes as an archive, and is not named");
+  }
   if (params.privileged && !options_.allow_privileged)
     return fail(Errc::permission_denied, "privileged: this provider does not run privileged containers");
   // The name of a container; the rule for execution ids is the engine's rule for names.
@@ -88,12 +92,12 @@ Task<Result<void>> Docker::begin(RunPtr run) {
   auto making = [request = &run->request] { return make_folders(*request); };
   CO_TRY_VOID(co_await offload(making));
   CO_TRY(DockerLog log, DockerLog::open(run->request.results_dir, run->request.log_limit, LogFile::Begin::fresh));
-  CO_TRY_VOID(co_await ensure_image(tagged_image(run->request.engine.params.image)));
-  const std::string create = "/containers/create?name=" + url_encode(run->name);
-  std::string body = docker_create_body(run->request, options_);
-  CO_TRY(const json::Value created, co_await api_.call("POST", create, std::move(body)));
-  run->container = json_text(created, {"Id"});
-  if (!is_container_id(run->container)) co_return fail(Errc::io, "Docker engine: a container without an id");
+  if (run->request.image_archive.empty()) {
+    CO_TRY_VOID(co_await ensure_image(tagged_image(run->request.engine.params.image)));
+    CO_TRY_VOID(co_await create_container(run));
+  } else {
+    CO_TRY_VOID(co_await create_from_archive(run));
+  }
   // In force from the start on: no daemon may be left to set it.
   if (run->request.deadline && has_deadlines()) CO_TRY_VOID(co_await watch_deadline(run, *run->request.deadline));
   const std::string begin_path = "/containers/" + run->name + "/start";
@@ -103,44 +107,20 @@ Task<Result<void>> Docker::begin(RunPtr run) {
   co_return Result<void>();
 }
 
-namespace {
-
-/// Removes the complete lines from the front of `pending`. A pull reports progress and errors as one JSON object a
-/// line.
-Result<void> read_pull_lines(std::string& pending, const std::string& image) {
-  for (auto end = pending.find('\n'); end != std::string::npos; end = pending.find('\n')) {
-    const std::string line = pending.substr(0, end);
-    pending.erase(0, end + 1);
-    const Result<json::Value> parsed = json::parse(line);
-    if (!parsed) continue;
-    if (const std::string error = json_text(*parsed, {"error"}); !error.empty())
-      return fail(Errc::not_found, "pull image '{}': {}", image, error.substr(0, 500));
-    log::debug("executor", "pull {}: {}", image, json_text(*parsed, {"status"}));
-  }
-  if (pending.size() > 64 * 1024)
-    return fail(Errc::limit_exceeded, "pull image '{}': a progress line without end", image);
-  return {};
+/// What came with the work cannot be removed before a container uses it.
+Task<Result<void>> Docker::create_from_archive(RunPtr run) {
+  const Mutex::Lock lock = co_await loading_.lock();
+  CO_TRY_VOID(co_await load_image(run));
+  co_return co_await create_container(run);
 }
 
-}  // namespace
-
-Task<Result<void>> Docker::ensure_image(std::string image) {
-  const std::string path = "/images/" + image + "/json";
-  Result<json::Value> there = co_await api_.call("GET", path);
-  if (there) co_return Result<void>();
-  if (!there.error().is(Errc::not_found)) co_return std::unexpected(there.error());
-  log::info("executor", "pulling image {}", image);
-  const std::string pull = "/images/create?fromImage=" + url_encode(image);
-  CO_TRY(DockerApi::Stream progress, co_await api_.stream("POST", pull));
-  std::string pending;
-  Bytes chunk(16 * 1024);
-  for (;;) {
-    CO_TRY(const std::size_t got, co_await progress.body->read_some(chunk));
-    pending.append(as_text(BytesView(chunk).first(got)));
-    if (got == 0) pending += '\n';
-    CO_TRY_VOID(read_pull_lines(pending, image));
-    if (got == 0) co_return Result<void>();
-  }
+Task<Result<void>> Docker::create_container(RunPtr run) {
+  const std::string create = "/containers/create?name=" + url_encode(run->name);
+  std::string body = docker_create_body(run->request, options_, run->image);
+  CO_TRY(const json::Value created, co_await api_.call("POST", create, std::move(body)));
+  run->container = json_text(created, {"Id"});
+  if (!is_container_id(run->container)) co_return fail(Errc::io, "Docker engine: a container without an id");
+  co_return Result<void>();
 }
 
 Task<Result<void>> Docker::delete_container(std::string name) {
@@ -158,6 +138,7 @@ Task<void> Docker::discard(RunPtr run) {
   if (!watcher) log::error("executor", "the watcher of {}: {}", run->name, watcher.error().to_string());
   run->over = true;
   runs_.erase(run->request.execution_id);
+  co_await release_image_logged(run->image);
   run->changed.notify_all();
 }
 
@@ -224,6 +205,7 @@ Task<Result<void>> Docker::remove(ExecutionId id) {
   CO_TRY_VOID(co_await delete_container(run->name));
   CO_TRY_VOID(co_await until_over(run));
   runs_.erase(id);
+  co_await release_image_logged(run->image);
   co_return Result<void>();
 }
 

@@ -5,7 +5,9 @@
 //     nunet-executionID=<id>_<job>_<execution>, which is also its name. The id belongs to the daemon and stays the same
 //     over restarts, so recover() finds what an earlier process left. The engine keeps containers while no daemon runs;
 //     close() leaves them running. recover() takes up the known ones that run or have ended, and removes all others.
-//  2. Only images of the provider's registries run (image_name.hpp). A missing image is pulled; a present one is used.
+//  2. Only images of the provider's registries run (image_name.hpp). A missing image is pulled; a present one is used. Or
+//     the image comes with the work, as an archive: it is loaded without a name, so it replaces none (image_archive.hpp), and
+//     removed with the last container that uses it, unless somebody has named it.
 //  3. Limits: NanoCPUs, memory without swap beyond it, number of processes. The engine enforces them.
 //  4. No new privileges, no raw sockets, no device nodes, no file capabilities; no network unless Request::network.
 //     `privileged` is refused unless the provider has opted in.
@@ -37,6 +39,7 @@
 #include "executor/docker/image_name.hpp"
 #include "executor/executor_base.hpp"
 #include "executor/helper.hpp"
+#include "runtime/mutex.hpp"
 #include "runtime/nursery.hpp"
 
 namespace dms::executor {
@@ -87,7 +90,15 @@ class Docker final : public ExecutorBase {
 
   Result<void> check(const Request& request) const;
   Task<Result<void>> begin(RunPtr run);
+  Task<Result<void>> create_from_archive(RunPtr run);
+  Task<Result<void>> create_container(RunPtr run);
   Task<Result<void>> ensure_image(std::string image);
+  [[nodiscard]] std::filesystem::path image_marker(const std::string& id) const;
+  Task<Result<void>> load_image(RunPtr run);
+  Task<Result<void>> send_image(std::filesystem::path file, std::string& said);
+  Task<Result<void>> release_image(std::string id);
+  Task<void> release_image_logged(std::string id);
+  Task<void> release_images();
   Task<void> supervise(RunPtr run);
   void begin_supervision(const RunPtr& run, DockerLog log);
   Task<void> follow(RunPtr run, DockerLog log);
@@ -117,13 +128,15 @@ class Docker final : public ExecutorBase {
   DockerApi api_;
   bool closing_ = false;
   bool awaits_engine_ = false;  // recover() has not reached it
+  Mutex loading_;               // held while an image that may be removed has no container yet
   Nursery nursery_;
 };
 
 /// What reaches a URL or a file name.
 bool is_container_id(std::string_view text);
 /// The body of the engine's "create container": pure, so that a test can read it.
-std::string docker_create_body(const Request& request, const DockerOptions& options);
+/// `image`: the id of one that came with the work; empty: the one that the request names.
+std::string docker_create_body(const Request& request, const DockerOptions& options, const std::string& image = {});
 std::string docker_container_name(const Request& request, const DockerOptions& options);
 
 }  // namespace dms::executor

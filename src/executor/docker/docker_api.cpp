@@ -1,5 +1,11 @@
 #include "executor/docker/docker_api.hpp"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "runtime/process.hpp"
+
 namespace dms::executor {
 
 Result<std::string> docker_socket(std::string_view docker_host) {
@@ -31,13 +37,23 @@ Error engine_error(int status, std::string_view what, std::string_view body) {
 }
 }  // namespace
 
-Task<Result<DockerApi::Stream>> DockerApi::stream(std::string method, std::string path, std::string body) {
+Task<Result<DockerApi::Stream>> DockerApi::connect() {
   Stream stream;
   Result<std::unique_ptr<ByteStream>> connection = co_await net_.connect_unix(socket_);
   if (!connection) co_return std::unexpected(no_engine(connection.error()));
   stream.connection = *std::move(connection);
+  co_return std::move(stream);
+}
+
+Task<Result<DockerApi::Stream>> DockerApi::stream(std::string method, std::string path, std::string body) {
+  CO_TRY(Stream stream, co_await connect());
+  HttpRequest request(std::move(method), std::move(path), std::move(body));
+  co_return co_await answer_to(std::move(stream), std::move(request));
+}
+
+Task<Result<DockerApi::Stream>> DockerApi::answer_to(Stream stream, HttpRequest request) {
+  const std::string what = fmt::format("{} {}", request.method, request.target);
   stream.client = std::make_unique<HttpClient>(*stream.connection, "docker");
-  HttpRequest request(method, path, std::move(body));
   request.headers.set("Connection", "close");
   Result<std::unique_ptr<HttpBody>> answer = co_await stream.client->open(std::move(request));
   if (!answer && (answer.error().is(Errc::closed) || answer.error().is(Errc::io)))
@@ -47,9 +63,62 @@ Task<Result<DockerApi::Stream>> DockerApi::stream(std::string method, std::strin
   // 304: already in the requested state.
   if (stream.body->status / 100 != 2 && stream.body->status != 304) {
     CO_TRY(const std::string words, co_await stream.body->read_all(64 * 1024));
-    co_return std::unexpected(engine_error(stream.body->status, fmt::format("{} {}", method, path), words));
+    co_return std::unexpected(engine_error(stream.body->status, what, words));
   }
   co_return std::move(stream);
+}
+
+namespace {
+
+/// The connection after a request that was sent already.
+class Sent final : public ByteStream {
+ public:
+  explicit Sent(std::unique_ptr<ByteStream> from) : from_(std::move(from)) {}
+  Task<Result<std::size_t>> read_some(MutableBytes into) override { return from_->read_some(into); }
+  Task<Result<void>> write(BytesView) override { co_return Result<void>(); }
+  Task<Result<void>> close_write() override { co_return Result<void>(); }
+  void abort() override { from_->abort(); }
+
+ private:
+  std::unique_ptr<ByteStream> from_;
+};
+
+Task<Result<void>> send_file(ByteStream& to, Fd file, std::uint64_t size, std::string path) {
+  const std::string head = fmt::format(
+      "POST {} HTTP/1.1\r\nHost: docker\r\nConnection: close\r\nContent-Type: application/x-tar\r\nContent-Length: "
+      "{}\r\n\r\n",
+      path, size);
+  CO_TRY_VOID(co_await to.write(as_bytes(head)));
+  Bytes block(1024 * 1024);
+  for (std::uint64_t sent = 0; sent < size;) {
+    auto reading = [&] { return ::pread(file.get(), block.data(), block.size(), static_cast<off_t>(sent)); };
+    const ssize_t got = co_await offload(reading);
+    if (got <= 0)
+      co_return fail(Errc::io, "read the file that is sent: {}", got < 0 ? std::strerror(errno) : "it ends");
+    const BytesView part = BytesView(block).first(static_cast<std::size_t>(got));
+    CO_TRY_VOID(co_await to.write(part));
+    sent += static_cast<std::uint64_t>(got);
+  }
+  co_return Result<void>();
+}
+
+}  // namespace
+
+Task<Result<DockerApi::Stream>> DockerApi::upload(std::string path, std::filesystem::path file) {
+  Fd fd(::open(file.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+  struct stat info {};
+  if (!fd || ::fstat(fd.get(), &info) != 0)
+    co_return fail(Errc::io, "open {}: {}", file.string(), std::strerror(errno));
+  const auto size = static_cast<std::uint64_t>(info.st_size);
+  CO_TRY(Stream stream, co_await connect());
+  // An engine that refuses it need not read it to the end: its answer says why.
+  const Result<void> sent = co_await send_file(*stream.connection, std::move(fd), size, path);
+  if (!sent && sent.error().is(Errc::cancelled)) co_return std::unexpected(sent.error());
+  stream.connection = std::make_unique<Sent>(std::move(stream.connection));
+  HttpRequest request("POST", std::move(path));
+  Result<Stream> answer = co_await answer_to(std::move(stream), std::move(request));
+  if (!answer && !sent) co_return std::unexpected(sent.error());
+  co_return std::move(answer);
 }
 
 Task<Result<json::Value>> DockerApi::call_unbounded(std::string method, std::string path, std::string body) {

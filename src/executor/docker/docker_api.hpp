@@ -6,6 +6,7 @@
 // Docker Engine API; paths are unversioned, which every engine since 1.12 answers.
 #pragma once
 
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
@@ -42,9 +43,14 @@ class DockerApi {
   };
   Task<Result<Stream>> stream(std::string method, std::string path, std::string body = "");
 
+  /// The response to a tar file that is sent.
+  Task<Result<Stream>> upload(std::string path, std::filesystem::path file);
+
   [[nodiscard]] const std::string& socket() const { return socket_; }
 
  private:
+  Task<Result<Stream>> connect();
+  Task<Result<Stream>> answer_to(Stream stream, HttpRequest request);
   Task<Result<json::Value>> call_unbounded(std::string method, std::string path, std::string body);
   [[nodiscard]] Error no_engine(const Error& cause) const;
   Net& net_;

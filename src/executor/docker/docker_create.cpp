@@ -57,11 +57,11 @@ std::string docker_container_name(const Request& request, const DockerOptions& o
   return fmt::format("{}_{}_{}", options.id, request.job_id, request.execution_id.value);
 }
 
-std::string docker_create_body(const Request& request, const DockerOptions& options) {
+std::string docker_create_body(const Request& request, const DockerOptions& options, const std::string& image) {
   const EngineParams& params = request.engine.params;
   json::Writer w;
   w.begin_object();
-  w.key("Image").string(tagged_image(params.image));
+  w.key("Image").string(image.empty() ? tagged_image(params.image) : "sha256:" + image);
   member(w, "Entrypoint", params.entrypoint);
   member(w, "Cmd", params.cmd);
   member(w, "Env", params.environment);

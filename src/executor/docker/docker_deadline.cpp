@@ -34,7 +34,7 @@ std::vector<std::string> list_folders(const fs::path& state_dir) {
   std::vector<std::string> names;
   std::error_code ec;
   for (fs::directory_iterator it(state_dir, ec), end; !ec && it != end; it.increment(ec))
-    names.push_back(it->path().filename());
+    if (std::string name = it->path().filename(); is_container_id(name)) names.push_back(std::move(name));
   return names;
 }
 

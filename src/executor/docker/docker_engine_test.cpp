@@ -370,6 +370,94 @@ TEST_P(DockerEngineTest, AWatcherEndsWithItsContainer) {
   EXPECT_TRUE(watchers().empty());
 }
 
+class DockerArchiveTest : public DockerEngineTest {
+ protected:
+  void SetUp() override {
+    DockerEngineTest::SetUp();
+    make_archive();
+  }
+  void TearDown() override {
+    (void)call("DELETE", "/images/stranger:1");
+    DockerEngineTest::TearDown();
+  }
+  Result<json::Value> call(std::string method, std::string path, std::string body = "") {
+    DockerApi api(runtime_.runtime().net, *docker_socket(::getenv("DOCKER_HOST")));
+    return runtime_.run(api.call(std::move(method), std::move(path), std::move(body)));
+  }
+  std::string image_of(const std::string& name) {
+    const auto details = call("GET", "/images/" + name + "/json");
+    return details ? json_text(*details, {"Id"}) : std::string();
+  }
+  /// An image that the engine has not, named stranger:1, as `docker save` writes it. That name is then another image's.
+  void make_archive() {
+    ASSERT_TRUE(call("POST", "/containers/create?name=model", R"({"Image":"nunet-test:busybox","Cmd":["true"]})"));
+    ASSERT_TRUE(call("POST", "/commit?container=model&repo=stranger&tag=1&changes=ENV%20WHO%3Dstranger"));
+    ASSERT_TRUE(call("DELETE", "/containers/model"));
+    id_ = image_of("stranger:1");
+    DockerApi api(runtime_.runtime().net, *docker_socket(::getenv("DOCKER_HOST")));
+    auto saved = runtime_.run(api.stream("GET", "/images/stranger:1/get"));
+    ASSERT_TRUE(saved) << saved.error().to_string();
+    const auto bytes = runtime_.run(saved->body->read_all(64 << 20));
+    ASSERT_TRUE(bytes);
+    std::ofstream(dir_ / "image.tar", std::ios::binary) << *bytes;
+    ASSERT_TRUE(call("DELETE", "/images/stranger:1"));
+    ASSERT_EQ(image_of(id_), "") << "the engine has it still";
+    ASSERT_TRUE(call("POST", "/images/nunet-test:busybox/tag?repo=stranger&tag=1"));
+  }
+  Request archived(std::string script, std::string id = "e1") {
+    Request r = request(std::move(script), std::move(id));
+    r.engine.params.image.clear();
+    r.image_archive = dir_ / "image.tar";
+    return r;
+  }
+  std::string id_;
+};
+
+TEST_P(DockerArchiveTest, AnImageComesWithTheWorkAndGoesWithIt) {
+  for (const char* id : {"e1", "e2"}) {
+    const ExecutionResult result = run(archived("echo $WHO", id));
+    EXPECT_EQ(result.out, "stranger\n") << result.error_msg;
+    EXPECT_EQ(image_of(id_), id_);
+    EXPECT_EQ(image_of("stranger:1"), image_of("nunet-test:busybox")) << "no name is taken from anybody";
+  }
+  EXPECT_FALSE(fs::exists(dir_ / "image.tar.load"));
+  ASSERT_TRUE(runtime_.run(docker_->remove(ExecutionId("e1"))));
+  EXPECT_EQ(image_of(id_), id_) << "the other container uses it";
+  ASSERT_TRUE(runtime_.run(docker_->remove(ExecutionId("e2"))));
+  EXPECT_EQ(image_of(id_), "");
+}
+
+TEST_P(DockerArchiveTest, AnImageThatSomebodyHasNamedStays) {
+  EXPECT_EQ(run(archived("echo $WHO")).out, "stranger\n");
+  ASSERT_TRUE(call("POST", "/images/" + id_ + "/tag?repo=kept&tag=1"));
+  ASSERT_TRUE(runtime_.run(docker_->remove(ExecutionId("e1"))));
+  EXPECT_EQ(image_of("kept:1"), id_);
+  EXPECT_TRUE(call("DELETE", "/images/kept:1"));
+}
+
+TEST_P(DockerArchiveTest, TheNextDaemonRemovesAnImageOrTakesItUp) {
+  const Request r = archived("echo $WHO; sleep 1000");
+  ASSERT_TRUE(start(r));
+  until_output("stranger");
+  restart();
+  ASSERT_EQ(runtime_.run(docker_->recover({r}))->size(), 1u);
+  EXPECT_EQ(image_of(id_), id_);
+  restart();
+  ASSERT_TRUE(runtime_.run(docker_->recover({})));
+  EXPECT_EQ(image_of(id_), "");
+}
+
+TEST_P(DockerArchiveTest, ADamagedOneIsReportedAndLeavesNothing) {
+  fs::resize_file(dir_ / "image.tar", fs::file_size(dir_ / "image.tar") / 2);
+  const auto started = start(archived("echo $WHO"));
+  ASSERT_FALSE(started);
+  EXPECT_THAT(started.error().to_string(), HasSubstr("the archive of the image"));
+  EXPECT_EQ(image_of(id_), "");
+  Request both = archived("true");
+  both.engine.params.image = "nunet-test:busybox";
+  EXPECT_FALSE(start(std::move(both)));
+}
+
 TEST_P(DockerEngineTest, ARestartOfTheEngineLosesNothing) {
   Request r = request("trap 'echo bye; exit 5' TERM; i=0; while :; do i=$((i+1)); echo line $i; sleep 0.05; done");
   r.deadline = now() + 1h;
@@ -406,13 +494,15 @@ std::vector<const char*> engines() {
 }
 GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(DockerEngineTest);
 INSTANTIATE_TEST_SUITE_P(One, DockerEngineTest, ::testing::ValuesIn(engines()));
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(DockerArchiveTest);
+INSTANTIATE_TEST_SUITE_P(One, DockerArchiveTest, ::testing::ValuesIn(engines()));
 
 TEST(DockerWithEngine, TheTestsPass) {
   RealRuntime runtime;
   RealProcesses processes(runtime.runtime().lane);
   ProcessSpec spec;
   const std::string self = fs::read_symlink("/proc/self/exe");
-  spec.argv = {DMS_SOURCE_DIR "/tests/docker/with-dockerd.sh", self, "--gtest_filter=One/DockerEngineTest.*"};
+  spec.argv = {DMS_SOURCE_DIR "/tests/docker/with-dockerd.sh", self, "--gtest_filter=One/*"};
   spec.env = {"PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "HOME=/tmp"};
   auto run = runtime.run(run_process(processes, std::move(spec), 1 << 20));
   ASSERT_TRUE(run) << run.error().to_string();

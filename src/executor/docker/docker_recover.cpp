@@ -9,6 +9,12 @@ namespace fs = std::filesystem;
 
 namespace {
 constexpr Duration kListTime = 10s;
+
+std::string image_id(const std::string& text) {
+  constexpr std::string_view kPrefix = "sha256:";
+  return text.starts_with(kPrefix) && is_container_id(text.substr(kPrefix.size())) ? text.substr(kPrefix.size())
+                                                                                   : std::string();
+}
 }  // namespace
 
 Task<Result<std::vector<ExecutionId>>> Docker::recover(std::vector<Request> known) {
@@ -51,6 +57,7 @@ Task<Result<std::vector<ExecutionId>>> Docker::recover(std::vector<Request> know
     }
   }
   co_await end_watchers_but(std::move(kept));
+  co_await release_images();
   for (auto& [run, log] : to_supervise) begin_supervision(run, std::move(log));
   co_return std::move(taken);
 }
@@ -71,6 +78,7 @@ Task<Result<DockerLog>> Docker::take_up(RunPtr run, std::string id) {
   CO_TRY(DockerLog log, co_await offload(opening));
   CO_TRY_VOID(add(run));
   run->container = id;
+  if (!run->request.image_archive.empty()) run->image = image_id(json_text(details, {"Image"}));
   run->state = status == "paused" ? State::paused : State::running;
   ++metrics_.recovered;
   log::info("executor", "container {} is taken up: {}", run->name, status);

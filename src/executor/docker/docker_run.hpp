@@ -9,6 +9,7 @@ namespace dms::executor {
 struct Docker::Run : Execution {
   std::string name;
   std::string container;  // its id
+  std::string image;      // the id of one that came with the work
   std::unique_ptr<Nursery> follower;
   bool interrupted = false;  // the engine has not answered meanwhile
   bool ended = false;        // the container has, and needs no watcher any more

@@ -51,7 +51,8 @@ constexpr std::string_view kSupervisorKeys[] = {"strategy", "allocations", "chil
 constexpr std::string_view kSubnetKeys[] = {"join"};
 constexpr std::string_view kContractKeys[] = {"did", "host", "provider", "requestor"};
 constexpr std::string_view kContainerKeys[] = {
-    "image", "entrypoint", "cmd", "environment", "working_directory", "restart_policy", "privileged", "user", "type"};
+    "image",          "image_archive", "entrypoint", "cmd", "environment", "working_directory",
+    "restart_policy", "privileged",    "user",       "type"};
 constexpr std::string_view kSandboxKeys[] = {"entrypoint", "cmd", "environment", "working_directory", "type"};
 constexpr std::string_view kFirecrackerKeys[] = {"kernel_image", "root_file_system", "kernel_args", "initrd",
                                                  "initrd_path",  "mmds_message",     "type"};

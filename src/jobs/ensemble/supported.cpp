@@ -49,8 +49,8 @@ void check_resources(const Check& at, const capability::Resources& resources) {
 
 void check_execution(const Check& at, const Allocation& allocation) {
   constexpr std::string_view kSandbox[] = {"entrypoint", "cmd", "environment", "working_directory"};
-  constexpr std::string_view kDocker[] = {"image",      "entrypoint", "cmd", "environment", "working_directory",
-                                          "privileged", "user"};
+  constexpr std::string_view kDocker[] = {"image",       "image_archive",     "entrypoint", "cmd",
+                                          "environment", "working_directory", "privileged", "user"};
   const std::span<const std::string_view> known =
       allocation.executor == ExecutorType::sandbox ? std::span<const std::string_view>(kSandbox) : kDocker;
   for (const auto& param : allocation.execution.params) {

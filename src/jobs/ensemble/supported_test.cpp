@@ -137,8 +137,9 @@ TEST(Supported, TheReadmeSaysOfEveryFieldWhatActsOnIt) {
   std::ifstream in(DMS_SOURCE_DIR "/src/jobs/README.md");
   std::ostringstream readme;
   readme << in.rdbuf();
-  std::vector<std::string_view> names = {
-      "type", "image", "entrypoint", "cmd", "environment", "working_directory", "user", "privileged", "restart_policy"};
+  std::vector<std::string_view> names = {"type",       "image",         "image_archive",     "entrypoint",
+                                         "cmd",        "environment",   "working_directory", "user",
+                                         "privileged", "restart_policy"};
   add_names<EnsembleV1>(names);
   add_names<Allocation>(names);
   add_names<Node>(names);

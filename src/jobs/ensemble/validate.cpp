@@ -88,9 +88,9 @@ Result<void> check_param_kind(const std::string& at, std::string_view name, cons
   if (name == "privileged")
     return value.is_bool() ? Result<void>()
                            : wrong("{}: {}", at, json::wrong_kind("true or false", value).error().message());
-  constexpr std::string_view kTexts[] = {"image",        "working_directory", "user",        "restart_policy",
-                                         "kernel_image", "root_file_system",  "kernel_args", "initrd",
-                                         "initrd_path"};
+  constexpr std::string_view kTexts[] = {"image",          "image_archive", "working_directory", "user",
+                                         "restart_policy", "kernel_image",  "root_file_system",  "kernel_args",
+                                         "initrd",         "initrd_path"};
   if (std::find(std::begin(kTexts), std::end(kTexts), name) == std::end(kTexts)) return {};
   const auto* text = value.if_string();
   if (text == nullptr) return wrong("{}: {}", at, json::wrong_kind("a string", value).error().message());
@@ -100,6 +100,25 @@ Result<void> check_param_kind(const std::string& at, std::string_view name, cons
   if (name == "restart_policy" && *text != "no" && *text != "on-failure" && *text != "always" &&
       *text != "unless-stopped")
     return wrong("{}: expected no, on-failure, always or unless-stopped", at);
+  return {};
+}
+
+/// Named, or an input.
+Result<void> check_image(const std::string& at, const Allocation& allocation) {
+  const auto given = [&](std::string_view name) {
+    const json::Value* value = allocation.execution.params.if_contains(name);
+    return value == nullptr || value->is_null() ? nullptr : value;
+  };
+  const json::Value* archive = given("image_archive");
+  const bool named = given("image") != nullptr;
+  if (!named && archive == nullptr) return wrong("{}.image: docker cannot run without it", at);
+  if (named && archive != nullptr) return wrong("{}.image_archive: it excludes image", at);
+  if (named) return {};
+  const std::string_view name(*archive->if_string());
+  const auto input = std::ranges::find(allocation.inputs, name, &Input::to);
+  if (input == allocation.inputs.end() || input->folder)
+    return wrong("{}.image_archive: \"{}\" is no input; write `inputs: [{{to: {}, file: <archive>}}]`", at,
+                 name.substr(0, 128), name.substr(0, 128));
   return {};
 }
 
@@ -118,7 +137,7 @@ Result<void> check_execution(const std::string& at, const Allocation& allocation
     return {};
   };
   switch (allocation.executor) {
-    case ExecutorType::docker:
+    case ExecutorType::docker: return check_image(at, allocation);
     case ExecutorType::containerd: return needs("image");
     case ExecutorType::sandbox: return execution.params.contains("entrypoint") ? Result<void>() : needs("cmd");
     case ExecutorType::firecracker: TRY_VOID(needs("kernel_image")); return needs("root_file_system");
