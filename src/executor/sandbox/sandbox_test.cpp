@@ -191,6 +191,8 @@ TEST_F(SandboxTest, MemoryLimitEndsTheWork) {
 }
 
 TEST_F(SandboxTest, TheEndOfARunSaysWhatItHasUsed) {
+  if (!groups())
+    GTEST_SKIP() << "skipped: no control groups are writable; without, only bubblewrap's own time is known";
   const ExecutionResult result = run(request("i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done"));
   EXPECT_EQ(result.exit_code, 0);
   EXPECT_GT(result.cpu_seconds, 0.01);
