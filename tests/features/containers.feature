@@ -100,7 +100,7 @@ Feature: Containers
       """
     When alice types
       """
-      docker create --name model-of-$$ nunet-test:busybox >/dev/null
+      docker create --name model-of-$$ nunet-test:busybox true >/dev/null
       docker commit -c 'ENV WHO=the_archive' model-of-$$ sent-$$:1 >image
       docker save sent-$$:1 -o app.tar
       docker rm model-of-$$ >/dev/null && docker image rm sent-$$:1 >/dev/null
