@@ -62,7 +62,7 @@ class Ensemble:
     def status(self):
         return self.deployer.deployment(self.id)
 
-    def wait(self, *states, timeout=75):
+    def wait(self, *states, timeout=115):
         return self.deployer.wait_deployment(self.id, states, timeout)
 
     def processes(self, name):
