@@ -1,24 +1,12 @@
 #include "executor/probe.hpp"
 
 #include "executor/sandbox/enter.hpp"
+#include "executor/sent_stream.hpp"
 #include "http/http.hpp"
 
 namespace dms::executor {
 
 namespace {
-
-/// What the helper copies. It has sent the request itself.
-class Copied final : public ByteStream {
- public:
-  explicit Copied(std::unique_ptr<ByteStream> from) : from_(std::move(from)) {}
-  Task<Result<std::size_t>> read_some(MutableBytes into) override { return from_->read_some(into); }
-  Task<Result<void>> write(BytesView) override { co_return Result<void>(); }
-  Task<Result<void>> close_write() override { co_return Result<void>(); }
-  void abort() override { from_->abort(); }
-
- private:
-  std::unique_ptr<ByteStream> from_;
-};
 
 Task<std::string> first_bytes(ByteStream& from, std::size_t limit) {
   Bytes chunk(limit);
@@ -70,7 +58,7 @@ Task<Result<ProbeResult>> probe_inside(ProcessLauncher& processes, std::vector<s
   spec.err = ProcessOutput::pipe();
   spec.keep_fds = {inside.get()};
   CO_TRY(const std::unique_ptr<Process> process, processes.spawn(std::move(spec)));  // ends with this
-  Copied out(process->take_out());
+  SentStream out(process->take_out());                                               // the helper has sent the request
   const std::unique_ptr<ByteStream> err = process->take_err();
   ProbeResult result;
   const std::string sign = co_await first_bytes(out, 1);

@@ -2,14 +2,14 @@
 #include <cstdlib>
 
 #include "base/file.hpp"
+#include "base/fuzz_folder.hpp"
 #include "base/remove_tree.hpp"
 #include "transfer/archive.hpp"
-#include "transfer/fuzz_folder.hpp"
 
 namespace {
 
 const std::filesystem::path& folder() {
-  static const dms::transfer::FuzzFolder made("archive-fuzz");
+  static const dms::FuzzFolder made("archive-fuzz");
   return made.path;
 }
 

@@ -2,16 +2,16 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "base/fuzz_folder.hpp"
 #include "simulation/scripted_stream.hpp"
 #include "simulation/sim_world.hpp"
 #include "transfer/fetch.hpp"
-#include "transfer/fuzz_folder.hpp"
 #include "transfer/wire.hpp"
 
 namespace {
 
 const std::filesystem::path& folder() {
-  static const dms::transfer::FuzzFolder made("transfer-fuzz");
+  static const dms::FuzzFolder made("transfer-fuzz");
   return made.path;
 }
 

@@ -1,6 +1,6 @@
 // Which files of this machine an ensemble may name: in placeholders, as scripts and keys, as inputs.
 //
-// Model: they are sent to a provider, and an ensemble may come from somebody else. So a file has to be in the folder of
+// Model: they are sent to a provider, and the ensemble may be of another author. So a file has to be in the folder of
 // the ensemble or below it, also where links lead. A user who trusts the ensemble allows every file (`--any-file`).
 // Relative names count from the folder. See docs/decisions/0501-placeholders.md.
 #pragma once

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "executor/sent_stream.hpp"
 #include "runtime/process.hpp"
 
 namespace dms::executor {
@@ -70,19 +71,6 @@ Task<Result<DockerApi::Stream>> DockerApi::answer_to(Stream stream, HttpRequest 
 
 namespace {
 
-/// The connection after a request that was sent already.
-class Sent final : public ByteStream {
- public:
-  explicit Sent(std::unique_ptr<ByteStream> from) : from_(std::move(from)) {}
-  Task<Result<std::size_t>> read_some(MutableBytes into) override { return from_->read_some(into); }
-  Task<Result<void>> write(BytesView) override { co_return Result<void>(); }
-  Task<Result<void>> close_write() override { co_return Result<void>(); }
-  void abort() override { from_->abort(); }
-
- private:
-  std::unique_ptr<ByteStream> from_;
-};
-
 Task<Result<void>> send_file(ByteStream& to, Fd file, std::uint64_t size, std::string path) {
   const std::string head = fmt::format(
       "POST {} HTTP/1.1\r\nHost: docker\r\nConnection: close\r\nContent-Type: application/x-tar\r\nContent-Length: "
@@ -114,7 +102,7 @@ Task<Result<DockerApi::Stream>> DockerApi::upload(std::string path, std::filesys
   // An engine that refuses it need not read it to the end: its answer says why.
   const Result<void> sent = co_await send_file(*stream.connection, std::move(fd), size, path);
   if (!sent && sent.error().is(Errc::cancelled)) co_return std::unexpected(sent.error());
-  stream.connection = std::make_unique<Sent>(std::move(stream.connection));
+  stream.connection = std::make_unique<SentStream>(std::move(stream.connection));
   HttpRequest request("POST", std::move(path));
   Result<Stream> answer = co_await answer_to(std::move(stream), std::move(request));
   if (!answer && !sent) co_return std::unexpected(sent.error());

@@ -128,7 +128,7 @@ Task<Result<void>> Docker::send_image(fs::path file, std::string& said) {
   co_return co_await read_progress(*answer.body, "load the archive of the image", &said);
 }
 
-/// Removes an image that came with the work, unless somebody uses or has named it.
+/// Removes an image that came with the work, unless a container uses it or it has got a tag.
 Task<Result<void>> Docker::release_image(std::string id) {
   if (id.empty()) co_return Result<void>();
   const Mutex::Lock lock = co_await loading_.lock();

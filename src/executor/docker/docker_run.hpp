@@ -13,7 +13,7 @@ struct Docker::Run : Execution {
   std::unique_ptr<Nursery> follower;
   bool interrupted = false;  // the engine has not answered meanwhile
   bool ended = false;        // the container has, and needs no watcher any more
-  Mutex watching;            // held while its watcher is told, started or ended
+  Mutex watching;            // held while its watcher gets a deadline, is started or ended
 };
 
 }  // namespace dms::executor

@@ -107,7 +107,7 @@ class Entries {
     return made;
   }
 
-  /// The entry that has the content: a link stands for what it names.
+  /// The entry that has the content: of a link, its target.
   [[nodiscard]] Result<std::string> find(const std::string& given) const {
     std::string name = inner_name(given);
     for (int i = 0; i < kMaxLinks; ++i) {

@@ -13,7 +13,7 @@
 // too large; io for the disk. After a failure no file is left.
 //
 // Attacks by an archive of a stranger: tags that replace images of others (2); links and names that leave the archive (nothing
-// is unpacked; a link stands for the entry of the archive that it names); entries without end (bounded); documents that
+// is unpacked; a link is replaced by its target, an entry of the archive); entries without end (bounded); documents that
 // are nested or large (bounded). A layer that unpacks to more than the disk has is the engine's to refuse, as when it is
 // pulled.
 #pragma once

@@ -1,38 +1,15 @@
 // Rewrites arbitrary bytes as the archive of an image. What comes out has no tag, and is rewritten to the same.
-#include <unistd.h>
-
 #include <cstdlib>
 #include <filesystem>
 
 #include "base/bytes.hpp"
 #include "base/file.hpp"
+#include "base/fuzz_folder.hpp"
 #include "executor/docker/image_archive.hpp"
-
-namespace {
-
-struct Folder {
-  Folder() {
-    std::error_code ignored;
-    const bool in_memory = std::filesystem::is_directory("/dev/shm", ignored);
-    std::string made =
-        (in_memory ? "/dev/shm" : std::filesystem::temp_directory_path().string()) + "/image-fuzz-XXXXXX";
-    if (::mkdtemp(made.data()) == nullptr) std::abort();
-    path = made;
-  }
-  Folder(const Folder&) = delete;
-  Folder& operator=(const Folder&) = delete;
-  ~Folder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path, ignored);
-  }
-  std::filesystem::path path;
-};
-
-}  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace dms;
-  static const Folder folder;
+  static const FuzzFolder folder("image-fuzz");
   const std::filesystem::path given = folder.path / "given";
   const std::filesystem::path made = folder.path / "made";
   const std::filesystem::path again = folder.path / "again";

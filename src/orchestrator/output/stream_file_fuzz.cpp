@@ -2,13 +2,13 @@
 #include <cstdlib>
 
 #include "base/file.hpp"
+#include "base/fuzz_folder.hpp"
 #include "orchestrator/output/stream_file.hpp"
-#include "transfer/fuzz_folder.hpp"
 
 namespace {
 
 const std::filesystem::path& folder() {
-  static const dms::transfer::FuzzFolder made("stream-file-fuzz");
+  static const dms::FuzzFolder made("stream-file-fuzz");
   return made.path;
 }
 

@@ -1,4 +1,4 @@
-// The folder that a fuzz target of this module writes to: in memory where the machine has /dev/shm, removed at exit.
+// The folder that a fuzz target writes to: in memory where the machine has /dev/shm, removed at exit.
 #pragma once
 
 #include <unistd.h>
@@ -7,7 +7,7 @@
 #include <filesystem>
 #include <string>
 
-namespace dms::transfer {
+namespace dms {
 
 struct FuzzFolder {
   explicit FuzzFolder(const std::string& name) {
@@ -28,4 +28,4 @@ struct FuzzFolder {
   std::filesystem::path path;
 };
 
-}  // namespace dms::transfer
+}  // namespace dms
