@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <stdexcept>
 #include <thread>
 
 namespace dms {
@@ -259,6 +260,20 @@ TEST(RealLane, EndlessPostsDelayNeitherTimersNorOtherThreads) {
     busy.stopped = true;
   }(lane, restless, offloaded));
   EXPECT_TRUE(offloaded);
+}
+
+TEST(RealLane, WhatOffloadedWorkThrowsReachesTheCaller) {
+  RealRuntime real;
+  std::string caught;
+  real.run([](std::string& text) -> Task<void> {
+    const auto throwing = []() -> int { throw std::runtime_error("no descriptor is left"); };
+    try {
+      (void)co_await offload(throwing);
+    } catch (const std::runtime_error& error) {
+      text = error.what();
+    }
+  }(caught));
+  EXPECT_EQ(caught, "no descriptor is left");
 }
 
 }  // namespace

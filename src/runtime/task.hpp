@@ -293,21 +293,30 @@ Task<Result<T>> with_timeout(Duration duration, Task<Result<T>> inner) {
   co_return co_await with_deadline(context.lane->now() + duration, std::move(inner));
 }
 
-/// Runs `work` on a worker thread and returns its result here. It cannot be cancelled once it has begun: what it
-/// refers to must stay valid until this returns.
+/// Runs `work` on a worker thread and returns its result here, or throws what it has thrown. It cannot be cancelled once
+/// it has begun: what it refers to must stay valid until this returns.
 template <class F>
 Task<std::invoke_result_t<F>> offload(F work) {
   using R = std::invoke_result_t<F>;
   TaskContext context = co_await this_task();
   std::optional<R> result;
+  std::exception_ptr thrown;
   bool done = false;
   Notify finished;
-  context.lane->offload([&] { result.emplace(work()); },
-                        [&] {
-                          done = true;
-                          finished.notify_all();
-                        });
+  context.lane->offload(
+      [&] {
+        try {
+          result.emplace(work());
+        } catch (...) {
+          thrown = std::current_exception();
+        }
+      },
+      [&] {
+        done = true;
+        finished.notify_all();
+      });
   while (!done) (void)co_await finished.wait_shielded();
+  if (thrown) std::rethrow_exception(thrown);
   co_return std::move(*result);
 }
 

@@ -1,6 +1,9 @@
 #include "executor/sandbox/sandbox.hpp"
 
+#include <dirent.h>
+#include <fcntl.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -8,6 +11,7 @@
 
 #include "base/file.hpp"
 #include "base/log.hpp"
+#include "base/text.hpp"
 #include "executor/log_file.hpp"
 #include "executor/sandbox/sandbox_arguments.hpp"
 #include "executor/sandbox/sandbox_run.hpp"
@@ -18,6 +22,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr Duration kPatience = 10s;  // until a shim that was told to end its work is ended itself
+constexpr int kMaxDepth = 128;       // of a work folder; each level takes a descriptor
 constexpr std::string_view kMemoryReason = "memory limit";
 
 /// FNV-1a: names the owner's control groups after its folder.
@@ -36,13 +41,37 @@ Result<void> make_folder(const fs::path& dir, fs::perms perms) {
   return {};
 }
 
-/// Changes the owner of a folder and its content to `uid`. Links are not followed.
-Result<void> change_owner(const fs::path& dir, std::uint32_t uid) {
-  if (::lchown(dir.c_str(), uid, uid) != 0)
-    return fail(Errc::io, "change the owner of {}: {}", dir.string(), std::strerror(errno));
-  std::error_code ec;
-  for (const auto& entry : fs::recursive_directory_iterator(dir, ec)) (void)::lchown(entry.path().c_str(), uid, uid);
-  return {};
+bool is_folder(int parent, const dirent& entry) {
+  if (entry.d_type != DT_UNKNOWN) return entry.d_type == DT_DIR;
+  struct stat info {};
+  return ::fstatat(parent, entry.d_name, &info, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(info.st_mode);
+}
+
+/// Changes the owner of a folder and its content to `uid`. An earlier run may have written it: each step is relative to
+/// an open folder, and links are not followed.
+Result<void> change_owner(int parent, const char* name, std::uint32_t uid, int depth = 0) {
+  const auto broken = [&] {
+    return fail(Errc::io, "change the owner of {}: {}", printable(name), std::strerror(errno));
+  };
+  if (depth > kMaxDepth) return fail(Errc::limit_exceeded, "the work folder is more than {} levels deep", kMaxDepth);
+  if (::fchownat(parent, name, uid, uid, AT_SYMLINK_NOFOLLOW) != 0) return broken();
+  const int fd = ::openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  if (fd < 0) return broken();
+  const std::unique_ptr<DIR, int (*)(DIR*)> folder(::fdopendir(fd), &::closedir);
+  if (!folder) {
+    ::close(fd);
+    return broken();
+  }
+  for (errno = 0; const dirent* entry = ::readdir(folder.get()); errno = 0) {
+    const std::string_view inner = entry->d_name;
+    if (inner == "." || inner == "..") continue;
+    if (is_folder(fd, *entry)) {
+      TRY_VOID(change_owner(fd, entry->d_name, uid, depth + 1));
+    } else {
+      (void)::fchownat(fd, entry->d_name, uid, uid, AT_SYMLINK_NOFOLLOW);
+    }
+  }
+  return errno == 0 ? Result<void>() : broken();
 }
 
 }  // namespace
@@ -120,7 +149,7 @@ Result<void> Sandbox::prepare(Run& run) {
   TRY_VOID(write_spec(run.dir, spec_of(run)));
   TRY_VOID(write_file(run.dir / kLockFile, ""));
   TRY_VOID(make_folder(run.work, fs::perms::owner_all));
-  if (root_) TRY_VOID(change_owner(run.work, run.uid));
+  if (root_) TRY_VOID(change_owner(AT_FDCWD, run.work.c_str(), run.uid));
   std::error_code ec;
   fs::create_directories(run.request.results_dir, ec);
   if (ec) return fail(Errc::io, "make results_dir {}: {}", run.request.results_dir.string(), ec.message());

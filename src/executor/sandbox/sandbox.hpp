@@ -35,7 +35,8 @@
 // network (none), seeing or signalling other processes (own namespace), continuing after the end (the namespace ends as
 // one), filling the disk by output (log limit) or memory by /tmp (bounded, and part of its memory limit), exhausting
 // the process table (pids limit), becoming root by a set-user-id program or a system call (no new privileges, filter),
-// leaving files that resist removal (quarantine). Not prevented: filling the disk below /work (a quota is planned), and
+// leaving files that resist removal (quarantine) or a folder of any depth for its next run (refused above 128 levels, by a
+// start that fails). Not prevented: filling the disk below /work (a quota is planned), and
 // using CPU up to its limit.
 #pragma once
 

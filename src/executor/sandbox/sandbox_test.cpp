@@ -27,6 +27,25 @@ TEST_F(SandboxTest, SuccessEnvironmentAndFolder) {
   EXPECT_EQ(fs::file_size(dir_ / "work/file"), 5u) << "the allocation's folder outlives the run";
 }
 
+TEST_F(SandboxTest, ADeepWorkFolderOfAnEarlierRunIsHandedOverOrRefused) {
+  if (::geteuid() != 0) GTEST_SKIP() << "skipped: owners are changed by root only";
+  const auto start_with = [&](int levels, const std::string& id) {
+    fs::path folder = dir_ / ("work-" + id);
+    for (int i = 0; i < levels; ++i) folder /= "d";
+    fs::create_directories(folder);
+    std::ofstream(folder / "file") << "left";
+    Request r = request("cat $(find . -type f)", id);
+    r.work_dir = dir_ / ("work-" + id);
+    return start(std::move(r));
+  };
+  const Result<void> shallow = start_with(100, "shallow");
+  ASSERT_TRUE(shallow) << shallow.error().to_string();
+  EXPECT_EQ(finish("shallow").out, "left");
+  const Result<void> deep = start_with(300, "deep");
+  ASSERT_FALSE(deep);
+  EXPECT_THAT(deep.error().to_string(), HasSubstr("levels deep"));
+}
+
 TEST_F(SandboxTest, ArgumentsAreNotReadByAShell) {
   Request r = request("");
   r.engine.params.entrypoint = {"printf"};
