@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <array>
 
+#include "base/text.hpp"
 #include "encoding/multibase.hpp"
+#include "jobs/ensemble/work_path.hpp"
 #include "provider/health.hpp"
 #include "transfer/archive.hpp"
 
@@ -53,6 +55,23 @@ Result<void> check_image_archive(const protocol::AllocationConfig& config) {
   return {};
 }
 
+/// Paths below the work folder, none inside another.
+Result<void> check_paths(std::string_view member, const std::vector<std::string>& paths) {
+  if (paths.size() > jobs::kMaxTransfers)
+    return fail(Errc::invalid_argument, "{}: at most {} paths, found {}", member, jobs::kMaxTransfers, paths.size());
+  for (std::size_t i = 0; i < paths.size(); ++i) {
+    if (const auto parts = transfer::path_below(paths[i]); !parts)
+      return fail(Errc::invalid_argument, "{}: {}", member, parts.error().to_string());
+    if (!jobs::is_work_path(paths[i]))
+      return fail(Errc::invalid_argument, "{}: \"{}\" has an empty part or is too long", member, printable(paths[i]));
+    for (std::size_t j = 0; j < i; ++j)
+      if (jobs::overlap(paths[j], paths[i]))
+        return fail(Errc::invalid_argument, "{}: \"{}\" and \"{}\" are the same or one inside the other", member,
+                    printable(paths[i]), printable(paths[j]));
+  }
+  return {};
+}
+
 }  // namespace
 
 std::optional<std::size_t> image_input(const protocol::AllocationConfig& config) {
@@ -70,13 +89,10 @@ Result<void> check_config(const protocol::AllocationConfig& config) {
   TRY_VOID(check_image_archive(config));
   if (!config.provision_scripts.empty())
     return fail(Errc::unsupported, "ProvisionScripts: not supported by this provider");
-  for (const jobs::Input& input : config.inputs)
-    if (const auto parts = transfer::path_below(input.to); !parts)
-      return fail(Errc::invalid_argument, "Inputs: {}", parts.error().to_string());
-  if (config.results)
-    for (const std::string& path : config.results->paths)
-      if (const auto parts = transfer::path_below(path); !parts)
-        return fail(Errc::invalid_argument, "Results: {}", parts.error().to_string());
+  std::vector<std::string> inputs;
+  for (const jobs::Input& input : config.inputs) inputs.push_back(input.to);
+  TRY_VOID(check_paths("Inputs", inputs));
+  if (config.results) TRY_VOID(check_paths("Results", config.results->paths));
   if (config.health_check)
     if (const Result<void> check = check_health(*config.health_check); !check)
       return fail(Errc::invalid_argument, "HealthCheck.{}", check.error().to_string());

@@ -1,5 +1,6 @@
 #include "provider/admission.hpp"
 
+#include "jobs/ensemble/work_path.hpp"
 #include "provider/testing.hpp"
 
 namespace dms::provider {
@@ -42,6 +43,28 @@ TEST(Admission, WhatIsNotHonouredIsRefusedByName) {
   wanted = config();
   wanted.health_check = jobs::HealthCheck{.type = jobs::HealthCheckType::http, .endpoint = "http://10.0.0.1/"};
   EXPECT_TRUE(refusal(wanted).starts_with("HealthCheck.endpoint: ")) << refusal(wanted);
+}
+
+TEST(Admission, PathsAreBoundedAndNoneIsInsideAnother) {
+  const auto refused = [](std::vector<std::string> paths) {
+    protocol::AllocationConfig wanted = config();
+    for (const std::string& path : paths) wanted.inputs.push_back({.to = path});
+    const bool inputs = refusal(wanted).starts_with("Inputs: ");
+    wanted.inputs.clear();
+    wanted.results.emplace().paths = std::move(paths);
+    const std::string results = refusal(wanted);
+    EXPECT_EQ(results.starts_with("Results: "), inputs) << results;
+    return inputs;
+  };
+  EXPECT_FALSE(refused({"a", "ab", "b/c", "b/d"}));
+  EXPECT_TRUE(refused({"a", "b", "a/"}));
+  EXPECT_TRUE(refused({"b/c/d", "b/c"}));
+  EXPECT_TRUE(refused({"b//c"}));
+  std::vector<std::string> many;
+  for (std::size_t i = 0; i < jobs::kMaxTransfers; ++i) many.push_back(std::to_string(i));
+  EXPECT_FALSE(refused(many));
+  many.emplace_back("one more");
+  EXPECT_TRUE(refused(many));
 }
 
 TEST(Admission, AnImageIsNamedOrAnInputThatIsAFile) {

@@ -99,25 +99,24 @@ Task<Result<std::vector<ResultFile>>> Results::list(Source source, crypto::PeerI
     files = co_await offload(reading);
   }
   if (!files) co_return std::move(files);
-  for (std::size_t i = 0; i < files->size(); ++i) offer((*files)[i], folder_of(source.run) / std::to_string(i), to);
+  for (std::size_t i = 0; i < files->size(); ++i)
+    CO_TRY_VOID(offer((*files)[i], folder_of(source.run) / std::to_string(i), to));
   co_return std::move(files);
 }
 
-void Results::offer(ResultFile& file, const std::filesystem::path& path, const crypto::PeerId& to) {
-  if (!file.error.empty()) return;
+Result<void> Results::offer(ResultFile& file, const std::filesystem::path& path, const crypto::PeerId& to) {
+  if (!file.error.empty()) return {};
   transfer::Content content;
   content.size = file.size;
   const Result<Bytes> digest = decode(Base::hex, file.digest);
   if (!digest || digest->size() != content.digest.size()) {
     file.error = "the index of the results is damaged";
-    return;
+    return {};
   }
   std::ranges::copy(*digest, content.digest.begin());
-  const Result<transfer::Ticket> ticket = server_.offer(to, path, content, kTicketLifetime);
-  if (ticket)
-    file.ticket = ticket->to_string();
-  else
-    file.error = ticket.error().to_string();
+  TRY(const transfer::Ticket ticket, server_.offer(to, path, content, kTicketLifetime));
+  file.ticket = ticket.to_string();
+  return {};
 }
 
 Task<void> Results::forget(std::filesystem::path folder) {

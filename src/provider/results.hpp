@@ -6,7 +6,9 @@
 //     are. A start of the daemon finds the index, or packs again what has none: the work folder is there until release.
 //  2. A path that is missing, too large, or no file or folder is reported by name; the others are not affected. The limit
 //     counts for all paths together, in their order.
-//  3. Packing takes as long as it takes: list() waits kPackPatience for it, then Errc::already_exists asks to come again.
+//  3. Tickets are given for all results or for none: list() fails while the server has no room for them, so an
+//     orchestrator comes again and takes none of them for absent.
+//  4. Packing takes as long as it takes: list() waits kPackPatience for it, then Errc::already_exists asks to come again.
 //
 // Threads: the node's lane; workers read and write. forget() ends packing before the folder is removed.
 // Attacks: the work folder was written by an untrusted program: see transfer/archive.hpp.
@@ -50,7 +52,7 @@ class Results {
   };
   Task<void> pack(Source source, std::shared_ptr<Packing> packing);
   Task<Result<void>> packed(Source source);
-  void offer(protocol::ResultFile& file, const std::filesystem::path& path, const crypto::PeerId& to);
+  Result<void> offer(protocol::ResultFile& file, const std::filesystem::path& path, const crypto::PeerId& to);
 
   transfer::Server& server_;
   std::map<std::filesystem::path, std::shared_ptr<Packing>> packing_;  ///< by the folder of the run

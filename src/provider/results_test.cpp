@@ -57,7 +57,12 @@ struct ResultsTest : testing::Test {
   std::shared_ptr<network::MemorySubstrate> substrate = std::make_shared<network::MemorySubstrate>();
   network::MemoryNetwork network_here{substrate, here.runtime().lane, id_of(here)};
   network::MemoryNetwork network_there{substrate, there.runtime().lane, id_of(there)};
-  transfer::Server server{here.runtime().lane, network_here};
+  static transfer::ServerOptions few_tickets() {
+    transfer::ServerOptions options;
+    options.max_tickets_per_peer = 3;
+    return options;
+  }
+  transfer::Server server{here.runtime().lane, network_here, few_tickets()};
   std::unique_ptr<Results> results = std::make_unique<Results>(here.runtime().lane, server);
   std::filesystem::path folder;
 };
@@ -100,6 +105,20 @@ TEST_F(ResultsTest, TheLimitCountsForAllTogether) {
   EXPECT_EQ((*files)[0].error, "");
   EXPECT_NE((*files)[1].error.find("larger than the limit"), std::string::npos) << (*files)[1].error;
   EXPECT_EQ((*files)[2].error, "");
+}
+
+TEST_F(ResultsTest, ListsThatAreRepeatedTakeNoMoreTickets) {
+  write("a", "a");
+  write("b", "b");
+  for (int i = 0; i < 5; ++i) ASSERT_TRUE(list(source({"a", "b"})));
+  EXPECT_EQ(server.tickets(), 2u);
+}
+
+TEST_F(ResultsTest, WithoutRoomForTicketsNoResultIsTakenForAbsent) {
+  for (const std::string name : {"a", "b", "c", "d"}) write(name, name);
+  const auto files = list(source({"a", "b", "c", "d"}));
+  ASSERT_FALSE(files);
+  EXPECT_TRUE(files.error().is(Errc::limit_exceeded)) << files.error().to_string();
 }
 
 TEST_F(ResultsTest, WhatIsForgottenIsNotServed) {

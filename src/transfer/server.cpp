@@ -107,40 +107,64 @@ Result<void> Server::open() {
 
 Task<void> Server::close() {
   if (std::exchange(open_, false)) network_.remove_handler(std::string(kProtocol));
-  for (auto& [key, offer] : std::exchange(offers_, {})) offer->ends = SteadyTime::min();
+  drop_if([](const Offer&) { return true; });
   co_await nursery_.close();
 }
 
 Result<Ticket> Server::offer(crypto::PeerId to, std::filesystem::path file, Content content, Duration lifetime) {
-  if (offers_.size() >= options_.max_tickets) forget_ended();
-  if (offers_.size() >= options_.max_tickets)
-    return fail(Errc::limit_exceeded, "{} files are offered already; try again later", offers_.size());
+  const SteadyTime ends = lane_.now() + lifetime;
+  if (const auto known = offered(to, file); known != offers_.end()) {
+    Offer& offer = *known->second;
+    if (valid(known->second) && offer.content == content) {
+      offer.ends = std::max(offer.ends, ends);
+      return offer.ticket;
+    }
+    drop(known);
+  }
+  if (full_for(to)) drop_if([this](const Offer& offer) { return offer.ends <= lane_.now(); });
+  if (full_for(to)) return fail(Errc::limit_exceeded, "{} files are offered already; try again later", offers_.size());
   Ticket ticket;
   lane_.random().fill(ticket.secret);
-  Offer offer{to, std::move(file), content, lane_.now() + lifetime};
-  offers_.emplace(crypto::sha256(ticket.secret), std::make_shared<Offer>(std::move(offer)));
+  const crypto::Digest256 key = crypto::sha256(ticket.secret);
+  files_of_[to].emplace(file, key);
+  offers_.emplace(key, std::make_shared<Offer>(Offer{to, std::move(file), content, ends, ticket}));
   return ticket;
 }
 
+Server::Offers::iterator Server::offered(const crypto::PeerId& to, const std::filesystem::path& file) {
+  const auto files = files_of_.find(to);
+  if (files == files_of_.end()) return offers_.end();
+  const auto key = files->second.find(file);
+  return key == files->second.end() ? offers_.end() : offers_.find(key->second);
+}
+
+bool Server::full_for(const crypto::PeerId& peer) const {
+  const auto files = files_of_.find(peer);
+  return offers_.size() >= options_.max_tickets ||
+         (files != files_of_.end() && files->second.size() >= options_.max_tickets_per_peer);
+}
+
+Server::Offers::iterator Server::drop(Offers::iterator offer) {
+  offer->second->ends = SteadyTime::min();
+  const auto files = files_of_.find(offer->second->to);
+  files->second.erase(offer->second->file);
+  if (files->second.empty()) files_of_.erase(files);
+  return offers_.erase(offer);
+}
+
+template <class Wanted>
+void Server::drop_if(Wanted wanted) {
+  for (auto it = offers_.begin(); it != offers_.end();) it = wanted(*it->second) ? drop(it) : std::next(it);
+}
+
 void Server::revoke(const Ticket& ticket) {
-  const auto it = offers_.find(crypto::sha256(ticket.secret));
-  if (it == offers_.end()) return;
-  it->second->ends = SteadyTime::min();
-  offers_.erase(it);
+  if (const auto it = offers_.find(crypto::sha256(ticket.secret)); it != offers_.end()) drop(it);
 }
 
 void Server::revoke_below(const std::filesystem::path& folder) {
-  std::erase_if(offers_, [&](auto& entry) {
-    Offer& offer = *entry.second;
-    const auto [end, ignored] = std::mismatch(folder.begin(), folder.end(), offer.file.begin(), offer.file.end());
-    if (end != folder.end()) return false;
-    offer.ends = SteadyTime::min();
-    return true;
+  drop_if([&](const Offer& offer) {
+    return std::mismatch(folder.begin(), folder.end(), offer.file.begin(), offer.file.end()).first == folder.end();
   });
-}
-
-void Server::forget_ended() {
-  std::erase_if(offers_, [this](const auto& entry) { return !valid(entry.second); });
 }
 
 Server::OfferPtr Server::find(const Ticket& ticket, const crypto::PeerId& from) const {

@@ -2,7 +2,8 @@
 //
 // Model
 //  1. offer() makes a ticket for one file and one peer. It ends after its lifetime, by revoke(), or with the server: it
-//     is not stored. A peer that holds a ticket may fetch the file repeatedly and from any offset.
+//     is not stored. A peer that holds a ticket may fetch the file repeatedly and from any offset. A file that is offered
+//     to the same peer again keeps its ticket, whose lifetime begins anew.
 //  2. The file is read while it is sent. It must not change while it is offered: what changed has another digest, and the
 //     receiver refuses it.
 //  3. A ticket that ends stops the transfers that use it.
@@ -11,8 +12,8 @@
 // transfers, before the network is closed. Cost: up to three blocks of Options::block for a transfer, an entry for a
 // ticket.
 //
-// Bounds: Options::max_streams transfers, max_streams_per_peer for a peer (more are answered with busy), max_tickets
-// (Errc::limit_exceeded above). A request must arrive, and each kSlice of the file must leave, within Options::stall.
+// Bounds: Options::max_streams transfers, max_streams_per_peer for a peer (more are answered with busy), max_tickets, and
+// max_tickets_per_peer for a peer (Errc::limit_exceeded above). A request must arrive, and each kSlice of the file must leave, within Options::stall.
 //
 // Attacks: a stranger without a ticket gets the same answer for every reason and learns nothing; a ticket that another
 // peer has overheard is of no use to it, because the handshake proves the peer; tickets are found by their digest, so the
@@ -38,6 +39,7 @@ struct ServerOptions {
   std::size_t max_streams = 32;
   std::size_t max_streams_per_peer = 4;
   std::size_t max_tickets = 65536;
+  std::size_t max_tickets_per_peer = 4096;
   std::size_t block = kMaxChunk;  ///< read and sent at once; at most kMaxChunk
   Duration stall = 60s;
   ServerOptions() = default;
@@ -58,7 +60,7 @@ class Server {
 
   /// Serves from now on. Errc::already_exists if the network has a handler for the protocol.
   Result<void> open();
-  /// A ticket for `to` to fetch `file`, whose content is `content`.
+  /// A ticket for `to` to fetch `file`, whose content is `content`: the one that it has, or a new one.
   Result<Ticket> offer(crypto::PeerId to, std::filesystem::path file, Content content, Duration lifetime);
   /// Unknown tickets are fine.
   void revoke(const Ticket& ticket);
@@ -75,8 +77,10 @@ class Server {
     std::filesystem::path file;
     Content content;
     SteadyTime ends;
+    Ticket ticket;
   };
   using OfferPtr = std::shared_ptr<const Offer>;
+  using Offers = std::map<crypto::Digest256, std::shared_ptr<Offer>>;
   class Place;
 
   Task<void> serve(crypto::PeerId from, std::unique_ptr<ByteStream> stream);
@@ -84,13 +88,20 @@ class Server {
   Task<Result<void>> send(ByteStream& stream, OfferPtr offer, std::uint64_t offset);
   [[nodiscard]] OfferPtr find(const Ticket& ticket, const crypto::PeerId& from) const;
   [[nodiscard]] bool valid(const OfferPtr& offer) const { return offer->ends > lane_.now(); }
-  void forget_ended();
+  [[nodiscard]] Offers::iterator offered(const crypto::PeerId& to, const std::filesystem::path& file);
+  [[nodiscard]] bool full_for(const crypto::PeerId& peer) const;
+  /// The offer after it.
+  Offers::iterator drop(Offers::iterator offer);
+  template <class Wanted>
+  void drop_if(Wanted wanted);
 
   Lane& lane_;
   network::Network& network_;
   ServerOptions options_;
   BufferPool buffers_;
-  std::map<crypto::Digest256, std::shared_ptr<Offer>> offers_;  ///< by the digest of the ticket
+  Offers offers_;  ///< by the digest of the ticket
+  /// The keys of offers_, by peer and file.
+  std::map<crypto::PeerId, std::map<std::filesystem::path, crypto::Digest256>> files_of_;
   std::size_t streams_ = 0;
   std::map<crypto::PeerId, std::size_t> streams_of_;
   bool open_ = false;

@@ -41,16 +41,20 @@ struct TransferTest : ::testing::Test {
     ServerOptions options;
     options.block = kBlock;
     options.stall = 30s;
+    options.max_tickets = 5;
+    options.max_tickets_per_peer = 3;
     return options;
   }
   void put(std::string text) {
     content = std::move(text);
     ASSERT_TRUE(write_file(dir / "source", content));
   }
-  Ticket offer(Party& to, Duration lifetime = 1h) {
-    const Result<Content> found = content_of(dir / "source");
-    const Result<Ticket> ticket = server->offer(to.network.self(), dir / "source", found.value(), lifetime);
-    return ticket.value();
+  Result<Ticket> try_offer(Party& to, Duration lifetime = 1h, const std::string& file = "source") {
+    const Result<Content> found = content_of(dir / file);
+    return server->offer(to.network.self(), dir / file, found.value(), lifetime);
+  }
+  Ticket offer(Party& to, Duration lifetime = 1h, const std::string& file = "source") {
+    return try_offer(to, lifetime, file).value();
   }
   Result<Content> fetch_by(Party& party, const Ticket& ticket, FetchOptions options = {}) {
     return world.run(party.node, fetch(party.network, sender.network.self(), ticket, dir / "got", std::move(options)));
@@ -179,9 +183,10 @@ TEST_F(TransferTest, ASenderThatIsAwayIsTriedAgain) {
 }
 
 TEST_F(TransferTest, AStrangerLearnsNothing) {
+  for (const std::string name : {"other", "third"}) ASSERT_TRUE(write_file(dir / name, name));
   const Ticket valid = offer(receiver);
-  const Ticket ended = offer(receiver, 10s);
-  const Ticket revoked = offer(receiver);
+  const Ticket ended = offer(receiver, 10s, "other");
+  const Ticket revoked = offer(receiver, 1h, "third");
   server->revoke(revoked);
   world.run_for(20s);
   std::vector<std::string> refusals;
@@ -196,6 +201,29 @@ TEST_F(TransferTest, AStrangerLearnsNothing) {
   EXPECT_EQ(std::set(refusals.begin(), refusals.end()).size(), 1u);
   EXPECT_EQ(server->metrics().refused.value(), 5u);
   EXPECT_TRUE(fetch_by(receiver, valid));
+}
+
+TEST_F(TransferTest, AFileThatIsOfferedAgainKeepsItsTicket) {
+  const Ticket first = offer(receiver, 10s);
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(offer(receiver, 1h).secret, first.secret);
+  EXPECT_NE(offer(stranger).secret, first.secret);
+  EXPECT_EQ(server->tickets(), 2u);
+  world.run_for(20s);
+  EXPECT_TRUE(fetch_by(receiver, first)) << "its lifetime began anew";
+  put("changed");
+  EXPECT_NE(offer(receiver).secret, first.secret);
+  EXPECT_FALSE(fetch_by(receiver, first, no_retries()));
+  EXPECT_EQ(server->tickets(), 2u);
+}
+
+TEST_F(TransferTest, APeerTakesItsOwnTicketsOnly) {
+  for (const std::string name : {"a", "b", "c", "d"}) ASSERT_TRUE(write_file(dir / name, name));
+  for (const std::string name : {"a", "b", "c"}) (void)offer(receiver, 10s, name);
+  EXPECT_TRUE(try_offer(receiver, 1h, "d").error().is(Errc::limit_exceeded));
+  EXPECT_TRUE(try_offer(receiver, 1h, "a"));
+  EXPECT_TRUE(try_offer(stranger, 1h, "d"));
+  world.run_for(20s);
+  EXPECT_TRUE(try_offer(receiver, 1h, "d")) << "what has ended makes room";
 }
 
 TEST_F(TransferTest, ATicketThatIsRevokedStopsItsTransfers) {

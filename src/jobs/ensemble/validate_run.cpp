@@ -8,7 +8,6 @@
 namespace dms::jobs {
 namespace {
 
-constexpr std::size_t kMaxTransfers = 256;  ///< inputs of an allocation, and results
 constexpr std::uint32_t kMaxThreshold = 1000;
 constexpr Duration kShortestInterval = 1s;  ///< of health checks; providers refuse others
 constexpr Duration kLongestTimeout = 10min;

@@ -1,9 +1,12 @@
 // Paths below the work folder of an allocation, as inputs and results name them.
 #pragma once
 
+#include <cstddef>
 #include <string_view>
 
 namespace dms::jobs {
+
+inline constexpr std::size_t kMaxTransfers = 256;  ///< inputs of an allocation, and results
 
 /// A relative path whose parts are names: no `.` or `..`, none empty but for one `/` at the end, no control characters.
 [[nodiscard]] bool is_work_path(std::string_view path);
