@@ -62,14 +62,41 @@ class Server::Place {
     const auto it = server_.streams_of_.find(peer_);
     if (--it->second == 0) server_.streams_of_.erase(it);
   }
-  [[nodiscard]] bool above_bounds() const {
-    return server_.streams_ > server_.options_.max_streams ||
-           server_.streams_of_.at(peer_) > server_.options_.max_streams_per_peer;
-  }
 
  private:
   Server& server_;
   crypto::PeerId peer_;
+};
+
+/// A stream whose request has not been answered.
+class Server::Waiting {
+ public:
+  /// Resets the longest waiting one, of the same peer or of all, where their number is at its bound.
+  Waiting(Server& server, const crypto::PeerId& peer, ByteStream& stream)
+      : server_(server), peer_(peer), stream_(stream) {
+    std::list<Waiting*>& all = server_.waiting_;
+    const auto same = [&](const Waiting* other) { return other->peer_ == peer_; };
+    const auto mine = static_cast<std::size_t>(std::ranges::count_if(all, same));
+    if (mine >= server_.options_.max_waiting_per_peer)
+      reset(std::ranges::find_if(all, same));
+    else if (all.size() >= server_.options_.max_waiting)
+      reset(all.begin());
+    all.push_back(this);
+  }
+  Waiting(const Waiting&) = delete;
+  Waiting& operator=(const Waiting&) = delete;
+  ~Waiting() { server_.waiting_.remove(this); }
+
+ private:
+  void reset(std::list<Waiting*>::iterator which) {
+    ByteStream& stream = (*which)->stream_;
+    server_.waiting_.erase(which);
+    ++server_.metrics_.refused;
+    stream.abort();
+  }
+  Server& server_;
+  crypto::PeerId peer_;
+  ByteStream& stream_;
 };
 
 Server::Server(Lane& lane, network::Network& network, ServerOptions options)
@@ -90,17 +117,11 @@ void Server::register_metrics(metrics::Registry& registry) {
 }
 
 Result<void> Server::open() {
-  TRY_VOID(network_.handle_stream(
-      std::string(kProtocol), [this](const crypto::PeerId& from, std::unique_ptr<ByteStream> stream) {
-        // Answered with busy up to twice the bounds, so that a peer learns it; beyond that reset.
-        const auto held = streams_of_.find(from);
-        if (streams_ >= 2 * options_.max_streams ||
-            (held != streams_of_.end() && held->second >= 2 * options_.max_streams_per_peer)) {
-          ++metrics_.refused;
-          return stream->abort();
-        }
-        nursery_.spawn(serve(from, std::move(stream)));
-      }));
+  TRY_VOID(network_.handle_stream(std::string(kProtocol),
+                                  [this](const crypto::PeerId& from, std::unique_ptr<ByteStream> stream) {
+                                    auto waiting = std::make_unique<Waiting>(*this, from, *stream);
+                                    nursery_.spawn(serve(from, std::move(stream), std::move(waiting)));
+                                  }));
   open_ = true;
   return {};
 }
@@ -172,18 +193,14 @@ Server::OfferPtr Server::find(const Ticket& ticket, const crypto::PeerId& from) 
   return it != offers_.end() && it->second->to == from && valid(it->second) ? it->second : nullptr;
 }
 
-Task<void> Server::serve(crypto::PeerId from, std::unique_ptr<ByteStream> stream) {
-  const Place place(*this, from);
-  Result<void> done;
-  if (place.above_bounds()) {
-    ++metrics_.refused;
-    FileAnswer answer;
-    answer.status = AnswerStatus::busy;
-    const auto busy = encode(answer);
-    done = co_await write_in_time(*stream, busy, options_.stall);
-  } else {
-    done = co_await transfer(from, *stream);
-  }
+bool Server::has_room_for(const crypto::PeerId& peer) const {
+  const auto held = streams_of_.find(peer);
+  return streams_ < options_.max_streams && (held == streams_of_.end() || held->second < options_.max_streams_per_peer);
+}
+
+Task<void> Server::serve(crypto::PeerId from, std::unique_ptr<ByteStream> stream, std::unique_ptr<Waiting> waiting) {
+  Task<Result<void>> transferring = transfer(from, *stream, std::move(waiting));
+  Result<void> done = co_await std::move(transferring);
   if (done) {
     done = co_await stream->close_write();
   } else {
@@ -192,18 +209,22 @@ Task<void> Server::serve(crypto::PeerId from, std::unique_ptr<ByteStream> stream
   }
 }
 
-Task<Result<void>> Server::transfer(const crypto::PeerId& from, ByteStream& stream) {
+Task<Result<void>> Server::transfer(const crypto::PeerId& from, ByteStream& stream, std::unique_ptr<Waiting> waiting) {
   std::array<std::uint8_t, kRequestSize> bytes{};
   Task<Result<void>> reading = read_exactly(stream, bytes);
-  CO_TRY_VOID(co_await with_timeout(options_.stall, std::move(reading)));
+  CO_TRY_VOID(co_await with_timeout(options_.request, std::move(reading)));
   const FileRequest request = decode_request(bytes);
   const OfferPtr offer = find(request.ticket, from);
-  if (!offer) {
+  if (!offer || !has_room_for(from)) {
     ++metrics_.refused;
-    const auto refusal = encode(FileAnswer());
-    Result<void> refused = co_await write_in_time(stream, refusal, options_.stall);
+    FileAnswer answer;
+    if (offer) answer.status = AnswerStatus::busy;
+    const auto refusal = encode(answer);
+    Result<void> refused = co_await write_in_time(stream, refusal, options_.request);
     co_return std::move(refused);
   }
+  const Place place(*this, from);
+  waiting.reset();
   Result<void> sent = co_await send(stream, offer, request.offset);
   if (sent) ++metrics_.served;
   co_return std::move(sent);

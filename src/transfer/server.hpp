@@ -13,16 +13,21 @@
 // ticket.
 //
 // Bounds: Options::max_streams transfers, max_streams_per_peer for a peer (more are answered with busy), max_tickets, and
-// max_tickets_per_peer for a peer (Errc::limit_exceeded above). A request must arrive, and each kSlice of the file must leave, within Options::stall.
+// max_tickets_per_peer for a peer (Errc::limit_exceeded above); max_waiting streams without an answer, max_waiting_per_peer
+// for a peer: one more resets the oldest. A request must arrive within Options::request, and each kSlice of the file leave
+// within Options::stall.
 //
 // Attacks: a stranger without a ticket gets the same answer for every reason and learns nothing; a ticket that another
 // peer has overheard is of no use to it, because the handshake proves the peer; tickets are found by their digest, so the
-// time of a lookup says nothing about them. A peer that opens streams and does not read holds its own places only, for
-// Options::stall.
+// time of a lookup says nothing about them. Streams without a valid ticket hold no place for a transfer; a request
+// arrives with its stream, so streams that wait longer make room. A peer that has a ticket and does not read holds its
+// own places only, for Options::stall.
 #pragma once
 
 #include <filesystem>
+#include <list>
 #include <map>
+#include <memory>
 
 #include "base/buffer_pool.hpp"
 #include "base/metrics.hpp"
@@ -38,9 +43,12 @@ inline constexpr std::size_t kSlice = 256 * 1024;
 struct ServerOptions {
   std::size_t max_streams = 32;
   std::size_t max_streams_per_peer = 4;
+  std::size_t max_waiting = 64;
+  std::size_t max_waiting_per_peer = 8;
   std::size_t max_tickets = 65536;
   std::size_t max_tickets_per_peer = 4096;
   std::size_t block = kMaxChunk;  ///< read and sent at once; at most kMaxChunk
+  Duration request = 5s;
   Duration stall = 60s;
   ServerOptions() = default;
 };
@@ -82,10 +90,12 @@ class Server {
   using OfferPtr = std::shared_ptr<const Offer>;
   using Offers = std::map<crypto::Digest256, std::shared_ptr<Offer>>;
   class Place;
+  class Waiting;
 
-  Task<void> serve(crypto::PeerId from, std::unique_ptr<ByteStream> stream);
-  Task<Result<void>> transfer(const crypto::PeerId& from, ByteStream& stream);
+  Task<void> serve(crypto::PeerId from, std::unique_ptr<ByteStream> stream, std::unique_ptr<Waiting> waiting);
+  Task<Result<void>> transfer(const crypto::PeerId& from, ByteStream& stream, std::unique_ptr<Waiting> waiting);
   Task<Result<void>> send(ByteStream& stream, OfferPtr offer, std::uint64_t offset);
+  [[nodiscard]] bool has_room_for(const crypto::PeerId& peer) const;
   [[nodiscard]] OfferPtr find(const Ticket& ticket, const crypto::PeerId& from) const;
   [[nodiscard]] bool valid(const OfferPtr& offer) const { return offer->ends > lane_.now(); }
   [[nodiscard]] Offers::iterator offered(const crypto::PeerId& to, const std::filesystem::path& file);
@@ -102,6 +112,7 @@ class Server {
   Offers offers_;  ///< by the digest of the ticket
   /// The keys of offers_, by peer and file.
   std::map<crypto::PeerId, std::map<std::filesystem::path, crypto::Digest256>> files_of_;
+  std::list<Waiting*> waiting_;  ///< the oldest first
   std::size_t streams_ = 0;
   std::map<crypto::PeerId, std::size_t> streams_of_;
   bool open_ = false;

@@ -359,17 +359,41 @@ TEST_F(TransferTest, APeerThatDoesNotReadHoldsItsOwnPlacesForALimitedTime) {
   EXPECT_TRUE(fetch_by(receiver, offer(receiver), no_retries()));
 }
 
-TEST_F(TransferTest, ARequestMustArriveInTime) {
+TEST_F(TransferTest, StreamsWithoutARequestHoldNoPlacesAndMakeRoom) {
   std::vector<std::unique_ptr<ByteStream>> held;
-  for (std::size_t i = 0; i < server_options().max_streams_per_peer; ++i) {
-    Result<std::unique_ptr<ByteStream>> stream =
-        world.run(receiver.node, receiver.network.open_stream(sender.network.self(), std::string(kProtocol)));
-    held.push_back(std::move(stream.value()));
-  }
-  world.run_for(1s);
-  EXPECT_FALSE(fetch_by(receiver, offer(receiver), no_retries()));
-  world.run_for(server_options().stall);
+  const auto hold = [&](Party& party, std::size_t count) {
+    for (std::size_t i = 0; i < count; ++i) {
+      Result<std::unique_ptr<ByteStream>> stream =
+          world.run(party.node, party.network.open_stream(sender.network.self(), std::string(kProtocol)));
+      held.push_back(std::move(stream.value()));
+    }
+    world.run_for(10ms);
+  };
+  const ServerOptions options = server_options();
+  hold(stranger, options.max_waiting_per_peer + 1);
+  EXPECT_EQ(server->metrics().refused.value(), 1u) << "one of its own was reset";
   EXPECT_TRUE(fetch_by(receiver, offer(receiver), no_retries()));
+  EXPECT_TRUE(fetch_by(stranger, offer(stranger), no_retries()));
+
+  // Many peers, each within its bound.
+  std::vector<std::unique_ptr<Party>> crowd;
+  for (std::size_t i = 0; i < options.max_waiting; ++i) {
+    crowd.push_back(std::make_unique<Party>(world, substrate, "crowd " + std::to_string(i)));
+    hold(*crowd.back(), 1);
+  }
+  EXPECT_TRUE(fetch_by(receiver, offer(receiver), no_retries()));
+  held.clear();
+}
+
+TEST_F(TransferTest, ARequestMustArriveInTime) {
+  Result<std::unique_ptr<ByteStream>> stream =
+      world.run(receiver.node, receiver.network.open_stream(sender.network.self(), std::string(kProtocol)));
+  ASSERT_TRUE(stream);
+  world.run_for(server_options().request + 1s);
+  std::uint8_t byte = 0;
+  const MutableBytes into(&byte, 1);
+  const Result<std::size_t> read = world.run(receiver.node, (*stream)->read_some(into));
+  EXPECT_TRUE(!read && read.error().is(Errc::closed));
 }
 
 /// A sender that writes `script` and then holds the stream.
