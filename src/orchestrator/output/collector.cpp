@@ -62,16 +62,19 @@ Task<Result<void>> Collector::fetch_stream(std::string allocation, std::string r
   CO_TRY(const actor::Handle provider, provider_of(allocation));
   const std::string name(to_string(stream));
   CO_TRY(std::uint64_t position, co_await parts_.output.position(parts_.id(), allocation, stream));
-  for (;;) {
+  for (std::uint64_t fetched = 0;;) {
     CO_TRY(AllocationLogsResponse page, co_await parts_.providers.page(provider, allocation, name, position, kLogPage));
     const AllocationManifest* entry = parts_.allocation(allocation);
     const bool another = !page.incarnation.empty() && page.incarnation != run;
     if (entry == nullptr || entry->incarnation != run || another)
       co_return fail(Errc::not_found, "{} was started anew while its output was fetched", allocation);
     position = page.next_offset;
+    fetched += page.data.size();
     if (!page.data.empty() || page.offset > position - page.data.size())
       CO_TRY_VOID(co_await parts_.output.append(parts_.id(), allocation, stream, page.offset, std::move(page.data)));
-    if (position < page.total_size) continue;
+    if (position < page.total_size && fetched < kMaxStored) continue;
+    if (position < page.total_size && whole)
+      co_return fail(Errc::limit_exceeded, "the {} of {} has no end after {} bytes", name, allocation, fetched);
     if (whole && !page.eof)
       co_return fail(Errc::not_found, "the provider has not stored the end of the {} of {} yet", name, allocation);
     co_return Result<void>();

@@ -2,7 +2,8 @@
 //
 // Model
 //  1. fetch() requests pages from the provider, from where the files end (output_store.hpp) to the end of what was
-//     written, or as far as the run has come. A crash in between costs at most one page.
+//     written, or as far as the run has come; at most kMaxStored bytes of a stream at once. A crash in between costs at
+//     most one page.
 //  2. The files hold the output of one run, DeploymentRecord::outputs says which. fetch() for another run begins anew.
 //  3. page() serves the pages of a run that has ended from the disk, once all of it is there, and those of another from its
 //     provider.

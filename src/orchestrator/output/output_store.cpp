@@ -39,21 +39,21 @@ Task<Result<void>> OutputStore::begin(std::string deployment, std::string alloca
 }
 
 Task<Result<std::uint64_t>> OutputStore::position(std::string deployment, std::string allocation, Stream stream) {
-  const StreamFile file(folder(deployment, allocation), stream);
+  const StreamFile file(folder(deployment, allocation), stream, max_stored_);
   const auto looking = [&] { return file.position(); };
   co_return co_await offload(looking);
 }
 
 Task<Result<void>> OutputStore::append(std::string deployment, std::string allocation, Stream stream,
                                        std::uint64_t offset, Bytes data) {
-  const StreamFile file(folder(deployment, allocation), stream);
+  const StreamFile file(folder(deployment, allocation), stream, max_stored_);
   const auto appending = [&] { return file.append(offset, data); };
   co_return co_await offload(appending);
 }
 
 Task<Result<StoredPage>> OutputStore::read(std::string deployment, std::string allocation, Stream stream,
                                            std::uint64_t offset, std::size_t max_bytes) {
-  const StreamFile file(folder(deployment, allocation), stream);
+  const StreamFile file(folder(deployment, allocation), stream, max_stored_);
   const auto reading = [&] { return file.read(offset, max_bytes); };
   co_return co_await offload(reading);
 }

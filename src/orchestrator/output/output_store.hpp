@@ -9,13 +9,16 @@
 //     marks are is kept beside it (`<stream>.gaps`), written before the mark: offsets of the stream and of the file
 //     differ behind one. read() answers in offsets of the stream and leaves the marks out: a page that starts after the
 //     requested offset says the same.
-//  4. write() replaces both files whole: for providers whose output comes in one message.
-//  5. The output of a deployment is removed with its record.
+//  4. A stream that grows above kMaxStored, or a list of gaps above 8,192 entries, is shortened to its newest half, behind a
+//     mark. A crash meanwhile costs at most what is stored of that stream: it is fetched anew.
+//  5. write() replaces both files whole: for providers whose output comes in one message.
+//  6. The output of a deployment is removed with its record.
 //
 // Threads: every call is awaited on the orchestrator's lane; the files are read and written on worker threads. Calls for
 // one stream are made one at a time. Failure: Errc::io names the file; a page of which only a part fitted on the disk
 // continues behind that part. Attacks: both parts of the path are ids that the ensemble's and the deployment's checks have
-// limited to safe file names; a stream is one of two.
+// limited to safe file names; a stream is one of two. A provider that writes without end, or leaves a gap before each
+// byte, fills no more than (4) allows.
 #pragma once
 
 #include <filesystem>
@@ -28,6 +31,8 @@
 namespace dms::orchestrator {
 
 enum class Stream { out, err };
+/// Bytes of a stream; a provider keeps fewer.
+inline constexpr std::uint64_t kMaxStored = std::uint64_t{256} << 20;
 /// "stdout" or "stderr".
 std::string_view to_string(Stream stream);
 /// Errc::invalid_argument for another name.
@@ -42,7 +47,8 @@ struct StoredPage {
 
 class OutputStore {
  public:
-  explicit OutputStore(const std::filesystem::path& work_dir) : root_(work_dir / "deployments") {}
+  explicit OutputStore(const std::filesystem::path& work_dir, std::uint64_t max_stored = kMaxStored)
+      : root_(work_dir / "deployments"), max_stored_(max_stored) {}
 
   [[nodiscard]] std::filesystem::path folder(std::string_view deployment, std::string_view allocation) const;
   Task<Result<void>> write(std::string deployment, std::string allocation, Bytes out, Bytes err);
@@ -60,6 +66,7 @@ class OutputStore {
 
  private:
   std::filesystem::path root_;
+  std::uint64_t max_stored_;
 };
 
 }  // namespace dms::orchestrator

@@ -79,6 +79,52 @@ TEST_F(OutputStoreTest, BytesThatWereDroppedAreMarkedAndOffsetsStayThoseOfTheStr
   EXPECT_EQ(page(9999), "203:");
 }
 
+TEST_F(OutputStoreTest, AStreamAboveItsLimitKeepsItsNewestHalf) {
+  OutputStore small(work_dir, 200);
+  ASSERT_TRUE(run(small.begin("d1", "web")));
+  const auto letter = [](std::uint64_t offset) { return static_cast<char>('a' + offset / 10 % 26); };
+  std::uint64_t offset = 0;
+  for (int i = 0; i < 100; ++i) {
+    if (i % 7 == 6) offset += 5;  // the provider has dropped some
+    ASSERT_TRUE(run(small.append("d1", "web", Stream::out, offset, to_bytes(std::string(10, letter(offset))))));
+    offset += 10;
+    EXPECT_EQ(run(small.position("d1", "web", Stream::out)).value(), offset);
+    EXPECT_LE(text("web", "stdout.log").size(), 300u);
+  }
+  EXPECT_TRUE(text("web", "stdout.log").starts_with("["));
+  const StoredPage newest = run(small.read("d1", "web", Stream::out, offset - 10, 10)).value();
+  EXPECT_EQ(as_text(newest.data), std::string(10, letter(offset - 10)));
+  std::uint64_t kept = 0;
+  for (std::uint64_t at = 0; at < offset;) {
+    const StoredPage page = run(small.read("d1", "web", Stream::out, at, 10)).value();
+    ASSERT_FALSE(page.data.empty());
+    kept += page.data.size();
+    at = page.offset + page.data.size();
+  }
+  EXPECT_GE(kept, 30u);
+  EXPECT_LE(kept, 200u);
+}
+
+TEST_F(OutputStoreTest, GapsWithoutEndStayReadable) {
+  const std::filesystem::path folder = store.folder("d1", "web");
+  ASSERT_TRUE(run(store.begin("d1", "web")));
+  std::string list;
+  std::string log;
+  std::uint64_t offset = 1'000'000'000'000;
+  for (int i = 0; i < 8192; ++i) {
+    list += fmt::format("{}{{\"at\":{},\"mark\":2,\"offset\":{}}}", i == 0 ? "[" : ",", log.size(), offset);
+    log += "[]x";
+    offset += 10;
+  }
+  ASSERT_TRUE(write_file(folder / "stdout.gaps", list + "]"));
+  ASSERT_TRUE(write_file(folder / "stdout.log", log));
+  for (int i = 0; i < 3; ++i, offset += 10)
+    ASSERT_TRUE(run(store.append("d1", "web", Stream::out, offset, to_bytes("y"))));
+  EXPECT_EQ(run(store.position("d1", "web", Stream::out)).value(), offset - 9);
+  EXPECT_EQ(as_text(run(store.read("d1", "web", Stream::out, offset - 10, 10)).value().data), "y");
+  EXPECT_LT(text("web", "stdout.gaps").size(), list.size());
+}
+
 TEST_F(OutputStoreTest, AMarkThatACrashHasCutShortIsWrittenAnew) {
   for (std::size_t cut = 0; cut <= 8; ++cut) {
     ASSERT_TRUE(run(store.begin("d1", "web")));

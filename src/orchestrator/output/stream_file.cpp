@@ -12,7 +12,9 @@
 namespace dms::orchestrator {
 namespace {
 
-constexpr std::size_t kMaxGaps = 1024 * 1024;  // bytes of the file that lists them
+constexpr std::size_t kMaxGapsFile = 1024 * 1024;  // bytes of the file that lists them
+constexpr std::size_t kMaxGaps = 8192;             // in it, each of less than 128 bytes
+constexpr std::size_t kCopied = std::size_t{16} << 20;
 
 /// A descriptor that is closed at the end of its scope.
 class File {
@@ -67,9 +69,10 @@ class File {
 
 }  // namespace
 
-StreamFile::StreamFile(std::filesystem::path folder, Stream stream)
+StreamFile::StreamFile(std::filesystem::path folder, Stream stream, std::uint64_t max_size)
     : log_(folder / fmt::format("{}.log", to_string(stream))),
-      gaps_(std::move(folder) / fmt::format("{}.gaps", to_string(stream))) {}
+      gaps_(std::move(folder) / fmt::format("{}.gaps", to_string(stream))),
+      max_size_(max_size) {}
 
 Result<StreamFile::State> StreamFile::state() const {
   State state;
@@ -77,7 +80,7 @@ Result<StreamFile::State> StreamFile::state() const {
   state.size = std::filesystem::file_size(log_, ec);
   if (ec == std::errc::no_such_file_or_directory) return fail(Errc::not_found, "{} does not exist", log_.string());
   if (ec) return fail(Errc::io, "{}: {}", log_.string(), ec.message());
-  const Result<std::string> text = read_file(gaps_, kMaxGaps);
+  const Result<std::string> text = read_file(gaps_, kMaxGapsFile);
   if (!text && !text.error().is(Errc::not_found)) return std::unexpected(text.error());
   if (text) {
     TRY(state.gaps, json::decode<std::vector<Gap>>(*text));
@@ -100,6 +103,7 @@ Result<void> StreamFile::append(std::uint64_t offset, BytesView data) const {
   if (offset < now.position())
     return fail(Errc::invalid_argument, "{}: a page from {} on where {} is stored already", log_.string(), offset,
                 now.position());
+  if (now.size > 0 && (now.size + data.size() > max_size_ || now.gaps.size() >= kMaxGaps)) TRY_VOID(drop_oldest(now));
   TRY(const File file, File::open(log_, O_RDWR | O_CREAT));
   std::string text;
   if (const std::uint64_t missing = offset - now.position(); missing > 0) {
@@ -115,6 +119,44 @@ Result<void> StreamFile::append(std::uint64_t offset, BytesView data) const {
   TRY_VOID(file.truncate(now.size));
   if (now.stale) TRY_VOID(write_file(gaps_, json::encode(now.gaps)));
   return file.write_at(now.size, text);
+}
+
+/// In a new file. An empty stream lies between the two states, so that the list of gaps belongs to what is there.
+Result<void> StreamFile::drop_oldest(State& now) const {
+  std::uint64_t from = now.size - std::min(now.size, max_size_ / 2);
+  if (now.gaps.size() >= kMaxGaps) from = std::max(from, now.gaps[kMaxGaps / 2].at);
+  Gap last;  // before what is kept
+  auto gap = now.gaps.begin();
+  for (; gap != now.gaps.end() && gap->at <= from; ++gap) last = *gap;
+  from = std::max(from, last.at + last.mark);
+  const std::uint64_t dropped = last.offset + (from - last.at - last.mark);
+  const std::string mark = fmt::format("[{} bytes were dropped here]\n", dropped);
+  State kept;
+  kept.size = now.size - from + mark.size();
+  kept.gaps.push_back({0, mark.size(), dropped});
+  for (; gap != now.gaps.end(); ++gap) {
+    if (gap->at < from) return fail(Errc::io, "{} is damaged", gaps_.string());
+    kept.gaps.push_back({gap->at - from + mark.size(), gap->mark, gap->offset});
+  }
+  std::filesystem::path next = log_;
+  next += ".new";
+  TRY(const File old, File::open(log_, O_RDWR));
+  TRY(const File file, File::open(next, O_RDWR | O_CREAT | O_TRUNC));
+  TRY_VOID(file.write_at(0, mark));
+  for (std::uint64_t at = from; at < now.size;) {
+    TRY(const std::string part, old.read_at(at, std::min<std::uint64_t>(kCopied, now.size - at)));
+    if (part.empty()) return fail(Errc::io, "{} became shorter", log_.string());
+    TRY_VOID(file.write_at(at - from + mark.size(), part));
+    at += part.size();
+  }
+  TRY_VOID(old.truncate(0));
+  TRY_VOID(old.write_at(0, ""));  // synced
+  TRY_VOID(write_file(gaps_, json::encode(kept.gaps)));
+  std::error_code ec;
+  std::filesystem::rename(next, log_, ec);
+  if (ec) return fail(Errc::io, "rename {}: {}", next.string(), ec.message());
+  now = std::move(kept);
+  return {};
 }
 
 Result<StoredPage> StreamFile::read(std::uint64_t offset, std::size_t max_bytes) const {

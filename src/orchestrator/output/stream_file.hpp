@@ -12,7 +12,7 @@ namespace dms::orchestrator {
 
 class StreamFile {
  public:
-  StreamFile(std::filesystem::path folder, Stream stream);
+  StreamFile(std::filesystem::path folder, Stream stream, std::uint64_t max_size = kMaxStored);
 
   [[nodiscard]] Result<std::uint64_t> position() const;
   [[nodiscard]] Result<void> append(std::uint64_t offset, BytesView data) const;
@@ -39,9 +39,11 @@ class StreamFile {
   };
   /// A mark that a crash has cut short is not counted.
   [[nodiscard]] Result<State> state() const;
+  [[nodiscard]] Result<void> drop_oldest(State& now) const;
 
   std::filesystem::path log_;
   std::filesystem::path gaps_;
+  std::uint64_t max_size_;
 };
 
 }  // namespace dms::orchestrator
