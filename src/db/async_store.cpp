@@ -27,15 +27,15 @@ AsyncStore::~AsyncStore() {
 void AsyncStore::start_next() {
   if (busy_ || queue_.empty()) return;
   busy_ = true;
-  lane_.offload([this, operation = queue_.front()] { operation->work(store_); },
-                [this, operation = queue_.front()] {
-                  busy_ = false;
-                  queue_.pop_front();
-                  operation->done = true;
-                  operation->finished.notify_all();
-                  if (queue_.empty()) idle_.notify_all();
-                  start_next();
-                });
+  lane_.offload_short([this, operation = queue_.front()] { operation->work(store_); },
+                      [this, operation = queue_.front()] {
+                        busy_ = false;
+                        queue_.pop_front();
+                        operation->done = true;
+                        operation->finished.notify_all();
+                        if (queue_.empty()) idle_.notify_all();
+                        start_next();
+                      });
 }
 
 Task<Result<void>> AsyncStore::run(std::move_only_function<void(Store&)> work) {

@@ -15,7 +15,8 @@
 //  7. Faults, for tests and simulations: a WriteFault is asked before each write; its error is the result of the write,
 //     which then changes nothing. So a disk is full, or a machine fails at its n-th write.
 //
-// Threads: one lane. blocking() is for the start, before requests are served. Cost: a write waits for the disk
+// Threads: one lane; the worker is that of Lane::offload_short(), so no long work on files delays it. blocking() is for
+// the start, before requests are served. Cost: a write waits for the disk
 // (store_bench.cpp: 1.7 ms on an SSD, of which 0.1 ms is processor time of the worker; ten documents in one transaction
 // 2.5 ms), a read two changes of thread. Failure: as Store. close() waits for what is queued; destruction before that
 // is a bug (fatal).

@@ -92,7 +92,13 @@ Result<void> check_config(const protocol::AllocationConfig& config) {
   std::vector<std::string> inputs;
   for (const jobs::Input& input : config.inputs) inputs.push_back(input.to);
   TRY_VOID(check_paths("Inputs", inputs));
-  if (config.results) TRY_VOID(check_paths("Results", config.results->paths));
+  if (config.results) {
+    TRY_VOID(check_paths("Results", config.results->paths));
+    const std::uint64_t disk = config.resources.disk.size.bytes;
+    if (disk > 0 && config.results->limit > disk)
+      return fail(Errc::invalid_argument, "Results.limit: {} bytes are more than the disk of the allocation, {}",
+                  config.results->limit, disk);
+  }
   if (config.health_check)
     if (const Result<void> check = check_health(*config.health_check); !check)
       return fail(Errc::invalid_argument, "HealthCheck.{}", check.error().to_string());

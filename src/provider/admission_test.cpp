@@ -67,6 +67,17 @@ TEST(Admission, PathsAreBoundedAndNoneIsInsideAnother) {
   EXPECT_TRUE(refused(many));
 }
 
+TEST(Admission, ResultsFitTheReservedDisk) {
+  protocol::AllocationConfig wanted = config();
+  const std::uint64_t disk = wanted.resources.disk.size.bytes;
+  ASSERT_GT(disk, 0u);
+  wanted.results.emplace().paths = {"out"};
+  wanted.results->limit = disk;
+  EXPECT_EQ(refusal(wanted), "");
+  wanted.results->limit = disk + 1;
+  EXPECT_TRUE(refusal(wanted).starts_with("Results.limit: ")) << refusal(wanted);
+}
+
 TEST(Admission, AnImageIsNamedOrAnInputThatIsAFile) {
   protocol::AllocationConfig wanted = config();
   wanted.executor = jobs::ExecutorType::docker;

@@ -69,11 +69,25 @@ Result<void> pack_all(const Results::Source& source, const std::stop_token& stop
 }  // namespace
 
 Task<void> Results::pack(Source source, std::shared_ptr<Packing> packing) {
-  auto work = [&] { return pack_all(source, packing->stop.get_token()); };
-  packing->result = co_await offload(work);
+  const std::stop_token stop = packing->stop.get_token();
+  while (packers_ >= kPackers && !stop.stop_requested()) (void)co_await turn_.wait_shielded();
+  if (stop.stop_requested()) {
+    packing->result = fail(Errc::cancelled, "packing was cancelled");
+  } else {
+    ++packers_;
+    auto work = [&] { return pack_all(source, stop); };
+    packing->result = co_await offload(work);
+    --packers_;
+    turn_.notify_all();
+  }
   packing->done = true;
   packing_.erase(source.run);
   packing->ended.notify_all();
+}
+
+void Results::stop(Packing& packing) {
+  packing.stop.request_stop();
+  turn_.notify_all();
 }
 
 Task<Result<void>> Results::packed(Source source) {
@@ -127,13 +141,13 @@ Task<void> Results::forget(std::filesystem::path folder) {
   std::vector<std::shared_ptr<Packing>> ending;
   for (const auto& [run, packing] : packing_)
     if (below(run)) ending.push_back(packing);
-  for (const auto& packing : ending) packing->stop.request_stop();
+  for (const auto& packing : ending) stop(*packing);
   for (const auto& packing : ending)
     while (!packing->done) (void)co_await packing->ended.wait_shielded();
 }
 
 Task<void> Results::close() {
-  for (const auto& [run, packing] : packing_) packing->stop.request_stop();
+  for (const auto& [run, packing] : packing_) stop(*packing);
   co_await work_.close();
 }
 

@@ -8,7 +8,8 @@
 //     counts for all paths together, in their order.
 //  3. Tickets are given for all results or for none: list() fails while the server has no room for them, so an
 //     orchestrator comes again and takes none of them for absent.
-//  4. Packing takes as long as it takes: list() waits kPackPatience for it, then Errc::already_exists asks to come again.
+//  4. kPackers run at once; the others wait for their turn, so packing leaves workers to the rest of the node.
+//  5. Packing takes as long as it takes: list() waits kPackPatience for it, then Errc::already_exists asks to come again.
 //
 // Threads: the node's lane; workers read and write. forget() ends packing before the folder is removed.
 // Attacks: the work folder was written by an untrusted program: see transfer/archive.hpp.
@@ -25,6 +26,7 @@
 
 namespace dms::provider {
 
+inline constexpr std::size_t kPackers = 2;
 inline constexpr Duration kPackPatience = 10s;
 inline constexpr Duration kTicketLifetime = 1h;
 
@@ -50,12 +52,15 @@ class Results {
     Result<void> result;
     Notify ended;
   };
+  void stop(Packing& packing);
   Task<void> pack(Source source, std::shared_ptr<Packing> packing);
   Task<Result<void>> packed(Source source);
   Result<void> offer(protocol::ResultFile& file, const std::filesystem::path& path, const crypto::PeerId& to);
 
   transfer::Server& server_;
   std::map<std::filesystem::path, std::shared_ptr<Packing>> packing_;  ///< by the folder of the run
+  std::size_t packers_ = 0;                                            ///< at work
+  Notify turn_;
   Nursery work_;
 };
 

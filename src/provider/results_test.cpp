@@ -121,6 +121,27 @@ TEST_F(ResultsTest, WithoutRoomForTicketsNoResultIsTakenForAbsent) {
   EXPECT_TRUE(files.error().is(Errc::limit_exceeded)) << files.error().to_string();
 }
 
+TEST_F(ResultsTest, ManyPackingsTakeTurnsAndOneThatWaitsCanBeForgotten) {
+  write("report", "text");
+  Nursery nursery(here.runtime().lane, "test");
+  std::vector<std::string> outcomes;
+  const auto ask = [](Results& from, Results::Source wanted, crypto::PeerId to,
+                      std::vector<std::string>& into) -> Task<void> {
+    const auto files = co_await from.list(std::move(wanted), to);
+    into.push_back(files ? "packed" : files.error().to_string());
+  };
+  for (std::size_t i = 0; i < 3 * kPackers; ++i) {
+    Results::Source wanted = source({"report"});
+    wanted.run = folder / std::to_string(i);
+    nursery.spawn(ask(*results, std::move(wanted), network_there.self(), outcomes));
+  }
+  const std::filesystem::path last = folder / std::to_string(3 * kPackers - 1);
+  here.runtime().lane.post([&] { nursery.spawn(results->forget(last)); });
+  world.run(here, nursery.join());
+  ASSERT_EQ(outcomes.size(), 3 * kPackers);
+  EXPECT_GE(std::ranges::count(outcomes, "packed"), static_cast<std::ptrdiff_t>(kPackers));
+}
+
 TEST_F(ResultsTest, WhatIsForgottenIsNotServed) {
   write("report", "text");
   const auto files = list(source({"report"}));

@@ -38,6 +38,9 @@ class Lane {
   /// Runs `work` where it may block (a worker thread; inline in a simulation), then posts `done` to this lane.
   /// Work that was accepted is always run, and `done` always follows.
   virtual void offload(Callback work, Callback done) = 0;
+  /// The same for work of milliseconds that much waits for, such as the database's: it never waits for what offload()
+  /// runs, however long that takes.
+  virtual void offload_short(Callback work, Callback done) { offload(std::move(work), std::move(done)); }
 };
 
 }  // namespace dms

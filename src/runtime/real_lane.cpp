@@ -25,8 +25,8 @@ UnixTime RealLane::unix_now() const {
   return {static_cast<std::uint64_t>(std::chrono::duration_cast<Duration>(since).count())};
 }
 
-void RealLane::offload(Callback work, Callback done) {
-  asio::post(workers_,
+void RealLane::offload_to(asio::thread_pool& pool, Callback work, Callback done) {
+  asio::post(pool,
              [this, guard = asio::make_work_guard(io_), work = std::move(work), done = std::move(done)]() mutable {
                work();
                post(std::move(done));

@@ -19,7 +19,8 @@ namespace dms {
 /// So a chain of posts does not poll the sockets in between.
 class RealLane final : public Lane {
  public:
-  RealLane(boost::asio::io_context& io, boost::asio::thread_pool& workers) : io_(io), workers_(workers), alarm_(io) {}
+  RealLane(boost::asio::io_context& io, boost::asio::thread_pool& workers, boost::asio::thread_pool& short_worker)
+      : io_(io), workers_(workers), short_worker_(short_worker), alarm_(io) {}
 
   void post(Callback work) override {
     if (thread_.load(std::memory_order_relaxed) == std::this_thread::get_id())
@@ -55,17 +56,22 @@ class RealLane final : public Lane {
   [[nodiscard]] UnixTime unix_now() const override;
   Random& random() override { return random_; }
 
-  void offload(Callback work, Callback done) override;
+  void offload(Callback work, Callback done) override { offload_to(workers_, std::move(work), std::move(done)); }
+  void offload_short(Callback work, Callback done) override {
+    offload_to(short_worker_, std::move(work), std::move(done));
+  }
 
  private:
   static constexpr std::size_t kBatch = 256;
 
   /// Timers belong to the lane (fatal).
   void on_lane() const;
+  void offload_to(boost::asio::thread_pool& pool, Callback work, Callback done);
   void arm();
 
   boost::asio::io_context& io_;
   boost::asio::thread_pool& workers_;
+  boost::asio::thread_pool& short_worker_;
   boost::asio::steady_timer alarm_;
   std::optional<SteadyTime> armed_;
   TimerQueue timers_;

@@ -14,8 +14,11 @@ using boost::system::error_code;
 
 struct RealRuntime::Impl {
   explicit Impl(const Options& options)
-      : workers(options.workers), lane(io, workers), net(make_real_net(io, lane, options)), signals(io) {}
-  ~Impl() { workers.join(); }
+      : workers(options.workers), lane(io, workers, short_worker), net(make_real_net(io, lane, options)), signals(io) {}
+  ~Impl() {
+    workers.join();
+    short_worker.join();
+  }
 
   void wait_signal() {
     signals.async_wait([this](error_code ec, int number) {
@@ -45,6 +48,7 @@ struct RealRuntime::Impl {
 
   asio::io_context io{1};
   asio::thread_pool workers;
+  asio::thread_pool short_worker{1};
   RealLane lane;
   std::unique_ptr<Net> net;
   asio::signal_set signals;

@@ -19,7 +19,7 @@ namespace dms {
 class RealRuntime {
  public:
   struct Options {
-    /// Threads for work that blocks (SQLite, disk, containers).
+    /// Threads for work that blocks (disk, containers), beside one for short work (SQLite).
     unsigned workers = 4;
     /// Queried for text records instead of the system's name servers. IPv4.
     std::optional<IpEndpoint> name_server;

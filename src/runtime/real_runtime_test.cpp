@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <latch>
 #include <stdexcept>
 #include <thread>
 
@@ -260,6 +261,23 @@ TEST(RealLane, EndlessPostsDelayNeitherTimersNorOtherThreads) {
     busy.stopped = true;
   }(lane, restless, offloaded));
   EXPECT_TRUE(offloaded);
+}
+
+TEST(RealLane, LongWorkDoesNotDelayShortWork) {
+  RealRuntime real(RealRuntime::Options{.workers = 2});
+  std::latch held(1);
+  int ended = 0;
+  bool done = false;
+  real.run([](Lane& lane, std::latch& latch, int& long_ones, bool& short_one) -> Task<void> {
+    Notify changed;
+    for (int i = 0; i < 3; ++i) lane.offload([&] { latch.wait(); }, [&] { ++long_ones, changed.notify_all(); });
+    lane.offload_short([] {}, [&] { short_one = true, changed.notify_all(); });
+    while (!short_one) (void)co_await changed.wait();
+    EXPECT_EQ(long_ones, 0);
+    latch.count_down();
+    while (long_ones < 3) (void)co_await changed.wait();
+  }(real.runtime().lane, held, ended, done));
+  EXPECT_EQ(ended, 3);
 }
 
 TEST(RealLane, WhatOffloadedWorkThrowsReachesTheCaller) {
