@@ -130,12 +130,19 @@ Task<Result<void>> Docker::delete_container(std::string name) {
   co_return Result<void>();
 }
 
+/// A container that the engine has made may run although its start has failed, so its watcher stays until it is gone.
 Task<void> Docker::discard(RunPtr run) {
   Result<void> gone = co_await delete_container(run->name);
-  if (!gone && !gone.error().is(Errc::unsupported))
-    log::warn("executor", "container {} may remain: {}", run->name, gone.error().to_string());
-  const Result<bool> watcher = co_await disarm(run);
-  if (!watcher) log::error("executor", "the watcher of {}: {}", run->name, watcher.error().to_string());
+  for (Duration pause = kFirstPause; !gone && !run->container.empty(); pause = std::min(2 * pause, kLongestPause)) {
+    log::warn("executor", "remove container {}, which is tried again: {}", run->name, gone.error().to_string());
+    const Result<void> slept = co_await sleep_for(pause);
+    if (!slept) break;  // the next daemon removes it, or its watcher does
+    gone = co_await delete_container(run->name);
+  }
+  if (gone || run->container.empty()) {
+    const Result<bool> watcher = co_await disarm(run);
+    if (!watcher) log::error("executor", "the watcher of {}: {}", run->name, watcher.error().to_string());
+  }
   run->over = true;
   runs_.erase(run->request.execution_id);
   co_await release_image_logged(run->image);

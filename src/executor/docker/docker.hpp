@@ -19,6 +19,7 @@
 //  7. An engine that does not answer, or is restarted, decides nothing: watching, following and stopping are tried again with
 //     growing pauses. A container is lost if the engine answers and does not know it. While recover() has not reached the
 //     engine, ready() is false, and stop() and remove() of what is unknown fail with Errc::unsupported.
+//     A failed start() returns once its container is gone, and leaves the watcher if close() comes first.
 //     stop() lets the engine send the image's stop signal; the grace is rounded up to whole seconds.
 //
 // Threads: one lane. What stays on it: locks and signals of watchers. Every call to the engine has a time limit except those that wait for the work or a pull.

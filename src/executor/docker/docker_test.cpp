@@ -167,6 +167,20 @@ TEST_F(DockerTest, FailedStartRemovesTheContainer) {
   EXPECT_TRUE(run(docker_.list())->empty());
 }
 
+TEST_F(DockerTest, FailedStartReturnsOnceTheContainerIsGone) {
+  net_.answers = {http(200, "{}"),
+                  http(201, R"({"Id":"abc"})"),
+                  http(500, R"({"message":"too slow"})"),
+                  http(500, "{}"),
+                  http(500, "{}"),
+                  http(204, "")};
+  auto started = run(docker_.start(docker_request(dir_, {"true"})));
+  ASSERT_FALSE(started);
+  EXPECT_THAT(started.error().to_string(), HasSubstr("too slow"));
+  EXPECT_TRUE(net_.answers.empty()) << "the removal was repeated until the engine said that it is gone";
+  EXPECT_TRUE(run(docker_.list())->empty());
+}
+
 TEST_F(DockerTest, AnEngineThatDoesNotAnswerForAWhileLosesNothing) {
   net_.answers = {http(200, "{}"), http(201, R"({"Id":"abc"})"), http(204, "")};
   ASSERT_TRUE(run(docker_.start(docker_request(dir_, {"true"}))));
