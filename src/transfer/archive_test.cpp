@@ -3,6 +3,7 @@
 #include <archive.h>
 #include <archive_entry.h>
 #include <gtest/gtest.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -144,6 +145,22 @@ TEST_F(ArchiveTest, AResultBehindALinkIsRefused) {
   EXPECT_TRUE(pack_it("/etc/passwd").error().is(Errc::invalid_argument));
   EXPECT_TRUE(pack_it("absent").error().is(Errc::not_found));
   EXPECT_FALSE(std::filesystem::exists(dir / "packed"));
+}
+
+TEST_F(ArchiveTest, WhatIsNoFileOrFolderIsRefusedAsSuch) {
+  ASSERT_EQ(::mkfifo((dir / "work/pipe").c_str(), 0600), 0);
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  const std::string path = dir / "work/socket";
+  ASSERT_LT(path.size(), sizeof address.sun_path);
+  path.copy(address.sun_path, path.size());
+  const Fd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  ASSERT_EQ(::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+  for (const std::string name : {"pipe", "socket"}) {
+    const Result<Packed> packed = pack_it(name);
+    ASSERT_FALSE(packed);
+    EXPECT_TRUE(packed.error().is(Errc::invalid_argument)) << packed.error().to_string();
+  }
 }
 
 TEST_F(ArchiveTest, TooLargeIsRefusedAndLeavesNothing) {

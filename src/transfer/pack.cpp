@@ -242,13 +242,17 @@ Result<Packed> pack(const std::filesystem::path& root, std::string_view path, co
   TRY(const std::vector<std::string> parts, path_below(path));
   TRY(Fd top, tree::open_root(root));
   TRY(const Fd parent, tree::descend(std::move(top), std::span(parts).first(parts.size() - 1)));
-  Fd found(::openat(parent.get(), parts.back().c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  // Opening a socket fails, and a device may act on it.
+  const auto refuse = [&] { return fail(Errc::invalid_argument, "\"{}\" is no file or folder", printable(path)); };
   struct stat info {};
+  if (::fstatat(parent.get(), parts.back().c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0)
+    return std::unexpected(tree::failure("opening", path));
+  if (!S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode) && !S_ISLNK(info.st_mode)) return refuse();
+  Fd found(::openat(parent.get(), parts.back().c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
   if (!found || ::fstat(found.get(), &info) != 0) return std::unexpected(tree::failure("opening", path));
   Packed packed;
   packed.folder = S_ISDIR(info.st_mode);
-  if (!packed.folder && !S_ISREG(info.st_mode))
-    return fail(Errc::invalid_argument, "\"{}\" is no file or folder", printable(path));
+  if (!packed.folder && !S_ISREG(info.st_mode)) return refuse();
   Output output(to, limits.max_bytes);
   TRY_VOID(output.open());
   if (packed.folder) {
