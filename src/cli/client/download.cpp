@@ -1,6 +1,7 @@
 #include "cli/client/download.hpp"
 
 #include "base/remove_tree.hpp"
+#include "crypto/hash.hpp"
 #include "encoding/multibase.hpp"
 #include "jobs/ensemble/work_path.hpp"
 #include "transfer/archive.hpp"
@@ -41,20 +42,48 @@ bool is_whole(const OutputStream& stream, const transfer::PartFile& part) {
   return stream.digest().empty() || encode(Base::hex, part.digest()) == stream.digest();
 }
 
+/// No name that a user or a result has; the same in each attempt.
+fs::path staging(const fs::path& folder, std::string_view name) {
+  const crypto::Digest256 digest = crypto::sha256(as_bytes(name));
+  return folder / (".nunet-" + encode(Base::hex, BytesView(digest).first(16)));
+}
+
+Result<void> refuse_existing(const fs::path& target) {
+  std::error_code error;
+  if (!fs::exists(fs::symlink_status(target, error))) return {};
+  return fail(Errc::failed, "{} exists already; choose another folder with --output, or --force", target.string());
+}
+
+/// What has arrived and is whole gets its name, or is unpacked.
+Result<void> place(const fs::path& staged, const std::string& name, bool folder, const fs::path& target,
+                   const DownloadOptions& options) {
+  std::error_code error;
+  if (!options.replace) TRY_VOID(refuse_existing(target));
+  if (options.replace && (folder || fs::is_directory(fs::symlink_status(target, error)))) TRY_VOID(remove_tree(target));
+  if (folder) {
+    const fs::path root = options.folder.empty() ? fs::path(".") : options.folder;
+    TRY_VOID(transfer::unpack(staged, true, root, jobs::without_slash(name), {}));
+    fs::remove(staged, error);
+    return {};
+  }
+  fs::rename(staged, target, error);
+  if (error) return fail(dms::Errc::io, "renaming {} to {}: {}", staged.string(), target.string(), error.message());
+  return transfer::sync_folder(target.has_parent_path() ? target.parent_path() : fs::path("."));
+}
+
 }  // namespace
 
 Result<Downloaded> download(Session& session, OutputStream& stream, const std::string& name,
                             const DownloadOptions& options) {
   if (!jobs::is_work_path(name)) return fail(Errc::failed, "\"{}\" is not the name of a result", name);
   const fs::path target = options.folder / jobs::without_slash(name);
+  if (!options.replace) TRY_VOID(refuse_existing(target));
   std::error_code error;
-  if (!options.replace && fs::exists(fs::symlink_status(target, error)))
-    return fail(Errc::failed, "{} exists already; choose another folder with --output, or --force", target.string());
   fs::create_directories(target.has_parent_path() ? target.parent_path() : fs::path("."), error);
   if (error) return fail(dms::Errc::io, "making {}: {}", target.parent_path().string(), error.message());
   TRY(const bool folder, stream.probe_folder());
-  const fs::path file = folder ? fs::path(target.string() + ".tar") : target;
-  TRY(auto part, transfer::PartFile::open(file));
+  const fs::path staged = staging(options.folder, jobs::without_slash(name));
+  TRY(auto part, transfer::PartFile::open(staged));
   const bool continued = part.size() > 0;
   TRY_VOID(receive(session, stream, part, options));
   if (!is_whole(stream, part) && continued) {
@@ -65,15 +94,9 @@ Result<Downloaded> download(Session& session, OutputStream& stream, const std::s
     part.discard();
     return fail(Errc::failed, "what arrived has another SHA-256 than the daemon says; repeat the command");
   }
-  const bool in_the_way = folder || fs::is_directory(fs::symlink_status(target, error));
-  if (options.replace && in_the_way) TRY_VOID(remove_tree(target));
   TRY_VOID(part.finish());
-  Downloaded done{.path = target, .size = stream.total(), .folder = folder};
-  if (!folder) return done;
-  TRY_VOID(transfer::unpack(file, true, options.folder.empty() ? fs::path(".") : options.folder,
-                            jobs::without_slash(name), {}));
-  fs::remove(file, error);
-  return done;
+  TRY_VOID(place(staged, name, folder, target, options));
+  return Downloaded{.path = target, .size = stream.total(), .folder = folder};
 }
 
 }  // namespace dms::cli

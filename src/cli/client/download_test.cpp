@@ -47,6 +47,10 @@ struct ResultsTest : DeployTest {
     words.insert(words.end(), more.begin(), more.end());
     return nunet(words);
   }
+  std::filesystem::path part_of(const std::string& name) const {
+    const crypto::Digest256 digest = crypto::sha256(as_bytes(name));
+    return to / (".nunet-" + encode(Base::hex, BytesView(digest).first(16)) + ".part");
+  }
   std::string written(const std::string& name) const { return read_file(to / name, 16 << 20).value_or("(nothing)"); }
 };
 
@@ -60,7 +64,7 @@ TEST_F(ResultsTest, FilesArriveUnderTheirNames) {
   EXPECT_EQ(result.out, fmt::format("{0}/report.txt\n{0}/out/model.bin\n", to.string()));
   EXPECT_EQ(written("report.txt"), "fine\n");
   EXPECT_TRUE(written("out/model.bin") == model);
-  EXPECT_FALSE(std::filesystem::exists(to / "report.txt.part"));
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(to), {}), 2) << "no part is left";
 }
 
 TEST_F(ResultsTest, WhatIsThereIsReplacedOnlyOnRequest) {
@@ -92,10 +96,10 @@ TEST_F(ResultsTest, AnInterruptedDownloadContinues) {
 
 TEST_F(ResultsTest, APartOfAnotherFileIsDropped) {
   serve_result("report.txt", "right bytes");
-  ASSERT_TRUE(write_file(to / "report.txt.part", "wrong"));
+  ASSERT_TRUE(write_file(part_of("report.txt"), "wrong"));
   EXPECT_EQ(fetch().code, 0);
   EXPECT_EQ(written("report.txt"), "right bytes");
-  ASSERT_TRUE(write_file(to / "report.txt.part", "longer than the file itself"));
+  ASSERT_TRUE(write_file(part_of("report.txt"), "longer than the file itself"));
   EXPECT_EQ(fetch({"--force"}).code, 0);
   EXPECT_EQ(written("report.txt"), "right bytes");
 }
@@ -107,7 +111,27 @@ TEST_F(ResultsTest, BytesWithAnotherDigestAreNotKept) {
   EXPECT_EQ(result.code, 1);
   EXPECT_THAT(result.err, HasSubstr("SHA-256"));
   EXPECT_EQ(written("report.txt"), "(nothing)");
-  EXPECT_FALSE(std::filesystem::exists(to / "report.txt.part"));
+  EXPECT_FALSE(std::filesystem::exists(part_of("report.txt")));
+}
+
+TEST_F(ResultsTest, FilesOfTheUserAreNotTakenForParts) {
+  const auto from = world.home / "from";
+  ASSERT_TRUE(write_file(from / "out/a", "A"));
+  ASSERT_TRUE(transfer::pack(from, "out", world.home / "packed", {}));
+  names = {"out.tar", "out/", "report.txt", "report.txt.part"};
+  folders = {"out/"};
+  serve_result("out.tar", "no archive");
+  serve_result("out/", read_file(world.home / "packed", 1 << 20).value());
+  serve_result("report.txt", "report");
+  serve_result("report.txt.part", "a part");
+  ASSERT_TRUE(write_file(to / "out.tar.part", "mine"));
+  const auto result = fetch();
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_EQ(written("out.tar"), "no archive");
+  EXPECT_EQ(written("out/a"), "A");
+  EXPECT_EQ(written("report.txt"), "report");
+  EXPECT_EQ(written("report.txt.part"), "a part");
+  EXPECT_EQ(written("out.tar.part"), "mine");
 }
 
 TEST_F(ResultsTest, AFolderIsUnpacked) {
