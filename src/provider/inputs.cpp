@@ -56,8 +56,8 @@ Result<void> unpack_all(const AllocationRecord& record, const std::vector<Fetche
   std::filesystem::create_directories(work, failed);
   if (!failed) std::filesystem::permissions(work, std::filesystem::perms::owner_all, failed);
   if (failed) return fail(Errc::io, "making {}: {}", work.string(), failed.message());
-  transfer::ArchiveLimits limits;
-  limits.max_bytes = limit;
+  transfer::ArchiveLimits left;  // for all of them
+  left.max_bytes = limit;
   const std::optional<std::size_t> image = image_input(record.config);
   for (std::size_t i = 0; i < fetched.size(); ++i) {
     if (i == image && fetched[i].folder)
@@ -65,7 +65,7 @@ Result<void> unpack_all(const AllocationRecord& record, const std::vector<Fetche
     if (i == image) continue;
     const std::string& to = record.config.inputs[i].to;
     const Result<void> unpacked =
-        transfer::unpack(fetched[i].file, fetched[i].folder, work, to, limits, transfer::Access::everyone);
+        transfer::unpack(fetched[i].file, fetched[i].folder, work, to, left, transfer::Access::everyone);
     if (!unpacked) return fail(unpacked.error(), "the input \"{}\"", printable(to));
   }
   TRY_VOID(write_file(folder / "inputs/done", record.id));

@@ -60,9 +60,15 @@ Result<Packed> pack(const std::filesystem::path& root, std::string_view path, co
                     const ArchiveLimits& limits, const std::stop_token& stop = {});
 
 /// Makes `path` below `root` from a packed file. Folders on the way are made; `path` itself must not exist unless both
-/// are folders.
+/// are folders. What is made, folders on the way too, is taken from `left`, which several calls may share.
 Result<void> unpack(const std::filesystem::path& packed, bool folder, const std::filesystem::path& root,
-                    std::string_view path, const ArchiveLimits& limits, Access access = Access::owner,
+                    std::string_view path, ArchiveLimits& left, Access access = Access::owner,
                     const std::stop_token& stop = {});
+inline Result<void> unpack(const std::filesystem::path& packed, bool folder, const std::filesystem::path& root,
+                           std::string_view path, const ArchiveLimits& limits, Access access = Access::owner,
+                           const std::stop_token& stop = {}) {
+  ArchiveLimits left = limits;
+  return unpack(packed, folder, root, path, left, access, stop);
+}
 
 }  // namespace dms::transfer

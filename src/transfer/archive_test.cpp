@@ -227,6 +227,18 @@ TEST_F(ArchiveTest, AnArchiveHasLimits) {
   EXPECT_NE(refusal({{.path = deep + "f"}}).find("too deep"), std::string::npos);
 }
 
+TEST_F(ArchiveTest, FoldersOnTheWayCountAndSeveralArchivesShareOneLimit) {
+  EXPECT_NE(refusal({{.path = "a/b/c/d/e/f"}}, {.max_entries = 5}).find("too many entries"), std::string::npos);
+  write_archive(dir / "packed", {{.path = "a/b", .data = std::string(100, 'x')}});
+  ArchiveLimits left{.max_bytes = 250, .max_entries = 100};
+  ASSERT_TRUE(unpack(dir / "packed", true, dir / "new", "way/1", left));
+  EXPECT_EQ(left.max_bytes, 150u);
+  EXPECT_EQ(left.max_entries, 96u) << "way, 1, a and b";
+  ASSERT_TRUE(unpack(dir / "packed", true, dir / "new", "way/2", left));
+  EXPECT_EQ(left.max_entries, 93u) << "way was there";
+  EXPECT_TRUE(unpack(dir / "packed", true, dir / "new", "way/3", left).error().is(Errc::limit_exceeded));
+}
+
 TEST_F(ArchiveTest, TextIsNoArchive) {
   ASSERT_TRUE(write_file(dir / "packed", testing::random_text(4096)));
   EXPECT_TRUE(unpack_it(true).error().is(Errc::invalid_argument));

@@ -41,9 +41,16 @@ Result<Fd> open_folder(int parent, const std::string& name) {
   return fd;
 }
 
-Result<Fd> make_folder(int parent, const std::string& name, Access access) {
-  const bool made = ::mkdirat(parent, name.c_str(), 0755) == 0;
+Result<Fd> make_folder(int parent, const std::string& name, Access access, std::uint64_t& left, unsigned mode) {
+  if (left == 0) {
+    Result<Fd> there = open_folder(parent, name);
+    if (!there && there.error().is(Errc::not_found))
+      return fail(Errc::limit_exceeded, "the archive has too many entries");
+    return there;
+  }
+  const bool made = ::mkdirat(parent, name.c_str(), static_cast<mode_t>(mode)) == 0;
   if (!made && errno != EEXIST) return std::unexpected(failure("making", name));
+  if (made) --left;
   TRY(Fd fd, open_folder(parent, name));
   if (made && access == Access::everyone && ::fchmod(fd.get(), 0777) != 0)
     return std::unexpected(failure("setting the mode of", name));
@@ -58,9 +65,9 @@ Result<Fd> descend(Fd from, std::span<const std::string> parts) {
   return from;
 }
 
-Result<Fd> make_way(Fd from, std::span<const std::string> parts, Access access) {
+Result<Fd> make_way(Fd from, std::span<const std::string> parts, Access access, std::uint64_t& left) {
   for (const std::string& part : parts) {
-    TRY(Fd next, make_folder(from.get(), part, access));
+    TRY(Fd next, make_folder(from.get(), part, access, left));
     from = std::move(next);
   }
   return from;

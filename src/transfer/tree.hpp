@@ -18,11 +18,12 @@ Error failure(std::string_view doing, std::string_view name);
 Result<Fd> open_root(const std::filesystem::path& folder);
 /// A folder in `parent`.
 Result<Fd> open_folder(int parent, const std::string& name);
-/// The folder in `parent`, made if it is missing.
-Result<Fd> make_folder(int parent, const std::string& name, Access access);
+/// The folder in `parent`, made if it is missing, with `mode` as the umask allows it. `left` is how many may be made;
+/// Errc::limit_exceeded above.
+Result<Fd> make_folder(int parent, const std::string& name, Access access, std::uint64_t& left, unsigned mode = 0755);
 /// The folder that `parts` lead to.
 Result<Fd> descend(Fd from, std::span<const std::string> parts);
-Result<Fd> make_way(Fd from, std::span<const std::string> parts, Access access);
+Result<Fd> make_way(Fd from, std::span<const std::string> parts, Access access, std::uint64_t& left);
 
 bool has_control_characters(std::string_view name);
 

@@ -45,19 +45,18 @@ Result<std::vector<std::string>> parts_of(std::string_view path, bool current_fo
   return parts;
 }
 
-/// What one unpack() may still make.
+/// Makes files within what is left.
 class Maker {
  public:
-  Maker(const ArchiveLimits& limits, Access access, const std::stop_token& stop)
-      : bytes_left_(limits.max_bytes), entries_left_(limits.max_entries), access_(access), stop_(stop) {}
+  Maker(ArchiveLimits& left, Access access, const std::stop_token& stop) : left_(left), access_(access), stop_(stop) {}
 
   Result<void> count(std::uint64_t size) {
     if (stop_.stop_requested()) return stopped();
-    if (entries_left_ == 0) return fail(Errc::limit_exceeded, "the archive has too many entries");
-    if (size > bytes_left_)
+    if (left_.max_entries == 0) return fail(Errc::limit_exceeded, "the archive has too many entries");
+    if (size > left_.max_bytes)
       return fail(Errc::limit_exceeded, "the content of the archive is larger than the limit of bytes");
-    --entries_left_;
-    bytes_left_ -= size;
+    --left_.max_entries;
+    left_.max_bytes -= size;
     return {};
   }
 
@@ -81,11 +80,17 @@ class Maker {
     return {};
   }
 
-  [[nodiscard]] Access access() const { return access_; }
+  Result<Fd> make_way(Fd from, std::span<const std::string> parts) const {
+    return tree::make_way(std::move(from), parts, access_, left_.max_entries);
+  }
+  /// One that is counted already.
+  Result<Fd> make_folder(int parent, const std::string& name, unsigned mode) const {
+    std::uint64_t one = 1;
+    return tree::make_folder(parent, name, access_, one, mode);
+  }
 
  private:
-  std::uint64_t bytes_left_;
-  std::uint64_t entries_left_;
+  ArchiveLimits& left_;
   Access access_;
   const std::stop_token& stop_;
 };
@@ -145,7 +150,7 @@ class Unpacker {
     if (type != AE_IFREG && type != AE_IFLNK) return refuse("is no file, folder or link");
     if (parts.empty()) return refuse("has no name");
     TRY(Fd top, tree::open_folder(root_.get(), "."));
-    TRY(const Fd folder, tree::make_way(std::move(top), std::span(parts).first(parts.size() - 1), maker_.access()));
+    TRY(const Fd folder, maker_.make_way(std::move(top), std::span(parts).first(parts.size() - 1)));
     if (type == AE_IFREG) return add_file(entry, folder, parts.back());
     const char* target = target_in(entry);
     if (target == nullptr || !tree::stays_inside(target, parts.size() - 1))
@@ -156,8 +161,10 @@ class Unpacker {
   Result<void> add_folder(archive_entry* entry, const std::vector<std::string>& parts) {
     if (parts.empty()) return {};
     TRY(Fd top, tree::open_folder(root_.get(), "."));
-    TRY(const Fd folder, tree::make_way(std::move(top), parts, maker_.access()));
-    return maker_.complete(folder.get(), parts.back(), (archive_entry_perm(entry) & 0777) | 0700, std::nullopt);
+    TRY(const Fd way, maker_.make_way(std::move(top), std::span(parts).first(parts.size() - 1)));
+    const unsigned mode = (archive_entry_perm(entry) & 0777) | 0700;
+    TRY(const Fd folder, maker_.make_folder(way.get(), parts.back(), mode));
+    return maker_.complete(folder.get(), parts.back(), mode, std::nullopt);
   }
 
   Result<void> add_file(archive_entry* entry, const Fd& folder, const std::string& name) {
@@ -214,12 +221,12 @@ Result<std::vector<std::string>> path_below(std::string_view path) {
 }
 
 Result<void> unpack(const std::filesystem::path& packed, bool folder, const std::filesystem::path& root,
-                    std::string_view path, const ArchiveLimits& limits, Access access, const std::stop_token& stop) {
+                    std::string_view path, ArchiveLimits& left, Access access, const std::stop_token& stop) {
   TRY(const std::vector<std::string> parts, path_below(path));
   TRY(Fd top, tree::open_root(root));
-  Maker maker(limits, access, stop);
+  Maker maker(left, access, stop);
   const std::size_t way = folder ? parts.size() : parts.size() - 1;
-  TRY(const Fd at, tree::make_way(std::move(top), std::span(parts).first(way), access));
+  TRY(const Fd at, maker.make_way(std::move(top), std::span(parts).first(way)));
   if (!folder) return copy_file(packed, at, parts.back(), maker, stop);
   return Unpacker(at, maker).run(packed);
 }
