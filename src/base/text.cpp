@@ -42,6 +42,13 @@ std::string escaped(std::string_view text, bool as_json) {
 std::string printable(std::string_view text) { return escaped(text, false); }
 std::string printable_json(std::string_view json) { return escaped(json, true); }
 
+std::string shortened(std::string text, std::size_t most) {
+  if (text.size() <= most) return text;
+  while (most > 0 && (static_cast<unsigned char>(text[most]) & 0xc0) == 0x80) --most;
+  text.resize(most);
+  return text;
+}
+
 std::string printable_lines(std::string_view text) {
   std::string out;
   for (std::size_t from = 0; from <= text.size();) {

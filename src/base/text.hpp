@@ -35,6 +35,8 @@ namespace dms {
 
 [[nodiscard]] std::string printable(std::string_view text);
 [[nodiscard]] std::string printable_json(std::string_view json);
+/// At most `most` bytes, cut between two characters.
+[[nodiscard]] std::string shortened(std::string text, std::size_t most);
 /// Of each line; the lines after the first are indented, so that none of them can pass for a message of its own.
 [[nodiscard]] std::string printable_lines(std::string_view text);
 

@@ -40,6 +40,14 @@ TEST(Text, JsonKeepsItsValueAndItsLayout) {
   EXPECT_EQ(printable_json("\"\xff\""), "\"\\ufffd\"");
 }
 
+TEST(Text, ShortenedBetweenCharacters) {
+  EXPECT_EQ(shortened("abc", 3), "abc");
+  EXPECT_EQ(shortened("abcd", 3), "abc");
+  EXPECT_EQ(shortened("a\u00e9b", 2), "a");
+  EXPECT_EQ(shortened("a\u00e9b", 3), "a\u00e9");
+  EXPECT_EQ(shortened("\u20ac", 2), "");
+}
+
 TEST(Text, AForgedLineIsIndented) {
   EXPECT_EQ(printable_lines("failed: x\nCompleted\x1b\n"), "failed: x\n  Completed\\x1b\n  ");
   EXPECT_EQ(printable_lines("one"), "one");

@@ -5,6 +5,7 @@
 #include "base/file.hpp"
 #include "base/log.hpp"
 #include "base/remove_tree.hpp"
+#include "base/text.hpp"
 #include "encoding/multibase.hpp"
 #include "transfer/archive.hpp"
 
@@ -40,6 +41,7 @@ Result<void> pack_all(const Results::Source& source, const std::stop_token& stop
   std::filesystem::create_directories(folder, failed);
   if (failed) return fail(Errc::io, "making {}: {}", folder.string(), failed.message());
   Index index;
+  std::size_t told = 0;
   transfer::ArchiveLimits limits;
   limits.max_bytes = source.declared.max_bytes();
   for (const std::string& path : source.declared.paths) {
@@ -55,9 +57,10 @@ Result<void> pack_all(const Results::Source& source, const std::stop_token& stop
       file.folder = packed->folder;
       file.size = packed->content.size;
       file.digest = encode(Base::hex, packed->content.digest);
-      file.left_out = std::move(packed->left_out);
+      for (std::string& text : packed->left_out)
+        if ((told += text.size()) <= kMaxLeftOut) file.left_out.push_back(std::move(text));
     } else {
-      file.error = packed.error().to_string();
+      file.error = shortened(packed.error().to_string(), kMaxReason);
       if (packed.error().is(Errc::limit_exceeded))
         file.error += fmt::format("; all results together may have {} bytes", source.declared.max_bytes());
     }

@@ -5,7 +5,8 @@
 //  1. list() packs the declared paths into `<run>/results`: `0`, `1`, ... and, written last, `index.json` with what they
 //     are. A start of the daemon finds the index, or packs again what has none: the work folder is there until release.
 //  2. A path that is missing, too large, or no file or folder is reported by name; the others are not affected. The limit
-//     counts for all paths together, in their order.
+//     counts for all paths together, in their order. What is told of them is bounded, so that a reply holds it
+//     (kMaxReason, kMaxLeftOut).
 //  3. Tickets are given for all results or for none: list() fails while the server has no room for them, so an
 //     orchestrator comes again and takes none of them for absent.
 //  4. kPackers run at once; the others wait for their turn, so packing leaves workers to the rest of the node.
@@ -26,6 +27,8 @@
 
 namespace dms::provider {
 
+inline constexpr std::size_t kMaxReason = 512;                     ///< bytes of an error
+inline constexpr std::size_t kMaxLeftOut = std::size_t{64} << 10;  ///< bytes about what is left out, together
 inline constexpr std::size_t kPackers = 2;
 inline constexpr Duration kPackPatience = 10s;
 inline constexpr Duration kTicketLifetime = 1h;

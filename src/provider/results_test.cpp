@@ -107,6 +107,23 @@ TEST_F(ResultsTest, TheLimitCountsForAllTogether) {
   EXPECT_EQ((*files)[2].error, "");
 }
 
+TEST_F(ResultsTest, TheReplyFitsAMessageWhateverWasLeftOut) {
+  std::vector<std::string> paths;
+  for (int i = 0; i < 110; ++i) {
+    std::string path = fmt::format("{}", i);
+    paths.push_back(path);
+    path += "/" + std::string(200, 'x') + "/" + std::string(200, 'y');
+    std::filesystem::create_directories(folder / "work" / path);
+    for (int j = 0; j < 16; ++j)
+      std::filesystem::create_symlink("/etc", folder / "work" / path / (std::to_string(j) + std::string(200, 'z')));
+  }
+  (void)list(source(paths));  // there are too few tickets; the index says what would be sent
+  const auto index = read_file(folder / "run/results/index.json", network::kMaxMessage);
+  ASSERT_TRUE(index) << index.error().to_string();
+  EXPECT_LT(index->size(), network::kMaxMessage / 2);
+  EXPECT_NE(index->find("outside"), std::string::npos);
+}
+
 TEST_F(ResultsTest, ListsThatAreRepeatedTakeNoMoreTickets) {
   write("a", "a");
   write("b", "b");

@@ -49,6 +49,7 @@ struct Packed {
   std::vector<std::string> left_out;  ///< the first kMaxLeftOut of them, with the reason
   std::uint64_t left_out_count = 0;
   static constexpr std::size_t kMaxLeftOut = 16;
+  static constexpr std::size_t kMaxLeftOutName = 256;  ///< bytes that are told of a name
 };
 
 /// The parts of a relative path that names something below a folder. Errc::invalid_argument for absolute ones, `..`,

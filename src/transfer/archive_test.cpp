@@ -134,6 +134,17 @@ TEST_F(ArchiveTest, WhatCannotBeSentIsLeftOutByName) {
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(dir / "new/in"), {}), 1);
 }
 
+TEST_F(ArchiveTest, LongNamesOfWhatIsLeftOutAreCut) {
+  std::string path = "all";
+  for (int i = 0; i < 4; ++i) path += "/" + std::string(200, static_cast<char>('a' + i));
+  std::filesystem::create_directories(dir / "work" / path);
+  ASSERT_EQ(::mkfifo((dir / "work" / path / "pipe").c_str(), 0600), 0);
+  const Result<Packed> packed = pack_it("all");
+  ASSERT_TRUE(packed) << packed.error().to_string();
+  ASSERT_EQ(packed->left_out.size(), 1u);
+  EXPECT_LT(packed->left_out[0].size(), Packed::kMaxLeftOutName + 64);
+}
+
 TEST_F(ArchiveTest, AResultBehindALinkIsRefused) {
   write("secret/file", "secret");
   std::filesystem::create_symlink("secret", dir / "work/out");

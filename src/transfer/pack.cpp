@@ -123,7 +123,8 @@ class Packer {
 
   void leave_out(const std::string& name, std::string_view reason) {
     if (packed_->left_out.size() < Packed::kMaxLeftOut)
-      packed_->left_out.push_back(fmt::format("\"{}\": {}", printable(name), reason));
+      packed_->left_out.push_back(
+          fmt::format("\"{}\": {}", shortened(printable(name), Packed::kMaxLeftOutName), reason));
     ++packed_->left_out_count;
   }
 
