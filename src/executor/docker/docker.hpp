@@ -21,8 +21,11 @@
 //     engine, ready() is false, and stop() and remove() of what is unknown fail with Errc::unsupported.
 //     A failed start() returns once its container is gone, and leaves the watcher if close() comes first.
 //     stop() lets the engine send the image's stop signal; the grace is rounded up to whole seconds.
+//  8. A command of exec() whose caller gives it up is killed, if /proc says that its process is the container's. Until it
+//     has ended, the next exec() fails with Errc::already_exists.
 //
-// Threads: one lane. What stays on it: locks and signals of watchers. Every call to the engine has a time limit except those that wait for the work or a pull.
+// Threads: one lane. What stays on it: locks and signals of watchers, one file of /proc. Every call to the
+// engine has a time limit except those that wait for the work or a pull.
 //
 // Attacks: a container shares the machine's kernel; its isolation is the engine's with the drops above. Names that
 // reach a URL are checked or encoded; the environment and arguments travel as JSON. The orchestrator cannot choose
@@ -110,6 +113,9 @@ class Docker final : public ExecutorBase {
   Task<Result<int>> wait_for_exit(RunPtr run);
   Task<void> conclude(RunPtr run, Result<int> code);
   Task<void> explain(RunPtr run);
+  Task<Result<ExecOutput>> run_command(std::string exec_id);
+  Task<Result<bool>> end_command(RunPtr run);
+  Task<void> end_command_logged(RunPtr run);
   Task<Result<Fd>> open_inside(RunPtr run);
   Task<Result<DockerLog>> take_up(RunPtr run, std::string id);
   [[nodiscard]] Result<RunPtr> find_ended(const ExecutionId& id) const;

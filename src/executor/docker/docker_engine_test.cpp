@@ -182,6 +182,18 @@ TEST_P(DockerEngineTest, ExecPauseAndResume) {
   ASSERT_TRUE(runtime_.run(docker_->resume(id)));
 }
 
+TEST_P(DockerEngineTest, ACommandThatIsGivenUpIsKilled) {
+  const ExecutionId id("e1");
+  ASSERT_TRUE(start(request("echo ready; sleep 1000")));
+  until_output("ready");
+  EXPECT_FALSE(runtime_.run(with_timeout(500ms, docker_->exec(id, {"sleep", "2345"}))));
+  const auto left = [&] {
+    const auto listed = runtime_.run(docker_->exec(id, {"sh", "-c", "ps | grep -c '[s]leep 2345'"}));
+    return listed ? listed->out : listed.error().to_string();
+  };
+  EXPECT_TRUE(until([&] { return left() == "0\n"; })) << left();
+}
+
 TEST_P(DockerEngineTest, ProbesTheLoopbackOfTheContainer) {
   const ExecutionId id("e1");
   ASSERT_TRUE(start(

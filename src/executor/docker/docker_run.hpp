@@ -10,6 +10,7 @@ struct Docker::Run : Execution {
   std::string name;
   std::string container;  // its id
   std::string image;      // the id of one that came with the work
+  std::string given_up;   // the id of a command whose caller did not wait for its end
   std::unique_ptr<Nursery> follower;
   bool interrupted = false;  // the engine has not answered meanwhile
   bool ended = false;        // the container has, and needs no watcher any more

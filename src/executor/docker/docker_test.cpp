@@ -14,12 +14,17 @@ using ::testing::Not;
 
 // ------------------------------------------------------------------------------------------------ a scripted engine
 
+/// At the end of an answer: the stream stays open, without more.
+constexpr std::string_view kHangs = "<hangs>";
+
 /// Replies with prepared bytes and records what is written.
 class ScriptedStream final : public ByteStream {
  public:
   ScriptedStream(std::string answer, std::string& written) : answer_(std::move(answer)), written_(written) {}
   Task<Result<std::size_t>> read_some(MutableBytes into) override {
-    const std::size_t n = std::min({into.size(), answer_.size(), std::size_t{7}});
+    while (answer_ == kHangs) CO_TRY_VOID(co_await never_.wait());
+    const std::size_t left = answer_.size() - (answer_.ends_with(kHangs) ? kHangs.size() : 0);
+    const std::size_t n = std::min({into.size(), left, std::size_t{7}});
     std::copy_n(answer_.begin(), n, into.begin());
     answer_.erase(0, n);
     co_return n;
@@ -34,6 +39,7 @@ class ScriptedStream final : public ByteStream {
  private:
   std::string answer_;
   std::string& written_;
+  Notify never_;
 };
 
 class ScriptedNet final : public Net {
@@ -179,6 +185,27 @@ TEST_F(DockerTest, FailedStartReturnsOnceTheContainerIsGone) {
   EXPECT_THAT(started.error().to_string(), HasSubstr("too slow"));
   EXPECT_TRUE(net_.answers.empty()) << "the removal was repeated until the engine said that it is gone";
   EXPECT_TRUE(run(docker_.list())->empty());
+}
+
+TEST_F(DockerTest, NoCommandRunsWhileTheOneBeforeDoes) {
+  const std::string hangs = "HTTP/1.1 200 OK\r\n\r\n" + std::string(kHangs);
+  net_.answers = {http(200, "{}"), http(201, R"({"Id":"abc"})"), http(204, ""), hangs, hangs};
+  ASSERT_TRUE(run(docker_.start(docker_request(dir_, {"true"}))));
+  world_.run_for(1s);
+  ASSERT_TRUE(net_.answers.empty());
+  const std::string runs = R"({"Running":true,"Pid":0})";
+  net_.answers = {http(201, R"({"Id":"e5ec"})"), hangs, http(200, runs)};
+  const auto exec = [&] { return run(with_timeout(1s, docker_.exec(ExecutionId("e1"), {"check"}))); };
+  EXPECT_TRUE(exec().error().is(Errc::deadline_exceeded));
+  world_.run_for(1s);
+  EXPECT_TRUE(net_.answers.empty()) << "it is looked for at once, to be killed";
+  net_.answers = {http(200, runs)};
+  EXPECT_TRUE(exec().error().is(Errc::already_exists));
+  net_.answers = {http(200, R"({"Running":false})"), http(201, R"({"Id":"e5ed"})"),
+                  "HTTP/1.1 200 OK\r\n\r\n" + frame(1, "fine"), http(200, R"({"ExitCode":0})")};
+  const auto output = exec();
+  ASSERT_TRUE(output) << output.error().to_string();
+  EXPECT_EQ(output->out, "fine");
 }
 
 TEST_F(DockerTest, AnEngineThatDoesNotAnswerForAWhileLosesNothing) {
