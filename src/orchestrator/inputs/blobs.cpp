@@ -124,6 +124,7 @@ Task<Result<DeploymentInputReply>> Blobs::put(DeploymentInputRequest request) {
 Task<Result<std::filesystem::path>> Blobs::find(std::string digest, std::uint64_t size) {
   if (!is_digest(digest)) co_return fail(Errc::invalid_argument, "expected a SHA-256 as 64 hexadecimal digits");
   const std::filesystem::path path = root_ / digest;
+  const Mutex::Lock lock = co_await removing_.lock();
   unreferred_.erase(digest);
   const auto looking = [&] { return is_complete(path, size); };
   const bool there = co_await offload(looking);
@@ -136,6 +137,7 @@ Task<void> Blobs::keep_only(std::set<std::string> referred) {
   const Mutex::Lock lock = co_await writing_.lock();
   const auto listing = [&] { return digests_in(root_); };
   const std::set<std::string> present = co_await offload(listing);
+  const Mutex::Lock deciding = co_await removing_.lock();
   const SteadyTime now = context.lane->now();
   std::erase_if(unreferred_,
                 [&](const auto& entry) { return !present.contains(entry.first) || referred.contains(entry.first); });

@@ -6,7 +6,7 @@
 //  2. put() appends a page where the part ends. A page for another offset changes nothing; the reply names the offset to go
 //     on at, so that an interrupted upload is resumed.
 //  3. keep_only() removes blobs and parts that no deployment refers to and that nobody has written or asked for within
-//     kUploadGrace: an upload comes before the deployment that refers to it.
+//     kUploadGrace: an upload comes before the deployment that refers to it. What find() has found stays for that long.
 //
 // Threads: the node's lane; workers read and write, one page at a time. Bounds: kMaxBlob for one, kMaxBlobs bytes for all.
 // Failure: Errc::io names the file; a full disk is one. Attacks: only the node's user may upload; a digest is checked to be
@@ -39,6 +39,7 @@ class Blobs {
  private:
   std::filesystem::path root_;
   Mutex writing_;
+  Mutex removing_;                                ///< never held while a blob is written or hashed
   std::map<std::string, SteadyTime> unreferred_;  ///< since when, as keep_only() has seen it
 };
 

@@ -6,6 +6,7 @@
 #include "base/remove_tree.hpp"
 #include "crypto/hash.hpp"
 #include "encoding/multibase.hpp"
+#include "runtime/nursery.hpp"
 #include "simulation/sim_world.hpp"
 
 namespace dms::orchestrator {
@@ -102,6 +103,36 @@ TEST_F(BlobsTest, WhatNoDeploymentRefersToIsRemovedAfterAWhile) {
   keep_only(referred);
   EXPECT_FALSE(find("unused"));
   EXPECT_TRUE(find("used"));
+}
+
+TEST_F(BlobsTest, WhatIsFoundIsNotRemovedMeanwhile) {
+  Lane& lane = node.runtime().lane;
+  const std::string text = "text";
+  const protocol::DeploymentInputRequest page = page_of(text, 0, text);
+  const auto look = [](Blobs& from, std::string digest, std::uint64_t size, bool& found) -> Task<void> {
+    const auto path = co_await from.find(std::move(digest), size);
+    found = path.has_value();
+  };
+  int times_found = 0;
+  for (int turns = 0; turns < 12; ++turns) {
+    ASSERT_TRUE(put(page)->complete);
+    keep_only({});
+    world.run_for(kUploadGrace);
+    Nursery nursery(lane, "test");
+    nursery.spawn(blobs->keep_only({}));
+    bool found = false;
+    std::function<void(int)> later = [&](int left) {
+      if (left == 0) return nursery.spawn(look(*blobs, page.digest, page.size, found));
+      lane.post([&, left] { later(left - 1); });
+    };
+    later(turns);
+    world.run_for(1s);
+    world.run(node, nursery.join());
+    EXPECT_EQ(found, std::filesystem::exists(folder / "blobs" / page.digest)) << turns;
+    times_found += found ? 1 : 0;
+  }
+  EXPECT_GT(times_found, 0);
+  EXPECT_LT(times_found, 12);
 }
 
 }  // namespace
