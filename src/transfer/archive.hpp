@@ -39,7 +39,7 @@ inline constexpr std::size_t kMaxDepth = 128;
 
 /// The permissions of what unpack() makes.
 enum class Access {
-  owner,     ///< as they were packed
+  owner,     ///< as they were packed, without what the umask takes
   everyone,  ///< all may read and write, for a folder to which one user alone has access
 };
 

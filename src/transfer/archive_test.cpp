@@ -262,6 +262,18 @@ TEST_F(ArchiveTest, APathThatExistsIsNotReplaced) {
   EXPECT_EQ(testing::read(dir / "new/in"), "mine");
 }
 
+TEST_F(ArchiveTest, TheUmaskOfTheUserCounts) {
+  write("out/a/run", "text");
+  for (const char* path : {"work/out/a", "work/out/a/run"}) ASSERT_EQ(::chmod((dir / path).c_str(), 0755), 0);
+  ASSERT_TRUE(pack_it("out"));
+  const mode_t before = ::umask(077);
+  const Result<void> done = unpack_it(true);
+  ::umask(before);
+  ASSERT_TRUE(done) << done.error().to_string();
+  for (const char* path : {"new/in/a", "new/in/a/run"})
+    EXPECT_EQ(std::filesystem::status(dir / path).permissions(), std::filesystem::perms(0700)) << path;
+}
+
 TEST_F(ArchiveTest, WhatIsForEveryoneCanBeChangedByEveryone) {
   write("out/a/b", "text");
   write("out/run", "text");

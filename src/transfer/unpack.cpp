@@ -60,15 +60,16 @@ class Maker {
     return {};
   }
 
-  Result<Fd> make_file(int folder, const std::string& name) const {
-    Fd file(::openat(folder, name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+  Result<Fd> make_file(int folder, const std::string& name, unsigned mode) const {
+    if (access_ == Access::everyone) mode = 0600;  // until it is complete
+    Fd file(::openat(folder, name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode));
     if (!file) return std::unexpected(tree::failure("making", name));
     return file;
   }
 
   Result<void> complete(int fd, const std::string& name, unsigned mode, std::optional<std::int64_t> modified) const {
-    if (access_ == Access::everyone) mode |= (mode & 0111) != 0 ? 0777 : 0666;
-    if (::fchmod(fd, mode) != 0) return std::unexpected(tree::failure("setting the mode of", name));
+    if (access_ == Access::everyone && ::fchmod(fd, mode | ((mode & 0111) != 0 ? 0777 : 0666)) != 0)
+      return std::unexpected(tree::failure("setting the mode of", name));
     if (!modified) return {};
     const timespec times[2] = {{.tv_sec = 0, .tv_nsec = UTIME_OMIT}, {.tv_sec = *modified, .tv_nsec = 0}};
     if (::futimens(fd, times) != 0) return std::unexpected(tree::failure("setting the time of", name));
@@ -168,7 +169,7 @@ class Unpacker {
   }
 
   Result<void> add_file(archive_entry* entry, const Fd& folder, const std::string& name) {
-    TRY(const Fd file, maker_.make_file(folder.get(), name));
+    TRY(const Fd file, maker_.make_file(folder.get(), name, archive_entry_perm(entry) & 0777));
     const auto size = archive_entry_size_is_set(entry) != 0 ? archive_entry_size(entry) : 0;
     for (;;) {
       const void* data = nullptr;
@@ -199,7 +200,7 @@ Result<void> copy_file(const std::filesystem::path& from, const Fd& folder, cons
   struct stat info {};
   if (!source || ::fstat(source.get(), &info) != 0) return std::unexpected(tree::failure("opening", from.string()));
   TRY_VOID(maker.count(static_cast<std::uint64_t>(info.st_size)));
-  TRY(const Fd file, maker.make_file(folder.get(), name));
+  TRY(const Fd file, maker.make_file(folder.get(), name, 0644));
   Bytes block(kBlock);
   for (;;) {
     if (stop.stop_requested()) return stopped();
