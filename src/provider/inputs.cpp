@@ -1,11 +1,16 @@
 #include "provider/inputs.hpp"
 
+#include <functional>
+#include <optional>
+#include <stop_token>
+
 #include "base/file.hpp"
 #include "base/remove_tree.hpp"
 #include "base/text.hpp"
 #include "protocol/serve.hpp"
 #include "protocol/transfer.hpp"
 #include "provider/admission.hpp"
+#include "runtime/nursery.hpp"
 #include "transfer/announced.hpp"
 #include "transfer/archive.hpp"
 
@@ -49,7 +54,7 @@ Task<Result<Fetched>> fetch_input(network::Network& network, actor::Actor& actor
 
 /// Blocks on the disk.
 Result<void> unpack_all(const AllocationRecord& record, const std::vector<Fetched>& fetched,
-                        const std::filesystem::path& folder, std::uint64_t limit) {
+                        const std::filesystem::path& folder, std::uint64_t limit, const std::stop_token& stop) {
   const std::filesystem::path work = folder / "work";
   TRY_VOID(remove_tree(work));
   std::error_code failed;
@@ -65,13 +70,40 @@ Result<void> unpack_all(const AllocationRecord& record, const std::vector<Fetche
     if (i == image) continue;
     const std::string& to = record.config.inputs[i].to;
     const Result<void> unpacked =
-        transfer::unpack(fetched[i].file, fetched[i].folder, work, to, left, transfer::Access::everyone);
+        transfer::unpack(fetched[i].file, fetched[i].folder, work, to, left, transfer::Access::everyone, stop);
     if (!unpacked) return fail(unpacked.error(), "the input \"{}\"", printable(to));
   }
   TRY_VOID(write_file(folder / "inputs/done", record.id));
   for (std::size_t i = 0; i < fetched.size(); ++i)
     if (i != image) std::filesystem::remove(fetched[i].file, failed);
   return {};
+}
+
+using Stoppable = std::function<Result<void>(const std::stop_token&)>;
+
+Task<void> run_stoppable(const Stoppable& work, std::stop_token stop, std::optional<Result<void>>& result,
+                         Notify& over) {
+  const auto running = [&] { return work(stop); };
+  result = co_await offload(running);
+  over.notify_all();
+}
+
+/// Runs `work` on a worker, and asks it to stop when this is cancelled. Returns when it has ended.
+Task<Result<void>> offload_stoppable(const Stoppable& work) {
+  const TaskContext context = co_await this_task();
+  std::stop_source stop;
+  std::optional<Result<void>> result;
+  Notify over;
+  Nursery working(*context.lane, "unpacking");  // it runs to its end, which `stop` brings near
+  working.spawn(run_stoppable(work, stop.get_token(), result, over));
+  while (!result) {
+    const Result<void> waited = co_await over.wait();
+    if (waited) continue;
+    stop.request_stop();
+    break;
+  }
+  co_await working.join();
+  co_return std::move(*result);
 }
 
 /// The caller tells a start that is given up by Errc::cancelled and closed; a stream that was closed is none.
@@ -109,8 +141,10 @@ Task<Result<void>> bring_inputs(network::Network& network, actor::Actor& actor, 
     if (!one) co_return std::unexpected(failure(one.error(), input.to));
     fetched.push_back(std::move(*one));
   }
-  const auto unpacking = [&] { return unpack_all(record, fetched, folder, limit); };
-  Result<void> unpacked = co_await offload(unpacking);
+  const Stoppable unpacking = [&](const std::stop_token& stop) {
+    return unpack_all(record, fetched, folder, limit, stop);
+  };
+  Result<void> unpacked = co_await offload_stoppable(unpacking);
   co_return std::move(unpacked);
 }
 

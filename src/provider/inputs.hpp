@@ -10,7 +10,8 @@
 //     that the orchestrator names; together they are at most the disk of the allocation, where it reserves some.
 //  4. The archive of an image (image_input()) is not unpacked: it stays where it was fetched to, for the executor.
 //
-// Threads: the node's lane; workers write. Failure: an error names the input; Errc::cancelled if the start is given up.
+// Threads: the node's lane; workers write, and stop at the next block or entry when the start is given up. Failure: an error
+// names the input; Errc::cancelled if the start is given up.
 // Attacks: an archive of a stranger is unpacked: see transfer/archive.hpp. Its files can be read and written by every
 // user, in a folder that only the work and the daemon can enter.
 #pragma once

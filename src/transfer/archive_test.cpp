@@ -195,6 +195,17 @@ TEST_F(ArchiveTest, PackingIsCancelled) {
   EXPECT_TRUE(pack(dir / "work", "out", dir / "packed", {}, source.get_token()).error().is(Errc::cancelled));
 }
 
+TEST_F(ArchiveTest, UnpackingIsCancelled) {
+  write("out/a", "text");
+  ASSERT_TRUE(pack_it("out"));
+  std::stop_source source;
+  source.request_stop();
+  const Result<void> done =
+      unpack(dir / "packed", true, dir / "new", "in", ArchiveLimits(), Access::owner, source.get_token());
+  EXPECT_TRUE(!done && done.error().is(Errc::cancelled));
+  EXPECT_FALSE(std::filesystem::exists(dir / "new/in/a"));
+}
+
 TEST_F(ArchiveTest, EntriesThatLeaveTheFolderAreRefused) {
   EXPECT_NE(refusal({{.path = "../evil", .data = "x"}}).find("\"..\""), std::string::npos);
   EXPECT_NE(refusal({{.path = "a/../../evil", .data = "x"}}).find("\"..\""), std::string::npos);

@@ -81,6 +81,7 @@ class Maker {
     return {};
   }
 
+  [[nodiscard]] bool stop_requested() const { return stop_.stop_requested(); }
   Result<Fd> make_way(Fd from, std::span<const std::string> parts) const {
     return tree::make_way(std::move(from), parts, access_, left_.max_entries);
   }
@@ -172,6 +173,7 @@ class Unpacker {
     TRY(const Fd file, maker_.make_file(folder.get(), name, archive_entry_perm(entry) & 0777));
     const auto size = archive_entry_size_is_set(entry) != 0 ? archive_entry_size(entry) : 0;
     for (;;) {
+      if (maker_.stop_requested()) return stopped();
       const void* data = nullptr;
       std::size_t length = 0;
       la_int64_t offset = 0;
