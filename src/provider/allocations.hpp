@@ -7,8 +7,9 @@
 //  2. Only the owner, the orchestrator that committed, reaches an allocation: it is found by the owner's DID and the
 //     id.
 //  3. The record of an allocation (record.hpp) is written first and erased last: what is on this machine without a record
-//     (work, resources, folders) is removed by recover(). So nothing is lost or left when the daemon is killed. The
-//     allocations of an engine that does not answer, and their resources, stay as they are until it is recovered.
+//     (work, resources, folders) is removed by recover(), folders in the background. So nothing is lost or left when the
+//     daemon is killed. The allocations of an engine that does not answer, and their resources, stay as they are until it
+//     is recovered.
 //  4. Each has a lease (leases.hpp): at its end the work is stopped (allocation.hpp). When the work has ended its resources
 //     are free; the rest is kept until the orchestrator has it removed, or for Services::retention.
 //  5. renew() renews leases and reports all that is held for an ensemble: from then on the orchestrator and this node
@@ -25,6 +26,7 @@
 // refused by name (admission.hpp).
 #pragma once
 
+#include <stop_token>
 #include "protocol/node.hpp"
 #include "provider/allocation.hpp"
 #include "provider/grants.hpp"
@@ -116,6 +118,7 @@ class Allocations {
   Task<void> recover_later(std::string type, executor::Executor* engine);
   [[nodiscard]] std::vector<executor::Request> requests_of(const std::string& type) const;
   Task<Result<void>> keep_only_recorded();
+  Task<void> empty_quarantine();
 
   Parts parts_;
   AllocationStore store_;
@@ -127,6 +130,7 @@ class Allocations {
   std::set<EnsembleKey> ensembles_;  ///< whose behaviours are registered
   Notify released_;
   Notify stopped_;
+  std::stop_source closing_;
   bool closed_ = false;
   std::optional<Results> results_;
   Nursery work_;

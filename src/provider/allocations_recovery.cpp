@@ -102,14 +102,19 @@ Task<Result<void>> Allocations::keep_only_recorded() {
     const Result<void> taken = co_await take_resources(allocation->name(), allocation->record().config.resources);
     if (!taken) log::error("provider", "the resources of {}: {}", key.id, taken.error().to_string());
   }
-  auto removal = [jobs = parts_.services.work_dir / "jobs", recorded] {
-    const Result<void> outcome = quarantine_entries(jobs, recorded);
-    sweep_quarantine(jobs);
-    return outcome;
-  };
+  auto removal = [jobs = parts_.services.work_dir / "jobs", recorded] { return quarantine_entries(jobs, recorded); };
   const Result<void> removed = co_await offload(std::move(removal));
   if (!removed) log::warn("provider", "removing folders of an earlier run: {}", removed.error().to_string());
+  work_.spawn(empty_quarantine());
   co_return Result<void>();
+}
+
+/// It may take hours: a job may have left millions of files.
+Task<void> Allocations::empty_quarantine() {
+  auto removal = [jobs = parts_.services.work_dir / "jobs", stop = closing_.get_token()] {
+    return sweep_quarantine(jobs, stop);
+  };
+  (void)co_await offload(std::move(removal));
 }
 
 }  // namespace dms::provider

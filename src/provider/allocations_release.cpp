@@ -94,6 +94,7 @@ Task<void> Allocations::sweep() {
 
 Task<void> Allocations::close() {
   closed_ = true;
+  closing_.request_stop();
   co_await work_.close();
   if (results_) co_await results_->close();
   while (!releasing_.empty()) (void)co_await released_.wait_shielded();

@@ -47,6 +47,8 @@ TEST_F(WholeProvider, AStartRemovesWhatNoRecordNames) {
   open();
   EXPECT_EQ(resources->list().size(), 0U);
   EXPECT_FALSE(std::filesystem::exists(folder / "jobs" / "e_task"));
+  w.settle(1s);
+  EXPECT_TRUE(std::filesystem::is_empty(folder / "jobs")) << "its quarantine is emptied in the background";
   EXPECT_EQ(store->blocking().list("allocations.leases")->size(), 0U);
   EXPECT_EQ(store->blocking().list("allocations")->size(), 0U);
   EXPECT_EQ(store->blocking().list("allocations.unreadable")->size(), 1U) << "set aside, not fatal";

@@ -15,7 +15,12 @@ Residue::Residue(Lane& lane, std::filesystem::path state_dir)
     : state_dir_(std::move(state_dir)), nursery_(lane, "sandbox residue") {}
 
 Task<void> Residue::end(Cgroup group) {
-  for (int i = 0; !group.remove() && i < kEndTries; ++i) {
+  for (int i = 0; !group.remove(); ++i) {
+    if (i == kEndTries) {
+      log::error("executor", "{} processes of an execution do not end; the next start of the daemon ends them",
+                 group.pids().size());
+      co_return;
+    }
     group.kill_all();
     (void)co_await sleep_for(kEndPoll);
   }
