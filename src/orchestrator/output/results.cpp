@@ -62,7 +62,7 @@ std::vector<ResultFile> declared_only(const jobs::Results& declared, std::vector
   return files;
 }
 
-/// Tells the user what did not come.
+/// Tells the user what did not come. Repeated, it changes nothing.
 Task<void> report_absent(Parts& parts, std::string allocation, std::string run, const std::vector<ResultFile>& files) {
   std::string text;
   for (const ResultFile& file : files)
@@ -74,6 +74,7 @@ Task<void> report_absent(Parts& parts, std::string allocation, std::string run, 
     const auto found = record.manifest.allocations.find(allocation);
     if (found == record.manifest.allocations.end() || found->second.incarnation != run) return;
     std::string& reason = found->second.reason;
+    if (reason.find(text) != std::string::npos) return;
     reason += fmt::format("{}{}", reason.empty() ? "" : "; ", text);
   };
   (void)co_await parts.record.update(change);
@@ -122,9 +123,10 @@ Task<Result<void>> fetch_results(Parts parts, std::string allocation, std::strin
     if (!fetched) co_return fail(fetched.error(), "the result \"{}\" of {}", file.name, allocation);
     file.ticket.clear();
   }
+  co_await report_absent(parts, allocation, run,
+                         index.results);  // before the index: what has one is not looked at again
   const auto storing = [&] { return write_file(folder / "index.json", json::encode(index)); };
   CO_TRY_VOID(co_await offload(storing));
-  co_await report_absent(parts, allocation, run, index.results);
   co_return Result<void>();
 }
 

@@ -6,7 +6,7 @@
 //  2. fetch_results() is repeated until it has succeeded; what is there is not fetched again. Results of an earlier run are
 //     removed first.
 //  3. A result that the provider could not pack, or whose size is above the ensemble's limit, is absent with a reason; that
-//     is a success.
+//     is a success. The reason is in the record before the index is written, so a crash does not lose it.
 //
 // Threads: the deployment's lane; workers read and write. Failure: Errc::io is this node's disk, everything else the
 // provider's. Attacks by a provider: results that were not declared, or one twice (ignored), more bytes than the limit
