@@ -12,6 +12,7 @@ namespace dms::transfer {
 namespace {
 
 constexpr std::size_t kBlock = std::size_t{1} << 20;
+constexpr int kTries = 8;
 
 Error file_error(std::string_view doing, const std::filesystem::path& path) {
   const int code = errno;
@@ -28,9 +29,17 @@ Result<std::pair<Fd, std::uint64_t>> open_regular(const std::filesystem::path& p
   struct stat info {};
   if (::fstat(fd.get(), &info) != 0) return std::unexpected(file_error("opening", path));
   if (!S_ISREG(info.st_mode)) return fail(Errc::io, "opening {}: not a regular file", path.string());
-  if ((flags & O_CREAT) != 0 && info.st_nlink != 1)
+  if ((flags & O_CREAT) != 0 && info.st_nlink > 1)
     return fail(Errc::io, "opening {}: the file has other names; remove it", path.string());
   return std::pair(std::move(fd), static_cast<std::uint64_t>(info.st_size));
+}
+
+/// True if the path names the open file.
+bool is_at(int fd, const std::filesystem::path& path) {
+  struct stat opened {};
+  struct stat named {};
+  return ::fstat(fd, &opened) == 0 && ::lstat(path.c_str(), &named) == 0 && opened.st_dev == named.st_dev &&
+         opened.st_ino == named.st_ino;
 }
 
 /// At least one byte unless the file ends.
@@ -89,12 +98,16 @@ Error PartFile::failure(std::string_view doing) const { return file_error(doing,
 
 Result<PartFile> PartFile::open(std::filesystem::path destination) {
   const std::filesystem::path path = destination.string() + ".part";
-  TRY(auto file, open_regular(path, O_RDWR | O_CREAT));
-  if (::flock(file.first.get(), LOCK_EX | LOCK_NB) != 0)
-    return fail(Errc::already_exists, "another transfer to {} is under way", destination.string());
-  PartFile part(std::move(file.first), std::move(destination));
-  TRY_VOID(part.take_up());
-  return part;
+  for (int tries = 0; tries < kTries; ++tries) {
+    TRY(auto file, open_regular(path, O_RDWR | O_CREAT));
+    if (::flock(file.first.get(), LOCK_EX | LOCK_NB) != 0) break;
+    // A transfer that ended in between has renamed or removed what was opened.
+    if (!is_at(file.first.get(), path)) continue;
+    PartFile part(std::move(file.first), std::move(destination));
+    TRY_VOID(part.take_up());
+    return part;
+  }
+  return fail(Errc::already_exists, "another transfer to {} is under way", destination.string());
 }
 
 Result<void> PartFile::take_up() {

@@ -2,7 +2,9 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 
+#include <atomic>
 #include <csignal>
+#include <thread>
 
 #include "network/memory_network.hpp"
 #include "simulation/sim_world.hpp"
@@ -330,6 +332,34 @@ TEST_F(TransferTest, TwoTransfersToOneDestinationExcludeEachOther) {
   Result<PartFile> other = PartFile::open(dir / "got");
   ASSERT_TRUE(other);
   EXPECT_TRUE(fetch_it().error().is(Errc::already_exists));
+}
+
+TEST_F(TransferTest, APartIsLockedUnderItsName) {
+  // While others complete and drop parts of this name, each part that is opened is the one that the name means.
+  std::atomic<bool> stop = false;
+  std::vector<std::thread> others;
+  for (int i = 0; i < 2; ++i)
+    others.emplace_back([&, i] {
+      while (!stop) {
+        Result<PartFile> part = PartFile::open(dir / "got");
+        if (!part) continue;
+        if (i == 0)
+          part->discard();
+        else
+          (void)part->finish();
+      }
+    });
+  int opened = 0;
+  while (opened < 50) {
+    Result<PartFile> part = PartFile::open(dir / "got");
+    if (!part) continue;
+    ++opened;
+    EXPECT_TRUE(part_exists());
+    EXPECT_TRUE(PartFile::open(dir / "got").error().is(Errc::already_exists));
+    part->discard();
+  }
+  stop = true;
+  for (std::thread& other : others) other.join();
 }
 
 /// A peer that opens a stream, writes a request, and does not read.
