@@ -68,7 +68,8 @@ Task<Result<void>> Docker::start(Request request) {
   if (begun) co_return Result<void>();
   ++metrics_.start_failures;
   nursery_.spawn(discard(run));  // continues if this start is cancelled
-  while (!run->over) (void)co_await run->changed.wait_shielded();
+  while (!run->over && !run->lingers) (void)co_await run->changed.wait_shielded();
+  while (!run->over) CO_TRY_VOID(co_await run->changed.wait());
   co_return fail(begun.error(), "start execution '{}' in a container", run->request.execution_id.value);
 }
 
@@ -137,6 +138,8 @@ Task<void> Docker::discard(RunPtr run) {
   Result<void> gone = co_await delete_container(run->name);
   for (Duration pause = kFirstPause; !gone && !run->container.empty(); pause = std::min(2 * pause, kLongestPause)) {
     log::warn("executor", "remove container {}, which is tried again: {}", run->name, gone.error().to_string());
+    run->lingers = true;
+    run->changed.notify_all();
     const Result<void> slept = co_await sleep_for(pause);
     if (!slept) break;  // the next daemon removes it, or its watcher does
     gone = co_await delete_container(run->name);

@@ -19,7 +19,7 @@
 //  7. An engine that does not answer, or is restarted, decides nothing: watching, following and stopping are tried again with
 //     growing pauses. A container is lost if the engine answers and does not know it. While recover() has not reached the
 //     engine, ready() is false, and stop() and remove() of what is unknown fail with Errc::unsupported.
-//     A failed start() returns once its container is gone, and leaves the watcher if close() comes first.
+//     A failed start() returns once its container is gone, or when it is cancelled; close() leaves the watcher.
 //     stop() lets the engine send the image's stop signal; the grace is rounded up to whole seconds.
 //  8. A command of exec() whose caller gives it up is killed, if /proc says that its process is the container's. Until it
 //     has ended, the next exec() fails with Errc::already_exists.

@@ -12,6 +12,7 @@ struct Docker::Run : Execution {
   std::string image;      // the id of one that came with the work
   std::string given_up;   // the id of a command whose caller did not wait for its end
   std::unique_ptr<Nursery> follower;
+  bool lingers = false;      // the start has failed, and so has the first attempt to remove the container
   bool interrupted = false;  // the engine has not answered meanwhile
   bool ended = false;        // the container has, and needs no watcher any more
   Mutex watching;            // held while its watcher gets a deadline, is started or ended

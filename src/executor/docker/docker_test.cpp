@@ -187,6 +187,14 @@ TEST_F(DockerTest, FailedStartReturnsOnceTheContainerIsGone) {
   EXPECT_TRUE(run(docker_.list())->empty());
 }
 
+TEST_F(DockerTest, AFailedStartThatWaitsForTheEngineCanBeCancelled) {
+  net_.answers = {http(200, "{}"), http(201, R"({"Id":"abc"})"), http(500, "{}")};
+  const auto started = run(with_timeout(1h, docker_.start(docker_request(dir_, {"true"}))));
+  ASSERT_FALSE(started);
+  EXPECT_TRUE(started.error().is(Errc::deadline_exceeded)) << started.error().to_string();
+  run(docker_.close());
+}
+
 TEST_F(DockerTest, NoCommandRunsWhileTheOneBeforeDoes) {
   const std::string hangs = "HTTP/1.1 200 OK\r\n\r\n" + std::string(kHangs);
   net_.answers = {http(200, "{}"), http(201, R"({"Id":"abc"})"), http(204, ""), hangs, hangs};
