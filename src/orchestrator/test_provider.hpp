@@ -96,7 +96,8 @@ class ScriptedProvider {
   std::string refuse_start;
   bool bids = true;
   bool answers_renewals = true;
-  bool stops = true;  ///< on request, what it keeps
+  bool stops = true;       ///< on request, what it keeps
+  Duration stop_takes{0};  ///< of what is reverted; it runs until then
   int commits = 0, allocates = 0, starts = 0, reverts = 0, shutdowns = 0, renewals = 0, restarts = 0, pages = 0,
       stopped = 0;
   int ends = 0;  ///< runs that ended by themselves
@@ -206,6 +207,7 @@ class ScriptedProvider {
   }
   Task<protocol::Ack> revert(protocol::RevertRequest request, const actor::Envelope&) {
     ++reverts;
+    if (stop_takes > Duration(0)) (void)co_await sleep_for(stop_takes);
     for (const std::string& name : request.allocations) {
       const auto run = runs.find(name);
       const auto only = request.incarnations.find(name);

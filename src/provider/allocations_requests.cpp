@@ -187,6 +187,7 @@ Task<protocol::AllocationsReply> Allocations::list(protocol::Nothing, const acto
 Result<capability::Resources> Allocations::resources_of(const EnsembleKey& ensemble) const {
   capability::Resources sum;
   for (const AllocationPtr& allocation : of_ensemble(ensemble)) {
+    if (!allocation->needs_resources()) continue;
     TRY(sum, capability::add_requirement(sum, allocation->record().config.resources));
   }
   return sum;

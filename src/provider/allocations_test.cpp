@@ -87,6 +87,16 @@ TEST_F(AllocationsTest, AnAllocationRunsOnceAndIsRemovedAfterRetention) {
   EXPECT_EQ(metrics.allocations[protocol::AllocationStatus::completed].value(), 1U);
 }
 
+TEST_F(AllocationsTest, WhatHasEndedLeavesAllOfABidToOthersOfItsEnsemble) {
+  reserve(alice, "task");
+  ASSERT_TRUE(start(alice, allocate(alice).allocations.at("task"))->ok);
+  w.settle(10s);
+  ASSERT_EQ(allocations.size(), 1U) << "its output is kept";
+  ASSERT_TRUE(bids.answer(bid_request("e", 1), alice.did()));
+  const Result<void> reserved = run(reservations.reserve(commit_request("e", "again"), alice.did()));
+  EXPECT_TRUE(reserved) << reserved.error().to_string();
+}
+
 TEST_F(AllocationsTest, OneIdOfTwoOrchestratorsIsTwoAllocations) {
   reserve(bob, "task");
   reserve(alice, "task");

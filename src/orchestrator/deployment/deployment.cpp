@@ -43,14 +43,18 @@ Deployment::Deployment(Services services, RecordStore& records, std::unique_ptr<
       inputs_(parts()),
       endings_(
           parts(), collector_, work_,
-          [this](std::string node, std::string reason, bool ended) {
-            return on_lost(std::move(node), std::move(reason), ended);
+          [this](std::string allocation, std::string run, std::string reason) {
+            return on_run_lost(std::move(allocation), std::move(run), std::move(reason));
           },
           [this](const std::string& node) { return supervisor_.refused(node); }),
       supervisor_(
           parts(), liveness_, work_,
           {.lost = [this](std::string node, std::string reason,
                           bool ended) { return on_lost(std::move(node), std::move(reason), ended); },
+           .missing =
+               [this](std::string allocation, std::string run, std::string reason) {
+                 return on_run_lost(std::move(allocation), std::move(run), std::move(reason));
+               },
            .ended = [this](std::string allocation,
                            AllocationReport report) { return endings_.on_report(std::move(allocation), report); }}),
       starter_(parts(), liveness_, supervisor_, work_,
@@ -306,16 +310,20 @@ Task<void> Deployment::on_hint(actor::Envelope envelope) {
     supervisor_.hint(entry->second.node_id);
 }
 
+/// Whether a loss ends an attempt to deploy, see (1).
+bool Deployment::fails_attempt(const std::string& node, const std::string& reason) {
+  const NodeManifest* placed = parts().node(node);
+  if (status() != DeploymentStatus::provisioning || placed == nullptr) return false;
+  if (!attempt_failed_) attempt_failed_ = Failure{reason, placed->peer};
+  record_.changed().raise();
+  return true;
+}
+
 Task<void> Deployment::on_lost(std::string node, std::string reason, bool ended) {
   const auto placed = record_->manifest.nodes.find(node);
   if (placed == record_->manifest.nodes.end()) co_return;
   log::warn("orchestrator", "{}: node {}: {}", id(), node, reason);
-  if (status() == DeploymentStatus::provisioning) {
-    if (!attempt_failed_) attempt_failed_ = Failure{reason, placed->second.peer};
-    record_.changed().raise();
-    co_return;
-  }
-  if (status() != DeploymentStatus::running) co_return;
+  if (fails_attempt(node, reason) || status() != DeploymentStatus::running) co_return;
   const std::string peer = placed->second.peer;
   if (ended) replacer_.backoff().failed(peer, actor_->lane().now());
   const bool leased = granted_lease(record_.get(), node) > Duration(0);
@@ -337,32 +345,36 @@ Task<void> Deployment::on_lost(std::string node, std::string reason, bool ended)
   endings_.resume();
 }
 
+Task<void> Deployment::on_run_lost(std::string name, std::string run, std::string reason) {
+  const AllocationManifest* entry = parts().allocation(name);
+  if (entry == nullptr || entry->incarnation != run) co_return;
+  const bool fails = on_loss(record_->ensemble, entry->node_id) == jobs::OnLoss::fail;
+  co_await give_up_run(std::move(name), std::move(run), std::move(reason), fails, false);
+  endings_.resume();
+}
+
 Task<void> Deployment::on_start_failed(std::string name, std::string reason) {
-  const auto entry = record_->manifest.allocations.find(name);
-  if (entry == record_->manifest.allocations.end()) co_return;
-  const std::string node = entry->second.node_id;
-  const auto placed = record_->manifest.nodes.find(node);
-  if (placed == record_->manifest.nodes.end()) co_return;
-  if (status() == DeploymentStatus::provisioning) {
-    if (!attempt_failed_) attempt_failed_ = Failure{reason, placed->second.peer};
-    record_.changed().raise();
-    co_return;
-  }
-  if (status() != DeploymentStatus::running) co_return;
+  const AllocationManifest* entry = parts().allocation(name);
+  if (entry == nullptr) co_return;
+  const std::string run = entry->incarnation;
+  const bool fails = status() == DeploymentStatus::running && ++start_failures_[name] >= kMaxStartFailures;
+  co_await give_up_run(std::move(name), run, std::move(reason), fails, true);
+}
+
+/// `fails`: its allocation does; otherwise it is placed anew. `may_run`: it is not known to have ended.
+Task<void> Deployment::give_up_run(std::string name, std::string run, std::string reason, bool fails, bool may_run) {
+  const std::string node = record_->manifest.allocations.at(name).node_id;
+  if (fails_attempt(node, reason) || status() != DeploymentStatus::running) co_return;
+  const NodeManifest* placed = parts().node(node);
+  if (placed == nullptr) co_return;
   log::warn("orchestrator", "{}: {}", id(), reason);
-  replacer_.backoff().failed(placed->second.peer, actor_->lane().now());
-  const bool enough = ++start_failures_[name] >= kMaxStartFailures;
-  const bool exclusive = on_loss(record_->ensemble, node) == jobs::OnLoss::exclusive;
+  replacer_.backoff().failed(placed->peer, actor_->lane().now());
   const auto change = [&](DeploymentRecord& record) {
-    if (enough) return fail_allocation(record, name, reason);
-    const bool others = std::ranges::any_of(record.manifest.allocations, [&](const auto& other) {
-      return other.first != name && other.second.node_id == node && is_placed(other.second) &&
-             !is_final(other.second.status);
-    });
-    if (others)
-      supersede(record, node, {name});
-    else
-      supersede_node(record, node, exclusive);
+    const auto entry = record.manifest.allocations.find(name);
+    if (entry == record.manifest.allocations.end() || entry->second.incarnation != run) return;
+    if (fails) return fail_allocation(record, name, reason);
+    if (is_final(entry->second.status)) return;
+    supersede_run(record, name, may_run && on_loss(record.ensemble, node) == jobs::OnLoss::exclusive);
     record.error = reason;
   };
   (void)co_await record_.update_until_stored(change);

@@ -12,7 +12,8 @@
 //     here, the deployment is Completed if all ended with 0, otherwise Failed with the first reason.
 //  3. A machine that is lost (supervisor.hpp) ends an attempt of (1). While Running the ensemble decides: `fast` places the
 //     node anew at once, `exclusive` when the lost run has surely ended, `fail` fails its allocations, as does
-//     `exclusive` on a provider without leases.
+//     `exclusive` on a provider without leases. The loss of one run, or a start that failed, concerns that allocation
+//     alone: what else runs on its machine goes on there, and the output of what has ended there is collected.
 //  4. shutdown() works in every state. Providers with leases first end what runs and keep it, until the output is here, what
 //     was written meanwhile included; for kLastOutput at most. Then everything is released: ShuttingDown -> Completed
 //     when every provider has answered or cannot hold anything any more (cleaner.hpp). A restart begins with it again.
@@ -105,8 +106,11 @@ class Deployment {
   Task<Result<void>> give_up(std::string reason);
   Task<Result<void>> end_when_released();
   Task<void> on_hint(actor::Envelope envelope);
+  [[nodiscard]] bool fails_attempt(const std::string& node, const std::string& reason);
   Task<void> on_lost(std::string node, std::string reason, bool ended);
+  Task<void> on_run_lost(std::string allocation, std::string run, std::string reason);
   Task<void> on_start_failed(std::string allocation, std::string reason);
+  Task<void> give_up_run(std::string allocation, std::string run, std::string reason, bool fails, bool may_run);
   Task<void> shut_down();
   using Reports = std::map<std::string, protocol::AllocationReport>;
   Task<Result<void>> collect_rest(Reports& ends);

@@ -113,7 +113,7 @@ Task<Result<void>> Endings::conclude_once(std::string name, End end) {
   if (entry == nullptr || entry->incarnation != report.incarnation || is_final(entry->status)) co_return Result<void>();
   if (entry->lease_ns > 0 && is_recovered(entry->node_id) && is_loss(report, *entry)) {
     const std::string reason = fmt::format("{} was not run to its end: {}", name, report.reason);
-    co_await lost_(entry->node_id, reason, true);
+    co_await lost_(name, report.incarnation, reason);
     co_return Result<void>();
   }
   const auto spec = parts_.record->ensemble.allocations.find(name);

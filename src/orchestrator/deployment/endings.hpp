@@ -33,8 +33,8 @@ inline constexpr Duration kRefusalPatience = 1min;
 
 class Endings {
  public:
-  /// What ran on the node has surely ended without an end of the work.
-  using Lost = std::function<Task<void>(std::string node, std::string reason, bool ended)>;
+  /// The run has surely ended without an end of the work.
+  using Lost = std::function<Task<void>(std::string allocation, std::string run, std::string reason)>;
   /// Whether the provider of the node refuses to renew its leases.
   using Refused = std::function<bool(const std::string& node)>;
   /// `work` ends before this does.

@@ -136,6 +136,24 @@ std::set<std::string> occupied(const DeploymentRecord& record, const Unplaced& w
   return peers;
 }
 
+bool is_alone(const DeploymentRecord& record, const std::string& name) {
+  const auto entry = record.manifest.allocations.find(name);
+  if (entry == record.manifest.allocations.end()) return true;
+  return std::ranges::none_of(record.manifest.allocations, [&](const auto& pair) {
+    const auto& [other, manifest] = pair;
+    return other != name && manifest.node_id == entry->second.node_id && is_placed(manifest) &&
+           !(is_final(manifest.status) && manifest.collected);
+  });
+}
+
+bool is_collecting(const DeploymentRecord& record, const std::string& name) {
+  return std::ranges::any_of(record.manifest.allocations, [&](const auto& pair) {
+    const auto& [allocation, manifest] = pair;
+    return manifest.node_id == name && is_final(manifest.status) && !manifest.collected &&
+           std::ranges::count(record.lost, allocation) == 0;
+  });
+}
+
 void supersede_node(DeploymentRecord& record, const std::string& name, bool exclusive) {
   const auto node = record.manifest.nodes.find(name);
   if (node == record.manifest.nodes.end()) return;
@@ -153,13 +171,24 @@ void supersede_node(DeploymentRecord& record, const std::string& name, bool excl
   record.manifest.nodes.erase(node);
 }
 
-void supersede(DeploymentRecord& record, const std::string& name, std::vector<std::string> allocations) {
+void supersede(DeploymentRecord& record, const std::string& name, std::vector<std::string> allocations,
+               bool exclusive) {
   const auto node = record.manifest.nodes.find(name);
   if (node == record.manifest.nodes.end()) return;
   std::erase_if(node->second.allocations, [&](const std::string& a) { return std::ranges::count(allocations, a) > 0; });
-  add(record, entry_for(record, node->second, allocations));
+  Superseded entry = entry_for(record, node->second, allocations);
+  entry.exclusive = exclusive;
+  add(record, std::move(entry));
   for (const std::string& allocation : allocations) displace(record, allocation);
   if (node->second.allocations.empty()) record.manifest.nodes.erase(node);
+}
+
+void supersede_run(DeploymentRecord& record, const std::string& name, bool exclusive) {
+  const AllocationManifest* entry = find(record, name);
+  if (entry == nullptr) return;
+  const std::string node = entry->node_id;
+  if (is_alone(record, name)) return supersede_node(record, node, exclusive);
+  supersede(record, node, {name}, exclusive);
 }
 
 void supersede_unknown(DeploymentRecord& record, const actor::Handle& provider, json::StringMap incarnations) {

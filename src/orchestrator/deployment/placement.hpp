@@ -45,9 +45,17 @@ void place(DeploymentRecord& record, const Unplaced& wanted, const Candidate& ca
 /// Machines that a new bid is not accepted from, see (4); without those that `wanted` is pinned to.
 std::set<std::string> occupied(const DeploymentRecord& record, const Unplaced& wanted);
 
+/// Whether nothing else is placed on the allocation's node, or only what has ended and whose output is here.
+bool is_alone(const DeploymentRecord& record, const std::string& allocation);
+/// Whether the output of a run that has ended is still to be collected from the node's machine. Lost machines excepted.
+bool is_collecting(const DeploymentRecord& record, const std::string& node);
+
 /// The whole node; `exclusive`: its replacement waits until this is released or cannot run any more.
 void supersede_node(DeploymentRecord& record, const std::string& node, bool exclusive);
-void supersede(DeploymentRecord& record, const std::string& node, std::vector<std::string> allocations);
+void supersede(DeploymentRecord& record, const std::string& node, std::vector<std::string> allocations,
+               bool exclusive = false);
+/// One run, whose node keeps its machine for the others; without others the node moves.
+void supersede_run(DeploymentRecord& record, const std::string& allocation, bool exclusive);
 /// What `peer` holds without being known here.
 void supersede_unknown(DeploymentRecord& record, const actor::Handle& provider, json::StringMap incarnations);
 /// An allocation that has ended and whose output is here.

@@ -78,6 +78,36 @@ TEST_F(PlanTest, WhatIsSupersededIsUnplacedUnlessItHasEnded) {
   EXPECT_EQ(occupied(record, unplaced(record)), (std::set<std::string>{"p-left", "p-right"}));
 }
 
+TEST_F(PlanTest, ARunThatIsLostLeavesTheOthersOfItsNode) {
+  EXPECT_FALSE(is_alone(record, "db"));
+  supersede_run(record, "db", true);
+  EXPECT_EQ(unplaced(record), (Unplaced{{"left", {"db"}}}));
+  EXPECT_EQ(entry("web").incarnation, "web-1");
+  ASSERT_EQ(record.superseded.size(), 1u);
+  EXPECT_EQ(record.superseded[0].allocations, (json::StringMap{{"db", "db-1"}}));
+  EXPECT_TRUE(record.superseded[0].exclusive);
+  EXPECT_TRUE(is_blocked(record, "left"));
+  EXPECT_TRUE(is_alone(record, "web"));
+  supersede_run(record, "web", false);
+  EXPECT_FALSE(record.manifest.nodes.contains("left")) << "nothing is left there";
+  EXPECT_EQ(unplaced(record), (Unplaced{{"left", {"db", "web"}}}));
+}
+
+TEST_F(PlanTest, ARunThatIsLostLeavesTheOutputThatIsNotHereYet) {
+  entry("web").status = AllocationStatus::completed;
+  EXPECT_TRUE(is_collecting(record, "left"));
+  EXPECT_FALSE(is_alone(record, "db"));
+  supersede_run(record, "db", false);
+  EXPECT_FALSE(entry("web").collected);
+  EXPECT_EQ(record.manifest.nodes.at("left").allocations, std::vector<std::string>{"web"});
+  record.lost = {"web"};
+  EXPECT_FALSE(is_collecting(record, "left")) << "a lost machine is not waited for";
+  record.lost.clear();
+  entry("web").collected = true;
+  EXPECT_FALSE(is_collecting(record, "left"));
+  EXPECT_TRUE(is_alone(record, "db"));
+}
+
 TEST_F(PlanTest, ARecordWithSupersededRunsIsReadAsItWasWritten) {
   supersede_node(record, "left", true);
   record.restarting["job"] = "job-1";
@@ -113,7 +143,7 @@ TEST_F(PlanTest, WhatIsMissingEndedOrUnknownIsFound) {
   reply.allocations["web"].status = AllocationStatus::failed;
   reply.allocations["stray"].incarnation = "stray-9";
   Findings findings = reconcile(record, "left", reply);
-  EXPECT_EQ(findings.missing, std::vector<std::string>{"db"});
+  EXPECT_EQ(findings.missing, (json::StringMap{{"db", "db-1"}}));
   EXPECT_TRUE(findings.ended.contains("web"));
   ASSERT_EQ(record.superseded.size(), 1u);
   EXPECT_EQ(record.superseded[0].allocations, (json::StringMap{{"stray", "stray-9"}}));
@@ -124,7 +154,7 @@ TEST_F(PlanTest, WhatIsMissingEndedOrUnknownIsFound) {
 TEST_F(PlanTest, AnotherIncarnationIsARestartOnlyIfOneWasRequested) {
   RenewReply reply = report();
   reply.allocations["web"].incarnation = "web-2";
-  EXPECT_EQ(reconcile(record, "left", reply).missing, std::vector<std::string>{"web"});
+  EXPECT_EQ(reconcile(record, "left", reply).missing, (json::StringMap{{"web", "web-1"}}));
   record.restarting["web"] = "web-1";
   entry("web").status = AllocationStatus::restarting;
   EXPECT_TRUE(reconcile(record, "left", reply).missing.empty());

@@ -81,7 +81,10 @@ Task<Result<void>> Replacer::place_node(std::string node) {
   const auto spec = parts_.record->ensemble.nodes.find(node);
   const bool in_part = parts_.node(node) != nullptr && spec != parts_.record->ensemble.nodes.end();
   if (in_part && candidate.error().is(Errc::deadline_exceeded) && spec->second.peer.empty()) {
-    const auto move = [&](DeploymentRecord& record) { supersede_node(record, node, false); };
+    const auto move = [&](DeploymentRecord& record) {
+      if (is_collecting(record, node)) return;
+      supersede_node(record, node, on_loss(record.ensemble, node) == jobs::OnLoss::exclusive);
+    };
     CO_TRY_VOID(co_await parts_.record.update_until_stored(move));
   }
   co_return std::unexpected(candidate.error());

@@ -8,7 +8,8 @@
 //  2. Excluded from the auction are the machines of the other nodes, those that hold something superseded, which includes
 //     a lost machine until it is known to hold nothing, and those that failed lately (ProviderBackoff).
 //  3. A node that is placed in part asks its own machine for the rest; where that does not bid and the ensemble does not
-//     insist on it, the whole node moves.
+//     insist on it, the whole node moves, as soon as the output of what has ended there is here. What is exclusive is
+//     released before it runs elsewhere.
 //  4. changing(): a change of the ensemble waits for requests that are under way, and they for it.
 //
 // Threads: the deployment's lane.

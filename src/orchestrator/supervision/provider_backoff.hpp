@@ -1,4 +1,5 @@
-// Providers that failed lately, and for how long each gets no request: longer each time. One that a node is pinned to has no
+// Providers that failed lately, and for how long each gets no request: longer each time. What fails while it gets none is
+// part of the same failure: the losses of several runs, noticed one after another. One that a node is pinned to has no
 // substitute: it is left out for kPinnedBackoff only.
 //
 // Threads: none. Cost: an entry for each provider that has failed.
@@ -21,6 +22,7 @@ class ProviderBackoff {
   void failed(const std::string& peer, SteadyTime now) {
     Entry& entry = entries_[peer];
     entry.since = now;
+    if (entry.until > now) return;
     entry.until = now + entry.pause;
     entry.pause = std::min(2 * entry.pause, kMaxProviderBackoff);
   }

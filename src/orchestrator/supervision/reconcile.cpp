@@ -54,7 +54,7 @@ Findings reconcile(DeploymentRecord& record, const std::string& name, const Rene
       if (report != reply.allocations.end() && (!same || entry.collected))
         unknown[allocation] = report->second.incarnation;
     } else if (!same) {
-      findings.missing.push_back(allocation);
+      findings.missing[allocation] = entry.incarnation;
     } else if (is_final(report->second.status)) {
       findings.ended[allocation] = report->second;
     } else if (!record.restarting.contains(allocation)) {

@@ -16,7 +16,7 @@
 namespace dms::orchestrator {
 
 struct Findings {
-  std::vector<std::string> missing;
+  json::StringMap missing;  ///< name -> incarnation
   std::map<std::string, protocol::AllocationReport> ended;
   bool changed = false;  ///< the record
 };

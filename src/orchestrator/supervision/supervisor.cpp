@@ -175,9 +175,10 @@ Task<void> Supervisor::take_in(std::string node, RenewReply reply) {
   for (auto& [name, report] : reply.allocations)
     if (parts_.allocation(name) != nullptr) reports_[name] = report;
   for (auto& [name, report] : findings.ended) co_await events_.ended(name, report);
-  if (findings.missing.empty()) co_return;
-  const std::string reason = fmt::format("the provider no longer has {}", fmt::join(findings.missing, ", "));
-  co_await events_.lost(node, reason, true);
+  for (const auto& [name, run] : findings.missing) {
+    const std::string reason = fmt::format("the provider no longer has {}", name);
+    co_await events_.missing(name, run, reason);
+  }
 }
 
 Task<void> Supervisor::judge(std::string node, WatchPtr watch) {

@@ -4,8 +4,9 @@
 //  1. Each machine that has something placed which has not ended is sent a renewal every renewal_interval(lease), every
 //     second while an allocation waits for the health of another there. Its reply is reconciled with the record
 //     (reconcile.hpp). After a start of the daemon the first renewal is sent at once.
-//  2. When a machine is suspected and lost, and when its work has surely ended, is decided by lease_watch.hpp. Missing
-//     runs of a machine that replies have surely ended. Both are reported to the deployment, which decides what follows.
+//  2. When a machine is suspected and lost, and when its work has surely ended, is decided by lease_watch.hpp. A missing
+//     run of a machine that replies has surely ended; its other runs go on. Both are reported to the deployment, which
+//     decides what follows.
 //  3. A provider's hint that something has changed brings the next renewal forward, but not within kMinRenewal of the last
 //     one: a hint is not believed, the reply is.
 //  4. A machine that answers pings and, kRefusalsUntilRefused times in a row, no renewal refuses them: it has probably
@@ -35,6 +36,8 @@ class Supervisor {
   struct Events {
     /// `ended`: what ran there has surely ended.
     std::function<Task<void>(std::string node, std::string reason, bool ended)> lost;
+    /// The run has surely ended; what else the machine runs goes on.
+    std::function<Task<void>(std::string allocation, std::string run, std::string reason)> missing;
     std::function<Task<void>(std::string allocation, protocol::AllocationReport)> ended;
   };
   /// `work` ends before this does.

@@ -1,0 +1,145 @@
+// The loss of one run, which is no loss of what else its machine runs or keeps.
+#include "orchestrator/deployment/test_deployment.hpp"
+
+namespace dms::orchestrator {
+namespace {
+
+using namespace protocol;
+
+struct RunLossTest : DeploymentTest {
+  /// Two tasks, `a` and `b`, of one node that either provider can run; it is placed on the first.
+  void run_pair(jobs::OnLoss on_loss = jobs::OnLoss::exclusive) {
+    other.bids = false;
+    DeploymentRecord made = record();
+    jobs::Ensemble& ensemble = made.ensemble;
+    ensemble.allocations["a"] = ensemble.allocations["b"] = ensemble.allocations.at("task");
+    ensemble.allocations.erase("task");
+    ensemble.nodes.at("node").allocations = {"a", "b"};
+    ensemble.nodes.at("node").peer.clear();
+    ensemble.nodes.at("node").on_loss = on_loss;
+    provider.features = other.features = {"lease"};
+    provider.tail_size = 10;
+    provider.page_size = 100;
+    create(std::move(made));
+    deployment->start();
+    ASSERT_TRUE(reaches(DeploymentStatus::running)) << deployment->record().error;
+    ASSERT_TRUE(provider.runs_now("a") && provider.runs_now("b"));
+    other.bids = true;
+  }
+  /// A file is where the folder of output has to be, as on a full disk.
+  void no_room(bool is_full = true) {
+    if (is_full)
+      ASSERT_TRUE(write_file(folder / "deployments", "in the way"));
+    else
+      std::filesystem::remove(folder / "deployments");
+  }
+  void completes_while_other_is_cut_short(const std::string& done, const std::string& cut_short) {
+    run_pair();
+    const std::string run = task(done).incarnation;
+    provider.end(done, AllocationStatus::completed, 0, text);
+    provider.end(cut_short, AllocationStatus::terminated);
+    provider.runs.at(cut_short).reason = "its lease has ended";
+    ASSERT_TRUE(until([&] { return provider.runs_now(cut_short) || other.runs_now(cut_short); }, 5min))
+        << "what was cut short runs again";
+    ASSERT_TRUE(until([&] { return task(done).collected; }));
+    EXPECT_EQ(task(done).status, AllocationStatus::completed);
+    EXPECT_EQ(task(done).reason, "");
+    EXPECT_EQ(task(done).incarnation, run) << "it did not run again";
+    EXPECT_EQ(output("stdout", done), text);
+    EXPECT_EQ(provider.starts + other.starts, 3);
+  }
+  const std::string text = std::string(5000, 'x');
+};
+
+TEST_F(RunLossTest, OutputIsKeptWhenTheNextRunOfTheReportWasCutShort) { completes_while_other_is_cut_short("a", "b"); }
+
+TEST_F(RunLossTest, OutputIsKeptWhenThePreviousRunOfTheReportWasCutShort) {
+  completes_while_other_is_cut_short("b", "a");
+}
+
+TEST_F(RunLossTest, AMissingRunIsPlacedAnewBesideTheOneThatGoesOn) {
+  run_pair();
+  const std::string run = task("b").incarnation;
+  w.run(b, provider.forget("a"));
+  bool goes_on = true;
+  ASSERT_TRUE(until(
+      [&] {
+        goes_on = goes_on && provider.runs_now("b") && !other.runs_now("b");
+        return provider.runs_now("a");
+      },
+      5min));
+  w.settle(1min);
+  EXPECT_TRUE(goes_on);
+  EXPECT_EQ(task("b").incarnation, run);
+  EXPECT_EQ(task("b").restarts, 0u);
+  EXPECT_EQ(task("a").restarts, 1u);
+  EXPECT_TRUE(other.runs.empty());
+}
+
+TEST_F(RunLossTest, AnEnsembleCanChooseThatAMissingRunFails) {
+  run_pair(jobs::OnLoss::fail);
+  w.run(b, provider.forget("a"));
+  ASSERT_TRUE(until([&] { return task("a").status == AllocationStatus::failed; }));
+  w.settle(1min);
+  EXPECT_TRUE(provider.runs_now("b"));
+  provider.end("b", AllocationStatus::completed, 0, text);
+  ASSERT_TRUE(reaches(DeploymentStatus::failed)) << "as one of its allocations has";
+  EXPECT_NE(deployment->record().error.find("no longer has a"), std::string::npos) << deployment->record().error;
+  EXPECT_EQ(output("stdout", "b"), text);
+}
+
+TEST_F(RunLossTest, AllRunsThatAreMissingMoveTogether) {
+  run_pair();
+  w.run(b, provider.forget("a"));
+  w.run(b, provider.forget("b"));
+  ASSERT_TRUE(until([&] { return other.runs_now("a") && other.runs_now("b"); }, 1min))
+      << "their machine has failed once, and is left out for a while";
+  EXPECT_TRUE(provider.runs.empty());
+}
+
+TEST_F(RunLossTest, ANodeWhoseMachineTakesNoMoreMovesAndIsReleasedFirst) {
+  run_pair();
+  provider.stop_takes = 4s;
+  provider.bids = false;
+  w.run(b, provider.forget("a"));
+  bool both = false;
+  ASSERT_TRUE(until(
+      [&] {
+        both = both || (provider.runs_now("b") && other.runs_now("b"));
+        return other.runs_now("a") && other.runs_now("b");
+      },
+      5min));
+  EXPECT_FALSE(both) << "it is exclusive";
+}
+
+TEST_F(RunLossTest, ANodeMovesOnlyOnceTheOutputOfWhatHasEndedThereIsHere) {
+  run_pair();
+  no_room();
+  provider.bids = false;
+  provider.end("a", AllocationStatus::completed, 0, text);
+  w.run(b, provider.forget("b"));
+  w.settle(2min);
+  EXPECT_TRUE(other.runs.empty());
+  no_room(false);
+  ASSERT_TRUE(until([&] { return other.runs_now("b"); }, 10min));
+  EXPECT_EQ(output("stdout", "a"), text);
+  EXPECT_EQ(task("a").reason, "");
+}
+
+TEST_F(RunLossTest, AStartThatFailsLeavesTheOutputThatIsNotHereYet) {
+  run_pair();
+  no_room();
+  provider.refuse_start = "no such image";
+  provider.end("a", AllocationStatus::completed, 0, text);
+  w.run(b, provider.forget("b"));
+  ASSERT_TRUE(until([&] { return provider.starts == 3; }, 5min));
+  w.settle(1s);
+  provider.refuse_start.clear();
+  no_room(false);
+  ASSERT_TRUE(until([&] { return provider.runs_now("b") && task("a").collected; }, 10min));
+  EXPECT_EQ(output("stdout", "a"), text);
+  EXPECT_EQ(task("a").reason, "");
+}
+
+}  // namespace
+}  // namespace dms::orchestrator
