@@ -96,8 +96,9 @@ class ScriptedProvider {
   std::string refuse_start;
   bool bids = true;
   bool answers_renewals = true;
-  bool stops = true;       ///< on request, what it keeps
-  Duration stop_takes{0};  ///< of what is reverted; it runs until then
+  bool holds_reports = false;  ///< after they are made; they are sent once it is false again
+  bool stops = true;           ///< on request, what it keeps
+  Duration stop_takes{0};      ///< of what is reverted; it runs until then
   int commits = 0, allocates = 0, starts = 0, reverts = 0, shutdowns = 0, renewals = 0, restarts = 0, pages = 0,
       stopped = 0;
   int ends = 0;  ///< runs that ended by themselves
@@ -203,6 +204,7 @@ class ScriptedProvider {
       report.health = run.health;
       report.cpu_seconds = run.cpu_seconds;
     }
+    while (holds_reports) (void)co_await sleep_for(100ms);
     co_return reply;
   }
   Task<protocol::Ack> revert(protocol::RevertRequest request, const actor::Envelope&) {

@@ -76,6 +76,26 @@ TEST_F(RunLossTest, AMissingRunIsPlacedAnewBesideTheOneThatGoesOn) {
   EXPECT_TRUE(other.runs.empty());
 }
 
+TEST_F(RunLossTest, AReportThatIsOlderThanARunDoesNotMissIt) {
+  run_pair();
+  provider.holds_reports = true;
+  ASSERT_TRUE(w.run(b, provider.hint("a")));
+  jobs::Ensemble ensemble = deployment->record().ensemble;
+  ensemble.allocations["c"] = ensemble.allocations.at("a");
+  ensemble.nodes.at("node").allocations.emplace_back("c");
+  ASSERT_TRUE(w.run(a, deployment->update(ensemble)));
+  ASSERT_TRUE(until([&] { return provider.runs_now("c") && task("c").status == AllocationStatus::running; }));
+  const int renewals = provider.renewals;
+  const std::string run = task("c").incarnation;
+  provider.holds_reports = false;
+  w.settle(1min);
+  EXPECT_GT(provider.renewals, renewals);
+  EXPECT_EQ(task("c").incarnation, run);
+  EXPECT_EQ(task("c").restarts, 0u);
+  EXPECT_EQ(provider.starts, 3);
+  EXPECT_TRUE(other.runs.empty());
+}
+
 TEST_F(RunLossTest, AnEnsembleCanChooseThatAMissingRunFails) {
   run_pair(jobs::OnLoss::fail);
   w.run(b, provider.forget("a"));

@@ -116,18 +116,23 @@ Task<void> Supervisor::ping(std::string node, WatchPtr watch) {
   co_await events_.lost(node, reason, false);
 }
 
+json::StringMap Supervisor::placed_on(const NodeManifest& node) const {
+  json::StringMap runs;
+  for (const std::string& name : node.allocations)
+    if (const AllocationManifest* entry = parts_.allocation(name);
+        entry != nullptr && entry->node_id == node.id && is_placed(*entry) && !is_final(entry->status))
+      runs[name] = entry->incarnation;
+  return runs;
+}
+
 Task<void> Supervisor::renew(std::string node, WatchPtr watch) {
   const NodeManifest* placed = parts_.node(node);
   if (placed == nullptr || placed->peer != watch->peer) co_return;
   const actor::Handle provider = placed->handle;
-  std::map<std::string, std::string> runs;
+  json::StringMap asked = placed_on(*placed);
+  json::StringMap runs;
   const bool was_silent = watch->lease.silent();
-  if (!was_silent) {
-    for (const std::string& name : placed->allocations)
-      if (const AllocationManifest* entry = parts_.allocation(name);
-          entry != nullptr && entry->node_id == node && is_placed(*entry) && !is_final(entry->status))
-        runs[name] = entry->incarnation;
-  }
+  if (!was_silent) runs = asked;
   const Duration timeout = std::clamp(watch->lease.interval(), Duration(2 * kMinRenewal), kRenew.timeout);
   watch->asked = parts_.now();
   const SteadyTime expected = watch->asked + timeout;
@@ -140,7 +145,7 @@ Task<void> Supervisor::renew(std::string node, WatchPtr watch) {
     watch->lease.answered(parts_.now(), reply->clock_ns);
     watch->reported_lost = watch->reported_ended = false;
     watch->refusals = 0;
-    co_await take_in(node, std::move(*reply));
+    co_await take_in(node, std::move(asked), std::move(*reply));
     if (was_silent) co_await renew(node, watch);  // what has been kept from it while it was silent
     co_return;
   }
@@ -163,7 +168,7 @@ Task<void> Supervisor::count_refusal(WatchPtr watch) {
               parts_.id(), watch->peer);
 }
 
-Task<void> Supervisor::take_in(std::string node, RenewReply reply) {
+Task<void> Supervisor::take_in(std::string node, json::StringMap asked, RenewReply reply) {
   DeploymentRecord trial = parts_.record.get();
   Findings findings = reconcile(trial, node, reply);
   if (findings.changed) {
@@ -175,6 +180,10 @@ Task<void> Supervisor::take_in(std::string node, RenewReply reply) {
   for (auto& [name, report] : reply.allocations)
     if (parts_.allocation(name) != nullptr) reports_[name] = report;
   for (auto& [name, report] : findings.ended) co_await events_.ended(name, report);
+  std::erase_if(findings.missing, [&](const auto& run) {
+    const auto then = asked.find(run.first);
+    return then == asked.end() || then->second != run.second;
+  });
   for (const auto& [name, run] : findings.missing) {
     const std::string reason = fmt::format("the provider no longer has {}", name);
     co_await events_.missing(name, run, reason);

@@ -6,7 +6,8 @@
 //     (reconcile.hpp). After a start of the daemon the first renewal is sent at once.
 //  2. When a machine is suspected and lost, and when its work has surely ended, is decided by lease_watch.hpp. A missing
 //     run of a machine that replies has surely ended; its other runs go on. Both are reported to the deployment, which
-//     decides what follows.
+//     decides what follows. Only a run that was placed when the report was asked for can be missing in it: a report may be
+//     older than a run that was placed while it was under way.
 //  3. A provider's hint that something has changed brings the next renewal forward, but not within kMinRenewal of the last
 //     one: a hint is not believed, the reply is.
 //  4. A machine that answers pings and, kRefusalsUntilRefused times in a row, no renewal refuses them: it has probably
@@ -81,7 +82,10 @@ class Supervisor {
   Task<void> ping(std::string node, WatchPtr watch);
   Task<void> renew(std::string node, WatchPtr watch);
   Task<void> count_refusal(WatchPtr watch);
-  Task<void> take_in(std::string node, protocol::RenewReply reply);
+  /// The runs that are placed on the node and have not ended: name -> incarnation.
+  [[nodiscard]] json::StringMap placed_on(const protocol::NodeManifest& node) const;
+  /// `asked`: the runs that were placed when the report was asked for.
+  Task<void> take_in(std::string node, json::StringMap asked, protocol::RenewReply reply);
   Task<void> judge(std::string node, WatchPtr watch);
   [[nodiscard]] bool suspects_itself() const;
   [[nodiscard]] bool health_is_awaited(const std::string& node) const;
