@@ -390,14 +390,16 @@ Task<Result<void>> Deployment::update(jobs::Ensemble ensemble) {
                    is_deploying(status()) ? "wait until it runs, or shut it down and deploy the new ensemble"
                                           : "deploy the new ensemble");
   start_failures_.clear();
-  bool applied = false;
+  Result<void> accepted;
   const auto change = [&](DeploymentRecord& record) {
-    applied = record.status == DeploymentStatus::running;
-    if (applied) apply_update(record, ensemble);
+    if (record.status == DeploymentStatus::running)
+      accepted = check_update(record, ensemble);
+    else
+      accepted = fail(Errc::invalid_argument, "deployment {} is {}", record.id, to_string(record.status));
+    if (accepted) apply_update(record, ensemble);
   };
   CO_TRY_VOID(co_await record_.update(change));
-  if (!applied) co_return fail(Errc::invalid_argument, "deployment {} is {}", id(), to_string(status()));
-  co_return Result<void>();
+  co_return accepted;
 }
 
 Task<Result<void>> Deployment::shutdown() {

@@ -231,6 +231,18 @@ TEST_F(DeploymentTest, AnUpdateAddsToANodeOnItsMachineAndRemovesFromIt) {
   EXPECT_TRUE(provider.runs_now());
 }
 
+TEST_F(DeploymentTest, AnUpdateThatCannotBeAppliedChangesNothing) {
+  run_task();
+  jobs::Ensemble ensemble = deployment->record().ensemble;
+  ensemble.nodes.at("node").lease_ns = Duration(10min).count();
+  ensemble.allocations["more"] = ensemble.allocations.at("task");
+  ensemble.nodes.at("node").allocations.emplace_back("more");
+  const Result<void> updated = w.run(a, deployment->update(ensemble));
+  ASSERT_FALSE(updated);
+  EXPECT_NE(updated.error().to_string().find("nodes.node.lease"), std::string::npos) << updated.error().to_string();
+  EXPECT_FALSE(deployment->record().ensemble.allocations.contains("more"));
+}
+
 TEST_F(DeploymentTest, AnUpdateGoesOnAfterARestart) {
   run_task();
   const std::string first = task().incarnation;

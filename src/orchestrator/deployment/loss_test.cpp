@@ -25,6 +25,29 @@ TEST_F(LossTest, ATaskIsReplacedOnlyWhenItsLeaseHasEnded) {
   EXPECT_TRUE(other.runs_now());
 }
 
+/// The machine is not heard from after it was given a second task, whose lease ends later than that of the first.
+TEST_F(LossTest, ATaskThatWasPlacedLaterIsReplacedOnlyWhenItsOwnLeaseHasEnded) {
+  provider.lease = other.lease = 4min;
+  run_anywhere(jobs::AllocationType::task);
+  const int renewals = provider.renewals;
+  ASSERT_TRUE(until([&] { return provider.renewals > renewals; }));
+  w.settle(kMaxRenewal - 3s);
+  jobs::Ensemble ensemble = deployment->record().ensemble;
+  ensemble.allocations["later"] = ensemble.allocations.at("task");
+  ensemble.nodes.at("node").allocations.emplace_back("later");
+  ASSERT_TRUE(w.run(a, deployment->update(ensemble)));
+  ASSERT_TRUE(until([&] { return provider.runs_now("later") && task("later").status == AllocationStatus::running; }));
+  cut(b);
+  bool both = false;
+  ASSERT_TRUE(until(
+      [&] {
+        both = both || (provider.runs_now("later") && other.runs_now("later"));
+        return other.runs_now("later");
+      },
+      20min));
+  EXPECT_FALSE(both) << "never on two machines";
+}
+
 TEST_F(LossTest, AServiceIsReplacedAtOnceAndTheOverlapIsBounded) {
   run_anywhere(jobs::AllocationType::service);
   cut(b);

@@ -197,6 +197,22 @@ TEST_F(PlanTest, AnUpdateTouchesWhatItChangesOnly) {
   EXPECT_EQ(part.nodes.at("right").allocations, (std::vector<std::string>{"job", "extra"})) << "all that it needs";
 }
 
+TEST_F(PlanTest, TheLeaseOfANodeChangesOnlyWhereItIsPlacedAnew) {
+  jobs::Ensemble wanted = ensemble();
+  EXPECT_TRUE(check_update(record, wanted));
+  wanted.nodes.at("left").lease_ns = requested_lease(ensemble().nodes.at("left")).count();
+  EXPECT_TRUE(check_update(record, wanted)) << "as it was, by default";
+  wanted.nodes.at("left").lease_ns = Duration(10min).count();
+  const Result<void> checked = check_update(record, wanted);
+  ASSERT_FALSE(checked);
+  EXPECT_NE(checked.error().to_string().find("nodes.left.lease"), std::string::npos) << checked.error().to_string();
+  wanted.nodes.at("left").peer = "p-elsewhere";
+  EXPECT_TRUE(check_update(record, wanted)) << "it moves";
+  wanted.nodes.at("left").peer.clear();
+  record.manifest.nodes.erase("left");
+  EXPECT_TRUE(check_update(record, wanted)) << "it has no machine now";
+}
+
 TEST_F(PlanTest, AnUpdateRemovesAndMoves) {
   jobs::Ensemble wanted = ensemble();
   wanted.allocations.erase("db");

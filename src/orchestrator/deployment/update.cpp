@@ -30,6 +30,19 @@ bool must_move(const jobs::Node& after, const protocol::NodeManifest& placed) {
 
 }  // namespace
 
+Result<void> check_update(const DeploymentRecord& record, const jobs::Ensemble& wanted) {
+  for (const auto& [name, node] : wanted.nodes) {
+    const auto before = record.ensemble.nodes.find(name);
+    const auto placed = record.manifest.nodes.find(name);
+    if (before == record.ensemble.nodes.end() || placed == record.manifest.nodes.end()) continue;
+    if (requested_lease(before->second) != requested_lease(node) && !must_move(node, placed->second))
+      return fail(Errc::invalid_argument,
+                  "nodes.{}.lease: cannot be changed while it runs; give the node another name to have it placed anew",
+                  name);
+  }
+  return {};
+}
+
 void apply_update(DeploymentRecord& record, jobs::Ensemble wanted) {
   const jobs::Ensemble before = std::exchange(record.ensemble, std::move(wanted));
   const jobs::Ensemble& after = record.ensemble;

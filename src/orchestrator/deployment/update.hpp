@@ -6,7 +6,8 @@
 //  2. An allocation that is gone is superseded; one that has changed or has moved to another node is superseded and
 //     unplaced, to be brought up anew. A node that is pinned to another machine now, or may not be where it is, moves
 //     with everything on it.
-//  3. The record holds the new ensemble from then on, in one change: a restart in the middle continues with it.
+//  3. The lease of a node that stays where it is cannot be changed: what runs there keeps the lease that it was granted.
+//  4. The record holds the new ensemble from then on, in one change: a restart in the middle continues with it.
 //
 // Threads: none.
 #pragma once
@@ -15,6 +16,9 @@
 
 namespace dms::orchestrator {
 
+/// Errc::invalid_argument for what cannot be changed while the deployment runs.
+Result<void> check_update(const DeploymentRecord& record, const jobs::Ensemble& wanted);
+/// Of an ensemble that check_update() accepts.
 void apply_update(DeploymentRecord& record, jobs::Ensemble wanted);
 
 }  // namespace dms::orchestrator

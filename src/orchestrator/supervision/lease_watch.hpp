@@ -11,6 +11,8 @@
 //     (protocol/allocation.hpp). A renewal without a clock, the first one of this daemon, counts from its expiry instead.
 //     The margin covers the provider's grace for the work that it stops.
 //  4. An answer makes the machine known again.
+//  5. Runs that are placed on it later have leases of their own: (3) holds for the longest of all, from the last placing on,
+//     and it is asked as often as the shortest demands.
 //
 // Wall time plays no part but in the expiry of a renewal without a clock, which its receiver judges by its own.
 //
@@ -42,7 +44,14 @@ constexpr Duration renewal_interval(Duration lease) {
 class LeaseWatch {
  public:
   /// The lease may have been extended at `now`, for all that is known: nothing is known of earlier renewals.
-  LeaseWatch(Duration lease, SteadyTime now) : lease_(lease), extended_(now) {}
+  LeaseWatch(Duration lease, SteadyTime now) : lease_(lease), longest_(lease), extended_(now) {}
+
+  /// Another run is known to be placed there.
+  void placed(Duration lease, SteadyTime now) {
+    lease_ = std::min(lease_, lease);
+    longest_ = std::max(longest_, lease);
+    extended_ = std::max(extended_, now);
+  }
 
   void renewal_sent(SteadyTime expires) {
     if (clock_ == 0) extended_ = std::max(extended_, expires);
@@ -66,7 +75,7 @@ class LeaseWatch {
   [[nodiscard]] bool silent() const { return missed_ >= kMissedUntilSilent; }
   /// See (3).
   [[nodiscard]] bool surely_ended(SteadyTime now, Duration margin) const {
-    return silent() && now >= extended_ + lease_ + margin;
+    return silent() && now >= extended_ + longest_ + margin;
   }
   /// For the next renewal.
   [[nodiscard]] std::int64_t clock() const { return clock_; }
@@ -78,8 +87,9 @@ class LeaseWatch {
   [[nodiscard]] const std::string& error() const { return error_; }
 
  private:
-  Duration lease_;
-  SteadyTime extended_;  ///< from when on the lease may count, at the latest
+  Duration lease_;  ///< the shortest
+  Duration longest_;
+  SteadyTime extended_;  ///< from when on a lease may count, at the latest
   std::int64_t clock_ = 0;
   int missed_ = 0;
   std::string error_;

@@ -45,6 +45,17 @@ TEST(LeaseWatch, TheEndCountsFromTheReplyWhoseClockWasRepeated) {
   EXPECT_TRUE(watch.surely_ended(at(165s), 5s)) << "renewals without an answer extend nothing";
 }
 
+TEST(LeaseWatch, TheEndIsThatOfTheLastAndLongestLease) {
+  LeaseWatch watch(60s, at(0s));
+  watch.answered(at(100s), 7);
+  watch.placed(80s, at(110s));
+  watch.placed(20s, at(105s));
+  EXPECT_EQ(watch.interval(), 5s) << "of the shortest";
+  for (int i = 0; i < 3; ++i) watch.not_answered("");
+  EXPECT_FALSE(watch.surely_ended(at(194s), 5s));
+  EXPECT_TRUE(watch.surely_ended(at(195s), 5s));
+}
+
 TEST(LeaseWatch, ARenewalWithoutAClockCountsFromItsExpiry) {
   LeaseWatch watch(60s, at(0s));
   for (int second = 10; second < 40; second += 10) {

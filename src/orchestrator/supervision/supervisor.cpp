@@ -40,18 +40,37 @@ void Supervisor::watch_placed_nodes() {
     if (const NodeManifest* node = parts_.node(allocation.node_id);
         node != nullptr && is_placed(allocation) && !is_final(allocation.status))
       wanted[allocation.node_id] = node->peer;
+  const auto is_leased = [&](const std::string& node) {
+    return granted_lease(parts_.record.get(), node) > Duration(0);
+  };
   std::erase_if(watches_, [&](const auto& pair) {
-    const auto found = wanted.find(pair.first);
-    return found == wanted.end() || found->second != pair.second->peer;
+    const auto& [node, watch] = pair;
+    const auto found = wanted.find(node);
+    return found == wanted.end() || found->second != watch->peer ||
+           is_leased(node) != (watch->lease.lease() > Duration(0));
   });
   std::erase_if(unreconciled_, [&](const std::string& node) { return !wanted.contains(node); });
   const SteadyTime now = parts_.now();
   for (const auto& [node, peer] : wanted) {
-    if (watches_.contains(node)) continue;
-    const Duration lease = granted_lease(parts_.record.get(), node);
-    const Duration first = lease == Duration(0) ? kPingInterval : renewal_interval(lease);
-    watches_[node] = std::make_shared<Watch>(peer, lease, now, unreconciled_.contains(node) ? now : now + first);
+    WatchPtr& watch = watches_[node];
+    if (watch == nullptr) {
+      const Duration lease = granted_lease(parts_.record.get(), node);
+      const Duration first = lease == Duration(0) ? kPingInterval : renewal_interval(lease);
+      watch = std::make_shared<Watch>(peer, lease, now, unreconciled_.contains(node) ? now : now + first);
+    }
+    count_leases(node, *watch);
   }
+}
+
+void Supervisor::count_leases(const std::string& node, Watch& watch) {
+  json::StringMap runs = placed_on(*parts_.node(node));
+  for (const auto& [name, run] : runs) {
+    const auto known = watch.runs.find(name);
+    const Duration lease(parts_.allocation(name)->lease_ns);
+    if (lease > Duration(0) && (known == watch.runs.end() || known->second != run))
+      watch.lease.placed(lease, parts_.now());
+  }
+  watch.runs = std::move(runs);
 }
 
 void Supervisor::reconcile_first() {
@@ -191,6 +210,7 @@ Task<void> Supervisor::take_in(std::string node, json::StringMap asked, RenewRep
 }
 
 Task<void> Supervisor::judge(std::string node, WatchPtr watch) {
+  watch_placed_nodes();
   if (!watch->lease.silent()) co_return;
   if (const auto found = watches_.find(node); found == watches_.end() || found->second != watch) co_return;
   const std::string reason = fmt::format("provider {} is lost: {}", watch->peer, watch->lease.error());

@@ -65,6 +65,7 @@ class Supervisor {
         : peer(std::move(of)), lease(lease, now), due(due) {}
     std::string peer;
     LeaseWatch lease;
+    json::StringMap runs;  ///< that the lease counts: name -> incarnation
     SteadyTime due;
     SteadyTime asked{};
     int refusals = 0;
@@ -78,6 +79,7 @@ class Supervisor {
   /// The instant of the next check.
   SteadyTime check_due();
   void watch_placed_nodes();
+  void count_leases(const std::string& node, Watch& watch);
   Task<void> check(std::string node, WatchPtr watch);
   Task<void> ping(std::string node, WatchPtr watch);
   Task<void> renew(std::string node, WatchPtr watch);
