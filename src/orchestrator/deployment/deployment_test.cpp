@@ -231,6 +231,20 @@ TEST_F(DeploymentTest, AnUpdateAddsToANodeOnItsMachineAndRemovesFromIt) {
   EXPECT_TRUE(provider.runs_now());
 }
 
+TEST_F(DeploymentTest, AnUpdateThatMovesATaskHasItReleasedFirst) {
+  run_task();
+  provider.stop_takes = 4s;
+  jobs::Ensemble ensemble = deployment->record().ensemble;
+  ensemble.nodes.at("node").peer = other.peer();
+  ASSERT_TRUE(w.run(a, deployment->update(ensemble)));
+  bool both = false;
+  ASSERT_TRUE(until([&] {
+    both = both || (provider.runs_now() && other.runs_now());
+    return other.runs_now();
+  }));
+  EXPECT_FALSE(both);
+}
+
 TEST_F(DeploymentTest, AnUpdateThatCannotBeAppliedChangesNothing) {
   run_task();
   jobs::Ensemble ensemble = deployment->record().ensemble;

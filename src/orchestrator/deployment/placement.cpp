@@ -49,6 +49,13 @@ Superseded entry_for(const DeploymentRecord& record, const NodeManifest& node,
   return entry;
 }
 
+/// Whether one of these runs is not known to have ended.
+bool may_run(const DeploymentRecord& record, const std::vector<std::string>& allocations) {
+  return std::ranges::any_of(allocations, [&](const std::string& name) {
+    return !is_over(record, name) || std::ranges::count(record.lost, name) > 0;
+  });
+}
+
 /// The allocation has no machine any more.
 void displace(DeploymentRecord& record, const std::string& name) {
   AllocationManifest* entry = find(record, name);
@@ -165,7 +172,7 @@ void supersede_node(DeploymentRecord& record, const std::string& name, bool excl
       held.push_back(allocation);
   }
   Superseded entry = entry_for(record, node->second, held);
-  entry.exclusive = exclusive;
+  entry.exclusive = exclusive && may_run(record, held);
   add(record, std::move(entry));
   for (const std::string& allocation : held) displace(record, allocation);
   record.manifest.nodes.erase(node);
@@ -177,7 +184,7 @@ void supersede(DeploymentRecord& record, const std::string& name, std::vector<st
   if (node == record.manifest.nodes.end()) return;
   std::erase_if(node->second.allocations, [&](const std::string& a) { return std::ranges::count(allocations, a) > 0; });
   Superseded entry = entry_for(record, node->second, allocations);
-  entry.exclusive = exclusive;
+  entry.exclusive = exclusive && may_run(record, allocations);
   add(record, std::move(entry));
   for (const std::string& allocation : allocations) displace(record, allocation);
   if (node->second.allocations.empty()) record.manifest.nodes.erase(node);
@@ -240,8 +247,10 @@ bool is_blocked(const DeploymentRecord& record, const std::string& name) {
   const auto spec = record.ensemble.nodes.find(name);
   if (spec == record.ensemble.nodes.end()) return true;  // an update has removed it
   const std::string only = placed != record.manifest.nodes.end() ? placed->second.peer : spec->second.peer;
+  const auto is_here = [&](const auto& held) { return std::ranges::count(spec->second.allocations, held.first) > 0; };
   return std::ranges::any_of(record.superseded, [&](const Superseded& entry) {
-    return (entry.exclusive && !entry.over && entry.node == name) || (!only.empty() && entry.peer == only);
+    const bool excludes = entry.exclusive && !entry.over && std::ranges::any_of(entry.allocations, is_here);
+    return excludes || (!only.empty() && entry.peer == only);
   });
 }
 

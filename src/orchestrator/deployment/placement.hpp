@@ -50,7 +50,7 @@ bool is_alone(const DeploymentRecord& record, const std::string& allocation);
 /// Whether the output of a run that has ended is still to be collected from the node's machine. Lost machines excepted.
 bool is_collecting(const DeploymentRecord& record, const std::string& node);
 
-/// The whole node; `exclusive`: its replacement waits until this is released or cannot run any more.
+/// The whole node; `exclusive`: its replacement waits until what may run of this is released or cannot run any more.
 void supersede_node(DeploymentRecord& record, const std::string& node, bool exclusive);
 void supersede(DeploymentRecord& record, const std::string& node, std::vector<std::string> allocations,
                bool exclusive = false);
@@ -72,8 +72,8 @@ void fail_allocation(DeploymentRecord& record, const std::string& allocation, co
 /// What is kept of the report of a run that has ended, beside its status.
 void record_end(protocol::AllocationManifest& entry, const protocol::AllocationReport& report);
 
-/// Whether nothing may be placed on a node now: a run that excludes it is not released, or its only machine holds something
-/// that is superseded.
+/// Whether nothing may be placed on a node now: an exclusive run of one of its allocations is not released, wherever that
+/// was, or its only machine holds something that is superseded.
 bool is_blocked(const DeploymentRecord& record, const std::string& node);
 
 /// What the ensemble says, with its default.

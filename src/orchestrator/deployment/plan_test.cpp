@@ -241,6 +241,53 @@ TEST_F(PlanTest, AnAllocationThatMovesToAnotherNodeRunsAnewThere) {
   EXPECT_EQ(record.superseded.at(0).peer, "p-left");
 }
 
+TEST_F(PlanTest, ExclusiveWorkThatAnUpdateMovesWaitsForItsRelease) {
+  jobs::Ensemble wanted = ensemble();
+  wanted.nodes.at("right").peer = "p-elsewhere";
+  apply_update(record, wanted);
+  EXPECT_TRUE(is_blocked(record, "right"));
+  record.superseded.at(0).over = true;
+  EXPECT_FALSE(is_blocked(record, "right"));
+}
+
+TEST_F(PlanTest, ExclusiveWorkThatMovesToAnotherNodeWaitsForItsRelease) {
+  jobs::Ensemble wanted = ensemble();
+  wanted.nodes["third"] = wanted.nodes.at("right");
+  wanted.nodes.erase("right");
+  apply_update(record, wanted);
+  EXPECT_TRUE(is_blocked(record, "third"));
+  EXPECT_FALSE(is_blocked(record, "left"));
+  record.superseded.at(0).over = true;
+  EXPECT_FALSE(is_blocked(record, "third"));
+}
+
+TEST_F(PlanTest, WhatHasEndedIsNotWaitedForAndServicesAreNot) {
+  entry("job").status = AllocationStatus::completed;
+  entry("job").collected = true;
+  jobs::Ensemble wanted = ensemble();
+  wanted.allocations.at("job").resources.cpu.cores = *capability::Millicores::from_cores(2);
+  wanted.nodes.at("left").peer = "p-elsewhere";
+  apply_update(record, wanted);
+  EXPECT_EQ(record.superseded.size(), 2u);
+  EXPECT_FALSE(is_blocked(record, "left"));
+  EXPECT_FALSE(is_blocked(record, "right"));
+}
+
+TEST_F(PlanTest, ANodeIsNotMovedWhileTheOutputOfWhatHasEndedThereIsCollected) {
+  entry("job").status = AllocationStatus::completed;
+  jobs::Ensemble wanted = ensemble();
+  EXPECT_TRUE(check_update(record, wanted)) << "it stays";
+  wanted.nodes.at("right").peer = "p-elsewhere";
+  const Result<void> checked = check_update(record, wanted);
+  ASSERT_FALSE(checked);
+  EXPECT_NE(checked.error().to_string().find("nodes.right"), std::string::npos) << checked.error().to_string();
+  record.lost = {"job"};
+  EXPECT_TRUE(check_update(record, wanted)) << "from a lost machine it does";
+  record.lost.clear();
+  entry("job").collected = true;
+  EXPECT_TRUE(check_update(record, wanted));
+}
+
 // --- dependencies ------------------------------------------------------------------------------------------------------
 
 TEST_F(PlanTest, ConditionsAreMetWaitOrNeverWillBe) {

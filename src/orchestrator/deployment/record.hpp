@@ -49,7 +49,7 @@ struct Superseded {
   json::StringMap allocations;  ///< name -> incarnation, empty if it is not known
   std::int64_t hold_ns = 0;     ///< how long the provider may keep them without a message
   bool ended = false;           ///< their runs have ended, and the output is here
-  bool exclusive = false;       ///< the node's replacement waits for this, until it is over
+  bool exclusive = false;       ///< what replaces its allocations waits for this, until it is over
   bool over = false;            ///< nothing of it can run any more
   static constexpr auto json_fields() {
     using S = Superseded;

@@ -39,6 +39,11 @@ Result<void> check_update(const DeploymentRecord& record, const jobs::Ensemble& 
       return fail(Errc::invalid_argument,
                   "nodes.{}.lease: cannot be changed while it runs; give the node another name to have it placed anew",
                   name);
+    if (must_move(node, placed->second) && is_collecting(record, name))
+      return fail(Errc::invalid_argument,
+                  "nodes.{}: it would move while the output of what has ended there is being collected; repeat the "
+                  "update when that is here",
+                  name);
   }
   return {};
 }
@@ -58,11 +63,16 @@ void apply_update(DeploymentRecord& record, jobs::Ensemble wanted) {
     if (!after.allocations.contains(name) || !same_work(before, after, name))
       outdated[node_of(before, name)].push_back(name);
 
-  for (const auto& [node, allocations] : outdated) supersede(record, node, allocations);
+  const auto is_exclusive = [&](const std::string& allocation) {
+    return after.allocations.contains(allocation) &&
+           on_loss(after, node_of(after, allocation)) == jobs::OnLoss::exclusive;
+  };
+  for (const auto& [node, allocations] : outdated)
+    supersede(record, node, allocations, std::ranges::any_of(allocations, is_exclusive));
   // Also what had ended: changed work runs anew, and what is gone is not shown.
   for (const auto& [node, allocations] : outdated)
     for (const std::string& name : allocations) record.manifest.allocations.erase(name);
-  for (const std::string& name : moving) supersede_node(record, name, false);
+  for (const std::string& name : moving) supersede_node(record, name, on_loss(after, name) == jobs::OnLoss::exclusive);
   for (auto& [name, placed] : record.manifest.nodes)
     if (const auto node = after.nodes.find(name); node != after.nodes.end())
       placed.allocations = node->second.allocations;
