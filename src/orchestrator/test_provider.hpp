@@ -96,9 +96,11 @@ class ScriptedProvider {
   std::string refuse_start;
   bool bids = true;
   bool answers_renewals = true;
-  bool holds_reports = false;  ///< after they are made; they are sent once it is false again
-  bool stops = true;           ///< on request, what it keeps
-  Duration stop_takes{0};      ///< of what is reverted; it runs until then
+  bool has_clock = true;
+  int renewed_without_clock = 0;  ///< leases
+  bool holds_reports = false;     ///< after they are made; they are sent once it is false again
+  bool stops = true;              ///< on request, what it keeps
+  Duration stop_takes{0};         ///< of what is reverted; it runs until then
   int commits = 0, allocates = 0, starts = 0, reverts = 0, shutdowns = 0, renewals = 0, restarts = 0, pages = 0,
       stopped = 0;
   int ends = 0;  ///< runs that ended by themselves
@@ -190,7 +192,8 @@ class ScriptedProvider {
     if (!answers_renewals) (void)co_await sleep_for(1h);
     expire();
     reply.ok = true;
-    reply.clock_ns = node_.lane().now().time_since_epoch().count();
+    if (has_clock) reply.clock_ns = node_.lane().now().time_since_epoch().count();
+    if (!request.allocations.empty() && request.clock_ns == 0) ++renewed_without_clock;
     for (auto& [name, run] : runs) {
       if (const auto it = request.allocations.find(name);
           it != request.allocations.end() && it->second == run.incarnation)

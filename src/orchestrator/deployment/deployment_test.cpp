@@ -116,6 +116,26 @@ TEST_F(DeploymentTest, LeasesAreRenewedAsLongAsItRuns) {
   EXPECT_LT(provider.renewals, 50) << "a quarter of the lease is between them";
 }
 
+TEST_F(DeploymentTest, ARenewalNamesTheClockOfAnEarlierReplyAlsoAfterARestart) {
+  run_task();
+  w.settle(1min);
+  EXPECT_GT(provider.renewals, 2);
+  kill();
+  w.settle(10s);
+  restart();
+  w.settle(2min);
+  EXPECT_TRUE(provider.runs_now());
+  EXPECT_EQ(provider.renewed_without_clock, 0);
+}
+
+TEST_F(DeploymentTest, AProviderWithoutAClockIsRenewedAllTheSame) {
+  provider.has_clock = false;
+  run_task();
+  w.settle(10min);
+  EXPECT_TRUE(provider.runs_now());
+  EXPECT_GT(provider.renewed_without_clock, 0);
+}
+
 TEST_F(DeploymentTest, WhatTheProviderHasAndTheDeploymentDoesNotKnowIsStopped) {
   run_task();
   ScriptedProvider::Run& stray = provider.runs["stray"];
@@ -149,7 +169,7 @@ TEST_F(DeploymentTest, ARunThatItsEngineHasLostRunsAgain) {
 TEST_F(DeploymentTest, AHintBringsTheNextRenewalForwardAndIsNotBelieved) {
   provider.lease = 2min;
   run_task();
-  w.settle(10s);
+  w.settle(40s);
   const int before = provider.renewals;
   provider.runs.at("task").health = Health::healthy;
   ASSERT_TRUE(w.run(b, provider.hint()));

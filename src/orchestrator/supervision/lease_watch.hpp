@@ -8,13 +8,14 @@
 //     all, or it has just started. Then it declares nobody lost before (3).
 //  3. The work of a silent machine has surely ended when its lease and kLeaseMargin have passed since the receipt of the
 //     reply whose clock the renewals have repeated: that is as far as any of them extends it, however late it arrives
-//     (protocol/allocation.hpp). A renewal without a clock, the first one of this daemon, counts from its expiry instead.
-//     The margin covers the provider's grace for the work that it stops.
+//     (protocol/allocation.hpp). The margin covers the provider's grace for the work that it stops. Before the first answer
+//     no clock is known: the machine is only asked a question. One that answers without a clock is renewed all the same,
+//     which counts from the expiry of each renewal.
 //  4. An answer makes the machine known again.
 //  5. Runs that are placed on it later have leases of their own: (3) holds for the longest of all, from the last placing on,
 //     and it is asked as often as the shortest demands.
 //
-// Wall time plays no part but in the expiry of a renewal without a clock, which its receiver judges by its own.
+// Wall time plays no part but for a machine without a clock, which judges the expiry of a renewal by its own.
 //
 // Threads: none.
 #pragma once
@@ -58,6 +59,7 @@ class LeaseWatch {
   }
   void answered(SteadyTime now, std::int64_t clock) {
     clock_ = clock;
+    has_answered_ = true;
     extended_ = std::max(extended_, now);
     missed_ = 0;
     error_.clear();
@@ -77,6 +79,8 @@ class LeaseWatch {
   [[nodiscard]] bool surely_ended(SteadyTime now, Duration margin) const {
     return silent() && now >= extended_ + longest_ + margin;
   }
+  /// Whether leases may be renewed now; otherwise only a question is sent.
+  [[nodiscard]] bool renews() const { return has_answered_ && !silent(); }
   /// For the next renewal.
   [[nodiscard]] std::int64_t clock() const { return clock_; }
   [[nodiscard]] Duration interval() const {
@@ -91,6 +95,7 @@ class LeaseWatch {
   Duration longest_;
   SteadyTime extended_;  ///< from when on a lease may count, at the latest
   std::int64_t clock_ = 0;
+  bool has_answered_ = false;
   int missed_ = 0;
   std::string error_;
 };

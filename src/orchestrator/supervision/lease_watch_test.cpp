@@ -56,8 +56,20 @@ TEST(LeaseWatch, TheEndIsThatOfTheLastAndLongestLease) {
   EXPECT_TRUE(watch.surely_ended(at(195s), 5s));
 }
 
+TEST(LeaseWatch, NothingIsRenewedBeforeTheFirstAnswerAndWhileItIsSilent) {
+  LeaseWatch watch(60s, at(0s));
+  EXPECT_FALSE(watch.renews());
+  watch.answered(at(1s), 7);
+  EXPECT_TRUE(watch.renews());
+  for (int i = 0; i < 3; ++i) watch.not_answered("");
+  EXPECT_FALSE(watch.renews());
+  watch.answered(at(100s), 9);
+  EXPECT_TRUE(watch.renews());
+}
+
 TEST(LeaseWatch, ARenewalWithoutAClockCountsFromItsExpiry) {
   LeaseWatch watch(60s, at(0s));
+  watch.answered(at(0s), 0);
   for (int second = 10; second < 40; second += 10) {
     watch.renewal_sent(at(second * 1s) + 10s);
     watch.not_answered("");

@@ -150,12 +150,12 @@ Task<void> Supervisor::renew(std::string node, WatchPtr watch) {
   const actor::Handle provider = placed->handle;
   json::StringMap asked = placed_on(*placed);
   json::StringMap runs;
-  const bool was_silent = watch->lease.silent();
-  if (!was_silent) runs = asked;
+  const bool renews = watch->lease.renews();
+  if (renews) runs = asked;
   const Duration timeout = std::clamp(watch->lease.interval(), Duration(2 * kMinRenewal), kRenew.timeout);
   watch->asked = parts_.now();
   const SteadyTime expected = watch->asked + timeout;
-  if (!was_silent) watch->lease.renewal_sent(parts_.now() + timeout);
+  if (renews) watch->lease.renewal_sent(parts_.now() + timeout);
   const std::int64_t clock = watch->lease.clock();
   Result<RenewReply> reply = co_await parts_.providers.renew(provider, std::move(runs), clock, timeout);
   if (!reply && work_.cancelled()) co_return;  // a code does not say so: a peer can close a stream
@@ -165,7 +165,7 @@ Task<void> Supervisor::renew(std::string node, WatchPtr watch) {
     watch->reported_lost = watch->reported_ended = false;
     watch->refusals = 0;
     co_await take_in(node, std::move(asked), std::move(*reply));
-    if (was_silent) co_await renew(node, watch);  // what has been kept from it while it was silent
+    if (!renews) co_await renew(node, watch);
     co_return;
   }
   if (parts_.now() <= expected + kLateTimer) {

@@ -165,9 +165,13 @@ TEST(Assumptions, RenewalsCountFromTheClockThatTheyRepeatSoSlowWallClocksDoNotMa
   EXPECT_NE(found.fault->property.find("surely ended"), std::string::npos) << found.fault->to_string();
 }
 
-TEST(Assumptions, TheFirstRenewalAfterARestartHasNoClockAndNeedsTheWallClocks) {
+TEST(Assumptions, ARenewalWithoutAClockNeedsTheWallClocksSoAQuestionComesFirst) {
   Limits limits = small();
   limits.skew = 1;
+  limits.duplicates = 0;
+  limits.attempts = 1;
+  expect_no_fault(limits);
+  limits.mutation = Mutation::renew_without_clock;
   const Exploration found = explore(limits);
   ASSERT_TRUE(found.fault);
   EXPECT_NE(found.fault->property.find("surely ended"), std::string::npos) << found.fault->to_string();

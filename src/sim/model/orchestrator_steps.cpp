@@ -10,9 +10,12 @@ void Steps::request(Class type, int a, Kind kind, std::uint8_t value) {
   Task& t = task(next, a);
   t.pending = 1;
   if (kind == Kind::release && t.phase == Phase::reverting && t.maybe_running != 0) t.maybe_running = kUnwanted;
+  const bool asks_first = limits_.clocks && t.clock == 0 && !mutated(Mutation::renew_without_clock);
+  if (kind == Kind::renew && asks_first) value = 0;
   const bool renews = kind == Kind::renew && value != 0;
   const std::uint8_t clock = renews && limits_.clocks ? t.clock : 0;
-  // With a clock it extends nothing beyond what is known; an allocation runs only after its reply.
+  // With a clock it extends nothing beyond what is known; an allocation runs only after its reply. Without one it counts
+  // from its receipt.
   if ((renews && clock == 0) || (kind == Kind::allocate && !limits_.clocks)) {
     held(next, t.provider, a).sent = surely_ended();
     const bool lost = t.phase == Phase::waiting;  // Mutation::renew_the_lost does not wait for this one

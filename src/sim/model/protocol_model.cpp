@@ -106,6 +106,7 @@ std::string to_string(Mutation mutation) {
                                                                       "release_before_collecting",
                                                                       "ignore_releasing",
                                                                       "count_cut_short",
+                                                                      "renew_without_clock",
                                                                       "no_resume"};
   return std::string(kNames[static_cast<std::size_t>(mutation)]);
 }

@@ -40,6 +40,7 @@ enum class Mutation : std::uint8_t {
   release_before_collecting,    ///< the orchestrator has the allocation removed before it has its output
   ignore_releasing,             ///< what is being released counts as gone while its work still runs
   count_cut_short,              ///< a run that its lease has ended, or a reboot, counts as an end
+  renew_without_clock,          ///< an orchestrator renews before it knows the provider's clock
   no_resume,                    ///< an orchestrator that restarts does not take up its deployments
 };
 inline constexpr int kMutations = static_cast<int>(Mutation::no_resume) + 1;
@@ -65,8 +66,8 @@ struct Limits {
   int retention = 4;      ///< of what has ended
   /// Release requests name the incarnation that they release; otherwise the allocation alone.
   bool releases_name_incarnations = true;
-  /// A renewal repeats the provider's clock of the last reply; the lease is extended from there. Otherwise from its
-  /// receipt.
+  /// A renewal repeats the provider's clock of the last reply; the lease is extended from there. While none is known only
+  /// a question is sent. Otherwise the lease is extended from the receipt of the renewal.
   bool clocks = true;
   Mutation mutation = Mutation::none;
 };
