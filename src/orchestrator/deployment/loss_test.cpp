@@ -61,6 +61,20 @@ TEST_F(LossTest, AServiceIsReplacedAtOnceAndTheOverlapIsBounded) {
   EXPECT_FALSE(provider.runs_now());
 }
 
+/// The code of its failures is that of a stop of this daemon.
+TEST_F(LossTest, AProviderThatResetsStreamsIsLostAndIsAskedForTheReleaseUntilItReplies) {
+  run_anywhere(jobs::AllocationType::service);
+  reset_streams_to(b);
+  ASSERT_TRUE(until([&] { return other.runs_now(); })) << "it is replaced";
+  w.settle(1min);
+  ASSERT_FALSE(deployment->record().superseded.empty());
+  EXPECT_TRUE(provider.runs.contains("task"));
+  EXPECT_EQ(provider.reverts, 0);
+  reset_streams_to(b, false);
+  EXPECT_TRUE(until([&] { return deployment->record().superseded.empty(); }));
+  EXPECT_TRUE(provider.runs.empty());
+}
+
 TEST_F(LossTest, APartitionThatIsShorterThanTheLeaseChangesNothing) {
   provider.lease = 2min;
   run_anywhere(jobs::AllocationType::task);
