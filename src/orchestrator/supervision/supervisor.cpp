@@ -98,8 +98,9 @@ void Supervisor::hint(const std::string& node) {
   if (found == watches_.end() || found->second->lease.lease() == Duration(0)) return;
   Watch& watch = *found->second;
   watch.hinted = watch.busy;
-  if (watch.busy) return;
-  watch.due = std::min(watch.due, watch.asked + kMinRenewal);
+  const SteadyTime due = watch.asked + kMinRenewal;
+  if (watch.busy || watch.due <= due) return;
+  watch.due = due;
   parts_.record.changed().raise();
 }
 

@@ -11,7 +11,7 @@
 //     decides what follows. Only a run that was placed when the report was asked for can be missing in it: a report may be
 //     older than a run that was placed while it was under way.
 //  3. A provider's hint that something has changed brings the next renewal forward, but not within kMinRenewal of the last
-//     one: a hint is not believed, the reply is.
+//     one: a hint is not believed, the reply is. One that brings nothing forward costs nothing.
 //  4. A machine that answers pings and, kRefusalsUntilRefused times in a row, no renewal refuses them: it has probably
 //     revoked the capability. What its leases end then is no loss (endings.hpp).
 //  5. A machine whose provider grants no lease (the existing implementation) is pinged instead (liveness.hpp), and its
