@@ -17,7 +17,7 @@ struct AllocationsTest : ProviderTest {
   LocalNames names;
   Grants grants{node.lane(), node.context};
   Bids bids{*node.root,
-            [this] {
+            [this](const EnsembleKey&) {
               Offering offering;
               offering.self = node.network->self();
               offering.onboarded = true;

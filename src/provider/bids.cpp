@@ -84,7 +84,7 @@ std::expected<protocol::Bid, NoBid> Bids::answer(const protocol::EnsembleBidRequ
     return std::unexpected(std::move(why));
   };
   if (auto admitted = admit(request, requester); !admitted) return refuse(std::move(admitted.error()));
-  const Result<Offering> offering = describe_();
+  const Result<Offering> offering = describe_({requester, request.id});
   if (!offering) return refuse({BidRefusal::internal, offering.error().to_string()});
   auto node = choose_request(request, *offering, root_.lane().random());
   if (!node) return refuse(std::move(node.error()));

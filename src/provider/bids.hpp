@@ -30,13 +30,13 @@
 
 namespace dms::provider {
 
-/// The machine at the moment of a request.
+/// The machine at the moment of a request, for the ensemble that it is of.
 struct Offering {
   crypto::PeerId self;
   bool onboarded = false;
   capability::Location location;
   std::set<std::string> executors;
-  capability::Resources free;
+  capability::Resources free;  ///< with what the ensemble uses here: a bid is for all of a node
   bool privileged_docker = false;
   std::vector<protocol::Feature> features;
   Duration max_lease = 0ns;
@@ -69,7 +69,7 @@ class Bids {
     protocol::NodeRequest request;
     UnixTime expires;
   };
-  using Describe = std::function<Result<Offering>()>;
+  using Describe = std::function<Result<Offering>(const EnsembleKey& ensemble)>;
 
   /// `root` signs the bids and is the provider that they name; `describe` is called for each request.
   Bids(actor::Actor& root, Describe describe, Metrics& metrics)

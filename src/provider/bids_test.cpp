@@ -75,7 +75,7 @@ TEST_F(ChooseRequest, TheFirstNodeThatFitsIsAnsweredAmongMany) {
 struct BidsTest : ProviderTest {
   Metrics metrics;
   Bids bids{*node.root,
-            [this] {
+            [this](const EnsembleKey&) {
               Offering offering;
               offering.self = node.network->self();
               offering.onboarded = true;

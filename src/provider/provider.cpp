@@ -11,7 +11,7 @@ Provider::Provider(Services services, actor::Actor& root)
       root_(root),
       grants_(services_.lane, root.security().capabilities()),
       bids_(
-          root, [this] { return offering(); }, metrics_),
+          root, [this](const EnsembleKey& ensemble) { return offering(ensemble); }, metrics_),
       reservations_({root, bids_, names_, services_.resources, metrics_},
                     {[this](const EnsembleKey& ensemble) { return allocations_.resources_of(ensemble); },
                      [this](const AllocationKey& key) { return allocations_.exists(key); }}),
@@ -89,7 +89,7 @@ Task<Ack> Provider::revert(protocol::RevertRequest request, const actor::Envelop
   co_return Ack{.ok = true};
 }
 
-Result<Offering> Provider::offering() const {
+Result<Offering> Provider::offering(const EnsembleKey& ensemble) const {
   Offering offering;
   offering.self = services_.network.self();
   offering.onboarded = services_.resources.onboarded().has_value();
@@ -102,7 +102,9 @@ Result<Offering> Provider::offering() const {
     offering.features.insert(offering.features.end(), {protocol::Feature::inputs, protocol::Feature::results});
   offering.max_lease = services_.leases.longest;
   if (offering.onboarded) {
-    TRY(offering.free, services_.resources.free());
+    TRY(const capability::Resources held, allocations_.resources_of(ensemble));
+    TRY(const capability::Resources free, services_.resources.free());
+    TRY(offering.free, capability::add(free, held));
   }
   return offering;
 }

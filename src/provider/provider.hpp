@@ -34,7 +34,7 @@ class Provider {
   Task<void> on_bid_request(actor::Envelope envelope);
   /// Withdraws the bid, cancels reservations and releases allocations of the sender.
   Task<protocol::Ack> revert(protocol::RevertRequest request, const actor::Envelope& envelope);
-  [[nodiscard]] Result<Offering> offering() const;
+  [[nodiscard]] Result<Offering> offering(const EnsembleKey& ensemble) const;
 
   Services services_;
   actor::Actor& root_;

@@ -20,6 +20,19 @@ TEST_F(WholeProvider, FromTheBidToTheRevertForTwoOrchestratorsWithOneId) {
   EXPECT_EQ(provider->metrics().bids.value(), 2U);
 }
 
+TEST_F(WholeProvider, ABidForMoreOfANodeCountsWhatTheNodeUsesHere) {
+  open();
+  script("e_task", {.runs_for = std::nullopt});
+  begin(allocate_request("e", "task"));
+  const auto bids_for = [&](actor::TestNode& by, double cores) {
+    (void)call(by, protocol::kBidRequest, bid_request("e", cores));
+    return provider->bids() > 0;
+  };
+  EXPECT_FALSE(bids_for(bob, 8)) << "a core of the machine is used";
+  EXPECT_FALSE(bids_for(alice, 9));
+  EXPECT_TRUE(bids_for(alice, 8)) << "by the node itself";
+}
+
 TEST_F(WholeProvider, CloseCancelsReservationsLetsGoOfAllocationsAndStopsServing) {
   open();
   allocate(alice);

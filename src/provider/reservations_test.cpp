@@ -11,7 +11,7 @@ struct ReservationsTest : ProviderTest {
   capability::Resources allocated;
   bool exists = false;
   Bids bids{*node.root,
-            [this] {
+            [this](const EnsembleKey&) {
               Offering offering;
               offering.self = node.network->self();
               offering.onboarded = true;
