@@ -8,6 +8,7 @@
 #include "orchestrator/test_records.hpp"
 #include "protocol/bid.hpp"
 #include "protocol/serve.hpp"
+#include "protocol/transfer.hpp"
 
 namespace dms::orchestrator {
 
@@ -91,6 +92,8 @@ class ScriptedProvider {
   Duration lease = 1min;
   std::size_t tail_size = protocol::kTerminationOutput;
   std::size_t page_size = protocol::kLogPage;
+  Duration page_takes{0};
+  bool packing = false;  ///< results
   std::vector<std::string> features;
   std::string refuse_commit;
   std::string refuse_start;
@@ -153,6 +156,8 @@ class ScriptedProvider {
                       path_of(protocol::kAllocationShutdown, ensemble)));
     EXPECT_TRUE(serve(*node_.root, protocol::kAllocationLogs, *this, &ScriptedProvider::logs,
                       path_of(protocol::kAllocationLogs, ensemble)));
+    EXPECT_TRUE(serve(*node_.root, protocol::kAllocationResults, *this, &ScriptedProvider::results,
+                      path_of(protocol::kAllocationResults, ensemble)));
     co_return response;
   }
   std::string next_incarnation() { return peer().substr(peer().size() - 4) + "-" + std::to_string(++incarnations_); }
@@ -257,12 +262,20 @@ class ScriptedProvider {
       co_return reply;
     }
     ++pages;
+    if (page_takes > Duration(0)) (void)co_await sleep_for(page_takes);
     reply.incarnation = run->second.incarnation;
     reply.total_size = out.size();
     reply.offset = std::max(request.offset, std::min<std::uint64_t>(run->second.dropped, out.size()));
     reply.data = to_bytes(std::string_view(out).substr(reply.offset, page_size));
     reply.next_offset = reply.offset + reply.data.size();
     reply.eof = is_final(run->second.status) && reply.next_offset == reply.total_size;
+    co_return reply;
+  }
+  Task<protocol::AllocationResultsReply> results(protocol::AllocationResultsRequest, const actor::Envelope&) {
+    protocol::AllocationResultsReply reply;
+    reply.packing = packing;
+    reply.ok = !packing;
+    if (packing) reply.error = "they are being packed";
     co_return reply;
   }
   [[nodiscard]] SteadyTime clock_of(std::int64_t clock) const {

@@ -47,10 +47,12 @@ struct ResultFile {
 struct AllocationResultsReply {
   bool ok = false;
   std::string error;
+  bool packing = false;  ///< they are not packed yet: ask again
   std::vector<ResultFile> results;
   static constexpr auto json_fields() {
     using R = AllocationResultsReply;
     return std::tuple(json::field("OK", &R::ok), json::field("Error", &R::error),
+                      json::field("packing", &R::packing, json::omit_empty),
                       json::field("results", &R::results, json::omit_empty));
   }
 };

@@ -31,6 +31,7 @@ Task<protocol::AllocationResultsReply> Allocations::results(protocol::Allocation
     Result<std::vector<protocol::ResultFile>> files = co_await std::move(listing);
     if (!files) {
       reply.error = files.error().to_string();
+      reply.packing = files.error().is(Errc::already_exists);
       co_return reply;
     }
     reply.results = std::move(*files);

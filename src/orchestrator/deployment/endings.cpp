@@ -178,10 +178,12 @@ Task<void> Endings::collect(std::string name) {
     if (fetched || !wanted) break;
     if (fetched.error().is(Errc::cancelled)) co_return;
     if (fetched.error().is(Errc::io)) reached = parts_.now();
+    // What contradicts itself would come again and again.
+    if (!fetched.error().is(Errc::invalid_argument)) reached = std::max(reached, collector_.reached(name));
     const std::string why = fetched.error().to_string();
     if (!fetched.error().is(Errc::permission_denied))
       refused_since.reset();
-    else if (!refused_since)
+    else if (!refused_since || collector_.reached(name) > *refused_since)
       refused_since = parts_.now();
     const bool refuses = refused_since && parts_.now() - *refused_since > kRefusalPatience;
     if (refuses || parts_.now() - reached > kCollectPatience) {

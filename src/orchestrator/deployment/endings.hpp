@@ -9,9 +9,10 @@
 //     Only if the provider refuses the renewals (supervisor.hpp) it is an end, with the provider's reason: to run it
 //     anew is to run it where it is not wanted.
 //  3. Output that came whole with the notice is stored with it. All other output is collected by pages (collector.hpp),
-//     repeated with growing pauses: a full disk here is waited out, the provider keeps the output meanwhile; a provider
-//     that is not reached for kCollectPatience, or refuses for kRefusalPatience because it has no output, is given up, and
-//     the allocation says so.
+//     repeated with growing pauses: a full disk here is waited out, the provider keeps the output meanwhile. It is given up,
+//     and the allocation says so, when its provider has sent nothing of it for kCollectPatience and is not packing the
+//     results either, or has refused for kRefusalPatience because it has no output. What contradicts itself does not count
+//     as sent.
 //  4. When the output is here, that is stored together with the request to release the run (cleaner.hpp).
 //
 // Threads: the deployment's lane. Cancellation: what has begun is taken up by resume().

@@ -95,5 +95,52 @@ TEST_F(DeploymentTest, AProviderKeepsTheOutputUntilThereIsRoomForIt) {
   EXPECT_EQ(deployment->record().error, "");
 }
 
+TEST_F(DeploymentTest, ALongTransferThatIsInterruptedGoesOn) {
+  provider.tail_size = 10;
+  provider.page_size = 10;
+  provider.page_takes = 1min;
+  run_task();
+  const int half = static_cast<int>(kCollectPatience / 1min) + 5;
+  std::string out;
+  for (int i = 0; i < 2 * half; ++i) out += fmt::format("{:09}\n", i);
+  provider.end("task", AllocationStatus::completed, 0, out);
+  ASSERT_TRUE(notify());
+  ASSERT_TRUE(until([&] { return provider.pages == half; }, 2 * kCollectPatience));
+  cut(b);
+  ASSERT_TRUE(until([&] { return !deployment->record().error.empty(); }, kCollectPatience));
+  cut(b, false);
+  ASSERT_TRUE(reaches(DeploymentStatus::completed, 4 * kCollectPatience)) << deployment->record().error;
+  EXPECT_EQ(output(), out);
+  EXPECT_EQ(task().reason, "");
+}
+
+TEST_F(DeploymentTest, OutputOfWhichNothingComesIsGivenUp) {
+  provider.tail_size = 10;
+  provider.page_takes = 1min;
+  run_task();
+  provider.end("task", AllocationStatus::completed, 0, std::string(100, 'x'));
+  ASSERT_TRUE(notify());
+  cut(b);
+  ASSERT_TRUE(until([&] { return task().collected; }, 2 * kCollectPatience));
+  EXPECT_NE(task().reason.find("could not be fetched completely"), std::string::npos) << task().reason;
+}
+
+TEST_F(DeploymentTest, ResultsThatAreBeingPackedAreWaitedFor) {
+  provider.packing = true;
+  DeploymentRecord made = record();
+  made.ensemble.allocations.at("task").results.emplace().paths = {"report"};
+  provider.features = {"results"};
+  create(std::move(made));
+  deployment->start();
+  ASSERT_TRUE(reaches(DeploymentStatus::running)) << deployment->record().error;
+  provider.end("task", AllocationStatus::completed, 0, "hello");
+  ASSERT_TRUE(notify());
+  w.settle(2 * kCollectPatience);
+  EXPECT_FALSE(task().collected) << task().reason;
+  provider.packing = false;
+  ASSERT_TRUE(reaches(DeploymentStatus::completed)) << deployment->record().error;
+  EXPECT_NE(task().reason.find("the provider does not report it"), std::string::npos) << task().reason;
+}
+
 }  // namespace
 }  // namespace dms::orchestrator

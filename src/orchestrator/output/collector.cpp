@@ -55,7 +55,13 @@ Task<Result<void>> Collector::fetch_streams(std::string allocation, bool whole) 
   CO_TRY_VOID(co_await fetch_stream(allocation, run, Stream::out, whole));
   CO_TRY_VOID(co_await fetch_stream(allocation, run, Stream::err, whole));
   if (!whole) co_return Result<void>();
-  co_return co_await fetch_results(parts_, allocation, run);
+  std::function<void()> reached = [this, &allocation] { reached_[allocation] = parts_.now(); };
+  co_return co_await fetch_results(parts_, allocation, run, std::move(reached));
+}
+
+SteadyTime Collector::reached(const std::string& allocation) const {
+  const auto found = reached_.find(allocation);
+  return found == reached_.end() ? SteadyTime() : found->second;
 }
 
 Task<Result<void>> Collector::fetch_stream(std::string allocation, std::string run, Stream stream, bool whole) {
@@ -70,11 +76,13 @@ Task<Result<void>> Collector::fetch_stream(std::string allocation, std::string r
       co_return fail(Errc::not_found, "{} was started anew while its output was fetched", allocation);
     position = page.next_offset;
     fetched += page.data.size();
-    if (!page.data.empty() || page.offset > position - page.data.size())
+    const bool sent = !page.data.empty();
+    if (sent || page.offset > position - page.data.size())
       CO_TRY_VOID(co_await parts_.output.append(parts_.id(), allocation, stream, page.offset, std::move(page.data)));
+    if (sent) reached_[allocation] = parts_.now();
     if (position < page.total_size && fetched < kMaxStored) continue;
     if (position < page.total_size && whole)
-      co_return fail(Errc::limit_exceeded, "the {} of {} has no end after {} bytes", name, allocation, fetched);
+      co_return fail(Errc::invalid_argument, "the {} of {} has no end after {} bytes", name, allocation, fetched);
     if (whole && !page.eof)
       co_return fail(Errc::not_found, "the provider has not stored the end of the {} of {} yet", name, allocation);
     co_return Result<void>();

@@ -29,6 +29,8 @@ class Collector {
 
   /// `whole`: the run has ended, a stream without an end is an error, and results are fetched too (results.hpp).
   Task<Result<void>> fetch(std::string allocation, bool whole);
+  /// When its provider has last sent a part of the output, or said that it is packing the results.
+  [[nodiscard]] SteadyTime reached(const std::string& allocation) const;
   /// Stores output that came whole.
   Task<Result<void>> keep(std::string allocation, Bytes out, Bytes err);
   /// The folder with the files, brought up to date.
@@ -44,6 +46,7 @@ class Collector {
 
   Parts parts_;
   std::set<std::string> fetching_;
+  std::map<std::string, SteadyTime> reached_;
   Signal fetched_;
 };
 

@@ -82,7 +82,7 @@ Task<void> report_absent(Parts& parts, std::string allocation, std::string run, 
 
 }  // namespace
 
-Task<Result<void>> fetch_results(Parts parts, std::string allocation, std::string run) {
+Task<Result<void>> fetch_results(Parts parts, std::string allocation, std::string run, std::function<void()> reached) {
   const auto spec = parts.record->ensemble.allocations.find(allocation);
   if (spec == parts.record->ensemble.allocations.end() || !spec->second.results) co_return Result<void>();
   const jobs::Results declared = *spec->second.results;
@@ -105,6 +105,7 @@ Task<Result<void>> fetch_results(Parts parts, std::string allocation, std::strin
   Task<Result<AllocationResultsReply>> asking =
       call(parts.actor, kAllocationResults, provider, request, std::nullopt, path_of(kAllocationResults, parts.id()));
   CO_TRY(AllocationResultsReply reply, co_await std::move(asking));
+  if (reply.packing) reached();
   if (!reply.ok)
     co_return fail(Errc::not_found, "the results of {}: {}", allocation, printable(reply.error.substr(0, kMaxReason)));
 
@@ -117,6 +118,7 @@ Task<Result<void>> fetch_results(Parts parts, std::string allocation, std::strin
     transfer::Announced announced(file.size, file.digest, file.ticket);
     transfer::FetchOptions options;
     options.retries = kRetries;
+    options.on_progress = [&reached](std::uint64_t, std::uint64_t) { reached(); };
     Task<Result<void>> fetching = transfer::fetch_announced(parts.services.network, peer, std::move(announced),
                                                             folder / std::to_string(i), std::move(options));
     const Result<void> fetched = co_await std::move(fetching);

@@ -13,6 +13,8 @@
 // (refused by their announced sizes), other bytes than announced (transfer/fetch.hpp). Nothing is unpacked here.
 #pragma once
 
+#include <functional>
+
 #include "orchestrator/deployment/parts.hpp"
 #include "protocol/deployment.hpp"
 #include "protocol/transfer.hpp"
@@ -22,8 +24,9 @@ namespace dms::orchestrator {
 /// What follows it in DeploymentLogsRequest::stream is the name of a result.
 inline constexpr std::string_view kResultStream = "result:";
 
-/// Nothing to do if the allocation declares no results.
-Task<Result<void>> fetch_results(Parts parts, std::string allocation, std::string run);
+/// Nothing to do if the allocation declares no results. `reached` is called when bytes of them arrive, or the provider says
+/// that it is packing them.
+Task<Result<void>> fetch_results(Parts parts, std::string allocation, std::string run, std::function<void()> reached);
 
 /// What is stored below an output folder; Errc::not_found until all of it is.
 Task<Result<std::vector<protocol::ResultFile>>> stored_results(std::filesystem::path output_folder);
