@@ -299,5 +299,22 @@ TEST_F(DeploymentTest, OnlyARunningDeploymentIsUpdated) {
   EXPECT_NE(refused.error().to_string().find("wait until it runs"), std::string::npos) << refused.error().to_string();
 }
 
+TEST_F(DeploymentTest, ALeaseThatIsFarLongerThanRequestedIsNotAccepted) {
+  provider.lease = 200 * 365 * 24h;
+  create(record());
+  deployment->start();
+  ASSERT_TRUE(reaches(DeploymentStatus::failed, 10min));
+  EXPECT_EQ(provider.starts, 0);
+  EXPECT_NE(deployment->record().error.find("grants a lease of 1752000 h"), std::string::npos)
+      << deployment->record().error;
+  EXPECT_TRUE(until([&] { return provider.runs.empty(); }, 10min)) << "what it has made is released";
+}
+
+TEST_F(DeploymentTest, ALeaseOfADayIsAccepted) {
+  provider.lease = kLongestGrant;
+  run_task();
+  EXPECT_EQ(Duration(task().lease_ns), kLongestGrant);
+}
+
 }  // namespace
 }  // namespace dms::orchestrator

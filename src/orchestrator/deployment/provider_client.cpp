@@ -56,6 +56,9 @@ Task<Result<AllocateResponse>> ProviderClient::allocate(actor::Handle provider, 
     if (reply->lease_ns != 0 && (reply->lease_ns < 0 || !reply->incarnations.contains(name)))
       co_return fail(Errc::invalid_argument, "{}: the reply grants a lease without an incarnation of {}", what, name);
   }
+  if (Duration(reply->lease_ns) > std::max(Duration(request.lease_ns), kLongestGrant))
+    co_return fail(Errc::invalid_argument, "{}: the reply grants a lease of {} h, and {} s are requested", what,
+                   Duration(reply->lease_ns) / 1h, Duration(request.lease_ns) / 1s);
   co_return std::move(reply);
 }
 

@@ -3,7 +3,8 @@
 // Every error names the provider and the request; a negative reply is Errc::permission_denied with the provider's
 // reason. Nothing is kept between calls.
 //
-// Threads: the lane of the actor that sends, which outlives the calls.
+// Threads: the lane of the actor that sends, which outlives the calls. Attacks: a provider that grants a lease without end
+// could never be replaced: at most the requested lease is accepted, or kLongestGrant.
 #pragma once
 
 #include <map>
@@ -16,6 +17,9 @@
 #include "protocol/serve.hpp"
 
 namespace dms::orchestrator {
+
+/// Of a provider whose shortest lease is longer than what is requested.
+inline constexpr Duration kLongestGrant = 24h;
 
 class ProviderClient {
  public:
