@@ -119,12 +119,8 @@ Task<Result<void>> Endings::conclude_once(std::string name, End end) {
   const auto spec = parts_.record->ensemble.allocations.find(name);
   const bool with_results = spec != parts_.record->ensemble.allocations.end() && spec->second.results.has_value();
   if (with_results) end.whole = false;
-  if (end.whole) {
-    const bool only_source = entry->lease_ns == 0;
-    Result<void> kept = co_await collector_.keep(name, std::move(end.out), std::move(end.err));
-    if (!kept && only_source) co_return kept;
-    end.whole = kept.has_value();
-  }
+  Task<Result<std::optional<Collector::Hold>>> keeping = keep(name, end, entry->lease_ns == 0);
+  CO_TRY(const std::optional<Collector::Hold> files, co_await std::move(keeping));  // until the end is stored
   bool stored = false;
   const auto change = [&](DeploymentRecord& record) {
     const auto found = record.manifest.allocations.find(name);
@@ -151,6 +147,19 @@ Task<Result<void>> Endings::conclude_once(std::string name, End end) {
             "{}: {} ended", parts_.id(), name);
   resume();
   co_return Result<void>();
+}
+
+/// Stores output that came whole, unless what has come before is being fetched: then the rest is fetched, too.
+Task<Result<std::optional<Collector::Hold>>> Endings::keep(std::string name, End& end, bool only_source) {
+  std::optional<Collector::Hold> files;
+  end.whole = end.whole && (only_source || !collector_.is_held(name));
+  if (!end.whole) co_return std::move(files);
+  CO_TRY(Collector::Hold held, co_await collector_.hold(name));
+  files.emplace(std::move(held));
+  const Result<void> kept = co_await collector_.keep(*files, std::move(end.out), std::move(end.err));
+  if (!kept && only_source) co_return std::unexpected(kept.error());
+  end.whole = kept.has_value();
+  co_return std::move(files);
 }
 
 Task<void> Endings::acknowledge(actor::Envelope envelope) {

@@ -20,6 +20,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <set>
 
 #include "orchestrator/output/collector.hpp"
@@ -62,6 +63,7 @@ class Endings {
   [[nodiscard]] bool is_recovered(const std::string& node) const;
   Task<Result<void>> conclude(std::string allocation, End end);
   Task<Result<void>> conclude_once(std::string allocation, End end);
+  Task<Result<std::optional<Collector::Hold>>> keep(std::string allocation, End& end, bool only_source);
   Task<void> acknowledge(actor::Envelope envelope);
   Task<void> collect(std::string allocation);
   Task<void> report_trouble(std::string allocation, std::string trouble);

@@ -95,6 +95,36 @@ TEST_F(DeploymentTest, AProviderKeepsTheOutputUntilThereIsRoomForIt) {
   EXPECT_EQ(deployment->record().error, "");
 }
 
+TEST_F(DeploymentTest, OutputThatCameWholeIsNotFetchedAnewWhileItsEndIsStored) {
+  run_task();
+  provider.end("task", AllocationStatus::completed, 0, "hello");
+  records.delay = 10s;
+  EXPECT_FALSE(notify()) << "the store is slower than that";
+  ASSERT_EQ(output(), "hello");
+  ASSERT_EQ(task().status, AllocationStatus::running);
+  const auto folder = w.run(a, deployment->logs("task"));
+  EXPECT_TRUE(folder) << folder.error().to_string();
+  records.delay = Duration(0);
+  ASSERT_TRUE(reaches(DeploymentStatus::completed));
+  EXPECT_EQ(output(), "hello");
+}
+
+TEST_F(DeploymentTest, OutputThatIsBeingFetchedWhenTheRunEndsIsFetchedToItsEnd) {
+  provider.page_takes = 3s;
+  run_task();
+  provider.runs.at("task").out = "hello";
+  Nursery nursery(a.lane(), "test");
+  const auto ask = [](Deployment& of) -> Task<void> { (void)co_await of.logs("task"); };
+  nursery.spawn(ask(*deployment));
+  w.settle(1s);
+  provider.end("task", AllocationStatus::completed, 0, "hello, world");
+  EXPECT_TRUE(notify());
+  EXPECT_EQ(task().status, AllocationStatus::completed) << "the end does not wait for a fetch";
+  EXPECT_TRUE(reaches(DeploymentStatus::completed));
+  EXPECT_EQ(output(), "hello, world");
+  w.run(a, nursery.join());
+}
+
 TEST_F(DeploymentTest, ALongTransferThatIsInterruptedGoesOn) {
   provider.tail_size = 10;
   provider.page_size = 10;

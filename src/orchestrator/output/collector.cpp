@@ -30,16 +30,25 @@ Result<actor::Handle> Collector::provider_of(const std::string& allocation) cons
   return node->handle;
 }
 
-Task<Result<void>> Collector::fetch(std::string allocation, bool whole) {
-  while (fetching_.contains(allocation)) {
-    const std::uint64_t seen = fetched_.count();
-    CO_TRY_VOID(co_await fetched_.wait_past(seen));
+Task<Result<Collector::Hold>> Collector::hold(std::string allocation) {
+  while (held_.contains(allocation)) {
+    const std::uint64_t seen = let_go_.count();
+    CO_TRY_VOID(co_await let_go_.wait_past(seen));
   }
-  fetching_.insert(allocation);
-  Result<void> fetched = co_await fetch_streams(allocation, whole);
-  fetching_.erase(allocation);
-  fetched_.raise();
-  co_return fetched;
+  held_.insert(allocation);
+  co_return Hold(*this, std::move(allocation));
+}
+
+void Collector::let_go(const std::string& allocation) {
+  held_.erase(allocation);
+  let_go_.raise();
+}
+
+Task<Result<void>> Collector::fetch(std::string allocation, bool whole) {
+  CO_TRY(const Hold held, co_await hold(allocation));
+  const AllocationManifest* entry = parts_.allocation(allocation);
+  if (entry != nullptr && is_final(entry->status) && entry->collected) co_return Result<void>();  // meanwhile
+  co_return co_await fetch_streams(allocation, whole);
 }
 
 Task<Result<void>> Collector::fetch_streams(std::string allocation, bool whole) {
@@ -89,17 +98,18 @@ Task<Result<void>> Collector::fetch_stream(std::string allocation, std::string r
   }
 }
 
-Task<Result<void>> Collector::keep(std::string allocation, Bytes out, Bytes err) {
-  co_return co_await parts_.output.write(parts_.id(), std::move(allocation), std::move(out), std::move(err));
+Task<Result<void>> Collector::keep(const Hold& hold, Bytes out, Bytes err) {
+  co_return co_await parts_.output.write(parts_.id(), hold.allocation_, std::move(out), std::move(err));
 }
 
 Task<Result<void>> Collector::tail(std::string allocation) {
   CO_TRY(const actor::Handle provider, provider_of(allocation));
   CO_TRY(AllocationLogsResponse reply, co_await parts_.providers.logs(provider, allocation));
+  CO_TRY(const Hold held, co_await hold(allocation));
   // If it ended while the reply was in transit, the notice contained the whole output.
   if (const AllocationManifest* entry = parts_.allocation(allocation); entry != nullptr && is_final(entry->status))
     co_return Result<void>();
-  co_return co_await keep(allocation, std::move(reply.out), std::move(reply.err));
+  co_return co_await keep(held, std::move(reply.out), std::move(reply.err));
 }
 
 Task<Result<std::filesystem::path>> Collector::folder(std::string allocation) {

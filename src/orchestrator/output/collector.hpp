@@ -11,6 +11,8 @@
 //     the renewals find out which one counts.
 //  5. A provider without leases serves no pages: tail() stores the last bytes of both streams instead. Their pages are
 //     served from the disk; the first one fetches anew.
+//  6. The files of an allocation are changed by the holder of its Hold only. Who stores output that came whole holds them
+//     until the record says so, so that no fetch begins anew what is complete.
 //
 // Threads: the deployment's lane; fetches of one allocation wait for each other. Failure: Errc::io is this node's disk,
 // everything else the provider's.
@@ -27,17 +29,37 @@ class Collector {
  public:
   explicit Collector(Parts parts) : parts_(parts) {}
 
-  /// `whole`: the run has ended, a stream without an end is an error, and results are fetched too (results.hpp).
+  /// See (6). Does not outlive the collector.
+  class Hold {
+   public:
+    Hold(Hold&& other) noexcept
+        : collector_(std::exchange(other.collector_, nullptr)), allocation_(std::move(other.allocation_)) {}
+    Hold& operator=(Hold&&) = delete;
+    ~Hold() {
+      if (collector_ != nullptr) collector_->let_go(allocation_);
+    }
+
+   private:
+    friend class Collector;
+    Hold(Collector& collector, std::string allocation) : collector_(&collector), allocation_(std::move(allocation)) {}
+    Collector* collector_;
+    std::string allocation_;
+  };
+  Task<Result<Hold>> hold(std::string allocation);
+  [[nodiscard]] bool is_held(const std::string& allocation) const { return held_.contains(allocation); }
+
+  /// A success without a request if all of it is here, as the record says. `whole`: the run has ended, a stream without an end is an error, and results are fetched too (results.hpp).
   Task<Result<void>> fetch(std::string allocation, bool whole);
   /// When its provider has last sent a part of the output, or said that it is packing the results.
   [[nodiscard]] SteadyTime reached(const std::string& allocation) const;
   /// Stores output that came whole.
-  Task<Result<void>> keep(std::string allocation, Bytes out, Bytes err);
+  Task<Result<void>> keep(const Hold& hold, Bytes out, Bytes err);
   /// The folder with the files, brought up to date.
   Task<Result<std::filesystem::path>> folder(std::string allocation);
   Task<Result<protocol::LogPage>> page(protocol::DeploymentLogsRequest request);
 
  private:
+  void let_go(const std::string& allocation);
   Task<Result<void>> fetch_streams(std::string allocation, bool whole);
   Task<Result<void>> fetch_stream(std::string allocation, std::string run, Stream stream, bool whole);
   Task<Result<void>> tail(std::string allocation);
@@ -45,9 +67,9 @@ class Collector {
   [[nodiscard]] Result<actor::Handle> provider_of(const std::string& allocation) const;
 
   Parts parts_;
-  std::set<std::string> fetching_;
+  std::set<std::string> held_;
   std::map<std::string, SteadyTime> reached_;
-  Signal fetched_;
+  Signal let_go_;
 };
 
 /// A page of what is stored of an allocation that has ended.
