@@ -154,23 +154,23 @@ Task<Result<std::string>> Allocation::replace_run(std::string incarnation) {
   if (record_.previous == incarnation) co_return record_.incarnation;  // the request is repeated
   if (record_.incarnation != incarnation)
     co_return fail(Errc::not_found, "incarnation: {} is not the current run", incarnation.substr(0, 64));
+  if (record_.stopping) co_return fail(Errc::closed, "it has been stopped");
   const bool ended = record_.phase == Phase::ended;
   if (ended) {
-    std::vector<std::string> own{name()};
-    CO_TRY_VOID(co_await parts_.leases.renew(std::move(own)));
+    // A replacement may have been started.
+    if (parts_.leases.is_over(name())) co_return fail(Errc::closed, "its lease has ended");
     const Result<void> taken = co_await hooks_.take_resources();
     if (!taken) co_return fail(taken.error(), "the resources of the run that has ended");
   }
   const std::string next = random_incarnation(lane_.random());
   Change enter = [incarnation, next](AllocationRecord& record) -> Result<void> {
-    const bool runs = record.phase == Phase::running && !record.stopping;
-    if (record.incarnation != incarnation || (!runs && record.phase != Phase::ended))
-      return fail(Errc::cancelled, "it does not run, or another restart came first");
+    const bool runs = record.phase == Phase::running || record.phase == Phase::ended;
+    if (record.incarnation != incarnation || !runs || record.stopping)
+      return fail(Errc::cancelled, "it does not run, or a stop or another restart came first");
     record.phase = Phase::starting;
     record.previous = incarnation;
     record.incarnation = next;
     record.started_ns = 0;
-    record.stopping = false;
     record.end.reset();
     return {};
   };

@@ -7,7 +7,8 @@
 //     incarnation that it belongs to, and changes nothing once another one has begun.
 //  3. start() runs the work once; repeated, it answers how that went. restart() replaces the run: the record names the new
 //     incarnation before the old run is stopped, so a start of the daemon in between stops the old one and starts the new
-//     one. Repeated for the same old incarnation, it answers with the new one.
+//     one. Repeated for the same old incarnation, it answers with the new one. A run that has ended goes on with the lease
+//     that it has; once that is over, or the run has been stopped, there is no restart.
 //  4. At the end of its lease (end_lease()) the work is stopped; an allocation that is being started or was never started
 //     ends, too.
 //  5. When a run has ended, the end is stored, then resources are freed, then the orchestrator is notified, with pauses
@@ -15,7 +16,8 @@
 //     of DMS 0.5.x never acknowledge (they request no lease either): for them, what has been sent counts. A start that fails
 //     is reported by its reply alone, if that is awaited.
 //  6. stop() ends the work and leaves all else: that it does is stored before, so a start of the daemon in between goes on
-//     with it. The run ends as `stopped`, which its caller learns from the reply alone.
+//     with it. The run ends as `stopped`, which its caller learns from the reply alone. No other run follows, so the output
+//     stays, whichever of a stop and a restart comes first.
 //  7. What only a report would tell of the present run, another health or a run that is started again, is hinted to an
 //     orchestrator that renews (protocol/allocation.hpp, 5). One without a lease of its own is not bothered.
 //  8. release() ends the work and removes its container or sandbox, its folder and its actor. It can be repeated until it
@@ -96,7 +98,7 @@ class Allocation : public std::enable_shared_from_this<Allocation> {
   Task<protocol::AllocationReport> report();
 
   Task<void> end_lease();
-  /// Success when the run has ended and its end is stored.
+  /// Success when the run has ended, and its end and that no other follows are stored.
   Task<Result<void>> stop();
   /// The executor is told the end of the lease.
   Task<void> extend();

@@ -68,6 +68,11 @@ void Allocation::resume(bool known) {
 }
 
 Task<void> Allocation::launch(std::string incarnation) {
+  if (parts_.leases.is_over(name())) {  // its end, which is reported once, was reported before this run
+    executor::ExecutionResult result;
+    result.killed = true;
+    co_return co_await finish(incarnation, std::move(result));
+  }
   Result<executor::Request> request = execution_request();
   if (request && parts_.engine == nullptr)
     request = fail(Errc::unsupported, "executor '{}' is not available here", record_.config.execution.type);
@@ -300,18 +305,22 @@ Task<void> Allocation::end_lease() {
 
 Task<Result<void>> Allocation::stop() {
   const std::shared_ptr<Allocation> self = shared_from_this();
-  const std::string incarnation = record_.incarnation;
-  if (!active()) co_return Result<void>();
-  Change enter = [incarnation](AllocationRecord& record) -> Result<void> {
-    TRY_VOID(check_current(record, incarnation));
-    record.stopping = true;
-    return {};
-  };
-  const Result<void> stored = co_await update(std::move(enter));
-  if (!stored && !stored.error().is(Errc::cancelled)) co_return fail(stored.error(), "stopping {}", record_.id);
-  std::function<bool()> wanted = [this] { return record_.stopping; };
-  co_await end_run(kStopGrace, std::move(wanted));
-  while (record_.incarnation == incarnation && active()) CO_TRY_VOID(co_await changed_.wait());
+  while (active() || (record_.phase == Phase::ended && !record_.stopping)) {
+    const std::string incarnation = record_.incarnation;
+    Change enter = [incarnation](AllocationRecord& record) -> Result<void> {
+      if (record.incarnation != incarnation || record.phase == Phase::releasing)
+        return fail(Errc::cancelled, "another run has begun");
+      record.stopping = true;
+      return {};
+    };
+    const Result<void> stored = co_await update(std::move(enter));
+    if (!stored && record_.incarnation == incarnation && record_.phase != Phase::releasing)
+      co_return fail(stored.error(), "stopping {}", record_.id);
+    if (!stored) continue;  // a restart came first
+    std::function<bool()> wanted = [this] { return record_.stopping; };
+    co_await end_run(kStopGrace, std::move(wanted));
+    while (record_.incarnation == incarnation && active()) CO_TRY_VOID(co_await changed_.wait());
+  }
   co_return Result<void>();
 }
 

@@ -68,7 +68,7 @@ struct AllocationRecord {
   std::string incarnation;       ///< of the current run, or of the first one to come
   std::string previous;          ///< the incarnation that a restart replaced
   std::uint64_t started_ns = 0;  ///< since 1970; 0: this incarnation has not run
-  bool stopping = false;         ///< the orchestrator has had this run ended
+  bool stopping = false;         ///< the orchestrator has had this run ended, or wants no other after it
   std::optional<End> end;
   static constexpr auto json_fields() {
     using R = AllocationRecord;

@@ -182,6 +182,21 @@ TEST_F(RecoveryTest, ARunThatHasEndedIsRestartedWithItsResources) {
   EXPECT_EQ(resources->list().size(), 0U);
 }
 
+TEST_F(RecoveryTest, ARestartOfARunThatHasEndedGoesOnWithItsLease) {
+  begin({.runs_for = 1s});
+  script("e_task", kService);
+  w.settle(40s);
+  const auto next = restart(incarnation);
+  ASSERT_TRUE(next->ok) << next->error;
+  EXPECT_LE(Duration(report().lease_ns), 20s);
+  w.settle(25s);
+  EXPECT_EQ(running(), 0);
+  const auto refused = restart(next->incarnation);
+  EXPECT_FALSE(refused->ok);
+  EXPECT_NE(refused->error.find("its lease has ended"), std::string::npos) << refused->error;
+  EXPECT_EQ(report().status, AllocationStatus::terminated);
+}
+
 TEST_F(RecoveryTest, ARestartIsRefusedWhenTheResourcesAreTaken) {
   begin({.runs_for = 1s});
   w.settle(5s);

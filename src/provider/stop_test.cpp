@@ -70,6 +70,45 @@ TEST_F(StopTest, AStopGoesOnAfterARestartOfTheDaemon) {
   EXPECT_TRUE(notices.empty());
 }
 
+TEST_F(StopTest, WhatHasBeenStoppedIsNotRestarted) {
+  begin(kService);
+  w.settle(5s);
+  EXPECT_TRUE(stop(incarnation)->ok);
+  const auto refused = restart(incarnation);
+  EXPECT_FALSE(refused->ok);
+  EXPECT_NE(refused->error.find("has been stopped"), std::string::npos) << refused->error;
+  EXPECT_EQ(running(), 0);
+  EXPECT_EQ(output(), "serving\nbye\n");
+}
+
+TEST_F(StopTest, WhatHadEndedBeforeItWasStoppedIsNotRestartedEither) {
+  begin({.runs_for = 1s, .out = "done\n"});
+  w.settle(5s);
+  EXPECT_TRUE(stop(incarnation)->ok);
+  EXPECT_EQ(report().status, AllocationStatus::completed);
+  restart_daemon();
+  EXPECT_FALSE(restart(incarnation)->ok);
+  EXPECT_EQ(output(), "done\n");
+}
+
+TEST_F(StopTest, AStopThatMeetsARestartEndsTheNextRun) {
+  begin(kService);
+  w.settle(5s);
+  Nursery asking(alice.lane(), "restart");
+  const auto ask = [](actor::TestNode& by, actor::Handle of, std::string old) -> Task<void> {
+    protocol::RestartRequest request;
+    request.incarnation = std::move(old);
+    (void)co_await protocol::call(*by.root, protocol::kAllocationRestart, of, request);
+  };
+  asking.spawn(ask(alice, allocation, incarnation));
+  const auto stopped = stop(incarnation);
+  EXPECT_TRUE(stopped && stopped->ok) << (stopped ? stopped->error : stopped.error().to_string());
+  EXPECT_EQ(running(), 0);
+  w.run(alice, asking.join());
+  w.settle(1min);
+  EXPECT_EQ(running(), 0);
+}
+
 TEST_F(StopTest, AFullDiskRefusesAStopAndTheWorkGoesOn) {
   begin(kService);
   disk_is_full();
