@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/log.hpp"
+#include "base/text.hpp"
 #include "orchestrator/deployment/placement.hpp"
 
 namespace dms::orchestrator {
@@ -112,7 +113,8 @@ Task<Result<void>> Endings::conclude_once(std::string name, End end) {
   const AllocationReport& report = end.report;
   if (entry == nullptr || entry->incarnation != report.incarnation || is_final(entry->status)) co_return Result<void>();
   if (entry->lease_ns > 0 && is_recovered(entry->node_id) && is_loss(report, *entry)) {
-    const std::string reason = fmt::format("{} was not run to its end: {}", name, report.reason);
+    const std::string reason =
+        fmt::format("{} was not run to its end: {}", name, shortened(report.reason, kMaxReportedText));
     co_await lost_(name, report.incarnation, reason);
     co_return Result<void>();
   }
@@ -129,7 +131,7 @@ Task<Result<void>> Endings::conclude_once(std::string name, End end) {
     if (!stored) return;  // reverted meanwhile
     AllocationManifest& ended = found->second;
     ended.status = report.status;
-    ended.reason = report.reason;
+    ended.reason = shortened(report.reason, kMaxReportedText);
     record_end(ended, report);
     ended.collected = end.whole;
     record.restarting.erase(name);

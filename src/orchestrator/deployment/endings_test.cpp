@@ -26,6 +26,15 @@ TEST_F(DeploymentTest, TheUsageOfARunIsStoredWithItsEnd) {
   EXPECT_EQ(task().cpu_seconds, 1.5);
 }
 
+TEST_F(DeploymentTest, AReasonOfAnyLengthIsStoredShortened) {
+  run_task();
+  provider.runs.at("task").reason = std::string(500'000, 'x');
+  provider.end("task", AllocationStatus::failed, 4, "hello");
+  ASSERT_TRUE(notify());
+  EXPECT_LE(task().reason.size(), kMaxReportedText + 16);
+  EXPECT_GT(task().reason.size(), kMaxReportedText / 2);
+}
+
 TEST_F(DeploymentTest, AnEndReportedByAnotherActorIsIgnored) {
   run_task();
   TaskTermination notice;

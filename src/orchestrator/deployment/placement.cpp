@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "orchestrator/deployment/provider_client.hpp"
+
 namespace dms::orchestrator {
 
 using namespace protocol;
@@ -199,9 +201,18 @@ void supersede_run(DeploymentRecord& record, const std::string& name, bool exclu
 }
 
 void supersede_unknown(DeploymentRecord& record, const actor::Handle& provider, json::StringMap incarnations) {
+  const auto is_known = [&](const std::string& name) { return record.ensemble.allocations.contains(name); };
+  std::size_t unknown = 0;
   for (const Superseded& known : record.superseded)
-    if (known.peer == provider.address.host)
+    if (known.peer == provider.address.host) {
       std::erase_if(incarnations, [&](const auto& held) { return known.allocations.contains(held.first); });
+      unknown += static_cast<std::size_t>(
+          std::ranges::count_if(known.allocations, [&](const auto& held) { return !is_known(held.first); }));
+    }
+  std::erase_if(incarnations, [&](const auto& held) {
+    if (held.first.size() > kMaxReportedId || held.second.size() > kMaxReportedId) return true;  // nothing of ours
+    return !is_known(held.first) && ++unknown > kMaxUnknown;
+  });
   Superseded entry;
   entry.peer = provider.address.host;
   entry.handle = provider;

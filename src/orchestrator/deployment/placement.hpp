@@ -11,7 +11,8 @@
 //     a request to release what was there cannot reach what comes next. It names the incarnation besides, where that is
 //     known.
 //
-// Threads: none.
+// Threads: none. Attacks: what a provider names beyond the ensemble is bounded (kMaxUnknown), so no provider makes the
+// record grow until it cannot be stored.
 #pragma once
 
 #include <set>
@@ -27,6 +28,9 @@ inline constexpr Duration kDefaultLease = 5min;
 inline constexpr Duration kLeaseMargin = 5s;
 /// Longer than a provider without leases keeps a reservation.
 inline constexpr Duration kReservationHold = 10min;
+
+/// Allocations of one peer that the ensemble does not have and that are superseded at once; others wait for their turn.
+inline constexpr std::size_t kMaxUnknown = 64;
 
 using Unplaced = std::map<std::string, std::vector<std::string>>;  // node -> allocations
 
@@ -56,7 +60,7 @@ void supersede(DeploymentRecord& record, const std::string& node, std::vector<st
                bool exclusive = false);
 /// One run, whose node keeps its machine for the others; without others the node moves.
 void supersede_run(DeploymentRecord& record, const std::string& allocation, bool exclusive);
-/// What `peer` holds without being known here.
+/// What a provider holds without being known here: see kMaxUnknown.
 void supersede_unknown(DeploymentRecord& record, const actor::Handle& provider, json::StringMap incarnations);
 /// An allocation that has ended and whose output is here.
 void supersede_ended(DeploymentRecord& record, const std::string& allocation);

@@ -4,6 +4,7 @@
 
 #include "orchestrator/deployment/dependencies.hpp"
 #include "orchestrator/deployment/placement.hpp"
+#include "orchestrator/deployment/provider_client.hpp"
 #include "orchestrator/deployment/update.hpp"
 #include "orchestrator/deployment/views.hpp"
 #include "orchestrator/supervision/reconcile.hpp"
@@ -149,6 +150,30 @@ TEST_F(PlanTest, WhatIsMissingEndedOrUnknownIsFound) {
   EXPECT_EQ(record.superseded[0].allocations, (json::StringMap{{"stray", "stray-9"}}));
   findings = reconcile(record, "left", reply);
   EXPECT_EQ(record.superseded.size(), 1u) << "once is enough";
+}
+
+TEST_F(PlanTest, WhatAProviderInventsDoesNotMakeTheRecordGrow) {
+  const auto outstanding = [&] {
+    std::size_t count = 0;
+    for (const Superseded& entry : record.superseded) count += entry.allocations.size();
+    return count;
+  };
+  for (int round = 0; round < 5; ++round) {
+    RenewReply reply = report();
+    for (int i = 0; i < 100; ++i) reply.allocations[fmt::format("stray-{}-{}", round, i)].incarnation = "1";
+    reply.allocations[fmt::format("a{}", round) + std::string(kMaxReportedId, 'x')].incarnation = "1";
+    reply.allocations[fmt::format("b{}", round)].incarnation = std::string(kMaxReportedId + 1, 'x');
+    EXPECT_EQ(reconcile(record, "left", reply).changed, round == 0);
+    EXPECT_EQ(outstanding(), kMaxUnknown);
+  }
+  RenewReply reply = report();
+  reply.allocations["job"].incarnation = "job-7";
+  EXPECT_TRUE(reconcile(record, "left", reply).changed) << "of the ensemble";
+  EXPECT_EQ(outstanding(), kMaxUnknown + 1);
+  record.superseded.clear();
+  reply.allocations["stray"].incarnation = "1";
+  (void)reconcile(record, "left", reply);
+  EXPECT_EQ(outstanding(), 2u) << "once the others are released";
 }
 
 TEST_F(PlanTest, AnotherIncarnationIsARestartOnlyIfOneWasRequested) {

@@ -1,5 +1,8 @@
 #include "orchestrator/deployment/provider_client.hpp"
 
+#include <algorithm>
+
+#include "base/text.hpp"
 #include "orchestrator/deployment/placement.hpp"
 
 namespace dms::orchestrator {
@@ -8,7 +11,8 @@ using namespace protocol;
 
 Result<void> accepted(const Result<Ack>& reply, std::string_view what) {
   if (!reply) return fail(reply.error(), "{}", what);
-  if (!reply->ok) return fail(Errc::permission_denied, "{}: refused: {}", what, reply->error);
+  if (!reply->ok)
+    return fail(Errc::permission_denied, "{}: refused: {}", what, shortened(reply->error, kMaxReportedText));
   return {};
 }
 
@@ -47,7 +51,8 @@ Task<Result<AllocateResponse>> ProviderClient::allocate(actor::Handle provider, 
   const std::string what = fmt::format("allocating node {} on {}", node, provider.address.host);
   Result<AllocateResponse> reply = co_await call(actor_, kAllocate, provider, request, timeout);
   if (!reply) co_return fail(reply.error(), "{}", what);
-  if (!reply->ok) co_return fail(Errc::permission_denied, "{}: refused: {}", what, reply->error);
+  if (!reply->ok)
+    co_return fail(Errc::permission_denied, "{}: refused: {}", what, shortened(reply->error, kMaxReportedText));
   for (const auto& [name, config] : request.allocations) {
     const auto handle = reply->allocations.find(name);
     if (handle == reply->allocations.end() || handle->second.address.host != provider.address.host ||
@@ -56,6 +61,8 @@ Task<Result<AllocateResponse>> ProviderClient::allocate(actor::Handle provider, 
     if (reply->lease_ns != 0 && (reply->lease_ns < 0 || !reply->incarnations.contains(name)))
       co_return fail(Errc::invalid_argument, "{}: the reply grants a lease without an incarnation of {}", what, name);
   }
+  if (std::ranges::any_of(reply->incarnations, [](const auto& run) { return run.second.size() > kMaxReportedId; }))
+    co_return fail(Errc::invalid_argument, "{}: the reply names runs by more than {} bytes", what, kMaxReportedId);
   if (Duration(reply->lease_ns) > std::max(Duration(request.lease_ns), kLongestGrant))
     co_return fail(Errc::invalid_argument, "{}: the reply grants a lease of {} h, and {} s are requested", what,
                    Duration(reply->lease_ns) / 1h, Duration(request.lease_ns) / 1s);
@@ -112,7 +119,8 @@ Task<Result<RenewReply>> ProviderClient::renew(actor::Handle provider, json::Str
   Result<RenewReply> reply = co_await call(actor_, kRenew, provider, request, timeout);
   if (!reply) co_return fail(reply.error(), "renewing leases on {}", provider.address.host);
   if (!reply->ok)
-    co_return fail(Errc::permission_denied, "renewing leases on {}: refused: {}", provider.address.host, reply->error);
+    co_return fail(Errc::permission_denied, "renewing leases on {}: refused: {}", provider.address.host,
+                   shortened(reply->error, kMaxReportedText));
   co_return std::move(reply);
 }
 
@@ -121,8 +129,9 @@ Task<Result<std::string>> ProviderClient::restart(actor::Handle allocation, std:
   request.incarnation = std::move(incarnation);
   Result<RestartReply> reply = co_await call(actor_, kAllocationRestart, allocation, request);
   if (!reply) co_return fail(reply.error(), "restarting on {}", allocation.address.host);
-  if (!reply->ok || reply->incarnation.empty())
-    co_return fail(Errc::permission_denied, "restarting on {}: refused: {}", allocation.address.host, reply->error);
+  if (!reply->ok || reply->incarnation.empty() || reply->incarnation.size() > kMaxReportedId)
+    co_return fail(Errc::permission_denied, "restarting on {}: refused: {}", allocation.address.host,
+                   shortened(reply->error, kMaxReportedText));
   co_return std::move(reply->incarnation);
 }
 
@@ -156,7 +165,8 @@ Task<Result<AllocationLogsResponse>> ProviderClient::request_logs(actor::Handle 
       co_await call(actor_, kAllocationLogs, provider, request, std::nullopt, path_of(kAllocationLogs, deployment_));
   if (!reply) co_return fail(reply.error(), "fetching the output of {}", name);
   if (!reply->error.empty())
-    co_return fail(Errc::permission_denied, "fetching the output of {}: refused: {}", name, reply->error);
+    co_return fail(Errc::permission_denied, "fetching the output of {}: refused: {}", name,
+                   shortened(reply->error, kMaxReportedText));
   co_return std::move(reply);
 }
 

@@ -1,7 +1,7 @@
 // The requests of a deployment to its providers: one request and one checked reply each.
 //
 // Every error names the provider and the request; a negative reply is Errc::permission_denied with the provider's
-// reason. Nothing is kept between calls.
+// reason, shortened to kMaxReportedText. Nothing is kept between calls.
 //
 // Threads: the lane of the actor that sends, which outlives the calls. Attacks: a provider that grants a lease without end
 // could never be replaced: at most the requested lease is accepted, or kLongestGrant.
@@ -18,6 +18,10 @@
 
 namespace dms::orchestrator {
 
+/// Longer ids of runs and names are not those of any provider.
+inline constexpr std::size_t kMaxReportedId = 256;
+/// Bytes of an error or a reason of a provider that are kept.
+inline constexpr std::size_t kMaxReportedText = 1024;
 /// Of a provider whose shortest lease is longer than what is requested.
 inline constexpr Duration kLongestGrant = 24h;
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "orchestrator/deployment/placement.hpp"
+#include "orchestrator/deployment/provider_client.hpp"
 
 namespace dms::orchestrator {
 
@@ -29,6 +30,7 @@ bool agree(DeploymentRecord& record, const std::string& name, AllocationManifest
   if (report.incarnation == entry.incarnation) return true;
   const auto restarting = record.restarting.find(name);
   if (restarting == record.restarting.end() || restarting->second != entry.incarnation) return false;
+  if (report.incarnation.size() > kMaxReportedId) return false;
   record.restarting.erase(restarting);
   entry.incarnation = report.incarnation;
   ++entry.restarts;
