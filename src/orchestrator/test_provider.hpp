@@ -93,7 +93,8 @@ class ScriptedProvider {
   std::size_t tail_size = protocol::kTerminationOutput;
   std::size_t page_size = protocol::kLogPage;
   Duration page_takes{0};
-  bool packing = false;  ///< results
+  std::function<void(protocol::LogPage&)> forge;  ///< pages
+  bool packing = false;                           ///< results
   std::vector<std::string> features;
   std::string refuse_commit;
   std::string refuse_start;
@@ -269,6 +270,7 @@ class ScriptedProvider {
     reply.data = to_bytes(std::string_view(out).substr(reply.offset, page_size));
     reply.next_offset = reply.offset + reply.data.size();
     reply.eof = is_final(run->second.status) && reply.next_offset == reply.total_size;
+    if (forge) forge(reply);
     co_return reply;
   }
   Task<protocol::AllocationResultsReply> results(protocol::AllocationResultsRequest, const actor::Envelope&) {

@@ -86,6 +86,24 @@ TEST_F(DeploymentTest, OutputThatTheProviderHasDroppedIsMarked) {
   EXPECT_EQ(output(), "[100 bytes were dropped here]\nthe rest\nof it\n");
 }
 
+TEST_F(DeploymentTest, APageWhoseNumbersWrapAroundIsNotStored) {
+  provider.tail_size = 10;
+  provider.forge = [](LogPage& page) {
+    page.offset = std::numeric_limits<std::uint64_t>::max() - 9;
+    page.next_offset = page.offset + page.data.size();
+  };
+  run_task();
+  const std::string out(100, 'x');
+  provider.end("task", AllocationStatus::completed, 0, out);
+  ASSERT_TRUE(notify());
+  ASSERT_TRUE(until([&] { return !deployment->record().error.empty(); }));
+  EXPECT_NE(deployment->record().error.find("contradicts itself"), std::string::npos) << deployment->record().error;
+  EXPECT_EQ(output(), "");
+  provider.forge = nullptr;
+  ASSERT_TRUE(reaches(DeploymentStatus::completed));
+  EXPECT_EQ(output(), out);
+}
+
 TEST_F(DeploymentTest, AProviderKeepsTheOutputUntilThereIsRoomForIt) {
   provider.tail_size = 3;
   run_task();

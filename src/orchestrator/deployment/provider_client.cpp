@@ -9,6 +9,18 @@ namespace dms::orchestrator {
 
 using namespace protocol;
 
+namespace {
+
+/// Whether a page is where it says, at or after `offset`, and leads on.
+bool follows(const LogPage& page, std::uint64_t offset) {
+  if (page.offset < offset || page.offset > page.total_size) return false;
+  if (page.data.size() > page.total_size - page.offset) return false;  // a sum of these could wrap around
+  if (page.next_offset != page.offset + page.data.size()) return false;
+  return !page.data.empty() || page.total_size <= offset;
+}
+
+}  // namespace
+
 Result<void> accepted(const Result<Ack>& reply, std::string_view what) {
   if (!reply) return fail(reply.error(), "{}", what);
   if (!reply->ok)
@@ -151,8 +163,7 @@ Task<Result<AllocationLogsResponse>> ProviderClient::page(actor::Handle provider
   request.max_bytes = max_bytes;
   Result<AllocationLogsResponse> reply = co_await request_logs(std::move(provider), std::move(request));
   // The page is where it says, and leads on: what follows relies on it.
-  if (reply && (reply->offset < offset || reply->next_offset != reply->offset + reply->data.size() ||
-                reply->next_offset > reply->total_size || (reply->data.empty() && reply->total_size > offset)))
+  if (reply && !follows(*reply, offset))
     co_return fail(Errc::invalid_argument, "fetching the output: the provider's page from {} on contradicts itself",
                    offset);
   co_return reply;
