@@ -89,6 +89,25 @@ Task<Result<void>> Allocations::allocate_all(protocol::AllocateRequest request, 
   co_return Result<void>();
 }
 
+Result<void> Allocations::check_room(const did::Did& owner) const {
+  const std::size_t all = allocations_.size() + creating_.size();
+  if (all >= parts_.services.max_held)
+    return fail(Errc::limit_exceeded, "this provider holds {} allocations, which is the limit", all);
+  const auto count_own = [&](const auto& held, const auto& owner_of) {
+    std::size_t own = 0;
+    for (auto it = held.lower_bound(AllocationKey{owner, ""}); it != held.end() && owner_of(*it) == owner; ++it) ++own;
+    return own;
+  };
+  const std::size_t own = count_own(allocations_, [](const auto& entry) { return entry.first.owner; }) +
+                          count_own(creating_, [](const AllocationKey& key) { return key.owner; });
+  if (own < parts_.services.max_held_by_owner) return {};
+  return fail(
+      Errc::limit_exceeded,
+      "this provider holds {} allocations of this orchestrator, which is the limit; those that have ended count "
+      "until they are shut down",
+      own);
+}
+
 Task<Result<void>> Allocations::allocate_one(AllocationKey key, protocol::AllocationConfig config, actor::Handle owner,
                                              std::int64_t lease_ns) {
   if (const auto known = allocations_.find(key); known != allocations_.end()) {
@@ -101,7 +120,9 @@ Task<Result<void>> Allocations::allocate_one(AllocationKey key, protocol::Alloca
   const auto engine = parts_.services.executors.find(config.execution.type);
   if (engine == parts_.services.executors.end() || !engine->second->ready())
     co_return fail(Errc::unsupported, "Execution.type: executor '{}' is not available here", config.execution.type);
-  if (!creating_.insert(key).second) co_return fail(Errc::already_exists, "it is being allocated");
+  if (creating_.contains(key)) co_return fail(Errc::already_exists, "it is being allocated");
+  CO_TRY_VOID(check_room(key.owner));
+  creating_.insert(key);
   Result<void> created = co_await create(key, std::move(config), std::move(owner), lease_ns);
   creating_.erase(key);
   co_return created;

@@ -11,7 +11,7 @@
 //     daemon is killed. The allocations of an engine that does not answer, and their resources, stay as they are until it
 //     is recovered.
 //  4. Each has a lease (leases.hpp): at its end the work is stopped (allocation.hpp). When the work has ended its resources
-//     are free; the rest is kept until the orchestrator has it removed, or for Services::retention.
+//     are free, but the disk: the folder is kept until the orchestrator has it removed, or for Services::retention.
 //  5. renew() renews leases and reports all that is held for an ensemble: from then on the orchestrator and this node
 //     agree.
 //  6. A shutdown that keeps only ends the run (Allocation::stop()): its end, output and results stay.
@@ -23,7 +23,8 @@
 // linear for list() and sums; a renewal is linear in what is held for the ensemble. Failure: reported in the reply's
 // `error`; a full disk refuses what has to be stored and leaves what runs alone. Attacks: a request without the owner's
 // token is refused by the actor; with a token of another orchestrator it finds no allocation. What cannot be honoured is
-// refused by name (admission.hpp).
+// refused by name (admission.hpp). How much is kept of what has ended is bounded, in all and for each owner
+// (Services::max_held), and so is its disk, by the share.
 #pragma once
 
 #include <stop_token>
@@ -87,6 +88,7 @@ class Allocations {
 
   Task<Result<void>> allocate_all(protocol::AllocateRequest request, actor::Handle owner,
                                   std::vector<AllocationKey>& made);
+  [[nodiscard]] Result<void> check_room(const did::Did& owner) const;
   Task<Result<void>> allocate_one(AllocationKey key, protocol::AllocationConfig config, actor::Handle owner,
                                   std::int64_t lease_ns);
   Task<Result<void>> create(AllocationKey key, protocol::AllocationConfig config, actor::Handle owner,

@@ -90,14 +90,15 @@ Task<void> Allocations::recover_later(std::string type, executor::Executor* engi
 }
 
 Task<Result<void>> Allocations::keep_only_recorded() {
-  std::set<std::string> active;
+  std::set<std::string> holding;
   std::set<std::string> recorded;
   for (const auto& [key, allocation] : allocations_) {
     recorded.insert(allocation->name());
-    if (allocation->active()) active.insert(allocation->name());
+    if (allocation->record().phase != Phase::releasing) holding.insert(allocation->name());
   }
-  CO_TRY_VOID(co_await parts_.services.resources.release_all(active));
+  CO_TRY_VOID(co_await parts_.services.resources.release_all(holding));
   for (const auto& [key, allocation] : allocations_) {
+    if (allocation->record().phase == Phase::ended) co_await free_after_end(allocation->name());
     if (!allocation->active() || parts_.services.resources.find(allocation->name())) continue;
     const Result<void> taken = co_await take_resources(allocation->name(), allocation->record().config.resources);
     if (!taken) log::error("provider", "the resources of {}: {}", key.id, taken.error().to_string());

@@ -9,6 +9,13 @@ namespace {
 
 constexpr Duration kTakeTime = 1min;
 
+/// What stays taken after the end of the work, with its folder.
+capability::Resources kept(const Allocation& allocation) {
+  capability::Resources disk;
+  disk.disk = allocation.record().config.resources.disk;
+  return disk;
+}
+
 }  // namespace
 
 Task<Result<void>> Allocations::release(AllocationKey key) {
@@ -53,14 +60,25 @@ Task<Result<void>> Allocations::free_resources(std::string name) {
 }
 
 Task<void> Allocations::free_after_end(std::string name) {
-  if (const auto key = keys_.find(name); key != keys_.end())
-    (void)DMS_EXPECT(!allocations_.at(key->second)->active(), "the resources of {} are freed while it uses them", name);
-  const Result<void> freed = co_await free_resources(name);
+  Result<void> freed;
+  if (const auto key = keys_.find(name); key != keys_.end()) {
+    const AllocationPtr allocation = allocations_.at(key->second);
+    (void)DMS_EXPECT(!allocation->active(), "the resources of {} are freed while it uses them", name);
+    const capability::Resources disk = kept(*allocation);
+    Task<Result<void>> freeing =
+        disk.disk.size.empty() ? free_resources(name) : parts_.services.resources.resize(name, disk);
+    freed = co_await std::move(freeing);
+    if (!freed && freed.error().is(Errc::not_found)) co_return;
+  } else {
+    freed = co_await free_resources(name);
+  }
   if (!freed) log::warn("provider", "{}; this is tried again", freed.error().to_string());
 }
 
 Task<Result<void>> Allocations::take_resources(std::string name, capability::Resources resources) {
   resources::Manager& manager = parts_.services.resources;
+  if (const auto held = manager.find(name); held && held->state == resources::State::allocated)
+    co_return co_await manager.resize(name, resources);
   const Result<void> reserved = co_await manager.commit(name, resources, parts_.services.lane.unix_now() + kTakeTime);
   if (!reserved && !reserved.error().is(Errc::already_exists)) co_return reserved;
   const Result<void> taken = co_await manager.allocate(name);
@@ -73,9 +91,10 @@ Task<void> Allocations::sweep() {
   std::vector<AllocationKey> unfreed;
   for (const auto& [key, allocation] : allocations_) {
     const bool kept_enough = allocation->ended_for() >= parts_.services.retention;
+    const auto held = parts_.services.resources.find(allocation->name());
     if (allocation->record().phase == Phase::releasing || kept_enough)
       over.push_back(key);
-    else if (!allocation->needs_resources() && parts_.services.resources.find(allocation->name()))
+    else if (!allocation->needs_resources() && held && held->resources != kept(*allocation))
       unfreed.push_back(key);
   }
   // What an allocation that could not be stored has left.

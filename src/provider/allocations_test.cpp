@@ -76,7 +76,7 @@ TEST_F(AllocationsTest, AnAllocationRunsOnceAndIsRemovedAfterRetention) {
   EXPECT_TRUE(start(alice, handle)->ok) << "repeated";
   EXPECT_EQ(executor->started(), 1U);
   w.settle(10s);  // the work takes 1 s
-  EXPECT_EQ(resources->list().size(), 0U) << "free as soon as the work has ended";
+  EXPECT_EQ(in_use(), 0U) << "free as soon as the work has ended";
   EXPECT_EQ(allocations.size(), 1U);
   EXPECT_TRUE(start(alice, handle)->ok) << "it has run";
   sweep_until(own.retention - 1min);
@@ -147,6 +147,28 @@ TEST_F(AllocationsTest, ARequestIsAllocatedCompletelyOrNotAtAll) {
   EXPECT_FALSE(allocate(alice, protocol::AllocateRequest{.ensemble_id = "e"}).ok) << "none is requested";
 }
 
+TEST_F(AllocationsTest, WhatIsHeldIsBoundedAlsoOnceItHasEnded) {
+  own.max_held = 3;
+  own.max_held_by_owner = 2;
+  for (const std::string name : {"a", "b"}) {
+    reserve(alice, name);
+    const auto made = allocate(alice, name);
+    ASSERT_TRUE(made.ok) << made.error;
+    ASSERT_TRUE(start(alice, made.allocations.at(name))->ok);
+  }
+  w.settle(10s);
+  EXPECT_EQ(in_use(), 0U) << "both have ended";
+  reserve(alice, "c");
+  EXPECT_NE(allocate(alice, "c").error.find("2 allocations of this orchestrator"), std::string::npos);
+  EXPECT_TRUE(allocate(alice, "a").ok) << "repeated";
+  reserve(bob, "a");
+  EXPECT_TRUE(allocate(bob, "a").ok);
+  EXPECT_TRUE(shutdown(alice, "e_a").ok);
+  EXPECT_TRUE(allocate(alice, "c").ok);
+  reserve(bob, "b");
+  EXPECT_NE(allocate(bob, "b").error.find("holds 3 allocations"), std::string::npos);
+}
+
 TEST_F(AllocationsTest, AMissingExecutorKeepsTheReservation) {
   reserve(alice, "task");
   protocol::AllocateRequest request = allocate_request("e", "task");
@@ -162,7 +184,7 @@ TEST_F(AllocationsTest, AnAllocationThatIsNeverStartedEndsWithItsLease) {
   w.settle(59s);
   EXPECT_EQ(resources->list().size(), 1U);
   w.settle(2s);
-  EXPECT_EQ(resources->list().size(), 0U);
+  EXPECT_EQ(in_use(), 0U);
   EXPECT_EQ(metrics.allocations[protocol::AllocationStatus::terminated].value(), 1U);
   sweep_until(own.retention + 1min);
   expect_clean();

@@ -21,7 +21,7 @@ TEST_F(LeaseEndTest, WorkThatNobodyRenewsIsStoppedAndItsEndIsReported) {
   EXPECT_EQ(running(), 1);
   w.settle(5s);
   EXPECT_EQ(running(), 0);
-  EXPECT_EQ(resources->list().size(), 0U);
+  EXPECT_EQ(in_use(), 0U);
   ASSERT_EQ(notices.size(), 1U);
   EXPECT_EQ(notices[0].status, "terminated");
   EXPECT_EQ(notices[0].incarnation, incarnation);
@@ -184,7 +184,7 @@ TEST_F(LeaseEndTest, AFailedStartIsReportedByItsReply) {
   allocation = made.allocations.at("task");
   EXPECT_NE(start()->error.find("no such image"), std::string::npos);
   EXPECT_NE(start()->error.find("no such image"), std::string::npos) << "repeated";
-  EXPECT_EQ(resources->list().size(), 0U);
+  EXPECT_EQ(in_use(), 0U);
   w.settle(5min);
   EXPECT_TRUE(notices.empty());
   EXPECT_EQ(report().status, AllocationStatus::failed);

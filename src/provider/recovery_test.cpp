@@ -43,7 +43,7 @@ TEST_F(RecoveryTest, WhatEndedWhileTheDaemonWasAwayIsReported) {
   ASSERT_EQ(notices.size(), 1U);
   EXPECT_EQ(notices[0].error.exit_code, 4);
   EXPECT_EQ(as_text(notices[0].out), "done");
-  EXPECT_EQ(resources->list().size(), 0U);
+  EXPECT_EQ(in_use(), 0U);
 }
 
 TEST_F(RecoveryTest, ALeaseThatEndedWhileTheDaemonWasAwayHasEnded) {
@@ -94,7 +94,7 @@ TEST_F(RecoveryTest, WhatAnEngineThatComesLaterDoesNotKnowIsLost) {
   w.settle(40s);
   ASSERT_EQ(notices.size(), 1U);
   EXPECT_TRUE(notices[0].reason.starts_with("lost by a restart of the daemon")) << notices[0].reason;
-  EXPECT_EQ(resources->list().size(), 0U);
+  EXPECT_EQ(in_use(), 0U);
 }
 
 TEST_F(RecoveryTest, WhatIsShutDownWhileItsEngineDoesNotAnswerEndsWhenItDoes) {
@@ -120,7 +120,7 @@ TEST_F(RecoveryTest, ARestartOfTheMachineEndsAllThatRanOrWasToRun) {
   w.settle(5s);
   ASSERT_EQ(notices.size(), 1U);
   EXPECT_EQ(notices[0].reason, "lost by a restart of the machine");
-  EXPECT_EQ(resources->list().size(), 0U);
+  EXPECT_EQ(in_use(), 0U);
 }
 
 TEST_F(RecoveryTest, AStartThatWasInterruptedIsContinued) {
@@ -169,7 +169,7 @@ TEST_F(RecoveryTest, ARestartReplacesTheRunUnderANewIncarnation) {
 TEST_F(RecoveryTest, ARunThatHasEndedIsRestartedWithItsResources) {
   begin({.runs_for = 1s});
   w.settle(5s);
-  EXPECT_EQ(resources->list().size(), 0U);
+  EXPECT_EQ(in_use(), 0U);
   ASSERT_EQ(notices.size(), 1U);
   script("e_task", kService);
   const auto next = restart("");
@@ -180,6 +180,26 @@ TEST_F(RecoveryTest, ARunThatHasEndedIsRestartedWithItsResources) {
   EXPECT_EQ(report().lease_ns > 0, true);
   EXPECT_TRUE(shutdown()->ok);
   EXPECT_EQ(resources->list().size(), 0U);
+}
+
+TEST_F(RecoveryTest, TheDiskOfWhatHasEndedStaysTakenUntilItIsReleased) {
+  begin({.runs_for = 1s});
+  w.settle(5s);
+  const auto only_disk = [this] {
+    const auto held = resources->find("e_task");
+    return held && held->resources.cpu.cores.empty() && held->resources.ram.size.empty() &&
+           held->resources.disk == machine(1, 1).disk;
+  };
+  EXPECT_TRUE(only_disk());
+  restart_daemon();
+  EXPECT_TRUE(only_disk());
+  w.settle(5min);
+  EXPECT_TRUE(only_disk()) << "a sweep frees no more";
+  capability::Resources all;
+  all.disk.size = {8 * capability::kGiB};
+  EXPECT_FALSE(run(resources->commit("other", all, w.world.unix_now() + 1min)));
+  EXPECT_TRUE(shutdown()->ok);
+  EXPECT_TRUE(run(resources->commit("other", all, w.world.unix_now() + 1min)));
 }
 
 TEST_F(RecoveryTest, ARestartOfARunThatHasEndedGoesOnWithItsLease) {
@@ -200,7 +220,9 @@ TEST_F(RecoveryTest, ARestartOfARunThatHasEndedGoesOnWithItsLease) {
 TEST_F(RecoveryTest, ARestartIsRefusedWhenTheResourcesAreTaken) {
   begin({.runs_for = 1s});
   w.settle(5s);
-  ASSERT_TRUE(run(resources->commit("other", machine(8, 8), w.world.unix_now() + 1h)));
+  capability::Resources rest = machine(8, 8);
+  rest.disk.size = {7 * capability::kGiB};
+  ASSERT_TRUE(run(resources->commit("other", rest, w.world.unix_now() + 1h)));
   const auto refused = restart("");
   EXPECT_FALSE(refused->ok);
   EXPECT_NE(refused->error.find("not enough is free"), std::string::npos) << refused->error;
@@ -300,7 +322,7 @@ TEST_F(RecoveryTest, ALeaseEndsAlsoWhenTheDiskIsFull) {
   w.settle(1min);
   ASSERT_EQ(notices.size(), 1U);
   EXPECT_EQ(notices[0].status, "terminated");
-  EXPECT_EQ(resources->list().size(), 0U);
+  EXPECT_EQ(in_use(), 0U);
 }
 
 TEST_F(RecoveryTest, ABidNamesTheFeaturesAndTheLongestLease) {

@@ -35,6 +35,9 @@ struct Services {
   transfer::Server* transfers = nullptr;
   /// Bytes of the results of one allocation.
   std::uint64_t max_results = 100ULL << 30;
+  /// Allocations that are held, with those that have ended and are not released.
+  std::size_t max_held = 4096;
+  std::size_t max_held_by_owner = 1024;
 };
 
 }  // namespace dms::provider

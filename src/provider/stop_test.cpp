@@ -29,7 +29,7 @@ TEST_F(StopTest, WhatWorkWritesWhileItEndsIsKept) {
   EXPECT_EQ(held.out_size, 12U);
   EXPECT_GE(held.cpu_seconds, 20);
   w.settle(10s);
-  EXPECT_EQ(resources->list().size(), 0U);
+  EXPECT_EQ(in_use(), 0U);
   EXPECT_TRUE(notices.empty()) << "the reply has said it";
   EXPECT_TRUE(stop(incarnation)->ok) << "repeated";
   EXPECT_TRUE(shutdown()->ok);

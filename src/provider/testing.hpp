@@ -41,6 +41,12 @@ struct ProviderWorld {
   void open_resources() {
     resources = resources::Manager::open(*store, [this] { return w.world.unix_now(); }).value();
   }
+  /// Reservations of more than the disk of what has ended.
+  [[nodiscard]] std::size_t in_use() const {
+    std::size_t count = 0;
+    for (const auto& [name, reservation] : resources->list()) count += reservation.resources.cpu.cores.empty() ? 0 : 1;
+    return count;
+  }
   using Documents = std::map<std::string, std::vector<db::Document>>;  // by collection
   [[nodiscard]] Documents stored() {
     Documents all;

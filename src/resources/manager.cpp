@@ -143,6 +143,25 @@ Task<Result<void>> Manager::drop(std::string id, State state, std::string_view w
 Task<Result<void>> Manager::uncommit(std::string id) { return drop(std::move(id), State::committed, "committed"); }
 Task<Result<void>> Manager::deallocate(std::string id) { return drop(std::move(id), State::allocated, "allocated"); }
 
+Task<Result<void>> Manager::resize(std::string id, capability::Resources required) {
+  Mutex::Lock lock = co_await changing_.lock();
+  const auto known = reservations_.find(id);
+  if (known == reservations_.end() || known->second.state != State::allocated)
+    co_return fail(Errc::not_found, "{} is not allocated", id);
+  CO_TRY(const capability::Resources used, total(std::nullopt, id));
+  CO_TRY(const capability::Resources available, capability::subtract(share_.value_or(capability::Resources{}), used));
+  if (!capability::covers(available, required))
+    co_return fail(Errc::limit_exceeded, "not enough is free for {}: {}", id,
+                   capability::explain_shortage(available, required));
+  Reservation changed = known->second;
+  changed.resources = required;
+  CO_TRY(changed.resources.gpus, capability::assign_gpus(available.gpus, required.gpus));
+  CO_TRY_VOID(co_await store_.put_value(kReservations, id, changed));
+  known->second = std::move(changed);
+  check_invariants();
+  co_return Result<void>();
+}
+
 Task<Result<void>> Manager::release_all(std::set<std::string> except) {
   Mutex::Lock lock = co_await changing_.lock();
   std::vector<std::string> all;
@@ -175,10 +194,10 @@ bool Manager::counts(const Reservation& reservation) const {
   return reservation.state == State::allocated || now_() < reservation.expires;
 }
 
-Result<capability::Resources> Manager::total(std::optional<State> state) const {
+Result<capability::Resources> Manager::total(std::optional<State> state, const std::string& without) const {
   capability::Resources sum;
   for (const auto& [id, reservation] : reservations_)
-    if (counts(reservation) && (!state || reservation.state == *state)) {
+    if (id != without && counts(reservation) && (!state || reservation.state == *state)) {
       TRY(sum, capability::add(sum, reservation.resources));
     }
   return sum;

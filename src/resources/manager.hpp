@@ -7,7 +7,7 @@
 //       commit: unknown -> committed      uncommit: committed -> unknown
 //       allocate: committed -> allocated  deallocate: allocated -> unknown
 //     A step from another state changes nothing and fails: Errc::already_exists if the outcome already holds, else
-//     Errc::not_found. A caller that repeats a request can treat these as success.
+//     Errc::not_found. A caller that repeats a request can treat these as success. resize() changes what is allocated.
 //  3. A commit expires: from its expiry on it is not counted and allocate() does not find it. Allocations stay until
 //     they are deallocated.
 //  4. Graphics cards are chosen when committing: the stored resources name the cards of the machine by index.
@@ -71,6 +71,8 @@ class Manager {
   Task<Result<void>> uncommit(std::string id);
   Task<Result<void>> allocate(std::string id);
   Task<Result<void>> deallocate(std::string id);
+  /// From now on `required` is allocated, with cards chosen anew: Errc::limit_exceeded if it is more and not free.
+  Task<Result<void>> resize(std::string id, capability::Resources required);
   /// Drops all reservations except these: for a start, after which nothing else of an earlier run is left.
   Task<Result<void>> release_all(std::set<std::string> except);
 
@@ -87,7 +89,7 @@ class Manager {
   Manager(db::AsyncStore& store, Clock now) : store_(store), now_(std::move(now)) {}
   Result<void> load();
   [[nodiscard]] bool counts(const Reservation& promise) const;
-  [[nodiscard]] Result<capability::Resources> total(std::optional<State> state) const;
+  [[nodiscard]] Result<capability::Resources> total(std::optional<State> state, const std::string& without = {}) const;
   Task<Result<void>> drop_expired();
   Task<Result<void>> drop(std::string id, State state, std::string_view what);
   Task<Result<void>> erase(std::vector<std::string> ids);

@@ -237,5 +237,26 @@ TEST_F(ManagerTest, AgreesWithANaiveModelAcrossRestarts) {
   }
 }
 
+TEST_F(ManagerTest, WhatIsAllocatedIsResized) {
+  ASSERT_TRUE(onboard(make(4, 8, 100, {16}), make(4, 8, 100, {16})));
+  ASSERT_TRUE(commit("a", make(3, 4, 50, {8}), in(60)));
+  EXPECT_TRUE(run(manager_->resize("a", make(1, 1, 1))).error().is(Errc::not_found)) << "only committed";
+  ASSERT_TRUE(allocate("a"));
+  ASSERT_TRUE(run(manager_->resize("a", make(0, 0, 50))));
+  reopen();
+  EXPECT_EQ(manager_->find("a")->resources, make(0, 0, 50));
+  EXPECT_EQ(manager_->find("a")->state, State::allocated);
+  ASSERT_TRUE(commit("b", make(4, 8, 50, {16}), in(60))) << "all the rest";
+  const auto refused = run(manager_->resize("a", make(3, 4, 50, {8})));
+  ASSERT_FALSE(refused);
+  EXPECT_TRUE(refused.error().is(Errc::limit_exceeded));
+  EXPECT_EQ(manager_->find("a")->resources, make(0, 0, 50));
+  ASSERT_TRUE(uncommit("b"));
+  ASSERT_TRUE(run(manager_->resize("a", make(3, 4, 50, {8}))));
+  EXPECT_EQ(manager_->free()->gpus.at(0).vram.bytes, 8 * kGiB);
+  ASSERT_TRUE(deallocate("a"));
+  EXPECT_EQ(*manager_->free(), *manager_->onboarded());
+}
+
 }  // namespace
 }  // namespace dms::resources
