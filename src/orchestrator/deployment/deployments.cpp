@@ -54,17 +54,21 @@ Task<Result<void>> Deployments::start() {
 }
 
 Task<void> Deployments::close() {
+  closed_ = true;
   for (const auto path : {kDeploymentNew.path, kDeploymentUpdate.path, kDeploymentShutdown.path, kDeploymentLogs.path,
                           kDeploymentInput.path, kDeploymentDelete.path, kDeploymentPrune.path})
     root_.remove_behaviour(std::string(path));
   for (auto& [id, deployment] : active_) deployment->on_end(nullptr);
   co_await work_.close();
-  for (auto& [id, deployment] : active_) co_await deployment->close();
-  active_.clear();
+  while (!active_.empty()) {  // requests that are under way take from it, too
+    const auto node = active_.extract(active_.begin());
+    co_await node.mapped()->close();
+  }
 }
 
 /// The record is not stored here: what a restart finds is stored already, and a new one is stored by its caller.
 Task<Result<Deployment*>> Deployments::adopt(DeploymentRecord record) {
+  if (closed_) co_return fail(Errc::closed, "the daemon stops");
   const std::string id = record.id;
   actor::ChildOptions options;
   options.key = root_.security().key().derive("deployment/" + id);
@@ -139,9 +143,12 @@ Task<Result<std::string>> Deployments::try_create(NewDeploymentRequest request, 
   if (deployment == nullptr) co_return fail(Errc::closed, "the daemon stops");
   const Result<void> saved = co_await deployment->save();
   if (!saved) {
-    work_.spawn(retire(id));  // it owns a running actor, which only close() can end
+    if (!closed_) work_.spawn(retire(id));  // it owns a running actor, which only close() can end
     co_return std::unexpected(saved.error());
   }
+  if (closed_)
+    co_return fail(Errc::closed, "the daemon stops; deployment {} is stored, and begins when the daemon is started",
+                   id);
   deployment->start();
   co_return id;
 }

@@ -8,7 +8,8 @@
 //  3. Deployments that an earlier run of the daemon left unfinished go on where they were (deployment.hpp, 6). A record
 //     that cannot be read or resumed is reported and skipped.
 //  4. An ensemble is accepted, for `new` and for `update`, if it is valid and every field of it is acted on.
-//  5. `list` answers in the order of ids, which is stable, at most kMaxListed in one reply.
+//  5. close() leaves the deployments where they are. A request that is under way then starts nothing any more.
+//  6. `list` answers in the order of ids, which is stable, at most kMaxListed in one reply.
 //
 // Threads: the node's lane. Bounds: kMaxDeployments that have not ended.
 #pragma once
@@ -73,6 +74,7 @@ class Deployments {
   Blobs blobs_;
   actor::Actor& root_;
   std::map<std::string, Found> active_;  // shared with handlers that wait on one
+  bool closed_ = false;
   Nursery work_;
 };
 

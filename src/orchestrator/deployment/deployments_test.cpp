@@ -123,6 +123,27 @@ TEST_F(DeploymentsTest, PruneRemovesWhatHasEndedLongEnoughAgoAndMatches) {
   EXPECT_EQ(list({}), (std::map<std::string, std::string>{{third, "Running"}}));
 }
 
+TEST_F(DeploymentsTest, ADeploymentThatIsBeingStoredWhenTheDaemonStopsBeginsAtTheNextStart) {
+  open();
+  Nursery asking(a.lane(), "user");
+  NewDeploymentReply reply;
+  const auto ask = [](actor::TestNode& by, jobs::Ensemble ensemble, NewDeploymentReply& into) -> Task<void> {
+    NewDeploymentRequest request;
+    request.ensemble = std::move(ensemble);
+    const auto answer = co_await call(*by.root, kDeploymentNew, by.root->handle(), request, 2min);
+    if (answer) into = *answer;
+  };
+  asking.spawn(ask(a, one_task_ensemble(b.network->self().to_string()), reply));
+  ASSERT_TRUE(until([&] { return deployments->active() == 1; }));
+  w.run(a, deployments->close());
+  w.run(a, asking.join());
+  EXPECT_NE(reply.error.find("the daemon stops"), std::string::npos) << reply.error;
+  EXPECT_EQ(provider.commits, 0);
+  deployments.reset();
+  open();
+  EXPECT_TRUE(until([&] { return provider.runs_now(); }));
+}
+
 TEST_F(DeploymentTest, ADamagedRecordDoesNotPreventLoadingTheOthers) {
   DeploymentRecord unfinished = record();
   unfinished.status = DeploymentStatus::running;
