@@ -92,11 +92,11 @@ Deployments::Found Deployments::active(const std::string& id) const {
 
 Task<void> Deployments::prune_regularly() {
   for (;;) {
-    const Result<std::vector<std::string>> removed = co_await records_.prune(services_.lane.unix_now());
-    if (!removed) log::warn("orchestrator", "pruning deployments: {}", removed.error().to_string());
-    if (removed)
-      for (const std::string& id : *removed) {
-        const Result<void> gone = co_await output_.remove(id);
+    const Result<std::vector<std::string>> expired = co_await records_.expired(services_.lane.unix_now());
+    if (!expired) log::warn("orchestrator", "pruning deployments: {}", expired.error().to_string());
+    if (expired)
+      for (const std::string& id : *expired) {
+        const Result<void> gone = co_await erase(id);
         log::info("orchestrator", "deployment {} is pruned{}", id, gone ? "" : ": " + gone.error().to_string());
       }
     const Result<void> slept = co_await sleep_for(kPruneInterval);
@@ -202,10 +202,11 @@ Task<Result<void>> Deployments::erase(std::string id) {
                      to_string(deployment->status()));
     co_await retire(id);  // what a lost provider keeps of it expires there
   }
-  CO_TRY(const bool existed, co_await records_.erase(id));
-  if (!existed)
+  CO_TRY(const bool exists, co_await records_.exists(id));
+  if (!exists)
     co_return fail(Errc::not_found, "there is no deployment '{}'; `nunet deployment list` shows the deployments", id);
-  co_return co_await output_.remove(id);
+  CO_TRY_VOID(co_await output_.remove(id));  // first: without a record nobody would find it
+  co_return co_await records_.erase(id);
 }
 
 Task<Ack> Deployments::remove(DeploymentId request, const actor::Envelope&) {

@@ -144,6 +144,30 @@ TEST_F(DeploymentsTest, ADeploymentThatIsBeingStoredWhenTheDaemonStopsBeginsAtTh
   EXPECT_TRUE(until([&] { return provider.runs_now(); }));
 }
 
+TEST_F(DeploymentsTest, OutputIsRemovedBeforeItsRecordSoThatACrashLeavesNone) {
+  open();
+  const std::string id = deploy();
+  finish(id);
+  db.set_write_fault([]() -> Result<void> { return fail(Errc::io, "the daemon was killed"); });
+  EXPECT_FALSE(ask(kDeploymentDelete, DeploymentId{id}).ok);
+  db.set_write_fault({});
+  EXPECT_FALSE(has_output(id));
+  EXPECT_EQ(status(id), "Completed") << "its record is there to be deleted again";
+  EXPECT_TRUE(ask(kDeploymentDelete, DeploymentId{id}).ok);
+  EXPECT_FALSE(ask(kDeploymentDelete, DeploymentId{id}).ok) << "there is none";
+}
+
+TEST_F(DeploymentsTest, WhatIsKeptNoLongerIsPrunedWithItsOutput) {
+  DeploymentRecord old = record();
+  old.status = DeploymentStatus::completed;
+  old.ended = w.world.unix_now().nanos - static_cast<std::uint64_t>(Duration(kEndedRetention + 1h).count());
+  ASSERT_TRUE(w.run(a, records.save(old)));
+  ASSERT_TRUE(write_file(folder / "deployments/d1/task/stdout.log", "hello"));
+  open();
+  EXPECT_TRUE(until([&] { return !has_output("d1"); }));
+  EXPECT_TRUE(list({}).empty());
+}
+
 TEST_F(DeploymentTest, ADamagedRecordDoesNotPreventLoadingTheOthers) {
   DeploymentRecord unfinished = record();
   unfinished.status = DeploymentStatus::running;

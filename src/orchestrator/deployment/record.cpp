@@ -33,12 +33,19 @@ Task<Result<RecordStore::Loaded>> RecordStore::load_all() {
   co_return loaded;
 }
 
-Task<Result<bool>> RecordStore::erase(std::string id) {
+Task<Result<bool>> RecordStore::exists(std::string id) {
   const std::string collection(kDeploymentCollection);
-  co_return co_await store_.erase(collection, std::move(id));
+  CO_TRY(const std::optional<std::string> text, co_await store_.get(collection, std::move(id)));
+  co_return text.has_value();
 }
 
-Task<Result<std::vector<std::string>>> RecordStore::prune(UnixTime now) {
+Task<Result<void>> RecordStore::erase(std::string id) {
+  const std::string collection(kDeploymentCollection);
+  CO_TRY_VOID(co_await store_.erase(collection, std::move(id)));
+  co_return Result<void>();
+}
+
+Task<Result<std::vector<std::string>>> RecordStore::expired(UnixTime now) {
   Task<Result<Loaded>> loading = load_all();
   CO_TRY(Loaded loaded, co_await std::move(loading));
   std::vector<const DeploymentRecord*> ended;
@@ -46,14 +53,10 @@ Task<Result<std::vector<std::string>>> RecordStore::prune(UnixTime now) {
     if (is_final(record.status) && !record.unsettled()) ended.push_back(&record);
   const auto end_of = [](const DeploymentRecord& r) { return r.ended != 0 ? r.ended : r.created; };
   std::ranges::sort(ended, [&](const auto* a, const auto* b) { return end_of(*a) > end_of(*b); });
-  const std::string collection(kDeploymentCollection);
-  std::vector<std::string> removed;
+  std::vector<std::string> ids;
   for (std::size_t i = 0; i < ended.size(); ++i)
-    if (i >= kMaxEndedDeployments || UnixTime{end_of(*ended[i])} + kEndedRetention < now) {
-      CO_TRY_VOID(co_await store_.erase(collection, ended[i]->id));
-      removed.push_back(ended[i]->id);
-    }
-  co_return removed;
+    if (i >= kMaxEndedDeployments || UnixTime{end_of(*ended[i])} + kEndedRetention < now) ids.push_back(ended[i]->id);
+  co_return ids;
 }
 
 Task<Result<void>> DurableRecord::update(Change change) {

@@ -11,7 +11,8 @@
 //  3. RecordStore::load_all() skips documents that cannot be read and names them: one damaged record neither prevents
 //     the daemon's start nor hides the others. It is left in the store for a newer version or for an operator.
 //  4. Of the deployments that have ended, the kMaxEndedDeployments newest are kept, for kEndedRetention at most; all of
-//     which a provider may still hold something are kept.
+//     which a provider may still hold something are kept. The output of a deployment is removed before its record, so that
+//     none is left that no record names.
 //  5. The time left to deploy is monotonic: an instant of this boot of the machine and, for the next boot, the remaining
 //     time at the last change. A wall clock that jumps changes neither.
 //
@@ -117,10 +118,11 @@ class RecordStore {
   };
   Task<Result<Loaded>> load_all();
 
-  /// True if there was one.
-  Task<Result<bool>> erase(std::string id);
-  /// Removes the records that (4) does not keep and returns their ids.
-  Task<Result<std::vector<std::string>>> prune(UnixTime now);
+  /// Also one that cannot be read.
+  Task<Result<bool>> exists(std::string id);
+  Task<Result<void>> erase(std::string id);
+  /// The ids of the records that (4) does not keep.
+  Task<Result<std::vector<std::string>>> expired(UnixTime now);
 
  private:
   db::AsyncStore& store_;

@@ -130,14 +130,16 @@ TEST_F(RecordTest, EndedDeploymentsArePrunedByAgeAndNumberAndOthersNever) {
     ended.ended = ago(1min * static_cast<int>(i));
     keep(ended);
   }
-  const auto removed = run(store.prune(world.unix_now()));
-  ASSERT_TRUE(removed);
-  EXPECT_EQ(removed->size(), 6u);
-  EXPECT_TRUE(std::ranges::count(*removed, "old-ended") == 1);
-  EXPECT_TRUE(std::ranges::count(*removed, "ended-01004") == 1) << "the oldest are removed first";
-  EXPECT_FALSE(std::ranges::count(*removed, "ended-00999") == 1);
-  EXPECT_TRUE(run(store.load("old-running")).value());
-  EXPECT_FALSE(run(store.load("old-ended")).value());
+  const auto expired = run(store.expired(world.unix_now()));
+  ASSERT_TRUE(expired);
+  EXPECT_EQ(expired->size(), 6u);
+  EXPECT_TRUE(std::ranges::count(*expired, "old-ended") == 1);
+  EXPECT_TRUE(std::ranges::count(*expired, "ended-01004") == 1) << "the oldest are removed first";
+  EXPECT_FALSE(std::ranges::count(*expired, "ended-00999") == 1);
+  EXPECT_FALSE(std::ranges::count(*expired, "old-running") == 1);
+  EXPECT_TRUE(run(store.exists("old-ended")).value());
+  ASSERT_TRUE(run(store.erase("old-ended")));
+  EXPECT_FALSE(run(store.exists("old-ended")).value());
 }
 
 }  // namespace
