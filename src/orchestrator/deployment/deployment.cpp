@@ -423,18 +423,18 @@ Task<Result<void>> Deployment::shutdown() {
 }
 
 Task<void> Deployment::shut_down() {
-  Reports ends;
-  Task<Result<void>> collecting = collect_rest(ends);
+  Rest rest;
+  Task<Result<void>> collecting = collect_rest(rest);
   const Result<void> collected = co_await with_timeout(kLastOutput, std::move(collecting));
   if (!collected) log::info("orchestrator", "{}: {}", id(), collected.error().to_string());
-  const auto terminate = [&ends](DeploymentRecord& record) {
+  const auto terminate = [&rest](DeploymentRecord& record) {
     record.restarting.clear();
-    for (const auto& [name, report] : ends)
+    for (const auto& [name, report] : rest.ends)
       if (const auto entry = record.manifest.allocations.find(name);
           entry != record.manifest.allocations.end() && entry->second.incarnation == report.incarnation)
         record_end(entry->second, report);
     for (const auto& [name, node] : record.manifest.nodes)
-      end_node(record, name, AllocationStatus::terminated, "it was shut down");
+      end_node(record, name, AllocationStatus::terminated, "it was shut down", rest.complete);
     std::erase_if(record.manifest.allocations, [](const auto& entry) { return !is_final(entry.second.status); });
   };
   const Result<void> terminated = co_await record_.update_until_stored(terminate);
@@ -454,17 +454,17 @@ Task<void> Deployment::shut_down() {
 }
 
 /// What runs is ended, and the rest of all output collected: once it is released it is gone.
-Task<Result<void>> Deployment::collect_rest(Reports& ends) {
+Task<Result<void>> Deployment::collect_rest(Rest& rest) {
   std::vector<Task<Result<void>>> fetches;
   for (const auto& [name, allocation] : record_->manifest.allocations)
     if (is_placed(allocation) && allocation.lease_ns > 0 && allocation.status != AllocationStatus::pending &&
         !allocation.collected)
-      fetches.push_back(end_and_collect(name, ends));
+      fetches.push_back(end_and_collect(name, rest));
   const std::vector<Result<void>> outcomes = co_await when_all(std::move(fetches));
   co_return first_error(outcomes);
 }
 
-Task<Result<void>> Deployment::end_and_collect(std::string name, Reports& ends) {
+Task<Result<void>> Deployment::end_and_collect(std::string name, Rest& rest) {
   const AllocationManifest entry = record_->manifest.allocations.at(name);
   const auto node = record_->manifest.nodes.find(entry.node_id);
   if (node == record_->manifest.nodes.end()) co_return fail(Errc::not_found, "{} has no machine", name);
@@ -474,9 +474,11 @@ Task<Result<void>> Deployment::end_and_collect(std::string name, Reports& ends) 
     const Result<void> stopped = co_await end_run(entry, provider);
     if (!stopped) log::info("orchestrator", "{}: {}", id(), stopped.error().to_string());
     ended = stopped.has_value();
-    if (ended) co_await ask_for_end(name, provider, ends);
+    if (ended) co_await ask_for_end(name, provider, rest.ends);
   }
-  co_return co_await collector_.fetch(name, ended);
+  const Result<void> fetched = co_await collector_.fetch(name, ended);
+  if (fetched && ended) rest.complete.insert(name);
+  co_return fetched;
 }
 
 /// Repeated until there is a reply: either side may just have been started.

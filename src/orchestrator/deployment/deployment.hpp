@@ -113,8 +113,13 @@ class Deployment {
   Task<void> give_up_run(std::string allocation, std::string run, std::string reason, bool fails, bool may_run);
   Task<void> shut_down();
   using Reports = std::map<std::string, protocol::AllocationReport>;
-  Task<Result<void>> collect_rest(Reports& ends);
-  Task<Result<void>> end_and_collect(std::string allocation, Reports& ends);
+  /// What a shutdown has learned and fetched at last.
+  struct Rest {
+    Reports ends;
+    std::set<std::string> complete;  ///< allocations of which all output is here
+  };
+  Task<Result<void>> collect_rest(Rest& rest);
+  Task<Result<void>> end_and_collect(std::string allocation, Rest& rest);
   Task<Result<void>> end_run(protocol::AllocationManifest entry, actor::Handle provider);
   Task<void> ask_for_end(std::string allocation, actor::Handle provider, Reports& ends);
   Task<void> report_end();

@@ -58,6 +58,12 @@ bool may_run(const DeploymentRecord& record, const std::vector<std::string>& all
   });
 }
 
+void give_up_output(AllocationManifest& entry) {
+  entry.collected = true;
+  entry.reason += entry.reason.empty() ? "" : "; ";
+  entry.reason += "its output could not be fetched completely";
+}
+
 /// The allocation has no machine any more.
 void displace(DeploymentRecord& record, const std::string& name) {
   AllocationManifest* entry = find(record, name);
@@ -65,11 +71,7 @@ void displace(DeploymentRecord& record, const std::string& name) {
   std::erase(record.lost, name);
   if (entry == nullptr) return;
   if (is_final(entry->status)) {
-    if (!entry->collected) {
-      entry->collected = true;
-      entry->reason += entry->reason.empty() ? "" : "; ";
-      entry->reason += "its output could not be fetched completely";
-    }
+    if (!entry->collected) give_up_output(*entry);
     return;
   }
   if (entry->status == AllocationStatus::running || entry->status == AllocationStatus::restarting) ++entry->restarts;
@@ -265,7 +267,8 @@ bool is_blocked(const DeploymentRecord& record, const std::string& name) {
   });
 }
 
-void end_node(DeploymentRecord& record, const std::string& name, AllocationStatus status, const std::string& reason) {
+void end_node(DeploymentRecord& record, const std::string& name, AllocationStatus status, const std::string& reason,
+              const std::set<std::string>& complete) {
   const auto node = record.manifest.nodes.find(name);
   if (node == record.manifest.nodes.end()) return;
   std::vector<std::string> held;
@@ -273,11 +276,14 @@ void end_node(DeploymentRecord& record, const std::string& name, AllocationStatu
     AllocationManifest* entry = find(record, allocation);
     if (entry == nullptr || (is_final(entry->status) && entry->collected)) continue;
     held.push_back(allocation);
-    if (!is_final(entry->status)) {
+    const bool over = is_final(entry->status);
+    const bool has_output = over || (entry->lease_ns > 0 && entry->status != AllocationStatus::pending);
+    if (!over) {
       entry->status = status;
       entry->reason = reason;
     }
     entry->collected = true;
+    if (has_output && !complete.contains(allocation)) give_up_output(*entry);
   }
   add(record, entry_for(record, node->second, held));
   for (const std::string& allocation : held) {

@@ -66,9 +66,10 @@ void supersede_unknown(DeploymentRecord& record, const actor::Handle& provider, 
 void supersede_ended(DeploymentRecord& record, const std::string& allocation);
 /// Everything; no node has a machine then. `forget`: the allocations leave the manifest, too.
 void supersede_all(DeploymentRecord& record, bool forget);
-/// The allocations of a node that have not ended end so; the manifest keeps the node, to be shown.
+/// The allocations of a node that have not ended end so; the manifest keeps the node, to be shown. All output is here of
+/// those in `complete`; of the others their reasons say so, unless their provider keeps none.
 void end_node(DeploymentRecord& record, const std::string& node, protocol::AllocationStatus status,
-              const std::string& reason);
+              const std::string& reason, const std::set<std::string>& complete = {});
 /// The allocations of a node whose machine is lost have failed. Their output is collected should the machine return.
 void fail_lost_node(DeploymentRecord& record, const std::string& node, const std::string& reason);
 void fail_allocation(DeploymentRecord& record, const std::string& allocation, const std::string& reason);

@@ -28,6 +28,7 @@ TEST_F(DeploymentTest, WhatWorkWritesWhileItIsStoppedIsThere) {
   EXPECT_EQ(task().exit_code, 143);
   EXPECT_EQ(task().out_size, 14u);
   EXPECT_EQ(task().cpu_seconds, 3);
+  EXPECT_EQ(task().reason, "it was shut down");
   EXPECT_TRUE(provider.runs.empty());
 }
 
@@ -37,7 +38,19 @@ TEST_F(DeploymentTest, WorkThatCannotBeStoppedIsReleasedWithWhatItHasWritten) {
   provider.runs.at("task").out = "until now";
   ASSERT_TRUE(w.run(a, deployment->shutdown()));
   EXPECT_EQ(output(), "until now");
+  EXPECT_EQ(task().reason, "it was shut down; its output could not be fetched completely");
   EXPECT_TRUE(provider.runs.empty());
+}
+
+TEST_F(DeploymentTest, OutputThatAShutdownDoesNotWaitForIsCalledIncomplete) {
+  provider.tail_size = 3;
+  provider.page_takes = kShutdownPatience;
+  run_task();
+  provider.end("task", AllocationStatus::completed, 0, "longer than its tail");
+  ASSERT_TRUE(notify());
+  ASSERT_TRUE(w.run(a, deployment->shutdown()));
+  EXPECT_EQ(task().status, AllocationStatus::completed);
+  EXPECT_EQ(task().reason, "its output could not be fetched completely");
 }
 
 TEST_F(DeploymentTest, AtWhicheverWriteOfAShutdownItIsKilledTheLastWordsAreHereAndNothingIsLeft) {
