@@ -181,6 +181,7 @@ Task<Result<std::string>> Allocation::replace_run(std::string incarnation) {
   std::shared_ptr<Nursery> earlier = std::exchange(run_, std::make_shared<Nursery>(lane_, "run of " + record_.id));
   earlier->cancel();
   usage_ = {};
+  sizes_ = {};
   run_->spawn(relaunch(std::move(earlier), std::move(incarnation), next));
   co_return next;
 }
@@ -232,9 +233,13 @@ Task<Result<executor::LogPage>> Allocation::read_log(executor::LogStream stream,
 }
 
 Task<std::uint64_t> Allocation::size_of(executor::LogStream stream) {
-  if (parts_.engine == nullptr || record_.phase == Phase::allocated) co_return 0;
-  const Result<executor::LogPage> page = co_await parts_.engine->read_log(run_id(), stream, 0, 0);
-  co_return page ? page->total : 0;
+  std::uint64_t& known = stream == executor::LogStream::out ? sizes_.out : sizes_.err;
+  if (parts_.engine == nullptr || record_.phase == Phase::allocated) co_return known;
+  const std::string run = record_.incarnation;
+  const Result<executor::LogPage> page = co_await parts_.engine->read_log(executor::ExecutionId(run), stream, 0, 0);
+  if (page && record_.incarnation == run) known = std::max(known, page->total);
+  // Of 0 bytes none would be fetched.
+  co_return page || page.error().is(Errc::not_found) ? known : std::max<std::uint64_t>(known, 1);
 }
 
 Task<protocol::AllocationReport> Allocation::report() {

@@ -107,6 +107,10 @@ class Allocation : public std::enable_shared_from_this<Allocation> {
 
  private:
   using Change = std::function<Result<void>(AllocationRecord&)>;
+  struct Sizes {
+    std::uint64_t out = 0;
+    std::uint64_t err = 0;
+  };
   struct Checks {
     HealthMonitor monitor;
     Nursery tasks;
@@ -143,6 +147,7 @@ class Allocation : public std::enable_shared_from_this<Allocation> {
   /// Ends the run from outside, for as long as `wanted` says so.
   Task<void> end_run(Duration grace, std::function<bool()> wanted);
   Task<Result<void>> remove_run(std::string incarnation, Duration grace);
+  /// As far as it is known: of a log that cannot be read the last known size, and more than none.
   Task<std::uint64_t> size_of(executor::LogStream stream);
   [[nodiscard]] executor::ExecutionId run_id() const { return executor::ExecutionId(record_.incarnation); }
   [[nodiscard]] Lane& lane() { return lane_; }
@@ -159,6 +164,7 @@ class Allocation : public std::enable_shared_from_this<Allocation> {
   std::shared_ptr<Nursery> run_;
   std::shared_ptr<Checks> checks_;  ///< of the health of the current run
   executor::Stats usage_;           ///< of the current run, as last asked
+  Sizes sizes_;                     ///< of its output, as last read
   bool watching_ = false;           ///< watch() waits for the end of the run, and ends the checks
   int starters_ = 0;                ///< requests that wait for the outcome of a start
 };

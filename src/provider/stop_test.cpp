@@ -141,6 +141,20 @@ TEST_F(StopTest, APageNamesTheRunThatHasWrittenIt) {
   EXPECT_EQ(hints[0], next.incarnation);
 }
 
+TEST_F(StopTest, OutputThatCannotBeReadIsNotReportedAsNone) {
+  begin(kService);
+  EXPECT_EQ(report().out_size, 8U);
+  host->logs_readable = false;
+  EXPECT_EQ(report().out_size, 8U) << "as last read";
+  EXPECT_GT(report().err_size, 0U) << "an orchestrator has to ask for it";
+  w.settle(65s);
+  ASSERT_EQ(notices.size(), 1U) << "its lease has ended";
+  EXPECT_EQ(notices[0].out_size, 8U);
+  EXPECT_GT(notices[0].err_size, 0U);
+  host->logs_readable = true;
+  EXPECT_EQ(output(), "serving\n");
+}
+
 TEST_F(StopTest, TheEndOfARunSaysWhatItHasUsed) {
   begin({.runs_for = 8s});
   w.settle(10s);

@@ -237,6 +237,7 @@ Task<Result<Stats>> Fake::stats(ExecutionId id) {
 
 Task<Result<LogPage>> Fake::read_log(ExecutionId id, LogStream stream, std::uint64_t offset, std::size_t max_bytes) {
   CO_TRY(RunPtr run, find<Run>(id));
+  if (!host_->logs_readable) co_return fail(Errc::io, "the log cannot be read");
   const std::string& text = stream == LogStream::out ? run->result.out : run->result.err;
   LogPage page;
   page.total = text.size();

@@ -47,7 +47,8 @@ struct FakeHost {
     std::optional<SteadyTime> ended_at;
   };
   std::map<ExecutionId, Work> works;
-  bool answers = true;  // false: recover() does not reach it
+  bool answers = true;        // false: recover() does not reach it
+  bool logs_readable = true;  // false: as a disk that fails
 };
 
 class Fake final : public ExecutorBase {
