@@ -5,7 +5,8 @@
   2. A module includes only what its DEPENDS reach.
   3. The parts inside a module that has inner layers ("### Inside `module`") keep the same rule among themselves.
   4. Clocks, randomness and sleeping are injected: only the files in SYSTEM_FILES may call the system for them.
-  5. No `co_await` in a condition whose temporaries it would have to keep: GCC 12 resumes such a coroutine in the wrong place.
+  5. A folder is not read by a range-based `for`, whose step to the next entry throws; `increment(error_code)` does not. Tests may.
+  6. No `co_await` in a condition whose temporaries it would have to keep: GCC 12 resumes such a coroutine in the wrong place.
 
 Prints one `file:line: what is wrong` per finding and fails if there is any.
 """
@@ -25,6 +26,8 @@ SYSTEM_CALLS = re.compile(
     r"\b(system_clock::now|steady_clock::now|high_resolution_clock|random_device|this_thread::sleep_\w+|usleep\(|nanosleep\("
     r"|clock_gettime\(|gettimeofday\(|getrandom\(|RAND_bytes\(|std::rand\b)")
 SYSTEM_FILES = {"src/runtime/real_lane.cpp", "src/base/random.cpp"}
+
+READ_FOLDER = re.compile(r"\bfor\s*\([^;]*[^:]:\s[^;]*directory_iterator\b")
 
 TRAP = re.compile(r"\b(if|while)\s*\(\s*!?\s*\(?\s*co_await\b|\?\s*co_await\b|&&\s*!?\s*co_await\b")
 
@@ -148,6 +151,8 @@ def check_file(layers, module, file, root, reachable, test_reachable):
         call = SYSTEM_CALLS.search(line.split("//")[0])
         if call and name not in SYSTEM_FILES and not path.stem.endswith("_bench"):
             yield f"{name}:{number}: {call.group(1).rstrip('(')}: time and randomness are injected"
+        if READ_FOLDER.search(line.split("//")[0]) and not is_test_file(path):
+            yield f"{name}:{number}: this loop throws when the folder changes: use increment(error_code)"
         if TRAP.search(line.split("//")[0]):
             yield f"{name}:{number}: co_await inside a condition: name its result first"
 

@@ -124,6 +124,14 @@ class CheckLayersTest(unittest.TestCase):
         self.write("src/top/b.cpp", "// steady_clock::now in a comment is fine\nauto t = std::chrono::steady_clock::now();\n")
         self.assert_found("src/top/b.cpp:2:", "steady_clock::now", "injected")
 
+    def test_a_folder_is_read_without_exceptions(self):
+        right = "for (fs::directory_iterator it(folder, ec), end; !ec && it != end; it.increment(ec)) use(*it);\n"
+        self.write("src/top/b.cpp", right)
+        self.assertEqual(self.problems(), [])
+        for kind in ("fs::directory_iterator", "std::filesystem::recursive_directory_iterator"):
+            self.write("src/top/b.cpp", f"{right}for (const auto& entry : {kind}(folder, ec)) use(entry);\n")
+            self.assert_found("src/top/b.cpp:2:", "increment(error_code)")
+
     def test_a_wait_inside_a_condition_is_refused(self):
         self.write("src/top/b.cpp", "if (auto r = co_await f(); !r) return;\nif (!co_await f()) return;\n")
         self.assert_found("src/top/b.cpp:2:", "name its result first")

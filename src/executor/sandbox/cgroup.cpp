@@ -183,8 +183,10 @@ std::vector<Cgroup> CgroupTree::list() const {
   std::set<std::string> ids;
   std::error_code ec;
   for (const fs::path& base : bases_)
-    for (const auto& entry : fs::directory_iterator(base, ec))
-      if (entry.is_directory(ec)) ids.insert(entry.path().filename());
+    for (fs::directory_iterator it(base, ec), end; !ec && it != end; it.increment(ec)) {
+      std::error_code gone;  // meanwhile
+      if (it->is_directory(gone)) ids.insert(it->path().filename());
+    }
   std::vector<Cgroup> found;
   for (const std::string& id : ids) found.push_back(group(id));
   return found;

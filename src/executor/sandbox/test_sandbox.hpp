@@ -53,14 +53,14 @@ class SandboxTest : public ::testing::Test {
   std::vector<int> shims() const {
     std::vector<int> found;
     std::error_code ec;
-    for (const auto& entry : fs::directory_iterator("/proc", ec)) {
-      std::ifstream in(entry.path() / "cmdline");
+    for (fs::directory_iterator it("/proc", ec), end; !ec && it != end; it.increment(ec)) {
+      std::ifstream in(it->path() / "cmdline");
       std::stringstream text;
       text << in.rdbuf();  // of a process that ends meanwhile, nothing
       std::string words = text.str();
       std::replace(words.begin(), words.end(), '\0', ' ');
       if (words.find(fmt::format(" shim {}/", (dir_ / "state").string())) != std::string::npos)
-        found.push_back(std::stoi(entry.path().filename()));
+        found.push_back(std::stoi(it->path().filename()));
     }
     return found;
   }
