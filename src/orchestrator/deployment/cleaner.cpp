@@ -21,7 +21,9 @@ Task<void> Cleaner::run() {
 
 Task<void> Cleaner::release(Superseded entry) {
   const SteadyTime begun = parts_.now();
-  const bool leased = std::ranges::any_of(entry.allocations, [](const auto& held) { return !held.second.empty(); });
+  const auto is_known = [](const auto& held) { return !held.second.empty(); };
+  const bool leased = std::ranges::any_of(entry.allocations, is_known);
+  const bool removable = entry.ended || std::ranges::all_of(entry.allocations, is_known);
   const Duration hold(entry.hold_ns);
   const Duration patience = leased ? std::max(kResidueTime, hold) : hold;
   Duration pause = kReleasePause;
@@ -30,7 +32,13 @@ Task<void> Cleaner::release(Superseded entry) {
     const Result<void> released = co_await request(entry, shutdown);
     if (released) break;
     if (work_.cancelled()) co_return;  // a code does not say so: a peer can close a stream
-    log::info("orchestrator", "{}: {}", parts_.id(), released.error().to_string());
+    std::string problem = released.error().to_string();
+    log::info("orchestrator", "{}: {}", parts_.id(), problem);
+    if (!entry.ended && entry.problem.empty()) {
+      entry.problem = problem;
+      const Result<void> recorded = co_await record_problem(entry, std::move(problem));
+      if (!recorded) co_return;
+    }
     const Duration waited = parts_.now() - begun;
     if (waited >= patience) break;
     if (!entry.over && waited >= hold) {
@@ -41,12 +49,20 @@ Task<void> Cleaner::release(Superseded entry) {
     const Result<void> slept = co_await sleep_for(pause);
     if (!slept) co_return;
     pause = std::min(2 * pause, kMaxReleasePause);
-    shutdown = entry.ended && !shutdown;
+    shutdown = removable && !shutdown;
   }
   const auto forget = [&entry](DeploymentRecord& record) {
     std::erase_if(record.superseded, [&](const Superseded& other) { return other.number == entry.number; });
   };
   (void)co_await parts_.record.update_until_stored(forget);
+}
+
+Task<Result<void>> Cleaner::record_problem(Superseded entry, std::string problem) {
+  const auto record_it = [&](DeploymentRecord& record) {
+    for (Superseded& other : record.superseded)
+      if (other.number == entry.number) other.problem = problem;
+  };
+  co_return co_await parts_.record.update_until_stored(record_it);
 }
 
 Task<Result<void>> Cleaner::mark_over(Superseded entry) {

@@ -52,13 +52,15 @@ struct Superseded {
   bool ended = false;           ///< their runs have ended, and the output is here
   bool exclusive = false;       ///< what replaces its allocations waits for this, until it is over
   bool over = false;            ///< nothing of it can run any more
+  std::string problem;          ///< why the first request to release it failed, if its runs have not ended
   static constexpr auto json_fields() {
     using S = Superseded;
     return std::tuple(json::field("number", &S::number), json::field("node", &S::node), json::field("peer", &S::peer),
                       json::field("handle", &S::handle), json::field("allocations", &S::allocations),
                       json::field("hold", &S::hold_ns), json::field("ended", &S::ended, json::omit_empty),
                       json::field("exclusive", &S::exclusive, json::omit_empty),
-                      json::field("over", &S::over, json::omit_empty));
+                      json::field("over", &S::over, json::omit_empty),
+                      json::field("problem", &S::problem, json::omit_empty));
   }
 };
 

@@ -1,5 +1,6 @@
 // A deployment that its user shuts down, at each instant.
 #include "orchestrator/deployment/test_deployment.hpp"
+#include "orchestrator/deployment/views.hpp"
 
 namespace dms::orchestrator {
 namespace {
@@ -51,6 +52,29 @@ TEST_F(DeploymentTest, OutputThatAShutdownDoesNotWaitForIsCalledIncomplete) {
   ASSERT_TRUE(w.run(a, deployment->shutdown()));
   EXPECT_EQ(task().status, AllocationStatus::completed);
   EXPECT_EQ(task().reason, "its output could not be fetched completely");
+}
+
+TEST_F(DeploymentTest, WithoutTheCapabilityToRevertWorkIsReleasedByTheGrantOfItsAllocation) {
+  run_task();
+  b.root->remove_behaviour(std::string(kRevert.path));
+  ASSERT_TRUE(w.run(a, deployment->shutdown()));
+  EXPECT_TRUE(until([&] { return deployment->record().superseded.empty(); }));
+  EXPECT_TRUE(provider.runs.empty());
+  EXPECT_EQ(status_of(deployment->record()).error, "") << "nothing is left to tell";
+}
+
+TEST_F(DeploymentTest, TheStatusTellsOfAReservationThatCannotBeReverted) {
+  for (const auto& path : {kAllocate.path, kRevert.path}) b.root->remove_behaviour(std::string(path));
+  create(record());
+  deployment->start();
+  ASSERT_TRUE(reaches(DeploymentStatus::failed));
+  const auto error = [&] { return status_of(deployment->record()).error; };
+  const auto tells = [&] { return error().find("no reply to /dms/deployment/revert") != std::string::npos; };
+  EXPECT_TRUE(until(tells)) << error();
+  EXPECT_NE(error().find("no reply to /dms/deployment/allocate"), std::string::npos) << error();
+  EXPECT_TRUE(until([&] { return deployment->record().superseded.empty(); }, 2 * kReservationHold));
+  EXPECT_EQ(error().find("/dms/deployment/revert"), std::string::npos)
+      << "the provider's reservation is over: " << error();
 }
 
 TEST_F(DeploymentTest, AtWhicheverWriteOfAShutdownItIsKilledTheLastWordsAreHereAndNothingIsLeft) {

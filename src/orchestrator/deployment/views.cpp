@@ -25,6 +25,16 @@ AllocationState state_of(const DeploymentRecord& record, const std::string& name
   return state;
 }
 
+/// Why it failed, and why something of it may remain.
+std::string error_of(const DeploymentRecord& record) {
+  std::string text = record.error;
+  for (const Superseded& entry : record.superseded)
+    if (!entry.problem.empty() && !entry.over)
+      text += fmt::format("{}{} may hold work or a reservation for {} s at most: {}", text.empty() ? "" : "; ",
+                          entry.peer, entry.hold_ns / 1'000'000'000, entry.problem);
+  return text;
+}
+
 }  // namespace
 
 bool has_metadata(const DeploymentRecord& record, const std::map<std::string, std::string>& wanted) {
@@ -60,7 +70,7 @@ DeploymentListReply list_of(const RecordStore::Loaded& loaded, const DeploymentL
 DeploymentStatusReply status_of(const DeploymentRecord& record) {
   DeploymentStatusReply reply;
   reply.status = to_string(record.status);
-  reply.error = record.error;
+  reply.error = error_of(record);
   for (const auto& [name, allocation] : record.manifest.allocations)
     reply.allocations[name] = state_of(record, name, allocation);
   return reply;
@@ -69,7 +79,7 @@ DeploymentStatusReply status_of(const DeploymentRecord& record) {
 DeploymentInfoReply info_of(const DeploymentRecord& record) {
   DeploymentInfoReply reply;
   reply.status = to_string(record.status);
-  reply.error = record.error;
+  reply.error = error_of(record);
   reply.metadata = record.ensemble.metadata;
   reply.created = record.created;
   reply.ended = record.ended;

@@ -9,7 +9,7 @@ from behave import given, then, when
 
 import feature_work
 from feature_world import in_parallel
-from nunet_cluster import wait_for
+from nunet_cluster import ClusterError, wait_for
 
 SCRIPTS = {"counts": feature_work.COUNT, "counts on a while after SIGTERM": feature_work.STUBBORN,
            "counts, then exits with 7": feature_work.COUNT + "; exit 7",
@@ -175,8 +175,12 @@ def deployment_is(context, deployment, status):
 
 @then('the reason of "{deployment}" mentions "{text}"')
 def reason_mentions(context, deployment, text):
-    status = context.ensembles[deployment].status()
-    assert text.lower() in str(status).lower(), status
+    def mentions():
+        status = context.ensembles[deployment].status()
+        if text.lower() in str(status).lower():
+            return True
+        raise ClusterError(status)
+    wait_for(mentions, f"the status of {deployment} mentions {text}")
 
 
 @then('"{name}" runs')
