@@ -115,13 +115,18 @@ Result<void> read_all(Scenario& scenario, const json::Object& object, const std:
   return {};
 }
 
+/// Exactly: in two parts if need be, because a number has 15 digits at most.
+std::string text_of(Duration time) {
+  if (time % 1ms == 0ns) return fmt::format("{}ms", time / 1ms);
+  return fmt::format("{}s{}ns", time / 1s, (time % 1s) / 1ns);
+}
+
 std::string text_of(const Scenario& scenario, const Key& key) {
   if (const auto* whole = std::get_if<Whole>(&key.kind)) return fmt::format("{}", scenario.*(whole->member));
   if (const auto* share = std::get_if<Share>(&key.kind)) return fmt::format("{}", scenario.*(share->member));
   if (const auto* rate = std::get_if<Rate>(&key.kind)) return fmt::format("{}", scenario.*(rate->member));
   if (const auto* duration = std::get_if<Time>(&key.kind))
-    return fmt::format("{}ms",
-                       std::chrono::duration_cast<std::chrono::milliseconds>(scenario.*(duration->member)).count());
+    return text_of(scenario.*(duration->member));
   return fmt::format("{}", scenario.seed);
 }
 

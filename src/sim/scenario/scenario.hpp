@@ -44,6 +44,7 @@ struct Scenario {
   double dishonest = 0;  ///< share of the providers
 
   static Result<Scenario> parse(std::string_view yaml);
+  /// parse() reads it back unchanged.
   [[nodiscard]] std::string to_yaml() const;
   friend bool operator==(const Scenario&, const Scenario&) = default;
 };

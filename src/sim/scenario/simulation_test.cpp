@@ -17,6 +17,8 @@ TEST(Scenario, ReadsEveryKeyAndWritesItBack) {
   scenario.providers = 3;
   scenario.loss = 0.25;
   scenario.lease = 90s;
+  scenario.latency = 1500us;
+  scenario.settle = 30 * 24h - 1ns;
   scenario.power_losses = 1.5;
   scenario.dishonest = 0.1;
   scenario.full_disks = 2;
