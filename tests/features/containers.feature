@@ -117,3 +117,47 @@ Feature: Containers
       ! docker image inspect $(cat image)
       """
     Then it succeeds
+
+  Scenario: The image of a container is sent as an OCI layout
+    Given alice has the image "nunet-test:busybox" as the OCI layout "plain.tar", for its platform
+    And alice has the file "ensemble.yaml"
+      """
+      version: V1
+      allocations:
+        boxed:
+          executor: docker
+          type: task
+          resources: {cpu: {cores: 0.1}, ram: {size: 64MiB}, disk: {size: 64MiB}}
+          execution: {type: docker, image_archive: app.tar, cmd: [/bin/sh, -c, "echo $WHO"]}
+          inputs: [{to: app.tar, file: app.tar}]
+      nodes:
+        place: {allocations: [boxed]}
+      """
+    When alice types
+      """
+      mv plain.tar app.tar
+      nunet deploy -f ensemble.yaml --wait >id
+      nunet deployment logs $(head -n 1 id) boxed
+      """
+    Then the output is "plain.tar"
+    And nothing is left at bob
+    And Docker has the image no more
+    Given alice has the image "nunet-test:busybox" as the OCI layout "several.tar", for several platforms
+    When alice types
+      """
+      mv several.tar app.tar
+      nunet deploy -f ensemble.yaml --wait >id
+      nunet deployment logs $(head -n 1 id) boxed
+      """
+    Then the output is "several.tar"
+    And nothing is left at bob
+    And Docker has the image no more
+    When alice types
+      """
+      gzip app.tar && mv app.tar.gz app.tar
+      ! nunet deploy -f ensemble.yaml -t 30s --wait
+      """
+    Then it succeeds
+    And the error mentions "execution.image_archive: the archive is compressed by gzip"
+    And nothing is left at bob
+    And no container of bob is left

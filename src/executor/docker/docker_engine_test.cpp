@@ -463,7 +463,7 @@ TEST_P(DockerArchiveTest, ADamagedOneIsReportedAndLeavesNothing) {
   fs::resize_file(dir_ / "image.tar", fs::file_size(dir_ / "image.tar") / 2);
   const auto started = start(archived("echo $WHO"));
   ASSERT_FALSE(started);
-  EXPECT_THAT(started.error().to_string(), HasSubstr("the archive of the image"));
+  EXPECT_THAT(started.error().to_string(), HasSubstr("execution.image_archive: "));
   EXPECT_EQ(image_of(id_), "");
   Request both = archived("true");
   both.engine.params.image = "nunet-test:busybox";

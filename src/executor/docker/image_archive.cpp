@@ -2,7 +2,9 @@
 
 #include <archive.h>
 #include <archive_entry.h>
+#include <sys/utsname.h>
 
+#include <fstream>
 #include <functional>
 #include <map>
 #include <memory>
@@ -25,6 +27,9 @@ constexpr std::size_t kMaxLayers = 512;
 constexpr std::size_t kMaxName = 4096;
 constexpr std::size_t kBlock = 1024 * 1024;
 constexpr int kMaxLinks = 8;
+constexpr int kMaxIndexes = 4;
+constexpr std::size_t kMaxNamed = 8;
+constexpr std::string_view kExpected = "expected a tar archive of one image, as `docker save` writes it";
 
 struct FreeReader {
   void operator()(archive* a) const { archive_read_free(a); }
@@ -38,7 +43,7 @@ struct FreeEntry {
 
 template <class... Args>
 std::unexpected<Error> wrong(fmt::format_string<Args...> text, Args&&... args) {
-  return fail(Errc::invalid_argument, "the archive of the image: {}", fmt::format(text, std::forward<Args>(args)...));
+  return fail(Errc::invalid_argument, "execution.image_archive: {}", fmt::format(text, std::forward<Args>(args)...));
 }
 
 std::string in_quotes(std::string_view name) { return fmt::format("\"{}\"", printable(name.substr(0, 128))); }
@@ -54,6 +59,22 @@ std::string inner_name(const fs::path& name) {
   return name.is_absolute() || normal.starts_with("..") || normal.size() > kMaxName ? std::string() : normal;
 }
 
+/// What the file is compressed by, as its first bytes say; empty if it is not.
+std::string_view compression_of(const fs::path& path) {
+  using namespace std::string_view_literals;
+  constexpr std::pair<std::string_view, std::string_view> kKinds[] = {{"\x1f\x8b"sv, "gzip"},
+                                                                      {"\x28\xb5\x2f\xfd"sv, "zstd"},
+                                                                      {"\xfd"
+                                                                       "7zXZ"sv,
+                                                                       "xz"},
+                                                                      {"BZh"sv, "bzip2"}};
+  std::string begin(8, '\0');
+  std::ifstream(path, std::ios::binary).read(begin.data(), static_cast<std::streamsize>(begin.size()));
+  for (const auto& [magic, name] : kKinds)
+    if (begin.starts_with(magic)) return name;
+  return {};
+}
+
 /// Calls `use` with each entry; it returns false to end.
 using Visit = std::function<Result<bool>(archive*, archive_entry*, std::string name)>;
 Result<void> visit(const fs::path& path, const Visit& use) {
@@ -61,14 +82,13 @@ Result<void> visit(const fs::path& path, const Visit& use) {
   if (!reader || archive_read_support_format_tar(reader.get()) != ARCHIVE_OK)
     return fail(Errc::internal, "libarchive cannot read tar archives");
   if (archive_read_open_filename(reader.get(), path.c_str(), kBlock) != ARCHIVE_OK)
-    return wrong("{}; expected a tar archive as `docker save` writes it, not compressed", text_of(reader.get()));
+    return wrong("{}; {}", text_of(reader.get()), kExpected);
   for (std::size_t entries = 0;; ++entries) {
-    if (entries > kMaxEntries) return fail(Errc::limit_exceeded, "the archive of the image has too many entries");
+    if (entries > kMaxEntries) return fail(Errc::limit_exceeded, "execution.image_archive: too many entries");
     archive_entry* entry = nullptr;
     const int outcome = archive_read_next_header(reader.get(), &entry);
     if (outcome == ARCHIVE_EOF) return {};
-    if (outcome != ARCHIVE_OK && outcome != ARCHIVE_WARN)
-      return wrong("{}; expected a tar archive as `docker save` writes it, not compressed", text_of(reader.get()));
+    if (outcome != ARCHIVE_OK && outcome != ARCHIVE_WARN) return wrong("{}; {}", text_of(reader.get()), kExpected);
     const char* name = archive_entry_pathname(entry);
     if (name == nullptr) continue;
     TRY(const bool more, use(reader.get(), entry, inner_name(name)));
@@ -84,8 +104,7 @@ Result<std::string> read_document(archive* a, std::string_view name) {
     if (got < 0) return wrong("{}: {}", in_quotes(name), text_of(a));
     if (got == 0) return text;
     text.append(block.data(), static_cast<std::size_t>(got));
-    if (text.size() > kMaxDocument)
-      return fail(Errc::limit_exceeded, "the archive of the image: {} is too large", name);
+    if (text.size() > kMaxDocument) return fail(Errc::limit_exceeded, "execution.image_archive: {} is too large", name);
   }
 }
 
@@ -180,18 +199,58 @@ Result<std::string> blob_of(const json::Value& descriptor) {
   return "blobs/sha256/" + digest.substr(kAlgorithm.size());
 }
 
+/// The architecture of this machine as images name it.
+std::string this_architecture() {
+  static const std::map<std::string_view, std::string_view> kNames = {
+      {"x86_64", "amd64"}, {"aarch64", "arm64"}, {"i686", "386"}, {"armv7l", "arm"}};
+  utsname name{};
+  if (::uname(&name) != 0) return {};
+  const auto known = kNames.find(name.machine);
+  return std::string(known == kNames.end() ? std::string_view(name.machine) : known->second);
+}
+
+std::string platform_of(const json::Value& descriptor) {
+  const std::string os = json_text(descriptor, {"platform", "os"});
+  return os.empty() ? os : fmt::format("{}/{}", os, json_text(descriptor, {"platform", "architecture"}));
+}
+
+/// The image of an index that this machine runs. One image alone is taken whatever its platform is said to be; what belongs
+/// to no platform, such as signatures, is none.
+Result<json::Value> choose(const json::Value& index, std::string_view document) {
+  constexpr std::string_view kNoPlatform = "unknown/unknown";
+  const json::Array* listed = list_at(index, "manifests");
+  if (listed == nullptr) return wrong("{}: manifests: expected a list", in_quotes(document));
+  std::vector<json::Value> images;
+  for (const json::Value& descriptor : *listed)
+    if (platform_of(descriptor) != kNoPlatform) images.push_back(descriptor);
+  if (images.empty()) return wrong("{} lists no image", in_quotes(document));
+  if (images.size() == 1) return images.front();
+  const std::string wanted = "linux/" + this_architecture();
+  const auto is_wanted = [&](const json::Value& image) { return platform_of(image) == wanted; };
+  const auto fitting = std::ranges::count_if(images, is_wanted);
+  if (fitting == 1) return *std::ranges::find_if(images, is_wanted);
+  std::vector<std::string> platforms;
+  for (const json::Value& image : images) {
+    const std::string platform = platform_of(image);
+    platforms.push_back(platform.empty() ? "of no platform" : in_quotes(platform));
+  }
+  if (platforms.size() > kMaxNamed) platforms.resize(kMaxNamed);
+  return wrong("{} lists {} images ({}), {} of them for this machine, {}; write one", in_quotes(document),
+               images.size(), fmt::join(platforms, ", "), fitting, wanted);
+}
+
 Result<Parts> of_oci(const Entries& entries) {
-  TRY(const json::Value index, entries.json("index.json"));
-  const json::Array* manifests = list_at(index, "manifests");
-  if (manifests == nullptr || manifests->size() != 1)
-    return wrong("index.json lists {} images; write one, for one platform",
-                 manifests == nullptr ? 0 : manifests->size());
-  TRY(const std::string name, blob_of(manifests->front()));
-  TRY(const json::Value manifest, entries.json(name));
+  std::string name = "index.json";
+  TRY(json::Value manifest, entries.json(name));
+  for (int depth = 0; name == "index.json" || json_at(manifest, {"manifests"}) != nullptr; ++depth) {
+    if (depth == kMaxIndexes) return wrong("{}: an index of indexes of indexes", in_quotes(name));
+    TRY(const json::Value chosen, choose(manifest, name));
+    TRY(name, blob_of(chosen));
+    TRY(manifest, entries.json(name));
+  }
   const json::Value* config = json_at(manifest, {"config"});
   const json::Array* layers = list_at(manifest, "layers");
-  if (config == nullptr || layers == nullptr)
-    return wrong("{} is not the manifest of one image; write it for one platform", in_quotes(name));
+  if (config == nullptr || layers == nullptr) return wrong("{} is not the manifest of an image", in_quotes(name));
   Parts parts;
   TRY(parts.config, blob_of(*config));
   for (const json::Value& layer : *layers) {
@@ -305,6 +364,9 @@ std::string manifest_of(const std::vector<std::string>& layers) {
 }  // namespace
 
 Result<std::string> rewrite_image(const fs::path& from, const fs::path& to) {
+  if (const std::string_view compression = compression_of(from); !compression.empty())
+    return wrong("the archive is compressed by {0}; send what `{0} -d` makes of it (its layers may be compressed)",
+                 compression);
   TRY(const Entries entries, Entries::read(from));
   TRY(const Parts parts, find_parts(entries));
   TRY(const std::string config, entries.document(parts.config));

@@ -1,14 +1,14 @@
 // Archives of container images, as `docker save` and OCI layouts are, made safe to be loaded by an engine that others use.
 //
 // Model
-//  1. An archive holds one image: a `manifest.json` of docker save, or `index.json` of an OCI layout with one manifest, for
-//     one platform. Names (RepoTags, annotations, `repositories`) are not used.
+//  1. An archive holds one image: in the `manifest.json` of docker save, or in the `index.json` of an OCI layout, alone or as the
+//     only one for the platform of this machine. Names (RepoTags, annotations, `repositories`) are not used.
 //  2. rewrite_image() makes an archive of docker save's form with the configuration and the layers of that image and nothing
 //     else: under names of its own, without a tag. So loading it adds an image, and changes none.
-//  3. Plain tar is read, no compressed one. Layers may be compressed; the engine unpacks them, and refuses those that do not
-//     have the digests which the configuration names.
+//  3. Plain tar is read, no compressed one, so that the size of the file bounds what is read. Layers may be compressed; the engine unpacks them, and refuses those that do not
+//     have the digests that the configuration names.
 //
-// Threads: any; blocks on the disk. Cost: the archive is read at most four times, and written once. Failure:
+// Threads: any; blocks on the disk. Cost: the archive is read at most eight times, and written once. Failure:
 // Errc::invalid_argument for what is no such archive, with the remedy; limit_exceeded for too many entries or documents that are
 // too large; io for the disk. After a failure no file is left.
 //

@@ -117,6 +117,7 @@ TEST_F(ImageArchive, WhatIsNoArchiveOfOneImageIsRefusedWithTheReason) {
   const std::string whole = entry("c.json", kConfig) + entry("a/layer.tar", "first") + entry("b/layer.tar", "second");
   ASSERT_TRUE(rewrite(whole + entry("manifest.json", kManifest)));
   fs::remove(dir_ / "made");
+  EXPECT_THAT(refusal("no tar at all, but some text"), HasSubstr("execution.image_archive: "));
   EXPECT_THAT(refusal("no tar at all, but some text"), HasSubstr("expected a tar archive"));
   EXPECT_THAT(refusal(whole), HasSubstr("neither manifest.json (docker save) nor index.json"));
   EXPECT_THAT(refusal(whole + entry("manifest.json", "[")), HasSubstr("manifest.json"));
@@ -132,7 +133,72 @@ TEST_F(ImageArchive, WhatIsNoArchiveOfOneImageIsRefusedWithTheReason) {
   EXPECT_THAT(refusal(entry("index.json", R"({"manifests":[{"digest":"md5:00"}]})")), HasSubstr("sha256:<hex>"));
   const std::string inner = R"({"manifests":[]})";
   EXPECT_THAT(refusal(entry("index.json", fmt::format(R"({{"manifests":[{}]}})", described(inner))) + blob(inner)),
-              HasSubstr("one platform"));
+              HasSubstr("lists no image"));
+  const std::string other = R"({"layers":[]})";
+  EXPECT_THAT(refusal(entry("index.json", fmt::format(R"({{"manifests":[{}]}})", described(other))) + blob(other)),
+              HasSubstr("is not the manifest of an image"));
+}
+
+TEST_F(ImageArchive, OfSeveralPlatformsTheOneOfThisMachineIsTaken) {
+#if defined(__x86_64__)
+  const std::string here = "amd64";
+#elif defined(__aarch64__)
+  const std::string here = "arm64";
+#else
+  GTEST_SKIP() << "skipped: the test does not know what images call this architecture";
+#endif
+  const auto at = [](const std::string& content, const std::string& os, const std::string& architecture) {
+    const std::string descriptor = described(content);
+    return fmt::format(R"({},"platform":{{"os":"{}","architecture":"{}"}}}})",
+                       descriptor.substr(0, descriptor.size() - 1), os, architecture);
+  };
+  const auto manifest_of = [](const std::string& layer) {
+    return fmt::format(R"({{"config":{},"layers":[{}]}})", described(kConfig), described(layer));
+  };
+  const std::string mine = manifest_of("mine");
+  const std::string others = manifest_of("others");
+  const std::string inner =
+      fmt::format(R"({{"manifests":[{},{},{},{}]}})", at(others, "linux", "s390x"), at(others, "unknown", "unknown"),
+                  at(mine, "linux", here), at(others, "windows", here));
+  const std::string blobs = blob(kConfig) + blob(mine) + blob(others) + blob("mine") + blob("others");
+  const std::string outer = entry("index.json", fmt::format(R"({{"manifests":[{}]}})", described(inner)));
+  const auto id = rewrite(outer + blob(inner) + blobs);
+  ASSERT_TRUE(id) << id.error().to_string();
+  EXPECT_EQ(content().at("0.tar"), "mine");
+  fs::remove(dir_ / "made");
+
+  const auto index = [](const std::string& first, const std::string& second) {
+    return entry("index.json", fmt::format(R"({{"manifests":[{},{}]}})", first, second));
+  };
+  ASSERT_TRUE(rewrite(index(at(mine, "linux", "s390x"), at(others, "unknown", "unknown")) + blobs))
+      << "one image and its signature";
+  fs::remove(dir_ / "made");
+  EXPECT_THAT(
+      refusal(index(at(mine, "linux", "s390x"), at(others, "linux", "riscv64")) + blobs),
+      HasSubstr("execution.image_archive: \"index.json\" lists 2 images (\"linux/s390x\", \"linux/riscv64\"), 0 of "
+                "them for this machine, linux/" +
+                here));
+  EXPECT_THAT(refusal(index(at(mine, "linux", here), at(others, "linux", here)) + blobs), HasSubstr("2 of them"));
+  // The digest of what names itself cannot be known; a chain of indexes can be made.
+  std::string chain = mine;
+  std::string chained = blobs;
+  for (int depth = 0; depth < 5; ++depth) {
+    chain = fmt::format(R"({{"manifests":[{}]}})", described(chain));
+    chained += blob(chain);
+  }
+  EXPECT_THAT(refusal(entry("index.json", chain) + chained), HasSubstr("an index of indexes"));
+}
+
+TEST_F(ImageArchive, ACompressedOneIsRefusedWithWhatHelps) {
+  using namespace std::string_literals;
+  EXPECT_THAT(refusal("\x1f\x8b\x08\x00"s),
+              HasSubstr("execution.image_archive: the archive is compressed by gzip; send "
+                        "what `gzip -d` makes of it"));
+  EXPECT_THAT(refusal("\x28\xb5\x2f\xfd"s), HasSubstr("compressed by zstd"));
+  EXPECT_THAT(refusal("\xfd"
+                      "7zXZ\x00"s),
+              HasSubstr("compressed by xz"));
+  EXPECT_THAT(refusal("BZh9"s), HasSubstr("compressed by bzip2"));
 }
 
 TEST_F(ImageArchive, ACutOneLeavesNothing) {

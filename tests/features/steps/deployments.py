@@ -7,6 +7,7 @@ import subprocess
 from behave import given, step, then, when
 
 import feature_work
+import oci_layout
 from feature_world import amounts, free, identities, in_parallel
 from nunet_cluster import wait_for
 
@@ -79,6 +80,26 @@ def image_is_known(context, image):
         why = f"skipped: no Docker daemon with the image {image}"
         print(f"{context.scenario.name}\n{why}")
         context.scenario.skip(why)
+
+
+@given('{name:w} has the image "{image}" as the OCI layout "{layout}", {platforms} platform')
+@given('{name:w} has the image "{image}" as the OCI layout "{layout}", {platforms} platforms')
+def has_oci_layout(context, name, image, layout, platforms):
+    """A new image, whose WHO is the name of the file; the engine has it no more."""
+    home, own = context.cluster.machines[name].home, f"{context.cluster.mark.lower()}:{layout}"
+    docker = lambda *words: subprocess.run(["docker", *words], check=True, capture_output=True, text=True).stdout.strip()
+    model = docker("create", image, "true")
+    context.image = docker("commit", "--change", f"ENV WHO={layout}", model, own)
+    docker("save", own, "--output", home / "saved.tar")
+    docker("rm", model)
+    docker("image", "rm", own)
+    oci_layout.convert(home / "saved.tar", home / layout, platforms={"for its": False, "for several": True}[platforms])
+
+
+@then("Docker has the image no more")
+def image_is_gone(context):
+    known = lambda: subprocess.run(["docker", "image", "inspect", context.image], capture_output=True).returncode == 0
+    wait_for(lambda: not known(), "the image is removed")
 
 
 # --- deploying
