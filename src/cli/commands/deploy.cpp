@@ -33,20 +33,24 @@ Option ensemble_option() {
 
 namespace {
 
-/// Prints each change of status until the deployment has ended; without `until_end`, until it is running.
-Result<DeploymentStatusReply> watch(Session& session, Client& client, const std::string& id, bool until_end) {
+/// Prints each change of status until the deployment has ended; without `until_end`, until it is running. `last` is the last
+/// status that was received.
+Result<void> watch(Session& session, Client& client, const std::string& id, bool until_end,
+                   DeploymentStatusReply& last) {
   std::vector<std::string> shown;
   const UnixTime quick_end = session.environment().now() + kQuickTime;
   for (int missed = 0;;) {
     auto status = query_status(client, id);
-    if (!status && (!status.error().is(Errc::refused) || ++missed >= kMaxUnanswered)) return status;
+    if (!status && (!status.error().is(Errc::refused) || ++missed >= kMaxUnanswered))
+      return std::unexpected(status.error());
     if (status) {
       missed = 0;
-      if (auto lines = describe_status(*status); lines != shown) {
+      last = std::move(*status);
+      if (auto lines = describe_status(last); lines != shown) {
         for (const auto& line : lines) session.note(line);
         shown = std::move(lines);
       }
-      if (has_ended(*status) || (!until_end && is_in(*status, DeploymentStatus::running))) return status;
+      if (has_ended(last) || (!until_end && is_in(last, DeploymentStatus::running))) return {};
     }
     TRY_VOID(session.environment().pause(session.environment().now() < quick_end ? kQuickPoll : kSlowPoll));
   }
@@ -62,13 +66,34 @@ Result<void> check_outcome(const std::string& id, const DeploymentStatusReply& s
   return {};
 }
 
-Result<void> follow(Session& session, Client& client, const std::string& id, bool until_end) {
-  TRY(auto status, watch(session, client, id, until_end));
-  if (!has_ended(status)) return {};
+/// The output of an ended deployment is printed before its failure is reported.
+Result<void> show_outcome(Session& session, Client& client, const std::string& id,
+                          const DeploymentStatusReply& status) {
   auto names = allocations_of(client, id);
   auto shown = names ? show_all_logs(session, client, id, *names) : Result<void>(std::unexpected(names.error()));
   TRY_VOID(check_outcome(id, status));
   return shown;
+}
+
+/// One object, whatever the state: the reply to a request for the status, and the id.
+void print_state_json(Session& session, const std::string& id, const DeploymentStatusReply& status) {
+  json::Object state{{"EnsembleID", id}};
+  const json::Value reply = json::parse(json::encode(status)).value();
+  for (const auto& [name, value] : reply.as_object()) state[name] = value;
+  session.print_json(json::write_pretty(state));
+}
+
+Result<void> follow(Session& session, Client& client, const std::string& id, bool until_end, bool as_json) {
+  DeploymentStatusReply status;
+  const Result<void> watched = watch(session, client, id, until_end, status);
+  if (as_json) print_state_json(session, id, status);
+  if (!watched && watched.error().is(dms::Errc::cancelled)) {
+    session.note(fmt::format("The deployment continues. To see its status: nunet deployment status {}", id));
+    session.note(fmt::format("To shut it down: nunet deployment shutdown {}", id));
+  }
+  TRY_VOID(watched);
+  if (!has_ended(status)) return {};
+  return as_json ? check_outcome(id, status) : show_outcome(session, client, id, status);
 }
 
 /// A deployment with services does not end by itself: --wait waits until it is running.
@@ -88,21 +113,17 @@ Result<void> deploy(Session& session, const Arguments& arguments) {
   TRY_VOID(send_inputs(session, client, ensemble, arguments));
   const protocol::NewDeploymentRequest request{std::move(ensemble)};
   TRY(auto reply, client.call(protocol::kDeploymentNew, request, timeout));
-  if (reply.status != "OK" || reply.ensemble_id.empty())
+  const bool accepted = reply.status == "OK" && !reply.ensemble_id.empty();
+  const bool as_json = arguments.has("json");
+  const bool wait = arguments.has("wait");
+  if (as_json && !(accepted && wait)) print_reply_json(session, reply);
+  if (!accepted)
     return fail(Errc::failed, "the deployment was not accepted: {}",
                 reply.error.empty() ? "no reason was given" : reply.error);
-  session.print(reply.ensemble_id);
-  if (!arguments.has("wait")) {
-    session.note(fmt::format("To see its status: nunet deployment status {}", reply.ensemble_id));
-    return {};
-  }
-  auto followed = follow(session, client, reply.ensemble_id, until_end);
-  if (!followed && followed.error().is(dms::Errc::cancelled)) {
-    session.note(
-        fmt::format("The deployment continues. To see its status: nunet deployment status {}", reply.ensemble_id));
-    session.note(fmt::format("To shut it down: nunet deployment shutdown {}", reply.ensemble_id));
-  }
-  return followed;
+  if (!as_json) session.print(reply.ensemble_id);
+  if (wait) return follow(session, client, reply.ensemble_id, until_end, as_json);
+  if (!as_json) session.note(fmt::format("To see its status: nunet deployment status {}", reply.ensemble_id));
+  return {};
 }
 
 }  // namespace
@@ -118,7 +139,9 @@ Command deploy_command() {
           "of the\n"
           "allocations; the exit code is then 0 if the deployment succeeded, 1 if it failed. Interrupting the command "
           "does not\n"
-          "end the deployment.",
+          "end the deployment. --json prints the daemon's reply instead; with --wait one object when the waiting is "
+          "over, with\n"
+          "the id and the last state, without the output.",
       .examples = {"nunet deploy -f ensemble.yaml", "nunet deploy -f ensemble.yaml -t 2m --wait",
                    "envsubst < template.yaml | nunet deploy -f - --wait"},
       .options = {context_option(),
@@ -131,7 +154,8 @@ Command deploy_command() {
                   {.name = "wait",
                    .letter = 'w',
                    .help = "wait until the deployment has ended, or is running if it has services",
-                   .aliases = {"follow"}}},
+                   .aliases = {"follow"}},
+                  json_option()},
       .action = deploy};
 }
 

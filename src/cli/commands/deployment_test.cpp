@@ -144,6 +144,43 @@ TEST_F(DeployTest, InterruptingDoesNotEndTheDeployment) {
   EXPECT_THAT(result.err, HasSubstr("nunet deployment shutdown abc"));
 }
 
+TEST_F(DeployTest, AsJsonOneObjectIsPrintedHoweverItEnds) {
+  const auto deploy = [this](bool wait) {
+    std::vector<std::string> words{"deploy", "-f", file, "--json"};
+    if (wait) words.emplace_back("--wait");
+    polls = 0;
+    return nunet(words);
+  };
+  auto result = deploy(false);
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_EQ(result.out, "{\n  \"Status\": \"OK\",\n  \"EnsembleID\": \"abc\"\n}\n");
+  EXPECT_EQ(result.err, "");
+  result = deploy(true);
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_EQ(result.out, "{\n  \"EnsembleID\": \"abc\",\n  \"Status\": \"Completed\",\n  \"Error\": \"\"\n}\n");
+  EXPECT_EQ(result.err, "Preparing\nRunning\nCompleted\n");
+  EXPECT_EQ(pages, 0U) << "the output is not printed, so it is not fetched";
+  states = {"Preparing", "Failed"};
+  result = deploy(true);
+  EXPECT_EQ(result.code, 1);
+  EXPECT_THAT(result.err, HasSubstr("deployment abc failed: no bids"));
+  EXPECT_EQ(json::parse(result.out)->at("Error").as_string(), "no bids");
+  states = {"Running"};
+  world.interrupt_after = 3;
+  result = deploy(true);
+  EXPECT_EQ(result.code, 130);
+  EXPECT_EQ(json::parse(result.out)->at("EnsembleID").as_string(), "abc");
+  EXPECT_EQ(json::parse(result.out)->at("Status").as_string(), "Running");
+  EXPECT_THAT(result.err, HasSubstr("nunet deployment shutdown abc"));
+  always(R"({"Status":"ERROR","Error":"the disk is full"})");
+  for (const bool wait : {false, true}) {
+    result = deploy(wait);
+    EXPECT_EQ(result.code, 1);
+    EXPECT_THAT(result.err, HasSubstr("not accepted: the disk is full"));
+    EXPECT_EQ(json::parse(result.out)->at("Error").as_string(), "the disk is full") << "the reply is printed as well";
+  }
+}
+
 TEST_F(DeployTest, AnInvalidEnsembleIsRefusedBeforeItIsSent) {
   (void)write_file(file, "version: V1\nallocations: {}\n");
   EXPECT_EQ(nunet({"deploy", "-f", file}).code, 1);
