@@ -7,9 +7,11 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -18,6 +20,7 @@
 #include <array>
 
 #include "executor/sandbox/launch.hpp"
+#include "executor/sandbox/process_tree.hpp"
 #include "executor/sandbox/sandbox_arguments.hpp"
 #include "executor/sandbox/seccomp.hpp"
 
@@ -43,7 +46,7 @@ Result<void> enter(int pidfd, int namespaces) {
   return os_error("enter the namespaces of the execution");
 }
 
-/// For good. A uid other than 0 becomes the user. The process ends with its parent, which a change of the user undoes.
+/// For good. A uid other than 0 becomes the user.
 Result<void> drop_privileges(unsigned uid) {
   for (unsigned long capability = 0; ::prctl(PR_CAPBSET_READ, capability, 0, 0, 0) >= 0; ++capability)
     if (::prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) != 0) return os_error("drop capabilities");
@@ -53,6 +56,11 @@ Result<void> drop_privileges(unsigned uid) {
   const std::array<__user_cap_data_struct, 2> none{};
   if (::syscall(SYS_capset, &header, none.data()) != 0) return os_error("drop capabilities");
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return os_error("allow no new privileges");
+  return {};
+}
+
+/// A change of the user undoes it.
+Result<void> end_with_parent() {
   if (::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) return os_error("end with the parent");
   return {};
 }
@@ -73,10 +81,53 @@ Error become_command(const ShimSpec& spec, const Bytes& filter, std::vector<std:
   pointers.push_back(nullptr);
   if (const Result<void> limited = set_rlimits(spec); !limited) return limited.error();
   if (const Result<void> dropped = drop_privileges(spec.uid); !dropped) return dropped.error();
+  if (const Result<void> ends = end_with_parent(); !ends) return ends.error();
   if (const Result<void> filtered = install(filter); !filtered) return filtered.error();
   char* environment[] = {nullptr};
   ::execve(pointers.front(), pointers.data(), environment);
   return os_error(fmt::format("execute {}", pointers.front())).error();
+}
+
+/// Kills the children of this process, and what they leave to it, until there is none.
+void end_children() {
+  do
+    for (const int child : children_of(::getpid())) ::kill(child, SIGKILL);
+  while (::waitpid(-1, nullptr, 0) > 0 || errno == EINTR);
+}
+
+/// Waits for the command, or for the end of the helper, which alone has the other end of the pipe.
+int attend(int command, const Fd& helper, const Fd& signals) {
+  for (;;) {
+    int status = 0;
+    for (int pid = 0; (pid = ::waitpid(-1, &status, WNOHANG)) > 0;)
+      if (pid == command) return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+    std::array<pollfd, 2> set{{{signals.get(), POLLIN, 0}, {helper.get(), POLLIN, 0}}};
+    if (::poll(set.data(), set.size(), -1) < 0) continue;
+    if (set[1].revents != 0) return kEnterFailed;
+    signalfd_siginfo read{};
+    (void)!::read(signals.get(), &read, sizeof read);
+  }
+}
+
+/// The parent of the command, in the work's process namespace: in a session of its own, so that it outlives the helper, and the
+/// new parent of what processes of the command leave.
+Result<int> supervise(const ShimSpec& spec, const Bytes& filter, std::vector<std::string>& argv, Fd helper) {
+  if (::setsid() < 0 || ::prctl(PR_SET_CHILD_SUBREAPER, 1) != 0) return os_error("adopt processes of the command");
+  const int command = ::fork();
+  if (command < 0) return os_error("fork");
+  if (command == 0) ::_exit(report(become_command(spec, filter, argv), kEnterFailed));
+  sigset_t all;
+  ::sigfillset(&all);
+  ::sigprocmask(SIG_BLOCK, &all, nullptr);
+  const Fd signals(::signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK));
+  Result<void> ready;
+  if (!signals) ready = os_error("wait for signals");
+  if (ready) ready = drop_privileges(spec.uid);
+  if (ready) ready = install(filter);
+  const int code = ready ? attend(command, helper, signals) : kEnterFailed;
+  end_children();
+  if (!ready) return std::unexpected(ready.error());
+  return code;
 }
 
 /// env sets the environment of the work last, as at its start.
@@ -97,9 +148,17 @@ Result<int> exec(int pidfd, const std::string& folder, std::vector<std::string> 
   if (!spec.network) namespaces |= CLONE_NEWNET;
   if (spec.uid == 0) namespaces |= CLONE_NEWUSER;
   TRY_VOID(enter(pidfd, namespaces));
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) return os_error("make a pipe");
+  Fd child_end(ends[0]);
+  Fd own_end(ends[1]);
   const int child = ::fork();  // the first process in the process namespace
   if (child < 0) return os_error("fork");
-  if (child == 0) ::_exit(report(become_command(spec, *seccomp_filter(), argv), kEnterFailed));
+  if (child == 0) {
+    own_end.reset();
+    const Result<int> code = supervise(spec, *seccomp_filter(), argv, std::move(child_end));
+    ::_exit(code ? *code : report(code.error(), kEnterFailed));
+  }
   int status = 0;
   while (::waitpid(child, &status, 0) < 0)
     if (errno != EINTR) return os_error("wait for the command");
@@ -144,6 +203,7 @@ int run_probe(int pidfd, unsigned uid, unsigned port, const std::string& http_pa
   if (!seccomp_filter()) return report(seccomp_filter().error(), kEnterFailed);
   Result<void> ready = enter(pidfd, CLONE_NEWNET | (uid == 0 ? CLONE_NEWUSER : 0));
   if (ready) ready = drop_privileges(uid);
+  if (ready) ready = end_with_parent();
   if (ready) ready = install(*seccomp_filter());
   if (!ready) return report(ready.error(), kEnterFailed);
   const Result<Fd> socket = connect_to_loopback(port);

@@ -4,8 +4,10 @@
 //  1. The daemon opens a pidfd of a process of the execution, verifies it, and passes it to the helper: the number cannot be
 //     reused between the check and the use. The helper enters the namespaces of that process.
 //  2. run_exec(): the command joins the control group before anything else, gets the user, the environment and the folder of
-//     the work, no capabilities, no new privileges and the filter of seccomp.hpp. It is a child of the helper, in the
-//     helper's process group, and ends with it.
+//     the work, no capabilities, no new privileges and the filter of seccomp.hpp. Between it and the helper is a supervisor,
+//     in the work's process namespace and without privileges, which adopts what processes of the command leave. It kills all
+//     of them when the command has ended or the helper has, by a pipe that the helper holds: no session, process group or
+//     second fork leaves it.
 //  3. run_probe(): enters the network namespace only (without root the user namespace too), gives up all privileges, connects
 //     to the loopback there, writes '+', sends a GET if a path is given, and copies what comes back. It reads none of it.
 //
