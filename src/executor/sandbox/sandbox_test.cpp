@@ -210,12 +210,25 @@ TEST_F(SandboxTest, MemoryLimitEndsTheWork) {
 }
 
 TEST_F(SandboxTest, TheEndOfARunSaysWhatItHasUsed) {
-  if (!groups())
-    GTEST_SKIP() << "skipped: no control groups are writable; without, only bubblewrap's own time is known";
+  if (!groups()) GTEST_SKIP() << "skipped: no control groups are writable";
   const ExecutionResult result = run(request("i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done"));
   EXPECT_EQ(result.exit_code, 0);
   EXPECT_GT(result.cpu_seconds, 0.01);
   EXPECT_GT(result.memory_bytes, 100'000u);
+}
+
+TEST_F(SandboxTest, WithoutControlGroupsTheProcessesOfARunAreCounted) {
+  fs::create_directories(dir_ / "no groups");
+  SandboxOptions without = options();
+  without.cgroup_root = dir_ / "no groups";
+  runtime_.run(sandbox_->close());
+  sandbox_ = std::make_unique<Sandbox>(runtime_.runtime().lane, processes_, without);
+  ASSERT_THAT(std::string(sandbox_->enforcement()), HasSubstr("rlimit"));
+  const ExecutionResult result = run(
+      request("perl -e 'my $x = \"x\" x 64_000_000; 1 while (times)[0] < 0.1'; perl -e '1 while (times)[0] < 0.1'"));
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_GE(result.cpu_seconds, 0.2);
+  EXPECT_GE(result.memory_bytes, 64'000'000u);
 }
 
 TEST_F(SandboxTest, LimitsAreSet) {

@@ -4,6 +4,7 @@
 #include <malloc.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
@@ -32,6 +33,7 @@ constexpr Duration kKillAgain = 100ms;
 constexpr Duration kDrain = 10s;   // a process that does not die may keep the output open
 constexpr int kEmptyTries = 2000;  // of 5 ms: until a control group is empty
 constexpr std::size_t kStatusBytes = 4096;
+constexpr std::int64_t kSecond = 1'000'000'000;
 constexpr std::size_t kMessage = 400;
 
 /// The number after `"key":` in bubblewrap's status lines.
@@ -88,7 +90,10 @@ class Shim {
   void kill(std::string_view reason);
   void force_end();
   void reap();
-  void count_usage(const rusage& of_bubblewrap);
+  void reap_rest();
+  void bubblewrap_ended(int status);
+  void count_usage(const rusage& usage);
+  void count_group();
   void conclude();
   void remove_group();
   void write_status();
@@ -145,6 +150,7 @@ Result<void> Shim::launch() {
   TRY(Pipe out, make_pipe(O_CLOEXEC));
   TRY(Pipe err, make_pipe(O_CLOEXEC));
   const int self = ::getpid();
+  (void)::prctl(PR_SET_CHILD_SUBREAPER, 1);
   bwrap_ = ::fork();
   if (bwrap_ < 0) return fail(Errc::io, "fork: {}", std::strerror(errno));
   if (bwrap_ == 0) {
@@ -268,11 +274,17 @@ void Shim::force_end() {
   if (!init_ && !ended_) (void)::kill(-bwrap_, SIGKILL);
 }
 
+/// Bubblewrap ends without waiting for process 1 of the sandbox, which then is a child of this process (PR_SET_CHILD_SUBREAPER).
 void Shim::reap() {
   int status = 0;
   rusage usage{};
-  if (ended_ || ::wait4(bwrap_, &status, WNOHANG, &usage) != bwrap_) return;
-  count_usage(usage);
+  for (int pid = 0; (pid = ::wait4(-1, &status, WNOHANG, &usage)) > 0;) {
+    count_usage(usage);
+    if (pid == bwrap_ && !ended_) bubblewrap_ended(status);
+  }
+}
+
+void Shim::bubblewrap_ended(int status) {
   while (reports_ && read_report()) {
   }
   ended_ = true;
@@ -283,17 +295,28 @@ void Shim::reap() {
   limit_.after(kDrain);
 }
 
-/// A control group counts everything, the kernel's own figures of bubblewrap only what its processes have waited for and the
-/// memory of the largest one.
-void Shim::count_usage(const rusage& of_bubblewrap) {
-  constexpr std::int64_t kSecond = 1'000'000'000;
+/// Of a child and all that it has waited for; the memory is that of the largest process.
+void Shim::count_usage(const rusage& usage) {
   const auto time = [](const timeval& t) { return t.tv_sec * kSecond + t.tv_usec * 1000; };
-  status_.cpu_ns = time(of_bubblewrap.ru_utime) + time(of_bubblewrap.ru_stime);
-  status_.memory_peak = static_cast<std::uint64_t>(of_bubblewrap.ru_maxrss) * 1024;
+  status_.cpu_ns += time(usage.ru_utime) + time(usage.ru_stime);
+  status_.memory_peak = std::max(status_.memory_peak, static_cast<std::uint64_t>(usage.ru_maxrss) * 1024);
+}
+
+/// A control group counts all processes together.
+void Shim::count_group() {
   if (!cgroup_) return;
   const auto counted = static_cast<std::int64_t>(cgroup_->stats().cpu_seconds * static_cast<double>(kSecond));
   status_.cpu_ns = std::max(status_.cpu_ns, counted);
   if (const std::uint64_t peak = cgroup_->memory_peak(); peak > 0) status_.memory_peak = peak;
+}
+
+void Shim::reap_rest() {
+  for (int i = 0; i < kEmptyTries; ++i) {
+    reap();
+    siginfo_t nothing{};
+    if (::waitid(P_ALL, 0, &nothing, WEXITED | WNOHANG | WNOWAIT) != 0) return;  // none is left
+    (void)::poll(nullptr, 0, 5);
+  }
 }
 
 void Shim::conclude() {
@@ -301,6 +324,8 @@ void Shim::conclude() {
     status_.out_of_memory = true;
     if (status_.kill_reason.empty()) status_.kill_reason = "memory limit";
   }
+  reap_rest();
+  count_group();
   remove_group();
   const bool ran = status_.reported || main_;
   if (!ran) {
