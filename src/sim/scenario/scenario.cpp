@@ -125,8 +125,7 @@ std::string text_of(const Scenario& scenario, const Key& key) {
   if (const auto* whole = std::get_if<Whole>(&key.kind)) return fmt::format("{}", scenario.*(whole->member));
   if (const auto* share = std::get_if<Share>(&key.kind)) return fmt::format("{}", scenario.*(share->member));
   if (const auto* rate = std::get_if<Rate>(&key.kind)) return fmt::format("{}", scenario.*(rate->member));
-  if (const auto* duration = std::get_if<Time>(&key.kind))
-    return text_of(scenario.*(duration->member));
+  if (const auto* duration = std::get_if<Time>(&key.kind)) return text_of(scenario.*(duration->member));
   return fmt::format("{}", scenario.seed);
 }
 
