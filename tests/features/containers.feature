@@ -155,9 +155,9 @@ Feature: Containers
     When alice types
       """
       gzip app.tar && mv app.tar.gz app.tar
-      ! nunet deploy -f ensemble.yaml -t 30s --wait
       """
-    Then it succeeds
-    And the error mentions "execution.image_archive: the archive is compressed by gzip"
-    And nothing is left at bob
+    And alice deploys the file "ensemble.yaml" as "packed"
+    Then the reason of "packed" mentions "execution.image_archive: the archive is compressed by gzip"
+    When alice shuts "packed" down
+    Then nothing is left at bob
     And no container of bob is left

@@ -50,7 +50,10 @@ Feature: Failed deployments
       | user | of /dms/deployment            | accepts bids |
       | ida  | request commit allocate renew | yes          |
       | jo   | request commit                | yes          |
-    When ida deploys
+    When jo deploys
+      | deployment | allocation | script | type | at  | timeout |
+      | reserved   | reserved   | true   | task | bob | 60s     |
+    And ida deploys
       | deployment | allocation | script | type    | at  | lease | timeout |
       | unreverted | unreverted | counts | service | bob | 4s    | 60s     |
     Then deployment "unreverted" is running
@@ -58,11 +61,8 @@ Feature: Failed deployments
     Then the log of ida says "no reply to /dms/deployment/revert"
     And deployment "unreverted" is completed
     And the output of "unreverted" has no gap
-    And nothing is left at bob
-    When jo deploys
-      | deployment | allocation | script | type | at  | timeout |
-      | reserved   | reserved   | true   | task | bob | 30s     |
-    Then deployment "reserved" is failed
+    And bob has no allocation
+    And deployment "reserved" is failed
     And the reason of "reserved" mentions "no reply to /dms/deployment/revert"
     When the daemon of bob is stopped
     And the daemon of bob is started

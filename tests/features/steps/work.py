@@ -260,6 +260,13 @@ def nothing_is_left(context, names):
     in_parallel(feature_work.nothing_is_left, named(context, names))
 
 
+@then("{name:w} has no allocation")
+def has_no_allocation(context, name):
+    """Running or ended; something may be reserved."""
+    machine = context.cluster.machines[name]
+    feature_work.wait_empty(lambda: feature_work.allocations_at(machine), f"{name} has no allocation")
+
+
 @then("{name:w} has swept away what it kept")
 def has_swept(context, name):
     """Providers sweep once in a minute."""
