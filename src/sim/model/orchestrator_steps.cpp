@@ -10,7 +10,8 @@ void Steps::request(Class type, int a, Kind kind, std::uint8_t value) {
   Task& t = task(next, a);
   t.pending = 1;
   if (kind == Kind::release && t.phase == Phase::reverting && t.maybe_running != 0) t.maybe_running = kUnwanted;
-  const bool asks_first = limits_.clocks && t.clock == 0 && !mutated(Mutation::renew_without_clock);
+  const bool renews_the_lost = mutated(Mutation::renew_the_lost) && t.phase == Phase::waiting;
+  const bool asks_first = limits_.clocks && t.clock == 0 && !mutated(Mutation::renew_without_clock) && !renews_the_lost;
   if (kind == Kind::renew && asks_first) value = 0;
   const bool renews = kind == Kind::renew && value != 0;
   const std::uint8_t clock = renews && limits_.clocks ? t.clock : 0;

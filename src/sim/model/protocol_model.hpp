@@ -28,7 +28,7 @@ enum class Mutation : std::uint8_t {
   forget_unacknowledged_start,  ///< an attempt whose start was not answered does not count as running
   count_from_receipt,           ///< a provider extends a lease from the receipt of a renewal, whatever clock it repeats
   forget_wait_at_restart,       ///< an orchestrator that restarts does not wait for leases of its earlier life
-  renew_the_lost,               ///< an orchestrator renews what it has declared lost
+  renew_the_lost,               ///< an orchestrator renews what it has declared lost, whether it knows a clock or not
   restart_extends_lease,        ///< a provider's restart begins the lease again
   no_deadline_in_the_engine,    ///< only a running daemon ends work whose lease has ended
   release_twice,                ///< a release that is resumed frees the resources again
