@@ -163,16 +163,18 @@ def folders_at(provider):
 
 
 def nothing_runs(provider):
-    """No reservation, process or control group of work; ended allocations may still be known, with their output."""
+    """No reservation, process or control group of work; ended allocations may still be known, with their output and its disk."""
     wait_empty(lambda: work_at(provider), f"{provider.name} has no process of work")
     wait_empty(lambda: inner_groups(provider), f"{provider.name} has no control group of work")
-    wait_empty(lambda: reserved(provider), f"{provider.name} has nothing reserved")
+    wait_empty(lambda: [what for what in reserved(provider) if not what.startswith("disk")],
+               f"{provider.name} has no cores and no memory reserved")
 
 
 def nothing_is_left(provider):
-    """Nothing runs, and no allocation and no folder is there any more."""
+    """Nothing runs, and no allocation, reservation or folder is there any more."""
     wait_empty(lambda: allocations_at(provider), f"{provider.name} has no allocation")
     nothing_runs(provider)
+    wait_empty(lambda: reserved(provider), f"{provider.name} has nothing reserved")
     wait_empty(lambda: folders_at(provider), f"{provider.name} has no folder of work")
 
 
