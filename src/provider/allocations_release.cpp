@@ -72,7 +72,9 @@ Task<void> Allocations::free_after_end(std::string name) {
   } else {
     freed = co_await free_resources(name);
   }
-  if (!freed) log::warn("provider", "{}; this is tried again", freed.error().to_string());
+  if (!freed)
+    log::warn("provider", "the resources of {} are not freed, which is tried again: {}", name,
+              freed.error().to_string());
 }
 
 Task<Result<void>> Allocations::take_resources(std::string name, capability::Resources resources) {
