@@ -119,7 +119,7 @@ TEST_F(RunLossTest, AllRunsThatAreMissingMoveTogether) {
 
 TEST_F(RunLossTest, ANodeWhoseMachineTakesNoMoreMovesAndIsReleasedFirst) {
   run_pair();
-  provider.stop_takes = 4s;
+  provider.stop_takes = kReplacePause + 4s;  // another machine is asked sooner
   provider.bids = false;
   w.run(b, provider.forget("a"));
   bool both = false;
