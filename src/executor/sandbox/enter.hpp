@@ -7,7 +7,7 @@
 //     the work, no capabilities, no new privileges and the filter of seccomp.hpp. Between it and the helper is a supervisor,
 //     in the work's process namespace and without privileges, which adopts what processes of the command leave. It kills all
 //     of them when the command has ended or the helper has, by a pipe that the helper holds: no session, process group or
-//     second fork leaves it.
+//     second fork leaves it. Helper, supervisor and command count against the limits of the work.
 //  3. run_probe(): enters the network namespace only (without root the user namespace too), gives up all privileges, connects
 //     to the loopback there, writes '+', sends a GET if a path is given, and copies what comes back. It reads none of it.
 //

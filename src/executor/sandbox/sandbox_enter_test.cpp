@@ -19,15 +19,23 @@ class SandboxEnterTest : public SandboxTest {
   }
   /// How many processes inside are `sleep 2345`.
   int sleepers() { return std::stoi(output("cat /proc/[0-9]*/cmdline 2>&1 | tr '\\0' '\\n' | grep -c '^2345$'")); }
+  /// Whether that many are within 500 looks, each of which is a command too.
+  bool soon(int count) {
+    for (int i = 0; i < 500; ++i) {
+      if (sleepers() == count) return true;
+      (void)runtime_.run(sleep_for(2ms));
+    }
+    return false;
+  }
   /// Begins the command, and gives it up when that many are.
   void give_up(std::string script, int count) {
     Nursery caller(runtime_.runtime().lane, "caller");
     const auto ignore = [](Task<Result<ExecOutput>> task) -> Task<void> { (void)co_await std::move(task); };
     caller.spawn(ignore(sandbox_->exec(id_, {"sh", "-c", std::move(script)})));
-    EXPECT_TRUE(until([&] { return sleepers() == count; }));
+    EXPECT_TRUE(soon(count));
     caller.cancel();
     runtime_.run(caller.join());
-    EXPECT_TRUE(until([&] { return sleepers() == 0; })) << "something of it remains";
+    EXPECT_TRUE(soon(0)) << "something of it remains";
   }
   /// A server that answers each connection to port 8080 with `answer` and closes it.
   Request server(std::string answer) {
