@@ -42,7 +42,9 @@ Result<cli::Simulated> RealEnvironment::simulate(const std::string& scenario, cl
   log::set_level(options.log ? log::Level::debug : log::Level::off);
   const UnixTime begin = now();
   UnixTime next = begin + kProgressInterval;
+  std::size_t told = 0;
   sim::Simulation simulation(parsed, [&](const sim::Report& so_far, Duration simulated, Duration planned) {
+    for (; told < so_far.findings.size(); ++told) progress(to_string(so_far.findings[told]));
     if (const UnixTime at = now(); at.nanos >= next.nanos) {
       next = at + kProgressInterval;
       progress(fmt::format(

@@ -59,9 +59,10 @@ void Checkers::check_work(const Machine& machine, const executor::ExecutionId& i
 void Checkers::check_reserved(const Machine& machine) {
   const SteadyTime now = cluster_.world().now();
   for (const auto& [name, reservation] : machine.reserved()) {
+    const bool work_over = reservation.resources.cpu.cores.cores() <= 0;  // what is left is the disk of its output
     const std::string deployment(jobs::ensemble_id(name));
     const auto ended = ended_.find(deployment);
-    if (ended == ended_.end() || now < ended->second + scenario_.lease + kHeldMargin) continue;
+    if (work_over || ended == ended_.end() || now < ended->second + scenario_.lease + kHeldMargin) continue;
     find("nothing is reserved without a deployment", machine.name() + name,
          fmt::format("{} on {} ({}), whose deployment has ended {} s before", name, machine.name(),
                      resources::to_string(reservation.state),

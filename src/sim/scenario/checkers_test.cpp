@@ -100,6 +100,19 @@ TEST_F(CheckersTest, FindWhatIsReservedForADeploymentThatHasEnded) {
   expect({"nothing is reserved without a deployment"});
 }
 
+TEST_F(CheckersTest, ExceptTheDiskOfEndedWorkUntilTheEnd) {
+  checkers.has_ended("e");
+  cluster.world().run_for(scenario.lease + Checkers::kHeldMargin + 1s);
+  reserve(p, "e_a");
+  capability::Resources disk;
+  disk.disk = one_task(1, 64).allocations.at("task").resources.disk;
+  ASSERT_TRUE(cluster.world().run(p.host(), p.resources().resize("e_a", disk)));
+  checkers.check();
+  expect({});
+  checkers.check_that_nothing_is_left();
+  expect({"each resource is released exactly once"});
+}
+
 TEST_F(CheckersTest, FindWhatIsLeftAtTheEnd) {
   start(p, "e_a", 1, 1h);
   reserve(q, "e_b");

@@ -4,6 +4,10 @@
 
 namespace dms::sim {
 
+std::string to_string(const Finding& finding) {
+  return fmt::format("DOES NOT HOLD at {:.1f} s: {}: {}", finding.at_seconds, finding.property, finding.detail);
+}
+
 void Report::add(double at_seconds, std::string property, std::string detail) {
   ++findings_total;
   note(at_seconds, fmt::format("DOES NOT HOLD: {}: {}", property, detail));
@@ -25,8 +29,7 @@ std::string Report::summary() const {
       unfinished, refused, outputs, kills, power_losses, partitions, full_disks, clock_errors, messages, checks,
       longest_overlap_seconds);
   for (const std::string& reason : failures) text += fmt::format("failed: {}\n", reason);
-  for (const Finding& finding : findings)
-    text += fmt::format("DOES NOT HOLD at {:.1f} s: {}: {}\n", finding.at_seconds, finding.property, finding.detail);
+  for (const Finding& finding : findings) text += to_string(finding) + '\n';
   if (findings_total > findings.size()) text += fmt::format("and {} more\n", findings_total - findings.size());
   text += held() ? "every property held\n" : fmt::format("{} findings\n", findings_total);
   return text;

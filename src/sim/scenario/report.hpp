@@ -22,6 +22,7 @@ struct Finding {
                       json::field("detail", &F::detail));
   }
 };
+std::string to_string(const Finding& finding);
 
 struct Report {
   static constexpr std::size_t kMaxFindings = 100;
