@@ -88,7 +88,9 @@ TEST_F(DeploymentTest, OutputThatTheProviderHasDroppedIsMarked) {
 
 TEST_F(DeploymentTest, APageWhoseNumbersWrapAroundIsNotStored) {
   provider.tail_size = 10;
-  provider.forge = [](LogPage& page) {
+  int forged = 0;
+  provider.forge = [&forged](LogPage& page) {
+    if (++forged > 3) return;  // else who believes it asks without end
     page.offset = std::numeric_limits<std::uint64_t>::max() - 9;
     page.next_offset = page.offset + page.data.size();
   };
@@ -99,7 +101,6 @@ TEST_F(DeploymentTest, APageWhoseNumbersWrapAroundIsNotStored) {
   ASSERT_TRUE(until([&] { return !deployment->record().error.empty(); }));
   EXPECT_NE(deployment->record().error.find("contradicts itself"), std::string::npos) << deployment->record().error;
   EXPECT_EQ(output(), "");
-  provider.forge = nullptr;
   ASSERT_TRUE(reaches(DeploymentStatus::completed));
   EXPECT_EQ(output(), out);
 }
