@@ -138,7 +138,7 @@ Violation Steps::serve(State& s, const Message& m) const {
         h.lease = static_cast<std::uint8_t>(limits_.lease);
         h.timer = 0;
       }
-      send(s, Kind::allocate_reply, p, a, m.incarnation, ok ? 1 : 0, m.age);
+      send(s, Kind::allocate_reply, p, a, m.incarnation, ok ? 1 : 0, m.age, ok && limits_.clocks ? 1 : 0);
       return {};
     }
     case Kind::start: {
