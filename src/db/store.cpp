@@ -13,6 +13,8 @@ namespace {
 
 constexpr int kBusyMs = 2000;
 constexpr int kApplicationId = 0x6E756E65;  // "nune", shown by file(1)
+/// A little more than the log takes until SQLite moves its pages to the file (1000 pages, its default).
+constexpr off_t kLogRoom = 4 << 20;
 
 /// migrations[n] brings a file from version n to n + 1. Never change one that was released: add another.
 constexpr const char* kMigrations[] = {
@@ -40,6 +42,31 @@ Result<void> make_private(const std::string& path) {
     return fail(dms::Errc::io, "the mode of {} cannot be set: {}", path, std::generic_category().message(errno));
   return {};
 }
+
+/// The write-ahead log, for changes that SQLite does not make itself; closed at the end.
+class LogFile {
+ public:
+  explicit LogFile(const std::string& database)
+      : file_(::open((database + "-wal").c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW)) {}
+  LogFile(const LogFile&) = delete;
+  LogFile& operator=(const LogFile&) = delete;
+  ~LogFile() {
+    if (file_ >= 0) ::close(file_);
+  }
+  /// Takes room on the disk; a full disk, or one that cannot do it, leaves the log as it is.
+  void take_room() const {
+    if (file_ >= 0) (void)::posix_fallocate(file_, 0, kLogRoom);
+  }
+  /// Makes what it holds void, without giving back its room. Only when the file has all of it.
+  void clear() const {
+    constexpr char kNoHeader[32] = {};
+    if (file_ >= 0 && ::pwrite(file_, kNoHeader, sizeof kNoHeader, 0) == ssize_t{sizeof kNoHeader})
+      (void)::fsync(file_);
+  }
+
+ private:
+  int file_;
+};
 
 struct Finalize {
   void operator()(sqlite3_stmt* statement) const { sqlite3_finalize(statement); }
@@ -78,12 +105,22 @@ struct Store::Impl {
   std::string path;
   sqlite3* handle = nullptr;
   Statement put, get, erase, list;
+  bool keeps_log = false;  ///< after its end; see empty_log()
   int depth = 0;
   std::optional<Error> inner_failure;  // an inner transaction failed; the outer one must, too
 
   ~Impl() {
     put.reset(), get.reset(), erase.reset(), list.reset();
+    if (keeps_log) empty_log();
     sqlite3_close(handle);
+  }
+
+  /// The log stays, for its room, but holds nothing: the file alone is the database, and can be replaced by a backup.
+  void empty_log() {
+    int pages = 0;
+    int moved = 0;
+    const int done = sqlite3_wal_checkpoint_v2(handle, nullptr, SQLITE_CHECKPOINT_PASSIVE, &pages, &moved);
+    if (done == SQLITE_OK && pages == moved) LogFile(path).clear();
   }
 
   [[nodiscard]] std::unexpected<Error> failure(int code, std::string_view doing) const {
@@ -144,6 +181,13 @@ struct Store::Impl {
     return {};
   }
 
+  /// Keeps the log's room on the disk from now on, also while no process uses the database.
+  void keep_log() {
+    int keep = 1;
+    keeps_log = sqlite3_file_control(handle, "main", SQLITE_FCNTL_PERSIST_WAL, &keep) == SQLITE_OK;
+    LogFile(path).take_room();
+  }
+
   Result<void> open(bool in_memory) {
     if (!in_memory) TRY_VOID(make_private(path));
     const int code = sqlite3_open_v2(path.c_str(), &handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, nullptr);
@@ -155,10 +199,14 @@ struct Store::Impl {
         "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA trusted_schema=OFF;"
         "BEGIN IMMEDIATE; COMMIT",
         "opening"));
-    TRY_VOID(run(fmt::format("PRAGMA application_id={}", kApplicationId).c_str(), "opening"));
+    TRY(const std::string id, query("PRAGMA application_id", "opening"));
+    // Writes even what is there already, for which a full disk has no room.
+    if (id != std::to_string(kApplicationId))
+      TRY_VOID(run(fmt::format("PRAGMA application_id={}", kApplicationId).c_str(), "opening"));
     TRY(const std::string sound, query("PRAGMA quick_check(1)", "checking"));
     if (sound != "ok") return failure(SQLITE_CORRUPT, "checking: " + sound);
     TRY_VOID(migrate());
+    if (!in_memory) keep_log();
     TRY(put, prepare("INSERT INTO documents VALUES(?1, ?2, ?3) ON CONFLICT DO UPDATE SET body = ?3"));
     TRY(get, prepare("SELECT body FROM documents WHERE collection = ?1 AND id = ?2"));
     TRY(erase, prepare("DELETE FROM documents WHERE collection = ?1 AND id = ?2"));

@@ -1,6 +1,10 @@
 #include "db/store.hpp"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -231,6 +235,114 @@ TEST_F(StoreFile, SurvivesKill) {
     EXPECT_GT(left.size(), acknowledged) << "an acknowledged write is lost";
     for (std::size_t i = 0; i < left.size(); ++i) EXPECT_EQ(left[i].json, std::to_string(i)) << "a gap";
   }
+}
+
+/// Opens the database in another process, makes changes, and ends as SIGKILL ends it.
+void change_and_die(const std::string& path, int documents) {
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    auto store = Store::open(path);
+    bool stored = store.has_value();
+    for (int i = 0; stored && i < documents; ++i)
+      stored = store->put("a", std::to_string(i), std::string(100, 'x')).has_value();
+    ::_exit(stored ? 0 : 1);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  ASSERT_EQ(status, 0) << "the changes are not stored";
+}
+
+TEST_F(StoreFile, OpeningACurrentFileWritesNothing) {
+  change_and_die(path_, 10);
+  struct rlimit before {};
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
+  const auto signal = std::signal(SIGXFSZ, SIG_IGN);
+  const struct rlimit none {
+    0, before.rlim_max
+  };
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &none), 0);
+  auto store = Store::open(path_);
+  const bool written = store && store->put("a", "more", "{}");
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &before), 0);
+  std::signal(SIGXFSZ, signal);
+  ASSERT_TRUE(store) << store.error().to_string();
+  EXPECT_FALSE(written) << "the limit did not hold";
+  EXPECT_EQ(store->list("a")->size(), 10U);
+  EXPECT_TRUE(store->put("a", "more", "{}"));
+}
+
+TEST_F(StoreFile, AFileReplacedByABackupIsTheDatabase) {
+  const auto put = [&](std::string_view value) {
+    auto store = Store::open(path_);
+    return store && store->put("a", "b", value);
+  };
+  ASSERT_TRUE(put("1"));
+  fs::copy_file(path_, folder_ / "backup");
+  ASSERT_TRUE(put("2"));
+  fs::copy_file(folder_ / "backup", path_, fs::copy_options::overwrite_existing);
+  auto store = Store::open(path_);
+  ASSERT_TRUE(store) << store.error().to_string();
+  EXPECT_EQ(**store->get("a", "b"), "1");
+}
+
+/// The folder is a file system of its own, of 8 MiB.
+class StoreOnASmallDisk : public StoreFile {
+ protected:
+  void SetUp() override {
+    StoreFile::SetUp();
+    if (::unshare(CLONE_NEWNS) != 0 || ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+        ::mount("tmpfs", folder_.c_str(), "tmpfs", 0, "size=8m") != 0)
+      GTEST_SKIP() << "skipped: a file system cannot be mounted: " << std::generic_category().message(errno);
+    mounted_ = true;
+  }
+  void TearDown() override {
+    if (mounted_) ::umount2(folder_.c_str(), MNT_DETACH);
+    StoreFile::TearDown();
+  }
+  /// Another process fills the disk to the last byte.
+  void fill() {
+    const int file = ::open((folder_ / "ballast").c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    const std::string block(4096, '.');
+    while (::write(file, block.data(), block.size()) > 0) {
+    }
+    ::close(file);
+    ASSERT_EQ(fs::space(folder_).available, 0U);
+  }
+
+  bool mounted_ = false;
+};
+
+TEST_F(StoreOnASmallDisk, AFullDiskLeavesRoomForAStartAndItsChanges) {
+  change_and_die(path_, 10);
+  fill();
+  for (const std::string round : {"after a kill", "after a stop"}) {
+    auto store = Store::open(path_);
+    ASSERT_TRUE(store) << round << ": " << store.error().to_string();
+    EXPECT_GE(store->list("a")->size(), 10U) << round;
+    for (int i = 0; i < 100; ++i) {
+      const auto stored = store->put("a", std::to_string(i), std::string(200, 'y'));
+      ASSERT_TRUE(stored) << round << ": " << stored.error().to_string();
+    }
+    EXPECT_TRUE(store->erase("a", "99").value_or(false)) << round;
+    fill();
+  }
+}
+
+TEST_F(StoreOnASmallDisk, WhatDoesNotFitIsRefusedUntilThereIsRoom) {
+  change_and_die(path_, 10);
+  fill();
+  auto store = Store::open(path_);
+  ASSERT_TRUE(store) << store.error().to_string();
+  int stored = 0;
+  Result<void> last;
+  while ((last = store->put("big", std::to_string(stored), std::string(100'000, 'x')))) ASSERT_LT(++stored, 100);
+  EXPECT_NE(last.error().to_string().find("is full"), std::string::npos) << last.error().to_string();
+  EXPECT_GT(stored, 0);
+  EXPECT_EQ(store->list("a")->size(), 10U);
+  fs::remove(folder_ / "ballast");
+  EXPECT_TRUE(store->put("big", "last", "{}"));
+  EXPECT_EQ(store->list("big")->size(), static_cast<std::size_t>(stored) + 1);
 }
 
 }  // namespace

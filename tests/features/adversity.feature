@@ -35,6 +35,46 @@ Feature: Full disks and wrong clocks
     And nothing is left at bob
 
   @tmpfs @local-db
+  Scenario Outline: The provider's daemon is <ended> and started while work has filled its disk
+    Given the work folder of bob is a disk of 64 MiB
+    And a user's machine "alice" and providers "bob" and "carol" that accept each other
+    And bob offers 1 cores, 512 MiB of memory and 0.05 GiB of disk
+    When alice deploys
+      | deployment | allocation | script | type    | at  |
+      | task       | task       | counts | task    | bob |
+      | service    | service    | counts | service | bob |
+    Then "task" counts on
+    And "service" counts on
+    When alice deploys
+      | deployment | allocation | script         | type    | at  | memory |
+      | filler     | filler     | fills the disk | service | bob | 256    |
+    Then the disk of bob is full of work
+    When the daemon of bob is <ended>
+    And the daemon of bob is started and connected
+    Then the deployments are
+      | deployment | status  |
+      | task       | Running |
+      | service    | Running |
+      | filler     | Running |
+    And "task" runs once
+    And "filler" runs once
+    When alice shuts "filler" down
+    Then deployment "filler" is completed
+    And the disk of bob has room
+    And "service" counts on
+    When the gate of "task" is opened
+    Then deployment "task" is completed
+    And the output of "task" is told where it is incomplete
+    When alice shuts "service" down
+    Then deployment "service" is completed
+    And nothing is left at bob
+
+    Examples:
+      | ended   |
+      | killed  |
+      | stopped |
+
+  @tmpfs @local-db
   Scenario: The orchestrator's disk is full for a while
     Given the work folder of alice is a disk of 16 MiB
     And a user's machine "alice" and providers "bob" and "carol" that accept each other
@@ -50,10 +90,17 @@ Feature: Full disks and wrong clocks
     When the disk of alice is full
     And the gate of "task" is opened
     Then bob knows that "task" has ended
-    And a deployment of alice is refused for want of room
+    When alice deploys
+      | deployment | allocation | script | type | at  |
+      | late       | late       | counts | task | bob |
+    Then "late" runs once
+    When the gate of "late" is opened
+    Then bob knows that "late" has ended
     When the disk of alice has room again
     Then deployment "task" is completed
     And the output of "task" is whole
+    And deployment "late" is completed
+    And the output of "late" is whole
     When alice shuts "service" down
     Then deployment "service" is completed
     And the output of "service" has no gap

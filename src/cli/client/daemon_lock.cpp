@@ -40,7 +40,9 @@ Result<DaemonLock> DaemonLock::take(const std::filesystem::path& work_dir) {
                 "a daemon (process {}) already uses {}; stop it, or choose another --work-dir", read_pid(file),
                 work_dir.string());
   const std::string text = std::to_string(::getpid()) + "\n";
-  if (::ftruncate(file, 0) != 0 || ::pwrite(file, text.data(), text.size(), 0) != static_cast<ssize_t>(text.size()))
+  // Over what is there, which also a full disk has room for.
+  if (::pwrite(file, text.data(), text.size(), 0) != static_cast<ssize_t>(text.size()) ||
+      ::ftruncate(file, static_cast<off_t>(text.size())) != 0)
     return fail(dms::Errc::io, "{}: {}", path.string(), std::strerror(errno));
   return Result<DaemonLock>(std::move(lock));
 }

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import re
+import shutil
 import threading
 
 from behave import given, then, when
@@ -13,6 +14,7 @@ from nunet_cluster import ClusterError, wait_for
 
 SCRIPTS = {"counts": feature_work.COUNT, "counts on a while after SIGTERM": feature_work.STUBBORN,
            "counts, then exits with 7": feature_work.COUNT + "; exit 7",
+           "fills the disk": f"cat /dev/zero >/work/fill 2>/dev/null; while [ ! -e {feature_work.GATE} ]; do sleep 0.05; done",
            "says bye on SIGTERM": "trap 'echo bye; exit 0' TERM; " + feature_work.COUNT}
 
 
@@ -505,6 +507,10 @@ def small_disk(context, name, size):
     context.cluster.disks[name] = f"{size}m"
 
 
+def free_bytes(context, name):
+    return shutil.disk_usage(context.cluster.machines[name].work_dir).free
+
+
 @when("the disk of {name:w} is full")
 def fill_disk(context, name):
     """To the last byte."""
@@ -515,6 +521,16 @@ def fill_disk(context, name):
                     pass
 
 
+@then("the disk of {name:w} is full of work")
+def filled_disk(context, name):
+    wait_for(lambda: free_bytes(context, name) == 0, f"the disk of {name} is full")
+
+
+@then("the disk of {name:w} has room")
+def disk_has_room(context, name):
+    wait_for(lambda: free_bytes(context, name) > 16 << 20, f"the disk of {name} has room")
+
+
 @when("the disk of {name:w} has room again")
 def empty_disk(context, name):
     (context.cluster.machines[name].work_dir / "ballast").unlink()
@@ -523,15 +539,6 @@ def empty_disk(context, name):
 @then("{name:w} answers")
 def answers(context, name):
     context.cluster.machines[name].cmd("/dms/node/peers/self")
-
-
-@then("a deployment of {name:w} is refused for want of room")
-def refused_for_room(context, name):
-    machine = context.cluster.machines[name]
-    file = machine.home / "refused.yaml"
-    file.write_text(feature_work.Ensemble(context.cluster).add("refused").text())
-    refused = machine.nunet("deploy", "-f", file)
-    assert refused.status and any(word in refused.err for word in ("disk", "space", "full")), refused
 
 
 @then('the output of "{name}" is told where it is incomplete')
