@@ -86,6 +86,21 @@ TEST_F(DeploymentTest, OutputThatTheProviderHasDroppedIsMarked) {
   EXPECT_EQ(output(), "[100 bytes were dropped here]\nthe rest\nof it\n");
 }
 
+TEST_F(DeploymentTest, OutputWhoseEndTheProviderCouldNotWriteIsMarked) {
+  provider.tail_size = 10;
+  provider.forge = [](LogPage& page) {
+    if (page.offset + page.data.size() < 50) return;
+    page.data.clear();
+    page.offset = page.next_offset = page.total_size;
+  };
+  provider.page_size = 40;
+  run_task();
+  provider.end("task", AllocationStatus::completed, 0, std::string(39, 'x') + "\n" + std::string(60, 'y'));
+  ASSERT_TRUE(notify());
+  ASSERT_TRUE(reaches(DeploymentStatus::completed)) << deployment->record().error;
+  EXPECT_EQ(output(), std::string(39, 'x') + "\n[60 bytes were dropped here]\n");
+}
+
 TEST_F(DeploymentTest, APageWhoseNumbersWrapAroundIsNotStored) {
   provider.tail_size = 10;
   int forged = 0;

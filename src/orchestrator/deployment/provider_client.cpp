@@ -16,7 +16,8 @@ bool follows(const LogPage& page, std::uint64_t offset) {
   if (page.offset < offset || page.offset > page.total_size) return false;
   if (page.data.size() > page.total_size - page.offset) return false;  // a sum of these could wrap around
   if (page.next_offset != page.offset + page.data.size()) return false;
-  return !page.data.empty() || page.total_size <= offset;
+  // Without data: the end, also where the last bytes could not be written.
+  return !page.data.empty() || page.offset == page.total_size;
 }
 
 }  // namespace

@@ -83,10 +83,11 @@ Task<Result<void>> Collector::fetch_stream(std::string allocation, std::string r
     const bool another = !page.incarnation.empty() && page.incarnation != run;
     if (entry == nullptr || entry->incarnation != run || another)
       co_return fail(Errc::not_found, "{} was started anew while its output was fetched", allocation);
+    const bool gap = page.offset > position;  // also at the end
     position = page.next_offset;
     fetched += page.data.size();
     const bool sent = !page.data.empty();
-    if (sent || page.offset > position - page.data.size())
+    if (sent || gap)
       CO_TRY_VOID(co_await parts_.output.append(parts_.id(), allocation, stream, page.offset, std::move(page.data)));
     if (sent) reached_[allocation] = parts_.now();
     if (position < page.total_size && fetched < kMaxStored) continue;
