@@ -96,7 +96,11 @@ Task<Result<void>> Allocations::keep_only_recorded() {
     recorded.insert(allocation->name());
     if (allocation->record().phase != Phase::releasing) holding.insert(allocation->name());
   }
-  CO_TRY_VOID(co_await parts_.services.resources.release_all(holding));
+  // On a full disk it cannot be stored; sweep() frees what is left.
+  const Result<void> released = co_await parts_.services.resources.release_all(holding);
+  if (!released)
+    log::warn("provider", "resources of an earlier run are not freed, which is tried again: {}",
+              released.error().to_string());
   for (const auto& [key, allocation] : allocations_) {
     if (allocation->record().phase == Phase::ended) co_await free_after_end(allocation->name());
     if (!allocation->active() || parts_.services.resources.find(allocation->name())) continue;

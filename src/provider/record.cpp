@@ -61,7 +61,9 @@ Result<std::vector<AllocationStore::Loaded>> AllocationStore::load() {
     auto lease = leases.extract(name);
     loaded.push_back({std::move(record), lease.empty() ? Lease{} : std::move(lease.mapped())});
   }
-  for (const auto& [name, lease] : leases) TRY_VOID(store.erase(kLeaseCollection, name));
+  for (const auto& [name, lease] : leases)
+    if (const Result<bool> erased = store.erase(kLeaseCollection, name); !erased)
+      log::warn("provider", "the lease {} belongs to nothing and is not erased: {}", name, erased.error().to_string());
   return loaded;
 }
 
