@@ -36,9 +36,13 @@ Result<std::unique_ptr<Auction>> Auction::open(actor::Actor& actor, std::string 
   return auction;
 }
 
+/// Only a bid of the bidder itself counts: an accepted provider could otherwise invent any number of others.
 Task<void> Auction::receive(actor::Envelope envelope) {
   Result<Bid> bid = actor::payload<Bid>(envelope);
-  if (!bid || !incoming_.try_send(std::move(*bid))) ++refused_;
+  const actor::Handle& from = envelope.from;
+  const bool is_own =
+      bid && bid->handle.id == from.id && bid->handle.did == from.did && bid->handle.address.host == from.address.host;
+  if (!is_own || !incoming_.try_send(std::move(*bid))) ++refused_;
   co_return;
 }
 

@@ -125,6 +125,9 @@ TEST_F(AuctionTest, BidsThatDoNotCountAreRefusedAndTheErrorCountsThem) {
       {"changed after it was signed", {[](Bid&) {}, [](Bid& bid) { bid.location.city = "elsewhere"; }}},
       {"signed by another peer",
        {[this](Bid& bid) { bid.handle = a.root->handle(), bid.peer = bid.handle.address.host; }, [](Bid&) {}}},
+      {"of another peer, which has signed it",
+       {[this](Bid& bid) { bid.handle = c.root->handle(), bid.peer = bid.handle.address.host; },
+        [this](Bid& bid) { EXPECT_TRUE(bid.sign(c.key)); }}},
   };
   small.silent_rounds = 1000;
   for (const auto& [what, change] : wrong) {
