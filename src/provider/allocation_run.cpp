@@ -1,6 +1,7 @@
 // The tasks of one run of an allocation: its start, its health checks, its end and the notices of that.
 #include "base/log.hpp"
 #include "base/remove_tree.hpp"
+#include "base/text.hpp"
 #include "protocol/serve.hpp"
 #include "provider/allocation.hpp"
 #include "provider/inputs.hpp"
@@ -11,6 +12,8 @@ using protocol::Ack;
 using protocol::AllocationStatus;
 
 namespace {
+
+constexpr std::size_t kMaxEndReason = 1024;  // bytes: renewals and notices repeat it
 
 /// A change by something that belongs to another run, or comes after the end.
 Result<void> check_current(const AllocationRecord& record, const std::string& incarnation) {
@@ -177,7 +180,7 @@ End Allocation::describe_end(const executor::ExecutionResult& result) const {
   End end;
   end.exit_code = result.exit_code;
   end.killed = result.killed;
-  end.reason = result.error_msg;
+  end.reason = shortened(result.error_msg, kMaxEndReason);
   end.at_ns = lane_.now().time_since_epoch().count();
   end.cpu_seconds = std::max(result.cpu_seconds, usage_.cpu_seconds);
   end.memory_bytes = std::max(result.memory_bytes, usage_.memory_bytes);

@@ -178,6 +178,14 @@ TEST_F(LeaseEndTest, WhatNobodyCollectsIsRemovedAfterTheRetention) {
   EXPECT_TRUE(stored().at("allocations").empty());
 }
 
+TEST_F(LeaseEndTest, AReasonOfAnyLengthIsReportedShortened) {
+  script("e_task", {.start_error = std::string(1 << 20, 'x')});
+  const protocol::AllocateResponse made = allocate(alice);
+  allocation = made.allocations.at("task");
+  ASSERT_FALSE(start()->ok);
+  EXPECT_LE(report().reason.size(), 1024U);
+}
+
 TEST_F(LeaseEndTest, AFailedStartIsReportedByItsReply) {
   script("e_task", {.start_error = "no such image"});
   const protocol::AllocateResponse made = allocate(alice);

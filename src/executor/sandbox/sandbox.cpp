@@ -21,8 +21,9 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr Duration kPatience = 10s;  // until a shim that was told to end its work is ended itself
-constexpr int kMaxDepth = 128;       // of a work folder; each level takes a descriptor
+constexpr Duration kPatience = 10s;         // until a shim that was told to end its work is ended itself
+constexpr int kMaxDepth = 128;              // of a work folder; each level takes a descriptor
+constexpr std::size_t kMaxFirstLine = 256;  // bytes of what the work has written, in a reason
 constexpr std::string_view kMemoryReason = "memory limit";
 
 /// FNV-1a: names the owner's control groups after its folder.
@@ -237,7 +238,9 @@ std::string error_of(const Request& request, const ShimStatus& status, const Exe
   if (status.stopping) return "stopped on request";
   if (!status.reported && status.signal != 0) return fmt::format("bubblewrap was ended by signal {}", status.signal);
   if (result.exit_code >= 125 && result.exit_code <= 127)
-    return fmt::format("exit code {}: {}", result.exit_code, result.err.substr(0, result.err.find('\n')));
+    return fmt::format(
+        "exit code {}: {}", result.exit_code,
+        shortened(printable(result.err.substr(0, std::min(result.err.find('\n'), kMaxFirstLine))), kMaxFirstLine));
   return result.exit_code != 0 ? describe_exit(result.exit_code) : std::string();
 }
 

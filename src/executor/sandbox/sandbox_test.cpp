@@ -144,6 +144,13 @@ TEST_F(SandboxTest, NoPrivileges) {
   EXPECT_NE(run(request("echo 1 > /proc/sys/kernel/hostname", "d")).exit_code, 0);
 }
 
+TEST_F(SandboxTest, AReasonHoldsTheBeginningOfWhatTheWorkWroteOnly) {
+  const ExecutionResult loud = run(request("head -c 100000 /dev/zero | tr '\\0' '\\001' >&2; exit 127", "long"));
+  EXPECT_EQ(loud.exit_code, 127);
+  EXPECT_LT(loud.error_msg.size(), 400U);
+  EXPECT_THAT(loud.error_msg, HasSubstr("\\x01"));
+}
+
 TEST_F(SandboxTest, AFailedStartReportsItsCause) {
   Request unknown = request("");
   unknown.engine.params.cmd = {"no-such-program"};
