@@ -163,7 +163,7 @@ class Daemon {
     if (!store) co_return fail(store.error(), "opening the database");
     store_ = std::make_unique<db::AsyncStore>(lane, *std::move(store));
     store_->metrics().register_with(registry_);
-    CO_TRY(resources_, resources::Manager::open(*store_, [&lane] { return lane.unix_now(); }));
+    CO_TRY(resources_, resources::Manager::open(*store_, [&lane] { return lane.now(); }));
     CO_TRY_VOID(listen());
     Task<Result<void>> executors = find_executors(work_dir);
     CO_TRY_VOID(co_await std::move(executors));

@@ -33,7 +33,7 @@ struct NodeBehavioursTest : testing::Test {
   actor::TestNode& user = w.add("user");
   db::AsyncStore async{node.lane(), *db::Store::open(":memory:")};
   std::unique_ptr<resources::Manager> resources =
-      resources::Manager::open(async, [this] { return w.world.unix_now(); }).value();
+      resources::Manager::open(async, [this] { return w.world.now(); }).value();
   Services services{node.node.runtime(), *node.network, async, *resources, {}, {}, {}, "boot", {}, {}};
   Options options;
   CapabilityFile capabilities{node.lane(), node.context, options.capabilities_file};

@@ -81,7 +81,7 @@ Task<Result<void>> Allocations::take_resources(std::string name, capability::Res
   resources::Manager& manager = parts_.services.resources;
   if (const auto held = manager.find(name); held && held->state == resources::State::allocated)
     co_return co_await manager.resize(name, resources);
-  const Result<void> reserved = co_await manager.commit(name, resources, parts_.services.lane.unix_now() + kTakeTime);
+  const Result<void> reserved = co_await manager.commit(name, resources, parts_.services.lane.now() + kTakeTime);
   if (!reserved && !reserved.error().is(Errc::already_exists)) co_return reserved;
   const Result<void> taken = co_await manager.allocate(name);
   if (!taken && !taken.error().is(Errc::already_exists)) co_return taken;

@@ -67,7 +67,7 @@ class Bids {
  public:
   struct Open {
     protocol::NodeRequest request;
-    UnixTime expires;
+    SteadyTime expires;
   };
   using Describe = std::function<Result<Offering>(const EnsembleKey& ensemble)>;
 
@@ -96,7 +96,7 @@ class Bids {
   [[nodiscard]] std::expected<void, NoBid> admit(const protocol::EnsembleBidRequest& request,
                                                  const did::Did& requester) const;
   void count();
-  [[nodiscard]] UnixTime now() const { return root_.lane().unix_now(); }
+  [[nodiscard]] SteadyTime now() const { return root_.lane().now(); }
 
   actor::Actor& root_;
   Describe describe_;

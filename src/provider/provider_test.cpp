@@ -49,7 +49,7 @@ TEST_F(WholeProvider, CloseCancelsReservationsLetsGoOfAllocationsAndStopsServing
 }
 
 TEST_F(WholeProvider, AStartRemovesWhatNoRecordNames) {
-  ASSERT_TRUE(run(resources->commit("e_task", machine(1, 1), w.world.unix_now() + 1min)));
+  ASSERT_TRUE(run(resources->commit("e_task", machine(1, 1), w.world.now() + 1min)));
   ASSERT_TRUE(run(resources->allocate("e_task")));
   std::filesystem::create_directories(folder / "jobs" / "e_task");
   ASSERT_TRUE(write_file(folder / "jobs" / "e_task" / "stdout.log", "old"));
@@ -74,6 +74,23 @@ TEST_F(WholeProvider, ExpiredBidsAndReservationsAreRemovedPeriodically) {
   w.settle(kBidTime + 2 * kSweepInterval);
   EXPECT_EQ(provider->bids(), 0U);
   EXPECT_EQ(store->blocking().list("resources.promises")->size(), 0U);
+}
+
+TEST_F(WholeProvider, AWallClockThatIsSetNeitherProlongsNorEndsBidsAndReservations) {
+  open();
+  for (const Duration ahead : {Duration(-2h), Duration(2h)}) {
+    const std::string ensemble = ahead < Duration(0) ? "e" : "f";
+    ASSERT_TRUE(call(alice, protocol::kBidRequest, bid_request(ensemble)));
+    ASSERT_TRUE(call(alice, protocol::kCommit, commit_request(ensemble, "task"))->ok);
+    node.node.set_wall_clock(ahead);
+    w.settle(kBidTime - 1min);
+    EXPECT_EQ(provider->bids(), 1U) << ensemble;
+    EXPECT_EQ(resources->list().size(), 1U) << ensemble;
+    w.settle(1min + 2 * kSweepInterval);
+    EXPECT_EQ(provider->bids(), 0U) << ensemble;
+    EXPECT_EQ(resources->list().size(), 0U) << ensemble;
+    node.node.set_wall_clock(Duration(0));
+  }
 }
 
 TEST_F(WholeProvider, ADisconnectedOrchestratorIsReconnected) {

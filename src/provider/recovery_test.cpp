@@ -197,9 +197,9 @@ TEST_F(RecoveryTest, TheDiskOfWhatHasEndedStaysTakenUntilItIsReleased) {
   EXPECT_TRUE(only_disk()) << "a sweep frees no more";
   capability::Resources all;
   all.disk.size = {8 * capability::kGiB};
-  EXPECT_FALSE(run(resources->commit("other", all, w.world.unix_now() + 1min)));
+  EXPECT_FALSE(run(resources->commit("other", all, w.world.now() + 1min)));
   EXPECT_TRUE(shutdown()->ok);
-  EXPECT_TRUE(run(resources->commit("other", all, w.world.unix_now() + 1min)));
+  EXPECT_TRUE(run(resources->commit("other", all, w.world.now() + 1min)));
 }
 
 TEST_F(RecoveryTest, ARestartOfARunThatHasEndedGoesOnWithItsLease) {
@@ -222,7 +222,7 @@ TEST_F(RecoveryTest, ARestartIsRefusedWhenTheResourcesAreTaken) {
   w.settle(5s);
   capability::Resources rest = machine(8, 8);
   rest.disk.size = {7 * capability::kGiB};
-  ASSERT_TRUE(run(resources->commit("other", rest, w.world.unix_now() + 1h)));
+  ASSERT_TRUE(run(resources->commit("other", rest, w.world.now() + 1h)));
   const auto refused = restart("");
   EXPECT_FALSE(refused->ok);
   EXPECT_NE(refused->error.find("not enough is free"), std::string::npos) << refused->error;

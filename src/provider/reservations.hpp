@@ -26,7 +26,7 @@ class Reservations {
   struct Reservation {
     LocalName name;
     capability::Resources resources;
-    UnixTime expires;
+    SteadyTime expires;
   };
   /// What is known of the node's allocations.
   struct Allocated {
@@ -61,7 +61,7 @@ class Reservations {
                                    const Bids::Open& bid) const;
   Task<Result<void>> remove(std::map<AllocationKey, Reservation>::iterator reservation);
   void count() { parts_.metrics.open_reservations.set(static_cast<std::int64_t>(reservations_.size())); }
-  [[nodiscard]] UnixTime now() const { return parts_.root.lane().unix_now(); }
+  [[nodiscard]] SteadyTime now() const { return parts_.root.lane().now(); }
 
   Parts parts_;
   Allocated allocated_;

@@ -39,7 +39,7 @@ struct ProviderWorld {
 
   /// As a restart of the daemon does.
   void open_resources() {
-    resources = resources::Manager::open(*store, [this] { return w.world.unix_now(); }).value();
+    resources = resources::Manager::open(*store, [this] { return w.world.now(); }).value();
   }
   /// Reservations of more than the disk of what has ended.
   [[nodiscard]] std::size_t in_use() const {

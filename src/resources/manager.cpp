@@ -38,15 +38,17 @@ Result<void> check_share(const capability::Resources& share, const capability::R
 std::string_view to_string(State state) { return state == State::committed ? "committed" : "allocated"; }
 
 void Reservation::to_json(json::Writer& writer) const {
-  json::write(writer, ReservationWire{
-                          .state = std::string(to_string(state)), .expires = expires.nanos, .resources = resources});
+  json::write(writer, ReservationWire{.state = std::string(to_string(state)),
+                                      .expires = static_cast<std::uint64_t>(expires.time_since_epoch().count()),
+                                      .resources = resources});
 }
 
 Result<Reservation> Reservation::from_json(const json::Value& value) {
   TRY(ReservationWire wire, json::from_value<ReservationWire>(value));
   for (const State state : {State::committed, State::allocated})
     if (wire.state == to_string(state))
-      return Reservation{.state = state, .resources = std::move(wire.resources), .expires = {wire.expires}};
+      return Reservation{
+          .state = state, .resources = std::move(wire.resources), .expires = SteadyTime(Duration(wire.expires))};
   return fail(Errc::invalid_argument, "state: expected committed or allocated, found \"{}\"", wire.state);
 }
 
@@ -89,7 +91,7 @@ Task<Result<void>> Manager::offboard() {
   co_return Result<void>();
 }
 
-Task<Result<void>> Manager::commit(std::string id, capability::Resources required, UnixTime expires) {
+Task<Result<void>> Manager::commit(std::string id, capability::Resources required, SteadyTime expires) {
   Mutex::Lock lock = co_await changing_.lock();
   if (!share_) co_return fail(Errc::not_found, "nothing is onboarded: onboard a share of this machine first");
   CO_TRY_VOID(co_await drop_expired());

@@ -9,7 +9,8 @@
 //     A step from another state changes nothing and fails: Errc::already_exists if the outcome already holds, else
 //     Errc::not_found. A caller that repeats a request can treat these as success. resize() changes what is allocated.
 //  3. A commit expires: from its expiry on it is not counted and allocate() does not find it. Allocations stay until
-//     they are deallocated.
+//     they are deallocated. The expiry is an instant of the monotonic clock: a wall clock that is set changes nothing, and
+//     after a reboot it means nothing, so a start of the daemon drops all commits (release_all()).
 //  4. Graphics cards are chosen when committing: the stored resources name the cards of the machine by index.
 //  5. The share can be changed at any time, but not to less than what is committed and allocated; offboarding needs
 //     both to be zero. A share cannot exceed the machine.
@@ -46,7 +47,7 @@ std::string_view to_string(State state);
 struct Reservation {
   State state = State::committed;
   capability::Resources resources;
-  UnixTime expires;  ///< of a commit
+  SteadyTime expires{};  ///< of a commit
 
   void to_json(json::Writer& writer) const;
   static Result<Reservation> from_json(const json::Value& value);
@@ -56,7 +57,7 @@ struct Reservation {
 class Manager {
  public:
   static constexpr std::size_t kMaxReservations = 4096;
-  using Clock = std::function<UnixTime()>;
+  using Clock = std::function<SteadyTime()>;
 
   /// The store and what the clock refers to outlive the manager. Blocks: for the start of the daemon.
   static Result<std::unique_ptr<Manager>> open(db::AsyncStore& store, Clock now);
@@ -67,7 +68,7 @@ class Manager {
   [[nodiscard]] const std::optional<capability::Resources>& onboarded() const { return share_; }
 
   /// Errc::limit_exceeded says what is missing; Errc::not_found if nothing is onboarded.
-  Task<Result<void>> commit(std::string id, capability::Resources required, UnixTime expires);
+  Task<Result<void>> commit(std::string id, capability::Resources required, SteadyTime expires);
   Task<Result<void>> uncommit(std::string id);
   Task<Result<void>> allocate(std::string id);
   Task<Result<void>> deallocate(std::string id);

@@ -32,13 +32,13 @@ class ManagerTest : public testing::Test {
     ASSERT_TRUE(opened) << opened.error().to_string();
     manager_ = *std::move(opened);
   }
-  [[nodiscard]] UnixTime in(std::uint64_t seconds) const { return {now_.nanos + seconds * 1'000'000'000}; }
+  [[nodiscard]] SteadyTime in(std::uint64_t seconds) const { return now_ + std::chrono::seconds(seconds); }
 
   using Done = Result<void>;
   Done run(Task<Done> task) { return world_.run(node_, std::move(task)); }
   Done onboard(const Resources& share, const Resources& machine) { return run(manager_->onboard(share, machine)); }
   Done offboard() { return run(manager_->offboard()); }
-  Done commit(const std::string& id, const Resources& required, UnixTime expires) {
+  Done commit(const std::string& id, const Resources& required, SteadyTime expires) {
     return run(manager_->commit(id, required, expires));
   }
   Done uncommit(const std::string& id) { return run(manager_->uncommit(id)); }
@@ -49,7 +49,7 @@ class ManagerTest : public testing::Test {
   SimWorld world_{1};
   SimNode& node_ = world_.add_node("machine");
   db::AsyncStore store_{node_.runtime().lane, *db::Store::open(":memory:")};
-  UnixTime now_{1'000'000'000'000};
+  SteadyTime now_{1000s};
   std::unique_ptr<Manager> manager_;
 };
 
@@ -177,7 +177,8 @@ TEST_F(ManagerTest, AStartReleasesAllButWhatIsNamed) {
 TEST_F(ManagerTest, AgreesWithANaiveModelAcrossRestarts) {
   struct Held {
     State state;
-    std::uint64_t cores, ram, expires;
+    std::uint64_t cores, ram;
+    SteadyTime expires;
   };
   std::map<std::string, Held> model;
   std::uint64_t cores = 16;
@@ -186,8 +187,7 @@ TEST_F(ManagerTest, AgreesWithANaiveModelAcrossRestarts) {
   ASSERT_TRUE(onboard(make(cores, ram, 1000), machine));
   SeededRandom random(99);
   for (int step = 0; step < 4000; ++step) {
-    std::erase_if(model,
-                  [&](const auto& e) { return e.second.state == State::committed && e.second.expires <= now_.nanos; });
+    std::erase_if(model, [&](const auto& e) { return e.second.state == State::committed && e.second.expires <= now_; });
     std::uint64_t used_cores = 0;
     std::uint64_t used_ram = 0;
     for (const auto& [id, held] : model) used_cores += held.cores, used_ram += held.ram;
@@ -197,9 +197,9 @@ TEST_F(ManagerTest, AgreesWithANaiveModelAcrossRestarts) {
     const bool allocated = known != model.end() && known->second.state == State::allocated;
     switch (random.below(7)) {
       case 0: {
-        const Held wish{State::committed, 1 + random.below(8), 1 + random.below(12), in(1 + random.below(20)).nanos};
+        const Held wish{State::committed, 1 + random.below(8), 1 + random.below(12), in(1 + random.below(20))};
         const bool fits = known == model.end() && used_cores + wish.cores <= cores && used_ram + wish.ram <= ram;
-        ASSERT_EQ(commit(id, make(wish.cores, wish.ram, 1), {wish.expires}).has_value(), fits) << "step " << step;
+        ASSERT_EQ(commit(id, make(wish.cores, wish.ram, 1), wish.expires).has_value(), fits) << "step " << step;
         if (fits) model[id] = wish;
         break;
       }
@@ -225,8 +225,7 @@ TEST_F(ManagerTest, AgreesWithANaiveModelAcrossRestarts) {
       case 5: now_ = in(random.below(4)); break;
       default: reopen();
     }
-    std::erase_if(model,
-                  [&](const auto& e) { return e.second.state == State::committed && e.second.expires <= now_.nanos; });
+    std::erase_if(model, [&](const auto& e) { return e.second.state == State::committed && e.second.expires <= now_; });
     used_cores = used_ram = 0;
     for (const auto& [name, held] : model) used_cores += held.cores, used_ram += held.ram;
     const auto free = manager_->free();

@@ -105,7 +105,7 @@ Task<Result<void>> Cluster::boot_node(Machine& machine) {
     return {};
   });
   CO_TRY(machine.resources_,
-         resources::Manager::open(*machine.store_, [lane = &runtime.lane] { return lane->unix_now(); }));
+         resources::Manager::open(*machine.store_, [lane = &runtime.lane] { return lane->now(); }));
   if (!machine.share_.cpu.cores.empty() && !machine.resources_->onboarded())
     CO_TRY_VOID(co_await machine.resources_->onboard(machine.share_, machine.size_));
   CO_TRY(machine.network_, join(machine));
