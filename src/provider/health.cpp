@@ -40,9 +40,13 @@ Result<void> check_health(const jobs::HealthCheck& check) {
   }
   if (check.interval_ns != 0 && Duration(check.interval_ns) < kShortestCheckInterval)
     return fail(Errc::invalid_argument, "interval: expected at least {} s", kShortestCheckInterval / 1s);
+  if (Duration(check.interval_ns) > kLongestCheckInterval)
+    return fail(Errc::invalid_argument, "interval: expected at most {} h", kLongestCheckInterval / 1h);
   if (check.timeout_ns < 0 || Duration(check.timeout_ns) > kLongestCheckTimeout)
     return fail(Errc::invalid_argument, "timeout: expected at most {} s", kLongestCheckTimeout / 1s);
-  if (check.grace_ns < 0) return fail(Errc::invalid_argument, "grace: expected a duration above 0");
+  if (check.grace_ns < 0 || Duration(check.grace_ns) > kLongestCheckInterval)
+    return fail(Errc::invalid_argument, "grace: expected a duration above 0 and at most {} h",
+                kLongestCheckInterval / 1h);
   return {};
 }
 

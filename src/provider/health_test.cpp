@@ -45,7 +45,7 @@ TEST(CheckHealth, WhatCannotBeHonouredIsRefusedByName) {
   EXPECT_TRUE(refusal(check).starts_with("exec: "));
   check.exec = {std::string(kMaxCheckCommand, 'x')};
   EXPECT_TRUE(refusal(check).starts_with("exec: "));
-  for (const Duration interval : {Duration(1ms), Duration(-1s)}) {
+  for (const Duration interval : {Duration(1ms), Duration(-1s), kLongestCheckInterval + 1s, Duration::max()}) {
     check = command();
     check.interval_ns = interval.count();
     EXPECT_TRUE(refusal(check).starts_with("interval: ")) << interval.count();
@@ -54,8 +54,10 @@ TEST(CheckHealth, WhatCannotBeHonouredIsRefusedByName) {
   check.timeout_ns = Duration(24h).count();
   EXPECT_TRUE(refusal(check).starts_with("timeout: "));
   check = command();
-  check.grace_ns = -1;
-  EXPECT_TRUE(refusal(check).starts_with("grace: "));
+  for (const Duration grace : {Duration(-1), Duration::max()}) {
+    check.grace_ns = grace.count();
+    EXPECT_TRUE(refusal(check).starts_with("grace: ")) << grace.count();
+  }
 }
 
 struct HealthTest : ProviderTest {
