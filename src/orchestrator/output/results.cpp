@@ -65,9 +65,16 @@ std::vector<ResultFile> declared_only(const jobs::Results& declared, std::vector
 /// Tells the user what did not come. Repeated, it changes nothing.
 Task<void> report_absent(Parts& parts, std::string allocation, std::string run, const std::vector<ResultFile>& files) {
   std::string text;
-  for (const ResultFile& file : files)
-    if (!file.error.empty())
-      text += fmt::format("{}result \"{}\": {}", text.empty() ? "" : "; ", file.name, file.error);
+  const auto add = [&](const ResultFile& file, std::string_view what) {
+    text += fmt::format("{}result \"{}\": {}", text.empty() ? "" : "; ", file.name, what);
+  };
+  for (const ResultFile& file : files) {
+    if (!file.error.empty()) add(file, file.error);
+    if (!file.left_out.empty())
+      add(file, fmt::format("without {}{}",
+                            shortened(printable(fmt::format("{}", fmt::join(file.left_out, ", "))), kMaxReason),
+                            file.left_out.size() > 1 ? fmt::format(" ({} entries)", file.left_out.size()) : ""));
+  }
   if (text.empty()) co_return;
   log::warn("orchestrator", "{}: {}: {}", parts.id(), allocation, printable(text));
   const auto change = [&](DeploymentRecord& record) {
