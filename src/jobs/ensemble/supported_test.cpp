@@ -13,7 +13,7 @@ Ensemble plain() {
   const auto ensemble = Ensemble::parse_yaml(R"(
 version: "V1"
 escalation_strategy: ""
-exclude_peers: [12D3KooWRBhwfeP2Y4TCx1SM6s9rUoHhR5STiGwxBhgFRcw3UERE]
+exclude_peers: [12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA]
 metadata: {team: blue}
 subnet: {join: false}
 edges: [{s: n, t: m}]

@@ -250,6 +250,20 @@ Result<void> check_node(const Ensemble& ensemble, const std::string& name, const
   return {};
 }
 
+/// Each node is placed on a machine of its own.
+Result<void> check_pins(const Ensemble& ensemble) {
+  std::map<std::string_view, std::string_view> node_of;
+  for (const auto& [name, node] : ensemble.nodes) {
+    if (node.peer.empty()) continue;
+    if (std::ranges::count(ensemble.exclude_peers, node.peer) > 0)
+      return wrong("nodes.{}.peer: {} is in exclude_peers", name, node.peer);
+    if (const auto [other, fresh] = node_of.emplace(node.peer, name); !fresh)
+      return wrong("nodes.{}.peer: {} is the peer of node {} already; put the allocations of both in one node", name,
+                   node.peer, other->second);
+  }
+  return {};
+}
+
 /// Every allocation is in exactly one node, together with its dependencies.
 Result<void> check_placement(const Ensemble& ensemble) {
   std::map<std::string_view, std::string_view> node_of;
@@ -334,6 +348,7 @@ Result<void> Ensemble::validate() const {
   for (std::size_t i = 0; i < exclude_peers.size(); ++i)
     if (!crypto::PeerId::parse(exclude_peers[i]))
       return wrong("exclude_peers[{}]: \"{}\" is not a peer id", i, exclude_peers[i].substr(0, 128));
+  TRY_VOID(check_pins(*this));
   return {};
 }
 
