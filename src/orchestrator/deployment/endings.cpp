@@ -177,7 +177,8 @@ void Endings::resume() {
 
 Task<void> Endings::collect(std::string name) {
   Duration pause = kCollectPause;
-  SteadyTime reached = parts_.now();
+  const SteadyTime begun = parts_.now();
+  SteadyTime reached = begun;
   std::optional<SteadyTime> refused_since;
   std::string given_up;
   for (;;) {
@@ -197,7 +198,7 @@ Task<void> Endings::collect(std::string name) {
     else if (!refused_since || collector_.reached(name) > *refused_since)
       refused_since = parts_.now();
     const bool refuses = refused_since && parts_.now() - *refused_since > kRefusalPatience;
-    if (refuses || parts_.now() - reached > kCollectPatience) {
+    if (refuses || parts_.now() - reached > kCollectPatience || parts_.now() - begun > kLongestCollection) {
       given_up = why;
       break;
     }

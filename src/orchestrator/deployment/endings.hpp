@@ -11,8 +11,8 @@
 //  3. Output that came whole with the notice is stored with it. All other output is collected by pages (collector.hpp),
 //     repeated with growing pauses: a full disk here is waited out, the provider keeps the output meanwhile. It is given up,
 //     and the allocation says so, when its provider has sent nothing of it for kCollectPatience and is not packing the
-//     results either, or has refused for kRefusalPatience because it has no output. What contradicts itself does not count
-//     as sent.
+//     results either, or has refused for kRefusalPatience because it has no output, or after kLongestCollection. What
+//     contradicts itself does not count as sent.
 //  4. When the output is here, that is stored together with the request to release the run (cleaner.hpp).
 //
 // Threads: the deployment's lane. Cancellation: what has begun is taken up by resume().
@@ -31,6 +31,8 @@ namespace dms::orchestrator {
 inline constexpr Duration kCollectPause = 1s;
 inline constexpr Duration kMaxCollectPause = 1min;
 inline constexpr Duration kCollectPatience = 30min;
+/// Since this daemon began with it: a provider could send a byte now and then for ever.
+inline constexpr Duration kLongestCollection = 24h;
 inline constexpr Duration kRefusalPatience = 1min;
 
 class Endings {
