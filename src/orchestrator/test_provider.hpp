@@ -98,6 +98,7 @@ class ScriptedProvider {
   std::vector<std::string> features;
   std::string refuse_commit;
   std::string refuse_start;
+  int unanswered_starts = 0;  ///< the first ones
   bool bids = true;
   bool answers_renewals = true;
   bool has_clock = true;
@@ -168,8 +169,11 @@ class ScriptedProvider {
     return nullptr;
   }
   Task<protocol::Ack> start(protocol::StartRequest, const actor::Envelope& envelope) {
-    ++starts;
     protocol::Ack reply;
+    if (++starts <= unanswered_starts) {
+      (void)co_await sleep_for(1h);
+      co_return reply;
+    }
     reply.error = refuse_start;
     Run* run = addressed(envelope);
     if (run != nullptr && run->status != protocol::AllocationStatus::pending) reply.error = "it was started before";

@@ -77,6 +77,18 @@ TEST_F(DeploymentTest, ARefusedStartIsRevertedAndRepeatedLater) {
   EXPECT_EQ(provider.starts, 2);
 }
 
+TEST_F(DeploymentTest, AStartWithoutAReplyDoesNotDelayThatOfTheNextAttempt) {
+  provider.unanswered_starts = 1;
+  DeploymentRecord patient = record();
+  patient.deadline = (w.world.unix_now() + (kAllocationStart.timeout - 1min)).nanos;
+  create(std::move(patient));
+  deployment->start();
+  ASSERT_TRUE(until([&] { return provider.starts == 1; }));
+  w.run(b, provider.forget("task"));  // as a provider does whose daemon was killed while it brought the inputs
+  ASSERT_TRUE(reaches(DeploymentStatus::running, kAllocationStart.timeout)) << deployment->record().error;
+  EXPECT_EQ(provider.starts, 2);
+}
+
 TEST_F(DeploymentTest, WithoutAProviderInTimeItFailsAndSaysWhatTheLastOneSaid) {
   provider.refuse_start = "no such image";
   create(record());

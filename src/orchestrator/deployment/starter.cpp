@@ -7,16 +7,24 @@ namespace dms::orchestrator {
 
 using namespace protocol;
 
+namespace {
+/// A run: the actor has the same inbox in each attempt, and at each provider.
+std::string key_of(const AllocationManifest& entry) {
+  return fmt::format("{}/{}/{}", entry.handle.address.host, entry.handle.address.inbox, entry.incarnation);
+}
+}  // namespace
+
 Task<Result<void>> Starter::start_ready() {
   std::map<std::string, std::string> never;
   for (const auto& [name, entry] : parts_.record->manifest.allocations) {
     if (entry.status != AllocationStatus::pending || !is_placed(entry)) continue;
-    if (starting_.contains(entry.handle.address.inbox)) continue;
+    const std::string key = key_of(entry);
+    if (starting_.contains(key)) continue;
     Dependency state = dependency(parts_.record.get(), name);
     if (state.readiness == Readiness::never) never[name] = std::move(state.reason);
     if (state.readiness != Readiness::ready || !supervisor_.known(entry.node_id)) continue;
-    starting_.insert(entry.handle.address.inbox);
-    work_.spawn(start(name, entry.handle.address.inbox));
+    starting_.insert(key);
+    work_.spawn(start(name, key));
   }
   if (never.empty()) co_return Result<void>();
   const auto change = [&never](DeploymentRecord& record) {
@@ -39,10 +47,10 @@ bool Starter::pending(const std::string& name, const std::string& run) const {
          entry->status == AllocationStatus::pending;
 }
 
-Task<void> Starter::start(std::string name, std::string inbox) {
+Task<void> Starter::start(std::string name, std::string key) {
   const AllocationManifest* entry = parts_.allocation(name);
   const NodeManifest* node = entry == nullptr ? nullptr : parts_.node(entry->node_id);
-  if (node != nullptr && entry->handle.address.inbox == inbox) {
+  if (node != nullptr && key_of(*entry) == key) {
     const std::string run = entry->incarnation;
     const std::string node_name = node->id;
     const std::string peer = node->peer;
@@ -62,7 +70,7 @@ Task<void> Starter::start(std::string name, std::string inbox) {
       co_await failed_(name, started.error().to_string());
     }
   }
-  starting_.erase(inbox);
+  starting_.erase(key);
   parts_.record.changed().raise();
 }
 

@@ -6,7 +6,7 @@
 //  2. Nothing is started on a machine whose lease has not been reconciled since this daemon began (supervisor.hpp): it may
 //     have been started before.
 //  3. A start that gets no reply is checked with the provider's own report: what runs has been started. Else, and if it
-//     is refused, `failed` is called.
+//     is refused, `failed` is called. A start that is still without a reply when its run is superseded delays no other.
 //
 // Threads: the deployment's lane.
 #pragma once
@@ -30,7 +30,7 @@ class Starter {
   [[nodiscard]] bool waits() const;
 
  private:
-  Task<void> start(std::string allocation, std::string inbox);
+  Task<void> start(std::string allocation, std::string key);
   Task<Result<void>> request(std::string allocation, std::string peer);
   [[nodiscard]] bool pending(const std::string& allocation, const std::string& run) const;
 
@@ -39,7 +39,7 @@ class Starter {
   Supervisor& supervisor_;
   Nursery& work_;
   Failed failed_;
-  std::set<std::string> starting_;  ///< inboxes of their actors
+  std::set<std::string> starting_;  ///< the runs that wait for a reply to their start
 };
 
 }  // namespace dms::orchestrator
