@@ -312,6 +312,27 @@ TEST_F(RecoveryTest, AFullDiskRefusesRequestsAndLeavesTheWorkAlone) {
   EXPECT_EQ(host->works.size(), 0U);
 }
 
+TEST_F(RecoveryTest, AStartOnAFullDiskTakesUpTheWorkAndFreesTheRestLater) {
+  begin(kService, 10min);
+  const std::size_t needed = in_use();
+  close();
+  Documents documents = stored();
+  std::vector<db::Document>& reservations = documents["resources.promises"];
+  reservations.push_back({.id = "left", .json = reservations.front().json});
+  stop_daemon();
+  boot(documents);
+  disk_is_full();
+  open();
+  EXPECT_EQ(running(), 1);
+  EXPECT_EQ(report().incarnation, incarnation);
+  disk_is_full(false);
+  EXPECT_TRUE(renew(alice, incarnation).ok);
+  w.settle(2 * kSweepInterval);
+  EXPECT_EQ(in_use(), needed) << "what an earlier run has left is freed";
+  EXPECT_TRUE(shutdown()->ok);
+  EXPECT_EQ(in_use(), 0U);
+}
+
 TEST_F(RecoveryTest, ALeaseEndsAlsoWhenTheDiskIsFull) {
   begin(kService);
   disk_is_full();
