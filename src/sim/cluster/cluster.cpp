@@ -104,8 +104,7 @@ Task<Result<void>> Cluster::boot_node(Machine& machine) {
     if (machine.disk_full_ && machine.up()) return fail(Errc::io, "no space left on device");
     return {};
   });
-  CO_TRY(machine.resources_,
-         resources::Manager::open(*machine.store_, [lane = &runtime.lane] { return lane->now(); }));
+  CO_TRY(machine.resources_, resources::Manager::open(*machine.store_, [lane = &runtime.lane] { return lane->now(); }));
   if (!machine.share_.cpu.cores.empty() && !machine.resources_->onboarded())
     CO_TRY_VOID(co_await machine.resources_->onboard(machine.share_, machine.size_));
   CO_TRY(machine.network_, join(machine));

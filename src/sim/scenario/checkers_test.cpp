@@ -26,8 +26,7 @@ struct CheckersTest : testing::Test {
   }
   void reserve(Machine& at, const std::string& id) {
     const capability::Resources resources = one_task(1, 64).allocations.at("task").resources;
-    ASSERT_TRUE(
-        cluster.world().run(at.host(), at.resources().commit(id, resources, cluster.world().now() + 1min)));
+    ASSERT_TRUE(cluster.world().run(at.host(), at.resources().commit(id, resources, cluster.world().now() + 1min)));
     ASSERT_TRUE(cluster.world().run(at.host(), at.resources().allocate(id)));
   }
   [[nodiscard]] std::vector<std::string> found() const {
