@@ -96,7 +96,7 @@ Feature: Health, inputs and results
           executor: sandbox
           type: task
           resources: small
-          execution: {type: sandbox, cmd: [/bin/sh, -c, "sort numbers.txt >sorted.txt && mkdir out && head -c 3000000 /dev/urandom >out/random && sha256sum <out/random >out/sum && cat given/a/name"]}
+          execution: {type: sandbox, cmd: [/bin/sh, -c, "sort numbers.txt >sorted.txt && mkdir out && head -c 3000000 /dev/urandom >out/random && sha256sum <out/random >out/sum && ln -s /work/out/sum out/link && cat given/a/name"]}
           inputs: [{to: numbers.txt, file: numbers.txt}, {to: given, file: parts}]
           results: [sorted.txt, out]
         check:
@@ -117,6 +117,7 @@ Feature: Health, inputs and results
       nunet deployment logs $(head -n 1 id) sort | grep -x part
       nunet deployment results $(head -n 1 id) sort -o results
       sha256sum <results/out/random | cmp - results/out/sum
+      nunet deployment status $(head -n 1 id) | grep 'result "out": without .*link'
       """
     Then it succeeds
     And nothing is left at bob
