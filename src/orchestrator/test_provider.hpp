@@ -255,6 +255,8 @@ class ScriptedProvider {
   }
   Task<protocol::AllocationLogsResponse> logs(protocol::AllocationLogsRequest request, const actor::Envelope&) {
     protocol::AllocationLogsResponse reply;
+    if (!request.stream.empty()) ++pages;
+    if (!request.stream.empty() && page_takes > Duration(0)) (void)co_await sleep_for(page_takes);
     expire();
     const auto run = runs.find(request.allocation_name);
     if (run == runs.end()) {
@@ -266,8 +268,6 @@ class ScriptedProvider {
       reply.out = to_bytes(out);
       co_return reply;
     }
-    ++pages;
-    if (page_takes > Duration(0)) (void)co_await sleep_for(page_takes);
     reply.incarnation = run->second.incarnation;
     reply.total_size = out.size();
     reply.offset = std::max(request.offset, std::min<std::uint64_t>(run->second.dropped, out.size()));
