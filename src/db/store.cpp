@@ -8,6 +8,8 @@
 #include <filesystem>
 #include <mutex>
 
+#include "runtime/process.hpp"
+
 namespace dms::db {
 namespace {
 
@@ -43,30 +45,21 @@ Result<void> make_private(const std::string& path) {
   return {};
 }
 
-/// The write-ahead log, for changes that SQLite does not make itself; closed at the end.
-class LogFile {
- public:
-  explicit LogFile(const std::string& database)
-      : file_(::open((database + "-wal").c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW)) {}
-  LogFile(const LogFile&) = delete;
-  LogFile& operator=(const LogFile&) = delete;
-  ~LogFile() {
-    if (file_ >= 0) ::close(file_);
-  }
-  /// Takes room on the disk; a full disk, or one that cannot do it, leaves the log as it is.
-  void take_room() const {
-    if (file_ >= 0) (void)::posix_fallocate(file_, 0, kLogRoom);
-  }
-  /// Makes what it holds void, without giving back its room. Only when the file has all of it.
-  void clear() const {
-    constexpr char kNoHeader[32] = {};
-    if (file_ >= 0 && ::pwrite(file_, kNoHeader, sizeof kNoHeader, 0) == ssize_t{sizeof kNoHeader})
-      (void)::fsync(file_);
-  }
+/// The write-ahead log, for changes that SQLite does not make itself.
+Fd open_log(const std::string& database) {
+  return Fd(::open((database + "-wal").c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
+}
 
- private:
-  int file_;
-};
+/// Takes room on the disk; a full disk, or one that cannot do it, leaves the log as it is.
+void take_room(const Fd& log) {
+  if (log) (void)::posix_fallocate(log.get(), 0, kLogRoom);
+}
+
+/// Makes what it holds void, without giving back its room. Only when the file has all of it.
+void clear(const Fd& log) {
+  constexpr char kNoHeader[32] = {};
+  if (log && ::pwrite(log.get(), kNoHeader, sizeof kNoHeader, 0) == ssize_t{sizeof kNoHeader}) (void)::fsync(log.get());
+}
 
 struct Finalize {
   void operator()(sqlite3_stmt* statement) const { sqlite3_finalize(statement); }
@@ -120,7 +113,7 @@ struct Store::Impl {
     int pages = 0;
     int moved = 0;
     const int done = sqlite3_wal_checkpoint_v2(handle, nullptr, SQLITE_CHECKPOINT_PASSIVE, &pages, &moved);
-    if (done == SQLITE_OK && pages == moved) LogFile(path).clear();
+    if (done == SQLITE_OK && pages == moved) clear(open_log(path));
   }
 
   [[nodiscard]] std::unexpected<Error> failure(int code, std::string_view doing) const {
@@ -185,7 +178,7 @@ struct Store::Impl {
   void keep_log() {
     int keep = 1;
     keeps_log = sqlite3_file_control(handle, "main", SQLITE_FCNTL_PERSIST_WAL, &keep) == SQLITE_OK;
-    LogFile(path).take_room();
+    take_room(open_log(path));
   }
 
   Result<void> open(bool in_memory) {
