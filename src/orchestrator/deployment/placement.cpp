@@ -82,6 +82,15 @@ void displace(DeploymentRecord& record, const std::string& name) {
   entry->status = AllocationStatus::pending;
 }
 
+/// What `node` has of these allocations is superseded, and they have no machine any more.
+void leave(DeploymentRecord& record, const NodeManifest& node, const std::vector<std::string>& allocations,
+           bool exclusive) {
+  Superseded entry = entry_for(record, node, allocations);
+  entry.exclusive = exclusive && may_run(record, allocations);
+  add(record, std::move(entry));
+  for (const std::string& allocation : allocations) displace(record, allocation);
+}
+
 }  // namespace
 
 Unplaced unplaced(const DeploymentRecord& record) {
@@ -175,10 +184,7 @@ void supersede_node(DeploymentRecord& record, const std::string& name, bool excl
     if (entry != nullptr && entry->node_id == name && !(is_final(entry->status) && entry->collected))
       held.push_back(allocation);
   }
-  Superseded entry = entry_for(record, node->second, held);
-  entry.exclusive = exclusive && may_run(record, held);
-  add(record, std::move(entry));
-  for (const std::string& allocation : held) displace(record, allocation);
+  leave(record, node->second, held, exclusive);
   record.manifest.nodes.erase(node);
 }
 
@@ -187,10 +193,7 @@ void supersede(DeploymentRecord& record, const std::string& name, std::vector<st
   const auto node = record.manifest.nodes.find(name);
   if (node == record.manifest.nodes.end()) return;
   std::erase_if(node->second.allocations, [&](const std::string& a) { return std::ranges::count(allocations, a) > 0; });
-  Superseded entry = entry_for(record, node->second, allocations);
-  entry.exclusive = exclusive && may_run(record, allocations);
-  add(record, std::move(entry));
-  for (const std::string& allocation : allocations) displace(record, allocation);
+  leave(record, node->second, allocations, exclusive);
   if (node->second.allocations.empty()) record.manifest.nodes.erase(node);
 }
 
