@@ -110,11 +110,11 @@ bool Endings::is_recovered(const std::string& node) const {
 
 Task<Result<void>> Endings::conclude_once(std::string name, End end) {
   const AllocationManifest* entry = parts_.allocation(name);
+  end.report.reason = shortened(std::move(end.report.reason), kMaxReportedText);
   const AllocationReport& report = end.report;
   if (entry == nullptr || entry->incarnation != report.incarnation || is_final(entry->status)) co_return Result<void>();
   if (entry->lease_ns > 0 && is_recovered(entry->node_id) && is_loss(report, *entry)) {
-    const std::string reason =
-        fmt::format("{} was not run to its end: {}", name, shortened(report.reason, kMaxReportedText));
+    const std::string reason = fmt::format("{} was not run to its end: {}", name, report.reason);
     co_await lost_(name, report.incarnation, reason);
     co_return Result<void>();
   }
@@ -131,7 +131,7 @@ Task<Result<void>> Endings::conclude_once(std::string name, End end) {
     if (!stored) return;  // reverted meanwhile
     AllocationManifest& ended = found->second;
     ended.status = report.status;
-    ended.reason = shortened(report.reason, kMaxReportedText);
+    ended.reason = report.reason;
     record_end(ended, report);
     ended.collected = end.whole;
     record.restarting.erase(name);

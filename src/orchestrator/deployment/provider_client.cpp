@@ -11,6 +11,10 @@ using namespace protocol;
 
 namespace {
 
+std::unexpected<Error> refused(std::string_view what, const std::string& error) {
+  return fail(Errc::permission_denied, "{}: refused: {}", what, shortened(error, kMaxReportedText));
+}
+
 /// Whether a page is where it says, at or after `offset`, and leads on.
 bool follows(const LogPage& page, std::uint64_t offset) {
   if (page.offset < offset || page.offset > page.total_size) return false;
@@ -24,8 +28,7 @@ bool follows(const LogPage& page, std::uint64_t offset) {
 
 Result<void> accepted(const Result<Ack>& reply, std::string_view what) {
   if (!reply) return fail(reply.error(), "{}", what);
-  if (!reply->ok)
-    return fail(Errc::permission_denied, "{}: refused: {}", what, shortened(reply->error, kMaxReportedText));
+  if (!reply->ok) return refused(what, reply->error);
   return {};
 }
 
@@ -64,8 +67,7 @@ Task<Result<AllocateResponse>> ProviderClient::allocate(actor::Handle provider, 
   const std::string what = fmt::format("allocating node {} on {}", node, provider.address.host);
   Result<AllocateResponse> reply = co_await call(actor_, kAllocate, provider, request, timeout);
   if (!reply) co_return fail(reply.error(), "{}", what);
-  if (!reply->ok)
-    co_return fail(Errc::permission_denied, "{}: refused: {}", what, shortened(reply->error, kMaxReportedText));
+  if (!reply->ok) co_return refused(what, reply->error);
   for (const auto& [name, config] : request.allocations) {
     const auto handle = reply->allocations.find(name);
     if (handle == reply->allocations.end() || handle->second.address.host != provider.address.host ||
@@ -131,9 +133,7 @@ Task<Result<RenewReply>> ProviderClient::renew(actor::Handle provider, json::Str
   request.clock_ns = clock;
   Result<RenewReply> reply = co_await call(actor_, kRenew, provider, request, timeout);
   if (!reply) co_return fail(reply.error(), "renewing leases on {}", provider.address.host);
-  if (!reply->ok)
-    co_return fail(Errc::permission_denied, "renewing leases on {}: refused: {}", provider.address.host,
-                   shortened(reply->error, kMaxReportedText));
+  if (!reply->ok) co_return refused(fmt::format("renewing leases on {}", provider.address.host), reply->error);
   co_return std::move(reply);
 }
 
@@ -143,8 +143,7 @@ Task<Result<std::string>> ProviderClient::restart(actor::Handle allocation, std:
   Result<RestartReply> reply = co_await call(actor_, kAllocationRestart, allocation, request);
   if (!reply) co_return fail(reply.error(), "restarting on {}", allocation.address.host);
   if (!reply->ok || reply->incarnation.empty() || reply->incarnation.size() > kMaxReportedId)
-    co_return fail(Errc::permission_denied, "restarting on {}: refused: {}", allocation.address.host,
-                   shortened(reply->error, kMaxReportedText));
+    co_return refused(fmt::format("restarting on {}", allocation.address.host), reply->error);
   co_return std::move(reply->incarnation);
 }
 
@@ -176,9 +175,7 @@ Task<Result<AllocationLogsResponse>> ProviderClient::request_logs(actor::Handle 
   Result<AllocationLogsResponse> reply =
       co_await call(actor_, kAllocationLogs, provider, request, std::nullopt, path_of(kAllocationLogs, deployment_));
   if (!reply) co_return fail(reply.error(), "fetching the output of {}", name);
-  if (!reply->error.empty())
-    co_return fail(Errc::permission_denied, "fetching the output of {}: refused: {}", name,
-                   shortened(reply->error, kMaxReportedText));
+  if (!reply->error.empty()) co_return refused(fmt::format("fetching the output of {}", name), reply->error);
   co_return std::move(reply);
 }
 
