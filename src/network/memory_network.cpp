@@ -17,6 +17,13 @@ void MemorySubstrate::cut(const crypto::PeerId& a, const crypto::PeerId& b, bool
     cuts_.erase(ordered(a, b));
 }
 
+void MemorySubstrate::reset_streams_to(const crypto::PeerId& peer, bool resets) {
+  if (resets)
+    resetting_.insert(peer);
+  else
+    resetting_.erase(peer);
+}
+
 bool MemorySubstrate::is_cut(const crypto::PeerId& a, const crypto::PeerId& b) const {
   return cuts_.contains(ordered(a, b));
 }
@@ -43,6 +50,7 @@ Task<Result<void>> MemoryNetwork::send(crypto::PeerId to, std::string protocol, 
   if (message.size() + 8 > kMaxMessage)
     co_return fail(Errc::limit_exceeded, "a message of {} bytes is too large: at most {}", message.size(),
                    kMaxMessage - 8);
+  if (substrate_->resetting_.contains(to)) co_return fail(Errc::closed, "write: the stream was reset");
   MemoryNetwork* receiver = substrate_->find(self_, to);
   if (receiver == nullptr) co_return fail(Errc::not_found, "peer {} cannot be reached", to.to_string());
   if (!receiver->handlers_.contains(protocol))

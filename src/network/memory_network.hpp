@@ -5,7 +5,8 @@
 //     delivered on the receiver's lane after the substrate's latency, never from inside send().
 //  2. Validators run, exactly as on the real network; a broadcast that is refused by one receiver still reaches others.
 //  3. Faults: cut() makes two peers unreachable for each other; loss drops messages silently, as if the receiver had
-//     failed after accepting them; a tap sees every message, may change it and may drop it.
+//     failed after accepting them; a tap sees every message, may change it and may drop it. A peer that resets the streams
+//     of messages to it has their senders see Errc::closed, as over a real connection; its pings and its own messages go on.
 //  4. Streams are pairs in memory (memory_stream.hpp) with the substrate's latency. A stream tap sees what is written to
 //     them, may change it and may reset the stream; a cut resets a stream when something is written to it.
 //
@@ -54,6 +55,7 @@ class MemorySubstrate {
   void set_tap(Tap tap) { tap_ = std::move(tap); }
   void set_stream_tap(StreamTap tap) { stream_tap_ = std::move(tap); }
   void cut(const crypto::PeerId& a, const crypto::PeerId& b, bool is_cut = true);
+  void reset_streams_to(const crypto::PeerId& peer, bool resets = true);
   [[nodiscard]] const Counters& counters() const { return counters_; }
 
  private:
@@ -68,6 +70,7 @@ class MemorySubstrate {
   Counters counters_;
   std::map<crypto::PeerId, MemoryNetwork*> members_;
   std::set<std::pair<crypto::PeerId, crypto::PeerId>> cuts_;
+  std::set<crypto::PeerId> resetting_;
 };
 
 class MemoryNetwork final : public Network {

@@ -7,7 +7,6 @@
 
 #include "base/file.hpp"
 #include "orchestrator/deployment/deployment.hpp"
-#include "orchestrator/test_network.hpp"
 #include "orchestrator/test_provider.hpp"
 
 namespace dms::orchestrator {
@@ -74,12 +73,8 @@ struct DeploymentTest : testing::Test {
   void cut(actor::TestNode& node, bool is_cut = true) {
     w.substrate->cut(a.network->self(), node.network->self(), is_cut);
   }
-  /// `node` resets each stream of a message to it, which its peers see as Errc::closed.
   void reset_streams_to(actor::TestNode& node, bool resets = true) {
-    if (resets)
-      w.resetting->insert(node.network->self());
-    else
-      w.resetting->erase(node.network->self());
+    w.substrate->reset_streams_to(node.network->self(), resets);
   }
   bool reaches(protocol::DeploymentStatus status, Duration limit = 2min) {
     return w.world.run_until([&] { return deployment->status() == status; }, limit);
@@ -99,7 +94,7 @@ struct DeploymentTest : testing::Test {
     return read_file(folder / "deployments/d1" / name / (stream + ".log"), 1 << 24).value_or("nothing");
   }
 
-  ResetTestWorld w{7};
+  actor::MemoryTestWorld w{7};
   actor::TestNode& a = w.add("orchestrator");
   actor::TestNode& b = w.add("provider");
   actor::TestNode& c = w.add("another provider");
