@@ -2,7 +2,6 @@
 
 #include <archive.h>
 #include <archive_entry.h>
-#include <sys/utsname.h>
 
 #include <fstream>
 #include <functional>
@@ -15,6 +14,7 @@
 #include "encoding/json.hpp"
 #include "encoding/multibase.hpp"
 #include "executor/docker/docker_api.hpp"
+#include "hardware/machine.hpp"
 
 namespace dms::executor {
 namespace fs = std::filesystem;
@@ -203,10 +203,9 @@ Result<std::string> blob_of(const json::Value& descriptor) {
 std::string this_architecture() {
   static const std::map<std::string_view, std::string_view> kNames = {
       {"x86_64", "amd64"}, {"aarch64", "arm64"}, {"i686", "386"}, {"armv7l", "arm"}};
-  utsname name{};
-  if (::uname(&name) != 0) return {};
-  const auto known = kNames.find(name.machine);
-  return std::string(known == kNames.end() ? std::string_view(name.machine) : known->second);
+  const std::string name = hardware::architecture();
+  const auto known = kNames.find(name);
+  return known == kNames.end() ? name : std::string(known->second);
 }
 
 std::string platform_of(const json::Value& descriptor) {
