@@ -184,7 +184,6 @@ def survive(user, providers):
     say(f"        No daemon runs; the service goes on: {written(provider) - size} bytes more of output.")
     print(paint("36", f"{provider.name:>6}$ ") + "nunet run &", flush=True)
     provider.start()
-    user.type("nunet actor cmd --context user /dms/node/peers/connect --address " + provider.multiaddress(), show=False)
     wait_for(lambda: user.machine.deployment(deployment)["Allocations"]["clock"]["status"] == "running", "the service is known to run")
     after = user.machine.deployment(deployment)["Allocations"]["clock"]
     if after["incarnation"] != before["incarnation"]:

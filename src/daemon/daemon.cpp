@@ -15,6 +15,7 @@
 #include "base/metrics.hpp"
 #include "cli/client/daemon_lock.hpp"
 #include "cli/client/settings.hpp"
+#include "daemon/address_book.hpp"
 #include "executor/factory.hpp"
 #include "executor/settings.hpp"
 #include "hardware/machine.hpp"
@@ -165,6 +166,10 @@ class Daemon {
     store_->metrics().register_with(registry_);
     CO_TRY(resources_, resources::Manager::open(*store_, [&lane] { return lane.now(); }));
     CO_TRY_VOID(listen());
+    book_ = std::make_unique<AddressBook>(lane, network_->host(), *store_, [this] {
+      return node_ ? node_->partners() : std::optional<std::set<crypto::PeerId>>();
+    });
+    CO_TRY_VOID(book_->start());
     Task<Result<void>> executors = find_executors(work_dir);
     CO_TRY_VOID(co_await std::move(executors));
     Task<Result<void>> node = start_node(work_dir);
@@ -298,6 +303,7 @@ class Daemon {
   /// In reverse order, as far as it was started.
   Task<void> close() {
     co_await nursery_.close();
+    if (book_) co_await book_->close();
     if (server_) co_await server_->close();
     if (node_) co_await node_->stop();
     if (executors_) co_await executors_->close();
@@ -322,6 +328,7 @@ class Daemon {
   std::unique_ptr<db::AsyncStore> store_;
   std::unique_ptr<resources::Manager> resources_;
   std::unique_ptr<network::Libp2pNetwork> network_;
+  std::unique_ptr<AddressBook> book_;
   std::unique_ptr<executor::Registry> executors_;
   std::unique_ptr<node::Node> node_;
   std::unique_ptr<api::Server> server_;

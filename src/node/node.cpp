@@ -45,6 +45,15 @@ Task<Result<std::unique_ptr<Node>>> Node::start(Services services, crypto::Priva
   co_return std::move(node);
 }
 
+std::set<crypto::PeerId> Node::partners() const {
+  std::set<std::string> hosts = provider_.orchestrators();
+  hosts.merge(deployments_.providers());
+  std::set<crypto::PeerId> peers;
+  for (const std::string& host : hosts)
+    if (const auto peer = crypto::PeerId::parse(host); peer && *peer != services_.network.self()) peers.insert(*peer);
+  return peers;
+}
+
 Task<void> Node::stop() {
   co_await deployments_.close();
   co_await provider_.close();

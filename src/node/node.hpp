@@ -31,6 +31,8 @@ class Node {
   [[nodiscard]] provider::Provider& provider() { return provider_; }
   [[nodiscard]] transfer::Server& transfers() { return transfers_; }
   [[nodiscard]] const orchestrator::Deployments& deployments() const { return deployments_; }
+  /// The peers that may hold something of this node's deployments, and those whose allocations are here; without this node.
+  [[nodiscard]] std::set<crypto::PeerId> partners() const;
   Task<void> stop();
 
  private:

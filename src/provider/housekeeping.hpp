@@ -4,7 +4,7 @@
 //  1. Every kSweepInterval expired bids and reservations are removed, allocations whose retention has passed, and what
 //     could not be removed before.
 //  2. While this node has allocations of an orchestrator to which it has no connection, it tries to connect: the
-//     orchestrator's daemon may have been restarted and does not know the addresses of its providers.
+//     orchestrator's daemon may have been restarted. Its addresses are the network's to know (daemon/address_book.hpp).
 //  3. An orchestrator that does not renew its leases is pinged when nothing has been heard from it for a step of its
 //     silence (leases.hpp); an answer of its host counts as contact.
 //

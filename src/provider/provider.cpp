@@ -37,6 +37,12 @@ Task<Result<void>> Provider::start() {
   co_return Result<void>();
 }
 
+std::set<std::string> Provider::orchestrators() const {
+  std::set<std::string> hosts;
+  for (const auto& [host, owners] : allocations_.orchestrators()) hosts.insert(host);
+  return hosts;
+}
+
 Task<void> Provider::close() {
   for (const auto path : {protocol::kBidRequest.path, protocol::kCommit.path, protocol::kAllocate.path,
                           protocol::kRenew.path, protocol::kAllocationsList.path, protocol::kRevert.path})

@@ -25,6 +25,8 @@ class Provider {
   Task<void> close();
 
   [[nodiscard]] std::size_t allocations() const { return allocations_.size(); }
+  /// The hosts of those whose allocations are here.
+  [[nodiscard]] std::set<std::string> orchestrators() const;
   [[nodiscard]] std::size_t bids() const { return bids_.size(); }
   [[nodiscard]] Metrics& metrics() { return metrics_; }
 

@@ -58,6 +58,24 @@ Feature: Daemons killed while deployments are in each state
       | alice         |
       | alice and bob |
 
+  @supervision-model @local-db @p2p-network
+  Scenario: Both daemons are killed at once and find each other by themselves
+    When alice deploys
+      | deployment | allocation | script | type    | at  |
+      | service    | service    | counts | service | bob |
+    Then "service" counts on
+    And the deployments are
+      | deployment | status  |
+      | service    | Running |
+    When the daemon of alice and bob is killed
+    And the daemon of alice and bob is started
+    Then alice and bob find each other
+    And "service" runs once
+    When alice shuts "service" down
+    Then deployment "service" is completed
+    And the output of "service" has no gap
+    And nothing is left at bob
+
   @docker @execution-and-resources
   Scenario Outline: <killed> killed while containers run
     Given the image "nunet-test:busybox" is known to Docker

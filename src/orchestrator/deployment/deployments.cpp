@@ -85,6 +85,16 @@ Task<void> Deployments::retire(std::string id) {
   if (!node.empty()) co_await node.mapped()->close();
 }
 
+std::set<std::string> Deployments::providers() const {
+  std::set<std::string> peers;
+  for (const auto& [id, deployment] : active_) {
+    for (const auto& [name, node] : deployment->record().manifest.nodes) peers.insert(node.peer);
+    for (const Superseded& entry : deployment->record().superseded) peers.insert(entry.peer);
+  }
+  peers.erase("");
+  return peers;
+}
+
 Deployments::Found Deployments::active(const std::string& id) const {
   const auto found = active_.find(id);
   return found == active_.end() ? nullptr : found->second;

@@ -15,6 +15,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 
 #include "orchestrator/deployment/deployment.hpp"
 #include "orchestrator/inputs/input_desk.hpp"
@@ -37,6 +38,8 @@ class Deployments {
 
   /// Deployments that have not ended, or of which a provider may hold something.
   [[nodiscard]] std::size_t active() const { return active_.size(); }
+  /// The peers that may hold something of them.
+  [[nodiscard]] std::set<std::string> providers() const;
 
  private:
   using Found = std::shared_ptr<Deployment>;

@@ -314,16 +314,29 @@ def kill(context, names):
 
 @when("the daemon of {names} is started and connected")
 def start_connected(context, names):
+    """They connect by themselves."""
     machines = named(context, names)
     in_parallel(lambda machine: machine.start(), machines)
     user = context.user
     others = context.providers if user in machines else machines
-    in_parallel(user.connect, [machine for machine in others if machine.process])
+    for machine in others:
+        if machine.process:
+            found(user, machine)
 
 
-@when("the daemon of {name:w} is started")
-def start(context, name):
-    context.cluster.machines[name].start()
+def found(user, machine):
+    peer = machine.peer_id()
+    wait_for(lambda: peer in str(user.peers()), f"the daemon of {user.name} is connected to {machine.name}", timeout=90)
+
+
+@when("the daemon of {names} is started")
+def start(context, names):
+    in_parallel(lambda machine: machine.start(), named(context, names))
+
+
+@then("{name:w} and {other:w} find each other")
+def find_each_other(context, name, other):
+    found(context.cluster.machines[name], context.cluster.machines[other])
 
 
 @when("the daemon of {name:w} is stopped")
