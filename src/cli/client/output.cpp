@@ -8,13 +8,15 @@ Result<protocol::DeploymentLogsReply> OutputStream::page(std::uint64_t offset, s
   TRY(auto reply, client_.call(protocol::kDeploymentLogs, request_));
   if (!reply.error.empty()) return fail(Errc::failed, "the output of {}: {}", allocation(), reply.error);
   if (!reply.written_to.empty() && reply.total_size == 0 && !reply.eof)
-    return fail(Errc::failed, "the daemon is of another version: it sends no output, but wrote that of {} to {}",
-                allocation(), reply.written_to);
+    return fail(dms::Errc::unsupported,
+                "the daemon is of another version: it sends no output, but wrote that of {} to {}", allocation(),
+                reply.written_to);
   const bool consistent = reply.data.empty() || (reply.offset >= offset && reply.next_offset <= reply.total_size &&
                                                  reply.next_offset == reply.offset + reply.data.size() &&
                                                  (max_bytes == 0 || reply.data.size() <= max_bytes));
   if (!consistent)
-    return fail(Errc::failed, "the output of {}: the daemon sent a page that contradicts itself", allocation());
+    return fail(dms::Errc::invalid_argument, "the output of {}: the daemon sent a page that contradicts itself",
+                allocation());
   total_ = reply.total_size;
   ended_ = reply.eof;
   digest_ = reply.digest;

@@ -115,10 +115,15 @@ class Follower {
       }
     for (int missed = 0; session_.can_print();) {
       auto round = read_round();
-      if (!round && round.error().is(Errc::failed) && waits_for_a_run()) round = Round::idle;
-      if (!round && (!round.error().is(Errc::refused) || ++missed >= kMaxUnanswered))
+      if (round) {
+        missed = 0;
+        away_ = false;
+      } else if (may_go_on(round.error())) {
+        missed = 0;
+        note_away(round.error());
+      } else if (!round.error().is(Errc::refused) || ++missed >= kMaxUnanswered) {
         return std::unexpected(round.error());
-      if (round) missed = 0;
+      }
       if (round && *round == Round::over) return {};
       if (round && *round == Round::progress) continue;
       TRY_VOID(session_.environment().pause(kPoll));
@@ -157,16 +162,22 @@ class Follower {
     return std::ranges::all_of(sources_, [](const Source& source) { return source.stream.ended(); });
   }
 
-  /// Work that is being placed or started anew has no output at this moment.
-  bool waits_for_a_run() {
+  /// Work that is being placed or started anew has no output at this moment, and that of a provider whose daemon is away cannot
+  /// be read; the work goes on.
+  bool may_go_on(const Error& error) {
+    if (!error.is(Errc::failed) && !error.is(Errc::refused)) return false;
     const auto status = query_status(client_, id_);
     if (!status || has_ended(*status)) return false;
     return std::ranges::any_of(sources_, [&](const Source& source) {
       const auto found = status->allocations.find(source.stream.allocation());
-      if (found == status->allocations.end()) return false;
-      const protocol::AllocationStatus state = found->second.status;
-      return state == protocol::AllocationStatus::pending || state == protocol::AllocationStatus::restarting;
+      return found != status->allocations.end() && !protocol::is_final(found->second.status);
     });
+  }
+
+  /// Once until there is output again.
+  void note_away(const Error& error) {
+    if (!std::exchange(away_, true))
+      session_.note(fmt::format("({}; the work has not ended, following goes on)", error.to_string()));
   }
 
   /// The end of a run is not the end if the work is restarted.
@@ -184,6 +195,7 @@ class Follower {
   std::string id_;
   std::vector<Source> sources_;
   bool named_ = false;
+  bool away_ = false;  ///< the last request for output failed
   std::string shown_;
 };
 
@@ -229,7 +241,9 @@ Command logs_command() {
                              deployment_logs);
   logs.detail =
       "Copies the standard output and the standard error of each allocation, byte for byte. Providers keep the newest\n"
-      "output; how many bytes are missing is said on standard error. Ctrl-C ends --follow.";
+      "output; how many bytes are missing is said on standard error. --follow goes on until the work has ended, also "
+      "while\n"
+      "its provider does not answer, or until Ctrl-C.";
   logs.examples = {"nunet deployment logs 4f2a... web --follow",
                    "nunet deployment logs 4f2a... web --tail 100 --stderr",
                    "nunet deployment logs 4f2a... -a train > train.log"};

@@ -200,6 +200,50 @@ TEST_F(DeployTest, FollowingWaitsForWorkThatIsPlacedAnew) {
   EXPECT_EQ(result.out, "first run\nsecond run, elsewhere\n");
 }
 
+TEST_F(DeployTest, FollowingGoesOnWhileTheDaemonOfTheProviderIsAway) {
+  streams["work/stdout"] = {.text = "before\n", .ended = false};
+  int asked = 0;
+  answer = [&](const Envelope& e) -> std::optional<std::string> {
+    if (e.behaviour.ends_with("/status"))
+      return fmt::format(R"({{"Status":"Running","Allocations":{{"work":{{"status":"{}"}}}}}})",
+                         asked < 30 ? "running" : "completed");
+    if (!e.behaviour.ends_with("/logs")) return respond(e);
+    ++asked;
+    if (asked > 2 && asked < 10) return R"({"LogsWrittenTo":"","Error":"the provider does not answer"})";
+    if (asked >= 10 && asked < 20) return std::nullopt;
+    if (asked == 20) streams["work/stdout"].text += "after\n";
+    streams["work/stdout"].ended = asked >= 30;
+    return json::encode(logs(e));
+  };
+  const auto result = nunet({"deployment", "logs", "abc", "work", "--follow", "--stdout"});
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_EQ(result.out, "before\nafter\n");
+  EXPECT_THAT(result.err, HasSubstr("the provider does not answer"));
+  EXPECT_EQ(std::ranges::count(result.err, '\n'), 1) << "once: " << result.err;
+}
+
+TEST_F(DeployTest, FollowingEndsWithTheErrorWhenTheWorkHasEnded) {
+  answer = [&](const Envelope& e) -> std::optional<std::string> {
+    if (e.behaviour.ends_with("/status")) return R"({"Status":"Running","Allocations":{"work":{"status":"failed"}}})";
+    if (!e.behaviour.ends_with("/logs")) return respond(e);
+    return R"({"LogsWrittenTo":"","Error":"its output is gone"})";
+  };
+  const auto result = nunet({"deployment", "logs", "abc", "work", "-f"});
+  EXPECT_EQ(result.code, 1);
+  EXPECT_THAT(result.err, HasSubstr("its output is gone"));
+}
+
+TEST_F(DeployTest, FollowingEndsWithPagesThatContradictThemselves) {
+  answer = [&](const Envelope& e) -> std::optional<std::string> {
+    if (e.behaviour.ends_with("/status")) return R"({"Status":"Running","Allocations":{"work":{"status":"running"}}})";
+    if (!e.behaviour.ends_with("/logs")) return respond(e);
+    return R"({"LogsWrittenTo":"","Error":"","next_offset":3,"total_size":9,"data":"YWE="})";
+  };
+  const auto result = nunet({"deployment", "logs", "abc", "work", "-f"});
+  EXPECT_EQ(result.code, 1);
+  EXPECT_THAT(result.err, HasSubstr("contradicts itself"));
+}
+
 TEST_F(DeployTest, ARestartIsNoticedWhereReadingBehindTheEndIsRefused) {
   streams["work/stdout"].text = "first run\n";
   int asked = 0;
