@@ -198,7 +198,7 @@ struct DeploymentInfoReply {
 struct DeploymentLogsRequest {
   std::string ensemble_id;
   std::string allocation_name;
-  std::string stream;  ///< "stdout", "stderr", or "result:<name>" for a result
+  std::string stream;  ///< "stdout", "stderr", "previous:" and one of these for the run before, "result:<name>"
   std::uint64_t offset = 0;
   std::uint64_t max_bytes = 0;  ///< 0: kLogPage, which is the most
   static constexpr auto json_fields() {

@@ -58,7 +58,7 @@ Feature: Health, inputs and results
           executor: sandbox
           type: service
           resources: {cpu: {cores: 0.1}, ram: {size: 64MiB}, disk: {size: 16MiB}}
-          execution: {type: sandbox, cmd: [/bin/sh, -c, ": mark-of-frail; while :; do sleep 0.05; done"]}
+          execution: {type: sandbox, cmd: [/bin/sh, -c, ": mark-of-frail; date +%s%N; while :; do sleep 0.05; done"]}
           healthcheck: {type: command, exec: [/bin/sh, -c, "test ! -e /tmp/gate"], interval: 1s, failure_threshold: 2}
       nodes:
         place: {allocations: [frail], lease: 10s}
@@ -70,6 +70,14 @@ Feature: Health, inputs and results
     Then "frail" is restarted
     And "frail" is healthy
     And "frail" runs once
+    When alice types
+      """
+      id=$(nunet deployment list --json | grep -o '^  "[^"]*"' | tr -d ' "')
+      nunet deployment logs $id frail --previous >before
+      nunet deployment logs $id frail >now
+      test -s before && test -s now && ! cmp -s before now
+      """
+    Then it succeeds
     When alice shuts "frail" down
     Then deployment "frail" is completed
     And nothing is left at bob

@@ -25,7 +25,7 @@ class OutputStream {
     bool restarted = false;     ///< `data` is of a new run
   };
 
-  /// `stream`: "stdout", "stderr" or "result:<name>".
+  /// `stream`: "stdout", "stderr", one of these behind "previous:", or "result:<name>".
   OutputStream(Client& client, std::string deployment, std::string allocation, std::string stream)
       : client_(client), request_{std::move(deployment), std::move(allocation), std::move(stream)} {}
 

@@ -14,8 +14,10 @@ struct Source {
   OutputStream stream;
   bool error = false;  ///< of standard error
 
-  Source(Client& client, const std::string& id, const std::string& allocation, bool to_error)
-      : stream(client, id, allocation, to_error ? "stderr" : "stdout"), error(to_error) {}
+  Source(Client& client, const std::string& id, const std::string& allocation, bool to_error, bool of_previous)
+      : stream(client, id, allocation,
+               fmt::format("{}{}", of_previous ? "previous:" : "", to_error ? "stderr" : "stdout")),
+        error(to_error) {}
   [[nodiscard]] std::string name() const {
     return fmt::format("the standard {} of {}", error ? "error" : "output", stream.allocation());
   }
@@ -25,6 +27,7 @@ struct Selection {
   bool out = true;
   bool error = true;
   bool follow = false;
+  bool previous = false;  ///< of the run before
   std::optional<std::uint64_t> tail;
 };
 
@@ -68,8 +71,8 @@ Result<void> copy(Session& session, Source& source, std::optional<std::uint64_t>
 std::vector<Source> sources_of(Client& client, const std::string& id, const std::string& allocation,
                                const Selection& selection) {
   std::vector<Source> sources;
-  if (selection.out) sources.emplace_back(client, id, allocation, false);
-  if (selection.error) sources.emplace_back(client, id, allocation, true);
+  if (selection.out) sources.emplace_back(client, id, allocation, false, selection.previous);
+  if (selection.error) sources.emplace_back(client, id, allocation, true, selection.previous);
   return sources;
 }
 
@@ -199,6 +202,18 @@ class Follower {
   std::string shown_;
 };
 
+/// Only the last run is printed; for the others there is a note.
+void note_earlier_runs(Session& session, Client& client, const std::string& id,
+                       const std::vector<std::string>& allocations) {
+  const auto status = query_status(client, id);
+  if (!status) return;
+  for (const auto& [name, allocation] : status->allocations)
+    if (allocation.restarts > 0 && std::ranges::find(allocations, name) != allocations.end())
+      session.note(
+          fmt::format("({} has run {} before; this is its last run, --previous prints the one before if it is kept)",
+                      name, allocation.restarts == 1 ? "once" : fmt::format("{} times", allocation.restarts)));
+}
+
 Result<std::uint64_t> line_count(const std::string& text) {
   std::uint64_t count = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
@@ -216,6 +231,7 @@ Result<void> deployment_logs(Session& session, const Arguments& arguments) {
   Selection selection{.out = !arguments.has("stderr"),
                       .error = !arguments.has("stdout"),
                       .follow = arguments.has("follow"),
+                      .previous = arguments.has("previous"),
                       .tail = {}};
   if (const auto lines = arguments.get("tail")) {
     TRY(selection.tail, line_count(*lines));
@@ -227,6 +243,7 @@ Result<void> deployment_logs(Session& session, const Arguments& arguments) {
   } else {
     TRY(allocations, allocations_of(client, id));
   }
+  if (!selection.previous) note_earlier_runs(session, client, id, allocations);
   if (!selection.follow) return copy_all(session, client, id, allocations, selection);
   auto followed = Follower(session, client, id).run(allocations, selection);
   // Interrupting is how following ends.
@@ -244,9 +261,9 @@ Command logs_command() {
       "output; how many bytes are missing is said on standard error. --follow goes on until the work has ended, also "
       "while\n"
       "its provider does not answer, or until Ctrl-C.";
-  logs.examples = {"nunet deployment logs 4f2a... web --follow",
-                   "nunet deployment logs 4f2a... web --tail 100 --stderr",
-                   "nunet deployment logs 4f2a... -a train > train.log"};
+  logs.examples = {
+      "nunet deployment logs 4f2a... web --follow", "nunet deployment logs 4f2a... web --tail 100 --stderr",
+      "nunet deployment logs 4f2a... web --previous", "nunet deployment logs 4f2a... -a train > train.log"};
   logs.positionals.push_back({"name", "name of the allocation [all]", false, Known::allocations});
   logs.options.push_back({.name = "allocation",
                           .letter = 'a',
@@ -256,10 +273,14 @@ Command logs_command() {
   logs.options.push_back({.name = "follow", .letter = 'f', .help = "print what is written until the work has ended"});
   logs.options.push_back(
       {.name = "tail", .letter = 'n', .value = "lines", .help = "only the last lines of each stream"});
+  logs.options.push_back({.name = "previous",
+                          .letter = 'p',
+                          .help = "what the run before has written, as far as it was fetched before its end"});
   logs.options.push_back({.name = "stdout", .help = "only the standard output"});
   logs.options.push_back({.name = "stderr", .help = "only the standard error"});
   logs.at_most_one.push_back({"allocation", "name"});
   logs.at_most_one.push_back({"stdout", "stderr"});
+  logs.at_most_one.push_back({"follow", "previous"});
   return logs;
 }
 

@@ -283,6 +283,26 @@ TEST_F(DeployTest, FollowingOutlastsAnUnansweredRequest) {
   EXPECT_EQ(nunet({"deployment", "logs", "abc", "work", "-f"}).code, 3);
 }
 
+TEST_F(DeployTest, EarlierRunsAreToldAndTheLastOfThemIsPrintedOnRequest) {
+  streams["work/previous:stdout"].text = "the run before\n";
+  streams["work/previous:stderr"].text = "it is sick\n";
+  answer = [&](const Envelope& e) -> std::optional<std::string> {
+    if (!e.behaviour.ends_with("/status")) return respond(e);
+    return R"({"Status":"Running","Allocations":{"work":{"status":"completed","restarts":3}}})";
+  };
+  const auto plain = nunet({"deployment", "logs", "abc", "work"});
+  EXPECT_EQ(plain.out, "hello\n");
+  EXPECT_EQ(plain.err,
+            "(work has run 3 times before; this is its last run, --previous prints the one before if it is kept)\n");
+  const auto previous = nunet({"deployment", "logs", "abc", "work", "--previous"});
+  EXPECT_EQ(previous.code, 0) << previous.err;
+  EXPECT_EQ(previous.out, "the run before\n");
+  EXPECT_EQ(previous.err, "it is sick\n");
+  EXPECT_EQ(nunet({"deployment", "logs", "abc", "work", "-p", "-f"}).code, 2);
+  streams.erase("work/previous:stdout");
+  EXPECT_EQ(nunet({"deployment", "logs", "abc", "work", "--previous"}).code, 1);
+}
+
 TEST_F(DeployTest, SeveralAllocationsAreNamed) {
   streams["db/stdout"].text = "ready\n";
   streams["db/stderr"];

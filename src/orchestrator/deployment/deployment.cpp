@@ -61,7 +61,7 @@ Deployment::Deployment(Services services, RecordStore& records, std::unique_ptr<
                [this](std::string allocation, std::string reason) {
                  return on_start_failed(std::move(allocation), std::move(reason));
                }),
-      restarts_(parts(), work_),
+      restarts_(parts(), collector_, work_),
       replacer_(parts(), grants_, work_),
       cleaner_(parts(), clearing_),
       work_(actor_->lane(), "deployment " + record_->id),

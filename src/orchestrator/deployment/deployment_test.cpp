@@ -244,6 +244,47 @@ TEST_F(DeploymentTest, HealthIsStoredAndAnUnhealthyServiceIsRestarted) {
   EXPECT_GE(provider.restarts, 2);
 }
 
+TEST_F(DeploymentTest, WhatAnUnhealthyRunHasWrittenIsKeptOverItsRestart) {
+  OutputStore store(folder);
+  const auto previous = [&] {
+    protocol::DeploymentLogsRequest request{
+        .ensemble_id = "d1", .allocation_name = "task", .stream = "previous:stdout"};
+    const auto page = w.run(a, previous_page(store, deployment->record(), std::move(request)));
+    return page ? std::string(as_text(page->data)) : page.error().to_string();
+  };
+  DeploymentRecord service = record();
+  service.ensemble.allocations.at("task").type = jobs::AllocationType::service;
+  create(std::move(service));
+  deployment->start();
+  ASSERT_TRUE(reaches(DeploymentStatus::running));
+  EXPECT_NE(previous().find("no output of an earlier run"), std::string::npos) << previous();
+  provider.runs.at("task").out = "first\n";
+  provider.runs.at("task").health = Health::unhealthy;
+  ASSERT_TRUE(until([&] { return provider.restarts == 1; }));
+  provider.runs.at("task").out = "second\n";
+  ASSERT_TRUE(until([&] { return task().restarts == 1u; }));
+  EXPECT_EQ(previous(), "first\n") << "before anybody reads the new run";
+  ASSERT_TRUE(w.run(a, deployment->logs("task")));
+  EXPECT_EQ(output(), "second\n");
+  EXPECT_EQ(previous(), "first\n") << "and after";
+  provider.runs.at("task").health = Health::unhealthy;
+  ASSERT_TRUE(until([&] { return provider.restarts == 2; }));
+  provider.runs.at("task").out = "third\n";
+  ASSERT_TRUE(until([&] { return task().restarts == 2u; }));
+  EXPECT_EQ(previous(), "second\n");
+}
+
+TEST_F(DeploymentTest, AProviderThatSendsNoOutputDoesNotPreventARestart) {
+  DeploymentRecord service = record();
+  service.ensemble.allocations.at("task").type = jobs::AllocationType::service;
+  create(std::move(service));
+  deployment->start();
+  ASSERT_TRUE(reaches(DeploymentStatus::running));
+  provider.page_takes = 1h;
+  provider.runs.at("task").health = Health::unhealthy;
+  EXPECT_TRUE(until([&] { return provider.restarts == 1; }, kRestartOutput + 2min));
+}
+
 TEST_F(DeploymentTest, AnUpdateAddsToANodeOnItsMachineAndRemovesFromIt) {
   run_task();
   const std::string first = task().incarnation;

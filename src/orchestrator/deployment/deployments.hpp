@@ -54,6 +54,7 @@ class Deployments {
   Task<protocol::DeploymentInputReply> input(protocol::DeploymentInputRequest request, const actor::Envelope& envelope);
   Task<Result<std::filesystem::path>> output_folder(std::string id, std::string allocation);
   Task<Result<protocol::DeploymentLogsReply>> stored_result_page(protocol::DeploymentLogsRequest request);
+  Task<Result<protocol::LogPage>> stored_previous_page(protocol::DeploymentLogsRequest request);
   Task<Result<protocol::LogPage>> output_page(protocol::DeploymentLogsRequest request);
   Task<protocol::Ack> update(protocol::DeploymentUpdateRequest request, const actor::Envelope& envelope);
   Task<protocol::Ack> shutdown(protocol::DeploymentId request, const actor::Envelope& envelope);

@@ -158,7 +158,8 @@ Task<Result<std::optional<Collector::Hold>>> Endings::keep(std::string name, End
   if (!end.whole) co_return std::move(files);
   CO_TRY(Collector::Hold held, co_await collector_.hold(name));
   files.emplace(std::move(held));
-  const Result<void> kept = co_await collector_.keep(*files, std::move(end.out), std::move(end.err));
+  Task<Result<void>> keeping = collector_.keep(*files, end.report.incarnation, std::move(end.out), std::move(end.err));
+  const Result<void> kept = co_await std::move(keeping);
   if (!kept && only_source) co_return std::unexpected(kept.error());
   end.whole = kept.has_value();
   co_return std::move(files);

@@ -1,6 +1,7 @@
 // What Deployments answers without changing anything.
 #include "orchestrator/deployment/deployments.hpp"
 #include "orchestrator/deployment/views.hpp"
+#include "orchestrator/output/collector.hpp"
 #include "orchestrator/output/results.hpp"
 
 #include "base/log.hpp"
@@ -72,7 +73,8 @@ Task<DeploymentLogsReply> Deployments::logs(DeploymentLogsRequest request, const
     reply.error = found.error().to_string();
     co_return reply;
   }
-  Task<Result<LogPage>> reading = output_page(std::move(request));
+  const bool previous = request.stream.starts_with(kPreviousStream);
+  Task<Result<LogPage>> reading = previous ? stored_previous_page(std::move(request)) : output_page(std::move(request));
   Result<LogPage> page = co_await std::move(reading);
   if (page)
     static_cast<LogPage&>(reply) = std::move(*page);
@@ -86,6 +88,13 @@ Task<Result<DeploymentLogsReply>> Deployments::stored_result_page(DeploymentLogs
   CO_TRY_VOID(check_allocation(found, request.allocation_name));
   std::filesystem::path folder = output_.folder(request.ensemble_id, request.allocation_name);
   Task<Result<DeploymentLogsReply>> reading = result_page(std::move(folder), std::move(request));
+  co_return co_await std::move(reading);
+}
+
+Task<Result<LogPage>> Deployments::stored_previous_page(DeploymentLogsRequest request) {
+  CO_TRY(const DeploymentRecord found, co_await record(request.ensemble_id));
+  CO_TRY_VOID(check_allocation(found, request.allocation_name));
+  Task<Result<LogPage>> reading = previous_page(output_, found, std::move(request));
   co_return co_await std::move(reading);
 }
 

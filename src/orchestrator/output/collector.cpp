@@ -23,6 +23,26 @@ Task<Result<LogPage>> stored_page(OutputStore& output, const DeploymentRecord& r
   co_return std::move(page);
 }
 
+/// The files hold the run before until the next fetch.
+Task<Result<LogPage>> previous_page(OutputStore& output, const DeploymentRecord& record,
+                                    DeploymentLogsRequest request) {
+  const std::string allocation = request.allocation_name;
+  const auto current = record.manifest.allocations.find(allocation);
+  const auto kept = record.outputs.find(allocation);
+  const auto aside = record.previous.find(allocation);
+  request.stream.erase(0, kPreviousStream.size());
+  const bool is_kept = kept != record.outputs.end() && current != record.manifest.allocations.end() &&
+                       kept->second != current->second.incarnation;
+  if (!is_kept && aside == record.previous.end())
+    co_return fail(Errc::not_found, "no output of an earlier run of {} is kept", allocation);
+  std::string run = is_kept ? kept->second : aside->second;
+  if (!is_kept) request.allocation_name += OutputStore::kPrevious;
+  Task<Result<LogPage>> reading = stored_page(output, record, std::move(request));
+  CO_TRY(LogPage page, co_await std::move(reading));
+  page.incarnation = std::move(run);
+  co_return std::move(page);
+}
+
 Result<actor::Handle> Collector::provider_of(const std::string& allocation) const {
   const AllocationManifest* entry = parts_.allocation(allocation);
   const NodeManifest* node = entry == nullptr ? nullptr : parts_.node(entry->node_id);
@@ -51,15 +71,26 @@ Task<Result<void>> Collector::fetch(std::string allocation, bool whole) {
   co_return co_await fetch_streams(allocation, whole);
 }
 
+Task<Result<void>> Collector::begin(std::string allocation, std::string run) {
+  std::string before;
+  if (const auto kept = parts_.record->outputs.find(allocation); kept != parts_.record->outputs.end())
+    before = kept->second;
+  CO_TRY(const bool set_aside, co_await parts_.output.begin(parts_.id(), allocation));
+  const auto change = [&](DeploymentRecord& record) {
+    record.outputs[allocation] = run;
+    if (set_aside && !before.empty()) record.previous[allocation] = before;
+  };
+  co_return co_await parts_.record.update(change);
+}
+
 Task<Result<void>> Collector::fetch_streams(std::string allocation, bool whole) {
   const AllocationManifest* entry = parts_.allocation(allocation);
   if (entry == nullptr) co_return fail(Errc::not_found, "there is no allocation '{}'", allocation);
   const std::string run = entry->incarnation;
   if (const auto kept = parts_.record->outputs.find(allocation);
       kept == parts_.record->outputs.end() || kept->second != run) {
-    CO_TRY_VOID(co_await parts_.output.begin(parts_.id(), allocation));
-    const auto change = [&](DeploymentRecord& record) { record.outputs[allocation] = run; };
-    CO_TRY_VOID(co_await parts_.record.update(change));
+    Task<Result<void>> beginning = begin(allocation, run);
+    CO_TRY_VOID(co_await std::move(beginning));
   }
   CO_TRY_VOID(co_await fetch_stream(allocation, run, Stream::out, whole));
   CO_TRY_VOID(co_await fetch_stream(allocation, run, Stream::err, whole));
@@ -99,7 +130,12 @@ Task<Result<void>> Collector::fetch_stream(std::string allocation, std::string r
   }
 }
 
-Task<Result<void>> Collector::keep(const Hold& hold, Bytes out, Bytes err) {
+Task<Result<void>> Collector::keep(const Hold& hold, std::string run, Bytes out, Bytes err) {
+  const auto kept = parts_.record->outputs.find(hold.allocation_);
+  if (!run.empty() && kept != parts_.record->outputs.end() && kept->second != run) {
+    Task<Result<void>> beginning = begin(hold.allocation_, run);
+    CO_TRY_VOID(co_await std::move(beginning));
+  }
   co_return co_await parts_.output.write(parts_.id(), hold.allocation_, std::move(out), std::move(err));
 }
 
@@ -110,7 +146,7 @@ Task<Result<void>> Collector::tail(std::string allocation) {
   // If it ended while the reply was in transit, the notice contained the whole output.
   if (const AllocationManifest* entry = parts_.allocation(allocation); entry != nullptr && is_final(entry->status))
     co_return Result<void>();
-  co_return co_await keep(held, std::move(reply.out), std::move(reply.err));
+  co_return co_await keep(held, "", std::move(reply.out), std::move(reply.err));
 }
 
 Task<Result<std::filesystem::path>> Collector::folder(std::string allocation) {

@@ -4,7 +4,8 @@
 //  1. fetch() requests pages from the provider, from where the files end (output_store.hpp) to the end of what was
 //     written, or as far as the run has come; at most kMaxStored bytes of a stream at once. A crash in between costs at
 //     most one page.
-//  2. The files hold the output of one run, DeploymentRecord::outputs says which. fetch() for another run begins anew.
+//  2. The files hold the output of one run, DeploymentRecord::outputs says which. fetch() for another run begins anew; what they
+//     held is set aside (output_store.hpp, 7), and DeploymentRecord::previous says of which run that is.
 //  3. page() serves the pages of a run that has ended from the disk, once all of it is there, and those of another from its
 //     provider.
 //  4. A page names the run that it is of. What a provider's page says of another run than the record's is not stored:
@@ -52,14 +53,15 @@ class Collector {
   Task<Result<void>> fetch(std::string allocation, bool whole);
   /// When its provider has last sent a part of the output, or said that it is packing the results.
   [[nodiscard]] SteadyTime reached(const std::string& allocation) const;
-  /// Stores output that came whole.
-  Task<Result<void>> keep(const Hold& hold, Bytes out, Bytes err);
+  /// Stores the output of `run` that came whole. Without a run, what is there is replaced.
+  Task<Result<void>> keep(const Hold& hold, std::string run, Bytes out, Bytes err);
   /// The folder with the files, brought up to date.
   Task<Result<std::filesystem::path>> folder(std::string allocation);
   Task<Result<protocol::LogPage>> page(protocol::DeploymentLogsRequest request);
 
  private:
   void let_go(const std::string& allocation);
+  Task<Result<void>> begin(std::string allocation, std::string run);
   Task<Result<void>> fetch_streams(std::string allocation, bool whole);
   Task<Result<void>> fetch_stream(std::string allocation, std::string run, Stream stream, bool whole);
   Task<Result<void>> tail(std::string allocation);
@@ -71,6 +73,12 @@ class Collector {
   std::map<std::string, SteadyTime> reached_;
   Signal let_go_;
 };
+
+/// What follows it in DeploymentLogsRequest::stream is a stream of the run before the current one.
+inline constexpr std::string_view kPreviousStream = "previous:";
+/// A page of it, as far as it has been fetched; Errc::not_found if nothing of an earlier run is kept.
+Task<Result<protocol::LogPage>> previous_page(OutputStore& output, const DeploymentRecord& record,
+                                              protocol::DeploymentLogsRequest request);
 
 /// A page of what is stored of an allocation that has ended.
 Task<Result<protocol::LogPage>> stored_page(OutputStore& output, const DeploymentRecord& record,

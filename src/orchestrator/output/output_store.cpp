@@ -12,6 +12,29 @@ Result<void> write_files(const std::filesystem::path& folder, BytesView out, Byt
   return write_file(folder / "stderr.log", as_text(err));
 }
 
+/// See output_store.hpp, 7.
+Result<bool> set_aside(const std::filesystem::path& folder) {
+  std::error_code ec;
+  bool any = false;
+  for (const Stream stream : {Stream::out, Stream::err}) {
+    const auto size = std::filesystem::file_size(folder / fmt::format("{}.log", to_string(stream)), ec);
+    any = any || (!ec && size > 0);
+  }
+  if (!any) return false;
+  const std::filesystem::path previous = folder / OutputStore::kPrevious.substr(1);
+  std::filesystem::remove_all(previous, ec);
+  if (!ec) std::filesystem::create_directory(previous, ec);
+  if (ec) return fail(Errc::io, "{}: {}", previous.string(), ec.message());
+  for (const Stream stream : {Stream::out, Stream::err})
+    for (const char* suffix : {"log", "gaps"}) {
+      const std::string name = fmt::format("{}.{}", to_string(stream), suffix);
+      std::filesystem::rename(folder / name, previous / name, ec);
+      if (ec && ec != std::errc::no_such_file_or_directory)
+        return fail(Errc::io, "{}: {}", (previous / name).string(), ec.message());
+    }
+  return true;
+}
+
 }  // namespace
 
 std::string_view to_string(Stream stream) { return stream == Stream::out ? "stdout" : "stderr"; }
@@ -32,9 +55,13 @@ Task<Result<void>> OutputStore::write(std::string deployment, std::string alloca
   co_return co_await offload(writing);
 }
 
-Task<Result<void>> OutputStore::begin(std::string deployment, std::string allocation) {
+Task<Result<bool>> OutputStore::begin(std::string deployment, std::string allocation) {
   const std::filesystem::path target = folder(deployment, allocation);
-  const auto emptying = [&] { return write_files(target, {}, {}); };
+  const auto emptying = [&]() -> Result<bool> {
+    TRY(const bool moved, set_aside(target));
+    TRY_VOID(write_files(target, {}, {}));
+    return moved;
+  };
   co_return co_await offload(emptying);
 }
 

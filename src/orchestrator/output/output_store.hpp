@@ -13,6 +13,8 @@
 //     mark. A crash meanwhile costs at most what is stored of that stream: it is fetched anew.
 //  5. write() replaces both files whole: for providers whose output comes in one message.
 //  6. The output of a deployment is removed with its record.
+//  7. Of the runs before, the output of the last one that wrote something is kept beside it, in `previous`. A crash while it is
+//     set aside may cost that earlier output, and nothing of the current run.
 //
 // Threads: every call is awaited on the orchestrator's lane; the files are read and written on worker threads. Calls for
 // one stream are made one at a time. Failure: Errc::io names the file; a page of which only a part fitted on the disk
@@ -47,13 +49,16 @@ struct StoredPage {
 
 class OutputStore {
  public:
+  /// In an allocation's folder; behind an allocation's name, the allocation of read() for what is set aside.
+  static constexpr std::string_view kPrevious = "/previous";
+
   explicit OutputStore(const std::filesystem::path& work_dir, std::uint64_t max_stored = kMaxStored)
       : root_(work_dir / "deployments"), max_stored_(max_stored) {}
 
   [[nodiscard]] std::filesystem::path folder(std::string_view deployment, std::string_view allocation) const;
   Task<Result<void>> write(std::string deployment, std::string allocation, Bytes out, Bytes err);
-  /// Makes empty files for a run's output; what an earlier run has written is removed.
-  Task<Result<void>> begin(std::string deployment, std::string allocation);
+  /// Makes empty files for a run's output; what an earlier run has written is set aside (7): true if there was something.
+  Task<Result<bool>> begin(std::string deployment, std::string allocation);
   Task<Result<std::uint64_t>> position(std::string deployment, std::string allocation, Stream stream);
   /// `data` begins at `offset` of the stream, which is not before position().
   Task<Result<void>> append(std::string deployment, std::string allocation, Stream stream, std::uint64_t offset,

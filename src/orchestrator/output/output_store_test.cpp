@@ -56,6 +56,22 @@ TEST_F(OutputStoreTest, AStreamGrowsByPagesFromWhereItEnds) {
   EXPECT_EQ(text("web", "stdout.log"), "") << "another run";
 }
 
+TEST_F(OutputStoreTest, WhatTheRunBeforeHasWrittenIsSetAside) {
+  const std::string before = std::string("web") + std::string(OutputStore::kPrevious);
+  EXPECT_FALSE(run(store.begin("d1", "web")).value()) << "there is nothing yet";
+  ASSERT_TRUE(run(store.append("d1", "web", Stream::out, 5, to_bytes("first\n"))));
+  EXPECT_TRUE(run(store.begin("d1", "web")).value());
+  EXPECT_EQ(run(store.position("d1", "web", Stream::out)).value(), 0u);
+  const StoredPage page = run(store.read("d1", before, Stream::out, 0, 100)).value();
+  EXPECT_EQ(page.offset, 5u) << "with its gaps";
+  EXPECT_EQ(as_text(page.data), "first\n");
+  EXPECT_FALSE(run(store.begin("d1", "web")).value()) << "a run without output leaves what is set aside";
+  ASSERT_TRUE(run(store.append("d1", "web", Stream::err, 0, to_bytes("second\n"))));
+  EXPECT_TRUE(run(store.begin("d1", "web")).value());
+  EXPECT_EQ(as_text(run(store.read("d1", before, Stream::err, 0, 100)).value().data), "second\n");
+  EXPECT_EQ(text("web/previous", "stdout.log"), "") << "of the run before only";
+}
+
 TEST_F(OutputStoreTest, BytesThatWereDroppedAreMarkedAndOffsetsStayThoseOfTheStream) {
   ASSERT_TRUE(run(store.begin("d1", "web")));
   ASSERT_TRUE(run(store.append("d1", "web", Stream::out, 0, to_bytes("begin"))));

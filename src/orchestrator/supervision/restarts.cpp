@@ -38,6 +38,16 @@ Task<void> Restarts::run() {
   }
 }
 
+/// A provider without leases has no pages.
+Task<void> Restarts::fetch_output(std::string name) {
+  if (parts_.allocation(name)->lease_ns == 0) co_return;
+  Task<Result<void>> fetching = collector_.fetch(name, false);
+  const Result<void> fetched = co_await with_timeout(kRestartOutput, std::move(fetching));
+  if (!fetched)
+    log::info("orchestrator", "{}: {} is restarted before all of its output is here: {}", parts_.id(), name,
+              fetched.error().to_string());
+}
+
 Task<void> Restarts::restart(std::string name, std::string run) {
   const auto is_run = [&](const DeploymentRecord& record) {
     const auto found = record.manifest.allocations.find(name);
@@ -53,6 +63,7 @@ Task<void> Restarts::restart(std::string name, std::string run) {
   const Result<void> intended = co_await parts_.record.update_until_stored(intend);
   if (intended && is_run(parts_.record.get())) {
     const actor::Handle handle = parts_.allocation(name)->handle;
+    co_await fetch_output(name);
     const Result<std::string> next = co_await parts_.providers.restart(handle, run);
     log::info("orchestrator", "{}: restart of {}: {}", parts_.id(), name, next ? *next : next.error().to_string());
     const bool refused = !next && next.error().is(Errc::permission_denied);

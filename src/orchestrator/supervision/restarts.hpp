@@ -4,6 +4,7 @@
 //  1. A running service that its provider reports unhealthy is restarted there: that it will be is stored first, with the
 //     run that ends; the new run counts once it is stored. Requests that get no reply are repeated; a reply that was lost
 //     is made up for by the provider's report (reconcile.hpp).
+//     Before the request, what the run has written is fetched, for kRestartOutput at most: it remains readable.
 //  2. The pauses between restarts of one allocation grow from kRestartPause to kMaxRestartPause, and start anew after it
 //     has run for kStableAfter.
 //
@@ -13,6 +14,7 @@
 #include <set>
 
 #include "orchestrator/deployment/parts.hpp"
+#include "orchestrator/output/collector.hpp"
 #include "runtime/nursery.hpp"
 
 namespace dms::orchestrator {
@@ -20,11 +22,12 @@ namespace dms::orchestrator {
 inline constexpr Duration kRestartPause = 10s;
 inline constexpr Duration kMaxRestartPause = 5min;
 inline constexpr Duration kStableAfter = 10min;
+inline constexpr Duration kRestartOutput = 10s;
 
 class Restarts {
  public:
   /// `work` ends before this does.
-  Restarts(Parts parts, Nursery& work) : parts_(parts), work_(work) {}
+  Restarts(Parts parts, Collector& collector, Nursery& work) : parts_(parts), collector_(collector), work_(work) {}
 
   Task<void> run();
 
@@ -35,9 +38,11 @@ class Restarts {
     SteadyTime last{};
   };
   Task<void> restart(std::string allocation, std::string run);
+  Task<void> fetch_output(std::string allocation);
   [[nodiscard]] bool needed(const std::string& name, const protocol::AllocationManifest& entry) const;
 
   Parts parts_;
+  Collector& collector_;
   Nursery& work_;
   std::map<std::string, History> history_;
   std::set<std::string> under_way_;
