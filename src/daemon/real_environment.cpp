@@ -22,7 +22,7 @@ namespace dms {
 namespace {
 
 /// Runs `inner` on its own runtime; SIGINT and SIGTERM cancel it. Between such runs these signals have their default
-/// action and end the program.
+/// action and end the program, unless catch_interrupts() was called.
 template <class T>
 Task<Result<T>> interruptible(CancelScope** current, Task<Result<T>> inner) {
   TaskContext context = co_await this_task();
@@ -182,9 +182,17 @@ std::optional<std::string> RealEnvironment::variable(const std::string& name) co
   return value == nullptr ? std::nullopt : std::optional<std::string>(value);
 }
 
-UnixTime RealEnvironment::now() {
-  if (!clock_) clock_ = std::make_unique<RealRuntime>(RealRuntime::Options{.workers = 1});
-  return clock_->runtime().lane.unix_now();
+RealRuntime& RealEnvironment::lasting() {
+  if (!lasting_) lasting_ = std::make_unique<RealRuntime>(RealRuntime::Options{.workers = 1});
+  return *lasting_;
+}
+
+UnixTime RealEnvironment::now() { return lasting().runtime().lane.unix_now(); }
+
+/// While one runtime of the process has asked for a signal, it does not have its default action; what comes while no other runs is
+/// delivered to the next one that asks for it.
+void RealEnvironment::catch_interrupts() {
+  if (!std::exchange(catches_interrupts_, true)) lasting().on_signal({SIGINT, SIGTERM}, [](int) {});
 }
 
 bool RealEnvironment::interactive() const { return ::isatty(STDIN_FILENO) == 1; }

@@ -21,6 +21,7 @@ class RealEnvironment final : public cli::Environment {
   [[nodiscard]] UserId user() const override;
   Result<HttpResponse> call(cli::DaemonAddress to, HttpRequest request, Duration limit, cli::CheckPeer check) override;
   Result<void> pause(Duration duration) override;
+  void catch_interrupts() override;
   Result<void> with_runtime(std::function<Task<Result<void>>(Runtime)> work) override;
   Result<void> edit(const std::string& path) override;
   Result<void> run_program(const std::vector<std::string>& words) override;
@@ -29,8 +30,11 @@ class RealEnvironment final : public cli::Environment {
                                   std::function<void(const std::string&)> progress) override;
 
  private:
+  RealRuntime& lasting();
+
   SystemRandom random_;
-  std::unique_ptr<RealRuntime> clock_;
+  std::unique_ptr<RealRuntime> lasting_;  ///< of all calls; runs nothing
+  bool catches_interrupts_ = false;
 };
 
 }  // namespace dms

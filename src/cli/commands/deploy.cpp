@@ -107,12 +107,16 @@ Result<void> deploy(Session& session, const Arguments& arguments) {
   if (arguments.has("timeout")) {
     TRY(timeout, parse_duration("--timeout", arguments.get("timeout", "")));
   }
+  if (arguments.has("wait")) session.environment().catch_interrupts();
   TRY(auto ensemble, read_supported_ensemble(session, arguments));
   const bool until_end = !has_services(ensemble);
   TRY(auto client, Client::open(session, context_name(arguments)));
   TRY_VOID(send_inputs(session, client, ensemble, arguments));
   const protocol::NewDeploymentRequest request{std::move(ensemble)};
-  TRY(auto reply, client.call(protocol::kDeploymentNew, request, timeout));
+  auto replied = client.call(protocol::kDeploymentNew, request, timeout);
+  if (!replied && replied.error().is(dms::Errc::cancelled))
+    session.note("The deployment may have been accepted. To see it: nunet deployment list");
+  TRY(auto reply, std::move(replied));
   const bool accepted = reply.status == "OK" && !reply.ensemble_id.empty();
   const bool as_json = arguments.has("json");
   const bool wait = arguments.has("wait");

@@ -121,11 +121,14 @@ class Follower {
       if (round) {
         missed = 0;
         away_ = false;
-      } else if (may_go_on(round.error())) {
-        missed = 0;
-        note_away(round.error());
-      } else if (!round.error().is(Errc::refused) || ++missed >= kMaxUnanswered) {
-        return std::unexpected(round.error());
+      } else {
+        TRY(const bool goes_on, may_go_on(round.error()));
+        if (goes_on) {
+          missed = 0;
+          note_away(round.error());
+        } else if (!round.error().is(Errc::refused) || ++missed >= kMaxUnanswered) {
+          return std::unexpected(round.error());
+        }
       }
       if (round && *round == Round::over) return {};
       if (round && *round == Round::progress) continue;
@@ -167,9 +170,10 @@ class Follower {
 
   /// Work that is being placed or started anew has no output at this moment, and that of a provider whose daemon is away cannot
   /// be read; the work goes on.
-  bool may_go_on(const Error& error) {
+  Result<bool> may_go_on(const Error& error) {
     if (!error.is(Errc::failed) && !error.is(Errc::refused)) return false;
     const auto status = query_status(client_, id_);
+    if (!status && status.error().is(dms::Errc::cancelled)) return std::unexpected(status.error());
     if (!status || has_ended(*status)) return false;
     return std::ranges::any_of(sources_, [&](const Source& source) {
       const auto found = status->allocations.find(source.stream.allocation());
@@ -203,10 +207,11 @@ class Follower {
 };
 
 /// Only the last run is printed; for the others there is a note.
-void note_earlier_runs(Session& session, Client& client, const std::string& id,
-                       const std::vector<std::string>& allocations) {
+Result<void> note_earlier_runs(Session& session, Client& client, const std::string& id,
+                               const std::vector<std::string>& allocations) {
   const auto status = query_status(client, id);
-  if (!status) return;
+  if (!status && status.error().is(dms::Errc::cancelled)) return std::unexpected(status.error());
+  if (!status) return {};
   for (const auto& [name, allocation] : status->allocations)
     if (allocation.restarts > 0 && std::ranges::find(allocations, name) != allocations.end())
       session.note(
@@ -226,7 +231,7 @@ std::optional<std::string> allocation_argument(const Arguments& arguments) {
   return arguments.has("allocation") ? arguments.get("allocation") : arguments.get("name");
 }
 
-Result<void> deployment_logs(Session& session, const Arguments& arguments) {
+Result<void> print_logs(Session& session, const Arguments& arguments) {
   TRY(auto id, deployment_id(arguments));
   Selection selection{.out = !arguments.has("stderr"),
                       .error = !arguments.has("stdout"),
@@ -243,12 +248,18 @@ Result<void> deployment_logs(Session& session, const Arguments& arguments) {
   } else {
     TRY(allocations, allocations_of(client, id));
   }
-  if (!selection.previous) note_earlier_runs(session, client, id, allocations);
-  if (!selection.follow) return copy_all(session, client, id, allocations, selection);
-  auto followed = Follower(session, client, id).run(allocations, selection);
+  if (selection.follow) return Follower(session, client, id).run(allocations, selection);
+  if (!selection.previous) TRY_VOID(note_earlier_runs(session, client, id, allocations));
+  return copy_all(session, client, id, allocations, selection);
+}
+
+Result<void> deployment_logs(Session& session, const Arguments& arguments) {
+  const bool follows = arguments.has("follow");
+  if (follows) session.environment().catch_interrupts();
+  auto done = print_logs(session, arguments);
   // Interrupting is how following ends.
-  if (!followed && followed.error().is(dms::Errc::cancelled)) return {};
-  return followed;
+  if (!done && follows && done.error().is(dms::Errc::cancelled)) return {};
+  return done;
 }
 
 }  // namespace

@@ -270,6 +270,22 @@ TEST_F(DeployTest, FollowingEndsQuietlyWhenInterrupted) {
   EXPECT_EQ(result.err, "");
 }
 
+TEST_F(DeployTest, FollowingEndsQuietlyWhenInterruptedBeforeThereIsOutput) {
+  streams["work/stdout"] = {.text = "", .ended = false};
+  world.interrupt_call = true;
+  const auto at_once = nunet({"deployment", "logs", "abc", "-f"});
+  EXPECT_TRUE(world.catches_interrupts) << "also between two requests";
+  EXPECT_EQ(at_once.code, 0) << at_once.err;
+  on_page = [&] { world.interrupt_call = true; };
+  const auto later = nunet({"deployment", "logs", "abc", "-f"});
+  EXPECT_EQ(later.code, 0) << later.err;
+  EXPECT_EQ(later.out + later.err, "");
+  world.catches_interrupts = false;
+  on_page = [] {};
+  EXPECT_EQ(nunet({"deployment", "logs", "abc"}).code, 0);
+  EXPECT_FALSE(world.catches_interrupts) << "what ends by itself is ended by the signal";
+}
+
 TEST_F(DeployTest, FollowingOutlastsAnUnansweredRequest) {
   int requested = 0;
   answer = [&](const Envelope& e) -> std::optional<std::string> {

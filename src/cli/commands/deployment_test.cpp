@@ -144,6 +144,22 @@ TEST_F(DeployTest, InterruptingDoesNotEndTheDeployment) {
   EXPECT_THAT(result.err, HasSubstr("nunet deployment shutdown abc"));
 }
 
+TEST_F(DeployTest, InterruptingAtAnyMomentIsToldAndNotLeftToTheSignal) {
+  answer = [&](const actor::Envelope& e) -> std::optional<std::string> {
+    if (e.behaviour.ends_with("/new")) world.interrupt_call = true;  // the first request for the status
+    return respond(e);
+  };
+  const auto watching = nunet({"deploy", "-f", file, "--wait"});
+  EXPECT_TRUE(world.catches_interrupts) << "also between two requests";
+  EXPECT_EQ(watching.code, 130);
+  EXPECT_EQ(watching.out, "abc\n");
+  EXPECT_THAT(watching.err, HasSubstr("nunet deployment shutdown abc"));
+  world.catches_interrupts = false;
+  answer = [this](const actor::Envelope& e) { return respond(e); };
+  EXPECT_EQ(nunet({"deploy", "-f", file}).code, 0);
+  EXPECT_FALSE(world.catches_interrupts);
+}
+
 TEST_F(DeployTest, AsJsonOneObjectIsPrintedHoweverItEnds) {
   const auto deploy = [this](bool wait) {
     std::vector<std::string> words{"deploy", "-f", file, "--json"};

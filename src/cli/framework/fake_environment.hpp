@@ -64,6 +64,7 @@ class FakeEnvironment final : public Environment {
   Result<HttpResponse> call(DaemonAddress to, HttpRequest request, Duration, CheckPeer check) override {
     if (!to.socket.empty() && !socket_user) return fail(dms::Errc::not_found, "no socket");
     called = to;
+    if (std::exchange(interrupt_call, false)) return fail(dms::Errc::cancelled, "interrupted");
     if (!daemon) return fail(dms::Errc::io, "connection refused");
     TRY_VOID(check(to.socket.empty() ? port_user : socket_user));
     return daemon(request);
@@ -73,6 +74,7 @@ class FakeEnvironment final : public Environment {
     if (interrupt_after > 0 && --interrupt_after == 0) return fail(dms::Errc::cancelled, "interrupted");
     return {};
   }
+  void catch_interrupts() override { catches_interrupts = true; }
   Result<void> edit(const std::string& path) override {
     opened = read_file(path, 1 << 20).value_or("");
     if (edited.empty()) return fail(dms::Errc::io, "the editor failed");
@@ -131,6 +133,8 @@ class FakeEnvironment final : public Environment {
   std::string simulated_scenario;
   std::optional<std::uint64_t> simulated_seed;
   int interrupt_after = 0;
+  bool interrupt_call = false;  // the next one
+  bool catches_interrupts = false;
 };
 
 struct CommandResult {
