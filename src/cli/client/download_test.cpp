@@ -15,6 +15,7 @@ using testing::HasSubstr;
 
 struct ResultsTest : DeployTest {
   std::vector<std::string> names{"report.txt"};
+  std::string reason;
   std::map<std::string, std::string> digests;
   std::set<std::string> folders;
   std::filesystem::path to = world.home / "to";
@@ -36,6 +37,7 @@ struct ResultsTest : DeployTest {
     protocol::DeploymentInfoReply reply;
     reply.status = "Completed";
     reply.allocations["work"].results = names;
+    reply.allocations["work"].reason = reason;
     return json::encode(reply);
   }
   void serve_result(const std::string& name, const std::string& bytes) {
@@ -163,6 +165,19 @@ TEST_F(ResultsTest, NamesDoNotLeaveTheFolder) {
     EXPECT_EQ(fetch().code, 1) << name;
   }
   EXPECT_FALSE(std::filesystem::exists(world.home / "evil"));
+}
+
+TEST_F(ResultsTest, WhyAResultIsMissingIsSaid) {
+  reason = R"(result "model.bin": the results are larger than their limit of 10 bytes)";
+  serve_result("report.txt", "fine\n");
+  const auto some = fetch();
+  EXPECT_EQ(some.code, 0) << some.err;
+  EXPECT_EQ(some.out, (to / "report.txt").string() + "\n");
+  EXPECT_THAT(some.err, HasSubstr(reason));
+  names.clear();
+  const auto none = fetch();
+  EXPECT_EQ(none.code, 1);
+  EXPECT_THAT(none.err, HasSubstr("has no results here: " + reason));
 }
 
 TEST_F(ResultsTest, MissingBytesAndResultsAreErrors) {

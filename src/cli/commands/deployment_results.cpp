@@ -10,17 +10,22 @@ constexpr Duration kReport = std::chrono::seconds(2);  ///< between two lines ab
 
 std::string size_text(std::uint64_t bytes) { return capability::ByteSize{bytes}.to_string(); }
 
-/// The results of an allocation that have come back.
-Result<std::vector<std::string>> results_of(Client& client, const std::string& id, const std::string& allocation) {
+/// The results of an allocation that have come back. What has not, or not whole, is in the allocation's reason, which is printed.
+Result<std::vector<std::string>> results_of(Session& session, Client& client, const std::string& id,
+                                            const std::string& allocation) {
   TRY(auto info, client.call(protocol::kDeploymentInfo, protocol::DeploymentId{id}));
   if (info.status.empty()) return fail(Errc::failed, "{}", info.error);
   const auto found = info.allocations.find(allocation);
   if (found == info.allocations.end()) return fail(Errc::failed, "the deployment has no allocation {}", allocation);
+  const std::string& reason = found->second.reason;
+  if (found->second.results.empty() && !reason.empty())
+    return fail(Errc::failed, "{} ({}) has no results here: {}", allocation, to_string(found->second.status), reason);
   if (found->second.results.empty())
     return fail(Errc::failed,
                 "{} ({}) has no results here; they come back when the task has ended, and only those "
                 "that its ensemble declares",
                 allocation, to_string(found->second.status));
+  if (!reason.empty()) session.note(fmt::format("{}: {}", allocation, reason));
   return found->second.results;
 }
 
@@ -47,7 +52,7 @@ Result<void> deployment_results(Session& session, const Arguments& arguments) {
   const DownloadOptions options{
       .folder = arguments.get("output", "."), .replace = arguments.has("force"), .on_progress = {}};
   TRY(auto client, Client::open(session, context_name(arguments)));
-  TRY(const auto names, results_of(client, id, *allocation));
+  TRY(const auto names, results_of(session, client, id, *allocation));
   json::Object fetched;
   for (const auto& name : names) {
     TRY(const std::string path, fetch(session, client, id, *allocation, name, options));
@@ -64,7 +69,9 @@ Command results_command() {
   auto results = one_deployment("results", "Fetch the files that a task has left", "", deployment_results);
   results.detail =
       "Fetches each result that the ensemble declares for the allocation into a folder and prints its path. An\n"
-      "interrupted download continues where it was; what has arrived is compared with its SHA-256.";
+      "interrupted download continues where it was; what has arrived is compared with its SHA-256. Which results did "
+      "not come\n"
+      "back, and why, is said on standard error.";
   results.examples = {"nunet deployment results 4f2a... train", "nunet deployment results 4f2a... train -o run-7",
                       "nunet deployment results 4f2a... -a train --force --json"};
   results.positionals.push_back({"name", "name of the allocation", false, Known::allocations});
