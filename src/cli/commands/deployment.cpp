@@ -36,7 +36,8 @@ bool has_ended(const DeploymentStatusReply& status) {
 std::string describe(const protocol::AllocationState& allocation) {
   std::string line(to_string(allocation.status));
   if (!allocation.peer.empty()) line += fmt::format(" on {}", allocation.peer);
-  if (allocation.health != protocol::Health::unknown) line += fmt::format(", {}", to_string(allocation.health));
+  if (allocation.health != protocol::Health::unknown && !is_final(allocation.status))
+    line += fmt::format(", {}", to_string(allocation.health));
   if (allocation.restarts > 0)
     line += allocation.restarts == 1 ? ", restarted once" : fmt::format(", restarted {} times", allocation.restarts);
   const std::string exit_code = fmt::format("exit code {}", allocation.exit_code);

@@ -284,7 +284,7 @@ TEST_F(DeployTest, WaitingShowsHealthAndRestarts) {
   };
   EXPECT_EQ(nunet({"deploy", "-f", file, "--wait"}).err,
             "Provisioning\n  work: running on 12D3, starting\n"
-            "Completed\n  work: completed on 12D3, healthy, restarted 2 times\n");
+            "Completed\n  work: completed on 12D3, restarted 2 times\n");
 }
 
 TEST_F(DeployTest, WaitingAsksOftenAtFirstAndSeldomLater) {

@@ -377,5 +377,16 @@ TEST_F(PlanTest, TheStatusTellsOfARunThatMayExistElsewhere) {
   EXPECT_EQ(status_of(record).allocations.at("job").reason, "");
 }
 
+TEST_F(PlanTest, WhatHasEndedHasNoHealth) {
+  entry("web").health = Health::healthy;
+  EXPECT_EQ(status_of(record).allocations.at("web").health, Health::healthy);
+  for (const AllocationStatus end :
+       {AllocationStatus::completed, AllocationStatus::failed, AllocationStatus::terminated}) {
+    entry("web").status = end;
+    EXPECT_EQ(status_of(record).allocations.at("web").health, Health::unknown);
+    EXPECT_EQ(info_of(record).allocations.at("web").health, Health::unknown);
+  }
+}
+
 }  // namespace
 }  // namespace dms::orchestrator

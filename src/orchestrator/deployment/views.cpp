@@ -14,7 +14,7 @@ AllocationState state_of(const DeploymentRecord& record, const std::string& name
   state.exit_code = allocation.exit_code;
   state.reason = allocation.reason;
   state.incarnation = allocation.incarnation;
-  state.health = allocation.health;
+  if (!is_final(allocation.status)) state.health = allocation.health;  // what has ended has none
   state.restarts = allocation.restarts;
   if (const auto node = record.manifest.nodes.find(allocation.node_id); node != record.manifest.nodes.end())
     state.peer = node->second.peer;
