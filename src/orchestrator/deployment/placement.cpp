@@ -124,6 +124,19 @@ jobs::Ensemble part_of(const DeploymentRecord& record, const Unplaced& wanted) {
   return part;
 }
 
+AllocationManifest unplaced_entry(const DeploymentRecord& record, const std::string& node,
+                                  const std::string& allocation) {
+  const jobs::Allocation& spec = record.ensemble.allocations.at(allocation);
+  AllocationManifest entry;
+  entry.id = jobs::allocation_id(record.id, allocation);
+  entry.type = jobs::to_string(spec.type);
+  entry.node_id = node;
+  entry.dns_name = spec.dns_name;
+  for (const jobs::Port& port : record.ensemble.ports_of(allocation))
+    entry.ports[std::to_string(port.public_port)] = port.private_port;
+  return entry;
+}
+
 void place(DeploymentRecord& record, const Unplaced& wanted, const Candidate& candidate) {
   EnsembleManifest& manifest = record.manifest;
   for (const auto& [name, bid] : candidate) {
@@ -134,14 +147,7 @@ void place(DeploymentRecord& record, const Unplaced& wanted, const Candidate& ca
     made.location = bid.location;
     made.allocations = record.ensemble.nodes.at(name).allocations;
     for (const std::string& allocation : wanted.at(name)) {
-      const jobs::Allocation& spec = record.ensemble.allocations.at(allocation);
-      AllocationManifest entry;
-      entry.id = jobs::allocation_id(record.id, allocation);
-      entry.type = jobs::to_string(spec.type);
-      entry.node_id = name;
-      entry.dns_name = spec.dns_name;
-      for (const jobs::Port& port : record.ensemble.ports_of(allocation))
-        entry.ports[std::to_string(port.public_port)] = port.private_port;
+      AllocationManifest entry = unplaced_entry(record, name, allocation);
       if (const AllocationManifest* before = find(record, allocation)) entry.restarts = before->restarts;
       manifest.allocations[allocation] = std::move(entry);
     }

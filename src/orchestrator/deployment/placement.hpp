@@ -44,6 +44,9 @@ bool all_ended(const DeploymentRecord& record);
 /// The part of the ensemble to find machines for. A node of which something is placed is pinned to its machine and
 /// requires what all of it needs.
 jobs::Ensemble part_of(const DeploymentRecord& record, const Unplaced& wanted);
+/// An allocation of the ensemble that has no machine, as the status shows it.
+protocol::AllocationManifest unplaced_entry(const DeploymentRecord& record, const std::string& node,
+                                            const std::string& allocation);
 void place(DeploymentRecord& record, const Unplaced& wanted, const Candidate& candidate);
 
 /// Machines that a new bid is not accepted from, see (4); without those that `wanted` is pinned to.

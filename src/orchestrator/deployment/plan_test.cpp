@@ -214,6 +214,11 @@ TEST_F(PlanTest, AnUpdateTouchesWhatItChangesOnly) {
   EXPECT_EQ(unplaced(record), (Unplaced{{"left", {"web"}}, {"right", {"extra"}}}));
   EXPECT_EQ(entry("db").incarnation, "db-1");
   EXPECT_EQ(entry("job").incarnation, "job-1");
+  for (const auto& [name, node] : {std::pair("web", "left"), std::pair("extra", "right")}) {
+    EXPECT_EQ(entry(name).status, AllocationStatus::pending) << "the status has it";
+    EXPECT_EQ(entry(name).node_id, node);
+    EXPECT_FALSE(is_placed(entry(name)));
+  }
   ASSERT_EQ(record.superseded.size(), 1u);
   EXPECT_EQ(record.superseded[0].allocations, (json::StringMap{{"web", "web-1"}}));
   EXPECT_TRUE(is_blocked(record, "left")) << "the machine serves the node already, and has the old one still";

@@ -6,13 +6,19 @@ namespace dms::orchestrator {
 
 using namespace protocol;
 
-Task<Result<Candidate>> Replacer::auction(Unplaced wanted, SteadyTime deadline) {
+DeploymentRecord Replacer::record_without(const std::set<std::string>& moving) const {
+  DeploymentRecord record = parts_.record.get();
+  for (const std::string& node : moving) supersede_node(record, node, false);
+  return record;
+}
+
+Task<Result<Candidate>> Replacer::auction(Unplaced wanted, SteadyTime deadline, std::set<std::string> moving) {
   CO_TRY(const std::unique_ptr<Auction> auction, Auction::open(parts_.actor, parts_.id()));
-  jobs::Ensemble part = part_of(parts_.record.get(), wanted);
+  jobs::Ensemble part = part_of(record_without(moving), wanted);
   std::set<std::string> pinned;
   for (const auto& [name, node] : part.nodes) pinned.insert(node.peer);
-  const auto excluded = [this, &wanted, &pinned] {
-    std::set<std::string> peers = occupied(parts_.record.get(), wanted);
+  const auto excluded = [this, &wanted, &pinned, &moving] {
+    std::set<std::string> peers = occupied(record_without(moving), wanted);
     peers.merge(backoff_.excluded(parts_.now(), pinned));
     return peers;
   };
@@ -22,7 +28,9 @@ Task<Result<Candidate>> Replacer::auction(Unplaced wanted, SteadyTime deadline) 
 }
 
 Task<Result<void>> Replacer::deploy(Unplaced wanted, SteadyTime deadline) {
-  CO_TRY(Candidate candidate, co_await auction(wanted, deadline));
+  std::set<std::string> nothing;
+  Task<Result<Candidate>> bidding = auction(wanted, deadline, std::move(nothing));
+  CO_TRY(Candidate candidate, co_await std::move(bidding));
   Task<Result<void>> running =
       provisioner_.run(std::move(wanted), std::move(candidate), DeploymentStatus::committing, deadline);
   co_return co_await std::move(running);
@@ -39,24 +47,27 @@ Task<void> Replacer::run() {
     const Unplaced wanted = unplaced(parts_.record.get());
     if (wanted.empty()) break;
     Result<void> placed;
+    std::map<std::string, std::string> troubles;
     bool tried = false;
     for (const auto& [node, allocations] : wanted) {
       if (is_blocked(parts_.record.get(), node)) continue;
       tried = true;
       Result<void> outcome = co_await place_node(node);
-      if (!outcome) placed = outcome;
+      if (outcome) continue;
+      troubles[node] = outcome.error().to_string();
+      placed = outcome;
     }
     if (!placed && placed.error().is(Errc::cancelled)) break;
     Result<void> waited;
     if (!tried) {
       waited = co_await parts_.record.changed().wait_past(seen);
     } else if (!placed) {
-      co_await report(placed.error().to_string());
+      co_await report(std::move(troubles));
       waited = co_await sleep_for(pause);
       pause = std::min(2 * pause, kMaxReplacePause);
     } else {
       pause = kReplacePause;
-      if (!parts_.record->error.empty()) co_await report("");
+      if (!parts_.record->error.empty()) co_await report(std::move(troubles));
     }
     if (!waited) break;
   }
@@ -73,29 +84,63 @@ Task<Result<void>> Replacer::place_node(std::string node) {
     co_return fail(Errc::limit_exceeded, "node {} waits: a request to its machine has just failed", node);
   // One round, and what the requests after it may take.
   const SteadyTime deadline = parts_.now() + kBidRound + 1s;
-  Result<Candidate> candidate = co_await auction(wanted, deadline);
+  std::set<std::string> nothing;
+  Task<Result<Candidate>> bidding = auction(wanted, deadline, std::move(nothing));
+  Result<Candidate> candidate = co_await std::move(bidding);
   if (candidate) {
     Task<Result<void>> committing = commit(node, wanted, std::move(*candidate), parts_.now() + 1min);
     co_return co_await std::move(committing);
   }
   const auto spec = parts_.record->ensemble.nodes.find(node);
   const bool in_part = parts_.node(node) != nullptr && spec != parts_.record->ensemble.nodes.end();
-  if (in_part && candidate.error().is(Errc::deadline_exceeded) && spec->second.peer.empty()) {
-    const auto move = [&](DeploymentRecord& record) {
-      if (is_collecting(record, node)) return;
-      supersede_node(record, node, on_loss(record.ensemble, node) == jobs::OnLoss::exclusive);
-    };
-    CO_TRY_VOID(co_await parts_.record.update_until_stored(move));
+  if (in_part && candidate.error().is(Errc::deadline_exceeded) && spec->second.peer.empty() &&
+      !is_collecting(parts_.record.get(), node)) {
+    Task<Result<void>> moving = move_node(node, wanted);
+    co_return co_await std::move(moving);
   }
   co_return std::unexpected(candidate.error());
 }
 
-Task<Result<void>> Replacer::commit(std::string node, Unplaced wanted, Candidate candidate, SteadyTime deadline) {
-  const Mutex::Lock lock = co_await changing_.lock();
+/// What runs of the node is stopped only for a machine that has bid for all of it.
+Task<Result<void>> Replacer::move_node(std::string node, Unplaced wanted) {
+  std::set<std::string> moving;
+  moving.insert(node);
+  Unplaced whole = unplaced(record_without(moving));
+  std::erase_if(whole, [&](const auto& pair) { return pair.first != node; });
+  Task<Result<Candidate>> bidding = auction(whole, parts_.now() + kBidRound + 1s, std::move(moving));
+  Result<Candidate> candidate = co_await std::move(bidding);
+  if (!candidate && candidate.error().is(Errc::deadline_exceeded))
+    co_return fail(
+        candidate.error(),
+        "the machine of node {} does not take {}, and no other machine takes the whole node; what runs of it "
+        "goes on there",
+        node, fmt::join(wanted.at(node), ", "));
+  if (!candidate) co_return std::unexpected(candidate.error());
+  {
+    const Mutex::Lock lock = co_await changing_.lock();
+    if (!is_wanted_still(node, wanted)) co_return Result<void>();
+    bool moved = false;
+    const auto move = [&](DeploymentRecord& record) {
+      moved = !is_final(record.status) && !is_collecting(record, node);
+      if (moved) supersede_node(record, node, on_loss(record.ensemble, node) == jobs::OnLoss::exclusive);
+    };
+    CO_TRY_VOID(co_await parts_.record.update_until_stored(move));
+    if (!moved)
+      co_return fail(Errc::limit_exceeded, "node {} waits: the output of what has ended there is fetched", node);
+  }
+  Task<Result<void>> committing = commit(node, whole, std::move(*candidate), parts_.now() + 1min);
+  co_return co_await std::move(committing);
+}
+
+bool Replacer::is_wanted_still(const std::string& node, const Unplaced& wanted) const {
   const Unplaced now_wanted = unplaced(parts_.record.get());
   const auto still = now_wanted.find(node);
-  if (still == now_wanted.end() || still->second != wanted.at(node) || is_blocked(parts_.record.get(), node))
-    co_return Result<void>();  // changed meanwhile: the next look decides
+  return still != now_wanted.end() && still->second == wanted.at(node) && !is_blocked(parts_.record.get(), node);
+}
+
+Task<Result<void>> Replacer::commit(std::string node, Unplaced wanted, Candidate candidate, SteadyTime deadline) {
+  const Mutex::Lock lock = co_await changing_.lock();
+  if (!is_wanted_still(node, wanted)) co_return Result<void>();  // changed meanwhile: the next look decides
   Task<Result<void>> running = provisioner_.run(wanted, std::move(candidate), DeploymentStatus::running, deadline);
   const Result<void> done = co_await std::move(running);
   if (done || done.error().is(Errc::cancelled)) co_return done;
@@ -107,10 +152,19 @@ Task<Result<void>> Replacer::commit(std::string node, Unplaced wanted, Candidate
   co_return done;
 }
 
-Task<void> Replacer::report(std::string trouble) {
-  if (parts_.record->error == trouble || is_final(parts_.record->status)) co_return;
-  if (!trouble.empty()) log::warn("orchestrator", "{}: {}", parts_.id(), trouble);
-  const auto change = [&trouble](DeploymentRecord& record) { record.error = trouble; };
+Task<void> Replacer::report(std::map<std::string, std::string> troubles) {
+  std::string all;
+  for (const auto& [node, trouble] : troubles) all += (all.empty() ? "" : "; ") + trouble;
+  if (is_final(parts_.record->status)) co_return;
+  if (!all.empty() && parts_.record->error != all) log::warn("orchestrator", "{}: {}", parts_.id(), all);
+  const auto change = [&](DeploymentRecord& record) {
+    record.error = all;
+    for (const auto& [node, allocations] : unplaced(record))
+      if (const auto trouble = troubles.find(node); trouble != troubles.end())
+        for (const std::string& name : allocations)
+          if (const auto entry = record.manifest.allocations.find(name); entry != record.manifest.allocations.end())
+            entry->second.reason = trouble->second;
+  };
   (void)co_await parts_.record.update(change);
 }
 

@@ -3,13 +3,15 @@
 //
 // Model
 //  1. One node after another: an auction for that node, then commit and allocate (provisioner.hpp). What is deployed
-//     already is not touched. Repeated with growing pauses until it succeeds; the deployment's status says why it does
-//     not.
+//     already is not touched. Repeated with growing pauses until it succeeds; the status of the deployment and of the
+//     allocations without a machine says why it does not.
 //  2. Excluded from the auction are the machines of the other nodes, those that hold something superseded, which includes
-//     a lost machine until it is known to hold nothing, and those that failed lately (ProviderBackoff).
+//     a lost machine until it is known to hold nothing, and those that failed lately (ProviderBackoff). A node that would
+//     move also excludes the machine that it is on.
 //  3. A node that is placed in part asks its own machine for the rest; where that does not bid and the ensemble does not
-//     insist on it, the whole node moves, as soon as the output of what has ended there is here. What is exclusive is
-//     released before it runs elsewhere.
+//     insist on it, an auction for the whole node follows. The node moves to the machine that wins it, as soon as the
+//     output of what has ended there is here; without one, what runs of it goes on where it is. What is exclusive is
+//     released before it runs elsewhere; the machine is then asked anew.
 //  4. changing(): a change of the ensemble waits for requests that are under way, and they for it.
 //
 // Threads: the deployment's lane.
@@ -46,8 +48,13 @@ class Replacer {
   Task<void> run();
   Task<Result<void>> place_node(std::string node);
   Task<Result<void>> commit(std::string node, Unplaced wanted, Candidate candidate, SteadyTime deadline);
-  Task<Result<Candidate>> auction(Unplaced wanted, SteadyTime deadline);
-  Task<void> report(std::string trouble);
+  Task<Result<void>> move_node(std::string node, Unplaced wanted);
+  /// As if the nodes of `moving` had no machine, and with those that they have excluded.
+  Task<Result<Candidate>> auction(Unplaced wanted, SteadyTime deadline, std::set<std::string> moving);
+  [[nodiscard]] DeploymentRecord record_without(const std::set<std::string>& moving) const;
+  [[nodiscard]] bool is_wanted_still(const std::string& node, const Unplaced& wanted) const;
+  /// Why nodes have no machine, by their names.
+  Task<void> report(std::map<std::string, std::string> troubles);
 
   Parts parts_;
   Nursery& work_;

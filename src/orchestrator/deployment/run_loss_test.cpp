@@ -26,6 +26,12 @@ struct RunLossTest : DeploymentTest {
     ASSERT_TRUE(provider.runs_now("a") && provider.runs_now("b"));
     other.bids = true;
   }
+  /// The ensemble with a change of one allocation.
+  jobs::Ensemble with_more_cores(const std::string& name) {
+    jobs::Ensemble ensemble = deployment->record().ensemble;
+    ensemble.allocations.at(name).resources.cpu.cores = *capability::Millicores::from_cores(64);
+    return ensemble;
+  }
   /// A file is where the folder of output has to be, as on a full disk.
   void no_room(bool is_full = true) {
     if (is_full)
@@ -130,6 +136,51 @@ TEST_F(RunLossTest, ANodeWhoseMachineTakesNoMoreMovesAndIsReleasedFirst) {
       },
       5min));
   EXPECT_FALSE(both) << "it is exclusive";
+}
+
+TEST_F(RunLossTest, AnUpdateThatNoMachineTakesLeavesTheRestOfItsNodeAsItIs) {
+  run_pair();
+  provider.runs.at("a").out = "of the run before";
+  ASSERT_TRUE(w.run(a, deployment->logs("a")));
+  const std::string run = task("b").incarnation;
+  provider.bids = other.bids = false;
+  ASSERT_TRUE(w.run(a, deployment->update(with_more_cores("a"))));
+  EXPECT_EQ(task("a").status, AllocationStatus::pending) << "it is shown from the start";
+  ASSERT_TRUE(until([&] { return !task("a").reason.empty(); }));
+  w.settle(5min);
+  EXPECT_TRUE(provider.runs_now("b"));
+  EXPECT_EQ(task("b").incarnation, run);
+  EXPECT_EQ(task("b").restarts, 0u);
+  EXPECT_EQ(task("a").status, AllocationStatus::pending);
+  EXPECT_NE(task("a").reason.find("no machine was found for node node"), std::string::npos) << task("a").reason;
+  EXPECT_NE(deployment->record().error.find("does not take a"), std::string::npos) << deployment->record().error;
+  DeploymentLogsRequest request;
+  request.ensemble_id = "d1";
+  request.allocation_name = "a";
+  request.stream = "stdout";
+  const Result<LogPage> page = w.run(a, deployment->page(request));
+  ASSERT_TRUE(page) << page.error().to_string();
+  EXPECT_EQ(as_text(page->data), "of the run before");
+
+  other.bids = true;
+  bool both = false;
+  ASSERT_TRUE(until(
+      [&] {
+        both = both || (provider.runs_now("b") && other.runs_now("b"));
+        return other.runs_now("a") && other.runs_now("b");
+      },
+      5min))
+      << "once a machine takes all of it";
+  EXPECT_FALSE(both) << "it is exclusive";
+  EXPECT_TRUE(until([&] { return deployment->record().error.empty() && task("a").reason.empty(); }));
+}
+
+TEST_F(RunLossTest, AnUpdateThatItsMachineDoesNotTakeMovesTheNodeToOneThatDoes) {
+  run_pair(jobs::OnLoss::fast);
+  provider.bids = false;
+  ASSERT_TRUE(w.run(a, deployment->update(with_more_cores("a"))));
+  ASSERT_TRUE(until([&] { return other.runs_now("a") && other.runs_now("b"); }, 5min));
+  EXPECT_TRUE(until([&] { return provider.runs.empty(); })) << "what ran there is released";
 }
 
 TEST_F(RunLossTest, ANodeMovesOnlyOnceTheOutputOfWhatHasEndedThereIsHere) {

@@ -72,6 +72,10 @@ void apply_update(DeploymentRecord& record, jobs::Ensemble wanted) {
   // Also what had ended: changed work runs anew, and what is gone is not shown.
   for (const auto& [node, allocations] : outdated)
     for (const std::string& name : allocations) record.manifest.allocations.erase(name);
+  for (const auto& [node, spec] : after.nodes)
+    for (const std::string& name : spec.allocations)
+      if (!record.manifest.allocations.contains(name))
+        record.manifest.allocations[name] = unplaced_entry(record, node, name);
   for (const std::string& name : moving) supersede_node(record, name, on_loss(after, name) == jobs::OnLoss::exclusive);
   for (auto& [name, placed] : record.manifest.nodes)
     if (const auto node = after.nodes.find(name); node != after.nodes.end())

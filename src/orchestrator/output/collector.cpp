@@ -1,5 +1,6 @@
 #include "orchestrator/output/collector.hpp"
 
+#include "orchestrator/deployment/placement.hpp"
 #include "orchestrator/output/results.hpp"
 
 namespace dms::orchestrator {
@@ -155,7 +156,8 @@ Task<Result<std::filesystem::path>> Collector::folder(std::string allocation) {
     co_return fail(Errc::not_found, "deployment {} has no allocation '{}' on any machine (it is {})", parts_.id(),
                    allocation, to_string(parts_.record->status));
   const bool pages = entry->lease_ns > 0;
-  if (!is_final(entry->status) || (pages && !entry->collected)) {
+  const bool earlier = !is_placed(*entry) && parts_.record->outputs.contains(allocation);  // of a run before
+  if (!earlier && (!is_final(entry->status) || (pages && !entry->collected))) {
     Task<Result<void>> fetching = pages ? fetch(allocation, false) : tail(allocation);
     CO_TRY_VOID(co_await std::move(fetching));
   }
@@ -183,6 +185,12 @@ Task<Result<LogPage>> Collector::page(DeploymentLogsRequest request) {
   if (is_final(entry->status) && entry->collected) {
     Task<Result<LogPage>> reading = stored_page(parts_.output, parts_.record.get(), std::move(request));
     co_return co_await std::move(reading);
+  }
+  if (!is_placed(*entry) && parts_.record->outputs.contains(request.allocation_name)) {
+    Task<Result<LogPage>> reading = stored_page(parts_.output, parts_.record.get(), std::move(request));
+    CO_TRY(LogPage page, co_await std::move(reading));
+    page.eof = false;  // it runs again once it has a machine
+    co_return std::move(page);
   }
   if (entry->lease_ns == 0) {
     Task<Result<LogPage>> reading = tail_page(std::move(request));
