@@ -14,8 +14,9 @@ using protocol::DeploymentStatusReply;
 Result<jobs::Ensemble> read_supported_ensemble(Session& session, const Arguments& arguments) {
   const std::string file = arguments.get("file", "ensemble.yaml");
   TRY(auto ensemble, read_ensemble(session, file, arguments));
-  if (const auto supported = jobs::check_supported(ensemble); !supported)
-    return fail(supported.error(), "{}", file == "-" ? "standard input" : file);
+  Result<void> supported = jobs::check_supported(ensemble);
+  if (supported) supported = jobs::check_offered(ensemble);
+  if (!supported) return fail(supported.error(), "{}", file == "-" ? "standard input" : file);
   return ensemble;
 }
 

@@ -76,6 +76,28 @@ NAMED_ENUM(OnLoss, {OnLoss::unspecified, ""}, {OnLoss::exclusive, "exclusive"}, 
 NAMED_ENUM(VolumeType, {VolumeType::local, "local"}, {VolumeType::glusterfs, "glusterfs"});
 NAMED_ENUM(KeyType, {KeyType::ssh, "ssh"}, {KeyType::gpg, "gpg"});
 
+}  // namespace dms::jobs
+
+namespace dms {
+
+// What a user can write. The other names are read, and refused by check_supported() (supported.hpp).
+template <>
+inline std::string known_names<jobs::ExecutorType>() {
+  return "docker or sandbox";
+}
+template <>
+inline std::string known_names<jobs::AllocationRecovery>() {
+  return "stay_down";
+}
+template <>
+inline std::string known_names<jobs::NodeRecovery>() {
+  return "stay_down";
+}
+
+}  // namespace dms
+
+namespace dms::jobs {
+
 /// How the work is run: the executor's name and its own parameters (image, cmd, environment, ... for docker).
 struct Execution {
   std::string type;

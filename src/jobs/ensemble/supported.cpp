@@ -1,6 +1,9 @@
 #include "jobs/ensemble/supported.hpp"
 
+#include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
+#include <filesystem>
+#include <optional>
 
 namespace dms::jobs {
 namespace {
@@ -47,7 +50,47 @@ void check_resources(const Check& at, const capability::Resources& resources) {
   at.refuse(!resources.gpus.empty(), "gpus", "graphics cards are not available to the work yet; remove it");
 }
 
+const json::Value* given(const Allocation& allocation, std::string_view param) {
+  const json::Value* value = allocation.execution.params.if_contains(param);
+  return value == nullptr || value->is_null() ? nullptr : value;
+}
+
+/// The first word of a list of texts; nothing if it has none.
+std::optional<std::string_view> first_word(const json::Value* list) {
+  const json::Array* array = list == nullptr ? nullptr : list->if_array();
+  if (array == nullptr || array->empty() || !array->front().is_string()) return std::nullopt;
+  return std::string_view(array->front().get_string());
+}
+
+/// Whether the sandbox can make it the folder of the program: what is relative is below the work folder.
+bool is_inside(std::string_view directory) {
+  const std::string path = (std::filesystem::path("/work") / directory).lexically_normal().string() + "/";
+  return path.starts_with("/work/") || path.starts_with("/tmp/");
+}
+
+/// What a provider would refuse only after its bid.
+void check_command(const Check& at, const Allocation& allocation) {
+  const json::Value* directory = given(allocation, "working_directory");
+  const std::string_view folder =
+      directory != nullptr && directory->is_string() ? std::string_view(directory->get_string()) : std::string_view();
+  if (allocation.executor == ExecutorType::docker) {
+    at.refuse(!folder.empty() && !folder.starts_with('/'), "working_directory",
+              "docker takes absolute paths only; the work folder is /work");
+    return;
+  }
+  if (allocation.executor != ExecutorType::sandbox) return;
+  at.refuse(!is_inside(folder), "working_directory",
+            "the sandbox has /work and /tmp only; expected a folder below one of them, relative to /work");
+  auto program = first_word(given(allocation, "entrypoint"));
+  const std::string_view member = program ? "entrypoint" : "cmd";
+  if (!program) program = first_word(given(allocation, "cmd"));
+  at.refuse(!program, "cmd", "expected a program and its arguments, found an empty list");
+  at.refuse(program && (program->empty() || program->starts_with('-') || program->find('=') != std::string_view::npos),
+            member, "its first word is no usable name of a program");
+}
+
 void check_execution(const Check& at, const Allocation& allocation) {
+  check_command(at, allocation);
   constexpr std::string_view kSandbox[] = {"entrypoint", "cmd", "environment", "working_directory"};
   constexpr std::string_view kDocker[] = {"image",       "image_archive",     "entrypoint", "cmd",
                                           "environment", "working_directory", "privileged", "user"};
@@ -73,6 +116,13 @@ void check_allocation(const Check& at, const std::string& name, const Allocation
   at.refuse(unavailable, "executor",
             fmt::format("{} is not available yet; use docker or sandbox", to_string(allocation.executor)));
   check_resources(at / "resources", allocation.resources);
+  const std::uint64_t disk = allocation.resources.disk.size.bytes;
+  if (allocation.results && allocation.results->limit > disk)
+    (at / "results")
+        .refuse(
+            true, "limit",
+            fmt::format("{} bytes are more than the disk of the allocation, {}; reserve more in resources.disk.size",
+                        allocation.results->limit, disk));
   if (!unavailable) check_execution(at / "execution", allocation);
   at.refuse(allocation.dns_name != name, "dns_name",
             "names of allocations are not resolved yet; remove it, so that it is the allocation's name");
@@ -108,6 +158,14 @@ void check_supervision(const Check& root, const Ensemble& ensemble) {
 }
 
 }  // namespace
+
+Result<void> check_offered(const Ensemble& ensemble) {
+  for (const auto& [name, allocation] : ensemble.allocations)
+    if (allocation.executor == ExecutorType::null)
+      return fail(Errc::unsupported, "allocations.{}.executor: null runs in the simulation only; use docker or sandbox",
+                  name);
+  return {};
+}
 
 Result<void> check_supported(const Ensemble& ensemble) {
   std::vector<std::string> problems;

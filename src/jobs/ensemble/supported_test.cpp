@@ -78,6 +78,11 @@ std::vector<Refusal> refusals() {
   const auto web_field = [&](std::string field, void (*ask)(Allocation&)) {
     list.push_back({web + field, [ask](Ensemble& e) { ask(e.allocations["web"]); }});
   };
+  const auto job_field = [&](std::string field, void (*ask)(Allocation&)) {
+    list.push_back({"allocations.job." + field, [ask](Ensemble& e) { ask(e.allocations["job"]); }});
+  };
+  job_field("results.limit", [](auto& a) { a.results->limit = a.resources.disk.size.bytes + 1; });
+  web_field("execution.working_directory", [](auto& a) { a.execution.params["working_directory"] = "srv"; });
   web_field("executor", [](auto& a) { a.executor = ExecutorType::containerd; });
   web_field("executor", [](auto& a) { a.executor = ExecutorType::firecracker; });
   web_field("resources.cpu.model", [](auto& a) { a.resources.cpu.model = "EPYC"; });
@@ -113,6 +118,39 @@ TEST(Supported, WhatIsNotActedOnIsRefusedByName) {
     EXPECT_TRUE(checked.error().is(Errc::unsupported));
     EXPECT_TRUE(checked.error().message().starts_with(refusal.field + ": ")) << checked.error().message();
   }
+}
+
+TEST(Supported, WorkThatTheSandboxCannotStartIsRefusedByName) {
+  const auto refused = [](const char* params) {
+    Ensemble ensemble = plain();
+    ensemble.allocations["job"].execution.params = json::parse(params)->get_object();
+    const auto checked = check_supported(ensemble);
+    return checked ? std::string("accepted")
+                   : checked.error().message().substr(0, checked.error().message().find(": "));
+  };
+  const std::string at = "allocations.job.execution.";
+  EXPECT_EQ(refused(R"({"cmd": []})"), at + "cmd");
+  EXPECT_EQ(refused(R"({"cmd": null, "entrypoint": []})"), at + "cmd");
+  EXPECT_EQ(refused(R"({"cmd": ["-l"]})"), at + "cmd");
+  EXPECT_EQ(refused(R"({"cmd": ["A=b"]})"), at + "cmd");
+  EXPECT_EQ(refused(R"({"cmd": ["a"], "entrypoint": [""]})"), at + "entrypoint");
+  EXPECT_EQ(refused(R"({"cmd": [], "entrypoint": ["sh"]})"), "accepted");
+  for (const char* folder : {"../x", "/etc", "a/../../b", "/work/../etc", "/workshop"})
+    EXPECT_EQ(refused(fmt::format(R"({{"cmd": ["a"], "working_directory": "{}"}})", folder).c_str()),
+              at + "working_directory")
+        << folder;
+  for (const char* folder : {"a", "a/../b", "/work", "/work/", "/tmp/x", "."})
+    EXPECT_EQ(refused(fmt::format(R"({{"cmd": ["a"], "working_directory": "{}"}})", folder).c_str()), "accepted")
+        << folder;
+}
+
+TEST(Supported, TheExecutorOfTheSimulationIsNotOffered) {
+  const auto checked = check_offered(plain());
+  ASSERT_FALSE(checked);
+  EXPECT_TRUE(checked.error().message().starts_with("allocations.alone.executor: ")) << checked.error().message();
+  Ensemble without = plain();
+  without.allocations.erase("alone");
+  EXPECT_TRUE(check_offered(without));
 }
 
 TEST(Supported, EveryRefusalIsReportedAtOnce) {

@@ -239,8 +239,8 @@ Task<Result<void>> Deployment::deploy() {
   log::warn("orchestrator", "{}: {}", id(), why);
   if (status() == DeploymentStatus::preparing || replacer_.failed_provider().empty()) {
     // No machine in time, or another attempt would end the same way.
-    const std::string before = record_->error.empty() ? std::string() : "; before that: " + record_->error;
-    co_return co_await give_up(why + before);
+    const std::string before = record_->error.empty() ? std::string() : record_->error + "; after that: ";
+    co_return co_await give_up(before + why);
   }
   Failure failure{why, replacer_.failed_provider()};
   co_return co_await start_over(std::move(failure));

@@ -94,7 +94,9 @@ TEST_F(DeploymentTest, WithoutAProviderInTimeItFailsAndSaysWhatTheLastOneSaid) {
   create(record());
   deployment->start();
   ASSERT_TRUE(reaches(DeploymentStatus::failed, 5min));
-  EXPECT_NE(deployment->record().error.find("no such image"), std::string::npos) << deployment->record().error;
+  const std::string& error = deployment->record().error;
+  ASSERT_NE(error.find("no such image"), std::string::npos) << error;
+  EXPECT_LT(error.find("no such image"), error.find("no machine was found")) << "the cause comes first: " << error;
   EXPECT_TRUE(until([&] { return deployment->record().superseded.empty(); }));
   EXPECT_TRUE(provider.runs.empty());
 }

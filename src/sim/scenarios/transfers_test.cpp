@@ -208,14 +208,26 @@ TEST_F(TransfersTest, ResultsAboveTheirLimitAreSaidByName) {
   EXPECT_EQ(result(id, "small"), "fits");
 }
 
-TEST_F(TransfersTest, MoreResultsThanAProviderGrantsAreRefused) {
-  jobs::Ensemble ensemble = task_with_results({"out"});
-  ensemble.allocations["task"].results->limit = node::Options().max_results + 1;
+TEST(LargeResultsTest, MoreThanAProviderGrantsAreRefused) {
+  Cluster cluster{41};
+  Machine& user = cluster.add("user", 0, 0);
+  Machine& provider = cluster.add("provider", 4, 128);
+  cluster.start();
+  jobs::Ensemble ensemble = TransfersTest::task_with_results({"out"});
+  jobs::Allocation& task = ensemble.allocations["task"];
+  task.results->limit = node::Options().max_results + 1;
+  const auto small = cluster.deploy(user, ensemble, 75s);
+  ASSERT_FALSE(small);
+  EXPECT_NE(small.error().to_string().find("results.limit"), std::string::npos) << "more than its own disk";
+  task.resources.disk.size = {task.results->limit};
   const auto id = cluster.deploy(user, ensemble, 75s);
   ASSERT_TRUE(id) << id.error().to_string();
-  const auto end = ended(*id);
+  EXPECT_TRUE(cluster.wait_for(user, *id, kEnded, 10min));
+  const auto end = cluster.status(user, *id).value();
   EXPECT_EQ(end.status, "Failed");
+  EXPECT_NE(end.error.find("job.max_results"), std::string::npos) << end.error;
   EXPECT_EQ(provider.executor().started(), 0u);
+  cluster.stop();
 }
 
 TEST_F(TransfersTest, ResultsOutliveTheDaemonsOfBothSides) {
