@@ -4,6 +4,7 @@
 #include "capability/units.hpp"
 #include "cli/client/ensemble_files.hpp"
 #include "jobs/ensemble/ensemble.hpp"
+#include "jobs/ensemble/waiting.hpp"
 #include "protocol/table.hpp"
 
 namespace dms::cli {
@@ -153,7 +154,8 @@ Result<jobs::Ensemble> read_ensemble(Session& session, const std::filesystem::pa
     return name == kPassphraseVariable ? std::nullopt : session.environment().variable(name);
   };
   auto ensemble = jobs::Ensemble::parse_yaml(yaml, {.file = read, .variable = variable});
-  if (!ensemble) return fail(ensemble.error(), "{}", piped ? "standard input" : file.string());
+  if (!ensemble)
+    return fail(jobs::waiting_first(yaml, ensemble.error()), "{}", piped ? "standard input" : file.string());
   return ensemble;
 }
 

@@ -204,6 +204,14 @@ TEST_F(DeployTest, AnInvalidEnsembleIsRefusedBeforeItIsSent) {
   EXPECT_TRUE(requests.empty());
 }
 
+TEST_F(DeployTest, WhatWaitsForALaterVersionNeedNotBeCorrectedFirst) {
+  (void)write_file(file, "version: V1\nallocations: {}\ncontracts: 7\n");
+  const auto refused = nunet({"deploy", "-f", file});
+  EXPECT_EQ(refused.code, 1);
+  EXPECT_THAT(refused.err, HasSubstr("contracts: contracts are not available yet; remove it"));
+  EXPECT_EQ(refused.err.find("contracts: expected"), std::string::npos) << refused.err;
+}
+
 TEST_F(DeployTest, TextOfOtherMachinesReachesTheTerminalEscaped) {
   const std::string hostile = "\x1b[2J\x1b[Hx\u009b2J\u202e\nCompleted";
   const std::string shown = "\\x1b[2J\\x1b[Hx\\u009b2J\\u202e\\x0aCompleted";

@@ -5,6 +5,8 @@
 #include <filesystem>
 #include <optional>
 
+#include "jobs/ensemble/advice.hpp"
+
 namespace dms::jobs {
 namespace {
 
@@ -47,7 +49,7 @@ void check_resources(const Check& at, const capability::Resources& resources) {
   disk.refuse(!resources.disk.interface.empty(), "interface", kNotCompared);
   disk.refuse(!resources.disk.read_speed.empty(), "read_speed", kNotCompared);
   disk.refuse(!resources.disk.write_speed.empty(), "write_speed", kNotCompared);
-  at.refuse(!resources.gpus.empty(), "gpus", "graphics cards are not available to the work yet; remove it");
+  at.refuse(!resources.gpus.empty(), "gpus", kNoCards);
 }
 
 const json::Value* given(const Allocation& allocation, std::string_view param) {
@@ -113,8 +115,7 @@ void check_execution(const Check& at, const Allocation& allocation) {
 void check_allocation(const Check& at, const std::string& name, const Allocation& allocation) {
   const bool unavailable =
       allocation.executor == ExecutorType::firecracker || allocation.executor == ExecutorType::containerd;
-  at.refuse(unavailable, "executor",
-            fmt::format("{} is not available yet; use docker or sandbox", to_string(allocation.executor)));
+  at.refuse(unavailable, "executor", fmt::format("{} {}", to_string(allocation.executor), kNoExecutor));
   check_resources(at / "resources", allocation.resources);
   const std::uint64_t disk = allocation.resources.disk.size.bytes;
   if (allocation.results && allocation.results->limit > disk)
@@ -126,15 +127,12 @@ void check_allocation(const Check& at, const std::string& name, const Allocation
   if (!unavailable) check_execution(at / "execution", allocation);
   at.refuse(allocation.dns_name != name, "dns_name",
             "names of allocations are not resolved yet; remove it, so that it is the allocation's name");
-  at.refuse(!allocation.keys.empty(), "keys",
-            "keys are not put into the work yet; remove it, or build them into the image");
-  at.refuse(!allocation.provision.empty(), "provision",
-            "scripts are not run yet; build their effect into the image, or make them part of cmd");
+  at.refuse(!allocation.keys.empty(), "keys", kNoKeys);
+  at.refuse(!allocation.provision.empty(), "provision", kNoScripts);
   const std::string& response = allocation.healthcheck.response.type;
   (at / "healthcheck.response")
       .refuse(!response.empty() && response != "string", "type", "only string is supported; write string");
-  at.refuse(!allocation.volume.empty(), "volume",
-            "volumes are not available yet; write results below the work folder and declare them under results");
+  at.refuse(!allocation.volume.empty(), "volume", kNoVolumes);
   at.refuse(
       allocation.failure_recovery != AllocationRecovery::stay_down, "failure_recovery",
       "only stay_down is available yet: work that fails stays down. A service with a healthcheck is restarted when "
@@ -142,7 +140,7 @@ void check_allocation(const Check& at, const std::string& name, const Allocation
 }
 
 void check_node(const Check& at, const Node& node) {
-  at.refuse(!node.ports.empty(), "ports", "ports are not available yet: the work has no network; remove it");
+  at.refuse(!node.ports.empty(), "ports", kNoPorts);
   at.refuse(node.redundancy > 0, "redundancy",
             "standby copies are not available yet; remove it. on_loss says what happens when the machine is lost");
   at.refuse(node.failure_recovery != NodeRecovery::stay_down, "failure_recovery",
@@ -151,10 +149,8 @@ void check_node(const Check& at, const Node& node) {
 }
 
 void check_supervision(const Check& root, const Ensemble& ensemble) {
-  root.refuse(ensemble.escalation_strategy != EscalationStrategy::unspecified, "escalation_strategy",
-              "not available yet; remove it. nodes.<node>.on_loss says what happens when a machine is lost");
-  root.refuse(ensemble.supervisor != Supervisor{}, "supervisor",
-              "not available yet; remove it. nodes.<node>.on_loss says what happens when a machine is lost");
+  root.refuse(ensemble.escalation_strategy != EscalationStrategy::unspecified, "escalation_strategy", kNoSupervision);
+  root.refuse(ensemble.supervisor != Supervisor{}, "supervisor", kNoSupervision);
 }
 
 }  // namespace
@@ -179,12 +175,10 @@ Result<void> check_supported(const Ensemble& ensemble) {
     edge.refuse(ensemble.edges[i].rtt != 0, "rtt", "round trips between machines are not measured yet; remove it");
     edge.refuse(ensemble.edges[i].bw != 0, "bw", "bandwidth between machines is not measured yet; remove it");
   }
-  root.refuse(!ensemble.keys.empty(), "keys",
-              "keys are not put into the work yet; remove it, or build them into the image");
-  root.refuse(!ensemble.scripts.empty(), "scripts",
-              "scripts are not run yet; build their effect into the image, or make them part of cmd");
+  root.refuse(!ensemble.keys.empty(), "keys", kNoKeys);
+  root.refuse(!ensemble.scripts.empty(), "scripts", kNoScripts);
   root.refuse(ensemble.subnet.join, "subnet.join", "subnets are not available yet; write false, or remove it");
-  root.refuse(!ensemble.contracts.empty(), "contracts", "contracts are not available yet; remove it");
+  root.refuse(!ensemble.contracts.empty(), "contracts", kNoContracts);
   if (problems.empty()) return {};
   if (problems.size() == 1) return fail(Errc::unsupported, "{}", problems.front());
   return fail(Errc::unsupported, "{} fields are not available:\n  {}", problems.size(), fmt::join(problems, "\n  "));

@@ -1,0 +1,21 @@
+// What a user is told about the fields that wait for a later version: by check_supported(), waiting_first() and the reader.
+#pragma once
+
+#include <string_view>
+
+namespace dms::jobs {
+
+inline constexpr std::string_view kNoCards = "graphics cards are not available to the work yet; remove it";
+inline constexpr std::string_view kNoKeys =
+    "keys are not put into the work yet; remove it, or build them into the image";
+inline constexpr std::string_view kNoScripts =
+    "scripts are not run yet; build their effect into the image, or make them part of cmd";
+inline constexpr std::string_view kNoVolumes =
+    "volumes are not available yet; write results below the work folder and declare them under results";
+inline constexpr std::string_view kNoPorts = "ports are not available yet: the work has no network; remove it";
+inline constexpr std::string_view kNoContracts = "contracts are not available yet; remove it";
+inline constexpr std::string_view kNoSupervision =
+    "not available yet; remove it. nodes.<node>.on_loss says what happens when a machine is lost";
+inline constexpr std::string_view kNoExecutor = "is not available yet; use docker or sandbox";
+
+}  // namespace dms::jobs
