@@ -81,7 +81,18 @@ std::optional<std::size_t> image_input(const protocol::AllocationConfig& config)
   return static_cast<std::size_t>(found - config.inputs.begin());
 }
 
+Result<void> check_size(const capability::Resources& resources) {
+  if (const std::size_t size = json::encode(resources).size(); size > kMaxResources)
+    return fail(Errc::invalid_argument, "Resources: {} bytes, at most {} are kept", size, kMaxResources);
+  return {};
+}
+
 Result<void> check_config(const protocol::AllocationConfig& config) {
+  if (const std::size_t size = json::encode(config).size(); size > kMaxConfig)
+    return fail(Errc::limit_exceeded,
+                "Config: {} bytes, this provider keeps at most {} of an allocation; shorten entrypoint, cmd and "
+                "environment, or put their texts into an input",
+                size, kMaxConfig);
   if (to_string(config.executor) != config.execution.type)
     return fail(Errc::invalid_argument, "Execution.type: '{}' differs from Executor, '{}'",
                 config.execution.type.substr(0, 64), to_string(config.executor));

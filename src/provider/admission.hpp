@@ -13,6 +13,13 @@ namespace dms::provider {
 /// Allocations of one request; an ensemble has no more.
 inline constexpr std::size_t kMaxAllocations = 1024;
 
+/// Bytes of the configuration of an allocation as JSON: room for some thousand variables or arguments, while a message has
+/// 1 MiB. It is kept as long as the allocation is.
+inline constexpr std::size_t kMaxConfig = 256 * 1024;
+/// Bytes of resources as JSON: the numbers, and names of many graphics cards.
+inline constexpr std::size_t kMaxResources = 16 * 1024;
+
+Result<void> check_size(const capability::Resources& resources);
 Result<void> check_config(const protocol::AllocationConfig& config);
 /// Of the whole request, with the members of DMS 0.5.x that no type here has.
 Result<void> check_members(BytesView allocate_request);

@@ -45,6 +45,14 @@ TEST(Admission, WhatIsNotHonouredIsRefusedByName) {
   EXPECT_TRUE(refusal(wanted).starts_with("HealthCheck.endpoint: ")) << refusal(wanted);
 }
 
+TEST(Admission, AConfigurationIsBoundedInBytes) {
+  protocol::AllocationConfig wanted = config();
+  wanted.execution.params["environment"] = json::Array{boost::json::string("A=" + std::string(kMaxConfig / 2, 'x'))};
+  EXPECT_EQ(refusal(wanted), "");
+  wanted.execution.params["cmd"] = json::Array{boost::json::string(std::string(kMaxConfig / 2, 'x'))};
+  EXPECT_TRUE(refusal(wanted).starts_with("Config: ")) << refusal(wanted).substr(0, 200);
+}
+
 TEST(Admission, PathsAreBoundedAndNoneIsInsideAnother) {
   const auto refused = [](std::vector<std::string> paths) {
     protocol::AllocationConfig wanted = config();

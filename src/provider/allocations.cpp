@@ -19,6 +19,11 @@ bool same_request(const protocol::AllocationConfig& given, protocol::AllocationC
   return json::encode(given) == json::encode(wanted);
 }
 
+/// What a request makes this node keep.
+std::size_t kept_bytes(const protocol::AllocationConfig& config, const actor::Handle& owner) {
+  return json::encode(config).size() + json::encode(owner).size();
+}
+
 }  // namespace
 
 Allocations::Allocations(Parts parts)
@@ -89,23 +94,30 @@ Task<Result<void>> Allocations::allocate_all(protocol::AllocateRequest request, 
   co_return Result<void>();
 }
 
-Result<void> Allocations::check_room(const did::Did& owner) const {
-  const std::size_t all = allocations_.size() + creating_.size();
-  if (all >= parts_.services.max_held)
-    return fail(Errc::limit_exceeded, "this provider holds {} allocations, which is the limit", all);
-  const auto count_own = [&](const auto& held, const auto& owner_of) {
-    std::size_t own = 0;
-    for (auto it = held.lower_bound(AllocationKey{owner, ""}); it != held.end() && owner_of(*it) == owner; ++it) ++own;
-    return own;
-  };
-  const std::size_t own = count_own(allocations_, [](const auto& entry) { return entry.first.owner; }) +
-                          count_own(creating_, [](const AllocationKey& key) { return key.owner; });
-  if (own < parts_.services.max_held_by_owner) return {};
-  return fail(
-      Errc::limit_exceeded,
-      "this provider holds {} allocations of this orchestrator, which is the limit; those that have ended count "
-      "until they are shut down",
-      own);
+Result<void> Allocations::check_room(const did::Did& owner, std::size_t bytes) const {
+  const Services& limits = parts_.services;
+  std::size_t own = 0;
+  std::size_t own_bytes = bytes;
+  for (auto it = bytes_.lower_bound(AllocationKey{owner, ""}); it != bytes_.end() && it->first.owner == owner; ++it) {
+    ++own;
+    own_bytes += it->second;
+  }
+  std::size_t all_bytes = bytes;
+  for (const auto& [key, held] : bytes_) all_bytes += held;
+  if (bytes_.size() >= limits.max_held)
+    return fail(Errc::limit_exceeded, "this provider holds {} allocations, which is the limit", bytes_.size());
+  if (own >= limits.max_held_by_owner)
+    return fail(
+        Errc::limit_exceeded,
+        "this provider holds {} allocations of this orchestrator, which is the limit; those that have ended count "
+        "until they are shut down",
+        own);
+  if (own_bytes > limits.max_held_bytes_by_owner || all_bytes > limits.max_held_bytes)
+    return fail(Errc::limit_exceeded,
+                "Config: with this one the configurations that this provider holds have {} bytes, {} of them of this "
+                "orchestrator; at most {} and {} are kept",
+                all_bytes, own_bytes, limits.max_held_bytes, limits.max_held_bytes_by_owner);
+  return {};
 }
 
 Task<Result<void>> Allocations::allocate_one(AllocationKey key, protocol::AllocationConfig config, actor::Handle owner,
@@ -121,10 +133,13 @@ Task<Result<void>> Allocations::allocate_one(AllocationKey key, protocol::Alloca
   if (engine == parts_.services.executors.end() || !engine->second->ready())
     co_return fail(Errc::unsupported, "Execution.type: executor '{}' is not available here", config.execution.type);
   if (creating_.contains(key)) co_return fail(Errc::already_exists, "it is being allocated");
-  CO_TRY_VOID(check_room(key.owner));
+  const std::size_t bytes = kept_bytes(config, owner);
+  CO_TRY_VOID(check_room(key.owner, bytes));
   creating_.insert(key);
+  bytes_[key] = bytes;
   Result<void> created = co_await create(key, std::move(config), std::move(owner), lease_ns);
   creating_.erase(key);
+  if (!allocations_.contains(key)) bytes_.erase(key);
   co_return created;
 }
 
@@ -184,6 +199,7 @@ Result<Allocations::AllocationPtr> Allocations::take_up(AllocationRecord record,
   Allocation::Hooks hooks = hooks_of(record);
   auto allocation = std::make_shared<Allocation>(std::move(child), std::move(parts), std::move(record), std::move(name),
                                                  std::move(hooks));
+  bytes_[key] = kept_bytes(allocation->record().config, allocation->record().orchestrator);
   allocations_.emplace(key, allocation);
   count();
   return allocation;

@@ -23,8 +23,9 @@
 // linear for list() and sums; a renewal is linear in what is held for the ensemble. Failure: reported in the reply's
 // `error`; a full disk refuses what has to be stored and leaves what runs alone. Attacks: a request without the owner's
 // token is refused by the actor; with a token of another orchestrator it finds no allocation. What cannot be honoured is
-// refused by name (admission.hpp). How much is kept of what has ended is bounded, in all and for each owner
-// (Services::max_held), and so is its disk, by the share.
+// refused by name (admission.hpp). How much is held, also of what has ended, is bounded in all and for each owner, in number
+// and in bytes (Services::max_held, max_held_bytes), and so is its disk, by the share. What was never started is kept for
+// Services::unstarted_retention only.
 #pragma once
 
 #include <stop_token>
@@ -88,7 +89,7 @@ class Allocations {
 
   Task<Result<void>> allocate_all(protocol::AllocateRequest request, actor::Handle owner,
                                   std::vector<AllocationKey>& made);
-  [[nodiscard]] Result<void> check_room(const did::Did& owner) const;
+  [[nodiscard]] Result<void> check_room(const did::Did& owner, std::size_t bytes) const;
   Task<Result<void>> allocate_one(AllocationKey key, protocol::AllocationConfig config, actor::Handle owner,
                                   std::int64_t lease_ns);
   Task<Result<void>> create(AllocationKey key, protocol::AllocationConfig config, actor::Handle owner,
@@ -128,6 +129,7 @@ class Allocations {
   std::map<AllocationKey, AllocationPtr> allocations_;
   std::map<std::string, AllocationKey> keys_;  ///< by local name
   std::set<AllocationKey> creating_;
+  std::map<AllocationKey, std::size_t> bytes_;  ///< of the requests of both, as they are kept
   std::set<AllocationKey> releasing_;
   std::set<EnsembleKey> ensembles_;  ///< whose behaviours are registered
   Notify released_;

@@ -44,6 +44,7 @@ Task<Result<void>> Allocations::release_now(AllocationKey key, AllocationPtr all
   const auto erased = allocations_.find(key);
   DMS_ASSERT(erased != allocations_.end() && erased->second == allocation, "{} was released twice", key.id);
   keys_.erase(name);
+  bytes_.erase(key);
   allocations_.erase(erased);
   co_return Result<void>();
 }
@@ -92,7 +93,11 @@ Task<void> Allocations::sweep() {
   std::vector<AllocationKey> over;
   std::vector<AllocationKey> unfreed;
   for (const auto& [key, allocation] : allocations_) {
-    const bool kept_enough = allocation->ended_for() >= parts_.services.retention;
+    const Services& services = parts_.services;
+    const Duration keep = is_unstarted(allocation->record())
+                              ? std::min(services.retention, services.unstarted_retention)
+                              : services.retention;
+    const bool kept_enough = allocation->ended_for() >= keep;
     const auto held = parts_.services.resources.find(allocation->name());
     if (allocation->record().phase == Phase::releasing || kept_enough)
       over.push_back(key);
@@ -127,6 +132,7 @@ Task<void> Allocations::close() {
     leases_.remove(allocation->name());
     keys_.erase(allocation->name());
     parts_.grants.withdraw(key);
+    bytes_.erase(key);
     allocations_.erase(key);
     close_ensemble_if_empty(key.ensemble());
   }

@@ -169,6 +169,28 @@ TEST_F(AllocationsTest, WhatIsHeldIsBoundedAlsoOnceItHasEnded) {
   EXPECT_NE(allocate(bob, "b").error.find("holds 3 allocations"), std::string::npos);
 }
 
+TEST_F(AllocationsTest, WhatIsHeldIsBoundedInBytes) {
+  own.max_held_bytes_by_owner = 15'000;
+  own.max_held_bytes = 25'000;
+  const auto large = [](const std::string& name) {
+    protocol::AllocateRequest request = allocate_request("e", name);
+    request.allocations[name].execution.params["environment"] =
+        json::Array{boost::json::string("A=" + std::string(10'000, 'x'))};
+    return request;
+  };
+  for (const std::string name : {"a", "b"}) reserve(alice, name);
+  for (const std::string name : {"a", "b"}) reserve(bob, name);
+  ASSERT_TRUE(allocate(alice, large("a")).ok);
+  const std::string refused = allocate(alice, large("b")).error;
+  EXPECT_TRUE(refused.starts_with("b: Config: ")) << refused;
+  EXPECT_TRUE(allocate(alice, large("a")).ok) << "repeated";
+  EXPECT_TRUE(allocate(bob, large("a")).ok);
+  own.max_held_bytes_by_owner = 100'000;
+  EXPECT_FALSE(allocate(bob, large("b")).ok) << "in all";
+  EXPECT_TRUE(shutdown(alice, "e_a").ok);
+  EXPECT_TRUE(allocate(bob, large("b")).ok);
+}
+
 TEST_F(AllocationsTest, AMissingExecutorKeepsTheReservation) {
   reserve(alice, "task");
   protocol::AllocateRequest request = allocate_request("e", "task");
@@ -186,7 +208,9 @@ TEST_F(AllocationsTest, AnAllocationThatIsNeverStartedEndsWithItsLease) {
   w.settle(2s);
   EXPECT_EQ(in_use(), 0U);
   EXPECT_EQ(metrics.allocations[protocol::AllocationStatus::terminated].value(), 1U);
-  sweep_until(own.retention + 1min);
+  sweep_until(own.unstarted_retention - 1min);
+  EXPECT_EQ(allocations.size(), 1U) << "its orchestrator is notified";
+  sweep_until(1min);
   expect_clean();
 }
 

@@ -4,6 +4,7 @@
 
 #include "base/assert.hpp"
 #include "base/log.hpp"
+#include "provider/admission.hpp"
 
 namespace dms::provider {
 namespace {
@@ -14,6 +15,10 @@ std::unexpected<NoBid> no_bid(BidRefusal reason, fmt::format_string<Args...> tex
 }
 
 std::expected<void, NoBid> can_serve(const protocol::NodeRequest& node, const Offering& offering) {
+  if (node.node_id.size() > kMaxId)
+    return no_bid(BidRefusal::malformed, "node_id: {} bytes, at most {} are expected", node.node_id.size(), kMaxId);
+  if (const Result<void> size = check_size(node.resources); !size)
+    return no_bid(BidRefusal::malformed, "{}", size.error().to_string());
   if (!node.location.allows(offering.location)) return no_bid(BidRefusal::location, "it may not run at this location");
   for (const std::string& executor : node.executors)
     if (!offering.executors.contains(executor))
@@ -53,7 +58,8 @@ std::expected<protocol::NodeRequest, NoBid> choose_request(const protocol::Ensem
     const std::expected<void, NoBid> fits = can_serve(*node, offering);
     if (fits) return *node;
     if (refused.text.empty()) refused.reason = fits.error().reason;
-    refused.text += fmt::format("{}{}: {}", refused.text.empty() ? "" : "; ", node->node_id, fits.error().text);
+    refused.text +=
+        fmt::format("{}{}: {}", refused.text.empty() ? "" : "; ", node->node_id.substr(0, kMaxId), fits.error().text);
   }
   if (refused.text.empty()) refused.text = "no node request of a known version";
   return std::unexpected(std::move(refused));
@@ -102,7 +108,7 @@ std::expected<protocol::Bid, NoBid> Bids::answer(const protocol::EnsembleBidRequ
 
   Answered& answered = bids_[requester][request.id];
   answered.rounds.insert(request.nonce);
-  answered.bid = {std::move(*node), now() + kBidTime};
+  answered.bid = {std::move(node->resources), now() + kBidTime};
   ++metrics_.bids;
   count();
   return bid;

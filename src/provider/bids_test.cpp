@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "provider/admission.hpp"
 #include "provider/testing.hpp"
 
 namespace dms::provider {
@@ -106,7 +107,7 @@ TEST_F(BidsTest, ABidIsSignedAndOpenUntilItExpires) {
 TEST_F(BidsTest, ARequesterThatCopiesAnEnsembleIdDoesNotBlockItsOwner) {
   ASSERT_TRUE(bids.answer(bid_request("e", 1), bob.did())) << "bob's request with alice's id is the first";
   ASSERT_TRUE(bids.answer(bid_request("e", 2), alice.did()));
-  EXPECT_EQ(bids.open({alice.did(), "e"})->request.resources, machine(2, 2));
+  EXPECT_EQ(bids.open({alice.did(), "e"})->resources, machine(2, 2));
   bids.withdraw({bob.did(), "e"});
   EXPECT_TRUE(opened(alice, "e"));
   EXPECT_FALSE(opened(bob, "e"));
@@ -140,6 +141,20 @@ TEST_F(BidsTest, ManyUnknownRequestersLeavePlacesForNamedOnes) {
   EXPECT_EQ(bids.answer(bid_request("e"), bob.did()).error().reason, BidRefusal::too_many) << "bob is not named";
   actor::TestWorld::trust(node, alice);
   EXPECT_TRUE(bids.answer(bid_request("e"), alice.did()));
+}
+
+TEST_F(BidsTest, WhatIsKeptOfARequestIsBoundedInBytes) {
+  const std::string large(1 << 20, 'x');
+  EnsembleBidRequest request = bid_request("e");
+  request.request[0].v1->node_id = large;
+  EXPECT_EQ(bids.answer(request, alice.did()).error().reason, BidRefusal::malformed);
+  request = bid_request("e");
+  request.request[0].v1->resources.cpu.vendor = large;
+  EXPECT_EQ(bids.answer(request, alice.did()).error().reason, BidRefusal::malformed);
+  EXPECT_EQ(bids.size(), 0U);
+  request = bid_request("e");
+  request.request[0].v1->resources.cpu.vendor = std::string(kMaxResources / 2, 'x');
+  EXPECT_TRUE(bids.answer(request, alice.did()));
 }
 
 TEST_F(BidsTest, UnsafeIdsGetNoBid) {

@@ -10,6 +10,11 @@ std::string actor_key_label(const AllocationRecord& record) {
   return fmt::format("allocation/{}/{}", record.name, record.created_ns);
 }
 
+bool is_unstarted(const AllocationRecord& record) {
+  return record.phase == Phase::ended && record.end && record.end->status == protocol::AllocationStatus::terminated &&
+         record.started_ns == 0 && record.previous.empty();
+}
+
 Result<void> check(const AllocationRecord& record) {
   TRY_VOID(check_id("id", record.id));
   TRY_VOID(check_id("name", record.name, kMaxLocalName));

@@ -85,6 +85,9 @@ struct AllocationRecord {
 /// For crypto::PrivateKey::derive(): the same after each start of the daemon, another one for each allocation.
 std::string actor_key_label(const AllocationRecord& record);
 
+/// Whether its lease has ended before it was ever started: there is no output, and no reason but the lease.
+bool is_unstarted(const AllocationRecord& record);
+
 /// Whether its names are safe as inbox, folder and document: they are used as such.
 Result<void> check(const AllocationRecord& record);
 

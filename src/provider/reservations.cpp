@@ -2,6 +2,7 @@
 
 #include "base/assert.hpp"
 #include "base/log.hpp"
+#include "provider/admission.hpp"
 
 namespace dms::provider {
 
@@ -52,15 +53,15 @@ Result<void> Reservations::check(const AllocationKey& key, const protocol::Commi
   if (request.resources.cpu.cores.empty() || request.resources.ram.size.empty())
     return fail(Errc::invalid_argument,
                 "Resources: more than 0 cores and bytes of memory are expected");  // 0 is no limit
+  TRY_VOID(check_size(request.resources));
   TRY(capability::Resources all, allocated_.resources(ensemble));
   TRY(all, capability::add_requirement(all, request.resources));
   for (const auto& [other, reservation] : reservations_)
     if (other.ensemble() == ensemble) {
       TRY(all, capability::add_requirement(all, reservation.resources));
     }
-  if (!capability::covers(bid.request.resources, all))
-    return fail(Errc::limit_exceeded, "more than was bid for: {}",
-                capability::explain_shortage(bid.request.resources, all));
+  if (!capability::covers(bid.resources, all))
+    return fail(Errc::limit_exceeded, "more than was bid for: {}", capability::explain_shortage(bid.resources, all));
   return {};
 }
 

@@ -1,5 +1,6 @@
 #include "provider/reservations.hpp"
 
+#include "provider/admission.hpp"
 #include "provider/testing.hpp"
 
 namespace dms::provider {
@@ -83,6 +84,9 @@ TEST_F(ReservationsTest, InvalidNamesAndAmountsAreRefused) {
   protocol::CommitRequest ports = commit_request("e", "a");
   ports.port_mapping["0"] = 80;
   EXPECT_TRUE(run(reservations.reserve(ports, alice.did())).error().is(Errc::unsupported));
+  protocol::CommitRequest large = commit_request("e", "a");
+  large.resources.cpu.vendor = std::string(kMaxResources, 'x');
+  EXPECT_TRUE(run(reservations.reserve(large, alice.did())).error().is(Errc::invalid_argument)) << "it would be kept";
   exists = true;
   EXPECT_TRUE(reserve(alice, "e", "a").error().is(Errc::already_exists)) << "an allocation of that name exists";
   EXPECT_EQ(stored(), 0U);

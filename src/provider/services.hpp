@@ -38,6 +38,11 @@ struct Services {
   /// Allocations that are held, with those that have ended and are not released.
   std::size_t max_held = 4096;
   std::size_t max_held_by_owner = 1024;
+  /// Bytes of their configurations.
+  std::size_t max_held_bytes = std::size_t{64} << 20;
+  std::size_t max_held_bytes_by_owner = std::size_t{16} << 20;
+  /// `retention` of what its lease has ended before it was started: long enough for the notice of that.
+  Duration unstarted_retention = 10min;
 };
 
 }  // namespace dms::provider
