@@ -103,10 +103,13 @@ Result<void> check_config(const protocol::AllocationConfig& config) {
   std::vector<std::string> inputs;
   for (const jobs::Input& input : config.inputs) inputs.push_back(input.to);
   TRY_VOID(check_paths("Inputs", inputs));
+  const std::uint64_t disk = config.resources.disk.size.bytes;
+  if (disk == 0 && (config.results || !config.inputs.empty()))
+    return fail(Errc::invalid_argument,
+                "Resources.disk: 0 bytes; Inputs and Results need room, expected the disk that they may fill");
   if (config.results) {
     TRY_VOID(check_paths("Results", config.results->paths));
-    const std::uint64_t disk = config.resources.disk.size.bytes;
-    if (disk > 0 && config.results->limit > disk)
+    if (config.results->limit > disk)
       return fail(Errc::invalid_argument, "Results.limit: {} bytes are more than the disk of the allocation, {}",
                   config.results->limit, disk);
   }

@@ -86,6 +86,19 @@ TEST(Admission, ResultsFitTheReservedDisk) {
   EXPECT_TRUE(refusal(wanted).starts_with("Results.limit: ")) << refusal(wanted);
 }
 
+TEST(Admission, InputsAndResultsNeedADisk) {
+  protocol::AllocationConfig wanted = config();
+  wanted.resources.disk.size = {};
+  EXPECT_EQ(refusal(wanted), "") << "other work can do without";
+  wanted.inputs.push_back({.to = "in"});
+  EXPECT_TRUE(refusal(wanted).starts_with("Resources.disk: ")) << refusal(wanted);
+  wanted.inputs.clear();
+  wanted.results.emplace().paths = {"out"};
+  EXPECT_TRUE(refusal(wanted).starts_with("Resources.disk: ")) << refusal(wanted);
+  wanted.resources.disk.size = {1};
+  EXPECT_EQ(refusal(wanted), "");
+}
+
 TEST(Admission, AnImageIsNamedOrAnInputThatIsAFile) {
   protocol::AllocationConfig wanted = config();
   wanted.executor = jobs::ExecutorType::docker;

@@ -129,8 +129,7 @@ Task<Result<void>> bring_inputs(network::Network& network, actor::Actor& actor, 
   };
   CO_TRY(const bool done, co_await offload(preparing));
   if (done) co_return Result<void>();
-  const std::uint64_t disk = record.config.resources.disk.size.bytes;
-  const std::uint64_t limit = disk > 0 ? disk : transfer::ArchiveLimits().max_bytes;
+  const std::uint64_t limit = record.config.resources.disk.size.bytes;
   std::uint64_t left = limit;
   std::vector<Fetched> fetched;
   for (std::size_t i = 0; i < record.config.inputs.size(); ++i) {
