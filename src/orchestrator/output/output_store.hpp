@@ -10,7 +10,7 @@
 //     differ behind one. read() answers in offsets of the stream and leaves the marks out: a page that starts after the
 //     requested offset says the same.
 //  4. A stream that grows above kMaxStored, or a list of gaps above 8,192 entries, is shortened to its newest half, behind a
-//     mark. A crash meanwhile costs at most what is stored of that stream: it is fetched anew.
+//     mark. A crash meanwhile costs nothing.
 //  5. write() replaces both files whole: for providers whose output comes in one message.
 //  6. The output of a deployment is removed with its record.
 //  7. Of the runs before, the output of the last one that wrote something is kept beside it, in `previous`. A crash while it is

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <fstream>
 
 #include "base/file.hpp"
 #include "simulation/sim_world.hpp"
@@ -119,6 +120,70 @@ TEST_F(OutputStoreTest, AStreamAboveItsLimitKeepsItsNewestHalf) {
   }
   EXPECT_GE(kept, 30u);
   EXPECT_LE(kept, 200u);
+}
+
+TEST_F(OutputStoreTest, AStreamThatIsShortenedIsTheOldOrTheNewOneWhereverItIsKilled) {
+  OutputStore small(work_dir, 200);
+  const std::filesystem::path log = store.folder("d1", "web") / "stdout.log";
+  const std::filesystem::path gaps = store.folder("d1", "web") / "stdout.gaps";
+  const auto next = [](std::filesystem::path path) { return path += ".new"; };
+  const auto content = [](const std::filesystem::path& path) { return read_file(path, 1 << 20).value(); };
+  const auto letters = [](std::uint64_t offset) { return std::string(10, static_cast<char>('a' + offset / 10 % 26)); };
+  std::uint64_t offset = 0;
+  std::string old_log;
+  std::string old_gaps;
+  const auto append = [&] { return run(small.append("d1", "web", Stream::out, offset, to_bytes(letters(offset)))); };
+  // Up to the append that shortens it, behind a gap that stays and one that goes.
+  ASSERT_TRUE(run(small.begin("d1", "web")));
+  for (int i = 0;; ++i) {
+    if (i == 2 || i == 8) offset += 100;
+    if (i > 8) {
+      old_log = content(log);
+      old_gaps = content(gaps);
+    }
+    ASSERT_TRUE(append());
+    if (i > 8 && content(gaps) != old_gaps) break;
+    offset += 10;
+  }
+  const std::string new_gaps = content(gaps);
+  std::string new_log = content(log);
+  new_log.resize(new_log.size() - 10);  // without what was appended behind
+  const auto text_of = [&] {
+    std::string text;
+    for (std::uint64_t at = offset - 30; at < offset + 10;) {
+      const StoredPage page = run(small.read("d1", "web", Stream::out, at, 100)).value();
+      if (page.data.empty()) break;
+      text += as_text(page.data);
+      at = page.offset + page.data.size();
+    }
+    return text;
+  };
+  const std::string newest = letters(offset - 30) + letters(offset - 20) + letters(offset - 10) + letters(offset);
+  struct State {
+    std::string log, gaps, next_log, next_gaps;
+  };
+  const State killed[] = {{old_log, old_gaps, new_log.substr(0, 20), ""},
+                          {old_log, old_gaps, new_log, ""},
+                          {old_log, old_gaps, new_log, new_gaps},
+                          {new_log, old_gaps, "", new_gaps},
+                          {new_log, new_gaps, "", ""},
+                          {old_log, old_gaps, new_log.substr(0, 20), new_gaps}};  // killed twice
+  for (const State& state : killed) {
+    for (const auto& [path, text] : {std::pair(log, state.log), std::pair(gaps, state.gaps),
+                                     std::pair(next(log), state.next_log), std::pair(next(gaps), state.next_gaps)}) {
+      std::filesystem::remove(path);
+      if (text.empty()) continue;
+      ASSERT_TRUE(write_file(path, text));
+    }
+    EXPECT_EQ(run(small.position("d1", "web", Stream::out)).value(), offset) << "nothing is fetched anew";
+    ASSERT_TRUE(append());
+    EXPECT_EQ(text_of(), newest);
+    EXPECT_EQ(content(log), new_log + letters(offset));
+    EXPECT_EQ(content(gaps), new_gaps);
+  }
+  std::ofstream(next(log)) << "left";
+  ASSERT_TRUE(run(small.begin("d1", "web")));
+  EXPECT_FALSE(std::filesystem::exists(next(log))) << "another run leaves nothing of this one";
 }
 
 TEST_F(OutputStoreTest, GapsWithoutEndStayReadable) {

@@ -67,14 +67,32 @@ class File {
   std::filesystem::path path_;
 };
 
+Result<void> move_file(const std::filesystem::path& from, const std::filesystem::path& to) {
+  std::error_code ec;
+  std::filesystem::rename(from, to, ec);
+  if (ec) return fail(Errc::io, "rename {}: {}", from.string(), ec.message());
+  return {};
+}
+
+std::filesystem::path next_of(std::filesystem::path path) { return path += ".new"; }
+
 }  // namespace
 
 StreamFile::StreamFile(std::filesystem::path folder, Stream stream, std::uint64_t max_size)
     : log_(folder / fmt::format("{}.log", to_string(stream))),
       gaps_(std::move(folder) / fmt::format("{}.gaps", to_string(stream))),
+      next_log_(next_of(log_)),
+      next_gaps_(next_of(gaps_)),
       max_size_(max_size) {}
 
+Result<void> StreamFile::finish_shortening() const {
+  std::error_code ec;
+  if (!std::filesystem::exists(next_gaps_, ec) || std::filesystem::exists(next_log_, ec)) return {};
+  return move_file(next_gaps_, gaps_);
+}
+
 Result<StreamFile::State> StreamFile::state() const {
+  TRY_VOID(finish_shortening());
   State state;
   std::error_code ec;
   state.size = std::filesystem::file_size(log_, ec);
@@ -121,7 +139,7 @@ Result<void> StreamFile::append(std::uint64_t offset, BytesView data) const {
   return file.write_at(now.size, text);
 }
 
-/// In a new file. An empty stream lies between the two states, so that the list of gaps belongs to what is there.
+/// In new files, see (1) in the header.
 Result<void> StreamFile::drop_oldest(State& now) const {
   std::uint64_t from = now.size - std::min(now.size, max_size_ / 2);
   if (now.gaps.size() >= kMaxGaps) from = std::max(from, now.gaps[kMaxGaps / 2].at);
@@ -138,10 +156,8 @@ Result<void> StreamFile::drop_oldest(State& now) const {
     if (gap->at < from) return fail(Errc::io, "{} is damaged", gaps_.string());
     kept.gaps.push_back({gap->at - from + mark.size(), gap->mark, gap->offset});
   }
-  std::filesystem::path next = log_;
-  next += ".new";
-  TRY(const File old, File::open(log_, O_RDWR));
-  TRY(const File file, File::open(next, O_RDWR | O_CREAT | O_TRUNC));
+  TRY(const File old, File::open(log_, O_RDONLY));
+  TRY(const File file, File::open(next_log_, O_RDWR | O_CREAT | O_TRUNC));
   TRY_VOID(file.write_at(0, mark));
   for (std::uint64_t at = from; at < now.size;) {
     TRY(const std::string part, old.read_at(at, std::min<std::uint64_t>(kCopied, now.size - at)));
@@ -149,12 +165,9 @@ Result<void> StreamFile::drop_oldest(State& now) const {
     TRY_VOID(file.write_at(at - from + mark.size(), part));
     at += part.size();
   }
-  TRY_VOID(old.truncate(0));
-  TRY_VOID(old.write_at(0, ""));  // synced
-  TRY_VOID(write_file(gaps_, json::encode(kept.gaps)));
-  std::error_code ec;
-  std::filesystem::rename(next, log_, ec);
-  if (ec) return fail(Errc::io, "rename {}: {}", next.string(), ec.message());
+  TRY_VOID(write_file(next_gaps_, json::encode(kept.gaps)));
+  TRY_VOID(move_file(next_log_, log_));
+  TRY_VOID(move_file(next_gaps_, gaps_));
   now = std::move(kept);
   return {};
 }
@@ -187,9 +200,11 @@ Result<StoredPage> StreamFile::read(std::uint64_t offset, std::size_t max_bytes)
 }
 
 Result<void> StreamFile::forget_gaps() const {
-  std::error_code ec;
-  std::filesystem::remove(gaps_, ec);
-  if (ec) return fail(Errc::io, "remove {}: {}", gaps_.string(), ec.message());
+  for (const std::filesystem::path& path : {next_gaps_, next_log_, gaps_}) {
+    std::error_code ec;
+    std::filesystem::remove(path, ec);
+    if (ec) return fail(Errc::io, "remove {}: {}", path.string(), ec.message());
+  }
   return {};
 }
 

@@ -1,4 +1,9 @@
-// One stream of a run's output as a file, and the gaps in it: what output_store.hpp (2) and (3) say.
+// One stream of a run's output as a file, and the gaps in it: what output_store.hpp (2) to (4) say.
+//
+// Model
+//  1. A stream is shortened in new files: the log first (`.log.new`), then its gaps (`.gaps.new`), which then replace the
+//     old ones in the same order. Killed at any instant it is the old stream or the new one: new gaps count, and replace
+//     the old ones at the next look, exactly when the new log is not there, and so has replaced the old one.
 //
 // Threads: any, one call for a stream at a time; calls block on the disk.
 #pragma once
@@ -40,9 +45,12 @@ class StreamFile {
   /// A mark that a crash has cut short is not counted.
   [[nodiscard]] Result<State> state() const;
   [[nodiscard]] Result<void> drop_oldest(State& now) const;
+  [[nodiscard]] Result<void> finish_shortening() const;
 
   std::filesystem::path log_;
   std::filesystem::path gaps_;
+  std::filesystem::path next_log_;
+  std::filesystem::path next_gaps_;
   std::uint64_t max_size_;
 };
 
