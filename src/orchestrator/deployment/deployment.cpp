@@ -144,6 +144,9 @@ Task<void> Deployment::close() {
   co_await actor_->stop();  // its handlers spawn into the nurseries
   co_await work_.join();
   co_await clearing_.join();
+  // Requests for output are not among those: what they still wait for must not be stored behind a removal.
+  co_await collector_.close();
+  co_await record_.close();
 }
 
 Task<Result<void>> Deployment::enter(DeploymentStatus status, std::string error) {

@@ -287,6 +287,25 @@ TEST_F(DeploymentTest, AProviderThatSendsNoOutputDoesNotPreventARestart) {
   EXPECT_TRUE(until([&] { return provider.restarts == 1; }, kRestartOutput + 2min));
 }
 
+TEST_F(DeploymentTest, ARequestForOutputThatOutlastsTheDeploymentStoresNothingOfIt) {
+  run_task();
+  provider.runs.at("task").out = "text";
+  records.delay = 5s;
+  Nursery asking(a.lane(), "asking");
+  const auto ignore = [](Task<Result<std::filesystem::path>> task) -> Task<void> { (void)co_await std::move(task); };
+  for (int i = 0; i < 2; ++i) asking.spawn(ignore(deployment->logs("task")));
+  w.settle(1s);
+  w.run(a, deployment->close());
+  ASSERT_TRUE(w.run(a, records.erase("d1")));
+  std::filesystem::remove_all(folder / "deployments");
+  records.delay = Duration(0);
+  w.settle(2min);
+  w.run(a, asking.join());
+  EXPECT_FALSE(w.run(a, records.exists("d1")).value());
+  EXPECT_FALSE(std::filesystem::exists(folder / "deployments"));
+  deployment.reset();
+}
+
 TEST_F(DeploymentTest, AnUpdateAddsToANodeOnItsMachineAndRemovesFromIt) {
   run_task();
   const std::string first = task().incarnation;

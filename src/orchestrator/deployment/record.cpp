@@ -61,6 +61,7 @@ Task<Result<std::vector<std::string>>> RecordStore::expired(UnixTime now) {
 
 Task<Result<void>> DurableRecord::update(Change change) {
   Mutex::Lock lock = co_await changing_.lock();
+  if (closed_) co_return fail(Errc::closed, "deployment {} is not held any more", record_.id);
   DeploymentRecord next = record_;
   change(next);
   if (stamp_) stamp_(next);
@@ -75,11 +76,17 @@ Task<Result<void>> DurableRecord::update(Change change) {
   co_return Result<void>();
 }
 
+Task<void> DurableRecord::close() {
+  const Mutex::Lock lock = co_await changing_.lock();
+  closed_ = true;
+}
+
 Task<Result<void>> DurableRecord::update_until_stored(Change change) {
   Duration pause = kSaveRetry;
   for (;;) {
     Result<void> saved = co_await update(change);
-    if (saved || saved.error().is(Errc::cancelled) || saved.error().is(Errc::deadline_exceeded)) co_return saved;
+    if (saved || saved.error().is(Errc::cancelled) || saved.error().is(Errc::deadline_exceeded) || closed_)
+      co_return saved;
     log::error("orchestrator", "{}: the record cannot be stored, trying again in {} s: {}", record_.id,
                std::chrono::duration_cast<std::chrono::seconds>(pause).count(), saved.error().to_string());
     const Result<void> slept = co_await sleep_for(pause);

@@ -146,12 +146,15 @@ class DurableRecord {
 
   /// What `change` finds nothing to do for is stored all the same.
   Task<Result<void>> update(Change change);
-  /// Repeated until the store accepts it; fails only when the caller is cancelled.
+  /// Repeated until the store accepts it; fails only when the caller is cancelled, and after close().
   Task<Result<void>> update_until_stored(Change change);
+  /// From then on nothing is stored: changes fail with Errc::closed. Waits for the one that is being stored.
+  Task<void> close();
 
  private:
   RecordStore& store_;
   DeploymentRecord record_;
+  bool closed_ = false;
   Change stamp_;
   Signal changed_;
   Mutex changing_;  ///< held from the copy of the record to its replacement

@@ -28,8 +28,20 @@ struct RecordTest : testing::Test {
   T run(Task<T> task) {
     return world.run(node, std::move(task));
   }
+  void run(Task<void> task) { world.run(node, std::move(task)); }
   void keep(DeploymentRecord record) { ASSERT_TRUE(run(store.save(std::move(record)))); }
 };
+
+TEST_F(RecordTest, NothingIsStoredOnceItIsClosed) {
+  DurableRecord durable(store, record("d1"));
+  const DurableRecord::Change nothing = [](DeploymentRecord&) {};
+  ASSERT_TRUE(run(durable.update(nothing)));
+  run(durable.close());
+  ASSERT_TRUE(run(store.erase("d1")));
+  EXPECT_TRUE(run(durable.update(nothing)).error().is(Errc::closed));
+  EXPECT_TRUE(run(durable.update_until_stored(nothing)).error().is(Errc::closed));
+  EXPECT_FALSE(run(store.exists("d1")).value());
+}
 
 TEST_F(RecordTest, AChangeThatIsNotStoredHasNoEffect) {
   DurableRecord durable(store, record("d1", DeploymentStatus::preparing));

@@ -65,6 +65,22 @@ void Collector::let_go(const std::string& allocation) {
   let_go_.raise();
 }
 
+Task<void> Collector::close() {
+  closed_ = true;
+  const Mutex::Lock written = co_await writing_.lock();
+}
+
+Result<void> Collector::check_open() const {
+  if (closed_) return fail(Errc::closed, "deployment {} is not held any more", parts_.id());
+  return {};
+}
+
+Task<Result<void>> Collector::append(std::string allocation, Stream stream, std::uint64_t offset, Bytes data) {
+  const Mutex::Lock writing = co_await writing_.lock();
+  CO_TRY_VOID(check_open());
+  co_return co_await parts_.output.append(parts_.id(), std::move(allocation), stream, offset, std::move(data));
+}
+
 Task<Result<void>> Collector::fetch(std::string allocation, bool whole) {
   CO_TRY(const Hold held, co_await hold(allocation));
   const AllocationManifest* entry = parts_.allocation(allocation);
@@ -73,6 +89,8 @@ Task<Result<void>> Collector::fetch(std::string allocation, bool whole) {
 }
 
 Task<Result<void>> Collector::begin(std::string allocation, std::string run) {
+  const Mutex::Lock writing = co_await writing_.lock();
+  CO_TRY_VOID(check_open());
   std::string before;
   if (const auto kept = parts_.record->outputs.find(allocation); kept != parts_.record->outputs.end())
     before = kept->second;
@@ -120,7 +138,7 @@ Task<Result<void>> Collector::fetch_stream(std::string allocation, std::string r
     fetched += page.data.size();
     const bool sent = !page.data.empty();
     if (sent || gap)
-      CO_TRY_VOID(co_await parts_.output.append(parts_.id(), allocation, stream, page.offset, std::move(page.data)));
+      CO_TRY_VOID(co_await append(allocation, stream, page.offset, std::move(page.data)));
     if (sent) reached_[allocation] = parts_.now();
     if (position < page.total_size && fetched < kMaxStored) continue;
     if (position < page.total_size && whole)
@@ -137,6 +155,8 @@ Task<Result<void>> Collector::keep(const Hold& hold, std::string run, Bytes out,
     Task<Result<void>> beginning = begin(hold.allocation_, run);
     CO_TRY_VOID(co_await std::move(beginning));
   }
+  const Mutex::Lock writing = co_await writing_.lock();
+  CO_TRY_VOID(check_open());
   co_return co_await parts_.output.write(parts_.id(), hold.allocation_, std::move(out), std::move(err));
 }
 

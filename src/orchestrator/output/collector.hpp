@@ -15,6 +15,7 @@
 //     served from the disk; the first one fetches anew.
 //  6. The files of an allocation are changed by the holder of its Hold only. Who stores output that came whole holds them
 //     until the record says so, so that no fetch begins anew what is complete.
+//  7. After close() no file is written; it waits for the write that has begun.
 //
 // Threads: the deployment's lane; fetches of one allocation wait for each other. Failure: Errc::io is this node's disk,
 // everything else the provider's.
@@ -24,6 +25,7 @@
 
 #include "orchestrator/deployment/parts.hpp"
 #include "protocol/deployment.hpp"
+#include "runtime/mutex.hpp"
 
 namespace dms::orchestrator {
 
@@ -48,6 +50,7 @@ class Collector {
     std::string allocation_;
   };
   Task<Result<Hold>> hold(std::string allocation);
+  Task<void> close();
   [[nodiscard]] bool is_held(const std::string& allocation) const { return held_.contains(allocation); }
 
   /// A success without a request if all of it is here, as the record says. `whole`: the run has ended, a stream without an end is an error, and results are fetched too (results.hpp).
@@ -62,7 +65,9 @@ class Collector {
 
  private:
   void let_go(const std::string& allocation);
+  [[nodiscard]] Result<void> check_open() const;
   Task<Result<void>> begin(std::string allocation, std::string run);
+  Task<Result<void>> append(std::string allocation, Stream stream, std::uint64_t offset, Bytes data);
   Task<Result<void>> fetch_streams(std::string allocation, bool whole);
   Task<Result<void>> fetch_stream(std::string allocation, std::string run, Stream stream, bool whole);
   Task<Result<void>> tail(std::string allocation);
@@ -73,6 +78,8 @@ class Collector {
   std::set<std::string> held_;
   std::map<std::string, SteadyTime> reached_;
   Signal let_go_;
+  Mutex writing_;  ///< held while files are changed
+  bool closed_ = false;
 };
 
 /// What follows it in DeploymentLogsRequest::stream is a stream of the run before the current one.
