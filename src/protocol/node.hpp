@@ -234,11 +234,21 @@ struct AllocationInfo {
   }
 };
 
+struct AllocationsRequest {
+  std::uint32_t limit = 0;  ///< allocations in one reply; 0: as many as a message has room for
+  std::string after;        ///< `next` of the reply before
+  static constexpr auto json_fields() {
+    return std::tuple(json::field("Limit", &AllocationsRequest::limit, json::omit_empty),
+                      json::field("After", &AllocationsRequest::after, json::omit_empty));
+  }
+};
 struct AllocationsReply {
   std::vector<AllocationInfo> allocations;
+  std::string next;  ///< not empty if there are more
   std::string error;
   static constexpr auto json_fields() {
     return std::tuple(json::field("allocations", &AllocationsReply::allocations),
+                      json::field("next", &AllocationsReply::next, json::omit_empty),
                       json::field("error", &AllocationsReply::error, json::omit_empty));
   }
 };
@@ -335,8 +345,13 @@ inline constexpr Behaviour<Nothing, ResourcesReply> kHardwareSpec{
     {.path = "/dms/node/hardware/spec", .help = "Show a node's hardware", .offered = Offered::command_line}};
 inline constexpr Behaviour<Nothing, ResourcesReply> kHardwareUsage{
     {.path = "/dms/node/hardware/usage", .help = "Show a node's hardware usage", .offered = Offered::command_line}};
-inline constexpr Behaviour<Nothing, AllocationsReply> kAllocationsList{
-    {.path = "/dms/node/allocations/list", .help = "List the allocations on a node", .offered = Offered::command_line}};
+inline constexpr std::array kAllocationsListParameters{
+    Parameter{.name = "after", .member = "After", .value = "next", .help = "go on behind a page, with its `next`"}};
+inline constexpr Behaviour<AllocationsRequest, AllocationsReply> kAllocationsList{
+    {.path = "/dms/node/allocations/list",
+     .help = "List the allocations on a node",
+     .offered = Offered::command_line,
+     .parameters = kAllocationsListParameters}};
 inline constexpr Behaviour<Nothing, CapListReply> kCapList{
     {.path = "/dms/cap/list", .help = "List a node's anchors", .offered = Offered::command_line}};
 inline constexpr Behaviour<CapAnchorRequest, CapAnchorReply> kCapAnchor{{.path = "/dms/cap/anchor",

@@ -38,6 +38,9 @@
 
 namespace dms::provider {
 
+/// Bytes of the allocations of one reply, about: a message has more, and at least one is in each.
+inline constexpr std::size_t kListedBytes = 512 * 1024;
+
 class Allocations {
  public:
   struct Parts {
@@ -56,7 +59,8 @@ class Allocations {
   /// Behaviours protocol::kAllocate, kRenew, kAllocationsList, kAllocationLogs and kAllocationShutdown.
   Task<protocol::AllocateResponse> allocate(protocol::AllocateRequest request, const actor::Envelope& envelope);
   Task<protocol::RenewReply> renew(protocol::RenewRequest request, const actor::Envelope& envelope);
-  Task<protocol::AllocationsReply> list(protocol::Nothing request, const actor::Envelope& envelope);
+  /// In pages: of at most kListedBytes, and by the orchestrators' DIDs, which is stable.
+  Task<protocol::AllocationsReply> list(protocol::AllocationsRequest request, const actor::Envelope& envelope);
   Task<protocol::AllocationLogsResponse> logs(protocol::AllocationLogsRequest request, const actor::Envelope& envelope);
   Task<protocol::Ack> shutdown(protocol::AllocationShutdownRequest request, const actor::Envelope& envelope);
   /// protocol::kAllocationResults, where files can be sent; in allocations_results.cpp.

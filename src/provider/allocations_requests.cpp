@@ -166,9 +166,40 @@ Task<protocol::AllocationLogsResponse> Allocations::logs(protocol::AllocationLog
   co_return response;
 }
 
-Task<protocol::AllocationsReply> Allocations::list(protocol::Nothing, const actor::Envelope&) {
+namespace {
+
+/// Where a page of the list goes on.
+std::string place_of(const AllocationKey& key) { return fmt::format("{}/{}", key.owner.uri(), key.id); }
+
+Result<AllocationKey> parse_place(std::string_view text) {
+  const auto slash = text.rfind('/');
+  if (slash != std::string_view::npos)
+    if (Result<did::Did> owner = did::Did::parse(text.substr(0, slash)))
+      return AllocationKey{std::move(*owner), std::string(text.substr(slash + 1))};
+  return fail(Errc::invalid_argument, "After: expected the `next` of the reply before, found \"{}\"",
+              text.substr(0, 64));
+}
+
+}  // namespace
+
+Task<protocol::AllocationsReply> Allocations::list(protocol::AllocationsRequest request, const actor::Envelope&) {
   protocol::AllocationsReply reply;
-  for (const auto& [key, allocation] : allocations_) {
+  auto it = allocations_.begin();
+  if (!request.after.empty()) {
+    const Result<AllocationKey> after = parse_place(request.after);
+    if (!after) {
+      reply.error = after.error().to_string();
+      co_return reply;
+    }
+    it = allocations_.upper_bound(*after);
+  }
+  std::size_t bytes = 0;
+  for (; it != allocations_.end(); ++it) {
+    const auto& [key, allocation] = *it;
+    if (bytes >= kListedBytes || (request.limit != 0 && reply.allocations.size() >= request.limit)) {
+      reply.next = place_of(std::prev(it)->first);
+      break;
+    }
     const AllocationRecord& record = allocation->record();
     protocol::AllocationInfo& info = reply.allocations.emplace_back();
     info.id = key.id;
@@ -180,6 +211,7 @@ Task<protocol::AllocationsReply> Allocations::list(protocol::Nothing, const acto
     info.execution_id = record.incarnation;
     info.created_at = record.created_ns;
     info.started_at = record.started_ns;
+    bytes += json::encode(info).size();
   }
   co_return reply;
 }

@@ -1,6 +1,7 @@
 #include "provider/allocations.hpp"
 
 #include "protocol/serve.hpp"
+#include "provider/admission.hpp"
 #include "provider/testing.hpp"
 
 namespace dms::provider {
@@ -238,6 +239,43 @@ TEST_F(AllocationsTest, ConcurrentReleasesWaitForTheFirst) {
   EXPECT_TRUE(run(allocations.release({alice.did(), "e_task"})));
   expect_clean();
   run(first.join());
+}
+
+TEST_F(AllocationsTest, TheListHasPagesThatFitAMessage) {
+  constexpr std::size_t kMany = 60;
+  ASSERT_TRUE(bids.answer(bid_request("e", 4), alice.did()));
+  for (std::size_t i = 0; i < kMany; ++i) {
+    const std::string name = fmt::format("a{}", i);
+    protocol::CommitRequest commit = commit_request("e", name, 0.05);
+    commit.resources.ram.size = {64 * capability::kMiB};
+    commit.resources.disk.size = {capability::kMiB};
+    commit.resources.cpu.vendor = std::string(10'000, 'v');
+    ASSERT_TRUE(run(reservations.reserve(commit, alice.did())));
+    protocol::AllocateRequest request = allocate_request("e", name);
+    request.allocations[name].resources = commit.resources;
+    const auto made = allocate(alice, request);
+    ASSERT_TRUE(made.ok) << made.error;
+  }
+  const actor::Envelope envelope = from(alice);
+  std::set<std::string> listed;
+  std::size_t pages = 0;
+  protocol::AllocationsRequest request;
+  for (;; ++pages) {
+    const protocol::AllocationsReply page = run(allocations.list(request, envelope));
+    ASSERT_EQ(page.error, "");
+    EXPECT_LT(json::encode(page).size(), kListedBytes + kMaxResources);
+    for (const protocol::AllocationInfo& info : page.allocations) EXPECT_TRUE(listed.insert(info.id).second) << info.id;
+    if (page.next.empty()) break;
+    request.after = page.next;
+  }
+  EXPECT_EQ(listed.size(), kMany);
+  EXPECT_EQ(pages, 1U) << "two of them";
+  request = {.limit = 7};
+  const protocol::AllocationsReply few = run(allocations.list(request, envelope));
+  EXPECT_EQ(few.allocations.size(), 7U);
+  EXPECT_FALSE(few.next.empty());
+  request.after = "nowhere";
+  EXPECT_TRUE(run(allocations.list(request, envelope)).error.starts_with("After: "));
 }
 
 TEST_F(AllocationsTest, ListNamesEachWithItsOrchestrator) {
