@@ -2,6 +2,7 @@
 #include <cstdlib>
 
 #include "jobs/ensemble/ensemble.hpp"
+#include "jobs/ensemble/waiting.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using dms::jobs::Ensemble;
@@ -11,6 +12,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       .variable = [](const std::string& name) { return std::optional(name); }};
   for (const auto& read :
        {Ensemble::parse_yaml(text), Ensemble::parse_yaml(text, machine), dms::json::decode<Ensemble>(text)}) {
+    if (!read && dms::jobs::waiting_first(text, read.error()).message().empty()) std::abort();
     if (!read) continue;
     const auto again = dms::json::decode<Ensemble>(dms::json::encode(*read));
     if (!again || !(*again == *read)) std::abort();
