@@ -137,8 +137,7 @@ Task<Result<void>> Collector::fetch_stream(std::string allocation, std::string r
     position = page.next_offset;
     fetched += page.data.size();
     const bool sent = !page.data.empty();
-    if (sent || gap)
-      CO_TRY_VOID(co_await append(allocation, stream, page.offset, std::move(page.data)));
+    if (sent || gap) CO_TRY_VOID(co_await append(allocation, stream, page.offset, std::move(page.data)));
     if (sent) reached_[allocation] = parts_.now();
     if (position < page.total_size && fetched < kMaxStored) continue;
     if (position < page.total_size && whole)
