@@ -103,7 +103,7 @@ Result<void> copy_all(Session& session, Client& client, const std::string& id,
   return {};
 }
 
-/// Prints both streams of several allocations as they grow.
+/// Prints both streams of several allocations as they grow. One that cannot be read does not stop the others.
 class Follower {
  public:
   Follower(Session& session, Client& client, std::string id) : session_(session), client_(client), id_(std::move(id)) {}
@@ -111,98 +111,114 @@ class Follower {
   Result<void> run(const std::vector<std::string>& allocations, const Selection& selection) {
     named_ = allocations.size() > 1;
     for (const auto& allocation : allocations)
-      for (Source& source : sources_of(client_, id_, allocation, selection)) sources_.push_back(std::move(source));
-    if (selection.tail)
-      for (Source& source : sources_) {
-        TRY([[maybe_unused]] const auto end, source.stream.seek_lines(*selection.tail));
-      }
-    for (int missed = 0; session_.can_print();) {
-      auto round = read_round();
-      if (round) {
-        missed = 0;
-        away_ = false;
-      } else {
-        TRY(const bool goes_on, may_go_on(round.error()));
-        if (goes_on) {
-          missed = 0;
-          note_away(round.error());
-        } else if (!round.error().is(Errc::refused) || ++missed >= kMaxUnanswered) {
-          return std::unexpected(round.error());
-        }
-      }
-      if (round && *round == Round::over) return {};
-      if (round && *round == Round::progress) continue;
+      for (Source& source : sources_of(client_, id_, allocation, selection))
+        followed_.push_back({.source = std::move(source), .tail = selection.tail});
+    while (session_.can_print()) {
+      TRY(const Round round, read_round());
+      if (round == Round::over) break;
+      if (round == Round::progress) continue;
       TRY_VOID(session_.environment().pause(kPoll));
     }
+    if (given_up_) return std::unexpected(*given_up_);
     return {};
   }
 
  private:
   enum class Round { progress, idle, over };
+  struct Followed {
+    Source source;
+    std::optional<std::uint64_t> tail;  ///< lines to begin with, until they have been found
+    int missed = 0;                     ///< refusals in succession
+    int resting = 0;                    ///< rounds without a request
+    bool away = false;                  ///< the last request failed, and the work has not ended
+    bool over = false;                  ///< it cannot be read, for good
+  };
 
   Result<Round> read_round() {
-    TRY(const bool progress, read_each());
+    bool progress = false;
+    for (Followed& each : followed_) {
+      if (each.over || each.resting-- > 0) continue;
+      const auto read = read_page(each);
+      if (!read) TRY_VOID(bear(each, read.error()));
+      each.resting = !read && followed_.size() > 2 ? kRest : 0;
+      if (!read) continue;
+      progress |= *read;
+      each.missed = 0;
+      each.away = false;
+    }
     if (progress) return Round::progress;
     if (!everything_ended()) return Round::idle;
     TRY(const bool over, is_over());
     return over ? Round::over : Round::idle;
   }
 
-  /// One page of each; true if there was something.
-  Result<bool> read_each() {
-    bool progress = false;
-    for (Source& source : sources_) {
-      TRY(const auto piece, source.stream.next());
-      if (piece.data.empty() && piece.missing == 0 && !piece.restarted) continue;
-      progress = true;
-      if (named_ && shown_ != source.stream.allocation()) {
-        shown_ = source.stream.allocation();
-        session_.note(fmt::format("==> {} <==", shown_));
-      }
-      print_piece(session_, source, piece);
+  /// True if there was something.
+  Result<bool> read_page(Followed& each) {
+    OutputStream& stream = each.source.stream;
+    if (each.tail) {
+      TRY([[maybe_unused]] const auto end, stream.seek_lines(*each.tail));
+      each.tail.reset();
     }
-    return progress;
+    TRY(const auto piece, stream.next());
+    if (piece.data.empty() && piece.missing == 0 && !piece.restarted) return false;
+    if (named_ && shown_ != stream.allocation()) {
+      shown_ = stream.allocation();
+      session_.note(fmt::format("==> {} <==", shown_));
+    }
+    print_piece(session_, each.source, piece);
+    return true;
   }
 
-  [[nodiscard]] bool everything_ended() const {
-    return std::ranges::all_of(sources_, [](const Source& source) { return source.stream.ended(); });
+  /// Work that is being placed or started anew has no output at this moment, and that of a provider whose daemon is away
+  /// cannot be read; the work goes on. An error ends the following of all.
+  Result<void> bear(Followed& each, const Error& error) {
+    if (error.is(dms::Errc::cancelled)) return std::unexpected(error);
+    TRY(const bool goes_on, may_go_on(each, error));
+    if (goes_on) {
+      each.missed = 0;
+      if (!std::exchange(each.away, true))
+        session_.note(fmt::format("({}; the work has not ended, following goes on)", error.to_string()));
+      return {};
+    }
+    if (error.is(Errc::refused) && ++each.missed < kMaxUnanswered) return {};
+    each.over = true;
+    if (named_) session_.note(error.to_string());
+    if (!given_up_) given_up_ = error;
+    return {};
   }
 
-  /// Work that is being placed or started anew has no output at this moment, and that of a provider whose daemon is away cannot
-  /// be read; the work goes on.
-  Result<bool> may_go_on(const Error& error) {
+  Result<bool> may_go_on(const Followed& each, const Error& error) {
     if (!error.is(Errc::failed) && !error.is(Errc::refused)) return false;
     const auto status = query_status(client_, id_);
     if (!status && status.error().is(dms::Errc::cancelled)) return std::unexpected(status.error());
-    if (!status || has_ended(*status)) return false;
-    return std::ranges::any_of(sources_, [&](const Source& source) {
-      const auto found = status->allocations.find(source.stream.allocation());
-      return found != status->allocations.end() && !protocol::is_final(found->second.status);
-    });
+    return status && !has_ended(*status) && !is_final(*status, each);
   }
 
-  /// Once until there is output again.
-  void note_away(const Error& error) {
-    if (!std::exchange(away_, true))
-      session_.note(fmt::format("({}; the work has not ended, following goes on)", error.to_string()));
+  [[nodiscard]] static bool is_final(const protocol::DeploymentStatusReply& status, const Followed& each) {
+    const auto found = status.allocations.find(each.source.stream.allocation());
+    return found == status.allocations.end() || protocol::is_final(found->second.status);
+  }
+
+  [[nodiscard]] bool everything_ended() const {
+    return std::ranges::all_of(followed_, [](const Followed& each) { return each.over || each.source.stream.ended(); });
   }
 
   /// The end of a run is not the end if the work is restarted.
   Result<bool> is_over() {
+    if (std::ranges::all_of(followed_, &Followed::over)) return true;
     TRY(const auto status, query_status(client_, id_));
-    if (has_ended(status)) return true;
-    return std::ranges::all_of(sources_, [&](const Source& source) {
-      const auto found = status.allocations.find(source.stream.allocation());
-      return found == status.allocations.end() || protocol::is_final(found->second.status);
-    });
+    return has_ended(status) ||
+           std::ranges::all_of(followed_, [&](const Followed& each) { return each.over || is_final(status, each); });
   }
+
+  static constexpr int kRest = 10;  ///< for one that failed, so that its timeouts do not delay the others
 
   Session& session_;
   Client& client_;
   std::string id_;
-  std::vector<Source> sources_;
+  std::vector<Followed> followed_;
+  std::optional<Error> given_up_;  ///< the first
   bool named_ = false;
-  bool away_ = false;  ///< the last request for output failed
   std::string shown_;
 };
 
@@ -217,6 +233,7 @@ Result<void> note_earlier_runs(Session& session, Client& client, const std::stri
       session.note(
           fmt::format("({} has run {} before; this is its last run, --previous prints the one before if it is kept)",
                       name, allocation.restarts == 1 ? "once" : fmt::format("{} times", allocation.restarts)));
+  return {};
 }
 
 Result<std::uint64_t> line_count(const std::string& text) {
