@@ -94,7 +94,7 @@ Task<void> AddressBook::look() {
     const auto connection = host_.connection(peer);
     if (!connection || (!partner && connection->side != libp2p::Side::dialer && !peers_.contains(peer))) continue;
     if (!peers_.contains(peer)) {
-      if (!told) continue;
+      if (!told || lane_.now() < write_from_ || reachable(peer, *connection).empty()) continue;
       const bool room = co_await make_room(partners, partner);
       if (!room) continue;
     }
@@ -103,8 +103,9 @@ Task<void> AddressBook::look() {
   const SteadyTime now = lane_.now();
   for (auto& [peer, entry] : peers_) {
     const bool is = host_.connected(peer);
+    if (!entry.connected && is) entry.since = now;
     if (entry.connected && !is) {
-      entry.pause = kFirstPause;
+      if (now - entry.since >= kPartnerPause) entry.pause = kFirstPause;
       entry.due = now + entry.pause;
     }
     entry.connected = is;

@@ -8,8 +8,9 @@
 //     connection is no address. Loopback addresses are kept of peers on this machine only.
 //  3. A change is written when a connection, an identification or a new partner brings it, kSettle later at most; new partners
 //     are looked for every kLook. An entry that is unchanged is written again after kRefresh.
-//  4. Kept peers without a connection are dialed: at the start, kFirstPause after a connection has ended, and again with pauses
-//     that double up to kPartnerPause for partners and kOtherPause for others. kMaxDials at once.
+//  4. Kept peers without a connection are dialed: at the start, kFirstPause after a connection has ended, and again with
+//     pauses that double up to kPartnerPause for partners and kOtherPause for others. They begin anew after a connection that
+//     lasted for kPartnerPause. kMaxDials at once.
 //  5. Others than partners that had no connection for kForget are removed. While the partners are not known, at the start, nothing
 //     is removed or added.
 //
@@ -78,7 +79,8 @@ class AddressBook {
  private:
   struct Entry {
     KnownPeer known;
-    SteadyTime due;  ///< the next dial
+    SteadyTime since;  ///< of its last connection
+    SteadyTime due;    ///< the next dial
     Duration pause = kFirstPause;
     bool connected = false;
     bool dialing = false;

@@ -108,8 +108,8 @@ Result<void> deploy(Session& session, const Arguments& arguments) {
   if (arguments.has("timeout")) {
     TRY(timeout, parse_duration("--timeout", arguments.get("timeout", "")));
   }
-  if (arguments.has("wait")) session.environment().catch_interrupts();
   TRY(auto ensemble, read_supported_ensemble(session, arguments));
+  if (arguments.has("wait")) session.environment().catch_interrupts();  // not while it reads the standard input
   const bool until_end = !has_services(ensemble);
   TRY(auto client, Client::open(session, context_name(arguments)));
   TRY_VOID(send_inputs(session, client, ensemble, arguments));

@@ -140,7 +140,7 @@ class Follower {
       if (each.over || each.resting-- > 0) continue;
       const auto read = read_page(each);
       if (!read) TRY_VOID(bear(each, read.error()));
-      each.resting = !read && followed_.size() > 2 ? kRest : 0;
+      each.resting = !read && named_ ? kRest : 0;
       if (!read) continue;
       progress |= *read;
       each.missed = 0;

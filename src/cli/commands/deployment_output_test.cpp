@@ -222,6 +222,49 @@ TEST_F(DeployTest, FollowingGoesOnWhileTheDaemonOfTheProviderIsAway) {
   EXPECT_EQ(std::ranges::count(result.err, '\n'), 1) << "once: " << result.err;
 }
 
+TEST_F(DeployTest, FollowingPrintsTheOthersWhileTheProviderOfOneIsAway) {
+  streams = {{"b/stdout", {.text = "b1\n", .ended = false}}, {"a/stdout", {.text = "", .ended = false}}};
+  int asked_a = 0;
+  int asked_b = 0;
+  answer = [&](const Envelope& e) -> std::optional<std::string> {
+    if (e.behaviour.ends_with("/status"))
+      return fmt::format(R"({{"Status":"Running","Allocations":{{"a":{{"status":"{0}"}},"b":{{"status":"{0}"}}}}}})",
+                         asked_a < 3 ? "running" : "completed");
+    if (!e.behaviour.ends_with("/logs")) return respond(e);
+    if (json::decode<protocol::DeploymentLogsRequest>(e.message)->allocation_name == "a") {
+      if (++asked_a < 3) return R"({"LogsWrittenTo":"","Error":"the provider does not answer"})";
+      streams["a/stdout"] = {.text = "a\n", .ended = true};
+    } else if (++asked_b == 2) {
+      EXPECT_LT(asked_a, 3);
+      streams["b/stdout"] = {.text = "b1\nb2\n", .ended = true};
+    }
+    return json::encode(logs(e));
+  };
+  const auto result = nunet({"deployment", "logs", "abc", "--follow", "--stdout"});
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_EQ(result.out, "b1\nb2\na\n");
+}
+
+TEST_F(DeployTest, FollowingPrintsTheOthersWhenOneCannotBeRead) {
+  streams = {{"a/stdout", {}}, {"b/stdout", {.text = "b\n", .ended = true}}};
+  int asked_b = 0;
+  answer = [&](const Envelope& e) -> std::optional<std::string> {
+    if (e.behaviour.ends_with("/status"))
+      return fmt::format(R"({{"Status":"Running","Allocations":{{"a":{{"status":"failed"}},"b":{{"status":"{}"}}}}}})",
+                         asked_b < 20 ? "running" : "completed");
+    if (!e.behaviour.ends_with("/logs")) return respond(e);
+    if (json::decode<protocol::DeploymentLogsRequest>(e.message)->allocation_name == "a")
+      return R"({"LogsWrittenTo":"","Error":"its output is gone"})";
+    ++asked_b;
+    return json::encode(logs(e));
+  };
+  const auto result = nunet({"deployment", "logs", "abc", "--follow", "--stdout"});
+  EXPECT_EQ(result.code, 1);
+  EXPECT_EQ(result.out, "b\n");
+  EXPECT_GE(asked_b, 20) << "until its end";
+  EXPECT_THAT(result.err, HasSubstr("its output is gone"));
+}
+
 TEST_F(DeployTest, FollowingEndsWithTheErrorWhenTheWorkHasEnded) {
   answer = [&](const Envelope& e) -> std::optional<std::string> {
     if (e.behaviour.ends_with("/status")) return R"({"Status":"Running","Allocations":{"work":{"status":"failed"}}})";

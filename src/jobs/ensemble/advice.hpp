@@ -1,4 +1,4 @@
-// What a user is told about the fields that wait for a later version: by check_supported(), waiting_first() and the reader.
+// What a user is told about the fields that wait for a later version: by check_supported() and waiting_first().
 #pragma once
 
 #include <string_view>
@@ -16,6 +16,10 @@ inline constexpr std::string_view kNoPorts = "ports are not available yet: the w
 inline constexpr std::string_view kNoContracts = "contracts are not available yet; remove it";
 inline constexpr std::string_view kNoSupervision =
     "not available yet; remove it. nodes.<node>.on_loss says what happens when a machine is lost";
+inline constexpr std::string_view kNoRestart =
+    "work that exits is not started again; remove it and let the command repeat what may exit (sh -c 'until ./server; "
+    "do "
+    "sleep 1; done'). A service that runs and fails its healthcheck is restarted";
 inline constexpr std::string_view kNoExecutor = "is not available yet; use docker or sandbox";
 
 }  // namespace dms::jobs

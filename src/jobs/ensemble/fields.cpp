@@ -11,10 +11,7 @@ constexpr std::pair<std::string_view, std::string_view> kForeignKeys[] = {
     {"gpu", "unknown key; did you mean gpus?"},
     {"gpus", "they belong to resources, and are not available to the work yet; remove it"},
     {"ports", "they belong to nodes.<node>, and are not available yet: the work has no network; remove it"},
-    {"restart_policy",
-     "it belongs to execution, and only \"no\" is available yet; remove it. A service with a healthcheck is restarted "
-     "when "
-     "it is unhealthy"},
+    {"restart_policy", "it belongs to execution, where only \"no\" is available yet; remove it"},
     {"memory", "not supported; the memory of a graphics card is called vram"},
     {"retries", "unknown key; did you mean failure_threshold?"},
     {"start_period", "unknown key; did you mean grace?"},

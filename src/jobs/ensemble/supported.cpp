@@ -102,10 +102,7 @@ void check_execution(const Check& at, const Allocation& allocation) {
     const std::string_view name(param.key());
     if (param.value().is_null() || std::find(known.begin(), known.end(), name) != known.end()) continue;
     if (name == "restart_policy")
-      at.refuse(
-          param.value() != "no", name,
-          "work that exits is not started again; remove it and let the command repeat what may exit (sh -c 'until "
-          "./server; do sleep 1; done'). A service that runs and fails its healthcheck is restarted");
+      at.refuse(param.value() != "no", name, kNoRestart);
     else
       at.refuse(true, name.substr(0, 64),
                 fmt::format("not supported by the executor {}; remove it", to_string(allocation.executor)));

@@ -284,7 +284,7 @@ TEST_F(DeploymentTest, AProviderThatSendsNoOutputDoesNotPreventARestart) {
   ASSERT_TRUE(reaches(DeploymentStatus::running));
   provider.page_takes = 1h;
   provider.runs.at("task").health = Health::unhealthy;
-  EXPECT_TRUE(until([&] { return provider.restarts == 1; }, kRestartOutput + 2min));
+  EXPECT_TRUE(until([&] { return provider.restarts == 1; }, kRestartOutput + 1min));
 }
 
 TEST_F(DeploymentTest, ARequestForOutputThatOutlastsTheDeploymentStoresNothingOfIt) {

@@ -309,7 +309,10 @@ void fail_lost_node(DeploymentRecord& record, const std::string& name, const std
     AllocationManifest* entry = find(record, allocation);
     if (entry == nullptr || (is_final(entry->status) && entry->collected)) continue;
     record.restarting.erase(allocation);
-    record.lost.push_back(allocation);
+    if (is_placed(*entry) || is_final(entry->status))
+      record.lost.push_back(allocation);
+    else
+      entry->collected = true;  // there was no run
     if (is_final(entry->status)) continue;
     entry->status = AllocationStatus::failed;
     entry->reason = reason;

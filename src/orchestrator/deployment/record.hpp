@@ -88,7 +88,6 @@ struct DeploymentRecord {
   std::vector<Superseded> superseded;
   std::map<std::string, std::string> restarting;  ///< allocation -> the run that was requested to end for the next one
   std::map<std::string, std::string> outputs;     ///< allocation -> the run whose output is on disk
-  std::map<std::string, std::string> previous;    ///< allocation -> the earlier run whose output is kept beside it
   std::vector<std::string> lost;  ///< allocations that failed with their machine, whose output is not here yet
   static constexpr auto json_fields() {
     using R = DeploymentRecord;
@@ -102,8 +101,7 @@ struct DeploymentRecord {
         json::field("last_number", &R::last_number, json::omit_empty),
         json::field("superseded", &R::superseded, json::omit_empty),
         json::field("restarting", &R::restarting, json::omit_empty),
-        json::field("outputs", &R::outputs, json::omit_empty), json::field("previous", &R::previous, json::omit_empty),
-        json::field("lost", &R::lost, json::omit_empty));
+        json::field("outputs", &R::outputs, json::omit_empty), json::field("lost", &R::lost, json::omit_empty));
   }
 };
 

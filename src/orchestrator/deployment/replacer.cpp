@@ -103,6 +103,7 @@ Task<Result<void>> Replacer::place_node(std::string node) {
 
 /// What runs of the node is stopped only for a machine that has bid for all of it.
 Task<Result<void>> Replacer::move_node(std::string node, Unplaced wanted) {
+  if (!is_wanted_still(node, wanted)) co_return Result<void>();
   std::set<std::string> moving;
   moving.insert(node);
   Unplaced whole = unplaced(record_without(moving));
@@ -156,6 +157,7 @@ Task<void> Replacer::report(std::map<std::string, std::string> troubles) {
   std::string all;
   for (const auto& [node, trouble] : troubles) all += (all.empty() ? "" : "; ") + trouble;
   if (is_final(parts_.record->status)) co_return;
+  if (all.empty() && parts_.record->error.empty()) co_return;
   if (!all.empty() && parts_.record->error != all) log::warn("orchestrator", "{}: {}", parts_.id(), all);
   const auto change = [&](DeploymentRecord& record) {
     record.error = all;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "orchestrator/deployment/placement.hpp"
+
 namespace dms::orchestrator {
 
 using namespace protocol;
@@ -16,7 +18,8 @@ AllocationState state_of(const DeploymentRecord& record, const std::string& name
   state.incarnation = allocation.incarnation;
   if (!is_final(allocation.status)) state.health = allocation.health;  // what has ended has none
   state.restarts = allocation.restarts;
-  if (const auto node = record.manifest.nodes.find(allocation.node_id); node != record.manifest.nodes.end())
+  if (const auto node = record.manifest.nodes.find(allocation.node_id);
+      node != record.manifest.nodes.end() && (is_placed(allocation) || is_final(allocation.status)))
     state.peer = node->second.peer;
   for (const Superseded& entry : record.superseded)
     if (!entry.ended && !entry.over && entry.peer != state.peer && entry.allocations.contains(name))

@@ -28,26 +28,38 @@ Task<Result<LogPage>> stored_page(OutputStore& output, const DeploymentRecord& r
 Task<Result<LogPage>> previous_page(OutputStore& output, const DeploymentRecord& record,
                                     DeploymentLogsRequest request) {
   const std::string allocation = request.allocation_name;
-  const auto current = record.manifest.allocations.find(allocation);
-  const auto kept = record.outputs.find(allocation);
-  const auto aside = record.previous.find(allocation);
   request.stream.erase(0, kPreviousStream.size());
-  const bool is_kept = kept != record.outputs.end() && current != record.manifest.allocations.end() &&
-                       kept->second != current->second.incarnation;
-  if (!is_kept && aside == record.previous.end())
-    co_return fail(Errc::not_found, "no output of an earlier run of {} is kept", allocation);
-  std::string run = is_kept ? kept->second : aside->second;
-  if (!is_kept) request.allocation_name += OutputStore::kPrevious;
+  CO_TRY_VOID(parse_stream(request.stream));
+  const auto kept = record.outputs.find(allocation);
+  const auto current = record.manifest.allocations.find(allocation);
+  std::string run;
+  bool is_kept = kept != record.outputs.end() && current != record.manifest.allocations.end() &&
+                 kept->second != current->second.incarnation;
+  if (is_kept) {
+    run = kept->second;
+    CO_TRY(is_kept, co_await output.has_output(request.ensemble_id, allocation));
+  }
+  if (!is_kept) {
+    Result<std::string> aside = co_await output.previous_run(request.ensemble_id, allocation);
+    if (!aside && aside.error().is(Errc::not_found))
+      co_return fail(Errc::not_found, "no output of an earlier run of {} is kept", allocation);
+    CO_TRY(run, std::move(aside));
+    request.allocation_name += OutputStore::kPrevious;
+  }
   Task<Result<LogPage>> reading = stored_page(output, record, std::move(request));
   CO_TRY(LogPage page, co_await std::move(reading));
   page.incarnation = std::move(run);
   co_return std::move(page);
 }
 
+std::unexpected<Error> without_machine(const std::string& allocation) {
+  return fail(Errc::not_found, "{} has no machine at this moment", allocation);
+}
+
 Result<actor::Handle> Collector::provider_of(const std::string& allocation) const {
   const AllocationManifest* entry = parts_.allocation(allocation);
   const NodeManifest* node = entry == nullptr ? nullptr : parts_.node(entry->node_id);
-  if (node == nullptr) return fail(Errc::not_found, "{} has no machine at this moment", allocation);
+  if (node == nullptr) return without_machine(allocation);
   return node->handle;
 }
 
@@ -94,11 +106,8 @@ Task<Result<void>> Collector::begin(std::string allocation, std::string run) {
   std::string before;
   if (const auto kept = parts_.record->outputs.find(allocation); kept != parts_.record->outputs.end())
     before = kept->second;
-  CO_TRY(const bool set_aside, co_await parts_.output.begin(parts_.id(), allocation));
-  const auto change = [&](DeploymentRecord& record) {
-    record.outputs[allocation] = run;
-    if (set_aside && !before.empty()) record.previous[allocation] = before;
-  };
+  CO_TRY_VOID(co_await parts_.output.begin(parts_.id(), allocation, std::move(before)));
+  const auto change = [&](DeploymentRecord& record) { record.outputs[allocation] = run; };
   co_return co_await parts_.record.update(change);
 }
 
@@ -150,7 +159,7 @@ Task<Result<void>> Collector::fetch_stream(std::string allocation, std::string r
 
 Task<Result<void>> Collector::keep(const Hold& hold, std::string run, Bytes out, Bytes err) {
   const auto kept = parts_.record->outputs.find(hold.allocation_);
-  if (!run.empty() && kept != parts_.record->outputs.end() && kept->second != run) {
+  if (kept != parts_.record->outputs.end() && kept->second != run) {
     Task<Result<void>> beginning = begin(hold.allocation_, run);
     CO_TRY_VOID(co_await std::move(beginning));
   }
@@ -164,9 +173,10 @@ Task<Result<void>> Collector::tail(std::string allocation) {
   CO_TRY(AllocationLogsResponse reply, co_await parts_.providers.logs(provider, allocation));
   CO_TRY(const Hold held, co_await hold(allocation));
   // If it ended while the reply was in transit, the notice contained the whole output.
-  if (const AllocationManifest* entry = parts_.allocation(allocation); entry != nullptr && is_final(entry->status))
-    co_return Result<void>();
-  co_return co_await keep(held, "", std::move(reply.out), std::move(reply.err));
+  const AllocationManifest* entry = parts_.allocation(allocation);
+  if (entry == nullptr || is_final(entry->status)) co_return Result<void>();
+  std::string run = entry->incarnation;
+  co_return co_await keep(held, std::move(run), std::move(reply.out), std::move(reply.err));
 }
 
 Task<Result<std::filesystem::path>> Collector::folder(std::string allocation) {
@@ -176,6 +186,7 @@ Task<Result<std::filesystem::path>> Collector::folder(std::string allocation) {
                    allocation, to_string(parts_.record->status));
   const bool pages = entry->lease_ns > 0;
   const bool earlier = !is_placed(*entry) && parts_.record->outputs.contains(allocation);  // of a run before
+  if (!earlier && !is_placed(*entry) && !is_final(entry->status)) co_return without_machine(allocation);
   if (!earlier && (!is_final(entry->status) || (pages && !entry->collected))) {
     Task<Result<void>> fetching = pages ? fetch(allocation, false) : tail(allocation);
     CO_TRY_VOID(co_await std::move(fetching));
@@ -211,6 +222,7 @@ Task<Result<LogPage>> Collector::page(DeploymentLogsRequest request) {
     page.eof = false;  // it runs again once it has a machine
     co_return std::move(page);
   }
+  if (!is_placed(*entry) && !is_final(entry->status)) co_return without_machine(request.allocation_name);
   if (entry->lease_ns == 0) {
     Task<Result<LogPage>> reading = tail_page(std::move(request));
     co_return co_await std::move(reading);

@@ -4,8 +4,8 @@
 //  1. fetch() requests pages from the provider, from where the files end (output_store.hpp) to the end of what was
 //     written, or as far as the run has come; at most kMaxStored bytes of a stream at once. A crash in between costs at
 //     most one page.
-//  2. The files hold the output of one run, DeploymentRecord::outputs says which. fetch() for another run begins anew; what they
-//     held is set aside (output_store.hpp, 7), and DeploymentRecord::previous says of which run that is.
+//  2. The files hold the output of one run, DeploymentRecord::outputs says which. fetch() for another run begins anew; what
+//     they held is set aside (output_store.hpp, 7).
 //  3. page() serves the pages of a run that has ended from the disk, once all of it is there, and those of another from its
 //     provider.
 //     While an allocation has no machine, page() serves what is stored of a run before.
@@ -57,7 +57,7 @@ class Collector {
   Task<Result<void>> fetch(std::string allocation, bool whole);
   /// When its provider has last sent a part of the output, or said that it is packing the results.
   [[nodiscard]] SteadyTime reached(const std::string& allocation) const;
-  /// Stores the output of `run` that came whole. Without a run, what is there is replaced.
+  /// Stores the output of `run` that came whole.
   Task<Result<void>> keep(const Hold& hold, std::string run, Bytes out, Bytes err);
   /// The folder with the files, brought up to date.
   Task<Result<std::filesystem::path>> folder(std::string allocation);

@@ -12,27 +12,47 @@ Result<void> write_files(const std::filesystem::path& folder, BytesView out, Byt
   return write_file(folder / "stderr.log", as_text(err));
 }
 
-/// See output_store.hpp, 7.
-Result<bool> set_aside(const std::filesystem::path& folder) {
-  std::error_code ec;
+constexpr std::size_t kMaxRunName = 1024;
+
+std::filesystem::path previous_in(const std::filesystem::path& folder) {
+  return folder / OutputStore::kPrevious.substr(1);
+}
+
+Result<bool> any_output(const std::filesystem::path& folder) {
   bool any = false;
   for (const Stream stream : {Stream::out, Stream::err}) {
-    const auto size = std::filesystem::file_size(folder / fmt::format("{}.log", to_string(stream)), ec);
-    any = any || (!ec && size > 0);
+    TRY(const std::uint64_t end, StreamFile(folder, stream).position());
+    any = any || end > 0;
   }
-  if (!any) return false;
-  const std::filesystem::path previous = folder / OutputStore::kPrevious.substr(1);
-  std::filesystem::remove_all(previous, ec);
-  if (!ec) std::filesystem::create_directory(previous, ec);
-  if (ec) return fail(Errc::io, "{}: {}", previous.string(), ec.message());
+  return any;
+}
+
+/// See output_store.hpp, 7. The folder gets its name when it is complete; one that was left incomplete is continued.
+Result<void> set_aside(const std::filesystem::path& folder, const std::string& run) {
+  const std::filesystem::path previous = previous_in(folder);
+  const std::filesystem::path next = std::filesystem::path(previous) += ".new";
+  TRY(const bool any, any_output(folder));  // finishes a shortening, too
+  const Result<std::string> begun = read_file(next / "run", kMaxRunName);
+  const bool resumed = begun && *begun == run;
+  if (!any && !resumed) return {};
+  std::error_code ec;
+  if (!resumed) {
+    std::filesystem::remove_all(next, ec);
+    if (!ec) std::filesystem::create_directory(next, ec);
+    if (ec) return fail(Errc::io, "{}: {}", next.string(), ec.message());
+    TRY_VOID(write_file(next / "run", run));
+  }
   for (const Stream stream : {Stream::out, Stream::err})
     for (const char* suffix : {"log", "gaps"}) {
       const std::string name = fmt::format("{}.{}", to_string(stream), suffix);
-      std::filesystem::rename(folder / name, previous / name, ec);
+      std::filesystem::rename(folder / name, next / name, ec);
       if (ec && ec != std::errc::no_such_file_or_directory)
-        return fail(Errc::io, "{}: {}", (previous / name).string(), ec.message());
+        return fail(Errc::io, "{}: {}", (next / name).string(), ec.message());
     }
-  return true;
+  std::filesystem::remove_all(previous, ec);
+  if (!ec) std::filesystem::rename(next, previous, ec);
+  if (ec) return fail(Errc::io, "{}: {}", previous.string(), ec.message());
+  return {};
 }
 
 }  // namespace
@@ -55,14 +75,25 @@ Task<Result<void>> OutputStore::write(std::string deployment, std::string alloca
   co_return co_await offload(writing);
 }
 
-Task<Result<bool>> OutputStore::begin(std::string deployment, std::string allocation) {
+Task<Result<void>> OutputStore::begin(std::string deployment, std::string allocation, std::string before) {
   const std::filesystem::path target = folder(deployment, allocation);
-  const auto emptying = [&]() -> Result<bool> {
-    TRY(const bool moved, set_aside(target));
-    TRY_VOID(write_files(target, {}, {}));
-    return moved;
+  const auto emptying = [&]() -> Result<void> {
+    TRY_VOID(set_aside(target, before));
+    return write_files(target, {}, {});
   };
   co_return co_await offload(emptying);
+}
+
+Task<Result<bool>> OutputStore::has_output(std::string deployment, std::string allocation) {
+  const std::filesystem::path target = folder(deployment, allocation);
+  const auto looking = [&] { return any_output(target); };
+  co_return co_await offload(looking);
+}
+
+Task<Result<std::string>> OutputStore::previous_run(std::string deployment, std::string allocation) {
+  const std::filesystem::path path = previous_in(folder(deployment, allocation)) / "run";
+  const auto reading = [&] { return read_file(path, kMaxRunName); };
+  co_return co_await offload(reading);
 }
 
 Task<Result<std::uint64_t>> OutputStore::position(std::string deployment, std::string allocation, Stream stream) {

@@ -13,10 +13,11 @@
 //     mark. A crash meanwhile costs nothing.
 //  5. write() replaces both files whole: for providers whose output comes in one message.
 //  6. The output of a deployment is removed with its record.
-//  7. Of the runs before, the output of the last one that wrote something is kept beside it, in `previous`. A crash while it is
-//     set aside may cost that earlier output, and nothing of the current run.
+//  7. Of the runs before, the output of the last one that wrote something is kept beside it, in `previous`, with the name of
+//     that run in `run`. It is set aside in `previous.new`, which begin() for the same run continues after a crash or a
+//     failure at any instant.
 //
-// Threads: every call is awaited on the orchestrator's lane; the files are read and written on worker threads. Calls for
+// Threads: every call is awaited on the orchestrator's lane; the files are read and written on worker threads. Changes of
 // one stream are made one at a time. Failure: Errc::io names the file; a page of which only a part fitted on the disk
 // continues behind that part. Attacks: both parts of the path are ids that the ensemble's and the deployment's checks have
 // limited to safe file names; a stream is one of two. A provider that writes without end, or leaves a gap before each
@@ -57,8 +58,12 @@ class OutputStore {
 
   [[nodiscard]] std::filesystem::path folder(std::string_view deployment, std::string_view allocation) const;
   Task<Result<void>> write(std::string deployment, std::string allocation, Bytes out, Bytes err);
-  /// Makes empty files for a run's output; what an earlier run has written is set aside (7): true if there was something.
-  Task<Result<bool>> begin(std::string deployment, std::string allocation);
+  /// Makes empty files for a run's output; what the run `before` has written is set aside (7).
+  Task<Result<void>> begin(std::string deployment, std::string allocation, std::string before);
+  /// Whether the current files hold anything.
+  Task<Result<bool>> has_output(std::string deployment, std::string allocation);
+  /// The run whose output is set aside; Errc::not_found if there is none.
+  Task<Result<std::string>> previous_run(std::string deployment, std::string allocation);
   Task<Result<std::uint64_t>> position(std::string deployment, std::string allocation, Stream stream);
   /// `data` begins at `offset` of the stream, which is not before position().
   Task<Result<void>> append(std::string deployment, std::string allocation, Stream stream, std::uint64_t offset,

@@ -45,7 +45,7 @@ TEST_F(OutputStoreTest, OutputIsReplacedWhole) {
 }
 
 TEST_F(OutputStoreTest, AStreamGrowsByPagesFromWhereItEnds) {
-  ASSERT_TRUE(run(store.begin("d1", "web")));
+  ASSERT_TRUE(run(store.begin("d1", "web", "")));
   EXPECT_EQ(run(store.position("d1", "web", Stream::out)).value(), 0u);
   ASSERT_TRUE(run(store.append("d1", "web", Stream::out, 0, to_bytes("one\n"))));
   ASSERT_TRUE(run(store.append("d1", "web", Stream::out, 4, to_bytes("two\n"))));
@@ -53,28 +53,66 @@ TEST_F(OutputStoreTest, AStreamGrowsByPagesFromWhereItEnds) {
   EXPECT_EQ(run(store.position("d1", "web", Stream::err)).value(), 0u);
   EXPECT_EQ(text("web", "stdout.log"), "one\ntwo\n");
   EXPECT_FALSE(run(store.append("d1", "web", Stream::out, 4, to_bytes("two\n")))) << "what is stored is not repeated";
-  ASSERT_TRUE(run(store.begin("d1", "web")));
+  ASSERT_TRUE(run(store.begin("d1", "web", "")));
   EXPECT_EQ(text("web", "stdout.log"), "") << "another run";
 }
 
 TEST_F(OutputStoreTest, WhatTheRunBeforeHasWrittenIsSetAside) {
   const std::string before = std::string("web") + std::string(OutputStore::kPrevious);
-  EXPECT_FALSE(run(store.begin("d1", "web")).value()) << "there is nothing yet";
+  ASSERT_TRUE(run(store.begin("d1", "web", "")));
+  EXPECT_TRUE(run(store.previous_run("d1", "web")).error().is(Errc::not_found)) << "there is nothing yet";
   ASSERT_TRUE(run(store.append("d1", "web", Stream::out, 5, to_bytes("first\n"))));
-  EXPECT_TRUE(run(store.begin("d1", "web")).value());
+  EXPECT_TRUE(run(store.has_output("d1", "web")).value());
+  ASSERT_TRUE(run(store.begin("d1", "web", "run1")));
+  EXPECT_EQ(run(store.previous_run("d1", "web")).value(), "run1");
+  EXPECT_FALSE(run(store.has_output("d1", "web")).value());
   EXPECT_EQ(run(store.position("d1", "web", Stream::out)).value(), 0u);
   const StoredPage page = run(store.read("d1", before, Stream::out, 0, 100)).value();
   EXPECT_EQ(page.offset, 5u) << "with its gaps";
   EXPECT_EQ(as_text(page.data), "first\n");
-  EXPECT_FALSE(run(store.begin("d1", "web")).value()) << "a run without output leaves what is set aside";
-  ASSERT_TRUE(run(store.append("d1", "web", Stream::err, 0, to_bytes("second\n"))));
-  EXPECT_TRUE(run(store.begin("d1", "web")).value());
-  EXPECT_EQ(as_text(run(store.read("d1", before, Stream::err, 0, 100)).value().data), "second\n");
+  ASSERT_TRUE(run(store.begin("d1", "web", "run2")));
+  EXPECT_EQ(run(store.previous_run("d1", "web")).value(), "run1") << "a run without output leaves what is set aside";
+  ASSERT_TRUE(run(store.append("d1", "web", Stream::err, 0, to_bytes("third\n"))));
+  ASSERT_TRUE(run(store.begin("d1", "web", "run3")));
+  EXPECT_EQ(run(store.previous_run("d1", "web")).value(), "run3");
+  EXPECT_EQ(as_text(run(store.read("d1", before, Stream::err, 0, 100)).value().data), "third\n");
   EXPECT_EQ(text("web/previous", "stdout.log"), "") << "of the run before only";
 }
 
+TEST_F(OutputStoreTest, WhatIsSetAsideIsWholeWhereverItIsInterrupted) {
+  const std::filesystem::path folder = store.folder("d1", "web");
+  const std::filesystem::path next = folder / "previous.new";
+  for (int moved = 0; moved <= 3; ++moved) {
+    ASSERT_TRUE(run(store.begin("d1", "web", "")));
+    ASSERT_TRUE(run(store.append("d1", "web", Stream::out, 5, to_bytes("out\n"))));
+    ASSERT_TRUE(run(store.append("d1", "web", Stream::err, 0, to_bytes("err\n"))));
+    std::filesystem::create_directory(next);
+    ASSERT_TRUE(write_file(next / "run", fmt::format("run{}", moved)));
+    const char* const files[] = {"stdout.log", "stdout.gaps", "stderr.log"};
+    for (int i = 0; i < moved; ++i) std::filesystem::rename(folder / files[i], next / files[i]);
+    ASSERT_TRUE(run(store.begin("d1", "web", fmt::format("run{}", moved))));
+    EXPECT_EQ(run(store.previous_run("d1", "web")).value(), fmt::format("run{}", moved));
+    EXPECT_EQ(text("web/previous", "stdout.log"), "[5 bytes were dropped here]\nout\n");
+    EXPECT_EQ(text("web/previous", "stderr.log"), "err\n");
+    EXPECT_FALSE(run(store.has_output("d1", "web")).value());
+    EXPECT_FALSE(std::filesystem::exists(next));
+  }
+}
+
+TEST_F(OutputStoreTest, WhatIsLeftOfAnotherRunIsNotMixedIn) {
+  const std::filesystem::path next = store.folder("d1", "web") / "previous.new";
+  ASSERT_TRUE(run(store.begin("d1", "web", "")));
+  ASSERT_TRUE(run(store.append("d1", "web", Stream::out, 0, to_bytes("run2\n"))));
+  std::filesystem::create_directory(next);
+  ASSERT_TRUE(write_file(next / "run", "run1"));
+  ASSERT_TRUE(write_file(next / "stderr.log", "run1\n"));
+  ASSERT_TRUE(run(store.begin("d1", "web", "run2")));
+  EXPECT_EQ(run(store.previous_run("d1", "web")).value(), "run2");
+  EXPECT_EQ(text("web/previous", "stderr.log"), "");
+}
+
 TEST_F(OutputStoreTest, BytesThatWereDroppedAreMarkedAndOffsetsStayThoseOfTheStream) {
-  ASSERT_TRUE(run(store.begin("d1", "web")));
+  ASSERT_TRUE(run(store.begin("d1", "web", "")));
   ASSERT_TRUE(run(store.append("d1", "web", Stream::out, 0, to_bytes("begin"))));
   ASSERT_TRUE(run(store.append("d1", "web", Stream::out, 105, to_bytes("middle\n"))));
   ASSERT_TRUE(run(store.append("d1", "web", Stream::out, 200, to_bytes("end"))));
@@ -98,7 +136,7 @@ TEST_F(OutputStoreTest, BytesThatWereDroppedAreMarkedAndOffsetsStayThoseOfTheStr
 
 TEST_F(OutputStoreTest, AStreamAboveItsLimitKeepsItsNewestHalf) {
   OutputStore small(work_dir, 200);
-  ASSERT_TRUE(run(small.begin("d1", "web")));
+  ASSERT_TRUE(run(small.begin("d1", "web", "")));
   const auto letter = [](std::uint64_t offset) { return static_cast<char>('a' + offset / 10 % 26); };
   std::uint64_t offset = 0;
   for (int i = 0; i < 100; ++i) {
@@ -134,7 +172,7 @@ TEST_F(OutputStoreTest, AStreamThatIsShortenedIsTheOldOrTheNewOneWhereverItIsKil
   std::string old_gaps;
   const auto append = [&] { return run(small.append("d1", "web", Stream::out, offset, to_bytes(letters(offset)))); };
   // Up to the append that shortens it, behind a gap that stays and one that goes.
-  ASSERT_TRUE(run(small.begin("d1", "web")));
+  ASSERT_TRUE(run(small.begin("d1", "web", "")));
   for (int i = 0;; ++i) {
     if (i == 2 || i == 8) offset += 100;
     if (i > 8) {
@@ -181,14 +219,21 @@ TEST_F(OutputStoreTest, AStreamThatIsShortenedIsTheOldOrTheNewOneWhereverItIsKil
     EXPECT_EQ(content(log), new_log + letters(offset));
     EXPECT_EQ(content(gaps), new_gaps);
   }
+  // A shortening that was interrupted is finished before the stream is set aside.
+  std::filesystem::remove(next(log));
+  ASSERT_TRUE(write_file(log, new_log));
+  ASSERT_TRUE(write_file(gaps, old_gaps));
+  ASSERT_TRUE(write_file(next(gaps), new_gaps));
+  ASSERT_TRUE(run(small.begin("d1", "web", "run")));
+  EXPECT_EQ(content(store.folder("d1", "web") / "previous/stdout.gaps"), new_gaps);
   std::ofstream(next(log)) << "left";
-  ASSERT_TRUE(run(small.begin("d1", "web")));
+  ASSERT_TRUE(run(small.begin("d1", "web", "")));
   EXPECT_FALSE(std::filesystem::exists(next(log))) << "another run leaves nothing of this one";
 }
 
 TEST_F(OutputStoreTest, GapsWithoutEndStayReadable) {
   const std::filesystem::path folder = store.folder("d1", "web");
-  ASSERT_TRUE(run(store.begin("d1", "web")));
+  ASSERT_TRUE(run(store.begin("d1", "web", "")));
   std::string list;
   std::string log;
   std::uint64_t offset = 1'000'000'000'000;
@@ -208,7 +253,7 @@ TEST_F(OutputStoreTest, GapsWithoutEndStayReadable) {
 
 TEST_F(OutputStoreTest, AMarkThatACrashHasCutShortIsWrittenAnew) {
   for (std::size_t cut = 0; cut <= 8; ++cut) {
-    ASSERT_TRUE(run(store.begin("d1", "web")));
+    ASSERT_TRUE(run(store.begin("d1", "web", "")));
     ASSERT_TRUE(run(store.append("d1", "web", Stream::out, 0, to_bytes("begin\n"))));
     ASSERT_TRUE(run(store.append("d1", "web", Stream::out, 100, to_bytes("end"))));
     const auto file = store.folder("d1", "web") / "stdout.log";

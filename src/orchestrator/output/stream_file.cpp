@@ -88,7 +88,9 @@ StreamFile::StreamFile(std::filesystem::path folder, Stream stream, std::uint64_
 Result<void> StreamFile::finish_shortening() const {
   std::error_code ec;
   if (!std::filesystem::exists(next_gaps_, ec) || std::filesystem::exists(next_log_, ec)) return {};
-  return move_file(next_gaps_, gaps_);
+  const Result<void> moved = move_file(next_gaps_, gaps_);
+  if (!moved && !std::filesystem::exists(next_gaps_, ec)) return {};  // by another call
+  return moved;
 }
 
 Result<StreamFile::State> StreamFile::state() const {
@@ -167,7 +169,7 @@ Result<void> StreamFile::drop_oldest(State& now) const {
   }
   TRY_VOID(write_file(next_gaps_, json::encode(kept.gaps)));
   TRY_VOID(move_file(next_log_, log_));
-  TRY_VOID(move_file(next_gaps_, gaps_));
+  TRY_VOID(finish_shortening());
   now = std::move(kept);
   return {};
 }
