@@ -458,7 +458,7 @@ TEST_F(CliTest, CommandsAndFlagsAreCompleted) {
   EXPECT_THAT(nunet({"__complete", "--", "deploy", "--"}).out, HasSubstr("--wait\n"));
   const auto behaviours = nunet({"__complete", "--", "actor", "cmd", "/"}).out;
   EXPECT_THAT(behaviours, HasSubstr("/dms/node/onboarding/onboard\n"));
-  for (const char* unserved : {"subnet", "volume", "score", "peers/dht", "logger"})
+  for (const char* unserved : {"subnet", "volume", "score", "peers/dht", "tokenomics"})
     EXPECT_THAT(behaviours, Not(HasSubstr(unserved)));
   for (const auto* shell : {"bash", "zsh", "fish"}) {
     EXPECT_THAT(nunet({"completion", shell}).out, HasSubstr("nunet __complete")) << shell;

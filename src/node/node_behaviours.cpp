@@ -1,11 +1,16 @@
 #include "node/node_behaviours.hpp"
 
+#include "base/log.hpp"
+#include "observability/logging.hpp"
+#include "protocol/refused.hpp"
 #include "protocol/serve.hpp"
 
 namespace dms::node {
 
 using namespace protocol;
 namespace {
+
+constexpr std::size_t kMaxNames = 200;  ///< bytes, in an error
 
 ResourcesReply reply_of(const Result<capability::Resources>& resources) {
   if (!resources) return {.error = resources.error().to_string()};
@@ -36,6 +41,8 @@ Result<void> NodeBehaviours::start() {
   TRY_VOID(serve(root_, kNodeStatus, *this, &N::status));
   TRY_VOID(serve(root_, kBroadcastNodeStatus, *this, &N::status));
   TRY_VOID(root_.subscribe(std::string(kStatusTopic)));
+  TRY_VOID(serve(root_, kLoggerConfig, *this, &N::logger_config));
+  TRY_VOID(refuse_behaviours(root_, Holder::node));
   return serve(root_, kCapAnchor, *this, &N::cap_anchor);
 }
 
@@ -161,6 +168,24 @@ Task<CapAnchorReply> NodeBehaviours::cap_anchor(CapAnchorRequest request, Reques
   CapAnchorReply reply;
   reply.ok = done.has_value();
   if (!done) reply.error = done.error().to_string();
+  co_return reply;
+}
+
+Task<Ack> NodeBehaviours::logger_config(LoggerConfigRequest request, Request envelope) {
+  Ack reply;
+  Result<log::Level> level = observability::parse_level(request.level);
+  const std::string others = fmt::format("{}", fmt::join(request.others, ", "));
+  if (!others.empty())
+    level = fail(Errc::unsupported, "{}: only Level can be changed while a node runs, which sends its log to no server",
+                 others.substr(0, kMaxNames));
+  reply.ok = level.has_value();
+  if (level) {
+    log::info("node", "the log level is {} from now on, as {} asks", observability::to_string(*level),
+              envelope.from.did.uri());
+    log::set_level(*level);
+  } else {
+    reply.error = level.error().to_string();
+  }
   co_return reply;
 }
 

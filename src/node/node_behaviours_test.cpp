@@ -1,6 +1,7 @@
 #include "node/node_behaviours.hpp"
 
 #include "actor/test_world.hpp"
+#include "base/log.hpp"
 #include "protocol/serve.hpp"
 
 namespace dms::node {
@@ -102,6 +103,39 @@ TEST_F(NodeBehavioursTest, APartOfTheStatusThatFailsIsListedAndHidesNothingElse)
   ASSERT_EQ(found.errors.size(), 2U);
   EXPECT_EQ(found.errors[0], "network interfaces: no netlink");
   EXPECT_EQ(found.errors[1], "total resources: no sensors");
+}
+
+TEST_F(NodeBehavioursTest, TheLevelOfTheLogChangesWhileTheNodeRunsAndNothingElseIsIgnored) {
+  start({});
+  const auto configure = [this](const char* payload) {
+    actor::Envelope request =
+        user.root->message(node.root->handle(), std::string(protocol::kLoggerConfig.path), to_bytes(payload));
+    return w.run(user, user.root->call<protocol::Ack>(std::move(request))).value();
+  };
+  log::set_level(log::Level::warn);
+  EXPECT_EQ(configure(R"({"url":"","level":"debug","interval":0,"elastic_enabled":false})").error, "");
+  EXPECT_TRUE(log::enabled(log::Level::debug));
+  EXPECT_TRUE(configure(R"({"Level":"ERROR"})").ok);
+  EXPECT_FALSE(log::enabled(log::Level::warn));
+  for (const auto& [payload, named] :
+       {std::pair(R"({"Level":"debug","URL":"http://example.org"})", "URL"), std::pair(R"({"Interval":5})", "Interval"),
+        std::pair(R"({"APIKey":"s3cret"})", "APIKey"), std::pair(R"({"Level":"loud"})", "loud"),
+        std::pair(R"({})", "log level"), std::pair(R"({"Level":5})", "Level")}) {
+    const protocol::Ack refused = configure(payload);
+    EXPECT_FALSE(refused.ok) << payload;
+    EXPECT_NE(refused.error.find(named), std::string::npos) << refused.error;
+    EXPECT_EQ(refused.error.find("s3cret"), std::string::npos) << refused.error;
+    EXPECT_FALSE(log::enabled(log::Level::warn)) << payload;
+  }
+  log::set_level(log::Level::warn);
+}
+
+TEST_F(NodeBehavioursTest, WhatIsNotServedYetIsRefusedByName) {
+  start({});
+  actor::Envelope request = user.root->message(node.root->handle(), "/dms/node/peers/dht");
+  const auto reply = w.run(user, user.root->call<protocol::Ack>(std::move(request))).value();
+  EXPECT_FALSE(reply.ok);
+  EXPECT_NE(reply.error.find("/dms/node/peers/dht is not served yet"), std::string::npos) << reply.error;
 }
 
 }  // namespace

@@ -91,6 +91,8 @@ Result<Bid> Bid::from_json(const json::Value& value) {
   bid.location = std::move(body->location);
   bid.handle = std::move(body->handle);
   bid.signature = std::move(body->signature);
+  if (const json::Value* promise = json::find_member(v1->get_object(), "PromiseBid"))
+    bid.promise = !promise->is_null() && *promise != json::Value(false);
   bid.received_text_ = std::string(kSignaturePrefix) + json::write(unsigned_body);
   if (const json::Value* offer = json::find_member(*outer, "Offer"); offer != nullptr && !offer->is_null()) {
     TRY(bid.offer, json::from_value<Offer>(*offer));

@@ -57,16 +57,23 @@ TEST_F(BidTest, ABidForAnotherPeerIsRefused) {
 }
 
 TEST_F(BidTest, MembersOfNewerNodesAreCoveredByTheSignature) {
-  json::Value v1 = json::parse(json::encode(bid))->at("V1");
-  v1.get_object()["PubAddress"] = "192.0.2.1";
-  v1.get_object()["Signature"] = nullptr;
-  json::Value wire;
-  auto signature = key.sign(as_bytes("dms-bid-" + json::write(v1)));
-  v1.get_object()["Signature"] = *json::parse(json::encode(*signature));
-  wire.emplace_object()["V1"] = v1;
-  auto back = json::from_value<Bid>(wire);
-  ASSERT_TRUE(back);
-  EXPECT_TRUE(back->verify());
+  const auto with = [this](std::string_view member, json::Value value) {
+    json::Value v1 = json::parse(json::encode(bid))->at("V1");
+    v1.get_object()[member] = std::move(value);
+    v1.get_object()["Signature"] = nullptr;
+    json::Value wire;
+    auto signature = key.sign(as_bytes("dms-bid-" + json::write(v1)));
+    v1.get_object()["Signature"] = *json::parse(json::encode(*signature));
+    wire.emplace_object()["V1"] = v1;
+    return json::from_value<Bid>(wire).value();
+  };
+  EXPECT_TRUE(with("PubAddress", "192.0.2.1").verify());
+  EXPECT_TRUE(with("PromiseBid", true).verify());
+  EXPECT_TRUE(with("PromiseBid", true).promise);
+  EXPECT_TRUE(with("PromiseBid", json::Object{{"Provider", "incus"}}).promise);
+  EXPECT_FALSE(with("PromiseBid", false).promise);
+  EXPECT_FALSE(with("PromiseBid", nullptr).promise);
+  EXPECT_FALSE(with("PubAddress", "192.0.2.1").promise);
 }
 
 TEST_F(BidTest, MalformedBidsAreRefusedWithTheFieldsName) {

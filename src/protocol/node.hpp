@@ -1,5 +1,5 @@
 // Queries about a node and changes by its owner: hello, peers, onboarding, resources, hardware, allocations,
-// capabilities, status.
+// capabilities, the log, status.
 //
 // Specification: the behaviours /public, /broadcast, /dms/node and /dms/cap of NuNet DMS 0.5.x.
 #pragma once
@@ -215,6 +215,14 @@ struct NodeStatusReply {
   }
 };
 
+/// Members but Level have names only: what they ask for is refused, and one may be a key.
+struct LoggerConfigRequest {
+  std::string level;
+  std::vector<std::string> others;  ///< those that ask for something
+  void to_json(json::Writer& writer) const;
+  static Result<LoggerConfigRequest> from_json(const json::Value& value);
+};
+
 struct AllocationInfo {
   std::string id;
   jobs::AllocationType type = jobs::AllocationType::task;
@@ -366,6 +374,17 @@ inline constexpr Behaviour<RevocationsMessage, Nothing> kRevocations{{.path = "/
                                                                       .help = "Revocations that spread between nodes",
                                                                       .topic = kRevocationTopic,
                                                                       .open = true}};
+inline constexpr std::array kLoggerConfigParameters{Parameter{.name = "level",
+                                                              .member = "Level",
+                                                              .value = "level",
+                                                              .help = "trace, debug, info, warn, error or off",
+                                                              .required = true}};
+/// Until the daemon ends.
+inline constexpr Behaviour<LoggerConfigRequest, Ack> kLoggerConfig{
+    {.path = "/dms/node/logger/config",
+     .help = "Change the level of a node's log while it runs",
+     .offered = Offered::command_line,
+     .parameters = kLoggerConfigParameters}};
 inline constexpr Behaviour<Nothing, NodeStatusReply> kNodeStatus{
     {.path = "/dms/node/status", .help = "Show the whole status of a node", .offered = Offered::command_line}};
 inline constexpr Behaviour<Nothing, NodeStatusReply> kBroadcastNodeStatus{{.path = "/broadcast/dms/status",

@@ -3,6 +3,7 @@
 #include <array>
 
 #include "protocol/every_behaviour.hpp"
+#include "protocol/refused.hpp"
 
 namespace dms::protocol {
 namespace {
@@ -23,9 +24,38 @@ constexpr TableEntry entry(const Behaviour<Request, Reply>& behaviour) {
 constexpr auto kTable =
     std::apply([](const auto&... behaviours) { return std::array{entry(behaviours)...}; }, kEveryBehaviour);
 
+constexpr std::string_view holder_name(Holder holder) { return holder == Holder::allocation ? "allocation" : "node"; }
+
 std::string seconds(Duration time) {
   const auto whole = std::chrono::duration_cast<std::chrono::seconds>(time).count();
   return whole % 60 == 0 ? fmt::format("{} min", whole / 60) : fmt::format("{} s", whole);
+}
+
+std::string refused_page() {
+  std::string page =
+      "\n## Not served yet\n\n"
+      "These behaviours of NuNet's nodes are answered with the reason, for whoever has the capability to invoke them\n"
+      "(`src/protocol/refused.hpp`).\n\n"
+      "| behaviour | actor | why, and what to use instead |\n"
+      "|---|---|---|\n";
+  for (auto each = refused_behaviours(); !each.empty();) {
+    const RefusedBehaviour& first = each.front();
+    std::string paths;
+    for (; !each.empty() && each.front().reason == first.reason && each.front().holder == first.holder;
+         each = each.subspan(1))
+      paths += fmt::format("{}`{}`", paths.empty() ? "" : ", ", each.front().path);
+    page += fmt::format("| {} | {} | {} |\n", paths, holder_name(first.holder), first.reason);
+  }
+  page +=
+      "\nThe paths of some messages of NuNet's newest nodes are not known, so that they are neither sent nor "
+      "answered:\n\n"
+      "* notices of the liveness and of the status of an allocation, and the query for the state of a deployment: "
+      "`/dms/deployment/renew`\n"
+      "  reports all of it, and `/dms/orchestrator/allocation-changed` hints at a change;\n"
+      "* the conversion of promise bids of compute gateways: providers make none, and orchestrators do not count "
+      "them;\n"
+      "* the flight recorder: `nunet run --debug`, or `/dms/node/logger/config` while the daemon runs.\n";
+  return page;
 }
 
 }  // namespace
@@ -48,7 +78,7 @@ std::string behaviours_page() {
                         d.topic.empty() ? "" : fmt::format("`{}`", d.topic), seconds(d.timeout),
                         d.offered == Offered::command_line ? "yes" : "");
   }
-  return page;
+  return page + refused_page();
 }
 
 }  // namespace dms::protocol

@@ -3,6 +3,7 @@
 #include "base/log.hpp"
 #include "base/remove_tree.hpp"
 #include "encoding/multibase.hpp"
+#include "protocol/refused.hpp"
 #include "protocol/serve.hpp"
 #include "provider/admission.hpp"
 #include "provider/inputs.hpp"
@@ -27,6 +28,7 @@ Allocation::Allocation(std::unique_ptr<actor::Actor> actor, Parts parts, Allocat
 Result<void> Allocation::open() {
   TRY_VOID(serve(*actor_, protocol::kAllocationStart, *this, &Allocation::start));
   TRY_VOID(serve(*actor_, protocol::kAllocationRestart, *this, &Allocation::restart));
+  TRY_VOID(refuse_behaviours(*actor_, protocol::Holder::allocation));
   TRY_VOID(serve(*actor_, protocol::kHealthQuery, *this, &Allocation::ask_health));
   return serve(*actor_, protocol::kHealthCheckRegister, *this, &Allocation::register_check);
 }

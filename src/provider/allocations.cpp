@@ -2,6 +2,7 @@
 
 #include "base/assert.hpp"
 #include "base/log.hpp"
+#include "protocol/refused.hpp"
 #include "protocol/serve.hpp"
 #include "provider/admission.hpp"
 
@@ -237,6 +238,7 @@ Result<void> Allocations::open(Allocation& allocation) {
   if (results_)
     TRY_VOID(serve(root, protocol::kAllocationResults, *this, &Allocations::results,
                    path_of(protocol::kAllocationResults, ensemble.ensemble)));
+  TRY_VOID(refuse_behaviours(root, protocol::Holder::ensemble, ensemble.ensemble));
   TRY_VOID(parts_.grants.give(ensemble, root.handle().did));
   ensembles_.insert(ensemble);
   return {};
@@ -255,6 +257,7 @@ void Allocations::close_ensemble_if_empty(const EnsembleKey& ensemble) {
   parts_.root.remove_behaviour(path_of(protocol::kAllocationLogs, ensemble.ensemble));
   parts_.root.remove_behaviour(path_of(protocol::kAllocationShutdown, ensemble.ensemble));
   parts_.root.remove_behaviour(path_of(protocol::kAllocationResults, ensemble.ensemble));
+  stop_refusing(parts_.root, protocol::Holder::ensemble, ensemble.ensemble);
 }
 
 Result<Allocations::AllocationPtr> Allocations::find(const AllocationKey& key) const {

@@ -3,6 +3,7 @@
 #include "cli/client/reply.hpp"
 #include "cli/commands/behaviours.hpp"
 #include "cli/commands/groups.hpp"
+#include "protocol/refused.hpp"
 
 namespace dms::cli {
 namespace {
@@ -118,6 +119,16 @@ Command behaviour_command(const protocol::Declaration& behaviour) {
   return command;
 }
 
+/// Not offered, but who knows the name learns why.
+Command refused_command(const protocol::RefusedBehaviour& refused) {
+  Command command{.name = std::string(refused.path), .summary = "Not served yet", .hidden = true};
+  command.action = [&refused](Session&, const Arguments&) -> Result<void> {
+    return fail(Errc::failed, "{}. To send it to a node of another implementation, use `nunet actor msg --invoke`",
+                protocol::refusal_of(refused.path, refused));
+  };
+  return command;
+}
+
 Command cmd_command() {
   Command command{
       .name = "cmd",
@@ -128,6 +139,8 @@ Command cmd_command() {
                    "nunet actor cmd --context user /dms/node/onboarding/onboard --ram 1GiB --cpu 1 --disk 1GiB"},
       .options = message_options()};
   for (const auto* behaviour : offered_behaviours()) command.children.push_back(behaviour_command(*behaviour));
+  for (const auto& refused : protocol::refused_behaviours())
+    if (refused.holder == protocol::Holder::node) command.children.push_back(refused_command(refused));
   return command;
 }
 

@@ -37,6 +37,19 @@ TEST_F(DaemonTest, ARefusalOfTheNodeIsPrintedWithExitCode3) {
   EXPECT_THAT(result.err, HasSubstr("not permitted: no token lets the user invoke /dms/node/peers/list"));
 }
 
+TEST_F(DaemonTest, ABehaviourThatIsNotServedYetIsRefusedByName) {
+  for (const char* name : {"/dms/node/peers/dht", "/dms/node/peers/score", "/dms/volume/create"}) {
+    const auto result = nunet({"actor", "cmd", name});
+    EXPECT_EQ(result.code, 1);
+    EXPECT_THAT(result.err, HasSubstr(fmt::format("{} is not served yet: ", name)));
+    EXPECT_THAT(result.err, HasSubstr("nunet actor msg --invoke"));
+  }
+  EXPECT_TRUE(requests.empty());
+  always(R"({"OK":true,"Error":""})");
+  EXPECT_EQ(nunet({"actor", "cmd", "/dms/node/logger/config", "--level", "debug"}).code, 0);
+  EXPECT_EQ(as_text(requests.at(0).message), R"({"Level":"debug"})");
+}
+
 TEST_F(DaemonTest, ABroadcastHasATopicAndNoReceiver) {
   always(R"({"DID":{"uri":"did:key:x"}})");
   const auto result = nunet({"actor", "cmd", "/broadcast/hello"});

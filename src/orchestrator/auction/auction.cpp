@@ -189,6 +189,7 @@ Task<Result<void>> Auction::collect(const std::set<std::string>& nodes, SteadyTi
 
 Result<void> Auction::check(const Bid& bid, const std::set<std::string>& nodes,
                             const std::set<std::string>& taken) const {
+  if (bid.promise) return fail(Errc::unsupported, "it promises a machine that is still to be made");
   if (bid.ensemble_id != ensemble_id_) return fail(Errc::invalid_argument, "it is for ensemble {}", bid.ensemble_id);
   if (!nodes.contains(bid.node_id))
     return fail(Errc::invalid_argument, "it is for node {}, which is not in this round", bid.node_id);

@@ -48,7 +48,15 @@ struct Bidder {
     before(bid);
     EXPECT_TRUE(bid.sign(node.key));
     after(bid);
-    (void)co_await node.root->reply(envelope, bid);
+    json::Value wire = json::parse(json::encode(bid)).value();
+    if (promises) promise(wire.at("V1").get_object());
+    (void)co_await node.root->reply(envelope, wire);
+  }
+  void promise(json::Object& v1) {
+    v1["PromiseBid"] = true;
+    v1["Signature"] = nullptr;
+    const Bytes signature = node.key.sign(as_bytes("dms-bid-" + json::write(json::Value(v1)))).value();
+    v1["Signature"] = json::parse(json::encode(signature)).value();
   }
   [[nodiscard]] std::string peer() const { return node.network->self().to_string(); }
 
@@ -59,6 +67,7 @@ struct Bidder {
   int requests = 0;
   int reverts = 0;
   int silent_rounds = 0;
+  bool promises = false;
 };
 
 struct AuctionTest : testing::Test {
@@ -115,6 +124,11 @@ TEST_F(AuctionTest, ANodeWithoutABidIsAskedForAgain) {
   large.silent_rounds = small.silent_rounds = 1;
   EXPECT_EQ(run().value().at("node").peer, small.peer());
   EXPECT_GE(took, kBidRound);
+}
+
+TEST_F(AuctionTest, AMachineThatIsOnlyPromisedDoesNotCount) {
+  small.promises = true;
+  EXPECT_EQ(run().value().at("node").peer, large.peer());
 }
 
 TEST_F(AuctionTest, BidsThatDoNotCountAreRefusedAndTheErrorCountsThem) {
