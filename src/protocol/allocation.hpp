@@ -201,8 +201,8 @@ struct AllocationReport {
   std::uint64_t err_size = 0;
   Health health = Health::unknown;  ///< unknown without a health check
   std::string health_message;       ///< of the last check that failed
-  double cpu_seconds = 0;           ///< of the run, in all
-  std::uint64_t memory_bytes = 0;   ///< of a run that has ended, the most that is known
+  double cpu_seconds = 0;           ///< of the run, in all; 0 and absent: not known
+  std::uint64_t memory_bytes = 0;   ///< of a run that has ended, the most; 0 and absent: not known
   static constexpr auto json_fields() {
     using R = AllocationReport;
     constexpr auto omit = json::omit_empty;
@@ -291,6 +291,41 @@ struct AllocationLogsResponse : LogPage {
   }
 };
 
+/// What the work of an allocation uses at the moment; absent is what its executor does not count. The names are those of the
+/// notices of liveness of newer nodes of DMS, with additions.
+struct AllocationStats {
+  std::optional<double> cpu_usage_percent;  ///< of one core, since the stats before
+  std::optional<std::uint64_t> memory_used_bytes;
+  std::optional<std::uint64_t> memory_limit_bytes;
+  std::optional<std::uint64_t> network_rx_bytes;
+  std::optional<std::uint64_t> network_tx_bytes;
+  // Not in DMS 0.5.x.
+  std::optional<double> cpu_seconds;             ///< since the start of the run
+  std::optional<std::uint64_t> disk_used_bytes;  ///< of its folder, with its output
+  static constexpr auto json_fields() {
+    using S = AllocationStats;
+    constexpr auto omit = json::omit_empty;
+    return std::tuple(json::field("cpu_usage_percent", &S::cpu_usage_percent, omit),
+                      json::field("memory_used_bytes", &S::memory_used_bytes, omit),
+                      json::field("memory_limit_bytes", &S::memory_limit_bytes, omit),
+                      json::field("network_rx_bytes", &S::network_rx_bytes, omit),
+                      json::field("network_tx_bytes", &S::network_tx_bytes, omit),
+                      json::field("cpu_seconds", &S::cpu_seconds, omit),
+                      json::field("disk_used_bytes", &S::disk_used_bytes, omit));
+  }
+};
+struct AllocationStatsReply {
+  bool ok = false;
+  std::string error;
+  std::optional<AllocationStats> stats;
+  static constexpr auto json_fields() {
+    using R = AllocationStatsReply;
+    constexpr auto omit = json::omit_empty;
+    return std::tuple(json::field("ok", &R::ok), json::field("error", &R::error, omit),
+                      json::field("stats", &R::stats, omit));
+  }
+};
+
 struct TerminationError {
   json::Value err;  // always null: NuNet's nodes cannot read a string here
   int exit_code = 0;
@@ -368,6 +403,9 @@ inline constexpr Behaviour<StartRequest, Ack> kAllocationStart{
 /// Ends a run and waits for the next one to start.
 inline constexpr Behaviour<RestartRequest, RestartReply> kAllocationRestart{
     {.path = "/dms/allocation/restart", .help = "Restart an allocation", .timeout = 2min}};
+/// The path is assumed: that of DMS 0.5.x is below kAllocationNamespace, and not known.
+inline constexpr Behaviour<Nothing, AllocationStatsReply> kAllocationStats{
+    {.path = "/dms/allocation/stats", .help = "Show what the work of an allocation uses", .timeout = 10s}};
 /// Below /dms/deployment, so that a provider that holds nothing of the ensemble replies so.
 inline constexpr Behaviour<RenewRequest, RenewReply> kRenew{
     {.path = "/dms/deployment/renew", .help = "Renew leases and report what is held", .timeout = 10s}};

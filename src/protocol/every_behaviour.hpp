@@ -23,8 +23,8 @@ inline constexpr auto kEveryBehaviour = std::tie(
     kDeploymentNew, kDeploymentList, kDeploymentStatus, kDeploymentManifest, kDeploymentInput, kDeploymentLogs,
     kDeploymentUpdate, kDeploymentShutdown, kDeploymentDelete, kDeploymentPrune, kDeploymentInfo,
     // Between an orchestrator and a provider
-    kBidRequest, kBid, kCommit, kAllocate, kRenew, kRevert, kAllocationStart, kAllocationRestart, kHealthQuery,
-    kHealthCheckRegister, kAllocationLogs, kAllocationResults, kAllocationShutdown, kTaskTermination,
+    kBidRequest, kBid, kCommit, kAllocate, kRenew, kRevert, kAllocationStart, kAllocationRestart, kAllocationStats,
+    kHealthQuery, kHealthCheckRegister, kAllocationLogs, kAllocationResults, kAllocationShutdown, kTaskTermination,
     kAllocationChanged, kOrchestratorInput);
 
 }  // namespace dms::protocol

@@ -6,6 +6,7 @@
 #include "protocol/refused.hpp"
 #include "protocol/serve.hpp"
 #include "provider/admission.hpp"
+#include "provider/disk_use.hpp"
 #include "provider/inputs.hpp"
 
 namespace dms::provider {
@@ -28,6 +29,7 @@ Allocation::Allocation(std::unique_ptr<actor::Actor> actor, Parts parts, Allocat
 Result<void> Allocation::open() {
   TRY_VOID(serve(*actor_, protocol::kAllocationStart, *this, &Allocation::start));
   TRY_VOID(serve(*actor_, protocol::kAllocationRestart, *this, &Allocation::restart));
+  TRY_VOID(serve(*actor_, protocol::kAllocationStats, *this, &Allocation::stats));
   TRY_VOID(refuse_behaviours(*actor_, protocol::Holder::allocation));
   TRY_VOID(serve(*actor_, protocol::kHealthQuery, *this, &Allocation::ask_health));
   return serve(*actor_, protocol::kHealthCheckRegister, *this, &Allocation::register_check);
@@ -183,6 +185,7 @@ Task<Result<std::string>> Allocation::replace_run(std::string incarnation) {
   std::shared_ptr<Nursery> earlier = std::exchange(run_, std::make_shared<Nursery>(lane_, "run of " + record_.id));
   earlier->cancel();
   usage_ = {};
+  sample_.reset();
   sizes_ = {};
   run_->spawn(relaunch(std::move(earlier), std::move(incarnation), next));
   co_return next;
@@ -272,6 +275,57 @@ Task<protocol::AllocationReport> Allocation::report() {
     report.memory_bytes = end->memory_bytes;
   }
   co_return report;
+}
+
+Task<protocol::AllocationStatsReply> Allocation::stats(protocol::Nothing, const actor::Envelope& envelope) {
+  protocol::AllocationStatsReply reply;
+  if (envelope.from.did != record_.orchestrator.did) {
+    reply.error = "only the orchestrator of this allocation may ask for its stats";
+    co_return reply;
+  }
+  co_await hooks_.heard_from();
+  if (record_.phase != Phase::running) {
+    reply.error = fmt::format("it is {}", to_string(status()));
+    co_return reply;
+  }
+  const std::string run = record_.incarnation;
+  const Result<executor::Stats> counted = co_await with_timeout(kStatsTimeout, parts_.engine->stats(run_id()));
+  if (!counted && !counted.error().is(Errc::unsupported)) {
+    reply.error = counted.error().to_string();
+    co_return reply;
+  }
+  std::optional<executor::Stats> known;
+  if (counted && record_.incarnation == run) known = *counted;
+  reply.stats = co_await usage_now(known);
+  reply.ok = true;
+  co_return reply;
+}
+
+Task<protocol::AllocationStats> Allocation::usage_now(std::optional<executor::Stats> counted) {
+  const auto positive = [](std::uint64_t value) {
+    return value > 0 ? std::optional(value) : std::optional<std::uint64_t>();
+  };
+  protocol::AllocationStats stats;
+  if (counted) {
+    usage_ = *counted;
+    const Sample now{lane_.now(), counted->cpu_seconds};
+    if (sample_ && now.at > sample_->at)
+      stats.cpu_usage_percent = 100 * std::max(0.0, now.cpu_seconds - sample_->cpu_seconds) /
+                                std::chrono::duration<double>(now.at - sample_->at).count();
+    sample_ = now;
+    stats.cpu_seconds = counted->cpu_seconds;
+    stats.memory_used_bytes = positive(counted->memory_bytes);
+    stats.memory_limit_bytes = positive(counted->memory_limit);
+    stats.network_rx_bytes = counted->network_rx;
+    stats.network_tx_bytes = counted->network_tx;
+  }
+  auto counting = [folder = parts_.folder] { return disk_use(folder); };
+  const Result<std::uint64_t> disk = co_await offload(std::move(counting));
+  if (disk)
+    stats.disk_used_bytes = *disk;
+  else
+    log::debug("provider", "the disk that {} uses is not known: {}", record_.id, disk.error().to_string());
+  co_return stats;
 }
 
 // ------------------------------------------------------------------------------------------------------- releasing

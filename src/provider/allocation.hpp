@@ -111,6 +111,11 @@ class Allocation : public std::enable_shared_from_this<Allocation> {
     std::uint64_t out = 0;
     std::uint64_t err = 0;
   };
+  /// What the stats before said.
+  struct Sample {
+    SteadyTime at{};
+    double cpu_seconds = 0;
+  };
   struct Checks {
     HealthMonitor monitor;
     Nursery tasks;
@@ -118,6 +123,8 @@ class Allocation : public std::enable_shared_from_this<Allocation> {
 
   Task<protocol::Ack> start(protocol::StartRequest request, const actor::Envelope& envelope);
   Task<protocol::RestartReply> restart(protocol::RestartRequest request, const actor::Envelope& envelope);
+  Task<protocol::AllocationStatsReply> stats(protocol::Nothing request, const actor::Envelope& envelope);
+  Task<protocol::AllocationStats> usage_now(std::optional<executor::Stats> counted);
   Task<protocol::Ack> ask_health(protocol::Nothing request, const actor::Envelope& envelope);
   Task<protocol::Ack> register_check(protocol::HealthCheckRegistration request, const actor::Envelope& envelope);
   Task<Result<void>> outcome_of_start(std::string incarnation);
@@ -164,6 +171,7 @@ class Allocation : public std::enable_shared_from_this<Allocation> {
   std::shared_ptr<Nursery> run_;
   std::shared_ptr<Checks> checks_;  ///< of the health of the current run
   executor::Stats usage_;           ///< of the current run, as last asked
+  std::optional<Sample> sample_;    ///< of the current run
   Sizes sizes_;                     ///< of its output, as last read
   bool watching_ = false;           ///< watch() waits for the end of the run, and ends the checks
   int starters_ = 0;                ///< requests that wait for the outcome of a start

@@ -93,6 +93,38 @@ TEST_F(WholeProvider, AWallClockThatIsSetNeitherProlongsNorEndsBidsAndReservatio
   }
 }
 
+TEST_F(WholeProvider, TheStatsOfAnAllocationAreItsOrchestratorsAlone) {
+  open();
+  begin({.runs_for = std::nullopt, .memory_bytes = 5'000'000}, 10min);
+  const auto stats = [this](actor::TestNode& by) {
+    return w.run(by, protocol::call(*by.root, protocol::kAllocationStats, allocation, {}));
+  };
+  const auto first = stats(alice);
+  ASSERT_TRUE(first && first->ok && first->stats) << (first ? first->error : first.error().to_string());
+  EXPECT_FALSE(first->stats->cpu_usage_percent) << "there is nothing to compare with";
+  EXPECT_EQ(first->stats->memory_used_bytes, 5'000'000U);
+  EXPECT_EQ(first->stats->memory_limit_bytes, std::uint64_t{1} << 30);
+  ASSERT_TRUE(first->stats->disk_used_bytes);
+  w.settle(20s);
+  const auto second = stats(alice);
+  ASSERT_TRUE(second && second->stats);
+  EXPECT_GE(second->stats->cpu_seconds.value_or(0), 20);
+  EXPECT_NEAR(second->stats->cpu_usage_percent.value_or(0), 100, 0.1);
+  const auto of_bob = stats(bob);
+  EXPECT_TRUE(!of_bob || !of_bob->ok);
+  EXPECT_TRUE(shutdown()->ok);
+}
+
+TEST_F(WholeProvider, AnAllocationThatDoesNotRunHasNoStats) {
+  open();
+  begin({.runs_for = 1s});
+  w.settle(5s);
+  const auto reply = w.run(alice, protocol::call(*alice.root, protocol::kAllocationStats, allocation, {}));
+  ASSERT_TRUE(reply) << reply.error().to_string();
+  EXPECT_FALSE(reply->ok);
+  EXPECT_EQ(reply->error, "it is completed");
+}
+
 TEST_F(WholeProvider, ADisconnectedOrchestratorIsReconnected) {
   open();
   allocate(alice);

@@ -231,6 +231,9 @@ Task<Result<Logs>> Fake::logs(ExecutionId id, std::size_t tail_bytes) {
 Task<Result<Stats>> Fake::stats(ExecutionId id) {
   CO_TRY(RunPtr run, find<Run>(id));
   Stats stats;
+  if (!run->over && run->state == State::running)
+    stats.cpu_seconds = std::chrono::duration<double>(lane_.now() - run->work.since).count();
+  stats.memory_bytes = run->work.script.memory_bytes;
   stats.memory_limit = run->request.limits.memory_bytes;
   co_return stats;
 }

@@ -31,6 +31,7 @@ struct FakeScript {
   std::string last_words;                   // written to its output when it is told to stop
   Duration healthy_after = 0ns;             // of running time: until then exec() ends with 1 and probe() fails
   std::optional<Duration> unhealthy_after;  // from then on they fail again
+  std::uint64_t memory_bytes = 0;           // used while it runs
 };
 
 /// The executions of a machine, whether a daemon runs or not.

@@ -15,6 +15,7 @@ TEST(Behaviours, ANodeServesEachDeclaredOne) {
   const std::set<std::string_view> elsewhere = {"/dms/deployment/bid",
                                                 "/dms/allocation/start",
                                                 "/dms/allocation/restart",
+                                                "/dms/allocation/stats",
                                                 "/dms/actor/healthcheck/register",
                                                 "/dms/orchestrator/task-termination",
                                                 "/dms/orchestrator/allocation-changed",
