@@ -232,6 +232,9 @@ class Executor {
   /// if the engine cannot do that.
   virtual Task<Result<void>> set_deadline(ExecutionId id, SteadyTime deadline) = 0;
 
+  /// Which limits of Request::limits it does not hold on this machine, and the remedy; empty if it holds all.
+  [[nodiscard]] virtual std::string unenforced() const { return {}; }
+
   /// False while recover() has not reached the engine: it is to be called again, and nothing is to be started before.
   [[nodiscard]] virtual bool ready() const { return true; }
   /// See (5): the executions that were taken up. Before the first start(). The others of `known` are gone. If

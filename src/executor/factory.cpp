@@ -39,6 +39,8 @@ namespace {
 Task<void> offer(Registry& registry, std::unique_ptr<Executor> executor, Result<void> works) {
   if (works) {
     log::info("executor", "executor {} is offered", executor->type());
+    if (const std::string unenforced = executor->unenforced(); !unenforced.empty())
+      log::warn("executor", "executor {} does not hold all limits: {}", executor->type(), unenforced);
     registry.add(std::move(executor));
     co_return;
   }

@@ -85,6 +85,13 @@ SelfReply NodeBehaviours::p2p() const {
   return reply;
 }
 
+UnenforcedLimits NodeBehaviours::unenforced() const {
+  UnenforcedLimits all;
+  for (const auto& [type, engine] : services_.executors)
+    if (std::string text = engine->unenforced(); !text.empty()) all.emplace(type, std::move(text));
+  return all;
+}
+
 Task<SelfReply> NodeBehaviours::self(Nothing, Request) { co_return p2p(); }
 
 Task<ConnectReply> NodeBehaviours::connect(ConnectRequest request, Request) {
@@ -115,6 +122,7 @@ Task<OnboardReply> NodeBehaviours::onboard(OnboardRequest request, Request) {
     co_return reply;
   }
   reply.ok = true;
+  reply.unenforced = unenforced();
   reply.config.is_onboarded = true;
   reply.config.onboarded_resources = std::move(share);
   co_return reply;
@@ -129,7 +137,10 @@ Task<OnboardReply> NodeBehaviours::offboard(Nothing, Request) {
 }
 
 Task<OnboardStatusReply> NodeBehaviours::onboard_status(Nothing, Request) {
-  co_return OnboardStatusReply{services_.resources.onboarded().has_value()};
+  OnboardStatusReply reply;
+  reply.onboarded = services_.resources.onboarded().has_value();
+  reply.unenforced = unenforced();
+  co_return reply;
 }
 
 Task<ResourcesReply> NodeBehaviours::allocated(Nothing, Request) {
@@ -212,6 +223,7 @@ Task<NodeStatusReply> NodeBehaviours::status(Nothing, Request) {
     take("free resources", services_.resources.free(), status.resources.free);
   }
   status.config = options_.config;
+  status.unenforced = unenforced();
   NodeStatusReply reply;
   reply.peers.emplace(status.network.p2p.id, std::move(status));
   co_return reply;

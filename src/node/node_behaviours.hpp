@@ -45,6 +45,7 @@ class NodeBehaviours {
   Task<protocol::NodeStatusReply> status(protocol::Nothing, Request);
 
   [[nodiscard]] protocol::SelfReply p2p() const;
+  [[nodiscard]] protocol::UnenforcedLimits unenforced() const;
 
   Services& services_;
   const Options& options_;

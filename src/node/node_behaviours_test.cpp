@@ -2,6 +2,7 @@
 
 #include "actor/test_world.hpp"
 #include "base/log.hpp"
+#include "executor/fake/fake.hpp"
 #include "protocol/serve.hpp"
 
 namespace dms::node {
@@ -128,6 +129,35 @@ TEST_F(NodeBehavioursTest, TheLevelOfTheLogChangesWhileTheNodeRunsAndNothingElse
     EXPECT_FALSE(log::enabled(log::Level::warn)) << payload;
   }
   log::set_level(log::Level::warn);
+}
+
+TEST_F(NodeBehavioursTest, LimitsThatAnExecutorDoesNotHoldAreToldWhereAMachineIsOffered) {
+  start({});
+  const auto host = std::make_shared<executor::FakeHost>();
+  executor::Fake engine(node.lane(), "null", {}, host);
+  services.executors["null"] = &engine;
+  services.machine = [] {
+    capability::Resources machine;
+    machine.cpu.cores = *capability::Millicores::from_cores(4);
+    machine.ram.size = machine.disk.size = {std::uint64_t{8} << 30};
+    return Result<capability::Resources>(machine);
+  };
+  const auto ask = [this] {
+    return w.run(user, protocol::call(*user.root, protocol::kOnboardStatus, node.root->handle(), {})).value();
+  };
+  EXPECT_TRUE(ask().unenforced.empty());
+  host->unenforced = "processor time is not limited";
+  const protocol::UnenforcedLimits expected{{"null", host->unenforced}};
+  EXPECT_EQ(ask().unenforced, expected);
+  EXPECT_EQ(status().unenforced, expected);
+  protocol::OnboardRequest request;
+  request.config.onboarded_resources.cpu.cores = *capability::Millicores::from_cores(1);
+  request.config.onboarded_resources.ram.size = request.config.onboarded_resources.disk.size = {1U << 30};
+  const auto reply = w.run(user, protocol::call(*user.root, protocol::kOnboard, node.root->handle(), request)).value();
+  EXPECT_TRUE(reply.ok) << reply.error;
+  EXPECT_EQ(reply.unenforced, expected);
+  services.executors.clear();
+  w.run(node, engine.close());
 }
 
 TEST_F(NodeBehavioursTest, WhatIsNotServedYetIsRefusedByName) {

@@ -155,8 +155,8 @@ struct AllocationUsage : AllocationState {
   std::string executor;
   capability::Resources resources;
   std::int64_t lease_ns = 0;
-  double cpu_seconds = 0;
-  std::uint64_t memory_bytes = 0;
+  double cpu_seconds = 0;          ///< 0 and absent: not known, as where the provider has no control groups
+  std::uint64_t memory_bytes = 0;  ///< the same
   std::uint64_t out_size = 0;
   std::uint64_t err_size = 0;
   std::vector<std::string> results;  ///< names of the results that are stored here

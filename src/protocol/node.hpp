@@ -81,19 +81,29 @@ struct OnboardRequest {
                       json::field("Config", &R::config));
   }
 };
+/// By executor, which limits it does not hold on this machine, and the remedy. Not in DMS 0.5.x.
+using UnenforcedLimits = std::map<std::string, std::string>;
+
 struct OnboardReply {
   bool ok = false;
   std::string error;
   OnboardingConfig config;
+  UnenforcedLimits unenforced;
   static constexpr auto json_fields() {
     using R = OnboardReply;
     return std::tuple(json::field("success", &R::ok), json::field("error", &R::error, json::omit_empty),
-                      json::field("config", &R::config));
+                      json::field("config", &R::config),
+                      json::field("unenforced_limits", &R::unenforced, json::omit_empty));
   }
 };
 struct OnboardStatusReply {
   bool onboarded = false;
-  static constexpr auto json_fields() { return std::tuple(json::field("onboarded", &OnboardStatusReply::onboarded)); }
+  UnenforcedLimits unenforced;
+  static constexpr auto json_fields() {
+    using R = OnboardStatusReply;
+    return std::tuple(json::field("onboarded", &R::onboarded),
+                      json::field("unenforced_limits", &R::unenforced, json::omit_empty));
+  }
 };
 struct ResourcesReply {
   bool ok = false;
@@ -197,12 +207,14 @@ struct NodeStatus {
   ResourcesStatus resources;
   json::Value config = json::Object();  ///< by section; the settings that may be shown
   std::vector<std::string> errors;      ///< of the parts that could not be determined
+  UnenforcedLimits unenforced;
   static constexpr auto json_fields() {
     using S = NodeStatus;
     return std::tuple(json::field("hostname", &S::hostname), json::field("did", &S::did),
                       json::field("network", &S::network), json::field("onboarded", &S::onboarded),
                       json::field("resources", &S::resources), json::field("config", &S::config),
-                      json::field("errors", &S::errors));
+                      json::field("errors", &S::errors),
+                      json::field("unenforced_limits", &S::unenforced, json::omit_empty));
   }
 };
 /// {peer id: status}, of one peer.

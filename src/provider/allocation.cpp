@@ -313,7 +313,7 @@ Task<protocol::AllocationStats> Allocation::usage_now(std::optional<executor::St
       stats.cpu_usage_percent = 100 * std::max(0.0, now.cpu_seconds - sample_->cpu_seconds) /
                                 std::chrono::duration<double>(now.at - sample_->at).count();
     sample_ = now;
-    stats.cpu_seconds = counted->cpu_seconds;
+    if (counted->cpu_seconds > 0) stats.cpu_seconds = counted->cpu_seconds;
     stats.memory_used_bytes = positive(counted->memory_bytes);
     stats.memory_limit_bytes = positive(counted->memory_limit);
     stats.network_rx_bytes = counted->network_rx;

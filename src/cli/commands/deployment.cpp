@@ -160,6 +160,14 @@ Result<void> deployment_status(Session& session, const Arguments& arguments) {
 
 std::string seconds_text(std::int64_t nanos) { return fmt::format("{:.1f} s", static_cast<double>(nanos) / 1e9); }
 
+/// What a provider does not count is unknown; what runs has used more than nothing.
+std::string used_text(const protocol::AllocationUsage& usage) {
+  if (usage.cpu_seconds <= 0 && usage.memory_bytes == 0) return "unknown";
+  return fmt::format(
+      "{:.2f} s of processor time, {} memory", usage.cpu_seconds,
+      usage.memory_bytes > 0 ? capability::ByteSize{usage.memory_bytes}.to_string() : std::string("unknown"));
+}
+
 void print_usage(Session& session, const std::string& name, const protocol::AllocationUsage& usage) {
   const auto line = [&](std::string_view what, const std::string& value) {
     if (!value.empty()) session.print(fmt::format("    {:<12}{}", what, value));
@@ -168,14 +176,13 @@ void print_usage(Session& session, const std::string& name, const protocol::Allo
   line("node", usage.node);
   line("runs as", fmt::format("{} in {}", usage.type, usage.executor));
   line("reserved", usage.resources.to_string());
-  // Providers report these with each renewal of the lease, so not at once.
+  line("used", used_text(usage));
+  // Providers report it with each renewal of the lease, so not at once.
   const bool reported = is_final(usage.status) || usage.memory_bytes > 0 || usage.out_size + usage.err_size > 0;
-  const auto known = [&](std::string text) { return reported ? std::move(text) : std::string("not reported yet"); };
-  line("used", known(fmt::format("{:.2f} s of processor time, {} memory", usage.cpu_seconds,
-                                 capability::ByteSize{usage.memory_bytes}.to_string())));
-  line("output", known(fmt::format("{}, {} of it on standard error",
-                                   capability::ByteSize{usage.out_size + usage.err_size}.to_string(),
-                                   capability::ByteSize{usage.err_size}.to_string())));
+  line("output", reported ? fmt::format("{}, {} of it on standard error",
+                                        capability::ByteSize{usage.out_size + usage.err_size}.to_string(),
+                                        capability::ByteSize{usage.err_size}.to_string())
+                          : "not reported yet");
   if (usage.lease_ns > 0) line("lease", seconds_text(usage.lease_ns));
   line("incarnation", usage.incarnation);
   line("results", fmt::format("{}", fmt::join(usage.results, ", ")));

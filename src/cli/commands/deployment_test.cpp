@@ -369,7 +369,16 @@ TEST_F(DeployTest, InfoShowsWhatAllocationsUse) {
             "    lease       300.0 s\n"
             "    incarnation i1\n"
             "    results     out, report.txt\n");
+  usage.memory_bytes = 0;
+  always(json::encode(info));
+  EXPECT_THAT(nunet({"deployment", "info", "abc"}).out,
+              HasSubstr("used        1.50 s of processor time, unknown memory"));
+  usage.cpu_seconds = 0;
+  always(json::encode(info));
+  EXPECT_THAT(nunet({"deployment", "info", "abc"}).out, HasSubstr("    used        unknown\n"));
   const auto printed = json::parse(nunet({"deployment", "info", "abc", "--json"}).out).value();
+  EXPECT_FALSE(printed.at("Allocations").at("work").as_object().contains("cpu_seconds")) << "absent, not 0";
+  EXPECT_FALSE(printed.at("Allocations").at("work").as_object().contains("memory_bytes"));
   EXPECT_EQ(json::write(printed), json::encode(info)) << "the reply as it is";
   always(R"({"Status":"","Error":"there is no deployment 'abc'","Created":0,"Ended":0})");
   EXPECT_EQ(nunet({"deployment", "info", "abc"}).code, 1);

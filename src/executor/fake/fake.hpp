@@ -50,6 +50,7 @@ struct FakeHost {
   std::map<ExecutionId, Work> works;
   bool answers = true;        // false: recover() does not reach it
   bool logs_readable = true;  // false: as a disk that fails
+  std::string unenforced;     // what Fake::unenforced() says
 };
 
 class Fake final : public ExecutorBase {
@@ -66,6 +67,7 @@ class Fake final : public ExecutorBase {
 
   [[nodiscard]] std::string_view type() const override { return type_; }
   [[nodiscard]] std::string_view enforcement() const override { return "none"; }
+  [[nodiscard]] std::string unenforced() const override { return host_->unenforced; }
   Task<Result<void>> start(Request request) override;
   Task<Result<void>> stop(ExecutionId id, Duration grace) override;
   Task<Result<void>> pause(ExecutionId id) override;

@@ -88,6 +88,18 @@ Sandbox::Sandbox(Lane& lane, ProcessLauncher& processes, SandboxOptions options)
   enforcement_ = cgroups_ ? cgroups_->describe() : "rlimit (memory of each process, number of processes; not CPU)";
 }
 
+std::string Sandbox::unenforced() const {
+  std::vector<std::string_view> missing;
+  const auto held = [this](std::string_view controller) { return cgroups_ && cgroups_->holds(controller); };
+  if (!held("cpu")) missing.emplace_back("processor time is not limited");
+  if (!held("memory")) missing.emplace_back("memory is limited for each process, not for all of them together");
+  if (missing.empty()) return {};
+  return fmt::format(
+      "{}: control groups that the daemon may write to are missing; run it as root, or as a systemd "
+      "service with Delegate=yes",
+      fmt::join(missing, ", "));
+}
+
 Sandbox::~Sandbox() {
   if (cgroups_) cgroups_->remove_base();
 }

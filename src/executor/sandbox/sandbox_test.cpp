@@ -231,6 +231,7 @@ TEST_F(SandboxTest, WithoutControlGroupsTheProcessesOfARunAreCounted) {
   runtime_.run(sandbox_->close());
   sandbox_ = std::make_unique<Sandbox>(runtime_.runtime().lane, processes_, without);
   ASSERT_THAT(std::string(sandbox_->enforcement()), HasSubstr("rlimit"));
+  EXPECT_THAT(sandbox_->unenforced(), HasSubstr("processor time is not limited, memory is limited for each process"));
   const ExecutionResult result = run(
       request("perl -e 'my $x = \"x\" x 64_000_000; 1 while (times)[0] < 0.1'; perl -e '1 while (times)[0] < 0.1'"));
   EXPECT_EQ(result.exit_code, 0) << result.err;
@@ -247,6 +248,7 @@ TEST_F(SandboxTest, LimitsAreSet) {
   ASSERT_TRUE(start(std::move(r)));
   const Cgroup* group = sandbox_->cgroup(ExecutionId("job-1"));
   ASSERT_NE(group, nullptr);
+  EXPECT_EQ(sandbox_->unenforced(), "");
   const bool v2 = sandbox_->enforcement() == "cgroup v2";
   EXPECT_EQ(group->read(v2 ? "cpu.max" : "cpu.cfs_quota_us"), v2 ? "50000 100000" : "50000");
   EXPECT_EQ(group->read(v2 ? "memory.max" : "memory.limit_in_bytes"), "67108864");
