@@ -66,14 +66,33 @@ struct DeploymentListRequest {
   }
 };
 inline constexpr std::uint32_t kMaxListed = 1000;
+/// One line of a list. Not in DMS 0.5.x.
+struct DeploymentSummary {
+  std::string name;               ///< of the metadata, its first kMaxListedName bytes
+  std::uint64_t created = 0;      ///< ns since 1970
+  std::uint64_t ended = 0;        ///< 0 while it has not ended
+  std::uint32_t allocations = 0;  ///< of the ensemble
+  std::uint32_t running = 0;      ///< of those
+  static constexpr auto json_fields() {
+    using S = DeploymentSummary;
+    constexpr auto omit = json::omit_empty;
+    return std::tuple(json::field("name", &S::name, omit), json::field("created", &S::created),
+                      json::field("ended", &S::ended, omit), json::field("allocations", &S::allocations),
+                      json::field("running", &S::running, omit));
+  }
+};
+inline constexpr std::size_t kMaxListedName = 64;
 struct DeploymentListReply {
   std::map<std::string, std::string> deployments;  ///< id -> status
-  std::string next;                                ///< not empty if there are more
+  /// By id; of those whose record can be read. Not in DMS 0.5.x.
+  std::map<std::string, DeploymentSummary> details;
+  std::string next;  ///< not empty if there are more
   std::string error;
   static constexpr auto json_fields() {
     using R = DeploymentListReply;
-    return std::tuple(json::field("Deployments", &R::deployments), json::field("Next", &R::next, json::omit_empty),
-                      json::field("Error", &R::error, json::omit_empty));
+    return std::tuple(
+        json::field("Deployments", &R::deployments), json::field("Details", &R::details, json::omit_empty),
+        json::field("Next", &R::next, json::omit_empty), json::field("Error", &R::error, json::omit_empty));
   }
 };
 
@@ -136,6 +155,17 @@ struct DeploymentStatusReply {
     using R = DeploymentStatusReply;
     return std::tuple(json::field("Status", &R::status), json::field("Error", &R::error),
                       json::field("Allocations", &R::allocations, json::omit_empty));
+  }
+};
+/// `status` is an addition to DMS 0.5.x: how the deployment had ended before it was asked to.
+struct DeploymentShutdownReply {
+  bool ok = false;
+  std::string error;
+  std::string status;
+  static constexpr auto json_fields() {
+    using R = DeploymentShutdownReply;
+    return std::tuple(json::field("OK", &R::ok), json::field("Error", &R::error),
+                      json::field("Status", &R::status, json::omit_empty));
   }
 };
 struct DeploymentManifestReply {
@@ -240,7 +270,9 @@ inline constexpr Parameter kMetadataParameter{.name = "filter",
                                               .form = Form::pairs,
                                               .value = "key=value",
                                               .help = "only deployments with this metadata"};
-inline constexpr std::array kDeploymentListParameters{kMetadataParameter};
+inline constexpr std::array kDeploymentListParameters{
+    kMetadataParameter,
+    Parameter{.name = "after", .member = "After", .value = "next", .help = "go on behind a page, with its `Next`"}};
 inline constexpr std::array kDeploymentPruneParameters{kMetadataParameter};
 inline constexpr Parameter kDeploymentIdParameter{
     .name = "id", .letter = 'i', .member = "ID", .value = "id", .help = "id of the deployment", .required = true};
@@ -292,11 +324,13 @@ inline constexpr Behaviour<DeploymentLogsRequest, DeploymentLogsReply> kDeployme
      .offered = Offered::command_line,
      .timeout = 2min,
      .parameters = kDeploymentLogsParameters}};
-inline constexpr Behaviour<DeploymentId, Ack> kDeploymentShutdown{{.path = "/dms/node/deployment/shutdown",
-                                                                   .help = "Shut a deployment down",
-                                                                   .offered = Offered::command_line,
-                                                                   .timeout = 1min,
-                                                                   .parameters = kDeploymentIdParameters}};
+/// Success, too, if the deployment has ended before.
+inline constexpr Behaviour<DeploymentId, DeploymentShutdownReply> kDeploymentShutdown{
+    {.path = "/dms/node/deployment/shutdown",
+     .help = "Shut a deployment down",
+     .offered = Offered::command_line,
+     .timeout = 1min,
+     .parameters = kDeploymentIdParameters}};
 
 inline constexpr Behaviour<DeploymentUpdateRequest, Ack> kDeploymentUpdate{{.path = "/dms/node/deployment/update",
                                                                             .help = "Change a running deployment",

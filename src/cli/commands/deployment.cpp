@@ -2,6 +2,8 @@
 #include "cli/commands/deployment.hpp"
 
 #include <cctype>
+#include <charconv>
+#include <functional>
 
 #include "cli/commands/groups.hpp"
 
@@ -73,12 +75,20 @@ Result<Reply> ask(Session& session, const Arguments& arguments, const protocol::
   return client.call(behaviour, request);
 }
 
-Result<void> acknowledge(Session& session, const Arguments& arguments, const protocol::Ack& reply,
-                         std::string_view done) {
+template <class Reply>
+Result<void> acknowledge(Session& session, const Arguments& arguments, const Reply& reply, std::string_view done) {
   if (arguments.has("json")) print_reply_json(session, reply);
   if (!reply.ok) return fail(Errc::failed, "{}", reply.error.empty() ? "no reason was given" : reply.error);
   if (!arguments.has("json")) session.note(done);
   return {};
+}
+
+Result<std::uint64_t> count_of(std::string_view flag, const std::string& text) {
+  std::uint64_t count = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
+  if (error != std::errc() || end != text.data() + text.size())
+    return fail(Errc::usage, "{}: expected a number, found \"{}\"", flag, text);
+  return count;
 }
 
 Result<std::map<std::string, std::string>> metadata_filter(const Arguments& arguments) {
@@ -107,41 +117,76 @@ Result<std::vector<std::string>> status_filter(const Arguments& arguments) {
   return wanted;
 }
 
-/// All pages.
-Result<std::map<std::string, std::string>> list_all(Client& client, protocol::DeploymentListRequest request,
-                                                    std::optional<Duration> timeout = {}) {
-  std::map<std::string, std::string> all;
+struct Listed {
+  std::string id;
+  std::string status;
+  std::optional<protocol::DeploymentSummary> summary;  ///< none of a record that cannot be read
+};
+
+/// All pages, the newest first.
+Result<std::vector<Listed>> list_all(Client& client, protocol::DeploymentListRequest request,
+                                     std::optional<Duration> timeout = {}) {
+  std::vector<Listed> all;
   for (;;) {
     TRY(auto reply, client.call(protocol::kDeploymentList, request, timeout));
     if (!reply.error.empty()) return fail(Errc::failed, "{}", reply.error);
-    all.merge(reply.deployments);
-    if (reply.next.empty()) return all;
+    for (auto& [id, status] : reply.deployments) {
+      Listed& entry = all.emplace_back(id, std::move(status), std::nullopt);
+      if (const auto found = reply.details.find(id); found != reply.details.end()) entry.summary = found->second;
+    }
+    if (reply.next.empty()) break;
     if (reply.next <= request.after) return fail(Errc::failed, "the daemon sent a page of deployments twice");
     request.after = std::move(reply.next);
   }
+  const auto created = [](const Listed& entry) { return entry.summary ? entry.summary->created : 0; };
+  std::ranges::stable_sort(all, std::greater(), created);
+  return all;
+}
+
+json::Value listed_json(const Listed& entry) {
+  json::Object object{{"status", entry.status}};
+  if (!entry.summary) return object;
+  const json::Value summary = json::parse(json::encode(*entry.summary)).value();
+  for (const auto& member : summary.as_object()) object[member.key()] = member.value();
+  return object;
+}
+
+std::vector<std::string> listed_row(const Listed& entry) {
+  const auto& summary = entry.summary;
+  if (!summary) return {entry.id, "-", entry.status, "-", "-"};
+  return {entry.id, summary->name.empty() ? "-" : summary->name, entry.status, format_time(UnixTime{summary->created}),
+          summary->running > 0 ? fmt::format("{}, {} running", summary->allocations, summary->running)
+                               : std::to_string(summary->allocations)};
 }
 
 Result<void> deployment_list(Session& session, const Arguments& arguments) {
   protocol::DeploymentListRequest request;
   TRY(request.metadata, metadata_filter(arguments));
   TRY(request.status, status_filter(arguments));
+  TRY(const std::uint64_t offset, count_of("--offset", arguments.get("offset", "0")));
+  TRY(const std::uint64_t limit, count_of("--limit", arguments.get("limit", "0")));
   const bool filtered = !request.metadata.empty() || !request.status.empty();
   TRY(auto client, Client::open(session, context_name(arguments)));
-  TRY(const auto deployments, list_all(client, std::move(request)));
+  TRY(const auto all, list_all(client, std::move(request)));
+  const std::size_t begin = std::min<std::uint64_t>(offset, all.size());
+  const std::size_t end = limit == 0 ? all.size() : begin + std::min<std::uint64_t>(limit, all.size() - begin);
+  const std::span<const Listed> shown = std::span(all).subspan(begin, end - begin);
   if (arguments.has("json")) {
     json::Object list;
-    for (const auto& [id, status] : deployments) list[id] = json::Object{{"status", status}};
+    for (const Listed& entry : shown) list[entry.id] = listed_json(entry);
     session.print_json(json::write_pretty(list));
     return {};
   }
-  if (deployments.empty()) {
+  if (all.empty()) {
     session.note(filtered ? "No deployment matches."
                           : "There are no deployments; start one with `nunet deploy -f ensemble.yaml`.");
     return {};
   }
-  std::vector<std::vector<std::string>> rows{{"DEPLOYMENT", "STATUS"}};
-  for (const auto& [id, status] : deployments) rows.push_back({id, status});
+  std::vector<std::vector<std::string>> rows{{"DEPLOYMENT", "NAME", "STATUS", "CREATED", "ALLOCATIONS"}};
+  for (const Listed& entry : shown) rows.push_back(listed_row(entry));
   session.print_table(rows);
+  if (shown.size() < all.size())
+    session.note(fmt::format("{} of {} deployments, from number {} on", shown.size(), all.size(), begin + 1));
   return {};
 }
 
@@ -224,7 +269,9 @@ Result<void> deployment_update(Session& session, const Arguments& arguments) {
 Result<void> deployment_shutdown(Session& session, const Arguments& arguments) {
   TRY(auto id, deployment_id(arguments));
   TRY(const auto reply, ask(session, arguments, protocol::kDeploymentShutdown, protocol::DeploymentId{id}));
-  return acknowledge(session, arguments, reply, fmt::format("Deployment {} is shut down.", id));
+  return acknowledge(session, arguments, reply,
+                     reply.status.empty() ? fmt::format("Deployment {} is shut down.", id)
+                                          : fmt::format("Deployment {} has ended already: {}.", id, reply.status));
 }
 
 Result<void> deployment_delete(Session& session, const Arguments& arguments) {
@@ -264,7 +311,9 @@ Command list_command() {
   for (const auto& [value, name] : enum_names(DeploymentStatus{})) states.emplace_back(name);
   return {.name = "list",
           .summary = "List the deployments of the local daemon",
-          .examples = {"nunet deployment list --filter project=demo", "nunet deployment list --status Running,Failed"},
+          .detail = "The newest are first. NAME is the value of `name` in the ensemble's metadata.",
+          .examples = {"nunet deployment list --filter project=demo", "nunet deployment list --status Running,Failed",
+                       "nunet deployment list --limit 20 --offset 40"},
           .options = {context_option(),
                       filter_option(),
                       {.name = "status",
@@ -273,6 +322,8 @@ Command list_command() {
                        .help = "only deployments in one of these states",
                        .repeated = true,
                        .choices = std::move(states)},
+                      {.name = "limit", .letter = 'n', .value = "count", .help = "at most so many [all]"},
+                      {.name = "offset", .value = "count", .help = "leave out so many of the newest [0]"},
                       json_option()},
           .action = deployment_list};
 }
@@ -316,7 +367,7 @@ std::vector<std::string> list_deployed(Session& session, Known kind, const Argum
   if (kind == Known::deployments) {
     const auto all = list_all(*client, {}, kPatience);
     if (all)
-      for (const auto& [id, status] : *all) found.push_back(id);
+      for (const Listed& entry : *all) found.push_back(entry.id);
   } else if (const auto id = deployment_id(arguments)) {
     found = allocations_of(*client, *id, kPatience).value_or(std::vector<std::string>());
   }

@@ -248,7 +248,9 @@ TEST_F(DeployTest, TextOfOtherMachinesReachesTheTerminalEscaped) {
 }
 
 TEST_F(DeployTest, DeploymentsAreListedShownAndShutDown) {
-  EXPECT_EQ(nunet({"deployment", "list"}).out, "DEPLOYMENT  STATUS\nabc         Running\nabcdef      Completed\n");
+  EXPECT_EQ(nunet({"deployment", "list"}).out,
+            "DEPLOYMENT  NAME  STATUS     CREATED  ALLOCATIONS\nabc         -     Running    -        -\n"
+            "abcdef      -     Completed  -        -\n");
   EXPECT_EQ(
       nunet({"deployment", "list", "--json"}).out,
       "{\n  \"abc\": {\n    \"status\": \"Running\"\n  },\n  \"abcdef\": {\n    \"status\": \"Completed\"\n  }\n}\n");
@@ -259,7 +261,11 @@ TEST_F(DeployTest, DeploymentsAreListedShownAndShutDown) {
   EXPECT_EQ(nunet({"deployment", "status"}).code, 2);
   always(R"({"OK":true,"Error":""})");
   EXPECT_EQ(nunet({"deployment", "shutdown", "abc"}).code, 0);
-  always(R"({"OK":false,"Error":"it is over"})");
+  always(R"({"OK":true,"Error":"","Status":"Completed"})");
+  const auto ended = nunet({"deployment", "shutdown", "abc"});
+  EXPECT_EQ(ended.code, 0);
+  EXPECT_EQ(ended.err, "Deployment abc has ended already: Completed.\n");
+  always(R"({"OK":false,"Error":"there is no deployment 'abc'"})");
   EXPECT_EQ(nunet({"deployment", "shutdown", "abc"}).code, 1);
 }
 
@@ -311,11 +317,35 @@ TEST_F(DeployTest, AllPagesOfTheListAreFetched) {
     return R"({"Error":"unexpected"})";
   };
   EXPECT_EQ(nunet({"deployment", "list"}).out,
-            "DEPLOYMENT  STATUS\na           Running\nb           Failed\nc           Running\n");
+            "DEPLOYMENT  NAME  STATUS   CREATED  ALLOCATIONS\na           -     Running  -        -\n"
+            "b           -     Failed   -        -\nc           -     Running  -        -\n");
   always(R"({"Deployments":{"a":"Running"},"Next":"a"})");
   const auto endless = nunet({"deployment", "list"});
   EXPECT_EQ(endless.code, 1);
   EXPECT_THAT(endless.err, HasSubstr("twice"));
+}
+
+TEST_F(DeployTest, TheNewestDeploymentsAreListedFirstWithWhatTheyAre) {
+  protocol::DeploymentListReply reply;
+  reply.deployments = {{"a", "Completed"}, {"b", "Running"}, {"c", "Unreadable"}};
+  reply.details["a"] = {.created = 1'760'000'000'000'000'000, .allocations = 1};
+  reply.details["b"] = {.name = "shop", .created = 1'760'000'060'000'000'000, .allocations = 3, .running = 2};
+  always(json::encode(reply));
+  EXPECT_EQ(nunet({"deployment", "list"}).out,
+            "DEPLOYMENT  NAME  STATUS      CREATED                  ALLOCATIONS\n"
+            "b           shop  Running     2025-10-09 08:54:20 UTC  3, 2 running\n"
+            "a           -     Completed   2025-10-09 08:53:20 UTC  1\n"
+            "c           -     Unreadable  -                        -\n");
+  const auto page = nunet({"deployment", "list", "-n", "1", "--offset", "1"});
+  EXPECT_EQ(page.out,
+            "DEPLOYMENT  NAME  STATUS     CREATED                  ALLOCATIONS\n"
+            "a           -     Completed  2025-10-09 08:53:20 UTC  1\n");
+  EXPECT_EQ(page.err, "1 of 3 deployments, from number 2 on\n");
+  const auto printed = json::parse(nunet({"deployment", "list", "--limit", "1", "--json"}).out).value();
+  EXPECT_EQ(json::write(printed),
+            R"({"b":{"status":"Running","name":"shop","created":1760000060000000000,"allocations":3,"running":2}})");
+  EXPECT_EQ(nunet({"deployment", "list", "--offset", "9"}).code, 0);
+  EXPECT_EQ(nunet({"deployment", "list", "--limit", "many"}).code, 2);
 }
 
 TEST_F(DeployTest, TheListIsFilteredByTheDaemon) {

@@ -336,16 +336,15 @@ Task<Result<void>> Deployment::update(jobs::Ensemble ensemble) {
 }
 
 Task<Result<void>> Deployment::shutdown() {
-  if (is_final(status()))
-    co_return fail(Errc::invalid_argument, "deployment {} is {} already", id(), to_string(status()));
-  if (status() == DeploymentStatus::shutting_down)
-    co_return fail(Errc::already_exists, "deployment {} is being shut down", id());
   const SteadyTime patience = actor_->lane().now() + kShutdownPatience;
-  CO_TRY_VOID(co_await enter(DeploymentStatus::shutting_down));
-  if (is_final(status()))
-    co_return fail(Errc::invalid_argument, "deployment {} is {} already", id(), to_string(status()));
-  co_await work_.close();
-  clearing_.spawn(shut_down());
+  if (!is_final(status()) && status() != DeploymentStatus::shutting_down) {
+    CO_TRY_VOID(co_await enter(DeploymentStatus::shutting_down));
+    const bool first = !std::exchange(shutting_down_, true);
+    if (first && !is_final(status())) {
+      co_await work_.close();
+      clearing_.spawn(shut_down());
+    }
+  }
   while (!is_final(status()) && actor_->lane().now() < patience) {
     const std::uint64_t seen = record_.changed().count();
     CO_TRY_VOID(co_await record_.changed().wait_past(seen, patience));

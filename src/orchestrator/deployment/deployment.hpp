@@ -16,7 +16,8 @@
 //     alone: what else runs on its machine goes on there, and the output of what has ended there is collected.
 //  4. shutdown() works in every state. Providers with leases first end what runs and keep it, until the output is here, what
 //     was written meanwhile included; for kLastOutput at most. Then everything is released: ShuttingDown -> Completed
-//     when every provider has answered or cannot hold anything any more (cleaner.hpp). A restart begins with it again.
+//     when every provider has answered or cannot hold anything any more (cleaner.hpp). A restart begins with it again. Repeated,
+//     it waits for the same end; of a deployment that has ended it changes nothing.
 //  5. A state is entered when it is on disk (record.hpp): status() reports what a restart would find. While the store
 //     fails, the deployment stays in the state before, and storing is repeated.
 //  6. resume() after a restart: Preparing goes on; Committing supersedes what received a request and starts over;
@@ -146,8 +147,9 @@ class Deployment {
   std::optional<SteadyTime> all_ended_since_;
   std::map<std::string, int> start_failures_;
   std::function<void()> ended_;
-  Nursery work_;      // deploying and supervising; ended by shutdown()
-  Nursery clearing_;  // requests to release what is not wanted any more; ended by close() only
+  Nursery work_;                // deploying and supervising; ended by shutdown()
+  bool shutting_down_ = false;  // shut_down() has been spawned for a request
+  Nursery clearing_;            // requests to release what is not wanted any more; ended by close() only
 };
 
 }  // namespace dms::orchestrator

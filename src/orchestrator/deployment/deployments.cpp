@@ -194,11 +194,23 @@ Task<Ack> Deployments::update(DeploymentUpdateRequest request, const actor::Enve
   co_return reply;
 }
 
-Task<Ack> Deployments::shutdown(DeploymentId request, const actor::Envelope&) {
+Task<DeploymentShutdownReply> Deployments::shutdown(DeploymentId request, const actor::Envelope&) {
   const Found deployment = active(request.id);
-  Task<Result<void>> ending = deployment ? deployment->shutdown() : refuse_to_act(request.id);
-  const Result<void> done = co_await std::move(ending);
-  Ack reply;
+  DeploymentShutdownReply reply;
+  Result<void> done;
+  if (deployment != nullptr && !is_final(deployment->status())) {
+    Task<Result<void>> ending = deployment->shutdown();
+    done = co_await std::move(ending);
+  } else {
+    Task<Result<DeploymentRecord>> loading = record(request.id);
+    const Result<DeploymentRecord> found = co_await std::move(loading);
+    if (!found)
+      done = std::unexpected(found.error());
+    else if (is_final(found->status))
+      reply.status = to_string(found->status);
+    else
+      done = fail(Errc::closed, "the daemon stops");
+  }
   reply.ok = done.has_value();
   if (!done) reply.error = done.error().to_string();
   co_return reply;

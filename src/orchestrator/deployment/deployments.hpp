@@ -57,7 +57,7 @@ class Deployments {
   Task<Result<protocol::LogPage>> stored_previous_page(protocol::DeploymentLogsRequest request);
   Task<Result<protocol::LogPage>> output_page(protocol::DeploymentLogsRequest request);
   Task<protocol::Ack> update(protocol::DeploymentUpdateRequest request, const actor::Envelope& envelope);
-  Task<protocol::Ack> shutdown(protocol::DeploymentId request, const actor::Envelope& envelope);
+  Task<protocol::DeploymentShutdownReply> shutdown(protocol::DeploymentId request, const actor::Envelope& envelope);
   Task<protocol::Ack> remove(protocol::DeploymentId request, const actor::Envelope& envelope);
   Task<protocol::DeploymentPruneReply> prune(protocol::DeploymentPruneRequest request, const actor::Envelope& envelope);
 

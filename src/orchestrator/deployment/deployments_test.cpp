@@ -103,6 +103,23 @@ TEST_F(DeploymentsTest, OnlyADeploymentThatHasEndedIsDeletedWithItsOutput) {
   EXPECT_FALSE(ask(kDeploymentDelete, DeploymentId{id}).ok) << "there is none";
 }
 
+TEST_F(DeploymentsTest, AShutdownOfWhatHasEndedSucceedsAndSaysSo) {
+  open();
+  const std::string id = deploy();
+  finish(id);
+  DeploymentShutdownReply reply = ask(kDeploymentShutdown, DeploymentId{id});
+  EXPECT_TRUE(reply.ok) << reply.error;
+  EXPECT_EQ(reply.status, "Completed");
+  EXPECT_TRUE(has_output(id));
+  reply = ask(kDeploymentShutdown, DeploymentId{"unknown"});
+  EXPECT_FALSE(reply.ok);
+  EXPECT_NE(reply.error.find("there is no deployment 'unknown'"), std::string::npos) << reply.error;
+  const std::string runs = deploy();
+  reply = ask(kDeploymentShutdown, DeploymentId{runs});
+  EXPECT_TRUE(reply.ok) << reply.error;
+  EXPECT_EQ(reply.status, "") << "this request has ended it";
+}
+
 TEST_F(DeploymentsTest, PruneRemovesWhatHasEndedLongEnoughAgoAndMatches) {
   open();
   const std::string first = deploy({{"team", "a"}});

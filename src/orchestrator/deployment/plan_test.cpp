@@ -376,6 +376,26 @@ TEST_F(PlanTest, ListsAreFilteredAndPaged) {
   EXPECT_EQ(request.after, "");
 }
 
+TEST_F(PlanTest, AListTellsWhatEachDeploymentIs) {
+  RecordStore::Loaded loaded;
+  record.id = "a";
+  record.created = 7;
+  record.ensemble.metadata = {{"name", std::string(1000, 'x')}};
+  ASSERT_FALSE(record.manifest.allocations.empty());
+  for (auto& [name, allocation] : record.manifest.allocations) allocation.status = AllocationStatus::completed;
+  record.manifest.allocations.begin()->second.status = AllocationStatus::running;
+  loaded.records.push_back(record);
+  loaded.unreadable = {"e"};
+  const DeploymentListReply reply = list_of(loaded, {});
+  ASSERT_EQ(reply.details.size(), 1u) << "of what cannot be read there are none";
+  const DeploymentSummary& summary = reply.details.at("a");
+  EXPECT_LE(summary.name.size(), kMaxListedName);
+  EXPECT_TRUE(summary.name.starts_with("xxx"));
+  EXPECT_EQ(summary.created, 7u);
+  EXPECT_EQ(summary.allocations, record.ensemble.allocations.size());
+  EXPECT_EQ(summary.running, 1u);
+}
+
 TEST_F(PlanTest, TheStatusTellsOfARunThatMayExistElsewhere) {
   supersede_node(record, "left", false);
   EXPECT_NE(status_of(record).allocations.at("web").reason.find("may still exist on p-left"), std::string::npos);

@@ -124,6 +124,27 @@ TEST_F(DeploymentTest, ShutdownIsFinishedAfterARestart) {
   EXPECT_TRUE(provider.runs.empty());
 }
 
+TEST_F(DeploymentTest, AShutdownThatIsRepeatedWaitsForTheSameEnd) {
+  run_task();
+  provider.runs.at("task").out = "until now";
+  const auto keep = [](Task<Result<void>> task, Result<void>& outcome) -> Task<void> {
+    outcome = co_await std::move(task);
+  };
+  Result<void> first = fail(Errc::internal, "it has not ended");
+  Result<void> second = first;
+  Nursery users(a.lane(), "users");
+  users.spawn(keep(deployment->shutdown(), first));
+  users.spawn(keep(deployment->shutdown(), second));
+  w.run(a, users.join());
+  EXPECT_TRUE(first) << first.error().to_string();
+  EXPECT_TRUE(second) << second.error().to_string();
+  EXPECT_EQ(provider.stopped, 1);
+  EXPECT_EQ(output(), "until now");
+  EXPECT_TRUE(w.run(a, deployment->shutdown())) << "it has ended";
+  EXPECT_EQ(deployment->status(), DeploymentStatus::completed);
+  EXPECT_EQ(provider.stopped, 1);
+}
+
 TEST_F(DeploymentTest, ItCanBeShutDownInEveryState) {
   // At each instant of a deployment, in steps of a millisecond, which is shorter than any message takes.
   for (int step = 0; step < 40; ++step) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/text.hpp"
 #include "orchestrator/deployment/placement.hpp"
 
 namespace dms::orchestrator {
@@ -28,6 +29,18 @@ AllocationState state_of(const DeploymentRecord& record, const std::string& name
   return state;
 }
 
+DeploymentSummary summary_of(const DeploymentRecord& record) {
+  DeploymentSummary summary;
+  if (const auto name = record.ensemble.metadata.find("name"); name != record.ensemble.metadata.end())
+    summary.name = shortened(name->second, kMaxListedName);
+  summary.created = record.created;
+  summary.ended = record.ended;
+  summary.allocations = static_cast<std::uint32_t>(record.ensemble.allocations.size());
+  summary.running = static_cast<std::uint32_t>(std::ranges::count_if(
+      record.manifest.allocations, [](const auto& entry) { return entry.second.status == AllocationStatus::running; }));
+  return summary;
+}
+
 /// Why it failed, and why something of it may remain.
 std::string error_of(const DeploymentRecord& record) {
   std::string text = record.error;
@@ -52,9 +65,12 @@ DeploymentListReply list_of(const RecordStore::Loaded& loaded, const DeploymentL
     return request.status.empty() || std::ranges::count(request.status, status) > 0;
   };
   std::map<std::string, std::string> all;
+  std::map<std::string_view, const DeploymentRecord*> records;
   for (const DeploymentRecord& record : loaded.records)
-    if (has_metadata(record, request.metadata) && wanted(std::string(to_string(record.status))))
+    if (has_metadata(record, request.metadata) && wanted(std::string(to_string(record.status)))) {
       all[record.id] = to_string(record.status);
+      records[record.id] = &record;
+    }
   for (const std::string& id : loaded.unreadable)
     if (wanted("Unreadable")) all[id] = "Unreadable";
 
@@ -66,6 +82,8 @@ DeploymentListReply list_of(const RecordStore::Loaded& loaded, const DeploymentL
       break;
     }
     reply.deployments.insert(*it);
+    if (const auto record = records.find(it->first); record != records.end())
+      reply.details.emplace(it->first, summary_of(*record->second));
   }
   return reply;
 }

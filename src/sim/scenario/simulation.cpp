@@ -217,7 +217,8 @@ Task<void> Simulation::submit(actor::Actor& user, actor::Handle node, std::share
 
 Task<void> Simulation::shut_down(actor::Actor& user, actor::Handle node, std::string id) {
   const protocol::DeploymentId request{std::move(id)};
-  const Result<protocol::Ack> ignored = co_await call(user, protocol::kDeploymentShutdown, node, request, 2min);
+  const Result<protocol::DeploymentShutdownReply> ignored =
+      co_await call(user, protocol::kDeploymentShutdown, node, request, 2min);
 }
 
 void Simulation::submit_due() {
