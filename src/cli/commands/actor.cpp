@@ -110,6 +110,7 @@ Command behaviour_command(const protocol::Declaration& behaviour) {
   command.exactly_one = option_groups(behaviour);
   command.at_most_one = {{"timeout", "expiry"}};
   std::string example = "nunet actor cmd " + command.name;
+  for (const auto& group : command.exactly_one) example += fmt::format(" --{}", group.front());
   for (const auto& option : command.options)
     if (option.required) example += fmt::format(" --{} <{}>", option.name, option.value);
   command.examples = {std::move(example)};
