@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "api/settings.hpp"
+#include "base/file.hpp"
 #include "network/settings.hpp"
 #include "observability/settings.hpp"
 
@@ -94,6 +95,39 @@ TEST(NodeSettings, NothingShownToOtherMachinesCanBeASecret) {
   EXPECT_EQ(shown.find("hidden"), std::string::npos) << shown;
   // A setting with such a name is declared with field().secret().
   for (const char* word : {"key", "token", "secret", "pass"}) EXPECT_EQ(shown.find(word), std::string::npos) << word;
+}
+
+TEST(NodeSettings, EverySettingIsOnThePageOfSettingsWithItsDefaultAndNoOther) {
+  constexpr std::size_t kLongDefault = 60;  // described in words
+  const std::string page = read_file(DMS_SOURCE_DIR "/docs/settings.md", 1 << 20).value();
+  const std::size_t idle = page.find("\n## Without effect\n");
+  ASSERT_NE(idle, std::string::npos);
+  for (const config::Setting& setting : node_settings()->settings()) {
+    const std::string name = fmt::format("`{}`", setting.key);
+    if (!setting.without_effect.empty()) {
+      EXPECT_NE(page.find(name, idle), std::string::npos) << name;
+      continue;
+    }
+    const std::size_t row = page.find(fmt::format("\n| {} | ", name));
+    EXPECT_LT(row, idle) << name;
+    const std::string initial = setting.to_text(setting.initial);
+    if (row < idle && !initial.empty() && initial.size() <= kLongDefault) {
+      EXPECT_EQ(page.find(fmt::format("\n| {} | `{}` | ", name, initial)), row) << name << ": " << initial;
+    }
+  }
+  const auto expect_known = [](std::string_view key) {
+    EXPECT_NE(node_settings()->find(key), nullptr) << key << " is no setting";
+  };
+  constexpr std::string_view kRow = "\n| `";
+  for (std::size_t at = page.find(kRow); at < idle; at = page.find(kRow, at + 1)) {
+    const std::size_t begin = at + kRow.size();
+    expect_known(std::string_view(page).substr(begin, page.find('`', begin) - begin));
+  }
+  for (std::size_t at = page.find('`', idle); at != std::string::npos;) {
+    const std::size_t end = page.find('`', at + 1);
+    expect_known(std::string_view(page).substr(at + 1, end - at - 1));
+    at = page.find('`', end + 1);
+  }
 }
 
 }  // namespace
