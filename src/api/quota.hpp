@@ -1,17 +1,17 @@
 // Limits of the REST API per user of this machine: concurrent connections, and requests per second.
 //
 // Model
-//  1. The daemon's own user and root are `local operators`; every other user, and a connection whose user is not known, is
-//     foreign. Connections without a known user share one quota.
-//  2. Each user has at most `per_user` connections served at once; as many again are answered 503, further ones are closed.
-//     The same holds for all users together and `connections`, and foreign users together never take the last `per_user`
-//     of them: the operators always have connections left, however many foreign ones are answered 503.
-//  3. Each user has a bucket of requests (`operators` or `foreign`); foreign users also share `all_foreign`. A request costs
-//     one for itself and one for each kBytesPerCharge of its body, as large bodies cost the lane milliseconds to parse. An
-//     empty bucket is answered 429.
+//  1. The daemon's own user and root are `local operators`; every other user, and a connection whose user is not known,
+//     is foreign. Connections without a known user share one quota.
+//  2. Each user has at most `per_user` connections served at once; as many again are answered 503, further ones are
+//     closed. The same holds for all users together and `connections`, and foreign users together never take the last
+//     `per_user` of them: the operators always have connections left, however many foreign ones are answered 503.
+//  3. Each user has a bucket of requests (`operators` or `foreign`); foreign users also share `all_foreign`. A request
+//     costs one for itself and one for each kBytesPerCharge of its body, as large bodies cost the lane milliseconds to
+//     parse. An empty bucket is answered 429.
 //
-// Actors charge remote peers and not their own host (actor/rate_limiter.hpp), so local callers are charged here: each operator
-// as a remote peer is, all foreign users together half of that.
+// Actors charge remote peers and not their own host (actor/rate_limiter.hpp), so local callers are charged here: each
+// operator as a remote peer is, all foreign users together half of that.
 //
 // Threads: one lane. Cost: O(log users). Attacks: a user with a range of subordinate user ids counts as many users;
 // the shares that foreign users have together bound them, and kMaxBuckets bounds the memory.

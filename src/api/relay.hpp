@@ -3,22 +3,22 @@
 // Model
 //  1. An envelope is relayed as it was signed: the relay has no key and decides nothing about permissions. Its receiver
 //     decides, by its signature and its tokens.
-//  2. It is refused here if no receiver could accept it: not signed by its sender, expired, without receiver, or not naming
-//     this host as the sender's (a receiver compares that with the peer of its connection).
+//  2. It is refused here if no receiver could accept it: not signed by its sender, expired, without receiver, or not
+//     naming this host as the sender's (a receiver compares that with the peer of its connection).
 //  3. invoke() and broadcast() open the caller's inbox, `actor/<from.inbox>/messages/0.0.1`, until they return. An
 //     inbox that is in use is refused, so a caller cannot impersonate an actor of this node.
-//  4. A reply is accepted only if it is signed, unexpired, addressed to the caller's handle, invokes the request's reply
-//     path, and comes over a connection from the host it claims. An invocation's reply must also come from the host and
-//     from the key or the DID it was sent to; of a broadcast's replies, the first from each sender counts. Everything
-//     else is ignored and counted. (The Go implementation accepts the first message from any sender.)
+//  4. A reply is accepted only if it is signed, unexpired, addressed to the caller's handle, invokes the request's
+//     reply path, and comes over a connection from the host it claims. An invocation's reply must also come from the
+//     host and from the key or the DID it was sent to; of a broadcast's replies, the first from each sender counts.
+//     Everything else is ignored and counted. (The Go implementation accepts the first message from any sender.)
 //  5. invoke() ends with the reply, broadcast() at the envelope's expiry, with the replies received until then.
 //
 // Threads: one lane. Cancellation: every call can be cancelled; its inbox closes.
 // Limits: an exchange lasts at most kMaxWait, a broadcast collects kMaxReplies replies of kMaxReplyBytes together.
 //
-// Attacks: while a caller waits, any peer may send to its inbox. A forged reply costs its sender a connection and this node a
-// parse, and one signature check only if every cheap comparison fits, which needs the caller's fresh inbox, key and
-// reply path: those are sent encrypted to the receiver, or signed in a broadcast, to which any peer may reply.
+// Attacks: while a caller waits, any peer may send to its inbox. A forged reply costs its sender a connection and this
+// node a parse, and one signature check only if every cheap comparison fits, which needs the caller's fresh inbox, key
+// and reply path: those are sent encrypted to the receiver, or signed in a broadcast, to which any peer may reply.
 #pragma once
 
 #include <set>

@@ -2,8 +2,8 @@
 //
 // Model
 //  1. Start: folders (mode 0700), the lock on the work directory, the log, the capability context (made if missing),
-//     the database, the network, the address book, hardware, resources, executors, the node, the REST API. A failure ends
-//     the start with an error that says what to do; the modules started before are stopped.
+//     the database, the network, the address book, hardware, resources, executors, the node, the REST API. A failure
+//     ends the start with an error that says what to do; the modules started before are stopped.
 //  2. When all of it listens, a human-readable summary and one line `ready` go to standard output.
 //  3. A closed standard output or error does not end the daemon (SIGPIPE).
 //  4. SIGINT and SIGTERM stop it in order; a second one ends it at once. SIGHUP and SIGUSR1 read the capability context

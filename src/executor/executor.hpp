@@ -6,11 +6,11 @@
 //     last two are final, and the execution stays known with its result and logs until remove().
 //  3. start() returns once the work runs, or reports why it does not; a failed start leaves nothing.
 //  4. Output is kept in files: `stdout.log` and `stderr.log` in Request::results_dir. They rotate: the newest
-//     Request::log_limit bytes are kept. The work never blocks on them. read_log() reads them by offsets that count from
-//     the first byte of the run. The logs outlive remove(): they belong to the caller.
-//  5. An execution outlives its daemon. recover(), called once at start, takes up the known executions that still exist:
-//     running or ended, with their limits, logs and exit code. It removes or quarantines everything else that carries
-//     the executor's mark; residue that cannot be removed never makes an executor unavailable.
+//     Request::log_limit bytes are kept. The work never blocks on them. read_log() reads them by offsets that count
+//     from the first byte of the run. The logs outlive remove(): they belong to the caller.
+//  5. An execution outlives its daemon. recover(), called once at start, takes up the known executions that still
+//     exist: running or ended, with their limits, logs and exit code. It removes or quarantines everything else that
+//     carries the executor's mark; residue that cannot be removed never makes an executor unavailable.
 //
 // Threads and cancellation: one lane; file work that may block is offloaded. Every waiting call can be cancelled; a
 // cancelled start() undoes itself, a cancelled wait() or logs() changes nothing, a cancelled stop() continues in the
@@ -95,11 +95,11 @@ struct Request {
   /// Where stdout.log and stderr.log go; made if missing. Absolute.
   std::filesystem::path results_dir;
   /// The allocation's own writable folder, mounted as /work. Empty: the executor makes one below its own data folder
-  /// and deletes it at remove(). Docker opens it to every user, and closes the folder above it, which is the allocation's
-  /// alone, to all but the daemon's.
+  /// and deletes it at remove(). Docker opens it to every user, and closes the folder above it, which is the
+  /// allocation's alone, to all but the daemon's.
   std::filesystem::path work_dir;
-  /// docker: the image, instead of one that the parameters name, as an archive (docker save, or an OCI layout of one image).
-  /// It stays there until remove().
+  /// docker: the image, instead of one that the parameters name, as an archive (docker save, or an OCI layout of one
+  /// image). It stays there until remove().
   std::filesystem::path image_archive;
   std::uint64_t log_limit = 64 * 1024 * 1024;  // of each stream
   bool network = false;                        // sandbox: false leaves only its own loopback; docker: false is "none"

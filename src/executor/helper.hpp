@@ -1,5 +1,5 @@
-// The reserved entry of the program: the small processes that executors need beside the daemon are the program itself, run
-// again with kHelperArgument as its first argument.
+// The reserved entry of the program: the small processes that executors need beside the daemon are the program itself,
+// run again with kHelperArgument as its first argument.
 #pragma once
 
 #include <optional>
@@ -11,8 +11,8 @@ namespace dms::executor {
 
 inline constexpr std::string_view kHelperArgument = "executor-helper";
 
-/// The exit code if the arguments ask for a helper; one that enters the namespaces of an execution ends the process itself.
-/// main() calls it before anything else.
+/// The exit code if the arguments ask for a helper; one that enters the namespaces of an execution ends the process
+/// itself. main() calls it before anything else.
 std::optional<int> run_helper(int argc, char** argv);
 
 /// How this program runs itself as a helper, also after its file has been replaced.

@@ -2,16 +2,16 @@
 //
 // Model
 //  1. The log `stdout.log` of a folder is its files `stdout.log.<offset>`: a segment each, named by the offset of its
-//     first byte, counted from the first byte of the run. `stdout.log` itself is another name (a hard link) of the newest
-//     segment, for people. Nothing is ever copied: rotation begins a new file and removes the oldest.
+//     first byte, counted from the first byte of the run. `stdout.log` itself is another name (a hard link) of the
+//     newest segment, for people. Nothing is ever copied: rotation begins a new file and removes the oldest.
 //  2. At least the newest `limit` bytes are kept, and at most one segment (an eighth of the limit) more.
 //  3. Where bytes are missing between two segments they were not written (a full disk). They count in the total.
 //  4. Reading needs no agreement with the writer, which may be another process: a page is read from the segments that
 //     exist now.
 //
 // Threads: any, one at a time per LogFile; reading from any thread. All block on the disk, so a lane offloads them.
-// Failure: writing never fails: what cannot be written is counted. Attacks: the folder may be writable by the work: no link is
-// followed, only regular files are read, and names that are no offsets are ignored.
+// Failure: writing never fails: what cannot be written is counted. Attacks: the folder may be writable by the work: no
+// link is followed, only regular files are read, and names that are no offsets are ignored.
 #pragma once
 
 #include <deque>

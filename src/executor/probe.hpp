@@ -1,8 +1,8 @@
-// The daemon's side of a probe: a helper process connects inside the network namespace of an execution (sandbox/enter.hpp),
-// and what it copies is read here by the HTTP client.
+// The daemon's side of a probe: a helper process connects inside the network namespace of an execution
+// (sandbox/enter.hpp), and what it copies is read here by the HTTP client.
 //
-// Attacks: the server is untrusted: one connection, to the loopback of its own namespace; no redirects; at most 16 KiB of
-// head and kResultOutputLimit of body are read. The path is checked before it becomes part of a request.
+// Attacks: the server is untrusted: one connection, to the loopback of its own namespace; no redirects; at most 16 KiB
+// of head and kResultOutputLimit of body are read. The path is checked before it becomes part of a request.
 #pragma once
 
 #include "executor/executor.hpp"

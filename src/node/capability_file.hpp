@@ -1,7 +1,7 @@
 // Changes of the node's capability context that are kept in its file.
 //
-// Model: one change at a time, from its check to the end of its write. anchor() is undone if it cannot be saved. learn() is not:
-// a revocation takes effect although the disk is full, and is written with the next change.
+// Model: one change at a time, from its check to the end of its write. anchor() is undone if it cannot be saved.
+// learn() is not: a revocation takes effect although the disk is full, and is written with the next change.
 // Threads: the node's lane; the write is off it.
 #pragma once
 

@@ -1,8 +1,8 @@
 // The node actor: one machine on the network, and its behaviours.
 //
-// Its parts: NodeBehaviours (what a node reports of itself), Revocations (of tokens, between nodes), provider::Provider (bids, reservations, allocations),
-// orchestrator::Deployments (what this node deploys for its user). protocol/serve.hpp says how a behaviour is
-// registered.
+// Its parts: NodeBehaviours (what a node reports of itself), Revocations (of tokens, between nodes), provider::Provider
+// (bids, reservations, allocations), orchestrator::Deployments (what this node deploys for its user).
+// protocol/serve.hpp says how a behaviour is registered.
 //
 // Threads: the lane of its runtime. stop() ends everything in order: new work is refused, deployments keep running
 // without supervision, allocations are released, the root actor stops. It must have ended before the node is destroyed.
@@ -31,7 +31,8 @@ class Node {
   [[nodiscard]] provider::Provider& provider() { return provider_; }
   [[nodiscard]] transfer::Server& transfers() { return transfers_; }
   [[nodiscard]] const orchestrator::Deployments& deployments() const { return deployments_; }
-  /// The peers that may hold something of this node's deployments, and those whose allocations are here; without this node.
+  /// The peers that may hold something of this node's deployments, and those whose allocations are here; without this
+  /// node.
   [[nodiscard]] std::set<crypto::PeerId> partners() const;
   Task<void> stop();
 

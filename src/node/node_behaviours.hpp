@@ -1,9 +1,10 @@
 // The behaviours by which a node reports on itself or changes a setting: hello, status, peers, onboarding, resources,
-// capabilities, the log's level (protocol/node.hpp). Those that are not served yet are refused by name (protocol/refused.hpp).
+// capabilities, the log's level (protocol/node.hpp). Those that are not served yet are refused by name
+// (protocol/refused.hpp).
 //
-// The reply to a change is sent after it is stored; one that cannot be stored is undone in memory. The level of the log is
-// that of the process and lasts until its end. The status lists what could not be determined and holds the rest; of the
-// configuration it holds what config::Loaded::shown() lets pass, so no secret.
+// The reply to a change is sent after it is stored; one that cannot be stored is undone in memory. The level of the log
+// is that of the process and lasts until its end. The status lists what could not be determined and holds the rest; of
+// the configuration it holds what config::Loaded::shown() lets pass, so no secret.
 // Threads: the node's lane.
 #pragma once
 

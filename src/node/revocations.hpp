@@ -1,24 +1,30 @@
 // Revocations spread from node to node, so that a revoked token is refused everywhere.
 //
 // Model
-//  1. A revocation proves itself: its issuer has signed it. So it is taken from anybody, without tokens. Which are kept, and how
-//     many, is decided by ucan::CapabilityContext::learn(): a node keeps those that concern its anchors and tokens.
-//  2. What a node keeps takes effect at once and is written to its capability file. Nothing else is stored or remembered.
-//  3. `/dms/cap/broadcast` anchors the revocations in the request, if any, and publishes those, or all that the node has.
-//  4. While a node has revocations it publishes them again, each until it expires with the token that it revokes: once in an
-//     interval of kRepublish, at a random time of its second half, those that it has not heard from others in this interval.
-//     So a network publishes each about once an interval, however many nodes have it (RFC 6206, without its growth).
-//  5. A node that gets its first connection asks up to kAsked peers directly, by a message without revocations, and gets
-//     directly those that they have. So one that was offline learns at once if a peer knows, else within kRepublish.
+//  1. A revocation proves itself: its issuer has signed it. So it is taken from anybody, without tokens. Which are
+//     kept, and how many, is decided by ucan::CapabilityContext::learn(): a node keeps those that concern its anchors
+//     and tokens.
+//  2. What a node keeps takes effect at once and is written to its capability file. Nothing else is stored or
+//     remembered.
+//  3. `/dms/cap/broadcast` anchors the revocations in the request, if any, and publishes those, or all that the node
+//     has.
+//  4. While a node has revocations it publishes them again, each until it expires with the token that it revokes: once
+//     in an interval of kRepublish, at a random time of its second half, those that it has not heard from others in
+//     this interval. So a network publishes each about once an interval, however many nodes have it (RFC 6206, without
+//     its growth).
+//  5. A node that gets its first connection asks up to kAsked peers directly, by a message without revocations, and
+//     gets directly those that they have. So one that was offline learns at once if a peer knows, else within
+//     kRepublish.
 //  6. Gossip forwards each message once, whether or not a node keeps what is in it (libp2p/protocols/gossipsub).
 //
-// Threads: the node's lane. Its tasks are the root actor's, and end with it. Cost: without revocations a look at the peers
-// every half minute.
+// Threads: the node's lane. Its tasks are the root actor's, and end with it. Cost: without revocations a look at the
+// peers every half minute.
 //
-// Attacks. A message costs at most kMaxRevocations comparisons with the anchors, and signature checks only for what claims a
-// delegation by a named DID, up to the first wrong one; the rate limit of its sender applies. What is kept is bounded by the DID that
-// is accountable. Asking is answered once in kAnswerPause to one peer and to kMaxAnswered peers in all, and only to the peer itself.
-// Revocations are public: who asks sees the DIDs and capabilities of revoked tokens.
+// Attacks. A message costs at most kMaxRevocations comparisons with the anchors, and signature checks only for what
+// claims a delegation by a named DID, up to the first wrong one; the rate limit of its sender applies. What is kept is
+// bounded by the DID that is accountable. Asking is answered once in kAnswerPause to one peer and to kMaxAnswered peers
+// in all, and only to the peer itself. Revocations are public: who asks sees the DIDs and capabilities of revoked
+// tokens.
 #pragma once
 
 #include <map>

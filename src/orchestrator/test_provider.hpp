@@ -1,5 +1,5 @@
-// For tests: a provider that follows a script. With a lease it is one of this implementation, whose runs end by themselves
-// when nobody renews them; without, one of the existing implementation, which knows no renewal and no pages.
+// For tests: a provider that follows a script. With a lease it is one of this implementation, whose runs end by
+// themselves when nobody renews them; without, one of the existing implementation, which knows no renewal and no pages.
 #pragma once
 
 #include <gtest/gtest.h>

@@ -1,5 +1,5 @@
-// The messages between an orchestrator and a provider about allocations: reservation (commit), allocation, start, lease,
-// output, termination. Tokens authorise a message before its payload is read.
+// The messages between an orchestrator and a provider about allocations: reservation (commit), allocation, start,
+// lease, output, termination. Tokens authorise a message before its payload is read.
 //
 // Leases
 //  1. A provider keeps an allocation while its lease lasts; renew extends it, counted from its receipt. The provider
@@ -8,17 +8,18 @@
 //  2. Each run of the work of an allocation has an incarnation, a random id. A renewal, a notice, an output position
 //     belong to one incarnation.
 //     A renewal names the provider's clock of an earlier reply, which the orchestrator repeats without reading it, and
-//     extends the lease to that clock plus its length. So a delayed renewal extends nothing beyond what the orchestrator
-//     can compute from the receipt of that reply, whatever the wall clocks of both say.
+//     extends the lease to that clock plus its length. So a delayed renewal extends nothing beyond what the
+//     orchestrator can compute from the receipt of that reply, whatever the wall clocks of both say.
 //  3. renew is reconciliation, too: its reply reports everything that the provider holds for the ensemble. What the
 //     orchestrator does not know it stops; what it misses is lost; what has ended it collects.
 //  4. A provider reports the end of a run repeatedly until that is acknowledged; the run and its output stay until the
-//     orchestrator has the allocation removed (shutdown) or the provider's retention has passed. A shutdown that keeps ends
-//     the run and leaves all else, so what the work writes while it ends can be collected.
-//  5. A provider hints once at a change that only a report would tell (AllocationChanged). A hint is worth nothing but a
-//     renewal: what is true says its reply.
+//     orchestrator has the allocation removed (shutdown) or the provider's retention has passed. A shutdown that keeps
+//     ends the run and leaves all else, so what the work writes while it ends can be collected.
+//  5. A provider hints once at a change that only a report would tell (AllocationChanged). A hint is worth nothing but
+//     a renewal: what is true says its reply.
 //
-// Specification: the behaviours /dms/deployment, /dms/allocation, /dms/orchestrator and /dms/ensemble of NuNet DMS 0.5.x.
+// Specification: the behaviours /dms/deployment, /dms/allocation, /dms/orchestrator and /dms/ensemble of NuNet DMS
+// 0.5.x.
 #pragma once
 
 #include <map>
@@ -258,8 +259,8 @@ struct AllocationLogsRequest {
 };
 inline constexpr std::size_t kLogPage = 512 * 1024;
 
-/// A page of a stream. Offsets count from the first byte that the run has written. A page that starts after the requested
-/// offset means that the bytes between were dropped by rotation.
+/// A page of a stream. Offsets count from the first byte that the run has written. A page that starts after the
+/// requested offset means that the bytes between were dropped by rotation.
 struct LogPage {
   std::uint64_t offset = 0;       ///< of the first byte of `data`
   std::uint64_t next_offset = 0;  ///< where the next page starts
@@ -291,8 +292,8 @@ struct AllocationLogsResponse : LogPage {
   }
 };
 
-/// What the work of an allocation uses at the moment; absent is what its executor does not count. The names are those of the
-/// notices of liveness of newer nodes of DMS, with additions.
+/// What the work of an allocation uses at the moment; absent is what its executor does not count. The names are those
+/// of the notices of liveness of newer nodes of DMS, with additions.
 struct AllocationStats {
   std::optional<double> cpu_usage_percent;  ///< of one core, since the stats before
   std::optional<std::uint64_t> memory_used_bytes;

@@ -6,13 +6,13 @@
 //     covers "dms-bid-" and the Go JSON of V1 with Signature null.
 //  3. A received bid is verified over the members that were received, in their order: newer nodes add members to V1,
 //     and their signatures cover them.
-//  4. A bid of a compute gateway may be a promise: the machine is made once it is chosen. The message that would have it made
-//     is not known, so orchestrators do not count such bids; providers here make none.
+//  4. A bid of a compute gateway may be a promise: the machine is made once it is chosen. The message that would have
+//     it made is not known, so orchestrators do not count such bids; providers here make none.
 //  5. Beside V1, a bid carries an Offer, its free resources; other implementations ignore it. It is a hint for
 //     matching; the commit is authoritative.
 //
-// Attacks: a bid in the name of another machine needs that machine's key; the auction drops a bid for another ensemble or
-// node; a false Offer leads to a refused commit.
+// Attacks: a bid in the name of another machine needs that machine's key; the auction drops a bid for another ensemble
+// or node; a false Offer leads to a refused commit.
 #pragma once
 
 #include <optional>

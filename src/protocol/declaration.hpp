@@ -1,8 +1,8 @@
 // The declaration of a behaviour, in one place for nodes, callers, the command line and the documentation.
 //
 // Model
-//  1. A declaration names the behaviour's path, its request and reply types, the capability that allows it, the topic of
-//     a broadcast, the time limit of a call, one help line, where it is offered, and the parameters of its request.
+//  1. A declaration names the behaviour's path, its request and reply types, the capability that allows it, the topic
+//     of a broadcast, the time limit of a call, one help line, where it is offered, and the parameters of its request.
 //  2. Declarations are constants next to their payload types (node.hpp, deployment.hpp, bid.hpp, allocation.hpp).
 //     table.hpp lists all of them. Registration (serve.hpp), `nunet actor cmd` and docs/behaviours.md follow from them.
 //  3. A path may hold one placeholder, `{ensemble}`; path_of() fills it in.

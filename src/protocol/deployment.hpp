@@ -176,8 +176,8 @@ struct DeploymentManifestReply {
                       json::field("error", &DeploymentManifestReply::error, json::omit_empty));
   }
 };
-/// Usage of the allocations as last reported by their providers: while they run of this moment, then of the whole run. Not
-/// in DMS 0.5.x.
+/// Usage of the allocations as last reported by their providers: while they run of this moment, then of the whole run.
+/// Not in DMS 0.5.x.
 struct AllocationUsage : AllocationState {
   std::string id;
   std::string node;
@@ -223,8 +223,9 @@ struct DeploymentInfoReply {
   }
 };
 
-/// Without a stream, the output is written to the orchestrator's disk, as by DMS 0.5.x. With one, the reply has a page of
-/// it; so `stream`, `offset` and `max_bytes` are additions, as is the page in the reply, with what a result is as a whole.
+/// Without a stream, the output is written to the orchestrator's disk, as by DMS 0.5.x. With one, the reply has a page
+/// of it; so `stream`, `offset` and `max_bytes` are additions, as is the page in the reply, with what a result is as a
+/// whole.
 struct DeploymentLogsRequest {
   std::string ensemble_id;
   std::string allocation_name;

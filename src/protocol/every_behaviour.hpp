@@ -1,5 +1,5 @@
-// The declarations of all behaviours as one tuple, in the order of documents and of the command line. What has to hold for
-// each of them is written once, over this list: the table (table.hpp), the fuzz target of payloads.
+// The declarations of all behaviours as one tuple, in the order of documents and of the command line. What has to hold
+// for each of them is written once, over this list: the table (table.hpp), the fuzz target of payloads.
 #pragma once
 
 #include <tuple>

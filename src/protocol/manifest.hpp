@@ -1,5 +1,5 @@
-// The manifest of a deployment: which node runs which allocation, and its status. Members and names are those of NuNet's
-// manifest.
+// The manifest of a deployment: which node runs which allocation, and its status. Members and names are those of
+// NuNet's manifest.
 #pragma once
 
 #include <map>

@@ -1,14 +1,14 @@
-// The behaviours of NuNet DMS 0.5.x that this implementation does not serve yet, each with the reason, so that who invokes
-// one learns it instead of waiting for a reply.
+// The behaviours of NuNet DMS 0.5.x that this implementation does not serve yet, each with the reason, so that who
+// invokes one learns it instead of waiting for a reply.
 //
 // Model
 //  1. A path is declared (every_behaviour.hpp) or refused, never both: once it is served, it moves there.
-//  2. The actor that would serve a refused behaviour answers {"OK": false, "Error": reason}, which callers of DMS 0.5.x read.
-//     The payload is not read.
+//  2. The actor that would serve a refused behaviour answers {"OK": false, "Error": reason}, which callers of DMS 0.5.x
+//     read. The payload is not read.
 //  3. The reply needs the capability that serving it would need: a stranger learns nothing.
 //
-// Specification: the paths of NuNet DMS 0.5.x, of both spellings where they have changed. Behaviours whose paths are not
-// known can be neither served nor refused; docs/behaviours.md names them.
+// Specification: the paths of NuNet DMS 0.5.x, of both spellings where they have changed. Behaviours whose paths are
+// not known can be neither served nor refused; docs/behaviours.md names them.
 #pragma once
 
 #include <span>

@@ -3,9 +3,9 @@
 //     serve(actor, protocol::kPeersPing, *this, &Peers::ping);   // Task<PingReply> ping(PingRequest, const Envelope&)
 //     Result<PingReply> reply = co_await call(actor, protocol::kPeersPing, peer, PingRequest{...});
 //
-// The payload is parsed before the method is called, and its reply is sent back. A payload that cannot be read is answered
-// with the reply's `error`, which names the field; a message without payload is read as a default Request. A message that
-// expects no reply gets none.
+// The payload is parsed before the method is called, and its reply is sent back. A payload that cannot be read is
+// answered with the reply's `error`, which names the field; a message without payload is read as a default Request. A
+// message that expects no reply gets none.
 #pragma once
 
 #include "actor/actor.hpp"

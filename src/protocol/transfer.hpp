@@ -1,11 +1,11 @@
-// The messages about files: results of an allocation, inputs of one, and uploads of a user to its own node. None of them
-// is in DMS 0.5.x.
+// The messages about files: results of an allocation, inputs of one, and uploads of a user to its own node. None of
+// them is in DMS 0.5.x.
 //
 // Model
-//  1. Files themselves go over transfer streams (transfer/server.hpp). These messages hand out the tickets, each for the
-//     node that has asked.
-//  2. Results exist after the run of an allocation has ended, until the allocation is removed (kAllocationShutdown). They
-//     are asked for again after an interruption: the tickets are new, the content is the same.
+//  1. Files themselves go over transfer streams (transfer/server.hpp). These messages hand out the tickets, each for
+//     the node that has asked.
+//  2. Results exist after the run of an allocation has ended, until the allocation is removed (kAllocationShutdown).
+//     They are asked for again after an interruption: the tickets are new, the content is the same.
 //  3. The content of an input is named by its digest. A provider asks for it before it starts the work.
 //  4. A user's files go to its node in pages, from the offset that the last reply names; a reply to an empty page tells
 //     where to go on.

@@ -1,4 +1,5 @@
-// What this provider honours of the requests about an allocation. What it does not is refused by name; nothing is ignored.
+// What this provider honours of the requests about an allocation. What it does not is refused by name; nothing is
+// ignored.
 //
 // Threads: values. Failure: Errc::invalid_argument or unsupported; the message begins with the member of the request.
 // Attacks: requests come from any orchestrator with a token; numbers and sizes are bounded here before they are kept.
@@ -13,8 +14,8 @@ namespace dms::provider {
 /// Allocations of one request; an ensemble has no more.
 inline constexpr std::size_t kMaxAllocations = 1024;
 
-/// Bytes of the configuration of an allocation as JSON: room for some thousand variables or arguments, while a message has
-/// 1 MiB. It is kept as long as the allocation is.
+/// Bytes of the configuration of an allocation as JSON: room for some thousand variables or arguments, while a message
+/// has 1 MiB. It is kept as long as the allocation is.
 inline constexpr std::size_t kMaxConfig = 256 * 1024;
 /// Bytes of resources as JSON: the numbers, and names of many graphics cards.
 inline constexpr std::size_t kMaxResources = 16 * 1024;

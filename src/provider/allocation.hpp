@@ -3,29 +3,30 @@
 // Model
 //  1. The record (record.hpp) is the truth: each change of it is on disk before it acts, and changes are made one at a
 //     time. A start of the daemon makes the allocation from its record and calls resume(): the work goes on.
-//  2. A run is named by its incarnation. Everything that waits for something (the executor, a timer, an answer) names the
-//     incarnation that it belongs to, and changes nothing once another one has begun.
-//  3. start() runs the work once; repeated, it answers how that went. restart() replaces the run: the record names the new
-//     incarnation before the old run is stopped, so a start of the daemon in between stops the old one and starts the new
-//     one. Repeated for the same old incarnation, it answers with the new one. A run that has ended goes on with the lease
-//     that it has; once that is over, or the run has been stopped, there is no restart.
-//  4. At the end of its lease (end_lease()) the work is stopped; an allocation that is being started or was never started
-//     ends, too.
+//  2. A run is named by its incarnation. Everything that waits for something (the executor, a timer, an answer) names
+//     the incarnation that it belongs to, and changes nothing once another one has begun.
+//  3. start() runs the work once; repeated, it answers how that went. restart() replaces the run: the record names the
+//     new incarnation before the old run is stopped, so a start of the daemon in between stops the old one and starts
+//     the new one. Repeated for the same old incarnation, it answers with the new one. A run that has ended goes on
+//     with the lease that it has; once that is over, or the run has been stopped, there is no restart.
+//  4. At the end of its lease (end_lease()) the work is stopped; an allocation that is being started or was never
+//     started ends, too.
 //  5. When a run has ended, the end is stored, then resources are freed, then the orchestrator is notified, with pauses
-//     from kFirstNoticePause to kLongestNoticePause, until it acknowledges, also across starts of the daemon. Orchestrators
-//     of DMS 0.5.x never acknowledge (they request no lease either): for them, what has been sent counts. A start that fails
-//     is reported by its reply alone, if that is awaited.
-//  6. stop() ends the work and leaves all else: that it does is stored before, so a start of the daemon in between goes on
-//     with it. The run ends as `stopped`, which its caller learns from the reply alone. No other run follows, so the output
-//     stays, whichever of a stop and a restart comes first.
+//     from kFirstNoticePause to kLongestNoticePause, until it acknowledges, also across starts of the daemon.
+//     Orchestrators of DMS 0.5.x never acknowledge (they request no lease either): for them, what has been sent counts.
+//     A start that fails is reported by its reply alone, if that is awaited.
+//  6. stop() ends the work and leaves all else: that it does is stored before, so a start of the daemon in between goes
+//     on with it. The run ends as `stopped`, which its caller learns from the reply alone. No other run follows, so the
+//     output stays, whichever of a stop and a restart comes first.
 //  7. What only a report would tell of the present run, another health or a run that is started again, is hinted to an
 //     orchestrator that renews (protocol/allocation.hpp, 5). One without a lease of its own is not bothered.
-//  8. release() ends the work and removes its container or sandbox, its folder and its actor. It can be repeated until it
-//     has succeeded; then the machine holds nothing of the allocation but its record.
+//  8. release() ends the work and removes its container or sandbox, its folder and its actor. It can be repeated until
+//     it has succeeded; then the machine holds nothing of the allocation but its record.
 //  9. close() lets go: the work continues, the record stays.
 //
-// Threads: the node's lane; folders are removed by a worker. Failure: a full disk refuses start(), restart() and release()
-// and changes nothing; the end of a run is stored as soon as the disk takes it, and the executor knows it until then.
+// Threads: the node's lane; folders are removed by a worker. Failure: a full disk refuses start(), restart() and
+// release() and changes nothing; the end of a run is stored as soon as the disk takes it, and the executor knows it
+// until then.
 // Attacks: only the orchestrator of the allocation can use it; its output is bounded by the executor; its name has been
 // checked to be a safe file name (keys.hpp).
 #pragma once

@@ -1,31 +1,32 @@
-// Phase two of a deployment: the allocations of this node, from their reservation to their removal, over restarts of the
-// daemon.
+// Phase two of a deployment: the allocations of this node, from their reservation to their removal, over restarts of
+// the daemon.
 //
 // Model
 //  1. allocate() turns reservations into allocations, all that a request names or none. The orchestrator gets a handle
 //     and a grant for each, and a grant for its ensemble, before the reply. Repeated, it answers with what there is.
 //  2. Only the owner, the orchestrator that committed, reaches an allocation: it is found by the owner's DID and the
 //     id.
-//  3. The record of an allocation (record.hpp) is written first and erased last: what is on this machine without a record
-//     (work, resources, folders) is removed by recover(), folders in the background. So nothing is lost or left when the
-//     daemon is killed. The allocations of an engine that does not answer, and their resources, stay as they are until it
-//     is recovered.
-//  4. Each has a lease (leases.hpp): at its end the work is stopped (allocation.hpp). When the work has ended its resources
-//     are free, but the disk: the folder is kept until the orchestrator has it removed, or for Services::retention.
+//  3. The record of an allocation (record.hpp) is written first and erased last: what is on this machine without a
+//     record (work, resources, folders) is removed by recover(), folders in the background. So nothing is lost or left
+//     when the daemon is killed. The allocations of an engine that does not answer, and their resources, stay as they
+//     are until it is recovered.
+//  4. Each has a lease (leases.hpp): at its end the work is stopped (allocation.hpp). When the work has ended its
+//     resources are free, but the disk: the folder is kept until the orchestrator has it removed, or for
+//     Services::retention.
 //  5. renew() renews leases and reports all that is held for an ensemble: from then on the orchestrator and this node
 //     agree.
 //  6. A shutdown that keeps only ends the run (Allocation::stop()): its end, output and results stay.
-//  7. release() removes an allocation; when it has succeeded nothing of it is left. What fails is tried again by sweep()
-//     and at the next start. Concurrent calls wait for the first.
+//  7. release() removes an allocation; when it has succeeded nothing of it is left. What fails is tried again by
+//     sweep() and at the next start. Concurrent calls wait for the first.
 //  8. close() lets go: the work continues, the records stay.
 //
 // Threads: the node's lane, which is free while disk and executor work. Cost: logarithmic in the number of allocations,
 // linear for list() and sums; a renewal is linear in what is held for the ensemble. Failure: reported in the reply's
 // `error`; a full disk refuses what has to be stored and leaves what runs alone. Attacks: a request without the owner's
-// token is refused by the actor; with a token of another orchestrator it finds no allocation. What cannot be honoured is
-// refused by name (admission.hpp). How much is held, also of what has ended, is bounded in all and for each owner, in number
-// and in bytes (Services::max_held, max_held_bytes), and so is its disk, by the share. What was never started is kept for
-// Services::unstarted_retention only.
+// token is refused by the actor; with a token of another orchestrator it finds no allocation. What cannot be honoured
+// is refused by name (admission.hpp). How much is held, also of what has ended, is bounded in all and for each owner,
+// in number and in bytes (Services::max_held, max_held_bytes), and so is its disk, by the share. What was never started
+// is kept for Services::unstarted_retention only.
 #pragma once
 
 #include <stop_token>

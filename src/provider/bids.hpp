@@ -10,9 +10,9 @@
 //     at debug.
 //
 // Threads: the node's lane. Cost: linear in the node requests of a message (at most kMaxNodeRequests). Failure: no bid.
-// Attacks: the state that a requester can create on this node is bounded, in number (kMaxBidsPerOwner, kMaxBids, kMaxRounds)
-// and in bytes: of a request only the resources are kept, which check_size() (admission.hpp) has bounded. DIDs
-// cost nothing, and the holder of one grant can delegate it to many; the last kReservedBids are therefore kept for
+// Attacks: the state that a requester can create on this node is bounded, in number (kMaxBidsPerOwner, kMaxBids,
+// kMaxRounds) and in bytes: of a request only the resources are kept, which check_size() (admission.hpp) has bounded.
+// DIDs cost nothing, and the holder of one grant can delegate it to many; the last kReservedBids are therefore kept for
 // requesters that the operator has named as anchors. A requester that copies the ensemble id from another requester's
 // broadcast gets a bid of its own and has no access to the other bid.
 #pragma once

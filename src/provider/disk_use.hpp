@@ -1,10 +1,10 @@
 // How much disk a folder takes that an untrusted program writes to.
 //
-// Each folder is opened relative to its parent, no symbolic link is followed, so nothing outside of it counts. A file with
-// several names counts once for each. Threads: any; it blocks on the disk, so a lane offloads it. Cost: one system call for
-// an entry. Failure: Errc::limit_exceeded above kMaxCounted entries or kMaxCountedDepth levels, Errc::io; what ceases to
-// exist while it is counted is no failure. Attacks: a program that fills its folder with entries costs at most kMaxCounted
-// calls, and its use is unknown then.
+// Each folder is opened relative to its parent, no symbolic link is followed, so nothing outside of it counts. A file
+// with several names counts once for each. Threads: any; it blocks on the disk, so a lane offloads it. Cost: one system
+// call for an entry. Failure: Errc::limit_exceeded above kMaxCounted entries or kMaxCountedDepth levels, Errc::io; what
+// ceases to exist while it is counted is no failure. Attacks: a program that fills its folder with entries costs at
+// most kMaxCounted calls, and its use is unknown then.
 #pragma once
 
 #include <cstdint>

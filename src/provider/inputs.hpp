@@ -2,16 +2,16 @@
 //
 // Model
 //  1. For each input the orchestrator names a ticket (protocol::kOrchestratorInput); the file is fetched to
-//     `<allocation>/inputs/<n>` and unpacked below `<allocation>/work`. What was fetched is kept until all are unpacked, so
-//     a start of the daemon in between goes on there; unpacking begins anew in an empty work folder.
-//  2. When all are there, that is stored (`inputs/done`): a restart of the work finds its folder as the previous run left
-//     it.
+//     `<allocation>/inputs/<n>` and unpacked below `<allocation>/work`. What was fetched is kept until all are
+//     unpacked, so a start of the daemon in between goes on there; unpacking begins anew in an empty work folder.
+//  2. When all are there, that is stored (`inputs/done`): a restart of the work finds its folder as the previous run
+//     left it.
 //  3. An input must have the digest and the size that the ensemble declares, or, of another allocation's results, those
 //     that the orchestrator names; together they are at most the disk of the allocation, where it reserves some.
 //  4. The archive of an image (image_input()) is not unpacked: it stays where it was fetched to, for the executor.
 //
-// Threads: the node's lane; workers write, and stop at the next block or entry when the start is given up. Failure: an error
-// names the input; Errc::cancelled if the start is given up.
+// Threads: the node's lane; workers write, and stop at the next block or entry when the start is given up. Failure: an
+// error names the input; Errc::cancelled if the start is given up.
 // Attacks: an archive of a stranger is unpacked: see transfer/archive.hpp. Its files can be read and written by every
 // user, in a folder that only the work and the daemon can enter.
 #pragma once

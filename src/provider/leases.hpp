@@ -2,13 +2,14 @@
 //
 // Model
 //  1. A lease has an end, on the monotonic clock of this boot of the machine. renew() moves the end to its length after
-//     the clock that the orchestrator names (protocol/allocation.hpp, 2), or after now; without that the lease is over at its end, which is reported once.
-//  2. An orchestrator that renews has the length that it requested, within the provider's bounds. One that requests none,
-//     as those of DMS 0.5.x, has the longest silence: heard_from() renews, at most kSilenceSteps times in that length, so
-//     its lease ends after a silence between (1 - 1/kSilenceSteps) of it and all of it.
-//  3. An end is on disk before it counts: the caller stores a new lease with its allocation, renew() stores the new ends.
-//     So a start of the daemon finds exactly the ends that orchestrators know of. A lease of another boot is over: the
-//     clock that it counts on has begun anew.
+//     the clock that the orchestrator names (protocol/allocation.hpp, 2), or after now; without that the lease is over
+//     at its end, which is reported once.
+//  2. An orchestrator that renews has the length that it requested, within the provider's bounds. One that requests
+//     none, as those of DMS 0.5.x, has the longest silence: heard_from() renews, at most kSilenceSteps times in that
+//     length, so its lease ends after a silence between (1 - 1/kSilenceSteps) of it and all of it.
+//  3. An end is on disk before it counts: the caller stores a new lease with its allocation, renew() stores the new
+//     ends. So a start of the daemon finds exactly the ends that orchestrators know of. A lease of another boot is
+//     over: the clock that it counts on has begun anew.
 //  4. Renewals that arrive while the disk writes are written together: one transaction for all of them.
 //  5. A lease whose renewal is being written is not over before the write has ended.
 //
@@ -74,8 +75,8 @@ class Leases {
   /// Before the caller erases its document.
   void remove(const std::string& name);
 
-  /// Success if all of them that exist are renewed: to their length after `from`, at most after now. An end is never moved
-  /// back.
+  /// Success if all of them that exist are renewed: to their length after `from`, at most after now. An end is never
+  /// moved back.
   Task<Result<void>> renew(std::vector<std::string> names, SteadyTime from = SteadyTime::max());
   /// Renews what the owner has by contact, as (2) says; the names of what is renewed.
   Task<std::vector<std::string>> heard_from(did::Did owner);

@@ -3,8 +3,9 @@
 // The parts, in the order of a deployment: Bids, Reservations, Allocations; beside them Grants, LocalNames and
 // Housekeeping. Each header is the contract of its part.
 //
-// Every reply is sent after the change that it reports is stored. Allocations survive the daemon: close() leaves them running,
-// start() takes them up (record.hpp). Bids and reservations do not; they expire soon. Threads: the node's lane.
+// Every reply is sent after the change that it reports is stored. Allocations survive the daemon: close() leaves them
+// running, start() takes them up (record.hpp). Bids and reservations do not; they expire soon. Threads: the node's
+// lane.
 // Attacks: a request reaches a part only with tokens that allow its behaviour; what an orchestrator holds here is
 // looked up by its DID (keys.hpp).
 #pragma once
@@ -19,7 +20,8 @@ class Provider {
   Provider(const Provider&) = delete;
   Provider& operator=(const Provider&) = delete;
 
-  /// Takes up what an earlier run left and removes the rest, registers the behaviours, subscribes to the deployment topic.
+  /// Takes up what an earlier run left and removes the rest, registers the behaviours, subscribes to the deployment
+  /// topic.
   Task<Result<void>> start();
   /// Cancels every reservation and lets go of every allocation: its work continues.
   Task<void> close();

@@ -1,11 +1,12 @@
 // The stored state of an allocation: what a start of the daemon needs to go on where the previous one was.
 //
 // Model
-//  1. phases: allocated -> starting -> running -> ended -> releasing -> (erased). A restart of the work goes from running
-//     or ended to starting, under a new incarnation; work that fails to start goes from starting to ended, and work whose
-//     lease is over goes to ended from any earlier phase. releasing can be entered from each.
+//  1. phases: allocated -> starting -> running -> ended -> releasing -> (erased). A restart of the work goes from
+//     running or ended to starting, under a new incarnation; work that fails to start goes from starting to ended, and
+//     work whose lease is over goes to ended from any earlier phase. releasing can be entered from each.
 //  2. A phase is on disk before what it names is done: `starting` before the executor is asked, `releasing` before
-//     anything is removed. `running` and `ended` are entered after the executor has reported them; what it knows counts.
+//     anything is removed. `running` and `ended` are entered after the executor has reported them; what it knows
+//     counts.
 //  3. AllocationStore keeps two documents of an allocation, in one transaction each: the record, and its lease
 //     (leases.hpp), which changes often and is small.
 //  4. A record that cannot be read is set aside (db/readable.hpp); its allocation is none any more.

@@ -2,15 +2,17 @@
 // ticket.
 //
 // Model
-//  1. list() packs the declared paths into `<run>/results`: `0`, `1`, ... and, written last, `index.json` with what they
-//     are. A start of the daemon finds the index, or packs again what has none: the work folder is there until release.
-//  2. A path that is missing, too large, or no file or folder is reported by name; the others are not affected. The limit
-//     counts for all paths together, in their order. What is told of them is bounded, so that a reply holds it
+//  1. list() packs the declared paths into `<run>/results`: `0`, `1`, ... and, written last, `index.json` with what
+//     they are. A start of the daemon finds the index, or packs again what has none: the work folder is there until
+//     release.
+//  2. A path that is missing, too large, or no file or folder is reported by name; the others are not affected. The
+//     limit counts for all paths together, in their order. What is told of them is bounded, so that a reply holds it
 //     (kMaxReason, kMaxLeftOut).
 //  3. Tickets are given for all results or for none: list() fails while the server has no room for them, so an
 //     orchestrator comes again and takes none of them for absent.
 //  4. kPackers run at once; the others wait for their turn, so packing leaves workers to the rest of the node.
-//  5. Packing takes as long as it takes: list() waits kPackPatience for it, then Errc::already_exists asks to come again.
+//  5. Packing takes as long as it takes: list() waits kPackPatience for it, then Errc::already_exists asks to come
+//     again.
 //
 // Threads: the node's lane; workers read and write. forget() ends packing before the folder is removed.
 // Attacks: the work folder was written by an untrusted program: see transfer/archive.hpp.

@@ -1,4 +1,5 @@
-// How long work runs here without its orchestrator, how long its end is kept, and how much it may leave. Not settings of the Go implementation.
+// How long work runs here without its orchestrator, how long its end is kept, and how much it may leave. Not settings
+// of the Go implementation.
 #pragma once
 
 #include "config/section.hpp"

@@ -1,7 +1,7 @@
 // A file as a message announces it, and its fetch.
 //
-// Threads, cost, failure, attacks: as fetch.hpp says. The announcement comes from the sender: Errc::invalid_argument if its digest
-// or ticket is none.
+// Threads, cost, failure, attacks: as fetch.hpp says. The announcement comes from the sender: Errc::invalid_argument if
+// its digest or ticket is none.
 #pragma once
 
 #include <string>

@@ -1,9 +1,10 @@
-// Files and folders as one file that can be sent: a file as it is, a folder as a tar archive (POSIX pax), by libarchive.
+// Files and folders as one file that can be sent: a file as it is, a folder as a tar archive (POSIX pax), by
+// libarchive.
 //
 // Model
-//  1. pack() reads a path below a folder, unpack() makes one. What pack() has written unpack() makes again: regular files,
-//     folders, symbolic links that stay inside; permission bits, times of modification. Owners, hard links (they become
-//     files), set-id bits and extended attributes are not kept. Folders are writable for their owner afterwards.
+//  1. pack() reads a path below a folder, unpack() makes one. What pack() has written unpack() makes again: regular
+//     files, folders, symbolic links that stay inside; permission bits, times of modification. Owners, hard links (they
+//     become files), set-id bits and extended attributes are not kept. Folders are writable for their owner afterwards.
 //  2. An archive depends on the content of the folder alone: entries are sorted by name.
 //  3. pack() leaves out what cannot be sent (sockets, pipes, devices, links that leave the folder,
 //     names with control characters) and reports it.
@@ -12,7 +13,8 @@
 // Threads: any; all block on the disk, so a lane offloads them. Cost: one open folder for each level.
 //
 // Failure: Errc::limit_exceeded above a limit; io for the disk, a full one included; not_found; permission_denied;
-// invalid_argument for paths and archives that are refused, with the name of the entry. After a failure of pack() no file is left; unpack() leaves what it has made.
+// invalid_argument for paths and archives that are refused, with the name of the entry. After a failure of pack() no
+// file is left; unpack() leaves what it has made.
 //
 // Attacks. An archive from a stranger: absolute names, `..`, a name below a link, a link whose target leaves the folder
 // (`..` is allowed at its beginning only, where no link can come before it), hard links, devices, set-id bits, two

@@ -1,13 +1,14 @@
 // The files of a transfer: what is read to be sent, and what has been received so far.
 //
 // Model
-//  1. A PartFile is `<destination>.part`. append() adds to it and to its digest. open() takes up what an earlier transfer
-//     left, and reads it once for the digest. finish() makes it durable and renames it to the destination.
-//  2. No call follows a symbolic link in the last part of a path; folders above it belong to the caller. A part is a regular
-//     file without other names, and locked while it is open: two transfers to one destination exclude each other.
+//  1. A PartFile is `<destination>.part`. append() adds to it and to its digest. open() takes up what an earlier
+//     transfer left, and reads it once for the digest. finish() makes it durable and renames it to the destination.
+//  2. No call follows a symbolic link in the last part of a path; folders above it belong to the caller. A part is a
+//     regular file without other names, and locked while it is open: two transfers to one destination exclude each
+//     other.
 //
-// Threads: any, one at a time; every call blocks on the disk, so a lane offloads it. Failure: Errc::io names the file; a
-// full disk says so. The part stays, except after discard().
+// Threads: any, one at a time; every call blocks on the disk, so a lane offloads it. Failure: Errc::io names the file;
+// a full disk says so. The part stays, except after discard().
 #pragma once
 
 #include <filesystem>

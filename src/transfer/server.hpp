@@ -2,24 +2,24 @@
 //
 // Model
 //  1. offer() makes a ticket for one file and one peer. It ends after its lifetime, by revoke(), or with the server: it
-//     is not stored. A peer that holds a ticket may fetch the file repeatedly and from any offset. A file that is offered
-//     to the same peer again keeps its ticket, whose lifetime begins anew.
-//  2. The file is read while it is sent. It must not change while it is offered: what changed has another digest, and the
-//     receiver refuses it.
+//     is not stored. A peer that holds a ticket may fetch the file repeatedly and from any offset. A file that is
+//     offered to the same peer again keeps its ticket, whose lifetime begins anew.
+//  2. The file is read while it is sent. It must not change while it is offered: what changed has another digest, and
+//     the receiver refuses it.
 //  3. A ticket that ends stops the transfers that use it.
 //
 // Threads and cancellation: one lane; files are read by workers, one block ahead of the network. close() ends all
 // transfers, before the network is closed. Cost: up to three blocks of Options::block for a transfer, an entry for a
 // ticket.
 //
-// Bounds: Options::max_streams transfers, max_streams_per_peer for a peer (more are answered with busy), max_tickets, and
-// max_tickets_per_peer for a peer (Errc::limit_exceeded above); max_waiting streams without an answer, max_waiting_per_peer
-// for a peer: one more resets the oldest. A request must arrive within Options::request, and each kSlice of the file leave
-// within Options::stall.
+// Bounds: Options::max_streams transfers, max_streams_per_peer for a peer (more are answered with busy), max_tickets,
+// and max_tickets_per_peer for a peer (Errc::limit_exceeded above); max_waiting streams without an answer,
+// max_waiting_per_peer for a peer: one more resets the oldest. A request must arrive within Options::request, and each
+// kSlice of the file leave within Options::stall.
 //
 // Attacks: a stranger without a ticket gets the same answer for every reason and learns nothing; a ticket that another
-// peer has overheard is of no use to it, because the handshake proves the peer; tickets are found by their digest, so the
-// time of a lookup says nothing about them. Streams without a valid ticket hold no place for a transfer; a request
+// peer has overheard is of no use to it, because the handshake proves the peer; tickets are found by their digest, so
+// the time of a lookup says nothing about them. Streams without a valid ticket hold no place for a transfer; a request
 // arrives with its stream, so streams that wait longer make room. A peer that has a ticket and does not read holds its
 // own places only, for Options::stall.
 #pragma once

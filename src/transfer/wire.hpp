@@ -4,8 +4,8 @@
 //     answer   status u8 | size u64 | SHA-256 of the whole file 32 bytes      (zeros unless the status is ok)
 //     chunk    length u32 (1 to kMaxChunk) | bytes                            ... ended by the length 0
 //
-// Model: numbers are big-endian. The chunks hold the bytes from `offset` to the end. An offset beyond the end is answered
-// with ok and no chunk, so that the receiver learns the size. Each side ends its half after its last byte.
+// Model: numbers are big-endian. The chunks hold the bytes from `offset` to the end. An offset beyond the end is
+// answered with ok and no chunk, so that the receiver learns the size. Each side ends its half after its last byte.
 // Failure: Errc::invalid_argument for a status or a length that is none of these. Pure functions.
 #pragma once
 

@@ -1,9 +1,9 @@
 // Fetches a result of an allocation from the daemon into a file or folder.
 //
 // Model
-//  1. A file, or the archive of a folder, arrives as `.nunet-<hash of its name>.part` in the folder of the download; complete
-//     and verified it gets its name, or is unpacked. What an interrupted download has left is continued. Nothing else
-//     than the result itself is replaced, and that on request only.
+//  1. A file, or the archive of a folder, arrives as `.nunet-<hash of its name>.part` in the folder of the download;
+//     complete and verified it gets its name, or is unpacked. What an interrupted download has left is continued.
+//     Nothing else than the result itself is replaced, and that on request only.
 //  2. If the daemon names a digest and the bytes have another one, a continued download starts once more from the first
 //     byte; else the download fails and nothing is left.
 //  3. The name of a result comes from the ensemble; it stays below the folder, and the archive's entries stay below it

@@ -6,8 +6,9 @@
 //     between are gone.
 //  2. A page names its run. That of another run than the first one, and of a daemon that names none a stream that has
 //     become shorter, is not taken: reading starts again at the first byte of the new run.
-//  3. Every page makes progress or ends the reading: one whose offsets contradict each other is refused. Failure: what the daemon
-//     replies as an error is cli::Errc::failed, no reply cli::Errc::refused; a page that cannot be used has another code.
+//  3. Every page makes progress or ends the reading: one whose offsets contradict each other is refused. Failure: what
+//     the daemon replies as an error is cli::Errc::failed, no reply cli::Errc::refused; a page that cannot be used has
+//     another code.
 //
 // Cost: one request of the daemon for a page of at most protocol::kLogPage bytes.
 #pragma once

@@ -74,7 +74,8 @@ class Environment {
   /// One request and its response; `check` runs before anything is sent. Errc::cancelled when the user interrupts.
   virtual Result<HttpResponse> call(DaemonAddress to, HttpRequest request, Duration limit, CheckPeer check) = 0;
   virtual Result<void> pause(Duration duration) = 0;
-  /// From now on an interrupt between two of these calls does not end the program: the next one fails with Errc::cancelled.
+  /// From now on an interrupt between two of these calls does not end the program: the next one fails with
+  /// Errc::cancelled.
   virtual void catch_interrupts() {}
   /// Runs `work` on its own runtime until it has finished. When the user interrupts, it is cancelled
   /// (runtime/task.hpp), and its result is returned.

@@ -1,19 +1,19 @@
 // From the engine's log of a container to the two logs of its execution, without loss or duplication over restarts.
 //
 // Model
-//  1. The engine sends entries, a frame each (docker_stream.hpp), that begin with their time: "<RFC 3339> <bytes>". The time
-//     is not part of the log.
-//  2. A position of a stream is (time, offset): the entries of that time and later begin at that offset of the log. It is
-//     stored after what it refers to, in `engine.position`; it may be older than the log.
-//  3. After a restart the engine is asked for what is since a quarter of an hour before the older position. Entries before the
-//     position are left out, and of the others as many bytes as the log has beyond it. Without a position everything is
-//     replayed. If the machine's clock goes back, the position is that of the beginning from then on; the quarter of an
-//     hour is what it may go back between the position and a restart.
+//  1. The engine sends entries, a frame each (docker_stream.hpp), that begin with their time: "<RFC 3339> <bytes>". The
+//     time is not part of the log.
+//  2. A position of a stream is (time, offset): the entries of that time and later begin at that offset of the log. It
+//     is stored after what it refers to, in `engine.position`; it may be older than the log.
+//  3. After a restart the engine is asked for what is since a quarter of an hour before the older position. Entries
+//     before the position are left out, and of the others as many bytes as the log has beyond it. Without a position
+//     everything is replayed. If the machine's clock goes back, the position is that of the beginning from then on; the
+//     quarter of an hour is what it may go back between the position and a restart.
 //  4. The engine keeps a bounded log. What it dropped while no daemon ran is lost without a trace.
 //
-// Threads: feed() blocks on the disk. Failure: of feed(): Errc::invalid_argument on an invalid frame. An entry without a
-// time, of an engine that sends none, is taken whole. Attacks: the container chooses the bytes of its entries, not their
-// times.
+// Threads: feed() blocks on the disk. Failure: of feed(): Errc::invalid_argument on an invalid frame. An entry without
+// a time, of an engine that sends none, is taken whole. Attacks: the container chooses the bytes of its entries, not
+// their times.
 #pragma once
 
 #include <array>

@@ -7,8 +7,8 @@
 
 namespace dms::executor {
 
-/// Replaces this process, a single-threaded child of the shim whose standard streams are connected, by bubblewrap: joins
-/// the control group, sets what it limits otherwise, and ends with `parent`. Returns why that failed.
+/// Replaces this process, a single-threaded child of the shim whose standard streams are connected, by bubblewrap:
+/// joins the control group, sets what it limits otherwise, and ends with `parent`. Returns why that failed.
 Error become_bubblewrap(const ShimSpec& spec, int status_fd, int parent);
 
 /// This process joins the control group of the execution, if it has one.

@@ -9,7 +9,8 @@ namespace dms::executor {
 
 /// Oldest first.
 std::vector<int> children_of(int pid);
-/// A pidfd of `child`, verified to be the child of `parent` and not a later process with the same pid; empty if it is not.
+/// A pidfd of `child`, verified to be the child of `parent` and not a later process with the same pid; empty if it is
+/// not.
 Fd open_child(int parent, int child);
 
 }  // namespace dms::executor

@@ -1,8 +1,8 @@
 // What executions leave on the machine: folders and control groups, also those of an earlier daemon.
 //
 // Model
-//  1. end() kills what still runs in a control group and removes the group. What has not ended after some 5 s, such as a
-//     process that waits for a disk, is reported and left to the next start.
+//  1. end() kills what still runs in a control group and removes the group. What has not ended after some 5 s, such as
+//     a process that waits for a disk, is reported and left to the next start.
 //  2. remove() removes the folder of an execution; what cannot be removed is quarantined (base/remove_tree.hpp).
 //  3. adopt() ends the groups and quarantines the folders that an earlier daemon left. The quarantine is emptied in the
 //     background: that may take long, or fail, and must not delay the start of the daemon.

@@ -15,17 +15,17 @@
 // total, CPU not enforced; Status::enforcement says which. Work that passes its memory limit ends: failed, killed,
 // "memory limit".
 //
-// Life: each execution has a shim (shim.hpp), a process of its own that outlives the daemon: it holds the work, writes the
-// logs, ends the work at its deadline, and writes how it ended. The daemon holds the shim by a pidfd.
+// Life: each execution has a shim (shim.hpp), a process of its own that outlives the daemon: it holds the work, writes
+// the logs, ends the work at its deadline, and writes how it ended. The daemon holds the shim by a pidfd.
 //  1. A start is complete or leaves nothing, also if the daemon is killed in between: recover() finds the folder of the
 //     execution, which is made first, and with it the control group and the shim.
-//  2. close() lets go. recover() takes up the known executions whose shim lives or has written how they ended; of others it
-//     ends the shim, the control group and all in it, and quarantines the folder.
+//  2. close() lets go. recover() takes up the known executions whose shim lives or has written how they ended; of
+//     others it ends the shim, the control group and all in it, and quarantines the folder.
 //  3. If a shim is killed, its work ends with it, and the result says so.
 //
 // Ending: stop() has the shim send SIGTERM to the work's first process, and after the grace SIGKILL to its process
-// namespace. When the first process ends, all others end too. The folder of an execution is removed by remove_tree(); what
-// cannot be removed is quarantined, and recover() removes the residue of earlier daemons in the background.
+// namespace. When the first process ends, all others end too. The folder of an execution is removed by remove_tree();
+// what cannot be removed is quarantined, and recover() removes the residue of earlier daemons in the background.
 //
 // Threads: one lane; making and removing folders, and reading logs, is offloaded. What stays on the lane: the files of
 // control groups and of /proc, in memory (13 us each, 28 us at the 99th percentile). The ProcessLauncher outlives the
@@ -35,8 +35,8 @@
 // network (none), seeing or signalling other processes (own namespace), continuing after the end (the namespace ends as
 // one), filling the disk by output (log limit) or memory by /tmp (bounded, and part of its memory limit), exhausting
 // the process table (pids limit), becoming root by a set-user-id program or a system call (no new privileges, filter),
-// leaving files that resist removal (quarantine) or a folder of any depth for its next run (refused above 128 levels, by a
-// start that fails). Not prevented: filling the disk below /work (a quota is planned), and
+// leaving files that resist removal (quarantine) or a folder of any depth for its next run (refused above 128 levels,
+// by a start that fails). Not prevented: filling the disk below /work (a quota is planned), and
 // using CPU up to its limit.
 #pragma once
 

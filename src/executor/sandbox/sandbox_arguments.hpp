@@ -14,7 +14,8 @@ namespace dms::executor {
 
 /// Refuses what a sandbox cannot honour.
 Result<void> check_sandbox_engine(const EngineSpec& engine);
-/// The absolute form of `working_directory` inside the sandbox. Errc::invalid_argument if it is not below /work or /tmp.
+/// The absolute form of `working_directory` inside the sandbox. Errc::invalid_argument if it is not below /work or
+/// /tmp.
 Result<std::string> inner_directory(const std::string& wanted);
 /// The environment with PATH and HOME.
 std::vector<std::string> full_environment(std::vector<std::string> environment);

@@ -2,11 +2,11 @@
 // which the daemon asks the shim for something (shim.hpp).
 //
 // Model
-//  1. `spec.json` is what runs, written by the daemon before the shim starts. `status.json` is how it ended, written by the
-//     shim once nothing runs any more; its blocks on the disk are reserved when the work starts, as `status.new`, so a
-//     full disk does not lose it.
-//  2. The shim holds the record lock of the file `lock` for as long as it lives. The kernel reports the process that holds
-//     it, and releases it with that process: find_shim() cannot take another process for the shim, or a dead one.
+//  1. `spec.json` is what runs, written by the daemon before the shim starts. `status.json` is how it ended, written by
+//     the shim once nothing runs any more; its blocks on the disk are reserved when the work starts, as `status.new`,
+//     so a full disk does not lose it.
+//  2. The shim holds the record lock of the file `lock` for as long as it lives. The kernel reports the process that
+//     holds it, and releases it with that process: find_shim() cannot take another process for the shim, or a dead one.
 //  3. After seize_shim() has succeeded without a process, no shim of that folder exists or will start: the lock file is
 //     gone, and a shim begins by locking it.
 //
@@ -96,8 +96,8 @@ Result<ShimStatus> parse_status(std::string_view text);
 Result<Fd> find_shim(const std::filesystem::path& folder);
 /// See (3): a pidfd of the shim that still lives, or an empty Fd.
 Result<Fd> seize_shim(const std::filesystem::path& folder);
-/// The shim's side of (2): holds the lock of the folder from here on. Errc::closed if another process does, or if the folder
-/// has been seized.
+/// The shim's side of (2): holds the lock of the folder from here on. Errc::closed if another process does, or if the
+/// folder has been seized.
 Result<Fd> hold_lock(const std::filesystem::path& folder);
 /// Ends the shim of a folder, and with it what it holds. No shim of that folder starts later.
 Task<Result<void>> end_shim(ProcessLauncher& processes, std::filesystem::path folder);
@@ -107,7 +107,8 @@ int shim_pid(const std::filesystem::path& folder);
 /// Real-time signals: they queue, with a value each.
 enum class ShimSignal { stop, kill, deadline };
 int number_of(ShimSignal signal);
-/// stop: milliseconds of grace; deadline: nanoseconds of the clock of the lanes (CLOCK_BOOTTIME). False if the shim has ended.
+/// stop: milliseconds of grace; deadline: nanoseconds of the clock of the lanes (CLOCK_BOOTTIME). False if the shim has
+/// ended.
 bool tell_shim(const Fd& shim, ShimSignal signal, std::int64_t value = 0);
 
 }  // namespace dms::executor

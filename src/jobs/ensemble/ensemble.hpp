@@ -45,7 +45,8 @@ enum class AllocationRecovery { stay_down, one_for_one, one_for_all, rest_for_on
 enum class NodeRecovery { stay_down, restart, redeploy };
 enum class SupervisorStrategy { unspecified, one_for_one, all_for_one, rest_for_one };
 enum class HealthCheckType { none, command, http, tcp };
-/// When an allocation that depends on another may start: when that one runs, passes its health check, or has ended with 0.
+/// When an allocation that depends on another may start: when that one runs, passes its health check, or has ended with
+/// 0.
 enum class Condition { started, healthy, completed };
 /// What happens to a node whose machine is lost: a replacement starts when the lease of the lost one has ended
 /// (exclusive) or at once (fast), or its allocations have failed (fail). Unspecified: exclusive if the node has a task,

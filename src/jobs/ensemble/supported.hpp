@@ -1,5 +1,5 @@
-// Which fields of an ensemble have an effect. A field that is read but not acted on yet is refused by name, with what to
-// do instead: an ensemble that is accepted runs as it says.
+// Which fields of an ensemble have an effect. A field that is read but not acted on yet is refused by name, with what
+// to do instead: an ensemble that is accepted runs as it says.
 //
 // Model
 //  1. A value that equals the default asks for nothing and is accepted: `redundancy: 0`, `restart_policy: no`,

@@ -1,5 +1,5 @@
-// The orchestrator's side of an auction: requests bids and selects a machine for each node of an ensemble, or of a part of
-// one (deployment/placement.hpp).
+// The orchestrator's side of an auction: requests bids and selects a machine for each node of an ensemble, or of a part
+// of one (deployment/placement.hpp).
 //
 // Model
 //  1. A round requests bids for the nodes without a machine: from the peer of a pinned node directly, for the others by
@@ -7,11 +7,11 @@
 //     as long again as the first one took, within kMinBidSettle and kBidSettle (at once if all of them are pinned).
 //  2. A bid counts if it is signed by its peer, for this ensemble, for a node of the round, from a location that the
 //     node accepts, from the pinned peer where there is one, with the features that the node needs, and if its peer has
-//     not bid in this round and is not excluded. At most kMaxBidsPerNode are kept for a node. Who is excluded is asked at
-//     each round.
+//     not bid in this round and is not excluded. At most kMaxBidsPerNode are kept for a node. Who is excluded is asked
+//     at each round.
 //  3. After a round the best bid (matching/) of each node is kept; the others may bid for the remaining nodes in the
-//     next round. Rounds continue until every node has a machine or the deadline is too near, which is monotonic. At the
-//     end the bidders that were not chosen are told, so that their bids stay open no longer.
+//     next round. Rounds continue until every node has a machine or the deadline is too near, which is monotonic. At
+//     the end the bidders that were not chosen are told, so that their bids stay open no longer.
 //
 // Threads: the actor's lane. Cancellation: between and within rounds; nothing needs undoing, bids are not binding.
 // Attacks: a flood of bids fills a queue of kBidQueue and is dropped beyond; signatures are checked before anything is

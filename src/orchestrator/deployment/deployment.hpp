@@ -1,23 +1,23 @@
-// One deployment: from an ensemble to running allocations and back, as a state machine that is stored at each step and goes
-// on from there after a restart.
+// One deployment: from an ensemble to running allocations and back, as a state machine that is stored at each step and
+// goes on from there after a restart.
 //
 // Model
 //  1. Preparing -> Committing -> Provisioning -> Running -> Completed | Failed. Preparing finds a machine for every
 //     node (auction.hpp); Committing makes the allocations (provisioner.hpp); Provisioning starts what its dependencies
 //     allow (starter.hpp). Until Running, any failure supersedes every provider that received a request (placement.hpp)
-//     and the deployment starts over at Preparing, until its deadline. A provider that failed is excluded for a while, each
-//     time for longer.
-//  2. While Running, what has no machine is placed again (replacer.hpp), what may start is started, what is unhealthy is
-//     restarted (restarts.hpp), and ends are collected (endings.hpp). When every allocation has ended and its output is
-//     here, the deployment is Completed if all ended with 0, otherwise Failed with the first reason.
-//  3. A machine that is lost (supervisor.hpp) ends an attempt of (1). While Running the ensemble decides: `fast` places the
-//     node anew at once, `exclusive` when the lost run has surely ended, `fail` fails its allocations, as does
+//     and the deployment starts over at Preparing, until its deadline. A provider that failed is excluded for a while,
+//     each time for longer.
+//  2. While Running, what has no machine is placed again (replacer.hpp), what may start is started, what is unhealthy
+//     is restarted (restarts.hpp), and ends are collected (endings.hpp). When every allocation has ended and its output
+//     is here, the deployment is Completed if all ended with 0, otherwise Failed with the first reason.
+//  3. A machine that is lost (supervisor.hpp) ends an attempt of (1). While Running the ensemble decides: `fast` places
+//     the node anew at once, `exclusive` when the lost run has surely ended, `fail` fails its allocations, as does
 //     `exclusive` on a provider without leases. The loss of one run, or a start that failed, concerns that allocation
 //     alone: what else runs on its machine goes on there, and the output of what has ended there is collected.
-//  4. shutdown() works in every state. Providers with leases first end what runs and keep it, until the output is here, what
-//     was written meanwhile included; for kLastOutput at most. Then everything is released: ShuttingDown -> Completed
-//     when every provider has answered or cannot hold anything any more (cleaner.hpp). A restart begins with it again. Repeated,
-//     it waits for the same end; of a deployment that has ended it changes nothing.
+//  4. shutdown() works in every state. Providers with leases first end what runs and keep it, until the output is here,
+//     what was written meanwhile included; for kLastOutput at most. Then everything is released: ShuttingDown ->
+//     Completed when every provider has answered or cannot hold anything any more (cleaner.hpp). A restart begins with
+//     it again. Repeated, it waits for the same end; of a deployment that has ended it changes nothing.
 //  5. A state is entered when it is on disk (record.hpp): status() reports what a restart would find. While the store
 //     fails, the deployment stays in the state before, and storing is repeated.
 //  6. resume() after a restart: Preparing goes on; Committing supersedes what received a request and starts over;
@@ -42,8 +42,8 @@
 
 namespace dms::orchestrator {
 
-/// How long a user's shutdown waits for providers, of which the end of runs, kLastWords at most, and the rest of their output
-/// take kLastOutput at most. A provider gives work 10 s to end.
+/// How long a user's shutdown waits for providers, of which the end of runs, kLastWords at most, and the rest of their
+/// output take kLastOutput at most. A provider gives work 10 s to end.
 inline constexpr Duration kShutdownPatience = 40s;
 inline constexpr Duration kLastOutput = 25s;
 inline constexpr Duration kLastWords = 15s;

@@ -3,8 +3,8 @@
 // Model
 //  1. `new` replies as soon as the deployment exists and is stored; `status` reports its progress and its end.
 //  2. A deployment that has ended keeps its record and its output until they are pruned (record.hpp, 4), by time or by
-//     request, or deleted; its actor ends when no provider can hold anything of it any more, or with its record. Pruning
-//     leaves a deployment of which a provider may hold something; a deletion by its id does not.
+//     request, or deleted; its actor ends when no provider can hold anything of it any more, or with its record.
+//     Pruning leaves a deployment of which a provider may hold something; a deletion by its id does not.
 //  3. Deployments that an earlier run of the daemon left unfinished go on where they were (deployment.hpp, 6). A record
 //     that cannot be read or resumed is reported and skipped.
 //  4. An ensemble is accepted, for `new` and for `update`, if it is valid and every field of it is acted on.

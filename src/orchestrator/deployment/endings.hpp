@@ -1,18 +1,18 @@
 // The end of a run: learned from its provider's notice or report, stored, acknowledged, its output collected, released.
 //
 // Model
-//  1. The end of a run is stored once; then its notice is acknowledged, and every repetition of it. A notice counts only
-//     from the actor of the allocation, for its present run. One of a run that is not wanted any more is acknowledged, so
-//     that its provider stops repeating it.
-//  2. A run that its engine has lost or never ran is no end of the work but a loss of it: the deployment decides whether it
-//     runs again. So is one that its provider has terminated, because its lease had ended: this node was down or cut off.
-//     Only if the provider refuses the renewals (supervisor.hpp) it is an end, with the provider's reason: to run it
-//     anew is to run it where it is not wanted.
+//  1. The end of a run is stored once; then its notice is acknowledged, and every repetition of it. A notice counts
+//     only from the actor of the allocation, for its present run. One of a run that is not wanted any more is
+//     acknowledged, so that its provider stops repeating it.
+//  2. A run that its engine has lost or never ran is no end of the work but a loss of it: the deployment decides
+//     whether it runs again. So is one that its provider has terminated, because its lease had ended: this node was
+//     down or cut off. Only if the provider refuses the renewals (supervisor.hpp) it is an end, with the provider's
+//     reason: to run it anew is to run it where it is not wanted.
 //  3. Output that came whole with the notice is stored with it. All other output is collected by pages (collector.hpp),
-//     repeated with growing pauses: a full disk here is waited out, the provider keeps the output meanwhile. It is given up,
-//     and the allocation says so, when its provider has sent nothing of it for kCollectPatience and is not packing the
-//     results either, or has refused for kRefusalPatience because it has no output, or after kLongestCollection. What
-//     contradicts itself does not count as sent.
+//     repeated with growing pauses: a full disk here is waited out, the provider keeps the output meanwhile. It is
+//     given up, and the allocation says so, when its provider has sent nothing of it for kCollectPatience and is not
+//     packing the results either, or has refused for kRefusalPatience because it has no output, or after
+//     kLongestCollection. What contradicts itself does not count as sent.
 //  4. When the output is here, that is stored together with the request to release the run (cleaner.hpp).
 //
 // Threads: the deployment's lane. Cancellation: what has begun is taken up by resume().

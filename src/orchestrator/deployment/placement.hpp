@@ -1,12 +1,12 @@
 // Which part of an ensemble has which machine: pure changes of a record.
 //
 // Model
-//  1. An allocation is placed when its provider has made it: the manifest has its handle. unplaced() is what still needs
-//     a machine: allocations that have not ended and are not placed, by node.
+//  1. An allocation is placed when its provider has made it: the manifest has its handle. unplaced() is what still
+//     needs a machine: allocations that have not ended and are not placed, by node.
 //  2. place() assigns nodes to the machines of an auction, before any request is sent to them.
-//  3. What a provider may hold and the deployment no longer wants there is superseded: it leaves the manifest's nodes and
-//     enters DeploymentRecord::superseded in one change, so that every provider that has received a request is known at
-//     any time. An allocation that has ended stays as it is; one that has not is unplaced again.
+//  3. What a provider may hold and the deployment no longer wants there is superseded: it leaves the manifest's nodes
+//     and enters DeploymentRecord::superseded in one change, so that every provider that has received a request is
+//     known at any time. An allocation that has ended stays as it is; one that has not is unplaced again.
 //  4. A machine serves one node of an ensemble, and no node of it while something of the ensemble there is superseded:
 //     a request to release what was there cannot reach what comes next. It names the incarnation besides, where that is
 //     known.
@@ -69,8 +69,8 @@ void supersede_unknown(DeploymentRecord& record, const actor::Handle& provider, 
 void supersede_ended(DeploymentRecord& record, const std::string& allocation);
 /// Everything; no node has a machine then. `forget`: the allocations leave the manifest, too.
 void supersede_all(DeploymentRecord& record, bool forget);
-/// The allocations of a node that have not ended end so; the manifest keeps the node, to be shown. All output is here of
-/// those in `complete`; of the others their reasons say so, unless their provider keeps none.
+/// The allocations of a node that have not ended end so; the manifest keeps the node, to be shown. All output is here
+/// of those in `complete`; of the others their reasons say so, unless their provider keeps none.
 void end_node(DeploymentRecord& record, const std::string& node, protocol::AllocationStatus status,
               const std::string& reason, const std::set<std::string>& complete = {});
 /// The allocations of a node whose machine is lost have failed. Their output is collected should the machine return.
@@ -80,8 +80,8 @@ void fail_allocation(DeploymentRecord& record, const std::string& allocation, co
 /// What is kept of the report of a run that has ended, beside its status.
 void record_end(protocol::AllocationManifest& entry, const protocol::AllocationReport& report);
 
-/// Whether nothing may be placed on a node now: an exclusive run of one of its allocations is not released, wherever that
-/// was, or its only machine holds something that is superseded.
+/// Whether nothing may be placed on a node now: an exclusive run of one of its allocations is not released, wherever
+/// that was, or its only machine holds something that is superseded.
 bool is_blocked(const DeploymentRecord& record, const std::string& node);
 
 /// What the ensemble says, with its default.

@@ -3,8 +3,8 @@
 // Every error names the provider and the request; a negative reply is Errc::permission_denied with the provider's
 // reason, shortened to kMaxReportedText. Nothing is kept between calls.
 //
-// Threads: the lane of the actor that sends, which outlives the calls. Attacks: a provider that grants a lease without end
-// could never be replaced: at most the requested lease is accepted, or kLongestGrant.
+// Threads: the lane of the actor that sends, which outlives the calls. Attacks: a provider that grants a lease without
+// end could never be replaced: at most the requested lease is accepted, or kLongestGrant.
 #pragma once
 
 #include <map>
@@ -41,7 +41,8 @@ class ProviderClient {
   Task<Result<void>> remove(actor::Handle provider, std::string allocation_id, std::string incarnation);
   /// Makes the provider end a run and keep the rest.
   Task<Result<void>> stop(actor::Handle provider, std::string allocation_id, std::string incarnation, Duration timeout);
-  /// Makes the provider release what it reserved or allocated under these names: that incarnation, or any if it is empty.
+  /// Makes the provider release what it reserved or allocated under these names: that incarnation, or any if it is
+  /// empty.
   Task<Result<void>> revert(actor::Handle provider, json::StringMap incarnations,
                             Duration timeout = protocol::kRevert.timeout);
   /// Extends the leases of the named runs, counted from `clock` of an earlier reply; what the provider holds.

@@ -1,13 +1,13 @@
-// Brings a part of an ensemble up on the machines that an auction has selected, as far as the allocations are made: commit,
-// then allocate.
+// Brings a part of an ensemble up on the machines that an auction has selected, as far as the allocations are made:
+// commit, then allocate.
 //
 // Model
 //  1. The record names the machines before the first request is sent (placement.hpp), and the handles, incarnations and
 //     leases as soon as they are known. Nodes are committed together, then allocated together.
 //  2. A lease is requested for every node. A provider whose reply grants none is one of the existing implementation: it
 //     knows no renewal and is supervised by pings.
-//  3. The first failure ends the run; failed_provider() then names the provider to exclude for a while, or is empty if no
-//     provider caused the failure. Nothing is reverted here.
+//  3. The first failure ends the run; failed_provider() then names the provider to exclude for a while, or is empty if
+//     no provider caused the failure. Nothing is reverted here.
 //
 // Threads: the deployment's lane. Cancellation: between and within requests.
 #pragma once

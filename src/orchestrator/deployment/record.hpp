@@ -1,20 +1,20 @@
 // The stored state of a deployment, and how it is changed: on disk first, then in memory.
 //
 // Model
-//  1. A DeploymentRecord holds everything that the next start of the daemon needs: ensemble, manifest, status, reason, the
-//     time that is left to deploy, what providers may still hold although the manifest does not name it (superseded),
-//     which runs are being restarted, which run's output is on disk. It is one document of the store. Records of older
-//     versions lack the later members and are read all the same.
+//  1. A DeploymentRecord holds everything that the next start of the daemon needs: ensemble, manifest, status, reason,
+//     the time that is left to deploy, what providers may still hold although the manifest does not name it
+//     (superseded), which runs are being restarted, which run's output is on disk. It is one document of the store.
+//     Records of older versions lack the later members and are read all the same.
 //  2. DurableRecord changes a record by storing the changed copy first. Changes of one record are applied one after
 //     another. When the store fails, the record stays as it was: what is read is what is stored. Each change of the
 //     status is logged, whichever part of the deployment made it.
 //  3. RecordStore::load_all() skips documents that cannot be read and names them: one damaged record neither prevents
 //     the daemon's start nor hides the others. It is left in the store for a newer version or for an operator.
 //  4. Of the deployments that have ended, the kMaxEndedDeployments newest are kept, for kEndedRetention at most; all of
-//     which a provider may still hold something are kept. The output of a deployment is removed before its record, so that
-//     none is left that no record names.
-//  5. The time left to deploy is monotonic: an instant of this boot of the machine and, for the next boot, the remaining
-//     time at the last change. A wall clock that jumps changes neither.
+//     which a provider may still hold something are kept. The output of a deployment is removed before its record, so
+//     that none is left that no record names.
+//  5. The time left to deploy is monotonic: an instant of this boot of the machine and, for the next boot, the
+//     remaining time at the last change. A wall clock that jumps changes neither.
 //
 // Threads: the lane of the orchestrator; the store works on a worker thread. Cancellation: a cancelled change has
 // happened on disk and in memory, or in neither.

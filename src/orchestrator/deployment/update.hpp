@@ -1,13 +1,14 @@
 // A changed ensemble applied to a running deployment: a pure change of its record.
 //
 // Model
-//  1. What is the same in both ensembles continues, same run: an allocation whose work, resources and node are unchanged.
-//     What it depends on only matters for starts to come.
+//  1. What is the same in both ensembles continues, same run: an allocation whose work, resources and node are
+//     unchanged. What it depends on only matters for starts to come.
 //  2. An allocation that is gone is superseded; one that has changed or has moved to another node is superseded and
 //     unplaced, to be brought up anew. A node that is pinned to another machine now, or may not be where it is, moves
-//     with everything on it, once the output of what has ended there is here. What is exclusive runs at its new place when
-//     the old run is released or cannot run any more.
-//  3. The lease of a node that stays where it is cannot be changed: what runs there keeps the lease that it was granted.
+//     with everything on it, once the output of what has ended there is here. What is exclusive runs at its new place
+//     when the old run is released or cannot run any more.
+//  3. The lease of a node that stays where it is cannot be changed: what runs there keeps the lease that it was
+//     granted.
 //  4. The record holds the new ensemble from then on, in one change: a restart in the middle continues with it.
 //
 // Threads: none.

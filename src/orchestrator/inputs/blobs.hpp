@@ -1,16 +1,17 @@
 // The files that a user has uploaded for deployments, named by their content.
 //
 // Model
-//  1. A blob is `<work_dir>/blobs/<SHA-256 in hex>`; what has arrived so far of one is `<digest>.part`. It is complete once
-//     its bytes have this digest: a blob is whole or absent.
-//  2. put() appends a page where the part ends. A page for another offset changes nothing; the reply names the offset to go
-//     on at, so that an interrupted upload is resumed.
+//  1. A blob is `<work_dir>/blobs/<SHA-256 in hex>`; what has arrived so far of one is `<digest>.part`. It is complete
+//     once its bytes have this digest: a blob is whole or absent.
+//  2. put() appends a page where the part ends. A page for another offset changes nothing; the reply names the offset
+//     to go on at, so that an interrupted upload is resumed.
 //  3. keep_only() removes blobs and parts that no deployment refers to and that nobody has written or asked for within
 //     kUploadGrace: an upload comes before the deployment that refers to it. What find() has found stays for that long.
 //
-// Threads: the node's lane; workers read and write, one page at a time. Bounds: kMaxBlob for one, kMaxBlobs bytes for all.
-// Failure: Errc::io names the file; a full disk is one. Attacks: only the node's user may upload; a digest is checked to be
-// one before it becomes a file name.
+// Threads: the node's lane; workers read and write, one page at a time. Bounds: kMaxBlob for one, kMaxBlobs bytes for
+// all.
+// Failure: Errc::io names the file; a full disk is one. Attacks: only the node's user may upload; a digest is checked
+// to be one before it becomes a file name.
 #pragma once
 
 #include <filesystem>

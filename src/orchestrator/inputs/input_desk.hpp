@@ -1,8 +1,8 @@
 // Answers the providers of a deployment that ask for the inputs of their allocations (protocol::kOrchestratorInput).
 //
-// Model: only the actor of an allocation gets tickets, and only for the inputs of that allocation, each bound to the host
-// it asks from. An input is an uploaded file (blobs.hpp) or a result of another allocation, which is here once that has
-// completed (output/results.hpp).
+// Model: only the actor of an allocation gets tickets, and only for the inputs of that allocation, each bound to the
+// host it asks from. An input is an uploaded file (blobs.hpp) or a result of another allocation, which is here once
+// that has completed (output/results.hpp).
 //
 // Threads: the deployment's lane. Failure: the reply's `error`.
 #pragma once

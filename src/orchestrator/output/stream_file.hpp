@@ -1,9 +1,9 @@
 // One stream of a run's output as a file, and the gaps in it: what output_store.hpp (2) to (4) say.
 //
 // Model
-//  1. A stream is shortened in new files: the log first (`.log.new`), then its gaps (`.gaps.new`), which then replace the
-//     old ones in the same order. Killed at any instant it is the old stream or the new one: new gaps count, and replace
-//     the old ones at the next look, exactly when the new log is not there, and so has replaced the old one.
+//  1. A stream is shortened in new files: the log first (`.log.new`), then its gaps (`.gaps.new`), which then replace
+//     the old ones in the same order. Killed at any instant it is the old stream or the new one: new gaps count, and
+//     replace the old ones at the next look, exactly when the new log is not there, and so has replaced the old one.
 //
 // Threads: any, one change of a stream at a time; read() and position() may run beside it, and then see the stream before it,
 // behind it, or fail with Errc::io. Calls block on the disk.

@@ -1,19 +1,19 @@
-// What is known of a machine that holds leases: when it is suspected, when it is lost, when its work has surely ended. Pure
-// rules over monotonic time.
+// What is known of a machine that holds leases: when it is suspected, when it is lost, when its work has surely ended.
+// Pure rules over monotonic time.
 //
 // Model
 //  1. A renewal that gets no reply makes the machine suspected: it is asked again sooner. After kLostAfter of them in a
 //     row it is silent, and no renewal is sent to it, only questions.
-//  2. A silent machine is lost, unless this node suspects itself: its own timers were late lately, or it reaches no peer at
-//     all, or it has just started. Then it declares nobody lost before (3).
-//  3. The work of a silent machine has surely ended when its lease and kLeaseMargin have passed since the receipt of the
-//     reply whose clock the renewals have repeated: that is as far as any of them extends it, however late it arrives
-//     (protocol/allocation.hpp). The margin covers the provider's grace for the work that it stops. Before the first answer
-//     no clock is known: the machine is only asked a question. One that answers without a clock is renewed all the same,
-//     which counts from the expiry of each renewal.
+//  2. A silent machine is lost, unless this node suspects itself: its own timers were late lately, or it reaches no
+//     peer at all, or it has just started. Then it declares nobody lost before (3).
+//  3. The work of a silent machine has surely ended when its lease and kLeaseMargin have passed since the receipt of
+//     the reply whose clock the renewals have repeated: that is as far as any of them extends it, however late it
+//     arrives (protocol/allocation.hpp). The margin covers the provider's grace for the work that it stops. Before the
+//     first answer no clock is known: the machine is only asked a question. One that answers without a clock is renewed
+//     all the same, which counts from the expiry of each renewal.
 //  4. An answer makes the machine known again.
-//  5. Runs that are placed on it later have leases of their own: (3) holds for the longest of all, from the last placing on,
-//     and it is asked as often as the shortest demands.
+//  5. Runs that are placed on it later have leases of their own: (3) holds for the longest of all, from the last
+//     placing on, and it is asked as often as the shortest demands.
 //
 // Wall time plays no part but for a machine without a clock, which judges the expiry of a renewal by its own.
 //

@@ -1,6 +1,6 @@
-// Providers that failed lately, and for how long each gets no request: longer each time. What fails while it gets none is
-// part of the same failure: the losses of several runs, noticed one after another. One that a node is pinned to has no
-// substitute: it is left out for kPinnedBackoff only.
+// Providers that failed lately, and for how long each gets no request: longer each time. What fails while it gets none
+// is part of the same failure: the losses of several runs, noticed one after another. One that a node is pinned to has
+// no substitute: it is left out for kPinnedBackoff only.
 //
 // Threads: none. Cost: an entry for each provider that has failed.
 #pragma once

@@ -2,16 +2,17 @@
 // real daemon, on a simulated wire, with scripted executors and databases in memory.
 //
 // Model
-//  1. Machines share a SimWorld: one seed determines keys, delays, losses and choices. The same seed gives the same run.
+//  1. Machines share a SimWorld: one seed determines keys, delays, losses and choices. The same seed gives the same
+//     run.
 //  2. Trust is set up as NuNet's documents describe it for organisations: each machine accepts what the organisation
 //     delegates, and holds a delegation of the organisation for itself.
-//  3. crash() is a loss of power: the machine's network fails at once, nothing that it does afterwards has an effect, and
-//     what runs is gone; what has ended is on its disk. kill_daemon() is `kill -9`: the same, but the work lives on. restart() starts from what the
-//     machine had stored; after crash() it is another boot.
-//  4. set_disk_full() and set_wall_clock() outlast the ends of the daemon. A daemon that cannot write while it starts would
-//     end and be started again: here its disk refuses writes from the end of the start on.
-//  5. Wiring::memory joins the machines by network::MemorySubstrate instead: for hundreds of machines, and for faults in
-//     messages (its tap). Everything above the network is the same.
+//  3. crash() is a loss of power: the machine's network fails at once, nothing that it does afterwards has an effect,
+//     and what runs is gone; what has ended is on its disk. kill_daemon() is `kill -9`: the same, but the work lives
+//     on. restart() starts from what the machine had stored; after crash() it is another boot.
+//  4. set_disk_full() and set_wall_clock() outlast the ends of the daemon. A daemon that cannot write while it starts
+//     would end and be started again: here its disk refuses writes from the end of the start on.
+//  5. Wiring::memory joins the machines by network::MemorySubstrate instead: for hundreds of machines, and for faults
+//     in messages (its tap). Everything above the network is the same.
 //  6. ask() does what a user's command does: a signed call to a node, from an actor of the machine.
 //
 // Threads: none; see simulation/sim_world.hpp.

@@ -1,11 +1,14 @@
-// The protocol of commit, lease, notice and release between one orchestrator and its providers, as a pure transition system
-// for exhaustive exploration (explorer.hpp). README.md has its correspondence to src/provider and src/orchestrator.
+// The protocol of commit, lease, notice and release between one orchestrator and its providers, as a pure transition
+// system for exhaustive exploration (explorer.hpp). README.md has its correspondence to src/provider and
+// src/orchestrator.
 //
 // Model
-//  1. A State is everything: what each party has on disk, what it has in memory, what the engines run, the messages under
-//     way. Storing a transition is one action, each effect that follows is another: a crash comes between any two of them.
-//  2. Messages are lost, delivered in any order and twice. A receiver drops a duplicate unless it has restarted meanwhile.
-//     A message that is older than Limits::lifetime is lost; Limits::skew ticks later if the receiver's clock is slow.
+//  1. A State is everything: what each party has on disk, what it has in memory, what the engines run, the messages
+//     under way. Storing a transition is one action, each effect that follows is another: a crash comes between any two
+//     of them.
+//  2. Messages are lost, delivered in any order and twice. A receiver drops a duplicate unless it has restarted
+//     meanwhile. A message that is older than Limits::lifetime is lost; Limits::skew ticks later if the receiver's
+//     clock is slow.
 //  3. Time is a tick that all clocks share; durations are small numbers of ticks. Nothing but the end of a lease in an
 //     engine is forced to happen at an instant: every party may be arbitrarily slow.
 //  4. The number of an attempt is the incarnation of its run.
@@ -66,8 +69,8 @@ struct Limits {
   int retention = 4;      ///< of what has ended
   /// Release requests name the incarnation that they release; otherwise the allocation alone.
   bool releases_name_incarnations = true;
-  /// A renewal repeats the provider's clock of the last reply; the lease is extended from there. While none is known only
-  /// a question is sent. Otherwise the lease is extended from the receipt of the renewal.
+  /// A renewal repeats the provider's clock of the last reply; the lease is extended from there. While none is known
+  /// only a question is sent. Otherwise the lease is extended from the receipt of the renewal.
   bool clocks = true;
   Mutation mutation = Mutation::none;
 };
@@ -198,8 +201,8 @@ void successors(const State& state, const Limits& limits, bool with_text, const 
 [[nodiscard]] Violation check(const State& state, const Limits& limits);
 /// Every allocation of the deployment has ended for the orchestrator.
 [[nodiscard]] bool ended(const State& state, const Limits& limits);
-/// Removes what has no effect any more, so that states that behave alike are equal: replies that nobody waits for, timers
-/// of what is gone. Part of every step.
+/// Removes what has no effect any more, so that states that behave alike are equal: replies that nobody waits for,
+/// timers of what is gone. Part of every step.
 void normalise(State& state, const Limits& limits);
 /// No provider holds anything.
 [[nodiscard]] bool empty(const State& state, const Limits& limits);

@@ -1,14 +1,14 @@
-// The properties of the network that a simulation checks each simulated second, against what the machines really run and
-// hold (executor::FakeHost, resources::Manager), not against what any node reports.
+// The properties of the network that a simulation checks each simulated second, against what the machines really run
+// and hold (executor::FakeHost, resources::Manager), not against what any node reports.
 //
 // Properties
 //  1. What runs on a machine, and what is reserved on it, is never more than what it offers.
 //  2. An allocation runs once: with on_loss `exclusive` on one machine at a time; with `fast` on two for a lease and
 //     kOverlapMargin at most; on one machine never twice.
 //  3. Nothing runs without a lease: each run has a deadline within kNoDeadline, and none goes on after it.
-//  4. What is reserved belongs to a deployment that has not ended, or has ended less than a lease and kHeldMargin ago. The
-//     disk of work that has ended is excepted until the end: a provider that is cut off, or hides, keeps it until its
-//     retention is over.
+//  4. What is reserved belongs to a deployment that has not ended, or has ended less than a lease and kHeldMargin ago.
+//     The disk of work that has ended is excepted until the end: a provider that is cut off, or hides, keeps it until
+//     its retention is over.
 //
 // Threads: none. Cost: linear in the machines and what they run.
 #pragma once

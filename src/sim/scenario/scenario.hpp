@@ -1,7 +1,8 @@
 // A simulation in figures: how many machines and deployments, which faults, how long. Read from YAML; every key has a
 // default. docs/howto/simulate.md describes the keys.
 //
-// Failure: Errc::invalid_argument names the key ("faults.kills: expected a number, found text"). Unknown keys are refused.
+// Failure: Errc::invalid_argument names the key ("faults.kills: expected a number, found text"). Unknown keys are
+// refused.
 #pragma once
 
 #include <cstdint>

@@ -2,13 +2,13 @@
 //
 // Model
 //  1. One seed determines the run: machines, work, faults, lies. The same scenario gives the same run.
-//  2. Deployments are submitted evenly over Scenario::duration, faults happen in it. Then every machine is repaired, services
-//     are shut down, and within Scenario::settle each deployment must have ended, with the output that its tasks wrote.
-//     After the longest time for which anything may be held without a deployment, nothing may be left.
+//  2. Deployments are submitted evenly over Scenario::duration, faults happen in it. Then every machine is repaired,
+//     services are shut down, and within Scenario::settle each deployment must have ended, with the output that its
+//     tasks wrote. After the longest time for which anything may be held without a deployment, nothing may be left.
 //  3. Checkers look each simulated second (checkers.hpp).
 //
-// Threads: none. Cost: some milliseconds of one core for each bid request and machine that it reaches. Cancellation: Progress
-// returns false; the report has what was found so far.
+// Threads: none. Cost: some milliseconds of one core for each bid request and machine that it reaches. Cancellation:
+// Progress returns false; the report has what was found so far.
 #pragma once
 
 #include "sim/scenario/checkers.hpp"
