@@ -20,9 +20,9 @@
 //  5. A child actor has its own key and inbox, and its parent's capability context, host and limits. It belongs to
 //     the caller of create_child(); a parent's stop() stops its children first.
 //  6. Each actor answers kHealthCheck with {"OK": true}; add_behaviour() replaces that.
-//  7. stop() ends everything: nothing is received, handlers are cancelled, calls in progress return Errc::closed. It must
-//     have ended before the actor is destroyed, and must not be awaited by one of the actor's own handlers (it waits
-//     for them).
+//  7. stop() ends everything: nothing is received, handlers are cancelled, calls in progress return Errc::closed. It
+//     must have ended before the actor is destroyed, and must not be awaited by one of the actor's own handlers (it
+//     waits for them).
 //
 // Threads: everything belongs to the System's lane. Waiting: send(), publish() and invoke() end at the envelope's
 // expiry. A broadcast goes to every subscriber; replies arrive at a behaviour of the caller's choice.
@@ -63,12 +63,14 @@ struct HealthReply {
 
 /// `actor/<inbox>/messages/0.0.1` is a protocol name, which libp2p bounds to 256 characters.
 inline constexpr std::size_t kMaxInbox = 235;
-/// Errc::invalid_argument for what cannot be an inbox: empty, longer than kMaxInbox, or with characters of no protocol name.
+/// Errc::invalid_argument for what cannot be an inbox: empty, longer than kMaxInbox, or with characters of no protocol
+/// name.
 Result<void> check_inbox(std::string_view inbox);
 /// The network protocol of an inbox: `actor/<inbox>/messages/0.0.1`.
 [[nodiscard]] std::string inbox_protocol(std::string_view inbox);
 
-/// An envelope that has expired for this long was probably sent by a machine whose clock is slow, or this one's is fast.
+/// An envelope that has expired for this long was probably sent by a machine whose clock is slow, or this one's is
+/// fast.
 inline constexpr Duration kClockSuspicion = 1min;
 inline constexpr Duration kClockWarningPause = 5min;
 
@@ -97,8 +99,8 @@ struct BehaviourOptions {
   std::string topic = {};
   /// If set, only this actor may use the behaviour.
   std::optional<Id> only_from = {};
-  /// The payload proves its own authority, and a repeated message changes nothing: tokens are not checked and replays are not
-  /// recorded. Only `from.id` and, of a message, `from.addr.host` are proven; there is no authority to reply.
+  /// The payload proves its own authority, and a repeated message changes nothing: tokens are not checked and replays
+  /// are not recorded. Only `from.id` and, of a message, `from.addr.host` are proven; there is no authority to reply.
   bool open = false;
 };
 

@@ -7,8 +7,8 @@
 //  3. `error` is a sentence. `refusal` is one of the kinds below and distinguishes an error reply from a payload of
 //     the behaviour. `capabilities`: any one of them is sufficient.
 //
-// Clients of NuNet's Go implementation print the payload: their structs ignore unknown members, and `error` is the member
-// in which most behaviours report a failure.
+// Clients of NuNet's Go implementation print the payload: their structs ignore unknown members, and `error` is the
+// member in which most behaviours report a failure.
 #pragma once
 
 #include <optional>

@@ -6,9 +6,9 @@
 //     every place is free again after that time.
 //  2. Of each sender the `window` highest nonces are remembered. Beyond that the lowest is forgotten and everything up
 //     to it counts as seen: a late message of such a sender is refused rather than perhaps accepted twice.
-//  3. Each sender takes one place until the last expiry of its messages. Places are counted per account: the DID that is
-//     accountable for the tokens that permitted the message (ucan::Authority). One account holds at most `per_account`
-//     places, an account of full trust half of all.
+//  3. Each sender takes one place until the last expiry of its messages. Places are counted per account: the DID that
+//     is accountable for the tokens that permitted the message (ucan::Authority). One account holds at most
+//     `per_account` places, an account of full trust half of all.
 //  4. Of `senders` places the last `reserved_named` + `reserved_full` are kept for DIDs that the operator has named as
 //     anchors, and of these the last `reserved_full` for the node's own DID and roots.
 //  5. check() does not record; remember() does. Between the two the caller checks that the message is permitted.
@@ -51,8 +51,8 @@ class ReplayFilter {
 
   /// fresh or seen.
   [[nodiscard]] Outcome check(const Id& sender, std::uint64_t nonce, UnixTime now);
-  /// fresh if it is recorded, else over_quota or full. Only after check() said fresh for the same message, with no other
-  /// call in between.
+  /// fresh if it is recorded, else over_quota or full. Only after check() said fresh for the same message, with no
+  /// other call in between.
   [[nodiscard]] Outcome remember(const Id& sender, std::uint64_t nonce, UnixTime expiry,
                                  const ucan::Authority& authority, ucan::Trust trust);
   /// Frees the places of senders whose last message was permitted by a token that is revoked now.

@@ -12,8 +12,8 @@
 //  3. A message from this actor to itself carries no tokens and needs none: verify() has shown that it was signed with
 //     this actor's own key. Replays of one are refused like any other. Nothing else is exempt, not even actors of the
 //     same node.
-//  4. The tokens of a message are parsed once, and held as long as its Authorization exists. A refused message leaves none
-//     behind.
+//  4. The tokens of a message are parsed once, and held as long as its Authorization exists. A refused message leaves
+//     none behind.
 //  5. Nonces begin at the time of creation in nanoseconds and count up, so they never repeat, also across restarts.
 //
 // Threads: the lane of the capability context.
@@ -57,8 +57,8 @@ class SecurityContext {
   /// Errc::bad_receiver if the envelope is no broadcast on `topic`.
   Result<Authorization> require_broadcast(const Envelope& envelope, const std::string& topic,
                                           const ucan::Capabilities& capabilities, UnixTime now);
-  /// The trust in the sender's DID, once the signature and a token of the message prove that the sender acts for it; none
-  /// without that proof.
+  /// The trust in the sender's DID, once the signature and a token of the message prove that the sender acts for it;
+  /// none without that proof.
   [[nodiscard]] ucan::Trust trust(const Envelope& envelope, UnixTime now) const;
 
  private:

@@ -1,12 +1,13 @@
 // A pool of read buffers, so that a busy connection does not allocate memory for each read.
 //
 // Model
-//  1. All buffers of a pool have one size. take() returns an idle one, or allocates one; the handle returns it to the pool when
-//     it is destroyed.
-//  2. At most `idle` unused buffers are kept; what is returned beyond that is freed. The number in use is bounded by the users
-//     (each stream that is read has one), not here: take() never fails and never waits.
+//  1. All buffers of a pool have one size. take() returns an idle one, or allocates one; the handle returns it to the
+//     pool when it is destroyed.
+//  2. At most `idle` unused buffers are kept; what is returned beyond that is freed. The number in use is bounded by
+//     the users (each stream that is read has one), not here: take() never fails and never waits.
 //  3. The most recently returned buffer is reused first: it is the likeliest to be in the processor's cache.
-//  4. A buffer keeps the content of its last use. It is for bytes about to be overwritten; secrets must not be stored in it.
+//  4. A buffer keeps the content of its last use. It is for bytes about to be overwritten; secrets must not be stored
+//     in it.
 //  5. A handle may outlive its pool: the buffer is then freed when the handle is destroyed.
 //
 // Threads: one lane. Cost: take() and return are a push and a pop; idle memory is idle * size.

@@ -12,9 +12,9 @@
 // Threads: any. Cost: a line below the level costs one comparison and the evaluation of its arguments; fields
 // reference their values and do not copy them.
 //
-// Attacks: what a peer can trigger at will is logged at debug, so that a disk cannot be filled from outside. Text from peers
-// cannot begin a second line (3), whichever sink writes it, and the text of a field's value cannot be taken for another
-// field. A text value is cut at kMaxField.
+// Attacks: what a peer can trigger at will is logged at debug, so that a disk cannot be filled from outside. Text from
+// peers cannot begin a second line (3), whichever sink writes it, and the text of a field's value cannot be taken for
+// another field. A text value is cut at kMaxField.
 #pragma once
 
 #include <fmt/format.h>

@@ -1,14 +1,14 @@
 // Metrics: counters, gauges and histograms that modules own, and a registry that lists them by name and labels.
 //
 // Model
-//  1. A module owns its metrics as plain members, usually in a struct `Metrics` of its own header, and updates them on its
-//     lane. Nothing else happens until they are read: an update is one addition to an integer.
+//  1. A module owns its metrics as plain members, usually in a struct `Metrics` of its own header, and updates them on
+//     its lane. Nothing else happens until they are read: an update is one addition to an integer.
 //  2. A registry holds references. A module registers through a Group, which is declared after the metrics it lists and
 //     withdraws them when it is destroyed. Group and registry may be destroyed in either order. There is no global
 //     registry: the owner of a module (the daemon, a test) provides one.
 //  3. A metric family is a name with a kind, a help line and a set of series, one for each combination of label values.
-//     Names follow Prometheus: `nunet_<module>_<what>[_<unit>]`, base units (seconds, bytes), `_total` for counters. They
-//     are checked when the program is compiled.
+//     Names follow Prometheus: `nunet_<module>_<what>[_<unit>]`, base units (seconds, bytes), `_total` for counters.
+//     They are checked when the program is compiled.
 //  4. A series that is registered twice, or a family registered under two kinds, is a bug (assert.hpp, counted);
 //     conflicts() counts those of this registry, and the first one stays.
 //  5. snapshot() reads every series at one point in time, families by name, series by labels.
@@ -92,7 +92,8 @@ inline constexpr std::array<double, 10> kBytes = {64,     256,     1024,    4096
 /// How values are distributed: how many are at most each bound, and their sum.
 class Histogram {
  public:
-  /// Ascending upper bounds, at most kMaxBounds; they outlive the histogram (kSeconds, kBytes, a constant of the module).
+  /// Ascending upper bounds, at most kMaxBounds; they outlive the histogram (kSeconds, kBytes, a constant of the
+  /// module).
   explicit Histogram(std::span<const double> bounds);
   void observe(double value);
   void observe(Duration value) { observe(std::chrono::duration<double>(value).count()); }

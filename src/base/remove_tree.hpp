@@ -8,8 +8,8 @@
 //     emptied from there. At most kOpenFolders + 1 descriptors are open, no path is longer than one name, and neither
 //     memory nor stack grows with the tree.
 //  3. discard_tree() frees a path: what cannot be removed is renamed to `.quarantine-<n>-<name>` in the same folder and
-//     reported in the log. quarantine_entries() renames everything in a folder so, except the given names, which takes no
-//     time; sweep_quarantine() removes what was quarantined, and reports what still cannot be removed.
+//     reported in the log. quarantine_entries() renames everything in a folder so, except the given names, which takes
+//     no time; sweep_quarantine() removes what was quarantined, and reports what still cannot be removed.
 //
 // Threads: any; all block on the disk, so a lane offloads them. Cost: one system call for a file, about six for a
 // folder. Failure: Errc::io with the first obstacle; the rest of the tree is removed all the same. Errc::cancelled when

@@ -2,12 +2,13 @@
 //
 // Model
 //  1. Result<T> is std::expected<T, Error>. Exceptions are for bugs and do not leave a module.
-//  2. An Error names what was attempted, on what, and what to do about it (message), which kind of failure it is (code),
-//     where in the input it was found (place), and its cause. It is one shared pointer to an
+//  2. An Error names what was attempted, on what, and what to do about it (message), which kind of failure it is
+//     (code), where in the input it was found (place), and its cause. It is one shared pointer to an
 //     immutable value: cheap to move, safe to copy across threads.
-//  3. A place is for programs, such as an editor that jumps there; the message contains the same for people. It is a path
-//     of members ("Resources.cpu.cores"), a position ("byte 17", "line 3, column 5") or a path and the position in that
-//     member's text ("key, byte 3"). context() keeps it; a reader of nested input prepends each member that it leaves.
+//  3. A place is for programs, such as an editor that jumps there; the message contains the same for people. It is a
+//     path of members ("Resources.cpu.cores"), a position ("byte 17", "line 3, column 5") or a path and the position in
+//     that member's text ("key, byte 3"). context() keeps it; a reader of nested input prepends each member that it
+//     leaves.
 //  4. Each module declares one small `enum class Errc` with a sentence per code, and a function found by
 //     argument-dependent lookup: `constexpr ErrorCode describe(Errc)`.
 #pragma once

@@ -10,8 +10,8 @@
 
 namespace dms {
 
-/// Insertions, deletions, replacements and swaps of adjacent letters that turn `a` into `b`. Words longer than 64 are far
-/// apart.
+/// Insertions, deletions, replacements and swaps of adjacent letters that turn `a` into `b`. Words longer than 64 are
+/// far apart.
 inline std::size_t edit_distance(std::string_view a, std::string_view b) {
   constexpr std::size_t kLongest = 64;
   if (a.size() > kLongest || b.size() > kLongest) return std::max(a.size(), b.size());

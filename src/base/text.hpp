@@ -1,12 +1,13 @@
 // Text that other machines, files or users wrote, made safe to display.
 //
 // Model
-//  1. Escaped are: C0 controls and DEL as \x1b; C1 controls, the line and paragraph separators U+2028 and U+2029, and the
-//     bidirectional embeddings, overrides and isolates (U+202A to U+202E, U+2066 to U+2069) as \u009b; bytes that are not
-//     UTF-8 (RFC 3629) as \x9b. Everything else, backslashes included, stays as it is.
+//  1. Escaped are: C0 controls and DEL as \x1b; C1 controls, the line and paragraph separators U+2028 and U+2029, and
+//     the bidirectional embeddings, overrides and isolates (U+202A to U+202E, U+2066 to U+2069) as \u009b; bytes that
+//     are not UTF-8 (RFC 3629) as \x9b. Everything else, backslashes included, stays as it is.
 //  2. printable() escapes line feeds and tabs too: its result is one line, so a text cannot forge a second one.
-//  3. printable_json() takes JSON text and returns JSON text of the same value: those characters become \u escapes, which
-//     is possible because outside of strings JSON is ASCII. Line feeds and tabs, which are white space there, stay.
+//  3. printable_json() takes JSON text and returns JSON text of the same value: those characters become \u escapes,
+//     which is possible because outside of strings JSON is ASCII. Line feeds and tabs, which are white space there,
+//     stay.
 //
 // Pure functions; cost: one pass. Attacks: a terminal that displays the result receives no control sequence and no
 // character that reorders or hides its neighbours. Characters that look alike are not distinguished.

@@ -1,4 +1,5 @@
-// Instants and durations. Only real_lane.cpp reads the clocks of the operating system; other code gets the time from its Lane.
+// Instants and durations. Only real_lane.cpp reads the clocks of the operating system; other code gets the time from
+// its Lane.
 #pragma once
 
 #include <chrono>

@@ -1,18 +1,18 @@
 // The configuration of a node: `dms_config.json`, overridden by DMS_ environment variables, completed by defaults.
 //
 // Model
-//  1. Every setting has a dotted key ("rest.port"), a type and a default; modules declare them (section.hpp), and the program
-//     collects the declarations in a Registry. A file holds any of them, nested by section; the environment variable of a key
-//     is DMS_ and the key in capitals, dots as underscores (DMS_REST_PORT). The environment overrides the file, the
-//     file overrides the default; origin() returns the source.
+//  1. Every setting has a dotted key ("rest.port"), a type and a default; modules declare them (section.hpp), and the
+//     program collects the declarations in a Registry. A file holds any of them, nested by section; the environment
+//     variable of a key is DMS_ and the key in capitals, dots as underscores (DMS_REST_PORT). The environment overrides
+//     the file, the file overrides the default; origin() returns the source.
 //  2. The file is the one named with --config, else the first that exists of ./dms_config.json, ~/.nunet/, the user's
-//     configuration folder + /nunet/, /etc/nunet/. That is the search order of the existing nodes, whose keys are used too, so
-//     their files load; the flat observability keys of older files are read as the nested ones.
+//     configuration folder + /nunet/, /etc/nunet/. That is the search order of the existing nodes, whose keys are used
+//     too, so their files load; the flat observability keys of older files are read as the nested ones.
 //  3. The file in the working folder is read only if it belongs to this user or to root: a file of another user is
 //     skipped with a warning. One that group or others may write is refused.
 //     (docs/decisions/0301-file-in-the-working-folder.md)
-//  4. An unknown key is refused with the nearest known one, a value of the wrong type with its key. Lists in the environment
-//     or on a command line are separated by commas. `~/` at the start of a path is the home folder.
+//  4. An unknown key is refused with the nearest known one, a value of the wrong type with its key. Lists in the
+//     environment or on a command line are separated by commas. `~/` at the start of a path is the home folder.
 //  5. set() changes one key in the file, atomically, and leaves the others as they are.
 //  6. A setting without effect is accepted and marked (Setting::without_effect, Entry::without_effect).
 //
@@ -92,8 +92,8 @@ struct Loaded {
   [[nodiscard]] Result<std::string> get(std::string_view key) const;
   /// All settings, or those of a section ("rest"), in the order of the registry.
   [[nodiscard]] std::vector<Entry> list(std::string_view section = {}) const;
-  /// What another machine may see, nested by section: the settings that have an effect and are not marked as secret. Those
-  /// without effect may be API keys of services that this program does not use.
+  /// What another machine may see, nested by section: the settings that have an effect and are not marked as secret.
+  /// Those without effect may be API keys of services that this program does not use.
   [[nodiscard]] json::Value shown() const;
   /// The keys that were set although they have no effect.
   [[nodiscard]] std::vector<std::string> set_without_effect() const;
@@ -110,8 +110,8 @@ Result<FoundFile> find_file(const Sources& sources);
 
 /// Replaces the file atomically. It keeps its mode; a new one is the owner's only, since it may hold API keys.
 Result<void> write(const std::filesystem::path& file, std::string_view text);
-/// What load() would make of a file with this text: no file is read. An error's place() is the key, or the byte at which the
-/// text is not JSON.
+/// What load() would make of a file with this text: no file is read. An error's place() is the key, or the byte at
+/// which the text is not JSON.
 Result<Loaded> parse(std::string_view text, const Sources& sources);
 
 /// Writes one key into the file and loads again: the result is what a restart would see. What load() would refuse is

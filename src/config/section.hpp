@@ -13,8 +13,8 @@
 //           Result<void> check();  // optional: checks and normalises the values; refuse() names the setting
 //         };
 //
-//     section<Settings>() makes it a value that the program collects in a Registry (config.hpp); Loaded::section<Settings>()
-//     gives the struct back, filled in.
+//     section<Settings>() makes it a value that the program collects in a Registry (config.hpp);
+//     Loaded::section<Settings>() gives the struct back, filled in.
 //  2. A setting is text, a path, a boolean, a whole number or a list of texts. Two structs may share a section.
 //  3. A setting that no module reads is declared with unused(): files that hold it still load, and it is marked.
 //

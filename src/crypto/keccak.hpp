@@ -13,7 +13,8 @@ namespace dms::crypto {
 
 [[nodiscard]] Digest256 keccak_256(BytesView data);
 
-/// The sponge with any first padding byte: 0x01 is Keccak-256, 0x06 SHA3-256, with which tests compare the permutation to OpenSSL's.
+/// The sponge with any first padding byte: 0x01 is Keccak-256, 0x06 SHA3-256, with which tests compare the permutation
+/// to OpenSSL's.
 [[nodiscard]] Digest256 keccak_sponge_256(BytesView data, std::uint8_t padding);
 
 }  // namespace dms::crypto

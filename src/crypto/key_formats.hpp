@@ -1,11 +1,11 @@
 // Private keys in the containers of other programs: PEM, OpenSSH, JSON Web Keys, JSON arrays.
 //
 // Model
-//  1. PEM holds PKCS#8 (`openssl genpkey`) or SEC 1 (`openssl ecparam -genkey`, whose EC PARAMETERS block is skipped); the
-//     same PKCS#8 is read as bare DER. The first private key of a text is read.
+//  1. PEM holds PKCS#8 (`openssl genpkey`) or SEC 1 (`openssl ecparam -genkey`, whose EC PARAMETERS block is skipped);
+//     the same PKCS#8 is read as bare DER. The first private key of a text is read.
 //  2. OpenSSH's own form (`ssh-keygen -t ed25519`) holds one key and its public part twice: all must agree.
-//  3. A JWK is {"kty":"OKP","crv":"Ed25519","d":...} or {"kty":"EC","crv":"secp256k1","d":...} (RFC 8037, RFC 8812); `x`, if
-//     there, must belong to `d`. A JSON array of 64 numbers is an Ed25519 key: seed, then public key.
+//  3. A JWK is {"kty":"OKP","crv":"Ed25519","d":...} or {"kty":"EC","crv":"secp256k1","d":...} (RFC 8037, RFC 8812);
+//     `x`, if there, must belong to `d`. A JSON array of 64 numbers is an Ed25519 key: seed, then public key.
 //  4. Other contents are refused by name, with advice: keys under a passphrase, public keys and
 //     certificates, and keys of other types.
 //

@@ -11,14 +11,14 @@
 //     with low S and accepted with either, as libp2p's Go implementation does.
 //  5. An ethereum key is a wallet's: a compressed secp256k1 point whose signature is DER ECDSA, S low or high, over
 //     Keccak-256("\x19Ethereum Signed Message:\n" + the message's length in decimal + the message). It is NuNet's key
-//     type 127 and identifies issuers of tokens only: peers and actors do not have such keys, so unmarshal() refuses the
-//     type, and the bytes that marshal() returns for it are no peer id.
+//     type 127 and identifies issuers of tokens only: peers and actors do not have such keys, so unmarshal() refuses
+//     the type, and the bytes that marshal() returns for it are no peer id.
 //
 // Threads: values; may be used from any thread. Cost: an Ed25519 signature or verification takes some 50-150
 // microseconds.
 //
-// Attacks: verify() and unmarshal() process bytes of untrusted peers. Key data is bounded by kMaxKeyData and RSA moduli by
-// 4096 bits, which bounds the time of a verification; moduli below 2048 bits are refused as forgeable.
+// Attacks: verify() and unmarshal() process bytes of untrusted peers. Key data is bounded by kMaxKeyData and RSA moduli
+// by 4096 bits, which bounds the time of a verification; moduli below 2048 bits are refused as forgeable.
 //
 // Specification: libp2p peer-ids; ERC-191 version 0x45 (personal messages) for ethereum.
 #pragma once

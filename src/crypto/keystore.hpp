@@ -14,8 +14,8 @@
 // save() and load() block for about a second (scrypt) and use 256 MiB: call them where blocking is allowed. Secrets,
 // derived keys and plaintexts are wiped.
 //
-// Attacks: a key file may come from another party (`key import`). Its cost parameters are bounded before any work is done
-// (kMaxScryptMemory, kMaxScryptWork), its size by kMaxKeyFile, and a name that could leave the folder is refused.
+// Attacks: a key file may come from another party (`key import`). Its cost parameters are bounded before any work is
+// done (kMaxScryptMemory, kMaxScryptWork), its size by kMaxKeyFile, and a name that could leave the folder is refused.
 #pragma once
 
 #include <filesystem>

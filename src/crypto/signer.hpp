@@ -1,9 +1,9 @@
 // Signs for a public key whose private key is in this process or in a wallet, which requires its owner's confirmation
 // and does not reveal the key.
 //
-// A value; copies are equivalent. A PrivateKey converts to a Signer. Cost and failures of sign() are those of the key or
-// the wallet, which may wait for its owner. Each signature is verified before it is returned; Errc::wrong_signature if it
-// is wrong, for example because another wallet is connected.
+// A value; copies are equivalent. A PrivateKey converts to a Signer. Cost and failures of sign() are those of the key
+// or the wallet, which may wait for its owner. Each signature is verified before it is returned; Errc::wrong_signature
+// if it is wrong, for example because another wallet is connected.
 #pragma once
 
 #include <functional>

@@ -32,8 +32,8 @@ class Wanted {
     for (const std::uint8_t byte : secret) inverted_.push_back(static_cast<std::uint8_t>(~byte));
   }
 
-  /// The number of copies in writable memory of this process, freed memory and stacks included. 0 also where /proc cannot
-  /// be read: a test first searches for a secret that exists.
+  /// The number of copies in writable memory of this process, freed memory and stacks included. 0 also where /proc
+  /// cannot be read: a test first searches for a secret that exists.
   [[nodiscard]] std::size_t count() const {
     const std::unique_ptr<std::FILE, decltype([](std::FILE* f) { std::fclose(f); })> memory(
         std::fopen("/proc/self/mem", "rb"));

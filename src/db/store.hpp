@@ -12,17 +12,17 @@
 //     made with 0700. Its format has a version (user_version) and is migrated forward at opening; a newer one is
 //     refused.
 //  5. Opening a file of the current version needs no room, so it succeeds on a full disk. Its log (-wal) takes 4 MiB of
-//     the disk when it is opened, if there is room, and keeps them, also while it is closed: changes are stored, and room
-//     is made, although other programs have filled the disk. After close the file alone is the database, unless the disk
-//     was full.
+//     the disk when it is opened, if there is room, and keeps them, also while it is closed: changes are stored, and
+//     room is made, although other programs have filled the disk. After close the file alone is the database, unless
+//     the disk was full.
 //  6. ":memory:" is a store that lives as long as the object, for tests and simulations.
 //
 // Threads: any; calls exclude each other, a transaction excludes the calls of other threads until it ends. Calls block:
 // a write waits for the disk (store_bench.cpp: 1.7 ms on an SSD, ten documents in one transaction 2.5 ms; hard disks
 // more), a get takes 1.3 us and a list 2 us for each document. Code that runs on a lane uses AsyncStore
 // (async_store.hpp); this class is for its workers, for the start of the daemon and for tests. Failure: Errc::corrupt,
-// newer_format, in_use say what to do next; disks that are full, with the log, and broken files are dms::Errc::io. After a
-// failed write the store holds what it held before.
+// newer_format, in_use say what to do next; disks that are full, with the log, and broken files are dms::Errc::io.
+// After a failed write the store holds what it held before.
 #pragma once
 
 #include <functional>

@@ -4,7 +4,8 @@
 //  1. Version 1 is varint(1) varint(content) multihash. Version 0 is a bare sha2-256 multihash of full length and means
 //     dag-pb. Versions from 2 on are reserved and refused. Both forms end with the multihash: nothing may follow.
 //  2. The text of version 1 is its bytes in any multibase known here; that of version 0 is base58btc without a prefix,
-//     46 characters that begin with Qm. A version 0 behind a multibase prefix is refused, as the specification requires.
+//     46 characters that begin with Qm. A version 0 behind a multibase prefix is refused, as the specification
+//     requires.
 //  3. Equal Cids have equal bytes, and one text per base (hex excepted, which is read in either case). Versions 0 and 1
 //     of the same hash are different Cids: compare multihash() to ignore the version.
 //

@@ -19,7 +19,9 @@
 //     struct Reply {
 //       bool ok = false;
 //       std::string error;
-//       static constexpr auto json_fields() { return std::tuple(json::field("OK", &Reply::ok), json::field("Error", &Reply::error)); }
+//       static constexpr auto json_fields() {
+//         return std::tuple(json::field("OK", &Reply::ok), json::field("Error", &Reply::error));
+//       }
 //     };
 //
 // A type with a form of its own has `void to_json(json::Writer&) const` and `static Result<T> from_json(const
@@ -153,7 +155,8 @@ const Value* find_to_read(const Object& object, std::string_view name, std::opti
 
 /// "expected a string, found an array"
 std::unexpected<Error> wrong_kind(std::string_view expected, const Value& found);
-/// The same error one level further out: the member's name or index is prepended to the path, in its place and its message.
+/// The same error one level further out: the member's name or index is prepended to the path, in its place and its
+/// message.
 Error at_member(std::string_view name, const Error& error);
 Error at_index(std::size_t index, const Error& error);
 

@@ -1,7 +1,8 @@
-// Enumerations encoded by name. NAMED_ENUM lists the pairs; to_string(), parsing, JSON and error messages follow from them.
+// Enumerations encoded by name. NAMED_ENUM lists the pairs; to_string(), parsing, JSON and error messages follow from
+// them.
 //
-// parse_enum() refuses other names and lists the known ones. Where peers send an empty string for "not given", the empty
-// name is listed too. to_string() and JSON use the first name of a value.
+// parse_enum() refuses other names and lists the known ones. Where peers send an empty string for "not given", the
+// empty name is listed too. to_string() and JSON use the first name of a value.
 #pragma once
 
 #include <array>

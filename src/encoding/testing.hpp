@@ -1,11 +1,11 @@
-// For tests of any module: vector files by their path under tests/vectors, and the comparison with vectors that NuNet's Go
-// implementation made.
+// For tests of any module: vector files by their path under tests/vectors, and the comparison with vectors that NuNet's
+// Go implementation made.
 //
-// tests/interop/go makes the latter (tests/interop/README.md). DMS_REFERENCE_VECTORS names a folder with fresh ones to use
-// instead.
+// tests/interop/go makes the latter (tests/interop/README.md). DMS_REFERENCE_VECTORS names a folder with fresh ones to
+// use instead.
 //
-// The rule: the result equals the reference's, or the case is listed by name as a difference, with the reason. A listed name
-// that is no difference (any more) fails as well, so the lists stay true.
+// The rule: the result equals the reference's, or the case is listed by name as a difference, with the reason. A listed
+// name that is no difference (any more) fails as well, so the lists stay true.
 #pragma once
 
 #include <gtest/gtest.h>

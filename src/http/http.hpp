@@ -6,19 +6,19 @@
 //  2. Bodies travel with Content-Length or chunked; a response without either ends with the stream.
 //  3. A connection carries one exchange after another (keep-alive). The client does not pipeline; the server answers
 //     pipelined requests in order.
-//  4. The server reads ahead while a handler runs. When the client closes the connection, or its writing half, the handler
-//     is cancelled (task.hpp); what it returns is still sent. A client that has pipelined more than 16 KiB is not watched
-//     until its handler has finished.
+//  4. The server reads ahead while a handler runs. When the client closes the connection, or its writing half, the
+//     handler is cancelled (task.hpp); what it returns is still sent. A client that has pipelined more than 16 KiB is
+//     not watched until its handler has finished.
 //  5. No redirects, no compression, no TLS: connections are local.
 //
 // Threads and cancellation: all on the stream's lane. A cancelled or failed call leaves the connection fit only for
-// abort(). Failure: Errc::invalid_argument for a malformed message, limit_exceeded for one that is too large, closed when
-// the peer closes, and whatever the stream reports. Specification: RFC 9110 and RFC 9112.
+// abort(). Failure: Errc::invalid_argument for a malformed message, limit_exceeded for one that is too large, closed
+// when the peer closes, and whatever the stream reports. Specification: RFC 9110 and RFC 9112.
 //
 // Attacks: endless heads or bodies (431, 413, connection closed), slow ones (408 at the deadline), two lengths or both
-// framings in one message to smuggle a second (refused by the parser, 400, connection closed), line breaks in header values
-// (refused when written), requests that are abandoned (4). A connection holds at most one head, one body and two chunks of
-// 16 KiB in memory.
+// framings in one message to smuggle a second (refused by the parser, 400, connection closed), line breaks in header
+// values (refused when written), requests that are abandoned (4). A connection holds at most one head, one body and two
+// chunks of 16 KiB in memory.
 #pragma once
 
 #include <functional>
@@ -126,12 +126,12 @@ Task<Result<HttpResponse>> http_call(Net& net, IpEndpoint to, HttpRequest reques
 using HttpHandler = std::function<Task<HttpResponse>(HttpRequest)>;
 
 /// Answers requests until the client closes, asks to close, or violates the protocol; the handler is called for each in
-/// turn. Malformed requests are answered here: 400, 408, 413, 417, 431, 501 or 505. Success when the connection ended in
-/// order. The response to a HEAD request has no body.
+/// turn. Malformed requests are answered here: 400, 408, 413, 417, 431, 501 or 505. Success when the connection ended
+/// in order. The response to a HEAD request has no body.
 Task<Result<void>> serve_http(ByteStream& stream, HttpHandler handler, HttpLimits limits = HttpLimits());
 
-/// The parser of serve_http on bytes in memory, for fuzzing and tests: the requests in them, or the status and text with
-/// which they would be refused.
+/// The parser of serve_http on bytes in memory, for fuzzing and tests: the requests in them, or the status and text
+/// with which they would be refused.
 struct HttpRefusal {
   int status = 400;
   std::string why;

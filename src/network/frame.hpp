@@ -5,8 +5,8 @@
 //  2. A sender stays within kMaxMessage with the header counted, a receiver accepts kMaxMessage without it; this is
 //     what NuNet's nodes do, and both directions fit.
 //
-// Attacks: a length costs its sender eight bytes, so no memory is allocated for it in advance; memory grows with what has
-// arrived, in steps of kFrameStep. How long a slow sender may take is the reader's deadline, not this file's.
+// Attacks: a length costs its sender eight bytes, so no memory is allocated for it in advance; memory grows with what
+// has arrived, in steps of kFrameStep. How long a slow sender may take is the reader's deadline, not this file's.
 //
 // Specification: NuNet DMS 0.5, message type `actor/<inbox>/messages/0.0.1`.
 #pragma once
@@ -39,8 +39,8 @@ class FrameDecoder {
   Bytes message_;
 };
 
-/// Reads a frame in pieces of at most `scratch`, which belongs to the caller and is used until this has ended. Errc::closed if the stream
-/// ends before the frame does. The caller sets the deadline.
+/// Reads a frame in pieces of at most `scratch`, which belongs to the caller and is used until this has ended.
+/// Errc::closed if the stream ends before the frame does. The caller sets the deadline.
 Task<Result<Bytes>> read_frame(ByteStream& stream, MutableBytes scratch);
 
 }  // namespace dms::network

@@ -4,8 +4,8 @@
 //  1. One stream per message, under the protocol name as it is given (`actor/<inbox>/messages/0.0.1`, no slash in
 //     front): one frame (frame.hpp), then the sender closes its half. There is no answer.
 //  2. A topic is a gossip topic; the data of a gossip message is the message.
-//  3. Of the inboxes, identify announces the root inbox only: NuNet's nodes look for it. The others are served to peers that
-//     negotiate them by name, as NuNet's nodes do, without being shown to every peer.
+//  3. Of the inboxes, identify announces the root inbox only: NuNet's nodes look for it. The others are served to peers
+//     that negotiate them by name, as NuNet's nodes do, without being shown to every peer.
 //  4. A stream of open_stream() is a libp2p stream under the protocol name as it is given.
 //  5. The network owns its Host and its PubSub. close() ends all three.
 //

@@ -5,10 +5,11 @@
 //     delivered on the receiver's lane after the substrate's latency, never from inside send().
 //  2. Validators run, exactly as on the real network; a broadcast that is refused by one receiver still reaches others.
 //  3. Faults: cut() makes two peers unreachable for each other; loss drops messages silently, as if the receiver had
-//     failed after accepting them; a tap sees every message, may change it and may drop it. A peer that resets the streams
-//     of messages to it has their senders see Errc::closed, as over a real connection; its pings and its own messages go on.
-//  4. Streams are pairs in memory (memory_stream.hpp) with the substrate's latency. A stream tap sees what is written to
-//     them, may change it and may reset the stream; a cut resets a stream when something is written to it.
+//     failed after accepting them; a tap sees every message, may change it and may drop it. A peer that resets the
+//     streams of messages to it has their senders see Errc::closed, as over a real connection; its pings and its own
+//     messages go on.
+//  4. Streams are pairs in memory (memory_stream.hpp) with the substrate's latency. A stream tap sees what is written
+//     to them, may change it and may reset the stream; a cut resets a stream when something is written to it.
 //
 // Threads: all lanes of one substrate run on one thread (a simulation, or a single real lane).
 // Limits: at most kMaxInFlight messages are on their way to one receiver; more are dropped and counted.

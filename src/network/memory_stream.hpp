@@ -1,10 +1,10 @@
 // A stream inside one process: two ends in memory, for a node that reaches itself and for networks in tests.
 //
 // Model
-//  1. What is written at one end is read at the other, after the link's latency. At most kWindow bytes are unread in each
-//     direction; a writer waits for more.
-//  2. A gate sees what is written, may change it, and may refuse it: that resets the link, as abort() does. What has not
-//     been read is then lost.
+//  1. What is written at one end is read at the other, after the link's latency. At most kWindow bytes are unread in
+//     each direction; a writer waits for more.
+//  2. A gate sees what is written, may change it, and may refuse it: that resets the link, as abort() does. What has
+//     not been read is then lost.
 //
 // Threads: the lanes of both ends run on one thread. Each end belongs to its lane.
 #pragma once

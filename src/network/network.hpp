@@ -2,8 +2,8 @@
 //
 // Model
 //  1. A message is a byte string of at most kMaxMessage bytes, sent to one peer under a protocol name. send() returns
-//     once the transport has accepted it. There is no acknowledgement and no retry: the sender does not learn whether the
-//     receiver has read it.
+//     once the transport has accepted it. There is no acknowledgement and no retry: the sender does not learn whether
+//     the receiver has read it.
 //  2. A message arrives with the peer id that the security handshake has proved. One handler per protocol name.
 //     Messages to the node itself are delivered the same way, without the transport.
 //  3. A broadcast is published on a topic and reaches each subscriber at most once, with the peer id of its publisher,
@@ -19,8 +19,8 @@
 // the lane's event loop, never from inside a call into the network, and must not block. send(), publish(), connect()
 // and ping() end early when their task is cancelled or runs out of time; give them a deadline.
 //
-// Limits: concurrent sends, inbound messages and streams are bounded (inbound ones per peer too); what is above the bound
-// is refused with Errc::limit_exceeded at the sender and dropped at the receiver.
+// Limits: concurrent sends, inbound messages and streams are bounded (inbound ones per peer too); what is above the
+// bound is refused with Errc::limit_exceeded at the sender and dropped at the receiver.
 #pragma once
 
 #include <any>

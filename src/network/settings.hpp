@@ -24,7 +24,8 @@ struct Settings {
                       config::field("memory", &Settings::memory), config::field("fd", &Settings::fd),
                       config::field("security", &Settings::security));
   }
-  /// Refuses addresses that are no multiaddrs, security protocols that this program does not implement, and none of them.
+  /// Refuses addresses that are no multiaddrs, security protocols that this program does not implement, and none of
+  /// them.
   Result<void> check();
 };
 

@@ -9,8 +9,8 @@
 //     A step from another state changes nothing and fails: Errc::already_exists if the outcome already holds, else
 //     Errc::not_found. A caller that repeats a request can treat these as success. resize() changes what is allocated.
 //  3. A commit expires: from its expiry on it is not counted and allocate() does not find it. Allocations stay until
-//     they are deallocated. The expiry is an instant of the monotonic clock: a wall clock that is set changes nothing, and
-//     after a reboot it means nothing, so a start of the daemon drops all commits (release_all()).
+//     they are deallocated. The expiry is an instant of the monotonic clock: a wall clock that is set changes nothing,
+//     and after a reboot it means nothing, so a start of the daemon drops all commits (release_all()).
 //  4. Graphics cards are chosen when committing: the stored resources name the cards of the machine by index.
 //  5. The share can be changed at any time, but not to less than what is committed and allocated; offboarding needs
 //     both to be zero. A share cannot exceed the machine.

@@ -1,16 +1,16 @@
-// When a thread that waits for an event polls for it instead of sleeping: waking a thread takes longer than many replies
-// take to arrive.
+// When a thread that waits for an event polls for it instead of sleeping: waking a thread takes longer than many
+// replies take to arrive.
 //
 // Model
 //  1. An event is expected soon if the kEventsInARow events before it each came within kPollTime. So a request and
 //     reply sequence is recognised, and unrelated events rarely cause polling. A thread that expects an event polls for
 //     kPollTime and then sleeps.
-//  2. Between two polls the thread yields. If that takes longer than kMaxYield, another thread needs the processor, perhaps the
-//     one that produces the event: then the thread sleeps, and does not poll for a pause that doubles each time, from
-//     kFirstPause to kLastPause, and is reset when polling has found an event.
+//  2. Between two polls the thread yields. If that takes longer than kMaxYield, another thread needs the processor,
+//     perhaps the one that produces the event: then the thread sleeps, and does not poll for a pause that doubles each
+//     time, from kFirstPause to kLastPause, and is reset when polling has found an event.
 //
-// Threads: one. Cost: at most kPollTime of processor time for each event, so a peer that sends every kPollTime keeps one
-// processor busy, which yields to other threads.
+// Threads: one. Cost: at most kPollTime of processor time for each event, so a peer that sends every kPollTime keeps
+// one processor busy, which yields to other threads.
 #pragma once
 
 #include <algorithm>

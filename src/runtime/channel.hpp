@@ -1,4 +1,5 @@
-// A bounded queue between tasks of one lane. When it is full, the sender chooses to wait (send) or to be refused (try_send).
+// A bounded queue between tasks of one lane. When it is full, the sender chooses to wait (send) or to be refused
+// (try_send).
 #pragma once
 
 #include <deque>

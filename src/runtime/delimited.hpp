@@ -1,4 +1,5 @@
-// Varints, and messages with a varint length in front, read from a byte stream. No byte beyond them is taken from the stream.
+// Varints, and messages with a varint length in front, read from a byte stream. No byte beyond them is taken from the
+// stream.
 #pragma once
 
 #include "base/varint.hpp"

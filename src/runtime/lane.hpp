@@ -1,10 +1,10 @@
 // A lane: a single-threaded executor, with the clock and the randomness of the code that runs on it.
 //
 // Model
-//  1. Work posted to a lane runs on that lane, one item at a time; items from one thread run in the order they were posted.
-//     Timers run at or after their instant, equal instants in the order they were set.
-//  2. An object that belongs to a lane is accessed only from it and needs no lock. post() may be called from any thread; every other
-//     method only from the lane itself.
+//  1. Work posted to a lane runs on that lane, one item at a time; items from one thread run in the order they were
+//     posted. Timers run at or after their instant, equal instants in the order they were set.
+//  2. An object that belongs to a lane is accessed only from it and needs no lock. post() may be called from any
+//     thread; every other method only from the lane itself.
 //  3. A real lane is a thread that runs an event loop; a simulated lane shares one thread and a virtual clock with the
 //     others of its simulation (simulation/sim_world.hpp). Code behaves the same on both.
 #pragma once

@@ -1,4 +1,5 @@
-// The lane of RealRuntime: a thread that runs an event loop, with the system's clocks and randomness. Internal to the runtime.
+// The lane of RealRuntime: a thread that runs an event loop, with the system's clocks and randomness. Internal to the
+// runtime.
 #pragma once
 
 #include <atomic>
@@ -15,8 +16,8 @@
 
 namespace dms {
 
-/// Work posted from the lane's own thread goes to a queue of the lane; only posts from other threads go through the event loop.
-/// So a chain of posts does not poll the sockets in between.
+/// Work posted from the lane's own thread goes to a queue of the lane; only posts from other threads go through the
+/// event loop. So a chain of posts does not poll the sockets in between.
 class RealLane final : public Lane {
  public:
   RealLane(boost::asio::io_context& io, boost::asio::thread_pool& workers, boost::asio::thread_pool& short_worker)
@@ -30,8 +31,8 @@ class RealLane final : public Lane {
   }
   /// From now on the calling thread is the lane's.
   void adopt_thread() { thread_.store(std::this_thread::get_id(), std::memory_order_relaxed); }
-  /// Runs what is ready, and what becomes ready meanwhile, but at most kBatch items, so that sockets and timers are served.
-  /// False if something is left.
+  /// Runs what is ready, and what becomes ready meanwhile, but at most kBatch items, so that sockets and timers are
+  /// served. False if something is left.
   bool run_ready() {
     for (std::size_t i = 0; i < kBatch && !ready_.empty(); ++i) {
       Callback work = std::move(ready_.front());

@@ -1,10 +1,11 @@
 // The real runtime: lanes that are threads with an event loop, the system's clocks and randomness, and real sockets.
 //
-// A lane sleeps until the next event. While events follow each other quickly it polls first (busy_poll.hpp), if the machine has
-// a second processor.
+// A lane sleeps until the next event. While events follow each other quickly it polls first (busy_poll.hpp), if the
+// machine has a second processor.
 //
 // Names are resolved on the worker threads, by at most half of them, so that a silent name server does not delay disk
-// operations. A look-up whose caller is cancelled runs to its end; the destructor waits for it (name_lookup.hpp says how long).
+// operations. A look-up whose caller is cancelled runs to its end; the destructor waits for it (name_lookup.hpp says
+// how long).
 #pragma once
 
 #include <functional>

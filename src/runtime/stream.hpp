@@ -33,8 +33,9 @@ class ByteStream {
   virtual Task<Result<void>> close_write() = 0;
   /// Ends both halves at once; operations under way fail with Errc::closed.
   virtual void abort() = 0;
-  /// The user of the process at the other end, as the kernel tells it: of a Unix socket, and of a TCP connection inside this
-  /// machine while that process has its end: from accept() until it closes. Asks the kernel each time (some microseconds).
+  /// The user of the process at the other end, as the kernel tells it: of a Unix socket, and of a TCP connection inside
+  /// this machine while that process has its end: from accept() until it closes. Asks the kernel each time (some
+  /// microseconds).
   [[nodiscard]] virtual std::optional<UserId> peer_user() { return std::nullopt; }
 };
 
@@ -78,7 +79,8 @@ class IpAddress {
   std::array<std::uint8_t, 16> bytes_{};
 };
 
-/// At most 15 characters, in place: a string here would break where GCC 12 copies braced endpoints bit by bit (task.hpp).
+/// At most 15 characters, in place: a string here would break where GCC 12 copies braced endpoints bit by bit
+/// (task.hpp).
 class ZoneName {
  public:
   constexpr ZoneName() = default;
@@ -118,8 +120,8 @@ class Listener {
   /// Errc::closed once close() was called.
   virtual Task<Result<Accepted>> accept() = 0;
   [[nodiscard]] virtual IpEndpoint local() const = 0;
-  /// Lets connect_tcp_from() use the port too, where the system supports it. From then on other programs of the same user can
-  /// bind it as well.
+  /// Lets connect_tcp_from() use the port too, where the system supports it. From then on other programs of the same
+  /// user can bind it as well.
   virtual void share_port() {}
   virtual void close() = 0;
 };
@@ -134,14 +136,15 @@ inline constexpr std::size_t kMaxHostAddresses = 64;  ///< of one name; more are
 class Net {
  public:
   virtual ~Net() = default;
-  /// Port 0 takes a free one. Errc::already_exists if the port is taken, Errc::not_found if the address is not this machine's.
+  /// Port 0 takes a free one. Errc::already_exists if the port is taken, Errc::not_found if the address is not this
+  /// machine's.
   virtual Result<std::unique_ptr<Listener>> listen_tcp(const IpEndpoint& at) = 0;
   virtual Task<Result<Accepted>> connect_tcp(IpEndpoint to) = 0;
-  /// The same from `local`, the address of a listener that shares its port: the listener on the other side then sees an address
-  /// that accepts connections. Where that is not possible, from any port; the local end of the result tells.
+  /// The same from `local`, the address of a listener that shares its port: the listener on the other side then sees an
+  /// address that accepts connections. Where that is not possible, from any port; the local end of the result tells.
   virtual Task<Result<Accepted>> connect_tcp_from(IpEndpoint local, IpEndpoint to);
-  /// A Unix socket at `path`, mode 0600 before anything can connect; close() removes it. Errc::already_exists if something is
-  /// at `path`, Errc::invalid_argument if it is too long for a socket (107 bytes).
+  /// A Unix socket at `path`, mode 0600 before anything can connect; close() removes it. Errc::already_exists if
+  /// something is at `path`, Errc::invalid_argument if it is too long for a socket (107 bytes).
   virtual Result<std::unique_ptr<Listener>> listen_unix(const std::string& path);
   /// Errc::not_found if nothing listens there, Errc::permission_denied if this user may not connect.
   virtual Task<Result<std::unique_ptr<ByteStream>>> connect_unix(std::string path) = 0;

@@ -2,8 +2,8 @@
 //
 // Model
 //  1. A Task is lazy. It starts when it is awaited (or when a Nursery runs it); the Task object owns its frame.
-//  2. Every running task has a context: its lane and its CancelScope. An awaited task inherits both from the task that awaits
-//     it. A task never changes lanes.
+//  2. Every running task has a context: its lane and its CancelScope. An awaited task inherits both from the task that
+//     awaits it. A task never changes lanes.
 //  3. Waiting means waiting on a Notify. A wait ends because it was notified, or because the scope was cancelled (by an
 //     owner, or by a deadline); it then returns the reason as an error, and the code unwinds by returning.
 //     Cancellation is a request: a task that is cancelled keeps running until it next waits.
@@ -14,8 +14,8 @@
 //
 // Traps of coroutines (scripts/check_coroutines.py refuses the last two, which GCC 12 compiles wrongly; CONTRIBUTING.md
 // lists their forms):
-//  - A lambda that is a coroutine must not capture: its captures end with the lambda object, not with the frame. Write a
-//    function (or pass what it needs as parameters, taken by value).
+//  - A lambda that is a coroutine must not capture: its captures end with the lambda object, not with the frame. Write
+//    a function (or pass what it needs as parameters, taken by value).
 //  - Parameters of a coroutine that is spawned rather than awaited at once are taken by value, or outlive the nursery.
 //  - No co_await in the condition of an `if`, `while` or `switch`: name the result first.
 //  - No aggregate, lambda that captures by value or conditional operator in an expression that awaits: name it first.
@@ -91,8 +91,8 @@ struct PromiseBase {
     bool await_ready() noexcept { return false; }
     template <class P>
     void await_suspend(std::coroutine_handle<P> h) noexcept {
-      // While `starting`, the awaiting coroutine is still on the stack below and continues by itself: a loop that awaits
-      // tasks which finish at once needs no additional stack.
+      // While `starting`, the awaiting coroutine is still on the stack below and continues by itself: a loop that
+      // awaits tasks which finish at once needs no additional stack.
       auto& p = h.promise();
       if (!p.starting && p.continuation) p.continuation.resume();
     }
@@ -102,7 +102,8 @@ struct PromiseBase {
   FinalAwaiter final_suspend() noexcept { return {}; }
   void unhandled_exception() noexcept;
 
-  // What awaiting a task does, whatever its type: not a template, and not inline, because every co_await would hold a copy.
+  // What awaiting a task does, whatever its type: not a template, and not inline, because every co_await would hold a
+  // copy.
   /// Runs this coroutine, `self`, on behalf of `parent` until it first waits. False if it has finished already.
   bool start(std::coroutine_handle<> self, std::coroutine_handle<> parent, const TaskContext& inherited);
   void rethrow() const;
@@ -175,7 +176,8 @@ class CancelScope {
   CancelScope(const CancelScope&) = delete;
   CancelScope& operator=(const CancelScope&) = delete;
 
-  /// Wakes all waiters of this scope and those below it with `reason`. Later waits fail at once. The first reason stays.
+  /// Wakes all waiters of this scope and those below it with `reason`. Later waits fail at once. The first reason
+  /// stays.
   void cancel(Errc reason = Errc::cancelled);
 
   [[nodiscard]] std::optional<Errc> reason() const { return reason_; }
@@ -277,7 +279,8 @@ class ScopedTimer {
 Task<Result<void>> sleep_until(SteadyTime when);
 Task<Result<void>> sleep_for(Duration duration);
 
-/// Runs `inner`, whose waits fail with Errc::deadline_exceeded from `when` on. An earlier deadline of an enclosing scope stays in force.
+/// Runs `inner`, whose waits fail with Errc::deadline_exceeded from `when` on. An earlier deadline of an enclosing
+/// scope stays in force.
 template <class T>
 Task<Result<T>> with_deadline(SteadyTime when, Task<Result<T>> inner) {
   TaskContext context = co_await this_task();
@@ -293,8 +296,8 @@ Task<Result<T>> with_timeout(Duration duration, Task<Result<T>> inner) {
   co_return co_await with_deadline(context.lane->now() + duration, std::move(inner));
 }
 
-/// Runs `work` on a worker thread and returns its result here, or throws what it has thrown. It cannot be cancelled once
-/// it has begun: what it refers to must stay valid until this returns.
+/// Runs `work` on a worker thread and returns its result here, or throws what it has thrown. It cannot be cancelled
+/// once it has begun: what it refers to must stay valid until this returns.
 template <class F>
 Task<std::invoke_result_t<F>> offload(F work) {
   using R = std::invoke_result_t<F>;

@@ -1,8 +1,8 @@
 // The clock of a simulation, and the events that move it.
 //
 // Model
-//  1. Time stands still while an event runs and jumps to the next event when it has ended. Events of one instant run in the
-//     order in which they were scheduled.
+//  1. Time stands still while an event runs and jumps to the next event when it has ended. Events of one instant run in
+//     the order in which they were scheduled.
 //  2. trace() is a fingerprint of instant, order and owner of all events so far: equal traces are equal runs.
 //
 // Threads: none. Cost: O(log n) in the events that are pending.

@@ -2,9 +2,10 @@
 //
 // Model
 //  1. A link is a direction between two nodes, known by their numbers. It has settings of its own or the default ones.
-//  2. A link with a bandwidth is a pipe of that width, shared by all streams of the two nodes in that direction, with a queue
-//     in front of it. Its streams behave as TCP with perfect congestion control: a writer waits while the queue is full,
-//     nothing is dropped for lack of space, and the socket buffers are as large as the path can hold (`window`).
+//  2. A link with a bandwidth is a pipe of that width, shared by all streams of the two nodes in that direction, with a
+//     queue in front of it. Its streams behave as TCP with perfect congestion control: a writer waits while the queue
+//     is full, nothing is dropped for lack of space, and the socket buffers are as large as the path can hold
+//     (`window`).
 //  3. Nodes of different groups of a partition, and both directions of a link that is cut, do not reach each other.
 //
 // Threads: none. Cost: every query is O(1); memory grows with links that have settings, a bandwidth or a cut.
@@ -61,8 +62,8 @@ class SimLinks {
   Duration delay(NodeNumber from, NodeNumber to);
   /// Of one way of a connection attempt.
   Duration connect_delay(NodeNumber from, NodeNumber to);
-  /// The next place in the bandwidth for so many bytes: when the last of them leaves. Places are given in the order of the
-  /// calls, so that waiting writers take turns.
+  /// The next place in the bandwidth for so many bytes: when the last of them leaves. Places are given in the order of
+  /// the calls, so that waiting writers take turns.
   SteadyTime reserve(NodeNumber from, NodeNumber to, std::size_t bytes, SteadyTime now);
 
  private:

@@ -1,5 +1,5 @@
-// Streams between simulated nodes. They behave as TCP does: bytes arrive in order, late, and not at all while the link is
-// cut; what is cut for longer than SimLink::give_up is reset. Made by SimNet; tests see ByteStream.
+// Streams between simulated nodes. They behave as TCP does: bytes arrive in order, late, and not at all while the link
+// is cut; what is cut for longer than SimLink::give_up is reset. Made by SimNet; tests see ByteStream.
 #pragma once
 
 #include <deque>

@@ -1,14 +1,14 @@
 // The simulated world: many nodes in one process and one thread, on a virtual clock, from one seed.
 //
 // Model
-//  1. Time stands still while code runs and jumps to the next event when nothing is left to do (sim_clock.hpp). A day of
-//     timers costs what its callbacks cost.
-//  2. All randomness comes from the seed: each node's Random, and the delays and losses of the links. The same seed and the
-//     same program give the same order of events; trace() is a fingerprint of that order, so a test can prove it.
-//  3. Each node has its own lane and its own Net. Streams between nodes behave as TCP does (sim_stream.hpp), on links with
-//     latency, loss and bandwidth (sim_links.hpp).
-//  4. kill() is `kill -9`: streams are reset at once and the network of the node refuses everything from then on. cut() and
-//     partition() disconnect links, power_off() is a loss of power: other nodes are not notified.
+//  1. Time stands still while code runs and jumps to the next event when nothing is left to do (sim_clock.hpp). A day
+//     of timers costs what its callbacks cost.
+//  2. All randomness comes from the seed: each node's Random, and the delays and losses of the links. The same seed and
+//     the same program give the same order of events; trace() is a fingerprint of that order, so a test can prove it.
+//  3. Each node has its own lane and its own Net. Streams between nodes behave as TCP does (sim_stream.hpp), on links
+//     with latency, loss and bandwidth (sim_links.hpp).
+//  4. kill() is `kill -9`: streams are reset at once and the network of the node refuses everything from then on. cut()
+//     and partition() disconnect links, power_off() is a loss of power: other nodes are not notified.
 //
 // Cost: an event for each segment, and a segment holds up to 64 KiB: a gigabyte over a gigabit is some 20,000 events.
 // Connecting does not depend on the number of nodes (runtime_bench.cpp).
@@ -45,14 +45,17 @@ class SimNode {
   void kill();
   /// As kill(), but this node sends nothing any more: other nodes notice by a timeout, or by give_up when they write.
   void power_off();
-  /// After power_off(): the machine is up again without any state. Writes to a stream from before are answered by a reset.
+  /// After power_off(): the machine is up again without any state. Writes to a stream from before are answered by a
+  /// reset.
   void power_on();
   [[nodiscard]] bool alive() const;
-  /// The node's process does nothing for that long, as on a machine that is suspended or starved; then it does what was due.
+  /// The node's process does nothing for that long, as on a machine that is suspended or starved; then it does what was
+  /// due.
   void stall(Duration time);
   /// Sets the node's wall clock: ahead of the world's by that much, or behind. Its timers do not notice.
   void set_wall_clock(Duration ahead);
-  /// The user of the processes that connect and listen on this node from now on: ByteStream::peer_user() inside the node.
+  /// The user of the processes that connect and listen on this node from now on: ByteStream::peer_user() inside the
+  /// node.
   void set_user(std::optional<UserId> user);
   /// How many streams and listeners are open, for tests that look for leaks.
   [[nodiscard]] std::size_t open_streams() const;
@@ -95,8 +98,8 @@ class SimWorld {
   void partition(const std::vector<std::vector<SimNode*>>& groups);
   void heal() { partition({}); }
 
-  /// Runs the world until `task` has finished on `node`'s lane. A task that can never finish (nothing is left to happen)
-  /// is a bug of the test (fatal).
+  /// Runs the world until `task` has finished on `node`'s lane. A task that can never finish (nothing is left to
+  /// happen) is a bug of the test (fatal).
   void run(SimNode& node, Task<void> task);
   template <class T>
   T run(SimNode& node, Task<T> task) {

@@ -12,25 +12,26 @@
 //     context's DID, at a root, or accepted by a `require` anchor; and delegations by the sender to the context's DID,
 //     which a reply needs.
 //  4. require() succeeds if one held invoke token of the subject, for this audience, implies one of the capabilities
-//     and is anchored at `anchor` (this context's DID), at a root, or accepted by a `require` anchor. require_broadcast()
-//     likewise.
-//  5. provide() makes: an invoke token on each delegation that covers all of it (of the target to this DID, then of `provide`
-//     anchors), a self-signed one, and a self-signed delegation (depth 1) of the reply path to the target.
+//     and is anchored at `anchor` (this context's DID), at a root, or accepted by a `require` anchor.
+//     require_broadcast() likewise.
+//  5. provide() makes: an invoke token on each delegation that covers all of it (of the target to this DID, then of
+//     `provide` anchors), a self-signed one, and a self-signed delegation (depth 1) of the reply path to the target.
 //  6. Adding anchors is all or nothing. Afterwards every anchor and consumed token is checked against the revocations
 //     again. A token that another subsumes is dropped.
-//  7. learn() takes a revocation from anybody. It is kept if it concerns this context: its issuer, or the issuer of a link of
-//     its chain, is the context's DID, a root, or named by an anchor; or it revokes a link of a token held here. It is
-//     charged to the DID to which that issuer delegated (itself, if it is the issuer). What is charged to one DID takes at
-//     most kMaxRevocationBytesOfOne, of one that an anchor names kMaxRevocationBytesOfNamed; kMaxLearned revocations are kept of others than roots and the context's own DID, so
-//     the rest of kMaxAnchors stays for those. Beyond that a revocation is refused; none is displaced.
+//  7. learn() takes a revocation from anybody. It is kept if it concerns this context: its issuer, or the issuer of a
+//     link of its chain, is the context's DID, a root, or named by an anchor; or it revokes a link of a token held
+//     here. It is charged to the DID to which that issuer delegated (itself, if it is the issuer). What is charged to
+//     one DID takes at most kMaxRevocationBytesOfOne, of one that an anchor names kMaxRevocationBytesOfNamed;
+//     kMaxLearned revocations are kept of others than roots and the context's own DID, so the rest of kMaxAnchors stays
+//     for those. Beyond that a revocation is refused; none is displaced.
 // Time is an argument and never stored. Threads: one lane. Cost: consume() checks one signature per link of tokens
 // that can authorise a message, and each delegation only once; provide() makes one signature per token.
 //
 // Attacks. The tokens of an unknown sender are dropped before any signature is checked unless they claim an anchor of
-// this context or delegate to its DID. What messages hold is bounded per sender (kMaxConsumedPerOrigin) and in all (kMaxConsumed);
-// beyond that consume() refuses, so no sender displaces the tokens of another. Nested, oversized and duplicate input
-// is refused by the parsers (token.hpp). A token authorises its subject, not its sender: a copied token is useless
-// without the key of its subject, which signs the envelope.
+// this context or delegate to its DID. What messages hold is bounded per sender (kMaxConsumedPerOrigin) and in all
+// (kMaxConsumed); beyond that consume() refuses, so no sender displaces the tokens of another. Nested, oversized and
+// duplicate input is refused by the parsers (token.hpp). A token authorises its subject, not its sender: a copied token
+// is useless without the key of its subject, which signs the envelope.
 //
 // Format: NuNet's capability context file, one line of JSON (older files with capitalised names are read too).
 #pragma once
@@ -136,7 +137,8 @@ class CapabilityContext {
   /// A revocation from the network, see (7): whether it is new. Errc::not_authorized if it concerns nothing here.
   Result<bool> learn(const Token& revocation, UnixTime now);
   [[nodiscard]] const RevocationSet& revocations() const { return revoked_; }
-  /// Rises whenever a revocation may have been added: a caller that keeps something by Authority compares it with an earlier value.
+  /// Rises whenever a revocation may have been added: a caller that keeps something by Authority compares it with an
+  /// earlier value.
   [[nodiscard]] std::uint64_t revocation_generation() const { return revocation_generation_; }
 
   /// An ephemeral grant: a delegation by this context for the life of an object of this process. Trusted like a

@@ -1,5 +1,5 @@
-// An ephemeral grant that lasts as long as its object: a delegation by the context, renewed while it is needed and withdrawn
-// at the end. It is never written to disk.
+// An ephemeral grant that lasts as long as its object: a delegation by the context, renewed while it is needed and
+// withdrawn at the end. It is never written to disk.
 // A provider grants an orchestrator control of its ensemble and allocations, an orchestrator lets its allocations
 // report to it, a child lets its supervisor query its health.
 //

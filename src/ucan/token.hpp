@@ -170,8 +170,8 @@ struct TokenList {
 /// Revocations by the key of the token they revoke. The owner bounds their number.
 class RevocationSet {
  public:
-  /// `revocation` has been verified. Of two for one token the one that expires later stays. `accountable` is the DID that
-  /// it is charged to; empty: none.
+  /// `revocation` has been verified. Of two for one token the one that expires later stays. `accountable` is the DID
+  /// that it is charged to; empty: none.
   void add(const Token& revocation, did::Did accountable = {});
   void remove(const Token& revocation) { by_key_.erase(revocation.revocation_key()); }
   /// A revocation expires with the token it revokes.

@@ -23,8 +23,8 @@
 // Threads: one lane. Cancellation: dial() can be cancelled; the dial itself is cancelled once no caller waits for it.
 //
 // Attacks. Addresses come from untrusted peers, which may name many, unreachable ones, or those of a victim:
-// max_addresses, the limits above, the time limits and the backoff bound what one peer's addresses can cost this node or a victim
-// (names: resolve.hpp). The remote end has to prove to be the peer that was dialed.
+// max_addresses, the limits above, the time limits and the backoff bound what one peer's addresses can cost this node
+// or a victim (names: resolve.hpp). The remote end has to prove to be the peer that was dialed.
 //
 // Specification: RFC 8305 (happy eyeballs).
 #pragma once

@@ -1,4 +1,5 @@
-// What a swarm counts: connections, streams, bytes, dials by outcome, refusals by scope. base/metrics.hpp is the contract.
+// What a swarm counts: connections, streams, bytes, dials by outcome, refusals by scope. base/metrics.hpp is the
+// contract.
 #pragma once
 
 #include "base/metrics.hpp"

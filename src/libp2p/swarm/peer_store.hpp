@@ -1,8 +1,8 @@
 // What is known of other peers, connected or not: addresses, protocols, keys.
 //
 // Model
-//  1. An address is valid until its time to live ends; learning it again can only extend that. A time of kWhileConnected
-//     lasts until release() sets an end.
+//  1. An address is valid until its time to live ends; learning it again can only extend that. A time of
+//     kWhileConnected lasts until release() sets an end.
 //  2. A certified record replaces the certified addresses of its peer if its seq is greater than the last one's; the
 //     last one again counts as in (1). A seq once seen is remembered as long as the peer is.
 //  3. Reads return only addresses that are valid at the given `now`; expired ones are removed at the next write to

@@ -3,8 +3,8 @@
 // Model
 //  1. Two token buckets for each peer: bytes read and signature checks. take_bytes() may overdraw, as the bytes have
 //     arrived, and says how long to wait before more is read. take_check() refuses when the bucket is empty.
-//  2. Blame counts protocol violations. At `max_blame` the peer is banned for `ban_time`; each forgive() takes one blame
-//     from every other peer.
+//  2. Blame counts protocol violations. At `max_blame` the peer is banned for `ban_time`; each forgive() takes one
+//     blame from every other peer.
 //  3. A record belongs to a peer id and outlives its connections, so reconnecting resets nothing. It is dropped once
 //     it is empty: no blame, no ban, full buckets. At most `max_records` are kept; above that the least blamed are
 //     dropped first.

@@ -1,9 +1,9 @@
 // Publish/subscribe in gossipsub's wire format: messages signed by their author reach every subscriber once.
 //
 // Model
-//  1. The mesh is plain: a node forwards a message to every connected peer that subscribes to its topic, except the peer
-//     that it came from and its author. It grafts itself to all those peers so that other routers forward to it as a
-//     mesh member, respects a PRUNE's backoff, and asks for announced messages (IHAVE) that it has not seen.
+//  1. The mesh is plain: a node forwards a message to every connected peer that subscribes to its topic, except the
+//     peer that it came from and its author. It grafts itself to all those peers so that other routers forward to it as
+//     a mesh member, respects a PRUNE's backoff, and asks for announced messages (IHAVE) that it has not seen.
 //  2. Every message is signed by its author over "libp2p-pubsub:" and its fields (strict signing): author, sequence
 //     number and signature must be there and valid, else it is dropped and its forwarder blamed. A message is named by
 //     author and sequence number; within seen_time it is accepted only once.
@@ -17,10 +17,10 @@
 // unsubscribe and publish.
 //
 // Bounds: each peer has an outbound queue of max_queue_bytes; what does not fit is dropped and counted. The seen cache
-// holds max_seen ids; beyond that the oldest go early. RPCs above max_rpc end the stream. Inbound, each peer has a budget
-// of bytes and of signature checks (peer_budgets.hpp), which is charged before a signature is checked and to the peer that
-// forwarded the message, whoever its author claims to be: bytes above the budget delay further reading, signatures above
-// it are dropped unchecked and not marked as seen, so another peer can still deliver the message.
+// holds max_seen ids; beyond that the oldest go early. RPCs above max_rpc end the stream. Inbound, each peer has a
+// budget of bytes and of signature checks (peer_budgets.hpp), which is charged before a signature is checked and to the
+// peer that forwarded the message, whoever its author claims to be: bytes above the budget delay further reading,
+// signatures above it are dropped unchecked and not marked as seen, so another peer can still deliver the message.
 //
 // Attacks: forged or altered messages fail the signature; replays fail the seen cache within its time, and beyond it
 // the receiver's own replay filter. Flooding with topics, announcements or ids is cut off at the limits below. A
