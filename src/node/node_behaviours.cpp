@@ -157,9 +157,13 @@ Task<ResourcesReply> NodeBehaviours::onboarded(Nothing, Request) {
 Task<ResourcesReply> NodeBehaviours::hardware_spec(Nothing, Request) { co_return reply_of(services_.machine()); }
 Task<ResourcesReply> NodeBehaviours::hardware_usage(Nothing, Request) { co_return reply_of(services_.usage()); }
 
-Task<CapListReply> NodeBehaviours::cap_list(Nothing, Request) {
-  ucan::Anchors anchors = root_.security().capabilities()->anchors();
+Task<CapListReply> NodeBehaviours::cap_list(CapListRequest request, Request) {
   CapListReply reply;
+  if (!request.context.empty() && request.context != capabilities_.name()) {
+    reply.error = fmt::format("Context: this node has the context '{}' only", capabilities_.name());
+    co_return reply;
+  }
+  ucan::Anchors anchors = root_.security().capabilities()->anchors();
   reply.ok = true;
   reply.roots = std::move(anchors.roots);
   reply.require = std::move(anchors.require);

@@ -40,7 +40,7 @@ class NodeBehaviours {
   Task<protocol::ResourcesReply> onboarded(protocol::Nothing, Request);
   Task<protocol::ResourcesReply> hardware_spec(protocol::Nothing, Request);
   Task<protocol::ResourcesReply> hardware_usage(protocol::Nothing, Request);
-  Task<protocol::CapListReply> cap_list(protocol::Nothing, Request);
+  Task<protocol::CapListReply> cap_list(protocol::CapListRequest request, Request);
   Task<protocol::CapAnchorReply> cap_anchor(protocol::CapAnchorRequest request, Request);
   Task<protocol::Ack> logger_config(protocol::LoggerConfigRequest request, Request envelope);
   Task<protocol::NodeStatusReply> status(protocol::Nothing, Request);

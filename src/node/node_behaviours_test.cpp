@@ -52,6 +52,22 @@ TEST_F(NodeBehavioursTest, AnAnchorThatCannotBeSavedIsUndoneAndReported) {
   EXPECT_EQ(node.context->serialise(), before);
 }
 
+TEST_F(NodeBehavioursTest, TheAnchorsOfAnotherContextThanTheNodesAreNotListed) {
+  start({});
+  const auto list = [this](const std::string& context) {
+    protocol::CapListRequest request;
+    request.context = context;
+    return w.run(user, protocol::call(*user.root, protocol::kCapList, node.root->handle(), request)).value();
+  };
+  EXPECT_TRUE(list("").ok);
+  EXPECT_EQ(list("").roots, std::vector{user.did()});
+  EXPECT_TRUE(list(std::string(capabilities.name())).ok);
+  const protocol::CapListReply refused = list("another");
+  EXPECT_FALSE(refused.ok);
+  EXPECT_NE(refused.error.find("Context: "), std::string::npos) << refused.error;
+  EXPECT_TRUE(refused.roots.empty());
+}
+
 TEST_F(NodeBehavioursTest, TheMissingPartOfAShareIsNamed) {
   start({});
   services.machine = [] { return Result<capability::Resources>(capability::Resources{}); };

@@ -116,6 +116,13 @@ struct ResourcesReply {
   }
 };
 
+/// Context, if it is given, is that of the node.
+struct CapListRequest {
+  std::string context;
+  static constexpr auto json_fields() {
+    return std::tuple(json::field("Context", &CapListRequest::context, json::omit_empty));
+  }
+};
 struct CapListReply {
   bool ok = false;
   std::string error;
@@ -372,7 +379,7 @@ inline constexpr Behaviour<AllocationsRequest, AllocationsReply> kAllocationsLis
      .help = "List the allocations on a node",
      .offered = Offered::command_line,
      .parameters = kAllocationsListParameters}};
-inline constexpr Behaviour<Nothing, CapListReply> kCapList{
+inline constexpr Behaviour<CapListRequest, CapListReply> kCapList{
     {.path = "/dms/cap/list", .help = "List a node's anchors", .offered = Offered::command_line}};
 inline constexpr Behaviour<CapAnchorRequest, CapAnchorReply> kCapAnchor{{.path = "/dms/cap/anchor",
                                                                          .help = "Add an anchor to a node",
