@@ -325,6 +325,28 @@ TEST_F(DeploymentTest, AnUpdateAddsToANodeOnItsMachineAndRemovesFromIt) {
   EXPECT_TRUE(provider.runs_now());
 }
 
+/// All of its node: the machine is asked anew at the moment of the release, be that in a round of bids or in a pause.
+TEST_F(LossTest, AnUpdateOfTheOnlyAllocationRunsOnItsMachineOnceThatHasReleasedIt) {
+  for (const Duration stop_takes : {kBidRound / 2, kBidRound + 2s}) {
+    if (!deployment) run_anywhere(jobs::AllocationType::service);
+    other.bids = false;
+    provider.stop_takes = stop_takes;
+    const std::string first = task().incarnation;
+    jobs::Ensemble ensemble = deployment->record().ensemble;
+    ensemble.allocations.at("task").resources.ram.size.bytes *= 2;
+    const SteadyTime begun = a.lane().now();
+    std::optional<SteadyTime> released;
+    ASSERT_TRUE(w.run(a, deployment->update(ensemble)));
+    ASSERT_TRUE(until([&] {
+      if (!released && deployment->record().superseded.empty()) released = a.lane().now();
+      return task().status == AllocationStatus::running && task().incarnation != first;
+    }));
+    ASSERT_TRUE(released);
+    EXPECT_GT(*released - begun, kBidRound / 3);
+    EXPECT_LT(a.lane().now() - *released, kBidSettle + 1s) << "the machine was excluded until then";
+  }
+}
+
 TEST_F(DeploymentTest, AnUpdateThatMovesATaskHasItReleasedFirst) {
   run_task();
   provider.stop_takes = 4s;

@@ -1,5 +1,7 @@
 #include "orchestrator/deployment/replacer.hpp"
 
+#include <algorithm>
+
 #include "base/log.hpp"
 
 namespace dms::orchestrator {
@@ -12,19 +14,68 @@ DeploymentRecord Replacer::record_without(const std::set<std::string>& moving) c
   return record;
 }
 
-Task<Result<Candidate>> Replacer::auction(Unplaced wanted, SteadyTime deadline, std::set<std::string> moving) {
+Task<Result<Candidate>> Replacer::auction(Unplaced wanted, std::optional<SteadyTime> deadline,
+                                          std::set<std::string> moving) {
   CO_TRY(const std::unique_ptr<Auction> auction, Auction::open(parts_.actor, parts_.id()));
-  jobs::Ensemble part = part_of(record_without(moving), wanted);
   std::set<std::string> pinned;
-  for (const auto& [name, node] : part.nodes) pinned.insert(node.peer);
   const auto excluded = [this, &wanted, &pinned, &moving] {
     std::set<std::string> peers = occupied(record_without(moving), wanted);
     peers.merge(backoff_.excluded(parts_.now(), pinned));
     return peers;
   };
   const Auction::Peers ask = excluded;
-  Task<Result<Candidate>> running = auction->run(std::move(part), deadline, ask);
-  co_return co_await std::move(running);
+  for (;;) {
+    const Releases before = awaited();
+    jobs::Ensemble part = part_of(record_without(moving), wanted);
+    pinned.clear();
+    for (const auto& [name, node] : part.nodes) pinned.insert(node.peer);
+    // One round, and what the requests after it may take.
+    const SteadyTime until = deadline.value_or(parts_.now() + kBidRound + 1s);
+    Task<Result<Candidate>> running = auction->run(std::move(part), until, ask);
+    Task<Result<Candidate>> bidding = until_released(before, std::move(running));
+    Result<Candidate> candidate = co_await std::move(bidding);
+    if (candidate || !has_released(before)) co_return candidate;
+  }
+}
+
+Replacer::Releases Replacer::awaited() const {
+  const std::set<std::string> failed = backoff_.excluded(parts_.now());
+  Releases awaited;
+  for (const Superseded& entry : parts_.record->superseded)
+    if (!failed.contains(entry.peer)) awaited.emplace(entry.number, entry.over);
+  return awaited;
+}
+
+bool Replacer::has_released(const Releases& before) const {
+  Releases now;
+  for (const Superseded& entry : parts_.record->superseded) now.emplace(entry.number, entry.over);
+  return !std::ranges::includes(now, before);
+}
+
+Task<Result<void>> Replacer::wait_for_release(Releases before) {
+  while (!has_released(before)) {
+    const std::uint64_t seen = parts_.record.changed().count();
+    CO_TRY_VOID(co_await parts_.record.changed().wait_past(seen));
+  }
+  co_return Result<void>();
+}
+
+/// The auction's result, or its error at the moment of a release.
+Task<Result<Candidate>> Replacer::until_released(Releases before, Task<Result<Candidate>> bidding) {
+  const TaskContext context = co_await this_task();
+  CancelScope scope(context.scope);
+  Nursery watcher(*context.lane, "releases of " + parts_.id(), context.scope);
+  watcher.spawn(end_when_released(std::move(before), scope));
+  bidding.set_context({context.lane, &scope});
+  Result<Candidate> candidate = co_await std::move(bidding);
+  co_await watcher.close();
+  co_return candidate;
+}
+
+Task<void> Replacer::end_when_released(Releases before, CancelScope& bidding) {
+  Task<Result<void>> waiting = wait_for_release(std::move(before));
+  const Result<void> released = co_await std::move(waiting);
+  if (released) bidding.cancel(Errc::closed);
 }
 
 Task<Result<void>> Replacer::deploy(Unplaced wanted, SteadyTime deadline) {
@@ -63,7 +114,9 @@ Task<void> Replacer::run() {
       waited = co_await parts_.record.changed().wait_past(seen);
     } else if (!placed) {
       co_await report(std::move(troubles));
-      waited = co_await sleep_for(pause);
+      Task<Result<void>> releasing = wait_for_release(awaited());
+      waited = co_await with_timeout(pause, std::move(releasing));
+      if (!waited && waited.error().is(Errc::deadline_exceeded)) waited = Result<void>();
       pause = std::min(2 * pause, kMaxReplacePause);
     } else {
       pause = kReplacePause;
@@ -82,10 +135,8 @@ Task<Result<void>> Replacer::place_node(std::string node) {
   const NodeManifest* placed = parts_.node(node);
   if (placed != nullptr && backoff_.excluded(parts_.now(), {placed->peer}).contains(placed->peer))
     co_return fail(Errc::limit_exceeded, "node {} waits: a request to its machine has just failed", node);
-  // One round, and what the requests after it may take.
-  const SteadyTime deadline = parts_.now() + kBidRound + 1s;
   std::set<std::string> nothing;
-  Task<Result<Candidate>> bidding = auction(wanted, deadline, std::move(nothing));
+  Task<Result<Candidate>> bidding = auction(wanted, std::nullopt, std::move(nothing));
   Result<Candidate> candidate = co_await std::move(bidding);
   if (candidate) {
     Task<Result<void>> committing = commit(node, wanted, std::move(*candidate), parts_.now() + 1min);
@@ -108,7 +159,7 @@ Task<Result<void>> Replacer::move_node(std::string node, Unplaced wanted) {
   moving.insert(node);
   Unplaced whole = unplaced(record_without(moving));
   std::erase_if(whole, [&](const auto& pair) { return pair.first != node; });
-  Task<Result<Candidate>> bidding = auction(whole, parts_.now() + kBidRound + 1s, std::move(moving));
+  Task<Result<Candidate>> bidding = auction(whole, std::nullopt, std::move(moving));
   Result<Candidate> candidate = co_await std::move(bidding);
   if (!candidate && candidate.error().is(Errc::deadline_exceeded))
     co_return fail(

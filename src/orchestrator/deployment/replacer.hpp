@@ -1,21 +1,25 @@
-// Finds machines for the nodes of a running deployment that have none, or not for all of their allocations: after a
-// loss, after an update.
+// Finds machines for the nodes of a running deployment that have none, or not for all of their allocations: after a loss,
+// after an update.
 //
 // Model
 //  1. One node after another: an auction for that node, then commit and allocate (provisioner.hpp). What is deployed
 //     already is not touched. Repeated with growing pauses until it succeeds; the status of the deployment and of the
 //     allocations without a machine says why it does not.
-//  2. Excluded from the auction are the machines of the other nodes, those that hold something superseded, which
-//     includes a lost machine until it is known to hold nothing, and those that failed lately (ProviderBackoff). A node
-//     that would move also excludes the machine that it is on.
-//  3. A node that is placed in part asks its own machine for the rest; where that does not bid and the ensemble does
-//     not insist on it, an auction for the whole node follows. The node moves to the machine that wins it, as soon as
-//     the output of what has ended there is here; without one, what runs of it goes on where it is. What is exclusive
-//     is released before it runs elsewhere; the machine is then asked anew.
+//  2. Excluded from the auction are the machines of the other nodes, those that hold something superseded, which includes
+//     a lost machine until it is known to hold nothing, and those that failed lately (ProviderBackoff). A node that would
+//     move also excludes the machine that it is on. As soon as something is released, an auction or a pause that it was
+//     excluded from is ended, and bids are requested anew.
+//  3. A node that is placed in part asks its own machine for the rest; where that does not bid and the ensemble does not
+//     insist on it, an auction for the whole node follows. The node moves to the machine that wins it, as soon as the
+//     output of what has ended there is here; without one, what runs of it goes on where it is. What is exclusive is
+//     released before it runs elsewhere; the machine is then asked anew.
 //  4. changing(): a change of the ensemble waits for requests that are under way, and they for it.
 //
 // Threads: the deployment's lane.
 #pragma once
+
+#include <optional>
+#include <set>
 
 #include "orchestrator/auction/auction.hpp"
 #include "orchestrator/deployment/parts.hpp"
@@ -49,8 +53,15 @@ class Replacer {
   Task<Result<void>> place_node(std::string node);
   Task<Result<void>> commit(std::string node, Unplaced wanted, Candidate candidate, SteadyTime deadline);
   Task<Result<void>> move_node(std::string node, Unplaced wanted);
-  /// As if the nodes of `moving` had no machine, and with those that they have excluded.
-  Task<Result<Candidate>> auction(Unplaced wanted, SteadyTime deadline, std::set<std::string> moving);
+  /// As if the nodes of `moving` had no machine, and with those that they have excluded. Without a deadline: one round.
+  Task<Result<Candidate>> auction(Unplaced wanted, std::optional<SteadyTime> deadline, std::set<std::string> moving);
+  /// What is superseded on machines that have not failed lately, by its number, and whether it is over.
+  using Releases = std::set<std::pair<std::uint64_t, bool>>;
+  [[nodiscard]] Releases awaited() const;
+  [[nodiscard]] bool has_released(const Releases& before) const;
+  Task<Result<void>> wait_for_release(Releases before);
+  Task<Result<Candidate>> until_released(Releases before, Task<Result<Candidate>> bidding);
+  Task<void> end_when_released(Releases before, CancelScope& bidding);
   [[nodiscard]] DeploymentRecord record_without(const std::set<std::string>& moving) const;
   [[nodiscard]] bool is_wanted_still(const std::string& node, const Unplaced& wanted) const;
   /// Why nodes have no machine, by their names.
