@@ -1,5 +1,7 @@
 #include "capability/location.hpp"
 
+#include <algorithm>
+
 namespace dms::capability {
 namespace {
 
@@ -42,11 +44,20 @@ bool matches(const Location& constraint, const Location& place) {
          same(constraint.isp, place.isp);
 }
 
+namespace {
+
+/// Without what the place does not state, so that it may be meant.
+Location without_unknown(Location constraint, const Location& place) {
+  if (place.asn == 0) constraint.asn = 0;
+  if (place.isp.empty()) constraint.isp.clear();
+  return constraint;
+}
+
+}  // namespace
+
 bool LocationConstraints::allows(const Location& place) const {
-  const auto contains = [&](const std::vector<Location>& list) {
-    return std::any_of(list.begin(), list.end(), [&](const Location& one) { return matches(one, place); });
-  };
-  return accept.empty() ? !contains(reject) : contains(accept);
+  if (!accept.empty()) return std::ranges::any_of(accept, [&](const Location& one) { return matches(one, place); });
+  return std::ranges::none_of(reject, [&](const Location& one) { return matches(without_unknown(one, place), place); });
 }
 
 }  // namespace dms::capability

@@ -3,7 +3,7 @@
 // Rules, as on the existing network: a constraint matches a place if the continents are equal and every other field
 // that the constraint sets is equal, letter case included. If an accept list is given, one of it must match and the
 // reject list is ignored; without one, none of the reject list may match. A place with an unknown field does not match
-// a constraint on it.
+// a constraint on it. Beyond that: a reject list with an ASN or ISP matches a place that does not state its own.
 #pragma once
 
 #include <cstdint>

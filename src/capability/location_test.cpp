@@ -33,6 +33,18 @@ TEST(Location, AnAcceptListOverridesTheRejectList) {
   EXPECT_FALSE(constraints.allows(place("Asia")));
 }
 
+TEST(Location, ARejectedNetworkMatchesAPlaceThatDoesNotStateItsOwn) {
+  LocationConstraints constraints;
+  constraints.reject = {place("Europe", "DE")};
+  constraints.reject[0].asn = 3320;
+  constraints.reject[0].isp = "Telekom";
+  EXPECT_FALSE(constraints.allows(place("Europe", "DE")));
+  EXPECT_TRUE(constraints.allows(place("Europe", "FR")));
+  Location other = place("Europe", "DE");
+  other.asn = 680;
+  EXPECT_TRUE(constraints.allows(other));
+}
+
 TEST(Location, ReadsBothNamesOfTheContinent) {
   auto old = json::decode<Location>(R"({"region":"Europe","country":"DE"})");
   ASSERT_TRUE(old);

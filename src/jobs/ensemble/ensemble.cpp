@@ -1,8 +1,11 @@
 #include "jobs/ensemble/ensemble.hpp"
 
+#include <array>
 #include <boost/json/object.hpp>
 #include <set>
 
+#include "encoding/unset.hpp"
+#include "jobs/ensemble/advice.hpp"
 #include "jobs/ensemble/normalise.hpp"
 #include "jobs/ensemble/yaml.hpp"
 
@@ -19,6 +22,47 @@ Result<void> require_choices(const json::Value& v1) {
       for (const auto& [choice, names] : missing_choices(*allocation))
         return fail(Errc::invalid_argument, "allocations.{}.{}: expected {}, found nothing",
                     std::string_view(member.key()), choice, names);
+  return {};
+}
+
+using Advice = std::pair<std::string_view, std::string_view>;
+
+/// Of these members of the YAML form, none may ask for something.
+Result<void> refuse_set(const json::Value* value, std::string_view at, std::span<const Advice> members) {
+  const json::Object* object = value == nullptr ? nullptr : value->if_object();
+  if (object == nullptr) return {};  // the decoder reports the mistake
+  for (const auto& [name, advice] : members)
+    if (const json::Value* found = json::find_member(*object, name); found != nullptr && !json::is_unset(*found))
+      return fail(Errc::unsupported, "{}{}: {}", at, name, advice);
+  return {};
+}
+
+Result<void> check_version(const json::Object& object) {
+  const json::Value* version = json::find_member(object, "version");
+  if (version == nullptr || json::is_unset(*version) || *version == "V1" || *version == "v1") return {};
+  return fail(Errc::unsupported, "version: expected \"V1\"");
+}
+
+/// What would be ignored, because reading YAML turns it into other members.
+Result<void> check_wire_members(const json::Value& v1) {
+  constexpr std::array<Advice, 3> kTop = {
+      Advice{"edge_constraints", "round trips and bandwidth between machines are not measured yet; remove it"},
+      Advice{"volumes", kNoVolumes},
+      Advice{"resources", "templates are filled in where the file is read; write them into the allocations"}};
+  constexpr std::array<Advice, 1> kAllocation = {Advice{"volumes", kNoVolumes}};
+  constexpr std::array<Advice, 1> kResources = {Advice{"gpu", kNoCards}};
+  const json::Object* object = v1.if_object();
+  if (object == nullptr) return {};
+  TRY_VOID(check_version(*object));
+  TRY_VOID(refuse_set(&v1, "", kTop));
+  const json::Value* allocations = json::find_member(*object, "allocations");
+  if (allocations == nullptr || !allocations->is_object()) return {};
+  for (const auto& member : allocations->get_object()) {
+    const std::string at = fmt::format("allocations.{}.", std::string_view(member.key()).substr(0, 64));
+    TRY_VOID(refuse_set(&member.value(), at, kAllocation));
+    if (const json::Object* allocation = member.value().if_object())
+      TRY_VOID(refuse_set(json::find_member(*allocation, "resources"), at + "resources.", kResources));
+  }
   return {};
 }
 
@@ -110,6 +154,8 @@ Result<Ensemble> Ensemble::from_json(const json::Value& value) {
   const json::Value* v1 = json::find_member(*object, "v1");
   if (v1 == nullptr || v1->is_null())
     return fail(Errc::invalid_argument, "v1: expected an ensemble of version 1, found nothing");
+  TRY_VOID(check_version(*object));
+  TRY_VOID(check_wire_members(*v1));
   return from_v1(*v1);
 }
 

@@ -6,7 +6,8 @@
 //     unknown key; did you mean size?").
 //  2. The wire form is that of the existing network: `{"v1":{...}}`, sizes in bytes, clocks in hertz, scripts in
 //     base64, durations in nanoseconds, execution as {type, params}. Reading ignores unknown members, because newer
-//     peers may send more; from_json(to_json(e)) equals e.
+//     peers may send more; from_json(to_json(e)) equals e. Members that only the YAML form has (volumes, templates,
+//     edge_constraints, gpu) and another version are refused by name, if they ask for something.
 //  3. The YAML form is more permissive (normalise.hpp): bare sizes count in GiB and clocks in GHz, units may be
 //     written, resources and volumes may refer to named templates, environment may be a map. Values of environment,
 //     keys and metadata are text exactly as written. Placeholders and file names are resolved on the submitter's
@@ -286,6 +287,12 @@ struct Node {
       0;  ///< how long the node's work continues without its orchestrator; 0: the provider's default
   OnLoss on_loss = OnLoss::unspecified;
 
+  /// What a provider can keep, and what it grants unless its settings say otherwise (job.min_lease, job.max_lease).
+  static constexpr Duration kShortestLease = 1s;
+  static constexpr Duration kLongestLease = 24h * 365 * 10;
+  static constexpr Duration kUsualShortestLease = 10s;
+  static constexpr Duration kUsualLongestLease = 24h;
+
   [[nodiscard]] Duration lease() const { return Duration(lease_ns); }
 
   static constexpr auto json_fields() {
@@ -379,7 +386,7 @@ struct Ensemble : EnsembleV1 {
 
   /// From what a user wrote; `references` gives what it refers to on this machine. Reports every unknown key at once.
   static Result<Ensemble> parse_yaml(std::string_view text, const References& references = {});
-  /// From the wire: `{"v1":{...}}`.
+  /// From the wire: `{"v1":{...}}`. Errc::unsupported for what only the YAML form has, see (2).
   static Result<Ensemble> from_json(const json::Value& value);
   void to_json(json::Writer& writer) const;
 

@@ -14,6 +14,9 @@ struct HealthEndpoint {
   std::string path = "/";  ///< with the query
 };
 
+/// Whether members are given, but no type that reads them. Nodes of DMS 0.5.x send a check of zero values for none.
+inline bool lacks_type(const HealthCheck& check) { return !check.present() && check != HealthCheck{}; }
+
 /// Errc::invalid_argument says what is expected of the endpoint.
 Result<HealthEndpoint> health_endpoint(const HealthCheck& check);
 

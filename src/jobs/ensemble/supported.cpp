@@ -136,7 +136,22 @@ void check_allocation(const Check& at, const std::string& name, const Allocation
       "it is unhealthy; nodes.<node>.on_loss says what happens when a machine is lost");
 }
 
+void check_places(const Check& at, std::string_view list, const std::vector<capability::Location>& places) {
+  constexpr std::string_view kNotStated = "machines do not state it; remove it, or name continent, country and city";
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    at.item(list, i).refuse(places[i].asn != 0, "asn", kNotStated);
+    at.item(list, i).refuse(!places[i].isp.empty(), "isp", kNotStated);
+  }
+}
+
 void check_node(const Check& at, const Node& node) {
+  check_places(at / "location", "accept", node.location.accept);
+  check_places(at / "location", "reject", node.location.reject);
+  at.refuse(node.lease_ns != 0 && (node.lease() < Node::kShortestLease || node.lease() > Node::kLongestLease), "lease",
+            fmt::format("expected {} s to {} h; providers grant {} s to {} h, unless their settings say otherwise "
+                        "(job.min_lease, job.max_lease)",
+                        Node::kShortestLease / 1s, Node::kLongestLease / 1h, Node::kUsualShortestLease / 1s,
+                        Node::kUsualLongestLease / 1h));
   at.refuse(!node.ports.empty(), "ports", kNoPorts);
   at.refuse(node.redundancy > 0, "redundancy",
             "standby copies are not available yet; remove it. on_loss says what happens when the machine is lost");

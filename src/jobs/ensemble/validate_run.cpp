@@ -30,14 +30,8 @@ Result<void> check_members(const std::string& at, const HealthCheck& check) {
 }
 
 Result<void> check_health(const std::string& at, const HealthCheck& check) {
-  if (!check.present() && check != HealthCheck{}) {
-    // Peers of DMS 0.5.x send the other members beside an empty type.
-    HealthCheck bare = check;
-    bare.interval_ns = 0;
-    bare.response = {};
-    if (bare != HealthCheck{}) return wrong("{}.type: expected {}", at, known_names<HealthCheckType>());
-    return {};
-  }
+  if (lacks_type(check)) return wrong("{}.type: expected {}", at, known_names<HealthCheckType>());
+  if (!check.present()) return {};
   TRY_VOID(check_members(at, check));
   if (check.type == HealthCheckType::http)
     if (const auto endpoint = health_endpoint(check); !endpoint)
