@@ -26,6 +26,7 @@ class ScriptedProvider {
     std::uint64_t dropped = 0;  ///< of out
     std::string last_words;     ///< written while it is stopped
     double cpu_seconds = 0;
+    std::optional<jobs::Results> results;  ///< that were asked for
     SteadyTime lease_ends{};
   };
 
@@ -96,6 +97,7 @@ class ScriptedProvider {
   std::function<void(protocol::LogPage&)> forge;  ///< pages
   bool packing = false;                           ///< results
   std::vector<std::string> features;
+  std::optional<std::uint64_t> grants_results;  ///< bytes; else as many as asked for
   std::string refuse_commit;
   std::string refuse_start;
   int unanswered_starts = 0;  ///< the first ones
@@ -124,6 +126,7 @@ class ScriptedProvider {
     bid.handle = node_.root->handle();
     bid.offer.emplace().free = request.request.at(0).v1->resources;
     bid.offer->features = features;
+    bid.offer->results_limit = grants_results.value_or(request.request.at(0).v1->results_limit);
     EXPECT_TRUE(bid.sign(node_.key));
     (void)co_await node_.root->reply(envelope, bid);
   }
@@ -142,6 +145,7 @@ class ScriptedProvider {
     for (const auto& [name, config] : request.allocations) {
       Run& run = runs[name];
       run.orchestrator = envelope.from;
+      run.results = config.results;
       run.actor =
           node_.root->create_child(jobs::allocation_id(ensemble, name) + "." + std::to_string(allocates)).value();
       EXPECT_TRUE(serve(*run.actor, protocol::kAllocationStart, *this, &ScriptedProvider::start));

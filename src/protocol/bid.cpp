@@ -1,8 +1,84 @@
 #include "protocol/bid.hpp"
 
+#include <algorithm>
+#include <array>
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+#include <span>
+
 #include "crypto/peer_id.hpp"
+#include "encoding/unset.hpp"
 
 namespace dms::protocol {
+namespace {
+
+/// Names of Go's structures and of their JSON forms alike.
+std::string folded(std::string_view name) {
+  std::string text;
+  for (const char c : name)
+    if (c != '_') text += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  return text;
+}
+
+/// Of edges between nodes: without a limit they ask for nothing.
+bool limits(const json::Value& edges) {
+  if (const auto* list = edges.if_array()) return std::ranges::any_of(*list, limits);
+  const auto* edge = edges.if_object();
+  if (edge == nullptr) return !json::is_unset(edges);
+  return std::ranges::any_of(*edge, [](const auto& member) {
+    const std::string name = folded(member.key());
+    return (name == "rtt" || name == "bw") && !json::is_unset(member.value());
+  });
+}
+
+bool asks(std::string_view name, const json::Value& value) {
+  if (name == "edges" || name == "edgeconstraints") return limits(value);
+  if (name == "version") return !json::is_unset(value) && !(value == "V1" || value == "v1");
+  return !json::is_unset(value);
+}
+
+/// The first of these members that asks for something, as it is written; empty if none does.
+std::string first_asking(const json::Value& value, std::span<const std::string_view> names) {
+  const auto* object = value.if_object();
+  if (object == nullptr) return {};
+  for (const auto& member : *object) {
+    const std::string_view written = std::string_view(member.key()).substr(0, 64);
+    const std::string name = folded(written);
+    if (std::ranges::count(names, name) > 0 && asks(name, member.value())) return std::string(written);
+  }
+  return {};
+}
+
+constexpr std::array<std::string_view, 6> kBeyond = {"contractdid",     "contracts", "edges",
+                                                     "edgeconstraints", "volumes",   "version"};
+constexpr std::array<std::string_view, 1> kBeyondResources = {"gpu"};
+
+}  // namespace
+
+void NodeRequest::to_json(json::Writer& writer) const { json::write(writer, static_cast<const NodeRequestV1&>(*this)); }
+
+Result<NodeRequest> NodeRequest::from_json(const json::Value& value) {
+  NodeRequest request;
+  TRY(static_cast<NodeRequestV1&>(request), json::from_value<NodeRequestV1>(value));
+  request.beyond = first_asking(value, kBeyond);
+  if (!request.beyond.empty()) return request;
+  if (const json::Value* resources = json::find_member(value.as_object(), "resources"))
+    if (const std::string name = first_asking(*resources, kBeyondResources); !name.empty())
+      request.beyond = "resources." + name;
+  return request;
+}
+
+void EnsembleBidRequest::to_json(json::Writer& writer) const {
+  json::write(writer, static_cast<const EnsembleBidRequestMembers&>(*this));
+}
+
+Result<EnsembleBidRequest> EnsembleBidRequest::from_json(const json::Value& value) {
+  EnsembleBidRequest request;
+  TRY(static_cast<EnsembleBidRequestMembers&>(request), json::from_value<EnsembleBidRequestMembers>(value));
+  request.beyond = first_asking(value, kBeyond);
+  return request;
+}
+
 namespace {
 
 constexpr std::string_view kSignaturePrefix = "dms-bid-";

@@ -8,8 +8,10 @@
 //     and their signatures cover them.
 //  4. A bid of a compute gateway may be a promise: the machine is made once it is chosen. The message that would have
 //     it made is not known, so orchestrators do not count such bids; providers here make none.
-//  5. Beside V1, a bid carries an Offer, its free resources; other implementations ignore it. It is a hint for
-//     matching; the commit is authoritative.
+//  5. Beside V1, a bid carries an Offer: its free resources, what it honours beyond DMS 0.5.x, and within which limits;
+//     other implementations ignore it. The resources are a hint for matching; the commit is authoritative.
+//  6. A request that DMS 0.5.x, or a stranger, makes of a provider beyond what is declared here is not read, but known by
+//     the name of its member: `beyond`. Members that are unset (encoding/unset.hpp) ask for nothing.
 //
 // Attacks: a bid in the name of another machine needs that machine's key; the auction drops a bid for another ensemble
 // or node; a false Offer leads to a refused commit.
@@ -45,21 +47,32 @@ struct GeneralRequirements {
   }
 };
 
-/// The requirements of one node of an ensemble: the sum over its allocations.
-struct NodeRequest {
+/// What is read of the requirements of one node of an ensemble: the sum over its allocations.
+struct NodeRequestV1 {
   std::string node_id;
   std::vector<std::string> executors;
   capability::Resources resources;
   capability::LocationConstraints location;
   PublicPorts public_ports;
   GeneralRequirements general_requirements;
+  // Not in DMS 0.5.x.
+  std::int64_t lease_ns = 0;        ///< that the ensemble insists on; 0: any
+  std::uint64_t results_limit = 0;  ///< bytes, the largest of its allocations; 0: none has results
   static constexpr auto json_fields() {
-    using R = NodeRequest;
+    using R = NodeRequestV1;
     return std::tuple(json::field("node_id", &R::node_id), json::field("executors", &R::executors),
                       json::field("resources", &R::resources), json::field("location", &R::location),
                       json::field("public_ports", &R::public_ports),
-                      json::field("general_requirements", &R::general_requirements));
+                      json::field("general_requirements", &R::general_requirements),
+                      json::field("lease", &R::lease_ns, json::omit_empty),
+                      json::field("results_limit", &R::results_limit, json::omit_empty));
   }
+};
+struct NodeRequest : NodeRequestV1 {
+  static void json_fields() = delete;
+  std::string beyond;  ///< see (5); not written
+  void to_json(json::Writer& writer) const;
+  static Result<NodeRequest> from_json(const json::Value& value);
 };
 
 struct BidRequest {
@@ -67,16 +80,22 @@ struct BidRequest {
   static constexpr auto json_fields() { return std::tuple(json::field("V1", &BidRequest::v1)); }
 };
 
-struct EnsembleBidRequest {
+struct EnsembleBidRequestMembers {
   std::string id;           // of the ensemble
   std::uint64_t nonce = 0;  // of the round: a provider answers each round once
   std::vector<BidRequest> request;
   std::vector<std::string> peer_exclusion;
   static constexpr auto json_fields() {
-    using R = EnsembleBidRequest;
+    using R = EnsembleBidRequestMembers;
     return std::tuple(json::field("id", &R::id), json::field("nonce", &R::nonce), json::field("request", &R::request),
                       json::field("peer_exclusion", &R::peer_exclusion, json::omit_empty));
   }
+};
+struct EnsembleBidRequest : EnsembleBidRequestMembers {
+  static void json_fields() = delete;
+  std::string beyond;  ///< of the whole request, see (5); not written
+  void to_json(json::Writer& writer) const;
+  static Result<EnsembleBidRequest> from_json(const json::Value& value);
 };
 
 /// What a provider honours of an ensemble beyond DMS 0.5.x. A bid without the features that a node needs is dropped.
@@ -88,9 +107,11 @@ struct Offer {
   capability::Resources free;
   std::vector<std::string> features;  ///< names of Feature; unknown ones are ignored
   std::int64_t max_lease_ns = 0;
+  std::uint64_t results_limit = 0;  ///< granted to each allocation: what was asked for, or less
   static constexpr auto json_fields() {
     return std::tuple(json::field("free", &Offer::free), json::field("features", &Offer::features, json::omit_empty),
-                      json::field("max_lease", &Offer::max_lease_ns, json::omit_empty));
+                      json::field("max_lease", &Offer::max_lease_ns, json::omit_empty),
+                      json::field("results_limit", &Offer::results_limit, json::omit_empty));
   }
 };
 

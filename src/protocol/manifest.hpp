@@ -24,8 +24,9 @@ struct AllocationManifest {
   // Not in DMS 0.5.x.
   std::string reason;  ///< why it failed
   std::string incarnation;
-  std::int64_t lease_ns = 0;   ///< granted
-  std::uint32_t restarts = 0;  ///< runs after the first, on any machine
+  std::int64_t lease_ns = 0;        ///< granted
+  std::uint64_t results_limit = 0;  ///< bytes, granted; 0: it has no results
+  std::uint32_t restarts = 0;       ///< runs after the first, on any machine
   Health health = Health::unknown;
   std::uint64_t out_size = 0;  ///< bytes that the last run has written
   std::uint64_t err_size = 0;
@@ -40,8 +41,10 @@ struct AllocationManifest {
         json::field("ports", &M::ports, json::omit_empty), json::field("status", &M::status),
         json::field("exit_code", &M::exit_code, json::omit_empty), json::field("reason", &M::reason, json::omit_empty),
         json::field("incarnation", &M::incarnation, json::omit_empty),
-        json::field("lease", &M::lease_ns, json::omit_empty), json::field("restarts", &M::restarts, json::omit_empty),
-        json::field("health", &M::health, json::omit_empty), json::field("stdout_size", &M::out_size, json::omit_empty),
+        json::field("lease", &M::lease_ns, json::omit_empty),
+        json::field("results_limit", &M::results_limit, json::omit_empty),
+        json::field("restarts", &M::restarts, json::omit_empty), json::field("health", &M::health, json::omit_empty),
+        json::field("stdout_size", &M::out_size, json::omit_empty),
         json::field("stderr_size", &M::err_size, json::omit_empty),
         json::field("cpu_seconds", &M::cpu_seconds, json::omit_empty),
         json::field("memory_bytes", &M::memory_bytes, json::omit_empty),

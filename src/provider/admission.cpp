@@ -5,22 +5,15 @@
 
 #include "base/text.hpp"
 #include "encoding/multibase.hpp"
+#include "encoding/unset.hpp"
 #include "jobs/ensemble/work_path.hpp"
 #include "provider/health.hpp"
+#include "provider/keys.hpp"
 #include "transfer/archive.hpp"
 
 namespace dms::provider {
-namespace {
 
-/// What an orchestrator sends for "not given".
-bool is_unset(const json::Value& value) {
-  if (const auto* array = value.if_array()) return array->empty();
-  if (const auto* object = value.if_object()) return object->empty();
-  if (const auto* text = value.if_string()) return text->empty();
-  return value.is_null() || (value.is_bool() && !value.get_bool());
-}
-
-}  // namespace
+using json::is_unset;
 
 Result<executor::EngineParams> engine_params(const jobs::Execution& execution) {
   Result<executor::EngineParams> params = json::from_value<executor::EngineParams>(json::Value(execution.params));
@@ -87,6 +80,11 @@ Result<void> check_size(const capability::Resources& resources) {
   return {};
 }
 
+Result<void> check_no_gpus(const capability::Resources& resources) {
+  if (resources.gpus.empty()) return {};
+  return fail(Errc::unsupported, "Resources.gpus: graphics cards are not handed to the work by this provider");
+}
+
 Result<void> check_config(const protocol::AllocationConfig& config) {
   if (const std::size_t size = json::encode(config).size(); size > kMaxConfig)
     return fail(Errc::limit_exceeded,
@@ -96,6 +94,7 @@ Result<void> check_config(const protocol::AllocationConfig& config) {
   if (to_string(config.executor) != config.execution.type)
     return fail(Errc::invalid_argument, "Execution.type: '{}' differs from Executor, '{}'",
                 config.execution.type.substr(0, 64), to_string(config.executor));
+  TRY_VOID(check_no_gpus(config.resources));
   TRY_VOID(engine_params(config.execution));
   TRY_VOID(check_image_archive(config));
   if (!config.provision_scripts.empty())
@@ -119,20 +118,45 @@ Result<void> check_config(const protocol::AllocationConfig& config) {
   return {};
 }
 
+namespace {
+
+const json::Object* object_in(const json::Object* object, std::string_view name) {
+  const json::Value* value = object == nullptr ? nullptr : json::find_member(*object, name);
+  return value == nullptr ? nullptr : value->if_object();
+}
+
+Result<void> refuse_set(const json::Object* object, std::string_view name, std::string_view at) {
+  const json::Value* value = object == nullptr ? nullptr : json::find_member(*object, name);
+  if (value == nullptr || is_unset(*value)) return {};
+  return fail(Errc::unsupported, "{}{}: not supported by this provider", at, name);
+}
+
+/// `gpu`: what transforms of DMS 0.5.x call it.
+Result<void> check_resource_members(const json::Object* owner, std::string_view at) {
+  return refuse_set(object_in(owner, "Resources"), "gpu", fmt::format("{}Resources.", at));
+}
+
+}  // namespace
+
 Result<void> check_members(BytesView allocate_request) {
-  constexpr std::array<std::string_view, 3> kNotHonoured = {"Keys", "Volume", "Contracts"};
+  constexpr std::array<std::string_view, 4> kNotHonoured = {"Keys", "Volume", "Volumes", "Contracts"};
   if (allocate_request.empty()) return {};
   TRY(const json::Value request, json::parse(as_text(allocate_request)));
-  const auto* object = request.if_object();
-  const auto* allocations = object == nullptr ? nullptr : object->if_contains("Allocations");
-  if (allocations == nullptr || !allocations->is_object()) return {};
-  for (const auto& [name, allocation] : allocations->get_object())
-    for (const std::string_view member : kNotHonoured)
-      if (const auto* members = allocation.if_object())
-        if (const auto* value = members->if_contains(member); value != nullptr && !is_unset(*value))
-          return fail(Errc::unsupported, "{}: {}: not supported by this provider",
-                      std::string_view(name.data(), std::min<std::size_t>(name.size(), 64)), member);
+  const json::Object* allocations = object_in(request.if_object(), "Allocations");
+  if (allocations == nullptr) return {};
+  for (const auto& [name, allocation] : *allocations) {
+    const std::string at =
+        fmt::format("{}: ", std::string_view(name.data(), std::min<std::size_t>(name.size(), kMaxId)));
+    for (const std::string_view member : kNotHonoured) TRY_VOID(refuse_set(allocation.if_object(), member, at));
+    TRY_VOID(check_resource_members(allocation.if_object(), at));
+  }
   return {};
+}
+
+Result<void> check_commit_members(BytesView commit_request) {
+  if (commit_request.empty()) return {};
+  TRY(const json::Value request, json::parse(as_text(commit_request)));
+  return check_resource_members(request.if_object(), "");
 }
 
 Result<void> check_start(const protocol::StartRequest& request) {

@@ -21,9 +21,13 @@ inline constexpr std::size_t kMaxConfig = 256 * 1024;
 inline constexpr std::size_t kMaxResources = 16 * 1024;
 
 Result<void> check_size(const capability::Resources& resources);
+/// A card can be reserved, but no executor hands it to the work.
+Result<void> check_no_gpus(const capability::Resources& resources);
 Result<void> check_config(const protocol::AllocationConfig& config);
-/// Of the whole request, with the members of DMS 0.5.x that no type here has.
+/// Of the whole request, with the members of DMS 0.5.x and of its ensembles that no type here has.
 Result<void> check_members(BytesView allocate_request);
+/// The same of a commit.
+Result<void> check_commit_members(BytesView commit_request);
 Result<void> check_start(const protocol::StartRequest& request);
 /// The parameters of an execution; one that no executor has is refused.
 Result<executor::EngineParams> engine_params(const jobs::Execution& execution);

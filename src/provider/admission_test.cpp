@@ -123,6 +123,20 @@ TEST(Admission, AnImageIsNamedOrAnInputThatIsAFile) {
   }));
 }
 
+TEST(Admission, GraphicsCardsAreRefused) {
+  protocol::AllocationConfig wanted = config();
+  wanted.resources.gpus.emplace_back();
+  EXPECT_TRUE(refusal(wanted).starts_with("Resources.gpus: ")) << refusal(wanted);
+}
+
+TEST(Admission, AHealthCheckWithoutATypeIsRefusedUnlessItIsEmpty) {
+  protocol::AllocationConfig wanted = config();
+  wanted.health_check.emplace();
+  EXPECT_EQ(refusal(wanted), "") << "as DMS 0.5.x writes none";
+  wanted.health_check->exec = {"true"};
+  EXPECT_EQ(refusal(wanted), "HealthCheck.type: expected command, http or tcp");
+}
+
 TEST(Admission, MembersThatOnlyOtherImplementationsHaveAreRefusedByName) {
   const auto check = [](std::string_view text) { return check_members(to_bytes(text)); };
   EXPECT_TRUE(check(""));
@@ -131,6 +145,15 @@ TEST(Admission, MembersThatOnlyOtherImplementationsHaveAreRefusedByName) {
   const Result<void> refused = check(R"({"Allocations": {"a": {"Volume": [{"src": "/"}]}}})");
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().message(), "a: Volume: not supported by this provider");
+  EXPECT_TRUE(
+      check(R"({"Allocations": {"a": {"Keys": [], "Contracts": {"c": {"did": ""}}, "Resources": {"gpu": []}}}})"))
+      << "as Go writes what is not given";
+  EXPECT_EQ(check(R"({"Allocations": {"a": {"Resources": {"gpu": [{"vram": 1}]}}}})").error().message(),
+            "a: Resources.gpu: not supported by this provider");
+  EXPECT_FALSE(check(R"({"Allocations": {"a": {"volumes": ["v:/data"]}}})"));
+  EXPECT_TRUE(check_commit_members(to_bytes(R"({"Resources": {"gpu": null, "gpus": []}})")));
+  EXPECT_EQ(check_commit_members(to_bytes(R"({"Resources": {"gpu": [{"vram": 1}]}})")).error().message(),
+            "Resources.gpu: not supported by this provider");
   EXPECT_FALSE(check("{"));
 }
 

@@ -19,6 +19,9 @@ std::expected<void, NoBid> can_serve(const protocol::NodeRequest& node, const Of
     return no_bid(BidRefusal::malformed, "node_id: {} bytes, at most {} are expected", node.node_id.size(), kMaxId);
   if (const Result<void> size = check_size(node.resources); !size)
     return no_bid(BidRefusal::malformed, "{}", size.error().to_string());
+  if (!node.beyond.empty()) return no_bid(BidRefusal::unsupported, "{}: not supported by this provider", node.beyond);
+  if (const Result<void> cards = check_no_gpus(node.resources); !cards)
+    return no_bid(BidRefusal::unsupported, "{}", cards.error().to_string());
   if (!node.location.allows(offering.location)) return no_bid(BidRefusal::location, "it may not run at this location");
   for (const std::string& executor : node.executors)
     if (!offering.executors.contains(executor))
@@ -28,6 +31,12 @@ std::expected<void, NoBid> can_serve(const protocol::NodeRequest& node, const Of
                   "privileged containers are not allowed here (job.allow_privileged_docker)");
   if (!capability::covers(offering.free, node.resources))
     return no_bid(BidRefusal::resources, "{}", capability::explain_shortage(offering.free, node.resources));
+  if (const Duration lease(node.lease_ns); lease != 0ns && (lease < offering.min_lease || lease > offering.max_lease))
+    return no_bid(BidRefusal::lease,
+                  "a lease of {} s is requested, {} to {} s are granted (job.min_lease, job.max_lease)", lease / 1s,
+                  offering.min_lease / 1s, offering.max_lease / 1s);
+  if (node.results_limit != 0 && offering.max_results == 0)
+    return no_bid(BidRefusal::results, "results are not returned here (job.max_results)");
   if (!node.public_ports.fixed.empty() || node.public_ports.dynamic != 0) {
     if (!offering.ports_available) return no_bid(BidRefusal::ports, "this provider has no public ports");
     if (const Result<void> ports = offering.ports_available(node.public_ports); !ports)
@@ -44,6 +53,8 @@ std::expected<protocol::NodeRequest, NoBid> choose_request(const protocol::Ensem
   if (request.request.size() > kMaxNodeRequests)
     return no_bid(BidRefusal::malformed, "request: {} nodes, at most {} are considered", request.request.size(),
                   kMaxNodeRequests);
+  if (!request.beyond.empty())
+    return no_bid(BidRefusal::unsupported, "{}: not supported by this provider", request.beyond);
   if (!offering.onboarded) return no_bid(BidRefusal::not_onboarded, "this machine is not onboarded");
   if (std::ranges::find(request.peer_exclusion, offering.self.to_string()) != request.peer_exclusion.end())
     return no_bid(BidRefusal::excluded, "this machine is excluded by the request");
@@ -101,7 +112,8 @@ std::expected<protocol::Bid, NoBid> Bids::answer(const protocol::EnsembleBidRequ
   bid.peer = offering->self.to_string();
   bid.location = offering->location;
   bid.handle = root_.handle();
-  bid.offer = protocol::Offer{offering->free, {}, offering->max_lease.count()};
+  bid.offer = protocol::Offer{
+      offering->free, {}, offering->max_lease.count(), std::min(node->results_limit, offering->max_results)};
   for (const protocol::Feature feature : offering->features) bid.offer->features.emplace_back(to_string(feature));
   if (const Result<void> signed_bid = bid.sign(root_.security().key()); !signed_bid)
     return refuse({BidRefusal::internal, signed_bid.error().to_string()});

@@ -7,7 +7,9 @@
 //     ensemble replaces an earlier one: a machine serves one node of an ensemble.
 //  3. A round (requester, ensemble, nonce) is answered once.
 //  4. A request without a bid gets no reply, because the reason describes the machine; the reason is counted and logged
-//     at debug.
+//     at debug. No bid is made for what would not be honoured: a lease out of bounds, graphics cards, what is asked
+//     beyond what is read (protocol/bid.hpp). A bid grants results of the size asked for, or of job.max_results if that
+//     is less.
 //
 // Threads: the node's lane. Cost: linear in the node requests of a message (at most kMaxNodeRequests). Failure: no bid.
 // Attacks: the state that a requester can create on this node is bounded, in number (kMaxBidsPerOwner, kMaxBids,
@@ -40,7 +42,9 @@ struct Offering {
   capability::Resources free;  ///< with what the ensemble uses here: a bid is for all of a node
   bool privileged_docker = false;
   std::vector<protocol::Feature> features;
+  Duration min_lease = 0ns;
   Duration max_lease = 0ns;
+  std::uint64_t max_results = 0;  ///< bytes, of one allocation
   /// Whether these public ports are available now; without it, none is.
   std::function<Result<void>(const protocol::PublicPorts&)> ports_available;
 };

@@ -59,6 +59,69 @@ TEST_F(ChooseRequest, EachReasonNotToBidIsNamed) {
     return fail(dms::Errc::limit_exceeded, "no ports");
   };
   EXPECT_EQ(refusal(), BidRefusal::ports);
+  node.public_ports = {};
+  node.resources.gpus.emplace_back();
+  EXPECT_EQ(refusal(), BidRefusal::unsupported) << "no executor hands cards to the work";
+}
+
+/// Nothing is cut: a lease is granted as it is asked for, or there is no bid.
+TEST_F(ChooseRequest, ALeaseOutOfBoundsGetsNoBid) {
+  offering.min_lease = 10s;
+  offering.max_lease = 24h;
+  for (const Duration lease : {Duration(0), Duration(10s), Duration(24h)}) {
+    node.lease_ns = lease.count();
+    EXPECT_TRUE(choose()) << lease.count();
+  }
+  for (const Duration lease : {Duration(-1), Duration(9s), Duration(1000h)}) {
+    node.lease_ns = lease.count();
+    EXPECT_EQ(refusal(), BidRefusal::lease) << lease.count();
+  }
+  EXPECT_NE(choose().error().text.find("3600000 s is requested, 10 to 86400 s are granted"), std::string::npos);
+}
+
+TEST_F(ChooseRequest, ResultsNeedAProviderThatReturnsSome) {
+  node.results_limit = 1000;
+  EXPECT_EQ(refusal(), BidRefusal::results);
+  offering.max_results = 1;
+  EXPECT_TRUE(choose()) << "the orchestrator decides whether that is enough";
+}
+
+/// As orchestrators of DMS 0.5.x and strangers write them; what is not asked for is there as zero values.
+TEST_F(ChooseRequest, WhatIsAskedForBeyondWhatIsReadGetsNoBidAndIsNamed) {
+  const auto asked = [&](std::string_view of_request, std::string_view of_node, std::string_view of_resources) {
+    const std::string text =
+        fmt::format(R"({{"id":"e","nonce":1{},"request":[{{"V1":{{"node_id":"n1","executors":["sandbox"],"resources":)"
+                    R"({{"cpu":{{"cores":1}},"ram":{{"size":1}},"disk":{{"size":1}}{}}}{}}}}}]}})",
+                    of_request, of_resources, of_node);
+    const Result<EnsembleBidRequest> read = json::decode<EnsembleBidRequest>(text);
+    if (!read) return read.error().to_string();
+    const auto chosen = choose_request(*read, offering, random);
+    if (chosen) return std::string("a bid");
+    EXPECT_EQ(chosen.error().reason, BidRefusal::unsupported) << chosen.error().text;
+    return chosen.error().text;
+  };
+  EXPECT_EQ(asked("", "", ""), "a bid");
+  EXPECT_EQ(
+      asked(R"(,"version":"","edge_constraints":null)",
+            R"(,"ContractDID":"","Contracts":{"c":{"did":"","host":""}},"edges":[{"S":"a","T":"b","RTT":0,"BW":0}])",
+            R"(,"gpus":[],"gpu":null)"),
+      "a bid");
+  EXPECT_EQ(asked(R"(,"version":"V1")", "", ""), "a bid");
+  const std::string_view no = ": not supported by this provider";
+  EXPECT_EQ(asked(R"(,"version":"V9")", "", ""), fmt::format("version{}", no));
+  EXPECT_EQ(asked(R"(,"edge_constraints":[{"S":"a","T":"b","RTT":5}])", "", ""), fmt::format("edge_constraints{}", no));
+  EXPECT_EQ(asked("", R"(,"edge_constraints":{"rtt":0,"bw":7})", ""), fmt::format("n1: edge_constraints{}", no));
+  EXPECT_EQ(asked("", R"(,"ContractDID":"did:key:z6Mk")", ""), fmt::format("n1: ContractDID{}", no));
+  EXPECT_EQ(asked("", R"(,"contracts":{"c":{"did":"did:key:z6Mk"}})", ""), fmt::format("n1: contracts{}", no));
+  EXPECT_EQ(asked("", R"(,"volumes":["v:/data"])", ""), fmt::format("n1: volumes{}", no));
+  EXPECT_EQ(asked("", "", R"(,"gpu":[{"vram":1}])"), fmt::format("n1: resources.gpu{}", no));
+  EXPECT_NE(asked("", "", R"(,"gpus":[{"vram":1}])").find("n1: Resources.gpus: graphics cards"), std::string::npos);
+}
+
+TEST_F(ChooseRequest, ARequestOfAnotherVersionGetsNoBid) {
+  const auto read = json::decode<EnsembleBidRequest>(R"({"id":"e","nonce":1,"request":[{"V9":{"node_id":"n1"}}]})");
+  ASSERT_TRUE(read) << read.error().to_string();
+  EXPECT_EQ(choose_request(*read, offering, random).error().reason, BidRefusal::malformed);
 }
 
 TEST_F(ChooseRequest, TheFirstNodeThatFitsIsAnsweredAmongMany) {
@@ -82,6 +145,7 @@ struct BidsTest : ProviderTest {
               offering.onboarded = true;
               offering.executors = {"null"};
               offering.free = machine(4, 8);
+              offering.max_results = 1000;
               return Result<Offering>(offering);
             },
             metrics};
@@ -102,6 +166,16 @@ TEST_F(BidsTest, ABidIsSignedAndOpenUntilItExpires) {
   EXPECT_EQ(bids.size(), 0U);
   EXPECT_EQ(metrics.bids.value(), 1U);
   EXPECT_EQ(metrics.open_bids.value(), 0);
+}
+
+TEST_F(BidsTest, ABidGrantsResultsOfTheSizeAskedForOrLess) {
+  for (const auto& [asked, granted] : {std::pair(0ULL, 0ULL), std::pair(100ULL, 100ULL), std::pair(5000ULL, 1000ULL)}) {
+    EnsembleBidRequest request = bid_request("e");
+    request.request[0].v1->results_limit = asked;
+    const auto bid = bids.answer(request, alice.did());
+    ASSERT_TRUE(bid);
+    EXPECT_EQ(bid->offer->results_limit, granted);
+  }
 }
 
 TEST_F(BidsTest, ARequesterThatCopiesAnEnsembleIdDoesNotBlockItsOwner) {

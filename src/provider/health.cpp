@@ -28,7 +28,10 @@ Result<executor::Probe> probe_of(const jobs::HealthCheck& check) {
 }  // namespace
 
 Result<void> check_health(const jobs::HealthCheck& check) {
-  if (!check.present()) return {};
+  if (!check.present()) {
+    if (!jobs::lacks_type(check)) return {};
+    return fail(Errc::invalid_argument, "type: expected {}", known_names<HealthCheckType>());
+  }
   if (check.type == HealthCheckType::command) {
     std::size_t size = 0;
     for (const std::string& argument : check.exec) size += argument.size() + 1;

@@ -6,12 +6,6 @@
 #include "base/log.hpp"
 
 namespace dms::provider {
-namespace {
-
-constexpr Duration kLongestStored = 24h * 365 * 10;
-
-}  // namespace
-
 Lease Leases::grant(std::int64_t requested_ns) const {
   Lease lease;
   lease.boot_id = boot_id_;
@@ -28,7 +22,7 @@ void Leases::add(const std::string& name, did::Did owner, Lease lease) {
   DMS_ASSERT(!held_.contains(name), "{} has a lease already", name);
   // A stored end may be damaged; whatever it says, no lease is longer than its length.
   const SteadyTime now = lane_.now();
-  lease.length_ns = std::clamp<std::int64_t>(lease.length_ns, Duration(1s).count(), Duration(kLongestStored).count());
+  lease.length_ns = std::clamp<std::int64_t>(lease.length_ns, Duration(1s).count(), jobs::Node::kLongestLease.count());
   // Of another boot: its end means nothing here, and it is over.
   const SteadyTime end = lease.boot_id == boot_id_ ? std::min(lease.end(), now + lease.length()) : now;
   lease.end_ns = end.time_since_epoch().count();

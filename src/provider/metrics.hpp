@@ -20,14 +20,17 @@ enum class BidRefusal : std::uint8_t {
   privileged_docker,  ///< privileged containers are not allowed here
   resources,          ///< not enough is free
   ports,              ///< public ports are not available
+  unsupported,        ///< the request asks for something that nothing here does
+  lease,              ///< longer or shorter than any that is granted here
+  results,            ///< nothing is returned from here
   internal,           ///< an error of this machine
 };
 inline constexpr std::size_t kBidRefusals = static_cast<std::size_t>(BidRefusal::internal) + 1;
 
 constexpr std::string_view to_string(BidRefusal reason) {
   constexpr std::array<std::string_view, kBidRefusals> kNames = {
-      "malformed", "repeated",          "too_many",  "not_onboarded", "excluded", "location",
-      "executor",  "privileged_docker", "resources", "ports",         "internal"};
+      "malformed",         "repeated",  "too_many", "not_onboarded", "excluded", "location", "executor",
+      "privileged_docker", "resources", "ports",    "unsupported",   "lease",    "results",  "internal"};
   return kNames[static_cast<std::size_t>(reason)];
 }
 

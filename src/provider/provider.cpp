@@ -106,7 +106,9 @@ Result<Offering> Provider::offering(const EnsembleKey& ensemble) const {
   offering.features = {protocol::Feature::lease, protocol::Feature::health};
   if (services_.transfers != nullptr)
     offering.features.insert(offering.features.end(), {protocol::Feature::inputs, protocol::Feature::results});
+  offering.min_lease = services_.leases.shortest;
   offering.max_lease = services_.leases.longest;
+  if (services_.transfers != nullptr) offering.max_results = services_.max_results;
   if (offering.onboarded) {
     TRY(const capability::Resources held, allocations_.resources_of(ensemble));
     TRY(const capability::Resources free, services_.resources.free());

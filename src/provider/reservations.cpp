@@ -9,7 +9,8 @@ namespace dms::provider {
 using protocol::Ack;
 
 Task<Ack> Reservations::commit(protocol::CommitRequest request, const actor::Envelope& envelope) {
-  const Result<void> reserved = co_await reserve(std::move(request), envelope.from.did);
+  Result<void> reserved = check_commit_members(envelope.message);
+  if (reserved) reserved = co_await reserve(std::move(request), envelope.from.did);
   if (reserved) co_return Ack{.ok = true};
   ++parts_.metrics.reservations_refused;
   co_return Ack{.error = reserved.error().to_string()};
@@ -54,6 +55,7 @@ Result<void> Reservations::check(const AllocationKey& key, const protocol::Commi
     return fail(Errc::invalid_argument,
                 "Resources: more than 0 cores and bytes of memory are expected");  // 0 is no limit
   TRY_VOID(check_size(request.resources));
+  TRY_VOID(check_no_gpus(request.resources));
   TRY(capability::Resources all, allocated_.resources(ensemble));
   TRY(all, capability::add_requirement(all, request.resources));
   for (const auto& [other, reservation] : reservations_)

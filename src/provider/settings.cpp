@@ -11,6 +11,8 @@ Result<Duration> length_of(std::string_view name, const std::string& text) {
   const Result<std::int64_t> nanos = jobs::parse_duration(text);
   if (!nanos) return config::refuse(key, nanos.error().message());
   if (Duration(*nanos) < 1s) return config::refuse(key, fmt::format("expected at least 1s, found \"{}\"", text));
+  if (Duration(*nanos) > jobs::Node::kLongestLease)
+    return config::refuse(key, fmt::format("expected at most {}h, found \"{}\"", jobs::Node::kLongestLease / 1h, text));
   return Duration(*nanos);
 }
 

@@ -23,7 +23,7 @@ struct Settings {
                       config::field("longest_silence", &S::longest_silence), config::field("retention", &S::retention),
                       config::field("max_results", &S::max_results));
   }
-  /// Each but max_results, a size, is a duration of at least a second; min_lease <= default_lease <= max_lease.
+  /// Each but max_results, a size, is a duration of a second to ten years; min_lease <= default_lease <= max_lease.
   Result<void> check();
 
   /// Of checked settings.

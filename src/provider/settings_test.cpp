@@ -33,5 +33,15 @@ TEST(ProviderSettings, AnImpossibleLengthIsRefusedWithItsKey) {
   EXPECT_EQ(place({.min_lease = "1m", .max_lease = "1h30m", .default_lease = "90m", .retention = "1h"}), "");
 }
 
+TEST(ProviderSettings, NoLeaseIsLongerThanWhatIsKeptOfOne) {
+  Settings settings;
+  settings.max_lease = "87600h";
+  EXPECT_TRUE(settings.check());
+  settings.max_lease = "87601h";
+  const Result<void> refused = settings.check();
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().to_string().find("at most 87600h"), std::string::npos) << refused.error().to_string();
+}
+
 }  // namespace
 }  // namespace dms::provider

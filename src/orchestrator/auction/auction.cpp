@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/log.hpp"
+#include "base/text.hpp"
 #include "orchestrator/deployment/placement.hpp"
 #include "orchestrator/matching/matcher.hpp"
 #include "protocol/serve.hpp"
@@ -14,11 +15,37 @@ namespace {
 
 std::string join(const std::set<std::string>& names) { return fmt::format("{}", fmt::join(names, ", ")); }
 
-/// The features that a bid must have, by the node's allocations: each names what a provider would have to honour.
-Result<void> check_features(const jobs::Ensemble& ensemble, const Bid& bid) {
+/// Whether the bid promises all that the node and its allocations need beyond DMS 0.5.x, as long and as large as they do.
+Result<void> check_offer(const jobs::Ensemble& ensemble, const Bid& bid) {
+  const Offer offer = bid.offer.value_or(Offer());
   for (const Feature feature : needed_features(ensemble, bid.node_id))
-    if (!bid.offer || std::ranges::count(bid.offer->features, to_string(feature)) == 0)
+    if (std::ranges::count(offer.features, to_string(feature)) == 0)
       return fail(Errc::unsupported, "the provider does not offer '{}', which the node needs", to_string(feature));
+  const jobs::Node& node = ensemble.nodes.at(bid.node_id);
+  if (offer.max_lease_ns > 0 && node.lease_ns > offer.max_lease_ns)
+    return fail(Errc::unsupported, "the provider grants a lease of at most {} s, and nodes.{}.lease is {} s",
+                Duration(offer.max_lease_ns) / 1s, bid.node_id, node.lease() / 1s);
+  for (const std::string& allocation : node.allocations) {
+    const std::optional<jobs::Results>& results = ensemble.allocations.at(allocation).results;
+    // Without a limit of its own it takes what it gets.
+    if (results && (offer.results_limit == 0 || offer.results_limit < results->limit))
+      return fail(Errc::unsupported, "the provider grants results of at most {} bytes, and allocations.{} asks for {}",
+                  offer.results_limit, allocation, results->max_bytes());
+  }
+  return {};
+}
+
+/// Providers do not bid for what they do not grant, so they do not say why either.
+std::string lease_hint(const jobs::Ensemble& ensemble, const std::set<std::string>& nodes) {
+  for (const std::string& name : nodes) {
+    const jobs::Node& node = ensemble.nodes.at(name);
+    if (node.lease_ns != 0 &&
+        (node.lease() < jobs::Node::kUsualShortestLease || node.lease() > jobs::Node::kUsualLongestLease))
+      return fmt::format(
+          "nodes.{}.lease: providers grant {} s to {} h, unless their settings say otherwise "
+          "(job.min_lease, job.max_lease); ",
+          name, jobs::Node::kUsualShortestLease / 1s, jobs::Node::kUsualLongestLease / 1h);
+  }
   return {};
 }
 
@@ -42,7 +69,7 @@ Task<void> Auction::receive(actor::Envelope envelope) {
   const actor::Handle& from = envelope.from;
   const bool is_own =
       bid && bid->handle.id == from.id && bid->handle.did == from.did && bid->handle.address.host == from.address.host;
-  if (!is_own || !incoming_.try_send(std::move(*bid))) ++refused_;
+  if (!is_own || !incoming_.try_send(std::move(*bid))) refuse(is_own ? "too many bids" : "it is not of its sender");
   co_return;
 }
 
@@ -71,6 +98,7 @@ Task<Result<Candidate>> Auction::run(jobs::Ensemble ensemble, SteadyTime deadlin
   ensemble_ = std::move(ensemble);
   Candidate candidate;
   refused_ = 0;
+  last_refusal_.clear();
   bids_.clear();
   while (incoming_.try_receive()) {
   }  // bids that came after an earlier run had ended
@@ -88,10 +116,11 @@ Task<Result<Candidate>> Auction::run(jobs::Ensemble ensemble, SteadyTime deadlin
     if (lane.now() + kBidRound > deadline)
       co_return fail(
           Errc::deadline_exceeded,
-          "no machine was found for node {} in time ({} bids were invalid); reduce the requirements, see which "
+          "no machine was found for node {} in time ({} bids were invalid{}{}); {}reduce the requirements, see which "
           "providers are connected with `nunet actor cmd /dms/node/peers/list`, and check with `nunet cap "
           "list` that the provider and this node have granted each other /dms/deployment",
-          join(missing), refused_);
+          join(missing), refused_, refused_ == 0 ? "" : "; the last one: ", last_refusal_,
+          lease_hint(ensemble_, missing));
     std::set<std::string> taken = excluded();
     taken.insert(ensemble_.exclude_peers.begin(), ensemble_.exclude_peers.end());
     for (const auto& [name, bid] : candidate) taken.insert(bid.peer);
@@ -175,7 +204,7 @@ Task<Result<void>> Auction::collect(const std::set<std::string>& nodes, SteadyTi
     if (!bid && bid.error().is(Errc::deadline_exceeded)) co_return Result<void>();
     if (!bid) co_return std::unexpected(bid.error());
     if (Result<void> valid = check(*bid, nodes, taken); !valid) {
-      ++refused_;
+      refuse(valid.error().to_string());
       log::debug("orchestrator", "{}: bid of {} refused: {}", ensemble_id_, bid->peer, valid.error().to_string());
       continue;
     }
@@ -185,6 +214,11 @@ Task<Result<void>> Auction::collect(const std::set<std::string>& nodes, SteadyTi
     without_bid.erase(bid->node_id);
     bids_[bid->node_id].push_back(std::move(*bid));
   }
+}
+
+void Auction::refuse(std::string_view why) {
+  ++refused_;
+  last_refusal_ = shortened(printable(why), kMaxRefusal);
 }
 
 Result<void> Auction::check(const Bid& bid, const std::set<std::string>& nodes,
@@ -205,7 +239,7 @@ Result<void> Auction::check(const Bid& bid, const std::set<std::string>& nodes,
   if (auto it = bids_.find(bid.node_id); it != bids_.end() && it->second.size() >= kMaxBidsPerNode)
     return fail(Errc::limit_exceeded, "the node has {} bids already", kMaxBidsPerNode);
   if (bid.handle.address.host != bid.peer) return fail(Errc::invalid_argument, "its handle is on another peer");
-  TRY_VOID(check_features(ensemble_, bid));
+  TRY_VOID(check_offer(ensemble_, bid));
   return bid.verify();
 }
 
@@ -217,6 +251,7 @@ Result<NodeRequest> Auction::node_request(const std::string& name) const {
   for (const jobs::ExecutorType executor : ensemble_.node_executors(name))
     request.executors.emplace_back(jobs::to_string(executor));
   request.location = node.location;
+  request.lease_ns = node.lease_ns;
   for (const jobs::Port& port : node.ports) {
     if (port.public_port == 0)
       ++request.public_ports.dynamic;
@@ -224,6 +259,8 @@ Result<NodeRequest> Auction::node_request(const std::string& name) const {
       request.public_ports.fixed.push_back(port.public_port);
   }
   for (const std::string& allocation : node.allocations) {
+    if (const auto& results = ensemble_.allocations.at(allocation).results)
+      request.results_limit = std::max(request.results_limit, results->max_bytes());
     const auto* privileged = ensemble_.allocations.at(allocation).execution.params.if_contains("privileged");
     if (privileged != nullptr && privileged->is_bool() && privileged->get_bool())
       request.general_requirements.privileged_docker = true;

@@ -6,9 +6,9 @@
 //     broadcast. It lasts kBidRound at most, and ends early once every node of the round has a bid and none arrived for
 //     as long again as the first one took, within kMinBidSettle and kBidSettle (at once if all of them are pinned).
 //  2. A bid counts if it is signed by its peer, for this ensemble, for a node of the round, from a location that the
-//     node accepts, from the pinned peer where there is one, with the features that the node needs, and if its peer has
-//     not bid in this round and is not excluded. At most kMaxBidsPerNode are kept for a node. Who is excluded is asked
-//     at each round.
+//     node accepts, from the pinned peer where there is one, with the features that the node needs, the lease and the
+//     size of results that the ensemble asks for, and if its peer has not bid in this round and is not excluded. At most kMaxBidsPerNode are kept for a node. Who is excluded is asked at
+//     each round.
 //  3. After a round the best bid (matching/) of each node is kept; the others may bid for the remaining nodes in the
 //     next round. Rounds continue until every node has a machine or the deadline is too near, which is monotonic. At
 //     the end the bidders that were not chosen are told, so that their bids stay open no longer.
@@ -35,6 +35,8 @@ inline constexpr Duration kMinBidSettle = 20ms;
 inline constexpr Duration kBidSettle = 250ms;
 inline constexpr std::size_t kMaxBidsPerNode = 8;
 inline constexpr std::size_t kBidQueue = 256;
+/// Bytes of the reason why a bid does not count, which a peer may have a share in.
+inline constexpr std::size_t kMaxRefusal = 256;
 
 /// A machine for each node: node name -> bid.
 using Candidate = std::map<std::string, protocol::Bid>;
@@ -48,7 +50,7 @@ class Auction {
   Auction(const Auction&) = delete;
   Auction& operator=(const Auction&) = delete;
 
-  /// Errc::deadline_exceeded names the nodes without a bid, and how many bids were invalid.
+  /// Errc::deadline_exceeded names the nodes without a bid, how many bids were invalid, and why the last one was.
   Task<Result<Candidate>> run(jobs::Ensemble ensemble, SteadyTime deadline, Peers excluded);
 
   /// Bids received for each node in the last run, for status reports.
@@ -64,6 +66,7 @@ class Auction {
                                   const std::set<std::string>& excluded);
   Task<Result<void>> request_from_pinned(std::string peer, protocol::NodeRequest wanted, actor::MessageOptions options);
   Task<Result<void>> collect(const std::set<std::string>& nodes, SteadyTime until, std::set<std::string> taken);
+  void refuse(std::string_view why);
   Result<void> check(const protocol::Bid& bid, const std::set<std::string>& nodes,
                      const std::set<std::string>& taken) const;
   Result<protocol::NodeRequest> node_request(const std::string& node) const;
@@ -74,6 +77,7 @@ class Auction {
   Channel<protocol::Bid> incoming_{kBidQueue};
   std::map<std::string, std::vector<protocol::Bid>> bids_;
   std::size_t refused_ = 0;
+  std::string last_refusal_;
 };
 
 }  // namespace dms::orchestrator

@@ -38,6 +38,7 @@ struct Bidder {
   }
   Task<void> bid(actor::Envelope envelope) {
     const auto request = actor::payload<EnsembleBidRequest>(envelope).value();
+    last = request.request;
     if (++requests <= silent_rounds) co_return;
     Bid bid;
     bid.ensemble_id = request.id;
@@ -64,6 +65,7 @@ struct Bidder {
   capability::Resources free;
   Change before = [](Bid&) {};
   Change after = [](Bid&) {};
+  std::vector<BidRequest> last;
   int requests = 0;
   int reverts = 0;
   int silent_rounds = 0;
@@ -152,6 +154,48 @@ TEST_F(AuctionTest, BidsThatDoNotCountAreRefusedAndTheErrorCountsThem) {
     EXPECT_NE(candidate.error().to_string().find("node node"), std::string::npos) << candidate.error().to_string();
     EXPECT_NE(candidate.error().to_string().find("2 bids were invalid"), std::string::npos) << what;  // one a round
   }
+}
+
+/// The offer is refused by name where it is less than the ensemble asks for.
+TEST_F(AuctionTest, ABidThatGrantsLessThanTheEnsembleInsistsOnDoesNotCount) {
+  small.silent_rounds = 1000;
+  const auto offer = [this](std::int64_t lease, std::uint64_t results) {
+    large.before = [=](Bid& bid) {
+      bid.offer->features = {"lease", "results"};
+      bid.offer->max_lease_ns = lease;
+      bid.offer->results_limit = results;
+    };
+  };
+  change = [](jobs::Ensemble& ensemble) {
+    ensemble.nodes.at("node").lease_ns = Duration(1000h).count();
+    ensemble.allocations.at("task").results.emplace().paths = {"out"};
+    ensemble.allocations.at("task").results->limit = 1000;
+  };
+  const auto error = [this] {
+    const Result<Candidate> candidate = run();
+    return candidate ? std::string() : candidate.error().to_string();
+  };
+  offer(Duration(24h).count(), 1000);
+  std::string text = error();
+  EXPECT_NE(text.find("a lease of at most 86400 s, and nodes.node.lease is 3600000 s"), std::string::npos) << text;
+  EXPECT_NE(text.find("providers grant 10 s to 24 h"), std::string::npos) << text;
+  offer(Duration(1000h).count(), 999);
+  text = error();
+  EXPECT_NE(text.find("at most 999 bytes, and allocations.task asks for 1000"), std::string::npos) << text;
+  offer(Duration(1000h).count(), 1000);
+  EXPECT_EQ(error(), "");
+  EXPECT_EQ(large.last.at(0).v1->lease_ns, Duration(1000h).count()) << "providers are told";
+  EXPECT_EQ(large.last.at(0).v1->results_limit, 1000u);
+}
+
+TEST_F(AuctionTest, ResultsWithoutALimitOfTheirOwnTakeWhatTheBidGrants) {
+  change = [](jobs::Ensemble& ensemble) { ensemble.allocations.at("task").results.emplace().paths = {"out"}; };
+  large.before = [](Bid& bid) {
+    bid.offer->features = {"results"};
+    bid.offer->results_limit = 1;
+  };
+  small.before = [](Bid& bid) { bid.offer->features = {"results"}; };
+  EXPECT_EQ(run().value().at("node").peer, large.peer()) << "the other grants none";
 }
 
 }  // namespace

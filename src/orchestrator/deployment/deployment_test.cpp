@@ -395,6 +395,31 @@ TEST_F(DeploymentTest, OnlyARunningDeploymentIsUpdated) {
   EXPECT_NE(refused.error().to_string().find("wait until it runs"), std::string::npos) << refused.error().to_string();
 }
 
+TEST_F(DeploymentTest, ResultsHaveTheLimitThatTheBidGrants) {
+  DeploymentRecord made = record();
+  made.ensemble.allocations.at("task").results.emplace().paths = {"report"};
+  provider.features = {"results"};
+  provider.grants_results = 1000;
+  create(std::move(made));
+  deployment->start();
+  ASSERT_TRUE(reaches(DeploymentStatus::running)) << deployment->record().error;
+  ASSERT_TRUE(provider.runs.at("task").results);
+  EXPECT_EQ(provider.runs.at("task").results->limit, 1000u) << "no more is asked for";
+  EXPECT_EQ(granted_results(deployment->record(), "task")->max_bytes(), 1000u) << "and no more is fetched";
+}
+
+TEST_F(DeploymentTest, AGrantOfAnotherLeaseThanTheEnsembleInsistsOnIsRefused) {
+  DeploymentRecord made = record();
+  made.ensemble.nodes.at("node").lease_ns = Duration(1000h).count();
+  provider.features = {"lease"};
+  provider.lease = 24h;  // cut
+  create(std::move(made));
+  deployment->start();
+  ASSERT_TRUE(reaches(DeploymentStatus::failed));
+  const std::string& error = deployment->record().error;
+  EXPECT_NE(error.find("a lease of 86400 s, and nodes.node.lease is 3600000 s"), std::string::npos) << error;
+}
+
 TEST_F(DeploymentTest, ALeaseThatIsFarLongerThanRequestedIsNotAccepted) {
   provider.lease = 200 * 365 * 24h;
   create(record());

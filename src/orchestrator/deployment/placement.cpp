@@ -149,6 +149,8 @@ void place(DeploymentRecord& record, const Unplaced& wanted, const Candidate& ca
     for (const std::string& allocation : wanted.at(name)) {
       AllocationManifest entry = unplaced_entry(record, name, allocation);
       if (const AllocationManifest* before = find(record, allocation)) entry.restarts = before->restarts;
+      if (const auto& results = record.ensemble.allocations.at(allocation).results; results && bid.offer)
+        entry.results_limit = std::min(results->max_bytes(), bid.offer->results_limit);
       manifest.allocations[allocation] = std::move(entry);
     }
   }
@@ -340,6 +342,17 @@ Duration granted_lease(const DeploymentRecord& record, const std::string& name) 
         entry != record.manifest.allocations.end() && entry->second.node_id == name && entry->second.lease_ns > 0)
       lease = lease == 0 ? entry->second.lease_ns : std::min(lease, entry->second.lease_ns);
   return Duration(lease);
+}
+
+std::optional<jobs::Results> granted_results(const DeploymentRecord& record, const std::string& allocation) {
+  const auto spec = record.ensemble.allocations.find(allocation);
+  if (spec == record.ensemble.allocations.end() || !spec->second.results) return std::nullopt;
+  jobs::Results results = *spec->second.results;
+  if (const auto entry = record.manifest.allocations.find(allocation);
+      entry != record.manifest.allocations.end() && entry->second.results_limit > 0 &&
+      entry->second.results_limit < results.max_bytes())
+    results.limit = std::min(entry->second.results_limit, spec->second.resources.disk.size.bytes);  // none fill more
+  return results;
 }
 
 std::set<Feature> needed_features(const jobs::Ensemble& ensemble, const std::string& name) {

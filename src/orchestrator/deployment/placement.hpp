@@ -89,6 +89,8 @@ jobs::OnLoss on_loss(const jobs::Ensemble& ensemble, const std::string& node);
 Duration requested_lease(const jobs::Node& node);
 /// The lease that the provider has granted for the placed allocations of a node; 0 if it grants none.
 Duration granted_lease(const DeploymentRecord& record, const std::string& node);
+/// What the allocation leaves, within the limit that the bid of its machine has granted; nothing if it leaves none.
+std::optional<jobs::Results> granted_results(const DeploymentRecord& record, const std::string& allocation);
 /// The features that a bid for the node must have.
 std::set<protocol::Feature> needed_features(const jobs::Ensemble& ensemble, const std::string& node);
 

@@ -118,6 +118,17 @@ TEST_F(PlanTest, ARecordWithSupersededRunsIsReadAsItWasWritten) {
   EXPECT_EQ(json::encode(*read), json::encode(record));
 }
 
+TEST_F(PlanTest, ResultsHaveTheSmallerOfTheLimitsThatAreAskedForAndGranted) {
+  EXPECT_FALSE(granted_results(record, "job")) << "it leaves none";
+  jobs::Results& results = record.ensemble.allocations.at("job").results.emplace();
+  EXPECT_EQ(granted_results(record, "job")->max_bytes(), jobs::Results::kDefaultLimit)
+      << "a record of an older version";
+  entry("job").results_limit = 1000;
+  EXPECT_EQ(granted_results(record, "job")->limit, 1000u);
+  entry("job").results_limit = jobs::Results::kDefaultLimit;
+  EXPECT_EQ(*granted_results(record, "job"), results) << "it is asked for as it is written";
+}
+
 // --- reports -----------------------------------------------------------------------------------------------------------
 
 TEST_F(PlanTest, AReportThatAgreesChangesNothing) {

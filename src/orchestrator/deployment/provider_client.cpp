@@ -78,6 +78,9 @@ Task<Result<AllocateResponse>> ProviderClient::allocate(actor::Handle provider, 
   }
   if (std::ranges::any_of(reply->incarnations, [](const auto& run) { return run.second.size() > kMaxReportedId; }))
     co_return fail(Errc::invalid_argument, "{}: the reply names runs by more than {} bytes", what, kMaxReportedId);
+  if (const jobs::Node& spec = ensemble.nodes.at(node); spec.lease_ns > 0 && reply->lease_ns != spec.lease_ns)
+    co_return fail(Errc::unsupported, "{}: the reply grants a lease of {} s, and nodes.{}.lease is {} s", what,
+                   Duration(reply->lease_ns) / 1s, node, spec.lease() / 1s);
   if (Duration(reply->lease_ns) > std::max(Duration(request.lease_ns), kLongestGrant))
     co_return fail(Errc::invalid_argument, "{}: the reply grants a lease of {} h, and {} s are requested", what,
                    Duration(reply->lease_ns) / 1h, Duration(request.lease_ns) / 1s);

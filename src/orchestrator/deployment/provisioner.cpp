@@ -56,7 +56,9 @@ Task<Result<void>> Provisioner::commit(std::string node, std::string allocation,
 
 Task<Result<void>> Provisioner::allocate(std::string node, std::vector<std::string> names, actor::Handle provider,
                                          Duration timeout) {
-  Result<AllocateResponse> made = co_await providers_.allocate(provider, record_->ensemble, node, names, timeout);
+  jobs::Ensemble ensemble = record_->ensemble;
+  for (const std::string& name : names) ensemble.allocations.at(name).results = granted_results(record_.get(), name);
+  Result<AllocateResponse> made = co_await providers_.allocate(provider, ensemble, node, names, timeout);
   if (!made) {
     failed_provider_ = provider.address.host;
     co_return std::unexpected(made.error());

@@ -7,6 +7,7 @@
 #include "base/remove_tree.hpp"
 #include "base/text.hpp"
 #include "jobs/ensemble/work_path.hpp"
+#include "orchestrator/deployment/placement.hpp"
 #include "protocol/serve.hpp"
 #include "transfer/announced.hpp"
 
@@ -90,9 +91,9 @@ Task<void> report_absent(Parts& parts, std::string allocation, std::string run, 
 }  // namespace
 
 Task<Result<void>> fetch_results(Parts parts, std::string allocation, std::string run, std::function<void()> reached) {
-  const auto spec = parts.record->ensemble.allocations.find(allocation);
-  if (spec == parts.record->ensemble.allocations.end() || !spec->second.results) co_return Result<void>();
-  const jobs::Results declared = *spec->second.results;
+  const std::optional<jobs::Results> granted = granted_results(parts.record.get(), allocation);
+  if (!granted) co_return Result<void>();
+  const jobs::Results declared = *granted;
   const std::filesystem::path folder = parts.output.folder(parts.id(), allocation) / "results";
   const auto preparing = [&]() -> Result<bool> {
     if (const Result<Index> there = read_index(folder); there && there->run == run) return true;
