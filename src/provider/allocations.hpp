@@ -76,8 +76,11 @@ class Allocations {
   Task<void> heard_from(did::Did owner);
   Task<void> close();
 
-  /// What the allocations of an ensemble hold together.
+  /// What the allocations of an ensemble need together, and what of that is reserved: a restart reserves it anew first.
   [[nodiscard]] Result<capability::Resources> resources_of(const EnsembleKey& ensemble) const;
+  [[nodiscard]] Result<capability::Resources> reserved_by(const EnsembleKey& ensemble) const;
+  /// Whether another allocation of this orchestrator, of so many bytes, can be held.
+  [[nodiscard]] Result<void> check_room(const did::Did& owner, std::size_t bytes) const;
   /// Whether it is the run of that incarnation, or the one that has replaced it.
   [[nodiscard]] bool is_current(const AllocationKey& key, const std::string& incarnation) const;
   /// Also while it is being made or removed.
@@ -94,7 +97,6 @@ class Allocations {
 
   Task<Result<void>> allocate_all(protocol::AllocateRequest request, actor::Handle owner,
                                   std::vector<AllocationKey>& made);
-  [[nodiscard]] Result<void> check_room(const did::Did& owner, std::size_t bytes) const;
   Task<Result<void>> allocate_one(AllocationKey key, protocol::AllocationConfig config, actor::Handle owner,
                                   std::int64_t lease_ns);
   Task<Result<void>> create(AllocationKey key, protocol::AllocationConfig config, actor::Handle owner,

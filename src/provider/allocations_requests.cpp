@@ -225,6 +225,16 @@ Result<capability::Resources> Allocations::resources_of(const EnsembleKey& ensem
   return sum;
 }
 
+Result<capability::Resources> Allocations::reserved_by(const EnsembleKey& ensemble) const {
+  capability::Resources sum;
+  for (const AllocationPtr& allocation : of_ensemble(ensemble)) {
+    const auto held = parts_.services.resources.find(allocation->name());
+    if (!held || !allocation->needs_resources()) continue;
+    TRY(sum, capability::add_requirement(sum, held->resources));
+  }
+  return sum;
+}
+
 std::map<std::string, std::set<did::Did>> Allocations::orchestrators() const {
   std::map<std::string, std::set<did::Did>> hosts;
   for (const auto& [key, allocation] : allocations_)

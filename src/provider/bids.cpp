@@ -59,6 +59,8 @@ std::expected<protocol::NodeRequest, NoBid> choose_request(const protocol::Ensem
   if (std::ranges::find(request.peer_exclusion, offering.self.to_string()) != request.peer_exclusion.end())
     return no_bid(BidRefusal::excluded, "this machine is excluded by the request");
 
+  if (!offering.room) return no_bid(BidRefusal::full, "{}", offering.room.error().to_string());
+
   std::vector<const protocol::NodeRequest*> nodes;
   for (const protocol::BidRequest& entry : request.request)
     if (entry.v1) nodes.push_back(&*entry.v1);

@@ -2,7 +2,8 @@
 //
 // Model
 //  1. choose_request() decides: from the state of the machine it selects the node request to bid for, or returns the
-//     reason not to bid. It changes nothing.
+//     reason not to bid. It changes nothing. A bid means that what is free at that moment suffices, resources as well as
+//     places for allocations; it reserves neither.
 //  2. Bids keeps the open bids, by the requester's DID and the ensemble's id, for kBidTime. A later bid for the same
 //     ensemble replaces an earlier one: a machine serves one node of an ensemble.
 //  3. A round (requester, ensemble, nonce) is answered once.
@@ -37,6 +38,7 @@ namespace dms::provider {
 struct Offering {
   crypto::PeerId self;
   bool onboarded = false;
+  Result<void> room;  ///< whether another allocation can be held
   capability::Location location;
   std::set<std::string> executors;
   capability::Resources free;  ///< with what the ensemble uses here: a bid is for all of a node

@@ -19,6 +19,7 @@ enum class BidRefusal : std::uint8_t {
   executor,           ///< an executor is missing
   privileged_docker,  ///< privileged containers are not allowed here
   resources,          ///< not enough is free
+  full,               ///< no more allocations or reservations can be held
   ports,              ///< public ports are not available
   unsupported,        ///< the request asks for something that nothing here does
   lease,              ///< longer or shorter than any that is granted here
@@ -29,8 +30,8 @@ inline constexpr std::size_t kBidRefusals = static_cast<std::size_t>(BidRefusal:
 
 constexpr std::string_view to_string(BidRefusal reason) {
   constexpr std::array<std::string_view, kBidRefusals> kNames = {
-      "malformed",         "repeated",  "too_many", "not_onboarded", "excluded", "location", "executor",
-      "privileged_docker", "resources", "ports",    "unsupported",   "lease",    "results",  "internal"};
+      "malformed", "repeated", "too_many", "not_onboarded", "excluded", "location", "executor", "privileged_docker",
+      "resources", "full",     "ports",    "unsupported",   "lease",    "results",  "internal"};
   return kNames[static_cast<std::size_t>(reason)];
 }
 

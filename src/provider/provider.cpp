@@ -109,8 +109,11 @@ Result<Offering> Provider::offering(const EnsembleKey& ensemble) const {
   offering.min_lease = services_.leases.shortest;
   offering.max_lease = services_.leases.longest;
   if (services_.transfers != nullptr) offering.max_results = services_.max_results;
+  offering.room = allocations_.check_room(ensemble.owner, 1);
+  if (offering.room && !services_.resources.has_room())
+    offering.room = fail(Errc::limit_exceeded, "as many reservations are open as there may be");
   if (offering.onboarded) {
-    TRY(const capability::Resources held, allocations_.resources_of(ensemble));
+    TRY(const capability::Resources held, allocations_.reserved_by(ensemble));
     TRY(const capability::Resources free, services_.resources.free());
     TRY(offering.free, capability::add(free, held));
   }

@@ -33,6 +33,38 @@ TEST_F(WholeProvider, ABidForMoreOfANodeCountsWhatTheNodeUsesHere) {
   EXPECT_TRUE(bids_for(alice, 8)) << "by the node itself";
 }
 
+/// Places for allocations run out like resources do: a bid would end in a refusal after the commit.
+TEST_F(WholeProvider, AProviderThatHoldsAllThatItMayMakesNoBid) {
+  Services own = services();
+  own.max_held = 1;
+  provider = std::make_unique<Provider>(std::move(own), *node.root);
+  ASSERT_TRUE(run(provider->start()));
+  allocate(alice);
+  EXPECT_FALSE(call(bob, protocol::kBidRequest, bid_request("other")));
+  EXPECT_EQ(provider->metrics().bid_refusals[BidRefusal::full].value(), 1U);
+  EXPECT_EQ(provider->bids(), 0U);
+  ASSERT_TRUE(call(alice, protocol::kRevert, protocol::RevertRequest{.ensemble_id = "e", .allocations = {"task"}})->ok);
+  EXPECT_TRUE(call(bob, protocol::kBidRequest, bid_request("other")));
+}
+
+/// What is reserved for others and what has ended counts: the work is over, its disk is not free.
+TEST_F(WholeProvider, ABidMeansThatWhatIsFreeSuffices) {
+  open();
+  begin({.runs_for = 1s});
+  ASSERT_TRUE(call(bob, protocol::kBidRequest, bid_request("other", 3)));
+  ASSERT_TRUE(call(bob, protocol::kCommit, commit_request("other", "task", 3))->ok);
+  w.settle(2s);
+  ASSERT_EQ(running(), 0);
+  EXPECT_FALSE(call(bob, protocol::kBidRequest, bid_request("third", 6))) << "3 of 8 cores are reserved";
+  EXPECT_TRUE(call(bob, protocol::kBidRequest, bid_request("third", 5))) << "the core of what has ended is free";
+  protocol::EnsembleBidRequest disk = bid_request("fourth", 1);
+  disk.request[0].v1->resources.disk.size = {7 * capability::kGiB};
+  EXPECT_FALSE(call(bob, protocol::kBidRequest, disk)) << "its disk is not, and another GiB is reserved";
+  disk.nonce = ++nonce;
+  disk.request[0].v1->resources.disk.size = {6 * capability::kGiB};
+  EXPECT_TRUE(call(bob, protocol::kBidRequest, disk));
+}
+
 TEST_F(WholeProvider, CloseCancelsReservationsLetsGoOfAllocationsAndStopsServing) {
   open();
   allocate(alice);

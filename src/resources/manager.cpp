@@ -210,6 +210,11 @@ Result<capability::Resources> Manager::free() const {
   return capability::subtract(share_.value_or(capability::Resources{}), used);
 }
 
+bool Manager::has_room() const {
+  return std::ranges::count_if(reservations_, [this](const auto& entry) { return counts(entry.second); }) <
+         static_cast<std::ptrdiff_t>(kMaxReservations);
+}
+
 std::optional<Reservation> Manager::find(const std::string& id) const {
   const auto known = reservations_.find(id);
   if (known == reservations_.end() || !counts(known->second)) return std::nullopt;

@@ -81,6 +81,8 @@ class Manager {
   [[nodiscard]] Result<capability::Resources> free() const;
   [[nodiscard]] Result<capability::Resources> committed() const { return total(State::committed); }
   [[nodiscard]] Result<capability::Resources> allocated() const { return total(State::allocated); }
+  /// Whether another reservation can be made; see kMaxReservations.
+  [[nodiscard]] bool has_room() const;
   /// The reservation of an id, with its cards; empty if unknown or expired.
   [[nodiscard]] std::optional<Reservation> find(const std::string& id) const;
   /// All reservations in force.
