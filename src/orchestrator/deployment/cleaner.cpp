@@ -32,19 +32,19 @@ Task<void> Cleaner::release(Superseded entry) {
     const Result<void> released = co_await request(entry, shutdown);
     if (released) break;
     if (work_.cancelled()) co_return;  // a code does not say so: a peer can close a stream
-    std::string problem = released.error().to_string();
-    log::info("orchestrator", "{}: {}", parts_.id(), problem);
+    log::info("orchestrator", "{}: {}", parts_.id(), released.error().to_string());
     if (!entry.ended && entry.problem.empty()) {
-      entry.problem = problem;
-      const Result<void> recorded = co_await record_problem(entry, std::move(problem));
+      entry.problem = released.error().to_string();
+      const Result<void> recorded = co_await record(entry);
       if (!recorded) co_return;
     }
     const Duration waited = parts_.now() - begun;
     if (waited >= patience) break;
     if (!entry.over && waited >= hold) {
+      log::warn("orchestrator", "{}: {} does not answer; what it ran has ended by itself", parts_.id(), entry.peer);
       entry.over = true;
-      const Result<void> marked = co_await mark_over(entry);
-      if (!marked) co_return;
+      const Result<void> recorded = co_await record(entry);
+      if (!recorded) co_return;
     }
     const Result<void> slept = co_await sleep_for(pause);
     if (!slept) co_return;
@@ -57,21 +57,15 @@ Task<void> Cleaner::release(Superseded entry) {
   (void)co_await parts_.record.update_until_stored(forget);
 }
 
-Task<Result<void>> Cleaner::record_problem(Superseded entry, std::string problem) {
-  const auto record_it = [&](DeploymentRecord& record) {
+Task<Result<void>> Cleaner::record(Superseded entry) {
+  const auto keep = [&entry](DeploymentRecord& record) {
     for (Superseded& other : record.superseded)
-      if (other.number == entry.number) other.problem = problem;
+      if (other.number == entry.number) {
+        other.problem = entry.problem;
+        other.over = other.over || entry.over;
+      }
   };
-  co_return co_await parts_.record.update_until_stored(record_it);
-}
-
-Task<Result<void>> Cleaner::mark_over(Superseded entry) {
-  log::warn("orchestrator", "{}: {} does not answer; what it ran has ended by itself", parts_.id(), entry.peer);
-  const auto mark = [&entry](DeploymentRecord& record) {
-    for (Superseded& other : record.superseded)
-      if (other.number == entry.number) other.over = true;
-  };
-  co_return co_await parts_.record.update_until_stored(mark);
+  co_return co_await parts_.record.update_until_stored(keep);
 }
 
 Task<Result<void>> Cleaner::request(const Superseded& entry, bool shutdown) {

@@ -38,8 +38,8 @@ class Cleaner {
  private:
   Task<void> release(Superseded entry);
   Task<Result<void>> request(const Superseded& entry, bool shutdown);
-  Task<Result<void>> mark_over(Superseded entry);
-  Task<Result<void>> record_problem(Superseded entry, std::string problem);
+  /// What has changed of the entry: why it is not released, whether it is over.
+  Task<Result<void>> record(Superseded entry);
 
   Parts parts_;
   Nursery& work_;

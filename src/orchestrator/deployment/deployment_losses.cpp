@@ -2,6 +2,7 @@
 #include "base/log.hpp"
 #include "orchestrator/deployment/deployment.hpp"
 #include "orchestrator/deployment/placement.hpp"
+#include "orchestrator/deployment/reasons.hpp"
 
 namespace dms::orchestrator {
 
@@ -35,7 +36,8 @@ Task<void> Deployment::on_lost(std::string node, std::string reason, bool ended)
       const auto entry = record.manifest.allocations.find(name);
       if (entry == record.manifest.allocations.end() || is_final(entry->second.status)) continue;
       if (entry->second.status == AllocationStatus::running) entry->second.status = AllocationStatus::restarting;
-      entry->second.reason = reason + "; it is replaced when its lease has ended";
+      entry->second.reason = reason;
+      add_reason(entry->second.reason, "it is replaced when its lease has ended");
     }
   };
   (void)co_await record_.update_until_stored(change);

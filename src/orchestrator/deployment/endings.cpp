@@ -5,6 +5,7 @@
 #include "base/log.hpp"
 #include "base/text.hpp"
 #include "orchestrator/deployment/placement.hpp"
+#include "orchestrator/deployment/reasons.hpp"
 
 namespace dms::orchestrator {
 
@@ -216,8 +217,7 @@ Task<void> Endings::collect(std::string name) {
     std::erase(record.lost, name);
     if (!is_final(record.status)) record.error.clear();
     if (!given_up.empty())
-      found->second.reason += fmt::format("{}its output could not be fetched completely: {}",
-                                          found->second.reason.empty() ? "" : "; ", given_up);
+      add_reason(found->second.reason, fmt::format("its output could not be fetched completely: {}", given_up));
     supersede_ended(record, name);
   };
   (void)co_await parts_.record.update_until_stored(change);

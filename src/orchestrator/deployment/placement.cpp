@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "orchestrator/deployment/provider_client.hpp"
+#include "orchestrator/deployment/reasons.hpp"
 
 namespace dms::orchestrator {
 
@@ -60,8 +61,7 @@ bool may_run(const DeploymentRecord& record, const std::vector<std::string>& all
 
 void give_up_output(AllocationManifest& entry) {
   entry.collected = true;
-  entry.reason += entry.reason.empty() ? "" : "; ";
-  entry.reason += "its output could not be fetched completely";
+  add_reason(entry.reason, "its output could not be fetched completely");
 }
 
 /// The allocation has no machine any more.

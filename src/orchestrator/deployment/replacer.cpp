@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/log.hpp"
+#include "orchestrator/deployment/reasons.hpp"
 
 namespace dms::orchestrator {
 
@@ -206,7 +207,7 @@ Task<Result<void>> Replacer::commit(std::string node, Unplaced wanted, Candidate
 
 Task<void> Replacer::report(std::map<std::string, std::string> troubles) {
   std::string all;
-  for (const auto& [node, trouble] : troubles) all += (all.empty() ? "" : "; ") + trouble;
+  for (const auto& [node, trouble] : troubles) add_reason(all, trouble);
   if (is_final(parts_.record->status)) co_return;
   if (all.empty() && parts_.record->error.empty()) co_return;
   if (!all.empty() && parts_.record->error != all) log::warn("orchestrator", "{}: {}", parts_.id(), all);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "orchestrator/deployment/reasons.hpp"
 #include "base/text.hpp"
 #include "orchestrator/deployment/placement.hpp"
 
@@ -24,8 +25,8 @@ AllocationState state_of(const DeploymentRecord& record, const std::string& name
     state.peer = node->second.peer;
   for (const Superseded& entry : record.superseded)
     if (!entry.ended && !entry.over && entry.peer != state.peer && entry.allocations.contains(name))
-      state.reason += fmt::format("{}an earlier run of it may still exist on {}, for {} s at most",
-                                  state.reason.empty() ? "" : "; ", entry.peer, entry.hold_ns / 1'000'000'000);
+      add_reason(state.reason, fmt::format("an earlier run of it may still exist on {}, for {} s at most", entry.peer,
+                                           entry.hold_ns / 1'000'000'000));
   return state;
 }
 
@@ -46,8 +47,8 @@ std::string error_of(const DeploymentRecord& record) {
   std::string text = record.error;
   for (const Superseded& entry : record.superseded)
     if (!entry.problem.empty() && !entry.over)
-      text += fmt::format("{}{} may hold work or a reservation for {} s at most: {}", text.empty() ? "" : "; ",
-                          entry.peer, entry.hold_ns / 1'000'000'000, entry.problem);
+      add_reason(text, fmt::format("{} may hold work or a reservation for {} s at most: {}", entry.peer,
+                                   entry.hold_ns / 1'000'000'000, entry.problem));
   return text;
 }
 

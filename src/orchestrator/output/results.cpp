@@ -8,6 +8,7 @@
 #include "base/text.hpp"
 #include "jobs/ensemble/work_path.hpp"
 #include "orchestrator/deployment/placement.hpp"
+#include "orchestrator/deployment/reasons.hpp"
 #include "protocol/serve.hpp"
 #include "transfer/announced.hpp"
 
@@ -67,7 +68,7 @@ std::vector<ResultFile> declared_only(const jobs::Results& declared, std::vector
 Task<void> report_absent(Parts& parts, std::string allocation, std::string run, const std::vector<ResultFile>& files) {
   std::string text;
   const auto add = [&](const ResultFile& file, std::string_view what) {
-    text += fmt::format("{}result \"{}\": {}", text.empty() ? "" : "; ", file.name, what);
+    add_reason(text, fmt::format("result \"{}\": {}", file.name, what));
   };
   for (const ResultFile& file : files) {
     if (!file.error.empty()) add(file, file.error);
@@ -82,8 +83,7 @@ Task<void> report_absent(Parts& parts, std::string allocation, std::string run, 
     const auto found = record.manifest.allocations.find(allocation);
     if (found == record.manifest.allocations.end() || found->second.incarnation != run) return;
     std::string& reason = found->second.reason;
-    if (reason.find(text) != std::string::npos) return;
-    reason += fmt::format("{}{}", reason.empty() ? "" : "; ", text);
+    if (reason.find(text) == std::string::npos) add_reason(reason, text);
   };
   (void)co_await parts.record.update(change);
 }
