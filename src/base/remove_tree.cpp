@@ -182,15 +182,19 @@ Result<void> quarantine_entries(const fs::path& folder, const std::set<std::stri
   return outcome;
 }
 
-std::size_t sweep_quarantine(const fs::path& folder, const std::stop_token& stop) {
-  std::size_t left = 0;
-  const Result<std::vector<fs::path>> entries = entries_of(folder);
+std::vector<fs::path> quarantined_entries(const fs::path& folder) {
+  Result<std::vector<fs::path>> entries = entries_of(folder);
   if (!entries) {
     log::warn("base", "{}", entries.error().to_string());
-    return left;
+    return {};
   }
-  for (const fs::path& entry : *entries) {
-    if (!is_quarantined(entry)) continue;
+  std::erase_if(*entries, [](const fs::path& entry) { return !is_quarantined(entry); });
+  return *std::move(entries);
+}
+
+std::size_t sweep_quarantine(const fs::path& folder, const std::stop_token& stop) {
+  std::size_t left = 0;
+  for (const fs::path& entry : quarantined_entries(folder)) {
     const Result<void> removed = remove_tree(entry, stop);
     if (removed) continue;
     ++left;

@@ -21,6 +21,7 @@
 #include <set>
 #include <stop_token>
 #include <string>
+#include <vector>
 
 #include "base/result.hpp"
 
@@ -34,6 +35,9 @@ Result<void> discard_tree(const std::filesystem::path& path);
 
 /// Success if all entries but those in `except` are quarantined, or if there is no such folder.
 Result<void> quarantine_entries(const std::filesystem::path& folder, const std::set<std::string>& except = {});
+
+/// None of a folder that cannot be listed.
+std::vector<std::filesystem::path> quarantined_entries(const std::filesystem::path& folder);
 
 /// How many quarantined entries of the folder are left.
 std::size_t sweep_quarantine(const std::filesystem::path& folder, const std::stop_token& stop = {});

@@ -212,7 +212,15 @@ TEST_F(RemoveTreeTest, NamedEntriesAreNotQuarantined) {
   EXPECT_TRUE(fs::exists(folder_ / "kept/file"));
 }
 
+TEST_F(RemoveTreeTest, WhatIsQuarantinedIsListed) {
+  put(folder_ / "kept/file");
+  put(folder_ / "other/file");
+  ASSERT_TRUE(quarantine_entries(folder_, {"kept"}));
+  EXPECT_EQ(quarantined_entries(folder_), std::vector<fs::path>{folder_ / ".quarantine-1-other"});
+}
+
 TEST_F(RemoveTreeTest, AMissingFolderHasNoEntries) {
+  EXPECT_TRUE(quarantined_entries(folder_ / "none").empty());
   EXPECT_TRUE(quarantine_entries(folder_ / "none"));
   EXPECT_EQ(sweep_quarantine(folder_ / "none"), 0U);
 }

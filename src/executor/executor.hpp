@@ -234,6 +234,9 @@ class Executor {
 
   /// Which limits of Request::limits it does not hold on this machine, and the remedy; empty if it holds all.
   [[nodiscard]] virtual std::string unenforced() const { return {}; }
+  /// Afterwards the daemon may read and remove all in that folder. Nothing writes to it at that time: the executions
+  /// that have it as their work folder have ended.
+  virtual Task<Result<void>> take_files(std::filesystem::path /*folder*/) { co_return Result<void>(); }
 
   /// False while recover() has not reached the engine: it is to be called again, and nothing is to be started before.
   [[nodiscard]] virtual bool ready() const { return true; }

@@ -4,6 +4,7 @@
 
 #include <charconv>
 
+#include "executor/docker/give_back.hpp"
 #include "executor/docker/watcher.hpp"
 #include "executor/sandbox/enter.hpp"
 #include "executor/sandbox/shim.hpp"
@@ -36,6 +37,8 @@ std::optional<int> run_helper(int argc, char** argv) {
   const std::string_view what = argc > 2 ? argv[2] : "";
   if (what == "shim" && argc == 4) return run_shim(argv[3]);
   if (what == "watch" && argc == 7) return watch(argv);
+  // Without the exit handler of a sanitizer: it needs more than this container allows.
+  if (what == "give-back" && argc == 4) ::_exit(run_give_back(argv[3]));
   const int pidfd = argc > 3 ? number(argv[3]) : -1;
   // These two end without exit handlers: that of a sanitizer starts a thread and waits for it, for ever in the namespaces that
   // they have entered.

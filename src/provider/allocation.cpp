@@ -344,6 +344,8 @@ Task<Result<void>> Allocation::release() {
   co_await actor_->stop();
   CO_TRY_VOID(co_await remove_run(record_.incarnation, kStopGrace));
   CO_TRY_VOID(co_await remove_run(record_.previous, kStopGrace));
+  // What cannot be removed keeps its resources.
+  if (parts_.engine != nullptr) CO_TRY_VOID(co_await parts_.engine->take_files(parts_.folder / "work"));
   auto removal = [folder = parts_.folder] { return discard_tree(folder); };
   co_return co_await offload(std::move(removal));
 }

@@ -27,6 +27,8 @@ Task<protocol::AllocationResultsReply> Allocations::results(protocol::Allocation
     source.work = held->folder() / "work";
     source.run = held->folder() / record.incarnation;
     source.declared = *record.config.results;
+    if (executor::Executor* engine = engine_of(record); engine != nullptr)
+      source.prepare = [engine, work = source.work] { return engine->take_files(work); };
     Task<Result<std::vector<protocol::ResultFile>>> listing = results_->list(std::move(source), *host);
     Result<std::vector<protocol::ResultFile>> files = co_await std::move(listing);
     if (!files) {

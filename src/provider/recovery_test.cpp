@@ -1,4 +1,5 @@
 // A whole provider whose daemon is restarted, whose disk is full, whose work is restarted.
+#include "provider/housekeeping.hpp"
 #include "provider/test_provider.hpp"
 
 namespace dms::provider {
@@ -44,6 +45,24 @@ TEST_F(RecoveryTest, WhatEndedWhileTheDaemonWasAwayIsReported) {
   EXPECT_EQ(notices[0].error.exit_code, 4);
   EXPECT_EQ(as_text(notices[0].out), "done");
   EXPECT_EQ(in_use(), 0U);
+}
+
+TEST_F(RecoveryTest, TheDiskStaysReservedUntilTheFilesOfTheWorkCanBeRemoved) {
+  begin({.runs_for = 1s});
+  w.settle(5s);
+  ASSERT_EQ(notices.size(), 1U);
+  host->gives_files = false;
+  const auto refused = shutdown();
+  ASSERT_TRUE(refused) << refused.error().to_string();
+  EXPECT_FALSE(refused->ok);
+  EXPECT_NE(refused->error.find("another user's"), std::string::npos) << refused->error;
+  restart_daemon();
+  EXPECT_EQ(resources->list().size(), 1U);
+  EXPECT_TRUE(host->given.empty());
+  host->gives_files = true;
+  w.settle(2 * kSweepInterval);
+  EXPECT_EQ(resources->list().size(), 0U);
+  EXPECT_EQ(host->given, std::vector{folder / "jobs" / "e_task" / "work"});
 }
 
 TEST_F(RecoveryTest, ALeaseThatEndedWhileTheDaemonWasAwayHasEnded) {

@@ -78,7 +78,12 @@ Task<void> Results::pack(Source source, std::shared_ptr<Packing> packing) {
     packing->result = fail(Errc::cancelled, "packing was cancelled");
   } else {
     ++packers_;
-    auto work = [&] { return pack_all(source, stop); };
+    Result<void> ready;
+    if (source.prepare) ready = co_await source.prepare();
+    auto work = [&]() -> Result<void> {
+      TRY_VOID(ready);
+      return pack_all(source, stop);
+    };
     packing->result = co_await offload(work);
     --packers_;
     turn_.notify_all();

@@ -18,6 +18,7 @@
 // Attacks: the work folder was written by an untrusted program: see transfer/archive.hpp.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <stop_token>
@@ -43,6 +44,7 @@ class Results {
     std::filesystem::path work;  ///< the folder that the paths are below
     std::filesystem::path run;   ///< where they are packed
     jobs::Results declared;
+    std::function<Task<Result<void>>()> prepare;  ///< before packing: makes what is in `work` readable
   };
   /// With a ticket for `to` in each that is there.
   Task<Result<std::vector<protocol::ResultFile>>> list(Source source, crypto::PeerId to);

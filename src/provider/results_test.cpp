@@ -88,6 +88,25 @@ TEST_F(ResultsTest, WhatIsDeclaredIsPackedOnceAndOffered) {
   EXPECT_EQ(fetched((*again)[0]), "first");
 }
 
+TEST_F(ResultsTest, WhatThePackingNeedsIsDoneOnceBeforeIt) {
+  int times = 0;
+  Results::Source wanted = source({"report"});
+  const auto prepare = [](ResultsTest& test, int& count) -> Task<Result<void>> {
+    if (++count == 1) co_return fail(Errc::io, "the files are another user's");
+    test.write("report", "readable now");
+    co_return Result<void>();
+  };
+  wanted.prepare = [&] { return prepare(*this, times); };
+  const auto refused = list(wanted);
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().to_string().find("another user's"), std::string::npos) << refused.error().to_string();
+  const auto files = list(wanted);
+  ASSERT_TRUE(files) << files.error().to_string();
+  EXPECT_EQ(fetched(files->front()), "readable now");
+  EXPECT_TRUE(list(wanted));
+  EXPECT_EQ(times, 2) << "what is packed is not packed again";
+}
+
 TEST_F(ResultsTest, PackingThatWasInterruptedBeginsAnew) {
   write("report", "text");
   ASSERT_TRUE(write_file(folder / "run/results/0", "a part"));

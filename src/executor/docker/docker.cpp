@@ -83,7 +83,10 @@ Result<void> make_folders(const Request& request) {
     fs::create_directories(folder, ec);
     if (!ec && folder == request.work_dir) {
       fs::permissions(folder.parent_path(), fs::perms::owner_all, ec);
-      if (!ec) fs::permissions(folder, fs::perms::all, ec);
+      if (!ec) {
+        fs::permissions(folder, fs::perms::all, ec);
+        if (ec == std::errc::operation_not_permitted) ec.clear();  // a run before has given it to another user
+      }
     }
     if (ec) return fail(Errc::io, "make the folder {}: {}", folder.string(), ec.message());
   }

@@ -21,8 +21,12 @@
 //     not reached the engine, ready() is false, and stop() and remove() of what is unknown fail with Errc::unsupported.
 //     A failed start() returns once its container is gone, or when it is cancelled; close() leaves the watcher.
 //     stop() lets the engine send the image's stop signal; the grace is rounded up to whole seconds.
-//  8. A command of exec() whose caller gives it up is killed, if /proc says that its process is the container's. Until
-//     it has ended, the next exec() fails with Errc::already_exists.
+//  8. A command of exec() whose caller gives it up is killed, if /proc says that its process is the container's. Until it
+//     has ended, the next exec() fails with Errc::already_exists.
+//  9. Containers write as users of their own, root among them. take_files() of a daemon that is not root gives what they
+//     have left to its user: by a container of its own on an empty image, which has the program and its libraries mounted
+//     and may change owners (give_back.hpp). Nothing of the work's image runs there. As root, or without a file of another
+//     user, it does nothing.
 //
 // Threads: one lane. What stays on it: locks and signals of watchers, one file of /proc. Every call to the
 // engine has a time limit except those that wait for the work or a pull.
@@ -33,6 +37,9 @@
 // are truncated, its streams parsed with bounds.
 #pragma once
 
+#include <unistd.h>
+
+#include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <set>
@@ -63,6 +70,8 @@ struct DockerOptions {
   /// none.
   std::vector<std::string> helper = helper_command();
   ProcessLauncher* processes = nullptr;
+  /// Who is to read and remove what containers leave.
+  std::uint32_t user = ::geteuid();
 };
 
 class Docker final : public ExecutorBase {
@@ -86,6 +95,7 @@ class Docker final : public ExecutorBase {
   Task<Result<ProbeResult>> probe(ExecutionId id, Probe probe) override;
   Task<Result<std::vector<ExecutionId>>> recover(std::vector<Request> known) override;
   Task<Result<void>> set_deadline(ExecutionId id, SteadyTime deadline) override;
+  Task<Result<void>> take_files(std::filesystem::path folder) override;
   [[nodiscard]] bool ready() const override { return !awaits_engine_; }
   Task<void> close() override;
 
@@ -104,6 +114,10 @@ class Docker final : public ExecutorBase {
   Task<Result<void>> release_image(std::string id);
   Task<void> release_image_logged(std::string id);
   Task<void> release_images();
+  Task<Result<void>> import_empty_image(RunPtr run);
+  Task<Result<void>> run_giver(std::filesystem::path folder);
+  Task<Result<void>> give_in_container(RunPtr run, std::filesystem::path folder);
+  Task<std::string> words_of(std::string container);
   Task<void> supervise(RunPtr run);
   void begin_supervision(const RunPtr& run, DockerLog log);
   Task<void> follow(RunPtr run, DockerLog log);

@@ -1,4 +1,7 @@
 // The docker executor against a real engine, which tests/docker/with-dockerd.sh starts and removes.
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <cstring>
 #include <fstream>
 
@@ -40,6 +43,7 @@ class DockerEngineTest : public ::testing::TestWithParam<const char*> {
     options.registries = {std::string(kAnyRegistry)};
     options.processes = &processes_;
     options.state_dir = dir_ / "watchers";
+    options.user = user_;
     return std::make_unique<Docker>(runtime_.runtime(), options);
   }
   /// A new daemon after close() of the old one.
@@ -47,9 +51,10 @@ class DockerEngineTest : public ::testing::TestWithParam<const char*> {
     runtime_.run(docker_->close());
     docker_ = make();
   }
-  std::size_t containers() {
+  std::size_t containers() { return count("/containers/json?all=1"); }
+  std::size_t count(std::string path) {
     DockerApi api(runtime_.runtime().net, *docker_socket(::getenv("DOCKER_HOST")));
-    auto list = runtime_.run(api.call("GET", "/containers/json?all=1"));
+    auto list = runtime_.run(api.call("GET", std::move(path)));
     return list && list->is_array() ? list->get_array().size() : 999;
   }
   /// The folders of the watchers.
@@ -104,6 +109,7 @@ class DockerEngineTest : public ::testing::TestWithParam<const char*> {
   }
 
   static inline int counter_ = 0;
+  std::uint32_t user_ = 0;  // of the daemon
   fs::path dir_;
   RealRuntime runtime_;
   RealProcesses processes_{runtime_.runtime().lane};
@@ -140,6 +146,45 @@ TEST_P(DockerEngineTest, AnyUserOfTheImageReadsAndWritesTheWorkFolder) {
     std::ifstream(work / "out") >> id;
     EXPECT_EQ(id, std::string_view(user) == "root" ? "0" : std::string_view(user).empty() ? "4711" : "1000");
   }
+}
+
+std::uint32_t owner(const fs::path& path) {
+  struct stat info {};
+  return ::lstat(path.c_str(), &info) == 0 ? info.st_uid : ~0U;
+}
+
+TEST_P(DockerEngineTest, ADaemonThatIsNotRootGetsTheFilesOfItsContainers) {
+  constexpr std::uint32_t kUser = 4713;
+  user_ = kUser;
+  restart();
+  const fs::path job = dir_ / "job";
+  Request r = request(
+      "cd /work; busybox mkdir -p a/b; echo x > a/b/secret; busybox chmod 600 a/b/secret; busybox chmod 700 a; "
+      "busybox ln -s /etc l");
+  r.engine.params.user = "root";
+  r.work_dir = job / "work";
+  fs::create_directories(r.work_dir);
+  ASSERT_EQ(::chown(job.c_str(), kUser, kUser), 0);
+  ASSERT_EQ(::chown(r.work_dir.c_str(), kUser, kUser), 0);
+  std::ofstream(job / "beside") << "x";
+  const fs::path work = r.work_dir;
+  EXPECT_EQ(run(std::move(r)).exit_code, 0);
+  ASSERT_EQ(owner(work / "a" / "b" / "secret"), 0u);
+  const std::size_t images = count("/images/json?all=1");
+  const auto taken = runtime_.run(docker_->take_files(work));
+  ASSERT_TRUE(taken) << taken.error().to_string();
+  for (const char* name : {"", "a", "a/b", "a/b/secret", "l"}) EXPECT_EQ(owner(work / name), kUser) << name;
+  EXPECT_EQ(owner(job / "beside"), 0u);
+  EXPECT_EQ(containers(), 1u) << "the work's own";
+  EXPECT_TRUE(watchers().empty()) << "no mark of an image";
+  EXPECT_EQ(count("/images/json?all=1"), images);
+  ProcessSpec removing;
+  removing.argv = {"setpriv", "--reuid=4713", "--regid=4713", "--clear-groups", "rm", "-r", work.string()};
+  removing.env = {"PATH=/usr/bin:/bin"};
+  const auto removed = runtime_.run(run_process(processes_, std::move(removing)));
+  ASSERT_TRUE(removed);
+  EXPECT_EQ(removed->exit.shell_code(), 0) << removed->err;
+  EXPECT_FALSE(fs::exists(work));
 }
 
 TEST_P(DockerEngineTest, MemoryLimitEndsTheWork) {

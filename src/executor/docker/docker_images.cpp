@@ -12,7 +12,6 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::string_view kMarker = "image-";
-constexpr std::string_view kIdPrefix = "sha256:";
 
 /// Removes the complete lines from the front of `pending`, and calls `use` with each. The engine reports progress and
 /// errors as one JSON object a line.
@@ -72,6 +71,12 @@ bool is_empty(const json::Value& details, std::string_view list) {
 }
 
 }  // namespace
+
+std::string image_id(const std::string& text) {
+  if (!text.starts_with(kImagePrefix)) return {};
+  std::string id = text.substr(kImagePrefix.size());
+  return is_container_id(id) ? id : std::string();
+}
 
 Task<Result<void>> Docker::ensure_image(std::string image) {
   const std::string path = "/images/" + image + "/json";
@@ -134,7 +139,7 @@ Task<Result<void>> Docker::release_image(std::string id) {
   const Mutex::Lock lock = co_await loading_.lock();
   for (const auto& [execution, run] : runs_)
     if (static_cast<const Run&>(*run).image == id) co_return Result<void>();
-  const std::string path = fmt::format("/images/{}{}", kIdPrefix, id);
+  const std::string path = fmt::format("/images/{}{}", kImagePrefix, id);
   const std::string details_path = path + "/json";
   const Result<json::Value> details = co_await api_.call("GET", details_path);
   if (!details && !details.error().is(Errc::not_found)) co_return std::unexpected(details.error());

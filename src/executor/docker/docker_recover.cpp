@@ -9,12 +9,6 @@ namespace fs = std::filesystem;
 
 namespace {
 constexpr Duration kListTime = 10s;
-
-std::string image_id(const std::string& text) {
-  constexpr std::string_view kPrefix = "sha256:";
-  return text.starts_with(kPrefix) && is_container_id(text.substr(kPrefix.size())) ? text.substr(kPrefix.size())
-                                                                                   : std::string();
-}
 }  // namespace
 
 Task<Result<std::vector<ExecutionId>>> Docker::recover(std::vector<Request> known) {

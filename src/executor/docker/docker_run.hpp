@@ -18,4 +18,9 @@ struct Docker::Run : Execution {
   Mutex watching;            // held while its watcher gets a deadline, is started or ended
 };
 
+/// Before the id of an image, where the engine names it.
+inline constexpr std::string_view kImagePrefix = "sha256:";
+/// Of "sha256:<id>"; empty if it is no such text.
+std::string image_id(const std::string& text);
+
 }  // namespace dms::executor

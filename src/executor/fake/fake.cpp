@@ -157,6 +157,12 @@ Result<Fake::RunPtr> Fake::find_ended(const ExecutionId& id) const {
   return find<Run>(id);
 }
 
+Task<Result<void>> Fake::take_files(std::filesystem::path folder) {
+  if (!host_->gives_files) co_return fail(Errc::unsupported, "the files are another user's");
+  host_->given.push_back(std::move(folder));
+  co_return Result<void>();
+}
+
 Task<Result<std::vector<ExecutionId>>> Fake::recover(std::vector<Request> known) {
   ready_ = host_->answers;
   if (!ready_) co_return fail(Errc::unsupported, "the engine does not answer");

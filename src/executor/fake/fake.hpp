@@ -48,8 +48,10 @@ struct FakeHost {
     std::optional<SteadyTime> ended_at;
   };
   std::map<ExecutionId, Work> works;
-  bool answers = true;        // false: recover() does not reach it
-  bool logs_readable = true;  // false: as a disk that fails
+  bool answers = true;                       // false: recover() does not reach it
+  bool logs_readable = true;                 // false: as a disk that fails
+  bool gives_files = true;                   // false: take_files() fails
+  std::vector<std::filesystem::path> given;  // the folders of take_files()
   std::string unenforced;     // what Fake::unenforced() says
 };
 
@@ -82,6 +84,7 @@ class Fake final : public ExecutorBase {
   Task<Result<ProbeResult>> probe(ExecutionId id, Probe probe) override;
   Task<Result<void>> set_deadline(ExecutionId id, SteadyTime deadline) override;
   Task<Result<std::vector<ExecutionId>>> recover(std::vector<Request> known) override;
+  Task<Result<void>> take_files(std::filesystem::path folder) override;
   [[nodiscard]] bool ready() const override { return ready_; }
   Task<void> close() override;
 
