@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 
 namespace dms {
 namespace {
@@ -69,7 +70,58 @@ const Alphabet& alphabet_of(Base base) { return kAlphabets[static_cast<std::size
 /// Digits in the smallest run of whole bytes that padding fills up: 8 of base32, 4 of base64.
 constexpr std::size_t group_digits(unsigned bits) { return bits == 4 ? 2 : bits == 6 ? 4 : 8; }
 
+// Base64 carries pages of files, so its whole groups of three bytes are taken at once.
+
+using Pairs = std::array<std::array<char, 2>, 4096>;
+
+constexpr Pairs pairs_of(std::string_view digits) {
+  Pairs pairs{};
+  for (std::size_t i = 0; i < pairs.size(); ++i) pairs[i] = {digits[i >> 6], digits[i & 63]};
+  return pairs;
+}
+constexpr Pairs kBase64Pairs = pairs_of(kBase64Digits);
+constexpr Pairs kBase64UrlPairs = pairs_of(kBase64UrlDigits);
+
+std::string encode_base64(const Alphabet& alphabet, BytesView bytes) {
+  const Pairs& pairs = alphabet.digits == kBase64Digits ? kBase64Pairs : kBase64UrlPairs;
+  std::string text((bytes.size() + 2) / 3 * 4, '=');
+  char* to = text.data();
+  const auto byte = [&](std::size_t i) { return std::uint32_t{bytes[i]}; };
+  std::size_t i = 0;
+  for (; i + 3 <= bytes.size(); i += 3, to += 4) {
+    const std::uint32_t group = byte(i) << 16 | byte(i + 1) << 8 | byte(i + 2);
+    std::memcpy(to, pairs[group >> 12].data(), 2);
+    std::memcpy(to + 2, pairs[group & 4095].data(), 2);
+  }
+  if (const std::size_t left = bytes.size() - i; left > 0) {
+    const std::uint32_t group = byte(i) << 16 | (left == 2 ? byte(i + 1) << 8 : 0);
+    std::memcpy(to, pairs[group >> 12].data(), 2);
+    to += 2;
+    if (left == 2) *to++ = alphabet.digits[group >> 6 & 63];
+  }
+  if (!alphabet.padded) text.resize(static_cast<std::size_t>(to - text.data()));
+  return text;
+}
+
+/// The bytes of the whole groups before the first that has another character; how many digits those are.
+std::size_t decode_base64_groups(const Alphabet& alphabet, std::string_view text, Bytes& bytes) {
+  const auto value = [&](std::size_t i) { return int{alphabet.value[static_cast<std::uint8_t>(text[i])]}; };
+  bytes.resize(text.size() / 4 * 3);
+  std::uint8_t* to = bytes.data();
+  std::size_t i = 0;
+  for (; i + 4 <= text.size(); i += 4, to += 3) {
+    const int group = value(i) << 18 | value(i + 1) << 12 | value(i + 2) << 6 | value(i + 3);
+    if (group < 0) break;  // as one of the four
+    to[0] = static_cast<std::uint8_t>(group >> 16);
+    to[1] = static_cast<std::uint8_t>(group >> 8);
+    to[2] = static_cast<std::uint8_t>(group);
+  }
+  bytes.resize(i / 4 * 3);
+  return i;
+}
+
 std::string encode_bits(const Alphabet& alphabet, BytesView bytes) {
+  if (alphabet.bits == 6) return encode_base64(alphabet, bytes);
   std::string text;
   const std::size_t group = group_digits(alphabet.bits);
   text.reserve((bytes.size() * 8 / alphabet.bits + group) / group * group);
@@ -108,7 +160,7 @@ Result<Bytes> decode_bits(const Alphabet& alphabet, std::string_view text) {
   bytes.reserve(text.size() * alphabet.bits / 8);
   std::uint32_t pending = 0;
   unsigned pending_bits = 0;
-  for (std::size_t i = 0; i < text.size(); ++i) {
+  for (std::size_t i = alphabet.bits == 6 ? decode_base64_groups(alphabet, text, bytes) : 0; i < text.size(); ++i) {
     const int digit = alphabet.value[static_cast<std::uint8_t>(text[i])];
     if (digit < 0) return bad_digit(text, i);
     pending = (pending << alphabet.bits) | static_cast<std::uint32_t>(digit);

@@ -54,6 +54,43 @@ TEST(Multibase, PublishedVectors) {
   }
 }
 
+/// As RFC 4648 says it, a bit at a time.
+std::string slow_base64(BytesView bytes, std::string_view digits) {
+  std::string text;
+  std::uint32_t pending = 0;
+  unsigned bits = 0;
+  for (const std::uint8_t byte : bytes)
+    for (int i = 7; i >= 0; --i) {
+      pending = pending << 1 | (byte >> i & 1U);
+      if (++bits % 6 == 0) text += digits[std::exchange(pending, 0)];
+    }
+  if (bits % 6 != 0) text += digits[pending << (6 - bits % 6)];
+  return text;
+}
+
+RC_GTEST_PROP(Multibase, Base64IsThatOfTheStandardInEveryLength, (const Bytes& bytes)) {
+  std::string digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string padded = slow_base64(bytes, digits);
+  padded.append((4 - padded.size() % 4) % 4, '=');
+  RC_ASSERT(encode(Base::base64, bytes) == padded);
+  RC_ASSERT(*decode(Base::base64, padded) == bytes);
+  digits.replace(62, 2, "-_");
+  RC_ASSERT(encode(Base::base64url, bytes) == slow_base64(bytes, digits));
+  RC_ASSERT(*decode(Base::base64url, slow_base64(bytes, digits)) == bytes);
+}
+
+TEST(Multibase, AWrongDigitOfBase64IsNamedWhereverItIs) {
+  const std::string text = encode(Base::base64url, Bytes(30, 0xff));
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    std::string wrong = text;
+    wrong[i] = '\xe4';
+    const auto decoded = decode(Base::base64url, wrong);
+    ASSERT_FALSE(decoded);
+    EXPECT_NE(decoded.error().to_string().find(fmt::format("position {} ", i)), std::string::npos)
+        << decoded.error().to_string();
+  }
+}
+
 TEST(Multibase, LeadingZerosOfBase58AreOnes) {
   EXPECT_EQ(base58btc_encode(Bytes{0, 0, 0x28, 0x7f, 0xb4, 0xcd}), "11233QC4");
   EXPECT_EQ(*base58btc_decode("11233QC4"), (Bytes{0, 0, 0x28, 0x7f, 0xb4, 0xcd}));
