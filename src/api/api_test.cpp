@@ -108,11 +108,13 @@ struct ApiTest : testing::Test {
   }();
   static constexpr UserId kUser = 1000;
   static constexpr UserId kOther = 1001;
+  transfer::LocalPages pages{home.sim.runtime().lane};
   Options options = [this] {
     home.sim.set_user(kUser);
     Options o;
     o.socket = "/nunet/nunet.sock";
     o.user = kUser;
+    o.pages = &pages;
     return o;
   }();
   Server server{home.sim.runtime(), home.network, home.handle, options};
@@ -392,6 +394,69 @@ TEST_F(ApiTest, AnotherUserCannotTakeTheConnectionsOfTheDaemonsUser) {
   home.sim.set_user(kUser);
   EXPECT_EQ(call(HttpRequest("GET", "/health")).status, 200);
   held.clear();
+}
+
+struct FileTest : ApiTest {
+  static Task<Result<std::uint64_t>> keep(std::string& file, std::uint64_t offset, Bytes data) {
+    if (offset != file.size()) co_return fail(Errc::io, "the disk is full");
+    file += as_text(data);
+    co_return file.size();
+  }
+  static Task<Result<Bytes>> show(std::string& file, std::uint64_t offset) {
+    co_return to_bytes(std::string_view(file).substr(std::min<std::size_t>(offset, file.size())));
+  }
+  HttpResponse send(const std::string& ticket, std::string_view query, std::string page) {
+    const std::string target = fmt::format("/api/v1/file/{}?{}", ticket, query);
+    return call(HttpRequest("POST", target, std::move(page), "application/octet-stream"));
+  }
+  HttpResponse get(const std::string& ticket, std::string_view query) {
+    return call(HttpRequest("GET", fmt::format("/api/v1/file/{}?{}", ticket, query)));
+  }
+  std::string file;
+  std::string put =
+      pages.offer_writing([this](std::uint64_t offset, Bytes data) { return keep(file, offset, std::move(data)); });
+  std::string take = pages.offer_reading([this](std::uint64_t offset) { return show(file, offset); });
+};
+
+TEST_F(FileTest, PagesComeAndGoAsTheyAreWithATicket) {
+  const std::string bytes("\0\xff\r\n\x80", 5);
+  EXPECT_EQ(send(put, "offset=0", bytes).body, R"({"offset":5})");
+  EXPECT_EQ(send(put, "offset=5", "more").body, R"({"offset":9})");
+  EXPECT_EQ(get(take, "offset=0").body, bytes + "more");
+  EXPECT_EQ(get(take, "offset=9").status, 200);
+  EXPECT_EQ(get(take, "offset=9").body, "");
+  EXPECT_GT(server.metrics().requests(Route::file, 200).value(), 0U);
+}
+
+TEST_F(FileTest, WhatIsRefusedSaysWhy) {
+  EXPECT_EQ(send(std::string(64, '0'), "offset=0", "x").status, 404);
+  EXPECT_EQ(get(put, "offset=0").status, 404);
+  EXPECT_EQ(send(take, "offset=0", "x").status, 404);
+  for (const char* wrong : {"", "offset=", "offset=-1", "offset=1x", "offset=99999999999999999999"})
+    EXPECT_EQ(send(put, wrong, "x").status, 400) << wrong;
+  const auto full = send(put, "offset=7", "x");
+  EXPECT_EQ(full.status, 409);
+  EXPECT_NE(error_of(full).find("the disk is full"), std::string::npos) << full.body;
+  EXPECT_EQ(call(HttpRequest("DELETE", "/api/v1/file/" + put + "?offset=0")).status, 405);
+  EXPECT_EQ(file, "");
+}
+
+TEST_F(FileTest, APageCountsAsOneRequestOnlyWithATicket) {
+  options.listen.port = 9998;
+  options.quota.operators = {.rate = 0.001, .burst = 3};
+  Server strict(home.sim.runtime(), home.network, home.handle, options);
+  ASSERT_TRUE(strict.start());
+  const auto status = [&](const std::string& ticket) {
+    const std::string target = fmt::format("/api/v1/file/{}?offset={}", ticket, file.size());
+    HttpRequest page("POST", target, std::string(3 * UserQuota::kBytesPerCharge, 'x'), "application/octet-stream");
+    return world.run(home.sim, http_call(home.sim.runtime().net, strict.local(), std::move(page)))->status;
+  };
+  EXPECT_EQ(status(put), 200);
+  EXPECT_EQ(status(put), 200);
+  EXPECT_EQ(status(std::string(64, '0')), 429);
+  EXPECT_EQ(status(put), 200);
+  EXPECT_EQ(status(put), 429);
+  world.run(home.sim, strict.close());
 }
 
 TEST_F(ApiTest, AnotherUserCannotUseUpTheRequestsOfTheDaemonsUser) {

@@ -5,13 +5,13 @@
 
 namespace dms::api {
 
-enum class Route { health, handle, send, invoke, broadcast, other };
-inline constexpr std::size_t kRoutes = 6;
+enum class Route { health, handle, send, invoke, broadcast, file, other };
+inline constexpr std::size_t kRoutes = 7;
 enum class Refusal { remote, foreign_user, busy, closed, origin, rate };
 inline constexpr std::size_t kRefusals = 6;
 
 constexpr std::string_view to_string(Route route) {
-  constexpr std::string_view kNames[] = {"health", "handle", "send", "invoke", "broadcast", "other"};
+  constexpr std::string_view kNames[] = {"health", "handle", "send", "invoke", "broadcast", "file", "other"};
   return kNames[static_cast<std::size_t>(route)];
 }
 /// remote: not from this machine; foreign_user: on the Unix socket; busy: answered 503; closed: beyond that; origin: of

@@ -1,5 +1,7 @@
 #include "api/server.hpp"
 
+#include <charconv>
+
 #include "api/settings.hpp"
 #include "base/log.hpp"
 
@@ -44,7 +46,7 @@ Route route_of(std::string_view path) {
                                                                   {kBroadcastPath, Route::broadcast}};
   for (const auto& [known, route] : kRoutesByPath)
     if (known == path) return route;
-  return Route::other;
+  return path.starts_with(kFilePath) ? Route::file : Route::other;
 }
 
 std::string encode_replies(const std::vector<actor::Envelope>& replies) {
@@ -165,7 +167,9 @@ Task<HttpResponse> Server::answer(HttpRequest request, Route route, Caller calle
     ++metrics_.refusals[Refusal::busy];
     co_return error(503, "too many connections at once; try again");
   }
-  if (!quota_.charge(caller.user, runtime_.lane.now(), request.body.size())) {
+  // What a page takes is one of many envelopes: it is neither parsed nor verified.
+  const std::size_t body = route == Route::file && has_file(request.path()) ? 0 : request.body.size();
+  if (!quota_.charge(caller.user, runtime_.lane.now(), body)) {
     ++metrics_.refusals[Refusal::rate];
     co_return error(429, "too many requests from this user; try again later");
   }
@@ -183,11 +187,39 @@ Task<HttpResponse> Server::answer(HttpRequest request, Route route, Caller calle
     case Route::handle:
       if (is_get) co_return HttpResponse(200, json::encode(root_));
       break;
+    case Route::file: co_return co_await answer_file(std::move(request));
     default:
       if (request.method != "POST") co_return error(405, fmt::format("{}: post an envelope", path));
       co_return co_await answer_post(std::move(request), route, caller);
   }
   co_return error(405, fmt::format("{}: use GET", path));
+}
+
+bool Server::has_file(std::string_view path) const {
+  return options_.pages != nullptr && options_.pages->knows(path.substr(kFilePath.size()));
+}
+
+Task<HttpResponse> Server::answer_file(HttpRequest request) {
+  if (!has_file(request.path())) co_return error(404, "no file is open under this ticket; repeat the command");
+  std::string ticket(request.path().substr(kFilePath.size()));
+  const auto text = request.query("offset");
+  std::uint64_t offset = 0;
+  const auto [end, bad] = text ? std::from_chars(text->data(), text->data() + text->size(), offset)
+                               : std::from_chars_result{nullptr, std::errc::invalid_argument};
+  if (bad != std::errc() || end != text->data() + text->size())
+    co_return error(400, "offset: expected a number of bytes");
+  if (request.method == "POST") {
+    Bytes page = to_bytes(request.body);
+    const Result<std::uint64_t> next = co_await options_.pages->write(std::move(ticket), offset, std::move(page));
+    if (!next) co_return error(next.error().is(Errc::not_found) ? 404 : 409, next.error().to_string());
+    json::Writer writer;
+    writer.begin_object().key("offset").unsigned_integer(*next).end_object();
+    co_return HttpResponse(200, writer.take());
+  }
+  if (request.method != "GET") co_return error(405, "use GET or POST");
+  const Result<Bytes> page = co_await options_.pages->read(std::move(ticket), offset);
+  if (!page) co_return error(page.error().is(Errc::not_found) ? 404 : 409, page.error().to_string());
+  co_return HttpResponse(200, std::string(as_text(*page)), "application/octet-stream");
 }
 
 Task<HttpResponse> Server::answer_post(HttpRequest request, Route route, Caller caller) {

@@ -27,5 +27,7 @@ inline constexpr std::string_view kHandlePath = "/api/v1/actor/handle";
 inline constexpr std::string_view kSendPath = "/api/v1/actor/send";
 inline constexpr std::string_view kInvokePath = "/api/v1/actor/invoke";
 inline constexpr std::string_view kBroadcastPath = "/api/v1/actor/broadcast";
+/// Before the ticket of a file, whose pages are posted or fetched: ?offset=N.
+inline constexpr std::string_view kFilePath = "/api/v1/file/";
 
 }  // namespace dms::api

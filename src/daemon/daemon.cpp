@@ -244,6 +244,7 @@ class Daemon {
     auto address = IpAddress::parse(rest_.addr);
     if (!address) return fail(address.error(), "rest.addr");
     options.listen = {*address, rest_.port};
+    options.pages = &node_->transfers().local();
     options.socket = (std::filesystem::path(folders_.work_dir) / api::kSocketName).string();
     // Removes the socket of a daemon that ended without closing it; the lock on the folder shows that none runs.
     std::error_code error;

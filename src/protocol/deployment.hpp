@@ -232,12 +232,13 @@ struct DeploymentLogsRequest {
   std::string stream;  ///< "stdout", "stderr", "previous:" and one of these for the run before, "result:<name>"
   std::uint64_t offset = 0;
   std::uint64_t max_bytes = 0;  ///< 0: kLogPage, which is the most
+  bool local = false;           ///< of a result: the caller can fetch pages from the REST API of this node
   static constexpr auto json_fields() {
     using R = DeploymentLogsRequest;
     constexpr auto omit = json::omit_empty;
     return std::tuple(json::field("EnsembleID", &R::ensemble_id), json::field("AllocationName", &R::allocation_name),
                       json::field("stream", &R::stream, omit), json::field("offset", &R::offset, omit),
-                      json::field("max_bytes", &R::max_bytes, omit));
+                      json::field("max_bytes", &R::max_bytes, omit), json::field("local", &R::local, omit));
   }
 };
 struct DeploymentLogsReply : LogPage {
@@ -245,6 +246,7 @@ struct DeploymentLogsReply : LogPage {
   std::string error;
   std::string digest;   ///< of a result: SHA-256 of all of it, in hex
   bool folder = false;  ///< a result that is a tar archive of a folder
+  std::string ticket;   ///< for pages of all of it, if they were asked for (transfer/local_pages.hpp)
   static constexpr auto json_fields() {
     using R = DeploymentLogsReply;
     constexpr auto omit = json::omit_empty;
@@ -254,7 +256,8 @@ struct DeploymentLogsReply : LogPage {
                       json::field<R, std::uint64_t>("total_size", &R::total_size, omit),
                       json::field<R, bool>("eof", &R::eof, omit), json::field<R, Bytes>("data", &R::data, omit),
                       json::field<R, std::string>("incarnation", &R::incarnation, omit),
-                      json::field("digest", &R::digest, omit), json::field("folder", &R::folder, omit));
+                      json::field("digest", &R::digest, omit), json::field("folder", &R::folder, omit),
+                      json::field("ticket", &R::ticket, omit));
   }
 };
 

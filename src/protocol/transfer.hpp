@@ -8,7 +8,7 @@
 //     They are asked for again after an interruption: the tickets are new, the content is the same.
 //  3. The content of an input is named by its digest. A provider asks for it before it starts the work.
 //  4. A user's files go to its node in pages, from the offset that the last reply names; a reply to an empty page tells
-//     where to go on.
+//     where to go on. The command line sends them to the REST API as they are, under a ticket that the reply names.
 #pragma once
 
 #include <string>
@@ -86,11 +86,13 @@ struct DeploymentInputRequest {
   std::uint64_t size = 0;    ///< of the whole file
   std::uint64_t offset = 0;  ///< of `data`
   Bytes data;                ///< at most kInputPage; none asks for the state
+  bool local = false;        ///< the caller can send pages to the REST API of this node, and asks for a ticket
   static constexpr auto json_fields() {
     using R = DeploymentInputRequest;
     return std::tuple(json::field("digest", &R::digest), json::field("size", &R::size),
                       json::field("offset", &R::offset, json::omit_empty),
-                      json::field("data", &R::data, json::omit_empty));
+                      json::field("data", &R::data, json::omit_empty),
+                      json::field("local", &R::local, json::omit_empty));
   }
 };
 inline constexpr std::size_t kInputPage = 512 * 1024;
@@ -98,10 +100,12 @@ struct DeploymentInputReply {
   std::uint64_t offset = 0;  ///< where the next page starts
   bool complete = false;     ///< the whole file is there and its digest is right
   std::string error;
+  std::string ticket;  ///< for pages, if they were asked for and more is wanted (transfer/local_pages.hpp)
   static constexpr auto json_fields() {
     using R = DeploymentInputReply;
     return std::tuple(json::field("offset", &R::offset), json::field("complete", &R::complete),
-                      json::field("Error", &R::error, json::omit_empty));
+                      json::field("Error", &R::error, json::omit_empty),
+                      json::field("ticket", &R::ticket, json::omit_empty));
   }
 };
 

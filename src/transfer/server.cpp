@@ -103,6 +103,7 @@ Server::Server(Lane& lane, network::Network& network, ServerOptions options)
     : lane_(lane),
       network_(network),
       options_(options),
+      local_(lane),
       buffers_(kChunkHeader + std::min(options.block, kMaxChunk), kIdleBuffers),
       nursery_(lane, "transfer") {}
 

@@ -34,6 +34,7 @@
 #include "network/network.hpp"
 #include "runtime/nursery.hpp"
 #include "transfer/files.hpp"
+#include "transfer/local_pages.hpp"
 #include "transfer/wire.hpp"
 
 namespace dms::transfer {
@@ -75,6 +76,8 @@ class Server {
   /// Revokes the tickets of all files in `folder`, itself or below.
   void revoke_below(const std::filesystem::path& folder);
   [[nodiscard]] std::size_t tickets() const { return offers_.size(); }
+  /// Of the files that the command line of this machine sends and fetches.
+  [[nodiscard]] LocalPages& local() { return local_; }
   [[nodiscard]] const Metrics& metrics() const { return metrics_; }
   void register_metrics(metrics::Registry& registry);
   Task<void> close();
@@ -108,6 +111,7 @@ class Server {
   Lane& lane_;
   network::Network& network_;
   ServerOptions options_;
+  LocalPages local_;
   BufferPool buffers_;
   Offers offers_;  ///< by the digest of the ticket
   /// The keys of offers_, by peer and file.

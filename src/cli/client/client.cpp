@@ -8,6 +8,18 @@ namespace {
 
 /// The daemon waits until the envelope has expired; the command line waits this much longer for the daemon.
 constexpr Duration kGrace = std::chrono::seconds(5);
+/// The last page of a large file takes as long as its digest.
+constexpr Duration kPageTime = std::chrono::minutes(10);
+
+HttpRequest page_request(std::string method, const std::string& ticket, std::uint64_t offset, std::string body = {}) {
+  return {std::move(method), fmt::format("{}{}?offset={}", api::kFilePath, ticket, offset), std::move(body),
+          "application/octet-stream"};
+}
+
+struct PageReply {
+  std::uint64_t offset = 0;
+  static constexpr auto json_fields() { return std::tuple(json::field("offset", &PageReply::offset)); }
+};
 
 Result<std::string> post(Session& session, std::string_view path, const actor::Envelope& envelope) {
   const UnixTime now = session.environment().now();
@@ -118,6 +130,21 @@ Result<actor::Envelope> Client::make(const Message& message) {
   }
   TRY_VOID(security_.provide(envelope, {*behaviour}, reply, now));
   return envelope;
+}
+
+Result<Bytes> Client::read_page(const std::string& ticket, std::uint64_t offset) {
+  TRY(auto* daemon, session_->daemon());
+  TRY(const std::string body, daemon->call(page_request("GET", ticket, offset), kPageTime));
+  return to_bytes(body);
+}
+
+Result<std::uint64_t> Client::write_page(const std::string& ticket, std::uint64_t offset, BytesView data) {
+  TRY(auto* daemon, session_->daemon());
+  HttpRequest request = page_request("POST", ticket, offset, std::string(as_text(data)));
+  TRY(const std::string body, daemon->call(std::move(request), kPageTime));
+  const auto reply = json::decode<PageReply>(body);
+  if (!reply) return fail(reply.error(), "reading where the next page starts");
+  return reply->offset;
 }
 
 Result<void> Client::send(const actor::Envelope& envelope) { return send_envelope(*session_, envelope); }

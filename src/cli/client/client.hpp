@@ -39,6 +39,11 @@ class Client {
   /// The replies with valid signatures.
   Result<std::vector<actor::Envelope>> broadcast(const actor::Envelope& envelope);
 
+  /// A page of a file of the local daemon, which has replied with the ticket (transfer/local_pages.hpp).
+  Result<Bytes> read_page(const std::string& ticket, std::uint64_t offset);
+  /// The offset of the next page.
+  Result<std::uint64_t> write_page(const std::string& ticket, std::uint64_t offset, BytesView data);
+
   /// Calls a behaviour of the local daemon, for its declared time limit unless `timeout` is given.
   template <class Request, class Reply>
   Result<Reply> call(const protocol::Behaviour<Request, Reply>& behaviour, const Request& request,

@@ -25,6 +25,10 @@ Result<void> receive(Session& session, OutputStream& stream, transfer::PartFile&
     if (piece.missing > 0) return fail(Errc::failed, "{} bytes of it are missing at the daemon", piece.missing);
     TRY_VOID(part.append(piece.data));
     if (options.on_progress) options.on_progress(part.size(), stream.total());
+    for (Bytes more = stream.next_raw(); !more.empty(); more = stream.next_raw()) {
+      TRY_VOID(part.append(more));
+      if (options.on_progress) options.on_progress(part.size(), stream.total());
+    }
     if (!piece.data.empty()) {
       waited = {};
       continue;

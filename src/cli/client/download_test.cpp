@@ -19,6 +19,9 @@ struct ResultsTest : DeployTest {
   std::map<std::string, std::string> digests;
   std::set<std::string> folders;
   std::filesystem::path to = world.home / "to";
+  bool serves_raw = false;
+  std::size_t most_raw = 100;
+  std::size_t raw_pages = 0;
 
   ResultsTest() {
     answer = [this](const Envelope& e) -> std::optional<std::string> {
@@ -29,10 +32,23 @@ struct ResultsTest : DeployTest {
       const std::string name = request.stream.substr(request.stream.find(':') + 1);
       if (digests.contains(name)) reply.digest = digests.at(name);
       reply.folder = folders.contains(name);
+      if (request.local && serves_raw) reply.ticket = name;
       return json::encode(reply);
     };
   }
 
+  /// The ticket of a result is its name.
+  HttpResponse raw(const HttpRequest& request) {
+    if (raw_pages == most_raw) return {404, R"({"error":"no file is open under this ticket"})"};
+    ++raw_pages;
+    const std::string& text =
+        streams.at("work/result:" + std::string(request.path().substr(api::kFilePath.size()))).text;
+    return {200, text.substr(std::stoull(request.query("offset").value()), 1 << 20), "application/octet-stream"};
+  }
+  void serve_raw() {
+    serves_raw = true;
+    world.daemon = [this](const HttpRequest& r) { return r.path().starts_with(api::kFilePath) ? raw(r) : serve(r); };
+  }
   std::string info() const {
     protocol::DeploymentInfoReply reply;
     reply.status = "Completed";
@@ -67,6 +83,27 @@ TEST_F(ResultsTest, FilesArriveUnderTheirNames) {
   EXPECT_EQ(written("report.txt"), "fine\n");
   EXPECT_TRUE(written("out/model.bin") == model);
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(to), {}), 2) << "no part is left";
+}
+
+TEST_F(ResultsTest, MostOfALargeOneComesAsItIs) {
+  serve_raw();
+  const std::string text(3'000'000, 'r');
+  serve_result("report.txt", text);
+  const auto result = fetch();
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_TRUE(written("report.txt") == text);
+  EXPECT_EQ(raw_pages, 3U);
+  EXPECT_EQ(pages, 3U) << "what it is, the first page, and that it has ended";
+}
+
+TEST_F(ResultsTest, WhatDoesNotComeAsItIsComesInMessages) {
+  serve_raw();
+  most_raw = 1;
+  const std::string text(3'000'000, 'r');
+  serve_result("report.txt", text);
+  const auto result = fetch();
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_TRUE(written("report.txt") == text);
 }
 
 TEST_F(ResultsTest, WhatIsThereIsReplacedOnlyOnRequest) {

@@ -21,6 +21,7 @@ Result<protocol::DeploymentLogsReply> OutputStream::page(std::uint64_t offset, s
   ended_ = reply.eof;
   digest_ = reply.digest;
   folder_ = reply.folder;
+  ticket_ = reply.ticket;
   if (run_.empty()) run_ = reply.incarnation;
   return reply;
 }
@@ -50,7 +51,19 @@ Result<OutputStream::Piece> OutputStream::next() {
   return piece;
 }
 
+Bytes OutputStream::next_raw() {
+  if (ticket_.empty() || position_ >= total_) return {};
+  auto data = client_.read_page(ticket_, position_);
+  if (!data || data->size() > total_ - position_) {
+    ticket_.clear();  // next() says what is wrong
+    return {};
+  }
+  position_ += data->size();
+  return *std::move(data);
+}
+
 Result<bool> OutputStream::probe_folder() {
+  request_.local = true;
   TRY([[maybe_unused]] const auto first, page(0, 1));
   return folder_;
 }

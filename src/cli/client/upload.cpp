@@ -6,6 +6,7 @@
 #include "encoding/multibase.hpp"
 #include "protocol/transfer.hpp"
 #include "transfer/archive.hpp"
+#include "transfer/local_pages.hpp"
 
 namespace dms::cli {
 namespace fs = std::filesystem;
@@ -61,25 +62,39 @@ class Uploader {
 
   Result<void> upload(const fs::path& file, const jobs::Input& input) {
     TRY(const auto source, transfer::SourceFile::open(file, input.size));
-    protocol::DeploymentInputRequest page{.digest = input.digest, .size = input.size, .offset = 0, .data = {}};
-    UnixTime reported = session_.environment().now();
+    const protocol::DeploymentInputRequest question{
+        .digest = input.digest, .size = input.size, .offset = 0, .data = {}, .local = true};
     std::optional<std::uint64_t> before;
     for (int stuck = 0; stuck < kMaxStuck;) {
-      TRY(const auto reply, client_.call(protocol::kDeploymentInput, page));
+      TRY(const auto reply, client_.call(protocol::kDeploymentInput, question));
       if (!reply.error.empty()) return fail(Errc::failed, "{}", reply.error);
       if (reply.complete) return {};
       if (reply.offset > input.size) return fail(Errc::failed, "the daemon asks for bytes behind the end");
+      if (reply.ticket.empty()) return fail(Errc::failed, "the daemon is of another version: it takes no files");
       stuck = before == reply.offset ? stuck + 1 : 0;
-      before = page.offset = reply.offset;
-      page.data.resize(std::min<std::uint64_t>(protocol::kInputPage, input.size - page.offset));
-      TRY_VOID(source.read(page.offset, page.data));
+      before = reply.offset;
+      TRY_VOID(send_pages(source, input, reply.offset, reply.ticket));
+    }
+    return fail(Errc::failed, "the daemon does not take what is sent; repeat the command");
+  }
+
+  /// From the offset on, until the daemon wants another one.
+  Result<void> send_pages(const transfer::SourceFile& source, const jobs::Input& input, std::uint64_t offset,
+                          const std::string& ticket) {
+    UnixTime reported = session_.environment().now();
+    Bytes page;
+    for (std::uint64_t next = offset; offset < input.size; offset = next) {
+      page.resize(std::min<std::uint64_t>(transfer::kLocalPage, input.size - offset));
+      TRY_VOID(source.read(offset, page));
+      TRY(next, client_.write_page(ticket, offset, page));
+      if (next <= offset || next > input.size) return {};
       if (const UnixTime now = session_.environment().now(); now - reported >= kReport) {
         reported = now;
-        session_.note(fmt::format("Sending {}: {} of {}", input.file, capability::ByteSize{page.offset}.to_string(),
+        session_.note(fmt::format("Sending {}: {} of {}", input.file, capability::ByteSize{next}.to_string(),
                                   capability::ByteSize{input.size}.to_string()));
       }
     }
-    return fail(Errc::failed, "the daemon does not take what is sent; repeat the command");
+    return {};
   }
 
   Session& session_;

@@ -7,6 +7,7 @@
 #include "encoding/multibase.hpp"
 #include "protocol/transfer.hpp"
 #include "transfer/archive.hpp"
+#include "transfer/local_pages.hpp"
 
 namespace dms::cli {
 namespace {
@@ -16,25 +17,36 @@ using testing::HasSubstr;
 
 struct UploadTest : DaemonTest {
   std::map<std::string, Bytes> received;  ///< by digest
-  std::size_t takes = protocol::kInputPage;
+  std::size_t takes = transfer::kLocalPage;
   std::size_t pages = 0;
+  std::size_t most_pages = 100;
   jobs::Ensemble ensemble;
   std::filesystem::path folder = world.home / "project";
 
   UploadTest() {
-    answer = [this](const Envelope& e) { return json::encode(take(e)); };
+    answer = [this](const Envelope& e) { return json::encode(state(e)); };
+    world.daemon = [this](const HttpRequest& r) { return r.path().starts_with(api::kFilePath) ? take(r) : serve(r); };
   }
 
-  protocol::DeploymentInputReply take(const Envelope& e) {
-    const auto page = json::decode<protocol::DeploymentInputRequest>(e.message).value();
-    Bytes& file = received[page.digest];
-    if (!page.data.empty()) ++pages;
+  /// The ticket of a file is its digest.
+  protocol::DeploymentInputReply state(const Envelope& e) {
+    const auto asked = json::decode<protocol::DeploymentInputRequest>(e.message).value();
+    EXPECT_TRUE(asked.local);
+    const Bytes& file = received[asked.digest];
     protocol::DeploymentInputReply reply;
-    if (page.offset == file.size())
-      file.insert(file.end(), page.data.begin(), page.data.begin() + std::min(takes, page.data.size()));
     reply.offset = file.size();
-    reply.complete = file.size() == page.size && encode(Base::hex, crypto::sha256(file)) == page.digest;
+    reply.complete = file.size() == asked.size && encode(Base::hex, crypto::sha256(file)) == asked.digest;
+    if (!reply.complete) reply.ticket = asked.digest;
     return reply;
+  }
+  HttpResponse take(const HttpRequest& request) {
+    if (pages == most_pages) return {409, R"({"error":"the disk is full"})"};
+    ++pages;
+    Bytes& file = received.at(std::string(request.path().substr(api::kFilePath.size())));
+    EXPECT_EQ(request.query("offset"), std::to_string(file.size()));
+    const BytesView page = as_bytes(request.body).first(std::min(takes, request.body.size()));
+    file.insert(file.end(), page.begin(), page.end());
+    return {200, fmt::format(R"({{"offset":{}}})", file.size())};
   }
   jobs::Input& add(const std::string& file, const std::string& to = "in") {
     ensemble.allocations["work"].inputs.push_back({.to = to, .file = file});
@@ -51,7 +63,7 @@ struct UploadTest : DaemonTest {
 };
 
 TEST_F(UploadTest, AFileIsSentInPagesUnderItsDigest) {
-  const std::string text(1'200'000, 'x');
+  const std::string text(2'500'000, 'x');
   ASSERT_TRUE(write_file(folder / "data.bin", text));
   jobs::Input& input = add("data.bin");
   const auto done = upload();
@@ -65,16 +77,25 @@ TEST_F(UploadTest, AFileIsSentInPagesUnderItsDigest) {
 }
 
 TEST_F(UploadTest, AnInterruptedUploadContinues) {
-  ASSERT_TRUE(write_file(folder / "data.bin", std::string(1'200'000, 'x')));
+  ASSERT_TRUE(write_file(folder / "data.bin", std::string(2'500'000, 'x')));
   const jobs::Input& input = add("data.bin");
-  const auto whole = answer;
-  answer = [&](const Envelope& e) { return pages < 2 ? whole(e) : std::nullopt; };
-  EXPECT_FALSE(upload());
-  answer = whole;
+  most_pages = 2;
+  EXPECT_THAT(upload().error().to_string(), HasSubstr("the disk is full"));
+  most_pages = 100;
   pages = 0;
   EXPECT_TRUE(upload());
   EXPECT_EQ(received.at(input.digest).size(), input.size);
   EXPECT_EQ(pages, 1U);
+}
+
+TEST_F(UploadTest, WhatTheDaemonTakesOfAPageIsItsOwn) {
+  const std::string text(300'000, 'x');
+  ASSERT_TRUE(write_file(folder / "data.bin", text));
+  const jobs::Input& input = add("data.bin");
+  takes = 100'000;
+  EXPECT_TRUE(upload());
+  EXPECT_TRUE(as_text(received.at(input.digest)) == text);
+  EXPECT_EQ(pages, 3U);
 }
 
 TEST_F(UploadTest, AFolderIsSentAsAnArchive) {
@@ -117,6 +138,8 @@ TEST_F(UploadTest, FailuresNameTheInput) {
   EXPECT_THAT(upload().error().to_string(), HasSubstr("does not take what is sent"));
   always(R"({"offset":0,"complete":false,"Error":"the disk is full"})");
   EXPECT_THAT(upload().error().to_string(), HasSubstr("the disk is full"));
+  always(R"({"offset":0,"complete":false})");
+  EXPECT_THAT(upload().error().to_string(), HasSubstr("of another version"));
   always(R"({"offset":99,"complete":false})");
   EXPECT_THAT(upload().error().to_string(), HasSubstr("behind the end"));
 }

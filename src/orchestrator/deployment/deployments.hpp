@@ -53,7 +53,10 @@ class Deployments {
   Task<protocol::DeploymentLogsReply> logs(protocol::DeploymentLogsRequest request, const actor::Envelope& envelope);
   Task<protocol::DeploymentInputReply> input(protocol::DeploymentInputRequest request, const actor::Envelope& envelope);
   Task<Result<std::filesystem::path>> output_folder(std::string id, std::string allocation);
-  Task<Result<protocol::DeploymentLogsReply>> stored_result_page(protocol::DeploymentLogsRequest request);
+  Task<Result<protocol::DeploymentLogsReply>> stored_result_page(protocol::DeploymentLogsRequest request,
+                                                                 std::size_t max_page = protocol::kLogPage);
+  Task<Result<Bytes>> read_page(protocol::DeploymentLogsRequest request, std::uint64_t offset);
+  Task<Result<std::uint64_t>> put_page(protocol::DeploymentInputRequest file, std::uint64_t offset, Bytes data);
   Task<Result<protocol::LogPage>> stored_previous_page(protocol::DeploymentLogsRequest request);
   Task<Result<protocol::LogPage>> output_page(protocol::DeploymentLogsRequest request);
   Task<protocol::Ack> update(protocol::DeploymentUpdateRequest request, const actor::Envelope& envelope);

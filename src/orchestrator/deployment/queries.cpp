@@ -67,8 +67,11 @@ Task<DeploymentLogsReply> Deployments::logs(DeploymentLogsRequest request, const
     co_return reply;
   }
   if (request.stream.starts_with(kResultStream)) {
-    Task<Result<DeploymentLogsReply>> finding = stored_result_page(std::move(request));
+    Task<Result<DeploymentLogsReply>> finding = stored_result_page(request);
     Result<DeploymentLogsReply> found = co_await std::move(finding);
+    if (found && request.local && services_.transfers != nullptr)
+      found->ticket = services_.transfers->local().offer_reading(
+          [this, request](std::uint64_t offset) { return read_page(request, offset); });
     if (found) co_return std::move(*found);
     reply.error = found.error().to_string();
     co_return reply;
@@ -83,11 +86,19 @@ Task<DeploymentLogsReply> Deployments::logs(DeploymentLogsRequest request, const
   co_return reply;
 }
 
-Task<Result<DeploymentLogsReply>> Deployments::stored_result_page(DeploymentLogsRequest request) {
+Task<Result<Bytes>> Deployments::read_page(DeploymentLogsRequest request, std::uint64_t offset) {
+  request.offset = offset;
+  request.max_bytes = transfer::kLocalPage;
+  Task<Result<DeploymentLogsReply>> reading = stored_result_page(std::move(request), transfer::kLocalPage);
+  CO_TRY(DeploymentLogsReply page, co_await std::move(reading));
+  co_return std::move(page.data);
+}
+
+Task<Result<DeploymentLogsReply>> Deployments::stored_result_page(DeploymentLogsRequest request, std::size_t max_page) {
   CO_TRY(const DeploymentRecord found, co_await record(request.ensemble_id));
   CO_TRY_VOID(check_allocation(found, request.allocation_name));
   std::filesystem::path folder = output_.folder(request.ensemble_id, request.allocation_name);
-  Task<Result<DeploymentLogsReply>> reading = result_page(std::move(folder), std::move(request));
+  Task<Result<DeploymentLogsReply>> reading = result_page(std::move(folder), std::move(request), max_page);
   co_return co_await std::move(reading);
 }
 

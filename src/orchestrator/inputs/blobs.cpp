@@ -107,12 +107,12 @@ std::set<std::string> digests_in(const std::filesystem::path& folder) {
 
 }  // namespace
 
-Task<Result<DeploymentInputReply>> Blobs::put(DeploymentInputRequest request) {
+Task<Result<DeploymentInputReply>> Blobs::put(DeploymentInputRequest request, std::size_t max_page) {
   if (!is_digest(request.digest))
     co_return fail(Errc::invalid_argument, "digest: expected a SHA-256 as 64 hexadecimal digits in lower case");
   if (request.size > kMaxBlob) co_return fail(Errc::limit_exceeded, "size: at most {} bytes are accepted", kMaxBlob);
-  if (request.data.size() > kInputPage)
-    co_return fail(Errc::limit_exceeded, "data: at most {} bytes are accepted in a page", kInputPage);
+  if (request.data.size() > max_page)
+    co_return fail(Errc::limit_exceeded, "data: at most {} bytes are accepted in a page", max_page);
   if (request.offset > request.size || request.data.size() > request.size - request.offset)
     co_return fail(Errc::invalid_argument, "data: it goes beyond the size of the file");
   unreferred_.erase(request.digest);

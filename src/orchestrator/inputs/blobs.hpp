@@ -32,7 +32,8 @@ class Blobs {
  public:
   explicit Blobs(const std::filesystem::path& work_dir) : root_(work_dir / "blobs") {}
 
-  Task<Result<protocol::DeploymentInputReply>> put(protocol::DeploymentInputRequest request);
+  Task<Result<protocol::DeploymentInputReply>> put(protocol::DeploymentInputRequest request,
+                                                   std::size_t max_page = protocol::kInputPage);
   /// Errc::not_found unless it is complete and of this size.
   Task<Result<std::filesystem::path>> find(std::string digest, std::uint64_t size);
   Task<void> keep_only(std::set<std::string> referred);

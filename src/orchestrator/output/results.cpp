@@ -161,11 +161,12 @@ Task<Result<std::filesystem::path>> stored_result(std::filesystem::path output_f
   co_return fail(Errc::not_found, "there is no result \"{}\"", printable(name.substr(0, 64)));
 }
 
-Task<Result<DeploymentLogsReply>> result_page(std::filesystem::path output_folder, DeploymentLogsRequest request) {
+Task<Result<DeploymentLogsReply>> result_page(std::filesystem::path output_folder, DeploymentLogsRequest request,
+                                              std::size_t max_page) {
   std::string name = request.stream.substr(kResultStream.size());
   ResultFile about;
   CO_TRY(const std::filesystem::path path, co_await stored_result(std::move(output_folder), std::move(name), about));
-  const std::size_t most = request.max_bytes == 0 ? kLogPage : std::min<std::uint64_t>(request.max_bytes, kLogPage);
+  const std::size_t most = request.max_bytes == 0 ? max_page : std::min<std::uint64_t>(request.max_bytes, max_page);
   DeploymentLogsReply page;
   page.digest = about.digest;
   page.folder = about.folder;

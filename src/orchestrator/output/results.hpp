@@ -35,6 +35,7 @@ Task<Result<std::vector<protocol::ResultFile>>> stored_results(std::filesystem::
 Task<Result<std::filesystem::path>> stored_result(std::filesystem::path output_folder, std::string name,
                                                   protocol::ResultFile& about);
 Task<Result<protocol::DeploymentLogsReply>> result_page(std::filesystem::path output_folder,
-                                                        protocol::DeploymentLogsRequest request);
+                                                        protocol::DeploymentLogsRequest request,
+                                                        std::size_t max_page = protocol::kLogPage);
 
 }  // namespace dms::orchestrator

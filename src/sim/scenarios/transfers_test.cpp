@@ -162,6 +162,46 @@ TEST_F(TransfersTest, AnUploadIsResumedAndVerified) {
   EXPECT_EQ(put(wrong, 0, "").offset, 0u);
 }
 
+TEST_F(TransfersTest, PagesOfAMachinesOwnUserNeedNoMessages) {
+  const std::string data = text_of(2'500'000, 4);
+  protocol::DeploymentInputRequest question;
+  question.digest = hex_digest(data);
+  question.size = data.size();
+  EXPECT_EQ(cluster.call(user, protocol::kDeploymentInput, question).value().ticket, "") << "not asked for";
+  question.local = true;
+  const auto asked = cluster.call(user, protocol::kDeploymentInput, question).value();
+  ASSERT_NE(asked.ticket, "");
+  transfer::LocalPages& pages = user.node().transfers().local();
+  const auto put_raw = [&](std::uint64_t offset, std::size_t size) {
+    const Bytes page = to_bytes(std::string_view(data).substr(offset, size));
+    return cluster.world().run(user.host(), pages.write(asked.ticket, offset, page));
+  };
+  EXPECT_FALSE(put_raw(0, transfer::kLocalPage + 1)) << "a page is bounded";
+  EXPECT_EQ(put_raw(0, transfer::kLocalPage).value_or(0), transfer::kLocalPage);
+  EXPECT_EQ(put_raw(2'000'000, 1000).value_or(0), transfer::kLocalPage) << "a gap";
+  EXPECT_EQ(put_raw(transfer::kLocalPage, transfer::kLocalPage).value_or(0), 2 * transfer::kLocalPage);
+  EXPECT_EQ(put_raw(2 * transfer::kLocalPage, transfer::kLocalPage).value_or(0), data.size());
+  const auto whole = cluster.call(user, protocol::kDeploymentInput, question).value();
+  EXPECT_TRUE(whole.complete);
+  EXPECT_EQ(whole.ticket, "");
+
+  jobs::Ensemble ensemble = task_with_results({"in/data"});
+  ensemble.allocations["task"].inputs.push_back(input_of("in/data", data));
+  const std::string id = deploy(ensemble);
+  EXPECT_EQ(ended(id).status, "Completed");
+  protocol::DeploymentLogsRequest request{id, "task", "result:in/data"};
+  request.local = true;
+  const auto page = cluster.call(user, protocol::kDeploymentLogs, request).value();
+  ASSERT_NE(page.ticket, "") << page.error;
+  std::string got;
+  for (Bytes part(1); !part.empty(); got += as_text(part)) {
+    part = cluster.world().run(user.host(), pages.read(page.ticket, got.size())).value();
+    EXPECT_LE(part.size(), transfer::kLocalPage);
+  }
+  EXPECT_EQ(hex_digest(got), page.digest);
+  EXPECT_TRUE(got == data);
+}
+
 TEST_F(TransfersTest, UploadsThatNoDeploymentUsesAreRemoved) {
   upload("unused");
   const auto blob = cluster.folder() / "user" / "blobs" / hex_digest("unused");
