@@ -50,11 +50,35 @@ class Writer {
   Result<void> result_;
 };
 
-Task<Result<void>> read_in_time(ByteStream& stream, MutableBytes into, Duration stall) {
+/// The lowest rate: when the next kReadSlice of the file must be here, in chunks of whatever size.
+class Pace {
+ public:
+  Pace(Lane& lane, Duration stall) : lane_(lane), stall_(stall), due_(lane.now() + stall) {}
+  [[nodiscard]] SteadyTime due() const { return due_; }
+  [[nodiscard]] std::size_t left() const { return left_; }
+  /// At most left().
+  void arrived(std::size_t bytes) {
+    left_ -= bytes;
+    if (left_ > 0) return;
+    left_ = kReadSlice;
+    due_ = lane_.now() + stall_;
+  }
+  /// What this side has taken since then is not the sender's.
+  void busy_since(SteadyTime begin) { due_ += lane_.now() - begin; }
+
+ private:
+  Lane& lane_;
+  Duration stall_;
+  SteadyTime due_;
+  std::size_t left_ = kReadSlice;
+};
+
+Task<Result<void>> read_in_time(ByteStream& stream, MutableBytes into, Pace& pace) {
   while (!into.empty()) {
-    const MutableBytes slice = into.first(std::min(into.size(), kReadSlice));
+    const MutableBytes slice = into.first(std::min(into.size(), pace.left()));
     Task<Result<void>> reading = read_exactly(stream, slice);
-    CO_TRY_VOID(co_await with_timeout(stall, std::move(reading)));
+    CO_TRY_VOID(co_await with_deadline(pace.due(), std::move(reading)));
+    pace.arrived(slice.size());
     into = into.subspan(slice.size());
   }
   co_return Result<void>();
@@ -63,10 +87,13 @@ Task<Result<void>> read_in_time(ByteStream& stream, MutableBytes into, Duration 
 /// Reads chunks to the end and passes them on; `left` bytes are due.
 Task<Result<void>> read_chunks(ByteStream& stream, std::uint64_t left, const FetchOptions& options,
                                Channel<Received>& blocks, Remedy& remedy) {
+  const TaskContext context = co_await this_task();
   BufferPool pool(kMaxChunk, 3);
+  Pace pace(*context.lane, options.stall);
   for (;;) {
     std::array<std::uint8_t, kChunkHeader> header{};
-    CO_TRY_VOID(co_await read_in_time(stream, header, options.stall));
+    Task<Result<void>> reading = read_exactly(stream, header);
+    CO_TRY_VOID(co_await with_deadline(pace.due(), std::move(reading)));
     const Result<std::uint32_t> length = decode_chunk_header(header);
     if (!length || *length > left || (*length == 0 && left > 0)) remedy = Remedy::none;
     if (!length) co_return std::unexpected(length.error());
@@ -76,9 +103,11 @@ Task<Result<void>> read_chunks(ByteStream& stream, std::uint64_t left, const Fet
     if (*length == 0) co_return Result<void>();
     BufferPool::Buffer buffer = pool.take();
     Received block(std::move(buffer), *length);
-    CO_TRY_VOID(co_await read_in_time(stream, block.bytes(), options.stall));
+    CO_TRY_VOID(co_await read_in_time(stream, block.bytes(), pace));
     left -= block.size;
+    const SteadyTime begin = context.lane->now();
     CO_TRY_VOID(co_await blocks.send(std::move(block)));
+    pace.busy_since(begin);
   }
 }
 
@@ -110,7 +139,8 @@ Task<Result<FileAnswer>> ask(ByteStream& stream, Ticket ticket, std::uint64_t of
   CO_TRY_VOID(co_await with_timeout(options.stall, std::move(writing)));
   CO_TRY_VOID(co_await stream.close_write());
   std::array<std::uint8_t, kAnswerSize> bytes{};
-  CO_TRY_VOID(co_await read_in_time(stream, bytes, options.stall));
+  Task<Result<void>> reading = read_exactly(stream, bytes);
+  CO_TRY_VOID(co_await with_timeout(options.stall, std::move(reading)));
   Result<FileAnswer> answer = decode_answer(bytes);
   if (!answer) remedy = Remedy::none;
   if (!answer) co_return std::move(answer);

@@ -389,6 +389,31 @@ TEST_F(TransferTest, APeerThatDoesNotReadHoldsItsOwnPlacesForALimitedTime) {
   EXPECT_TRUE(fetch_by(receiver, offer(receiver), no_retries()));
 }
 
+/// Reads a little every second, as long as there is something.
+Task<void> trickle(ByteStream& stream, std::size_t each, Result<std::size_t>& last) {
+  Bytes into(each);
+  while (last && *last > 0) {
+    const Result<void> slept = co_await sleep_for(1s);
+    if (!slept) co_return;
+    last = co_await stream.read_some(into);
+  }
+}
+
+TEST_F(TransferTest, APeerThatReadsALittleAtATimeIsReset) {
+  put(testing::random_text(network::MemoryLink::kWindow + 20 * kBlock));
+  std::vector<std::unique_ptr<ByteStream>> held;
+  world.run(receiver.node, ask_and_hold(receiver.network, sender.network.self(), offer(receiver), held));
+  ASSERT_EQ(held.size(), 1U);
+  Result<std::size_t> last = 1;
+  Nursery reading(receiver.lane(), "trickle");
+  const SteadyTime begin = world.now();
+  reading.spawn(trickle(*held.front(), 1024, last));
+  world.run(receiver.node, reading.join());
+  EXPECT_FALSE(last) << "the sender has given it up";
+  EXPECT_LT(world.now() - begin, network::MemoryLink::kWindow / 1024 * 1s + 2 * server_options().stall);
+  EXPECT_EQ(server->metrics().served.value(), 0U);
+}
+
 TEST_F(TransferTest, StreamsWithoutARequestHoldNoPlacesAndMakeRoom) {
   std::vector<std::unique_ptr<ByteStream>> held;
   const auto hold = [&](Party& party, std::size_t count) {
@@ -485,6 +510,51 @@ TEST_F(LiarTest, ASenderThatBreaksTheProtocolIsRefused) {
   says({answer(10), chunk(10, 10), chunk(0, 0)}, "another digest");
   says({Bytes(kAnswerSize, 0xff)}, "unknown status");
   says({answer(std::numeric_limits<std::uint64_t>::max()), chunk(4, 4)}, "at most");
+}
+
+/// A chunk of each size, `pause` after the one before.
+Task<void> send_chunks(ByteStream& stream, Bytes head, std::vector<Bytes> chunks, Duration pause) {
+  (void)co_await stream.write(head);
+  for (const Bytes& chunk : chunks) {
+    const Result<void> slept = co_await sleep_for(pause);
+    if (!slept) co_return;
+    const Result<void> sent = co_await stream.write(chunk);
+    if (!sent) co_return;
+  }
+}
+
+struct TrickleTest : LiarTest {
+  /// How the transfer of `count` chunks ends, and how many bytes of it are here then.
+  std::pair<Result<Content>, std::uint64_t> receive_chunks(std::size_t size, std::size_t count, Duration pause) {
+    const std::vector<Bytes> chunks(count, chunk(static_cast<std::uint32_t>(size), size));
+    std::vector<std::unique_ptr<ByteStream>> held;
+    Nursery nursery(sender.lane(), "trickle");
+    EXPECT_TRUE(sender.network.handle_stream(std::string(kProtocol), [&](const crypto::PeerId&, auto stream) {
+      held.push_back(std::move(stream));
+      nursery.spawn(send_chunks(*held.back(), answer(size * count), chunks, pause));
+    }));
+    const Result<Content> got = fetch_by(receiver, Ticket(), no_retries());
+    world.run(sender.node, nursery.close());
+    sender.network.remove_handler(std::string(kProtocol));
+    std::error_code none;
+    const auto here = std::filesystem::file_size(dir / "got.part", none);
+    return {got, none ? 0 : here};
+  }
+};
+
+TEST_F(TrickleTest, ASenderBelowTheLowestRateIsGivenUpAndWhatCameIsKept) {
+  const SteadyTime begin = world.now();
+  const auto [got, here] = receive_chunks(1000, 1000, 1s);  // 60,000 bytes a minute
+  ASSERT_FALSE(got);
+  EXPECT_NE(got.error().to_string().find("time"), std::string::npos) << got.error().to_string();
+  EXPECT_LT(world.now() - begin, 2 * FetchOptions().stall);
+  EXPECT_GT(here, 50'000U);
+}
+
+TEST_F(TrickleTest, ASenderAboveItIsSlowAndWaitedFor) {
+  const auto [got, here] = receive_chunks(1200, 1000, 1s);  // 72,000 bytes a minute
+  ASSERT_FALSE(got);
+  EXPECT_EQ(here, 1'200'000U) << "all of it came, and then no end";
 }
 
 TEST_F(LiarTest, ASenderThatStopsIsGivenUp) {
