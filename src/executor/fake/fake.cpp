@@ -44,6 +44,9 @@ Result<void> apply(FakeScript& script, std::string_view key, std::string value) 
     script.out = std::move(value);
   } else if (key == "FAKE_ERR") {
     script.err = std::move(value);
+  } else if (key == "FAKE_START_SECONDS") {
+    TRY(const double seconds, number(key, value));
+    script.startup = std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds));
   } else if (key == "FAKE_START_ERROR") {
     script.start_error = std::move(value);
   } else if (key == "FAKE_IGNORE_TERM") {
@@ -87,6 +90,8 @@ Task<Result<void>> Fake::start(Request request) {
   CO_TRY_VOID(add(run));
   Result<void> slept;
   if (work.script.startup > 0ns) slept = co_await sleep_for(work.script.startup);
+  // What was removed meanwhile is not on the host any more.
+  if (slept && run->over) co_return fail(Errc::cancelled, "execution '{}' was ended while it started", id.value);
   if (slept && work.script.start_error) slept = fail(Errc::io, "{}", *work.script.start_error);
   if (!slept) {
     ++metrics_.start_failures;
@@ -95,8 +100,8 @@ Task<Result<void>> Fake::start(Request request) {
     host_->works.erase(id);
     co_return std::unexpected(slept.error());
   }
-  if (run->over) co_return fail(Errc::cancelled, "execution '{}' was ended while it started", id.value);
   ++started_;
+  if (host_->begins) host_->begins(work.request);
   work.result.out = work.script.out;
   work.result.err = work.script.err;
   work.left = work.script.runs_for.value_or(0ns);

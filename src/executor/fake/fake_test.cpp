@@ -53,6 +53,52 @@ TEST_F(FakeTest, FailsToStartAsScripted) {
   EXPECT_FALSE(start({"FAKE_SECONDS=soon"}));
 }
 
+TEST_F(FakeTest, TakesItsTimeToStart) {
+  const SteadyTime before = world_.now();
+  ASSERT_TRUE(start({"FAKE_START_SECONDS=40", "FAKE_SECONDS=2"}));
+  EXPECT_EQ(world_.now() - before, 40s);
+  ASSERT_TRUE(run(fake_.wait(id_)));
+  EXPECT_EQ(world_.now() - before, 42s);
+  EXPECT_FALSE(start({"FAKE_START_SECONDS=soon"}));
+}
+
+Task<void> start_later(Fake& fake, Request request, std::optional<Result<void>>& started) {
+  started = co_await fake.start(std::move(request));
+}
+
+TEST_F(FakeTest, AStartOfWhatIsRemovedMeanwhileFails) {
+  std::optional<Result<void>> started;
+  Nursery starting(node_.runtime().lane, "starting");
+  starting.spawn(start_later(fake_, request({"FAKE_START_SECONDS=40"}), started));
+  world_.run_for(10s);
+  ASSERT_FALSE(started);
+  ASSERT_TRUE(run(fake_.remove(id_)));
+  world_.run_for(40s);
+  ASSERT_TRUE(started);
+  ASSERT_FALSE(*started);
+  EXPECT_TRUE(started->error().is(Errc::cancelled)) << started->error().to_string();
+  EXPECT_EQ(fake_.started(), 0u);
+  run(starting.close());
+}
+
+TEST(FakeHostTest, WorkBeginsBeforeItIsSeenToRun) {
+  SimWorld world{1};
+  SimNode& node = world.add_node("node");
+  const auto host = std::make_shared<FakeHost>();
+  Fake fake(node.runtime().lane, "null", {}, host);
+  std::vector<State> seen;
+  host->begins = [&](const Request& request) { seen.push_back(host->works.at(request.execution_id).state); };
+  Request request;
+  request.job_id = "job";
+  request.execution_id = ExecutionId("e");
+  request.engine.type = "null";
+  request.results_dir = "/nowhere";
+  ASSERT_TRUE(world.run(node, fake.start(std::move(request))));
+  EXPECT_EQ(seen, std::vector<State>{State::pending});
+  EXPECT_EQ(host->works.at(ExecutionId("e")).state, State::running);
+  world.run(node, fake.close());
+}
+
 TEST_F(FakeTest, StopWaitsForTheGraceOnlyIfTermIsIgnored) {
   FakeScript stubborn;
   stubborn.runs_for.reset();

@@ -18,6 +18,7 @@
 // Threads: none; see simulation/sim_world.hpp.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -43,6 +44,8 @@ class Machine {
   [[nodiscard]] executor::Fake& executor() { return *executor_; }
   /// The work on this machine, whether its daemon runs or not.
   [[nodiscard]] const executor::FakeHost& work() const { return *work_; }
+  /// What each of its runs does as it begins.
+  void on_run(std::function<void(const executor::Request&)> begins) { work_->begins = std::move(begins); }
   [[nodiscard]] resources::Manager& resources() { return *resources_; }
   /// What it offers, and what of it is reserved.
   [[nodiscard]] const capability::Resources& share() const { return share_; }
