@@ -9,9 +9,9 @@
 //     POST /api/v1/file/TICKET?offset=N   a page of a file as it is; {"offset":M}, where the next one starts
 //     GET  /api/v1/file/TICKET?offset=N   a page of a file as it is, nothing behind its end
 //     A behaviour that has authorised the caller replies with the ticket (transfer/local_pages.hpp).
-//     Errors are {"error":"..."}: 400 for what the caller should change, 404 unknown ticket, 408 no answer in time, 409 inbox in use, 429 and 503
-//     too many requests or connections, 500 for a failed delivery. relay.hpp says what is relayed and which replies
-//     are accepted.
+//     Errors are {"error":"..."}: 400 for what the caller should change, 404 unknown ticket, 408 no answer in time, 409
+//     inbox in use, 429 and 503 too many requests or connections, 500 for a failed delivery. relay.hpp says what is
+//     relayed and which replies are accepted.
 //  2. There is no login: an envelope carries its own authority, and this API adds none. The receiver refuses an
 //     envelope whose signer lacks the capability.
 //  3. The Unix socket (mode 0600) serves the daemon's own user and root, as reported by the kernel. The TCP port
@@ -25,15 +25,14 @@
 // Threads: one lane. close() ends every request and must be awaited before the server is destroyed.
 // Limits: quota.hpp; max_body per request, 413 beyond.
 //
-// Attacks. A web page that the user visits can make the browser send requests here, also under a host name of the page's
-// owner that resolves to 127.0.0.1: requests must name a loopback host in Host (403), and a page's Origin must be this
-// server itself (403). Slow and endless requests end at http/http.hpp's limits. Another local user reaches the TCP port
-// without a key to sign with, and cannot use up the connections or the request rate of the daemon's user. It gets
-// replies in inboxes named kCallerInbox only, so that it cannot take the name that an actor is about to have: those of
-// ensembles and allocations are known from broadcasts. It does not learn which inboxes this node has: a message to one that does
-// not exist counts as sent. A process that listens on the port instead of the daemon is
-// detected by the client (cli/client/client.hpp).
-// Specification: NuNet DMS 0.5 REST, api/v1/actor.
+// Attacks. A web page that the user visits can make the browser send requests here, also under a host name of the
+// page's owner that resolves to 127.0.0.1: requests must name a loopback host in Host (403), and a page's Origin must
+// be this server itself (403). Slow and endless requests end at http/http.hpp's limits. Another local user reaches the
+// TCP port without a key to sign with, and cannot use up the connections or the request rate of the daemon's user. It
+// gets replies in inboxes named kCallerInbox only, so that it cannot take the name that an actor is about to have:
+// those of ensembles and allocations are known from broadcasts. It does not learn which inboxes this node has: a
+// message to one that does not exist counts as sent. A process that listens on the port instead of the daemon is
+// detected by the client (cli/client/client.hpp). Specification: NuNet DMS 0.5 REST, api/v1/actor.
 #pragma once
 
 #include <unistd.h>

@@ -1,27 +1,28 @@
 // The addresses of peers over a restart of the daemon, and the dials that use them.
 //
 // Model
-//  1. Kept are partners, the peers that hold work of this node or whose work this node holds, and peers that this node has
-//     dialed itself. A peer that has only connected to this node is not kept: strangers do not fill the book.
-//  2. What is kept of a peer: the address that a dial has reached, the listen addresses that it announces (of its signed
-//     record if there is one), and names (DNS) under which it was dialed; kMaxAddresses at most. The source of an inbound
-//     connection is no address. Loopback addresses are kept of peers on this machine only.
-//  3. A change is written when a connection, an identification or a new partner brings it, kSettle later at most; new partners
-//     are looked for every kLook. An entry that is unchanged is written again after kRefresh.
-//  4. Kept peers without a connection are dialed: at the start, kFirstPause after a connection has ended, and again with
-//     pauses that double up to kPartnerPause for partners and kOtherPause for others. They begin anew after a connection that
-//     lasted for kPartnerPause. kMaxDials at once.
-//  5. Others than partners that had no connection for kForget are removed. While the partners are not known, at the start, nothing
-//     is removed or added.
+//  1. Kept are partners, the peers that hold work of this node or whose work this node holds, and peers that this node
+//     has dialed itself. A peer that has only connected to this node is not kept: strangers do not fill the book.
+//  2. What is kept of a peer: the address that a dial has reached, the listen addresses that it announces (of its
+//     signed record if there is one), and names (DNS) under which it was dialed; kMaxAddresses at most. The source of
+//     an inbound connection is no address. Loopback addresses are kept of peers on this machine only.
+//  3. A change is written when a connection, an identification or a new partner brings it, kSettle later at most; new
+//     partners are looked for every kLook. An entry that is unchanged is written again after kRefresh.
+//  4. Kept peers without a connection are dialed: at the start, kFirstPause after a connection has ended, and again
+//     with pauses that double up to kPartnerPause for partners and kOtherPause for others. They begin anew after a
+//     connection that lasted for kPartnerPause. kMaxDials at once.
+//  5. Others than partners that had no connection for kForget are removed. While the partners are not known, at the
+//     start, nothing is removed or added.
 //
-// Bounds: kMaxPeers, of which kMaxOthers are no partners; the longest unconnected of the others makes room. What is above is
-// not kept. An entry that cannot be read is set aside (db/readable.hpp).
+// Bounds: kMaxPeers, of which kMaxOthers are no partners; the longest unconnected of the others makes room. What is
+// above is not kept. An entry that cannot be read is set aside (db/readable.hpp).
 //
-// Threads: the lane of the host; the database works on a worker. close() comes before that of the host and of the store.
-// Failure: a write that fails is logged; it is repeated after kWriteAgain.
+// Threads: the lane of the host; the database works on a worker. close() comes before that of the host and of the
+// store. Failure: a write that fails is logged; it is repeated after kWriteAgain.
 //
-// Attacks: a partner may announce addresses of others; each costs those a few handshakes, which fail (libp2p/swarm/dialer.hpp),
-// in each pause. Partners are bounded by the capabilities that let them deploy here. Who holds a key controls its entry only.
+// Attacks: a partner may announce addresses of others; each costs those a few handshakes, which fail
+// (libp2p/swarm/dialer.hpp), in each pause. Partners are bounded by the capabilities that let them deploy here. Who
+// holds a key controls its entry only.
 #pragma once
 
 #include <functional>

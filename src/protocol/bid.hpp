@@ -10,8 +10,8 @@
 //     it made is not known, so orchestrators do not count such bids; providers here make none.
 //  5. Beside V1, a bid carries an Offer: its free resources, what it honours beyond DMS 0.5.x, and within which limits;
 //     other implementations ignore it. The resources are a hint for matching; the commit is authoritative.
-//  6. A request that DMS 0.5.x, or a stranger, makes of a provider beyond what is declared here is not read, but known by
-//     the name of its member: `beyond`. Members that are unset (encoding/unset.hpp) ask for nothing.
+//  6. A request that DMS 0.5.x, or a stranger, makes of a provider beyond what is declared here is not read, but known
+//     by the name of its member: `beyond`. Members that are unset (encoding/unset.hpp) ask for nothing.
 //
 // Attacks: a bid in the name of another machine needs that machine's key; the auction drops a bid for another ensemble
 // or node; a false Offer leads to a refused commit.

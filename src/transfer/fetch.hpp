@@ -3,8 +3,8 @@
 // Model
 //  1. What arrives is appended to `<destination>.part`; complete and verified, it is made durable and renamed. The
 //     destination is whole or absent.
-//  2. After an interruption, of the connection, the sender or this program, the next attempt asks for the rest only. Attempts
-//     that bring nothing new are limited (Options::retries), with doubling pauses between them.
+//  2. After an interruption, of the connection, the sender or this program, the next attempt asks for the rest only.
+//     Attempts that bring nothing new are limited (Options::retries), with doubling pauses between them.
 //  3. The SHA-256 of all bytes must be the one that the sender announces, and Options::expected if given. A part of an
 //     earlier call that turns out wrong (of another file, or damaged by a loss of power) is dropped, and the transfer
 //     starts once more from the first byte.
@@ -14,11 +14,12 @@
 // Cost: three chunks of memory.
 //
 // Failure: Errc::permission_denied if the ticket is not valid (any more): ask for another one and fetch again;
-// limit_exceeded above Options::max_bytes; io is this machine's disk, a full one included; invalid_argument if the sender
-// breaks the protocol or its bytes have another digest; already_exists if another transfer to this destination is under
-// way; else the last attempt's error. Attacks by the sender: too many bytes, too few, wrong ones, an endless file (refused by its announced
-// size, or at the announced size), bytes that trickle (each kReadSlice of the file, in chunks of whatever size,
-// must arrive within Options::stall, which is a lowest rate: 64 KiB a minute), an end after each chunk (bounded by the size). Links in the destination are not followed.
+// limit_exceeded above Options::max_bytes; io is this machine's disk, a full one included; invalid_argument if the
+// sender breaks the protocol or its bytes have another digest; already_exists if another transfer to this destination
+// is under way; else the last attempt's error. Attacks by the sender: too many bytes, too few, wrong ones, an endless
+// file (refused by its announced size, or at the announced size), bytes that trickle (each kReadSlice of the file, in
+// chunks of whatever size, must arrive within Options::stall, which is a lowest rate: 64 KiB a minute), an end after
+// each chunk (bounded by the size). Links in the destination are not followed.
 #pragma once
 
 #include <filesystem>

@@ -2,15 +2,17 @@
 // permit them, which would carry them in base64, twice, and sign them.
 //
 // Model
-//  1. A behaviour that has authorised a caller offers to write or to read pages, and replies with a ticket: 32 random bytes
-//     in hex. The REST API hands the pages of whoever presents it to the function that was offered.
+//  1. A behaviour that has authorised a caller offers to write or to read pages, and replies with a ticket: 32 random
+//     bytes in hex. The REST API hands the pages of whoever presents it to the function that was offered.
 //  2. What is written or read, and where it goes on, is the function's to decide; it gives no more than kLocalPage.
-//  3. A ticket ends when it is unused for kUnused, or as the longest unused one of more than kMaxOffers, or with the daemon.
+//  3. A ticket ends when it is unused for kUnused, or as the longest unused one of more than kMaxOffers, or with the
+//     daemon.
 //
-// Threads: one lane; what the functions refer to outlives the API. Failure: Errc::not_found for a ticket that is unknown or
-// of the other kind; what the function reports. Cost: an entry for a ticket.
+// Threads: one lane; what the functions refer to outlives the API. Failure: Errc::not_found for a ticket that is
+// unknown or of the other kind; what the function reports. Cost: an entry for a ticket.
 //
-// Attacks: who does not have a ticket learns nothing, also not by the time of the lookup: tickets are found by their digest.
+// Attacks: who does not have a ticket learns nothing, also not by the time of the lookup: tickets are found by their
+// digest.
 #pragma once
 
 #include <functional>

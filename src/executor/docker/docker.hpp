@@ -21,12 +21,12 @@
 //     not reached the engine, ready() is false, and stop() and remove() of what is unknown fail with Errc::unsupported.
 //     A failed start() returns once its container is gone, or when it is cancelled; close() leaves the watcher.
 //     stop() lets the engine send the image's stop signal; the grace is rounded up to whole seconds.
-//  8. A command of exec() whose caller gives it up is killed, if /proc says that its process is the container's. Until it
-//     has ended, the next exec() fails with Errc::already_exists.
-//  9. Containers write as users of their own, root among them. take_files() of a daemon that is not root gives what they
-//     have left to its user: by a container of its own on an empty image, which has the program and its libraries mounted
-//     and may change owners (give_back.hpp). Nothing of the work's image runs there. As root, or without a file of another
-//     user, it does nothing.
+//  8. A command of exec() whose caller gives it up is killed, if /proc says that its process is the container's. Until
+//     it has ended, the next exec() fails with Errc::already_exists.
+//  9. Containers write as users of their own, root among them. take_files() of a daemon that is not root gives what
+//     they have left to its user: by a container of its own on an empty image, which has the program and its libraries
+//     mounted and may change owners (give_back.hpp). Nothing of the work's image runs there. As root, or without a file
+//     of another user, it does nothing.
 //
 // Threads: one lane. What stays on it: locks and signals of watchers, one file of /proc. Every call to the
 // engine has a time limit except those that wait for the work or a pull.

@@ -7,8 +7,9 @@
 //     another file system are left alone.
 //  3. It goes on behind what cannot be changed, and reports the first of it.
 //
-// Threads: one; nothing else may write to the tree. Cost: three open folders, and the names of the folders that are still
-// to be entered. Attacks: the tree was written by an untrusted program: its depth is not limited, and no link is followed.
+// Threads: one; nothing else may write to the tree. Cost: three open folders, and the names of the folders that are
+// still to be entered. Attacks: the tree was written by an untrusted program: its depth is not limited, and no link is
+// followed.
 #pragma once
 
 #include <filesystem>

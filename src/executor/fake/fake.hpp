@@ -1,8 +1,8 @@
 // The scripted executor of the simulation: runs that take virtual time and end as scripted. Also the "null" type.
 //
 // A run follows the first rule that matches, in this order: the script set for its job id; environment entries of the
-// request (FAKE_SECONDS, FAKE_EXIT_CODE, FAKE_OUT, FAKE_ERR, FAKE_START_SECONDS, FAKE_START_ERROR, FAKE_IGNORE_TERM), so
-// that an ensemble can choose; the default script. It starts no process and writes no file; FakeHost::begins may.
+// request (FAKE_SECONDS, FAKE_EXIT_CODE, FAKE_OUT, FAKE_ERR, FAKE_START_SECONDS, FAKE_START_ERROR, FAKE_IGNORE_TERM),
+// so that an ensemble can choose; the default script. It starts no process and writes no file; FakeHost::begins may.
 //
 // The work runs on a FakeHost, which stands for the machine: it outlives a Fake that is closed, and the next one takes
 // the work up with recover(). What would have ended meanwhile has ended then, at its time.
@@ -50,11 +50,11 @@ struct FakeHost {
   };
   std::map<ExecutionId, Work> works;
   std::function<void(const Request&)> begins;  // what the work does as it begins, before it is seen to run
-  bool answers = true;                       // false: recover() does not reach it
-  bool logs_readable = true;                 // false: as a disk that fails
-  bool gives_files = true;                   // false: take_files() fails
-  std::vector<std::filesystem::path> given;  // the folders of take_files()
-  std::string unenforced;     // what Fake::unenforced() says
+  bool answers = true;                         // false: recover() does not reach it
+  bool logs_readable = true;                   // false: as a disk that fails
+  bool gives_files = true;                     // false: take_files() fails
+  std::vector<std::filesystem::path> given;    // the folders of take_files()
+  std::string unenforced;                      // what Fake::unenforced() says
 };
 
 class Fake final : public ExecutorBase {

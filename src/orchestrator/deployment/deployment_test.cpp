@@ -89,6 +89,18 @@ TEST_F(DeploymentTest, AStartWithoutAReplyDoesNotDelayThatOfTheNextAttempt) {
   EXPECT_EQ(provider.starts, 2);
 }
 
+TEST_F(DeploymentTest, AStartThatIsLostIsSentAgain) {
+  provider.unanswered_starts = 2;
+  DeploymentRecord patient = record();
+  patient.deadline = (w.world.unix_now() + (2 * kStartRepeat + 1min)).nanos;
+  create(std::move(patient));
+  deployment->start();
+  ASSERT_TRUE(reaches(DeploymentStatus::running, 2 * kStartRepeat + 1min)) << deployment->record().error;
+  EXPECT_EQ(provider.starts, 3);
+  EXPECT_EQ(provider.commits, 1) << "it has not started over";
+  EXPECT_EQ(provider.reverts, 0);
+}
+
 TEST_F(DeploymentTest, WithoutAProviderInTimeItFailsAndSaysWhatTheLastOneSaid) {
   provider.refuse_start = "no such image";
   create(record());

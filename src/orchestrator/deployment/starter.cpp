@@ -1,5 +1,7 @@
 #include "orchestrator/deployment/starter.hpp"
 
+#include <algorithm>
+
 #include "orchestrator/deployment/dependencies.hpp"
 #include "orchestrator/deployment/placement.hpp"
 
@@ -54,7 +56,7 @@ Task<void> Starter::start(std::string name, std::string key) {
     const std::string run = entry->incarnation;
     const std::string node_name = node->id;
     const std::string peer = node->peer;
-    const Result<void> started = co_await request(name, peer);
+    const Result<void> started = co_await request(name, run, peer);
     const bool answered = started || started.error().is(Errc::permission_denied);
     if (!answered && !started.error().is(Errc::cancelled)) co_await supervisor_.ask(node_name);
     if (started) {
@@ -74,12 +76,20 @@ Task<void> Starter::start(std::string name, std::string key) {
   parts_.record.changed().raise();
 }
 
-Task<Result<void>> Starter::request(std::string name, std::string peer) {
-  const AllocationManifest* entry = parts_.allocation(name);
-  if (entry == nullptr) co_return fail(Errc::not_found, "{} is not wanted any more", name);
-  actor::Envelope message = parts_.providers.start_message(*entry, kAllocationStart.timeout);
-  const Result<Ack> reply = co_await liveness_.call<Ack>(parts_.actor, peer, std::move(message));
-  co_return accepted(reply, fmt::format("starting {} on {}", name, peer));
+/// A provider that grants leases takes a start that is repeated for the first one, which may have been lost.
+Task<Result<void>> Starter::request(std::string name, std::string run, std::string peer) {
+  const SteadyTime until = parts_.now() + kAllocationStart.timeout;
+  for (;;) {
+    const AllocationManifest* entry = parts_.allocation(name);
+    if (entry == nullptr) co_return fail(Errc::not_found, "{} is not wanted any more", name);
+    const bool repeats = entry->lease_ns > 0;
+    const Duration left = until - parts_.now();
+    actor::Envelope message = parts_.providers.start_message(*entry, repeats ? std::min(left, kStartRepeat) : left);
+    const Result<Ack> reply = co_await liveness_.call<Ack>(parts_.actor, peer, std::move(message));
+    const bool silent = !reply && reply.error().is(Errc::deadline_exceeded);
+    if (!silent || !repeats || parts_.now() >= until || !pending(name, run))
+      co_return accepted(reply, fmt::format("starting {} on {}", name, peer));
+  }
 }
 
 }  // namespace dms::orchestrator

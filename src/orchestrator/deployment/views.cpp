@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
-#include "orchestrator/deployment/reasons.hpp"
 #include "base/text.hpp"
 #include "orchestrator/deployment/placement.hpp"
+#include "orchestrator/deployment/reasons.hpp"
 
 namespace dms::orchestrator {
 
