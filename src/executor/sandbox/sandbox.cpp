@@ -13,6 +13,7 @@
 #include "base/log.hpp"
 #include "base/text.hpp"
 #include "executor/log_file.hpp"
+#include "executor/sandbox/process_tree.hpp"
 #include "executor/sandbox/sandbox_arguments.hpp"
 #include "executor/sandbox/sandbox_run.hpp"
 
@@ -26,12 +27,12 @@ constexpr int kMaxDepth = 128;              // of a work folder; each level take
 constexpr std::size_t kMaxFirstLine = 256;  // bytes of what the work has written, in a reason
 constexpr std::string_view kMemoryReason = "memory limit";
 
-/// FNV-1a: names the owner's control groups after its folder.
-std::string owner_name(const fs::path& state_dir) {
+/// FNV-1a: daemons of one machine have different folders, and after them control groups and users.
+std::uint64_t owner_of(const fs::path& state_dir) {
   std::uint64_t hash = 0xcbf29ce484222325ULL;
   for (const char c : state_dir.lexically_normal().string())
     hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3ULL;
-  return fmt::format("nunet-{:016x}", hash);
+  return hash;
 }
 
 Result<void> make_folder(const fs::path& dir, fs::perms perms) {
@@ -84,7 +85,7 @@ Sandbox::Sandbox(Lane& lane, ProcessLauncher& processes, SandboxOptions options)
       residue_(lane, options_.state_dir),
       undoing_(lane, "sandbox starts"),
       watching_(lane, "sandbox") {
-  cgroups_ = CgroupTree::detect(owner_name(options_.state_dir), options_.cgroup_root);
+  cgroups_ = CgroupTree::detect(fmt::format("nunet-{:016x}", owner_of(options_.state_dir)), options_.cgroup_root);
   enforcement_ = cgroups_ ? cgroups_->describe() : "rlimit (memory of each process, number of processes; not CPU)";
 }
 
@@ -122,11 +123,13 @@ Task<Result<void>> Sandbox::probe() {
   co_return Result<void>();
 }
 
-std::uint32_t Sandbox::free_uid() const {
+/// `busy`: the users of the processes of this machine.
+std::uint32_t Sandbox::free_uid(const std::set<std::uint32_t>& busy) const {
   std::set<std::uint32_t> taken;
   for (const auto& [id, run] : runs_) taken.insert(static_cast<const Run&>(*run).uid);
-  std::uint32_t uid = kFirstUid;
-  while (taken.contains(uid)) ++uid;
+  const auto range = static_cast<std::uint32_t>(owner_of(options_.state_dir) % kRanges);
+  std::uint32_t uid = kFirstUid + range * kUsers;
+  while (taken.contains(uid) || busy.contains(uid)) ++uid;
   return uid;
 }
 
@@ -189,9 +192,11 @@ Task<Result<void>> Sandbox::start(Request request) {
   CO_TRY_VOID(validate(request));
   CO_TRY_VOID(check_sandbox_engine(request.engine));
   CO_TRY_VOID(inner_directory(request.engine.params.working_directory));
+  std::set<std::uint32_t> busy;
+  if (root_) busy = co_await offload(&users_of_processes);
   auto run = std::make_shared<Run>();
   run->request = std::move(request);
-  run->uid = free_uid();
+  run->uid = free_uid(busy);
   run->dir = options_.state_dir / run->request.execution_id.value;
   run->work = run->request.work_dir.empty() ? run->dir / "work" : run->request.work_dir;
   if (std::error_code ec; fs::exists(run->dir, ec))

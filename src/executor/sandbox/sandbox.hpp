@@ -4,8 +4,9 @@
 //  1. User, process, mount, IPC, host-name and (unless Request::network) network namespaces of its own. The machine's
 //     /usr, /bin and /lib* read-only; a generated /etc in which localhost and the host name `sandbox` resolve to the
 //     loopback; empty /tmp and /dev/shm, each at most its memory limit large; its folder as /work.
-//  2. As root the daemon runs it under a separate user id (kFirstUid + slot) that owns nothing else; without root, in a
-//     user namespace as 1000. Either way: no capabilities, no new privileges, and the filter of seccomp.hpp.
+//  2. As root the daemon runs it under a separate user id that owns nothing else: one of a range that follows from the
+//     daemon's folder, under which no process runs, also not one of another daemon: the kernel counts the processes of a
+//     user together. Without root, in a user namespace as 1000. Either way: no capabilities, no new privileges, and the filter of seccomp.hpp.
 //  3. Exactly the environment of the request, plus PATH and HOME if absent. Only the work receives the environment: no
 //     program that still has privileges runs with it.
 //  4. argv = entrypoint + cmd, found in its PATH; no shell reads it. Exit codes are those of a shell, 127: not found,
@@ -43,6 +44,7 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "executor/executor_base.hpp"
@@ -67,6 +69,8 @@ struct SandboxOptions {
 class Sandbox final : public ExecutorBase {
  public:
   static constexpr std::uint32_t kFirstUid = 700'000'000;
+  static constexpr std::uint32_t kRanges = 16 * 1024;
+  static constexpr std::uint32_t kUsers = 8 * 1024;  ///< of a range
 
   Sandbox(Lane& lane, ProcessLauncher& processes, SandboxOptions options);
   ~Sandbox() override;
@@ -111,7 +115,7 @@ class Sandbox final : public ExecutorBase {
   Task<Result<bool>> take_up(RunPtr run);
   [[nodiscard]] std::optional<Cgroup> group_of(const ShimSpec& spec) const;
   [[nodiscard]] std::vector<Cgroup> left_groups(const std::vector<std::string>& folders) const;
-  [[nodiscard]] std::uint32_t free_uid() const;
+  [[nodiscard]] std::uint32_t free_uid(const std::set<std::uint32_t>& busy) const;
 
   ProcessLauncher& processes_;
   SandboxOptions options_;

@@ -1,5 +1,6 @@
 #include <sys/mount.h>
 
+#include "executor/sandbox/process_tree.hpp"
 #include "executor/sandbox/test_sandbox.hpp"
 
 namespace dms::executor {
@@ -237,6 +238,74 @@ TEST_F(SandboxTest, WithoutControlGroupsTheProcessesOfARunAreCounted) {
   EXPECT_EQ(result.exit_code, 0) << result.err;
   EXPECT_GE(result.cpu_seconds, 0.2);
   EXPECT_GE(result.memory_bytes, 64'000'000u);
+}
+
+/// Of a second daemon on this machine. Neither has control groups.
+class SandboxUsersTest : public SandboxTest {
+ protected:
+  void SetUp() override {
+    SandboxTest::SetUp();
+    if (unusable_) return;
+    if (::geteuid() != 0) GTEST_SKIP() << "skipped: only root gives each run a user";
+    runtime_.run(sandbox_->close());
+    sandbox_ = make("state");
+    other_ = make("other");
+  }
+  void TearDown() override {
+    if (other_) {
+      remove_all(*other_);
+      runtime_.run(other_->close());
+      other_.reset();
+    }
+    SandboxTest::TearDown();
+  }
+  std::unique_ptr<Sandbox> make(const char* folder) {
+    fs::create_directories(dir_ / "no groups");
+    SandboxOptions without;
+    without.state_dir = dir_ / folder;
+    without.cgroup_root = dir_ / "no groups";
+    return std::make_unique<Sandbox>(runtime_.runtime().lane, processes_, without);
+  }
+  ExecutionResult run_by_other(Request r) {
+    const ExecutionId id = r.execution_id;
+    const auto started = runtime_.run(other_->start(std::move(r)));
+    EXPECT_TRUE(started) << started.error().to_string();
+    return started ? *runtime_.run(other_->wait(id)) : ExecutionResult();
+  }
+  std::unique_ptr<Sandbox> other_;
+};
+
+TEST_F(SandboxUsersTest, WorkThatStartsAllProcessesItMayTakesNoneFromOthers) {
+  Request greedy = request(
+      "perl -e '$| = 1; my $n = 0; for (1..12) { my $p = fork; last unless defined $p; sleep 1000 unless $p; $n++ } "
+      "print $n < 12 ? \"full\" : \"all\"; sleep 1000'");
+  greedy.limits.pids = 8;
+  ASSERT_TRUE(start(std::move(greedy)));
+  until_output("full");
+  for (int i = 0; i < 3; ++i) {
+    Request modest = request("(sleep 0 & wait) && echo fine", fmt::format("modest-{}", i));
+    modest.limits.pids = 8;
+    EXPECT_EQ(run_by_other(modest).out, "fine\n") << "of another daemon";
+    EXPECT_EQ(run(std::move(modest)).out, "fine\n") << "of the same daemon";
+  }
+}
+
+TEST_F(SandboxUsersTest, AUserUnderWhichAProcessRunsIsNotTaken) {
+  const auto user_of = [&](const char* id) { return std::stoul(run(request("id -u", id)).out); };
+  const auto first = user_of("first");
+  ASSERT_TRUE(runtime_.run(sandbox_->remove(ExecutionId("first"))));
+  ASSERT_EQ(user_of("again"), first) << "it is free again";
+  ASSERT_TRUE(runtime_.run(sandbox_->remove(ExecutionId("again"))));
+  ProcessSpec spec;
+  const std::string user = std::to_string(first);
+  spec.argv = {"/usr/bin/setpriv", "--reuid", user, "--clear-groups", "/usr/bin/env", "sleep", "1000"};
+  spec.env = {"PATH=/usr/bin:/bin"};
+  auto left = processes_.spawn(std::move(spec));
+  ASSERT_TRUE(left) << left.error().to_string();
+  ASSERT_TRUE(until([&] { return users_of_processes().contains(static_cast<std::uint32_t>(first)); }));
+  EXPECT_EQ(user_of("next"), first + 1);
+  EXPECT_TRUE((*left)->kill(SIGKILL));
+  EXPECT_TRUE(runtime_.run((*left)->wait()));
 }
 
 TEST_F(SandboxTest, LimitsAreSet) {
