@@ -1,12 +1,10 @@
 #include "executor/docker/docker.hpp"
 
-#include <signal.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <filesystem>
 
-#include "base/file.hpp"
 #include "base/log.hpp"
 #include "executor/docker/docker_run.hpp"
 #include "executor/probe.hpp"
@@ -244,88 +242,6 @@ Task<Result<Stats>> Docker::stats(ExecutionId id) {
       stats.network_tx += static_cast<std::uint64_t>(json_int(network.value(), {"tx_bytes"}));
     }
   co_return stats;
-}
-
-Task<Result<ExecOutput>> Docker::exec(ExecutionId id, std::vector<std::string> argv) {
-  CO_TRY(RunPtr run, find<Run>(id));
-  if (argv.empty()) co_return fail(Errc::invalid_argument, "exec: expected a program and its arguments");
-  json::Writer w;
-  w.begin_object().key("AttachStdout").boolean(true).key("AttachStderr").boolean(true).key("Cmd");
-  json::write(w, argv);
-  w.end_object();
-  CO_TRY(const bool free, co_await end_command(run));
-  if (!free) co_return fail(Errc::already_exists, "the command before has not ended yet");
-  const std::string create = "/containers/" + run->name + "/exec";
-  CO_TRY(const json::Value created, co_await api_.call("POST", create, w.take()));
-  const std::string exec_id = json_text(created, {"Id"});
-  if (exec_id.empty() || exec_id.find_first_not_of("0123456789abcdef") != std::string::npos)
-    co_return fail(Errc::io, "Docker engine: exec without an id");
-  Result<ExecOutput> output = co_await run_command(exec_id);
-  if (!output) {
-    run->given_up = exec_id;
-    nursery_.spawn(end_command_logged(run));
-  }
-  co_return std::move(output);
-}
-
-Task<Result<ExecOutput>> Docker::run_command(std::string exec_id) {
-  ExecOutput output;
-  DockerDemux demux([&](DockerDemux::Channel channel, BytesView part, bool) {
-    std::string& text = channel == DockerDemux::Channel::out ? output.out : output.err;
-    text.append(as_text(part.first(std::min(part.size(), kResultOutputLimit - text.size()))));
-  });
-  const std::string begin_path = "/exec/" + exec_id + "/start";
-  std::string begin_body = R"({"Detach":false,"Tty":false})";
-  CO_TRY(DockerApi::Stream stream, co_await api_.stream("POST", begin_path, std::move(begin_body)));
-  Bytes chunk(16 * 1024);
-  for (;;) {
-    CO_TRY(const std::size_t got, co_await stream.body->read_some(chunk));
-    if (got == 0) break;
-    CO_TRY_VOID(demux.feed(BytesView(chunk).first(got)));
-  }
-  const std::string inspect = "/exec/" + exec_id + "/json";
-  CO_TRY(const json::Value details, co_await api_.call("GET", inspect));
-  output.exit_code = static_cast<int>(json_int(details, {"ExitCode"}));
-  co_return std::move(output);
-}
-
-namespace {
-bool is_running(const json::Value& exec) {
-  const json::Value* running = json_at(exec, {"Running"});
-  return running != nullptr && running->is_bool() && running->get_bool();
-}
-
-/// The engine may be on another machine, such as a virtual one, whose numbers mean other processes here.
-bool belongs_to(std::int64_t pid, const std::string& container) {
-  const Result<std::string> groups = read_file(fmt::format("/proc/{}/cgroup", pid), 16 * 1024);
-  return groups && !container.empty() && groups->find(container) != std::string::npos;
-}
-}  // namespace
-
-/// Kills the command that was given up, if there is one. True if it has ended.
-Task<Result<bool>> Docker::end_command(RunPtr run) {
-  const std::string id = run->given_up;
-  if (id.empty()) co_return true;
-  const std::string path = "/exec/" + id + "/json";
-  Result<json::Value> before = co_await api_.call("GET", path);
-  if (!before && !before.error().is(Errc::not_found)) co_return std::unexpected(before.error());
-  if (!before || !is_running(*before)) {
-    if (run->given_up == id) run->given_up.clear();
-    co_return true;
-  }
-  const auto pid = json_int(*before, {"Pid"});
-  if (pid <= 0) co_return false;
-  const Fd process(static_cast<int>(::syscall(SYS_pidfd_open, static_cast<pid_t>(pid), 0)));
-  // It is the command before and after it is opened.
-  CO_TRY(const json::Value after, co_await api_.call("GET", path));
-  if (process && is_running(after) && json_int(after, {"Pid"}) == pid && belongs_to(pid, run->container))
-    (void)::syscall(SYS_pidfd_send_signal, process.get(), SIGKILL, nullptr, 0);
-  co_return false;
-}
-
-Task<void> Docker::end_command_logged(RunPtr run) {
-  const Result<bool> ended = co_await end_command(run);
-  if (!ended) log::warn("executor", "a command in container {} may remain: {}", run->name, ended.error().to_string());
 }
 
 /// A pidfd of the container's first process: it is that before and after it is opened.

@@ -239,6 +239,28 @@ TEST_P(DockerEngineTest, ACommandThatIsGivenUpIsKilled) {
   EXPECT_TRUE(until([&] { return left() == "0\n"; })) << left();
 }
 
+TEST_P(DockerEngineTest, WhatACommandLeavesEndsWithIt) {
+  const ExecutionId id("e1");
+  ASSERT_TRUE(start(request("echo ready; sleep 1000")));
+  until_output("ready");
+  const auto left = [&] {
+    const auto listed = runtime_.run(docker_->exec(id, {"sh", "-c", "busybox ps | grep -c '[s]leep 3456'"}));
+    return listed ? listed->out : listed.error().to_string();
+  };
+  const std::string leaving =
+      "busybox setsid sleep 3456 >/dev/null 2>&1 & until busybox ps | grep -q '[s]leep 3456'; do :; done; echo left; ";
+  const auto in_time = runtime_.run(docker_->exec(id, {"sh", "-c", leaving}));
+  ASSERT_TRUE(in_time) << in_time.error().to_string();
+  EXPECT_EQ(in_time->out, "left\n");
+  EXPECT_EQ(left(), "0\n");
+  EXPECT_FALSE(runtime_.run(with_timeout(2s, docker_->exec(id, {"sh", "-c", leaving + "sleep 2345"}))));
+  EXPECT_TRUE(until([&] { return left() == "0\n"; })) << left();
+  // The command itself has ended, and another process has its output.
+  EXPECT_FALSE(runtime_.run(with_timeout(500ms, docker_->exec(id, {"sh", "-c", "busybox setsid sleep 3456 & true"}))));
+  EXPECT_TRUE(until([&] { return left() == "0\n"; })) << left();
+  EXPECT_EQ(state(), "running");
+}
+
 TEST_P(DockerEngineTest, ProbesTheLoopbackOfTheContainer) {
   const ExecutionId id("e1");
   ASSERT_TRUE(start(

@@ -8,9 +8,10 @@ namespace dms::executor {
 
 struct Docker::Run : Execution {
   std::string name;
-  std::string container;  // its id
-  std::string image;      // the id of one that came with the work
-  std::string given_up;   // the id of a command whose caller did not wait for its end
+  std::string container;      // its id
+  std::string image;          // the id of one that came with the work
+  std::string given_up;       // the id of a command whose caller did not wait for its end
+  std::string given_up_mark;  // in its environment
   std::unique_ptr<Nursery> follower;
   bool lingers = false;      // the start has failed, and so has the first attempt to remove the container
   bool interrupted = false;  // the engine has not answered meanwhile
