@@ -117,9 +117,6 @@ Task<Result<void>> Allocations::keep_only_recorded() {
 /// It may take hours: a job may have left millions of files.
 Task<void> Allocations::empty_quarantine() {
   const std::filesystem::path jobs = parts_.services.work_dir / "jobs";
-  auto removal = [jobs, stop = closing_.get_token()] { return sweep_quarantine(jobs, stop); };
-  if (const std::size_t left = co_await offload(removal); left == 0) co_return;
-  // Of containers, and not this user's: perhaps their engine gives it.
   auto listing = [jobs] { return quarantined_entries(jobs); };
   const std::vector<std::filesystem::path> entries = co_await offload(std::move(listing));
   for (const auto& [type, engine] : parts_.services.executors)
@@ -127,6 +124,7 @@ Task<void> Allocations::empty_quarantine() {
       const Result<void> taken = co_await engine->take_files(entry);
       if (!taken) log::warn("provider", "{}", taken.error().to_string());
     }
+  auto removal = [jobs, stop = closing_.get_token()] { return sweep_quarantine(jobs, stop); };
   (void)co_await offload(std::move(removal));
 }
 

@@ -2,15 +2,15 @@
 #include <cstdlib>
 
 #include "base/file.hpp"
-#include "base/fuzz_folder.hpp"
 #include "base/remove_tree.hpp"
+#include "base/temporary_folder.hpp"
 #include "transfer/archive.hpp"
 
 namespace {
 
 const std::filesystem::path& folder() {
-  static const dms::FuzzFolder made("archive-fuzz");
-  return made.path;
+  static const auto made = dms::TemporaryFolder::in_memory("archive-fuzz");
+  return made.path();
 }
 
 std::size_t entries(const std::filesystem::path& path) {

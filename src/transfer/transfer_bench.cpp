@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "base/random.hpp"
+#include "base/temporary_folder.hpp"
 #include "network/libp2p_network.hpp"
 #include "runtime/real_runtime.hpp"
 #include "transfer/fetch.hpp"
@@ -27,10 +28,6 @@ crypto::PrivateKey make_key(std::uint64_t seed) {
 
 struct Files {
   Files() {
-    std::string name = variable("TRANSFER_BENCH_FOLDER", std::filesystem::temp_directory_path().string());
-    name += "/transfer-bench-XXXXXX";
-    if (::mkdtemp(name.data()) == nullptr) std::abort();
-    folder = name;
     SeededRandom random(1);
     std::ofstream file(folder / "source", std::ios::binary);
     for (std::uint64_t left = std::stoull(variable("TRANSFER_BENCH_BYTES", "268435456")); left > 0;) {
@@ -39,13 +36,8 @@ struct Files {
       left -= block.size();
     }
   }
-  Files(const Files&) = delete;
-  Files& operator=(const Files&) = delete;
-  ~Files() {
-    std::error_code ignored;
-    std::filesystem::remove_all(folder, ignored);
-  }
-  std::filesystem::path folder;
+  TemporaryFolder made = TemporaryFolder::make("transfer-bench", variable("TRANSFER_BENCH_FOLDER", "")).value();
+  std::filesystem::path folder = made.path();
 };
 
 /// The sender, on a thread of its own until the end.

@@ -2,7 +2,7 @@
 #include <cstdlib>
 #include <filesystem>
 
-#include "base/fuzz_folder.hpp"
+#include "base/temporary_folder.hpp"
 #include "simulation/scripted_stream.hpp"
 #include "simulation/sim_world.hpp"
 #include "transfer/fetch.hpp"
@@ -11,8 +11,8 @@
 namespace {
 
 const std::filesystem::path& folder() {
-  static const dms::FuzzFolder made("transfer-fuzz");
-  return made.path;
+  static const auto made = dms::TemporaryFolder::in_memory("transfer-fuzz");
+  return made.path();
 }
 
 }  // namespace

@@ -2,7 +2,7 @@
 
 #include <set>
 
-#include "cli/client/temporary_folder.hpp"
+#include "base/temporary_folder.hpp"
 #include "encoding/multibase.hpp"
 #include "protocol/transfer.hpp"
 #include "transfer/archive.hpp"

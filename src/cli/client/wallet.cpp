@@ -4,6 +4,7 @@
 #include <map>
 
 #include "base/file.hpp"
+#include "base/temporary_folder.hpp"
 #include "cli/client/session.hpp"
 #include "cli/framework/environment.hpp"
 #include "encoding/json.hpp"
@@ -32,32 +33,11 @@ struct WalletSignature {
   static constexpr auto json_fields() { return std::tuple(json::field("ecdsa", &WalletSignature::ecdsa)); }
 };
 
-/// A temporary folder that only this user can read, removed by the destructor.
-class PrivateFolder {
- public:
-  PrivateFolder() {
-    std::error_code error;
-    std::string pattern = (std::filesystem::temp_directory_path(error) / "nunet-wallet-XXXXXX").string();
-    if (!error && ::mkdtemp(pattern.data()) != nullptr) path_ = pattern;
-  }
-  PrivateFolder(const PrivateFolder&) = delete;
-  PrivateFolder& operator=(const PrivateFolder&) = delete;
-  ~PrivateFolder() {
-    std::error_code ignored;
-    if (!path_.empty()) std::filesystem::remove_all(path_, ignored);
-  }
-  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
-
 /// Runs `ledger-cli <verb> -o <file> -a <account> [data]` and reads the file.
 template <class Answer>
 Result<Answer> ask_wallet(Environment& environment, std::string verb, std::uint32_t account,
                           std::optional<std::string> data = std::nullopt) {
-  const PrivateFolder folder;
-  if (folder.path().empty()) return fail(dms::Errc::io, "no temporary folder could be made for {}'s answer", kProgram);
+  TRY(const auto folder, TemporaryFolder::make("wallet"));
   const auto file = folder.path() / "answer.json";
   std::vector<std::string> words{std::string(kProgram),  std::move(verb), "-o", file.string(), "-a",
                                  std::to_string(account)};

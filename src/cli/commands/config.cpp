@@ -8,8 +8,8 @@
 #include <cerrno>
 
 #include "base/file.hpp"
+#include "base/temporary_folder.hpp"
 #include "cli/client/session.hpp"
-#include "cli/client/temporary_folder.hpp"
 #include "cli/commands/groups.hpp"
 
 namespace dms::cli {

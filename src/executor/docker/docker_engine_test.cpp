@@ -179,7 +179,7 @@ TEST_P(DockerEngineTest, ADaemonThatIsNotRootGetsTheFilesOfItsContainers) {
   EXPECT_TRUE(watchers().empty()) << "no mark of an image";
   EXPECT_EQ(count("/images/json?all=1"), images);
   ProcessSpec removing;
-  removing.argv = {"setpriv", "--reuid=4713", "--regid=4713", "--clear-groups", "rm", "-r", work.string()};
+  removing.argv = {"/usr/bin/setpriv", "--reuid=4713", "--regid=4713", "--clear-groups", "rm", "-r", work.string()};
   removing.env = {"PATH=/usr/bin:/bin"};
   const auto removed = runtime_.run(run_process(processes_, std::move(removing)));
   ASSERT_TRUE(removed);

@@ -2,8 +2,12 @@
 
 #include <archive.h>
 #include <archive_entry.h>
+#include <fcntl.h>
+#include <unistd.h>
 
-#include <fstream>
+#include <algorithm>
+#include <array>
+#include <cstring>
 #include <functional>
 #include <map>
 #include <memory>
@@ -15,6 +19,7 @@
 #include "encoding/multibase.hpp"
 #include "executor/docker/docker_api.hpp"
 #include "hardware/machine.hpp"
+#include "runtime/process.hpp"
 
 namespace dms::executor {
 namespace fs = std::filesystem;
@@ -60,7 +65,7 @@ std::string inner_name(const fs::path& name) {
 }
 
 /// What the file is compressed by, as its first bytes say; empty if it is not.
-std::string_view compression_of(const fs::path& path) {
+std::string_view compression_of(const Fd& file) {
   using namespace std::string_view_literals;
   constexpr std::pair<std::string_view, std::string_view> kKinds[] = {{"\x1f\x8b"sv, "gzip"},
                                                                       {"\x28\xb5\x2f\xfd"sv, "zstd"},
@@ -68,20 +73,26 @@ std::string_view compression_of(const fs::path& path) {
                                                                        "7zXZ"sv,
                                                                        "xz"},
                                                                       {"BZh"sv, "bzip2"}};
-  std::string begin(8, '\0');
-  std::ifstream(path, std::ios::binary).read(begin.data(), static_cast<std::streamsize>(begin.size()));
+  std::array<char, 8> begin{};
+  const ssize_t got = ::pread(file.get(), begin.data(), begin.size(), 0);
   for (const auto& [magic, name] : kKinds)
-    if (begin.starts_with(magic)) return name;
+    if (std::string_view(begin.data(), static_cast<std::size_t>(std::max<ssize_t>(got, 0))).starts_with(magic))
+      return name;
   return {};
 }
 
 /// Calls `use` with each entry; it returns false to end.
 using Visit = std::function<Result<bool>(archive*, archive_entry*, std::string name)>;
 Result<void> visit(const fs::path& path, const Visit& use) {
+  const Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file) return wrong("{}; {}", std::strerror(errno), kExpected);
   const std::unique_ptr<archive, FreeReader> reader(archive_read_new());
   if (!reader || archive_read_support_format_tar(reader.get()) != ARCHIVE_OK)
     return fail(Errc::internal, "libarchive cannot read tar archives");
-  if (archive_read_open_filename(reader.get(), path.c_str(), kBlock) != ARCHIVE_OK)
+  if (const std::string_view compression = compression_of(file); !compression.empty())
+    return wrong("the archive is compressed by {0}; send what `{0} -d` makes of it (its layers may be compressed)",
+                 compression);
+  if (archive_read_open_fd(reader.get(), file.get(), kBlock) != ARCHIVE_OK)
     return wrong("{}; {}", text_of(reader.get()), kExpected);
   for (std::size_t entries = 0;; ++entries) {
     if (entries > kMaxEntries) return fail(Errc::limit_exceeded, "execution.image_archive: too many entries");
@@ -363,9 +374,6 @@ std::string manifest_of(const std::vector<std::string>& layers) {
 }  // namespace
 
 Result<std::string> rewrite_image(const fs::path& from, const fs::path& to) {
-  if (const std::string_view compression = compression_of(from); !compression.empty())
-    return wrong("the archive is compressed by {0}; send what `{0} -d` makes of it (its layers may be compressed)",
-                 compression);
   TRY(const Entries entries, Entries::read(from));
   TRY(const Parts parts, find_parts(entries));
   TRY(const std::string config, entries.document(parts.config));

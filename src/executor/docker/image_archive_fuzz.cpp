@@ -4,15 +4,15 @@
 
 #include "base/bytes.hpp"
 #include "base/file.hpp"
-#include "base/fuzz_folder.hpp"
+#include "base/temporary_folder.hpp"
 #include "executor/docker/image_archive.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace dms;
-  static const FuzzFolder folder("image-fuzz");
-  const std::filesystem::path given = folder.path / "given";
-  const std::filesystem::path made = folder.path / "made";
-  const std::filesystem::path again = folder.path / "again";
+  static const auto folder = TemporaryFolder::in_memory("image-fuzz");
+  const std::filesystem::path given = folder.path() / "given";
+  const std::filesystem::path made = folder.path() / "made";
+  const std::filesystem::path again = folder.path() / "again";
   if (!write_file(given, as_text({data, size}))) std::abort();
   const auto id = executor::rewrite_image(given, made);
   if (std::filesystem::exists(made) != id.has_value()) std::abort();

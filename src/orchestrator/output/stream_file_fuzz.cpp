@@ -2,14 +2,14 @@
 #include <cstdlib>
 
 #include "base/file.hpp"
-#include "base/fuzz_folder.hpp"
+#include "base/temporary_folder.hpp"
 #include "orchestrator/output/stream_file.hpp"
 
 namespace {
 
 const std::filesystem::path& folder() {
-  static const dms::FuzzFolder made("stream-file-fuzz");
-  return made.path;
+  static const auto made = dms::TemporaryFolder::in_memory("stream-file-fuzz");
+  return made.path();
 }
 
 }  // namespace

@@ -7,16 +7,24 @@
 
 #include "base/result.hpp"
 
-namespace dms::cli {
+namespace dms {
 
 class TemporaryFolder {
  public:
-  static Result<TemporaryFolder> make(std::string_view name) {
+  /// In `above`, by default where temporary files go.
+  static Result<TemporaryFolder> make(std::string_view name, std::filesystem::path above = {}) {
     std::error_code error;
-    std::string pattern = (std::filesystem::temp_directory_path(error) / fmt::format("nunet-{}-XXXXXX", name)).string();
+    if (above.empty()) above = std::filesystem::temp_directory_path(error);
+    std::string pattern = (above / fmt::format("nunet-{}-XXXXXX", name)).string();
     if (error || ::mkdtemp(pattern.data()) == nullptr)
-      return fail(dms::Errc::io, "making a temporary folder for {}; set TMPDIR", name);
+      return fail(Errc::io, "making a temporary folder for {}; set TMPDIR", name);
     return TemporaryFolder(pattern);
+  }
+  /// In memory where the machine has /dev/shm: for fuzz targets, which write much.
+  static TemporaryFolder in_memory(std::string_view name) {
+    std::error_code ignored;
+    const std::filesystem::path memory("/dev/shm");
+    return make(name, std::filesystem::is_directory(memory, ignored) ? memory : std::filesystem::path()).value();
   }
   TemporaryFolder(TemporaryFolder&& other) noexcept : path_(std::exchange(other.path_, {})) {}
   TemporaryFolder(const TemporaryFolder&) = delete;
@@ -33,4 +41,4 @@ class TemporaryFolder {
   std::filesystem::path path_;
 };
 
-}  // namespace dms::cli
+}  // namespace dms
