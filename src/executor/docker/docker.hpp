@@ -5,29 +5,30 @@
 //     nunet-executionID=<id>_<job>_<execution>, which is also its name. The id belongs to the daemon and stays the same
 //     over restarts, so recover() finds what an earlier process left. The engine keeps containers while no daemon runs;
 //     close() leaves them running. recover() takes up the known ones that run or have ended, and removes all others.
-//  2. Only images of the provider's registries run (image_name.hpp). A missing image is pulled; a present one is used. Or
-//     the image comes with the work, as an archive: it is loaded without a name, so it replaces none (image_archive.hpp), and
-//     removed with the last container that uses it, unless it has got a tag.
+//  2. Only images of the provider's registries run (image_name.hpp). A missing image is pulled; a present one is used.
+//     Or the image comes with the work, as an archive: it is loaded without a name, so it replaces none
+//     (image_archive.hpp), and removed with the last container that uses it, unless it has got a tag.
 //  3. Limits: NanoCPUs, memory without swap beyond it, number of processes. The engine enforces them.
 //  4. No new privileges, no raw sockets, no device nodes, no file capabilities; no network unless Request::network.
 //     `privileged` is refused unless the provider has opted in.
-//  5. Output is followed while the container runs and kept as executor.hpp says; the engine's own copy is bounded too. It is
-//     followed on after a restart (docker_log.hpp). When the engine reports the end of a container, its log is read once
-//     more, to the end: a follow that began shortly before may miss it.
+//  5. Output is followed while the container runs and kept as executor.hpp says; the engine's own copy is bounded too.
+//     It is followed on after a restart (docker_log.hpp). When the engine reports the end of a container, its log is
+//     read once more, to the end: a follow that began shortly before may miss it.
 //  6. A deadline is kept by a watcher, a process for each container that outlives the daemon (watcher.hpp). The next
 //     deadline replaces a watcher that was killed. Needs DockerOptions::state_dir.
-//  7. An engine that does not answer, or is restarted, decides nothing: watching, following and stopping are tried again with
-//     growing pauses. A container is lost if the engine answers and does not know it. While recover() has not reached the
-//     engine, ready() is false, and stop() and remove() of what is unknown fail with Errc::unsupported.
-//     A failed start() returns once its container is gone, or when it is cancelled; close() leaves the watcher.
-//     stop() lets the engine send the image's stop signal; the grace is rounded up to whole seconds.
-//  8. A command of exec() whose caller gives it up is killed, if /proc says that its process is the container's. Until it
-//     has ended, the next exec() fails with Errc::already_exists. What a command leaves, also in a session of its own, is
-//     killed after it: /proc names its processes by a variable of its environment, NUNET_COMMAND. Only root can do that.
-//  9. Containers write as users of their own, root among them. take_files() of a daemon that is not root gives what they
-//     have left to its user: by a container of its own on an empty image, which has the program and its libraries mounted
-//     and may change owners (give_back.hpp). Nothing of the work's image runs there. As root, or without a file of another
-//     user, it does nothing.
+//  7. An engine that does not answer, or is restarted, decides nothing: watching, following and stopping are tried
+//     again with growing pauses. A container is lost if the engine answers and does not know it. While recover() has
+//     not reached the engine, ready() is false, and stop() and remove() of what is unknown fail with Errc::unsupported.
+//     A failed start() returns once its container is gone, or when it is cancelled; close() leaves the watcher. stop()
+//     lets the engine send the image's stop signal; the grace is rounded up to whole seconds.
+//  8. A command of exec() whose caller gives it up is killed, if /proc says that its process is the container's. Until
+//     it has ended, the next exec() fails with Errc::already_exists. What a command leaves, also in a session of its
+//     own, is killed after it: /proc names its processes by a variable of its environment, NUNET_COMMAND. Only root can
+//     do that.
+//  9. Containers write as users of their own, root among them. take_files() of a daemon that is not root gives what
+//     they have left to its user: by a container of its own on an empty image, which has the program and its libraries
+//     mounted and may change owners (give_back.hpp). Nothing of the work's image runs there. As root, or without a file
+//     of another user, it does nothing.
 //
 // Threads: one lane. What stays on it: locks and signals of watchers, one file of /proc. Every call to the
 // engine has a time limit except those that wait for the work or a pull.
@@ -67,7 +68,8 @@ struct DockerOptions {
   std::string cgroup_parent;
   /// For the watchers of deadlines, one folder for each container; one per daemon. Empty: there are no deadlines.
   std::filesystem::path state_dir;
-  /// For probes and watchers: how this program runs itself as a helper, and who runs it. Without a launcher there are none.
+  /// For probes and watchers: how this program runs itself as a helper, and who runs it. Without a launcher there are
+  /// none.
   std::vector<std::string> helper = helper_command();
   ProcessLauncher* processes = nullptr;
   /// Who is to read and remove what containers leave.

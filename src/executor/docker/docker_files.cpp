@@ -1,5 +1,5 @@
-// How a Docker gives the files of a container to a daemon that is not root: by a container of its own, with the program itself
-// on an empty image.
+// How a Docker gives the files of a container to a daemon that is not root: by a container of its own, with the program
+// itself on an empty image.
 #include <link.h>
 #include <sys/stat.h>
 #include <unistd.h>

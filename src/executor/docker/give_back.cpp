@@ -29,7 +29,8 @@ class Giver {
  public:
   explicit Giver(const struct stat& owner) : owner_(owner) {}
 
-  /// The entries of `at`, beginning with one of them. `at` moves down and up in the tree, so that its depth takes no descriptors.
+  /// The entries of `at`, beginning with one of them. `at` moves down and up in the tree, so that its depth takes no
+  /// descriptors.
   Result<void> give_all(Fd at, std::string first) {
     std::vector<std::vector<std::string>> pending(1);  // folders of each level that are not entered yet
     give(at.get(), first.c_str());

@@ -5,8 +5,9 @@
 //     /usr, /bin and /lib* read-only; a generated /etc in which localhost and the host name `sandbox` resolve to the
 //     loopback; empty /tmp and /dev/shm, each at most its memory limit large; its folder as /work.
 //  2. As root the daemon runs it under a separate user id that owns nothing else: one of a range that follows from the
-//     daemon's folder, under which no process runs, also not one of another daemon: the kernel counts the processes of a
-//     user together. Without root, in a user namespace as 1000. Either way: no capabilities, no new privileges, and the filter of seccomp.hpp.
+//     daemon's folder, under which no process runs, also not one of another daemon: the kernel counts the processes of
+//     a user together. Without root, in a user namespace as 1000. Either way: no capabilities, no new privileges, and
+//     the filter of seccomp.hpp.
 //  3. Exactly the environment of the request, plus PATH and HOME if absent. Only the work receives the environment: no
 //     program that still has privileges runs with it.
 //  4. argv = entrypoint + cmd, found in its PATH; no shell reads it. Exit codes are those of a shell, 127: not found,
@@ -37,8 +38,8 @@
 // one), filling the disk by output (log limit) or memory by /tmp (bounded, and part of its memory limit), exhausting
 // the process table (pids limit), becoming root by a set-user-id program or a system call (no new privileges, filter),
 // leaving files that resist removal (quarantine) or a folder of any depth for its next run (refused above 128 levels,
-// by a start that fails). Not prevented: filling the disk below /work (a quota is planned), and
-// using CPU up to its limit.
+// by a start that fails). Not prevented: filling the disk below /work (a quota is planned), and using CPU up to its
+// limit.
 #pragma once
 
 #include <filesystem>
@@ -95,7 +96,6 @@ class Sandbox final : public ExecutorBase {
   /// The control group of a running execution, for tests and diagnosis.
   [[nodiscard]] const Cgroup* cgroup(const ExecutionId& id) const;
   [[nodiscard]] std::string_view enforcement() const override { return enforcement_; }
-  [[nodiscard]] std::string unenforced() const override;
 
  private:
   struct Run;
