@@ -17,8 +17,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr Duration kGivingTime = 10min;
-constexpr int kLookedAt = 16;  // levels of folders, each takes a descriptor
+constexpr Duration kGivingTime = 2min;  // the next try begins with what this one has done
+constexpr int kLookedAt = 16;           // levels of folders, each takes a descriptor
 constexpr std::uint64_t kMemory = 512ULL << 20;
 constexpr std::size_t kMaxWords = 4096;
 constexpr std::string_view kProgramFolder = "/.nunet";
