@@ -134,15 +134,18 @@ struct AllocationState {
   int exit_code = 0;
   std::string reason;
   std::string incarnation;
-  Health health = Health::unknown;
+  Health health = Health::unknown;  ///< as last reported
   std::uint32_t restarts = 0;
+  std::int64_t unreachable_ns = 0;  ///< since its provider was last heard from, while it is suspected; 0: it answers
+  std::uint64_t lost_at = 0;        ///< ns since 1970: when it is lost at the latest, unless it answers; 0: not known
   static constexpr auto json_fields() {
     using S = AllocationState;
     constexpr auto omit = json::omit_empty;
-    return std::tuple(json::field("status", &S::status), json::field("peer", &S::peer),
-                      json::field("exit_code", &S::exit_code), json::field("reason", &S::reason, omit),
-                      json::field("incarnation", &S::incarnation, omit), json::field("health", &S::health, omit),
-                      json::field("restarts", &S::restarts, omit));
+    return std::tuple(
+        json::field("status", &S::status), json::field("peer", &S::peer), json::field("exit_code", &S::exit_code),
+        json::field("reason", &S::reason, omit), json::field("incarnation", &S::incarnation, omit),
+        json::field("health", &S::health, omit), json::field("restarts", &S::restarts, omit),
+        json::field("unreachable_for", &S::unreachable_ns, omit), json::field("lost_at", &S::lost_at, omit));
   }
 };
 /// `error` is the reason why the deployment failed or is unknown. `allocations` and `reason` are additions to DMS
@@ -201,7 +204,9 @@ struct AllocationUsage : AllocationState {
                    json::field<U, std::string>("reason", &U::reason, omit),
                    json::field<U, std::string>("incarnation", &U::incarnation, omit),
                    json::field<U, Health>("health", &U::health, omit),
-                   json::field<U, std::uint32_t>("restarts", &U::restarts, omit)),
+                   json::field<U, std::uint32_t>("restarts", &U::restarts, omit),
+                   json::field<U, std::int64_t>("unreachable_for", &U::unreachable_ns, omit),
+                   json::field<U, std::uint64_t>("lost_at", &U::lost_at, omit)),
         std::tuple(json::field("lease", &U::lease_ns, omit), json::field("cpu_seconds", &U::cpu_seconds, omit),
                    json::field("memory_bytes", &U::memory_bytes, omit), json::field("stdout_size", &U::out_size, omit),
                    json::field("stderr_size", &U::err_size, omit), json::field("results", &U::results, omit)));

@@ -34,6 +34,13 @@ Option ensemble_option() {
 
 namespace {
 
+/// Time that passes is no change.
+DeploymentStatusReply without_durations(DeploymentStatusReply status) {
+  for (auto& [name, allocation] : status.allocations)
+    allocation.unreachable_ns = std::min<std::int64_t>(allocation.unreachable_ns, 1);
+  return status;
+}
+
 /// Prints each change of status until the deployment has ended; without `until_end`, until it is running. `last` is the last
 /// status that was received.
 Result<void> watch(Session& session, Client& client, const std::string& id, bool until_end,
@@ -47,8 +54,8 @@ Result<void> watch(Session& session, Client& client, const std::string& id, bool
     if (status) {
       missed = 0;
       last = std::move(*status);
-      if (auto lines = describe_status(last); lines != shown) {
-        for (const auto& line : lines) session.note(line);
+      if (auto lines = describe_status(without_durations(last)); lines != shown) {
+        for (const auto& line : describe_status(last)) session.note(line);
         shown = std::move(lines);
       }
       if (has_ended(last) || (!until_end && is_in(last, DeploymentStatus::running))) return {};

@@ -39,7 +39,12 @@ std::string describe(const protocol::AllocationState& allocation) {
   std::string line(to_string(allocation.status));
   if (!allocation.peer.empty()) line += fmt::format(" on {}", allocation.peer);
   if (allocation.health != protocol::Health::unknown && !is_final(allocation.status))
-    line += fmt::format(", {}", to_string(allocation.health));
+    line += fmt::format(", {}{}", to_string(allocation.health),
+                        allocation.unreachable_ns > 0 ? " when last heard from" : "");
+  if (allocation.unreachable_ns > 0)
+    line += fmt::format(", unreachable for {} s", Duration(allocation.unreachable_ns) / 1s);
+  if (allocation.lost_at > 0)
+    line += fmt::format(", lost at {} at the latest", format_time(UnixTime{allocation.lost_at}));
   if (allocation.restarts > 0)
     line += allocation.restarts == 1 ? ", restarted once" : fmt::format(", restarted {} times", allocation.restarts);
   const std::string exit_code = fmt::format("exit code {}", allocation.exit_code);

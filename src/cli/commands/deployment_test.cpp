@@ -415,6 +415,26 @@ TEST_F(DeployTest, InfoShowsWhatAllocationsUse) {
   EXPECT_EQ(nunet({"deployment", "info", "abc", "--json"}).code, 1);
 }
 
+TEST_F(DeployTest, TheStatusTellsOfAProviderThatDoesNotAnswer) {
+  protocol::DeploymentStatusReply status;
+  status.status = "Running";
+  protocol::AllocationState& state = status.allocations["work"];
+  state.status = protocol::AllocationStatus::running;
+  state.peer = "12D3";
+  state.health = protocol::Health::healthy;
+  state.unreachable_ns = Duration(12s).count();
+  always(json::encode(status));
+  EXPECT_EQ(nunet({"deployment", "status", "abc"}).out,
+            "Running\n  work: running on 12D3, healthy when last heard from, unreachable for 12 s\n");
+  state.lost_at = world.now().nanos;
+  always(json::encode(status));
+  EXPECT_EQ(nunet({"deployment", "status", "abc"}).out,
+            "Running\n  work: running on 12D3, healthy when last heard from, unreachable for 12 s, lost at "
+            "2025-10-09 08:53:20 UTC at the latest\n");
+  const auto printed = json::parse(nunet({"deployment", "status", "abc", "--json"}).out).value();
+  EXPECT_EQ(printed.at("Allocations").at("work").at("unreachable_for").to_number<std::int64_t>(), 12'000'000'000);
+}
+
 TEST_F(DeployTest, ADeploymentIsUpdatedDeletedAndPruned) {
   always(R"({"OK":true,"Error":""})");
   EXPECT_EQ(nunet({"deployment", "update", "abc", "-f", file}).err, "Deployment abc is updated.\n");

@@ -101,6 +101,8 @@ void Deployment::set_deadline() {
     record.boot_id = services_.boot_id;
     record.deploy_until_ns = deadline_.time_since_epoch().count();
     record.remaining_ns = std::max(deadline_ - actor_->lane().now(), Duration(0)).count();
+    for (Superseded& entry : record.superseded)
+      if (entry.until_ns == 0) entry.until_ns = (actor_->lane().unix_now() + Duration(entry.hold_ns)).nanos;
   });
 }
 
@@ -432,6 +434,17 @@ Task<void> Deployment::ask_for_end(std::string name, actor::Handle provider, Rep
   if (!reply) co_return;
   const auto report = reply->allocations.find(name);
   if (report != reply->allocations.end() && is_final(report->second.status)) ends[name] = report->second;
+}
+
+void Deployment::add_silence(AllocationState& state, const std::string& allocation) const {
+  const auto entry = record_->manifest.allocations.find(allocation);
+  if (entry == record_->manifest.allocations.end() || !is_placed(entry->second) || is_final(entry->second.status))
+    return;
+  const std::optional<Supervisor::Silence> silence = supervisor_.silence(entry->second.node_id);
+  if (!silence) return;
+  const SteadyTime now = actor_->lane().now();
+  state.unreachable_ns = std::max(silence->lasts, Duration(1)).count();
+  if (silence->ends && *silence->ends > now) state.lost_at = (actor_->lane().unix_now() + (*silence->ends - now)).nanos;
 }
 
 Task<Result<std::filesystem::path>> Deployment::logs(std::string allocation) {

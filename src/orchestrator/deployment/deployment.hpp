@@ -80,6 +80,8 @@ class Deployment {
   [[nodiscard]] const DeploymentRecord& record() const { return record_.get(); }
   [[nodiscard]] const std::string& id() const { return record_->id; }
   [[nodiscard]] protocol::DeploymentStatus status() const { return record_->status; }
+  /// What is known of a provider that does not answer at this moment.
+  void add_silence(protocol::AllocationState& state, const std::string& allocation) const;
   /// As its provider last reported; null if it never did.
   [[nodiscard]] const protocol::AllocationReport* report(const std::string& allocation) const {
     return supervisor_.report(allocation);

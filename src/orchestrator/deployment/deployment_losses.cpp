@@ -31,7 +31,12 @@ Task<void> Deployment::on_lost(std::string node, std::string reason, bool ended)
     if (still == record.manifest.nodes.end() || still->second.peer != peer) return;
     if (policy == jobs::OnLoss::fail || (policy == jobs::OnLoss::exclusive && !leased && !ended))
       return fail_lost_node(record, node, reason);
-    if (policy == jobs::OnLoss::fast || ended) return supersede_node(record, node, false);
+    if (policy == jobs::OnLoss::fast || ended) {
+      const std::uint64_t before = record.last_number;
+      supersede_node(record, node, false);
+      if (ended) mark_over_since(record, before);
+      return;
+    }
     for (const std::string& name : still->second.allocations) {
       const auto entry = record.manifest.allocations.find(name);
       if (entry == record.manifest.allocations.end() || is_final(entry->second.status)) continue;
@@ -73,7 +78,9 @@ Task<void> Deployment::give_up_run(std::string name, std::string run, std::strin
     if (entry == record.manifest.allocations.end() || entry->second.incarnation != run) return;
     if (fails) return fail_allocation(record, name, reason);
     if (is_final(entry->second.status)) return;
+    const std::uint64_t before = record.last_number;
     supersede_run(record, name, may_run && on_loss(record.ensemble, node) == jobs::OnLoss::exclusive);
+    if (!may_run) mark_over_since(record, before);
     record.error = reason;
   };
   (void)co_await record_.update_until_stored(change);

@@ -1,5 +1,6 @@
 // Machines that are lost, and what the ensemble has chosen for that.
 #include "orchestrator/deployment/test_deployment.hpp"
+#include "orchestrator/deployment/views.hpp"
 
 namespace dms::orchestrator {
 namespace {
@@ -19,6 +20,8 @@ TEST_F(LossTest, ATaskIsReplacedOnlyWhenItsLeaseHasEnded) {
   EXPECT_FALSE(both) << "never on two machines";
   EXPECT_EQ(deployment->status(), DeploymentStatus::running);
   EXPECT_EQ(task().restarts, 1u);
+  EXPECT_FALSE(deployment->record().superseded.empty());
+  EXPECT_EQ(status_of(deployment->record()).allocations.at("task").reason, "") << "the earlier run has surely ended";
   cut(b, false);
   EXPECT_TRUE(until([&] { return provider.runs.empty() && deployment->record().superseded.empty(); }))
       << "what the lost machine still has is released when it is back";
@@ -57,6 +60,9 @@ TEST_F(LossTest, AServiceIsReplacedAtOnceAndTheOverlapIsBounded) {
       << "sooner than a lease, from a loss that takes a while to see";
   EXPECT_TRUE(provider.runs_now()) << "at this moment it runs twice";
   EXPECT_FALSE(deployment->record().superseded.empty()) << "and that is known";
+  const std::string reason = status_of(deployment->record()).allocations.at("task").reason;
+  EXPECT_NE(reason.find("an earlier run of it may still exist on " + provider.peer() + ", until 20"), std::string::npos)
+      << reason;
   w.settle(provider.lease + 1s);
   EXPECT_FALSE(provider.runs_now());
 }
@@ -73,6 +79,47 @@ TEST_F(LossTest, AProviderThatResetsStreamsIsLostAndIsAskedForTheReleaseUntilItR
   reset_streams_to(b, false);
   EXPECT_TRUE(until([&] { return deployment->record().superseded.empty(); }));
   EXPECT_TRUE(provider.runs.empty());
+}
+
+/// Running and healthy is what it was when it was last heard from.
+TEST_F(LossTest, TheStatusTellsForHowLongAProviderHasNotBeenHeardFrom) {
+  provider.lease = 2min;
+  run_anywhere(jobs::AllocationType::task);
+  const auto state = [&] {
+    AllocationState shown;
+    deployment->add_silence(shown, "task");
+    return shown;
+  };
+  const int renewals = provider.renewals;
+  ASSERT_TRUE(until([&] { return provider.renewals > renewals; }));
+  EXPECT_EQ(state().unreachable_ns, 0);
+  const SteadyTime heard = a.lane().now();
+  const std::uint64_t at = w.world.unix_now().nanos;
+  cut(b);
+  ASSERT_TRUE(until([&] { return state().unreachable_ns > 0; }));
+  EXPECT_EQ(task().status, AllocationStatus::running) << "it is suspected, not lost";
+  EXPECT_NEAR(static_cast<double>(state().unreachable_ns), static_cast<double>((a.lane().now() - heard).count()), 1e9);
+  EXPECT_NEAR(static_cast<double>(state().lost_at), static_cast<double>(at + (provider.lease + kLeaseMargin).count()),
+              1e9);
+  cut(b, false);
+  EXPECT_TRUE(until([&] { return state().unreachable_ns == 0; }));
+  EXPECT_EQ(state().lost_at, 0u);
+}
+
+TEST_F(LossTest, TheSilenceOfAProviderWithoutLeasesIsTold) {
+  provider.lease = other.lease = Duration(0);
+  provider.features = other.features = {};
+  DeploymentRecord made = record();
+  create(std::move(made));
+  deployment->start();
+  ASSERT_TRUE(reaches(DeploymentStatus::running)) << deployment->record().error;
+  cut(b);
+  AllocationState shown;
+  ASSERT_TRUE(until([&] {
+    deployment->add_silence(shown, "task");
+    return shown.unreachable_ns > 0;
+  }));
+  EXPECT_EQ(shown.lost_at, 0u) << "how long it keeps the work is not known";
 }
 
 TEST_F(LossTest, APartitionThatIsShorterThanTheLeaseChangesNothing) {

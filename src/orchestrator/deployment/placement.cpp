@@ -213,12 +213,22 @@ void supersede_run(DeploymentRecord& record, const std::string& name, bool exclu
   supersede(record, node, {name}, exclusive);
 }
 
-void supersede_unknown(DeploymentRecord& record, const actor::Handle& provider, json::StringMap incarnations) {
+void mark_over_since(DeploymentRecord& record, std::uint64_t number) {
+  for (Superseded& entry : record.superseded)
+    if (entry.number > number) entry.over = true;
+}
+
+void supersede_unknown(DeploymentRecord& record, const actor::Handle& provider, json::StringMap incarnations,
+                       bool exclusive) {
   const auto is_known = [&](const std::string& name) { return record.ensemble.allocations.contains(name); };
   std::size_t unknown = 0;
   for (const Superseded& known : record.superseded)
     if (known.peer == provider.address.host) {
-      std::erase_if(incarnations, [&](const auto& held) { return known.allocations.contains(held.first); });
+      std::erase_if(incarnations, [&](const auto& held) {
+        const auto same = known.allocations.find(held.first);
+        if (same == known.allocations.end()) return false;
+        return known.node.empty() || same->second.empty() || same->second == held.second;
+      });
       unknown += static_cast<std::size_t>(
           std::ranges::count_if(known.allocations, [&](const auto& held) { return !is_known(held.first); }));
     }
@@ -230,6 +240,7 @@ void supersede_unknown(DeploymentRecord& record, const actor::Handle& provider, 
   entry.peer = provider.address.host;
   entry.handle = provider;
   entry.allocations = std::move(incarnations);
+  entry.exclusive = exclusive;
   add(record, std::move(entry));
 }
 

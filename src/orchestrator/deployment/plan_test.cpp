@@ -200,6 +200,25 @@ TEST_F(PlanTest, AnotherIncarnationIsARestartOnlyIfOneWasRequested) {
   EXPECT_TRUE(record.restarting.empty());
 }
 
+/// Of one that is superseded already, too: another run of it is another thing to release.
+TEST_F(PlanTest, ARunUnderAnotherIncarnationIsSupersededBesideTheKnownOne) {
+  RenewReply reply = report();
+  reply.allocations["web"].incarnation = "web-2";
+  const Findings findings = reconcile(record, "left", reply);
+  EXPECT_EQ(findings.others, (json::StringMap{{"web", "web-2"}}));
+  EXPECT_TRUE(record.superseded.empty()) << "the report may be older than the record";
+  const actor::Handle machine = record.manifest.nodes.at("left").handle;
+  supersede_run(record, "web", false);
+  for (int repeated = 0; repeated < 2; ++repeated) supersede_unknown(record, machine, findings.others, true);
+  ASSERT_EQ(record.superseded.size(), 2u) << "once is enough";
+  EXPECT_EQ(record.superseded[1].allocations, findings.others);
+  EXPECT_TRUE(is_blocked(record, "left"));
+  EXPECT_TRUE(record.superseded[1].exclusive);
+  mark_over_since(record, record.superseded[0].number);
+  EXPECT_FALSE(record.superseded[0].over);
+  EXPECT_TRUE(record.superseded[1].over);
+}
+
 TEST_F(PlanTest, WhatIsBeingPlacedIsLeftAlone) {
   entry("web").handle = {};
   RenewReply reply = report();

@@ -20,9 +20,14 @@ Task<DeploymentListReply> Deployments::list(DeploymentListRequest request, const
 
 Task<DeploymentStatusReply> Deployments::status(DeploymentId request, const actor::Envelope&) {
   const Result<DeploymentRecord> found = co_await record(request.id);
-  if (found) co_return status_of(*found);
   DeploymentStatusReply reply;
-  reply.error = found.error().to_string();
+  if (!found) {
+    reply.error = found.error().to_string();
+    co_return reply;
+  }
+  reply = status_of(*found);
+  if (const Found deployment = active(request.id))
+    for (auto& [name, state] : reply.allocations) deployment->add_silence(state, name);
   co_return reply;
 }
 
@@ -35,8 +40,10 @@ Task<DeploymentInfoReply> Deployments::info(DeploymentId request, const actor::E
   }
   DeploymentInfoReply reply = info_of(*found);
   if (const Found deployment = active(request.id))
-    for (auto& [name, usage] : reply.allocations)
+    for (auto& [name, usage] : reply.allocations) {
       if (const AllocationReport* report = deployment->report(name)) add_usage(usage, *report);
+      deployment->add_silence(usage, name);
+    }
   for (auto& [name, usage] : reply.allocations) {
     const Result<std::vector<ResultFile>> files = co_await stored_results(output_.folder(request.id, name));
     if (!files) continue;

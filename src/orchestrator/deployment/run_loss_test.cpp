@@ -102,6 +102,28 @@ TEST_F(RunLossTest, AReportThatIsOlderThanARunDoesNotMissIt) {
   EXPECT_TRUE(other.runs.empty());
 }
 
+/// A provider whose run is another one than the known one: nothing else of it may run until that is stopped.
+TEST_F(RunLossTest, ARunUnderAnotherIncarnationIsStoppedBeforeItIsReplaced) {
+  run_pair();
+  provider.stop_takes = 4s;
+  const std::string known = task("a").incarnation;
+  provider.runs.at("a").incarnation = "another";
+  const auto runs_another = [&] {
+    return provider.runs.contains("a") && provider.runs.at("a").incarnation == "another" && provider.runs_now("a");
+  };
+  bool both = false;
+  ASSERT_TRUE(until(
+      [&] {
+        both = both || (runs_another() && other.runs_now("a"));
+        const bool replaced = provider.runs_now("a") && !runs_another();
+        return task("a").status == AllocationStatus::running && task("a").incarnation != known &&
+               (replaced || other.runs_now("a"));
+      },
+      5min));
+  EXPECT_FALSE(both) << "it is exclusive";
+  EXPECT_TRUE(until([&] { return !runs_another(); })) << "it is not left behind";
+}
+
 TEST_F(RunLossTest, AnEnsembleCanChooseThatAMissingRunFails) {
   run_pair(jobs::OnLoss::fail);
   w.run(b, provider.forget("a"));

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "observability/logging.hpp"
 #include "base/text.hpp"
 #include "orchestrator/deployment/placement.hpp"
 #include "orchestrator/deployment/reasons.hpp"
@@ -10,6 +11,12 @@ namespace dms::orchestrator {
 
 using namespace protocol;
 namespace {
+
+/// How long a provider may keep it.
+std::string hold_of(const Superseded& entry) {
+  if (entry.until_ns == 0) return fmt::format("for {} s at most", entry.hold_ns / 1'000'000'000);
+  return fmt::format("until {} at the latest", observability::rfc3339(UnixTime{entry.until_ns}));
+}
 
 AllocationState state_of(const DeploymentRecord& record, const std::string& name,
                          const AllocationManifest& allocation) {
@@ -25,8 +32,8 @@ AllocationState state_of(const DeploymentRecord& record, const std::string& name
     state.peer = node->second.peer;
   for (const Superseded& entry : record.superseded)
     if (!entry.ended && !entry.over && entry.peer != state.peer && entry.allocations.contains(name))
-      add_reason(state.reason, fmt::format("an earlier run of it may still exist on {}, for {} s at most", entry.peer,
-                                           entry.hold_ns / 1'000'000'000));
+      add_reason(state.reason,
+                 fmt::format("an earlier run of it may still exist on {}, {}", entry.peer, hold_of(entry)));
   return state;
 }
 
@@ -47,8 +54,8 @@ std::string error_of(const DeploymentRecord& record) {
   std::string text = record.error;
   for (const Superseded& entry : record.superseded)
     if (!entry.problem.empty() && !entry.over)
-      add_reason(text, fmt::format("{} may hold work or a reservation for {} s at most: {}", entry.peer,
-                                   entry.hold_ns / 1'000'000'000, entry.problem));
+      add_reason(text,
+                 fmt::format("{} may hold work or a reservation, {}: {}", entry.peer, hold_of(entry), entry.problem));
   return text;
 }
 

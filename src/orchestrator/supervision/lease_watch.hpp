@@ -76,9 +76,9 @@ class LeaseWatch {
   [[nodiscard]] bool suspected() const { return missed_ > 0; }
   [[nodiscard]] bool silent() const { return missed_ >= kMissedUntilSilent; }
   /// See (3).
-  [[nodiscard]] bool surely_ended(SteadyTime now, Duration margin) const {
-    return silent() && now >= extended_ + longest_ + margin;
-  }
+  [[nodiscard]] bool surely_ended(SteadyTime now, Duration margin) const { return silent() && now >= ends(margin); }
+  /// When its work has surely ended, unless it answers before.
+  [[nodiscard]] SteadyTime ends(Duration margin) const { return extended_ + longest_ + margin; }
   /// Whether leases may be renewed now; otherwise only a question is sent.
   [[nodiscard]] bool renews() const { return has_answered_ && !silent(); }
   /// For the next renewal.

@@ -57,6 +57,8 @@ Findings reconcile(DeploymentRecord& record, const std::string& name, const Rene
         unknown[allocation] = report->second.incarnation;
     } else if (!same) {
       findings.missing[allocation] = entry.incarnation;
+      if (report != reply.allocations.end() && !is_final(report->second.status))
+        findings.others[allocation] = report->second.incarnation;
     } else if (is_final(report->second.status)) {
       findings.ended[allocation] = report->second;
     } else if (!record.restarting.contains(allocation)) {

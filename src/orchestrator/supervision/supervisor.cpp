@@ -111,6 +111,18 @@ bool Supervisor::refused(const std::string& node) const {
 
 bool Supervisor::known(const std::string& node) const { return !unreconciled_.contains(node); }
 
+std::optional<Supervisor::Silence> Supervisor::silence(const std::string& node) const {
+  const auto found = watches_.find(node);
+  if (found == watches_.end()) return std::nullopt;
+  const Watch& watch = *found->second;
+  const bool leased = watch.lease.lease() > Duration(0);
+  if (leased ? !watch.lease.suspected() : liveness_.answers(watch.peer)) return std::nullopt;
+  Silence silence;
+  silence.lasts = parts_.now() - watch.heard;
+  if (leased) silence.ends = watch.lease.ends(kLeaseMargin);
+  return silence;
+}
+
 const AllocationReport* Supervisor::report(const std::string& allocation) const {
   const auto found = reports_.find(allocation);
   return found == reports_.end() ? nullptr : &found->second;
@@ -130,6 +142,7 @@ Task<void> Supervisor::check(std::string node, WatchPtr watch) {
 
 Task<void> Supervisor::ping(std::string node, WatchPtr watch) {
   const Result<bool> lost = co_await liveness_.ping(watch->peer);
+  if (liveness_.answers(watch->peer)) watch->heard = parts_.now();
   if (!lost || !*lost || watch->reported_lost || suspects_itself()) co_return;
   watch->reported_lost = true;
   const std::string reason = fmt::format("provider {} is lost: {}", watch->peer, liveness_.last_error(watch->peer));
@@ -163,6 +176,7 @@ Task<void> Supervisor::renew(std::string node, WatchPtr watch) {
   if (parts_.now() > expected + kLateTimer) timer_was_late();
   if (reply) {
     watch->lease.answered(parts_.now(), reply->clock_ns);
+    watch->heard = parts_.now();
     watch->reported_lost = watch->reported_ended = false;
     watch->refusals = 0;
     co_await take_in(node, std::move(asked), std::move(*reply));
@@ -204,6 +218,17 @@ Task<void> Supervisor::take_in(std::string node, json::StringMap asked, RenewRep
     const auto then = asked.find(run.first);
     return then == asked.end() || then->second != run.second;
   });
+  std::erase_if(findings.others, [&](const auto& run) { return !findings.missing.contains(run.first); });
+  if (!findings.others.empty()) {
+    const auto supersede_others = [&](DeploymentRecord& record) {
+      const auto placed = record.manifest.nodes.find(node);
+      if (placed != record.manifest.nodes.end())
+        supersede_unknown(record, placed->second.handle, findings.others,
+                          on_loss(record.ensemble, node) == jobs::OnLoss::exclusive);
+    };
+    const Result<void> stored = co_await parts_.record.update_until_stored(supersede_others);
+    if (!stored) co_return;
+  }
   for (const auto& [name, run] : findings.missing) {
     const std::string reason = fmt::format("the provider no longer has {}", name);
     co_await events_.missing(name, run, reason);
