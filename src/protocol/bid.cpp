@@ -114,6 +114,21 @@ struct Body {
   }
 };
 
+std::vector<std::string> addresses_in(const json::Value* value) {
+  std::vector<std::string> addresses;
+  const auto add = [&](const json::Value& one) {
+    const auto* text = one.if_string();
+    if (text != nullptr && !text->empty() && text->size() <= kMaxPubAddress && addresses.size() < kMaxPubAddresses)
+      addresses.emplace_back(*text);
+  };
+  if (value == nullptr) return addresses;
+  if (const auto* list = value->if_array())
+    for (const json::Value& one : *list) add(one);
+  else
+    add(*value);
+  return addresses;
+}
+
 }  // namespace
 
 std::string Bid::signed_text() const {
@@ -167,8 +182,9 @@ Result<Bid> Bid::from_json(const json::Value& value) {
   bid.location = std::move(body->location);
   bid.handle = std::move(body->handle);
   bid.signature = std::move(body->signature);
-  if (const json::Value* promise = json::find_member(v1->get_object(), "PromiseBid"))
-    bid.promise = !promise->is_null() && *promise != json::Value(false);
+  bid.pub_addresses = addresses_in(json::find_member(v1->get_object(), "PubAddress"));
+  const json::Value* promise = json::find_member(v1->get_object(), "PromiseBid");
+  bid.is_promise = promise != nullptr && !json::is_unset(*promise);
   bid.received_text_ = std::string(kSignaturePrefix) + json::write(unsigned_body);
   if (const json::Value* offer = json::find_member(*outer, "Offer"); offer != nullptr && !offer->is_null()) {
     TRY(bid.offer, json::from_value<Offer>(*offer));

@@ -124,7 +124,9 @@ class Bid {
   actor::Handle handle;
   Bytes signature;
   std::optional<Offer> offer;
-  bool promise = false;  ///< of a received bid, see (4)
+  // Of DMS 0.5.x; read, not written.
+  std::vector<std::string> pub_addresses;
+  bool is_promise = false;  ///< of a gateway, which would have to make a machine for it first
 
   Result<void> sign(const crypto::PrivateKey& key);
   /// Errc::permission_denied if the signature is not the peer's.
@@ -137,6 +139,10 @@ class Bid {
   [[nodiscard]] std::string signed_text() const;
   std::string received_text_;  // what the signature of a received bid covers
 };
+
+/// Of the public addresses in a bid, and bytes of each; others are left out.
+inline constexpr std::size_t kMaxPubAddresses = 16;
+inline constexpr std::size_t kMaxPubAddress = 256;
 
 inline constexpr std::string_view kDeploymentTopic = "/nunet/deployment";
 

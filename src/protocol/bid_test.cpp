@@ -67,13 +67,29 @@ TEST_F(BidTest, MembersOfNewerNodesAreCoveredByTheSignature) {
     wire.emplace_object()["V1"] = v1;
     return json::from_value<Bid>(wire).value();
   };
-  EXPECT_TRUE(with("PubAddress", "192.0.2.1").verify());
+  const Bid addressed = with("PubAddress", "192.0.2.1");
+  EXPECT_TRUE(addressed.verify());
+  EXPECT_EQ(addressed.pub_addresses, std::vector<std::string>{"192.0.2.1"});
+  EXPECT_FALSE(addressed.is_promise);
   EXPECT_TRUE(with("PromiseBid", true).verify());
-  EXPECT_TRUE(with("PromiseBid", true).promise);
-  EXPECT_TRUE(with("PromiseBid", json::Object{{"Provider", "incus"}}).promise);
-  EXPECT_FALSE(with("PromiseBid", false).promise);
-  EXPECT_FALSE(with("PromiseBid", nullptr).promise);
-  EXPECT_FALSE(with("PubAddress", "192.0.2.1").promise);
+  EXPECT_TRUE(with("PromiseBid", true).is_promise);
+  EXPECT_TRUE(with("PromiseBid", json::Object{{"Provider", "incus"}}).is_promise);
+  EXPECT_FALSE(with("PromiseBid", false).is_promise);
+  EXPECT_FALSE(with("PromiseBid", nullptr).is_promise);
+}
+
+TEST_F(BidTest, APromiseAndAddressesOfAProviderOfTheExistingImplementationAreRead) {
+  json::Value wire = *json::parse(json::encode(bid));
+  json::Object& v1 = wire.at("V1").as_object();
+  v1["PromiseBid"] = true;
+  json::Array many;
+  for (std::size_t i = 0; i < 2 * kMaxPubAddresses; ++i) many.emplace_back("192.0.2.1");
+  many[0] = std::string(kMaxPubAddress + 1, 'x');
+  v1["PubAddress"] = many;
+  const auto back = json::from_value<Bid>(wire);
+  ASSERT_TRUE(back) << back.error().to_string();
+  EXPECT_TRUE(back->is_promise);
+  EXPECT_EQ(back->pub_addresses, std::vector<std::string>(kMaxPubAddresses, "192.0.2.1"));
 }
 
 TEST_F(BidTest, MalformedBidsAreRefusedWithTheFieldsName) {

@@ -1,5 +1,6 @@
-// The manifest of a deployment: which node runs which allocation, and its status. Members and names are those of
-// NuNet's manifest.
+// The manifest of a deployment: which node runs which allocation, and its status. Members and names are those of NuNet's
+// manifest. Those of features that are refused by name (subnets, standby copies, contracts, ports) are there with the values
+// that say so, as Go writes them.
 #pragma once
 
 #include <map>
@@ -18,7 +19,11 @@ struct AllocationManifest {
   std::string node_id;
   actor::Handle handle;
   std::string dns_name;
+  std::string priv_addr;  ///< in a subnet: empty
   PortMapping ports;
+  jobs::HealthCheck healthcheck;
+  std::string redundancy_group;
+  bool is_standby = false;
   AllocationStatus status = AllocationStatus::pending;
   int exit_code = 0;  // of a task that has ended; not in DMS 0.5.x
   // Not in DMS 0.5.x.
@@ -38,7 +43,9 @@ struct AllocationManifest {
     return std::tuple(
         json::field("id", &M::id), json::field("type", &M::type), json::field("node_id", &M::node_id),
         json::field("handle", &M::handle), json::field("dns_name", &M::dns_name),
-        json::field("ports", &M::ports, json::omit_empty), json::field("status", &M::status),
+        json::field("priv_addr", &M::priv_addr), json::field("ports", &M::ports),
+        json::field("healthcheck", &M::healthcheck), json::field("redundancy_group", &M::redundancy_group),
+        json::field("is_standby", &M::is_standby), json::field("status", &M::status),
         json::field("exit_code", &M::exit_code, json::omit_empty), json::field("reason", &M::reason, json::omit_empty),
         json::field("incarnation", &M::incarnation, json::omit_empty),
         json::field("lease", &M::lease_ns, json::omit_empty),
@@ -56,13 +63,22 @@ struct NodeManifest {
   std::string id;
   std::string peer;
   actor::Handle handle;
+  std::vector<std::string> pub_address;  ///< as its bid says; ours say nothing of it
   capability::Location location;
   std::vector<std::string> allocations;
+  std::string redundancy_role = "primary";
+  std::string primary_node;
+  std::vector<std::string> standby_nodes;
+  int standby_index = 0;
+  std::string status = "active";
   static constexpr auto json_fields() {
     using M = NodeManifest;
     return std::tuple(json::field("id", &M::id), json::field("peer", &M::peer, json::omit_empty),
-                      json::field("handle", &M::handle), json::field("location", &M::location),
-                      json::field("allocations", &M::allocations));
+                      json::field("handle", &M::handle), json::field("pub_address", &M::pub_address),
+                      json::field("location", &M::location), json::field("allocations", &M::allocations),
+                      json::field("redundancy_role", &M::redundancy_role),
+                      json::field("primary_node", &M::primary_node), json::field("standby_nodes", &M::standby_nodes),
+                      json::field("standby_index", &M::standby_index), json::field("status", &M::status));
   }
 };
 
@@ -72,11 +88,14 @@ struct EnsembleManifest {
   actor::Handle orchestrator;
   std::map<std::string, AllocationManifest> allocations;  // by allocation name
   std::map<std::string, NodeManifest> nodes;              // by node name
+  jobs::Subnet subnet;
+  std::map<std::string, jobs::Contract> contracts;
   static constexpr auto json_fields() {
     using M = EnsembleManifest;
     return std::tuple(json::field("id", &M::id), json::field("metadata", &M::metadata, json::omit_empty),
                       json::field("orchestrator", &M::orchestrator), json::field("allocations", &M::allocations),
-                      json::field("nodes", &M::nodes));
+                      json::field("nodes", &M::nodes), json::field("subnet", &M::subnet),
+                      json::field("contracts", &M::contracts));
   }
 };
 

@@ -250,6 +250,7 @@ struct AllocationInfo {
   AllocationStatus status{};
   std::string executor;
   std::string execution_id;
+  std::vector<int> using_ports;  // public ones, which are refused: none
   std::uint64_t created_at = 0;  // ns since 1970
   std::uint64_t started_at = 0;
   static constexpr auto json_fields() {
@@ -257,7 +258,8 @@ struct AllocationInfo {
     return std::tuple(json::field("id", &I::id), json::field("type", &I::type), json::field("resources", &I::resources),
                       json::field("orchestrator", &I::orchestrator), json::field("status", &I::status),
                       json::field("executor", &I::executor), json::field("execution_id", &I::execution_id),
-                      json::field("created_at", &I::created_at), json::field("started_at", &I::started_at));
+                      json::field("using_ports", &I::using_ports), json::field("created_at", &I::created_at),
+                      json::field("started_at", &I::started_at));
   }
 };
 

@@ -223,7 +223,6 @@ void Auction::refuse(std::string_view why) {
 
 Result<void> Auction::check(const Bid& bid, const std::set<std::string>& nodes,
                             const std::set<std::string>& taken) const {
-  if (bid.promise) return fail(Errc::unsupported, "it promises a machine that is still to be made");
   if (bid.ensemble_id != ensemble_id_) return fail(Errc::invalid_argument, "it is for ensemble {}", bid.ensemble_id);
   if (!nodes.contains(bid.node_id))
     return fail(Errc::invalid_argument, "it is for node {}, which is not in this round", bid.node_id);
@@ -239,6 +238,8 @@ Result<void> Auction::check(const Bid& bid, const std::set<std::string>& nodes,
   if (auto it = bids_.find(bid.node_id); it != bids_.end() && it->second.size() >= kMaxBidsPerNode)
     return fail(Errc::limit_exceeded, "the node has {} bids already", kMaxBidsPerNode);
   if (bid.handle.address.host != bid.peer) return fail(Errc::invalid_argument, "its handle is on another peer");
+  if (bid.is_promise)
+    return fail(Errc::unsupported, "it is the promise of a gateway to make a machine, which is not asked for yet");
   TRY_VOID(check_offer(ensemble_, bid));
   return bid.verify();
 }

@@ -145,6 +145,7 @@ void place(DeploymentRecord& record, const Unplaced& wanted, const Candidate& ca
     made.peer = bid.peer;
     made.handle = bid.handle;
     made.location = bid.location;
+    made.pub_address = bid.pub_addresses;
     made.allocations = record.ensemble.nodes.at(name).allocations;
     for (const std::string& allocation : wanted.at(name)) {
       AllocationManifest entry = unplaced_entry(record, name, allocation);

@@ -432,6 +432,31 @@ TEST_F(PlanTest, TheStatusTellsOfARunThatMayExistElsewhere) {
   EXPECT_EQ(status_of(record).allocations.at("job").reason, "");
 }
 
+/// The members of NuNet's manifest, those of features that are refused with what says so.
+TEST_F(PlanTest, TheManifestHasTheMembersThatTheExistingImplementationWrites) {
+  jobs::HealthCheck& check = record.ensemble.allocations.at("web").healthcheck;
+  check.type = jobs::HealthCheckType::command;
+  check.exec = {"true"};
+  record.manifest.nodes.at("left").pub_address = {"192.0.2.1"};
+  const json::Value manifest = *json::parse(json::encode(manifest_of(record)));
+  const json::Value& web = manifest.at("allocations").at("web");
+  EXPECT_EQ(web.at("healthcheck").at("type"), "command");
+  EXPECT_EQ(web.at("priv_addr"), "");
+  EXPECT_EQ(web.at("redundancy_group"), "");
+  EXPECT_EQ(web.at("is_standby"), false);
+  EXPECT_TRUE(web.at("ports").is_object());
+  EXPECT_EQ(manifest.at("allocations").at("db").at("healthcheck").at("type"), "");
+  const json::Value& left = manifest.at("nodes").at("left");
+  EXPECT_EQ(left.at("pub_address").at(0), "192.0.2.1");
+  EXPECT_EQ(left.at("redundancy_role"), "primary");
+  EXPECT_EQ(left.at("primary_node"), "");
+  EXPECT_TRUE(left.at("standby_nodes").as_array().empty());
+  EXPECT_EQ(left.at("standby_index"), 0);
+  EXPECT_EQ(left.at("status"), "active");
+  EXPECT_TRUE(manifest.at("subnet").is_object());
+  EXPECT_TRUE(manifest.at("contracts").as_object().empty());
+}
+
 TEST_F(PlanTest, WhatHasEndedHasNoHealth) {
   entry("web").health = Health::healthy;
   EXPECT_EQ(status_of(record).allocations.at("web").health, Health::healthy);

@@ -57,7 +57,7 @@ Task<DeploymentManifestReply> Deployments::manifest(DeploymentId request, const 
   DeploymentManifestReply reply;
   const Result<DeploymentRecord> found = co_await record(request.id);
   if (found)
-    reply.manifest = found->manifest;
+    reply.manifest = manifest_of(*found);
   else
     reply.error = found.error().to_string();
   co_return reply;

@@ -13,6 +13,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   DMS_ASSERT(again.has_value() && json::encode(*again) == once, "a record changes when it is read again");
   (void)orchestrator::status_of(*record);
   (void)orchestrator::info_of(*record);
+  (void)orchestrator::manifest_of(*record);
   const orchestrator::Unplaced wanted = orchestrator::unplaced(*record);
   (void)orchestrator::part_of(*record, wanted);
   (void)orchestrator::occupied(*record, wanted);

@@ -131,6 +131,15 @@ DeploymentInfoReply info_of(const DeploymentRecord& record) {
   return reply;
 }
 
+EnsembleManifest manifest_of(const DeploymentRecord& record) {
+  EnsembleManifest manifest = record.manifest;
+  manifest.subnet = record.ensemble.subnet;
+  for (auto& [name, allocation] : manifest.allocations)
+    if (const auto spec = record.ensemble.allocations.find(name); spec != record.ensemble.allocations.end())
+      allocation.healthcheck = spec->second.healthcheck;
+  return manifest;
+}
+
 void add_usage(AllocationUsage& usage, const AllocationReport& report) {
   if (report.incarnation != usage.incarnation) return;
   usage.cpu_seconds = std::max(usage.cpu_seconds, report.cpu_seconds);

@@ -13,6 +13,8 @@ namespace dms::orchestrator {
 /// hold because a request to release it failed.
 [[nodiscard]] protocol::DeploymentStatusReply status_of(const DeploymentRecord& record);
 [[nodiscard]] protocol::DeploymentInfoReply info_of(const DeploymentRecord& record);
+/// With what the ensemble says of health checks and of the subnet.
+[[nodiscard]] protocol::EnsembleManifest manifest_of(const DeploymentRecord& record);
 void add_usage(protocol::AllocationUsage& usage, const protocol::AllocationReport& report);
 /// Errc::not_found if the deployment has no such allocation on any machine.
 Result<void> check_allocation(const DeploymentRecord& record, const std::string& allocation);
