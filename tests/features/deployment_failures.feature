@@ -17,8 +17,9 @@ Feature: Failed deployments
       | gus  | request commit allocate revert | yes          |
       | hal  | request commit allocate revert renew | no     |
     When alice deploys
-      | deployment | allocation | script | type | at | cores | memory | timeout |
-      | large      | large      | true   | task |    | 64    | 65536  | 60s     |
+      | deployment | allocation | script | type | at | cores | memory | lease | timeout |
+      | large      | large      | true   | task |    | 64    | 65536  |       | 60s     |
+      | endless    | endless    | true   | task |    |       |        | 1000h | 60s     |
     And dave deploys
       | deployment | allocation | script | type | at | timeout |
       | unknown    | unknown    | true   | task |    | 60s     |
@@ -37,11 +38,13 @@ Feature: Failed deployments
     Then each of these has failed with a reason
       | deployment  |
       | large       |
+      | endless     |
       | unknown     |
       | uncommitted |
       | unallocated |
       | unrenewed   |
       | unbid       |
+    And the reason of "endless" mentions "nodes.place.lease: providers grant 10 s to 24 h"
     And nothing is left at bob and carol
 
   @ucan
