@@ -1,6 +1,6 @@
-// The manifest of a deployment: which node runs which allocation, and its status. Members and names are those of NuNet's
-// manifest. Those of features that are refused by name (subnets, standby copies, contracts, ports) are there with the values
-// that say so, as Go writes them.
+// The manifest of a deployment: which node runs which allocation, and its status. Members and names are those of
+// NuNet's manifest. Those of features that are refused by name (subnets, standby copies, contracts, ports) are there
+// with the values that say so, as Go writes them.
 #pragma once
 
 #include <map>

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace dms::sim {
 
 std::string to_string(const Finding& finding) {
@@ -19,16 +21,26 @@ void Report::note(double at_seconds, std::string_view what) {
   if (trace.size() > kMaxTrace) trace.pop_front();
 }
 
+void Report::count(std::string_view end, std::string reason) {
+  const auto same =
+      std::ranges::find_if(ends, [&](const Ending& ending) { return ending.end == end && ending.reason == reason; });
+  if (same != ends.end())
+    ++same->count;
+  else
+    ends.push_back({std::string(end), std::move(reason), 1});
+}
+
 std::string Report::summary() const {
   std::string text = fmt::format(
       "seed {}: {:.0f} s simulated in {:.1f} s{}\n"
-      "deployments: {} submitted, {} completed, {} failed, {} unfinished, {} refused; {} outputs compared\n"
+      "deployments: {} submitted, {} completed, {} cancelled, {} failed, {} unfinished, {} refused; {} updates\n"
+      "files: {} outputs and {} results compared, {} inputs\n"
       "faults: {} daemons killed, {} machines without power, {} partitions, {} full disks, {} clock errors\n"
       "{} messages, {} checks, longest overlap of fast replacements {:.1f} s\n",
-      seed, simulated_seconds, wall_seconds, interrupted ? ", interrupted" : "", submitted, completed, failed,
-      unfinished, refused, outputs, kills, power_losses, partitions, full_disks, clock_errors, messages, checks,
-      longest_overlap_seconds);
-  for (const std::string& reason : failures) text += fmt::format("failed: {}\n", reason);
+      seed, simulated_seconds, wall_seconds, interrupted ? ", interrupted" : "", submitted, completed, cancelled,
+      failed, unfinished, refused, updates, outputs, results, inputs, kills, power_losses, partitions, full_disks,
+      clock_errors, messages, checks, longest_overlap_seconds);
+  for (const Ending& ending : ends) text += fmt::format("{}: {} x {}\n", ending.end, ending.count, ending.reason);
   for (const Finding& finding : findings) text += to_string(finding) + '\n';
   if (findings_total > findings.size()) text += fmt::format("and {} more\n", findings_total - findings.size());
   text += held() ? "every property held\n" : fmt::format("{} findings\n", findings_total);

@@ -24,6 +24,17 @@ struct Finding {
 };
 std::string to_string(const Finding& finding);
 
+/// How many deployments ended in the same way.
+struct Ending {
+  std::string end;  ///< completed, cancelled, failed, not taken; also "not updated", which is none
+  std::string reason;
+  std::uint64_t count = 0;
+  static constexpr auto json_fields() {
+    using E = Ending;
+    return std::tuple(json::field("end", &E::end), json::field("reason", &E::reason), json::field("count", &E::count));
+  }
+};
+
 struct Report {
   static constexpr std::size_t kMaxFindings = 100;
   static constexpr std::size_t kMaxTrace = 200'000;
@@ -38,16 +49,20 @@ struct Report {
   std::uint64_t submitted = 0;
   std::uint64_t refused = 0;  ///< the user's own node did not take the deployment
   std::uint64_t completed = 0;
+  std::uint64_t cancelled = 0;  ///< their users shut them down before their time
   std::uint64_t failed = 0;
   std::uint64_t unfinished = 0;
   std::uint64_t outputs = 0;  ///< of tasks, compared and equal
+  std::uint64_t results = 0;  ///< the same
+  std::uint64_t inputs = 0;   ///< that a run found whole as it began
+  std::uint64_t updates = 0;  ///< that were accepted
   std::uint64_t kills = 0;
   std::uint64_t power_losses = 0;
   std::uint64_t partitions = 0;
   std::uint64_t full_disks = 0;
   std::uint64_t clock_errors = 0;
   double longest_overlap_seconds = 0;  ///< of two runs of one allocation with on_loss `fast`
-  std::vector<std::string> failures;  ///< reasons of deployments that failed, the first of each kind, with their number
+  std::vector<Ending> ends;            ///< by end and kind of reason
   std::uint64_t findings_total = 0;
   std::vector<Finding> findings;  ///< the first kMaxFindings
   /// What happened, a line each, with the simulated second: faults, deployments and their states, findings. The last
@@ -57,6 +72,8 @@ struct Report {
   [[nodiscard]] bool held() const { return findings_total == 0; }
   void add(double at_seconds, std::string property, std::string detail);
   void note(double at_seconds, std::string_view what);
+  /// One more that ended so.
+  void count(std::string_view end, std::string reason);
   /// For people.
   [[nodiscard]] std::string summary() const;
 
@@ -68,14 +85,16 @@ struct Report {
                    json::field("wall_seconds", &R::wall_seconds), json::field("events", &R::events),
                    json::field("messages", &R::messages), json::field("checks", &R::checks)),
         std::tuple(json::field("submitted", &R::submitted), json::field("refused", &R::refused),
-                   json::field("completed", &R::completed), json::field("failed", &R::failed),
-                   json::field("unfinished", &R::unfinished), json::field("outputs", &R::outputs),
-                   json::field("kills", &R::kills), json::field("power_losses", &R::power_losses),
+                   json::field("completed", &R::completed), json::field("cancelled", &R::cancelled),
+                   json::field("failed", &R::failed), json::field("unfinished", &R::unfinished),
+                   json::field("ends", &R::ends), json::field("outputs", &R::outputs),
+                   json::field("results", &R::results), json::field("inputs", &R::inputs),
+                   json::field("updates", &R::updates)),
+        std::tuple(json::field("kills", &R::kills), json::field("power_losses", &R::power_losses),
                    json::field("partitions", &R::partitions), json::field("full_disks", &R::full_disks),
                    json::field("clock_errors", &R::clock_errors),
                    json::field("longest_overlap_seconds", &R::longest_overlap_seconds),
-                   json::field("failures", &R::failures), json::field("findings_total", &R::findings_total),
-                   json::field("findings", &R::findings)));
+                   json::field("findings_total", &R::findings_total), json::field("findings", &R::findings)));
   }
 };
 

@@ -30,7 +30,15 @@ struct Scenario {
   Duration longest_task = 2min;  ///< running time; uniform from a second on
   Duration service_time = 5min;  ///< until a service is shut down
   Duration lease = 1min;
-  double fast = 0.5;  ///< share of the deployments with on_loss `fast`; the others are `exclusive`
+  double fast = 0.5;              ///< share of the deployments with on_loss `fast`; the others are `exclusive`
+  double dependent = 0.3;         ///< share of the deployments with a second allocation that depends on the first
+  double inputs = 0;              ///< share of the allocations of tasks with a file of their user
+  double results = 0;             ///< share of the allocations of tasks that leave a file
+  int largest_file = 64;          ///< KiB; uniform from a byte on
+  double updates = 0;             ///< share of the deployments that are updated while they run
+  double cancels = 0;             ///< share of the deployments that their user shuts down at a random moment
+  double slow_starts = 0;         ///< share of the allocations
+  Duration slowest_start = 1min;  ///< uniform from a second on
 
   // Faults, for each machine and hour
   double kills = 0;         ///< of the daemon; work lives on

@@ -3,34 +3,17 @@
 #include <algorithm>
 
 #include "base/file.hpp"
-#include "encoding/multibase.hpp"
-#include "protocol/serve.hpp"
 
 namespace dms::sim {
 namespace {
 
 constexpr Duration kStep = 1s;
 constexpr Duration kProgress = 10s;
-constexpr Duration kPoll = 30s;     // signed calls to every user's node
-constexpr Duration kAnswer = 5min;  // to a new deployment, at most; its deadline, too
+constexpr Duration kPoll = 30s;  // signed calls to every user's node
 constexpr std::size_t kMaxOutput = 64 << 20;
-
-bool is_ended(const std::string& state) { return state == "Completed" || state == "Failed"; }
 
 constexpr std::array<std::string_view, 5> kFaults = {"daemon killed", "power lost", "cut off", "disk full",
                                                      "clock wrong"};
-
-/// A reason without what differs between deployments.
-std::string kind_of(const std::string& reason) {
-  std::string kind;
-  for (std::string_view rest = reason; !rest.empty();) {
-    const std::string_view word = rest.substr(0, rest.find(' '));
-    rest.remove_prefix(std::min(rest.size(), word.size() + 1));
-    const bool name = word.size() > 24 || word.find_first_of("0123456789") != std::string_view::npos;
-    kind += (kind.empty() ? "" : " ") + std::string(name ? "..." : word);
-  }
-  return kind.substr(0, 160);
-}
 
 }  // namespace
 
@@ -41,6 +24,7 @@ Simulation::Simulation(Scenario scenario, Progress progress)
       losses_(scenario_.seed ^ 0x1055),
       cluster_(scenario_.seed, {}, Wiring::memory),
       dishonest_(cluster_, scenario_.seed ^ 0x11a2),
+      outcomes_(causes_, report_),
       checkers_(cluster_, scenario_, report_) {
   report_.seed = scenario_.seed;
   report_.scenario = scenario_.to_yaml();
@@ -56,10 +40,6 @@ double Simulation::seconds() const {
   return std::chrono::duration<double>(cluster_.world().now().time_since_epoch()).count();
 }
 
-Duration Simulation::between(Duration least, Duration most) {
-  return least + Duration(random_.below(static_cast<std::uint64_t>(std::max<std::int64_t>((most - least).count(), 1))));
-}
-
 // --- what happens is planned before it happens -----------------------------------------------------------------------
 
 void Simulation::make_machines() {
@@ -72,10 +52,16 @@ void Simulation::make_machines() {
     const int cores = lies && deceit == Deceit::false_offers ? 64 : kSizes[random_.below(kSizes.size())];
     Machine& machine = cluster_.add(fmt::format("provider{}", i), cores, static_cast<std::uint64_t>(2 * cores));
     if (lies) dishonest_.add(machine, deceit);
+    if (lies) causes_.lies(machine.peer());
+  }
+  for (const auto& machine : cluster_.machines()) {
+    causes_.add(machine->peer(), machine->name());
+    machine->on_run([this, at = machine.get()](const executor::Request& request) { begins(*at, request); });
   }
   cluster_.substrate().set_latency(scenario_.latency);
   cluster_.substrate().set_tap([this](network::MemoryMessage& message) {
     if (message.from == message.to) return true;
+    causes_.sees(message, cluster_.world().now());
     if (scenario_.loss > 0 && static_cast<double>(losses_.below(1'000'000)) < scenario_.loss * 1e6) return false;
     if (message.broadcast && static_cast<double>(losses_.below(1'000'000)) >= scenario_.reach * 1e6) return false;
     return dishonest_.tap(message);
@@ -83,57 +69,20 @@ void Simulation::make_machines() {
 }
 
 void Simulation::plan_orders() {
+  Planner planner(scenario_, random_);
   const Duration pause = scenario_.duration / scenario_.deployments;
   for (int i = 0; i < scenario_.deployments; ++i)
-    plan_order(static_cast<std::size_t>(i), cluster_.world().now() + pause * i);
-}
-
-void Simulation::plan_order(std::size_t number, SteadyTime at) {
-  auto order = std::make_shared<Order>();
-  order->at = at;
-  order->user = random_.below(static_cast<std::uint64_t>(scenario_.users));
-  const bool service = chance(scenario_.services);
-  order->exclusive = !chance(scenario_.fast);
-  add_allocation(*order, "a", "one", service, number);
-  if (chance(0.3)) {  // a second one that depends on the first, on the same machine
-    add_allocation(*order, "b", "one", service, number);
-    order->request.ensemble.allocations.at("b").depends_on = {"a"};
-  }
-  if (chance(0.2)) add_allocation(*order, "c", "two", service, number);
-  for (auto& [name, node] : order->request.ensemble.nodes) {
-    node.lease_ns = scenario_.lease.count();
-    node.on_loss = order->exclusive ? jobs::OnLoss::exclusive : jobs::OnLoss::fast;
-  }
-  if (service) order->shut_down_at = at + between(scenario_.service_time / 2, scenario_.service_time * 3 / 2);
-  orders_.push_back(std::move(order));
-}
-
-void Simulation::add_allocation(Order& order, const std::string& name, const std::string& node, bool service,
-                                std::size_t number) {
-  const auto seconds =
-      std::chrono::duration<double>(between(1s, std::max<Duration>(scenario_.longest_task, 2s))).count();
-  std::string output =
-      fmt::format("{}/{} {}\n", number, name, encode(Base::hex, random_.bytes(16 + random_.below(64))));
-  const double cores = 0.5 * static_cast<double>(1 + random_.below(4));
-  jobs::Ensemble one =
-      one_task(cores, 128 * (1 + random_.below(8)),
-               {{"FAKE_SECONDS", fmt::format("{:.3f}", service ? -1 : seconds)}, {"FAKE_OUT", output}});
-  jobs::Allocation made = one.allocations.at("task");
-  made.dns_name = name;
-  if (service) made.type = jobs::AllocationType::service;
-  if (!service) order.outputs[name] = std::move(output);
-  order.request.ensemble.allocations[name] = std::move(made);
-  order.request.ensemble.nodes[node].allocations.push_back(name);
+    orders_.push_back(planner.plan(static_cast<std::size_t>(i), cluster_.world().now() + pause * i));
 }
 
 void Simulation::plan_faults(FaultKind kind, double per_hour) {
   const double expected = per_hour * std::chrono::duration<double, std::ratio<3600>>(scenario_.duration).count();
   for (std::size_t machine = 0; machine < cluster_.machines().size(); ++machine) {
     const auto whole = static_cast<std::uint64_t>(expected);
-    const std::uint64_t count = whole + (chance(expected - static_cast<double>(whole)) ? 1 : 0);
+    const std::uint64_t count = whole + (chance(random_, expected - static_cast<double>(whole)) ? 1 : 0);
     for (std::uint64_t i = 0; i < count; ++i) {
-      faults_.push_back({cluster_.world().now() + between(0s, scenario_.duration), machine, kind,
-                         between(scenario_.shortest_outage, scenario_.longest_outage), 0s});
+      faults_.push_back({cluster_.world().now() + between(random_, 0s, scenario_.duration), machine, kind,
+                         between(random_, scenario_.shortest_outage, scenario_.longest_outage), 0s});
       if (kind == FaultKind::clock_error) faults_.back().ahead = clock_error();
     }
   }
@@ -143,7 +92,7 @@ void Simulation::plan_faults(FaultKind kind, double per_hour) {
 Duration Simulation::clock_error() {
   const double part = static_cast<double>(random_.below(1'000'001)) / 1e6;
   const auto error = std::chrono::duration_cast<Duration>(scenario_.largest_clock_error * part * part * part);
-  return chance(0.5) ? error : -error;
+  return chance(random_, 0.5) ? error : -error;
 }
 
 // --- the run ---------------------------------------------------------------------------------------------------------
@@ -205,22 +154,6 @@ void Simulation::observe() {
   observer_timer_ = std::make_unique<ScopedTimer>(lane, lane.now() + kStep, [this] { observe(); });
 }
 
-Task<void> Simulation::submit(actor::Actor& user, actor::Handle node, std::shared_ptr<Order> order) {
-  const Result<protocol::NewDeploymentReply> reply =
-      co_await call(user, protocol::kDeploymentNew, node, order->request, kAnswer);
-  order->answered = true;
-  if (reply && reply->status == "OK")
-    order->id = reply->ensemble_id;
-  else
-    order->refusal = reply ? reply->error : reply.error().to_string();
-}
-
-Task<void> Simulation::shut_down(actor::Actor& user, actor::Handle node, std::string id) {
-  const protocol::DeploymentId request{std::move(id)};
-  const Result<protocol::DeploymentShutdownReply> ignored =
-      co_await call(user, protocol::kDeploymentShutdown, node, request, 2min);
-}
-
 void Simulation::submit_due() {
   for (; next_order_ < orders_.size() && orders_[next_order_]->at <= cluster_.world().now(); ++next_order_) {
     const std::shared_ptr<Order>& order = orders_[next_order_];
@@ -251,6 +184,8 @@ void Simulation::shut_down_due(bool all) {
 void Simulation::fault_due() {
   for (; next_fault_ < faults_.size() && faults_[next_fault_].at <= cluster_.world().now(); ++next_fault_)
     if (const Fault& fault = faults_[next_fault_]; apply(fault)) {
+      const SteadyTime now = cluster_.world().now();
+      causes_.has_fault(cluster_.machines()[fault.machine]->peer(), now, now + fault.outage);
       repairs_.emplace(cluster_.world().now() + fault.outage, fault);
       note(fmt::format("{}: {}, for {:.1f} s", cluster_.machines()[fault.machine]->name(),
                        kFaults[static_cast<std::size_t>(fault.kind)],
@@ -343,15 +278,27 @@ void Simulation::poll() {
     if (order->state.empty() && order->exclusive) checkers_.add_exclusive(order->id);
     if (const auto found = known.find(order->id); found != known.end()) learn(*order, found->second);
   }
-  report_.completed = static_cast<std::uint64_t>(std::ranges::count(orders_, "Completed", &Order::state));
-  report_.failed = static_cast<std::uint64_t>(std::ranges::count(orders_, "Failed", &Order::state));
+  for (const std::shared_ptr<Order>& order : orders_)
+    outcomes_.disturbed(*order, user(order->user).peer(), cluster_.world().now());
+  count_ends();
+}
+
+void Simulation::count_ends() {
+  report_.completed = report_.failed = report_.cancelled = report_.updates = 0;
+  for (const std::shared_ptr<Order>& order : orders_) {
+    if (order->updated) ++report_.updates;
+    if (!is_ended(order->state)) continue;
+    ++(order->state == "Failed" ? report_.failed : order->cancelled_in.empty() ? report_.completed : report_.cancelled);
+  }
 }
 
 void Simulation::learn(Order& order, const std::string& state) {
   if (order.state == state) return;
   order.state = state;
   note(fmt::format("user{}: deployment {} is {}", order.user, order.id, state));
-  if (is_ended(state)) checkers_.has_ended(order.id);
+  if (!is_ended(state)) return;
+  order.ended_at = cluster_.world().now();
+  checkers_.has_ended(order.id);
 }
 
 bool Simulation::lost(const Order& order) const {
@@ -388,10 +335,12 @@ bool Simulation::all_ended() const {
 
 void Simulation::conclude() {
   poll();
-  std::map<std::string, std::uint64_t> reasons;
   for (const std::shared_ptr<Order>& order : orders_) {
+    const crypto::PeerId peer = user(order->user).peer();
     if (order->id.empty()) {
-      if (order->answered) ++report_.refused, ++reasons["not taken: " + kind_of(order->refusal)];
+      if (!order->answered) continue;
+      ++report_.refused;
+      outcomes_.not_taken(*order, peer, cluster_.world().now());
       continue;
     }
     if (!is_ended(order->state)) {
@@ -402,20 +351,39 @@ void Simulation::conclude() {
     }
     const auto status = cluster_.status(user(order->user), order->id);
     if (!status) continue;
-    if (status->status == "Failed") ++reasons[kind_of(status->error)];
+    outcomes_.ended(*order, peer, *status, cluster_.world().now());
     compare_outputs(*order, *status);
+    compare_results(*order, *status);
   }
-  for (const auto& [reason, count] : reasons) report_.failures.push_back(fmt::format("{} x {}", count, reason));
   cluster_.world().run_for(scenario_.lease + Checkers::kHeldMargin);
   checkers_.check_that_nothing_is_left();
+}
+
+void Simulation::begins(const Machine& machine, const executor::Request& request) {
+  const FileWork done = do_file_work(request);
+  report_.inputs += done.read;
+  for (const std::string& fault : done.faults)
+    report_.add(seconds(), "inputs arrive whole before the start, results can be written",
+                fmt::format("{} on {}: {}", request.job_id, machine.name(), fault));
+}
+
+bool Simulation::is_honest_end(const protocol::AllocationState& state) const {
+  return state.status == protocol::AllocationStatus::completed && !dishonest_.contains(state.peer);
+}
+
+/// What is shut down while its provider has a fault may lose what it had not collected yet.
+bool Simulation::may_lack_output(const Order& order, const protocol::AllocationState& state) {
+  return !order.cancelled_in.empty() && cause(order, state) != Cause::none;
+}
+
+Cause Simulation::cause(const Order& order, const protocol::AllocationState& state) {
+  return outcomes_.cause(order, user(order.user).peer(), state.reason, cluster_.world().now());
 }
 
 void Simulation::compare_outputs(Order& order, const protocol::DeploymentStatusReply& status) {
   for (const auto& [name, expected] : order.outputs) {
     const auto allocation = status.allocations.find(name);
-    if (allocation == status.allocations.end() || allocation->second.status != protocol::AllocationStatus::completed ||
-        dishonest_.contains(allocation->second.peer))
-      continue;
+    if (allocation == status.allocations.end() || !is_honest_end(allocation->second)) continue;
     protocol::DeploymentLogsRequest request;
     request.ensemble_id = order.id;
     request.allocation_name = name;
@@ -427,10 +395,46 @@ void Simulation::compare_outputs(Order& order, const protocol::DeploymentStatusR
       ++report_.outputs;
       continue;
     }
+    if (may_lack_output(order, allocation->second)) continue;
     report_.add(seconds(), "output is complete",
                 fmt::format("{} of {} on {}: {} of {} bytes", name, order.id, allocation->second.peer,
                             found ? found->size() : 0, expected.size()));
   }
+}
+
+/// One that could not be fetched is told in the status; a fault of either party explains it.
+void Simulation::compare_results(const Order& order, const protocol::DeploymentStatusReply& status) {
+  for (const auto& [name, file] : order.results) {
+    const auto allocation = status.allocations.find(name);
+    if (allocation == status.allocations.end() || !is_honest_end(allocation->second)) continue;
+    const Result<std::string> found = result_of(order, name);
+    if (found && *found == file.content()) {
+      ++report_.results;
+      continue;
+    }
+    if (!found && cause(order, allocation->second) != Cause::none) continue;
+    report_.add(seconds(), "results are what the work left",
+                fmt::format("{} of {} on {}: {} ({})", name, order.id, allocation->second.peer,
+                            found ? fmt::format("{} of {} bytes", found->size(), file.size) : found.error().to_string(),
+                            allocation->second.reason));
+  }
+}
+
+Result<std::string> Simulation::result_of(const Order& order, const std::string& allocation) {
+  std::string text;
+  protocol::DeploymentLogsRequest request;
+  request.ensemble_id = order.id;
+  request.allocation_name = allocation;
+  request.stream = fmt::format("result:{}", kResultPath);
+  for (bool last = false; !last;) {
+    request.offset = text.size();
+    TRY(const protocol::DeploymentLogsReply page, cluster_.call(user(order.user), protocol::kDeploymentLogs, request));
+    if (!page.error.empty()) return fail(Errc::not_found, "{}", page.error);
+    if (page.data.empty() && !page.eof) return fail(Errc::io, "the result ends at {}", text.size());
+    text += as_text(page.data);
+    last = page.eof;
+  }
+  return text;
 }
 
 }  // namespace dms::sim

@@ -5,7 +5,10 @@
 //  2. Deployments are submitted evenly over Scenario::duration, faults happen in it. Then every machine is repaired,
 //     services are shut down, and within Scenario::settle each deployment must have ended, with the output that its
 //     tasks wrote. After the longest time for which anything may be held without a deployment, nothing may be left.
-//  3. Checkers look each simulated second (checkers.hpp).
+//  3. Checkers look each simulated second (checkers.hpp). The work itself checks its inputs as it begins, and leaves
+//     results (file_work.hpp).
+//  4. A deployment that fails, or that its user's node does not take, is a finding unless a fault, a lie or too few
+//     machines explain it (causes.hpp). So is an update that ends a run which it does not change.
 //
 // Threads: none. Cost: some milliseconds of one core for each bid request and machine that it reaches. Cancellation:
 // Progress returns false; the report has what was found so far.
@@ -13,6 +16,8 @@
 
 #include "sim/scenario/checkers.hpp"
 #include "sim/scenario/dishonest.hpp"
+#include "sim/scenario/outcomes.hpp"
+#include "sim/scenario/users.hpp"
 
 namespace dms::sim {
 
@@ -37,27 +42,9 @@ class Simulation {
     Duration outage{};
     Duration ahead{};  ///< of the wall clock
   };
-  /// What a user asked for, and what became of it.
-  struct Order {
-    std::size_t user = 0;
-    SteadyTime at;
-    protocol::NewDeploymentRequest request;
-    std::map<std::string, std::string> outputs;  ///< of its tasks
-    bool exclusive = false;
-    std::optional<SteadyTime> shut_down_at;  ///< a service
-    std::string id;
-    std::string refusal;
-    bool sent = false;
-    SteadyTime sent_at{};
-    bool answered = false;
-    std::string state;
-  };
-
   void make_machines();
   void plan_orders();
   void plan_faults(FaultKind kind, double per_hour);
-  void plan_order(std::size_t number, SteadyTime at);
-  void add_allocation(Order& order, const std::string& name, const std::string& node, bool service, std::size_t number);
 
   bool advance(SteadyTime until, bool settling);
   void submit_due();
@@ -78,17 +65,18 @@ class Simulation {
   void observe();
   void conclude();
   void compare_outputs(Order& order, const protocol::DeploymentStatusReply& status);
-
-  static Task<void> submit(actor::Actor& user, actor::Handle node, std::shared_ptr<Order> order);
-  static Task<void> shut_down(actor::Actor& user, actor::Handle node, std::string id);
+  [[nodiscard]] bool may_lack_output(const Order& order, const protocol::AllocationState& state);
+  [[nodiscard]] Cause cause(const Order& order, const protocol::AllocationState& state);
+  void compare_results(const Order& order, const protocol::DeploymentStatusReply& status);
+  [[nodiscard]] Result<std::string> result_of(const Order& order, const std::string& allocation);
+  /// Completed, and by a provider that does not lie.
+  [[nodiscard]] bool is_honest_end(const protocol::AllocationState& state) const;
+  void count_ends();
+  void begins(const Machine& machine, const executor::Request& request);
 
   [[nodiscard]] Duration clock_error();
   [[nodiscard]] double seconds() const;
   void note(const std::string& what) { report_.note(seconds(), what); }
-  [[nodiscard]] Duration between(Duration least, Duration most);
-  [[nodiscard]] bool chance(double probability) {
-    return static_cast<double>(random_.below(1'000'000)) < probability * 1e6;
-  }
   [[nodiscard]] Machine& user(std::size_t number) { return *cluster_.machines()[number]; }
 
   Scenario scenario_;
@@ -98,6 +86,8 @@ class Simulation {
   SeededRandom losses_;
   Cluster cluster_;
   Dishonest dishonest_;
+  Causes causes_;
+  Outcomes outcomes_;
   Checkers checkers_;
   std::unique_ptr<ScopedTimer> observer_timer_;
   SimNode* observer_ = nullptr;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <map>
 
 #include "base/file.hpp"
 
@@ -24,6 +25,14 @@ TEST(Scenario, ReadsEveryKeyAndWritesItBack) {
   scenario.full_disks = 2;
   scenario.clock_errors = 3;
   scenario.largest_clock_error = 4min;
+  scenario.dependent = 0.5;
+  scenario.inputs = 0.25;
+  scenario.results = 0.125;
+  scenario.largest_file = 1000;
+  scenario.updates = 0.2;
+  scenario.cancels = 0.3;
+  scenario.slow_starts = 0.4;
+  scenario.slowest_start = 30s;
   const Result<Scenario> again = Scenario::parse(scenario.to_yaml());
   ASSERT_TRUE(again) << again.error().to_string();
   EXPECT_EQ(*again, scenario);
@@ -41,30 +50,44 @@ TEST(Scenario, AnErrorNamesTheKey) {
   EXPECT_NE(error("work: 3").find("work"), std::string::npos);
   EXPECT_NE(error("faults: {full_disks: -1}").find("faults.full_disks"), std::string::npos);
   EXPECT_NE(error("faults: {largest_clock_error: -10m}").find("faults.largest_clock_error"), std::string::npos);
+  EXPECT_NE(error("work: {inputs: 2}").find("work.inputs: expected a number from 0 to 1"), std::string::npos);
+  EXPECT_NE(error("work: {largest_file: 0}").find("work.largest_file"), std::string::npos);
+  EXPECT_NE(error("work: {slowest_start: 60}").find("work.slowest_start"), std::string::npos);
+  EXPECT_NE(error("work: {uploads: 0.1}").find("work.uploads: unknown key"), std::string::npos);
   EXPECT_NE(error("machines: 3").find("machines: unknown key"), std::string::npos);
   EXPECT_NE(error("[1]").find("a map"), std::string::npos);
   EXPECT_NE(error("faults: {shortest_outage: 1h, longest_outage: 1s}").find("faults.shortest_outage"),
             std::string::npos);
 }
 
-std::vector<std::filesystem::path> scenarios(std::string_view folder) {
-  std::vector<std::filesystem::path> files;
-  for (const auto& entry : std::filesystem::directory_iterator(std::filesystem::path(DMS_SOURCE_DIR) / folder))
-    if (entry.path().extension() == ".yaml") files.push_back(entry.path());
-  std::ranges::sort(files);
-  return files;
+/// The scenarios of a folder, by file; every one has to be readable.
+std::map<std::filesystem::path, Scenario> read_scenarios(const std::filesystem::path& folder) {
+  std::map<std::filesystem::path, Scenario> read;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    if (entry.path().extension() != ".yaml") continue;
+    const Result<Scenario> scenario = Scenario::parse(read_file(entry.path(), 1 << 20).value_or("unreadable"));
+    EXPECT_TRUE(scenario) << entry.path() << ": " << scenario.error().to_string();
+    if (scenario) read[entry.path()] = *scenario;
+  }
+  return read;
 }
 
-Scenario read_scenario(const std::filesystem::path& file) {
-  const Result<Scenario> scenario = Scenario::parse(read_file(file, 1 << 20).value_or(""));
-  EXPECT_TRUE(scenario) << file << ": " << scenario.error().to_string();
-  return scenario.value_or(Scenario());
+const std::filesystem::path kSources = DMS_SOURCE_DIR;
+
+bool is_nightly() { return std::getenv("NUNET_NIGHTLY") != nullptr; }
+
+/// A run that is too large for each change is replayed nightly.
+bool is_small(const Scenario& scenario) {
+  return scenario.providers + scenario.users <= 60 && scenario.deployments <= 300;
 }
 
 TEST(Scenario, TheExamplesCanBeRead) {
-  const auto files = scenarios("docs/howto/scenarios");
-  EXPECT_GE(files.size(), 2U);
-  for (const auto& file : files) (void)read_scenario(file);
+  const auto examples = read_scenarios(kSources / "docs/howto/scenarios");
+  EXPECT_GE(examples.size(), 2U);
+  const Scenario& full = examples.at(kSources / "docs/howto/scenarios/full.yaml");
+  for (const double share : {full.dependent, full.inputs, full.results, full.updates, full.cancels, full.slow_starts})
+    EXPECT_GT(share, 0) << "the full scenario has everything";
+  EXPECT_FALSE(is_small(full));
 }
 
 Scenario small() {
@@ -119,18 +142,66 @@ TEST(Simulation, WithFullDisksAndWrongClocksEveryPropertyHolds) {
   EXPECT_GT(report.clock_errors, 5U);
 }
 
-/// Runs that once found a fault.
+TEST(Simulation, WithFilesUpdatesCancelsAndSlowStartsEveryPropertyHolds) {
+  Scenario scenario = small();
+  scenario.seed = 11;
+  scenario.dependent = scenario.inputs = scenario.results = scenario.updates = 0.5;
+  scenario.cancels = scenario.slow_starts = 0.3;
+  scenario.slowest_start = 30s;
+  const Report report = Simulation(scenario).run();
+  EXPECT_TRUE(report.held()) << report.summary();
+  EXPECT_EQ(report.failed + report.refused, 0U) << report.summary();
+  EXPECT_EQ(report.completed + report.cancelled, 25U) << report.summary();
+  for (const std::uint64_t found : {report.inputs, report.results, report.updates, report.cancelled, report.outputs})
+    EXPECT_GT(found, 0U) << report.summary();
+  std::uint64_t ends = 0;
+  for (const Ending& ending : report.ends) ends += ending.end == "not updated" ? 0 : ending.count;
+  EXPECT_EQ(ends, report.submitted) << report.summary();
+}
+
+/// What a run that once found a fault finds now; nothing of those that are too large.
+std::map<std::filesystem::path, Report> replay(const std::filesystem::path& folder) {
+  std::map<std::filesystem::path, Report> reports;
+  for (const auto& [file, scenario] : read_scenarios(folder))
+    if (is_nightly() || is_small(scenario)) reports[file] = Simulation(scenario).run();
+  return reports;
+}
+
 TEST(Simulation, KeptSeedsHold) {
-  for (const auto& file : scenarios("src/sim/seeds")) {
-    const Report report = Simulation(read_scenario(file)).run();
+  for (const auto& [file, report] : replay(kSources / "src/sim/seeds"))
     EXPECT_TRUE(report.held()) << file << '\n' << report.summary();
-  }
+}
+
+/// As `nunet sim --keep` leaves them.
+TEST(Simulation, AKeptSeedIsReplayedFromItsFolder) {
+  std::string name = (std::filesystem::temp_directory_path() / "nunet-seeds-XXXXXX").string();
+  ASSERT_NE(::mkdtemp(name.data()), nullptr);
+  const std::filesystem::path folder = name;
+  EXPECT_TRUE(replay(folder).empty());
+  Scenario scenario = small();
+  scenario.deployments = 4;
+  scenario.duration = 1min;
+  scenario.settle = 1s;  // too short for services
+  scenario.services = 1;
+  const Report first = Simulation(scenario).run();
+  ASSERT_TRUE(write_file(folder / "seed-1.yaml", first.scenario));
+  ASSERT_TRUE(write_file(folder / "seed-1.trace", "1.0 not a scenario\n"));
+  scenario.providers = 100;
+  ASSERT_TRUE(write_file(folder / "seed-2.yaml", scenario.to_yaml()));
+  const auto reports = replay(folder);
+  std::error_code ignored;
+  std::filesystem::remove_all(folder, ignored);
+  ASSERT_EQ(reports.size(), is_nightly() ? 2U : 1U);
+  const Report& again = reports.begin()->second;
+  EXPECT_FALSE(again.held());
+  EXPECT_EQ(again.trace, first.trace);
 }
 
 TEST(Simulation, InFull) {
-  if (std::getenv("NUNET_NIGHTLY") == nullptr) GTEST_SKIP() << "skipped: takes an hour or more; set NUNET_NIGHTLY=1";
+  if (!is_nightly()) GTEST_SKIP() << "skipped: takes an hour or more; set NUNET_NIGHTLY=1";
   const Report report =
-      Simulation(read_scenario(std::filesystem::path(DMS_SOURCE_DIR) / "docs/howto/scenarios/full.yaml")).run();
+      Simulation(read_scenarios(kSources / "docs/howto/scenarios").at(kSources / "docs/howto/scenarios/full.yaml"))
+          .run();
   EXPECT_TRUE(report.held()) << report.summary();
 }
 
