@@ -11,6 +11,7 @@
 #include "crypto/hash.hpp"
 #include "crypto/hkdf.hpp"
 #include "crypto/keccak.hpp"
+#include "crypto/remember_verified.hpp"
 
 namespace dms::crypto {
 namespace {
@@ -106,6 +107,16 @@ bool verify_evp(EVP_PKEY* key, const EVP_MD* digest, BytesView message, BytesVie
          EVP_DigestVerify(context.get(), signature.data(), signature.size(), message.data(), message.size()) == 1;
 }
 
+bool verify_ed25519(BytesView raw, BytesView message, BytesView signature) {
+  RememberVerified* const verified = RememberVerified::current();
+  if (verified == nullptr) return verify_evp(ed25519_public(raw).get(), nullptr, message, signature);
+  const Digest256 name = RememberVerified::name(raw, message, signature);
+  if (verified->contains(name)) return true;
+  const bool is_sound = verify_evp(ed25519_public(raw).get(), nullptr, message, signature);
+  if (is_sound) verified->add(name);
+  return is_sound;
+}
+
 /// The digest that a wallet signs for a message; its prefix keeps a message from being a valid transaction.
 Digest256 ethereum_digest(BytesView message) {
   Bytes framed =
@@ -171,9 +182,7 @@ Bytes PublicKey::marshal() const { return to_bytes(marshal_key(type_, raw_).view
 
 bool PublicKey::verify(BytesView message, BytesView signature) const {
   switch (type_) {
-    case KeyType::ed25519:
-      return signature.size() == kEd25519Signature &&
-             verify_evp(ed25519_public(raw_).get(), nullptr, message, signature);
+    case KeyType::ed25519: return signature.size() == kEd25519Signature && verify_ed25519(raw_, message, signature);
     case KeyType::secp256k1: return verify_secp256k1(raw_, sha256(message), signature);
     case KeyType::ethereum: return verify_secp256k1(raw_, ethereum_digest(message), signature);
     case KeyType::rsa:

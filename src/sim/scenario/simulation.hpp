@@ -14,6 +14,7 @@
 // Progress returns false; the report has what was found so far.
 #pragma once
 
+#include "crypto/remember_verified.hpp"
 #include "sim/scenario/checkers.hpp"
 #include "sim/scenario/dishonest.hpp"
 #include "sim/scenario/outcomes.hpp"
@@ -79,6 +80,7 @@ class Simulation {
   void note(const std::string& what) { report_.note(seconds(), what); }
   [[nodiscard]] Machine& user(std::size_t number) { return *cluster_.machines()[number]; }
 
+  crypto::RememberVerified verified_;  ///< a broadcast once, not once for each machine that it reaches
   Scenario scenario_;
   Progress progress_;
   Report report_;
