@@ -15,10 +15,13 @@ constexpr std::uint32_t kNone = 0xffffffff;
 
 class Explorer {
  public:
-  Explorer(const Limits& limits, std::size_t max_states) : limits_(limits), max_states_(max_states) { grow(1 << 16); }
+  Explorer(const Limits& limits, std::size_t max_states, Symmetry symmetry)
+      : limits_(limits), max_states_(max_states), symmetry_(symmetry) {
+    grow(1 << 16);
+  }
 
   Exploration run() {
-    add(initial_state(limits_), kNone, 0);
+    add(initial_state(limits_), kNone);
     for (std::uint32_t at = 0; at < states_.size() && !fault_ && states_.size() < max_states_; ++at) expand(at);
     result_.complete = !fault_ && states_.size() < max_states_;
     if (result_.complete) {
@@ -31,11 +34,6 @@ class Explorer {
   }
 
  private:
-  struct Origin {
-    std::uint32_t parent;
-    std::uint32_t step;  ///< its number among the parent's successors
-  };
-
   static std::uint64_t hash(const State& state) {
     const auto* bytes = reinterpret_cast<const unsigned char*>(&state);
     std::uint64_t value = 0x9e3779b97f4a7c15ULL;
@@ -61,48 +59,65 @@ class Explorer {
       at = (at + 1) & (table_.size() - 1);
     return at;
   }
-  /// The number of the state.
-  std::uint32_t add(const State& state, std::uint32_t parent, std::uint32_t step) {
+  /// The state that stands for this one.
+  [[nodiscard]] State representative(const State& state) const {
+    return symmetry_ == Symmetry::none ? state : canonical(state, limits_);
+  }
+  void add(const State& found, std::uint32_t parent) {
+    const State state = representative(found);
     const std::size_t at = slot(state);
-    if (table_[at] != kNone) return table_[at];
+    if (table_[at] != kNone) return;
     const auto number = static_cast<std::uint32_t>(states_.size());
     table_[at] = number;
     states_.push_back(state);
-    origins_.push_back({parent, step});
+    parents_.push_back(parent);
     if (states_.size() * 2 > table_.size()) grow(table_.size() * 2);
     if (const Violation broken = check(state, limits_); broken && !fault_) fault_ = trace(number, broken.property);
-    return number;
   }
 
   void expand(std::uint32_t at) {
     const State from = states_[at];
-    std::uint32_t step = 0;
     successors(from, limits_, false, [&](const Step&, const State& next, const Violation& violation) {
-      const std::uint32_t number = add(next, at, step++);
+      add(next, at);
       ++result_.transitions;
-      if (violation && !fault_) {
-        fault_ = trace(at, violation.property);
-        fault_->steps.push_back(text_of(at, step - 1));
-      }
-      (void)number;
+      if (!violation || fault_) return;
+      Walk walk = walk_to(at);
+      take(walk, [&](const State&, const Violation& broken) { return broken.property == violation.property; });
+      fault_ = Counterexample{violation.property, std::move(walk.steps)};
     });
   }
 
-  [[nodiscard]] std::string text_of(std::uint32_t from, std::uint32_t wanted) const {
-    std::string text;
-    std::uint32_t step = 0;
-    const State state = states_[from];
-    successors(state, limits_, true, [&](const Step& found, const State&, const Violation&) {
-      if (step++ == wanted) text = found.text;
+  // --- traces --------------------------------------------------------------------------------------------------------
+
+  /// Real steps, each from where the one before leads.
+  struct Walk {
+    State state;
+    std::vector<std::string> steps;
+  };
+  /// The first step from there that is wanted.
+  template <class Wanted>
+  void take(Walk& walk, const Wanted& wanted) const {
+    const State from = walk.state;
+    bool taken = false;
+    successors(from, limits_, true, [&](const Step& step, const State& next, const Violation& violation) {
+      if (taken || !wanted(next, violation)) return;
+      taken = true;
+      walk.state = next;
+      walk.steps.push_back(step.text);
     });
-    return text;
+  }
+  void follow(Walk& walk, std::uint32_t to) const {
+    take(walk, [&](const State& next, const Violation&) { return representative(next) == states_[to]; });
+  }
+  [[nodiscard]] Walk walk_to(std::uint32_t to) const {
+    std::vector<std::uint32_t> way;
+    for (std::uint32_t at = to; parents_[at] != kNone; at = parents_[at]) way.push_back(at);
+    Walk walk{initial_state(limits_), {}};
+    for (; !way.empty(); way.pop_back()) follow(walk, way.back());
+    return walk;
   }
   [[nodiscard]] Counterexample trace(std::uint32_t to, std::string property) const {
-    Counterexample example{std::move(property), {}};
-    for (std::uint32_t at = to; origins_[at].parent != kNone; at = origins_[at].parent)
-      example.steps.push_back(text_of(origins_[at].parent, origins_[at].step));
-    std::ranges::reverse(example.steps);
-    return example;
+    return {std::move(property), walk_to(to).steps};
   }
 
   // --- properties 2 and 3 --------------------------------------------------------------------------------------------
@@ -111,12 +126,8 @@ class Explorer {
     return empty(state, limits_) && (orchestrator_vanished || ended(state, limits_));
   }
 
-  struct Choice {
-    std::uint32_t state = kNone;
-    std::uint32_t step = 0;
-  };
-  /// The step of the schedule: the first of the most urgent class, in which no fault happens any more.
-  [[nodiscard]] Choice choose(std::uint32_t at, bool orchestrator_vanished) const {
+  /// Where the step of the schedule leads: the first of the most urgent class, in which no fault happens any more.
+  [[nodiscard]] std::uint32_t choose(std::uint32_t at, bool orchestrator_vanished) const {
     static constexpr auto kUrgency = [](Step::Class type) {
       switch (type) {
         case Step::Class::recovery: return 0;
@@ -130,53 +141,50 @@ class Explorer {
     };
     int best = 5;
     State chosen;
-    Choice choice;
-    std::uint32_t step = 0;
     successors(states_[at], limits_, false, [&](const Step& found, const State& next, const Violation&) {
       const bool excluded = orchestrator_vanished && next.orchestrator_up != 0;
       if (const int urgency = kUrgency(found.type); urgency < best && !excluded) {
         best = urgency;
         chosen = next;
-        choice.step = step;
       }
-      ++step;
     });
-    if (best < 5) choice.state = table_[slot(chosen)];
-    return choice;
+    return best < 5 ? table_[slot(representative(chosen))] : kNone;
   }
 
   void check_that_all_end(bool orchestrator_vanished) {
     enum : std::uint8_t { unknown, on_the_way, arrives };
     std::vector<std::uint8_t> known(states_.size(), unknown);
-    std::vector<Choice> way;
+    std::vector<std::uint32_t> way;
     for (std::uint32_t start = 0; start < states_.size() && !fault_; ++start) {
       if (orchestrator_vanished && states_[start].orchestrator_up != 0) continue;
       way.clear();
-      Choice at{start, 0};
-      while (known[at.state] == unknown && !arrived(states_[at.state], orchestrator_vanished)) {
-        known[at.state] = on_the_way;
+      std::uint32_t at = start;
+      while (known[at] == unknown && !arrived(states_[at], orchestrator_vanished)) {
+        known[at] = on_the_way;
         way.push_back(at);
-        const Choice next = choose(at.state, orchestrator_vanished);
-        way.back().step = next.step;
-        at = {next.state, 0};
+        at = choose(at, orchestrator_vanished);
       }
-      if (known[at.state] == on_the_way) return report_endless(start, way, orchestrator_vanished);
-      for (const Choice& passed : way) known[passed.state] = arrives;
+      way.push_back(at);
+      if (known[at] == on_the_way) return report_endless(way, orchestrator_vanished);
+      for (const std::uint32_t passed : way) known[passed] = arrives;
     }
   }
 
-  void report_endless(std::uint32_t start, const std::vector<Choice>& way, bool orchestrator_vanished) {
-    fault_ = trace(start, orchestrator_vanished
-                              ? "if the orchestrator vanishes, the providers come to hold nothing"
-                              : "if no more faults happen, the deployment ends and the providers hold nothing");
-    fault_->steps.emplace_back("-- from here on without faults, without end:");
-    for (std::size_t i = 0; i < way.size() && i < 40; ++i) fault_->steps.push_back(text_of(way[i].state, way[i].step));
+  void report_endless(const std::vector<std::uint32_t>& way, bool orchestrator_vanished) {
+    Walk walk = walk_to(way.front());
+    walk.steps.emplace_back("-- from here on without faults, without end:");
+    for (std::size_t i = 1; i < way.size() && i <= 40; ++i) follow(walk, way[i]);
+    fault_ = Counterexample{orchestrator_vanished
+                                ? "if the orchestrator vanishes, the providers come to hold nothing"
+                                : "if no more faults happen, the deployment ends and the providers hold nothing",
+                            std::move(walk.steps)};
   }
 
   const Limits& limits_;
   std::size_t max_states_;
+  Symmetry symmetry_;
   std::vector<State> states_;
-  std::vector<Origin> origins_;
+  std::vector<std::uint32_t> parents_;
   std::vector<std::uint32_t> table_;
   std::optional<Counterexample> fault_;
   Exploration result_;
@@ -190,6 +198,8 @@ std::string Counterexample::to_string() const {
   return text;
 }
 
-Exploration explore(const Limits& limits, std::size_t max_states) { return Explorer(limits, max_states).run(); }
+Exploration explore(const Limits& limits, std::size_t max_states, Symmetry symmetry) {
+  return Explorer(limits, max_states, symmetry).run();
+}
 
 }  // namespace dms::sim::model

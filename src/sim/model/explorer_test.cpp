@@ -3,7 +3,11 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdio>
 #include <cstdlib>
+#include <set>
+
+#include "base/random.hpp"
 
 namespace dms::sim::model {
 namespace {
@@ -70,7 +74,64 @@ TEST(Protocol, HoldsWithFastReplacements) {
   expect_no_fault(limits);
 }
 
+/// Each step of a state is one of its images, under other numbers.
+TEST(Symmetry, NoStepTellsNumbersApart) {
+  const auto reached = [](const State& from, const Limits& limits) {
+    std::set<State> found;
+    successors(from, limits, false,
+               [&](const Step&, const State& next, const Violation&) { found.insert(canonical(next, limits)); });
+    return found;
+  };
+  SeededRandom random(9);
+  std::set<State> seen;
+  for (int walk = 0; walk < 60; ++walk) {
+    Limits limits = small();
+    limits.allocations = 1 + walk % 2;
+    limits.capacity = 1 + walk % 3 % 2;
+    limits.crashes = 2;
+    limits.cancel = true;
+    limits.lifetime = 1;
+    limits.in_flight = 3;
+    State state = initial_state(limits);
+    for (int step = 0; step < 40; ++step) {
+      const std::set<State> next = reached(state, limits);
+      for (const State& image : images(state, limits)) {
+        ASSERT_TRUE(canonical(image, limits) == canonical(state, limits));
+        ASSERT_EQ(check(image, limits).property, check(state, limits).property);
+        ASSERT_TRUE(reached(image, limits) == next) << "walk " << walk << ", step " << step;
+      }
+      seen.insert(state);
+      std::vector<State> ways;
+      successors(state, limits, false, [&](const Step&, const State& way, const Violation&) { ways.push_back(way); });
+      state = ways[random.below(ways.size())];
+    }
+  }
+  EXPECT_GT(seen.size(), 500U) << "different states";
+}
+
+TEST(Symmetry, OneOfManyStatesFindsWhatAllOfThemHave) {
+#ifdef DMS_ADDRESS_SANITIZER
+  GTEST_SKIP() << "skipped: takes a minute with the address sanitizer";
+#endif
+  Limits limits = small();
+  limits.attempts = 1;
+  limits.crashes = limits.duplicates = 0;
+  const Exploration all = explore(limits, kMostStates, Symmetry::none);
+  const Exploration one = explore(limits, kMostStates);
+  EXPECT_TRUE(all.complete && one.complete && !all.fault && !one.fault);
+  EXPECT_LT(one.states, all.states);
+  EXPECT_GE(2 * one.states, all.states) << "two providers have two images at most";
+  limits.crashes = 1;
+  limits.mutation = Mutation::restart_extends_lease;
+  const Exploration first = explore(limits, kMostStates, Symmetry::none);
+  const Exploration same = explore(limits, kMostStates);
+  ASSERT_TRUE(first.fault && same.fault);
+  EXPECT_EQ(first.fault->property, same.fault->property);
+  EXPECT_EQ(first.fault->steps.size(), same.fault->steps.size()) << same.fault->to_string();
+}
+
 /// Minutes and gigabytes: for the nightly run.
+constexpr std::size_t kMostInFull = 60'000'000;
 struct ProtocolInFull : testing::TestWithParam<int> {};
 TEST_P(ProtocolInFull, Holds) {
   if (std::getenv("NUNET_NIGHTLY") == nullptr) GTEST_SKIP() << "skipped: takes minutes; set NUNET_NIGHTLY=1";
@@ -86,8 +147,10 @@ TEST_P(ProtocolInFull, Holds) {
       break;
     default: FAIL();
   }
-  const Exploration found = explore(limits, 60'000'000);
-  EXPECT_TRUE(found.complete) << found.states << " states";
+  const Exploration found = explore(limits, kMostInFull);
+  std::printf("configuration %d: %zu states, %zu transitions%s\n", GetParam(), found.states, found.transitions,
+              found.complete ? "" : ", and what follows from the rest was not explored");
+  EXPECT_TRUE(found.complete) << found.states << " states are the most that are explored";
   EXPECT_FALSE(found.fault) << found.fault->to_string();
 }
 INSTANTIATE_TEST_SUITE_P(Configurations, ProtocolInFull, testing::Range(0, 6));

@@ -21,6 +21,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <vector>
 
 namespace dms::sim::model {
 
@@ -204,6 +205,11 @@ void successors(const State& state, const Limits& limits, bool with_text, const 
 /// Removes what has no effect any more, so that states that behave alike are equal: replies that nobody waits for,
 /// timers of what is gone. Part of every step.
 void normalise(State& state, const Limits& limits);
+/// The state itself and those in which providers, or allocations, have each other's numbers. No step and no property tells
+/// numbers apart, so that what follows from one follows from the others, under other numbers.
+[[nodiscard]] std::vector<State> images(const State& state, const Limits& limits);
+/// The same state for all images of a state.
+[[nodiscard]] State canonical(const State& state, const Limits& limits);
 /// No provider holds anything.
 [[nodiscard]] bool empty(const State& state, const Limits& limits);
 
