@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "observability/logging.hpp"
 #include "base/text.hpp"
+#include "observability/logging.hpp"
 #include "orchestrator/deployment/placement.hpp"
 #include "orchestrator/deployment/reasons.hpp"
 
