@@ -74,6 +74,8 @@ Task<Result<void>> Allocations::allocate_all(protocol::AllocateRequest request, 
   if (request.allocations.empty() || request.allocations.size() > kMaxAllocations)
     co_return fail(Errc::invalid_argument, "Allocations: 1 to {} are expected, found {}", kMaxAllocations,
                    request.allocations.size());
+  if (request.node_id.size() > kMaxId)
+    co_return fail(Errc::invalid_argument, "NodeID: {} bytes, at most {} are expected", request.node_id.size(), kMaxId);
   for (const auto& [name, config] : request.allocations) {
     const Result<void> honoured = check_config(config);
     if (!honoured) co_return fail(honoured.error(), "{}", name.substr(0, kMaxId));
@@ -88,7 +90,7 @@ Task<Result<void>> Allocations::allocate_all(protocol::AllocateRequest request, 
   for (auto& [name, config] : request.allocations) {
     const AllocationKey key = allocation_key(ensemble, name);
     const bool known = allocations_.contains(key);
-    const Result<void> done = co_await allocate_one(key, std::move(config), owner, request.lease_ns);
+    const Result<void> done = co_await allocate_one(key, std::move(config), owner, request.node_id, request.lease_ns);
     if (!done) co_return fail(done.error(), "{}", name.substr(0, kMaxId));
     if (!known) made.push_back(key);
   }
@@ -122,7 +124,7 @@ Result<void> Allocations::check_room(const did::Did& owner, std::size_t bytes) c
 }
 
 Task<Result<void>> Allocations::allocate_one(AllocationKey key, protocol::AllocationConfig config, actor::Handle owner,
-                                             std::int64_t lease_ns) {
+                                             std::string node, std::int64_t lease_ns) {
   if (const auto known = allocations_.find(key); known != allocations_.end()) {
     const AllocationRecord& record = known->second->record();
     if (record.phase == Phase::releasing) co_return fail(Errc::already_exists, "it is still being removed");
@@ -138,14 +140,14 @@ Task<Result<void>> Allocations::allocate_one(AllocationKey key, protocol::Alloca
   CO_TRY_VOID(check_room(key.owner, bytes));
   creating_.insert(key);
   bytes_[key] = bytes;
-  Result<void> created = co_await create(key, std::move(config), std::move(owner), lease_ns);
+  Result<void> created = co_await create(key, std::move(config), std::move(owner), std::move(node), lease_ns);
   creating_.erase(key);
   if (!allocations_.contains(key)) bytes_.erase(key);
   co_return created;
 }
 
 Task<Result<void>> Allocations::create(AllocationKey key, protocol::AllocationConfig config, actor::Handle owner,
-                                       std::int64_t lease_ns) {
+                                       std::string node, std::int64_t lease_ns) {
   Result<Reservations::Reservation> reservation = co_await parts_.reservations.claim(key, config.resources);
   if (!reservation) co_return std::unexpected(reservation.error());
   AllocationRecord record;
@@ -154,6 +156,7 @@ Task<Result<void>> Allocations::create(AllocationKey key, protocol::AllocationCo
   record.config = std::move(config);
   record.config.resources = reservation->resources;  // the limits are those of the reservation
   record.orchestrator = std::move(owner);
+  record.node = std::move(node);
   record.created_ns = parts_.services.lane.unix_now().nanos;
   record.boot_id = parts_.services.boot_id;
   record.incarnation = random_incarnation(parts_.services.lane.random());

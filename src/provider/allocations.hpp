@@ -76,9 +76,10 @@ class Allocations {
   Task<void> heard_from(did::Did owner);
   Task<void> close();
 
-  /// What the allocations of an ensemble need together, and what of that is reserved: a restart reserves it anew first.
+  /// What the allocations of an ensemble need together, and what of that is reserved, by its nodes: a restart reserves it
+  /// anew first.
   [[nodiscard]] Result<capability::Resources> resources_of(const EnsembleKey& ensemble) const;
-  [[nodiscard]] Result<capability::Resources> reserved_by(const EnsembleKey& ensemble) const;
+  [[nodiscard]] Result<std::map<std::string, capability::Resources>> reserved_by(const EnsembleKey& ensemble) const;
   /// Whether another allocation of this orchestrator, of so many bytes, can be held.
   [[nodiscard]] Result<void> check_room(const did::Did& owner, std::size_t bytes) const;
   /// Whether it is the run of that incarnation, or the one that has replaced it.
@@ -98,8 +99,8 @@ class Allocations {
   Task<Result<void>> allocate_all(protocol::AllocateRequest request, actor::Handle owner,
                                   std::vector<AllocationKey>& made);
   Task<Result<void>> allocate_one(AllocationKey key, protocol::AllocationConfig config, actor::Handle owner,
-                                  std::int64_t lease_ns);
-  Task<Result<void>> create(AllocationKey key, protocol::AllocationConfig config, actor::Handle owner,
+                                  std::string node, std::int64_t lease_ns);
+  Task<Result<void>> create(AllocationKey key, protocol::AllocationConfig config, actor::Handle owner, std::string node,
                             std::int64_t lease_ns);
   Result<AllocationPtr> take_up(AllocationRecord record, LocalName name, Lease lease);
   [[nodiscard]] Allocation::Hooks hooks_of(const AllocationRecord& record);

@@ -225,14 +225,15 @@ Result<capability::Resources> Allocations::resources_of(const EnsembleKey& ensem
   return sum;
 }
 
-Result<capability::Resources> Allocations::reserved_by(const EnsembleKey& ensemble) const {
-  capability::Resources sum;
+Result<std::map<std::string, capability::Resources>> Allocations::reserved_by(const EnsembleKey& ensemble) const {
+  std::map<std::string, capability::Resources> nodes;
   for (const AllocationPtr& allocation : of_ensemble(ensemble)) {
     const auto held = parts_.services.resources.find(allocation->name());
     if (!held || !allocation->needs_resources()) continue;
+    capability::Resources& sum = nodes[allocation->record().node];
     TRY(sum, capability::add_requirement(sum, held->resources));
   }
-  return sum;
+  return nodes;
 }
 
 std::map<std::string, std::set<did::Did>> Allocations::orchestrators() const {

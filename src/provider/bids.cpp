@@ -29,8 +29,10 @@ std::expected<void, NoBid> can_serve(const protocol::NodeRequest& node, const Of
   if (node.general_requirements.privileged_docker && !offering.privileged_docker)
     return no_bid(BidRefusal::privileged_docker,
                   "privileged containers are not allowed here (job.allow_privileged_docker)");
-  if (!capability::covers(offering.free, node.resources))
-    return no_bid(BidRefusal::resources, "{}", capability::explain_shortage(offering.free, node.resources));
+  const Result<capability::Resources> free = offering.free_for(node.node_id);
+  if (!free) return no_bid(BidRefusal::internal, "{}", free.error().to_string());
+  if (!capability::covers(*free, node.resources))
+    return no_bid(BidRefusal::resources, "{}", capability::explain_shortage(*free, node.resources));
   if (const Duration lease(node.lease_ns); lease != 0ns && (lease < offering.min_lease || lease > offering.max_lease))
     return no_bid(BidRefusal::lease,
                   "a lease of {} s is requested, {} to {} s are granted (job.min_lease, job.max_lease)", lease / 1s,
@@ -46,6 +48,15 @@ std::expected<void, NoBid> can_serve(const protocol::NodeRequest& node, const Of
 }
 
 }  // namespace
+
+Result<capability::Resources> Offering::free_for(const std::string& node) const {
+  capability::Resources all = free;
+  for (const auto& [name, used] : held)
+    if (name.empty() || name == node) {
+      TRY(all, capability::add(all, used));
+    }
+  return all;
+}
 
 std::expected<protocol::NodeRequest, NoBid> choose_request(const protocol::EnsembleBidRequest& request,
                                                            const Offering& offering, Random& random) {
@@ -114,8 +125,11 @@ std::expected<protocol::Bid, NoBid> Bids::answer(const protocol::EnsembleBidRequ
   bid.peer = offering->self.to_string();
   bid.location = offering->location;
   bid.handle = root_.handle();
-  bid.offer = protocol::Offer{
-      offering->free, {}, offering->max_lease.count(), std::min(node->results_limit, offering->max_results)};
+  const Result<capability::Resources> free = offering->free_for(node->node_id);
+  bid.offer = protocol::Offer{free.value_or(offering->free),
+                              {},
+                              offering->max_lease.count(),
+                              std::min(node->results_limit, offering->max_results)};
   for (const protocol::Feature feature : offering->features) bid.offer->features.emplace_back(to_string(feature));
   if (const Result<void> signed_bid = bid.sign(root_.security().key()); !signed_bid)
     return refuse({BidRefusal::internal, signed_bid.error().to_string()});

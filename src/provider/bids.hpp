@@ -3,7 +3,8 @@
 // Model
 //  1. choose_request() decides: from the state of the machine it selects the node request to bid for, or returns the
 //     reason not to bid. It changes nothing. A bid means that what is free at that moment suffices, resources as well as
-//     places for allocations; it reserves neither.
+//     places for allocations; it reserves neither. What the node uses here already counts as free for it: a bid is for all
+//     of a node.
 //  2. Bids keeps the open bids, by the requester's DID and the ensemble's id, for kBidTime. A later bid for the same
 //     ensemble replaces an earlier one: a machine serves one node of an ensemble.
 //  3. A round (requester, ensemble, nonce) is answered once.
@@ -36,12 +37,16 @@ namespace dms::provider {
 
 /// The machine at the moment of a request, for the ensemble that it is of.
 struct Offering {
+  /// For all of this node: with what it uses here.
+  [[nodiscard]] Result<capability::Resources> free_for(const std::string& node) const;
+
   crypto::PeerId self;
   bool onboarded = false;
   Result<void> room;  ///< whether another allocation can be held
   capability::Location location;
   std::set<std::string> executors;
-  capability::Resources free;  ///< with what the ensemble uses here: a bid is for all of a node
+  capability::Resources free;
+  std::map<std::string, capability::Resources> held;  ///< by nodes of the ensemble; by "" if the node is not known
   bool privileged_docker = false;
   std::vector<protocol::Feature> features;
   Duration min_lease = 0ns;

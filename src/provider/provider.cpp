@@ -113,9 +113,8 @@ Result<Offering> Provider::offering(const EnsembleKey& ensemble) const {
   if (offering.room && !services_.resources.has_room())
     offering.room = fail(Errc::limit_exceeded, "as many reservations are open as there may be");
   if (offering.onboarded) {
-    TRY(const capability::Resources held, allocations_.reserved_by(ensemble));
-    TRY(const capability::Resources free, services_.resources.free());
-    TRY(offering.free, capability::add(free, held));
+    TRY(offering.held, allocations_.reserved_by(ensemble));
+    TRY(offering.free, services_.resources.free());
   }
   return offering;
 }

@@ -65,6 +65,23 @@ TEST_F(WholeProvider, ABidMeansThatWhatIsFreeSuffices) {
   EXPECT_TRUE(call(bob, protocol::kBidRequest, disk));
 }
 
+/// What one node of an ensemble uses is free for more of that node only.
+TEST_F(WholeProvider, ABidForAnotherNodeOfAnEnsembleDoesNotCountWhatTheFirstUses) {
+  open();
+  script("e_task", {.runs_for = std::nullopt});
+  protocol::AllocateRequest request = allocate_request("e", "task");
+  request.node_id = "n";
+  begin(request);
+  protocol::EnsembleBidRequest more = bid_request("e", 8);
+  EXPECT_TRUE(call(alice, protocol::kBidRequest, more));
+  more.nonce = ++nonce;
+  more.request[0].v1->node_id = "another";
+  EXPECT_FALSE(call(alice, protocol::kBidRequest, more)) << "its core and its GiB are used";
+  restart_daemon();
+  more.nonce = ++nonce;
+  EXPECT_FALSE(call(alice, protocol::kBidRequest, more));
+}
+
 TEST_F(WholeProvider, CloseCancelsReservationsLetsGoOfAllocationsAndStopsServing) {
   open();
   allocate(alice);

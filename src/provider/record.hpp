@@ -63,6 +63,7 @@ struct AllocationRecord {
   std::string name;  ///< local (local_names.hpp); the id of the document
   protocol::AllocationConfig config;
   actor::Handle orchestrator;
+  std::string node;              ///< of the ensemble; empty in records of older versions
   std::uint64_t created_ns = 0;  ///< since 1970
   Phase phase = Phase::allocated;
   std::string boot_id;           ///< in which the phase was entered
@@ -75,11 +76,11 @@ struct AllocationRecord {
     using R = AllocationRecord;
     constexpr auto omit = json::omit_empty;
     return std::tuple(json::field("id", &R::id), json::field("name", &R::name), json::field("config", &R::config),
-                      json::field("orchestrator", &R::orchestrator), json::field("created", &R::created_ns),
-                      json::field("phase", &R::phase), json::field("boot", &R::boot_id),
-                      json::field("incarnation", &R::incarnation), json::field("previous", &R::previous, omit),
-                      json::field("started", &R::started_ns, omit), json::field("stopping", &R::stopping, omit),
-                      json::field("end", &R::end, omit));
+                      json::field("orchestrator", &R::orchestrator), json::field("node", &R::node, omit),
+                      json::field("created", &R::created_ns), json::field("phase", &R::phase),
+                      json::field("boot", &R::boot_id), json::field("incarnation", &R::incarnation),
+                      json::field("previous", &R::previous, omit), json::field("started", &R::started_ns, omit),
+                      json::field("stopping", &R::stopping, omit), json::field("end", &R::end, omit));
   }
 };
 
