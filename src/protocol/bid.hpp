@@ -70,7 +70,7 @@ struct NodeRequestV1 {
 };
 struct NodeRequest : NodeRequestV1 {
   static void json_fields() = delete;
-  std::string beyond;  ///< see (5); not written
+  std::string beyond;  ///< see (6); not written
   void to_json(json::Writer& writer) const;
   static Result<NodeRequest> from_json(const json::Value& value);
 };
@@ -93,7 +93,7 @@ struct EnsembleBidRequestMembers {
 };
 struct EnsembleBidRequest : EnsembleBidRequestMembers {
   static void json_fields() = delete;
-  std::string beyond;  ///< of the whole request, see (5); not written
+  std::string beyond;  ///< of the whole request, see (6); not written
   void to_json(json::Writer& writer) const;
   static Result<EnsembleBidRequest> from_json(const json::Value& value);
 };

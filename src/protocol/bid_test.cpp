@@ -74,7 +74,8 @@ TEST_F(BidTest, MembersOfNewerNodesAreCoveredByTheSignature) {
   EXPECT_TRUE(with("PromiseBid", true).verify());
   EXPECT_TRUE(with("PromiseBid", true).is_promise);
   EXPECT_TRUE(with("PromiseBid", json::Object{{"Provider", "incus"}}).is_promise);
-  EXPECT_FALSE(with("PromiseBid", false).is_promise);
+  for (const char* nothing : {"false", "0", "\"\"", "{}", "{\"Provider\":\"\"}"})
+    EXPECT_FALSE(with("PromiseBid", *json::parse(nothing)).is_promise) << nothing;
   EXPECT_FALSE(with("PromiseBid", nullptr).is_promise);
 }
 

@@ -2,14 +2,10 @@
 
 #include <algorithm>
 
+#include "encoding/unset.hpp"
+
 namespace dms::protocol {
 namespace {
-
-/// As DMS 0.5.x leaves a member that is not given.
-bool asks_for_nothing(const json::Value& value) {
-  return value.is_null() || (value.is_string() && value.get_string().empty()) ||
-         (value.is_bool() && !value.get_bool()) || (value.is_int64() && value.get_int64() == 0);
-}
 
 bool is_level(std::string_view name) {
   constexpr std::string_view kLevel = "level";
@@ -34,7 +30,7 @@ Result<LoggerConfigRequest> LoggerConfigRequest::from_json(const json::Value& va
       Result<std::string> level = json::from_value<std::string>(member.value());
       if (!level) return std::unexpected(json::at_member("Level", level.error()));
       request.level = *std::move(level);
-    } else if (!asks_for_nothing(member.value())) {
+    } else if (!json::is_unset(member.value())) {
       request.others.emplace_back(name);
     }
   }

@@ -187,6 +187,10 @@ Result<void> deployment_list(Session& session, const Arguments& arguments) {
                           : "There are no deployments; start one with `nunet deploy -f ensemble.yaml`.");
     return {};
   }
+  if (shown.empty()) {
+    session.note(fmt::format("There are {} deployments; --offset {} leaves none.", all.size(), offset));
+    return {};
+  }
   std::vector<std::vector<std::string>> rows{{"DEPLOYMENT", "NAME", "STATUS", "CREATED", "ALLOCATIONS"}};
   for (const Listed& entry : shown) rows.push_back(listed_row(entry));
   session.print_table(rows);

@@ -45,10 +45,9 @@ Result<void> check_version(const json::Object& object) {
 
 /// What would be ignored, because reading YAML turns it into other members.
 Result<void> check_wire_members(const json::Value& v1) {
-  constexpr std::array<Advice, 3> kTop = {
-      Advice{"edge_constraints", "round trips and bandwidth between machines are not measured yet; remove it"},
-      Advice{"volumes", kNoVolumes},
-      Advice{"resources", "templates are filled in where the file is read; write them into the allocations"}};
+  // Templates of resources and volumes, which DMS 0.5.x may leave there, are filled in already: nothing reads them.
+  constexpr std::array<Advice, 1> kTop = {
+      Advice{"edge_constraints", "round trips and bandwidth between machines are not measured yet; remove it"}};
   constexpr std::array<Advice, 1> kAllocation = {Advice{"volumes", kNoVolumes}};
   constexpr std::array<Advice, 1> kResources = {Advice{"gpu", kNoCards}};
   const json::Object* object = v1.if_object();

@@ -14,8 +14,14 @@ struct HealthEndpoint {
   std::string path = "/";  ///< with the query
 };
 
-/// Whether members are given, but no type that reads them. Nodes of DMS 0.5.x send a check of zero values for none.
-inline bool lacks_type(const HealthCheck& check) { return !check.present() && check != HealthCheck{}; }
+/// Whether members are given, but no type that reads them. For none, nodes of DMS 0.5.x send a check of zero values,
+/// and may send their defaults of the interval and of the kind of response.
+inline bool lacks_type(HealthCheck check) {
+  if (check.present()) return false;
+  check.interval_ns = 0;
+  check.response.type.clear();
+  return check != HealthCheck{};
+}
 
 /// Errc::invalid_argument says what is expected of the endpoint.
 Result<HealthEndpoint> health_endpoint(const HealthCheck& check);

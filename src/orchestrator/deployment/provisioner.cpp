@@ -72,6 +72,11 @@ Task<Result<void>> Provisioner::allocate(std::string node, std::vector<std::stri
     for (const std::string& name : names) {
       const auto entry = record.manifest.allocations.find(name);
       if (entry == record.manifest.allocations.end() || entry->second.node_id != node) continue;
+      if (is_final(entry->second.status)) {  // its node was lost meanwhile
+        if (const auto run = made->incarnations.find(name); run != made->incarnations.end())
+          supersede_unknown(record, provider, {{name, run->second}});
+        continue;
+      }
       entry->second.handle = made->allocations.at(name);
       entry->second.lease_ns = made->lease_ns;
       if (const auto run = made->incarnations.find(name); run != made->incarnations.end())

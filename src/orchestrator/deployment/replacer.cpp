@@ -53,10 +53,12 @@ bool Replacer::has_released(const Releases& before) const {
   return !std::ranges::includes(now, before);
 }
 
-Task<Result<void>> Replacer::wait_for_release(Releases before) {
+Task<Result<void>> Replacer::wait_for_release(Releases before, Releases own) {
   while (!has_released(before)) {
     const std::uint64_t seen = parts_.record.changed().count();
     CO_TRY_VOID(co_await parts_.record.changed().wait_past(seen));
+    for (const auto& entry : awaited())
+      if (!own.contains(entry)) before.insert(entry);
   }
   co_return Result<void>();
 }
@@ -74,7 +76,8 @@ Task<Result<Candidate>> Replacer::until_released(Releases before, Task<Result<Ca
 }
 
 Task<void> Replacer::end_when_released(Releases before, CancelScope& bidding) {
-  Task<Result<void>> waiting = wait_for_release(std::move(before));
+  Releases none;
+  Task<Result<void>> waiting = wait_for_release(std::move(before), std::move(none));
   const Result<void> released = co_await std::move(waiting);
   if (released) bidding.cancel(Errc::closed);
 }
@@ -101,6 +104,7 @@ Task<void> Replacer::run() {
     Result<void> placed;
     std::map<std::string, std::string> troubles;
     bool tried = false;
+    Releases before = awaited();
     for (const auto& [node, allocations] : wanted) {
       if (is_blocked(parts_.record.get(), node)) continue;
       tried = true;
@@ -115,7 +119,9 @@ Task<void> Replacer::run() {
       waited = co_await parts_.record.changed().wait_past(seen);
     } else if (!placed) {
       co_await report(std::move(troubles));
-      Task<Result<void>> releasing = wait_for_release(awaited());
+      Releases own = awaited();  // of these attempts: their release brings nothing new
+      std::erase_if(own, [&](const auto& entry) { return before.contains(entry); });
+      Task<Result<void>> releasing = wait_for_release(std::move(before), std::move(own));
       waited = co_await with_timeout(pause, std::move(releasing));
       if (!waited && waited.error().is(Errc::deadline_exceeded)) waited = Result<void>();
       pause = std::min(2 * pause, kMaxReplacePause);

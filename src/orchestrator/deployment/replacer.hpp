@@ -59,7 +59,8 @@ class Replacer {
   using Releases = std::set<std::pair<std::uint64_t, bool>>;
   [[nodiscard]] Releases awaited() const;
   [[nodiscard]] bool has_released(const Releases& before) const;
-  Task<Result<void>> wait_for_release(Releases before);
+  /// Of `before` and of what is superseded meanwhile, without `own`.
+  Task<Result<void>> wait_for_release(Releases before, Releases own);
   Task<Result<Candidate>> until_released(Releases before, Task<Result<Candidate>> bidding);
   Task<void> end_when_released(Releases before, CancelScope& bidding);
   [[nodiscard]] DeploymentRecord record_without(const std::set<std::string>& moving) const;

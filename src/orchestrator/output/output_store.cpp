@@ -21,8 +21,10 @@ std::filesystem::path previous_in(const std::filesystem::path& folder) {
 Result<bool> any_output(const std::filesystem::path& folder) {
   bool any = false;
   for (const Stream stream : {Stream::out, Stream::err}) {
-    TRY(const std::uint64_t end, StreamFile(folder, stream).position());
-    any = any || end > 0;
+    const Result<std::uint64_t> end = StreamFile(folder, stream).position();
+    if (!end && end.error().is(Errc::not_found)) continue;
+    if (!end && end.error().is(Errc::io)) return std::unexpected(end.error());
+    any = any || !end || *end > 0;  // a damaged stream is set aside as it is
   }
   return any;
 }
