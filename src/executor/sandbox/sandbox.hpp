@@ -96,6 +96,7 @@ class Sandbox final : public ExecutorBase {
   /// The control group of a running execution, for tests and diagnosis.
   [[nodiscard]] const Cgroup* cgroup(const ExecutionId& id) const;
   [[nodiscard]] std::string_view enforcement() const override { return enforcement_; }
+  [[nodiscard]] std::string unenforced() const override;
 
  private:
   struct Run;
