@@ -2,9 +2,9 @@
 // verify the same broadcasts.
 //
 // Model
-//  1. While one exists, PublicKey::verify() of its thread is true at once for an Ed25519 key, message and signature that
-//     it has verified before. They are known by the SHA-256 of all three; key and signature have fixed lengths, so no two
-//     of them have the same text.
+//  1. While one exists, PublicKey::verify() of its thread is true at once for an Ed25519 key, message and signature
+//     that it has verified before. They are known by the SHA-256 of all three; key and signature have fixed lengths, so
+//     no two of them have the same text.
 //  2. What was not verified is never remembered. At most kMost are; then all are forgotten.
 //
 // Threads: one; the latest of a thread counts, until it ends. Nothing in a daemon makes one.

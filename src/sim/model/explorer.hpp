@@ -1,8 +1,8 @@
 // Explores every state that the protocol model reaches, breadth first, and reports the shortest way to a fault.
 //
 // Model: of states that differ in the numbers of providers or allocations alone (images() of protocol_model.hpp) one is
-// explored. Steps and properties do not tell numbers apart, so a fault is reached from it exactly if one is from the others.
-// The trace is one of real steps: under the same numbers from the first to the last.
+// explored. Steps and properties do not tell numbers apart, so a fault is reached from it exactly if one is from the
+// others. The trace is one of real steps: under the same numbers from the first to the last.
 //
 // Properties
 //  1. In every state: check() of protocol_model.hpp. On every step: the properties that name steps.

@@ -205,8 +205,8 @@ void successors(const State& state, const Limits& limits, bool with_text, const 
 /// Removes what has no effect any more, so that states that behave alike are equal: replies that nobody waits for,
 /// timers of what is gone. Part of every step.
 void normalise(State& state, const Limits& limits);
-/// The state itself and those in which providers, or allocations, have each other's numbers. No step and no property tells
-/// numbers apart, so that what follows from one follows from the others, under other numbers.
+/// The state itself and those in which providers, or allocations, have each other's numbers. No step and no property
+/// tells numbers apart, so that what follows from one follows from the others, under other numbers.
 [[nodiscard]] std::vector<State> images(const State& state, const Limits& limits);
 /// The same state for all images of a state.
 [[nodiscard]] State canonical(const State& state, const Limits& limits);

@@ -182,15 +182,17 @@ void Simulation::shut_down_due(bool all) {
 }
 
 void Simulation::fault_due() {
-  for (; next_fault_ < faults_.size() && faults_[next_fault_].at <= cluster_.world().now(); ++next_fault_)
-    if (const Fault& fault = faults_[next_fault_]; apply(fault)) {
-      const SteadyTime now = cluster_.world().now();
-      causes_.has_fault(cluster_.machines()[fault.machine]->peer(), now, now + fault.outage);
-      repairs_.emplace(cluster_.world().now() + fault.outage, fault);
-      note(fmt::format("{}: {}, for {:.1f} s", cluster_.machines()[fault.machine]->name(),
-                       kFaults[static_cast<std::size_t>(fault.kind)],
-                       std::chrono::duration<double>(fault.outage).count()));
-    }
+  for (; next_fault_ < faults_.size() && faults_[next_fault_].at <= cluster_.world().now(); ++next_fault_) {
+    const Fault& fault = faults_[next_fault_];
+    const SteadyTime begun = cluster_.world().now();  // the end of a daemon takes time
+    if (!apply(fault)) continue;
+    const Machine& machine = *cluster_.machines()[fault.machine];
+    const SteadyTime repaired = cluster_.world().now() + fault.outage;
+    causes_.has_fault(machine.peer(), begun, repaired);
+    repairs_.emplace(repaired, fault);
+    note(fmt::format("{}: {}, for {:.1f} s", machine.name(), kFaults[static_cast<std::size_t>(fault.kind)],
+                     std::chrono::duration<double>(fault.outage).count()));
+  }
 }
 
 bool Simulation::apply(const Fault& fault) {
