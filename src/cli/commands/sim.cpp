@@ -71,8 +71,9 @@ Command sim_command() {
           "docs/howto/simulate.md describes it. Each simulated second it is checked that no resource is "
           "over-committed,\n"
           "nothing runs twice or without a lease, and nothing is reserved without a deployment; at the end, that each\n"
-          "deployment has ended, all output is there and nothing is left. Fails if one of these does not hold. Ctrl-C\n"
-          "ends it with the report so far.",
+          "deployment has ended, none has failed without a fault, a lie or a lack of machines that explains it, all\n"
+          "output and results are there and nothing is left. Fails if one of these does not hold. Ctrl-C ends it with\n"
+          "the report so far.",
       .examples = {"nunet sim docs/howto/scenarios/small.yaml", "nunet sim small.yaml --seed 7 --report report.json",
                    "nunet sim small.yaml --json | jq .findings"},
       .options = {{.name = "seed", .value = "number", .help = "instead of the seed in the file"},
