@@ -76,8 +76,8 @@ class Allocations {
   Task<void> heard_from(did::Did owner);
   Task<void> close();
 
-  /// What the allocations of an ensemble need together, and what of that is reserved, by its nodes: a restart reserves it
-  /// anew first.
+  /// What the allocations of an ensemble need together, and what of that is reserved, by its nodes: a restart reserves
+  /// it anew first.
   [[nodiscard]] Result<capability::Resources> resources_of(const EnsembleKey& ensemble) const;
   [[nodiscard]] Result<std::map<std::string, capability::Resources>> reserved_by(const EnsembleKey& ensemble) const;
   /// Whether another allocation of this orchestrator, of so many bytes, can be held.

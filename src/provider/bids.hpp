@@ -2,9 +2,9 @@
 //
 // Model
 //  1. choose_request() decides: from the state of the machine it selects the node request to bid for, or returns the
-//     reason not to bid. It changes nothing. A bid means that what is free at that moment suffices, resources as well as
-//     places for allocations; it reserves neither. What the node uses here already counts as free for it: a bid is for all
-//     of a node.
+//     reason not to bid. It changes nothing. A bid means that what is free at that moment suffices, resources as well
+//     as places for allocations; it reserves neither. What the node uses here already counts as free for it: a bid is
+//     for all of a node.
 //  2. Bids keeps the open bids, by the requester's DID and the ensemble's id, for kBidTime. A later bid for the same
 //     ensemble replaces an earlier one: a machine serves one node of an ensemble.
 //  3. A round (requester, ensemble, nonce) is answered once.

@@ -2,14 +2,15 @@
 //
 // Model
 //  1. A lease has an end, on the monotonic clock of this boot of the machine. renew() moves the end to its length after
-//     the clock that the orchestrator names (protocol/allocation.hpp, 2), or after now; without that the lease is over at its end, which is reported once.
-//  2. An orchestrator that renews has the length that it requested, within the provider's bounds: no bid is made for one
-//     out of them that the ensemble insists on (bids.hpp). One that requests none,
-//     as those of DMS 0.5.x, has the longest silence: heard_from() renews, at most kSilenceSteps times in that length, so
-//     its lease ends after a silence between (1 - 1/kSilenceSteps) of it and all of it.
-//  3. An end is on disk before it counts: the caller stores a new lease with its allocation, renew() stores the new ends.
-//     So a start of the daemon finds exactly the ends that orchestrators know of. A lease of another boot is over: the
-//     clock that it counts on has begun anew.
+//     the clock that the orchestrator names (protocol/allocation.hpp, 2), or after now; without that the lease is over
+//     at its end, which is reported once.
+//  2. An orchestrator that renews has the length that it requested, within the provider's bounds: no bid is made for
+//     one out of them that the ensemble insists on (bids.hpp). One that requests none, as those of DMS 0.5.x, has the
+//     longest silence: heard_from() renews, at most kSilenceSteps times in that length, so its lease ends after a
+//     silence between (1 - 1/kSilenceSteps) of it and all of it.
+//  3. An end is on disk before it counts: the caller stores a new lease with its allocation, renew() stores the new
+//     ends. So a start of the daemon finds exactly the ends that orchestrators know of. A lease of another boot is
+//     over: the clock that it counts on has begun anew.
 //  4. Renewals that arrive while the disk writes are written together: one transaction for all of them.
 //  5. A lease whose renewal is being written is not over before the write has ended.
 //

@@ -7,8 +7,8 @@
 //     as long again as the first one took, within kMinBidSettle and kBidSettle (at once if all of them are pinned).
 //  2. A bid counts if it is signed by its peer, for this ensemble, for a node of the round, from a location that the
 //     node accepts, from the pinned peer where there is one, with the features that the node needs, the lease and the
-//     size of results that the ensemble asks for, and if its peer has not bid in this round and is not excluded. At most kMaxBidsPerNode are kept for a node. Who is excluded is asked at
-//     each round.
+//     size of results that the ensemble asks for, and if its peer has not bid in this round and is not excluded. At
+//     most kMaxBidsPerNode are kept for a node. Who is excluded is asked at each round.
 //  3. After a round the best bid (matching/) of each node is kept; the others may bid for the remaining nodes in the
 //     next round. Rounds continue until every node has a machine or the deadline is too near, which is monotonic. At
 //     the end the bidders that were not chosen are told, so that their bids stay open no longer.

@@ -63,8 +63,8 @@ void supersede(DeploymentRecord& record, const std::string& node, std::vector<st
                bool exclusive = false);
 /// One run, whose node keeps its machine for the others; without others the node moves.
 void supersede_run(DeploymentRecord& record, const std::string& allocation, bool exclusive);
-/// What a provider holds without being known here: see kMaxUnknown. Of an allocation, one run at a time. `exclusive`: what
-/// replaces them waits until they are released or cannot run any more.
+/// What a provider holds without being known here: see kMaxUnknown. Of an allocation, one run at a time. `exclusive`:
+/// what replaces them waits until they are released or cannot run any more.
 void supersede_unknown(DeploymentRecord& record, const actor::Handle& provider, json::StringMap incarnations,
                        bool exclusive = false);
 /// Nothing of what was superseded after entry `number` can run: its run is known to have ended.

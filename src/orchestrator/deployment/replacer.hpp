@@ -1,18 +1,18 @@
-// Finds machines for the nodes of a running deployment that have none, or not for all of their allocations: after a loss,
-// after an update.
+// Finds machines for the nodes of a running deployment that have none, or not for all of their allocations: after a
+// loss, after an update.
 //
 // Model
 //  1. One node after another: an auction for that node, then commit and allocate (provisioner.hpp). What is deployed
 //     already is not touched. Repeated with growing pauses until it succeeds; the status of the deployment and of the
 //     allocations without a machine says why it does not.
-//  2. Excluded from the auction are the machines of the other nodes, those that hold something superseded, which includes
-//     a lost machine until it is known to hold nothing, and those that failed lately (ProviderBackoff). A node that would
-//     move also excludes the machine that it is on. As soon as something is released, an auction or a pause that it was
-//     excluded from is ended, and bids are requested anew.
-//  3. A node that is placed in part asks its own machine for the rest; where that does not bid and the ensemble does not
-//     insist on it, an auction for the whole node follows. The node moves to the machine that wins it, as soon as the
-//     output of what has ended there is here; without one, what runs of it goes on where it is. What is exclusive is
-//     released before it runs elsewhere; the machine is then asked anew.
+//  2. Excluded from the auction are the machines of the other nodes, those that hold something superseded, which
+//     includes a lost machine until it is known to hold nothing, and those that failed lately (ProviderBackoff). A node
+//     that would move also excludes the machine that it is on. As soon as something is released, an auction or a pause
+//     that it was excluded from is ended, and bids are requested anew.
+//  3. A node that is placed in part asks its own machine for the rest; where that does not bid and the ensemble does
+//     not insist on it, an auction for the whole node follows. The node moves to the machine that wins it, as soon as
+//     the output of what has ended there is here; without one, what runs of it goes on where it is. What is exclusive
+//     is released before it runs elsewhere; the machine is then asked anew.
 //  4. changing(): a change of the ensemble waits for requests that are under way, and they for it.
 //
 // Threads: the deployment's lane.

@@ -1,15 +1,15 @@
 // Starts placed allocations as soon as their dependencies allow, in parallel.
 //
 // Model
-//  1. start_ready() begins what may start now; an allocation whose condition can never be met fails. waits() says whether
-//     something is yet to start before the deployment counts as Running.
-//  2. Nothing is started on a machine whose lease has not been reconciled since this daemon began (supervisor.hpp): it may
-//     have been started before.
+//  1. start_ready() begins what may start now; an allocation whose condition can never be met fails. waits() says
+//     whether something is yet to start before the deployment counts as Running.
+//  2. Nothing is started on a machine whose lease has not been reconciled since this daemon began (supervisor.hpp): it
+//     may have been started before.
 //  3. A start without a reply is sent again each kStartRepeat while the provider answers pings: a lost message delays
 //     it. A provider without leases (the existing implementation) gets one.
-//  4. A start that gets no reply at all is checked with the provider's own report: what runs has been started. Else, and
-//     if it is refused, `failed` is called. A start that is still without a reply when its run is superseded delays no
-//     other.
+//  4. A start that gets no reply at all is checked with the provider's own report: what runs has been started. Else,
+//     and if it is refused, `failed` is called. A start that is still without a reply when its run is superseded delays
+//     no other.
 //
 // Threads: the deployment's lane.
 #pragma once

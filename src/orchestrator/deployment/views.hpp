@@ -9,8 +9,8 @@ namespace dms::orchestrator {
 /// In the order of ids; `next` is the last one of this reply if there are more.
 [[nodiscard]] protocol::DeploymentListReply list_of(const RecordStore::Loaded& loaded,
                                                     const protocol::DeploymentListRequest& request);
-/// The reason of an allocation tells of an earlier run that may still exist elsewhere, and until when; the error of what a provider may
-/// hold because a request to release it failed.
+/// The reason of an allocation tells of an earlier run that may still exist elsewhere, and until when; the error of
+/// what a provider may hold because a request to release it failed.
 [[nodiscard]] protocol::DeploymentStatusReply status_of(const DeploymentRecord& record);
 [[nodiscard]] protocol::DeploymentInfoReply info_of(const DeploymentRecord& record);
 /// With what the ensemble says of health checks and of the subnet.

@@ -4,17 +4,16 @@
 //  1. fetch() requests pages from the provider, from where the files end (output_store.hpp) to the end of what was
 //     written, or as far as the run has come; at most kMaxStored bytes of a stream at once. A crash in between costs at
 //     most one page.
-//  2. The files hold the output of one run, DeploymentRecord::outputs says which. fetch() for another run begins anew; what
-//     they held is set aside (output_store.hpp, 7).
-//  3. page() serves the pages of a run that has ended from the disk, once all of it is there, and those of another from its
-//     provider.
-//     While an allocation has no machine, page() serves what is stored of a run before.
+//  2. The files hold the output of one run, DeploymentRecord::outputs says which. fetch() for another run begins anew;
+//     what they held is set aside (output_store.hpp, 7).
+//  3. page() serves the pages of a run that has ended from the disk, once all of it is there, and those of another from
+//     its provider. While an allocation has no machine, page() serves what is stored of a run before.
 //  4. A page names the run that it is of. What a provider's page says of another run than the record's is not stored:
 //     the renewals find out which one counts.
 //  5. A provider without leases serves no pages: tail() stores the last bytes of both streams instead. Their pages are
 //     served from the disk; the first one fetches anew.
-//  6. The files of an allocation are changed by the holder of its Hold only. Who stores output that came whole holds them
-//     until the record says so, so that no fetch begins anew what is complete.
+//  6. The files of an allocation are changed by the holder of its Hold only. Who stores output that came whole holds
+//     them until the record says so, so that no fetch begins anew what is complete.
 //  7. After close() no file is written; it waits for the write that has begun.
 //
 // Threads: the deployment's lane; fetches of one allocation wait for each other. Failure: Errc::io is this node's disk,
@@ -53,7 +52,8 @@ class Collector {
   Task<void> close();
   [[nodiscard]] bool is_held(const std::string& allocation) const { return held_.contains(allocation); }
 
-  /// A success without a request if all of it is here, as the record says. `whole`: the run has ended, a stream without an end is an error, and results are fetched too (results.hpp).
+  /// A success without a request if all of it is here, as the record says. `whole`: the run has ended, a stream without
+  /// an end is an error, and results are fetched too (results.hpp).
   Task<Result<void>> fetch(std::string allocation, bool whole);
   /// When its provider has last sent a part of the output, or said that it is packing the results.
   [[nodiscard]] SteadyTime reached(const std::string& allocation) const;

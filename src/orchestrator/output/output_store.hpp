@@ -3,25 +3,25 @@
 // Model
 //  1. An allocation's output is two files, stdout.log and stderr.log, in
 //     `<work_dir>/deployments/<deployment>/<allocation>`: of one run at a time, the caller's record says which.
-//  2. A stream grows by pages, each on disk when append() returns. position() is the offset of the stream from which the
-//     next page is wanted; it follows from the length of the file, so it survives a crash at any instant.
+//  2. A stream grows by pages, each on disk when append() returns. position() is the offset of the stream from which
+//     the next page is wanted; it follows from the length of the file, so it survives a crash at any instant.
 //  3. Bytes that the provider no longer has are marked in the file by a line "[N bytes were dropped here]". Where those
 //     marks are is kept beside it (`<stream>.gaps`), written before the mark: offsets of the stream and of the file
 //     differ behind one. read() answers in offsets of the stream and leaves the marks out: a page that starts after the
 //     requested offset says the same.
-//  4. A stream that grows above kMaxStored, or a list of gaps above 8,192 entries, is shortened to its newest half, behind a
-//     mark. A crash meanwhile costs nothing.
+//  4. A stream that grows above kMaxStored, or a list of gaps above 8,192 entries, is shortened to its newest half,
+//     behind a mark. A crash meanwhile costs nothing.
 //  5. write() replaces both files whole: for providers whose output comes in one message.
 //  6. The output of a deployment is removed with its record.
-//  7. Of the runs before, the output of the last one that wrote something is kept beside it, in `previous`, with the name of
-//     that run in `run`. It is set aside in `previous.new`, which begin() for the same run continues after a crash or a
-//     failure at any instant.
+//  7. Of the runs before, the output of the last one that wrote something is kept beside it, in `previous`, with the
+//     name of that run in `run`. It is set aside in `previous.new`, which begin() for the same run continues after a
+//     crash or a failure at any instant.
 //
-// Threads: every call is awaited on the orchestrator's lane; the files are read and written on worker threads. Changes of
-// one stream are made one at a time. Failure: Errc::io names the file; a page of which only a part fitted on the disk
-// continues behind that part. Attacks: both parts of the path are ids that the ensemble's and the deployment's checks have
-// limited to safe file names; a stream is one of two. A provider that writes without end, or leaves a gap before each
-// byte, fills no more than (4) allows.
+// Threads: every call is awaited on the orchestrator's lane; the files are read and written on worker threads. Changes
+// of one stream are made one at a time. Failure: Errc::io names the file; a page of which only a part fitted on the
+// disk continues behind that part. Attacks: both parts of the path are ids that the ensemble's and the deployment's
+// checks have limited to safe file names; a stream is one of two. A provider that writes without end, or leaves a gap
+// before each byte, fills no more than (4) allows.
 #pragma once
 
 #include <filesystem>

@@ -1,13 +1,14 @@
 // The results of tasks on this disk: fetched from their providers, read by users.
 //
 // Model
-//  1. The results of an allocation are in `<its output folder>/results`: `0`, `1`, ... in the order in which the ensemble
-//     declares them, `run` with the incarnation that they are of, and, written last, `index.json` with what they are.
-//  2. fetch_results() is repeated until it has succeeded; what is there is not fetched again. Results of an earlier run are
-//     removed first.
-//  3. A result that the provider could not pack, or whose size is above the limit that the ensemble asks for and the bid of
-//     its machine grants (deployment/placement.hpp), is absent with a reason; that
-//     is a success. The reason is in the record before the index is written, so a crash does not lose it.
+//  1. The results of an allocation are in `<its output folder>/results`: `0`, `1`, ... in the order in which the
+//     ensemble declares them, `run` with the incarnation that they are of, and, written last, `index.json` with what
+//     they are.
+//  2. fetch_results() is repeated until it has succeeded; what is there is not fetched again. Results of an earlier run
+//     are removed first.
+//  3. A result that the provider could not pack, or whose size is above the limit that the ensemble asks for and the
+//     bid of its machine grants (deployment/placement.hpp), is absent with a reason; that is a success. The reason is
+//     in the record before the index is written, so a crash does not lose it.
 //
 // Threads: the deployment's lane; workers read and write. Failure: Errc::io is this node's disk, everything else the
 // provider's. Attacks by a provider: results that were not declared, or one twice (ignored), more bytes than the limit

@@ -5,8 +5,8 @@
 //     the old ones in the same order. Killed at any instant it is the old stream or the new one: new gaps count, and
 //     replace the old ones at the next look, exactly when the new log is not there, and so has replaced the old one.
 //
-// Threads: any, one change of a stream at a time; read() and position() may run beside it, and then see the stream before it,
-// behind it, or fail with Errc::io. Calls block on the disk.
+// Threads: any, one change of a stream at a time; read() and position() may run beside it, and then see the stream
+// before it, behind it, or fail with Errc::io. Calls block on the disk.
 #pragma once
 
 #include <vector>

@@ -5,8 +5,8 @@
 //     and is reported under a new incarnation has been restarted.
 //  2. A run of the record that the report lacks, or has under another incarnation, does not exist: it is missing. What
 //     the report has and the record does not know is superseded, to be stopped. What is being placed at this moment is
-//     left alone. A run under another incarnation is returned beside the missing one: whoever knows that the report is not
-//     older than the record supersedes it before the missing one is replaced, so that no exclusive work runs twice.
+//     left alone. A run under another incarnation is returned beside the missing one: whoever knows that the report is
+//     not older than the record supersedes it before the missing one is replaced, so that no exclusive work runs twice.
 //  3. A run that the report says has ended is returned; the record learns of it from endings.hpp.
 //
 // Threads: none.

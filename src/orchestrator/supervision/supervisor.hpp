@@ -3,16 +3,17 @@
 // Model
 //  1. Each machine that has something placed which has not ended is sent a renewal every renewal_interval(lease), every
 //     second while an allocation waits for the health of another there. Its reply is reconciled with the record
-//     (reconcile.hpp). After a start of the daemon the first renewal is sent at once. The first one to a machine, and one
-//     to a machine that was silent, is a question without leases; its reply brings the clock that the renewal names, which
-//     follows at once.
-//  2. When a machine is suspected and lost, and when its work has surely ended, is decided by lease_watch.hpp. A missing
-//     run of a machine that replies has surely ended; its other runs go on. Both are reported to the deployment, which
-//     decides what follows. Only a run that was placed when the report was asked for can be missing in it: a report may be
-//     older than a run that was placed while it was under way. What runs instead of it, under an incarnation that is not
-//     known here, is superseded first: what is exclusive is replaced only once that is released or cannot run any more.
-//  3. A provider's hint that something has changed brings the next renewal forward, but not within kMinRenewal of the last
-//     one: a hint is not believed, the reply is. One that brings nothing forward costs nothing.
+//     (reconcile.hpp). After a start of the daemon the first renewal is sent at once. The first one to a machine, and
+//     one to a machine that was silent, is a question without leases; its reply brings the clock that the renewal
+//     names, which follows at once.
+//  2. When a machine is suspected and lost, and when its work has surely ended, is decided by lease_watch.hpp. A
+//     missing run of a machine that replies has surely ended; its other runs go on. Both are reported to the
+//     deployment, which decides what follows. Only a run that was placed when the report was asked for can be missing
+//     in it: a report may be older than a run that was placed while it was under way. What runs instead of it, under an
+//     incarnation that is not known here, is superseded first: what is exclusive is replaced only once that is released
+//     or cannot run any more.
+//  3. A provider's hint that something has changed brings the next renewal forward, but not within kMinRenewal of the
+//     last one: a hint is not believed, the reply is. One that brings nothing forward costs nothing.
 //  4. A machine that answers pings and, kRefusalsUntilRefused times in a row, no renewal refuses them: it has probably
 //     revoked the capability. What its leases end then is no loss (endings.hpp).
 //  5. A machine whose provider grants no lease (the existing implementation) is pinged instead (liveness.hpp), and its
