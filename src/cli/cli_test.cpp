@@ -211,6 +211,7 @@ void expect_offered(CliTest& test, const Command& command, std::vector<std::stri
   for (const auto& option : command.options) EXPECT_THAT(flags, HasSubstr("\n--" + option.name + "\n"));
   const std::string names = offered("");
   for (const auto& child : command.children) {
+    if (child.hidden) continue;
     EXPECT_THAT(names, HasSubstr("\n" + child.name + "\n"));
     words.push_back(child.name);
     expect_offered(test, child, words);

@@ -158,6 +158,8 @@ TEST_F(NodeBehavioursTest, LimitsThatAnExecutorDoesNotHoldAreToldWhereAMachineIs
     machine.ram.size = machine.disk.size = {std::uint64_t{8} << 30};
     return Result<capability::Resources>(machine);
   };
+  services.hostname = [] { return Result<std::string>("host"); };
+  services.interfaces = [] { return Result<std::vector<hardware::Interface>>(std::vector<hardware::Interface>()); };
   const auto ask = [this] {
     return w.run(user, protocol::call(*user.root, protocol::kOnboardStatus, node.root->handle(), {})).value();
   };

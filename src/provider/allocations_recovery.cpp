@@ -90,14 +90,10 @@ Task<void> Allocations::recover_later(std::string type, executor::Executor* engi
 }
 
 Task<Result<void>> Allocations::keep_only_recorded() {
-  std::set<std::string> holding;
   std::set<std::string> recorded;
-  for (const auto& [key, allocation] : allocations_) {
-    recorded.insert(allocation->name());
-    if (allocation->record().phase != Phase::releasing) holding.insert(allocation->name());
-  }
+  for (const auto& [key, allocation] : allocations_) recorded.insert(allocation->name());
   // On a full disk it cannot be stored; sweep() frees what is left.
-  const Result<void> released = co_await parts_.services.resources.release_all(holding);
+  const Result<void> released = co_await parts_.services.resources.release_all(recorded);
   if (!released)
     log::warn("provider", "resources of an earlier run are not freed, which is tried again: {}",
               released.error().to_string());

@@ -359,6 +359,29 @@ TEST_F(LossTest, AnUpdateOfTheOnlyAllocationRunsOnItsMachineOnceThatHasReleasedI
   }
 }
 
+TEST_F(LossTest, AReleaseIsNoticedWhileAnotherNodeFindsNoMachine) {
+  run_anywhere(jobs::AllocationType::service);
+  other.bids = false;
+  jobs::Ensemble ensemble = deployment->record().ensemble;
+  ensemble.allocations["more"] = ensemble.allocations.at("task");
+  ensemble.nodes["spare"] = ensemble.nodes.at("node");
+  ensemble.nodes.at("spare").allocations = {"more"};
+  ensemble.nodes.at("spare").peer = other.peer();
+  ASSERT_TRUE(w.run(a, deployment->update(ensemble)));
+  w.settle(5min);  // the pauses have grown
+  const std::string first = task().incarnation;
+  provider.stop_takes = kBidRound + 2s;
+  ensemble.allocations.at("task").resources.ram.size.bytes *= 2;
+  std::optional<SteadyTime> released;
+  ASSERT_TRUE(w.run(a, deployment->update(ensemble)));
+  ASSERT_TRUE(until([&] {
+    if (!released && deployment->record().superseded.empty()) released = a.lane().now();
+    return task().status == AllocationStatus::running && task().incarnation != first;
+  }));
+  ASSERT_TRUE(released);
+  EXPECT_LT(a.lane().now() - *released, kBidSettle + 1s) << "the pause ends with the release";
+}
+
 TEST_F(DeploymentTest, AnUpdateThatMovesATaskHasItReleasedFirst) {
   run_task();
   provider.stop_takes = 4s;

@@ -95,6 +95,7 @@ TEST_F(LossTest, TheStatusTellsForHowLongAProviderHasNotBeenHeardFrom) {
   EXPECT_EQ(state().unreachable_ns, 0);
   const SteadyTime heard = a.lane().now();
   const std::uint64_t at = w.world.unix_now().nanos;
+  w.settle(1s);  // the reply arrives
   cut(b);
   ASSERT_TRUE(until([&] { return state().unreachable_ns > 0; }));
   EXPECT_EQ(task().status, AllocationStatus::running) << "it is suspected, not lost";
