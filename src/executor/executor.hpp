@@ -137,13 +137,14 @@ struct Status {
   std::string enforcement;
 };
 
+/// 0 is what the engine does not count.
 struct Stats {
   double cpu_seconds = 0;  // used since the start
   std::uint64_t memory_bytes = 0;
-  std::uint64_t memory_limit = 0;
+  std::uint64_t memory_limit = 0;  // 0 also without a limit
   std::uint64_t pids = 0;
-  std::uint64_t network_rx = 0;
-  std::uint64_t network_tx = 0;
+  std::optional<std::uint64_t> network_rx;
+  std::optional<std::uint64_t> network_tx;
 };
 
 enum class LogStream { out, err };
@@ -235,7 +236,8 @@ class Executor {
   /// Which limits of Request::limits it does not hold on this machine, and the remedy; empty if it holds all.
   [[nodiscard]] virtual std::string unenforced() const { return {}; }
   /// Afterwards the daemon may read and remove all in that folder. Nothing writes to it at that time: the executions
-  /// that have it as their work folder have ended.
+  /// that have it as their work folder have ended. It takes as long as the files are many. Errc::unsupported while the
+  /// engine does not answer; any other error but a cancellation: the engine has tried, and would fail again.
   virtual Task<Result<void>> take_files(std::filesystem::path /*folder*/) { co_return Result<void>(); }
 
   /// False while recover() has not reached the engine: it is to be called again, and nothing is to be started before.

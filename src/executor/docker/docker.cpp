@@ -238,8 +238,10 @@ Task<Result<Stats>> Docker::stats(ExecutionId id) {
   stats.pids = count({"pids_stats", "current"});
   if (const json::Value* networks = json_at(answer, {"networks"}); networks != nullptr && networks->is_object())
     for (const auto& network : networks->get_object()) {
-      stats.network_rx += static_cast<std::uint64_t>(json_int(network.value(), {"rx_bytes"}));
-      stats.network_tx += static_cast<std::uint64_t>(json_int(network.value(), {"tx_bytes"}));
+      stats.network_rx =
+          stats.network_rx.value_or(0) + static_cast<std::uint64_t>(json_int(network.value(), {"rx_bytes"}));
+      stats.network_tx =
+          stats.network_tx.value_or(0) + static_cast<std::uint64_t>(json_int(network.value(), {"tx_bytes"}));
     }
   co_return stats;
 }

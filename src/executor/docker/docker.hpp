@@ -28,7 +28,8 @@
 //  9. Containers write as users of their own, root among them. take_files() of a daemon that is not root gives what
 //     they have left to its user: by a container of its own on an empty image, which has the program and its libraries
 //     mounted and may change owners (give_back.hpp). Nothing of the work's image runs there. As root, or without a file
-//     of another user, it does nothing.
+//     of another user, it does nothing. It takes as long as it takes, while the container gets on; both have the mark of
+//     (1), and what a daemon that is killed leaves of them is removed by the next recover().
 //
 // Threads: one lane. What stays on it: locks and signals of watchers, one file of /proc. Every call to the
 // engine has a time limit except those that wait for the work or a pull.
@@ -119,7 +120,11 @@ class Docker final : public ExecutorBase {
   Task<Result<void>> import_empty_image(RunPtr run);
   Task<Result<void>> run_giver(std::filesystem::path folder);
   Task<Result<void>> give_in_container(RunPtr run, std::filesystem::path folder);
-  Task<std::string> words_of(std::string container);
+  Task<Result<bool>> holds_foreign(std::filesystem::path folder);
+  Task<Result<json::Value>> wait_for_giver(std::string container);
+  Task<Result<std::string>> words_of(std::string container, std::string query);
+  Task<Result<std::string>> read_words(std::string path);
+  [[nodiscard]] std::string own_label() const;
   Task<void> supervise(RunPtr run);
   void begin_supervision(const RunPtr& run, DockerLog log);
   Task<void> follow(RunPtr run, DockerLog log);
@@ -154,6 +159,8 @@ class Docker final : public ExecutorBase {
   bool closing_ = false;
   bool awaits_engine_ = false;  // recover() has not reached it
   Mutex loading_;               // held while an image that may be removed has no container yet
+  std::size_t givers_ = 0;      // containers that give files
+  Notify giver_left_;
   Nursery nursery_;
 };
 

@@ -233,7 +233,7 @@ TEST_P(DockerEngineTest, ACommandThatIsGivenUpIsKilled) {
   until_output("ready");
   EXPECT_FALSE(runtime_.run(with_timeout(500ms, docker_->exec(id, {"sleep", "2345"}))));
   const auto left = [&] {
-    const auto listed = runtime_.run(docker_->exec(id, {"sh", "-c", "ps | grep -c '[s]leep 2345'"}));
+    const auto listed = runtime_.run(docker_->exec(id, {"sh", "-c", "busybox ps | grep -c '[s]leep 2345'"}));
     return listed ? listed->out : listed.error().to_string();
   };
   EXPECT_TRUE(until([&] { return left() == "0\n"; })) << left();

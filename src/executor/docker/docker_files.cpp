@@ -17,24 +17,46 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr Duration kGivingTime = 2min;  // the next try begins with what this one has done
-constexpr int kLookedAt = 16;           // levels of folders, each takes a descriptor
+constexpr Duration kProgressTime = 2min;  // in which a container that gives files must get on
+constexpr std::size_t kGivers = 8;        // containers at a time
+constexpr int kLookedAt = 16;             // levels of folders, each takes a descriptor
+constexpr int kLookedAtOnce = 1024;       // entries, without a look at whether it is still wanted
 constexpr std::uint64_t kMemory = 512ULL << 20;
 constexpr std::size_t kMaxWords = 4096;
+constexpr Duration kWordsTime = 60s;  // to read them
 constexpr std::string_view kProgramFolder = "/.nunet";
 constexpr std::string_view kTree = "/tree";
 
 /// Whether something belongs to another user, or may: what is deep or cannot be listed is not looked at.
-bool holds_foreign(const fs::path& folder, std::uint32_t user) {
-  struct stat info {};
-  if (::lstat(folder.c_str(), &info) != 0) return errno != ENOENT;
-  if (info.st_uid != user) return true;
-  std::error_code ec;
-  fs::recursive_directory_iterator it(folder, ec);
-  for (const fs::recursive_directory_iterator end; !ec && it != end; it.increment(ec))
-    if (it.depth() >= kLookedAt || ::lstat(it->path().c_str(), &info) != 0 || info.st_uid != user) return true;
-  return static_cast<bool>(ec);
-}
+class ForeignSearch {
+ public:
+  ForeignSearch(fs::path folder, std::uint32_t user) : folder_(std::move(folder)), user_(user) {}
+
+  /// Looks at some more; none while it has seen nothing foreign and there is more.
+  std::optional<bool> look() {
+    if (!begun_) {
+      begun_ = true;
+      struct stat info {};
+      if (::lstat(folder_.c_str(), &info) != 0) return errno != ENOENT;
+      if (info.st_uid != user_) return true;
+      it_ = fs::recursive_directory_iterator(folder_, ec_);
+    }
+    const fs::recursive_directory_iterator end;
+    for (int i = 0; i < kLookedAtOnce && !ec_ && it_ != end; ++i, it_.increment(ec_)) {
+      struct stat info {};
+      if (it_.depth() >= kLookedAt || ::lstat(it_->path().c_str(), &info) != 0 || info.st_uid != user_) return true;
+    }
+    if (ec_) return true;
+    return it_ == end ? std::optional(false) : std::nullopt;
+  }
+
+ private:
+  fs::path folder_;
+  std::uint32_t user_;
+  bool begun_ = false;
+  std::error_code ec_;
+  fs::recursive_directory_iterator it_;
+};
 
 struct Mount {
   std::string from;
@@ -92,7 +114,8 @@ std::string create_body(const std::string& image, const std::vector<std::string>
   w.key("CapAdd");
   json::write(w, std::vector<std::string>{"CHOWN", "DAC_OVERRIDE"});
   if (!options.cgroup_parent.empty()) w.key("CgroupParent").string(options.cgroup_parent);
-  w.key("LogConfig").begin_object().key("Type").string("json-file").end_object();
+  w.key("LogConfig").begin_object().key("Type").string("json-file").key("Config").begin_object();
+  w.key("max-size").string("1m").key("max-file").string("2").end_object().end_object();
   w.key("Mounts").begin_array();
   for (const Mount& mount : mounts) {
     w.begin_object().key("Type").string("bind").key("Source").string(mount.from).key("Target").string(mount.to);
@@ -106,27 +129,48 @@ std::string create_body(const std::string& image, const std::vector<std::string>
 
 Task<Result<void>> Docker::take_files(fs::path folder) {
   if (options_.user == 0) co_return Result<void>();
-  auto looking = [&folder, user = options_.user] { return holds_foreign(folder, user); };
-  const bool foreign = co_await offload(looking);
+  CO_TRY(const bool foreign, co_await holds_foreign(folder));
   if (!foreign) co_return Result<void>();
+  // recover() removes what it does not know.
+  if (awaits_engine_)
+    co_return fail(Errc::unsupported, "taking over the files in {}: the Docker engine has not answered yet",
+                   folder.string());
+  while (givers_ >= kGivers) CO_TRY_VOID(co_await giver_left_.wait());
+  ++givers_;
   const Result<void> given = co_await run_giver(folder);
-  if (!given) co_return fail(given.error(), "taking over the files that containers have left in {}", folder.string());
-  co_return Result<void>();
+  --givers_;
+  giver_left_.notify_all();
+  if (given) co_return Result<void>();
+  std::string doing = fmt::format("taking over the files that containers have left in {}", folder.string());
+  // An engine that hangs is tried again, as one that does not answer.
+  if (given.error().is(Errc::deadline_exceeded))
+    co_return std::unexpected(given.error().context(Errc::unsupported, std::move(doing)));
+  co_return std::unexpected(given.error().context(std::move(doing)));
 }
 
-/// An image without a file, which nobody else has: its id in the run.
+/// In steps, as the tree may have millions of entries.
+Task<Result<bool>> Docker::holds_foreign(fs::path folder) {
+  const TaskContext context = co_await this_task();
+  ForeignSearch search(std::move(folder), options_.user);
+  auto looking = [&search] { return search.look(); };
+  for (;;) {
+    const std::optional<bool> found = co_await offload(looking);
+    if (found) co_return *found;
+    if (context.scope != nullptr && context.scope->reason())
+      co_return fail(*context.scope->reason(), "looking for files of other users");
+  }
+}
+
+/// An image without a file, which nobody else has: its id in the run. It carries the mark of this executor, by which the
+/// next start finds what a daemon that is killed leaves.
 Task<Result<void>> Docker::import_empty_image(RunPtr run) {
   std::string archive(1024, '\0');  // without an entry
-  CO_TRY(const json::Value made, co_await api_.call("POST", "/images/create?fromSrc=-", std::move(archive)));
+  const std::string mark = url_encode(fmt::format("LABEL nunet-executor={}", options_.id));
+  const std::string path = fmt::format("/images/create?fromSrc=-&changes={}", mark);
+  CO_TRY(const json::Value made, co_await api_.call("POST", path, std::move(archive)));
   run->image = image_id(json_text(made, {"status"}));
   if (run->image.empty()) co_return fail(Errc::io, "Docker engine: it did not say which image it has made");
-  auto marking = [this, id = run->image]() -> Result<void> {
-    std::error_code ec;
-    if (options_.state_dir.empty()) return {};
-    fs::create_directories(options_.state_dir, ec);
-    return write_file(image_marker(id), "");
-  };
-  co_return co_await offload(std::move(marking));
+  co_return Result<void>();
 }
 
 Task<Result<void>> Docker::run_giver(fs::path folder) {
@@ -134,7 +178,11 @@ Task<Result<void>> Docker::run_giver(fs::path folder) {
   Result<void> given = co_await give_in_container(run, std::move(folder));
   if (!run->container.empty()) {
     const Result<void> gone = co_await delete_container(run->container);
-    if (!gone) log::warn("executor", "container {} may remain: {}", run->container, gone.error().to_string());
+    if (!gone) {
+      // The next start finds both by their marks.
+      log::warn("executor", "container {} may remain, with its image: {}", run->container, gone.error().to_string());
+      co_return given;
+    }
   }
   co_await release_image_logged(run->image);
   co_return given;
@@ -163,26 +211,41 @@ Task<Result<void>> Docker::give_in_container(RunPtr run, fs::path folder) {
   }
   const std::string path = "/containers/" + run->container;
   const std::string begin = path + "/start";
-  const std::string wait = path + "/wait";
   CO_TRY_VOID(co_await api_.call("POST", begin));
-  CO_TRY(const json::Value ended, co_await api_.call("POST", wait, "", kGivingTime));
+  CO_TRY(const json::Value ended, co_await wait_for_giver(run->container));
   if (json_at(ended, {"StatusCode"}) != nullptr && json_int(ended, {"StatusCode"}) == 0) co_return Result<void>();
-  const std::string words = co_await words_of(run->container);
+  CO_TRY(const std::string words, co_await words_of(run->container, "stderr=1"));
   co_return fail(Errc::io, "exit code {}: {}", json_int(ended, {"StatusCode"}), words);
 }
 
-/// What a container that has ended has written to standard error.
-Task<std::string> Docker::words_of(std::string container) {
+/// As long as it takes, while it gets on.
+Task<Result<json::Value>> Docker::wait_for_giver(std::string container) {
+  const std::string path = fmt::format("/containers/{}/wait", container);
+  std::string before;
+  for (;;) {
+    Result<json::Value> ended = co_await api_.call("POST", path, "", kProgressTime);
+    if (ended || !ended.error().is(Errc::deadline_exceeded)) co_return std::move(ended);
+    CO_TRY(std::string told, co_await words_of(container, "stdout=1&tail=1"));
+    if (told == before) co_return fail(Errc::io, "it has not got on for {} s", kProgressTime / 1s);
+    before = std::move(told);
+  }
+}
+
+/// What a container has written.
+Task<Result<std::string>> Docker::words_of(std::string container, std::string query) {
+  const std::string path = fmt::format("/containers/{}/logs?{}", container, query);
+  Task<Result<std::string>> reading = read_words(path);
+  CO_TRY(const std::string text, co_await with_timeout(kWordsTime, std::move(reading)));
   std::string words;
-  const std::string path = fmt::format("/containers/{}/logs?stderr=1", container);
-  Result<DockerApi::Stream> stream = co_await api_.stream("GET", path);
-  if (!stream) co_return words;
-  const Result<std::string> text = co_await stream->body->read_all(64 * 1024);
-  if (!text) co_return words;
   DockerDemux demux([&words](DockerDemux::Channel, BytesView part, bool) { words.append(as_text(part)); });
-  (void)demux.feed(as_bytes(*text));
+  (void)demux.feed(as_bytes(text));
   words = words.substr(0, std::min(kMaxWords, words.find_last_not_of('\n') + 1));
   co_return words;
+}
+
+Task<Result<std::string>> Docker::read_words(std::string path) {
+  CO_TRY(DockerApi::Stream stream, co_await api_.stream("GET", path));
+  co_return co_await stream.body->read_all(64 * 1024);
 }
 
 }  // namespace dms::executor

@@ -12,6 +12,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::string_view kMarker = "image-";
+constexpr Duration kListTime = 10s;
 
 /// Removes the complete lines from the front of `pending`, and calls `use` with each. The engine reports progress and
 /// errors as one JSON object a line.
@@ -163,9 +164,16 @@ Task<void> Docker::release_image_logged(std::string id) {
   if (!released) log::warn("executor", "image {} may remain: {}", id, released.error().to_string());
 }
 
+/// Those of archives by their markers, those of containers that give files by their label.
 Task<void> Docker::release_images() {
-  if (options_.state_dir.empty()) co_return;
-  for (std::string& id : list_markers(options_.state_dir)) co_await release_image_logged(std::move(id));
+  std::vector<std::string> ids;
+  if (!options_.state_dir.empty()) ids = list_markers(options_.state_dir);
+  const std::string path = "/images/json?filters=" + own_label();
+  const Result<json::Value> images = co_await api_.call("GET", path, "", kListTime);
+  if (!images) log::warn("executor", "images of an earlier daemon may remain: {}", images.error().to_string());
+  if (const json::Array* list = images ? images->if_array() : nullptr; list != nullptr)
+    for (const json::Value& image : *list) ids.push_back(image_id(json_text(image, {"Id"})));
+  for (std::string& id : ids) co_await release_image_logged(std::move(id));
 }
 
 }  // namespace dms::executor

@@ -11,13 +11,17 @@ namespace {
 constexpr Duration kListTime = 10s;
 }  // namespace
 
+/// As a filter in a URL.
+std::string Docker::own_label() const {
+  return url_encode(fmt::format(R"({{"label":["nunet-executor={}"]}})", options_.id));
+}
+
 Task<Result<std::vector<ExecutionId>>> Docker::recover(std::vector<Request> known) {
   if (!runs_.empty()) co_return fail(Errc::invalid_argument, "recover() comes before the first start");
   std::map<std::string, Request> requests;
   for (Request& request : known)
     if (check(request)) requests.emplace(docker_container_name(request, options_), std::move(request));
-  const std::string filter = fmt::format(R"({{"label":["nunet-executor={}"]}})", options_.id);
-  const std::string path = "/containers/json?all=1&filters=" + url_encode(filter);
+  const std::string path = "/containers/json?all=1&filters=" + own_label();
   awaits_engine_ = true;
   CO_TRY(const json::Value answer, co_await api_.call("GET", path, "", kListTime));
   awaits_engine_ = false;

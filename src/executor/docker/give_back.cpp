@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "base/text.hpp"
 #include "runtime/process.hpp"
 
 namespace dms::executor {
@@ -20,91 +21,123 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr int kFolder = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+constexpr std::size_t kOpenFolders = 16;
+constexpr std::uint64_t kReported = 1024;  // entries
+constexpr std::size_t kMaxName = 64;       // of a name that is reported
 
 struct CloseFolder {
   void operator()(DIR* folder) const { ::closedir(folder); }
 };
+using Folder = std::unique_ptr<DIR, CloseFolder>;
 
 class Giver {
  public:
-  explicit Giver(const struct stat& owner) : owner_(owner) {}
+  Giver(const struct stat& owner, const Progress& progress) : owner_(owner), progress_(progress) {}
 
-  /// The entries of `at`, beginning with one of them. `at` moves down and up in the tree, so that its depth takes no
-  /// descriptors.
-  Result<void> give_all(Fd at, std::string first) {
-    std::vector<std::vector<std::string>> pending(1);  // folders of each level that are not entered yet
-    give(at.get(), first.c_str());
-    pending.back().push_back(std::move(first));
-    while (!pending.empty()) {
-      if (pending.back().empty()) {
-        pending.pop_back();
-        if (pending.empty()) break;
-        at = Fd(::openat(at.get(), "..", kFolder));
-        if (!at) return fail(Errc::io, "go up again: {}", std::strerror(errno));
+  Result<void> give_all(int above, const char* first) {
+    if (give(above, first)) enter(above, first);
+    while (!levels_.empty()) {
+      DIR* folder = levels_.back().list.get();
+      errno = 0;
+      const dirent* entry = ::readdir(folder);
+      if (entry == nullptr) {
+        if (errno != 0) note("list a folder");
+        TRY_VOID(leave());
         continue;
       }
-      const std::string name = std::move(pending.back().back());
-      pending.back().pop_back();
-      Fd inside = enter(at.get(), name.c_str());
-      if (!inside) continue;
-      pending.push_back(give_entries(inside.get()));
-      at = std::move(inside);
+      const std::string_view name = entry->d_name;
+      if (name == "." || name == "..") continue;
+      if (give(::dirfd(folder), entry->d_name)) enter(::dirfd(folder), entry->d_name);
     }
     if (!obstacle_.empty()) return fail(Errc::io, "{}", obstacle_);
     return {};
   }
 
  private:
-  void give(int parent, const char* name) {
-    if (::fchownat(parent, name, owner_.st_uid, owner_.st_gid, AT_SYMLINK_NOFOLLOW) != 0) note(name);
-  }
-  /// None for what is no folder, or one of another file system.
-  Fd enter(int parent, const char* name) {
-    Fd folder(::openat(parent, name, kFolder));
+  /// A folder whose entries are being given. The last one is open, and at most kOpenFolders are.
+  struct Level {
+    Folder list;
+    ino_t inode = 0;
+    long place = 0;  // where the list of a closed one goes on
+  };
+
+  /// True for a folder of the same file system.
+  bool give(int parent, const char* name) {
+    if (++seen_ % kReported == 0 && progress_) progress_(seen_);
     struct stat info {};
-    if (!folder || ::fstat(folder.get(), &info) != 0) {
-      if (errno != ENOTDIR && errno != ELOOP) note(name);
-      return {};
-    }
-    return info.st_dev == owner_.st_dev ? std::move(folder) : Fd();
+    if (::fstatat(parent, name, &info, AT_SYMLINK_NOFOLLOW) != 0) return note(name);
+    const bool folder = S_ISDIR(info.st_mode);
+    if (folder && info.st_dev != owner_.st_dev) return false;
+    const bool given = info.st_uid == owner_.st_uid && info.st_gid == owner_.st_gid;
+    if (!given && ::fchownat(parent, name, owner_.st_uid, owner_.st_gid, AT_SYMLINK_NOFOLLOW) != 0) note(name);
+    return folder;
   }
-  /// The folders among them.
-  std::vector<std::string> give_entries(int folder) {
-    std::vector<std::string> folders;
-    const int copy = ::openat(folder, ".", kFolder);
-    const std::unique_ptr<DIR, CloseFolder> list(copy < 0 ? nullptr : ::fdopendir(copy));
-    if (!list) {
-      note("list a folder");
-      return folders;
+  void enter(int parent, const char* name) {
+    Level level;
+    if (!open(level, parent, name)) return (void)note(name);
+    if (levels_.size() >= kOpenFolders) {
+      Level& above = levels_[levels_.size() - kOpenFolders];
+      if (above.list) above.place = ::telldir(above.list.get());
+      above.list.reset();
     }
-    while (const dirent* entry = ::readdir(list.get())) {
-      const std::string_view name = entry->d_name;
-      if (name == "." || name == "..") continue;
-      give(folder, entry->d_name);
-      if (entry->d_type == DT_DIR || entry->d_type == DT_UNKNOWN) folders.emplace_back(name);
-    }
-    return folders;
+    levels_.push_back(std::move(level));
   }
-  void note(const char* what) {
-    if (obstacle_.empty()) obstacle_ = fmt::format("{}: {}", what, std::strerror(errno));
+  /// To the folder above, whose list goes on.
+  Result<void> leave() {
+    const Level left = std::move(levels_.back());
+    levels_.pop_back();
+    if (levels_.empty() || levels_.back().list) return {};
+    Level& above = levels_.back();
+    const ino_t inode = above.inode;
+    if (!open(above, ::dirfd(left.list.get()), "..")) return fail(Errc::io, "go up again: {}", std::strerror(errno));
+    if (above.inode != inode) return fail(Errc::io, "a folder was moved meanwhile");
+    ::seekdir(above.list.get(), above.place);
+    return {};
+  }
+  static bool open(Level& level, int parent, const char* name) {
+    const int folder = ::openat(parent, name, kFolder);
+    if (folder < 0) return false;
+    level.list.reset(::fdopendir(folder));
+    if (!level.list) {
+      const int code = errno;
+      ::close(folder);
+      errno = code;
+      return false;
+    }
+    struct stat info {};
+    if (::fstat(folder, &info) != 0) return false;
+    level.inode = info.st_ino;
+    return true;
+  }
+  /// The name of an entry was chosen by the program that has made it.
+  bool note(const char* what) {
+    const int code = errno;
+    if (obstacle_.empty()) obstacle_ = fmt::format("{}: {}", printable(shortened(what, kMaxName)), std::strerror(code));
+    return false;
   }
 
   struct stat owner_;
+  const Progress& progress_;
+  std::vector<Level> levels_;
+  std::uint64_t seen_ = 0;
   std::string obstacle_;
 };
 
 }  // namespace
 
-Result<void> give_back(const fs::path& folder) {
+Result<void> give_back(const fs::path& folder, const Progress& progress) {
   struct stat owner {};
-  Fd above(::open(folder.parent_path().c_str(), kFolder));
+  const Fd above(::open(folder.parent_path().c_str(), kFolder));
   if (!above || ::fstat(above.get(), &owner) != 0)
     return fail(Errc::io, "open {}: {}", folder.parent_path().string(), std::strerror(errno));
-  return Giver(owner).give_all(std::move(above), folder.filename());
+  return Giver(owner, progress).give_all(above.get(), folder.filename().c_str());
 }
 
 int run_give_back(const fs::path& folder) {
-  const Result<void> given = give_back(folder);
+  const Progress print = [](std::uint64_t entries) {
+    (void)::dprintf(STDOUT_FILENO, "%llu\n", static_cast<unsigned long long>(entries));
+  };
+  const Result<void> given = give_back(folder, print);
   if (given) return 0;
   (void)std::fprintf(stderr, "%s\n", given.error().to_string().c_str());
   return 1;

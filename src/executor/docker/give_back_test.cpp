@@ -5,7 +5,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <fstream>
+#include <vector>
 
 #include "base/remove_tree.hpp"
 #include "runtime/process.hpp"
@@ -75,6 +77,53 @@ TEST_F(GiveBackTest, TheDepthIsNotLimited) {
   struct stat info {};
   ASSERT_EQ(::fstatat(at.get(), "last", &info, AT_SYMLINK_NOFOLLOW), 0);
   EXPECT_EQ(info.st_uid, kOwner);
+}
+
+/// Folders `a` to `c` of each level, of which `b` has the levels below.
+void grow(const fs::path& at, int levels, std::vector<fs::path>& made) {
+  for (const char* name : {"a", "b", "c"}) {
+    fs::create_directories(at / name / "inner");
+    made.push_back(at / name);
+    made.push_back(at / name / "inner");
+  }
+  if (levels > 1) grow(at / "b", levels - 1, made);
+}
+
+TEST_F(GiveBackTest, TheListsOfFoldersThatWereClosedGoOnWhereTheyWere) {
+  std::vector<fs::path> made;
+  grow(above_ / "work", 50, made);
+  for (const fs::path& path : made) of_stranger(path);
+  const auto given = give_back(above_ / "work");
+  ASSERT_TRUE(given) << given.error().to_string();
+  for (const fs::path& path : made) EXPECT_EQ(owner(path), kOwner) << path;
+}
+
+TEST_F(GiveBackTest, WhatHasTheOwnerIsNotWrittenToAndTheProgressIsTold) {
+  constexpr std::uint64_t kFiles = 5000;
+  for (std::uint64_t i = 0; i < kFiles; ++i) std::ofstream(above_ / "work" / std::to_string(i)) << "x";
+  ASSERT_TRUE(give_back(above_ / "work"));
+  const auto change = [&](int i) {
+    struct stat info {};
+    EXPECT_EQ(::lstat((above_ / "work" / std::to_string(i)).c_str(), &info), 0);
+    return std::pair(info.st_ctim.tv_sec, info.st_ctim.tv_nsec);
+  };
+  const auto before = change(7);
+  of_stranger(above_ / "work" / "8");
+  std::vector<std::uint64_t> told;
+  ASSERT_TRUE(give_back(above_ / "work", [&](std::uint64_t entries) { told.push_back(entries); }));
+  EXPECT_EQ(change(7), before);
+  EXPECT_EQ(owner(above_ / "work" / "8"), kOwner);
+  ASSERT_FALSE(told.empty());
+  EXPECT_TRUE(std::ranges::is_sorted(told));
+  EXPECT_LE(told.back(), kFiles + 1);
+}
+
+TEST_F(GiveBackTest, ANameThatIsReportedForgesNoLine) {
+  const auto given = give_back(above_ / ("a\nb\x1b" + std::string(200, 'c')));
+  ASSERT_FALSE(given);
+  const std::string told = given.error().to_string();
+  EXPECT_EQ(told.find_first_of("\n\x1b"), std::string::npos) << told;
+  EXPECT_LT(told.size(), 150U);
 }
 
 TEST_F(GiveBackTest, WhatIsNotThereIsReported) {

@@ -26,6 +26,9 @@ Result<void> put(const fs::path& file, std::string_view value) {
   return {};
 }
 
+/// What hierarchies of version 1 have where no limit is set: 2^63 in whole pages.
+constexpr std::uint64_t kNoLimit = std::uint64_t{1} << 62;
+
 std::uint64_t number(std::string_view text) {
   std::uint64_t value = 0;
   for (const char c : text) {
@@ -255,7 +258,8 @@ Stats Cgroup::stats() const {
   } else {
     stats.cpu_seconds = static_cast<double>(number(read("cpuacct.usage"))) / 1e9;
     stats.memory_bytes = number(read("memory.usage_in_bytes"));
-    stats.memory_limit = number(read("memory.limit_in_bytes"));
+    const std::uint64_t limit = number(read("memory.limit_in_bytes"));
+    stats.memory_limit = limit >= kNoLimit ? 0 : limit;
   }
   stats.pids = number(read("pids.current"));
   return stats;
