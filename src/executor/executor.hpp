@@ -181,6 +181,11 @@ struct ExecOutput {
   std::string err;
 };
 
+/// Of an error of Executor::take_files(): the engine has not tried it, so it is to be tried again.
+inline bool is_not_tried(const Error& error) {
+  return error.is(Errc::unsupported) || error.is(Errc::cancelled) || error.is(Errc::deadline_exceeded);
+}
+
 /// How an execution ended, for the metrics. `killed`: from outside, as ExecutionResult says.
 enum class Outcome { success, failed, killed };
 std::string_view to_string(Outcome outcome);

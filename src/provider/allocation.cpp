@@ -250,7 +250,8 @@ Task<std::uint64_t> Allocation::size_of(executor::LogStream stream) {
 Task<protocol::AllocationReport> Allocation::report() {
   protocol::AllocationReport report;
   if (record_.phase == Phase::running) {
-    const Result<executor::Stats> stats = co_await with_timeout(kStatsTimeout, parts_.engine->stats(run_id()));
+    Result<executor::Stats> stats = fail(Errc::unsupported, "no executor");
+    if (parts_.engine != nullptr) stats = co_await with_timeout(kStatsTimeout, parts_.engine->stats(run_id()));
     if (stats) usage_ = *stats;
     report.cpu_seconds = usage_.cpu_seconds;
     report.memory_bytes = usage_.memory_bytes;
@@ -288,6 +289,10 @@ Task<protocol::AllocationStatsReply> Allocation::stats(protocol::Nothing, const 
     reply.error = fmt::format("it is {}", to_string(status()));
     co_return reply;
   }
+  if (parts_.engine == nullptr) {
+    reply.error = "its executor is not available here any more";
+    co_return reply;
+  }
   const std::string run = record_.incarnation;
   const Result<executor::Stats> counted = co_await with_timeout(kStatsTimeout, parts_.engine->stats(run_id()));
   if (!counted && !counted.error().is(Errc::unsupported)) {
@@ -309,7 +314,8 @@ Task<protocol::AllocationStats> Allocation::usage_now(std::optional<executor::St
   if (counted) {
     usage_ = *counted;
     const Sample now{lane_.now(), counted->cpu_seconds};
-    if (sample_ && now.at > sample_->at)
+    // 0 is not counted.
+    if (sample_ && now.at > sample_->at && counted->cpu_seconds > 0)
       stats.cpu_usage_percent = 100 * std::max(0.0, now.cpu_seconds - sample_->cpu_seconds) /
                                 std::chrono::duration<double>(now.at - sample_->at).count();
     sample_ = now;
@@ -319,13 +325,25 @@ Task<protocol::AllocationStats> Allocation::usage_now(std::optional<executor::St
     stats.network_rx_bytes = counted->network_rx;
     stats.network_tx_bytes = counted->network_tx;
   }
-  auto counting = [folder = parts_.folder] { return disk_use(folder); };
-  const Result<std::uint64_t> disk = co_await offload(std::move(counting));
-  if (disk)
-    stats.disk_used_bytes = *disk;
-  else
-    log::debug("provider", "the disk that {} uses is not known: {}", record_.id, disk.error().to_string());
+  stats.disk_used_bytes = co_await disk_now();
   co_return stats;
+}
+
+Task<std::optional<std::uint64_t>> Allocation::disk_now() {
+  const auto is_known = [this] { return disk_ && lane_.now() - disk_->at < kDiskKnown; };
+  if (is_known()) co_return disk_->bytes;
+  const Mutex::Lock lock = co_await parts_.counting.lock();
+  if (is_known()) co_return disk_->bytes;
+  auto counting = [folder = parts_.folder] { return disk_use(folder); };
+  const Result<std::uint64_t> counted = co_await offload(std::move(counting));
+  Disk disk;
+  disk.at = lane_.now();
+  if (counted)
+    disk.bytes = *counted;
+  else
+    log::debug("provider", "the disk that {} uses is not known: {}", record_.id, counted.error().to_string());
+  disk_ = disk;
+  co_return disk.bytes;
 }
 
 // ------------------------------------------------------------------------------------------------------- releasing
@@ -345,9 +363,19 @@ Task<Result<void>> Allocation::release() {
   CO_TRY_VOID(co_await remove_run(record_.incarnation, kStopGrace));
   CO_TRY_VOID(co_await remove_run(record_.previous, kStopGrace));
   // What cannot be removed keeps its resources.
-  if (parts_.engine != nullptr) CO_TRY_VOID(co_await parts_.engine->take_files(parts_.folder / "work"));
+  CO_TRY_VOID(co_await take_files());
   auto removal = [folder = parts_.folder] { return discard_tree(folder); };
   co_return co_await offload(std::move(removal));
+}
+
+/// Without success at last, what cannot be removed is quarantined: it would never succeed.
+Task<Result<void>> Allocation::take_files() {
+  if (parts_.engine == nullptr) co_return Result<void>();
+  const std::filesystem::path work = parts_.folder / "work";
+  const Result<void> taken = co_await parts_.engine->take_files(work);
+  if (taken || executor::is_not_tried(taken.error()) || ++refused_takings_ < kTakings) co_return taken;
+  log::warn("provider", "{}, which is not tried again", taken.error().to_string());
+  co_return Result<void>();
 }
 
 Task<void> Allocation::close() {

@@ -53,6 +53,10 @@ inline constexpr Duration kLongestNoticePause = 60s;
 inline constexpr Duration kFirstRetry = 1s;
 inline constexpr Duration kLongestRetry = 30s;
 inline constexpr Duration kStatsTimeout = 2s;
+/// How long the disk that it uses is not counted again.
+inline constexpr Duration kDiskKnown = 10s;
+/// Attempts to take over its files; then what cannot be removed is quarantined.
+inline constexpr int kTakings = 3;
 
 class Allocation : public std::enable_shared_from_this<Allocation> {
  public:
@@ -63,13 +67,15 @@ class Allocation : public std::enable_shared_from_this<Allocation> {
     std::string boot_id;
     std::filesystem::path folder;  ///< of this allocation
     network::Network& network;
+    Mutex& counting;  ///< held while the disk of an allocation is counted: one at a time
   };
   /// Called on the lane; what they return is awaited.
   struct Hooks {
     std::function<void(protocol::AllocationStatus)> entered;
     std::function<Task<void>()> free_resources;
-    std::function<Task<Result<void>>()> take_resources;  ///< again, for a restart after an end
-    std::function<Task<void>()> heard_from;              ///< the orchestrator
+    std::function<Task<Result<void>>()> take_resources;            ///< again, for a restart after an end
+    std::function<Task<void>()> heard_from;                        ///< the orchestrator
+    std::function<Task<void>(std::filesystem::path)> end_packing;  ///< of the results of a run, before the next one
   };
 
   Allocation(std::unique_ptr<actor::Actor> actor, Parts parts, AllocationRecord record, LocalName name, Hooks hooks);
@@ -117,6 +123,10 @@ class Allocation : public std::enable_shared_from_this<Allocation> {
     SteadyTime at{};
     double cpu_seconds = 0;
   };
+  struct Disk {
+    SteadyTime at{};
+    std::optional<std::uint64_t> bytes;
+  };
   struct Checks {
     HealthMonitor monitor;
     Nursery tasks;
@@ -126,6 +136,7 @@ class Allocation : public std::enable_shared_from_this<Allocation> {
   Task<protocol::RestartReply> restart(protocol::RestartRequest request, const actor::Envelope& envelope);
   Task<protocol::AllocationStatsReply> stats(protocol::Nothing request, const actor::Envelope& envelope);
   Task<protocol::AllocationStats> usage_now(std::optional<executor::Stats> counted);
+  Task<std::optional<std::uint64_t>> disk_now();
   Task<protocol::Ack> ask_health(protocol::Nothing request, const actor::Envelope& envelope);
   Task<protocol::Ack> register_check(protocol::HealthCheckRegistration request, const actor::Envelope& envelope);
   Task<Result<void>> outcome_of_start(std::string incarnation);
@@ -152,6 +163,7 @@ class Allocation : public std::enable_shared_from_this<Allocation> {
 
   [[nodiscard]] End describe_end(const executor::ExecutionResult& result) const;
   [[nodiscard]] std::string lease_reason() const;
+  Task<Result<void>> take_files();
   /// Ends the run from outside, for as long as `wanted` says so.
   Task<void> end_run(Duration grace, std::function<bool()> wanted);
   Task<Result<void>> remove_run(std::string incarnation, Duration grace);
@@ -173,6 +185,8 @@ class Allocation : public std::enable_shared_from_this<Allocation> {
   std::shared_ptr<Checks> checks_;  ///< of the health of the current run
   executor::Stats usage_;           ///< of the current run, as last asked
   std::optional<Sample> sample_;    ///< of the current run
+  std::optional<Disk> disk_;        ///< as last counted
+  int refused_takings_ = 0;         ///< of its files, by an engine that has tried
   Sizes sizes_;                     ///< of its output, as last read
   bool watching_ = false;           ///< watch() waits for the end of the run, and ends the checks
   int starters_ = 0;                ///< requests that wait for the outcome of a start

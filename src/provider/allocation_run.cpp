@@ -117,6 +117,7 @@ Task<void> Allocation::launch(std::string incarnation) {
 
 Task<void> Allocation::relaunch(std::shared_ptr<Nursery> earlier, std::string previous, std::string incarnation) {
   co_await earlier->close();
+  co_await hooks_.end_packing(parts_.folder / previous);
   for (Duration pause = kFirstRetry;; pause = std::min(2 * pause, kLongestRetry)) {
     const Result<void> removed = co_await remove_run(previous, kStopGrace);
     if (removed) break;

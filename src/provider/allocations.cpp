@@ -197,7 +197,8 @@ Result<Allocations::AllocationPtr> Allocations::take_up(AllocationRecord record,
                           engine_of(record),
                           parts_.services.boot_id,
                           parts_.services.work_dir / "jobs" / record.name,
-                          parts_.services.network};
+                          parts_.services.network,
+                          counting_};
   leases_.add(record.name, key.owner, std::move(lease));
   keys_.emplace(record.name, key);
   Allocation::Hooks hooks = hooks_of(record);
@@ -216,6 +217,7 @@ Allocation::Hooks Allocations::hooks_of(const AllocationRecord& record) {
   hooks.take_resources = [this, name = record.name, resources = record.config.resources] {
     return take_resources(name, resources);
   };
+  hooks.end_packing = [this](std::filesystem::path run) { return end_packing(std::move(run)); };
   hooks.heard_from = [this, owner = record.orchestrator.did] { return heard_from(owner); };
   return hooks;
 }

@@ -16,8 +16,8 @@
 //  5. renew() renews leases and reports all that is held for an ensemble: from then on the orchestrator and this node
 //     agree.
 //  6. A shutdown that keeps only ends the run (Allocation::stop()): its end, output and results stay.
-//  7. release() removes an allocation; when it has succeeded nothing of it is left. What fails is tried again by
-//     sweep() and at the next start. Concurrent calls wait for the first.
+//  7. release() removes an allocation; when it has succeeded nothing of it is left. What fails, or is cut by close(), is
+//     tried again by sweep(), which waits for none, and at the next start. Concurrent calls wait for the first.
 //  8. close() lets go: the work continues, the records stay.
 //
 // Threads: the node's lane, which is free while disk and executor work. Cost: logarithmic in the number of allocations,
@@ -115,7 +115,10 @@ class Allocations {
   Task<Result<void>> stop(AllocationKey key, std::string incarnation);
   Task<void> stop_into(AllocationPtr allocation, std::shared_ptr<std::optional<Result<void>>> outcome);
   Task<Result<void>> release_now(AllocationKey key, AllocationPtr allocation);
+  Task<void> release_into(AllocationKey key, AllocationPtr allocation,
+                          std::shared_ptr<std::optional<Result<void>>> outcome);
   Task<void> release_logged(AllocationKey key);
+  Task<void> end_packing(std::filesystem::path run);
   Task<Result<void>> free_resources(std::string name);
   Task<void> free_after_end(std::string name);
   Task<Result<void>> take_resources(std::string name, capability::Resources resources);
@@ -130,6 +133,7 @@ class Allocations {
   [[nodiscard]] std::vector<executor::Request> requests_of(const std::string& type) const;
   Task<Result<void>> keep_only_recorded();
   Task<void> empty_quarantine();
+  Task<void> empty_quarantine_with(std::vector<executor::Executor*> engines);
 
   Parts parts_;
   AllocationStore store_;
@@ -142,6 +146,7 @@ class Allocations {
   std::set<EnsembleKey> ensembles_;  ///< whose behaviours are registered
   Notify released_;
   Notify stopped_;
+  Mutex counting_;  ///< held by the allocation whose disk is counted
   std::stop_source closing_;
   bool closed_ = false;
   std::optional<Results> results_;

@@ -110,15 +110,31 @@ Task<Result<void>> Allocations::keep_only_recorded() {
   co_return Result<void>();
 }
 
-/// It may take hours: a job may have left millions of files.
+/// It may take hours: a job may have left millions of files. An engine that does not answer can give none yet.
 Task<void> Allocations::empty_quarantine() {
+  std::vector<executor::Executor*> ready;
+  std::vector<executor::Executor*> away;
+  for (const auto& [type, engine] : parts_.services.executors) (engine->ready() ? ready : away).push_back(engine);
+  co_await empty_quarantine_with(std::move(ready));
+  for (executor::Executor* engine : away) {
+    for (Duration pause = kFirstRetry; !engine->ready(); pause = std::min(2 * pause, kLongestRetry)) {
+      const Result<void> slept = co_await sleep_for(pause);
+      if (!slept) co_return;
+    }
+    std::vector<executor::Executor*> one(1, engine);
+    co_await empty_quarantine_with(std::move(one));
+  }
+}
+
+Task<void> Allocations::empty_quarantine_with(std::vector<executor::Executor*> engines) {
   const std::filesystem::path jobs = parts_.services.work_dir / "jobs";
   auto listing = [jobs] { return quarantined_entries(jobs); };
   const std::vector<std::filesystem::path> entries = co_await offload(std::move(listing));
-  for (const auto& [type, engine] : parts_.services.executors)
+  for (executor::Executor* engine : engines)
     for (const std::filesystem::path& entry : entries) {
+      if (closing_.stop_requested()) co_return;
       const Result<void> taken = co_await engine->take_files(entry);
-      if (!taken) log::warn("provider", "{}", taken.error().to_string());
+      if (!taken && !taken.error().is(Errc::cancelled)) log::warn("provider", "{}", taken.error().to_string());
     }
   auto removal = [jobs, stop = closing_.get_token()] { return sweep_quarantine(jobs, stop); };
   (void)co_await offload(std::move(removal));

@@ -23,14 +23,28 @@ Task<Result<void>> Allocations::release(AllocationKey key) {
   const auto found = allocations_.find(key);
   if (closed_) co_return fail(Errc::closed, "this node is stopping");
   if (found == allocations_.end()) co_return Result<void>();
+  auto outcome = std::make_shared<std::optional<Result<void>>>();
   releasing_.insert(key);
   count();
-  Result<void> done = co_await release_now(key, found->second);
+  work_.spawn(release_into(key, found->second, outcome));
+  while (!outcome->has_value()) (void)co_await released_.wait_shielded();
+  co_return std::move(**outcome);
+}
+
+/// A task of this node, which close() ends: it may take as long as a job has left files.
+Task<void> Allocations::release_into(AllocationKey key, AllocationPtr allocation,
+                                     std::shared_ptr<std::optional<Result<void>>> outcome) {
+  Result<void> done = co_await release_now(key, std::move(allocation));
   releasing_.erase(key);
-  released_.notify_all();
   count();
   if (done) close_ensemble_if_empty(key.ensemble());
-  co_return done;
+  outcome->emplace(std::move(done));
+  released_.notify_all();
+}
+
+/// Before another run uses the work folder.
+Task<void> Allocations::end_packing(std::filesystem::path run) {
+  if (results_) co_await results_->forget(std::move(run));
 }
 
 Task<Result<void>> Allocations::release_now(AllocationKey key, AllocationPtr allocation) {
@@ -115,7 +129,9 @@ Task<void> Allocations::sweep() {
     if (found != allocations_.end() && !found->second->needs_resources())
       co_await free_after_end(found->second->name());
   }
-  for (const AllocationKey& key : over) co_await release_logged(key);
+  // One that takes long holds up none of the others.
+  for (const AllocationKey& key : over)
+    if (!releasing_.contains(key)) work_.spawn(release_logged(key));
 }
 
 Task<void> Allocations::close() {
@@ -123,7 +139,6 @@ Task<void> Allocations::close() {
   closing_.request_stop();
   co_await work_.close();
   if (results_) co_await results_->close();
-  while (!releasing_.empty()) (void)co_await released_.wait_shielded();
   while (!allocations_.empty()) {
     const auto first = allocations_.begin();
     const AllocationKey key = first->first;

@@ -27,6 +27,9 @@ Task<protocol::AllocationResultsReply> Allocations::results(protocol::Allocation
     source.work = held->folder() / "work";
     source.run = held->folder() / record.incarnation;
     source.declared = *record.config.results;
+    source.is_current = [this, key, held, run = record.incarnation] {
+      return held->record().phase == Phase::ended && held->record().incarnation == run && !releasing_.contains(key);
+    };
     if (executor::Executor* engine = engine_of(record); engine != nullptr)
       source.prepare = [engine, work = source.work] { return engine->take_files(work); };
     Task<Result<std::vector<protocol::ResultFile>>> listing = results_->list(std::move(source), *host);

@@ -55,6 +55,7 @@ struct AllocationsTest : ProviderTest {
   void sweep_until(Duration time) {
     w.settle(time);
     run(allocations.sweep());
+    w.settle(1s);  // it waits for no release
   }
   void expect_clean() {
     EXPECT_EQ(resources->list().size(), 0U);

@@ -20,15 +20,18 @@ struct Count {
 
 bool is_gone(const Error& error) { return error.is(Errc::not_found); }
 
-Result<void> add(Fd folder, int depth, Count& count) {
-  const std::unique_ptr<DIR, int (*)(DIR*)> listed(::fdopendir(::fcntl(folder.get(), F_DUPFD_CLOEXEC, 0)), &::closedir);
+DIR* list_of(Fd folder) { return ::fdopendir(::fcntl(folder.get(), F_DUPFD_CLOEXEC, 0)); }
+
+/// With one descriptor.
+Result<void> add(Fd from, int depth, Count& count) {
+  const std::unique_ptr<DIR, int (*)(DIR*)> listed(list_of(std::move(from)), &::closedir);
   if (!listed) return std::unexpected(transfer::tree::failure("listing", "a folder"));
   while (const dirent* entry = ::readdir(listed.get())) {
     const std::string name = entry->d_name;
     if (name == "." || name == "..") continue;
     if (++count.entries > kMaxCounted) return fail(Errc::limit_exceeded, "it has more than {} entries", kMaxCounted);
     struct stat info {};
-    if (::fstatat(folder.get(), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) {
+    if (::fstatat(::dirfd(listed.get()), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) {
       if (errno == ENOENT) continue;
       return std::unexpected(transfer::tree::failure("examining", name));
     }
@@ -36,7 +39,7 @@ Result<void> add(Fd folder, int depth, Count& count) {
     if (!S_ISDIR(info.st_mode)) continue;
     if (depth >= kMaxCountedDepth)
       return fail(Errc::limit_exceeded, "it has more than {} levels of folders", kMaxCountedDepth);
-    Result<Fd> inner = transfer::tree::open_folder(folder.get(), name);
+    Result<Fd> inner = transfer::tree::open_folder(::dirfd(listed.get()), name);
     if (!inner && is_gone(inner.error())) continue;
     if (!inner) return std::unexpected(inner.error());
     TRY_VOID(add(*std::move(inner), depth + 1, count));

@@ -164,6 +164,71 @@ TEST_F(WholeProvider, TheStatsOfAnAllocationAreItsOrchestratorsAlone) {
   EXPECT_TRUE(shutdown()->ok);
 }
 
+TEST_F(WholeProvider, WhatTheEngineDoesNotCountIsAbsentFromTheStats) {
+  open();
+  begin({.runs_for = std::nullopt, .counts_cpu = false}, 10min);
+  for (int i = 0; i < 2; ++i) {
+    const auto reply = w.run(alice, protocol::call(*alice.root, protocol::kAllocationStats, allocation, {}));
+    ASSERT_TRUE(reply && reply->stats);
+    EXPECT_FALSE(reply->stats->cpu_usage_percent);
+    EXPECT_FALSE(reply->stats->cpu_seconds);
+    EXPECT_FALSE(reply->stats->network_rx_bytes);
+    EXPECT_FALSE(reply->stats->network_tx_bytes);
+    w.settle(20s);
+  }
+}
+
+TEST_F(WholeProvider, TheDiskOfAnAllocationIsNotCountedAtEachRequest) {
+  open();
+  begin({.runs_for = std::nullopt}, 10min);
+  const auto disk = [this] {
+    const auto reply = w.run(alice, protocol::call(*alice.root, protocol::kAllocationStats, allocation, {}));
+    EXPECT_TRUE(reply && reply->stats && reply->stats->disk_used_bytes);
+    return reply && reply->stats ? reply->stats->disk_used_bytes.value_or(0) : 0;
+  };
+  const std::uint64_t before = disk();
+  const std::filesystem::path of_job = folder / "jobs" / "e_task";
+  std::filesystem::create_directories(of_job);
+  ASSERT_TRUE(write_file(of_job / "large", std::string(1 << 20, 'x')));
+  EXPECT_EQ(disk(), before);
+  w.settle(kDiskKnown + 1s);
+  EXPECT_GE(disk(), before + (1U << 20));
+}
+
+TEST_F(WholeProvider, NoRunBeginsWhileTheFilesOfTheOneBeforeAreGiven) {
+  transfer::Server server(node.lane(), *node.network);
+  ASSERT_TRUE(server.open());
+  Services with = services();
+  with.transfers = &server;
+  provider = std::make_unique<Provider>(std::move(with), *node.root);
+  ASSERT_TRUE(run(provider->start()));
+  protocol::AllocateRequest request = allocate_request("e", "task", 1, 10min);
+  request.allocations["task"].results.emplace().paths = {"report"};
+  script("e_task", {.runs_for = 1s});
+  begin(request);
+  w.settle(5s);
+  host->giving = 1h;
+  protocol::AllocationResultsRequest question;
+  question.allocation_name = "task";
+  const auto asked = w.run(alice, protocol::call(*alice.root, protocol::kAllocationResults, node.root->handle(),
+                                                 question, std::nullopt, path_of(protocol::kAllocationResults, "e")));
+  ASSERT_TRUE(asked) << asked.error().to_string();
+  EXPECT_TRUE(asked->packing) << asked->error;
+  EXPECT_EQ(host->giving_now, 1);
+  int begun = 0;
+  host->begins = [&](const executor::Request&) {
+    ++begun;
+    EXPECT_EQ(host->giving_now, 0);
+  };
+  const auto restarted = restart(incarnation);
+  EXPECT_TRUE(restarted && restarted->ok);
+  EXPECT_EQ(begun, 1);
+  host->begins = {};
+  host->giving = 0ns;
+  close();
+  run(server.close());
+}
+
 TEST_F(WholeProvider, AnAllocationThatDoesNotRunHasNoStats) {
   open();
   begin({.runs_for = 1s});

@@ -65,6 +65,74 @@ TEST_F(RecoveryTest, TheDiskStaysReservedUntilTheFilesOfTheWorkCanBeRemoved) {
   EXPECT_EQ(host->given, std::vector{folder / "jobs" / "e_task" / "work"});
 }
 
+TEST_F(RecoveryTest, FilesThatTheEngineCannotGiveAreQuarantinedAtLast) {
+  begin({.runs_for = 1s});
+  w.settle(5s);
+  host->gives_files = false;
+  host->refusal = Errc::io;
+  const auto refused = shutdown();
+  ASSERT_TRUE(refused) << refused.error().to_string();
+  EXPECT_FALSE(refused->ok);
+  EXPECT_EQ(resources->list().size(), 1U);
+  w.settle(kTakings * kSweepInterval);
+  EXPECT_EQ(resources->list().size(), 0U);
+  EXPECT_EQ(provider->allocations(), 0U);
+}
+
+TEST_F(RecoveryTest, AReleaseThatTakesLongHoldsUpNothing) {
+  begin({.runs_for = 1s});
+  w.settle(5s);
+  host->giving = 24h;
+  EXPECT_FALSE(shutdown()) << "the request is given up before";
+  ASSERT_EQ(host->giving_now, 1);
+  ASSERT_TRUE(call(bob, protocol::kBidRequest, bid_request("other")));
+  EXPECT_EQ(provider->bids(), 1U);
+  w.settle(kBidTime + 3 * kSweepInterval);
+  EXPECT_EQ(provider->bids(), 0U) << "housekeeping goes on";
+  EXPECT_EQ(host->giving_now, 1);
+  const SteadyTime before = w.world.now();
+  close();
+  EXPECT_LT(w.world.now() - before, 1min) << "nor does it hold up the end of the daemon";
+  EXPECT_EQ(host->giving_now, 0);
+}
+
+TEST_F(RecoveryTest, WhatIsInQuarantineIsNotGivenBeforeTheEngineAnswers) {
+  const std::filesystem::path jobs = folder / "jobs";
+  std::filesystem::create_directories(jobs / "stray");
+  host->answers = false;
+  restart_daemon();
+  w.settle(2min);
+  EXPECT_TRUE(host->given.empty());
+  EXPECT_TRUE(std::filesystem::is_empty(jobs)) << "what is the daemon's own needs no engine";
+  const std::filesystem::path left = jobs / ".quarantine-1-left";
+  std::filesystem::create_directories(left);
+  host->answers = true;
+  w.settle(2min);
+  EXPECT_EQ(host->given, std::vector{left});
+  EXPECT_FALSE(std::filesystem::exists(left));
+}
+
+TEST_F(RecoveryTest, WorkWhoseExecutorIsNotOfferedAnyMoreHasNoStats) {
+  begin(kService, 10min);
+  close();
+  const Documents documents = stored();
+  stop_daemon();
+  boot(documents);
+  disk_is_full();  // its end is not stored yet
+  Services without = services();
+  without.executors.clear();
+  provider = std::make_unique<Provider>(std::move(without), *node.root);
+  ASSERT_TRUE(run(provider->start()));
+  EXPECT_EQ(report().status, AllocationStatus::running);
+  const auto stats = w.run(alice, protocol::call(*alice.root, protocol::kAllocationStats, allocation, {}));
+  ASSERT_TRUE(stats) << stats.error().to_string();
+  EXPECT_FALSE(stats->ok);
+  EXPECT_NE(stats->error.find("not available"), std::string::npos) << stats->error;
+  disk_is_full(false);
+  w.settle(1min);
+  EXPECT_EQ(report().status, AllocationStatus::failed);
+}
+
 TEST_F(RecoveryTest, ALeaseThatEndedWhileTheDaemonWasAwayHasEnded) {
   begin(kService);
   restart_daemon(2min);

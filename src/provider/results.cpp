@@ -7,6 +7,7 @@
 #include "base/remove_tree.hpp"
 #include "base/text.hpp"
 #include "encoding/multibase.hpp"
+#include "executor/executor.hpp"
 #include "transfer/archive.hpp"
 
 namespace dms::provider {
@@ -71,19 +72,31 @@ Result<void> pack_all(const Results::Source& source, const std::stop_token& stop
 
 }  // namespace
 
+Task<Result<void>> Results::prepare(Source source, std::shared_ptr<Packing> packing) {
+  if (!source.prepare || packing->stop.stop_requested()) co_return Result<void>();
+  const TaskContext context = co_await this_task();
+  CancelScope scope(context.scope);
+  Task<Result<void>> preparing = source.prepare();
+  preparing.set_context({context.lane, &scope});
+  packing->preparing = &scope;
+  const Result<void> ready = co_await std::move(preparing);
+  packing->preparing = nullptr;
+  if (ready || executor::is_not_tried(ready.error())) co_return ready;
+  log::warn("provider", "packing the results in {}: {}", source.work.string(), ready.error().to_string());
+  co_return Result<void>();
+}
+
 Task<void> Results::pack(Source source, std::shared_ptr<Packing> packing) {
   const std::stop_token stop = packing->stop.get_token();
-  while (packers_ >= kPackers && !stop.stop_requested()) (void)co_await turn_.wait_shielded();
+  const Result<void> ready = co_await prepare(source, packing);
+  while (ready && packers_ >= kPackers && !stop.stop_requested()) (void)co_await turn_.wait_shielded();
   if (stop.stop_requested()) {
     packing->result = fail(Errc::cancelled, "packing was cancelled");
+  } else if (!ready) {
+    packing->result = ready;
   } else {
     ++packers_;
-    Result<void> ready;
-    if (source.prepare) ready = co_await source.prepare();
-    auto work = [&]() -> Result<void> {
-      TRY_VOID(ready);
-      return pack_all(source, stop);
-    };
+    auto work = [&]() -> Result<void> { return pack_all(source, stop); };
     packing->result = co_await offload(work);
     --packers_;
     turn_.notify_all();
@@ -95,10 +108,13 @@ Task<void> Results::pack(Source source, std::shared_ptr<Packing> packing) {
 
 void Results::stop(Packing& packing) {
   packing.stop.request_stop();
+  if (packing.preparing != nullptr) packing.preparing->cancel();
   turn_.notify_all();
 }
 
 Task<Result<void>> Results::packed(Source source) {
+  if (source.is_current && !source.is_current())
+    co_return fail(Errc::closed, "the run has been replaced or is being removed");
   std::shared_ptr<Packing>& entry = packing_[source.run];
   if (!entry) {
     entry = std::make_shared<Packing>();

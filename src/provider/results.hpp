@@ -10,11 +10,13 @@
 //     (kMaxReason, kMaxLeftOut).
 //  3. Tickets are given for all results or for none: list() fails while the server has no room for them, so an
 //     orchestrator comes again and takes none of them for absent.
-//  4. kPackers run at once; the others wait for their turn, so packing leaves workers to the rest of the node.
+//  4. kPackers run at once; the others wait for their turn, so packing leaves workers to the rest of the node. What has
+//     to be prepared is before its turn.
 //  5. Packing takes as long as it takes: list() waits kPackPatience for it, then Errc::already_exists asks to come
 //     again.
 //
-// Threads: the node's lane; workers read and write. forget() ends packing before the folder is removed.
+// Threads: the node's lane; workers read and write. forget() ends preparation and packing before the folder is removed
+// or another run begins.
 // Attacks: the work folder was written by an untrusted program: see transfer/archive.hpp.
 #pragma once
 
@@ -44,7 +46,9 @@ class Results {
     std::filesystem::path work;  ///< the folder that the paths are below
     std::filesystem::path run;   ///< where they are packed
     jobs::Results declared;
-    std::function<Task<Result<void>>()> prepare;  ///< before packing: makes what is in `work` readable
+    /// Before packing: makes what is in `work` readable. What it has tried without success is packed as it is.
+    std::function<Task<Result<void>>()> prepare;
+    std::function<bool()> is_current;  ///< false: the run has been replaced or removed, and nothing is packed any more
   };
   /// With a ticket for `to` in each that is there.
   Task<Result<std::vector<protocol::ResultFile>>> list(Source source, crypto::PeerId to);
@@ -55,11 +59,13 @@ class Results {
  private:
   struct Packing {
     std::stop_source stop;
+    CancelScope* preparing = nullptr;  ///< while `prepare` runs
     bool done = false;
     Result<void> result;
     Notify ended;
   };
   void stop(Packing& packing);
+  Task<Result<void>> prepare(Source source, std::shared_ptr<Packing> packing);
   Task<void> pack(Source source, std::shared_ptr<Packing> packing);
   Task<Result<void>> packed(Source source);
   Result<void> offer(protocol::ResultFile& file, const std::filesystem::path& path, const crypto::PeerId& to);

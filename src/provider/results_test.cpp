@@ -92,19 +92,56 @@ TEST_F(ResultsTest, WhatThePackingNeedsIsDoneOnceBeforeIt) {
   int times = 0;
   Results::Source wanted = source({"report"});
   const auto prepare = [](ResultsTest& test, int& count) -> Task<Result<void>> {
-    if (++count == 1) co_return fail(Errc::io, "the files are another user's");
+    if (++count == 1) co_return fail(Errc::unsupported, "the engine is away");
     test.write("report", "readable now");
     co_return Result<void>();
   };
   wanted.prepare = [&] { return prepare(*this, times); };
   const auto refused = list(wanted);
   ASSERT_FALSE(refused);
-  EXPECT_NE(refused.error().to_string().find("another user's"), std::string::npos) << refused.error().to_string();
+  EXPECT_NE(refused.error().to_string().find("the engine is away"), std::string::npos) << refused.error().to_string();
   const auto files = list(wanted);
   ASSERT_TRUE(files) << files.error().to_string();
   EXPECT_EQ(fetched(files->front()), "readable now");
   EXPECT_TRUE(list(wanted));
   EXPECT_EQ(times, 2) << "what is packed is not packed again";
+}
+
+TEST_F(ResultsTest, WhatCannotBePreparedIsPackedAsItIs) {
+  write("report", "text");
+  Results::Source wanted = source({"report", "absent"});
+  const auto prepare = []() -> Task<Result<void>> {
+    co_return fail(Errc::io, "exit code 1: secret: Operation not permitted");
+  };
+  wanted.prepare = prepare;
+  const auto files = list(wanted);
+  ASSERT_TRUE(files) << files.error().to_string();
+  EXPECT_EQ(fetched((*files)[0]), "text");
+  EXPECT_NE((*files)[1].error, "");
+}
+
+TEST_F(ResultsTest, APreparationHoldsNoPlaceAndEndsWithItsPacking) {
+  write("report", "text");
+  const auto prepare = []() -> Task<Result<void>> { co_return co_await sleep_for(24h); };
+  for (std::size_t i = 0; i < kPackers; ++i) {
+    Results::Source slow = source({"report"});
+    slow.run = folder / "slow" / std::to_string(i);
+    slow.prepare = prepare;
+    EXPECT_TRUE(list(slow).error().is(Errc::already_exists)) << "it goes on";
+  }
+  const SteadyTime before = world.now();
+  EXPECT_TRUE(list(source({"report"})));
+  world.run(here, results->forget(folder / "slow"));
+  EXPECT_LT(world.now() - before, 1min);
+  EXPECT_FALSE(std::filesystem::exists(folder / "slow"));
+}
+
+TEST_F(ResultsTest, NothingIsPackedOfARunThatHasBeenReplaced) {
+  write("report", "text");
+  Results::Source wanted = source({"report"});
+  wanted.is_current = [] { return false; };
+  EXPECT_TRUE(list(wanted).error().is(Errc::closed));
+  EXPECT_FALSE(std::filesystem::exists(folder / "run"));
 }
 
 TEST_F(ResultsTest, PackingThatWasInterruptedBeginsAnew) {

@@ -163,7 +163,12 @@ Result<Fake::RunPtr> Fake::find_ended(const ExecutionId& id) const {
 }
 
 Task<Result<void>> Fake::take_files(std::filesystem::path folder) {
-  if (!host_->gives_files) co_return fail(Errc::unsupported, "the files are another user's");
+  if (!host_->gives_files) co_return fail(host_->refusal, "the files are another user's");
+  ++host_->giving_now;
+  Result<void> slept;
+  if (host_->giving > 0ns) slept = co_await sleep_for(host_->giving);
+  --host_->giving_now;
+  CO_TRY_VOID(slept);
   host_->given.push_back(std::move(folder));
   co_return Result<void>();
 }
@@ -242,7 +247,7 @@ Task<Result<Logs>> Fake::logs(ExecutionId id, std::size_t tail_bytes) {
 Task<Result<Stats>> Fake::stats(ExecutionId id) {
   CO_TRY(RunPtr run, find<Run>(id));
   Stats stats;
-  if (!run->over && run->state == State::running)
+  if (!run->over && run->state == State::running && run->work.script.counts_cpu)
     stats.cpu_seconds = std::chrono::duration<double>(lane_.now() - run->work.since).count();
   stats.memory_bytes = run->work.script.memory_bytes;
   stats.memory_limit = run->request.limits.memory_bytes;

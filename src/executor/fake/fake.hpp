@@ -33,6 +33,7 @@ struct FakeScript {
   Duration healthy_after = 0ns;             // of running time: until then exec() ends with 1 and probe() fails
   std::optional<Duration> unhealthy_after;  // from then on they fail again
   std::uint64_t memory_bytes = 0;           // used while it runs
+  bool counts_cpu = true;                   // false: as an engine that does not count processor time
 };
 
 /// The executions of a machine, whether a daemon runs or not.
@@ -52,7 +53,10 @@ struct FakeHost {
   std::function<void(const Request&)> begins;  // what the work does as it begins, before it is seen to run
   bool answers = true;                         // false: recover() does not reach it
   bool logs_readable = true;                   // false: as a disk that fails
-  bool gives_files = true;                     // false: take_files() fails
+  bool gives_files = true;                     // false: take_files() fails, as `refusal`
+  Errc refusal = Errc::unsupported;            // which is an engine that does not answer
+  Duration giving = 0ns;                       // how long take_files() takes
+  int giving_now = 0;                          // calls of take_files() that have not returned
   std::vector<std::filesystem::path> given;    // the folders of take_files()
   std::string unenforced;                      // what Fake::unenforced() says
 };
