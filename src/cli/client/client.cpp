@@ -8,8 +8,9 @@ namespace {
 
 /// The daemon waits until the envelope has expired; the command line waits this much longer for the daemon.
 constexpr Duration kGrace = std::chrono::seconds(5);
+constexpr Duration kReadTime = std::chrono::seconds(60);
 /// The last page of a large file takes as long as its digest.
-constexpr Duration kPageTime = std::chrono::minutes(10);
+constexpr Duration kWriteTime = std::chrono::minutes(10);
 
 HttpRequest page_request(std::string method, const std::string& ticket, std::uint64_t offset, std::string body = {}) {
   return {std::move(method), fmt::format("{}{}?offset={}", api::kFilePath, ticket, offset), std::move(body),
@@ -134,14 +135,14 @@ Result<actor::Envelope> Client::make(const Message& message) {
 
 Result<Bytes> Client::read_page(const std::string& ticket, std::uint64_t offset) {
   TRY(auto* daemon, session_->daemon());
-  TRY(const std::string body, daemon->call(page_request("GET", ticket, offset), kPageTime));
+  TRY(const std::string body, daemon->call(page_request("GET", ticket, offset), kReadTime));
   return to_bytes(body);
 }
 
 Result<std::uint64_t> Client::write_page(const std::string& ticket, std::uint64_t offset, BytesView data) {
   TRY(auto* daemon, session_->daemon());
   HttpRequest request = page_request("POST", ticket, offset, std::string(as_text(data)));
-  TRY(const std::string body, daemon->call(std::move(request), kPageTime));
+  TRY(const std::string body, daemon->call(std::move(request), kWriteTime));
   const auto reply = json::decode<PageReply>(body);
   if (!reply) return fail(reply.error(), "reading where the next page starts");
   return reply->offset;

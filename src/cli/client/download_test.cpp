@@ -22,6 +22,7 @@ struct ResultsTest : DeployTest {
   bool serves_raw = false;
   std::size_t most_raw = 100;
   std::size_t raw_pages = 0;
+  std::size_t raw_refused = 0;
 
   ResultsTest() {
     answer = [this](const Envelope& e) -> std::optional<std::string> {
@@ -39,6 +40,7 @@ struct ResultsTest : DeployTest {
 
   /// The ticket of a result is its name.
   HttpResponse raw(const HttpRequest& request) {
+    if (raw_pages == most_raw) ++raw_refused;
     if (raw_pages == most_raw) return {404, R"({"error":"no file is open under this ticket"})"};
     ++raw_pages;
     const std::string& text =
@@ -104,6 +106,7 @@ TEST_F(ResultsTest, WhatDoesNotComeAsItIsComesInMessages) {
   const auto result = fetch();
   EXPECT_EQ(result.code, 0) << result.err;
   EXPECT_TRUE(written("report.txt") == text);
+  EXPECT_EQ(raw_refused, 1U) << "it is not tried again behind each message";
 }
 
 TEST_F(ResultsTest, WhatIsThereIsReplacedOnlyOnRequest) {

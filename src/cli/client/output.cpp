@@ -55,7 +55,9 @@ Bytes OutputStream::next_raw() {
   if (ticket_.empty() || position_ >= total_) return {};
   auto data = client_.read_page(ticket_, position_);
   if (!data || data->size() > total_ - position_) {
-    ticket_.clear();  // next() says what is wrong
+    // next() says what is wrong, and goes on without.
+    ticket_.clear();
+    request_.local = false;
     return {};
   }
   position_ += data->size();

@@ -65,6 +65,7 @@ class Uploader {
     const protocol::DeploymentInputRequest question{
         .digest = input.digest, .size = input.size, .offset = 0, .data = {}, .local = true};
     std::optional<std::uint64_t> before;
+    std::optional<std::uint64_t> failed_from;
     for (int stuck = 0; stuck < kMaxStuck;) {
       TRY(const auto reply, client_.call(protocol::kDeploymentInput, question));
       if (!reply.error.empty()) return fail(Errc::failed, "{}", reply.error);
@@ -73,7 +74,11 @@ class Uploader {
       if (reply.ticket.empty()) return fail(Errc::failed, "the daemon is of another version: it takes no files");
       stuck = before == reply.offset ? stuck + 1 : 0;
       before = reply.offset;
-      TRY_VOID(send_pages(source, input, reply.offset, reply.ticket));
+      // The ticket may have ended.
+      if (const auto sent = send_pages(source, input, reply.offset, reply.ticket); !sent) {
+        if (failed_from == reply.offset) return sent;
+        failed_from = reply.offset;
+      }
     }
     return fail(Errc::failed, "the daemon does not take what is sent; repeat the command");
   }

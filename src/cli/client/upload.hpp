@@ -4,7 +4,7 @@
 //  1. A file is sent as it is, a folder as a tar archive (transfer/archive.hpp) that is made in the temporary folder.
 //     The input then names size and SHA-256 of what is sent: the daemon finds it by them.
 //  2. The daemon says where to go on, so an interrupted upload continues and a file that it has already is not sent
-//     again.
+//     again. It is asked once more when it does not take a page.
 //  3. What is sent was read when its digest was computed; a file that changes meanwhile is refused by the daemon.
 #pragma once
 

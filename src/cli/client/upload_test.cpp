@@ -20,6 +20,7 @@ struct UploadTest : DaemonTest {
   std::size_t takes = transfer::kLocalPage;
   std::size_t pages = 0;
   std::size_t most_pages = 100;
+  std::optional<std::size_t> ticket_ends;  ///< after so many pages, once
   jobs::Ensemble ensemble;
   std::filesystem::path folder = world.home / "project";
 
@@ -40,6 +41,10 @@ struct UploadTest : DaemonTest {
     return reply;
   }
   HttpResponse take(const HttpRequest& request) {
+    if (ticket_ends == pages) {
+      ticket_ends.reset();
+      return {404, R"({"error":"no file is open under this ticket"})"};
+    }
     if (pages == most_pages) return {409, R"({"error":"the disk is full"})"};
     ++pages;
     Bytes& file = received.at(std::string(request.path().substr(api::kFilePath.size())));
@@ -86,6 +91,21 @@ TEST_F(UploadTest, AnInterruptedUploadContinues) {
   EXPECT_TRUE(upload());
   EXPECT_EQ(received.at(input.digest).size(), input.size);
   EXPECT_EQ(pages, 1U);
+}
+
+TEST_F(UploadTest, ATicketThatEndsMeanwhileIsReplaced) {
+  ASSERT_TRUE(write_file(folder / "data.bin", std::string(2'500'000, 'x')));
+  const jobs::Input& input = add("data.bin");
+  for (const std::size_t after : {std::size_t{0}, std::size_t{2}}) {
+    received.clear();
+    pages = 0;
+    ticket_ends = after;
+    const auto done = upload();
+    EXPECT_TRUE(done) << done.error().to_string();
+    EXPECT_FALSE(ticket_ends);
+    EXPECT_EQ(received.at(input.digest).size(), input.size);
+    EXPECT_EQ(pages, 3U) << "nothing is sent twice";
+  }
 }
 
 TEST_F(UploadTest, WhatTheDaemonTakesOfAPageIsItsOwn) {
