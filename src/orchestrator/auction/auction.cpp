@@ -23,8 +23,7 @@ Result<void> check_offer(const jobs::Ensemble& ensemble, const Bid& bid) {
       return fail(Errc::unsupported, "the provider does not offer '{}', which the node needs", to_string(feature));
   const jobs::Node& node = ensemble.nodes.at(bid.node_id);
   if (offer.max_lease_ns > 0 && node.lease_ns > offer.max_lease_ns)
-    return fail(Errc::unsupported,
-                "the provider grants a lease of at most {} s (its job.max_lease), and nodes.{}.lease is {} s",
+    return fail(Errc::unsupported, "the provider grants a lease of at most {} s, and nodes.{}.lease is {} s",
                 Duration(offer.max_lease_ns) / 1s, bid.node_id, node.lease() / 1s);
   for (const std::string& allocation : node.allocations) {
     const std::optional<jobs::Results>& results = ensemble.allocations.at(allocation).results;

@@ -181,7 +181,8 @@ TEST_F(AuctionTest, ABidThatGrantsLessThanTheEnsembleInsistsOnDoesNotCount) {
   EXPECT_NE(text.find("providers grant 10 s to 24 h"), std::string::npos) << text;
   offer(Duration(1000h).count(), 999);
   text = error();
-  EXPECT_NE(text.find("at most 999 bytes, and allocations.task asks for 1000"), std::string::npos) << text;
+  EXPECT_NE(text.find("at most 999 bytes (its job.max_results), and allocations.task asks for 1000"), std::string::npos)
+      << text;
   offer(Duration(1000h).count(), 1000);
   EXPECT_EQ(error(), "");
   EXPECT_EQ(large.last.at(0).v1->lease_ns, Duration(1000h).count()) << "providers are told";
