@@ -85,12 +85,17 @@ Result<void> check_no_gpus(const capability::Resources& resources) {
   return fail(Errc::unsupported, "Resources.gpus: graphics cards are not handed to the work by this provider");
 }
 
-Result<void> check_config(const protocol::AllocationConfig& config) {
+Result<void> check_config_size(const protocol::AllocationConfig& config) {
   if (const std::size_t size = json::encode(config).size(); size > kMaxConfig)
     return fail(Errc::limit_exceeded,
                 "Config: {} bytes, this provider keeps at most {} of an allocation; shorten entrypoint, cmd and "
                 "environment, or put their texts into an input",
                 size, kMaxConfig);
+  return {};
+}
+
+Result<void> check_config(const protocol::AllocationConfig& config) {
+  TRY_VOID(check_config_size(config));
   if (to_string(config.executor) != config.execution.type)
     return fail(Errc::invalid_argument, "Execution.type: '{}' differs from Executor, '{}'",
                 config.execution.type.substr(0, 64), to_string(config.executor));

@@ -23,6 +23,8 @@ inline constexpr std::size_t kMaxResources = 16 * 1024;
 Result<void> check_size(const capability::Resources& resources);
 /// A card can be reserved, but no executor hands it to the work.
 Result<void> check_no_gpus(const capability::Resources& resources);
+/// See kMaxConfig.
+Result<void> check_config_size(const protocol::AllocationConfig& config);
 Result<void> check_config(const protocol::AllocationConfig& config);
 /// Of the whole request, with the members of DMS 0.5.x and of its ensembles that no type here has.
 Result<void> check_members(BytesView allocate_request);

@@ -210,12 +210,18 @@ Task<Ack> Allocation::register_check(protocol::HealthCheckRegistration request, 
   if (const Result<void> honoured = check_health(request.check); !honoured)
     co_return Ack{.error = fmt::format("HealthCheck.{}", honoured.error().to_string())};
   if (record_.config.health_check == request.check) co_return Ack{.ok = true};
+  protocol::AllocationConfig config = record_.config;
+  config.health_check = request.check;
+  if (const Result<void> kept = hooks_.make_room(config); !kept) co_return Ack{.error = kept.error().to_string()};
   Change enter = [check = request.check](AllocationRecord& record) -> Result<void> {
     record.config.health_check = check;
     return {};
   };
   const Result<void> stored = co_await update(std::move(enter));
-  if (!stored) co_return Ack{.error = fmt::format("storing the health check: {}", stored.error().to_string())};
+  if (!stored) {
+    (void)hooks_.make_room(record_.config);
+    co_return Ack{.error = fmt::format("storing the health check: {}", stored.error().to_string())};
+  }
   co_await begin_checks();
   co_return Ack{.ok = true};
 }

@@ -76,6 +76,8 @@ class Allocation : public std::enable_shared_from_this<Allocation> {
     std::function<Task<Result<void>>()> take_resources;            ///< again, for a restart after an end
     std::function<Task<void>()> heard_from;                        ///< the orchestrator
     std::function<Task<void>(std::filesystem::path)> end_packing;  ///< of the results of a run, before the next one
+    /// Whether this configuration may take the place of the one that is kept; counts it then.
+    std::function<Result<void>(const protocol::AllocationConfig&)> make_room;
   };
 
   Allocation(std::unique_ptr<actor::Actor> actor, Parts parts, AllocationRecord record, LocalName name, Hooks hooks);

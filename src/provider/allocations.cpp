@@ -100,13 +100,8 @@ Task<Result<void>> Allocations::allocate_all(protocol::AllocateRequest request, 
 Result<void> Allocations::check_room(const did::Did& owner, std::size_t bytes) const {
   const Services& limits = parts_.services;
   std::size_t own = 0;
-  std::size_t own_bytes = bytes;
-  for (auto it = bytes_.lower_bound(AllocationKey{owner, ""}); it != bytes_.end() && it->first.owner == owner; ++it) {
+  for (auto it = bytes_.lower_bound(AllocationKey{owner, ""}); it != bytes_.end() && it->first.owner == owner; ++it)
     ++own;
-    own_bytes += it->second;
-  }
-  std::size_t all_bytes = bytes;
-  for (const auto& [key, held] : bytes_) all_bytes += held;
   if (bytes_.size() >= limits.max_held)
     return fail(Errc::limit_exceeded, "this provider holds {} allocations, which is the limit", bytes_.size());
   if (own >= limits.max_held_by_owner)
@@ -115,12 +110,30 @@ Result<void> Allocations::check_room(const did::Did& owner, std::size_t bytes) c
         "this provider holds {} allocations of this orchestrator, which is the limit; those that have ended count "
         "until they are shut down",
         own);
+  return check_growth(owner, bytes);
+}
+
+Result<void> Allocations::check_growth(const did::Did& owner, std::size_t bytes) const {
+  const Services& limits = parts_.services;
+  std::size_t own_bytes = bytes;
+  std::size_t all_bytes = bytes;
+  for (const auto& [key, held] : bytes_) {
+    all_bytes += held;
+    if (key.owner == owner) own_bytes += held;
+  }
   if (own_bytes > limits.max_held_bytes_by_owner || all_bytes > limits.max_held_bytes)
     return fail(Errc::limit_exceeded,
                 "Config: with this one the configurations that this provider holds have {} bytes, {} of them of this "
                 "orchestrator; at most {} and {} are kept",
                 all_bytes, own_bytes, limits.max_held_bytes, limits.max_held_bytes_by_owner);
   return {};
+}
+
+Result<void> Allocations::resize(const AllocationKey& key, std::size_t bytes) {
+  const std::size_t before = std::exchange(bytes_[key], 0);
+  const Result<void> room = before >= bytes ? Result<void>() : check_growth(key.owner, bytes);
+  bytes_[key] = room ? bytes : before;
+  return room;
 }
 
 Task<Result<void>> Allocations::allocate_one(AllocationKey key, protocol::AllocationConfig config, actor::Handle owner,
@@ -216,6 +229,10 @@ Allocation::Hooks Allocations::hooks_of(const AllocationRecord& record) {
   hooks.free_resources = [this, name = record.name] { return free_after_end(name); };
   hooks.take_resources = [this, name = record.name, resources = record.config.resources] {
     return take_resources(name, resources);
+  };
+  hooks.make_room = [this, key = key_of(record), owner = record.orchestrator](const auto& config) -> Result<void> {
+    TRY_VOID(check_config_size(config));
+    return resize(key, kept_bytes(config, owner));
   };
   hooks.end_packing = [this](std::filesystem::path run) { return end_packing(std::move(run)); };
   hooks.heard_from = [this, owner = record.orchestrator.did] { return heard_from(owner); };

@@ -98,6 +98,10 @@ class Allocations {
 
   Task<Result<void>> allocate_all(protocol::AllocateRequest request, actor::Handle owner,
                                   std::vector<AllocationKey>& made);
+  /// Whether so many bytes more can be kept of this orchestrator.
+  [[nodiscard]] Result<void> check_growth(const did::Did& owner, std::size_t bytes) const;
+  /// What is kept of an allocation becomes so many bytes, if there is room.
+  Result<void> resize(const AllocationKey& key, std::size_t bytes);
   Task<Result<void>> allocate_one(AllocationKey key, protocol::AllocationConfig config, actor::Handle owner,
                                   std::string node, std::int64_t lease_ns);
   Task<Result<void>> create(AllocationKey key, protocol::AllocationConfig config, actor::Handle owner, std::string node,

@@ -1,5 +1,7 @@
 #include "provider/reservations.hpp"
 
+#include <algorithm>
+
 #include "base/assert.hpp"
 #include "base/log.hpp"
 #include "provider/admission.hpp"
@@ -51,6 +53,9 @@ Result<void> Reservations::check(const AllocationKey& key, const protocol::Commi
   if (reservations_.contains(key)) return fail(Errc::already_exists, "{} is committed already", key.id);
   if (allocated_.exists(key))
     return fail(Errc::already_exists, "the allocation {} exists, or is still being removed", key.id);
+  const auto own = std::ranges::count_if(reservations_, [&](const auto& it) { return it.first.owner == key.owner; });
+  if (static_cast<std::size_t>(own) >= kMaxAllocations)
+    return fail(Errc::limit_exceeded, "{} reservations of this orchestrator are open, which is the limit", own);
   if (request.resources.cpu.cores.empty() || request.resources.ram.size.empty())
     return fail(Errc::invalid_argument,
                 "Resources: more than 0 cores and bytes of memory are expected");  // 0 is no limit

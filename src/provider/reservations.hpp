@@ -11,7 +11,8 @@
 // Threads: the node's lane, which is free while the disk writes. A step that has begun is not cancelled. Cost: linear
 // in the reservations of the node. Failure: Errc::not_found without an open bid or a reservation, already_exists,
 // limit_exceeded for more than was bid or reserved. Attacks: one orchestrator does not see the reservations of another
-// (keys.hpp); how much is reserved is bounded by the machine's own resources, for how long by kBidTime.
+// (keys.hpp); how much is reserved is bounded by the machine's own resources, for how long by kBidTime, and how many of
+// one orchestrator by kMaxAllocations, a quarter of what the manager keeps.
 #pragma once
 
 #include "provider/bids.hpp"

@@ -76,6 +76,16 @@ TEST_F(ReservationsTest, ReservationsBeyondTheBidAreRefusedAlsoInTotal) {
   EXPECT_TRUE(reserve(alice, "e", "c", 1).error().is(Errc::limit_exceeded));
 }
 
+TEST_F(ReservationsTest, OneOrchestratorDoesNotTakeAllPlaces) {
+  ASSERT_TRUE(bid(alice, "e", 2));
+  for (std::size_t i = 0; i < kMaxAllocations; ++i) ASSERT_TRUE(reserve(alice, "e", fmt::format("a{}", i), 0.001)) << i;
+  const Result<void> refused = reserve(alice, "e", "more", 0.001);
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().to_string().find("of this orchestrator"), std::string::npos);
+  ASSERT_TRUE(bid(bob, "e", 2));
+  EXPECT_TRUE(reserve(bob, "e", "task", 0.001));
+}
+
 TEST_F(ReservationsTest, InvalidNamesAndAmountsAreRefused) {
   ASSERT_TRUE(bid(alice, "e"));
   EXPECT_TRUE(reserve(alice, "e", "a", 0).error().is(Errc::invalid_argument)) << "0 is no limit";
