@@ -22,9 +22,9 @@ STUBBORN = f"trap 'while [ ! -e {GATE} ]; do sleep 0.05; done; echo end; exit 0'
 NUMBERS = itertools.count(1)
 
 
-def allocation(script, mark, type="task", executor="sandbox", cores=0.05, memory=32, image=None, **more):
+def allocation(script, mark, type="task", executor="sandbox", cores=0.05, memory=32, disk=16, image=None, **more):
     execution = {"type": executor, "cmd": ["/bin/sh", "-c", f": {mark}; {script}"]} | ({"image": image} if image else {})
-    resources = {"cpu": {"cores": cores}, "ram": {"size": f"{memory}MiB"}, "disk": {"size": "16MiB"}}
+    resources = {"cpu": {"cores": cores}, "ram": {"size": f"{memory}MiB"}, "disk": {"size": f"{disk}MiB"}}
     return {"executor": executor, "type": type, "resources": resources, "execution": execution, **more}
 
 
@@ -54,7 +54,12 @@ class Ensemble:
 
     def deploy(self, deployer):
         self.deployer = deployer
-        self.id = deployer.deploy(self.text(), self.timeout)
+        if any("inputs" in allocation for allocation in self.allocations.values()):  # the command line sends them
+            file = deployer.home / f"ensemble-{self.number}.yaml"
+            file.write_text(self.text())
+            self.id = deployer.must("deploy", "-f", file, "--timeout", self.timeout).out.strip()
+        else:
+            self.id = deployer.deploy(self.text(), self.timeout)
         return self
 
     # --- what is going on
@@ -90,6 +95,12 @@ class Ensemble:
         """Waits until the work has written more of its output: a length of time that a scenario can measure."""
         before = self.written(name)
         wait_for(lambda: self.written(name) >= before + bytes, f"{name} counts on from {before} bytes")
+
+    def arriving(self, name, what):
+        """Files of the allocation that are at their receiver in part: its `inputs` at a provider, its `results` at the orchestrator."""
+        holders = [self.deployer] if what == "results" else [m for m in self.cluster.machines.values() if m is not self.deployer]
+        return [part for machine in holders for part in machine.work_dir.rglob(f"{what}/*.part")
+                if self.id in str(part) and name in str(part)]
 
     # --- what comes back
 

@@ -15,6 +15,9 @@ from nunet_cluster import ClusterError, wait_for
 SCRIPTS = {"counts": feature_work.COUNT, "counts on a while after SIGTERM": feature_work.STUBBORN,
            "counts, then exits with 7": feature_work.COUNT + "; exit 7",
            "fills the disk": f"cat /dev/zero >/work/fill 2>/dev/null; while [ ! -e {feature_work.GATE} ]; do sleep 0.05; done",
+           'digests "large"': "sha256sum <large >digest; " + feature_work.COUNT,
+           'leaves "large"': "head -c 128M /dev/urandom >large; sha256sum <large >digest; " + feature_work.COUNT,
+           "leaves files that only root reads, and counts": f"umask 077; cd /work; mkdir kept; id -u >kept/who; echo own >mine; {feature_work.COUNT}",
            "says bye on SIGTERM": "trap 'echo bye; exit 0' TERM; " + feature_work.COUNT}
 
 
@@ -35,9 +38,13 @@ NOT_OF_ALLOCATION = ("deployment", "allocation", "node", "at", "needs", "lease",
 def columns(row):
     """What a row of the table says beside the names: only what is there."""
     what = {key: row[key] for key in row.headings if key not in NOT_OF_ALLOCATION and row[key]}
-    what |= {key: type(what[key]) for key, type in (("cores", float), ("memory", int)) if key in what}
+    what |= {key: type(what[key]) for key, type in (("cores", float), ("memory", int), ("disk", int)) if key in what}
     if "script" in what:
         what["script"] = SCRIPTS.get(what["script"], what["script"])
+    if file := what.pop("input", None):
+        what["inputs"] = [{"to": file, "file": file}]
+    if results := what.pop("results", None):
+        what["results"] = results.split()
     if needs := row.get("needs"):
         needed, condition = needs.split()
         what["depends_on"] = {needed: condition}
