@@ -17,6 +17,7 @@ for program in dockerd containerd runc busybox; do
 done
 
 dir=$(mktemp -d /tmp/nunet-dockerd.XXXXXX)
+chmod 711 "$dir" # for users in the group of the socket
 export DOCKER_HOST="unix://$dir/docker.sock"
 group=/nunet-test-$$
 export NUNET_TEST_ENGINE="$dir/engine"

@@ -28,6 +28,10 @@ def missing(tags):
         return "docker is not installed"
     if "bwrap" in tags and (obstacle := probes.sandbox_obstacle()):
         return obstacle
+    if "unprivileged" in tags:
+        socket = nunet_cluster.DOCKER_SOCKET if "docker" in tags else None
+        if obstacle := probes.user_obstacle("nobody", nunet_cluster.NUNET, socket):
+            return f"a daemon that does not run as root: {obstacle}"
     if "namespaces" in tags and (obstacle := probes.namespaces_obstacle()):
         return f"network namespaces: {obstacle}"
     if "tmpfs" in tags and (obstacle := probes.mounts_obstacle()):

@@ -96,9 +96,13 @@ class Machine:
         self.config = self.user_dir / "dms_config.json"
         self.log = self.home / "daemon.log"
         self.process, self.was_killed, self.clock = None, False, None
+        self.user = cluster.users.get(name)
         self.listener, self.listening = None, []
         self.user_dir.mkdir(parents=True)
         self.write_config()
+        if self.user:
+            cluster.folder.chmod(0o711)
+            self.own(self.home, self.user_dir)
 
     def write_config(self, **changes):
         """The configuration that a user would write: where to listen, and no bootstrap peers on a closed network."""
@@ -114,6 +118,10 @@ class Machine:
         for key, value in [*self.cluster.settings.items(), *changes.items()]:
             settings.setdefault(key, {}).update(value)
         self.config.write_text(json.dumps(settings, indent=2) + "\n")
+
+    def own(self, *entries):
+        for entry in entries:
+            shutil.chown(entry, self.user, probes.group_of(self.user))
 
     @property
     def docker_socket(self):
@@ -131,7 +139,8 @@ class Machine:
 
     def inside(self, command):
         """The command as it runs on this machine."""
-        return (["nsenter", f"--net=/run/netns/{self.namespace}"] if self.namespace else []) + [str(c) for c in command]
+        network = ["nsenter", f"--net=/run/netns/{self.namespace}"] if self.namespace else []
+        return network + (probes.as_user(self.user, DOCKER_SOCKET) if self.user else []) + [str(c) for c in command]
 
     def run(self, *command, input=None, timeout=60, environment=None):
         try:
@@ -186,6 +195,8 @@ class Machine:
 
     def start(self, timeout=30):
         """Starts the daemon and waits until it answers."""
+        if self.user:  # keys and contexts may have been put there by the test
+            self.own(*self.user_dir.rglob("*"))
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(self.inside([NUNET, "run", "--config", self.config]), cwd=self.home,
                                             env=self.environment(**self.fake_clock()), stdin=subprocess.DEVNULL, stdout=log,
@@ -358,8 +369,8 @@ class Cluster:
         """With `light_keys` the keys that make_identities() makes open in milliseconds instead of a second."""
         self.namespaces, self.light_keys = namespaces, light_keys
         # Of the machines that are added from now on: settings beside those of Machine.write_config(), sizes of disks that hold
-        # the work folder, and which have a clock that can be set.
-        self.settings, self.disks, self.clocks = {}, {}, set()
+        # the work folder, which have a clock that can be set, and whose commands and daemon are those of another user.
+        self.settings, self.disks, self.clocks, self.users = {}, {}, set(), {}
         self.machines, self.children, self.made, self.mounts, self.survivors = {}, [], [], [], []
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="nunet-cluster-"))
         self.mark = self.folder.name.removeprefix("nunet-cluster-").replace("_", "")

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import pwd
 import shutil
 import subprocess
 import tempfile
@@ -43,6 +44,32 @@ def sandbox_obstacle():
     command += ([] if os.geteuid() == 0 else ["--unshare-user"]) + ["--", "/usr/bin/env", "true"]
     done = subprocess.run(command, capture_output=True, text=True)
     return "" if done.returncode == 0 else f"bubblewrap cannot make namespaces: {done.stderr.strip() or done.returncode}"
+
+
+def group_of(user):
+    return pwd.getpwnam(user).pw_gid
+
+
+def as_user(user, socket=None):
+    """What begins a command that runs as this user, who is in the group of the socket too."""
+    groups = {group_of(user)} | ({os.stat(socket).st_gid} if socket else set())
+    return ["setpriv", "--reuid", user, "--regid", str(group_of(user)), "--groups", ",".join(map(str, sorted(groups))),
+            "--inh-caps=-all", "--"]
+
+
+def user_obstacle(user, program, socket=None):
+    """Why the program cannot run as this user here, with this socket; empty if it can."""
+    if os.geteuid() != 0:
+        return "no root"
+    if not shutil.which("setpriv"):
+        return "setpriv is not installed"
+    connects = "import socket, sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1])"
+    commands = [[program, "--version"]] + ([["/usr/bin/python3", "-I", "-c", connects, socket]] if socket else [])
+    for command in commands:
+        done = subprocess.run(as_user(user, socket) + command, capture_output=True, text=True)
+        if done.returncode != 0:
+            return f"{user} cannot use {command[-1] if socket in command else program}: {(done.stderr or done.stdout).strip().splitlines()[-1:]}"
+    return ""
 
 
 def fake_time_library():

@@ -22,6 +22,12 @@ def a_machine_with_identities(context, name):
     identities(f"alone-{name}", [machine], machine.make_identities)
 
 
+@given("the daemon of {name:w} runs as a user in the group of the Docker engine")
+def not_root(context, name):
+    """Of the machine that comes after it."""
+    context.cluster.users[name] = "nobody"
+
+
 @given("{name:w}'s daemon is started")
 @when("{name:w}'s daemon is started")
 def start(context, name):
