@@ -76,6 +76,23 @@ Feature: Daemons killed while deployments are in each state
     And the output of "service" has no gap
     And nothing is left at bob
 
+  @supervision-model @cli-access
+  Scenario: Output is followed while the provider's daemon is killed and started
+    When alice deploys
+      | deployment | allocation | script | type | at  |
+      | task       | task       | counts | task | bob |
+    Then deployment "task" is running
+    When alice follows the output of "task"
+    Then more of it is printed
+    When the daemon of bob is killed
+    And the daemon of bob is started and connected
+    Then "task" counts on
+    When the gate of "task" is opened
+    Then deployment "task" is completed
+    And following ends, and has printed the output of "task"
+    And the output of "task" is whole
+    And nothing is left at bob
+
   @docker @execution-and-resources
   Scenario Outline: <killed> killed while containers run
     Given the image "nunet-test:busybox" is known to Docker
