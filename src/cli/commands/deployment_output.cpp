@@ -128,7 +128,7 @@ class Follower {
   struct Followed {
     Source source;
     std::optional<std::uint64_t> tail;  ///< lines to begin with, until they have been found
-    int missed = 0;                     ///< refusals in succession
+    int missed = 0;                     ///< failures in succession since the work has ended
     int resting = 0;                    ///< rounds without a request
     bool away = false;                  ///< the last request failed, and the work has not ended
     bool over = false;                  ///< it cannot be read, for good
@@ -180,7 +180,8 @@ class Follower {
         session_.note(fmt::format("({}; the work has not ended, following goes on)", error.to_string()));
       return {};
     }
-    if (error.is(Errc::refused) && ++each.missed < kMaxUnanswered) return {};
+    // What failed may have been asked for before the work ended. Afterwards all of its output is at the orchestrator.
+    if (each.missed++ == 0 || (error.is(Errc::refused) && each.missed < kMaxUnanswered)) return {};
     each.over = true;
     if (named_) session_.note(error.to_string());
     if (!given_up_) given_up_ = error;

@@ -222,6 +222,23 @@ TEST_F(DeployTest, FollowingGoesOnWhileTheDaemonOfTheProviderIsAway) {
   EXPECT_EQ(std::ranges::count(result.err, '\n'), 1) << "once: " << result.err;
 }
 
+TEST_F(DeployTest, FollowingReadsOnceMoreWhatFailedAroundTheEnd) {
+  streams["work/stdout"] = {.text = "before\n", .ended = false};
+  int asked = 0;
+  answer = [&](const Envelope& e) -> std::optional<std::string> {
+    if (e.behaviour.ends_with("/status"))
+      return asked < 2 ? R"({"Status":"Running","Allocations":{"work":{"status":"running"}}})"
+                       : R"({"Status":"Completed","Allocations":{"work":{"status":"completed"}}})";
+    if (!e.behaviour.ends_with("/logs")) return respond(e);
+    if (++asked == 2) return R"({"LogsWrittenTo":"","Error":"the provider was asked, and has not replied"})";
+    if (asked > 2) streams["work/stdout"] = {.text = "before\nafter\n", .ended = true};
+    return json::encode(logs(e));
+  };
+  const auto result = nunet({"deployment", "logs", "abc", "work", "--follow", "--stdout"});
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_EQ(result.out, "before\nafter\n");
+}
+
 TEST_F(DeployTest, FollowingPrintsTheOthersWhileTheProviderOfOneIsAway) {
   streams = {{"b/stdout", {.text = "b1\n", .ended = false}}, {"a/stdout", {.text = "", .ended = false}}};
   int asked_a = 0;
