@@ -78,8 +78,14 @@ TEST_F(ReservationsTest, ReservationsBeyondTheBidAreRefusedAlsoInTotal) {
 
 TEST_F(ReservationsTest, OneOrchestratorDoesNotTakeAllPlaces) {
   ASSERT_TRUE(bid(alice, "e", 2));
-  for (std::size_t i = 0; i < kMaxAllocations; ++i) ASSERT_TRUE(reserve(alice, "e", fmt::format("a{}", i), 0.001)) << i;
-  const Result<void> refused = reserve(alice, "e", "more", 0.001);
+  const auto tiny = [&](const std::string& name) {
+    protocol::CommitRequest request = commit_request("e", name, 0.001);
+    request.resources.ram.size = {1};
+    request.resources.disk.size = {};
+    return run(reservations.reserve(std::move(request), alice.did()));
+  };
+  for (std::size_t i = 0; i < kMaxAllocations; ++i) ASSERT_TRUE(tiny(fmt::format("a{}", i))) << i;
+  const Result<void> refused = tiny("more");
   ASSERT_FALSE(refused);
   EXPECT_NE(refused.error().to_string().find("of this orchestrator"), std::string::npos);
   ASSERT_TRUE(bid(bob, "e", 2));

@@ -229,8 +229,12 @@ Task<Result<LogPage>> Collector::page(DeploymentLogsRequest request) {
   }
   const std::string run = entry->incarnation;
   CO_TRY(const actor::Handle provider, provider_of(request.allocation_name));
-  CO_TRY(AllocationLogsResponse reply, co_await parts_.providers.page(provider, request.allocation_name, request.stream,
-                                                                      request.offset, request.max_bytes));
+  Task<Result<AllocationLogsResponse>> asking =
+      parts_.providers.page(provider, request.allocation_name, request.stream, request.offset, request.max_bytes);
+  Result<AllocationLogsResponse> answered = co_await with_timeout(kPageAnswer, std::move(asking));
+  if (!answered && answered.error().is(Errc::deadline_exceeded))
+    co_return fail(answered.error(), "the provider has sent no page of the output of {}", request.allocation_name);
+  CO_TRY(AllocationLogsResponse reply, std::move(answered));
   if (reply.incarnation.empty()) reply.incarnation = run;
   co_return static_cast<LogPage&&>(std::move(reply));
 }

@@ -28,6 +28,9 @@
 
 namespace dms::orchestrator {
 
+/// How long a user waits for a page from a provider: a reply that was lost with a connection does not come.
+inline constexpr Duration kPageAnswer = 20s;
+
 class Collector {
  public:
   explicit Collector(Parts parts) : parts_(parts) {}
