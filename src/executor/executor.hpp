@@ -6,7 +6,8 @@
 //     last two are final, and the execution stays known with its result and logs until remove().
 //  3. start() returns once the work runs, or reports why it does not; a failed start leaves nothing.
 //  4. Output is kept in files: `stdout.log` and `stderr.log` in Request::results_dir. They rotate: the newest
-//     Request::log_limit bytes are kept. The work never blocks on them. read_log() reads them by offsets that count
+//     Request::log_limit bytes are kept. Work waits in its write() only where it writes faster than its engine copies
+//     (sandbox.hpp); it never fails by that, and nothing is lost. read_log() reads them by offsets that count
 //     from the first byte of the run. The logs outlive remove(): they belong to the caller.
 //  5. An execution outlives its daemon. recover(), called once at start, takes up the known executions that still
 //     exist: running or ended, with their limits, logs and exit code. It removes or quarantines everything else that

@@ -11,7 +11,9 @@
 //  3. Limits: NanoCPUs, memory without swap beyond it, number of processes. The engine enforces them.
 //  4. No new privileges, no raw sockets, no device nodes, no file capabilities; no network unless Request::network.
 //     `privileged` is refused unless the provider has opted in.
-//  5. Output is followed while the container runs and kept as executor.hpp says; the engine's own copy is bounded too.
+//  5. Output is followed while the container runs and kept as executor.hpp says. The engine's own copy is bounded in
+//     size by the log options of the container (two files of the log limit, at least 1 MiB each). How fast the engine
+//     copies is its own affair: it has no option for that, and its time is not the container's.
 //     It is followed on after a restart (docker_log.hpp). When the engine reports the end of a container, its log is
 //     read once more, to the end: a follow that began shortly before may miss it.
 //  6. A deadline is kept by a watcher, a process for each container that outlives the daemon (watcher.hpp). The next
@@ -37,7 +39,8 @@
 // Attacks: a container shares the machine's kernel; its isolation is the engine's with the drops above. Names that
 // reach a URL are checked or encoded; the environment and arguments travel as JSON. The orchestrator cannot choose
 // mounts, devices, capabilities, the network mode or a registry that the provider does not list. Messages of the engine
-// are truncated, its streams parsed with bounds.
+// are truncated, its streams parsed with bounds. Not prevented: using the engine's processor time and disk writes by
+// output without end.
 #pragma once
 
 #include <unistd.h>

@@ -10,6 +10,7 @@
 
 #include <array>
 #include <cstring>
+#include <ctime>
 
 namespace dms::executor {
 
@@ -71,6 +72,12 @@ Result<Fd> receive_signals() {
   Fd signals(::signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK));
   if (!signals) return fail(Errc::io, "receive signals: {}", std::strerror(errno));
   return signals;
+}
+
+Duration boot_now() {
+  timespec time{};
+  (void)::clock_gettime(CLOCK_BOOTTIME, &time);
+  return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
 }
 
 BootTimer::BootTimer() : fd_(::timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK)) {}

@@ -31,6 +31,9 @@ int run_detached(const char* name, const std::function<void(Readiness)>& become)
 /// All signals of this process, to be read from a descriptor.
 Result<Fd> receive_signals();
 
+/// The time of CLOCK_BOOTTIME: a detached process has no lane.
+Duration boot_now();
+
 /// A descriptor that becomes readable at a time of CLOCK_BOOTTIME, the clock of the lanes.
 class BootTimer {
  public:

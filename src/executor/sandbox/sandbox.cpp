@@ -144,6 +144,8 @@ ShimSpec Sandbox::spec_of(const Run& run) const {
   spec.memory_bytes = request.limits.memory_bytes;
   spec.pids = request.limits.pids;
   spec.log_limit = request.log_limit;
+  spec.output_rate = options_.output.bytes_per_second;
+  spec.output_burst = options_.output.burst;
   spec.network = request.network;
   spec.results_dir = request.results_dir.string();
   spec.work_dir = run.work.string();

@@ -17,6 +17,10 @@
 // total, CPU not enforced; Status::enforcement says which. Work that passes its memory limit ends: failed, killed,
 // "memory limit".
 //
+// Output is copied by the shim, whose time and writes do not count as the work's. So it is copied at 16 MiB/s at most,
+// of both streams together, after a burst of 16 MiB (output_budget.hpp). Work that writes faster waits in its write();
+// nothing is lost. What is in the pipes when the work ends is copied at once.
+//
 // Life: each execution has a shim (shim.hpp), a process of its own that outlives the daemon: it holds the work, writes
 // the logs, ends the work at its deadline, and writes how it ended. The daemon holds the shim by a pidfd.
 //  1. A start is complete or leaves nothing, also if the daemon is killed in between: recover() finds the folder of the
@@ -35,8 +39,9 @@
 //
 // Attacks by the work: reading files of the machine or of another job (not mounted; other user ids), reaching the
 // network (none), seeing or signalling other processes (own namespace), continuing after the end (the namespace ends as
-// one), filling the disk by output (log limit) or memory by /tmp (bounded, and part of its memory limit), exhausting
-// the process table (pids limit), becoming root by a set-user-id program or a system call (no new privileges, filter),
+// one), filling the disk by output (log limit) or memory by /tmp (bounded, and part of its memory limit), using the
+// shim's processor time or disk writes by output (bounded rate; a read of few bytes counts as a page), exhausting the
+// process table (pids limit), becoming root by a set-user-id program or a system call (no new privileges, filter),
 // leaving files that resist removal (quarantine) or a folder of any depth for its next run (refused above 128 levels,
 // by a start that fails). Not prevented: filling the disk below /work (a quota is planned), and using CPU up to its
 // limit.
@@ -65,6 +70,7 @@ struct SandboxOptions {
   std::filesystem::path state_dir;
   std::string bwrap = "bwrap";
   std::filesystem::path cgroup_root = "/sys/fs/cgroup";
+  OutputRate output;  // of each execution
 };
 
 class Sandbox final : public ExecutorBase {

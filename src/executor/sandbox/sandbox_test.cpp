@@ -410,6 +410,61 @@ TEST_F(SandboxTest, EverythingIsReadWhileTheLogRotates) {
   EXPECT_TRUE(all.ends_with("line 40000\n"));
 }
 
+/// With a rate of output of its own.
+class SandboxOutputTest : public SandboxTest {
+ protected:
+  void limit_output(std::uint64_t bytes_per_second, std::uint64_t burst) {
+    SandboxOptions slow = options();
+    slow.output.bytes_per_second = bytes_per_second;
+    slow.output.burst = burst;
+    runtime_.run(sandbox_->close());
+    sandbox_.reset();
+    sandbox_ = std::make_unique<Sandbox>(runtime_.runtime().lane, processes_, slow);
+  }
+  std::uint64_t written() {
+    const auto page = runtime_.run(sandbox_->read_log(ExecutionId("job-1"), LogStream::out, 0, 1));
+    return page ? page->total : 0;
+  }
+};
+
+TEST_F(SandboxOutputTest, WorkThatWritesWithoutEndIsHeldBack) {
+  constexpr std::uint64_t kRate = 64 * 1024;
+  constexpr std::uint64_t kBurst = 64 * 1024;
+  constexpr std::uint64_t kPipe = 64 * 1024;
+  limit_output(kRate, kBurst);
+  const SteadyTime begin = runtime_.runtime().lane.now();
+  const auto allowed = [&] {
+    const std::chrono::duration<double> time = runtime_.runtime().lane.now() - begin;
+    return kBurst + static_cast<std::uint64_t>(time.count() * static_cast<double>(kRate)) + 1;
+  };
+  ASSERT_TRUE(start(request("exec yes abcdef")));
+  std::uint64_t seen = 0;
+  ASSERT_TRUE(until([&] { return (seen = written()) >= 2 * kBurst; })) << "it goes on";
+  EXPECT_LE(seen, allowed());
+  ASSERT_TRUE(runtime_.run(sandbox_->stop(ExecutionId("job-1"), 1h))) << "signals are answered meanwhile";
+  EXPECT_EQ(finish().error_msg, "stopped on request");
+  EXPECT_LE(written(), allowed() + kPipe) << "and what was in the pipe";
+}
+
+TEST_F(SandboxOutputTest, WhatIsHeldBackIsNotLost) {
+  constexpr std::uint64_t kBytes = 3 * 1024 * 1024;
+  limit_output(8 * 1024 * 1024, 64 * 1024);
+  const ExecutionResult result =
+      run("echo begin >&2; head -c 3145722 /dev/zero | tr '\\0' x; echo last.; echo end >&2; exit 7");
+  EXPECT_EQ(result.exit_code, 7);
+  EXPECT_EQ(result.err, "begin\nend\n");
+  std::string all;
+  while (all.size() < kBytes) {
+    const auto page = runtime_.run(sandbox_->read_log(ExecutionId("job-1"), LogStream::out, all.size(), 1024 * 1024));
+    ASSERT_TRUE(page);
+    ASSERT_EQ(page->offset, all.size());
+    ASSERT_EQ(page->total, kBytes);
+    ASSERT_FALSE(page->data.empty());
+    all += page->data;
+  }
+  EXPECT_EQ(all, std::string(kBytes - 6, 'x') + "last.\n");
+}
+
 TEST_F(SandboxTest, AFullDiskCostsOutputOnly) {
   const fs::path disk = dir_ / "disk";
   fs::create_directories(disk);
@@ -534,7 +589,8 @@ TEST(SandboxWithoutRoot, TheSameTestsPass) {
   if (allowed->exit.shell_code() != 0)
     GTEST_SKIP() << "skipped: unprivileged user namespaces are not allowed here (" << allowed->err << ")";
   const std::string self = fs::read_symlink("/proc/self/exe");
-  const auto run = as_nobody({self, "--gtest_filter=SandboxTest.*:SandboxRestartTest.*:SandboxEnterTest.*"});
+  const auto run =
+      as_nobody({self, "--gtest_filter=SandboxTest.*:SandboxOutputTest.*:SandboxRestartTest.*:SandboxEnterTest.*"});
   ASSERT_TRUE(run) << run.error().to_string();
   if (run->exit.code == 126 || run->err.find("Permission denied") != std::string::npos)
     GTEST_SKIP() << "skipped: another user may not execute " << self;

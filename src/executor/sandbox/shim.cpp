@@ -87,6 +87,7 @@ class Shim {
   void look_for_work();
   void started();
   void copy(Fd& from, LogFile& log);
+  [[nodiscard]] bool may_copy();
   void kill(std::string_view reason);
   void force_end();
   void reap();
@@ -106,6 +107,7 @@ class Shim {
   std::optional<Cgroup> cgroup_;
   std::optional<LogFile> out_log_;
   std::optional<LogFile> err_log_;
+  std::optional<OutputBudget> budget_;
   Fd draft_;
   Fd signals_;
   Fd reports_;
@@ -132,6 +134,10 @@ Result<void> Shim::prepare() {
   if (!spec_.cgroups.empty()) cgroup_ = Cgroup({spec_.cgroups.begin(), spec_.cgroups.end()}, spec_.cgroup_v2);
   TRY(out_log_, LogFile::open(spec_.results_dir, kOutLog, spec_.log_limit));
   TRY(err_log_, LogFile::open(spec_.results_dir, kErrLog, spec_.log_limit));
+  OutputRate rate;
+  rate.bytes_per_second = spec_.output_rate;
+  rate.burst = spec_.output_burst;
+  budget_.emplace(rate, boot_now());
   TRY(signals_, receive_signals());
   return reserve_status();
 }
@@ -171,15 +177,18 @@ Result<void> Shim::launch() {
 }
 
 void Shim::step() {
+  // A negative descriptor is ignored. While the budget is short, only the output waits.
+  const bool copying = may_copy();
+  const int wait = copying ? -1 : static_cast<int>(budget_->wait().count());
   std::array<pollfd, 8> set{{{signals_.get(), POLLIN, 0},
                              {reports_.get(), POLLIN, 0},
-                             {out_.get(), POLLIN, 0},
-                             {err_.get(), POLLIN, 0},
+                             {copying ? out_.get() : -1, POLLIN, 0},
+                             {copying ? err_.get() : -1, POLLIN, 0},
                              {deadline_.fd(), POLLIN, 0},
                              {limit_.fd(), POLLIN, 0},
                              {search_.fd(), POLLIN, 0},
                              {memory_.fd(), POLLIN, 0}}};
-  if (::poll(set.data(), set.size(), -1) < 0) return;
+  if (::poll(set.data(), set.size(), wait) < 0) return;
   if (set[2].revents != 0) copy(out_, *out_log_);
   if (set[3].revents != 0) copy(err_, *err_log_);
   if (set[1].revents != 0) (void)read_report();
@@ -252,9 +261,13 @@ void Shim::started() {
   ready_.succeed();
 }
 
+/// Once nothing runs any more, what is left in the pipes is little and is copied at once.
+bool Shim::may_copy() { return ended_ || (!out_ && !err_) || budget_->enough(boot_now()); }
+
 void Shim::copy(Fd& from, LogFile& log) {
-  static std::array<std::uint8_t, 64 * 1024> chunk;
-  const ssize_t n = ::read(from.get(), chunk.data(), chunk.size());
+  static std::array<std::uint8_t, OutputBudget::kMostChunk> chunk;
+  const ssize_t n = ::read(from.get(), chunk.data(), budget_->chunk());
+  if (n >= 0) budget_->spend(static_cast<std::size_t>(n));
   if (n > 0) return log.write(BytesView(chunk).first(static_cast<std::size_t>(n)));
   if (n == 0 || (errno != EAGAIN && errno != EINTR)) from.reset();
 }

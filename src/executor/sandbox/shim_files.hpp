@@ -20,6 +20,7 @@
 
 #include "executor/executor.hpp"
 #include "executor/sandbox/cgroup.hpp"
+#include "executor/sandbox/output_budget.hpp"
 #include "runtime/process.hpp"
 
 namespace dms::executor {
@@ -36,6 +37,8 @@ struct ShimSpec {
   std::uint64_t memory_bytes = 0;
   std::uint64_t pids = 0;
   std::uint64_t log_limit = 0;
+  std::uint64_t output_rate = OutputRate().bytes_per_second;
+  std::uint64_t output_burst = OutputRate().burst;
   bool network = false;
   std::string results_dir;
   std::string work_dir;
@@ -50,6 +53,7 @@ struct ShimSpec {
     return std::tuple(json::field("execution", &S::execution), json::field("engine", &S::engine),
                       json::field("cpu_cores", &S::cpu_cores), json::field("memory_bytes", &S::memory_bytes),
                       json::field("pids", &S::pids), json::field("log_limit", &S::log_limit),
+                      json::field("output_rate", &S::output_rate), json::field("output_burst", &S::output_burst),
                       json::field("network", &S::network), json::field("results_dir", &S::results_dir),
                       json::field("work_dir", &S::work_dir), json::field("bwrap", &S::bwrap),
                       json::field("uid", &S::uid), json::field("cgroups", &S::cgroups),
