@@ -8,7 +8,8 @@
 //  2. Only images of the provider's registries run (image_name.hpp). A missing image is pulled; a present one is used.
 //     Or the image comes with the work, as an archive: it is loaded without a name, so it replaces none
 //     (image_archive.hpp), and removed with the last container that uses it, unless it has got a tag.
-//  3. Limits: NanoCPUs, memory without swap beyond it, number of processes. The engine enforces them.
+//  3. Limits: NanoCPUs (below 0.01 core a quota in periods of 1 s: cpu_quota.hpp), memory without swap beyond it,
+//     number of processes. The engine enforces them.
 //  4. No new privileges, no raw sockets, no device nodes, no file capabilities; no network unless Request::network.
 //     `privileged` is refused unless the provider has opted in.
 //  5. Output is followed while the container runs and kept as executor.hpp says. The engine's own copy is bounded in

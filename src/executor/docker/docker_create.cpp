@@ -1,3 +1,4 @@
+#include "executor/cpu_quota.hpp"
 #include "executor/docker/docker.hpp"
 #include "executor/docker/image_name.hpp"
 
@@ -17,10 +18,21 @@ void member(json::Writer& w, std::string_view key, const std::vector<std::string
   json::write(w, values);
 }
 
+/// The engine makes of NanoCpus a quota in periods of 100 ms, which the kernel refuses below 1 ms.
+void processor_share(json::Writer& w, double cores) {
+  if (cores <= 0) return;
+  const CpuQuota share = cpu_quota(cores);
+  if (share.period_micros == kPeriodMicros) {
+    w.key("NanoCpus").integer(static_cast<std::int64_t>(cores * 1e9));
+  } else {
+    w.key("CpuPeriod").integer(share.period_micros).key("CpuQuota").integer(share.quota_micros);
+  }
+}
+
 void host_config(json::Writer& w, const Request& request, const DockerOptions& options) {
   const Limits& limits = request.limits;
   w.key("HostConfig").begin_object();
-  if (limits.cpu_cores > 0) w.key("NanoCpus").integer(static_cast<std::int64_t>(limits.cpu_cores * 1e9));
+  processor_share(w, limits.cpu_cores);
   if (limits.memory_bytes > 0) {
     w.key("Memory").unsigned_integer(limits.memory_bytes);
     w.key("MemorySwap").unsigned_integer(limits.memory_bytes);  // of both together: no swap

@@ -448,6 +448,19 @@ TEST_F(DockerTest, RecoverRemovesImagesByLabel) {
   EXPECT_TRUE(net_.answers.empty());
 }
 
+TEST_F(DockerTest, ASmallProcessorShareIsAQuotaInALongPeriod) {
+  net_.answers = {http(200, "{}"), http(404, R"({"message":"no"})"), http(204, "")};
+  Request small = docker_request(dir_, {"true"});
+  small.limits.cpu_cores = 0.003;
+  (void)run(docker_.start(small));
+  EXPECT_THAT(net_.written, HasSubstr(R"("CpuPeriod":1000000,"CpuQuota":3000)"));
+  EXPECT_THAT(net_.written, Not(HasSubstr("NanoCpus"))) << "the engine refuses both together";
+  small.limits.cpu_cores = 0.01;
+  const std::string body = docker_create_body(small, DockerOptions{});
+  EXPECT_THAT(body, HasSubstr(R"("NanoCpus":10000000)"));
+  EXPECT_THAT(body, Not(HasSubstr("CpuQuota")));
+}
+
 TEST(DockerCreate, LimitsAndIsolation) {
   Request r = docker_request("/tmp", {"echo", "a\"b"});
   r.limits.cpu_cores = 1.5;

@@ -7,6 +7,8 @@
 #include <set>
 #include <sstream>
 
+#include "executor/cpu_quota.hpp"
+
 namespace dms::executor {
 namespace fs = std::filesystem;
 
@@ -132,15 +134,11 @@ Cgroup CgroupTree::group(const std::string& id) const {
 
 namespace {
 
-constexpr std::uint64_t kPeriodMicros = 100'000;
-
-std::uint64_t quota_micros(double cores) {
-  return std::max<std::uint64_t>(1000, static_cast<std::uint64_t>(cores * static_cast<double>(kPeriodMicros)));
-}
-
 Result<void> limit_v2(const fs::path& dir, const Limits& limits) {
-  if (limits.cpu_cores > 0)
-    TRY_VOID(put(dir / "cpu.max", fmt::format("{} {}", quota_micros(limits.cpu_cores), kPeriodMicros)));
+  if (limits.cpu_cores > 0) {
+    const CpuQuota share = cpu_quota(limits.cpu_cores);
+    TRY_VOID(put(dir / "cpu.max", fmt::format("{} {}", share.quota_micros, share.period_micros)));
+  }
   if (limits.memory_bytes > 0) {
     TRY_VOID(put(dir / "memory.max", std::to_string(limits.memory_bytes)));
     (void)put(dir / "memory.swap.max", "0");  // absent without swap accounting
@@ -152,8 +150,9 @@ Result<void> limit_v2(const fs::path& dir, const Limits& limits) {
 
 Result<void> limit_v1(const fs::path& dir, std::string_view controller, const Limits& limits) {
   if (controller == "cpu" && limits.cpu_cores > 0) {
-    TRY_VOID(put(dir / "cpu.cfs_period_us", std::to_string(kPeriodMicros)));
-    TRY_VOID(put(dir / "cpu.cfs_quota_us", std::to_string(quota_micros(limits.cpu_cores))));
+    const CpuQuota share = cpu_quota(limits.cpu_cores);
+    TRY_VOID(put(dir / "cpu.cfs_period_us", std::to_string(share.period_micros)));
+    TRY_VOID(put(dir / "cpu.cfs_quota_us", std::to_string(share.quota_micros)));
   }
   if (controller == "memory" && limits.memory_bytes > 0) {
     TRY_VOID(put(dir / "memory.limit_in_bytes", std::to_string(limits.memory_bytes)));

@@ -4,10 +4,20 @@
 #include <unistd.h>
 
 #include "base/file.hpp"
+#include "executor/cpu_quota.hpp"
 
 namespace dms::executor {
 namespace {
 namespace fs = std::filesystem;
+
+TEST(CpuQuota, IsWhatWasReservedDownToTheSmallestShare) {
+  for (int millis = 1; millis <= 4000; ++millis) {
+    const CpuQuota share = cpu_quota(millis / 1000.0);
+    EXPECT_EQ(share.quota_micros * 1000, millis * share.period_micros) << millis;
+    EXPECT_GE(share.quota_micros, 1000) << millis;
+    EXPECT_EQ(share.period_micros, millis < 10 ? 1'000'000 : 100'000) << millis;
+  }
+}
 
 TEST(CgroupStats, AGroupOfVersion1WithoutALimitHasNone) {
   const fs::path folder = fs::temp_directory_path() / fmt::format("cgroup_test_{}", ::getpid());
