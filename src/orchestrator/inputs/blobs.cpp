@@ -25,6 +25,8 @@ Error failure(std::string_view doing, const std::filesystem::path& path) {
                       code == ENOSPC ? "the disk is full; free some space and try again" : std::strerror(code))};
 }
 
+constexpr std::string_view kPart = ".part";
+
 bool is_digest(std::string_view text) {
   return text.size() == 64 &&
          std::ranges::all_of(text, [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
@@ -35,12 +37,37 @@ bool is_complete(const std::filesystem::path& path, std::uint64_t size) {
   return ::lstat(path.c_str(), &info) == 0 && S_ISREG(info.st_mode) && static_cast<std::uint64_t>(info.st_size) == size;
 }
 
-std::uint64_t bytes_in(const std::filesystem::path& folder) {
-  std::uint64_t sum = 0;
+struct Use {
+  std::uint64_t bytes = 0;
+  std::size_t parts = 0;
+};
+
+Use use_of(const std::filesystem::path& folder) {
+  Use use;
   std::error_code failed;
-  for (std::filesystem::directory_iterator it(folder, failed), end; !failed && it != end; it.increment(failed))
-    sum += it->file_size(failed);
-  return sum;
+  for (std::filesystem::directory_iterator it(folder, failed), end; !failed && it != end; it.increment(failed)) {
+    std::error_code unknown;
+    const std::uint64_t size = it->file_size(unknown);
+    if (!unknown) use.bytes += size;
+    if (it->path().extension() == kPart) ++use.parts;
+  }
+  return use;
+}
+
+/// Whether a page may be written to a part that has `there` bytes; `is_new`: the part is not there yet.
+Result<void> check_room(const std::filesystem::path& root, const DeploymentInputRequest& request, std::uint64_t there,
+                        bool is_new, std::uint64_t max_bytes) {
+  const Use use = use_of(root);
+  if (is_new && use.parts >= kMaxParts)
+    return fail(Errc::limit_exceeded,
+                "{} files have been begun and are not complete, which is the limit; finish one, or wait until one has "
+                "not been written to for {} min",
+                use.parts, kUploadGrace / 1min);
+  const std::uint64_t needed = there == 0 ? request.size : request.data.size();
+  if (use.bytes > max_bytes || max_bytes - use.bytes < needed)
+    return fail(Errc::limit_exceeded,
+                "the files for deployments would be larger than {} bytes; wait for deployments to end", max_bytes);
+  return {};
 }
 
 Result<void> complete(const std::filesystem::path& part, const DeploymentInputRequest& request) {
@@ -57,7 +84,19 @@ Result<void> complete(const std::filesystem::path& part, const DeploymentInputRe
   return transfer::sync_folder(part.parent_path());
 }
 
-Result<DeploymentInputReply> write_page(const std::filesystem::path& root, const DeploymentInputRequest& request) {
+Result<void> append_page(const Fd& part, const std::filesystem::path& path, BytesView left, std::uint64_t& offset) {
+  while (!left.empty()) {
+    const ssize_t put = ::pwrite(part.get(), left.data(), left.size(), static_cast<off_t>(offset));
+    if (put < 0 && errno == EINTR) continue;
+    if (put < 0) return std::unexpected(failure("writing", path));
+    left = left.subspan(static_cast<std::size_t>(put));
+    offset += static_cast<std::uint64_t>(put);
+  }
+  return {};
+}
+
+Result<DeploymentInputReply> write_page(const std::filesystem::path& root, const DeploymentInputRequest& request,
+                                        std::uint64_t max_bytes) {
   DeploymentInputReply reply;
   const std::filesystem::path whole = root / request.digest;
   if (is_complete(whole, request.size)) {
@@ -68,8 +107,14 @@ Result<DeploymentInputReply> write_page(const std::filesystem::path& root, const
   std::error_code failed;
   std::filesystem::create_directories(root, failed);
   if (failed) return fail(Errc::io, "making {}: {}", root.string(), failed.message());
-  const std::filesystem::path part = root / (request.digest + ".part");
-  Fd fd(::open(part.c_str(), O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
+  const std::filesystem::path part = root / fmt::format("{}{}", request.digest, kPart);
+  Fd fd(::open(part.c_str(), O_WRONLY | O_NOFOLLOW | O_CLOEXEC));
+  const bool is_new = !fd && errno == ENOENT;
+  if (is_new) {
+    if (request.offset > 0 || (request.data.empty() && request.size > 0)) return reply;
+    TRY_VOID(check_room(root, request, 0, true, max_bytes));
+    fd = Fd(::open(part.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+  }
   struct stat info {};
   if (!fd || ::fstat(fd.get(), &info) != 0) return std::unexpected(failure("opening", part));
   reply.offset = static_cast<std::uint64_t>(info.st_size);
@@ -77,18 +122,9 @@ Result<DeploymentInputReply> write_page(const std::filesystem::path& root, const
     if (::ftruncate(fd.get(), 0) != 0) return std::unexpected(failure("emptying", part));
     reply.offset = 0;
   }
-  if (reply.offset == 0 && bytes_in(root) > kMaxBlobs - request.size)
-    return fail(Errc::limit_exceeded,
-                "the files for deployments would be larger than {} bytes; wait for deployments to end", kMaxBlobs);
-  if (request.offset == reply.offset) {
-    BytesView left(request.data);
-    while (!left.empty()) {
-      const ssize_t put = ::pwrite(fd.get(), left.data(), left.size(), static_cast<off_t>(reply.offset));
-      if (put < 0 && errno == EINTR) continue;
-      if (put < 0) return std::unexpected(failure("writing", part));
-      left = left.subspan(static_cast<std::size_t>(put));
-      reply.offset += static_cast<std::uint64_t>(put);
-    }
+  if (request.offset == reply.offset && !request.data.empty()) {
+    if (!is_new) TRY_VOID(check_room(root, request, reply.offset, false, max_bytes));
+    TRY_VOID(append_page(fd, part, request.data, reply.offset));
   }
   if (reply.offset < request.size) return reply;
   TRY_VOID(complete(part, request));
@@ -117,7 +153,7 @@ Task<Result<DeploymentInputReply>> Blobs::put(DeploymentInputRequest request, st
     co_return fail(Errc::invalid_argument, "data: it goes beyond the size of the file");
   unreferred_.erase(request.digest);
   const Mutex::Lock lock = co_await writing_.lock();
-  const auto writing = [&] { return write_page(root_, request); };
+  const auto writing = [&] { return write_page(root_, request, max_bytes_); };
   co_return co_await offload(writing);
 }
 
@@ -151,7 +187,7 @@ Task<void> Blobs::keep_only(std::set<std::string> referred) {
   const auto removing = [&] {
     for (const std::string& digest : unwanted) {
       ::unlink((root_ / digest).c_str());
-      ::unlink((root_ / (digest + ".part")).c_str());
+      ::unlink((root_ / fmt::format("{}{}", digest, kPart)).c_str());
     }
     return unwanted.size();
   };

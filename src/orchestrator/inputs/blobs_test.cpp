@@ -86,6 +86,38 @@ TEST_F(BlobsTest, WhatIsNoDigestBecomesNoPath) {
   EXPECT_FALSE(put(page));
 }
 
+TEST_F(BlobsTest, FilesThatWereBegunDoNotGrowBeyondTheBoundTogether) {
+  blobs = std::make_unique<Blobs>(folder, 25);
+  const std::string first = "0123456789";
+  const std::string second = "abcdefghij";
+  const std::string third = "ABCDEFGHIJ";
+  for (const std::string& text : {first, second, third}) ASSERT_TRUE(put(page_of(text, 0, text.substr(0, 1))));
+  EXPECT_TRUE(put(page_of(first, 1, first.substr(1)))->complete);
+  EXPECT_TRUE(put(page_of(second, 1, second.substr(1)))->complete);
+  const auto refused = put(page_of(third, 1, third.substr(1)));
+  ASSERT_FALSE(refused);
+  EXPECT_TRUE(refused.error().is(dms::Errc::limit_exceeded));
+  EXPECT_EQ(put(page_of(third, 1, "BCDE"))->offset, 5u) << "25 bytes in all";
+  EXPECT_FALSE(put(page_of(third, 5, "F")));
+  EXPECT_FALSE(put(page_of("another", 0, "a")));
+}
+
+TEST_F(BlobsTest, OnlySoManyFilesAreBegun) {
+  const auto text = [](std::size_t i) { return fmt::format("{:03}", i); };
+  for (std::size_t i = 0; i < kMaxParts; ++i) ASSERT_TRUE(put(page_of(text(i), 0, "0"))) << i;
+  const auto refused = put(page_of(text(kMaxParts), 0, "0"));
+  ASSERT_FALSE(refused);
+  EXPECT_TRUE(refused.error().is(dms::Errc::limit_exceeded));
+  EXPECT_TRUE(put(page_of(text(0), 1, text(0).substr(1)))->complete) << "what was begun goes on";
+  EXPECT_TRUE(put(page_of(text(kMaxParts), 0, "0"))) << "and leaves its place";
+}
+
+TEST_F(BlobsTest, ARequestWithoutDataBeginsNoFile) {
+  EXPECT_EQ(put(page_of("0123456789", 0, ""))->offset, 0u);
+  EXPECT_EQ(put(page_of("0123456789", 4, "45"))->offset, 0u) << "nor one that is not its beginning";
+  EXPECT_TRUE(!std::filesystem::exists(folder / "blobs") || std::filesystem::is_empty(folder / "blobs"));
+}
+
 TEST_F(BlobsTest, WhatNoDeploymentRefersToIsRemovedAfterAWhile) {
   for (const std::string_view text : {"used", "unused"}) ASSERT_TRUE(put(page_of(text, 0, text))->complete);
   ASSERT_TRUE(put(page_of("part", 0, "pa")));
