@@ -1,6 +1,7 @@
 #include "provider/provider.hpp"
 
 #include "protocol/serve.hpp"
+#include "provider/admission.hpp"
 
 namespace dms::provider {
 
@@ -74,6 +75,9 @@ Task<protocol::AllocateResponse> Provider::allocate(protocol::AllocateRequest re
 }
 
 Task<Ack> Provider::revert(protocol::RevertRequest request, const actor::Envelope& envelope) {
+  if (request.allocations.size() > kMaxAllocations)
+    co_return Ack{.error = fmt::format("AllocsByName: at most {} are expected, found {}", kMaxAllocations,
+                                       request.allocations.size())};
   const EnsembleKey ensemble{envelope.from.did, request.ensemble_id};
   // With incarnations, it reverts those alone: bids and reservations may be of a later attempt.
   if (request.incarnations.empty()) bids_.withdraw(ensemble);

@@ -36,7 +36,7 @@ class Provider {
   Task<protocol::Ack> commit(protocol::CommitRequest request, const actor::Envelope& envelope);
   Task<protocol::AllocateResponse> allocate(protocol::AllocateRequest request, const actor::Envelope& envelope);
   Task<void> on_bid_request(actor::Envelope envelope);
-  /// Withdraws the bid, cancels reservations and releases allocations of the sender.
+  /// Withdraws the bid, cancels reservations and releases allocations of the sender; at most kMaxAllocations are named.
   Task<protocol::Ack> revert(protocol::RevertRequest request, const actor::Envelope& envelope);
   [[nodiscard]] Result<Offering> offering(const EnsembleKey& ensemble) const;
 

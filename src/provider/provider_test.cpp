@@ -1,6 +1,7 @@
 #include "provider/provider.hpp"
 
 #include "base/file.hpp"
+#include "provider/admission.hpp"
 #include "provider/test_provider.hpp"
 
 namespace dms::provider {
@@ -18,6 +19,21 @@ TEST_F(WholeProvider, FromTheBidToTheRevertForTwoOrchestratorsWithOneId) {
   ASSERT_TRUE(call(alice, protocol::kRevert, revert)->ok);
   EXPECT_EQ(resources->list().size(), 0U);
   EXPECT_EQ(provider->metrics().bids.value(), 2U);
+}
+
+TEST_F(WholeProvider, ARevertOfMoreThanCanBeAllocatedAtOnceIsRefusedWhole) {
+  open();
+  allocate(alice);
+  protocol::RevertRequest revert{.ensemble_id = "e", .allocations = {"task"}};
+  revert.allocations.resize(kMaxAllocations + 1, "task");
+  const auto refused = call(alice, protocol::kRevert, revert);
+  ASSERT_TRUE(refused);
+  EXPECT_FALSE(refused->ok);
+  EXPECT_NE(refused->error.find("AllocsByName: at most"), std::string::npos) << refused->error;
+  EXPECT_EQ(provider->allocations(), 1U);
+  revert.allocations.resize(1);
+  EXPECT_TRUE(call(alice, protocol::kRevert, revert)->ok);
+  EXPECT_EQ(provider->allocations(), 0U);
 }
 
 TEST_F(WholeProvider, ABidForMoreOfANodeCountsWhatTheNodeUsesHere) {
