@@ -120,6 +120,34 @@ TEST_F(DeploymentTest, APageWhoseNumbersWrapAroundIsNotStored) {
   EXPECT_EQ(output(), out);
 }
 
+TEST_F(DeploymentTest, AProviderThatSendsPagesOfAFewBytesIsGivenUp) {
+  provider.tail_size = 10;
+  provider.page_size = 1;
+  run_task();
+  provider.end("task", AllocationStatus::completed, 0, std::string(20'000, 'x'));
+  ASSERT_TRUE(notify());
+  ASSERT_TRUE(until([&] { return task().collected; }, 2 * kCollectPatience));
+  EXPECT_NE(task().reason.find("in pages of a few bytes"), std::string::npos) << task().reason;
+  EXPECT_EQ(output().size() % kMaxPoorPages, 0u) << "each fetch ended after as many";
+  EXPECT_LT(output().size(), 20'000u);
+}
+
+TEST_F(DeploymentTest, AFetchThatTakesLongGoesOnInAnother) {
+  provider.tail_size = 10;
+  provider.page_size = kPoorPage;
+  provider.page_takes = 1min;
+  run_task();
+  const auto minutes = static_cast<std::size_t>(kLongestFetch / 1min);
+  const std::string out(kPoorPage * (minutes + 10), 'x');
+  provider.end("task", AllocationStatus::completed, 0, out);
+  ASSERT_TRUE(notify());
+  ASSERT_TRUE(until([&] { return !deployment->record().error.empty(); }, 2 * kLongestFetch));
+  EXPECT_NE(deployment->record().error.find("is not here completely"), std::string::npos) << deployment->record().error;
+  ASSERT_TRUE(reaches(DeploymentStatus::completed, kLongestFetch)) << deployment->record().error;
+  EXPECT_EQ(output(), out);
+  EXPECT_EQ(task().reason, "");
+}
+
 TEST_F(DeploymentTest, AProviderKeepsTheOutputUntilThereIsRoomForIt) {
   provider.tail_size = 3;
   run_task();

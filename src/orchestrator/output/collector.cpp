@@ -136,6 +136,8 @@ Task<Result<void>> Collector::fetch_stream(std::string allocation, std::string r
   CO_TRY(const actor::Handle provider, provider_of(allocation));
   const std::string name(to_string(stream));
   CO_TRY(std::uint64_t position, co_await parts_.output.position(parts_.id(), allocation, stream));
+  const SteadyTime begun = parts_.now();
+  int poor = 0;
   for (std::uint64_t fetched = 0;;) {
     CO_TRY(AllocationLogsResponse page, co_await parts_.providers.page(provider, allocation, name, position, kLogPage));
     const AllocationManifest* entry = parts_.allocation(allocation);
@@ -146,9 +148,17 @@ Task<Result<void>> Collector::fetch_stream(std::string allocation, std::string r
     position = page.next_offset;
     fetched += page.data.size();
     const bool sent = !page.data.empty();
+    if (page.data.size() < kPoorPage) ++poor;
     if (sent || gap) CO_TRY_VOID(co_await append(allocation, stream, page.offset, std::move(page.data)));
     if (sent) reached_[allocation] = parts_.now();
-    if (position < page.total_size && fetched < kMaxStored) continue;
+    const bool more = position < page.total_size && fetched < kMaxStored;
+    if (more && poor >= kMaxPoorPages)
+      co_return fail(Errc::invalid_argument, "the provider sends the {} of {} in pages of a few bytes", name,
+                     allocation);
+    if (more && parts_.now() - begun >= kLongestFetch)
+      co_return fail(Errc::deadline_exceeded, "the {} of {} is not here completely after {} min", name, allocation,
+                     kLongestFetch / 1min);
+    if (more) continue;
     if (position < page.total_size && whole)
       co_return fail(Errc::invalid_argument, "the {} of {} has no end after {} bytes", name, allocation, fetched);
     if (whole && !page.eof)

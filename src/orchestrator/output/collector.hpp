@@ -3,7 +3,8 @@
 // Model
 //  1. fetch() requests pages from the provider, from where the files end (output_store.hpp) to the end of what was
 //     written, or as far as the run has come; at most kMaxStored bytes of a stream at once. A crash in between costs at
-//     most one page.
+//     most one page. A fetch fails after kMaxPoorPages pages with less than kPoorPage bytes that are not the last one,
+//     and after kLongestFetch; what came is kept, the next fetch goes on from there.
 //  2. The files hold the output of one run, DeploymentRecord::outputs says which. fetch() for another run begins anew;
 //     what they held is set aside (output_store.hpp, 7).
 //  3. page() serves the pages of a run that has ended from the disk, once all of it is there, and those of another from
@@ -17,7 +18,8 @@
 //  7. After close() no file is written; it waits for the write that has begun.
 //
 // Threads: the deployment's lane; fetches of one allocation wait for each other. Failure: Errc::io is this node's disk,
-// everything else the provider's.
+// everything else the provider's. Attacks: each page costs a round trip and a write, so a provider that sends a few
+// bytes in each fails with Errc::invalid_argument, which does not count as progress (endings.hpp).
 #pragma once
 
 #include <set>
@@ -28,6 +30,9 @@
 
 namespace dms::orchestrator {
 
+inline constexpr std::size_t kPoorPage = 4096;
+inline constexpr int kMaxPoorPages = 64;
+inline constexpr Duration kLongestFetch = 1h;  ///< of one stream
 /// How long a user waits for a page from a provider: a reply that was lost with a connection does not come.
 inline constexpr Duration kPageAnswer = 20s;
 
