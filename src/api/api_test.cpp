@@ -396,6 +396,53 @@ TEST_F(ApiTest, AnotherUserCannotTakeTheConnectionsOfTheDaemonsUser) {
   held.clear();
 }
 
+/// Sends `text` on each of `count` connections, which stay open.
+Task<void> begin_requests(Net& net, IpEndpoint to, std::vector<std::unique_ptr<ByteStream>>* held, int count,
+                          std::string text) {
+  for (int i = 0; i < count; ++i) {
+    auto connection = co_await net.connect_tcp(to);
+    if (!connection) continue;
+    (void)co_await connection->stream->write(as_bytes(text));
+    held->push_back(std::move(connection->stream));
+  }
+  (void)co_await sleep_for(1s);
+}
+
+TEST_F(ApiTest, BodiesThatAreHeldStayWithinABudget) {
+  options.listen.port = 9998;
+  options.max_body = 1000;
+  options.quota.bodies = 4000;
+  options.quota.all_foreign_bodies = 6000;
+  Server strict(home.sim.runtime(), home.network, home.handle, options);
+  ASSERT_TRUE(strict.start());
+  const std::string head = "POST /api/v1/actor/send HTTP/1.1\r\nHost: localhost\r\n";
+  const std::string sized = head + "Content-Length: 1000\r\n\r\n" + std::string(990, 'x');
+  const std::string chunked = head + "Transfer-Encoding: chunked\r\n\r\n10\r\nx";
+  std::vector<std::unique_ptr<ByteStream>> held;
+  const auto begin = [&](UserId user, int count, const std::string& text) {
+    home.sim.set_user(user);
+    world.run(home.sim, begin_requests(home.sim.runtime().net, strict.local(), &held, count, text));
+  };
+  const auto status = [&](UserId user) {
+    home.sim.set_user(user);
+    HttpRequest request("POST", "/api/v1/actor/send", std::string(1000, 'x'));
+    return world.run(home.sim, http_call(home.sim.runtime().net, strict.local(), std::move(request)))->status;
+  };
+  begin(kOther, 10, sized);
+  EXPECT_EQ(strict.metrics().held_bytes.value(), 4000);
+  EXPECT_EQ(strict.metrics().refusals[Refusal::bodies].value(), 6U);
+  EXPECT_EQ(status(kOther), 503);
+  begin(kOther + 1, 3, chunked);
+  EXPECT_EQ(strict.metrics().held_bytes.value(), 6000) << "chunked bodies may become as large";
+  EXPECT_EQ(status(kUser), 400) << "it is read";
+  held.clear();
+  world.run_for(5s);
+  EXPECT_EQ(strict.metrics().held_bytes.value(), 0);
+  EXPECT_EQ(status(kOther), 400);
+  EXPECT_EQ(strict.metrics().held_bytes.value(), 0);
+  world.run(home.sim, strict.close());
+}
+
 struct FileTest : ApiTest {
   static Task<Result<std::uint64_t>> keep(std::string& file, std::uint64_t offset, Bytes data) {
     if (offset != file.size()) co_return fail(Errc::io, "the disk is full");

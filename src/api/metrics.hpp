@@ -7,17 +7,17 @@ namespace dms::api {
 
 enum class Route { health, handle, send, invoke, broadcast, file, other };
 inline constexpr std::size_t kRoutes = 7;
-enum class Refusal { remote, foreign_user, busy, closed, origin, rate };
-inline constexpr std::size_t kRefusals = 6;
+enum class Refusal { remote, foreign_user, busy, closed, origin, rate, bodies };
+inline constexpr std::size_t kRefusals = 7;
 
 constexpr std::string_view to_string(Route route) {
   constexpr std::string_view kNames[] = {"health", "handle", "send", "invoke", "broadcast", "file", "other"};
   return kNames[static_cast<std::size_t>(route)];
 }
 /// remote: not from this machine; foreign_user: on the Unix socket; busy: answered 503; closed: beyond that; origin: of
-/// another web page (403); rate: 429.
+/// another web page (403); rate: 429; bodies: too many bytes of bodies at once (503).
 constexpr std::string_view to_string(Refusal refusal) {
-  constexpr std::string_view kNames[] = {"remote", "foreign_user", "busy", "closed", "origin", "rate"};
+  constexpr std::string_view kNames[] = {"remote", "foreign_user", "busy", "closed", "origin", "rate", "bodies"};
   return kNames[static_cast<std::size_t>(refusal)];
 }
 
@@ -34,6 +34,7 @@ class Metrics {
   metrics::Counter received_bytes;  // bodies
   metrics::Counter sent_bytes;
   metrics::Gauge connections;
+  metrics::Gauge held_bytes;  // of bodies
   metrics::CounterArray<Refusal, kRefusals> refusals;
   metrics::Counter relayed;
   metrics::Counter ignored_replies;
@@ -43,6 +44,7 @@ class Metrics {
         .counter("nunet_api_received_bytes_total", "Bytes of request bodies.", received_bytes)
         .counter("nunet_api_sent_bytes_total", "Bytes of response bodies.", sent_bytes)
         .gauge("nunet_api_connections", "Open connections.", connections)
+        .gauge("nunet_api_held_bytes", "Bytes of request bodies that are read or answered at this moment.", held_bytes)
         .counters("nunet_api_refusals_total", "Connections and requests that were refused.", "reason", refusals)
         .counter("nunet_api_relayed_total", "Envelopes that were relayed.", relayed)
         .counter("nunet_api_ignored_replies_total", "Messages to a waiting caller that are not its reply.",

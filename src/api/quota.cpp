@@ -1,6 +1,7 @@
 #include "api/quota.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace dms::api {
 
@@ -22,6 +23,31 @@ void UserQuota::disconnect(User user) {
   if (found == by_user_.end()) return;
   if (--found->second == 0) by_user_.erase(found);
   --(is_operator(user) ? operators_ : foreign_);
+}
+
+bool UserQuota::hold(User user, std::uint64_t bytes) {
+  if (!is_operator(user)) {
+    const auto found = bodies_.find(user);
+    const std::uint64_t own = found == bodies_.end() ? 0 : found->second;
+    if (bytes > limits_.bodies - own || bytes > limits_.all_foreign_bodies - foreign_bodies_) return false;
+    bodies_[user] += bytes;
+    foreign_bodies_ += bytes;
+  }
+  all_bodies_ += bytes;
+  most_bodies_ = std::max(most_bodies_, all_bodies_);
+  return true;
+}
+
+bool UserQuota::let_go(User user, std::uint64_t bytes) {
+  if (!is_operator(user)) {
+    const auto found = bodies_.find(user);
+    found->second -= bytes;
+    if (found->second == 0) bodies_.erase(found);
+    foreign_bodies_ -= bytes;
+  }
+  all_bodies_ -= bytes;
+  if (all_bodies_ > 0) return false;
+  return std::exchange(most_bodies_, 0) > kManyBytes;
 }
 
 bool UserQuota::take(Bucket& bucket, const RequestRate& rate, double cost, SteadyTime now) {

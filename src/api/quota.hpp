@@ -1,4 +1,4 @@
-// Limits of the REST API per user of this machine: concurrent connections, and requests per second.
+// Limits of the REST API per user of this machine: concurrent connections, requests per second, bytes of bodies.
 //
 // Model
 //  1. The daemon's own user and root are `local operators`; every other user, and a connection whose user is not known,
@@ -9,6 +9,9 @@
 //  3. Each user has a bucket of requests (`operators` or `foreign`); foreign users also share `all_foreign`. A request
 //     costs one for itself and one for each kBytesPerCharge of its body, as large bodies cost the lane milliseconds to
 //     parse. An empty bucket is answered 429.
+//  4. Before a body is read its size is held, until its request has been answered or its connection has ended: at most
+//     `bodies` bytes for a foreign user, at most `all_foreign_bodies` for all of them; more is answered 503. Operators
+//     are bounded by their connections alone.
 //
 // Actors charge remote peers and not their own host (actor/rate_limiter.hpp), so local callers are charged here: each
 // operator as a remote peer is, all foreign users together half of that.
@@ -37,6 +40,8 @@ struct QuotaLimits {
   RequestRate operators{actor::RateLimits().rate, actor::RateLimits().burst};
   RequestRate foreign{operators.rate / 10, operators.burst / 10};
   RequestRate all_foreign{operators.rate / 2, operators.burst / 2};
+  std::uint64_t bodies = std::uint64_t{16} << 20;
+  std::uint64_t all_foreign_bodies = std::uint64_t{64} << 20;
 };
 
 using User = std::optional<UserId>;  ///< nothing: not known
@@ -46,6 +51,7 @@ class UserQuota {
   enum class Admission { serve, busy, close };
   static constexpr std::size_t kMaxBuckets = 1024;
   static constexpr std::size_t kBytesPerCharge = std::size_t{64} << 10;
+  static constexpr std::uint64_t kManyBytes = std::uint64_t{8} << 20;
 
   UserQuota(UserId own, QuotaLimits limits) : own_(own), limits_(limits) {}
 
@@ -55,6 +61,11 @@ class UserQuota {
   void disconnect(User user);
   /// A request with a body of `body` bytes. False if the user's bucket is empty.
   [[nodiscard]] bool charge(User user, SteadyTime now, std::size_t body = 0);
+
+  /// False if there is no room for a body of as many bytes; else they count until let_go().
+  [[nodiscard]] bool hold(User user, std::uint64_t bytes);
+  /// True if nothing is held any more, after more than kManyBytes were.
+  bool let_go(User user, std::uint64_t bytes);
 
   [[nodiscard]] std::size_t connections() const { return operators_ + foreign_; }
 
@@ -71,6 +82,10 @@ class UserQuota {
   std::map<User, std::size_t> by_user_;
   std::size_t operators_ = 0;
   std::size_t foreign_ = 0;
+  std::map<User, std::uint64_t> bodies_;  ///< of foreign users
+  std::uint64_t foreign_bodies_ = 0;
+  std::uint64_t all_bodies_ = 0;
+  std::uint64_t most_bodies_ = 0;  ///< since nothing was held
   std::map<User, Bucket> buckets_;
   std::optional<Bucket> all_foreign_;
 };

@@ -50,6 +50,36 @@ TEST(UserQuota, ForeignConnectionsThatAreAnsweredBusyTakeNoPlaceOfTheOperators) 
   for (int i = 0; i < 3; ++i) EXPECT_EQ(quota.connect(kOwn), Admission::busy);
 }
 
+TEST(UserQuota, BodiesOfForeignUsersAreBoundedForOneAndForAll) {
+  QuotaLimits limits = small();
+  limits.bodies = 100;
+  limits.all_foreign_bodies = 150;
+  UserQuota quota(kOwn, limits);
+  EXPECT_TRUE(quota.hold(7, 60));
+  EXPECT_TRUE(quota.hold(7, 40));
+  EXPECT_FALSE(quota.hold(7, 1));
+  EXPECT_TRUE(quota.hold(8, 50)) << "another user is not affected";
+  EXPECT_FALSE(quota.hold(9, 1)) << "as much as foreign users have together";
+  EXPECT_FALSE(quota.hold(std::nullopt, 1));
+  EXPECT_TRUE(quota.hold(kOwn, 1000));
+  EXPECT_TRUE(quota.hold(0, 1000));
+  quota.let_go(7, 60);
+  EXPECT_TRUE(quota.hold(9, 60));
+  EXPECT_FALSE(quota.hold(7, std::numeric_limits<std::uint64_t>::max()));
+}
+
+TEST(UserQuota, ItIsToldWhenNothingIsHeldAfterMuchWas) {
+  UserQuota quota(kOwn, small());
+  ASSERT_TRUE(quota.hold(7, UserQuota::kManyBytes));
+  EXPECT_FALSE(quota.let_go(7, UserQuota::kManyBytes)) << "not more than that";
+  ASSERT_TRUE(quota.hold(7, UserQuota::kManyBytes));
+  ASSERT_TRUE(quota.hold(kOwn, 1));
+  EXPECT_FALSE(quota.let_go(7, UserQuota::kManyBytes));
+  EXPECT_TRUE(quota.let_go(kOwn, 1));
+  ASSERT_TRUE(quota.hold(kOwn, 1));
+  EXPECT_FALSE(quota.let_go(kOwn, 1));
+}
+
 TEST(UserQuota, LargeBodiesCostMore) {
   UserQuota quota(kOwn, small());
   constexpr std::size_t kUnit = UserQuota::kBytesPerCharge;

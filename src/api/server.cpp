@@ -1,5 +1,7 @@
 #include "api/server.hpp"
 
+#include <malloc.h>
+
 #include <charconv>
 
 #include "api/settings.hpp"
@@ -134,12 +136,34 @@ void Server::admit(Accepted accepted, bool is_unix) {
   nursery_.spawn(serve(std::move(accepted.stream), caller));
 }
 
+bool Server::Bodies::take(std::uint64_t bytes) {
+  if (!server_.quota_.hold(user_, bytes)) {
+    ++server_.metrics_.refusals[Refusal::bodies];
+    return false;
+  }
+  server_.metrics_.held_bytes.add(static_cast<std::int64_t>(bytes));
+  return true;
+}
+
+void Server::Bodies::give_back(std::uint64_t bytes) {
+  server_.metrics_.held_bytes.sub(static_cast<std::int64_t>(bytes));
+  if (server_.quota_.let_go(user_, bytes)) server_.trim();
+}
+
+void Server::trim() {
+  const SteadyTime now = runtime_.lane.now();
+  if (trimmed_ && now - *trimmed_ < kTrimPause) return;
+  trimmed_ = now;
+  ::malloc_trim(0);
+}
+
 Task<void> Server::serve(std::unique_ptr<ByteStream> stream, Caller caller) {
   HttpLimits limits;
   limits.body_bytes = options_.max_body;
   if (caller.busy) limits.idle = limits.request = 1s;
   HttpHandler handler = [this, caller](HttpRequest request) { return respond(std::move(request), caller); };
-  auto served = co_await serve_http(*stream, std::move(handler), limits);
+  Bodies bodies(*this, caller.user);
+  auto served = co_await serve_http(*stream, std::move(handler), limits, &bodies);
   if (!served) log::debug("api", "a connection ended: {}", served.error().to_string());
   stream.reset();
   quota_.disconnect(caller.user);

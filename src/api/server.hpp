@@ -23,13 +23,14 @@
 //     released.
 //
 // Threads: one lane. close() ends every request and must be awaited before the server is destroyed.
-// Limits: quota.hpp; max_body per request, 413 beyond.
+// Limits: quota.hpp; max_body per request, 413 beyond. Memory: once no body is held any more, after more than
+// UserQuota::kManyBytes were, the allocator returns what is free to the system, at most once in kTrimPause.
 //
 // Attacks. A web page that the user visits can make the browser send requests here, also under a host name of the
 // page's owner that resolves to 127.0.0.1: requests must name a loopback host in Host (403), and a page's Origin must
 // be this server itself (403). Slow and endless requests end at http/http.hpp's limits. Another local user reaches the
-// TCP port without a key to sign with, and cannot use up the connections or the request rate of the daemon's user. It
-// gets replies in inboxes named kCallerInbox only, so that it cannot take the name that an actor is about to have:
+// TCP port without a key to sign with, and cannot use up the connections or the request rate of the daemon's user, nor
+// much of its memory. It gets replies in inboxes named kCallerInbox only, so that it cannot take the name that an actor is about to have:
 // those of ensembles and allocations are known from broadcasts. It does not learn which inboxes this node has: a
 // message to one that does not exist counts as sent. A process that listens on the port instead of the daemon is
 // detected by the client (cli/client/client.hpp). Specification: NuNet DMS 0.5 REST, api/v1/actor.
@@ -82,6 +83,19 @@ class Server {
     User user;
     bool busy = false;
   };
+  /// The bodies of one connection, by its user.
+  class Bodies final : public HttpBodyBudget {
+   public:
+    Bodies(Server& server, User user) : server_(server), user_(user) {}
+    bool take(std::uint64_t bytes) override;
+    void give_back(std::uint64_t bytes) override;
+
+   private:
+    Server& server_;
+    User user_;
+  };
+  static constexpr Duration kTrimPause = std::chrono::minutes(1);
+  void trim();
   Task<void> accept_all(Listener& listener, bool is_unix);
   void admit(Accepted accepted, bool is_unix);
   Task<void> serve(std::unique_ptr<ByteStream> stream, Caller caller);
@@ -98,6 +112,7 @@ class Server {
   Metrics metrics_;
   Relay relay_;
   UserQuota quota_;
+  std::optional<SteadyTime> trimmed_;
   std::unique_ptr<Listener> listener_;
   std::unique_ptr<Listener> unix_listener_;
   Nursery nursery_;

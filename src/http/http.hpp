@@ -17,7 +17,8 @@
 //
 // Attacks: endless heads or bodies (431, 413, connection closed), slow ones (408 at the deadline), two lengths or both
 // framings in one message to smuggle a second (refused by the parser, 400, connection closed), line breaks in header
-// values (refused when written), requests that are abandoned (4). A connection holds at most one head, one body and two
+// values (refused when written), requests that are abandoned (4), many bodies of which the
+// last byte does not come (HttpBodyBudget). A connection holds at most one head, one body and two
 // chunks of 16 KiB in memory.
 #pragma once
 
@@ -123,12 +124,25 @@ class HttpClient {
 /// Connects, sends one request, returns the response. `host` names the endpoint in errors and in the Host header.
 Task<Result<HttpResponse>> http_call(Net& net, IpEndpoint to, HttpRequest request, HttpLimits limits = HttpLimits());
 
+/// Bytes of request bodies that a server holds. What is taken is given back once the handler has returned or the
+/// connection has ended; once a body is there, so is what was taken beyond its size.
+class HttpBodyBudget {
+ public:
+  virtual ~HttpBodyBudget() = default;
+  /// False if there is no room for as many bytes now.
+  virtual bool take(std::uint64_t bytes) = 0;
+  virtual void give_back(std::uint64_t bytes) = 0;
+};
+
 using HttpHandler = std::function<Task<HttpResponse>(HttpRequest)>;
 
 /// Answers requests until the client closes, asks to close, or violates the protocol; the handler is called for each in
 /// turn. Malformed requests are answered here: 400, 408, 413, 417, 431, 501 or 505. Success when the connection ended
 /// in order. The response to a HEAD request has no body.
-Task<Result<void>> serve_http(ByteStream& stream, HttpHandler handler, HttpLimits limits = HttpLimits());
+/// The budget, if any, is asked before a body is read: for its Content-Length, or for HttpLimits::body_bytes if it is
+/// chunked. What it refuses is answered 503, and the connection ends.
+Task<Result<void>> serve_http(ByteStream& stream, HttpHandler handler, HttpLimits limits = HttpLimits(),
+                              HttpBodyBudget* budget = nullptr);
 
 /// The parser of serve_http on bytes in memory, for fuzzing and tests: the requests in them, or the status and text
 /// with which they would be refused.

@@ -76,12 +76,48 @@ struct Incoming {
   bool keep_alive = false;
 };
 
-Task<Result<Incoming>> read_request(Wire& wire, const HttpLimits& limits) {
+/// What a budget has granted for one body.
+class BodyGrant {
+ public:
+  explicit BodyGrant(HttpBodyBudget* budget) : budget_(budget) {}
+  BodyGrant(const BodyGrant&) = delete;
+  BodyGrant& operator=(const BodyGrant&) = delete;
+  ~BodyGrant() { keep_only(0); }
+
+  [[nodiscard]] bool take(std::uint64_t bytes) {
+    if (budget_ == nullptr || bytes == 0) return true;
+    if (!budget_->take(bytes)) return false;
+    bytes_ += bytes;
+    return true;
+  }
+  void keep_only(std::uint64_t bytes) {
+    if (bytes_ <= bytes) return;
+    budget_->give_back(bytes_ - bytes);
+    bytes_ = bytes;
+  }
+
+ private:
+  HttpBodyBudget* budget_;
+  std::uint64_t bytes_ = 0;
+};
+
+/// A refusal, if there is no room for the body that follows this head.
+std::optional<HttpRefusal> reserve_body(RequestParser& parser, const HttpLimits& limits, BodyGrant& grant) {
+  const auto announced = parser.content_length();
+  const std::uint64_t size = announced ? *announced : parser.chunked() ? limits.body_bytes : parser.body.size();
+  if (!grant.take(size))
+    return HttpRefusal{503, "the bodies of requests at this moment are too large; try again later"};
+  if (announced) parser.body.reserve(size);  // growing would take up to three times as much
+  return std::nullopt;
+}
+
+Task<Result<Incoming>> read_request(Wire& wire, const HttpLimits& limits, BodyGrant& grant) {
   RequestParser parser(limits);
   Incoming incoming;
   CO_TRY(Fed fed, co_await wire.feed(parser, [&] { return parser.is_header_done(); }));
   if (fed.ended && !parser.got_some()) co_return std::move(incoming);
   if (!fed.error) incoming.refusal = check_head(parser);
+  if (!fed.error && !incoming.refusal) incoming.refusal = reserve_body(parser, limits, grant);
   if (!fed.error && !incoming.refusal && !parser.is_done()) {
     if (parser.headers.find("Expect"))
       CO_TRY_VOID(co_await wire.stream.write(as_bytes("HTTP/1.1 100 Continue\r\n\r\n")));
@@ -91,6 +127,7 @@ Task<Result<Incoming>> read_request(Wire& wire, const HttpLimits& limits) {
   if (incoming.refusal) co_return std::move(incoming);
   incoming.keep_alive = parser.keep_alive();
   incoming.request = take_request(parser);
+  grant.keep_only(incoming.request->body.size());
   co_return std::move(incoming);
 }
 
@@ -127,14 +164,16 @@ Task<Result<void>> finish(Wire& wire) {
   co_return Result<void>();
 }
 
-Task<Result<void>> serve_requests(ServerWire& wire, const HttpHandler& handler, const HttpLimits& limits) {
+Task<Result<void>> serve_requests(ServerWire& wire, const HttpHandler& handler, const HttpLimits& limits,
+                                  HttpBodyBudget* budget) {
   ByteStream& stream = wire.stream;
   for (;;) {
     Result<bool> there = co_await with_timeout(limits.idle, wait_for_request(wire));
     if (!there && there.error().is(Errc::deadline_exceeded)) co_return co_await finish(wire);
     if (!there) co_return std::unexpected(there.error());
     if (!*there) co_return co_await finish(wire);
-    Result<Incoming> incoming = co_await with_timeout(limits.request, read_request(wire, limits));
+    BodyGrant grant(budget);
+    Result<Incoming> incoming = co_await with_timeout(limits.request, read_request(wire, limits, grant));
     if (!incoming && incoming.error().is(Errc::deadline_exceeded)) {
       incoming = Incoming();
       incoming->refusal = HttpRefusal{408, "the request did not arrive in time"};
@@ -149,6 +188,7 @@ Task<Result<void>> serve_requests(ServerWire& wire, const HttpHandler& handler, 
     const bool head_only = incoming->request->method == "HEAD";
     const bool keep_alive = incoming->keep_alive;
     HttpResponse response = co_await wire.call(handler, std::move(*incoming->request));
+    grant.keep_only(0);
     CO_TRY_VOID(
         co_await with_timeout(limits.request, send_response(stream, std::move(response), head_only, keep_alive)));
     if (!keep_alive) co_return co_await finish(wire);
@@ -157,12 +197,12 @@ Task<Result<void>> serve_requests(ServerWire& wire, const HttpHandler& handler, 
 
 }  // namespace
 
-Task<Result<void>> serve_http(ByteStream& stream, HttpHandler handler, HttpLimits limits) {
+Task<Result<void>> serve_http(ByteStream& stream, HttpHandler handler, HttpLimits limits, HttpBodyBudget* budget) {
   const TaskContext context = co_await this_task();
   ServerWire wire(stream);
   Nursery reader(*context.lane, "http", context.scope);
   reader.spawn(wire.read_ahead());
-  Result<void> served = co_await serve_requests(wire, handler, limits);
+  Result<void> served = co_await serve_requests(wire, handler, limits, budget);
   co_await reader.close();
   co_return served;
 }
