@@ -38,6 +38,8 @@ Result<OutputStream::Piece> OutputStream::next() {
       piece.restarted = true;
       position_ = 0;
       reply = std::move(first);
+    } else {
+      ended_ = false;  // what was read was the beginning
     }
   }
   if (!reply) return std::unexpected(reply.error());
