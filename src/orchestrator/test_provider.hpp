@@ -100,7 +100,8 @@ class ScriptedProvider {
   std::optional<std::uint64_t> grants_results;  ///< bytes; else as many as asked for
   std::string refuse_commit;
   std::string refuse_start;
-  int unanswered_starts = 0;  ///< the first ones
+  int unanswered_starts = 0;   ///< the first ones
+  bool brings_inputs = false;  ///< as it reports of what is not started
   bool bids = true;
   bool answers_renewals = true;
   bool has_clock = true;
@@ -219,6 +220,7 @@ class ScriptedProvider {
       report.reason = run.reason;
       report.out_size = run.out.size();
       report.health = run.health;
+      report.brings_inputs = brings_inputs && run.status == protocol::AllocationStatus::pending;
       report.cpu_seconds = run.cpu_seconds;
     }
     while (holds_reports) (void)co_await sleep_for(100ms);

@@ -204,6 +204,7 @@ struct AllocationReport {
   std::string health_message;       ///< of the last check that failed
   double cpu_seconds = 0;           ///< of the run, in all; 0 and absent: not known
   std::uint64_t memory_bytes = 0;   ///< of a run that has ended, the most; 0 and absent: not known
+  bool brings_inputs = false;       ///< its start waits for inputs, which are being fetched
   static constexpr auto json_fields() {
     using R = AllocationReport;
     constexpr auto omit = json::omit_empty;
@@ -213,7 +214,8 @@ struct AllocationReport {
                       json::field("stdout_size", &R::out_size, omit), json::field("stderr_size", &R::err_size, omit),
                       json::field("health", &R::health, omit), json::field("health_message", &R::health_message, omit),
                       json::field("cpu_seconds", &R::cpu_seconds, omit),
-                      json::field("memory_bytes", &R::memory_bytes, omit));
+                      json::field("memory_bytes", &R::memory_bytes, omit),
+                      json::field("brings_inputs", &R::brings_inputs, omit));
   }
 };
 

@@ -190,6 +190,7 @@ class Allocation : public std::enable_shared_from_this<Allocation> {
   std::optional<Disk> disk_;        ///< as last counted
   int refused_takings_ = 0;         ///< of its files, by an engine that has tried
   Sizes sizes_;                     ///< of its output, as last read
+  bool bringing_inputs_ = false;    ///< of the current run
   bool watching_ = false;           ///< watch() waits for the end of the run, and ends the checks
   int starters_ = 0;                ///< requests that wait for the outcome of a start
 };

@@ -81,7 +81,9 @@ Task<void> Allocation::launch(std::string incarnation) {
     request = fail(Errc::unsupported, "executor '{}' is not available here", record_.config.execution.type);
   if (request && !record_.config.inputs.empty()) {
     Task<Result<void>> bringing = bring_inputs(parts_.network, *actor_, record_, parts_.folder);
+    bringing_inputs_ = true;
     const Result<void> brought = co_await std::move(bringing);
+    bringing_inputs_ = false;
     if (!brought) request = std::unexpected(brought.error());
   }
   // From the start on: no daemon may be left to extend() it.

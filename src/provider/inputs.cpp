@@ -1,10 +1,12 @@
 #include "provider/inputs.hpp"
 
+#include <algorithm>
 #include <functional>
 #include <optional>
 #include <stop_token>
 
 #include "base/file.hpp"
+#include "base/log.hpp"
 #include "base/remove_tree.hpp"
 #include "base/text.hpp"
 #include "protocol/serve.hpp"
@@ -22,35 +24,87 @@ struct Fetched {
   bool folder = false;
 };
 
-/// What the ensemble declares counts.
-Result<void> check(const jobs::Input& input, const protocol::InputReply& reply) {
-  if (!reply.ok) return fail(Errc::not_found, "{}", printable(reply.error.substr(0, 512)));
-  if (!input.digest.empty() &&
-      (reply.digest != input.digest || reply.size != input.size || reply.folder != input.folder))
-    return fail(Errc::invalid_argument, "the orchestrator offers another content than the declared one");
-  return {};
-}
+constexpr Duration kFirstPause = 1s;
+constexpr Duration kLongestPause = 10s;
 
-Task<Result<Fetched>> fetch_input(network::Network& network, actor::Actor& actor, const AllocationRecord& record,
-                                  const jobs::Input& input, std::filesystem::path to, std::uint64_t& left) {
-  CO_TRY(const crypto::PeerId peer, record.orchestrator.address.peer());
-  protocol::InputRequest request;
-  request.allocation_id = record.id;
-  request.to = input.to;
-  Task<Result<protocol::InputReply>> asking = call(actor, protocol::kOrchestratorInput, record.orchestrator, request);
-  CO_TRY(const protocol::InputReply reply, co_await std::move(asking));
-  CO_TRY_VOID(check(input, reply));
-  if (reply.size > left)
-    co_return fail(Errc::limit_exceeded, "{} bytes are more than the disk of the allocation has left", reply.size);
-  left -= reply.size;
-  transfer::Announced file(reply.size, reply.digest, reply.ticket);
-  Fetched fetched;
-  fetched.file = to;
-  fetched.folder = reply.folder;
-  Task<Result<void>> fetching = transfer::fetch_announced(network, peer, std::move(file), std::move(to));
-  CO_TRY_VOID(co_await std::move(fetching));
-  co_return std::move(fetched);
-}
+/// One input. What it refers to outlives it.
+class Bringing {
+ public:
+  Bringing(network::Network& network, actor::Actor& actor, const AllocationRecord& record, const jobs::Input& input,
+           std::filesystem::path to, std::uint64_t& left)
+      : network_(network), actor_(actor), record_(record), input_(input), to_(std::move(to)), left_(left) {}
+
+  Task<Result<Fetched>> run() {
+    const Lane& lane = actor_.lane();
+    CO_TRY(const crypto::PeerId peer, record_.orchestrator.address.peer());
+    progress_ = lane.now();
+    Duration pause = kFirstPause;
+    for (;;) {
+      const SteadyTime before = progress_;
+      Task<Result<Fetched>> trying = attempt(peer);
+      Result<Fetched> got = co_await std::move(trying);
+      if (got || refused_) co_return std::move(got);
+      if (progress_ > before) pause = kFirstPause;
+      if (lane.now() - progress_ >= kInputPatience)
+        co_return fail(Errc::io, "nothing of it has come for {} min: {}", kInputPatience / 1min,
+                       got.error().to_string());
+      log::debug("provider", "{}: the input \"{}\": {}; trying again in {} s", record_.id, printable(input_.to),
+                 got.error().to_string(), pause / 1s);
+      const Result<void> slept = co_await sleep_for(pause);
+      if (!slept) co_return fail(Errc::cancelled, "the start is given up");
+      pause = std::min(2 * pause, kLongestPause);
+    }
+  }
+
+ private:
+  /// With a ticket of its own: the one before may have ended, or the orchestrator's daemon may have been restarted.
+  Task<Result<Fetched>> attempt(crypto::PeerId peer) {
+    protocol::InputRequest request;
+    request.allocation_id = record_.id;
+    request.to = input_.to;
+    Task<Result<protocol::InputReply>> asking =
+        call(actor_, protocol::kOrchestratorInput, record_.orchestrator, request);
+    CO_TRY(const protocol::InputReply reply, co_await std::move(asking));
+    const Result<void> checked = check(reply);
+    refused_ = !checked;
+    if (!checked) co_return std::unexpected(checked.error());
+    transfer::Announced file(reply.size, reply.digest, reply.ticket);
+    transfer::FetchOptions options;
+    options.max_pause = kLongestPause;
+    options.on_progress = [this](std::uint64_t, std::uint64_t) { progress_ = actor_.lane().now(); };
+    Task<Result<void>> fetching = transfer::fetch_announced(network_, peer, std::move(file), to_, std::move(options));
+    const Result<void> fetched = co_await std::move(fetching);
+    if (!fetched) {  // the disk of this machine, and wrong bytes, are the same for the next attempt
+      refused_ = fetched.error().is(Errc::io) || fetched.error().is(Errc::invalid_argument);
+      co_return std::unexpected(fetched.error());
+    }
+    left_ -= reply.size;
+    Fetched done;
+    done.file = to_;
+    done.folder = reply.folder;
+    co_return std::move(done);
+  }
+
+  /// What the ensemble declares counts.
+  [[nodiscard]] Result<void> check(const protocol::InputReply& reply) const {
+    if (!reply.ok) return fail(Errc::not_found, "{}", printable(reply.error.substr(0, 512)));
+    if (!input_.digest.empty() &&
+        (reply.digest != input_.digest || reply.size != input_.size || reply.folder != input_.folder))
+      return fail(Errc::invalid_argument, "the orchestrator offers another content than the declared one");
+    if (reply.size > left_)
+      return fail(Errc::limit_exceeded, "{} bytes are more than the disk of the allocation has left", reply.size);
+    return {};
+  }
+
+  network::Network& network_;
+  actor::Actor& actor_;
+  const AllocationRecord& record_;
+  const jobs::Input& input_;
+  std::filesystem::path to_;
+  std::uint64_t& left_;  ///< of the disk, in bytes
+  SteadyTime progress_{};
+  bool refused_ = false;  ///< another attempt would end the same way
+};
 
 /// Blocks on the disk.
 Result<void> unpack_all(const AllocationRecord& record, const std::vector<Fetched>& fetched,
@@ -134,9 +188,8 @@ Task<Result<void>> bring_inputs(network::Network& network, actor::Actor& actor, 
   std::vector<Fetched> fetched;
   for (std::size_t i = 0; i < record.config.inputs.size(); ++i) {
     const jobs::Input& input = record.config.inputs[i];
-    std::filesystem::path to = input_file(folder, i);
-    Task<Result<Fetched>> fetching = fetch_input(network, actor, record, input, std::move(to), left);
-    Result<Fetched> one = co_await std::move(fetching);
+    Bringing bringing(network, actor, record, input, input_file(folder, i), left);
+    Result<Fetched> one = co_await bringing.run();
     if (!one) co_return std::unexpected(failure(one.error(), input.to));
     fetched.push_back(std::move(*one));
   }

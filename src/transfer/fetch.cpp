@@ -170,6 +170,8 @@ class Fetch {
         failures = 0;
         pause = options_.first_pause;
       }
+      if (remedy_ == Remedy::retry && got.error().is(Errc::io))  // a socket's; Errc::io says that it is the disk
+        got = fail(Errc::closed, "{}", got.error().to_string());
       if (remedy_ != Remedy::retry || failures++ >= options_.retries || got.error().is(Errc::cancelled))
         co_return std::move(got);
       log::debug("transfer", "from {}: {}; trying again in {} s", from_.to_string(), got.error().to_string(),

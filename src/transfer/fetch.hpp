@@ -14,7 +14,7 @@
 // Cost: three chunks of memory.
 //
 // Failure: Errc::permission_denied if the ticket is not valid (any more): ask for another one and fetch again;
-// limit_exceeded above Options::max_bytes; io is this machine's disk, a full one included; invalid_argument if the
+// limit_exceeded above Options::max_bytes; io is only this machine's disk, a full one included; invalid_argument if the
 // sender breaks the protocol or its bytes have another digest; already_exists if another transfer to this destination
 // is under way; else the last attempt's error. Attacks by the sender: too many bytes, too few, wrong ones, an endless
 // file (refused by its announced size, or at the announced size), bytes that trickle (each kReadSlice of the file, in

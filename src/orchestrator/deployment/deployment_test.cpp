@@ -101,6 +101,18 @@ TEST_F(DeploymentTest, AStartThatIsLostIsSentAgain) {
   EXPECT_EQ(provider.reverts, 0);
 }
 
+TEST_F(DeploymentTest, AStartIsNotGivenUpWhileTheProviderBringsInputs) {
+  provider.brings_inputs = true;
+  provider.unanswered_starts = 2 * static_cast<int>(kAllocationStart.timeout / kStartRepeat);
+  DeploymentRecord patient = record();
+  patient.deadline = (w.world.unix_now() + 3 * kAllocationStart.timeout).nanos;
+  create(std::move(patient));
+  deployment->start();
+  ASSERT_TRUE(reaches(DeploymentStatus::running, 3 * kAllocationStart.timeout)) << deployment->record().error;
+  EXPECT_EQ(provider.starts, provider.unanswered_starts + 1);
+  EXPECT_EQ(provider.commits, 1) << "it has not started over";
+}
+
 TEST_F(DeploymentTest, WithoutAProviderInTimeItFailsAndSaysWhatTheLastOneSaid) {
   provider.refuse_start = "no such image";
   create(record());

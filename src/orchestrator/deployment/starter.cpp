@@ -49,6 +49,11 @@ bool Starter::pending(const std::string& name, const std::string& run) const {
          entry->status == AllocationStatus::pending;
 }
 
+bool Starter::brings_inputs(const std::string& name, const std::string& run) const {
+  const AllocationReport* report = supervisor_.report(name);
+  return report != nullptr && report->incarnation == run && report->brings_inputs;
+}
+
 Task<void> Starter::start(std::string name, std::string key) {
   const AllocationManifest* entry = parts_.allocation(name);
   const NodeManifest* node = entry == nullptr ? nullptr : parts_.node(entry->node_id);
@@ -78,7 +83,7 @@ Task<void> Starter::start(std::string name, std::string key) {
 
 /// A provider that grants leases takes a start that is repeated for the first one, which may have been lost.
 Task<Result<void>> Starter::request(std::string name, std::string run, std::string peer) {
-  const SteadyTime until = parts_.now() + kAllocationStart.timeout;
+  SteadyTime until = parts_.now() + kAllocationStart.timeout;
   for (;;) {
     const AllocationManifest* entry = parts_.allocation(name);
     if (entry == nullptr) co_return fail(Errc::not_found, "{} is not wanted any more", name);
@@ -87,6 +92,7 @@ Task<Result<void>> Starter::request(std::string name, std::string run, std::stri
     actor::Envelope message = parts_.providers.start_message(*entry, repeats ? std::min(left, kStartRepeat) : left);
     const Result<Ack> reply = co_await liveness_.call<Ack>(parts_.actor, peer, std::move(message));
     const bool silent = !reply && reply.error().is(Errc::deadline_exceeded);
+    if (silent && brings_inputs(name, run)) until = parts_.now() + kAllocationStart.timeout;
     if (!silent || !repeats || parts_.now() >= until || !pending(name, run))
       co_return accepted(reply, fmt::format("starting {} on {}", name, peer));
   }

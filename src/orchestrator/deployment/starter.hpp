@@ -6,7 +6,9 @@
 //  2. Nothing is started on a machine whose lease has not been reconciled since this daemon began (supervisor.hpp): it
 //     may have been started before.
 //  3. A start without a reply is sent again each kStartRepeat while the provider answers pings: a lost message delays
-//     it. A provider without leases (the existing implementation) gets one.
+//     it. A provider without leases (the existing implementation) gets one. The time of a start counts from the last
+//     report that says that the provider still brings its inputs; the deployment's deadline bounds that, and a provider
+//     that gets nothing of them gives up by itself.
 //  4. A start that gets no reply at all is checked with the provider's own report: what runs has been started. Else,
 //     and if it is refused, `failed` is called. A start that is still without a reply when its run is superseded delays
 //     no other.
@@ -39,6 +41,7 @@ class Starter {
   Task<void> start(std::string allocation, std::string key);
   Task<Result<void>> request(std::string allocation, std::string run, std::string peer);
   [[nodiscard]] bool pending(const std::string& allocation, const std::string& run) const;
+  [[nodiscard]] bool brings_inputs(const std::string& allocation, const std::string& run) const;
 
   Parts parts_;
   Liveness& liveness_;
