@@ -25,7 +25,9 @@ Result<void> receive(Session& session, OutputStream& stream, transfer::PartFile&
     if (piece.missing > 0) return fail(Errc::failed, "{} bytes of it are missing at the daemon", piece.missing);
     TRY_VOID(part.append(piece.data));
     if (options.on_progress) options.on_progress(part.size(), stream.total());
-    for (Bytes more = stream.next_raw(); !more.empty(); more = stream.next_raw()) {
+    for (;;) {
+      TRY(const Bytes more, stream.next_raw());
+      if (more.empty()) break;
       TRY_VOID(part.append(more));
       if (options.on_progress) options.on_progress(part.size(), stream.total());
     }

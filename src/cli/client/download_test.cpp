@@ -23,6 +23,7 @@ struct ResultsTest : DeployTest {
   std::size_t most_raw = 100;
   std::size_t raw_pages = 0;
   std::size_t raw_refused = 0;
+  bool interrupt_raw = false;  ///< behind the first page
 
   ResultsTest() {
     answer = [this](const Envelope& e) -> std::optional<std::string> {
@@ -43,6 +44,7 @@ struct ResultsTest : DeployTest {
     if (raw_pages == most_raw) ++raw_refused;
     if (raw_pages == most_raw) return {404, R"({"error":"no file is open under this ticket"})"};
     ++raw_pages;
+    world.interrupt_call = std::exchange(interrupt_raw, false);
     const std::string& text =
         streams.at("work/result:" + std::string(request.path().substr(api::kFilePath.size()))).text;
     return {200, text.substr(std::stoull(request.query("offset").value()), 1 << 20), "application/octet-stream"};
@@ -107,6 +109,18 @@ TEST_F(ResultsTest, WhatDoesNotComeAsItIsComesInMessages) {
   EXPECT_EQ(result.code, 0) << result.err;
   EXPECT_TRUE(written("report.txt") == text);
   EXPECT_EQ(raw_refused, 1U) << "it is not tried again behind each message";
+}
+
+TEST_F(ResultsTest, AnInterruptEndsItAndItContinues) {
+  serve_raw();
+  const std::string text(3'000'000, 'r');
+  serve_result("report.txt", text);
+  interrupt_raw = true;
+  EXPECT_EQ(fetch().code, 130);
+  EXPECT_EQ(raw_pages, 1U);
+  EXPECT_EQ(written("report.txt"), "(nothing)");
+  EXPECT_EQ(fetch().code, 0);
+  EXPECT_TRUE(written("report.txt") == text);
 }
 
 TEST_F(ResultsTest, WhatIsThereIsReplacedOnlyOnRequest) {

@@ -53,17 +53,18 @@ Result<OutputStream::Piece> OutputStream::next() {
   return piece;
 }
 
-Bytes OutputStream::next_raw() {
-  if (ticket_.empty() || position_ >= total_) return {};
+Result<Bytes> OutputStream::next_raw() {
+  if (ticket_.empty() || position_ >= total_) return Bytes();
   auto data = client_.read_page(ticket_, position_);
+  if (!data && data.error().is(dms::Errc::cancelled)) return data;
   if (!data || data->size() > total_ - position_) {
     // next() says what is wrong, and goes on without.
     ticket_.clear();
     request_.local = false;
-    return {};
+    return Bytes();
   }
   position_ += data->size();
-  return *std::move(data);
+  return data;
 }
 
 Result<bool> OutputStream::probe_folder() {

@@ -42,8 +42,8 @@ class OutputStream {
   /// Empty data: nothing more is there yet, or the stream has ended.
   Result<Piece> next();
   /// Of a result that probe_folder() has asked for: what follows position(), in larger pages and without a signed
-  /// message for each. Empty: the daemon has no more of it, or none in this way.
-  Bytes next_raw();
+  /// message for each. Empty: the daemon has no more of it, or none in this way. Errc::cancelled is the only error.
+  Result<Bytes> next_raw();
   /// Asks what a result is: total(), digest() and folder() are known then. The same as folder().
   Result<bool> probe_folder();
   void seek(std::uint64_t position) { position_ = position; }

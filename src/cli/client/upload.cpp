@@ -74,9 +74,9 @@ class Uploader {
       if (reply.ticket.empty()) return fail(Errc::failed, "the daemon is of another version: it takes no files");
       stuck = before == reply.offset ? stuck + 1 : 0;
       before = reply.offset;
-      // The ticket may have ended.
+      // The ticket may have ended; that the user interrupts is final.
       if (const auto sent = send_pages(source, input, reply.offset, reply.ticket); !sent) {
-        if (failed_from == reply.offset) return sent;
+        if (sent.error().is(dms::Errc::cancelled) || failed_from == reply.offset) return sent;
         failed_from = reply.offset;
       }
     }

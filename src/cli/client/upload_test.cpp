@@ -21,6 +21,7 @@ struct UploadTest : DaemonTest {
   std::size_t pages = 0;
   std::size_t most_pages = 100;
   std::optional<std::size_t> ticket_ends;  ///< after so many pages, once
+  std::function<void()> on_page = [] {};
   jobs::Ensemble ensemble;
   std::filesystem::path folder = world.home / "project";
 
@@ -51,6 +52,7 @@ struct UploadTest : DaemonTest {
     EXPECT_EQ(request.query("offset"), std::to_string(file.size()));
     const BytesView page = as_bytes(request.body).first(std::min(takes, request.body.size()));
     file.insert(file.end(), page.begin(), page.end());
+    on_page();
     return {200, fmt::format(R"({{"offset":{}}})", file.size())};
   }
   jobs::Input& add(const std::string& file, const std::string& to = "in") {
@@ -90,6 +92,16 @@ TEST_F(UploadTest, AnInterruptedUploadContinues) {
   pages = 0;
   EXPECT_TRUE(upload());
   EXPECT_EQ(received.at(input.digest).size(), input.size);
+  EXPECT_EQ(pages, 1U);
+}
+
+TEST_F(UploadTest, AnInterruptEndsIt) {
+  ASSERT_TRUE(write_file(folder / "data.bin", std::string(2'500'000, 'x')));
+  add("data.bin");
+  on_page = [&] { world.interrupt_call = true; };  // the next one
+  const auto done = upload();
+  ASSERT_FALSE(done);
+  EXPECT_TRUE(done.error().is(dms::Errc::cancelled)) << done.error().to_string();
   EXPECT_EQ(pages, 1U);
 }
 
