@@ -57,7 +57,20 @@ fs::path staging(const fs::path& folder, std::string_view name) {
 Result<void> refuse_existing(const fs::path& target) {
   std::error_code error;
   if (!fs::exists(fs::symlink_status(target, error))) return {};
-  return fail(Errc::failed, "{} exists already; choose another folder with --output, or --force", target.string());
+  return fail(dms::Errc::already_exists,
+              "{} exists already; --force replaces it and continues what was "
+              "interrupted, --output names another folder",
+              target.string());
+}
+
+/// A folder is not compared: it may have been changed since it was unpacked.
+bool is_there(const OutputStream& stream, const fs::path& target) {
+  std::error_code error;
+  if (stream.folder() || stream.digest().empty() || !fs::is_regular_file(fs::symlink_status(target, error)))
+    return false;
+  if (fs::file_size(target, error) != stream.total()) return false;
+  const auto content = transfer::content_of(target);
+  return content && encode(Base::hex, content->digest) == stream.digest();
 }
 
 /// What has arrived and is whole gets its name, or is unpacked.
@@ -83,11 +96,13 @@ Result<Downloaded> download(Session& session, OutputStream& stream, const std::s
                             const DownloadOptions& options) {
   if (!jobs::is_work_path(name)) return fail(Errc::failed, "\"{}\" is not the name of a result", name);
   const fs::path target = options.folder / jobs::without_slash(name);
+  TRY(const bool folder, stream.probe_folder());
+  if (is_there(stream, target))
+    return Downloaded{.path = target, .size = stream.total(), .folder = false, .was_there = true};
   if (!options.replace) TRY_VOID(refuse_existing(target));
   std::error_code error;
   fs::create_directories(target.has_parent_path() ? target.parent_path() : fs::path("."), error);
   if (error) return fail(dms::Errc::io, "making {}: {}", target.parent_path().string(), error.message());
-  TRY(const bool folder, stream.probe_folder());
   const fs::path staged = staging(options.folder, jobs::without_slash(name));
   TRY(auto part, transfer::PartFile::open(staged));
   const bool continued = part.size() > 0;
@@ -102,7 +117,7 @@ Result<Downloaded> download(Session& session, OutputStream& stream, const std::s
   }
   TRY_VOID(part.finish());
   TRY_VOID(place(staged, name, folder, target, options));
-  return Downloaded{.path = target, .size = stream.total(), .folder = folder};
+  return Downloaded{.path = target, .size = stream.total(), .folder = folder, .was_there = false};
 }
 
 }  // namespace dms::cli

@@ -3,7 +3,8 @@
 // Model
 //  1. A file, or the archive of a folder, arrives as `.nunet-<hash of its name>.part` in the folder of the download;
 //     complete and verified it gets its name, or is unpacked. What an interrupted download has left is continued.
-//     Nothing else than the result itself is replaced, and that on request only.
+//     Nothing else than the result itself is replaced, and that on request only; without it, what is there under its
+//     name is Errc::already_exists. A file that has the result's SHA-256 already is taken as it is.
 //  2. If the daemon names a digest and the bytes have another one, a continued download starts once more from the first
 //     byte; else the download fails and nothing is left.
 //  3. The name of a result comes from the ensemble; it stays below the folder, and the archive's entries stay below it
@@ -21,6 +22,7 @@ struct Downloaded {
   std::filesystem::path path;
   std::uint64_t size = 0;  ///< of what was sent
   bool folder = false;
+  bool was_there = false;  ///< whole, from an earlier download
 };
 
 struct DownloadOptions {

@@ -128,10 +128,46 @@ TEST_F(ResultsTest, WhatIsThereIsReplacedOnlyOnRequest) {
   ASSERT_TRUE(write_file(to / "report.txt", "old"));
   const auto refused = fetch();
   EXPECT_EQ(refused.code, 1);
-  EXPECT_THAT(refused.err, HasSubstr("--force"));
+  EXPECT_THAT(refused.err, HasSubstr("--force replaces it and continues"));
   EXPECT_EQ(written("report.txt"), "old");
   EXPECT_EQ(fetch({"--force"}).code, 0);
   EXPECT_EQ(written("report.txt"), "new");
+}
+
+TEST_F(ResultsTest, WhatHasArrivedWholeIsNotFetchedAgain) {
+  names = {"a.bin", "b.bin"};
+  serve_result("a.bin", "first");
+  serve_result("b.bin", "second");
+  auto whole = answer;
+  answer = [&, whole](const Envelope& e) {
+    const bool of_second = e.behaviour.ends_with("/logs") && as_text(e.message).find("b.bin") != std::string::npos;
+    return of_second ? std::nullopt : whole(e);
+  };
+  EXPECT_EQ(fetch().code, 3);
+  EXPECT_EQ(written("a.bin"), "first");
+  answer = whole;
+  pages = 0;
+  const auto again = fetch();
+  EXPECT_EQ(again.code, 0) << again.err;
+  EXPECT_THAT(again.err, HasSubstr("a.bin is here already"));
+  EXPECT_EQ(again.out, fmt::format("{0}/a.bin\n{0}/b.bin\n", to.string()));
+  EXPECT_EQ(written("b.bin"), "second");
+  EXPECT_EQ(pages, 3U) << "what the first is; what the second is, and its bytes";
+}
+
+TEST_F(ResultsTest, WhatIsRefusedDoesNotKeepTheOthersFromComing) {
+  names = {"a.bin", "b.bin", "c.bin"};
+  for (const auto& name : names) serve_result(name, "right");
+  ASSERT_TRUE(write_file(to / "a.bin", "mine!"));  // of the same size
+  ASSERT_TRUE(write_file(to / "b.bin", "longer than it"));
+  const auto result = fetch();
+  EXPECT_EQ(result.code, 1);
+  EXPECT_THAT(result.err, HasSubstr("a.bin exists already"));
+  EXPECT_THAT(result.err, HasSubstr("b.bin exists already"));
+  EXPECT_EQ(result.out, (to / "c.bin").string() + "\n");
+  EXPECT_EQ(written("a.bin"), "mine!");
+  EXPECT_EQ(written("b.bin"), "longer than it");
+  EXPECT_EQ(written("c.bin"), "right");
 }
 
 TEST_F(ResultsTest, AnInterruptedDownloadContinues) {
@@ -155,8 +191,9 @@ TEST_F(ResultsTest, APartOfAnotherFileIsDropped) {
   ASSERT_TRUE(write_file(part_of("report.txt"), "wrong"));
   EXPECT_EQ(fetch().code, 0);
   EXPECT_EQ(written("report.txt"), "right bytes");
+  std::filesystem::remove(to / "report.txt");
   ASSERT_TRUE(write_file(part_of("report.txt"), "longer than the file itself"));
-  EXPECT_EQ(fetch({"--force"}).code, 0);
+  EXPECT_EQ(fetch().code, 0);
   EXPECT_EQ(written("report.txt"), "right bytes");
 }
 

@@ -41,6 +41,7 @@ Result<std::string> fetch(Session& session, Client& client, const std::string& i
   OutputStream stream(client, id, allocation, "result:" + name);
   auto done = download(session, stream, name, options);
   if (!done) return fail(done.error(), "fetching {}", name);
+  if (done->was_there) session.note(fmt::format("{} is here already, with the right SHA-256", done->path.string()));
   return done->path.string();
 }
 
@@ -54,13 +55,20 @@ Result<void> deployment_results(Session& session, const Arguments& arguments) {
   TRY(auto client, Client::open(session, context_name(arguments)));
   TRY(const auto names, results_of(session, client, id, *allocation));
   json::Object fetched;
+  Result<void> refused;  // does not keep the others from coming
   for (const auto& name : names) {
-    TRY(const std::string path, fetch(session, client, id, *allocation, name, options));
-    if (!arguments.has("json")) session.print(path);
-    fetched[name] = json::Object{{"path", path}};
+    const auto path = fetch(session, client, id, *allocation, name, options);
+    if (!path && !path.error().is(dms::Errc::already_exists)) return std::unexpected(path.error());
+    if (!path) {
+      if (!refused) session.note(refused.error().to_string());
+      refused = std::unexpected(path.error());
+      continue;
+    }
+    if (!arguments.has("json")) session.print(*path);
+    fetched[name] = json::Object{{"path", *path}};
   }
   if (arguments.has("json")) session.print_json(json::write_pretty(fetched));
-  return {};
+  return refused;
 }
 
 }  // namespace
@@ -69,9 +77,11 @@ Command results_command() {
   auto results = one_deployment("results", "Fetch the files that a task has left", "", deployment_results);
   results.detail =
       "Fetches each result that the ensemble declares for the allocation into a folder and prints its path. An\n"
-      "interrupted download continues where it was; what has arrived is compared with its SHA-256. Which results did "
-      "not come\n"
-      "back, and why, is said on standard error.";
+      "interrupted download continues where it was; what has arrived is compared with its SHA-256, and a file that is\n"
+      "there with the right one is done. Another file or a folder of that name is left as it is unless --force is "
+      "given;\n"
+      "the other results are fetched all the same. Which results did not come back, and why, is said on standard "
+      "error.";
   results.examples = {"nunet deployment results 4f2a... train", "nunet deployment results 4f2a... train -o run-7",
                       "nunet deployment results 4f2a... -a train --force --json"};
   results.positionals.push_back({"name", "name of the allocation", false, Known::allocations});
