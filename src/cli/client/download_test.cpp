@@ -20,6 +20,9 @@ struct ResultsTest : DeployTest {
   std::set<std::string> folders;
   std::filesystem::path to = world.home / "to";
   bool serves_raw = false;
+  bool fetching = false;
+  int manifests = 0;
+  std::function<void(int)> arrives = [](int) {};
   std::size_t most_raw = 100;
   std::size_t raw_pages = 0;
   std::size_t raw_refused = 0;
@@ -28,6 +31,7 @@ struct ResultsTest : DeployTest {
   ResultsTest() {
     answer = [this](const Envelope& e) -> std::optional<std::string> {
       if (e.behaviour.ends_with("/info")) return info();
+      if (e.behaviour.ends_with("/manifest") && fetching) return being_fetched();
       if (!e.behaviour.ends_with("/logs")) return respond(e);
       auto reply = logs(e);
       const auto request = json::decode<protocol::DeploymentLogsRequest>(e.message).value();
@@ -52,6 +56,16 @@ struct ResultsTest : DeployTest {
   void serve_raw() {
     serves_raw = true;
     world.daemon = [this](const HttpRequest& r) { return r.path().starts_with(api::kFilePath) ? raw(r) : serve(r); };
+  }
+  /// Of a daemon that fetches the results from the provider; `arrives` is called with the number of requests.
+  std::string being_fetched() {
+    arrives(++manifests);
+    protocol::DeploymentManifestReply reply;
+    auto& entry = reply.manifest.allocations["work"];
+    entry.status = protocol::AllocationStatus::completed;
+    entry.results_limit = 1000;
+    entry.collected = !names.empty();
+    return json::encode(reply);
   }
   std::string info() const {
     protocol::DeploymentInfoReply reply;
@@ -256,6 +270,23 @@ TEST_F(ResultsTest, NamesDoNotLeaveTheFolder) {
     EXPECT_EQ(fetch().code, 1) << name;
   }
   EXPECT_FALSE(std::filesystem::exists(world.home / "evil"));
+}
+
+TEST_F(ResultsTest, ResultsThatAreBeingFetchedAreWaitedFor) {
+  serve_result("report.txt", "fine\n");
+  names.clear();
+  fetching = true;
+  const auto never = fetch();
+  EXPECT_EQ(never.code, 1);
+  EXPECT_THAT(never.err, HasSubstr("are being fetched from the provider (2 s)"));
+  EXPECT_THAT(never.err, HasSubstr("repeat the command in a minute"));
+  arrives = [&](int count) {
+    if (count == 3) names = {"report.txt"};
+  };
+  manifests = 0;
+  const auto result = fetch();
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_EQ(written("report.txt"), "fine\n");
 }
 
 TEST_F(ResultsTest, WhyAResultIsMissingIsSaid) {

@@ -6,27 +6,65 @@
 namespace dms::cli {
 namespace {
 
+/// Results that the daemon is fetching from the provider are waited for this long.
+constexpr Duration kCollecting = std::chrono::seconds(30);
 constexpr Duration kReport = std::chrono::seconds(2);  ///< between two lines about a download
 
 std::string size_text(std::uint64_t bytes) { return capability::ByteSize{bytes}.to_string(); }
 
-/// The results of an allocation that have come back. What has not, or not whole, is in the allocation's reason, which is printed.
-Result<std::vector<std::string>> results_of(Session& session, Client& client, const std::string& id,
-                                            const std::string& allocation) {
-  TRY(auto info, client.call(protocol::kDeploymentInfo, protocol::DeploymentId{id}));
+Result<protocol::AllocationUsage> usage_of(Client& client, const std::string& id, const std::string& allocation) {
+  TRY(const auto info, client.call(protocol::kDeploymentInfo, protocol::DeploymentId{id}));
   if (info.status.empty()) return fail(Errc::failed, "{}", info.error);
   const auto found = info.allocations.find(allocation);
   if (found == info.allocations.end()) return fail(Errc::failed, "the deployment has no allocation {}", allocation);
-  const std::string& reason = found->second.reason;
-  if (found->second.results.empty() && !reason.empty())
-    return fail(Errc::failed, "{} ({}) has no results here: {}", allocation, to_string(found->second.status), reason);
-  if (found->second.results.empty())
+  return found->second;
+}
+
+/// Whether the work has ended and the daemon does not have all of its output and results yet.
+Result<bool> is_being_fetched(Client& client, const std::string& id, const std::string& allocation) {
+  TRY(const auto reply, client.call(protocol::kDeploymentManifest, protocol::DeploymentId{id}));
+  const auto found = reply.manifest.allocations.find(allocation);
+  if (found == reply.manifest.allocations.end()) return false;
+  return protocol::is_final(found->second.status) && found->second.results_limit > 0 && !found->second.collected;
+}
+
+/// With its results once the daemon has them, or if none are on their way.
+Result<protocol::AllocationUsage> wait_for_results(Session& session, Client& client, const std::string& id,
+                                                   const std::string& allocation) {
+  Duration reported{-kReport};
+  for (Duration waited{0};; waited += kPoll) {
+    TRY(auto usage, usage_of(client, id, allocation));
+    if (!usage.results.empty()) return usage;
+    TRY(const bool coming, is_being_fetched(client, id, allocation));
+    if (!coming) return usage_of(client, id, allocation);  // they may have come in between
+    if (waited >= kCollecting)
+      return fail(Errc::failed,
+                  "the results of {} are still being fetched from the provider; repeat the command in a minute, "
+                  "`nunet deployment status {}` says what is in the way",
+                  allocation, id);
+    if (waited - reported >= kReport) {
+      session.note(
+          fmt::format("The results of {} are being fetched from the provider ({} s)", allocation, waited / 1s));
+      reported = waited;
+    }
+    TRY_VOID(session.environment().pause(kPoll));
+  }
+}
+
+/// The results of an allocation that have come back. What has not, or not whole, is in the allocation's reason, which is printed.
+Result<std::vector<std::string>> results_of(Session& session, Client& client, const std::string& id,
+                                            const std::string& allocation) {
+  TRY(auto usage, wait_for_results(session, client, id, allocation));
+  const std::string& reason = usage.reason;
+  if (usage.results.empty() && !reason.empty())
+    return fail(Errc::failed, "{} ({}) has no results here: {}", allocation, to_string(usage.status), reason);
+  if (usage.results.empty())
     return fail(Errc::failed,
                 "{} ({}) has no results here; they come back when the task has ended, and only those "
                 "that its ensemble declares",
-                allocation, to_string(found->second.status));
+                allocation, to_string(usage.status));
   if (!reason.empty()) session.note(fmt::format("{}: {}", allocation, reason));
-  return found->second.results;
+  return std::move(usage.results);
 }
 
 Result<std::string> fetch(Session& session, Client& client, const std::string& id, const std::string& allocation,
