@@ -30,10 +30,10 @@
 // page's owner that resolves to 127.0.0.1: requests must name a loopback host in Host (403), and a page's Origin must
 // be this server itself (403). Slow and endless requests end at http/http.hpp's limits. Another local user reaches the
 // TCP port without a key to sign with, and cannot use up the connections or the request rate of the daemon's user, nor
-// much of its memory. It gets replies in inboxes named kCallerInbox only, so that it cannot take the name that an actor is about to have:
-// those of ensembles and allocations are known from broadcasts. It does not learn which inboxes this node has: a
-// message to one that does not exist counts as sent. A process that listens on the port instead of the daemon is
-// detected by the client (cli/client/client.hpp). Specification: NuNet DMS 0.5 REST, api/v1/actor.
+// much of its memory. It gets replies in inboxes named kCallerInbox only, so that it cannot take the name that an actor
+// is about to have: those of ensembles and allocations are known from broadcasts. It does not learn which inboxes this
+// node has: a message to one that does not exist counts as sent. A process that listens on the port instead of the
+// daemon is detected by the client (cli/client/client.hpp). Specification: NuNet DMS 0.5 REST, api/v1/actor.
 #pragma once
 
 #include <unistd.h>

@@ -16,8 +16,8 @@
 //  5. renew() renews leases and reports all that is held for an ensemble: from then on the orchestrator and this node
 //     agree.
 //  6. A shutdown that keeps only ends the run (Allocation::stop()): its end, output and results stay.
-//  7. release() removes an allocation; when it has succeeded nothing of it is left. What fails, or is cut by close(), is
-//     tried again by sweep(), which waits for none, and at the next start. Concurrent calls wait for the first.
+//  7. release() removes an allocation; when it has succeeded nothing of it is left. What fails, or is cut by close(),
+//     is tried again by sweep(), which waits for none, and at the next start. Concurrent calls wait for the first.
 //  8. close() lets go: the work continues, the records stay.
 //
 // Threads: the node's lane, which is free while disk and executor work. Cost: logarithmic in the number of allocations,

@@ -31,8 +31,8 @@
 //  9. Containers write as users of their own, root among them. take_files() of a daemon that is not root gives what
 //     they have left to its user: by a container of its own on an empty image, which has the program and its libraries
 //     mounted and may change owners (give_back.hpp). Nothing of the work's image runs there. As root, or without a file
-//     of another user, it does nothing. It takes as long as it takes, while the container gets on; both have the mark of
-//     (1), and what a daemon that is killed leaves of them is removed by the next recover().
+//     of another user, it does nothing. It takes as long as it takes, while the container gets on; both have the mark
+//     of (1), and what a daemon that is killed leaves of them is removed by the next recover().
 //
 // Threads: one lane. What stays on it: locks and signals of watchers, one file of /proc. Every call to the
 // engine has a time limit except those that wait for the work or a pull.

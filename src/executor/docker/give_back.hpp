@@ -8,9 +8,9 @@
 //  3. It goes on behind what cannot be changed, and reports the first of it. What has the owner already is not written
 //     to, so a repetition costs little.
 //
-// Threads: one; nothing else may write to the tree. Cost: two system calls for an entry, at most 16 open folders, and 24
-// bytes for each level of the tree: the folders above those that are open are opened again by "..", and their lists go
-// on where they were. Attacks: the tree was written by an untrusted program: neither its depth nor the number of its
+// Threads: one; nothing else may write to the tree. Cost: two system calls for an entry, at most 16 open folders, and
+// 24 bytes for each level of the tree: the folders above those that are open are opened again by "..", and their lists
+// go on where they were. Attacks: the tree was written by an untrusted program: neither its depth nor the number of its
 // entries is limited, no link is followed, and a name that is reported is shortened and printable.
 #pragma once
 
