@@ -185,6 +185,18 @@ TEST_F(DeploymentsTest, WhatIsKeptNoLongerIsPrunedWithItsOutput) {
   EXPECT_TRUE(list({}).empty());
 }
 
+TEST_F(DeploymentsTest, WhatHasNotRunHasWrittenNothing) {
+  DeploymentRecord failed = record();
+  failed.status = DeploymentStatus::failed;
+  failed.ended = w.world.unix_now().nanos;
+  failed.outputs.clear();
+  failed.manifest.allocations["task"].status = AllocationStatus::failed;
+  ASSERT_TRUE(w.run(a, records.save(failed)));
+  open();
+  const auto reply = ask(kDeploymentLogs, DeploymentLogsRequest{failed.id, "task", "stdout"});
+  EXPECT_EQ(reply.error, "task has written nothing: it has not run");
+}
+
 TEST_F(DeploymentTest, ADamagedRecordDoesNotPreventLoadingTheOthers) {
   DeploymentRecord unfinished = record();
   unfinished.status = DeploymentStatus::running;

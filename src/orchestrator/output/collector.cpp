@@ -12,8 +12,15 @@ Task<Result<LogPage>> stored_page(OutputStore& output, const DeploymentRecord& r
   if (const auto kept = record.outputs.find(request.allocation_name); kept != record.outputs.end()) run = kept->second;
   CO_TRY(const Stream stream, parse_stream(request.stream));
   const std::size_t most = request.max_bytes == 0 ? kLogPage : std::min<std::uint64_t>(request.max_bytes, kLogPage);
-  CO_TRY(StoredPage stored,
-         co_await output.read(request.ensemble_id, request.allocation_name, stream, request.offset, most));
+  Result<StoredPage> found =
+      co_await output.read(request.ensemble_id, request.allocation_name, stream, request.offset, most);
+  if (!found && found.error().is(Errc::not_found)) {
+    const std::string name = request.allocation_name.substr(0, request.allocation_name.find('/'));  // without kPrevious
+    const bool has_run = name != request.allocation_name || record.outputs.contains(name);
+    if (has_run) co_return fail(Errc::not_found, "no output of {} is stored", name);
+    co_return fail(Errc::not_found, "{} has written nothing: it has not run", name);
+  }
+  CO_TRY(StoredPage stored, std::move(found));
   LogPage page;
   page.offset = stored.offset;
   page.next_offset = stored.offset + stored.data.size();
