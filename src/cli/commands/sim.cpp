@@ -1,4 +1,6 @@
 // nunet sim: a network in simulation, from a scenario file to a report.
+#include <unistd.h>
+
 #include <charconv>
 
 #include "base/file.hpp"
@@ -29,10 +31,21 @@ Result<std::string> keep(const std::filesystem::path& folder, const Simulated& d
   return name;
 }
 
+/// Before a run that may take an hour.
+Result<void> check_report(const std::string& path) {
+  std::error_code ec;
+  if (std::filesystem::is_directory(path, ec)) return fail(Errc::usage, "--report: {} is a folder, not a file", path);
+  const std::filesystem::path folder = std::filesystem::absolute(path, ec).parent_path();
+  if (!std::filesystem::is_directory(folder, ec) || ::access(folder.c_str(), W_OK) != 0)
+    return fail(Errc::usage, "--report: {} is not a folder that can be written to", folder.string());
+  return {};
+}
+
 Result<void> sim(Session& session, const Arguments& arguments) {
   const std::string file = arguments.get("file", "");
   TRY(const auto seed, seed_of(arguments));
   TRY(const std::string scenario, read_file(file, kMaxScenario));
+  if (const auto report = arguments.get("report")) TRY_VOID(check_report(*report));
   auto done = session.environment().simulate(scenario, {seed, arguments.has("debug")},
                                              [&](const std::string& line) { session.note(line); });
   if (!done) return fail(done.error(), "{}", file);

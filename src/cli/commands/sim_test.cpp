@@ -31,6 +31,17 @@ TEST_F(SimCommandTest, PrintsTheSummaryAndWritesTheReport) {
   EXPECT_EQ(read_file(report, 100).value_or(""), "{\"seed\":7}\n");
 }
 
+TEST_F(SimCommandTest, AReportThatCannotBeWrittenIsRefusedBeforeTheRun) {
+  const std::string home = environment.home.string();
+  for (const auto& [path, why] :
+       {std::pair(home, "is a folder"), std::pair(home + "/no/report.json", "/no is not a folder")}) {
+    const auto result = run_in(environment, {"sim", file, "--report", path});
+    EXPECT_EQ(result.code, 2) << result.err;
+    EXPECT_NE(result.err.find(why), std::string::npos) << result.err;
+    EXPECT_EQ(environment.simulated_scenario, "") << "nothing was run";
+  }
+}
+
 TEST_F(SimCommandTest, AsJson) {
   const auto result = run_in(environment, {"sim", file, "--json"});
   EXPECT_EQ(result.code, 0) << result.err;
