@@ -22,6 +22,8 @@ struct InputsTest : WholeProvider {
     WholeProvider::SetUp();
     ASSERT_TRUE(serve(*alice.root, protocol::kOrchestratorInput, *this, &InputsTest::offer));
     ASSERT_TRUE(server->open());
+    ASSERT_TRUE(of_provider->open());
+    transfers = of_provider.get();
     ASSERT_TRUE(write_file(source(), content));
     open();
     protocol::AllocateRequest request = allocate_request("e", "task", 1, 1h);
@@ -36,6 +38,7 @@ struct InputsTest : WholeProvider {
     w.substrate->set_stream_tap({});
     w.run(alice, server->close());
     WholeProvider::TearDown();
+    w.run(node, of_provider->close());
   }
 
   [[nodiscard]] std::filesystem::path source() const { return dir / "source"; }
@@ -84,6 +87,7 @@ struct InputsTest : WholeProvider {
   std::string content = transfer::testing::random_text(kSize);
   std::unique_ptr<transfer::Server> server =
       std::make_unique<transfer::Server>(alice.lane(), *alice.network, server_options());
+  std::unique_ptr<transfer::Server> of_provider = std::make_unique<transfer::Server>(node.lane(), *node.network);
   std::string refusal;
   bool forgets = false;  ///< each ticket at once
   int asked = 0;

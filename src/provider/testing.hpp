@@ -80,9 +80,13 @@ struct ProviderWorld {
   }
   void run(Task<void> task) { w.world.run(node.node, std::move(task)); }
 
+  transfer::Server* transfers = nullptr;
   Services services() {
-    return {node.lane(), *node.network, *resources, {{"null", executor.get()}}, folder, {}, false, *store, boot_id,
-            {},          retention};
+    Services services{
+        node.lane(), *node.network, *resources, {{"null", executor.get()}}, folder, {}, false, *store, boot_id,
+        {},          retention};
+    services.transfers = transfers;
+    return services;
   }
   protocol::NodeRequest node_request(double cores) const {
     protocol::NodeRequest request;
