@@ -402,6 +402,7 @@ def environment(options, folder):
 def collect(options):
     outcomes = []
     with tempfile.TemporaryDirectory(prefix="nunet-test-") as folder, docker_engine(options) as docker:
+        os.chmod(folder, 0o711)  # some daemons run as another user
         env = environment(options, folder) | docker
         jobs = [job for suite in options.only for job in JOBS[suite](options, env)]
         with concurrent.futures.ThreadPoolExecutor(options.jobs + 2) as pool:
