@@ -120,7 +120,7 @@ Command behaviour_command(const protocol::Declaration& behaviour) {
   return command;
 }
 
-/// Not offered, but who knows the name learns why.
+/// Hidden from help and completion. A call by its name is answered with the reason.
 Command refused_command(const protocol::RefusedBehaviour& refused) {
   Command command{.name = std::string(refused.path), .summary = "Not served yet", .hidden = true};
   command.action = [&refused](Session&, const Arguments&) -> Result<void> {

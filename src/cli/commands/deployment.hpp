@@ -16,6 +16,9 @@ inline constexpr Duration kPoll = std::chrono::milliseconds(200);
 inline constexpr Duration kQuickPoll = std::chrono::milliseconds(50);
 inline constexpr Duration kQuickTime = std::chrono::seconds(5);
 inline constexpr Duration kSlowPoll = std::chrono::milliseconds(500);
+/// How long a command waits for output (a stream without progress) or results that the daemon still fetches from the
+/// provider of a run that has ended.
+inline constexpr Duration kCollecting = std::chrono::seconds(30);
 /// Watching ends after this many requests in a row without a reply.
 inline constexpr int kMaxUnanswered = 3;
 

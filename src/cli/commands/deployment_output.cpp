@@ -7,9 +7,6 @@
 namespace dms::cli {
 namespace {
 
-/// Output of a run that has ended is collected from its provider; a stream without progress for this long is given up.
-constexpr Duration kCollecting = std::chrono::seconds(30);
-
 struct Source {
   OutputStream stream;
   bool error = false;  ///< of standard error

@@ -6,8 +6,6 @@
 namespace dms::cli {
 namespace {
 
-/// Results that the daemon is fetching from the provider are waited for this long.
-constexpr Duration kCollecting = std::chrono::seconds(30);
 constexpr Duration kReport = std::chrono::seconds(2);  ///< between two lines about a download
 
 std::string size_text(std::uint64_t bytes) { return capability::ByteSize{bytes}.to_string(); }
