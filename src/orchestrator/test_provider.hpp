@@ -249,7 +249,9 @@ class ScriptedProvider {
       co_return reply;
     }
     const auto run = runs.find(name);
-    reply.ok = stops && run != runs.end();
+    const bool named =
+        run != runs.end() && (request.incarnation.empty() || request.incarnation == run->second.incarnation);
+    reply.ok = stops && named;
     if (!reply.ok) reply.error = "it cannot be stopped";
     if (reply.ok && !is_final(run->second.status)) {
       ++stopped;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/log.hpp"
+#include "orchestrator/deployment/endings.hpp"
 #include "orchestrator/deployment/provisioner.hpp"
 
 namespace dms::orchestrator {
@@ -29,7 +30,8 @@ Task<void> Cleaner::release(Superseded entry) {
   Duration pause = kReleasePause;
   bool shutdown = entry.ended;
   for (;;) {
-    const Result<void> released = co_await request(entry, shutdown);
+    Result<void> released = co_await collect(entry);
+    if (released) released = co_await request(entry, shutdown);
     if (released) break;
     if (work_.cancelled()) co_return;  // a code does not say so: a peer can close a stream
     log::info("orchestrator", "{}: {}", parts_.id(), released.error().to_string());
@@ -52,9 +54,51 @@ Task<void> Cleaner::release(Superseded entry) {
     shutdown = removable && !shutdown;
   }
   const auto forget = [&entry](DeploymentRecord& record) {
+    for (const auto& [name, run] : entry.allocations)
+      end_awaiting(record, entry.number, name, fmt::format("{} did not send it", entry.peer));
     std::erase_if(record.superseded, [&](const Superseded& other) { return other.number == entry.number; });
   };
   (void)co_await parts_.record.update_until_stored(forget);
+}
+
+/// See (3).
+Task<Result<void>> Cleaner::collect(const Superseded& entry) {
+  const auto now = std::ranges::find(parts_.record->superseded, entry.number, &Superseded::number);
+  if (now == parts_.record->superseded.end()) co_return Result<void>();
+  std::vector<Task<Result<void>>> runs;
+  for (const std::string& name : now->unfetched)
+    if (const auto run = entry.allocations.find(name); run != entry.allocations.end())
+      runs.push_back(collect_run(entry.number, name, run->second, entry.handle));
+  const std::vector<Result<void>> outcomes = co_await when_all(std::move(runs));
+  co_return first_error(outcomes);
+}
+
+Task<Result<void>> Cleaner::collect_run(std::uint64_t number, std::string name, std::string run,
+                                        actor::Handle provider) {
+  std::string id = jobs::allocation_id(parts_.id(), name);
+  const Result<void> stopped = co_await parts_.providers.stop(provider, std::move(id), run, kReleaseTimeout);
+  const bool refused = !stopped && stopped.error().is(Errc::permission_denied);
+  if (!stopped && !refused) {
+    answers_.erase(name);
+    co_return stopped;
+  }
+  const SteadyTime answers = answers_.try_emplace(name, parts_.now()).first->second;
+  const AllocationManifest* entry = parts_.allocation(name);
+  const bool ends = entry != nullptr && entry->incarnation == run;  // otherwise it is replaced or removed
+  const SteadyTime until = ends ? SteadyTime::max() : parts_.now() + kLastOutput;
+  Task<Result<void>> fetching = collector_.fetch_superseded(name, run, provider, stopped.has_value(), until);
+  const Result<void> fetched = co_await std::move(fetching);
+  if (work_.cancelled()) co_return fail(Errc::cancelled, "the daemon stops");
+  if (!fetched) log::info("orchestrator", "{}: {}", parts_.id(), fetched.error().to_string());
+  const bool useless = !fetched && (fetched.error().is(Errc::permission_denied) ||
+                                    parts_.now() - std::max(answers, collector_.reached(name)) > kCollectPatience);
+  if (!fetched && ends && !useless) co_return fetched;
+  std::string given_up;
+  if (!fetched) given_up = fetched.error().to_string();
+  answers_.erase(name);
+  if (fetched && refused) given_up = stopped.error().to_string();
+  const auto end = [&](DeploymentRecord& record) { end_awaiting(record, number, name, given_up); };
+  co_return co_await parts_.record.update_until_stored(end);
 }
 
 Task<Result<void>> Cleaner::record(Superseded entry) {

@@ -9,14 +9,19 @@
 //     if it holds nothing of the ensemble. Where that is refused or gets no reply, the other one is next, if every run
 //     is known: a provider grants the shutdown with the allocation, but may not have granted the revert. A provider
 //     that cannot release it now refuses, and is asked again.
-//  3. Why the first request failed is in the record, and in the status of the deployment until the entry is over.
+//  3. Output that is not all here (Superseded::unfetched) is fetched first: the run is stopped, and its provider keeps
+//     it meanwhile. That of an allocation which has ended so is asked for as long as its provider may keep it, and given
+//     up when the provider refuses it, or answers and sends nothing of it for kCollectPatience (endings.hpp). That of a
+//     run which is replaced, or was removed by an update, delays the release by kLastOutput at most once its provider
+//     answers, and by kMaxStored bytes of a stream.
+//  4. Why the first request failed is in the record, and in the status of the deployment until the entry is over.
 //
 // Threads: the deployment's lane. Cancellation: run() ends; the next one goes on.
 #pragma once
 
 #include <set>
 
-#include "orchestrator/deployment/parts.hpp"
+#include "orchestrator/output/collector.hpp"
 #include "runtime/nursery.hpp"
 
 namespace dms::orchestrator {
@@ -25,25 +30,31 @@ inline constexpr Duration kReleasePause = 1s;
 inline constexpr Duration kMaxReleasePause = 30s;
 /// For the reply to one revert: a provider that has just failed is not waited for.
 inline constexpr Duration kReleaseTimeout = 5s;
+/// For the rest of the output of what is ended.
+inline constexpr Duration kLastOutput = 25s;
 /// A provider's default retention of ended runs.
 inline constexpr Duration kResidueTime = 24h;
 
 class Cleaner {
  public:
   /// `work` ends before this does.
-  Cleaner(Parts parts, Nursery& work) : parts_(parts), work_(work) {}
+  Cleaner(Parts parts, Collector& collector, Nursery& work) : parts_(parts), collector_(collector), work_(work) {}
 
   Task<void> run();
 
  private:
   Task<void> release(Superseded entry);
+  Task<Result<void>> collect(const Superseded& entry);
+  Task<Result<void>> collect_run(std::uint64_t number, std::string allocation, std::string run, actor::Handle provider);
   Task<Result<void>> request(const Superseded& entry, bool shutdown);
   /// What has changed of the entry: why it is not released, whether it is over.
   Task<Result<void>> record(Superseded entry);
 
   Parts parts_;
+  Collector& collector_;
   Nursery& work_;
   std::set<std::uint64_t> begun_;
+  std::map<std::string, SteadyTime> answers_;  ///< allocation -> since when the provider of its output answers
 };
 
 }  // namespace dms::orchestrator

@@ -36,6 +36,8 @@ Dependency dependency(const DeploymentRecord& record, const std::string& allocat
     const Readiness readiness = of(record, needed, condition, results);
     if (readiness <= worst.readiness) continue;
     worst.readiness = readiness;
+    worst.needed = needed;
+    worst.condition = condition;
     if (readiness == Readiness::never)
       worst.reason = fmt::format("{} depends on {} ({}), which is {}", allocation, needed, to_string(condition),
                                  to_string(record.manifest.allocations.at(needed).status));

@@ -18,6 +18,8 @@ enum class Readiness { ready, waits, waits_for_completion, never };
 struct Dependency {
   Readiness readiness = Readiness::ready;
   std::string reason;  ///< of never: names the allocation that it depends on
+  std::string needed;  ///< the allocation that it waits for
+  jobs::Condition condition = jobs::Condition::started;
 };
 
 /// Of a placed allocation that has not started.

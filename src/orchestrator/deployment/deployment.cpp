@@ -3,7 +3,9 @@
 #include <algorithm>
 
 #include "base/log.hpp"
+#include "orchestrator/deployment/dependencies.hpp"
 #include "orchestrator/deployment/placement.hpp"
+#include "orchestrator/deployment/reasons.hpp"
 #include "orchestrator/deployment/update.hpp"
 
 namespace dms::orchestrator {
@@ -63,7 +65,7 @@ Deployment::Deployment(Services services, RecordStore& records, std::unique_ptr<
                }),
       restarts_(parts(), collector_, work_),
       replacer_(parts(), grants_, work_),
-      cleaner_(parts(), clearing_),
+      cleaner_(parts(), collector_, clearing_),
       work_(actor_->lane(), "deployment " + record_->id),
       clearing_(actor_->lane(), "releasing " + record_->id) {
   set_deadline();
@@ -216,7 +218,8 @@ Task<Result<void>> Deployment::take_up() {
   supervisor_.reconcile_first();
   if (record_->boot_id.empty() && status() != DeploymentStatus::preparing)
     co_return co_await give_up(
-        fmt::format("an older version of the daemon had left the deployment {}; deploy it again", to_string(status())));
+        fmt::format("an older version of the daemon had left the deployment {}; deploy it again", to_string(status())),
+        json::StringMap());
   if (status() == DeploymentStatus::committing) {
     Failure interrupted{"the daemon was restarted while machines were reserved", {}};
     co_return co_await start_over(std::move(interrupted));
@@ -245,7 +248,7 @@ Task<Result<void>> Deployment::deploy() {
   if (status() == DeploymentStatus::preparing || replacer_.failed_provider().empty()) {
     // No machine in time, or another attempt would end the same way.
     const std::string before = record_->error.empty() ? std::string() : record_->error + "; after that: ";
-    co_return co_await give_up(before + why);
+    co_return co_await give_up(before + why, json::StringMap());
   }
   Failure failure{why, replacer_.failed_provider()};
   co_return co_await start_over(std::move(failure));
@@ -259,10 +262,40 @@ Task<Result<void>> Deployment::provision() {
   CO_TRY_VOID(co_await starter_.start_ready());
   if (!starter_.waits()) co_return co_await enter(DeploymentStatus::running);
   if (actor_->lane().now() < deadline_) co_return Result<void>();
-  std::vector<std::string> late;
+  co_return co_await give_up_starts();
+}
+
+/// Names what is not started, and what that waits for.
+Task<Result<void>> Deployment::give_up_starts() {
+  json::StringMap late;
+  std::vector<std::string> names;
   for (const auto& [name, allocation] : record_->manifest.allocations)
-    if (allocation.status == AllocationStatus::pending) late.push_back(name);
-  co_return co_await give_up(fmt::format("{} could not be started in time", fmt::join(late, ", ")));
+    if (allocation.status == AllocationStatus::pending) names.push_back(name);
+  std::string reasons;
+  for (const std::string& name : names) {
+    const std::string why = why_it_waits(name);
+    late[name] = why.empty() ? "it could not be started in time" : "it could not be started in time: it " + why;
+    if (!why.empty()) add_reason(reasons, names.size() == 1 ? "it " + why : name + " " + why);
+  }
+  std::string reason = fmt::format("{} could not be started in time", fmt::join(names, ", "));
+  if (!reasons.empty()) reason += ": " + reasons;
+  co_return co_await give_up(std::move(reason), std::move(late));
+}
+
+/// Empty if it waits for no other allocation.
+std::string Deployment::why_it_waits(const std::string& allocation) const {
+  const Dependency waits = dependency(record_.get(), allocation);
+  if (waits.readiness == Readiness::ready) return {};
+  const std::string& needed = waits.needed;
+  const std::string text = fmt::format("waits for {} to be {}", needed, to_string(waits.condition));
+  const auto found = record_->manifest.allocations.find(needed);
+  if (found == record_->manifest.allocations.end()) return fmt::format("{}; {} has no machine", text, needed);
+  const AllocationManifest& entry = found->second;
+  const bool has_health = entry.status == AllocationStatus::running && entry.health != Health::unknown;
+  const std::string state(has_health ? to_string(entry.health) : to_string(entry.status));
+  std::string why = entry.reason;
+  if (const AllocationReport* last = report(needed); has_health && last != nullptr) why = last->health_message;
+  return fmt::format("{}; {} is {}{}{}", text, needed, state, why.empty() ? "" : ": ", why);
 }
 
 Task<Result<void>> Deployment::supervise() {
@@ -289,19 +322,14 @@ Task<Result<void>> Deployment::start_over(Failure failure) {
   if (!failure.peer.empty()) replacer_.backoff().failed(failure.peer, actor_->lane().now());
   const bool may_run = status() == DeploymentStatus::provisioning;
   log::warn("orchestrator", "{}: starting over: {}", id(), failure.reason);
-  const Change supersede_everything = [may_run](DeploymentRecord& record) {
-    while (!record.manifest.nodes.empty()) {
-      const std::string node = record.manifest.nodes.begin()->first;
-      supersede_node(record, node, may_run && on_loss(record.ensemble, node) == jobs::OnLoss::exclusive);
-    }
-    record.manifest.allocations.clear();
-  };
+  const Change supersede_everything = [may_run](DeploymentRecord& record) { unplace_all(record, may_run); };
   co_return co_await enter(DeploymentStatus::preparing, failure.reason, supersede_everything);
 }
 
-Task<Result<void>> Deployment::give_up(std::string reason) {
-  const Change supersede_everything = [](DeploymentRecord& record) { supersede_all(record, true); };
-  co_return co_await enter(DeploymentStatus::failed, std::move(reason), supersede_everything);
+Task<Result<void>> Deployment::give_up(std::string reason, json::StringMap late) {
+  const std::string why = "the deployment has failed: " + reason;
+  const Change end_everything = [&](DeploymentRecord& record) { end_attempt(record, late, why); };
+  co_return co_await enter(DeploymentStatus::failed, std::move(reason), end_everything);
 }
 
 // --- what happens meanwhile ------------------------------------------------------------------------------------------
@@ -369,7 +397,7 @@ Task<void> Deployment::shut_down() {
         record_end(entry->second, report);
     for (const auto& [name, node] : record.manifest.nodes)
       end_node(record, name, AllocationStatus::terminated, "it was shut down", rest.complete);
-    std::erase_if(record.manifest.allocations, [](const auto& entry) { return !is_final(entry.second.status); });
+    end_unplaced(record, AllocationStatus::terminated, "it was shut down");
   };
   const Result<void> terminated = co_await record_.update_until_stored(terminate);
   if (!terminated) co_return;
@@ -392,7 +420,7 @@ Task<Result<void>> Deployment::collect_rest(Rest& rest) {
   std::vector<Task<Result<void>>> fetches;
   for (const auto& [name, allocation] : record_->manifest.allocations)
     if (is_placed(allocation) && allocation.lease_ns > 0 && allocation.status != AllocationStatus::pending &&
-        !allocation.collected)
+        !allocation.collected && !is_awaited(record_.get(), name, allocation.incarnation))
       fetches.push_back(end_and_collect(name, rest));
   const std::vector<Result<void>> outcomes = co_await when_all(std::move(fetches));
   co_return first_error(outcomes);

@@ -5,7 +5,8 @@
 //  1. Preparing -> Committing -> Provisioning -> Running -> Completed | Failed. Preparing finds a machine for every
 //     node (auction.hpp); Committing makes the allocations (provisioner.hpp); Provisioning starts what its dependencies
 //     allow (starter.hpp). Until Running, any failure supersedes every provider that received a request (placement.hpp)
-//     and the deployment starts over at Preparing, until its deadline. A provider that failed is excluded for a while,
+//     and the deployment starts over at Preparing, until its deadline. Then it has failed: what has run is ended, and
+//     stays in the manifest with its reason and output. A provider that failed is excluded for a while,
 //     each time for longer.
 //  2. While Running, what has no machine is placed again (replacer.hpp), what may start is started, what is unhealthy
 //     is restarted (restarts.hpp), and ends are collected (endings.hpp). When every allocation has ended and its output
@@ -16,8 +17,9 @@
 //     alone: what else runs on its machine goes on there, and the output of what has ended there is collected.
 //  4. shutdown() works in every state. Providers with leases first end what runs and keep it, until the output is here,
 //     what was written meanwhile included; for kLastOutput at most. Then everything is released: ShuttingDown ->
-//     Completed when every provider has answered or cannot hold anything any more (cleaner.hpp). A restart begins with
-//     it again. Repeated, it waits for the same end; of a deployment that has ended it changes nothing.
+//     Completed when every provider has answered or cannot run anything any more (cleaner.hpp). Output of a provider
+//     that does not answer is fetched when it does, also after that. A restart begins with it again. Repeated, it waits
+//     for the same end; of a deployment that has ended it changes nothing.
 //  5. A state is entered when it is on disk (record.hpp): status() reports what a restart would find. While the store
 //     fails, the deployment stays in the state before, and storing is repeated.
 //  6. resume() after a restart: Preparing goes on; Committing supersedes what received a request and starts over;
@@ -43,9 +45,8 @@
 namespace dms::orchestrator {
 
 /// How long a user's shutdown waits for providers, of which the end of runs, kLastWords at most, and the rest of their
-/// output take kLastOutput at most. A provider gives work 10 s to end.
+/// output take kLastOutput (cleaner.hpp) at most. A provider gives work 10 s to end.
 inline constexpr Duration kShutdownPatience = 40s;
-inline constexpr Duration kLastOutput = 25s;
 inline constexpr Duration kLastWords = 15s;
 /// How long an end waits for the providers to release what has ended; they are asked on.
 inline constexpr Duration kEndPatience = 20s;
@@ -106,7 +107,9 @@ class Deployment {
   Task<Result<void>> provision();
   Task<Result<void>> supervise();
   Task<Result<void>> start_over(Failure failure);
-  Task<Result<void>> give_up(std::string reason);
+  Task<Result<void>> give_up(std::string reason, json::StringMap late);
+  Task<Result<void>> give_up_starts();
+  [[nodiscard]] std::string why_it_waits(const std::string& allocation) const;
   Task<Result<void>> end_when_released();
   Task<void> on_hint(actor::Envelope envelope);
   [[nodiscard]] bool fails_attempt(const std::string& node, const std::string& reason);

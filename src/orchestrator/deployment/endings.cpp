@@ -174,7 +174,9 @@ Task<void> Endings::acknowledge(actor::Envelope envelope) {
 
 void Endings::resume() {
   for (const auto& [name, entry] : parts_.record->manifest.allocations)
-    if (is_final(entry.status) && !entry.collected && collecting_.insert(name).second) work_.spawn(collect(name));
+    if (is_final(entry.status) && !entry.collected && !is_awaited(parts_.record.get(), name, entry.incarnation) &&
+        collecting_.insert(name).second)
+      work_.spawn(collect(name));
 }
 
 Task<void> Endings::collect(std::string name) {

@@ -47,7 +47,7 @@ class Endings {
 
   Task<void> on_notice(actor::Envelope envelope);
   Task<void> on_report(std::string allocation, protocol::AllocationReport report);
-  /// Continues with output that has not been collected.
+  /// Continues with output that has not been collected, without that which is fetched before a release (cleaner.hpp).
   void resume();
 
  private:

@@ -64,6 +64,12 @@ void give_up_output(AllocationManifest& entry) {
   add_reason(entry.reason, "its output could not be fetched completely");
 }
 
+/// Whether its provider keeps output that is not all here, and is not asked for it yet.
+bool has_output_left(const DeploymentRecord& record, const std::string& name, const AllocationManifest& entry) {
+  return entry.lease_ns > 0 && !entry.incarnation.empty() && entry.status != AllocationStatus::pending &&
+         !(is_final(entry.status) && entry.collected) && !is_awaited(record, name, entry.incarnation);
+}
+
 /// The allocation has no machine any more.
 void displace(DeploymentRecord& record, const std::string& name) {
   AllocationManifest* entry = find(record, name);
@@ -87,6 +93,12 @@ void leave(DeploymentRecord& record, const NodeManifest& node, const std::vector
            bool exclusive) {
   Superseded entry = entry_for(record, node, allocations);
   entry.exclusive = exclusive && may_run(record, allocations);
+  for (const std::string& name : allocations)
+    if (const AllocationManifest* run = find(record, name);
+        run != nullptr && !entry.allocations.at(name).empty() && has_output_left(record, name, *run)) {
+      forget_earlier_output(record, name);
+      entry.unfetched.push_back(name);
+    }
   add(record, std::move(entry));
   for (const std::string& allocation : allocations) displace(record, allocation);
 }
@@ -102,6 +114,31 @@ Unplaced unplaced(const DeploymentRecord& record) {
         wanted[name].push_back(allocation);
     }
   return wanted;
+}
+
+bool is_awaited(const DeploymentRecord& record, const std::string& allocation, const std::string& run) {
+  return std::ranges::any_of(record.superseded, [&](const Superseded& entry) {
+    const auto held = entry.allocations.find(allocation);
+    return held != entry.allocations.end() && held->second == run &&
+           std::ranges::count(entry.unfetched, allocation) > 0;
+  });
+}
+
+void forget_earlier_output(DeploymentRecord& record, const std::string& allocation) {
+  for (Superseded& entry : record.superseded) std::erase(entry.unfetched, allocation);
+}
+
+void end_awaiting(DeploymentRecord& record, std::uint64_t number, const std::string& allocation,
+                  const std::string& given_up) {
+  const auto entry = std::ranges::find(record.superseded, number, &Superseded::number);
+  if (entry == record.superseded.end() || std::erase(entry->unfetched, allocation) == 0) return;
+  AllocationManifest* ended = find(record, allocation);
+  const auto run = entry->allocations.find(allocation);
+  if (ended == nullptr || run == entry->allocations.end() || ended->incarnation != run->second) return;
+  if (!is_final(ended->status) || ended->collected) return;
+  ended->collected = true;
+  if (!given_up.empty())
+    add_reason(ended->reason, fmt::format("its output could not be fetched completely: {}", given_up));
 }
 
 bool all_ended(const DeploymentRecord& record) {
@@ -255,9 +292,23 @@ void supersede_ended(DeploymentRecord& record, const std::string& allocation) {
   add(record, std::move(released));
 }
 
-void supersede_all(DeploymentRecord& record, bool forget) {
-  while (!record.manifest.nodes.empty()) supersede_node(record, record.manifest.nodes.begin()->first, false);
-  if (forget) record.manifest.allocations.clear();
+void unplace_all(DeploymentRecord& record, bool may_run) {
+  std::map<std::string, std::uint32_t> runs;  // of what has run
+  for (const auto& [name, entry] : record.manifest.allocations) {
+    const std::uint32_t before = entry.restarts + (entry.status == AllocationStatus::pending ? 0U : 1U);
+    if (before > 0 && record.ensemble.allocations.contains(name)) runs[name] = before;
+  }
+  while (!record.manifest.nodes.empty()) {
+    const std::string node = record.manifest.nodes.begin()->first;
+    supersede_node(record, node, may_run && on_loss(record.ensemble, node) == jobs::OnLoss::exclusive);
+  }
+  record.manifest.allocations.clear();
+  for (const auto& [node, spec] : record.ensemble.nodes)
+    for (const std::string& name : spec.allocations)
+      if (const auto ran = runs.find(name); ran != runs.end()) {
+        record.manifest.allocations[name] = unplaced_entry(record, node, name);
+        record.manifest.allocations[name].restarts = ran->second;
+      }
 }
 
 void fail_allocation(DeploymentRecord& record, const std::string& allocation, const std::string& reason) {
@@ -295,24 +346,58 @@ void end_node(DeploymentRecord& record, const std::string& name, AllocationStatu
   const auto node = record.manifest.nodes.find(name);
   if (node == record.manifest.nodes.end()) return;
   std::vector<std::string> held;
+  std::vector<std::string> unfetched;
+  bool all_over = true;
   for (const std::string& allocation : node->second.allocations) {
     AllocationManifest* entry = find(record, allocation);
     if (entry == nullptr || (is_final(entry->status) && entry->collected)) continue;
+    if (is_awaited(record, allocation, entry->incarnation)) continue;
     held.push_back(allocation);
     const bool over = is_final(entry->status);
+    all_over = all_over && over && std::ranges::count(record.lost, allocation) == 0;
     const bool has_output = over || (entry->lease_ns > 0 && entry->status != AllocationStatus::pending);
+    const bool is_left = !complete.contains(allocation) && has_output_left(record, allocation, *entry) &&
+                         !record.restarting.contains(allocation);
     if (!over) {
       entry->status = status;
       entry->reason = reason;
     }
-    entry->collected = true;
-    if (has_output && !complete.contains(allocation)) give_up_output(*entry);
+    entry->collected = !is_left;
+    if (is_left) {
+      forget_earlier_output(record, allocation);
+      unfetched.push_back(allocation);
+    } else if (has_output && !complete.contains(allocation)) {
+      give_up_output(*entry);
+    }
   }
-  add(record, entry_for(record, node->second, held));
+  Superseded entry = entry_for(record, node->second, held);
+  entry.over = all_over && !unfetched.empty();
+  entry.unfetched = std::move(unfetched);
+  add(record, std::move(entry));
   for (const std::string& allocation : held) {
     record.restarting.erase(allocation);
     std::erase(record.lost, allocation);
   }
+}
+
+void end_unplaced(DeploymentRecord& record, AllocationStatus status, const std::string& reason) {
+  for (auto& [name, entry] : record.manifest.allocations) {
+    if (is_final(entry.status) || (entry.restarts == 0 && !record.outputs.contains(name))) continue;
+    entry.status = status;
+    entry.reason = reason;
+    entry.collected = true;
+  }
+  std::erase_if(record.manifest.allocations, [](const auto& pair) { return !is_final(pair.second.status); });
+}
+
+void end_attempt(DeploymentRecord& record, const json::StringMap& late, const std::string& reason) {
+  for (const auto& [name, why] : late) fail_allocation(record, name, why);
+  std::vector<std::string> idle;
+  for (const auto& [name, entry] : record.manifest.allocations)
+    if (entry.status == AllocationStatus::pending && entry.restarts == 0) idle.push_back(name);
+  for (const auto& [name, node] : record.manifest.nodes) end_node(record, name, AllocationStatus::terminated, reason);
+  for (const std::string& name : idle) record.manifest.allocations.erase(name);
+  end_unplaced(record, AllocationStatus::terminated, reason);
 }
 
 void fail_lost_node(DeploymentRecord& record, const std::string& name, const std::string& reason) {

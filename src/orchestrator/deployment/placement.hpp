@@ -10,6 +10,9 @@
 //  4. A machine serves one node of an ensemble, and no node of it while something of the ensemble there is superseded:
 //     a request to release what was there cannot reach what comes next. It names the incarnation besides, where that is
 //     known.
+//  5. Output that is not all here is not given up with the machine: the entry of superseded names the allocation as
+//     unfetched, and the output is fetched before the release (cleaner.hpp). An allocation that has ended is collected
+//     once it is. Of several runs that were superseded, that of the last one that had started is fetched.
 //
 // Threads: none. Attacks: what a provider names beyond the ensemble is bounded (kMaxUnknown), so no provider makes the
 // record grow until it cannot be stored.
@@ -38,6 +41,14 @@ inline bool is_placed(const protocol::AllocationManifest& allocation) {
   return !allocation.handle.address.inbox.empty();
 }
 Unplaced unplaced(const DeploymentRecord& record);
+/// Whether the output of this run is to be fetched before it is released, see (5).
+bool is_awaited(const DeploymentRecord& record, const std::string& allocation, const std::string& run);
+/// That of earlier runs of the allocation is not fetched any more.
+void forget_earlier_output(DeploymentRecord& record, const std::string& allocation);
+/// What entry `number` of superseded has of the allocation is fetched, or given up for the reason `given_up`.
+void end_awaiting(DeploymentRecord& record, std::uint64_t number, const std::string& allocation,
+                  const std::string& given_up);
+
 /// True if every allocation of the ensemble has ended and its output is here, or its machine is lost.
 bool all_ended(const DeploymentRecord& record);
 
@@ -71,12 +82,16 @@ void supersede_unknown(DeploymentRecord& record, const actor::Handle& provider, 
 void mark_over_since(DeploymentRecord& record, std::uint64_t number);
 /// An allocation that has ended and whose output is here.
 void supersede_ended(DeploymentRecord& record, const std::string& allocation);
-/// Everything; no node has a machine then. `forget`: the allocations leave the manifest, too.
-void supersede_all(DeploymentRecord& record, bool forget);
+/// Everything; no node has a machine then. Of allocations that have run the manifest says that they wait for a machine.
+void unplace_all(DeploymentRecord& record, bool may_run);
 /// The allocations of a node that have not ended end so; the manifest keeps the node, to be shown. All output is here
-/// of those in `complete`; of the others their reasons say so, unless their provider keeps none.
+/// of those in `complete`; that of the others is fetched before they are released, see (5).
 void end_node(DeploymentRecord& record, const std::string& node, protocol::AllocationStatus status,
               const std::string& reason, const std::set<std::string>& complete = {});
+/// What has run and waits for a machine ends so; what has never run and has not ended leaves the manifest.
+void end_unplaced(DeploymentRecord& record, protocol::AllocationStatus status, const std::string& reason);
+/// An attempt to deploy has failed for good: `late`, allocation -> reason, have failed, what has run is terminated.
+void end_attempt(DeploymentRecord& record, const json::StringMap& late, const std::string& reason);
 /// The allocations of a node whose machine is lost have failed. Their output is collected should the machine return.
 void fail_lost_node(DeploymentRecord& record, const std::string& node, const std::string& reason);
 void fail_allocation(DeploymentRecord& record, const std::string& allocation, const std::string& reason);

@@ -17,7 +17,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const orchestrator::Unplaced wanted = orchestrator::unplaced(*record);
   (void)orchestrator::part_of(*record, wanted);
   (void)orchestrator::occupied(*record, wanted);
-  orchestrator::supersede_all(*record, false);
+  orchestrator::unplace_all(*record, false);
   DMS_ASSERT(record->manifest.nodes.empty(), "a node keeps its machine");
   return 0;
 }

@@ -6,7 +6,9 @@
 //  2. An allocation that is gone is superseded; one that has changed or has moved to another node is superseded and
 //     unplaced, to be brought up anew. A node that is pinned to another machine now, or may not be where it is, moves
 //     with everything on it, once the output of what has ended there is here. What is exclusive runs at its new place
-//     when the old run is released or cannot run any more.
+//     when the old run is released or cannot run any more. The output of what is removed or changed is fetched before
+//     it is released (cleaner.hpp): that of a removed allocation stays readable under its name, that of a changed one
+//     as the output of the run before.
 //  3. The lease of a node that stays where it is cannot be changed: what runs there keeps the lease that it was
 //     granted.
 //  4. The record holds the new ensemble from then on, in one change: a restart in the middle continues with it.

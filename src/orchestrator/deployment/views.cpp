@@ -30,10 +30,15 @@ AllocationState state_of(const DeploymentRecord& record, const std::string& name
   if (const auto node = record.manifest.nodes.find(allocation.node_id);
       node != record.manifest.nodes.end() && (is_placed(allocation) || is_final(allocation.status)))
     state.peer = node->second.peer;
+  else if (is_final(allocation.status))
+    state.peer = allocation.handle.address.host;
   for (const Superseded& entry : record.superseded)
     if (!entry.ended && !entry.over && entry.peer != state.peer && entry.allocations.contains(name))
       add_reason(state.reason,
                  fmt::format("an earlier run of it may still exist on {}, {}", entry.peer, hold_of(entry)));
+  for (const Superseded& entry : record.superseded)
+    if (is_final(allocation.status) && std::ranges::count(entry.unfetched, name) > 0)
+      add_reason(state.reason, fmt::format("its output is still to be fetched from {}", entry.peer));
   return state;
 }
 
@@ -149,7 +154,7 @@ void add_usage(AllocationUsage& usage, const AllocationReport& report) {
 }
 
 Result<void> check_allocation(const DeploymentRecord& record, const std::string& allocation) {
-  if (record.manifest.allocations.contains(allocation)) return {};
+  if (record.manifest.allocations.contains(allocation) || record.outputs.contains(allocation)) return {};
   return fail(Errc::not_found, "deployment {} has no allocation '{}' on any machine (it is {})", record.id, allocation,
               to_string(record.status));
 }

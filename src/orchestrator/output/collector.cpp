@@ -94,17 +94,56 @@ Result<void> Collector::check_open() const {
   return {};
 }
 
-Task<Result<void>> Collector::append(std::string allocation, Stream stream, std::uint64_t offset, Bytes data) {
+Task<Result<void>> Collector::append(std::string files, Stream stream, std::uint64_t offset, Bytes data) {
   const Mutex::Lock writing = co_await writing_.lock();
   CO_TRY_VOID(check_open());
-  co_return co_await parts_.output.append(parts_.id(), std::move(allocation), stream, offset, std::move(data));
+  co_return co_await parts_.output.append(parts_.id(), std::move(files), stream, offset, std::move(data));
 }
 
 Task<Result<void>> Collector::fetch(std::string allocation, bool whole) {
   CO_TRY(const Hold held, co_await hold(allocation));
   const AllocationManifest* entry = parts_.allocation(allocation);
-  if (entry != nullptr && is_final(entry->status) && entry->collected) co_return Result<void>();  // meanwhile
-  co_return co_await fetch_streams(allocation, whole);
+  if (entry == nullptr) co_return fail(Errc::not_found, "there is no allocation '{}'", allocation);
+  if (is_final(entry->status) && entry->collected) co_return Result<void>();  // meanwhile
+  Source source;
+  source.run = entry->incarnation;
+  CO_TRY(source.provider, provider_of(allocation));
+  source.files = allocation;
+  source.allocation = std::move(allocation);
+  co_return co_await fetch_files(source, whole);
+}
+
+Task<Result<void>> Collector::fetch_superseded(std::string allocation, std::string run, actor::Handle provider,
+                                               bool whole, SteadyTime until) {
+  CO_TRY(const Hold held, co_await hold(allocation));
+  const AllocationManifest* entry = parts_.allocation(allocation);
+  if (entry != nullptr && entry->incarnation == run && is_final(entry->status) && entry->collected)
+    co_return Result<void>();
+  const auto kept = parts_.record->outputs.find(allocation);
+  const bool is_late = entry != nullptr && entry->incarnation != run && !entry->incarnation.empty() &&
+                       kept != parts_.record->outputs.end() && kept->second == entry->incarnation;
+  Source source;
+  source.run = std::move(run);
+  source.provider = std::move(provider);
+  source.files = is_late ? allocation + std::string(OutputStore::kLate) : allocation;
+  source.allocation = std::move(allocation);
+  source.until = until;
+  if (is_late) co_return co_await fetch_late(source, whole);
+  co_return co_await fetch_files(source, whole);
+}
+
+/// What has come of it is kept, if that is not all.
+Task<Result<void>> Collector::fetch_late(const Source& source, bool whole) {
+  {
+    const Mutex::Lock writing = co_await writing_.lock();
+    CO_TRY_VOID(check_open());
+    CO_TRY_VOID(co_await parts_.output.begin_late(parts_.id(), source.allocation, source.run));
+  }
+  const Result<void> fetched = co_await fetch_streams(source, whole);
+  const Mutex::Lock writing = co_await writing_.lock();
+  CO_TRY_VOID(check_open());
+  CO_TRY_VOID(co_await parts_.output.end_late(parts_.id(), source.allocation));
+  co_return fetched;
 }
 
 Task<Result<void>> Collector::begin(std::string allocation, std::string run) {
@@ -118,20 +157,27 @@ Task<Result<void>> Collector::begin(std::string allocation, std::string run) {
   co_return co_await parts_.record.update(change);
 }
 
-Task<Result<void>> Collector::fetch_streams(std::string allocation, bool whole) {
+bool Collector::is_wanted(const std::string& allocation, const std::string& run) const {
   const AllocationManifest* entry = parts_.allocation(allocation);
-  if (entry == nullptr) co_return fail(Errc::not_found, "there is no allocation '{}'", allocation);
-  const std::string run = entry->incarnation;
-  if (const auto kept = parts_.record->outputs.find(allocation);
-      kept == parts_.record->outputs.end() || kept->second != run) {
-    Task<Result<void>> beginning = begin(allocation, run);
+  return (entry != nullptr && entry->incarnation == run) || is_awaited(parts_.record.get(), allocation, run);
+}
+
+Task<Result<void>> Collector::fetch_files(const Source& source, bool whole) {
+  if (const auto kept = parts_.record->outputs.find(source.allocation);
+      kept == parts_.record->outputs.end() || kept->second != source.run) {
+    Task<Result<void>> beginning = begin(source.allocation, source.run);
     CO_TRY_VOID(co_await std::move(beginning));
   }
-  CO_TRY_VOID(co_await fetch_stream(allocation, run, Stream::out, whole));
-  CO_TRY_VOID(co_await fetch_stream(allocation, run, Stream::err, whole));
-  if (!whole) co_return Result<void>();
-  std::function<void()> reached = [this, &allocation] { reached_[allocation] = parts_.now(); };
-  co_return co_await fetch_results(parts_, allocation, run, std::move(reached));
+  CO_TRY_VOID(co_await fetch_streams(source, whole));
+  const AllocationManifest* entry = parts_.allocation(source.allocation);
+  if (!whole || entry == nullptr || entry->incarnation != source.run) co_return Result<void>();
+  std::function<void()> reached = [this, &source] { reached_[source.allocation] = parts_.now(); };
+  co_return co_await fetch_results(parts_, source.allocation, source.run, source.provider, std::move(reached));
+}
+
+Task<Result<void>> Collector::fetch_streams(const Source& source, bool whole) {
+  CO_TRY_VOID(co_await fetch_stream(source, Stream::out, whole));
+  co_return co_await fetch_stream(source, Stream::err, whole);
 }
 
 SteadyTime Collector::reached(const std::string& allocation) const {
@@ -139,24 +185,24 @@ SteadyTime Collector::reached(const std::string& allocation) const {
   return found == reached_.end() ? SteadyTime() : found->second;
 }
 
-Task<Result<void>> Collector::fetch_stream(std::string allocation, std::string run, Stream stream, bool whole) {
-  CO_TRY(const actor::Handle provider, provider_of(allocation));
+Task<Result<void>> Collector::fetch_stream(const Source& source, Stream stream, bool whole) {
   const std::string name(to_string(stream));
-  CO_TRY(std::uint64_t position, co_await parts_.output.position(parts_.id(), allocation, stream));
+  const std::string& allocation = source.allocation;
+  CO_TRY(std::uint64_t position, co_await parts_.output.position(parts_.id(), source.files, stream));
   const SteadyTime begun = parts_.now();
   int poor = 0;
   for (std::uint64_t fetched = 0;;) {
-    CO_TRY(AllocationLogsResponse page, co_await parts_.providers.page(provider, allocation, name, position, kLogPage));
-    const AllocationManifest* entry = parts_.allocation(allocation);
-    const bool another = !page.incarnation.empty() && page.incarnation != run;
-    if (entry == nullptr || entry->incarnation != run || another)
+    CO_TRY(AllocationLogsResponse page,
+           co_await parts_.providers.page(source.provider, allocation, name, position, kLogPage));
+    const bool another = !page.incarnation.empty() && page.incarnation != source.run;
+    if (another || !is_wanted(allocation, source.run))
       co_return fail(Errc::not_found, "{} was started anew while its output was fetched", allocation);
     const bool gap = page.offset > position;  // also at the end
     position = page.next_offset;
     fetched += page.data.size();
     const bool sent = !page.data.empty();
     if (page.data.size() < kPoorPage) ++poor;
-    if (sent || gap) CO_TRY_VOID(co_await append(allocation, stream, page.offset, std::move(page.data)));
+    if (sent || gap) CO_TRY_VOID(co_await append(source.files, stream, page.offset, std::move(page.data)));
     if (sent) reached_[allocation] = parts_.now();
     const bool more = position < page.total_size && fetched < kMaxStored;
     if (more && poor >= kMaxPoorPages)
@@ -165,6 +211,8 @@ Task<Result<void>> Collector::fetch_stream(std::string allocation, std::string r
     if (more && parts_.now() - begun >= kLongestFetch)
       co_return fail(Errc::deadline_exceeded, "the {} of {} is not here completely after {} min", name, allocation,
                      kLongestFetch / 1min);
+    if (more && parts_.now() >= source.until)
+      co_return fail(Errc::deadline_exceeded, "the {} of {} is longer than there is time for", name, allocation);
     if (more) continue;
     if (position < page.total_size && whole)
       co_return fail(Errc::invalid_argument, "the {} of {} has no end after {} bytes", name, allocation, fetched);
@@ -198,6 +246,8 @@ Task<Result<void>> Collector::tail(std::string allocation) {
 
 Task<Result<std::filesystem::path>> Collector::folder(std::string allocation) {
   const AllocationManifest* entry = parts_.allocation(allocation);
+  if (entry == nullptr && parts_.record->outputs.contains(allocation))  // an update has removed it
+    co_return co_await parts_.output.find(parts_.id(), allocation);
   if (entry == nullptr)
     co_return fail(Errc::not_found, "deployment {} has no allocation '{}' on any machine (it is {})", parts_.id(),
                    allocation, to_string(parts_.record->status));
@@ -226,6 +276,11 @@ Task<Result<LogPage>> Collector::tail_page(DeploymentLogsRequest request) {
 Task<Result<LogPage>> Collector::page(DeploymentLogsRequest request) {
   CO_TRY_VOID(parse_stream(request.stream));
   const AllocationManifest* entry = parts_.allocation(request.allocation_name);
+  const bool is_kept = parts_.record->outputs.contains(request.allocation_name);
+  if (entry == nullptr && is_kept) {  // an update has removed it
+    Task<Result<LogPage>> reading = stored_page(parts_.output, parts_.record.get(), std::move(request));
+    co_return co_await std::move(reading);
+  }
   if (entry == nullptr)
     co_return fail(Errc::not_found, "deployment {} has no allocation '{}' on any machine (it is {})", parts_.id(),
                    request.allocation_name, to_string(parts_.record->status));
@@ -233,7 +288,7 @@ Task<Result<LogPage>> Collector::page(DeploymentLogsRequest request) {
     Task<Result<LogPage>> reading = stored_page(parts_.output, parts_.record.get(), std::move(request));
     co_return co_await std::move(reading);
   }
-  if (!is_placed(*entry) && parts_.record->outputs.contains(request.allocation_name)) {
+  if (!is_placed(*entry) && is_kept) {
     Task<Result<LogPage>> reading = stored_page(parts_.output, parts_.record.get(), std::move(request));
     CO_TRY(LogPage page, co_await std::move(reading));
     page.eof = false;  // it runs again once it has a machine

@@ -8,14 +8,17 @@
 //  2. The files hold the output of one run, DeploymentRecord::outputs says which. fetch() for another run begins anew;
 //     what they held is set aside (output_store.hpp, 7).
 //  3. page() serves the pages of a run that has ended from the disk, once all of it is there, and those of another from
-//     its provider. While an allocation has no machine, page() serves what is stored of a run before.
+//     its provider. While an allocation has no machine, page() serves what is stored of a run before; of one that an
+//     update has removed, what was stored.
 //  4. A page names the run that it is of. What a provider's page says of another run than the record's is not stored:
 //     the renewals find out which one counts.
 //  5. A provider without leases serves no pages: tail() stores the last bytes of both streams instead. Their pages are
 //     served from the disk; the first one fetches anew.
 //  6. The files of an allocation are changed by the holder of its Hold only. Who stores output that came whole holds
 //     them until the record says so, so that no fetch begins anew what is complete.
-//  7. After close() no file is written; it waits for the write that has begun.
+//  7. Of a run that is superseded, fetch_superseded() brings the output where it belongs: to that of its allocation if
+//     nothing newer is stored there, otherwise in the place of that of the run before.
+//  8. After close() no file is written; it waits for the write that has begun.
 //
 // Threads: the deployment's lane; fetches of one allocation wait for each other. Failure: Errc::io is this node's disk,
 // everything else the provider's. Attacks: each page costs a round trip and a write, so a provider that sends a few
@@ -63,6 +66,10 @@ class Collector {
   /// A success without a request if all of it is here, as the record says. `whole`: the run has ended, a stream without
   /// an end is an error, and results are fetched too (results.hpp).
   Task<Result<void>> fetch(std::string allocation, bool whole);
+  /// The output of a run that a Superseded entry names in `unfetched`; as far as `until`. Results are fetched if the
+  /// manifest still has the run.
+  Task<Result<void>> fetch_superseded(std::string allocation, std::string run, actor::Handle provider, bool whole,
+                                      SteadyTime until);
   /// When its provider has last sent a part of the output, or said that it is packing the results.
   [[nodiscard]] SteadyTime reached(const std::string& allocation) const;
   /// Stores the output of `run` that came whole.
@@ -72,12 +79,23 @@ class Collector {
   Task<Result<protocol::LogPage>> page(protocol::DeploymentLogsRequest request);
 
  private:
+  /// A run's output, and where it is stored.
+  struct Source {
+    std::string allocation;
+    std::string run;
+    actor::Handle provider;
+    std::string files;  ///< as OutputStore names them: the allocation, or what is kept beside it
+    SteadyTime until = SteadyTime::max();
+  };
   void let_go(const std::string& allocation);
   [[nodiscard]] Result<void> check_open() const;
   Task<Result<void>> begin(std::string allocation, std::string run);
-  Task<Result<void>> append(std::string allocation, Stream stream, std::uint64_t offset, Bytes data);
-  Task<Result<void>> fetch_streams(std::string allocation, bool whole);
-  Task<Result<void>> fetch_stream(std::string allocation, std::string run, Stream stream, bool whole);
+  Task<Result<void>> append(std::string files, Stream stream, std::uint64_t offset, Bytes data);
+  [[nodiscard]] bool is_wanted(const std::string& allocation, const std::string& run) const;
+  Task<Result<void>> fetch_late(const Source& source, bool whole);
+  Task<Result<void>> fetch_files(const Source& source, bool whole);
+  Task<Result<void>> fetch_streams(const Source& source, bool whole);
+  Task<Result<void>> fetch_stream(const Source& source, Stream stream, bool whole);
   Task<Result<void>> tail(std::string allocation);
   Task<Result<protocol::LogPage>> tail_page(protocol::DeploymentLogsRequest request);
   [[nodiscard]] Result<actor::Handle> provider_of(const std::string& allocation) const;

@@ -57,6 +57,27 @@ Result<void> set_aside(const std::filesystem::path& folder, const std::string& r
   return {};
 }
 
+/// See output_store.hpp, 8.
+Result<void> prepare_late(const std::filesystem::path& late, const std::string& run) {
+  if (const Result<std::string> begun = read_file(late / "run", kMaxRunName); begun && *begun == run) return {};
+  std::error_code ec;
+  std::filesystem::remove_all(late, ec);
+  if (ec) return fail(Errc::io, "{}: {}", late.string(), ec.message());
+  TRY_VOID(write_files(late, {}, {}));
+  return write_file(late / "run", run);
+}
+
+Result<void> finish_late(const std::filesystem::path& folder) {
+  const std::filesystem::path late = folder / OutputStore::kLate.substr(1);
+  const std::filesystem::path previous = previous_in(folder);
+  TRY(const bool any, any_output(late));
+  std::error_code ec;
+  std::filesystem::remove_all(any ? previous : late, ec);
+  if (!ec && any) std::filesystem::rename(late, previous, ec);
+  if (ec) return fail(Errc::io, "{}: {}", late.string(), ec.message());
+  return {};
+}
+
 }  // namespace
 
 std::string_view to_string(Stream stream) { return stream == Stream::out ? "stdout" : "stderr"; }
@@ -84,6 +105,18 @@ Task<Result<void>> OutputStore::begin(std::string deployment, std::string alloca
     return write_files(target, {}, {});
   };
   co_return co_await offload(emptying);
+}
+
+Task<Result<void>> OutputStore::begin_late(std::string deployment, std::string allocation, std::string run) {
+  const std::filesystem::path late = folder(deployment, allocation + std::string(kLate));
+  const auto preparing = [&] { return prepare_late(late, run); };
+  co_return co_await offload(preparing);
+}
+
+Task<Result<void>> OutputStore::end_late(std::string deployment, std::string allocation) {
+  const std::filesystem::path target = folder(deployment, allocation);
+  const auto finishing = [&] { return finish_late(target); };
+  co_return co_await offload(finishing);
 }
 
 Task<Result<bool>> OutputStore::has_output(std::string deployment, std::string allocation) {

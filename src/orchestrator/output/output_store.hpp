@@ -16,6 +16,9 @@
 //  7. Of the runs before, the output of the last one that wrote something is kept beside it, in `previous`, with the
 //     name of that run in `run`. It is set aside in `previous.new`, which begin() for the same run continues after a
 //     crash or a failure at any instant.
+//  8. The output of a run that comes when that of the next one is stored already is collected in `late`, with the name
+//     of its run: begin_late() for the same run continues it. end_late() puts it in the place of `previous`, unless it
+//     is empty.
 //
 // Threads: every call is awaited on the orchestrator's lane; the files are read and written on worker threads. Changes
 // of one stream are made one at a time. Failure: Errc::io names the file; a page of which only a part fitted on the
@@ -53,6 +56,9 @@ class OutputStore {
   /// In an allocation's folder; behind an allocation's name, the allocation of read() for what is set aside.
   static constexpr std::string_view kPrevious = "/previous";
 
+  /// Likewise, of (8).
+  static constexpr std::string_view kLate = "/late";
+
   explicit OutputStore(const std::filesystem::path& work_dir, std::uint64_t max_stored = kMaxStored)
       : root_(work_dir / "deployments"), max_stored_(max_stored) {}
 
@@ -60,6 +66,8 @@ class OutputStore {
   Task<Result<void>> write(std::string deployment, std::string allocation, Bytes out, Bytes err);
   /// Makes empty files for a run's output; what the run `before` has written is set aside (7).
   Task<Result<void>> begin(std::string deployment, std::string allocation, std::string before);
+  Task<Result<void>> begin_late(std::string deployment, std::string allocation, std::string run);
+  Task<Result<void>> end_late(std::string deployment, std::string allocation);
   /// Whether the current files hold anything.
   Task<Result<bool>> has_output(std::string deployment, std::string allocation);
   /// The run whose output is set aside; Errc::not_found if there is none.

@@ -90,7 +90,8 @@ Task<void> report_absent(Parts& parts, std::string allocation, std::string run, 
 
 }  // namespace
 
-Task<Result<void>> fetch_results(Parts parts, std::string allocation, std::string run, std::function<void()> reached) {
+Task<Result<void>> fetch_results(Parts parts, std::string allocation, std::string run, actor::Handle provider,
+                                 std::function<void()> reached) {
   const std::optional<jobs::Results> granted = granted_results(parts.record.get(), allocation);
   if (!granted) co_return Result<void>();
   const jobs::Results declared = *granted;
@@ -103,10 +104,6 @@ Task<Result<void>> fetch_results(Parts parts, std::string allocation, std::strin
   CO_TRY(const bool complete, co_await offload(preparing));
   if (complete) co_return Result<void>();
 
-  const AllocationManifest* entry = parts.allocation(allocation);
-  const NodeManifest* node = entry == nullptr ? nullptr : parts.node(entry->node_id);
-  if (node == nullptr) co_return fail(Errc::not_found, "{} has no machine at this moment", allocation);
-  const actor::Handle provider = node->handle;
   CO_TRY(const crypto::PeerId peer, provider.address.peer());
   AllocationResultsRequest request;
   request.allocation_name = allocation;

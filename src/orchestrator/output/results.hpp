@@ -26,9 +26,10 @@ namespace dms::orchestrator {
 /// What follows it in DeploymentLogsRequest::stream is the name of a result.
 inline constexpr std::string_view kResultStream = "result:";
 
-/// Nothing to do if the allocation declares no results. `reached` is called when bytes of them arrive, or the provider
-/// says that it is packing them.
-Task<Result<void>> fetch_results(Parts parts, std::string allocation, std::string run, std::function<void()> reached);
+/// From `provider`. Nothing to do if the allocation declares no results. `reached` is called when bytes of them arrive,
+/// or the provider says that it is packing them.
+Task<Result<void>> fetch_results(Parts parts, std::string allocation, std::string run, actor::Handle provider,
+                                 std::function<void()> reached);
 
 /// What is stored below an output folder; Errc::not_found until all of it is.
 Task<Result<std::vector<protocol::ResultFile>>> stored_results(std::filesystem::path output_folder);

@@ -1,6 +1,7 @@
 #include "orchestrator/supervision/restarts.hpp"
 
 #include "base/log.hpp"
+#include "orchestrator/deployment/placement.hpp"
 
 namespace dms::orchestrator {
 
@@ -57,6 +58,7 @@ Task<void> Restarts::restart(std::string name, std::string run) {
   const auto intend = [&](DeploymentRecord& record) {
     if (!is_run(record)) return;
     record.restarting[name] = run;
+    forget_earlier_output(record, name);
     record.manifest.allocations.at(name).status = AllocationStatus::restarting;
     record.manifest.allocations.at(name).reason = "it failed its health check";
   };

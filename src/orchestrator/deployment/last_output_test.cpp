@@ -1,0 +1,199 @@
+// Output that is not here when its run is ended, replaced or removed: it is fetched before the release.
+#include "orchestrator/deployment/test_deployment.hpp"
+#include "orchestrator/deployment/views.hpp"
+
+namespace dms::orchestrator {
+namespace {
+
+using namespace protocol;
+
+struct LastOutputTest : LossTest {
+  std::string page(const std::string& name, const std::string& stream = "stdout") {
+    DeploymentLogsRequest request;
+    request.ensemble_id = "d1";
+    request.allocation_name = name;
+    request.stream = stream;
+    OutputStore store(folder);
+    const bool previous = stream.starts_with(kPreviousStream);
+    const Result<LogPage> page =
+        previous ? w.run(a, previous_page(store, deployment->record(), request)) : w.run(a, deployment->page(request));
+    return page ? std::string(as_text(page->data)) : page.error().to_string();
+  }
+};
+
+/// With a service and what waits for it to be healthy, on the pinned machine.
+struct DependencyTest : LastOutputTest {
+  void begin(Duration time) {
+    DeploymentRecord made = record();
+    made.deadline = (w.world.unix_now() + time).nanos;
+    jobs::Ensemble& ensemble = made.ensemble;
+    ensemble.allocations.at("task").type = jobs::AllocationType::service;
+    jobs::Allocation web = ensemble.allocations.at("task");
+    web.depends_on = {"task"};
+    web.conditions["task"] = jobs::Condition::healthy;
+    ensemble.allocations["web"] = std::move(web);
+    ensemble.nodes.at("node").allocations.emplace_back("web");
+    create(std::move(made));
+    deployment->start();
+    ASSERT_TRUE(until([&] { return provider.runs_now() && task().status == AllocationStatus::running; }));
+    provider.runs.at("task").health = Health::starting;
+  }
+};
+
+TEST_F(DependencyTest, WhatRanUntilTheAttemptFailedKeepsItsOutputAndTheReasonNamesTheDependency) {
+  begin(1min);
+  provider.runs.at("task").out = "boot error";
+  provider.runs.at("task").last_words = ", bye";
+  ASSERT_TRUE(reaches(DeploymentStatus::failed, 5min));
+  const std::string waits = "could not be started in time: it waits for task to be healthy; task is starting";
+  EXPECT_EQ(deployment->record().error, "web " + waits);
+  ASSERT_TRUE(until([&] { return !deployment->record().unsettled(); }));
+  EXPECT_EQ(task().status, AllocationStatus::terminated);
+  EXPECT_NE(task().reason.find("the deployment has failed: web " + waits), std::string::npos) << task().reason;
+  EXPECT_EQ(task("web").status, AllocationStatus::failed);
+  EXPECT_EQ(task("web").reason, "it " + waits);
+  EXPECT_EQ(page("task"), "boot error, bye");
+  EXPECT_EQ(status_of(deployment->record()).allocations.at("task").peer, provider.peer());
+  EXPECT_TRUE(provider.runs.empty());
+}
+
+TEST_F(DependencyTest, WhatAnAttemptHasWrittenIsKeptWhenItStartsOver) {
+  begin(5min);
+  const std::string first = task().incarnation;
+  provider.end("task", AllocationStatus::failed, -1, "of the first attempt");
+  ASSERT_TRUE(notify());
+  ASSERT_TRUE(until(
+      [&] {
+        const auto& made = deployment->record().manifest.allocations;
+        return made.contains("task") && task().status == AllocationStatus::running && task().incarnation != first;
+      },
+      5min));
+  provider.runs.at("task").health = Health::healthy;
+  ASSERT_TRUE(reaches(DeploymentStatus::running, 5min)) << deployment->record().error;
+  EXPECT_EQ(task().restarts, 1u);
+  EXPECT_EQ(page("task", "previous:stdout"), "of the first attempt");
+}
+
+/// Until the work of the machine that does not answer cannot run any more.
+struct AwayTest : LastOutputTest {
+  void shut_down_while_it_is_away() {
+    run_task();
+    provider.runs.at("task").out = "until now";
+    cut(b);
+    EXPECT_FALSE(w.run(a, deployment->shutdown())) << "its provider has not answered";
+    ASSERT_TRUE(reaches(DeploymentStatus::completed, 5min));
+    EXPECT_TRUE(deployment->record().unsettled());
+    const std::string reason = status_of(deployment->record()).allocations.at("task").reason;
+    EXPECT_EQ(reason, "it was shut down; its output is still to be fetched from " + provider.peer());
+  }
+};
+
+TEST_F(AwayTest, OutputOfAShutdownIsFetchedWhenItsProviderIsBack) {
+  shut_down_while_it_is_away();
+  cut(b, false);
+  ASSERT_TRUE(until([&] { return !deployment->record().unsettled(); }));
+  EXPECT_EQ(output(), "until now");
+  EXPECT_EQ(page("task"), "until now");
+  EXPECT_EQ(status_of(deployment->record()).allocations.at("task").reason, "it was shut down");
+  EXPECT_TRUE(provider.runs.empty());
+}
+
+TEST_F(AwayTest, OutputOfAShutdownIsFetchedByTheNextDaemon) {
+  shut_down_while_it_is_away();
+  kill();
+  restart();
+  ASSERT_TRUE(until([&] { return !deployment->record().unsettled(); }));
+  EXPECT_EQ(output(), "until now");
+  EXPECT_EQ(task().reason, "it was shut down");
+  EXPECT_TRUE(provider.runs.empty());
+}
+
+TEST_F(AwayTest, OutputIsGivenUpWhenItsProviderKeepsNoneAnyMore) {
+  shut_down_while_it_is_away();
+  ASSERT_TRUE(until([&] { return !deployment->record().unsettled(); }, kResidueTime + 1h));
+  EXPECT_TRUE(task().collected);
+  EXPECT_NE(task().reason.find("its output could not be fetched completely"), std::string::npos) << task().reason;
+  EXPECT_EQ(deployment->status(), DeploymentStatus::completed);
+}
+
+struct ReplacedTest : LastOutputTest {
+  void replace() {
+    run_anywhere(jobs::AllocationType::service);
+    provider.runs.at("task").out = "of the lost run";
+    cut(b);
+    ASSERT_TRUE(until([&] { return other.runs_now() && task().status == AllocationStatus::running; }));
+    other.runs.at("task").out = "of the next run";
+  }
+  void come_back() {
+    cut(b, false);
+    ASSERT_TRUE(until([&] { return deployment->record().superseded.empty(); }));
+    EXPECT_TRUE(provider.runs.empty());
+  }
+};
+
+TEST_F(ReplacedTest, OutputOfALostRunIsFetchedWhenItsProviderIsBack) {
+  replace();
+  come_back();
+  EXPECT_EQ(page("task", "previous:stdout"), "of the lost run");
+  EXPECT_EQ(page("task"), "of the next run");
+  ASSERT_TRUE(w.run(a, deployment->logs("task")));
+  EXPECT_EQ(output(), "of the next run");
+  EXPECT_EQ(page("task", "previous:stdout"), "of the lost run");
+}
+
+TEST_F(ReplacedTest, OutputOfALostRunIsFetchedBehindThatOfTheNextOne) {
+  replace();
+  ASSERT_TRUE(w.run(a, deployment->logs("task")));
+  come_back();
+  EXPECT_EQ(output(), "of the next run");
+  EXPECT_EQ(page("task", "previous:stdout"), "of the lost run");
+}
+
+TEST_F(ReplacedTest, OutputOfALostRunDoesNotReplaceThatOfALaterOne) {
+  replace();
+  other.runs.at("task").health = Health::unhealthy;
+  ASSERT_TRUE(until([&] { return other.restarts == 1 && task().restarts == 2u; }));
+  other.runs.at("task").out = "of the last run";
+  come_back();
+  EXPECT_EQ(page("task", "previous:stdout"), "of the next run");
+  EXPECT_EQ(page("task"), "of the last run");
+}
+
+/// However long its output is, the next run waits for the provider no longer.
+TEST_F(ReplacedTest, OutputOfAReplacedRunDelaysItsReleaseForABoundedTime) {
+  replace();
+  provider.page_size = 1;
+  provider.page_takes = 2s;
+  provider.runs.at("task").out = std::string(1000, 'x');
+  cut(b, false);
+  ASSERT_TRUE(until([&] { return deployment->record().superseded.empty(); }, kMaxReleasePause + kLastOutput + 30s));
+  EXPECT_LT(provider.pages, 30);
+  EXPECT_EQ(page("task", "previous:stdout").find_first_not_of('x'), std::string::npos) << "what has come is kept";
+}
+
+TEST_F(LastOutputTest, OutputOfWhatAnUpdateRemovesOrChangesStaysReadable) {
+  DeploymentRecord made = record();
+  jobs::Ensemble& ensemble = made.ensemble;
+  ensemble.allocations["more"] = ensemble.allocations.at("task");
+  ensemble.nodes.at("node").allocations.emplace_back("more");
+  create(std::move(made));
+  deployment->start();
+  ASSERT_TRUE(reaches(DeploymentStatus::running)) << deployment->record().error;
+  provider.runs.at("task").out = "before the change";
+  provider.runs.at("more").out = "before the removal";
+  provider.runs.at("more").last_words = ", bye";
+  const std::string first = task().incarnation;
+  jobs::Ensemble wanted = deployment->record().ensemble;
+  wanted.allocations.erase("more");
+  wanted.nodes.at("node").allocations = {"task"};
+  wanted.allocations.at("task").resources.ram.size.bytes *= 2;
+  ASSERT_TRUE(w.run(a, deployment->update(wanted)));
+  ASSERT_TRUE(until([&] { return task().status == AllocationStatus::running && task().incarnation != first; }));
+  EXPECT_FALSE(provider.runs.contains("more"));
+  EXPECT_EQ(page("more"), "before the removal, bye");
+  EXPECT_TRUE(check_allocation(deployment->record(), "more"));
+  EXPECT_EQ(page("task", "previous:stdout"), "before the change");
+}
+
+}  // namespace
+}  // namespace dms::orchestrator
