@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "jobs/ensemble/work_path.hpp"
+
 namespace dms::orchestrator {
 
 using namespace protocol;
@@ -24,6 +26,19 @@ Readiness of(const DeploymentRecord& record, const std::string& needed, jobs::Co
   return Readiness::waits;
 }
 
+/// Why the results of `needed` lack an input of `allocation`; empty if they do not.
+std::string absent_input(const DeploymentRecord& record, const std::string& allocation, const std::string& needed) {
+  const auto entry = record.manifest.allocations.find(needed);
+  const auto absent = record.absent.find(needed);
+  if (entry == record.manifest.allocations.end() || absent == record.absent.end() || !entry->second.collected)
+    return {};
+  for (const jobs::Input& input : record.ensemble.allocations.at(allocation).inputs)
+    for (const auto& [path, why] : absent->second)
+      if (input.allocation == needed && jobs::without_slash(input.path) == jobs::without_slash(path))
+        return fmt::format("{} needs the result \"{}\" of {}: {}", allocation, path, needed, why);
+  return {};
+}
+
 }  // namespace
 
 Dependency dependency(const DeploymentRecord& record, const std::string& allocation) {
@@ -33,7 +48,10 @@ Dependency dependency(const DeploymentRecord& record, const std::string& allocat
   for (const std::string& needed : spec->second.depends_on) {
     const jobs::Condition condition = spec->second.condition(needed);
     const bool results = std::ranges::count(spec->second.inputs, needed, &jobs::Input::allocation) > 0;
-    const Readiness readiness = of(record, needed, condition, results);
+    Readiness readiness = of(record, needed, condition, results);
+    std::string absent;
+    if (readiness == Readiness::ready && results) absent = absent_input(record, allocation, needed);
+    if (!absent.empty()) readiness = Readiness::never;
     if (readiness <= worst.readiness) continue;
     worst.readiness = readiness;
     worst.needed = needed;
@@ -41,6 +59,7 @@ Dependency dependency(const DeploymentRecord& record, const std::string& allocat
     if (readiness == Readiness::never)
       worst.reason = fmt::format("{} depends on {} ({}), which is {}", allocation, needed, to_string(condition),
                                  to_string(record.manifest.allocations.at(needed).status));
+    if (!absent.empty()) worst.reason = absent;
   }
   return worst;
 }

@@ -60,8 +60,8 @@ Deployment::Deployment(Services services, RecordStore& records, std::unique_ptr<
            .ended = [this](std::string allocation,
                            AllocationReport report) { return endings_.on_report(std::move(allocation), report); }}),
       starter_(parts(), liveness_, supervisor_, work_,
-               [this](std::string allocation, std::string reason) {
-                 return on_start_failed(std::move(allocation), std::move(reason));
+               [this](std::string allocation, std::string reason, bool may_run) {
+                 return on_start_failed(std::move(allocation), std::move(reason), may_run);
                }),
       restarts_(parts(), collector_, work_),
       replacer_(parts(), grants_, work_),

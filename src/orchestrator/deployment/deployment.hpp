@@ -115,7 +115,7 @@ class Deployment {
   [[nodiscard]] bool fails_attempt(const std::string& node, const std::string& reason);
   Task<void> on_lost(std::string node, std::string reason, bool ended);
   Task<void> on_run_lost(std::string allocation, std::string run, std::string reason);
-  Task<void> on_start_failed(std::string allocation, std::string reason);
+  Task<void> on_start_failed(std::string allocation, std::string reason, bool may_run);
   Task<void> give_up_run(std::string allocation, std::string run, std::string reason, bool fails, bool may_run);
   Task<void> shut_down();
   using Reports = std::map<std::string, protocol::AllocationReport>;

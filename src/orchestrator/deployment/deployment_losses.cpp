@@ -57,12 +57,12 @@ Task<void> Deployment::on_run_lost(std::string name, std::string run, std::strin
   endings_.resume();
 }
 
-Task<void> Deployment::on_start_failed(std::string name, std::string reason) {
+Task<void> Deployment::on_start_failed(std::string name, std::string reason, bool may_run) {
   const AllocationManifest* entry = parts().allocation(name);
   if (entry == nullptr) co_return;
   const std::string run = entry->incarnation;
   const bool fails = status() == DeploymentStatus::running && ++start_failures_[name] >= kMaxStartFailures;
-  co_await give_up_run(std::move(name), run, std::move(reason), fails, true);
+  co_await give_up_run(std::move(name), run, std::move(reason), fails, may_run);
 }
 
 /// `fails`: its allocation does; otherwise it is placed anew. `may_run`: it is not known to have ended.

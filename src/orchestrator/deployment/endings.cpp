@@ -6,6 +6,7 @@
 #include "base/text.hpp"
 #include "orchestrator/deployment/placement.hpp"
 #include "orchestrator/deployment/reasons.hpp"
+#include "orchestrator/output/results.hpp"
 
 namespace dms::orchestrator {
 
@@ -218,6 +219,7 @@ Task<void> Endings::collect(std::string name) {
     found->second.collected = true;
     std::erase(record.lost, name);
     if (!is_final(record.status)) record.error.clear();
+    if (!given_up.empty()) give_up_results(record, name, given_up);
     if (!given_up.empty())
       add_reason(found->second.reason, fmt::format("its output could not be fetched completely: {}", given_up));
     supersede_ended(record, name);

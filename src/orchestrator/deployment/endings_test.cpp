@@ -241,6 +241,7 @@ TEST_F(DeploymentTest, ResultsThatAreBeingPackedAreWaitedFor) {
   provider.packing = false;
   ASSERT_TRUE(reaches(DeploymentStatus::completed)) << deployment->record().error;
   EXPECT_NE(task().reason.find("the provider does not report it"), std::string::npos) << task().reason;
+  EXPECT_EQ(deployment->record().absent.at("task").at("report"), "the provider does not report it");
 }
 
 }  // namespace

@@ -195,5 +195,30 @@ TEST_F(LastOutputTest, OutputOfWhatAnUpdateRemovesOrChangesStaysReadable) {
   EXPECT_EQ(page("task", "previous:stdout"), "before the change");
 }
 
+/// Of a task that has completed without a result which is an input of another one.
+TEST_F(LastOutputTest, WhatNeedsAResultThatWasNotMadeFailsAtOnce) {
+  provider.features = {"results", "inputs"};
+  DeploymentRecord made = record();
+  jobs::Ensemble& ensemble = made.ensemble;
+  jobs::Allocation next = ensemble.allocations.at("task");
+  next.depends_on = {"task"};
+  next.conditions["task"] = jobs::Condition::completed;
+  next.inputs.emplace_back().allocation = "task";
+  next.inputs.back().path = "report";
+  next.inputs.back().to = "report";
+  ensemble.allocations["next"] = std::move(next);
+  ensemble.nodes.at("node").allocations.emplace_back("next");
+  ensemble.allocations.at("task").results.emplace().paths = {"report"};
+  create(std::move(made));
+  deployment->start();
+  ASSERT_TRUE(reaches(DeploymentStatus::running)) << deployment->record().error;
+  provider.end("task", AllocationStatus::completed, 0, "no report");
+  ASSERT_TRUE(notify());
+  ASSERT_TRUE(reaches(DeploymentStatus::failed)) << to_string(deployment->status());
+  EXPECT_EQ(provider.starts, 1) << "of the first task only";
+  EXPECT_EQ(task("next").reason, "next needs the result \"report\" of task: the provider does not report it");
+  EXPECT_EQ(status_of(deployment->record()).allocations.at("task").peer, provider.peer());
+}
+
 }  // namespace
 }  // namespace dms::orchestrator

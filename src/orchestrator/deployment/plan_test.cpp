@@ -374,6 +374,24 @@ TEST_F(PlanTest, ConditionsAreMetWaitOrNeverWillBe) {
   EXPECT_EQ(dependency(record, "web").reason, "web depends on db (completed), which is failed");
 }
 
+TEST_F(PlanTest, AnInputThatItsAllocationDidNotMakeNeverComes) {
+  jobs::Allocation& web = record.ensemble.allocations.at("web");
+  web.depends_on = {"db"};
+  web.conditions = {{"db", jobs::Condition::completed}};
+  web.inputs.emplace_back().allocation = "db";
+  web.inputs.back().path = "out/";
+  entry("db").status = AllocationStatus::completed;
+  EXPECT_EQ(dependency(record, "web").readiness, Readiness::waits_for_completion) << "it is not collected";
+  entry("db").collected = true;
+  record.absent["db"] = {{"other", "there is no such file"}};
+  EXPECT_EQ(dependency(record, "web").readiness, Readiness::ready);
+  record.absent["db"] = {{"out", "there is no such file"}};
+  EXPECT_EQ(dependency(record, "web").readiness, Readiness::never);
+  EXPECT_EQ(dependency(record, "web").reason, "web needs the result \"out\" of db: there is no such file");
+  entry("db").collected = false;
+  EXPECT_EQ(dependency(record, "web").readiness, Readiness::waits_for_completion) << "of the run before";
+}
+
 // --- what users see ----------------------------------------------------------------------------------------------------
 
 TEST_F(PlanTest, ListsAreFilteredAndPaged) {

@@ -1,5 +1,6 @@
 // The loss of one run, which is no loss of what else its machine runs or keeps.
 #include "orchestrator/deployment/test_deployment.hpp"
+#include "orchestrator/deployment/views.hpp"
 
 namespace dms::orchestrator {
 namespace {
@@ -158,6 +159,17 @@ TEST_F(RunLossTest, ANodeWhoseMachineTakesNoMoreMovesAndIsReleasedFirst) {
       },
       5min));
   EXPECT_FALSE(both) << "it is exclusive";
+}
+
+TEST_F(RunLossTest, ARunWhoseStartWasRefusedDoesNotExist) {
+  run_pair();
+  provider.refuse_start = "no such image";
+  provider.stop_takes = 4s;
+  w.run(b, provider.forget("b"));
+  ASSERT_TRUE(until([&] { return provider.starts == 3 && !deployment->record().superseded.empty(); }, 5min));
+  EXPECT_EQ(task("b").status, AllocationStatus::pending);
+  const std::string reason = status_of(deployment->record()).allocations.at("b").reason;
+  EXPECT_EQ(reason.find("may still exist"), std::string::npos) << reason;
 }
 
 TEST_F(RunLossTest, AnUpdateThatNoMachineTakesLeavesTheRestOfItsNodeAsItIs) {

@@ -74,7 +74,7 @@ Task<void> Starter::start(std::string name, std::string key) {
       };
       if (pending(name, run)) (void)co_await parts_.record.update_until_stored(mark_running);
     } else if (pending(name, run) && !started.error().is(Errc::cancelled)) {
-      co_await failed_(name, started.error().to_string());
+      co_await failed_(name, started.error().to_string(), !answered);
     }
   }
   starting_.erase(key);

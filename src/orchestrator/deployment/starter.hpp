@@ -10,8 +10,8 @@
 //     report that says that the provider still brings its inputs; the deployment's deadline bounds that, and a provider
 //     that gets nothing of them gives up by itself.
 //  4. A start that gets no reply at all is checked with the provider's own report: what runs has been started. Else,
-//     and if it is refused, `failed` is called. A start that is still without a reply when its run is superseded delays
-//     no other.
+//     and if it is refused, `failed` is called; `may_run` is false for what the provider says it did not start. A start
+//     that is still without a reply when its run is superseded delays no other.
 //
 // Threads: the deployment's lane.
 #pragma once
@@ -29,7 +29,7 @@ inline constexpr Duration kStartRepeat = 1min;
 
 class Starter {
  public:
-  using Failed = std::function<Task<void>(std::string allocation, std::string reason)>;
+  using Failed = std::function<Task<void>(std::string allocation, std::string reason, bool may_run)>;
   /// `work` ends before this does.
   Starter(Parts parts, Liveness& liveness, Supervisor& supervisor, Nursery& work, Failed failed)
       : parts_(parts), liveness_(liveness), supervisor_(supervisor), work_(work), failed_(std::move(failed)) {}

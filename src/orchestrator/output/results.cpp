@@ -77,11 +77,16 @@ Task<void> report_absent(Parts& parts, std::string allocation, std::string run, 
                             shortened(printable(fmt::format("{}", fmt::join(file.left_out, ", "))), kMaxReason),
                             file.left_out.size() > 1 ? fmt::format(" ({} entries)", file.left_out.size()) : ""));
   }
-  if (text.empty()) co_return;
-  log::warn("orchestrator", "{}: {}: {}", parts.id(), allocation, printable(text));
+  json::StringMap absent;
+  for (const ResultFile& file : files)
+    if (!file.error.empty()) absent[file.name] = printable(file.error);
+  if (text.empty() && !parts.record->absent.contains(allocation)) co_return;
+  if (!text.empty()) log::warn("orchestrator", "{}: {}: {}", parts.id(), allocation, printable(text));
   const auto change = [&](DeploymentRecord& record) {
     const auto found = record.manifest.allocations.find(allocation);
     if (found == record.manifest.allocations.end() || found->second.incarnation != run) return;
+    record.absent.erase(allocation);
+    if (!absent.empty()) record.absent[allocation] = absent;
     std::string& reason = found->second.reason;
     if (reason.find(text) == std::string::npos) add_reason(reason, text);
   };
@@ -135,6 +140,12 @@ Task<Result<void>> fetch_results(Parts parts, std::string allocation, std::strin
   const auto storing = [&] { return write_file(folder / "index.json", json::encode(index)); };
   CO_TRY_VOID(co_await offload(storing));
   co_return Result<void>();
+}
+
+void give_up_results(DeploymentRecord& record, const std::string& allocation, const std::string& reason) {
+  const auto spec = record.ensemble.allocations.find(allocation);
+  if (spec == record.ensemble.allocations.end() || !spec->second.results) return;
+  for (const std::string& path : spec->second.results->paths) record.absent[allocation].try_emplace(path, reason);
 }
 
 Task<Result<std::vector<ResultFile>>> stored_results(std::filesystem::path output_folder) {

@@ -8,7 +8,7 @@
 //     are removed first.
 //  3. A result that the provider could not pack, or whose size is above the limit that the ensemble asks for and the
 //     bid of its machine grants (deployment/placement.hpp), is absent with a reason; that is a success. The reason is
-//     in the record before the index is written, so a crash does not lose it.
+//     in the record (DeploymentRecord::absent) before the index is written, so a crash does not lose it.
 //
 // Threads: the deployment's lane; workers read and write. Failure: Errc::io is this node's disk, everything else the
 // provider's. Attacks by a provider: results that were not declared, or one twice (ignored), more bytes than the limit
@@ -30,6 +30,9 @@ inline constexpr std::string_view kResultStream = "result:";
 /// or the provider says that it is packing them.
 Task<Result<void>> fetch_results(Parts parts, std::string allocation, std::string run, actor::Handle provider,
                                  std::function<void()> reached);
+
+/// The results of the allocation could not be fetched: those whose absence is not known yet are absent.
+void give_up_results(DeploymentRecord& record, const std::string& allocation, const std::string& reason);
 
 /// What is stored below an output folder; Errc::not_found until all of it is.
 Task<Result<std::vector<protocol::ResultFile>>> stored_results(std::filesystem::path output_folder);
