@@ -80,6 +80,8 @@ Result<Value> positive_duration(const Value& value, const Path& path) {
 
 Result<Value> healthcheck(const Value& value, const Path& path) {
   TRY(Object object, object_at(value, path, Keys(kHealthKeys)));
+  if (const Value* type = object.if_contains("type"); !object.empty() && (type == nullptr || *type == ""))
+    path.record((path / "type").wrong(fmt::format("expected {}, found nothing", known_names<HealthCheckType>())));
   rewrite(object, "response", path, plain_object<kResponseKeys>);
   for (const std::string_view key : {"interval", "timeout"}) rewrite(object, key, path, positive_duration);
   rewrite(object, "grace", path, duration);

@@ -3,7 +3,9 @@
 //  1. `depends_on` is a list of names, or a map from name to condition: `{db: healthy}` or, as in Compose files,
 //     `{db: {condition: service_healthy}}`. The map becomes the list and `depends_on_conditions`.
 //  2. `results` is a list of paths, or `{paths, limit}`.
-//  3. Durations that are given are above 0, but for `grace`; on the network 0 stands for the default.
+//  3. A health check with a member has a type: without one, nothing would be checked. On the network it may lack one
+//     (health_endpoint.hpp). `healthcheck: {}` is none.
+//  4. Durations that are given are above 0, but for `grace`; on the network 0 stands for the default.
 #pragma once
 
 #include "jobs/ensemble/fields.hpp"
