@@ -190,6 +190,9 @@ class ScriptedProvider {
     protocol::RestartReply reply;
     Run* run = addressed(envelope);
     if (run == nullptr) co_return reply;
+    reply.incarnation = run->incarnation;
+    if (request.only_running && is_final(run->status)) reply.error = "it has ended";
+    if (!reply.error.empty()) co_return reply;
     if (run->incarnation == request.incarnation) {
       ++restarts;
       run->incarnation = next_incarnation();

@@ -159,9 +159,11 @@ struct StartRequest {
 
 /// Ends the run of an allocation and starts the next one, under a new incarnation.
 struct RestartRequest {
-  std::string incarnation;  ///< of the run to end; empty: the current one
+  std::string incarnation;    ///< of the run to end; empty: the current one
+  bool only_running = false;  ///< refused if that run has ended
   static constexpr auto json_fields() {
-    return std::tuple(json::field("Incarnation", &RestartRequest::incarnation, json::omit_empty));
+    return std::tuple(json::field("Incarnation", &RestartRequest::incarnation, json::omit_empty),
+                      json::field("OnlyRunning", &RestartRequest::only_running, json::omit_empty));
   }
 };
 struct RestartReply {

@@ -138,7 +138,7 @@ Task<protocol::RestartReply> Allocation::restart(protocol::RestartRequest reques
   }
   const std::string target = request.incarnation.empty() ? record_.incarnation : request.incarnation;
   co_await hooks_.heard_from();
-  Result<std::string> next = co_await replace_run(target);
+  Result<std::string> next = co_await replace_run(target, request.only_running);
   Result<void> started;
   if (next)
     started = co_await outcome_of_start(*next);
@@ -150,7 +150,7 @@ Task<protocol::RestartReply> Allocation::restart(protocol::RestartRequest reques
   co_return reply;
 }
 
-Task<Result<std::string>> Allocation::replace_run(std::string incarnation) {
+Task<Result<std::string>> Allocation::replace_run(std::string incarnation, bool only_running) {
   (void)co_await outcome_of_start(incarnation);
   if (record_.phase == Phase::starting && record_.incarnation == incarnation)
     co_return fail(Errc::closed, "the allocation or this node is being stopped");
@@ -160,6 +160,7 @@ Task<Result<std::string>> Allocation::replace_run(std::string incarnation) {
     co_return fail(Errc::not_found, "incarnation: {} is not the current run", incarnation.substr(0, 64));
   if (record_.stopping) co_return fail(Errc::closed, "it has been stopped");
   const bool ended = record_.phase == Phase::ended;
+  if (ended && only_running) co_return fail(Errc::closed, "it has ended");
   if (ended) {
     // A replacement may have been started.
     if (parts_.leases.is_over(name())) co_return fail(Errc::closed, "its lease has ended");
@@ -167,8 +168,8 @@ Task<Result<std::string>> Allocation::replace_run(std::string incarnation) {
     if (!taken) co_return fail(taken.error(), "the resources of the run that has ended");
   }
   const std::string next = random_incarnation(lane_.random());
-  Change enter = [incarnation, next](AllocationRecord& record) -> Result<void> {
-    const bool runs = record.phase == Phase::running || record.phase == Phase::ended;
+  Change enter = [incarnation, next, only_running](AllocationRecord& record) -> Result<void> {
+    const bool runs = record.phase == Phase::running || (record.phase == Phase::ended && !only_running);
     if (record.incarnation != incarnation || !runs || record.stopping)
       return fail(Errc::cancelled, "it does not run, or a stop or another restart came first");
     record.phase = Phase::starting;

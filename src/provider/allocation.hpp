@@ -8,7 +8,8 @@
 //  3. start() runs the work once; repeated, it answers how that went. restart() replaces the run: the record names the
 //     new incarnation before the old run is stopped, so a start of the daemon in between stops the old one and starts
 //     the new one. Repeated for the same old incarnation, it answers with the new one. A run that has ended goes on
-//     with the lease that it has; once that is over, or the run has been stopped, there is no restart.
+//     with the lease that it has; once that is over, or the run has been stopped, or if only what runs is to be
+//     restarted (OnlyRunning), there is no restart.
 //  4. At the end of its lease (end_lease()) the work is stopped; an allocation that is being started or was never
 //     started ends, too.
 //  5. When a run has ended, the end is stored, then resources are freed, then the orchestrator is notified, with pauses
@@ -142,7 +143,7 @@ class Allocation : public std::enable_shared_from_this<Allocation> {
   Task<protocol::Ack> ask_health(protocol::Nothing request, const actor::Envelope& envelope);
   Task<protocol::Ack> register_check(protocol::HealthCheckRegistration request, const actor::Envelope& envelope);
   Task<Result<void>> outcome_of_start(std::string incarnation);
-  Task<Result<std::string>> replace_run(std::string incarnation);
+  Task<Result<std::string>> replace_run(std::string incarnation, bool only_running);
 
   /// Errc::cancelled if the change refuses because it is out of date.
   Task<Result<void>> update(Change change);

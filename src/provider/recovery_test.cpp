@@ -269,6 +269,20 @@ TEST_F(RecoveryTest, ARunThatHasEndedIsRestartedWithItsResources) {
   EXPECT_EQ(resources->list().size(), 0U);
 }
 
+TEST_F(RecoveryTest, WhatIsRestartedOnlyWhileItRunsIsNotRunAgainOnceItHasEnded) {
+  begin(kService);
+  script("e_task", {.runs_for = 1s});
+  const auto next = restart(incarnation, true);
+  ASSERT_TRUE(next->ok) << next->error;
+  w.settle(5s);
+  EXPECT_EQ(restart(incarnation, true)->incarnation, next->incarnation) << "repeated, it is answered as the first was";
+  const auto refused = restart(next->incarnation, true);
+  EXPECT_FALSE(refused->ok);
+  EXPECT_NE(refused->error.find("it has ended"), std::string::npos) << refused->error;
+  EXPECT_EQ(report().status, AllocationStatus::completed);
+  EXPECT_EQ(executor->started(), 2U);
+}
+
 TEST_F(RecoveryTest, TheDiskOfWhatHasEndedStaysTakenUntilItIsReleased) {
   begin({.runs_for = 1s});
   w.settle(5s);

@@ -62,9 +62,9 @@ struct WholeProvider : ProviderTest {
   Result<protocol::Ack> start() {
     return w.run(alice, protocol::call(*alice.root, protocol::kAllocationStart, allocation, protocol::StartRequest()));
   }
-  Result<protocol::RestartReply> restart(const std::string& old) {
-    return w.run(alice,
-                 protocol::call(*alice.root, protocol::kAllocationRestart, allocation, protocol::RestartRequest{old}));
+  Result<protocol::RestartReply> restart(const std::string& old, bool only_running = false) {
+    return w.run(alice, protocol::call(*alice.root, protocol::kAllocationRestart, allocation,
+                                       protocol::RestartRequest{old, only_running}));
   }
   protocol::RenewReply renew(actor::TestNode& by, const std::string& of) {
     const auto reply =

@@ -19,7 +19,7 @@ inline constexpr std::string_view kNoSupervision =
 inline constexpr std::string_view kNoRestart =
     "work that exits is not started again; remove it and let the command repeat what may exit (sh -c 'until ./server; "
     "do "
-    "sleep 1; done'). A service that runs and fails its healthcheck is restarted";
+    "sleep 1; done'). Work that runs and fails its healthcheck is restarted";
 inline constexpr std::string_view kNoExecutor = "is not available yet; use docker or sandbox";
 
 }  // namespace dms::jobs

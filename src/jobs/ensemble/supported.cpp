@@ -132,8 +132,8 @@ void check_allocation(const Check& at, const std::string& name, const Allocation
   at.refuse(!allocation.volume.empty(), "volume", kNoVolumes);
   at.refuse(
       allocation.failure_recovery != AllocationRecovery::stay_down, "failure_recovery",
-      "only stay_down is available yet: work that fails stays down. A service with a healthcheck is restarted when "
-      "it is unhealthy; nodes.<node>.on_loss says what happens when a machine is lost");
+      "only stay_down is available yet: work that fails stays down. Work with a healthcheck is restarted when it is "
+      "unhealthy; nodes.<node>.on_loss says what happens when a machine is lost");
 }
 
 void check_places(const Check& at, std::string_view list, const std::vector<capability::Location>& places) {

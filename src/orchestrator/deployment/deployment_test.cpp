@@ -270,6 +270,26 @@ TEST_F(DeploymentTest, HealthIsStoredAndAnUnhealthyServiceIsRestarted) {
   EXPECT_GE(provider.restarts, 2);
 }
 
+TEST_F(DeploymentTest, AnUnhealthyTaskIsRestarted) {
+  run_task();
+  const std::string first = task().incarnation;
+  provider.runs.at("task").health = Health::unhealthy;
+  ASSERT_TRUE(until([&] { return task().restarts == 1u; }));
+  EXPECT_EQ(provider.restarts, 1);
+  EXPECT_NE(task().incarnation, first);
+  EXPECT_EQ(task().status, AllocationStatus::running);
+}
+
+TEST_F(DeploymentTest, ATaskThatEndsBeforeItsRestartIsNotRunAgain) {
+  run_task();
+  provider.page_takes = 5s;
+  provider.runs.at("task").health = Health::unhealthy;
+  ASSERT_TRUE(until([&] { return task().status == AllocationStatus::restarting; }));
+  provider.end("task", AllocationStatus::completed);
+  EXPECT_TRUE(until([&] { return task().status == AllocationStatus::completed; }));
+  EXPECT_EQ(provider.restarts, 0);
+}
+
 TEST_F(DeploymentTest, WhatAnUnhealthyRunHasWrittenIsKeptOverItsRestart) {
   OutputStore store(folder);
   const auto previous = [&] {

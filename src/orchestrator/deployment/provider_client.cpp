@@ -143,6 +143,7 @@ Task<Result<RenewReply>> ProviderClient::renew(actor::Handle provider, json::Str
 Task<Result<std::string>> ProviderClient::restart(actor::Handle allocation, std::string incarnation) {
   RestartRequest request;
   request.incarnation = std::move(incarnation);
+  request.only_running = true;
   Result<RestartReply> reply = co_await call(actor_, kAllocationRestart, allocation, request);
   if (!reply) co_return fail(reply.error(), "restarting on {}", allocation.address.host);
   if (!reply->ok || reply->incarnation.empty() || reply->incarnation.size() > kMaxReportedId)

@@ -8,9 +8,7 @@ namespace dms::orchestrator {
 using namespace protocol;
 
 bool Restarts::needed(const std::string& name, const AllocationManifest& entry) const {
-  const auto spec = parts_.record->ensemble.allocations.find(name);
-  if (spec == parts_.record->ensemble.allocations.end() || spec->second.type != jobs::AllocationType::service)
-    return false;
+  if (!parts_.record->ensemble.allocations.contains(name)) return false;
   return parts_.record->restarting.contains(name) ||
          (entry.status == AllocationStatus::running && entry.health == Health::unhealthy);
 }

@@ -1,9 +1,10 @@
-// Restarts services that fail their health check.
+// Restarts services and tasks that fail their health check.
 //
 // Model
-//  1. A running service that its provider reports unhealthy is restarted there: that it will be is stored first, with
-//     the run that ends; the new run counts once it is stored. Requests that get no reply are repeated; a reply that
-//     was lost is made up for by the provider's report (reconcile.hpp).
+//  1. A running allocation that its provider reports unhealthy is restarted there: that it will be is stored first,
+//     with the run that ends; the new run counts once it is stored. Requests that get no reply are repeated; a reply that
+//     was lost is made up for by the provider's report (reconcile.hpp). A run that ends before the request arrives is
+//     not restarted: the end counts, so that a task that is done is not run again.
 //     Before the request, what the run has written is fetched, for kRestartOutput at most: it remains readable.
 //  2. The pauses between restarts of one allocation grow from kRestartPause to kMaxRestartPause, and start anew after
 //     it has run for kStableAfter.
