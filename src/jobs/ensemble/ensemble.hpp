@@ -88,6 +88,14 @@ inline std::string known_names<jobs::ExecutorType>() {
   return "docker or sandbox";
 }
 template <>
+inline std::string known_names<jobs::EscalationStrategy>() {
+  return "no strategy (none is available yet)";
+}
+template <>
+inline std::string known_names<jobs::SupervisorStrategy>() {
+  return "no strategy (none is available yet)";
+}
+template <>
 inline std::string known_names<jobs::AllocationRecovery>() {
   return "stay_down";
 }

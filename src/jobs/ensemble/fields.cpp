@@ -1,14 +1,19 @@
 #include "jobs/ensemble/fields.hpp"
 
+#include <algorithm>
+
 #include "base/suggest.hpp"
+#include "jobs/ensemble/advice.hpp"
 
 namespace dms::jobs {
 namespace {
 
+constexpr char kNotOffered = '~';
+
 /// Keys of published ensembles that no known key is near to, with what to do instead.
 constexpr std::pair<std::string_view, std::string_view> kForeignKeys[] = {
     {"args", "not supported; the arguments of the program are called cmd"},
-    {"gpu", "unknown key; did you mean gpus?"},
+    {"gpu", kNoCards},
     {"gpus", "they belong to resources, and are not available to the work yet; remove it"},
     {"ports", "they belong to nodes.<node>, and are not available yet: the work has no network; remove it"},
     {"restart_policy", "it belongs to execution, where only \"no\" is available yet; remove it"},
@@ -23,10 +28,18 @@ constexpr std::pair<std::string_view, std::string_view> kForeignKeys[] = {
 std::string unknown_key(std::string_view key, Keys known) {
   for (const auto& [foreign, advice] : kForeignKeys)
     if (key == foreign) return std::string(advice);
-  return "unknown key" + suggestion(key, known);
+  std::vector<std::string_view> offered;
+  for (const std::string_view name : known)
+    if (!name.starts_with(kNotOffered)) offered.push_back(name);
+  return "unknown key" + suggestion(key, offered);
 }
 
 }  // namespace
+
+bool is_known(std::string_view key, Keys known) {
+  return std::ranges::any_of(
+      known, [&](std::string_view name) { return key == (name.starts_with(kNotOffered) ? name.substr(1) : name); });
+}
 
 Result<void> failure(const std::vector<std::string>& problems) {
   if (problems.empty()) return {};
@@ -39,7 +52,7 @@ Result<json::Object> object_at(const json::Value& value, const Path& path, std::
   if (object == nullptr) return path.wrong_kind("a map", value);
   json::Object out;
   for (const auto& member : *object) {
-    if (known && std::find(known->begin(), known->end(), member.key()) == known->end())
+    if (known && !is_known(member.key(), *known))
       path.record((path / member.key()).wrong(unknown_key(member.key(), *known)));
     else if (!member.value().is_null())
       out.emplace(member.key(), member.value());

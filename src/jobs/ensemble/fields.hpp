@@ -6,6 +6,8 @@
 //  2. A transform turns one value into another or returns an error that starts with its place. rewrite(), each_member()
 //     and each_item() record such an error, drop the value and continue; object_at() records unknown keys and drops
 //     them. A document with recorded problems is refused as a whole by failure().
+//  3. Of the known keys, `~keys` stands for a key `keys` that is read, but not offered for an unknown one: what it asks
+//     for is refused later, by name (supported.hpp).
 #pragma once
 
 #include <boost/json/array.hpp>
@@ -44,6 +46,9 @@ class Path {
 
 /// One problem as it is, several as a list with their number; success if there are none.
 Result<void> failure(const std::vector<std::string>& problems);
+
+/// Whether the key is among them, with or without a ~, see (3).
+[[nodiscard]] bool is_known(std::string_view key, Keys known);
 
 /// The object without members that are null. With `known`, other keys are recorded as problems and left out.
 Result<json::Object> object_at(const json::Value& value, const Path& path, std::optional<Keys> known = std::nullopt);

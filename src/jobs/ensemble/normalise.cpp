@@ -14,45 +14,36 @@ using json::Array;
 using json::Object;
 using json::Value;
 
-constexpr std::string_view kTopKeys[] = {"version",
-                                         "escalation_strategy",
-                                         "allocations",
-                                         "nodes",
-                                         "edges",
-                                         "supervisor",
-                                         "keys",
-                                         "scripts",
-                                         "subnet",
-                                         "exclude_peers",
-                                         "metadata",
-                                         "contracts",
-                                         "volumes",
-                                         "resources",
-                                         "edge_constraints"};
+// Without effect, see check_supported() and fields.hpp: ~
+constexpr std::string_view kTopKeys[] = {
+    "version", "allocations",       "nodes",       "exclude_peers",        "metadata", "resources",
+    "~edges",  "~edge_constraints", "~supervisor", "~escalation_strategy", "~keys",    "~scripts",
+    "~subnet", "~contracts",        "~volumes"};
 constexpr std::string_view kAllocationKeys[] = {
-    "executor", "type",    "resources",        "execution",  "dns_name",    "dnsname", "keys",   "provision",
-    "volume",   "volumes", "failure_recovery", "depends_on", "healthcheck", "inputs",  "results"};
-constexpr std::string_view kResourceKeys[] = {"name", "cpu", "ram", "disk", "gpus"};
-constexpr std::string_view kCpuKeys[] = {"cores",   "clock_speed",  "model",     "vendor",
-                                         "threads", "architecture", "cache_size"};
-constexpr std::string_view kRamKeys[] = {"size", "clock_speed", "type"};
-constexpr std::string_view kDiskKeys[] = {"size", "model", "vendor", "type", "interface", "read_speed", "write_speed"};
+    "executor",  "type",     "resources", "execution",  "depends_on", "healthcheck", "inputs",           "results",
+    "~dns_name", "~dnsname", "~keys",     "~provision", "~volume",    "~volumes",    "~failure_recovery"};
+constexpr std::string_view kResourceKeys[] = {"name", "cpu", "ram", "disk", "~gpus"};
+constexpr std::string_view kCpuKeys[] = {"cores",   "clock_speed", "architecture", "~model",
+                                         "~vendor", "~threads",    "~cache_size"};
+constexpr std::string_view kRamKeys[] = {"size", "~clock_speed", "~type"};
+constexpr std::string_view kDiskKeys[] = {"size",       "~model",      "~vendor",     "~type",
+                                          "~interface", "~read_speed", "~write_speed"};
 constexpr std::string_view kGpuKeys[] = {"index", "vendor", "pci_address", "model", "vram", "uuid"};
 constexpr std::string_view kVolumeKeys[] = {"type",    "mount_destination",  "mountpoint", "read_only", "name",
                                             "servers", "client_private_key", "client_pem", "client_ca", "src"};
 constexpr std::string_view kKeyKeys[] = {"type", "file", "dest"};
-constexpr std::string_view kNodeKeys[] = {"allocations",      "ports", "location", "peer", "redundancy",
-                                          "failure_recovery", "lease", "on_loss"};
+constexpr std::string_view kNodeKeys[] = {"allocations", "location", "peer",        "lease",
+                                          "on_loss",     "~ports",   "~redundancy", "~failure_recovery"};
 constexpr std::string_view kPortKeys[] = {"public", "private", "allocation"};
 constexpr std::string_view kLocationKeys[] = {"accept", "reject"};
-constexpr std::string_view kPlaceKeys[] = {"continent", "region", "country", "city", "asn", "isp"};
+constexpr std::string_view kPlaceKeys[] = {"continent", "region", "country", "city", "~asn", "~isp"};
 constexpr std::string_view kEdgeKeys[] = {"edges", "s", "t", "rtt", "bw", "S", "T", "RTT", "BW"};
 constexpr std::string_view kSupervisorKeys[] = {"strategy", "allocations", "children"};
 constexpr std::string_view kSubnetKeys[] = {"join"};
 constexpr std::string_view kContractKeys[] = {"did", "host", "provider", "requestor"};
-constexpr std::string_view kContainerKeys[] = {
-    "image",          "image_archive", "entrypoint", "cmd", "environment", "working_directory",
-    "restart_policy", "privileged",    "user",       "type"};
+constexpr std::string_view kContainerKeys[] = {"image",       "image_archive",     "entrypoint", "cmd",
+                                               "environment", "working_directory", "privileged", "user",
+                                               "type",        "~restart_policy"};
 constexpr std::string_view kSandboxKeys[] = {"entrypoint", "cmd", "environment", "working_directory", "type"};
 constexpr std::string_view kFirecrackerKeys[] = {"kernel_image", "root_file_system", "kernel_args", "initrd",
                                                  "initrd_path",  "mmds_message",     "type"};
@@ -287,7 +278,7 @@ Result<Value> allocation(const Value& value, const Path& path, std::string_view 
   if (const auto* check = object.if_contains("healthcheck"); check != nullptr && *check == "")
     object.erase("healthcheck");
   rewrite(object, "healthcheck", path, healthcheck);
-  dependencies(object, path);
+  dependencies(object, path, name, top.if_contains("allocations"));
   rewrite(object, "inputs", path, inputs);
   rewrite(object, "results", path, results);
   rewrite(object, "keys", path, [](const Value& v, const Path& p) { return each_item(v, p, allocation_key); });
@@ -371,8 +362,7 @@ void move_edges(Object& top, const Path& root) {
 Object without_anchors(const Object& written, const std::set<std::string>& aliased) {
   Object top;
   for (const auto& member : written)
-    if (std::find(std::begin(kTopKeys), std::end(kTopKeys), member.key()) != std::end(kTopKeys) ||
-        !aliased.contains(std::string(member.key())))
+    if (is_known(member.key(), Keys(kTopKeys)) || !aliased.contains(std::string(member.key())))
       top.emplace(member.key(), member.value());
   return top;
 }

@@ -5,6 +5,7 @@
 #include "encoding/named_enum.hpp"
 #include "jobs/ensemble/ensemble.hpp"
 #include "jobs/ensemble/normalise.hpp"
+#include "jobs/ensemble/rules.hpp"
 
 namespace dms::jobs {
 namespace {
@@ -70,6 +71,12 @@ Result<Condition> dependency(const Value& value, const Path& path) {
   return condition(*chosen, path / "condition");
 }
 
+Result<void> check_dependency(std::string_view need, std::string_view name, const Object* all) {
+  if (need == name) return wrong("{}", kDependsOnItself);
+  if (all == nullptr || all->contains(need)) return {};  // without allocations, the decoder reports that
+  return wrong("{}", no_allocation(need, *all));
+}
+
 }  // namespace
 
 Result<Value> positive_duration(const Value& value, const Path& path) {
@@ -90,7 +97,7 @@ Result<Value> healthcheck(const Value& value, const Path& path) {
   return Value(std::move(object));
 }
 
-void dependencies(Object& allocation, const Path& path) {
+void dependencies(Object& allocation, const Path& path, std::string_view name, const Value* all) {
   const Value* given = allocation.if_contains("depends_on");
   if (given == nullptr || !given->is_object()) return;
   const Path at = path / "depends_on";
@@ -98,6 +105,8 @@ void dependencies(Object& allocation, const Path& path) {
   Object conditions;
   for (const auto& member : given->get_object()) {
     names.emplace_back(member.key());
+    if (const auto known = check_dependency(member.key(), name, all == nullptr ? nullptr : all->if_object()); !known)
+      at.record((at / member.key()).wrong(known.error()));
     const Result<Condition> chosen = dependency(member.value(), at / member.key());
     if (!chosen)
       at.record(std::unexpected(chosen.error()));

@@ -1,7 +1,8 @@
 // The part of normalise.hpp about how the work of an allocation runs: health checks, dependencies, inputs, results.
 //
 //  1. `depends_on` is a list of names, or a map from name to condition: `{db: healthy}` or, as in Compose files,
-//     `{db: {condition: service_healthy}}`. The map becomes the list and `depends_on_conditions`.
+//     `{db: {condition: service_healthy}}`. The map becomes the list and `depends_on_conditions`; a
+//     mistake in a key is reported here, because the list has no keys.
 //  2. `results` is a list of paths, or `{paths, limit}`.
 //  3. A health check with a member has a type: without one, nothing would be checked. On the network it may lack one
 //     (health_endpoint.hpp). `healthcheck: {}` is none.
@@ -14,8 +15,8 @@ namespace dms::jobs {
 
 Result<json::Value> positive_duration(const json::Value& value, const Path& path);
 Result<json::Value> healthcheck(const json::Value& value, const Path& path);
-/// Of the allocation at `path`.
-void dependencies(json::Object& allocation, const Path& path);
+/// Of the allocation `name` at `path`; `all` are the allocations as they are written.
+void dependencies(json::Object& allocation, const Path& path, std::string_view name, const json::Value* all);
 Result<json::Value> inputs(const json::Value& value, const Path& path);
 Result<json::Value> results(const json::Value& value, const Path& path);
 

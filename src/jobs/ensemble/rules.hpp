@@ -1,4 +1,5 @@
-// Shared by the files that hold the rules for a decoded ensemble (validate.cpp, validate_run.cpp).
+// Shared by the files that hold the rules for a decoded ensemble (validate.cpp, validate_run.cpp), and by those for what
+// only the written form knows (normalise_run.cpp).
 #pragma once
 
 #include <string>
@@ -18,9 +19,17 @@ std::unexpected<Error> wrong(fmt::format_string<Args...> format, Args&&... args)
 template <class Map>
 std::string hint(std::string_view name, const Map& known) {
   std::vector<std::string_view> names;
-  for (const auto& [key, value] : known) names.push_back(key);
+  for (const auto& [key, value] : known) names.emplace_back(key);
   const auto meant = nearest(name, names);
   return meant.empty() ? "" : fmt::format("; did you mean {}?", meant);
+}
+
+inline constexpr std::string_view kDependsOnItself = "an allocation cannot depend on itself";
+
+/// Of a name in depends_on that is not among the allocations.
+template <class Map>
+std::string no_allocation(std::string_view need, const Map& known) {
+  return fmt::format("there is no allocation \"{}\"{}", need.substr(0, 64), hint(need, known));
 }
 
 inline constexpr std::size_t kMaxList = 1024;

@@ -56,10 +56,9 @@ Result<void> check_dependencies(const Ensemble& ensemble, const std::string& at,
   std::set<std::string_view> needs;
   for (std::size_t i = 0; i < allocation.depends_on.size(); ++i) {
     const std::string& need = allocation.depends_on[i];
-    if (need == name) return wrong("{}.depends_on[{}]: an allocation cannot depend on itself", at, i);
+    if (need == name) return wrong("{}.depends_on[{}]: {}", at, i, kDependsOnItself);
     if (!ensemble.allocations.contains(need))
-      return wrong("{}.depends_on[{}]: there is no allocation \"{}\"{}", at, i, need.substr(0, 64),
-                   hint(need, ensemble.allocations));
+      return wrong("{}.depends_on[{}]: {}", at, i, no_allocation(need, ensemble.allocations));
     needs.insert(need);
   }
   for (const auto& [need, condition] : allocation.conditions) {
