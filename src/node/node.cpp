@@ -19,7 +19,7 @@ Node::Node(Services services, std::unique_ptr<actor::System> system, std::unique
                  options_.leases, options_.retention, &transfers_, options_.max_results},
                 *root_),
       deployments_({services_.runtime.lane, services_.network, services_.store, options_.work_dir, services_.boot_id,
-                    &transfers_},
+                    &transfers_, services_.executors.contains("null")},
                    *root_) {}
 
 Node::~Node() = default;

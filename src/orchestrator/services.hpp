@@ -18,6 +18,8 @@ struct Services {
   std::string boot_id;
   /// Null: inputs and results are not supported.
   transfer::Server* transfers = nullptr;
+  /// Whether the executor that only simulations have may be asked for.
+  bool simulated = false;
 };
 
 }  // namespace dms::orchestrator

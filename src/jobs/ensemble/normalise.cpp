@@ -54,7 +54,13 @@ Result<Value> text_of(const Value& value, const Path& path) {
   return path.wrong_kind("a string", value);
 }
 
-/// A map from name to text, where a missing value is a mistake: the name alone would vanish.
+/// Of a map whose members have names of the user, a missing value is a mistake: the name alone would vanish.
+void refuse_nulls(const Value& value, const Path& path, std::string_view expected) {
+  if (const Object* object = value.if_object())
+    for (const auto& member : *object)
+      if (member.value().is_null()) path.record((path / member.key()).wrong_kind(expected, member.value()));
+}
+
 Result<Value> texts(const Value& value, const Path& path) {
   if (const Object* object = value.if_object())
     for (const auto& member : *object)
@@ -409,6 +415,7 @@ Result<json::Value> normalise(const json::Value& written, const std::set<std::st
   rewrite(top, "resources", root, members(own_resources));
   rewrite(top, "volumes", root, members(own_volume));
   rewrite(top, "allocations", root, [&](const Value& value, const Path& path) -> Result<Value> {
+    refuse_nulls(value, path, "a map");
     TRY(Object all, object_at(value, path));
     std::vector<std::string> names;
     for (const auto& member : all) names.emplace_back(member.key());
@@ -418,7 +425,10 @@ Result<json::Value> normalise(const json::Value& written, const std::set<std::st
   });
   top.erase("resources");
   top.erase("volumes");
-  rewrite(top, "nodes", root, members(node));
+  rewrite(top, "nodes", root, [](const Value& value, const Path& path) {
+    refuse_nulls(value, path, "a map");
+    return each_member(value, path, node);
+  });
   rewrite(top, "edges", root, items(edge));
   rewrite(top, "supervisor", root, supervisor);
   rewrite(top, "scripts", root, members(script));

@@ -10,7 +10,8 @@
 //  4. edge_constraints become edges; `edges: [a, b]` becomes s and t. Scripts become base64.
 //  5. Health checks, dependencies, inputs and results: normalise_run.hpp.
 //  6. Defaults: dns_name is the name of the allocation.
-// A member that is null counts as not given. Unknown keys are refused with the nearest known one; one run reports every
+// A member that is null counts as not given, but for an allocation, a node, a variable and the like, whose name is the
+// user's. Unknown keys are refused with the nearest known one; one run reports every
 // unknown key and every value of a wrong kind, each with its place (fields.hpp).
 #pragma once
 

@@ -127,6 +127,12 @@ Task<NewDeploymentReply> Deployments::create(NewDeploymentRequest request, const
   co_return reply;
 }
 
+Result<void> Deployments::check(const jobs::Ensemble& ensemble) const {
+  TRY_VOID(ensemble.validate());
+  TRY_VOID(jobs::check_supported(ensemble));
+  return services_.simulated ? Result<void>() : jobs::check_offered(ensemble);
+}
+
 Task<Result<std::string>> Deployments::try_create(NewDeploymentRequest request, UnixTime expiry) {
   Lane& lane = services_.lane;
   const UnixTime now = lane.unix_now();
@@ -137,8 +143,7 @@ Task<Result<std::string>> Deployments::try_create(NewDeploymentRequest request, 
       std::ranges::count_if(active_, [](const auto& pair) { return !is_final(pair.second->status()); });
   if (static_cast<std::size_t>(running) >= kMaxDeployments)
     co_return fail(Errc::limit_exceeded, "{} deployments are active, which is the limit; shut one down first", running);
-  CO_TRY_VOID(request.ensemble.validate());
-  CO_TRY_VOID(jobs::check_supported(request.ensemble));
+  CO_TRY_VOID(check(request.ensemble));
   CO_TRY_VOID(co_await check_inputs(blobs_, request.ensemble));
 
   DeploymentRecord record;
@@ -179,8 +184,7 @@ Task<Result<void>> Deployments::refuse_to_act(std::string id) {
 }
 
 Task<Ack> Deployments::update(DeploymentUpdateRequest request, const actor::Envelope&) {
-  Result<void> done = request.ensemble.validate();
-  if (done) done = jobs::check_supported(request.ensemble);
+  Result<void> done = check(request.ensemble);
   if (done) done = co_await check_inputs(blobs_, request.ensemble);
   const Found deployment = active(request.ensemble_id);
   if (done && deployment == nullptr) done = co_await refuse_to_act(request.ensemble_id);

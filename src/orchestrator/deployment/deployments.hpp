@@ -45,6 +45,8 @@ class Deployments {
   using Found = std::shared_ptr<Deployment>;
 
   Task<protocol::NewDeploymentReply> create(protocol::NewDeploymentRequest request, const actor::Envelope& envelope);
+  /// What a new deployment and an update have in common.
+  [[nodiscard]] Result<void> check(const jobs::Ensemble& ensemble) const;
   Task<Result<std::string>> try_create(protocol::NewDeploymentRequest request, UnixTime expiry);
   Task<protocol::DeploymentListReply> list(protocol::DeploymentListRequest request, const actor::Envelope& envelope);
   Task<protocol::DeploymentStatusReply> status(protocol::DeploymentId request, const actor::Envelope& envelope);

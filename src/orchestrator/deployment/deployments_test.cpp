@@ -70,6 +70,18 @@ TEST_F(DeploymentsTest, AListIsFilteredAndPaged) {
   EXPECT_EQ(page.next, "");
 }
 
+TEST_F(DeploymentsTest, TheExecutorOfSimulationsIsRefusedElsewhere) {
+  Services real = services();
+  real.simulated = false;
+  deployments = std::make_unique<Deployments>(real, *a.root);
+  ASSERT_TRUE(w.run(a, deployments->start()));
+  NewDeploymentRequest request;
+  request.ensemble = one_task_ensemble(b.network->self().to_string());
+  const std::string error = ask(kDeploymentNew, request).error;
+  EXPECT_NE(error.find("allocations.task.executor: null runs in the simulation only"), std::string::npos) << error;
+  EXPECT_TRUE(list({}).empty());
+}
+
 TEST_F(DeploymentsTest, InfoHasTheUsageOfWhatRunsAndOfWhatHasEnded) {
   open();
   const std::string id = deploy({{"team", "a"}});

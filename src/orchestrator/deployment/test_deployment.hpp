@@ -38,7 +38,7 @@ struct DeploymentTest : testing::Test {
     made.ensemble = one_task_ensemble(b.network->self().to_string());
     return made;
   }
-  Services services() { return {a.lane(), *a.network, db, folder, boot}; }
+  Services services() { return {a.lane(), *a.network, db, folder, boot, nullptr, true}; }
   void make(DeploymentRecord with) {
     actor::ChildOptions options;
     options.key = a.key.derive("deployment/" + with.id);
