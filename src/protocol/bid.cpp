@@ -183,8 +183,7 @@ Result<Bid> Bid::from_json(const json::Value& value) {
   bid.handle = std::move(body->handle);
   bid.signature = std::move(body->signature);
   bid.pub_addresses = addresses_in(json::find_member(v1->get_object(), "PubAddress"));
-  const json::Value* promise = json::find_member(v1->get_object(), "PromiseBid");
-  bid.is_promise = promise != nullptr && !json::is_unset(*promise);
+  bid.is_promise = json::find_set(v1->get_object(), "PromiseBid") != nullptr;
   bid.received_text_ = std::string(kSignaturePrefix) + json::write(unsigned_body);
   if (const json::Value* offer = json::find_member(*outer, "Offer"); offer != nullptr && !offer->is_null()) {
     TRY(bid.offer, json::from_value<Offer>(*offer));

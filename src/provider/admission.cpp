@@ -13,15 +13,13 @@
 
 namespace dms::provider {
 
-using json::is_unset;
-
 Result<executor::EngineParams> engine_params(const jobs::Execution& execution) {
   Result<executor::EngineParams> params = json::from_value<executor::EngineParams>(json::Value(execution.params));
   if (!params) return std::unexpected(json::at_member("execution.params", params.error()));
   constexpr std::array<std::string_view, 8> kKnown = {"image",       "image_archive",     "entrypoint", "cmd",
                                                       "environment", "working_directory", "user",       "privileged"};
   for (const auto& [key, value] : execution.params)
-    if (std::ranges::find(kKnown, std::string_view(key.data(), key.size())) == kKnown.end() && !is_unset(value))
+    if (std::ranges::find(kKnown, std::string_view(key.data(), key.size())) == kKnown.end() && !json::is_unset(value))
       return fail(Errc::unsupported, "execution.params.{}: not supported by this provider",
                   std::string_view(key.data(), std::min<std::size_t>(key.size(), 64)));
   return params;
@@ -36,11 +34,10 @@ std::string_view image_archive(const jobs::Execution& execution) {
 }
 
 Result<void> check_image_archive(const protocol::AllocationConfig& config) {
-  const json::Value* found = config.execution.params.if_contains("image_archive");
-  if (found == nullptr || is_unset(*found)) return {};
+  if (json::find_set(config.execution.params, "image_archive") == nullptr) return {};
   if (config.executor != jobs::ExecutorType::docker)
     return fail(Errc::unsupported, "execution.params.image_archive: only executor docker runs images");
-  if (const json::Value* image = config.execution.params.if_contains("image"); image != nullptr && !is_unset(*image))
+  if (json::find_set(config.execution.params, "image") != nullptr)
     return fail(Errc::invalid_argument, "execution.params.image_archive: it excludes image");
   const auto input = image_input(config);
   if (!input || config.inputs[*input].folder)
@@ -130,15 +127,11 @@ const json::Object* object_in(const json::Object* object, std::string_view name)
   return value == nullptr ? nullptr : value->if_object();
 }
 
-Result<void> refuse_set(const json::Object* object, std::string_view name, std::string_view at) {
-  const json::Value* value = object == nullptr ? nullptr : json::find_member(*object, name);
-  if (value == nullptr || is_unset(*value)) return {};
-  return fail(Errc::unsupported, "{}{}: not supported by this provider", at, name);
-}
+constexpr std::string_view kNotHere = "not supported by this provider";
 
 /// `gpu`: what transforms of DMS 0.5.x call it.
 Result<void> check_resource_members(const json::Object* owner, std::string_view at) {
-  return refuse_set(object_in(owner, "Resources"), "gpu", fmt::format("{}Resources.", at));
+  return json::refuse_set(object_in(owner, "Resources"), fmt::format("{}Resources.", at), "gpu", kNotHere);
 }
 
 }  // namespace
@@ -152,7 +145,8 @@ Result<void> check_members(BytesView allocate_request) {
   for (const auto& [name, allocation] : *allocations) {
     const std::string at =
         fmt::format("{}: ", std::string_view(name.data(), std::min<std::size_t>(name.size(), kMaxId)));
-    for (const std::string_view member : kNotHonoured) TRY_VOID(refuse_set(allocation.if_object(), member, at));
+    for (const std::string_view member : kNotHonoured)
+      TRY_VOID(json::refuse_set(allocation.if_object(), at, member, kNotHere));
     TRY_VOID(check_resource_members(allocation.if_object(), at));
   }
   return {};

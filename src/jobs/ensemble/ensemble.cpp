@@ -28,18 +28,15 @@ Result<void> require_choices(const json::Value& v1) {
 using Advice = std::pair<std::string_view, std::string_view>;
 
 /// Of these members of the YAML form, none may ask for something.
-Result<void> refuse_set(const json::Value* value, std::string_view at, std::span<const Advice> members) {
+Result<void> refuse_all_set(const json::Value* value, std::string_view at, std::span<const Advice> members) {
   const json::Object* object = value == nullptr ? nullptr : value->if_object();
-  if (object == nullptr) return {};  // the decoder reports the mistake
-  for (const auto& [name, advice] : members)
-    if (const json::Value* found = json::find_member(*object, name); found != nullptr && !json::is_unset(*found))
-      return fail(Errc::unsupported, "{}{}: {}", at, name, advice);
-  return {};
+  for (const auto& [name, advice] : members) TRY_VOID(json::refuse_set(object, at, name, advice));
+  return {};  // the decoder reports what is no object
 }
 
 Result<void> check_version(const json::Object& object) {
-  const json::Value* version = json::find_member(object, "version");
-  if (version == nullptr || json::is_unset(*version) || *version == "V1" || *version == "v1") return {};
+  const json::Value* version = json::find_set(object, "version");
+  if (version == nullptr || *version == "V1" || *version == "v1") return {};
   return fail(Errc::unsupported, "version: expected \"V1\"");
 }
 
@@ -53,14 +50,14 @@ Result<void> check_wire_members(const json::Value& v1) {
   const json::Object* object = v1.if_object();
   if (object == nullptr) return {};
   TRY_VOID(check_version(*object));
-  TRY_VOID(refuse_set(&v1, "", kTop));
+  TRY_VOID(refuse_all_set(&v1, "", kTop));
   const json::Value* allocations = json::find_member(*object, "allocations");
   if (allocations == nullptr || !allocations->is_object()) return {};
   for (const auto& member : allocations->get_object()) {
     const std::string at = fmt::format("allocations.{}.", std::string_view(member.key()).substr(0, 64));
-    TRY_VOID(refuse_set(&member.value(), at, kAllocation));
+    TRY_VOID(refuse_all_set(&member.value(), at, kAllocation));
     if (const json::Object* allocation = member.value().if_object())
-      TRY_VOID(refuse_set(json::find_member(*allocation, "resources"), at + "resources.", kResources));
+      TRY_VOID(refuse_all_set(json::find_member(*allocation, "resources"), at + "resources.", kResources));
   }
   return {};
 }
