@@ -6,6 +6,7 @@
 // a constraint on it. Beyond that: a reject list with an ASN or ISP matches a place that does not state its own.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -22,6 +23,7 @@ struct Location {
   std::string isp;
 
   [[nodiscard]] bool empty() const { return *this == Location{}; }
+  static constexpr std::array<std::string_view, 6> kMembers = {"continent", "region", "country", "city", "asn", "isp"};
   void to_json(json::Writer& writer) const;
   /// Older peers name it `region`.
   static Result<Location> from_json(const json::Value& value);

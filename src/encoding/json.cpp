@@ -10,6 +10,7 @@
 
 #include "base/text.hpp"
 #include "encoding/multibase.hpp"
+#include "encoding/unknown.hpp"
 
 namespace dms::json {
 namespace {
@@ -120,22 +121,6 @@ std::string_view kind_name(const Value& value) {
 }
 
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
-
-/// Whether Go's encoding/json takes `key` for the ASCII `name`. Two letters beyond ASCII fold into it: the long s and the
-/// Kelvin sign.
-bool equal_any_case(std::string_view key, std::string_view name) {
-  for (const char c : name) {
-    std::size_t size = 1;
-    if (key.starts_with("\u017f") && lower(c) == 's')
-      size = 2;
-    else if (key.starts_with("\u212a") && lower(c) == 'k')
-      size = 3;
-    else if (key.empty() || lower(key.front()) != lower(c))
-      return false;
-    key.remove_prefix(size);
-  }
-  return key.empty();
-}
 
 /// Whether a byte is written as it is: ASCII that needs no escape.
 constexpr std::array<bool, 256> kPlain = [] {
@@ -344,6 +329,20 @@ std::string write_pretty(const Value& value) {
   std::string out;
   pretty(out, value, 0);
   return out;
+}
+
+bool equal_any_case(std::string_view key, std::string_view name) {
+  for (const char c : name) {
+    std::size_t size = 1;
+    if (key.starts_with("\u017f") && lower(c) == 's')
+      size = 2;
+    else if (key.starts_with("\u212a") && lower(c) == 'k')
+      size = 3;
+    else if (key.empty() || lower(key.front()) != lower(c))
+      return false;
+    key.remove_prefix(size);
+  }
+  return key.empty();
 }
 
 const Value* find_member(const Object& object, std::string_view name) {

@@ -1,13 +1,21 @@
 #include "protocol/bid.hpp"
 
 #include <algorithm>
-#include <array>
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
-#include <span>
 
 #include "crypto/peer_id.hpp"
-#include "encoding/unset.hpp"
+#include "encoding/unknown.hpp"
+
+namespace dms::json {
+
+/// A form of another version is no more than an alternative.
+template <>
+struct Unknown<protocol::BidRequest> {
+  static std::string in(const Value&) { return {}; }
+};
+
+}  // namespace dms::json
 
 namespace dms::protocol {
 namespace {
@@ -31,27 +39,23 @@ bool limits(const json::Value& edges) {
   });
 }
 
+/// Members that nothing reads, and that ask for something by their values only.
+bool is_judged(std::string_view name) { return name == "edges" || name == "edgeconstraints" || name == "version"; }
+
 bool asks(std::string_view name, const json::Value& value) {
-  if (name == "edges" || name == "edgeconstraints") return limits(value);
   if (name == "version") return !json::is_unset(value) && !(value == "V1" || value == "v1");
-  return !json::is_unset(value);
+  return is_judged(name) && limits(value);
 }
 
-/// The first of these members that asks for something, as it is written; empty if none does.
-std::string first_asking(const json::Value& value, std::span<const std::string_view> names) {
-  const auto* object = value.if_object();
-  if (object == nullptr) return {};
-  for (const auto& member : *object) {
-    const std::string_view written = std::string_view(member.key()).substr(0, 64);
-    const std::string name = folded(written);
-    if (std::ranges::count(names, name) > 0 && asks(name, member.value())) return std::string(written);
-  }
-  return {};
+/// The first member that asks for what nothing here reads, as it is written; empty if there is none.
+template <class Read>
+std::string first_beyond(const json::Value& value) {
+  if (const auto* object = value.if_object())
+    for (const auto& member : *object)
+      if (asks(folded(std::string_view(member.key()).substr(0, 64)), member.value()))
+        return std::string(member.key().substr(0, 64));
+  return json::first_unknown<Read>(value, [](std::string_view name) { return is_judged(folded(name.substr(0, 64))); });
 }
-
-constexpr std::array<std::string_view, 6> kBeyond = {"contractdid",     "contracts", "edges",
-                                                     "edgeconstraints", "volumes",   "version"};
-constexpr std::array<std::string_view, 1> kBeyondResources = {"gpu"};
 
 }  // namespace
 
@@ -60,11 +64,7 @@ void NodeRequest::to_json(json::Writer& writer) const { json::write(writer, stat
 Result<NodeRequest> NodeRequest::from_json(const json::Value& value) {
   NodeRequest request;
   TRY(static_cast<NodeRequestV1&>(request), json::from_value<NodeRequestV1>(value));
-  request.beyond = first_asking(value, kBeyond);
-  if (!request.beyond.empty()) return request;
-  if (const json::Value* resources = json::find_member(value.as_object(), "resources"))
-    if (const std::string name = first_asking(*resources, kBeyondResources); !name.empty())
-      request.beyond = "resources." + name;
+  request.beyond = first_beyond<NodeRequestV1>(value);
   return request;
 }
 
@@ -75,7 +75,7 @@ void EnsembleBidRequest::to_json(json::Writer& writer) const {
 Result<EnsembleBidRequest> EnsembleBidRequest::from_json(const json::Value& value) {
   EnsembleBidRequest request;
   TRY(static_cast<EnsembleBidRequestMembers&>(request), json::from_value<EnsembleBidRequestMembers>(value));
-  request.beyond = first_asking(value, kBeyond);
+  request.beyond = first_beyond<EnsembleBidRequestMembers>(value);
   return request;
 }
 

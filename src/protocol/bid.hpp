@@ -11,7 +11,8 @@
 //  5. Beside V1, a bid carries an Offer: its free resources, what it honours beyond DMS 0.5.x, and within which limits;
 //     other implementations ignore it. The resources are a hint for matching; the commit is authoritative.
 //  6. A request that DMS 0.5.x, or a stranger, makes of a provider beyond what is declared here is not read, but known
-//     by the name of its member: `beyond`. Members that are unset (encoding/unset.hpp) ask for nothing.
+//     by the path of its member, however deep: `beyond`. Members that are unset (encoding/unset.hpp), edges without
+//     limits and version V1 ask for nothing. A form of another version beside V1 is an alternative.
 //
 // Attacks: a bid in the name of another machine needs that machine's key; the auction drops a bid for another ensemble
 // or node; a false Offer leads to a refused commit.

@@ -115,6 +115,11 @@ TEST_F(ChooseRequest, WhatIsAskedForBeyondWhatIsReadGetsNoBidAndIsNamed) {
   EXPECT_EQ(asked("", R"(,"contracts":{"c":{"did":"did:key:z6Mk"}})", ""), fmt::format("n1: contracts{}", no));
   EXPECT_EQ(asked("", R"(,"volumes":["v:/data"])", ""), fmt::format("n1: volumes{}", no));
   EXPECT_EQ(asked("", "", R"(,"gpu":[{"vram":1}])"), fmt::format("n1: resources.gpu{}", no));
+  EXPECT_EQ(asked(R"(,"priority":0)", R"(,"priority":"","x":{"y":[0,null]})", R"(,"tpu":[])"), "a bid");
+  EXPECT_EQ(asked(R"(,"priority":3)", "", ""), fmt::format("priority{}", no));
+  EXPECT_EQ(asked("", R"(,"x":{"y":[0,"z"]})", ""), fmt::format("n1: x{}", no));
+  EXPECT_EQ(asked("", R"(,"Location":{"reject":[{"continent":"Asia"},{"region":"Asia","zone":1}]})", ""),
+            fmt::format("n1: Location.reject[1].zone{}", no));
   EXPECT_NE(asked("", "", R"(,"gpus":[{"vram":1}])").find("n1: Resources.gpus: graphics cards"), std::string::npos);
 }
 

@@ -4,7 +4,7 @@
 #include <boost/json/object.hpp>
 #include <set>
 
-#include "encoding/unset.hpp"
+#include "encoding/unknown.hpp"
 #include "jobs/ensemble/advice.hpp"
 #include "jobs/ensemble/normalise.hpp"
 #include "jobs/ensemble/yaml.hpp"
@@ -40,6 +40,17 @@ Result<void> check_version(const json::Object& object) {
   return fail(Errc::unsupported, "version: expected \"V1\"");
 }
 
+/// Of each object in the map of that name, with its place, until one is refused.
+template <class F>
+Result<void> for_each_object(const json::Object& v1, std::string_view name, F check) {
+  const json::Value* map = json::find_member(v1, name);
+  if (map == nullptr || !map->is_object()) return {};  // the decoder reports the mistake
+  for (const auto& member : map->get_object())
+    if (member.value().is_object())
+      TRY_VOID(check(member.value(), fmt::format("{}.{}.", name, std::string_view(member.key()).substr(0, 64))));
+  return {};
+}
+
 /// What would be ignored, because reading YAML turns it into other members.
 Result<void> check_wire_members(const json::Value& v1) {
   // Templates of resources and volumes, which DMS 0.5.x may leave there, are filled in already: nothing reads them.
@@ -47,18 +58,33 @@ Result<void> check_wire_members(const json::Value& v1) {
       Advice{"edge_constraints", "round trips and bandwidth between machines are not measured yet; remove it"}};
   constexpr std::array<Advice, 1> kAllocation = {Advice{"volumes", kNoVolumes}};
   constexpr std::array<Advice, 1> kResources = {Advice{"gpu", kNoCards}};
+  constexpr std::array<Advice, 1> kNode = {Advice{"contracts", kNoContracts}};
   const json::Object* object = v1.if_object();
   if (object == nullptr) return {};
   TRY_VOID(check_version(*object));
   TRY_VOID(refuse_all_set(&v1, "", kTop));
-  const json::Value* allocations = json::find_member(*object, "allocations");
-  if (allocations == nullptr || !allocations->is_object()) return {};
-  for (const auto& member : allocations->get_object()) {
-    const std::string at = fmt::format("allocations.{}.", std::string_view(member.key()).substr(0, 64));
-    TRY_VOID(refuse_all_set(&member.value(), at, kAllocation));
-    if (const json::Object* allocation = member.value().if_object())
-      TRY_VOID(refuse_all_set(json::find_member(*allocation, "resources"), at + "resources.", kResources));
-  }
+  TRY_VOID(for_each_object(*object, "allocations", [&](const json::Value& allocation, const std::string& at) {
+    const json::Value* resources = json::find_member(allocation.get_object(), "resources");
+    Result<void> checked = refuse_all_set(&allocation, at, kAllocation);
+    return checked ? refuse_all_set(resources, at + "resources.", kResources) : checked;
+  }));
+  return for_each_object(*object, "nodes", [&](const json::Value& node, const std::string& at) {
+    return refuse_all_set(&node, at, kNode);
+  });
+}
+
+/// What would be ignored, because nothing reads it.
+Result<void> check_unknown_members(const json::Object& ensemble, const json::Value& v1) {
+  const auto is_one_of = [](std::string_view name, std::initializer_list<std::string_view> known) {
+    return std::ranges::any_of(known, [&](std::string_view one) { return json::equal_any_case(name, one); });
+  };
+  const auto refused = [](std::string_view member) {
+    return fail(Errc::unsupported, "{}: unknown member, which nothing here acts on; remove it", member);
+  };
+  for (const auto& [name, value] : ensemble)
+    if (!json::is_unset(value) && !is_one_of(name, {"v1", "version"})) return refused(name.substr(0, 64));
+  const auto checked = [&](std::string_view name) { return is_one_of(name, {"version", "resources", "volumes"}); };
+  if (const std::string found = json::first_unknown<EnsembleV1>(v1, checked); !found.empty()) return refused(found);
   return {};
 }
 
@@ -152,6 +178,7 @@ Result<Ensemble> Ensemble::from_json(const json::Value& value) {
     return fail(Errc::invalid_argument, "v1: expected an ensemble of version 1, found nothing");
   TRY_VOID(check_version(*object));
   TRY_VOID(check_wire_members(*v1));
+  TRY_VOID(check_unknown_members(*object, *v1));
   return from_v1(*v1);
 }
 

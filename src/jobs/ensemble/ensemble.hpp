@@ -5,9 +5,9 @@
 //     what is expected there and, for an unknown key, the nearest known one ("allocations.web.resources.ram.sise:
 //     unknown key; did you mean size?").
 //  2. The wire form is that of the existing network: `{"v1":{...}}`, sizes in bytes, clocks in hertz, scripts in
-//     base64, durations in nanoseconds, execution as {type, params}. Reading ignores unknown members, because newer
-//     peers may send more; from_json(to_json(e)) equals e. Members that only the YAML form has (volumes, templates,
-//     edge_constraints, gpu) and another version are refused by name, if they ask for something.
+//     base64, durations in nanoseconds, execution as {type, params}. from_json(to_json(e))
+//     equals e. Members that only the YAML form has (volumes, edge_constraints, gpu), members that nothing here knows
+//     (parameters of an execution apart) and another version are refused by name, if they ask for something.
 //  3. The YAML form is more permissive (normalise.hpp): bare sizes count in GiB and clocks in GHz, units may be
 //     written, resources and volumes may refer to named templates, environment may be a map. Values of environment,
 //     keys and metadata are text exactly as written. Placeholders and file names are resolved on the submitter's
@@ -23,6 +23,7 @@
 // container references are checked character by character, so none of them can escape its context.
 #pragma once
 
+#include <array>
 #include <map>
 #include <optional>
 #include <string>
@@ -113,6 +114,7 @@ struct Execution {
   std::string type;
   json::Object params;
 
+  static constexpr std::array<std::string_view, 2> kMembers = {"type", "params"};
   void to_json(json::Writer& writer) const;
   static Result<Execution> from_json(const json::Value& value);
   friend bool operator==(const Execution&, const Execution&) = default;
@@ -124,6 +126,7 @@ struct AllocationKey {
   std::string file;  ///< the key itself or a path to it
   std::string dest;
 
+  static constexpr std::array<std::string_view, 3> kMembers = {"type", "file", "dest"};
   void to_json(json::Writer& writer) const;
   static Result<AllocationKey> from_json(const json::Value& value);
   friend bool operator==(const AllocationKey&, const AllocationKey&) = default;
@@ -394,7 +397,7 @@ struct Ensemble : EnsembleV1 {
 
   /// From what a user wrote; `references` gives what it refers to on this machine. Reports every unknown key at once.
   static Result<Ensemble> parse_yaml(std::string_view text, const References& references = {});
-  /// From the wire: `{"v1":{...}}`. Errc::unsupported for what only the YAML form has, see (2).
+  /// From the wire: `{"v1":{...}}`. Errc::unsupported for what nothing acts on, see (2).
   static Result<Ensemble> from_json(const json::Value& value);
   void to_json(json::Writer& writer) const;
 
