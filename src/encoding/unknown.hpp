@@ -16,8 +16,8 @@
 
 namespace dms::json {
 
-/// Whether Go's encoding/json takes `key` for the ASCII `name`. Two letters beyond ASCII fold into it: the long s and the
-/// Kelvin sign. In json.cpp.
+/// Whether Go's encoding/json takes `key` for the ASCII `name`. Two letters beyond ASCII fold into it: the long s and
+/// the Kelvin sign. In json.cpp.
 [[nodiscard]] bool equal_any_case(std::string_view key, std::string_view name);
 
 template <class T>

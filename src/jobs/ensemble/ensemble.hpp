@@ -346,7 +346,7 @@ struct Supervisor {
 
 struct Subnet {
   bool join = false;
-  static constexpr auto json_fields() { return std::tuple(json::field("join", &Subnet::join, json::omit_empty)); }
+  static constexpr auto json_fields() { return std::tuple(json::field("join", &Subnet::join)); }
   friend bool operator==(const Subnet&, const Subnet&) = default;
 };
 

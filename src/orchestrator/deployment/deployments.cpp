@@ -245,6 +245,10 @@ Task<Ack> Deployments::remove(DeploymentId request, const actor::Envelope&) {
 
 Task<DeploymentPruneReply> Deployments::prune(DeploymentPruneRequest request, const actor::Envelope&) {
   DeploymentPruneReply reply;
+  if (request.older_than_ns < 0) {
+    reply.error = "OlderThan: expected 0 or more nanoseconds";
+    co_return reply;
+  }
   const Result<RecordStore::Loaded> loaded = co_await records_.load_all();
   if (!loaded) {
     reply.error = loaded.error().to_string();
@@ -254,7 +258,7 @@ Task<DeploymentPruneReply> Deployments::prune(DeploymentPruneRequest request, co
   for (const DeploymentRecord& record : loaded->records) {
     const std::uint64_t ended = record.ended != 0 ? record.ended : record.created;
     const bool wanted = is_final(record.status) && !record.unsettled() && has_metadata(record, request.metadata) &&
-                        UnixTime{ended} + Duration(std::max<std::int64_t>(request.older_than_ns, 0)) <= now;
+                        UnixTime{ended} + Duration(request.older_than_ns) <= now;
     if (!wanted) continue;
     const Result<void> erased = co_await erase(record.id);
     if (erased)

@@ -59,6 +59,15 @@ TEST_F(DeploymentsTest, AListIsFilteredAndPaged) {
   EXPECT_EQ(list(request), (std::map<std::string, std::string>{{second, "Running"}}));
   request.metadata = {{"team", "a"}};
   EXPECT_TRUE(list(request).empty());
+  request.status = {"Unreadable"};
+  EXPECT_EQ(ask(kDeploymentList, request).error, "");
+  request.status = {"Completed", "running"};
+  const DeploymentListReply refused = ask(kDeploymentList, request);
+  EXPECT_TRUE(refused.deployments.empty());
+  EXPECT_EQ(refused.error,
+            "Status: expected Preparing, Generating, Committing, Provisioning, Running, Failed, ShuttingDown or "
+            "Completed, or "
+            "Unreadable, found \"running\"");
   request = {};
   request.limit = 1;
   DeploymentListReply page = ask(kDeploymentList, request);
@@ -145,6 +154,11 @@ TEST_F(DeploymentsTest, PruneRemovesWhatHasEndedLongEnoughAgoAndMatches) {
   request.metadata = {{"team", "b"}};
   EXPECT_TRUE(ask(kDeploymentPrune, request).deployments.empty());
   request.metadata.clear();
+  request.older_than_ns = -1;
+  const DeploymentPruneReply refused = ask(kDeploymentPrune, request);
+  EXPECT_TRUE(refused.deployments.empty());
+  EXPECT_TRUE(refused.error.starts_with("OlderThan: ")) << refused.error;
+  request.older_than_ns = Duration(30min).count();
   EXPECT_EQ(ask(kDeploymentPrune, request).deployments, std::vector{first});
   EXPECT_FALSE(has_output(first));
   request.older_than_ns = 0;

@@ -64,6 +64,9 @@ std::string error_of(const DeploymentRecord& record) {
   return text;
 }
 
+/// In place of the status of a record that cannot be read.
+constexpr std::string_view kUnreadable = "Unreadable";
+
 }  // namespace
 
 bool has_metadata(const DeploymentRecord& record, const std::map<std::string, std::string>& wanted) {
@@ -74,6 +77,13 @@ bool has_metadata(const DeploymentRecord& record, const std::map<std::string, st
 }
 
 DeploymentListReply list_of(const RecordStore::Loaded& loaded, const DeploymentListRequest& request) {
+  DeploymentListReply reply;
+  for (const std::string& status : request.status)
+    if (status != kUnreadable && !parse_enum<DeploymentStatus>(status)) {
+      reply.error = fmt::format("Status: expected {}, or {}, found \"{}\"", known_names<DeploymentStatus>(),
+                                kUnreadable, shortened(status, 64));
+      return reply;
+    }
   const auto wanted = [&](const std::string& status) {
     return request.status.empty() || std::ranges::count(request.status, status) > 0;
   };
@@ -85,9 +95,8 @@ DeploymentListReply list_of(const RecordStore::Loaded& loaded, const DeploymentL
       records[record.id] = &record;
     }
   for (const std::string& id : loaded.unreadable)
-    if (wanted("Unreadable")) all[id] = "Unreadable";
+    if (wanted(std::string(kUnreadable))) all[id] = kUnreadable;
 
-  DeploymentListReply reply;
   const std::size_t limit = request.limit == 0 ? kMaxListed : std::min(request.limit, kMaxListed);
   for (auto it = all.upper_bound(request.after); it != all.end(); ++it) {
     if (reply.deployments.size() == limit) {
