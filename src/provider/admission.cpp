@@ -18,10 +18,12 @@ Result<executor::EngineParams> engine_params(const jobs::Execution& execution) {
   if (!params) return std::unexpected(json::at_member("execution.params", params.error()));
   constexpr std::array<std::string_view, 8> kKnown = {"image",       "image_archive",     "entrypoint", "cmd",
                                                       "environment", "working_directory", "user",       "privileged"};
-  for (const auto& [key, value] : execution.params)
+  for (const auto& [key, value] : execution.params) {
+    if (key == "restart_policy" && value == "no") continue;  // what exits is not started again
     if (std::ranges::find(kKnown, std::string_view(key.data(), key.size())) == kKnown.end() && !json::is_unset(value))
       return fail(Errc::unsupported, "execution.params.{}: not supported by this provider",
                   std::string_view(key.data(), std::min<std::size_t>(key.size(), 64)));
+  }
   return params;
 }
 

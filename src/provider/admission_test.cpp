@@ -19,6 +19,8 @@ TEST(Admission, WhatIsHonouredPasses) {
   wanted.execution.params["restart_policy"] = "";
   wanted.health_check.emplace();
   EXPECT_EQ(refusal(wanted), "");
+  wanted.execution.params["restart_policy"] = "no";
+  EXPECT_EQ(refusal(wanted), "") << "what exits is not started again";
 }
 
 TEST(Admission, WhatIsNotHonouredIsRefusedByName) {

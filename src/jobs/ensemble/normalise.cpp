@@ -44,7 +44,8 @@ constexpr std::string_view kContractKeys[] = {"did", "host", "provider", "reques
 constexpr std::string_view kContainerKeys[] = {"image",       "image_archive",     "entrypoint", "cmd",
                                                "environment", "working_directory", "privileged", "user",
                                                "type",        "~restart_policy"};
-constexpr std::string_view kSandboxKeys[] = {"entrypoint", "cmd", "environment", "working_directory", "type"};
+constexpr std::string_view kSandboxKeys[] = {"entrypoint",        "cmd",  "environment",
+                                             "working_directory", "type", "~restart_policy"};
 constexpr std::string_view kFirecrackerKeys[] = {"kernel_image", "root_file_system", "kernel_args", "initrd",
                                                  "initrd_path",  "mmds_message",     "type"};
 

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <optional>
 
+#include "encoding/unset.hpp"
 #include "jobs/ensemble/advice.hpp"
 
 namespace dms::jobs {
@@ -100,7 +101,7 @@ void check_execution(const Check& at, const Allocation& allocation) {
       allocation.executor == ExecutorType::sandbox ? std::span<const std::string_view>(kSandbox) : kDocker;
   for (const auto& param : allocation.execution.params) {
     const std::string_view name(param.key());
-    if (param.value().is_null() || std::find(known.begin(), known.end(), name) != known.end()) continue;
+    if (json::is_unset(param.value()) || std::find(known.begin(), known.end(), name) != known.end()) continue;
     if (name == "restart_policy")
       at.refuse(param.value() != "no", name, kNoRestart);
     else
@@ -147,6 +148,9 @@ void check_places(const Check& at, std::string_view list, const std::vector<capa
 void check_node(const Check& at, const Node& node) {
   check_places(at / "location", "accept", node.location.accept);
   check_places(at / "location", "reject", node.location.reject);
+  (at / "location")
+      .refuse(!node.location.accept.empty() && !node.location.reject.empty(), "reject",
+              "without effect beside accept, whose places alone are allowed; remove one of the two");
   at.refuse(node.lease_ns != 0 && (node.lease() < Node::kShortestLease || node.lease() > Node::kLongestLease), "lease",
             fmt::format("expected {} s to {} h; providers grant {} s to {} h, unless their settings say otherwise "
                         "(job.min_lease, job.max_lease)",

@@ -31,7 +31,7 @@ allocations:
     executor: sandbox
     type: task
     resources: {cpu: {cores: 1}, ram: {size: 1}, disk: {size: 1}}
-    execution: {type: sandbox, entrypoint: [sh], cmd: [x], environment: [A=b], working_directory: /work}
+    execution: {type: sandbox, entrypoint: [sh], cmd: [x], environment: [A=b], working_directory: /work, restart_policy: no}
     depends_on: {web: healthy}
     inputs: [{file: data, to: data}]
     results: [out]
@@ -74,8 +74,10 @@ std::vector<Refusal> refusals() {
       {"nodes.n.lease", [](auto& e) { e.nodes["n"].lease_ns = (Node::kLongestLease + 1s).count(); }},
       {"nodes.n.lease", [](auto& e) { e.nodes["n"].lease_ns = 1; }},
       {"nodes.n.location.reject[0].asn", [](auto& e) { e.nodes["n"].location.reject[0].asn = 3320; }},
-      {"nodes.n.location.accept[0].isp",
-       [](auto& e) { e.nodes["n"].location.accept = {{.continent = "Asia", .isp = "x"}}; }},
+      {"nodes.n.location.reject[0].isp", [](auto& e) { e.nodes["n"].location.reject[0].isp = "x"; }},
+      {"nodes.n.location.reject", [](auto& e) { e.nodes["n"].location.accept = {{.continent = "Asia"}}; }},
+      {"nodes.m.location.accept[0].isp",
+       [](auto& e) { e.nodes["m"].location.accept = {{.continent = "Asia", .isp = "x"}}; }},
       {"nodes.n.redundancy", [](auto& e) { e.nodes["n"].redundancy = 1; }},
       {"nodes.n.failure_recovery", [](auto& e) { e.nodes["n"].failure_recovery = NodeRecovery::restart; }},
       {"allocations.job.execution.user", [](auto& e) { e.allocations["job"].execution.params["user"] = "www"; }},
@@ -86,6 +88,7 @@ std::vector<Refusal> refusals() {
   const auto job_field = [&](std::string field, void (*ask)(Allocation&)) {
     list.push_back({"allocations.job." + field, [ask](Ensemble& e) { ask(e.allocations["job"]); }});
   };
+  job_field("execution.restart_policy", [](auto& a) { a.execution.params["restart_policy"] = "on-failure"; });
   job_field("results.limit", [](auto& a) { a.results->limit = a.resources.disk.size.bytes + 1; });
   web_field("execution.working_directory", [](auto& a) { a.execution.params["working_directory"] = "srv"; });
   web_field("executor", [](auto& a) { a.executor = ExecutorType::containerd; });
@@ -123,6 +126,13 @@ TEST(Supported, WhatIsNotActedOnIsRefusedByName) {
     EXPECT_TRUE(checked.error().is(Errc::unsupported));
     EXPECT_TRUE(checked.error().message().starts_with(refusal.field + ": ")) << checked.error().message();
   }
+}
+
+TEST(Supported, ParametersOfAnotherExecutorThatAskForNothingAreAccepted) {
+  Ensemble ensemble = plain();
+  ensemble.allocations["job"].execution.params["privileged"] = false;
+  ensemble.allocations["job"].execution.params["mounts"] = json::Array();
+  EXPECT_TRUE(check_supported(ensemble));
 }
 
 TEST(Supported, WorkThatTheSandboxCannotStartIsRefusedByName) {
