@@ -289,6 +289,9 @@ Task<Result<Envelope>> Actor::do_invoke(Envelope envelope) {
       },
       std::move(options)));
   TemporaryBehaviour registered(*this, reply_path);
+  const Result<crypto::PeerId> receiver = envelope.to.address.peer();
+  std::optional<RateLimiter::Expected> expected;
+  if (receiver) expected.emplace(system_.limiter, *receiver);
   Task<Result<void>> sending = do_send(std::move(envelope));
   CO_TRY_VOID(co_await std::move(sending));
   while (!pending->envelope) {

@@ -60,7 +60,7 @@ Task<void> Actor::send_error_reply(Envelope request, Bytes payload) {
 }
 
 void Actor::on_message(const crypto::PeerId& from, BytesView bytes) {
-  if (!system_.limiter.charge(from, lane().now())) {
+  if (!system_.limiter.charge(from, lane().now(), bytes.size())) {
     refuse(Refusal::rate_limited, nullptr, from.to_string());
     return;
   }
@@ -85,7 +85,7 @@ network::Validation Actor::validate_broadcast(const std::string& topic, network:
     return validation;
   };
   const UnixTime now = lane().unix_now();
-  if (!system_.limiter.charge(broadcast.origin, lane().now()))
+  if (!system_.limiter.charge(broadcast.origin, lane().now(), broadcast.message.size()))
     return decide(Validation::ignore, Refusal::rate_limited, nullptr);
   auto decoded = Envelope::decode(broadcast.message);
   if (!decoded) return decide(Validation::ignore, Refusal::malformed, nullptr);

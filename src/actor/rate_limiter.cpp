@@ -40,17 +40,34 @@ void RateLimiter::sweep(SteadyTime now) {
   });
 }
 
-bool RateLimiter::charge(const crypto::PeerId& peer, SteadyTime now) {
+bool RateLimiter::use_expected(const crypto::PeerId& peer) {
+  const auto replies = expected_.find(peer);
+  if (replies == expected_.end() || replies->second.used == replies->second.waiting) return false;
+  ++replies->second.used;
+  return true;
+}
+
+void RateLimiter::forget(const crypto::PeerId& peer) {
+  const auto replies = expected_.find(peer);
+  DMS_ASSERT(replies != expected_.end(), "a reply is forgotten that was not expected");
+  if (replies->second.used > 0) --replies->second.used;
+  if (--replies->second.waiting == 0) expected_.erase(replies);
+}
+
+bool RateLimiter::charge(const crypto::PeerId& peer, SteadyTime now, std::size_t bytes) {
   if (peer == self_) return true;
+  const std::size_t units = std::max<std::size_t>((bytes + kBytesPerCharge - 1) / kBytesPerCharge, 1);
+  if (units > 1 && use_expected(peer)) return true;
   auto it = buckets_.find(peer);
   if (it == buckets_.end()) {
     if (buckets_.size() >= limits_.peers) sweep(now);
-    if (buckets_.size() >= limits_.peers) return false;
+    if (buckets_.size() >= limits_.peers) return use_expected(peer);
     it = buckets_.emplace(peer, Bucket{limits_.burst, now}).first;
   }
   refill(it->second, now);
-  if (it->second.tokens < 1) return false;
-  it->second.tokens -= 1;
+  const double cost = std::min(static_cast<double>(units), limits_.burst);
+  if (it->second.tokens < cost) return use_expected(peer);
+  it->second.tokens -= cost;
   return true;
 }
 

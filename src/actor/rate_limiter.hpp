@@ -1,18 +1,21 @@
-// Limits per peer: messages per second, and messages in progress.
+// Limits per peer: messages per second by number and size, and messages in progress.
 //
 // Model
-//  1. Each peer has a bucket of `burst` messages that refills at `rate` per second. charge() takes one for every
-//     message, before it is even parsed.
-//  2. admit() reserves a place for a message; the Permit releases it when it is destroyed. Places are
+//  1. Each peer has a bucket of `burst` units that refills at `rate` per second. charge() takes one for every started
+//     kBytesPerCharge of a message, at most `burst`, before it is even parsed: decoding and verifying cost by the byte.
+//  2. While this host waits for the reply of a peer (Expected), one message of it is free, if it is larger than one
+//     unit or the bucket cannot pay it: what was asked for is never too much. So a page of output, up to 60 units, is
+//     not throttled, and no peer gets more free messages than this host has sent it requests.
+//  3. admit() reserves a place for a message; the Permit releases it when it is destroyed. Places are
 //     counted per peer, in all, and, as NuNet's nodes do, for broadcasts (in all and per topic) and for behaviours
 //     below /public/.
-//  3. The local host is not charged. Its messages take places like any others.
-//  4. One limiter serves all actors of a node. It outlives its permits.
+//  4. The local host is not charged. Its messages take places like any others.
+//  5. One limiter serves all actors of a node. It outlives its permits.
 //
-// Attacks: a flooding peer uses up its own bucket and places; at least `active - active_per_peer` places remain for
-// others. Publisher ids are free to create, so the table of buckets is bounded by `peers`: when it is full, full
-// buckets are dropped, as they hold no information. To keep it full takes `peers * rate` messages a second; then
-// further unknown peers are refused.
+// Attacks: a flooding peer uses up its own bucket and places, with messages of any size in about the same processor
+// time; at least `active - active_per_peer` places remain for others. Publisher ids are free to create, so the table
+// of buckets is bounded by `peers`: when it is full, full buckets are dropped, as they hold no information. To keep it
+// full takes `peers * rate` messages a second; then further unknown peers are refused.
 //
 // Threads: one lane. Cost: O(log n); a sweep of the table at most every 100 ms while it is full.
 #pragma once
@@ -26,7 +29,7 @@
 namespace dms::actor {
 
 struct RateLimits {
-  double rate = 500;  ///< messages per second and peer; verifying that many takes some 5 % of a core
+  double rate = 500;  ///< units per second and peer; verifying that many takes some 5 % of a core
   double burst = 1000;
   std::size_t peers = 8192;
   std::size_t active = 8192;
@@ -62,12 +65,29 @@ class RateLimiter {
     std::optional<std::string> topic_;
   };
 
+  /// A reply of the peer that this host waits for, until this is destroyed.
+  class Expected {
+   public:
+    Expected(RateLimiter& limiter, const crypto::PeerId& peer) : limiter_(limiter), peer_(peer) {
+      ++limiter_.expected_[peer_].waiting;
+    }
+    Expected(const Expected&) = delete;
+    Expected& operator=(const Expected&) = delete;
+    ~Expected() { limiter_.forget(peer_); }
+
+   private:
+    RateLimiter& limiter_;
+    crypto::PeerId peer_;
+  };
+
+  static constexpr std::size_t kBytesPerCharge = std::size_t{16} << 10;
+
   explicit RateLimiter(crypto::PeerId self, RateLimits limits = {}) : self_(self), limits_(std::move(limits)) {}
   RateLimiter(const RateLimiter&) = delete;
   RateLimiter& operator=(const RateLimiter&) = delete;
 
-  /// False if the peer's bucket is empty.
-  [[nodiscard]] bool charge(const crypto::PeerId& peer, SteadyTime now);
+  /// A message of `bytes`. False if the peer's bucket cannot pay it, and none is expected.
+  [[nodiscard]] bool charge(const crypto::PeerId& peer, SteadyTime now, std::size_t bytes = 0);
   /// Nothing if there is no place left for this peer, this kind of message or any message.
   [[nodiscard]] std::optional<Permit> admit(const crypto::PeerId& peer, const Envelope& envelope);
 
@@ -79,6 +99,12 @@ class RateLimiter {
     double tokens;
     SteadyTime filled;
   };
+  struct Replies {
+    std::size_t waiting = 0;  ///< Expected that exist
+    std::size_t used = 0;     ///< of them, for a message that was free
+  };
+  bool use_expected(const crypto::PeerId& peer);
+  void forget(const crypto::PeerId& peer);
   void refill(Bucket& bucket, SteadyTime now) const;
   void sweep(SteadyTime now);
   void release(const Permit& permit);
@@ -86,6 +112,7 @@ class RateLimiter {
   crypto::PeerId self_;
   RateLimits limits_;
   std::map<crypto::PeerId, Bucket> buckets_;
+  std::map<crypto::PeerId, Replies> expected_;
   std::optional<SteadyTime> swept_;
   std::map<crypto::PeerId, std::size_t> active_by_peer_;
   std::map<std::string, std::size_t> active_by_topic_;

@@ -51,6 +51,39 @@ TEST(RateLimiter, TheLocalHostIsNotCharged) {
   for (int i = 0; i < 100; ++i) EXPECT_TRUE(limiter.charge(kSelf, at(0s)));
 }
 
+TEST(RateLimiter, AMessageIsChargedByItsSize) {
+  constexpr std::size_t kUnit = RateLimiter::kBytesPerCharge;
+  RateLimiter limiter(kSelf, {.rate = 1, .burst = 4});
+  EXPECT_TRUE(limiter.charge(kAlice, at(0s), kUnit)) << "one";
+  EXPECT_TRUE(limiter.charge(kAlice, at(0s), kUnit + 1)) << "two";
+  EXPECT_FALSE(limiter.charge(kAlice, at(0s), kUnit + 1));
+  EXPECT_TRUE(limiter.charge(kAlice, at(0s), 1)) << "one is left";
+  EXPECT_FALSE(limiter.charge(kAlice, at(0s)));
+  EXPECT_TRUE(limiter.charge(kBob, at(0s), 100 * kUnit)) << "at most the burst: no message is refused for ever";
+  EXPECT_FALSE(limiter.charge(kBob, at(3s), 100 * kUnit));
+  EXPECT_TRUE(limiter.charge(kBob, at(4s), 100 * kUnit));
+  for (int i = 0; i < 100; ++i) EXPECT_TRUE(limiter.charge(kSelf, at(0s), 100 * kUnit));
+}
+
+TEST(RateLimiter, EachExpectedReplyFreesOneMessage) {
+  constexpr std::size_t kLarge = 10 * RateLimiter::kBytesPerCharge;
+  RateLimiter limiter(kSelf, {.rate = 1, .burst = 2});
+  std::optional<RateLimiter::Expected> first(std::in_place, limiter, kAlice);
+  std::optional<RateLimiter::Expected> second(std::in_place, limiter, kAlice);
+  EXPECT_TRUE(limiter.charge(kAlice, at(0s))) << "a small one is charged";
+  EXPECT_TRUE(limiter.charge(kAlice, at(0s), kLarge)) << "free";
+  first.reset();
+  EXPECT_TRUE(limiter.charge(kAlice, at(0s), kLarge)) << "free: the reply to the second request";
+  EXPECT_FALSE(limiter.charge(kAlice, at(0s), kLarge)) << "both are used";
+  EXPECT_FALSE(limiter.charge(kBob, at(0s), kLarge) && limiter.charge(kBob, at(0s), kLarge)) << "not expected of bob";
+  second.reset();
+  EXPECT_TRUE(limiter.charge(kAlice, at(0s))) << "the bucket was not touched";
+  EXPECT_FALSE(limiter.charge(kAlice, at(0s)));
+  const RateLimiter::Expected third(limiter, kAlice);
+  EXPECT_TRUE(limiter.charge(kAlice, at(0s))) << "a small reply is not refused, either";
+  EXPECT_FALSE(limiter.charge(kAlice, at(0s)));
+}
+
 TEST(RateLimiter, TheTableOfPeersIsBoundedAndDropsFullBuckets) {
   RateLimiter limiter(kSelf, {.rate = 1, .burst = 2, .peers = 3});
   for (std::uint64_t i = 1; i <= 3; ++i) EXPECT_TRUE(limiter.charge(peer(i), at(0s)));

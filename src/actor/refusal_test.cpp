@@ -487,6 +487,26 @@ TEST_P(LimitedActorTest, OnlyTheFloodingSenderIsLimited) {
   EXPECT_EQ(received->back().from, c.root->handle());
 }
 
+TEST_P(LimitedActorTest, ALargeMessageIsChargedByItsSize) {
+  w.grant(b, a, {kHello});
+  const Received received = b.listen(kHello);
+  const Bytes large(5 * RateLimiter::kBytesPerCharge);
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(w.run(a, a.root->send(a.root->message(b.root->handle(), kHello, large))));
+  w.settle(100ms);
+  EXPECT_EQ(received->size(), 1u) << "the first one takes the whole bucket";
+  EXPECT_EQ(refused(b, Refusal::rate_limited), 2u);
+}
+
+TEST_P(LimitedActorTest, LargeRepliesToRequestsAreNotLimited) {
+  w.grant(b, a, {kHello});
+  b.answer_with(kHello, std::string(5 * RateLimiter::kBytesPerCharge, 'x'));
+  for (int i = 0; i < 4; ++i) {
+    const auto reply = w.run(a, a.root->invoke(a.root->message(b.root->handle(), kHello)));
+    EXPECT_TRUE(reply) << i << ": " << reply.error().to_string();
+  }
+  EXPECT_EQ(a.system->metrics.refused.total(), 0u);
+}
+
 TEST_P(LimitedActorTest, MessagesInProgressAreBoundedPerPeer) {
   w.grant(b, a, {kHello});
   auto state = std::make_shared<int>(0);
