@@ -195,13 +195,17 @@ TEST_F(Recovery, WhatWaitsForACompletionThatFailsHasFailedByName) {
   expect_clean(small);
 }
 
-TEST_F(Recovery, AnUnhealthyServiceIsRestarted) {
-  jobs::Ensemble ensemble = work(100'000, jobs::AllocationType::service);
-  jobs::Allocation& service = ensemble.allocations["task"];
-  service.execution.params["environment"] = json::Array{"FAKE_SECONDS=100000", "FAKE_UNHEALTHY_AFTER=60"};
-  service.healthcheck.type = jobs::HealthCheckType::tcp;
-  service.healthcheck.port = 80;
-  service.healthcheck.interval_ns = Duration(5s).count();
+struct UnhealthyWork : Recovery {
+  void is_restarted(jobs::AllocationType type);
+};
+
+void UnhealthyWork::is_restarted(jobs::AllocationType type) {
+  jobs::Ensemble ensemble = work(100'000, type);
+  jobs::Allocation& unhealthy = ensemble.allocations["task"];
+  unhealthy.execution.params["environment"] = json::Array{"FAKE_SECONDS=100000", "FAKE_UNHEALTHY_AFTER=60"};
+  unhealthy.healthcheck.type = jobs::HealthCheckType::tcp;
+  unhealthy.healthcheck.port = 80;
+  unhealthy.healthcheck.interval_ns = Duration(5s).count();
   run(ensemble);
   const std::string run_before = status().allocations.at("task").incarnation;
   const SteadyTime limit = cluster.world().now() + 5min;
@@ -213,6 +217,9 @@ TEST_F(Recovery, AnUnhealthyServiceIsRestarted) {
   EXPECT_NE(status().allocations.at("task").incarnation, run_before);
   EXPECT_EQ(running(), 1u);
 }
+
+TEST_F(UnhealthyWork, IsRestartedIfItIsAService) { is_restarted(jobs::AllocationType::service); }
+TEST_F(UnhealthyWork, IsRestartedIfItIsATask) { is_restarted(jobs::AllocationType::task); }
 
 }  // namespace
 }  // namespace dms::sim
