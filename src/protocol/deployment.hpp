@@ -193,6 +193,7 @@ struct AllocationUsage : AllocationState {
   std::uint64_t out_size = 0;
   std::uint64_t err_size = 0;
   std::vector<std::string> results;  ///< names of the results that are stored here
+  json::StringMap absent;            ///< once it has ended: the declared results that will not come, with the reasons
   static constexpr auto json_fields() {
     using U = AllocationUsage;
     constexpr auto omit = json::omit_empty;
@@ -209,7 +210,8 @@ struct AllocationUsage : AllocationState {
                    json::field<U, std::uint64_t>("lost_at", &U::lost_at, omit)),
         std::tuple(json::field("lease", &U::lease_ns, omit), json::field("cpu_seconds", &U::cpu_seconds, omit),
                    json::field("memory_bytes", &U::memory_bytes, omit), json::field("stdout_size", &U::out_size, omit),
-                   json::field("stderr_size", &U::err_size, omit), json::field("results", &U::results, omit)));
+                   json::field("stderr_size", &U::err_size, omit), json::field("results", &U::results, omit),
+                   json::field("absent", &U::absent, omit)));
   }
 };
 struct DeploymentInfoReply {

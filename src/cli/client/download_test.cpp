@@ -16,6 +16,7 @@ using testing::HasSubstr;
 struct ResultsTest : DeployTest {
   std::vector<std::string> names{"report.txt"};
   std::string reason;
+  json::StringMap absent;
   std::map<std::string, std::string> digests;
   std::set<std::string> folders;
   std::filesystem::path to = world.home / "to";
@@ -72,6 +73,7 @@ struct ResultsTest : DeployTest {
     reply.status = "Completed";
     reply.allocations["work"].results = names;
     reply.allocations["work"].reason = reason;
+    reply.allocations["work"].absent = absent;
     return json::encode(reply);
   }
   void serve_result(const std::string& name, const std::string& bytes) {
@@ -290,12 +292,22 @@ TEST_F(ResultsTest, ResultsThatAreBeingFetchedAreWaitedFor) {
 }
 
 TEST_F(ResultsTest, WhyAResultIsMissingIsSaid) {
-  reason = R"(result "model.bin": the results are larger than their limit of 10 bytes)";
+  const std::string why = "the results are larger than their limit of 10 bytes";
+  reason = fmt::format(R"(result "model.bin": {})", why);
+  absent = {{"model.bin", why}};
   serve_result("report.txt", "fine\n");
   const auto some = fetch();
-  EXPECT_EQ(some.code, 0) << some.err;
-  EXPECT_EQ(some.out, (to / "report.txt").string() + "\n");
-  EXPECT_THAT(some.err, HasSubstr(reason));
+  EXPECT_EQ(some.code, 1) << some.err;
+  EXPECT_EQ(some.out, (to / "report.txt").string() + "\n") << "the others come all the same";
+  EXPECT_THAT(some.err, HasSubstr("work: " + reason + "\n"));
+  EXPECT_THAT(some.err, HasSubstr(R"(1 of the 2 results that work declares did not come back: "model.bin")"));
+  EXPECT_EQ(some.err.find(why), some.err.rfind(why)) << "once: " << some.err;
+  absent["log"] = "its provider did not send it";
+  const auto printed = fetch({"--json"});
+  EXPECT_EQ(printed.code, 1);
+  EXPECT_TRUE(json::parse(printed.out).value().as_object().contains("report.txt")) << printed.out;
+  EXPECT_THAT(printed.err, HasSubstr(R"(result "log": its provider did not send it)"));
+  EXPECT_THAT(printed.err, HasSubstr(R"(2 of the 3 results that work declares did not come back: "log", "model.bin")"));
   names.clear();
   const auto none = fetch();
   EXPECT_EQ(none.code, 1);

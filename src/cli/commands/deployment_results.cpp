@@ -49,9 +49,10 @@ Result<protocol::AllocationUsage> wait_for_results(Session& session, Client& cli
   }
 }
 
-/// The results of an allocation that have come back. What has not, or not whole, is in the allocation's reason, which is printed.
-Result<std::vector<std::string>> results_of(Session& session, Client& client, const std::string& id,
-                                            const std::string& allocation) {
+/// The results of an allocation that have come back, and those that will not. Why not, and what is not whole, is in the
+/// allocation's reason, which is printed.
+Result<protocol::AllocationUsage> results_of(Session& session, Client& client, const std::string& id,
+                                             const std::string& allocation) {
   TRY(auto usage, wait_for_results(session, client, id, allocation));
   const std::string& reason = usage.reason;
   if (usage.results.empty() && !reason.empty())
@@ -62,7 +63,18 @@ Result<std::vector<std::string>> results_of(Session& session, Client& client, co
                 "that its ensemble declares",
                 allocation, to_string(usage.status));
   if (!reason.empty()) session.note(fmt::format("{}: {}", allocation, reason));
-  return std::move(usage.results);
+  for (const auto& [name, why] : usage.absent)
+    if (reason.find(why) == std::string::npos) session.note(fmt::format("result \"{}\": {}", name, why));
+  return usage;
+}
+
+/// An error that names the declared results that did not come back.
+Result<void> check_complete(const protocol::AllocationUsage& usage, const std::string& allocation) {
+  if (usage.absent.empty()) return {};
+  std::vector<std::string> names;
+  for (const auto& [name, why] : usage.absent) names.push_back(fmt::format("\"{}\"", name));
+  return fail(Errc::failed, "{} of the {} results that {} declares did not come back: {}", names.size(),
+              names.size() + usage.results.size(), allocation, fmt::join(names, ", "));
 }
 
 Result<std::string> fetch(Session& session, Client& client, const std::string& id, const std::string& allocation,
@@ -89,10 +101,10 @@ Result<void> deployment_results(Session& session, const Arguments& arguments) {
   const DownloadOptions options{
       .folder = arguments.get("output", "."), .replace = arguments.has("force"), .on_progress = {}};
   TRY(auto client, Client::open(session, context_name(arguments)));
-  TRY(const auto names, results_of(session, client, id, *allocation));
+  TRY(const auto usage, results_of(session, client, id, *allocation));
   json::Object fetched;
   Result<void> refused;  // does not keep the others from coming
-  for (const auto& name : names) {
+  for (const auto& name : usage.results) {
     const auto path = fetch(session, client, id, *allocation, name, options);
     if (!path && !path.error().is(dms::Errc::already_exists)) return std::unexpected(path.error());
     if (!path) {
@@ -104,7 +116,8 @@ Result<void> deployment_results(Session& session, const Arguments& arguments) {
     fetched[name] = json::Object{{"path", *path}};
   }
   if (arguments.has("json")) session.print_json(json::write_pretty(fetched));
-  return refused;
+  if (!refused) return refused;
+  return check_complete(usage, *allocation);
 }
 
 }  // namespace
@@ -116,8 +129,8 @@ Command results_command() {
       "interrupted download continues where it was; what has arrived is compared with its SHA-256, and a file that is\n"
       "there with the right one is done. Another file or a folder of that name is left as it is unless --force is "
       "given;\n"
-      "the other results are fetched all the same. Which results did not come back, and why, is said on standard "
-      "error.";
+      "the other results are fetched all the same. Which results did not come back, and why, is said on standard\n"
+      "error, and the exit status is 1 then.";
   results.examples = {"nunet deployment results 4f2a... train", "nunet deployment results 4f2a... train -o run-7",
                       "nunet deployment results 4f2a... -a train --force --json"};
   results.positionals.push_back({"name", "name of the allocation", false, Known::allocations});

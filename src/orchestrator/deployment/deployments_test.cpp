@@ -223,6 +223,21 @@ TEST_F(DeploymentsTest, WhatHasNotRunHasWrittenNothing) {
   EXPECT_EQ(reply.error, "task has written nothing: it has not run");
 }
 
+TEST_F(DeploymentsTest, AResultThatIsHereIsNotNamedAsAbsent) {
+  DeploymentRecord ended = record();
+  ended.status = DeploymentStatus::completed;
+  ended.ended = w.world.unix_now().nanos;
+  ended.manifest.allocations["task"].status = AllocationStatus::completed;
+  ended.absent["task"] = {{"model", "its provider did not send it"}, {"report", "its provider did not send it"}};
+  ASSERT_TRUE(w.run(a, records.save(ended)));
+  ASSERT_TRUE(write_file(folder / "deployments/d1/task/results/index.json",
+                         R"({"run": "r1", "results": [{"name": "model", "size": 1}]})"));
+  open();
+  const AllocationUsage usage = ask(kDeploymentInfo, DeploymentId{"d1"}).allocations["task"];
+  EXPECT_EQ(usage.results, std::vector<std::string>{"model"});
+  EXPECT_EQ(usage.absent, (json::StringMap{{"report", "its provider did not send it"}}));
+}
+
 TEST_F(DeploymentTest, ADamagedRecordDoesNotPreventLoadingTheOthers) {
   DeploymentRecord unfinished = record();
   unfinished.status = DeploymentStatus::running;

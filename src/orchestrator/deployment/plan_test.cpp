@@ -475,6 +475,15 @@ TEST_F(PlanTest, TheManifestHasTheMembersThatTheExistingImplementationWrites) {
   EXPECT_TRUE(manifest.at("contracts").as_object().empty());
 }
 
+TEST_F(PlanTest, ResultsThatWillNotComeAreNamedOnceTheirRunHasEnded) {
+  record.absent["web"] = {{"report", "there is no such file"}};
+  entry("web").status = AllocationStatus::running;
+  EXPECT_TRUE(info_of(record).allocations.at("web").absent.empty()) << "of the run before";
+  entry("web").status = AllocationStatus::completed;
+  EXPECT_EQ(info_of(record).allocations.at("web").absent, record.absent.at("web"));
+  EXPECT_TRUE(info_of(record).allocations.at("db").absent.empty());
+}
+
 TEST_F(PlanTest, WhatHasEndedHasNoHealth) {
   entry("web").health = Health::healthy;
   EXPECT_EQ(status_of(record).allocations.at("web").health, Health::healthy);

@@ -48,7 +48,10 @@ Task<DeploymentInfoReply> Deployments::info(DeploymentId request, const actor::E
     const Result<std::vector<ResultFile>> files = co_await stored_results(output_.folder(request.id, name));
     if (!files) continue;
     for (const ResultFile& file : *files)
-      if (file.error.empty()) usage.results.push_back(file.name);
+      if (file.error.empty()) {
+        usage.results.push_back(file.name);
+        usage.absent.erase(file.name);  // given up with the rest of the output, though it is here
+      }
   }
   co_return reply;
 }

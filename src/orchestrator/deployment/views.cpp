@@ -137,6 +137,8 @@ DeploymentInfoReply info_of(const DeploymentRecord& record) {
     usage.err_size = allocation.err_size;
     usage.cpu_seconds = allocation.cpu_seconds;
     usage.memory_bytes = allocation.memory_bytes;
+    if (const auto absent = record.absent.find(name); absent != record.absent.end() && is_final(allocation.status))
+      usage.absent = absent->second;
     if (const auto spec = record.ensemble.allocations.find(name); spec != record.ensemble.allocations.end()) {
       usage.executor = jobs::to_string(spec->second.executor);
       usage.resources = spec->second.resources;
