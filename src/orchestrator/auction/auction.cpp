@@ -13,8 +13,6 @@ namespace dms::orchestrator {
 using namespace protocol;
 namespace {
 
-std::string join(const std::set<std::string>& names) { return fmt::format("{}", fmt::join(names, ", ")); }
-
 /// Whether the bid promises all that the node and its allocations need beyond DMS 0.5.x, as long and as large as they do.
 Result<void> check_offer(const jobs::Ensemble& ensemble, const Bid& bid) {
   const Offer offer = bid.offer.value_or(Offer());
@@ -37,28 +35,16 @@ Result<void> check_offer(const jobs::Ensemble& ensemble, const Bid& bid) {
   return {};
 }
 
-/// Providers do not bid for what they do not grant, so they do not say why either.
-std::string lease_hint(const jobs::Ensemble& ensemble, const std::set<std::string>& nodes) {
-  for (const std::string& name : nodes) {
-    const jobs::Node& node = ensemble.nodes.at(name);
-    if (node.lease_ns != 0 &&
-        (node.lease() < jobs::Node::kUsualShortestLease || node.lease() > jobs::Node::kUsualLongestLease))
-      return fmt::format(
-          "nodes.{}.lease: providers grant {} s to {} h, unless their settings say otherwise "
-          "(job.min_lease, job.max_lease); ",
-          name, jobs::Node::kUsualShortestLease / 1s, jobs::Node::kUsualLongestLease / 1h);
-  }
-  return {};
-}
-
 }  // namespace
 
-Auction::Auction(actor::Actor& actor, std::string ensemble_id) : actor_(actor), ensemble_id_(std::move(ensemble_id)) {}
+Auction::Auction(actor::Actor& actor, const network::Network& network, std::string ensemble_id)
+    : actor_(actor), network_(network), ensemble_id_(std::move(ensemble_id)) {}
 
 Auction::~Auction() { actor_.remove_behaviour(std::string(kBid.path)); }
 
-Result<std::unique_ptr<Auction>> Auction::open(actor::Actor& actor, std::string ensemble_id) {
-  std::unique_ptr<Auction> auction(new Auction(actor, std::move(ensemble_id)));
+Result<std::unique_ptr<Auction>> Auction::open(actor::Actor& actor, const network::Network& network,
+                                               std::string ensemble_id) {
+  std::unique_ptr<Auction> auction(new Auction(actor, network, std::move(ensemble_id)));
   TRY_VOID(actor.add_behaviour(std::string(kBid.path), [a = auction.get()](actor::Envelope envelope) {
     return a->receive(std::move(envelope));
   }));
@@ -71,7 +57,8 @@ Task<void> Auction::receive(actor::Envelope envelope) {
   const actor::Handle& from = envelope.from;
   const bool is_own =
       bid && bid->handle.id == from.id && bid->handle.did == from.did && bid->handle.address.host == from.address.host;
-  if (!is_own || !incoming_.try_send(std::move(*bid))) refuse(is_own ? "too many bids" : "it is not of its sender");
+  if (!is_own || !incoming_.try_send(std::move(*bid)))
+    refuse(from.address.host, is_own ? "too many bids" : "it is not of its sender");
   co_return;
 }
 
@@ -99,8 +86,7 @@ void Auction::release_others(const Candidate& chosen) {
 Task<Result<Candidate>> Auction::run(jobs::Ensemble ensemble, SteadyTime deadline, Peers excluded) {
   ensemble_ = std::move(ensemble);
   Candidate candidate;
-  refused_ = 0;
-  last_refusal_.clear();
+  shortage_ = {};
   bids_.clear();
   while (incoming_.try_receive()) {
   }  // bids that came after an earlier run had ended
@@ -115,16 +101,11 @@ Task<Result<Candidate>> Auction::run(jobs::Ensemble ensemble, SteadyTime deadlin
     }
 
     Lane& lane = actor_.lane();
-    if (lane.now() + kBidRound > deadline)
-      co_return fail(
-          Errc::deadline_exceeded,
-          "no machine was found for node {} in time ({} bids were invalid{}{}); {}reduce the requirements, see which "
-          "providers are connected with `nunet actor cmd /dms/node/peers/list`, and check with `nunet cap "
-          "list` that the provider and this node have granted each other /dms/deployment",
-          join(missing), refused_, refused_ == 0 ? "" : "; the last one: ", last_refusal_,
-          lease_hint(ensemble_, missing));
     std::set<std::string> taken = excluded();
     taken.insert(ensemble_.exclude_peers.begin(), ensemble_.exclude_peers.end());
+    if (lane.now() + kBidRound > deadline)
+      co_return fail(Errc::deadline_exceeded, "{}", describe_shortage(missing, taken, candidate.size()));
+    shortage_.begin_round();
     for (const auto& [name, bid] : candidate) taken.insert(bid.peer);
     CO_TRY_VOID(co_await round(missing, deadline, taken));
 
@@ -134,6 +115,17 @@ Task<Result<Candidate>> Auction::run(jobs::Ensemble ensemble, SteadyTime deadlin
       if (auto best = best_match(required, bids)) candidate.emplace(node, bids[*best]);
     }
   }
+}
+
+std::string Auction::describe_shortage(const std::set<std::string>& missing, const std::set<std::string>& left_out,
+                                       std::size_t chosen) {
+  const std::vector<crypto::PeerId> connected = network_.peers();
+  const auto is_connected = [&connected](const std::string& peer) {
+    const Result<crypto::PeerId> id = crypto::PeerId::parse(peer);
+    return id && std::ranges::count(connected, *id) > 0;
+  };
+  shortage_.set_peers(connected.size(), static_cast<std::size_t>(std::ranges::count_if(left_out, is_connected)));
+  return shortage_.describe(ensemble_, missing, bids_, chosen);
 }
 
 Task<Result<void>> Auction::round(const std::set<std::string>& missing, SteadyTime deadline,
@@ -187,7 +179,10 @@ Task<Result<void>> Auction::request_from_pinned(std::string peer, NodeRequest wa
   CO_TRY(actor::Handle to, actor::Handle::from(id));
   actor::Envelope envelope = actor_.message(to, std::string(kBidRequest.path), actor::to_payload(request), options);
   Result<void> sent = co_await actor_.send(std::move(envelope));
-  if (!sent) co_return fail(sent.error(), "node {} is pinned to {}", node, peer);
+  if (!sent) {
+    shortage_.add_unreached(node, sent.error().to_string());
+    co_return fail(sent.error(), "node {} is pinned to {}", node, peer);
+  }
   co_return Result<void>();
 }
 
@@ -206,7 +201,7 @@ Task<Result<void>> Auction::collect(const std::set<std::string>& nodes, SteadyTi
     if (!bid && bid.error().is(Errc::deadline_exceeded)) co_return Result<void>();
     if (!bid) co_return std::unexpected(bid.error());
     if (Result<void> valid = check(*bid, nodes, taken); !valid) {
-      refuse(valid.error().to_string());
+      refuse(bid->handle.address.host, valid.error().to_string());
       log::debug("orchestrator", "{}: bid of {} refused: {}", ensemble_id_, bid->peer, valid.error().to_string());
       continue;
     }
@@ -218,9 +213,8 @@ Task<Result<void>> Auction::collect(const std::set<std::string>& nodes, SteadyTi
   }
 }
 
-void Auction::refuse(std::string_view why) {
-  ++refused_;
-  last_refusal_ = shortened(printable(why), kMaxRefusal);
+void Auction::refuse(const std::string& peer, std::string_view why) {
+  shortage_.add_refusal(peer, shortened(printable(why), kMaxRefusal));
 }
 
 Result<void> Auction::check(const Bid& bid, const std::set<std::string>& nodes,

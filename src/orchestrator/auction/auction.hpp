@@ -25,6 +25,8 @@
 
 #include "actor/actor.hpp"
 #include "jobs/ensemble/ensemble.hpp"
+#include "network/network.hpp"
+#include "orchestrator/auction/shortage.hpp"
 #include "protocol/bid.hpp"
 #include "runtime/channel.hpp"
 
@@ -45,39 +47,42 @@ class Auction {
  public:
   using Peers = std::function<std::set<std::string>()>;
   /// Registers the bid behaviour with `actor`, as long as the auction exists.
-  static Result<std::unique_ptr<Auction>> open(actor::Actor& actor, std::string ensemble_id);
+  static Result<std::unique_ptr<Auction>> open(actor::Actor& actor, const network::Network& network,
+                                               std::string ensemble_id);
   ~Auction();
   Auction(const Auction&) = delete;
   Auction& operator=(const Auction&) = delete;
 
-  /// Errc::deadline_exceeded names the nodes without a bid, how many bids were invalid, and why the last one was.
+  /// Errc::deadline_exceeded names the nodes without a machine, and what is known of those asked (shortage.hpp).
   Task<Result<Candidate>> run(jobs::Ensemble ensemble, SteadyTime deadline, Peers excluded);
 
   /// Bids received for each node in the last run, for status reports.
   [[nodiscard]] const std::map<std::string, std::vector<protocol::Bid>>& bids() const { return bids_; }
 
  private:
-  Auction(actor::Actor& actor, std::string ensemble_id);
+  Auction(actor::Actor& actor, const network::Network& network, std::string ensemble_id);
   Task<void> receive(actor::Envelope envelope);
   void release_others(const Candidate& chosen);
+  std::string describe_shortage(const std::set<std::string>& missing, const std::set<std::string>& left_out,
+                                std::size_t chosen);
   Task<Result<void>> round(const std::set<std::string>& missing, SteadyTime deadline,
                            const std::set<std::string>& excluded);
   Task<Result<void>> request_bids(const std::set<std::string>& nodes, UnixTime expires,
                                   const std::set<std::string>& excluded);
   Task<Result<void>> request_from_pinned(std::string peer, protocol::NodeRequest wanted, actor::MessageOptions options);
   Task<Result<void>> collect(const std::set<std::string>& nodes, SteadyTime until, std::set<std::string> taken);
-  void refuse(std::string_view why);
+  void refuse(const std::string& peer, std::string_view why);
   Result<void> check(const protocol::Bid& bid, const std::set<std::string>& nodes,
                      const std::set<std::string>& taken) const;
   Result<protocol::NodeRequest> node_request(const std::string& node) const;
 
   actor::Actor& actor_;
+  const network::Network& network_;
   std::string ensemble_id_;
   jobs::Ensemble ensemble_;  ///< of the last run
   Channel<protocol::Bid> incoming_{kBidQueue};
   std::map<std::string, std::vector<protocol::Bid>> bids_;
-  std::size_t refused_ = 0;
-  std::string last_refusal_;
+  Shortage shortage_;  ///< of the last run
 };
 
 }  // namespace dms::orchestrator

@@ -85,7 +85,7 @@ struct AuctionTest : testing::Test {
   Result<Candidate> run(const std::string& pinned = {}, std::set<std::string> excluded = {}) {
     jobs::Ensemble ensemble = one_task_ensemble(pinned);
     change(ensemble);
-    const auto auction = Auction::open(*a.root, "ensemble").value();
+    const auto auction = Auction::open(*a.root, *a.network, "ensemble").value();
     const SteadyTime begun = a.lane().now();
     Result<Candidate> candidate =
         w.run(a, auction->run(std::move(ensemble), begun + 12s, [excluded] { return excluded; }));
@@ -133,7 +133,7 @@ TEST_F(AuctionTest, AMachineThatIsOnlyPromisedDoesNotCount) {
   EXPECT_EQ(run().value().at("node").peer, large.peer());
 }
 
-TEST_F(AuctionTest, BidsThatDoNotCountAreRefusedAndTheErrorCountsThem) {
+TEST_F(AuctionTest, BidsThatDoNotCountAreRefusedAndTheErrorCountsTheirMachines) {
   const std::vector<std::pair<std::string, std::pair<Bidder::Change, Bidder::Change>>> wrong{
       {"another ensemble", {[](Bid& bid) { bid.ensemble_id = "other"; }, [](Bid&) {}}},
       {"a node that was not asked for", {[](Bid& bid) { bid.node_id = "other"; }, [](Bid&) {}}},
@@ -151,9 +151,71 @@ TEST_F(AuctionTest, BidsThatDoNotCountAreRefusedAndTheErrorCountsThem) {
     const Result<Candidate> candidate = run();
     ASSERT_FALSE(candidate) << what;
     EXPECT_TRUE(candidate.error().is(Errc::deadline_exceeded)) << what;
-    EXPECT_NE(candidate.error().to_string().find("node node"), std::string::npos) << candidate.error().to_string();
-    EXPECT_NE(candidate.error().to_string().find("2 bids were invalid"), std::string::npos) << what;  // one a round
+    const std::string text = candidate.error().to_string();
+    EXPECT_NE(text.find("no machine was found for node node in time"), std::string::npos) << text;
+    EXPECT_NE(text.find("2 connected peers were asked, 1 has bid; 1 bid does not count: "), std::string::npos)
+        << what << ", one a round: " << text;
   }
+}
+
+TEST_F(AuctionTest, WithoutABidTheErrorSaysWhatWasAskedForAndOfWhom) {
+  large.silent_rounds = small.silent_rounds = 1000;
+  const auto error = [this](const std::string& pinned = {}, std::set<std::string> excluded = {}) {
+    const Result<Candidate> candidate = run(pinned, std::move(excluded));
+    return candidate ? std::string() : candidate.error().to_string();
+  };
+  std::string text = error();
+  EXPECT_NE(text.find("nodes.node asks for 1 cores, 1 GiB memory, 1 GiB disk and null; 2 connected peers were asked, "
+                      "none has bid; compare with `nunet actor cmd /dms/node/peers/list`"),
+            std::string::npos)
+      << text;
+  text = error({}, {small.peer()});
+  EXPECT_NE(text.find("2 connected peers were asked except 1 (exclude_peers, "), std::string::npos) << text;
+  text = error(large.peer());
+  EXPECT_NE(text.find("on " + large.peer() + ", which was asked; no other machine was asked"), std::string::npos)
+      << text;
+  for (const actor::TestNode* node : {&b, &c}) w.substrate->cut(a.network->self(), node->network->self(), true);
+  text = error(large.peer());
+  EXPECT_NE(text.find("on " + large.peer() + ", which could not be asked ("), std::string::npos) << text;
+  EXPECT_NE(error().find("; no peer is connected, none has bid"), std::string::npos) << error();
+}
+
+TEST_F(AuctionTest, MachinesThatAreTakenAreCounted) {
+  change = [](jobs::Ensemble& ensemble) {
+    ensemble.allocations["second"] = ensemble.allocations.at("task");
+    ensemble.nodes["other"] = ensemble.nodes.at("node");
+    ensemble.nodes.at("other").allocations = {"second"};
+  };
+  const Result<Candidate> candidate = run();
+  ASSERT_FALSE(candidate);
+  const std::string text = candidate.error().to_string();
+  EXPECT_NE(text.find("no machine was found for node other in time: nodes.other asks for"), std::string::npos) << text;
+  EXPECT_NE(text.find("2 connected peers were asked, 2 have bid; 1 machine has another node of the ensemble"),
+            std::string::npos)
+      << text;
+  EXPECT_NE(text.find("; 2 bids do not count: it is for node node, which is not in this round"), std::string::npos)
+      << text;
+}
+
+TEST_F(AuctionTest, AMachineThatHasBidWithTooLittleFreeIsCounted) {
+  large.free = machine(0);
+  small.silent_rounds = 1000;
+  const Result<Candidate> candidate = run();
+  ASSERT_FALSE(candidate);
+  const std::string text = candidate.error().to_string();
+  EXPECT_NE(text.find("1 has bid; 1 has too little free (ram.size: 1 GiB required, "), std::string::npos) << text;
+}
+
+TEST(ShortageTest, LaterReasonsAreCounted) {
+  Shortage shortage;
+  shortage.set_peers(9, 0);
+  for (const char* why : {"a", "b", "a", "c", "d", "e"}) shortage.add_refusal(fmt::format("of {}", why), why);
+  shortage.add_refusal("of another", "a");
+  const std::string text = shortage.describe(one_task_ensemble(), {"node"}, {}, 0);
+  EXPECT_NE(text.find("9 connected peers were asked, 4 have bid; 2 bids do not count: a; 1 bid does not count: b; "
+                      "1 bid does not count: c; 2 for other reasons; compare"),
+            std::string::npos)
+      << text;
 }
 
 /// The offer is refused by name where it is less than the ensemble asks for.

@@ -17,7 +17,7 @@ DeploymentRecord Replacer::record_without(const std::set<std::string>& moving) c
 
 Task<Result<Candidate>> Replacer::auction(Unplaced wanted, std::optional<SteadyTime> deadline,
                                           std::set<std::string> moving) {
-  CO_TRY(const std::unique_ptr<Auction> auction, Auction::open(parts_.actor, parts_.id()));
+  CO_TRY(const std::unique_ptr<Auction> auction, Auction::open(parts_.actor, parts_.services.network, parts_.id()));
   std::set<std::string> pinned;
   const auto excluded = [this, &wanted, &pinned, &moving] {
     std::set<std::string> peers = occupied(record_without(moving), wanted);

@@ -78,7 +78,7 @@ TEST_F(CausesTest, FaultsAndLiesOfThePartiesExplainIt) {
 }
 
 TEST_F(CausesTest, TooFewMachinesExplainItUnlessOneRefusesForAnotherReason) {
-  const std::string none = "no machine was found for node one in time (0 bids were invalid)";
+  const std::string none = "no machine was found for node one in time: no peer is connected, none has bid";
   EXPECT_EQ(cause(none), Cause::capacity);
   EXPECT_EQ(cause("committing a on large: refused: not enough is free for a: cpu; after that: " + none),
             Cause::capacity);
