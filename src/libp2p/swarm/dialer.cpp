@@ -155,12 +155,11 @@ void Dialer::add(Job& job, const std::vector<Multiaddr>& named, const std::vecto
 /// If not, records the reason as the address's failure.
 bool Dialer::worth_trying(Job& job, const Multiaddr& address, bool named) {
   Result<void> allowed;
-  const SteadyTime now = lane_.now();
   if (!begins_with_name(address) && owner_.transport_for(address) == nullptr)
     allowed = fail(Errc::unsupported, "no transport handles it");
-  else if (const auto until = backoff_.until(job.peer, address, now); until && !named)
-    allowed = fail(Errc::limit_exceeded, "it has failed recently and is not tried for another {} s",
-                   std::chrono::ceil<std::chrono::seconds>(*until - now).count());
+  else if (backoff_.until(job.peer, address, lane_.now()) && !named)
+    // Without the time: callers keep this text, which a countdown would make wrong.
+    allowed = fail(Errc::limit_exceeded, "it has failed a short time ago and is not tried again yet");
   if (!allowed) job.failures.push_back({address, allowed.error()});
   return allowed.has_value();
 }
