@@ -517,6 +517,12 @@ TEST(TimeText, DurationsAndDates) {
   EXPECT_EQ(parse_duration("t", "7d").value(), 168h);
   for (const auto* bad : {"", "h", "-1h", "1x", "1h30", "nan", "inf", "1e30h", "0s"})
     EXPECT_FALSE(parse_duration("t", bad)) << bad;
+  EXPECT_EQ(parse_duration("t", "0s", Duration(0)).value(), 0s);
+  EXPECT_FALSE(parse_duration("t", "", Duration(0)));
+  EXPECT_EQ(parse_duration("t", "0s").error().message(),
+            "t: expected a time above zero, such as 90s, 30m, 24h or 7d, found \"0s\"");
+  EXPECT_EQ(parse_duration("t", "59s", 60s).error().message(),
+            "t: expected at least 60 s, such as 90s, 30m, 24h or 7d, found \"59s\"");
   EXPECT_EQ(format_time(parse_time("2026-12-31").value()), "2026-12-31 00:00:00 UTC");
   EXPECT_EQ(format_time(parse_time("2026-12-31T18:30:05Z").value()), "2026-12-31 18:30:05 UTC");
   EXPECT_EQ(format_time(parse_time("2026-12-31T18:30+02:00").value()), "2026-12-31 16:30:00 UTC");

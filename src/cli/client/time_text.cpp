@@ -41,7 +41,7 @@ bool take_offset(std::string_view& text, int& minutes) {
 
 }  // namespace
 
-Result<Duration> parse_duration(std::string_view what, std::string_view text) {
+Result<Duration> parse_duration(std::string_view what, std::string_view text, Duration least) {
   const auto wrong = [&] {
     return fail(Errc::usage, "{}: expected a number and a unit, such as 90s, 30m, 24h or 7d, found \"{}\"", what, text);
   };
@@ -60,7 +60,10 @@ Result<Duration> parse_duration(std::string_view what, std::string_view text) {
     total += number * unit->nanos;
     rest.remove_prefix(length);
   }
-  if (total <= 0 || total > kLongest) return wrong();
+  if (text.empty() || total > kLongest) return wrong();
+  if (total < static_cast<double>(least.count()))
+    return fail(Errc::usage, "{}: expected {}, such as 90s, 30m, 24h or 7d, found \"{}\"", what,
+                least > Duration(1) ? fmt::format("at least {} s", least / 1s) : "a time above zero", text);
   return Duration(static_cast<std::int64_t>(total));
 }
 

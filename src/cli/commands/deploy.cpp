@@ -34,6 +34,9 @@ Option ensemble_option() {
 
 namespace {
 
+/// The daemon counts from when it has the request.
+constexpr Duration kLeastTimeout = protocol::kMinDeploymentTime + 1s;
+
 /// Time that passes is no change.
 DeploymentStatusReply without_durations(DeploymentStatusReply status) {
   for (auto& [name, allocation] : status.allocations)
@@ -113,7 +116,7 @@ bool has_services(const jobs::Ensemble& ensemble) {
 Result<void> deploy(Session& session, const Arguments& arguments) {
   Duration timeout = protocol::kDeploymentNew.timeout;
   if (arguments.has("timeout")) {
-    TRY(timeout, parse_duration("--timeout", arguments.get("timeout", "")));
+    TRY(timeout, parse_duration("--timeout", arguments.get("timeout", ""), kLeastTimeout));
   }
   TRY(auto ensemble, read_supported_ensemble(session, arguments));
   if (arguments.has("wait")) session.environment().catch_interrupts();  // not while it reads the standard input
@@ -162,7 +165,8 @@ Command deploy_command() {
                   {.name = "timeout",
                    .letter = 't',
                    .value = "time",
-                   .help = "time limit for finding and preparing machines [5m]"},
+                   .help = fmt::format("time limit for finding and preparing machines, at least {}s [5m]",
+                                       kLeastTimeout / 1s)},
                   {.name = "wait",
                    .letter = 'w',
                    .help = "wait until the deployment has ended, or is running if it has services",

@@ -293,7 +293,7 @@ Result<void> deployment_prune(Session& session, const Arguments& arguments) {
   protocol::DeploymentPruneRequest request;
   TRY(request.metadata, metadata_filter(arguments));
   if (arguments.has("older-than")) {
-    TRY(const Duration age, parse_duration("--older-than", arguments.get("older-than", "")));
+    TRY(const Duration age, parse_duration("--older-than", arguments.get("older-than", ""), Duration(0)));
     request.older_than_ns = age.count();
   }
   TRY(const auto reply, ask(session, arguments, protocol::kDeploymentPrune, request));

@@ -21,6 +21,16 @@ TEST_F(DeployTest, DeployPrintsTheIdAndSendsTheEnsemble) {
   EXPECT_TRUE(payload.at("Ensemble").at("v1").at("allocations").as_object().contains("work"));
 }
 
+TEST_F(DeployTest, TheLeastTimeLimitIsNamed) {
+  const auto least = protocol::kMinDeploymentTime / 1s + 1;
+  EXPECT_THAT(nunet({"deploy", "--help"}).out, HasSubstr(fmt::format("at least {}s [5m]", least)));
+  const auto result = nunet({"deploy", "-f", file, "-t", fmt::format("{}s", least - 1)});
+  EXPECT_EQ(result.code, 2);
+  EXPECT_THAT(result.err, HasSubstr(fmt::format("--timeout: expected at least {} s", least)));
+  EXPECT_TRUE(requests.empty());
+  EXPECT_EQ(nunet({"deploy", "-f", file, "-t", fmt::format("{}s", least)}).code, 0);
+}
+
 TEST_F(DeployTest, AnEnsembleIsReadFromStandardInput) {
   world.variables.erase("DMS_PASSPHRASE");
   world.secrets = {"secret"};
@@ -459,6 +469,9 @@ TEST_F(DeployTest, ADeploymentIsUpdatedDeletedAndPruned) {
   EXPECT_EQ(pruned.out, "abc\ndef\n");
   EXPECT_EQ(pruned.err, "2 deployments and their output are deleted.\n");
   EXPECT_EQ(as_text(requests.back().message), R"({"Metadata":{"team":"blue"},"OlderThan":604800000000000})");
+  EXPECT_EQ(nunet({"deployment", "prune", "--older-than", "0s"}).code, 0) << "all that have ended";
+  EXPECT_EQ(as_text(requests.back().message), "{}");
+  EXPECT_EQ(nunet({"deployment", "prune", "--older-than", "-1s"}).code, 2);
   always(R"({"Deployments":[],"Error":"the disk is full"})");
   EXPECT_EQ(nunet({"deployment", "prune"}).code, 1);
 }
