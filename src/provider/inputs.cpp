@@ -1,7 +1,6 @@
 #include "provider/inputs.hpp"
 
 #include <algorithm>
-#include <functional>
 #include <optional>
 #include <stop_token>
 
@@ -12,7 +11,7 @@
 #include "protocol/serve.hpp"
 #include "protocol/transfer.hpp"
 #include "provider/admission.hpp"
-#include "runtime/nursery.hpp"
+#include "runtime/stoppable.hpp"
 #include "transfer/announced.hpp"
 #include "transfer/archive.hpp"
 
@@ -131,33 +130,6 @@ Result<void> unpack_all(const AllocationRecord& record, const std::vector<Fetche
   for (std::size_t i = 0; i < fetched.size(); ++i)
     if (i != image) std::filesystem::remove(fetched[i].file, failed);
   return {};
-}
-
-using Stoppable = std::function<Result<void>(const std::stop_token&)>;
-
-Task<void> run_stoppable(const Stoppable& work, std::stop_token stop, std::optional<Result<void>>& result,
-                         Notify& over) {
-  const auto running = [&] { return work(stop); };
-  result = co_await offload(running);
-  over.notify_all();
-}
-
-/// Runs `work` on a worker, and asks it to stop when this is cancelled. Returns when it has ended.
-Task<Result<void>> offload_stoppable(const Stoppable& work) {
-  const TaskContext context = co_await this_task();
-  std::stop_source stop;
-  std::optional<Result<void>> result;
-  Notify over;
-  Nursery working(*context.lane, "unpacking");  // it runs to its end, which `stop` brings near
-  working.spawn(run_stoppable(work, stop.get_token(), result, over));
-  while (!result) {
-    const Result<void> waited = co_await over.wait();
-    if (waited) continue;
-    stop.request_stop();
-    break;
-  }
-  co_await working.join();
-  co_return std::move(*result);
 }
 
 /// The caller tells a start that is given up by Errc::cancelled and closed; a stream that was closed is none.

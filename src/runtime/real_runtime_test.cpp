@@ -14,6 +14,8 @@
 #include <stdexcept>
 #include <thread>
 
+#include "runtime/stoppable.hpp"
+
 namespace dms {
 namespace {
 
@@ -278,6 +280,22 @@ TEST(RealLane, LongWorkDoesNotDelayShortWork) {
     while (long_ones < 3) (void)co_await changed.wait();
   }(real.runtime().lane, held, ended, done));
   EXPECT_EQ(ended, 3);
+}
+
+TEST(RealLane, WorkThatIsAskedToStopIsWaitedFor) {
+  RealRuntime real(RealRuntime::Options{.workers = 1});
+  bool ended = false;
+  const Stoppable endless = [&ended](const std::stop_token& stop) -> Result<void> {
+    while (!stop.stop_requested()) std::this_thread::yield();
+    ended = true;
+    return fail(Errc::cancelled, "it was stopped");
+  };
+  EXPECT_FALSE(real.run(with_timeout(1ms, offload_stoppable(endless))));
+  EXPECT_TRUE(ended);
+  const Stoppable brief = [](const std::stop_token& stop) -> Result<void> {
+    return stop.stop_requested() ? fail(Errc::cancelled, "it was stopped") : Result<void>();
+  };
+  EXPECT_TRUE(real.run(offload_stoppable(brief)));
 }
 
 TEST(RealLane, WhatOffloadedWorkThrowsReachesTheCaller) {

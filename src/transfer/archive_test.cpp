@@ -193,6 +193,8 @@ TEST_F(ArchiveTest, PackingIsCancelled) {
   std::stop_source source;
   source.request_stop();
   EXPECT_TRUE(pack(dir / "work", "out", dir / "packed", {}, source.get_token()).error().is(Errc::cancelled));
+  EXPECT_FALSE(std::filesystem::exists(dir / "packed"));
+  EXPECT_TRUE(content_of(dir / "work/out/a", source.get_token()).error().is(Errc::cancelled));
 }
 
 TEST_F(ArchiveTest, UnpackingIsCancelled) {

@@ -59,12 +59,13 @@ Result<void> sync_folder(const std::filesystem::path& folder) {
   return {};
 }
 
-Result<Content> content_of(const std::filesystem::path& path) {
+Result<Content> content_of(const std::filesystem::path& path, const std::stop_token& stop) {
   TRY(auto file, open_regular(path, O_RDONLY));
   Content content;
   crypto::Sha256 hash;
   Bytes block(kBlock);
   for (;;) {
+    if (stop.stop_requested()) return fail(Errc::cancelled, "reading {} was cancelled", path.string());
     TRY(const std::size_t got, read_at(file.first.get(), content.size, block, path));
     if (got == 0) break;
     hash.add(BytesView(block).first(got));

@@ -12,6 +12,7 @@
 #pragma once
 
 #include <filesystem>
+#include <stop_token>
 
 #include "base/bytes.hpp"
 #include "crypto/hash.hpp"
@@ -26,8 +27,8 @@ struct Content {
   friend bool operator==(const Content&, const Content&) = default;
 };
 
-/// Reads all of a regular file. Errc::not_found, Errc::io.
-Result<Content> content_of(const std::filesystem::path& path);
+/// Reads all of a regular file. Errc::not_found, Errc::io; Errc::cancelled when it is asked to stop.
+Result<Content> content_of(const std::filesystem::path& path, const std::stop_token& stop = {});
 
 class SourceFile {
  public:

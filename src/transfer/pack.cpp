@@ -266,6 +266,7 @@ Result<Packed> pack(const std::filesystem::path& root, std::string_view path, co
     TRY_VOID(read_file(found.get(), size, block, std::string(path), stop,
                        [&](BytesView bytes) { return output.write(bytes); }));
   }
+  if (stop.stop_requested()) return stopped();  // writing to the disk what was packed takes its time
   TRY(packed.content, output.finish());
   return packed;
 }

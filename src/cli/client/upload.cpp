@@ -5,6 +5,7 @@
 #include "base/temporary_folder.hpp"
 #include "encoding/multibase.hpp"
 #include "protocol/transfer.hpp"
+#include "runtime/stoppable.hpp"
 #include "transfer/archive.hpp"
 #include "transfer/local_pages.hpp"
 
@@ -41,8 +42,18 @@ class Uploader {
     input.folder = folder;
   }
 
-  static Result<fs::path> plain(const fs::path& path, jobs::Input& input) {
-    TRY(const auto content, transfer::content_of(path));
+  /// Until the user interrupts.
+  Result<void> run(const Stoppable& work) {
+    return session_.environment().with_runtime([&work](const Runtime&) { return offload_stoppable(work); });
+  }
+
+  Result<fs::path> plain(const fs::path& path, jobs::Input& input) {
+    transfer::Content content;
+    const Stoppable reading = [&](const std::stop_token& stop) -> Result<void> {
+      TRY(content, transfer::content_of(path, stop));
+      return {};
+    };
+    TRY_VOID(run(reading));
     describe(input, content, false);
     return path;
   }
@@ -51,7 +62,12 @@ class Uploader {
     const fs::path to = temporary_ / fmt::format("{}.tar", done_.size());
     std::error_code ignored;
     fs::remove(to, ignored);
-    TRY(const auto packed, transfer::pack(path.parent_path(), path.filename().string(), to, {}));
+    transfer::Packed packed;
+    const Stoppable packing = [&](const std::stop_token& stop) -> Result<void> {
+      TRY(packed, transfer::pack(path.parent_path(), path.filename().string(), to, {}, stop));
+      return {};
+    };
+    TRY_VOID(run(packing));
     describe(input, packed.content, true);
     for (const auto& left : packed.left_out) session_.note(fmt::format("{} is not sent: {}", path.string(), left));
     if (packed.left_out_count > packed.left_out.size())

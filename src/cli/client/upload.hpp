@@ -5,7 +5,8 @@
 //     The input then names size and SHA-256 of what is sent: the daemon finds it by them.
 //  2. The daemon says where to go on, so an interrupted upload continues and a file that it has already is not sent
 //     again. It is asked once more when it does not take a page.
-//  3. What is sent was read when its digest was computed; a file that changes meanwhile is refused by the daemon.
+//  3. An interrupt ends it also while a file is read or a folder is packed: between two blocks.
+//  4. What is sent was read when its digest was computed; a file that changes meanwhile is refused by the daemon.
 #pragma once
 
 #include "cli/client/client.hpp"

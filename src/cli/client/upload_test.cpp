@@ -105,6 +105,22 @@ TEST_F(UploadTest, AnInterruptEndsIt) {
   EXPECT_EQ(pages, 1U);
 }
 
+TEST_F(UploadTest, AnInterruptEndsItWhileItReadsAndPacks) {
+  ASSERT_TRUE(write_file(folder / "data/a", "A"));
+  ASSERT_TRUE(write_file(folder / "data.bin", "data"));
+  world.time_limit = Duration(0);
+  for (const char* input : {"data/", "data.bin"}) {
+    ensemble = {};
+    add(input);
+    const auto done = upload();
+    ASSERT_FALSE(done) << input;
+    EXPECT_TRUE(done.error().is(dms::Errc::cancelled)) << done.error().to_string();
+  }
+  EXPECT_EQ(pages, 0U);
+  world.time_limit = 1h;
+  EXPECT_TRUE(upload());
+}
+
 TEST_F(UploadTest, ATicketThatEndsMeanwhileIsReplaced) {
   ASSERT_TRUE(write_file(folder / "data.bin", std::string(2'500'000, 'x')));
   const jobs::Input& input = add("data.bin");

@@ -85,7 +85,7 @@ class FakeEnvironment final : public Environment {
     if (!program) return fail(dms::Errc::io, "{} is not installed", words.front());
     return program(words);
   }
-  /// On a new node of the simulated network, for at most `time_limit`.
+  /// On a new node of the simulated network, for at most `time_limit`; 0: the user has interrupted before it begins.
   Result<void> with_runtime(std::function<Task<Result<void>>(Runtime)> work) override {
     SimNode& node = network.add_node("nunet");
     return network.run(node, interrupted(time_limit, work(node.runtime())));
@@ -105,6 +105,7 @@ class FakeEnvironment final : public Environment {
   static Task<Result<void>> interrupted(Duration after, Task<Result<void>> work) {
     TaskContext context = co_await this_task();
     CancelScope scope(context.scope);
+    if (after == Duration(0)) scope.cancel();
     ScopedTimer timer(*context.lane, context.lane->now() + after, [&scope] { scope.cancel(); });
     work.set_context({context.lane, &scope});
     co_return co_await std::move(work);
