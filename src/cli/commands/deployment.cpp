@@ -401,6 +401,12 @@ Command one_deployment(std::string name, std::string summary, std::string exampl
 Command deployment_commands() {
   auto remove = one_deployment("delete", "Delete a deployment that has ended, with its output and results",
                                "nunet deployment delete 4f2a...", deployment_delete);
+  auto shutdown =
+      one_deployment("shutdown", "Shut a deployment down", "nunet deployment shutdown 4f2a...", deployment_shutdown);
+  shutdown.detail =
+      "Ends what runs, fetches the rest of its output and releases it; the deployment is ShuttingDown meanwhile. If "
+      "that\n"
+      "takes longer than the command waits, it ends with 1, and the daemon goes on.";
   return {.name = "deployment",
           .summary = "Show, change, shut down and delete deployments",
           .children = {
@@ -412,10 +418,7 @@ Command deployment_commands() {
               logs_command(), results_command(),
               with_json(one_deployment("manifest", "Print as JSON which machine runs which allocation of a deployment",
                                        "nunet deployment manifest 4f2a...", deployment_manifest)),
-              update_command(),
-              with_json(one_deployment("shutdown", "Shut a deployment down", "nunet deployment shutdown 4f2a...",
-                                       deployment_shutdown)),
-              with_json(std::move(remove)), prune_command()}};
+              update_command(), with_json(std::move(shutdown)), with_json(std::move(remove)), prune_command()}};
 }
 
 }  // namespace dms::cli

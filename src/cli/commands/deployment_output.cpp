@@ -299,9 +299,8 @@ Command logs_command() {
   logs.options.push_back({.name = "follow", .letter = 'f', .help = "print what is written until the work has ended"});
   logs.options.push_back(
       {.name = "tail", .letter = 'n', .value = "lines", .help = "only the last lines of each stream"});
-  logs.options.push_back({.name = "previous",
-                          .letter = 'p',
-                          .help = "what the run before has written, as far as it was fetched before its end"});
+  logs.options.push_back(
+      {.name = "previous", .letter = 'p', .help = "what the run before has written, as far as it could be fetched"});
   logs.options.push_back({.name = "stdout", .help = "only the standard output"});
   logs.options.push_back({.name = "stderr", .help = "only the standard error"});
   logs.at_most_one.push_back({"allocation", "name"});
