@@ -181,9 +181,17 @@ TEST_F(CliTest, MalformedValuesEndWithTwoAndMissingThingsWithOne) {
                              Words{"net", "listen", "-a", "/ip4/10.0.0.1/tpc/9000"},
                              Words{"net", "dial", "--key", "a/b", "/ip4/10.0.0.1/tcp/9000"},
                              Words{"deploy", "-t", "soon"},
+                             Words{"actor", "cmd", "-t", "soon", "/public/hello"},
+                             Words{"actor", "cmd", "-e", "soon", "/public/hello"},
+                             Words{"actor", "cmd", "-d", "nobody", "/public/hello"},
+                             Words{"actor", "msg", "-t", "soon", "/public/hello"},
+                             Words{"actor", "msg", "-d", "nobody", "/public/hello"},
                              Words{"deployment", "list", "--filter", "x"}})
     EXPECT_EQ(nunet(words).code, 2) << fmt::format("{}", fmt::join(words, " ")) << ": " << nunet(words).err;
   EXPECT_THAT(nunet({"config", "get", "--rest-port", "many"}).err, HasSubstr("--rest-port: "));
+  EXPECT_THAT(nunet({"cap", "grant", "--cap", "/dms", "--expiry", "soon", did}).err, HasSubstr("--expiry: "));
+  EXPECT_THAT(nunet({"deploy"}).err,
+              HasSubstr("without --file the ensemble is ensemble.yaml: opening ensemble.yaml: "));
   for (const Words& words : {Words{"key", "did", "nobody"}, Words{"cap", "list", "-c", "nobody"},
                              Words{"key", "import", "a", "/no/such/file"}, Words{"deploy", "-f", "/no/such/file"},
                              Words{"--config", "/no/such/file", "config", "get"},
@@ -523,12 +531,12 @@ TEST(TimeText, DurationsAndDates) {
             "t: expected a time above zero, such as 90s, 30m, 24h or 7d, found \"0s\"");
   EXPECT_EQ(parse_duration("t", "59s", 60s).error().message(),
             "t: expected at least 60 s, such as 90s, 30m, 24h or 7d, found \"59s\"");
-  EXPECT_EQ(format_time(parse_time("2026-12-31").value()), "2026-12-31 00:00:00 UTC");
-  EXPECT_EQ(format_time(parse_time("2026-12-31T18:30:05Z").value()), "2026-12-31 18:30:05 UTC");
-  EXPECT_EQ(format_time(parse_time("2026-12-31T18:30+02:00").value()), "2026-12-31 16:30:00 UTC");
+  EXPECT_EQ(format_time(parse_time("t", "2026-12-31").value()), "2026-12-31 00:00:00 UTC");
+  EXPECT_EQ(format_time(parse_time("t", "2026-12-31T18:30:05Z").value()), "2026-12-31 18:30:05 UTC");
+  EXPECT_EQ(format_time(parse_time("t", "2026-12-31T18:30+02:00").value()), "2026-12-31 16:30:00 UTC");
   for (const auto* bad :
        {"", "2026", "2026-02-30", "2026-12-31T25:00", "2026-12-31Tx", "1969-12-31", "2026-12-31T18:30Zz"})
-    EXPECT_FALSE(parse_time(bad)) << bad;
+    EXPECT_FALSE(parse_time("t", bad)) << bad;
 }
 
 TEST(DaemonLockTest, OneDaemonPerFolderAndItCanBeFound) {

@@ -87,8 +87,7 @@ Result<Client> Client::open(Session& session, const std::string& context) {
   return Client(session, std::move(security), handle);
 }
 
-Result<actor::Handle> Client::destination(const std::string& text) const {
-  if (text.empty()) return daemon_;
+Result<actor::Handle> parse_destination(const std::string& text) {
   auto parsed = [&]() -> Result<actor::Handle> {
     if (text.starts_with('{')) return json::decode<actor::Handle>(text);
     if (text.find('@') != std::string::npos) return actor::Handle::parse(text);
@@ -122,7 +121,10 @@ Result<actor::Envelope> Client::make(const Message& message) {
     TRY_VOID(security_.provide_broadcast(envelope, {*behaviour}, now));
     return envelope;
   }
-  TRY(envelope.to, destination(message.destination));
+  envelope.to = daemon_;
+  if (!message.destination.empty()) {
+    TRY(envelope.to, parse_destination(message.destination));
+  }
   ucan::Capabilities reply;
   if (message.wants_reply) {
     envelope.options.reply_to = fmt::format("/private/user/{}", nonce);

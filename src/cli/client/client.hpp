@@ -60,12 +60,14 @@ class Client {
  private:
   Client(Session& session, actor::SecurityContext security, actor::Handle daemon)
       : session_(&session), security_(std::move(security)), daemon_(std::move(daemon)) {}
-  [[nodiscard]] Result<actor::Handle> destination(const std::string& text) const;
 
   Session* session_;
   actor::SecurityContext security_;
   actor::Handle daemon_;
 };
+
+/// The value of --dest, see Message::destination.
+Result<actor::Handle> parse_destination(const std::string& text);
 
 /// For signed envelopes (`nunet actor send`): no key is needed.
 Result<void> send_envelope(Session& session, const actor::Envelope& envelope);

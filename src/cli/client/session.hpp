@@ -125,7 +125,7 @@ Result<did::Did> parse_did(std::string_view what, std::string_view text);
 /// "24h", "90m", "1h30m", "500ms"; a bare number counts seconds. Not below `least`.
 Result<Duration> parse_duration(std::string_view what, std::string_view text, Duration least = Duration(1));
 /// "2026-12-31", "2026-12-31T18:00:00Z", with offsets: the ISO 8601 forms of RFC 3339.
-Result<UnixTime> parse_time(std::string_view text);
+Result<UnixTime> parse_time(std::string_view what, std::string_view text);
 /// "2026-12-31 18:00:00 UTC"
 [[nodiscard]] std::string format_time(UnixTime time);
 

@@ -67,9 +67,10 @@ Result<Duration> parse_duration(std::string_view what, std::string_view text, Du
   return Duration(static_cast<std::int64_t>(total));
 }
 
-Result<UnixTime> parse_time(std::string_view text) {
+Result<UnixTime> parse_time(std::string_view what, std::string_view text) {
   const auto wrong = [&] {
-    return fail(Errc::usage, "time \"{}\": expected a form such as 2026-12-31 or 2026-12-31T18:00:00Z", text);
+    return fail(Errc::usage, "{}: expected a time such as 2026-12-31 or 2026-12-31T18:00:00Z, found \"{}\"", what,
+                text);
   };
   std::string_view rest = text;
   int year = 0;

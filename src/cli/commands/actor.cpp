@@ -22,13 +22,29 @@ std::vector<Option> message_options() {
           {.name = "expiry", .letter = 'e', .value = "date", .help = "expiry of the message, instead of a timeout"}};
 }
 
-Result<UnixTime> read_expiry(Session& session, const Arguments& arguments, Duration fallback) {
-  if (arguments.has("expiry")) return parse_time(arguments.get("expiry", ""));
-  Duration timeout = fallback;
-  if (arguments.has("timeout")) {
-    TRY(timeout, parse_duration("--timeout", arguments.get("timeout", "")));
+/// How long a message lives: until a time, or for a duration from when it is made.
+struct Lifetime {
+  std::optional<UnixTime> expiry;
+  Duration timeout;
+
+  [[nodiscard]] UnixTime end(Session& session) const { return expiry.value_or(session.environment().now() + timeout); }
+};
+
+Result<Lifetime> read_lifetime(const Arguments& arguments, Duration fallback) {
+  Lifetime lifetime{.expiry = {}, .timeout = fallback};
+  if (arguments.has("expiry")) {
+    TRY(lifetime.expiry, parse_time("--expiry", arguments.get("expiry", "")));
   }
-  return session.environment().now() + timeout;
+  if (arguments.has("timeout")) {
+    TRY(lifetime.timeout, parse_duration("--timeout", arguments.get("timeout", "")));
+  }
+  return lifetime;
+}
+
+Result<std::string> read_destination(const Arguments& arguments) {
+  std::string destination = arguments.get("dest", "");
+  if (!destination.empty()) TRY_VOID(parse_destination(destination));
+  return destination;
 }
 
 /// JSON as it is; any other text as a JSON string.
@@ -53,12 +69,12 @@ Result<void> actor_msg(Session& session, const Arguments& arguments) {
   Message message;
   message.behaviour = arguments.get("behaviour", "");
   message.payload = read_payload(arguments.get("payload", ""));
-  message.destination = arguments.get("dest", "");
+  TRY(message.destination, read_destination(arguments));
   message.topic = arguments.get("broadcast", "");
   message.wants_reply = arguments.has("invoke");
+  TRY(const Lifetime lifetime, read_lifetime(arguments, actor::kDefaultTimeout));
   TRY(auto client, Client::open(session, context_name(arguments)));
-  TRY(message.expires, read_expiry(session, arguments,
-                                   actor::kDefaultTimeout));  // after the key was decrypted, which takes about a second
+  message.expires = lifetime.end(session);  // after the key was decrypted, which takes about a second
   TRY(auto envelope, client.make(message));
   session.print_json(as_text(envelope.encode()));
   return {};
@@ -87,14 +103,14 @@ Result<void> actor_cmd(const protocol::Declaration& behaviour, Session& session,
   Message message;
   message.behaviour = behaviour.path;
   message.topic = behaviour.topic;
-  message.destination = arguments.get("dest", "");
+  TRY(message.destination, read_destination(arguments));
+  TRY(const Lifetime lifetime, read_lifetime(arguments, behaviour.timeout));
   if (!message.topic.empty() && !message.destination.empty())
     return fail(Errc::usage, "--dest: a broadcast has no destination");
   TRY(auto payload, make_payload(session, behaviour, arguments));
   message.payload = to_bytes(payload);
   TRY(auto client, Client::open(session, context_name(arguments)));
-  TRY(message.expires,
-      read_expiry(session, arguments, behaviour.timeout));  // after the key was decrypted, which takes about a second
+  message.expires = lifetime.end(session);  // after the key was decrypted, which takes about a second
   TRY(auto envelope, client.make(message));
   if (!message.topic.empty()) {
     TRY(auto replies, client.broadcast(envelope));

@@ -135,12 +135,11 @@ Result<ucan::Grant> read_grant(Session& session, const Arguments& arguments) {
   grant.topics = *std::move(topics);
   if (grant.capabilities.empty()) return fail(Errc::usage, "--cap: expected at least one capability, such as /public");
   if (arguments.has("expiry")) {
-    TRY(grant.expires, parse_time(arguments.get("expiry", "")));
+    TRY(grant.expires, parse_time("--expiry", arguments.get("expiry", "")));
     if (grant.expires <= session.environment().now())
       return fail(Errc::usage, "--expiry: {} is in the past", format_time(grant.expires));
   } else if (arguments.has("duration")) {
     TRY(auto duration, parse_duration("--duration", arguments.get("duration", "")));
-    if (duration <= Duration(0)) return fail(Errc::usage, "--duration: expected a time in the future, such as 24h");
     grant.expires = session.environment().now() + duration;
   }
   const auto depth = json::decode<std::uint64_t>(arguments.get("depth", "0"));

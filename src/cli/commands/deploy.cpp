@@ -13,7 +13,10 @@ using protocol::DeploymentStatusReply;
 
 Result<jobs::Ensemble> read_supported_ensemble(Session& session, const Arguments& arguments) {
   const std::string file = arguments.get("file", "ensemble.yaml");
-  TRY(auto ensemble, read_ensemble(session, file, arguments));
+  auto read = read_ensemble(session, file, arguments);
+  if (!read && !arguments.has("file") && read.error().is(dms::Errc::not_found))
+    return fail(read.error(), "without --file the ensemble is {}", file);
+  TRY(auto ensemble, std::move(read));
   Result<void> supported = jobs::check_supported(ensemble);
   if (supported) supported = jobs::check_offered(ensemble);
   if (!supported) return fail(supported.error(), "{}", file == "-" ? "standard input" : file);
