@@ -227,6 +227,9 @@ class Executor {
   virtual Task<Result<Status>> status(ExecutionId id) = 0;
   virtual Task<Result<std::vector<Status>>> list() = 0;
   virtual Task<Result<Stats>> stats(ExecutionId id) = 0;
+  /// Bytes that it has written to the machine's disk outside of its work folder and its logs; 0 where it can write
+  /// nowhere else. Costs as much as the files are many.
+  virtual Task<Result<std::uint64_t>> written_elsewhere(ExecutionId /*id*/) { co_return 0; }
   /// At most `max_bytes` of a log, from `offset` on.
   virtual Task<Result<LogPage>> read_log(ExecutionId id, LogStream stream, std::uint64_t offset,
                                          std::size_t max_bytes) = 0;

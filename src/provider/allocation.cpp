@@ -6,7 +6,6 @@
 #include "protocol/refused.hpp"
 #include "protocol/serve.hpp"
 #include "provider/admission.hpp"
-#include "provider/disk_use.hpp"
 #include "provider/inputs.hpp"
 
 namespace dms::provider {
@@ -176,6 +175,7 @@ Task<Result<std::string>> Allocation::replace_run(std::string incarnation, bool 
     record.previous = incarnation;
     record.incarnation = next;
     record.started_ns = 0;
+    record.over_disk.clear();
     record.end.reset();
     return {};
   };
@@ -335,23 +335,6 @@ Task<protocol::AllocationStats> Allocation::usage_now(std::optional<executor::St
   }
   stats.disk_used_bytes = co_await disk_now();
   co_return stats;
-}
-
-Task<std::optional<std::uint64_t>> Allocation::disk_now() {
-  const auto is_known = [this] { return disk_ && lane_.now() - disk_->at < kDiskKnown; };
-  if (is_known()) co_return disk_->bytes;
-  const Mutex::Lock lock = co_await parts_.counting.lock();
-  if (is_known()) co_return disk_->bytes;
-  auto counting = [folder = parts_.folder] { return disk_use(folder); };
-  const Result<std::uint64_t> counted = co_await offload(std::move(counting));
-  Disk disk;
-  disk.at = lane_.now();
-  if (counted)
-    disk.bytes = *counted;
-  else
-    log::debug("provider", "the disk that {} uses is not known: {}", record_.id, counted.error().to_string());
-  disk_ = disk;
-  co_return disk.bytes;
 }
 
 // ------------------------------------------------------------------------------------------------------- releasing

@@ -24,6 +24,11 @@
 //  8. release() ends the work and removes its container or sandbox, its folder and its actor. It can be repeated until
 //     it has succeeded; then the machine holds nothing of the allocation but its record.
 //  9. close() lets go: the work continues, the record stays.
+// 10. A run whose work folder takes more than the disk of its allocation is ended without a grace, as `failed` with the
+//     reason. The folder is counted (disk_use.hpp) as the run begins, then after kFirstDiskPause, or up to
+//     kLongestDiskPause while nothing changes; a count that takes long is followed by a rest of kDiskRest times as
+//     long. So a run can be above its disk by what it writes in that time. A restart with a folder that is above the
+//     disk does not run. Not counted: output and what was brought as an image, which have bounds of their own.
 //
 // Threads: the node's lane; folders are removed by a worker. Failure: a full disk refuses start(), restart() and
 // release() and changes nothing; the end of a run is stored as soon as the disk takes it, and the executor knows it
@@ -56,6 +61,14 @@ inline constexpr Duration kLongestRetry = 30s;
 inline constexpr Duration kStatsTimeout = 2s;
 /// How long the disk that it uses is not counted again.
 inline constexpr Duration kDiskKnown = 10s;
+/// Between two looks at the disk that a run takes: at first and while it changes, and at most.
+inline constexpr Duration kFirstDiskPause = 2s;
+inline constexpr Duration kLongestDiskPause = 10s;
+/// After a look, in terms of the time that it took.
+inline constexpr int kDiskRest = 9;
+inline constexpr Duration kDiskGrace = 0s;
+/// Of a run whose allocation declares none.
+inline constexpr std::uint64_t kUndeclaredDisk = std::uint64_t{1} << 30;
 /// Attempts to take over its files; then what cannot be removed is quarantined.
 inline constexpr int kTakings = 3;
 
@@ -130,6 +143,11 @@ class Allocation : public std::enable_shared_from_this<Allocation> {
     SteadyTime at{};
     std::optional<std::uint64_t> bytes;
   };
+  struct Look {
+    std::uint64_t bytes = 0;
+    Duration took = 0ns;
+    std::string over;  ///< set: more than it may take
+  };
   struct Checks {
     HealthMonitor monitor;
     Nursery tasks;
@@ -140,6 +158,9 @@ class Allocation : public std::enable_shared_from_this<Allocation> {
   Task<protocol::AllocationStatsReply> stats(protocol::Nothing request, const actor::Envelope& envelope);
   Task<protocol::AllocationStats> usage_now(std::optional<executor::Stats> counted);
   Task<std::optional<std::uint64_t>> disk_now();
+  Task<Look> look_at_disk();
+  Task<void> guard_disk(std::string incarnation);
+  Task<void> end_for_disk(std::string incarnation, std::string reason);
   Task<protocol::Ack> ask_health(protocol::Nothing request, const actor::Envelope& envelope);
   Task<protocol::Ack> register_check(protocol::HealthCheckRegistration request, const actor::Envelope& envelope);
   Task<Result<void>> outcome_of_start(std::string incarnation);

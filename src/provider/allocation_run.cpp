@@ -86,6 +86,10 @@ Task<void> Allocation::launch(std::string incarnation) {
     bringing_inputs_ = false;
     if (!brought) request = std::unexpected(brought.error());
   }
+  if (request && !record_.previous.empty()) {
+    const Look look = co_await look_at_disk();
+    if (!look.over.empty()) request = fail(Errc::limit_exceeded, "{}", look.over);
+  }
   // From the start on: no daemon may be left to extend() it.
   if (const Lease* lease = parts_.leases.find(name()); request && lease != nullptr) request->deadline = lease->end();
   Result<void> started;
@@ -147,8 +151,11 @@ Task<void> Allocation::watch(std::string incarnation) {
   co_await extend();
   watching_ = true;
   co_await begin_checks();
+  Nursery guard(lane_, "disk of a run");
+  guard.spawn(guard_disk(incarnation));
   Result<executor::ExecutionResult> result = co_await parts_.engine->wait(executor::ExecutionId(incarnation));
   watching_ = false;
+  co_await guard.close();
   co_await end_checks();
   if (!result) {
     if (let_go(result.error())) co_return;
@@ -193,6 +200,8 @@ End Allocation::describe_end(const executor::ExecutionResult& result) const {
     end.reason = lease_reason();
   } else if (result.killed && record_.stopping) {
     end.status = AllocationStatus::stopped;
+  } else if (result.killed && !record_.over_disk.empty()) {
+    end.reason = record_.over_disk;
   }
   return end;
 }

@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <algorithm>
 #include <cerrno>
 #include <memory>
 
@@ -14,13 +15,21 @@ namespace {
 constexpr std::uint64_t kBlock = 512;  // of stat::st_blocks
 
 struct Count {
-  std::uint64_t bytes = 0;
+  std::uint64_t enough = 0;
   std::size_t entries = 0;
+  DiskUse use;
+  [[nodiscard]] bool ends() const { return entries >= kMaxCounted && use.bytes > enough; }
 };
 
-bool is_gone(const Error& error) { return error.is(Errc::not_found); }
+/// Or is no folder any more: what a program swaps while it is counted does not end the count.
+bool is_gone(const Error& error) { return error.is(Errc::not_found) || error.is(Errc::invalid_argument); }
 
 DIR* list_of(Fd folder) { return ::fdopendir(::fcntl(folder.get(), F_DUPFD_CLOEXEC, 0)); }
+
+std::uint64_t bytes_of(const struct stat& info) {
+  const std::uint64_t names = S_ISDIR(info.st_mode) ? 1 : std::max<std::uint64_t>(info.st_nlink, 1);
+  return std::max(static_cast<std::uint64_t>(info.st_blocks) * kBlock / names, kEntry);
+}
 
 /// With one descriptor.
 Result<void> add(Fd from, int depth, Count& count) {
@@ -29,18 +38,28 @@ Result<void> add(Fd from, int depth, Count& count) {
   while (const dirent* entry = ::readdir(listed.get())) {
     const std::string name = entry->d_name;
     if (name == "." || name == "..") continue;
-    if (++count.entries > kMaxCounted) return fail(Errc::limit_exceeded, "it has more than {} entries", kMaxCounted);
+    if (count.ends()) {
+      count.use.all = false;
+      return {};
+    }
     struct stat info {};
     if (::fstatat(::dirfd(listed.get()), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) {
       if (errno == ENOENT) continue;
-      return std::unexpected(transfer::tree::failure("examining", name));
+      if (errno != EACCES) return std::unexpected(transfer::tree::failure("examining", name));
+      count.use.all = false;
+      continue;
     }
-    count.bytes += static_cast<std::uint64_t>(info.st_blocks) * kBlock;
+    ++count.entries;
+    count.use.bytes += bytes_of(info);
     if (!S_ISDIR(info.st_mode)) continue;
     if (depth >= kMaxCountedDepth)
       return fail(Errc::limit_exceeded, "it has more than {} levels of folders", kMaxCountedDepth);
     Result<Fd> inner = transfer::tree::open_folder(::dirfd(listed.get()), name);
     if (!inner && is_gone(inner.error())) continue;
+    if (!inner && inner.error().is(Errc::permission_denied)) {
+      count.use.all = false;
+      continue;
+    }
     if (!inner) return std::unexpected(inner.error());
     TRY_VOID(add(*std::move(inner), depth + 1, count));
   }
@@ -49,13 +68,16 @@ Result<void> add(Fd from, int depth, Count& count) {
 
 }  // namespace
 
-Result<std::uint64_t> disk_use(const std::filesystem::path& folder) {
+Result<DiskUse> disk_use(const std::filesystem::path& folder, std::uint64_t enough) {
   Count count;
+  count.enough = enough;
   Result<Fd> root = transfer::tree::open_root(folder);
-  if (!root && is_gone(root.error())) return count.bytes;
+  if (!root && is_gone(root.error())) return count.use;
+  if (!root && root.error().is(Errc::permission_denied)) count.use.all = false;
+  if (!root && !count.use.all) return count.use;
   if (!root) return std::unexpected(root.error());
   TRY_VOID(add(*std::move(root), 0, count));
-  return count.bytes;
+  return count.use;
 }
 
 }  // namespace dms::provider

@@ -1,6 +1,7 @@
 #include "provider/disk_use.hpp"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <fstream>
@@ -27,16 +28,48 @@ struct DiskUseTest : testing::Test {
 
 TEST_F(DiskUseTest, FilesOfAllLevelsCountAndNothingOutside) {
   write("outside/large", 8 << 20);
-  EXPECT_EQ(disk_use(folder / "none").value(), 0U);
+  EXPECT_EQ(disk_use(folder / "none").value().bytes, 0U);
   write("job/a", 1 << 20);
-  const std::uint64_t one = disk_use(folder / "job").value();
+  const std::uint64_t one = disk_use(folder / "job").value().bytes;
   EXPECT_GE(one, 1U << 20);
   write("job/b/c/d", 1 << 20);
-  const std::uint64_t two = disk_use(folder / "job").value();
+  const std::uint64_t two = disk_use(folder / "job").value().bytes;
   EXPECT_GE(two, one + (1U << 20));
   fs::create_directory_symlink(folder / "outside", folder / "job/link");
   fs::create_symlink(folder / "outside/large", folder / "job/b/link");
-  EXPECT_LT(disk_use(folder / "job").value(), two + (1U << 20)) << "a link is not followed";
+  EXPECT_LT(disk_use(folder / "job").value().bytes, two + (1U << 20)) << "a link is not followed";
+}
+
+TEST_F(DiskUseTest, AFileWithSeveralNamesCountsOnce) {
+  write("job/a", 8 << 20);
+  const std::uint64_t one = disk_use(folder / "job").value().bytes;
+  for (const char* name : {"b", "c", "d"}) fs::create_hard_link(folder / "job/a", folder / "job" / name);
+  EXPECT_LE(disk_use(folder / "job").value().bytes, one + 4 * kEntry);
+}
+
+TEST_F(DiskUseTest, ManyEntriesCountAsLongAsThereIsRoom) {
+  write("job/0", 0);
+  for (std::size_t i = 1; i <= kMaxCounted; ++i)
+    fs::create_hard_link(folder / "job/0", folder / fmt::format("job/{}", i));
+  const DiskUse few = disk_use(folder / "job").value();
+  EXPECT_FALSE(few.all);
+  EXPECT_EQ(few.bytes, kMaxCounted * kEntry) << "a name takes room, too";
+  EXPECT_FALSE(disk_use(folder / "job", kMaxCounted * kEntry - 1).value().all);
+  const DiskUse all = disk_use(folder / "job", kMaxCounted * kEntry).value();
+  EXPECT_TRUE(all.all);
+  EXPECT_EQ(all.bytes, (kMaxCounted + 1) * kEntry);
+}
+
+TEST_F(DiskUseTest, AFolderThatIsClosedToThisUserIsSkipped) {
+  if (::geteuid() == 0) GTEST_SKIP() << "skipped: root reads every folder";
+  write("job/open", 1 << 20);
+  write("job/closed/file", 8 << 20);
+  fs::permissions(folder / "job/closed", fs::perms::none);
+  const Result<DiskUse> counted = disk_use(folder / "job");
+  fs::permissions(folder / "job/closed", fs::perms::owner_all);
+  ASSERT_TRUE(counted) << counted.error().to_string();
+  EXPECT_FALSE(counted->all);
+  EXPECT_GE(counted->bytes, 1U << 20);
 }
 
 TEST_F(DiskUseTest, AFolderWithoutEndIsNotCounted) {

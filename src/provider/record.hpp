@@ -71,6 +71,7 @@ struct AllocationRecord {
   std::string previous;          ///< the incarnation that a restart replaced
   std::uint64_t started_ns = 0;  ///< since 1970; 0: this incarnation has not run
   bool stopping = false;         ///< the orchestrator has had this run ended, or wants no other after it
+  std::string over_disk;         ///< set: this run is being ended for the disk that it takes, and why
   std::optional<End> end;
   static constexpr auto json_fields() {
     using R = AllocationRecord;
@@ -80,7 +81,8 @@ struct AllocationRecord {
                       json::field("created", &R::created_ns), json::field("phase", &R::phase),
                       json::field("boot", &R::boot_id), json::field("incarnation", &R::incarnation),
                       json::field("previous", &R::previous, omit), json::field("started", &R::started_ns, omit),
-                      json::field("stopping", &R::stopping, omit), json::field("end", &R::end, omit));
+                      json::field("stopping", &R::stopping, omit), json::field("over_disk", &R::over_disk, omit),
+                      json::field("end", &R::end, omit));
   }
 };
 

@@ -16,6 +16,7 @@ namespace fs = std::filesystem;
 namespace {
 constexpr Duration kFirstPause = 500ms;
 constexpr Duration kLongestPause = 10s;
+constexpr Duration kCountingTime = 30s;  // of the files in a container's layer
 }  // namespace
 
 Docker::Docker(Runtime runtime, DockerOptions options)
@@ -244,6 +245,18 @@ Task<Result<Stats>> Docker::stats(ExecutionId id) {
           stats.network_tx.value_or(0) + static_cast<std::uint64_t>(json_int(network.value(), {"tx_bytes"}));
     }
   co_return stats;
+}
+
+Task<Result<std::uint64_t>> Docker::written_elsewhere(ExecutionId id) {
+  CO_TRY(RunPtr run, find<Run>(id));
+  const std::string path = "/containers/" + run->name + "/json?size=1";
+  CO_TRY(const json::Value details, co_await api_.call("GET", path, "", kCountingTime));
+  co_return static_cast<std::uint64_t>(std::max<std::int64_t>(json_int(details, {"SizeRw"}), 0));
+}
+
+std::string Docker::unenforced() const {
+  if (options_.user == 0) return {};
+  return "disk is limited but for what a container keeps from the user of the daemon: run the daemon as root";
 }
 
 /// A pidfd of the container's first process: it is that before and after it is opened.

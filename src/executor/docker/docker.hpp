@@ -41,7 +41,7 @@
 // reach a URL are checked or encoded; the environment and arguments travel as JSON. The orchestrator cannot choose
 // mounts, devices, capabilities, the network mode or a registry that the provider does not list. Messages of the engine
 // are truncated, its streams parsed with bounds. Not prevented: using the engine's processor time and disk writes by
-// output without end.
+// output without end. The disk of the work is the provider's affair (provider/allocation.hpp, 10).
 #pragma once
 
 #include <unistd.h>
@@ -97,6 +97,10 @@ class Docker final : public ExecutorBase {
   Task<Result<void>> resume(ExecutionId id) override;
   Task<Result<void>> remove(ExecutionId id) override;
   Task<Result<Stats>> stats(ExecutionId id) override;
+  /// Of the container's own layer.
+  Task<Result<std::uint64_t>> written_elsewhere(ExecutionId id) override;
+  /// As root it reads every folder of a container.
+  [[nodiscard]] std::string unenforced() const override;
   Task<Result<ExecOutput>> exec(ExecutionId id, std::vector<std::string> argv) override;
   /// Errc::unsupported if this daemon may not enter the namespaces of containers: it is not root.
   Task<Result<ProbeResult>> probe(ExecutionId id, Probe probe) override;

@@ -246,6 +246,19 @@ TEST_F(DockerTest, AContainerThatTheEngineDoesNotKnowIsLost) {
   EXPECT_THAT(result->error_msg, HasSubstr("the container is lost"));
 }
 
+TEST_F(DockerTest, TheLayerOfAContainerIsWhatItWritesElsewhere) {
+  const std::string hangs = "HTTP/1.1 200 OK\r\n\r\n" + std::string(kHangs);
+  net_.answers = {http(200, "{}"), http(201, R"({"Id":"abc"})"), http(204, ""), hangs, hangs};
+  ASSERT_TRUE(run(docker_.start(docker_request(dir_, {"true"}))));
+  world_.run_for(1s);
+  ASSERT_TRUE(net_.answers.empty());
+  net_.answers = {http(200, R"({"Id":"abc","SizeRw":123456789,"SizeRootFs":999999999})"), http(200, R"({"Id":"abc"})")};
+  EXPECT_EQ(run(docker_.written_elsewhere(ExecutionId("e1"))).value_or(0), 123456789U);
+  EXPECT_THAT(net_.written, HasSubstr("GET /containers/nunet_job_e1/json?size=1 HTTP/1.1"));
+  EXPECT_EQ(run(docker_.written_elsewhere(ExecutionId("e1"))).value_or(1), 0U);
+  EXPECT_FALSE(run(docker_.written_elsewhere(ExecutionId("e1")))) << "the engine is away";
+}
+
 TEST_F(DockerTest, RefusesRequestsThatTheProviderDoesNotAllow) {
   const auto refused = [&](auto change) {
     Request r = docker_request(dir_, {"true"});

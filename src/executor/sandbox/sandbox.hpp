@@ -43,8 +43,9 @@
 // shim's processor time or disk writes by output (bounded rate; a read of few bytes counts as a page), exhausting the
 // process table (pids limit), becoming root by a set-user-id program or a system call (no new privileges, filter),
 // leaving files that resist removal (quarantine) or a folder of any depth for its next run (refused above 128 levels,
-// by a start that fails). Not prevented: filling the disk below /work (a quota is planned), and using CPU up to its
-// limit.
+// by a start that fails). Not prevented: using CPU up to its limit. The provider
+// counts what is below /work and ends the run (provider/allocation.hpp, 10); a file without a name that the work holds
+// open is not counted.
 #pragma once
 
 #include <filesystem>

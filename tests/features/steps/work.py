@@ -14,7 +14,8 @@ from nunet_cluster import ClusterError, wait_for
 
 SCRIPTS = {"counts": feature_work.COUNT, "counts on a while after SIGTERM": feature_work.STUBBORN,
            "counts, then exits with 7": feature_work.COUNT + "; exit 7",
-           "fills the disk": f"cat /dev/zero >/work/fill 2>/dev/null; while [ ! -e {feature_work.GATE} ]; do sleep 0.05; done",
+           # a file without a name, which the provider does not count as the work's disk
+           "fills the disk": f"exec 3>/work/fill; rm /work/fill; cat /dev/zero >&3 2>/dev/null; while [ ! -e {feature_work.GATE} ]; do sleep 0.05; done",
            'digests "large"': "sha256sum <large >digest; " + feature_work.COUNT,
            'leaves "large"': "head -c 128M /dev/urandom >large; sha256sum <large >digest; " + feature_work.COUNT,
            "leaves files that only root reads, and counts": f"umask 077; cd /work; mkdir kept; id -u >kept/who; echo own >mine; {feature_work.COUNT}",

@@ -1,0 +1,85 @@
+// The disk of an allocation: what its stats tell of it, and the end of a run that takes more than it has.
+#include "base/log.hpp"
+#include "provider/allocation.hpp"
+#include "provider/disk_use.hpp"
+
+namespace dms::provider {
+
+Task<std::optional<std::uint64_t>> Allocation::disk_now() {
+  const auto is_known = [this] { return disk_ && lane_.now() - disk_->at < kDiskKnown; };
+  if (is_known()) co_return disk_->bytes;
+  const Mutex::Lock lock = co_await parts_.counting.lock();
+  if (is_known()) co_return disk_->bytes;
+  auto counting = [folder = parts_.folder] { return disk_use(folder); };
+  const Result<DiskUse> counted = co_await offload(std::move(counting));
+  Disk disk;
+  disk.at = lane_.now();
+  if (counted && counted->all)
+    disk.bytes = counted->bytes;
+  else
+    log::debug("provider", "the disk that {} uses is not known: {}", record_.id,
+               counted ? "it cannot be counted in full" : counted.error().to_string());
+  disk_ = disk;
+  co_return disk.bytes;
+}
+
+Task<Allocation::Look> Allocation::look_at_disk() {
+  const std::uint64_t declared = record_.config.resources.disk.size.bytes;
+  const std::uint64_t limit = declared > 0 ? declared : kUndeclaredDisk;
+  const SteadyTime asked = lane_.now();
+  Result<std::uint64_t> elsewhere = 0;
+  if (record_.phase == Phase::running) elsewhere = co_await parts_.engine->written_elsewhere(run_id());
+  const Duration asking = lane_.now() - asked;
+  const Mutex::Lock lock = co_await parts_.counting.lock();
+  auto counting = [folder = parts_.folder / "work", limit] { return disk_use(folder, limit); };
+  const SteadyTime begun = lane_.now();
+  const Result<DiskUse> counted = co_await offload(std::move(counting));
+  Look look;
+  look.took = asking + (lane_.now() - begun);
+  look.bytes = elsewhere.value_or(0) + (counted ? counted->bytes : 0);
+  if (!elsewhere || !counted)
+    log::debug("provider", "the disk that {} takes is not known: {}", record_.id,
+               (elsewhere ? counted.error() : elsewhere.error()).to_string());
+  if (!counted && counted.error().is(Errc::limit_exceeded))
+    look.over = fmt::format("disk limit: the work folder cannot be counted, {}", counted.error().message());
+  if (look.bytes > limit)
+    look.over = fmt::format("disk limit: the files of the work take {} bytes, {} {} bytes", look.bytes,
+                            declared > 0 ? "its disk is" : "without a declared disk it has", limit);
+  co_return look;
+}
+
+/// Of the run that watch() waits for.
+Task<void> Allocation::guard_disk(std::string incarnation) {
+  std::optional<std::uint64_t> before;
+  Duration pause = kFirstDiskPause;
+  for (;;) {
+    const Look look = co_await look_at_disk();
+    if (!look.over.empty()) co_await end_for_disk(incarnation, look.over);
+    pause = before == look.bytes ? std::min(2 * pause, kLongestDiskPause) : kFirstDiskPause;
+    before = look.bytes;
+    const Result<void> slept = co_await sleep_for(std::max(pause, kDiskRest * look.took));
+    if (!slept || record_.incarnation != incarnation || !active()) co_return;
+  }
+}
+
+/// The disk of the machine may be full, too: then the reason is told as long as this daemon runs.
+Task<void> Allocation::end_for_disk(std::string incarnation, std::string reason) {
+  Change enter = [incarnation, reason](AllocationRecord& record) -> Result<void> {
+    if (record.incarnation != incarnation || record.phase != Phase::running)
+      return fail(Errc::cancelled, "the run {} of {} does not run", incarnation, record.id);
+    record.over_disk = reason;
+    return {};
+  };
+  if (record_.over_disk.empty()) {
+    log::warn("provider", {{"allocation", record_.id}}, "allocation {} is ended: {}", record_.id, reason);
+    const Result<void> stored = co_await update(enter);
+    AllocationRecord told = record_;
+    if (!stored && enter(told)) set_record(std::move(told));
+  }
+  if (record_.over_disk.empty()) co_return;  // it has ended
+  const Result<void> stopped = co_await parts_.engine->stop(executor::ExecutionId(incarnation), kDiskGrace);
+  if (!stopped && !stopped.error().is(Errc::cancelled))
+    log::warn("provider", "ending {}, which is tried again: {}", record_.id, stopped.error().to_string());
+}
+
+}  // namespace dms::provider
