@@ -113,6 +113,34 @@ std::optional<CgroupTree> CgroupTree::detect(std::string owner, const fs::path& 
   return tree;
 }
 
+std::string CgroupTree::explain_missing(bool is_root, const fs::path& root, const fs::path& self_file) {
+  constexpr std::string_view kNoRoot = "run the daemon as root, or as a systemd service with Delegate=yes";
+  constexpr std::string_view kMachine =
+      "the machine, or the container that the daemon runs in, has to provide a writable cgroup v2 hierarchy";
+  std::error_code ec;
+  const std::string self = slurp(self_file);
+  if (fs::exists(root / "cgroup.controllers", ec)) {
+    const fs::path own = root / fs::path(own_group(self, "").value_or("/")).relative_path();
+    const int denied = ::access(own.c_str(), W_OK) == 0 ? 0 : errno;
+    if (denied == EACCES && !is_root)
+      return fmt::format("this user may not write to the control group {}; {}", own.string(), kNoRoot);
+    if (denied != 0)
+      return fmt::format("a control group that is writable is missing ({}: {}); {}", own.string(),
+                         std::strerror(denied), kMachine);
+    std::string offered = slurp(own / "cgroup.controllers");
+    offered.erase(offered.find_last_not_of('\n') + 1);
+    return fmt::format("the control group {} does not let its own groups have cpu, memory and pids (it has '{}'); {}",
+                       own.string(), offered, is_root ? kMachine : kNoRoot);
+  }
+  std::vector<std::string_view> mounted;
+  for (const std::string_view controller : {"cpu", "memory"})
+    if (fs::exists(root / controller / "cgroup.procs", ec)) mounted.push_back(controller);
+  if (mounted.empty())
+    return fmt::format("no hierarchy of control groups is mounted at {}; {}", root.string(), kMachine);
+  return fmt::format("of control groups of version 1, {} at {}, some are missing or not writable; {}",
+                     fmt::join(mounted, " and "), root.string(), is_root ? kMachine : kNoRoot);
+}
+
 bool CgroupTree::holds(std::string_view controller) const {
   return std::find(controllers_.begin(), controllers_.end(), controller) != controllers_.end();
 }

@@ -59,6 +59,10 @@ class CgroupTree {
   static std::optional<CgroupTree> detect(std::string owner, const std::filesystem::path& root = "/sys/fs/cgroup",
                                           const std::filesystem::path& self = "/proc/self/cgroup");
 
+  /// Why detect() does not find all controllers, and the remedy. `is_root`: of the user that asked.
+  static std::string explain_missing(bool is_root, const std::filesystem::path& root = "/sys/fs/cgroup",
+                                     const std::filesystem::path& self = "/proc/self/cgroup");
+
   /// "cgroup v2" or "cgroup v1 (cpu, memory, pids)": which limits are held.
   [[nodiscard]] std::string describe() const;
   [[nodiscard]] bool holds(std::string_view controller) const;

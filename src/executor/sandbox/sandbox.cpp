@@ -95,10 +95,7 @@ std::string Sandbox::unenforced() const {
   if (!held("cpu")) missing.emplace_back("processor time is not limited");
   if (!held("memory")) missing.emplace_back("memory is limited for each process, not for all of them together");
   if (missing.empty()) return {};
-  return fmt::format(
-      "{}: control groups that the daemon may write to are missing; run it as root, or as a systemd "
-      "service with Delegate=yes",
-      fmt::join(missing, ", "));
+  return fmt::format("{}: {}", fmt::join(missing, ", "), CgroupTree::explain_missing(root_, options_.cgroup_root));
 }
 
 Sandbox::~Sandbox() {

@@ -233,6 +233,7 @@ TEST_F(SandboxTest, WithoutControlGroupsTheProcessesOfARunAreCounted) {
   sandbox_ = std::make_unique<Sandbox>(runtime_.runtime().lane, processes_, without);
   ASSERT_THAT(std::string(sandbox_->enforcement()), HasSubstr("rlimit"));
   EXPECT_THAT(sandbox_->unenforced(), HasSubstr("processor time is not limited, memory is limited for each process"));
+  EXPECT_THAT(sandbox_->unenforced(), HasSubstr("no hierarchy of control groups is mounted"));
   const ExecutionResult result = run(
       request("perl -e 'my $x = \"x\" x 64_000_000; 1 while (times)[0] < 0.1'; perl -e '1 while (times)[0] < 0.1'"));
   EXPECT_EQ(result.exit_code, 0) << result.err;
