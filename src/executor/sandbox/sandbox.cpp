@@ -76,6 +76,33 @@ Result<void> change_owner(int parent, const char* name, std::uint32_t uid, int d
   return errno == 0 ? Result<void>() : broken();
 }
 
+/// Makes the working directory, as far as it is missing, if it is below the work folder. An earlier run may have written
+/// there: no link is followed. One that leads to a folder can be entered from inside.
+Result<void> make_working_directory(const fs::path& work, const std::string& wanted) {
+  TRY(const std::string inner, inner_directory(wanted));
+  if (!inner.starts_with("/work/")) return {};
+  constexpr int kFolder = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+  Fd at(::open(work.c_str(), kFolder));
+  fs::path reached("/work");
+  for (const fs::path& part : fs::path(inner).lexically_relative(reached)) {
+    if (part.empty()) continue;
+    reached /= part;
+    const std::string name = printable(reached.string());
+    if (::mkdirat(at.get(), part.c_str(), 0755) != 0 && errno != EEXIST)
+      return fail(Errc::io, "working_directory '{}': make {}: {}", printable(wanted), name, std::strerror(errno));
+    Fd next(::openat(at.get(), part.c_str(), kFolder));
+    struct stat info {};
+    const bool seen = ::fstatat(at.get(), part.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0;
+    if (!next && (!seen || S_ISLNK(info.st_mode) || S_ISDIR(info.st_mode))) return {};  // as entering it will tell
+    if (!next)
+      return fail(Errc::invalid_argument,
+                  "working_directory '{}': expected a folder, or nothing, which is made; {} is a file",
+                  printable(wanted), name);
+    at = std::move(next);
+  }
+  return {};
+}
+
 }  // namespace
 
 Sandbox::Sandbox(Lane& lane, ProcessLauncher& processes, SandboxOptions options)
@@ -164,6 +191,7 @@ Result<void> Sandbox::prepare(Run& run) {
   TRY_VOID(write_spec(run.dir, spec_of(run)));
   TRY_VOID(write_file(run.dir / kLockFile, ""));
   TRY_VOID(make_folder(run.work, fs::perms::owner_all));
+  TRY_VOID(make_working_directory(run.work, run.request.engine.params.working_directory));
   if (root_) TRY_VOID(change_owner(AT_FDCWD, run.work.c_str(), run.uid));
   std::error_code ec;
   fs::create_directories(run.request.results_dir, ec);
@@ -253,10 +281,14 @@ std::string error_of(const Request& request, const ShimStatus& status, const Exe
   if (!status.kill_reason.empty()) return status.kill_reason;
   if (status.stopping) return "stopped on request";
   if (!status.reported && status.signal != 0) return fmt::format("bubblewrap was ended by signal {}", status.signal);
-  if (result.exit_code >= 125 && result.exit_code <= 127)
-    return fmt::format(
-        "exit code {}: {}", result.exit_code,
-        shortened(printable(result.err.substr(0, std::min(result.err.find('\n'), kMaxFirstLine))), kMaxFirstLine));
+  if (result.exit_code >= 125 && result.exit_code <= 127) {
+    const std::string first = result.err.substr(0, std::min(result.err.find('\n'), kMaxFirstLine));
+    const std::string told =
+        fmt::format("exit code {}: {}", result.exit_code, shortened(printable(first), kMaxFirstLine));
+    if (result.exit_code != 125 || first.find("cannot change directory") == std::string::npos) return told;
+    return fmt::format("working_directory '{}': expected a folder that the work may enter; {}",
+                       printable(request.engine.params.working_directory), told);
+  }
   return result.exit_code != 0 ? describe_exit(result.exit_code) : std::string();
 }
 

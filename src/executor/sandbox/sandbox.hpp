@@ -11,7 +11,8 @@
 //  3. Exactly the environment of the request, plus PATH and HOME if absent. Only the work receives the environment: no
 //     program that still has privileges runs with it.
 //  4. argv = entrypoint + cmd, found in its PATH; no shell reads it. Exit codes are those of a shell, 127: not found,
-//     126: not executable; and 125: its working directory cannot be entered.
+//     126: not executable; and 125: its working directory cannot be entered. One that is missing is made, as Docker
+//     does; a file in its place is refused.
 //
 // Limits: control groups where they are writable (cgroup.hpp), otherwise rlimits: memory per process instead of in
 // total, CPU not enforced; Status::enforcement says which. Work that passes its memory limit ends: failed, killed,

@@ -30,10 +30,21 @@ void add_system(Args& args, bool network) {
     add(args, {"--ro-bind-try", file, file});
 }
 
+/// /tmp is empty at each start.
+void add_folder_in_tmp(Args& args, const std::string& folder) {
+  fs::path made("/tmp");
+  for (const fs::path& part : fs::path(folder).lexically_relative(made)) {
+    if (part.empty() || part == ".") continue;
+    made /= part;
+    add(args, {"--perms", "0777", "--dir", made.string()});
+  }
+}
+
 void add_writable(Args& args, const SandboxPlan& plan) {
   const std::string size = std::to_string(plan.tmp_bytes);
   add(args, {"--proc", "/proc", "--dev", "/dev"});
   for (const char* dir : {"/tmp", "/dev/shm"}) add(args, {"--perms", "1777", "--size", size, "--tmpfs", dir});
+  if (plan.working_directory.starts_with("/tmp/")) add_folder_in_tmp(args, plan.working_directory);
   add(args, {"--bind", plan.work_dir.string(), "/work", "--chdir", "/"});
   // The root is a tmpfs outside every limit.
   add(args, {"--remount-ro", "/dev", "--remount-ro", "/"});

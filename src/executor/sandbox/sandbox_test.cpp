@@ -159,18 +159,51 @@ TEST_F(SandboxTest, AFailedStartReportsItsCause) {
   EXPECT_EQ(r.exit_code, 127);
   EXPECT_THAT(r.error_msg, HasSubstr("no-such-program"));
 
-  Request missing_folder = request("true", "b");
-  missing_folder.engine.params.working_directory = "missing";
-  const ExecutionResult lost = run(std::move(missing_folder));
-  EXPECT_EQ(lost.exit_code, 125);
-  EXPECT_THAT(lost.error_msg, HasSubstr("missing"));
-
   Request no_results = request("true", "c");
   no_results.results_dir = "/proc/missing_folder";
   auto started = start(std::move(no_results));
   ASSERT_FALSE(started);
   EXPECT_THAT(started.error().to_string(), HasSubstr("/proc/missing_folder"));
-  EXPECT_EQ(runtime_.run(sandbox_->list())->size(), 2u) << "nothing remains of a failed start";
+  EXPECT_EQ(runtime_.run(sandbox_->list())->size(), 1u) << "nothing remains of a failed start";
+}
+
+TEST_F(SandboxTest, AWorkingDirectoryThatIsMissingIsMade) {
+  int number = 0;
+  const auto work_in = [&](std::string folder, std::string script = "pwd; echo x >file && cat file") {
+    Request r = request(std::move(script), fmt::format("job-{}", ++number));
+    r.work_dir = dir_ / "work";
+    r.engine.params.working_directory = std::move(folder);
+    return r;
+  };
+  for (const char* folder : {"/work/a/b", "a/c/", "/tmp/d/e", "/work"}) {
+    const ExecutionResult result = run(work_in(folder));
+    EXPECT_EQ(result.exit_code, 0) << folder << ": " << result.error_msg << result.err;
+    EXPECT_THAT(result.out, HasSubstr("x\n")) << folder;
+  }
+  EXPECT_TRUE(fs::exists(dir_ / "work/a/b/file"));
+  EXPECT_TRUE(fs::exists(dir_ / "work/a/c/file"));
+  EXPECT_EQ(run(work_in("a", "ln -s c link && echo y >c/of")).exit_code, 0);
+  EXPECT_EQ(run(work_in("a/link", "cat of")).out, "y\n") << "a link that leads to a folder is entered";
+}
+
+TEST_F(SandboxTest, AWorkingDirectoryThatCannotBeEnteredIsNamed) {
+  fs::create_directories(dir_ / "work");
+  std::ofstream(dir_ / "work/file") << "x";
+  fs::create_directory_symlink(dir_ / "outside", dir_ / "work/link");
+  const auto work_in = [&](const char* folder, const char* id) {
+    Request r = request("true", id);
+    r.work_dir = dir_ / "work";
+    r.engine.params.working_directory = folder;
+    return r;
+  };
+  const Result<void> refused = start(work_in("file/below", "a"));
+  ASSERT_FALSE(refused);
+  EXPECT_TRUE(refused.error().is(Errc::invalid_argument)) << refused.error().to_string();
+  EXPECT_THAT(refused.error().to_string(), HasSubstr("working_directory 'file/below': expected a folder"));
+  const ExecutionResult lost = run(work_in("link/below", "b"));
+  EXPECT_EQ(lost.exit_code, 125);
+  EXPECT_THAT(lost.error_msg, HasSubstr("working_directory 'link/below': expected a folder that the work may enter"));
+  EXPECT_FALSE(fs::exists(dir_ / "outside")) << "no link of the work is followed";
 }
 
 TEST_F(SandboxTest, RefusesUnsupportedParameters) {
