@@ -50,17 +50,20 @@ class Writer {
   Result<void> result_;
 };
 
-/// The lowest rate: when the next kReadSlice of the file must be here, in chunks of whatever size.
+/// The lowest rate: when the next kReadSlice of the file must be here; and in how many chunks, each of which is written.
 class Pace {
  public:
   Pace(Lane& lane, Duration stall) : lane_(lane), stall_(stall), due_(lane.now() + stall) {}
   [[nodiscard]] SteadyTime due() const { return due_; }
   [[nodiscard]] std::size_t left() const { return left_; }
+  /// False if there are too many.
+  [[nodiscard]] bool takes_chunk() { return ++chunks_ <= kMaxSliceChunks; }
   /// At most left().
   void arrived(std::size_t bytes) {
     left_ -= bytes;
     if (left_ > 0) return;
     left_ = kReadSlice;
+    chunks_ = 0;
     due_ = lane_.now() + stall_;
   }
   /// What this side has taken since then is not the sender's.
@@ -71,6 +74,7 @@ class Pace {
   Duration stall_;
   SteadyTime due_;
   std::size_t left_ = kReadSlice;
+  int chunks_ = 0;
 };
 
 Task<Result<void>> read_in_time(ByteStream& stream, MutableBytes into, Pace& pace) {
@@ -101,6 +105,12 @@ Task<Result<void>> read_chunks(ByteStream& stream, std::uint64_t left, const Fet
     if (*length == 0 && left > 0)
       co_return fail(Errc::invalid_argument, "the sender ends {} bytes before the announced size", left);
     if (*length == 0) co_return Result<void>();
+    if (!pace.takes_chunk()) {
+      remedy = Remedy::none;
+      co_return fail(Errc::invalid_argument,
+                     "the sender sends chunks of a few bytes: more than {} of them for {} bytes", kMaxSliceChunks,
+                     kReadSlice);
+    }
     BufferPool::Buffer buffer = pool.take();
     Received block(std::move(buffer), *length);
     CO_TRY_VOID(co_await read_in_time(stream, block.bytes(), pace));

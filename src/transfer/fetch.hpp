@@ -18,8 +18,9 @@
 // sender breaks the protocol or its bytes have another digest; already_exists if another transfer to this destination
 // is under way; else the last attempt's error. Attacks by the sender: too many bytes, too few, wrong ones, an endless
 // file (refused by its announced size, or at the announced size), bytes that trickle (each kReadSlice of the file, in
-// chunks of whatever size, must arrive within Options::stall, which is a lowest rate: 64 KiB a minute), an end after
-// each chunk (bounded by the size). Links in the destination are not followed.
+// chunks of whatever size, must arrive within Options::stall, which is a lowest rate: 64 KiB a minute), many chunks of
+// a few bytes, each of which costs a write (kMaxSliceChunks for each kReadSlice), an end after each chunk (bounded by
+// the retries and the size). Links in the destination are not followed.
 #pragma once
 
 #include <filesystem>
@@ -34,6 +35,7 @@
 namespace dms::transfer {
 
 inline constexpr std::size_t kReadSlice = 64 * 1024;
+inline constexpr int kMaxSliceChunks = 128;
 
 struct FetchOptions {
   std::uint64_t max_bytes = std::numeric_limits<std::int64_t>::max();

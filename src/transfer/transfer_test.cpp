@@ -557,6 +557,14 @@ TEST_F(TrickleTest, ASenderAboveItIsSlowAndWaitedFor) {
   EXPECT_EQ(here, 1'200'000U) << "all of it came, and then no end";
 }
 
+TEST_F(TrickleTest, ASenderOfManyChunksOfAFewBytesIsRefused) {
+  const auto [got, here] = receive_chunks(100, 1000, 1ms);
+  ASSERT_FALSE(got);
+  EXPECT_TRUE(got.error().is(Errc::invalid_argument)) << got.error().to_string();
+  EXPECT_NE(got.error().to_string().find("chunks of a few bytes"), std::string::npos) << got.error().to_string();
+  EXPECT_LE(here, 100U * kMaxSliceChunks);
+}
+
 TEST_F(LiarTest, ASenderThatStopsIsGivenUp) {
   const SteadyTime begin = world.now();
   EXPECT_NE(failure({answer(10), chunk(10, 4)}).find("time"), std::string::npos);

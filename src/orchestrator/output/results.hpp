@@ -12,7 +12,8 @@
 //
 // Threads: the deployment's lane; workers read and write. Failure: Errc::io is this node's disk, everything else the
 // provider's. Attacks by a provider: results that were not declared, or one twice (ignored), more bytes than the limit
-// (refused by their announced sizes), other bytes than announced (transfer/fetch.hpp). Nothing is unpacked here.
+// (refused by their announced sizes), other bytes than announced, a few at a time, or slowly (transfer/fetch.hpp).
+// Nothing is unpacked here.
 #pragma once
 
 #include <functional>
