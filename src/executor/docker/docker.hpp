@@ -32,7 +32,8 @@
 //     they have left to its user: by a container of its own on an empty image, which has the program and its libraries
 //     mounted and may change owners (give_back.hpp). Nothing of the work's image runs there. As root, or without a file
 //     of another user, it does nothing. It takes as long as it takes, while the container gets on; both have the mark
-//     of (1), and what a daemon that is killed leaves of them is removed by the next recover().
+//     of (1), and what a daemon that is killed leaves of them is removed by the next recover(). If the engine goes away
+//     meanwhile, they are removed when it answers.
 //
 // Threads: one lane. What stays on it: locks and signals of watchers, one file of /proc. Every call to the
 // engine has a time limit except those that wait for the work or a pull.
@@ -127,6 +128,8 @@ class Docker final : public ExecutorBase {
   Task<void> release_images();
   Task<Result<void>> import_empty_image(RunPtr run);
   Task<Result<void>> run_giver(std::filesystem::path folder);
+  Task<Result<void>> remove_giver(RunPtr run);
+  Task<void> remove_giver_later(RunPtr run);
   Task<Result<void>> give_in_container(RunPtr run, std::filesystem::path folder);
   Task<Result<bool>> holds_foreign(std::filesystem::path folder);
   Task<Result<json::Value>> wait_for_giver(std::string container);

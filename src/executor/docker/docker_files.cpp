@@ -17,6 +17,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
+constexpr Duration kFirstPause = 500ms;
+constexpr Duration kLongestPause = 10s;
 constexpr Duration kProgressTime = 2min;  // in which a container that gives files must get on
 constexpr std::size_t kGivers = 8;        // containers at a time
 constexpr int kLookedAt = 16;             // levels of folders, each takes a descriptor
@@ -176,16 +178,27 @@ Task<Result<void>> Docker::import_empty_image(RunPtr run) {
 Task<Result<void>> Docker::run_giver(fs::path folder) {
   auto run = std::make_shared<Run>();
   Result<void> given = co_await give_in_container(run, std::move(folder));
-  if (!run->container.empty()) {
-    const Result<void> gone = co_await delete_container(run->container);
-    if (!gone) {
-      // The next start finds both by their marks.
-      log::warn("executor", "container {} may remain, with its image: {}", run->container, gone.error().to_string());
-      co_return given;
-    }
-  }
-  co_await release_image_logged(run->image);
+  const Result<void> gone = co_await remove_giver(run);
+  if (!gone) nursery_.spawn(remove_giver_later(run));  // also if this is cancelled
   co_return given;
+}
+
+/// Repeated, it goes on.
+Task<Result<void>> Docker::remove_giver(RunPtr run) {
+  if (!run->container.empty()) CO_TRY_VOID(co_await delete_container(run->container));
+  run->container.clear();
+  co_return co_await release_image(run->image);
+}
+
+/// Of an engine that has gone away meanwhile, or cannot remove them now. The next start finds both by their marks.
+Task<void> Docker::remove_giver_later(RunPtr run) {
+  for (Duration pause = kFirstPause;; pause = std::min(2 * pause, kLongestPause)) {
+    const Result<void> slept = co_await sleep_for(pause);
+    if (!slept) co_return;
+    const Result<void> gone = co_await remove_giver(run);
+    if (gone) co_return;
+    log::debug("executor", "what has given files is not removed yet: {}", gone.error().to_string());
+  }
 }
 
 /// The container and the image that it has made are in the run, also if it fails.
