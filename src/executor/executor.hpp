@@ -148,6 +148,11 @@ struct Stats {
   std::optional<std::uint64_t> network_tx;
 };
 
+struct Elsewhere {
+  std::uint64_t bytes = 0;
+  std::vector<std::filesystem::path> folders;  // that are its own, and whose files do not count in `bytes`
+};
+
 enum class LogStream { out, err };
 
 /// A page of a log. It starts after the requested offset if the bytes there were dropped by rotation.
@@ -227,9 +232,11 @@ class Executor {
   virtual Task<Result<Status>> status(ExecutionId id) = 0;
   virtual Task<Result<std::vector<Status>>> list() = 0;
   virtual Task<Result<Stats>> stats(ExecutionId id) = 0;
-  /// Bytes that it has written to the machine's disk outside of its work folder and its logs; 0 where it can write
-  /// nowhere else. Costs as much as the files are many.
-  virtual Task<Result<std::uint64_t>> written_elsewhere(ExecutionId /*id*/) { co_return 0; }
+  /// What it has written to the machine's disk outside of its work folder and its logs; none where it can write
+  /// nowhere else. Takes as long as the files are many.
+  virtual Task<Result<std::optional<Elsewhere>>> written_elsewhere(ExecutionId /*id*/) {
+    co_return std::optional<Elsewhere>();
+  }
   /// At most `max_bytes` of a log, from `offset` on.
   virtual Task<Result<LogPage>> read_log(ExecutionId id, LogStream stream, std::uint64_t offset,
                                          std::size_t max_bytes) = 0;

@@ -28,7 +28,8 @@
 //     reason. The folder is counted (disk_use.hpp) as the run begins, then after kFirstDiskPause, or up to
 //     kLongestDiskPause while nothing changes; a count that takes long is followed by a rest of kDiskRest times as
 //     long. So a run can be above its disk by what it writes in that time. A restart with a folder that is above the
-//     disk does not run. Not counted: output and what was brought as an image, which have bounds of their own.
+//     disk does not run. What the engine says that the run has written elsewhere counts too, as last asked. Not
+//     counted: output and what was brought as an image, which have bounds of their own.
 //
 // Threads: the node's lane; folders are removed by a worker. Failure: a full disk refuses start(), restart() and
 // release() and changes nothing; the end of a run is stored as soon as the disk takes it, and the executor knows it
@@ -158,7 +159,10 @@ class Allocation : public std::enable_shared_from_this<Allocation> {
   Task<protocol::AllocationStatsReply> stats(protocol::Nothing request, const actor::Envelope& envelope);
   Task<protocol::AllocationStats> usage_now(std::optional<executor::Stats> counted);
   Task<std::optional<std::uint64_t>> disk_now();
+  Task<Result<std::uint64_t>> count_folder(std::filesystem::path folder);
+  [[nodiscard]] std::uint64_t disk_limit() const;
   Task<Look> look_at_disk();
+  Task<void> count_elsewhere(std::string incarnation);
   Task<void> guard_disk(std::string incarnation);
   Task<void> end_for_disk(std::string incarnation, std::string reason);
   Task<protocol::Ack> ask_health(protocol::Nothing request, const actor::Envelope& envelope);
@@ -210,6 +214,7 @@ class Allocation : public std::enable_shared_from_this<Allocation> {
   executor::Stats usage_;           ///< of the current run, as last asked
   std::optional<Sample> sample_;    ///< of the current run
   std::optional<Disk> disk_;        ///< as last counted
+  std::uint64_t elsewhere_ = 0;     ///< bytes that the current run has written outside of its work folder
   int refused_takings_ = 0;         ///< of its files, by an engine that has tried
   Sizes sizes_;                     ///< of its output, as last read
   bool bringing_inputs_ = false;    ///< of the current run

@@ -23,29 +23,55 @@ Task<std::optional<std::uint64_t>> Allocation::disk_now() {
   co_return disk.bytes;
 }
 
-Task<Allocation::Look> Allocation::look_at_disk() {
-  const std::uint64_t declared = record_.config.resources.disk.size.bytes;
-  const std::uint64_t limit = declared > 0 ? declared : kUndeclaredDisk;
-  const SteadyTime asked = lane_.now();
-  Result<std::uint64_t> elsewhere = 0;
-  if (record_.phase == Phase::running) elsewhere = co_await parts_.engine->written_elsewhere(run_id());
-  const Duration asking = lane_.now() - asked;
+Task<Result<std::uint64_t>> Allocation::count_folder(std::filesystem::path folder) {
   const Mutex::Lock lock = co_await parts_.counting.lock();
-  auto counting = [folder = parts_.folder / "work", limit] { return disk_use(folder, limit); };
+  auto counting = [&folder, limit = disk_limit()] { return disk_use(folder, limit); };
+  const Result<DiskUse> counted = co_await offload(counting);
+  if (!counted) co_return std::unexpected(counted.error());
+  co_return counted->bytes;
+}
+
+std::uint64_t Allocation::disk_limit() const {
+  const std::uint64_t declared = record_.config.resources.disk.size.bytes;
+  return declared > 0 ? declared : kUndeclaredDisk;
+}
+
+Task<Allocation::Look> Allocation::look_at_disk() {
   const SteadyTime begun = lane_.now();
-  const Result<DiskUse> counted = co_await offload(std::move(counting));
+  const Result<std::uint64_t> counted = co_await count_folder(parts_.folder / "work");
   Look look;
-  look.took = asking + (lane_.now() - begun);
-  look.bytes = elsewhere.value_or(0) + (counted ? counted->bytes : 0);
-  if (!elsewhere || !counted)
-    log::debug("provider", "the disk that {} takes is not known: {}", record_.id,
-               (elsewhere ? counted.error() : elsewhere.error()).to_string());
+  look.took = lane_.now() - begun;
+  look.bytes = elsewhere_ + counted.value_or(0);
+  if (!counted)
+    log::debug("provider", "the disk that {} takes is not known: {}", record_.id, counted.error().to_string());
   if (!counted && counted.error().is(Errc::limit_exceeded))
     look.over = fmt::format("disk limit: the work folder cannot be counted, {}", counted.error().message());
-  if (look.bytes > limit)
-    look.over = fmt::format("disk limit: the files of the work take {} bytes, {} {} bytes", look.bytes,
-                            declared > 0 ? "its disk is" : "without a declared disk it has", limit);
+  if (look.bytes > disk_limit())
+    look.over = fmt::format(
+        "disk limit: the files of the work take {} bytes, {} {} bytes", look.bytes,
+        record_.config.resources.disk.size.empty() ? "without a declared disk it has" : "its disk is", disk_limit());
   co_return look;
+}
+
+/// Beside guard_disk(), which does not wait for an engine that takes long, or does not answer.
+Task<void> Allocation::count_elsewhere(std::string incarnation) {
+  elsewhere_ = 0;
+  for (;;) {
+    const SteadyTime begun = lane_.now();
+    Result<std::optional<executor::Elsewhere>> found =
+        co_await parts_.engine->written_elsewhere(executor::ExecutionId(incarnation));
+    if (found && !*found) co_return;
+    std::uint64_t bytes = found ? (*found)->bytes : elsewhere_;
+    if (found)
+      for (const std::filesystem::path& folder : (*found)->folders) {
+        const Result<std::uint64_t> counted = co_await count_folder(folder);
+        bytes += counted.value_or(0);
+      }
+    elsewhere_ = bytes;
+    const Duration took = lane_.now() - begun;
+    const Result<void> slept = co_await sleep_for(std::max(kLongestDiskPause, kDiskRest * took));
+    if (!slept || record_.incarnation != incarnation || !active()) co_return;
+  }
 }
 
 /// Of the run that watch() waits for.

@@ -86,6 +86,7 @@ Task<void> Allocation::launch(std::string incarnation) {
     bringing_inputs_ = false;
     if (!brought) request = std::unexpected(brought.error());
   }
+  elsewhere_ = 0;
   if (request && !record_.previous.empty()) {
     const Look look = co_await look_at_disk();
     if (!look.over.empty()) request = fail(Errc::limit_exceeded, "{}", look.over);
@@ -152,6 +153,7 @@ Task<void> Allocation::watch(std::string incarnation) {
   watching_ = true;
   co_await begin_checks();
   Nursery guard(lane_, "disk of a run");
+  guard.spawn(count_elsewhere(incarnation));
   guard.spawn(guard_disk(incarnation));
   Result<executor::ExecutionResult> result = co_await parts_.engine->wait(executor::ExecutionId(incarnation));
   watching_ = false;

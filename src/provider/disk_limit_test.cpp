@@ -17,6 +17,7 @@ struct DiskLimitTest : WholeProvider {
     WholeProvider::SetUp();
     open();
     script("e_task", {.runs_for = std::nullopt});
+    host->written_elsewhere.emplace();
     protocol::AllocateRequest request = allocate_request("e", "task", 1, 10min);
     request.allocations["task"].resources.disk.size = {kDisk};
     begin(request);
@@ -45,8 +46,13 @@ TEST_F(DiskLimitTest, ARunThatTakesMoreThanItsDiskIsEnded) {
 
 TEST_F(DiskLimitTest, WhatItWritesOutsideOfItsFolderCounts) {
   write("small", kDisk / 2);
-  host->written_elsewhere = kDisk;
-  w.settle(kLongestDiskPause + 1s);
+  host->written_elsewhere->bytes = kDisk / 4;
+  w.settle(1min);
+  ASSERT_EQ(running(), 1) << "it has room";
+  std::filesystem::create_directories(folder / "volume");
+  ASSERT_TRUE(write_file(folder / "volume" / "file", std::string(kDisk, 'x')));
+  host->written_elsewhere->folders.push_back(folder / "volume");
+  w.settle(2 * kLongestDiskPause + 1s);
   EXPECT_EQ(running(), 0);
   ASSERT_EQ(notices.size(), 1U);
   EXPECT_THAT(notices[0].reason, HasSubstr("disk limit"));

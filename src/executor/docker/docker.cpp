@@ -16,7 +16,7 @@ namespace fs = std::filesystem;
 namespace {
 constexpr Duration kFirstPause = 500ms;
 constexpr Duration kLongestPause = 10s;
-constexpr Duration kCountingTime = 30s;  // of the files in a container's layer
+constexpr Duration kCountingTime = 5min;  // of the files in a container's layer
 }  // namespace
 
 Docker::Docker(Runtime runtime, DockerOptions options)
@@ -247,11 +247,17 @@ Task<Result<Stats>> Docker::stats(ExecutionId id) {
   co_return stats;
 }
 
-Task<Result<std::uint64_t>> Docker::written_elsewhere(ExecutionId id) {
+Task<Result<std::optional<Elsewhere>>> Docker::written_elsewhere(ExecutionId id) {
   CO_TRY(RunPtr run, find<Run>(id));
   const std::string path = "/containers/" + run->name + "/json?size=1";
   CO_TRY(const json::Value details, co_await api_.call("GET", path, "", kCountingTime));
-  co_return static_cast<std::uint64_t>(std::max<std::int64_t>(json_int(details, {"SizeRw"}), 0));
+  std::optional<Elsewhere> elsewhere(std::in_place);
+  elsewhere->bytes = static_cast<std::uint64_t>(std::max<std::int64_t>(json_int(details, {"SizeRw"}), 0));
+  const json::Value* mounts = json_at(details, {"Mounts"});
+  if (mounts == nullptr || !mounts->is_array()) co_return std::move(elsewhere);
+  for (const json::Value& mount : mounts->get_array())
+    if (json_text(mount, {"Type"}) == "volume") elsewhere->folders.emplace_back(json_text(mount, {"Source"}));
+  co_return std::move(elsewhere);
 }
 
 std::string Docker::unenforced() const {

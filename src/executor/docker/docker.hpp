@@ -98,8 +98,8 @@ class Docker final : public ExecutorBase {
   Task<Result<void>> resume(ExecutionId id) override;
   Task<Result<void>> remove(ExecutionId id) override;
   Task<Result<Stats>> stats(ExecutionId id) override;
-  /// Of the container's own layer.
-  Task<Result<std::uint64_t>> written_elsewhere(ExecutionId id) override;
+  /// In the container's own layer, and in volumes that its image declares.
+  Task<Result<std::optional<Elsewhere>>> written_elsewhere(ExecutionId id) override;
   /// As root it reads every folder of a container.
   [[nodiscard]] std::string unenforced() const override;
   Task<Result<ExecOutput>> exec(ExecutionId id, std::vector<std::string> argv) override;

@@ -161,10 +161,17 @@ TEST_F(DockerTest, TheLayerOfAContainerIsWhatItWritesElsewhere) {
   ASSERT_TRUE(run(docker_.start(docker_request(dir_, {"true"}))));
   world_.run_for(1s);
   ASSERT_TRUE(net_.answers.empty());
-  net_.answers = {http(200, R"({"Id":"abc","SizeRw":123456789,"SizeRootFs":999999999})"), http(200, R"({"Id":"abc"})")};
-  EXPECT_EQ(run(docker_.written_elsewhere(ExecutionId("e1"))).value_or(0), 123456789U);
+  net_.answers = {http(200, R"({"SizeRw":123456789,"SizeRootFs":999999999,"Mounts":[)"
+                            R"({"Type":"bind","Source":"/a"},{"Type":"volume","Source":"/v/_data"}]})"),
+                  http(200, R"({"Id":"abc"})")};
+  const auto written = run(docker_.written_elsewhere(ExecutionId("e1")));
+  ASSERT_TRUE(written && *written) << (written ? "none" : written.error().to_string());
+  EXPECT_EQ((*written)->bytes, 123456789U);
+  EXPECT_EQ((*written)->folders, std::vector<fs::path>{"/v/_data"});
   EXPECT_THAT(net_.written, HasSubstr("GET /containers/nunet_job_e1/json?size=1 HTTP/1.1"));
-  EXPECT_EQ(run(docker_.written_elsewhere(ExecutionId("e1"))).value_or(1), 0U);
+  const auto nothing = run(docker_.written_elsewhere(ExecutionId("e1")));
+  ASSERT_TRUE(nothing && *nothing);
+  EXPECT_EQ((*nothing)->bytes, 0U);
   EXPECT_FALSE(run(docker_.written_elsewhere(ExecutionId("e1")))) << "the engine is away";
 }
 

@@ -59,7 +59,7 @@ struct FakeHost {
   int giving_now = 0;                          // calls of take_files() that have not returned
   std::vector<std::filesystem::path> given;    // the folders of take_files()
   std::string unenforced;                      // what Fake::unenforced() says
-  std::uint64_t written_elsewhere = 0;         // by each execution
+  std::optional<Elsewhere> written_elsewhere;  // by each execution
 };
 
 class Fake final : public ExecutorBase {
@@ -86,7 +86,9 @@ class Fake final : public ExecutorBase {
   Task<Result<LogPage>> read_log(ExecutionId id, LogStream stream, std::uint64_t offset,
                                  std::size_t max_bytes) override;
   Task<Result<Stats>> stats(ExecutionId id) override;
-  Task<Result<std::uint64_t>> written_elsewhere(ExecutionId /*id*/) override { co_return host_->written_elsewhere; }
+  Task<Result<std::optional<Elsewhere>>> written_elsewhere(ExecutionId /*id*/) override {
+    co_return host_->written_elsewhere;
+  }
   Task<Result<ExecOutput>> exec(ExecutionId id, std::vector<std::string> argv) override;
   /// Connected if the script answers on the port.
   Task<Result<ProbeResult>> probe(ExecutionId id, Probe probe) override;
