@@ -45,6 +45,7 @@
 #include "network/network.hpp"
 #include "protocol/health.hpp"
 #include "protocol/manifest.hpp"
+#include "provider/disk_use.hpp"
 #include "provider/health.hpp"
 #include "provider/local_names.hpp"
 #include "provider/record.hpp"
@@ -82,7 +83,8 @@ class Allocation : public std::enable_shared_from_this<Allocation> {
     std::string boot_id;
     std::filesystem::path folder;  ///< of this allocation
     network::Network& network;
-    Mutex& counting;  ///< held while the disk of an allocation is counted: one at a time
+    Mutex& counting;       ///< held while the disk of an allocation is counted: one at a time
+    Mutex& counting_many;  ///< the same, of one with many entries
   };
   /// Called on the lane; what they return is awaited.
   struct Hooks {
@@ -159,7 +161,8 @@ class Allocation : public std::enable_shared_from_this<Allocation> {
   Task<protocol::AllocationStatsReply> stats(protocol::Nothing request, const actor::Envelope& envelope);
   Task<protocol::AllocationStats> usage_now(std::optional<executor::Stats> counted);
   Task<std::optional<std::uint64_t>> disk_now();
-  Task<Result<std::uint64_t>> count_folder(std::filesystem::path folder);
+  Task<Result<DiskUse>> count_folder(std::filesystem::path folder, std::uint64_t enough, Mutex& turn, Duration& took);
+  Task<Result<std::uint64_t>> bytes_in(std::filesystem::path folder, Duration& took);
   [[nodiscard]] std::uint64_t disk_limit() const;
   Task<Look> look_at_disk();
   Task<void> count_elsewhere(std::string incarnation);

@@ -1,7 +1,6 @@
 // The disk of an allocation: what its stats tell of it, and the end of a run that takes more than it has.
 #include "base/log.hpp"
 #include "provider/allocation.hpp"
-#include "provider/disk_use.hpp"
 
 namespace dms::provider {
 
@@ -23,12 +22,23 @@ Task<std::optional<std::uint64_t>> Allocation::disk_now() {
   co_return disk.bytes;
 }
 
-Task<Result<std::uint64_t>> Allocation::count_folder(std::filesystem::path folder) {
-  const Mutex::Lock lock = co_await parts_.counting.lock();
-  auto counting = [&folder, limit = disk_limit()] { return disk_use(folder, limit); };
+Task<Result<DiskUse>> Allocation::count_folder(std::filesystem::path folder, std::uint64_t enough, Mutex& turn,
+                                               Duration& took) {
+  const Mutex::Lock lock = co_await turn.lock();
+  const SteadyTime begun = lane_.now();
+  auto counting = [&folder, enough] { return disk_use(folder, enough); };
   const Result<DiskUse> counted = co_await offload(counting);
-  if (!counted) co_return std::unexpected(counted.error());
-  co_return counted->bytes;
+  took += lane_.now() - begun;
+  co_return counted;
+}
+
+/// What has more entries than a short count finds waits for others of its kind only.
+Task<Result<std::uint64_t>> Allocation::bytes_in(std::filesystem::path folder, Duration& took) {
+  const std::uint64_t limit = disk_limit();
+  CO_TRY(const DiskUse few, co_await count_folder(folder, 0, parts_.counting, took));
+  if (few.all || few.bytes > limit) co_return few.bytes;
+  CO_TRY(const DiskUse many, co_await count_folder(folder, limit, parts_.counting_many, took));
+  co_return many.bytes;
 }
 
 std::uint64_t Allocation::disk_limit() const {
@@ -37,10 +47,8 @@ std::uint64_t Allocation::disk_limit() const {
 }
 
 Task<Allocation::Look> Allocation::look_at_disk() {
-  const SteadyTime begun = lane_.now();
-  const Result<std::uint64_t> counted = co_await count_folder(parts_.folder / "work");
   Look look;
-  look.took = lane_.now() - begun;
+  const Result<std::uint64_t> counted = co_await bytes_in(parts_.folder / "work", look.took);
   look.bytes = elsewhere_ + counted.value_or(0);
   if (!counted)
     log::debug("provider", "the disk that {} takes is not known: {}", record_.id, counted.error().to_string());
@@ -53,22 +61,25 @@ Task<Allocation::Look> Allocation::look_at_disk() {
   co_return look;
 }
 
-/// Beside guard_disk(), which does not wait for an engine that takes long, or does not answer.
+/// Beside guard_disk(), of the same run, which does not wait for an engine that takes long, or does not answer.
 Task<void> Allocation::count_elsewhere(std::string incarnation) {
   elsewhere_ = 0;
   for (;;) {
     const SteadyTime begun = lane_.now();
     Result<std::optional<executor::Elsewhere>> found =
         co_await parts_.engine->written_elsewhere(executor::ExecutionId(incarnation));
+    Duration took = lane_.now() - begun;
     if (found && !*found) co_return;
     std::uint64_t bytes = found ? (*found)->bytes : elsewhere_;
     if (found)
       for (const std::filesystem::path& folder : (*found)->folders) {
-        const Result<std::uint64_t> counted = co_await count_folder(folder);
+        const Result<std::uint64_t> counted = co_await bytes_in(folder, took);
         bytes += counted.value_or(0);
+        if (!counted && counted.error().is(Errc::limit_exceeded))
+          co_await end_for_disk(incarnation, fmt::format("disk limit: a volume of the work cannot be counted, {}",
+                                                         counted.error().message()));
       }
     elsewhere_ = bytes;
-    const Duration took = lane_.now() - begun;
     const Result<void> slept = co_await sleep_for(std::max(kLongestDiskPause, kDiskRest * took));
     if (!slept || record_.incarnation != incarnation || !active()) co_return;
   }

@@ -152,12 +152,12 @@ Task<void> Allocation::watch(std::string incarnation) {
   co_await extend();
   watching_ = true;
   co_await begin_checks();
-  Nursery guard(lane_, "disk of a run");
-  guard.spawn(count_elsewhere(incarnation));
-  guard.spawn(guard_disk(incarnation));
+  if (record_.incarnation == incarnation) {
+    run_->spawn(count_elsewhere(incarnation));
+    run_->spawn(guard_disk(incarnation));
+  }
   Result<executor::ExecutionResult> result = co_await parts_.engine->wait(executor::ExecutionId(incarnation));
   watching_ = false;
-  co_await guard.close();
   co_await end_checks();
   if (!result) {
     if (let_go(result.error())) co_return;

@@ -211,7 +211,8 @@ Result<Allocations::AllocationPtr> Allocations::take_up(AllocationRecord record,
                           parts_.services.boot_id,
                           parts_.services.work_dir / "jobs" / record.name,
                           parts_.services.network,
-                          counting_};
+                          counting_,
+                          counting_many_};
   leases_.add(record.name, key.owner, std::move(lease));
   keys_.emplace(record.name, key);
   Allocation::Hooks hooks = hooks_of(record);

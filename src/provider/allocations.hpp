@@ -150,7 +150,8 @@ class Allocations {
   std::set<EnsembleKey> ensembles_;  ///< whose behaviours are registered
   Notify released_;
   Notify stopped_;
-  Mutex counting_;  ///< held by the allocation whose disk is counted
+  Mutex counting_;       ///< held by the allocation whose disk is counted
+  Mutex counting_many_;  ///< the same, of one with many entries
   std::stop_source closing_;
   bool closed_ = false;
   std::optional<Results> results_;
