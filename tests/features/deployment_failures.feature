@@ -70,3 +70,16 @@ Feature: Failed deployments
     When the daemon of bob is stopped
     And the daemon of bob is started
     Then nothing is left at bob
+
+  @execution-and-resources
+  Scenario: Work that takes more than its disk is ended, other work goes on
+    When alice deploys
+      | deployment | allocation | script                    | type | at  | memory | disk |
+      | roomy      | roomy      | writes 40 MiB, and counts | task | bob | 128    | 64   |
+      | greedy     | greedy     | writes 40 MiB, and counts | task | bob | 128    | 16   |
+    Then deployment "greedy" is failed
+    And the reason of "greedy" mentions "its disk is 16777216 bytes"
+    And "roomy" counts on
+    When alice shuts "roomy" down
+    Then deployment "roomy" is completed
+    And nothing is left at bob

@@ -16,6 +16,7 @@ SCRIPTS = {"counts": feature_work.COUNT, "counts on a while after SIGTERM": feat
            "counts, then exits with 7": feature_work.COUNT + "; exit 7",
            # a file without a name, which the provider does not count as the work's disk
            "fills the disk": f"exec 3>/work/fill; rm /work/fill; cat /dev/zero >&3 2>/dev/null; while [ ! -e {feature_work.GATE} ]; do sleep 0.05; done",
+           "writes 40 MiB, and counts": "head -c 40M /dev/zero >/work/large; " + feature_work.COUNT,
            'digests "large"': "sha256sum <large >digest; " + feature_work.COUNT,
            'leaves "large"': "head -c 128M /dev/urandom >large; sha256sum <large >digest; " + feature_work.COUNT,
            "leaves files that only root reads, and counts": f"umask 077; cd /work; mkdir kept; id -u >kept/who; echo own >mine; {feature_work.COUNT}",
