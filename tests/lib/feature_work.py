@@ -146,7 +146,9 @@ def wait_empty(left, what):
 
 
 def inner_groups(provider):
-    return [inner for group in provider.control_groups() for inner in group.glob("*/")]
+    """Of a daemon that was killed, those with a process: one that it had made for a start is removed when it starts again."""
+    groups = [inner for group in provider.control_groups() for inner in group.glob("*/")]
+    return groups if provider.process else [inner for inner in groups if (inner / "cgroup.procs").read_text()]
 
 
 def reserved(provider):
