@@ -149,7 +149,8 @@ class Allocation : public std::enable_shared_from_this<Allocation> {
   struct Look {
     std::uint64_t bytes = 0;
     Duration took = 0ns;
-    std::string over;  ///< set: more than it may take
+    std::string over;       ///< set: more than it may take
+    bool given_up = false;  ///< this run is let go
   };
   struct Checks {
     HealthMonitor monitor;

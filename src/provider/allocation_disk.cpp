@@ -1,13 +1,15 @@
 // The disk of an allocation: what its stats tell of it, and the end of a run that takes more than it has.
 #include "base/log.hpp"
 #include "provider/allocation.hpp"
+#include "runtime/stoppable.hpp"
 
 namespace dms::provider {
 
 Task<std::optional<std::uint64_t>> Allocation::disk_now() {
   const auto is_known = [this] { return disk_ && lane_.now() - disk_->at < kDiskKnown; };
   if (is_known()) co_return disk_->bytes;
-  const Mutex::Lock lock = co_await parts_.counting.lock();
+  const Result<Mutex::Lock> lock = co_await parts_.counting.lock_unless_cancelled();
+  if (!lock) co_return std::nullopt;
   if (is_known()) co_return disk_->bytes;
   auto counting = [folder = parts_.folder] { return disk_use(folder); };
   const Result<DiskUse> counted = co_await offload(std::move(counting));
@@ -24,12 +26,17 @@ Task<std::optional<std::uint64_t>> Allocation::disk_now() {
 
 Task<Result<DiskUse>> Allocation::count_folder(std::filesystem::path folder, std::uint64_t enough, Mutex& turn,
                                                Duration& took) {
-  const Mutex::Lock lock = co_await turn.lock();
+  CO_TRY(const Mutex::Lock lock, co_await turn.lock_unless_cancelled());
   const SteadyTime begun = lane_.now();
-  auto counting = [&folder, enough] { return disk_use(folder, enough); };
-  const Result<DiskUse> counted = co_await offload(counting);
+  DiskUse use;
+  const Stoppable counting = [&](const std::stop_token& stop) -> Result<void> {
+    TRY(use, disk_use(folder, enough, stop));
+    return {};
+  };
+  const Result<void> counted = co_await offload_stoppable(counting);
   took += lane_.now() - begun;
-  co_return counted;
+  if (!counted) co_return std::unexpected(counted.error());
+  co_return use;
 }
 
 /// What has more entries than a short count finds waits for others of its kind only.
@@ -50,7 +57,8 @@ Task<Allocation::Look> Allocation::look_at_disk() {
   Look look;
   const Result<std::uint64_t> counted = co_await bytes_in(parts_.folder / "work", look.took);
   look.bytes = elsewhere_ + counted.value_or(0);
-  if (!counted)
+  look.given_up = !counted && counted.error().is(Errc::cancelled);
+  if (!counted && !look.given_up)
     log::debug("provider", "the disk that {} takes is not known: {}", record_.id, counted.error().to_string());
   if (!counted && counted.error().is(Errc::limit_exceeded))
     look.over = fmt::format("disk limit: the work folder cannot be counted, {}", counted.error().message());

@@ -89,6 +89,7 @@ Task<void> Allocation::launch(std::string incarnation) {
   elsewhere_ = 0;
   if (request && !record_.previous.empty()) {
     const Look look = co_await look_at_disk();
+    if (look.given_up) co_return;
     if (!look.over.empty()) request = fail(Errc::limit_exceeded, "{}", look.over);
   }
   // From the start on: no daemon may be left to extend() it.

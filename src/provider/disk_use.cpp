@@ -16,6 +16,7 @@ constexpr std::uint64_t kBlock = 512;  // of stat::st_blocks
 
 struct Count {
   std::uint64_t enough = 0;
+  std::stop_token stop;
   std::size_t entries = 0;
   DiskUse use;
   [[nodiscard]] bool ends() const { return entries >= kMaxCounted && use.bytes > enough; }
@@ -38,6 +39,7 @@ Result<void> add(Fd from, int depth, Count& count) {
   while (const dirent* entry = ::readdir(listed.get())) {
     const std::string name = entry->d_name;
     if (name == "." || name == "..") continue;
+    if (count.stop.stop_requested()) return fail(Errc::cancelled, "counting was cancelled");
     if (count.ends()) {
       count.use.all = false;
       return {};
@@ -68,9 +70,10 @@ Result<void> add(Fd from, int depth, Count& count) {
 
 }  // namespace
 
-Result<DiskUse> disk_use(const std::filesystem::path& folder, std::uint64_t enough) {
+Result<DiskUse> disk_use(const std::filesystem::path& folder, std::uint64_t enough, const std::stop_token& stop) {
   Count count;
   count.enough = enough;
+  count.stop = stop;
   Result<Fd> root = transfer::tree::open_root(folder);
   if (!root && is_gone(root.error())) return count.use;
   if (!root && root.error().is(Errc::permission_denied)) count.use.all = false;

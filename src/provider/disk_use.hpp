@@ -8,7 +8,7 @@
 //     that takes more than that is always found to.
 //
 // Threads: any; it blocks on the disk, so a lane offloads it. Cost: one system call for an entry. Failure:
-// Errc::limit_exceeded above kMaxCountedDepth levels, Errc::io; what ceases to exist while it is counted is no failure.
+// Errc::limit_exceeded above kMaxCountedDepth levels, Errc::cancelled when it is asked to stop, Errc::io; what ceases to exist while it is counted is no failure.
 // Attacks: a program that fills its folder with entries costs at most the larger of kMaxCounted and enough / kEntry
 // calls, and kMaxCountedDepth descriptors. Not seen: files without a name that a program holds open, and what is in a
 // folder that it closes to the daemon's user; root may read all.
@@ -16,6 +16,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <stop_token>
 
 #include "base/result.hpp"
 
@@ -29,6 +30,7 @@ struct DiskUse {
   std::uint64_t bytes = 0;  ///< 0 if there is no such folder
   bool all = true;          ///< false: there is more, beyond (3) or in folders that cannot be read
 };
-Result<DiskUse> disk_use(const std::filesystem::path& folder, std::uint64_t enough = 0);
+Result<DiskUse> disk_use(const std::filesystem::path& folder, std::uint64_t enough = 0,
+                         const std::stop_token& stop = {});
 
 }  // namespace dms::provider

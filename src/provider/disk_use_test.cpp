@@ -60,6 +60,15 @@ TEST_F(DiskUseTest, ManyEntriesCountAsLongAsThereIsRoom) {
   EXPECT_EQ(all.bytes, (kMaxCounted + 1) * kEntry);
 }
 
+TEST_F(DiskUseTest, CountingIsCancelled) {
+  write("job/a", 1);
+  std::stop_source source;
+  source.request_stop();
+  const Result<DiskUse> counted = disk_use(folder / "job", 0, source.get_token());
+  ASSERT_FALSE(counted);
+  EXPECT_TRUE(counted.error().is(Errc::cancelled)) << counted.error().to_string();
+}
+
 TEST_F(DiskUseTest, AFolderThatIsClosedToThisUserIsSkipped) {
   if (::geteuid() == 0) GTEST_SKIP() << "skipped: root reads every folder";
   write("job/open", 1 << 20);

@@ -4,8 +4,9 @@
 //
 // Model
 //  1. At most one Lock exists. Tasks get it in the order of their calls of lock().
-//  2. Waiting for it cannot be cancelled, so a critical section contains only waits that are certain to end soon, such
+//  2. Waiting in lock() cannot be cancelled, so a critical section contains only waits that are certain to end soon, such
 //     as a write to the database.
+//  3. Where it may take long, all use lock_unless_cancelled(). A wait that is cancelled may cost another one its place.
 //
 // Threads: one lane. Cost: a task; while the mutex is free no wait. The mutex outlives its locks and waiters.
 #pragma once
@@ -43,6 +44,22 @@ class Mutex {
       do (void)co_await unlocked_.wait_shielded();
       while (locked_);
       --waiting_;
+    }
+    locked_ = true;
+    co_return Lock(*this);
+  }
+  /// Fails with Errc::cancelled or Errc::deadline_exceeded, then without the lock.
+  Task<Result<Lock>> lock_unless_cancelled() {
+    if (locked_ || waiting_ > 0) {
+      ++waiting_;
+      Result<void> waited;
+      do waited = co_await unlocked_.wait();
+      while (waited && locked_);
+      --waiting_;
+      if (!waited) {
+        if (!locked_) unlocked_.notify_one();  // who came while this one was counted as waiting
+        co_return std::unexpected(waited.error());
+      }
     }
     locked_ = true;
     co_return Lock(*this);

@@ -15,6 +15,10 @@ struct MutexTest : testing::Test {
   std::vector<int> order;
   int inside = 0;
 
+  Task<void> enter_unless_cancelled(int number) {
+    const Result<Mutex::Lock> lock = co_await mutex.lock_unless_cancelled();
+    if (lock) order.push_back(number);
+  }
   Task<void> enter(int number, Duration work) {
     Mutex::Lock lock = co_await mutex.lock();
     EXPECT_EQ(inside++, 0) << number;
@@ -54,6 +58,37 @@ TEST_F(MutexTest, CancellationDoesNotEndTheWait) {
   world.run(node, first.join());
   world.run(node, second.join());
   EXPECT_EQ(order, (std::vector{1, 2}));
+}
+
+TEST_F(MutexTest, AWaitThatMayBeCancelledEnds) {
+  Nursery first(node.runtime().lane, "first");
+  Nursery second(node.runtime().lane, "second");
+  first.spawn(enter(1, 5ms));
+  second.spawn(enter_unless_cancelled(2));
+  first.spawn(enter(3, 0ms));
+  world.run_for(1ms);
+  second.cancel();
+  world.run(node, second.join());
+  EXPECT_TRUE(mutex.locked()) << "it has not been waited for";
+  world.run(node, first.join());
+  EXPECT_EQ(order, (std::vector{1, 3}));
+  EXPECT_FALSE(mutex.locked());
+}
+
+TEST_F(MutexTest, ACancelledWaitDoesNotKeepTheTurn) {
+  Nursery waiting(node.runtime().lane, "waiting");
+  world.run(node, [](MutexTest& test, Nursery& cancelled) -> Task<void> {
+    {
+      const Mutex::Lock lock = co_await test.mutex.lock();
+      cancelled.spawn(test.enter_unless_cancelled(1));
+      (void)co_await sleep_for(1ms);
+      cancelled.cancel();
+    }
+    co_await test.enter(2, 0ms);  // while the other one still counts as waiting
+  }(*this, waiting));
+  world.run(node, waiting.join());
+  EXPECT_EQ(order, std::vector{2});
+  EXPECT_FALSE(mutex.locked());
 }
 
 }  // namespace
