@@ -312,5 +312,19 @@ TEST(RealLane, WhatOffloadedWorkThrowsReachesTheCaller) {
   EXPECT_EQ(caught, "no descriptor is left");
 }
 
+TEST(RealLane, WhatStoppableWorkThrowsReachesTheCaller) {
+  RealRuntime real;
+  std::string caught;
+  real.run([](std::string& text) -> Task<void> {
+    const Stoppable throwing = [](const std::stop_token&) -> Result<void> { throw std::runtime_error("no memory"); };
+    try {
+      (void)co_await offload_stoppable(throwing);
+    } catch (const std::runtime_error& error) {
+      text = error.what();
+    }
+  }(caught));
+  EXPECT_EQ(caught, "no memory");
+}
+
 }  // namespace
 }  // namespace dms
