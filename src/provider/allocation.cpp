@@ -167,10 +167,11 @@ Task<Result<std::string>> Allocation::replace_run(std::string incarnation, bool 
     if (!taken) co_return fail(taken.error(), "the resources of the run that has ended");
   }
   const std::string next = random_incarnation(lane_.random());
-  Change enter = [incarnation, next, only_running](AllocationRecord& record) -> Result<void> {
-    const bool runs = record.phase == Phase::running || (record.phase == Phase::ended && !only_running);
-    if (record.incarnation != incarnation || !runs || record.stopping)
-      return fail(Errc::cancelled, "it does not run, or a stop or another restart came first");
+  Change enter = [incarnation, next, ended](AllocationRecord& record) -> Result<void> {
+    // One that has ended since then has given its resources back.
+    const bool as_seen = record.phase == (ended ? Phase::ended : Phase::running);
+    if (record.incarnation != incarnation || !as_seen || record.stopping)
+      return fail(Errc::cancelled, "it has just ended, or a stop or another restart came first");
     record.phase = Phase::starting;
     record.previous = incarnation;
     record.incarnation = next;
