@@ -27,9 +27,11 @@
 // 10. A run whose work folder takes more than the disk of its allocation is ended without a grace, as `failed` with the
 //     reason. The folder is counted (disk_use.hpp) as the run begins, then after kFirstDiskPause, or up to
 //     kLongestDiskPause while nothing changes; a count that takes long is followed by a rest of kDiskRest times as
-//     long. So a run can be above its disk by what it writes in that time. A restart with a folder that is above the
-//     disk does not run. What the engine says that the run has written elsewhere counts too, as last asked. Not
-//     counted: output and what was brought as an image, which have bounds of their own.
+//     long, kLongestDiskRest at most. So a run can be above its disk by what it writes in that time. What is found above
+//     it is counted a second time: one count may find twice what is renamed meanwhile. An end that is stored comes, also
+//     after a start of the daemon. A restart with a folder that is above the disk does not run. What the engine says
+//     that the run has written elsewhere counts too, as last asked. Not counted: output and what was brought as an
+//     image, which have bounds of their own.
 //
 // Threads: the node's lane; folders are removed by a worker. Failure: a full disk refuses start(), restart() and
 // release() and changes nothing; the end of a run is stored as soon as the disk takes it, and the executor knows it
@@ -68,6 +70,8 @@ inline constexpr Duration kFirstDiskPause = 2s;
 inline constexpr Duration kLongestDiskPause = 10s;
 /// After a look, in terms of the time that it took.
 inline constexpr int kDiskRest = 9;
+/// At most: the time of a look may have been that of a machine that was suspended, or of an engine that hung.
+inline constexpr Duration kLongestDiskRest = 10min;
 inline constexpr Duration kDiskGrace = 0s;
 /// Of a run whose allocation declares none.
 inline constexpr std::uint64_t kUndeclaredDisk = std::uint64_t{1} << 30;

@@ -43,7 +43,7 @@ Task<Result<DiskUse>> Allocation::count_folder(std::filesystem::path folder, std
 Task<Result<std::uint64_t>> Allocation::bytes_in(std::filesystem::path folder, Duration& took) {
   const std::uint64_t limit = disk_limit();
   CO_TRY(const DiskUse few, co_await count_folder(folder, 0, parts_.counting, took));
-  if (few.all || few.bytes > limit) co_return few.bytes;
+  if (!few.cut || few.bytes > limit) co_return few.bytes;
   CO_TRY(const DiskUse many, co_await count_folder(folder, limit, parts_.counting_many, took));
   co_return many.bytes;
 }
@@ -88,7 +88,8 @@ Task<void> Allocation::count_elsewhere(std::string incarnation) {
                                                          counted.error().message()));
       }
     elsewhere_ = bytes;
-    const Result<void> slept = co_await sleep_for(std::max(kLongestDiskPause, kDiskRest * took));
+    const Duration rest = std::clamp<Duration>(kDiskRest * took, kLongestDiskPause, kLongestDiskRest);
+    const Result<void> slept = co_await sleep_for(rest);
     if (!slept || record_.incarnation != incarnation || !active()) co_return;
   }
 }
@@ -98,11 +99,18 @@ Task<void> Allocation::guard_disk(std::string incarnation) {
   std::optional<std::uint64_t> before;
   Duration pause = kFirstDiskPause;
   for (;;) {
-    const Look look = co_await look_at_disk();
-    if (!look.over.empty()) co_await end_for_disk(incarnation, look.over);
+    Look look;
+    if (record_.over_disk.empty()) look = co_await look_at_disk();
+    if (!look.over.empty()) {  // a file or folder that is renamed meanwhile may have counted twice
+      const Duration first = look.took;
+      look = co_await look_at_disk();
+      look.took += first;
+    }
+    const bool ending = record_.incarnation == incarnation && !record_.over_disk.empty();
+    if (ending || !look.over.empty()) co_await end_for_disk(incarnation, look.over);
     pause = before == look.bytes ? std::min(2 * pause, kLongestDiskPause) : kFirstDiskPause;
     before = look.bytes;
-    const Result<void> slept = co_await sleep_for(std::max(pause, kDiskRest * look.took));
+    const Result<void> slept = co_await sleep_for(std::max(pause, std::min(kDiskRest * look.took, kLongestDiskRest)));
     if (!slept || record_.incarnation != incarnation || !active()) co_return;
   }
 }
@@ -115,6 +123,7 @@ Task<void> Allocation::end_for_disk(std::string incarnation, std::string reason)
     record.over_disk = reason;
     return {};
   };
+  if (record_.incarnation != incarnation || record_.phase != Phase::running) co_return;
   if (record_.over_disk.empty()) {
     log::warn("provider", {{"allocation", record_.id}}, "allocation {} is ended: {}", record_.id, reason);
     const Result<void> stored = co_await update(enter);

@@ -67,6 +67,20 @@ TEST_F(DiskLimitTest, AlsoOneThatTheDaemonHasTakenUp) {
   EXPECT_THAT(notices[0].reason, HasSubstr("disk limit"));
 }
 
+TEST_F(DiskLimitTest, AnEndThatIsStoredComesAlsoIfThereIsRoomAgain) {
+  close();
+  Documents documents = stored();
+  std::string& record = documents.at("allocations").front().json;
+  record.insert(record.find('{') + 1, R"("over_disk":"disk limit: it was above it",)");
+  stop_daemon();
+  boot(documents);
+  open();
+  w.settle(1s);
+  EXPECT_EQ(running(), 0);
+  ASSERT_EQ(notices.size(), 1U);
+  EXPECT_EQ(notices[0].reason, "disk limit: it was above it");
+}
+
 TEST_F(DiskLimitTest, TheReasonIsToldAlsoWhereItCannotBeStoredBefore) {
   write("large", 2 * kDisk);
   disk_is_full();

@@ -42,6 +42,7 @@ Result<void> add(Fd from, int depth, Count& count) {
     if (count.stop.stop_requested()) return fail(Errc::cancelled, "counting was cancelled");
     if (count.ends()) {
       count.use.all = false;
+      count.use.cut = true;
       return {};
     }
     struct stat info {};

@@ -29,6 +29,7 @@ inline constexpr int kMaxCountedDepth = 128;   // each takes a descriptor; a san
 struct DiskUse {
   std::uint64_t bytes = 0;  ///< 0 if there is no such folder
   bool all = true;          ///< false: there is more, beyond (3) or in folders that cannot be read
+  bool cut = false;         ///< there is more beyond (3)
 };
 Result<DiskUse> disk_use(const std::filesystem::path& folder, std::uint64_t enough = 0,
                          const std::stop_token& stop = {});

@@ -53,6 +53,7 @@ TEST_F(DiskUseTest, ManyEntriesCountAsLongAsThereIsRoom) {
     fs::create_hard_link(folder / "job/0", folder / fmt::format("job/{}", i));
   const DiskUse few = disk_use(folder / "job").value();
   EXPECT_FALSE(few.all);
+  EXPECT_TRUE(few.cut);
   EXPECT_EQ(few.bytes, kMaxCounted * kEntry) << "a name takes room, too";
   EXPECT_FALSE(disk_use(folder / "job", kMaxCounted * kEntry - 1).value().all);
   const DiskUse all = disk_use(folder / "job", kMaxCounted * kEntry).value();
@@ -78,6 +79,7 @@ TEST_F(DiskUseTest, AFolderThatIsClosedToThisUserIsSkipped) {
   fs::permissions(folder / "job/closed", fs::perms::owner_all);
   ASSERT_TRUE(counted) << counted.error().to_string();
   EXPECT_FALSE(counted->all);
+  EXPECT_FALSE(counted->cut) << "a longer count would find no more";
   EXPECT_GE(counted->bytes, 1U << 20);
 }
 
