@@ -75,7 +75,7 @@ TEST_F(DiskLimitTest, AnEndThatIsStoredComesAlsoIfThereIsRoomAgain) {
   stop_daemon();
   boot(documents);
   open();
-  w.settle(1s);
+  w.settle(5s);
   EXPECT_EQ(running(), 0);
   ASSERT_EQ(notices.size(), 1U);
   EXPECT_EQ(notices[0].reason, "disk limit: it was above it");

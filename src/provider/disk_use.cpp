@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 #include <algorithm>
 #include <cerrno>
 #include <memory>
@@ -24,6 +25,28 @@ struct Count {
 
 /// Or is no folder any more: what a program swaps while it is counted does not end the count.
 bool is_gone(const Error& error) { return error.is(Errc::not_found) || error.is(Errc::invalid_argument); }
+
+constexpr mode_t kReads = S_IRUSR | S_IXUSR;
+
+/// A folder of this user that it may not read: work that runs as this user has closed it, and may write by what it holds
+/// open.
+bool is_closed(const struct stat& info) {
+  return ::geteuid() != 0 && info.st_uid == ::geteuid() && (info.st_mode & kReads) != kReads;
+}
+
+void open_up(int parent, const char* name, const struct stat& info) {
+  if (!S_ISDIR(info.st_mode) || !is_closed(info)) return;
+  const Fd found(::openat(parent, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (found) (void)::chmod(fmt::format("/proc/self/fd/{}", found.get()).c_str(), (info.st_mode & 07777) | kReads);
+}
+
+/// What cannot be read does not count, unless the work closes it again and again.
+Result<void> skip(int parent, const char* name, Count& count) {
+  count.use.all = false;
+  struct stat info {};
+  if (::fstatat(parent, name, &info, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) != 0 || !is_closed(info)) return {};
+  return fail(Errc::limit_exceeded, "a folder of it is closed again while it is counted");
+}
 
 DIR* list_of(Fd folder) { return ::fdopendir(::fcntl(folder.get(), F_DUPFD_CLOEXEC, 0)); }
 
@@ -49,7 +72,7 @@ Result<void> add(Fd from, int depth, Count& count) {
     if (::fstatat(::dirfd(listed.get()), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) {
       if (errno == ENOENT) continue;
       if (errno != EACCES) return std::unexpected(transfer::tree::failure("examining", name));
-      count.use.all = false;
+      TRY_VOID(skip(::dirfd(listed.get()), "", count));
       continue;
     }
     ++count.entries;
@@ -57,10 +80,11 @@ Result<void> add(Fd from, int depth, Count& count) {
     if (!S_ISDIR(info.st_mode)) continue;
     if (depth >= kMaxCountedDepth)
       return fail(Errc::limit_exceeded, "it has more than {} levels of folders", kMaxCountedDepth);
+    open_up(::dirfd(listed.get()), name.c_str(), info);
     Result<Fd> inner = transfer::tree::open_folder(::dirfd(listed.get()), name);
     if (!inner && is_gone(inner.error())) continue;
     if (!inner && inner.error().is(Errc::permission_denied)) {
-      count.use.all = false;
+      TRY_VOID(skip(::dirfd(listed.get()), name.c_str(), count));
       continue;
     }
     if (!inner) return std::unexpected(inner.error());
@@ -75,10 +99,14 @@ Result<DiskUse> disk_use(const std::filesystem::path& folder, std::uint64_t enou
   Count count;
   count.enough = enough;
   count.stop = stop;
+  struct stat info {};
+  if (::lstat(folder.c_str(), &info) == 0) open_up(AT_FDCWD, folder.c_str(), info);
   Result<Fd> root = transfer::tree::open_root(folder);
   if (!root && is_gone(root.error())) return count.use;
-  if (!root && root.error().is(Errc::permission_denied)) count.use.all = false;
-  if (!root && !count.use.all) return count.use;
+  if (!root && root.error().is(Errc::permission_denied)) {
+    TRY_VOID(skip(AT_FDCWD, folder.c_str(), count));
+    return count.use;
+  }
   if (!root) return std::unexpected(root.error());
   TRY_VOID(add(*std::move(root), 0, count));
   return count.use;
