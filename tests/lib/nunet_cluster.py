@@ -95,7 +95,7 @@ class Machine:
         self.user_dir, self.work_dir = self.home / ".nunet", self.home / "nunet"
         self.config = self.user_dir / "dms_config.json"
         self.log = self.home / "daemon.log"
-        self.process, self.was_killed, self.clock = None, False, None
+        self.process, self.was_killed, self.clock, self.peer = None, False, None, None
         self.user = cluster.users.get(name)
         self.listener, self.listening = None, []
         self.user_dir.mkdir(parents=True)
@@ -231,7 +231,9 @@ class Machine:
         return finished.json
 
     def peer_id(self):
-        return self.rest("/api/v1/actor/handle")["addr"]["host"]
+        """Its daemon has answered once."""
+        self.peer = self.peer or self.rest("/api/v1/actor/handle")["addr"]["host"]
+        return self.peer
 
     def multiaddress(self):
         return f"/ip4/{self.address}/tcp/{self.p2p_port}/p2p/{self.peer_id()}"

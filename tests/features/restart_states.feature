@@ -1,0 +1,116 @@
+@bwrap @job-orchestration @supervision-model @local-db
+Feature: Daemons killed exactly at the states of an allocation
+  Each transition is on disk before it acts. A daemon that is killed at the instant at which the provider has stored a state, before it
+  does what the state names, goes on from there: work runs once, its output is whole, and nothing is left.
+
+  Background:
+    Given a user's machine "alice" and providers "bob" and "carol" that accept each other
+    And bob offers 1 cores, 512 MiB of memory and 1 GiB of disk
+
+  Scenario Outline: <killed> killed once the <work> is <state>
+    When the daemon of bob is suspended
+    And alice deploys
+      | deployment | allocation | script | type    | at  |
+      | task       | task       | counts | task    | bob |
+      | service    | service    | counts | service | bob |
+    And the daemon of <killed> is killed once bob has stored that "<work>" is <state>
+    And the daemon of <killed> is started and connected
+    Then "task" runs once
+    And "service" runs once
+    And the deployments are
+      | deployment | status  |
+      | task       | Running |
+      | service    | Running |
+    When the gate of "task" is opened
+    And alice shuts "service" down
+    Then deployment "task" is completed
+    And the output of "task" is whole
+    And deployment "service" is completed
+    And the output of "service" has no gap
+    And nothing is left at bob
+
+    Examples:
+      | killed        | work    | state                     |
+      | bob           | task    | reserved                  |
+      | bob           | service | allocated                 |
+      | bob           | task    | starting                  |
+      | bob           | service | starting                  |
+      | bob           | task    | starting although it runs |
+      | bob           | service | starting although it runs |
+      | bob           | task    | running                   |
+      | alice         | service | reserved                  |
+      | alice         | task    | allocated                 |
+      | alice         | task    | starting                  |
+      | alice         | service | starting                  |
+      | alice         | service | running                   |
+      | alice and bob | task    | allocated                 |
+      | alice and bob | task    | starting                  |
+      | alice and bob | service | starting                  |
+      | alice and bob | service | starting although it runs |
+
+  Scenario Outline: <killed> killed once a task that comes to its end is <state>
+    When alice deploys
+      | deployment | allocation | script | type    | at  |
+      | task       | task       | counts | task    | bob |
+      | service    | service    | counts | service | bob |
+    Then the deployments are
+      | deployment | status  |
+      | task       | Running |
+      | service    | Running |
+    And "task" counts on
+    When the daemon of bob is suspended
+    And the gate of "task" is opened
+    And the daemon of <killed> is killed once bob has stored that "task" is <state>
+    Then "service" counts on
+    When the daemon of <killed> is started and connected
+    Then deployment "task" is completed
+    And the output of "task" is whole
+    And deployment "service" is running
+    And "service" runs once
+    When alice shuts "service" down
+    Then deployment "service" is completed
+    And the output of "service" has no gap
+    And nothing is left at bob
+
+    Examples:
+      | killed        | state     |
+      | bob           | ended     |
+      | bob           | releasing |
+      | alice         | ended     |
+      | alice         | releasing |
+      | alice and bob | ended     |
+      | alice and bob | releasing |
+
+  Scenario Outline: <killed> killed once a service that is shut down is <state>
+    When alice deploys
+      | deployment | allocation | script              | type    | at  |
+      | task       | task       | counts              | task    | bob |
+      | service    | service    | says bye on SIGTERM | service | bob |
+    Then the deployments are
+      | deployment | status  |
+      | task       | Running |
+      | service    | Running |
+    And "service" counts on
+    When the daemon of bob is suspended
+    And alice begins to shut "service" down
+    And the daemon of <killed> is killed once bob has stored that "service" is <state>
+    And the daemon of <killed> is started and connected
+    Then deployment "service" is completed
+    And the output of "service" ends in "bye"
+    And "task" runs once
+    When the gate of "task" is opened
+    Then deployment "task" is completed
+    And the output of "task" is whole
+    And nothing is left at bob
+
+    Examples:
+      | killed        | state         |
+      | bob           | being stopped |
+      | bob           | ended         |
+      | bob           | releasing     |
+      | alice         | being stopped |
+      | alice         | ended         |
+      | alice         | releasing     |
+      | alice and bob | being stopped |
+      | alice and bob | ended         |
+      | alice and bob | releasing     |

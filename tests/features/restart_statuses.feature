@@ -1,0 +1,94 @@
+@bwrap @job-orchestration @supervision-model @local-db
+Feature: Daemons killed exactly at the states of a deployment
+  The orchestrator stores each transition of a deployment before it acts. A daemon that is killed at that instant goes on from there:
+  work runs once, its output is whole, and nothing is left.
+
+  Background:
+    Given a user's machine "alice" and providers "bob" and "carol" that accept each other
+
+  Scenario Outline: <killed> killed once the deployment of a <work> is <state>
+    Then alice has stored how it reaches bob and carol
+    When alice deploys
+      | deployment | allocation | script | type    | at  |
+      | task       | task       | counts | task    | bob |
+      | service    | service    | counts | service | bob |
+    And the daemon of alice is suspended
+    And bob offers 1 cores, 512 MiB of memory and 1 GiB of disk
+    And the daemon of <killed> is killed once alice has stored that "<work>" is <state>
+    And the daemon of <killed> is started and connected
+    Then "task" runs once
+    And "service" runs once
+    And the deployments are
+      | deployment | status  |
+      | task       | Running |
+      | service    | Running |
+    When the gate of "task" is opened
+    And alice shuts "service" down
+    Then deployment "task" is completed
+    And the output of "task" is whole
+    And deployment "service" is completed
+    And the output of "service" has no gap
+    And nothing is left at bob
+
+    Examples:
+      | killed        | work    | state        |
+      | alice         | task    | preparing    |
+      | alice         | task    | committing   |
+      | alice         | service | committing   |
+      | alice         | task    | provisioning |
+      | alice         | service | provisioning |
+      | alice         | service | running      |
+      | bob           | task    | committing   |
+      | bob           | service | provisioning |
+      | bob           | task    | running      |
+      | alice and bob | service | committing   |
+      | alice and bob | task    | provisioning |
+      | alice and bob | task    | running      |
+
+  Scenario Outline: <killed> killed once the deployment of a task that has ended is <state>
+    Given bob offers 1 cores, 512 MiB of memory and 1 GiB of disk
+    When alice deploys
+      | deployment | allocation | script | type | at  |
+      | task       | task       | counts | task | bob |
+    Then deployment "task" is running
+    And "task" counts on
+    When the daemon of alice is suspended
+    And the gate of "task" is opened
+    And the daemon of <killed> is killed once alice has stored that "task" is <state>
+    And the daemon of <killed> is started and connected
+    Then deployment "task" is completed
+    And the output of "task" is whole
+    And nothing is left at bob
+
+    Examples:
+      | killed        | state      |
+      | alice         | collecting |
+      | alice         | releasing  |
+      | bob           | collecting |
+      | bob           | releasing  |
+      | alice and bob | collecting |
+      | alice and bob | releasing  |
+
+  Scenario Outline: <killed> killed once the deployment of a service that is shut down is <state>
+    Given bob offers 1 cores, 512 MiB of memory and 1 GiB of disk
+    When alice deploys
+      | deployment | allocation | script              | type    | at  |
+      | service    | service    | says bye on SIGTERM | service | bob |
+    Then deployment "service" is running
+    And "service" counts on
+    When the daemon of alice is suspended
+    And alice begins to shut "service" down
+    And the daemon of <killed> is killed once alice has stored that "service" is <state>
+    And the daemon of <killed> is started and connected
+    Then deployment "service" is completed
+    And the output of "service" ends in "bye"
+    And nothing is left at bob
+
+    Examples:
+      | killed        | state     |
+      | alice         | ending    |
+      | alice         | releasing |
+      | bob           | ending    |
+      | bob           | releasing |
+      | alice and bob | ending    |
+      | alice and bob | releasing |

@@ -1,0 +1,31 @@
+"""Daemons that are killed at the instant at which they have stored something."""
+
+from behave import then, when
+
+import stored_records
+from nunet_cluster import wait_for
+from work import named, work_of
+
+
+@when('the daemon of {names} is killed once {holder:w} has stored that "{name}" is {state}')
+def kill_at(context, names, holder, name, state):
+    """The orchestrator stores the states of deployments, providers those of allocations. The holder's daemon may be suspended
+    before; it goes on to that state, and no further if it is one of those that are killed."""
+    machine = context.cluster.machines[holder]
+    if machine is context.user:
+        states = lambda: stored_records.deployment_states(machine, context.ensembles[name])
+    else:
+        states = lambda: stored_records.allocation_states(machine, work_of(context, name), name)
+    stored_records.advance_until(machine, states, state, f"{name} is {state}")
+    killed = named(context, names)
+    for each in killed:
+        each.kill()
+    if machine not in killed:
+        machine.resume()
+
+
+@then("{name:w} has stored how it reaches {names}")
+def has_stored_addresses(context, name, names):
+    machine = context.cluster.machines[name]
+    for other in named(context, names):
+        wait_for(lambda: stored_records.knows(machine, other), f"{name} has stored how it reaches {other.name}")

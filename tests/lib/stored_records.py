@@ -1,0 +1,106 @@
+"""What a daemon has stored, and the instant at which it has stored something.
+
+A running daemon holds its store exclusively. To look, the daemon is suspended, its files are copied, and the copy is read; then it
+goes on for a moment. Each transition of a deployment or an allocation is on disk before it acts, and a moment is shorter than what
+it begins, so the daemon is found in states that it passes through in milliseconds. It is left suspended there.
+"""
+
+import json
+import pathlib
+import shutil
+import sqlite3
+import tempfile
+import time
+
+from nunet_cluster import ClusterError
+
+MOMENT = 0.0005  # seconds that a daemon goes on between two looks
+LONGER = 0.05  # seconds for which it is suspended while its work is being started
+
+
+def halt(machine):
+    """Suspends the daemon; when it returns, none of its threads runs."""
+    machine.suspend()
+    tasks = pathlib.Path(f"/proc/{machine.process.pid}/task")
+    end = time.monotonic() + 10
+    while any((task / "stat").read_text().rpartition(")")[2].split()[0] != "T" for task in tasks.iterdir()):
+        if time.monotonic() > end:
+            raise ClusterError(f"{machine.name}: the daemon is not suspended")
+
+
+def documents(machine, collection):
+    """Of a daemon that is suspended or ended: id -> document."""
+    with tempfile.TemporaryDirectory(prefix="nunet-store-", dir=machine.cluster.folder) as folder:
+        for name in ("nunet.db", "nunet.db-wal"):
+            if (machine.work_dir / name).exists():
+                shutil.copy(machine.work_dir / name, folder)
+        with sqlite3.connect(f"{folder}/nunet.db") as store:
+            rows = store.execute("SELECT id, body FROM documents WHERE collection = ?", (collection,)).fetchall()
+        store.close()
+    return {id: json.loads(body) for id, body in rows}
+
+
+def allocation_states(machine, ensemble, name):
+    """Of an allocation at a provider: what its record says, and what can be said of it besides."""
+    record = next((found for found in documents(machine, "allocations").values() if found["id"] == f"{ensemble.id}_{name}"), None)
+    if record is None:
+        reserved = any(ensemble.id in id for id in documents(machine, "resources.promises"))
+        return {"reserved"} if reserved else {"gone"}
+    states = {record["phase"]}
+    if record["phase"] == "starting" and runs_within(LONGER, ensemble, name):
+        states.add("starting although it runs")
+    if record["phase"] == "starting" and record.get("previous"):
+        states.add("restarting")
+    if record["phase"] == "running" and record.get("stopping"):
+        states.add("being stopped")
+    return states
+
+
+def runs_within(seconds, ensemble, name):
+    """Its processes go on while the daemon is suspended."""
+    end = time.monotonic() + seconds
+    while not (found := ensemble.processes(name)) and time.monotonic() < end:
+        time.sleep(0.005)
+    return found
+
+
+def deployment_states(machine, ensemble):
+    """Of a deployment at its orchestrator: its status, and what is under way in it."""
+    record = documents(machine, "deployments").get(ensemble.id)
+    if record is None:
+        return {"gone"}
+    allocations = record["manifest"]["allocations"]
+    states = {{"ShuttingDown": "ending"}.get(record["status"], record["status"].lower())}
+    finals = ("stopped", "failed", "completed", "terminated")
+    if any(known["status"] in finals and not known.get("collected") for known in allocations.values()):
+        states.add("collecting")
+    if record.get("superseded"):
+        states.add("releasing")
+    if record["status"] == "Running" and set(record["ensemble"]["v1"]["allocations"]) - set(allocations):
+        states.add("updating")
+    return states
+
+
+def advance_until(machine, states, wanted, what, timeout=90):
+    """The daemon goes on until `wanted` is one of `states()`, and is suspended."""
+    end, seen = time.monotonic() + timeout, []
+    while True:
+        halt(machine)
+        found = states()
+        if wanted in found:
+            return
+        if not seen or seen[-1] != found:
+            seen.append(found)
+        if time.monotonic() > end:
+            raise ClusterError(f"{machine.name}: {what}: not within {timeout} s; found were, in this order, {seen}")
+        machine.resume()
+        time.sleep(MOMENT)
+
+
+def knows(machine, other):
+    """Whether the daemon, which runs, has stored how it reaches `other`."""
+    halt(machine)
+    try:
+        return other.peer_id() in documents(machine, "network.peers")
+    finally:
+        machine.resume()
