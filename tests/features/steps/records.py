@@ -2,6 +2,7 @@
 
 from behave import then, when
 
+import feature_work
 import stored_records
 from nunet_cluster import wait_for
 from work import named, work_of
@@ -29,3 +30,10 @@ def has_stored_addresses(context, name, names):
     machine = context.cluster.machines[name]
     for other in named(context, names):
         wait_for(lambda: stored_records.knows(machine, other), f"{name} has stored how it reaches {other.name}")
+
+
+@then('{provider:w} does not hold "{name}"')
+def does_not_hold(context, provider, name):
+    machine = context.cluster.machines[provider]
+    wait_for(lambda: not [entry for entry in feature_work.allocations_at(machine) if entry["id"].endswith(f"_{name}")],
+             f"{provider} has released {name}", 60)

@@ -19,6 +19,7 @@ SCRIPTS = {"counts": feature_work.COUNT, "counts on a while after SIGTERM": feat
            "writes 40 MiB, and counts": "head -c 40M /dev/zero >/work/large; " + feature_work.COUNT,
            'digests "large"': "sha256sum <large >digest; " + feature_work.COUNT,
            'leaves "large"': "head -c 128M /dev/urandom >large; sha256sum <large >digest; " + feature_work.COUNT,
+           'leaves "word", and counts': f"echo whole >word; {feature_work.COUNT}",
            "leaves files that only root reads, and counts": f"umask 077; cd /work; mkdir kept; id -u >kept/who; echo own >mine; {feature_work.COUNT}",
            "says bye on SIGTERM": "trap 'echo bye; exit 0' TERM; " + feature_work.COUNT}
 
@@ -47,6 +48,8 @@ def columns(row):
         what["inputs"] = [{"to": file, "file": file}]
     if results := what.pop("results", None):
         what["results"] = results.split()
+    if check := what.pop("check", None):
+        what["healthcheck"] = {"type": "command", "exec": ["/bin/sh", "-c", check], "interval": "1s", "grace": "10m"}
     if needs := row.get("needs"):
         needed, condition = needs.split()
         what["depends_on"] = {needed: condition}
@@ -72,8 +75,8 @@ def deploys(context, name):
     in_parallel(lambda ensemble: ensemble.deploy(deployer), made.values())
 
 
-@when('{name:w} updates "{deployment}" to')
-def updates(context, name, deployment):
+def update_command(context, deployment):
+    """What the user types, with the changed ensemble in a file."""
     old, new = context.ensembles[deployment], ensembles_of(context)[deployment]
     new.id, new.deployer = old.id, old.deployer
     for known, allocation in old.allocations.items():  # what is not changed keeps its mark
@@ -82,10 +85,20 @@ def updates(context, name, deployment):
     new.marks = old.marks | new.marks
     file = new.deployer.home / "update.yaml"
     file.write_text(new.text())
-    context.machine = new.deployer
-    context.answer = new.deployer.nunet("actor", "cmd", "--context", "user", "/dms/node/deployment/update", "--id", new.id,
-                                        "--spec-file", file, "--timeout", "120s")
     context.ensembles[deployment] = new
+    return ["actor", "cmd", "--context", "user", "/dms/node/deployment/update", "--id", new.id, "--spec-file", file, "--timeout", "120s"]
+
+
+@when('{name:w} updates "{deployment}" to')
+def updates(context, name, deployment):
+    context.machine = context.cluster.machines[name]
+    context.answer = context.machine.nunet(*update_command(context, deployment))
+
+
+@when('{name:w} begins to update "{deployment}" to')
+def begin_to_update(context, name, deployment):
+    """Whether the command is answered does not matter: its daemon may be killed meanwhile."""
+    in_background(context, context.cluster.machines[name], update_command(context, deployment))
 
 
 @when('{name:w} shuts "{deployment}" down')
@@ -96,8 +109,11 @@ def shut_down(context, name, deployment):
 @when('{name:w} begins to shut "{deployment}" down')
 def begin_to_shut_down(context, name, deployment):
     """Whether the command is answered does not matter: its daemon may be killed meanwhile."""
-    machine, ensemble = context.cluster.machines[name], context.ensembles[deployment]
-    command = threading.Thread(target=lambda: machine.nunet("deployment", "shutdown", ensemble.id, timeout=120), daemon=True)
+    in_background(context, context.cluster.machines[name], ["deployment", "shutdown", context.ensembles[deployment].id])
+
+
+def in_background(context, machine, arguments):
+    command = threading.Thread(target=lambda: machine.nunet(*arguments, timeout=120), daemon=True)
     command.start()
     context.add_cleanup(lambda: command.join(120))
 
@@ -191,7 +207,7 @@ def reason_mentions(context, deployment, text):
         if text.lower() in str(status).lower():
             return True
         raise ClusterError(status)
-    wait_for(mentions, f"the status of {deployment} mentions {text}")
+    wait_for(mentions, f"the status of {deployment} mentions {text}", 90)
 
 
 @then('"{name}" runs')

@@ -1,0 +1,88 @@
+@docker @job-orchestration @execution-and-resources @local-db
+Feature: Daemons killed exactly at the states of a container
+  As in sandboxes: a daemon that is killed at the instant at which the provider has stored a state goes on from there, with the
+  container that the engine has, or has not, made or removed.
+
+  Background:
+    Given a user's machine "alice" and providers "bob" and "carol" that accept each other
+    And bob offers 1 cores, 512 MiB of memory and 1 GiB of disk
+    And the image "nunet-test:busybox" is known to Docker
+
+  Scenario Outline: <killed> killed once the container of a <work> is <state>
+    When the daemon of bob is suspended
+    And alice deploys
+      | deployment | allocation | script | type    | executor | image              | at  |
+      | task       | task       | counts | task    | docker   | nunet-test:busybox | bob |
+      | service    | service    | counts | service | docker   | nunet-test:busybox | bob |
+    And the daemon of <killed> is killed once bob has stored that "<work>" is <state>
+    And the daemon of <killed> is started and connected
+    Then "task" runs once
+    And "service" runs once
+    And the deployments are
+      | deployment | status  |
+      | task       | Running |
+      | service    | Running |
+    When the gate of "task" is opened
+    And alice shuts "service" down
+    Then deployment "task" is completed
+    And the output of "task" is whole
+    And deployment "service" is completed
+    And the output of "service" has no gap
+    And nothing is left at bob
+    And no container of bob is left
+
+    Examples:
+      | killed        | work    | state                     |
+      | bob           | task    | starting                  |
+      | bob           | service | starting                  |
+      | bob           | task    | starting although it runs |
+      | bob           | service | starting although it runs |
+      | bob           | service | running                   |
+      | alice and bob | task    | starting                  |
+      | alice and bob | service | starting although it runs |
+
+  Scenario Outline: <killed> killed once a container that is shut down is <state>
+    When alice deploys
+      | deployment | allocation | script              | type    | executor | image              | at  |
+      | service    | service    | says bye on SIGTERM | service | docker   | nunet-test:busybox | bob |
+    Then deployment "service" is running
+    And "service" counts on
+    When the daemon of bob is suspended
+    And alice begins to shut "service" down
+    And the daemon of <killed> is killed once bob has stored that "service" is <state>
+    And the daemon of <killed> is started and connected
+    Then deployment "service" is completed
+    And the output of "service" ends in "bye"
+    And nothing is left at bob
+    And no container of bob is left
+
+    Examples:
+      | killed        | state         |
+      | bob           | being stopped |
+      | bob           | ended         |
+      | bob           | releasing     |
+      | alice and bob | being stopped |
+      | alice and bob | ended         |
+      | alice and bob | releasing     |
+
+  Scenario Outline: <killed> killed once the container of a task that comes to its end is <state>
+    When alice deploys
+      | deployment | allocation | script | type | executor | image              | at  |
+      | task       | task       | counts | task | docker   | nunet-test:busybox | bob |
+    Then deployment "task" is running
+    And "task" counts on
+    When the daemon of bob is suspended
+    And the gate of "task" is opened
+    And the daemon of <killed> is killed once bob has stored that "task" is <state>
+    And the daemon of <killed> is started and connected
+    Then deployment "task" is completed
+    And the output of "task" is whole
+    And nothing is left at bob
+    And no container of bob is left
+
+    Examples:
+      | killed        | state     |
+      | bob           | ended     |
+      | bob           | releasing |
+      | alice and bob | ended     |
+      | alice and bob | releasing |
