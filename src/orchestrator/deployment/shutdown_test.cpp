@@ -33,6 +33,21 @@ TEST_F(DeploymentTest, WhatWorkWritesWhileItIsStoppedIsThere) {
   EXPECT_TRUE(provider.runs.empty());
 }
 
+TEST_F(DeploymentTest, WhatWorkHasWrittenIsThereAlthoughTheReplyToItsStartIsLost) {
+  provider.unanswered_starts = 1;
+  create(record());
+  deployment->start();
+  ASSERT_TRUE(until([&] { return provider.starts == 1; }));
+  provider.runs.at("task").status = AllocationStatus::running;
+  provider.runs.at("task").out = "until now, ";
+  provider.runs.at("task").last_words = "bye";
+  ASSERT_EQ(task().status, AllocationStatus::pending);
+  ASSERT_TRUE(w.run(a, deployment->shutdown()));
+  EXPECT_EQ(output(), "until now, bye");
+  EXPECT_EQ(task().status, AllocationStatus::terminated);
+  EXPECT_TRUE(provider.runs.empty());
+}
+
 TEST_F(DeploymentTest, WorkThatCannotBeStoppedIsReleasedWithWhatItHasWritten) {
   run_task();
   provider.stops = false;
