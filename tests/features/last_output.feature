@@ -76,3 +76,17 @@ Feature: The output of work that is removed, fails or is shut down
     And the daemon of bob is started and connected
     Then nothing is left at bob
     And the output of "service" has no gap
+
+  @supervision-model
+  Scenario: A shutdown of work whose start was not answered has its output
+    When the daemon of bob is suspended
+    And alice deploys
+      | deployment | allocation | script              | type    | at  |
+      | service    | service    | says bye on SIGTERM | service | bob |
+    And the daemon of bob is killed once bob has stored that "service" is starting although it runs
+    And the daemon of bob is started and connected
+    Then "service" counts on
+    When alice shuts "service" down
+    Then deployment "service" is completed
+    And the output of "service" ends in "bye"
+    And nothing is left at bob
