@@ -11,9 +11,9 @@ Feature: Daemons killed exactly at the states of a container
   Scenario Outline: <killed> killed once the container of a <work> is <state>
     When the daemon of bob is suspended
     And alice deploys
-      | deployment | allocation | script | type    | executor | image              | at  |
-      | task       | task       | counts | task    | docker   | nunet-test:busybox | bob |
-      | service    | service    | counts | service | docker   | nunet-test:busybox | bob |
+      | deployment | allocation | script              | type    | executor | image              | at  |
+      | task       | task       | counts              | task    | docker   | nunet-test:busybox | bob |
+      | service    | service    | says bye on SIGTERM | service | docker   | nunet-test:busybox | bob |
     And the daemon of <killed> is killed once bob has stored that "<work>" is <state>
     And the daemon of <killed> is started and connected
     Then "task" runs once
@@ -27,7 +27,7 @@ Feature: Daemons killed exactly at the states of a container
     Then deployment "task" is completed
     And the output of "task" is whole
     And deployment "service" is completed
-    And the output of "service" has no gap
+    And the output of "service" ends in "bye"
     And nothing is left at bob
     And no container of bob is left
 
