@@ -244,5 +244,26 @@ TEST_F(DeploymentTest, ResultsThatAreBeingPackedAreWaitedFor) {
   EXPECT_EQ(deployment->record().absent.at("task").at("report"), "the provider does not report it");
 }
 
+TEST_F(DeploymentTest, AResultThatDoesNotComeIsStoredBeforeItsRunCountsAsCollected) {
+  provider.packing = true;
+  DeploymentRecord made = record();
+  made.ensemble.allocations.at("task").results.emplace().paths = {"report"};
+  provider.features = {"results"};
+  create(std::move(made));
+  deployment->start();
+  ASSERT_TRUE(reaches(DeploymentStatus::running)) << deployment->record().error;
+  provider.end("task", AllocationStatus::completed, 0, "hello");
+  ASSERT_TRUE(notify());
+  w.settle(10s);
+  records.refuse = true;
+  provider.packing = false;
+  w.settle(3 * kMaxCollectPause);
+  EXPECT_FALSE(task().collected);
+  records.refuse = false;
+  ASSERT_TRUE(reaches(DeploymentStatus::completed, 5min)) << deployment->record().error;
+  ASSERT_TRUE(deployment->record().absent.contains("task"));
+  EXPECT_EQ(deployment->record().absent.at("task").at("report"), "the provider does not report it");
+}
+
 }  // namespace
 }  // namespace dms::orchestrator

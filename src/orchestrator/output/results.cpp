@@ -65,7 +65,8 @@ std::vector<ResultFile> declared_only(const jobs::Results& declared, std::vector
 }
 
 /// Tells the user what did not come. Repeated, it changes nothing.
-Task<void> report_absent(Parts& parts, std::string allocation, std::string run, const std::vector<ResultFile>& files) {
+Task<Result<void>> report_absent(Parts& parts, std::string allocation, std::string run,
+                                 const std::vector<ResultFile>& files) {
   std::string text;
   const auto add = [&](const ResultFile& file, std::string_view what) {
     add_reason(text, fmt::format("result \"{}\": {}", file.name, what));
@@ -80,7 +81,7 @@ Task<void> report_absent(Parts& parts, std::string allocation, std::string run, 
   json::StringMap absent;
   for (const ResultFile& file : files)
     if (!file.error.empty()) absent[file.name] = printable(file.error);
-  if (text.empty() && !parts.record->absent.contains(allocation)) co_return;
+  if (text.empty() && !parts.record->absent.contains(allocation)) co_return Result<void>();
   if (!text.empty()) log::warn("orchestrator", "{}: {}: {}", parts.id(), allocation, printable(text));
   const auto change = [&](DeploymentRecord& record) {
     const auto found = record.manifest.allocations.find(allocation);
@@ -90,7 +91,7 @@ Task<void> report_absent(Parts& parts, std::string allocation, std::string run, 
     std::string& reason = found->second.reason;
     if (reason.find(text) == std::string::npos) add_reason(reason, text);
   };
-  (void)co_await parts.record.update(change);
+  co_return co_await parts.record.update(change);
 }
 
 }  // namespace
@@ -135,8 +136,8 @@ Task<Result<void>> fetch_results(Parts parts, std::string allocation, std::strin
     if (!fetched) co_return fail(fetched.error(), "the result \"{}\" of {}", file.name, allocation);
     file.ticket.clear();
   }
-  co_await report_absent(parts, allocation, run,
-                         index.results);  // before the index: what has one is not looked at again
+  // Before the index: what has one is not looked at again.
+  CO_TRY_VOID(co_await report_absent(parts, allocation, run, index.results));
   const auto storing = [&] { return write_file(folder / "index.json", json::encode(index)); };
   CO_TRY_VOID(co_await offload(storing));
   co_return Result<void>();
