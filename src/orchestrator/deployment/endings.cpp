@@ -191,7 +191,8 @@ Task<void> Endings::collect(std::string name) {
     const bool lost = std::ranges::count(parts_.record->lost, name) > 0;
     const Result<void> fetched = co_await collector_.fetch(name, !lost);
     const AllocationManifest* entry = parts_.allocation(name);
-    const bool wanted = entry != nullptr && is_final(entry->status) && !entry->collected;
+    const bool wanted = entry != nullptr && is_final(entry->status) && !entry->collected &&
+                        !is_awaited(parts_.record.get(), name, entry->incarnation);  // by the cleaner
     if (fetched || !wanted) break;
     if (fetched.error().is(Errc::cancelled)) co_return;
     if (fetched.error().is(Errc::io)) reached = parts_.now();
@@ -216,6 +217,7 @@ Task<void> Endings::collect(std::string name) {
     const auto found = record.manifest.allocations.find(name);
     if (found == record.manifest.allocations.end() || !is_final(found->second.status) || found->second.collected)
       return;
+    if (is_awaited(record, name, found->second.incarnation)) return;
     found->second.collected = true;
     std::erase(record.lost, name);
     if (!is_final(record.status)) record.error.clear();

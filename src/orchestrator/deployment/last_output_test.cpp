@@ -220,5 +220,37 @@ TEST_F(LastOutputTest, WhatNeedsAResultThatWasNotMadeFailsAtOnce) {
   EXPECT_EQ(status_of(deployment->record()).allocations.at("task").peer, provider.peer());
 }
 
+/// Of a task that has ended on a machine which is lost before its output is here.
+TEST_F(LastOutputTest, OutputOfWhatHadEndedOnALostMachineIsFetchedWhenItIsBack) {
+  other.bids = false;
+  DeploymentRecord made = record();
+  jobs::Ensemble& ensemble = made.ensemble;
+  ensemble.allocations["web"] = ensemble.allocations.at("task");
+  ensemble.allocations.at("web").type = jobs::AllocationType::service;
+  ensemble.nodes.at("node").allocations.emplace_back("web");
+  ensemble.nodes.at("node").peer.clear();
+  ensemble.nodes.at("node").on_loss = jobs::OnLoss::fast;
+  provider.features = other.features = {"lease"};
+  provider.tail_size = 3;
+  create(std::move(made));
+  deployment->start();
+  ASSERT_TRUE(reaches(DeploymentStatus::running)) << deployment->record().error;
+  other.bids = true;
+  provider.page_takes = 1h;
+  provider.end("task", AllocationStatus::completed, 0, "longer than its tail");
+  ASSERT_TRUE(notify());
+  cut(b);
+  ASSERT_TRUE(until([&] { return other.runs_now("web") && task("web").status == AllocationStatus::running; }));
+  const std::string reason = status_of(deployment->record()).allocations.at("task").reason;
+  EXPECT_NE(reason.find("its output is still to be fetched from " + provider.peer()), std::string::npos) << reason;
+  provider.page_takes = Duration(0);
+  cut(b, false);
+  ASSERT_TRUE(until([&] { return deployment->record().superseded.empty(); }, 5min));
+  EXPECT_EQ(task().status, AllocationStatus::completed);
+  EXPECT_EQ(task().reason, "");
+  EXPECT_EQ(page("task"), "longer than its tail");
+  EXPECT_TRUE(provider.runs.empty());
+}
+
 }  // namespace
 }  // namespace dms::orchestrator

@@ -77,7 +77,8 @@ void displace(DeploymentRecord& record, const std::string& name) {
   std::erase(record.lost, name);
   if (entry == nullptr) return;
   if (is_final(entry->status)) {
-    if (!entry->collected) give_up_output(*entry);
+    if (!entry->collected && !is_awaited(record, name, entry->incarnation)) give_up_output(*entry);
+    entry->collected = true;  // what is awaited is fetched if the machine returns; nothing waits for it
     return;
   }
   if (entry->status == AllocationStatus::running || entry->status == AllocationStatus::restarting) ++entry->restarts;
@@ -135,7 +136,7 @@ void end_awaiting(DeploymentRecord& record, std::uint64_t number, const std::str
   AllocationManifest* ended = find(record, allocation);
   const auto run = entry->allocations.find(allocation);
   if (ended == nullptr || run == entry->allocations.end() || ended->incarnation != run->second) return;
-  if (!is_final(ended->status) || ended->collected) return;
+  if (!is_final(ended->status)) return;
   ended->collected = true;
   if (!given_up.empty())
     add_reason(ended->reason, fmt::format("its output could not be fetched completely: {}", given_up));

@@ -12,7 +12,8 @@
 //     known.
 //  5. Output that is not all here is not given up with the machine: the entry of superseded names the allocation as
 //     unfetched, and the output is fetched before the release (cleaner.hpp). An allocation that has ended is collected
-//     once it is. Of several runs that were superseded, that of the last one that had started is fetched.
+//     once it is; one whose machine is lost counts as collected at once, and its output is fetched all the same should
+//     the machine return. Of several runs that were superseded, that of the last one that had started is fetched.
 //
 // Threads: none. Attacks: what a provider names beyond the ensemble is bounded (kMaxUnknown), so no provider makes the
 // record grow until it cannot be stored.

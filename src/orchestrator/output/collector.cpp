@@ -116,9 +116,8 @@ Task<Result<void>> Collector::fetch(std::string allocation, bool whole) {
 Task<Result<void>> Collector::fetch_superseded(std::string allocation, std::string run, actor::Handle provider,
                                                bool whole, SteadyTime until) {
   CO_TRY(const Hold held, co_await hold(allocation));
+  if (!is_awaited(parts_.record.get(), allocation, run)) co_return Result<void>();  // a later run is, meanwhile
   const AllocationManifest* entry = parts_.allocation(allocation);
-  if (entry != nullptr && entry->incarnation == run && is_final(entry->status) && entry->collected)
-    co_return Result<void>();
   const auto kept = parts_.record->outputs.find(allocation);
   const bool is_late = entry != nullptr && entry->incarnation != run && !entry->incarnation.empty() &&
                        kept != parts_.record->outputs.end() && kept->second == entry->incarnation;
