@@ -100,6 +100,7 @@ class ScriptedProvider {
   std::optional<std::uint64_t> grants_results;  ///< bytes; else as many as asked for
   std::string refuse_commit;
   std::string refuse_start;
+  std::string refuse_pages;
   int unanswered_starts = 0;   ///< the first ones
   bool brings_inputs = false;  ///< as it reports of what is not started
   bool bids = true;
@@ -270,10 +271,9 @@ class ScriptedProvider {
     if (!request.stream.empty() && page_takes > Duration(0)) (void)co_await sleep_for(page_takes);
     expire();
     const auto run = runs.find(request.allocation_name);
-    if (run == runs.end()) {
-      reply.error = "there is no such allocation";
-      co_return reply;
-    }
+    if (!request.stream.empty()) reply.error = refuse_pages;
+    if (run == runs.end()) reply.error = "there is no such allocation";
+    if (!reply.error.empty()) co_return reply;
     const std::string out = request.stream == "stderr" ? "" : run->second.out;
     if (request.stream.empty()) {
       reply.out = to_bytes(out);

@@ -80,6 +80,7 @@ Task<Result<void>> Cleaner::collect_run(std::uint64_t number, std::string name, 
   const bool refused = !stopped && stopped.error().is(Errc::permission_denied);
   if (!stopped && !refused) {
     answers_.erase(name);
+    refuses_.erase(name);
     co_return stopped;
   }
   const SteadyTime answers = answers_.try_emplace(name, parts_.now()).first->second;
@@ -90,15 +91,27 @@ Task<Result<void>> Cleaner::collect_run(std::uint64_t number, std::string name, 
   const Result<void> fetched = co_await std::move(fetching);
   if (work_.cancelled()) co_return fail(Errc::cancelled, "the daemon stops");
   if (!fetched) log::info("orchestrator", "{}: {}", parts_.id(), fetched.error().to_string());
-  const bool useless = !fetched && (fetched.error().is(Errc::permission_denied) ||
-                                    parts_.now() - std::max(answers, collector_.reached(name)) > kCollectPatience);
-  if (!fetched && ends && !useless) co_return fetched;
+  if (!fetched && ends && !is_useless(name, fetched.error(), refused, answers)) co_return fetched;
   std::string given_up;
   if (!fetched) given_up = fetched.error().to_string();
   answers_.erase(name);
+  refuses_.erase(name);
   if (fetched && refused) given_up = stopped.error().to_string();
   const auto end = [&](DeploymentRecord& record) { end_awaiting(record, number, name, given_up); };
   co_return co_await parts_.record.update_until_stored(end);
+}
+
+/// Whether the output is given up after this failure, see (3). `refused`: so was the stop.
+bool Cleaner::is_useless(const std::string& name, const Error& error, bool refused, SteadyTime answers) {
+  if (error.is(Errc::permission_denied)) {
+    const SteadyTime refuses = refuses_.try_emplace(name, parts_.now()).first->second;
+    return refused || parts_.now() - refuses > kRefusalPatience;
+  }
+  refuses_.erase(name);
+  if (error.is(Errc::io)) answers = answers_[name] = parts_.now();  // of this node's disk, which is waited out
+  // What contradicts itself would come again and again.
+  if (!error.is(Errc::invalid_argument)) answers = std::max(answers, collector_.reached(name));
+  return parts_.now() - answers > kCollectPatience;
 }
 
 Task<Result<void>> Cleaner::record(Superseded entry) {

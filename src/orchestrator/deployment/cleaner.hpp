@@ -10,10 +10,11 @@
 //     is known: a provider grants the shutdown with the allocation, but may not have granted the revert. A provider
 //     that cannot release it now refuses, and is asked again.
 //  3. Output that is not all here (Superseded::unfetched) is fetched first: the run is stopped, and its provider keeps
-//     it meanwhile. That of an allocation which has ended so is asked for as long as its provider may keep it, and given
-//     up when the provider refuses it, or answers and sends nothing of it for kCollectPatience (endings.hpp). That of a
-//     run which is replaced, or was removed by an update, delays the release by kLastOutput at most once its provider
-//     answers, and by kMaxStored bytes of a stream.
+//     it meanwhile. That of an allocation which has ended so is asked for as long as its provider may keep it. It is
+//     given up when the provider refuses it for kRefusalPatience, or the stop as well, or answers and sends nothing for
+//     kCollectPatience (endings.hpp); what contradicts itself does not count as sent, and a full disk here is waited
+//     out. That of a run which is replaced, or was removed by an update, delays the release by kLastOutput at most once
+//     its provider answers, and by kMaxStored bytes of a stream.
 //  4. Why the first request failed is in the record, and in the status of the deployment until the entry is over.
 //
 // Threads: the deployment's lane. Cancellation: run() ends; the next one goes on.
@@ -46,6 +47,7 @@ class Cleaner {
   Task<void> release(Superseded entry);
   Task<Result<void>> collect(const Superseded& entry);
   Task<Result<void>> collect_run(std::uint64_t number, std::string allocation, std::string run, actor::Handle provider);
+  bool is_useless(const std::string& name, const Error& error, bool refused, SteadyTime answers);
   Task<Result<void>> request(const Superseded& entry, bool shutdown);
   /// What has changed of the entry: why it is not released, whether it is over.
   Task<Result<void>> record(Superseded entry);
@@ -55,6 +57,7 @@ class Cleaner {
   Nursery& work_;
   std::set<std::uint64_t> begun_;
   std::map<std::string, SteadyTime> answers_;  ///< allocation -> since when the provider of its output answers
+  std::map<std::string, SteadyTime> refuses_;  ///< allocation -> since when it refuses to send it
 };
 
 }  // namespace dms::orchestrator

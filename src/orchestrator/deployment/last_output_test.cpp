@@ -108,6 +108,45 @@ TEST_F(AwayTest, OutputOfAShutdownIsFetchedByTheNextDaemon) {
   EXPECT_TRUE(provider.runs.empty());
 }
 
+/// Its engine begins later than the provider itself, for example.
+TEST_F(AwayTest, OutputOfAShutdownIsFetchedFromAProviderThatRefusesItForAMoment) {
+  shut_down_while_it_is_away();
+  provider.refuse_pages = "its executor does not answer";
+  const int before = provider.pages;
+  cut(b, false);
+  ASSERT_TRUE(until([&] { return provider.pages > before; }));
+  w.settle(5s);
+  EXPECT_TRUE(deployment->record().unsettled());
+  provider.refuse_pages.clear();
+  ASSERT_TRUE(until([&] { return !deployment->record().unsettled(); }));
+  EXPECT_EQ(output(), "until now");
+  EXPECT_EQ(task().reason, "it was shut down");
+  EXPECT_TRUE(provider.runs.empty());
+}
+
+TEST_F(AwayTest, OutputOfAShutdownIsFetchedOnceThereIsRoomForIt) {
+  shut_down_while_it_is_away();
+  std::filesystem::rename(folder / "deployments", folder / "aside");
+  ASSERT_TRUE(write_file(folder / "deployments", "a file is in the way, as a full disk is"));
+  cut(b, false);
+  w.settle(2 * kCollectPatience);
+  EXPECT_TRUE(deployment->record().unsettled());
+  std::filesystem::remove(folder / "deployments");
+  std::filesystem::rename(folder / "aside", folder / "deployments");
+  ASSERT_TRUE(until([&] { return !deployment->record().unsettled(); }));
+  EXPECT_EQ(output(), "until now");
+  EXPECT_EQ(task().reason, "it was shut down");
+}
+
+TEST_F(AwayTest, OutputThatItsProviderRefusesIsGivenUp) {
+  shut_down_while_it_is_away();
+  provider.refuse_pages = "it is damaged";
+  cut(b, false);
+  ASSERT_TRUE(until([&] { return !deployment->record().unsettled(); }, 5min));
+  EXPECT_NE(task().reason.find("could not be fetched completely"), std::string::npos) << task().reason;
+  EXPECT_TRUE(provider.runs.empty());
+}
+
 TEST_F(AwayTest, OutputIsGivenUpWhenItsProviderKeepsNoneAnyMore) {
   shut_down_while_it_is_away();
   ASSERT_TRUE(until([&] { return !deployment->record().unsettled(); }, kResidueTime + 1h));
