@@ -210,6 +210,18 @@ TEST_F(ReplacedTest, OutputOfAReplacedRunDelaysItsReleaseForABoundedTime) {
   EXPECT_EQ(page("task", "previous:stdout").find_first_not_of('x'), std::string::npos) << "what has come is kept";
 }
 
+/// Not for as long as a page may take.
+TEST_F(ReplacedTest, AProviderThatSendsNothingOfAReplacedRunDelaysItsReleaseForABoundedTime) {
+  replace();
+  ASSERT_TRUE(until([&] { return !deployment->record().superseded.empty(); }));
+  provider.page_takes = 1h;
+  const int before = provider.pages;
+  cut(b, false);
+  ASSERT_TRUE(until([&] { return provider.pages > before; }));
+  EXPECT_TRUE(until([&] { return deployment->record().superseded.empty(); }, kLastOutput + 10s));
+  EXPECT_TRUE(provider.runs.empty());
+}
+
 TEST_F(LastOutputTest, OutputOfWhatAnUpdateRemovesOrChangesStaysReadable) {
   DeploymentRecord made = record();
   jobs::Ensemble& ensemble = made.ensemble;

@@ -126,7 +126,7 @@ Task<Result<void>> Collector::fetch_superseded(std::string allocation, std::stri
   source.provider = std::move(provider);
   source.files = is_late ? allocation + std::string(OutputStore::kLate) : allocation;
   source.allocation = std::move(allocation);
-  source.until = until;
+  source.until = std::max(until, parts_.now() + kPageAnswer);  // others may have held the files for long
   if (is_late) co_return co_await fetch_late(source, whole);
   co_return co_await fetch_files(source, whole);
 }
@@ -191,8 +191,10 @@ Task<Result<void>> Collector::fetch_stream(const Source& source, Stream stream, 
   const SteadyTime begun = parts_.now();
   int poor = 0;
   for (std::uint64_t fetched = 0;;) {
-    CO_TRY(AllocationLogsResponse page,
-           co_await parts_.providers.page(source.provider, allocation, name, position, kLogPage));
+    Task<Result<AllocationLogsResponse>> asking =
+        parts_.providers.page(source.provider, allocation, name, position, kLogPage);
+    const SteadyTime until = std::min(source.until, parts_.now() + kLongestFetch);  // a request has its own limit
+    CO_TRY(AllocationLogsResponse page, co_await with_deadline(until, std::move(asking)));
     const bool another = !page.incarnation.empty() && page.incarnation != source.run;
     if (another || !is_wanted(allocation, source.run))
       co_return fail(Errc::not_found, "{} was started anew while its output was fetched", allocation);
