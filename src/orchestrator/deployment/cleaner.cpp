@@ -30,7 +30,9 @@ Task<void> Cleaner::release(Superseded entry) {
   Duration pause = kReleasePause;
   bool shutdown = entry.ended;
   for (;;) {
-    Result<void> released = co_await collect(entry);
+    Task<Result<void>> collecting = collect(entry);
+    const SteadyTime until = begun + (entry.over ? patience : hold);  // what follows is due then
+    Result<void> released = co_await with_deadline(until, std::move(collecting));
     if (released) released = co_await request(entry, shutdown);
     if (released) break;
     if (work_.cancelled()) co_return;  // a code does not say so: a peer can close a stream

@@ -14,7 +14,7 @@
 //     given up when the provider refuses it for kRefusalPatience, or the stop as well, or answers and sends nothing for
 //     kCollectPatience (endings.hpp); what contradicts itself does not count as sent, and a full disk here is waited
 //     out. That of a run which is replaced, or was removed by an update, delays the release by kLastOutput at most once
-//     its provider answers, and by kMaxStored bytes of a stream.
+//     its provider answers, and by kMaxStored bytes of a stream. No fetch delays what is due after a time, see (1).
 //  4. Why the first request failed is in the record, and in the status of the deployment until the entry is over.
 //
 // Threads: the deployment's lane. Cancellation: run() ends; the next one goes on.

@@ -98,6 +98,23 @@ TEST_F(AwayTest, OutputOfAShutdownIsFetchedWhenItsProviderIsBack) {
   EXPECT_TRUE(provider.runs.empty());
 }
 
+/// A provider that sends what it has page by page, each as late as it may.
+TEST_F(LastOutputTest, AFetchThatTakesLongDoesNotKeepADeploymentFromItsEnd) {
+  run_task();
+  const std::string out(100 * kPoorPage, 'x');
+  provider.runs.at("task").out = out;
+  provider.page_size = kPoorPage;
+  provider.page_takes = 1min;
+  EXPECT_FALSE(w.run(a, deployment->shutdown()));
+  ASSERT_TRUE(reaches(DeploymentStatus::completed, 5min));
+  EXPECT_TRUE(deployment->record().unsettled());
+  provider.page_takes = Duration(0);
+  ASSERT_TRUE(until([&] { return !deployment->record().unsettled(); }, 5min));
+  EXPECT_EQ(output(), out);
+  EXPECT_EQ(task().reason, "it was shut down");
+  EXPECT_TRUE(provider.runs.empty());
+}
+
 TEST_F(AwayTest, OutputOfAShutdownIsFetchedByTheNextDaemon) {
   shut_down_while_it_is_away();
   kill();
