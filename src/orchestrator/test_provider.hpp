@@ -104,6 +104,7 @@ class ScriptedProvider {
   int unanswered_starts = 0;   ///< the first ones
   bool brings_inputs = false;  ///< as it reports of what is not started
   bool bids = true;
+  bool knows_only_running = true;  ///< of a restart, which an older version does not
   bool answers_renewals = true;
   bool has_clock = true;
   int renewed_without_clock = 0;  ///< leases
@@ -192,7 +193,7 @@ class ScriptedProvider {
     Run* run = addressed(envelope);
     if (run == nullptr) co_return reply;
     reply.incarnation = run->incarnation;
-    if (request.only_running && is_final(run->status)) reply.error = "it has ended";
+    if (request.only_running && knows_only_running && is_final(run->status)) reply.error = "it has ended";
     if (!reply.error.empty()) co_return reply;
     if (run->incarnation == request.incarnation) {
       ++restarts;

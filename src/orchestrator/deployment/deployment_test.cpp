@@ -290,6 +290,19 @@ TEST_F(DeploymentTest, ATaskThatEndsBeforeItsRestartIsNotRunAgain) {
   EXPECT_EQ(provider.restarts, 0);
 }
 
+TEST_F(DeploymentTest, ATaskWhoseEndIsKnownIsNotRequestedToRestart) {
+  run_task();
+  provider.knows_only_running = false;
+  provider.page_takes = 4s;
+  provider.runs.at("task").health = Health::unhealthy;
+  ASSERT_TRUE(until([&] { return task().status == AllocationStatus::restarting; }));
+  provider.end("task", AllocationStatus::completed);
+  ASSERT_TRUE(notify());
+  EXPECT_EQ(task().status, AllocationStatus::completed);
+  w.settle(1min);
+  EXPECT_EQ(provider.restarts, 0);
+}
+
 TEST_F(DeploymentTest, WhatAnUnhealthyRunHasWrittenIsKeptOverItsRestart) {
   OutputStore store(folder);
   const auto previous = [&] {

@@ -61,9 +61,9 @@ Task<void> Restarts::restart(std::string name, std::string run) {
     record.manifest.allocations.at(name).reason = "it failed its health check";
   };
   const Result<void> intended = co_await parts_.record.update_until_stored(intend);
-  if (intended && is_run(parts_.record.get())) {
+  if (intended && is_run(parts_.record.get())) co_await fetch_output(name);
+  if (intended && is_run(parts_.record.get())) {  // it may have ended meanwhile
     const actor::Handle handle = parts_.allocation(name)->handle;
-    co_await fetch_output(name);
     const Result<std::string> next = co_await parts_.providers.restart(handle, run);
     log::info("orchestrator", "{}: restart of {}: {}", parts_.id(), name, next ? *next : next.error().to_string());
     const bool refused = !next && next.error().is(Errc::permission_denied);
