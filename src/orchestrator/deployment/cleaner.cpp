@@ -106,7 +106,8 @@ Task<Result<void>> Cleaner::collect_run(std::uint64_t number, std::string name, 
 /// Whether the output is given up after this failure, see (3). `refused`: so was the stop.
 bool Cleaner::is_useless(const std::string& name, const Error& error, bool refused, SteadyTime answers) {
   if (error.is(Errc::permission_denied)) {
-    const SteadyTime refuses = refuses_.try_emplace(name, parts_.now()).first->second;
+    SteadyTime& refuses = refuses_.try_emplace(name, parts_.now()).first->second;
+    if (collector_.reached(name) > refuses) refuses = parts_.now();  // as a ticket that has expired, for results
     return refused || parts_.now() - refuses > kRefusalPatience;
   }
   refuses_.erase(name);

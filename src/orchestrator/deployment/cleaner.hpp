@@ -57,7 +57,7 @@ class Cleaner {
   Nursery& work_;
   std::set<std::uint64_t> begun_;
   std::map<std::string, SteadyTime> answers_;  ///< allocation -> since when the provider of its output answers
-  std::map<std::string, SteadyTime> refuses_;  ///< allocation -> since when it refuses to send it
+  std::map<std::string, SteadyTime> refuses_;  ///< allocation -> since when it refuses to send any more
 };
 
 }  // namespace dms::orchestrator
