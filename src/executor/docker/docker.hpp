@@ -33,7 +33,9 @@
 //     mounted and may change owners (give_back.hpp). Nothing of the work's image runs there. As root, or without a file
 //     of another user, it does nothing. It takes as long as it takes, while the container gets on; both have the mark
 //     of (1), and what a daemon that is killed leaves of them is removed by the next recover(). If the engine goes away
-//     meanwhile, they are removed when it answers.
+//     meanwhile, they are removed when it answers. The container is named after the folder, <id>-give-<hash>, and the
+//     image is found by its mark: so what an engine makes without an answer is removed as well, at the latest by the
+//     next attempt, and there is one container for each folder at most.
 //
 // Threads: one lane. What stays on it: locks and signals of watchers, one file of /proc. Every call to the
 // engine has a time limit except those that wait for the work or a pull.
@@ -125,11 +127,13 @@ class Docker final : public ExecutorBase {
   Task<Result<void>> send_image(std::filesystem::path file, std::string& said);
   Task<Result<void>> release_image(std::string id);
   Task<void> release_image_logged(std::string id);
+  Task<Result<void>> release_empty_images();
   Task<void> release_images();
   Task<Result<void>> import_empty_image(RunPtr run);
-  Task<Result<void>> run_giver(std::filesystem::path folder);
-  Task<Result<void>> remove_giver(RunPtr run);
-  Task<void> remove_giver_later(RunPtr run);
+  Task<Result<void>> run_giver(std::string name, std::filesystem::path folder);
+  Task<Result<void>> create_giver(RunPtr run, std::string body);
+  Task<Result<void>> remove_giver(std::string name);
+  Task<void> remove_giver_later(std::string name);
   Task<Result<void>> give_in_container(RunPtr run, std::filesystem::path folder);
   Task<Result<bool>> holds_foreign(std::filesystem::path folder);
   Task<Result<json::Value>> wait_for_giver(std::string container);
@@ -168,9 +172,11 @@ class Docker final : public ExecutorBase {
   DockerOptions options_;
   DockerApi api_;
   bool closing_ = false;
-  bool awaits_engine_ = false;  // recover() has not reached it
-  Mutex loading_;               // held while an image that may be removed has no container yet
-  std::size_t givers_ = 0;      // containers that give files
+  bool awaits_engine_ = false;      // recover() has not reached it
+  Mutex loading_;                   // held while an image that may be removed has no container yet
+  std::size_t givers_ = 0;          // containers that give files
+  std::set<std::string> giving_;    // names of those that are made, run or are removed now
+  std::set<std::string> removing_;  // names of those that are removed later
   Notify giver_left_;
   Nursery nursery_;
 };

@@ -127,6 +127,12 @@ std::string create_body(const std::string& image, const std::vector<std::string>
   return w.take();
 }
 
+/// Of the container that gives the files in a folder: known before the engine is asked for it, and the same at each
+/// attempt.
+std::string giver_name(const DockerOptions& options, const fs::path& folder) {
+  return fmt::format("{}-give-{:016x}", options.id, fs::hash_value(folder));
+}
+
 }  // namespace
 
 Task<Result<void>> Docker::take_files(fs::path folder) {
@@ -137,9 +143,12 @@ Task<Result<void>> Docker::take_files(fs::path folder) {
   if (awaits_engine_)
     co_return fail(Errc::unsupported, "taking over the files in {}: the Docker engine has not answered yet",
                    folder.string());
-  while (givers_ >= kGivers) CO_TRY_VOID(co_await giver_left_.wait());
+  const std::string name = giver_name(options_, folder);
+  while (givers_ >= kGivers || giving_.contains(name)) CO_TRY_VOID(co_await giver_left_.wait());
   ++givers_;
-  const Result<void> given = co_await run_giver(folder);
+  giving_.insert(name);
+  const Result<void> given = co_await run_giver(name, folder);
+  giving_.erase(name);
   --givers_;
   giver_left_.notify_all();
   if (given) co_return Result<void>();
@@ -163,8 +172,8 @@ Task<Result<bool>> Docker::holds_foreign(fs::path folder) {
   }
 }
 
-/// An image without a file, which nobody else has: its id in the run. It carries the mark of this executor, by which the
-/// next start finds what a daemon that is killed leaves.
+/// An image without a file, which nobody else has: its id in the run. It carries the mark of this executor, by which it
+/// is found to be removed: also if the engine has made it without an answer, or a daemon that was killed has left it.
 Task<Result<void>> Docker::import_empty_image(RunPtr run) {
   std::string archive(1024, '\0');  // without an entry
   const std::string mark = url_encode(fmt::format("LABEL nunet-executor={}", options_.id));
@@ -175,33 +184,60 @@ Task<Result<void>> Docker::import_empty_image(RunPtr run) {
   co_return Result<void>();
 }
 
-Task<Result<void>> Docker::run_giver(fs::path folder) {
+Task<Result<void>> Docker::run_giver(std::string name, fs::path folder) {
   auto run = std::make_shared<Run>();
+  run->name = name;
   Result<void> given = co_await give_in_container(run, std::move(folder));
-  const Result<void> gone = co_await remove_giver(run);
-  if (!gone) nursery_.spawn(remove_giver_later(run));  // also if this is cancelled
+  const Result<void> gone = co_await remove_giver(name);
+  // Also if this is cancelled.
+  if (!gone && removing_.insert(name).second) nursery_.spawn(remove_giver_later(std::move(name)));
   co_return given;
 }
 
-/// Repeated, it goes on.
-Task<Result<void>> Docker::remove_giver(RunPtr run) {
-  if (!run->container.empty()) CO_TRY_VOID(co_await delete_container(run->container));
-  run->container.clear();
-  co_return co_await release_image(run->image);
+/// The container of that name, and images that no container uses: the engine may have made them without an answer.
+Task<Result<void>> Docker::remove_giver(std::string name) {
+  CO_TRY_VOID(co_await delete_container(std::move(name)));
+  co_return co_await release_empty_images();
 }
 
 /// Of an engine that has gone away meanwhile, or cannot remove them now. The next start finds both by their marks.
-Task<void> Docker::remove_giver_later(RunPtr run) {
+Task<void> Docker::remove_giver_later(std::string name) {
   for (Duration pause = kFirstPause;; pause = std::min(2 * pause, kLongestPause)) {
     const Result<void> slept = co_await sleep_for(pause);
     if (!slept) co_return;
-    const Result<void> gone = co_await remove_giver(run);
-    if (gone) co_return;
-    log::debug("executor", "what has given files is not removed yet: {}", gone.error().to_string());
+    // Its container would have the same name.
+    while (giving_.contains(name)) {
+      const Result<void> waited = co_await giver_left_.wait();
+      if (!waited) co_return;
+    }
+    giving_.insert(name);
+    const Result<void> gone = co_await remove_giver(name);
+    giving_.erase(name);
+    giver_left_.notify_all();
+    if (gone) break;
+    log::debug("executor", "{}, which has given files, is not removed yet: {}", name, gone.error().to_string());
   }
+  removing_.erase(name);
 }
 
-/// The container and the image that it has made are in the run, also if it fails.
+/// In the place of one that an attempt before has left, whose creation was carried out but not answered.
+Task<Result<void>> Docker::create_giver(RunPtr run, std::string body) {
+  const std::string path = "/containers/create?name=" + run->name;
+  Result<json::Value> created = co_await api_.call("POST", path, body);
+  if (!created && created.error().is(Errc::already_exists)) {
+    const Result<void> gone = co_await delete_container(run->name);
+    if (!gone && !gone.error().is(Errc::already_exists)) co_return std::unexpected(gone.error());
+    created = co_await api_.call("POST", path, std::move(body));
+  }
+  if (!created && created.error().is(Errc::already_exists))
+    co_return std::unexpected(created.error().context(Errc::unsupported, "the engine is still making or removing it"));
+  if (!created) co_return std::unexpected(created.error());
+  run->container = json_text(*created, {"Id"});
+  if (!is_container_id(run->container)) co_return fail(Errc::io, "Docker engine: a container without an id");
+  co_return Result<void>();
+}
+
+/// What it has made remains, also if it fails.
 Task<Result<void>> Docker::give_in_container(RunPtr run, fs::path folder) {
   std::string program;
   CO_TRY(std::vector<Mount> mounts, program_mounts(program));
@@ -218,9 +254,7 @@ Task<Result<void>> Docker::give_in_container(RunPtr run, fs::path folder) {
     const Mutex::Lock lock = co_await loading_.lock();
     CO_TRY_VOID(co_await import_empty_image(run));
     std::string body = create_body(run->image, argv, mounts, options_);
-    CO_TRY(const json::Value created, co_await api_.call("POST", "/containers/create", std::move(body)));
-    run->container = json_text(created, {"Id"});
-    if (!is_container_id(run->container)) co_return fail(Errc::io, "Docker engine: a container without an id");
+    CO_TRY_VOID(co_await create_giver(run, std::move(body)));
   }
   const std::string path = "/containers/" + run->container;
   const std::string begin = path + "/start";

@@ -27,8 +27,14 @@ class DockerFilesTest : public DockerTest {
                     http(204, "")};
   }
   void answer_removal() {
-    for (std::string& answer : std::vector{http(204, ""), http(200, "{}"), http(200, "[]")})
+    for (std::string& answer : std::vector{http(204, ""), http(200, fmt::format(R"([{{"Id":"sha256:{}"}}])", kImage)),
+                                           http(200, "{}"), http(200, "[]")})
       net_.answers.push_back(std::move(answer));
+  }
+  /// The engine has neither.
+  void answer_that_nothing_is_there() {
+    net_.answers.push_back(http(404, "{}"));
+    net_.answers.push_back(http(200, "[]"));
   }
   const std::string kImage = std::string(64, 'a');
   Docker other_{Runtime{node_.runtime().lane, net_}, of_user(::geteuid() + 1)};
@@ -50,7 +56,7 @@ TEST_F(DockerFilesTest, TheImageStaysKnownWithAContainerThatCannotBeRemoved) {
   net_.answers.push_back(http(200, R"({"StatusCode":0})"));
   net_.answers.push_back(http(500, "{}"));
   EXPECT_TRUE(run(other_.take_files(dir_)));
-  EXPECT_THAT(net_.written, HasSubstr("DELETE /containers/abc"));
+  EXPECT_THAT(net_.written, HasSubstr("DELETE /containers/nunet-give-"));
   EXPECT_THAT(net_.written, Not(HasSubstr("DELETE /images")));
 }
 
@@ -61,13 +67,92 @@ TEST_F(DockerFilesTest, WhatAnEngineThatGoesAwayKeepsIsRemovedWhenItIsBack) {
   answer_removal();
   world_.run_for(1min);
   EXPECT_TRUE(net_.answers.empty());
-  const std::size_t container = net_.written.rfind("DELETE /containers/abc");
+  const std::size_t container = net_.written.rfind("DELETE /containers/nunet-give-");
   const std::size_t image = net_.written.rfind("DELETE /images/sha256:" + kImage);
   ASSERT_NE(image, std::string::npos);
   EXPECT_LT(container, image);
   const std::string all = net_.written;
   world_.run_for(1min);
   EXPECT_EQ(net_.written, all) << "it is done";
+}
+
+TEST_F(DockerFilesTest, AContainerWhoseCreationIsNotAnsweredIsRemoved) {
+  answer_start();
+  net_.answers[1] = std::string(kHangs);
+  net_.answers.pop_back();  // it is not started
+  answer_removal();
+  const auto taken = run(other_.take_files(dir_));
+  ASSERT_FALSE(taken);
+  EXPECT_TRUE(taken.error().is(Errc::unsupported)) << "to be tried again: " << taken.error().to_string();
+  EXPECT_TRUE(net_.answers.empty());
+  const std::string create = "/containers/create?name=";
+  const std::size_t at = net_.written.find(create);
+  ASSERT_NE(at, std::string::npos);
+  const std::string name = net_.written.substr(at + create.size(), std::string("nunet-give-").size() + 16);
+  EXPECT_THAT(name, HasSubstr("nunet-give-"));
+  EXPECT_THAT(net_.written, HasSubstr("DELETE /containers/" + name + "?"));
+  EXPECT_THAT(net_.written, HasSubstr("DELETE /images/sha256:" + kImage));
+}
+
+TEST_F(DockerFilesTest, AnImageWhoseImportIsNotAnsweredIsRemoved) {
+  net_.answers = {std::string(kHangs)};
+  answer_removal();
+  const auto taken = run(other_.take_files(dir_));
+  ASSERT_FALSE(taken);
+  EXPECT_TRUE(taken.error().is(Errc::unsupported)) << taken.error().to_string();
+  EXPECT_TRUE(net_.answers.empty());
+  EXPECT_THAT(net_.written, HasSubstr("DELETE /images/sha256:" + kImage));
+}
+
+TEST_F(DockerFilesTest, AnAttemptReplacesTheContainerOfOneBefore) {
+  answer_start();
+  net_.answers.insert(net_.answers.begin() + 1, {http(409, "{}"), http(204, "")});
+  net_.answers.push_back(http(200, R"({"StatusCode":0})"));
+  answer_removal();
+  const auto taken = run(other_.take_files(dir_));
+  EXPECT_TRUE(taken) << taken.error().to_string();
+  EXPECT_TRUE(net_.answers.empty());
+  const std::size_t first = net_.written.find("POST /containers/create");
+  const std::size_t removal = net_.written.find("DELETE /containers/nunet-give-");
+  const std::size_t second = net_.written.rfind("POST /containers/create");
+  EXPECT_LT(first, removal);
+  EXPECT_LT(removal, second);
+}
+
+TEST_F(DockerFilesTest, AContainerThatTheEngineIsStillMakingIsWaitedFor) {
+  answer_start();
+  net_.answers = {net_.answers.front(), http(409, "{}"), http(404, "{}"), http(409, "{}")};
+  answer_removal();
+  const auto taken = run(other_.take_files(dir_));
+  ASSERT_FALSE(taken);
+  EXPECT_TRUE(taken.error().is(Errc::unsupported)) << "to be tried again: " << taken.error().to_string();
+  EXPECT_TRUE(net_.answers.empty());
+}
+
+TEST_F(DockerFilesTest, ARemovalThatIsLateSparesTheContainerOfTheNextAttempt) {
+  answer_start();
+  net_.answers[1] = std::string(kHangs);
+  net_.answers.pop_back();
+  EXPECT_TRUE(run(other_.take_files(dir_)).error().is(Errc::unsupported)) << "nor is the removal answered";
+  answer_start();
+  net_.answers.push_back("HTTP/1.1 200 OK\r\n\r\n" + std::string(kHangs));  // it runs for two minutes
+  net_.answers.push_back("HTTP/1.1 200 OK\r\n\r\n" + frame(1, "1024\n"));
+  net_.answers.push_back(http(200, R"({"StatusCode":0})"));
+  answer_removal();
+  answer_that_nothing_is_there();
+  const auto taken = run(other_.take_files(dir_));
+  EXPECT_TRUE(taken) << taken.error().to_string();
+  world_.run_for(1min);
+  EXPECT_TRUE(net_.answers.empty());
+}
+
+TEST_F(DockerFilesTest, ManyAttemptsNeedOneRemoval) {
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(run(other_.take_files(dir_)).error().is(Errc::unsupported));
+  answer_that_nothing_is_there();
+  const std::size_t answers = net_.answers.size();
+  answer_that_nothing_is_there();
+  world_.run_for(1min);
+  EXPECT_EQ(net_.answers.size(), answers);
 }
 
 TEST_F(DockerFilesTest, GivingTakesAsLongAsItGetsOn) {

@@ -164,15 +164,27 @@ Task<void> Docker::release_image_logged(std::string id) {
   if (!released) log::warn("executor", "image {} may remain: {}", id, released.error().to_string());
 }
 
-/// Those of archives by their markers, those of containers that give files by their label.
+/// Those of containers that give files, by their label. One that a container uses stays.
+Task<Result<void>> Docker::release_empty_images() {
+  const std::string path = "/images/json?filters=" + own_label();
+  CO_TRY(const json::Value images, co_await api_.call("GET", path, "", kListTime));
+  const json::Array* list = images.if_array();
+  if (list == nullptr) co_return fail(Errc::io, "Docker engine: expected a list of images");
+  Result<void> all;
+  for (const json::Value& image : *list) {
+    std::string id = image_id(json_text(image, {"Id"}));
+    Result<void> released = co_await release_image(std::move(id));
+    if (!released) all = std::move(released);
+  }
+  co_return all;
+}
+
+/// What an earlier daemon has left: those of archives are found by their markers.
 Task<void> Docker::release_images() {
   std::vector<std::string> ids;
   if (!options_.state_dir.empty()) ids = list_markers(options_.state_dir);
-  const std::string path = "/images/json?filters=" + own_label();
-  const Result<json::Value> images = co_await api_.call("GET", path, "", kListTime);
-  if (!images) log::warn("executor", "images of an earlier daemon may remain: {}", images.error().to_string());
-  if (const json::Array* list = images ? images->if_array() : nullptr; list != nullptr)
-    for (const json::Value& image : *list) ids.push_back(image_id(json_text(image, {"Id"})));
+  const Result<void> released = co_await release_empty_images();
+  if (!released) log::warn("executor", "images of an earlier daemon may remain: {}", released.error().to_string());
   for (std::string& id : ids) co_await release_image_logged(std::move(id));
 }
 
