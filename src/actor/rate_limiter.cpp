@@ -42,7 +42,8 @@ void RateLimiter::sweep(SteadyTime now) {
 
 bool RateLimiter::use_expected(const crypto::PeerId& peer) {
   const auto replies = expected_.find(peer);
-  if (replies == expected_.end() || replies->second.used == replies->second.waiting) return false;
+  if (replies == expected_.end() || replies->second.used >= std::min(replies->second.waiting, limits_.free_per_peer))
+    return false;
   ++replies->second.used;
   return true;
 }

@@ -5,7 +5,14 @@
 //     kBytesPerCharge of a message, at most `burst`, before it is even parsed: decoding and verifying cost by the byte.
 //  2. While this host waits for the reply of a peer (Expected), one message of it is free, if it is larger than one
 //     unit or the bucket cannot pay it: what was asked for is never too much. So a page of output, up to 60 units, is
-//     not throttled, and no peer gets more free messages than this host has sent it requests.
+//     not throttled, and no peer gets more free messages than this host has sent it requests. A free message has a
+//     place until an Expected of its peer ends; a peer has `free_per_peer` places, however many requests wait. Replies
+//     are not limited by that: each ends its own Expected, so a reply has its place only while it is processed.
+//     A message is known for a reply only when it is decoded, so a large notice takes a place as well, and the bucket
+//     pays for the reply that comes after it. Before that, the peer must have used up places and bucket by what nobody
+//     has asked for, and it might as well not reply. To charge the bucket first would admit no more, and protect no
+//     reply: a notice would take the place once the bucket is empty. But replies would empty it, and the small notices
+//     of a peer whose output is fetched would be refused.
 //  3. admit() reserves a place for a message; the Permit releases it when it is destroyed. Places are
 //     counted per peer, in all, and, as NuNet's nodes do, for broadcasts (in all and per topic) and for behaviours
 //     below /public/.
@@ -13,9 +20,11 @@
 //  5. One limiter serves all actors of a node. It outlives its permits.
 //
 // Attacks: a flooding peer uses up its own bucket and places, with messages of any size in about the same processor
-// time; at least `active - active_per_peer` places remain for others. Publisher ids are free to create, so the table
-// of buckets is bounded by `peers`: when it is full, full buckets are dropped, as they hold no information. To keep it
-// full takes `peers * rate` messages a second; then further unknown peers are refused.
+// time; at least `active - active_per_peer` places remain for others. One that answers no requests gets free messages
+// in the place of replies: `free_per_peer` at once (of 1 MiB each, half a second of a core), then one for each request
+// that ends. Publisher ids are free to create, so the table of buckets is bounded by `peers`: when it is full, full
+// buckets are dropped, as they hold no information. To keep it full takes `peers * rate` messages a second; then
+// further unknown peers are refused.
 //
 // Threads: one lane. Cost: O(log n); a sweep of the table at most every 100 ms while it is full.
 #pragma once
@@ -31,6 +40,7 @@ namespace dms::actor {
 struct RateLimits {
   double rate = 500;  ///< units per second and peer; verifying that many takes some 5 % of a core
   double burst = 1000;
+  std::size_t free_per_peer = 64;  ///< messages at once that are not charged, as replies are expected
   std::size_t peers = 8192;
   std::size_t active = 8192;
   std::size_t active_per_peer = 512;

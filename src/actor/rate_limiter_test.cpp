@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <list>
+
 namespace dms::actor {
 namespace {
 
@@ -81,6 +83,43 @@ TEST(RateLimiter, EachExpectedReplyFreesOneMessage) {
   EXPECT_FALSE(limiter.charge(kAlice, at(0s)));
   const RateLimiter::Expected third(limiter, kAlice);
   EXPECT_TRUE(limiter.charge(kAlice, at(0s))) << "a small reply is not refused, either";
+  EXPECT_FALSE(limiter.charge(kAlice, at(0s)));
+}
+
+TEST(RateLimiter, APeerThatAnswersNothingGetsABoundedNumberOfFreeMessages) {
+  constexpr std::size_t kPage = 64 * RateLimiter::kBytesPerCharge;
+  const RateLimits defaults;
+  RateLimiter limiter(kSelf);
+  std::list<RateLimiter::Expected> unanswered;
+  for (int i = 0; i < 1024; ++i) unanswered.emplace_back(limiter, kAlice);
+  const RateLimiter::Expected other(limiter, kBob);
+  std::size_t taken = 0;
+  while (taken < 1024 && limiter.charge(kAlice, at(0s), kPage)) ++taken;
+  EXPECT_EQ(taken, defaults.free_per_peer + static_cast<std::size_t>(defaults.burst) / 64) << "then the bucket paid";
+  EXPECT_TRUE(limiter.charge(kBob, at(0s), kPage)) << "another peer has places of its own";
+  unanswered.pop_back();
+  EXPECT_TRUE(limiter.charge(kAlice, at(0s), kPage)) << "one for the request that has ended";
+  EXPECT_FALSE(limiter.charge(kAlice, at(0s), kPage));
+}
+
+TEST(RateLimiter, MoreRepliesThanPlacesAreFreeInTurn) {
+  constexpr std::size_t kLarge = 10 * RateLimiter::kBytesPerCharge;
+  RateLimiter limiter(kSelf, {.rate = 1, .burst = 2, .free_per_peer = 1});
+  std::list<RateLimiter::Expected> awaited;
+  for (int i = 0; i < 10; ++i) awaited.emplace_back(limiter, kAlice);
+  for (; !awaited.empty(); awaited.pop_back()) EXPECT_TRUE(limiter.charge(kAlice, at(0s), kLarge)) << awaited.size();
+  EXPECT_TRUE(limiter.charge(kAlice, at(0s))) << "the bucket was not touched";
+  EXPECT_TRUE(limiter.charge(kAlice, at(0s)));
+  EXPECT_FALSE(limiter.charge(kAlice, at(0s)));
+}
+
+TEST(RateLimiter, ALargeNoticeLeavesTheBucketToTheReplyAndToSmallOnes) {
+  constexpr std::size_t kLarge = 10 * RateLimiter::kBytesPerCharge;
+  RateLimiter limiter(kSelf, {.rate = 1, .burst = 11});
+  const RateLimiter::Expected reply(limiter, kAlice);
+  EXPECT_TRUE(limiter.charge(kAlice, at(0s), kLarge)) << "a notice, in the place of the reply";
+  EXPECT_TRUE(limiter.charge(kAlice, at(0s), kLarge)) << "the reply";
+  EXPECT_TRUE(limiter.charge(kAlice, at(0s))) << "a small notice";
   EXPECT_FALSE(limiter.charge(kAlice, at(0s)));
 }
 
