@@ -37,7 +37,9 @@ struct WholeProvider : ProviderTest {
   }
   protocol::AllocateResponse allocate(actor::TestNode& by, const protocol::AllocateRequest& request) {
     EXPECT_TRUE(call(by, protocol::kBidRequest, bid_request("e")));
-    const auto committed = call(by, protocol::kCommit, commit_request("e", "task"));
+    protocol::CommitRequest commit = commit_request("e", "task");
+    static_cast<capability::Resources&>(commit.resources) = request.allocations.at("task").resources;
+    const auto committed = call(by, protocol::kCommit, commit);
     EXPECT_TRUE(committed && committed->ok);
     const auto allocated = call(by, protocol::kAllocate, request);
     EXPECT_TRUE(allocated && allocated->ok) << (allocated ? allocated->error : allocated.error().to_string());
