@@ -259,10 +259,11 @@ class ScriptedProvider {
     reply.ok = stops && named;
     if (!reply.ok) reply.error = "it cannot be stopped";
     if (reply.ok && !is_final(run->second.status)) {
+      const bool has_run = run->second.status != protocol::AllocationStatus::pending;
       ++stopped;
       run->second.status = protocol::AllocationStatus::stopped;
-      run->second.exit_code = 143;
-      run->second.out += run->second.last_words;
+      run->second.exit_code = has_run ? 143 : -1;
+      if (has_run) run->second.out += run->second.last_words;
     }
     co_return reply;
   }

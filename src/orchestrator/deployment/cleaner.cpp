@@ -10,6 +10,16 @@ namespace dms::orchestrator {
 
 using namespace protocol;
 
+namespace {
+
+/// Whether the work had begun: it may have written.
+bool has_run(const AllocationReport& report) {
+  if (!is_final(report.status)) return report.status != AllocationStatus::pending;
+  return report.exit_code != kNeverRanOrLost || report.out_size > 0 || report.err_size > 0;
+}
+
+}  // namespace
+
 Task<void> Cleaner::run() {
   for (;;) {
     const std::uint64_t seen = parts_.record.changed().count();
@@ -85,6 +95,11 @@ Task<Result<void>> Cleaner::collect_run(std::uint64_t number, std::string name, 
     refuses_.erase(name);
     co_return stopped;
   }
+  if (is_unstarted(number, name)) {
+    Task<Result<bool>> asking = has_begun(number, name, run, provider, stopped);
+    CO_TRY(const bool begun, co_await std::move(asking));
+    if (!begun) co_return Result<void>();
+  }
   const SteadyTime answers = answers_.try_emplace(name, parts_.now()).first->second;
   const AllocationManifest* entry = parts_.allocation(name);
   const bool ends = entry != nullptr && entry->incarnation == run;  // otherwise it is replaced or removed
@@ -101,6 +116,37 @@ Task<Result<void>> Cleaner::collect_run(std::uint64_t number, std::string name, 
   if (fetched && refused) given_up = stopped.error().to_string();
   const auto end = [&](DeploymentRecord& record) { end_awaiting(record, number, name, given_up); };
   co_return co_await parts_.record.update_until_stored(end);
+}
+
+bool Cleaner::is_unstarted(std::uint64_t number, const std::string& name) const {
+  const auto entry = std::ranges::find(parts_.record->superseded, number, &Superseded::number);
+  return entry != parts_.record->superseded.end() && std::ranges::count(entry->unstarted, name) > 0;
+}
+
+/// What a run whose start was not answered has come to, which is stored.
+Task<Result<bool>> Cleaner::has_begun(std::uint64_t number, std::string name, std::string run, actor::Handle provider,
+                                      Result<void> stopped) {
+  json::StringMap nothing;
+  const Result<RenewReply> reply =
+      co_await parts_.providers.renew(std::move(provider), std::move(nothing), 0, kReleaseTimeout);
+  if (!reply) co_return std::unexpected(reply.error());
+  const auto report = reply->allocations.find(name);
+  const bool is_held = report != reply->allocations.end() && report->second.incarnation == run;
+  // It may still begin.
+  if (is_held && !stopped && report->second.status == AllocationStatus::pending)
+    co_return std::unexpected(stopped.error());
+  const bool begun = is_held && has_run(report->second);
+  const auto note = [&](DeploymentRecord& record) {
+    if (!begun) return end_awaiting(record, number, name, "");
+    note_begun(record, number, name);
+    const auto ended = record.manifest.allocations.find(name);
+    if (ended != record.manifest.allocations.end() && ended->second.incarnation == run &&
+        is_final(report->second.status))
+      record_end(ended->second, report->second);
+  };
+  const Result<void> stored = co_await parts_.record.update_until_stored(note);
+  if (!stored) co_return std::unexpected(stored.error());
+  co_return begun;
 }
 
 /// Whether the output is given up after this failure, see (3). `refused`: so was the stop.

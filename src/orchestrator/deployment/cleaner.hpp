@@ -14,7 +14,10 @@
 //     given up when the provider refuses it for kRefusalPatience, or the stop as well, or answers and sends nothing for
 //     kCollectPatience (endings.hpp); what contradicts itself does not count as sent, and a full disk here is waited
 //     out. That of a run which is replaced, or was removed by an update, delays the release by kLastOutput at most once
-//     its provider answers, and by kMaxStored bytes of a stream. No fetch delays what is due after a time, see (1).
+//     its provider answers, and by kMaxStored bytes of a stream. No fetch delays what is due after a time, see (1). Of
+//     a run whose start was not answered (Superseded::unstarted), the provider is asked for its report once it is
+//     stopped, since no start can begin it then. One that had not begun is released with nothing to tell; one that had
+//     is fetched as any other.
 //  4. Why the first request failed is in the record, and in the status of the deployment until the entry is over.
 //
 // Threads: the deployment's lane. Cancellation: run() ends; the next one goes on.
@@ -29,7 +32,7 @@ namespace dms::orchestrator {
 
 inline constexpr Duration kReleasePause = 1s;
 inline constexpr Duration kMaxReleasePause = 30s;
-/// For the reply to one revert: a provider that has just failed is not waited for.
+/// For the reply to one revert, stop or question: a provider that has just failed is not waited for.
 inline constexpr Duration kReleaseTimeout = 5s;
 /// For the rest of the output of what is ended.
 inline constexpr Duration kLastOutput = 25s;
@@ -47,6 +50,9 @@ class Cleaner {
   Task<void> release(Superseded entry);
   Task<Result<void>> collect(const Superseded& entry);
   Task<Result<void>> collect_run(std::uint64_t number, std::string allocation, std::string run, actor::Handle provider);
+  [[nodiscard]] bool is_unstarted(std::uint64_t number, const std::string& name) const;
+  Task<Result<bool>> has_begun(std::uint64_t number, std::string name, std::string run, actor::Handle provider,
+                               Result<void> stopped);
   bool is_useless(const std::string& name, const Error& error, bool refused, SteadyTime answers);
   Task<Result<void>> request(const Superseded& entry, bool shutdown);
   /// What has changed of the entry: why it is not released, whether it is over.

@@ -417,7 +417,6 @@ Task<void> Deployment::shut_down() {
 
 /// What runs is ended, and the rest of all output collected: once it is released it is gone.
 Task<Result<void>> Deployment::collect_rest(Rest& rest) {
-  co_await ask_for_starts();
   std::vector<Task<Result<void>>> fetches;
   for (const auto& [name, allocation] : record_->manifest.allocations)
     if (is_placed(allocation) && allocation.lease_ns > 0 && allocation.status != AllocationStatus::pending &&

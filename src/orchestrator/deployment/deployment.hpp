@@ -125,9 +125,6 @@ class Deployment {
     std::set<std::string> complete;  ///< allocations of which all output is here
   };
   Task<Result<void>> collect_rest(Rest& rest);
-  /// What is pending may run: the reply to its start may be lost.
-  Task<void> ask_for_starts();
-  Task<Result<void>> ask_for_starts_at(std::string node, actor::Handle provider);
   Task<Result<void>> end_and_collect(std::string allocation, Rest& rest);
   Task<Result<void>> end_run(protocol::AllocationManifest entry, actor::Handle provider);
   Task<void> ask_for_end(std::string allocation, actor::Handle provider, Reports& ends);

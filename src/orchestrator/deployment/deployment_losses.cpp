@@ -86,38 +86,4 @@ Task<void> Deployment::give_up_run(std::string name, std::string run, std::strin
   (void)co_await record_.update_until_stored(change);
 }
 
-Task<void> Deployment::ask_for_starts() {
-  std::set<std::string> nodes;
-  for (const auto& [name, allocation] : record_->manifest.allocations)
-    if (is_placed(allocation) && allocation.lease_ns > 0 && allocation.status == AllocationStatus::pending)
-      nodes.insert(allocation.node_id);
-  std::vector<Task<Result<void>>> requests;
-  for (const auto& [name, node] : record_->manifest.nodes)
-    if (nodes.contains(name)) requests.push_back(ask_for_starts_at(name, node.handle));
-  const std::vector<Result<void>> outcomes = co_await when_all(std::move(requests));
-  const Result<void> asked = first_error(outcomes);
-  if (!asked) log::info("orchestrator", "{}: {}", id(), asked.error().to_string());
-}
-
-Task<Result<void>> Deployment::ask_for_starts_at(std::string node, actor::Handle provider) {
-  json::StringMap nothing;
-  Result<RenewReply> reply = co_await providers_.renew(provider, std::move(nothing), 0, kReleaseTimeout);
-  if (!reply) co_return std::unexpected(reply.error());
-  std::map<std::string, std::string> started;  // allocation -> run
-  for (const auto& [name, report] : reply->allocations) {
-    const bool runs = !is_final(report.status) && report.status != AllocationStatus::pending;
-    if (runs || report.out_size > 0 || report.err_size > 0) started[name] = report.incarnation;
-  }
-  if (started.empty()) co_return Result<void>();
-  const auto note = [&](DeploymentRecord& record) {  // the end of what has ended is asked for later
-    for (const auto& [name, run] : started) {
-      const auto entry = record.manifest.allocations.find(name);
-      if (entry != record.manifest.allocations.end() && entry->second.node_id == node &&
-          entry->second.incarnation == run && entry->second.status == AllocationStatus::pending)
-        entry->second.status = AllocationStatus::running;
-    }
-  };
-  co_return co_await record_.update_until_stored(note);
-}
-
 }  // namespace dms::orchestrator

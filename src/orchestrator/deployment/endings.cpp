@@ -94,7 +94,6 @@ Task<Result<void>> Endings::conclude(std::string name, End end) {
 }
 
 bool Endings::is_loss(const AllocationReport& report, const AllocationManifest& entry) const {
-  constexpr int kNeverRanOrLost = -1;  // executor::ExecutionResult
   if (report.status == AllocationStatus::failed) return report.exit_code == kNeverRanOrLost;
   if (report.status == AllocationStatus::terminated) return !refused_(entry.node_id);
   // A machine that was declared lost, and is back after its lease.

@@ -64,16 +64,38 @@ void give_up_output(AllocationManifest& entry) {
   add_reason(entry.reason, "its output could not be fetched completely");
 }
 
-/// Whether its provider keeps output that is not all here, and is not asked for it yet.
+/// A start that was requested is perhaps not answered yet.
+bool may_have_begun(const DeploymentRecord& record, const std::string& name, const AllocationManifest& entry) {
+  if (entry.status != AllocationStatus::pending) return true;
+  const auto requested = record.starts.find(name);
+  return requested != record.starts.end() && requested->second == entry.incarnation;
+}
+
+/// Whether its provider may keep output that is not all here, and is not asked for it yet.
 bool has_output_left(const DeploymentRecord& record, const std::string& name, const AllocationManifest& entry) {
-  return entry.lease_ns > 0 && !entry.incarnation.empty() && entry.status != AllocationStatus::pending &&
+  return entry.lease_ns > 0 && !entry.incarnation.empty() && may_have_begun(record, name, entry) &&
          !(is_final(entry.status) && entry.collected) && !is_awaited(record, name, entry.incarnation);
+}
+
+/// The output of this run is fetched before `left` is released.
+void await_output(DeploymentRecord& record, const std::string& name, const AllocationManifest& run, Superseded& left) {
+  left.unfetched.push_back(name);
+  if (run.status == AllocationStatus::pending)
+    left.unstarted.push_back(name);
+  else
+    forget_earlier_output(record, name);
+}
+
+void forget_output(Superseded& entry, const std::string& allocation) {
+  std::erase(entry.unfetched, allocation);
+  std::erase(entry.unstarted, allocation);
 }
 
 /// The allocation has no machine any more.
 void displace(DeploymentRecord& record, const std::string& name) {
   AllocationManifest* entry = find(record, name);
   record.restarting.erase(name);
+  record.starts.erase(name);
   std::erase(record.lost, name);
   if (entry == nullptr) return;
   if (is_final(entry->status)) {
@@ -96,10 +118,8 @@ void leave(DeploymentRecord& record, const NodeManifest& node, const std::vector
   entry.exclusive = exclusive && may_run(record, allocations);
   for (const std::string& name : allocations)
     if (const AllocationManifest* run = find(record, name);
-        run != nullptr && !entry.allocations.at(name).empty() && has_output_left(record, name, *run)) {
-      forget_earlier_output(record, name);
-      entry.unfetched.push_back(name);
-    }
+        run != nullptr && !entry.allocations.at(name).empty() && has_output_left(record, name, *run))
+      await_output(record, name, *run, entry);
   add(record, std::move(entry));
   for (const std::string& allocation : allocations) displace(record, allocation);
 }
@@ -126,20 +146,30 @@ bool is_awaited(const DeploymentRecord& record, const std::string& allocation, c
 }
 
 void forget_earlier_output(DeploymentRecord& record, const std::string& allocation) {
-  for (Superseded& entry : record.superseded) std::erase(entry.unfetched, allocation);
+  for (Superseded& entry : record.superseded) forget_output(entry, allocation);
+}
+
+void note_begun(DeploymentRecord& record, std::uint64_t number, const std::string& allocation) {
+  for (Superseded& entry : record.superseded) {
+    if (entry.number < number) forget_output(entry, allocation);
+    if (entry.number == number) std::erase(entry.unstarted, allocation);
+  }
 }
 
 void end_awaiting(DeploymentRecord& record, std::uint64_t number, const std::string& allocation,
                   const std::string& given_up) {
   const auto entry = std::ranges::find(record.superseded, number, &Superseded::number);
   if (entry == record.superseded.end() || std::erase(entry->unfetched, allocation) == 0) return;
+  const bool unstarted = std::erase(entry->unstarted, allocation) > 0;
   AllocationManifest* ended = find(record, allocation);
   const auto run = entry->allocations.find(allocation);
   if (ended == nullptr || run == entry->allocations.end() || ended->incarnation != run->second) return;
   if (!is_final(ended->status)) return;
   ended->collected = true;
-  if (!given_up.empty())
-    add_reason(ended->reason, fmt::format("its output could not be fetched completely: {}", given_up));
+  if (given_up.empty()) return;
+  const std::string lost =
+      unstarted ? "it may have started; its output could not be fetched" : "its output could not be fetched completely";
+  add_reason(ended->reason, fmt::format("{}: {}", lost, given_up));
 }
 
 bool all_ended(const DeploymentRecord& record) {
@@ -343,11 +373,11 @@ bool is_blocked(const DeploymentRecord& record, const std::string& name) {
 }
 
 void end_node(DeploymentRecord& record, const std::string& name, AllocationStatus status, const std::string& reason,
-              const std::set<std::string>& complete) {
+              const std::set<std::string>& complete, const json::StringMap& late) {
   const auto node = record.manifest.nodes.find(name);
   if (node == record.manifest.nodes.end()) return;
   std::vector<std::string> held;
-  std::vector<std::string> unfetched;
+  Superseded left;
   bool all_over = true;
   for (const std::string& allocation : node->second.allocations) {
     AllocationManifest* entry = find(record, allocation);
@@ -359,24 +389,23 @@ void end_node(DeploymentRecord& record, const std::string& name, AllocationStatu
     const bool has_output = over || (entry->lease_ns > 0 && entry->status != AllocationStatus::pending);
     const bool is_left = !complete.contains(allocation) && has_output_left(record, allocation, *entry) &&
                          !record.restarting.contains(allocation);
+    if (is_left) await_output(record, allocation, *entry, left);
     if (!over) {
-      entry->status = status;
-      entry->reason = reason;
+      const auto failed = late.find(allocation);
+      entry->status = failed == late.end() ? status : AllocationStatus::failed;
+      entry->reason = failed == late.end() ? reason : failed->second;
     }
     entry->collected = !is_left;
-    if (is_left) {
-      forget_earlier_output(record, allocation);
-      unfetched.push_back(allocation);
-    } else if (has_output && !complete.contains(allocation)) {
-      give_up_output(*entry);
-    }
+    if (!is_left && has_output && !complete.contains(allocation)) give_up_output(*entry);
   }
   Superseded entry = entry_for(record, node->second, held);
-  entry.over = all_over && !unfetched.empty();
-  entry.unfetched = std::move(unfetched);
+  entry.over = all_over && !left.unfetched.empty();
+  entry.unfetched = std::move(left.unfetched);
+  entry.unstarted = std::move(left.unstarted);
   add(record, std::move(entry));
   for (const std::string& allocation : held) {
     record.restarting.erase(allocation);
+    record.starts.erase(allocation);
     std::erase(record.lost, allocation);
   }
 }
@@ -392,11 +421,15 @@ void end_unplaced(DeploymentRecord& record, AllocationStatus status, const std::
 }
 
 void end_attempt(DeploymentRecord& record, const json::StringMap& late, const std::string& reason) {
-  for (const auto& [name, why] : late) fail_allocation(record, name, why);
+  for (const auto& [name, why] : late)
+    if (const AllocationManifest* entry = find(record, name);
+        entry != nullptr && !has_output_left(record, name, *entry))
+      fail_allocation(record, name, why);
   std::vector<std::string> idle;
   for (const auto& [name, entry] : record.manifest.allocations)
-    if (entry.status == AllocationStatus::pending && entry.restarts == 0) idle.push_back(name);
-  for (const auto& [name, node] : record.manifest.nodes) end_node(record, name, AllocationStatus::terminated, reason);
+    if (entry.status == AllocationStatus::pending && entry.restarts == 0 && !late.contains(name)) idle.push_back(name);
+  for (const auto& [name, node] : record.manifest.nodes)
+    end_node(record, name, AllocationStatus::terminated, reason, {}, late);
   for (const std::string& name : idle) record.manifest.allocations.erase(name);
   end_unplaced(record, AllocationStatus::terminated, reason);
 }

@@ -14,6 +14,8 @@
 //     unfetched, and the output is fetched before the release (cleaner.hpp). An allocation that has ended is collected
 //     once it is; one whose machine is lost counts as collected at once, and its output is fetched all the same should
 //     the machine return. Of several runs that were superseded, that of the last one that had started is fetched.
+//     A start that was requested (DeploymentRecord::starts) may have begun a run that is pending here: it is named as
+//     unstarted besides, and that of earlier runs is awaited until it is known to have begun.
 //
 // Threads: none. Attacks: what a provider names beyond the ensemble is bounded (kMaxUnknown), so no provider makes the
 // record grow until it cannot be stored.
@@ -46,6 +48,8 @@ Unplaced unplaced(const DeploymentRecord& record);
 bool is_awaited(const DeploymentRecord& record, const std::string& allocation, const std::string& run);
 /// That of earlier runs of the allocation is not fetched any more.
 void forget_earlier_output(DeploymentRecord& record, const std::string& allocation);
+/// What entry `number` of superseded has of the allocation had begun, see (5).
+void note_begun(DeploymentRecord& record, std::uint64_t number, const std::string& allocation);
 /// What entry `number` of superseded has of the allocation is fetched, or given up for the reason `given_up`.
 void end_awaiting(DeploymentRecord& record, std::uint64_t number, const std::string& allocation,
                   const std::string& given_up);
@@ -86,9 +90,10 @@ void supersede_ended(DeploymentRecord& record, const std::string& allocation);
 /// Everything; no node has a machine then. Of allocations that have run the manifest says that they wait for a machine.
 void unplace_all(DeploymentRecord& record, bool may_run);
 /// The allocations of a node that have not ended end so; the manifest keeps the node, to be shown. All output is here
-/// of those in `complete`; that of the others is fetched before they are released, see (5).
+/// of those in `complete`; that of the others is fetched before they are released, see (5). The start of those in
+/// `late`, allocation -> reason, has failed.
 void end_node(DeploymentRecord& record, const std::string& node, protocol::AllocationStatus status,
-              const std::string& reason, const std::set<std::string>& complete = {});
+              const std::string& reason, const std::set<std::string>& complete = {}, const json::StringMap& late = {});
 /// What has run and waits for a machine ends so; what has never run and has not ended leaves the manifest.
 void end_unplaced(DeploymentRecord& record, protocol::AllocationStatus status, const std::string& reason);
 /// An attempt to deploy has failed for good: `late`, allocation -> reason, have failed, what has run is terminated.
@@ -97,6 +102,8 @@ void end_attempt(DeploymentRecord& record, const json::StringMap& late, const st
 void fail_lost_node(DeploymentRecord& record, const std::string& node, const std::string& reason);
 void fail_allocation(DeploymentRecord& record, const std::string& allocation, const std::string& reason);
 
+/// The exit code of what never ran, or was lost (executor::ExecutionResult).
+inline constexpr int kNeverRanOrLost = -1;
 /// What is kept of the report of a run that has ended, beside its status.
 void record_end(protocol::AllocationManifest& entry, const protocol::AllocationReport& report);
 

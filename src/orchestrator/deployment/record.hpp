@@ -3,8 +3,8 @@
 // Model
 //  1. A DeploymentRecord holds everything that the next start of the daemon needs: ensemble, manifest, status, reason,
 //     the time that is left to deploy, what providers may still hold although the manifest does not name it
-//     (superseded), which runs are being restarted, which run's output is on disk, which results are not. It is one
-//     document of the store.
+//     (superseded), which runs are being restarted, which starts were requested, which run's output is on disk, which
+//     results are not. It is one document of the store.
 //     Records of older versions lack the later members and are read all the same.
 //  2. DurableRecord changes a record by storing the changed copy first. Changes of one record are applied one after
 //     another. When the store fails, the record stays as it was: what is read is what is stored. Each change of the
@@ -52,6 +52,7 @@ struct Superseded {
   std::int64_t hold_ns = 0;            ///< how long the provider may keep them without a message
   std::uint64_t until_ns = 0;          ///< the end of that, ns since 1970: shown, and nothing else
   std::vector<std::string> unfetched;  ///< allocations whose output is fetched before they are released
+  std::vector<std::string> unstarted;  ///< of those, the ones that are not known to have begun
   bool ended = false;                  ///< their runs have ended, and the output is here
   bool exclusive = false;              ///< what replaces its allocations waits for this, until it is over
   bool over = false;                   ///< nothing of it can run any more
@@ -62,7 +63,8 @@ struct Superseded {
         json::field("number", &S::number), json::field("node", &S::node), json::field("peer", &S::peer),
         json::field("handle", &S::handle), json::field("allocations", &S::allocations),
         json::field("hold", &S::hold_ns), json::field("until", &S::until_ns, json::omit_empty),
-        json::field("unfetched", &S::unfetched, json::omit_empty), json::field("ended", &S::ended, json::omit_empty),
+        json::field("unfetched", &S::unfetched, json::omit_empty),
+        json::field("unstarted", &S::unstarted, json::omit_empty), json::field("ended", &S::ended, json::omit_empty),
         json::field("exclusive", &S::exclusive, json::omit_empty), json::field("over", &S::over, json::omit_empty),
         json::field("problem", &S::problem, json::omit_empty));
   }
@@ -91,6 +93,7 @@ struct DeploymentRecord {
   std::uint64_t last_number = 0;  ///< of a Superseded
   std::vector<Superseded> superseded;
   std::map<std::string, std::string> restarting;  ///< allocation -> the run that was requested to end for the next one
+  std::map<std::string, std::string> starts;      ///< allocation -> the run whose start was requested
   std::map<std::string, std::string> outputs;     ///< allocation -> the run whose output is on disk
   std::vector<std::string> lost;  ///< allocations that failed with their machine, whose output is not here yet
   std::map<std::string, json::StringMap> absent;  ///< allocation -> its results that are not here, with the reasons
@@ -106,8 +109,8 @@ struct DeploymentRecord {
         json::field("last_number", &R::last_number, json::omit_empty),
         json::field("superseded", &R::superseded, json::omit_empty),
         json::field("restarting", &R::restarting, json::omit_empty),
-        json::field("outputs", &R::outputs, json::omit_empty), json::field("lost", &R::lost, json::omit_empty),
-        json::field("absent", &R::absent, json::omit_empty));
+        json::field("starts", &R::starts, json::omit_empty), json::field("outputs", &R::outputs, json::omit_empty),
+        json::field("lost", &R::lost, json::omit_empty), json::field("absent", &R::absent, json::omit_empty));
   }
 };
 

@@ -17,7 +17,9 @@ std::string key_of(const AllocationManifest& entry) {
 }  // namespace
 
 Task<Result<void>> Starter::start_ready() {
-  std::map<std::string, std::string> never;
+  json::StringMap never;  // allocation -> reason
+  json::StringMap ready;  // allocation -> key
+  json::StringMap asked;  // allocation -> run, of those whose start is not stored as requested
   for (const auto& [name, entry] : parts_.record->manifest.allocations) {
     if (entry.status != AllocationStatus::pending || !is_placed(entry)) continue;
     const std::string key = key_of(entry);
@@ -25,14 +27,22 @@ Task<Result<void>> Starter::start_ready() {
     Dependency state = dependency(parts_.record.get(), name);
     if (state.readiness == Readiness::never) never[name] = std::move(state.reason);
     if (state.readiness != Readiness::ready || !supervisor_.known(entry.node_id)) continue;
-    starting_.insert(key);
-    work_.spawn(start(name, key));
+    ready[name] = key;
+    const auto before = parts_.record->starts.find(name);
+    const bool stored = before != parts_.record->starts.end() && before->second == entry.incarnation;
+    if (entry.lease_ns > 0 && !stored) asked[name] = entry.incarnation;
   }
-  if (never.empty()) co_return Result<void>();
-  const auto change = [&never](DeploymentRecord& record) {
+  const auto change = [&](DeploymentRecord& record) {
     for (const auto& [name, reason] : never) fail_allocation(record, name, reason);
+    for (const auto& [name, run] : asked)
+      if (const auto entry = record.manifest.allocations.find(name);
+          entry != record.manifest.allocations.end() && entry->second.incarnation == run)
+        record.starts[name] = run;
   };
-  co_return co_await parts_.record.update_until_stored(change);
+  if (!never.empty() || !asked.empty()) CO_TRY_VOID(co_await parts_.record.update_until_stored(change));
+  for (const auto& [name, key] : ready)
+    if (starting_.insert(key).second) work_.spawn(start(name, key));
+  co_return Result<void>();
 }
 
 bool Starter::waits() const {
@@ -57,7 +67,7 @@ bool Starter::brings_inputs(const std::string& name, const std::string& run) con
 Task<void> Starter::start(std::string name, std::string key) {
   const AllocationManifest* entry = parts_.allocation(name);
   const NodeManifest* node = entry == nullptr ? nullptr : parts_.node(entry->node_id);
-  if (node != nullptr && key_of(*entry) == key) {
+  if (node != nullptr && key_of(*entry) == key && pending(name, entry->incarnation)) {
     const std::string run = entry->incarnation;
     const std::string node_name = node->id;
     const std::string peer = node->peer;

@@ -4,7 +4,8 @@
 //  1. start_ready() begins what may start now; an allocation whose condition can never be met fails. waits() says
 //     whether something is yet to start before the deployment counts as Running.
 //  2. Nothing is started on a machine whose lease has not been reconciled since this daemon began (supervisor.hpp): it
-//     may have been started before.
+//     may have been started before. That a start is requested of the provider of a lease is stored first: from then on
+//     its run may have begun (placement.hpp, 5).
 //  3. A start without a reply is sent again each kStartRepeat while the provider answers pings: a lost message delays
 //     it. A provider without leases (the existing implementation) gets one. The time of a start counts from the last
 //     report that says that the provider still brings its inputs; the deployment's deadline bounds that, and a provider

@@ -37,7 +37,9 @@ AllocationState state_of(const DeploymentRecord& record, const std::string& name
       add_reason(state.reason,
                  fmt::format("an earlier run of it may still exist on {}, {}", entry.peer, hold_of(entry)));
   for (const Superseded& entry : record.superseded)
-    if (is_final(allocation.status) && std::ranges::count(entry.unfetched, name) > 0)
+    if (is_final(allocation.status) && std::ranges::count(entry.unstarted, name) > 0)
+      add_reason(state.reason, fmt::format("whether it had started is still to be asked of {}", entry.peer));
+    else if (is_final(allocation.status) && std::ranges::count(entry.unfetched, name) > 0)
       add_reason(state.reason, fmt::format("its output is still to be fetched from {}", entry.peer));
   return state;
 }
