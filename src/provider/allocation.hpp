@@ -20,7 +20,9 @@
 //     on with it. The run ends as `stopped`, which its caller learns from the reply alone. No other run follows, so the
 //     output stays, whichever of a stop and a restart comes first.
 //  7. What only a report would tell of the present run, another health or a run that is started again, is hinted to an
-//     orchestrator that renews (protocol/allocation.hpp, 5). One without a lease of its own is not bothered.
+//     orchestrator that renews (protocol/allocation.hpp, 5). So is a run that a start of the daemon takes up, as soon
+//     as the orchestrator can be reached, since the reply to the start may be lost. One without a lease of its own is
+//     not bothered.
 //  8. release() ends the work and removes its container or sandbox, its folder and its actor. It can be repeated until
 //     it has succeeded; then the machine holds nothing of the allocation but its record.
 //  9. close() lets go: the work continues, the record stays.
@@ -192,8 +194,9 @@ class Allocation : public std::enable_shared_from_this<Allocation> {
   Task<void> finish(std::string incarnation, executor::ExecutionResult result);
   Task<void> notify(std::string incarnation);
   Task<Result<void>> tell_end();
-  void hint();
-  Task<void> send_hint();
+  /// `until_sent`: repeated while the orchestrator cannot be reached.
+  void hint(bool until_sent = false);
+  Task<void> send_hint(bool until_sent);
   Task<protocol::TaskTermination> notice() const;
   Task<void> close_run();
 

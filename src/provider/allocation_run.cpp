@@ -47,6 +47,7 @@ void Allocation::resume(bool known) {
       break;
     case Phase::starting:
     case Phase::running:
+      if (known) hint(true);  // the reply to its start may be lost with the daemon before
       if (known)
         run_->spawn(watch(incarnation));
       else if (!same_boot)
@@ -266,18 +267,24 @@ Task<Result<void>> Allocation::tell_end() {
   co_return Result<void>();
 }
 
-void Allocation::hint() {
+void Allocation::hint(bool until_sent) {
   const Lease* lease = parts_.leases.find(name());
   if (lease == nullptr || lease->by_contact) return;
-  run_->spawn(send_hint());
+  run_->spawn(send_hint(until_sent));
 }
 
 /// Lost, it is made up for by the next renewal.
-Task<void> Allocation::send_hint() {
+Task<void> Allocation::send_hint(bool until_sent) {
   const protocol::AllocationChanged change{record_.id, record_.incarnation};
-  actor::Envelope envelope = message(*actor_, protocol::kAllocationChanged, record_.orchestrator, change);
-  const Result<void> sent = co_await actor_->send(std::move(envelope));
-  if (!sent) log::debug("provider", "hinting at a change of {}: {}", record_.id, sent.error().to_string());
+  for (Duration pause = kFirstNoticePause; active() && record_.incarnation == change.incarnation;
+       pause = std::min(2 * pause, kLongestNoticePause)) {
+    actor::Envelope envelope = message(*actor_, protocol::kAllocationChanged, record_.orchestrator, change);
+    const Result<void> sent = co_await actor_->send(std::move(envelope));
+    if (!sent) log::debug("provider", "hinting at a change of {}: {}", record_.id, sent.error().to_string());
+    if (sent || !until_sent) co_return;
+    const Result<void> slept = co_await sleep_for(pause);
+    if (!slept) co_return;
+  }
 }
 
 Task<protocol::TaskTermination> Allocation::notice() const {

@@ -37,6 +37,21 @@ TEST_F(RecoveryTest, WorkGoesOnThroughARestartUnderTheSameHandleAndLease) {
   EXPECT_EQ(resources->list().size(), 0U);
 }
 
+TEST_F(RecoveryTest, WorkThatIsTakenUpIsHintedAsSoonAsItsOrchestratorCanBeReached) {
+  begin(kService, 1h);
+  EXPECT_TRUE(hints.empty());
+  restart_daemon();
+  w.settle(5s);
+  EXPECT_EQ(hints, std::vector{incarnation});
+  w.substrate->cut(node.network->self(), alice.network->self());
+  restart_daemon();
+  w.settle(kLongestNoticePause);
+  EXPECT_EQ(hints.size(), 1U);
+  w.substrate->cut(node.network->self(), alice.network->self(), false);
+  w.settle(2 * kLongestNoticePause);
+  EXPECT_EQ(hints, (std::vector{incarnation, incarnation})) << "once more";
+}
+
 TEST_F(RecoveryTest, WhatEndedWhileTheDaemonWasAwayIsReported) {
   begin({.runs_for = 10s, .exit_code = 4, .out = "done"});
   restart_daemon(30s);

@@ -9,7 +9,8 @@
 //  3. A start without a reply is sent again each kStartRepeat while the provider answers pings: a lost message delays
 //     it. A provider without leases (the existing implementation) gets one. The time of a start counts from the last
 //     report that says that the provider still brings its inputs; the deployment's deadline bounds that, and a provider
-//     that gets nothing of them gives up by itself.
+//     that gets nothing of them gives up by itself. A provider whose daemon was restarted meanwhile hints at what it
+//     runs (protocol/allocation.hpp, 5): the report tells before the start is repeated.
 //  4. A start that gets no reply at all is checked with the provider's own report: what runs has been started. Else,
 //     and if it is refused, `failed` is called; `may_run` is false for what the provider says it did not start. A start
 //     that is still without a reply when its run is superseded delays no other.

@@ -63,6 +63,16 @@ TEST_F(UnansweredTest, AShutdownThatFindsItNotBegunTakesNoLongerAndSaysNothing) 
   EXPECT_TRUE(provider.runs.empty());
 }
 
+/// As its provider sends after a restart of its daemon.
+TEST_F(UnansweredTest, AHintTellsThatItRunsBeforeTheStartIsRepeated) {
+  provider.lease = 10min;
+  begin(20min);
+  run_at(provider, "");
+  ASSERT_TRUE(w.run(b, provider.hint()));
+  ASSERT_TRUE(reaches(DeploymentStatus::running, 2 * kMinRenewal));
+  EXPECT_EQ(provider.starts, 1);
+}
+
 TEST_F(UnansweredTest, WhatItWroteIsFetchedWhenItsProviderIsBackAfterAShutdown) {
   begin(1min);
   run_at(provider, "until now");
