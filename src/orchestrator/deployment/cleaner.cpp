@@ -21,24 +21,26 @@ bool has_run(const AllocationReport& report) {
 }  // namespace
 
 Task<void> Cleaner::run() {
+  const std::uint64_t earlier = parts_.record->last_number;
   for (;;) {
     const std::uint64_t seen = parts_.record.changed().count();
     for (const Superseded& entry : parts_.record->superseded)
-      if (begun_.insert(entry.number).second) work_.spawn(release(entry));
+      if (begun_.insert(entry.number).second) work_.spawn(release(entry, entry.number <= earlier));
     const Result<void> waited = co_await parts_.record.changed().wait_past(seen);
     if (!waited) co_return;
   }
 }
 
-Task<void> Cleaner::release(Superseded entry) {
+Task<void> Cleaner::release(Superseded entry, bool earlier) {
   const SteadyTime begun = parts_.now();
   const auto is_known = [](const auto& held) { return !held.second.empty(); };
   const bool leased = std::ranges::any_of(entry.allocations, is_known);
-  const bool removable = entry.ended || std::ranges::all_of(entry.allocations, is_known);
+  const bool all_known = std::ranges::all_of(entry.allocations, is_known);
+  const bool removable = entry.ended || all_known;
   const Duration hold(entry.hold_ns);
   const Duration patience = leased ? std::max(kResidueTime, hold) : hold;
   Duration pause = kReleasePause;
-  bool shutdown = entry.ended;
+  bool shutdown = entry.ended && !(earlier && all_known);
   for (;;) {
     Task<Result<void>> collecting = collect(entry);
     const SteadyTime until = begun + (entry.over ? patience : hold);  // what follows is due then

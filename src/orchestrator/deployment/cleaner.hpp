@@ -8,7 +8,9 @@
 //  2. A run that has ended is removed by the allocation's shutdown, all else by revert, which a provider answers even
 //     if it holds nothing of the ensemble. Where that is refused or gets no reply, the other one is next, if every run
 //     is known: a provider grants the shutdown with the allocation, but may not have granted the revert. A provider
-//     that cannot release it now refuses, and is asked again.
+//     that cannot release it now refuses, and is asked again. A run with a lease that had ended before this daemon
+//     began is removed by revert first: the provider may have removed it for the daemon before, and its grant of the
+//     shutdown with it.
 //  3. Output that is not all here (Superseded::unfetched) is fetched first: the run is stopped, and its provider keeps
 //     it meanwhile. That of an allocation which has ended so is asked for as long as its provider may keep it. It is
 //     given up when the provider refuses it for kRefusalPatience, or the stop as well, or answers and sends nothing for
@@ -47,7 +49,8 @@ class Cleaner {
   Task<void> run();
 
  private:
-  Task<void> release(Superseded entry);
+  /// `earlier`: the daemon before may have requested it.
+  Task<void> release(Superseded entry, bool earlier);
   Task<Result<void>> collect(const Superseded& entry);
   Task<Result<void>> collect_run(std::uint64_t number, std::string allocation, std::string run, actor::Handle provider);
   [[nodiscard]] bool is_unstarted(std::uint64_t number, const std::string& name) const;

@@ -17,6 +17,22 @@ TEST_F(DeploymentTest, ARunningDeploymentGoesOnAfterARestart) {
   EXPECT_TRUE(provider.runs.empty());
 }
 
+/// With a removed allocation its grant of the shutdown is gone: a request for that gets no reply.
+TEST_F(DeploymentTest, WhatWasRemovedForTheDaemonBeforeDelaysTheEndByNoRequestWithoutAReply) {
+  run_task();
+  provider.end("task", AllocationStatus::completed, 0, "all of it");
+  ASSERT_TRUE(until([&] { return provider.shutdowns == 1; }));
+  ASSERT_FALSE(deployment->record().superseded.empty()) << "the reply is on its way";
+  kill();
+  b.root->remove_behaviour(path_of(kAllocationShutdown, "d1"));
+  restart();
+  ASSERT_FALSE(deployment->record().superseded.empty());
+  ASSERT_TRUE(reaches(DeploymentStatus::completed, kReleaseTimeout)) << deployment->record().error;
+  EXPECT_EQ(output(), "all of it");
+  EXPECT_EQ(provider.reverts, 1);
+  EXPECT_TRUE(provider.runs.empty());
+}
+
 TEST_F(DeploymentTest, AnotherBootLeavesTheTimeThatWasLeft) {
   provider.bids = false;
   create(record());
