@@ -345,11 +345,20 @@ void unplace_all(DeploymentRecord& record, bool may_run) {
 void fail_allocation(DeploymentRecord& record, const std::string& allocation, const std::string& reason) {
   AllocationManifest* entry = find(record, allocation);
   if (entry == nullptr || is_final(entry->status)) return;
+  const auto node = record.manifest.nodes.find(entry->node_id);
+  const bool is_left = entry->status == AllocationStatus::pending && node != record.manifest.nodes.end() &&
+                       has_output_left(record, allocation, *entry);
+  if (is_left) {
+    Superseded left = entry_for(record, node->second, {allocation});
+    await_output(record, allocation, *entry, left);
+    add(record, std::move(left));
+  }
   record.restarting.erase(allocation);
+  record.starts.erase(allocation);
   entry->status = AllocationStatus::failed;
   entry->reason = reason;
-  entry->collected = true;
-  supersede_ended(record, allocation);
+  entry->collected = true;  // nothing waits for what is awaited
+  if (!is_left) supersede_ended(record, allocation);
 }
 
 void record_end(AllocationManifest& entry, const AllocationReport& report) {
@@ -373,7 +382,7 @@ bool is_blocked(const DeploymentRecord& record, const std::string& name) {
 }
 
 void end_node(DeploymentRecord& record, const std::string& name, AllocationStatus status, const std::string& reason,
-              const std::set<std::string>& complete, const json::StringMap& late) {
+              const std::set<std::string>& complete) {
   const auto node = record.manifest.nodes.find(name);
   if (node == record.manifest.nodes.end()) return;
   std::vector<std::string> held;
@@ -391,9 +400,8 @@ void end_node(DeploymentRecord& record, const std::string& name, AllocationStatu
                          !record.restarting.contains(allocation);
     if (is_left) await_output(record, allocation, *entry, left);
     if (!over) {
-      const auto failed = late.find(allocation);
-      entry->status = failed == late.end() ? status : AllocationStatus::failed;
-      entry->reason = failed == late.end() ? reason : failed->second;
+      entry->status = status;
+      entry->reason = reason;
     }
     entry->collected = !is_left;
     if (!is_left && has_output && !complete.contains(allocation)) give_up_output(*entry);
@@ -421,15 +429,11 @@ void end_unplaced(DeploymentRecord& record, AllocationStatus status, const std::
 }
 
 void end_attempt(DeploymentRecord& record, const json::StringMap& late, const std::string& reason) {
-  for (const auto& [name, why] : late)
-    if (const AllocationManifest* entry = find(record, name);
-        entry != nullptr && !has_output_left(record, name, *entry))
-      fail_allocation(record, name, why);
+  for (const auto& [name, why] : late) fail_allocation(record, name, why);
   std::vector<std::string> idle;
   for (const auto& [name, entry] : record.manifest.allocations)
-    if (entry.status == AllocationStatus::pending && entry.restarts == 0 && !late.contains(name)) idle.push_back(name);
-  for (const auto& [name, node] : record.manifest.nodes)
-    end_node(record, name, AllocationStatus::terminated, reason, {}, late);
+    if (entry.status == AllocationStatus::pending && entry.restarts == 0) idle.push_back(name);
+  for (const auto& [name, node] : record.manifest.nodes) end_node(record, name, AllocationStatus::terminated, reason);
   for (const std::string& name : idle) record.manifest.allocations.erase(name);
   end_unplaced(record, AllocationStatus::terminated, reason);
 }
@@ -441,6 +445,13 @@ void fail_lost_node(DeploymentRecord& record, const std::string& name, const std
   for (const std::string& allocation : node->second.allocations) {
     AllocationManifest* entry = find(record, allocation);
     if (entry == nullptr || (is_final(entry->status) && entry->collected)) continue;
+    if (is_placed(*entry) && entry->status == AllocationStatus::pending) {
+      const std::uint64_t before = record.last_number;
+      const bool may_run = may_have_begun(record, allocation, *entry);
+      fail_allocation(record, allocation, reason);
+      if (!may_run) mark_over_since(record, before);
+      continue;
+    }
     record.restarting.erase(allocation);
     if (is_placed(*entry) || is_final(entry->status))
       record.lost.push_back(allocation);

@@ -90,16 +90,17 @@ void supersede_ended(DeploymentRecord& record, const std::string& allocation);
 /// Everything; no node has a machine then. Of allocations that have run the manifest says that they wait for a machine.
 void unplace_all(DeploymentRecord& record, bool may_run);
 /// The allocations of a node that have not ended end so; the manifest keeps the node, to be shown. All output is here
-/// of those in `complete`; that of the others is fetched before they are released, see (5). The start of those in
-/// `late`, allocation -> reason, has failed.
+/// of those in `complete`; that of the others is fetched before they are released, see (5).
 void end_node(DeploymentRecord& record, const std::string& node, protocol::AllocationStatus status,
-              const std::string& reason, const std::set<std::string>& complete = {}, const json::StringMap& late = {});
+              const std::string& reason, const std::set<std::string>& complete = {});
 /// What has run and waits for a machine ends so; what has never run and has not ended leaves the manifest.
 void end_unplaced(DeploymentRecord& record, protocol::AllocationStatus status, const std::string& reason);
 /// An attempt to deploy has failed for good: `late`, allocation -> reason, have failed, what has run is terminated.
 void end_attempt(DeploymentRecord& record, const json::StringMap& late, const std::string& reason);
-/// The allocations of a node whose machine is lost have failed. Their output is collected should the machine return.
+/// The allocations of a node whose machine is lost have failed. Should the machine return, the output of what has begun
+/// is collected, and the rest is released.
 void fail_lost_node(DeploymentRecord& record, const std::string& node, const std::string& reason);
+/// One that has not ended. What a start that was not answered has begun is fetched before its release, see (5).
 void fail_allocation(DeploymentRecord& record, const std::string& allocation, const std::string& reason);
 
 /// The exit code of what never ran, or was lost (executor::ExecutionResult).

@@ -182,6 +182,32 @@ TEST_F(UnansweredTest, TheOutputOfOneThatHasBegunReplacesThatOfTheRunBefore) {
   EXPECT_TRUE(provider.runs.empty());
 }
 
+/// It waits for the end of the task.
+TEST_F(UnansweredTest, OfALostMachineOnlyTheOutputOfWhatHasBegunIsCollected) {
+  DeploymentRecord made = record();
+  jobs::Ensemble& ensemble = made.ensemble;
+  jobs::Allocation next = ensemble.allocations.at("task");
+  next.depends_on = {"task"};
+  next.conditions["task"] = jobs::Condition::completed;
+  ensemble.allocations["next"] = std::move(next);
+  ensemble.nodes.at("node").allocations.emplace_back("next");
+  ensemble.nodes.at("node").on_loss = jobs::OnLoss::fail;
+  create(std::move(made));
+  deployment->start();
+  ASSERT_TRUE(reaches(DeploymentStatus::running)) << deployment->record().error;
+  ASSERT_EQ(task("next").status, AllocationStatus::pending);
+  provider.runs.at("task").out = "until now";
+  cut(b);
+  ASSERT_TRUE(reaches(DeploymentStatus::failed, 10min));
+  EXPECT_EQ(task("next").status, AllocationStatus::failed);
+  EXPECT_NE(task("next").reason.find("is lost"), std::string::npos) << task("next").reason;
+  cut(b, false);
+  ASSERT_TRUE(settles());
+  EXPECT_EQ(output(), "until now");
+  EXPECT_FALSE(deployment->record().outputs.contains("next"));
+  EXPECT_TRUE(provider.runs.empty());
+}
+
 /// It waits for what is not healthy.
 TEST_F(UnansweredTest, AProviderThatWasNotAskedForAStartIsNotAskedWhetherItHasBegun) {
   DeploymentRecord made = record();
