@@ -18,6 +18,8 @@ class ScriptedProvider {
     std::unique_ptr<actor::Actor> actor;
     actor::Handle orchestrator;
     std::string incarnation;
+    std::string previous;  ///< the run that a restart has ended
+    [[nodiscard]] bool is(const std::string& name) const { return name == incarnation || name == previous; }
     protocol::AllocationStatus status = protocol::AllocationStatus::pending;
     protocol::Health health = protocol::Health::unknown;
     int exit_code = 0;
@@ -105,6 +107,7 @@ class ScriptedProvider {
   bool brings_inputs = false;  ///< as it reports of what is not started
   bool bids = true;
   bool knows_only_running = true;  ///< of a restart, which an older version does not
+  bool answers_restarts = true;    ///< it does them
   bool answers_renewals = true;
   bool has_clock = true;
   int renewed_without_clock = 0;  ///< leases
@@ -197,9 +200,14 @@ class ScriptedProvider {
     if (!reply.error.empty()) co_return reply;
     if (run->incarnation == request.incarnation) {
       ++restarts;
+      run->previous = run->incarnation;
       run->incarnation = next_incarnation();
       run->status = protocol::AllocationStatus::running;
       run->health = protocol::Health::starting;
+    }
+    if (!answers_restarts) {
+      (void)co_await sleep_for(1h);
+      co_return reply;
     }
     reply.ok = true;
     reply.incarnation = run->incarnation;
@@ -237,7 +245,7 @@ class ScriptedProvider {
     for (const std::string& name : request.allocations) {
       const auto run = runs.find(name);
       const auto only = request.incarnations.find(name);
-      if (run != runs.end() && (only == request.incarnations.end() || only->second == run->second.incarnation))
+      if (run != runs.end() && (only == request.incarnations.end() || run->second.is(only->second)))
         co_await forget(name);
     }
     protocol::Ack reply;
@@ -254,8 +262,7 @@ class ScriptedProvider {
       co_return reply;
     }
     const auto run = runs.find(name);
-    const bool named =
-        run != runs.end() && (request.incarnation.empty() || request.incarnation == run->second.incarnation);
+    const bool named = run != runs.end() && (request.incarnation.empty() || run->second.is(request.incarnation));
     reply.ok = stops && named;
     if (!reply.ok) reply.error = "it cannot be stopped";
     if (reply.ok && !is_final(run->second.status)) {

@@ -4,6 +4,7 @@
 
 #include "base/log.hpp"
 #include "orchestrator/deployment/endings.hpp"
+#include "orchestrator/deployment/provider_client.hpp"
 #include "orchestrator/deployment/provisioner.hpp"
 
 namespace dms::orchestrator {
@@ -45,6 +46,7 @@ Task<void> Cleaner::release(Superseded entry, bool earlier) {
     Task<Result<void>> collecting = collect(entry);
     const SteadyTime until = begun + (entry.over ? patience : hold);  // what follows is due then
     Result<void> released = co_await with_deadline(until, std::move(collecting));
+    if (const Superseded* now = find(entry.number)) entry.allocations = now->allocations;  // see (3), restarts
     if (released) released = co_await request(entry, shutdown);
     if (released) break;
     if (work_.cancelled()) co_return;  // a code does not say so: a peer can close a stream
@@ -77,11 +79,11 @@ Task<void> Cleaner::release(Superseded entry, bool earlier) {
 
 /// See (3).
 Task<Result<void>> Cleaner::collect(const Superseded& entry) {
-  const auto now = std::ranges::find(parts_.record->superseded, entry.number, &Superseded::number);
-  if (now == parts_.record->superseded.end()) co_return Result<void>();
+  const Superseded* now = find(entry.number);
+  if (now == nullptr) co_return Result<void>();
   std::vector<Task<Result<void>>> runs;
   for (const std::string& name : now->unfetched)
-    if (const auto run = entry.allocations.find(name); run != entry.allocations.end())
+    if (const auto run = now->allocations.find(name); run != now->allocations.end())
       runs.push_back(collect_run(entry.number, name, run->second, entry.handle));
   const std::vector<Result<void>> outcomes = co_await when_all(std::move(runs));
   co_return first_error(outcomes);
@@ -92,76 +94,94 @@ Task<Result<void>> Cleaner::collect_run(std::uint64_t number, std::string name, 
   std::string id = jobs::allocation_id(parts_.id(), name);
   const Result<void> stopped = co_await parts_.providers.stop(provider, std::move(id), run, kReleaseTimeout);
   const bool refused = !stopped && stopped.error().is(Errc::permission_denied);
+  const Key key(number, name);
   if (!stopped && !refused) {
-    answers_.erase(name);
-    refuses_.erase(name);
+    answers_.erase(key);
+    refuses_.erase(key);
     co_return stopped;
   }
-  if (is_unstarted(number, name)) {
-    Task<Result<bool>> asking = has_begun(number, name, run, provider, stopped);
-    CO_TRY(const bool begun, co_await std::move(asking));
-    if (!begun) co_return Result<void>();
-  }
-  const SteadyTime answers = answers_.try_emplace(name, parts_.now()).first->second;
+  const SteadyTime answers = answers_.try_emplace(key, parts_.now()).first->second;
+  Task<Result<std::optional<std::string>>> asking = find_run(number, name, run, provider, stopped);
+  Result<std::optional<std::string>> asked = co_await std::move(asking);
+  if (asked && !*asked) co_return Result<void>();
+  if (asked) run = **asked;
   const AllocationManifest* entry = parts_.allocation(name);
   const bool ends = entry != nullptr && entry->incarnation == run;  // otherwise it is replaced or removed
-  const SteadyTime until = ends ? SteadyTime::max() : parts_.now() + kLastOutput;
-  Task<Result<void>> fetching = collector_.fetch_superseded(name, run, provider, stopped.has_value(), until);
-  const Result<void> fetched = co_await std::move(fetching);
+  Result<void> fetched;
+  if (asked) {
+    const SteadyTime until = ends ? SteadyTime::max() : parts_.now() + kLastOutput;
+    Task<Result<void>> fetching = collector_.fetch_superseded(name, run, provider, stopped.has_value(), until);
+    fetched = co_await std::move(fetching);
+  } else {
+    fetched = std::unexpected(asked.error());
+  }
   if (work_.cancelled()) co_return fail(Errc::cancelled, "the daemon stops");
   if (!fetched) log::info("orchestrator", "{}: {}", parts_.id(), fetched.error().to_string());
-  if (!fetched && ends && !is_useless(name, fetched.error(), refused, answers)) co_return fetched;
+  if (!fetched && ends && !is_useless(key, fetched.error(), refused, answers)) co_return fetched;
+  if (!asked && !ends && parts_.now() - answers <= kLastOutput) co_return fetched;
   std::string given_up;
   if (!fetched) given_up = fetched.error().to_string();
-  answers_.erase(name);
-  refuses_.erase(name);
+  answers_.erase(key);
+  refuses_.erase(key);
   if (fetched && refused) given_up = stopped.error().to_string();
   const auto end = [&](DeploymentRecord& record) { end_awaiting(record, number, name, given_up); };
   co_return co_await parts_.record.update_until_stored(end);
 }
 
-bool Cleaner::is_unstarted(std::uint64_t number, const std::string& name) const {
+const Superseded* Cleaner::find(std::uint64_t number) const {
   const auto entry = std::ranges::find(parts_.record->superseded, number, &Superseded::number);
-  return entry != parts_.record->superseded.end() && std::ranges::count(entry->unstarted, name) > 0;
+  return entry == parts_.record->superseded.end() ? nullptr : &*entry;
 }
 
-/// What a run whose start was not answered has come to, which is stored.
-Task<Result<bool>> Cleaner::has_begun(std::uint64_t number, std::string name, std::string run, actor::Handle provider,
-                                      Result<void> stopped) {
+/// The run whose output is to be fetched, null if it had not begun. What a run whose start, or whose restart, was not
+/// answered has come to is asked for, and stored.
+Task<Result<std::optional<std::string>>> Cleaner::find_run(std::uint64_t number, std::string name, std::string run,
+                                                           actor::Handle provider, Result<void> stopped) {
+  const Superseded* entry = find(number);
+  const bool unstarted = entry != nullptr && std::ranges::count(entry->unstarted, name) > 0;
+  const bool restarting = entry != nullptr && std::ranges::count(entry->restarting, name) > 0;
+  std::optional<std::string> found(run);
+  if (!unstarted && !restarting) co_return std::move(found);
   json::StringMap nothing;
   const Result<RenewReply> reply =
       co_await parts_.providers.renew(std::move(provider), std::move(nothing), 0, kReleaseTimeout);
   if (!reply) co_return std::unexpected(reply.error());
   const auto report = reply->allocations.find(name);
-  const bool is_held = report != reply->allocations.end() && report->second.incarnation == run;
-  // It may still begin.
+  const bool is_listed = report != reply->allocations.end();
+  if (is_listed && restarting && !report->second.incarnation.empty() &&
+      report->second.incarnation.size() <= kMaxReportedId)
+    found = report->second.incarnation;
+  const bool is_held = is_listed && report->second.incarnation == *found;
   if (is_held && !stopped && report->second.status == AllocationStatus::pending)
-    co_return std::unexpected(stopped.error());
-  const bool begun = is_held && has_run(report->second);
+    co_return fail(Errc::closed, "{} may still begin: {}", name, stopped.error().to_string());
+  const bool begun = restarting || (is_held && has_run(report->second));
   const auto note = [&](DeploymentRecord& record) {
     if (!begun) return end_awaiting(record, number, name, "");
-    note_begun(record, number, name);
+    if (unstarted) note_begun(record, number, name);
+    if (stopped || *found != run) settle_restart(record, number, name, *found);  // what is stopped is not restarted
     const auto ended = record.manifest.allocations.find(name);
-    if (ended != record.manifest.allocations.end() && ended->second.incarnation == run &&
+    if (is_held && ended != record.manifest.allocations.end() && ended->second.incarnation == *found &&
         is_final(report->second.status))
       record_end(ended->second, report->second);
   };
   const Result<void> stored = co_await parts_.record.update_until_stored(note);
   if (!stored) co_return std::unexpected(stored.error());
-  co_return begun;
+  if (!begun) found.reset();
+  co_return std::move(found);
 }
 
 /// Whether the output is given up after this failure, see (3). `refused`: so was the stop.
-bool Cleaner::is_useless(const std::string& name, const Error& error, bool refused, SteadyTime answers) {
+bool Cleaner::is_useless(const Key& key, const Error& error, bool refused, SteadyTime answers) {
+  const SteadyTime reached = collector_.reached(key.second);
   if (error.is(Errc::permission_denied)) {
-    SteadyTime& refuses = refuses_.try_emplace(name, parts_.now()).first->second;
-    if (collector_.reached(name) > refuses) refuses = parts_.now();  // as a ticket that has expired, for results
+    SteadyTime& refuses = refuses_.try_emplace(key, parts_.now()).first->second;
+    if (reached > refuses) refuses = parts_.now();  // as a ticket that has expired, for results
     return refused || parts_.now() - refuses > kRefusalPatience;
   }
-  refuses_.erase(name);
-  if (error.is(Errc::io)) answers = answers_[name] = parts_.now();  // of this node's disk, which is waited out
+  refuses_.erase(key);
+  if (error.is(Errc::io)) answers = answers_[key] = parts_.now();  // of this node's disk, which is waited out
   // What contradicts itself would come again and again.
-  if (!error.is(Errc::invalid_argument)) answers = std::max(answers, collector_.reached(name));
+  if (!error.is(Errc::invalid_argument)) answers = std::max(answers, reached);
   return parts_.now() - answers > kCollectPatience;
 }
 

@@ -19,7 +19,9 @@
 //     its provider answers, and by kMaxStored bytes of a stream. No fetch delays what is due after a time, see (1). Of
 //     a run whose start was not answered (Superseded::unstarted), the provider is asked for its report once it is
 //     stopped, since no start can begin it then. One that had not begun is released with nothing to tell; one that had
-//     is fetched as any other.
+//     is fetched as any other. So it is asked for one that was requested to restart, without a reply
+//     (Superseded::restarting): the run that it reports takes the place of the one that is known, once per entry, and
+//     its output is fetched. One that sends no report delays the release no longer than one that sends no output.
 //  4. Why the first request failed is in the record, and in the status of the deployment until the entry is over.
 //
 // Threads: the deployment's lane. Cancellation: run() ends; the next one goes on.
@@ -49,14 +51,15 @@ class Cleaner {
   Task<void> run();
 
  private:
+  using Key = std::pair<std::uint64_t, std::string>;  // entry, allocation
   /// `earlier`: the daemon before may have requested it.
   Task<void> release(Superseded entry, bool earlier);
   Task<Result<void>> collect(const Superseded& entry);
   Task<Result<void>> collect_run(std::uint64_t number, std::string allocation, std::string run, actor::Handle provider);
-  [[nodiscard]] bool is_unstarted(std::uint64_t number, const std::string& name) const;
-  Task<Result<bool>> has_begun(std::uint64_t number, std::string name, std::string run, actor::Handle provider,
-                               Result<void> stopped);
-  bool is_useless(const std::string& name, const Error& error, bool refused, SteadyTime answers);
+  [[nodiscard]] const Superseded* find(std::uint64_t number) const;
+  Task<Result<std::optional<std::string>>> find_run(std::uint64_t number, std::string name, std::string run,
+                                                    actor::Handle provider, Result<void> stopped);
+  bool is_useless(const Key& key, const Error& error, bool refused, SteadyTime answers);
   Task<Result<void>> request(const Superseded& entry, bool shutdown);
   /// What has changed of the entry: why it is not released, whether it is over.
   Task<Result<void>> record(Superseded entry);
@@ -65,8 +68,8 @@ class Cleaner {
   Collector& collector_;
   Nursery& work_;
   std::set<std::uint64_t> begun_;
-  std::map<std::string, SteadyTime> answers_;  ///< allocation -> since when the provider of its output answers
-  std::map<std::string, SteadyTime> refuses_;  ///< allocation -> since when it refuses to send any more
+  std::map<Key, SteadyTime> answers_;  ///< since when the provider of the output answers
+  std::map<Key, SteadyTime> refuses_;  ///< since when it refuses to send any more
 };
 
 }  // namespace dms::orchestrator

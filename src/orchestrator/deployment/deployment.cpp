@@ -390,7 +390,6 @@ Task<void> Deployment::shut_down() {
   const Result<void> collected = co_await with_timeout(kLastOutput, std::move(collecting));
   if (!collected) log::info("orchestrator", "{}: {}", id(), collected.error().to_string());
   const auto terminate = [&rest](DeploymentRecord& record) {
-    record.restarting.clear();
     for (const auto& [name, report] : rest.ends)
       if (const auto entry = record.manifest.allocations.find(name);
           entry != record.manifest.allocations.end() && entry->second.incarnation == report.incarnation)

@@ -4,6 +4,7 @@
 
 #include "base/log.hpp"
 #include "base/text.hpp"
+#include "orchestrator/deployment/cleaner.hpp"
 #include "orchestrator/deployment/placement.hpp"
 #include "orchestrator/deployment/reasons.hpp"
 #include "orchestrator/output/results.hpp"
@@ -208,6 +209,7 @@ Task<void> Endings::collect(std::string name) {
       break;
     }
     co_await report_trouble(name, why);
+    co_await ask_for_restart(name);
     const Result<void> slept = co_await sleep_for(pause);
     if (!slept) co_return;
     pause = std::min(2 * pause, kMaxCollectPause);
@@ -224,9 +226,30 @@ Task<void> Endings::collect(std::string name) {
     if (!given_up.empty())
       add_reason(found->second.reason, fmt::format("its output could not be fetched completely: {}", given_up));
     supersede_ended(record, name);
+    record.restarting.erase(name);
   };
   (void)co_await parts_.record.update_until_stored(change);
   collecting_.erase(name);
+}
+
+/// See (3). One run only is taken for the next one.
+Task<void> Endings::ask_for_restart(std::string name) {
+  const AllocationManifest* entry = parts_.allocation(name);
+  const NodeManifest* node = entry == nullptr ? nullptr : parts_.node(entry->node_id);
+  if (node == nullptr || !parts_.record->restarting.contains(name)) co_return;
+  const std::string run = entry->incarnation;
+  const actor::Handle provider = node->handle;
+  json::StringMap nothing;
+  const Result<RenewReply> reply = co_await parts_.providers.renew(provider, std::move(nothing), 0, kReleaseTimeout);
+  if (!reply) co_return;
+  const auto report = reply->allocations.find(name);
+  if (report == reply->allocations.end() || report->second.incarnation == run) co_return;
+  const auto change = [&](DeploymentRecord& record) {
+    const auto found = record.manifest.allocations.find(name);
+    if (found != record.manifest.allocations.end() && found->second.incarnation == run)
+      (void)take_over_restart(record, name, report->second.incarnation);
+  };
+  (void)co_await parts_.record.update_until_stored(change);
 }
 
 /// Told in the status, if that can be stored.

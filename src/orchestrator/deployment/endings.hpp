@@ -13,6 +13,8 @@
 //     given up, and the allocation says so, when its provider has sent nothing of it for kCollectPatience and is not
 //     packing the results either, or has refused for kRefusalPatience because it has no output, or after
 //     kLongestCollection. What contradicts itself does not count as sent.
+//     Of a run that had been requested to restart, without a reply, when its machine was lost, the provider is asked
+//     which one there is, if the output of the one that is known cannot be fetched.
 //  4. When the output is here, that is stored together with the request to release the run (cleaner.hpp).
 //
 // Threads: the deployment's lane. Cancellation: what has begun is taken up by resume().
@@ -68,6 +70,7 @@ class Endings {
   Task<Result<std::optional<Collector::Hold>>> keep(std::string allocation, End& end, bool only_source);
   Task<void> acknowledge(actor::Envelope envelope);
   Task<void> collect(std::string allocation);
+  Task<void> ask_for_restart(std::string allocation);
   Task<void> report_trouble(std::string allocation, std::string trouble);
 
   Parts parts_;

@@ -46,8 +46,10 @@ Superseded entry_for(const DeploymentRecord& record, const NodeManifest& node,
   entry.handle = node.handle;
   for (const std::string& name : allocations) {
     const auto allocation = record.manifest.allocations.find(name);
-    const bool known = allocation != record.manifest.allocations.end() && !record.restarting.contains(name);
-    entry.allocations[name] = known ? allocation->second.incarnation : std::string();
+    const bool known = allocation != record.manifest.allocations.end();
+    std::string& run = entry.allocations[name];
+    if (known) run = allocation->second.incarnation;
+    if (!run.empty() && record.restarting.contains(name)) entry.restarting.push_back(name);
   }
   return entry;
 }
@@ -154,6 +156,30 @@ void note_begun(DeploymentRecord& record, std::uint64_t number, const std::strin
     if (entry.number < number) forget_output(entry, allocation);
     if (entry.number == number) std::erase(entry.unstarted, allocation);
   }
+}
+
+void settle_restart(DeploymentRecord& record, std::uint64_t number, const std::string& allocation,
+                    const std::string& run) {
+  const auto entry = std::ranges::find(record.superseded, number, &Superseded::number);
+  if (entry == record.superseded.end() || std::erase(entry->restarting, allocation) == 0) return;
+  const auto held = entry->allocations.find(allocation);
+  if (held == entry->allocations.end() || held->second == run) return;
+  const std::string before = std::exchange(held->second, run);
+  AllocationManifest* ended = find(record, allocation);
+  if (ended == nullptr || ended->incarnation != before) return;
+  ended->incarnation = run;
+  ++ended->restarts;
+}
+
+bool take_over_restart(DeploymentRecord& record, const std::string& allocation, const std::string& run) {
+  AllocationManifest* entry = find(record, allocation);
+  const auto requested = record.restarting.find(allocation);
+  if (entry == nullptr || requested == record.restarting.end() || requested->second != entry->incarnation) return false;
+  if (run.empty() || run.size() > kMaxReportedId) return false;
+  record.restarting.erase(requested);
+  entry->incarnation = run;
+  ++entry->restarts;
+  return true;
 }
 
 void end_awaiting(DeploymentRecord& record, std::uint64_t number, const std::string& allocation,
@@ -296,7 +322,8 @@ void supersede_unknown(DeploymentRecord& record, const actor::Handle& provider, 
       std::erase_if(incarnations, [&](const auto& held) {
         const auto same = known.allocations.find(held.first);
         if (same == known.allocations.end()) return false;
-        return known.node.empty() || same->second.empty() || same->second == held.second;
+        const bool restarting = std::ranges::count(known.restarting, held.first) > 0;
+        return known.node.empty() || restarting || same->second.empty() || same->second == held.second;
       });
       unknown += static_cast<std::size_t>(
           std::ranges::count_if(known.allocations, [&](const auto& held) { return !is_known(held.first); }));
@@ -396,8 +423,7 @@ void end_node(DeploymentRecord& record, const std::string& name, AllocationStatu
     const bool over = is_final(entry->status);
     all_over = all_over && over && std::ranges::count(record.lost, allocation) == 0;
     const bool has_output = over || (entry->lease_ns > 0 && entry->status != AllocationStatus::pending);
-    const bool is_left = !complete.contains(allocation) && has_output_left(record, allocation, *entry) &&
-                         !record.restarting.contains(allocation);
+    const bool is_left = !complete.contains(allocation) && has_output_left(record, allocation, *entry);
     if (is_left) await_output(record, allocation, *entry, left);
     if (!over) {
       entry->status = status;
@@ -452,7 +478,6 @@ void fail_lost_node(DeploymentRecord& record, const std::string& name, const std
       if (!may_run) mark_over_since(record, before);
       continue;
     }
-    record.restarting.erase(allocation);
     if (is_placed(*entry) || is_final(entry->status))
       record.lost.push_back(allocation);
     else

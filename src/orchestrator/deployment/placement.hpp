@@ -16,6 +16,8 @@
 //     the machine return. Of several runs that were superseded, that of the last one that had started is fetched.
 //     A start that was requested (DeploymentRecord::starts) may have begun a run that is pending here: it is named as
 //     unstarted besides, and that of earlier runs is awaited until it is known to have begun.
+//     A restart that was requested (DeploymentRecord::restarting) may have begun the next run: the entry names the run
+//     that was to end, as restarting besides, until its provider has said which one there is.
 //
 // Threads: none. Attacks: what a provider names beyond the ensemble is bounded (kMaxUnknown), so no provider makes the
 // record grow until it cannot be stored.
@@ -50,6 +52,11 @@ bool is_awaited(const DeploymentRecord& record, const std::string& allocation, c
 void forget_earlier_output(DeploymentRecord& record, const std::string& allocation);
 /// What entry `number` of superseded has of the allocation had begun, see (5).
 void note_begun(DeploymentRecord& record, std::uint64_t number, const std::string& allocation);
+/// The restart of what entry `number` of superseded has of the allocation is decided: `run` is the last one.
+void settle_restart(DeploymentRecord& record, std::uint64_t number, const std::string& allocation,
+                    const std::string& run);
+/// The allocation was requested to restart, and its provider reports `run`: that counts. False if it cannot be that.
+bool take_over_restart(DeploymentRecord& record, const std::string& allocation, const std::string& run);
 /// What entry `number` of superseded has of the allocation is fetched, or given up for the reason `given_up`.
 void end_awaiting(DeploymentRecord& record, std::uint64_t number, const std::string& allocation,
                   const std::string& given_up);

@@ -219,6 +219,31 @@ TEST_F(PlanTest, ARunUnderAnotherIncarnationIsSupersededBesideTheKnownOne) {
   EXPECT_TRUE(record.superseded[1].over);
 }
 
+/// Whether that has happened is not known: both runs are what the entry releases, and the next one counts once.
+TEST_F(PlanTest, ARunThatIsRestartingIsSupersededWithTheNextOne) {
+  record.restarting["web"] = "web-1";
+  entry("web").status = AllocationStatus::restarting;
+  const actor::Handle machine = record.manifest.nodes.at("left").handle;
+  end_node(record, "left", AllocationStatus::terminated, "it was shut down");
+  ASSERT_EQ(record.superseded.size(), 1u);
+  const Superseded& left = record.superseded[0];
+  EXPECT_EQ(left.restarting, std::vector<std::string>{"web"});
+  EXPECT_EQ(std::ranges::count(left.unfetched, "web"), 1);
+  EXPECT_EQ(left.allocations.at("web"), "web-1");
+  EXPECT_FALSE(entry("web").collected);
+  supersede_unknown(record, machine, {{"web", "web-2"}});
+  ASSERT_EQ(record.superseded.size(), 1u) << "its output would not be fetched";
+  const auto read = json::decode<DeploymentRecord>(json::encode(record));
+  ASSERT_TRUE(read) << read.error().to_string();
+  EXPECT_EQ(read->superseded[0].restarting, std::vector<std::string>{"web"});
+  const std::uint64_t number = record.superseded[0].number;
+  for (const char* next : {"web-2", "web-3"}) settle_restart(record, number, "web", next);
+  EXPECT_EQ(record.superseded[0].allocations.at("web"), "web-2");
+  EXPECT_EQ(entry("web").incarnation, "web-2");
+  EXPECT_EQ(entry("web").restarts, 1u);
+  EXPECT_TRUE(is_awaited(record, "web", "web-2"));
+}
+
 TEST_F(PlanTest, WhatIsBeingPlacedIsLeftAlone) {
   entry("web").handle = {};
   RenewReply reply = report();

@@ -47,16 +47,17 @@ struct Superseded {
   std::uint64_t number = 0;  ///< of this entry in its record
   std::string node;
   std::string peer;
-  actor::Handle handle;                ///< of the provider
-  json::StringMap allocations;         ///< name -> incarnation, empty if it is not known
-  std::int64_t hold_ns = 0;            ///< how long the provider may keep them without a message
-  std::uint64_t until_ns = 0;          ///< the end of that, ns since 1970: shown, and nothing else
-  std::vector<std::string> unfetched;  ///< allocations whose output is fetched before they are released
-  std::vector<std::string> unstarted;  ///< of those, the ones that are not known to have begun
-  bool ended = false;                  ///< their runs have ended, and the output is here
-  bool exclusive = false;              ///< what replaces its allocations waits for this, until it is over
-  bool over = false;                   ///< nothing of it can run any more
-  std::string problem;                 ///< why the first request to release it failed, if its runs have not ended
+  actor::Handle handle;                 ///< of the provider
+  json::StringMap allocations;          ///< name -> incarnation, empty if it is not known
+  std::int64_t hold_ns = 0;             ///< how long the provider may keep them without a message
+  std::uint64_t until_ns = 0;           ///< the end of that, ns since 1970: shown, and nothing else
+  std::vector<std::string> unfetched;   ///< allocations whose output is fetched before they are released
+  std::vector<std::string> unstarted;   ///< of those, the ones that are not known to have begun
+  std::vector<std::string> restarting;  ///< allocations whose run was requested to end for the next one, unanswered
+  bool ended = false;                   ///< their runs have ended, and the output is here
+  bool exclusive = false;               ///< what replaces its allocations waits for this, until it is over
+  bool over = false;                    ///< nothing of it can run any more
+  std::string problem;                  ///< why the first request to release it failed, if its runs have not ended
   static constexpr auto json_fields() {
     using S = Superseded;
     return std::tuple(
@@ -64,7 +65,8 @@ struct Superseded {
         json::field("handle", &S::handle), json::field("allocations", &S::allocations),
         json::field("hold", &S::hold_ns), json::field("until", &S::until_ns, json::omit_empty),
         json::field("unfetched", &S::unfetched, json::omit_empty),
-        json::field("unstarted", &S::unstarted, json::omit_empty), json::field("ended", &S::ended, json::omit_empty),
+        json::field("unstarted", &S::unstarted, json::omit_empty),
+        json::field("restarting", &S::restarting, json::omit_empty), json::field("ended", &S::ended, json::omit_empty),
         json::field("exclusive", &S::exclusive, json::omit_empty), json::field("over", &S::over, json::omit_empty),
         json::field("problem", &S::problem, json::omit_empty));
   }

@@ -25,15 +25,10 @@ void apply(AllocationManifest& entry, const AllocationReport& report, Findings& 
 }
 
 /// Whether the entry, which is placed on this node, is what the report has under its name.
-bool agree(DeploymentRecord& record, const std::string& name, AllocationManifest& entry, const AllocationReport& report,
-           Findings& findings) {
+bool agree(DeploymentRecord& record, const std::string& name, const AllocationManifest& entry,
+           const AllocationReport& report, Findings& findings) {
   if (report.incarnation == entry.incarnation) return true;
-  const auto restarting = record.restarting.find(name);
-  if (restarting == record.restarting.end() || restarting->second != entry.incarnation) return false;
-  if (report.incarnation.size() > kMaxReportedId) return false;
-  record.restarting.erase(restarting);
-  entry.incarnation = report.incarnation;
-  ++entry.restarts;
+  if (!take_over_restart(record, name, report.incarnation)) return false;
   findings.changed = true;
   return true;
 }

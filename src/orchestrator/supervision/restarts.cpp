@@ -8,7 +8,7 @@ namespace dms::orchestrator {
 using namespace protocol;
 
 bool Restarts::needed(const std::string& name, const AllocationManifest& entry) const {
-  if (!parts_.record->ensemble.allocations.contains(name)) return false;
+  if (!parts_.record->ensemble.allocations.contains(name) || is_final(entry.status)) return false;
   return parts_.record->restarting.contains(name) ||
          (entry.status == AllocationStatus::running && entry.health == Health::unhealthy);
 }
