@@ -38,6 +38,13 @@ void add(DeploymentRecord& record, Superseded entry) {
   record.superseded.push_back(std::move(entry));
 }
 
+/// Whether the machine has an earlier run of it, whose output is fetched first.
+bool is_left_at(const Superseded& entry, const std::string& peer, const std::string& allocation) {
+  return entry.peer == peer && std::ranges::count(entry.unfetched, allocation) > 0;
+}
+
+/// What has no run is left out if its machine has an earlier one whose output is fetched first: nothing was requested
+/// there since, and a request to release it without the name of a run would remove that one.
 Superseded entry_for(const DeploymentRecord& record, const NodeManifest& node,
                      const std::vector<std::string>& allocations) {
   Superseded entry;
@@ -50,6 +57,8 @@ Superseded entry_for(const DeploymentRecord& record, const NodeManifest& node,
     std::string& run = entry.allocations[name];
     if (known) run = allocation->second.incarnation;
     if (!run.empty() && record.restarting.contains(name)) entry.restarting.push_back(name);
+    const auto is_left = [&](const Superseded& earlier) { return is_left_at(earlier, node.peer, name); };
+    if (run.empty() && std::ranges::any_of(record.superseded, is_left)) entry.allocations.erase(name);
   }
   return entry;
 }
@@ -118,10 +127,12 @@ void leave(DeploymentRecord& record, const NodeManifest& node, const std::vector
            bool exclusive) {
   Superseded entry = entry_for(record, node, allocations);
   entry.exclusive = exclusive && may_run(record, allocations);
-  for (const std::string& name : allocations)
-    if (const AllocationManifest* run = find(record, name);
-        run != nullptr && !entry.allocations.at(name).empty() && has_output_left(record, name, *run))
+  for (const std::string& name : allocations) {
+    for (Superseded& earlier : record.superseded)
+      if (entry.exclusive && is_left_at(earlier, node.peer, name)) earlier.exclusive = true;
+    if (const AllocationManifest* run = find(record, name); run != nullptr && has_output_left(record, name, *run))
       await_output(record, name, *run, entry);
+  }
   add(record, std::move(entry));
   for (const std::string& allocation : allocations) displace(record, allocation);
 }

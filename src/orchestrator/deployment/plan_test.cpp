@@ -244,6 +244,20 @@ TEST_F(PlanTest, ARunThatIsRestartingIsSupersededWithTheNextOne) {
   EXPECT_TRUE(is_awaited(record, "web", "web-2"));
 }
 
+/// While its machine keeps it for that.
+TEST_F(PlanTest, ARunWhoseOutputIsAwaitedIsNotReleasedWithWhatHasNoRun) {
+  supersede_run(record, "web", false);
+  ASSERT_EQ(record.superseded.size(), 1u);
+  ASSERT_EQ(record.superseded[0].unfetched, std::vector<std::string>{"web"});
+  supersede(record, "left", {"web"}, true);
+  EXPECT_EQ(record.superseded.size(), 1u);
+  EXPECT_TRUE(record.superseded[0].exclusive);
+  record.manifest.nodes.at("left").allocations = {"db", "web"};
+  end_node(record, "left", AllocationStatus::terminated, "it was shut down");
+  ASSERT_EQ(record.superseded.size(), 2u);
+  EXPECT_EQ(record.superseded[1].allocations, (json::StringMap{{"db", "db-1"}}));
+}
+
 TEST_F(PlanTest, WhatIsBeingPlacedIsLeftAlone) {
   entry("web").handle = {};
   RenewReply reply = report();

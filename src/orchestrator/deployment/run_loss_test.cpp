@@ -64,6 +64,25 @@ TEST_F(RunLossTest, OutputIsKeptWhenThePreviousRunOfTheReportWasCutShort) {
   completes_while_other_is_cut_short("b", "a");
 }
 
+/// The next daemon does not know whether the allocation was already requested anew.
+TEST_F(RunLossTest, OutputOfALostRunIsFetchedByTheNextDaemon) {
+  run_pair();
+  const std::string run = task("a").incarnation;
+  provider.page_takes = 10s;
+  provider.end("a", AllocationStatus::terminated, 0, text);
+  provider.runs.at("a").reason = "its lease has ended";
+  ASSERT_TRUE(until([&] { return !deployment->record().superseded.empty(); }));
+  ASSERT_EQ(deployment->record().superseded.front().unfetched, std::vector<std::string>{"a"});
+  kill();
+  provider.page_takes = Duration(0);
+  restart();
+  ASSERT_TRUE(until([&] { return task("a").status == AllocationStatus::running; }, 5min));
+  EXPECT_NE(task("a").incarnation, run);
+  EXPECT_EQ(task("b").restarts, 0u);
+  EXPECT_EQ(deployment->record().outputs.at("a"), run);
+  EXPECT_EQ(output("stdout", "a"), text);
+}
+
 TEST_F(RunLossTest, AMissingRunIsPlacedAnewBesideTheOneThatGoesOn) {
   run_pair();
   const std::string run = task("b").incarnation;
