@@ -14,6 +14,7 @@ struct RunLossTest : DeploymentTest {
     DeploymentRecord made = record();
     jobs::Ensemble& ensemble = made.ensemble;
     ensemble.allocations["a"] = ensemble.allocations["b"] = ensemble.allocations.at("task");
+    for (const char* name : {"a", "b"}) ensemble.allocations.at(name).dns_name = name;
     ensemble.allocations.erase("task");
     ensemble.nodes.at("node").allocations = {"a", "b"};
     ensemble.nodes.at("node").peer.clear();
