@@ -12,10 +12,12 @@ import sqlite3
 import tempfile
 import time
 
+import feature_work
 from nunet_cluster import ClusterError
 
 MOMENT = 0.0005  # seconds that a daemon goes on between two looks
-LONGER = 0.05  # seconds for which it is suspended while its work is being started
+LONGER = 0.05  # seconds for which it is suspended while its work may be being started
+LONGEST = 10  # likewise, while there is a process of the start, which goes on alone
 
 
 def halt(machine):
@@ -47,7 +49,7 @@ def allocation_states(machine, ensemble, name):
         reserved = any(ensemble.id in id for id in documents(machine, "resources.promises"))
         return {"reserved"} if reserved else {"gone"}
     states = {record["phase"]}
-    if record["phase"] == "starting" and runs_within(LONGER, ensemble, name):
+    if record["phase"] == "starting" and begins_to_run(machine, ensemble, name, record["incarnation"]):
         states.add("starting although it runs")
     if record["phase"] == "starting" and record.get("previous"):
         states.add("restarting")
@@ -56,10 +58,13 @@ def allocation_states(machine, ensemble, name):
     return states
 
 
-def runs_within(seconds, ensemble, name):
+def begins_to_run(machine, ensemble, name, run):
     """Its processes go on while the daemon is suspended."""
-    end = time.monotonic() + seconds
-    while not (found := ensemble.processes(name)) and time.monotonic() < end:
+    begun = time.monotonic()
+    while not (found := ensemble.processes(name)):
+        is_begun = any(run in line for line in feature_work.work_at(machine))
+        if time.monotonic() - begun > (LONGEST if is_begun else LONGER):
+            break
         time.sleep(0.005)
     return found
 
