@@ -19,9 +19,10 @@ Result<std::string> docker_socket(std::string_view docker_host) {
 }
 
 Error DockerApi::no_engine(const Error& cause) const {
-  return cause.context(
-      Errc::unsupported,
-      fmt::format("the Docker engine does not answer on {}: start it or use executor sandbox", socket_));
+  std::string what = fmt::format("the Docker engine does not answer on {}: start it or use executor sandbox", socket_);
+  // That there is no socket is not what an engine says of a container.
+  if (cause.is(Errc::not_found)) return {Errc::unsupported, fmt::format("{}: {}", what, cause.to_string())};
+  return cause.context(Errc::unsupported, std::move(what));
 }
 
 namespace {

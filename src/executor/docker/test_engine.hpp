@@ -49,7 +49,7 @@ class ScriptedNet final : public Net {
   }
   Task<Result<Accepted>> connect_tcp(IpEndpoint) override { co_return fail(Errc::unsupported, "scripted"); }
   Task<Result<std::unique_ptr<ByteStream>>> connect_unix(std::string path) override {
-    if (answers.empty()) co_return fail(Errc::io, "connect to {}: no such file", path);
+    if (answers.empty()) co_return fail(Errc::not_found, "connect to {}: no such file", path);  // as real_net.cpp does
     std::unique_ptr<ByteStream> stream = std::make_unique<ScriptedStream>(std::move(answers.front()), written);
     answers.pop_front();
     co_return std::move(stream);
