@@ -2,8 +2,9 @@
 // Pure rules over monotonic time.
 //
 // Model
-//  1. A renewal that gets no reply makes the machine suspected: it is asked again sooner. After kLostAfter of them in a
-//     row it is silent, and no renewal is sent to it, only questions.
+//  1. A renewal that gets no reply makes the machine suspected: it is asked again sooner. After kMissedUntilSilent of
+//     them in a row it is silent, and no renewal is sent to it, only questions. Those that fail within an interval count
+//     as one: a daemon that restarts refuses connections at once.
 //  2. A silent machine is lost, unless this node suspects itself: its own timers were late lately, or it reaches no
 //     peer at all, or it has just started. Then it declares nobody lost before (3).
 //  3. The work of a silent machine has surely ended when its lease and kLeaseMargin have passed since the receipt of
@@ -64,9 +65,11 @@ class LeaseWatch {
     missed_ = 0;
     error_.clear();
   }
-  void not_answered(std::string error) {
-    ++missed_;
+  void not_answered(std::string error, SteadyTime now) {
     error_ = std::move(error);
+    if (suspected() && now - missed_at_ < interval()) return;
+    ++missed_;
+    missed_at_ = now;
   }
   /// This node's own fault, perhaps: what was missed does not count.
   void forgive() {
@@ -97,6 +100,7 @@ class LeaseWatch {
   std::int64_t clock_ = 0;
   bool has_answered_ = false;
   int missed_ = 0;
+  SteadyTime missed_at_{};
   std::string error_;
 };
 

@@ -19,18 +19,28 @@ TEST(LeaseWatch, TheIntervalIsAQuarterOfTheLeaseWithinBounds) {
 TEST(LeaseWatch, AMachineThatMissesIsAskedSoonerAndThenSilent) {
   LeaseWatch watch(10min, at(0s));
   EXPECT_EQ(watch.interval(), 30s);
-  watch.not_answered("no route");
+  watch.not_answered("no route", at(0s));
   EXPECT_TRUE(watch.suspected());
   EXPECT_EQ(watch.interval(), kSuspectedRenewal);
-  watch.not_answered("no route");
+  watch.not_answered("no route", at(5s));
   EXPECT_FALSE(watch.silent());
-  watch.answered(at(1s), 7);
-  watch.not_answered("no route");
+  watch.answered(at(6s), 7);
+  watch.not_answered("no route", at(10s));
   EXPECT_FALSE(watch.silent()) << "an answer starts the count anew";
-  watch.not_answered("no route");
-  watch.not_answered("no route");
+  watch.not_answered("no route", at(15s));
+  watch.not_answered("no route", at(20s));
   EXPECT_TRUE(watch.silent());
   EXPECT_EQ(watch.error(), "no route");
+}
+
+TEST(LeaseWatch, RequestsThatFailAtOnceCountOnceInAnInterval) {
+  LeaseWatch watch(5min, at(0s));
+  watch.answered(at(0s), 7);
+  for (int second = 1; second < 11; ++second) watch.not_answered("connection refused", at(second * 1s));
+  EXPECT_TRUE(watch.suspected());
+  EXPECT_FALSE(watch.silent()) << "a daemon that restarts";
+  watch.not_answered("connection refused", at(11s));
+  EXPECT_TRUE(watch.silent());
 }
 
 TEST(LeaseWatch, TheEndCountsFromTheReplyWhoseClockWasRepeated) {
@@ -38,7 +48,7 @@ TEST(LeaseWatch, TheEndCountsFromTheReplyWhoseClockWasRepeated) {
   watch.answered(at(100s), 7);
   for (int second = 110; second < 140; second += 10) {
     watch.renewal_sent(at(second * 1s) + 10s);
-    watch.not_answered("");
+    watch.not_answered("", at(second * 1s) + 10s);
   }
   EXPECT_TRUE(watch.silent());
   EXPECT_FALSE(watch.surely_ended(at(164s), 5s));
@@ -51,7 +61,7 @@ TEST(LeaseWatch, TheEndIsThatOfTheLastAndLongestLease) {
   watch.placed(80s, at(110s));
   watch.placed(20s, at(105s));
   EXPECT_EQ(watch.interval(), 5s) << "of the shortest";
-  for (int i = 0; i < 3; ++i) watch.not_answered("");
+  for (int i = 0; i < 3; ++i) watch.not_answered("", at(i * 10s));
   EXPECT_FALSE(watch.surely_ended(at(194s), 5s));
   EXPECT_TRUE(watch.surely_ended(at(195s), 5s));
 }
@@ -61,7 +71,7 @@ TEST(LeaseWatch, NothingIsRenewedBeforeTheFirstAnswerAndWhileItIsSilent) {
   EXPECT_FALSE(watch.renews());
   watch.answered(at(1s), 7);
   EXPECT_TRUE(watch.renews());
-  for (int i = 0; i < 3; ++i) watch.not_answered("");
+  for (int i = 0; i < 3; ++i) watch.not_answered("", at(i * 10s));
   EXPECT_FALSE(watch.renews());
   watch.answered(at(100s), 9);
   EXPECT_TRUE(watch.renews());
@@ -72,7 +82,7 @@ TEST(LeaseWatch, ARenewalWithoutAClockCountsFromItsExpiry) {
   watch.answered(at(0s), 0);
   for (int second = 10; second < 40; second += 10) {
     watch.renewal_sent(at(second * 1s) + 10s);
-    watch.not_answered("");
+    watch.not_answered("", at(second * 1s) + 10s);
   }
   EXPECT_FALSE(watch.surely_ended(at(104s), 5s));
   EXPECT_TRUE(watch.surely_ended(at(105s), 5s));
@@ -81,10 +91,10 @@ TEST(LeaseWatch, ARenewalWithoutAClockCountsFromItsExpiry) {
 TEST(LeaseWatch, AMachineThatIsNotSilentHasNotSurelyEnded) {
   LeaseWatch watch(60s, at(0s));
   EXPECT_FALSE(watch.surely_ended(at(1h), 5s));
-  watch.not_answered("");
-  watch.not_answered("");
+  watch.not_answered("", at(0s));
+  watch.not_answered("", at(10s));
   watch.forgive();
-  watch.not_answered("");
+  watch.not_answered("", at(20s));
   EXPECT_FALSE(watch.silent()) << "what was missed while this node was late does not count";
 }
 

@@ -23,7 +23,7 @@ SteadyTime Supervisor::check_due() {
   SteadyTime next = now + kMaxRenewal;
   for (auto& [node, watch] : watches_) {
     if (watch->busy) continue;
-    if (health_is_awaited(node)) watch->due = std::min(watch->due, now + kMinRenewal);
+    if (health_is_awaited(node) && !watch->lease.suspected()) watch->due = std::min(watch->due, now + kMinRenewal);
     if (watch->due > now) {
       next = std::min(next, watch->due);
     } else {
@@ -184,7 +184,7 @@ Task<void> Supervisor::renew(std::string node, WatchPtr watch) {
     co_return;
   }
   if (parts_.now() <= expected + kLateTimer) {
-    watch->lease.not_answered(reply.error().to_string());
+    watch->lease.not_answered(reply.error().to_string(), parts_.now());
     work_.spawn(count_refusal(watch));
   }
   if (watch->lease.suspected() && !watch->lease.silent())
