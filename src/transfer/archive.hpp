@@ -6,9 +6,9 @@
 //     files, folders, symbolic links that stay inside; permission bits, times of modification. Owners, hard links (they
 //     become files), set-id bits and extended attributes are not kept. Folders are writable for their owner afterwards.
 //  2. An archive depends on the content of the folder alone: entries are sorted by name.
-//  3. pack() leaves out what cannot be sent (sockets, pipes, devices, links that leave the folder,
-//     names with control characters) and reports it.
-//     unpack() refuses an archive with such an entry.
+//  3. pack() leaves out what cannot be sent (sockets, pipes, devices, links that leave the folder, names with control
+//     characters, paths of more than kMaxPath bytes or kMaxDepth parts) and reports it. Of a folder that is left out
+//     nothing is sent. unpack() refuses an archive with such an entry.
 //
 // Threads: any; all block on the disk, so a lane offloads them. Cost: one open folder for each level.
 //
@@ -37,7 +37,8 @@ struct ArchiveLimits {
   std::uint64_t max_bytes = std::numeric_limits<std::int64_t>::max();  ///< of the content, and of the archive
   std::uint64_t max_entries = 1'000'000;
 };
-inline constexpr std::size_t kMaxDepth = 128;
+inline constexpr std::size_t kMaxDepth = 128;  ///< parts of a path in an archive
+inline constexpr std::size_t kMaxPath = 4096;  ///< its bytes, without a `/` at the end
 
 /// The permissions of what unpack() makes.
 enum class Access {

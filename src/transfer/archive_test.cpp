@@ -2,6 +2,7 @@
 
 #include <archive.h>
 #include <archive_entry.h>
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -132,6 +133,55 @@ TEST_F(ArchiveTest, WhatCannotBeSentIsLeftOutByName) {
   EXPECT_EQ(packed->left_out.back(), "\"pipe\": it is no file, folder or link");
   ASSERT_TRUE(unpack_it(true));
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(dir / "new/in"), {}), 1);
+}
+
+/// Opens the folders below `from`, one in the other: their path may be longer than one system call takes.
+Fd open_folders(const std::filesystem::path& from, const std::vector<std::string>& names, bool make = false) {
+  Fd at(::open(from.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  for (const std::string& name : names) {
+    if (make) {
+      EXPECT_EQ(::mkdirat(at.get(), name.c_str(), 0755), 0) << name;
+    }
+    Fd next(::openat(at.get(), name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    at = std::move(next);
+  }
+  return at;
+}
+
+bool make_file(const Fd& folder, const std::string& name) {
+  return static_cast<bool>(Fd(::openat(folder.get(), name.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644)));
+}
+
+TEST_F(ArchiveTest, PathsThatNobodyWouldUnpackAreLeftOut) {
+  // The longest path: 16 folders of 240 bytes, each with its slash, and a name of 240 bytes.
+  const std::vector<std::string> way(16, std::string(240, 'p'));
+  const std::string longest(240, 'q');
+  ASSERT_EQ(way.size() * 241 + longest.size(), kMaxPath);
+  std::vector<std::string> sent = way;
+  sent.push_back(longest);
+  std::filesystem::create_directories(dir / "work/out");
+  ASSERT_TRUE(make_file(open_folders(dir / "work/out", sent, true), "f"));
+  ASSERT_TRUE(make_file(open_folders(dir / "work/out", way), longest + "r"));
+  const Result<Packed> packed = pack_it("out");
+  ASSERT_TRUE(packed) << packed.error().to_string();
+  EXPECT_EQ(packed->left_out_count, 2u);
+  for (const std::string& text : packed->left_out) EXPECT_TRUE(text.ends_with("its path is longer than 4096 bytes"));
+  const Result<void> done = unpack_it(true);
+  ASSERT_TRUE(done) << done.error().to_string();
+  EXPECT_TRUE(open_folders(dir / "new/in", sent));
+}
+
+TEST_F(ArchiveTest, PathsThatAreTooDeepAreLeftOut) {
+  const std::vector<std::string> way(kMaxDepth, "d");
+  std::filesystem::create_directories(dir / "work/out");
+  ASSERT_TRUE(make_file(open_folders(dir / "work/out", way, true), "f"));
+  const Result<Packed> packed = pack_it("out");
+  ASSERT_TRUE(packed) << packed.error().to_string();
+  EXPECT_EQ(packed->left_out_count, 1u);
+  EXPECT_TRUE(packed->left_out.at(0).ends_with("its path has more than 128 parts")) << packed->left_out.at(0);
+  const Result<void> done = unpack_it(true);
+  ASSERT_TRUE(done) << done.error().to_string();
+  EXPECT_TRUE(open_folders(dir / "new/in", way));
 }
 
 TEST_F(ArchiveTest, LongNamesOfWhatIsLeftOutAreCut) {

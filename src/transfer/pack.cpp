@@ -151,10 +151,16 @@ class Packer {
   static std::unexpected<Error> too_many() { return fail(Errc::limit_exceeded, "it has too many files"); }
 
   Result<void> add_folder(const Fd& folder, const std::string& path, std::size_t depth) {
-    if (depth > kMaxDepth)
-      return fail(Errc::limit_exceeded, "\"{}\" is more than {} levels deep", printable(path), kMaxDepth);
     TRY(const std::vector<std::string> names, names_in(folder.get(), path));
     for (const std::string& name : names) TRY_VOID(add(folder, name, path.empty() ? name : path + "/" + name, depth));
+    return {};
+  }
+
+  /// Empty for a path that unpack() takes.
+  static std::string why_not_sent(const std::string& name, const std::string& path, std::size_t depth) {
+    if (tree::has_control_characters(name)) return "its name has control characters";
+    if (path.size() > kMaxPath) return fmt::format("its path is longer than {} bytes", kMaxPath);
+    if (depth >= kMaxDepth) return fmt::format("its path has more than {} parts", kMaxDepth);
     return {};
   }
 
@@ -165,8 +171,8 @@ class Packer {
       return std::unexpected(tree::failure("reading", path));
     if (left_ == 0) return too_many();
     --left_;
-    if (tree::has_control_characters(name)) {
-      leave_out(path, "its name has control characters");
+    if (const std::string reason = why_not_sent(name, path, depth); !reason.empty()) {
+      leave_out(path, reason);
       return {};
     }
     if (S_ISREG(info.st_mode)) return add_file(folder, name, path);

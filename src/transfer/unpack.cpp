@@ -15,7 +15,6 @@ namespace dms::transfer {
 namespace {
 
 constexpr std::size_t kBlock = std::size_t{1} << 20;
-constexpr std::size_t kMaxPath = 4096;
 constexpr std::size_t kMaxName = 255;
 
 struct FreeArchive {
@@ -28,7 +27,7 @@ Result<std::vector<std::string>> parts_of(std::string_view path, bool current_fo
   const auto refuse = [&](std::string_view reason) {
     return fail(Errc::invalid_argument, "the path \"{}\" {}", printable(path.substr(0, kMaxName)), reason);
   };
-  if (path.size() > kMaxPath) return refuse("is too long");
+  if (path.size() - (path.ends_with('/') ? 1 : 0) > kMaxPath) return refuse("is too long");
   if (path.starts_with('/')) return refuse("is absolute; expected one below the folder");
   if (tree::has_control_characters(path)) return fail(Errc::invalid_argument, "a path has control characters");
   std::vector<std::string> parts;
