@@ -6,9 +6,9 @@
 //     files, folders, symbolic links that stay inside; permission bits, times of modification. Owners, hard links (they
 //     become files), set-id bits and extended attributes are not kept. Folders are writable for their owner afterwards.
 //  2. An archive depends on the content of the folder alone: entries are sorted by name.
-//  3. pack() leaves out what cannot be sent (sockets, pipes, devices, links that leave the folder, names with control
-//     characters, paths of more than kMaxPath bytes or kMaxDepth parts) and reports it. Of a folder that is left out
-//     nothing is sent. unpack() refuses an archive with such an entry.
+//  3. pack() leaves out what cannot be sent (sockets, pipes, devices, links that leave the folder, names and
+//     targets of links with control characters, paths of more than kMaxPath bytes or kMaxDepth parts) and reports it.
+//     Of a folder that is left out nothing is sent. unpack() refuses an archive with such an entry.
 //
 // Threads: any; all block on the disk, so a lane offloads them. Cost: one open folder for each level.
 //

@@ -127,9 +127,11 @@ TEST_F(ArchiveTest, WhatCannotBeSentIsLeftOutByName) {
   std::filesystem::create_symlink("/etc/passwd", dir / "work/out/absolute");
   std::filesystem::create_symlink("../../secret", dir / "work/out/above");
   write("out/bell\x07", "text");
+  std::filesystem::create_symlink("c\x1b[1m", dir / "work/out/colour");
   const Result<Packed> packed = pack_it("out");
   ASSERT_TRUE(packed) << packed.error().to_string();
-  EXPECT_EQ(packed->left_out_count, 4u);
+  EXPECT_EQ(packed->left_out_count, 5u);
+  EXPECT_EQ(packed->left_out.at(3), "\"colour\": it is a link to a name with control characters");
   EXPECT_EQ(packed->left_out.back(), "\"pipe\": it is no file, folder or link");
   ASSERT_TRUE(unpack_it(true));
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(dir / "new/in"), {}), 1);
@@ -284,6 +286,8 @@ TEST_F(ArchiveTest, NothingIsWrittenThroughALink) {
 TEST_F(ArchiveTest, OtherKindsOfEntriesAreRefused) {
   EXPECT_NE(refusal({{.path = "p", .type = AE_IFIFO}}).find("no file, folder or link"), std::string::npos);
   EXPECT_NE(refusal({{.path = "c", .type = AE_IFCHR}}).find("no file, folder or link"), std::string::npos);
+  EXPECT_NE(refusal({{.path = "l", .type = AE_IFLNK, .target = "c\x1b[1m"}}).find("control characters"),
+            std::string::npos);
   EXPECT_NE(refusal({{.path = "s", .data = "x", .mode = 04755}}).find("set-id"), std::string::npos);
   EXPECT_NE(refusal({{.path = "a", .data = "x"}, {.path = "b", .target = "a", .hard_link = true}}).find("hard link"),
             std::string::npos);

@@ -211,6 +211,10 @@ class Packer {
       leave_out(path, "it is a link to something outside");
       return {};
     }
+    if (tree::has_control_characters(text)) {
+      leave_out(path, "it is a link to a name with control characters");
+      return {};
+    }
     archive_entry_clear(entry_.get());
     archive_entry_set_symlink(entry_.get(), text.c_str());
     return put_header(path, AE_IFLNK, info, 0);

@@ -156,6 +156,7 @@ class Unpacker {
     const char* target = target_in(entry);
     if (target == nullptr || !tree::stays_inside(target, parts.size() - 1))
       return refuse("is a link that leaves the folder");
+    if (tree::has_control_characters(target)) return refuse("is a link to a name with control characters");
     return maker_.make_link(folder.get(), parts.back(), target);
   }
 
