@@ -6,6 +6,7 @@
 #include "base/text.hpp"
 #include "encoding/multibase.hpp"
 #include "encoding/unset.hpp"
+#include "jobs/ensemble/program_limits.hpp"
 #include "jobs/ensemble/work_path.hpp"
 #include "provider/health.hpp"
 #include "provider/keys.hpp"
@@ -100,6 +101,7 @@ Result<void> check_config(const protocol::AllocationConfig& config) {
                 config.execution.type.substr(0, 64), to_string(config.executor));
   TRY_VOID(check_no_gpus(config.resources));
   TRY_VOID(engine_params(config.execution));
+  TRY_VOID(jobs::check_program_limits("execution.params", config.execution.params));
   TRY_VOID(check_image_archive(config));
   if (!config.provision_scripts.empty())
     return fail(Errc::unsupported, "ProvisionScripts: not supported by this provider");

@@ -1,5 +1,6 @@
 #include "provider/admission.hpp"
 
+#include "jobs/ensemble/program_limits.hpp"
 #include "jobs/ensemble/work_path.hpp"
 #include "provider/testing.hpp"
 
@@ -49,10 +50,25 @@ TEST(Admission, WhatIsNotHonouredIsRefusedByName) {
 
 TEST(Admission, AConfigurationIsBoundedInBytes) {
   protocol::AllocationConfig wanted = config();
-  wanted.execution.params["environment"] = json::Array{boost::json::string("A=" + std::string(kMaxConfig / 2, 'x'))};
+  wanted.execution.params["environment"] = json::Array{boost::json::string("A=" + std::string(kMaxConfig / 3, 'x'))};
   EXPECT_EQ(refusal(wanted), "");
-  wanted.execution.params["cmd"] = json::Array{boost::json::string(std::string(kMaxConfig / 2, 'x'))};
+  const boost::json::string word(std::string(kMaxConfig / 3, 'x'));
+  wanted.execution.params["cmd"] = json::Array{word, word};
   EXPECT_TRUE(refusal(wanted).starts_with("Config: ")) << refusal(wanted).substr(0, 200);
+}
+
+TEST(Admission, WhatNoProgramCanBeStartedWithIsRefusedByName) {
+  protocol::AllocationConfig wanted = config();
+  wanted.execution.params["cmd"] = json::Array{boost::json::string(std::string(jobs::kMaxArgument, 'x'))};
+  EXPECT_EQ(refusal(wanted), "");
+  wanted.execution.params["cmd"] = json::Array{boost::json::string(std::string(jobs::kMaxArgument + 1, 'x'))};
+  EXPECT_TRUE(refusal(wanted).starts_with("execution.params.cmd[0]: ")) << refusal(wanted).substr(0, 200);
+  wanted = config();
+  wanted.execution.params["environment"] = json::Array{boost::json::string(std::string("A=\0", 3))};
+  EXPECT_TRUE(refusal(wanted).starts_with("execution.params.environment[0]: ")) << refusal(wanted);
+  wanted = config();
+  wanted.execution.params["working_directory"] = std::string(jobs::kMaxFolderName + 1, 'd');
+  EXPECT_TRUE(refusal(wanted).starts_with("execution.params.working_directory: ")) << refusal(wanted);
 }
 
 TEST(Admission, PathsAreBoundedAndNoneIsInsideAnother) {

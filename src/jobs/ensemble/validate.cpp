@@ -5,6 +5,7 @@
 #include <set>
 
 #include "crypto/peer_id.hpp"
+#include "jobs/ensemble/program_limits.hpp"
 #include "jobs/ensemble/rules.hpp"
 
 namespace dms::jobs {
@@ -73,8 +74,6 @@ Result<void> check_strings(const std::string& at, const json::Value& list, bool 
     const auto* text = (*array)[i].if_string();
     if (text == nullptr) return wrong("{}[{}]: {}", at, i, json::wrong_kind("a string", (*array)[i]).error().message());
     const std::string_view item(text->data(), text->size());
-    if (item.find('\0') != std::string_view::npos)
-      return wrong("{}[{}]: a zero byte cannot be handed to a program", at, i);
     // exec(2) takes any name that is not empty.
     if (variables && (item.find('=') == std::string_view::npos || item.starts_with('=')))
       return wrong("{}[{}]: expected NAME=value", at, i);
@@ -131,6 +130,7 @@ Result<void> check_execution(const std::string& at, const Allocation& allocation
   for (const auto& param : execution.params)
     if (!param.value().is_null())
       TRY_VOID(check_param_kind(fmt::format("{}.{}", at, std::string_view(param.key())), param.key(), param.value()));
+  TRY_VOID(check_program_limits(at, execution.params));
   const auto needs = [&](std::string_view name) -> Result<void> {
     const json::Value* value = execution.params.if_contains(name);
     if (value == nullptr || value->is_null()) return wrong("{}.{}: {} cannot run without it", at, name, executor);
