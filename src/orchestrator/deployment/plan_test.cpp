@@ -331,6 +331,18 @@ TEST_F(PlanTest, AnUpdateRemovesAndMoves) {
   EXPECT_FALSE(record.manifest.nodes.contains("left"));
 }
 
+TEST_F(PlanTest, AnUpdateThatExcludesTheMachineOfANodeMovesIt) {
+  jobs::Ensemble wanted = ensemble();
+  wanted.exclude_peers = {"p-elsewhere"};
+  apply_update(record, wanted);
+  EXPECT_TRUE(record.superseded.empty());
+  wanted.exclude_peers.emplace_back("p-right");
+  apply_update(record, wanted);
+  EXPECT_EQ(unplaced(record), (Unplaced{{"right", {"job"}}}));
+  ASSERT_EQ(record.superseded.size(), 1u);
+  EXPECT_EQ(record.superseded.at(0).peer, "p-right");
+}
+
 TEST_F(PlanTest, AnAllocationThatMovesToAnotherNodeRunsAnewThere) {
   jobs::Ensemble wanted = ensemble();
   wanted.nodes.at("left").allocations = {"db"};

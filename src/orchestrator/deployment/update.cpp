@@ -24,8 +24,9 @@ bool same_work(const jobs::Ensemble& before, const jobs::Ensemble& after, const 
       is.provision, [&](const std::string& script) { return before.scripts.at(script) == after.scripts.at(script); });
 }
 
-bool must_move(const jobs::Node& after, const protocol::NodeManifest& placed) {
-  return (!after.peer.empty() && after.peer != placed.peer) || !after.location.allows(placed.location);
+bool must_move(const jobs::Ensemble& after, const jobs::Node& node, const protocol::NodeManifest& placed) {
+  return (!node.peer.empty() && node.peer != placed.peer) || !node.location.allows(placed.location) ||
+         std::ranges::count(after.exclude_peers, placed.peer) > 0;
 }
 
 }  // namespace
@@ -35,11 +36,11 @@ Result<void> check_update(const DeploymentRecord& record, const jobs::Ensemble& 
     const auto before = record.ensemble.nodes.find(name);
     const auto placed = record.manifest.nodes.find(name);
     if (before == record.ensemble.nodes.end() || placed == record.manifest.nodes.end()) continue;
-    if (requested_lease(before->second) != requested_lease(node) && !must_move(node, placed->second))
+    if (requested_lease(before->second) != requested_lease(node) && !must_move(wanted, node, placed->second))
       return fail(Errc::invalid_argument,
                   "nodes.{}.lease: cannot be changed while it runs; give the node another name to have it placed anew",
                   name);
-    if (must_move(node, placed->second) && is_collecting(record, name))
+    if (must_move(wanted, node, placed->second) && is_collecting(record, name))
       return fail(Errc::invalid_argument,
                   "nodes.{}: it would move while the output of what has ended there is being collected; repeat the "
                   "update when that is here",
@@ -57,7 +58,7 @@ void apply_update(DeploymentRecord& record, jobs::Ensemble wanted) {
   std::map<std::string, std::vector<std::string>> outdated;  // node -> allocations
   for (const auto& [name, placed] : record.manifest.nodes) {
     const auto node = after.nodes.find(name);
-    if (node != after.nodes.end() && must_move(node->second, placed)) moving.push_back(name);
+    if (node != after.nodes.end() && must_move(after, node->second, placed)) moving.push_back(name);
   }
   for (const auto& [name, spec] : before.allocations)
     if (!after.allocations.contains(name) || !same_work(before, after, name))
