@@ -236,7 +236,9 @@ Task<Result<void>> Deployment::take_up() {
 }
 
 Task<Result<void>> Deployment::deploy() {
+  CO_TRY_VOID(co_await replacer_.idle());
   const Unplaced wanted = unplaced(record_.get());
+  if (wanted.empty()) co_return co_await enter(DeploymentStatus::provisioning);  // all has completed
   const bool blocked = std::ranges::any_of(wanted, [&](const auto& n) { return is_blocked(record_.get(), n.first); });
   if (blocked && actor_->lane().now() < deadline_) co_return Result<void>();
   Task<Result<void>> deploying = replacer_.deploy(wanted, deadline_);
@@ -260,9 +262,13 @@ Task<Result<void>> Deployment::provision() {
     co_return co_await start_over(std::move(failure));
   }
   CO_TRY_VOID(co_await starter_.start_ready());
-  if (!starter_.waits()) co_return co_await enter(DeploymentStatus::running);
-  if (actor_->lane().now() < deadline_) co_return Result<void>();
-  co_return co_await give_up_starts();
+  if (!starter_.waits()) {
+    start_failures_.clear();
+    co_return co_await enter(DeploymentStatus::running);
+  }
+  if (actor_->lane().now() >= deadline_) co_return co_await give_up_starts();
+  if (!unplaced(record_.get()).empty()) replacer_.begin();
+  co_return Result<void>();
 }
 
 /// Names what is not started, and what that waits for.
@@ -276,6 +282,10 @@ Task<Result<void>> Deployment::give_up_starts() {
     const std::string why = why_it_waits(name);
     late[name] = why.empty() ? "it could not be started in time" : "it could not be started in time: it " + why;
     if (!why.empty()) add_reason(reasons, names.size() == 1 ? "it " + why : name + " " + why);
+    const auto failures = start_failures_.find(name);
+    if (!why.empty() || failures == start_failures_.end()) continue;
+    late[name] += ": " + failures->second.last;
+    add_reason(reasons, failures->second.last);
   }
   std::string reason = fmt::format("{} could not be started in time", fmt::join(names, ", "));
   if (!reasons.empty()) reason += ": " + reasons;
@@ -319,6 +329,8 @@ Task<Result<void>> Deployment::end_when_released() {
 }
 
 Task<Result<void>> Deployment::start_over(Failure failure) {
+  const Mutex::Lock lock = co_await replacer_.changing();
+  start_failures_.clear();
   if (!failure.peer.empty()) replacer_.backoff().failed(failure.peer, actor_->lane().now());
   const bool may_run = status() == DeploymentStatus::provisioning;
   log::warn("orchestrator", "{}: starting over: {}", id(), failure.reason);
@@ -327,6 +339,7 @@ Task<Result<void>> Deployment::start_over(Failure failure) {
 }
 
 Task<Result<void>> Deployment::give_up(std::string reason, json::StringMap late) {
+  const Mutex::Lock lock = co_await replacer_.changing();
   const std::string why = "the deployment has failed: " + reason;
   const Change end_everything = [&](DeploymentRecord& record) { end_attempt(record, late, why); };
   co_return co_await enter(DeploymentStatus::failed, std::move(reason), end_everything);

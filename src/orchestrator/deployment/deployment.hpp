@@ -4,10 +4,12 @@
 // Model
 //  1. Preparing -> Committing -> Provisioning -> Running -> Completed | Failed. Preparing finds a machine for every
 //     node (auction.hpp); Committing makes the allocations (provisioner.hpp); Provisioning starts what its dependencies
-//     allow (starter.hpp). Until Running, any failure supersedes every provider that received a request (placement.hpp)
-//     and the deployment starts over at Preparing, until its deadline. Then it has failed: what has run is ended, and
-//     stays in the manifest with its reason and output. A provider that failed is excluded for a while,
-//     each time for longer.
+//     allow (starter.hpp). Until Running, a failure supersedes every provider that received a request (placement.hpp)
+//     and the deployment starts over at Preparing, until its deadline. Once something else has begun, the loss of a run
+//     and a start that failed concern that allocation alone, as in (3); after kMaxStartFailures its node, unless that
+//     is pinned to its machine. What has completed does not run again. After the deadline the deployment has failed:
+//     what has run is ended, and stays in the manifest with its reason and output. A provider that failed is excluded
+//     for a while, each time for longer.
 //  2. While Running, what has no machine is placed again (replacer.hpp), what may start is started, what is unhealthy
 //     is restarted (restarts.hpp), and ends are collected (endings.hpp). When every allocation has ended and its output
 //     is here, the deployment is Completed if all ended with 0, otherwise Failed with the first reason.
@@ -50,7 +52,7 @@ inline constexpr Duration kShutdownPatience = 40s;
 inline constexpr Duration kLastWords = 15s;
 /// How long an end waits for the providers to release what has ended; they are asked on.
 inline constexpr Duration kEndPatience = 20s;
-/// After so many starts that failed while the deployment runs, an allocation has failed.
+/// After so many starts that failed, an allocation has failed if the deployment runs; before, its node moves.
 inline constexpr int kMaxStartFailures = 3;
 
 class Deployment {
@@ -116,7 +118,15 @@ class Deployment {
   Task<void> on_lost(std::string node, std::string reason, bool ended);
   Task<void> on_run_lost(std::string allocation, std::string run, std::string reason);
   Task<void> on_start_failed(std::string allocation, std::string reason, bool may_run);
-  Task<void> give_up_run(std::string allocation, std::string run, std::string reason, bool fails, bool may_run);
+  struct RunLoss {
+    std::string allocation;
+    std::string run;
+    std::string reason;
+    bool fails = false;    ///< its allocation does; otherwise it is placed anew
+    bool may_run = false;  ///< it is not known to have ended
+    bool moves = false;    ///< its node is placed anew, if another machine may take it
+  };
+  Task<void> give_up_run(RunLoss loss);
   Task<void> shut_down();
   using Reports = std::map<std::string, protocol::AllocationReport>;
   /// What a shutdown has learned and fetched at last.
@@ -150,7 +160,11 @@ class Deployment {
   SteadyTime deadline_{};
   std::optional<Failure> attempt_failed_;
   std::optional<SteadyTime> all_ended_since_;
-  std::map<std::string, int> start_failures_;
+  struct StartFailures {
+    int count = 0;
+    std::string last;  ///< reason
+  };
+  std::map<std::string, StartFailures> start_failures_;
   std::function<void()> ended_;
   Nursery work_;                // deploying and supervising; ended by shutdown()
   bool shutting_down_ = false;  // shut_down() has been spawned for a request

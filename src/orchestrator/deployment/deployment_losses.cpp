@@ -52,36 +52,55 @@ Task<void> Deployment::on_lost(std::string node, std::string reason, bool ended)
 Task<void> Deployment::on_run_lost(std::string name, std::string run, std::string reason) {
   const AllocationManifest* entry = parts().allocation(name);
   if (entry == nullptr || entry->incarnation != run) co_return;
-  const bool fails = on_loss(record_->ensemble, entry->node_id) == jobs::OnLoss::fail;
-  co_await give_up_run(std::move(name), std::move(run), std::move(reason), fails, false);
+  RunLoss loss;
+  loss.fails =
+      status() == DeploymentStatus::running && on_loss(record_->ensemble, entry->node_id) == jobs::OnLoss::fail;
+  loss.allocation = std::move(name);
+  loss.run = std::move(run);
+  loss.reason = std::move(reason);
+  co_await give_up_run(std::move(loss));
   endings_.resume();
 }
 
 Task<void> Deployment::on_start_failed(std::string name, std::string reason, bool may_run) {
   const AllocationManifest* entry = parts().allocation(name);
   if (entry == nullptr) co_return;
-  const std::string run = entry->incarnation;
-  const bool fails = status() == DeploymentStatus::running && ++start_failures_[name] >= kMaxStartFailures;
-  co_await give_up_run(std::move(name), run, std::move(reason), fails, may_run);
+  StartFailures& failures = start_failures_[name];
+  failures.last = reason;
+  ++failures.count;
+  RunLoss loss;
+  loss.fails = status() == DeploymentStatus::running && failures.count >= kMaxStartFailures;
+  loss.moves = status() == DeploymentStatus::provisioning && failures.count % kMaxStartFailures == 0;
+  loss.run = entry->incarnation;
+  loss.allocation = std::move(name);
+  loss.reason = std::move(reason);
+  loss.may_run = may_run;
+  co_await give_up_run(std::move(loss));
 }
 
-/// `fails`: its allocation does; otherwise it is placed anew. `may_run`: it is not known to have ended.
-Task<void> Deployment::give_up_run(std::string name, std::string run, std::string reason, bool fails, bool may_run) {
+Task<void> Deployment::give_up_run(RunLoss loss) {
+  const std::string& name = loss.allocation;
   const std::string node = record_->manifest.allocations.at(name).node_id;
-  if (fails_attempt(node, reason) || status() != DeploymentStatus::running) co_return;
+  const bool nothing_else = !others_have_begun(record_.get(), name) && unplaced(record_.get()).empty();
+  if (nothing_else && fails_attempt(node, loss.reason)) co_return;
+  if (status() != DeploymentStatus::provisioning && status() != DeploymentStatus::running) co_return;
   const NodeManifest* placed = parts().node(node);
   if (placed == nullptr) co_return;
-  log::warn("orchestrator", "{}: {}", id(), reason);
+  log::warn("orchestrator", "{}: {}", id(), loss.reason);
   replacer_.backoff().failed(placed->peer, actor_->lane().now());
+  const auto spec = record_->ensemble.nodes.find(node);
+  const bool moves = loss.moves && spec != record_->ensemble.nodes.end() && spec->second.peer.empty();
   const auto change = [&](DeploymentRecord& record) {
     const auto entry = record.manifest.allocations.find(name);
-    if (entry == record.manifest.allocations.end() || entry->second.incarnation != run) return;
-    if (fails) return fail_allocation(record, name, reason);
+    if (entry == record.manifest.allocations.end() || entry->second.incarnation != loss.run) return;
+    if (loss.fails) return fail_allocation(record, name, loss.reason);
     if (is_final(entry->second.status)) return;
+    record.error = loss.reason;
+    if (moves && !is_collecting(record, node))
+      return supersede_node(record, node, on_loss(record.ensemble, node) != jobs::OnLoss::fast);
     const std::uint64_t before = record.last_number;
-    supersede_run(record, name, may_run && on_loss(record.ensemble, node) == jobs::OnLoss::exclusive);
-    if (!may_run) mark_over_since(record, before);
-    record.error = reason;
+    supersede_run(record, name, loss.may_run && on_loss(record.ensemble, node) == jobs::OnLoss::exclusive);
+    if (!loss.may_run) mark_over_since(record, before);
   };
   (void)co_await record_.update_until_stored(change);
 }

@@ -361,7 +361,19 @@ void supersede_ended(DeploymentRecord& record, const std::string& allocation) {
   add(record, std::move(released));
 }
 
+bool others_have_begun(const DeploymentRecord& record, const std::string& allocation) {
+  return std::ranges::any_of(record.manifest.allocations, [&](const auto& pair) {
+    return pair.first != allocation && may_have_begun(record, pair.first, pair.second);
+  });
+}
+
 void unplace_all(DeploymentRecord& record, bool may_run) {
+  std::set<std::string> done;
+  for (const auto& [name, entry] : record.manifest.allocations)
+    if (const auto spec = record.ensemble.allocations.find(name); spec != record.ensemble.allocations.end() &&
+                                                                  entry.status == AllocationStatus::completed &&
+                                                                  (entry.collected || !spec->second.results))
+      done.insert(name);
   std::map<std::string, std::uint32_t> runs;  // of what has run
   for (const auto& [name, entry] : record.manifest.allocations) {
     const std::uint32_t before = entry.restarts + (entry.status == AllocationStatus::pending ? 0U : 1U);
@@ -371,10 +383,10 @@ void unplace_all(DeploymentRecord& record, bool may_run) {
     const std::string node = record.manifest.nodes.begin()->first;
     supersede_node(record, node, may_run && on_loss(record.ensemble, node) == jobs::OnLoss::exclusive);
   }
-  record.manifest.allocations.clear();
+  std::erase_if(record.manifest.allocations, [&](const auto& pair) { return !done.contains(pair.first); });
   for (const auto& [node, spec] : record.ensemble.nodes)
     for (const std::string& name : spec.allocations)
-      if (const auto ran = runs.find(name); ran != runs.end()) {
+      if (const auto ran = runs.find(name); ran != runs.end() && !done.contains(name)) {
         record.manifest.allocations[name] = unplaced_entry(record, node, name);
         record.manifest.allocations[name].restarts = ran->second;
       }

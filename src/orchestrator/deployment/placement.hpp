@@ -94,7 +94,10 @@ void supersede_unknown(DeploymentRecord& record, const actor::Handle& provider, 
 void mark_over_since(DeploymentRecord& record, std::uint64_t number);
 /// An allocation that has ended and whose output is here.
 void supersede_ended(DeploymentRecord& record, const std::string& allocation);
-/// Everything; no node has a machine then. Of allocations that have run the manifest says that they wait for a machine.
+/// Whether another allocation has begun, or may have: a start was requested.
+bool others_have_begun(const DeploymentRecord& record, const std::string& allocation);
+/// Everything; no node has a machine then. What has completed stays so, unless results of it are still to be collected.
+/// Of other allocations that have run the manifest says that they wait for a machine.
 void unplace_all(DeploymentRecord& record, bool may_run);
 /// The allocations of a node that have not ended end so; the manifest keeps the node, to be shown. All output is here
 /// of those in `complete`; that of the others is fetched before they are released, see (5).

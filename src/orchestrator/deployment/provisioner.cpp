@@ -10,7 +10,7 @@ Result<void> first_error(const std::vector<Result<void>>& results) {
   return {};
 }
 
-Task<Result<void>> Provisioner::run(Unplaced wanted, Candidate candidate, DeploymentStatus status,
+Task<Result<void>> Provisioner::run(Unplaced wanted, Candidate candidate, std::optional<DeploymentStatus> status,
                                     SteadyTime deadline) {
   failed_provider_.clear();
   deadline_ = deadline;
@@ -20,7 +20,7 @@ Task<Result<void>> Provisioner::run(Unplaced wanted, Candidate candidate, Deploy
     wanted_still = !is_final(record.status) && record.status != DeploymentStatus::shutting_down;
     if (!wanted_still) return;
     place(record, wanted, candidate);
-    record.status = status;
+    if (status) record.status = *status;
   };
   CO_TRY_VOID(co_await record_.update_until_stored(assign));
   if (!wanted_still) co_return fail(Errc::cancelled, "the deployment is {}", to_string(record_->status));

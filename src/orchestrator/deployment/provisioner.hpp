@@ -23,8 +23,9 @@ class Provisioner {
   Provisioner(actor::Actor& actor, DurableRecord& record, ProviderClient& providers, ProviderGrants& grants)
       : actor_(actor), record_(record), providers_(providers), grants_(grants) {}
 
-  /// `status`: the deployment's from the first request on.
-  Task<Result<void>> run(Unplaced wanted, Candidate candidate, protocol::DeploymentStatus status, SteadyTime deadline);
+  /// `status`: the deployment's from the first request on; without, it stays as it is.
+  Task<Result<void>> run(Unplaced wanted, Candidate candidate, std::optional<protocol::DeploymentStatus> status,
+                         SteadyTime deadline);
   [[nodiscard]] const std::string& failed_provider() const { return failed_provider_; }
 
  private:

@@ -54,7 +54,8 @@ bool Replacer::has_released(const Releases& before) const {
 }
 
 Task<Result<void>> Replacer::wait_for_release(Releases before, Releases own) {
-  while (!has_released(before)) {
+  const bool replacing = replaces();
+  while (!has_released(before) && replaces() == replacing) {
     const std::uint64_t seen = parts_.record.changed().count();
     CO_TRY_VOID(co_await parts_.record.changed().wait_past(seen));
     for (const auto& entry : awaited())
@@ -91,6 +92,19 @@ Task<Result<void>> Replacer::deploy(Unplaced wanted, SteadyTime deadline) {
   co_return co_await std::move(running);
 }
 
+bool Replacer::replaces() const {
+  const DeploymentStatus status = parts_.record->status;
+  return status == DeploymentStatus::provisioning || status == DeploymentStatus::running;
+}
+
+Task<Result<void>> Replacer::idle() {
+  while (running_) {
+    const std::uint64_t seen = parts_.record.changed().count();
+    CO_TRY_VOID(co_await parts_.record.changed().wait_past(seen));
+  }
+  co_return Result<void>();
+}
+
 void Replacer::begin() {
   if (!std::exchange(running_, true)) work_.spawn(run());
 }
@@ -100,7 +114,7 @@ Task<void> Replacer::run() {
   for (;;) {
     const std::uint64_t seen = parts_.record.changed().count();
     const Unplaced wanted = unplaced(parts_.record.get());
-    if (wanted.empty()) break;
+    if (wanted.empty() || !replaces()) break;
     Result<void> placed;
     std::map<std::string, std::string> troubles;
     bool tried = false;
@@ -132,6 +146,7 @@ Task<void> Replacer::run() {
     if (!waited) break;
   }
   running_ = false;
+  parts_.record.changed().raise();
 }
 
 Task<Result<void>> Replacer::place_node(std::string node) {
@@ -194,13 +209,14 @@ Task<Result<void>> Replacer::move_node(std::string node, Unplaced wanted) {
 bool Replacer::is_wanted_still(const std::string& node, const Unplaced& wanted) const {
   const Unplaced now_wanted = unplaced(parts_.record.get());
   const auto still = now_wanted.find(node);
-  return still != now_wanted.end() && still->second == wanted.at(node) && !is_blocked(parts_.record.get(), node);
+  return replaces() && still != now_wanted.end() && still->second == wanted.at(node) &&
+         !is_blocked(parts_.record.get(), node);
 }
 
 Task<Result<void>> Replacer::commit(std::string node, Unplaced wanted, Candidate candidate, SteadyTime deadline) {
   const Mutex::Lock lock = co_await changing_.lock();
   if (!is_wanted_still(node, wanted)) co_return Result<void>();  // changed meanwhile: the next look decides
-  Task<Result<void>> running = provisioner_.run(wanted, std::move(candidate), DeploymentStatus::running, deadline);
+  Task<Result<void>> running = provisioner_.run(wanted, std::move(candidate), std::nullopt, deadline);
   const Result<void> done = co_await std::move(running);
   if (done || done.error().is(Errc::cancelled)) co_return done;
   if (!failed_provider().empty()) backoff_.failed(failed_provider(), parts_.now());
@@ -214,7 +230,7 @@ Task<Result<void>> Replacer::commit(std::string node, Unplaced wanted, Candidate
 Task<void> Replacer::report(std::map<std::string, std::string> troubles) {
   std::string all;
   for (const auto& [node, trouble] : troubles) add_reason(all, trouble);
-  if (is_final(parts_.record->status)) co_return;
+  if (!replaces()) co_return;
   if (all.empty() && parts_.record->error.empty()) co_return;
   if (!all.empty() && parts_.record->error != all) log::warn("orchestrator", "{}: {}", parts_.id(), all);
   const auto change = [&](DeploymentRecord& record) {

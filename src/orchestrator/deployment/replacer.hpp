@@ -1,5 +1,5 @@
 // Finds machines for the nodes of a running deployment that have none, or not for all of their allocations: after a
-// loss, after an update.
+// loss, after an update, after a start that failed. While a deployment is provisioned, too, once something has begun.
 //
 // Model
 //  1. One node after another: an auction for that node, then commit and allocate (provisioner.hpp). What is deployed
@@ -13,7 +13,8 @@
 //     not insist on it, an auction for the whole node follows. The node moves to the machine that wins it, as soon as
 //     the output of what has ended there is here; without one, what runs of it goes on where it is. What is exclusive
 //     is released before it runs elsewhere; the machine is then asked anew.
-//  4. changing(): a change of the ensemble waits for requests that are under way, and they for it.
+//  4. changing(): a change of the ensemble waits for requests that are under way, and they for it; so does a deployment
+//     that starts over or has failed to deploy. It ends then; idle() waits for that.
 //
 // Threads: the deployment's lane.
 #pragma once
@@ -42,6 +43,8 @@ class Replacer {
   /// Begins with what is unplaced, unless it is under way.
   void begin();
   Task<Mutex::Lock> changing() { return changing_.lock(); }
+  /// Until nothing is under way.
+  Task<Result<void>> idle();
 
   /// Machines for all of the deployment at once: what is done before it runs.
   Task<Result<void>> deploy(Unplaced wanted, SteadyTime deadline);
@@ -59,10 +62,12 @@ class Replacer {
   using Releases = std::set<std::pair<std::uint64_t, bool>>;
   [[nodiscard]] Releases awaited() const;
   [[nodiscard]] bool has_released(const Releases& before) const;
-  /// Of `before` and of what is superseded meanwhile, without `own`.
+  /// Of `before` and of what is superseded meanwhile, without `own`; or until the deployment starts over.
   Task<Result<void>> wait_for_release(Releases before, Releases own);
   Task<Result<Candidate>> until_released(Releases before, Task<Result<Candidate>> bidding);
   Task<void> end_when_released(Releases before, CancelScope& bidding);
+  /// Whether parts are placed one after another; else all at once, or nothing.
+  [[nodiscard]] bool replaces() const;
   [[nodiscard]] DeploymentRecord record_without(const std::set<std::string>& moving) const;
   [[nodiscard]] bool is_wanted_still(const std::string& node, const Unplaced& wanted) const;
   /// Why nodes have no machine, by their names.

@@ -47,7 +47,7 @@ Task<Result<void>> Starter::start_ready() {
 
 bool Starter::waits() const {
   for (const auto& [name, entry] : parts_.record->manifest.allocations)
-    if (entry.status == AllocationStatus::pending && is_placed(entry) &&
+    if (entry.status == AllocationStatus::pending &&
         dependency(parts_.record.get(), name).readiness != Readiness::waits_for_completion)
       return true;
   return false;
@@ -91,6 +91,12 @@ Task<void> Starter::start(std::string name, std::string key) {
   parts_.record.changed().raise();
 }
 
+/// Whether a request has had no reply, for whichever reason: the code of a connection that fails is that of the peer's.
+bool Starter::is_repeated(const Result<Ack>& reply) const {
+  if (reply || work_.cancelled()) return false;
+  return !reply.error().is(Errc::permission_denied) && !reply.error().is(Errc::invalid_argument);
+}
+
 /// A provider that grants leases takes a start that is repeated for the first one, which may have been lost.
 Task<Result<void>> Starter::request(std::string name, std::string run, std::string peer) {
   SteadyTime until = parts_.now() + kAllocationStart.timeout;
@@ -103,8 +109,11 @@ Task<Result<void>> Starter::request(std::string name, std::string run, std::stri
     const Result<Ack> reply = co_await liveness_.call<Ack>(parts_.actor, peer, std::move(message));
     const bool silent = !reply && reply.error().is(Errc::deadline_exceeded);
     if (silent && brings_inputs(name, run)) until = parts_.now() + kAllocationStart.timeout;
-    if (!silent || !repeats || parts_.now() >= until || !pending(name, run))
+    const Duration pause = silent ? Duration(0) : kStartPause;
+    if (!repeats || !is_repeated(reply) || parts_.now() + pause >= until || !pending(name, run))
       co_return accepted(reply, fmt::format("starting {} on {}", name, peer));
+    if (!silent) CO_TRY_VOID(co_await sleep_for(pause));
+    if (!pending(name, run)) co_return fail(Errc::not_found, "{} is not wanted any more", name);
   }
 }
 

@@ -6,14 +6,16 @@
 //  2. Nothing is started on a machine whose lease has not been reconciled since this daemon began (supervisor.hpp): it
 //     may have been started before. That a start is requested of the provider of a lease is stored first: from then on
 //     its run may have begun (placement.hpp, 5).
-//  3. A start without a reply is sent again each kStartRepeat while the provider answers pings: a lost message delays
-//     it. A provider without leases (the existing implementation) gets one. The time of a start counts from the last
-//     report that says that the provider still brings its inputs; the deployment's deadline bounds that, and a provider
-//     that gets nothing of them gives up by itself. A provider whose daemon was restarted meanwhile hints at what it
-//     runs (protocol/allocation.hpp, 5): the report tells before the start is repeated.
-//  4. A start that gets no reply at all is checked with the provider's own report: what runs has been started. Else,
-//     and if it is refused, `failed` is called; `may_run` is false for what the provider says it did not start. A start
-//     that is still without a reply when its run is superseded delays no other.
+//  3. A start without a reply is sent again each kStartRepeat, and kStartPause after its connection has failed, until
+//     the machine is declared lost (supervisor.hpp): a lost message, or a daemon that is started anew, delays it. A
+//     provider without leases (the existing implementation) gets one, which ends when it answers no pings. The time of
+//     a start counts from the last report that says that the provider still brings its inputs; the deployment's
+//     deadline bounds that, and a provider that gets nothing of them gives up by itself. A provider whose daemon was
+//     restarted meanwhile hints at what it runs (protocol/allocation.hpp, 5): the report tells before the start is
+//     repeated.
+//  4. A start that gets no reply in its time is checked with the provider's own report: what runs has been started.
+//     Else, and if it is refused, `failed` is called; `may_run` is false for what the provider says it did not start. A
+//     start that is still without a reply when its run is superseded delays no other.
 //
 // Threads: the deployment's lane.
 #pragma once
@@ -28,6 +30,8 @@ namespace dms::orchestrator {
 
 /// Longer than it takes to see that the provider does not answer pings (liveness.hpp).
 inline constexpr Duration kStartRepeat = 1min;
+/// After a start whose connection has failed.
+inline constexpr Duration kStartPause = 1s;
 
 class Starter {
  public:
@@ -42,6 +46,7 @@ class Starter {
  private:
   Task<void> start(std::string allocation, std::string key);
   Task<Result<void>> request(std::string allocation, std::string run, std::string peer);
+  [[nodiscard]] bool is_repeated(const Result<protocol::Ack>& reply) const;
   [[nodiscard]] bool pending(const std::string& allocation, const std::string& run) const;
   [[nodiscard]] bool brings_inputs(const std::string& allocation, const std::string& run) const;
 
