@@ -103,6 +103,7 @@ class ScriptedProvider {
   std::string refuse_commit;
   std::string refuse_start;
   std::string refuse_pages;
+  std::string fail_restart;    ///< why the next run does not start
   int unanswered_starts = 0;   ///< the first ones
   bool brings_inputs = false;  ///< as it reports of what is not started
   bool bids = true;
@@ -209,8 +210,15 @@ class ScriptedProvider {
       (void)co_await sleep_for(1h);
       co_return reply;
     }
-    reply.ok = true;
     reply.incarnation = run->incarnation;
+    reply.error = fail_restart;
+    if (!reply.error.empty()) {
+      run->status = protocol::AllocationStatus::failed;
+      run->exit_code = -1;
+      run->reason = fail_restart;
+      co_return reply;
+    }
+    reply.ok = true;
     co_return reply;
   }
   Task<protocol::RenewReply> renew(protocol::RenewRequest request, const actor::Envelope&) {

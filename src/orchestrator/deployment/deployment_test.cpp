@@ -280,6 +280,21 @@ TEST_F(DeploymentTest, AnUnhealthyTaskIsRestarted) {
   EXPECT_EQ(task().status, AllocationStatus::running);
 }
 
+TEST_F(DeploymentTest, ARestartThatDoesNotStartEndsWithItsReason) {
+  DeploymentRecord made = record();
+  made.ensemble.nodes.at("node").on_loss = jobs::OnLoss::fail;
+  create(std::move(made));
+  deployment->start();
+  ASSERT_TRUE(reaches(DeploymentStatus::running)) << deployment->record().error;
+  const std::string first = task().incarnation;
+  provider.fail_restart = "disk limit: the files of the work take more";
+  provider.runs.at("task").out = "of the first run";
+  provider.runs.at("task").health = Health::unhealthy;
+  ASSERT_TRUE(until([&] { return task().status == AllocationStatus::failed; }));
+  EXPECT_NE(task().incarnation, first);
+  EXPECT_NE(task().reason.find("disk limit"), std::string::npos) << task().reason;
+}
+
 TEST_F(DeploymentTest, ATaskThatEndsBeforeItsRestartIsNotRunAgain) {
   run_task();
   provider.page_takes = 5s;

@@ -140,15 +140,17 @@ Task<Result<RenewReply>> ProviderClient::renew(actor::Handle provider, json::Str
   co_return std::move(reply);
 }
 
-Task<Result<std::string>> ProviderClient::restart(actor::Handle allocation, std::string incarnation) {
+Task<Result<RestartReply>> ProviderClient::restart(actor::Handle allocation, std::string incarnation) {
   RestartRequest request;
   request.incarnation = std::move(incarnation);
   request.only_running = true;
   Result<RestartReply> reply = co_await call(actor_, kAllocationRestart, allocation, request);
   if (!reply) co_return fail(reply.error(), "restarting on {}", allocation.address.host);
-  if (!reply->ok || reply->incarnation.empty() || reply->incarnation.size() > kMaxReportedId)
-    co_return refused(fmt::format("restarting on {}", allocation.address.host), reply->error);
-  co_return std::move(reply->incarnation);
+  const std::unexpected<Error> refusal =
+      refused(fmt::format("restarting on {}", allocation.address.host), reply->error);
+  if (reply->incarnation.size() > kMaxReportedId || (reply->ok && reply->incarnation.empty())) co_return refusal;
+  reply->error = reply->ok ? "" : refusal.error().to_string();
+  co_return reply;
 }
 
 Task<Result<AllocationLogsResponse>> ProviderClient::logs(actor::Handle provider, std::string allocation) {

@@ -48,8 +48,9 @@ class ProviderClient {
   /// Extends the leases of the named runs, counted from `clock` of an earlier reply; what the provider holds.
   Task<Result<protocol::RenewReply>> renew(actor::Handle provider, json::StringMap incarnations, std::int64_t clock,
                                            Duration timeout);
-  /// Ends the run `incarnation` and starts the next; its id.
-  Task<Result<std::string>> restart(actor::Handle allocation, std::string incarnation);
+  /// Ends the run `incarnation` and starts the next. The reply has its id and, if it did not start or the restart was
+  /// refused, why.
+  Task<Result<protocol::RestartReply>> restart(actor::Handle allocation, std::string incarnation);
   /// The tail of both streams.
   Task<Result<protocol::AllocationLogsResponse>> logs(actor::Handle provider, std::string allocation);
   Task<Result<protocol::AllocationLogsResponse>> page(actor::Handle provider, std::string allocation,

@@ -64,24 +64,25 @@ Task<void> Restarts::restart(std::string name, std::string run) {
   if (intended && is_run(parts_.record.get())) co_await fetch_output(name);
   if (intended && is_run(parts_.record.get())) {  // it may have ended meanwhile
     const actor::Handle handle = parts_.allocation(name)->handle;
-    const Result<std::string> next = co_await parts_.providers.restart(handle, run);
-    log::info("orchestrator", "{}: restart of {}: {}", parts_.id(), name, next ? *next : next.error().to_string());
-    const bool refused = !next && next.error().is(Errc::permission_denied);
+    Result<RestartReply> reply = co_await parts_.providers.restart(handle, run);
+    if (!reply && reply.error().is(Errc::permission_denied))
+      reply = RestartReply{false, reply.error().to_string(), run};
+    const std::string refusal = reply ? reply->error : reply.error().to_string();
+    log::info("orchestrator", "{}: restart of {}: {}", parts_.id(), name,
+              refusal.empty() ? reply->incarnation : refusal);
+    const bool replaced = reply && !reply->incarnation.empty() && reply->incarnation != run;
     const auto settle = [&](DeploymentRecord& record) {
       if (!is_run(record) || !record.restarting.contains(name)) return;
       AllocationManifest& entry = record.manifest.allocations.at(name);
       record.restarting.erase(name);
       entry.status = AllocationStatus::running;
-      if (refused) {
-        entry.reason = next.error().to_string();
-        return;
-      }
-      entry.incarnation = *next;
+      entry.reason = refusal;
+      if (!replaced) return;
+      entry.incarnation = reply->incarnation;  // also of a run that did not start: its report says why
       entry.health = Health::starting;
-      entry.reason.clear();
       ++entry.restarts;
     };
-    if (next || refused) (void)co_await parts_.record.update_until_stored(settle);
+    if (reply) (void)co_await parts_.record.update_until_stored(settle);
   }
   under_way_.erase(name);
   parts_.record.changed().raise();
