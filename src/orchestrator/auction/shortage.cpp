@@ -107,7 +107,8 @@ std::string Shortage::describe(const jobs::Ensemble& ensemble, const std::set<st
   if (other_refusals_ > 0) text += fmt::format("; {} for other reasons", other_refusals_);
   return text + lease_hint(ensemble, missing) +
          "; compare with `nunet actor cmd /dms/node/peers/list` and, on the provider, `nunet actor cmd "
-         "/dms/node/resources/free`; `nunet cap list -c dms` shows whether both have granted each other /dms/deployment";
+         "/dms/node/resources/free`; `nunet cap list -c dms` shows whether both have granted each other "
+         "/dms/deployment";
 }
 
 }  // namespace dms::orchestrator
