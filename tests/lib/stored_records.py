@@ -20,6 +20,13 @@ LONGER = 0.05  # seconds for which it is suspended while its work may be being s
 LONGEST = 10  # likewise, while there is a process of the start, which goes on alone
 
 
+PASSING = "starting although it runs"  # an instant that no stored state marks, so it can be missed
+
+
+class MissedError(Exception):
+    """The instant has passed between two looks."""
+
+
 def halt(machine):
     """Suspends the daemon; when it returns, none of its threads runs."""
     machine.suspend()
@@ -50,7 +57,7 @@ def allocation_states(machine, ensemble, name):
         return {"reserved"} if reserved else {"gone"}
     states = {record["phase"]}
     if record["phase"] == "starting" and begins_to_run(machine, ensemble, name, record["incarnation"]):
-        states.add("starting although it runs")
+        states.add(PASSING)
     if record["phase"] == "starting" and record.get("previous"):
         states.add("restarting")
     if record["phase"] == "running" and record.get("stopping"):
@@ -97,6 +104,8 @@ def advance_until(machine, states, wanted, what, timeout=90):
             return
         if not seen or seen[-1] != found:
             seen.append(found)
+        if wanted == PASSING and "running" in found:
+            raise MissedError(f"{what}: the instant has passed between two looks at {machine.name}")
         if time.monotonic() > end:
             raise ClusterError(f"{machine.name}: {what}: not within {timeout} s; found were, in this order, {seen}")
         machine.resume()
