@@ -226,16 +226,24 @@ TEST_F(DeploymentTest, OutputOfWhichNothingComesIsGivenUp) {
   EXPECT_NE(task().reason.find("could not be fetched completely"), std::string::npos) << task().reason;
 }
 
-TEST_F(DeploymentTest, ResultsThatAreBeingPackedAreWaitedFor) {
-  provider.packing = true;
-  DeploymentRecord made = record();
-  made.ensemble.allocations.at("task").results.emplace().paths = {"report"};
-  provider.features = {"results"};
-  create(std::move(made));
-  deployment->start();
-  ASSERT_TRUE(reaches(DeploymentStatus::running)) << deployment->record().error;
-  provider.end("task", AllocationStatus::completed, 0, "hello");
-  ASSERT_TRUE(notify());
+struct PackingTest : DeploymentTest {
+  /// The task has ended, and its provider packs a result.
+  void end_while_it_packs() {
+    provider.packing = true;
+    DeploymentRecord made = record();
+    made.ensemble.allocations.at("task").results.emplace().paths = {"report"};
+    provider.features = {"results"};
+    create(std::move(made));
+    deployment->start();
+    ASSERT_TRUE(reaches(DeploymentStatus::running)) << deployment->record().error;
+    provider.end("task", AllocationStatus::completed, 0, "hello");
+    ASSERT_TRUE(notify());
+  }
+};
+
+TEST_F(PackingTest, ResultsThatAreBeingPackedAreWaitedFor) {
+  end_while_it_packs();
+  if (HasFatalFailure()) return;
   w.settle(2 * kCollectPatience);
   EXPECT_FALSE(task().collected) << task().reason;
   provider.packing = false;
@@ -244,16 +252,9 @@ TEST_F(DeploymentTest, ResultsThatAreBeingPackedAreWaitedFor) {
   EXPECT_EQ(deployment->record().absent.at("task").at("report"), "the provider does not report it");
 }
 
-TEST_F(DeploymentTest, AResultThatDoesNotComeIsStoredBeforeItsRunCountsAsCollected) {
-  provider.packing = true;
-  DeploymentRecord made = record();
-  made.ensemble.allocations.at("task").results.emplace().paths = {"report"};
-  provider.features = {"results"};
-  create(std::move(made));
-  deployment->start();
-  ASSERT_TRUE(reaches(DeploymentStatus::running)) << deployment->record().error;
-  provider.end("task", AllocationStatus::completed, 0, "hello");
-  ASSERT_TRUE(notify());
+TEST_F(PackingTest, AResultThatDoesNotComeIsStoredBeforeItsRunCountsAsCollected) {
+  end_while_it_packs();
+  if (HasFatalFailure()) return;
   w.settle(10s);
   records.refuse = true;
   provider.packing = false;

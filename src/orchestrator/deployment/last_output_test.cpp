@@ -7,36 +7,14 @@ namespace {
 
 using namespace protocol;
 
-struct LastOutputTest : LossTest {
-  std::string page(const std::string& name, const std::string& stream = "stdout") {
-    DeploymentLogsRequest request;
-    request.ensemble_id = "d1";
-    request.allocation_name = name;
-    request.stream = stream;
-    OutputStore store(folder);
-    const bool previous = stream.starts_with(kPreviousStream);
-    const Result<LogPage> page =
-        previous ? w.run(a, previous_page(store, deployment->record(), request)) : w.run(a, deployment->page(request));
-    return page ? std::string(as_text(page->data)) : page.error().to_string();
-  }
-};
+struct LastOutputTest : LossTest {};
 
 /// With a service and what waits for it to be healthy, on the pinned machine.
-struct DependencyTest : LastOutputTest {
+struct DependencyTest : LossTest {
   void begin(Duration time) {
-    DeploymentRecord made = record();
+    DeploymentRecord made = with_dependant();
     made.deadline = (w.world.unix_now() + time).nanos;
-    jobs::Ensemble& ensemble = made.ensemble;
-    ensemble.allocations.at("task").type = jobs::AllocationType::service;
-    jobs::Allocation web = ensemble.allocations.at("task");
-    web.depends_on = {"task"};
-    web.conditions["task"] = jobs::Condition::healthy;
-    ensemble.allocations["web"] = std::move(web);
-    ensemble.nodes.at("node").allocations.emplace_back("web");
-    create(std::move(made));
-    deployment->start();
-    ASSERT_TRUE(until([&] { return provider.runs_now() && task().status == AllocationStatus::running; }));
-    provider.runs.at("task").health = Health::starting;
+    run_with_dependant(std::move(made));
   }
 };
 

@@ -108,22 +108,9 @@ TEST_F(DeploymentTest, AtWhicheverWriteOfAShutdownItIsKilledTheLastWordsAreHereA
     ASSERT_TRUE(reaches(DeploymentStatus::running)) << deployment->record().error;
     provider.runs.at("task").out = "so far, ";
     provider.runs.at("task").last_words = "bye";
-    records.refuse_from = records.saves + n;
-    records.refused = 0;
-    const auto ignore = [](Task<Result<void>> task) -> Task<void> { (void)co_await std::move(task); };
-    Nursery user(a.lane(), "user");
-    user.spawn(ignore(deployment->shutdown()));
-    (void)until([&] { return records.refused > 0 || deployment->status() == DeploymentStatus::completed; });
-    died = records.refused > 0;
-    user.cancel();
-    w.run(a, user.join());
-    if (died) {
-      kill();
-      restart();
-      if (deployment->status() == DeploymentStatus::running) {
-        ASSERT_TRUE(w.run(a, deployment->shutdown())) << "the request was not stored";
-      }
-    }
+    shut_down_and_die(
+        n, [&] { return deployment->status() == DeploymentStatus::completed; }, died);
+    if (HasFatalFailure()) return;
     ASSERT_TRUE(reaches(DeploymentStatus::completed)) << "write " << n;
     EXPECT_EQ(output(), "so far, bye") << "write " << n;
     EXPECT_TRUE(until([&] { return deployment->record().superseded.empty(); }));

@@ -7,6 +7,7 @@
 
 #include "base/file.hpp"
 #include "orchestrator/deployment/deployment.hpp"
+#include "orchestrator/deployment/views.hpp"
 #include "orchestrator/test_provider.hpp"
 
 namespace dms::orchestrator {
@@ -82,6 +83,25 @@ struct DeploymentTest : testing::Test {
   bool until(const std::function<bool()>& condition, Duration limit = 2min) {
     return w.world.run_until(condition, limit);
   }
+  /// Shuts the deployment down and, if it makes `n` more writes before `is_done`, kills the daemon at the last of them;
+  /// the next one has shut it down then. `died`: whether it was killed.
+  void shut_down_and_die(std::size_t n, const std::function<bool()>& is_done, bool& died) {
+    records.refuse_from = records.saves + n;
+    records.refused = 0;
+    const auto ignore = [](Task<Result<void>> task) -> Task<void> { (void)co_await std::move(task); };
+    Nursery user(a.lane(), "user");
+    user.spawn(ignore(deployment->shutdown()));
+    (void)until([&] { return records.refused > 0 || is_done(); });
+    died = records.refused > 0;
+    user.cancel();
+    w.run(a, user.join());
+    if (!died) return;
+    kill();
+    restart();
+    if (deployment->status() == protocol::DeploymentStatus::running) {
+      ASSERT_TRUE(w.run(a, deployment->shutdown())) << "the request was not stored";
+    }
+  }
   bool notify(const std::string& name = "task") {
     const Result<protocol::Ack> acknowledged = w.run(b, provider.notify(name));
     return acknowledged && acknowledged->ok;
@@ -122,6 +142,40 @@ struct LossTest : DeploymentTest {
     ASSERT_TRUE(provider.runs_now());
     other.bids = true;
   }
+  /// The task is a service, and `web`, beside it, waits for it to be healthy.
+  DeploymentRecord with_dependant() {
+    DeploymentRecord made = record();
+    jobs::Ensemble& ensemble = made.ensemble;
+    ensemble.allocations.at("task").type = jobs::AllocationType::service;
+    jobs::Allocation web = ensemble.allocations.at("task");
+    web.depends_on = {"task"};
+    web.conditions["task"] = jobs::Condition::healthy;
+    ensemble.allocations["web"] = std::move(web);
+    ensemble.nodes.at("node").allocations.emplace_back("web");
+    return made;
+  }
+  void run_with_dependant(DeploymentRecord made) {
+    create(std::move(made));
+    deployment->start();
+    ASSERT_TRUE(until([&] { return provider.runs_now() && task().status == protocol::AllocationStatus::running; }));
+    provider.runs.at("task").health = protocol::Health::starting;
+  }
+  /// As a user reads it, or the error.
+  std::string page(const std::string& name, const std::string& stream = "stdout") {
+    protocol::DeploymentLogsRequest request;
+    request.ensemble_id = "d1";
+    request.allocation_name = name;
+    request.stream = stream;
+    OutputStore store(folder);
+    const bool previous = stream.starts_with(kPreviousStream);
+    const Result<protocol::LogPage> page =
+        previous ? w.run(a, previous_page(store, deployment->record(), request)) : w.run(a, deployment->page(request));
+    return page ? std::string(as_text(page->data)) : page.error().to_string();
+  }
+  bool settles(Duration limit = 5min) {
+    return until([&] { return !deployment->record().unsettled(); }, limit);
+  }
+  std::string reason() { return status_of(deployment->record()).allocations.at("task").reason; }
 };
 
 }  // namespace dms::orchestrator

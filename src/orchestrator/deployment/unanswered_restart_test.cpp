@@ -22,19 +22,6 @@ struct UnansweredRestartTest : LossTest {
     ASSERT_EQ(task().incarnation, first);
     ASSERT_TRUE(deployment->record().restarting.contains("task"));
   }
-  bool settles(Duration limit = 5min) {
-    return until([&] { return !deployment->record().unsettled(); }, limit);
-  }
-  std::string reason() { return status_of(deployment->record()).allocations.at("task").reason; }
-  std::string previous() {
-    DeploymentLogsRequest request;
-    request.ensemble_id = "d1";
-    request.allocation_name = "task";
-    request.stream = "previous:stdout";
-    OutputStore store(folder);
-    const Result<LogPage> page = w.run(a, previous_page(store, deployment->record(), request));
-    return page ? std::string(as_text(page->data)) : page.error().to_string();
-  }
   std::string first;
   std::string next;
 };
@@ -44,7 +31,7 @@ TEST_F(UnansweredRestartTest, WhatTheNextRunWroteIsFetchedByAShutdown) {
   restart_run();
   ASSERT_TRUE(w.run(a, deployment->shutdown()));
   EXPECT_EQ(output(), "second, bye");
-  EXPECT_EQ(previous(), "first");
+  EXPECT_EQ(page("task", "previous:stdout"), "first");
   EXPECT_EQ(reason(), "it was shut down");
   EXPECT_EQ(task().incarnation, next);
   EXPECT_EQ(task().restarts, 1u);
@@ -64,7 +51,7 @@ TEST_F(UnansweredRestartTest, WhatTheNextRunWroteIsFetchedWhenItsProviderIsBackA
   restart();
   ASSERT_TRUE(settles());
   EXPECT_EQ(output(), "second, bye");
-  EXPECT_EQ(previous(), "first");
+  EXPECT_EQ(page("task", "previous:stdout"), "first");
   EXPECT_EQ(reason(), "it was shut down");
   EXPECT_TRUE(provider.runs.empty());
 }
@@ -95,7 +82,7 @@ TEST_F(UnansweredRestartTest, WhatTheNextRunWroteIsFetchedWhenItsLostMachineIsBa
   ASSERT_TRUE(until([&] { return other.runs_now() && task().status == AllocationStatus::running; }));
   cut(b, false);
   ASSERT_TRUE(settles());
-  EXPECT_EQ(previous(), "second, bye");
+  EXPECT_EQ(page("task", "previous:stdout"), "second, bye");
   EXPECT_TRUE(other.runs_now());
   EXPECT_TRUE(provider.runs.empty());
 }
@@ -157,25 +144,11 @@ TEST_F(UnansweredRestartTest, AtWhicheverWriteOfAShutdownItIsKilledTheOutputOfTh
     deployment->start();
     ASSERT_TRUE(reaches(DeploymentStatus::running)) << deployment->record().error;
     restart_run();
-    records.refuse_from = records.saves + n;
-    records.refused = 0;
-    const auto ignore = [](Task<Result<void>> task) -> Task<void> { (void)co_await std::move(task); };
-    Nursery user(a.lane(), "user");
-    user.spawn(ignore(deployment->shutdown()));
     const auto is_done = [&] {
       return deployment->status() == DeploymentStatus::completed && !deployment->record().unsettled();
     };
-    (void)until([&] { return records.refused > 0 || is_done(); });
-    died = records.refused > 0;
-    user.cancel();
-    w.run(a, user.join());
-    if (died) {
-      kill();
-      restart();
-      if (deployment->status() == DeploymentStatus::running) {
-        ASSERT_TRUE(w.run(a, deployment->shutdown())) << "the request was not stored";
-      }
-    }
+    shut_down_and_die(n, is_done, died);
+    if (HasFatalFailure()) return;
     ASSERT_TRUE(reaches(DeploymentStatus::completed)) << "write " << n;
     EXPECT_TRUE(settles()) << "write " << n;
     EXPECT_EQ(output(), "second, bye") << "write " << n;

@@ -35,19 +35,6 @@ struct UnansweredTest : LossTest {
     ASSERT_TRUE(until([&] { return other.starts == 1; }));
     ASSERT_EQ(task().status, AllocationStatus::pending);
   }
-  bool settles(Duration limit = 5min) {
-    return until([&] { return !deployment->record().unsettled(); }, limit);
-  }
-  std::string reason() { return status_of(deployment->record()).allocations.at("task").reason; }
-  std::string previous() {
-    DeploymentLogsRequest request;
-    request.ensemble_id = "d1";
-    request.allocation_name = "task";
-    request.stream = "previous:stdout";
-    OutputStore store(folder);
-    const Result<LogPage> page = w.run(a, previous_page(store, deployment->record(), request));
-    return page ? std::string(as_text(page->data)) : page.error().to_string();
-  }
   SteadyTime deadline{};
 };
 
@@ -142,7 +129,7 @@ TEST_F(UnansweredTest, WhatItWroteIsFetchedWhenTheDeploymentStartsOver) {
   provider.unanswered_starts = 0;
   cut(b, false);
   ASSERT_TRUE(reaches(DeploymentStatus::running, 20min)) << deployment->record().error;
-  EXPECT_EQ(previous(), "until now");
+  EXPECT_EQ(page("task", "previous:stdout"), "until now");
 }
 
 TEST_F(UnansweredTest, WhatItWroteIsFetchedWhenAnUpdateChangesIt) {
@@ -155,10 +142,10 @@ TEST_F(UnansweredTest, WhatItWroteIsFetchedWhenAnUpdateChangesIt) {
   other.unanswered_starts = 0;
   const auto runs = [&] { return task().status == AllocationStatus::running && task().incarnation != first; };
   ASSERT_TRUE(until(runs, 10min));
-  EXPECT_EQ(previous(), "of the next run");
+  EXPECT_EQ(page("task", "previous:stdout"), "of the next run");
   cut(b, false);
   ASSERT_TRUE(settles());
-  EXPECT_EQ(previous(), "of the next run") << "it came after the lost one";
+  EXPECT_EQ(page("task", "previous:stdout"), "of the next run") << "it came after the lost one";
 }
 
 TEST_F(UnansweredTest, TheOutputOfTheRunBeforeIsNotGivenUpForOneThatHasNotBegun) {
@@ -210,18 +197,7 @@ TEST_F(UnansweredTest, OfALostMachineOnlyTheOutputOfWhatHasBegunIsCollected) {
 
 /// It waits for what is not healthy.
 TEST_F(UnansweredTest, AProviderThatWasNotAskedForAStartIsNotAskedWhetherItHasBegun) {
-  DeploymentRecord made = record();
-  jobs::Ensemble& ensemble = made.ensemble;
-  ensemble.allocations.at("task").type = jobs::AllocationType::service;
-  jobs::Allocation web = ensemble.allocations.at("task");
-  web.depends_on = {"task"};
-  web.conditions["task"] = jobs::Condition::healthy;
-  ensemble.allocations["web"] = std::move(web);
-  ensemble.nodes.at("node").allocations.emplace_back("web");
-  create(std::move(made));
-  deployment->start();
-  ASSERT_TRUE(until([&] { return provider.runs_now() && task().status == AllocationStatus::running; }));
-  provider.runs.at("task").health = Health::starting;
+  run_with_dependant(with_dependant());
   ASSERT_TRUE(w.run(a, deployment->shutdown()));
   EXPECT_EQ(provider.stopped, 1) << "the task";
   EXPECT_TRUE(provider.runs.empty());
