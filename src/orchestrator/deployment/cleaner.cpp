@@ -142,9 +142,7 @@ Task<Result<std::optional<std::string>>> Cleaner::find_run(std::uint64_t number,
   const bool restarting = entry != nullptr && std::ranges::count(entry->restarting, name) > 0;
   std::optional<std::string> found(run);
   if (!unstarted && !restarting) co_return std::move(found);
-  json::StringMap nothing;
-  const Result<RenewReply> reply =
-      co_await parts_.providers.renew(std::move(provider), std::move(nothing), 0, kReleaseTimeout);
+  const Result<RenewReply> reply = co_await parts_.providers.reports(std::move(provider), kReleaseTimeout);
   if (!reply) co_return std::unexpected(reply.error());
   const auto report = reply->allocations.find(name);
   const bool is_listed = report != reply->allocations.end();

@@ -469,8 +469,7 @@ Task<Result<void>> Deployment::end_run(AllocationManifest entry, actor::Handle p
 }
 
 Task<void> Deployment::ask_for_end(std::string name, actor::Handle provider, Reports& ends) {
-  json::StringMap nothing;
-  Result<RenewReply> reply = co_await providers_.renew(provider, std::move(nothing), 0, kReleaseTimeout);
+  Result<RenewReply> reply = co_await providers_.reports(provider, kReleaseTimeout);
   if (!reply) co_return;
   const auto report = reply->allocations.find(name);
   if (report != reply->allocations.end() && is_final(report->second.status)) ends[name] = report->second;

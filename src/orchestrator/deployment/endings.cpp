@@ -239,8 +239,7 @@ Task<void> Endings::ask_for_restart(std::string name) {
   if (node == nullptr || !parts_.record->restarting.contains(name)) co_return;
   const std::string run = entry->incarnation;
   const actor::Handle provider = node->handle;
-  json::StringMap nothing;
-  const Result<RenewReply> reply = co_await parts_.providers.renew(provider, std::move(nothing), 0, kReleaseTimeout);
+  const Result<RenewReply> reply = co_await parts_.providers.reports(provider, kReleaseTimeout);
   if (!reply) co_return;
   const auto report = reply->allocations.find(name);
   if (report == reply->allocations.end() || report->second.incarnation == run) co_return;

@@ -15,6 +15,11 @@ AllocationManifest* find(DeploymentRecord& record, const std::string& allocation
   return entry == record.manifest.allocations.end() ? nullptr : &entry->second;
 }
 
+Superseded* find(DeploymentRecord& record, std::uint64_t number) {
+  const auto entry = std::ranges::find(record.superseded, number, &Superseded::number);
+  return entry == record.superseded.end() ? nullptr : &*entry;
+}
+
 bool is_over(const DeploymentRecord& record, const std::string& allocation) {
   const auto entry = record.manifest.allocations.find(allocation);
   return entry != record.manifest.allocations.end() && is_final(entry->second.status);
@@ -171,8 +176,8 @@ void note_begun(DeploymentRecord& record, std::uint64_t number, const std::strin
 
 void settle_restart(DeploymentRecord& record, std::uint64_t number, const std::string& allocation,
                     const std::string& run) {
-  const auto entry = std::ranges::find(record.superseded, number, &Superseded::number);
-  if (entry == record.superseded.end() || std::erase(entry->restarting, allocation) == 0) return;
+  Superseded* entry = find(record, number);
+  if (entry == nullptr || std::erase(entry->restarting, allocation) == 0) return;
   const auto held = entry->allocations.find(allocation);
   if (held == entry->allocations.end() || held->second == run) return;
   const std::string before = std::exchange(held->second, run);
@@ -195,8 +200,8 @@ bool take_over_restart(DeploymentRecord& record, const std::string& allocation, 
 
 void end_awaiting(DeploymentRecord& record, std::uint64_t number, const std::string& allocation,
                   const std::string& given_up) {
-  const auto entry = std::ranges::find(record.superseded, number, &Superseded::number);
-  if (entry == record.superseded.end() || std::erase(entry->unfetched, allocation) == 0) return;
+  Superseded* entry = find(record, number);
+  if (entry == nullptr || std::erase(entry->unfetched, allocation) == 0) return;
   const bool unstarted = std::erase(entry->unstarted, allocation) > 0;
   AllocationManifest* ended = find(record, allocation);
   const auto run = entry->allocations.find(allocation);

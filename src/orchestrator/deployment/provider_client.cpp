@@ -140,6 +140,11 @@ Task<Result<RenewReply>> ProviderClient::renew(actor::Handle provider, json::Str
   co_return std::move(reply);
 }
 
+Task<Result<RenewReply>> ProviderClient::reports(actor::Handle provider, Duration timeout) {
+  json::StringMap nothing;
+  co_return co_await renew(std::move(provider), std::move(nothing), 0, timeout);
+}
+
 Task<Result<RestartReply>> ProviderClient::restart(actor::Handle allocation, std::string incarnation) {
   RestartRequest request;
   request.incarnation = std::move(incarnation);

@@ -48,6 +48,8 @@ class ProviderClient {
   /// Extends the leases of the named runs, counted from `clock` of an earlier reply; what the provider holds.
   Task<Result<protocol::RenewReply>> renew(actor::Handle provider, json::StringMap incarnations, std::int64_t clock,
                                            Duration timeout);
+  /// What the provider holds; no lease is extended.
+  Task<Result<protocol::RenewReply>> reports(actor::Handle provider, Duration timeout);
   /// Ends the run `incarnation` and starts the next. The reply has its id and, if it did not start or the restart was
   /// refused, why.
   Task<Result<protocol::RestartReply>> restart(actor::Handle allocation, std::string incarnation);

@@ -278,14 +278,10 @@ Task<Result<LogPage>> Collector::page(DeploymentLogsRequest request) {
   CO_TRY_VOID(parse_stream(request.stream));
   const AllocationManifest* entry = parts_.allocation(request.allocation_name);
   const bool is_kept = parts_.record->outputs.contains(request.allocation_name);
-  if (entry == nullptr && is_kept) {  // an update has removed it
-    Task<Result<LogPage>> reading = stored_page(parts_.output, parts_.record.get(), std::move(request));
-    co_return co_await std::move(reading);
-  }
-  if (entry == nullptr)
+  if (entry == nullptr && !is_kept)
     co_return fail(Errc::not_found, "deployment {} has no allocation '{}' on any machine (it is {})", parts_.id(),
                    request.allocation_name, to_string(parts_.record->status));
-  if (is_final(entry->status) && entry->collected) {
+  if (entry == nullptr || (is_final(entry->status) && entry->collected)) {  // or an update has removed it
     Task<Result<LogPage>> reading = stored_page(parts_.output, parts_.record.get(), std::move(request));
     co_return co_await std::move(reading);
   }

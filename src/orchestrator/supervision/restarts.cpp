@@ -74,13 +74,11 @@ Task<void> Restarts::restart(std::string name, std::string run) {
     const auto settle = [&](DeploymentRecord& record) {
       if (!is_run(record) || !record.restarting.contains(name)) return;
       AllocationManifest& entry = record.manifest.allocations.at(name);
-      record.restarting.erase(name);
       entry.status = AllocationStatus::running;
       entry.reason = refusal;
-      if (!replaced) return;
-      entry.incarnation = reply->incarnation;  // also of a run that did not start: its report says why
-      entry.health = Health::starting;
-      ++entry.restarts;
+      // Also of a run that did not start: its report says why.
+      if (replaced && take_over_restart(record, name, reply->incarnation)) entry.health = Health::starting;
+      record.restarting.erase(name);
     };
     if (reply) (void)co_await parts_.record.update_until_stored(settle);
   }
