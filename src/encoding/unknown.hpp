@@ -4,7 +4,7 @@
 // Model
 //  1. first_unknown<T>() looks at what T is read from, and at what its members are read from, however deep. Names are
 //     compared as json.hpp does: in any letter case.
-//  2. A type with a form of its own names its members in `kMembers`. Without that list, and below members that are read
+//  2. A type that json_fields() does not describe names its members in `kMembers`. Without that list, and below members that are read
 //     as they are (json::Value), nothing is unknown. Keys of maps are names of the user.
 //
 // Threads: values. Cost: linear in the value times the number of members of a structure. Attacks: a name is shortened.

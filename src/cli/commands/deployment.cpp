@@ -406,7 +406,7 @@ Command deployment_commands() {
   shutdown.detail =
       "Ends what runs, fetches the rest of its output and releases it; the deployment is ShuttingDown meanwhile. If "
       "that\n"
-      "takes longer than the command waits, it ends with 1, and the daemon goes on.";
+      "takes longer than the command waits, it ends with 1, and the daemon continues.";
   return {.name = "deployment",
           .summary = "Show, change, shut down and delete deployments",
           .children = {
