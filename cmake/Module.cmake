@@ -75,6 +75,9 @@ endfunction()
 
 # The target compiles the header that is its own to make, or reuses that of the highest maker so far.
 function(dms_precompile_from target low low_header high high_header)
+  if(CCACHE AND (target STREQUAL low OR target STREQUAL high))
+    set_target_properties(${target} PROPERTIES CXX_COMPILER_LAUNCHER "${DMS_PRECOMPILE_LAUNCHER}")
+  endif()
   if(target STREQUAL low)
     target_precompile_headers(${target} PRIVATE ${low_header})
   elseif(target STREQUAL high)

@@ -10,6 +10,10 @@ if(CCACHE)
   set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env
       CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime CCACHE_BASEDIR=${CMAKE_SOURCE_DIR}
       CCACHE_NOHASHDIR=1 ${CCACHE})
+  # For the targets that make a precompiled header. It holds the content of its headers for their `#pragma once`, but ccache
+  # compares preprocessed text, without comments: after a change of a comment it would return a header of the old content.
+  set(DMS_PRECOMPILE_LAUNCHER ${CMAKE_CXX_COMPILER_LAUNCHER})
+  list(INSERT DMS_PRECOMPILE_LAUNCHER 3 CCACHE_DEPEND=1)
 endif()
 
 add_library(dms_flags INTERFACE)

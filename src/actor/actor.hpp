@@ -20,7 +20,8 @@
 //  5. A child actor has its own key and inbox, and its parent's capability context, host and limits. It belongs to
 //     the caller of create_child(); a parent's stop() stops its children first.
 //  6. Each actor answers kHealthCheck with {"OK": true}; add_behaviour() replaces that.
-//  7. stop() ends everything: nothing is received, handlers are cancelled, calls in progress return Errc::closed. It
+//  7. Between hold() and open() messages wait in their places; replies do not.
+//  8. stop() ends everything: nothing is received, handlers are cancelled, calls in progress return Errc::closed. It
 //     must have ended before the actor is destroyed, and must not be awaited by one of the actor's own handlers (it
 //     waits for them).
 //
@@ -126,6 +127,15 @@ class Actor {
   Actor& operator=(const Actor&) = delete;
   ~Actor();
 
+  /// Until open(), what arrives waits in its place and only replies to this actor are processed: for an actor whose
+  /// behaviours are not all added yet, or cannot answer yet. A message without a behaviour would be lost, as a refusal
+  /// is not answered.
+  void hold() { open_ = false; }
+  void open() {
+    open_ = true;
+    opened_.notify_all();
+  }
+
   [[nodiscard]] const Handle& handle() const { return handle_; }
   [[nodiscard]] SecurityContext& security() { return security_; }
   [[nodiscard]] System& system() { return system_; }
@@ -206,6 +216,7 @@ class Actor {
   void on_broadcast(network::Broadcast& broadcast);
   bool admit(const crypto::PeerId& peer, Envelope envelope, Signature signature);
   Task<void> process(Envelope envelope, Permit permit, Signature signature);
+  Task<Result<void>> until_open();
   [[nodiscard]] std::optional<Accepted> accept(const Envelope& envelope, Signature signature);
   [[nodiscard]] bool fresh_and_signed(const Envelope& envelope, Signature signature, UnixTime now);
   [[nodiscard]] Behaviour* find_behaviour(const Envelope& envelope, UnixTime now);
@@ -245,6 +256,8 @@ class Actor {
   std::uint64_t revocation_generation_ = 0;  ///< of the capability context, that the replay filter has seen
   std::shared_ptr<Stopping> stopping_ = std::make_shared<Stopping>();
   std::size_t error_replies_ = 0;  ///< being sent
+  bool open_ = true;
+  Notify opened_;
   std::set<Operation*> operations_;
   Notify operations_changed_;
   Nursery nursery_;

@@ -124,6 +124,10 @@ bool Actor::admit(const crypto::PeerId& peer, Envelope envelope, Signature signa
 // Each message runs as its own task; permits bound their number.
 Task<void> Actor::process(Envelope envelope, Permit permit, Signature signature) {
   (void)permit;
+  if (!open_ && !envelope.behaviour.starts_with(kReplyPrefix)) {
+    const Result<void> opened = co_await until_open();
+    if (!opened) co_return;
+  }
   const SteadyTime begun = lane().now();
   std::optional<Accepted> accepted = accept(envelope, signature);
   if (!accepted) co_return;
@@ -132,6 +136,11 @@ Task<void> Actor::process(Envelope envelope, Permit permit, Signature signature)
   Task<void> handling = accepted->handler(std::move(envelope));
   co_await std::move(handling);
   system_.metrics.handling.observe(lane().now() - begun);
+}
+
+Task<Result<void>> Actor::until_open() {
+  while (!open_) CO_TRY_VOID(co_await opened_.wait());
+  co_return Result<void>();
 }
 
 std::optional<Actor::Accepted> Actor::accept(const Envelope& envelope, Signature signature) {

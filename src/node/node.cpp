@@ -32,6 +32,8 @@ Task<Result<std::unique_ptr<Node>>> Node::start(Services services, crypto::Priva
   CO_TRY(actor::SecurityContext security,
          actor::SecurityContext::create(std::move(identity), std::move(capabilities), lane.unix_now()));
   CO_TRY(auto root, actor::Actor::start(*system, std::move(security)));
+  // The node's allocations and deployments answer once they are all taken up.
+  root->hold();
   std::unique_ptr<Node> node(new Node(std::move(services), std::move(system), std::move(root), std::move(options)));
   Result<void> started = node->transfers_.open();
   if (started) started = co_await node->provider_.start();
@@ -42,6 +44,7 @@ Task<Result<std::unique_ptr<Node>>> Node::start(Services services, crypto::Priva
     co_await node->stop();
     co_return std::unexpected(started.error());
   }
+  node->root_->open();
   co_return std::move(node);
 }
 
