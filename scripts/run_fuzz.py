@@ -17,11 +17,11 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
 def fuzz(target, options):
-    """(passed, what to print)"""
+    """(passed, what to print). A failure begins with FAILED and the name of the target, as the summary of .ci/run expects."""
     name = target.name
     seeds = ROOT / "tests/corpus" / name.removesuffix("_fuzz")
     if not any(seeds.glob("*")):
-        return False, f"{name}: {seeds.relative_to(ROOT)} is empty; it needs valid and broken inputs"
+        return False, f"FAILED {name}: {seeds.relative_to(ROOT)} is empty; it needs valid and broken inputs"
     build = pathlib.Path(options.build).resolve()
     found, artifacts = build / "corpus" / name, build / "artifacts" / name
     found.mkdir(parents=True, exist_ok=True)
@@ -33,9 +33,10 @@ def fuzz(target, options):
         run = subprocess.run(command, capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL,
                              env=env, timeout=options.seconds * 4 + 120)
     except subprocess.TimeoutExpired:
-        return False, f"{name}: did not end {options.seconds * 3 + 120} s after its time"
+        return False, f"FAILED {name}: did not end {options.seconds * 3 + 120} s after its time"
     if run.returncode != 0:
-        return False, f"{name}: FAILED\n" + "\n".join(run.stderr.splitlines()[-60:])
+        cause = re.search(r"^(?:SUMMARY|==\d+== ERROR): .*", run.stderr, re.MULTILINE)
+        return False, f"FAILED {name}: {cause.group() if cause else ''}\n" + "\n".join(run.stderr.splitlines()[-60:])
     units = re.search(r"number_of_executed_units:\s*(\d+)", run.stderr)
     coverage = re.findall(r"cov: (\d+)", run.stderr)
     return True, f"{name:<40} {units.group(1) if units else '?':>9} inputs, {coverage[-1] if coverage else '?':>6} edges"
