@@ -141,6 +141,24 @@ void Actor::sweep_behaviours(UnixTime now) {
   std::erase_if(behaviours_, [now](const auto& entry) { return entry.second.expired(now); });
 }
 
+Task<Result<void>> Actor::opened() {
+  while (!open_) CO_TRY_VOID(co_await opened_.wait());
+  co_return Result<void>();
+}
+
+/// False if the envelope is dropped. What expires is refused at once: later it would seem to come from a machine whose
+/// clock is slow.
+Task<bool> Actor::until_open(const Envelope& envelope) {
+  const std::size_t size = envelope.message.size() + envelope.capability.size();
+  if (held_ + size > kMaxHeld) co_return refuse(Refusal::no_place, &envelope);
+  held_ += size;
+  Task<Result<void>> waiting = within(envelope.expiry(), opened());
+  const Result<void> waited = co_await std::move(waiting);
+  held_ -= size;
+  if (!waited && waited.error().is(dms::Errc::deadline_exceeded)) refuse(Refusal::expired, &envelope);
+  co_return waited.has_value();
+}
+
 // --- sending ---------------------------------------------------------------------------------------------------------
 
 Envelope Actor::message(const Handle& to, std::string behaviour, Bytes payload, const MessageOptions& options) const {

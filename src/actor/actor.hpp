@@ -20,7 +20,8 @@
 //  5. A child actor has its own key and inbox, and its parent's capability context, host and limits. It belongs to
 //     the caller of create_child(); a parent's stop() stops its children first.
 //  6. Each actor answers kHealthCheck with {"OK": true}; add_behaviour() replaces that.
-//  7. Between hold() and open() messages wait in their places; replies do not.
+//  7. Between hold() and open() messages wait in their places, until they expire at most; replies do not. Above kMaxHeld
+//     bytes together they are refused.
 //  8. stop() ends everything: nothing is received, handlers are cancelled, calls in progress return Errc::closed. It
 //     must have ended before the actor is destroyed, and must not be awaited by one of the actor's own handlers (it
 //     waits for them).
@@ -74,6 +75,9 @@ Result<void> check_inbox(std::string_view inbox);
 /// fast.
 inline constexpr Duration kClockSuspicion = 1min;
 inline constexpr Duration kClockWarningPause = 5min;
+
+/// Bytes of the messages that wait for open(): nothing of them has been checked yet but that they fit a place.
+inline constexpr std::size_t kMaxHeld = std::size_t{16} << 20;
 
 /// What the actors of one node share. Outlives them.
 struct System {
@@ -216,7 +220,8 @@ class Actor {
   void on_broadcast(network::Broadcast& broadcast);
   bool admit(const crypto::PeerId& peer, Envelope envelope, Signature signature);
   Task<void> process(Envelope envelope, Permit permit, Signature signature);
-  Task<Result<void>> until_open();
+  Task<bool> until_open(const Envelope& envelope);
+  Task<Result<void>> opened();
   [[nodiscard]] std::optional<Accepted> accept(const Envelope& envelope, Signature signature);
   [[nodiscard]] bool fresh_and_signed(const Envelope& envelope, Signature signature, UnixTime now);
   [[nodiscard]] Behaviour* find_behaviour(const Envelope& envelope, UnixTime now);
@@ -258,6 +263,7 @@ class Actor {
   std::size_t error_replies_ = 0;  ///< being sent
   bool open_ = true;
   Notify opened_;
+  std::size_t held_ = 0;  ///< bytes
   std::set<Operation*> operations_;
   Notify operations_changed_;
   Nursery nursery_;

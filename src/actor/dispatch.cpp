@@ -125,8 +125,9 @@ bool Actor::admit(const crypto::PeerId& peer, Envelope envelope, Signature signa
 Task<void> Actor::process(Envelope envelope, Permit permit, Signature signature) {
   (void)permit;
   if (!open_ && !envelope.behaviour.starts_with(kReplyPrefix)) {
-    const Result<void> opened = co_await until_open();
-    if (!opened) co_return;
+    Task<bool> waiting = until_open(envelope);
+    const bool goes_on = co_await std::move(waiting);
+    if (!goes_on) co_return;
   }
   const SteadyTime begun = lane().now();
   std::optional<Accepted> accepted = accept(envelope, signature);
@@ -136,11 +137,6 @@ Task<void> Actor::process(Envelope envelope, Permit permit, Signature signature)
   Task<void> handling = accepted->handler(std::move(envelope));
   co_await std::move(handling);
   system_.metrics.handling.observe(lane().now() - begun);
-}
-
-Task<Result<void>> Actor::until_open() {
-  while (!open_) CO_TRY_VOID(co_await opened_.wait());
-  co_return Result<void>();
 }
 
 std::optional<Actor::Accepted> Actor::accept(const Envelope& envelope, Signature signature) {

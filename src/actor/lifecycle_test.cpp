@@ -1,4 +1,4 @@
-// Child actors, and stopping.
+// Child actors, holding, and stopping.
 #include "actor/test_actors.hpp"
 
 namespace dms::actor {
@@ -73,11 +73,104 @@ TEST_P(Lifecycle, ASupervisorMayQueryHealthWhileTheChildExists) {
   EXPECT_TRUE(b.context->anchors().require.empty());
 }
 
-// --- stopping --------------------------------------------------------------------------------------------------------
-
 Task<void> keep_result(Actor& actor, Envelope request, std::optional<Result<Envelope>>& out) {
   out = co_await actor.invoke(std::move(request));
 }
+
+// --- holding ---------------------------------------------------------------------------------------------------------
+
+struct Held : Lifecycle {
+  Held() {
+    w.grant(b, a, {kHello});
+    b.root->hold();
+  }
+  void send(Duration timeout) {
+    ASSERT_TRUE(w.run(a, a.root->send(a.root->message(b.root->handle(), kHello, {}, {.timeout = timeout}))));
+  }
+};
+
+TEST_P(Held, ARequestIsAnsweredOnceTheActorIsOpen) {
+  std::optional<Result<Envelope>> reply;
+  Nursery others(a.lane(), "others");
+  others.spawn(keep_result(*a.root, a.root->message(b.root->handle(), kHello), reply));
+  w.settle();
+  const Received received = b.answer_with(kHello, "here");
+  w.settle();
+  EXPECT_TRUE(received->empty());
+  EXPECT_FALSE(reply);
+  b.root->open();
+  w.settle();
+  ASSERT_TRUE(reply && *reply) << (reply ? reply->error().to_string() : "no reply");
+  EXPECT_EQ(payload<Note>(**reply)->text, "here");
+  EXPECT_EQ(b.system->metrics.refused.total(), 0u);
+  w.run(a, others.close());
+}
+
+TEST_P(Held, AMessageOfTheActorToItselfWaitsToo) {
+  const Received received = b.listen(kHello);
+  ASSERT_TRUE(w.run(b, b.root->send(b.root->message(b.root->handle(), kHello))));
+  w.settle();
+  EXPECT_TRUE(received->empty());
+  b.root->open();
+  w.settle();
+  EXPECT_EQ(received->size(), 1u);
+}
+
+TEST_P(Held, ABroadcastWaitsToo) {
+  w.grant(b, a, {kBroadcast}, {kTopic});
+  const Received received = b.listen(kBroadcast, {.topic = kTopic});
+  ASSERT_TRUE(b.root->subscribe(kTopic));
+  w.inject_broadcast(a, kTopic, signed_broadcast(a));
+  EXPECT_TRUE(received->empty());
+  b.root->open();
+  w.settle();
+  EXPECT_EQ(received->size(), 1u);
+}
+
+TEST_P(Held, TheReplyToACallOfTheActorArrives) {
+  w.grant(a, b, {kHello});
+  a.answer_with(kHello, "here");
+  const auto reply = w.run(b, b.root->call<Note>(b.root->message(a.root->handle(), kHello)));
+  ASSERT_TRUE(reply) << reply.error().to_string();
+  EXPECT_EQ(reply->text, "here");
+}
+
+TEST_P(Held, AMessageThatExpiresMeanwhileIsRefusedAtOnce) {
+  const Received received = b.listen(kHello);
+  send(5s);
+  w.settle(4s);
+  EXPECT_EQ(b.system->limiter.active(), 1u);
+  w.settle(2s);
+  EXPECT_EQ(refused(b, Refusal::expired), 1u);
+  EXPECT_EQ(b.system->limiter.active(), 0u);
+  b.root->open();
+  w.settle();
+  EXPECT_TRUE(received->empty());
+}
+
+TEST_P(Held, WhatIsLargerThanAllThatMayWaitIsRefused) {
+  Envelope large = b.root->message(b.root->handle(), kHello, Bytes(kMaxHeld + 1));
+  ASSERT_TRUE(w.run(b, b.root->send(std::move(large))));
+  w.settle();
+  EXPECT_EQ(refused(b, Refusal::no_place), 1u);
+  EXPECT_EQ(b.system->limiter.active(), 0u);
+}
+
+TEST_P(Held, StopDropsWhatWaits) {
+  const Received received = b.listen(kHello);
+  send(10min);
+  w.settle();
+  EXPECT_EQ(b.system->limiter.active(), 1u);
+  w.run(b, b.root->stop());
+  EXPECT_EQ(b.system->limiter.active(), 0u);
+  EXPECT_TRUE(received->empty());
+  EXPECT_EQ(b.system->metrics.refused.total(), 0u);
+}
+
+INSTANTIATE_TEST_SUITE_P(Backends, Held, kBackends, backend_name);
+
+// --- stopping --------------------------------------------------------------------------------------------------------
+
 TEST_P(Lifecycle, StopCancelsHandlersAndCalls) {
   w.grant(b, a, {kHello});
   auto state = std::make_shared<int>(0);

@@ -174,6 +174,7 @@ Task<Result<void>> Fake::take_files(std::filesystem::path folder) {
 }
 
 Task<Result<std::vector<ExecutionId>>> Fake::recover(std::vector<Request> known) {
+  if (host_->recovering > 0ns) CO_TRY_VOID(co_await sleep_for(host_->recovering));
   ready_ = host_->answers;
   if (!ready_) co_return fail(Errc::unsupported, "the engine does not answer");
   std::vector<ExecutionId> taken;

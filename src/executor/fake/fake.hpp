@@ -52,6 +52,7 @@ struct FakeHost {
   std::map<ExecutionId, Work> works;
   std::function<void(const Request&)> begins;  // what the work does as it begins, before it is seen to run
   bool answers = true;                         // false: recover() does not reach it
+  Duration recovering = 0ns;                   // how long recover() takes
   bool logs_readable = true;                   // false: as a disk that fails
   bool gives_files = true;                     // false: take_files() fails, as `refusal`
   Errc refusal = Errc::unsupported;            // which is an engine that does not answer
