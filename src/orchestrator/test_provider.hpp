@@ -105,6 +105,7 @@ class ScriptedProvider {
   std::string refuse_pages;
   std::string fail_restart;    ///< why the next run does not start
   int unanswered_starts = 0;   ///< the first ones
+  int unanswered_pages = 0;    ///< the next ones
   bool brings_inputs = false;  ///< as it reports of what is not started
   bool bids = true;
   bool knows_only_running = true;  ///< of a restart, which an older version does not
@@ -285,6 +286,11 @@ class ScriptedProvider {
   Task<protocol::AllocationLogsResponse> logs(protocol::AllocationLogsRequest request, const actor::Envelope&) {
     protocol::AllocationLogsResponse reply;
     if (!request.stream.empty()) ++pages;
+    if (!request.stream.empty() && unanswered_pages > 0) {
+      --unanswered_pages;
+      (void)co_await sleep_for(1h);
+      co_return reply;
+    }
     if (!request.stream.empty() && page_takes > Duration(0)) (void)co_await sleep_for(page_takes);
     expire();
     const auto run = runs.find(request.allocation_name);

@@ -93,6 +93,32 @@ TEST_F(LastOutputTest, AFetchThatTakesLongDoesNotKeepADeploymentFromItsEnd) {
   EXPECT_TRUE(provider.runs.empty());
 }
 
+/// A task that has ended, of whose output only the last bytes came with the notice.
+struct PageTest : LastOutputTest {
+  void end_task() {
+    run_task();
+    provider.tail_size = 3;
+    provider.end("task", AllocationStatus::completed, 0, "longer than its tail");
+    ASSERT_TRUE(notify());
+  }
+};
+
+TEST_F(PageTest, APageThatDoesNotComeIsRequestedAgain) {
+  provider.unanswered_pages = 1;
+  end_task();
+  ASSERT_TRUE(until([&] { return task().collected; }, kPageAnswer + 10s));
+  EXPECT_EQ(page("task"), "longer than its tail");
+  EXPECT_EQ(provider.pages, 3) << "of stdout twice, of stderr once";
+}
+
+TEST_F(PageTest, PagesThatTakeLongAreWaitedFor) {
+  provider.page_takes = 1min;
+  end_task();
+  ASSERT_TRUE(until([&] { return task().collected; }, 5min));
+  EXPECT_EQ(page("task"), "longer than its tail");
+  EXPECT_EQ(provider.pages, 4) << "of each stream twice";
+}
+
 TEST_F(AwayTest, OutputOfAShutdownIsFetchedByTheNextDaemon) {
   shut_down_while_it_is_away();
   kill();

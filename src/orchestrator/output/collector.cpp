@@ -190,11 +190,18 @@ Task<Result<void>> Collector::fetch_stream(const Source& source, Stream stream, 
   CO_TRY(std::uint64_t position, co_await parts_.output.position(parts_.id(), source.files, stream));
   const SteadyTime begun = parts_.now();
   int poor = 0;
+  Duration patience = kPageAnswer;
   for (std::uint64_t fetched = 0;;) {
     Task<Result<AllocationLogsResponse>> asking =
         parts_.providers.page(source.provider, allocation, name, position, kLogPage);
-    const SteadyTime until = std::min(source.until, parts_.now() + kLongestFetch);  // a request has its own limit
-    CO_TRY(AllocationLogsResponse page, co_await with_deadline(until, std::move(asking)));
+    const SteadyTime until = std::min(source.until, parts_.now() + patience);
+    Result<AllocationLogsResponse> answered = co_await with_deadline(until, std::move(asking));
+    if (!answered && answered.error().is(Errc::deadline_exceeded) && patience == kPageAnswer &&
+        parts_.now() < source.until) {
+      patience = kLongestFetch;  // a request has its own limit
+      continue;
+    }
+    CO_TRY(AllocationLogsResponse page, std::move(answered));
     const bool another = !page.incarnation.empty() && page.incarnation != source.run;
     if (another || !is_wanted(allocation, source.run))
       co_return fail(Errc::not_found, "{} was started anew while its output was fetched", allocation);

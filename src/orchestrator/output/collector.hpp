@@ -4,7 +4,8 @@
 //  1. fetch() requests pages from the provider, from where the files end (output_store.hpp) to the end of what was
 //     written, or as far as the run has come; at most kMaxStored bytes of a stream at once. A crash in between costs at
 //     most one page. A fetch fails after kMaxPoorPages pages with less than kPoorPage bytes that are not the last one,
-//     and after kLongestFetch; what came is kept, the next fetch goes on from there.
+//     and after kLongestFetch; what came is kept, the next fetch goes on from there. The first page that has not come
+//     after kPageAnswer is requested again, and from then on pages may take as long as their requests last.
 //  2. The files hold the output of one run, DeploymentRecord::outputs says which. fetch() for another run begins anew;
 //     what they held is set aside (output_store.hpp, 7).
 //  3. page() serves the pages of a run that has ended from the disk, once all of it is there, and those of another from
@@ -36,7 +37,8 @@ namespace dms::orchestrator {
 inline constexpr std::size_t kPoorPage = 4096;
 inline constexpr int kMaxPoorPages = 64;
 inline constexpr Duration kLongestFetch = 1h;  ///< of one stream
-/// How long a user waits for a page from a provider: a reply that was lost with a connection does not come.
+/// How long a user waits for a page from a provider, and a fetch for its first late one: a reply that was lost with a
+/// connection does not come.
 inline constexpr Duration kPageAnswer = 20s;
 
 class Collector {
