@@ -38,6 +38,9 @@ Feature: Daemons killed exactly at the states of a container
       | bob           | task    | starting although it runs |
       | bob           | service | starting although it runs |
       | bob           | service | running                   |
+      | alice         | task    | starting                  |
+      | alice         | service | starting                  |
+      | alice         | service | running                   |
       | alice and bob | task    | starting                  |
       | alice and bob | service | starting although it runs |
 
@@ -61,6 +64,9 @@ Feature: Daemons killed exactly at the states of a container
       | bob           | being stopped |
       | bob           | ended         |
       | bob           | releasing     |
+      | alice         | being stopped |
+      | alice         | ended         |
+      | alice         | releasing     |
       | alice and bob | being stopped |
       | alice and bob | ended         |
       | alice and bob | releasing     |
@@ -84,5 +90,33 @@ Feature: Daemons killed exactly at the states of a container
       | killed        | state     |
       | bob           | ended     |
       | bob           | releasing |
+      | alice         | ended     |
+      | alice         | releasing |
       | alice and bob | ended     |
       | alice and bob | releasing |
+
+  Scenario Outline: <killed> killed once the container of a service that has failed its health check is restarting
+    When alice deploys
+      | deployment | allocation | script                   | type    | executor | image              | at  | check               |
+      | service    | service    | counts whatever its gate | service | docker   | nunet-test:busybox | bob | test ! -e /tmp/gate |
+    Then deployment "service" is running
+    And "service" is healthy
+    When the daemon of bob is suspended
+    And the gate of "service" is opened
+    And the daemon of <killed> is killed once bob has stored that "service" is restarting
+    And the daemon of <killed> is started and connected
+    Then "service" is restarted
+    And "service" is healthy
+    And "service" runs once
+    And "service" counts on
+    When alice shuts "service" down
+    Then deployment "service" is completed
+    And the output of "service" has no gap
+    And nothing is left at bob
+    And no container of bob is left
+
+    Examples:
+      | killed        |
+      | bob           |
+      | alice         |
+      | alice and bob |

@@ -114,3 +114,29 @@ Feature: Daemons killed exactly at the states of an allocation
       | alice and bob | being stopped |
       | alice and bob | ended         |
       | alice and bob | releasing     |
+
+  Scenario Outline: <killed> killed once a service that has failed its health check is restarting
+    When alice deploys
+      | deployment | allocation | script                   | type    | at  | check               |
+      | service    | service    | counts whatever its gate | service | bob | test ! -e /tmp/gate |
+    Then deployment "service" is running
+    And "service" is healthy
+    When the daemon of bob is suspended
+    And the gate of "service" is opened
+    And the daemon of <killed> is killed once bob has stored that "service" is restarting
+    And the daemon of <killed> is started and connected
+    Then "service" is restarted
+    And "service" is healthy
+    And "service" runs once
+    And "service" counts on
+    And deployment "service" is running
+    When alice shuts "service" down
+    Then deployment "service" is completed
+    And the output of "service" has no gap
+    And nothing is left at bob
+
+    Examples:
+      | killed        |
+      | bob           |
+      | alice         |
+      | alice and bob |

@@ -128,3 +128,30 @@ Feature: Daemons killed exactly at the states of a deployment
       | bob           | add     | updating  |
       | bob           | release | releasing |
       | alice and bob | add     | updating  |
+
+  Scenario Outline: <killed> killed once the deployment of a service that has failed its health check is restarting
+    Given bob offers 1 cores, 512 MiB of memory and 1 GiB of disk
+    When alice deploys
+      | deployment | allocation | script                   | type    | at  | check               |
+      | service    | service    | counts whatever its gate | service | bob | test ! -e /tmp/gate |
+    Then deployment "service" is running
+    And "service" is healthy
+    When the daemon of alice is suspended
+    And the gate of "service" is opened
+    And the daemon of <killed> is killed once alice has stored that "service" is restarting
+    And the daemon of <killed> is started and connected
+    Then "service" is restarted
+    And "service" is healthy
+    And "service" runs once
+    And "service" counts on
+    And deployment "service" is running
+    When alice shuts "service" down
+    Then deployment "service" is completed
+    And the output of "service" has no gap
+    And nothing is left at bob
+
+    Examples:
+      | killed        |
+      | alice         |
+      | bob           |
+      | alice and bob |

@@ -13,6 +13,8 @@ from feature_world import in_parallel
 from nunet_cluster import ClusterError, wait_for
 
 SCRIPTS = {"counts": feature_work.COUNT, "counts on a while after SIGTERM": feature_work.STUBBORN,
+           # for a check that its gate fails
+           "counts whatever its gate": "trap 'exit 0' TERM; " + feature_work.COUNT.replace(f"[ ! -e {feature_work.GATE} ]", ":"),
            "counts, then exits with 7": feature_work.COUNT + "; exit 7",
            # a file without a name, which the provider does not count as the work's disk
            "fills the disk": f"exec 3>/work/fill; rm /work/fill; cat /dev/zero >&3 2>/dev/null; while [ ! -e {feature_work.GATE} ]; do sleep 0.05; done",
@@ -173,7 +175,7 @@ def is_healthy(context, name):
 @then('"{name}" is restarted')
 def is_restarted(context, name):
     ensemble = work_of(context, name)
-    wait_for(lambda: ensemble.status()["Allocations"][name].get("restarts"), f"{name} is restarted")
+    wait_for(lambda: ensemble.status()["Allocations"][name].get("restarts"), f"{name} is restarted", 60)
 
 
 @then('the file "{file}" names the deployment "{deployment}" with the allocation "{name}"')
