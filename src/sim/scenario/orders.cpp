@@ -10,7 +10,8 @@
 namespace dms::sim {
 namespace {
 
-constexpr Duration kMoment = 5s;  // in which a deployment is placed: half of the cancels come as soon
+constexpr Duration kMoment = 5s;           // in which a deployment is placed: half of the cancels come as soon
+constexpr Duration kShortestHealth = 10s;  // of a run
 
 double in_seconds(Duration duration) { return std::chrono::duration<double>(duration).count(); }
 
@@ -57,7 +58,10 @@ std::shared_ptr<Order> Planner::plan(std::size_t number, SteadyTime at) {
   if (service) order->shut_down_at = at + between(random_, scenario_.service_time / 2, scenario_.service_time * 3 / 2);
 
   add_slow_starts(*order);
-  if (!service) add_files(*order);
+  if (service)
+    add_checks(*order);
+  else
+    add_files(*order);
   set_policies(*order, order->request.ensemble);
   if (chance(extras_, scenario_.updates)) add_change(*order, service, number);
   const Duration longest = service ? scenario_.service_time : scenario_.longest_task;
@@ -128,6 +132,19 @@ void Planner::add_slow_starts(Order& order) {
     const Duration startup = between(extras_, 1s, std::max<Duration>(scenario_.slowest_start, 2s));
     environment(allocation).emplace_back(fmt::format("FAKE_START_SECONDS={:.3f}", in_seconds(startup)));
     order.starts += startup;
+  }
+}
+
+/// Each run fails its check in the end, so the service is restarted until it is shut down.
+void Planner::add_checks(Order& order) {
+  for (auto& [name, allocation] : order.request.ensemble.allocations) {
+    if (!chance(checks_, scenario_.unhealthy)) continue;
+    const Duration healthy =
+        between(checks_, kShortestHealth, std::max(scenario_.service_time / 2, 2 * kShortestHealth));
+    environment(allocation).emplace_back(fmt::format("FAKE_UNHEALTHY_AFTER={:.3f}", in_seconds(healthy)));
+    allocation.healthcheck.type = jobs::HealthCheckType::tcp;
+    allocation.healthcheck.port = 80;
+    allocation.healthcheck.interval_ns = Duration(5s).count();
   }
 }
 

@@ -57,9 +57,9 @@ inline constexpr std::string_view kResultPath = "out";
 class Planner {
  public:
   /// `random` is the one of the simulation. What Scenario has beside tasks, services and dependencies is drawn from
-  /// another, so that it changes nothing else.
+  /// another, and checks from a third, so that they change nothing else.
   Planner(const Scenario& scenario, Random& random)
-      : scenario_(scenario), random_(random), extras_(scenario.seed ^ 0xf11e) {}
+      : scenario_(scenario), random_(random), extras_(scenario.seed ^ 0xf11e), checks_(scenario.seed ^ 0xc4ec) {}
 
   [[nodiscard]] std::shared_ptr<Order> plan(std::size_t number, SteadyTime at);
 
@@ -67,6 +67,7 @@ class Planner {
   void add_allocation(Order& order, const std::string& name, const std::string& node, bool service, std::size_t number);
   void add_files(Order& order);
   void add_slow_starts(Order& order);
+  void add_checks(Order& order);
   void add_change(Order& order, bool service, std::size_t number);
   void set_policies(const Order& order, jobs::Ensemble& ensemble) const;
   [[nodiscard]] File file();
@@ -74,6 +75,7 @@ class Planner {
   const Scenario& scenario_;
   Random& random_;
   SeededRandom extras_;
+  SeededRandom checks_;
 };
 
 /// Uniform in [least, most).

@@ -26,7 +26,7 @@ Scenario with_everything() {
   Scenario scenario;
   scenario.largest_file = 4;
   scenario.dependent = scenario.inputs = scenario.results = scenario.updates = scenario.cancels = 0.5;
-  scenario.slow_starts = 0.5;
+  scenario.slow_starts = scenario.unhealthy = 0.5;
   return scenario;
 }
 
@@ -44,7 +44,8 @@ TEST(Orders, AreWhatANodeTakes) {
 }
 
 TEST(Orders, HaveTheirSharesOfEverything) {
-  std::size_t uploads = 0, results = 0, chains = 0, updates = 0, early = 0, late = 0, slow = 0, services = 0;
+  std::size_t uploads = 0, results = 0, chains = 0, updates = 0, early = 0, late = 0, slow = 0, services = 0,
+              checks = 0;
   for (const auto& order : plan(with_everything())) {
     uploads += order->uploads.size();
     results += order->results.size();
@@ -52,12 +53,16 @@ TEST(Orders, HaveTheirSharesOfEverything) {
     slow += order->starts > 0s ? 1 : 0;
     services += order->shut_down_at ? 1 : 0;
     if (order->cancel_after) ++(*order->cancel_after < 5s ? early : late);
-    for (const auto& [name, allocation] : order->request.ensemble.allocations)
+    for (const auto& [name, allocation] : order->request.ensemble.allocations) {
       chains += std::ranges::count(allocation.inputs, "a", &jobs::Input::allocation);
+      checks += allocation.healthcheck.present() ? 1 : 0;
+      EXPECT_FALSE(allocation.healthcheck.present() && !order->shut_down_at) << "a task would never end";
+    }
     const bool has_files = !order->results.empty() || !order->uploads.empty();
     EXPECT_FALSE(order->shut_down_at && has_files) << "services have none";
   }
-  for (const std::size_t found : {uploads, results, chains, updates, early, late, slow, services}) EXPECT_GT(found, 2U);
+  for (const std::size_t found : {uploads, results, chains, updates, early, late, slow, services, checks})
+    EXPECT_GT(found, 2U);
 }
 
 TEST(Orders, AChangeLeavesTheOtherAllocationsAsTheyAre) {
@@ -80,7 +85,7 @@ TEST(Orders, AChangeLeavesTheOtherAllocationsAsTheyAre) {
 TEST(Orders, WhatIsAddedToThemChangesNothingElse) {
   const auto plain = plan(Scenario());
   Scenario files;
-  files.inputs = files.cancels = 1;
+  files.inputs = files.cancels = files.unhealthy = 1;
   const auto with_files = plan(files);
   for (std::size_t i = 0; i < plain.size(); ++i) {
     EXPECT_TRUE(plain[i]->uploads.empty() && plain[i]->results.empty() && !plain[i]->change &&

@@ -61,6 +61,7 @@ const std::vector<Key>& keys() {
                                        {"work.cancels", Share{&S::cancels}},
                                        {"work.slow_starts", Share{&S::slow_starts}},
                                        {"work.slowest_start", Time{&S::slowest_start}},
+                                       {"work.unhealthy", Share{&S::unhealthy}},
                                        {"faults.kills", Rate{&S::kills}},
                                        {"faults.power_losses", Rate{&S::power_losses}},
                                        {"faults.partitions", Rate{&S::partitions}},

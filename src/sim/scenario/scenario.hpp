@@ -39,6 +39,7 @@ struct Scenario {
   double cancels = 0;             ///< share of the deployments that their user shuts down at a random moment
   double slow_starts = 0;         ///< share of the allocations
   Duration slowest_start = 1min;  ///< uniform from a second on
+  double unhealthy = 0;           ///< share of the allocations of services whose check fails after a time of each run
 
   // Faults, for each machine and hour
   double kills = 0;         ///< of the daemon; work lives on

@@ -354,6 +354,7 @@ void Simulation::conclude() {
     const auto status = cluster_.status(user(order->user), order->id);
     if (!status) continue;
     outcomes_.ended(*order, peer, *status, cluster_.world().now());
+    for (const auto& [name, state] : status->allocations) report_.restarts += state.restarts;
     compare_outputs(*order, *status);
     compare_results(*order, *status);
   }

@@ -33,6 +33,7 @@ TEST(Scenario, ReadsEveryKeyAndWritesItBack) {
   scenario.cancels = 0.3;
   scenario.slow_starts = 0.4;
   scenario.slowest_start = 30s;
+  scenario.unhealthy = 0.6;
   const Result<Scenario> again = Scenario::parse(scenario.to_yaml());
   ASSERT_TRUE(again) << again.error().to_string();
   EXPECT_EQ(*again, scenario);
@@ -85,7 +86,8 @@ TEST(Scenario, TheExamplesCanBeRead) {
   const auto examples = read_scenarios(kSources / "docs/howto/scenarios");
   EXPECT_GE(examples.size(), 2U);
   const Scenario& full = examples.at(kSources / "docs/howto/scenarios/full.yaml");
-  for (const double share : {full.dependent, full.inputs, full.results, full.updates, full.cancels, full.slow_starts})
+  for (const double share :
+       {full.dependent, full.inputs, full.results, full.updates, full.cancels, full.slow_starts, full.unhealthy})
     EXPECT_GT(share, 0) << "the full scenario has everything";
   EXPECT_FALSE(is_small(full));
 }
@@ -157,6 +159,19 @@ TEST(Simulation, WithFilesUpdatesCancelsAndSlowStartsEveryPropertyHolds) {
   std::uint64_t ends = 0;
   for (const Ending& ending : report.ends) ends += ending.end == "not updated" ? 0 : ending.count;
   EXPECT_EQ(ends, report.submitted) << report.summary();
+}
+
+TEST(Simulation, WithUnhealthyServicesEveryPropertyHolds) {
+  Scenario scenario = small();
+  scenario.seed = 13;
+  scenario.services = scenario.unhealthy = 0.7;
+  scenario.updates = scenario.cancels = 0.2;
+  scenario.kills = scenario.partitions = 6;
+  scenario.lease = 40s;
+  const Report report = Simulation(scenario).run();
+  EXPECT_TRUE(report.held()) << report.summary();
+  EXPECT_GT(report.completed, 5U) << report.summary();
+  EXPECT_GT(report.restarts, 5U) << report.summary();
 }
 
 /// What a run that once found a fault finds now; nothing of those that are too large.

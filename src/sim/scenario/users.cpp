@@ -53,13 +53,18 @@ Task<void> cancel(actor::Actor& user, actor::Handle node, std::shared_ptr<Order>
 
 using Runs = std::map<std::string, std::string>;  // allocation -> incarnation
 
-/// The runs that the change has to leave alone.
-Runs neighbours(const protocol::DeploymentStatusReply& status, const std::string& changed) {
+/// The runs that the change has to leave alone, without those that a failed check may restart.
+Runs neighbours(const protocol::DeploymentStatusReply& status, const Order& order) {
+  const auto may_be_restarted = [&](const std::string& name) {
+    const auto spec = order.request.ensemble.allocations.find(name);
+    return spec != order.request.ensemble.allocations.end() && spec->second.healthcheck.present();
+  };
   Runs runs;
   for (const auto& [name, state] : status.allocations) {
     const bool stays =
         state.status == protocol::AllocationStatus::running || state.status == protocol::AllocationStatus::completed;
-    if (name != changed && stays && !state.incarnation.empty()) runs[name] = state.incarnation;
+    if (name != order.change->allocation && stays && !state.incarnation.empty() && !may_be_restarted(name))
+      runs[name] = state.incarnation;
   }
   return runs;
 }
@@ -82,7 +87,7 @@ Task<void> change(actor::Actor& user, actor::Handle node, std::shared_ptr<Order>
   request.ensemble = order->change->ensemble;
   std::optional<std::string> output;
   if (auto old = order->outputs.extract(name)) output = old.mapped();  // not known until the reply is here
-  const Runs runs = neighbours(before, name);
+  const Runs runs = neighbours(before, *order);
   const Result<protocol::Ack> reply = co_await call(user, protocol::kDeploymentUpdate, node, request, kAnswer);
   if (!reply) co_return;
   if (!reply->ok) {
