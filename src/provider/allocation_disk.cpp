@@ -11,12 +11,17 @@ Task<std::optional<std::uint64_t>> Allocation::disk_now() {
   const Result<Mutex::Lock> lock = co_await parts_.counting.lock_unless_cancelled();
   if (!lock) co_return std::nullopt;
   if (is_known()) co_return disk_->bytes;
-  auto counting = [folder = parts_.folder] { return disk_use(folder); };
-  const Result<DiskUse> counted = co_await offload(std::move(counting));
+  DiskUse use;
+  const Stoppable counting = [&](const std::stop_token& stop) -> Result<void> {
+    TRY(use, disk_use(parts_.folder, 0, stop));
+    return {};
+  };
+  const Result<void> counted = co_await offload_stoppable(counting);
+  if (!counted && counted.error().is(Errc::cancelled)) co_return std::nullopt;
   Disk disk;
   disk.at = lane_.now();
-  if (counted && counted->all)
-    disk.bytes = counted->bytes;
+  if (counted && use.all)
+    disk.bytes = use.bytes;
   else
     log::debug("provider", "the disk that {} uses is not known: {}", record_.id,
                counted ? "it cannot be counted in full" : counted.error().to_string());
