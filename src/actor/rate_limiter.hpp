@@ -10,9 +10,9 @@
 //     are not limited by that: each ends its own Expected, so a reply has its place only while it is processed.
 //     A message is known for a reply only when it is decoded, so a large notice takes a place as well, and the bucket
 //     pays for the reply that comes after it. Before that, the peer must have used up places and bucket by messages
-//     that this host has not requested, and it might as well not reply. To charge the bucket first would admit no more, and protect no
-//     reply: a notice would take the place once the bucket is empty. But replies would empty it, and the small notices
-//     of a peer whose output is fetched would be refused.
+//     that this host has not requested, and it might as well not reply. To charge the bucket first would admit no more,
+//     and protect no reply: a notice would take the place once the bucket is empty. But replies would empty it, and the
+//     small notices of a peer whose output is fetched would be refused.
 //  3. admit() reserves a place for a message; the Permit releases it when it is destroyed. Places are
 //     counted per peer, in all, and, as NuNet's nodes do, for broadcasts (in all and per topic) and for behaviours
 //     below /public/.

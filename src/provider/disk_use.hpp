@@ -8,11 +8,12 @@
 //     that takes more than that is always found to.
 //
 // Threads: any; it blocks on the disk, so a lane offloads it. Cost: one system call for an entry. Failure:
-// Errc::limit_exceeded above kMaxCountedDepth levels, Errc::cancelled when it is asked to stop, Errc::io; what ceases to exist while it is counted is no failure.
+// Errc::limit_exceeded above kMaxCountedDepth levels, Errc::cancelled when it is asked to stop, Errc::io; what ceases
+// to exist while it is counted is no failure.
 // Attacks: a program that fills its folder with entries costs at most the larger of kMaxCounted and enough / kEntry
 // calls, and kMaxCountedDepth descriptors. One that runs as the daemon's user, as in a sandbox of a daemon that is not
-// root, may close a folder and write by what it holds open: it is opened again, for reading, and Errc::limit_exceeded if
-// that does not last. Not seen: files without a name that a program holds open, and what is in a folder that another
+// root, may close a folder and write by what it holds open: it is opened again, for reading, and Errc::limit_exceeded
+// if that does not last. Not seen: files without a name that a program holds open, and what is in a folder that another
 // user closes to the daemon's; root may read all.
 #pragma once
 

@@ -4,8 +4,8 @@
 //
 // Model
 //  1. At most one Lock exists. Tasks get it in the order of their calls of lock().
-//  2. Waiting in lock() cannot be cancelled, so a critical section contains only waits that are certain to end soon, such
-//     as a write to the database.
+//  2. Waiting in lock() cannot be cancelled, so a critical section contains only waits that are certain to end soon,
+//     such as a write to the database.
 //  3. Where it may take long, all use lock_unless_cancelled(). A wait that is cancelled may cost another one its place.
 //
 // Threads: one lane. Cost: a task; while the mutex is free no wait. The mutex outlives its locks and waiters.
