@@ -14,8 +14,6 @@ namespace dms::executor {
 namespace fs = std::filesystem;
 
 namespace {
-constexpr Duration kFirstPause = 500ms;
-constexpr Duration kLongestPause = 10s;
 constexpr Duration kCountingTime = 5min;  // of the files in a container's layer
 }  // namespace
 
@@ -99,7 +97,8 @@ Task<Result<void>> Docker::begin(RunPtr run) {
   CO_TRY(DockerLog log, DockerLog::open(run->request.results_dir, run->request.log_limit, LogFile::Begin::fresh));
   if (run->request.image_archive.empty()) {
     CO_TRY_VOID(co_await ensure_image(tagged_image(run->request.engine.params.image)));
-    CO_TRY_VOID(co_await create_container(run));
+    std::string body = docker_create_body(run->request, options_);
+    CO_TRY_VOID(co_await create_container(run, std::move(body)));
   } else {
     CO_TRY_VOID(co_await create_from_archive(run));
   }
@@ -116,12 +115,12 @@ Task<Result<void>> Docker::begin(RunPtr run) {
 Task<Result<void>> Docker::create_from_archive(RunPtr run) {
   const Mutex::Lock lock = co_await loading_.lock();
   CO_TRY_VOID(co_await load_image(run));
-  co_return co_await create_container(run);
+  std::string body = docker_create_body(run->request, options_, run->image);
+  co_return co_await create_container(run, std::move(body));
 }
 
-Task<Result<void>> Docker::create_container(RunPtr run) {
+Task<Result<void>> Docker::create_container(RunPtr run, std::string body) {
   const std::string create = "/containers/create?name=" + url_encode(run->name);
-  std::string body = docker_create_body(run->request, options_, run->image);
   CO_TRY(const json::Value created, co_await api_.call("POST", create, std::move(body)));
   run->container = json_text(created, {"Id"});
   if (!is_container_id(run->container)) co_return fail(Errc::io, "Docker engine: a container without an id");

@@ -120,7 +120,8 @@ class Docker final : public ExecutorBase {
   Result<void> check(const Request& request) const;
   Task<Result<void>> begin(RunPtr run);
   Task<Result<void>> create_from_archive(RunPtr run);
-  Task<Result<void>> create_container(RunPtr run);
+  /// Its id in the run.
+  Task<Result<void>> create_container(RunPtr run, std::string body);
   Task<Result<void>> ensure_image(std::string image);
   [[nodiscard]] std::filesystem::path image_marker(const std::string& id) const;
   Task<Result<void>> load_image(RunPtr run);

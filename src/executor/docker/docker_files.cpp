@@ -17,8 +17,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr Duration kFirstPause = 500ms;
-constexpr Duration kLongestPause = 10s;
 constexpr Duration kProgressTime = 2min;  // in which a container that gives files must get on
 constexpr std::size_t kGivers = 8;        // containers at a time
 constexpr int kLookedAt = 16;             // levels of folders, each takes a descriptor
@@ -222,19 +220,15 @@ Task<void> Docker::remove_giver_later(std::string name) {
 
 /// In the place of one that an attempt before has left, whose creation was carried out but not answered.
 Task<Result<void>> Docker::create_giver(RunPtr run, std::string body) {
-  const std::string path = "/containers/create?name=" + run->name;
-  Result<json::Value> created = co_await api_.call("POST", path, body);
+  Result<void> created = co_await create_container(run, body);
   if (!created && created.error().is(Errc::already_exists)) {
     const Result<void> gone = co_await delete_container(run->name);
     if (!gone && !gone.error().is(Errc::already_exists)) co_return std::unexpected(gone.error());
-    created = co_await api_.call("POST", path, std::move(body));
+    created = co_await create_container(run, std::move(body));
   }
   if (!created && created.error().is(Errc::already_exists))
     co_return std::unexpected(created.error().context(Errc::unsupported, "the engine is still making or removing it"));
-  if (!created) co_return std::unexpected(created.error());
-  run->container = json_text(*created, {"Id"});
-  if (!is_container_id(run->container)) co_return fail(Errc::io, "Docker engine: a container without an id");
-  co_return Result<void>();
+  co_return created;
 }
 
 /// What it has made remains, also if it fails.

@@ -19,6 +19,10 @@ struct Docker::Run : Execution {
   Mutex watching;            // held while its watcher gets a deadline, is started or ended
 };
 
+/// Between attempts to reach the engine; doubled each time.
+inline constexpr Duration kFirstPause = 500ms;
+inline constexpr Duration kLongestPause = 10s;
+
 /// Before the id of an image, where the engine names it.
 inline constexpr std::string_view kImagePrefix = "sha256:";
 /// Of "sha256:<id>"; empty if it is no such text.

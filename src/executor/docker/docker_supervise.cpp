@@ -10,8 +10,6 @@ namespace dms::executor {
 
 namespace {
 
-constexpr Duration kFirstPause = 500ms;
-constexpr Duration kLongestPause = 10s;
 constexpr int kTries = 5;  // to read the log of a container that has ended from an engine that answers
 
 bool is_passing(const Error& error) { return !error.is(Errc::not_found) && !error.is(Errc::cancelled); }
