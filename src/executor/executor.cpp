@@ -109,4 +109,17 @@ Task<Logs> read_logs(std::filesystem::path results_dir, std::size_t limit) {
   co_return co_await offload(reading);
 }
 
+Task<Result<LogPage>> Executor::read_kept_log(std::filesystem::path results_dir, LogStream stream, std::uint64_t offset,
+                                              std::size_t max_bytes) {
+  const auto reading = [&]() -> Result<LogPage> {
+    std::error_code ec;
+    if (!std::filesystem::is_directory(results_dir, ec))
+      return fail(Errc::not_found, "{} does not exist", results_dir.string());
+    LogPage page = read_log_page(results_dir, stream == LogStream::out ? kOutLog : kErrLog, offset, max_bytes);
+    page.ended = true;
+    return page;
+  };
+  co_return co_await offload(reading);
+}
+
 }  // namespace dms::executor

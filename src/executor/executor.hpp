@@ -240,6 +240,9 @@ class Executor {
   /// At most `max_bytes` of a log, from `offset` on.
   virtual Task<Result<LogPage>> read_log(ExecutionId id, LogStream stream, std::uint64_t offset,
                                          std::size_t max_bytes) = 0;
+  /// The same of an execution that is not known any more, while its results folder is there; Errc::not_found if not.
+  virtual Task<Result<LogPage>> read_kept_log(std::filesystem::path results_dir, LogStream stream, std::uint64_t offset,
+                                              std::size_t max_bytes);
   /// Runs one more command inside a running execution (health checks), to its end or the caller's deadline.
   virtual Task<Result<ExecOutput>> exec(ExecutionId id, std::vector<std::string> argv) = 0;
   /// Errc::invalid_argument if the execution does not run; a probe that fails is a result.

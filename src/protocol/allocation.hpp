@@ -254,11 +254,13 @@ struct AllocationLogsRequest {
   std::string stream;  ///< "stdout" or "stderr"
   std::uint64_t offset = 0;
   std::uint64_t max_bytes = 0;  ///< 0: kLogPage, which is the most
+  std::string incarnation;      ///< the run that has written it: the current one, or that which its restart replaced
   static constexpr auto json_fields() {
     using R = AllocationLogsRequest;
     constexpr auto omit = json::omit_empty;
     return std::tuple(json::field("AllocName", &R::allocation_name), json::field("stream", &R::stream, omit),
-                      json::field("offset", &R::offset, omit), json::field("max_bytes", &R::max_bytes, omit));
+                      json::field("offset", &R::offset, omit), json::field("max_bytes", &R::max_bytes, omit),
+                      json::field("incarnation", &R::incarnation, omit));
   }
 };
 inline constexpr std::size_t kLogPage = 512 * 1024;
@@ -272,11 +274,13 @@ struct LogPage {
   bool eof = false;               ///< the run has ended and next_offset is total_size
   Bytes data;
   std::string incarnation;  ///< the run that has written it; not in DMS 0.5.x
+  std::string incomplete;   ///< from an orchestrator: why more of it may be missing behind the end
   static constexpr auto json_fields() {
     using P = LogPage;
     return std::tuple(json::field("offset", &P::offset), json::field("next_offset", &P::next_offset),
                       json::field("total_size", &P::total_size), json::field("eof", &P::eof),
-                      json::field("data", &P::data), json::field("incarnation", &P::incarnation, json::omit_empty));
+                      json::field("data", &P::data), json::field("incarnation", &P::incarnation, json::omit_empty),
+                      json::field("incomplete", &P::incomplete, json::omit_empty));
   }
 };
 

@@ -129,6 +129,19 @@ Result<executor::Request> Allocation::execution_request() const {
   return request;
 }
 
+Result<std::vector<executor::Request>> Allocation::known_requests() const {
+  std::vector<executor::Request> requests;
+  TRY(executor::Request current, execution_request());
+  if (record_.phase == Phase::starting && !record_.previous.empty()) {
+    executor::Request before = current;
+    before.execution_id = executor::ExecutionId(record_.previous);
+    before.results_dir = parts_.folder / record_.previous;
+    requests.push_back(std::move(before));
+  }
+  requests.push_back(std::move(current));
+  return requests;
+}
+
 Task<protocol::RestartReply> Allocation::restart(protocol::RestartRequest request, const actor::Envelope& envelope) {
   protocol::RestartReply reply;
   if (envelope.from.did != record_.orchestrator.did) {
@@ -165,6 +178,11 @@ Task<Result<std::string>> Allocation::replace_run(std::string incarnation, bool 
     if (parts_.leases.is_over(name())) co_return fail(Errc::closed, "its lease has ended");
     const Result<void> taken = co_await hooks_.take_resources();
     if (!taken) co_return fail(taken.error(), "the resources of the run that has ended");
+  }
+  if (!record_.previous.empty()) {  // before its name is lost
+    auto removal = [folder = parts_.folder / record_.previous] { return discard_tree(folder); };
+    const Result<void> gone = co_await offload(std::move(removal));
+    if (!gone) log::warn("provider", "{}", gone.error().to_string());
   }
   const std::string next = random_incarnation(lane_.random());
   Change enter = [incarnation, next, ended](AllocationRecord& record) -> Result<void> {
@@ -235,13 +253,26 @@ Task<Result<executor::Logs>> Allocation::logs() {
   co_return co_await parts_.engine->logs(run_id());
 }
 
-Task<Result<executor::LogPage>> Allocation::read_log(executor::LogStream stream, std::uint64_t offset,
+Task<Result<executor::LogPage>> Allocation::read_log(std::string run, executor::LogStream stream, std::uint64_t offset,
                                                      std::size_t max_bytes) {
+  if (run.empty()) run = record_.incarnation;
+  if (run != record_.incarnation && run != record_.previous)
+    co_return fail(Errc::not_found, "the output of the run {} is not kept", run.substr(0, 64));
   if (record_.phase == Phase::allocated)
     co_return fail(Errc::not_found, "allocation {} has not been started", record_.id);
   if (parts_.engine == nullptr) co_return fail(Errc::unsupported, "its executor is not available here any more");
-  Result<executor::LogPage> page = co_await parts_.engine->read_log(run_id(), stream, offset, max_bytes);
-  if (!page && page.error().is(Errc::not_found) && record_.phase == Phase::starting) page = executor::LogPage();
+  const executor::ExecutionId id(run);
+  Result<executor::LogPage> page = co_await parts_.engine->read_log(id, stream, offset, max_bytes);
+  if (page || !page.error().is(Errc::not_found)) co_return page;
+  const bool current = run == record_.incarnation;
+  if (!current || ended_in_its_start())
+    page = co_await parts_.engine->read_kept_log(parts_.folder / run, stream, offset, max_bytes);
+  // An engine that has not answered yet may still know it, and run it.
+  if (page) page->ended = parts_.engine->ready();
+  if (page || !page.error().is(Errc::not_found) || !current) co_return page;
+  if (record_.phase != Phase::starting && !ended_in_its_start()) co_return page;
+  page = executor::LogPage();
+  page->ended = record_.phase != Phase::starting;
   co_return page;
 }
 
@@ -249,7 +280,9 @@ Task<std::uint64_t> Allocation::size_of(executor::LogStream stream) {
   std::uint64_t& known = stream == executor::LogStream::out ? sizes_.out : sizes_.err;
   if (parts_.engine == nullptr || record_.phase == Phase::allocated) co_return known;
   const std::string run = record_.incarnation;
-  const Result<executor::LogPage> page = co_await parts_.engine->read_log(executor::ExecutionId(run), stream, 0, 0);
+  Result<executor::LogPage> page = co_await parts_.engine->read_log(executor::ExecutionId(run), stream, 0, 0);
+  if (!page && page.error().is(Errc::not_found))
+    page = co_await parts_.engine->read_kept_log(parts_.folder / run, stream, 0, 0);
   if (page && record_.incarnation == run) known = std::max(known, page->total);
   // Of 0 bytes none would be fetched.
   co_return page || page.error().is(Errc::not_found) ? known : std::max<std::uint64_t>(known, 1);

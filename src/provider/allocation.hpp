@@ -9,7 +9,8 @@
 //     new incarnation before the old run is stopped, so a start of the daemon in between stops the old one and starts
 //     the new one. Repeated for the same old incarnation, it answers with the new one. A run that has ended goes on
 //     with the lease that it has; once that is over, or the run has been stopped, or if only what runs is to be
-//     restarted (OnlyRunning), there is no restart.
+//     restarted (OnlyRunning), there is no restart. The output of the run that was replaced can be read until the next
+//     restart, or release().
 //  4. At the end of its lease (end_lease()) the work is stopped; an allocation that is being started or was never
 //     started ends, too.
 //  5. When a run has ended, the end is stored, then resources are freed, then the orchestrator is notified, with pauses
@@ -29,11 +30,11 @@
 // 10. A run whose work folder takes more than the disk of its allocation is ended without a grace, as `failed` with the
 //     reason. The folder is counted (disk_use.hpp) as the run begins, then after kFirstDiskPause, or up to
 //     kLongestDiskPause while nothing changes; a count that takes long is followed by a rest of kDiskRest times as
-//     long, kLongestDiskRest at most. So a run can be above its disk by what it writes in that time. What is found above
-//     it is counted a second time: one count may find twice what is renamed meanwhile. An end that is stored comes, also
-//     after a start of the daemon. A restart with a folder that is above the disk does not run. What the engine says
-//     that the run has written elsewhere counts too, as last asked. Not counted: output and what was brought as an
-//     image, which have bounds of their own.
+//     long, kLongestDiskRest at most. So a run can be above its disk by what it writes in that time. What is found
+//     above it is counted a second time: one count may find twice what is renamed meanwhile. An end that is stored
+//     comes, also after a start of the daemon. A restart with a folder that is above the disk does not run. What the
+//     engine says that the run has written elsewhere counts too, as last asked. Not counted: output and what was brought
+//     as an image, which have bounds of their own.
 //
 // Threads: the node's lane; folders are removed by a worker. Failure: a full disk refuses start(), restart() and
 // release() and changes nothing; the end of a run is stored as soon as the disk takes it, and the executor knows it
@@ -123,10 +124,14 @@ class Allocation : public std::enable_shared_from_this<Allocation> {
   [[nodiscard]] Duration ended_for() const;
   /// What the executor is asked to run; `recover()` needs the same.
   [[nodiscard]] Result<executor::Request> execution_request() const;
+  /// Those that `recover()` may find: the current run, and the one whose end it may still wait for.
+  [[nodiscard]] Result<std::vector<executor::Request>> known_requests() const;
 
   /// The tail of the output so far.
   Task<Result<executor::Logs>> logs();
-  Task<Result<executor::LogPage>> read_log(executor::LogStream stream, std::uint64_t offset, std::size_t max_bytes);
+  /// `run`: the current one, also if it is empty, or the one that it has replaced.
+  Task<Result<executor::LogPage>> read_log(std::string run, executor::LogStream stream, std::uint64_t offset,
+                                           std::size_t max_bytes);
   Task<protocol::AllocationReport> report();
 
   Task<void> end_lease();
@@ -200,6 +205,10 @@ class Allocation : public std::enable_shared_from_this<Allocation> {
   Task<protocol::TaskTermination> notice() const;
   Task<void> close_run();
 
+  /// It had been requested to start, and whether it had written was not known.
+  [[nodiscard]] bool ended_in_its_start() const {
+    return record_.started_ns == 0 && record_.end && record_.end->killed;
+  }
   [[nodiscard]] End describe_end(const executor::ExecutionResult& result) const;
   [[nodiscard]] std::string lease_reason() const;
   Task<Result<void>> take_files();

@@ -5,6 +5,7 @@
 #include "protocol/serve.hpp"
 #include "provider/allocation.hpp"
 #include "provider/inputs.hpp"
+#include "provider/results.hpp"
 
 namespace dms::provider {
 
@@ -52,8 +53,10 @@ void Allocation::resume(bool known) {
         run_->spawn(watch(incarnation));
       else if (!same_boot)
         run_->spawn(finish(incarnation, never_ran("lost by a restart of the machine")));
-      else if (record_.phase == Phase::starting)
+      else if (record_.phase == Phase::starting && record_.previous.empty())
         run_->spawn(launch(incarnation));  // it never ran: the executor keeps what did
+      else if (record_.phase == Phase::starting)
+        run_->spawn(relaunch(nullptr, record_.previous, incarnation));
       else
         run_->spawn(finish(incarnation,
                            never_ran(fmt::format(
@@ -125,7 +128,7 @@ Task<void> Allocation::launch(std::string incarnation) {
 }
 
 Task<void> Allocation::relaunch(std::shared_ptr<Nursery> earlier, std::string previous, std::string incarnation) {
-  co_await earlier->close();
+  if (earlier) co_await earlier->close();
   co_await hooks_.end_packing(parts_.folder / previous);
   for (Duration pause = kFirstRetry;; pause = std::min(2 * pause, kLongestRetry)) {
     const Result<void> removed = co_await remove_run(previous, kStopGrace);
@@ -136,7 +139,7 @@ Task<void> Allocation::relaunch(std::shared_ptr<Nursery> earlier, std::string pr
     const Result<void> slept = co_await sleep_for(pause);
     if (!slept) co_return;
   }
-  auto removal = [folder = parts_.folder / previous] { return discard_tree(folder); };
+  auto removal = [folder = folder_of_results(parts_.folder / previous)] { return discard_tree(folder); };
   const Result<void> gone = co_await offload(std::move(removal));
   if (!gone) log::warn("provider", "{}", gone.error().to_string());
   co_await launch(std::move(incarnation));

@@ -1,4 +1,7 @@
 // What a start of the daemon finds, and what it makes of it: see Allocations (3).
+#include <algorithm>
+#include <iterator>
+
 #include "base/log.hpp"
 #include "base/remove_tree.hpp"
 #include "provider/allocations.hpp"
@@ -39,11 +42,11 @@ std::vector<executor::Request> Allocations::requests_of(const std::string& type)
   for (const auto& [key, allocation] : allocations_) {
     const AllocationRecord& record = allocation->record();
     if (record.phase == Phase::allocated || record.config.execution.type != type) continue;
-    Result<executor::Request> request = allocation->execution_request();
-    if (request)
-      requests.push_back(std::move(*request));
+    Result<std::vector<executor::Request>> known = allocation->known_requests();
+    if (known)
+      std::ranges::move(*known, std::back_inserter(requests));
     else
-      log::warn("provider", "allocation {}: {}", key.id, request.error().to_string());
+      log::warn("provider", "allocation {}: {}", key.id, known.error().to_string());
   }
   return requests;
 }

@@ -150,10 +150,12 @@ Task<protocol::AllocationLogsResponse> Allocations::logs(protocol::AllocationLog
     co_return response;
   }
   const auto stream = request.stream == "stdout" ? executor::LogStream::out : executor::LogStream::err;
-  response.incarnation = held->record().incarnation;
+  const std::string run = request.incarnation.empty() ? held->record().incarnation : request.incarnation;
+  response.incarnation = run;
   const std::size_t wanted = request.max_bytes == 0 ? protocol::kLogPage : request.max_bytes;
-  Result<executor::LogPage> page =
-      co_await held->read_log(stream, request.offset, std::min(wanted, protocol::kLogPage));
+  Task<Result<executor::LogPage>> reading =
+      held->read_log(run, stream, request.offset, std::min(wanted, protocol::kLogPage));
+  Result<executor::LogPage> page = co_await std::move(reading);
   if (!page) {
     response.error = page.error().to_string();
     co_return response;

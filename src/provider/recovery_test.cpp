@@ -268,6 +268,44 @@ TEST_F(RecoveryTest, ARestartReplacesTheRunUnderANewIncarnation) {
   EXPECT_EQ(executor->started(), 2U) << "bob may not";
 }
 
+TEST_F(RecoveryTest, TheOutputOfTheRunBeforeIsReadUntilTheNextRestart) {
+  begin({.runs_for = std::nullopt, .out = "first", .last_words = ", bye"});
+  script("e_task", {.runs_for = std::nullopt, .out = "second"});
+  const auto next = restart(incarnation);
+  ASSERT_TRUE(next && next->ok) << next->error;
+  const auto rest = page("stdout", 5, 0, incarnation);
+  EXPECT_EQ(rest.error, "");
+  EXPECT_EQ(rest.incarnation, incarnation);
+  EXPECT_EQ(as_text(rest.data), ", bye");
+  EXPECT_TRUE(rest.eof);
+  EXPECT_EQ(as_text(page("stdout", 0, 0, next->incarnation).data), "second");
+  restart_daemon();
+  EXPECT_EQ(as_text(page("stdout", 0, 0, incarnation).data), "first, bye");
+  ASSERT_TRUE(restart(next->incarnation)->ok);
+  EXPECT_NE(page("stdout", 0, 0, incarnation).error.find("is not kept"), std::string::npos);
+  EXPECT_EQ(as_text(page("stdout", 0, 0, next->incarnation).data), "second");
+}
+
+TEST_F(RecoveryTest, AKillWhileARestartWaitsForTheEndOfARunLosesNothingThatItWrites) {
+  begin({.runs_for = std::nullopt, .out = "first", .ignores_term = true, .last_words = ", bye"});
+  script("e_task", {.runs_for = std::nullopt, .out = "second"});
+  protocol::RestartRequest request;
+  request.incarnation = incarnation;
+  EXPECT_FALSE(
+      w.run(alice, protocol::call(*alice.root, protocol::kAllocationRestart, allocation, request, Duration(2s))))
+      << "the run has 10 s to end";
+  EXPECT_FALSE(page("stdout", 0, 0, incarnation).eof);
+  restart_daemon();
+  EXPECT_EQ(running(), 1) << "it has its grace again";
+  EXPECT_FALSE(page("stdout", 0, 0, incarnation).eof);
+  w.settle(kStopGrace + 5s);
+  EXPECT_EQ(running(), 1);
+  EXPECT_EQ(as_text(page("stdout", 0).data), "second");
+  const auto rest = page("stdout", 0, 0, incarnation);
+  EXPECT_EQ(as_text(rest.data), "first, bye, bye") << "it was asked to end twice";
+  EXPECT_TRUE(rest.eof);
+}
+
 TEST_F(RecoveryTest, ARunThatHasEndedIsRestartedWithItsResources) {
   begin({.runs_for = 1s});
   w.settle(5s);

@@ -24,11 +24,9 @@ struct Index {
   static constexpr auto json_fields() { return std::tuple(json::field("results", &Index::results)); }
 };
 
-std::filesystem::path folder_of(const std::filesystem::path& run) { return run / "results"; }
-
 /// Blocks on the disk.
 Result<std::vector<ResultFile>> read_index(const std::filesystem::path& run) {
-  TRY(const std::string text, read_file(folder_of(run) / "index.json", kMaxIndex));
+  TRY(const std::string text, read_file(folder_of_results(run) / "index.json", kMaxIndex));
   TRY(const json::Value value, json::parse(text));
   TRY(Index index, json::from_value<Index>(value));
   return std::move(index.results);
@@ -36,7 +34,7 @@ Result<std::vector<ResultFile>> read_index(const std::filesystem::path& run) {
 
 /// Blocks on the disk.
 Result<void> pack_all(const Results::Source& source, const std::stop_token& stop) {
-  const std::filesystem::path folder = folder_of(source.run);
+  const std::filesystem::path folder = folder_of_results(source.run);
   TRY_VOID(remove_tree(folder));  // of a packing that was interrupted
   std::error_code failed;
   std::filesystem::create_directories(folder, failed);
@@ -71,6 +69,8 @@ Result<void> pack_all(const Results::Source& source, const std::stop_token& stop
 }
 
 }  // namespace
+
+std::filesystem::path folder_of_results(const std::filesystem::path& run) { return run / "results"; }
 
 Task<Result<void>> Results::prepare(Source source, std::shared_ptr<Packing> packing) {
   if (!source.prepare || packing->stop.stop_requested()) co_return Result<void>();
@@ -138,7 +138,7 @@ Task<Result<std::vector<ResultFile>>> Results::list(Source source, crypto::PeerI
   }
   if (!files) co_return std::move(files);
   for (std::size_t i = 0; i < files->size(); ++i)
-    CO_TRY_VOID(offer((*files)[i], folder_of(source.run) / std::to_string(i), to));
+    CO_TRY_VOID(offer((*files)[i], folder_of_results(source.run) / std::to_string(i), to));
   co_return std::move(files);
 }
 

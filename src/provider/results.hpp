@@ -38,6 +38,9 @@ inline constexpr std::size_t kPackers = 2;
 inline constexpr Duration kPackPatience = 10s;
 inline constexpr Duration kTicketLifetime = 1h;
 
+/// In the folder of a run.
+std::filesystem::path folder_of_results(const std::filesystem::path& run);
+
 class Results {
  public:
   Results(Lane& lane, transfer::Server& server) : server_(server), work_(lane, "results") {}

@@ -109,6 +109,27 @@ TEST_F(StopTest, AStopThatMeetsARestartEndsTheNextRun) {
   EXPECT_EQ(running(), 0);
 }
 
+TEST_F(StopTest, ARunThatIsStoppedInItsStartHasAnEmptyOutputAndTheRunBeforeKeepsItsOwn) {
+  begin(kService);
+  w.settle(5s);
+  executor::FakeScript slow = kService;
+  slow.startup = 30s;
+  script("e_task", slow);
+  protocol::RestartRequest request;
+  request.incarnation = incarnation;
+  EXPECT_FALSE(
+      w.run(alice, protocol::call(*alice.root, protocol::kAllocationRestart, allocation, request, Duration(1s))));
+  const auto stopped = stop();
+  ASSERT_TRUE(stopped && stopped->ok) << (stopped ? stopped->error : stopped.error().to_string());
+  EXPECT_EQ(report().status, AllocationStatus::stopped);
+  const protocol::AllocationLogsResponse next = page("stdout", 0);
+  EXPECT_NE(next.incarnation, incarnation);
+  EXPECT_EQ(next.error, "");
+  EXPECT_EQ(next.total_size, 0U);
+  EXPECT_TRUE(next.eof);
+  EXPECT_EQ(as_text(page("stdout", 0, 0, incarnation).data), "serving\nbye\n");
+}
+
 TEST_F(StopTest, AFullDiskRefusesAStopAndTheWorkGoesOn) {
   begin(kService);
   disk_is_full();

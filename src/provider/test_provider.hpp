@@ -75,8 +75,11 @@ struct WholeProvider : ProviderTest {
     return reply.value_or(protocol::RenewReply());
   }
   protocol::AllocationReport report() { return renew(alice, "").allocations["task"]; }
-  protocol::AllocationLogsResponse page(std::string stream, std::uint64_t offset, std::uint64_t max_bytes = 0) {
+  /// `of`: a run, the current one if it is empty.
+  protocol::AllocationLogsResponse page(std::string stream, std::uint64_t offset, std::uint64_t max_bytes = 0,
+                                        std::string of = "") {
     protocol::AllocationLogsRequest request;
+    request.incarnation = std::move(of);
     request.allocation_name = "task";
     request.stream = std::move(stream);
     request.offset = offset;

@@ -65,6 +65,14 @@ std::string tail(const std::string& text, std::size_t limit) {
   return text.size() <= limit ? text : text.substr(text.size() - limit);
 }
 
+LogPage page_of(const std::string& text, std::uint64_t offset, std::size_t max_bytes) {
+  LogPage page;
+  page.total = text.size();
+  page.offset = std::min<std::uint64_t>(offset, page.total);
+  page.data = text.substr(page.offset, max_bytes);
+  return page;
+}
+
 }  // namespace
 
 Result<FakeScript> Fake::choose(const Request& request) const {
@@ -232,6 +240,8 @@ Task<Result<void>> Fake::resume(ExecutionId id) {
 Task<Result<void>> Fake::remove(ExecutionId id) {
   CO_TRY(RunPtr run, find_ended(id));
   end(*run, 137, "removed while it ran", true);
+  if (!run->result.out.empty() || !run->result.err.empty())
+    host_->kept[run->request.results_dir] = Logs{run->result.out, run->result.err};
   runs_.erase(id);
   host_->works.erase(id);
   co_return Result<void>();
@@ -258,12 +268,17 @@ Task<Result<Stats>> Fake::stats(ExecutionId id) {
 Task<Result<LogPage>> Fake::read_log(ExecutionId id, LogStream stream, std::uint64_t offset, std::size_t max_bytes) {
   CO_TRY(RunPtr run, find<Run>(id));
   if (!host_->logs_readable) co_return fail(Errc::io, "the log cannot be read");
-  const std::string& text = stream == LogStream::out ? run->result.out : run->result.err;
-  LogPage page;
-  page.total = text.size();
-  page.offset = std::min<std::uint64_t>(offset, page.total);
-  page.data = text.substr(page.offset, max_bytes);
+  LogPage page = page_of(stream == LogStream::out ? run->result.out : run->result.err, offset, max_bytes);
   page.ended = run->over;
+  co_return std::move(page);
+}
+
+Task<Result<LogPage>> Fake::read_kept_log(std::filesystem::path results_dir, LogStream stream, std::uint64_t offset,
+                                          std::size_t max_bytes) {
+  const auto kept = host_->kept.find(results_dir);
+  if (kept == host_->kept.end()) co_return fail(Errc::not_found, "{} has no output", results_dir.string());
+  LogPage page = page_of(stream == LogStream::out ? kept->second.out : kept->second.err, offset, max_bytes);
+  page.ended = true;
   co_return std::move(page);
 }
 

@@ -50,6 +50,7 @@ struct FakeHost {
     std::optional<SteadyTime> ended_at;
   };
   std::map<ExecutionId, Work> works;
+  std::map<std::filesystem::path, Logs> kept;  // of executions that were removed, by their results folders
   std::function<void(const Request&)> begins;  // what the work does as it begins, before it is seen to run
   bool answers = true;                         // false: recover() does not reach it
   Duration recovering = 0ns;                   // how long recover() takes
@@ -86,6 +87,8 @@ class Fake final : public ExecutorBase {
   Task<Result<Logs>> logs(ExecutionId id, std::size_t tail_bytes) override;
   Task<Result<LogPage>> read_log(ExecutionId id, LogStream stream, std::uint64_t offset,
                                  std::size_t max_bytes) override;
+  Task<Result<LogPage>> read_kept_log(std::filesystem::path results_dir, LogStream stream, std::uint64_t offset,
+                                      std::size_t max_bytes) override;
   Task<Result<Stats>> stats(ExecutionId id) override;
   Task<Result<std::optional<Elsewhere>>> written_elsewhere(ExecutionId /*id*/) override {
     co_return host_->written_elsewhere;
