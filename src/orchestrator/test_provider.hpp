@@ -19,6 +19,7 @@ class ScriptedProvider {
     actor::Handle orchestrator;
     std::string incarnation;
     std::string previous;  ///< the run that a restart has ended
+    std::string previous_out;
     [[nodiscard]] bool is(const std::string& name) const { return name == incarnation || name == previous; }
     protocol::AllocationStatus status = protocol::AllocationStatus::pending;
     protocol::Health health = protocol::Health::unknown;
@@ -103,6 +104,8 @@ class ScriptedProvider {
   std::string refuse_commit;
   std::string refuse_start;
   std::string refuse_pages;
+  bool keeps_previous = true;  ///< the output of the run before, which an older version does not
+  bool previous_ends = true;   ///< all of that is stored
   std::string fail_restart;    ///< why the next run does not start
   int unanswered_starts = 0;   ///< the first ones
   int unanswered_pages = 0;    ///< the next ones
@@ -203,6 +206,7 @@ class ScriptedProvider {
     if (run->incarnation == request.incarnation) {
       ++restarts;
       run->previous = run->incarnation;
+      run->previous_out = run->out + run->last_words;
       run->incarnation = next_incarnation();
       run->status = protocol::AllocationStatus::running;
       run->health = protocol::Health::starting;
@@ -297,17 +301,21 @@ class ScriptedProvider {
     if (!request.stream.empty()) reply.error = refuse_pages;
     if (run == runs.end()) reply.error = "there is no such allocation";
     if (!reply.error.empty()) co_return reply;
-    const std::string out = request.stream == "stderr" ? "" : run->second.out;
+    const bool of_previous =
+        keeps_previous && !request.incarnation.empty() && request.incarnation == run->second.previous;
+    std::string out = of_previous ? run->second.previous_out : run->second.out;
+    if (request.stream == "stderr") out.clear();
     if (request.stream.empty()) {
       reply.out = to_bytes(out);
       co_return reply;
     }
-    reply.incarnation = run->second.incarnation;
+    reply.incarnation = of_previous ? run->second.previous : run->second.incarnation;
     reply.total_size = out.size();
     reply.offset = std::max(request.offset, std::min<std::uint64_t>(run->second.dropped, out.size()));
     reply.data = to_bytes(std::string_view(out).substr(reply.offset, page_size));
     reply.next_offset = reply.offset + reply.data.size();
-    reply.eof = is_final(run->second.status) && reply.next_offset == reply.total_size;
+    const bool ended = of_previous ? previous_ends : is_final(run->second.status);
+    reply.eof = ended && reply.next_offset == reply.total_size;
     if (forge) forge(reply);
     co_return reply;
   }

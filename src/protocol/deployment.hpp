@@ -263,6 +263,7 @@ struct DeploymentLogsReply : LogPage {
                       json::field<R, std::uint64_t>("total_size", &R::total_size, omit),
                       json::field<R, bool>("eof", &R::eof, omit), json::field<R, Bytes>("data", &R::data, omit),
                       json::field<R, std::string>("incarnation", &R::incarnation, omit),
+                      json::field<R, std::string>("incomplete", &R::incomplete, omit),
                       json::field("digest", &R::digest, omit), json::field("folder", &R::folder, omit),
                       json::field("ticket", &R::ticket, omit));
   }

@@ -19,6 +19,7 @@ Result<protocol::DeploymentLogsReply> OutputStream::page(std::uint64_t offset, s
                 allocation());
   total_ = reply.total_size;
   ended_ = reply.eof;
+  incomplete_ = reply.incomplete;
   digest_ = reply.digest;
   folder_ = reply.folder;
   ticket_ = reply.ticket;

@@ -35,6 +35,8 @@ class OutputStream {
   /// Of the last page: the bytes written so far, and whether no more will be.
   [[nodiscard]] std::uint64_t total() const { return total_; }
   [[nodiscard]] bool ended() const { return ended_; }
+  /// Of a run before: why more of it may be missing behind the end; empty if nothing is.
+  [[nodiscard]] const std::string& incomplete() const { return incomplete_; }
   /// Of a result: its SHA-256 in hex, if the daemon knows it, and whether it is a tar archive of a folder.
   [[nodiscard]] const std::string& digest() const { return digest_; }
   [[nodiscard]] bool folder() const { return folder_; }
@@ -65,6 +67,7 @@ class OutputStream {
   std::uint64_t total_ = 0;
   bool ended_ = false;
   std::string run_;  ///< that is read
+  std::string incomplete_;
   std::string digest_;
   bool folder_ = false;
   std::string ticket_;  ///< for pages of a result

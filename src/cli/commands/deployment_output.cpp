@@ -62,6 +62,8 @@ Result<void> copy(Session& session, Source& source, std::optional<std::uint64_t>
     TRY_VOID(session.environment().pause(kPoll));
     waited += kPoll;
   }
+  if (!source.stream.incomplete().empty())
+    session.note(fmt::format("(the end of {} may be missing: {})", source.name(), source.stream.incomplete()));
   return {};
 }
 

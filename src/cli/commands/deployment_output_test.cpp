@@ -374,6 +374,11 @@ TEST_F(DeployTest, EarlierRunsAreToldAndTheLastOfThemIsPrintedOnRequest) {
   EXPECT_EQ(previous.code, 0) << previous.err;
   EXPECT_EQ(previous.out, "the run before\n");
   EXPECT_EQ(previous.err, "it is sick\n");
+  streams["work/previous:stdout"].incomplete = "refused\033";
+  const auto cut = nunet({"deployment", "logs", "abc", "work", "--previous", "--stdout"});
+  EXPECT_EQ(cut.out, "the run before\n");
+  EXPECT_TRUE(cut.err.starts_with("(the end of the standard output of work may be missing: refused")) << cut.err;
+  EXPECT_EQ(cut.err.find('\033'), std::string::npos);
   EXPECT_EQ(nunet({"deployment", "logs", "abc", "work", "-p", "-f"}).code, 2);
   streams.erase("work/previous:stdout");
   EXPECT_EQ(nunet({"deployment", "logs", "abc", "work", "--previous"}).code, 1);

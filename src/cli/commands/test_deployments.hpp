@@ -22,6 +22,7 @@ struct FakeStream {
   std::string text;           ///< all that was written
   std::uint64_t dropped = 0;  ///< of its first bytes
   bool ended = true;
+  std::string incomplete;
 
   [[nodiscard]] protocol::DeploymentLogsReply page(std::uint64_t offset, std::size_t size) const {
     protocol::DeploymentLogsReply reply;
@@ -30,6 +31,7 @@ struct FakeStream {
     if (offset <= text.size()) reply.data = to_bytes(text.substr(reply.offset, size));
     reply.next_offset = reply.offset + reply.data.size();
     reply.eof = ended && reply.next_offset == reply.total_size;
+    reply.incomplete = incomplete;
     return reply;
   }
 };

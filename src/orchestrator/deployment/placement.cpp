@@ -113,6 +113,7 @@ void displace(DeploymentRecord& record, const std::string& name) {
   record.restarting.erase(name);
   record.starts.erase(name);
   std::erase(record.lost, name);
+  settle_rests(record, name, "", "the work has left the machine that it was on");
   if (entry == nullptr) return;
   if (is_final(entry->status)) {
     if (!entry->collected && !is_awaited(record, name, entry->incarnation)) give_up_output(*entry);
@@ -167,6 +168,30 @@ void forget_earlier_output(DeploymentRecord& record, const std::string& allocati
   for (Superseded& entry : record.superseded) forget_output(entry, allocation);
 }
 
+void note_rest(DeploymentRecord& record, const std::string& allocation, const std::string& run,
+               const std::string& missing) {
+  std::erase_if(record.rests, [&](const Rest& rest) { return rest.allocation == allocation && rest.run == run; });
+  record.rests.push_back({allocation, run, missing});
+  if (std::ranges::count(record.rests, allocation, &Rest::allocation) > kMaxRests)
+    record.rests.erase(std::ranges::find(record.rests, allocation, &Rest::allocation));
+}
+
+const Rest* find_rest(const DeploymentRecord& record, const std::string& allocation, const std::string& run) {
+  const auto found = std::ranges::find_if(
+      record.rests, [&](const Rest& rest) { return rest.allocation == allocation && rest.run == run; });
+  return found == record.rests.end() ? nullptr : &*found;
+}
+
+void settle_rests(DeploymentRecord& record, const std::string& allocation, const std::string& run,
+                  const std::string& missing) {
+  const auto is_meant = [&](const Rest& rest) {
+    return rest.allocation == allocation && (run.empty() || rest.run == run) && rest.missing.empty();
+  };
+  if (missing.empty()) std::erase_if(record.rests, is_meant);
+  for (Rest& rest : record.rests)
+    if (is_meant(rest)) rest.missing = missing;
+}
+
 void note_begun(DeploymentRecord& record, std::uint64_t number, const std::string& allocation) {
   for (Superseded& entry : record.superseded) {
     if (entry.number < number) forget_output(entry, allocation);
@@ -181,6 +206,7 @@ void settle_restart(DeploymentRecord& record, std::uint64_t number, const std::s
   const auto held = entry->allocations.find(allocation);
   if (held == entry->allocations.end() || held->second == run) return;
   const std::string before = std::exchange(held->second, run);
+  note_rest(record, allocation, before, "its provider was asked to end the work before it was fetched");
   AllocationManifest* ended = find(record, allocation);
   if (ended == nullptr || ended->incarnation != before) return;
   ended->incarnation = run;
@@ -193,6 +219,8 @@ bool take_over_restart(DeploymentRecord& record, const std::string& allocation, 
   if (entry == nullptr || requested == record.restarting.end() || requested->second != entry->incarnation) return false;
   if (run.empty() || run.size() > kMaxReportedId) return false;
   record.restarting.erase(requested);
+  settle_rests(record, allocation, "", "the work was restarted again before it was fetched");
+  if (entry->lease_ns > 0) note_rest(record, allocation, entry->incarnation);  // another provider has no pages
   entry->incarnation = run;
   ++entry->restarts;
   return true;
@@ -205,7 +233,11 @@ void end_awaiting(DeploymentRecord& record, std::uint64_t number, const std::str
   const bool unstarted = std::erase(entry->unstarted, allocation) > 0;
   AllocationManifest* ended = find(record, allocation);
   const auto run = entry->allocations.find(allocation);
-  if (ended == nullptr || run == entry->allocations.end() || ended->incarnation != run->second) return;
+  if (run == entry->allocations.end()) return;
+  if (ended == nullptr || ended->incarnation != run->second) {
+    if (!unstarted && !given_up.empty()) note_rest(record, allocation, run->second, given_up);
+    return;
+  }
   if (!is_final(ended->status)) return;
   ended->collected = true;
   if (given_up.empty()) return;

@@ -18,6 +18,9 @@
 //     unstarted besides, and that of earlier runs is awaited until it is known to have begun.
 //     A restart that was requested (DeploymentRecord::restarting) may have begun the next run: the entry names the run
 //     that was to end, as restarting besides, until its provider has said which one there is.
+//  6. What a run writes at its end, once its restart is requested, is a rest (DeploymentRecord::rests) from the change
+//     by which the next run counts: it is fetched (supervision/restarts.hpp), or the rest says why it is missing. The
+//     kMaxRests last ones of an allocation are known.
 //
 // Threads: none. Attacks: what a provider names beyond the ensemble is bounded (kMaxUnknown), so no provider makes the
 // record grow until it cannot be stored.
@@ -40,6 +43,8 @@ inline constexpr Duration kReservationHold = 10min;
 /// Allocations of one peer that the ensemble does not have and that are superseded at once; others wait for their turn.
 inline constexpr std::size_t kMaxUnknown = 64;
 
+inline constexpr std::ptrdiff_t kMaxRests = 4;
+
 using Unplaced = std::map<std::string, std::vector<std::string>>;  // node -> allocations
 
 inline bool is_placed(const protocol::AllocationManifest& allocation) {
@@ -55,6 +60,14 @@ void note_begun(DeploymentRecord& record, std::uint64_t number, const std::strin
 /// The restart of what entry `number` of superseded has of the allocation is decided: `run` is the last one.
 void settle_restart(DeploymentRecord& record, std::uint64_t number, const std::string& allocation,
                     const std::string& run);
+/// What that run has written last is not here, see (6); `missing`: and why it does not come.
+void note_rest(DeploymentRecord& record, const std::string& allocation, const std::string& run,
+               const std::string& missing = "");
+/// Null if nothing is missing of that run.
+const Rest* find_rest(const DeploymentRecord& record, const std::string& allocation, const std::string& run);
+/// What is still to be fetched of that run, or of each if it is empty, is here, or `missing` says why it does not come.
+void settle_rests(DeploymentRecord& record, const std::string& allocation, const std::string& run,
+                  const std::string& missing);
 /// The allocation was requested to restart, and its provider reports `run`: that counts. False if it cannot be that.
 bool take_over_restart(DeploymentRecord& record, const std::string& allocation, const std::string& run);
 /// What entry `number` of superseded has of the allocation is fetched, or given up for the reason `given_up`.

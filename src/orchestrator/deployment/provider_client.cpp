@@ -166,8 +166,9 @@ Task<Result<AllocationLogsResponse>> ProviderClient::logs(actor::Handle provider
 
 Task<Result<AllocationLogsResponse>> ProviderClient::page(actor::Handle provider, std::string allocation,
                                                           std::string stream, std::uint64_t offset,
-                                                          std::uint64_t max_bytes) {
+                                                          std::uint64_t max_bytes, std::string run) {
   AllocationLogsRequest request;
+  request.incarnation = std::move(run);
   request.allocation_name = std::move(allocation);
   request.stream = std::move(stream);
   request.offset = offset;

@@ -55,9 +55,11 @@ class ProviderClient {
   Task<Result<protocol::RestartReply>> restart(actor::Handle allocation, std::string incarnation);
   /// The tail of both streams.
   Task<Result<protocol::AllocationLogsResponse>> logs(actor::Handle provider, std::string allocation);
+  /// `run`: one that a restart has ended; the current one if it is empty. A provider that keeps none sends a page of
+  /// another.
   Task<Result<protocol::AllocationLogsResponse>> page(actor::Handle provider, std::string allocation,
-                                                      std::string stream, std::uint64_t offset,
-                                                      std::uint64_t max_bytes);
+                                                      std::string stream, std::uint64_t offset, std::uint64_t max_bytes,
+                                                      std::string run = "");
 
  private:
   Task<Result<void>> end(actor::Handle provider, protocol::AllocationShutdownRequest request, Duration timeout);

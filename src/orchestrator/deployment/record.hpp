@@ -3,8 +3,8 @@
 // Model
 //  1. A DeploymentRecord holds everything that the next start of the daemon needs: ensemble, manifest, status, reason,
 //     the time that is left to deploy, what providers may still hold although the manifest does not name it
-//     (superseded), which runs are being restarted, which starts were requested, which run's output is on disk, which
-//     results are not. It is one document of the store.
+//     (superseded), which runs are being restarted, which starts were requested, which run's output is on disk, of which
+//     runs the last output is not, and which results are not. It is one document of the store.
 //     Records of older versions lack the later members and are read all the same.
 //  2. DurableRecord changes a record by storing the changed copy first. Changes of one record are applied one after
 //     another. When the store fails, the record stays as it was: what is read is what is stored. Each change of the
@@ -72,6 +72,17 @@ struct Superseded {
   }
 };
 
+/// A run that another one has replaced, and whose last output is not here.
+struct Rest {
+  std::string allocation;
+  std::string run;
+  std::string missing;  ///< why it does not come; empty while it is to be fetched
+  static constexpr auto json_fields() {
+    return std::tuple(json::field("allocation", &Rest::allocation), json::field("run", &Rest::run),
+                      json::field("missing", &Rest::missing, json::omit_empty));
+  }
+};
+
 struct DeploymentRecord {
   /// Whether something is left to do after the end: at a provider, or for the output.
   [[nodiscard]] bool unsettled() const { return !superseded.empty() || !lost.empty(); }
@@ -97,6 +108,7 @@ struct DeploymentRecord {
   std::map<std::string, std::string> restarting;  ///< allocation -> the run that was requested to end for the next one
   std::map<std::string, std::string> starts;      ///< allocation -> the run whose start was requested
   std::map<std::string, std::string> outputs;     ///< allocation -> the run whose output is on disk
+  std::vector<Rest> rests;                        ///< oldest first
   std::vector<std::string> lost;  ///< allocations that failed with their machine, whose output is not here yet
   std::map<std::string, json::StringMap> absent;  ///< allocation -> its results that are not here, with the reasons
   static constexpr auto json_fields() {
@@ -112,7 +124,8 @@ struct DeploymentRecord {
         json::field("superseded", &R::superseded, json::omit_empty),
         json::field("restarting", &R::restarting, json::omit_empty),
         json::field("starts", &R::starts, json::omit_empty), json::field("outputs", &R::outputs, json::omit_empty),
-        json::field("lost", &R::lost, json::omit_empty), json::field("absent", &R::absent, json::omit_empty));
+        json::field("rests", &R::rests, json::omit_empty), json::field("lost", &R::lost, json::omit_empty),
+        json::field("absent", &R::absent, json::omit_empty));
   }
 };
 

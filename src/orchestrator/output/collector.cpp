@@ -1,5 +1,8 @@
 #include "orchestrator/output/collector.hpp"
 
+#include <algorithm>
+
+#include "base/text.hpp"
 #include "orchestrator/deployment/placement.hpp"
 #include "orchestrator/output/results.hpp"
 
@@ -31,6 +34,10 @@ Task<Result<LogPage>> stored_page(OutputStore& output, const DeploymentRecord& r
   co_return std::move(page);
 }
 
+std::string why_incomplete(const Rest& rest) {
+  return rest.missing.empty() ? "it has not come from its provider yet" : printable(rest.missing);
+}
+
 /// The files hold the run before until the next fetch.
 Task<Result<LogPage>> previous_page(OutputStore& output, const DeploymentRecord& record,
                                     DeploymentLogsRequest request) {
@@ -48,6 +55,10 @@ Task<Result<LogPage>> previous_page(OutputStore& output, const DeploymentRecord&
   }
   if (!is_kept) {
     Result<std::string> aside = co_await output.previous_run(request.ensemble_id, allocation);
+    const auto rest = std::ranges::find(record.rests.rbegin(), record.rests.rend(), allocation, &Rest::allocation);
+    if (!aside && aside.error().is(Errc::not_found) && rest != record.rests.rend())
+      co_return fail(Errc::not_found, "the output of the run of {} before is not here: {}", allocation,
+                     why_incomplete(*rest));
     if (!aside && aside.error().is(Errc::not_found))
       co_return fail(Errc::not_found, "no output of an earlier run of {} is kept", allocation);
     CO_TRY(run, std::move(aside));
@@ -55,6 +66,7 @@ Task<Result<LogPage>> previous_page(OutputStore& output, const DeploymentRecord&
   }
   Task<Result<LogPage>> reading = stored_page(output, record, std::move(request));
   CO_TRY(LogPage page, co_await std::move(reading));
+  if (const Rest* rest = find_rest(record, allocation, run)) page.incomplete = why_incomplete(*rest);
   page.incarnation = std::move(run);
   co_return std::move(page);
 }
@@ -117,18 +129,42 @@ Task<Result<void>> Collector::fetch_superseded(std::string allocation, std::stri
                                                bool whole, SteadyTime until) {
   CO_TRY(const Hold held, co_await hold(allocation));
   if (!is_awaited(parts_.record.get(), allocation, run)) co_return Result<void>();  // a later run is, meanwhile
-  const AllocationManifest* entry = parts_.allocation(allocation);
-  const auto kept = parts_.record->outputs.find(allocation);
-  const bool is_late = entry != nullptr && entry->incarnation != run && !entry->incarnation.empty() &&
-                       kept != parts_.record->outputs.end() && kept->second == entry->incarnation;
   Source source;
   source.run = std::move(run);
   source.provider = std::move(provider);
-  source.files = is_late ? allocation + std::string(OutputStore::kLate) : allocation;
   source.allocation = std::move(allocation);
   source.until = std::max(until, parts_.now() + kPageAnswer);  // others may have held the files for long
-  if (is_late) co_return co_await fetch_late(source, whole);
-  co_return co_await fetch_files(source, whole);
+  co_return co_await fetch_earlier(source, whole);
+}
+
+Task<Result<void>> Collector::fetch_rest(std::string allocation, std::string run) {
+  CO_TRY(const Hold held, co_await hold(allocation));
+  if (!is_wanted(allocation, run)) co_return Result<void>();
+  const AllocationManifest* entry = parts_.allocation(allocation);
+  if (entry == nullptr || (is_final(entry->status) && entry->collected))
+    co_return fail(Errc::unsupported, "its provider was asked to release {}", allocation);
+  Source source;
+  CO_TRY(source.provider, provider_of(allocation));
+  source.run = std::move(run);
+  source.allocation = std::move(allocation);
+  source.replaced = true;
+  source.until = parts_.now() + kPageAnswer;  // others wait for the files; the next call goes on
+  co_return co_await fetch_earlier(source, true);
+}
+
+/// Where the output of a run belongs that may not be the last one.
+Task<Result<void>> Collector::fetch_earlier(Source& source, bool whole) {
+  source.files = source.allocation;
+  const AllocationManifest* entry = parts_.allocation(source.allocation);
+  const auto kept = parts_.record->outputs.find(source.allocation);
+  const bool is_late = entry != nullptr && entry->incarnation != source.run && !entry->incarnation.empty() &&
+                       kept != parts_.record->outputs.end() && kept->second == entry->incarnation;
+  if (!is_late) co_return co_await fetch_files(source, whole);
+  const Result<std::string> aside = co_await parts_.output.previous_run(parts_.id(), source.allocation);
+  const bool is_aside = aside && *aside == source.run;
+  source.files += is_aside ? OutputStore::kPrevious : OutputStore::kLate;
+  if (is_aside) co_return co_await fetch_streams(source, whole);
+  co_return co_await fetch_late(source, whole);
 }
 
 /// What has come of it is kept, if that is not all.
@@ -158,7 +194,9 @@ Task<Result<void>> Collector::begin(std::string allocation, std::string run) {
 
 bool Collector::is_wanted(const std::string& allocation, const std::string& run) const {
   const AllocationManifest* entry = parts_.allocation(allocation);
-  return (entry != nullptr && entry->incarnation == run) || is_awaited(parts_.record.get(), allocation, run);
+  const Rest* rest = find_rest(parts_.record.get(), allocation, run);
+  return (entry != nullptr && entry->incarnation == run) || is_awaited(parts_.record.get(), allocation, run) ||
+         (rest != nullptr && rest->missing.empty());
 }
 
 Task<Result<void>> Collector::fetch_files(const Source& source, bool whole) {
@@ -192,8 +230,9 @@ Task<Result<void>> Collector::fetch_stream(const Source& source, Stream stream, 
   int poor = 0;
   Duration patience = kPageAnswer;
   for (std::uint64_t fetched = 0;;) {
+    std::string run = source.replaced ? source.run : "";
     Task<Result<AllocationLogsResponse>> asking =
-        parts_.providers.page(source.provider, allocation, name, position, kLogPage);
+        parts_.providers.page(source.provider, allocation, name, position, kLogPage, std::move(run));
     const SteadyTime until = std::min(source.until, parts_.now() + patience);
     Result<AllocationLogsResponse> answered = co_await with_deadline(until, std::move(asking));
     if (!answered && answered.error().is(Errc::deadline_exceeded) && patience == kPageAnswer &&
@@ -203,6 +242,8 @@ Task<Result<void>> Collector::fetch_stream(const Source& source, Stream stream, 
     }
     CO_TRY(AllocationLogsResponse page, std::move(answered));
     const bool another = !page.incarnation.empty() && page.incarnation != source.run;
+    if (another && source.replaced)
+      co_return fail(Errc::unsupported, "its provider keeps the output of no earlier run");
     if (another || !is_wanted(allocation, source.run))
       co_return fail(Errc::not_found, "{} was started anew while its output was fetched", allocation);
     const bool gap = page.offset > position;  // also at the end

@@ -19,6 +19,8 @@
 //     them until the record says so, so that no fetch begins anew what is complete.
 //  7. Of a run that is superseded, fetch_superseded() brings the output where it belongs: to that of its allocation if
 //     nothing newer is stored there, otherwise in the place of that of the run before.
+//     fetch_rest() does so with what a run has written last that was restarted; that belongs to what was set aside, if
+//     the next run's is stored already.
 //  8. After close() no file is written; it waits for the write that has begun.
 //
 // Threads: the deployment's lane; fetches of one allocation wait for each other. Failure: Errc::io is this node's disk,
@@ -72,6 +74,9 @@ class Collector {
   /// manifest still has the run.
   Task<Result<void>> fetch_superseded(std::string allocation, std::string run, actor::Handle provider, bool whole,
                                       SteadyTime until);
+  /// All of a run that a restart has ended, and of which the record has a rest. Errc::permission_denied and unsupported:
+  /// it will not come.
+  Task<Result<void>> fetch_rest(std::string allocation, std::string run);
   /// When its provider has last sent a part of the output, or said that it is packing the results.
   [[nodiscard]] SteadyTime reached(const std::string& allocation) const;
   /// Stores the output of `run` that came whole.
@@ -88,12 +93,14 @@ class Collector {
     actor::Handle provider;
     std::string files;  ///< as OutputStore names them: the allocation, or what is kept beside it
     SteadyTime until = SteadyTime::max();
+    bool replaced = false;  ///< by a restart: its pages are asked for by its name
   };
   void let_go(const std::string& allocation);
   [[nodiscard]] Result<void> check_open() const;
   Task<Result<void>> begin(std::string allocation, std::string run);
   Task<Result<void>> append(std::string files, Stream stream, std::uint64_t offset, Bytes data);
   [[nodiscard]] bool is_wanted(const std::string& allocation, const std::string& run) const;
+  Task<Result<void>> fetch_earlier(Source& source, bool whole);
   Task<Result<void>> fetch_late(const Source& source, bool whole);
   Task<Result<void>> fetch_files(const Source& source, bool whole);
   Task<Result<void>> fetch_streams(const Source& source, bool whole);

@@ -32,6 +32,9 @@ Task<void> Restarts::run() {
       under_way_.insert(name);
       work_.spawn(restart(name, entry.incarnation));
     }
+    for (const Rest& rest : parts_.record->rests)
+      if (rest.missing.empty() && rests_.emplace(rest.allocation, rest.run).second)
+        work_.spawn(fetch_rest(rest.allocation, rest.run));
     const Result<void> waited = co_await parts_.record.changed().wait_past(seen, next);
     if (!waited) co_return;
   }
@@ -45,6 +48,25 @@ Task<void> Restarts::fetch_output(std::string name) {
   if (!fetched)
     log::info("orchestrator", "{}: {} is restarted before all of its output is here: {}", parts_.id(), name,
               fetched.error().to_string());
+}
+
+Task<void> Restarts::fetch_rest(std::string name, std::string run) {
+  const SteadyTime until = parts_.now() + kRestPatience;
+  Result<void> fetched;
+  for (Duration pause = kRestPause;; pause = std::min(2 * pause, kMaxRestPause)) {
+    Task<Result<void>> fetching = collector_.fetch_rest(name, run);
+    fetched = co_await std::move(fetching);
+    if (work_.cancelled()) co_return;
+    if (fetched || fetched.error().is(Errc::permission_denied) || fetched.error().is(Errc::unsupported)) break;
+    if (parts_.now() >= until) break;
+    const Result<void> slept = co_await sleep_for(pause);
+    if (!slept) co_return;
+  }
+  const std::string missing = fetched ? "" : fetched.error().to_string();
+  if (!fetched) log::info("orchestrator", "{}: the last output of run {} of {}: {}", parts_.id(), run, name, missing);
+  const auto settle = [&](DeploymentRecord& record) { settle_rests(record, name, run, missing); };
+  (void)co_await parts_.record.update_until_stored(settle);
+  rests_.erase({name, run});
 }
 
 Task<void> Restarts::restart(std::string name, std::string run) {
