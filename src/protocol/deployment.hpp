@@ -214,6 +214,16 @@ struct AllocationUsage : AllocationState {
                    json::field("absent", &U::absent, omit)));
   }
 };
+/// Of an allocation that an update has removed.
+struct RemovedAllocation {
+  std::vector<std::string> results;  ///< names of the results that are stored here, until the deployment is deleted
+  json::StringMap absent;            ///< those that will not come, with the reasons
+  static constexpr auto json_fields() {
+    using R = RemovedAllocation;
+    return std::tuple(json::field("results", &R::results, json::omit_empty),
+                      json::field("absent", &R::absent, json::omit_empty));
+  }
+};
 struct DeploymentInfoReply {
   std::string status;
   std::string error;
@@ -221,12 +231,14 @@ struct DeploymentInfoReply {
   std::uint64_t created = 0;  ///< ns since 1970
   std::uint64_t ended = 0;    ///< 0 while it has not ended
   std::map<std::string, AllocationUsage> allocations;
+  std::map<std::string, RemovedAllocation> removed;  ///< whose output is stored here
   static constexpr auto json_fields() {
     using R = DeploymentInfoReply;
     constexpr auto omit = json::omit_empty;
     return std::tuple(json::field("Status", &R::status), json::field("Error", &R::error, omit),
                       json::field("Metadata", &R::metadata, omit), json::field("Created", &R::created),
-                      json::field("Ended", &R::ended, omit), json::field("Allocations", &R::allocations, omit));
+                      json::field("Ended", &R::ended, omit), json::field("Allocations", &R::allocations, omit),
+                      json::field("Removed", &R::removed, omit));
   }
 };
 

@@ -17,6 +17,7 @@ struct ResultsTest : DeployTest {
   std::vector<std::string> names{"report.txt"};
   std::string reason;
   json::StringMap absent;
+  bool is_removed = false;  ///< by an update
   std::map<std::string, std::string> digests;
   std::set<std::string> folders;
   std::filesystem::path to = world.home / "to";
@@ -71,6 +72,11 @@ struct ResultsTest : DeployTest {
   std::string info() const {
     protocol::DeploymentInfoReply reply;
     reply.status = "Completed";
+    if (is_removed) {
+      reply.removed["work"].results = names;
+      reply.removed["work"].absent = absent;
+      return json::encode(reply);
+    }
     reply.allocations["work"].results = names;
     reply.allocations["work"].reason = reason;
     reply.allocations["work"].absent = absent;
@@ -312,6 +318,20 @@ TEST_F(ResultsTest, WhyAResultIsMissingIsSaid) {
   const auto none = fetch();
   EXPECT_EQ(none.code, 1);
   EXPECT_THAT(none.err, HasSubstr("has no results here: " + reason));
+}
+
+TEST_F(ResultsTest, ThoseOfAnAllocationThatAnUpdateHasRemovedAreFetched) {
+  is_removed = true;
+  names = {"report.txt"};
+  serve_result("report.txt", "fine\n");
+  const auto result = fetch();
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_EQ(written("report.txt"), "fine\n");
+  EXPECT_THAT(result.err, HasSubstr("work: an update has removed it"));
+  const auto info = nunet({"deployment", "info", "abc"});
+  EXPECT_THAT(info.out, HasSubstr("  work: removed by an update, its output is kept\n    results     report.txt\n"));
+  names.clear();
+  EXPECT_THAT(fetch().err, HasSubstr("an update has removed work, and none of its results are here"));
 }
 
 TEST_F(ResultsTest, MissingBytesAndResultsAreErrors) {

@@ -254,6 +254,11 @@ Result<void> deployment_info(Session& session, const Arguments& arguments) {
   if (info.ended > 0) session.print(fmt::format("  ended   {}", format_time(UnixTime{info.ended})));
   for (const auto& [key, value] : info.metadata) session.print(fmt::format("  {}={}", key, value));
   for (const auto& [name, usage] : info.allocations) print_usage(session, name, usage);
+  for (const auto& [name, removed] : info.removed) {
+    session.print(fmt::format("  {}: removed by an update, its output is kept", name));
+    if (!removed.results.empty())
+      session.print(fmt::format("    {:<12}{}", "results", fmt::join(removed.results, ", ")));
+  }
   return {};
 }
 

@@ -13,9 +13,16 @@ std::string size_text(std::uint64_t bytes) { return capability::ByteSize{bytes}.
 Result<protocol::AllocationUsage> usage_of(Client& client, const std::string& id, const std::string& allocation) {
   TRY(const auto info, client.call(protocol::kDeploymentInfo, protocol::DeploymentId{id}));
   if (info.status.empty()) return fail(Errc::failed, "{}", info.error);
-  const auto found = info.allocations.find(allocation);
-  if (found == info.allocations.end()) return fail(Errc::failed, "the deployment has no allocation {}", allocation);
-  return found->second;
+  if (const auto found = info.allocations.find(allocation); found != info.allocations.end()) return found->second;
+  const auto removed = info.removed.find(allocation);
+  if (removed == info.removed.end()) return fail(Errc::failed, "the deployment has no allocation {}", allocation);
+  if (removed->second.results.empty() && removed->second.absent.empty())
+    return fail(Errc::failed, "an update has removed {}, and none of its results are here", allocation);
+  protocol::AllocationUsage usage;
+  usage.results = removed->second.results;
+  usage.absent = removed->second.absent;
+  usage.reason = "an update has removed it; what was here before is kept until the deployment is deleted";
+  return usage;
 }
 
 /// Whether the work has ended and the daemon does not have all of its output and results yet.

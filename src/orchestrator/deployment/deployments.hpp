@@ -70,6 +70,9 @@ class Deployments {
   Task<Result<Deployment*>> adopt(DeploymentRecord record);
   [[nodiscard]] Found active(const std::string& id) const;
   Task<Result<DeploymentRecord>> record(std::string id);
+  /// Of an allocation: those that are stored are not absent.
+  Task<void> add_results(std::string id, std::string allocation, std::vector<std::string>& here,
+                         json::StringMap& absent);
   /// The record and the output of a deployment that has ended.
   Task<Result<void>> erase(std::string id);
   Task<Result<void>> refuse_to_act(std::string id);

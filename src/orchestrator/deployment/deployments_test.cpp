@@ -238,6 +238,26 @@ TEST_F(DeploymentsTest, AResultThatIsHereIsNotNamedAsAbsent) {
   EXPECT_EQ(usage.absent, (json::StringMap{{"report", "its provider did not send it"}}));
 }
 
+TEST_F(DeploymentsTest, WhatAnUpdateHasRemovedIsListedWithTheResultsThatAreHere) {
+  DeploymentRecord ended = record();
+  ended.status = DeploymentStatus::completed;
+  ended.ended = w.world.unix_now().nanos;
+  ended.outputs["old"] = "r1";
+  ended.absent["old"] = {{"report", "there is no such file"}};
+  ASSERT_TRUE(w.run(a, records.save(ended)));
+  ASSERT_TRUE(write_file(folder / "deployments/d1/old/results/index.json",
+                         R"({"run": "r1", "results": [{"name": "model", "size": 4}]})"));
+  ASSERT_TRUE(write_file(folder / "deployments/d1/old/results/0", "text"));
+  open();
+  const DeploymentInfoReply info = ask(kDeploymentInfo, DeploymentId{"d1"});
+  EXPECT_FALSE(info.allocations.contains("old"));
+  ASSERT_TRUE(info.removed.contains("old"));
+  EXPECT_EQ(info.removed.at("old").results, std::vector<std::string>{"model"});
+  EXPECT_EQ(info.removed.at("old").absent, (json::StringMap{{"report", "there is no such file"}}));
+  EXPECT_FALSE(info.removed.contains("task"));
+  EXPECT_EQ(as_text(ask(kDeploymentLogs, DeploymentLogsRequest{"d1", "old", "result:model"}).data), "text");
+}
+
 TEST_F(DeploymentTest, ADamagedRecordDoesNotPreventLoadingTheOthers) {
   DeploymentRecord unfinished = record();
   unfinished.status = DeploymentStatus::running;

@@ -331,6 +331,20 @@ TEST_F(PlanTest, AnUpdateRemovesAndMoves) {
   EXPECT_FALSE(record.manifest.nodes.contains("left"));
 }
 
+TEST_F(PlanTest, ResultsOfATaskThatIsRemovedBeforeTheyAreHereAreNamedAsAbsent) {
+  record.outputs["db"] = "db-1";
+  record.ensemble.allocations.at("db").results.emplace().paths = {"model"};
+  entry("db").status = AllocationStatus::completed;
+  jobs::Ensemble wanted = ensemble();
+  wanted.allocations.erase("db");
+  wanted.nodes.at("left").allocations = {"web"};
+  apply_update(record, wanted);
+  const auto removed = info_of(record).removed;
+  ASSERT_TRUE(removed.contains("db"));
+  EXPECT_EQ(removed.at("db").absent.at("model"), "an update has removed the task before it was here");
+  EXPECT_FALSE(removed.contains("web"));
+}
+
 TEST_F(PlanTest, AnUpdateThatExcludesTheMachineOfANodeMovesIt) {
   jobs::Ensemble wanted = ensemble();
   wanted.exclude_peers = {"p-elsewhere"};

@@ -45,15 +45,25 @@ Task<DeploymentInfoReply> Deployments::info(DeploymentId request, const actor::E
       deployment->add_silence(usage, name);
     }
   for (auto& [name, usage] : reply.allocations) {
-    const Result<std::vector<ResultFile>> files = co_await stored_results(output_.folder(request.id, name));
-    if (!files) continue;
-    for (const ResultFile& file : *files)
-      if (file.error.empty()) {
-        usage.results.push_back(file.name);
-        usage.absent.erase(file.name);  // given up with the rest of the output, though it is here
-      }
+    Task<void> adding = add_results(request.id, name, usage.results, usage.absent);
+    co_await std::move(adding);
+  }
+  for (auto& [name, removed] : reply.removed) {
+    Task<void> adding = add_results(request.id, name, removed.results, removed.absent);
+    co_await std::move(adding);
   }
   co_return reply;
+}
+
+Task<void> Deployments::add_results(std::string id, std::string allocation, std::vector<std::string>& here,
+                                    json::StringMap& absent) {
+  const Result<std::vector<ResultFile>> files = co_await stored_results(output_.folder(id, allocation));
+  if (!files) co_return;
+  for (const ResultFile& file : *files)
+    if (file.error.empty()) {
+      here.push_back(file.name);
+      absent.erase(file.name);  // given up with the rest of the output, though it is here
+    }
 }
 
 Task<DeploymentManifestReply> Deployments::manifest(DeploymentId request, const actor::Envelope&) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "orchestrator/deployment/placement.hpp"
+#include "orchestrator/output/results.hpp"
 
 namespace dms::orchestrator {
 namespace {
@@ -50,6 +51,9 @@ Result<void> check_update(const DeploymentRecord& record, const jobs::Ensemble& 
 }
 
 void apply_update(DeploymentRecord& record, jobs::Ensemble wanted) {
+  for (const auto& [name, entry] : record.manifest.allocations)
+    if (!wanted.allocations.contains(name) && is_final(entry.status) && !entry.collected)
+      give_up_results(record, name, "an update has removed the task before it was here");
   const jobs::Ensemble before = std::exchange(record.ensemble, std::move(wanted));
   const jobs::Ensemble& after = record.ensemble;
   record.manifest.metadata = after.metadata;

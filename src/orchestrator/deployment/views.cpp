@@ -146,6 +146,11 @@ DeploymentInfoReply info_of(const DeploymentRecord& record) {
       usage.resources = spec->second.resources;
     }
   }
+  for (const auto& [name, run] : record.outputs) {
+    if (record.manifest.allocations.contains(name) || record.ensemble.allocations.contains(name)) continue;
+    RemovedAllocation& removed = reply.removed[name];
+    if (const auto absent = record.absent.find(name); absent != record.absent.end()) removed.absent = absent->second;
+  }
   return reply;
 }
 

@@ -9,6 +9,8 @@
 //  3. A result that the provider could not pack, or whose size is above the limit that the ensemble asks for and the
 //     bid of its machine grants (deployment/placement.hpp), is absent with a reason; that is a success. The reason is
 //     in the record (DeploymentRecord::absent) before the index is written, so a crash does not lose it.
+//  4. What an update has removed keeps the results that were here, until the deployment is deleted; of a task that had
+//     ended and whose results were not, the record says so.
 //
 // Threads: the deployment's lane; workers read and write. Failure: Errc::io is this node's disk, everything else the
 // provider's. Attacks by a provider: results that were not declared, or one twice (ignored), more bytes than the limit
