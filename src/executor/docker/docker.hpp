@@ -146,7 +146,7 @@ class Docker final : public ExecutorBase {
   Task<void> follow(RunPtr run, DockerLog log);
   Task<Result<void>> copy_log(RunPtr run, DockerLog& log, bool follow);
   void count_log(Run& run, const DockerLog& log);
-  Task<void> complete_log(RunPtr run);
+  Task<void> complete_log(RunPtr run, bool cut);
   Task<Result<int>> request_exit(RunPtr run);
   Task<Result<int>> wait_for_exit(RunPtr run);
   Task<void> conclude(RunPtr run, Result<int> code);

@@ -16,6 +16,9 @@ constexpr std::size_t kPositionBytes = 128;
 constexpr std::size_t kMaxTime = 40;
 constexpr std::int64_t kSecond = 1'000'000'000;
 constexpr std::int64_t kMargin = 900 * kSecond;
+constexpr std::string_view kMissing = "\n[output is missing here: the Docker engine does not have it any more]\n";
+constexpr std::string_view kEndMissing =
+    "\n[the rest of the output may be missing: the Docker engine has not sent it]\n";
 
 /// Digits only; nothing else is a number.
 template <class T>
@@ -88,6 +91,8 @@ DockerLog::DockerLog(LogFile out, LogFile err, Fd file, DockerLogPositions posit
   for (std::size_t i = 0; i < 2; ++i) {
     LogFile& log = i == 0 ? out_ : err_;
     entries_[i].at = positions_[i].offset;
+    entries_[i].resumed = positions_[i].time > 0;
+    entries_[i].begun = log.total();
     // The last bytes could not be written, but were counted.
     if (log.total() < positions_[i].offset) log.miss(positions_[i].offset - log.total());
   }
@@ -101,6 +106,8 @@ Result<DockerLog> DockerLog::open(const fs::path& folder, std::uint64_t limit, L
   Fd file(::open((folder / kPositionFile).c_str(), O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0640));
   if (!file) return fail(Errc::io, "open {}: {}", (folder / kPositionFile).string(), std::strerror(errno));
   DockerLog log(std::move(out), std::move(err), std::move(file), positions);
+  for (std::size_t i = 0; i < 2; ++i)
+    log.entries_[i].tail = read_log_tail(folder, i == 0 ? kOutLog : kErrLog, kMissing.size() + kEndMissing.size());
   log.store();
   return log;
 }
@@ -142,6 +149,7 @@ void DockerLog::end_head(std::size_t stream) {
     entry.old = true;
     return;
   }
+  if (!entry.passed && entry.resumed && *time > position.time) mark(stream, kMissing);
   entry.passed = true;
   if (*time < position.time) entry.ordered = false;
   // If the clock went back, times do not tell where entries are.
@@ -158,6 +166,24 @@ void DockerLog::write(std::size_t stream, BytesView payload) {
   const std::uint64_t there = log.total() > at ? log.total() - at : 0;
   at += payload.size();
   if (there < payload.size()) log.write(payload.subspan(static_cast<std::size_t>(there)));
+}
+
+void DockerLog::mark_unreached() {
+  for (std::size_t i = 0; i < 2; ++i)
+    if (entries_[i].resumed && !entries_[i].passed) mark(i, kMissing);
+}
+
+void DockerLog::mark_end() {
+  for (std::size_t i = 0; i < 2; ++i) mark(i, kEndMissing);
+}
+
+/// What comes next follows the line, which is not repeated by a daemon that finds it at the end.
+void DockerLog::mark(std::size_t stream, std::string_view line) {
+  LogFile& log = stream == 0 ? out_ : err_;
+  Entry& entry = entries_[stream];
+  const bool is_there = log.total() == entry.begun && entry.tail.find(line) != std::string::npos;
+  if (!is_there) log.write(as_bytes(line));
+  entry.at = log.total();
 }
 
 void DockerLog::store() {

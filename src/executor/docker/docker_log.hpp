@@ -9,7 +9,10 @@
 //     before the position are left out, and of the others as many bytes as the log has beyond it. Without a position
 //     everything is replayed. If the machine's clock goes back, the position is that of the beginning from then on; the
 //     quarter of an hour is what it may go back between the position and a restart.
-//  4. The engine keeps a bounded log. What it dropped while no daemon ran is lost without a trace.
+//  4. The engine keeps a bounded log, and may lose the end of it when the machine fails. Where it does not have the
+//     entry of a position any more, nobody knows how much is missing: a line in the log says that something is. What
+//     follows is taken whole then; of what was written after the last position was stored, some may be there twice.
+//  5. mark_end() says so behind what there is: of a container that the engine has lost, or does not send the log of.
 //
 // Threads: feed() blocks on the disk. Failure: of feed(): Errc::invalid_argument on an invalid frame. An entry without
 // a time, of an engine that sends none, is taken whole. Attacks: the container chooses the bytes of its entries, not
@@ -48,6 +51,9 @@ class DockerLog {
   static Result<DockerLog> open(const std::filesystem::path& folder, std::uint64_t limit, LogFile::Begin begin);
 
   Result<void> feed(BytesView bytes);
+  /// All that the engine has was fed: marks the logs whose position it has not reached.
+  void mark_unreached();
+  void mark_end();
   [[nodiscard]] const DockerLogPositions& positions() const { return positions_; }
   [[nodiscard]] const LogFile& log(LogStream stream) const { return stream == LogStream::out ? out_ : err_; }
 
@@ -55,15 +61,19 @@ class DockerLog {
   struct Entry {
     std::string head;  // its time, as far as it has arrived
     bool in_head = false;
-    bool old = false;      // before the position
-    bool passed = false;   // an entry that is not old has come
-    bool ordered = true;   // no time was before an earlier one
-    std::uint64_t at = 0;  // of the next byte in the log
+    bool old = false;         // before the position
+    bool passed = false;      // an entry that is not old has come
+    bool ordered = true;      // no time was before an earlier one
+    bool resumed = false;     // from a position, whose entry the engine is expected to have
+    std::uint64_t at = 0;     // of the next byte in the log
+    std::uint64_t begun = 0;  // the size of the log when it was opened
+    std::string tail;         // of it then
   };
   DockerLog(LogFile out, LogFile err, Fd file, DockerLogPositions positions);
   void take(std::size_t stream, BytesView part, bool begins);
   void end_head(std::size_t stream);
   void write(std::size_t stream, BytesView payload);
+  void mark(std::size_t stream, std::string_view line);
   void store();
 
   LogFile out_;

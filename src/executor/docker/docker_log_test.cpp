@@ -114,6 +114,40 @@ TEST_F(DockerLogTest, AnOldOrDamagedPositionIsExactToo) {
   }
 }
 
+TEST_F(DockerLogTest, WhatTheEngineHasDroppedWhileNoDaemonFollowedIsMarked) {
+  std::vector<Entry> entries;
+  for (int i = 0; i < 8; ++i) entries.push_back({1, base() + i, fmt::format("line {}\n", i)});
+  entries.push_back({2, base(), "bad\n"});
+  ASSERT_TRUE(open(LogFile::Begin::fresh).feed(as_bytes(replay(entries, 3, "0.0"))));
+  const std::vector<Entry> kept(entries.begin() + 5, entries.end());
+  for (int i = 0; i < 2; ++i) {
+    DockerLog log = open(LogFile::Begin::resume);
+    ASSERT_TRUE(log.feed(as_bytes(replay(kept, kept.size(), since_of(log.positions())))));
+    log.mark_unreached();
+    EXPECT_EQ(text(LogStream::out),
+              "line 0\nline 1\nline 2\n\n[output is missing here: the Docker engine does not have it any more]\n"
+              "line 5\nline 6\nline 7\n")
+        << "once";
+    EXPECT_EQ(text(LogStream::err), "bad\n");
+  }
+}
+
+TEST_F(DockerLogTest, ALogThatIsShorterThanWhatWasTakenFromItIsMarked) {
+  const std::vector<Entry> entries{{1, base(), "one\n"}, {1, base() + 1, "two\n"}};
+  ASSERT_TRUE(open(LogFile::Begin::fresh).feed(as_bytes(replay(entries, 2, "0.0"))));
+  DockerLog log = open(LogFile::Begin::resume);
+  ASSERT_TRUE(log.feed(as_bytes(replay(entries, 1, since_of(log.positions())))));
+  EXPECT_EQ(text(LogStream::out), "one\ntwo\n");
+  log.mark_unreached();
+  const std::string marked = "one\ntwo\n\n[output is missing here: the Docker engine does not have it any more]\n";
+  EXPECT_EQ(text(LogStream::out), marked);
+  EXPECT_EQ(text(LogStream::err), "");
+  DockerLog again = open(LogFile::Begin::resume);
+  ASSERT_TRUE(again.feed(as_bytes(replay(entries, 1, since_of(again.positions())))));
+  again.mark_unreached();
+  EXPECT_EQ(text(LogStream::out), marked) << "once";
+}
+
 TEST_F(DockerLogTest, EntriesWithoutATimeAreTakenWhole) {
   DockerLog log = open(LogFile::Begin::fresh);
   ASSERT_TRUE(log.feed(as_bytes(frame(1, "hello world\n") + frame(1, "x") + frame(1, "") + frame(1, "yy zz"))));

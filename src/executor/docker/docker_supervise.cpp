@@ -69,28 +69,34 @@ Task<void> Docker::follow(RunPtr run, DockerLog log) {
   }
 }
 
-/// What a follower has missed. The engine has the whole log of a container that has ended, while its follow may end early,
-/// without an error, if the container ends soon after it has begun.
-Task<void> Docker::complete_log(RunPtr run) {
+/// What a follower has missed. The engine has the whole log of a container that has ended, while its follow may end
+/// early, without an error, if the container ends soon after it has begun. `cut`: the engine may have lost the end.
+Task<void> Docker::complete_log(RunPtr run, bool cut) {
   co_await run->follower->close();
   Duration pause = kFirstPause;
   for (int tries = 0;; pause = std::min(2 * pause, kLongestPause)) {
     auto opening = opening_of(run, LogFile::Begin::resume);
     Result<DockerLog> log = co_await offload(opening);
     Result<void> copied;
-    if (log) {
+    if (log)
       copied = co_await copy_log(run, *log, false);
-      count_log(*run, *log);
-    } else {
+    else
       copied = std::unexpected(log.error());
+    if (!copied && !copied.error().is(Errc::unsupported)) ++tries;  // the engine answers
+    const bool is_over = copied || !is_passing(copied.error()) || tries >= kTries;
+    const bool is_cancelled = !copied && copied.error().is(Errc::cancelled);
+    if (is_over && !copied && !is_cancelled)
+      log::warn("executor", "the log of container {} is incomplete: {}", run->name, copied.error().to_string());
+    if (is_over && !is_cancelled && log) {
+      auto marking = [&marked = *log, unsent = !copied, cut]() -> Result<void> {
+        if (!unsent) marked.mark_unreached();
+        if (unsent || cut) marked.mark_end();
+        return {};
+      };
+      (void)co_await offload(marking);
     }
-    if (copied) co_return;
-    if (!copied.error().is(Errc::unsupported)) ++tries;  // the engine answers
-    if (!is_passing(copied.error()) || tries >= kTries) {
-      if (!copied.error().is(Errc::cancelled))
-        log::warn("executor", "the log of container {} is incomplete: {}", run->name, copied.error().to_string());
-      co_return;
-    }
+    if (log) count_log(*run, *log);
+    if (is_over) co_return;
     const Result<void> slept = co_await sleep_for(pause);
     if (!slept) co_return;
   }
@@ -125,7 +131,8 @@ Task<Result<int>> Docker::wait_for_exit(RunPtr run) {
 Task<void> Docker::supervise(RunPtr run) {
   metrics_.running.add();
   Result<int> code = co_await wait_for_exit(run);
-  if (!closing_) co_await complete_log(run);
+  // The engine was away, and perhaps its container ended with it, see explain().
+  if (!closing_) co_await complete_log(run, run->interrupted && code && *code > 128);
   if (closing_) {
     co_await run->follower->close();
     metrics_.running.sub();

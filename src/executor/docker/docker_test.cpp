@@ -153,6 +153,7 @@ TEST_F(DockerTest, AContainerThatTheEngineDoesNotKnowIsLost) {
   ASSERT_TRUE(result);
   EXPECT_EQ(result->exit_code, -1);
   EXPECT_THAT(result->error_msg, HasSubstr("the container is lost"));
+  EXPECT_THAT(result->out, HasSubstr("[the rest of the output may be missing: the Docker engine has not sent it]"));
 }
 
 TEST_F(DockerTest, TheLayerOfAContainerIsWhatItWritesElsewhere) {
