@@ -33,8 +33,8 @@
 //     long, kLongestDiskRest at most. So a run can be above its disk by what it writes in that time. What is found
 //     above it is counted a second time: one count may find twice what is renamed meanwhile. An end that is stored
 //     comes, also after a start of the daemon. A restart with a folder that is above the disk does not run. What the
-//     engine says that the run has written elsewhere counts too, as last asked. Not counted: output and what was brought
-//     as an image, which have bounds of their own.
+//     engine says that the run has written elsewhere counts too, as last asked. Not counted: output and what was
+//     brought as an image, which have bounds of their own.
 //
 // Threads: the node's lane; folders are removed by a worker. Failure: a full disk refuses start(), restart() and
 // release() and changes nothing; the end of a run is stored as soon as the disk takes it, and the executor knows it

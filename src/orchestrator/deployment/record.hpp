@@ -3,8 +3,8 @@
 // Model
 //  1. A DeploymentRecord holds everything that the next start of the daemon needs: ensemble, manifest, status, reason,
 //     the time that is left to deploy, what providers may still hold although the manifest does not name it
-//     (superseded), which runs are being restarted, which starts were requested, which run's output is on disk, of which
-//     runs the last output is not, and which results are not. It is one document of the store.
+//     (superseded), which runs are being restarted, which starts were requested, which run's output is on disk, of
+//     which runs the last output is not, and which results are not. It is one document of the store.
 //     Records of older versions lack the later members and are read all the same.
 //  2. DurableRecord changes a record by storing the changed copy first. Changes of one record are applied one after
 //     another. When the store fails, the record stays as it was: what is read is what is stored. Each change of the

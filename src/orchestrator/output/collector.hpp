@@ -74,8 +74,8 @@ class Collector {
   /// manifest still has the run.
   Task<Result<void>> fetch_superseded(std::string allocation, std::string run, actor::Handle provider, bool whole,
                                       SteadyTime until);
-  /// All of a run that a restart has ended, and of which the record has a rest. Errc::permission_denied and unsupported:
-  /// it will not come.
+  /// All of a run that a restart has ended, and of which the record has a rest. Errc::permission_denied and
+  /// unsupported: it will not come.
   Task<Result<void>> fetch_rest(std::string allocation, std::string run);
   /// When its provider has last sent a part of the output, or said that it is packing the results.
   [[nodiscard]] SteadyTime reached(const std::string& allocation) const;
