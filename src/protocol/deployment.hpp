@@ -1,4 +1,5 @@
-// Requests of a user to the orchestrator of its own node: new deployments, their status, output and shutdown.
+// Requests of a user to the orchestrator of its own node: new deployments, their status, output and shutdown. Members
+// that are set and that nothing reads are refused by name (`kAlsoKnown`, serve.hpp).
 //
 // Specification: the behaviours /dms/node/deployment of NuNet DMS 0.5.x.
 #pragma once
@@ -39,6 +40,7 @@ inline constexpr Duration kDeploymentReserve = 15s;
 
 struct NewDeploymentRequest {
   jobs::Ensemble ensemble;
+  static constexpr std::array<std::string_view, 0> kAlsoKnown{};
   static constexpr auto json_fields() { return std::tuple(json::field("Ensemble", &NewDeploymentRequest::ensemble)); }
 };
 struct NewDeploymentReply {
@@ -58,6 +60,7 @@ struct DeploymentListRequest {
   std::vector<std::string> status;              ///< one of these; empty: any
   std::uint32_t limit = 0;                      ///< deployments in one reply; 0: kMaxListed
   std::string after;                            ///< `next` of the reply before
+  static constexpr std::array<std::string_view, 0> kAlsoKnown{};
   static constexpr auto json_fields() {
     using R = DeploymentListRequest;
     return std::tuple(json::field("Metadata", &R::metadata), json::field("Status", &R::status, json::omit_empty),
@@ -73,12 +76,13 @@ struct DeploymentSummary {
   std::uint64_t ended = 0;        ///< 0 while it has not ended
   std::uint32_t allocations = 0;  ///< of the ensemble
   std::uint32_t running = 0;      ///< of those
+  std::string reason;             ///< as in DeploymentStatusReply
   static constexpr auto json_fields() {
     using S = DeploymentSummary;
     constexpr auto omit = json::omit_empty;
     return std::tuple(json::field("name", &S::name, omit), json::field("created", &S::created),
                       json::field("ended", &S::ended, omit), json::field("allocations", &S::allocations),
-                      json::field("running", &S::running, omit));
+                      json::field("running", &S::running, omit), json::field("reason", &S::reason, omit));
   }
 };
 inline constexpr std::size_t kMaxListedName = 64;
@@ -99,6 +103,7 @@ struct DeploymentListReply {
 struct DeploymentUpdateRequest {
   std::string ensemble_id;
   jobs::Ensemble ensemble;
+  static constexpr std::array<std::string_view, 0> kAlsoKnown{};
   static constexpr auto json_fields() {
     return std::tuple(json::field("EnsembleID", &DeploymentUpdateRequest::ensemble_id),
                       json::field("Ensemble", &DeploymentUpdateRequest::ensemble));
@@ -109,6 +114,8 @@ struct DeploymentUpdateRequest {
 struct DeploymentPruneRequest {
   std::map<std::string, std::string> metadata;  ///< all must match
   std::int64_t older_than_ns = 0;               ///< since they ended
+  /// Of DMS 0.5.x: all that have ended. Its `before` is refused.
+  static constexpr std::array<std::string_view, 1> kAlsoKnown{"all"};
   static constexpr auto json_fields() {
     using R = DeploymentPruneRequest;
     return std::tuple(json::field("Metadata", &R::metadata, json::omit_empty),
@@ -126,6 +133,7 @@ struct DeploymentPruneReply {
 
 struct DeploymentId {
   std::string id;
+  static constexpr std::array<std::string_view, 0> kAlsoKnown{};
   static constexpr auto json_fields() { return std::tuple(json::field("ID", &DeploymentId::id)); }
 };
 struct AllocationState {
@@ -148,15 +156,17 @@ struct AllocationState {
         json::field("unreachable_for", &S::unreachable_ns, omit), json::field("lost_at", &S::lost_at, omit));
   }
 };
-/// `error` is the reason why the deployment failed or is unknown. `allocations` and `reason` are additions to DMS
-/// 0.5.x.
+/// `error` is the reason why the deployment failed or is unknown. `reason` says why one that is Completed ended before
+/// its work did: it was shut down; of any other it is empty. `allocations` and `reason` are additions to DMS 0.5.x.
 struct DeploymentStatusReply {
   std::string status;
   std::string error;
+  std::string reason;
   std::map<std::string, AllocationState> allocations;
   static constexpr auto json_fields() {
     using R = DeploymentStatusReply;
     return std::tuple(json::field("Status", &R::status), json::field("Error", &R::error),
+                      json::field("Reason", &R::reason, json::omit_empty),
                       json::field("Allocations", &R::allocations, json::omit_empty));
   }
 };
@@ -227,6 +237,7 @@ struct RemovedAllocation {
 struct DeploymentInfoReply {
   std::string status;
   std::string error;
+  std::string reason;  ///< as in DeploymentStatusReply
   std::map<std::string, std::string> metadata;
   std::uint64_t created = 0;  ///< ns since 1970
   std::uint64_t ended = 0;    ///< 0 while it has not ended
@@ -236,9 +247,9 @@ struct DeploymentInfoReply {
     using R = DeploymentInfoReply;
     constexpr auto omit = json::omit_empty;
     return std::tuple(json::field("Status", &R::status), json::field("Error", &R::error, omit),
-                      json::field("Metadata", &R::metadata, omit), json::field("Created", &R::created),
-                      json::field("Ended", &R::ended, omit), json::field("Allocations", &R::allocations, omit),
-                      json::field("Removed", &R::removed, omit));
+                      json::field("Reason", &R::reason, omit), json::field("Metadata", &R::metadata, omit),
+                      json::field("Created", &R::created), json::field("Ended", &R::ended, omit),
+                      json::field("Allocations", &R::allocations, omit), json::field("Removed", &R::removed, omit));
   }
 };
 
@@ -252,6 +263,7 @@ struct DeploymentLogsRequest {
   std::uint64_t offset = 0;
   std::uint64_t max_bytes = 0;  ///< 0: kLogPage, which is the most
   bool local = false;           ///< of a result: the caller can fetch pages from the REST API of this node
+  static constexpr std::array<std::string_view, 0> kAlsoKnown{};
   static constexpr auto json_fields() {
     using R = DeploymentLogsRequest;
     constexpr auto omit = json::omit_empty;

@@ -31,7 +31,7 @@ struct AllocationManifest {
   std::string incarnation;
   std::int64_t lease_ns = 0;        ///< granted
   std::uint64_t results_limit = 0;  ///< bytes, granted; 0: it has no results
-  std::uint32_t restarts = 0;       ///< runs after the first, on any machine
+  std::uint32_t restarts = 0;       ///< runs after the first; in a record also the one that is pending
   Health health = Health::unknown;
   std::uint64_t out_size = 0;  ///< bytes that the last run has written
   std::uint64_t err_size = 0;

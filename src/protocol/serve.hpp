@@ -5,11 +5,13 @@
 //
 // The payload is parsed before the method is called, and its reply is sent back. A payload that cannot be read is
 // answered with the reply's `error`, which names the field; a message without payload is read as a default Request. A
-// message that expects no reply gets none.
+// message that expects no reply gets none. A Request that has `kAlsoKnown` refuses members that are set and that
+// nothing reads (encoding/unknown.hpp), but for those of that list: they ask for what is done anyway.
 #pragma once
 
 #include "actor/actor.hpp"
 #include "base/log.hpp"
+#include "encoding/unknown.hpp"
 #include "protocol/declaration.hpp"
 
 namespace dms::protocol {
@@ -26,11 +28,27 @@ inline actor::BehaviourOptions behaviour_options(const Declaration& declaration)
 
 namespace detail {
 
+template <class Request>
+Result<Request> read_request(const actor::Envelope& envelope) {
+  Result<Request> request = actor::payload<Request>(envelope);
+  if constexpr (requires { Request::kAlsoKnown; }) {
+    if (!request) return request;
+    TRY(const json::Value value, json::parse(as_text(envelope.message)));
+    const std::string found = json::first_unknown<Request>(value, [](std::string_view name) {
+      return std::ranges::any_of(Request::kAlsoKnown,
+                                 [&](std::string_view known) { return json::equal_any_case(name, known); });
+    });
+    if (!found.empty())
+      return fail(Errc::unsupported, "{}: unknown member, which nothing here acts on; remove it", found);
+  }
+  return request;
+}
+
 template <class T, class Request, class Reply>
 Task<void> answer(actor::Actor& actor, T& self, Task<Reply> (T::*method)(Request, const actor::Envelope&),
                   actor::Envelope envelope) {
   const bool empty = envelope.message.empty() || as_text(envelope.message) == "null";
-  Result<Request> request = empty ? Result<Request>(Request{}) : actor::payload<Request>(envelope);
+  Result<Request> request = empty ? Result<Request>(Request{}) : read_request<Request>(envelope);
   Reply reply{};
   if (request) {
     Task<Reply> work = (self.*method)(std::move(*request), envelope);

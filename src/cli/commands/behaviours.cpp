@@ -56,7 +56,10 @@ Result<json::Value> read_value(Session& session, const Parameter& parameter, con
   const std::string name(parameter.name);
   const std::string given = arguments.get(name, "");
   switch (parameter.form) {
-    case Form::text: return json::Value(boost::json::string(given));
+    case Form::text:
+      if (parameter.required && given.empty())
+        return fail(Errc::usage, "--{}: expected {}, found nothing", name, parameter.help);
+      return json::Value(boost::json::string(given));
     case Form::flag: return json::Value(true);
     case Form::number: {
       auto number = json::decode<double>(given);

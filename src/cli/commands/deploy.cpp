@@ -70,10 +70,12 @@ Result<void> watch(Session& session, Client& client, const std::string& id, bool
   }
 }
 
-/// An error if the deployment or one of its allocations failed.
+/// An error if the deployment or one of its allocations failed, or if it was shut down before its work had ended.
 Result<void> check_outcome(const std::string& id, const DeploymentStatusReply& status) {
   if (is_in(status, DeploymentStatus::failed))
     return fail(Errc::failed, "deployment {} failed{}{}", id, status.error.empty() ? "" : ": ", status.error);
+  if (!status.reason.empty())
+    return fail(Errc::shut_down, "deployment {} did not run to its end: {}", id, status.reason);
   for (const auto& [name, allocation] : status.allocations)
     if (allocation.status == AllocationStatus::failed)
       return fail(Errc::failed, "allocation {} failed with exit code {}", name, allocation.exit_code);
@@ -155,9 +157,10 @@ Command deploy_command() {
           "yet is\n"
           "refused. With --wait, prints each change of the deployment and its allocations and, at the end, the output "
           "of the\n"
-          "allocations; the exit code is then 0 if the deployment succeeded, 1 if it failed. Interrupting the command "
-          "does not\n"
-          "end the deployment. --json prints the daemon's reply instead; with --wait one object when the waiting is "
+          "allocations; the exit code is then 0 if the deployment succeeded, 1 if it failed, 4 if it was shut down "
+          "before\n"
+          "its work had ended. Interrupting the command does not end the deployment. --json prints the daemon's reply "
+          "instead; with --wait one object when the waiting is "
           "over, with\n"
           "the id and the last state, without the output.",
       .examples = {"nunet deploy -f ensemble.yaml", "nunet deploy -f ensemble.yaml -t 2m --wait",

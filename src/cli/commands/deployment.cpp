@@ -13,9 +13,12 @@ using protocol::DeploymentStatus;
 using protocol::DeploymentStatusReply;
 
 Result<std::string> deployment_id(const Arguments& arguments) {
-  auto id = arguments.has("id") ? arguments.get("id") : arguments.get("deployment");
-  if (!id || id->empty())
-    return fail(Errc::usage, "the id of the deployment is missing; `nunet deployment list` shows the ids");
+  const bool as_option = arguments.has("id");
+  auto id = as_option ? arguments.get("id") : arguments.get("deployment");
+  if (!id) return fail(Errc::usage, "the id of the deployment is missing; `nunet deployment list` shows the ids");
+  if (id->empty())
+    return fail(Errc::usage, "{}: the id of the deployment is empty; `nunet deployment list` shows the ids",
+                as_option ? "--id" : "<deployment>");
   return *id;
 }
 
@@ -53,8 +56,17 @@ std::string describe(const protocol::AllocationState& allocation) {
   return line;
 }
 
+namespace {
+
+/// "Completed: it was shut down".
+std::string with_reason(const std::string& status, const std::string& reason) {
+  return reason.empty() ? status : fmt::format("{}: {}", status, reason);
+}
+
+}  // namespace
+
 std::vector<std::string> describe_status(const DeploymentStatusReply& status) {
-  std::vector<std::string> lines{status.status};
+  std::vector<std::string> lines{with_reason(status.status, status.reason)};
   for (const auto& [name, allocation] : status.allocations)
     lines.push_back(fmt::format("  {}: {}", name, describe(allocation)));
   if (!status.error.empty()) lines.push_back("  " + status.error);
@@ -159,7 +171,8 @@ json::Value listed_json(const Listed& entry) {
 std::vector<std::string> listed_row(const Listed& entry) {
   const auto& summary = entry.summary;
   if (!summary) return {entry.id, "-", entry.status, "-", "-"};
-  return {entry.id, summary->name.empty() ? "-" : summary->name, entry.status, format_time(UnixTime{summary->created}),
+  return {entry.id, summary->name.empty() ? "-" : summary->name, with_reason(entry.status, summary->reason),
+          format_time(UnixTime{summary->created}),
           summary->running > 0 ? fmt::format("{}, {} running", summary->allocations, summary->running)
                                : std::to_string(summary->allocations)};
 }
@@ -249,7 +262,7 @@ Result<void> deployment_info(Session& session, const Arguments& arguments) {
   if (info.status.empty())
     return fail(Errc::failed, "{}", info.error.empty() ? "the reply of the daemon has no status" : info.error);
   if (arguments.has("json")) return {};
-  session.print(fmt::format("{}{}{}", info.status, info.error.empty() ? "" : ": ", info.error));
+  session.print(with_reason(with_reason(info.status, info.reason), info.error));
   if (info.created > 0) session.print(fmt::format("  created {}", format_time(UnixTime{info.created})));
   if (info.ended > 0) session.print(fmt::format("  ended   {}", format_time(UnixTime{info.ended})));
   for (const auto& [key, value] : info.metadata) session.print(fmt::format("  {}={}", key, value));

@@ -134,6 +134,50 @@ TEST_F(DeployTest, AFailedDeploymentFailsTheCommand) {
   EXPECT_THAT(result.err, HasSubstr("no bids"));
 }
 
+TEST_F(DeployTest, ADeploymentThatWasShutDownHasNotSucceeded) {
+  always(R"({"Status":"Completed","Error":"","Reason":"it was shut down"})");
+  const auto status = nunet({"deployment", "status", "abc"});
+  EXPECT_EQ(status.code, 0);
+  EXPECT_EQ(status.out, "Completed: it was shut down\n");
+  EXPECT_EQ(json::parse(nunet({"deployment", "status", "abc", "--json"}).out)->at("Reason").as_string(),
+            "it was shut down");
+  EXPECT_EQ(nunet({"deployment", "info", "abc"}).out, "Completed: it was shut down\n");
+  protocol::DeploymentListReply reply;
+  reply.deployments = {{"a", "Completed"}};
+  reply.details["a"] = {.created = 1'760'000'000'000'000'000, .allocations = 1, .reason = "it was shut down"};
+  always(json::encode(reply));
+  EXPECT_THAT(nunet({"deployment", "list"}).out, HasSubstr("  Completed: it was shut down  "));
+  EXPECT_THAT(nunet({"deployment", "list", "--json"}).out, HasSubstr(R"("reason": "it was shut down")"));
+  answer = [this](const actor::Envelope& e) -> std::optional<std::string> {
+    if (e.behaviour.ends_with("/status")) return R"({"Status":"Completed","Error":"","Reason":"it was shut down"})";
+    return respond(e);
+  };
+  for (const char* as : {"--wait", "--json"}) {
+    const auto waited = nunet({"deploy", "-f", file, "--wait", as});
+    EXPECT_EQ(waited.code, 4) << waited.err;
+    EXPECT_THAT(waited.err, HasSubstr("deployment abc did not run to its end: it was shut down"));
+  }
+}
+
+TEST_F(DeployTest, AnEmptyIdIsRefusedByTheNameOfItsArgument) {
+  for (const char* command : {"status", "info", "logs", "results", "manifest", "update", "shutdown", "delete"}) {
+    const auto positional = nunet({"deployment", command, ""});
+    EXPECT_EQ(positional.code, 2) << command;
+    EXPECT_THAT(positional.err, HasSubstr("<deployment>: the id of the deployment is empty")) << command;
+    const auto option = nunet({"deployment", command, "--id", ""});
+    EXPECT_EQ(option.code, 2) << command;
+    EXPECT_THAT(option.err, HasSubstr("--id: the id of the deployment is empty")) << command;
+  }
+  for (const char* behaviour : {"status", "manifest", "info", "shutdown", "delete", "logs", "update"}) {
+    const auto result = nunet({"actor", "cmd", fmt::format("/dms/node/deployment/{}", behaviour), "--id", "",
+                               "--allocation", "work", "-f", file});
+    EXPECT_EQ(result.code, 2) << behaviour;
+  }
+  const auto result = nunet({"actor", "cmd", "/dms/node/deployment/status", "--id", ""});
+  EXPECT_THAT(result.err, HasSubstr("--id: expected id of the deployment, found nothing"));
+  EXPECT_TRUE(requests.empty());
+}
+
 TEST_F(DeployTest, AnExitCodeIsNamedOnce) {
   const auto shown = [this](int code, std::string_view reason) {
     const json::Object work{{"status", "failed"}, {"exit_code", code}, {"reason", reason}};

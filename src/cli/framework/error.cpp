@@ -19,6 +19,7 @@ int exit_code(const Error& error) {
   if (error.is(dms::Errc::cancelled)) return 130;
   if (error.is(Errc::usage)) return 2;
   if (error.is(Errc::refused) || error.is(dms::Errc::permission_denied) || not_allowed(error)) return 3;
+  if (error.is(Errc::shut_down)) return 4;
   return 1;
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/log.hpp"
+#include "base/text.hpp"
 #include "crypto/hash.hpp"
 #include "encoding/multibase.hpp"
 #include "jobs/ensemble/supported.hpp"
@@ -168,17 +169,37 @@ Task<Result<std::string>> Deployments::try_create(NewDeploymentRequest request, 
   co_return id;
 }
 
-Task<Result<DeploymentRecord>> Deployments::record(std::string id) {
+namespace {
+
+Error no_such(const std::string& id) {
+  return {Errc::not_found, fmt::format("there is no deployment '{}'; `nunet deployment list` shows the deployments",
+                                       shortened(id, kMaxReportedId))};
+}
+
+/// The store has no other names.
+Result<void> check_id(const std::string& id, std::string_view member) {
+  if (id.empty())
+    return fail(Errc::invalid_argument,
+                "{}: expected the id of a deployment, found nothing; `nunet deployment list` "
+                "shows the ids",
+                member);
+  if (id.size() > db::Store::kMaxName || id.find('\0') != std::string::npos) return std::unexpected(no_such(id));
+  return {};
+}
+
+}  // namespace
+
+Task<Result<DeploymentRecord>> Deployments::record(std::string id, std::string_view member) {
+  CO_TRY_VOID(check_id(id, member));
   if (const Found deployment = active(id)) co_return deployment->record();
   CO_TRY(std::optional<DeploymentRecord> stored, co_await records_.load(id));
-  if (!stored)
-    co_return fail(Errc::not_found, "there is no deployment '{}'; `nunet deployment list` shows the deployments", id);
+  if (!stored) co_return std::unexpected(no_such(id));
   co_return std::move(*stored);
 }
 
-/// Why there is nothing to act on: the deployment is unknown, or has ended.
+/// Why there is nothing to update: the deployment is unknown, or has ended.
 Task<Result<void>> Deployments::refuse_to_act(std::string id) {
-  Task<Result<DeploymentRecord>> loading = record(id);
+  Task<Result<DeploymentRecord>> loading = record(id, "EnsembleID");
   CO_TRY(const DeploymentRecord found, co_await std::move(loading));
   co_return fail(Errc::invalid_argument, "deployment {} is {} already", id, to_string(found.status));
 }
@@ -228,9 +249,9 @@ Task<Result<void>> Deployments::erase(std::string id) {
                      to_string(deployment->status()));
     co_await retire(id);  // what a lost provider keeps of it expires there
   }
+  CO_TRY_VOID(check_id(id, "ID"));
   CO_TRY(const bool exists, co_await records_.exists(id));
-  if (!exists)
-    co_return fail(Errc::not_found, "there is no deployment '{}'; `nunet deployment list` shows the deployments", id);
+  if (!exists) co_return std::unexpected(no_such(id));
   CO_TRY_VOID(co_await output_.remove(id));  // first: without a record nobody would find it
   co_return co_await records_.erase(id);
 }

@@ -69,7 +69,8 @@ class Deployments {
   /// Makes the deployment's actor and stores its record.
   Task<Result<Deployment*>> adopt(DeploymentRecord record);
   [[nodiscard]] Found active(const std::string& id) const;
-  Task<Result<DeploymentRecord>> record(std::string id);
+  /// Errc::invalid_argument names `member`, which has the id in the request, if that is empty.
+  Task<Result<DeploymentRecord>> record(std::string id, std::string_view member = "ID");
   /// Of an allocation: those that are stored are not absent.
   Task<void> add_results(std::string id, std::string allocation, std::vector<std::string>& here,
                          json::StringMap& absent);

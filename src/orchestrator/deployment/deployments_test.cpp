@@ -141,6 +141,85 @@ TEST_F(DeploymentsTest, AShutdownOfWhatHasEndedSucceedsAndSaysSo) {
   EXPECT_EQ(reply.status, "") << "this request has ended it";
 }
 
+TEST_F(DeploymentsTest, WhatWasShutDownSaysSoAndWhatHasRunToItsEndDoesNot) {
+  open();
+  const std::string done = deploy();
+  finish(done);
+  const std::string ended = deploy();
+  EXPECT_EQ(ask(kDeploymentStatus, DeploymentId{ended}).reason, "");
+  ASSERT_TRUE(ask(kDeploymentShutdown, DeploymentId{ended}).ok);
+  EXPECT_EQ(ask(kDeploymentStatus, DeploymentId{done}).reason, "");
+  EXPECT_EQ(status(ended), "Completed");
+  EXPECT_EQ(ask(kDeploymentStatus, DeploymentId{ended}).reason, "it was shut down");
+  EXPECT_EQ(ask(kDeploymentInfo, DeploymentId{ended}).reason, "it was shut down");
+  const DeploymentListReply all = ask(kDeploymentList, DeploymentListRequest());
+  EXPECT_EQ(all.details.at(ended).reason, "it was shut down");
+  EXPECT_EQ(all.details.at(done).reason, "");
+  provider.bids = false;
+  NewDeploymentRequest request;
+  request.ensemble = one_task_ensemble(b.network->self().to_string());
+  const std::string early = ask(kDeploymentNew, request).ensemble_id;
+  ASSERT_TRUE(ask(kDeploymentShutdown, DeploymentId{early}).ok);
+  EXPECT_EQ(ask(kDeploymentStatus, DeploymentId{early}).reason, "it was shut down before anything ran");
+}
+
+TEST_F(DeploymentsTest, AMemberThatNothingReadsIsRefusedByItsName) {
+  open();
+  const std::string ended = deploy();
+  finish(ended);
+  const auto error = [&](const Declaration& behaviour, std::string_view request) {
+    actor::MessageOptions options;
+    options.timeout = 2min;
+    auto asked = a.root->message(a.root->handle(), std::string(behaviour.path), to_bytes(request), options);
+    const Result<Ack> reply = w.run(a, a.root->call<Ack>(std::move(asked)));  // each reply has an error
+    return reply ? reply->error : reply.error().to_string();
+  };
+  const std::string text = ": unknown member, which nothing here acts on; remove it";
+  const std::string ensemble = json::encode(one_task_ensemble(b.network->self().to_string()));
+  EXPECT_EQ(error(kDeploymentNew, fmt::format(R"({{"Ensemble":{},"Priority":3}})", ensemble)), "Priority" + text);
+  EXPECT_EQ(list({}).size(), 1u);
+  EXPECT_EQ(error(kDeploymentUpdate, fmt::format(R"({{"EnsembleID":"x","Ensemble":{},"Force":true}})", ensemble)),
+            "Force" + text);
+  for (const Declaration& behaviour :
+       {Declaration(kDeploymentStatus), Declaration(kDeploymentInfo), Declaration(kDeploymentManifest),
+        Declaration(kDeploymentShutdown), Declaration(kDeploymentDelete)}) {
+    EXPECT_EQ(error(behaviour, fmt::format(R"({{"ID":"{}","Force":true}})", ended)), "Force" + text) << behaviour.path;
+  }
+  EXPECT_EQ(error(kDeploymentLogs, R"({"EnsembleID":"x","AllocationName":"task","tail":5})"), "tail" + text);
+  EXPECT_EQ(error(kDeploymentList, R"({"Filter":{"a":"b"}})"), "Filter" + text);
+  EXPECT_EQ(error(kDeploymentPrune, R"({"before":"2026-01-01"})"), "before" + text);
+  EXPECT_EQ(status(ended), "Completed") << "nothing was removed";
+  EXPECT_EQ(error(kDeploymentStatus, fmt::format(R"({{"id":"{}","Force":false,"Note":""}})", ended)), "");
+  EXPECT_EQ(error(kDeploymentPrune, R"({"all":true,"before":""})"), "");
+  EXPECT_TRUE(list({}).empty());
+}
+
+TEST_F(DeploymentsTest, AnIdThatNamesNothingIsRefusedWithoutWordsOfTheStore) {
+  open();
+  const std::string empty = ": expected the id of a deployment, found nothing";
+  const auto says = [](const std::string& error, const std::string& text) {
+    EXPECT_EQ(error.substr(0, text.size()), text) << error;
+  };
+  says(ask(kDeploymentStatus, DeploymentId()).error, "ID" + empty);
+  says(ask(kDeploymentInfo, DeploymentId()).error, "ID" + empty);
+  says(ask(kDeploymentManifest, DeploymentId()).error, "ID" + empty);
+  says(ask(kDeploymentShutdown, DeploymentId()).error, "ID" + empty);
+  says(ask(kDeploymentDelete, DeploymentId()).error, "ID" + empty);
+  DeploymentLogsRequest logs;
+  logs.allocation_name = "task";
+  for (const char* stream : {"", "stdout", "previous:stdout", "result:a"}) {
+    logs.stream = stream;
+    says(ask(kDeploymentLogs, logs).error, "EnsembleID" + empty);
+  }
+  DeploymentUpdateRequest update;
+  update.ensemble = one_task_ensemble(b.network->self().to_string());
+  says(ask(kDeploymentUpdate, update).error, "EnsembleID" + empty);
+  for (const std::string& id : {std::string(1000, 'x'), std::string("a\0b", 3)}) {
+    says(ask(kDeploymentStatus, DeploymentId{id}).error, "there is no deployment '" + id.substr(0, 1));
+    says(ask(kDeploymentDelete, DeploymentId{id}).error, "there is no deployment '" + id.substr(0, 1));
+  }
+}
+
 TEST_F(DeploymentsTest, PruneRemovesWhatHasEndedLongEnoughAgoAndMatches) {
   open();
   const std::string first = deploy({{"team", "a"}});

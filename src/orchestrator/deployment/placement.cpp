@@ -75,6 +75,13 @@ bool may_run(const DeploymentRecord& record, const std::vector<std::string>& all
   });
 }
 
+/// What is pending has not begun, and will not.
+void end(AllocationManifest& entry, AllocationStatus status, const std::string& reason) {
+  entry.restarts = begun_restarts(entry);
+  entry.status = status;
+  entry.reason = reason;
+}
+
 void give_up_output(AllocationManifest& entry) {
   entry.collected = true;
   add_reason(entry.reason, "its output could not be fetched completely");
@@ -144,6 +151,10 @@ void leave(DeploymentRecord& record, const NodeManifest& node, const std::vector
 }
 
 }  // namespace
+
+std::uint32_t begun_restarts(const AllocationManifest& entry) {
+  return entry.restarts - (entry.restarts > 0 && entry.status == AllocationStatus::pending ? 1U : 0U);
+}
 
 Unplaced unplaced(const DeploymentRecord& record) {
   Unplaced wanted;
@@ -442,8 +453,7 @@ void fail_allocation(DeploymentRecord& record, const std::string& allocation, co
   }
   record.restarting.erase(allocation);
   record.starts.erase(allocation);
-  entry->status = AllocationStatus::failed;
-  entry->reason = reason;
+  end(*entry, AllocationStatus::failed, reason);
   entry->collected = true;  // nothing waits for what is awaited
   if (!is_left) supersede_ended(record, allocation);
 }
@@ -485,10 +495,7 @@ void end_node(DeploymentRecord& record, const std::string& name, AllocationStatu
     const bool has_output = over || (entry->lease_ns > 0 && entry->status != AllocationStatus::pending);
     const bool is_left = !complete.contains(allocation) && has_output_left(record, allocation, *entry);
     if (is_left) await_output(record, allocation, *entry, left);
-    if (!over) {
-      entry->status = status;
-      entry->reason = reason;
-    }
+    if (!over) end(*entry, status, reason);
     entry->collected = !is_left;
     if (!is_left && has_output && !complete.contains(allocation)) give_up_output(*entry);
   }
@@ -507,8 +514,7 @@ void end_node(DeploymentRecord& record, const std::string& name, AllocationStatu
 void end_unplaced(DeploymentRecord& record, AllocationStatus status, const std::string& reason) {
   for (auto& [name, entry] : record.manifest.allocations) {
     if (is_final(entry.status) || (entry.restarts == 0 && !record.outputs.contains(name))) continue;
-    entry.status = status;
-    entry.reason = reason;
+    end(entry, status, reason);
     entry.collected = true;
   }
   std::erase_if(record.manifest.allocations, [](const auto& pair) { return !is_final(pair.second.status); });
@@ -542,9 +548,7 @@ void fail_lost_node(DeploymentRecord& record, const std::string& name, const std
       record.lost.push_back(allocation);
     else
       entry->collected = true;  // there was no run
-    if (is_final(entry->status)) continue;
-    entry->status = AllocationStatus::failed;
-    entry->reason = reason;
+    if (!is_final(entry->status)) end(*entry, AllocationStatus::failed, reason);
   }
 }
 

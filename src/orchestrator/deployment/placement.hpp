@@ -51,6 +51,8 @@ inline bool is_placed(const protocol::AllocationManifest& allocation) {
   return !allocation.handle.address.inbox.empty();
 }
 Unplaced unplaced(const DeploymentRecord& record);
+/// Of the restarts of an allocation, those that have begun: that of one which is pending is still to come.
+[[nodiscard]] std::uint32_t begun_restarts(const protocol::AllocationManifest& entry);
 /// Whether the output of this run is to be fetched before it is released, see (5).
 bool is_awaited(const DeploymentRecord& record, const std::string& allocation, const std::string& run);
 /// That of earlier runs of the allocation is not fetched any more.

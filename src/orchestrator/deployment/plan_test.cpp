@@ -187,6 +187,21 @@ TEST_F(PlanTest, WhatAProviderInventsDoesNotMakeTheRecordGrow) {
   EXPECT_EQ(outstanding(), 2u) << "once the others are released";
 }
 
+TEST_F(PlanTest, ARestartCountsOnceItHasBegun) {
+  supersede_node(record, "left", false);
+  const auto shown = [&] { return status_of(record).allocations.at("web").restarts; };
+  EXPECT_EQ(shown(), 0u) << "it waits for a machine";
+  EXPECT_EQ(manifest_of(record).allocations.at("web").restarts, 0u);
+  DeploymentRecord begun = record;
+  begun.manifest.allocations.at("web").status = AllocationStatus::running;
+  EXPECT_EQ(status_of(begun).allocations.at("web").restarts, 1u);
+  supersede_node(record, "left", false);
+  EXPECT_EQ(shown(), 0u) << "it is lost again before it has begun";
+  end_unplaced(record, AllocationStatus::terminated, "it was shut down");
+  EXPECT_EQ(shown(), 0u);
+  EXPECT_EQ(entry("web").status, AllocationStatus::terminated) << "it has run once, and is shown";
+}
+
 TEST_F(PlanTest, AnotherIncarnationIsARestartOnlyIfOneWasRequested) {
   RenewReply reply = report();
   reply.allocations["web"].incarnation = "web-2";

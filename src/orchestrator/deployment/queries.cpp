@@ -115,7 +115,7 @@ Task<Result<Bytes>> Deployments::read_page(DeploymentLogsRequest request, std::u
 }
 
 Task<Result<DeploymentLogsReply>> Deployments::stored_result_page(DeploymentLogsRequest request, std::size_t max_page) {
-  CO_TRY(const DeploymentRecord found, co_await record(request.ensemble_id));
+  CO_TRY(const DeploymentRecord found, co_await record(request.ensemble_id, "EnsembleID"));
   CO_TRY_VOID(check_allocation(found, request.allocation_name));
   std::filesystem::path folder = output_.folder(request.ensemble_id, request.allocation_name);
   Task<Result<DeploymentLogsReply>> reading = result_page(std::move(folder), std::move(request), max_page);
@@ -123,7 +123,7 @@ Task<Result<DeploymentLogsReply>> Deployments::stored_result_page(DeploymentLogs
 }
 
 Task<Result<LogPage>> Deployments::stored_previous_page(DeploymentLogsRequest request) {
-  CO_TRY(const DeploymentRecord found, co_await record(request.ensemble_id));
+  CO_TRY(const DeploymentRecord found, co_await record(request.ensemble_id, "EnsembleID"));
   CO_TRY_VOID(check_allocation(found, request.allocation_name));
   Task<Result<LogPage>> reading = previous_page(output_, found, std::move(request));
   co_return co_await std::move(reading);
@@ -131,7 +131,7 @@ Task<Result<LogPage>> Deployments::stored_previous_page(DeploymentLogsRequest re
 
 Task<Result<std::filesystem::path>> Deployments::output_folder(std::string id, std::string allocation) {
   if (const Found deployment = active(id)) co_return co_await deployment->logs(std::move(allocation));
-  CO_TRY(const DeploymentRecord found, co_await record(id));
+  CO_TRY(const DeploymentRecord found, co_await record(id, "EnsembleID"));
   CO_TRY_VOID(check_allocation(found, allocation));
   co_return co_await output_.find(std::move(id), std::move(allocation));
 }
@@ -141,7 +141,7 @@ Task<Result<LogPage>> Deployments::output_page(DeploymentLogsRequest request) {
     Task<Result<LogPage>> reading = deployment->page(std::move(request));
     co_return co_await std::move(reading);
   }
-  CO_TRY(const DeploymentRecord found, co_await record(request.ensemble_id));
+  CO_TRY(const DeploymentRecord found, co_await record(request.ensemble_id, "EnsembleID"));
   CO_TRY_VOID(check_allocation(found, request.allocation_name));
   Task<Result<LogPage>> reading = stored_page(output_, found, std::move(request));
   co_return co_await std::move(reading);

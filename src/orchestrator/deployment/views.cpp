@@ -26,7 +26,7 @@ AllocationState state_of(const DeploymentRecord& record, const std::string& name
   state.reason = allocation.reason;
   state.incarnation = allocation.incarnation;
   if (!is_final(allocation.status)) state.health = allocation.health;  // what has ended has none
-  state.restarts = allocation.restarts;
+  state.restarts = begun_restarts(allocation);
   if (const auto node = record.manifest.nodes.find(allocation.node_id);
       node != record.manifest.nodes.end() && (is_placed(allocation) || is_final(allocation.status)))
     state.peer = node->second.peer;
@@ -44,6 +44,19 @@ AllocationState state_of(const DeploymentRecord& record, const std::string& name
   return state;
 }
 
+/// Why a deployment that is Completed ended before its work did. Work that ends by itself completes a deployment only if
+/// all of it has completed: any other was shut down. Records of older versions tell it as well.
+std::string reason_of(const DeploymentRecord& record) {
+  if (record.status != DeploymentStatus::completed) return {};
+  const auto& made = record.manifest.allocations;
+  const bool all_completed = std::ranges::all_of(record.ensemble.allocations, [&](const auto& spec) {
+    const auto entry = made.find(spec.first);
+    return entry != made.end() && entry->second.status == AllocationStatus::completed;
+  });
+  if (all_completed) return {};
+  return made.empty() ? "it was shut down before anything ran" : "it was shut down";
+}
+
 DeploymentSummary summary_of(const DeploymentRecord& record) {
   DeploymentSummary summary;
   if (const auto name = record.ensemble.metadata.find("name"); name != record.ensemble.metadata.end())
@@ -53,6 +66,7 @@ DeploymentSummary summary_of(const DeploymentRecord& record) {
   summary.allocations = static_cast<std::uint32_t>(record.ensemble.allocations.size());
   summary.running = static_cast<std::uint32_t>(std::ranges::count_if(
       record.manifest.allocations, [](const auto& entry) { return entry.second.status == AllocationStatus::running; }));
+  summary.reason = reason_of(record);
   return summary;
 }
 
@@ -116,6 +130,7 @@ DeploymentStatusReply status_of(const DeploymentRecord& record) {
   DeploymentStatusReply reply;
   reply.status = to_string(record.status);
   reply.error = error_of(record);
+  reply.reason = reason_of(record);
   for (const auto& [name, allocation] : record.manifest.allocations)
     reply.allocations[name] = state_of(record, name, allocation);
   return reply;
@@ -125,6 +140,7 @@ DeploymentInfoReply info_of(const DeploymentRecord& record) {
   DeploymentInfoReply reply;
   reply.status = to_string(record.status);
   reply.error = error_of(record);
+  reply.reason = reason_of(record);
   reply.metadata = record.ensemble.metadata;
   reply.created = record.created;
   reply.ended = record.ended;
@@ -157,9 +173,11 @@ DeploymentInfoReply info_of(const DeploymentRecord& record) {
 EnsembleManifest manifest_of(const DeploymentRecord& record) {
   EnsembleManifest manifest = record.manifest;
   manifest.subnet = record.ensemble.subnet;
-  for (auto& [name, allocation] : manifest.allocations)
+  for (auto& [name, allocation] : manifest.allocations) {
+    allocation.restarts = begun_restarts(allocation);
     if (const auto spec = record.ensemble.allocations.find(name); spec != record.ensemble.allocations.end())
       allocation.healthcheck = spec->second.healthcheck;
+  }
   return manifest;
 }
 
