@@ -110,6 +110,24 @@ void ignore_sigpipe() {
   ::sigaction(SIGPIPE, &action, nullptr);
 }
 
+/// Where the path of the Docker engine's socket comes from.
+std::string docker_socket_source(const config::Loaded& settings) {
+  constexpr std::string_view kKey = "executor.docker_socket";
+  switch (settings.origin(kKey)) {
+    case config::Origin::initial: return fmt::format("the default of {}", kKey);
+    case config::Origin::file: return fmt::format("{} in {}", kKey, settings.file.string());
+    case config::Origin::environment: break;
+  }
+  return fmt::format("{} in the environment", kKey);
+}
+
+/// Other programs read this variable.
+void log_unused_docker_host(const executor::Settings& settings) {
+  const char* host = ::getenv("DOCKER_HOST");  // NOLINT(concurrency-mt-unsafe): this program sets no variables
+  if (host == nullptr || *host == '\0' || !settings.docker || host == "unix://" + settings.docker_socket) return;
+  log::info("daemon", "DOCKER_HOST is set and not read: executor.docker_socket names the socket of the Docker engine");
+}
+
 class Daemon {
  public:
   Daemon(Runtime runtime, metrics::Registry& registry, const config::Loaded& settings,
@@ -123,6 +141,7 @@ class Daemon {
         jobs_(settings.section<executor::JobSettings>()),
         leases_(settings.section<provider::Settings>()),
         location_(settings.section<node::LocationSettings>()),
+        docker_socket_source_(docker_socket_source(settings)),
         shown_(settings.shown()),
         capabilities_file_(std::move(capabilities_file)),
         key_(std::move(key)),
@@ -196,6 +215,8 @@ class Daemon {
   Task<Result<void>> find_executors(std::filesystem::path work_dir) {
     executor::FactoryOptions options;
     options.docker.socket = executor_.docker_socket;
+    options.docker_socket_source = docker_socket_source_;
+    log_unused_docker_host(executor_);
     options.docker.registries = executor_.docker_registries;
     options.docker.id = network_->self().to_string();
     options.docker.state_dir = work_dir / "docker";
@@ -321,6 +342,7 @@ class Daemon {
   executor::JobSettings jobs_;
   provider::Settings leases_;
   node::LocationSettings location_;
+  std::string docker_socket_source_;
   json::Value shown_;  ///< the settings that other machines may see
   std::filesystem::path capabilities_file_;
   crypto::PrivateKey key_;

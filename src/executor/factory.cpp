@@ -58,10 +58,12 @@ Task<Result<std::unique_ptr<Registry>>> find_executors(Runtime runtime, ProcessL
     options.docker.processes = &processes;
     auto docker = std::make_unique<Docker>(runtime, options.docker);
     const Result<std::string> version = co_await docker->version();
+    const std::string socket = fmt::format("{}, {}", options.docker.socket, options.docker_socket_source);
     if (version)
-      log::info("executor", "executor docker is offered: engine {}", *version);
+      log::info("executor", "executor docker is offered: engine {} on {}", *version, socket);
     else
-      log::info("executor", "executor docker is offered once its engine answers: {}", version.error().to_string());
+      log::info("executor", "executor docker is offered once its engine answers on {}: {}", socket,
+                version.error().to_string());
     registry->add(std::move(docker));
   }
   if (options.offer_sandbox) {

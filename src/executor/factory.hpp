@@ -37,6 +37,7 @@ class Registry {
 struct FactoryOptions {
   DockerOptions docker;
   SandboxOptions sandbox;
+  std::string docker_socket_source;  ///< where options.docker.socket comes from, for the log
   bool offer_docker = true;
   bool offer_sandbox = true;
   bool offer_null = false;

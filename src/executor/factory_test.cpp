@@ -4,6 +4,7 @@
 
 #include <filesystem>
 
+#include "base/log.hpp"
 #include "runtime/real_runtime.hpp"
 
 namespace dms::executor {
@@ -16,11 +17,19 @@ TEST(Factory, OffersWorkingExecutorsAndReportsWhyOthersAreNot) {
   RealProcesses processes(runtime.runtime().lane);
   FactoryOptions options;
   options.docker.socket = dir / "no.sock";
+  options.docker_socket_source = "the default of executor.docker_socket";
   options.sandbox.state_dir = dir / "state";
   options.sandbox.bwrap = "/no/such/bwrap";
   options.offer_null = true;
+  std::string logged;
+  log::set_level(log::Level::info);
+  log::set_sink([&](const log::Line& line) { logged += line.text; });
   auto registry = runtime.run(find_executors(runtime.runtime(), processes, options));
+  log::set_sink({});
+  log::set_level(log::Level::warn);
   ASSERT_TRUE(registry) << registry.error().to_string();
+  EXPECT_THAT(logged, HasSubstr("once its engine answers on " + options.docker.socket +
+                                ", the default of executor.docker_socket"));
   EXPECT_EQ((*registry)->types(), (std::vector<std::string>{"docker", "null"}));
   EXPECT_TRUE((*registry)->find("null"));
   auto docker = (*registry)->find("docker");

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "jobs/ensemble/health_endpoint.hpp"
+#include "jobs/ensemble/program_limits.hpp"
 
 namespace dms::provider {
 namespace {
@@ -33,11 +34,8 @@ Result<void> check_health(const jobs::HealthCheck& check) {
     return fail(Errc::invalid_argument, "type: expected {}", known_names<HealthCheckType>());
   }
   if (check.type == HealthCheckType::command) {
-    std::size_t size = 0;
-    for (const std::string& argument : check.exec) size += argument.size() + 1;
     if (check.exec.empty()) return fail(Errc::invalid_argument, "exec: a command check needs a command");
-    if (size > kMaxCheckCommand)
-      return fail(Errc::invalid_argument, "exec: {} bytes, at most {} are run", size, kMaxCheckCommand);
+    TRY_VOID(jobs::check_command_limits("exec", check.exec));
   } else {
     TRY_VOID(probe_of(check));
   }

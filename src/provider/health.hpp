@@ -26,7 +26,6 @@ inline constexpr Duration kStartingInterval = 1s;
 inline constexpr Duration kShortestCheckInterval = 1s;
 inline constexpr Duration kLongestCheckTimeout = 10min;
 inline constexpr Duration kLongestCheckInterval = 24h;  ///< and grace
-inline constexpr std::size_t kMaxCheckCommand = 64 * 1024;
 
 /// Errc::invalid_argument names the field that cannot be honoured.
 Result<void> check_health(const jobs::HealthCheck& check);

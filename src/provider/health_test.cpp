@@ -1,5 +1,6 @@
 #include "provider/health.hpp"
 
+#include "jobs/ensemble/program_limits.hpp"
 #include "provider/testing.hpp"
 
 namespace dms::provider {
@@ -43,8 +44,10 @@ TEST(CheckHealth, WhatCannotBeHonouredIsRefusedByName) {
   jobs::HealthCheck check = command();
   check.exec.clear();
   EXPECT_TRUE(refusal(check).starts_with("exec: "));
-  check.exec = {std::string(kMaxCheckCommand, 'x')};
+  check.exec = {std::string(jobs::kMaxCheckCommand, 'x')};
   EXPECT_TRUE(refusal(check).starts_with("exec: "));
+  check.exec = {"test", std::string("a\0b", 3)};
+  EXPECT_TRUE(refusal(check).starts_with("exec[1]: a zero byte")) << refusal(check);
   for (const Duration interval : {Duration(1ms), Duration(-1s), kLongestCheckInterval + 1s, Duration::max()}) {
     check = command();
     check.interval_ns = interval.count();

@@ -424,7 +424,7 @@ Command deployment_commands() {
   shutdown.detail =
       "Ends what runs, fetches the rest of its output and releases it; the deployment is ShuttingDown meanwhile. If "
       "that\n"
-      "takes longer than the command waits, it ends with 1, and the daemon continues.";
+      "takes longer than 40 s, it ends with 1, and the daemon continues.";
   return {.name = "deployment",
           .summary = "Show, change, shut down and delete deployments",
           .children = {

@@ -102,7 +102,7 @@ inline std::string known_names<jobs::AllocationRecovery>() {
 }
 template <>
 inline std::string known_names<jobs::NodeRecovery>() {
-  return "stay_down";
+  return "stay_down (on_loss says what happens when the machine is lost)";
 }
 
 }  // namespace dms
@@ -149,7 +149,7 @@ struct HealthCheck {
   HealthCheckResponse response;
   std::int64_t interval_ns = 0;  ///< 0: kDefaultInterval
   // Not in DMS 0.5.x, whose nodes ignore them.
-  std::uint16_t port = 0;               ///< of a tcp check
+  std::uint16_t port = 0;               ///< of a tcp check; of an http check whose endpoint has none, 0: 80
   std::int64_t timeout_ns = 0;          ///< of one check; 0: kDefaultTimeout
   std::int64_t grace_ns = 0;            ///< after the start, during which failed checks do not count
   std::uint32_t failure_threshold = 0;  ///< failed checks in a row that make it unhealthy; 0: kDefaultFailures

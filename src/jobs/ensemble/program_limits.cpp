@@ -10,11 +10,16 @@ namespace {
 
 bool has_nul(std::string_view text) { return text.find('\0') != std::string_view::npos; }
 
+Result<void> check_word(std::string_view at, std::size_t i, std::string_view word) {
+  if (has_nul(word)) return wrong("{}[{}]: a zero byte cannot be handed to a program", at, i);
+  return {};
+}
+
 Result<void> check_words(const std::string& at, const json::Array& words) {
   for (std::size_t i = 0; i < words.size(); ++i) {
     const auto* text = words[i].if_string();
     if (text == nullptr) continue;
-    if (has_nul(*text)) return wrong("{}[{}]: a zero byte cannot be handed to a program", at, i);
+    TRY_VOID(check_word(at, i, *text));
     if (text->size() > kMaxArgument)
       return wrong("{}[{}]: {} bytes, at most {} can be handed to a program; put the text into an input", at, i,
                    text->size(), kMaxArgument);
@@ -46,6 +51,16 @@ Result<void> check_program_limits(std::string_view at, const json::Object& param
   const json::Value* folder = params.if_contains("working_directory");
   if (folder == nullptr || !folder->is_string()) return {};
   return check_folder(fmt::format("{}.working_directory", at), folder->get_string());
+}
+
+Result<void> check_command_limits(std::string_view at, const std::vector<std::string>& words) {
+  std::size_t size = 0;
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    TRY_VOID(check_word(at, i, words[i]));
+    size += words[i].size() + 1;
+  }
+  if (size > kMaxCheckCommand) return wrong("{}: {} bytes, at most {} are run", at, size, kMaxCheckCommand);
+  return {};
 }
 
 }  // namespace dms::jobs

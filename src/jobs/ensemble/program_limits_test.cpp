@@ -30,6 +30,16 @@ TEST(ProgramLimits, AWordIsBoundedAndHasNoZeroByte) {
   }
 }
 
+TEST(ProgramLimits, TheCommandOfAHealthCheckIsBoundedAndHasNoZeroByte) {
+  const auto refused = [](std::vector<std::string> words) {
+    const auto checked = check_command_limits("x.exec", words);
+    return checked ? std::string() : checked.error().message();
+  };
+  EXPECT_EQ(refused({"test", std::string(kMaxCheckCommand - 6, 'b')}), "");
+  EXPECT_EQ(refused({"test", std::string(kMaxCheckCommand - 5, 'b')}), "x.exec: 65537 bytes, at most 65536 are run");
+  EXPECT_EQ(refused({"test", std::string("a\0b", 3)}), "x.exec[1]: a zero byte cannot be handed to a program");
+}
+
 TEST(ProgramLimits, AFolderCanBeEntered) {
   const char* const name = "working_directory";
   const std::string longest(kMaxFolderName, 'n');

@@ -2,6 +2,7 @@
 #include <set>
 
 #include "jobs/ensemble/health_endpoint.hpp"
+#include "jobs/ensemble/program_limits.hpp"
 #include "jobs/ensemble/rules.hpp"
 #include "jobs/ensemble/work_path.hpp"
 
@@ -38,6 +39,7 @@ Result<void> check_health(const std::string& at, const HealthCheck& check) {
       return wrong("{}.endpoint: {}", at, endpoint.error().message());
   if (check.type == HealthCheckType::command && check.exec.empty())
     return wrong("{}.exec: a command check needs a command", at);
+  TRY_VOID(check_command_limits(at + ".exec", check.exec));
   if (check.type == HealthCheckType::tcp && check.port == 0)
     return wrong("{}.port: a tcp check needs one, from 1 to 65535", at);
   if (check.interval_ns != 0 && Duration(check.interval_ns) < kShortestInterval)

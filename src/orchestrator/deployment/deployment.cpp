@@ -380,21 +380,25 @@ Task<Result<void>> Deployment::update(jobs::Ensemble ensemble) {
 
 Task<Result<void>> Deployment::shutdown() {
   const SteadyTime patience = actor_->lane().now() + kShutdownPatience;
-  if (!is_final(status()) && status() != DeploymentStatus::shutting_down) {
-    CO_TRY_VOID(co_await enter(DeploymentStatus::shutting_down));
-    const bool first = !std::exchange(shutting_down_, true);
-    if (first && !is_final(status())) {
-      co_await work_.close();
-      clearing_.spawn(shut_down());
-    }
-  }
+  if (!is_final(status()) && status() != DeploymentStatus::shutting_down && !std::exchange(shutting_down_, true))
+    clearing_.spawn(begin_shutdown());
   while (!is_final(status()) && actor_->lane().now() < patience) {
     const std::uint64_t seen = record_.changed().count();
     CO_TRY_VOID(co_await record_.changed().wait_past(seen, patience));
   }
   if (is_final(status())) co_return Result<void>();
+  if (status() != DeploymentStatus::shutting_down)
+    co_return fail(Errc::io, "the request cannot be stored yet; that is repeated, see the log of the daemon");
   co_return fail(Errc::deadline_exceeded,
                  "not every provider has replied; the requests are repeated, see `nunet deployment status`");
+}
+
+/// What takes time here is no part of what a request waits for.
+Task<void> Deployment::begin_shutdown() {
+  const Result<void> entered = co_await enter(DeploymentStatus::shutting_down);
+  if (!entered || is_final(status())) co_return;
+  co_await work_.close();
+  co_await shut_down();
 }
 
 Task<void> Deployment::shut_down() {

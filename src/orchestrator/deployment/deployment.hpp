@@ -46,8 +46,8 @@
 
 namespace dms::orchestrator {
 
-/// How long a user's shutdown waits for providers, of which the end of runs, kLastWords at most, and the rest of their
-/// output take kLastOutput (cleaner.hpp) at most. A provider gives work 10 s to end.
+/// After how long a user's shutdown is answered at the latest. Of that the end of runs, kLastWords at most, and the rest
+/// of their output take kLastOutput (cleaner.hpp) at most. A provider gives work 10 s to end.
 inline constexpr Duration kShutdownPatience = 40s;
 inline constexpr Duration kLastWords = 15s;
 /// How long an end waits for the providers to release what has ended; they are asked on.
@@ -127,6 +127,7 @@ class Deployment {
     bool moves = false;    ///< its node is placed anew, if another machine may take it
   };
   Task<void> give_up_run(RunLoss loss);
+  Task<void> begin_shutdown();
   Task<void> shut_down();
   using Reports = std::map<std::string, protocol::AllocationReport>;
   /// What a shutdown has learned and fetched at last.
@@ -167,7 +168,7 @@ class Deployment {
   std::map<std::string, StartFailures> start_failures_;
   std::function<void()> ended_;
   Nursery work_;                // deploying and supervising; ended by shutdown()
-  bool shutting_down_ = false;  // shut_down() has been spawned for a request
+  bool shutting_down_ = false;  // begin_shutdown() has been spawned for a request
   Nursery clearing_;            // requests to release what is not wanted any more; ended by close() only
 };
 

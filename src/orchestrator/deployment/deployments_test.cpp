@@ -194,6 +194,27 @@ TEST_F(DeploymentsTest, AMemberThatNothingReadsIsRefusedByItsName) {
   EXPECT_TRUE(list({}).empty());
 }
 
+TEST_F(DeploymentsTest, AZeroByteInACommandIsRefusedByTheNameOfItsField) {
+  open();
+  const auto refusal = [&](const std::function<void(jobs::Allocation&)>& change) {
+    NewDeploymentRequest request;
+    request.ensemble = one_task_ensemble(b.network->self().to_string());
+    change(request.ensemble.allocations.at("task"));
+    return ask(kDeploymentNew, request).error;
+  };
+  const std::string zero("a\0b", 3);
+  const auto of_cmd = refusal([&](jobs::Allocation& task) {
+    task.execution.params["cmd"] = json::Array{json::Value("sh"), json::Value(zero)};
+  });
+  EXPECT_NE(of_cmd.find("allocations.task.execution.cmd[1]: a zero byte"), std::string::npos) << of_cmd;
+  const auto of_check = refusal([&](jobs::Allocation& task) {
+    task.healthcheck.type = jobs::HealthCheckType::command;
+    task.healthcheck.exec = {"sh", zero};
+  });
+  EXPECT_NE(of_check.find("allocations.task.healthcheck.exec[1]: a zero byte"), std::string::npos) << of_check;
+  EXPECT_TRUE(list({}).empty());
+}
+
 TEST_F(DeploymentsTest, AnIdThatNamesNothingIsRefusedWithoutWordsOfTheStore) {
   open();
   const std::string empty = ": expected the id of a deployment, found nothing";

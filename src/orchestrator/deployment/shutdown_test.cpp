@@ -133,6 +133,26 @@ TEST_F(DeploymentTest, ShutdownIsFinishedAfterARestart) {
   EXPECT_TRUE(provider.runs.empty());
 }
 
+TEST_F(DeploymentTest, AShutdownIsAnsweredInTimeWhateverIsAway) {
+  run_task();
+  records.refuse = true;
+  SteadyTime begun = w.world.now();
+  const auto takes = [&] { return w.world.now() - begun; };
+  const Result<void> unstored = w.run(a, deployment->shutdown());
+  ASSERT_FALSE(unstored);
+  EXPECT_NE(unstored.error().to_string().find("cannot be stored yet"), std::string::npos);
+  EXPECT_LE(takes(), kShutdownPatience + 1ms);
+  cut(b);
+  records.refuse = false;
+  ASSERT_TRUE(reaches(DeploymentStatus::shutting_down));
+  begun = w.world.now();
+  EXPECT_FALSE(w.run(a, deployment->shutdown())) << "the provider is away";
+  EXPECT_LE(takes(), kShutdownPatience + 1ms);
+  cut(b, false);
+  ASSERT_TRUE(reaches(DeploymentStatus::completed));
+  EXPECT_TRUE(provider.runs.empty());
+}
+
 TEST_F(DeploymentTest, AShutdownThatIsRepeatedWaitsForTheSameEnd) {
   run_task();
   provider.runs.at("task").out = "until now";
