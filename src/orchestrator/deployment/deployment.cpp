@@ -358,13 +358,21 @@ Task<void> Deployment::on_hint(actor::Envelope envelope) {
 
 // --- requests of the user --------------------------------------------------------------------------------------------
 
+Result<void> Deployment::check_running() const {
+  if (status() == DeploymentStatus::running) return {};
+  return fail(Errc::invalid_argument, "deployment {} is {}: only a running deployment can be updated; {}", id(),
+              to_string(status()),
+              is_deploying(status()) ? "wait until it runs, or shut it down and deploy the new ensemble"
+                                     : "deploy the new ensemble");
+}
+
 Task<Result<void>> Deployment::update(jobs::Ensemble ensemble) {
+  CO_TRY_VOID(check_running());
+  CO_TRY_VOID(check_update(record_.get(), ensemble));
+  Task<Result<void>> finding = replacer_.find_places(ensemble);
+  CO_TRY_VOID(co_await std::move(finding));
   const Mutex::Lock lock = co_await replacer_.changing();
-  if (status() != DeploymentStatus::running)
-    co_return fail(Errc::invalid_argument, "deployment {} is {}: only a running deployment can be updated; {}", id(),
-                   to_string(status()),
-                   is_deploying(status()) ? "wait until it runs, or shut it down and deploy the new ensemble"
-                                          : "deploy the new ensemble");
+  CO_TRY_VOID(check_running());
   start_failures_.clear();
   Result<void> accepted;
   const auto change = [&](DeploymentRecord& record) {

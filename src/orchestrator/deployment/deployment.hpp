@@ -70,7 +70,7 @@ class Deployment {
   /// Goes on where an earlier run of the daemon was.
   void resume();
   Task<Result<void>> shutdown();
-  /// Errc::invalid_argument unless it is Running.
+  /// Errc::invalid_argument unless it is Running; Errc::deadline_exceeded if it would move a node that no machine takes.
   Task<Result<void>> update(jobs::Ensemble ensemble);
   /// The folder with stdout.log and stderr.log of an allocation, fetched from its provider if it has not ended.
   Task<Result<std::filesystem::path>> logs(std::string allocation);
@@ -111,6 +111,7 @@ class Deployment {
   Task<Result<void>> start_over(Failure failure);
   Task<Result<void>> give_up(std::string reason, json::StringMap late);
   Task<Result<void>> give_up_starts();
+  [[nodiscard]] Result<void> check_running() const;
   [[nodiscard]] std::string why_it_waits(const std::string& allocation) const;
   Task<Result<void>> end_when_released();
   Task<void> on_hint(actor::Envelope envelope);

@@ -456,6 +456,32 @@ TEST_F(DeploymentTest, AnUpdateThatMovesATaskHasItReleasedFirst) {
   EXPECT_FALSE(both);
 }
 
+TEST_F(LossTest, WhatAnUpdateWouldMoveToNoMachineGoesOnWhereItIs) {
+  for (const auto type : {jobs::AllocationType::service, jobs::AllocationType::task}) {
+    run_anywhere(type);
+    other.bids = false;
+    const std::string first = task().incarnation;
+    jobs::Ensemble ensemble = deployment->record().ensemble;
+    ensemble.exclude_peers = {provider.peer()};
+    const Result<void> refused = w.run(a, deployment->update(ensemble));
+    ASSERT_FALSE(refused);
+    const std::string why = refused.error().to_string();
+    EXPECT_TRUE(why.starts_with("nothing is changed, and what runs of node goes on where it is")) << why;
+    EXPECT_NE(why.find("none has bid"), std::string::npos) << why;
+    w.settle(1min);
+    EXPECT_TRUE(provider.runs_now());
+    EXPECT_EQ(task().incarnation, first);
+    EXPECT_EQ(task().status, AllocationStatus::running);
+    EXPECT_TRUE(deployment->record().ensemble.exclude_peers.empty());
+    other.bids = true;
+    ASSERT_TRUE(w.run(a, deployment->update(ensemble)));
+    ASSERT_TRUE(until([&] { return other.runs_now() && !provider.runs_now(); }));
+    ASSERT_TRUE(w.run(a, deployment->shutdown()));
+    w.run(a, deployment->close());
+    deployment.reset();
+  }
+}
+
 TEST_F(DeploymentTest, AnUpdateThatCannotBeAppliedChangesNothing) {
   run_task();
   jobs::Ensemble ensemble = deployment->record().ensemble;

@@ -4,6 +4,7 @@
 
 #include "base/log.hpp"
 #include "orchestrator/deployment/reasons.hpp"
+#include "orchestrator/deployment/update.hpp"
 
 namespace dms::orchestrator {
 
@@ -17,6 +18,7 @@ DeploymentRecord Replacer::record_without(const std::set<std::string>& moving) c
 
 Task<Result<Candidate>> Replacer::auction(Unplaced wanted, std::optional<SteadyTime> deadline,
                                           std::set<std::string> moving) {
+  const Mutex::Lock lock = co_await bidding_.lock();
   CO_TRY(const std::unique_ptr<Auction> auction, Auction::open(parts_.actor, parts_.services.network, parts_.id()));
   std::set<std::string> pinned;
   const auto excluded = [this, &wanted, &pinned, &moving] {
@@ -90,6 +92,30 @@ Task<Result<void>> Replacer::deploy(Unplaced wanted, SteadyTime deadline) {
   Task<Result<void>> running =
       provisioner_.run(std::move(wanted), std::move(candidate), DeploymentStatus::committing, deadline);
   co_return co_await std::move(running);
+}
+
+Task<Result<void>> Replacer::find_places(jobs::Ensemble wanted) {
+  const Mutex::Lock lock = co_await bidding_.lock();
+  const std::set<std::string> moving = moving_nodes(parts_.record.get(), wanted);
+  DeploymentRecord moved = parts_.record.get();
+  apply_update(moved, wanted);
+  Unplaced displaced = unplaced(moved);
+  std::erase_if(displaced, [&](const auto& pair) { return !moving.contains(pair.first); });
+  if (displaced.empty()) co_return Result<void>();
+  DeploymentRecord stays = parts_.record.get();
+  std::erase_if(stays.manifest.nodes,
+                [&](const auto& pair) { return moving.contains(pair.first) || !wanted.nodes.contains(pair.first); });
+  std::set<std::string> taken = occupied(stays, displaced);
+  CO_TRY(const std::unique_ptr<Auction> auction, Auction::open(parts_.actor, parts_.services.network, parts_.id()));
+  const Auction::Peers excluded = [&taken] { return taken; };
+  Task<Result<Candidate>> running = auction->run(part_of(moved, displaced), parts_.now() + kBidRound + 1s, excluded);
+  const Result<Candidate> found = co_await std::move(running);
+  if (found) co_return Result<void>();
+  if (!found.error().is(Errc::deadline_exceeded)) co_return std::unexpected(found.error());
+  std::vector<std::string> names;
+  for (const auto& [node, allocations] : displaced) names.push_back(node);
+  co_return fail(found.error(), "nothing is changed, and what runs of {} goes on where it is: the update moves it",
+                 fmt::join(names, ", "));
 }
 
 bool Replacer::replaces() const {

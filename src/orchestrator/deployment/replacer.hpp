@@ -16,6 +16,9 @@
 //  4. changing(): a change of the ensemble waits for requests that are under way, and they for it; so does a deployment
 //     that starts over or has failed to deploy. It ends then; idle() waits for that.
 //
+//  5. find_places(): a node that an update would move is left where it is unless a machine bids for it that is not that
+//     of another node which stays. What it would take with it is released only then.
+//
 // Threads: the deployment's lane.
 #pragma once
 
@@ -45,6 +48,10 @@ class Replacer {
   Task<Mutex::Lock> changing() { return changing_.lock(); }
   /// Until nothing is under way.
   Task<Result<void>> idle();
+
+  /// Whether a machine bids now for each node that the update would move; nothing is reserved. Errc::deadline_exceeded
+  /// says why there is none.
+  Task<Result<void>> find_places(jobs::Ensemble wanted);
 
   /// Machines for all of the deployment at once: what is done before it runs.
   Task<Result<void>> deploy(Unplaced wanted, SteadyTime deadline);
@@ -79,6 +86,7 @@ class Replacer {
   ProviderBackoff backoff_;
   bool running_ = false;
   Mutex changing_;
+  Mutex bidding_;  ///< held during an auction: the actor takes bids of one
 };
 
 }  // namespace dms::orchestrator

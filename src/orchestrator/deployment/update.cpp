@@ -32,6 +32,15 @@ bool must_move(const jobs::Ensemble& after, const jobs::Node& node, const protoc
 
 }  // namespace
 
+std::set<std::string> moving_nodes(const DeploymentRecord& record, const jobs::Ensemble& wanted) {
+  std::set<std::string> moving;
+  for (const auto& [name, placed] : record.manifest.nodes)
+    if (const auto node = wanted.nodes.find(name);
+        node != wanted.nodes.end() && must_move(wanted, node->second, placed))
+      moving.insert(name);
+  return moving;
+}
+
 Result<void> check_update(const DeploymentRecord& record, const jobs::Ensemble& wanted) {
   for (const auto& [name, node] : wanted.nodes) {
     const auto before = record.ensemble.nodes.find(name);
@@ -54,16 +63,12 @@ void apply_update(DeploymentRecord& record, jobs::Ensemble wanted) {
   for (const auto& [name, entry] : record.manifest.allocations)
     if (!wanted.allocations.contains(name) && is_final(entry.status) && !entry.collected)
       give_up_results(record, name, "an update has removed the task before it was here");
+  const std::set<std::string> moving = moving_nodes(record, wanted);
   const jobs::Ensemble before = std::exchange(record.ensemble, std::move(wanted));
   const jobs::Ensemble& after = record.ensemble;
   record.manifest.metadata = after.metadata;
 
-  std::vector<std::string> moving;
   std::map<std::string, std::vector<std::string>> outdated;  // node -> allocations
-  for (const auto& [name, placed] : record.manifest.nodes) {
-    const auto node = after.nodes.find(name);
-    if (node != after.nodes.end() && must_move(after, node->second, placed)) moving.push_back(name);
-  }
   for (const auto& [name, spec] : before.allocations)
     if (!after.allocations.contains(name) || !same_work(before, after, name))
       outdated[node_of(before, name)].push_back(name);

@@ -5,7 +5,8 @@
 //     unchanged. What it depends on only matters for starts to come.
 //  2. An allocation that is gone is superseded; one that has changed or has moved to another node is superseded and
 //     unplaced, to be brought up anew. A node that is pinned to another machine now, or may not be where it is, moves
-//     with everything on it, once the output of what has ended there is here. What is exclusive runs at its new place
+//     with everything on it, once the output of what has ended there is here. Before that, another machine must have
+//     bid for it (Replacer::find_places): without one the update is refused, and what runs goes on where it is. What is exclusive runs at its new place
 //     when the old run is released or cannot run any more. The output of what is removed or changed is fetched before
 //     it is released (cleaner.hpp): that of a removed allocation stays readable under its name, that of a changed one
 //     as the output of the run before.
@@ -16,10 +17,14 @@
 // Threads: none.
 #pragma once
 
+#include <set>
+
 #include "orchestrator/deployment/record.hpp"
 
 namespace dms::orchestrator {
 
+/// The nodes that the update would move off their machines, whatever else may take them.
+std::set<std::string> moving_nodes(const DeploymentRecord& record, const jobs::Ensemble& wanted);
 /// Errc::invalid_argument for what cannot be changed while the deployment runs.
 Result<void> check_update(const DeploymentRecord& record, const jobs::Ensemble& wanted);
 /// Of an ensemble that check_update() accepts.
