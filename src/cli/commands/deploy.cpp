@@ -159,10 +159,9 @@ Command deploy_command() {
           "of the\n"
           "allocations; the exit code is then 0 if the deployment succeeded, 1 if it failed, 4 if it was shut down "
           "before\n"
-          "its work had ended. Interrupting the command does not end the deployment. --json prints the daemon's reply "
-          "instead; with --wait one object when the waiting is "
-          "over, with\n"
-          "the id and the last state, without the output.",
+          "its work had ended. Interrupting the command does not end the deployment. --json prints the daemon's reply\n"
+          "instead; with --wait one object when the waiting is over, with the id and the last state, without the "
+          "output.",
       .examples = {"nunet deploy -f ensemble.yaml", "nunet deploy -f ensemble.yaml -t 2m --wait",
                    "envsubst < template.yaml | nunet deploy -f - --wait"},
       .options = {context_option(),

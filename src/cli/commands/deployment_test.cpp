@@ -152,8 +152,10 @@ TEST_F(DeployTest, ADeploymentThatWasShutDownHasNotSucceeded) {
     if (e.behaviour.ends_with("/status")) return R"({"Status":"Completed","Error":"","Reason":"it was shut down"})";
     return respond(e);
   };
-  for (const char* as : {"--wait", "--json"}) {
-    const auto waited = nunet({"deploy", "-f", file, "--wait", as});
+  for (const bool as_json : {false, true}) {
+    std::vector<std::string> words{"deploy", "-f", file, "--wait"};
+    if (as_json) words.emplace_back("--json");
+    const auto waited = nunet(words);
     EXPECT_EQ(waited.code, 4) << waited.err;
     EXPECT_THAT(waited.err, HasSubstr("deployment abc did not run to its end: it was shut down"));
   }

@@ -142,9 +142,9 @@ TEST_F(DeploymentTest, AShutdownIsAnsweredInTimeWhateverIsAway) {
   ASSERT_FALSE(unstored);
   EXPECT_NE(unstored.error().to_string().find("cannot be stored yet"), std::string::npos);
   EXPECT_LE(takes(), kShutdownPatience + 1ms);
-  cut(b);
   records.refuse = false;
   ASSERT_TRUE(reaches(DeploymentStatus::shutting_down));
+  cut(b);
   begun = w.world.now();
   EXPECT_FALSE(w.run(a, deployment->shutdown())) << "the provider is away";
   EXPECT_LE(takes(), kShutdownPatience + 1ms);
