@@ -46,6 +46,10 @@ Task<void> hand_over(std::shared_ptr<StreamHandler> handler, crypto::PeerId from
   co_return;
 }
 
+Error told(const crypto::PeerId& peer, const Error& error) {
+  return error.is(libp2p::DialErrc::unreachable) ? unreachable(peer, error) : error;
+}
+
 std::unexpected<Error> is_closed() { return fail(Errc::closed, "the network is closed"); }
 
 }  // namespace
@@ -152,7 +156,9 @@ Task<Result<void>> Libp2pNetwork::send(crypto::PeerId to, std::string protocol, 
   }
   const Counted sending(sending_);
   Task<Result<std::unique_ptr<libp2p::Stream>>> opening = host_.new_stream(to, std::move(protocol));
-  CO_TRY(std::unique_ptr<libp2p::Stream> stream, co_await std::move(opening));
+  Result<std::unique_ptr<libp2p::Stream>> opened = co_await std::move(opening);
+  if (!opened) co_return std::unexpected(told(to, opened.error()));
+  const std::unique_ptr<libp2p::Stream> stream = *std::move(opened);
   CO_TRY_VOID(co_await stream->write(frame));
   CO_TRY_VOID(co_await stream->close_write());
   ++metrics_.sent;
@@ -224,8 +230,9 @@ Task<Result<std::unique_ptr<ByteStream>>> Libp2pNetwork::open_stream(crypto::Pee
     co_return fail(Errc::limit_exceeded, "{} streams are open already; try again later", outbound_streams_->all);
   auto counted = std::make_unique<CountedStream>(outbound_streams_, to);
   Task<Result<std::unique_ptr<libp2p::Stream>>> opening = host_.new_stream(to, std::move(protocol));
-  CO_TRY(std::unique_ptr<libp2p::Stream> stream, co_await std::move(opening));
-  counted->carry(std::move(stream));
+  Result<std::unique_ptr<libp2p::Stream>> opened = co_await std::move(opening);
+  if (!opened) co_return std::unexpected(told(to, opened.error()));
+  counted->carry(*std::move(opened));
   co_return std::move(counted);
 }
 
@@ -305,8 +312,9 @@ Task<Result<Duration>> Libp2pNetwork::ping(crypto::PeerId peer) {
   if (closed_) co_return is_closed();
   if (peer == self()) co_return Duration(0);
   Task<Result<Duration>> pinging = host_.ping(peer);
-  Result<Duration> round_trip = co_await std::move(pinging);
-  co_return std::move(round_trip);
+  const Result<Duration> round_trip = co_await std::move(pinging);
+  if (!round_trip) co_return std::unexpected(told(peer, round_trip.error()));
+  co_return *round_trip;
 }
 
 Task<void> Libp2pNetwork::close() {

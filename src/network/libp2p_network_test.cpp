@@ -118,6 +118,17 @@ TEST_F(Libp2pNetworkTest, AnUnknownPeerAndAnUnknownProtocolAreErrors) {
   EXPECT_TRUE(refused.error().is(Errc::unsupported)) << refused.error().to_string();
 }
 
+TEST_F(Libp2pNetworkTest, APeerThatIsGoneIsUnreachable) {
+  connect(a, b);
+  world.run(b.node, b.network.close());
+  world.run_for(1s);
+  const auto sent = send(a, b, to_bytes("is anybody there?"));
+  ASSERT_FALSE(sent);
+  EXPECT_TRUE(sent.error().is(Reach::unreachable)) << sent.error().to_string();
+  EXPECT_EQ(plain(sent.error()), fmt::format("peer {} cannot be reached", b.network.self().to_string()));
+  EXPECT_NE(sent.error().to_string().find("/ip4/"), std::string::npos) << "the log has what was tried";
+}
+
 TEST_F(Libp2pNetworkTest, TwoHandlersForOneProtocolAreRefused) {
   a.listen();
   EXPECT_TRUE(a.network.handle(kProtocol, {}).error().is(Errc::already_exists));

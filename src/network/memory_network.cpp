@@ -38,6 +38,12 @@ MemoryNetwork::MemoryNetwork(std::shared_ptr<MemorySubstrate> substrate, Lane& l
   substrate_->members_[self_] = this;
 }
 
+namespace {
+Error no_link(const crypto::PeerId& peer) {
+  return unreachable(peer, Error(Errc::not_found, "there is no link to it"));
+}
+}  // namespace
+
 std::vector<std::string> MemoryNetwork::listen_addresses() const { return {"/memory/p2p/" + self_.to_string()}; }
 
 Result<void> MemoryNetwork::check_open() const {
@@ -52,7 +58,7 @@ Task<Result<void>> MemoryNetwork::send(crypto::PeerId to, std::string protocol, 
                    kMaxMessage - 8);
   if (substrate_->resetting_.contains(to)) co_return fail(Errc::closed, "write: the stream was reset");
   MemoryNetwork* receiver = substrate_->find(self_, to);
-  if (receiver == nullptr) co_return fail(Errc::not_found, "peer {} cannot be reached", to.to_string());
+  if (receiver == nullptr) co_return std::unexpected(no_link(to));
   if (!receiver->handlers_.contains(protocol))
     co_return fail(Errc::unsupported, "peer {} does not speak {}", to.to_string(), protocol);
   dispatch({self_, to, std::move(protocol), false, std::move(message)});
@@ -80,7 +86,7 @@ Result<void> MemoryNetwork::handle_stream(std::string protocol, StreamHandler ha
 Task<Result<std::unique_ptr<ByteStream>>> MemoryNetwork::open_stream(crypto::PeerId to, std::string protocol) {
   CO_TRY_VOID(check_open());
   MemoryNetwork* receiver = substrate_->find(self_, to);
-  if (receiver == nullptr) co_return fail(Errc::not_found, "peer {} cannot be reached", to.to_string());
+  if (receiver == nullptr) co_return std::unexpected(no_link(to));
   if (!receiver->stream_handlers_.contains(protocol))
     co_return fail(Errc::unsupported, "peer {} does not speak {}", to.to_string(), protocol);
   MemoryLink::Gate gate = [world = std::weak_ptr(substrate_), a = self_, b = to](bool forth, MutableBytes data) {
@@ -185,8 +191,7 @@ Task<Result<void>> MemoryNetwork::connect(std::string multiaddr) {
 Task<Result<Duration>> MemoryNetwork::ping(crypto::PeerId peer) {
   CO_TRY_VOID(check_open());
   if (peer == self_) co_return Duration(0);
-  if (substrate_->find(self_, peer) == nullptr)
-    co_return fail(Errc::not_found, "peer {} cannot be reached", peer.to_string());
+  if (substrate_->find(self_, peer) == nullptr) co_return std::unexpected(no_link(peer));
   const Duration round_trip = 2 * substrate_->latency_;
   CO_TRY_VOID(co_await sleep_for(round_trip));
   co_return round_trip;

@@ -168,6 +168,20 @@ TEST_F(MemoryNetworkTest, AfterCloseNothingArrivesAndNothingWorks) {
   EXPECT_TRUE(send(a, b, "to a closed network").error().is(Errc::not_found));
 }
 
+TEST_F(MemoryNetworkTest, UsersAreToldThatAPeerCannotBeReachedAndNoMore) {
+  const Error tried(Errc::io, "all 2 addresses failed: /ip4/10.0.0.1/tcp/1: refused");
+  const Error error = unreachable(b.network.self(), tried).context("renewing leases");
+  const std::string plain_text = fmt::format("peer {} cannot be reached", b.network.self().to_string());
+  EXPECT_EQ(plain(error), plain_text);
+  EXPECT_TRUE(error.is(Errc::io)) << "its kind is kept";
+  EXPECT_NE(error.to_string().find("/ip4/10.0.0.1/tcp/1"), std::string::npos) << "for the log";
+  EXPECT_EQ(plain(tried.context("renewing leases")), "renewing leases: " + tried.message());
+  substrate->cut(a.network.self(), b.network.self(), true);
+  const auto sent = send(a, b, "lost");
+  ASSERT_FALSE(sent);
+  EXPECT_EQ(plain(sent.error()), plain_text);
+}
+
 TEST_F(MemoryNetworkTest, PingTakesARoundTrip) {
   substrate->set_latency(20ms);
   EXPECT_EQ(world.run(a.node, a.network.ping(b.network.self())).value(), 40ms);

@@ -31,6 +31,7 @@
 #include <vector>
 
 #include "base/bytes.hpp"
+#include "base/result.hpp"
 #include "base/time.hpp"
 #include "crypto/peer_id.hpp"
 #include "runtime/stream.hpp"
@@ -40,6 +41,14 @@ namespace dms::network {
 
 /// The largest message, header excluded, that is accepted from the wire.
 inline constexpr std::size_t kMaxMessage = std::size_t{1} << 20;
+
+/// The error of a peer that cannot be reached; its causes say what was tried.
+enum class Reach { unreachable };
+constexpr ErrorCode describe(Reach code) { return {"network", static_cast<int>(code), "the peer cannot be reached"}; }
+[[nodiscard]] Error unreachable(const crypto::PeerId& peer, const Error& cause);
+/// The error as users are told: that a peer cannot be reached, without the addresses that were tried, which are for the
+/// log. Any other error as it is.
+[[nodiscard]] std::string plain(const Error& error);
 
 enum class SubscriptionId : std::uint64_t {};
 
@@ -66,7 +75,7 @@ class Network {
   /// Multiaddresses, each with /p2p/<id>; empty while nothing listens.
   [[nodiscard]] virtual std::vector<std::string> listen_addresses() const = 0;
 
-  /// Errc::not_found if the peer cannot be reached, Errc::unsupported if it does not speak `protocol` (which may also
+  /// Reach::unreachable if the peer cannot be reached, Errc::unsupported if it does not speak `protocol` (which may also
   /// go unnoticed: nothing is acknowledged).
   virtual Task<Result<void>> send(crypto::PeerId to, std::string protocol, Bytes message) = 0;
   /// Errc::already_exists if `protocol` has a handler.

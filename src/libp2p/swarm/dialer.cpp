@@ -39,8 +39,8 @@ struct Dialer::Job {
 
   [[nodiscard]] bool idle() const { return running + resolving == 0 && waiting.empty() && names.empty(); }
 
-  /// The error of the callers when every address has failed.
-  [[nodiscard]] Error report() const {
+  /// The error of the callers when every address has failed. The kind is that of the first failure, unless given.
+  [[nodiscard]] Error report(std::optional<ErrorCode> kind = {}) const {
     if (failures.empty())
       return {Errc::limit_exceeded,
               fmt::format("connect to {}: it has more addresses than are tried", peer.to_string())};
@@ -51,7 +51,8 @@ struct Dialer::Job {
       list += fmt::format("{}{}: {}", list.empty() ? "" : "; ", failure.address.to_string(), failure.error.to_string());
     const std::string count =
         failures.size() == 1 ? "its only address failed" : fmt::format("all {} addresses failed", failures.size());
-    return {first.code(), fmt::format("connect to {}: {}: {}", peer.to_string(), count, list)};
+    const Error all(kind.value_or(first.code()), fmt::format("{}: {}", count, list));
+    return all.context(DialErrc::unreachable, fmt::format("connect to {}", peer.to_string()));
   }
 };
 
@@ -204,7 +205,7 @@ Task<Result<void>> Dialer::conduct(JobPtr job, Nursery& race) {
     for (Job::Candidate& left : std::exchange(job->waiting, {}))
       job->failures.push_back({std::move(left.address), late});
     for (Job::Name& left : std::exchange(job->names, {})) job->failures.push_back({std::move(left.address), late});
-    co_return std::unexpected(Error(woken.error().code(), job->report().message()));
+    co_return std::unexpected(job->report(woken.error().code()));
   }
 }
 

@@ -169,6 +169,7 @@ TEST(Dialer, TheErrorNamesEveryAddressWithItsReason) {
   ASSERT_FALSE(dialed);
   const std::string text = dialed.error().to_string();
   EXPECT_TRUE(dialed.error().is(Errc::permission_denied)) << text;
+  EXPECT_TRUE(dialed.error().is(DialErrc::unreachable)) << text;
   for (const std::string& part :
        {std::string("/ip4/1.2.3.4/udp/1/quic-v1: no transport handles it"), kFirst + ": scripted",
         kSecond + ": scripted", kThird + ": scripted", std::string("/ip4/1.2.3.4/tcp/9: the operation ran out of time"),

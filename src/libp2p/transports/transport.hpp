@@ -41,10 +41,13 @@ class TransportListener {
 };
 
 /// The error of a dial that this node's own gater or limits refused; its cause says why. It is not a failure of the
-/// address.
-enum class DialErrc { refused_here };
+/// address. `unreachable`: the error of a peer of which every address has failed; its cause names them.
+enum class DialErrc { refused_here, unreachable };
 
-constexpr ErrorCode describe(DialErrc code) { return {"libp2p", static_cast<int>(code), "refused by this node"}; }
+constexpr ErrorCode describe(DialErrc code) {
+  return {"libp2p", static_cast<int>(code),
+          code == DialErrc::unreachable ? "no address of the peer can be reached" : "refused by this node"};
+}
 inline Error refused_here(const Error& why) { return why.context(DialErrc::refused_here, ""); }
 
 class Transport {

@@ -180,7 +180,7 @@ Task<Result<void>> Auction::request_from_pinned(std::string peer, NodeRequest wa
   actor::Envelope envelope = actor_.message(to, std::string(kBidRequest.path), actor::to_payload(request), options);
   Result<void> sent = co_await actor_.send(std::move(envelope));
   if (!sent) {
-    shortage_.add_unreached(node, sent.error().to_string());
+    shortage_.add_unreached(node, network::plain(sent.error()));
     co_return fail(sent.error(), "node {} is pinned to {}", node, peer);
   }
   co_return Result<void>();

@@ -52,7 +52,7 @@ Task<void> Cleaner::release(Superseded entry, bool earlier) {
     if (work_.cancelled()) co_return;  // a code does not say so: a peer can close a stream
     log::info("orchestrator", "{}: {}", parts_.id(), released.error().to_string());
     if (!entry.ended && entry.problem.empty()) {
-      entry.problem = released.error().to_string();
+      entry.problem = network::plain(released.error());
       const Result<void> recorded = co_await record(entry);
       if (!recorded) co_return;
     }
@@ -120,10 +120,10 @@ Task<Result<void>> Cleaner::collect_run(std::uint64_t number, std::string name, 
   if (!fetched && ends && !is_useless(key, fetched.error(), refused, answers)) co_return fetched;
   if (!asked && !ends && parts_.now() - answers <= kLastOutput) co_return fetched;
   std::string given_up;
-  if (!fetched) given_up = fetched.error().to_string();
+  if (!fetched) given_up = network::plain(fetched.error());
   answers_.erase(key);
   refuses_.erase(key);
-  if (fetched && refused) given_up = stopped.error().to_string();
+  if (fetched && refused) given_up = network::plain(stopped.error());
   const auto end = [&](DeploymentRecord& record) { end_awaiting(record, number, name, given_up); };
   co_return co_await parts_.record.update_until_stored(end);
 }

@@ -245,8 +245,8 @@ Task<Result<void>> Deployment::deploy() {
   const Result<void> deployed = co_await std::move(deploying);
   if (work_.cancelled()) co_return fail(Errc::cancelled, "the deployment is shut down");
   if (deployed) co_return co_await enter(DeploymentStatus::provisioning);
-  const std::string why = deployed.error().to_string();
-  log::warn("orchestrator", "{}: {}", id(), why);
+  const std::string why = network::plain(deployed.error());
+  log::warn("orchestrator", "{}: {}", id(), deployed.error().to_string());
   if (status() == DeploymentStatus::preparing || replacer_.failed_provider().empty()) {
     // No machine in time, or another attempt would end the same way.
     const std::string before = record_->error.empty() ? std::string() : record_->error + "; after that: ";

@@ -198,7 +198,7 @@ Task<void> Endings::collect(std::string name) {
     if (fetched.error().is(Errc::io)) reached = parts_.now();
     // What contradicts itself would come again and again.
     if (!fetched.error().is(Errc::invalid_argument)) reached = std::max(reached, collector_.reached(name));
-    const std::string why = fetched.error().to_string();
+    const std::string why = network::plain(fetched.error());
     if (!fetched.error().is(Errc::permission_denied))
       refused_since.reset();
     else if (!refused_since || collector_.reached(name) > *refused_since)
@@ -208,7 +208,7 @@ Task<void> Endings::collect(std::string name) {
       given_up = why;
       break;
     }
-    co_await report_trouble(name, why);
+    co_await report_trouble(name, fetched.error());
     co_await ask_for_restart(name);
     const Result<void> slept = co_await sleep_for(pause);
     if (!slept) co_return;
@@ -252,10 +252,10 @@ Task<void> Endings::ask_for_restart(std::string name) {
 }
 
 /// Told in the status, if that can be stored.
-Task<void> Endings::report_trouble(std::string name, std::string trouble) {
-  std::string text = fmt::format("the output of {} is being collected: {}", name, trouble);
+Task<void> Endings::report_trouble(std::string name, Error trouble) {
+  std::string text = fmt::format("the output of {} is being collected: {}", name, network::plain(trouble));
   if (parts_.record->error == text || is_final(parts_.record->status)) co_return;
-  log::warn("orchestrator", "{}: {}", parts_.id(), text);
+  log::warn("orchestrator", "{}: the output of {} is being collected: {}", parts_.id(), name, trouble.to_string());
   const auto change = [&text](DeploymentRecord& record) { record.error = text; };
   (void)co_await parts_.record.update(change);
 }

@@ -71,7 +71,7 @@ class Endings {
   Task<void> acknowledge(actor::Envelope envelope);
   Task<void> collect(std::string allocation);
   Task<void> ask_for_restart(std::string allocation);
-  Task<void> report_trouble(std::string allocation, std::string trouble);
+  Task<void> report_trouble(std::string allocation, Error trouble);
 
   Parts parts_;
   Collector& collector_;

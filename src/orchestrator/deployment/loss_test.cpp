@@ -28,6 +28,16 @@ TEST_F(LossTest, ATaskIsReplacedOnlyWhenItsLeaseHasEnded) {
   EXPECT_TRUE(other.runs_now());
 }
 
+TEST_F(LossTest, TheReasonOfALossSaysThatTheMachineCannotBeReachedAndNoMore) {
+  run_anywhere(jobs::AllocationType::task);
+  cut(b);
+  ASSERT_TRUE(until([&] { return reason().find("is lost") != std::string::npos; }, 10min));
+  EXPECT_NE(reason().find(fmt::format("peer {} cannot be reached", provider.peer())), std::string::npos) << reason();
+  EXPECT_EQ(reason().find("there is no link to it"), std::string::npos)
+      << "what was tried is for the log: " << reason();
+  EXPECT_EQ(reason().find("sending"), std::string::npos) << reason();
+}
+
 /// The machine is not heard from after it was given a second task, whose lease ends later than that of the first.
 TEST_F(LossTest, ATaskThatWasPlacedLaterIsReplacedOnlyWhenItsOwnLeaseHasEnded) {
   provider.lease = other.lease = 4min;

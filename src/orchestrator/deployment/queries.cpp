@@ -83,7 +83,7 @@ Task<DeploymentLogsReply> Deployments::logs(DeploymentLogsRequest request, const
     if (folder)
       reply.written_to = folder->string();
     else
-      reply.error = folder.error().to_string();
+      reply.error = network::plain(folder.error());
     co_return reply;
   }
   if (request.stream.starts_with(kResultStream)) {
@@ -102,7 +102,7 @@ Task<DeploymentLogsReply> Deployments::logs(DeploymentLogsRequest request, const
   if (page)
     static_cast<LogPage&>(reply) = std::move(*page);
   else
-    reply.error = page.error().to_string();
+    reply.error = network::plain(page.error());
   co_return reply;
 }
 

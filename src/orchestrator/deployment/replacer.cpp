@@ -150,7 +150,7 @@ Task<void> Replacer::run() {
       tried = true;
       Result<void> outcome = co_await place_node(node);
       if (outcome) continue;
-      troubles[node] = outcome.error().to_string();
+      troubles[node] = network::plain(outcome.error());
       placed = outcome;
     }
     if (!placed && placed.error().is(Errc::cancelled)) break;
@@ -246,6 +246,7 @@ Task<Result<void>> Replacer::commit(std::string node, Unplaced wanted, Candidate
   const Result<void> done = co_await std::move(running);
   if (done || done.error().is(Errc::cancelled)) co_return done;
   if (!failed_provider().empty()) backoff_.failed(failed_provider(), parts_.now());
+  log::info("orchestrator", "{}: {}", parts_.id(), done.error().to_string());
   const auto undo = [&](DeploymentRecord& record) {
     if (record.manifest.nodes.contains(node)) supersede(record, node, wanted.at(node));
   };

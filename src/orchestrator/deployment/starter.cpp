@@ -84,7 +84,8 @@ Task<void> Starter::start(std::string name, std::string key) {
       };
       if (pending(name, run)) (void)co_await parts_.record.update_until_stored(mark_running);
     } else if (pending(name, run) && !started.error().is(Errc::cancelled)) {
-      co_await failed_(name, started.error().to_string(), !answered);
+      log::info("orchestrator", "{}: {}", parts_.id(), started.error().to_string());
+      co_await failed_(name, network::plain(started.error()), !answered);
     }
   }
   starting_.erase(key);

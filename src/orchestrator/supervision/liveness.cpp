@@ -4,7 +4,7 @@ namespace dms::orchestrator {
 
 bool Liveness::Peer::count(const Result<Duration>& reply) {
   missed = reply ? 0 : missed + 1;
-  if (!reply) error = reply.error().to_string();
+  if (!reply) error = network::plain(reply.error());
   return missed >= kLostAfter;
 }
 

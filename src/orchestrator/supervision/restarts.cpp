@@ -89,7 +89,7 @@ Task<void> Restarts::restart(std::string name, std::string run) {
     Result<RestartReply> reply = co_await parts_.providers.restart(handle, run);
     if (!reply && reply.error().is(Errc::permission_denied))
       reply = RestartReply{false, reply.error().to_string(), run};
-    const std::string refusal = reply ? reply->error : reply.error().to_string();
+    const std::string refusal = reply ? reply->error : reply.error().to_string();  // the latter for the log only
     log::info("orchestrator", "{}: restart of {}: {}", parts_.id(), name,
               refusal.empty() ? reply->incarnation : refusal);
     const bool replaced = reply && !reply->incarnation.empty() && reply->incarnation != run;

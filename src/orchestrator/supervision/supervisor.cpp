@@ -184,11 +184,11 @@ Task<void> Supervisor::renew(std::string node, WatchPtr watch) {
     co_return;
   }
   if (parts_.now() <= expected + kLateTimer) {
-    watch->lease.not_answered(reply.error().to_string(), parts_.now());
+    watch->lease.not_answered(network::plain(reply.error()), parts_.now());
     work_.spawn(count_refusal(watch));
   }
   if (watch->lease.suspected() && !watch->lease.silent())
-    log::info("orchestrator", "{}: provider {} is suspected: {}", parts_.id(), watch->peer, watch->lease.error());
+    log::info("orchestrator", "{}: provider {} is suspected: {}", parts_.id(), watch->peer, reply.error().to_string());
   co_await judge(node, watch);
 }
 
