@@ -374,6 +374,7 @@ Task<Result<void>> Deployment::update(jobs::Ensemble ensemble) {
   const Mutex::Lock lock = co_await replacer_.changing();
   CO_TRY_VOID(check_running());
   start_failures_.clear();
+  replacer_.forget_losses();
   Result<void> accepted;
   const auto change = [&](DeploymentRecord& record) {
     if (record.status == DeploymentStatus::running)

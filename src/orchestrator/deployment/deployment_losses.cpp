@@ -55,6 +55,7 @@ Task<void> Deployment::on_run_lost(std::string name, std::string run, std::strin
   RunLoss loss;
   loss.fails =
       status() == DeploymentStatus::running && on_loss(record_->ensemble, entry->node_id) == jobs::OnLoss::fail;
+  if (!loss.fails) replacer_.on_run_lost(name, run, reason);
   loss.allocation = std::move(name);
   loss.run = std::move(run);
   loss.reason = std::move(reason);

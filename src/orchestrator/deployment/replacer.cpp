@@ -131,6 +131,19 @@ Task<Result<void>> Replacer::idle() {
   co_return Result<void>();
 }
 
+void Replacer::on_run_lost(const std::string& allocation, const std::string& run, const std::string& reason) {
+  Wait& wait = waits_[allocation];
+  if (wait.run == run) return;
+  wait.run = run;
+  wait.until = pauses_.next(allocation, parts_.now());
+  wait.reason = reason;
+}
+
+void Replacer::forget_losses() {
+  pauses_ = Pauses();
+  waits_.clear();
+}
+
 void Replacer::begin() {
   if (!std::exchange(running_, true)) work_.spawn(run());
 }
@@ -183,6 +196,10 @@ Task<Result<void>> Replacer::place_node(std::string node) {
   const NodeManifest* placed = parts_.node(node);
   if (placed != nullptr && backoff_.excluded(parts_.now(), {placed->peer}).contains(placed->peer))
     co_return fail(Errc::limit_exceeded, "node {} waits: a request to its machine has just failed", node);
+  for (const std::string& name : wanted.at(node))
+    if (const auto wait = waits_.find(name); wait != waits_.end() && wait->second.until > parts_.now())
+      co_return fail(Errc::limit_exceeded, "node {} waits, as {} is lost again and again: {}", node, name,
+                     wait->second.reason);
   std::set<std::string> nothing;
   Task<Result<Candidate>> bidding = auction(wanted, std::nullopt, std::move(nothing));
   Result<Candidate> candidate = co_await std::move(bidding);

@@ -4,7 +4,9 @@
 // Model
 //  1. One node after another: an auction for that node, then commit and allocate (provisioner.hpp). What is deployed
 //     already is not touched. Repeated with growing pauses until it succeeds; the status of the deployment and of the
-//     allocations without a machine says why it does not.
+//     allocations without a machine says why it does not. What is lost is placed anew at once, what is lost again soon
+//     after that with the pauses of pauses.hpp in between, whichever machines have lost it. They concern runs that were
+//     lost while their machine answered; the loss of a machine takes long enough to be seen. An update ends them.
 //  2. Excluded from the auction are the machines of the other nodes, those that hold something superseded, which
 //     includes a lost machine until it is known to hold nothing, and those that failed lately (ProviderBackoff). A node
 //     that would move also excludes the machine that it is on. As soon as something is released, an auction or a pause
@@ -28,6 +30,7 @@
 #include "orchestrator/auction/auction.hpp"
 #include "orchestrator/deployment/parts.hpp"
 #include "orchestrator/deployment/provisioner.hpp"
+#include "orchestrator/supervision/pauses.hpp"
 #include "orchestrator/supervision/provider_backoff.hpp"
 #include "runtime/mutex.hpp"
 #include "runtime/nursery.hpp"
@@ -58,7 +61,16 @@ class Replacer {
   [[nodiscard]] const std::string& failed_provider() const { return provisioner_.failed_provider(); }
   ProviderBackoff& backoff() { return backoff_; }
 
+  /// The run is lost: the next one waits if that was the case shortly before. `reason` is shown meanwhile.
+  void on_run_lost(const std::string& allocation, const std::string& run, const std::string& reason);
+  void forget_losses();
+
  private:
+  struct Wait {
+    std::string run;  ///< that was lost
+    SteadyTime until;
+    std::string reason;
+  };
   Task<void> run();
   Task<Result<void>> place_node(std::string node);
   Task<Result<void>> commit(std::string node, Unplaced wanted, Candidate candidate, SteadyTime deadline);
@@ -84,6 +96,8 @@ class Replacer {
   Nursery& work_;
   Provisioner provisioner_;
   ProviderBackoff backoff_;
+  Pauses pauses_;
+  std::map<std::string, Wait> waits_;  ///< of the allocations that were lost
   bool running_ = false;
   Mutex changing_;
   Mutex bidding_;  ///< held during an auction: the actor takes bids of one

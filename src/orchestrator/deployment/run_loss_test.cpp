@@ -103,6 +103,22 @@ TEST_F(RunLossTest, AMissingRunIsPlacedAnewBesideTheOneThatGoesOn) {
   EXPECT_TRUE(other.runs.empty());
 }
 
+TEST_F(RunLossTest, ARunThatIsLostAgainAndAgainIsPlacedAnewAfterGrowingPauses) {
+  run_pair();
+  other.bids = false;
+  const int before = provider.starts;
+  for (int second = 0; second < 600; ++second) {
+    if (task("a").status == AllocationStatus::running && provider.runs_now("a")) w.run(b, provider.forget("a"));
+    w.settle(1s);
+  }
+  EXPECT_GE(provider.starts - before, 3);
+  EXPECT_LE(provider.starts - before, 9);
+  EXPECT_TRUE(until([&] { return task("a").reason.find("lost again and again") != std::string::npos; }, 1min))
+      << task("a").reason;
+  EXPECT_TRUE(provider.runs_now("b")) << "what else runs there goes on";
+  ASSERT_TRUE(until([&] { return provider.runs_now("a"); }, 10min));
+}
+
 TEST_F(RunLossTest, AReportThatIsOlderThanARunDoesNotMissIt) {
   run_pair();
   provider.holds_reports = true;

@@ -110,5 +110,15 @@ TEST(ProviderBackoff, EachFailureExcludesForLonger) {
   EXPECT_FALSE(backoff.excluded(at(100s)).contains("p"));
 }
 
+TEST(ProviderBackoff, OneThatDidNotFailForLongIsExcludedAsAtFirst) {
+  ProviderBackoff backoff;
+  backoff.failed("p", at(0s));
+  backoff.failed("p", at(40s));
+  const Duration later = 100s + kMaxProviderBackoff + 1s;
+  backoff.failed("p", at(later));
+  EXPECT_TRUE(backoff.excluded(at(later + 29s)).contains("p"));
+  EXPECT_FALSE(backoff.excluded(at(later + 30s)).contains("p"));
+}
+
 }  // namespace
 }  // namespace dms::orchestrator

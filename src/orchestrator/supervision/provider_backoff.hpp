@@ -1,6 +1,7 @@
-// Providers that failed lately, and for how long each gets no request: longer each time. What fails while it gets none
-// is part of the same failure: the losses of several runs, noticed one after another. One that a node is pinned to has
-// no substitute: it is left out for kPinnedBackoff only.
+// Providers that failed lately, and for how long each gets no request: longer each time, and as short as at first after
+// kMaxProviderBackoff in which it might get some and did not fail. What fails while it gets none is part of the same
+// failure: the losses of several runs, noticed one after another. One that a node is pinned to has no substitute: it is
+// left out for kPinnedBackoff only.
 //
 // Threads: none. Cost: an entry for each provider that has failed.
 #pragma once
@@ -23,6 +24,7 @@ class ProviderBackoff {
     Entry& entry = entries_[peer];
     entry.since = now;
     if (entry.until > now) return;
+    if (now - entry.until > kMaxProviderBackoff) entry.pause = kProviderBackoff;
     entry.until = now + entry.pause;
     entry.pause = std::min(2 * entry.pause, kMaxProviderBackoff);
   }

@@ -17,18 +17,14 @@ Task<void> Restarts::run() {
   for (;;) {
     const std::uint64_t seen = parts_.record.changed().count();
     const SteadyTime now = parts_.now();
-    SteadyTime next = now + kMaxRestartPause;
+    SteadyTime next = now + kMaxPause;
     for (const auto& [name, entry] : parts_.record->manifest.allocations) {
       if (!needed(name, entry) || under_way_.contains(name)) continue;
-      History& history = history_[name];
-      if (history.not_before > now) {
-        next = std::min(next, history.not_before);
+      if (const SteadyTime due = pauses_.due(name); due > now) {
+        next = std::min(next, due);
         continue;
       }
-      if (now - history.last > kStableAfter) history.pause = kRestartPause;
-      history.last = now;
-      history.not_before = now + history.pause;
-      history.pause = std::min(2 * history.pause, kMaxRestartPause);
+      (void)pauses_.next(name, now);
       under_way_.insert(name);
       work_.spawn(restart(name, entry.incarnation));
     }

@@ -8,8 +8,7 @@
 //     Before the request, what the run has written is fetched, for kRestartOutput at most: it remains readable. What it
 //     writes then is fetched once the next run counts (placement.hpp, 6). That is given up when its provider refuses it
 //     or does not send it for kRestPatience; the record says so, and before that, that it is to be fetched.
-//  2. The pauses between restarts of one allocation grow from kRestartPause to kMaxRestartPause, and start anew after
-//     it has run for kStableAfter.
+//  2. Restarts of one allocation are apart as pauses.hpp says.
 //
 // Threads: the deployment's lane.
 #pragma once
@@ -18,13 +17,11 @@
 
 #include "orchestrator/deployment/parts.hpp"
 #include "orchestrator/output/collector.hpp"
+#include "orchestrator/supervision/pauses.hpp"
 #include "runtime/nursery.hpp"
 
 namespace dms::orchestrator {
 
-inline constexpr Duration kRestartPause = 10s;
-inline constexpr Duration kMaxRestartPause = 5min;
-inline constexpr Duration kStableAfter = 10min;
 inline constexpr Duration kRestartOutput = 10s;
 inline constexpr Duration kRestPause = 1s;
 inline constexpr Duration kMaxRestPause = 30s;
@@ -38,11 +35,6 @@ class Restarts {
   Task<void> run();
 
  private:
-  struct History {
-    Duration pause = kRestartPause;
-    SteadyTime not_before{};
-    SteadyTime last{};
-  };
   Task<void> restart(std::string allocation, std::string run);
   Task<void> fetch_output(std::string allocation);
   Task<void> fetch_rest(std::string allocation, std::string run);
@@ -51,7 +43,7 @@ class Restarts {
   Parts parts_;
   Collector& collector_;
   Nursery& work_;
-  std::map<std::string, History> history_;
+  Pauses pauses_;
   std::set<std::string> under_way_;
   std::set<std::pair<std::string, std::string>> rests_;  ///< that are being fetched: allocation, run
 };
