@@ -25,6 +25,7 @@ class ScriptedProvider {
     protocol::Health health = protocol::Health::unknown;
     int exit_code = 0;
     std::string reason;
+    bool restart_failed = false;
     std::string out;
     std::uint64_t dropped = 0;  ///< of out
     std::string last_words;     ///< written while it is stopped
@@ -76,6 +77,7 @@ class ScriptedProvider {
       notice.out_size = run.out.size();
     }
     notice.cpu_seconds = run.cpu_seconds;
+    notice.restart_failed = run.restart_failed;
     co_return co_await call(*run.actor, protocol::kTaskTermination, run.orchestrator, notice, 5s);
   }
   /// The hint that its report is another one now.
@@ -86,6 +88,13 @@ class ScriptedProvider {
     change.incarnation = run.incarnation;
     actor::Envelope envelope = message(*run.actor, protocol::kAllocationChanged, run.orchestrator, change);
     co_return co_await run.actor->send(std::move(envelope));
+  }
+  static void fail_to_restart(Run& run, const std::string& reason) {
+    run.status = protocol::AllocationStatus::failed;
+    run.exit_code = -1;
+    run.reason = reason;
+    run.restart_failed = true;
+    run.out.clear();
   }
   /// As a crash without a disk.
   Task<void> forget(std::string name) {
@@ -107,6 +116,7 @@ class ScriptedProvider {
   bool keeps_previous = true;  ///< the output of the run before, which an older version does not
   bool previous_ends = true;   ///< all of that is stored
   std::string fail_restart;    ///< why the next run does not start
+  std::string leave_restart;   ///< why it replies before the next run has begun: it is being stopped
   int unanswered_starts = 0;   ///< the first ones
   int unanswered_pages = 0;    ///< the next ones
   bool brings_inputs = false;  ///< as it reports of what is not started
@@ -201,29 +211,27 @@ class ScriptedProvider {
     Run* run = addressed(envelope);
     if (run == nullptr) co_return reply;
     reply.incarnation = run->incarnation;
-    if (request.only_running && knows_only_running && is_final(run->status)) reply.error = "it has ended";
+    const bool current = run->incarnation == request.incarnation;
+    if (current && request.only_running && knows_only_running && is_final(run->status)) reply.error = "it has ended";
     if (!reply.error.empty()) co_return reply;
-    if (run->incarnation == request.incarnation) {
+    if (current) {
       ++restarts;
       run->previous = run->incarnation;
       run->previous_out = run->out + run->last_words;
       run->incarnation = next_incarnation();
       run->status = protocol::AllocationStatus::running;
       run->health = protocol::Health::starting;
+      if (!leave_restart.empty()) run->status = protocol::AllocationStatus::restarting;
+      if (!fail_restart.empty()) fail_to_restart(*run, fail_restart);
     }
     if (!answers_restarts) {
       (void)co_await sleep_for(1h);
       co_return reply;
     }
     reply.incarnation = run->incarnation;
-    reply.error = fail_restart;
-    if (!reply.error.empty()) {
-      run->status = protocol::AllocationStatus::failed;
-      run->exit_code = -1;
-      run->reason = fail_restart;
-      co_return reply;
-    }
-    reply.ok = true;
+    reply.restart_failed = run->restart_failed;
+    reply.error = run->restart_failed ? run->reason : leave_restart;
+    reply.ok = reply.error.empty();
     co_return reply;
   }
   Task<protocol::RenewReply> renew(protocol::RenewRequest request, const actor::Envelope&) {
@@ -244,6 +252,7 @@ class ScriptedProvider {
       report.incarnation = run.incarnation;
       report.exit_code = run.exit_code;
       report.reason = run.reason;
+      report.restart_failed = run.restart_failed;
       report.out_size = run.out.size();
       report.health = run.health;
       report.brings_inputs = brings_inputs && run.status == protocol::AllocationStatus::pending;

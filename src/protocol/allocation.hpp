@@ -17,6 +17,9 @@
 //     ends the run and leaves all else, so what the work writes while it ends can be collected.
 //  5. A provider hints once at a change that only a report would tell (AllocationChanged). A hint is worth nothing but
 //     a renewal: what is true says its reply.
+//  6. A run that never ran, or was lost, has failed with the exit code -1. If it was to replace another one and its
+//     provider could not start it, the reply to the restart, reports and notices say so (restart_failed): it is an end
+//     of the work. Otherwise the orchestrator may have the work run elsewhere.
 //
 // Specification: the behaviours /dms/deployment, /dms/allocation, /dms/orchestrator and /dms/ensemble of NuNet DMS
 // 0.5.x.
@@ -169,11 +172,13 @@ struct RestartRequest {
 struct RestartReply {
   bool ok = false;
   std::string error;
-  std::string incarnation;
+  std::string incarnation;      ///< of the current run
+  bool restart_failed = false;  ///< of that run, see (6); then `error` is its reason
   static constexpr auto json_fields() {
     using R = RestartReply;
     return std::tuple(json::field("OK", &R::ok), json::field("Error", &R::error),
-                      json::field("Incarnation", &R::incarnation, json::omit_empty));
+                      json::field("Incarnation", &R::incarnation, json::omit_empty),
+                      json::field("RestartFailed", &R::restart_failed, json::omit_empty));
   }
 };
 
@@ -207,17 +212,18 @@ struct AllocationReport {
   double cpu_seconds = 0;           ///< of the run, in all; 0 and absent: not known
   std::uint64_t memory_bytes = 0;   ///< of a run that has ended, the most; 0 and absent: not known
   bool brings_inputs = false;       ///< its start waits for inputs, which are being fetched
+  bool restart_failed = false;      ///< see (6)
   static constexpr auto json_fields() {
     using R = AllocationReport;
     constexpr auto omit = json::omit_empty;
-    return std::tuple(json::field("status", &R::status), json::field("incarnation", &R::incarnation),
-                      json::field("lease", &R::lease_ns), json::field("exit_code", &R::exit_code, omit),
-                      json::field("killed", &R::killed, omit), json::field("reason", &R::reason, omit),
-                      json::field("stdout_size", &R::out_size, omit), json::field("stderr_size", &R::err_size, omit),
-                      json::field("health", &R::health, omit), json::field("health_message", &R::health_message, omit),
-                      json::field("cpu_seconds", &R::cpu_seconds, omit),
-                      json::field("memory_bytes", &R::memory_bytes, omit),
-                      json::field("brings_inputs", &R::brings_inputs, omit));
+    return std::tuple(
+        json::field("status", &R::status), json::field("incarnation", &R::incarnation),
+        json::field("lease", &R::lease_ns), json::field("exit_code", &R::exit_code, omit),
+        json::field("killed", &R::killed, omit), json::field("reason", &R::reason, omit),
+        json::field("stdout_size", &R::out_size, omit), json::field("stderr_size", &R::err_size, omit),
+        json::field("health", &R::health, omit), json::field("health_message", &R::health_message, omit),
+        json::field("cpu_seconds", &R::cpu_seconds, omit), json::field("memory_bytes", &R::memory_bytes, omit),
+        json::field("brings_inputs", &R::brings_inputs, omit), json::field("restart_failed", &R::restart_failed, omit));
   }
 };
 
@@ -361,6 +367,7 @@ struct TaskTermination {
   std::uint64_t err_size = 0;
   double cpu_seconds = 0;  ///< as in AllocationReport
   std::uint64_t memory_bytes = 0;
+  bool restart_failed = false;
   static constexpr auto json_fields() {
     using R = TaskTermination;
     return std::tuple(json::field("allocation_id", &R::allocation_id), json::field("status", &R::status),
@@ -370,7 +377,8 @@ struct TaskTermination {
                       json::field("stdout_size", &R::out_size, json::omit_empty),
                       json::field("stderr_size", &R::err_size, json::omit_empty),
                       json::field("cpu_seconds", &R::cpu_seconds, json::omit_empty),
-                      json::field("memory_bytes", &R::memory_bytes, json::omit_empty));
+                      json::field("memory_bytes", &R::memory_bytes, json::omit_empty),
+                      json::field("restart_failed", &R::restart_failed, json::omit_empty));
   }
 };
 inline constexpr std::size_t kTerminationOutput = 256 * 1024;

@@ -158,6 +158,7 @@ Task<protocol::RestartReply> Allocation::restart(protocol::RestartRequest reques
     started = std::unexpected(next.error());
   reply.incarnation = record_.incarnation;
   reply.ok = started.has_value();
+  reply.restart_failed = next && record_.incarnation == *next && record_.end && record_.end->restart_failed;
   if (!started) reply.error = started.error().to_string();
   co_return reply;
 }
@@ -265,14 +266,14 @@ Task<Result<executor::LogPage>> Allocation::read_log(std::string run, executor::
   Result<executor::LogPage> page = co_await parts_.engine->read_log(id, stream, offset, max_bytes);
   if (page || !page.error().is(Errc::not_found)) co_return page;
   const bool current = run == record_.incarnation;
-  if (!current || ended_in_its_start())
+  const bool unstarted = current && record_.started_ns == 0;
+  if (!current || (unstarted && record_.end))
     page = co_await parts_.engine->read_kept_log(parts_.folder / run, stream, offset, max_bytes);
   // An engine that has not answered yet may still know it, and run it.
   if (page) page->ended = parts_.engine->ready();
-  if (page || !page.error().is(Errc::not_found) || !current) co_return page;
-  if (record_.phase != Phase::starting && !ended_in_its_start()) co_return page;
-  page = executor::LogPage();
-  page->ended = record_.phase != Phase::starting;
+  if (page || !page.error().is(Errc::not_found) || !unstarted) co_return page;
+  page = executor::LogPage();  // it has written nothing
+  page->ended = record_.end.has_value();
   co_return page;
 }
 
@@ -312,6 +313,7 @@ Task<protocol::AllocationReport> Allocation::report() {
     report.exit_code = end->exit_code;
     report.killed = end->killed;
     report.reason = end->reason;
+    report.restart_failed = end->restart_failed;
     report.out_size = end->out_size;
     report.err_size = end->err_size;
     report.cpu_seconds = end->cpu_seconds;

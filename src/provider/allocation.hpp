@@ -10,7 +10,9 @@
 //     the new one. Repeated for the same old incarnation, it answers with the new one. A run that has ended goes on
 //     with the lease that it has; once that is over, or the run has been stopped, or if only what runs is to be
 //     restarted (OnlyRunning), there is no restart. The output of the run that was replaced can be read until the next
-//     restart, or release().
+//     restart, or release(). If the next run cannot be started here, its end says so (restart_failed), also when a start
+//     of the daemon has tried it. The end of a run that the machine has lost, or whose executor it does not offer any
+//     more, does not.
 //  4. At the end of its lease (end_lease()) the work is stopped; an allocation that is being started or was never
 //     started ends, too.
 //  5. When a run has ended, the end is stored, then resources are freed, then the orchestrator is notified, with pauses
@@ -196,7 +198,7 @@ class Allocation : public std::enable_shared_from_this<Allocation> {
   Task<void> watch(std::string incarnation);
   Task<void> begin_checks();
   Task<void> end_checks();
-  Task<void> finish(std::string incarnation, executor::ExecutionResult result);
+  Task<void> finish(std::string incarnation, executor::ExecutionResult result, bool restart_failed = false);
   Task<void> notify(std::string incarnation);
   Task<Result<void>> tell_end();
   /// `until_sent`: repeated while the orchestrator cannot be reached.
@@ -205,10 +207,6 @@ class Allocation : public std::enable_shared_from_this<Allocation> {
   Task<protocol::TaskTermination> notice() const;
   Task<void> close_run();
 
-  /// It had been requested to start, and whether it had written was not known.
-  [[nodiscard]] bool ended_in_its_start() const {
-    return record_.started_ns == 0 && record_.end && record_.end->killed;
-  }
   [[nodiscard]] End describe_end(const executor::ExecutionResult& result) const;
   [[nodiscard]] std::string lease_reason() const;
   Task<Result<void>> take_files();

@@ -106,7 +106,8 @@ Task<void> Allocation::launch(std::string incarnation) {
   if (!started) {
     if (let_go(started.error())) co_return;
     executor::ExecutionResult failed = never_ran(started.error().to_string());
-    co_return co_await finish(incarnation, std::move(failed));
+    const bool restart_failed = !record_.previous.empty() && parts_.engine != nullptr;
+    co_return co_await finish(incarnation, std::move(failed), restart_failed);
   }
   co_await extend();
   Change enter = [incarnation, now = lane_.unix_now().nanos](AllocationRecord& record) -> Result<void> {
@@ -213,8 +214,9 @@ End Allocation::describe_end(const executor::ExecutionResult& result) const {
   return end;
 }
 
-Task<void> Allocation::finish(std::string incarnation, executor::ExecutionResult result) {
+Task<void> Allocation::finish(std::string incarnation, executor::ExecutionResult result, bool restart_failed) {
   End end = describe_end(result);
+  end.restart_failed = restart_failed;
   end.out_size = co_await size_of(executor::LogStream::out);
   end.err_size = co_await size_of(executor::LogStream::err);
   Change enter = [this, incarnation, end](AllocationRecord& record) -> Result<void> {
@@ -306,6 +308,7 @@ Task<protocol::TaskTermination> Allocation::notice() const {
   ended.err_size = end.err_size;
   ended.cpu_seconds = end.cpu_seconds;
   ended.memory_bytes = end.memory_bytes;
+  ended.restart_failed = end.restart_failed;
   if (parts_.engine == nullptr) co_return ended;
   const Result<executor::Logs> logs = co_await parts_.engine->logs(run_id());
   if (!logs) co_return ended;

@@ -102,10 +102,18 @@ TEST_F(DiskLimitTest, ARestartRunsOnlyIfThereIsRoom) {
   ASSERT_TRUE(refused) << refused.error().to_string();
   EXPECT_FALSE(refused->ok);
   EXPECT_THAT(refused->error, HasSubstr("disk limit"));
+  EXPECT_TRUE(refused->restart_failed);
+  EXPECT_EQ(refused->incarnation, report().incarnation);
+  EXPECT_EQ(report().status, AllocationStatus::failed);
+  EXPECT_EQ(report().reason, refused->error);
+  EXPECT_TRUE(report().restart_failed);
+  EXPECT_EQ(page("stdout", 0).error, "");
+  EXPECT_TRUE(page("stdout", 0).eof) << "it has written nothing";
   EXPECT_EQ(executor->started(), 1U);
   std::filesystem::remove(large);
   const auto again = restart(refused->incarnation);
   ASSERT_TRUE(again && again->ok) << (again ? again->error : again.error().to_string());
+  EXPECT_FALSE(again->restart_failed);
   w.settle(1min);
   EXPECT_EQ(running(), 1);
 }

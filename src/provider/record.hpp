@@ -44,8 +44,9 @@ struct End {
   std::uint64_t err_size = 0;
   double cpu_seconds = 0;
   std::uint64_t memory_bytes = 0;
-  std::int64_t at_ns = 0;     ///< of SteadyTime, in the boot of the record
-  bool acknowledged = false;  ///< by the orchestrator
+  std::int64_t at_ns = 0;       ///< of SteadyTime, in the boot of the record
+  bool acknowledged = false;    ///< by the orchestrator
+  bool restart_failed = false;  ///< it was to replace another run, and could not be started
   static constexpr auto json_fields() {
     using E = End;
     constexpr auto omit = json::omit_empty;
@@ -54,7 +55,8 @@ struct End {
                       json::field("stdout_size", &E::out_size, omit), json::field("stderr_size", &E::err_size, omit),
                       json::field("cpu_seconds", &E::cpu_seconds, omit),
                       json::field("memory_bytes", &E::memory_bytes, omit), json::field("at", &E::at_ns, omit),
-                      json::field("acknowledged", &E::acknowledged, omit));
+                      json::field("acknowledged", &E::acknowledged, omit),
+                      json::field("restart_failed", &E::restart_failed, omit));
   }
 };
 

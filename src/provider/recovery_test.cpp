@@ -306,6 +306,52 @@ TEST_F(RecoveryTest, AKillWhileARestartWaitsForTheEndOfARunLosesNothingThatItWri
   EXPECT_TRUE(rest.eof);
 }
 
+/// A restart that was requested, and had not begun when the daemon ended.
+struct InterruptedRestartTest : RecoveryTest {
+  void interrupt(bool machine_restarts) {
+    begin(kService, 5min);
+    script("e_task", {.startup = 30s, .start_error = "no such image"});
+    const protocol::RestartRequest request{incarnation, true};
+    EXPECT_FALSE(
+        w.run(alice, protocol::call(*alice.root, protocol::kAllocationRestart, allocation, request, Duration(5s))))
+        << "it takes 30 s to start";
+    ASSERT_EQ(report().status, AllocationStatus::restarting);
+    if (machine_restarts) boot_id = "second";
+    restart_daemon(1s, machine_restarts);
+    w.settle(1min);
+    ASSERT_EQ(notices.size(), 1U);
+    EXPECT_NE(notices[0].incarnation, incarnation);
+    EXPECT_EQ(notices[0].status, to_string(AllocationStatus::failed));
+    EXPECT_EQ(notices[0].error.exit_code, -1);
+  }
+};
+
+TEST_F(InterruptedRestartTest, TheNextDaemonCarriesItOutAndSaysThatItHasFailed) {
+  interrupt(false);
+  EXPECT_NE(notices[0].reason.find("no such image"), std::string::npos) << notices[0].reason;
+  EXPECT_TRUE(notices[0].restart_failed);
+  const auto repeated = restart(incarnation, true);
+  EXPECT_FALSE(repeated->ok);
+  EXPECT_TRUE(repeated->restart_failed) << "a repeated request is answered as the first would have been";
+  EXPECT_EQ(repeated->error, notices[0].reason);
+  EXPECT_TRUE(report().restart_failed);
+}
+
+TEST_F(InterruptedRestartTest, ARestartOfTheMachineLosesIt) {
+  interrupt(true);
+  EXPECT_EQ(notices[0].reason, "lost by a restart of the machine");
+  EXPECT_FALSE(notices[0].restart_failed);
+  EXPECT_FALSE(report().restart_failed);
+}
+
+TEST_F(RecoveryTest, AFirstStartThatFailsIsNoFailedRestart) {
+  script("e_task", {.start_error = "no such image"});
+  allocation = allocate(alice).allocations.at("task");
+  EXPECT_FALSE(start()->ok);
+  EXPECT_EQ(report().status, AllocationStatus::failed);
+  EXPECT_FALSE(report().restart_failed);
+}
+
 TEST_F(RecoveryTest, ARunThatHasEndedIsRestartedWithItsResources) {
   begin({.runs_for = 1s});
   w.settle(5s);

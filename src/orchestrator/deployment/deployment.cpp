@@ -58,12 +58,12 @@ Deployment::Deployment(Services services, RecordStore& records, std::unique_ptr<
                  return on_run_lost(std::move(allocation), std::move(run), std::move(reason));
                },
            .ended = [this](std::string allocation,
-                           AllocationReport report) { return endings_.on_report(std::move(allocation), report); }}),
+                           AllocationReport report) { return endings_.on_report(std::move(allocation), report, ""); }}),
       starter_(parts(), liveness_, supervisor_, work_,
                [this](std::string allocation, std::string reason, bool may_run) {
                  return on_start_failed(std::move(allocation), std::move(reason), may_run);
                }),
-      restarts_(parts(), collector_, work_),
+      restarts_(parts(), collector_, endings_, work_),
       replacer_(parts(), grants_, work_),
       cleaner_(parts(), collector_, clearing_),
       work_(actor_->lane(), "deployment " + record_->id),

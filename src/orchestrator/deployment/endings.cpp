@@ -71,14 +71,16 @@ Endings::End Endings::end_of(TaskTermination notice, bool pages) {
   report.err_size = std::max<std::uint64_t>(notice.err_size, notice.err.size());
   report.cpu_seconds = notice.cpu_seconds;
   report.memory_bytes = notice.memory_bytes;
+  report.restart_failed = notice.restart_failed;
   end.whole = !pages || (report.out_size == notice.out.size() && report.err_size == notice.err.size());
   end.out = std::move(notice.out);
   end.err = std::move(notice.err);
   return end;
 }
 
-Task<void> Endings::on_report(std::string name, AllocationReport report) {
+Task<void> Endings::on_report(std::string name, AllocationReport report, std::string replaced) {
   End end;
+  end.replaced = std::move(replaced);
   end.whole = report.out_size == 0 && report.err_size == 0;
   end.report = std::move(report);
   const Result<void> concluded = co_await conclude(name, std::move(end));
@@ -95,7 +97,7 @@ Task<Result<void>> Endings::conclude(std::string name, End end) {
 }
 
 bool Endings::is_loss(const AllocationReport& report, const AllocationManifest& entry) const {
-  if (report.status == AllocationStatus::failed) return report.exit_code == kNeverRanOrLost;
+  if (report.status == AllocationStatus::failed) return report.exit_code == kNeverRanOrLost && !report.restart_failed;
   if (report.status == AllocationStatus::terminated) return !refused_(entry.node_id);
   // A machine that was declared lost, and is back after its lease.
   const bool was_lost = entry.status == AllocationStatus::restarting &&
@@ -114,7 +116,11 @@ Task<Result<void>> Endings::conclude_once(std::string name, End end) {
   const AllocationManifest* entry = parts_.allocation(name);
   end.report.reason = shortened(std::move(end.report.reason), kMaxReportedText);
   const AllocationReport& report = end.report;
-  if (entry == nullptr || entry->incarnation != report.incarnation || is_final(entry->status)) co_return Result<void>();
+  const auto is_meant = [&](const AllocationManifest& run) {
+    const bool replaces = !end.replaced.empty() && run.incarnation == end.replaced;
+    return !is_final(run.status) && (replaces || run.incarnation == report.incarnation);
+  };
+  if (entry == nullptr || !is_meant(*entry)) co_return Result<void>();
   if (entry->lease_ns > 0 && is_recovered(entry->node_id) && is_loss(report, *entry)) {
     const std::string reason = fmt::format("{} was not run to its end: {}", name, report.reason);
     co_await lost_(name, report.incarnation, reason);
@@ -122,14 +128,17 @@ Task<Result<void>> Endings::conclude_once(std::string name, End end) {
   }
   const auto spec = parts_.record->ensemble.allocations.find(name);
   const bool with_results = spec != parts_.record->ensemble.allocations.end() && spec->second.results.has_value();
-  if (with_results) end.whole = false;
+  // What the run before has written last is fetched first (collect()): both are released together.
+  const bool replaces = !end.replaced.empty() || has_open_rest(parts_.record.get(), name);
+  if (with_results || replaces) end.whole = false;
   Task<Result<std::optional<Collector::Hold>>> keeping = keep(name, end, entry->lease_ns == 0);
   CO_TRY(const std::optional<Collector::Hold> files, co_await std::move(keeping));  // until the end is stored
   bool stored = false;
   const auto change = [&](DeploymentRecord& record) {
     const auto found = record.manifest.allocations.find(name);
-    stored = found != record.manifest.allocations.end() && found->second.incarnation == report.incarnation &&
-             !is_final(found->second.status);
+    stored = found != record.manifest.allocations.end() && is_meant(found->second);
+    if (stored && found->second.incarnation != report.incarnation)
+      stored = take_over_restart(record, name, report.incarnation);
     if (!stored) return;  // reverted meanwhile
     AllocationManifest& ended = found->second;
     ended.status = report.status;
@@ -174,13 +183,49 @@ Task<void> Endings::acknowledge(actor::Envelope envelope) {
 }
 
 void Endings::resume() {
+  fetch_rests();
   for (const auto& [name, entry] : parts_.record->manifest.allocations)
     if (is_final(entry.status) && !entry.collected && !is_awaited(parts_.record.get(), name, entry.incarnation) &&
         collecting_.insert(name).second)
       work_.spawn(collect(name));
 }
 
+void Endings::fetch_rests() {
+  for (const Rest& rest : parts_.record->rests)
+    if (rest.missing.empty() && rests_.emplace(rest.allocation, rest.run).second)
+      work_.spawn(fetch_rest(rest.allocation, rest.run));
+}
+
+Task<void> Endings::fetch_rest(std::string name, std::string run) {
+  const SteadyTime until = parts_.now() + kRestPatience;
+  Result<void> fetched;
+  for (Duration pause = kRestPause;; pause = std::min(2 * pause, kMaxRestPause)) {
+    Task<Result<void>> fetching = collector_.fetch_rest(name, run);
+    fetched = co_await std::move(fetching);
+    if (work_.cancelled()) co_return;
+    if (fetched || fetched.error().is(Errc::permission_denied) || fetched.error().is(Errc::unsupported)) break;
+    if (parts_.now() >= until) break;
+    const Result<void> slept = co_await sleep_for(pause);
+    if (!slept) co_return;
+  }
+  const std::string missing = fetched ? "" : fetched.error().to_string();
+  if (!fetched) log::info("orchestrator", "{}: the last output of run {} of {}: {}", parts_.id(), run, name, missing);
+  const auto settle = [&](DeploymentRecord& record) { settle_rests(record, name, run, missing); };
+  (void)co_await parts_.record.update_until_stored(settle);
+  rests_.erase({name, run});
+}
+
+Task<Result<void>> Endings::rests_settled(std::string name) {
+  for (;;) {
+    const std::uint64_t seen = parts_.record.changed().count();
+    if (!has_open_rest(parts_.record.get(), name)) co_return Result<void>();
+    CO_TRY_VOID(co_await parts_.record.changed().wait_past(seen, SteadyTime::max()));
+  }
+}
+
 Task<void> Endings::collect(std::string name) {
+  const Result<void> settled = co_await rests_settled(name);
+  if (!settled) co_return;
   Duration pause = kCollectPause;
   const SteadyTime begun = parts_.now();
   SteadyTime reached = begun;

@@ -7,7 +7,8 @@
 //  2. A run that its engine has lost or never ran is no end of the work but a loss of it: the deployment decides
 //     whether it runs again. So is one that its provider has terminated, because its lease had ended: this node was
 //     down or cut off. Only if the provider refuses the renewals (supervisor.hpp) it is an end, with the provider's
-//     reason: to run it anew is to run it where it is not wanted.
+//     reason: to run it anew is to run it where it is not wanted. A run that was to replace another one and could not be
+//     started there (AllocationReport::restart_failed) is an end of the work, too: it would end so again and again.
 //  3. Output that came whole with the notice is stored with it. All other output is collected by pages (collector.hpp),
 //     repeated with growing pauses: a full disk here is waited out, the provider keeps the output meanwhile. It is
 //     given up, and the allocation says so, when its provider has sent nothing of it for kCollectPatience and is not
@@ -16,6 +17,9 @@
 //     Of a run that had been requested to restart, without a reply, when its machine was lost, the provider is asked
 //     which one there is, if the output of the one that is known cannot be fetched.
 //  4. When the output is here, that is stored together with the request to release the run (cleaner.hpp).
+//  5. What a run wrote at its end that a restart has ended (placement.hpp, 6) is fetched as soon as the next run counts,
+//     and before the output of that is: they are released together. It is given up when its provider refuses it or does
+//     not send it for kRestPatience; the record says so, and before that, that it is to be fetched.
 //
 // Threads: the deployment's lane. Cancellation: what has begun is taken up by resume().
 // Attacks: see (1). Output is bounded by the size of a message, or of a provider's logs.
@@ -36,6 +40,9 @@ inline constexpr Duration kCollectPatience = 30min;
 /// Since this daemon began with it: a provider could send a byte now and then for ever.
 inline constexpr Duration kLongestCollection = 24h;
 inline constexpr Duration kRefusalPatience = 1min;
+inline constexpr Duration kRestPause = 1s;
+inline constexpr Duration kMaxRestPause = 30s;
+inline constexpr Duration kRestPatience = 10min;
 
 class Endings {
  public:
@@ -48,14 +55,18 @@ class Endings {
       : parts_(parts), collector_(collector), work_(work), lost_(std::move(lost)), refused_(std::move(refused)) {}
 
   Task<void> on_notice(actor::Envelope envelope);
-  Task<void> on_report(std::string allocation, protocol::AllocationReport report);
+  /// `replaced`: the run that the one of the report was to replace, if the restart may not be known yet; else empty.
+  Task<void> on_report(std::string allocation, protocol::AllocationReport report, std::string replaced);
   /// Continues with output that has not been collected, without that which is fetched before a release (cleaner.hpp).
   void resume();
+  /// Begins with what runs have written last that were restarted.
+  void fetch_rests();
 
  private:
   struct End {
     protocol::AllocationReport report;
-    bool whole = false;  ///< out and err are all of the output
+    std::string replaced;  ///< as in on_report()
+    bool whole = false;    ///< out and err are all of the output
     Bytes out;
     Bytes err;
   };
@@ -70,6 +81,8 @@ class Endings {
   Task<Result<std::optional<Collector::Hold>>> keep(std::string allocation, End& end, bool only_source);
   Task<void> acknowledge(actor::Envelope envelope);
   Task<void> collect(std::string allocation);
+  Task<void> fetch_rest(std::string allocation, std::string run);
+  Task<Result<void>> rests_settled(std::string allocation);
   Task<void> ask_for_restart(std::string allocation);
   Task<void> report_trouble(std::string allocation, Error trouble);
 
@@ -80,6 +93,7 @@ class Endings {
   Refused refused_;
   std::set<std::string> concluding_;
   std::set<std::string> collecting_;
+  std::set<std::pair<std::string, std::string>> rests_;  ///< that are being fetched: allocation, run
 };
 
 }  // namespace dms::orchestrator

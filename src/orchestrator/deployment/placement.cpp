@@ -193,6 +193,11 @@ const Rest* find_rest(const DeploymentRecord& record, const std::string& allocat
   return found == record.rests.end() ? nullptr : &*found;
 }
 
+bool has_open_rest(const DeploymentRecord& record, const std::string& allocation) {
+  return std::ranges::any_of(record.rests,
+                             [&](const Rest& rest) { return rest.allocation == allocation && rest.missing.empty(); });
+}
+
 void settle_rests(DeploymentRecord& record, const std::string& allocation, const std::string& run,
                   const std::string& missing) {
   const auto is_meant = [&](const Rest& rest) {

@@ -19,7 +19,7 @@
 //     A restart that was requested (DeploymentRecord::restarting) may have begun the next run: the entry names the run
 //     that was to end, as restarting besides, until its provider has said which one there is.
 //  6. What a run writes at its end, once its restart is requested, is a rest (DeploymentRecord::rests) from the change
-//     by which the next run counts: it is fetched (supervision/restarts.hpp), or the rest says why it is missing. The
+//     by which the next run counts: it is fetched (endings.hpp, 5), or the rest says why it is missing. The
 //     kMaxRests last ones of an allocation are known.
 //
 // Threads: none. Attacks: what a provider names beyond the ensemble is bounded (kMaxUnknown), so no provider makes the
@@ -67,6 +67,8 @@ void note_rest(DeploymentRecord& record, const std::string& allocation, const st
                const std::string& missing = "");
 /// Null if nothing is missing of that run.
 const Rest* find_rest(const DeploymentRecord& record, const std::string& allocation, const std::string& run);
+/// Something of a run of the allocation is still to be fetched.
+[[nodiscard]] bool has_open_rest(const DeploymentRecord& record, const std::string& allocation);
 /// What is still to be fetched of that run, or of each if it is empty, is here, or `missing` says why it does not come.
 void settle_rests(DeploymentRecord& record, const std::string& allocation, const std::string& run,
                   const std::string& missing);

@@ -154,7 +154,8 @@ Task<Result<RestartReply>> ProviderClient::restart(actor::Handle allocation, std
   const std::unexpected<Error> refusal =
       refused(fmt::format("restarting on {}", allocation.address.host), reply->error);
   if (reply->incarnation.size() > kMaxReportedId || (reply->ok && reply->incarnation.empty())) co_return refusal;
-  reply->error = reply->ok ? "" : refusal.error().to_string();
+  if (reply->restart_failed && (reply->ok || reply->incarnation.empty())) co_return refusal;
+  if (!reply->restart_failed) reply->error = reply->ok ? "" : refusal.error().to_string();
   co_return reply;
 }
 

@@ -28,9 +28,7 @@ Task<void> Restarts::run() {
       under_way_.insert(name);
       work_.spawn(restart(name, entry.incarnation));
     }
-    for (const Rest& rest : parts_.record->rests)
-      if (rest.missing.empty() && rests_.emplace(rest.allocation, rest.run).second)
-        work_.spawn(fetch_rest(rest.allocation, rest.run));
+    endings_.fetch_rests();
     const Result<void> waited = co_await parts_.record.changed().wait_past(seen, next);
     if (!waited) co_return;
   }
@@ -46,23 +44,14 @@ Task<void> Restarts::fetch_output(std::string name) {
               fetched.error().to_string());
 }
 
-Task<void> Restarts::fetch_rest(std::string name, std::string run) {
-  const SteadyTime until = parts_.now() + kRestPatience;
-  Result<void> fetched;
-  for (Duration pause = kRestPause;; pause = std::min(2 * pause, kMaxRestPause)) {
-    Task<Result<void>> fetching = collector_.fetch_rest(name, run);
-    fetched = co_await std::move(fetching);
-    if (work_.cancelled()) co_return;
-    if (fetched || fetched.error().is(Errc::permission_denied) || fetched.error().is(Errc::unsupported)) break;
-    if (parts_.now() >= until) break;
-    const Result<void> slept = co_await sleep_for(pause);
-    if (!slept) co_return;
-  }
-  const std::string missing = fetched ? "" : fetched.error().to_string();
-  if (!fetched) log::info("orchestrator", "{}: the last output of run {} of {}: {}", parts_.id(), run, name, missing);
-  const auto settle = [&](DeploymentRecord& record) { settle_rests(record, name, run, missing); };
-  (void)co_await parts_.record.update_until_stored(settle);
-  rests_.erase({name, run});
+AllocationReport Restarts::end_of(const RestartReply& reply) {
+  AllocationReport report;
+  report.status = AllocationStatus::failed;
+  report.incarnation = reply.incarnation;
+  report.exit_code = kNeverRanOrLost;
+  report.reason = reply.error;
+  report.restart_failed = true;
+  return report;
 }
 
 Task<void> Restarts::restart(std::string name, std::string run) {
@@ -89,16 +78,22 @@ Task<void> Restarts::restart(std::string name, std::string run) {
     log::info("orchestrator", "{}: restart of {}: {}", parts_.id(), name,
               refusal.empty() ? reply->incarnation : refusal);
     const bool replaced = reply && !reply->incarnation.empty() && reply->incarnation != run;
+    // The provider is being stopped, or its machine has lost the next run: the next reply or report says.
+    const bool undecided = replaced && !reply->ok;
     const auto settle = [&](DeploymentRecord& record) {
       if (!is_run(record) || !record.restarting.contains(name)) return;
       AllocationManifest& entry = record.manifest.allocations.at(name);
       entry.status = AllocationStatus::running;
       entry.reason = refusal;
-      // Also of a run that did not start: its report says why.
       if (replaced && take_over_restart(record, name, reply->incarnation)) entry.health = Health::starting;
       record.restarting.erase(name);
     };
-    if (reply) (void)co_await parts_.record.update_until_stored(settle);
+    if (reply && reply->restart_failed) {
+      AllocationReport end = end_of(*reply);
+      co_await endings_.on_report(name, std::move(end), run);
+    } else if (reply && !undecided) {
+      (void)co_await parts_.record.update_until_stored(settle);
+    }
   }
   under_way_.erase(name);
   parts_.record.changed().raise();
