@@ -7,8 +7,8 @@
 //  2. A run that its engine has lost or never ran is no end of the work but a loss of it: the deployment decides
 //     whether it runs again. So is one that its provider has terminated, because its lease had ended: this node was
 //     down or cut off. Only if the provider refuses the renewals (supervisor.hpp) it is an end, with the provider's
-//     reason: to run it anew is to run it where it is not wanted. A run that was to replace another one and could not be
-//     started there (AllocationReport::restart_failed) is an end of the work, too: it would end so again and again.
+//     reason: to run it anew is to run it where it is not wanted. A run that was to replace another one and could not
+//     be started there (AllocationReport::restart_failed) is an end of the work, too: it would end so again and again.
 //  3. Output that came whole with the notice is stored with it. All other output is collected by pages (collector.hpp),
 //     repeated with growing pauses: a full disk here is waited out, the provider keeps the output meanwhile. It is
 //     given up, and the allocation says so, when its provider has sent nothing of it for kCollectPatience and is not
