@@ -43,6 +43,21 @@ TEST_F(FailedRestartTest, ItEndsTheAllocationWithItsReasonAtOnce) {
   EXPECT_EQ(page("task", "previous:stdout"), "first");
 }
 
+TEST_F(FailedRestartTest, WhatTheRunBeforeWroteLastIsFetchedBeforeTheRelease) {
+  run_anywhere(jobs::AllocationType::service);
+  provider.fail_restart = kReason;
+  provider.runs.at("task").last_words = ", bye";
+  provider.previous_ends = false;  // its engine has not copied all of it yet
+  become_unhealthy();
+  w.settle(20s);
+  EXPECT_EQ(task().status, AllocationStatus::failed);
+  EXPECT_FALSE(task().collected);
+  EXPECT_FALSE(provider.runs.empty()) << "its output is not here yet";
+  provider.previous_ends = true;
+  expect_failed();
+  EXPECT_EQ(page("task", "previous:stdout"), "first, bye");
+}
+
 TEST_F(FailedRestartTest, ItEndsTheAllocationAlsoIfTheReplyIsLost) {
   run_anywhere(jobs::AllocationType::service);
   provider.fail_restart = kReason;
