@@ -40,6 +40,9 @@ namespace {
 /// The daemon counts from when it has the request.
 constexpr Duration kLeastTimeout = protocol::kMinDeploymentTime + 1s;
 
+/// How long a daemon that is being started again is waited for.
+constexpr Duration kDaemonPatience = 1min;
+
 /// Time that passes is no change.
 DeploymentStatusReply without_durations(DeploymentStatusReply status) {
   for (auto& [name, allocation] : status.allocations)
@@ -52,13 +55,21 @@ DeploymentStatusReply without_durations(DeploymentStatusReply status) {
 Result<void> watch(Session& session, Client& client, const std::string& id, bool until_end,
                    DeploymentStatusReply& last) {
   std::vector<std::string> shown;
-  const UnixTime quick_end = session.environment().now() + kQuickTime;
+  UnixTime heard = session.environment().now();
+  const UnixTime quick_end = heard + kQuickTime;
+  bool told = false;
   for (int missed = 0;;) {
     auto status = query_status(client, id);
-    if (!status && (!status.error().is(Errc::refused) || ++missed >= kMaxUnanswered))
+    const UnixTime now = session.environment().now();
+    if (!status && status.error().is(Errc::no_daemon) && now < heard + kDaemonPatience) {
+      if (!std::exchange(told, true)) session.note("The daemon does not answer; it is asked again for a minute.");
+    } else if (!status && (!status.error().is(Errc::refused) || ++missed >= kMaxUnanswered)) {
       return std::unexpected(status.error());
+    }
     if (status) {
       missed = 0;
+      told = false;
+      heard = now;
       last = std::move(*status);
       if (auto lines = describe_status(without_durations(last)); lines != shown) {
         for (const auto& line : describe_status(last)) session.note(line);
@@ -103,7 +114,7 @@ Result<void> follow(Session& session, Client& client, const std::string& id, boo
   DeploymentStatusReply status;
   const Result<void> watched = watch(session, client, id, until_end, status);
   if (as_json) print_state_json(session, id, status);
-  if (!watched && watched.error().is(dms::Errc::cancelled)) {
+  if (!watched && (watched.error().is(dms::Errc::cancelled) || watched.error().is(Errc::no_daemon))) {
     session.note(fmt::format("The deployment continues. To see its status: nunet deployment status {}", id));
     session.note(fmt::format("To shut it down: nunet deployment shutdown {}", id));
   }

@@ -161,6 +161,26 @@ TEST_F(DeployTest, ADeploymentThatWasShutDownHasNotSucceeded) {
   }
 }
 
+TEST_F(DeployTest, ADaemonThatIsBeingStartedAgainIsWaitedFor) {
+  for (const Duration away : {Duration(30s), Duration(2min)}) {
+    polls = 0;
+    world.daemon_back = {};
+    answer = [this, away](const actor::Envelope& e) {
+      if (e.behaviour.ends_with("/status") && polls == 1) world.daemon_back = world.time + away;
+      return respond(e);
+    };
+    const auto result = nunet({"deploy", "-f", file, "--wait"});
+    EXPECT_THAT(result.err, HasSubstr("The daemon does not answer; it is asked again for a minute."));
+    if (away < 1min) {
+      EXPECT_EQ(result.code, 0) << result.err;
+      EXPECT_THAT(result.err, HasSubstr("Completed"));
+    } else {
+      EXPECT_EQ(result.code, 1) << result.err;
+      EXPECT_THAT(result.err, HasSubstr("The deployment continues. To see its status: nunet deployment status abc"));
+    }
+  }
+}
+
 TEST_F(DeployTest, AnEmptyIdIsRefusedByTheNameOfItsArgument) {
   for (const char* command : {"status", "info", "logs", "results", "manifest", "update", "shutdown", "delete"}) {
     const auto positional = nunet({"deployment", command, ""});

@@ -65,7 +65,7 @@ class FakeEnvironment final : public Environment {
     if (!to.socket.empty() && !socket_user) return fail(dms::Errc::not_found, "no socket");
     called = to;
     if (std::exchange(interrupt_call, false)) return fail(dms::Errc::cancelled, "interrupted");
-    if (!daemon) return fail(dms::Errc::io, "connection refused");
+    if (!daemon || time < daemon_back) return fail(dms::Errc::io, "connection refused");
     TRY_VOID(check(to.socket.empty() ? port_user : socket_user));
     return daemon(request);
   }
@@ -120,6 +120,7 @@ class FakeEnvironment final : public Environment {
   std::vector<std::string> secrets;
   std::vector<std::string> prompts;
   Daemon daemon;
+  UnixTime daemon_back{};  ///< until then nothing answers
   std::optional<DaemonAddress> called;
   std::optional<UserId> socket_user;       // that serves the Unix socket; none: no socket
   std::optional<UserId> port_user = 1000;  // that serves the port

@@ -2,6 +2,7 @@
 
 #include "capability/units.hpp"
 #include "encoding/multibase.hpp"
+#include "jobs/ensemble/advice.hpp"
 #include "jobs/ensemble/fields.hpp"
 #include "jobs/ensemble/normalise_run.hpp"
 
@@ -400,6 +401,20 @@ void keep_text(Value& document, Value texts) {
   }
 }
 
+/// Those that an allocation uses are in it, and refused there; what else is written would be ignored.
+void refuse_unused_volumes(const Object& top, const Path& root) {
+  const Value* templates = top.if_contains("volumes");
+  if (templates == nullptr || !templates->is_object() || templates->get_object().empty()) return;
+  const Value* allocations = top.if_contains("allocations");
+  if (allocations != nullptr && allocations->is_object())
+    for (const auto& member : allocations->get_object())
+      if (const Object* allocation = member.value().if_object(); allocation != nullptr)
+        if (const Value* used = allocation->if_contains("volume");
+            used != nullptr && used->is_array() && !used->get_array().empty())
+          return;
+  root.record((root / "volumes").wrong(kNoVolumes));
+}
+
 Result<json::Value> normalise(const json::Value& written, const std::set<std::string>& aliased) {
   std::vector<std::string> problems;
   const Path root(problems);
@@ -425,6 +440,7 @@ Result<json::Value> normalise(const json::Value& written, const std::set<std::st
     return Value(std::move(all));
   });
   top.erase("resources");
+  refuse_unused_volumes(top, root);
   top.erase("volumes");
   rewrite(top, "nodes", root, [](const Value& value, const Path& path) {
     refuse_nulls(value, path, "a map");

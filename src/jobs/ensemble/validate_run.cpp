@@ -39,6 +39,8 @@ Result<void> check_health(const std::string& at, const HealthCheck& check) {
       return wrong("{}.endpoint: {}", at, endpoint.error().message());
   if (check.type == HealthCheckType::command && check.exec.empty())
     return wrong("{}.exec: a command check needs a command", at);
+  if (check.type == HealthCheckType::command && check.exec.front().empty())
+    return wrong("{}.exec: its first word is no usable name of a program", at);
   TRY_VOID(check_command_limits(at + ".exec", check.exec));
   if (check.type == HealthCheckType::tcp && check.port == 0)
     return wrong("{}.port: a tcp check needs one, from 1 to 65535", at);

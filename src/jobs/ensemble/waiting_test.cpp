@@ -53,6 +53,7 @@ TEST(Waiting, AFieldThatWaitsIsRefusedForThatWhateverItsShape) {
       {with("", "", "keys: [k]"), "keys"},
       {with("", "", "scripts: {\"a b\": x}"), "scripts"},
       {with("", "", "volumes: {data: 7}"), "volumes"},
+      {with("", "", "volumes: {data: {type: local, src: /tmp}}"), "volumes"},
       {with("", "", "", "firecracker"), "allocations.web.executor"},
   };
   for (const auto& [yaml, place] : cases) {

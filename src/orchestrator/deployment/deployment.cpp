@@ -381,7 +381,9 @@ Task<Result<void>> Deployment::update(jobs::Ensemble ensemble) {
       accepted = check_update(record, ensemble);
     else
       accepted = fail(Errc::invalid_argument, "deployment {} is {}", record.id, to_string(record.status));
-    if (accepted) apply_update(record, ensemble);
+    if (!accepted) return;
+    apply_update(record, ensemble);
+    record.error.clear();  // of what was wanted before
   };
   CO_TRY_VOID(co_await record_.update(change));
   co_return accepted;
@@ -399,7 +401,7 @@ Task<Result<void>> Deployment::shutdown() {
   if (status() != DeploymentStatus::shutting_down)
     co_return fail(Errc::io, "the request cannot be stored yet; that is repeated, see the log of the daemon");
   co_return fail(Errc::deadline_exceeded,
-                 "not every provider has replied; the requests are repeated, see `nunet deployment status`");
+                 "the deployment has not ended yet; what is missing is requested again, see `nunet deployment status`");
 }
 
 /// What takes time here is no part of what a request waits for.

@@ -55,9 +55,9 @@ bool Replacer::has_released(const Releases& before) const {
   return !std::ranges::includes(now, before);
 }
 
-Task<Result<void>> Replacer::wait_for_release(Releases before, Releases own) {
+Task<Result<void>> Replacer::wait_for_release(Releases before, Releases own, bool or_update) {
   const bool replacing = replaces();
-  while (!has_released(before) && replaces() == replacing) {
+  while (!has_released(before) && replaces() == replacing && !(or_update && again_)) {
     const std::uint64_t seen = parts_.record.changed().count();
     CO_TRY_VOID(co_await parts_.record.changed().wait_past(seen));
     for (const auto& entry : awaited())
@@ -80,7 +80,7 @@ Task<Result<Candidate>> Replacer::until_released(Releases before, Task<Result<Ca
 
 Task<void> Replacer::end_when_released(Releases before, CancelScope& bidding) {
   Releases none;
-  Task<Result<void>> waiting = wait_for_release(std::move(before), std::move(none));
+  Task<Result<void>> waiting = wait_for_release(std::move(before), std::move(none), false);
   const Result<void> released = co_await std::move(waiting);
   if (released) bidding.cancel(Errc::closed);
 }
@@ -142,6 +142,7 @@ void Replacer::on_run_lost(const std::string& allocation, const std::string& run
 void Replacer::forget_losses() {
   pauses_ = Pauses();
   waits_.clear();
+  again_ = true;
 }
 
 void Replacer::begin() {
@@ -154,6 +155,7 @@ Task<void> Replacer::run() {
     const std::uint64_t seen = parts_.record.changed().count();
     const Unplaced wanted = unplaced(parts_.record.get());
     if (wanted.empty() || !replaces()) break;
+    if (std::exchange(again_, false)) pause = kReplacePause;
     Result<void> placed;
     std::map<std::string, std::string> troubles;
     bool tried = false;
@@ -174,7 +176,7 @@ Task<void> Replacer::run() {
       co_await report(std::move(troubles));
       Releases own = awaited();  // of these attempts: their release brings nothing new
       std::erase_if(own, [&](const auto& entry) { return before.contains(entry); });
-      Task<Result<void>> releasing = wait_for_release(std::move(before), std::move(own));
+      Task<Result<void>> releasing = wait_for_release(std::move(before), std::move(own), true);
       waited = co_await with_timeout(pause, std::move(releasing));
       if (!waited && waited.error().is(Errc::deadline_exceeded)) waited = Result<void>();
       pause = std::min(2 * pause, kMaxReplacePause);

@@ -198,8 +198,11 @@ Task<void> Supervisor::count_refusal(WatchPtr watch) {
   const bool refuses = lost && liveness_.answers(watch->peer) && watch->lease.suspected();
   watch->refusals = refuses ? watch->refusals + 1 : 0;
   if (watch->refusals == kRefusalsUntilRefused)
-    log::warn("orchestrator", "{}: provider {} answers pings but no renewals: perhaps its capability is revoked",
-              parts_.id(), watch->peer);
+    log::warn(
+        "orchestrator",
+        "{}: provider {} answers pings but no renewals: perhaps this node's capability is revoked, or the clocks of "
+        "both machines differ",
+        parts_.id(), watch->peer);
 }
 
 Task<void> Supervisor::take_in(std::string node, json::StringMap asked, RenewReply reply) {
