@@ -184,13 +184,17 @@ class Daemon {
     store_ = std::make_unique<db::AsyncStore>(lane, *std::move(store));
     store_->metrics().register_with(registry_);
     CO_TRY(resources_, resources::Manager::open(*store_, [&lane] { return lane.now(); }));
+    network_ = std::make_unique<network::Libp2pNetwork>(runtime_, key_, network_options(p2p_));
+    network_->register_metrics(registry_);
+    Task<Result<void>> executors = find_executors(work_dir);
+    CO_TRY_VOID(co_await std::move(executors));
+    if (stopping_) co_return Result<void>();
+    // Nothing waits between this and the node's root actor, which holds what arrives until the node can answer.
     CO_TRY_VOID(listen());
     book_ = std::make_unique<AddressBook>(lane, network_->host(), *store_, [this] {
       return node_ ? node_->partners() : std::optional<std::set<crypto::PeerId>>();
     });
     CO_TRY_VOID(book_->start());
-    Task<Result<void>> executors = find_executors(work_dir);
-    CO_TRY_VOID(co_await std::move(executors));
     Task<Result<void>> node = start_node(work_dir);
     CO_TRY_VOID(co_await std::move(node));
     CO_TRY_VOID(start_api());
@@ -199,8 +203,6 @@ class Daemon {
   }
 
   Result<void> listen() {
-    network_ = std::make_unique<network::Libp2pNetwork>(runtime_, key_, network_options(p2p_));
-    network_->register_metrics(registry_);
     for (const auto& address : p2p_.listen_address) {
       auto listening = network_->listen(address);
       if (listening) continue;
