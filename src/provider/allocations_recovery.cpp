@@ -56,7 +56,9 @@ Task<std::set<executor::ExecutionId>> Allocations::recover_executors() {
   for (const auto& [type, engine] : parts_.services.executors) {
     std::vector<executor::Request> own = requests_of(type);
     const std::size_t count = own.size();
-    const Result<std::vector<executor::ExecutionId>> taken = co_await engine->recover(std::move(own));
+    // The start does not wait again for an engine that has not answered the daemon before.
+    Result<std::vector<executor::ExecutionId>> taken = fail(Errc::unsupported, "its engine does not answer");
+    if (engine->ready()) taken = co_await engine->recover(std::move(own));
     if (taken)
       known.insert(taken->begin(), taken->end());
     else if (count > 0 || engine->ready())

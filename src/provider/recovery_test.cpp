@@ -186,6 +186,40 @@ TEST_F(RecoveryTest, WorkOfAnEngineThatDoesNotAnswerIsNotLost) {
   EXPECT_EQ(resources->list().size(), 0U);
 }
 
+TEST_F(RecoveryTest, ASilentEngineDoesNotHoldUpTheStart) {
+  begin(kService, 10min);
+  host->answers = false;
+  host->recovering = 10s;
+  const SteadyTime before = w.world.now();
+  restart_daemon();
+  EXPECT_LT(w.world.now() - before, 5s);
+  EXPECT_EQ(report().status, AllocationStatus::running);
+  w.settle(1min);
+  EXPECT_TRUE(notices.empty());
+  host->answers = true;
+  w.settle(1min);
+  EXPECT_EQ(executor->size(), 1U) << "it is taken up";
+  EXPECT_EQ(executor->started(), 0U);
+  EXPECT_TRUE(notices.empty());
+  EXPECT_EQ(running(), 1);
+}
+
+TEST_F(RecoveryTest, AnEngineThatGoesAwayDuringTheStartLosesNothing) {
+  begin(kService, 10min);
+  close();
+  const Documents documents = stored();
+  stop_daemon();
+  boot(documents);
+  host->answers = false;
+  open();
+  w.settle(10s);
+  EXPECT_EQ(report().status, AllocationStatus::running);
+  host->answers = true;
+  w.settle(40s);
+  EXPECT_EQ(executor->size(), 1U) << "it is taken up";
+  EXPECT_TRUE(notices.empty());
+}
+
 TEST_F(RecoveryTest, WhatAnEngineThatComesLaterDoesNotKnowIsLost) {
   begin(kService, 10min);
   host->answers = false;

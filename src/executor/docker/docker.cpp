@@ -23,7 +23,7 @@ Docker::~Docker() = default;
 
 Task<Result<std::string>> Docker::version() {
   awaits_engine_ = true;
-  CO_TRY(const json::Value answer, co_await api_.call("GET", "/version", "", 10s));
+  CO_TRY(const json::Value answer, co_await api_.call("GET", "/version", "", kFirstAnswer));
   std::string version = json_text(answer, {"Version"});
   if (version.empty()) co_return fail(Errc::unsupported, "the service at {} is not a Docker engine", api_.socket());
   awaits_engine_ = false;

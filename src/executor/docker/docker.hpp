@@ -22,6 +22,8 @@
 //  7. An engine that does not answer, or is restarted, decides nothing: watching, following and stopping are tried
 //     again with growing pauses. A container is lost if the engine answers and does not know it. While recover() has
 //     not reached the engine, ready() is false, and stop() and remove() of what is unknown fail with Errc::unsupported.
+//     An engine that accepts connections and has not answered the first request of version() or recover() within
+//     kFirstAnswer counts as one that does not answer: a later recover() waits longer.
 //     A failed start() returns once its container is gone, or when it is cancelled; close() leaves the watcher. stop()
 //     lets the engine send the image's stop signal; the grace is rounded up to whole seconds.
 //  8. A command of exec() whose caller gives it up is killed, if /proc says that its process is the container's. Until
@@ -84,12 +86,15 @@ struct DockerOptions {
   std::uint32_t user = ::geteuid();
 };
 
+/// The start of a daemon waits for it.
+inline constexpr Duration kFirstAnswer = 2s;
+
 class Docker final : public ExecutorBase {
  public:
   Docker(Runtime runtime, DockerOptions options);
   ~Docker() override;
 
-  /// The engine's version; or why there is none.
+  /// The engine's version; or why there is none: then ready() is false until recover() succeeds.
   Task<Result<std::string>> version();
 
   [[nodiscard]] std::string_view type() const override { return "docker"; }
@@ -173,7 +178,7 @@ class Docker final : public ExecutorBase {
   DockerOptions options_;
   DockerApi api_;
   bool closing_ = false;
-  bool awaits_engine_ = false;      // recover() has not reached it
+  bool awaits_engine_ = false;      // recover() has not taken up what it runs
   Mutex loading_;                   // held while an image that may be removed has no container yet
   std::size_t givers_ = 0;          // containers that give files
   std::set<std::string> giving_;    // names of those that are made, run or are removed now

@@ -1,5 +1,6 @@
 // How a Docker takes up the containers that an earlier daemon has started, or removes them.
 #include <filesystem>
+#include <utility>
 
 #include "base/log.hpp"
 #include "executor/docker/docker_run.hpp"
@@ -8,7 +9,7 @@ namespace dms::executor {
 namespace fs = std::filesystem;
 
 namespace {
-constexpr Duration kListTime = 10s;
+constexpr Duration kListTime = 10s;  // of an engine that has not answered before: no start waits for it
 }  // namespace
 
 /// As a filter in a URL.
@@ -22,9 +23,8 @@ Task<Result<std::vector<ExecutionId>>> Docker::recover(std::vector<Request> know
   for (Request& request : known)
     if (check(request)) requests.emplace(docker_container_name(request, options_), std::move(request));
   const std::string path = "/containers/json?all=1&filters=" + own_label();
-  awaits_engine_ = true;
-  CO_TRY(const json::Value answer, co_await api_.call("GET", path, "", kListTime));
-  awaits_engine_ = false;
+  const Duration patience = std::exchange(awaits_engine_, true) ? kListTime : kFirstAnswer;
+  CO_TRY(const json::Value answer, co_await api_.call("GET", path, "", patience));
   const json::Array* containers = answer.if_array();
   if (containers == nullptr) co_return fail(Errc::io, "Docker engine: expected a list of containers");
   std::vector<ExecutionId> taken;
@@ -45,6 +45,7 @@ Task<Result<std::vector<ExecutionId>>> Docker::recover(std::vector<Request> know
         to_supervise.emplace_back(std::move(run), *std::move(log));
         continue;
       }
+      if (log.error().is(Errc::cancelled)) co_return std::unexpected(log.error());
       log::error("executor", "container {} is not taken up: {}", name, log.error().to_string());
     }
     log::warn("executor", "removing container {} that an earlier daemon left", name);
@@ -56,6 +57,7 @@ Task<Result<std::vector<ExecutionId>>> Docker::recover(std::vector<Request> know
   }
   co_await end_watchers_but(std::move(kept));
   co_await release_images();
+  awaits_engine_ = false;  // until here a stop or removal of what is not taken up yet would find nothing
   for (auto& [run, log] : to_supervise) begin_supervision(run, std::move(log));
   co_return std::move(taken);
 }

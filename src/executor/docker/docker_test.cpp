@@ -242,6 +242,42 @@ TEST_F(DockerTest, WhatAnEngineThatHasNotAnsweredMayRunIsNotTakenForEnded) {
   EXPECT_TRUE(run(docker_.stop(ExecutionId("known"), 1s)).error().is(Errc::not_found));
 }
 
+TEST_F(DockerTest, ASilentEngineIsWaitedForBrieflyAtTheStartAndLongerLater) {
+  const auto waited = [&](auto task) {
+    const SteadyTime before = world_.now();
+    EXPECT_FALSE(run(std::move(task)));
+    return world_.now() - before;
+  };
+  const std::string silent(kHangs);
+  net_.answers = {silent, silent};
+  EXPECT_LT(waited(docker_.recover({})), kFirstAnswer + 1s);
+  EXPECT_GE(waited(docker_.recover({})), 10s) << "no start waits for it";
+  EXPECT_FALSE(docker_.ready());
+  net_.answers = {http(200, "[]")};
+  ASSERT_TRUE(run(docker_.recover({})));
+  EXPECT_TRUE(docker_.ready());
+  net_.answers = {silent};
+  EXPECT_LT(waited(docker_.version()), kFirstAnswer + 1s);
+  EXPECT_FALSE(docker_.ready());
+}
+
+TEST_F(DockerTest, WhatIsNotTakenUpYetIsNotTakenForEnded) {
+  const auto recover = [](Docker& docker, std::vector<Request> known) -> Task<void> {
+    (void)co_await docker.recover(std::move(known));
+  };
+  net_.answers = {http(200, R"([{"Id":"aa","Labels":{"nunet-executionID":"nunet_job_known"}}])"), std::string(kHangs)};
+  Nursery recovering(node_.runtime().lane, "recovering");
+  recovering.spawn(recover(docker_, {docker_request(dir_, {"true"}, "known")}));
+  world_.run_for(1s);
+  ASSERT_TRUE(net_.answers.empty()) << "it has answered, and is asked for the container";
+  EXPECT_FALSE(docker_.ready());
+  EXPECT_TRUE(run(docker_.remove(ExecutionId("known"))).error().is(Errc::unsupported));
+  net_.answers = {http(204, "")};
+  run(recovering.close());
+  EXPECT_THAT(net_.written, Not(HasSubstr("DELETE"))) << "the next daemon takes it up";
+  EXPECT_FALSE(docker_.ready());
+}
+
 TEST_F(DockerTest, CloseLetsGo) {
   net_.answers = {http(200, "{}"),           http(201, R"({"Id":"abc"})"),     http(204, ""),
                   "HTTP/1.1 200 OK\r\n\r\n", http(200, R"({"StatusCode":0})"), http(200, "{}")};

@@ -52,7 +52,7 @@ struct FakeHost {
   std::map<ExecutionId, Work> works;
   std::map<std::filesystem::path, Logs> kept;  // of executions that were removed, by their results folders
   std::function<void(const Request&)> begins;  // what the work does as it begins, before it is seen to run
-  bool answers = true;                         // false: recover() does not reach it
+  bool answers = true;                         // false: neither a new Fake nor recover() reaches it
   Duration recovering = 0ns;                   // how long recover() takes
   bool logs_readable = true;                   // false: as a disk that fails
   bool gives_files = true;                     // false: take_files() fails, as `refusal`
@@ -117,7 +117,7 @@ class Fake final : public ExecutorBase {
   std::map<std::string, FakeScript> scripts_;
   std::shared_ptr<FakeHost> host_;
   std::size_t started_ = 0;
-  bool ready_ = true;
+  bool ready_ = host_->answers;
   Nursery nursery_;
 };
 
