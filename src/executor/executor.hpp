@@ -259,8 +259,8 @@ class Executor {
   /// engine does not answer; any other error but a cancellation: the engine has tried, and would fail again.
   virtual Task<Result<void>> take_files(std::filesystem::path /*folder*/) { co_return Result<void>(); }
 
-  /// False from when the engine did not answer until recover() succeeds: it is to be called again, in the background, and
-  /// nothing is to be started or decided before.
+  /// False from when the engine did not answer until recover() succeeds: it is to be called again, in the background,
+  /// and nothing is to be started or decided before.
   [[nodiscard]] virtual bool ready() const { return true; }
   /// See (5): the executions that were taken up. Before the first start(). The others of `known` are gone. If
   /// the engine does not answer, ready() is false from then on.

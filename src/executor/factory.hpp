@@ -1,8 +1,9 @@
 // Which executors this machine offers, decided once at start.
 //
 // "docker" is offered where it is not disabled: its engine may be started later, or be restarted at this moment;
-// Executor::ready() tells. An engine that is silent holds up the start by kFirstAnswer. "sandbox" is offered when bubblewrap can make its namespaces, "null"
-// (a Fake) when requested. Executor::recover() comes next, by the owner of the executions.
+// Executor::ready() tells. An engine that is silent holds up the start by kFirstAnswer. "sandbox" is offered when
+// bubblewrap can make its namespaces, "null" (a Fake) when requested. Executor::recover() comes next, by the owner of
+// the executions.
 #pragma once
 
 #include <map>

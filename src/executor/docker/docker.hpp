@@ -22,7 +22,7 @@
 //  7. An engine that does not answer, or is restarted, decides nothing: watching, following and stopping are tried
 //     again with growing pauses. A container is lost if the engine answers and does not know it. While recover() has
 //     not reached the engine, ready() is false, and stop() and remove() of what is unknown fail with Errc::unsupported.
-//     An engine that accepts connections and has not answered the first request of version() or recover() within
+//     An engine that accepts connections and has not answered version(), or what the first recover() asks of it, within
 //     kFirstAnswer counts as one that does not answer: a later recover() waits longer.
 //     A failed start() returns once its container is gone, or when it is cancelled; close() leaves the watcher. stop()
 //     lets the engine send the image's stop signal; the grace is rounded up to whole seconds.
@@ -161,7 +161,7 @@ class Docker final : public ExecutorBase {
   Task<void> end_command_logged(RunPtr run);
   Task<void> end_marked(RunPtr run, std::string mark);
   Task<Result<Fd>> open_inside(RunPtr run);
-  Task<Result<DockerLog>> take_up(RunPtr run, std::string id);
+  Task<Result<DockerLog>> take_up(RunPtr run, std::string id, Result<json::Value> found);
   [[nodiscard]] Result<RunPtr> find_ended(const ExecutionId& id) const;
   [[nodiscard]] bool has_deadlines() const { return options_.processes != nullptr && !options_.state_dir.empty(); }
   [[nodiscard]] std::filesystem::path watcher_folder(const std::string& container) const;

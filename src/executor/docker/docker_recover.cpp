@@ -9,7 +9,7 @@ namespace dms::executor {
 namespace fs = std::filesystem;
 
 namespace {
-constexpr Duration kListTime = 10s;  // of an engine that has not answered before: no start waits for it
+constexpr Duration kPatience = 10s;  // with an engine that has not answered before: no start waits for it
 }  // namespace
 
 /// As a filter in a URL.
@@ -23,10 +23,21 @@ Task<Result<std::vector<ExecutionId>>> Docker::recover(std::vector<Request> know
   for (Request& request : known)
     if (check(request)) requests.emplace(docker_container_name(request, options_), std::move(request));
   const std::string path = "/containers/json?all=1&filters=" + own_label();
-  const Duration patience = std::exchange(awaits_engine_, true) ? kListTime : kFirstAnswer;
+  const Duration patience = std::exchange(awaits_engine_, true) ? kPatience : kFirstAnswer;
   CO_TRY(const json::Value answer, co_await api_.call("GET", path, "", patience));
   const json::Array* containers = answer.if_array();
   if (containers == nullptr) co_return fail(Errc::io, "Docker engine: expected a list of containers");
+  // Before anything is taken up or removed: if it falls silent here, it is asked again later.
+  std::map<std::string, Result<json::Value>> found;  // of the known containers
+  for (const json::Value& container : *containers) {
+    std::string id = json_text(container, {"Id"});
+    const std::string name = json_text(container, {"Labels", "nunet-executionID"});
+    if (!is_container_id(id) || !requests.contains(name)) continue;
+    const std::string inspect = "/containers/" + name + "/json";
+    Result<json::Value> details = co_await api_.call("GET", inspect, "", patience);
+    if (!details && is_not_tried(details.error())) co_return std::unexpected(details.error());
+    found.emplace(std::move(id), std::move(details));
+  }
   std::vector<ExecutionId> taken;
   std::set<std::string> kept;  // containers
   std::vector<std::pair<RunPtr, DockerLog>> to_supervise;
@@ -38,14 +49,13 @@ Task<Result<std::vector<ExecutionId>>> Docker::recover(std::vector<Request> know
       auto run = std::make_shared<Run>();
       run->request = it->second;
       run->name = name;
-      Result<DockerLog> log = co_await take_up(run, id);
+      Result<DockerLog> log = co_await take_up(run, id, std::move(found.at(id)));
       if (log) {
         taken.push_back(run->request.execution_id);
         kept.insert(id);
         to_supervise.emplace_back(std::move(run), *std::move(log));
         continue;
       }
-      if (log.error().is(Errc::cancelled)) co_return std::unexpected(log.error());
       log::error("executor", "container {} is not taken up: {}", name, log.error().to_string());
     }
     log::warn("executor", "removing container {} that an earlier daemon left", name);
@@ -63,9 +73,8 @@ Task<Result<std::vector<ExecutionId>>> Docker::recover(std::vector<Request> know
 }
 
 /// An error if the container never ran, or is not the one of that name.
-Task<Result<DockerLog>> Docker::take_up(RunPtr run, std::string id) {
-  const std::string path = "/containers/" + run->name + "/json";
-  CO_TRY(const json::Value details, co_await api_.call("GET", path));
+Task<Result<DockerLog>> Docker::take_up(RunPtr run, std::string id, Result<json::Value> found) {
+  CO_TRY(const json::Value details, std::move(found));
   const std::string status = json_text(details, {"State", "Status"});
   if (json_text(details, {"Id"}) != id) co_return fail(Errc::not_found, "another container has this name");
   if (status != "running" && status != "paused" && status != "exited")

@@ -278,6 +278,22 @@ TEST_F(DockerTest, WhatIsNotTakenUpYetIsNotTakenForEnded) {
   EXPECT_FALSE(docker_.ready());
 }
 
+TEST_F(DockerTest, AnEngineThatFallsSilentWhileItIsRecoveredLosesNothing) {
+  const Request known = docker_request(dir_, {"true"}, "known");
+  const std::string list = http(200, R"([{"Id":"aa","Labels":{"nunet-executionID":"nunet_job_known"}}])");
+  net_.answers = {list, std::string(kHangs), http(204, "")};
+  const SteadyTime before = world_.now();
+  ASSERT_FALSE(run(docker_.recover({known})));
+  EXPECT_LT(world_.now() - before, kFirstAnswer + 1s);
+  EXPECT_FALSE(docker_.ready());
+  EXPECT_THAT(net_.written, Not(HasSubstr("DELETE")));
+  net_.answers = {list, http(200, R"({"Id":"aa","State":{"Status":"running"}})"), http(200, "[]")};
+  const auto taken = run(docker_.recover({known}));
+  ASSERT_TRUE(taken) << taken.error().to_string();
+  EXPECT_EQ(*taken, std::vector{ExecutionId("known")});
+  EXPECT_TRUE(docker_.ready());
+}
+
 TEST_F(DockerTest, CloseLetsGo) {
   net_.answers = {http(200, "{}"),           http(201, R"({"Id":"abc"})"),     http(204, ""),
                   "HTTP/1.1 200 OK\r\n\r\n", http(200, R"({"StatusCode":0})"), http(200, "{}")};
