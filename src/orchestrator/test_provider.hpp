@@ -121,6 +121,7 @@ class ScriptedProvider {
   int unanswered_pages = 0;    ///< the next ones
   bool brings_inputs = false;  ///< as it reports of what is not started
   bool bids = true;
+  double max_cores = 1000;         ///< of what it bids for, in all
   bool knows_only_running = true;  ///< of a restart, which an older version does not
   bool answers_restarts = true;    ///< it does them
   bool answers_renewals = true;
@@ -140,6 +141,7 @@ class ScriptedProvider {
     const auto request = actor::payload<protocol::EnsembleBidRequest>(envelope).value();
     const auto excluded = std::ranges::count(request.peer_exclusion, peer()) > 0;
     if (!bids || (excluded && !envelope.options.topic.empty())) co_return;
+    if (request.request.at(0).v1->resources.cpu.cores.cores() > max_cores) co_return;
     protocol::Bid bid;
     bid.ensemble_id = request.id;
     bid.node_id = request.request.at(0).v1->node_id;

@@ -360,10 +360,8 @@ Command update_command() {
                                "nunet deployment update 4f2a... -f ensemble.yaml", deployment_update);
   update.detail =
       "Allocations and nodes that are the same in both ensembles are not touched. What is new is placed and started,\n"
-      "what is gone is stopped and released, what differs is stopped and then placed anew. If a node would have to "
-      "move and\n"
-      "no machine takes it, nothing is changed; whether its machine has room for what differs is known only "
-      "afterwards.";
+      "what is gone is stopped and released, what differs is replaced.\n"
+      "If no machine takes what would have to move or asks for more than before, nothing is changed.";
   update.options.push_back(ensemble_option());
   update.options.push_back(any_file_option());
   update.options.push_back(json_option());

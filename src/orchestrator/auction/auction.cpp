@@ -92,10 +92,10 @@ Task<Result<Candidate>> Auction::run(jobs::Ensemble ensemble, SteadyTime deadlin
   }  // bids that came after an earlier run had ended
 
   for (;;) {
-    std::set<std::string> missing;
+    missing_.clear();
     for (const auto& [name, node] : ensemble_.nodes)
-      if (!candidate.contains(name)) missing.insert(name);
-    if (missing.empty()) {
+      if (!candidate.contains(name)) missing_.insert(name);
+    if (missing_.empty()) {
       release_others(candidate);
       co_return std::move(candidate);
     }
@@ -104,12 +104,12 @@ Task<Result<Candidate>> Auction::run(jobs::Ensemble ensemble, SteadyTime deadlin
     std::set<std::string> taken = excluded();
     taken.insert(ensemble_.exclude_peers.begin(), ensemble_.exclude_peers.end());
     if (lane.now() + kBidRound > deadline)
-      co_return fail(Errc::deadline_exceeded, "{}", describe_shortage(missing, taken, candidate.size()));
+      co_return fail(Errc::deadline_exceeded, "{}", describe_shortage(missing_, taken, candidate.size()));
     shortage_.begin_round();
     for (const auto& [name, bid] : candidate) taken.insert(bid.peer);
-    CO_TRY_VOID(co_await round(missing, deadline, taken));
+    CO_TRY_VOID(co_await round(missing_, deadline, taken));
 
-    for (const std::string& node : missing) {
+    for (const std::string& node : missing_) {
       CO_TRY(const capability::Resources required, ensemble_.node_requirement(node));
       const std::vector<Bid>& bids = bids_[node];
       if (auto best = best_match(required, bids)) candidate.emplace(node, bids[*best]);
@@ -148,7 +148,7 @@ Task<Result<void>> Auction::request_bids(const std::set<std::string>& nodes, Uni
 
   std::vector<Task<Result<void>>> direct;
   for (const std::string& node : nodes) {
-    CO_TRY(NodeRequest wanted, node_request(node));
+    CO_TRY(NodeRequest wanted, node_request(ensemble_, node));
     const std::string& peer = ensemble_.nodes.at(node).peer;
     if (peer.empty())
       request.request.push_back(BidRequest{std::move(wanted)});
@@ -240,12 +240,12 @@ Result<void> Auction::check(const Bid& bid, const std::set<std::string>& nodes,
   return bid.verify();
 }
 
-Result<NodeRequest> Auction::node_request(const std::string& name) const {
-  const jobs::Node& node = ensemble_.nodes.at(name);
+Result<NodeRequest> node_request(const jobs::Ensemble& ensemble, const std::string& name) {
+  const jobs::Node& node = ensemble.nodes.at(name);
   NodeRequest request;
   request.node_id = name;
-  TRY(request.resources, ensemble_.node_requirement(name));
-  for (const jobs::ExecutorType executor : ensemble_.node_executors(name))
+  TRY(request.resources, ensemble.node_requirement(name));
+  for (const jobs::ExecutorType executor : ensemble.node_executors(name))
     request.executors.emplace_back(jobs::to_string(executor));
   request.location = node.location;
   request.lease_ns = node.lease_ns;
@@ -256,9 +256,9 @@ Result<NodeRequest> Auction::node_request(const std::string& name) const {
       request.public_ports.fixed.push_back(port.public_port);
   }
   for (const std::string& allocation : node.allocations) {
-    if (const auto& results = ensemble_.allocations.at(allocation).results)
+    if (const auto& results = ensemble.allocations.at(allocation).results)
       request.results_limit = std::max(request.results_limit, results->max_bytes());
-    const auto* privileged = ensemble_.allocations.at(allocation).execution.params.if_contains("privileged");
+    const auto* privileged = ensemble.allocations.at(allocation).execution.params.if_contains("privileged");
     if (privileged != nullptr && privileged->is_bool() && privileged->get_bool())
       request.general_requirements.privileged_docker = true;
   }

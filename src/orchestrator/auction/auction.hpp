@@ -43,6 +43,9 @@ inline constexpr std::size_t kMaxRefusal = 256;
 /// A machine for each node: node name -> bid.
 using Candidate = std::map<std::string, protocol::Bid>;
 
+/// What is asked of a machine for all of a node. Errc::invalid_argument if no machine can have it.
+Result<protocol::NodeRequest> node_request(const jobs::Ensemble& ensemble, const std::string& name);
+
 class Auction {
  public:
   using Peers = std::function<std::set<std::string>()>;
@@ -56,6 +59,8 @@ class Auction {
   /// Errc::deadline_exceeded names the nodes without a machine, and what is known of those asked (shortage.hpp).
   Task<Result<Candidate>> run(jobs::Ensemble ensemble, SteadyTime deadline, Peers excluded);
 
+  /// The nodes without a machine at the end of the last run.
+  [[nodiscard]] const std::set<std::string>& missing() const { return missing_; }
   /// Bids received for each node in the last run, for status reports.
   [[nodiscard]] const std::map<std::string, std::vector<protocol::Bid>>& bids() const { return bids_; }
 
@@ -74,7 +79,6 @@ class Auction {
   void refuse(const std::string& peer, std::string_view why);
   Result<void> check(const protocol::Bid& bid, const std::set<std::string>& nodes,
                      const std::set<std::string>& taken) const;
-  Result<protocol::NodeRequest> node_request(const std::string& node) const;
 
   actor::Actor& actor_;
   const network::Network& network_;
@@ -82,6 +86,7 @@ class Auction {
   jobs::Ensemble ensemble_;  ///< of the last run
   Channel<protocol::Bid> incoming_{kBidQueue};
   std::map<std::string, std::vector<protocol::Bid>> bids_;
+  std::set<std::string> missing_;
   Shortage shortage_;  ///< of the last run
 };
 

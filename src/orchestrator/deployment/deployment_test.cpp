@@ -482,6 +482,55 @@ TEST_F(LossTest, WhatAnUpdateWouldMoveToNoMachineGoesOnWhereItIs) {
   }
 }
 
+TEST_F(LossTest, WorkThatAsksForMoreThanAnyMachineGivesGoesOnAsItIs) {
+  run_anywhere(jobs::AllocationType::service);
+  provider.max_cores = 4;
+  other.max_cores = 8;
+  const std::string first = task().incarnation;
+  for (const bool pinned : {false, true}) {
+    jobs::Ensemble ensemble = deployment->record().ensemble;
+    if (pinned) ensemble.nodes.at("node").peer = provider.peer();
+    ensemble.allocations.at("task").resources.cpu.cores = *capability::Millicores::from_cores(pinned ? 6 : 50);
+    const Result<void> refused = w.run(a, deployment->update(ensemble));
+    ASSERT_FALSE(refused);
+    const std::string why = refused.error().to_string();
+    EXPECT_TRUE(why.starts_with("nothing is changed, and what runs of node goes on where it is: the update asks"))
+        << why;
+    EXPECT_NE(why.find(pinned ? "nodes.node asks for 6 cores" : "nodes.node asks for 50 cores"), std::string::npos)
+        << why;
+    w.settle(1min);
+    EXPECT_TRUE(provider.runs_now());
+    EXPECT_EQ(task().incarnation, first);
+    EXPECT_EQ(task().status, AllocationStatus::running);
+  }
+  jobs::Ensemble ensemble = deployment->record().ensemble;
+  const auto takes_cores = [&](double cores) {
+    ensemble.allocations.at("task").resources.cpu.cores = *capability::Millicores::from_cores(cores);
+    return w.run(a, deployment->update(ensemble)).has_value();
+  };
+  other.bids = false;
+  ASSERT_TRUE(takes_cores(4)) << "its own machine";
+  ASSERT_TRUE(until([&] { return provider.runs_now() && task().status == AllocationStatus::running; }));
+  EXPECT_NE(task().incarnation, first);
+  other.bids = true;
+  ASSERT_TRUE(takes_cores(6)) << "another machine";
+  ASSERT_TRUE(until([&] { return other.runs_now() && !provider.runs_now(); }, 5min));
+}
+
+TEST_F(LossTest, AnUpdateThatAsksForNoMoreIsNotHeldUpByBids) {
+  run_anywhere(jobs::AllocationType::service);
+  provider.bids = other.bids = false;
+  const std::string first = task().incarnation;
+  jobs::Ensemble ensemble = deployment->record().ensemble;
+  ensemble.allocations.at("task").resources.cpu.cores = *capability::Millicores::from_cores(0.5);
+  ensemble.allocations.at("task").execution.params["cmd"] = "another";
+  const SteadyTime begun = a.lane().now();
+  ASSERT_TRUE(w.run(a, deployment->update(ensemble)));
+  EXPECT_LT(a.lane().now() - begun, 1s);
+  provider.bids = true;
+  ASSERT_TRUE(until([&] { return task().status == AllocationStatus::running && task().incarnation != first; }));
+}
+
 TEST_F(DeploymentTest, AnUpdateThatCannotBeAppliedChangesNothing) {
   run_task();
   jobs::Ensemble ensemble = deployment->record().ensemble;

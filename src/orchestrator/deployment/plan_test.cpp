@@ -327,6 +327,56 @@ TEST_F(PlanTest, TheLeaseOfANodeChangesOnlyWhereItIsPlacedAnew) {
   EXPECT_TRUE(check_update(record, wanted)) << "it has no machine now";
 }
 
+TEST_F(PlanTest, ANodeGrowsIfItAsksForMoreAndSomethingThatRunsIsStoppedForIt) {
+  using Change = std::function<void(jobs::Ensemble&)>;
+  const std::set<std::string> left = {"left"};
+  const auto grow = [&](const Change& change) {
+    jobs::Ensemble wanted = ensemble();
+    change(wanted);
+    return growing_nodes(record, wanted);
+  };
+  const std::vector<Change> more = {
+      [](jobs::Ensemble& e) { e.allocations.at("web").resources.cpu.cores.millis += 1; },
+      [](jobs::Ensemble& e) { e.allocations.at("web").resources.ram.size.bytes += 1; },
+      [](jobs::Ensemble& e) { e.allocations.at("web").resources.disk.size.bytes += 1; },
+      [](jobs::Ensemble& e) { e.allocations.at("web").resources.cpu.architecture = "arm64"; },
+      [](jobs::Ensemble& e) { e.allocations.at("web").resources.gpus.emplace_back(); },
+      [](jobs::Ensemble& e) { e.allocations.at("web").executor = jobs::ExecutorType::docker; },
+      [](jobs::Ensemble& e) { e.allocations.at("web").execution.params["privileged"] = true; },
+      [](jobs::Ensemble& e) { e.allocations.at("web").results.emplace(); },
+      [](jobs::Ensemble& e) { e.allocations.at("web").healthcheck.type = jobs::HealthCheckType::tcp; },
+      [](jobs::Ensemble& e) {  // what moves in is stopped where it was
+        e.nodes.erase("right");
+        e.nodes.at("left").allocations.emplace_back("job");
+      },
+  };
+  for (std::size_t i = 0; i < more.size(); ++i) EXPECT_EQ(grow(more[i]), left) << i;
+  const std::vector<Change> no_more = {
+      [](jobs::Ensemble&) {},
+      [](jobs::Ensemble& e) { e.metadata["key"] = "value"; },
+      [](jobs::Ensemble& e) { e.allocations.at("web").execution.params["cmd"] = "another"; },
+      [](jobs::Ensemble& e) { e.allocations.at("web").resources.cpu.cores.millis -= 1; },
+      [](jobs::Ensemble& e) {  // as much together
+        e.allocations.at("web").resources.ram.size.bytes += 1;
+        e.allocations.at("db").resources.ram.size.bytes -= 1;
+      },
+      [](jobs::Ensemble& e) {  // nothing is stopped for it
+        e.allocations["more"] = e.allocations.at("web");
+        e.nodes.at("left").allocations.emplace_back("more");
+      },
+      [](jobs::Ensemble& e) {  // it moves
+        e.allocations.at("web").resources.ram.size.bytes += 1;
+        e.nodes.at("left").peer = "p-elsewhere";
+      },
+  };
+  for (std::size_t i = 0; i < no_more.size(); ++i) EXPECT_EQ(grow(no_more[i]), std::set<std::string>()) << i;
+  entry("web").status = AllocationStatus::completed;
+  EXPECT_EQ(grow(more[0]), std::set<std::string>()) << "it does not run";
+  entry("web").status = AllocationStatus::running;
+  entry("web").lease_ns = entry("db").lease_ns = 0;
+  EXPECT_EQ(grow(more[0]), std::set<std::string>()) << "of a machine of DMS 0.5.x";
+}
+
 TEST_F(PlanTest, AnUpdateRemovesAndMoves) {
   jobs::Ensemble wanted = ensemble();
   wanted.allocations.erase("db");

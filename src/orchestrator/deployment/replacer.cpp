@@ -9,6 +9,20 @@
 namespace dms::orchestrator {
 
 using namespace protocol;
+namespace {
+
+/// What of these nodes needs a machine.
+Unplaced unplaced_of(const DeploymentRecord& record, const std::set<std::string>& nodes) {
+  Unplaced wanted = unplaced(record);
+  std::erase_if(wanted, [&](const auto& pair) { return !nodes.contains(pair.first); });
+  return wanted;
+}
+
+Result<void> nothing_changed(const Error& error, const std::set<std::string>& nodes, std::string_view why) {
+  return fail(error, "nothing is changed, and what runs of {} goes on where it is: {}", fmt::join(nodes, ", "), why);
+}
+
+}  // namespace
 
 DeploymentRecord Replacer::record_without(const std::set<std::string>& moving) const {
   DeploymentRecord record = parts_.record.get();
@@ -96,26 +110,45 @@ Task<Result<void>> Replacer::deploy(Unplaced wanted, SteadyTime deadline) {
 
 Task<Result<void>> Replacer::find_places(jobs::Ensemble wanted) {
   const Mutex::Lock lock = co_await bidding_.lock();
-  const std::set<std::string> moving = moving_nodes(parts_.record.get(), wanted);
-  DeploymentRecord moved = parts_.record.get();
-  apply_update(moved, wanted);
-  Unplaced displaced = unplaced(moved);
-  std::erase_if(displaced, [&](const auto& pair) { return !moving.contains(pair.first); });
-  if (displaced.empty()) co_return Result<void>();
-  DeploymentRecord stays = parts_.record.get();
-  std::erase_if(stays.manifest.nodes,
-                [&](const auto& pair) { return moving.contains(pair.first) || !wanted.nodes.contains(pair.first); });
-  std::set<std::string> taken = occupied(stays, displaced);
+  const DeploymentRecord before = parts_.record.get();
+  std::set<std::string> leaving = moving_nodes(before, wanted);
+  const std::set<std::string> growing = growing_nodes(before, wanted);
+  if (leaving.empty() && growing.empty()) co_return Result<void>();
+  std::string_view why = "the update moves it";
+  DeploymentRecord updated = before;
+  apply_update(updated, wanted);
   CO_TRY(const std::unique_ptr<Auction> auction, Auction::open(parts_.actor, parts_.services.network, parts_.id()));
+  if (!growing.empty()) {
+    jobs::Ensemble part = part_of(updated, unplaced_of(updated, growing));
+    for (auto& [name, node] : part.nodes) node.peer = before.manifest.nodes.at(name).peer;
+    const Auction::Peers nobody = [] { return std::set<std::string>(); };
+    Task<Result<Candidate>> asking = auction->run(std::move(part), parts_.now() + kBidRound + 1s, nobody);
+    const Result<Candidate> kept = co_await std::move(asking);
+    if (!kept && !kept.error().is(Errc::deadline_exceeded)) co_return std::unexpected(kept.error());
+    if (!kept) {
+      const std::set<std::string> refused = auction->missing();
+      const auto is_pinned = [&](const std::string& name) { return !wanted.nodes.at(name).peer.empty(); };
+      if (std::ranges::any_of(refused, is_pinned))
+        co_return nothing_changed(kept.error(), refused, "the update asks for more there");
+      why = leaving.empty() ? "the update asks for more there" : "the update moves it or asks for more there";
+      for (const std::string& name : refused) supersede_node(updated, name, false);
+      leaving.insert(refused.begin(), refused.end());
+    }
+  }
+  const Unplaced displaced = unplaced_of(updated, leaving);
+  if (displaced.empty()) co_return Result<void>();
+  DeploymentRecord stays = before;
+  std::erase_if(stays.manifest.nodes,
+                [&](const auto& pair) { return leaving.contains(pair.first) || !wanted.nodes.contains(pair.first); });
+  std::set<std::string> taken = occupied(stays, displaced);
   const Auction::Peers excluded = [&taken] { return taken; };
-  Task<Result<Candidate>> running = auction->run(part_of(moved, displaced), parts_.now() + kBidRound + 1s, excluded);
+  Task<Result<Candidate>> running = auction->run(part_of(updated, displaced), parts_.now() + kBidRound + 1s, excluded);
   const Result<Candidate> found = co_await std::move(running);
   if (found) co_return Result<void>();
   if (!found.error().is(Errc::deadline_exceeded)) co_return std::unexpected(found.error());
-  std::vector<std::string> names;
-  for (const auto& [node, allocations] : displaced) names.push_back(node);
-  co_return fail(found.error(), "nothing is changed, and what runs of {} goes on where it is: the update moves it",
-                 fmt::join(names, ", "));
+  std::set<std::string> nodes;
+  for (const auto& [node, allocations] : displaced) nodes.insert(node);
+  co_return nothing_changed(found.error(), nodes, why);
 }
 
 bool Replacer::replaces() const {

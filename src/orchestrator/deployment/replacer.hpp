@@ -19,7 +19,10 @@
 //     that starts over or has failed to deploy. It ends then; idle() waits for that.
 //
 //  5. find_places(): a node that an update would move is left where it is unless a machine bids for it that is not that
-//     of another node which stays. What it would take with it is released only then.
+//     of another node which stays. What it would take with it is released only then. A node that stays and asks for
+//     more (growing_nodes()) is asked of its own machine first, whose bid counts what the node uses there as free; if
+//     that does not bid and the ensemble does not insist on it, another machine must bid, as for a node that moves.
+//     So there are two rounds of bids at most.
 //
 // Threads: the deployment's lane.
 #pragma once
@@ -52,8 +55,8 @@ class Replacer {
   /// Until nothing is under way.
   Task<Result<void>> idle();
 
-  /// Whether a machine bids now for each node that the update would move; nothing is reserved. Errc::deadline_exceeded
-  /// says why there is none.
+  /// Whether a machine bids now for each node that the update would move or that asks for more; nothing is reserved.
+  /// Errc::deadline_exceeded says why there is none.
   Task<Result<void>> find_places(jobs::Ensemble wanted);
 
   /// Machines for all of the deployment at once: what is done before it runs.

@@ -208,13 +208,13 @@ TEST_F(RunLossTest, ARunWhoseStartWasRefusedDoesNotExist) {
   EXPECT_EQ(reason.find("may still exist"), std::string::npos) << reason;
 }
 
-TEST_F(RunLossTest, AnUpdateThatNoMachineTakesLeavesTheRestOfItsNodeAsItIs) {
+TEST_F(RunLossTest, AnUpdateThatNoMachineTakesAnyMoreLeavesTheRestOfItsNodeAsItIs) {
   run_pair();
   provider.runs.at("a").out = "of the run before";
   ASSERT_TRUE(w.run(a, deployment->logs("a")));
   const std::string run = task("b").incarnation;
-  provider.bids = other.bids = false;
   ASSERT_TRUE(w.run(a, deployment->update(with_more_cores("a"))));
+  provider.bids = other.bids = false;
   EXPECT_EQ(task("a").status, AllocationStatus::pending) << "it is shown from the start";
   ASSERT_TRUE(until([&] { return !task("a").reason.empty(); }));
   w.settle(5min);

@@ -25,6 +25,23 @@ bool same_work(const jobs::Ensemble& before, const jobs::Ensemble& after, const 
       is.provision, [&](const std::string& script) { return before.scripts.at(script) == after.scripts.at(script); });
 }
 
+/// Whether a machine that has bid for the node as it was may have to refuse it.
+bool asks_for_more(const jobs::Ensemble& before, const jobs::Ensemble& after, const std::string& node) {
+  if (!before.nodes.contains(node)) return true;
+  const Result<protocol::NodeRequest> had = node_request(before, node);
+  const Result<protocol::NodeRequest> needs = node_request(after, node);
+  if (!had || !needs) return true;
+  capability::Resources larger = needs->resources;  // in each amount
+  larger.cpu.cores = std::max(larger.cpu.cores, had->resources.cpu.cores);
+  larger.ram.size = std::max(larger.ram.size, had->resources.ram.size);
+  larger.disk.size = std::max(larger.disk.size, had->resources.disk.size);
+  const auto is_new = [&](const std::string& executor) { return std::ranges::count(had->executors, executor) == 0; };
+  return larger != had->resources || std::ranges::any_of(needs->executors, is_new) ||
+         needs->results_limit > had->results_limit ||
+         (needs->general_requirements.privileged_docker && !had->general_requirements.privileged_docker) ||
+         !std::ranges::includes(needed_features(before, node), needed_features(after, node));
+}
+
 bool must_move(const jobs::Ensemble& after, const jobs::Node& node, const protocol::NodeManifest& placed) {
   return (!node.peer.empty() && node.peer != placed.peer) || !node.location.allows(placed.location) ||
          std::ranges::count(after.exclude_peers, placed.peer) > 0;
@@ -39,6 +56,22 @@ std::set<std::string> moving_nodes(const DeploymentRecord& record, const jobs::E
         node != wanted.nodes.end() && must_move(wanted, node->second, placed))
       moving.insert(name);
   return moving;
+}
+
+std::set<std::string> growing_nodes(const DeploymentRecord& record, const jobs::Ensemble& wanted) {
+  const std::set<std::string> moving = moving_nodes(record, wanted);
+  const auto is_run_anew = [&](const std::string& name) {
+    const auto entry = record.manifest.allocations.find(name);
+    return entry != record.manifest.allocations.end() && is_placed(entry->second) && !is_final(entry->second.status) &&
+           record.ensemble.allocations.contains(name) && !same_work(record.ensemble, wanted, name);
+  };
+  std::set<std::string> growing;
+  for (const auto& [name, placed] : record.manifest.nodes)
+    if (const auto node = wanted.nodes.find(name);
+        node != wanted.nodes.end() && !moving.contains(name) && granted_lease(record, name) > Duration(0) &&
+        std::ranges::any_of(node->second.allocations, is_run_anew) && asks_for_more(record.ensemble, wanted, name))
+      growing.insert(name);
+  return growing;
 }
 
 Result<void> check_update(const DeploymentRecord& record, const jobs::Ensemble& wanted) {

@@ -6,10 +6,13 @@
 //  2. An allocation that is gone is superseded; one that has changed or has moved to another node is superseded and
 //     unplaced, to be brought up anew. A node that is pinned to another machine now, or may not be where it is, moves
 //     with everything on it, once the output of what has ended there is here. Before that, another machine must have
-//     bid for it (Replacer::find_places): without one the update is refused, and what runs goes on where it is. What is exclusive runs at its new place
-//     when the old run is released or cannot run any more. The output of what is removed or changed is fetched before
-//     it is released (cleaner.hpp): that of a removed allocation stays readable under its name, that of a changed one
-//     as the output of the run before.
+//     bid for it (Replacer::find_places): without one the update is refused, and what runs goes on where it is. The
+//     same holds for a node of which something that runs would be stopped to run anew while the node asks for more
+//     than before (more of a resource, another executor, ...): its own machine, or another one, must have bid for all
+//     of it. A machine of DMS 0.5.x, which grants no lease, is not asked: it does not count as free what the node uses
+//     there. What is exclusive runs at its new place when the old run is released or cannot run any more. The output
+//     of what is removed or changed is fetched before it is released (cleaner.hpp): that of a removed allocation stays
+//     readable under its name, that of a changed one as the output of the run before.
 //  3. The lease of a node that stays where it is cannot be changed: what runs there keeps the lease that it was
 //     granted.
 //  4. The record holds the new ensemble from then on, in one change: a restart in the middle continues with it.
@@ -25,6 +28,8 @@ namespace dms::orchestrator {
 
 /// The nodes that the update would move off their machines, whatever else may take them.
 std::set<std::string> moving_nodes(const DeploymentRecord& record, const jobs::Ensemble& wanted);
+/// The nodes that stay and ask for more than before, for something that runs and that the update stops; see (2).
+std::set<std::string> growing_nodes(const DeploymentRecord& record, const jobs::Ensemble& wanted);
 /// Errc::invalid_argument for what cannot be changed while the deployment runs.
 Result<void> check_update(const DeploymentRecord& record, const jobs::Ensemble& wanted);
 /// Of an ensemble that check_update() accepts.
