@@ -70,25 +70,19 @@ Task<void> Cleaner::release(Superseded entry, bool earlier) {
     shutdown = removable && !shutdown;
   }
   const auto forget = [&entry](DeploymentRecord& record) {
-    const std::string why = fmt::format("{} did not send it", entry.peer);
-    for (const auto& [name, run] : entry.allocations) {
-      end_awaiting(record, entry.number, name, why);
-      give_up_left_rest(record, entry.number, name, why);
-    }
+    for (const auto& [name, run] : entry.allocations)
+      end_awaiting(record, entry.number, name, fmt::format("{} did not send it", entry.peer));
     std::erase_if(record.superseded, [&](const Superseded& other) { return other.number == entry.number; });
   };
   (void)co_await parts_.record.update_until_stored(forget);
 }
 
-/// See (3) and (4).
+/// See (3).
 Task<Result<void>> Cleaner::collect(const Superseded& entry) {
   const Superseded* now = find(entry.number);
   if (now == nullptr) co_return Result<void>();
-  std::set<std::string> names(now->unfetched.begin(), now->unfetched.end());
-  for (const Rest& rest : parts_.record->rests)
-    if (rest.number == entry.number && rest.missing.empty()) names.insert(rest.allocation);
   std::vector<Task<Result<void>>> runs;
-  for (const std::string& name : names)
+  for (const std::string& name : now->unfetched)
     if (const auto run = now->allocations.find(name); run != now->allocations.end())
       runs.push_back(collect_run(entry.number, name, run->second, entry.handle));
   const std::vector<Result<void>> outcomes = co_await when_all(std::move(runs));
@@ -110,16 +104,12 @@ Task<Result<void>> Cleaner::collect_run(std::uint64_t number, std::string name, 
   Task<Result<std::optional<std::string>>> asking = find_run(number, name, run, provider, stopped);
   Result<std::optional<std::string>> asked = co_await std::move(asking);
   if (asked && !*asked) co_return Result<void>();
-  if (asked) {
-    run = **asked;
-    Task<Result<void>> fetching = fetch_rest(number, name, answers + kLastOutput);
-    CO_TRY_VOID(co_await std::move(fetching));
-  }
+  if (asked) run = **asked;
   const AllocationManifest* entry = parts_.allocation(name);
   const bool ends = entry != nullptr && entry->incarnation == run;  // otherwise it is replaced or removed
   Result<void> fetched;
   if (asked) {
-    const SteadyTime until = ends ? SteadyTime::max() : answers + kLastOutput;
+    const SteadyTime until = ends ? SteadyTime::max() : parts_.now() + kLastOutput;
     Task<Result<void>> fetching = collector_.fetch_superseded(name, run, provider, stopped.has_value(), until);
     fetched = co_await std::move(fetching);
   } else {
@@ -136,26 +126,6 @@ Task<Result<void>> Cleaner::collect_run(std::uint64_t number, std::string name, 
   if (fetched && refused) given_up = network::plain(stopped.error());
   const auto end = [&](DeploymentRecord& record) { end_awaiting(record, number, name, given_up); };
   co_return co_await parts_.record.update_until_stored(end);
-}
-
-/// See (4).
-Task<Result<void>> Cleaner::fetch_rest(std::uint64_t number, std::string name, SteadyTime until) {
-  const Rest* rest = find_left_rest(parts_.record.get(), number, name);
-  if (rest == nullptr) co_return Result<void>();
-  const std::string run = rest->run;
-  until = std::max(until, parts_.now() + kReleaseTimeout);  // reports may have been waited for until then
-  Result<void> fetched;
-  do {
-    Task<Result<void>> fetching = collector_.fetch_rest(name, run);
-    fetched = co_await with_deadline(until, std::move(fetching));
-    if (work_.cancelled()) co_return fail(Errc::cancelled, "the daemon stops");
-    if (fetched || fetched.error().is(Errc::permission_denied) || fetched.error().is(Errc::unsupported)) break;
-    CO_TRY_VOID(co_await sleep_for(kRestPause));
-  } while (parts_.now() < until);
-  const std::string missing = fetched ? "" : network::plain(fetched.error());
-  if (!fetched) log::info("orchestrator", "{}: the last output of run {} of {}: {}", parts_.id(), run, name, missing);
-  const auto settle = [&](DeploymentRecord& record) { settle_rests(record, name, run, missing); };
-  co_return co_await parts_.record.update_until_stored(settle);
 }
 
 const Superseded* Cleaner::find(std::uint64_t number) const {

@@ -22,11 +22,7 @@
 //     is fetched as any other. So it is asked for one that was requested to restart, without a reply
 //     (Superseded::restarting): the run that it reports takes the place of the one that is known, once per entry, and
 //     its output is fetched. One that sends no report delays the release no longer than one that sends no output.
-//  4. Before that output, what the run before has written last that a restart has ended, if that is still to be fetched
-//     (Rest::number), comes from the same provider. It is asked for until the provider refuses it or has answered for
-//     kLastOutput, and once at least. After the release nothing of it is to be fetched: it is here, or the record says
-//     why it is missing.
-//  5. Why the first request failed is in the record, and in the status of the deployment until the entry is over.
+//  4. Why the first request failed is in the record, and in the status of the deployment until the entry is over.
 //
 // Threads: the deployment's lane. Cancellation: run() ends; the next one goes on.
 #pragma once
@@ -60,7 +56,6 @@ class Cleaner {
   Task<void> release(Superseded entry, bool earlier);
   Task<Result<void>> collect(const Superseded& entry);
   Task<Result<void>> collect_run(std::uint64_t number, std::string allocation, std::string run, actor::Handle provider);
-  Task<Result<void>> fetch_rest(std::uint64_t number, std::string allocation, SteadyTime until);
   [[nodiscard]] const Superseded* find(std::uint64_t number) const;
   Task<Result<std::optional<std::string>>> find_run(std::uint64_t number, std::string name, std::string run,
                                                     actor::Handle provider, Result<void> stopped);

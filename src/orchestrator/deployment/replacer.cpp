@@ -69,9 +69,9 @@ bool Replacer::has_released(const Releases& before) const {
   return !std::ranges::includes(now, before);
 }
 
-Task<Result<void>> Replacer::wait_for_release(Releases before, Releases own, bool or_update) {
+Task<Result<void>> Replacer::wait_for_release(Releases before, Releases own) {
   const bool replacing = replaces();
-  while (!has_released(before) && replaces() == replacing && !(or_update && again_)) {
+  while (!has_released(before) && replaces() == replacing) {
     const std::uint64_t seen = parts_.record.changed().count();
     CO_TRY_VOID(co_await parts_.record.changed().wait_past(seen));
     for (const auto& entry : awaited())
@@ -94,7 +94,7 @@ Task<Result<Candidate>> Replacer::until_released(Releases before, Task<Result<Ca
 
 Task<void> Replacer::end_when_released(Releases before, CancelScope& bidding) {
   Releases none;
-  Task<Result<void>> waiting = wait_for_release(std::move(before), std::move(none), false);
+  Task<Result<void>> waiting = wait_for_release(std::move(before), std::move(none));
   const Result<void> released = co_await std::move(waiting);
   if (released) bidding.cancel(Errc::closed);
 }
@@ -175,7 +175,6 @@ void Replacer::on_run_lost(const std::string& allocation, const std::string& run
 void Replacer::forget_losses() {
   pauses_ = Pauses();
   waits_.clear();
-  again_ = true;
 }
 
 void Replacer::begin() {
@@ -188,7 +187,6 @@ Task<void> Replacer::run() {
     const std::uint64_t seen = parts_.record.changed().count();
     const Unplaced wanted = unplaced(parts_.record.get());
     if (wanted.empty() || !replaces()) break;
-    if (std::exchange(again_, false)) pause = kReplacePause;
     Result<void> placed;
     std::map<std::string, std::string> troubles;
     bool tried = false;
@@ -209,7 +207,7 @@ Task<void> Replacer::run() {
       co_await report(std::move(troubles));
       Releases own = awaited();  // of these attempts: their release brings nothing new
       std::erase_if(own, [&](const auto& entry) { return before.contains(entry); });
-      Task<Result<void>> releasing = wait_for_release(std::move(before), std::move(own), true);
+      Task<Result<void>> releasing = wait_for_release(std::move(before), std::move(own));
       waited = co_await with_timeout(pause, std::move(releasing));
       if (!waited && waited.error().is(Errc::deadline_exceeded)) waited = Result<void>();
       pause = std::min(2 * pause, kMaxReplacePause);

@@ -66,7 +66,6 @@ class Replacer {
 
   /// The run is lost: the next one waits if that was the case shortly before. `reason` is shown meanwhile.
   void on_run_lost(const std::string& allocation, const std::string& run, const std::string& reason);
-  /// What waits is placed at once.
   void forget_losses();
 
  private:
@@ -85,8 +84,8 @@ class Replacer {
   using Releases = std::set<std::pair<std::uint64_t, bool>>;
   [[nodiscard]] Releases awaited() const;
   [[nodiscard]] bool has_released(const Releases& before) const;
-  /// Of `before` and of what is superseded meanwhile, without `own`; or until the deployment starts over, or is updated.
-  Task<Result<void>> wait_for_release(Releases before, Releases own, bool or_update);
+  /// Of `before` and of what is superseded meanwhile, without `own`; or until the deployment starts over.
+  Task<Result<void>> wait_for_release(Releases before, Releases own);
   Task<Result<Candidate>> until_released(Releases before, Task<Result<Candidate>> bidding);
   Task<void> end_when_released(Releases before, CancelScope& bidding);
   /// Whether parts are placed one after another; else all at once, or nothing.
@@ -103,7 +102,6 @@ class Replacer {
   Pauses pauses_;
   std::map<std::string, Wait> waits_;  ///< of the allocations that were lost
   bool running_ = false;
-  bool again_ = false;  ///< the deployment was updated
   Mutex changing_;
   Mutex bidding_;  ///< held during an auction: the actor takes bids of one
 };
