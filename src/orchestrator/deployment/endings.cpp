@@ -208,8 +208,10 @@ Task<void> Endings::fetch_rest(std::string name, std::string run) {
     const Result<void> slept = co_await sleep_for(pause);
     if (!slept) co_return;
   }
-  const std::string missing = fetched ? "" : fetched.error().to_string();
-  if (!fetched) log::info("orchestrator", "{}: the last output of run {} of {}: {}", parts_.id(), run, name, missing);
+  const std::string missing = fetched ? "" : network::plain(fetched.error());
+  if (!fetched)
+    log::info("orchestrator", "{}: the last output of run {} of {}: {}", parts_.id(), run, name,
+              fetched.error().to_string());
   const auto settle = [&](DeploymentRecord& record) { settle_rests(record, name, run, missing); };
   (void)co_await parts_.record.update_until_stored(settle);
   rests_.erase({name, run});
@@ -219,7 +221,7 @@ Task<Result<void>> Endings::rests_settled(std::string name) {
   for (;;) {
     const std::uint64_t seen = parts_.record.changed().count();
     if (!has_open_rest(parts_.record.get(), name)) co_return Result<void>();
-    CO_TRY_VOID(co_await parts_.record.changed().wait_past(seen, SteadyTime::max()));
+    CO_TRY_VOID(co_await parts_.record.changed().wait_past(seen));
   }
 }
 
