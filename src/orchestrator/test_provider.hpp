@@ -322,7 +322,7 @@ class ScriptedProvider {
     }
     reply.incarnation = of_previous ? run->second.previous : run->second.incarnation;
     reply.total_size = out.size();
-    reply.offset = std::max(request.offset, std::min<std::uint64_t>(run->second.dropped, out.size()));
+    reply.offset = std::min<std::uint64_t>(out.size(), std::max(request.offset, run->second.dropped));
     reply.data = to_bytes(std::string_view(out).substr(reply.offset, page_size));
     reply.next_offset = reply.offset + reply.data.size();
     const bool ended = of_previous ? previous_ends : is_final(run->second.status);

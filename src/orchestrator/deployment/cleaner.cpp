@@ -19,7 +19,15 @@ bool has_run(const AllocationReport& report) {
   return report.exit_code != kNeverRanOrLost || report.out_size > 0 || report.err_size > 0;
 }
 
+/// Whether its provider has answered, and has not stored all of it yet. That a peer cannot be reached has a code of its
+/// own, and such a cause.
+bool is_to_come(const Error& error) { return error.code() == describe(Errc::not_found); }
+
 }  // namespace
+
+void Cleaner::answers_since(const std::string& allocation, const std::string& run, SteadyTime begun) {
+  answering_[{allocation, run}] = begun;
+}
 
 Task<void> Cleaner::run() {
   const std::uint64_t earlier = parts_.record->last_number;
@@ -70,19 +78,25 @@ Task<void> Cleaner::release(Superseded entry, bool earlier) {
     shutdown = removable && !shutdown;
   }
   const auto forget = [&entry](DeploymentRecord& record) {
-    for (const auto& [name, run] : entry.allocations)
-      end_awaiting(record, entry.number, name, fmt::format("{} did not send it", entry.peer));
+    const std::string why = fmt::format("{} did not send it", entry.peer);
+    for (const auto& [name, run] : entry.allocations) {
+      end_awaiting(record, entry.number, name, why);
+      give_up_left_rest(record, entry.number, name, why);
+    }
     std::erase_if(record.superseded, [&](const Superseded& other) { return other.number == entry.number; });
   };
   (void)co_await parts_.record.update_until_stored(forget);
 }
 
-/// See (3).
+/// See (3) and (4).
 Task<Result<void>> Cleaner::collect(const Superseded& entry) {
   const Superseded* now = find(entry.number);
   if (now == nullptr) co_return Result<void>();
+  std::set<std::string> names(now->unfetched.begin(), now->unfetched.end());
+  for (const Rest& rest : parts_.record->rests)
+    if (rest.number == entry.number && rest.missing.empty()) names.insert(rest.allocation);
   std::vector<Task<Result<void>>> runs;
-  for (const std::string& name : now->unfetched)
+  for (const std::string& name : names)
     if (const auto run = now->allocations.find(name); run != now->allocations.end())
       runs.push_back(collect_run(entry.number, name, run->second, entry.handle));
   const std::vector<Result<void>> outcomes = co_await when_all(std::move(runs));
@@ -98,18 +112,26 @@ Task<Result<void>> Cleaner::collect_run(std::uint64_t number, std::string name, 
   if (!stopped && !refused) {
     answers_.erase(key);
     refuses_.erase(key);
+    answering_.erase({name, run});
     co_return stopped;
   }
-  const SteadyTime answers = answers_.try_emplace(key, parts_.now()).first->second;
+  const auto known = answering_.find({name, run});
+  const SteadyTime since = known == answering_.end() ? parts_.now() : known->second;
+  const SteadyTime answers = answers_.try_emplace(key, since).first->second;
+  const SteadyTime limit = answers + kLastOutput;
   Task<Result<std::optional<std::string>>> asking = find_run(number, name, run, provider, stopped);
   Result<std::optional<std::string>> asked = co_await std::move(asking);
   if (asked && !*asked) co_return Result<void>();
-  if (asked) run = **asked;
+  if (asked) {
+    run = **asked;
+    Task<Result<void>> fetching = fetch_rest(number, name, limit);
+    CO_TRY_VOID(co_await std::move(fetching));
+  }
   const AllocationManifest* entry = parts_.allocation(name);
   const bool ends = entry != nullptr && entry->incarnation == run;  // otherwise it is replaced or removed
   Result<void> fetched;
   if (asked) {
-    const SteadyTime until = ends ? SteadyTime::max() : parts_.now() + kLastOutput;
+    const SteadyTime until = ends ? SteadyTime::max() : limit;
     Task<Result<void>> fetching = collector_.fetch_superseded(name, run, provider, stopped.has_value(), until);
     fetched = co_await std::move(fetching);
   } else {
@@ -126,6 +148,31 @@ Task<Result<void>> Cleaner::collect_run(std::uint64_t number, std::string name, 
   if (fetched && refused) given_up = network::plain(stopped.error());
   const auto end = [&](DeploymentRecord& record) { end_awaiting(record, number, name, given_up); };
   co_return co_await parts_.record.update_until_stored(end);
+}
+
+/// See (4). If its provider does not answer, the next stop shows whether it is away; once the time is up, this ends it.
+Task<Result<void>> Cleaner::fetch_rest(std::uint64_t number, std::string name, SteadyTime until) {
+  const Rest* rest = find_left_rest(parts_.record.get(), number, name);
+  if (rest == nullptr) co_return Result<void>();
+  const std::string run = rest->run;
+  const bool is_last = parts_.now() >= until;
+  until = std::max(until, parts_.now() + kReleaseTimeout);
+  Result<void> fetched;
+  for (;;) {
+    Task<Result<void>> fetching = collector_.fetch_rest(name, run);
+    fetched = co_await with_deadline(until, std::move(fetching));
+    if (work_.cancelled()) co_return fail(Errc::cancelled, "the daemon stops");
+    if (fetched || fetched.error().is(Errc::permission_denied) || fetched.error().is(Errc::unsupported)) break;
+    if (!is_last && !is_to_come(fetched.error())) co_return fetched;
+    if (parts_.now() + kRestPause >= until) break;
+    CO_TRY_VOID(co_await sleep_for(kRestPause));
+  }
+  const std::string missing = fetched ? "" : network::plain(fetched.error());
+  if (!fetched)
+    log::info("orchestrator", "{}: the last output of run {} of {}: {}", parts_.id(), run, name,
+              fetched.error().to_string());
+  const auto settle = [&](DeploymentRecord& record) { settle_rests(record, name, run, missing); };
+  co_return co_await parts_.record.update_until_stored(settle);
 }
 
 const Superseded* Cleaner::find(std::uint64_t number) const {

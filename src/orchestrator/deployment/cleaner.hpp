@@ -22,7 +22,13 @@
 //     is fetched as any other. So it is asked for one that was requested to restart, without a reply
 //     (Superseded::restarting): the run that it reports takes the place of the one that is known, once per entry, and
 //     its output is fetched. One that sends no report delays the release no longer than one that sends no output.
-//  4. Why the first request failed is in the record, and in the status of the deployment until the entry is over.
+//  4. Before that output, what the run before has written last that a restart has ended, if that is still to be fetched
+//     (Rest::number), comes from the same provider, within the same time: until it refuses, or kLastOutput after it
+//     began to answer. A shutdown that has waited for output before has used up some of that (answers_since()). When
+//     the time is up it is asked for once more, for kReleaseTimeout. One that does not answer is asked to stop the run
+//     first, again: the time begins anew when it is back. After the release nothing of it is to be fetched: it is here,
+//     or the record says why it is missing.
+//  5. Why the first request failed is in the record, and in the status of the deployment until the entry is over.
 //
 // Threads: the deployment's lane. Cancellation: run() ends; the next one goes on.
 #pragma once
@@ -49,6 +55,9 @@ class Cleaner {
   Cleaner(Parts parts, Collector& collector, Nursery& work) : parts_(parts), collector_(collector), work_(work) {}
 
   Task<void> run();
+  /// Before the run is superseded: what is fetched before its release has been waited for since then, and its provider
+  /// answers.
+  void answers_since(const std::string& allocation, const std::string& run, SteadyTime begun);
 
  private:
   using Key = std::pair<std::uint64_t, std::string>;  // entry, allocation
@@ -56,6 +65,7 @@ class Cleaner {
   Task<void> release(Superseded entry, bool earlier);
   Task<Result<void>> collect(const Superseded& entry);
   Task<Result<void>> collect_run(std::uint64_t number, std::string allocation, std::string run, actor::Handle provider);
+  Task<Result<void>> fetch_rest(std::uint64_t number, std::string allocation, SteadyTime until);
   [[nodiscard]] const Superseded* find(std::uint64_t number) const;
   Task<Result<std::optional<std::string>>> find_run(std::uint64_t number, std::string name, std::string run,
                                                     actor::Handle provider, Result<void> stopped);
@@ -69,7 +79,8 @@ class Cleaner {
   Nursery& work_;
   std::set<std::uint64_t> begun_;
   std::map<Key, SteadyTime> answers_;  ///< since when the provider of the output answers
-  std::map<Key, SteadyTime> refuses_;  ///< since when it refuses to send any more
+  std::map<std::pair<std::string, std::string>, SteadyTime> answering_;  ///< allocation, run: answers_since()
+  std::map<Key, SteadyTime> refuses_;                                    ///< since when it refuses to send any more
 };
 
 }  // namespace dms::orchestrator

@@ -454,16 +454,19 @@ Task<Result<void>> Deployment::collect_rest(Rest& rest) {
 }
 
 Task<Result<void>> Deployment::end_and_collect(std::string name, Rest& rest) {
+  const SteadyTime begun = actor_->lane().now();
   const AllocationManifest entry = record_->manifest.allocations.at(name);
   const auto node = record_->manifest.nodes.find(entry.node_id);
   if (node == record_->manifest.nodes.end()) co_return fail(Errc::not_found, "{} has no machine", name);
   const actor::Handle provider = node->second.handle;
   bool ended = is_final(entry.status);
-  if (!ended) {
-    const Result<void> stopped = co_await end_run(entry, provider);
-    if (!stopped) log::info("orchestrator", "{}: {}", id(), stopped.error().to_string());
-    ended = stopped.has_value();
-    if (ended) co_await ask_for_end(name, provider, rest.ends);
+  Result<void> stopped;
+  if (!ended) stopped = co_await end_run(entry, provider);
+  if (!stopped) log::info("orchestrator", "{}: {}", id(), stopped.error().to_string());
+  if (stopped || stopped.error().is(Errc::permission_denied)) cleaner_.answers_since(name, entry.incarnation, begun);
+  if (!ended && stopped) {
+    ended = true;
+    co_await ask_for_end(name, provider, rest.ends);
   }
   const Result<void> fetched = co_await collector_.fetch(name, ended);
   if (fetched && ended) rest.complete.insert(name);

@@ -46,8 +46,10 @@
 
 namespace dms::orchestrator {
 
-/// After how long a user's shutdown is answered at the latest. Of that the end of runs, kLastWords at most, and the rest
-/// of their output take kLastOutput (cleaner.hpp) at most. A provider gives work 10 s to end.
+/// After how long a user's shutdown is answered at the latest. Of that the end of runs, kLastWords at most, and the
+/// rest of their output take kLastOutput (cleaner.hpp) at most, together with what a run before has written last that a
+/// restart has ended. If nothing of that time is left for the latter, it is asked for once more (cleaner.hpp, 4). A
+/// provider gives work 10 s to end.
 inline constexpr Duration kShutdownPatience = 40s;
 inline constexpr Duration kLastWords = 15s;
 /// How long an end waits for the providers to release what has ended; they are asked on.

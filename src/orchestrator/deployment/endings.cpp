@@ -192,7 +192,7 @@ void Endings::resume() {
 
 void Endings::fetch_rests() {
   for (const Rest& rest : parts_.record->rests)
-    if (rest.missing.empty() && rests_.emplace(rest.allocation, rest.run).second)
+    if (rest.missing.empty() && rest.number == 0 && rests_.emplace(rest.allocation, rest.run).second)
       work_.spawn(fetch_rest(rest.allocation, rest.run));
 }
 

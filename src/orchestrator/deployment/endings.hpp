@@ -17,9 +17,10 @@
 //     Of a run that had been requested to restart, without a reply, when its machine was lost, the provider is asked
 //     which one there is, if the output of the one that is known cannot be fetched.
 //  4. When the output is here, that is stored together with the request to release the run (cleaner.hpp).
-//  5. What a run wrote at its end that a restart has ended (placement.hpp, 6) is fetched as soon as the next run counts,
-//     and before the output of that is: they are released together. It is given up when its provider refuses it or does
-//     not send it for kRestPatience; the record says so, and before that, that it is to be fetched.
+//  5. What a run wrote at its end that a restart has ended (placement.hpp, 6) is fetched as soon as the next run
+//     counts, and before the output of that is: they are released together. It is given up when its provider refuses it
+//     or does not send it for kRestPatience; the record says so, and before that, that it is to be fetched. Once its
+//     allocation is superseded, it is fetched before the release (cleaner.hpp, 4).
 //
 // Threads: the deployment's lane. Cancellation: what has begun is taken up by resume().
 // Attacks: see (1). Output is bounded by the size of a message, or of a provider's logs.

@@ -40,6 +40,10 @@ void add(DeploymentRecord& record, Superseded entry) {
   if (entry.allocations.empty()) return;
   entry.number = ++record.last_number;
   entry.hold_ns = hold_of(record, entry.allocations).count();
+  if (!entry.node.empty())
+    for (Rest& rest : record.rests)
+      if (rest.missing.empty() && rest.number == 0 && entry.allocations.contains(rest.allocation))
+        rest.number = entry.number;
   record.superseded.push_back(std::move(entry));
 }
 
@@ -109,9 +113,10 @@ void await_output(DeploymentRecord& record, const std::string& name, const Alloc
     forget_earlier_output(record, name);
 }
 
-void forget_output(Superseded& entry, const std::string& allocation) {
+void forget_output(DeploymentRecord& record, Superseded& entry, const std::string& allocation) {
   std::erase(entry.unfetched, allocation);
   std::erase(entry.unstarted, allocation);
+  give_up_left_rest(record, entry.number, allocation, "the work was run again before it was fetched");
 }
 
 /// The allocation has no machine any more.
@@ -176,7 +181,7 @@ bool is_awaited(const DeploymentRecord& record, const std::string& allocation, c
 }
 
 void forget_earlier_output(DeploymentRecord& record, const std::string& allocation) {
-  for (Superseded& entry : record.superseded) forget_output(entry, allocation);
+  for (Superseded& entry : record.superseded) forget_output(record, entry, allocation);
 }
 
 void note_rest(DeploymentRecord& record, const std::string& allocation, const std::string& run,
@@ -194,23 +199,38 @@ const Rest* find_rest(const DeploymentRecord& record, const std::string& allocat
 }
 
 bool has_open_rest(const DeploymentRecord& record, const std::string& allocation) {
-  return std::ranges::any_of(record.rests,
-                             [&](const Rest& rest) { return rest.allocation == allocation && rest.missing.empty(); });
+  return std::ranges::any_of(record.rests, [&](const Rest& rest) {
+    return rest.allocation == allocation && rest.missing.empty() && rest.number == 0;
+  });
 }
 
 void settle_rests(DeploymentRecord& record, const std::string& allocation, const std::string& run,
                   const std::string& missing) {
   const auto is_meant = [&](const Rest& rest) {
-    return rest.allocation == allocation && (run.empty() || rest.run == run) && rest.missing.empty();
+    const bool is_named = run.empty() ? rest.number == 0 : rest.run == run;
+    return rest.allocation == allocation && is_named && rest.missing.empty();
   };
   if (missing.empty()) std::erase_if(record.rests, is_meant);
   for (Rest& rest : record.rests)
     if (is_meant(rest)) rest.missing = missing;
 }
 
+const Rest* find_left_rest(const DeploymentRecord& record, std::uint64_t number, const std::string& allocation) {
+  const auto found = std::ranges::find_if(record.rests, [&](const Rest& rest) {
+    return rest.allocation == allocation && rest.number == number && rest.missing.empty();
+  });
+  return found == record.rests.end() ? nullptr : &*found;
+}
+
+void give_up_left_rest(DeploymentRecord& record, std::uint64_t number, const std::string& allocation,
+                       const std::string& missing) {
+  if (const Rest* rest = find_left_rest(record, number, allocation))
+    settle_rests(record, allocation, rest->run, missing);
+}
+
 void note_begun(DeploymentRecord& record, std::uint64_t number, const std::string& allocation) {
   for (Superseded& entry : record.superseded) {
-    if (entry.number < number) forget_output(entry, allocation);
+    if (entry.number < number) forget_output(record, entry, allocation);
     if (entry.number == number) std::erase(entry.unstarted, allocation);
   }
 }
@@ -222,7 +242,9 @@ void settle_restart(DeploymentRecord& record, std::uint64_t number, const std::s
   const auto held = entry->allocations.find(allocation);
   if (held == entry->allocations.end() || held->second == run) return;
   const std::string before = std::exchange(held->second, run);
-  note_rest(record, allocation, before, "its provider was asked to end the work before it was fetched");
+  give_up_left_rest(record, number, allocation, "the work was restarted again before it was fetched");
+  note_rest(record, allocation, before);
+  record.rests.back().number = number;
   AllocationManifest* ended = find(record, allocation);
   if (ended == nullptr || ended->incarnation != before) return;
   ended->incarnation = run;

@@ -19,8 +19,10 @@
 //     A restart that was requested (DeploymentRecord::restarting) may have begun the next run: the entry names the run
 //     that was to end, as restarting besides, until its provider has said which one there is.
 //  6. What a run writes at its end, once its restart is requested, is a rest (DeploymentRecord::rests) from the change
-//     by which the next run counts: it is fetched (endings.hpp, 5), or the rest says why it is missing. The
-//     kMaxRests last ones of an allocation are known.
+//     by which the next run counts: it is fetched (endings.hpp, 5), or the rest says why it is missing. What is still
+//     to be fetched of a run whose allocation is superseded belongs to that entry (Rest::number): it is fetched before
+//     the release (cleaner.hpp, 4), unless the work runs again or is awaited anew before. The kMaxRests last ones of an
+//     allocation are known.
 //
 // Threads: none. Attacks: what a provider names beyond the ensemble is bounded (kMaxUnknown), so no provider makes the
 // record grow until it cannot be stored.
@@ -59,7 +61,8 @@ bool is_awaited(const DeploymentRecord& record, const std::string& allocation, c
 void forget_earlier_output(DeploymentRecord& record, const std::string& allocation);
 /// What entry `number` of superseded has of the allocation had begun, see (5).
 void note_begun(DeploymentRecord& record, std::uint64_t number, const std::string& allocation);
-/// The restart of what entry `number` of superseded has of the allocation is decided: `run` is the last one.
+/// The restart of what entry `number` of superseded has of the allocation is decided: `run` is the last one. What the
+/// one before has written last is to be fetched.
 void settle_restart(DeploymentRecord& record, std::uint64_t number, const std::string& allocation,
                     const std::string& run);
 /// What that run has written last is not here, see (6); `missing`: and why it does not come.
@@ -67,11 +70,17 @@ void note_rest(DeploymentRecord& record, const std::string& allocation, const st
                const std::string& missing = "");
 /// Null if nothing is missing of that run.
 const Rest* find_rest(const DeploymentRecord& record, const std::string& allocation, const std::string& run);
-/// Something of a run of the allocation is still to be fetched.
+/// Something of a run of the allocation is still to be fetched, other than before a release.
 [[nodiscard]] bool has_open_rest(const DeploymentRecord& record, const std::string& allocation);
-/// What is still to be fetched of that run, or of each if it is empty, is here, or `missing` says why it does not come.
+/// What is still to be fetched of that run, or if it is empty of each other than before a release, is here, or
+/// `missing` says why it does not come.
 void settle_rests(DeploymentRecord& record, const std::string& allocation, const std::string& run,
                   const std::string& missing);
+/// What is still to be fetched before the release of entry `number` of superseded, null if there is nothing.
+const Rest* find_left_rest(const DeploymentRecord& record, std::uint64_t number, const std::string& allocation);
+/// That does not come.
+void give_up_left_rest(DeploymentRecord& record, std::uint64_t number, const std::string& allocation,
+                       const std::string& missing);
 /// The allocation was requested to restart, and its provider reports `run`: that counts. False if it cannot be that.
 bool take_over_restart(DeploymentRecord& record, const std::string& allocation, const std::string& run);
 /// What entry `number` of superseded has of the allocation is fetched, or given up for the reason `given_up`.

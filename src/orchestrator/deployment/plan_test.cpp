@@ -257,6 +257,13 @@ TEST_F(PlanTest, ARunThatIsRestartingIsSupersededWithTheNextOne) {
   EXPECT_EQ(entry("web").incarnation, "web-2");
   EXPECT_EQ(entry("web").restarts, 1u);
   EXPECT_TRUE(is_awaited(record, "web", "web-2"));
+  const Rest* rest = find_left_rest(record, number, "web");
+  ASSERT_NE(rest, nullptr);
+  EXPECT_EQ(rest->run, "web-1");
+  EXPECT_FALSE(has_open_rest(record, "web")) << "nothing but the release waits for it";
+  forget_earlier_output(record, "web");
+  EXPECT_EQ(find_left_rest(record, number, "web"), nullptr);
+  EXPECT_EQ(record.rests.at(0).missing, "the work was run again before it was fetched");
 }
 
 /// While its machine keeps it for that.

@@ -76,10 +76,12 @@ struct Superseded {
 struct Rest {
   std::string allocation;
   std::string run;
-  std::string missing;  ///< why it does not come; empty while it is to be fetched
+  std::string missing;       ///< why it does not come; empty while it is to be fetched
+  std::uint64_t number = 0;  ///< of the Superseded before whose release it is fetched, if there is one
   static constexpr auto json_fields() {
     return std::tuple(json::field("allocation", &Rest::allocation), json::field("run", &Rest::run),
-                      json::field("missing", &Rest::missing, json::omit_empty));
+                      json::field("missing", &Rest::missing, json::omit_empty),
+                      json::field("number", &Rest::number, json::omit_empty));
   }
 };
 

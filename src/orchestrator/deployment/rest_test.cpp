@@ -7,9 +7,12 @@ namespace {
 using namespace protocol;
 
 struct RestTest : DeploymentTest {
-  void run_service(const std::string& out = "first") {
+  void run_service(const std::string& out = "first", bool with_more = false) {
     DeploymentRecord service = record();
-    service.ensemble.allocations.at("task").type = jobs::AllocationType::service;
+    jobs::Ensemble& ensemble = service.ensemble;
+    ensemble.allocations.at("task").type = jobs::AllocationType::service;
+    if (with_more) ensemble.allocations["more"] = ensemble.allocations.at("task");
+    if (with_more) ensemble.nodes.at("node").allocations.emplace_back("more");
     create(std::move(service));
     deployment->start();
     ASSERT_TRUE(reaches(DeploymentStatus::running));
@@ -22,6 +25,34 @@ struct RestTest : DeploymentTest {
     ASSERT_TRUE(until([&] { return provider.restarts == 1; }));
     provider.runs.at("task").out = "second";
     ASSERT_TRUE(until([&] { return task().restarts == 1u; }));
+  }
+  /// Its provider ends the run and does not answer yet; the next one has not written.
+  void begin_restart() {
+    provider.answers_restarts = false;
+    provider.runs.at("task").health = Health::unhealthy;
+    ASSERT_TRUE(until([&] { return provider.restarts == 1; }));
+    leave_no_output();
+    ASSERT_EQ(task().restarts, 0u);
+  }
+  void leave_no_output() {
+    provider.runs.at("task").out.clear();
+    provider.runs.at("task").last_words.clear();
+  }
+  /// So that it runs anew.
+  void change_task() {
+    jobs::Ensemble ensemble = deployment->record().ensemble;
+    ensemble.allocations.at("task").resources.ram.size.bytes *= 2;
+    ASSERT_TRUE(w.run(a, deployment->update(ensemble)));
+    ASSERT_FALSE(deployment->record().superseded.empty());
+  }
+  bool is_replaced() {
+    return until([&] { return deployment->record().superseded.empty() && task().status == AllocationStatus::running; },
+                 5min);
+  }
+  void expect_all_of_the_first_run() {
+    EXPECT_EQ(previous_text(), "first, bye");
+    EXPECT_EQ(previous().incomplete, "");
+    EXPECT_TRUE(deployment->record().rests.empty());
   }
   bool is_settled() {
     return until([&] { return deployment->record().rests.empty(); });
@@ -104,15 +135,146 @@ TEST_F(RestTest, ADaemonThatIsKilledBeforeItHasFetchedItLeavesThatToTheNextOne) 
   EXPECT_EQ(previous().incomplete, "");
 }
 
-TEST_F(RestTest, WorkThatLeavesItsMachineBeforeLeavesAMark) {
+TEST_F(RestTest, AShutdownDuringARestartFetchesIt) {
+  run_service();
+  begin_restart();
+  ASSERT_TRUE(w.run(a, deployment->shutdown()));
+  expect_all_of_the_first_run();
+  EXPECT_EQ(task().reason, "it was shut down");
+  EXPECT_TRUE(provider.runs.empty());
+}
+
+TEST_F(RestTest, AShutdownBeforeItIsFetchedFetchesIt) {
   provider.previous_ends = false;
   run_service();
   restart_run();
-  jobs::Ensemble ensemble = deployment->record().ensemble;
-  ensemble.allocations.at("task").resources.ram.size.bytes *= 2;
-  ASSERT_TRUE(w.run(a, deployment->update(ensemble)));
   ASSERT_EQ(deployment->record().rests.size(), 1u);
-  EXPECT_EQ(deployment->record().rests.at(0).missing, "the work has left the machine that it was on");
+  provider.previous_ends = true;
+  ASSERT_TRUE(w.run(a, deployment->shutdown()));
+  expect_all_of_the_first_run();
+  EXPECT_EQ(output(), "second, bye");
+  EXPECT_TRUE(provider.runs.empty());
+}
+
+TEST_F(RestTest, AShutdownWaitsForItForABoundedTime) {
+  provider.previous_ends = false;
+  run_service();
+  begin_restart();
+  const SteadyTime begun = w.world.now();
+  ASSERT_TRUE(w.run(a, deployment->shutdown()));
+  EXPECT_LE(w.world.now() - begun, kShutdownPatience);
+  EXPECT_EQ(previous_text(), "first, bye") << "what has come is kept";
+  EXPECT_NE(previous().incomplete.find("has not stored the end"), std::string::npos) << previous().incomplete;
+  EXPECT_TRUE(provider.runs.empty());
+}
+
+TEST_F(RestTest, AShutdownLeavesAMarkIfTheProviderKeepsNoEarlierRun) {
+  provider.keeps_previous = false;
+  run_service();
+  begin_restart();
+  ASSERT_TRUE(w.run(a, deployment->shutdown()));
+  EXPECT_EQ(previous_text(), "first");
+  EXPECT_NE(previous().incomplete.find("keeps the output of no earlier run"), std::string::npos);
+  EXPECT_TRUE(provider.runs.empty());
+}
+
+/// Its provider does not send the output of the next run, which is asked for first.
+TEST_F(RestTest, AShutdownWaitsForItAndForOtherOutputTogether) {
+  provider.previous_ends = false;
+  run_service();
+  begin_restart();
+  provider.unanswered_pages = 1;
+  const SteadyTime begun = w.world.now();
+  ASSERT_TRUE(w.run(a, deployment->shutdown()));
+  EXPECT_GE(w.world.now() - begun, kPageAnswer);
+  EXPECT_LE(w.world.now() - begun, kLastOutput + 1s);
+  EXPECT_EQ(previous_text(), "first, bye");
+  EXPECT_NE(previous().incomplete.find("has not stored the end"), std::string::npos) << previous().incomplete;
+}
+
+TEST_F(RestTest, AShutdownThatHasNoTimeLeftAsksForItOnceMore) {
+  run_service();
+  begin_restart();
+  provider.unanswered_pages = 2;
+  const SteadyTime begun = w.world.now();
+  ASSERT_TRUE(w.run(a, deployment->shutdown()));
+  EXPECT_GE(w.world.now() - begun, kLastOutput);
+  expect_all_of_the_first_run();
+  EXPECT_TRUE(provider.runs.empty());
+}
+
+TEST_F(RestTest, AShutdownThatHasNoTimeLeftLeavesAMarkSoon) {
+  provider.previous_ends = false;
+  run_service();
+  begin_restart();
+  provider.unanswered_pages = 2;
+  const SteadyTime begun = w.world.now();
+  ASSERT_TRUE(w.run(a, deployment->shutdown()));
+  EXPECT_GE(w.world.now() - begun, kLastOutput);
+  EXPECT_LE(w.world.now() - begun, kLastOutput + kReleaseTimeout + 1s);
+  EXPECT_NE(previous().incomplete.find("has not stored the end"), std::string::npos) << previous().incomplete;
+  EXPECT_TRUE(provider.runs.empty());
+}
+
+TEST_F(RestTest, AnUpdateDuringARestartFetchesIt) {
+  run_service();
+  begin_restart();
+  change_task();
+  ASSERT_TRUE(is_replaced());
+  expect_all_of_the_first_run();
+}
+
+TEST_F(RestTest, AnUpdateBeforeItIsFetchedFetchesIt) {
+  provider.previous_ends = false;
+  run_service();
+  restart_run();
+  leave_no_output();
+  change_task();
+  provider.previous_ends = true;
+  ASSERT_TRUE(is_replaced());
+  expect_all_of_the_first_run();
+}
+
+TEST_F(RestTest, AnUpdateWaitsForItForABoundedTime) {
+  provider.previous_ends = false;
+  run_service();
+  restart_run();
+  leave_no_output();
+  change_task();
+  ASSERT_TRUE(is_replaced());
+  ASSERT_EQ(deployment->record().rests.size(), 1u);
+  const std::string missing = deployment->record().rests.at(0).missing;
+  EXPECT_NE(missing.find("has not stored the end"), std::string::npos) << missing;
+}
+
+TEST_F(RestTest, AnUpdateThatRemovesTheWorkFetchesIt) {
+  run_service("first", true);
+  begin_restart();
+  jobs::Ensemble ensemble = deployment->record().ensemble;
+  ensemble.allocations.erase("task");
+  ensemble.nodes.at("node").allocations = {"more"};
+  ASSERT_TRUE(w.run(a, deployment->update(ensemble)));
+  ASSERT_FALSE(deployment->record().superseded.empty());
+  ASSERT_TRUE(until([&] { return deployment->record().superseded.empty(); }));
+  expect_all_of_the_first_run();
+  EXPECT_FALSE(provider.runs.contains("task"));
+}
+
+TEST_F(RestTest, AProviderThatIsAwayWhileItIsFetchedIsAskedWhenItIsBack) {
+  provider.previous_ends = false;
+  run_service();
+  begin_restart();
+  change_task();
+  const int before = provider.pages;
+  ASSERT_TRUE(until([&] { return provider.pages > before; }));
+  cut(b);
+  w.settle(2 * kLastOutput);
+  ASSERT_EQ(deployment->record().rests.size(), 1u);
+  EXPECT_EQ(deployment->record().rests.at(0).missing, "");
+  provider.previous_ends = true;
+  cut(b, false);
+  ASSERT_TRUE(is_replaced());
+  expect_all_of_the_first_run();
 }
 
 TEST(Rests, TheLastOnesOfAnAllocationAreKnown) {

@@ -14,6 +14,7 @@ struct UnansweredRestartTest : LossTest {
     const int before = provider.restarts;
     first = task().incarnation;
     provider.runs.at("task").out = "first";
+    provider.runs.at("task").last_words = ", ended";
     provider.runs.at("task").health = Health::unhealthy;
     ASSERT_TRUE(until([&] { return provider.restarts == before + 1; }));
     next = provider.runs.at("task").incarnation;
@@ -31,7 +32,8 @@ TEST_F(UnansweredRestartTest, WhatTheNextRunWroteIsFetchedByAShutdown) {
   restart_run();
   ASSERT_TRUE(w.run(a, deployment->shutdown()));
   EXPECT_EQ(output(), "second, bye");
-  EXPECT_EQ(page("task", "previous:stdout"), "first");
+  EXPECT_EQ(page("task", "previous:stdout"), "first, ended");
+  EXPECT_TRUE(deployment->record().rests.empty());
   EXPECT_EQ(reason(), "it was shut down");
   EXPECT_EQ(task().incarnation, next);
   EXPECT_EQ(task().restarts, 1u);
@@ -51,7 +53,8 @@ TEST_F(UnansweredRestartTest, WhatTheNextRunWroteIsFetchedWhenItsProviderIsBackA
   restart();
   ASSERT_TRUE(settles());
   EXPECT_EQ(output(), "second, bye");
-  EXPECT_EQ(page("task", "previous:stdout"), "first");
+  EXPECT_EQ(page("task", "previous:stdout"), "first, ended");
+  EXPECT_TRUE(deployment->record().rests.empty());
   EXPECT_EQ(reason(), "it was shut down");
   EXPECT_TRUE(provider.runs.empty());
 }
@@ -87,6 +90,20 @@ TEST_F(UnansweredRestartTest, WhatTheNextRunWroteIsFetchedWhenItsLostMachineIsBa
   EXPECT_TRUE(provider.runs.empty());
 }
 
+TEST_F(UnansweredRestartTest, WhatTheRunBeforeWroteLastIsFetchedWhenAnUpdateMovesItsNode) {
+  run_anywhere(jobs::AllocationType::service);
+  restart_run();
+  provider.runs.at("task").out.clear();
+  provider.runs.at("task").last_words.clear();
+  jobs::Ensemble ensemble = deployment->record().ensemble;
+  ensemble.exclude_peers = {provider.peer()};
+  ASSERT_TRUE(w.run(a, deployment->update(ensemble)));
+  ASSERT_TRUE(until([&] { return other.runs_now() && deployment->record().superseded.empty(); }));
+  EXPECT_EQ(page("task", "previous:stdout"), "first, ended");
+  EXPECT_TRUE(deployment->record().rests.empty());
+  EXPECT_TRUE(provider.runs.empty());
+}
+
 TEST_F(UnansweredRestartTest, WhatTheNextRunWroteIsFetchedWhenTheLossOfItsMachineIsAFailure) {
   run_anywhere(jobs::AllocationType::service, jobs::OnLoss::fail);
   restart_run();
@@ -97,6 +114,7 @@ TEST_F(UnansweredRestartTest, WhatTheNextRunWroteIsFetchedWhenTheLossOfItsMachin
   EXPECT_EQ(task().status, AllocationStatus::failed);
   EXPECT_EQ(task().incarnation, next);
   EXPECT_EQ(output(), "second");
+  EXPECT_EQ(page("task", "previous:stdout"), "first, ended");
   EXPECT_EQ(reason().find("could not be fetched"), std::string::npos) << reason();
   EXPECT_TRUE(deployment->record().restarting.empty());
   EXPECT_TRUE(provider.runs.empty());
@@ -135,7 +153,7 @@ TEST_F(UnansweredRestartTest, AProviderThatDoesNotReportIsNotAskedForEver) {
   EXPECT_TRUE(provider.runs.empty());
 }
 
-TEST_F(UnansweredRestartTest, AtWhicheverWriteOfAShutdownItIsKilledTheOutputOfTheNextRunIsHere) {
+TEST_F(UnansweredRestartTest, AtWhicheverWriteOfAShutdownItIsKilledTheOutputOfBothRunsIsHere) {
   bool died = true;
   for (std::size_t n = 1; died; ++n) {
     ASSERT_LT(n, 20u);
@@ -152,6 +170,8 @@ TEST_F(UnansweredRestartTest, AtWhicheverWriteOfAShutdownItIsKilledTheOutputOfTh
     ASSERT_TRUE(reaches(DeploymentStatus::completed)) << "write " << n;
     EXPECT_TRUE(settles()) << "write " << n;
     EXPECT_EQ(output(), "second, bye") << "write " << n;
+    EXPECT_EQ(page("task", "previous:stdout"), "first, ended") << "write " << n;
+    EXPECT_TRUE(deployment->record().rests.empty()) << "write " << n;
     EXPECT_EQ(reason(), "it was shut down") << "write " << n;
     EXPECT_EQ(task().restarts, 1u) << "write " << n;
     EXPECT_TRUE(provider.runs.empty()) << "write " << n;

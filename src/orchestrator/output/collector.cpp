@@ -139,12 +139,20 @@ Task<Result<void>> Collector::fetch_superseded(std::string allocation, std::stri
 
 Task<Result<void>> Collector::fetch_rest(std::string allocation, std::string run) {
   CO_TRY(const Hold held, co_await hold(allocation));
-  if (!is_wanted(allocation, run)) co_return Result<void>();
+  const Rest* rest = find_rest(parts_.record.get(), allocation, run);
+  if (rest == nullptr || !rest->missing.empty()) co_return Result<void>();
+  const auto left = std::ranges::find(parts_.record->superseded, rest->number, &Superseded::number);
   const AllocationManifest* entry = parts_.allocation(allocation);
-  if (entry == nullptr || (is_final(entry->status) && entry->collected))
-    co_return fail(Errc::unsupported, "its provider was asked to release {}", allocation);
   Source source;
-  CO_TRY(source.provider, provider_of(allocation));
+  if (left != parts_.record->superseded.end()) {
+    source.provider = left->handle;
+    if (const auto next = left->allocations.find(allocation); next != left->allocations.end())
+      source.next = next->second;
+  } else if (rest->number > 0 || entry == nullptr || (is_final(entry->status) && entry->collected)) {
+    co_return fail(Errc::unsupported, "its provider was asked to release {}", allocation);
+  } else {
+    CO_TRY(source.provider, provider_of(allocation));
+  }
   source.run = std::move(run);
   source.allocation = std::move(allocation);
   source.replaced = true;
@@ -157,8 +165,10 @@ Task<Result<void>> Collector::fetch_earlier(Source& source, bool whole) {
   source.files = source.allocation;
   const AllocationManifest* entry = parts_.allocation(source.allocation);
   const auto kept = parts_.record->outputs.find(source.allocation);
-  const bool is_late = entry != nullptr && entry->incarnation != source.run && !entry->incarnation.empty() &&
-                       kept != parts_.record->outputs.end() && kept->second == entry->incarnation;
+  const auto is_kept = [&](const std::string& run) {
+    return !run.empty() && run != source.run && kept != parts_.record->outputs.end() && kept->second == run;
+  };
+  const bool is_late = (entry != nullptr && is_kept(entry->incarnation)) || is_kept(source.next);
   if (!is_late) co_return co_await fetch_files(source, whole);
   const Result<std::string> aside = co_await parts_.output.previous_run(parts_.id(), source.allocation);
   const bool is_aside = aside && *aside == source.run;

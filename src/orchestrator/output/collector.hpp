@@ -74,8 +74,8 @@ class Collector {
   /// manifest still has the run.
   Task<Result<void>> fetch_superseded(std::string allocation, std::string run, actor::Handle provider, bool whole,
                                       SteadyTime until);
-  /// All of a run that a restart has ended, and of which the record has a rest. Errc::permission_denied and
-  /// unsupported: it will not come.
+  /// All of a run that a restart has ended, and of which the record has a rest; from the provider of the superseded
+  /// entry that the rest names, if it does. Errc::permission_denied and unsupported: it will not come.
   Task<Result<void>> fetch_rest(std::string allocation, std::string run);
   /// When its provider has last sent a part of the output, or said that it is packing the results.
   [[nodiscard]] SteadyTime reached(const std::string& allocation) const;
@@ -94,6 +94,7 @@ class Collector {
     std::string files;  ///< as OutputStore names them: the allocation, or what is kept beside it
     SteadyTime until = SteadyTime::max();
     bool replaced = false;  ///< by a restart: its pages are asked for by its name
+    std::string next;       ///< the run that has replaced it, if both are superseded
   };
   void let_go(const std::string& allocation);
   [[nodiscard]] Result<void> check_open() const;
