@@ -374,7 +374,6 @@ Task<Result<void>> Deployment::update(jobs::Ensemble ensemble) {
   const Mutex::Lock lock = co_await replacer_.changing();
   CO_TRY_VOID(check_running());
   start_failures_.clear();
-  replacer_.forget_losses();
   Result<void> accepted;
   const auto change = [&](DeploymentRecord& record) {
     if (record.status == DeploymentStatus::running)
@@ -386,6 +385,7 @@ Task<Result<void>> Deployment::update(jobs::Ensemble ensemble) {
     record.error.clear();  // of what was wanted before
   };
   CO_TRY_VOID(co_await record_.update(change));
+  if (accepted) replacer_.on_update();
   co_return accepted;
 }
 

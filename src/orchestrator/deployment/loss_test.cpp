@@ -38,6 +38,23 @@ TEST_F(LossTest, TheReasonOfALossSaysThatTheMachineCannotBeReachedAndNoMore) {
   EXPECT_EQ(reason().find("sending"), std::string::npos) << reason();
 }
 
+TEST_F(LossTest, AnUpdateHasWhatWaitsForAMachinePlacedAtOnce) {
+  run_anywhere(jobs::AllocationType::service);
+  cut(b);
+  other.bids = false;
+  ASSERT_TRUE(until([&] { return deployment->record().error.find("none has bid") != std::string::npos; }, 10min));
+  w.settle(10min);  // the pauses have grown
+  const std::size_t saves = records.saves;
+  ASSERT_TRUE(until([&] { return records.saves > saves; })) << "the next attempt has failed, and is reported";
+  w.settle(1s);
+  other.bids = true;
+  jobs::Ensemble ensemble = deployment->record().ensemble;
+  ensemble.metadata["name"] = "new";
+  ASSERT_TRUE(w.run(a, deployment->update(ensemble)));
+  EXPECT_EQ(deployment->record().error, "");
+  EXPECT_TRUE(until([&] { return other.runs_now(); }, kBidRound + 5s));
+}
+
 /// The machine is not heard from after it was given a second task, whose lease ends later than that of the first.
 TEST_F(LossTest, ATaskThatWasPlacedLaterIsReplacedOnlyWhenItsOwnLeaseHasEnded) {
   provider.lease = other.lease = 4min;

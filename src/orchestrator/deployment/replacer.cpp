@@ -51,7 +51,9 @@ Task<Result<Candidate>> Replacer::auction(Unplaced wanted, std::optional<SteadyT
     Task<Result<Candidate>> running = auction->run(std::move(part), until, ask);
     Task<Result<Candidate>> bidding = until_released(before, std::move(running));
     Result<Candidate> candidate = co_await std::move(bidding);
-    if (candidate || !has_released(before)) co_return candidate;
+    if (candidate) co_return candidate;
+    if (is_outdated()) co_return fail(Errc::closed, "the deployment was updated, or a machine released, meanwhile");
+    if (!has_released(before)) co_return candidate;
   }
 }
 
@@ -69,9 +71,11 @@ bool Replacer::has_released(const Releases& before) const {
   return !std::ranges::includes(now, before);
 }
 
+bool Replacer::is_outdated() const { return updated_ || has_released(tried_); }
+
 Task<Result<void>> Replacer::wait_for_release(Releases before, Releases own) {
   const bool replacing = replaces();
-  while (!has_released(before) && replaces() == replacing) {
+  while (!has_released(before) && replaces() == replacing && !updated_) {
     const std::uint64_t seen = parts_.record.changed().count();
     CO_TRY_VOID(co_await parts_.record.changed().wait_past(seen));
     for (const auto& entry : awaited())
@@ -172,9 +176,11 @@ void Replacer::on_run_lost(const std::string& allocation, const std::string& run
   wait.reason = reason;
 }
 
-void Replacer::forget_losses() {
+void Replacer::on_update() {
   pauses_ = Pauses();
   waits_.clear();
+  updated_ = running_;
+  parts_.record.changed().raise();
 }
 
 void Replacer::begin() {
@@ -187,26 +193,31 @@ Task<void> Replacer::run() {
     const std::uint64_t seen = parts_.record.changed().count();
     const Unplaced wanted = unplaced(parts_.record.get());
     if (wanted.empty() || !replaces()) break;
+    if (std::exchange(updated_, false)) pause = kReplacePause;
+    tried_ = awaited();
     Result<void> placed;
     std::map<std::string, std::string> troubles;
     bool tried = false;
-    Releases before = awaited();
     for (const auto& [node, allocations] : wanted) {
       if (is_blocked(parts_.record.get(), node)) continue;
       tried = true;
       Result<void> outcome = co_await place_node(node);
-      if (outcome) continue;
-      troubles[node] = network::plain(outcome.error());
-      placed = outcome;
+      if (!outcome) {
+        troubles[node] = network::plain(outcome.error());
+        placed = outcome;
+      }
+      if (!placed && is_outdated()) break;  // a node before this one may find a machine now
     }
     if (!placed && placed.error().is(Errc::cancelled)) break;
+    if (!placed && is_outdated()) continue;
     Result<void> waited;
     if (!tried) {
       waited = co_await parts_.record.changed().wait_past(seen);
     } else if (!placed) {
       co_await report(std::move(troubles));
       Releases own = awaited();  // of these attempts: their release brings nothing new
-      std::erase_if(own, [&](const auto& entry) { return before.contains(entry); });
+      std::erase_if(own, [&](const auto& entry) { return tried_.contains(entry); });
+      Releases before = tried_;
       Task<Result<void>> releasing = wait_for_release(std::move(before), std::move(own));
       waited = co_await with_timeout(pause, std::move(releasing));
       if (!waited && waited.error().is(Errc::deadline_exceeded)) waited = Result<void>();
@@ -217,7 +228,8 @@ Task<void> Replacer::run() {
     }
     if (!waited) break;
   }
-  running_ = false;
+  running_ = updated_ = false;
+  tried_.clear();
   parts_.record.changed().raise();
 }
 
@@ -285,7 +297,7 @@ Task<Result<void>> Replacer::move_node(std::string node, Unplaced wanted) {
 bool Replacer::is_wanted_still(const std::string& node, const Unplaced& wanted) const {
   const Unplaced now_wanted = unplaced(parts_.record.get());
   const auto still = now_wanted.find(node);
-  return replaces() && still != now_wanted.end() && still->second == wanted.at(node) &&
+  return replaces() && !updated_ && still != now_wanted.end() && still->second == wanted.at(node) &&
          !is_blocked(parts_.record.get(), node);
 }
 

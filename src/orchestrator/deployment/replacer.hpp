@@ -6,11 +6,13 @@
 //     already is not touched. Repeated with growing pauses until it succeeds; the status of the deployment and of the
 //     allocations without a machine says why it does not. What is lost is placed anew at once, what is lost again soon
 //     after that with the pauses of pauses.hpp in between, whichever machines have lost it. They concern runs that were
-//     lost while their machine answered; the loss of a machine takes long enough to be seen. An update ends them.
+//     lost while their machine answered; the loss of a machine takes long enough to be seen. An update ends all of
+//     these pauses, and auctions for what was wanted before.
 //  2. Excluded from the auction are the machines of the other nodes, those that hold something superseded, which
 //     includes a lost machine until it is known to hold nothing, and those that failed lately (ProviderBackoff). A node
 //     that would move also excludes the machine that it is on. As soon as something is released, an auction or a pause
-//     that it was excluded from is ended, and bids are requested anew.
+//     that it was excluded from is ended, and bids are requested anew: for the first node first, whichever node was
+//     waited for, since one that has found no machine may find this one.
 //  3. A node that is placed in part asks its own machine for the rest; where that does not bid and the ensemble does
 //     not insist on it, an auction for the whole node follows. The node moves to the machine that wins it, as soon as
 //     the output of what has ended there is here; without one, what runs of it goes on where it is. What is exclusive
@@ -66,7 +68,8 @@ class Replacer {
 
   /// The run is lost: the next one waits if that was the case shortly before. `reason` is shown meanwhile.
   void on_run_lost(const std::string& allocation, const std::string& run, const std::string& reason);
-  void forget_losses();
+  /// Called when it is stored: what waits is placed at once, as it is wanted now.
+  void on_update();
 
  private:
   struct Wait {
@@ -84,7 +87,9 @@ class Replacer {
   using Releases = std::set<std::pair<std::uint64_t, bool>>;
   [[nodiscard]] Releases awaited() const;
   [[nodiscard]] bool has_released(const Releases& before) const;
-  /// Of `before` and of what is superseded meanwhile, without `own`; or until the deployment starts over.
+  /// Whether the attempts of run() that are under way, or have just failed, could end otherwise now.
+  [[nodiscard]] bool is_outdated() const;
+  /// Of `before` and of what is superseded meanwhile, without `own`; or until the deployment starts over or is updated.
   Task<Result<void>> wait_for_release(Releases before, Releases own);
   Task<Result<Candidate>> until_released(Releases before, Task<Result<Candidate>> bidding);
   Task<void> end_when_released(Releases before, CancelScope& bidding);
@@ -102,6 +107,8 @@ class Replacer {
   Pauses pauses_;
   std::map<std::string, Wait> waits_;  ///< of the allocations that were lost
   bool running_ = false;
+  Releases tried_;        ///< those awaited when run() last began with the first node
+  bool updated_ = false;  ///< since then
   Mutex changing_;
   Mutex bidding_;  ///< held during an auction: the actor takes bids of one
 };
