@@ -384,7 +384,7 @@ struct TaskTermination {
 inline constexpr std::size_t kTerminationOutput = 256 * 1024;
 
 /// A provider hints to an orchestrator that renews that a renewal would report something new: another health, or a run
-/// that has been started again, or was taken up by a new daemon. One way, sent once.
+/// that has been started again, or an allocation, started or not, that a new daemon has taken up. One way, sent once.
 struct AllocationChanged {
   std::string allocation_id;
   std::string incarnation;

@@ -24,8 +24,8 @@
 //     output stays, whichever of a stop and a restart comes first.
 //  7. What only a report would tell of the present run, another health or a run that is started again, is hinted to an
 //     orchestrator that renews (protocol/allocation.hpp, 5). So is a run that a start of the daemon takes up, as soon
-//     as the orchestrator can be reached, since the reply to the start may be lost. One without a lease of its own is
-//     not bothered.
+//     as the orchestrator can be reached, since the reply to the start may be lost, or the start itself if there has
+//     been none. One without a lease of its own is not bothered.
 //  8. release() ends the work and removes its container or sandbox, its folder and its actor. It can be repeated until
 //     it has succeeded; then the machine holds nothing of the allocation but its record.
 //  9. close() lets go: the work continues, the record stays.

@@ -44,7 +44,10 @@ void Allocation::resume(bool known) {
   const bool same_boot = record_.boot_id == parts_.boot_id;
   switch (record_.phase) {
     case Phase::allocated:
-      if (!same_boot) run_->spawn(finish(incarnation, never_ran("lost: the machine was restarted before the start")));
+      if (!same_boot)
+        run_->spawn(finish(incarnation, never_ran("lost: the machine was restarted before the start")));
+      else
+        hint(true);  // its start may be lost with the daemon before
       break;
     case Phase::starting:
     case Phase::running:
@@ -124,7 +127,7 @@ Task<void> Allocation::launch(std::string incarnation) {
     if (!enter(running)) co_return;
     set_record(std::move(running));
   }
-  if (starters_ == 0 || !record_.previous.empty()) hint();  // who asked for a restart may have given up
+  if (starters_ == 0 || !record_.previous.empty()) hint(starters_ == 0);  // who asked for a restart may have given up
   co_await watch(std::move(incarnation));
 }
 

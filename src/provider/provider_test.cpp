@@ -100,7 +100,7 @@ TEST_F(WholeProvider, ABidForAnotherNodeOfAnEnsembleDoesNotCountWhatTheFirstUses
 
 TEST_F(WholeProvider, CloseCancelsReservationsLetsGoOfAllocationsAndStopsServing) {
   open();
-  allocate(alice);
+  allocation = allocate(alice).allocations.at("task");
   ASSERT_TRUE(call(alice, protocol::kBidRequest, bid_request("other")));
   ASSERT_TRUE(call(alice, protocol::kCommit, commit_request("other", "task"))->ok);
   EXPECT_EQ(resources->list().size(), 2U);

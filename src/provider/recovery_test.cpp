@@ -52,6 +52,18 @@ TEST_F(RecoveryTest, WorkThatIsTakenUpIsHintedAsSoonAsItsOrchestratorCanBeReache
   EXPECT_EQ(hints, (std::vector{incarnation, incarnation})) << "once more";
 }
 
+TEST_F(RecoveryTest, WhatWaitsForItsStartIsHintedSinceThatMayBeLost) {
+  const protocol::AllocateResponse made = allocate(alice, 5min);
+  allocation = made.allocations.at("task");
+  incarnation = made.incarnations.at("task");
+  w.settle(5s);
+  EXPECT_TRUE(hints.empty());
+  restart_daemon();
+  w.settle(5s);
+  EXPECT_EQ(hints, std::vector{incarnation});
+  EXPECT_TRUE(start()->ok);
+}
+
 TEST_F(RecoveryTest, WhatEndedWhileTheDaemonWasAwayIsReported) {
   begin({.runs_for = 10s, .exit_code = 4, .out = "done"});
   restart_daemon(30s);

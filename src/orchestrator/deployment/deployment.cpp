@@ -347,13 +347,13 @@ Task<Result<void>> Deployment::give_up(std::string reason, json::StringMap late)
 
 // --- what happens meanwhile ------------------------------------------------------------------------------------------
 
-/// Of what runs at the sender only, and nothing is believed but that a renewal is worth it.
+/// Of what is at the sender only, and nothing is believed but that a renewal is worth it.
 Task<void> Deployment::on_hint(actor::Envelope envelope) {
   const Result<AllocationChanged> change = actor::payload<AllocationChanged>(envelope);
   if (!change) co_return;
   const auto entry = record_->manifest.allocations.find(std::string(jobs::allocation_name(change->allocation_id)));
-  if (entry != record_->manifest.allocations.end() && entry->second.handle.id == envelope.from.id)
-    supervisor_.hint(entry->second.node_id);
+  if (entry == record_->manifest.allocations.end() || entry->second.handle.id != envelope.from.id) co_return;
+  if (!starter_.hint(entry->first)) supervisor_.hint(entry->second.node_id);
 }
 
 // --- requests of the user --------------------------------------------------------------------------------------------

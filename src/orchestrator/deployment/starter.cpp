@@ -107,7 +107,9 @@ Task<Result<void>> Starter::request(std::string name, std::string run, std::stri
     const bool repeats = entry->lease_ns > 0;
     const Duration left = until - parts_.now();
     actor::Envelope message = parts_.providers.start_message(*entry, repeats ? std::min(left, kStartRepeat) : left);
-    const Result<Ack> reply = co_await liveness_.call<Ack>(parts_.actor, peer, std::move(message));
+    Task<Result<Ack>> calling = liveness_.call<Ack>(parts_.actor, peer, std::move(message));
+    Task<Result<Ack>> waiting = until_hinted(key_of(*entry), peer, std::move(calling));
+    const Result<Ack> reply = co_await std::move(waiting);
     const bool silent = !reply && reply.error().is(Errc::deadline_exceeded);
     if (silent && brings_inputs(name, run)) until = parts_.now() + kAllocationStart.timeout;
     const Duration pause = silent ? Duration(0) : kStartPause;
@@ -116,6 +118,42 @@ Task<Result<void>> Starter::request(std::string name, std::string run, std::stri
     if (!silent) CO_TRY_VOID(co_await sleep_for(pause));
     if (!pending(name, run)) co_return fail(Errc::not_found, "{} is not wanted any more", name);
   }
+}
+
+Task<Result<Ack>> Starter::until_hinted(std::string key, std::string peer, Task<Result<Ack>> call) {
+  const TaskContext context = co_await this_task();
+  CancelScope scope(context.scope);
+  calls_[key] = &scope;
+  call.set_context({context.lane, &scope});
+  Result<Ack> reply = co_await std::move(call);
+  calls_.erase(key);
+  if (!reply && scope.reason() == Errc::closed)
+    co_return fail(Errc::closed, "the daemon of provider {} was restarted before it had begun", peer);
+  co_return std::move(reply);
+}
+
+bool Starter::hint(const std::string& name) {
+  const AllocationManifest* entry = parts_.allocation(name);
+  if (entry == nullptr || entry->lease_ns == 0) return false;
+  std::string key = key_of(*entry);
+  if (!calls_.contains(key) || !hinted_.insert(key).second) return false;
+  work_.spawn(repeat_unless_begun(name, std::move(key)));
+  return true;
+}
+
+Task<void> Starter::repeat_unless_begun(std::string name, std::string key) {
+  const AllocationManifest* entry = parts_.allocation(name);
+  if (entry != nullptr) {
+    const std::string node = entry->node_id;
+    co_await supervisor_.ask(node);
+    entry = parts_.allocation(name);
+  }
+  const auto call = calls_.find(key);
+  if (call != calls_.end() && entry != nullptr && key_of(*entry) == key && pending(name, entry->incarnation) &&
+      !brings_inputs(name, entry->incarnation))
+    call->second->cancel(Errc::closed);
+  (void)co_await sleep_for(kStartPause);
+  hinted_.erase(key);
 }
 
 }  // namespace dms::orchestrator

@@ -11,8 +11,9 @@
 //     provider without leases (the existing implementation) gets one, which ends when it answers no pings. The time of
 //     a start counts from the last report that says that the provider still brings its inputs; the deployment's
 //     deadline bounds that, and a provider that gets nothing of them gives up by itself. A provider whose daemon was
-//     restarted meanwhile hints at what it runs (protocol/allocation.hpp, 5): the report tells before the start is
-//     repeated.
+//     restarted meanwhile hints at what it has (protocol/allocation.hpp, 5), and is asked for its report at once: what
+//     runs has been started, and what does not is sent its start again after kStartPause. That is all that a hint does,
+//     and one of a run in kStartPause.
 //  4. A start that gets no reply in its time is checked with the provider's own report: what runs has been started.
 //     Else, and if it is refused, `failed` is called; `may_run` is false for what the provider says it did not start. A
 //     start that is still without a reply when its run is superseded delays no other.
@@ -21,6 +22,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <set>
 
 #include "orchestrator/deployment/parts.hpp"
@@ -42,10 +44,15 @@ class Starter {
 
   Task<Result<void>> start_ready();
   [[nodiscard]] bool waits() const;
+  /// See (3). False if it concerns no start that waits for its reply.
+  bool hint(const std::string& allocation);
 
  private:
   Task<void> start(std::string allocation, std::string key);
   Task<Result<void>> request(std::string allocation, std::string run, std::string peer);
+  /// The reply to a start; Errc::closed if the start is to be sent again before.
+  Task<Result<protocol::Ack>> until_hinted(std::string key, std::string peer, Task<Result<protocol::Ack>> call);
+  Task<void> repeat_unless_begun(std::string allocation, std::string key);
   [[nodiscard]] bool is_repeated(const Result<protocol::Ack>& reply) const;
   [[nodiscard]] bool pending(const std::string& allocation, const std::string& run) const;
   [[nodiscard]] bool brings_inputs(const std::string& allocation, const std::string& run) const;
@@ -55,7 +62,9 @@ class Starter {
   Supervisor& supervisor_;
   Nursery& work_;
   Failed failed_;
-  std::set<std::string> starting_;  ///< the runs that wait for a reply to their start
+  std::set<std::string> starting_;             ///< the runs that wait for a reply to their start
+  std::map<std::string, CancelScope*> calls_;  ///< of those, the requests that are under way
+  std::set<std::string> hinted_;               ///< of those, what was hinted at in the last kStartPause
 };
 
 }  // namespace dms::orchestrator

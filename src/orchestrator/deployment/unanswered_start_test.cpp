@@ -60,6 +60,20 @@ TEST_F(UnansweredTest, AHintTellsThatItRunsBeforeTheStartIsRepeated) {
   EXPECT_EQ(provider.starts, 1);
 }
 
+/// The start was lost with the daemon before.
+TEST_F(UnansweredTest, AHintAtWhatHasNotBegunHasItsStartRepeatedOnceInAPause) {
+  provider.lease = 10min;
+  begin(20min);
+  for (int i = 0; i < 5; ++i) ASSERT_TRUE(w.run(b, provider.hint()));
+  w.settle(kStartPause + kStartPause / 2);
+  EXPECT_EQ(provider.starts, 2);
+  provider.unanswered_starts = 0;
+  ASSERT_TRUE(w.run(b, provider.hint()));
+  ASSERT_TRUE(reaches(DeploymentStatus::running, 2 * kStartPause + 1s));
+  EXPECT_EQ(provider.starts, 3);
+  EXPECT_EQ(provider.commits, 1) << "it has not started over";
+}
+
 TEST_F(UnansweredTest, WhatItWroteIsFetchedWhenItsProviderIsBackAfterAShutdown) {
   begin(1min);
   run_at(provider, "until now");
