@@ -77,8 +77,27 @@ class Ensemble:
         return [pid for pid, parent in found.items() if parent not in found]
 
     def running(self, name, count=1):
-        return wait_for(lambda: len(found := self.processes(name)) == count and (found or True),
-                        f"{count} processes run {name}")
+        """Waits until so many processes run it; the error says how many there are, and what is known of the deployment."""
+        def as_many():
+            if len(found := self.processes(name)) == count:
+                return found or True
+            raise ClusterError(f"{len(found)} processes")
+        try:
+            return wait_for(as_many, f"{count} processes run {name}")
+        except ClusterError as error:
+            raise ClusterError(f"{error}\n{self.known()}") from error
+
+    def known(self):
+        """What the orchestrator and the providers say of the deployment, for an error; or why they do not."""
+        told = []
+        with contextlib.suppress(ClusterError):
+            told.append(str(self.deployer.nunet("deployment", "info", self.id, timeout=20)))
+        for machine in self.cluster.machines.values():
+            with contextlib.suppress(ClusterError, ValueError):
+                if machine is not self.deployer and machine.process:
+                    held = [entry for entry in allocations_at(machine) if self.id in entry["id"]]
+                    told.append(f"{machine.name} holds {[(entry['id'], entry['status']) for entry in held]}")
+        return "\n".join(told)
 
     def open_gate(self, name, must=True):
         """Lets the work go on: it is inside its own mount namespace, seen through its process."""
