@@ -23,6 +23,10 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # their bounds; the sanitizer builds find the real errors.
   target_compile_options(dms_flags INTERFACE -Werror -Wno-maybe-uninitialized
     $<$<NOT:$<CONFIG:Debug>>:-Wno-array-bounds -Wno-stringop-overflow -Wno-stringop-overread -Wno-restrict>)
+  if(CMAKE_UNITY_BUILD)
+    # GCC takes every file that is included for a header, where a type of an anonymous namespace would be an error.
+    target_compile_options(dms_flags INTERFACE -Wno-subobject-linkage)
+  endif()
 else()
   # clang builds are for fuzzing and clang-tidy; warnings are those of GCC.
   target_compile_options(dms_flags INTERFACE "SHELL:-include ${CMAKE_SOURCE_DIR}/cmake/clang.hpp")

@@ -21,7 +21,7 @@ Distribution distribution_of(const Histogram& histogram) {
   return out;
 }
 
-std::string quoted(std::string_view value) {
+std::string quote(std::string_view value) {
   std::string out = "\"";
   for (const char c : value) {
     if (c == '"' || c == '\\') out += '\\';
@@ -36,7 +36,7 @@ std::string quoted(std::string_view value) {
 /// `{a="1",b="2"}`; nothing for no labels.
 std::string braced(const Labels& labels) {
   std::string out;
-  for (const auto& [name, value] : labels) out += fmt::format("{}{}={}", out.empty() ? "{" : ",", name, quoted(value));
+  for (const auto& [name, value] : labels) out += fmt::format("{}{}={}", out.empty() ? "{" : ",", name, quote(value));
   return out.empty() ? out : out + "}";
 }
 

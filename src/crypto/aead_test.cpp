@@ -6,11 +6,11 @@
 
 #include "base/random.hpp"
 #include "encoding/multibase.hpp"
+#include "encoding/testing.hpp"
 
 namespace dms::crypto {
 namespace {
-
-Bytes hex(std::string_view text) { return *decode(Base::hex, text); }
+using dms::test::hex;
 
 Aead::Nonce nonce(std::string_view text) {
   Aead::Nonce out{};

@@ -5,11 +5,11 @@
 
 #include "crypto/hash.hpp"
 #include "encoding/multibase.hpp"
+#include "encoding/testing.hpp"
 
 namespace dms::crypto {
 namespace {
-
-Bytes hex(std::string_view text) { return *decode(Base::hex, text); }
+using dms::test::hex;
 
 // RFC 5869, appendix A, cases 1 and 3.
 TEST(Hkdf, RfcVectors) {

@@ -9,6 +9,7 @@
 #include <memory>
 
 #include "crypto/error.hpp"
+#include "crypto/openssl_pointers.hpp"
 #include "encoding/multibase.hpp"
 
 namespace dms::crypto {
@@ -21,11 +22,6 @@ std::unexpected<Error> refuse(std::string_view what) { return fail(Errc::bad_key
 
 // ---- DER ------------------------------------------------------------------------------------------------------------
 
-template <class T, void (*release)(T*)>
-struct Release {
-  void operator()(T* p) const { release(p); }
-};
-using EvpKey = std::unique_ptr<EVP_PKEY, Release<EVP_PKEY, EVP_PKEY_free>>;
 using EvpContext = std::unique_ptr<EVP_PKEY_CTX, Release<EVP_PKEY_CTX, EVP_PKEY_CTX_free>>;
 using Number = std::unique_ptr<BIGNUM, Release<BIGNUM, BN_clear_free>>;
 

@@ -8,6 +8,7 @@
 #include "crypto/key_formats.hpp"
 #include "crypto/testing.hpp"
 #include "encoding/multibase.hpp"
+#include "encoding/testing.hpp"
 
 namespace dms::crypto {
 namespace {
@@ -18,8 +19,7 @@ using testing::HasSubstr;
 constexpr std::string_view kSeed = "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60";
 constexpr std::string_view kPublic = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a";
 constexpr std::string_view kSecp = "0802122053dadf1d5a164d6b4acdb15e24aa4c5b1d3461bdbd42abedb0a4404d56ced8fb";
-
-Bytes hex(std::string_view text) { return hex_decode(text).value(); }
+using dms::test::hex;
 Bytes joined(std::string_view a, std::string_view b) { return hex(std::string(a) + std::string(b)); }
 
 TEST(KeyImport, EveryFormOfAKeyIsImported) {

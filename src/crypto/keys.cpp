@@ -11,16 +11,12 @@
 #include "crypto/hash.hpp"
 #include "crypto/hkdf.hpp"
 #include "crypto/keccak.hpp"
+#include "crypto/openssl_pointers.hpp"
 #include "crypto/remember_verified.hpp"
 
 namespace dms::crypto {
 namespace {
 
-template <class T, void (*release)(T*)>
-struct Release {
-  void operator()(T* p) const { release(p); }
-};
-using EvpKey = std::unique_ptr<EVP_PKEY, Release<EVP_PKEY, EVP_PKEY_free>>;
 using EvpDigest = std::unique_ptr<EVP_MD_CTX, Release<EVP_MD_CTX, EVP_MD_CTX_free>>;
 
 constexpr std::size_t kEd25519Key = 32;

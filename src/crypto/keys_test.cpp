@@ -7,11 +7,11 @@
 #include "crypto/hash.hpp"
 #include "encoding/json.hpp"
 #include "encoding/multibase.hpp"
+#include "encoding/testing.hpp"
 
 namespace dms::crypto {
 namespace {
-
-Bytes hex(std::string_view text) { return hex_decode(text).value(); }
+using dms::test::hex;
 
 TEST(Hash, PublishedDigests) {
   EXPECT_EQ(hex_encode(sha256(as_bytes("abc"))), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");

@@ -8,12 +8,12 @@
 namespace dms::crypto {
 namespace {
 
-using test::Comparison;
-using test::ReferenceCase;
-using test::ReferenceFile;
+using dms::test::Comparison;
+using dms::test::ReferenceCase;
+using dms::test::ReferenceFile;
 
 TEST(Reference, KeysAndPeerIdsEqualThoseOfTheGoImplementation) {
-  for (const test::ReferenceParty& party : ReferenceFile::load("crypto/go_keys.json").parties) {
+  for (const dms::test::ReferenceParty& party : ReferenceFile::load("crypto/go_keys.json").parties) {
     auto key = PrivateKey::unmarshal(hex_decode(party.private_key).value());
     ASSERT_TRUE(key) << party.name;
     EXPECT_EQ(hex_encode(key->public_key().marshal()), party.public_key) << party.name;
@@ -24,7 +24,7 @@ TEST(Reference, KeysAndPeerIdsEqualThoseOfTheGoImplementation) {
 constexpr const char* kCanonical = "a marshalled key has one form, the one that libp2p writes (keys.hpp)";
 
 TEST(Reference, PrivateKeysAreReadLikeByTheGoImplementation) {
-  Comparison comparison(test::Differences{
+  Comparison comparison(dms::test::Differences{
       {"public key of another", "it would sign with one key and be identified by another"},
       {"an unknown field after it", kCanonical},
       {"members in the other order", kCanonical},
@@ -43,7 +43,7 @@ TEST(Reference, PrivateKeysAreReadLikeByTheGoImplementation) {
 }
 
 TEST(Reference, KeyFilesAreOpenedLikeByTheGoImplementation) {
-  Comparison comparison(test::Differences{
+  Comparison comparison(dms::test::Differences{
       {"kdf of another", "the reference ignores it and computes scrypt"},
       {"dklen longer", "the format has 64 bytes: it defines no use of more"},
       {"a member twice", "the value must not depend on the parser"},

@@ -3,11 +3,11 @@
 #include <gtest/gtest.h>
 
 #include "encoding/multibase.hpp"
+#include "encoding/testing.hpp"
 
 namespace dms::crypto {
 namespace {
-
-Bytes hex(std::string_view text) { return *decode(Base::hex, text); }
+using dms::test::hex;
 
 // RFC 7748, section 6.1.
 TEST(X25519, RfcVectors) {

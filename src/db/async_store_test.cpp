@@ -13,12 +13,12 @@
 namespace dms::db {
 namespace {
 
-Store memory() { return *Store::open(std::string(Store::kMemory)); }
+Store open_memory() { return *Store::open(std::string(Store::kMemory)); }
 
 struct SimulatedStore {
   SimWorld world{1};
   SimNode& node = world.add_node("node");
-  AsyncStore store{node.runtime().lane, memory()};
+  AsyncStore store{node.runtime().lane, open_memory()};
   Nursery nursery{node.runtime().lane, "test"};
   std::vector<std::string> events;
 

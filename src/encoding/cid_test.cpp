@@ -7,8 +7,7 @@
 
 namespace dms {
 namespace {
-
-Bytes hex(std::string_view text) { return hex_decode(text).value(); }
+using dms::test::hex;
 
 TEST(Cid, PublishedTexts) {
   for (const auto& row : test::read_csv("multiformats/cids.csv")) {

@@ -8,8 +8,7 @@
 
 namespace dms {
 namespace {
-
-Bytes hex(std::string_view text) { return hex_decode(text).value(); }
+using dms::test::hex;
 
 TEST(Multicodec, NamesAreThoseOfTheTable) {
   // Name and code as in multicodec's table.csv.

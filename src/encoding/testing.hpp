@@ -30,6 +30,8 @@ inline const std::filesystem::path kVectors = DMS_SOURCE_DIR "/tests/vectors";
 inline const std::filesystem::path kVectors = "tests/vectors";
 #endif
 
+inline Bytes hex(std::string_view text) { return hex_decode(text).value(); }
+
 inline std::string read_vectors(const std::string& name) {
   auto text = read_file(kVectors / name, std::size_t{4} << 20);
   EXPECT_TRUE(text) << text.error().to_string();

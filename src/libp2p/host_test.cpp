@@ -392,12 +392,6 @@ TEST(Host, LossyLinksOnlySlowItDown) {
 
 // ---- unauthenticated connections ------------------------------------------------------------------------------------
 
-Task<Result<std::unique_ptr<ByteStream>>> connect_raw(Net& net, IpAddress address) {
-  const IpEndpoint to{address, kPort};
-  CO_TRY(Accepted accepted, co_await net.connect_tcp(to));
-  co_return std::move(accepted.stream);
-}
-
 Task<void> write_some(ByteStream& stream, Bytes bytes) { (void)co_await stream.write(bytes); }
 
 TEST(Host, ASilentInboundConnectionIsClosedInTime) {

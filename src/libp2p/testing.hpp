@@ -16,6 +16,8 @@ inline crypto::PrivateKey make_key(std::uint64_t seed) {
   return crypto::PrivateKey::generate(random);
 }
 
+inline crypto::PeerId id(std::uint64_t seed) { return crypto::PeerId::from(make_key(seed).public_key()); }
+
 /// One direction of a pipe: holds at most `capacity` bytes.
 struct PipeHalf {
   explicit PipeHalf(std::size_t size) : capacity(size) {}
@@ -131,6 +133,13 @@ std::pair<A, B> run_both(LaneWorld& w, Task<A> a, Task<B> b) {
 }
 
 constexpr std::uint16_t kPort = 9000;
+
+/// A connection to a host without a handshake.
+inline Task<Result<std::unique_ptr<ByteStream>>> connect_raw(Net& net, IpAddress address) {
+  const IpEndpoint to{address, kPort};
+  CO_TRY(Accepted accepted, co_await net.connect_tcp(to));
+  co_return std::move(accepted.stream);
+}
 
 /// A host on a node of its own, listening.
 struct Peer {

@@ -10,8 +10,8 @@ namespace {
 
 constexpr auto kProtocol = "actor/root/messages/0.0.1";
 
-struct Party {
-  Party(SimWorld& world, std::string name, Libp2pOptions options = {})
+struct Libp2pParty {
+  Libp2pParty(SimWorld& world, std::string name, Libp2pOptions options = {})
       : node(world.add_node(std::move(name))),
         network(node.runtime(), crypto::PrivateKey::generate(node.runtime().lane.random()), std::move(options)) {
     EXPECT_TRUE(network.listen("/ip4/0.0.0.0/tcp/9000"));
@@ -42,22 +42,22 @@ struct Party {
 
 struct Libp2pNetworkTest : testing::Test {
   ~Libp2pNetworkTest() override {
-    for (Party* party : {&a, &b, &c}) world.run(party->node, party->network.close());
-    for (Party* party : {&a, &b, &c}) EXPECT_EQ(party->node.open_streams(), 0u);
+    for (Libp2pParty* party : {&a, &b, &c}) world.run(party->node, party->network.close());
+    for (Libp2pParty* party : {&a, &b, &c}) EXPECT_EQ(party->node.open_streams(), 0u);
   }
-  void connect(Party& from, Party& to) {
+  void connect(Libp2pParty& from, Libp2pParty& to) {
     auto connected = world.run(from.node, from.network.connect(to.network.listen_addresses().front()));
     ASSERT_TRUE(connected) << connected.error().to_string();
     world.run_for(100ms);  // the accepting side is ready a little later
   }
-  Result<void> send(Party& from, Party& to, Bytes message, std::string protocol = kProtocol) {
+  Result<void> send(Libp2pParty& from, Libp2pParty& to, Bytes message, std::string protocol = kProtocol) {
     return world.run(from.node, from.network.send(to.network.self(), std::move(protocol), std::move(message)));
   }
 
   SimWorld world{17};
-  Party a{world, "a"};
-  Party b{world, "b", {.max_inbound_per_peer = 4}};
-  Party c{world, "c"};
+  Libp2pParty a{world, "a"};
+  Libp2pParty b{world, "b", {.max_inbound_per_peer = 4}};
+  Libp2pParty c{world, "c"};
 };
 
 TEST_F(Libp2pNetworkTest, AMessageArrivesWithItsSender) {
@@ -137,7 +137,7 @@ TEST_F(Libp2pNetworkTest, TwoHandlersForOneProtocolAreRefused) {
 }
 
 TEST_F(Libp2pNetworkTest, ABroadcastReachesSubscribersWithItsPublisher) {
-  for (Party* party : {&a, &b, &c}) party->subscribe();
+  for (Libp2pParty* party : {&a, &b, &c}) party->subscribe();
   connect(a, b);
   connect(b, c);  // a and c are connected through b only
   world.run_for(2s);

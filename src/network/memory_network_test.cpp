@@ -8,7 +8,7 @@
 namespace dms::network {
 namespace {
 
-constexpr auto kProtocol = "actor/root/messages/0.0.1";
+constexpr auto kMessages = "actor/root/messages/0.0.1";
 
 struct Party {
   Party(SimWorld& world, std::shared_ptr<MemorySubstrate> substrate, std::string name)
@@ -17,7 +17,7 @@ struct Party {
                 crypto::PeerId::from(crypto::PrivateKey::generate(node.runtime().lane.random()).public_key())) {}
 
   void listen() {
-    (void)network.handle(kProtocol, [this](const crypto::PeerId& from, Bytes message) {
+    (void)network.handle(kMessages, [this](const crypto::PeerId& from, Bytes message) {
       senders.push_back(from);
       received.push_back(std::string(as_text(message)));
     });
@@ -44,7 +44,7 @@ struct MemoryNetworkTest : testing::Test {
   Party c{world, substrate, "c"};
 
   Result<void> send(Party& from, Party& to, std::string text) {
-    return world.run(from.node, from.network.send(to.network.self(), kProtocol, to_bytes(text)));
+    return world.run(from.node, from.network.send(to.network.self(), kMessages, to_bytes(text)));
   }
   void publish(Party& from, std::string text) {
     ASSERT_TRUE(world.run(from.node, from.network.publish("/topic", to_bytes(text))));
@@ -88,7 +88,7 @@ TEST_F(MemoryNetworkTest, ACutLosesWhatIsUnderWay) {
 
 TEST_F(MemoryNetworkTest, TwoHandlersForOneProtocolAreRefused) {
   b.listen();
-  EXPECT_TRUE(b.network.handle(kProtocol, {}).error().is(Errc::already_exists));
+  EXPECT_TRUE(b.network.handle(kMessages, {}).error().is(Errc::already_exists));
 }
 
 TEST_F(MemoryNetworkTest, ABroadcastReachesSubscribersButNotItsPublisher) {
@@ -153,7 +153,7 @@ TEST_F(MemoryNetworkTest, LossDropsSilently) {
 
 TEST_F(MemoryNetworkTest, MessagesAboveTheLimitAreRefused) {
   b.listen();
-  EXPECT_TRUE(world.run(a.node, a.network.send(b.network.self(), kProtocol, Bytes(kMaxMessage)))
+  EXPECT_TRUE(world.run(a.node, a.network.send(b.network.self(), kMessages, Bytes(kMaxMessage)))
                   .error()
                   .is(Errc::limit_exceeded));
 }

@@ -8,7 +8,7 @@
 namespace dms::network {
 namespace {
 
-constexpr auto kProtocol = "/test/stream/1.0.0";
+constexpr auto kStreams = "/test/stream/1.0.0";
 constexpr std::size_t kStreamsPerPeer = 3;
 
 /// Two nodes with networks of one kind.
@@ -59,7 +59,7 @@ Task<void> echo(std::unique_ptr<ByteStream> stream) {
 }
 
 Task<Result<Bytes>> ask(Network& network, crypto::PeerId to, Bytes bytes) {
-  Task<Result<std::unique_ptr<ByteStream>>> opening = network.open_stream(to, kProtocol);
+  Task<Result<std::unique_ptr<ByteStream>>> opening = network.open_stream(to, kStreams);
   CO_TRY(std::unique_ptr<ByteStream> stream, co_await std::move(opening));
   CO_TRY_VOID(co_await stream->write(bytes));
   CO_TRY_VOID(co_await stream->close_write());
@@ -76,20 +76,20 @@ struct StreamTest : testing::Test {
     pair.world.run(pair.node_b, pair.b().close());
   }
   void serve_echo() {
-    ASSERT_TRUE(pair.b().handle_stream(kProtocol, [this](const crypto::PeerId& from, auto stream) {
+    ASSERT_TRUE(pair.b().handle_stream(kStreams, [this](const crypto::PeerId& from, auto stream) {
       peers.push_back(from);
       nursery.spawn(echo(std::move(stream)));
     }));
   }
   void hold_streams() {
     ASSERT_TRUE(pair.b().handle_stream(
-        kProtocol, [this](const crypto::PeerId&, auto stream) { held.push_back(std::move(stream)); }));
+        kStreams, [this](const crypto::PeerId&, auto stream) { held.push_back(std::move(stream)); }));
   }
   Result<Bytes> ask_b(Bytes bytes) {
     return pair.world.run(pair.node_a, ask(pair.a(), pair.b().self(), std::move(bytes)));
   }
   Result<std::unique_ptr<ByteStream>> open() {
-    return pair.world.run(pair.node_a, pair.a().open_stream(pair.b().self(), kProtocol));
+    return pair.world.run(pair.node_a, pair.a().open_stream(pair.b().self(), kStreams));
   }
   Kind pair;
   std::vector<crypto::PeerId> peers;
@@ -130,12 +130,12 @@ TYPED_TEST(StreamTest, AnUnknownProtocolAndAnUnknownPeerAreErrors) {
 TYPED_TEST(StreamTest, AProtocolHasOneHandlerOfEitherKind) {
   Network& b = this->pair.b();
   this->serve_echo();
-  EXPECT_TRUE(b.handle_stream(kProtocol, {}).error().is(Errc::already_exists));
-  EXPECT_TRUE(b.handle(kProtocol, {}).error().is(Errc::already_exists));
-  b.remove_handler(kProtocol);
+  EXPECT_TRUE(b.handle_stream(kStreams, {}).error().is(Errc::already_exists));
+  EXPECT_TRUE(b.handle(kStreams, {}).error().is(Errc::already_exists));
+  b.remove_handler(kStreams);
   EXPECT_TRUE(this->ask_b({}).error().is(Errc::unsupported));
-  ASSERT_TRUE(b.handle(kProtocol, [](const crypto::PeerId&, const Bytes&) {}));
-  EXPECT_TRUE(b.handle_stream(kProtocol, {}).error().is(Errc::already_exists));
+  ASSERT_TRUE(b.handle(kStreams, [](const crypto::PeerId&, const Bytes&) {}));
+  EXPECT_TRUE(b.handle_stream(kStreams, {}).error().is(Errc::already_exists));
 }
 
 TYPED_TEST(StreamTest, AnAbortedStreamFailsAtTheOtherEnd) {

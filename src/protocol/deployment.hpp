@@ -189,8 +189,8 @@ struct DeploymentManifestReply {
                       json::field("error", &DeploymentManifestReply::error, json::omit_empty));
   }
 };
-/// Usage of the allocations as last reported by their providers: while they run of this moment, then of the whole run.
-/// Not in DMS 0.5.x.
+/// Usage of the allocations as last reported by their providers: while they run up to one renewal old (a quarter of the
+/// lease, 30 s at most), then of the whole run. Not in DMS 0.5.x.
 struct AllocationUsage : AllocationState {
   std::string id;
   std::string node;

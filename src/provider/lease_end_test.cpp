@@ -6,7 +6,7 @@ namespace {
 
 using protocol::AllocationStatus;
 
-const executor::FakeScript kService{.runs_for = std::nullopt, .out = "serving"};
+const executor::FakeScript kLeased{.runs_for = std::nullopt, .out = "serving"};
 
 struct LeaseEndTest : WholeProvider {
   void SetUp() override {
@@ -16,7 +16,7 @@ struct LeaseEndTest : WholeProvider {
 };
 
 TEST_F(LeaseEndTest, WorkThatNobodyRenewsIsStoppedAndItsEndIsReported) {
-  begin(kService);
+  begin(kLeased);
   w.settle(58s);
   EXPECT_EQ(running(), 1);
   w.settle(5s);
@@ -35,7 +35,7 @@ TEST_F(LeaseEndTest, WorkThatNobodyRenewsIsStoppedAndItsEndIsReported) {
 }
 
 TEST_F(LeaseEndTest, RenewedWorkGoesOn) {
-  begin(kService);
+  begin(kLeased);
   for (int i = 0; i < 40; ++i) {
     w.settle(15s);
     const protocol::RenewReply reply = renew(alice, incarnation);
@@ -48,7 +48,7 @@ TEST_F(LeaseEndTest, RenewedWorkGoesOn) {
 }
 
 TEST_F(LeaseEndTest, AnotherOrchestratorOrAnotherIncarnationRenewsNothing) {
-  begin(kService);
+  begin(kLeased);
   w.settle(30s);
   EXPECT_TRUE(renew(bob, incarnation).allocations.empty()) << "nothing of alice's is reported to bob";
   const protocol::RenewReply wrong = renew(alice, "0123");
@@ -68,7 +68,7 @@ TEST_F(LeaseEndTest, AnotherOrchestratorOrAnotherIncarnationRenewsNothing) {
 }
 
 TEST_F(LeaseEndTest, ADelayedRenewalExtendsTheLeaseOnlyFromTheClockThatItNames) {
-  begin(kService);
+  begin(kLeased);
   const std::int64_t clock = renew(alice, incarnation).clock_ns;
   EXPECT_GT(clock, 0);
   w.settle(50s);
@@ -81,7 +81,7 @@ TEST_F(LeaseEndTest, ADelayedRenewalExtendsTheLeaseOnlyFromTheClockThatItNames) 
 }
 
 TEST_F(LeaseEndTest, ALateRevertOrShutdownOfAnotherIncarnationChangesNothing) {
-  begin(kService, 1h);
+  begin(kLeased, 1h);
   const auto revert = [this](const std::string& of) {
     return call(alice, protocol::kRevert,
                 protocol::RevertRequest{.ensemble_id = "e", .allocations = {"task"}, .incarnations = {{"task", of}}});
@@ -103,7 +103,7 @@ TEST_F(LeaseEndTest, TheLeaseIsGrantedWithinTheBounds) {
 }
 
 TEST_F(LeaseEndTest, AnOrchestratorThatRequestsNoLeaseHasTheLongestSilence) {
-  script("e_task", kService);
+  script("e_task", kLeased);
   begin(allocate_request("e", "task", 1, 0ns));
   EXPECT_EQ(running(), 1);
   w.settle(30h);

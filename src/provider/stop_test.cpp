@@ -6,7 +6,7 @@ namespace {
 
 using protocol::AllocationStatus;
 
-const executor::FakeScript kService{.runs_for = std::nullopt, .out = "serving\n", .last_words = "bye\n"};
+const executor::FakeScript kServiceWithLastWords{.runs_for = std::nullopt, .out = "serving\n", .last_words = "bye\n"};
 
 struct StopTest : WholeProvider {
   void SetUp() override {
@@ -17,7 +17,7 @@ struct StopTest : WholeProvider {
 };
 
 TEST_F(StopTest, WhatWorkWritesWhileItEndsIsKept) {
-  begin(kService);
+  begin(kServiceWithLastWords);
   w.settle(20s);
   const auto stopped = stop(incarnation);
   ASSERT_TRUE(stopped && stopped->ok) << (stopped ? stopped->error : stopped.error().to_string());
@@ -38,7 +38,7 @@ TEST_F(StopTest, WhatWorkWritesWhileItEndsIsKept) {
 }
 
 TEST_F(StopTest, AnotherRunOrAnotherOrchestratorStopsNothing) {
-  begin(kService);
+  begin(kServiceWithLastWords);
   EXPECT_FALSE(stop("0123")->ok);
   const protocol::AllocationShutdownRequest request{"e_task", "", true};
   const auto of_bob = w.run(bob, protocol::call(*bob.root, protocol::kAllocationShutdown, node.root->handle(), request,
@@ -58,7 +58,7 @@ TEST_F(StopTest, WhatWasNeverStartedIsStoppedAndStartsNoMore) {
 }
 
 TEST_F(StopTest, AStopGoesOnAfterARestartOfTheDaemon) {
-  executor::FakeScript stubborn = kService;
+  executor::FakeScript stubborn = kServiceWithLastWords;
   stubborn.ignores_term = true;
   begin(stubborn);
   EXPECT_FALSE(stop(incarnation, 2s)) << "it has 10 s";
@@ -71,7 +71,7 @@ TEST_F(StopTest, AStopGoesOnAfterARestartOfTheDaemon) {
 }
 
 TEST_F(StopTest, WhatHasBeenStoppedIsNotRestarted) {
-  begin(kService);
+  begin(kServiceWithLastWords);
   w.settle(5s);
   EXPECT_TRUE(stop(incarnation)->ok);
   const auto refused = restart(incarnation);
@@ -92,7 +92,7 @@ TEST_F(StopTest, WhatHadEndedBeforeItWasStoppedIsNotRestartedEither) {
 }
 
 TEST_F(StopTest, AStopThatMeetsARestartEndsTheNextRun) {
-  begin(kService);
+  begin(kServiceWithLastWords);
   w.settle(5s);
   Nursery asking(alice.lane(), "restart");
   const auto ask = [](actor::TestNode& by, actor::Handle of, std::string old) -> Task<void> {
@@ -110,9 +110,9 @@ TEST_F(StopTest, AStopThatMeetsARestartEndsTheNextRun) {
 }
 
 TEST_F(StopTest, ARunThatIsStoppedInItsStartHasAnEmptyOutputAndTheRunBeforeKeepsItsOwn) {
-  begin(kService);
+  begin(kServiceWithLastWords);
   w.settle(5s);
-  executor::FakeScript slow = kService;
+  executor::FakeScript slow = kServiceWithLastWords;
   slow.startup = 30s;
   script("e_task", slow);
   protocol::RestartRequest request;
@@ -131,7 +131,7 @@ TEST_F(StopTest, ARunThatIsStoppedInItsStartHasAnEmptyOutputAndTheRunBeforeKeeps
 }
 
 TEST_F(StopTest, AFullDiskRefusesAStopAndTheWorkGoesOn) {
-  begin(kService);
+  begin(kServiceWithLastWords);
   disk_is_full();
   EXPECT_FALSE(stop(incarnation)->ok);
   EXPECT_EQ(running(), 1);
@@ -141,7 +141,7 @@ TEST_F(StopTest, AFullDiskRefusesAStopAndTheWorkGoesOn) {
 }
 
 TEST_F(StopTest, APageNamesTheRunThatHasWrittenIt) {
-  executor::FakeScript slow = kService;
+  executor::FakeScript slow = kServiceWithLastWords;
   slow.startup = 3s;
   begin(slow);
   EXPECT_EQ(page("stdout", 0).incarnation, incarnation);
@@ -163,7 +163,7 @@ TEST_F(StopTest, APageNamesTheRunThatHasWrittenIt) {
 }
 
 TEST_F(StopTest, OutputThatCannotBeReadIsNotReportedAsNone) {
-  begin(kService);
+  begin(kServiceWithLastWords);
   EXPECT_EQ(report().out_size, 8U);
   host->logs_readable = false;
   EXPECT_EQ(report().out_size, 8U) << "as last read";

@@ -12,8 +12,8 @@ namespace {
 
 using testing::TestFolder;
 
-struct Party {
-  Party(SimWorld& world, std::string name)
+struct Libp2pParty {
+  Libp2pParty(SimWorld& world, std::string name)
       : node(world.add_node(std::move(name))),
         network(node.runtime(), crypto::PrivateKey::generate(node.runtime().lane.random())) {
     EXPECT_TRUE(network.listen("/ip4/0.0.0.0/tcp/9000"));
@@ -31,17 +31,17 @@ struct Libp2pTransferTest : ::testing::Test {
   }
   ~Libp2pTransferTest() override {
     world.run(sender.node, server.close());
-    for (Party* party : {&sender, &receiver}) world.run(party->node, party->network.close());
+    for (Libp2pParty* party : {&sender, &receiver}) world.run(party->node, party->network.close());
   }
-  Task<Result<Content>> fetching(Party& by) {
+  Task<Result<Content>> fetching(Libp2pParty& by) {
     const Content offered = content_of(dir / "source").value();
     const Ticket ticket = server.offer(by.network.self(), dir / "source", offered, 1h).value();
     return fetch(by.network, sender.network.self(), ticket, dir / "got");
   }
 
   SimWorld world{23};
-  Party sender{world, "sender"};
-  Party receiver{world, "receiver"};
+  Libp2pParty sender{world, "sender"};
+  Libp2pParty receiver{world, "receiver"};
   TestFolder dir;
   std::string content = testing::random_text(9 * kMaxChunk + 7);
   Server server{sender.node.runtime().lane, sender.network};

@@ -7,7 +7,7 @@
 namespace dms::transfer {
 namespace {
 
-struct LocalPagesTest : testing::Test {
+struct LocalPagesTest : ::testing::Test {
   static Task<Result<std::uint64_t>> keep(std::string& file, std::uint64_t offset, Bytes data) {
     if (offset != file.size()) co_return fail(Errc::invalid_argument, "a gap");
     file += as_text(data);

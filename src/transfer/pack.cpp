@@ -15,9 +15,9 @@
 namespace dms::transfer {
 namespace {
 
-constexpr std::size_t kBlock = std::size_t{1} << 20;
+constexpr std::size_t kPackBlock = std::size_t{1} << 20;
 
-std::unexpected<Error> stopped() { return fail(Errc::cancelled, "packing was cancelled"); }
+std::unexpected<Error> packing_stopped() { return fail(Errc::cancelled, "packing was cancelled"); }
 
 /// The new file, its content counted and hashed.
 class Output {
@@ -72,7 +72,7 @@ template <class Use>
 Result<void> read_file(int fd, std::uint64_t size, Bytes& block, const std::string& name, const std::stop_token& stop,
                        Use use) {
   while (size > 0) {
-    if (stop.stop_requested()) return stopped();
+    if (stop.stop_requested()) return packing_stopped();
     const ssize_t got = ::read(fd, block.data(), std::min<std::uint64_t>(size, block.size()));
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return std::unexpected(tree::failure("reading", name));
@@ -83,7 +83,7 @@ Result<void> read_file(int fd, std::uint64_t size, Bytes& block, const std::stri
   return {};
 }
 
-struct FreeArchive {
+struct FreeWriter {
   void operator()(archive* a) const { archive_write_free(a); }
   void operator()(archive_entry* e) const { archive_entry_free(e); }
 };
@@ -165,7 +165,7 @@ class Packer {
   }
 
   Result<void> add(const Fd& folder, const std::string& name, const std::string& path, std::size_t depth) {
-    if (stop_.stop_requested()) return stopped();
+    if (stop_.stop_requested()) return packing_stopped();
     struct stat info {};
     if (::fstatat(folder.get(), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0)
       return std::unexpected(tree::failure("reading", path));
@@ -239,11 +239,11 @@ class Packer {
   Output& output_;
   std::uint64_t left_;  // entries
   const std::stop_token& stop_;
-  Bytes block_ = Bytes(kBlock);
+  Bytes block_ = Bytes(kPackBlock);
   Result<void> written_;
   Packed* packed_ = nullptr;
-  std::unique_ptr<archive_entry, FreeArchive> entry_;
-  std::unique_ptr<archive, FreeArchive> archive_;  // freed first: it may still write
+  std::unique_ptr<archive_entry, FreeWriter> entry_;
+  std::unique_ptr<archive, FreeWriter> archive_;  // freed first: it may still write
 };
 
 }  // namespace
@@ -272,11 +272,11 @@ Result<Packed> pack(const std::filesystem::path& root, std::string_view path, co
   } else {
     const auto size = static_cast<std::uint64_t>(info.st_size);
     TRY_VOID(output.expect(size));
-    Bytes block(kBlock);
+    Bytes block(kPackBlock);
     TRY_VOID(read_file(found.get(), size, block, std::string(path), stop,
                        [&](BytesView bytes) { return output.write(bytes); }));
   }
-  if (stop.stop_requested()) return stopped();  // writing to the disk what was packed takes its time
+  if (stop.stop_requested()) return packing_stopped();  // writing to the disk what was packed takes its time
   TRY(packed.content, output.finish());
   return packed;
 }

@@ -17,11 +17,11 @@ namespace {
 constexpr std::size_t kBlock = std::size_t{1} << 20;
 constexpr std::size_t kMaxName = 255;
 
-struct FreeArchive {
+struct FreeReader {
   void operator()(archive* a) const { archive_read_free(a); }
 };
 
-std::unexpected<Error> stopped() { return fail(Errc::cancelled, "unpacking was cancelled"); }
+std::unexpected<Error> unpacking_stopped() { return fail(Errc::cancelled, "unpacking was cancelled"); }
 
 Result<std::vector<std::string>> parts_of(std::string_view path, bool current_folder) {
   const auto refuse = [&](std::string_view reason) {
@@ -50,7 +50,7 @@ class Maker {
   Maker(ArchiveLimits& left, Access access, const std::stop_token& stop) : left_(left), access_(access), stop_(stop) {}
 
   Result<void> count(std::uint64_t size) {
-    if (stop_.stop_requested()) return stopped();
+    if (stop_.stop_requested()) return unpacking_stopped();
     if (left_.max_entries == 0) return fail(Errc::limit_exceeded, "the archive has too many entries");
     if (size > left_.max_bytes)
       return fail(Errc::limit_exceeded, "the content of the archive is larger than the limit of bytes");
@@ -173,7 +173,7 @@ class Unpacker {
     TRY(const Fd file, maker_.make_file(folder.get(), name, archive_entry_perm(entry) & 0777));
     const auto size = archive_entry_size_is_set(entry) != 0 ? archive_entry_size(entry) : 0;
     for (;;) {
-      if (maker_.stop_requested()) return stopped();
+      if (maker_.stop_requested()) return unpacking_stopped();
       const void* data = nullptr;
       std::size_t length = 0;
       la_int64_t offset = 0;
@@ -193,7 +193,7 @@ class Unpacker {
 
   const Fd& root_;
   Maker& maker_;
-  std::unique_ptr<archive, FreeArchive> archive_;
+  std::unique_ptr<archive, FreeReader> archive_;
 };
 
 Result<void> copy_file(const std::filesystem::path& from, const Fd& folder, const std::string& name, Maker& maker,
@@ -205,7 +205,7 @@ Result<void> copy_file(const std::filesystem::path& from, const Fd& folder, cons
   TRY(const Fd file, maker.make_file(folder.get(), name, 0644));
   Bytes block(kBlock);
   for (;;) {
-    if (stop.stop_requested()) return stopped();
+    if (stop.stop_requested()) return unpacking_stopped();
     const ssize_t got = ::read(source.get(), block.data(), block.size());
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return std::unexpected(tree::failure("reading", from.string()));

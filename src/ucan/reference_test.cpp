@@ -7,10 +7,10 @@
 namespace dms::ucan {
 namespace {
 
-using test::Comparison;
-using test::Differences;
-using test::ReferenceCase;
-using test::ReferenceFile;
+using dms::test::Comparison;
+using dms::test::Differences;
+using dms::test::ReferenceCase;
+using dms::test::ReferenceFile;
 
 crypto::PrivateKey key_of(const std::string& hex) {
   return crypto::PrivateKey::unmarshal(hex_decode(hex).value()).value();
@@ -18,7 +18,7 @@ crypto::PrivateKey key_of(const std::string& hex) {
 
 std::map<std::string, crypto::PrivateKey> keys_of(const ReferenceFile& file) {
   std::map<std::string, crypto::PrivateKey> keys;
-  for (const test::ReferenceParty& party : file.parties) keys.emplace(party.did, key_of(party.private_key));
+  for (const dms::test::ReferenceParty& party : file.parties) keys.emplace(party.did, key_of(party.private_key));
   return keys;
 }
 

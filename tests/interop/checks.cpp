@@ -1,15 +1,12 @@
 #include "checks.hpp"
 
 #include <algorithm>
-#include <limits>
 
 #include "libp2p/protocols/perf/perf.hpp"
 #include "protocols.hpp"
 
 namespace dms::libp2p::interop {
 namespace {
-
-constexpr std::uint64_t kAll = std::numeric_limits<std::uint64_t>::max();
 
 using StreamPtr = std::unique_ptr<Stream>;
 

@@ -2,13 +2,11 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <limits>
 
 namespace dms::libp2p::interop {
 namespace {
 
 constexpr std::size_t kBlock = std::size_t{64} * 1024;
-constexpr std::uint64_t kAll = std::numeric_limits<std::uint64_t>::max();
 
 std::uint64_t from_big_endian(const std::array<std::uint8_t, 8>& bytes) {
   std::uint64_t value = 0;

@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstdio>
+#include <limits>
 #include <memory>
 
 #include "libp2p/host.hpp"
@@ -40,6 +41,7 @@ class Sum {
 
 /// Writes `size` bytes in blocks of 64 KiB, the first eight bytes of each its number; `sum` may be null.
 Task<Result<void>> send_numbered(ByteStream& stream, std::uint64_t size, Sum* sum);
+inline constexpr std::uint64_t kAll = std::numeric_limits<std::uint64_t>::max();
 /// Reads `limit` bytes, or to the end if that is sooner. Returns their number.
 Task<Result<std::uint64_t>> receive(ByteStream& stream, std::uint64_t limit, Sum* sum);
 /// Reads a checksum and compares.

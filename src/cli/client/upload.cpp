@@ -14,7 +14,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr Duration kReport = std::chrono::seconds(2);  ///< between two lines about an upload
+constexpr Duration kUploadReport = std::chrono::seconds(2);  ///< between two lines about an upload
 /// Pages in a row that the daemon does not take.
 constexpr int kMaxStuck = 3;
 
@@ -109,7 +109,7 @@ class Uploader {
       TRY_VOID(source.read(offset, page));
       TRY(next, client_.write_page(ticket, offset, page));
       if (next <= offset || next > input.size) return {};
-      if (const UnixTime now = session_.environment().now(); now - reported >= kReport) {
+      if (const UnixTime now = session_.environment().now(); now - reported >= kUploadReport) {
         reported = now;
         session_.note(fmt::format("Sending {}: {} of {}", input.file, capability::ByteSize{next}.to_string(),
                                   capability::ByteSize{input.size}.to_string()));

@@ -6,7 +6,7 @@
 namespace dms::cli {
 namespace {
 
-constexpr Duration kReport = std::chrono::seconds(2);  ///< between two lines about a download
+constexpr Duration kDownloadReport = std::chrono::seconds(2);  ///< between two lines about a download
 
 std::string size_text(std::uint64_t bytes) { return capability::ByteSize{bytes}.to_string(); }
 
@@ -36,7 +36,7 @@ Result<bool> is_being_fetched(Client& client, const std::string& id, const std::
 /// With its results once the daemon has them, or if none are on their way.
 Result<protocol::AllocationUsage> wait_for_results(Session& session, Client& client, const std::string& id,
                                                    const std::string& allocation) {
-  Duration reported{-kReport};
+  Duration reported{-kDownloadReport};
   for (Duration waited{0};; waited += kPoll) {
     TRY(auto usage, usage_of(client, id, allocation));
     if (!usage.results.empty()) return usage;
@@ -47,7 +47,7 @@ Result<protocol::AllocationUsage> wait_for_results(Session& session, Client& cli
                   "the results of {} are still being fetched from the provider; repeat the command in a minute, "
                   "`nunet deployment status {}` says what is in the way",
                   allocation, id);
-    if (waited - reported >= kReport) {
+    if (waited - reported >= kDownloadReport) {
       session.note(
           fmt::format("The results of {} are being fetched from the provider ({} s)", allocation, waited / 1s));
       reported = waited;
@@ -89,7 +89,7 @@ Result<std::string> fetch(Session& session, Client& client, const std::string& i
   UnixTime reported = session.environment().now();
   options.on_progress = [&](std::uint64_t received, std::uint64_t size) {
     const UnixTime now = session.environment().now();
-    if (now - reported < kReport) return;
+    if (now - reported < kDownloadReport) return;
     reported = now;
     session.note(fmt::format("Fetching {}: {} of {}", name, size_text(received), size_text(size)));
   };

@@ -30,7 +30,7 @@ Result<void> make_folder(const fs::path& folder) {
 }
 
 /// The folders of watchers.
-std::vector<std::string> list_folders(const fs::path& state_dir) {
+std::vector<std::string> list_watchers(const fs::path& state_dir) {
   std::vector<std::string> names;
   std::error_code ec;
   for (fs::directory_iterator it(state_dir, ec), end; !ec && it != end; it.increment(ec))
@@ -101,7 +101,7 @@ Task<Result<bool>> Docker::end_watcher(std::string container) {
 /// Of containers that are gone.
 Task<void> Docker::end_watchers_but(std::set<std::string> containers) {
   if (!has_deadlines()) co_return;
-  for (const std::string& name : list_folders(options_.state_dir)) {
+  for (const std::string& name : list_watchers(options_.state_dir)) {
     if (containers.contains(name)) continue;
     const Result<bool> ended = co_await end_watcher(name);
     if (!ended) log::error("executor", "the watcher of container {}: {}", name, ended.error().to_string());

@@ -14,8 +14,8 @@ namespace {
 constexpr std::string_view kPositionFile = "engine.position";
 constexpr std::size_t kPositionBytes = 128;
 constexpr std::size_t kMaxTime = 40;
-constexpr std::int64_t kSecond = 1'000'000'000;
-constexpr std::int64_t kMargin = 900 * kSecond;
+constexpr std::int64_t kNanoseconds = 1'000'000'000;
+constexpr std::int64_t kMargin = 900 * kNanoseconds;
 constexpr std::string_view kMissing = "\n[output is missing here: the Docker engine does not have it any more]\n";
 constexpr std::string_view kEndMissing =
     "\n[the rest of the output may be missing: the Docker engine has not sent it]\n";
@@ -56,12 +56,12 @@ std::optional<std::int64_t> parse_log_time(std::string_view text) {
     for (std::size_t i = fraction.size(); i < 10; ++i) nanoseconds *= 10;
   }
   const std::int64_t days = std::chrono::sys_days(date).time_since_epoch().count();
-  return (((days * 24 + *hour) * 60 + *minute) * 60 + *second) * kSecond + nanoseconds;
+  return (((days * 24 + *hour) * 60 + *minute) * 60 + *second) * kNanoseconds + nanoseconds;
 }
 
 std::string since_of(const DockerLogPositions& positions) {
   const std::int64_t time = std::max<std::int64_t>(std::min(positions[0].time, positions[1].time) - kMargin, 0);
-  return fmt::format("{}.{:09}", time / kSecond, time % kSecond);
+  return fmt::format("{}.{:09}", time / kNanoseconds, time % kNanoseconds);
 }
 
 std::optional<DockerLogPositions> parse_positions(std::string_view text) {

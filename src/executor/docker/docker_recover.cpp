@@ -9,7 +9,7 @@ namespace dms::executor {
 namespace fs = std::filesystem;
 
 namespace {
-constexpr Duration kPatience = 10s;  // with an engine that has not answered before: no start waits for it
+constexpr Duration kLaterAnswer = 10s;  // with an engine that has not answered before: no start waits for it
 }  // namespace
 
 /// As a filter in a URL.
@@ -23,7 +23,7 @@ Task<Result<std::vector<ExecutionId>>> Docker::recover(std::vector<Request> know
   for (Request& request : known)
     if (check(request)) requests.emplace(docker_container_name(request, options_), std::move(request));
   const std::string path = "/containers/json?all=1&filters=" + own_label();
-  const Duration patience = std::exchange(awaits_engine_, true) ? kPatience : kFirstAnswer;
+  const Duration patience = std::exchange(awaits_engine_, true) ? kLaterAnswer : kFirstAnswer;
   CO_TRY(const json::Value answer, co_await api_.call("GET", path, "", patience));
   const json::Array* containers = answer.if_array();
   if (containers == nullptr) co_return fail(Errc::io, "Docker engine: expected a list of containers");

@@ -10,7 +10,7 @@ namespace dms::executor {
 
 namespace {
 
-constexpr int kTries = 5;  // to read the log of a container that has ended from an engine that answers
+constexpr int kLogTries = 5;  // to read the log of a container that has ended from an engine that answers
 
 bool is_passing(const Error& error) { return !error.is(Errc::not_found) && !error.is(Errc::cancelled); }
 
@@ -83,7 +83,7 @@ Task<void> Docker::complete_log(RunPtr run, bool cut) {
     else
       copied = std::unexpected(log.error());
     if (!copied && !copied.error().is(Errc::unsupported)) ++tries;  // the engine answers
-    const bool is_over = copied || !is_passing(copied.error()) || tries >= kTries;
+    const bool is_over = copied || !is_passing(copied.error()) || tries >= kLogTries;
     const bool is_cancelled = !copied && copied.error().is(Errc::cancelled);
     if (is_over && !copied && !is_cancelled)
       log::warn("executor", "the log of container {} is incomplete: {}", run->name, copied.error().to_string());

@@ -23,7 +23,7 @@ namespace {
 constexpr int kFolder = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 constexpr std::size_t kOpenFolders = 16;
 constexpr std::uint64_t kReported = 1024;  // entries
-constexpr std::size_t kMaxName = 64;       // of a name that is reported
+constexpr std::size_t kShownName = 64;     // of a name that is reported
 
 struct CloseFolder {
   void operator()(DIR* folder) const { ::closedir(folder); }
@@ -112,7 +112,8 @@ class Giver {
   /// The name of an entry was chosen by the program that has made it.
   bool note(const char* what) {
     const int code = errno;
-    if (obstacle_.empty()) obstacle_ = fmt::format("{}: {}", printable(shortened(what, kMaxName)), std::strerror(code));
+    if (obstacle_.empty())
+      obstacle_ = fmt::format("{}: {}", printable(shortened(what, kShownName)), std::strerror(code));
     return false;
   }
 

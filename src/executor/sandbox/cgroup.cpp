@@ -31,7 +31,7 @@ Result<void> put(const fs::path& file, std::string_view value) {
 /// What hierarchies of version 1 have where no limit is set: 2^63 in whole pages.
 constexpr std::uint64_t kNoLimit = std::uint64_t{1} << 62;
 
-std::uint64_t number(std::string_view text) {
+std::uint64_t counter(std::string_view text) {
   std::uint64_t value = 0;
   for (const char c : text) {
     if (c < '0' || c > '9') break;
@@ -46,7 +46,7 @@ std::uint64_t keyed(const std::string& text, std::string_view key) {
   std::string name;
   std::string value;
   while (lines >> name >> value)
-    if (name == key) return number(value);
+    if (name == key) return counter(value);
   return 0;
 }
 
@@ -280,19 +280,19 @@ Stats Cgroup::stats() const {
   Stats stats;
   if (v2_) {
     stats.cpu_seconds = static_cast<double>(keyed(read("cpu.stat"), "usage_usec")) / 1e6;
-    stats.memory_bytes = number(read("memory.current"));
-    stats.memory_limit = number(read("memory.max"));
+    stats.memory_bytes = counter(read("memory.current"));
+    stats.memory_limit = counter(read("memory.max"));
   } else {
-    stats.cpu_seconds = static_cast<double>(number(read("cpuacct.usage"))) / 1e9;
-    stats.memory_bytes = number(read("memory.usage_in_bytes"));
-    const std::uint64_t limit = number(read("memory.limit_in_bytes"));
+    stats.cpu_seconds = static_cast<double>(counter(read("cpuacct.usage"))) / 1e9;
+    stats.memory_bytes = counter(read("memory.usage_in_bytes"));
+    const std::uint64_t limit = counter(read("memory.limit_in_bytes"));
     stats.memory_limit = limit >= kNoLimit ? 0 : limit;
   }
-  stats.pids = number(read("pids.current"));
+  stats.pids = counter(read("pids.current"));
   return stats;
 }
 
-std::uint64_t Cgroup::memory_peak() const { return number(read(v2_ ? "memory.peak" : "memory.max_usage_in_bytes")); }
+std::uint64_t Cgroup::memory_peak() const { return counter(read(v2_ ? "memory.peak" : "memory.max_usage_in_bytes")); }
 
 bool Cgroup::remove() const {
   bool gone = true;

@@ -22,7 +22,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr Duration kPatience = 10s;         // until a shim that was told to end its work is ended itself
 constexpr int kMaxDepth = 128;              // of a work folder; each level takes a descriptor
 constexpr std::size_t kMaxFirstLine = 256;  // bytes of what the work has written, in a reason
 constexpr std::string_view kMemoryReason = "memory limit";
@@ -336,7 +335,7 @@ void Sandbox::kill(const RunPtr& run, std::string reason) {
   if (run->over) return;
   if (run->kill_reason.empty()) run->kill_reason = std::move(reason);
   if (run->shim) (void)tell_shim(run->shim, ShimSignal::kill);
-  watching_.spawn(escalate(run, kPatience));
+  watching_.spawn(escalate(run, kShimPatience));
 }
 
 void Sandbox::force_end(Run& run) {
@@ -358,7 +357,7 @@ Task<Result<void>> Sandbox::stop(ExecutionId id, Duration grace) {
     const Duration bounded = std::clamp<Duration>(grace, 0s, 24h);
     const auto milliseconds = std::chrono::ceil<std::chrono::milliseconds>(bounded).count();
     if (run->shim) (void)tell_shim(run->shim, ShimSignal::stop, milliseconds);
-    watching_.spawn(escalate(run, bounded + kPatience));
+    watching_.spawn(escalate(run, bounded + kShimPatience));
   }
   co_return co_await until_over(run);
 }

@@ -8,7 +8,7 @@ namespace fs = std::filesystem;
 namespace {
 
 /// The folders of executions in the state folder; those of the quarantine begin with a dot.
-std::vector<std::string> list_folders(const fs::path& state_dir) {
+std::vector<std::string> list_executions(const fs::path& state_dir) {
   std::vector<std::string> names;
   std::error_code ec;
   for (fs::directory_iterator it(state_dir, ec), end; !ec && it != end; it.increment(ec))
@@ -76,7 +76,7 @@ Task<Result<std::vector<ExecutionId>>> Sandbox::recover(std::vector<Request> kno
     if (validate(request)) requests.emplace(request.execution_id.value, std::move(request));
   std::vector<ExecutionId> taken;
   std::vector<std::string> others;
-  for (std::string& name : list_folders(options_.state_dir)) {
+  for (std::string& name : list_executions(options_.state_dir)) {
     const auto it = requests.find(name);
     Result<bool> up = false;
     if (it != requests.end()) {

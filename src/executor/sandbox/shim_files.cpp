@@ -14,7 +14,6 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::size_t kMaxSpec = 8 * 1024 * 1024;  // validate() bounds its texts
-constexpr Duration kPatience = 10s;                // until a shim that was told to end its work is ended itself
 constexpr std::size_t kMaxStatus = 64 * 1024;
 
 struct flock whole_file(short type) {
@@ -104,7 +103,7 @@ Task<Result<void>> end_shim(ProcessLauncher& processes, fs::path folder) {
     CO_TRY(const Fd shim, seize_shim(folder));
     if (!shim) co_return Result<void>();
     (void)tell_shim(shim, ShimSignal::kill);
-    const Result<void> ended = co_await with_timeout(kPatience, processes.until_ended(shim.get()));
+    const Result<void> ended = co_await with_timeout(kShimPatience, processes.until_ended(shim.get()));
     if (ended) continue;
     (void)::syscall(SYS_pidfd_send_signal, shim.get(), SIGKILL, nullptr, 0);
     CO_TRY_VOID(co_await processes.until_ended(shim.get()));

@@ -30,6 +30,9 @@ inline constexpr std::string_view kLockFile = "lock";
 inline constexpr std::string_view kStatusFile = "status.json";
 inline constexpr std::string_view kStatusDraft = "status.new";
 
+/// Until a shim that was told to end its work is ended itself.
+inline constexpr Duration kShimPatience = std::chrono::seconds(10);
+
 struct ShimSpec {
   std::string execution;
   EngineSpec engine;

@@ -8,7 +8,7 @@ namespace dms::jobs {
 namespace {
 
 constexpr std::size_t kMaxNested = 8;
-constexpr std::size_t kLongest = 8192;  ///< bytes of one placeholder
+constexpr std::size_t kLongestPlaceholder = 8192;  ///< bytes of one placeholder
 
 struct Placeholder {
   std::size_t begin, end;  ///< of the whole, from `$` to behind `}`
@@ -39,7 +39,7 @@ std::vector<Opening> openings_of(std::string_view text) {
 
 /// Empty for shell expansions such as `${file:-x}` and `${file:0:3}`.
 std::optional<Placeholder> parse(std::string_view text, Opening at) {
-  if (at.end == std::string_view::npos || at.end - at.begin > kLongest) return std::nullopt;
+  if (at.end == std::string_view::npos || at.end - at.begin > kLongestPlaceholder) return std::nullopt;
   std::string_view inner = text.substr(at.begin, at.end - 1 - at.begin);
   const bool file = inner.starts_with("${file:");
   if (!file && !inner.starts_with("${env:")) return std::nullopt;

@@ -6,7 +6,7 @@
 namespace dms::libp2p {
 namespace {
 
-constexpr std::uint32_t kPublicKey = 1, kPayloadType = 2, kPayload = 3, kSignature = 5;
+constexpr std::uint32_t kSigner = 1, kPayloadType = 2, kPayload = 3, kSignature = 5;
 
 Bytes signed_bytes(std::string_view domain, BytesView type, BytesView payload) {
   Bytes out = delimited(as_bytes(domain));
@@ -31,7 +31,7 @@ Result<SignedEnvelope> SignedEnvelope::open(BytesView message, std::string_view 
   for (;;) {
     TRY(auto field, reader.next());
     if (!field) break;
-    if (field->is_bytes(kPublicKey)) key_bytes = field->bytes;
+    if (field->is_bytes(kSigner)) key_bytes = field->bytes;
     if (field->is_bytes(kPayloadType)) sent_type = field->bytes;
     if (field->is_bytes(kPayload)) payload = field->bytes;
     if (field->is_bytes(kSignature)) signature = field->bytes;
@@ -47,7 +47,7 @@ Result<SignedEnvelope> SignedEnvelope::open(BytesView message, std::string_view 
 
 Bytes SignedEnvelope::marshal() const {
   ProtoWriter out;
-  out.bytes(kPublicKey, key_.marshal());
+  out.bytes(kSigner, key_.marshal());
   out.bytes(kPayloadType, type_);
   out.bytes(kPayload, payload_);
   out.bytes(kSignature, signature_);

@@ -7,12 +7,6 @@ namespace {
 
 using namespace testing;
 
-Task<Result<std::unique_ptr<ByteStream>>> connect_raw(Net& net, IpAddress address) {
-  const IpEndpoint to{address, kPort};
-  CO_TRY(Accepted accepted, co_await net.connect_tcp(to));
-  co_return std::move(accepted.stream);
-}
-
 Task<void> connect_repeatedly(Net& net, IpAddress address, std::size_t count,
                               std::vector<std::unique_ptr<ByteStream>>& held) {
   for (std::size_t i = 0; i < count; ++i) {

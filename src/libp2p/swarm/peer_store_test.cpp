@@ -7,9 +7,9 @@
 namespace dms::libp2p {
 namespace {
 
+using testing::id;
 using testing::make_key;
 
-crypto::PeerId id(std::uint64_t seed) { return crypto::PeerId::from(make_key(seed).public_key()); }
 Multiaddr at(std::uint64_t port) { return *Multiaddr::parse("/ip4/192.0.2.1/tcp/" + std::to_string(port)); }
 
 CertifiedRecord record(std::uint64_t seed, std::uint64_t seq, std::vector<Multiaddr> addresses) {

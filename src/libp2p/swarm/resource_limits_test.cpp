@@ -7,9 +7,8 @@
 namespace dms::libp2p {
 namespace {
 
+using testing::id;
 using testing::make_key;
-
-crypto::PeerId id(std::uint64_t seed) { return crypto::PeerId::from(make_key(seed).public_key()); }
 
 TEST(ResourceLimits, ReservationsAreReleasedInAnyOrder) {
   ResourceManager manager;

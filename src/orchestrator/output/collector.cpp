@@ -4,6 +4,7 @@
 
 #include "base/text.hpp"
 #include "orchestrator/deployment/placement.hpp"
+#include "orchestrator/deployment/views.hpp"
 #include "orchestrator/output/results.hpp"
 
 namespace dms::orchestrator {
@@ -305,11 +306,8 @@ Task<Result<void>> Collector::tail(std::string allocation) {
 
 Task<Result<std::filesystem::path>> Collector::folder(std::string allocation) {
   const AllocationManifest* entry = parts_.allocation(allocation);
-  if (entry == nullptr && parts_.record->outputs.contains(allocation))  // an update has removed it
-    co_return co_await parts_.output.find(parts_.id(), allocation);
-  if (entry == nullptr)
-    co_return fail(Errc::not_found, "deployment {} has no allocation '{}' on any machine (it is {})", parts_.id(),
-                   allocation, to_string(parts_.record->status));
+  CO_TRY_VOID(check_allocation(parts_.record.get(), allocation));
+  if (entry == nullptr) co_return co_await parts_.output.find(parts_.id(), allocation);  // an update has removed it
   const bool pages = entry->lease_ns > 0;
   const bool earlier = !is_placed(*entry) && parts_.record->outputs.contains(allocation);  // of a run before
   if (!earlier && !is_placed(*entry) && !is_final(entry->status)) co_return without_machine(allocation);
@@ -335,15 +333,12 @@ Task<Result<LogPage>> Collector::tail_page(DeploymentLogsRequest request) {
 Task<Result<LogPage>> Collector::page(DeploymentLogsRequest request) {
   CO_TRY_VOID(parse_stream(request.stream));
   const AllocationManifest* entry = parts_.allocation(request.allocation_name);
-  const bool is_kept = parts_.record->outputs.contains(request.allocation_name);
-  if (entry == nullptr && !is_kept)
-    co_return fail(Errc::not_found, "deployment {} has no allocation '{}' on any machine (it is {})", parts_.id(),
-                   request.allocation_name, to_string(parts_.record->status));
+  CO_TRY_VOID(check_allocation(parts_.record.get(), request.allocation_name));
   if (entry == nullptr || (is_final(entry->status) && entry->collected)) {  // or an update has removed it
     Task<Result<LogPage>> reading = stored_page(parts_.output, parts_.record.get(), std::move(request));
     co_return co_await std::move(reading);
   }
-  if (!is_placed(*entry) && is_kept) {
+  if (!is_placed(*entry) && parts_.record->outputs.contains(request.allocation_name)) {
     Task<Result<LogPage>> reading = stored_page(parts_.output, parts_.record.get(), std::move(request));
     CO_TRY(LogPage page, co_await std::move(reading));
     page.eof = false;  // it runs again once it has a machine

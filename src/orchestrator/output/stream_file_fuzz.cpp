@@ -7,7 +7,7 @@
 
 namespace {
 
-const std::filesystem::path& folder() {
+const std::filesystem::path& stream_folder() {
   static const auto made = dms::TemporaryFolder::in_memory("stream-file-fuzz");
   return made.path();
 }
@@ -17,9 +17,10 @@ const std::filesystem::path& folder() {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace dms;
   const std::string_view gaps(reinterpret_cast<const char*>(data), size);
-  if (!write_file(folder() / "stdout.log", std::string(63, 'x') + "\n") || !write_file(folder() / "stdout.gaps", gaps))
+  if (!write_file(stream_folder() / "stdout.log", std::string(63, 'x') + "\n") ||
+      !write_file(stream_folder() / "stdout.gaps", gaps))
     std::abort();
-  const orchestrator::StreamFile file(folder(), orchestrator::Stream::out);
+  const orchestrator::StreamFile file(stream_folder(), orchestrator::Stream::out);
   const auto position = file.position();
   if (!position) return 0;
   for (const std::uint64_t from : {std::uint64_t{0}, *position / 2, *position}) {

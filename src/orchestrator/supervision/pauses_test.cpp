@@ -5,23 +5,23 @@
 namespace dms::orchestrator {
 namespace {
 
-SteadyTime at(Duration time) { return SteadyTime(1h) + time; }
+SteadyTime after(Duration time) { return SteadyTime(1h) + time; }
 
 TEST(Pauses, TheFirstTimeIsDueAtOnceAndThePausesGrow) {
   Pauses pauses;
-  EXPECT_LE(pauses.due("a"), at(0s));
-  EXPECT_EQ(pauses.next("a", at(0s)), at(0s));
-  EXPECT_EQ(pauses.due("a"), at(10s));
-  EXPECT_LE(pauses.due("b"), at(0s)) << "another allocation";
-  EXPECT_EQ(pauses.next("a", at(3s)), at(10s));
-  EXPECT_EQ(pauses.next("a", at(15s)), at(30s));
-  EXPECT_EQ(pauses.next("a", at(200s)), at(200s)) << "it has run for longer than the pause";
-  EXPECT_EQ(pauses.due("a"), at(280s));
+  EXPECT_LE(pauses.due("a"), after(0s));
+  EXPECT_EQ(pauses.next("a", after(0s)), after(0s));
+  EXPECT_EQ(pauses.due("a"), after(10s));
+  EXPECT_LE(pauses.due("b"), after(0s)) << "another allocation";
+  EXPECT_EQ(pauses.next("a", after(3s)), after(10s));
+  EXPECT_EQ(pauses.next("a", after(15s)), after(30s));
+  EXPECT_EQ(pauses.next("a", after(200s)), after(200s)) << "it has run for longer than the pause";
+  EXPECT_EQ(pauses.due("a"), after(280s));
 }
 
 TEST(Pauses, TheyHaveAMostAndStartAnewAfterAStableRun) {
   Pauses pauses;
-  SteadyTime last = at(0s);
+  SteadyTime last = after(0s);
   for (int i = 0; i < 10; ++i) last = pauses.next("a", last);
   EXPECT_EQ(pauses.due("a"), last + kMaxPause);
   EXPECT_EQ(pauses.next("a", last + kMaxPause), last + kMaxPause);

@@ -12,7 +12,7 @@ namespace {
 
 const std::set<std::string> kEnded = {"Completed", "Failed"};
 
-std::string read_file(const std::filesystem::path& path) {
+std::string text_of(const std::filesystem::path& path) {
   std::ifstream file(path, std::ios::binary);
   return {std::istreambuf_iterator<char>(file), {}};
 }
@@ -62,7 +62,7 @@ TEST(Deployment, ATaskRunsOnTheBestFitAndItsOutputIsReturned) {
   logs.allocation_name = "task";
   auto written = net.cluster.call(net.user, protocol::kDeploymentLogs, logs);
   ASSERT_TRUE(written && written->error.empty()) << written->error;
-  EXPECT_EQ(read_file(std::filesystem::path(written->written_to) / "stdout.log"), "hello from the provider");
+  EXPECT_EQ(text_of(std::filesystem::path(written->written_to) / "stdout.log"), "hello from the provider");
   net.cluster.world().run_for(1min);
   net.expect_clean(net.small);
   net.expect_clean(net.large);

@@ -14,7 +14,7 @@
 namespace dms::sim {
 namespace {
 
-const std::set<std::string> kEnded = {"Completed", "Failed"};
+const std::set<std::string> kOver = {"Completed", "Failed"};
 
 std::string text_of(std::size_t size, std::uint64_t seed) {
   SeededRandom random(seed);
@@ -41,7 +41,7 @@ struct TransfersTest : testing::Test {
     return id.value_or("");
   }
   protocol::DeploymentStatusReply ended(const std::string& id, Duration limit = 10min) {
-    EXPECT_TRUE(cluster.wait_for(user, id, kEnded, limit));
+    EXPECT_TRUE(cluster.wait_for(user, id, kOver, limit));
     return cluster.status(user, id).value();
   }
   protocol::DeploymentInputReply put(std::string_view text, std::uint64_t offset, std::string_view data) {
@@ -262,7 +262,7 @@ TEST(LargeResultsTest, MoreThanAProviderGrantsAreRefused) {
   task.resources.disk.size = {task.results->limit};
   const auto id = cluster.deploy(user, ensemble, 75s);
   ASSERT_TRUE(id) << id.error().to_string();
-  EXPECT_TRUE(cluster.wait_for(user, *id, kEnded, 10min));
+  EXPECT_TRUE(cluster.wait_for(user, *id, kOver, 10min));
   const auto end = cluster.status(user, *id).value();
   EXPECT_EQ(end.status, "Failed");
   EXPECT_NE(end.error.find("job.max_results"), std::string::npos) << end.error;

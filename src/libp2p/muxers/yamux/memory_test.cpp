@@ -71,14 +71,14 @@ TEST(YamuxMemory, WhatWasHeldBeforeThereWasAScopeIsReservedToo) {
 // ---- sessions -------------------------------------------------------------------------------------------------------
 
 /// Two sessions over a pipe, each with a scope.
-struct Pair {
-  explicit Pair(std::size_t capacity = 1 << 16) : Pair(make_pipe(capacity)) {}
-  explicit Pair(std::pair<StreamPtr, StreamPtr> pipe)
+struct MeasuredPair {
+  explicit MeasuredPair(std::size_t capacity = 1 << 16) : MeasuredPair(make_pipe(capacity)) {}
+  explicit MeasuredPair(std::pair<StreamPtr, StreamPtr> pipe)
       : a(w.lane(), std::move(pipe.first), Side::dialer), b(w.lane(), std::move(pipe.second), Side::listener) {
     a.count_memory_in(of_a);
     b.count_memory_in(of_b);
   }
-  ~Pair() {
+  ~MeasuredPair() {
     Nursery nursery(w.lane(), "close");
     nursery.spawn(a.close());
     nursery.spawn(b.close());
@@ -94,7 +94,7 @@ struct Pair {
 };
 
 TEST(YamuxMemory, UnreadAndOutboundBytesAreReservedUntilReadOrWritten) {
-  Pair p(1000);
+  MeasuredPair p(1000);
   StreamPtr here = *p.w.run(p.a.open_stream());
   Nursery nursery(p.w.lane(), "send");
   nursery.spawn(send_all(*here, Bytes(200'000, 1)));
@@ -113,7 +113,7 @@ TEST(YamuxMemory, UnreadAndOutboundBytesAreReservedUntilReadOrWritten) {
 }
 
 TEST(YamuxMemory, AStreamWhoseUnreadBytesAreRefusedIsResetAndTheConnectionContinues) {
-  Pair p;
+  MeasuredPair p;
   p.of_b->limit = 300'000;
   std::vector<StreamPtr> here, there;
   for (int i = 0; i < 3; ++i) {
@@ -136,7 +136,7 @@ TEST(YamuxMemory, AStreamWhoseUnreadBytesAreRefusedIsResetAndTheConnectionContin
 }
 
 TEST(YamuxMemory, WritersThatAreRefusedContinueFrameByFrame) {
-  Pair p;
+  MeasuredPair p;
   p.of_a->limit = 0;
   std::vector<StreamPtr> here;
   Nursery nursery(p.w.lane(), "send");

@@ -11,7 +11,7 @@ using StreamPtr = std::unique_ptr<ByteStream>;
 
 Task<Result<void>> write_bytes(ByteStream& stream, Bytes bytes) { co_return co_await stream.write(bytes); }
 
-Task<Result<std::size_t>> read_once(ByteStream& stream) {
+Task<Result<std::size_t>> read_byte(ByteStream& stream) {
   Bytes into(1);
   co_return co_await stream.read_some(into);
 }
@@ -97,7 +97,7 @@ TEST(YamuxFrames, WhatArrivedBeforeTheEndStaysReadableAfterAReset) {
   EXPECT_FALSE(raw.died());
   stream = *raw.w.run(raw.session.accept_stream());
   stream->abort();
-  EXPECT_FALSE(raw.w.run(read_once(*stream))) << "aborted";
+  EXPECT_FALSE(raw.w.run(read_byte(*stream))) << "aborted";
   send_and_reset(7, true);
   EXPECT_FALSE(raw.died());
   stream = *raw.w.run(raw.session.accept_stream());

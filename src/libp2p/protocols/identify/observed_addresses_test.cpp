@@ -5,9 +5,9 @@
 namespace dms::libp2p {
 namespace {
 
+using testing::id;
 using testing::make_key;
 
-crypto::PeerId id(std::uint64_t seed) { return crypto::PeerId::from(make_key(seed).public_key()); }
 IpAddress ip(const std::string& text) { return *IpAddress::parse(text); }
 const Multiaddr kRight = *Multiaddr::parse("/ip4/203.0.113.5/tcp/9000");
 const Multiaddr kWrong = *Multiaddr::parse("/ip4/203.0.113.6/tcp/9000");

@@ -1,4 +1,5 @@
 #include "libp2p/security/noise/handshake.hpp"
+#include "encoding/testing.hpp"
 
 #include <gtest/gtest.h>
 
@@ -6,11 +7,10 @@
 
 namespace dms::libp2p::noise {
 namespace {
+using dms::test::hex;
+crypto::X25519Key scalar_key(std::string_view scalar) { return *crypto::X25519Key::from_scalar(hex(scalar)); }
 
-Bytes hex(std::string_view text) { return *decode(Base::hex, text); }
-crypto::X25519Key key(std::string_view scalar) { return *crypto::X25519Key::from_scalar(hex(scalar)); }
-
-struct Message {
+struct Expected {
   std::string_view payload;
   std::string_view bytes;
 };
@@ -18,7 +18,7 @@ struct Message {
 // The vector for this protocol name from the cacophony collection.
 constexpr std::string_view kPrologue = "4a6f686e2047616c74";
 constexpr std::string_view kHash = "c8e5f64e846193be2a834104c2a009868d6c9f3bd3c186299888b488b2f1f58e";
-constexpr std::array<Message, 6> kMessages = {{
+constexpr std::array<Expected, 6> kMessages = {{
     {"4c756477696720766f6e204d69736573",
      "ca35def5ae56cec33dc2036731ab14896bc4c75dbb07a61f879f8e3afa4c79444c756477696720766f6e204d69736573"},
     {"4d757272617920526f746862617264",
@@ -36,12 +36,12 @@ constexpr std::array<Message, 6> kMessages = {{
 }};
 
 Handshake dialer() {
-  return {Side::dialer, key("e61ef9919cde45dd5f82166404bd08e38bceb5dfdfded0a34c8df7ed542214d1"),
-          key("893e28b9dc6ca8d611ab664754b8ceb7bac5117349a4439a6b0569da977c464a"), hex(kPrologue)};
+  return {Side::dialer, scalar_key("e61ef9919cde45dd5f82166404bd08e38bceb5dfdfded0a34c8df7ed542214d1"),
+          scalar_key("893e28b9dc6ca8d611ab664754b8ceb7bac5117349a4439a6b0569da977c464a"), hex(kPrologue)};
 }
 Handshake listener() {
-  return {Side::listener, key("4a3acbfdb163dec651dfa3194dece676d437029c62a408b4c5ea9114246e4893"),
-          key("bbdb4cdbd309f1a1f2e1456967fe288cadd6f712d65dc7b7793d5e63da6b375b"), hex(kPrologue)};
+  return {Side::listener, scalar_key("4a3acbfdb163dec651dfa3194dece676d437029c62a408b4c5ea9114246e4893"),
+          scalar_key("bbdb4cdbd309f1a1f2e1456967fe288cadd6f712d65dc7b7793d5e63da6b375b"), hex(kPrologue)};
 }
 
 Bytes seal(CipherState& cipher, const Bytes& text) {

@@ -3,6 +3,7 @@
 #include "base/file.hpp"
 #include "encoding/json.hpp"
 #include "encoding/multibase.hpp"
+#include "encoding/testing.hpp"
 #include "libp2p/security/noise/noise_stream.hpp"
 #include "libp2p/testing.hpp"
 
@@ -38,8 +39,7 @@ struct Published {
   std::vector<Case> cases;
   static constexpr auto json_fields() { return std::tuple(json::field("cases", &Published::cases)); }
 };
-
-Bytes hex(std::string_view text) { return decode(Base::hex, text).value(); }
+using dms::test::hex;
 std::string hex(BytesView bytes) { return encode(Base::hex, bytes); }
 crypto::X25519Key key(std::string_view scalar) { return crypto::X25519Key::from_scalar(hex(scalar)).value(); }
 

@@ -32,13 +32,13 @@ struct Tampering {
   Bytes passed = {};
 };
 
-struct Outcome {
+struct Tampered {
   bool dialer = false;
   bool listener = false;
 };
 
 /// A handshake through two relays; a side that still waits after a minute is cancelled.
-Outcome handshake_through(Tampering& there, Tampering& back) {
+Tampered handshake_through(Tampering& there, Tampering& back) {
   LaneWorld w;
   auto [dialer, wire_a] = make_pipe();
   auto [wire_b, listener] = make_pipe();
@@ -67,7 +67,7 @@ TEST(TlsHandshake, HasAConstantSize) {
   std::set<std::size_t> there, back;
   for (int i = 0; i < 20; ++i) {
     Tampering t, b;
-    const Outcome outcome = handshake_through(t, b);
+    const Tampered outcome = handshake_through(t, b);
     ASSERT_TRUE(outcome.dialer && outcome.listener);
     there.insert(t.passed.size());
     back.insert(b.passed.size());
@@ -87,7 +87,7 @@ TEST(TlsHandshake, CutOffAtAnyByteItEndsCleanly) {
   }
   for (std::size_t limit = 0; limit < whole_back.passed.size(); ++limit) {
     Tampering there, back{.limit = limit};
-    const Outcome outcome = handshake_through(there, back);
+    const Tampered outcome = handshake_through(there, back);
     EXPECT_FALSE(outcome.dialer) << limit;
     EXPECT_FALSE(outcome.listener) << limit;
   }
