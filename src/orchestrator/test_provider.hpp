@@ -23,6 +23,7 @@ class ScriptedProvider {
     [[nodiscard]] bool is(const std::string& name) const { return name == incarnation || name == previous; }
     protocol::AllocationStatus status = protocol::AllocationStatus::pending;
     protocol::Health health = protocol::Health::unknown;
+    std::string health_message;
     int exit_code = 0;
     std::string reason;
     bool restart_failed = false;
@@ -257,6 +258,7 @@ class ScriptedProvider {
       report.restart_failed = run.restart_failed;
       report.out_size = run.out.size();
       report.health = run.health;
+      report.health_message = run.health_message;
       report.brings_inputs = brings_inputs && run.status == protocol::AllocationStatus::pending;
       report.cpu_seconds = run.cpu_seconds;
     }

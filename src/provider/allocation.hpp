@@ -197,6 +197,7 @@ class Allocation : public std::enable_shared_from_this<Allocation> {
   Task<void> relaunch(std::shared_ptr<Nursery> earlier, std::string previous, std::string incarnation);
   Task<void> watch(std::string incarnation);
   Task<void> begin_checks();
+  void on_health();
   Task<void> end_checks();
   Task<void> finish(std::string incarnation, executor::ExecutionResult result, bool restart_failed = false);
   Task<void> notify(std::string incarnation);

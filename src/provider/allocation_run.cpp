@@ -180,8 +180,15 @@ Task<void> Allocation::begin_checks() {
   const auto& check = record_.config.health_check;
   if (!watching_ || !check || !check->present()) co_return;
   checks_ = std::shared_ptr<Checks>(
-      new Checks{{lane_, *parts_.engine, run_id(), *check, [this] { hint(); }}, {lane_, "health checks"}});
+      new Checks{{lane_, *parts_.engine, run_id(), *check, [this] { on_health(); }}, {lane_, "health checks"}});
   checks_->tasks.spawn(checks_->monitor.run());
+}
+
+void Allocation::on_health() {
+  if (checks_ && checks_->monitor.health() == protocol::Health::unhealthy)
+    log::info("provider", {{"allocation", record_.id}}, "allocation {} is unhealthy: {}", record_.id,
+              checks_->monitor.message());
+  hint();
 }
 
 Task<void> Allocation::end_checks() {

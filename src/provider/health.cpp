@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/text.hpp"
 #include "jobs/ensemble/health_endpoint.hpp"
 #include "jobs/ensemble/program_limits.hpp"
 
@@ -12,6 +13,7 @@ using jobs::HealthCheckType;
 using protocol::Health;
 
 constexpr std::size_t kMaxMessage = 256;
+constexpr std::size_t kMaxSubject = 100;
 
 Result<executor::Probe> probe_of(const jobs::HealthCheck& check) {
   executor::Probe probe;
@@ -24,6 +26,17 @@ Result<executor::Probe> probe_of(const jobs::HealthCheck& check) {
   }
   if (probe.port == 0) return fail(Errc::invalid_argument, "port: a tcp check needs one");
   return probe;
+}
+
+/// What is asked: "`pg_isready -q`", "127.0.0.1:8080/health". It has passed check_health().
+std::string subject_of(const jobs::HealthCheck& check) {
+  std::string subject;
+  if (check.type == HealthCheckType::command)
+    subject = fmt::format("{}", fmt::join(check.exec, " "));
+  else if (const Result<executor::Probe> probe = probe_of(check))
+    subject = fmt::format("127.0.0.1:{}{}", probe->port, probe->http_path);
+  if (subject.size() > kMaxSubject) subject = shortened(std::move(subject), kMaxSubject) + "...";
+  return check.type == HealthCheckType::command ? fmt::format("`{}`", subject) : subject;
 }
 
 }  // namespace
@@ -57,7 +70,8 @@ Task<void> HealthMonitor::run() {
     Result<void> outcome = co_await with_timeout(check_.timeout(), check_once());
     if (!outcome && outcome.error().is(Errc::cancelled)) co_return;
     if (!outcome && outcome.error().is(Errc::deadline_exceeded))
-      outcome = fail(Errc::deadline_exceeded, "no answer within {} ms", check_.timeout() / 1ms);
+      outcome = fail(Errc::deadline_exceeded, "no answer of {} within {:g} s", subject_of(check_),
+                     std::chrono::duration<double>(check_.timeout()).count());
     const Health before = health_;
     count(outcome);
     if (health_ != before) changed_();
@@ -78,7 +92,7 @@ void HealthMonitor::count(const Result<void>& outcome) {
     return;
   }
   passed_ = 0;
-  message_ = outcome.error().message().substr(0, kMaxMessage);
+  message_ = shortened(printable(outcome.error().message()), kMaxMessage);
   if (health_ == Health::starting && (lane_.now() - since_ < check_.grace() || lane_.now() < next_counted_)) return;
   next_counted_ = lane_.now() + check_.interval();
   if (++failed_ >= check_.failures()) health_ = Health::unhealthy;
@@ -92,10 +106,10 @@ Task<Result<void>> HealthMonitor::check_once() {
 Task<Result<void>> HealthMonitor::check_command() {
   CO_TRY(const executor::ExecOutput output, co_await executor_.exec(run_, check_.exec));
   if (output.exit_code != 0)
-    co_return fail(Errc::io, "the command ended with {}", executor::describe_exit(output.exit_code));
+    co_return fail(Errc::io, "{} of {}", executor::describe_exit(output.exit_code), subject_of(check_));
   const std::string& expected = check_.response.value;
   if (!expected.empty() && (output.out + output.err).find(expected) == std::string::npos)
-    co_return fail(Errc::io, "the output of the command does not contain the expected text");
+    co_return fail(Errc::io, "the output of {} does not contain the expected text", subject_of(check_));
   co_return Result<void>();
 }
 
@@ -105,11 +119,12 @@ Task<Result<void>> HealthMonitor::check_probe() {
   CO_TRY(const executor::ProbeResult result, co_await executor_.probe(run_, std::move(probe)));
   if (!result.connected) co_return fail(Errc::io, "{}", result.message.empty() ? "no connection" : result.message);
   if (!http) co_return Result<void>();
+  if (result.http_status == 0) co_return fail(Errc::io, "no HTTP answer of {}: {}", subject_of(check_), result.message);
   if (result.http_status < 200 || result.http_status > 399)
-    co_return fail(Errc::io, "the answer has status {}", result.http_status);
+    co_return fail(Errc::io, "HTTP status {} of {}, 200 to 399 expected", result.http_status, subject_of(check_));
   const std::string& expected = check_.response.value;
   if (!expected.empty() && result.body != expected)
-    co_return fail(Errc::io, "the body of the answer is not the expected text");
+    co_return fail(Errc::io, "the answer of {} is not the expected text", subject_of(check_));
   co_return Result<void>();
 }
 

@@ -44,7 +44,7 @@ class HealthMonitor {
 
   Task<void> run();
   [[nodiscard]] protocol::Health health() const { return health_; }
-  /// Of the last check that failed.
+  /// Of the last check that failed: what was asked, and how it failed, in one line of at most 256 bytes.
   [[nodiscard]] const std::string& message() const { return message_; }
 
  private:

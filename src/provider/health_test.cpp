@@ -91,7 +91,7 @@ struct HealthTest : ProviderTest {
 TEST_F(HealthTest, ARunThatStartsIsHealthySoonAfterItsFirstPassedCheck) {
   begin(command("check me"), {.healthy_after = 3500ms});
   EXPECT_EQ(after(3s), Health::starting);
-  EXPECT_EQ(monitor->message(), "the command ended with exit code 1");
+  EXPECT_EQ(monitor->message(), "exit code 1 of `check me`");
   EXPECT_EQ(after(1500ms), Health::healthy) << "it does not wait for the interval";
   EXPECT_EQ(monitor->message(), "");
 }
@@ -102,7 +102,7 @@ TEST_F(HealthTest, ThreeFailuresAnIntervalApartMakeItUnhealthyAndOneSuccessHealt
   EXPECT_EQ(after(38s), Health::healthy) << "two checks have failed, at 20 s and 30 s";
   EXPECT_EQ(after(2s), Health::unhealthy);
   EXPECT_EQ(changes, 2);
-  EXPECT_NE(monitor->message().find("port 80"), std::string::npos) << monitor->message();
+  EXPECT_EQ(monitor->message(), "connect to 127.0.0.1:80: Connection refused");
 }
 
 TEST_F(HealthTest, WithinTheGraceFailuresDoNotCount) {
@@ -127,14 +127,40 @@ TEST_F(HealthTest, ThresholdsAreCountedInARow) {
 TEST_F(HealthTest, TheExpectedTextIsComparedWithOutputOrBody) {
   begin(command("something else"), {});
   EXPECT_EQ(after(1s), Health::starting);
-  EXPECT_EQ(monitor->message(), "the output of the command does not contain the expected text");
+  EXPECT_EQ(monitor->message(), "the output of `check me` does not contain the expected text");
   jobs::HealthCheck http = probe(HealthCheckType::http, 0, "http://localhost:8080/");
   http.response.value = "ready";
   HealthMonitor other(node.lane(), *executor, executor::ExecutionId("run"), http, [] {});
   tasks.spawn(other.run());
   w.settle(1s);
-  EXPECT_EQ(other.message(), "the body of the answer is not the expected text");
+  EXPECT_EQ(other.message(), "the answer of 127.0.0.1:8080/ is not the expected text");
   run(tasks.close());
+}
+
+TEST_F(HealthTest, AFailedCheckSaysWhatWasAskedAndWhatWasAnswered) {
+  jobs::HealthCheck check = probe(HealthCheckType::http, 8080, "/health");
+  begin(check, {.http_status = 503});
+  after(1s);
+  EXPECT_EQ(monitor->message(), "HTTP status 503 of 127.0.0.1:8080/health, 200 to 399 expected");
+}
+
+TEST_F(HealthTest, ACheckThatIsNotAnsweredSaysHowLongThatWasAwaited) {
+  jobs::HealthCheck check = probe(HealthCheckType::tcp, 8080);
+  check.timeout_ns = Duration(1500ms).count();
+  begin(check, {.check_takes = 1h});
+  after(2s);
+  EXPECT_EQ(monitor->message(), "no answer of 127.0.0.1:8080 within 1.5 s");
+}
+
+TEST_F(HealthTest, TheCommandIsNamedInOneShortLine) {
+  jobs::HealthCheck check = command();
+  check.exec = {"sh", "-c", "echo '\x1b[2J'\nexit 1; " + std::string(2000, 'x')};
+  begin(check, {.healthy_after = 1h});
+  after(1s);
+  const std::string& message = monitor->message();
+  EXPECT_TRUE(message.starts_with("exit code 1 of `sh -c echo '\\x1b[2J'\\x0aexit 1; xxx")) << message;
+  EXPECT_TRUE(message.ends_with("xxx...`")) << message;
+  EXPECT_LE(message.size(), 256U);
 }
 
 }  // namespace

@@ -291,6 +291,7 @@ bool Fake::healthy(const Run& run) const {
 Task<Result<ExecOutput>> Fake::exec(ExecutionId id, std::vector<std::string> argv) {
   CO_TRY(RunPtr run, find<Run>(id));
   CO_TRY_VOID(check_state(*run, State::running));
+  if (const Duration takes = run->work.script.check_takes; takes > 0ns) CO_TRY_VOID(co_await sleep_for(takes));
   ExecOutput output;
   output.exit_code = healthy(*run) ? 0 : 1;
   for (const std::string& arg : argv) output.out += (output.out.empty() ? "" : " ") + arg;
@@ -300,10 +301,11 @@ Task<Result<ExecOutput>> Fake::exec(ExecutionId id, std::vector<std::string> arg
 Task<Result<ProbeResult>> Fake::probe(ExecutionId id, Probe probe) {
   CO_TRY(RunPtr run, find<Run>(id));
   CO_TRY_VOID(check_state(*run, State::running));
+  if (const Duration takes = run->work.script.check_takes; takes > 0ns) CO_TRY_VOID(co_await sleep_for(takes));
   ProbeResult result;
   result.connected = healthy(*run);
-  if (!result.connected) result.message = fmt::format("connection to port {} refused", probe.port);
-  if (result.connected && !probe.http_path.empty()) result.http_status = 200;
+  if (!result.connected) result.message = fmt::format("connect to 127.0.0.1:{}: Connection refused", probe.port);
+  if (result.connected && !probe.http_path.empty()) result.http_status = run->work.script.http_status;
   co_return std::move(result);
 }
 

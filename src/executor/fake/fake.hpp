@@ -34,6 +34,8 @@ struct FakeScript {
   std::optional<Duration> unhealthy_after;  // from then on they fail again
   std::uint64_t memory_bytes = 0;           // used while it runs
   bool counts_cpu = true;                   // false: as an engine that does not count processor time
+  Duration check_takes = 0ns;               // how long exec() and probe() take
+  int http_status = 200;                    // of its answers
 };
 
 /// The executions of a machine, whether a daemon runs or not.

@@ -173,7 +173,7 @@ Result<Fd> connect_to_loopback(unsigned port) {
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   // NOLINTNEXTLINE: the interface of sockets
   if (!socket || ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
-    return fail(Errc::io, "connect to port {}: {}", port, std::strerror(errno));
+    return fail(Errc::io, "connect to 127.0.0.1:{}: {}", port, std::strerror(errno));
   return socket;
 }
 

@@ -166,7 +166,7 @@ TEST_F(SandboxEnterTest, ProbesTheLoopbackOfTheWork) {
   closed.port = 8081;
   const ProbeResult refused = probe(closed);
   EXPECT_FALSE(refused.connected);
-  EXPECT_THAT(refused.message, HasSubstr("connect to port 8081: Connection refused"));
+  EXPECT_THAT(refused.message, HasSubstr("connect to 127.0.0.1:8081: Connection refused"));
   for (const char* path : {"no-slash", "/a b", "/a\r\nX: y", "/\x7f"})
     EXPECT_FALSE(runtime_.run(sandbox_->probe(id_, http(path)))) << path;
   EXPECT_FALSE(runtime_.run(sandbox_->probe(id_, Probe())));

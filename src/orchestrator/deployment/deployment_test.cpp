@@ -280,6 +280,18 @@ TEST_F(DeploymentTest, AnUnhealthyTaskIsRestarted) {
   EXPECT_EQ(task().status, AllocationStatus::running);
 }
 
+TEST_F(DeploymentTest, TheReasonOfARestartSaysWhichCheckFailedInOneShortLine) {
+  run_task();
+  provider.page_takes = 5s;
+  provider.runs.at("task").health_message = "exit code 3 of `check`\n" + std::string(5000, 'x');
+  provider.runs.at("task").health = Health::unhealthy;
+  ASSERT_TRUE(until([&] { return task().status == AllocationStatus::restarting; }));
+  EXPECT_TRUE(task().reason.starts_with("it failed its health check: exit code 3 of `check`\\x0axxx")) << task().reason;
+  EXPECT_LE(task().reason.size(), kMaxReportedText);
+  ASSERT_TRUE(until([&] { return task().restarts == 1u; }));
+  EXPECT_EQ(task().reason, "");
+}
+
 TEST_F(DeploymentTest, ARestartThatDoesNotStartEndsWithItsReason) {
   DeploymentRecord made = record();
   made.ensemble.nodes.at("node").on_loss = jobs::OnLoss::fail;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/text.hpp"
 #include "orchestrator/deployment/placement.hpp"
 #include "orchestrator/deployment/provider_client.hpp"
 
@@ -9,6 +10,14 @@ namespace dms::orchestrator {
 
 using namespace protocol;
 namespace {
+
+/// Empty while nothing is wrong.
+std::string reason_of(const AllocationReport& report) {
+  if (report.health != Health::unhealthy) return {};
+  std::string reason(kFailedCheck);
+  if (!report.health_message.empty()) reason += ": " + printable(report.health_message);
+  return shortened(std::move(reason), kMaxReportedText);
+}
 
 void apply(AllocationManifest& entry, const AllocationReport& report, Findings& findings) {
   const auto set = [&](auto& member, auto value) {
@@ -19,7 +28,7 @@ void apply(AllocationManifest& entry, const AllocationReport& report, Findings& 
   // A report that was on its way while the work started says pending.
   if (report.status != AllocationStatus::pending) {
     set(entry.status, report.status);
-    set(entry.reason, std::string());
+    set(entry.reason, reason_of(report));
   }
   set(entry.health, report.health);
 }

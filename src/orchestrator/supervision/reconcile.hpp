@@ -2,7 +2,8 @@
 //
 // Model
 //  1. A run that the report and the record agree on gets the reported state and health. A run that is being restarted
-//     and is reported under a new incarnation has been restarted.
+//     and is reported under a new incarnation has been restarted. The reason of one that is unhealthy is what its
+//     provider says of the last check, shortened.
 //  2. A run of the record that the report lacks, or has under another incarnation, does not exist: it is missing. What
 //     the report has and the record does not know is superseded, to be stopped. What is being placed at this moment is
 //     left alone. A run under another incarnation is returned beside the missing one: whoever knows that the report is
@@ -15,6 +16,9 @@
 #include "orchestrator/deployment/record.hpp"
 
 namespace dms::orchestrator {
+
+/// What the reason of an unhealthy run begins with.
+inline constexpr std::string_view kFailedCheck = "it failed its health check";
 
 struct Findings {
   json::StringMap missing;  ///< name -> incarnation

@@ -2,6 +2,7 @@
 
 #include "base/log.hpp"
 #include "orchestrator/deployment/placement.hpp"
+#include "orchestrator/supervision/reconcile.hpp"
 
 namespace dms::orchestrator {
 
@@ -64,8 +65,9 @@ Task<void> Restarts::restart(std::string name, std::string run) {
     if (!is_run(record)) return;
     record.restarting[name] = run;
     forget_earlier_output(record, name);
-    record.manifest.allocations.at(name).status = AllocationStatus::restarting;
-    record.manifest.allocations.at(name).reason = "it failed its health check";
+    AllocationManifest& entry = record.manifest.allocations.at(name);
+    entry.status = AllocationStatus::restarting;
+    if (!entry.reason.starts_with(kFailedCheck)) entry.reason = kFailedCheck;
   };
   const Result<void> intended = co_await parts_.record.update_until_stored(intend);
   if (intended && is_run(parts_.record.get())) co_await fetch_output(name);

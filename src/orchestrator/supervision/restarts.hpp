@@ -6,6 +6,7 @@
 //     say what became of the new run, are repeated; what no reply has said is made up for by the provider's report
 //     (reconcile.hpp). A run that ends before the request arrives is not restarted: the end counts, so that a task that
 //     is done is not run again.
+//     The reason says meanwhile which check failed (reconcile.hpp).
 //     Before the request, what the run has written is fetched, for kRestartOutput at most: it remains readable. What it
 //     writes then is fetched once the next run counts (endings.hpp, 5).
 //  2. If the provider has ended the run and cannot start the new one, the allocation has failed with its reason
