@@ -89,7 +89,10 @@ Result<void> check_outcome(const std::string& id, const DeploymentStatusReply& s
     return fail(Errc::shut_down, "deployment {} did not run to its end: {}", id, status.reason);
   for (const auto& [name, allocation] : status.allocations)
     if (allocation.status == AllocationStatus::failed)
-      return fail(Errc::failed, "allocation {} failed with exit code {}", name, allocation.exit_code);
+      return allocation.exit_code > 0
+                 ? fail(Errc::failed, "allocation {} failed with exit code {}", name, allocation.exit_code)
+                 : fail(Errc::failed, "allocation {} failed: {}", name,
+                        allocation.reason.empty() ? "it did not run to its end" : allocation.reason);
   return {};
 }
 

@@ -51,7 +51,7 @@ std::string describe(const protocol::AllocationState& allocation) {
   if (allocation.restarts > 0)
     line += allocation.restarts == 1 ? ", restarted once" : fmt::format(", restarted {} times", allocation.restarts);
   const std::string exit_code = fmt::format("exit code {}", allocation.exit_code);
-  if (allocation.exit_code != 0 && !allocation.reason.starts_with(exit_code)) line += ", " + exit_code;
+  if (allocation.exit_code > 0 && !allocation.reason.starts_with(exit_code)) line += ", " + exit_code;
   if (!allocation.reason.empty()) line += fmt::format(", {}", allocation.reason);
   return line;
 }

@@ -222,17 +222,25 @@ class Follower {
   std::string shown_;
 };
 
+/// Empty if there was no run before. One that failed without an exit code has perhaps not begun, and is not counted.
+std::string earlier_runs(const std::string& name, const protocol::AllocationState& allocation) {
+  if (allocation.status == protocol::AllocationStatus::failed && allocation.exit_code < 0)
+    return fmt::format("({} did not run to its end; if it has run before, --previous prints that)", name);
+  if (allocation.restarts == 0) return {};
+  return fmt::format("({} has run {} before; this is its last run, --previous prints the one before if it is kept)",
+                     name, allocation.restarts == 1 ? "once" : fmt::format("{} times", allocation.restarts));
+}
+
 /// Only the last run is printed; for the others there is a note.
 Result<void> note_earlier_runs(Session& session, Client& client, const std::string& id,
                                const std::vector<std::string>& allocations) {
   const auto status = query_status(client, id);
   if (!status && status.error().is(dms::Errc::cancelled)) return std::unexpected(status.error());
   if (!status) return {};
-  for (const auto& [name, allocation] : status->allocations)
-    if (allocation.restarts > 0 && std::ranges::find(allocations, name) != allocations.end())
-      session.note(
-          fmt::format("({} has run {} before; this is its last run, --previous prints the one before if it is kept)",
-                      name, allocation.restarts == 1 ? "once" : fmt::format("{} times", allocation.restarts)));
+  for (const auto& [name, allocation] : status->allocations) {
+    const std::string note = earlier_runs(name, allocation);
+    if (!note.empty() && std::ranges::find(allocations, name) != allocations.end()) session.note(note);
+  }
   return {};
 }
 

@@ -209,6 +209,7 @@ TEST_F(DeployTest, AnExitCodeIsNamedOnce) {
   EXPECT_EQ(shown(129, "exit code 129, perhaps SIGHUP"), "Failed\n  work: failed, exit code 129, perhaps SIGHUP\n");
   EXPECT_EQ(shown(7, "out of memory"), "Failed\n  work: failed, exit code 7, out of memory\n");
   EXPECT_EQ(shown(7, ""), "Failed\n  work: failed, exit code 7\n");
+  EXPECT_EQ(shown(-1, "its disk is full"), "Failed\n  work: failed, its disk is full\n") << "no process gave one";
 }
 
 TEST_F(DeployTest, InterruptingDoesNotEndTheDeployment) {

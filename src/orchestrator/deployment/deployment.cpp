@@ -18,11 +18,22 @@ namespace {
 std::string failure_of(const DeploymentRecord& record) {
   for (const auto& [name, allocation] : record.manifest.allocations) {
     if (allocation.status == AllocationStatus::completed) continue;
-    const std::string why =
-        allocation.reason.empty() ? fmt::format("exit code {}", allocation.exit_code) : allocation.reason;
+    std::string why = allocation.reason;
+    if (why.empty() && allocation.exit_code != kNeverRanOrLost) why = fmt::format("exit code {}", allocation.exit_code);
+    if (why.empty()) why = "it did not run to its end";
     return fmt::format("{} {}: {}", name, to_string(allocation.status), why);
   }
   return {};
+}
+
+/// See DeploymentRecord::unbegun. What waits for a machine has no run whose restart could begin.
+void note_restarts(DeploymentRecord& record) {
+  std::erase_if(record.unbegun, [&](const auto& restart) {
+    const auto entry = record.manifest.allocations.find(restart.first);
+    return entry == record.manifest.allocations.end() || entry->second.status == AllocationStatus::running ||
+           entry->second.status == AllocationStatus::pending;
+  });
+  for (const auto& [name, run] : record.restarting) record.unbegun[name] = run;
 }
 
 bool is_deploying(DeploymentStatus status) {
@@ -100,6 +111,7 @@ void Deployment::set_deadline() {
   else
     deadline_ = now;
   record_.stamp_with([this](DeploymentRecord& record) {
+    note_restarts(record);
     record.boot_id = services_.boot_id;
     record.deploy_until_ns = deadline_.time_since_epoch().count();
     record.remaining_ns = std::max(deadline_ - actor_->lane().now(), Duration(0)).count();

@@ -21,7 +21,7 @@ struct FailedRestartTest : LossTest {
     EXPECT_EQ(task().status, AllocationStatus::failed);
     EXPECT_EQ(task().reason, kReason);
     EXPECT_EQ(task().exit_code, kNeverRanOrLost);
-    EXPECT_EQ(task().restarts, 1u);
+    EXPECT_EQ(shown_restarts(), 0u);
     EXPECT_NE(task().incarnation, first);
     ASSERT_TRUE(reaches(DeploymentStatus::failed)) << deployment->record().error;
     EXPECT_NE(deployment->record().error.find(kReason), std::string::npos) << deployment->record().error;
@@ -30,6 +30,7 @@ struct FailedRestartTest : LossTest {
     EXPECT_EQ(other.starts, 0);
     EXPECT_TRUE(provider.runs.empty());
   }
+  std::uint32_t shown_restarts() { return status_of(deployment->record()).allocations.at("task").restarts; }
   const std::string kReason = "disk limit: the files of the work take more";
   std::string first;
 };
@@ -73,9 +74,21 @@ TEST_F(FailedRestartTest, ItEndsTheAllocationAlsoIfTheNextDaemonOfItsProviderTel
   provider.leave_restart = "this node is being stopped";
   become_unhealthy();
   ASSERT_TRUE(until([&] { return task().restarts == 1u; })) << "by a report";
+  EXPECT_EQ(shown_restarts(), 0u) << "it has not begun";
   ScriptedProvider::fail_to_restart(provider.runs.at("task"), kReason);
   ASSERT_TRUE(notify());
   expect_failed();
+}
+
+TEST_F(FailedRestartTest, ARestartThatHasBegunCountsAlsoIfItsRunIsLost) {
+  run_anywhere(jobs::AllocationType::service, jobs::OnLoss::fail);
+  become_unhealthy();
+  ASSERT_TRUE(until([&] { return task().status == AllocationStatus::running && task().incarnation != first; }));
+  EXPECT_EQ(shown_restarts(), 1u);
+  provider.end("task", AllocationStatus::failed, kNeverRanOrLost);
+  provider.runs.at("task").reason = "lost by a restart of the machine";
+  ASSERT_TRUE(reaches(DeploymentStatus::failed)) << deployment->record().error;
+  EXPECT_EQ(shown_restarts(), 1u);
 }
 
 TEST_F(FailedRestartTest, ARunThatItsMachineLosesWhileItIsRestartedIsReplaced) {
@@ -99,7 +112,7 @@ TEST_F(FailedRestartTest, AProviderThatStopsBeforeTheNextRunHasBegunIsAskedAgain
   provider.runs.at("task").status = AllocationStatus::running;
   ASSERT_TRUE(until([&] { return task().status == AllocationStatus::running; }));
   EXPECT_NE(task().incarnation, first);
-  EXPECT_EQ(task().restarts, 1u);
+  EXPECT_EQ(shown_restarts(), 1u);
   EXPECT_EQ(provider.restarts, 1);
 }
 

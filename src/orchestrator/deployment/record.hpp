@@ -3,8 +3,9 @@
 // Model
 //  1. A DeploymentRecord holds everything that the next start of the daemon needs: ensemble, manifest, status, reason,
 //     the time that is left to deploy, what providers may still hold although the manifest does not name it
-//     (superseded), which runs are being restarted, which starts were requested, which run's output is on disk, of
-//     which runs the last output is not, and which results are not. It is one document of the store.
+//     (superseded), which runs are being restarted and which of those restarts have not begun (unbegun), which starts
+//     were requested, which run's output is on disk, of which runs the last output is not, and which results are not.
+//     It is one document of the store.
 //     Records of older versions lack the later members and are read all the same.
 //  2. DurableRecord changes a record by storing the changed copy first. Changes of one record are applied one after
 //     another. When the store fails, the record stays as it was: what is read is what is stored. Each change of the
@@ -108,9 +109,11 @@ struct DeploymentRecord {
   std::uint64_t last_number = 0;  ///< of a Superseded
   std::vector<Superseded> superseded;
   std::map<std::string, std::string> restarting;  ///< allocation -> the run that was requested to end for the next one
-  std::map<std::string, std::string> starts;      ///< allocation -> the run whose start was requested
-  std::map<std::string, std::string> outputs;     ///< allocation -> the run whose output is on disk
-  std::vector<Rest> rests;                        ///< oldest first
+  /// allocation -> the last run that was requested to end for the next one, until one is known to have begun
+  std::map<std::string, std::string> unbegun;
+  std::map<std::string, std::string> starts;   ///< allocation -> the run whose start was requested
+  std::map<std::string, std::string> outputs;  ///< allocation -> the run whose output is on disk
+  std::vector<Rest> rests;                     ///< oldest first
   std::vector<std::string> lost;  ///< allocations that failed with their machine, whose output is not here yet
   std::map<std::string, json::StringMap> absent;  ///< allocation -> its results that are not here, with the reasons
   static constexpr auto json_fields() {
@@ -125,9 +128,9 @@ struct DeploymentRecord {
         json::field("last_number", &R::last_number, json::omit_empty),
         json::field("superseded", &R::superseded, json::omit_empty),
         json::field("restarting", &R::restarting, json::omit_empty),
-        json::field("starts", &R::starts, json::omit_empty), json::field("outputs", &R::outputs, json::omit_empty),
-        json::field("rests", &R::rests, json::omit_empty), json::field("lost", &R::lost, json::omit_empty),
-        json::field("absent", &R::absent, json::omit_empty));
+        json::field("unbegun", &R::unbegun, json::omit_empty), json::field("starts", &R::starts, json::omit_empty),
+        json::field("outputs", &R::outputs, json::omit_empty), json::field("rests", &R::rests, json::omit_empty),
+        json::field("lost", &R::lost, json::omit_empty), json::field("absent", &R::absent, json::omit_empty));
   }
 };
 

@@ -18,6 +18,16 @@ std::string hold_of(const Superseded& entry) {
   return fmt::format("until {} at the latest", observability::rfc3339(UnixTime{entry.until_ns}));
 }
 
+/// The runs after the first that are known to have begun.
+std::uint32_t restarts_of(const DeploymentRecord& record, const std::string& name,
+                          const AllocationManifest& allocation) {
+  const std::uint32_t begun = begun_restarts(allocation);
+  const auto restart = record.unbegun.find(name);
+  if (begun == 0 || restart == record.unbegun.end() || restart->second == allocation.incarnation) return begun;
+  const bool ran = is_final(allocation.status) && allocation.exit_code != kNeverRanOrLost;
+  return ran ? begun : begun - 1;
+}
+
 AllocationState state_of(const DeploymentRecord& record, const std::string& name,
                          const AllocationManifest& allocation) {
   AllocationState state;
@@ -26,7 +36,7 @@ AllocationState state_of(const DeploymentRecord& record, const std::string& name
   state.reason = allocation.reason;
   state.incarnation = allocation.incarnation;
   if (!is_final(allocation.status)) state.health = allocation.health;  // what has ended has none
-  state.restarts = begun_restarts(allocation);
+  state.restarts = restarts_of(record, name, allocation);
   if (const auto node = record.manifest.nodes.find(allocation.node_id);
       node != record.manifest.nodes.end() && (is_placed(allocation) || is_final(allocation.status)))
     state.peer = node->second.peer;
@@ -174,7 +184,7 @@ EnsembleManifest manifest_of(const DeploymentRecord& record) {
   EnsembleManifest manifest = record.manifest;
   manifest.subnet = record.ensemble.subnet;
   for (auto& [name, allocation] : manifest.allocations) {
-    allocation.restarts = begun_restarts(allocation);
+    allocation.restarts = restarts_of(record, name, allocation);
     if (const auto spec = record.ensemble.allocations.find(name); spec != record.ensemble.allocations.end())
       allocation.healthcheck = spec->second.healthcheck;
   }
