@@ -88,6 +88,10 @@ Result<Client> Client::open(Session& session, const std::string& context) {
 }
 
 Result<actor::Handle> parse_destination(const std::string& text) {
+  if (text.empty())
+    return fail(Errc::usage,
+                "--dest: expected a DID, a peer id or a handle, as did:key:z6Mk... or 12D3KooW..., found "
+                "nothing; without --dest the message goes to the local daemon");
   auto parsed = [&]() -> Result<actor::Handle> {
     if (text.starts_with('{')) return json::decode<actor::Handle>(text);
     if (text.find('@') != std::string::npos) return actor::Handle::parse(text);

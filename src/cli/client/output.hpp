@@ -30,6 +30,7 @@ class OutputStream {
   OutputStream(Client& client, std::string deployment, std::string allocation, std::string stream)
       : client_(client), request_{std::move(deployment), std::move(allocation), std::move(stream)} {}
 
+  [[nodiscard]] const std::string& deployment() const { return request_.ensemble_id; }
   [[nodiscard]] const std::string& allocation() const { return request_.allocation_name; }
   [[nodiscard]] std::uint64_t position() const { return position_; }
   /// Of the last page: the bytes written so far, and whether no more will be.

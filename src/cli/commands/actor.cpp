@@ -42,8 +42,8 @@ Result<Lifetime> read_lifetime(const Arguments& arguments, Duration fallback) {
 }
 
 Result<std::string> read_destination(const Arguments& arguments) {
-  std::string destination = arguments.get("dest", "");
-  if (!destination.empty()) TRY_VOID(parse_destination(destination));
+  const std::string destination = arguments.get("dest", "");
+  if (arguments.has("dest")) TRY_VOID(parse_destination(destination));
   return destination;
 }
 

@@ -136,6 +136,14 @@ TEST_F(DaemonTest, TheReceiverIsGivenByDidPeerOrHandle) {
     EXPECT_EQ(requests.back().to, other) << text;
   }
   EXPECT_EQ(nunet({"actor", "cmd", "--dest", "nobody", "/public/hello"}).code, 2);
+  const std::size_t before = requests.size();
+  for (const auto& words : {std::vector<std::string>{"actor", "cmd", "--dest", "", "/public/hello"},
+                            std::vector<std::string>{"actor", "msg", "--dest", "", "/public/hello"}}) {
+    const auto empty = nunet(words);
+    EXPECT_EQ(empty.code, 2);
+    EXPECT_THAT(empty.err, HasSubstr("--dest: expected a DID, a peer id or a handle, as did:key:z6Mk..."));
+  }
+  EXPECT_EQ(requests.size(), before);
 }
 
 TEST_F(DaemonTest, RevocationsAreHandedToTheDaemon) {

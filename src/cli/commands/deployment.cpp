@@ -22,6 +22,15 @@ Result<std::string> deployment_id(const Arguments& arguments) {
   return *id;
 }
 
+Result<std::optional<std::string>> allocation_argument(const Arguments& arguments, const std::string& id) {
+  const bool as_option = arguments.has("allocation");
+  auto name = as_option ? arguments.get("allocation") : arguments.get("name");
+  if (name && name->empty())
+    return fail(Errc::usage, "{}: the name of the allocation is empty; `nunet deployment status {}` shows the names",
+                as_option ? "--allocation" : "<name>", id);
+  return name;
+}
+
 Result<DeploymentStatusReply> query_status(Client& client, const std::string& id) {
   TRY(auto status, client.call(protocol::kDeploymentStatus, protocol::DeploymentId{id}));
   if (status.status.empty())

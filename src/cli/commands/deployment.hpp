@@ -25,6 +25,9 @@ inline constexpr int kMaxUnanswered = 3;
 /// Of --id or the argument.
 Result<std::string> deployment_id(const Arguments& arguments);
 
+/// Of --allocation or the argument, if either is given.
+Result<std::optional<std::string>> allocation_argument(const Arguments& arguments, const std::string& id);
+
 Result<protocol::DeploymentStatusReply> query_status(Client& client, const std::string& id);
 [[nodiscard]] bool is_in(const protocol::DeploymentStatusReply& status, protocol::DeploymentStatus wanted);
 [[nodiscard]] bool has_ended(const protocol::DeploymentStatusReply& status);

@@ -29,7 +29,10 @@ struct Selection {
 };
 
 void print_piece(Session& session, const Source& source, const OutputStream::Piece& piece) {
-  if (piece.restarted) session.note(fmt::format("({} starts anew: the work was restarted)", source.name()));
+  if (piece.restarted)
+    session.note(fmt::format(
+        "({} starts anew: the work was restarted; `nunet deployment logs {} {} --previous` prints the run before)",
+        source.name(), source.stream.deployment(), source.stream.allocation()));
   if (piece.missing > 0)
     session.note(
         fmt::format("({} bytes of {} are missing here: only the newest output is kept)", piece.missing, source.name()));
@@ -252,12 +255,9 @@ Result<std::uint64_t> line_count(const std::string& text) {
   return count;
 }
 
-std::optional<std::string> allocation_argument(const Arguments& arguments) {
-  return arguments.has("allocation") ? arguments.get("allocation") : arguments.get("name");
-}
-
 Result<void> print_logs(Session& session, const Arguments& arguments) {
   TRY(auto id, deployment_id(arguments));
+  TRY(auto one, allocation_argument(arguments, id));
   Selection selection{.out = !arguments.has("stderr"),
                       .error = !arguments.has("stdout"),
                       .follow = arguments.has("follow"),
@@ -268,13 +268,13 @@ Result<void> print_logs(Session& session, const Arguments& arguments) {
   }
   TRY(auto client, Client::open(session, context_name(arguments)));
   std::vector<std::string> allocations;
-  if (auto one = allocation_argument(arguments)) {
+  if (one) {
     allocations.push_back(*std::move(one));
   } else {
     TRY(allocations, allocations_of(client, id));
   }
-  if (selection.follow) return Follower(session, client, id).run(allocations, selection);
   if (!selection.previous) TRY_VOID(note_earlier_runs(session, client, id, allocations));
+  if (selection.follow) return Follower(session, client, id).run(allocations, selection);
   return copy_all(session, client, id, allocations, selection);
 }
 

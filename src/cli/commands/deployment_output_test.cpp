@@ -152,13 +152,15 @@ TEST_F(DeployTest, FollowingContinuesWhenTheWorkIsRestarted) {
   int asked = 0;
   answer = [&](const Envelope& e) -> std::optional<std::string> {
     if (!e.behaviour.ends_with("/status")) return respond(e);
-    if (++asked == 1) streams["work/stdout"].text = "second\n";
+    if (++asked == 2) streams["work/stdout"].text = "second\n";
     return fmt::format(R"({{"Status":"Running","Allocations":{{"work":{{"status":"{}"}}}}}})",
-                       asked == 1 ? "restarting" : "completed");
+                       asked <= 2 ? "restarting" : "completed");
   };
   const auto result = nunet({"deployment", "logs", "abc", "work", "--follow", "--stdout"});
   EXPECT_EQ(result.out, "first run\nsecond\n");
-  EXPECT_EQ(result.err, "(the standard output of work starts anew: the work was restarted)\n");
+  EXPECT_EQ(result.err,
+            "(the standard output of work starts anew: the work was restarted; "
+            "`nunet deployment logs abc work --previous` prints the run before)\n");
 }
 
 TEST_F(DeployTest, ARestartIsNoticedThoughTheNewRunHasWrittenMore) {
@@ -178,7 +180,7 @@ TEST_F(DeployTest, ARestartIsNoticedThoughTheNewRunHasWrittenMore) {
   };
   const auto result = nunet({"deployment", "logs", "abc", "work", "--follow", "--stdout"});
   EXPECT_EQ(result.out, "first run\na second run, which is longer\n");
-  EXPECT_EQ(result.err, "(the standard output of work starts anew: the work was restarted)\n");
+  EXPECT_THAT(result.err, HasSubstr("(the standard output of work starts anew: the work was restarted; "));
 }
 
 TEST_F(DeployTest, FollowingWaitsForWorkThatIsPlacedAnew) {
@@ -309,8 +311,8 @@ TEST_F(DeployTest, ARestartIsNoticedWhereReadingBehindTheEndIsRefused) {
   int asked = 0;
   answer = [&](const Envelope& e) -> std::optional<std::string> {
     if (e.behaviour.ends_with("/status")) {
-      if (++asked > 1) return R"({"Status":"Completed"})";
-      streams["work/stdout"].text = "second\n";
+      if (++asked > 2) return R"({"Status":"Completed"})";
+      if (asked == 2) streams["work/stdout"].text = "second\n";
       return R"({"Status":"Running","Allocations":{"work":{"status":"restarting"}}})";
     }
     const auto reply = logs(e);
@@ -370,6 +372,7 @@ TEST_F(DeployTest, EarlierRunsAreToldAndTheLastOfThemIsPrintedOnRequest) {
   EXPECT_EQ(plain.out, "hello\n");
   EXPECT_EQ(plain.err,
             "(work has run 3 times before; this is its last run, --previous prints the one before if it is kept)\n");
+  EXPECT_EQ(nunet({"deployment", "logs", "abc", "work", "-f"}).err, plain.err);
   const auto previous = nunet({"deployment", "logs", "abc", "work", "--previous"});
   EXPECT_EQ(previous.code, 0) << previous.err;
   EXPECT_EQ(previous.out, "the run before\n");
@@ -382,6 +385,37 @@ TEST_F(DeployTest, EarlierRunsAreToldAndTheLastOfThemIsPrintedOnRequest) {
   EXPECT_EQ(nunet({"deployment", "logs", "abc", "work", "-p", "-f"}).code, 2);
   streams.erase("work/previous:stdout");
   EXPECT_EQ(nunet({"deployment", "logs", "abc", "work", "--previous"}).code, 1);
+}
+
+TEST_F(DeployTest, TheOutputBehindARestartThatHasNotBegunIsTold) {
+  answer = [&](const Envelope& e) -> std::optional<std::string> {
+    if (!e.behaviour.ends_with("/status")) return respond(e);
+    return R"({"Status":"Failed","Allocations":{"work":{"status":"failed","exit_code":-1}}})";
+  };
+  EXPECT_EQ(nunet({"deployment", "logs", "abc", "work"}).err,
+            "(work did not run to its end; if it has run before, --previous prints that)\n");
+}
+
+TEST_F(DeployTest, AnEmptyNameOfAnAllocationIsRefusedByTheNameOfItsArgument) {
+  for (const char* command : {"logs", "results"}) {
+    const auto positional = nunet({"deployment", command, "abc", ""});
+    EXPECT_EQ(positional.code, 2) << command;
+    EXPECT_THAT(positional.err, HasSubstr("<name>: the name of the allocation is empty")) << command;
+    const auto option = nunet({"deployment", command, "abc", "--allocation", ""});
+    EXPECT_EQ(option.code, 2) << command;
+    EXPECT_THAT(option.err, HasSubstr("--allocation: the name of the allocation is empty")) << command;
+  }
+  EXPECT_TRUE(requests.empty());
+}
+
+TEST_F(DeployTest, TheErrorOfResultsOfAnUnknownAllocationNamesThoseThereAre) {
+  always(R"({"Status":"Running","Created":0,"Allocations":{"db":{},"web":{}},"Removed":{"old":{}}})");
+  const auto unknown = nunet({"deployment", "results", "abc", "work"});
+  EXPECT_EQ(unknown.code, 1);
+  EXPECT_THAT(unknown.err, HasSubstr("the deployment has no allocation work; it has db, web, old"));
+  always(R"({"Status":"Preparing","Created":0})");
+  EXPECT_THAT(nunet({"deployment", "results", "abc", "work"}).err,
+              HasSubstr("the deployment has no allocation work, and nothing of it has a machine yet"));
 }
 
 TEST_F(DeployTest, SeveralAllocationsAreNamed) {

@@ -10,12 +10,20 @@ constexpr Duration kDownloadReport = std::chrono::seconds(2);  ///< between two 
 
 std::string size_text(std::uint64_t bytes) { return capability::ByteSize{bytes}.to_string(); }
 
+std::unexpected<Error> no_allocation(const protocol::DeploymentInfoReply& info, const std::string& allocation) {
+  std::vector<std::string> names;
+  for (const auto& [name, usage] : info.allocations) names.push_back(name);
+  for (const auto& [name, removed] : info.removed) names.push_back(name);
+  return fail(Errc::failed, "the deployment has no allocation {}{}{}", allocation,
+              names.empty() ? ", and nothing of it has a machine yet" : "; it has ", fmt::join(names, ", "));
+}
+
 Result<protocol::AllocationUsage> usage_of(Client& client, const std::string& id, const std::string& allocation) {
   TRY(const auto info, client.call(protocol::kDeploymentInfo, protocol::DeploymentId{id}));
   if (info.status.empty()) return fail(Errc::failed, "{}", info.error);
   if (const auto found = info.allocations.find(allocation); found != info.allocations.end()) return found->second;
   const auto removed = info.removed.find(allocation);
-  if (removed == info.removed.end()) return fail(Errc::failed, "the deployment has no allocation {}", allocation);
+  if (removed == info.removed.end()) return no_allocation(info, allocation);
   if (removed->second.results.empty() && removed->second.absent.empty())
     return fail(Errc::failed, "an update has removed {}, and none of its results are here", allocation);
   protocol::AllocationUsage usage;
@@ -102,7 +110,7 @@ Result<std::string> fetch(Session& session, Client& client, const std::string& i
 
 Result<void> deployment_results(Session& session, const Arguments& arguments) {
   TRY(auto id, deployment_id(arguments));
-  const auto allocation = arguments.has("allocation") ? arguments.get("allocation") : arguments.get("name");
+  TRY(const auto allocation, allocation_argument(arguments, id));
   if (!allocation)
     return fail(Errc::usage, "the name of the allocation is missing; `nunet deployment status {}` shows the names", id);
   const DownloadOptions options{

@@ -3,6 +3,7 @@
 #include "capability/units.hpp"
 #include "encoding/multibase.hpp"
 #include "jobs/ensemble/advice.hpp"
+#include "jobs/ensemble/ensemble.hpp"
 #include "jobs/ensemble/fields.hpp"
 #include "jobs/ensemble/normalise_run.hpp"
 
@@ -307,7 +308,18 @@ Result<Value> location(const Value& value, const Path& path) {
   return Value(std::move(object));
 }
 
+/// What is written without a value is a mistake: the default is not what the user had in mind.
+void refuse_empty(const Value& value, const Path& path, std::string_view key, std::string_view expected) {
+  const Object* written = value.if_object();
+  const Value* given = written == nullptr ? nullptr : written->if_contains(key);
+  if (given != nullptr && (given->is_null() || *given == ""))
+    path.record(
+        (path / key).wrong(fmt::format("expected {}, found nothing; remove the line for the default", expected)));
+}
+
 Result<Value> node(const Value& value, const Path& path) {
+  refuse_empty(value, path, "peer", "a peer id (12D3KooW...)");
+  refuse_empty(value, path, "on_loss", known_names<OnLoss>());
   TRY(Object object, object_at(value, path, Keys(kNodeKeys)));
   rewrite(object, "ports", path,
           [](const Value& v, const Path& p) { return each_item(v, p, plain_object<kPortKeys>); });

@@ -202,6 +202,16 @@ TEST_F(PlanTest, ARestartCountsOnceItHasBegun) {
   EXPECT_EQ(entry("web").status, AllocationStatus::terminated) << "it has run once, and is shown";
 }
 
+TEST_F(PlanTest, TheErrorOfAnUnknownAllocationNamesThoseThereAre) {
+  record.manifest.allocations.clear();
+  EXPECT_EQ(check_allocation(record, "no").error().message(),
+            "deployment d1 has no allocation 'no' on any machine (it is Running)");
+  record.manifest.allocations["web"];
+  record.outputs = {{"old", "old-1"}, {"web", "web-1"}};
+  EXPECT_EQ(check_allocation(record, "no").error().message(),
+            "deployment d1 has no allocation 'no' on any machine (it is Running); it has old, web");
+}
+
 TEST_F(PlanTest, AnotherIncarnationIsARestartOnlyIfOneWasRequested) {
   RenewReply reply = report();
   reply.allocations["web"].incarnation = "web-2";

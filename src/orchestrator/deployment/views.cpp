@@ -1,6 +1,7 @@
 #include "orchestrator/deployment/views.hpp"
 
 #include <algorithm>
+#include <set>
 
 #include "base/text.hpp"
 #include "observability/logging.hpp"
@@ -201,8 +202,11 @@ void add_usage(AllocationUsage& usage, const AllocationReport& report) {
 
 Result<void> check_allocation(const DeploymentRecord& record, const std::string& allocation) {
   if (record.manifest.allocations.contains(allocation) || record.outputs.contains(allocation)) return {};
-  return fail(Errc::not_found, "deployment {} has no allocation '{}' on any machine (it is {})", record.id, allocation,
-              to_string(record.status));
+  std::set<std::string> names;
+  for (const auto& [name, entry] : record.manifest.allocations) names.insert(name);
+  for (const auto& [name, run] : record.outputs) names.insert(name);
+  return fail(Errc::not_found, "deployment {} has no allocation '{}' on any machine (it is {}){}{}", record.id,
+              allocation, to_string(record.status), names.empty() ? "" : "; it has ", fmt::join(names, ", "));
 }
 
 }  // namespace dms::orchestrator
