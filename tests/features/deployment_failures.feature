@@ -35,16 +35,15 @@ Feature: Failed deployments
     And hal deploys
       | deployment | allocation | script | type | at | timeout |
       | unbid      | unbid      | true   | task |    | 60s     |
-    Then each of these has failed with a reason
-      | deployment  |
-      | large       |
-      | endless     |
-      | unknown     |
-      | uncommitted |
-      | unallocated |
-      | unrenewed   |
-      | unbid       |
-    And the reason of "endless" mentions "nodes.place.lease: providers grant 10 s to 24 h"
+    Then each of these has failed with its reason
+      | deployment  | reason                                                                      |
+      | large       | no machine was found for node place in time: nodes.place asks for 64 cores, |
+      | endless     | nodes.place.lease: providers grant 10 s to 24 h                             |
+      | unknown     | asked, none has bid                                                         |
+      | uncommitted | no reply to /dms/deployment/commit                                          |
+      | unallocated | no reply to /dms/deployment/allocate                                        |
+      | unrenewed   | the lease has ended: it was not renewed for 4 s                             |
+      | unbid       | asked, none has bid                                                         |
     And nothing is left at bob and carol
 
   @ucan
