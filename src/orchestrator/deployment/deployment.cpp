@@ -26,13 +26,21 @@ std::string failure_of(const DeploymentRecord& record) {
   return {};
 }
 
-/// See DeploymentRecord::unbegun. What waits for a machine has no run whose restart could begin.
+/// See DeploymentRecord::unbegun. What waits for a machine has left its last one: a restart that counted there, and had
+/// not begun, does not count.
 void note_restarts(DeploymentRecord& record) {
-  std::erase_if(record.unbegun, [&](const auto& restart) {
-    const auto entry = record.manifest.allocations.find(restart.first);
-    return entry == record.manifest.allocations.end() || entry->second.status == AllocationStatus::running ||
-           entry->second.status == AllocationStatus::pending;
-  });
+  for (auto restart = record.unbegun.begin(); restart != record.unbegun.end();) {
+    const auto found = record.manifest.allocations.find(restart->first);
+    AllocationManifest* entry = found == record.manifest.allocations.end() ? nullptr : &found->second;
+    const bool waits = entry != nullptr && entry->status == AllocationStatus::pending;
+    if (waits && restart->second.empty() && entry->restarts > 0) --entry->restarts;
+    if (entry == nullptr || waits || entry->status == AllocationStatus::running) {
+      restart = record.unbegun.erase(restart);
+      continue;
+    }
+    if (entry->incarnation != restart->second) restart->second.clear();
+    ++restart;
+  }
   for (const auto& [name, run] : record.restarting) record.unbegun[name] = run;
 }
 

@@ -99,6 +99,7 @@ TEST_F(FailedRestartTest, ARunThatItsMachineLosesWhileItIsRestartedIsReplaced) {
   provider.runs.at("task").reason = "lost by a restart of the machine";
   ASSERT_TRUE(until([&] { return other.runs_now() && task().status == AllocationStatus::running; }));
   EXPECT_EQ(deployment->status(), DeploymentStatus::running);
+  EXPECT_EQ(shown_restarts(), 1u) << "one run has begun after the first";
 }
 
 TEST_F(FailedRestartTest, AProviderThatStopsBeforeTheNextRunHasBegunIsAskedAgain) {

@@ -109,7 +109,8 @@ struct DeploymentRecord {
   std::uint64_t last_number = 0;  ///< of a Superseded
   std::vector<Superseded> superseded;
   std::map<std::string, std::string> restarting;  ///< allocation -> the run that was requested to end for the next one
-  /// allocation -> the last run that was requested to end for the next one, until one is known to have begun
+  /// allocation -> the last run that was requested to end for the next one, empty when the next one counts; until that
+  /// is known to have begun
   std::map<std::string, std::string> unbegun;
   std::map<std::string, std::string> starts;   ///< allocation -> the run whose start was requested
   std::map<std::string, std::string> outputs;  ///< allocation -> the run whose output is on disk
