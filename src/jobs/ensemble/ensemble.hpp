@@ -51,8 +51,9 @@ enum class HealthCheckType { none, command, http, tcp };
 /// 0.
 enum class Condition { started, healthy, completed };
 /// What happens to a node whose machine is lost: a replacement starts when the lease of the lost one has ended
-/// (exclusive) or at once (fast), or its allocations have failed (fail). Unspecified: exclusive if the node has a task,
-/// else fast. What happens when the work itself fails is another matter (NodeRecovery, AllocationRecovery).
+/// (exclusive) or as soon as another machine takes the node (fast), or its allocations have failed (fail). Unspecified:
+/// exclusive if the node has a task, else fast. What happens when the work itself fails is another matter
+/// (NodeRecovery, AllocationRecovery).
 enum class OnLoss { unspecified, exclusive, fast, fail };
 enum class VolumeType { local, glusterfs };
 enum class KeyType { ssh, gpg };

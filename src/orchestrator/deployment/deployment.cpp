@@ -83,7 +83,7 @@ Deployment::Deployment(Services services, RecordStore& records, std::unique_ptr<
                  return on_start_failed(std::move(allocation), std::move(reason), may_run);
                }),
       restarts_(parts(), collector_, endings_, work_),
-      replacer_(parts(), grants_, work_),
+      replacer_(parts(), grants_, work_, [this](const std::string& node) { return supervisor_.lost(node); }),
       cleaner_(parts(), collector_, clearing_),
       work_(actor_->lane(), "deployment " + record_->id),
       clearing_(actor_->lane(), "releasing " + record_->id) {
@@ -287,7 +287,7 @@ Task<Result<void>> Deployment::provision() {
     co_return co_await enter(DeploymentStatus::running);
   }
   if (actor_->lane().now() >= deadline_) co_return co_await give_up_starts();
-  if (!unplaced(record_.get()).empty()) replacer_.begin();
+  replacer_.begin();
   co_return Result<void>();
 }
 
@@ -331,7 +331,7 @@ std::string Deployment::why_it_waits(const std::string& allocation) const {
 Task<Result<void>> Deployment::supervise() {
   attempt_failed_.reset();
   CO_TRY_VOID(co_await starter_.start_ready());
-  if (!unplaced(record_.get()).empty()) replacer_.begin();
+  replacer_.begin();
   if (!all_ended(record_.get())) {
     all_ended_since_.reset();
     co_return Result<void>();

@@ -14,9 +14,11 @@
 //     is restarted (restarts.hpp), and ends are collected (endings.hpp). When every allocation has ended and its output
 //     is here, the deployment is Completed if all ended with 0, otherwise Failed with the first reason.
 //  3. A machine that is lost (supervisor.hpp) ends an attempt of (1). While Running the ensemble decides: `fast` places
-//     the node anew at once, `exclusive` when the lost run has surely ended, `fail` fails its allocations, as does
-//     `exclusive` on a provider without leases. The loss of one run, or a start that failed, concerns that allocation
-//     alone: what else runs on its machine goes on there, and the output of what has ended there is collected.
+//     the node anew as soon as another machine takes it, `exclusive` when the lost run has surely ended, `fail` fails
+//     its allocations, as does `exclusive` on a provider without leases. Until then the run keeps its place, and goes
+//     on there if its machine answers; `fast` on a provider without leases supersedes it at once. The loss of one run,
+//     or a start that failed, concerns that allocation alone: what else runs on its machine goes on there, and the
+//     output of what has ended there is collected.
 //  4. shutdown() works in every state. Providers with leases first end what runs and keep it, until the output is here,
 //     what was written meanwhile included; for kLastOutput at most. Then everything is released: ShuttingDown ->
 //     Completed when every provider has answered or cannot run anything any more (cleaner.hpp). Output of a provider

@@ -26,12 +26,18 @@ Task<void> Deployment::on_lost(std::string node, std::string reason, bool ended)
   if (ended) replacer_.backoff().failed(peer, actor_->lane().now());
   const bool leased = granted_lease(record_.get(), node) > Duration(0);
   const jobs::OnLoss policy = on_loss(record_->ensemble, node);
+  const auto spec = record_->ensemble.nodes.find(node);
+  const bool pinned = spec != record_->ensemble.nodes.end() && !spec->second.peer.empty();
+  const std::string_view waits =
+      policy == jobs::OnLoss::fast && !pinned
+          ? "another machine is sought for it; if this one answers before one is found, it goes on there"
+          : "it is replaced when its lease has ended";
   const auto change = [&](DeploymentRecord& record) {
     const auto still = record.manifest.nodes.find(node);
     if (still == record.manifest.nodes.end() || still->second.peer != peer) return;
     if (policy == jobs::OnLoss::fail || (policy == jobs::OnLoss::exclusive && !leased && !ended))
       return fail_lost_node(record, node, reason);
-    if (policy == jobs::OnLoss::fast || ended) {
+    if (ended || (policy == jobs::OnLoss::fast && !leased)) {
       const std::uint64_t before = record.last_number;
       supersede_node(record, node, false);
       if (ended) mark_over_since(record, before);
@@ -42,7 +48,7 @@ Task<void> Deployment::on_lost(std::string node, std::string reason, bool ended)
       if (entry == record.manifest.allocations.end() || is_final(entry->second.status)) continue;
       if (entry->second.status == AllocationStatus::running) entry->second.status = AllocationStatus::restarting;
       entry->second.reason = reason;
-      add_reason(entry->second.reason, "it is replaced when its lease has ended");
+      add_reason(entry->second.reason, waits);
     }
   };
   (void)co_await record_.update_until_stored(change);

@@ -94,6 +94,103 @@ TEST_F(LossTest, AServiceIsReplacedAtOnceAndTheOverlapIsBounded) {
   EXPECT_FALSE(provider.runs_now());
 }
 
+TEST_F(LossTest, AServiceGoesOnWhereItIsIfItsMachineAnswersBeforeAnotherOneTakesIt) {
+  provider.lease = other.lease = 4min;
+  run_anywhere(jobs::AllocationType::service);
+  other.bids = false;
+  const std::string first = task().incarnation;
+  cut(b);
+  ASSERT_TRUE(until([&] { return task().status == AllocationStatus::restarting; }));
+  EXPECT_NE(reason().find("another machine is sought for it"), std::string::npos) << reason();
+  ASSERT_TRUE(until([&] { return reason().find("no other one takes it yet") != std::string::npos; })) << reason();
+  AllocationState shown;
+  deployment->add_silence(shown, "task");
+  EXPECT_GT(shown.unreachable_ns, Duration(50s).count());
+  EXPECT_EQ(status_of(deployment->record()).allocations.at("task").peer, provider.peer());
+  w.settle(1min);
+  EXPECT_TRUE(deployment->record().superseded.empty());
+  cut(b, false);
+  ASSERT_TRUE(until([&] { return task().status == AllocationStatus::running; }));
+  other.bids = true;
+  w.settle(5min);
+  EXPECT_TRUE(provider.runs_now());
+  EXPECT_EQ(task().incarnation, first);
+  EXPECT_EQ(task().restarts, 0u);
+  EXPECT_EQ(reason(), "");
+  EXPECT_EQ(deployment->record().error, "");
+  EXPECT_EQ(provider.starts, 1);
+  EXPECT_EQ(provider.stopped + provider.reverts + provider.shutdowns, 0) << "nothing is stopped";
+  EXPECT_TRUE(other.runs.empty());
+}
+
+TEST_F(LossTest, AServiceThatOnlyItsMachineMayRunWaitsForThatUntilItsLeaseHasEnded) {
+  provider.lease = 4min;
+  DeploymentRecord made = record();
+  made.ensemble.allocations.at("task").type = jobs::AllocationType::service;
+  create(std::move(made));
+  deployment->start();
+  ASSERT_TRUE(reaches(DeploymentStatus::running)) << deployment->record().error;
+  const std::string first = task().incarnation;
+  cut(b);
+  ASSERT_TRUE(until([&] { return task().status == AllocationStatus::restarting; }));
+  EXPECT_NE(reason().find("it is replaced when its lease has ended"), std::string::npos) << reason();
+  cut(b, false);
+  ASSERT_TRUE(until([&] { return task().status == AllocationStatus::running; }));
+  EXPECT_EQ(task().incarnation, first);
+  cut(b);
+  w.settle(provider.lease + 1min);
+  ASSERT_FALSE(provider.runs_now());
+  cut(b, false);
+  ASSERT_TRUE(until([&] { return provider.runs_now() && task().status == AllocationStatus::running; }, 5min));
+  EXPECT_NE(task().incarnation, first);
+  EXPECT_EQ(task().restarts, 1u);
+}
+
+/// Whether another machine takes it before or not.
+TEST_F(LossTest, AtWhicheverWriteOfALossItIsKilledOneRunOfTheServiceIsLeft) {
+  provider.lease = other.lease = 4min;
+  for (const bool is_replaced : {false, true}) {
+    bool died = true;
+    for (std::size_t n = 1; died; ++n) {
+      SCOPED_TRACE(fmt::format("{}, write {}", is_replaced ? "replaced" : "not replaced", n));
+      ASSERT_LT(n, 20u);
+      std::filesystem::remove_all(folder / "deployments");
+      run_anywhere(jobs::AllocationType::service);
+      if (HasFatalFailure()) return;
+      other.bids = is_replaced;
+      const std::string first = task().incarnation;
+      const int starts = provider.starts;
+      records.refuse_from = records.saves + n;
+      records.refused = 0;
+      cut(b);
+      const auto is_done = [&] {
+        if (!is_replaced) return reason().find("no other one takes it yet") != std::string::npos;
+        return other.runs_now() && task().status == AllocationStatus::running;
+      };
+      (void)until([&] { return records.refused > 0 || is_done(); });
+      died = records.refused > 0;
+      kill();
+      restart();
+      const auto is_settled = [&] {
+        const ScriptedProvider& current = provider.runs_now() ? provider : other;
+        return provider.runs_now() != other.runs_now() && task().status == AllocationStatus::running &&
+               task().incarnation == current.runs.at("task").incarnation && deployment->record().superseded.empty();
+      };
+      ASSERT_TRUE(until(is_settled, 10min)) << reason();
+      EXPECT_EQ(reason(), "");
+      if (!is_replaced) {
+        EXPECT_EQ(task().incarnation, first);
+        EXPECT_EQ(provider.starts, starts) << "nothing is started anew";
+      }
+      ASSERT_TRUE(w.run(a, deployment->shutdown()));
+      EXPECT_TRUE(provider.runs.empty());
+      EXPECT_TRUE(other.runs.empty());
+      w.run(a, deployment->close());
+      deployment.reset();
+    }
+  }
+}
+
 /// The code of its failures is that of a stop of this daemon.
 TEST_F(LossTest, AProviderThatResetsStreamsIsLostAndIsAskedForTheReleaseUntilItReplies) {
   run_anywhere(jobs::AllocationType::service);

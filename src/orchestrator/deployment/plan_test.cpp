@@ -149,6 +149,18 @@ TEST_F(PlanTest, AReportSetsStateAndHealth) {
   EXPECT_FALSE(reconcile(record, "left", reply).changed) << "a report from before the start";
 }
 
+TEST_F(PlanTest, AReportClearsTheReasonOfALossAlsoWhatHasNotBegun) {
+  for (const auto status : {AllocationStatus::restarting, AllocationStatus::pending}) {
+    entry("web").status = status;
+    RenewReply reply = report();
+    if (status == AllocationStatus::restarting) reply.allocations["web"].status = AllocationStatus::running;
+    entry("web").reason = "its machine is lost";
+    EXPECT_TRUE(reconcile(record, "left", reply).changed);
+    EXPECT_EQ(entry("web").reason, "");
+    EXPECT_NE(entry("web").status, AllocationStatus::restarting);
+  }
+}
+
 TEST_F(PlanTest, WhatIsMissingEndedOrUnknownIsFound) {
   RenewReply reply = report();
   reply.allocations.erase("db");

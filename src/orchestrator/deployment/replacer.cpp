@@ -24,6 +24,23 @@ Result<void> nothing_changed(const Error& error, const std::set<std::string>& no
 
 }  // namespace
 
+std::set<std::string> Replacer::sought() const {
+  const DeploymentRecord& record = parts_.record.get();
+  std::set<std::string> nodes;
+  if (record.status != DeploymentStatus::running) return nodes;
+  for (const auto& [node, placed] : record.manifest.nodes)
+    if (const auto spec = record.ensemble.nodes.find(node);
+        spec != record.ensemble.nodes.end() && spec->second.peer.empty() && is_lost_(node) &&
+        on_loss(record.ensemble, node) == jobs::OnLoss::fast && granted_lease(record, node) > Duration(0))
+      nodes.insert(node);
+  return nodes;
+}
+
+Unplaced Replacer::all_wanted() const {
+  const std::set<std::string> nodes = sought();
+  return nodes.empty() ? unplaced(parts_.record.get()) : unplaced(record_without(nodes));
+}
+
 DeploymentRecord Replacer::record_without(const std::set<std::string>& moving) const {
   DeploymentRecord record = parts_.record.get();
   for (const std::string& node : moving) supersede_node(record, node, false);
@@ -73,9 +90,10 @@ bool Replacer::has_released(const Releases& before) const {
 
 bool Replacer::is_outdated() const { return updated_ || has_released(tried_); }
 
-Task<Result<void>> Replacer::wait_for_release(Releases before, Releases own) {
+Task<Result<void>> Replacer::wait_for_release(Releases before, Releases own,
+                                              std::optional<std::set<std::string>> lost) {
   const bool replacing = replaces();
-  while (!has_released(before) && replaces() == replacing && !updated_) {
+  while (!has_released(before) && replaces() == replacing && !updated_ && (!lost || *lost == sought())) {
     const std::uint64_t seen = parts_.record.changed().count();
     CO_TRY_VOID(co_await parts_.record.changed().wait_past(seen));
     for (const auto& entry : awaited())
@@ -98,7 +116,8 @@ Task<Result<Candidate>> Replacer::until_released(Releases before, Task<Result<Ca
 
 Task<void> Replacer::end_when_released(Releases before, CancelScope& bidding) {
   Releases none;
-  Task<Result<void>> waiting = wait_for_release(std::move(before), std::move(none));
+  std::optional<std::set<std::string>> nothing;
+  Task<Result<void>> waiting = wait_for_release(std::move(before), std::move(none), std::move(nothing));
   const Result<void> released = co_await std::move(waiting);
   if (released) bidding.cancel(Errc::closed);
 }
@@ -184,22 +203,23 @@ void Replacer::on_update() {
 }
 
 void Replacer::begin() {
-  if (!std::exchange(running_, true)) work_.spawn(run());
+  if (!all_wanted().empty() && !std::exchange(running_, true)) work_.spawn(run());
 }
 
 Task<void> Replacer::run() {
   Duration pause = kReplacePause;
   for (;;) {
     const std::uint64_t seen = parts_.record.changed().count();
-    const Unplaced wanted = unplaced(parts_.record.get());
-    if (wanted.empty() || !replaces()) break;
+    const Unplaced missing = all_wanted();
+    if (missing.empty() || !replaces()) break;
     if (std::exchange(updated_, false)) pause = kReplacePause;
+    std::optional<std::set<std::string>> lost = sought();
     tried_ = awaited();
     Result<void> placed;
     std::map<std::string, std::string> troubles;
     bool tried = false;
-    for (const auto& [node, allocations] : wanted) {
-      if (is_blocked(parts_.record.get(), node)) continue;
+    for (const auto& [node, allocations] : missing) {
+      if (is_blocked(record_without(sought()), node)) continue;
       tried = true;
       Result<void> outcome = co_await place_node(node);
       if (!outcome) {
@@ -218,7 +238,7 @@ Task<void> Replacer::run() {
       Releases own = awaited();  // of these attempts: their release brings nothing new
       std::erase_if(own, [&](const auto& entry) { return tried_.contains(entry); });
       Releases before = tried_;
-      Task<Result<void>> releasing = wait_for_release(std::move(before), std::move(own));
+      Task<Result<void>> releasing = wait_for_release(std::move(before), std::move(own), std::move(lost));
       waited = co_await with_timeout(pause, std::move(releasing));
       if (!waited && waited.error().is(Errc::deadline_exceeded)) waited = Result<void>();
       pause = std::min(2 * pause, kMaxReplacePause);
@@ -234,17 +254,22 @@ Task<void> Replacer::run() {
 }
 
 Task<Result<void>> Replacer::place_node(std::string node) {
-  Unplaced wanted = unplaced(parts_.record.get());
+  Unplaced wanted = all_wanted();
   std::erase_if(wanted, [&](const auto& pair) { return pair.first != node; });
   if (wanted.empty()) co_return Result<void>();
+  const bool lost = sought().contains(node);
   // No bid of it would count, which is no reason to move what runs there.
   const NodeManifest* placed = parts_.node(node);
-  if (placed != nullptr && backoff_.excluded(parts_.now(), {placed->peer}).contains(placed->peer))
+  if (!lost && placed != nullptr && backoff_.excluded(parts_.now(), {placed->peer}).contains(placed->peer))
     co_return fail(Errc::limit_exceeded, "node {} waits: a request to its machine has just failed", node);
   for (const std::string& name : wanted.at(node))
     if (const auto wait = waits_.find(name); wait != waits_.end() && wait->second.until > parts_.now())
       co_return fail(Errc::limit_exceeded, "node {} waits, as {} is lost again and again: {}", node, name,
                      wait->second.reason);
+  if (lost) {
+    Task<Result<void>> moving = move_node(node, wanted);
+    co_return co_await std::move(moving);
+  }
   std::set<std::string> nothing;
   Task<Result<Candidate>> bidding = auction(wanted, std::nullopt, std::move(nothing));
   Result<Candidate> candidate = co_await std::move(bidding);
@@ -265,12 +290,18 @@ Task<Result<void>> Replacer::place_node(std::string node) {
 /// What runs of the node is stopped only for a machine that has bid for all of it.
 Task<Result<void>> Replacer::move_node(std::string node, Unplaced wanted) {
   if (!is_wanted_still(node, wanted)) co_return Result<void>();
+  const bool lost = sought().contains(node);
   std::set<std::string> moving;
   moving.insert(node);
   Unplaced whole = unplaced(record_without(moving));
   std::erase_if(whole, [&](const auto& pair) { return pair.first != node; });
   Task<Result<Candidate>> bidding = auction(whole, std::nullopt, std::move(moving));
   Result<Candidate> candidate = co_await std::move(bidding);
+  if (!candidate && candidate.error().is(Errc::deadline_exceeded) && lost)
+    co_return fail(candidate.error(),
+                   "the machine of node {} is lost, and no other one takes it yet; it goes on there if that machine "
+                   "answers before",
+                   node);
   if (!candidate && candidate.error().is(Errc::deadline_exceeded))
     co_return fail(
         candidate.error(),
@@ -283,10 +314,12 @@ Task<Result<void>> Replacer::move_node(std::string node, Unplaced wanted) {
     if (!is_wanted_still(node, wanted)) co_return Result<void>();
     bool moved = false;
     const auto move = [&](DeploymentRecord& record) {
-      moved = !is_final(record.status) && !is_collecting(record, node);
+      const bool may_move = lost ? sought().contains(node) : !is_collecting(record, node);
+      moved = !is_final(record.status) && may_move;
       if (moved) supersede_node(record, node, on_loss(record.ensemble, node) == jobs::OnLoss::exclusive);
     };
     CO_TRY_VOID(co_await parts_.record.update_until_stored(move));
+    if (!moved && lost) co_return Result<void>();  // its machine has answered
     if (!moved)
       co_return fail(Errc::limit_exceeded, "node {} waits: the output of what has ended there is fetched", node);
   }
@@ -295,10 +328,11 @@ Task<Result<void>> Replacer::move_node(std::string node, Unplaced wanted) {
 }
 
 bool Replacer::is_wanted_still(const std::string& node, const Unplaced& wanted) const {
-  const Unplaced now_wanted = unplaced(parts_.record.get());
+  const DeploymentRecord record = record_without(sought());
+  const Unplaced now_wanted = unplaced(record);
   const auto still = now_wanted.find(node);
   return replaces() && !updated_ && still != now_wanted.end() && still->second == wanted.at(node) &&
-         !is_blocked(parts_.record.get(), node);
+         !is_blocked(record, node);
 }
 
 Task<Result<void>> Replacer::commit(std::string node, Unplaced wanted, Candidate candidate, SteadyTime deadline) {
@@ -316,15 +350,18 @@ Task<Result<void>> Replacer::commit(std::string node, Unplaced wanted, Candidate
   co_return done;
 }
 
+/// Of what goes on where it is if its machine answers, the status of the deployment says nothing.
 Task<void> Replacer::report(std::map<std::string, std::string> troubles) {
   std::string all;
-  for (const auto& [node, trouble] : troubles) add_reason(all, trouble);
+  const std::set<std::string> lost = sought();
+  for (const auto& [node, trouble] : troubles)
+    if (!lost.contains(node)) add_reason(all, trouble);
   if (!replaces()) co_return;
-  if (all.empty() && parts_.record->error.empty()) co_return;
+  if (troubles.empty() && parts_.record->error.empty()) co_return;
   if (!all.empty() && parts_.record->error != all) log::warn("orchestrator", "{}: {}", parts_.id(), all);
   const auto change = [&](DeploymentRecord& record) {
     record.error = all;
-    for (const auto& [node, allocations] : unplaced(record))
+    for (const auto& [node, allocations] : all_wanted())
       if (const auto trouble = troubles.find(node); trouble != troubles.end())
         for (const std::string& name : allocations)
           if (const auto entry = record.manifest.allocations.find(name); entry != record.manifest.allocations.end())

@@ -19,16 +19,21 @@
 //     is released before it runs elsewhere; the machine is then asked anew.
 //  4. changing(): a change of the ensemble waits for requests that are under way, and they for it; so does a deployment
 //     that starts over or has failed to deploy. It ends then; idle() waits for that.
-//
 //  5. find_places(): a node that an update would move is left where it is unless a machine bids for it that is not that
 //     of another node which stays. What it would take with it is released only then. A node that stays and asks for
 //     more (growing_nodes()) is asked of its own machine first, whose bid counts what the node uses there as free; if
 //     that does not bid and the ensemble does not insist on it, another machine must bid, as for a node that moves.
 //     So there are two rounds of bids at most.
+//  6. A node with `on_loss: fast` whose machine is lost, and grants leases, keeps its place until another machine has
+//     bid for all of it; then it is superseded and placed there, also while output is being collected: see (5) of
+//     placement.hpp. If the lost machine answers before, the node goes on there. One that is pinned to its machine
+//     waits for that, until its lease has ended. What is stored is the same as before the loss, but for the status and
+//     its reason: after a restart of this daemon the machine answers, or is found to be lost again.
 //
 // Threads: the deployment's lane.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <set>
 
@@ -47,11 +52,16 @@ inline constexpr Duration kMaxReplacePause = 1min;
 
 class Replacer {
  public:
+  /// Whether the machine of a node is lost now.
+  using IsLost = std::function<bool(const std::string& node)>;
   /// `work` ends before this does.
-  Replacer(Parts parts, ProviderGrants& grants, Nursery& work)
-      : parts_(parts), work_(work), provisioner_(parts.actor, parts.record, parts.providers, grants) {}
+  Replacer(Parts parts, ProviderGrants& grants, Nursery& work, IsLost is_lost)
+      : parts_(parts),
+        work_(work),
+        is_lost_(std::move(is_lost)),
+        provisioner_(parts.actor, parts.record, parts.providers, grants) {}
 
-  /// Begins with what is unplaced, unless it is under way.
+  /// Begins with what needs a machine, if anything does, unless it is under way.
   void begin();
   Task<Mutex::Lock> changing() { return changing_.lock(); }
   /// Until nothing is under way.
@@ -81,6 +91,10 @@ class Replacer {
   Task<Result<void>> place_node(std::string node);
   Task<Result<void>> commit(std::string node, Unplaced wanted, Candidate candidate, SteadyTime deadline);
   Task<Result<void>> move_node(std::string node, Unplaced wanted);
+  /// Of these another machine is sought while they are on a lost one, see (6).
+  [[nodiscard]] std::set<std::string> sought() const;
+  /// What has no machine, and all of what is sought.
+  [[nodiscard]] Unplaced all_wanted() const;
   /// As if the nodes of `moving` had no machine, and with those that they have excluded. Without a deadline: one round.
   Task<Result<Candidate>> auction(Unplaced wanted, std::optional<SteadyTime> deadline, std::set<std::string> moving);
   /// What is superseded on machines that have not failed lately, by its number, and whether it is over.
@@ -90,7 +104,8 @@ class Replacer {
   /// Whether the attempts of run() that are under way, or have just failed, could end otherwise now.
   [[nodiscard]] bool is_outdated() const;
   /// Of `before` and of what is superseded meanwhile, without `own`; or until the deployment starts over or is updated.
-  Task<Result<void>> wait_for_release(Releases before, Releases own);
+  /// With `lost` also until others than these are sought.
+  Task<Result<void>> wait_for_release(Releases before, Releases own, std::optional<std::set<std::string>> lost);
   Task<Result<Candidate>> until_released(Releases before, Task<Result<Candidate>> bidding);
   Task<void> end_when_released(Releases before, CancelScope& bidding);
   /// Whether parts are placed one after another; else all at once, or nothing.
@@ -102,6 +117,7 @@ class Replacer {
 
   Parts parts_;
   Nursery& work_;
+  IsLost is_lost_;
   Provisioner provisioner_;
   ProviderBackoff backoff_;
   Pauses pauses_;

@@ -194,7 +194,7 @@ TEST_F(LossTest, ItCanBeShutDownWhileANodeIsReplaced) {
   run_anywhere(jobs::AllocationType::service);
   other.bids = false;
   cut(b);
-  ASSERT_TRUE(until([&] { return deployment->record().manifest.nodes.empty(); }));
+  ASSERT_TRUE(until([&] { return task().status == AllocationStatus::restarting; }));
   EXPECT_FALSE(w.run(a, deployment->shutdown())) << "the lost machine has not answered";
   EXPECT_EQ(deployment->status(), DeploymentStatus::shutting_down);
   cut(b, false);

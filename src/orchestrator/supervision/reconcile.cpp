@@ -25,11 +25,10 @@ void apply(AllocationManifest& entry, const AllocationReport& report, Findings& 
     member = std::move(value);
     findings.changed = true;
   };
-  // A report that was on its way while the work started says pending.
-  if (report.status != AllocationStatus::pending) {
-    set(entry.status, report.status);
+  // A report that was on its way while the work started says pending. The reason was that of a silence or a restart.
+  if (report.status != AllocationStatus::pending) set(entry.status, report.status);
+  if (report.status != AllocationStatus::pending || entry.status == AllocationStatus::pending)
     set(entry.reason, reason_of(report));
-  }
   set(entry.health, report.health);
 }
 

@@ -104,6 +104,13 @@ void Supervisor::hint(const std::string& node) {
   parts_.record.changed().raise();
 }
 
+bool Supervisor::lost(const std::string& node) const {
+  const auto found = watches_.find(node);
+  const NodeManifest* placed = parts_.node(node);
+  return found != watches_.end() && placed != nullptr && placed->peer == found->second->peer &&
+         found->second->reported_lost;
+}
+
 bool Supervisor::refused(const std::string& node) const {
   const auto found = watches_.find(node);
   return found != watches_.end() && found->second->refusals >= kRefusalsUntilRefused;
@@ -179,7 +186,7 @@ Task<void> Supervisor::renew(std::string node, WatchPtr watch) {
     watch->heard = parts_.now();
     watch->reported_lost = watch->reported_ended = false;
     watch->refusals = 0;
-    co_await take_in(node, std::move(asked), std::move(*reply));
+    co_await take_in(node, watch->peer, std::move(asked), std::move(*reply));
     if (!renews) co_await renew(node, watch);
     co_return;
   }
@@ -205,14 +212,20 @@ Task<void> Supervisor::count_refusal(WatchPtr watch) {
         parts_.id(), watch->peer);
 }
 
-Task<void> Supervisor::take_in(std::string node, json::StringMap asked, RenewReply reply) {
+Task<void> Supervisor::take_in(std::string node, std::string peer, json::StringMap asked, RenewReply reply) {
+  const auto compare = [&](DeploymentRecord& record) {
+    const auto placed = record.manifest.nodes.find(node);
+    const bool is_there = placed != record.manifest.nodes.end() && placed->second.peer == peer;
+    return is_there ? reconcile(record, node, reply) : Findings();
+  };
   DeploymentRecord trial = parts_.record.get();
-  Findings findings = reconcile(trial, node, reply);
+  Findings findings = compare(trial);
   if (findings.changed) {
-    const auto change = [&](DeploymentRecord& record) { findings = reconcile(record, node, reply); };
+    const auto change = [&](DeploymentRecord& record) { findings = compare(record); };
     const Result<void> stored = co_await parts_.record.update_until_stored(change);
     if (!stored) co_return;
   }
+  if (const NodeManifest* placed = parts_.node(node); placed == nullptr || placed->peer != peer) co_return;
   unreconciled_.erase(node);
   for (auto& [name, report] : reply.allocations)
     if (parts_.allocation(name) != nullptr) reports_[name] = report;

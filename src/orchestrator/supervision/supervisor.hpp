@@ -55,6 +55,8 @@ class Supervisor {
   void reconcile_first();
   /// See (3).
   void hint(const std::string& node);
+  /// Whether the machine that has the node now is declared lost, and has not answered since.
+  [[nodiscard]] bool lost(const std::string& node) const;
   /// See (4).
   [[nodiscard]] bool refused(const std::string& node) const;
   /// Asks a machine now and returns when its report has been taken in. Nothing without a lease.
@@ -98,8 +100,8 @@ class Supervisor {
   Task<void> count_refusal(WatchPtr watch);
   /// The runs that are placed on the node and have not ended: name -> incarnation.
   [[nodiscard]] json::StringMap placed_on(const protocol::NodeManifest& node) const;
-  /// `asked`: the runs that were placed when the report was asked for.
-  Task<void> take_in(std::string node, json::StringMap asked, protocol::RenewReply reply);
+  /// `asked`: the runs that were placed when the report was asked for. Nothing if the node has left the machine since.
+  Task<void> take_in(std::string node, std::string peer, json::StringMap asked, protocol::RenewReply reply);
   Task<void> judge(std::string node, WatchPtr watch);
   [[nodiscard]] bool suspects_itself() const;
   [[nodiscard]] bool health_is_awaited(const std::string& node) const;
