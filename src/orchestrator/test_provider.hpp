@@ -127,6 +127,7 @@ class ScriptedProvider {
   bool answers_restarts = true;    ///< it does them
   bool answers_renewals = true;
   bool has_clock = true;
+  bool tells_time = true;         ///< its wall clock, which an older version does not
   int renewed_without_clock = 0;  ///< leases
   bool holds_reports = false;     ///< after they are made; they are sent once it is false again
   bool stops = true;              ///< on request, what it keeps
@@ -245,6 +246,7 @@ class ScriptedProvider {
     expire();
     reply.ok = true;
     if (has_clock) reply.clock_ns = node_.lane().now().time_since_epoch().count();
+    if (tells_time) reply.wall_ns = node_.lane().unix_now().nanos;
     if (!request.allocations.empty() && request.clock_ns == 0) ++renewed_without_clock;
     for (auto& [name, run] : runs) {
       if (const auto it = request.allocations.find(name);

@@ -233,11 +233,12 @@ struct RenewReply {
   /// By name: everything held for the ensemble, also what is being removed, until nothing of it runs.
   std::map<std::string, AllocationReport> allocations;
   std::int64_t clock_ns = 0;  ///< of the provider, monotonic; for the next renewal
+  std::uint64_t wall_ns = 0;  ///< of the provider, since 1970: shown, and nothing else
   static constexpr auto json_fields() {
     using R = RenewReply;
     return std::tuple(json::field("OK", &R::ok), json::field("Error", &R::error),
-                      json::field("Allocations", &R::allocations),
-                      json::field("Clock", &R::clock_ns, json::omit_empty));
+                      json::field("Allocations", &R::allocations), json::field("Clock", &R::clock_ns, json::omit_empty),
+                      json::field("WallClock", &R::wall_ns, json::omit_empty));
   }
 };
 

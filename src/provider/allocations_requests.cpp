@@ -54,6 +54,7 @@ Task<protocol::RenewReply> Allocations::renew(protocol::RenewRequest request, co
   for (std::size_t i = 0; i < held.size(); ++i)
     reply.allocations.emplace(jobs::allocation_name(held[i]->record().id), std::move(made[i]));
   reply.clock_ns = clock();
+  reply.wall_ns = parts_.services.lane.unix_now().nanos;
   co_return reply;
 }
 

@@ -78,6 +78,7 @@ TEST_F(LeaseEndTest, ADelayedRenewalExtendsTheLeaseOnlyFromTheClockThatItNames) 
   ASSERT_TRUE(late && late->ok);
   EXPECT_LT(Duration(late->allocations.at("task").lease_ns), 11s);
   EXPECT_GE(late->clock_ns, clock + Duration(50s).count());
+  EXPECT_EQ(late->wall_ns / 1'000'000'000, node.lane().unix_now().nanos / 1'000'000'000);
 }
 
 TEST_F(LeaseEndTest, ALateRevertOrShutdownOfAnotherIncarnationChangesNothing) {

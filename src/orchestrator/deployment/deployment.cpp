@@ -519,6 +519,7 @@ void Deployment::add_silence(AllocationState& state, const std::string& allocati
     return;
   const std::optional<Supervisor::Silence> silence = supervisor_.silence(entry->second.node_id);
   if (!silence) return;
+  if (state.reason.find(silence->clocks) == std::string::npos) add_reason(state.reason, silence->clocks);
   const SteadyTime now = actor_->lane().now();
   state.unreachable_ns = std::max(silence->lasts, Duration(1)).count();
   if (silence->ends && *silence->ends > now) state.lost_at = (actor_->lane().unix_now() + (*silence->ends - now)).nanos;

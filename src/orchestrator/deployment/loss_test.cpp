@@ -329,6 +329,59 @@ TEST_F(LossTest, WorkWhoseProviderRefusesTheRenewalsFails) {
   EXPECT_TRUE(other.runs.empty());
 }
 
+TEST_F(LossTest, WorkOnAMachineWhoseWallClockIsAheadIsLostWithIt) {
+  run_anywhere(jobs::AllocationType::task);
+  b.node.set_wall_clock(10min);
+  const std::string difference = "its clock is 600 s ahead of that of this machine";
+  AllocationState shown;
+  ASSERT_TRUE(until([&] {
+    shown = {};
+    deployment->add_silence(shown, "task");
+    return shown.reason == difference;
+  }));
+  EXPECT_EQ(task().status, AllocationStatus::running) << "it is suspected, not lost";
+  ASSERT_TRUE(until([&] { return task().status == AllocationStatus::restarting; }));
+  EXPECT_NE(reason().find(difference + "; it is replaced when its lease has ended"), std::string::npos) << reason();
+  shown.reason = reason();
+  deployment->add_silence(shown, "task");
+  EXPECT_EQ(shown.reason, reason()) << "once is enough";
+  ASSERT_TRUE(until([&] { return !provider.runs_now(); }));
+  ASSERT_TRUE(notify()) << "what it sends is accepted";
+  ASSERT_TRUE(until([&] { return other.runs_now() && task().status == AllocationStatus::running; }, 5min))
+      << deployment->record().error;
+  EXPECT_EQ(deployment->status(), DeploymentStatus::running);
+  EXPECT_EQ(task().restarts, 1u);
+  b.node.set_wall_clock(Duration(0));
+  EXPECT_TRUE(until([&] { return deployment->record().superseded.empty(); }, 5min));
+  EXPECT_TRUE(provider.runs.empty());
+}
+
+TEST_F(LossTest, TheClockOfAMachineThatDoesNotTellItsTimeIsNamedAsAPossibleCause) {
+  provider.tells_time = false;
+  run_anywhere(jobs::AllocationType::task, jobs::OnLoss::fail);
+  b.node.set_wall_clock(10min);
+  ASSERT_TRUE(reaches(DeploymentStatus::failed, 10min));
+  const std::string& error = deployment->record().error;
+  EXPECT_NE(error.find("is lost"), std::string::npos) << error;
+  EXPECT_NE(error.find("perhaps its clock differs from that of this machine"), std::string::npos) << error;
+}
+
+TEST_F(LossTest, AServiceGoesOnOnceTheClockOfThisMachineIsRightAgain) {
+  provider.lease = other.lease = 4min;
+  run_anywhere(jobs::AllocationType::service);
+  other.bids = false;
+  const std::string first = task().incarnation;
+  a.node.set_wall_clock(-10min);
+  ASSERT_TRUE(until([&] { return task().status == AllocationStatus::restarting; }));
+  EXPECT_NE(reason().find("its clock is 600 s ahead of that of this machine"), std::string::npos) << reason();
+  w.settle(1min);
+  a.node.set_wall_clock(Duration(0));
+  ASSERT_TRUE(until([&] { return task().status == AllocationStatus::running; }));
+  EXPECT_EQ(task().incarnation, first);
+  EXPECT_EQ(reason(), "");
+  EXPECT_TRUE(provider.runs_now());
+}
+
 /// The clock of a machine goes on while it is suspended; its timers fire late.
 TEST_F(LossTest, ANodeWhoseTimersWereLateDeclaresNobodyLostBeforeTheLeaseHasEnded) {
   provider.lease = 2min;

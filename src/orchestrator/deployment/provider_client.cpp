@@ -145,6 +145,16 @@ Task<Result<RenewReply>> ProviderClient::reports(actor::Handle provider, Duratio
   co_return co_await renew(std::move(provider), std::move(nothing), 0, timeout);
 }
 
+Task<Result<RenewReply>> ProviderClient::patient_reports(actor::Handle provider, Duration timeout) {
+  RenewRequest request;
+  request.ensemble_id = deployment_;
+  actor::Envelope question = message(actor_, kRenew, provider, request, kPatientLifetime);
+  Task<Result<RenewReply>> asking = actor_.call<RenewReply>(std::move(question));
+  Result<RenewReply> reply = co_await with_timeout(timeout, std::move(asking));
+  if (!reply) co_return fail(reply.error(), "asking {} for its reports", provider.address.host);
+  co_return std::move(reply);
+}
+
 Task<Result<RestartReply>> ProviderClient::restart(actor::Handle allocation, std::string incarnation) {
   RestartRequest request;
   request.incarnation = std::move(incarnation);

@@ -24,6 +24,8 @@ inline constexpr std::size_t kMaxReportedId = 256;
 inline constexpr std::size_t kMaxReportedText = 1024;
 /// Of a provider whose shortest lease is longer than what is requested.
 inline constexpr Duration kLongestGrant = 24h;
+/// Of the messages of patient_reports(): longer than clocks differ, shorter than a grant that is renewed daily lasts.
+inline constexpr Duration kPatientLifetime = 2h;
 
 class ProviderClient {
  public:
@@ -50,6 +52,8 @@ class ProviderClient {
                                            Duration timeout);
   /// What the provider holds; no lease is extended.
   Task<Result<protocol::RenewReply>> reports(actor::Handle provider, Duration timeout);
+  /// The same, by a message that has not expired for a provider whose clock is ahead by less than kPatientLifetime.
+  Task<Result<protocol::RenewReply>> patient_reports(actor::Handle provider, Duration timeout);
   /// Ends the run `incarnation` and starts the next. The reply has its id and, if it did not start or the restart was
   /// refused, why.
   Task<Result<protocol::RestartReply>> restart(actor::Handle allocation, std::string incarnation);

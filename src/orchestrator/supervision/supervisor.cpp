@@ -2,10 +2,24 @@
 
 #include "base/log.hpp"
 #include "orchestrator/deployment/placement.hpp"
+#include "orchestrator/deployment/reasons.hpp"
 
 namespace dms::orchestrator {
 
 using namespace protocol;
+namespace {
+
+/// How the clock of the machine that has just replied differs from `now`; empty if renewals are valid for longer.
+std::string difference_of(const RenewReply& reply, UnixTime now) {
+  if (reply.wall_ns == 0) return "perhaps its clock differs from that of this machine";
+  const bool ahead = reply.wall_ns > now.nanos;
+  const std::uint64_t by = ahead ? reply.wall_ns - now.nanos : now.nanos - reply.wall_ns;
+  if (by < static_cast<std::uint64_t>(Duration(2 * kMinRenewal).count())) return {};
+  const std::uint64_t seconds = by / 1'000'000'000 + (by % 1'000'000'000 >= 500'000'000 ? 1 : 0);
+  return fmt::format("its clock is {} s {} that of this machine", seconds, ahead ? "ahead of" : "behind");
+}
+
+}  // namespace
 
 Task<void> Supervisor::run() {
   for (;;) {
@@ -125,6 +139,7 @@ std::optional<Supervisor::Silence> Supervisor::silence(const std::string& node) 
   const bool leased = watch.lease.lease() > Duration(0);
   if (leased ? !watch.lease.suspected() : liveness_.answers(watch.peer)) return std::nullopt;
   Silence silence;
+  silence.clocks = watch.clocks;
   silence.lasts = parts_.now() - watch.heard;
   if (leased) silence.ends = watch.lease.ends(kLeaseMargin);
   return silence;
@@ -186,13 +201,14 @@ Task<void> Supervisor::renew(std::string node, WatchPtr watch) {
     watch->heard = parts_.now();
     watch->reported_lost = watch->reported_ended = false;
     watch->refusals = 0;
+    watch->clocks.clear();
     co_await take_in(node, watch->peer, std::move(asked), std::move(*reply));
     if (!renews) co_await renew(node, watch);
     co_return;
   }
   if (parts_.now() <= expected + kLateTimer) {
     watch->lease.not_answered(network::plain(reply.error()), parts_.now());
-    work_.spawn(count_refusal(watch));
+    work_.spawn(count_refusal(provider, watch));
   }
   if (watch->lease.suspected() && !watch->lease.silent())
     log::info("orchestrator", "{}: provider {} is suspected: {}", parts_.id(), watch->peer, reply.error().to_string());
@@ -200,16 +216,32 @@ Task<void> Supervisor::renew(std::string node, WatchPtr watch) {
 }
 
 /// After a renewal without a reply.
-Task<void> Supervisor::count_refusal(WatchPtr watch) {
+Task<void> Supervisor::count_refusal(actor::Handle provider, WatchPtr watch) {
   const Result<bool> lost = co_await liveness_.ping(watch->peer);
-  const bool refuses = lost && liveness_.answers(watch->peer) && watch->lease.suspected();
-  watch->refusals = refuses ? watch->refusals + 1 : 0;
-  if (watch->refusals == kRefusalsUntilRefused)
-    log::warn(
-        "orchestrator",
-        "{}: provider {} answers pings but no renewals: perhaps this node's capability is revoked, or the clocks of "
-        "both machines differ",
-        parts_.id(), watch->peer);
+  if (!lost || !liveness_.answers(watch->peer) || !watch->lease.suspected()) {
+    watch->refusals = 0;
+    co_return;
+  }
+  if (watch->refusals + 1 >= kRefusalsUntilRefused) {
+    const Duration timeout = std::clamp(watch->lease.interval(), Duration(2 * kMinRenewal), kPingTimeout);
+    Task<Result<RenewReply>> asking = parts_.providers.patient_reports(std::move(provider), timeout);
+    const Result<RenewReply> reply = co_await std::move(asking);
+    if (work_.cancelled() || !watch->lease.suspected()) co_return;
+    if (reply) {
+      watch->refusals = 0;
+      if (!watch->clocks.empty()) co_return;
+      watch->clocks = difference_of(*reply, parts_.services.lane.unix_now());
+      if (watch->clocks.empty()) co_return;
+      log::warn("orchestrator", "{}: provider {} answers no renewals: {}", parts_.id(), watch->peer, watch->clocks);
+      parts_.record.changed().raise();
+      co_return;
+    }
+  }
+  if (++watch->refusals == kRefusalsUntilRefused)
+    log::warn("orchestrator",
+              "{}: provider {} answers pings but no renewals: perhaps this node's capability is revoked, or the clocks "
+              "of both machines differ by more than {} h",
+              parts_.id(), watch->peer, kPatientLifetime / 1h);
 }
 
 Task<void> Supervisor::take_in(std::string node, std::string peer, json::StringMap asked, RenewReply reply) {
@@ -255,7 +287,8 @@ Task<void> Supervisor::judge(std::string node, WatchPtr watch) {
   watch_placed_nodes();
   if (!watch->lease.silent()) co_return;
   if (const auto found = watches_.find(node); found == watches_.end() || found->second != watch) co_return;
-  const std::string reason = fmt::format("provider {} is lost: {}", watch->peer, watch->lease.error());
+  std::string reason = fmt::format("provider {} is lost: {}", watch->peer, watch->lease.error());
+  add_reason(reason, watch->clocks);
   if (watch->lease.surely_ended(parts_.now(), kLeaseMargin)) {
     if (!std::exchange(watch->reported_ended, true)) co_await events_.lost(node, reason, true);
   } else if (!suspects_itself()) {

@@ -15,7 +15,9 @@
 //  3. A provider's hint that something has changed brings the next renewal forward, but not within kMinRenewal of the
 //     last one: a hint is not believed, the reply is. One that brings nothing forward costs nothing.
 //  4. A machine that answers pings and, kRefusalsUntilRefused times in a row, no renewal refuses them: it has probably
-//     revoked the capability. What its leases end then is no loss (endings.hpp).
+//     revoked the capability. What its leases end then is no loss (endings.hpp). It is no refusal if the machine answers
+//     a question that is valid for longer than a renewal (ProviderClient::patient_reports): then it accepts messages of
+//     this deployment, and its clock is ahead of this one's, as its reply says. It is lost as if it were silent.
 //  5. A machine whose provider grants no lease (the existing implementation) is pinged instead (liveness.hpp), and its
 //     allocations are only ever reported as lost, never as surely ended.
 //
@@ -64,6 +66,7 @@ class Supervisor {
   /// False for a machine of reconcile_first() that has not reported since.
   [[nodiscard]] bool known(const std::string& node) const;
   struct Silence {
+    std::string clocks;              ///< how its clock differs; empty if nothing is known of that
     Duration lasts{};                ///< since the machine was last heard from, or since this daemon knows of it
     std::optional<SteadyTime> ends;  ///< when it is lost at the latest; without a lease that is not known
   };
@@ -83,6 +86,7 @@ class Supervisor {
     SteadyTime asked{};
     SteadyTime heard;
     int refusals = 0;
+    std::string clocks;   ///< how its clock differs, as first seen since the last answer; or empty
     bool hinted = false;  ///< while it was busy
     bool busy = false;
     bool reported_lost = false;
@@ -97,7 +101,7 @@ class Supervisor {
   Task<void> check(std::string node, WatchPtr watch);
   Task<void> ping(std::string node, WatchPtr watch);
   Task<void> renew(std::string node, WatchPtr watch);
-  Task<void> count_refusal(WatchPtr watch);
+  Task<void> count_refusal(actor::Handle provider, WatchPtr watch);
   /// The runs that are placed on the node and have not ended: name -> incarnation.
   [[nodiscard]] json::StringMap placed_on(const protocol::NodeManifest& node) const;
   /// `asked`: the runs that were placed when the report was asked for. Nothing if the node has left the machine since.
