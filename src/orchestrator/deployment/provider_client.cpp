@@ -179,12 +179,14 @@ Task<Result<AllocationLogsResponse>> ProviderClient::page(actor::Handle provider
                                                           std::string stream, std::uint64_t offset,
                                                           std::uint64_t max_bytes, std::string run) {
   AllocationLogsRequest request;
-  request.incarnation = std::move(run);
+  request.incarnation = run;
   request.allocation_name = std::move(allocation);
   request.stream = std::move(stream);
   request.offset = offset;
   request.max_bytes = max_bytes;
   Result<AllocationLogsResponse> reply = co_await request_logs(std::move(provider), std::move(request));
+  if (reply && !run.empty() && !reply->incarnation.empty() && reply->incarnation != run)
+    co_return fail(Errc::unsupported, "its provider keeps the output of no earlier run");
   // The page is where it says, and leads on: what follows relies on it.
   if (reply && !follows(*reply, offset))
     co_return fail(Errc::invalid_argument, "fetching the output: the provider's page from {} on contradicts itself",

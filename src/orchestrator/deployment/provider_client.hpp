@@ -60,7 +60,7 @@ class ProviderClient {
   /// The tail of both streams.
   Task<Result<protocol::AllocationLogsResponse>> logs(actor::Handle provider, std::string allocation);
   /// `run`: one that a restart has ended; the current one if it is empty. A provider that keeps none sends a page of
-  /// another.
+  /// another: Errc::unsupported.
   Task<Result<protocol::AllocationLogsResponse>> page(actor::Handle provider, std::string allocation,
                                                       std::string stream, std::uint64_t offset, std::uint64_t max_bytes,
                                                       std::string run = "");

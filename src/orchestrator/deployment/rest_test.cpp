@@ -174,7 +174,8 @@ TEST_F(RestTest, AShutdownLeavesAMarkIfTheProviderKeepsNoEarlierRun) {
   begin_restart();
   ASSERT_TRUE(w.run(a, deployment->shutdown()));
   EXPECT_EQ(previous_text(), "first");
-  EXPECT_NE(previous().incomplete.find("keeps the output of no earlier run"), std::string::npos);
+  EXPECT_NE(previous().incomplete.find("keeps the output of no earlier run"), std::string::npos)
+      << previous().incomplete;
   EXPECT_TRUE(provider.runs.empty());
 }
 

@@ -253,8 +253,6 @@ Task<Result<void>> Collector::fetch_stream(const Source& source, Stream stream, 
     }
     CO_TRY(AllocationLogsResponse page, std::move(answered));
     const bool another = !page.incarnation.empty() && page.incarnation != source.run;
-    if (another && source.replaced)
-      co_return fail(Errc::unsupported, "its provider keeps the output of no earlier run");
     if (another || !is_wanted(allocation, source.run))
       co_return fail(Errc::not_found, "{} was started anew while its output was fetched", allocation);
     const bool gap = page.offset > position;  // also at the end
