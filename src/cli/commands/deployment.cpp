@@ -54,8 +54,11 @@ std::string describe(const protocol::AllocationState& allocation) {
     line += fmt::format(", {}{}", to_string(allocation.health),
                         allocation.unreachable_ns > 0 ? " when last heard from" : "");
   if (allocation.unreachable_ns > 0)
-    line += fmt::format(", unreachable for {} s", Duration(allocation.unreachable_ns) / 1s);
-  if (allocation.lost_at > 0)
+    line += fmt::format(", not heard from for {} s", Duration(allocation.unreachable_ns) / 1s);
+  if (allocation.lost_at > 0 && allocation.status == protocol::AllocationStatus::restarting)
+    line += fmt::format(", its lease ends at {} at the latest, and its run there with it",
+                        format_time(UnixTime{allocation.lost_at}));
+  else if (allocation.lost_at > 0)
     line += fmt::format(", lost at {} at the latest", format_time(UnixTime{allocation.lost_at}));
   if (allocation.restarts > 0)
     line += allocation.restarts == 1 ? ", restarted once" : fmt::format(", restarted {} times", allocation.restarts);

@@ -502,12 +502,18 @@ TEST_F(DeployTest, TheStatusTellsOfAProviderThatDoesNotAnswer) {
   state.unreachable_ns = Duration(12s).count();
   always(json::encode(status));
   EXPECT_EQ(nunet({"deployment", "status", "abc"}).out,
-            "Running\n  work: running on 12D3, healthy when last heard from, unreachable for 12 s\n");
+            "Running\n  work: running on 12D3, healthy when last heard from, not heard from for 12 s\n");
   state.lost_at = world.now().nanos;
   always(json::encode(status));
   EXPECT_EQ(nunet({"deployment", "status", "abc"}).out,
-            "Running\n  work: running on 12D3, healthy when last heard from, unreachable for 12 s, lost at "
+            "Running\n  work: running on 12D3, healthy when last heard from, not heard from for 12 s, lost at "
             "2025-10-09 08:53:20 UTC at the latest\n");
+  state.status = protocol::AllocationStatus::restarting;
+  always(json::encode(status));
+  EXPECT_EQ(
+      nunet({"deployment", "status", "abc"}).out,
+      "Running\n  work: restarting on 12D3, healthy when last heard from, not heard from for 12 s, its lease ends "
+      "at 2025-10-09 08:53:20 UTC at the latest, and its run there with it\n");
   const auto printed = json::parse(nunet({"deployment", "status", "abc", "--json"}).out).value();
   EXPECT_EQ(printed.at("Allocations").at("work").at("unreachable_for").to_number<std::int64_t>(), 12'000'000'000);
 }
