@@ -3,6 +3,7 @@
 #include "base/log.hpp"
 #include "base/remove_tree.hpp"
 #include "encoding/multibase.hpp"
+#include "jobs/ensemble/ensemble.hpp"
 #include "protocol/refused.hpp"
 #include "protocol/serve.hpp"
 #include "provider/admission.hpp"
@@ -249,7 +250,7 @@ Task<Ack> Allocation::register_check(protocol::HealthCheckRegistration request, 
 
 Task<Result<executor::Logs>> Allocation::logs() {
   if (record_.phase == Phase::allocated)
-    co_return fail(Errc::not_found, "allocation {} has not been started", record_.id);
+    co_return fail(Errc::not_found, "{} has not been started", jobs::allocation_name(record_.id));
   if (parts_.engine == nullptr) co_return fail(Errc::unsupported, "its executor is not available here any more");
   co_return co_await parts_.engine->logs(run_id());
 }
@@ -260,7 +261,7 @@ Task<Result<executor::LogPage>> Allocation::read_log(std::string run, executor::
   if (run != record_.incarnation && run != record_.previous)
     co_return fail(Errc::not_found, "the output of the run {} is not kept", run.substr(0, 64));
   if (record_.phase == Phase::allocated)
-    co_return fail(Errc::not_found, "allocation {} has not been started", record_.id);
+    co_return fail(Errc::not_found, "{} has not been started", jobs::allocation_name(record_.id));
   if (parts_.engine == nullptr) co_return fail(Errc::unsupported, "its executor is not available here any more");
   const executor::ExecutionId id(run);
   Result<executor::LogPage> page = co_await parts_.engine->read_log(id, stream, offset, max_bytes);

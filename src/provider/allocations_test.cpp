@@ -72,6 +72,11 @@ TEST_F(AllocationsTest, AnAllocationRunsOnceAndIsRemovedAfterRetention) {
   ASSERT_TRUE(made.ok) << made.error;
   const actor::Handle handle = made.allocations.at("task");
   EXPECT_EQ(handle.address.inbox, "e_task");
+  actor::Envelope logs = from(alice);
+  logs.behaviour = path_of(protocol::kAllocationLogs, "e");
+  const std::string unread = run(allocations.logs({"task"}, logs)).error;
+  EXPECT_TRUE(unread.ends_with("task has not been started")) << unread;
+  EXPECT_EQ(unread.find("e_task"), std::string::npos) << "not by its id: " << unread;
   const auto started = start(alice, handle);
   ASSERT_TRUE(started) << started.error().to_string();
   EXPECT_TRUE(started->ok) << started->error;

@@ -134,6 +134,7 @@ class Follower {
     int resting = 0;                    ///< rounds without a request
     bool away = false;                  ///< the last request failed, and the work has not ended
     bool over = false;                  ///< it cannot be read, for good
+    std::string noted;                  ///< since it was last read
   };
 
   Result<Round> read_round() {
@@ -147,6 +148,7 @@ class Follower {
       progress |= *read;
       each.missed = 0;
       each.away = false;
+      each.noted.clear();
     }
     if (progress) return Round::progress;
     if (!everything_ended()) return Round::idle;
@@ -179,15 +181,24 @@ class Follower {
     if (goes_on) {
       each.missed = 0;
       if (!std::exchange(each.away, true))
-        session_.note(fmt::format("({}; the work has not ended, following goes on)", error.to_string()));
+        note(each, fmt::format("({}; the work has not ended, following goes on)", error.to_string()));
       return {};
     }
     // What failed may have been asked for before the work ended. Afterwards all of its output is at the orchestrator.
     if (each.missed++ == 0 || (error.is(Errc::refused) && each.missed < kMaxUnanswered)) return {};
     each.over = true;
-    if (named_) session_.note(error.to_string());
+    if (named_) note(each, error.to_string());
     if (!given_up_) given_up_ = error;
     return {};
+  }
+
+  /// Once for both streams of an allocation.
+  void note(Followed& each, const std::string& text) {
+    const bool known = std::ranges::any_of(followed_, [&](const Followed& other) {
+      return other.noted == text && other.source.stream.allocation() == each.source.stream.allocation();
+    });
+    each.noted = text;
+    if (!known) session_.note(text);
   }
 
   Result<bool> may_go_on(const Followed& each, const Error& error) {

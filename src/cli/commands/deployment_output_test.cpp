@@ -9,6 +9,12 @@ namespace {
 using actor::Envelope;
 using testing::HasSubstr;
 
+std::size_t occurrences(std::string_view text, std::string_view part) {
+  std::size_t count = 0;
+  for (auto at = text.find(part); at != text.npos; at = text.find(part, at + 1)) ++count;
+  return count;
+}
+
 TEST_F(DeployTest, LogsAreCopiedByteForByte) {
   const std::string raw("\x1b[1mbold\x1b[0m\n\xff\0\u009b", 17);
   streams["work/stdout"].text = raw;
@@ -241,6 +247,23 @@ TEST_F(DeployTest, FollowingReadsOnceMoreWhatFailedAroundTheEnd) {
   EXPECT_EQ(result.out, "before\nafter\n");
 }
 
+TEST_F(DeployTest, FollowingNotesOnceForBothStreamsWhatIsInTheWay) {
+  streams = {{"work/stdout", {.text = "out\n"}}, {"work/stderr", {.text = "err\n"}}};
+  int asked = 0;
+  answer = [&](const Envelope& e) -> std::optional<std::string> {
+    if (e.behaviour.ends_with("/status"))
+      return fmt::format(R"({{"Status":"Running","Allocations":{{"work":{{"status":"{}"}}}}}})",
+                         asked < 10 ? "pending" : "completed");
+    if (!e.behaviour.ends_with("/logs")) return respond(e);
+    if (++asked < 10) return R"({"LogsWrittenTo":"","Error":"work has no machine at this moment"})";
+    return json::encode(logs(e));
+  };
+  const auto result = nunet({"deployment", "logs", "abc", "work", "--follow"});
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_EQ(result.out, "out\n");
+  EXPECT_EQ(occurrences(result.err, "has no machine at this moment"), 1U) << result.err;
+}
+
 TEST_F(DeployTest, FollowingPrintsTheOthersWhileTheProviderOfOneIsAway) {
   streams = {{"b/stdout", {.text = "b1\n", .ended = false}}, {"a/stdout", {.text = "", .ended = false}}};
   int asked_a = 0;
@@ -282,6 +305,11 @@ TEST_F(DeployTest, FollowingPrintsTheOthersWhenOneCannotBeRead) {
   EXPECT_EQ(result.out, "b\n");
   EXPECT_GE(asked_b, 20) << "until its end";
   EXPECT_THAT(result.err, HasSubstr("its output is gone"));
+  asked_b = 0;
+  streams = {{"a/stdout", {}}, {"b/stdout", {.text = "b\n", .ended = true}}, {"b/stderr", {}}};
+  EXPECT_EQ(occurrences(nunet({"deployment", "logs", "abc", "--follow"}).err, "its output is gone"),
+            occurrences(result.err, "its output is gone"))
+      << "once for both streams";
 }
 
 TEST_F(DeployTest, FollowingEndsWithTheErrorWhenTheWorkHasEnded) {
