@@ -446,6 +446,17 @@ TEST_F(DeployTest, TheErrorOfResultsOfAnUnknownAllocationNamesThoseThereAre) {
               HasSubstr("the deployment has no allocation work, and nothing of it has a machine yet"));
 }
 
+TEST_F(DeployTest, TheResultsOfWorkThatRunsAreToComeWhateverItsReasonIs) {
+  answer = [](const Envelope& e) -> std::optional<std::string> {
+    if (e.behaviour.ends_with("/manifest")) return R"({"manifest":{"allocations":{"work":{"status":"running"}}}})";
+    return R"({"Status":"Running","Created":0,"Allocations":{"work":{"status":"running","reason":"it is sick"}}})";
+  };
+  const auto result = nunet({"deployment", "results", "abc", "work"});
+  EXPECT_EQ(result.code, 1);
+  EXPECT_THAT(result.err, HasSubstr("work (running) has no results here; they come back when the task has ended"));
+  EXPECT_EQ(result.err.find("it is sick"), std::string::npos) << result.err;
+}
+
 TEST_F(DeployTest, SeveralAllocationsAreNamed) {
   streams["db/stdout"].text = "ready\n";
   streams["db/stderr"];

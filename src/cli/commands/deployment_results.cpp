@@ -70,7 +70,7 @@ Result<protocol::AllocationUsage> results_of(Session& session, Client& client, c
                                              const std::string& allocation) {
   TRY(auto usage, wait_for_results(session, client, id, allocation));
   const std::string& reason = usage.reason;
-  if (usage.results.empty() && !reason.empty())
+  if (usage.results.empty() && !reason.empty() && is_final(usage.status))
     return fail(Errc::failed, "{} ({}) has no results here: {}", allocation, to_string(usage.status), reason);
   if (usage.results.empty())
     return fail(Errc::failed,
