@@ -118,6 +118,15 @@ TEST_F(CliTest, AnUnknownWordIsReportedWithTheNearestKnownOne) {
   EXPECT_EQ(error({"deploy", "-f"}), "nunet: --file needs a value, <file>; see `nunet deploy --help`\n");
   EXPECT_EQ(error({"--config"}), "nunet: --config needs a value, <file>; see `nunet --help`\n");
   EXPECT_EQ(error({"deploy", "-f", "a", "--file", "b"}), "nunet: --file is given twice; see `nunet deploy --help`\n");
+  EXPECT_EQ(error({"deploy", "-f", ""}), "nunet: --file is empty, expected a file; see `nunet deploy --help`\n");
+  EXPECT_EQ(error({"deployment", "update", "a", "--file="}),
+            "nunet: --file is empty, expected a file; see `nunet deployment update --help`\n");
+  EXPECT_EQ(error({"deployment", "results", "a", "b", "-o", ""}),
+            "nunet: --output is empty, expected a folder; see `nunet deployment results --help`\n");
+  EXPECT_EQ(error({"--config", "", "key", "list"}),
+            "nunet: --config is empty, expected a file; see `nunet key list --help`\n");
+  EXPECT_EQ(error({"key", "list", "--user-dir", ""}),
+            "nunet: --user-dir is empty, expected a folder; see `nunet key list --help`\n");
   EXPECT_EQ(error({"deployment", "status", "a", "--id", "b"}),
             "nunet: only one of --id, <deployment> can be given; see `nunet deployment status --help`\n");
   EXPECT_EQ(error({"actor", "cmd", "/dms/node/peers/ping"}),

@@ -124,7 +124,8 @@ Result<std::map<std::string, std::string>> metadata_filter(const Arguments& argu
   std::map<std::string, std::string> filter;
   for (const auto& pair : arguments.all("filter")) {
     const auto at = pair.find('=');
-    if (at == std::string::npos) return fail(Errc::usage, "--filter: expected key=value, found \"{}\"", pair);
+    if (at == std::string::npos || at == 0)
+      return fail(Errc::usage, "--filter: expected key=value, found \"{}\"", pair);
     filter[pair.substr(0, at)] = pair.substr(at + 1);
   }
   return filter;
@@ -195,6 +196,7 @@ Result<void> deployment_list(Session& session, const Arguments& arguments) {
   TRY(request.status, status_filter(arguments));
   TRY(const std::uint64_t offset, count_of("--offset", arguments.get("offset", "0")));
   TRY(const std::uint64_t limit, count_of("--limit", arguments.get("limit", "0")));
+  if (arguments.has("limit") && limit == 0) return fail(Errc::usage, "--limit: expected a number above 0, found 0");
   const bool filtered = !request.metadata.empty() || !request.status.empty();
   TRY(auto client, Client::open(session, context_name(arguments)));
   TRY(const auto all, list_all(client, std::move(request)));

@@ -423,6 +423,9 @@ TEST_F(DeployTest, TheNewestDeploymentsAreListedFirstWithWhatTheyAre) {
             R"({"b":{"status":"Running","name":"shop","created":1760000060000000000,"allocations":3,"running":2}})");
   EXPECT_EQ(nunet({"deployment", "list", "--offset", "9"}).code, 0);
   EXPECT_EQ(nunet({"deployment", "list", "--limit", "many"}).code, 2);
+  const auto none = nunet({"deployment", "list", "-n", "0"});
+  EXPECT_EQ(none.code, 2);
+  EXPECT_THAT(none.err, HasSubstr("--limit: expected a number above 0, found 0"));
 }
 
 TEST_F(DeployTest, TheListIsFilteredByTheDaemon) {
@@ -438,6 +441,11 @@ TEST_F(DeployTest, TheListIsFilteredByTheDaemon) {
   const auto wrong = nunet({"deployment", "list", "--status", "Runing"});
   EXPECT_EQ(wrong.code, 2);
   EXPECT_THAT(wrong.err, HasSubstr("ShuttingDown or Completed"));
+  for (const char* filter : {"", "team", "=blue"}) {
+    const auto refused = nunet({"deployment", "list", "--filter", filter});
+    EXPECT_EQ(refused.code, 2) << filter;
+    EXPECT_THAT(refused.err, HasSubstr(fmt::format("--filter: expected key=value, found \"{}\"", filter)));
+  }
 }
 
 TEST_F(DeployTest, InfoShowsWhatAllocationsUse) {

@@ -6,6 +6,7 @@
 //  2. An option with a `value` takes the next word, even if that begins with a dash, or what follows `=`, or, after
 //     its letter, the rest of the word. It may be given once; if `repeated`, any number of times, and as a,b,c. An
 //     option without `value` is a switch; `--name=false` turns off what a setting has turned on. `-wf x` is `-w -f x`.
+//     What an option with the `value` "file" or "folder" is given is not empty.
 //  3. `--` ends the options, `-` is an argument. --help takes effect in any position, even on a wrong command line.
 //  4. `nunet --json key list` is `nunet key list --json`: the outer command declares the option as `inner`.
 //  5. parse() checks the words against the tree (unknown words, required options, groups); the action checks values.

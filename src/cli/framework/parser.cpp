@@ -126,6 +126,8 @@ class Reader {
       return;
     }
     if (again && !option.repeated) wrong(fmt::format("--{} is given twice", option.name));
+    if (value.empty() && (option.value == "file" || option.value == "folder"))
+      wrong(fmt::format("--{} is empty, expected a {}", option.name, option.value));
     std::vector<std::string> values;
     if (option.repeated) {
       if (again) values = line_.arguments.all(option.name);
