@@ -283,9 +283,6 @@ Result<Value> allocation(const Value& value, const Path& path, std::string_view 
   rewrite(object, "resources", path,
           [&](const Value& v, const Path& p) { return resources(v, p, top.if_contains("resources")); });
   rewrite(object, "execution", path, execution);
-  // Empty in published examples: none.
-  if (const auto* check = object.if_contains("healthcheck"); check != nullptr && *check == "")
-    object.erase("healthcheck");
   rewrite(object, "healthcheck", path, healthcheck);
   dependencies(object, path, name, top.if_contains("allocations"));
   rewrite(object, "inputs", path, inputs);
@@ -320,11 +317,13 @@ void refuse_empty(const Value& value, const Path& path, std::string_view key, st
 Result<Value> node(const Value& value, const Path& path) {
   refuse_empty(value, path, "peer", "a peer id (12D3KooW...)");
   refuse_empty(value, path, "on_loss", known_names<OnLoss>());
+  refuse_empty(value, path, "lease", "a duration such as 1h");
   TRY(Object object, object_at(value, path, Keys(kNodeKeys)));
   rewrite(object, "ports", path,
           [](const Value& v, const Path& p) { return each_item(v, p, plain_object<kPortKeys>); });
   rewrite(object, "location", path, location);
-  rewrite(object, "lease", path, positive_duration);
+  if (const Value* lease = object.if_contains("lease"); lease != nullptr && *lease != "")
+    rewrite(object, "lease", path, positive_duration);
   return Value(std::move(object));
 }
 

@@ -74,7 +74,7 @@ Result<Condition> dependency(const Value& value, const Path& path) {
 Result<void> check_dependency(std::string_view need, std::string_view name, const Object* all) {
   if (need == name) return wrong("{}", kDependsOnItself);
   if (all == nullptr || all->contains(need)) return {};  // without allocations, the decoder reports that
-  return wrong("{}", no_allocation(need, *all));
+  return wrong("{}", no_allocation(need, name, *all));
 }
 
 }  // namespace

@@ -15,21 +15,23 @@ std::unexpected<Error> wrong(fmt::format_string<Args...> format, Args&&... args)
   return fail(Errc::invalid_argument, format, std::forward<Args>(args)...);
 }
 
-/// "; did you mean web?" for a name that the map lacks.
+/// "; did you mean web?" for a name that the map lacks. `except` is not meant.
 template <class Map>
-std::string hint(std::string_view name, const Map& known) {
+std::string hint(std::string_view name, const Map& known, std::string_view except = {}) {
+  if (name.empty()) return "";
   std::vector<std::string_view> names;
-  for (const auto& [key, value] : known) names.emplace_back(key);
+  for (const auto& [key, value] : known)
+    if (std::string_view(key) != except) names.emplace_back(key);
   const auto meant = nearest(name, names);
   return meant.empty() ? "" : fmt::format("; did you mean {}?", meant);
 }
 
 inline constexpr std::string_view kDependsOnItself = "an allocation cannot depend on itself";
 
-/// Of a name in depends_on that is not among the allocations.
+/// Of a name in the depends_on of `self` that is not among the allocations.
 template <class Map>
-std::string no_allocation(std::string_view need, const Map& known) {
-  return fmt::format("there is no allocation \"{}\"{}", need.substr(0, 64), hint(need, known));
+std::string no_allocation(std::string_view need, std::string_view self, const Map& known) {
+  return fmt::format("there is no allocation \"{}\"{}", need.substr(0, 64), hint(need, known, self));
 }
 
 inline constexpr std::size_t kMaxList = 1024;

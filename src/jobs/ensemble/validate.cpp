@@ -194,6 +194,7 @@ Result<void> check_names(const Ensemble& ensemble) {
   std::map<std::string, std::string> names;
   std::map<std::string, std::string> dns_names;
   for (const auto& [name, allocation] : ensemble.allocations) {
+    if (name.empty()) return wrong("allocations: the name of an allocation is missing");
     if (!is_host_name(name))
       return wrong("allocations.{}: expected a host name: letters, digits and inner dashes", name.substr(0, 64));
     if (const auto [other, fresh] = names.emplace(lower(name), name); !fresh)
@@ -233,6 +234,7 @@ Result<void> check_places(const std::string& at, const std::vector<capability::L
 }
 
 Result<void> check_node(const Ensemble& ensemble, const std::string& name, const Node& node) {
+  if (name.empty()) return wrong("nodes: the name of a node is missing");
   if (!is_file_name(name)) return wrong("nodes.{}: expected a name of letters, digits, _ . and -", name.substr(0, 64));
   const std::string at = "nodes." + name;
   for (std::size_t i = 0; i < node.allocations.size(); ++i)

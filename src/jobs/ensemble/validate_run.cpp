@@ -62,7 +62,7 @@ Result<void> check_dependencies(const Ensemble& ensemble, const std::string& at,
     const std::string& need = allocation.depends_on[i];
     if (need == name) return wrong("{}.depends_on[{}]: {}", at, i, kDependsOnItself);
     if (!ensemble.allocations.contains(need))
-      return wrong("{}.depends_on[{}]: {}", at, i, no_allocation(need, ensemble.allocations));
+      return wrong("{}.depends_on[{}]: {}", at, i, no_allocation(need, name, ensemble.allocations));
     needs.insert(need);
   }
   for (const auto& [need, condition] : allocation.conditions) {
