@@ -123,6 +123,7 @@ TEST_F(DeploymentTest, APageWhoseNumbersWrapAroundIsNotStored) {
 TEST_F(DeploymentTest, AProviderThatSendsPagesOfAFewBytesIsGivenUp) {
   provider.tail_size = 10;
   provider.page_size = 1;
+  provider.page_takes = 1s;
   run_task();
   provider.end("task", AllocationStatus::completed, 0, std::string(20'000, 'x'));
   ASSERT_TRUE(notify());
