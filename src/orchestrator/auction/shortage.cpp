@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "orchestrator/deployment/reasons.hpp"
+
 namespace dms::orchestrator {
 
 using namespace protocol;
@@ -81,7 +83,7 @@ std::string Shortage::asked(const Bids& bids) const {
 
 std::string Shortage::describe(const jobs::Ensemble& ensemble, const std::set<std::string>& missing, const Bids& bids,
                                std::size_t chosen) const {
-  std::string text = fmt::format("no machine was found for node {} in time: ", fmt::join(missing, ", "));
+  std::string text = fmt::format("no machine was found for node {} in time: ", few_of(missing));
   std::size_t shown = 0;
   bool broadcast = false;
   for (const std::string& name : missing) {

@@ -298,26 +298,30 @@ Task<Result<void>> Deployment::give_up_starts() {
   for (const auto& [name, allocation] : record_->manifest.allocations)
     if (allocation.status == AllocationStatus::pending) names.push_back(name);
   std::string reasons;
+  std::map<std::string, std::vector<std::string>> waiting;  // for what -> names
   for (const std::string& name : names) {
-    const std::string why = why_it_waits(name);
-    late[name] = why.empty() ? "it could not be started in time" : "it could not be started in time: it " + why;
-    if (!why.empty()) add_reason(reasons, names.size() == 1 ? "it " + why : name + " " + why);
+    const std::string what = what_it_waits_for(name);
+    late[name] = what.empty() ? "it could not be started in time" : "it could not be started in time: it waits " + what;
+    if (!what.empty()) waiting[what].push_back(name);
     const auto failures = start_failures_.find(name);
-    if (!why.empty() || failures == start_failures_.end()) continue;
+    if (!what.empty() || failures == start_failures_.end()) continue;
     late[name] += ": " + failures->second.last;
     add_reason(reasons, failures->second.last);
   }
-  std::string reason = fmt::format("{} could not be started in time", fmt::join(names, ", "));
+  for (const auto& [what, those] : waiting)
+    add_reason(reasons, fmt::format("{} {} {}", names.size() == 1 ? "it" : few_of(those),
+                                    those.size() == 1 ? "waits" : "wait", what));
+  std::string reason = few_of(names) + " could not be started in time";
   if (!reasons.empty()) reason += ": " + reasons;
   co_return co_await give_up(std::move(reason), std::move(late));
 }
 
 /// Empty if it waits for no other allocation.
-std::string Deployment::why_it_waits(const std::string& allocation) const {
+std::string Deployment::what_it_waits_for(const std::string& allocation) const {
   const Dependency waits = dependency(record_.get(), allocation);
   if (waits.readiness == Readiness::ready) return {};
   const std::string& needed = waits.needed;
-  const std::string text = fmt::format("waits for {} to be {}", needed, to_string(waits.condition));
+  const std::string text = fmt::format("for {} to be {}", needed, to_string(waits.condition));
   const auto found = record_->manifest.allocations.find(needed);
   if (found == record_->manifest.allocations.end()) return fmt::format("{}; {} has no machine", text, needed);
   const AllocationManifest& entry = found->second;
@@ -360,7 +364,9 @@ Task<Result<void>> Deployment::start_over(Failure failure) {
 
 Task<Result<void>> Deployment::give_up(std::string reason, json::StringMap late) {
   const Mutex::Lock lock = co_await replacer_.changing();
-  const std::string why = "the deployment has failed: " + reason;
+  // These are stored with every allocation.
+  for (auto& [name, text] : late) text = shortened(std::move(text), kMaxReportedText);
+  const std::string why = shortened("the deployment has failed: " + reason, kMaxReportedText);
   const Change end_everything = [&](DeploymentRecord& record) { end_attempt(record, late, why); };
   co_return co_await enter(DeploymentStatus::failed, std::move(reason), end_everything);
 }

@@ -116,7 +116,7 @@ class Deployment {
   Task<Result<void>> give_up(std::string reason, json::StringMap late);
   Task<Result<void>> give_up_starts();
   [[nodiscard]] Result<void> check_running() const;
-  [[nodiscard]] std::string why_it_waits(const std::string& allocation) const;
+  [[nodiscard]] std::string what_it_waits_for(const std::string& allocation) const;
   Task<Result<void>> end_when_released();
   Task<void> on_hint(actor::Envelope envelope);
   [[nodiscard]] bool fails_attempt(const std::string& node, const std::string& reason);

@@ -1,4 +1,5 @@
 // Output that is not here when its run is ended, replaced or removed: it is fetched before the release.
+#include "orchestrator/deployment/reasons.hpp"
 #include "orchestrator/deployment/test_deployment.hpp"
 #include "orchestrator/deployment/views.hpp"
 
@@ -33,6 +34,28 @@ TEST_F(DependencyTest, WhatRanUntilTheAttemptFailedKeepsItsOutputAndTheReasonNam
   EXPECT_EQ(page("task"), "boot error, bye");
   EXPECT_EQ(status_of(deployment->record()).allocations.at("task").peer, provider.peer());
   EXPECT_TRUE(provider.runs.empty());
+}
+
+TEST_F(DependencyTest, TheReasonsOfManyThatWaitStayShort) {
+  DeploymentRecord made = with_dependant();
+  jobs::Ensemble& ensemble = made.ensemble;
+  const auto add = [&](const std::string& name, const std::string& like) {
+    ensemble.allocations[name] = ensemble.allocations.at(like);
+    ensemble.nodes.at("node").allocations.push_back(name);
+  };
+  for (int i = 0; i < 59; ++i) add("web" + std::to_string(i), "web");
+  for (int i = 0; i < 30; ++i) add("other" + std::to_string(i), "task");
+  made.deadline = (w.world.unix_now() + 1min).nanos;
+  run_with_dependant(std::move(made));
+  provider.runs.at("task").health_message = std::string(5000, 'x');
+  ASSERT_TRUE(reaches(DeploymentStatus::failed, 5min));
+  const std::string& error = deployment->record().error;
+  EXPECT_NE(error.find("web, web0, web1 and 57 others could not be started in time: "), std::string::npos) << error;
+  EXPECT_NE(error.find("web, web0, web1 and 57 others wait for task to be healthy"), std::string::npos) << error;
+  EXPECT_LE(error.size(), 2 * kMaxReasons);
+  ASSERT_EQ(deployment->record().manifest.allocations.size(), 91u);
+  for (const auto& [name, entry] : deployment->record().manifest.allocations)
+    EXPECT_LE(entry.reason.size(), kMaxReasons + 3) << name;
 }
 
 TEST_F(DependencyTest, WhatAnAttemptHasWrittenIsKeptWhenItStartsOver) {

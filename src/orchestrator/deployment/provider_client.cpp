@@ -4,6 +4,7 @@
 
 #include "base/text.hpp"
 #include "orchestrator/deployment/placement.hpp"
+#include "orchestrator/deployment/reasons.hpp"
 
 namespace dms::orchestrator {
 
@@ -122,8 +123,7 @@ Task<Result<void>> ProviderClient::revert(actor::Handle provider, json::StringMa
   for (const auto& [name, incarnation] : incarnations) request.allocations.push_back(name);
   std::erase_if(incarnations, [](const auto& pair) { return pair.second.empty(); });
   request.incarnations = std::move(incarnations);
-  const std::string what =
-      fmt::format("reverting {} on {}", fmt::join(request.allocations, ", "), provider.address.host);
+  const std::string what = fmt::format("reverting {} on {}", few_of(request.allocations), provider.address.host);
   const Result<Ack> reply = co_await call(actor_, kRevert, provider, request, timeout);
   co_return accepted(reply, what);
 }

@@ -19,7 +19,7 @@ Unplaced unplaced_of(const DeploymentRecord& record, const std::set<std::string>
 }
 
 Result<void> nothing_changed(const Error& error, const std::set<std::string>& nodes, std::string_view why) {
-  return fail(error, "nothing is changed, and what runs of {} goes on where it is: {}", fmt::join(nodes, ", "), why);
+  return fail(error, "nothing is changed, and what runs of {} goes on where it is: {}", few_of(nodes), why);
 }
 
 }  // namespace
@@ -307,7 +307,7 @@ Task<Result<void>> Replacer::move_node(std::string node, Unplaced wanted) {
         candidate.error(),
         "the machine of node {} does not take {}, and no other machine takes the whole node; what runs of it "
         "goes on there",
-        node, fmt::join(wanted.at(node), ", "));
+        node, few_of(wanted.at(node)));
   if (!candidate) co_return std::unexpected(candidate.error());
   {
     const Mutex::Lock lock = co_await changing_.lock();
