@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "base/log.hpp"
-#include "base/text.hpp"
 #include "orchestrator/deployment/cleaner.hpp"
 #include "orchestrator/deployment/placement.hpp"
 #include "orchestrator/deployment/reasons.hpp"
@@ -114,7 +113,7 @@ bool Endings::is_recovered(const std::string& node) const {
 
 Task<Result<void>> Endings::conclude_once(std::string name, End end) {
   const AllocationManifest* entry = parts_.allocation(name);
-  end.report.reason = shortened(std::move(end.report.reason), kMaxReportedText);
+  clean(end.report);
   const AllocationReport& report = end.report;
   const auto is_meant = [&](const AllocationManifest& run) {
     const bool replaces = !end.replaced.empty() && run.incarnation == end.replaced;

@@ -58,6 +58,22 @@ TEST_F(DependencyTest, TheReasonsOfManyThatWaitStayShort) {
     EXPECT_LE(entry.reason.size(), kMaxReasons + 3) << name;
 }
 
+TEST_F(DependencyTest, TextsOfAReportAreCutAndMadeOneLineBeforeTheyAreKept) {
+  begin(1min);
+  provider.runs.at("task").health_message = "\x1b[2J\n" + std::string(500'000, 'x');
+  provider.runs.at("task").reason = std::string(100'000, 'y');
+  ASSERT_TRUE(until([&] {
+    const AllocationReport* last = deployment->report("task");
+    return last != nullptr && !last->health_message.empty();
+  }));
+  EXPECT_TRUE(deployment->report("task")->health_message.starts_with("\\x1b[2J\\x0axxx"));
+  EXPECT_LE(deployment->report("task")->health_message.size(), kMaxReportedText);
+  EXPECT_LE(deployment->report("task")->reason.size(), kMaxReportedText);
+  ASSERT_TRUE(reaches(DeploymentStatus::failed, 5min));
+  EXPECT_LE(deployment->record().error.size(), 2 * kMaxReasons);
+  EXPECT_EQ(deployment->record().error.find('\x1b'), std::string::npos);
+}
+
 TEST_F(DependencyTest, WhatAnAttemptHasWrittenIsKeptWhenItStartsOver) {
   begin(5min);
   const std::string first = task().incarnation;

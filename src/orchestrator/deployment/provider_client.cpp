@@ -16,6 +16,18 @@ std::unexpected<Error> refused(std::string_view what, const std::string& error) 
   return fail(Errc::permission_denied, "{}: refused: {}", what, shortened(error, kMaxReportedText));
 }
 
+std::string cleaned(std::string text) {
+  return shortened(printable(shortened(std::move(text), kMaxReportedText)), kMaxReportedText);
+}
+
+void clean(RenewReply& reply) {
+  std::erase_if(reply.allocations, [](const auto& held) {
+    return held.first.size() > kMaxReportedId || held.second.incarnation.size() > kMaxReportedId;
+  });
+  for (auto& [name, report] : reply.allocations) orchestrator::clean(report);
+  reply.error = cleaned(std::move(reply.error));
+}
+
 /// Whether a page is where it says, at or after `offset`, and leads on.
 bool follows(const LogPage& page, std::uint64_t offset) {
   if (page.offset < offset || page.offset > page.total_size) return false;
@@ -26,6 +38,11 @@ bool follows(const LogPage& page, std::uint64_t offset) {
 }
 
 }  // namespace
+
+void clean(AllocationReport& report) {
+  report.reason = cleaned(std::move(report.reason));
+  report.health_message = cleaned(std::move(report.health_message));
+}
 
 Result<void> accepted(const Result<Ack>& reply, std::string_view what) {
   if (!reply) return fail(reply.error(), "{}", what);
@@ -136,6 +153,7 @@ Task<Result<RenewReply>> ProviderClient::renew(actor::Handle provider, json::Str
   request.clock_ns = clock;
   Result<RenewReply> reply = co_await call(actor_, kRenew, provider, request, timeout);
   if (!reply) co_return fail(reply.error(), "renewing leases on {}", provider.address.host);
+  clean(*reply);
   if (!reply->ok) co_return refused(fmt::format("renewing leases on {}", provider.address.host), reply->error);
   co_return std::move(reply);
 }
@@ -152,6 +170,7 @@ Task<Result<RenewReply>> ProviderClient::patient_reports(actor::Handle provider,
   Task<Result<RenewReply>> asking = actor_.call<RenewReply>(std::move(question));
   Result<RenewReply> reply = co_await with_timeout(timeout, std::move(asking));
   if (!reply) co_return fail(reply.error(), "asking {} for its reports", provider.address.host);
+  clean(*reply);
   co_return std::move(reply);
 }
 

@@ -1,7 +1,8 @@
 // The requests of a deployment to its providers: one request and one checked reply each.
 //
 // Every error names the provider and the request; a negative reply is Errc::permission_denied with the provider's
-// reason, shortened to kMaxReportedText. Nothing is kept between calls.
+// reason, shortened to kMaxReportedText. Reports are those of clean(), without those of a longer name or run than
+// kMaxReportedId. Nothing is kept between calls.
 //
 // Threads: the lane of the actor that sends, which outlives the calls. Attacks: a provider that grants a lease without
 // end could never be replaced: at most the requested lease is accepted, or kLongestGrant.
@@ -73,6 +74,9 @@ class ProviderClient {
   actor::Actor& actor_;
   std::string deployment_;
 };
+
+/// Leaves of the texts of a report what is kept: one line each, shortened to kMaxReportedText.
+void clean(protocol::AllocationReport& report);
 
 /// A negative reply is an error, like a missing one.
 Result<void> accepted(const Result<protocol::Ack>& reply, std::string_view what);

@@ -15,7 +15,7 @@ namespace {
 std::string reason_of(const AllocationReport& report) {
   if (report.health != Health::unhealthy) return {};
   std::string reason(kFailedCheck);
-  if (!report.health_message.empty()) reason += ": " + printable(report.health_message);
+  if (!report.health_message.empty()) reason += ": " + report.health_message;
   return shortened(std::move(reason), kMaxReportedText);
 }
 
