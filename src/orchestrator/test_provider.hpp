@@ -134,6 +134,8 @@ class ScriptedProvider {
   Duration stop_takes{0};         ///< of what is reverted; it runs until then
   int commits = 0, allocates = 0, starts = 0, reverts = 0, shutdowns = 0, renewals = 0, restarts = 0, pages = 0,
       stopped = 0;
+  Duration commit_takes{0};
+  int most_commits_in_progress = 0;
   int ends = 0;  ///< runs that ended by themselves
   std::string ensemble;
   std::map<std::string, Run> runs;
@@ -157,6 +159,9 @@ class ScriptedProvider {
   }
   Task<protocol::Ack> commit(protocol::CommitRequest request, const actor::Envelope&) {
     ++commits;
+    most_commits_in_progress = std::max(most_commits_in_progress, ++commits_in_progress_);
+    if (commit_takes > Duration(0)) (void)co_await sleep_for(commit_takes);
+    --commits_in_progress_;
     protocol::Ack reply;
     reply.error = runs.contains(request.allocation_name) ? "it exists already" : refuse_commit;
     reply.ok = reply.error.empty();
@@ -355,6 +360,7 @@ class ScriptedProvider {
 
   actor::TestNode& node_;
   int incarnations_ = 0;
+  int commits_in_progress_ = 0;
 };
 
 }  // namespace dms::orchestrator

@@ -56,15 +56,27 @@ template <class T>
 Task<void> store_result(Task<T> task, std::optional<T>& into) {
   into.emplace(co_await std::move(task));
 }
+/// Runs those that nobody has begun, one after the other.
+template <class T>
+Task<void> store_results(std::vector<Task<T>>& tasks, std::vector<std::optional<T>>& into, std::size_t& next) {
+  while (next < tasks.size()) {
+    const std::size_t own = next++;
+    Task<T> task = std::move(tasks[own]);
+    into[own].emplace(co_await std::move(task));
+  }
+}
 }  // namespace detail
 
-/// Runs all tasks at the same time; their results, in order, when the last has finished.
+/// Runs all tasks, `at_once` of them at the same time, begun in order; their results, in order, when the last has
+/// finished.
 template <class T>
-Task<std::vector<T>> when_all(std::vector<Task<T>> tasks) {
+Task<std::vector<T>> when_all(std::vector<Task<T>> tasks, std::size_t at_once = SIZE_MAX) {
   TaskContext context = co_await this_task();
   Nursery nursery(*context.lane, "when_all", context.scope);
   std::vector<std::optional<T>> results(tasks.size());
-  for (std::size_t i = 0; i < tasks.size(); ++i) nursery.spawn(detail::store_result(std::move(tasks[i]), results[i]));
+  std::size_t next = 0;
+  for (std::size_t i = 0; i < tasks.size() && i < at_once; ++i)
+    nursery.spawn(detail::store_results(tasks, results, next));
   co_await nursery.join();
   std::vector<T> values;
   values.reserve(results.size());

@@ -475,7 +475,7 @@ Task<Result<void>> Deployment::collect_rest(Rest& rest) {
     if (is_placed(allocation) && allocation.lease_ns > 0 && allocation.status != AllocationStatus::pending &&
         !allocation.collected && !is_awaited(record_.get(), name, allocation.incarnation))
       fetches.push_back(end_and_collect(name, rest));
-  const std::vector<Result<void>> outcomes = co_await when_all(std::move(fetches));
+  const std::vector<Result<void>> outcomes = co_await when_all(std::move(fetches), kStopsAtOnce);
   co_return first_error(outcomes);
 }
 

@@ -146,6 +146,23 @@ TEST_F(DeploymentTest, AWallClockThatJumpsLeavesTheTimeToDeploy) {
   EXPECT_LE(a.lane().now() - begun, 65s);
 }
 
+TEST_F(DeploymentTest, ANodeOfManyAllocationsIsPlacedByAFewRequestsAtATime) {
+  DeploymentRecord made = record();
+  jobs::Ensemble& ensemble = made.ensemble;
+  for (int i = 1; i < 150; ++i) {
+    const std::string name = "task" + std::to_string(i);
+    ensemble.allocations[name] = ensemble.allocations.at("task");
+    ensemble.nodes.at("node").allocations.push_back(name);
+  }
+  provider.commit_takes = 100ms;
+  create(std::move(made));
+  deployment->start();
+  ASSERT_TRUE(reaches(DeploymentStatus::running)) << deployment->record().error;
+  EXPECT_EQ(provider.commits, 150);
+  EXPECT_EQ(provider.starts, 150);
+  EXPECT_EQ(provider.most_commits_in_progress, static_cast<int>(kRequestsAtOnce));
+}
+
 TEST_F(DeploymentTest, LeasesAreRenewedAsLongAsItRuns) {
   run_task();
   w.settle(10min);

@@ -28,6 +28,12 @@ inline constexpr Duration kLongestGrant = 24h;
 /// Of the messages of patient_reports(): longer than clocks differ, shorter than a grant that is renewed daily lasts.
 inline constexpr Duration kPatientLifetime = 2h;
 
+/// Requests of a kind that are in progress at once. A node can have as many allocations as a provider holds, and nobody
+/// takes more than 128 messages in progress of one sender (ucan/held_tokens.hpp).
+inline constexpr std::size_t kRequestsAtOnce = 32;
+/// Of requests to end work, which may take 10 s each while a user waits for all.
+inline constexpr std::size_t kStopsAtOnce = 96;
+
 class ProviderClient {
  public:
   ProviderClient(actor::Actor& actor, std::string deployment) : actor_(actor), deployment_(std::move(deployment)) {}

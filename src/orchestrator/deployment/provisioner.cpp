@@ -34,7 +34,7 @@ Task<Result<void>> Provisioner::run(Unplaced wanted, Candidate candidate, std::o
       commits.push_back(commit(node, allocation, bid.handle, std::move(resources), std::move(ports), timeout));
     }
   }
-  const std::vector<Result<void>> committed = co_await when_all(std::move(commits));
+  const std::vector<Result<void>> committed = co_await when_all(std::move(commits), kRequestsAtOnce);
   CO_TRY_VOID(first_error(committed));
 
   std::vector<Task<Result<void>>> allocations;
@@ -48,6 +48,7 @@ Task<Result<void>> Provisioner::run(Unplaced wanted, Candidate candidate, std::o
 
 Task<Result<void>> Provisioner::commit(std::string node, std::string allocation, actor::Handle provider,
                                        capability::Resources resources, PortMapping ports, Duration timeout) {
+  timeout = remaining(timeout);  // others were sent before
   Result<void> done = co_await providers_.commit(provider, std::move(node), std::move(allocation), std::move(resources),
                                                  std::move(ports), timeout);
   if (!done) failed_provider_ = provider.address.host;

@@ -3,7 +3,8 @@
 //
 // Model
 //  1. The record names the machines before the first request is sent (placement.hpp), and the handles, incarnations and
-//     leases as soon as they are known. Nodes are committed together, then allocated together.
+//     leases as soon as they are known. Nodes are committed together, kRequestsAtOnce allocations at a time, then
+//     allocated together.
 //  2. A lease is requested for every node. A provider whose reply grants none is one of the existing implementation: it
 //     knows no renewal and is supervised by pings.
 //  3. The first failure ends the run; failed_provider() then names the provider to exclude for a while, or is empty if

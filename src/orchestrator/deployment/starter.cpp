@@ -17,8 +17,10 @@ std::string key_of(const AllocationManifest& entry) {
 }  // namespace
 
 Task<Result<void>> Starter::start_ready() {
-  json::StringMap never;  // allocation -> reason
-  json::StringMap ready;  // allocation -> key
+  json::StringMap never;                           // allocation -> reason
+  json::StringMap ready;                           // allocation -> key
+  std::map<std::string, std::size_t> in_progress;  // at a machine
+  for (const std::string& key : starting_) ++in_progress[key.substr(0, key.find('/'))];
   json::StringMap asked;  // allocation -> run, of those whose start is not stored as requested
   for (const auto& [name, entry] : parts_.record->manifest.allocations) {
     if (entry.status != AllocationStatus::pending || !is_placed(entry)) continue;
@@ -27,6 +29,9 @@ Task<Result<void>> Starter::start_ready() {
     Dependency state = dependency(parts_.record.get(), name);
     if (state.readiness == Readiness::never) never[name] = std::move(state.reason);
     if (state.readiness != Readiness::ready || !supervisor_.known(entry.node_id)) continue;
+    std::size_t& there = in_progress[entry.handle.address.host];
+    if (there >= kRequestsAtOnce) continue;  // the end of one looks for the next
+    ++there;
     ready[name] = key;
     const auto before = parts_.record->starts.find(name);
     const bool stored = before != parts_.record->starts.end() && before->second == entry.incarnation;
