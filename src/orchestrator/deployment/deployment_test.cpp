@@ -183,6 +183,27 @@ TEST_F(DeploymentTest, ARenewalNamesTheClockOfAnEarlierReplyAlsoAfterARestart) {
   EXPECT_EQ(provider.renewed_without_clock, 0);
 }
 
+TEST_F(DeploymentTest, ARenewalThatIsAnsweredAfterOneThatWasNotIsFollowedByAnotherAtOnce) {
+  provider.lease = 40s;
+  run_task();
+  w.settle(30s);
+  int before = provider.renewals;
+  ASSERT_TRUE(until([&] { return provider.renewals > before; }));
+  w.settle(1s);
+  provider.answers_renewals = false;
+  before = provider.renewals;
+  ASSERT_TRUE(until([&] { return provider.renewals > before; }));
+  w.settle(1s);
+  provider.answers_renewals = true;
+  before = provider.renewals;
+  ASSERT_TRUE(until([&] { return provider.renewals > before; }));
+  w.settle(1s);
+  EXPECT_EQ(provider.renewals, before + 2) << "once";
+  EXPECT_GE(provider.runs.at("task").lease_ends - b.lane().now(), provider.lease - 2s);
+  w.settle(5s);
+  EXPECT_EQ(provider.renewals, before + 2);
+}
+
 TEST_F(DeploymentTest, AProviderWithoutAClockIsRenewedAllTheSame) {
   provider.has_clock = false;
   run_task();

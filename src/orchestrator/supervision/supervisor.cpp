@@ -187,6 +187,7 @@ Task<void> Supervisor::renew(std::string node, WatchPtr watch) {
   json::StringMap asked = placed_on(*placed);
   json::StringMap runs;
   const bool renews = watch->lease.renews();
+  const bool names_old_clock = watch->missed;
   if (renews) runs = asked;
   const Duration timeout = std::clamp(watch->lease.interval(), Duration(2 * kMinRenewal), kRenew.timeout);
   watch->asked = parts_.now();
@@ -201,11 +202,13 @@ Task<void> Supervisor::renew(std::string node, WatchPtr watch) {
     watch->heard = parts_.now();
     watch->reported_lost = watch->reported_ended = false;
     watch->refusals = 0;
+    watch->missed = false;
     watch->clocks.clear();
     co_await take_in(node, watch->peer, std::move(asked), std::move(*reply));
-    if (!renews) co_await renew(node, watch);
+    if (!renews || names_old_clock) co_await renew(node, watch);
     co_return;
   }
+  watch->missed = true;
   if (parts_.now() <= expected + kLateTimer) {
     watch->lease.not_answered(network::plain(reply.error()), parts_.now());
     work_.spawn(count_refusal(provider, watch));

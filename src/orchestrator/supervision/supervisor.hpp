@@ -5,7 +5,8 @@
 //     second while an allocation waits for the health of another there. Its reply is reconciled with the record
 //     (reconcile.hpp). After a start of the daemon the first renewal is sent at once. The first one to a machine, and
 //     one to a machine that was silent, is a question without leases; its reply brings the clock that the renewal
-//     names, which follows at once.
+//     names, which follows at once. So does another one when a renewal is answered and those before it were not: it
+//     names an old clock, and extends little.
 //  2. When a machine is suspected and lost, and when its work has surely ended, is decided by lease_watch.hpp. A
 //     missing run of a machine that replies has surely ended; its other runs go on. Both are reported to the
 //     deployment, which decides what follows. Only a run that was placed when the report was asked for can be missing
@@ -88,6 +89,7 @@ class Supervisor {
     int refusals = 0;
     std::string clocks;   ///< how its clock differs, as first seen since the last answer; or empty
     bool hinted = false;  ///< while it was busy
+    bool missed = false;  ///< the last renewal or question
     bool busy = false;
     bool reported_lost = false;
     bool reported_ended = false;
