@@ -1,8 +1,8 @@
 // Starts placed allocations as soon as their dependencies allow, in parallel.
 //
 // Model
-//  1. start_ready() begins what may start now, kRequestsAtOnce on a machine at a time; an allocation whose condition can
-//     never be met fails. waits() says whether something is yet to start before the deployment counts as Running.
+//  1. start_ready() begins what may start now, kRequestsAtOnce on a machine at a time; an allocation whose condition
+//     can never be met fails. waits() says whether something is yet to start before the deployment counts as Running.
 //  2. Nothing is started on a machine whose lease has not been reconciled since this daemon began (supervisor.hpp): it
 //     may have been started before. That a start is requested of the provider of a lease is stored first: from then on
 //     its run may have begun (placement.hpp, 5).
