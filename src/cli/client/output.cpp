@@ -1,5 +1,7 @@
 #include "cli/client/output.hpp"
 
+#include <algorithm>
+
 namespace dms::cli {
 
 Result<protocol::DeploymentLogsReply> OutputStream::page(std::uint64_t offset, std::uint64_t max_bytes) {
@@ -30,11 +32,13 @@ Result<protocol::DeploymentLogsReply> OutputStream::page(std::uint64_t offset, s
 Result<OutputStream::Piece> OutputStream::next() {
   auto reply = page(position_, 0);
   Piece piece;
+  if (reply && is_past(*reply)) return piece;
   // A daemon may refuse to read behind the end of a new run.
   const bool another = reply && is_new_run(*reply);
   if (position_ > 0 && (another || (!reply && reply.error().is(Errc::failed)))) {
     auto first = page(0, 0);
     if (another && !first) return std::unexpected(first.error());
+    if (first && is_past(*first)) return piece;
     if (first && (another || is_new_run(*first))) {
       piece.restarted = true;
       position_ = 0;
@@ -44,9 +48,12 @@ Result<OutputStream::Piece> OutputStream::next() {
     }
   }
   if (!reply) return std::unexpected(reply.error());
-  if (!reply->incarnation.empty()) run_ = reply->incarnation;
+  if (!reply->incarnation.empty() && reply->incarnation != run_) {
+    past_.insert(run_);
+    run_ = reply->incarnation;
+  }
   if (!reply->data.empty() || ended_) {
-    const std::uint64_t start = reply->data.empty() ? total_ : reply->offset;
+    const std::uint64_t start = reply->data.empty() ? std::max(total_, position_) : reply->offset;
     piece.missing = start - position_;
     position_ = start + reply->data.size();
   }

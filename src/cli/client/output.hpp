@@ -5,13 +5,17 @@
 //     position() and moves it. The daemon keeps the newest output only: a page that starts later says how many bytes
 //     between are gone.
 //  2. A page names its run. That of another run than the first one, and of a daemon that names none a stream that has
-//     become shorter, is not taken: reading starts again at the first byte of the new run.
+//     become shorter, is not taken: reading starts again at the first byte of the new run. A run that was read before
+//     the present one is never gone back to: its pages are as good as none. One of the present run that ends before
+//     position(), as what the daemon has stored of it may, has nothing new.
 //  3. Every page makes progress or ends the reading: one whose offsets contradict each other is refused. Failure: what
 //     the daemon replies as an error is cli::Errc::failed, no reply cli::Errc::refused; a page that cannot be used has
 //     another code.
 //
 // Cost: one request of the daemon for a page of at most protocol::kLogPage bytes.
 #pragma once
+
+#include <set>
 
 #include "cli/client/client.hpp"
 #include "protocol/deployment.hpp"
@@ -59,7 +63,11 @@ class OutputStream {
   /// [from, to), or less at its start if that is gone. Lowers `to` if the end is not there yet.
   Result<Bytes> read_back(std::uint64_t from, std::uint64_t& to);
   [[nodiscard]] bool is_new_run(const protocol::DeploymentLogsReply& reply) const {
-    return reply.total_size < position_ || (!run_.empty() && !reply.incarnation.empty() && reply.incarnation != run_);
+    if (run_.empty() || reply.incarnation.empty()) return reply.total_size < position_;
+    return reply.incarnation != run_;
+  }
+  [[nodiscard]] bool is_past(const protocol::DeploymentLogsReply& reply) const {
+    return past_.contains(reply.incarnation);
   }
 
   Client& client_;
@@ -67,7 +75,8 @@ class OutputStream {
   std::uint64_t position_ = 0;
   std::uint64_t total_ = 0;
   bool ended_ = false;
-  std::string run_;  ///< that is read
+  std::string run_;             ///< that is read
+  std::set<std::string> past_;  ///< runs that were read before it
   std::string incomplete_;
   std::string digest_;
   bool folder_ = false;

@@ -189,6 +189,53 @@ TEST_F(DeployTest, ARestartIsNoticedThoughTheNewRunHasWrittenMore) {
   EXPECT_THAT(result.err, HasSubstr("(the standard output of work starts anew: the work was restarted; "));
 }
 
+struct ReplacedRunTest : DeployTest {
+  /// Follows these pages of the standard output, each of them twice; the last one is there at the end.
+  struct Page {
+    std::string run;
+    std::string text;
+  };
+  auto follow(const std::vector<Page>& served) {
+    std::size_t asked = 0;
+    answer = [&, asked](const Envelope& e) mutable -> std::optional<std::string> {
+      const std::size_t last = served.size() - 1;
+      const bool is_last = asked >= 2 * last;
+      if (e.behaviour.ends_with("/status"))
+        return fmt::format(R"({{"Status":"{}"}})", is_last ? "Completed" : "Running");
+      if (!e.behaviour.ends_with("/logs")) return respond(e);
+      const std::uint64_t offset = json::decode<protocol::DeploymentLogsRequest>(e.message)->offset;
+      if (offset > 0) ++asked;  // another run is read from its start besides
+      const Page& page = served.at(std::min(asked / 2, last));
+      const FakeStream stream{.text = page.text, .ended = asked >= 2 * last};
+      auto reply = stream.page(std::min<std::uint64_t>(offset, page.text.size()), page_size);
+      reply.incarnation = page.run;
+      return json::encode(reply);
+    };
+    return nunet({"deployment", "logs", "abc", "work", "--follow", "--stdout"});
+  }
+};
+
+TEST_F(ReplacedRunTest, ARunThatWasFollowedBeforeIsNotPrintedAgain) {
+  const auto result = follow({{"first", "ONE\n"}, {"second", "TWO\n"}, {"first", "ONE\n"}, {"third", "THREE\n"}});
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_EQ(result.out, "ONE\nTWO\nTHREE\n");
+  EXPECT_EQ(std::ranges::count(result.err, '\n'), 2) << "for two changes: " << result.err;
+}
+
+TEST_F(ReplacedRunTest, ARunOfWhichLessIsStoredThanWasFollowedIsNotPrintedAgain) {
+  const auto result = follow({{"first", "ONE\nONE\n"}, {"first", "ONE\n"}, {"first", "ONE\nONE\nend\n"}});
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_EQ(result.out, "ONE\nONE\nend\n");
+  EXPECT_EQ(result.err, "");
+}
+
+TEST_F(ReplacedRunTest, FollowingEndsWhereLessIsStoredThanWasFollowed) {
+  const auto result = follow({{"first", "ONE\nONE\n"}, {"first", "ONE\n"}});
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_EQ(result.out, "ONE\nONE\n");
+  EXPECT_EQ(result.err, "");
+}
+
 TEST_F(DeployTest, FollowingWaitsForWorkThatIsPlacedAnew) {
   streams["work/stdout"] = {.text = "first run\n", .ended = false};
   int asked = 0;

@@ -115,6 +115,32 @@ TEST_F(AwayTest, OutputOfAShutdownIsFetchedWhenItsProviderIsBack) {
   EXPECT_TRUE(provider.runs.empty());
 }
 
+TEST_F(LastOutputTest, TheOutputOfAnOlderRunIsNotServedForThatOfTheLastOne) {
+  run_anywhere(jobs::AllocationType::service);
+  other.bids = false;
+  const auto change_task = [&] {
+    jobs::Ensemble ensemble = deployment->record().ensemble;
+    ensemble.allocations.at("task").resources.ram.size.bytes *= 2;
+    ASSERT_TRUE(w.run(a, deployment->update(ensemble)));
+  };
+  const auto is_replaced = [&] {
+    return until([&] { return deployment->record().superseded.empty() && task().status == AllocationStatus::running; },
+                 5min);
+  };
+  provider.runs.at("task").out = "ONE";
+  change_task();
+  ASSERT_TRUE(is_replaced());
+  EXPECT_EQ(page("task", "previous:stdout"), "ONE");
+  provider.runs.at("task").out = "TWO";
+  provider.stops = false;
+  change_task();
+  ASSERT_EQ(task().status, AllocationStatus::pending);
+  EXPECT_NE(page("task").find("is still to be fetched from " + provider.peer()), std::string::npos) << page("task");
+  provider.stops = true;
+  ASSERT_TRUE(is_replaced());
+  EXPECT_EQ(page("task", "previous:stdout"), "TWO");
+}
+
 /// A provider that sends what it has page by page, each as late as it may.
 TEST_F(LastOutputTest, AFetchThatTakesLongDoesNotKeepADeploymentFromItsEnd) {
   run_task();

@@ -180,6 +180,14 @@ bool is_awaited(const DeploymentRecord& record, const std::string& allocation, c
   });
 }
 
+const Superseded* find_awaited(const DeploymentRecord& record, const std::string& allocation) {
+  const auto found = std::ranges::find_if(record.superseded, [&](const Superseded& entry) {
+    return entry.allocations.contains(allocation) && std::ranges::count(entry.unfetched, allocation) > 0 &&
+           std::ranges::count(entry.unstarted, allocation) == 0;
+  });
+  return found == record.superseded.end() ? nullptr : &*found;
+}
+
 void forget_earlier_output(DeploymentRecord& record, const std::string& allocation) {
   for (Superseded& entry : record.superseded) forget_output(record, entry, allocation);
 }

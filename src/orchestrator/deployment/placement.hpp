@@ -57,6 +57,9 @@ Unplaced unplaced(const DeploymentRecord& record);
 [[nodiscard]] std::uint32_t begun_restarts(const protocol::AllocationManifest& entry);
 /// Whether the output of this run is to be fetched before it is released, see (5).
 bool is_awaited(const DeploymentRecord& record, const std::string& allocation, const std::string& run);
+/// The entry that has the last run of the allocation which is known to have begun and whose output is to be fetched;
+/// null if there is none.
+const Superseded* find_awaited(const DeploymentRecord& record, const std::string& allocation);
 /// That of earlier runs of the allocation is not fetched any more.
 void forget_earlier_output(DeploymentRecord& record, const std::string& allocation);
 /// What entry `number` of superseded has of the allocation had begun, see (5).

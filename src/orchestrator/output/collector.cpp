@@ -336,7 +336,13 @@ Task<Result<LogPage>> Collector::page(DeploymentLogsRequest request) {
     Task<Result<LogPage>> reading = stored_page(parts_.output, parts_.record.get(), std::move(request));
     co_return co_await std::move(reading);
   }
-  if (!is_placed(*entry) && parts_.record->outputs.contains(request.allocation_name)) {
+  const auto kept = parts_.record->outputs.find(request.allocation_name);
+  if (!is_placed(*entry) && kept != parts_.record->outputs.end()) {
+    const Superseded* left = find_awaited(parts_.record.get(), request.allocation_name);
+    if (left != nullptr && left->allocations.at(request.allocation_name) != kept->second)
+      co_return fail(Errc::not_found,
+                     "{} has no machine at this moment; the output of its last run is still to be fetched from {}",
+                     request.allocation_name, left->peer);
     Task<Result<LogPage>> reading = stored_page(parts_.output, parts_.record.get(), std::move(request));
     CO_TRY(LogPage page, co_await std::move(reading));
     page.eof = false;  // it runs again once it has a machine

@@ -9,8 +9,8 @@
 //  2. The files hold the output of one run, DeploymentRecord::outputs says which. fetch() for another run begins anew;
 //     what they held is set aside (output_store.hpp, 7).
 //  3. page() serves the pages of a run that has ended from the disk, once all of it is there, and those of another from
-//     its provider. While an allocation has no machine, page() serves what is stored of a run before; of one that an
-//     update has removed, what was stored.
+//     its provider. While an allocation has no machine, page() serves what is stored of the run before, and an error
+//     while only that of an older one is; of one that an update has removed, what was stored.
 //  4. A page names the run that it is of. What a provider's page says of another run than the record's is not stored:
 //     the renewals find out which one counts.
 //  5. A provider without leases serves no pages: tail() stores the last bytes of both streams instead. Their pages are
