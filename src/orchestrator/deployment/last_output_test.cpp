@@ -141,6 +141,18 @@ TEST_F(LastOutputTest, TheOutputOfAnOlderRunIsNotServedForThatOfTheLastOne) {
   EXPECT_EQ(page("task", "previous:stdout"), "TWO");
 }
 
+TEST_F(LastOutputTest, TheRunBeforeIsToldToBeFetchedWhileItsMachineIsAway) {
+  run_anywhere(jobs::AllocationType::service, jobs::OnLoss::exclusive);
+  provider.runs.at("task").out = "until the loss";
+  cut(b);
+  ASSERT_TRUE(until([&] { return other.runs_now() && task().status == AllocationStatus::running; }, 5min));
+  EXPECT_EQ(page("task", "previous:stdout").find("no output of an earlier run"), std::string::npos);
+  EXPECT_NE(page("task", "previous:stdout").find("is still to be fetched from " + provider.peer()), std::string::npos);
+  cut(b, false);
+  ASSERT_TRUE(settles());
+  EXPECT_EQ(page("task", "previous:stdout"), "until the loss");
+}
+
 /// A provider that sends what it has page by page, each as late as it may.
 TEST_F(LastOutputTest, AFetchThatTakesLongDoesNotKeepADeploymentFromItsEnd) {
   run_task();

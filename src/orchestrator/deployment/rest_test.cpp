@@ -57,6 +57,14 @@ struct RestTest : DeploymentTest {
   bool is_settled() {
     return until([&] { return deployment->record().rests.empty(); });
   }
+  std::string current_text() {
+    DeploymentLogsRequest request;
+    request.ensemble_id = "d1";
+    request.allocation_name = "task";
+    request.stream = "stdout";
+    const Result<LogPage> page = w.run(a, deployment->page(request));
+    return page ? std::string(as_text(page->data)) : page.error().to_string();
+  }
   LogPage previous() {
     DeploymentLogsRequest request;
     request.ensemble_id = "d1";
@@ -133,6 +141,19 @@ TEST_F(RestTest, ADaemonThatIsKilledBeforeItHasFetchedItLeavesThatToTheNextOne) 
   ASSERT_TRUE(is_settled());
   EXPECT_EQ(previous_text(), "first, bye");
   EXPECT_EQ(previous().incomplete, "");
+}
+
+TEST_F(RestTest, TheRunIsReadUntilTheNextOneCounts) {
+  run_service();
+  begin_restart();
+  EXPECT_EQ(current_text(), "first, bye") << "its provider has the next run";
+  provider.refuse_pages = "not now";
+  EXPECT_EQ(current_text(), "first") << "as it was fetched before the request";
+  provider.refuse_pages.clear();
+  ASSERT_EQ(task().restarts, 0u);
+  provider.runs.at("task").out = "second";
+  ASSERT_TRUE(until([&] { return task().restarts == 1u; }));
+  EXPECT_EQ(current_text(), "second");
 }
 
 TEST_F(RestTest, AShutdownDuringARestartFetchesIt) {

@@ -47,6 +47,7 @@ Task<Result<LogPage>> previous_page(OutputStore& output, const DeploymentRecord&
   CO_TRY_VOID(parse_stream(request.stream));
   const auto kept = record.outputs.find(allocation);
   const auto current = record.manifest.allocations.find(allocation);
+  const std::string now = current == record.manifest.allocations.end() ? "" : current->second.incarnation;
   std::string run;
   bool is_kept = kept != record.outputs.end() && current != record.manifest.allocations.end() &&
                  kept->second != current->second.incarnation;
@@ -57,6 +58,10 @@ Task<Result<LogPage>> previous_page(OutputStore& output, const DeploymentRecord&
   if (!is_kept) {
     Result<std::string> aside = co_await output.previous_run(request.ensemble_id, allocation);
     const auto rest = std::ranges::find(record.rests.rbegin(), record.rests.rend(), allocation, &Rest::allocation);
+    const Superseded* left = find_awaited(record, allocation);
+    if (!aside && aside.error().is(Errc::not_found) && left != nullptr && left->allocations.at(allocation) != now)
+      co_return fail(Errc::not_found, "the output of the run of {} before is still to be fetched from {}", allocation,
+                     left->peer);
     if (!aside && aside.error().is(Errc::not_found) && rest != record.rests.rend())
       co_return fail(Errc::not_found, "the output of the run of {} before is not here: {}", allocation,
                      why_incomplete(*rest));
@@ -68,6 +73,9 @@ Task<Result<LogPage>> previous_page(OutputStore& output, const DeploymentRecord&
   Task<Result<LogPage>> reading = stored_page(output, record, std::move(request));
   CO_TRY(LogPage page, co_await std::move(reading));
   if (const Rest* rest = find_rest(record, allocation, run)) page.incomplete = why_incomplete(*rest);
+  if (const Superseded* left = find_awaited(record, allocation);
+      left != nullptr && left->allocations.at(allocation) == run)
+    page.incomplete = fmt::format("it is still to be fetched from {}", left->peer);
   page.incarnation = std::move(run);
   co_return std::move(page);
 }
@@ -355,13 +363,25 @@ Task<Result<LogPage>> Collector::page(DeploymentLogsRequest request) {
   }
   const std::string run = entry->incarnation;
   CO_TRY(const actor::Handle provider, provider_of(request.allocation_name));
-  Task<Result<AllocationLogsResponse>> asking =
-      parts_.providers.page(provider, request.allocation_name, request.stream, request.offset, request.max_bytes);
+  const bool ends = parts_.record->restarting.contains(request.allocation_name);  // its provider may have the next one
+  std::string named = ends ? run : "";
+  Task<Result<AllocationLogsResponse>> asking = parts_.providers.page(
+      provider, request.allocation_name, request.stream, request.offset, request.max_bytes, std::move(named));
   Result<AllocationLogsResponse> answered = co_await with_timeout(kPageAnswer, std::move(asking));
+  entry = parts_.allocation(request.allocation_name);
+  const auto stored = parts_.record->outputs.find(request.allocation_name);
+  if (!answered && ends && entry != nullptr && entry->incarnation == run && stored != parts_.record->outputs.end() &&
+      stored->second == run) {
+    Task<Result<LogPage>> reading = stored_page(parts_.output, parts_.record.get(), std::move(request));
+    CO_TRY(LogPage page, co_await std::move(reading));
+    page.eof = false;
+    co_return std::move(page);
+  }
   if (!answered && answered.error().is(Errc::deadline_exceeded))
     co_return fail(answered.error(), "the provider has sent no page of the output of {}", request.allocation_name);
   CO_TRY(AllocationLogsResponse reply, std::move(answered));
   if (reply.incarnation.empty()) reply.incarnation = run;
+  if (ends) reply.eof = false;  // the next one comes
   co_return static_cast<LogPage&&>(std::move(reply));
 }
 

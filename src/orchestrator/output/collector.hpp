@@ -11,6 +11,8 @@
 //  3. page() serves the pages of a run that has ended from the disk, once all of it is there, and those of another from
 //     its provider. While an allocation has no machine, page() serves what is stored of the run before, and an error
 //     while only that of an older one is; of one that an update has removed, what was stored.
+//     While a restart is requested, the run is asked for by its name, since its provider may have the next one; if its
+//     provider does not send the page, what is stored of it is served.
 //  4. A page names the run that it is of. What a provider's page says of another run than the record's is not stored:
 //     the renewals find out which one counts.
 //  5. A provider without leases serves no pages: tail() stores the last bytes of both streams instead. Their pages are
@@ -120,7 +122,7 @@ class Collector {
 
 /// What follows it in DeploymentLogsRequest::stream is a stream of the run before the current one.
 inline constexpr std::string_view kPreviousStream = "previous:";
-/// A page of it, as far as it has been fetched; Errc::not_found if nothing of an earlier run is kept.
+/// A page of it, as far as it has been fetched; Errc::not_found if nothing of an earlier run is kept, or is here.
 Task<Result<protocol::LogPage>> previous_page(OutputStore& output, const DeploymentRecord& record,
                                               protocol::DeploymentLogsRequest request);
 
