@@ -299,7 +299,8 @@ class ScriptedProvider {
     reply.ok = stops && named;
     if (!reply.ok) reply.error = "it cannot be stopped";
     if (reply.ok && !is_final(run->second.status)) {
-      const bool has_run = run->second.status != protocol::AllocationStatus::pending;
+      const bool has_run = run->second.status != protocol::AllocationStatus::pending &&
+                           run->second.status != protocol::AllocationStatus::restarting;
       ++stopped;
       run->second.status = protocol::AllocationStatus::stopped;
       run->second.exit_code = has_run ? 143 : -1;

@@ -6,6 +6,7 @@
 #include "orchestrator/deployment/endings.hpp"
 #include "orchestrator/deployment/provider_client.hpp"
 #include "orchestrator/deployment/provisioner.hpp"
+#include "orchestrator/output/results.hpp"
 
 namespace dms::orchestrator {
 
@@ -200,11 +201,15 @@ Task<Result<std::optional<std::string>>> Cleaner::find_run(std::uint64_t number,
   if (is_held && !stopped && report->second.status == AllocationStatus::pending)
     co_return fail(Errc::closed, "{} may still begin: {}", name, stopped.error().to_string());
   const bool begun = restarting || (is_held && has_run(report->second));
+  const bool is_last_before = *found != run && is_held && is_final(report->second.status) && !has_run(report->second);
   const auto note = [&](DeploymentRecord& record) {
     if (!begun) return end_awaiting(record, number, name, "");
     if (unstarted) note_begun(record, number, name);
     if (stopped || *found != run) settle_restart(record, number, name, *found);  // what is stopped is not restarted
     const auto ended = record.manifest.allocations.find(name);
+    if (is_last_before) end_awaiting(record, number, name, "");
+    if (is_last_before && ended != record.manifest.allocations.end() && ended->second.incarnation == *found)
+      give_up_results(record, name, "the work was ended while it was being restarted");
     if (is_held && ended != record.manifest.allocations.end() && ended->second.incarnation == *found &&
         is_final(report->second.status))
       record_end(ended->second, report->second);

@@ -21,7 +21,8 @@
 //     stopped, since no start can begin it then. One that had not begun is released with nothing to tell; one that had
 //     is fetched as any other. So it is asked for one that was requested to restart, without a reply
 //     (Superseded::restarting): the run that it reports takes the place of the one that is known, once per entry, and
-//     its output is fetched. One that sends no report delays the release no longer than one that sends no output.
+//     its output is fetched; if that run has not begun, it has no output, and that of the run before remains the last
+//     one. One that sends no report delays the release no longer than one that sends no output.
 //  4. Before that output, what the run before has written last that a restart has ended, if that is still to be fetched
 //     (Rest::number), comes from the same provider, within the same time: until it refuses, or kLastOutput after it
 //     began to answer. A shutdown that has waited for output before has used up some of that (answers_since()). When

@@ -42,6 +42,22 @@ TEST_F(UnansweredRestartTest, WhatTheNextRunWroteIsFetchedByAShutdown) {
   EXPECT_TRUE(provider.runs.empty());
 }
 
+TEST_F(UnansweredRestartTest, TheRunBeforeIsTheLastOneIfTheNextOneHasNotBegun) {
+  run_task();
+  provider.leave_restart = "it waits for the end of the run before";
+  restart_run();
+  provider.runs.at("task").out.clear();
+  provider.runs.at("task").last_words.clear();
+  ASSERT_TRUE(w.run(a, deployment->shutdown()));
+  ASSERT_TRUE(settles());
+  EXPECT_EQ(page("task"), "first, ended");
+  EXPECT_NE(page("task", "previous:stdout"), "first, ended") << "it is the last one";
+  EXPECT_TRUE(deployment->record().rests.empty());
+  EXPECT_EQ(reason(), "it was shut down");
+  EXPECT_EQ(status_of(deployment->record()).allocations.at("task").restarts, 0u);
+  EXPECT_TRUE(provider.runs.empty());
+}
+
 TEST_F(UnansweredRestartTest, WhatTheNextRunWroteIsFetchedWhenItsProviderIsBackAfterAShutdown) {
   run_task();
   restart_run();

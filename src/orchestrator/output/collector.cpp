@@ -48,9 +48,12 @@ Task<Result<LogPage>> previous_page(OutputStore& output, const DeploymentRecord&
   const auto kept = record.outputs.find(allocation);
   const auto current = record.manifest.allocations.find(allocation);
   const std::string now = current == record.manifest.allocations.end() ? "" : current->second.incarnation;
+  const bool is_ended = current != record.manifest.allocations.end() && is_final(current->second.status);
+  // The next run has not begun: that one is the last.
+  const bool is_last = is_ended && current->second.collected && record.unbegun.contains(allocation);
   std::string run;
   bool is_kept = kept != record.outputs.end() && current != record.manifest.allocations.end() &&
-                 kept->second != current->second.incarnation;
+                 kept->second != current->second.incarnation && !is_last;
   if (is_kept) {
     run = kept->second;
     CO_TRY(is_kept, co_await output.has_output(request.ensemble_id, allocation));
