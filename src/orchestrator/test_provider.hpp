@@ -103,6 +103,15 @@ class ScriptedProvider {
     if (!run.empty()) co_await run.mapped().actor->stop();
   }
 
+  /// As a machine whose disk was wiped: it has nothing of the ensemble, and no behaviour for it.
+  Task<void> wipe() {
+    co_await close();
+    for (const std::string& path :
+         {path_of(protocol::kAllocationShutdown, ensemble), path_of(protocol::kAllocationLogs, ensemble),
+          path_of(protocol::kAllocationResults, ensemble)})
+      node_.root->remove_behaviour(path);
+  }
+
   Duration lease = 1min;
   std::size_t tail_size = protocol::kTerminationOutput;
   std::size_t page_size = protocol::kLogPage;

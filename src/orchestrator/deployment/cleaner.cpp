@@ -114,7 +114,15 @@ Task<Result<void>> Cleaner::collect_run(std::uint64_t number, std::string name, 
     answers_.erase(key);
     refuses_.erase(key);
     answering_.erase({name, run});
-    co_return stopped;
+    Task<bool> asking = parts_.providers.lacks(provider, name, kReleaseTimeout);
+    const bool gone = co_await std::move(asking);
+    if (!gone) co_return stopped;
+    log::info("orchestrator", "{}: the output of {} on {}: {}", parts_.id(), name, provider.address.host, kGone);
+    const auto give_up = [&](DeploymentRecord& record) {
+      give_up_left_rest(record, number, name, std::string(kGone));
+      end_awaiting(record, number, name, std::string(kGone));
+    };
+    co_return co_await parts_.record.update_until_stored(give_up);
   }
   const auto known = answering_.find({name, run});
   const SteadyTime since = known == answering_.end() ? parts_.now() : known->second;

@@ -13,7 +13,9 @@
 //     shutdown with it.
 //  3. Output that is not all here (Superseded::unfetched) is fetched first: the run is stopped, and its provider keeps
 //     it meanwhile. That of an allocation which has ended so is asked for as long as its provider may keep it. It is
-//     given up when the provider refuses it for kRefusalPatience, or the stop as well, or answers and sends nothing for
+//     given up at once when the stop gets no reply and the provider reports that it has nothing of the allocation (a
+//     provider has no such behaviour for an ensemble of which it holds nothing), so that the revert comes next; and
+//     when the provider refuses it for kRefusalPatience, or the stop as well, or answers and sends nothing for
 //     kCollectPatience (endings.hpp); what contradicts itself does not count as sent, and a full disk here is waited
 //     out. That of a run which is replaced, or was removed by an update, delays the release by kLastOutput at most once
 //     its provider answers, and by kMaxStored bytes of a stream. No fetch delays what is due after a time, see (1). Of

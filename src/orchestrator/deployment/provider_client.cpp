@@ -163,6 +163,12 @@ Task<Result<RenewReply>> ProviderClient::reports(actor::Handle provider, Duratio
   co_return co_await renew(std::move(provider), std::move(nothing), 0, timeout);
 }
 
+Task<bool> ProviderClient::lacks(actor::Handle provider, std::string allocation, Duration timeout) {
+  Task<Result<RenewReply>> asking = reports(std::move(provider), timeout);
+  const Result<RenewReply> reply = co_await std::move(asking);
+  co_return reply && !reply->allocations.contains(allocation);
+}
+
 Task<Result<RenewReply>> ProviderClient::patient_reports(actor::Handle provider, Duration timeout) {
   RenewRequest request;
   request.ensemble_id = deployment_;

@@ -10,6 +10,7 @@
 
 #include <map>
 #include <string>
+#include <string_view>
 
 #include "actor/actor.hpp"
 #include "jobs/ensemble/ensemble.hpp"
@@ -23,6 +24,8 @@ namespace dms::orchestrator {
 inline constexpr std::size_t kMaxReportedId = 256;
 /// Bytes of an error or a reason of a provider that are kept.
 inline constexpr std::size_t kMaxReportedText = 1024;
+/// Why output does not come of which the provider has nothing any more.
+inline constexpr std::string_view kGone = "its provider no longer has it";
 /// Of a provider whose shortest lease is longer than what is requested.
 inline constexpr Duration kLongestGrant = 24h;
 /// Of the messages of patient_reports(): longer than clocks differ, shorter than a grant that is renewed daily lasts.
@@ -59,7 +62,9 @@ class ProviderClient {
                                            Duration timeout);
   /// What the provider holds; no lease is extended.
   Task<Result<protocol::RenewReply>> reports(actor::Handle provider, Duration timeout);
-  /// The same, by a message that has not expired for a provider whose clock is ahead by less than kPatientLifetime.
+  /// Whether the provider answers and has nothing of the allocation: no output of it will come.
+  Task<bool> lacks(actor::Handle provider, std::string allocation, Duration timeout);
+  /// As reports(), by a message that has not expired for a provider whose clock is ahead by less than kPatientLifetime.
   Task<Result<protocol::RenewReply>> patient_reports(actor::Handle provider, Duration timeout);
   /// Ends the run `incarnation` and starts the next. The reply has its id and, if it did not start or the restart was
   /// refused, why.

@@ -1,4 +1,5 @@
 // The loss of one run, which is no loss of what else its machine runs or keeps.
+#include "orchestrator/deployment/placement.hpp"
 #include "orchestrator/deployment/test_deployment.hpp"
 #include "orchestrator/deployment/views.hpp"
 
@@ -180,6 +181,31 @@ TEST_F(RunLossTest, AllRunsThatAreMissingMoveTogether) {
   ASSERT_TRUE(until([&] { return other.runs_now("a") && other.runs_now("b"); }, 1min))
       << "their machine has failed once, and is left out for a while";
   EXPECT_TRUE(provider.runs.empty());
+}
+
+/// A machine that was started again without its disk: it answers, and it alone may take the work.
+TEST_F(RunLossTest, AMachineThatHasNothingOfTheEnsembleTakesItAgainWithinSeconds) {
+  run_task();
+  provider.runs.at("task").out = "lost with the disk";
+  const std::string run = task().incarnation;
+  w.run(b, provider.wipe());
+  ASSERT_TRUE(until([&] { return provider.runs_now(); }, 1min)) << deployment->record().error;
+  EXPECT_TRUE(deployment->record().superseded.empty());
+  const Rest* rest = find_rest(deployment->record(), "task", run);
+  ASSERT_NE(rest, nullptr);
+  EXPECT_EQ(rest->missing, kGone);
+}
+
+TEST_F(RunLossTest, AfterAShutdownNothingIsToBeFetchedFromAMachineThatHasNothing) {
+  run_pair();
+  w.run(b, provider.wipe());
+  (void)w.run(a, deployment->shutdown());
+  ASSERT_TRUE(reaches(DeploymentStatus::completed, 30s));
+  ASSERT_TRUE(until([&] { return !deployment->record().unsettled(); }, 30s));
+  for (const char* name : {"a", "b"}) {
+    const std::string reason = status_of(deployment->record()).allocations.at(name).reason;
+    EXPECT_NE(reason.find(kGone), std::string::npos) << reason;
+  }
 }
 
 TEST_F(RunLossTest, ANodeWhoseMachineTakesNoMoreMovesAndIsReleasedFirst) {
