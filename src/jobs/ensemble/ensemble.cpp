@@ -53,9 +53,10 @@ Result<void> for_each_object(const json::Object& v1, std::string_view name, F ch
 
 /// What would be ignored, because reading YAML turns it into other members.
 Result<void> check_wire_members(const json::Value& v1) {
-  // Templates of resources and volumes, which DMS 0.5.x may leave there, are filled in already: nothing reads them.
-  constexpr std::array<Advice, 1> kTop = {
-      Advice{"edge_constraints", "round trips and bandwidth between machines are not measured yet; remove it"}};
+  constexpr std::array<Advice, 3> kTop = {
+      Advice{"edge_constraints", "round trips and bandwidth between machines are not measured yet; remove it"},
+      Advice{"volumes", kNoVolumes},
+      Advice{"resources", "templates are filled in only while YAML is read; write them out in each allocation"}};
   constexpr std::array<Advice, 1> kAllocation = {Advice{"volumes", kNoVolumes}};
   constexpr std::array<Advice, 1> kResources = {Advice{"gpu", kNoCards}};
   constexpr std::array<Advice, 1> kNode = {Advice{"contracts", kNoContracts}};
@@ -83,7 +84,7 @@ Result<void> check_unknown_members(const json::Object& ensemble, const json::Val
   };
   for (const auto& [name, value] : ensemble)
     if (!json::is_unset(value) && !is_one_of(name, {"v1", "version"})) return refused(name.substr(0, 64));
-  const auto checked = [&](std::string_view name) { return is_one_of(name, {"version", "resources", "volumes"}); };
+  const auto checked = [&](std::string_view name) { return is_one_of(name, {"version"}); };
   if (const std::string found = json::first_unknown<EnsembleV1>(v1, checked); !found.empty()) return refused(found);
   return {};
 }

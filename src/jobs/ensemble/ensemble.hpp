@@ -6,8 +6,9 @@
 //     unknown key; did you mean size?").
 //  2. The wire form is that of the existing network: `{"v1":{...}}`, sizes in bytes, clocks in hertz, scripts in
 //     base64, durations in nanoseconds, execution as {type, params}. from_json(to_json(e))
-//     equals e. Members that only the YAML form has (volumes, edge_constraints, gpu), members that nothing here knows
-//     (parameters of an execution apart) and another version are refused by name, if they ask for something.
+//     equals e. Members that only the YAML form has (volumes, edge_constraints, gpu, templates of resources), members
+//     that nothing here knows (parameters of an execution apart) and another version are refused by name, if they ask
+//     for something.
 //  3. The YAML form is more permissive (normalise.hpp): bare sizes count in GiB and clocks in GHz, units may be
 //     written, resources and volumes may refer to named templates, environment may be a map. Values of environment,
 //     keys and metadata are text exactly as written. Placeholders and file names are resolved on the submitter's
