@@ -254,6 +254,12 @@ Task<void> Endings::collect(std::string name) {
       given_up = why;
       break;
     }
+    Task<bool> asking = is_gone(name);
+    const bool gone = co_await std::move(asking);
+    if (gone) {
+      given_up = kGone;
+      break;
+    }
     co_await report_trouble(name, fetched.error());
     co_await ask_for_restart(name);
     const Result<void> slept = co_await sleep_for(pause);
@@ -276,6 +282,19 @@ Task<void> Endings::collect(std::string name) {
   };
   (void)co_await parts_.record.update_until_stored(change);
   collecting_.erase(name);
+}
+
+/// Whether its provider reports that it has nothing of an allocation that has ended.
+Task<bool> Endings::is_gone(std::string name) {
+  const AllocationManifest* entry = parts_.allocation(name);
+  const NodeManifest* node = entry == nullptr ? nullptr : parts_.node(entry->node_id);
+  if (node == nullptr || entry->lease_ns == 0) co_return false;
+  const std::string run = entry->incarnation;
+  const actor::Handle provider = node->handle;
+  Task<bool> asking = parts_.providers.lacks(provider, name, kReleaseTimeout);
+  const bool lacks = co_await std::move(asking);
+  const AllocationManifest* now = parts_.allocation(name);
+  co_return lacks&& now != nullptr && now->incarnation == run;
 }
 
 /// See (3). One run only is taken for the next one.

@@ -11,9 +11,10 @@
 //     be started there (AllocationReport::restart_failed) is an end of the work, too: it would end so again and again.
 //  3. Output that came whole with the notice is stored with it. All other output is collected by pages (collector.hpp),
 //     repeated with growing pauses: a full disk here is waited out, the provider keeps the output meanwhile. It is
-//     given up, and the allocation says so, when its provider has sent nothing of it for kCollectPatience and is not
-//     packing the results either, or has refused for kRefusalPatience because it has no output, or after
-//     kLongestCollection. What contradicts itself does not count as sent.
+//     given up, and the allocation says so, as soon as its provider reports after a failure that it has nothing of the
+//     allocation; when it has sent nothing of it for kCollectPatience and is not packing the results either, or has
+//     refused for kRefusalPatience because it has no output, or after kLongestCollection. What contradicts itself does
+//     not count as sent.
 //     Of a run that had been requested to restart, without a reply, when its machine was lost, the provider is asked
 //     which one there is, if the output of the one that is known cannot be fetched.
 //  4. When the output is here, that is stored together with the request to release the run (cleaner.hpp).
@@ -84,6 +85,7 @@ class Endings {
   Task<void> collect(std::string allocation);
   Task<void> fetch_rest(std::string allocation, std::string run);
   Task<Result<void>> rests_settled(std::string allocation);
+  Task<bool> is_gone(std::string allocation);
   Task<void> ask_for_restart(std::string allocation);
   Task<void> report_trouble(std::string allocation, Error trouble);
 

@@ -76,6 +76,22 @@ TEST_F(DeploymentTest, OutputThatIsLongerThanTheNoticeIsCollectedByPages) {
   EXPECT_TRUE(provider.runs.empty());
 }
 
+/// The provider removes what has ended after its retention, while there is no room for it here.
+TEST_F(DeploymentTest, OutputThatTheProviderHasRemovedIsGivenUpAtOnce) {
+  provider.tail_size = 10;
+  run_task();
+  ASSERT_TRUE(write_file(folder / "deployments", "a file is in the way, as a full disk is"));
+  provider.end("task", AllocationStatus::completed, 0, std::string(100, 'x'));
+  ASSERT_TRUE(notify());
+  ASSERT_TRUE(until([&] { return deployment->record().error.find("is being collected") != std::string::npos; }));
+  w.settle(10s);
+  EXPECT_FALSE(task().collected);
+  w.run(b, provider.wipe());
+  ASSERT_TRUE(until([&] { return task().collected; }, 5min));
+  EXPECT_EQ(task().reason, "its output could not be fetched completely: " + std::string(kGone));
+  EXPECT_TRUE(reaches(DeploymentStatus::completed)) << deployment->record().error;
+}
+
 TEST_F(DeploymentTest, OutputThatTheProviderHasDroppedIsMarked) {
   provider.tail_size = 10;
   run_task();
