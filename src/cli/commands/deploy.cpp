@@ -105,6 +105,24 @@ Result<void> show_outcome(Session& session, Client& client, const std::string& i
   return shown;
 }
 
+/// An error that names the declared results of an ended deployment that did not come back. Why is said before.
+Result<void> check_results(Session& session, Client& client, const std::string& id) {
+  TRY(const auto info, client.call(protocol::kDeploymentInfo, protocol::DeploymentId{id}));
+  if (info.status.empty()) return fail(Errc::failed, "{}", info.error);
+  std::vector<std::string> missing;
+  std::string first;
+  for (const auto& [allocation, usage] : info.allocations)
+    for (const auto& [name, why] : usage.absent) {
+      session.note(fmt::format("{}: result \"{}\": {}", allocation, name, why));
+      missing.push_back(fmt::format("\"{}\" of {}", name, allocation));
+      if (first.empty()) first = allocation;
+    }
+  if (missing.empty()) return {};
+  return fail(Errc::failed,
+              "declared results did not come back: {}; `nunet deployment results {} {}` fetches what did and says more",
+              fmt::join(missing, ", "), id, first);
+}
+
 /// One object, whatever the state: the reply to a request for the status, and the id.
 void print_state_json(Session& session, const std::string& id, const DeploymentStatusReply& status) {
   json::Object state{{"EnsembleID", id}};
@@ -113,7 +131,9 @@ void print_state_json(Session& session, const std::string& id, const DeploymentS
   session.print_json(json::write_pretty(state));
 }
 
-Result<void> follow(Session& session, Client& client, const std::string& id, bool until_end, bool as_json) {
+/// `results`: the ensemble declares some.
+Result<void> follow(Session& session, Client& client, const std::string& id, bool until_end, bool results,
+                    bool as_json) {
   DeploymentStatusReply status;
   const Result<void> watched = watch(session, client, id, until_end, status);
   if (as_json) print_state_json(session, id, status);
@@ -123,13 +143,18 @@ Result<void> follow(Session& session, Client& client, const std::string& id, boo
   }
   TRY_VOID(watched);
   if (!has_ended(status)) return {};
-  return as_json ? check_outcome(id, status) : show_outcome(session, client, id, status);
+  TRY_VOID(as_json ? check_outcome(id, status) : show_outcome(session, client, id, status));
+  return results ? check_results(session, client, id) : Result<void>();
 }
 
 /// A deployment with services does not end by itself: --wait waits until it is running.
 bool has_services(const jobs::Ensemble& ensemble) {
   return std::ranges::any_of(ensemble.allocations,
                              [](const auto& entry) { return entry.second.type == jobs::AllocationType::service; });
+}
+
+bool declares_results(const jobs::Ensemble& ensemble) {
+  return std::ranges::any_of(ensemble.allocations, [](const auto& entry) { return entry.second.results.has_value(); });
 }
 
 Result<void> deploy(Session& session, const Arguments& arguments) {
@@ -140,6 +165,7 @@ Result<void> deploy(Session& session, const Arguments& arguments) {
   TRY(auto ensemble, read_supported_ensemble(session, arguments));
   if (arguments.has("wait")) session.environment().catch_interrupts();  // not while it reads the standard input
   const bool until_end = !has_services(ensemble);
+  const bool results = declares_results(ensemble);
   TRY(auto client, Client::open(session, context_name(arguments)));
   TRY_VOID(send_inputs(session, client, ensemble, arguments));
   const protocol::NewDeploymentRequest request{std::move(ensemble)};
@@ -155,7 +181,7 @@ Result<void> deploy(Session& session, const Arguments& arguments) {
     return fail(Errc::failed, "the deployment was not accepted: {}",
                 reply.error.empty() ? "no reason was given" : reply.error);
   if (!as_json) session.print(reply.ensemble_id);
-  if (wait) return follow(session, client, reply.ensemble_id, until_end, as_json);
+  if (wait) return follow(session, client, reply.ensemble_id, until_end, results, as_json);
   if (!as_json) session.note(fmt::format("To see its status: nunet deployment status {}", reply.ensemble_id));
   return {};
 }
@@ -171,9 +197,11 @@ Command deploy_command() {
           "yet is\n"
           "refused. With --wait, prints each change of the deployment and its allocations and, at the end, the output "
           "of the\n"
-          "allocations; the exit code is then 0 if the deployment succeeded, 1 if it failed, 4 if it was shut down "
-          "before\n"
-          "its work had ended. Interrupting the command does not end the deployment. --json prints the daemon's reply\n"
+          "allocations; the exit code is then 0 if the deployment succeeded, 1 if it failed or if a declared result "
+          "did not\n"
+          "come back, which is named on standard error with the reason, 4 if it was shut down before its work had "
+          "ended.\n"
+          "Interrupting the command does not end the deployment. --json prints the daemon's reply\n"
           "instead; with --wait one object when the waiting is over, with the id and the last state, without the "
           "output.",
       .examples = {"nunet deploy -f ensemble.yaml", "nunet deploy -f ensemble.yaml -t 2m --wait",

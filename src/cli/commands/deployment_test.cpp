@@ -161,6 +161,30 @@ TEST_F(DeployTest, ADeploymentThatWasShutDownHasNotSucceeded) {
   }
 }
 
+TEST_F(DeployTest, AResultThatDidNotComeBackFailsTheCommandThatWaits) {
+  std::string text(kEnsemble);
+  text.insert(text.find("    execution:"), "    results: [made, report]\n");
+  (void)write_file(file, text);
+  protocol::DeploymentInfoReply info;
+  info.status = "Completed";
+  info.allocations["work"].results = {"made"};
+  answer = [this, &info](const actor::Envelope& e) -> std::optional<std::string> {
+    return e.behaviour.ends_with("/info") ? json::encode(info) : respond(e);
+  };
+  EXPECT_EQ(nunet({"deploy", "-f", file, "--wait"}).code, 0) << "all have";
+  info.allocations["work"].absent["report"] = "the work did not make it";
+  for (const bool as_json : {false, true}) {
+    polls = 0;
+    std::vector<std::string> words{"deploy", "-f", file, "--wait"};
+    if (as_json) words.emplace_back("--json");
+    const auto result = nunet(words);
+    EXPECT_EQ(result.code, 1) << result.err;
+    EXPECT_THAT(result.err, HasSubstr("work: result \"report\": the work did not make it"));
+    EXPECT_THAT(result.err, HasSubstr("declared results did not come back: \"report\" of work"));
+    EXPECT_THAT(result.err, HasSubstr("nunet deployment results abc work"));
+  }
+}
+
 TEST_F(DeployTest, ADaemonThatIsBeingStartedAgainIsWaitedFor) {
   for (const Duration away : {Duration(30s), Duration(2min)}) {
     polls = 0;
