@@ -105,11 +105,10 @@ class ScriptedProvider {
 
   /// As a machine whose disk was wiped: it has nothing of the ensemble, and no behaviour for it.
   Task<void> wipe() {
-    co_await close();
-    for (const std::string& path :
-         {path_of(protocol::kAllocationShutdown, ensemble), path_of(protocol::kAllocationLogs, ensemble),
-          path_of(protocol::kAllocationResults, ensemble)})
-      node_.root->remove_behaviour(path);
+    remove_behaviour(protocol::kAllocationShutdown);
+    remove_behaviour(protocol::kAllocationLogs);
+    remove_behaviour(protocol::kAllocationResults);
+    return close();
   }
 
   Duration lease = 1min;
@@ -150,6 +149,9 @@ class ScriptedProvider {
   std::map<std::string, Run> runs;
 
  private:
+  void remove_behaviour(const protocol::Declaration& declaration) {
+    node_.root->remove_behaviour(path_of(declaration, ensemble));
+  }
   Task<void> bid(actor::Envelope envelope) {
     const auto request = actor::payload<protocol::EnsembleBidRequest>(envelope).value();
     const auto excluded = std::ranges::count(request.peer_exclusion, peer()) > 0;
