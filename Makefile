@@ -40,7 +40,7 @@ asan tsan: ## the unit suites under the address and undefined behaviour, or the 
 	@$(SETUP) build test fuzz
 	@cmake --preset $@ >/dev/null
 	@cmake --build build/$@ $(if $(TARGETS),--target $(TARGETS))
-	@scripts/run_tests.py --build build/$@ --only unit $(TEST_ARGS)
+	@scripts/run_tests.py --build build/$@ --only unit --timeout 300 $(TEST_ARGS)
 
 fuzz:      ## each fuzz target for FUZZ_SECONDS (5) from its corpus
 	@$(SETUP) build test fuzz
