@@ -49,7 +49,7 @@ Result<OutputStream::Piece> OutputStream::next() {
   }
   if (!reply) return std::unexpected(reply.error());
   if (!reply->incarnation.empty() && reply->incarnation != run_) {
-    past_.insert(run_);
+    if (!run_.empty()) past_.insert(run_);
     run_ = reply->incarnation;
   }
   if (!reply->data.empty() || ended_) {

@@ -294,7 +294,7 @@ Task<bool> Endings::is_gone(std::string name) {
   Task<bool> asking = parts_.providers.lacks(provider, name, kReleaseTimeout);
   const bool lacks = co_await std::move(asking);
   const AllocationManifest* now = parts_.allocation(name);
-  co_return lacks&& now != nullptr && now->incarnation == run;
+  co_return now != nullptr && now->incarnation == run && lacks;
 }
 
 /// See (3). One run only is taken for the next one.
