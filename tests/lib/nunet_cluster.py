@@ -339,7 +339,7 @@ class Machine:
                 return answer
             if answer.get("Status") in ("Failed", "Completed"):
                 raise Hopeless(f"{self.name}: deployment {deployment} is {answer}{self.log_tail()}")
-            return None
+            raise ClusterError(f"it is {answer}{self.log_tail()}")
         return wait_for(reached, f"{self.name}: deployment {deployment} is {' or '.join(states)}", timeout, 0.1)
 
 

@@ -79,6 +79,7 @@ struct ResultsTest : DeployTest {
     }
     reply.allocations["work"].results = names;
     reply.allocations["work"].reason = reason;
+    reply.allocations["work"].status = protocol::AllocationStatus::completed;
     reply.allocations["work"].absent = absent;
     return json::encode(reply);
   }
