@@ -293,8 +293,9 @@ Task<bool> Endings::is_gone(std::string name) {
   const actor::Handle provider = node->handle;
   Task<bool> asking = parts_.providers.lacks(provider, name, kReleaseTimeout);
   const bool lacks = co_await std::move(asking);
+  if (!lacks) co_return false;
   const AllocationManifest* now = parts_.allocation(name);
-  co_return now != nullptr && now->incarnation == run && lacks;
+  co_return now != nullptr && now->incarnation == run;
 }
 
 /// See (3). One run only is taken for the next one.
