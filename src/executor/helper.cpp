@@ -12,8 +12,8 @@
 namespace dms::executor {
 
 namespace {
-/// -1 for what is no descriptor.
-int descriptor(std::string_view text) {
+/// -1 for what is no number.
+int parse_number(std::string_view text) {
   int value = -1;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   return error == std::errc() && end == text.data() + text.size() ? value : -1;
@@ -39,12 +39,12 @@ std::optional<int> run_helper(int argc, char** argv) {
   if (what == "watch" && argc == 7) return watch(argv);
   // Without the exit handler of a sanitizer: it needs more than this container allows.
   if (what == "give-back" && argc == 4) ::_exit(run_give_back(argv[3]));
-  const int pidfd = argc > 3 ? descriptor(argv[3]) : -1;
+  const int pidfd = argc > 3 ? parse_number(argv[3]) : -1;
   // These two end without exit handlers: that of a sanitizer starts a thread and waits for it, for ever in the namespaces that
   // they have entered.
   if (what == "exec" && argc > 5 && pidfd > 2) ::_exit(run_exec(pidfd, argv[4], {argv + 5, argv + argc}));
-  if (what == "probe" && argc == 7 && pidfd > 2 && descriptor(argv[4]) >= 0 && descriptor(argv[5]) > 0)
-    ::_exit(run_probe(pidfd, static_cast<unsigned>(descriptor(argv[4])), static_cast<unsigned>(descriptor(argv[5])),
+  if (what == "probe" && argc == 7 && pidfd > 2 && parse_number(argv[4]) >= 0 && parse_number(argv[5]) > 0)
+    ::_exit(run_probe(pidfd, static_cast<unsigned>(parse_number(argv[4])), static_cast<unsigned>(parse_number(argv[5])),
                       argv[6]));
   return 2;
 }
