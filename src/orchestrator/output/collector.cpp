@@ -327,6 +327,15 @@ Task<Result<std::filesystem::path>> Collector::folder(std::string allocation) {
   co_return co_await parts_.output.find(parts_.id(), allocation);
 }
 
+/// A page of what is stored of work that has not ended: more comes.
+static Task<Result<LogPage>> stored_so_far(OutputStore& output, const DeploymentRecord& record,
+                                           DeploymentLogsRequest request) {
+  Task<Result<LogPage>> reading = stored_page(output, record, std::move(request));
+  CO_TRY(LogPage page, co_await std::move(reading));
+  page.eof = false;
+  co_return std::move(page);
+}
+
 Task<Result<LogPage>> Collector::tail_page(DeploymentLogsRequest request) {
   const std::string allocation = request.allocation_name;
   if (request.offset == 0) {
@@ -354,10 +363,8 @@ Task<Result<LogPage>> Collector::page(DeploymentLogsRequest request) {
       co_return fail(Errc::not_found,
                      "{} has no machine at this moment; the output of its last run is still to be fetched from {}",
                      request.allocation_name, left->peer);
-    Task<Result<LogPage>> reading = stored_page(parts_.output, parts_.record.get(), std::move(request));
-    CO_TRY(LogPage page, co_await std::move(reading));
-    page.eof = false;  // it runs again once it has a machine
-    co_return std::move(page);
+    Task<Result<LogPage>> reading = stored_so_far(parts_.output, parts_.record.get(), std::move(request));
+    co_return co_await std::move(reading);  // it runs again once it has a machine
   }
   if (!is_placed(*entry) && !is_final(entry->status)) co_return without_machine(request.allocation_name);
   if (entry->lease_ns == 0) {
@@ -375,10 +382,8 @@ Task<Result<LogPage>> Collector::page(DeploymentLogsRequest request) {
   const auto stored = parts_.record->outputs.find(request.allocation_name);
   if (!answered && ends && entry != nullptr && entry->incarnation == run && stored != parts_.record->outputs.end() &&
       stored->second == run) {
-    Task<Result<LogPage>> reading = stored_page(parts_.output, parts_.record.get(), std::move(request));
-    CO_TRY(LogPage page, co_await std::move(reading));
-    page.eof = false;
-    co_return std::move(page);
+    Task<Result<LogPage>> reading = stored_so_far(parts_.output, parts_.record.get(), std::move(request));
+    co_return co_await std::move(reading);
   }
   if (!answered && answered.error().is(Errc::deadline_exceeded))
     co_return fail(answered.error(), "the provider has sent no page of the output of {}", request.allocation_name);
