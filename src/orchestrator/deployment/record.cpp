@@ -6,6 +6,13 @@
 
 namespace dms::orchestrator {
 
+Result<DeploymentRecord> read_record(std::string_view id, std::string_view text) {
+  TRY(DeploymentRecord record, db::Store::read<DeploymentRecord>(kDeploymentCollection, id, text));
+  if (record.id != id) return fail(Errc::invalid_argument, "id: expected {}, found another", id);
+  if (record.ensemble.allocations.empty()) return fail(Errc::invalid_argument, "ensemble: expected one, found nothing");
+  return record;
+}
+
 Task<Result<void>> RecordStore::save(DeploymentRecord record) {
   const std::string collection(kDeploymentCollection);
   co_return co_await store_.put_value(collection, record.id, record);
@@ -13,7 +20,10 @@ Task<Result<void>> RecordStore::save(DeploymentRecord record) {
 
 Task<Result<std::optional<DeploymentRecord>>> RecordStore::load(std::string id) {
   const std::string collection(kDeploymentCollection);
-  co_return co_await store_.get_value<DeploymentRecord>(collection, id);
+  CO_TRY(const std::optional<std::string> text, co_await store_.get(collection, id));
+  if (!text) co_return std::nullopt;
+  CO_TRY(DeploymentRecord record, read_record(id, *text));
+  co_return record;
 }
 
 Task<Result<RecordStore::Loaded>> RecordStore::load_all() {
@@ -21,13 +31,11 @@ Task<Result<RecordStore::Loaded>> RecordStore::load_all() {
   CO_TRY(const std::vector<db::Document> documents, co_await store_.list(collection));
   Loaded loaded;
   for (const auto& [id, text] : documents) {
-    Result<DeploymentRecord> record = json::decode<DeploymentRecord>(text, {.bytes = db::Store::kMaxDocument});
-    if (record && record->id == id) {
+    if (Result<DeploymentRecord> record = read_record(id, text)) {
       loaded.records.push_back(std::move(*record));
     } else {
       loaded.unreadable.push_back(id);
-      log::debug("orchestrator", "deployment {}: {}", id,
-                 record ? "the record names another id" : record.error().to_string());
+      log::debug("orchestrator", "deployment {}: {}", id, record.error().to_string());
     }
   }
   co_return loaded;

@@ -135,6 +135,10 @@ struct DeploymentRecord {
   }
 };
 
+/// The record in a document of the store. Errors: invalid_argument for what is no record of this id with an ensemble;
+/// those of db::Store::read().
+Result<DeploymentRecord> read_record(std::string_view id, std::string_view text);
+
 class RecordStore {
  public:
   explicit RecordStore(db::AsyncStore& store) : store_(store) {}

@@ -6,10 +6,10 @@
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace dms;
   const std::string_view text(reinterpret_cast<const char*>(data), size);
-  auto record = json::decode<orchestrator::DeploymentRecord>(text);
+  auto record = orchestrator::read_record("d1", text);
   if (!record) return 0;
   const std::string once = json::encode(*record);
-  const auto again = json::decode<orchestrator::DeploymentRecord>(once);
+  const auto again = orchestrator::read_record("d1", once);
   DMS_ASSERT(again.has_value() && json::encode(*again) == once, "a record changes when it is read again");
   (void)orchestrator::status_of(*record);
   (void)orchestrator::info_of(*record);

@@ -118,13 +118,15 @@ TEST_F(RecordTest, ChangesOfOneRecordAreAppliedOneAfterAnother) {
 TEST_F(RecordTest, ADamagedRecordDoesNotHideOthers) {
   keep(record("good"));
   ASSERT_TRUE(db.blocking().put(kDeploymentCollection, "broken", "{\"id\":5}"));
+  ASSERT_TRUE(db.blocking().put(kDeploymentCollection, "empty", R"({"id":"empty","status":"Running"})"));
   ASSERT_TRUE(db.blocking().put(kDeploymentCollection, "future", R"({"id":"future","status":"Hibernating"})"));
   ASSERT_TRUE(db.blocking().put(kDeploymentCollection, "renamed", R"({"id":"other","status":"Running"})"));
   const auto loaded = run(store.load_all());
   ASSERT_TRUE(loaded) << loaded.error().to_string();
   ASSERT_EQ(loaded->records.size(), 1u);
   EXPECT_EQ(loaded->records[0].id, "good");
-  EXPECT_EQ(loaded->unreadable, (std::vector<std::string>{"broken", "future", "renamed"}));
+  EXPECT_FALSE(run(store.load("empty")));
+  EXPECT_EQ(loaded->unreadable, (std::vector<std::string>{"broken", "empty", "future", "renamed"}));
 }
 
 TEST_F(RecordTest, EndedDeploymentsArePrunedByAgeAndNumberAndOthersNever) {
