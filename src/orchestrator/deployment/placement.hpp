@@ -52,6 +52,10 @@ using Unplaced = std::map<std::string, std::vector<std::string>>;  // node -> al
 inline bool is_placed(const protocol::AllocationManifest& allocation) {
   return !allocation.handle.address.inbox.empty();
 }
+/// Null if the manifest does not have the allocation.
+protocol::AllocationManifest* find_entry(DeploymentRecord& record, const std::string& allocation);
+/// Whether the manifest has the allocation, and it has ended.
+bool is_over(const DeploymentRecord& record, const std::string& allocation);
 Unplaced unplaced(const DeploymentRecord& record);
 /// Of the restarts of an allocation, those that have begun: that of one which is pending is still to come.
 [[nodiscard]] std::uint32_t begun_restarts(const protocol::AllocationManifest& entry);
