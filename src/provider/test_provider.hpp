@@ -140,4 +140,14 @@ struct WholeProvider : ProviderTest {
   bool acknowledges = true;
 };
 
+/// It is open from the start.
+struct StartedProvider : WholeProvider {
+  void SetUp() override {
+    WholeProvider::SetUp();
+    open();
+  }
+};
+
+inline const executor::FakeScript kService{.runs_for = std::nullopt, .out = "serving"};
+
 }  // namespace dms::provider
