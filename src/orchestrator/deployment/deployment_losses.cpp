@@ -26,10 +26,8 @@ Task<void> Deployment::on_lost(std::string node, std::string reason, bool ended)
   if (ended) replacer_.backoff().failed(peer, actor_->lane().now());
   const bool leased = granted_lease(record_.get(), node) > Duration(0);
   const jobs::OnLoss policy = on_loss(record_->ensemble, node);
-  const auto spec = record_->ensemble.nodes.find(node);
-  const bool pinned = spec != record_->ensemble.nodes.end() && !spec->second.peer.empty();
   const std::string_view waits =
-      policy == jobs::OnLoss::fast && !pinned
+      is_sought_elsewhere(record_.get(), node)
           ? "another machine is sought for it; if this one answers before one is found, it goes on there"
           : "it is replaced when its lease has ended";
   const auto change = [&](DeploymentRecord& record) {

@@ -29,10 +29,7 @@ std::set<std::string> Replacer::sought() const {
   std::set<std::string> nodes;
   if (record.status != DeploymentStatus::running) return nodes;
   for (const auto& [node, placed] : record.manifest.nodes)
-    if (const auto spec = record.ensemble.nodes.find(node);
-        spec != record.ensemble.nodes.end() && spec->second.peer.empty() && is_lost_(node) &&
-        on_loss(record.ensemble, node) == jobs::OnLoss::fast && granted_lease(record, node) > Duration(0))
-      nodes.insert(node);
+    if (is_lost_(node) && is_sought_elsewhere(record, node)) nodes.insert(node);
   return nodes;
 }
 
