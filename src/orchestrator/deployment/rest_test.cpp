@@ -54,6 +54,15 @@ struct RestTest : DeploymentTest {
     EXPECT_EQ(previous().incomplete, "");
     EXPECT_TRUE(deployment->record().rests.empty());
   }
+  /// A shutdown during a restart, of which the first requests for output are not answered; how long it takes.
+  Duration shut_down_in_restart(int unanswered = 0) {
+    run_service();
+    begin_restart();
+    provider.unanswered_pages = unanswered;
+    const SteadyTime begun = w.world.now();
+    EXPECT_TRUE(w.run(a, deployment->shutdown()));
+    return w.world.now() - begun;
+  }
   bool is_settled() {
     return until([&] { return deployment->record().rests.empty(); });
   }
@@ -157,9 +166,7 @@ TEST_F(RestTest, TheRunIsReadUntilTheNextOneCounts) {
 }
 
 TEST_F(RestTest, AShutdownDuringARestartFetchesIt) {
-  run_service();
-  begin_restart();
-  ASSERT_TRUE(w.run(a, deployment->shutdown()));
+  shut_down_in_restart();
   expect_all_of_the_first_run();
   EXPECT_EQ(task().reason, "it was shut down");
   EXPECT_TRUE(provider.runs.empty());
@@ -179,11 +186,7 @@ TEST_F(RestTest, AShutdownBeforeItIsFetchedFetchesIt) {
 
 TEST_F(RestTest, AShutdownWaitsForItForABoundedTime) {
   provider.previous_ends = false;
-  run_service();
-  begin_restart();
-  const SteadyTime begun = w.world.now();
-  ASSERT_TRUE(w.run(a, deployment->shutdown()));
-  EXPECT_LE(w.world.now() - begun, kShutdownPatience);
+  EXPECT_LE(shut_down_in_restart(), kShutdownPatience);
   EXPECT_EQ(previous_text(), "first, bye") << "what has come is kept";
   EXPECT_NE(previous().incomplete.find("has not stored the end"), std::string::npos) << previous().incomplete;
   EXPECT_TRUE(provider.runs.empty());
@@ -191,9 +194,7 @@ TEST_F(RestTest, AShutdownWaitsForItForABoundedTime) {
 
 TEST_F(RestTest, AShutdownLeavesAMarkIfTheProviderKeepsNoEarlierRun) {
   provider.keeps_previous = false;
-  run_service();
-  begin_restart();
-  ASSERT_TRUE(w.run(a, deployment->shutdown()));
+  shut_down_in_restart();
   EXPECT_EQ(previous_text(), "first");
   EXPECT_NE(previous().incomplete.find("keeps the output of no earlier run"), std::string::npos)
       << previous().incomplete;
@@ -203,37 +204,24 @@ TEST_F(RestTest, AShutdownLeavesAMarkIfTheProviderKeepsNoEarlierRun) {
 /// Its provider does not send the output of the next run, which is asked for first.
 TEST_F(RestTest, AShutdownWaitsForItAndForOtherOutputTogether) {
   provider.previous_ends = false;
-  run_service();
-  begin_restart();
-  provider.unanswered_pages = 1;
-  const SteadyTime begun = w.world.now();
-  ASSERT_TRUE(w.run(a, deployment->shutdown()));
-  EXPECT_GE(w.world.now() - begun, kPageAnswer);
-  EXPECT_LE(w.world.now() - begun, kLastOutput + 1s);
+  const Duration took = shut_down_in_restart(1);
+  EXPECT_GE(took, kPageAnswer);
+  EXPECT_LE(took, kLastOutput + 1s);
   EXPECT_EQ(previous_text(), "first, bye");
   EXPECT_NE(previous().incomplete.find("has not stored the end"), std::string::npos) << previous().incomplete;
 }
 
 TEST_F(RestTest, AShutdownThatHasNoTimeLeftAsksForItOnceMore) {
-  run_service();
-  begin_restart();
-  provider.unanswered_pages = 2;
-  const SteadyTime begun = w.world.now();
-  ASSERT_TRUE(w.run(a, deployment->shutdown()));
-  EXPECT_GE(w.world.now() - begun, kLastOutput);
+  EXPECT_GE(shut_down_in_restart(2), kLastOutput);
   expect_all_of_the_first_run();
   EXPECT_TRUE(provider.runs.empty());
 }
 
 TEST_F(RestTest, AShutdownThatHasNoTimeLeftLeavesAMarkSoon) {
   provider.previous_ends = false;
-  run_service();
-  begin_restart();
-  provider.unanswered_pages = 2;
-  const SteadyTime begun = w.world.now();
-  ASSERT_TRUE(w.run(a, deployment->shutdown()));
-  EXPECT_GE(w.world.now() - begun, kLastOutput);
-  EXPECT_LE(w.world.now() - begun, kLastOutput + kReleaseTimeout + 1s);
+  const Duration took = shut_down_in_restart(2);
+  EXPECT_GE(took, kLastOutput);
+  EXPECT_LE(took, kLastOutput + kReleaseTimeout + 1s);
   EXPECT_NE(previous().incomplete.find("has not stored the end"), std::string::npos) << previous().incomplete;
   EXPECT_TRUE(provider.runs.empty());
 }
