@@ -439,17 +439,17 @@ Task<void> Deployment::begin_shutdown() {
 }
 
 Task<void> Deployment::shut_down() {
-  Rest rest;
-  Task<Result<void>> collecting = collect_rest(rest);
+  ShutdownReport learned;
+  Task<Result<void>> collecting = end_and_collect_all(learned);
   const Result<void> collected = co_await with_timeout(kLastOutput, std::move(collecting));
   if (!collected) log::info("orchestrator", "{}: {}", id(), collected.error().to_string());
-  const auto terminate = [&rest](DeploymentRecord& record) {
-    for (const auto& [name, report] : rest.ends)
+  const auto terminate = [&learned](DeploymentRecord& record) {
+    for (const auto& [name, report] : learned.ends)
       if (const auto entry = record.manifest.allocations.find(name);
           entry != record.manifest.allocations.end() && entry->second.incarnation == report.incarnation)
         record_end(entry->second, report);
     for (const auto& [name, node] : record.manifest.nodes)
-      end_node(record, name, AllocationStatus::terminated, "it was shut down", rest.complete);
+      end_node(record, name, AllocationStatus::terminated, "it was shut down", learned.complete);
     end_unplaced(record, AllocationStatus::terminated, "it was shut down");
   };
   const Result<void> terminated = co_await record_.update_until_stored(terminate);
@@ -469,17 +469,17 @@ Task<void> Deployment::shut_down() {
 }
 
 /// What runs is ended, and the rest of all output collected: once it is released it is gone.
-Task<Result<void>> Deployment::collect_rest(Rest& rest) {
+Task<Result<void>> Deployment::end_and_collect_all(ShutdownReport& learned) {
   std::vector<Task<Result<void>>> fetches;
   for (const auto& [name, allocation] : record_->manifest.allocations)
     if (is_placed(allocation) && allocation.lease_ns > 0 && allocation.status != AllocationStatus::pending &&
         !allocation.collected && !is_awaited(record_.get(), name, allocation.incarnation))
-      fetches.push_back(end_and_collect(name, rest));
+      fetches.push_back(end_and_collect(name, learned));
   const std::vector<Result<void>> outcomes = co_await when_all(std::move(fetches), kStopsAtOnce);
   co_return first_error(outcomes);
 }
 
-Task<Result<void>> Deployment::end_and_collect(std::string name, Rest& rest) {
+Task<Result<void>> Deployment::end_and_collect(std::string name, ShutdownReport& learned) {
   const SteadyTime begun = actor_->lane().now();
   const AllocationManifest entry = record_->manifest.allocations.at(name);
   const auto node = record_->manifest.nodes.find(entry.node_id);
@@ -492,10 +492,10 @@ Task<Result<void>> Deployment::end_and_collect(std::string name, Rest& rest) {
   if (stopped || stopped.error().is(Errc::permission_denied)) cleaner_.answers_since(name, entry.incarnation, begun);
   if (!ended && stopped) {
     ended = true;
-    co_await ask_for_end(name, provider, rest.ends);
+    co_await ask_for_end(name, provider, learned.ends);
   }
   const Result<void> fetched = co_await collector_.fetch(name, ended);
-  if (fetched && ended) rest.complete.insert(name);
+  if (fetched && ended) learned.complete.insert(name);
   co_return fetched;
 }
 

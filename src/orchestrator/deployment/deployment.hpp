@@ -136,12 +136,12 @@ class Deployment {
   Task<void> shut_down();
   using Reports = std::map<std::string, protocol::AllocationReport>;
   /// What a shutdown has learned and fetched at last.
-  struct Rest {
+  struct ShutdownReport {
     Reports ends;
     std::set<std::string> complete;  ///< allocations of which all output is here
   };
-  Task<Result<void>> collect_rest(Rest& rest);
-  Task<Result<void>> end_and_collect(std::string allocation, Rest& rest);
+  Task<Result<void>> end_and_collect_all(ShutdownReport& learned);
+  Task<Result<void>> end_and_collect(std::string allocation, ShutdownReport& learned);
   Task<Result<void>> end_run(protocol::AllocationManifest entry, actor::Handle provider);
   Task<void> ask_for_end(std::string allocation, actor::Handle provider, Reports& ends);
   Task<void> report_end();
