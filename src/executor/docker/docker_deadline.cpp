@@ -29,15 +29,6 @@ Result<void> make_folder(const fs::path& folder) {
   return {};
 }
 
-/// The folders of watchers.
-std::vector<std::string> list_watchers(const fs::path& state_dir) {
-  std::vector<std::string> names;
-  std::error_code ec;
-  for (fs::directory_iterator it(state_dir, ec), end; !ec && it != end; it.increment(ec))
-    if (std::string name = it->path().filename(); is_container_id(name)) names.push_back(std::move(name));
-  return names;
-}
-
 }  // namespace
 
 fs::path Docker::watcher_folder(const std::string& container) const { return options_.state_dir / container; }
@@ -101,7 +92,8 @@ Task<Result<bool>> Docker::end_watcher(std::string container) {
 /// Of containers that are gone.
 Task<void> Docker::end_watchers_but(std::set<std::string> containers) {
   if (!has_deadlines()) co_return;
-  for (const std::string& name : list_watchers(options_.state_dir)) {
+  const std::vector<std::string> watchers = list_folders(options_.state_dir, is_container_id);
+  for (const std::string& name : watchers) {
     if (containers.contains(name)) continue;
     const Result<bool> ended = co_await end_watcher(name);
     if (!ended) log::error("executor", "the watcher of container {}: {}", name, ended.error().to_string());

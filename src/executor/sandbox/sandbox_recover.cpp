@@ -5,19 +5,6 @@
 namespace dms::executor {
 namespace fs = std::filesystem;
 
-namespace {
-
-/// The folders of executions in the state folder; those of the quarantine begin with a dot.
-std::vector<std::string> list_executions(const fs::path& state_dir) {
-  std::vector<std::string> names;
-  std::error_code ec;
-  for (fs::directory_iterator it(state_dir, ec), end; !ec && it != end; it.increment(ec))
-    if (std::string name = it->path().filename(); !name.starts_with('.')) names.push_back(std::move(name));
-  return names;
-}
-
-}  // namespace
-
 /// False if it never ran, or nothing is known about it.
 Task<Result<bool>> Sandbox::take_up(RunPtr run) {
   auto reading = [run] { return read_spec(run->dir); };
@@ -76,7 +63,9 @@ Task<Result<std::vector<ExecutionId>>> Sandbox::recover(std::vector<Request> kno
     if (validate(request)) requests.emplace(request.execution_id.value, std::move(request));
   std::vector<ExecutionId> taken;
   std::vector<std::string> others;
-  for (std::string& name : list_executions(options_.state_dir)) {
+  const auto is_execution = [](std::string_view name) { return !name.starts_with('.'); };  // those of the quarantine do
+  std::vector<std::string> executions = list_folders(options_.state_dir, is_execution);
+  for (std::string& name : executions) {
     const auto it = requests.find(name);
     Result<bool> up = false;
     if (it != requests.end()) {

@@ -54,6 +54,14 @@ Limits ShimSpec::limits() const {
   return limits;
 }
 
+std::vector<std::string> list_folders(const fs::path& state_dir, bool (*is_meant)(std::string_view)) {
+  std::vector<std::string> names;
+  std::error_code ec;
+  for (fs::directory_iterator it(state_dir, ec), end; !ec && it != end; it.increment(ec))
+    if (std::string name = it->path().filename(); is_meant(name)) names.push_back(std::move(name));
+  return names;
+}
+
 Result<void> write_spec(const fs::path& folder, const ShimSpec& spec) {
   return write_file(folder / kSpecFile, json::encode(spec));
 }

@@ -93,6 +93,8 @@ struct ShimStatus {
   }
 };
 
+/// The names in a state folder that `is_meant` takes: those of the folders of executions.
+std::vector<std::string> list_folders(const std::filesystem::path& state_dir, bool (*is_meant)(std::string_view));
 Result<void> write_spec(const std::filesystem::path& folder, const ShimSpec& spec);
 Result<ShimSpec> read_spec(const std::filesystem::path& folder);
 Result<ShimSpec> parse_spec(std::string_view text);
