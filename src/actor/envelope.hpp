@@ -74,12 +74,17 @@ struct Envelope {
   }
 };
 
+/// The payload, which was parsed to `parsed`, as the behaviour's type.
+template <class T>
+Result<T> payload(const Envelope& envelope, const Result<json::Value>& parsed) {
+  Result<T> value = parsed ? json::from_value<T>(*parsed) : std::unexpected(parsed.error());
+  if (!value) return fail(value.error(), "reading the payload of {}", envelope.behaviour);
+  return value;
+}
 /// The payload as the behaviour's type. An envelope without payload is an error.
 template <class T>
 Result<T> payload(const Envelope& envelope) {
-  auto value = json::decode<T>(envelope.message);
-  if (!value) return fail(value.error(), "reading the payload of {}", envelope.behaviour);
-  return value;
+  return payload<T>(envelope, json::parse(as_text(envelope.message)));
 }
 
 /// For Envelope::message.

@@ -30,11 +30,11 @@ namespace detail {
 
 template <class Request>
 Result<Request> read_request(const actor::Envelope& envelope) {
-  Result<Request> request = actor::payload<Request>(envelope);
+  const Result<json::Value> parsed = json::parse(as_text(envelope.message));
+  Result<Request> request = actor::payload<Request>(envelope, parsed);
   if constexpr (requires { Request::kAlsoKnown; }) {
     if (!request) return request;
-    TRY(const json::Value value, json::parse(as_text(envelope.message)));
-    const std::string found = json::first_unknown<Request>(value, [](std::string_view name) {
+    const std::string found = json::first_unknown<Request>(*parsed, [](std::string_view name) {
       return std::ranges::any_of(Request::kAlsoKnown,
                                  [&](std::string_view known) { return json::equal_any_case(name, known); });
     });
