@@ -49,6 +49,14 @@ bool is_deploying(DeploymentStatus status) {
          status == DeploymentStatus::provisioning;
 }
 
+Result<void> check_running(const DeploymentRecord& record) {
+  if (record.status == DeploymentStatus::running) return {};
+  return fail(Errc::invalid_argument, "deployment {} is {}: only a running deployment can be updated; {}", record.id,
+              to_string(record.status),
+              is_deploying(record.status) ? "wait until it runs, or shut it down and deploy the new ensemble"
+                                          : "deploy the new ensemble");
+}
+
 }  // namespace
 
 Deployment::Deployment(Services services, RecordStore& records, std::unique_ptr<actor::Actor> actor,
@@ -384,34 +392,24 @@ Task<void> Deployment::on_hint(actor::Envelope envelope) {
 
 // --- requests of the user --------------------------------------------------------------------------------------------
 
-Result<void> Deployment::check_running() const {
-  if (status() == DeploymentStatus::running) return {};
-  return fail(Errc::invalid_argument, "deployment {} is {}: only a running deployment can be updated; {}", id(),
-              to_string(status()),
-              is_deploying(status()) ? "wait until it runs, or shut it down and deploy the new ensemble"
-                                     : "deploy the new ensemble");
-}
-
 Task<Result<void>> Deployment::update(jobs::Ensemble ensemble) {
-  CO_TRY_VOID(check_running());
+  CO_TRY_VOID(check_running(record_.get()));
   CO_TRY_VOID(check_update(record_.get(), ensemble));
   Task<Result<void>> finding = replacer_.find_places(ensemble);
   CO_TRY_VOID(co_await std::move(finding));
   const Mutex::Lock lock = co_await replacer_.changing();
-  CO_TRY_VOID(check_running());
-  start_failures_.clear();
   Result<void> accepted;
   const auto change = [&](DeploymentRecord& record) {
-    if (record.status == DeploymentStatus::running)
-      accepted = check_update(record, ensemble);
-    else
-      accepted = fail(Errc::invalid_argument, "deployment {} is {}", record.id, to_string(record.status));
+    accepted = check_running(record);
+    if (accepted) accepted = check_update(record, ensemble);
     if (!accepted) return;
     apply_update(record, ensemble);
     record.error.clear();  // of what was wanted before
   };
   CO_TRY_VOID(co_await record_.update(change));
-  if (accepted) replacer_.on_update();
+  if (!accepted) co_return accepted;
+  start_failures_.clear();
+  replacer_.on_update();
   co_return accepted;
 }
 

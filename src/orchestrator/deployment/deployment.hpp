@@ -115,7 +115,6 @@ class Deployment {
   Task<Result<void>> start_over(Failure failure);
   Task<Result<void>> give_up(std::string reason, json::StringMap late);
   Task<Result<void>> give_up_starts();
-  [[nodiscard]] Result<void> check_running() const;
   [[nodiscard]] std::string what_it_waits_for(const std::string& allocation) const;
   Task<Result<void>> end_when_released();
   Task<void> on_hint(actor::Envelope envelope);
