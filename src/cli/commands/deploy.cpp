@@ -40,9 +40,6 @@ namespace {
 /// The daemon counts from when it has the request.
 constexpr Duration kLeastTimeout = protocol::kMinDeploymentTime + 1s;
 
-/// How long a daemon that is being started again is waited for.
-constexpr Duration kDaemonPatience = 1min;
-
 /// Time that passes is no change.
 DeploymentStatusReply without_durations(DeploymentStatusReply status) {
   for (auto& [name, allocation] : status.allocations)
@@ -55,21 +52,15 @@ DeploymentStatusReply without_durations(DeploymentStatusReply status) {
 Result<void> watch(Session& session, Client& client, const std::string& id, bool until_end,
                    DeploymentStatusReply& last) {
   std::vector<std::string> shown;
-  UnixTime heard = session.environment().now();
-  const UnixTime quick_end = heard + kQuickTime;
-  bool told = false;
+  const UnixTime quick_end = session.environment().now() + kQuickTime;
+  DaemonPatience patience(session);
   for (int missed = 0;;) {
     auto status = query_status(client, id);
-    const UnixTime now = session.environment().now();
-    if (!status && status.error().is(Errc::no_daemon) && now < heard + kDaemonPatience) {
-      if (!std::exchange(told, true)) session.note("The daemon does not answer; it is asked again for a minute.");
-    } else if (!status && (!status.error().is(Errc::refused) || ++missed >= kMaxUnanswered)) {
+    if (!status && !patience.bears(status.error()) && (!status.error().is(Errc::refused) || ++missed >= kMaxUnanswered))
       return std::unexpected(status.error());
-    }
     if (status) {
       missed = 0;
-      told = false;
-      heard = now;
+      patience.end();
       last = std::move(*status);
       if (auto lines = describe_status(without_durations(last)); lines != shown) {
         for (const auto& line : describe_status(last)) session.note(line);

@@ -38,6 +38,14 @@ Result<DeploymentStatusReply> query_status(Client& client, const std::string& id
   return status;
 }
 
+bool DaemonPatience::bears(const Error& error) {
+  if (!error.is(Errc::no_daemon)) return false;
+  const UnixTime now = session_.environment().now();
+  if (!since_) session_.note("The daemon does not answer; it is asked again for a minute.");
+  if (!since_) since_ = now;
+  return now < *since_ + kDaemonPatience;
+}
+
 bool is_in(const DeploymentStatusReply& status, DeploymentStatus wanted) {
   return parse_enum<DeploymentStatus>(status.status) == wanted;
 }

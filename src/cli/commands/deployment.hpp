@@ -21,6 +21,23 @@ inline constexpr Duration kSlowPoll = std::chrono::milliseconds(500);
 inline constexpr Duration kCollecting = std::chrono::seconds(30);
 /// Watching ends after this many requests in a row without a reply.
 inline constexpr int kMaxUnanswered = 3;
+/// How long a daemon that is being started again is waited for.
+inline constexpr Duration kDaemonPatience = std::chrono::minutes(1);
+
+/// Of a command that watches a deployment while the daemon is started again.
+class DaemonPatience {
+ public:
+  explicit DaemonPatience(Session& session) : session_(session) {}
+
+  /// Whether the daemon is to be asked again: it does not answer, for less than kDaemonPatience. Says so at first.
+  [[nodiscard]] bool bears(const Error& error);
+  /// The daemon has answered.
+  void end() { since_.reset(); }
+
+ private:
+  Session& session_;
+  std::optional<UnixTime> since_;  ///< the first request that it has not answered
+};
 
 /// Of --id or the argument.
 Result<std::string> deployment_id(const Arguments& arguments);

@@ -105,10 +105,12 @@ Result<void> copy_all(Session& session, Client& client, const std::string& id,
   return {};
 }
 
-/// Prints both streams of several allocations as they grow. One that cannot be read does not stop the others.
+/// Prints both streams of several allocations as they grow. One that cannot be read does not stop the others. A daemon
+/// that is started again is waited for, and reading goes on where it was.
 class Follower {
  public:
-  Follower(Session& session, Client& client, std::string id) : session_(session), client_(client), id_(std::move(id)) {}
+  Follower(Session& session, Client& client, std::string id)
+      : session_(session), client_(client), id_(std::move(id)), patience_(session) {}
 
   Result<void> run(const std::vector<std::string>& allocations, const Selection& selection) {
     named_ = allocations.size() > 1;
@@ -116,9 +118,13 @@ class Follower {
       for (Source& source : sources_of(client_, id_, allocation, selection))
         followed_.push_back({.source = std::move(source), .tail = selection.tail});
     while (session_.can_print()) {
-      TRY(const Round round, read_round());
-      if (round == Round::over) break;
-      if (round == Round::progress) continue;
+      const Result<Round> round = read_round();
+      if (round)
+        patience_.end();
+      else if (!patience_.bears(round.error()))
+        return std::unexpected(round.error());
+      if (round && *round == Round::over) break;
+      if (round && *round == Round::progress) continue;
       TRY_VOID(session_.environment().pause(kPoll));
     }
     if (given_up_) return std::unexpected(*given_up_);
@@ -174,9 +180,9 @@ class Follower {
   }
 
   /// Work that is being placed or started anew has no output at this moment, and that of a provider whose daemon is away
-  /// cannot be read; the work goes on. An error ends the following of all.
+  /// cannot be read; the work goes on. An error ends the round: the user interrupts, or the daemon does not answer.
   Result<void> bear(Followed& each, const Error& error) {
-    if (error.is(dms::Errc::cancelled)) return std::unexpected(error);
+    if (ends_round(error)) return std::unexpected(error);
     TRY(const bool goes_on, may_go_on(each, error));
     if (goes_on) {
       each.missed = 0;
@@ -204,8 +210,12 @@ class Follower {
   Result<bool> may_go_on(const Followed& each, const Error& error) {
     if (!error.is(Errc::failed) && !error.is(Errc::refused)) return false;
     const auto status = query_status(client_, id_);
-    if (!status && status.error().is(dms::Errc::cancelled)) return std::unexpected(status.error());
+    if (!status && ends_round(status.error())) return std::unexpected(status.error());
     return status && !has_ended(*status) && !is_final(*status, each);
+  }
+
+  [[nodiscard]] static bool ends_round(const Error& error) {
+    return error.is(dms::Errc::cancelled) || error.is(Errc::no_daemon);
   }
 
   [[nodiscard]] static bool is_final(const protocol::DeploymentStatusReply& status, const Followed& each) {
@@ -230,6 +240,7 @@ class Follower {
   Session& session_;
   Client& client_;
   std::string id_;
+  DaemonPatience patience_;
   std::vector<Followed> followed_;
   std::optional<Error> given_up_;  ///< the first
   bool named_ = false;
@@ -307,7 +318,8 @@ Command logs_command() {
       "Copies the standard output and the standard error of each allocation, byte for byte. Providers keep the newest\n"
       "output; how many bytes are missing is said on standard error. --follow goes on until the work has ended, also "
       "while\n"
-      "its provider does not answer, or until Ctrl-C.";
+      "its provider does not answer, or until Ctrl-C. A daemon that is being started again is waited for, for a "
+      "minute.";
   logs.examples = {
       "nunet deployment logs 4f2a... web --follow", "nunet deployment logs 4f2a... web --tail 100 --stderr",
       "nunet deployment logs 4f2a... web --previous", "nunet deployment logs 4f2a... -a train > train.log"};

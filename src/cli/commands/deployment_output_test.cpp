@@ -398,6 +398,47 @@ TEST_F(DeployTest, ARestartIsNoticedWhereReadingBehindTheEndIsRefused) {
   EXPECT_EQ(nunet({"deployment", "logs", "abc", "work", "--follow", "--stdout"}).out, "first run\nsecond\n");
 }
 
+TEST_F(DeployTest, FollowingGoesOnWhereItWasWhenTheDaemonIsBack) {
+  for (const Duration away : {Duration(30s), Duration(2min)}) {
+    for (const int killed_at : {4, 5}) {  // while one stream, or the other, is read for the third time
+      world.daemon_back = {};
+      streams = {{"work/stdout", {.text = "a\n", .ended = false}}, {"work/stderr", {.text = "x\n", .ended = false}}};
+      pages = 0;
+      answer = [&](const Envelope& e) -> std::optional<std::string> {
+        if (!e.behaviour.ends_with("/status")) return respond(e);
+        return fmt::format(R"({{"Status":"Running","Allocations":{{"work":{{"status":"{}"}}}}}})",
+                           pages < 12 ? "running" : "completed");
+      };
+      on_page = [&] {
+        if (std::cmp_equal(pages, killed_at)) {
+          world.daemon_back = world.time + away;
+          streams["work/stdout"].text += "b\n";
+        }
+        if (pages < 12) return;
+        for (auto& [name, stream] : streams) stream.ended = true;
+      };
+      const auto result = nunet({"deployment", "logs", "abc", "work", "--follow"});
+      EXPECT_EQ(result.code, away < 1min ? 0 : 1) << result.err;
+      EXPECT_EQ(result.out, away < 1min ? "a\nb\n" : "a\n") << "nothing is printed twice";
+      EXPECT_EQ(occurrences(result.err, "x\n"), 1U) << result.err;
+      EXPECT_EQ(occurrences(result.err, "The daemon does not answer; it is asked again for a minute."), 1U)
+          << result.err;
+    }
+  }
+}
+
+/// One that is killed while it is asked whether the work has ended.
+TEST_F(DeployTest, FollowingGoesOnWhenTheDaemonIsKilledAtTheEnd) {
+  on_page = [&] {
+    if (pages == 2) world.daemon_back = world.time + 10s;
+  };
+  states = {"Completed"};
+  const auto result = nunet({"deployment", "logs", "abc", "work", "--follow", "--stdout"});
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_EQ(result.out, "hello\n");
+  EXPECT_EQ(result.err, "The daemon does not answer; it is asked again for a minute.\n");
+}
+
 TEST_F(DeployTest, FollowingEndsQuietlyWhenInterrupted) {
   streams["work/stdout"].ended = false;
   world.interrupt_after = 3;
