@@ -78,6 +78,8 @@ class Deployment {
   Task<Result<void>> update(jobs::Ensemble ensemble);
   /// The folder with stdout.log and stderr.log of an allocation, fetched from its provider if it has not ended.
   Task<Result<std::filesystem::path>> logs(std::string allocation);
+  /// While a run is restarted, a provider that has sent no page of it for kPageAnswer is not asked again for as long:
+  /// what is stored is served, so that both streams together wait for one page.
   Task<Result<protocol::LogPage>> page(protocol::DeploymentLogsRequest request);
   /// Stops without a request to any provider.
   Task<void> close();
@@ -170,6 +172,11 @@ class Deployment {
     std::string last;  ///< reason
   };
   std::map<std::string, StartFailures> start_failures_;
+  struct SilentPage {
+    std::string run;
+    SteadyTime until;
+  };
+  std::map<std::string, SilentPage> silent_pages_;  ///< of allocations that are restarting
   std::function<void()> ended_;
   Nursery work_;                // deploying and supervising; ended by shutdown()
   bool shutting_down_ = false;  // begin_shutdown() has been spawned for a request

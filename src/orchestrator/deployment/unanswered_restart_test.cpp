@@ -42,6 +42,24 @@ TEST_F(UnansweredRestartTest, WhatTheNextRunWroteIsFetchedByAShutdown) {
   EXPECT_TRUE(provider.runs.empty());
 }
 
+TEST_F(UnansweredRestartTest, ASilentProviderIsAwaitedOnceForBothStreams) {
+  run_task();
+  restart_run();
+  provider.answers_renewals = false;  // which would tell of the next run
+  provider.unanswered_pages = 100;
+  const SteadyTime begun = a.lane().now();
+  EXPECT_EQ(page("task"), "first");
+  EXPECT_GE(a.lane().now() - begun, kPageAnswer);
+  EXPECT_EQ(page("task", "stderr"), "");
+  EXPECT_LT(a.lane().now() - begun, kPageAnswer + 1s);
+  const int pages = provider.pages;
+  w.settle(kPageAnswer);
+  ASSERT_TRUE(deployment->record().restarting.contains("task"));
+  provider.unanswered_pages = 0;
+  EXPECT_EQ(page("task"), "first, ended");
+  EXPECT_GT(provider.pages, pages) << "it is asked again";
+}
+
 TEST_F(UnansweredRestartTest, TheRunBeforeIsTheLastOneIfTheNextOneHasNotBegun) {
   run_task();
   provider.leave_restart = "it waits for the end of the run before";
