@@ -72,6 +72,7 @@ class Deployments {
   /// Errc::invalid_argument names `member`, which has the id in the request, if that is empty.
   Task<Result<DeploymentRecord>> record(std::string id, std::string_view member = "ID");
   /// Of an allocation: those that are stored are not absent.
+  Task<void> add_stored_sizes(const DeploymentRecord& record, std::string allocation, protocol::AllocationUsage& usage);
   Task<void> add_results(std::string id, std::string allocation, std::vector<std::string>& here,
                          json::StringMap& absent);
   /// The record and the output of a deployment that has ended.

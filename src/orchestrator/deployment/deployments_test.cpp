@@ -323,6 +323,42 @@ TEST_F(DeploymentsTest, WhatHasNotRunHasWrittenNothing) {
   EXPECT_EQ(reply.error, "task has written nothing: it has not run");
 }
 
+TEST_F(DeploymentsTest, InfoHasTheSizeOfTheOutputThatIsShownAlsoOfTheRunBefore) {
+  DeploymentRecord ended = record();
+  ended.status = DeploymentStatus::completed;
+  ended.ended = w.world.unix_now().nanos;
+  AllocationManifest& task = ended.manifest.allocations["task"];
+  task.status = AllocationStatus::terminated;
+  task.collected = true;
+  task.incarnation = "r2";  // which had not begun
+  ended.outputs["task"] = "r1";
+  ASSERT_TRUE(w.run(a, records.save(ended)));
+  ASSERT_TRUE(write_file(folder / "deployments/d1/task/stdout.log", "first"));
+  ASSERT_TRUE(write_file(folder / "deployments/d1/task/stderr.log", "oh"));
+  open();
+  EXPECT_EQ(as_text(ask(kDeploymentLogs, DeploymentLogsRequest{"d1", "task", "stdout"}).data), "first");
+  const AllocationUsage usage = ask(kDeploymentInfo, DeploymentId{"d1"}).allocations["task"];
+  EXPECT_EQ(usage.out_size, 5u);
+  EXPECT_EQ(usage.err_size, 2u);
+}
+
+TEST_F(DeploymentsTest, InfoHasTheSizeOfTheOutputThatIsShownWhileTheNextRunHasNoMachine) {
+  open();
+  const std::string id = deploy();
+  provider.runs.at("task").out = "first";
+  provider.refuse_commit = "it is full";
+  DeploymentUpdateRequest request{id, one_task_ensemble(b.network->self().to_string())};
+  request.ensemble.allocations.at("task").resources.ram.size.bytes *= 2;
+  ASSERT_TRUE(ask(kDeploymentUpdate, request).ok);
+  const auto shown = [&] {
+    return std::string(as_text(ask(kDeploymentLogs, DeploymentLogsRequest{id, "task", "stdout"}).data));
+  };
+  ASSERT_TRUE(until([&] { return shown() == "first"; }));
+  const AllocationUsage usage = ask(kDeploymentInfo, DeploymentId{id}).allocations["task"];
+  EXPECT_EQ(usage.status, AllocationStatus::pending);
+  EXPECT_EQ(usage.out_size, 5u);
+}
+
 TEST_F(DeploymentsTest, AResultThatIsHereIsNotNamedAsAbsent) {
   DeploymentRecord ended = record();
   ended.status = DeploymentStatus::completed;

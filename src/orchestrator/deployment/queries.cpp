@@ -45,6 +45,8 @@ Task<DeploymentInfoReply> Deployments::info(DeploymentId request, const actor::E
       deployment->add_silence(usage, name);
     }
   for (auto& [name, usage] : reply.allocations) {
+    Task<void> sizing = add_stored_sizes(*found, name, usage);
+    co_await std::move(sizing);
     Task<void> adding = add_results(request.id, name, usage.results, usage.absent);
     co_await std::move(adding);
   }
@@ -53,6 +55,17 @@ Task<DeploymentInfoReply> Deployments::info(DeploymentId request, const actor::E
     co_await std::move(adding);
   }
   co_return reply;
+}
+
+/// Of what logs() serves from the disk, which may be the output of the run before.
+Task<void> Deployments::add_stored_sizes(const DeploymentRecord& record, std::string allocation,
+                                         AllocationUsage& usage) {
+  if (!serves_stored_output(record, allocation)) co_return;
+  const Result<StoredPage> out = co_await output_.read(record.id, allocation, Stream::out, 0, 1);
+  const Result<StoredPage> err = co_await output_.read(record.id, allocation, Stream::err, 0, 1);
+  if (!out || !err) co_return;
+  usage.out_size = out->total_size;
+  usage.err_size = err->total_size;
 }
 
 Task<void> Deployments::add_results(std::string id, std::string allocation, std::vector<std::string>& here,

@@ -192,6 +192,17 @@ EnsembleManifest manifest_of(const DeploymentRecord& record) {
   return manifest;
 }
 
+bool serves_stored_output(const DeploymentRecord& record, const std::string& allocation) {
+  const auto entry = record.manifest.allocations.find(allocation);
+  const auto stored = record.outputs.find(allocation);
+  if (entry == record.manifest.allocations.end() || stored == record.outputs.end()) return false;
+  if (is_final(entry->second.status)) return entry->second.collected;
+  if (is_placed(entry->second))
+    return record.restarting.contains(allocation) && stored->second == entry->second.incarnation;
+  const Superseded* left = find_awaited(record, allocation);
+  return left == nullptr || left->allocations.at(allocation) == stored->second;
+}
+
 void add_usage(AllocationUsage& usage, const AllocationReport& report) {
   if (report.incarnation != usage.incarnation) return;
   usage.cpu_seconds = std::max(usage.cpu_seconds, report.cpu_seconds);
