@@ -22,6 +22,19 @@ Result<void> nothing_changed(const Error& error, const std::set<std::string>& no
   return fail(error, "nothing is changed, and what runs of {} goes on where it is: {}", few_of(nodes), why);
 }
 
+/// Of the nodes without a machine, those pinned to the machine of another one that leaves it only once it is superseded.
+std::string taken_until_released(const DeploymentRecord& before, const jobs::Ensemble& wanted,
+                                 const std::set<std::string>& missing, const std::set<std::string>& leaving) {
+  std::string text;
+  for (const std::string& name : missing)
+    for (const auto& [node, placed] : before.manifest.nodes)
+      if (node != name && leaving.contains(node) && wanted.nodes.at(name).peer == placed.peer)
+        add_reason(text, fmt::format("node {} runs on {} until the update is accepted, and node {} gets that machine "
+                                     "only if it has room for both at once",
+                                     node, placed.peer, name));
+  return text;
+}
+
 }  // namespace
 
 std::set<std::string> Replacer::sought() const {
@@ -168,7 +181,9 @@ Task<Result<void>> Replacer::find_places(jobs::Ensemble wanted) {
   if (!found.error().is(Errc::deadline_exceeded)) co_return std::unexpected(found.error());
   std::set<std::string> nodes;
   for (const auto& [node, allocations] : displaced) nodes.insert(node);
-  co_return nothing_changed(found.error(), nodes, why);
+  std::string whole_why(why);
+  add_reason(whole_why, taken_until_released(before, wanted, auction->missing(), leaving));
+  co_return nothing_changed(found.error(), nodes, whole_why);
 }
 
 bool Replacer::replaces() const {

@@ -20,7 +20,8 @@
 //  4. changing(): a change of the ensemble waits for requests that are under way, and they for it; so does a deployment
 //     that starts over or has failed to deploy. It ends then; idle() waits for that.
 //  5. find_places(): a node that an update would move is left where it is unless a machine bids for it that is not that
-//     of another node which stays. What it would take with it is released only then. A node that stays and asks for
+//     of another node which stays. What it would take with it is released only then: two nodes exchange their machines
+//     if each machine has room for both, and else the refusal says so. A node that stays and asks for
 //     more (growing_nodes()) is asked of its own machine first, whose bid counts what the node uses there as free; if
 //     that does not bid and the ensemble does not insist on it, another machine must bid, as for a node that moves.
 //     So there are two rounds of bids at most.
