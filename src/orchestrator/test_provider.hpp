@@ -134,6 +134,7 @@ class ScriptedProvider {
   bool knows_only_running = true;  ///< of a restart, which an older version does not
   bool answers_restarts = true;    ///< it does them
   bool answers_renewals = true;
+  std::string refuse_renewals;
   bool has_clock = true;
   bool tells_time = true;         ///< its wall clock, which an older version does not
   int renewed_without_clock = 0;  ///< leases
@@ -263,6 +264,9 @@ class ScriptedProvider {
     reply.ok = true;
     if (has_clock) reply.clock_ns = node_.lane().now().time_since_epoch().count();
     if (tells_time) reply.wall_ns = node_.lane().unix_now().nanos;
+    reply.error = refuse_renewals;
+    reply.ok = reply.error.empty();
+    if (!reply.ok) co_return reply;
     if (!request.allocations.empty() && request.clock_ns == 0) ++renewed_without_clock;
     for (auto& [name, run] : runs) {
       if (const auto it = request.allocations.find(name);

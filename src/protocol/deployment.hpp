@@ -143,7 +143,9 @@ struct AllocationState {
   std::string reason;
   std::string incarnation;
   Health health = Health::unknown;  ///< as last reported
-  std::uint32_t restarts = 0;
+  std::uint32_t restarts = 0;       ///< runs after the first, since an update has changed it last
+  std::uint32_t moves = 0;          ///< of these, the ones on another machine than the run before
+  std::uint32_t changes = 0;        ///< updates that have changed it
   std::int64_t unreachable_ns = 0;  ///< since its provider was last heard from, while it is suspected; 0: it answers
   std::uint64_t lost_at = 0;        ///< ns since 1970: when it is lost at the latest, unless it answers; 0: not known
   static constexpr auto json_fields() {
@@ -153,6 +155,7 @@ struct AllocationState {
         json::field("status", &S::status), json::field("peer", &S::peer), json::field("exit_code", &S::exit_code),
         json::field("reason", &S::reason, omit), json::field("incarnation", &S::incarnation, omit),
         json::field("health", &S::health, omit), json::field("restarts", &S::restarts, omit),
+        json::field("moves", &S::moves, omit), json::field("changes", &S::changes, omit),
         json::field("unreachable_for", &S::unreachable_ns, omit), json::field("lost_at", &S::lost_at, omit));
   }
 };
@@ -216,6 +219,8 @@ struct AllocationUsage : AllocationState {
                    json::field<U, std::string>("incarnation", &U::incarnation, omit),
                    json::field<U, Health>("health", &U::health, omit),
                    json::field<U, std::uint32_t>("restarts", &U::restarts, omit),
+                   json::field<U, std::uint32_t>("moves", &U::moves, omit),
+                   json::field<U, std::uint32_t>("changes", &U::changes, omit),
                    json::field<U, std::int64_t>("unreachable_for", &U::unreachable_ns, omit),
                    json::field<U, std::uint64_t>("lost_at", &U::lost_at, omit)),
         std::tuple(json::field("lease", &U::lease_ns, omit), json::field("cpu_seconds", &U::cpu_seconds, omit),

@@ -68,8 +68,12 @@ std::string describe(const protocol::AllocationState& allocation) {
                         format_time(UnixTime{allocation.lost_at}));
   else if (allocation.lost_at > 0)
     line += fmt::format(", lost at {} at the latest", format_time(UnixTime{allocation.lost_at}));
-  if (allocation.restarts > 0)
-    line += allocation.restarts == 1 ? ", restarted once" : fmt::format(", restarted {} times", allocation.restarts);
+  const auto count = [&](std::string_view what, std::uint32_t times) {
+    if (times > 0) line += times == 1 ? fmt::format(", {} once", what) : fmt::format(", {} {} times", what, times);
+  };
+  count("restarted", allocation.restarts - std::min(allocation.moves, allocation.restarts));
+  count("moved", allocation.moves);
+  count("changed", allocation.changes);
   const std::string exit_code = fmt::format("exit code {}", allocation.exit_code);
   if (allocation.exit_code > 0 && !allocation.reason.starts_with(exit_code)) line += ", " + exit_code;
   if (!allocation.reason.empty()) line += fmt::format(", {}", allocation.reason);

@@ -512,6 +512,18 @@ TEST_F(DeployTest, TheOutputBehindARestartThatHasNotBegunIsTold) {
             "(work did not run to its end; if it has run before, --previous prints that)\n");
 }
 
+TEST_F(DeployTest, MovesAndChangesAreToldApartFromRestarts) {
+  const auto shown = [&](const std::string& counts) {
+    always(R"({"Status":"Running","Allocations":{"work":{"status":"running",)" + counts + "}}}");
+    return nunet({"deployment", "status", "abc"}).out;
+  };
+  EXPECT_EQ(shown(R"("restarts":1)"), "Running\n  work: running, restarted once\n");
+  EXPECT_EQ(shown(R"("restarts":1,"moves":1)"), "Running\n  work: running, moved once\n");
+  EXPECT_EQ(shown(R"("restarts":3,"moves":1,"changes":2)"),
+            "Running\n  work: running, restarted 2 times, moved once, changed 2 times\n");
+  EXPECT_EQ(shown(R"("restarts":0,"moves":1)"), "Running\n  work: running, moved once\n") << "of a daemon that errs";
+}
+
 TEST_F(DeployTest, AnEmptyNameOfAnAllocationIsRefusedByTheNameOfItsArgument) {
   for (const char* command : {"logs", "results"}) {
     const auto positional = nunet({"deployment", command, "abc", ""});

@@ -44,6 +44,21 @@ void note_restarts(DeploymentRecord& record) {
   for (const auto& [name, run] : record.restarting) record.unbegun[name] = run;
 }
 
+/// See DeploymentRecord::ran_on.
+void note_moves(DeploymentRecord& record) {
+  const auto is_gone = [&](const auto& noted) { return !record.ensemble.allocations.contains(noted.first); };
+  std::erase_if(record.ran_on, is_gone);
+  std::erase_if(record.moves, is_gone);
+  for (const auto& [name, entry] : record.manifest.allocations) {
+    const std::string& peer = entry.handle.address.host;
+    const bool has_begun = entry.status == AllocationStatus::running || entry.status == AllocationStatus::completed;
+    if (!has_begun || peer.empty() || is_gone(std::pair(name, 0))) continue;
+    std::string& last = record.ran_on[name];
+    if (!last.empty() && last != peer) ++record.moves[name];
+    last = peer;
+  }
+}
+
 bool is_deploying(DeploymentStatus status) {
   return status == DeploymentStatus::preparing || status == DeploymentStatus::committing ||
          status == DeploymentStatus::provisioning;
@@ -128,6 +143,7 @@ void Deployment::set_deadline() {
     deadline_ = now;
   record_.stamp_with([this](DeploymentRecord& record) {
     note_restarts(record);
+    note_moves(record);
     record.boot_id = services_.boot_id;
     record.deploy_until_ns = deadline_.time_since_epoch().count();
     record.remaining_ns = std::max(deadline_ - actor_->lane().now(), Duration(0)).count();
@@ -524,6 +540,8 @@ void Deployment::add_silence(AllocationState& state, const std::string& allocati
   const std::optional<Supervisor::Silence> silence = supervisor_.silence(entry->second.node_id);
   if (!silence) return;
   if (state.reason.find(silence->clocks) == std::string::npos) add_reason(state.reason, silence->clocks);
+  const std::string refusal = providers_.renewal_refusal(entry->second.handle.address.host);
+  if (state.reason.find(refusal) == std::string::npos) add_reason(state.reason, refusal);
   const SteadyTime now = actor_->lane().now();
   state.unreachable_ns = std::max(silence->lasts, Duration(1)).count();
   if (silence->ends && *silence->ends > now) state.lost_at = (actor_->lane().unix_now() + (*silence->ends - now)).nanos;

@@ -247,6 +247,55 @@ TEST_F(LossTest, TheSilenceOfAProviderWithoutLeasesIsTold) {
   EXPECT_EQ(shown.lost_at, 0u) << "how long it keeps the work is not known";
 }
 
+TEST_F(LossTest, ARefusedRenewalIsShownWithTheReasonOfTheProvider) {
+  run_anywhere(jobs::AllocationType::task);
+  provider.refuse_renewals = "the leases are not renewed: \x1b[2Jno space is left";
+  AllocationState shown;
+  ASSERT_TRUE(until([&] {
+    shown = {};
+    deployment->add_silence(shown, "task");
+    return !shown.reason.empty();
+  }));
+  EXPECT_EQ(task().status, AllocationStatus::running) << "it is suspected, not lost";
+  EXPECT_NE(shown.reason.find("refused: the leases are not renewed: \\x1b[2Jno space is left"), std::string::npos)
+      << shown.reason;
+  provider.refuse_renewals.clear();
+  EXPECT_TRUE(until([&] {
+    shown = {};
+    deployment->add_silence(shown, "task");
+    return shown.unreachable_ns == 0 && shown.reason.empty();
+  }));
+}
+
+/// A restart where it is, and an update, are no moves.
+TEST_F(LossTest, AMoveToAnotherMachineAndAnUpdateAreCountedApartFromRestarts) {
+  run_anywhere(jobs::AllocationType::service);
+  const auto state = [&] { return status_of(deployment->record()).allocations.at("task"); };
+  const auto runs_on = [&](const ScriptedProvider& machine) {
+    return until([&] { return task().status == AllocationStatus::running && state().peer == machine.peer(); }, 10min);
+  };
+  EXPECT_EQ(state().moves, 0u);
+  provider.runs.at("task").health = Health::unhealthy;
+  ASSERT_TRUE(until([&] { return state().restarts == 1; }));
+  EXPECT_EQ(state().moves, 0u);
+  cut(b);
+  ASSERT_TRUE(runs_on(other));
+  EXPECT_EQ(state().restarts, 2u);
+  EXPECT_EQ(state().moves, 1u);
+  provider.bids = false;
+  kill();
+  restart();
+  ASSERT_TRUE(runs_on(other));
+  EXPECT_EQ(state().moves, 1u);
+  jobs::Ensemble changed = deployment->record().ensemble;
+  changed.allocations.at("task").resources.ram.size.bytes *= 2;
+  ASSERT_TRUE(w.run(a, deployment->update(changed)));
+  ASSERT_TRUE(runs_on(other));
+  EXPECT_EQ(state().changes, 1u);
+  EXPECT_EQ(state().restarts, 0u);
+  EXPECT_EQ(state().moves, 0u);
+}
+
 TEST_F(LossTest, APartitionThatIsShorterThanTheLeaseChangesNothing) {
   provider.lease = 2min;
   run_anywhere(jobs::AllocationType::task);

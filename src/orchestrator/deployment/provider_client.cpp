@@ -154,8 +154,19 @@ Task<Result<RenewReply>> ProviderClient::renew(actor::Handle provider, json::Str
   Result<RenewReply> reply = co_await call(actor_, kRenew, provider, request, timeout);
   if (!reply) co_return fail(reply.error(), "renewing leases on {}", provider.address.host);
   clean(*reply);
-  if (!reply->ok) co_return refused(fmt::format("renewing leases on {}", provider.address.host), reply->error);
+  renewal_refusals_.erase(provider.address.host);
+  if (!reply->ok) {
+    const std::unexpected<Error> refusal =
+        refused(fmt::format("renewing leases on {}", provider.address.host), reply->error);
+    renewal_refusals_[provider.address.host] = network::plain(refusal.error());
+    co_return refusal;
+  }
   co_return std::move(reply);
+}
+
+std::string ProviderClient::renewal_refusal(const std::string& peer) const {
+  const auto found = renewal_refusals_.find(peer);
+  return found == renewal_refusals_.end() ? std::string() : found->second;
 }
 
 Task<Result<RenewReply>> ProviderClient::reports(actor::Handle provider, Duration timeout) {

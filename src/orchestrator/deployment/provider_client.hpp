@@ -60,6 +60,8 @@ class ProviderClient {
   /// Extends the leases of the named runs, counted from `clock` of an earlier reply; what the provider holds.
   Task<Result<protocol::RenewReply>> renew(actor::Handle provider, json::StringMap incarnations, std::int64_t clock,
                                            Duration timeout);
+  /// Why the provider of this peer has refused the last renewal that it has replied to; empty if it has not.
+  [[nodiscard]] std::string renewal_refusal(const std::string& peer) const;
   /// What the provider holds; no lease is extended.
   Task<Result<protocol::RenewReply>> reports(actor::Handle provider, Duration timeout);
   /// Whether the provider answers and has nothing of the allocation: no output of it will come.
@@ -84,6 +86,7 @@ class ProviderClient {
 
   actor::Actor& actor_;
   std::string deployment_;
+  std::map<std::string, std::string> renewal_refusals_;  ///< peer -> reason
 };
 
 /// Leaves of the texts of a report what is kept: one line each, shortened to kMaxReportedText.

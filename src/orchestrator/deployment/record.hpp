@@ -4,7 +4,8 @@
 //  1. A DeploymentRecord holds everything that the next start of the daemon needs: ensemble, manifest, status, reason,
 //     the time that is left to deploy, what providers may still hold although the manifest does not name it
 //     (superseded), which runs are being restarted and which of those restarts have not begun (unbegun), which starts
-//     were requested, which run's output is on disk, of which runs the last output is not, and which results are not.
+//     were requested, which run's output is on disk, of which runs the last output is not, and which results are not;
+//     and, to be shown, how often work has moved to another machine or was changed.
 //     It is one document of the store.
 //     Records of older versions lack the later members and are read all the same.
 //  2. DurableRecord changes a record by storing the changed copy first. Changes of one record are applied one after
@@ -117,6 +118,9 @@ struct DeploymentRecord {
   std::vector<Rest> rests;                     ///< oldest first
   std::vector<std::string> lost;  ///< allocations that failed with their machine, whose output is not here yet
   std::map<std::string, json::StringMap> absent;  ///< allocation -> its results that are not here, with the reasons
+  std::map<std::string, std::string> ran_on;      ///< allocation -> the machine on which its last run has begun
+  std::map<std::string, std::uint32_t> moves;     ///< allocation -> runs that began on another one than those before
+  std::map<std::string, std::uint32_t> changes;   ///< allocation -> updates that have changed it
   static constexpr auto json_fields() {
     using R = DeploymentRecord;
     return std::tuple(
@@ -131,7 +135,9 @@ struct DeploymentRecord {
         json::field("restarting", &R::restarting, json::omit_empty),
         json::field("unbegun", &R::unbegun, json::omit_empty), json::field("starts", &R::starts, json::omit_empty),
         json::field("outputs", &R::outputs, json::omit_empty), json::field("rests", &R::rests, json::omit_empty),
-        json::field("lost", &R::lost, json::omit_empty), json::field("absent", &R::absent, json::omit_empty));
+        json::field("lost", &R::lost, json::omit_empty), json::field("absent", &R::absent, json::omit_empty),
+        json::field("ran_on", &R::ran_on, json::omit_empty), json::field("moves", &R::moves, json::omit_empty),
+        json::field("changes", &R::changes, json::omit_empty));
   }
 };
 

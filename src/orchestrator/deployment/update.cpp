@@ -114,7 +114,15 @@ void apply_update(DeploymentRecord& record, jobs::Ensemble wanted) {
     supersede(record, node, allocations, std::ranges::any_of(allocations, is_exclusive));
   // Also what had ended: changed work runs anew, and what is gone is not shown.
   for (const auto& [node, allocations] : outdated)
-    for (const std::string& name : allocations) record.manifest.allocations.erase(name);
+    for (const std::string& name : allocations) {
+      record.manifest.allocations.erase(name);
+      record.ran_on.erase(name);
+      record.moves.erase(name);
+      if (after.allocations.contains(name))
+        ++record.changes[name];
+      else
+        record.changes.erase(name);
+    }
   for (const auto& [node, spec] : after.nodes)
     for (const std::string& name : spec.allocations)
       if (!record.manifest.allocations.contains(name))

@@ -38,6 +38,9 @@ AllocationState state_of(const DeploymentRecord& record, const std::string& name
   state.incarnation = allocation.incarnation;
   if (!is_final(allocation.status)) state.health = allocation.health;  // what has ended has none
   state.restarts = restarts_of(record, name, allocation);
+  if (const auto moves = record.moves.find(name); moves != record.moves.end())
+    state.moves = std::min(moves->second, state.restarts);
+  if (const auto changes = record.changes.find(name); changes != record.changes.end()) state.changes = changes->second;
   if (const auto node = record.manifest.nodes.find(allocation.node_id);
       node != record.manifest.nodes.end() && (is_placed(allocation) || is_final(allocation.status)))
     state.peer = node->second.peer;
