@@ -5,8 +5,10 @@
 #include "base/log.hpp"
 #include "base/text.hpp"
 #include "orchestrator/deployment/placement.hpp"
+#include "orchestrator/deployment/provider_client.hpp"
 #include "orchestrator/matching/matcher.hpp"
 #include "protocol/serve.hpp"
+#include "runtime/nursery.hpp"
 
 namespace dms::orchestrator {
 
@@ -87,6 +89,7 @@ Task<Result<Candidate>> Auction::run(jobs::Ensemble ensemble, SteadyTime deadlin
   ensemble_ = std::move(ensemble);
   Candidate candidate;
   shortage_ = {};
+  asked_.clear();
   bids_.clear();
   while (incoming_.try_receive()) {
   }  // bids that came after an earlier run had ended
@@ -107,7 +110,12 @@ Task<Result<Candidate>> Auction::run(jobs::Ensemble ensemble, SteadyTime deadlin
       co_return fail(Errc::deadline_exceeded, "{}", describe_shortage(missing_, taken, candidate.size()));
     shortage_.begin_round();
     for (const auto& [name, bid] : candidate) taken.insert(bid.peer);
-    CO_TRY_VOID(co_await round(missing_, deadline, taken));
+    const TaskContext context = co_await this_task();
+    Nursery asking(lane, "clocks of bidders of " + ensemble_id_, context.scope);
+    if (told_) asking.spawn(ask_clocks(taken));
+    const Result<void> held = co_await round(missing_, deadline, taken);
+    co_await asking.close();
+    CO_TRY_VOID(held);
 
     for (const std::string& node : missing_) {
       CO_TRY(const capability::Resources required, ensemble_.node_requirement(node));
@@ -211,6 +219,43 @@ Task<Result<void>> Auction::collect(const std::set<std::string>& nodes, SteadyTi
     without_bid.erase(bid->node_id);
     bids_[bid->node_id].push_back(std::move(*bid));
   }
+}
+
+Task<void> Auction::ask_clocks(std::set<std::string> excluded) {
+  const Result<void> waited = co_await sleep_for(kClockQuestion);
+  if (!waited) co_return;
+  std::set<std::string> silent;
+  for (const std::string& node : missing_)
+    if (const std::string& peer = ensemble_.nodes.at(node).peer; !peer.empty())
+      silent.insert(peer);
+    else
+      for (const crypto::PeerId& connected : network_.peers()) silent.insert(connected.to_string());
+  for (const auto& [node, bids] : bids_)
+    for (const Bid& bid : bids) silent.erase(bid.peer);
+  std::vector<Task<Result<void>>> questions;
+  for (const std::string& peer : silent)
+    if (!excluded.contains(peer) && asked_.size() < kMaxClockQuestions && asked_.insert(peer).second)
+      questions.push_back(ask_clock(peer));
+  if (questions.empty()) co_return;
+  (void)co_await when_all(std::move(questions));
+  if (const std::string clocks = shortage_.clocks(); !clocks.empty()) told_(clocks);
+}
+
+Task<Result<void>> Auction::ask_clock(std::string peer) {
+  CO_TRY(const crypto::PeerId id, crypto::PeerId::parse(peer));
+  CO_TRY(actor::Handle to, actor::Handle::from(id));
+  ProviderClient provider(actor_, ensemble_id_);
+  Task<Result<RenewReply>> asking = provider.patient_reports(std::move(to), kClockAnswer);
+  CO_TRY(const RenewReply reply, co_await std::move(asking));
+  const std::uint64_t now = actor_.lane().unix_now().nanos;
+  if (reply.wall_ns <= now) co_return Result<void>();
+  const std::uint64_t ahead = reply.wall_ns - now;
+  const auto count = [](Duration of) { return static_cast<std::uint64_t>(of.count()); };
+  if (ahead < count(kClockAhead) || ahead > count(kPatientLifetime)) co_return Result<void>();
+  shortage_.add_clock(Duration(static_cast<std::int64_t>(ahead)));
+  log::warn("orchestrator", "{}: {} has not bid, and its clock is {} s ahead of that of this machine", ensemble_id_,
+            peer, ahead / 1'000'000'000);
+  co_return Result<void>();
 }
 
 void Auction::refuse(const std::string& peer, std::string_view why) {

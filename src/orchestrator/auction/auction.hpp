@@ -12,6 +12,10 @@
 //  3. After a round the best bid (matching/) of each node is kept; the others may bid for the remaining nodes in the
 //     next round. Rounds continue until every node has a machine or the deadline is too near, which is monotonic. At
 //     the end the bidders that were not chosen are told, so that their bids stay open no longer.
+//  4. A provider whose clock is ahead by more than a round takes requests for bids for expired, and gives no reply
+//     (decision 0913). With tell_clocks(), peers that have not bid kClockQuestion after the begin of a round are asked a
+//     question that is valid for longer (ProviderClient::patient_reports), whose reply has their clock: each once in a
+//     run, kMaxClockQuestions in all, as each question takes a place in the memory of its receiver until it expires.
 //
 // Threads: the actor's lane. Cancellation: between and within rounds; nothing needs undoing, bids are not binding.
 // Attacks: a flood of bids fills a queue of kBidQueue and is dropped beyond; signatures are checked before anything is
@@ -37,6 +41,11 @@ inline constexpr Duration kMinBidSettle = 20ms;
 inline constexpr Duration kBidSettle = 250ms;
 inline constexpr std::size_t kMaxBidsPerNode = 8;
 inline constexpr std::size_t kBidQueue = 256;
+inline constexpr Duration kClockQuestion = 1s;
+inline constexpr Duration kClockAnswer = 3s;
+inline constexpr std::size_t kMaxClockQuestions = 8;
+/// A clock that is ahead by this leaves a request for bids no time to arrive.
+inline constexpr Duration kClockAhead = kBidRound - 1s;
 /// Bytes of the reason why a bid does not count, which a peer may have a share in.
 inline constexpr std::size_t kMaxRefusal = 256;
 
@@ -55,6 +64,9 @@ class Auction {
   ~Auction();
   Auction(const Auction&) = delete;
   Auction& operator=(const Auction&) = delete;
+
+  /// `told` is called during a run with what is known of clocks that keep peers from bidding.
+  void tell_clocks(std::function<void(std::string)> told) { told_ = std::move(told); }
 
   /// Errc::deadline_exceeded names the nodes without a machine, and what is known of those asked (shortage.hpp).
   Task<Result<Candidate>> run(jobs::Ensemble ensemble, SteadyTime deadline, Peers excluded);
@@ -76,6 +88,8 @@ class Auction {
                                   const std::set<std::string>& excluded);
   Task<Result<void>> request_from_pinned(std::string peer, protocol::NodeRequest wanted, actor::MessageOptions options);
   Task<Result<void>> collect(const std::set<std::string>& nodes, SteadyTime until, std::set<std::string> taken);
+  Task<void> ask_clocks(std::set<std::string> excluded);
+  Task<Result<void>> ask_clock(std::string peer);
   void refuse(const std::string& peer, std::string_view why);
   Result<void> check(const protocol::Bid& bid, const std::set<std::string>& nodes,
                      const std::set<std::string>& taken) const;
@@ -87,7 +101,9 @@ class Auction {
   Channel<protocol::Bid> incoming_{kBidQueue};
   std::map<std::string, std::vector<protocol::Bid>> bids_;
   std::set<std::string> missing_;
-  Shortage shortage_;  ///< of the last run
+  Shortage shortage_;            ///< of the last run
+  std::set<std::string> asked_;  ///< for their clocks, in the last run
+  std::function<void(std::string)> told_;
 };
 
 }  // namespace dms::orchestrator

@@ -68,6 +68,17 @@ void Shortage::add_refusal(const std::string& peer, const std::string& why) {
   if (found->second.size() < kMaxCountedPeers) found->second.insert(peer);
 }
 
+std::string Shortage::clocks() const {
+  if (clocks_.empty()) return {};
+  const auto [least, most] = std::ranges::minmax(clocks_);
+  const std::int64_t from = std::chrono::round<std::chrono::seconds>(least).count();
+  const std::int64_t to = std::chrono::round<std::chrono::seconds>(most).count();
+  return fmt::format("{} {} ahead of that of this machine: requests for bids have expired when they arrive there",
+                     peers(clocks_.size(), "peer that has not bid has a clock that is",
+                           "peers that have not bid have clocks that are"),
+                     from == to ? fmt::format("{} s", from) : fmt::format("{} s to {} s", from, to));
+}
+
 std::string Shortage::asked(const Bids& bids) const {
   std::set<std::string> bidders;
   for (const auto& [node, made] : bids)
@@ -107,6 +118,7 @@ std::string Shortage::describe(const jobs::Ensemble& ensemble, const std::set<st
   for (const auto& [why, refused] : refusals_)
     text += fmt::format("; {} not count: {}", peers(refused.size(), "bid does", "bids do"), why);
   if (other_refusals_ > 0) text += fmt::format("; {} for other reasons", other_refusals_);
+  if (const std::string ahead = clocks(); !ahead.empty()) text += "; " + ahead;
   return text + lease_hint(ensemble, missing) +
          "; compare with `nunet actor cmd /dms/node/peers/list` and, on the provider, `nunet actor cmd "
          "/dms/node/resources/free`; `nunet cap list -c dms` shows whether both have granted each other "

@@ -3,7 +3,9 @@
 // Model
 //  1. A provider that cannot run a node does not bid and does not say why. So the text says what the node asks for, how
 //     many peers were asked and have bid, why bids did not count, by the number of peers, and how to see the rest.
-//  2. Of the reasons the first kMaxShownReasons are told, each with its number of peers; later ones are counted.
+//  2. Of peers that have not bid because requests have expired when they arrive there (auction.hpp, 4), the text says how
+//     many there are, and how far their clocks are ahead.
+//  3. Of the reasons the first kMaxShownReasons are told, each with its number of peers; later ones are counted.
 //
 // Threads: the actor's lane. Attacks: a reason may hold text of a peer, so its length is bounded by the caller; peers
 // are counted up to kMaxCountedPeers for each reason.
@@ -14,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "base/time.hpp"
 #include "jobs/ensemble/ensemble.hpp"
 #include "protocol/bid.hpp"
 
@@ -31,6 +34,11 @@ class Shortage {
   void add_unreached(const std::string& node, std::string why) { unreached_[node] = std::move(why); }
   /// A bid of `peer` does not count.
   void add_refusal(const std::string& peer, const std::string& why);
+
+  /// The clock of a peer that has not bid is ahead by this.
+  void add_clock(Duration ahead) { clocks_.push_back(ahead); }
+  /// What is known of such clocks; empty if nothing is.
+  [[nodiscard]] std::string clocks() const;
 
   /// This many peers are connected, of which `left_out` may not bid.
   void set_peers(std::size_t connected, std::size_t left_out) {
@@ -51,6 +59,7 @@ class Shortage {
   std::map<std::string, std::string> unreached_;
   std::vector<std::pair<std::string, std::set<std::string>>> refusals_;  // why, peers
   std::size_t other_refusals_ = 0;
+  std::vector<Duration> clocks_;
 };
 
 }  // namespace dms::orchestrator

@@ -533,6 +533,12 @@ Task<void> Deployment::ask_for_end(std::string name, actor::Handle provider, Rep
   if (report != reply->allocations.end() && is_final(report->second.status)) ends[name] = report->second;
 }
 
+std::string Deployment::trouble() const {
+  const std::string& clocks = replacer_.clocks();
+  if (clocks.empty() || status() != DeploymentStatus::preparing) return {};
+  return "no machine is found so far: " + clocks;
+}
+
 void Deployment::add_silence(AllocationState& state, const std::string& allocation) const {
   const auto entry = record_->manifest.allocations.find(allocation);
   if (entry == record_->manifest.allocations.end() || !is_placed(entry->second) || is_final(entry->second.status))

@@ -89,6 +89,8 @@ class Deployment {
   [[nodiscard]] const DeploymentRecord& record() const { return record_.get(); }
   [[nodiscard]] const std::string& id() const { return record_->id; }
   [[nodiscard]] protocol::DeploymentStatus status() const { return record_->status; }
+  /// What is known of why no machine has been found so far, while one is sought; or empty.
+  [[nodiscard]] std::string trouble() const;
   /// What is known of a provider that does not answer at this moment.
   void add_silence(protocol::AllocationState& state, const std::string& allocation) const;
   /// As its provider last reported; null if it never did.

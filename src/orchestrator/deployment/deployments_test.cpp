@@ -323,6 +323,40 @@ TEST_F(DeploymentsTest, WhatHasNotRunHasWrittenNothing) {
   EXPECT_EQ(reply.error, "task has written nothing: it has not run");
 }
 
+TEST_F(DeploymentsTest, TheStatusSaysThatClocksKeepProvidersFromBidding) {
+  open();
+  b.node.set_wall_clock(10min);
+  c.node.set_wall_clock(5min);
+  NewDeploymentRequest request;
+  request.ensemble = one_task_ensemble("");
+  const std::string id = ask(kDeploymentNew, request).ensemble_id;
+  const auto error = [&] { return ask(kDeploymentStatus, DeploymentId{id}).error; };
+  ASSERT_TRUE(until([&] { return !error().empty(); }, 30s));
+  EXPECT_EQ(error(),
+            "no machine is found so far: 2 peers that have not bid have clocks that are 300 s to 600 s ahead of that "
+            "of this machine: requests for bids have expired when they arrive there");
+  EXPECT_EQ(status(id), "Preparing");
+  EXPECT_EQ(ask(kDeploymentInfo, DeploymentId{id}).error, error());
+  w.settle(30s);
+  EXPECT_EQ(provider.renewals, 1) << "each is asked once";
+  EXPECT_EQ(other.renewals, 1);
+  b.node.set_wall_clock(0s);
+  ASSERT_TRUE(until([&] { return status(id) == "Running"; }, 30s));
+  EXPECT_EQ(error(), "");
+}
+
+TEST_F(DeploymentTest, AFailureSaysThatTheClockOfThePinnedMachineIsAhead) {
+  b.node.set_wall_clock(10min);
+  create(record());
+  deployment->start();
+  ASSERT_TRUE(reaches(DeploymentStatus::failed));
+  EXPECT_NE(deployment->record().error.find("; 1 peer that has not bid has a clock that is 600 s ahead of that of this "
+                                            "machine: requests for bids have expired when they arrive there"),
+            std::string::npos)
+      << deployment->record().error;
+  EXPECT_EQ(other.renewals, 0) << "it was not to bid";
+}
+
 TEST_F(DeploymentsTest, InfoHasTheSizeOfTheOutputThatIsShownAlsoOfTheRunBefore) {
   DeploymentRecord ended = record();
   ended.status = DeploymentStatus::completed;

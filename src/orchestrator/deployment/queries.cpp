@@ -1,5 +1,6 @@
 // What Deployments answers without changing anything.
 #include "orchestrator/deployment/deployments.hpp"
+#include "orchestrator/deployment/reasons.hpp"
 #include "orchestrator/deployment/views.hpp"
 #include "orchestrator/output/collector.hpp"
 #include "orchestrator/output/results.hpp"
@@ -26,8 +27,10 @@ Task<DeploymentStatusReply> Deployments::status(DeploymentId request, const acto
     co_return reply;
   }
   reply = status_of(*found);
-  if (const Found deployment = active(request.id))
+  if (const Found deployment = active(request.id)) {
+    add_reason(reply.error, deployment->trouble());
     for (auto& [name, state] : reply.allocations) deployment->add_silence(state, name);
+  }
   co_return reply;
 }
 
@@ -39,11 +42,13 @@ Task<DeploymentInfoReply> Deployments::info(DeploymentId request, const actor::E
     co_return reply;
   }
   DeploymentInfoReply reply = info_of(*found);
-  if (const Found deployment = active(request.id))
+  if (const Found deployment = active(request.id)) {
+    add_reason(reply.error, deployment->trouble());
     for (auto& [name, usage] : reply.allocations) {
       if (const AllocationReport* report = deployment->report(name)) add_usage(usage, *report);
       deployment->add_silence(usage, name);
     }
+  }
   for (auto& [name, usage] : reply.allocations) {
     Task<void> sizing = add_stored_sizes(*found, name, usage);
     co_await std::move(sizing);

@@ -68,6 +68,7 @@ Task<Result<Candidate>> Replacer::auction(Unplaced wanted, std::optional<SteadyT
     return peers;
   };
   const Auction::Peers ask = excluded;
+  if (deadline) auction->tell_clocks([this](std::string clocks) { clocks_ = std::move(clocks); });
   for (;;) {
     const Releases before = awaited();
     jobs::Ensemble part = part_of(record_without(moving), wanted);
@@ -135,9 +136,11 @@ Task<void> Replacer::end_when_released(Releases before, CancelScope& bidding) {
 Task<Result<void>> Replacer::deploy(Unplaced wanted, SteadyTime deadline) {
   std::set<std::string> nothing;
   Task<Result<Candidate>> bidding = auction(wanted, deadline, std::move(nothing));
-  CO_TRY(Candidate candidate, co_await std::move(bidding));
+  Result<Candidate> candidate = co_await std::move(bidding);
+  clocks_.clear();
+  if (!candidate) co_return std::unexpected(candidate.error());
   Task<Result<void>> running =
-      provisioner_.run(std::move(wanted), std::move(candidate), DeploymentStatus::committing, deadline);
+      provisioner_.run(std::move(wanted), std::move(*candidate), DeploymentStatus::committing, deadline);
   co_return co_await std::move(running);
 }
 
