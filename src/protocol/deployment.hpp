@@ -159,8 +159,9 @@ struct AllocationState {
         json::field("unreachable_for", &S::unreachable_ns, omit), json::field("lost_at", &S::lost_at, omit));
   }
 };
-/// `error` is the reason why the deployment failed or is unknown, or why it finds no machine so far. `reason` says why one that is Completed ended before
-/// its work did: it was shut down; of any other it is empty. `allocations` and `reason` are additions to DMS 0.5.x.
+/// `error` is the reason why the deployment failed or is unknown, or why it finds no machine so far. `reason` says why
+/// one that is Completed ended before its work did: it was shut down; of any other it is empty. `allocations` and
+/// `reason` are additions to DMS 0.5.x.
 struct DeploymentStatusReply {
   std::string status;
   std::string error;

@@ -13,9 +13,9 @@
 //     next round. Rounds continue until every node has a machine or the deadline is too near, which is monotonic. At
 //     the end the bidders that were not chosen are told, so that their bids stay open no longer.
 //  4. A provider whose clock is ahead by more than a round takes requests for bids for expired, and gives no reply
-//     (decision 0913). With tell_clocks(), peers that have not bid kClockQuestion after the begin of a round are asked a
-//     question that is valid for longer (ProviderClient::patient_reports), whose reply has their clock: each once in a
-//     run, kMaxClockQuestions in all, as each question takes a place in the memory of its receiver until it expires.
+//     (decision 0913). With tell_clocks(), peers that have not bid kClockQuestion after the begin of a round are asked
+//     a question that is valid for longer (ProviderClient::patient_reports), whose reply has their clock: each once in
+//     a run, kMaxClockQuestions in all, as each question takes a place in the memory of its receiver until it expires.
 //
 // Threads: the actor's lane. Cancellation: between and within rounds; nothing needs undoing, bids are not binding.
 // Attacks: a flood of bids fills a queue of kBidQueue and is dropped beyond; signatures are checked before anything is

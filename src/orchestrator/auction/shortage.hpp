@@ -3,8 +3,8 @@
 // Model
 //  1. A provider that cannot run a node does not bid and does not say why. So the text says what the node asks for, how
 //     many peers were asked and have bid, why bids did not count, by the number of peers, and how to see the rest.
-//  2. Of peers that have not bid because requests have expired when they arrive there (auction.hpp, 4), the text says how
-//     many there are, and how far their clocks are ahead.
+//  2. Of peers that have not bid because requests have expired when they arrive there (auction.hpp, 4), the text says
+//     how many there are, and how far their clocks are ahead.
 //  3. Of the reasons the first kMaxShownReasons are told, each with its number of peers; later ones are counted.
 //
 // Threads: the actor's lane. Attacks: a reason may hold text of a peer, so its length is bounded by the caller; peers

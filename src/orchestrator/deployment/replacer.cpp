@@ -22,7 +22,8 @@ Result<void> nothing_changed(const Error& error, const std::set<std::string>& no
   return fail(error, "nothing is changed, and what runs of {} goes on where it is: {}", few_of(nodes), why);
 }
 
-/// Of the nodes without a machine, those pinned to the machine of another one that leaves it only once it is superseded.
+/// Of the nodes without a machine, those pinned to the machine of another one, which leaves that only once it is
+/// superseded.
 std::string taken_until_released(const DeploymentRecord& before, const jobs::Ensemble& wanted,
                                  const std::set<std::string>& missing, const std::set<std::string>& leaving) {
   std::string text;

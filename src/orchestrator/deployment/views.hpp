@@ -15,8 +15,8 @@ namespace dms::orchestrator {
 [[nodiscard]] protocol::DeploymentInfoReply info_of(const DeploymentRecord& record);
 /// With what the ensemble says of health checks and of the subnet.
 [[nodiscard]] protocol::EnsembleManifest manifest_of(const DeploymentRecord& record);
-/// Whether the output that is stored of the allocation is what users are shown of it (Collector::page), whichever run it
-/// is of: it has ended, has no machine, or is restarted.
+/// Whether the output that is stored of the allocation is what users are shown of it (Collector::page), whichever run
+/// it is of: it has ended, has no machine, or is restarted.
 [[nodiscard]] bool serves_stored_output(const DeploymentRecord& record, const std::string& allocation);
 void add_usage(protocol::AllocationUsage& usage, const protocol::AllocationReport& report);
 /// Errc::not_found if the deployment has no such allocation on any machine.
