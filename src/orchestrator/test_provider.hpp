@@ -35,6 +35,12 @@ class ScriptedProvider {
     SteadyTime lease_ends{};
   };
 
+  /// Requests of a kind.
+  struct InProgress {
+    int now = 0;
+    int most = 0;
+  };
+
   explicit ScriptedProvider(actor::TestNode& node) : node_(node) {
     actor::Actor& root = *node.root;
     EXPECT_TRUE(root.add_behaviour(
@@ -144,7 +150,11 @@ class ScriptedProvider {
   int commits = 0, allocates = 0, starts = 0, reverts = 0, shutdowns = 0, renewals = 0, restarts = 0, pages = 0,
       stopped = 0;
   Duration commit_takes{0};
+  Duration end_takes{0};  ///< of what is stopped, or removed by a shutdown
+  Duration restart_takes{0};
+  Duration results_take{0};
   int most_commits_in_progress = 0;
+  InProgress stopping, removing, restarting, reading, sending_results;
   int ends = 0;  ///< runs that ended by themselves
   std::string ensemble;
   std::map<std::string, Run> runs;
@@ -153,6 +163,18 @@ class ScriptedProvider {
   void remove_behaviour(const protocol::Declaration& declaration) {
     node_.root->remove_behaviour(path_of(declaration, ensemble));
   }
+  class Counted {
+   public:
+    explicit Counted(InProgress& requests) : requests_(requests) {
+      requests_.most = std::max(requests_.most, ++requests_.now);
+    }
+    Counted(const Counted&) = delete;
+    Counted& operator=(const Counted&) = delete;
+    ~Counted() { --requests_.now; }
+
+   private:
+    InProgress& requests_;
+  };
   Task<void> bid(actor::Envelope envelope) {
     const auto request = actor::payload<protocol::EnsembleBidRequest>(envelope).value();
     const auto excluded = std::ranges::count(request.peer_exclusion, peer()) > 0;
@@ -229,6 +251,8 @@ class ScriptedProvider {
   }
   Task<protocol::RestartReply> restart(protocol::RestartRequest request, const actor::Envelope& envelope) {
     protocol::RestartReply reply;
+    const Counted counted(restarting);
+    if (restart_takes > Duration(0)) (void)co_await sleep_for(restart_takes);
     Run* run = addressed(envelope);
     if (run == nullptr) co_return reply;
     reply.incarnation = run->incarnation;
@@ -289,6 +313,7 @@ class ScriptedProvider {
   }
   Task<protocol::Ack> revert(protocol::RevertRequest request, const actor::Envelope&) {
     ++reverts;
+    const Counted counted(removing);
     if (stop_takes > Duration(0)) (void)co_await sleep_for(stop_takes);
     for (const std::string& name : request.allocations) {
       const auto run = runs.find(name);
@@ -303,6 +328,8 @@ class ScriptedProvider {
   Task<protocol::Ack> shutdown(protocol::AllocationShutdownRequest request, const actor::Envelope&) {
     const std::string name(jobs::allocation_name(request.allocation_id));
     protocol::Ack reply;
+    const Counted counted(request.keep ? stopping : removing);
+    if (end_takes > Duration(0)) (void)co_await sleep_for(end_takes);
     if (!request.keep) {
       ++shutdowns;
       co_await forget(name);
@@ -325,6 +352,7 @@ class ScriptedProvider {
   }
   Task<protocol::AllocationLogsResponse> logs(protocol::AllocationLogsRequest request, const actor::Envelope&) {
     protocol::AllocationLogsResponse reply;
+    const Counted counted(reading);
     if (!request.stream.empty()) ++pages;
     if (!request.stream.empty() && unanswered_pages > 0) {
       --unanswered_pages;
@@ -357,6 +385,8 @@ class ScriptedProvider {
   }
   Task<protocol::AllocationResultsReply> results(protocol::AllocationResultsRequest, const actor::Envelope&) {
     protocol::AllocationResultsReply reply;
+    const Counted counted(sending_results);
+    if (results_take > Duration(0)) (void)co_await sleep_for(results_take);
     reply.packing = packing;
     reply.ok = !packing;
     if (packing) reply.error = "they are being packed";

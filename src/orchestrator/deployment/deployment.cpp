@@ -489,7 +489,7 @@ Task<Result<void>> Deployment::end_and_collect_all(ShutdownReport& learned) {
     if (is_placed(allocation) && allocation.lease_ns > 0 && allocation.status != AllocationStatus::pending &&
         !allocation.collected && !is_awaited(record_.get(), name, allocation.incarnation))
       fetches.push_back(end_and_collect(name, learned));
-  const std::vector<Result<void>> outcomes = co_await when_all(std::move(fetches), kStopsAtOnce);
+  const std::vector<Result<void>> outcomes = co_await when_all(std::move(fetches));
   co_return first_error(outcomes);
 }
 

@@ -128,6 +128,8 @@ Task<Result<void>> ProviderClient::stop(actor::Handle provider, std::string allo
 }
 
 Task<Result<void>> ProviderClient::end(actor::Handle provider, AllocationShutdownRequest request, Duration timeout) {
+  Places& places = request.keep ? stops_ : releases_;
+  CO_TRY(const Places::Place place, co_await places.take(provider.address.host));
   const Result<Ack> reply =
       co_await call(actor_, kAllocationShutdown, provider, request, timeout, path_of(kAllocationShutdown, deployment_));
   const std::string_view name = jobs::allocation_name(request.allocation_id);
@@ -141,6 +143,7 @@ Task<Result<void>> ProviderClient::revert(actor::Handle provider, json::StringMa
   std::erase_if(incarnations, [](const auto& pair) { return pair.second.empty(); });
   request.incarnations = std::move(incarnations);
   const std::string what = fmt::format("reverting {} on {}", few_of(request.allocations), provider.address.host);
+  CO_TRY(const Places::Place place, co_await releases_.take(provider.address.host));
   const Result<Ack> reply = co_await call(actor_, kRevert, provider, request, timeout);
   co_return accepted(reply, what);
 }
@@ -170,6 +173,7 @@ std::string ProviderClient::renewal_refusal(const std::string& peer) const {
 }
 
 Task<Result<RenewReply>> ProviderClient::reports(actor::Handle provider, Duration timeout) {
+  CO_TRY(const Places::Place place, co_await questions_.take(provider.address.host));
   json::StringMap nothing;
   co_return co_await renew(std::move(provider), std::move(nothing), 0, timeout);
 }
@@ -195,6 +199,7 @@ Task<Result<RestartReply>> ProviderClient::restart(actor::Handle allocation, std
   RestartRequest request;
   request.incarnation = std::move(incarnation);
   request.only_running = true;
+  CO_TRY(const Places::Place place, co_await restarts_.take(allocation.address.host));
   Result<RestartReply> reply = co_await call(actor_, kAllocationRestart, allocation, request);
   if (!reply) co_return fail(reply.error(), "restarting on {}", allocation.address.host);
   const std::unexpected<Error> refusal =
@@ -233,6 +238,7 @@ Task<Result<AllocationLogsResponse>> ProviderClient::page(actor::Handle provider
 Task<Result<AllocationLogsResponse>> ProviderClient::request_logs(actor::Handle provider,
                                                                   AllocationLogsRequest request) {
   const std::string name = request.allocation_name;
+  CO_TRY(const Places::Place place, co_await questions_.take(provider.address.host));
   Result<AllocationLogsResponse> reply =
       co_await call(actor_, kAllocationLogs, provider, request, std::nullopt, path_of(kAllocationLogs, deployment_));
   if (!reply) co_return fail(reply.error(), "fetching the output of {}", name);

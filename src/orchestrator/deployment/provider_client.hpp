@@ -4,6 +4,11 @@
 // reason, shortened to kMaxReportedText. Reports are those of clean(), without those of a longer name or run than
 // kMaxReportedId. Nothing is kept between calls.
 //
+// Many allocations of one machine may be stopped, released, restarted or asked for at the same time: of each kind,
+// kRequestsAtOnce requests (kStopsAtOnce that end work and keep it) are under way to a machine, the others wait for
+// their turn (places.hpp). The time limit of a request counts from its turn on. Renewals do not wait. How many
+// reservations and starts are under way is bounded by who requests them (provisioner.hpp, starter.hpp).
+//
 // Threads: the lane of the actor that sends, which outlives the calls. Attacks: a provider that grants a lease without
 // end could never be replaced: at most the requested lease is accepted, or kLongestGrant.
 #pragma once
@@ -14,6 +19,7 @@
 
 #include "actor/actor.hpp"
 #include "jobs/ensemble/ensemble.hpp"
+#include "orchestrator/deployment/places.hpp"
 #include "protocol/allocation.hpp"
 #include "protocol/manifest.hpp"
 #include "protocol/serve.hpp"
@@ -87,6 +93,10 @@ class ProviderClient {
   actor::Actor& actor_;
   std::string deployment_;
   std::map<std::string, std::string> renewal_refusals_;  ///< peer -> reason
+  Places stops_{kStopsAtOnce};
+  Places releases_{kRequestsAtOnce};
+  Places restarts_{kRequestsAtOnce};
+  Places questions_{kRequestsAtOnce};  ///< for output and reports
 };
 
 /// Leaves of the texts of a report what is kept: one line each, shortened to kMaxReportedText.

@@ -230,8 +230,21 @@ Task<Result<void>> Collector::fetch_files(const Source& source, bool whole) {
   CO_TRY_VOID(co_await fetch_streams(source, whole));
   const AllocationManifest* entry = parts_.allocation(source.allocation);
   if (!whole || entry == nullptr || entry->incarnation != source.run) co_return Result<void>();
-  std::function<void()> reached = [this, &source] { reached_[source.allocation] = parts_.now(); };
+  co_return co_await fetch_all_results(source);
+}
+
+Task<Result<void>> Collector::fetch_all_results(const Source& source) {
+  if (!granted_results(parts_.record.get(), source.allocation)) co_return Result<void>();
+  const SteadyTime begun = parts_.now();
+  CO_TRY(const Places::Place place, co_await results_.take(source.provider.address.host));
+  if (const auto sent = sent_.find(source.provider.address.host); sent != sent_.end() && sent->second > begun)
+    reached_[source.allocation] = sent->second;
+  std::function<void()> reached = [this, &source] { note_sent(source); };
   co_return co_await fetch_results(parts_, source.allocation, source.run, source.provider, std::move(reached));
+}
+
+void Collector::note_sent(const Source& source) {
+  reached_[source.allocation] = sent_[source.provider.address.host] = parts_.now();
 }
 
 Task<Result<void>> Collector::fetch_streams(const Source& source, bool whole) {
@@ -272,7 +285,7 @@ Task<Result<void>> Collector::fetch_stream(const Source& source, Stream stream, 
     const bool sent = !page.data.empty();
     if (page.data.size() < kPoorPage) ++poor;
     if (sent || gap) CO_TRY_VOID(co_await append(source.files, stream, page.offset, std::move(page.data)));
-    if (sent) reached_[allocation] = parts_.now();
+    if (sent) note_sent(source);
     const bool more = position < page.total_size && fetched < kMaxStored;
     if (more && poor >= kMaxPoorPages)
       co_return fail(Errc::invalid_argument, "the provider sends the {} of {} in pages of a few bytes", name,

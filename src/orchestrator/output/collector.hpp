@@ -24,6 +24,8 @@
 //     fetch_rest() does so with what a run has written last that was restarted; that belongs to what was set aside, if
 //     the next run's is stored already.
 //  8. After close() no file is written; it waits for the write that has begun.
+//  9. The results of kRequestsAtOnce allocations of a machine are fetched at the same time, those of the others wait for
+//     their turn; so do pages (provider_client.hpp). What waits counts as sent while its provider sends others.
 //
 // Threads: the deployment's lane; fetches of one allocation wait for each other. Failure: Errc::io is this node's disk,
 // everything else the provider's. Attacks: each page costs a round trip and a write, so a provider that sends a few
@@ -107,6 +109,8 @@ class Collector {
   Task<Result<void>> fetch_late(const Source& source, bool whole);
   Task<Result<void>> fetch_files(const Source& source, bool whole);
   Task<Result<void>> fetch_streams(const Source& source, bool whole);
+  Task<Result<void>> fetch_all_results(const Source& source);
+  void note_sent(const Source& source);
   Task<Result<void>> fetch_stream(const Source& source, Stream stream, bool whole);
   Task<Result<void>> tail(std::string allocation);
   Task<Result<protocol::LogPage>> tail_page(protocol::DeploymentLogsRequest request);
@@ -115,6 +119,8 @@ class Collector {
   Parts parts_;
   std::set<std::string> held_;
   std::map<std::string, SteadyTime> reached_;
+  std::map<std::string, SteadyTime> sent_;  ///< when a machine has last sent a part of any output
+  Places results_{kRequestsAtOnce};
   Signal let_go_;
   Mutex writing_;  ///< held while files are changed
   bool closed_ = false;
