@@ -301,6 +301,7 @@ Task<Result<void>> Deployment::deploy() {
 }
 
 Task<Result<void>> Deployment::provision() {
+  if (refused_start_) co_return co_await give_up_refused_start();
   if (attempt_failed_) {
     Failure failure = *std::exchange(attempt_failed_, std::nullopt);
     co_return co_await start_over(std::move(failure));
@@ -340,6 +341,19 @@ Task<Result<void>> Deployment::give_up_starts() {
   co_return co_await give_up(std::move(reason), std::move(late));
 }
 
+Task<Result<void>> Deployment::give_up_refused_start() {
+  const std::string name = *std::exchange(refused_start_, std::nullopt);
+  const auto found = record_->manifest.allocations.find(name);
+  if (found == record_->manifest.allocations.end() || is_final(found->second.status)) co_return Result<void>();
+  const std::string why = fmt::format("could not be started on the only machine that node {} may have: {}",
+                                      found->second.node_id, start_failures_[name].last);
+  const auto has_not_begun = [&name](DeploymentRecord& record) { record.starts.erase(name); };
+  CO_TRY_VOID(co_await record_.update_until_stored(has_not_begun));
+  json::StringMap late;
+  late[name] = "it " + why;
+  co_return co_await give_up(fmt::format("{} {}", name, why), std::move(late));
+}
+
 /// Empty if it waits for no other allocation.
 std::string Deployment::what_it_waits_for(const std::string& allocation) const {
   const Dependency waits = dependency(record_.get(), allocation);
@@ -358,6 +372,7 @@ std::string Deployment::what_it_waits_for(const std::string& allocation) const {
 
 Task<Result<void>> Deployment::supervise() {
   attempt_failed_.reset();
+  refused_start_.reset();
   CO_TRY_VOID(co_await starter_.start_ready());
   replacer_.begin();
   if (!all_ended(record_.get())) {
@@ -378,7 +393,12 @@ Task<Result<void>> Deployment::end_when_released() {
 
 Task<Result<void>> Deployment::start_over(Failure failure) {
   const Mutex::Lock lock = co_await replacer_.changing();
-  start_failures_.clear();
+  std::erase_if(start_failures_, [this](const auto& failures) {
+    const auto entry = record_->manifest.allocations.find(failures.first);
+    const bool began =
+        entry != record_->manifest.allocations.end() && entry->second.status != AllocationStatus::pending;
+    return began || !failures.second.pinned;
+  });
   if (!failure.peer.empty()) replacer_.backoff().failed(failure.peer, actor_->lane().now());
   const bool may_run = status() == DeploymentStatus::provisioning;
   log::warn("orchestrator", "{}: starting over: {}", id(), failure.reason);

@@ -8,8 +8,9 @@
 //     and the deployment starts over at Preparing, until its deadline. Once something else has begun, the loss of a run
 //     and a start that failed concern that allocation alone, as in (3); after kMaxStartFailures its node, unless that
 //     is pinned to its machine. What has completed does not run again. After the deadline the deployment has failed:
-//     what has run is ended, and stays in the manifest with its reason and output. A provider that failed is excluded
-//     for a while, each time for longer.
+//     what has run is ended, and stays in the manifest with its reason and output. So it has when the machine that a
+//     node is pinned to has refused a start kMaxStartFailures times, for kStartRefusalPatience: no other one may be
+//     asked. A provider that failed is excluded for a while, each time for longer.
 //  2. While Running, what has no machine is placed again (replacer.hpp), what may start is started, what is unhealthy
 //     is restarted (restarts.hpp), and ends are collected (endings.hpp). When every allocation has ended and its output
 //     is here, the deployment is Completed if all ended with 0, otherwise Failed with the first reason.
@@ -58,6 +59,9 @@ inline constexpr Duration kLastWords = 15s;
 inline constexpr Duration kEndPatience = 20s;
 /// After so many starts that failed, an allocation has failed if the deployment runs; before, its node moves.
 inline constexpr int kMaxStartFailures = 3;
+/// How long the machine that a node is pinned to may refuse a start before the deployment runs: an engine or a registry
+/// that is away for a moment is no reason to give up.
+inline constexpr Duration kStartRefusalPatience = 1min;
 
 class Deployment {
  public:
@@ -119,6 +123,7 @@ class Deployment {
   Task<Result<void>> start_over(Failure failure);
   Task<Result<void>> give_up(std::string reason, json::StringMap late);
   Task<Result<void>> give_up_starts();
+  Task<Result<void>> give_up_refused_start();
   [[nodiscard]] std::string what_it_waits_for(const std::string& allocation) const;
   Task<Result<void>> end_when_released();
   Task<void> on_hint(actor::Envelope envelope);
@@ -172,6 +177,9 @@ class Deployment {
   struct StartFailures {
     int count = 0;
     std::string last;  ///< reason
+    bool pinned = false;
+    int refusals = 0;  ///< since the last one that failed otherwise
+    SteadyTime refused_since{};
   };
   std::map<std::string, StartFailures> start_failures_;
   struct SilentPage {
@@ -179,6 +187,7 @@ class Deployment {
     SteadyTime until;
   };
   std::map<std::string, SilentPage> silent_pages_;  ///< of allocations that are restarting
+  std::optional<std::string> refused_start_;  ///< of which allocation, see (1)
   std::function<void()> ended_;
   Nursery work_;                // deploying and supervising; ended by shutdown()
   bool shutting_down_ = false;  // begin_shutdown() has been spawned for a request

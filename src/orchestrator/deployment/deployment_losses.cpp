@@ -73,6 +73,17 @@ Task<void> Deployment::on_start_failed(std::string name, std::string reason, boo
   StartFailures& failures = start_failures_[name];
   failures.last = reason;
   ++failures.count;
+  failures.pinned = is_pinned(record_.get(), entry->node_id);
+  if (may_run)
+    failures.refusals = 0;
+  else if (failures.refusals++ == 0)
+    failures.refused_since = actor_->lane().now();
+  if (status() == DeploymentStatus::provisioning && failures.pinned && failures.refusals >= kMaxStartFailures &&
+      actor_->lane().now() - failures.refused_since >= kStartRefusalPatience) {
+    refused_start_ = std::move(name);
+    record_.changed().raise();
+    co_return;
+  }
   RunLoss loss;
   loss.fails = status() == DeploymentStatus::running && failures.count >= kMaxStartFailures;
   loss.moves = status() == DeploymentStatus::provisioning && failures.count % kMaxStartFailures == 0;
@@ -93,8 +104,8 @@ Task<void> Deployment::give_up_run(RunLoss loss) {
   if (placed == nullptr) co_return;
   log::warn("orchestrator", "{}: {}", id(), loss.reason);
   replacer_.backoff().failed(placed->peer, actor_->lane().now());
-  const auto spec = record_->ensemble.nodes.find(node);
-  const bool moves = loss.moves && spec != record_->ensemble.nodes.end() && spec->second.peer.empty();
+  const bool is_known = record_->ensemble.nodes.contains(node);
+  const bool moves = loss.moves && is_known && !is_pinned(record_.get(), node);
   const auto change = [&](DeploymentRecord& record) {
     const auto entry = record.manifest.allocations.find(name);
     if (entry == record.manifest.allocations.end() || entry->second.incarnation != loss.run) return;

@@ -140,10 +140,14 @@ jobs::OnLoss on_loss(const jobs::Ensemble& ensemble, const std::string& name) {
   return has_task ? jobs::OnLoss::exclusive : jobs::OnLoss::fast;
 }
 
-bool is_sought_elsewhere(const DeploymentRecord& record, const std::string& name) {
+bool is_pinned(const DeploymentRecord& record, const std::string& name) {
   const auto spec = record.ensemble.nodes.find(name);
-  const bool pinned = spec == record.ensemble.nodes.end() || !spec->second.peer.empty();
-  return !pinned && on_loss(record.ensemble, name) == jobs::OnLoss::fast && granted_lease(record, name) > Duration(0);
+  return spec != record.ensemble.nodes.end() && !spec->second.peer.empty();
+}
+
+bool is_sought_elsewhere(const DeploymentRecord& record, const std::string& name) {
+  return record.ensemble.nodes.contains(name) && !is_pinned(record, name) &&
+         on_loss(record.ensemble, name) == jobs::OnLoss::fast && granted_lease(record, name) > Duration(0);
 }
 
 Duration requested_lease(const jobs::Node& node) { return node.lease_ns > 0 ? node.lease() : kDefaultLease; }

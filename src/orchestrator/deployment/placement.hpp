@@ -157,6 +157,8 @@ bool is_blocked(const DeploymentRecord& record, const std::string& node);
 
 /// What the ensemble says, with its default.
 jobs::OnLoss on_loss(const jobs::Ensemble& ensemble, const std::string& node);
+/// Whether the ensemble names the machine of a node.
+bool is_pinned(const DeploymentRecord& record, const std::string& node);
 /// Whether a node whose machine is lost, and may still run its work, is sought on another one meanwhile.
 bool is_sought_elsewhere(const DeploymentRecord& record, const std::string& node);
 Duration requested_lease(const jobs::Node& node);

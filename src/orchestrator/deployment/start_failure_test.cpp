@@ -73,6 +73,7 @@ TEST_F(StartFailureTest, ARefusedStartLeavesWhatHasCompletedAndWhatRuns) {
 
 TEST_F(StartFailureTest, AtTheDeadlineWhatHasCompletedStaysSoAndTheRefusalIsTold) {
   begin(true);
+  w.settle(19min + 30s);
   provider.refuse_start = "no such image";
   provider.end("first", AllocationStatus::completed, 0, "once");
   ASSERT_TRUE(reaches(DeploymentStatus::failed, 30min));
@@ -80,6 +81,64 @@ TEST_F(StartFailureTest, AtTheDeadlineWhatHasCompletedStaysSoAndTheRefusalIsTold
   expect_first_completed_once();
   EXPECT_EQ(task("svc").status, AllocationStatus::terminated);
   EXPECT_TRUE(until([&] { return provider.runs.empty(); }, 10min));
+}
+
+TEST_F(StartFailureTest, AStartThatTheOnlyMachineOfANodeKeepsRefusingFailsTheDeploymentWithItsReason) {
+  begin(true);
+  provider.refuse_start = "no such image";
+  provider.end("first", AllocationStatus::completed, 0, "once");
+  const SteadyTime refused = a.lane().now();
+  ASSERT_TRUE(reaches(DeploymentStatus::failed, 10min)) << "long before its deadline";
+  EXPECT_GE(a.lane().now() - refused, kStartRefusalPatience);
+  const DeploymentStatusReply status = status_of(deployment->record());
+  EXPECT_NE(status.error.find("next could not be started"), std::string::npos) << status.error;
+  EXPECT_NE(status.error.find("no such image"), std::string::npos) << status.error;
+  EXPECT_EQ(status.allocations.at("next").status, AllocationStatus::failed);
+  const std::string& reason = status.allocations.at("next").reason;
+  EXPECT_NE(reason.find("no such image"), std::string::npos) << reason;
+  EXPECT_EQ(reason.find("still to be"), std::string::npos) << "its run has not begun: " << reason;
+  expect_first_completed_once();
+  EXPECT_EQ(task("svc").status, AllocationStatus::terminated);
+  EXPECT_TRUE(until([&] { return provider.runs.empty(); }, 10min));
+}
+
+TEST_F(StartFailureTest, WhatIsAloneOnTheOnlyMachineFailsToo) {
+  provider.refuse_start = "no such image";
+  DeploymentRecord made = record();
+  made.deadline = (w.world.unix_now() + 1h).nanos;
+  create(std::move(made));
+  deployment->start();
+  ASSERT_TRUE(reaches(DeploymentStatus::failed, 5min));
+  EXPECT_NE(deployment->record().error.find("no such image"), std::string::npos) << deployment->record().error;
+  EXPECT_EQ(task().status, AllocationStatus::failed);
+  EXPECT_GE(provider.starts, kMaxStartFailures);
+  EXPECT_TRUE(until([&] { return provider.runs.empty() && deployment->record().superseded.empty(); }, 10min));
+}
+
+TEST_F(StartFailureTest, AStartThatIsRefusedForAWhileIsRepeated) {
+  provider.refuse_start = "the registry does not answer";
+  DeploymentRecord made = record();
+  made.deadline = (w.world.unix_now() + 1h).nanos;
+  create(std::move(made));
+  deployment->start();
+  ASSERT_TRUE(until([&] { return provider.starts >= kMaxStartFailures; }));
+  provider.refuse_start.clear();
+  ASSERT_TRUE(reaches(DeploymentStatus::running)) << deployment->record().error;
+}
+
+TEST_F(StartFailureTest, WhatMayRunElsewhereIsNotLeftAtAMachineThatRefusesToStartIt) {
+  provider.refuse_start = "no such image";
+  other.bids = false;
+  DeploymentRecord made = record();
+  made.deadline = (w.world.unix_now() + 1h).nanos;
+  made.ensemble.nodes.at("node").peer.clear();
+  create(std::move(made));
+  deployment->start();
+  ASSERT_TRUE(until([&] { return provider.starts > 0; }));
+  w.settle(5 * kStartRefusalPatience);
+  EXPECT_FALSE(is_final(deployment->status())) << deployment->record().error;
+  other.bids = true;
+  ASSERT_TRUE(until([&] { return other.runs_now(); })) << deployment->record().error;
 }
 
 TEST_F(StartFailureTest, ANodeWhoseMachineRefusesAStartAgainAndAgainMovesWithoutWhatHasCompleted) {
