@@ -1,6 +1,7 @@
 // All deployments of a node, and what their user asks of them.
 #include "orchestrator/deployment/deployments.hpp"
 
+#include "orchestrator/deployment/reasons.hpp"
 #include "orchestrator/deployment/test_deployment.hpp"
 
 namespace dms::orchestrator {
@@ -448,6 +449,56 @@ TEST_F(DeploymentTest, ADamagedRecordDoesNotPreventLoadingTheOthers) {
     EXPECT_EQ(list->deployments.at("broken"), "Unreadable");
   }
   w.run(a, deployments.close());
+}
+
+/// A deployment of a thousand allocations, each with the longest reason that its provider can cause.
+DeploymentRecord with_longest_reasons(DeploymentRecord made) {
+  made.status = DeploymentStatus::failed;
+  made.ended = made.created;
+  made.error = "the first reason";
+  made.manifest.id = made.id;
+  for (int i = 0; i < 1000; ++i) {
+    const std::string name = "task" + std::to_string(i);
+    AllocationManifest& entry = made.manifest.allocations[name];
+    entry.id = jobs::allocation_id(made.id, name);
+    entry.node_id = "node";
+    entry.status = AllocationStatus::failed;
+    entry.incarnation = std::string(36, '0');
+    entry.collected = true;
+    entry.exit_code = -1;
+    entry.reason = "no such image ";
+    add_reason(entry.reason, std::string(2 * kMaxReasons, i % 2 == 0 ? '<' : 'x'));
+  }
+  made.manifest.allocations.at("task7").reason = "a short one";
+  return made;
+}
+
+TEST_F(DeploymentsTest, TheReasonsOfAThousandAllocationsAreCutSoThatTheyFitIntoAMessage) {
+  DeploymentRecord made = with_longest_reasons(record());
+  made.created = made.ended = w.world.unix_now().nanos;
+  ASSERT_GT(json::encode(status_of(made)).size(), network::kMaxMessage);
+  ASSERT_TRUE(w.run(a, records.save(made)));
+  open();
+  const DeploymentStatusReply status = ask(kDeploymentStatus, DeploymentId{"d1"});
+  const DeploymentInfoReply info = ask(kDeploymentInfo, DeploymentId{"d1"});
+  const DeploymentManifestReply manifest = ask(kDeploymentManifest, DeploymentId{"d1"});
+  const auto fits = [](std::size_t bytes) { return 4 * bytes / 3 < network::kMaxMessage - 64 * 1024; };
+  EXPECT_TRUE(fits(json::encode(status).size())) << json::encode(status).size();
+  EXPECT_TRUE(fits(json::encode(info).size())) << json::encode(info).size();
+  EXPECT_TRUE(fits(json::encode(manifest).size())) << json::encode(manifest).size();
+  EXPECT_EQ(status.error, "the first reason");
+  const auto check = [](const auto& allocations) {
+    ASSERT_EQ(allocations.size(), 1000u);
+    EXPECT_EQ(allocations.at("task7").reason, "a short one");
+    for (const char* name : {"task0", "task999"}) {
+      const std::string& reason = allocations.at(name).reason;
+      EXPECT_TRUE(reason.starts_with("no such image")) << reason;
+      EXPECT_TRUE(reason.ends_with(" more bytes)")) << reason;
+    }
+  };
+  check(status.allocations);
+  check(info.allocations);
+  check(manifest.manifest.allocations);
 }
 
 }  // namespace

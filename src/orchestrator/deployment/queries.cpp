@@ -31,6 +31,7 @@ Task<DeploymentStatusReply> Deployments::status(DeploymentId request, const acto
     add_reason(reply.error, deployment->trouble());
     for (auto& [name, state] : reply.allocations) deployment->add_silence(state, name);
   }
+  fit_message(reply);
   co_return reply;
 }
 
@@ -59,6 +60,7 @@ Task<DeploymentInfoReply> Deployments::info(DeploymentId request, const actor::E
     Task<void> adding = add_results(request.id, name, removed.results, removed.absent);
     co_await std::move(adding);
   }
+  fit_message(reply);
   co_return reply;
 }
 
@@ -87,10 +89,12 @@ Task<void> Deployments::add_results(std::string id, std::string allocation, std:
 Task<DeploymentManifestReply> Deployments::manifest(DeploymentId request, const actor::Envelope&) {
   DeploymentManifestReply reply;
   const Result<DeploymentRecord> found = co_await record(request.id);
-  if (found)
+  if (found) {
     reply.manifest = manifest_of(*found);
-  else
+    fit_message(reply.manifest);
+  } else {
     reply.error = found.error().to_string();
+  }
   co_return reply;
 }
 

@@ -94,6 +94,20 @@ std::string error_of(const DeploymentRecord& record) {
   return text;
 }
 
+/// The texts are those of the reply.
+template <class Reply>
+void fit_texts(const Reply& reply, const std::vector<std::string*>& texts) {
+  const std::size_t size = json::encode(reply).size();
+  if (size <= kMaxView) return;
+  std::size_t others = size;
+  for (const std::string* text : texts) others -= json_size(*text);
+  fit(texts, kMaxView - std::min(others, kMaxView));
+}
+
+void add_texts(std::vector<std::string*>& texts, json::StringMap& absent) {
+  for (auto& [name, why] : absent) texts.push_back(&why);
+}
+
 /// In place of the status of a record that cannot be read.
 constexpr std::string_view kUnreadable = "Unreadable";
 
@@ -204,6 +218,28 @@ bool serves_stored_output(const DeploymentRecord& record, const std::string& all
     return record.restarting.contains(allocation) && stored->second == entry->second.incarnation;
   const Superseded* left = find_awaited(record, allocation);
   return left == nullptr || left->allocations.at(allocation) == stored->second;
+}
+
+void fit_message(DeploymentStatusReply& reply) {
+  std::vector<std::string*> texts;
+  for (auto& [name, state] : reply.allocations) texts.push_back(&state.reason);
+  fit_texts(reply, texts);
+}
+
+void fit_message(DeploymentInfoReply& reply) {
+  std::vector<std::string*> texts;
+  for (auto& [name, usage] : reply.allocations) {
+    texts.push_back(&usage.reason);
+    add_texts(texts, usage.absent);
+  }
+  for (auto& [name, removed] : reply.removed) add_texts(texts, removed.absent);
+  fit_texts(reply, texts);
+}
+
+void fit_message(EnsembleManifest& manifest) {
+  std::vector<std::string*> texts;
+  for (auto& [name, allocation] : manifest.allocations) texts.push_back(&allocation.reason);
+  fit_texts(manifest, texts);
 }
 
 void add_usage(AllocationUsage& usage, const AllocationReport& report) {

@@ -5,6 +5,9 @@
 
 namespace dms::orchestrator {
 
+/// Bytes of JSON in one reply: in base64 and in its envelope it is within network::kMaxMessage.
+inline constexpr std::size_t kMaxView = 704 * 1024;
+
 [[nodiscard]] bool has_metadata(const DeploymentRecord& record, const std::map<std::string, std::string>& wanted);
 /// In the order of ids; `next` is the last one of this reply if there are more.
 [[nodiscard]] protocol::DeploymentListReply list_of(const RecordStore::Loaded& loaded,
@@ -18,6 +21,11 @@ namespace dms::orchestrator {
 /// Whether the output that is stored of the allocation is what users are shown of it (Collector::page), whichever run
 /// it is of: it has ended, has no machine, or is restarted.
 [[nodiscard]] bool serves_stored_output(const DeploymentRecord& record, const std::string& allocation);
+/// Cuts the longest reasons of allocations and results, so that the reply has at most kMaxView bytes (reasons.hpp).
+/// What else it has is not cut.
+void fit_message(protocol::DeploymentStatusReply& reply);
+void fit_message(protocol::DeploymentInfoReply& reply);
+void fit_message(protocol::EnsembleManifest& manifest);
 void add_usage(protocol::AllocationUsage& usage, const protocol::AllocationReport& report);
 /// Errc::not_found if the deployment has no such allocation on any machine.
 Result<void> check_allocation(const DeploymentRecord& record, const std::string& allocation);
