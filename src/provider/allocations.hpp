@@ -18,6 +18,8 @@
 //  6. A shutdown that keeps only ends the run (Allocation::stop()): its end, output and results stay.
 //  7. release() removes an allocation; when it has succeeded nothing of it is left. What fails, or is cut by close(),
 //     is tried again by sweep(), which waits for none, and at the next start. Concurrent calls wait for the first.
+//     No call waits for longer than kLongestAnswer, for an executor that hangs: what it began goes on. Each request that
+//     waits takes a place of its sender (actor/rate_limiter.hpp), which repeats it and renews its leases meanwhile.
 //  8. close() lets go: the work continues, the records stay.
 //
 // Threads: the node's lane, which is free while disk and executor work. Cost: logarithmic in the number of allocations,
@@ -41,6 +43,9 @@ namespace dms::provider {
 
 /// Bytes of the allocations of one reply, about: a message has more, and at least one is in each.
 inline constexpr std::size_t kListedBytes = 512 * 1024;
+
+/// Then nobody waits for the reply any more.
+inline constexpr Duration kLongestAnswer = protocol::kRevert.timeout;
 
 class Allocations {
  public:
@@ -68,8 +73,9 @@ class Allocations {
   Task<protocol::AllocationResultsReply> results(protocol::AllocationResultsRequest request,
                                                  const actor::Envelope& envelope);
 
-  /// Succeeds if there is no such allocation.
+  /// Succeeds if there is no such allocation. Errc::deadline_exceeded: it goes on.
   Task<Result<void>> release(AllocationKey key);
+  Task<Result<void>> release(AllocationKey key, SteadyTime until);
   /// Releases what ended Services::retention ago, and what could not be released before.
   Task<void> sweep();
   /// An orchestrator has sent an accepted request, or its host has answered.
@@ -118,6 +124,7 @@ class Allocations {
                                                      const std::vector<AllocationPtr>& held) const;
   Task<Result<void>> stop(AllocationKey key, std::string incarnation);
   Task<void> stop_into(AllocationPtr allocation, std::shared_ptr<std::optional<Result<void>>> outcome);
+  static std::unexpected<Error> goes_on(std::string_view what, std::string_view id);
   Task<Result<void>> release_now(AllocationKey key, AllocationPtr allocation);
   Task<void> release_into(AllocationKey key, AllocationPtr allocation,
                           std::shared_ptr<std::optional<Result<void>>> outcome);

@@ -18,8 +18,19 @@ capability::Resources kept(const Allocation& allocation) {
 
 }  // namespace
 
+std::unexpected<Error> Allocations::goes_on(std::string_view what, std::string_view id) {
+  return fail(Errc::deadline_exceeded, "{} is still being {}, which goes on", id, what);
+}
+
 Task<Result<void>> Allocations::release(AllocationKey key) {
-  while (releasing_.contains(key)) (void)co_await released_.wait_shielded();
+  co_return co_await release(key, parts_.services.lane.now() + kLongestAnswer);
+}
+
+Task<Result<void>> Allocations::release(AllocationKey key, SteadyTime until) {
+  Lane& lane = parts_.services.lane;
+  const ScopedTimer timer(lane, until, [this] { released_.notify_all(); });
+  while (releasing_.contains(key) && lane.now() < until) (void)co_await released_.wait_shielded();
+  if (releasing_.contains(key)) co_return goes_on("removed", key.id);
   const auto found = allocations_.find(key);
   if (closed_) co_return fail(Errc::closed, "this node is stopping");
   if (found == allocations_.end()) co_return Result<void>();
@@ -27,7 +38,8 @@ Task<Result<void>> Allocations::release(AllocationKey key) {
   releasing_.insert(key);
   count();
   work_.spawn(release_into(key, found->second, outcome));
-  while (!outcome->has_value()) (void)co_await released_.wait_shielded();
+  while (!outcome->has_value() && lane.now() < until) (void)co_await released_.wait_shielded();
+  if (!outcome->has_value()) co_return goes_on("removed", key.id);
   co_return std::move(**outcome);
 }
 

@@ -106,6 +106,9 @@ Task<Ack> Allocations::shutdown(protocol::AllocationShutdownRequest request, con
 /// The task is one of this node, which ends before its allocations do; the request may be given up before.
 Task<Result<void>> Allocations::stop(AllocationKey key, std::string incarnation) {
   if (closed_) co_return fail(Errc::closed, "this node is stopping");
+  Lane& lane = parts_.services.lane;
+  const SteadyTime until = lane.now() + kLongestAnswer;
+  const ScopedTimer timer(lane, until, [this] { stopped_.notify_all(); });
   auto outcome = std::make_shared<std::optional<Result<void>>>();
   {
     CO_TRY(AllocationPtr allocation, find(key));
@@ -113,7 +116,8 @@ Task<Result<void>> Allocations::stop(AllocationKey key, std::string incarnation)
       co_return fail(Errc::not_found, "incarnation: {} is not the current run", incarnation.substr(0, kMaxId));
     work_.spawn(stop_into(std::move(allocation), outcome));
   }
-  while (!outcome->has_value()) (void)co_await stopped_.wait_shielded();
+  while (!outcome->has_value() && lane.now() < until) (void)co_await stopped_.wait_shielded();
+  if (!outcome->has_value()) co_return goes_on("stopped", key.id);
   co_return std::move(**outcome);
 }
 

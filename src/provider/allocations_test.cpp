@@ -247,6 +247,28 @@ TEST_F(AllocationsTest, ConcurrentReleasesWaitForTheFirst) {
   run(first.join());
 }
 
+TEST_F(AllocationsTest, NoRequestWaitsForAnExecutorThatHangsAndTheReleaseGoesOn) {
+  reserve(alice, "task");
+  script("e_task", {.runs_for = 5min});
+  ASSERT_TRUE(start(alice, allocate(alice).allocations.at("task"))->ok);
+  host->stops = false;
+  const SteadyTime begun = node.lane().now();
+  const actor::Envelope envelope = from(alice);
+  const protocol::AllocationShutdownRequest keeps{"e_task", "", true};
+  const protocol::Ack stopped = run(allocations.shutdown(keeps, envelope));
+  EXPECT_NE(stopped.error.find("e_task is still being stopped"), std::string::npos) << stopped.error;
+  EXPECT_EQ(node.lane().now() - begun, kLongestAnswer);
+  for (int i = 0; i < 2; ++i) {
+    const Result<void> released = run(allocations.release({alice.did(), "e_task"}));
+    ASSERT_FALSE(released);
+    EXPECT_TRUE(released.error().is(Errc::deadline_exceeded)) << released.error().to_string();
+  }
+  EXPECT_EQ(node.lane().now() - begun, 3 * kLongestAnswer);
+  EXPECT_TRUE(allocations.exists({alice.did(), "e_task"}));
+  w.settle(5min);
+  expect_clean();
+}
+
 TEST_F(AllocationsTest, TheListHasPagesThatFitAMessage) {
   constexpr std::size_t kMany = 60;
   ASSERT_TRUE(bids.answer(bid_request("e", 4), alice.did()));

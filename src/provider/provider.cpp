@@ -82,6 +82,7 @@ Task<Ack> Provider::revert(protocol::RevertRequest request, const actor::Envelop
   // With incarnations, it reverts those alone: bids and reservations may be of a later attempt.
   if (request.incarnations.empty()) bids_.withdraw(ensemble);
   Result<void> done;
+  const SteadyTime until = services_.lane.now() + kLongestAnswer;  // of all together
   for (const std::string& name : request.allocations) {
     const AllocationKey key = allocation_key(ensemble, name);
     const auto named = request.incarnations.find(name);
@@ -91,7 +92,7 @@ Task<Ack> Provider::revert(protocol::RevertRequest request, const actor::Envelop
       if (!cancelled && done) done = cancelled;
     }
     if (!any && !allocations_.is_current(key, named->second)) continue;
-    const Result<void> released = co_await allocations_.release(key);
+    const Result<void> released = co_await allocations_.release(key, until);
     if (!released && done) done = released;
   }
   co_await allocations_.heard_from(ensemble.owner);

@@ -99,6 +99,39 @@ TEST_F(DockerTest, FailedStartReturnsOnceTheContainerIsGone) {
   EXPECT_TRUE(run(docker_.list())->empty());
 }
 
+TEST_F(DockerTest, ARemovalThatTheEngineDoesNotAnswerFailsInTimeAndCanBeRepeated) {
+  net_.answers = {http(200, "{}"),
+                  http(201, R"({"Id":"abc"})"),
+                  http(204, ""),
+                  "HTTP/1.1 200 OK\r\n\r\n",
+                  http(200, R"({"StatusCode":0})"),
+                  "HTTP/1.1 200 OK\r\n\r\n",
+                  http(200, "{}")};
+  ASSERT_TRUE(run(docker_.start(docker_request(dir_, {"true"}))));
+  ASSERT_TRUE(run(docker_.wait(ExecutionId("e1"))));
+  net_.answers = {std::string(kHangs)};
+  const auto hung = run(docker_.remove(ExecutionId("e1")));
+  ASSERT_FALSE(hung);
+  EXPECT_TRUE(hung.error().is(Errc::deadline_exceeded)) << hung.error().to_string();
+  EXPECT_THAT(hung.error().to_string(), HasSubstr("did not answer DELETE /containers/nunet_job_e1"));
+  EXPECT_EQ(run(docker_.list())->size(), 1U) << "it is kept for the next attempt";
+  net_.answers = {http(204, "")};
+  EXPECT_TRUE(run(docker_.remove(ExecutionId("e1"))));
+  EXPECT_TRUE(run(docker_.list())->empty());
+}
+
+TEST_F(DockerTest, AStopIsRepeatedWhileTheEngineAnswersNeitherThatNorTheRemoval) {
+  net_.answers = {http(200, "{}"), http(201, R"({"Id":"abc"})"), http(204, ""), std::string(kHangs),
+                  std::string(kHangs)};  // the log, and the end
+  ASSERT_TRUE(run(docker_.start(docker_request(dir_, {"true"}))));
+  world_.run_for(1s);
+  ASSERT_TRUE(net_.answers.empty());
+  net_.answers = {std::string(kHangs), std::string(kHangs), http(500, "{}"), http(204, "")};
+  const auto stopped = run(with_timeout(5min, docker_.stop(ExecutionId("e1"), 1s)));
+  EXPECT_FALSE(stopped) << "the engine does not say that it has ended";
+  EXPECT_TRUE(net_.answers.empty()) << "stop, removal, stop, removal";
+}
+
 TEST_F(DockerTest, AFailedStartThatWaitsForTheEngineCanBeCancelled) {
   net_.answers = {http(200, "{}"), http(201, R"({"Id":"abc"})"), http(500, "{}")};
   const auto started = run(with_timeout(1h, docker_.start(docker_request(dir_, {"true"}))));

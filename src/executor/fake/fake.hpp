@@ -56,6 +56,7 @@ struct FakeHost {
   std::function<void(const Request&)> begins;  // what the work does as it begins, before it is seen to run
   bool answers = true;                         // false: neither a new Fake nor recover() reaches it
   Duration recovering = 0ns;                   // how long recover() takes
+  bool stops = true;                           // false: stop() waits until the work has ended by itself
   bool logs_readable = true;                   // false: as a disk that fails
   bool gives_files = true;                     // false: take_files() fails, as `refusal`
   Errc refusal = Errc::unsupported;            // which is an engine that does not answer
