@@ -238,7 +238,8 @@ Task<Result<void>> Actor::do_send(Envelope envelope) {
   CO_TRY_VOID(check_inbox(envelope.to.address.inbox));
   std::string protocol = inbox_protocol(envelope.to.address.inbox);
   Bytes bytes = envelope.encode();
-  Task<Result<void>> sending = system_.network.send(peer, std::move(protocol), std::move(bytes));
+  const SteadyTime until = deadline(envelope.expiry());
+  Task<Result<void>> sending = system_.network.send_until(until, peer, std::move(protocol), std::move(bytes));
   Result<void> sent = co_await std::move(sending);
   if (!sent) co_return fail(sent.error(), "sending {} to {}", envelope.behaviour, envelope.to.address.to_string());
   ++system_.metrics.sent;

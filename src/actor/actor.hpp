@@ -27,7 +27,8 @@
 //     waits for them).
 //
 // Threads: everything belongs to the System's lane. Waiting: send(), publish() and invoke() end at the envelope's
-// expiry. A broadcast goes to every subscriber; replies arrive at a behaviour of the caller's choice.
+// expiry. Until then a message that is lost with its connection is sent again (network/network.hpp), replies as well.
+// A broadcast goes to every subscriber; replies arrive at a behaviour of the caller's choice.
 //
 // Attacks: see RateLimiter, ReplayFilter, Envelope and SecurityContext for the single checks. A message costs its
 // receiver a parse and one signature check before its content is used; both are behind the rate limit of the

@@ -54,6 +54,26 @@ TEST_P(ActorTest, NoReplyBecomesADeadlineError) {
   EXPECT_EQ(w.world.now() - before, 5s);
 }
 
+TEST_P(ActorTest, ARequestThatIsLostWithItsConnectionIsAnswered) {
+  if (GetParam() == Backend::memory) GTEST_SKIP() << "it has no connections";
+  w.grant(b, a, {kHello});
+  const Received received = b.answer_with(kHello, "late");
+  w.settle(5s);  // the inbox is known: the request does not wait for an answer of the network
+  w.world.cut(a.node, b.node);
+  std::optional<Result<Note>> reply;
+  Nursery asking(a.lane(), "asking");
+  asking.spawn(dms::detail::store_result(
+      a.root->call<Note>(a.root->message(b.root->handle(), kHello, {}, {.timeout = 2min})), reply));
+  w.settle(65s);
+  ASSERT_TRUE(a.network->peers().empty() && b.network->peers().empty());
+  w.world.cut(a.node, b.node, false);
+  w.connect(b, a);
+  w.settle(3s);
+  EXPECT_TRUE(reply && *reply);
+  EXPECT_EQ(received->size(), 1u);
+  w.run(a, asking.close());
+}
+
 TEST_P(ActorTest, AHostThatFailsDuringAnInvocationIsAnError) {
   w.grant(b, a, {kHello});
   const Received received = b.listen(kHello);

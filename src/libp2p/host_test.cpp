@@ -326,6 +326,24 @@ TEST(Host, ALostPeerIsNoticedAndCanReconnect) {
   EXPECT_TRUE(w.world.run(w.a.node, w.a.host->ping(w.b.id())));
 }
 
+TEST(Host, APeerThatConnectsAgainIsNotSoughtOnItsDeadConnection) {
+  SimWorld world(1);
+  Peer a(world, "a", 1);
+  Peer before(world, "before", 2);
+  ASSERT_TRUE(before.connect(a));
+  world.run_for(5s);
+  before.node.power_off();
+  Peer after(world, "after", 2);  // the same identity
+  ASSERT_TRUE(after.connect(a));
+  world.run_for(1s);
+  EXPECT_EQ(a.host->connections(), 2u);
+  world.run_for(kSignOfLife);
+  EXPECT_EQ(a.host->connections(), 1u);
+  EXPECT_TRUE(a.host->connected(after.id()));
+  EXPECT_TRUE(world.run(a.node, a.host->ping(after.id())));
+  for (Peer* peer : {&a, &after, &before}) peer->close();
+}
+
 /// A swarm alone, without identify: it knows the addresses that were named and those that it has reached.
 TEST(Swarm, KeepsNamedAddressesOfConnectedPeersForATime) {
   SimWorld world(1);

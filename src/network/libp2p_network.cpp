@@ -59,6 +59,8 @@ void Libp2pNetwork::register_metrics(metrics::Registry& registry) {
   pubsub_.register_metrics(registry);
   metrics_group_.in(registry)
       .counter("nunet_network_sent_total", "Messages sent.", metrics_.sent)
+      .counter("nunet_network_repeated_total", "Messages sent again because their connection had ended.",
+               metrics_.repeated)
       .counter("nunet_network_received_total", "Messages received and delivered.", metrics_.received)
       .counter("nunet_network_refused_total", "Inbound streams refused because too many are being read.",
                metrics_.refused)
@@ -93,6 +95,34 @@ class Libp2pNetwork::Place {
  private:
   Libp2pNetwork& network_;
   crypto::PeerId peer_;
+};
+
+/// The bytes of a message that may be repeated.
+class Libp2pNetwork::Unread {
+ public:
+  Unread(Libp2pNetwork& network, const crypto::PeerId& peer, std::size_t bytes)
+      : network_(network), peer_(peer), bytes_(bytes) {
+    network_.unread_ += bytes_;
+    network_.unread_by_[peer_] += bytes_;
+  }
+  Unread(const Unread&) = delete;
+  Unread& operator=(const Unread&) = delete;
+  ~Unread() {
+    network_.unread_ -= bytes_;
+    const auto it = network_.unread_by_.find(peer_);
+    if ((it->second -= bytes_) == 0) network_.unread_by_.erase(it);
+  }
+  static bool fits(const Libp2pNetwork& network, const crypto::PeerId& peer, std::size_t bytes) {
+    const auto it = network.unread_by_.find(peer);
+    const std::size_t held = it == network.unread_by_.end() ? 0 : it->second;
+    return network.unread_ + bytes <= network.options_.max_unread &&
+           held + bytes <= network.options_.max_unread_per_peer;
+  }
+
+ private:
+  Libp2pNetwork& network_;
+  crypto::PeerId peer_;
+  std::size_t bytes_;
 };
 
 class Libp2pNetwork::CountedStream final : public ByteStream {
@@ -145,6 +175,10 @@ std::vector<std::string> Libp2pNetwork::listen_addresses() const {
 }
 
 Task<Result<void>> Libp2pNetwork::send(crypto::PeerId to, std::string protocol, Bytes message) {
+  return send_until(SteadyTime::min(), to, std::move(protocol), std::move(message));
+}
+
+Task<Result<void>> Libp2pNetwork::send_until(SteadyTime until, crypto::PeerId to, std::string protocol, Bytes message) {
   if (closed_) co_return is_closed();
   CO_TRY(Bytes frame, encode_frame(message));
   if (sending_ >= options_.max_sends)
@@ -155,14 +189,63 @@ Task<Result<void>> Libp2pNetwork::send(crypto::PeerId to, std::string protocol, 
     co_return Result<void>();
   }
   const Counted sending(sending_);
-  Task<Result<std::unique_ptr<libp2p::Stream>>> opening = host_.new_stream(to, std::move(protocol));
-  Result<std::unique_ptr<libp2p::Stream>> opened = co_await std::move(opening);
+  Task<Result<StreamPtr>> writing = write_message(to, std::move(protocol), frame);
+  CO_TRY(StreamPtr stream, co_await std::move(writing));
+  ++metrics_.sent;
+  const SteadyTime now = host_.runtime().lane.now();
+  if (!closed_ && until > now && Unread::fits(*this, to, frame.size()))
+    nursery_.spawn(until_read(std::move(stream), std::move(frame), until));
+  co_return Result<void>();
+}
+
+Task<Result<Libp2pNetwork::StreamPtr>> Libp2pNetwork::write_message(crypto::PeerId to, std::string protocol,
+                                                                    BytesView frame) {
+  Task<Result<StreamPtr>> opening = host_.new_stream(to, std::move(protocol));
+  Result<StreamPtr> opened = co_await std::move(opening);
   if (!opened) co_return std::unexpected(told(to, opened.error()));
-  const std::unique_ptr<libp2p::Stream> stream = *std::move(opened);
+  StreamPtr stream = *std::move(opened);
   CO_TRY_VOID(co_await stream->write(frame));
   CO_TRY_VOID(co_await stream->close_write());
-  ++metrics_.sent;
-  co_return Result<void>();
+  co_return std::move(stream);
+}
+
+/// Until the receiver has read a message. Sends it again while its connection ends before that.
+Task<void> Libp2pNetwork::until_read(StreamPtr stream, Bytes frame, SteadyTime until) {
+  const crypto::PeerId to = stream->remote_peer();
+  const std::string protocol = stream->protocol();
+  const Unread unread(*this, to, frame.size());
+  Bytes nothing(1);
+  for (int repeats = 0; repeats < kMaxRepeats; ++repeats) {
+    const SteadyTime read_by = std::min(until, host_.runtime().lane.now() + options_.unread_timeout);
+    Task<Result<std::size_t>> reading = stream->read_some(nothing);
+    const Result<std::size_t> read = co_await with_deadline(read_by, std::move(reading));
+    stream.reset();
+    if (read || closed_ || !read.error().is(libp2p::EndedErrc::connection)) co_return;
+    Task<Result<StreamPtr>> repeating = repeat(to, protocol, frame, until);
+    Result<StreamPtr> again = co_await std::move(repeating);
+    const std::string outcome = again ? "sent again" : again.error().to_string();
+    log::debug("network", {{"peer", to.to_string()}, {"protocol", protocol}}, "a message was lost: {}", outcome);
+    if (!again) co_return;
+    ++metrics_.repeated;
+    stream = *std::move(again);
+  }
+}
+
+/// Dials once. Where that fails, whoever connects first is waited for: dials that fail delay later ones.
+Task<Result<Libp2pNetwork::StreamPtr>> Libp2pNetwork::repeat(crypto::PeerId to, std::string protocol, BytesView frame,
+                                                             SteadyTime until) {
+  Lane& lane = host_.runtime().lane;
+  until = std::min(until, lane.now() + kRepeatWithin);
+  for (;;) {
+    std::string name = protocol;
+    Task<Result<StreamPtr>> writing = write_message(to, std::move(name), frame);
+    Result<StreamPtr> written = co_await with_deadline(until, std::move(writing));
+    if (written) co_return std::move(written);
+    do {
+      if (closed_ || lane.now() + kRepeatPause >= until) co_return std::unexpected(written.error());
+      CO_TRY_VOID(co_await sleep_for(kRepeatPause));
+    } while (!host_.connected(to));
+  }
 }
 
 Task<void> Libp2pNetwork::deliver_to_self(std::string protocol, Bytes message) {

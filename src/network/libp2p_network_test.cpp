@@ -240,6 +240,44 @@ TEST_F(Libp2pNetworkTest, OnePeersOpenStreamsAreBounded) {
   world.run(a.node, attack.close());
 }
 
+/// `from` sends to b, which reads it or is cut off before; then the connection ends, and b connects again.
+void send_and_lose_the_connection(SimWorld& world, Libp2pParty& from, Libp2pParty& b, bool is_read) {
+  b.listen();
+  ASSERT_TRUE(world.run(from.node, from.network.connect(b.network.listen_addresses().front())));
+  world.run_for(2s);  // the inbox is known: no answer is waited for
+  if (!is_read) world.cut(from.node, b.node);
+  ASSERT_TRUE(world.run(from.node,
+                        from.network.send_until(world.now() + 2min, b.network.self(), kProtocol, to_bytes("hello"))));
+  if (is_read) world.run_for(1s);
+  world.cut(from.node, b.node);
+  world.run_for(65s);
+  ASSERT_TRUE(from.network.peers().empty() && b.network.peers().empty());
+  world.cut(from.node, b.node, false);
+  ASSERT_TRUE(world.run(b.node, b.network.connect(from.network.listen_addresses().front())));
+  world.run_for(3s);
+}
+
+TEST_F(Libp2pNetworkTest, AMessageThatIsLostWithItsConnectionIsSentAgain) {
+  send_and_lose_the_connection(world, a, b, false);
+  ASSERT_EQ(b.received.size(), 1u);
+  EXPECT_EQ(as_text(b.received[0]), "hello");
+  EXPECT_EQ(a.network.metrics().repeated.value(), 1u);
+}
+
+TEST_F(Libp2pNetworkTest, AMessageThatWasReadIsNotSentAgain) {
+  send_and_lose_the_connection(world, a, b, true);
+  EXPECT_EQ(b.received.size(), 1u);
+  EXPECT_EQ(a.network.metrics().repeated.value(), 0u);
+}
+
+TEST_F(Libp2pNetworkTest, MessagesThatMayBeRepeatedAreBounded) {
+  Libp2pParty small(world, "small", {.max_unread_per_peer = 12});
+  send_and_lose_the_connection(world, small, b, false);
+  EXPECT_TRUE(b.received.empty()) << "a frame of 13 bytes is not held";
+  EXPECT_EQ(small.network.metrics().repeated.value(), 0u);
+  world.run(small.node, small.network.close());
+}
+
 TEST_F(Libp2pNetworkTest, AfterCloseNothingWorks) {
   connect(a, b);
   world.run(a.node, a.network.close());

@@ -2,8 +2,9 @@
 //
 // Model
 //  1. A message is a byte string of at most kMaxMessage bytes, sent to one peer under a protocol name. send() returns
-//     once the transport has accepted it. There is no acknowledgement and no retry: the sender does not learn whether
-//     the receiver has read it.
+//     once the transport has accepted it. There is no acknowledgement: the sender does not learn whether the receiver
+//     has read it. send_until() repeats what is lost with its connection, so its receivers recognise what arrives twice
+//     (actor/replay_filter.hpp).
 //  2. A message arrives with the peer id that the security handshake has proved. One handler per protocol name.
 //     Messages to the node itself are delivered the same way, without the transport.
 //  3. A broadcast is published on a topic and reaches each subscriber at most once, with the peer id of its publisher,
@@ -78,6 +79,11 @@ class Network {
   /// Reach::unreachable if the peer cannot be reached, Errc::unsupported if it does not speak `protocol` (which may also
   /// go unnoticed: nothing is acknowledged).
   virtual Task<Result<void>> send(crypto::PeerId to, std::string protocol, Bytes message) = 0;
+  /// As send(). If the connection ends before the receiver has read the message, it is sent again, until that instant:
+  /// at once, or when there is a connection again. A network without connections loses nothing with them.
+  virtual Task<Result<void>> send_until(SteadyTime, crypto::PeerId to, std::string protocol, Bytes message) {
+    return send(to, std::move(protocol), std::move(message));
+  }
   /// Errc::already_exists if `protocol` has a handler.
   virtual Result<void> handle(std::string protocol, MessageHandler handler) = 0;
   /// A stream to `to`; fails as send() does. The peer may learn of it with the first write, and refuse it then. To this

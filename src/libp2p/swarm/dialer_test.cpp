@@ -26,6 +26,7 @@ class CountedMuxer final : public Muxer {
   void on_end(Callback) override {}
   void count_memory_in(std::shared_ptr<MemoryScope>) override {}
   void abort() override {}
+  void prove_alive(Duration) override {}
   Task<void> close() override {
     ++closed_;
     co_return;

@@ -266,6 +266,7 @@ Result<void> Swarm::Impl::add_connection(Connection connection) {
   metrics.connections.add();
   ++metrics.connections_opened[link->connection.side == Side::dialer ? Direction::outbound : Direction::inbound];
   auto& of_peer = links[peer];
+  for (const LinkPtr& earlier : of_peer) earlier->connection.muxer->prove_alive(kSignOfLife);
   of_peer.push_back(link);
   if (of_peer.size() == 1) announce(peer, true);
   // The remote port of an inbound connection may be ephemeral.

@@ -5,7 +5,9 @@
 //     report exactly these two events, in turn.
 //  2. connect() to a connected peer does nothing; concurrent connect() calls to one peer share one dial (dialer.hpp).
 //     If both sides dial at the same moment there are two connections; both sides use the one whose dialer has the
-//     smaller id, the other ends when it has been idle for a minute.
+//     smaller id, the other ends when it has been idle for a minute. A peer that connects again may have lost the
+//     connections that it had (it was restarted while the network was cut): each of these ends unless something arrives
+//     on it within kSignOfLife.
 //  3. peer_store() alone knows the addresses of peers. Dials use its valid addresses and those named in the call. Named
 //     addresses are kept there once the peer is connected, and so is the address that a dial has reached, both while
 //     the peer is connected and for PeerStore::kRecentlyConnected after.
@@ -50,6 +52,8 @@
 #include "runtime/stream.hpp"
 
 namespace dms::libp2p {
+
+inline constexpr Duration kSignOfLife = 10s;
 
 struct SwarmOptions {
   std::size_t max_streams = kMaxStreams;  ///< per connection and direction (transports/connection.hpp)

@@ -6,7 +6,8 @@
 //  2. A muxed stream is a ByteStream. close_write() ends its writing half. abort() ends both halves at once; the peer
 //     sees a reset, after it has read what arrived if the writing half had ended before. Destroying a stream after
 //     close_write() lets what was written arrive and drops what still arrives; destroying it before that is an abort().
-//  3. Streams may outlive their muxer; their operations then fail with Errc::closed.
+//  3. Streams may outlive their muxer; their operations then fail with Errc::closed. A read that fails since the
+//     connection has ended is EndedErrc::connection too: whether the peer has read what was written is not known.
 //  4. close() announces the end, gives what is already written a short time to leave, ends all streams and tasks, and
 //     returns when nothing is left. It is called exactly once, before the muxer is destroyed.
 //  5. The number of open streams is limited per direction: a side waits before it opens more, and may refuse what the
@@ -28,6 +29,12 @@
 namespace dms::libp2p {
 
 inline constexpr std::size_t kMaxStreams = 1024;
+
+/// What has ended a stream, where that is not its peer.
+enum class EndedErrc { connection };
+constexpr ErrorCode describe(EndedErrc code) {
+  return {"libp2p stream", static_cast<int>(code), "the connection of the stream has ended"};
+}
 
 /// Which end of a connection: the dialer opened it. The dialer sends first in every negotiation.
 enum class Side { dialer, listener };
@@ -70,6 +77,9 @@ class Muxer {
   virtual void count_memory_in(std::shared_ptr<MemoryScope> scope) = 0;
   /// Ends at once, without announcing it; close() is still needed.
   virtual void abort() = 0;
+  /// Ends the connection unless something arrives within `limit`; the peer is asked for a sign of life. Nothing more
+  /// while that is under way already.
+  virtual void prove_alive(Duration limit) = 0;
   virtual Task<void> close() = 0;
 };
 

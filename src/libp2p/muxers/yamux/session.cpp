@@ -9,6 +9,14 @@ namespace dms::libp2p::yamux {
 static_assert(Memory::kGuaranteed >= kInitialWindow);
 static_assert(Session::kUncounted >= Session::kMaxChunk + FrameHeader::kSize);
 
+namespace {
+
+Error connection_ended() {
+  return Error(Errc::closed, "yamux: reading").context(EndedErrc::connection, "yamux: the connection has ended");
+}
+
+}  // namespace
+
 class YamuxStream final : public ByteStream {
  public:
   explicit YamuxStream(std::shared_ptr<StreamState> state) : state_(std::move(state)) {}
@@ -44,7 +52,7 @@ Task<Result<std::size_t>> YamuxStream::read_some(MutableBytes into) {
   while (count == 0 && state.received.size() == 0) {
     if (state.read_reset) co_return fail(Errc::closed, "yamux: the stream was reset");
     if (state.fin_received) co_return std::size_t{0};
-    if (state.session == nullptr) co_return fail(Errc::closed, "yamux: the connection has ended");
+    if (state.session == nullptr) co_return std::unexpected(connection_ended());
     state.wanted = into;
     Result<void> waited = co_await state.readable.wait();
     state.wanted = {};
@@ -327,6 +335,19 @@ Task<void> Session::keep_alive_loop() {
       co_return;
     }
   }
+}
+
+void Session::prove_alive(Duration limit) {
+  if (ended_ || std::exchange(proving_, true)) return;
+  nursery_.spawn(await_sign_of_life(limit));
+}
+
+Task<void> Session::await_sign_of_life(Duration limit) {
+  const SteadyTime asked = lane_.now();
+  send_ping();
+  const Result<void> slept = co_await sleep_for(limit);
+  proving_ = false;
+  if (slept && last_received_ < asked) terminate(Error(Errc::deadline_exceeded, "yamux: the peer has not answered"));
 }
 
 void Session::terminate(Error why) {

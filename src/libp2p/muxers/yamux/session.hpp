@@ -21,7 +21,7 @@
 //     parity) ends the session with GO_AWAY "protocol error". Flags that the specification does not name are ignored.
 //  6. After GO_AWAY of either side no stream is opened; open streams continue to their end.
 //  7. A session that has received nothing for keep_alive sends a ping and ends when there is no answer for as long
-//     again.
+//     again. prove_alive() does so at once, with a limit of its own.
 //
 // Threads: one lane. Destruction: only after close() (Nursery).
 //
@@ -112,6 +112,7 @@ class Session final : public Muxer {
   void on_end(Callback callback) override;
   void count_memory_in(std::shared_ptr<MemoryScope> scope) override { memory_->count_in(std::move(scope)); }
   void abort() override;
+  void prove_alive(Duration limit) override;
   Task<void> close() override;
 
   /// Announces that no more streams are accepted, and why; open streams continue.
@@ -134,6 +135,7 @@ class Session final : public Muxer {
   Task<void> read_loop();
   Task<void> write_loop();
   Task<void> keep_alive_loop();
+  Task<void> await_sign_of_life(Duration limit);
   Task<void> end_lingering();
 
   // Receiving.
@@ -210,6 +212,7 @@ class Session final : public Muxer {
   SteadyTime last_ping_{};
   std::uint32_t ping_value_ = 0;
   bool ping_open_ = false;
+  bool proving_ = false;        ///< await_sign_of_life() runs
   int pings_left_ = 0;          ///< of a series
   std::vector<Duration> rtts_;  ///< the last few, oldest first
 

@@ -346,6 +346,48 @@ TEST(Yamux, ASilentPeerIsNoticed) {
   w.run(session.close());
 }
 
+TEST(Yamux, APeerThatShowsNoSignOfLifeWhenAskedIsGivenUp) {
+  LaneWorld w;
+  auto [left, right] = make_pipe();
+  Session session(w.lane(), std::move(left), Side::dialer);
+  w.world.run_for(1s);
+  session.prove_alive(10s);
+  w.world.run_for(5s);
+  session.prove_alive(10s);
+  w.world.run_for(4s);
+  EXPECT_FALSE(session.closing());
+  w.world.run_for(2s);
+  EXPECT_TRUE(session.closing());
+  w.run(session.close());
+}
+
+TEST(Yamux, APeerThatAnswersWhenAskedIsKept) {
+  Pair p;
+  p.w.world.run_for(1s);
+  p.a.prove_alive(10s);
+  p.w.world.run_for(11s);
+  EXPECT_FALSE(p.a.closing());
+  EXPECT_FALSE(p.b.closing());
+}
+
+TEST(Yamux, AReadTellsTheEndOfTheConnectionFromThatOfTheStream) {
+  Pair p;
+  StreamPtr reset = p.open(p.a);
+  StreamPtr cut = p.open(p.a);
+  ASSERT_TRUE(p.write(*reset, to_bytes("x")));
+  ASSERT_TRUE(p.write(*cut, to_bytes("y")));
+  p.accept(p.b)->abort();
+  p.settle();
+  Result<Bytes> read = p.read(*reset, 1);
+  EXPECT_TRUE(read.error().is(Errc::closed));
+  EXPECT_FALSE(read.error().is(EndedErrc::connection));
+  p.b.abort();
+  p.settle();
+  read = p.read(*cut, 1);
+  EXPECT_TRUE(read.error().is(Errc::closed));
+  EXPECT_TRUE(read.error().is(EndedErrc::connection));
+}
+
 TEST(Yamux, GoAwayStopsNewStreamsAndLetsOpenOnesEnd) {
   for (const GoAway reason :
        {GoAway::normal, GoAway::protocol_error, GoAway::internal_error, static_cast<GoAway>(77)}) {
