@@ -24,6 +24,17 @@ std::vector<RevocationsMessage> pages_of(const ucan::TokenList& revocations) {
   return pages;
 }
 
+/// Differs where the anchors differ that decide which revocations are kept.
+std::size_t fingerprint(const ucan::CapabilityContext& context) {
+  const ucan::Anchors anchors = context.anchors();
+  std::size_t print = 0;
+  const auto add = [&print](const std::string& text) { print = print * 31 + std::hash<std::string>()(text); };
+  for (const did::Did& root : anchors.roots) add(root.uri());
+  for (const ucan::Token& token : anchors.require.tokens) add(token.text());
+  for (const ucan::Token& token : anchors.provide.tokens) add(token.text());
+  return print;
+}
+
 /// A random part of `range`.
 Duration part_of(Lane& lane, Duration range) {
   return Duration(static_cast<Duration::rep>(lane.random().below(static_cast<std::uint64_t>(range.count()))));
@@ -120,6 +131,7 @@ Task<void> Revocations::republish() {
 
 Task<void> Revocations::look_for_peers() {
   bool alone = true;
+  std::size_t anchors = 0;
   Duration pause = 1s;
   for (;;) {
     const Result<void> slept = co_await sleep_for(pause);
@@ -127,7 +139,9 @@ Task<void> Revocations::look_for_peers() {
     std::vector<crypto::PeerId> peers = root_.system().network.peers();
     pause = peers.empty() ? std::min(pause * 2, kLookForPeers) : kLookForPeers;
     const bool none = peers.empty();
-    if (!none && alone) ask(std::move(peers));
+    const std::size_t print = fingerprint(file_.context());
+    const bool changed = print != std::exchange(anchors, print);
+    if (!none && (alone || changed)) ask(std::move(peers));
     alone = none;
   }
 }

@@ -12,13 +12,13 @@
 //     in an interval of kRepublish, at a random time of its second half, those that it has not heard from others in
 //     this interval. So a network publishes each about once an interval, however many nodes have it (RFC 6206, without
 //     its growth).
-//  5. A node that gets its first connection asks up to kAsked peers directly, by a message without revocations, and
-//     gets directly those that they have. So one that was offline learns at once if a peer knows, else within
-//     kRepublish.
+//  5. A node that gets its first connection, or whose anchors change, asks up to kAsked peers directly, by a message
+//     without revocations, and gets directly those that they have: within kLookForPeers. So one that was offline, or
+//     that did not keep what concerns it now, learns soon if a peer knows, else within kRepublish.
 //  6. Gossip forwards each message once, whether or not a node keeps what is in it (libp2p/protocols/gossipsub).
 //
 // Threads: the node's lane. Its tasks are the root actor's, and end with it. Cost: without revocations a look at the
-// peers every half minute.
+// peers and the anchors every half minute.
 //
 // Attacks. A message costs at most kMaxRevocations comparisons with the anchors, and signature checks only for what
 // claims a delegation by a named DID, up to the first wrong one; the rate limit of its sender applies. What is kept is

@@ -167,6 +167,18 @@ TEST_F(RevocationsTest, ANodeThatStartsLaterAsksItsPeers) {
   EXPECT_EQ(held(late), 1U);
 }
 
+TEST_F(RevocationsTest, ANodeWhoseAnchorsChangeAsksItsPeers) {
+  actor::TestNode& late = w.add("late");
+  spread(late);
+  w.settle(5s);
+  ASSERT_TRUE(broadcast(organisation, {revocation()}).ok);
+  w.settle(15s);
+  EXPECT_EQ(held(late), 0U) << "it concerns nothing there";
+  accept_organisation(late);
+  w.settle(kLookForPeers + 1s);
+  EXPECT_EQ(held(late), 1U);
+}
+
 TEST_F(RevocationsTest, ANodeThatWasCutOffLearnsItLaterAndRepetitionsAreSuppressed) {
   for (const actor::TestNode* other : {&organisation, &user, &bystander}) cut(provider, *other);
   ASSERT_TRUE(broadcast(organisation, {revocation()}).ok);

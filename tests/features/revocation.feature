@@ -13,6 +13,8 @@ Feature: Revocations
     When alice runs "nunet cap revoke -c org --broadcast <token>"
     Then it succeeds
     And the error mentions "1 revocations were sent to all peers"
+    And bob has the revocation
+    And carol has the revocation
     And "guest" of alice is refused by bob and by carol
     When bob's daemon is killed
     And bob's daemon is started
