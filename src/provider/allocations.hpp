@@ -18,8 +18,8 @@
 //  6. A shutdown that keeps only ends the run (Allocation::stop()): its end, output and results stay.
 //  7. release() removes an allocation; when it has succeeded nothing of it is left. What fails, or is cut by close(),
 //     is tried again by sweep(), which waits for none, and at the next start. Concurrent calls wait for the first.
-//     No call waits for longer than kLongestAnswer, for an executor that hangs: what it began goes on. Each request that
-//     waits takes a place of its sender (actor/rate_limiter.hpp), which repeats it and renews its leases meanwhile.
+//     No call waits for longer than kLongestAnswer, for an executor that hangs: what it began goes on. Each request
+//     that waits takes a place of its sender (actor/rate_limiter.hpp), which repeats it and renews leases meanwhile.
 //  8. close() lets go: the work continues, the records stay.
 //
 // Threads: the node's lane, which is free while disk and executor work. Cost: logarithmic in the number of allocations,

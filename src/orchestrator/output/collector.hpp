@@ -24,8 +24,8 @@
 //     fetch_rest() does so with what a run has written last that was restarted; that belongs to what was set aside, if
 //     the next run's is stored already.
 //  8. After close() no file is written; it waits for the write that has begun.
-//  9. The results of kRequestsAtOnce allocations of a machine are fetched at the same time, those of the others wait for
-//     their turn; so do pages (provider_client.hpp). What waits counts as sent while its provider sends others.
+//  9. The results of kRequestsAtOnce allocations of a machine are fetched at the same time, those of the others wait
+//     for their turn; so do pages (provider_client.hpp). What waits counts as sent while its provider sends others.
 //
 // Threads: the deployment's lane; fetches of one allocation wait for each other. Failure: Errc::io is this node's disk,
 // everything else the provider's. Attacks: each page costs a round trip and a write, so a provider that sends a few
