@@ -101,7 +101,7 @@ class Libp2pNetwork::Place {
 class Libp2pNetwork::Unread {
  public:
   Unread(Libp2pNetwork& network, const crypto::PeerId& peer, std::size_t bytes)
-      : network_(network), peer_(peer), bytes_(bytes) {
+      : network_(network), peer_(peer), bytes_(cost(bytes)) {
     network_.unread_ += bytes_;
     network_.unread_by_[peer_] += bytes_;
   }
@@ -115,11 +115,14 @@ class Libp2pNetwork::Unread {
   static bool fits(const Libp2pNetwork& network, const crypto::PeerId& peer, std::size_t bytes) {
     const auto it = network.unread_by_.find(peer);
     const std::size_t held = it == network.unread_by_.end() ? 0 : it->second;
-    return network.unread_ + bytes <= network.options_.max_unread &&
-           held + bytes <= network.options_.max_unread_per_peer;
+    return network.unread_ + cost(bytes) <= network.options_.max_unread &&
+           held + cost(bytes) <= network.options_.max_unread_per_peer;
   }
 
  private:
+  /// A short message holds a stream as a long one does.
+  static std::size_t cost(std::size_t bytes) { return std::max(bytes, kLeastUnread); }
+
   Libp2pNetwork& network_;
   crypto::PeerId peer_;
   std::size_t bytes_;

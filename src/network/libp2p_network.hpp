@@ -43,6 +43,8 @@ namespace dms::network {
 inline constexpr Duration kRepeatWithin = 30s;
 inline constexpr Duration kRepeatPause = 1s;
 inline constexpr int kMaxRepeats = 3;
+/// What a message counts for at least while it may be sent again: 256 of them hold a stream of one peer.
+inline constexpr std::size_t kLeastUnread = std::size_t{16} << 10;
 
 struct Libp2pOptions {
   libp2p::Host::Options host;

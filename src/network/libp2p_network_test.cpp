@@ -271,9 +271,9 @@ TEST_F(Libp2pNetworkTest, AMessageThatWasReadIsNotSentAgain) {
 }
 
 TEST_F(Libp2pNetworkTest, MessagesThatMayBeRepeatedAreBounded) {
-  Libp2pParty small(world, "small", {.max_unread_per_peer = 12});
+  Libp2pParty small(world, "small", {.max_unread_per_peer = kLeastUnread - 1});
   send_and_lose_the_connection(world, small, b, false);
-  EXPECT_TRUE(b.received.empty()) << "a frame of 13 bytes is not held";
+  EXPECT_TRUE(b.received.empty()) << "a short one counts as kLeastUnread";
   EXPECT_EQ(small.network.metrics().repeated.value(), 0u);
   world.run(small.node, small.network.close());
 }
