@@ -103,12 +103,18 @@ Task<Ack> Allocation::start(protocol::StartRequest request, const actor::Envelop
   co_return Ack{.ok = true};
 }
 
+bool Allocation::is_starting(const std::string& incarnation) const {
+  return record_.phase == Phase::starting && record_.incarnation == incarnation;
+}
+
 Task<Result<void>> Allocation::outcome_of_start(std::string incarnation) {
   Result<void> waited;
   ++starters_;
-  while (waited && record_.phase == Phase::starting && record_.incarnation == incarnation)
-    waited = co_await changed_.wait();
+  const std::uint64_t own = ++last_starter_;
+  changed_.notify_all();
+  while (waited && own == last_starter_ && is_starting(incarnation)) waited = co_await changed_.wait();
   --starters_;
+  if (waited && is_starting(incarnation)) co_return fail(Errc::closed, "a later request waits for the outcome");
   if (!waited) co_return fail(waited.error(), "the allocation or this node is being stopped");
   if (record_.phase == Phase::releasing) co_return fail(Errc::closed, "the allocation is being removed");
   if (record_.phase == Phase::ended && record_.started_ns == 0)
@@ -165,9 +171,9 @@ Task<protocol::RestartReply> Allocation::restart(protocol::RestartRequest reques
 }
 
 Task<Result<std::string>> Allocation::replace_run(std::string incarnation, bool only_running) {
-  (void)co_await outcome_of_start(incarnation);
-  if (record_.phase == Phase::starting && record_.incarnation == incarnation)
-    co_return fail(Errc::closed, "the allocation or this node is being stopped");
+  Result<void> waited;
+  while (waited && is_starting(incarnation)) waited = co_await changed_.wait();
+  if (!waited) co_return fail(waited.error(), "the allocation or this node is being stopped");
   Mutex::Lock lock = co_await replacing_.lock();
   if (record_.previous == incarnation) co_return record_.incarnation;  // the request is repeated
   if (record_.incarnation != incarnation)

@@ -6,7 +6,14 @@ namespace {
 
 using protocol::AllocationStatus;
 
-struct RecoveryTest : StartedProvider {};
+struct RecoveryTest : StartedProvider {
+  Task<void> ask_to_start(std::vector<protocol::Ack>& answers) {
+    const protocol::StartRequest request;
+    const Result<protocol::Ack> reply =
+        co_await protocol::call(*alice.root, protocol::kAllocationStart, allocation, request);
+    if (reply) answers.push_back(*reply);
+  }
+};
 
 TEST_F(RecoveryTest, WorkGoesOnThroughARestartUnderTheSameHandleAndLease) {
   begin(kService);
@@ -202,10 +209,8 @@ TEST_F(RecoveryTest, AStartThatWasInterruptedIsContinued) {
   script("e_task", {.startup = 30s, .runs_for = std::nullopt});
   allocation = allocate(alice, 5min).allocations.at("task");
   Nursery asking(alice.lane(), "asking");
-  const auto ask = [](actor::Actor& actor, actor::Handle to) -> Task<void> {
-    (void)co_await protocol::call(actor, protocol::kAllocationStart, to, protocol::StartRequest());
-  };
-  asking.spawn(ask(*alice.root, allocation));
+  std::vector<protocol::Ack> answers;
+  asking.spawn(ask_to_start(answers));
   w.settle(10s);
   EXPECT_EQ(report().status, AllocationStatus::pending);
   restart_daemon();
@@ -213,6 +218,24 @@ TEST_F(RecoveryTest, AStartThatWasInterruptedIsContinued) {
   EXPECT_EQ(running(), 1) << "it is being started again";
   EXPECT_TRUE(start()->ok) << "a repeated request waits for the outcome";
   EXPECT_EQ(report().status, AllocationStatus::running);
+  w.run(alice, asking.close());
+}
+
+TEST_F(RecoveryTest, ARepeatedRequestToStartEndsTheWaitOfTheOneBefore) {
+  script("e_task", {.startup = 30s, .runs_for = std::nullopt});
+  allocation = allocate(alice, 5min).allocations.at("task");
+  Nursery asking(alice.lane(), "asking");
+  std::vector<protocol::Ack> answers;
+  asking.spawn(ask_to_start(answers));
+  w.settle(10s);
+  EXPECT_TRUE(answers.empty());
+  asking.spawn(ask_to_start(answers));
+  w.settle(1s);
+  ASSERT_EQ(answers.size(), 1U) << "it takes no place of its sender any longer";
+  EXPECT_EQ(answers[0].error, "a later request waits for the outcome");
+  w.settle(30s);
+  ASSERT_EQ(answers.size(), 2U);
+  EXPECT_TRUE(answers[1].ok) << answers[1].error;
   w.run(alice, asking.close());
 }
 
