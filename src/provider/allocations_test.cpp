@@ -250,7 +250,8 @@ TEST_F(AllocationsTest, ConcurrentReleasesWaitForTheFirst) {
 TEST_F(AllocationsTest, NoRequestWaitsForAnExecutorThatHangsAndTheReleaseGoesOn) {
   reserve(alice, "task");
   script("e_task", {.runs_for = 5min});
-  ASSERT_TRUE(start(alice, allocate(alice).allocations.at("task"))->ok);
+  const auto made = allocate(alice, allocate_request("e", "task", 1, 10min));
+  ASSERT_TRUE(start(alice, made.allocations.at("task"))->ok);
   host->stops = false;
   const SteadyTime begun = node.lane().now();
   const actor::Envelope envelope = from(alice);

@@ -43,8 +43,8 @@ TEST(Reasons, AreCutToTheirRoomTheLongestFirst) {
   EXPECT_EQ(none, "");
   EXPECT_EQ(brief, "no such image");
   EXPECT_TRUE(longer.starts_with("xxx")) << longer;
-  EXPECT_TRUE(longer.ends_with("x... (623 more bytes)")) << longer;
-  EXPECT_TRUE(longest.ends_with("y... (1623 more bytes)")) << longest;
+  EXPECT_TRUE(longer.ends_with("x... (624 more bytes)")) << longer;
+  EXPECT_TRUE(longest.ends_with("y... (1624 more bytes)")) << longest;
   EXPECT_TRUE(escaped.ends_with("<... (938 more bytes)")) << escaped;
   std::size_t all = 0;
   for (const std::string* text : texts) all += json_size(*text);
