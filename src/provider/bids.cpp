@@ -90,8 +90,6 @@ std::expected<protocol::NodeRequest, NoBid> choose_request(const protocol::Ensem
 }
 
 Task<void> Bids::on_request(actor::Envelope envelope) {
-  // A node ignores its own broadcasts but not a direct request, whose node is pinned to this machine.
-  if (envelope.is_broadcast() && envelope.from.address.host == root_.handle().address.host) co_return;
   Result<protocol::EnsembleBidRequest> request = actor::payload<protocol::EnsembleBidRequest>(envelope);
   if (!request) {
     ++metrics_.bid_refusals[BidRefusal::malformed];

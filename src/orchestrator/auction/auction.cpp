@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "actor/error_reply.hpp"
 #include "base/log.hpp"
 #include "base/text.hpp"
 #include "orchestrator/deployment/placement.hpp"
@@ -55,8 +56,14 @@ Result<std::unique_ptr<Auction>> Auction::open(actor::Actor& actor, const networ
 
 /// Only a bid of the bidder itself counts: an accepted provider could otherwise invent any number of others.
 Task<void> Auction::receive(actor::Envelope envelope) {
-  Result<Bid> bid = actor::payload<Bid>(envelope);
   const actor::Handle& from = envelope.from;
+  // Only this machine says that it refuses a request.
+  if (from.address.host == network_.self().to_string())
+    if (const auto refused = actor::ErrorReply::read(envelope)) {
+      log::info("orchestrator", "{}: this machine is asked for a bid: {}", ensemble_id_, refused->error);
+      co_return;
+    }
+  Result<Bid> bid = actor::payload<Bid>(envelope);
   const bool is_own =
       bid && bid->handle.id == from.id && bid->handle.did == from.did && bid->handle.address.host == from.address.host;
   if (!is_own || !incoming_.try_send(std::move(*bid)))
@@ -133,6 +140,7 @@ std::string Auction::describe_shortage(const std::set<std::string>& missing, con
     return id && std::ranges::count(connected, *id) > 0;
   };
   shortage_.set_peers(connected.size(), static_cast<std::size_t>(std::ranges::count_if(left_out, is_connected)));
+  shortage_.set_self_left_out(left_out.contains(network_.self().to_string()));
   return shortage_.describe(ensemble_, missing, bids_, chosen);
 }
 
@@ -167,6 +175,9 @@ Task<Result<void>> Auction::request_bids(const std::set<std::string>& nodes, Uni
     // A pinned peer that bids on the broadcast would have no resources left for its own node.
     for (const auto& [name, node] : ensemble_.nodes)
       if (!node.peer.empty()) request.peer_exclusion.push_back(node.peer);
+    // A broadcast does not reach its sender.
+    const std::string self = network_.self().to_string();
+    if (std::ranges::count(request.peer_exclusion, self) == 0) direct.push_back(request_from(self, request, options));
     options.topic = std::string(kDeploymentTopic);
     CO_TRY_VOID(
         co_await actor_.publish(actor_.broadcast(std::string(kBidRequest.path), actor::to_payload(request), options)));
@@ -177,16 +188,21 @@ Task<Result<void>> Auction::request_bids(const std::set<std::string>& nodes, Uni
   co_return Result<void>();
 }
 
+Task<Result<void>> Auction::request_from(std::string peer, EnsembleBidRequest request, actor::MessageOptions options) {
+  CO_TRY(const crypto::PeerId id, crypto::PeerId::parse(peer));
+  CO_TRY(actor::Handle to, actor::Handle::from(id));
+  actor::Envelope envelope = actor_.message(to, std::string(kBidRequest.path), actor::to_payload(request), options);
+  co_return co_await actor_.send(std::move(envelope));
+}
+
 Task<Result<void>> Auction::request_from_pinned(std::string peer, NodeRequest wanted, actor::MessageOptions options) {
   EnsembleBidRequest request;
   request.id = ensemble_id_;
   request.nonce = actor_.lane().random().u64() >> 1;
   const std::string node = wanted.node_id;
   request.request.emplace_back().v1 = std::move(wanted);
-  CO_TRY(const crypto::PeerId id, crypto::PeerId::parse(peer));
-  CO_TRY(actor::Handle to, actor::Handle::from(id));
-  actor::Envelope envelope = actor_.message(to, std::string(kBidRequest.path), actor::to_payload(request), options);
-  Result<void> sent = co_await actor_.send(std::move(envelope));
+  Task<Result<void>> asking = request_from(peer, std::move(request), std::move(options));
+  const Result<void> sent = co_await std::move(asking);
   if (!sent) {
     shortage_.add_unreached(node, network::plain(sent.error()));
     co_return fail(sent.error(), "node {} is pinned to {}", node, peer);
@@ -199,11 +215,14 @@ Task<Result<void>> Auction::collect(const std::set<std::string>& nodes, SteadyTi
   const SteadyTime begun = lane.now();
   Duration settle = kBidSettle;
   std::set<std::string> without_bid = nodes;
-  // A pinned node has one possible bidder: there is nothing to wait for once it has bid.
-  const bool all_pinned =
-      std::ranges::none_of(nodes, [&](const std::string& n) { return ensemble_.nodes.at(n).peer.empty(); });
+  const std::string self = network_.self().to_string();
+  // A pinned node has one possible bidder, as has any node while no peer is connected: once it has bid there is nothing
+  // to wait for.
+  const bool has_one_bidder = network_.peers().empty() || std::ranges::none_of(nodes, [&](const std::string& n) {
+                                return ensemble_.nodes.at(n).peer.empty();
+                              });
   for (;;) {
-    if (all_pinned && without_bid.empty()) co_return Result<void>();
+    if (has_one_bidder && without_bid.empty()) co_return Result<void>();
     const SteadyTime deadline = without_bid.empty() ? std::min(until, lane.now() + settle) : until;
     Result<Bid> bid = co_await with_deadline(deadline, incoming_.receive());
     if (!bid && bid.error().is(Errc::deadline_exceeded)) co_return Result<void>();
@@ -214,7 +233,7 @@ Task<Result<void>> Auction::collect(const std::set<std::string>& nodes, SteadyTi
       continue;
     }
     log::info("orchestrator", "{}: {} bids for node {}", ensemble_id_, bid->peer, bid->node_id);
-    settle = std::min(settle, std::max(lane.now() - begun, kMinBidSettle));
+    if (bid->peer != self) settle = std::min(settle, std::max(lane.now() - begun, kMinBidSettle));
     taken.insert(bid->peer);
     without_bid.erase(bid->node_id);
     bids_[bid->node_id].push_back(std::move(*bid));

@@ -3,8 +3,10 @@
 //
 // Model
 //  1. A round requests bids for the nodes without a machine: from the peer of a pinned node directly, for the others by
-//     broadcast. It lasts kBidRound at most, and ends early once every node of the round has a bid and none arrived for
-//     as long again as the first one took, within kMinBidSettle and kBidSettle (at once if all of them are pinned).
+//     broadcast, and from the provider of this node by a message to it, as a broadcast does not reach its sender. That
+//     provider bids by the same rules as any other. A round lasts kBidRound at most, and ends early once every node of
+//     the round has a bid and none arrived for as long again as the first one of another machine took, within
+//     kMinBidSettle and kBidSettle (at once if all of them are pinned, or no peer is connected).
 //  2. A bid counts if it is signed by its peer, for this ensemble, for a node of the round, from a location that the
 //     node accepts, from the pinned peer where there is one, with the features that the node needs, the lease and the
 //     size of results that the ensemble asks for, and if its peer has not bid in this round and is not excluded. At
@@ -86,6 +88,8 @@ class Auction {
                            const std::set<std::string>& excluded);
   Task<Result<void>> request_bids(const std::set<std::string>& nodes, UnixTime expires,
                                   const std::set<std::string>& excluded);
+  Task<Result<void>> request_from(std::string peer, protocol::EnsembleBidRequest request,
+                                  actor::MessageOptions options);
   Task<Result<void>> request_from_pinned(std::string peer, protocol::NodeRequest wanted, actor::MessageOptions options);
   Task<Result<void>> collect(const std::set<std::string>& nodes, SteadyTime until, std::set<std::string> taken);
   Task<void> ask_clocks(std::set<std::string> excluded);

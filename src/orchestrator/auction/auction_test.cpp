@@ -177,7 +177,49 @@ TEST_F(AuctionTest, WithoutABidTheErrorSaysWhatWasAskedForAndOfWhom) {
   for (const actor::TestNode* node : {&b, &c}) w.substrate->cut(a.network->self(), node->network->self(), true);
   text = error(large.peer());
   EXPECT_NE(text.find("on " + large.peer() + ", which could not be asked ("), std::string::npos) << text;
-  EXPECT_NE(error().find("; no peer is connected, none has bid"), std::string::npos) << error();
+  EXPECT_NE(error().find("; no peer is connected, and this machine has not bid: it is not onboarded, or has too little "
+                         "free; compare"),
+            std::string::npos)
+      << error();
+  text = error({}, {a.network->self().to_string()});
+  EXPECT_NE(text.find("; no peer is connected, and this machine is excluded (exclude_peers, "), std::string::npos)
+      << text;
+}
+
+struct OwnMachineTest : AuctionTest {
+  void cut_all() {
+    for (const actor::TestNode* node : {&b, &c}) w.substrate->cut(a.network->self(), node->network->self());
+  }
+  Bidder own{a, 2};
+};
+
+TEST_F(OwnMachineTest, ALoneMachineIsChosenAtOnce) {
+  cut_all();
+  EXPECT_EQ(run().value().at("node").peer, own.peer());
+  EXPECT_LT(took, kMinBidSettle);
+  EXPECT_EQ(own.requests, 1);
+}
+
+TEST_F(OwnMachineTest, ItCompetesWithTheOthersHoweverFarTheyAre) {
+  w.substrate->set_latency(100ms);
+  EXPECT_EQ(run().value().at("node").peer, small.peer()) << "the smallest that fits, although its bid comes later";
+  w.settle();
+  EXPECT_EQ(own.reverts, 1) << "as any other that is not chosen";
+  small.free = machine(4);
+  EXPECT_EQ(run().value().at("node").peer, own.peer());
+  EXPECT_EQ(large.requests, 2);
+}
+
+TEST_F(OwnMachineTest, ItIsNotAskedWhereItMayNotRunAnything) {
+  cut_all();
+  EXPECT_FALSE(run({}, {own.peer()}));
+  change = [this](jobs::Ensemble& ensemble) { ensemble.exclude_peers = {own.peer()}; };
+  EXPECT_FALSE(run());
+  change = [](jobs::Ensemble&) {};
+  EXPECT_FALSE(run(large.peer()));
+  EXPECT_EQ(own.requests, 0);
+  EXPECT_EQ(run(own.peer()).value().at("node").peer, own.peer());
+  EXPECT_EQ(own.requests, 1);
 }
 
 TEST_F(AuctionTest, MachinesThatAreTakenAreCounted) {

@@ -2,7 +2,8 @@
 //
 // Model
 //  1. A provider that cannot run a node does not bid and does not say why. So the text says what the node asks for, how
-//     many peers were asked and have bid, why bids did not count, by the number of peers, and how to see the rest.
+//     many peers were asked and have bid, why bids did not count, by the number of peers, and how to see the rest. While
+//     no peer is connected, it says what is known of this node's own provider.
 //  2. Of peers that have not bid because requests have expired when they arrive there (auction.hpp, 4), the text says
 //     how many there are, and how far their clocks are ahead.
 //  3. Of the reasons the first kMaxShownReasons are told, each with its number of peers; later ones are counted.
@@ -46,6 +47,9 @@ class Shortage {
     left_out_ = left_out;
   }
 
+  /// Whether this node's own provider may not bid.
+  void set_self_left_out(bool left_out) { self_left_out_ = left_out; }
+
   /// About the nodes of `ensemble` in `missing`, of which every bid in `bids` offers too little. `chosen` machines have
   /// other nodes.
   [[nodiscard]] std::string describe(const jobs::Ensemble& ensemble, const std::set<std::string>& missing,
@@ -56,6 +60,7 @@ class Shortage {
 
   std::size_t connected_ = 0;
   std::size_t left_out_ = 0;
+  bool self_left_out_ = false;
   std::map<std::string, std::string> unreached_;
   std::vector<std::pair<std::string, std::set<std::string>>> refusals_;  // why, peers
   std::size_t other_refusals_ = 0;

@@ -110,6 +110,94 @@ TEST(Deployment, TwoNodesGoToTwoMachines) {
   EXPECT_NE(end.allocations.at("task").peer, end.allocations.at("second").peer);
 }
 
+/// Nobody but the machine itself runs its user's work.
+struct LoneMachine : testing::Test {
+  LoneMachine() { cluster.start(); }
+  ~LoneMachine() override { cluster.stop(); }
+  std::string must_deploy(const jobs::Ensemble& ensemble, Duration timeout = 5min) {
+    auto id = cluster.deploy(alone, ensemble, timeout);
+    EXPECT_TRUE(id) << id.error().to_string();
+    return id.value_or("");
+  }
+  void expect_output(const std::string& id, const std::string& expected) {
+    protocol::DeploymentLogsRequest request;
+    request.ensemble_id = id;
+    request.allocation_name = "task";
+    request.stream = "stdout";
+    const auto page = cluster.call(alone, protocol::kDeploymentLogs, request);
+    ASSERT_TRUE(page && page->error.empty()) << (page ? page->error : page.error().to_string());
+    EXPECT_EQ(as_text(page->data), expected);
+  }
+  void expect_clean() {
+    cluster.world().run_for(1min);
+    EXPECT_EQ(alone.resources().list().size(), 0u);
+    EXPECT_EQ(alone.executor().size(), 0u);
+    EXPECT_EQ(alone.node().provider().allocations(), 0u);
+  }
+  Cluster cluster{20};
+  Machine& alone = cluster.add("alone", 2, 2);
+};
+
+TEST_F(LoneMachine, RunsAJobOfItsOwnThatTakesAllThatItOffersWithinSeconds) {
+  const std::string id = must_deploy(one_task(2, 2048, {{"FAKE_SECONDS", "1"}, {"FAKE_OUT", "hello from here"}}));
+  ASSERT_TRUE(cluster.wait_for(alone, id, kEnded, 10s)) << cluster.status(alone, id)->status;
+  const auto end = cluster.status(alone, id).value();
+  EXPECT_EQ(end.status, "Completed") << end.error;
+  EXPECT_EQ(end.allocations.at("task").peer, alone.peer().to_string());
+  expect_output(id, "hello from here");
+  expect_clean();
+}
+
+TEST_F(LoneMachine, GoesOnWithItsJobAfterItsDaemonIsKilled) {
+  const std::string id = must_deploy(one_task(1, 512, {{"FAKE_SECONDS", "60"}, {"FAKE_OUT", "all of it"}}));
+  ASSERT_TRUE(cluster.wait_for(alone, id, {"Running"}));
+  const std::string run = cluster.status(alone, id)->allocations.at("task").incarnation;
+  cluster.kill_daemon(alone);
+  cluster.world().run_for(5s);
+  cluster.restart(alone);
+  ASSERT_TRUE(cluster.wait_for(alone, id, kEnded, 3min));
+  const auto end = cluster.status(alone, id).value();
+  EXPECT_EQ(end.status, "Completed") << end.error;
+  EXPECT_EQ(end.allocations.at("task").incarnation, run);
+  expect_output(id, "all of it");
+  expect_clean();
+}
+
+TEST_F(LoneMachine, RunsNothingThatExcludesIt) {
+  jobs::Ensemble ensemble = one_task(1, 512);
+  ensemble.exclude_peers = {alone.peer().to_string()};
+  const std::string id = must_deploy(ensemble, 75s);
+  ASSERT_TRUE(cluster.wait_for(alone, id, kEnded));
+  const auto end = cluster.status(alone, id).value();
+  EXPECT_EQ(end.status, "Failed");
+  EXPECT_NE(end.error.find("no peer is connected, and this machine is excluded"), std::string::npos) << end.error;
+}
+
+TEST(Deployment, TheUsersOwnMachineCompetesAsAnyOther) {
+  Cluster cluster(21);
+  Machine& user = cluster.add("user", 4, 4);
+  Machine& small = cluster.add("small", 2, 2);
+  Machine& large = cluster.add("large", 16, 64);
+  cluster.start();
+  const auto runs_at = [&](const jobs::Ensemble& ensemble) {
+    const auto id = cluster.deploy(user, ensemble);
+    EXPECT_TRUE(id && cluster.wait_for(user, *id, kEnded));
+    const auto end = cluster.status(user, id.value_or("")).value();
+    EXPECT_EQ(end.status, "Completed") << end.error;
+    return end.allocations.at("task").peer;
+  };
+  EXPECT_EQ(runs_at(one_task(1, 512)), small.peer().to_string()) << "the best fit";
+  EXPECT_EQ(runs_at(one_task(3, 512)), user.peer().to_string());
+  EXPECT_EQ(runs_at(one_task(8, 512)), large.peer().to_string());
+  jobs::Ensemble pinned = one_task(1, 512);
+  pinned.nodes["node"].peer = user.peer().to_string();
+  EXPECT_EQ(runs_at(pinned), user.peer().to_string());
+  jobs::Ensemble elsewhere = one_task(3, 512);
+  elsewhere.exclude_peers = {user.peer().to_string()};
+  EXPECT_EQ(runs_at(elsewhere), large.peer().to_string());
+  cluster.stop();
+}
+
 TEST(Deployment, AServiceRunsUntilItIsShutDownAndLeavesNothing) {
   Trio net(7);
   jobs::Ensemble ensemble = one_task(1, 512, {{"FAKE_SECONDS", "1000000"}, {"FAKE_OUT", "serving"}});
