@@ -12,8 +12,7 @@ Command root_command() {
       .name = "nunet",
       .summary = "NuNet's device management service: the daemon and its command line client",
       .detail =
-          "First steps: `nunet key new dms`, `nunet key new user`, `nunet cap new dms`, `nunet cap new user`,\n"
-          "`nunet cap anchor -c dms --root $(nunet key did user)`, `nunet run`.\n\n"
+          "First steps: `nunet init`, `nunet run --dev`, `nunet deploy -f ensemble.yaml --wait`.\n\n"
           "Exit codes: 0 success, 1 failure, 2 wrong command line, 3 refused or no answer in time, 130 interrupted.\n"
           "Passphrases are read from DMS_PASSPHRASE or from the terminal. Settings are read from a configuration "
           "file;\n"
@@ -37,9 +36,9 @@ Command root_command() {
                    .known = Known::contexts},
                   {.name = "json", .help = "print JSON, for commands that can", .inner = true},
                   {.name = "version", .letter = 'V', .help = "print the version"}},
-      .children = {key_commands(), cap_commands(), run_command(), deploy_command(), deployment_commands(),
-                   actor_commands(), net_commands(), config_commands(), sim_command(), version_command(),
-                   completion_command(), help_command()}};
+      .children = {init_command(), run_command(), key_commands(), cap_commands(), deploy_command(),
+                   deployment_commands(), actor_commands(), net_commands(), config_commands(), sim_command(),
+                   version_command(), completion_command(), help_command()}};
 }
 
 int complete(std::span<const std::string> words, Streams streams, Environment& environment) {

@@ -82,9 +82,15 @@ network::Libp2pOptions network_options(const network::Settings& p2p) {
 }
 
 /// The resources that could be determined; the rest counts as absent.
-Result<capability::Resources> resources_of(hardware::Report report) {
+capability::Resources resources_of(hardware::Report report) {
   for (const auto& problem : report.problems) log::debug("daemon", "examining this machine: {}", problem);
   return std::move(report.resources);
+}
+
+hardware::Options examined(const std::filesystem::path& folder) {
+  hardware::Options options;
+  options.work_dir = folder;
+  return options;
 }
 
 void log_settings_warnings(const config::Loaded& settings) {
@@ -130,7 +136,7 @@ void log_unused_docker_host(const executor::Settings& settings) {
 
 class Daemon {
  public:
-  Daemon(Runtime runtime, metrics::Registry& registry, const config::Loaded& settings,
+  Daemon(Runtime runtime, metrics::Registry& registry, const config::Loaded& settings, const cli::RunOptions& options,
          std::filesystem::path capabilities_file, crypto::PrivateKey key)
       : runtime_(runtime),
         registry_(registry),
@@ -141,6 +147,8 @@ class Daemon {
         jobs_(settings.section<executor::JobSettings>()),
         leases_(settings.section<provider::Settings>()),
         location_(settings.section<node::LocationSettings>()),
+        share_(settings.section<resources::ShareSettings>()),
+        options_(options),
         docker_socket_source_(docker_socket_source(settings)),
         shown_(settings.shown()),
         capabilities_file_(std::move(capabilities_file)),
@@ -184,6 +192,8 @@ class Daemon {
     store_ = std::make_unique<db::AsyncStore>(lane, *std::move(store));
     store_->metrics().register_with(registry_);
     CO_TRY(resources_, resources::Manager::open(*store_, [&lane] { return lane.now(); }));
+    Task<Result<void>> offering = offer_share(work_dir);
+    CO_TRY_VOID(co_await std::move(offering));
     network_ = std::make_unique<network::Libp2pNetwork>(runtime_, key_, network_options(p2p_));
     network_->register_metrics(registry_);
     Task<Result<void>> executors = find_executors(work_dir);
@@ -191,14 +201,28 @@ class Daemon {
     if (stopping_) co_return Result<void>();
     // Nothing waits between this and the node's root actor, which holds what arrives until the node can answer.
     CO_TRY_VOID(listen());
-    book_ = std::make_unique<AddressBook>(lane, network_->host(), *store_, [this] {
-      return node_ ? node_->partners() : std::optional<std::set<crypto::PeerId>>();
-    });
-    CO_TRY_VOID(book_->start());
+    if (!options_.dev) {
+      book_ = std::make_unique<AddressBook>(lane, network_->host(), *store_, [this] {
+        return node_ ? node_->partners() : std::optional<std::set<crypto::PeerId>>();
+      });
+      CO_TRY_VOID(book_->start());
+    }
     Task<Result<void>> node = start_node(work_dir);
     CO_TRY_VOID(co_await std::move(node));
     CO_TRY_VOID(start_api());
     nursery_.spawn(bootstrap());
+    co_return Result<void>();
+  }
+
+  Task<Result<void>> offer_share(std::filesystem::path work_dir) {
+    const bool is_due = !resources_->onboarded() && (options_.dev || (!share_.empty() && !resources_->is_decided()));
+    if (!is_due) co_return Result<void>();
+    CO_TRY(const resources::Machine machine, this_machine(work_dir));
+    CO_TRY(const capability::Resources share, resources::share_of(share_, machine));
+    Task<Result<void>> onboarding = resources_->onboard(share, machine.total);
+    const Result<void> onboarded = co_await std::move(onboarding);
+    if (!onboarded) co_return fail(onboarded.error(), "offering {} (onboarding.cpu, ram, disk)", share.to_string());
+    log::info("daemon", "this machine offers {}", share.to_string());
     co_return Result<void>();
   }
 
@@ -236,8 +260,7 @@ class Daemon {
     for (const auto& type : executors_->types()) {
       CO_TRY(services.executors[type], executors_->find(type));
     }
-    hardware::Options machine;
-    machine.work_dir = work_dir;
+    const hardware::Options machine = examined(work_dir);
     services.machine = [machine] { return resources_of(hardware::discover(machine)); };
     services.usage = [machine] { return resources_of(hardware::usage(machine)); };
     services.hostname = hardware::hostname;
@@ -307,9 +330,10 @@ class Daemon {
     std::erase_if(ready, [&](const std::string& type) { return !(*executors_->find(type))->ready(); });
     const std::string text = fmt::format(
         "nunet {}\n  peer id    {}\n  DID        {}\n  listens    {}\n  REST       {}\n  can run    {}\n  state "
-        "     {}\nready\n",
+        "     {}\n  offers     {}\nready\n{}",
         DMS_VERSION, network_->self().to_string(), capabilities_->did().uri(), list(network_->listen_addresses()),
-        rest(), list(ready), folders_.work_dir);
+        rest(), list(ready), folders_.work_dir, resources_->onboarded() ? resources_->onboarded()->to_string() : "-",
+        options_.next.empty() ? "" : options_.next + "\n");
     // A closed standard output is not an error.
     (void)std::fwrite(text.data(), 1, text.size(), stdout);
     (void)std::fflush(stdout);
@@ -344,6 +368,8 @@ class Daemon {
   executor::JobSettings jobs_;
   provider::Settings leases_;
   node::LocationSettings location_;
+  resources::ShareSettings share_;
+  cli::RunOptions options_;
   std::string docker_socket_source_;
   json::Value shown_;  ///< the settings that other machines may see
   std::filesystem::path capabilities_file_;
@@ -376,7 +402,12 @@ bool ends_with_terminal() {
 
 }  // namespace
 
-Result<void> run_daemon(const config::Loaded& settings, const std::string& context, crypto::PrivateKey key) {
+Result<resources::Machine> this_machine(const std::filesystem::path& folder) {
+  const hardware::Options options = examined(folder);
+  return resources::Machine{resources_of(hardware::discover(options)), resources_of(hardware::usage(options))};
+}
+
+Result<void> run_daemon(const config::Loaded& settings, const cli::RunOptions& options, crypto::PrivateKey key) {
   const auto folders = settings.section<cli::FolderSettings>();
   const std::filesystem::path work_dir = folders.work_dir;
   const std::filesystem::path user_dir = folders.user_dir;
@@ -393,7 +424,8 @@ Result<void> run_daemon(const config::Loaded& settings, const std::string& conte
       .counter("nunet_log_lines_dropped_total", "Log lines that could not be written.",
                [&logging = *logging] { return logging.dropped(); })
       .counter("nunet_bugs_total", "Failed assertions after which the program continued.", assertion::failures);
-  Daemon daemon(runtime.runtime(), registry, settings, user_dir / "cap" / (context + ".cap"), std::move(key));
+  Daemon daemon(runtime.runtime(), registry, settings, options, user_dir / "cap" / (options.context + ".cap"),
+                std::move(key));
   const bool in_terminal = ends_with_terminal();
   runtime.on_signal({SIGINT, SIGTERM, SIGHUP, SIGUSR1}, [&daemon, in_terminal](int signal) {
     const bool hung_up = signal == SIGHUP && in_terminal && !has_terminal();

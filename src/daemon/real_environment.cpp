@@ -251,9 +251,13 @@ Result<void> RealEnvironment::run_program(const std::vector<std::string>& words)
   return run_child(words, STDERR_FILENO);
 }
 
-Result<void> RealEnvironment::run_daemon(const config::Loaded& settings, const std::string& context,
+Result<void> RealEnvironment::run_daemon(const config::Loaded& settings, const cli::RunOptions& options,
                                          crypto::PrivateKey key) {
-  return dms::run_daemon(settings, context, std::move(key));
+  return dms::run_daemon(settings, options, std::move(key));
+}
+
+Result<resources::Machine> RealEnvironment::machine(const std::filesystem::path& folder) {
+  return this_machine(folder);
 }
 
 }  // namespace dms

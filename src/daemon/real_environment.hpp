@@ -25,7 +25,9 @@ class RealEnvironment final : public cli::Environment {
   Result<void> with_runtime(std::function<Task<Result<void>>(Runtime)> work) override;
   Result<void> edit(const std::string& path) override;
   Result<void> run_program(const std::vector<std::string>& words) override;
-  Result<void> run_daemon(const config::Loaded& settings, const std::string& context, crypto::PrivateKey key) override;
+  Result<void> run_daemon(const config::Loaded& settings, const cli::RunOptions& options,
+                          crypto::PrivateKey key) override;
+  Result<resources::Machine> machine(const std::filesystem::path& folder) override;
   Result<cli::Simulated> simulate(const std::string& scenario, cli::SimulationOptions options,
                                   std::function<void(const std::string&)> progress) override;
 

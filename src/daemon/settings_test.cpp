@@ -37,8 +37,8 @@ TEST(NodeSettings, AFileOfAnExistingNodeLoadsAndIsRead) {
   EXPECT_EQ(loaded->section<network::Settings>().memory, 4U);
   EXPECT_EQ(loaded->section<observability::Settings>().max_age_days, 8U);
   for (const auto& entry : loaded->list()) {
-    const bool added = entry.key.starts_with("executor.") || entry.key == "p2p.security" ||
-                       entry.key == "rest.context" || entry.key == "rest.did" ||
+    const bool added = entry.key.starts_with("executor.") || entry.key.starts_with("onboarding.") ||
+                       entry.key == "p2p.security" || entry.key == "rest.context" || entry.key == "rest.did" ||
                        (entry.key.starts_with("job.") && entry.key != "job.allow_privileged_docker");
     EXPECT_EQ(entry.origin, added ? config::Origin::initial : config::Origin::file) << entry.key;
   }

@@ -8,6 +8,7 @@ namespace {
 
 constexpr const char* kShares = "resources.onboarded";
 constexpr const char* kShare = "share";
+constexpr const char* kWithdrawn = "withdrawn";  // the last share that was withdrawn
 // The name in the files of earlier versions.
 constexpr const char* kReservations = "resources.promises";
 
@@ -60,6 +61,7 @@ Result<std::unique_ptr<Manager>> Manager::open(db::AsyncStore& store, Clock now)
 
 Result<void> Manager::load() {
   TRY(auto shares, db::list_readable<capability::Resources>(store_.blocking(), kShares));
+  decided_ = !shares.empty();
   for (auto& [id, share] : shares)
     if (id == kShare) share_ = std::move(share);
   TRY(auto reservations, db::list_readable<Reservation>(store_.blocking(), kReservations));
@@ -75,6 +77,7 @@ Task<Result<void>> Manager::onboard(capability::Resources share, capability::Res
     co_return fail(Errc::limit_exceeded, "more is in use than this share holds: {}", left.error().message());
   CO_TRY_VOID(co_await store_.put_value(kShares, kShare, share));
   share_ = std::move(share);
+  decided_ = true;
   co_return Result<void>();
 }
 
@@ -86,6 +89,7 @@ Task<Result<void>> Manager::offboard() {
     co_return fail(Errc::permission_denied,
                    "{} allocations use what is onboarded, the first is {}; shut them down before", reservations_.size(),
                    reservations_.begin()->first);
+  CO_TRY_VOID(co_await store_.put_value(kShares, kWithdrawn, *share_));
   CO_TRY_VOID(co_await store_.erase(kShares, kShare));
   share_.reset();
   co_return Result<void>();

@@ -17,7 +17,9 @@
 //  6. A change is on disk before it is in memory, and in memory before its caller continues; a manager opened on the
 //     database of a process that was killed at any instant is in a state that this process had. Changes are made one at
 //     a time, in the order of the calls.
-//  7. A record that cannot be read is set aside (db/readable.hpp) and does not prevent opening.
+//  7. It is known for good whether a share has been chosen here, be it none: an owner who has withdrawn it is not offered
+//     one again by the settings (share.hpp).
+//  8. A record that cannot be read is set aside (db/readable.hpp) and does not prevent opening.
 //
 // Threads: one lane, which is free while the disk writes. A change that has begun is not cancelled. Cost: linear in the
 // number of reservations (at most kMaxReservations).
@@ -66,6 +68,8 @@ class Manager {
   Task<Result<void>> onboard(capability::Resources share, capability::Resources machine);
   Task<Result<void>> offboard();
   [[nodiscard]] const std::optional<capability::Resources>& onboarded() const { return share_; }
+  /// See (7): whether onboard() or offboard() has ever succeeded.
+  [[nodiscard]] bool is_decided() const { return decided_; }
 
   /// Errc::limit_exceeded says what is missing; Errc::not_found if nothing is onboarded.
   Task<Result<void>> commit(std::string id, capability::Resources required, SteadyTime expires);
@@ -102,6 +106,7 @@ class Manager {
   Clock now_;
   Mutex changing_;
   std::optional<capability::Resources> share_;
+  bool decided_ = false;
   std::map<std::string, Reservation> reservations_;
 };
 

@@ -136,6 +136,18 @@ TEST_F(ManagerTest, TheShareCannotShrinkBelowWhatIsUsed) {
   EXPECT_TRUE(offboard().error().is(Errc::not_found));
 }
 
+TEST_F(ManagerTest, AShareThatWasWithdrawnIsADecisionForGood) {
+  EXPECT_FALSE(manager_->is_decided());
+  ASSERT_TRUE(onboard(make(4, 8, 100), make(4, 8, 100)));
+  EXPECT_TRUE(manager_->is_decided());
+  ASSERT_TRUE(offboard());
+  EXPECT_TRUE(manager_->is_decided());
+  const auto again = Manager::open(store_, [] { return SteadyTime(1s); });
+  ASSERT_TRUE(again);
+  EXPECT_TRUE((*again)->is_decided());
+  EXPECT_FALSE((*again)->onboarded());
+}
+
 TEST_F(ManagerTest, ConcurrentCommitsNeverReserveTheSameTwice) {
   ASSERT_TRUE(onboard(make(4, 8, 100), make(4, 8, 100)));
   std::vector<Task<Result<void>>> commits;

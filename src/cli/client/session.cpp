@@ -16,12 +16,6 @@ constexpr std::pair<std::string_view, std::string_view> kFlagSettings[] = {
     {"profiler-addr", "profiler.addr"}, {"profiler-port", "profiler.port"}, {"profiler-enabled", "profiler.enabled"},
 };
 
-/// The context of a wallet, although its file may have the name of a key's: `ledger:user` is kept in user.cap.
-bool belongs_to_wallet(const ucan::CapabilityContext& context) {
-  const auto key = context.did().public_key();
-  return key && key->type() == crypto::KeyType::ethereum;
-}
-
 }  // namespace
 
 Option context_option(std::string_view fallback) {
@@ -183,9 +177,9 @@ Result<crypto::PrivateKey> Session::load_key(const std::string& name) {
   return store.load(name, secret);
 }
 
-Result<crypto::Secret> Session::new_passphrase(const std::string& name) {
+Result<crypto::Secret> Session::new_passphrase(std::string_view what) {
   if (auto given = given_passphrase()) return *std::move(given);
-  TRY(auto secret, passphrase(fmt::format("New passphrase for key \"{}\": ", name)));
+  TRY(auto secret, passphrase(fmt::format("New passphrase for {}: ", what)));
   TRY(auto again, passphrase("The same passphrase again: "));
   if (!std::ranges::equal(secret.view(), again.view()))
     return fail(Errc::declined, "the passphrases differ; no key was stored");
@@ -198,7 +192,7 @@ Result<void> Session::store_key(const std::string& name, const crypto::PrivateKe
   TRY(auto store, keystore());
   TRY(auto did, did::Did::from(key.public_key()));
   if (!secret) {
-    TRY(secret, new_passphrase(name));
+    TRY(secret, new_passphrase(fmt::format("key \"{}\"", name)));
   }
   TRY_VOID(store.save(name, key, *secret, environment_.random()));
   return rename_stale_context(name, did);
@@ -222,6 +216,11 @@ Result<void> Session::rename_stale_context(const std::string& name, const did::D
   note(fmt::format("The capability context of the previous key, {}, is now {}; `nunet cap new {}` makes a new one.",
                    context->did().uri(), aside.string(), name));
   return {};
+}
+
+bool Session::belongs_to_wallet(const ucan::CapabilityContext& context) {
+  const auto key = context.did().public_key();
+  return key && key->type() == crypto::KeyType::ethereum;
 }
 
 bool Session::context_is_older_than_key(const std::string& name) {

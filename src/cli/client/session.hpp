@@ -75,10 +75,15 @@ class Session {
   /// The DID of a key, if it is known without a passphrase: a key file does not hold it; the capability context of
   /// that name does, if it was written after the key.
   std::optional<did::Did> known_did(const std::string& name);
+  /// Whether the context is that of a wallet, although its file may have the name of a key's: `ledger:user` is kept in
+  /// user.cap.
+  [[nodiscard]] static bool belongs_to_wallet(const ucan::CapabilityContext& context);
   /// True if it is in the environment: no prompt is needed.
   [[nodiscard]] bool has_passphrase() { return given_passphrase().has_value(); }
   /// From DMS_PASSPHRASE, else by a prompt.
   Result<crypto::Secret> passphrase(const std::string& question);
+  /// The same, prompted for twice; `what` is what will be encrypted under it.
+  Result<crypto::Secret> new_passphrase(std::string_view what);
 
   Result<std::filesystem::path> context_path(const std::string& name);
   /// Without a signer the context can be listed and changed, but issues nothing, and no passphrase is needed.
@@ -99,7 +104,6 @@ class Session {
   Result<DaemonTarget> daemon_target();
   Result<IpEndpoint> rest_address();
   std::optional<crypto::Secret> given_passphrase();
-  Result<crypto::Secret> new_passphrase(const std::string& name);
   std::vector<std::string> list_contexts();
   [[nodiscard]] bool context_is_older_than_key(const std::string& name);
   Result<void> rename_stale_context(const std::string& name, const did::Did& owner);

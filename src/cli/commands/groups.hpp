@@ -5,6 +5,7 @@
 
 namespace dms::cli {
 
+Command init_command();
 Command key_commands();
 Command key_import_command();
 Command key_export_command();

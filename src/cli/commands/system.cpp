@@ -7,9 +7,10 @@ namespace {
 
 Result<void> run_daemon(Session& session, const Arguments& arguments) {
   TRY(const auto* loaded, session.settings());
-  const std::string name = context_name(arguments, loaded->section<DaemonSettings>().context);
-  TRY(auto key, session.load_key(name));
-  return session.environment().run_daemon(*loaded, name, std::move(key));
+  RunOptions options;
+  options.context = context_name(arguments, loaded->section<DaemonSettings>().context);
+  TRY(auto key, session.load_key(options.context));
+  return session.environment().run_daemon(*loaded, options, std::move(key));
 }
 
 Result<void> version(Session& session, const Arguments&) {

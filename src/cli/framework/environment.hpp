@@ -1,6 +1,7 @@
 // All effects of commands other than on files; tests replace them.
 #pragma once
 
+#include <filesystem>
 #include <functional>
 #include <istream>
 #include <memory>
@@ -14,6 +15,7 @@
 #include "cli/framework/error.hpp"
 #include "crypto/keystore.hpp"
 #include "http/http.hpp"
+#include "resources/share.hpp"
 #include "runtime/stream.hpp"
 
 namespace dms::config {
@@ -53,6 +55,12 @@ struct Simulated {
   std::string trace;     ///< what happened, lines
 };
 
+struct RunOptions {
+  std::string context;  ///< names the daemon's key and capability context
+  bool dev = false;     ///< alone: it dials no peer, and offers a share although no setting names one
+  std::string next;     ///< printed after `ready`, a line; or empty
+};
+
 class Environment {
  public:
   virtual ~Environment() = default;
@@ -84,9 +92,11 @@ class Environment {
   virtual Result<void> edit(const std::string& path) = 0;
   /// Runs a program from PATH and waits for it; both its outputs go to standard error. Errc::io unless it ends with 0.
   virtual Result<void> run_program(const std::vector<std::string>& words) = 0;
-  /// `nunet run`; returns when the daemon has stopped. `context` names its key and capability context.
-  virtual Result<void> run_daemon(const config::Loaded& settings, const std::string& context,
+  /// `nunet run`; returns when the daemon has stopped.
+  virtual Result<void> run_daemon(const config::Loaded& settings, const RunOptions& options,
                                   crypto::PrivateKey key) = 0;
+  /// This machine; its disk is that of `folder`.
+  virtual Result<resources::Machine> machine(const std::filesystem::path& folder) = 0;
 
   /// `nunet sim`: runs a scenario. `progress` gets a line now and
   /// then. An interrupting user ends it with the report so far.

@@ -45,9 +45,9 @@ class FakeEnvironment final : public Environment {
     config::Section planned;
     planned.settings = {config::unused("profiler.enabled", false, "there is no profiler"),
                         config::unused("profiler.port", std::uint16_t{6060}, "there is no profiler")};
-    return std::make_shared<const config::Registry>(std::vector{config::section<FolderSettings>(),
-                                                                config::section<api::Settings>(),
-                                                                config::section<DaemonSettings>(), std::move(planned)});
+    return std::make_shared<const config::Registry>(std::vector{
+        config::section<FolderSettings>(), config::section<api::Settings>(), config::section<DaemonSettings>(),
+        config::section<resources::ShareSettings>(), std::move(planned)});
   }
   UnixTime now() override { return time; }
   Random& random() override { return seeded; }
@@ -90,10 +90,13 @@ class FakeEnvironment final : public Environment {
     SimNode& node = network.add_node("nunet");
     return network.run(node, interrupted(time_limit, work(node.runtime())));
   }
-  Result<void> run_daemon(const config::Loaded&, const std::string& context, crypto::PrivateKey) override {
-    ran = context;
+  Result<void> run_daemon(const config::Loaded& settings, const RunOptions& options, crypto::PrivateKey) override {
+    ran = options.context;
+    run_options = options;
+    run_settings = settings.values;
     return {};
   }
+  Result<resources::Machine> machine(const std::filesystem::path&) override { return this_machine; }
   Result<Simulated> simulate(const std::string& scenario, SimulationOptions options,
                              std::function<void(const std::string&)> progress) override {
     simulated_scenario = scenario;
@@ -131,6 +134,9 @@ class FakeEnvironment final : public Environment {
   SimWorld network{1};
   Duration time_limit = 1h;
   std::string ran;
+  RunOptions run_options;
+  config::Values run_settings;
+  Result<resources::Machine> this_machine = fail(dms::Errc::io, "unknown hardware");
   Result<Simulated> simulated = Simulated{};
   std::string simulated_scenario;
   std::optional<std::uint64_t> simulated_seed;
