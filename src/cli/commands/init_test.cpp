@@ -1,4 +1,4 @@
-// nunet init: what is made, what is kept, and what an interrupted call leaves.
+// nunet init and nunet run --dev: what is made, what is kept, and what an interrupted call leaves.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -158,6 +158,29 @@ TEST_F(InitTest, AContextOfAnotherKeyIsNotTakenForItsOwn) {
   const auto foreign = nunet({"init"});
   EXPECT_EQ(foreign.code, 1);
   EXPECT_THAT(foreign.err, HasSubstr("belongs to another key than \"dms\""));
+}
+
+TEST_F(InitTest, ADaemonAloneMakesWhatIsMissingAndReachesNobody) {
+  const std::string folder = (world.home / "it's new").string();
+  ASSERT_EQ(nunet({"run", "--dev", "--user-dir", folder}).code, 0);
+  EXPECT_EQ(world.ran, "dms");
+  EXPECT_TRUE(world.run_options.dev);
+  EXPECT_EQ(world.run_options.next,
+            fmt::format("Next, in another terminal: nunet deploy -f ensemble.yaml --wait --user-dir '{}'",
+                        (world.home / R"(it'\''s new)").string()));
+  EXPECT_EQ(json::write(world.run_settings.at("p2p.listen_address")), R"(["/ip4/127.0.0.1/tcp/0"])");
+  EXPECT_EQ(json::write(world.run_settings.at("p2p.bootstrap_peers")), "[]");
+  EXPECT_TRUE(fs::exists(fs::path(folder) / "cap/user.cap"));
+  const auto before = files();
+  world.variables.erase("DMS_PASSPHRASE");
+  world.secrets = {"secret"};
+  EXPECT_EQ(nunet({"run", "--dev", "--user-dir", folder}).code, 0);
+  EXPECT_EQ(world.prompts.size(), 1U);
+  EXPECT_EQ(files(), before);
+  world.secrets = {"secret"};
+  EXPECT_EQ(nunet({"run", "--user-dir", folder}).code, 0);
+  EXPECT_FALSE(world.run_options.dev);
+  EXPECT_FALSE(world.run_settings.contains("p2p.listen_address")) << "as the settings are";
 }
 
 }  // namespace
