@@ -9,7 +9,7 @@
 //     ensemble replaces an earlier one: a machine serves one node of an ensemble.
 //  3. A round (requester, ensemble, nonce) is answered once.
 //  4. A request without a bid gets no reply, because the reason describes the machine; the reason is counted and logged
-//     at debug. No bid is made for what would not be honoured: a lease out of bounds, graphics cards, what is asked
+//     at debug, at info if the request is of this node's own orchestrator. No bid is made for what would not be honoured: a lease out of bounds, graphics cards, what is asked
 //     beyond what is read (protocol/bid.hpp). A bid grants results of the size asked for, or of job.max_results if that
 //     is less.
 //

@@ -85,9 +85,10 @@ std::string Shortage::asked(const Bids& bids) const {
     for (const Bid& bid : made) bidders.insert(bid.peer);
   for (const auto& [why, refused] : refusals_) bidders.insert(refused.begin(), refused.end());
   if (connected_ == 0 && bidders.empty())
-    return fmt::format("no peer is connected, and this machine {}",
-                       self_left_out_ ? "is excluded (exclude_peers, or a failure a short time ago)"
-                                      : "has not bid: it is not onboarded, or has too little free");
+    return fmt::format(
+        "no peer is connected, and this machine {}",
+        self_left_out_ ? "is excluded (exclude_peers, or a failure a short time ago)"
+                       : "has not bid: its log says why (not onboarded, too little free, an executor that is missing)");
   std::string text = connected_ == 0 ? "no peer is connected"
                                      : peers(connected_, "connected peer was asked", "connected peers were asked");
   if (connected_ > 0 && left_out_ > 0)
