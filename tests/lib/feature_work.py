@@ -40,7 +40,7 @@ class Ensemble:
     def add(self, name, script=COUNT, node="place", peer=None, **what):
         """An allocation; its node is pinned to the machine `peer`. `node` may be a dictionary with more of the node's members."""
         more, node = (node, node.pop("name", "place")) if isinstance(node, dict) else ({}, node)
-        self.marks[name] = f"work-{self.cluster.mark}-{self.number}-{name}"
+        self.marks[name] = f"work-{self.cluster.mark}-{self.number}-{name}/"  # no name is the beginning of another
         self.allocations[name] = allocation(script, self.marks[name], **what)
         self.nodes.setdefault(node, {"allocations": []})["allocations"].append(name)
         self.nodes[node].update(more)
