@@ -1,4 +1,5 @@
 // RealEnvironment::simulate(): `nunet sim` on the real clock and terminal.
+#include <array>
 #include <csignal>
 
 #include "base/log.hpp"
@@ -12,7 +13,7 @@ constexpr Duration kProgressInterval = 2s;  // of real time
 
 volatile std::sig_atomic_t interrupted = 0;
 
-/// While it exists, Ctrl-C sets `interrupted`; a second one ends the program.
+/// While it exists, Ctrl-C and SIGTERM set `interrupted`; a second one ends the program.
 class Interruptible {
  public:
   Interruptible() {
@@ -20,14 +21,17 @@ class Interruptible {
     struct sigaction action = {};
     action.sa_handler = [](int) { interrupted = 1; };
     action.sa_flags = SA_RESETHAND;
-    ::sigaction(SIGINT, &action, &before_);
+    for (std::size_t i = 0; i < kSignals.size(); ++i) ::sigaction(kSignals[i], &action, &before_[i]);
   }
   Interruptible(const Interruptible&) = delete;
   Interruptible& operator=(const Interruptible&) = delete;
-  ~Interruptible() { ::sigaction(SIGINT, &before_, nullptr); }
+  ~Interruptible() {
+    for (std::size_t i = 0; i < kSignals.size(); ++i) ::sigaction(kSignals[i], &before_[i], nullptr);
+  }
 
  private:
-  struct sigaction before_ = {};
+  static constexpr std::array kSignals = {SIGINT, SIGTERM};
+  std::array<struct sigaction, kSignals.size()> before_ = {};
 };
 
 double seconds(Duration duration) { return std::chrono::duration<double>(duration).count(); }

@@ -98,7 +98,7 @@ Task<Ack> Allocation::start(protocol::StartRequest request, const actor::Envelop
   if (!entered && !entered.error().is(Errc::already_exists))
     co_return Ack{.error = fmt::format("storing the start: {}", entered.error().to_string())};
   if (entered) run_->spawn(launch(incarnation));
-  const Result<void> started = co_await outcome_of_start(incarnation);
+  const Result<void> started = co_await outcome_of_start(incarnation, envelope.expiry());
   if (!started) co_return Ack{.error = started.error().to_string()};
   co_return Ack{.ok = true};
 }
@@ -107,14 +107,15 @@ bool Allocation::is_starting(const std::string& incarnation) const {
   return record_.phase == Phase::starting && record_.incarnation == incarnation;
 }
 
-Task<Result<void>> Allocation::outcome_of_start(std::string incarnation) {
+Task<Result<void>> Allocation::outcome_of_start(std::string incarnation, UnixTime expiry) {
+  const Duration left = std::max(expiry - lane_.unix_now(), Duration(0));
+  const SteadyTime until = lane_.now() + left;
+  const ScopedTimer timer(lane_, until, [this] { changed_.notify_all(); });
   Result<void> waited;
   ++starters_;
-  const std::uint64_t own = ++last_starter_;
-  changed_.notify_all();
-  while (waited && own == last_starter_ && is_starting(incarnation)) waited = co_await changed_.wait();
+  while (waited && lane_.now() < until && is_starting(incarnation)) waited = co_await changed_.wait();
   --starters_;
-  if (waited && is_starting(incarnation)) co_return fail(Errc::closed, "a later request waits for the outcome");
+  if (waited && is_starting(incarnation)) co_return fail(Errc::deadline_exceeded, "it is still being started");
   if (!waited) co_return fail(waited.error(), "the allocation or this node is being stopped");
   if (record_.phase == Phase::releasing) co_return fail(Errc::closed, "the allocation is being removed");
   if (record_.phase == Phase::ended && record_.started_ns == 0)
@@ -160,7 +161,7 @@ Task<protocol::RestartReply> Allocation::restart(protocol::RestartRequest reques
   Result<std::string> next = co_await replace_run(target, request.only_running);
   Result<void> started;
   if (next)
-    started = co_await outcome_of_start(*next);
+    started = co_await outcome_of_start(*next, envelope.expiry());
   else
     started = std::unexpected(next.error());
   reply.incarnation = record_.incarnation;

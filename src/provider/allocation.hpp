@@ -185,7 +185,7 @@ class Allocation : public std::enable_shared_from_this<Allocation> {
   Task<protocol::Ack> ask_health(protocol::Nothing request, const actor::Envelope& envelope);
   Task<protocol::Ack> register_check(protocol::HealthCheckRegistration request, const actor::Envelope& envelope);
   [[nodiscard]] bool is_starting(const std::string& incarnation) const;
-  Task<Result<void>> outcome_of_start(std::string incarnation);
+  Task<Result<void>> outcome_of_start(std::string incarnation, UnixTime expiry);
   Task<Result<std::string>> replace_run(std::string incarnation, bool only_running);
 
   /// Errc::cancelled if the change refuses because it is out of date.
@@ -240,7 +240,6 @@ class Allocation : public std::enable_shared_from_this<Allocation> {
   bool bringing_inputs_ = false;    ///< of the current run
   bool watching_ = false;           ///< watch() waits for the end of the run, and ends the checks
   int starters_ = 0;                ///< requests that wait for the outcome of a start
-  std::uint64_t last_starter_ = 0;  ///< the latest of them; the earlier ones are answered
 };
 
 }  // namespace dms::provider

@@ -221,22 +221,20 @@ TEST_F(RecoveryTest, AStartThatWasInterruptedIsContinued) {
   w.run(alice, asking.close());
 }
 
-TEST_F(RecoveryTest, ARepeatedRequestToStartEndsTheWaitOfTheOneBefore) {
-  script("e_task", {.startup = 30s, .runs_for = std::nullopt});
-  allocation = allocate(alice, 5min).allocations.at("task");
-  Nursery asking(alice.lane(), "asking");
-  std::vector<protocol::Ack> answers;
-  asking.spawn(ask_to_start(answers));
-  w.settle(10s);
-  EXPECT_TRUE(answers.empty());
-  asking.spawn(ask_to_start(answers));
-  w.settle(1s);
-  ASSERT_EQ(answers.size(), 1U) << "it takes no place of its sender any longer";
-  EXPECT_EQ(answers[0].error, "a later request waits for the outcome");
-  w.settle(30s);
-  ASSERT_EQ(answers.size(), 2U);
-  EXPECT_TRUE(answers[1].ok) << answers[1].error;
-  w.run(alice, asking.close());
+TEST_F(RecoveryTest, ARequestToStartTakesNoPlaceOnceItHasExpired) {
+  script("e_task", {.startup = 3min, .runs_for = std::nullopt});
+  allocation = allocate(alice, 10min).allocations.at("task");
+  const auto places = [this] { return node.system->limiter.active(); };
+  const std::size_t before = places();
+  const protocol::StartRequest request;
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_FALSE(w.run(alice, protocol::call(*alice.root, protocol::kAllocationStart, allocation, request, 1min)));
+    w.settle(1s);
+    EXPECT_EQ(places(), before) << "nobody waits for its reply";
+  }
+  w.settle(1min);
+  EXPECT_EQ(running(), 1) << "the start has gone on";
+  EXPECT_TRUE(start()->ok);
 }
 
 }  // namespace

@@ -41,7 +41,7 @@ struct InitTest : testing::Test {
   void expect_complete() {
     const auto roots = json::parse(nunet({"cap", "list", "-c", "dms", "--json"}).out).value().at("roots").as_array();
     ASSERT_EQ(roots.size(), 1U);
-    EXPECT_EQ(roots[0].as_string(), must({"key", "did", "user"}));
+    EXPECT_EQ(roots[0].at("uri").as_string(), must({"key", "did", "user"}));
     EXPECT_NE(must({"key", "did", "user"}), must({"key", "did", "dms"}));
     EXPECT_EQ(must({"config", "get", "onboarding.cpu"}), "2");
     EXPECT_EQ(must({"config", "get", "onboarding.ram"}), "4096MiB");

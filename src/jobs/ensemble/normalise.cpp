@@ -426,6 +426,23 @@ void refuse_unused_volumes(const Object& top, const Path& root) {
   root.record((root / "volumes").wrong(kNoVolumes));
 }
 
+/// What no allocation names would be ignored.
+void refuse_unused_resources(const Object& top, const Path& root) {
+  const Value* templates = top.if_contains("resources");
+  if (templates == nullptr || !templates->is_object()) return;
+  std::set<std::string_view> used;
+  if (const Value* allocations = top.if_contains("allocations"); allocations != nullptr && allocations->is_object())
+    for (const auto& member : allocations->get_object()) {
+      const Object* allocation = member.value().if_object();
+      const Value* named = allocation != nullptr ? allocation->if_contains("resources") : nullptr;
+      if (named != nullptr && named->is_object()) named = named->get_object().if_contains("name");
+      if (named != nullptr && named->is_string()) used.insert(named->get_string());
+    }
+  for (const auto& member : templates->get_object())
+    if (!used.contains(member.key()))
+      root.record((root / "resources" / member.key()).wrong("no allocation uses it; name it there, or remove it"));
+}
+
 Result<json::Value> normalise(const json::Value& written, const std::set<std::string>& aliased) {
   std::vector<std::string> problems;
   const Path root(problems);
@@ -440,6 +457,7 @@ Result<json::Value> normalise(const json::Value& written, const std::set<std::st
   check_version(top, root);
   move_edges(top, root);
   rewrite(top, "resources", root, members(own_resources));
+  refuse_unused_resources(top, root);
   rewrite(top, "volumes", root, members(own_volume));
   rewrite(top, "allocations", root, [&](const Value& value, const Path& path) -> Result<Value> {
     refuse_nulls(value, path, "a map");

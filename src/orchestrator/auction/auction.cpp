@@ -7,6 +7,7 @@
 #include "base/text.hpp"
 #include "orchestrator/deployment/placement.hpp"
 #include "orchestrator/deployment/provider_client.hpp"
+#include "orchestrator/deployment/reasons.hpp"
 #include "orchestrator/matching/matcher.hpp"
 #include "protocol/serve.hpp"
 #include "runtime/nursery.hpp"
@@ -100,6 +101,7 @@ Task<Result<Candidate>> Auction::run(jobs::Ensemble ensemble, SteadyTime deadlin
   bids_.clear();
   while (incoming_.try_receive()) {
   }  // bids that came after an earlier run had ended
+  bool held_round = false;
 
   for (;;) {
     missing_.clear();
@@ -113,8 +115,11 @@ Task<Result<Candidate>> Auction::run(jobs::Ensemble ensemble, SteadyTime deadlin
     Lane& lane = actor_.lane();
     std::set<std::string> taken = excluded();
     taken.insert(ensemble_.exclude_peers.begin(), ensemble_.exclude_peers.end());
+    const std::string why = describe_shortage(missing_, taken, candidate.size());
     if (lane.now() + kBidRound > deadline)
-      co_return fail(Errc::deadline_exceeded, "{}", describe_shortage(missing_, taken, candidate.size()));
+      co_return fail(Errc::deadline_exceeded, "no machine was found for node {} in time: {}", few_of(missing_), why);
+    if (told_ && std::exchange(held_round, true))
+      told_(fmt::format("no machine is found for node {} so far: {}", few_of(missing_), why));
     shortage_.begin_round();
     for (const auto& [name, bid] : candidate) taken.insert(bid.peer);
     const TaskContext context = co_await this_task();
@@ -257,7 +262,6 @@ Task<void> Auction::ask_clocks(std::set<std::string> excluded) {
       questions.push_back(ask_clock(peer));
   if (questions.empty()) co_return;
   (void)co_await when_all(std::move(questions));
-  if (const std::string clocks = shortage_.clocks(); !clocks.empty()) told_(clocks);
 }
 
 Task<Result<void>> Auction::ask_clock(std::string peer) {

@@ -15,7 +15,7 @@
 //     next round. Rounds continue until every node has a machine or the deadline is too near, which is monotonic. At
 //     the end the bidders that were not chosen are told, so that their bids stay open no longer.
 //  4. A provider whose clock is ahead by more than a round takes requests for bids for expired, and gives no reply
-//     (decision 0913). With tell_clocks(), peers that have not bid kClockQuestion after the begin of a round are asked
+//     (decision 0913). With tell_shortage(), peers that have not bid kClockQuestion after the begin of a round are asked
 //     a question that is valid for longer (ProviderClient::patient_reports), whose reply has their clock: each once in
 //     a run, kMaxClockQuestions in all, as each question takes a place in the memory of its receiver until it expires.
 //
@@ -67,8 +67,8 @@ class Auction {
   Auction(const Auction&) = delete;
   Auction& operator=(const Auction&) = delete;
 
-  /// `told` is called during a run with what is known of clocks that keep peers from bidding.
-  void tell_clocks(std::function<void(std::string)> told) { told_ = std::move(told); }
+  /// `told` is called after each round of a run that leaves a node without a machine, with what is known of the reason.
+  void tell_shortage(std::function<void(std::string)> told) { told_ = std::move(told); }
 
   /// Errc::deadline_exceeded names the nodes without a machine, and what is known of those asked (shortage.hpp).
   Task<Result<Candidate>> run(jobs::Ensemble ensemble, SteadyTime deadline, Peers excluded);

@@ -169,6 +169,14 @@ TEST_F(AuctionTest, WithoutABidTheErrorSaysWhatWasAskedForAndOfWhom) {
                       "none has bid; compare with `nunet actor cmd /dms/node/peers/list`"),
             std::string::npos)
       << text;
+  change = [](jobs::Ensemble& ensemble) {
+    ensemble.allocations.at("task").resources.cpu.architecture = "arm64";
+    ensemble.nodes.at("node").location.reject.emplace_back().continent = "Asia";
+  };
+  text = error();
+  EXPECT_NE(text.find("and null, of the architecture arm64, in a place that its location allows; 2"), std::string::npos)
+      << text;
+  change = [](jobs::Ensemble&) {};
   text = error({}, {small.peer()});
   EXPECT_NE(text.find("2 connected peers were asked except 1 (exclude_peers, "), std::string::npos) << text;
   text = error(large.peer());

@@ -10,6 +10,7 @@ using namespace protocol;
 namespace {
 
 constexpr std::size_t kMaxShownNodes = 3;
+constexpr std::size_t kMaxArchitecture = 64;
 
 /// "1 peer has", "2 peers have"
 std::string peers(std::size_t count, std::string_view one, std::string_view several) {
@@ -21,8 +22,14 @@ std::string request_of(const jobs::Ensemble& ensemble, const std::string& name) 
   for (const jobs::ExecutorType executor : ensemble.node_executors(name))
     executors.push_back(jobs::to_string(executor));
   const Result<capability::Resources> required = ensemble.node_requirement(name);
-  return fmt::format("nodes.{} asks for {} and {}", name,
-                     required ? required->to_string() : required.error().to_string(), fmt::join(executors, ", "));
+  std::string text =
+      fmt::format("nodes.{} asks for {} and {}", name, required ? required->to_string() : required.error().to_string(),
+                  fmt::join(executors, ", "));
+  if (required && !required->cpu.architecture.empty())
+    text += fmt::format(", of the architecture {}", shortened(printable(required->cpu.architecture), kMaxArchitecture));
+  const capability::LocationConstraints& location = ensemble.nodes.at(name).location;
+  if (!location.accept.empty() || !location.reject.empty()) text += ", in a place that its location allows";
+  return text;
 }
 
 /// Providers do not bid for what they do not grant, so they do not say why either.
@@ -89,17 +96,20 @@ std::string Shortage::asked(const Bids& bids) const {
         "no peer is connected, and this machine {}",
         self_left_out_ ? "is excluded (exclude_peers, or a failure a short time ago)"
                        : "has not bid: its log says why (not onboarded, too little free, an executor that is missing)");
+  constexpr std::string_view kLeftOut =
+      "exclude_peers, a failure a short time ago, or another node of this ensemble there: a machine runs one";
+  if (connected_ > 0 && left_out_ >= connected_ && bidders.empty())
+    return fmt::format("{} be asked ({})",
+                       peers(connected_, "connected peer, which may not", "connected peers may not"), kLeftOut);
   std::string text = connected_ == 0 ? "no peer is connected"
                                      : peers(connected_, "connected peer was asked", "connected peers were asked");
-  if (connected_ > 0 && left_out_ > 0)
-    text += fmt::format(
-        " except {} (exclude_peers, a failure a short time ago, or another part of this ensemble there)", left_out_);
+  if (connected_ > 0 && left_out_ > 0) text += fmt::format(" except {} ({})", left_out_, kLeftOut);
   return text + (bidders.empty() ? ", none has bid" : ", " + peers(bidders.size(), "has bid", "have bid"));
 }
 
 std::string Shortage::describe(const jobs::Ensemble& ensemble, const std::set<std::string>& missing, const Bids& bids,
                                std::size_t chosen) const {
-  std::string text = fmt::format("no machine was found for node {} in time: ", few_of(missing));
+  std::string text;
   std::size_t shown = 0;
   bool broadcast = false;
   for (const std::string& name : missing) {

@@ -554,9 +554,7 @@ Task<void> Deployment::ask_for_end(std::string name, actor::Handle provider, Rep
 }
 
 std::string Deployment::trouble() const {
-  const std::string& clocks = replacer_.clocks();
-  if (clocks.empty() || status() != DeploymentStatus::preparing) return {};
-  return "no machine is found so far: " + clocks;
+  return status() == DeploymentStatus::preparing ? replacer_.shortage() : std::string();
 }
 
 void Deployment::add_silence(AllocationState& state, const std::string& allocation) const {

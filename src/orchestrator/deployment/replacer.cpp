@@ -69,7 +69,7 @@ Task<Result<Candidate>> Replacer::auction(Unplaced wanted, std::optional<SteadyT
     return peers;
   };
   const Auction::Peers ask = excluded;
-  if (deadline) auction->tell_clocks([this](std::string clocks) { clocks_ = std::move(clocks); });
+  if (deadline) auction->tell_shortage([this](std::string why) { shortage_ = std::move(why); });
   for (;;) {
     const Releases before = awaited();
     jobs::Ensemble part = part_of(record_without(moving), wanted);
@@ -138,7 +138,7 @@ Task<Result<void>> Replacer::deploy(Unplaced wanted, SteadyTime deadline) {
   std::set<std::string> nothing;
   Task<Result<Candidate>> bidding = auction(wanted, deadline, std::move(nothing));
   Result<Candidate> candidate = co_await std::move(bidding);
-  clocks_.clear();
+  shortage_.clear();
   if (!candidate) co_return std::unexpected(candidate.error());
   Task<Result<void>> running =
       provisioner_.run(std::move(wanted), std::move(*candidate), DeploymentStatus::committing, deadline);

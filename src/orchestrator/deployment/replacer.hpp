@@ -74,8 +74,8 @@ class Replacer {
 
   /// Machines for all of the deployment at once: what is done before it runs.
   Task<Result<void>> deploy(Unplaced wanted, SteadyTime deadline);
-  /// Of clocks that keep peers from bidding while deploy() seeks machines; empty if nothing is known.
-  [[nodiscard]] const std::string& clocks() const { return clocks_; }
+  /// Why deploy() has found no machine so far; empty if nothing is known.
+  [[nodiscard]] const std::string& shortage() const { return shortage_; }
   [[nodiscard]] const std::string& failed_provider() const { return provisioner_.failed_provider(); }
   ProviderBackoff& backoff() { return backoff_; }
 
@@ -125,7 +125,7 @@ class Replacer {
   ProviderBackoff backoff_;
   Pauses pauses_;
   std::map<std::string, Wait> waits_;  ///< of the allocations that were lost
-  std::string clocks_;
+  std::string shortage_;
   bool running_ = false;
   Releases tried_;        ///< those awaited when run() last began with the first node
   bool updated_ = false;  ///< since then
