@@ -187,7 +187,7 @@ class Deployment {
     SteadyTime until;
   };
   std::map<std::string, SilentPage> silent_pages_;  ///< of allocations that are restarting
-  std::optional<std::string> refused_start_;  ///< of which allocation, see (1)
+  std::optional<std::string> refused_start_;        ///< of which allocation, see (1)
   std::function<void()> ended_;
   Nursery work_;                // deploying and supervising; ended by shutdown()
   bool shutting_down_ = false;  // begin_shutdown() has been spawned for a request
