@@ -115,11 +115,11 @@ Task<Result<Candidate>> Auction::run(jobs::Ensemble ensemble, SteadyTime deadlin
     Lane& lane = actor_.lane();
     std::set<std::string> taken = excluded();
     taken.insert(ensemble_.exclude_peers.begin(), ensemble_.exclude_peers.end());
-    const std::string why = describe_shortage(missing_, taken, candidate.size());
+    const auto why = [&] { return describe_shortage(missing_, taken, candidate.size()); };
     if (lane.now() + kBidRound > deadline)
-      co_return fail(Errc::deadline_exceeded, "no machine was found for node {} in time: {}", few_of(missing_), why);
+      co_return fail(Errc::deadline_exceeded, "no machine was found for node {} in time: {}", few_of(missing_), why());
     if (told_ && std::exchange(held_round, true))
-      told_(fmt::format("no machine is found for node {} so far: {}", few_of(missing_), why));
+      told_(fmt::format("no machine is found for node {} so far: {}", few_of(missing_), why()));
     shortage_.begin_round();
     for (const auto& [name, bid] : candidate) taken.insert(bid.peer);
     const TaskContext context = co_await this_task();

@@ -2,7 +2,7 @@
 //
 // Every error names the provider and the request; a negative reply is Errc::permission_denied with the provider's
 // reason, shortened to kMaxReportedText. Reports are those of clean(), without those of a longer name or run than
-// kMaxReportedId. Nothing is kept between calls.
+// kMaxReportedId. Kept between calls is only why a provider has refused the last renewal that it has replied to.
 //
 // Many allocations of one machine may be stopped, released, restarted or asked for at the same time: of each kind,
 // kRequestsAtOnce requests (kStopsAtOnce that end work and keep it) are under way to a machine, the others wait for

@@ -25,29 +25,36 @@ TEST_F(DeploymentTest, AnUpdateAddsToANodeOnItsMachineAndRemovesFromIt) {
   EXPECT_TRUE(provider.runs_now());
 }
 
-/// All of its node: the machine is asked anew at the moment of the release, be that in a round of bids or in a pause.
-TEST_F(LossTest, AnUpdateOfTheOnlyAllocationRunsOnItsMachineOnceThatHasReleasedIt) {
-  for (const Duration stop_takes : {kBidRound / 2, kBidRound + 2s}) {
-    if (!deployment) run_anywhere(jobs::AllocationType::service);
-    other.bids = false;
-    provider.stop_takes = stop_takes;
+struct ReleasingUpdateTest : LossTest {
+  /// Until the next run is there; `released` is when nothing was superseded any more.
+  void update_until_it_runs(const jobs::Ensemble& ensemble, std::optional<SteadyTime>& released) {
     const std::string first = task().incarnation;
-    jobs::Ensemble ensemble = deployment->record().ensemble;
-    ensemble.allocations.at("task").resources.ram.size.bytes *= 2;
-    const SteadyTime begun = a.lane().now();
-    std::optional<SteadyTime> released;
     ASSERT_TRUE(w.run(a, deployment->update(ensemble)));
     ASSERT_TRUE(until([&] {
       if (!released && deployment->record().superseded.empty()) released = a.lane().now();
       return task().status == AllocationStatus::running && task().incarnation != first;
     }));
+  }
+};
+
+/// All of its node: the machine is asked anew at the moment of the release, be that in a round of bids or in a pause.
+TEST_F(ReleasingUpdateTest, AnUpdateOfTheOnlyAllocationRunsOnItsMachineOnceThatHasReleasedIt) {
+  for (const Duration stop_takes : {kBidRound / 2, kBidRound + 2s}) {
+    if (!deployment) run_anywhere(jobs::AllocationType::service);
+    other.bids = false;
+    provider.stop_takes = stop_takes;
+    jobs::Ensemble ensemble = deployment->record().ensemble;
+    ensemble.allocations.at("task").resources.ram.size.bytes *= 2;
+    const SteadyTime begun = a.lane().now();
+    std::optional<SteadyTime> released;
+    ASSERT_NO_FATAL_FAILURE(update_until_it_runs(ensemble, released));
     ASSERT_TRUE(released);
     EXPECT_GT(*released - begun, kBidRound / 3);
     EXPECT_LT(a.lane().now() - *released, kBidSettle + 1s) << "the machine was excluded until then";
   }
 }
 
-TEST_F(LossTest, AReleaseIsNoticedWhileAnotherNodeFindsNoMachine) {
+TEST_F(ReleasingUpdateTest, AReleaseIsNoticedWhileAnotherNodeFindsNoMachine) {
   run_anywhere(jobs::AllocationType::service);
   other.bids = false;
   jobs::Ensemble ensemble = deployment->record().ensemble;
@@ -57,15 +64,10 @@ TEST_F(LossTest, AReleaseIsNoticedWhileAnotherNodeFindsNoMachine) {
   ensemble.nodes.at("spare").peer = other.peer();
   ASSERT_TRUE(w.run(a, deployment->update(ensemble)));
   w.settle(5min);  // the pauses have grown
-  const std::string first = task().incarnation;
   provider.stop_takes = kBidRound + 2s;
   ensemble.allocations.at("task").resources.ram.size.bytes *= 2;
   std::optional<SteadyTime> released;
-  ASSERT_TRUE(w.run(a, deployment->update(ensemble)));
-  ASSERT_TRUE(until([&] {
-    if (!released && deployment->record().superseded.empty()) released = a.lane().now();
-    return task().status == AllocationStatus::running && task().incarnation != first;
-  }));
+  ASSERT_NO_FATAL_FAILURE(update_until_it_runs(ensemble, released));
   ASSERT_TRUE(released);
   EXPECT_LT(a.lane().now() - *released, kBidSettle + 1s) << "the pause ends with the release";
 }
