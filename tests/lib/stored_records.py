@@ -1,8 +1,9 @@
 """What a daemon has stored, and the instant at which it has stored something.
 
 A running daemon holds its store exclusively. To look, the daemon is suspended, its files are copied, and the copy is read; then it
-goes on for a moment. Each transition of a deployment or an allocation is on disk before it acts, and a moment is shorter than what
-it begins, so the daemon is found in states that it passes through in milliseconds. It is left suspended there.
+goes on for a moment. Each transition of a deployment or an allocation is on disk before it acts, and the other daemons are
+suspended in that moment, so no state is missed that ends with an answer of another daemon, however long the moment becomes on a
+busy machine. The daemon is left suspended in the state that is waited for.
 """
 
 import json
@@ -35,6 +36,14 @@ def halt(machine):
     while any((task / "stat").read_text().rpartition(")")[2].split()[0] != "T" for task in tasks.iterdir()):
         if time.monotonic() > end:
             raise ClusterError(f"{machine.name}: the daemon is not suspended")
+
+
+def running(machine):
+    """Whether there is a daemon, and nobody has suspended it."""
+    if machine.process is None:
+        return False
+    state = pathlib.Path(f"/proc/{machine.process.pid}/stat").read_text().rpartition(")")[2].split()[0]
+    return state not in ("T", "Z")
 
 
 def documents(machine, collection):
@@ -97,21 +106,35 @@ def deployment_states(machine, ensemble):
 
 
 def advance_until(machine, states, wanted, what, timeout=90):
-    """The daemon goes on until `wanted` is one of `states()`, and is suspended."""
+    """The daemon and the others of the cluster go on by turns until `wanted` is one of `states()`; it is left suspended."""
+    others = [other for other in machine.cluster.machines.values() if other is not machine and running(other)]
     end, seen = time.monotonic() + timeout, []
-    while True:
-        halt(machine)
-        found = states()
-        if wanted in found:
-            return
-        if not seen or seen[-1] != found:
-            seen.append(found)
-        if wanted == PASSING and "running" in found:
-            raise MissedError(f"{what}: the instant has passed between two looks at {machine.name}")
-        if time.monotonic() > end:
-            raise ClusterError(f"{machine.name}: {what}: not within {timeout} s; found were, in this order, {seen}")
+    try:
+        while True:
+            halt(machine)
+            found = states()
+            if wanted in found:
+                return
+            if not seen or seen[-1] != found:
+                seen.append(found)
+            if wanted == PASSING and "running" in found:
+                raise MissedError(f"{what}: the instant has passed between two looks at {machine.name}")
+            if time.monotonic() > end:
+                raise ClusterError(f"{machine.name}: {what}: not within {timeout} s; found were, in this order, {seen}")
+            go_on(others)
+            for other in others:
+                halt(other)
+            go_on([machine])
+    finally:
+        for other in others:
+            other.resume()
+
+
+def go_on(machines):
+    """For a moment."""
+    for machine in machines:
         machine.resume()
-        time.sleep(MOMENT)
+    time.sleep(MOMENT)
 
 
 def knows(machine, other):
