@@ -20,7 +20,7 @@ FILE_SECONDS = 180  # clang-tidy may not terminate; such a file counts as not re
 def sources(build):
     entries = json.loads((build / "compile_commands.json").read_text())
     files = {pathlib.Path(e["directory"], e["file"]).resolve() for e in entries}
-    return sorted(f.relative_to(ROOT).as_posix() for f in files if (ROOT / "src") in f.parents)
+    return sorted(f.relative_to(ROOT).as_posix() for f in files if {ROOT / "src", ROOT / "testnet"} & set(f.parents))
 
 
 def tidy(file, build):

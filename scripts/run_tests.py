@@ -4,7 +4,7 @@
 Suites
   unit      build/bin/*_test, GoogleTest programs, split into chunks that run side by side
   features  tests/features/*.feature, behave scenarios against the built program, one process per file
-  python    *_test.py under scripts/ and tests/, unittest
+  python    *_test.py under scripts/, testnet/ and tests/, unittest
   shell     *_test.sh under tests/: exit status 0 is passed, 77 skipped, all else failed
   interop   tests/interop/matrix.py and tests/interop/*/run.sh, like shell; runs only with --only
 
@@ -345,7 +345,7 @@ def skip_reason(output, index=-1):
 
 
 def python_jobs(options, env):
-    for path in sorted([*ROOT.glob("scripts/**/*_test.py"), *ROOT.glob("tests/**/*_test.py")]):
+    for path in sorted(path for folder in ("scripts", "testnet", "tests") for path in ROOT.glob(f"{folder}/**/*_test.py")):
         if "node_modules" not in path.parts:
             yield lambda path=path: run_python(path, options, env)
 
