@@ -13,9 +13,10 @@ Nat::Nat(NatKind kind, Address address, Random& random, NatTimeouts timeouts)
     : kind_(kind), address_(address), random_(random), timeouts_(timeouts) {}
 
 bool Nat::outbound(Packet& packet, SteadyTime now) {
+  if (!packet.is_flow()) return false;
   const Endpoint remote = packet.destination();
   const Key key{packet.protocol(), packet.source(), kind_ == NatKind::symmetric ? remote : Endpoint{}};
-  if (!packet.is_flow() || (key.protocol == Protocol::icmp && remote.port != 0)) return false;  // a reply to nothing
+  if (key.protocol == Protocol::icmp && remote.port != 0) return false;  // a reply to nothing
   Mapping* mapping = mapping_for(key, now);
   if (mapping == nullptr) return false;
   if (packet.begins_connection()) mapping->answered = mapping->ending = false;

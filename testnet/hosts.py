@@ -1,0 +1,572 @@
+"""The hosts of a network: a namespace of this machine, this machine's loopback, or a machine reached by ssh.
+
+Each is a nunet_cluster.Machine, so that everything a functional test does with a machine can be done with a host. What differs is
+how a command gets there (inside()), how the host is booted and ended, and how its processes are found.
+"""
+
+import contextlib
+import ctypes
+import json
+import os
+import pathlib
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import time
+
+import nunet_cluster
+from nunet_cluster import NUNET, ClusterError, Finished, Hopeless, Machine, processes_of, wait_for
+
+DAEMON_TIMEOUT = 60
+STOP_GRACE = 20
+LARGEST_ARTIFACT = 32 << 20
+ARTIFACTS = ("daemon.log", "nunet/logs/*", ".nunet/dms_config.json", "nunet/jobs/**/*.log")  # of the home; no key, no token
+MARK = "NUNET_TESTNET"  # in the environment of each process of a network: its folder
+START_SCRIPT = 'cd "$1" && shift && { setsid "$@" >>daemon.log 2>&1 </dev/null & echo $!; }'
+
+
+def start_time(pid):
+    """When a process began, in ticks after boot; None if there is no such process, or it has ended."""
+    with contextlib.suppress(OSError):
+        fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return None if fields[0] in "ZX" else int(fields[19])
+    return None
+
+
+class Process:
+    """A process that was started by another command, known again by its id and when it began."""
+
+    def __init__(self, pid, began):
+        self.pid, self.began = pid, began
+
+    @classmethod
+    def of(cls, pid):
+        return cls(pid, start_time(pid))
+
+    @property
+    def alive(self):
+        return self.began is not None and start_time(self.pid) == self.began
+
+    def kill(self, sent=signal.SIGKILL):
+        if self.alive:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, sent)
+
+    def wait_end(self, what, timeout=10.0):
+        wait_for(lambda: not self.alive, what, timeout, 0.01)
+
+
+class Host(Machine):
+    """What the kinds have in common. `network` is where it belongs, `plan` its part of the description."""
+
+    def __init__(self, network, plan, rest_port=9999, p2p_port=9000):
+        self.cluster, self.plan, self.name, self.address = network, plan, plan.name, plan.address
+        self.rest_port, self.p2p_port, self.namespace, self.user = rest_port, p2p_port, None, None
+        self.home = network.folder / "hosts" / plan.name
+        self.user_dir, self.work_dir = self.home / ".nunet", self.home / "nunet"
+        self.config, self.log = self.user_dir / "dms_config.json", self.home / "daemon.log"
+        self.process, self.was_killed, self.peer = None, False, None
+        self.clock = self.home / "clock" if plan.clock is not None else None
+        self.listener, self.listening, self.keys = None, [], {}
+        self.on = True          # False: killed
+        self.daemon = None      # a Process
+
+    @property
+    def has_daemon(self):
+        return self.plan.role != "none"
+
+    def prepare(self):
+        """The files of a new host."""
+        for folder in (self.user_dir, self.work_dir, self.home / "bin"):
+            folder.mkdir(mode=0o700, parents=True)
+        (self.home / "bin/nunet").symlink_to(pathlib.Path(NUNET).resolve())
+        if self.plan.clock is not None:
+            self.set_clock(self.plan.clock)
+
+    def configure(self, bootstrap):
+        # There is no Docker engine: its containers would not be on this host.
+        self.write_config(p2p={"listen_address": [f"/ip4/{self.address}/tcp/{self.p2p_port}"], "bootstrap_peers": bootstrap},
+                          executor={"docker_socket": str(self.home / "no-docker.sock")})
+
+    def environment(self, **more):
+        path = f"{self.home / 'bin'}:{os.environ.get('PATH', '/usr/bin:/bin')}"
+        return super().environment(**{"PATH": path, MARK: str(self.cluster.folder), **self.fake_clock(), **more})
+
+    def locally(self, *command):
+        """Runs a command on the files of this host, wherever it is."""
+        process = subprocess.run([str(word) for word in command], cwd=self.home, env=Host.environment(self), stdin=subprocess.DEVNULL,
+                                 capture_output=True, text=True, timeout=60)
+        return Finished([str(word) for word in command], process)
+
+    def exec(self, *command, **options):
+        """Runs a command on this host to its end; its output and status."""
+        self.check_on()
+        return self.run(*command, **options)
+
+    def attach(self, command):
+        """Runs a command with this terminal; its exit status."""
+        self.check_on()
+        try:
+            return subprocess.call(self.inside(command), env=self.environment())
+        except KeyboardInterrupt:
+            return 130
+
+    def check_on(self):
+        if not self.on:
+            raise ClusterError(f"{self.name} has been killed; `testnet start {self.name}` brings it back")
+
+    # --- the daemon
+
+    def start(self, timeout=DAEMON_TIMEOUT):
+        """Starts the daemon and waits until it answers."""
+        self.launch()
+        self.wait_healthy(timeout)
+
+    def launch(self):
+        self.daemon = self.launch_daemon([NUNET, "run", "--config", str(self.config)])
+
+    def launch_daemon(self, command):
+        raise NotImplementedError
+
+    def wait_healthy(self, timeout=DAEMON_TIMEOUT):
+        wait_for(self.healthy, f"{self.name}: the daemon answers", timeout, 0.1)
+
+    def healthy(self):
+        if not self.daemon or not self.daemon.alive:
+            raise Hopeless(f"{self.name}: the daemon has ended{self.log_tail()}")
+        return self.ask("/health").get("status") == "ok"
+
+    def ask(self, request):
+        """The answer of its daemon to GET. Without a process, since a network asks many times until all answer."""
+        with self.connect_to_rest() as connection:
+            connection.sendall(f"GET {request} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+            answer = b"".join(iter(lambda: connection.recv(1 << 16), b""))
+        return json.loads(answer.partition(b"\r\n\r\n")[2] or b"{}")
+
+    def connect_to_rest(self):
+        return socket.create_connection(("127.0.0.1", self.rest_port), 10)
+
+    def stop(self, grace=STOP_GRACE):
+        if self.daemon and self.daemon.alive:
+            self.daemon.kill(signal.SIGTERM)
+            self.daemon.wait_end(f"{self.name}: the daemon ends after SIGTERM", grace)
+
+    def kill(self):
+        """A crash of the daemon; Network.kill() is the death of the host."""
+        if self.daemon:
+            self.daemon.kill()
+            self.daemon.wait_end(f"{self.name}: the daemon ends after SIGKILL")
+
+    def suspend(self):
+        self.daemon.kill(signal.SIGSTOP)
+
+    def resume(self):
+        self.daemon.kill(signal.SIGCONT)
+
+    def onboard(self):
+        share = self.plan.onboard
+        self.cmd("/dms/node/onboarding/onboard", "--cpu", str(share.cpu), "--ram", share.ram, "--disk", share.disk)
+
+    def daemon_state(self):
+        return "none" if not self.has_daemon else "running" if self.daemon and self.daemon.alive else "ended"
+
+    # --- the host
+
+    def boot(self):
+        """After prepare(), and after die()."""
+
+    def die(self):
+        """Every process of the host ends at once."""
+        raise NotImplementedError
+
+    def processes(self):
+        """(pid, command line) of what runs on it."""
+        return [(pid, line) for pid, line in processes_of(self.home)]
+
+    def state(self):
+        daemon = [self.daemon.pid, self.daemon.began] if self.daemon else None
+        return {"on": self.on, "daemon": daemon, "rest_port": self.rest_port, "p2p_port": self.p2p_port, "peer": self.peer}
+
+    def restore(self, state):
+        self.on, self.peer = state["on"], state["peer"]
+        self.rest_port, self.p2p_port = state["rest_port"], state["p2p_port"]
+        self.daemon = Process(*state["daemon"]) if state["daemon"] else None
+
+    # --- what it leaves
+
+    def artifacts(self, folder):
+        """Copies logs, settings and the outputs of work into a folder; what could not be had, a line each."""
+        mistakes = []
+        for pattern in ARTIFACTS:
+            for source in sorted(self.home.glob(pattern)):
+                target = folder / source.relative_to(self.home)
+                with reporting(mistakes, source):
+                    if source.is_file() and not source.is_symlink():
+                        target.parent.mkdir(parents=True, exist_ok=True)
+                        copy_end(source, target)
+        with reporting(mistakes, "the list of processes"):
+            (folder / "processes.txt").write_text("".join(f"{pid} {line}\n" for pid, line in self.processes()))
+        return mistakes
+
+    def follow(self, out, follow):
+        """Writes daemon.log to `out`; with `follow` until Ctrl-C."""
+        with contextlib.suppress(KeyboardInterrupt, BrokenPipeError):
+            wait_for(self.log.exists, f"{self.log} exists", 1)
+            with open(self.log, "rb") as log:
+                while True:
+                    shutil.copyfileobj(log, out)
+                    out.flush()
+                    if not follow:
+                        break
+                    time.sleep(0.2)
+
+
+@contextlib.contextmanager
+def reporting(mistakes, what):
+    try:
+        yield
+    except (OSError, ClusterError, subprocess.SubprocessError, ValueError) as error:
+        mistakes.append(f"{what}: {error}")
+
+
+def copy_end(source, target):
+    """Copies the file; of a very large one the end."""
+    with open(source, "rb") as read, open(target, "wb") as written:
+        if (more := os.fstat(read.fileno()).st_size - LARGEST_ARTIFACT) > 0:
+            written.write(f"... {more} bytes before ...\n".encode())
+            read.seek(more)
+        shutil.copyfileobj(read, written)
+
+
+CLONE_NEWNET = 0x40000000
+LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+def enter_network(file):
+    """Of this thread alone."""
+    if LIBC.setns(file, CLONE_NEWNET) != 0:
+        raise OSError(ctypes.get_errno(), "setns")
+
+
+def socket_in(namespace):
+    """A TCP socket of a network namespace."""
+    own = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+    try:
+        other = os.open(f"/run/netns/{namespace}", os.O_RDONLY)
+        try:
+            enter_network(other)
+            try:
+                return socket.socket()
+            finally:
+                enter_network(own)
+        finally:
+            os.close(other)
+    finally:
+        os.close(own)
+
+
+class NamespaceHost(Host):
+    """Its own network, process ids, mounts and host name. `init` is the first process in it; all others end with it."""
+
+    def __init__(self, network, plan):
+        super().__init__(network, plan)
+        self.namespace = f"tn.{network.name}.{plan.name}"
+        self.init = None
+
+    def prepare(self):
+        super().prepare()
+        if self.plan.disk:
+            command = ["mount", "-t", "tmpfs", "-o", f"size={self.plan.disk},mode=0700", "tmpfs", self.work_dir]
+            done = subprocess.run(command, capture_output=True, text=True)
+            if done.returncode != 0:
+                raise ClusterError(f"{self.name}: a disk of {self.plan.disk} bytes: {done.stderr.strip()}")
+
+    def boot(self):
+        script = 'echo "$0" >/proc/sys/kernel/hostname; echo ready; exec >/dev/null 2>&1; sleep infinity & wait'
+        command = ["nsenter", f"--net=/run/netns/{self.namespace}", "unshare", "--mount", "--pid", "--uts", "--propagation", "slave",
+                   "--fork", "--kill-child", "--mount-proc", "sh", "-c", script, self.name]
+        # Its clock may be another one; that of the first process is not, so that LD_PRELOAD is not in the way of a boot.
+        environment = Machine.environment(self, **{MARK: str(self.cluster.folder)})
+        holder = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment,
+                                  cwd="/", start_new_session=True)
+        if holder.stdout.readline() != b"ready\n":
+            raise ClusterError(f"{self.name}: {' '.join(command[:3])} ...: {holder.stderr.read().decode(errors='replace').strip()}")
+        holder.stdout.close()
+        holder.stderr.close()
+        self.init = Process.of(children(holder.pid)[0])
+        self.on = True
+
+    def inside(self, command):
+        if not self.init or not self.init.alive:
+            raise ClusterError(f"{self.name} does not run; `testnet start {self.name}` brings it back")
+        return ["nsenter", "--target", str(self.init.pid), "--net", "--mount", "--pid", "--uts", f"--wdns={self.home}",
+                *(str(word) for word in command)]
+
+    def connect_to_rest(self):
+        connection = socket_in(self.namespace)
+        try:
+            connection.settimeout(10)
+            connection.connect(("127.0.0.1", self.rest_port))
+        except OSError:
+            connection.close()
+            raise
+        return connection
+
+    def launch_daemon(self, command):
+        # The daemon becomes a child of `init`, so nothing of it is outside of the host.
+        finished = self.run("sh", "-c", START_SCRIPT, "sh", self.home, *command)
+        if finished.status != 0:
+            raise ClusterError(f"{self.name}: {finished}")
+        inner = finished.out.strip()
+        found = [pid for pid in children(self.init.pid) if inner_pid(pid) == inner]
+        if not found:
+            raise ClusterError(f"{self.name}: the daemon has ended at once{self.log_tail()}")
+        return Process.of(found[0])
+
+    def die(self):
+        if self.init:
+            self.init.kill()
+            self.init.wait_end(f"{self.name}: its first process ends")
+        self.on = False
+
+    def processes(self):
+        if not self.init or not self.init.alive:
+            return []
+        namespace = os.readlink(f"/proc/{self.init.pid}/ns/pid")
+        found = []
+        for entry in pathlib.Path("/proc").iterdir():
+            if entry.name.isdigit():
+                with contextlib.suppress(OSError):
+                    if os.readlink(entry / "ns/pid") == namespace:
+                        line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+                        found.append((int(entry.name), line))
+        return found
+
+    def artifacts(self, folder):
+        mistakes = super().artifacts(folder)
+        for name, command in (("addresses.txt", ["addr"]), ("routes.txt", ["route"])):
+            done = subprocess.run(["ip", "-n", self.namespace, *command], capture_output=True, text=True)
+            (folder / name).write_text(done.stdout + done.stderr)
+        return mistakes
+
+    def state(self):
+        return {**super().state(), "init": [self.init.pid, self.init.began] if self.init else None}
+
+    def restore(self, state):
+        super().restore(state)
+        self.init = Process(*state["init"]) if state["init"] else None
+
+
+def children(pid):
+    with contextlib.suppress(OSError):
+        return [int(word) for word in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return []
+
+
+def inner_pid(pid):
+    """The id that a process has in its own namespace."""
+    with contextlib.suppress(OSError):
+        for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("NSpid:"):
+                return line.split()[-1]
+    return None
+
+
+class LoopbackHost(Host):
+    """A home and a daemon on ports of this machine, for users without root."""
+
+    def inside(self, command):
+        return [str(word) for word in command]
+
+    def launch_daemon(self, command):
+        with open(self.log, "ab") as log:
+            process = subprocess.Popen(command, cwd=self.home, env=self.environment(), stdin=subprocess.DEVNULL, stdout=log,
+                                       stderr=subprocess.STDOUT, start_new_session=True)
+        self.cluster.children.append(process)  # so that it is waited for while this program runs
+        return Process.of(process.pid)
+
+    def die(self):
+        for _ in range(3):  # one may start another while they are ended
+            for pid, _ in processes_of(self.home):
+                nunet_cluster.kill(pid)
+        for child in self.cluster.children:
+            child.poll()
+        self.on = False
+
+
+class SshHost(Host):
+    """A machine reached by ssh. Its home is a folder there; `home` here has the files that are copied to it."""
+
+    def __init__(self, network, plan):
+        super().__init__(network, plan)
+        self.there = pathlib.PurePosixPath(f"/var/tmp/nunet-testnet-{network.name}-{plan.name}")
+        self.nunet_there = plan.nunet or str(self.there / "bin/nunet")
+
+    @property
+    def options(self):
+        socket_path = self.cluster.folder / f"ssh-{self.name}"
+        options = ["-o", "BatchMode=yes", "-o", "ConnectTimeout=10", "-o", "ControlMaster=auto", "-o", f"ControlPath={socket_path}",
+                   "-o", "ControlPersist=60"]
+        return options + shlex.split(os.environ.get("TESTNET_SSH_OPTIONS", ""))
+
+    def inside(self, command):
+        return ["ssh", *self.options, "-p", str(self.plan.ssh_port), self.plan.ssh, "--", self.line(command, {})]
+
+    def line(self, command, environment):
+        """A line for the machine's shell."""
+        program, *arguments = [str(word) for word in command]
+        program = self.nunet_there if program == NUNET else program
+        variables = {"HOME": str(self.there), "DMS_PASSPHRASE": nunet_cluster.PASSPHRASE, MARK: str(self.there), **environment}
+        words = ["env", *(f"{name}={value}" for name, value in variables.items()), program, *arguments]
+        path = f'PATH={shlex.quote(str(self.there / "bin"))}:"$PATH"; export PATH; '
+        return f"cd {shlex.quote(str(self.there))} && {{ {path}{shlex.join(words)}; }}"
+
+    def run(self, *command, input=None, timeout=60, environment=None):
+        return self.ssh(self.line(command, environment or {}), input=input, timeout=timeout, shown=command)
+
+    def ssh(self, line, input=None, timeout=60, shown=None):
+        command = ["ssh", *self.options, "-p", str(self.plan.ssh_port), self.plan.ssh, "--", line]
+        try:
+            # Not a pipe for the output of ssh's master process, which outlives the command.
+            process = subprocess.run(command, input=input, stdin=None if input is not None else subprocess.DEVNULL, text=True,
+                                     capture_output=True, errors="replace", timeout=timeout, start_new_session=True)
+        except subprocess.TimeoutExpired as error:
+            raise ClusterError(f"{self.name}: `{line}` did not end within {timeout} s") from error
+        if process.returncode == 255:
+            raise ClusterError(f"{self.name}: ssh {self.plan.ssh}: {process.stderr.strip()}")
+        return Finished([str(word) for word in shown or [line]], process)
+
+    def must_ssh(self, line, **options):
+        finished = self.ssh(line, **options)
+        if finished.status != 0:
+            raise ClusterError(f"{self.name}: {finished}")
+        return finished
+
+    def copy(self, source, target):
+        command = ["scp", "-q", "-r", *self.options, "-P", str(self.plan.ssh_port), str(source), f"{self.plan.ssh}:{target}"]
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        if done.returncode != 0:
+            raise ClusterError(f"{self.name}: {' '.join(map(str, command))}: {done.stderr.strip()}")
+
+    def configure(self, bootstrap):
+        super().configure(bootstrap)
+        # It listens on every address, and names the files where they are on that machine.
+        settings = json.loads(self.config.read_text().replace(str(self.home), str(self.there)))
+        settings["p2p"]["listen_address"] = [f"/ip4/0.0.0.0/tcp/{self.p2p_port}"]
+        self.config.write_text(json.dumps(settings, indent=2) + "\n")
+
+    def boot(self):
+        """Copies the home to the machine, unless it is there from before a die()."""
+        there = shlex.quote(str(self.there))
+        if not self.on:
+            self.on = True
+            return
+        done = self.must_ssh(f"umask 077; test -e {there} && echo there || mkdir -p {there}/bin {there}/nunet")
+        if done.out.strip():
+            raise ClusterError(f"{self.name}: {self.there} is there already on {self.plan.ssh}: another network of this name uses it, "
+                               "or has not been taken down")
+        if self.user_dir.exists():
+            self.copy(self.user_dir, f"{self.there}/.nunet")
+        if self.has_daemon and not self.plan.nunet:
+            self.copy(pathlib.Path(NUNET).resolve(), self.nunet_there)
+        elif self.plan.nunet:
+            self.must_ssh(f"ln -s {shlex.quote(self.plan.nunet)} {there}/bin/nunet")
+
+    def launch(self):
+        config = self.there / ".nunet/dms_config.json"
+        self.daemon = self.launch_daemon([NUNET, "run", "--config", str(config)])
+
+    def launch_daemon(self, command):
+        finished = self.run("sh", "-c", START_SCRIPT, "sh", self.there, self.nunet_there, *command[1:])
+        if finished.status != 0:
+            raise ClusterError(f"{self.name}: {finished}")
+        return RemoteProcess(self, int(finished.out))
+
+    def healthy(self):
+        if not self.daemon.alive:
+            raise Hopeless(f"{self.name}: the daemon has ended{self.log_tail()}")
+        return self.rest("/health").get("status") == "ok"
+
+    def log_tail(self, lines=25):
+        with contextlib.suppress(ClusterError):
+            return f"\n--- {self.name}: end of daemon.log\n" + self.ssh(f"tail -n {lines} {shlex.quote(str(self.there / 'daemon.log'))}").out
+        return ""
+
+    def die(self):
+        """Ends the daemon and what has its home, at once; the machine itself goes on."""
+        begin, end = str(self.there)[:12], str(self.there)[12:] + "/"
+        self.ssh(END_SCRIPT.replace("MARK", shlex.quote(f"{MARK}={self.there}")).replace("BEGIN", begin).replace("END", end))
+        self.on = False
+
+    def remove(self):
+        self.die()
+        self.must_ssh(f"rm -rf {shlex.quote(str(self.there))}")
+
+    def close(self):
+        """Ends the connection that is shared by the commands."""
+        subprocess.run(["ssh", *self.options, "-O", "exit", "-p", str(self.plan.ssh_port), self.plan.ssh], capture_output=True)
+
+    def processes(self):
+        finished = self.ssh(LIST_SCRIPT.replace("MARK", shlex.quote(f"{MARK}={self.there}")))
+        return [(int(pid), line) for pid, _, line in (row.partition(" ") for row in finished.out.splitlines())]
+
+    def artifacts(self, folder):
+        mistakes = []
+        with reporting(mistakes, self.plan.ssh):
+            names = " ".join(pattern.replace("**/*", "*/*/*") for pattern in ARTIFACTS)
+            line = f"cd {shlex.quote(str(self.there))} && tar -cf - $(ls -d {names} 2>/dev/null)"
+            command = ["ssh", *self.options, "-p", str(self.plan.ssh_port), self.plan.ssh, "--", line]
+            done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=120)
+            folder.mkdir(parents=True, exist_ok=True)
+            if done.returncode != 0:
+                mistakes.append(f"{self.plan.ssh}: {done.stderr.decode(errors='replace').strip()}")
+            if done.stdout:
+                unpack = ["tar", "-xf", "-", "--no-same-owner", "-C", str(folder)]
+                subprocess.run(unpack, input=done.stdout, check=True, capture_output=True)
+            (folder / "processes.txt").write_text("".join(f"{pid} {line}\n" for pid, line in self.processes()))
+        return mistakes
+
+    def follow(self, out, follow):
+        command = ["ssh", *self.options, "-p", str(self.plan.ssh_port), self.plan.ssh, "--",
+                   f"tail -n +1 {'-f ' if follow else ''}{shlex.quote(str(self.there / 'daemon.log'))}"]
+        with contextlib.suppress(KeyboardInterrupt):
+            subprocess.run(command, stdin=subprocess.DEVNULL, stdout=out)
+
+    def restore(self, state):
+        super().restore(state)
+        self.daemon = RemoteProcess(self, state["daemon"][0]) if state["daemon"] else None
+
+
+class RemoteProcess:
+    """A daemon on a machine reached by ssh."""
+
+    began = 0
+
+    def __init__(self, host, pid):
+        self.host, self.pid = host, pid
+
+    @property
+    def alive(self):
+        return self.host.ssh(f"grep -qs nunet /proc/{self.pid}/comm").status == 0
+
+    def kill(self, sent=signal.SIGKILL):
+        self.host.ssh(f"kill -{int(sent)} {self.pid}")
+
+    def wait_end(self, what, timeout=10.0):
+        wait_for(lambda: not self.alive, what, timeout, 0.2)
+
+
+# The shell that runs them has neither the mark in its environment nor the folder, in one word, in its arguments.
+LIST_SCRIPT = """for p in /proc/[0-9]*; do
+  if tr '\\0' '\\n' <$p/environ 2>/dev/null | grep -qxF MARK; then echo "${p#/proc/} $(tr '\\0' ' ' <$p/cmdline)"; fi
+done"""
+END_SCRIPT = """there=BEGIN; there=$there"END"
+for round in 1 2 3; do
+  for p in /proc/[0-9]*; do
+    if tr '\\0' '\\n' <$p/environ 2>/dev/null | grep -qxF MARK || tr '\\0' '\\n' <$p/cmdline 2>/dev/null | grep -qF "$there"; then
+      [ "${p#/proc/}" = $$ ] || kill -9 "${p#/proc/}" 2>/dev/null
+    fi
+  done
+done; true"""

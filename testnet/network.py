@@ -1,0 +1,471 @@
+"""A network: made from its file, found again by its name, changed, and removed without a rest.
+
+    with Network("network.yaml") as network:          # up(); down() at the end, whatever happens
+        network.hosts["alice"].exec("nunet", "deploy", "-f", "job.yaml")
+        network.cut("provider1", "eu")
+
+State is below a folder of the network, `STATE/NAME`: state.json says what has been made, so that every later command, also one
+after a crash, finds it. An operation that changes the network holds the lock of that folder.
+"""
+
+import concurrent.futures
+import contextlib
+import dataclasses
+import fcntl
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+
+import probes
+from nunet_cluster import ClusterError, free_ports, kill, wait_for
+
+from testnet import description, identities
+from testnet.hosts import MARK, LoopbackHost, NamespaceHost, Process, SshHost, reporting
+from testnet.link_client import Link
+
+DEVICE = "tun0"
+VERSION = 1
+LIMITS = {"loopback": "the hosts share this machine's loopback, with ports of their own: no delay, loss, bandwidth, NAT, cuts, clock "
+                      "skew, limited disks, and processes of hosts see each other",
+          "ssh": "the network between the hosts is theirs: no cuts"}
+
+
+def default_state():
+    """The folder that networks are below, unless another one is named."""
+    if os.environ.get("TESTNET_STATE"):
+        return pathlib.Path(os.environ["TESTNET_STATE"])
+    if os.geteuid() == 0:
+        return pathlib.Path("/run/nunet-testnet")
+    return pathlib.Path(os.environ.get("XDG_RUNTIME_DIR") or own_folder(f"/tmp/nunet-testnet-{os.geteuid()}")) / "nunet-testnet"
+
+
+def own_folder(path):
+    """A folder that no other user has made."""
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(path, 0o700)
+    if os.lstat(path).st_uid != os.geteuid():
+        raise ClusterError(f"{path} is not yours: name another folder with --state")
+    return path
+
+
+def networks(state=None):
+    """The names of the networks that are there."""
+    state = pathlib.Path(state or default_state())
+    return sorted(entry.name for entry in state.iterdir() if entry.is_dir()) if state.is_dir() else []
+
+
+class Network:
+    def __init__(self, file=None, name=None, state=None, mode=None, daemons=True):
+        """Of a file; or, without one, the network `name` that is there. `mode`: namespaces or loopback; by default what can be had."""
+        self.state_folder = pathlib.Path(state or default_state()).absolute()
+        self.settings, self.users, self.light_keys, self.children, self.machines = {}, {}, True, [], {}
+        self.daemons = daemons
+        if file is not None:
+            self.source = pathlib.Path(file)
+            self.plan = description.load(self.source)
+            if name is not None:
+                self.plan = dataclasses.replace(self.plan, name=description.name("--name", name))
+            self.mode, self.missing = choose_mode(self.plan, mode)
+            self.link_process = None
+        self.folder = self.state_folder / (self.plan.name if file is not None else name)
+        self.link = Link(self.folder)
+        if file is not None:
+            self.make_hosts()
+        else:
+            self.restore()
+
+    @classmethod
+    def open(cls, name=None, state=None):
+        """The network of this name, or the only one that is there."""
+        found = networks(state)
+        if name is None:
+            if len(found) != 1:
+                what = f"there are several: {', '.join(found)}; name one with --name" if found else "there is no network; `testnet up FILE` makes one"
+                raise ClusterError(what)
+            name = found[0]
+        if name not in found:
+            raise ClusterError(f"there is no network '{name}'" + (f"; there are {', '.join(found)}" if found else ""))
+        return cls(name=name, state=state)
+
+    @property
+    def name(self):
+        return self.folder.name
+
+    @property
+    def hosts(self):
+        return self.machines
+
+    def host(self, name):
+        if name not in self.machines:
+            raise ClusterError(f"'{name}' is no host of network {self.name}{description.suggestion(name, self.machines)}")
+        return self.machines[name]
+
+    def __enter__(self):
+        try:
+            self.up()
+        except BaseException:
+            self.down()
+            raise
+        return self
+
+    def __exit__(self, *exception):
+        self.down()
+
+    def make_hosts(self):
+        if self.mode == "namespaces" and not probes.fake_time_library():
+            for plan in self.plan.hosts.values():
+                if plan.clock is not None:
+                    raise ClusterError(f"hosts.{plan.group}.clock: clocks cannot be set here: libfaketime is not installed")
+        kind = {"namespaces": NamespaceHost, "loopback": LoopbackHost, "ssh": SshHost}[self.mode]
+        for plan in self.plan.hosts.values():
+            if self.mode == "loopback":
+                plan = dataclasses.replace(plan, address="127.0.0.1", nat=None, clock=None, disk=None)
+            self.machines[plan.name] = kind(self, plan)
+            if not self.daemons:
+                self.machines[plan.name].plan = dataclasses.replace(plan, role="none", onboard=None)
+
+    # --- state
+
+    @contextlib.contextmanager
+    def locked(self):
+        """One operation at a time. The lock is beside the folder, which may be removed meanwhile."""
+        self.state_folder.mkdir(parents=True, exist_ok=True)
+        with open(self.state_folder / f".{self.name}.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            try:
+                yield
+            finally:
+                if not self.folder.exists():
+                    with contextlib.suppress(FileNotFoundError):
+                        os.unlink(lock.name)
+
+    def save(self):
+        state = {"version": VERSION, "mode": self.mode, "missing": self.missing, "daemons": self.daemons,
+                 "link": [self.link_process.pid, self.link_process.began] if self.link_process else None,
+                 "hosts": {host.name: host.state() for host in self.machines.values()}}
+        new = self.folder / "state.json.new"
+        new.write_text(json.dumps(state, indent=1) + "\n")
+        new.replace(self.folder / "state.json")
+
+    def restore(self):
+        try:
+            self.plan = dataclasses.replace(description.load(self.folder / "network.yaml"), name=self.folder.name)
+            state = json.loads((self.folder / "state.json").read_text())
+            self.mode, self.missing, self.daemons = state["mode"], state["missing"], state["daemons"]
+            self.link_process = Process(*state["link"]) if state["link"] else None
+            self.make_hosts()
+            for name, host in self.machines.items():
+                host.restore(state["hosts"][name])
+        except (OSError, ValueError, KeyError, TypeError, description.DescriptionError) as error:
+            raise ClusterError(f"the state of network {self.name} in {self.folder} cannot be read ({error}); `testnet down --name "
+                               f"{self.name}` removes what is left of it") from error
+
+    # --- up
+
+    def up(self):
+        """Everything is made and answers at the end. After a failure what is there stays, to be collected and taken down."""
+        with self.locked():
+            if self.folder.exists():
+                raise ClusterError(f"network {self.name} is up already, or its remains are; `testnet down --name {self.name}`, or "
+                                   "another name with --name")
+            self.folder.mkdir(mode=0o700)
+            (self.folder / "network.yaml").write_text(self.source.read_text())
+            self.save()
+            hosts = list(self.machines.values())
+            self.assign_ports(hosts)
+            in_parallel(lambda host: host.prepare(), hosts)
+            if self.mode == "namespaces":
+                self.make_link(hosts)
+            with_daemon = [host for host in hosts if host.has_daemon]
+            self.make_identities(with_daemon)
+            in_parallel(lambda host: host.boot(), hosts)
+            self.save()
+            self.start_daemons(with_daemon)
+            self.save()
+
+    def assign_ports(self, hosts):
+        if self.mode == "loopback":
+            ports = iter(free_ports(2 * len(hosts)))
+            for host in hosts:
+                host.rest_port, host.p2p_port = next(ports), next(ports)
+
+    def make_link(self, hosts):
+        ip_batch([], [f"netns add {host.namespace}" for host in hosts])
+        environment = {"PATH": os.environ.get("PATH", ""), MARK: str(self.folder)}
+        self.link_process = Process.of(self.link.start(self.plan.seed, environment))
+        self.save()
+        commands = [{"command": "nat", "name": nat.name, "kind": nat.kind, "address": nat.address, "region": nat.region}
+                    | ({"udp_timeout_us": nat.udp_timeout_us} if nat.udp_timeout_us else {}) for nat in self.plan.nats.values()]
+        commands += [{"command": "quality", "from": a, "to": b, **dataclasses.asdict(quality)}
+                     for (a, b), quality in self.plan.qualities.items()]
+        commands += [{"command": "host", "name": host.name, "address": host.address, "region": host.plan.region,
+                      "nat": host.plan.nat or "", "namespace": f"/run/netns/{host.namespace}", "device": DEVICE} for host in hosts]
+        self.link.tell(*commands)
+        in_parallel(lambda host: ip_batch(["-n", host.namespace], [
+            "link set lo up", f"addr add {host.address}/32 dev {DEVICE}", f"link set {DEVICE} addrgenmode none",
+            f"link set {DEVICE} mtu 1500 up", f"route add default dev {DEVICE}"]), hosts)
+
+    def make_identities(self, hosts):
+        users = [host for host in hosts if host.plan.role == "user"]
+        providers = [host for host in hosts if host.plan.role == "provider"]
+        pairs = [pair for user in users for provider in providers for pair in ((user, provider), (provider, user))]
+        identities.make(hosts, pairs)
+        for host in hosts:
+            host.configure([other.multiaddress() for other in self.contacts(host, users, providers)])
+
+    @staticmethod
+    def contacts(host, users, providers):
+        """Those that its daemon connects to: every user's, and a user behind a NAT box to every provider that can be reached."""
+        if host in users and host.plan.nat:
+            return [other for other in users + providers if other is not host and not other.plan.nat]
+        return [other for other in users if other is not host and not other.plan.nat]
+
+    def start_daemons(self, hosts):
+        """Those that others connect to are the first."""
+        called = [host for host in hosts if host.plan.role == "user" and not host.plan.nat]
+        for group in (called, [host for host in hosts if host not in called]):
+            in_parallel(lambda host: host.launch(), group)
+            self.save()
+            in_parallel(lambda host: host.wait_healthy(), group)
+        in_parallel(lambda host: host.onboard(), [host for host in hosts if host.plan.onboard])
+
+    # --- down
+
+    def down(self):
+        remove(self.folder, self.machines.values() if self.mode == "ssh" else ())
+        for child in self.children:
+            child.wait(10)
+
+    # --- changes
+
+    def need_link(self, what):
+        if self.mode != "namespaces":
+            raise ClusterError(f"{what} needs hosts in network namespaces: {'; '.join(self.missing)}")
+
+    def cut(self, a, b, one_way=False):
+        """Nothing that A sends reaches B, and the other way round unless `one_way`. A and B are hosts, groups, regions, or several."""
+        self.need_link("a cut")
+        with self.locked():
+            self.link.tell(*self.directions("cut", a, b, one_way))
+
+    def heal(self, a=None, b=None, one_way=False):
+        """Takes back the cuts between A and B; all without them."""
+        self.need_link("a cut")
+        with self.locked():
+            self.link.tell(*(self.directions("heal", a, b, one_way) if a else [{"command": "heal_all"}]))
+
+    def directions(self, command, a, b, one_way):
+        first, second = self.plan.members(a), self.plan.members(b)
+        if first == second:
+            raise ClusterError(f"{a} and {b} are the same hosts")
+        return [{"command": command, "from": x, "to": y} for x, y in [(first, second)] + ([] if one_way else [(second, first)])]
+
+    def kill(self, *names):
+        """The death of machines: every process of them ends at once with SIGKILL, and what was under way to and from them is lost."""
+        hosts = [self.host(name) for name in names]
+        with self.locked():
+            if self.mode == "namespaces":
+                self.link.tell(*({"command": "power", "host": host.name, "on": False} for host in hosts))
+            for host in hosts:
+                host.die()
+            self.save()
+
+    def start(self, *names):
+        """Brings killed hosts back, with their disks."""
+        hosts = [self.host(name) for name in names]
+        for host in hosts:
+            if self.state_of(host) == "up":
+                raise ClusterError(f"{host.name} has not been killed")
+        with self.locked():
+            if self.mode == "namespaces":
+                self.link.tell(*({"command": "power", "host": host.name, "on": True} for host in hosts))
+            in_parallel(lambda host: host.boot(), hosts)
+            for host in hosts:
+                host.on = True
+            self.save()
+            with_daemon = [host for host in hosts if host.has_daemon]
+            in_parallel(lambda host: host.launch(), with_daemon)
+            self.save()
+            in_parallel(lambda host: host.wait_healthy(), with_daemon)
+
+    # --- what there is
+
+    def status(self):
+        out = {"name": self.name, "mode": self.mode, "folder": str(self.folder), "missing": self.missing, "link": "none", "cuts": [],
+               "hosts": [{"name": host.name, "role": host.plan.role, "region": host.plan.region, "nat": host.plan.nat,
+                          "address": host.address, "ssh": host.plan.ssh, "state": self.state_of(host),
+                          "daemon": host.daemon_state(), "peer": host.peer} for host in self.machines.values()]}
+        if self.mode == "namespaces":
+            out["link"] = "running" if self.link_process and self.link_process.alive else "ended"
+            if out["link"] == "running":
+                link = self.link.ask({"command": "status"})
+                out["cuts"], out["packets"] = link["cuts"], link["packets"]
+        return out
+
+    @staticmethod
+    def state_of(host):
+        if not host.on:
+            return "killed"
+        if isinstance(host, NamespaceHost):
+            return "up" if host.init and host.init.alive else "ended"
+        return "up"
+
+    def collect(self, folder):
+        """Copies the artifacts of every host, and of the network, into a folder; what could not be had, a line each."""
+        folder = pathlib.Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        mistakes = []
+        for name in ("network.yaml", "state.json", "link.log"):
+            if (self.folder / name).exists():
+                with reporting(mistakes, name):
+                    shutil.copy(self.folder / name, folder / name)
+        with reporting(mistakes, "status"):
+            (folder / "status.json").write_text(json.dumps(self.status(), indent=1) + "\n")
+
+        def collect_host(host):
+            with reporting(mistakes, host.name):
+                (folder / host.name).mkdir(exist_ok=True)
+                mistakes.extend(f"{host.name}: {mistake}" for mistake in host.artifacts(folder / host.name))
+        in_parallel(collect_host, list(self.machines.values()))
+        if mistakes:
+            (folder / "missing.txt").write_text("".join(mistake + "\n" for mistake in mistakes))
+        return mistakes
+
+
+def choose_mode(plan, mode):
+    """(mode, what is missing in it)"""
+    if plan.ssh:
+        return "ssh", [LIMITS["ssh"]]
+    obstacle = "asked for by --loopback" if mode == "loopback" else probes.namespaces_obstacle() or tun_obstacle()
+    if not obstacle:
+        return "namespaces", []
+    if mode == "namespaces":
+        raise ClusterError(f"network namespaces cannot be used here: {obstacle}")
+    return "loopback", [f"network namespaces are not used ({obstacle}): {LIMITS['loopback']}"]
+
+
+def tun_obstacle():
+    try:
+        os.close(os.open("/dev/net/tun", os.O_RDWR))
+    except OSError as error:
+        return f"/dev/net/tun: {error.strerror}"
+    return ""
+
+
+def in_parallel(function, items):
+    """The results; after all have ended, the first error."""
+    with concurrent.futures.ThreadPoolExecutor(max_workers=16) as pool:
+        futures = [pool.submit(function, item) for item in items]
+    return [future.result() for future in futures]
+
+
+def ip_batch(options, lines):
+    done = subprocess.run(["ip", *options, "-batch", "-"], input="\n".join(lines) + "\n", capture_output=True, text=True)
+    if done.returncode != 0:
+        raise ClusterError(f"ip {' '.join(options)}: {done.stderr.strip()}")
+
+
+# --- removal: of what is there, not of what the state says, so that it works after every failure
+
+def take_down(name=None, state=None):
+    """Removes the network of this name, or the only one, in whatever state it is; its name, None if there is none."""
+    state = pathlib.Path(state or default_state()).absolute()
+    found = networks(state)
+    if name is None and len(found) > 1:
+        raise ClusterError(f"there are several: {', '.join(found)}; name one with --name")
+    name = description.name("--name", name) if name else found[0] if found else None
+    if name is None:
+        return None
+    there = name in found or bool(namespaces_of(name))
+    hosts = ()
+    if (state / name).exists():
+        with contextlib.suppress(ClusterError):
+            network = Network(name=name, state=state)
+            hosts = network.machines.values() if network.mode == "ssh" else ()
+    remove(state / name, hosts)
+    return name if there else None
+
+
+def remove(folder, ssh_hosts=()):
+    """Idempotent."""
+    unreached = []
+    for host in ssh_hosts:
+        with reporting(unreached, host.name):
+            host.remove()
+        host.close()
+    for _ in range(5):  # one may start another while they are ended
+        found = processes_of_network(folder)
+        if not found:
+            break
+        for pid in found:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        for pid in found:
+            kill(pid)  # waits
+    in_parallel(lambda namespace: subprocess.run(["ip", "netns", "del", namespace], capture_output=True), namespaces_of(folder.name))
+    remove_control_groups(folder)
+    for mount in reversed(mounts_below(folder)):
+        subprocess.run(["umount", "--lazy", mount], capture_output=True)
+    if folder.exists():
+        shutil.rmtree(folder)
+    for file in folder.parent.glob(f".{folder.name}.lock"):
+        file.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        folder.parent.rmdir()
+    if unreached:
+        raise ClusterError("not everything could be removed: " + "; ".join(unreached))
+
+
+def processes_of_network(folder):
+    """The ids of the processes that carry the network's mark, and of those in a process namespace of one that does."""
+    mark = f"{MARK}={folder}".encode()
+    marked, namespaces = set(), {}
+    own = os.readlink("/proc/self/ns/pid")
+    for entry in pathlib.Path("/proc").iterdir():
+        if not entry.name.isdigit() or int(entry.name) == os.getpid():
+            continue
+        with contextlib.suppress(OSError):
+            if mark in (entry / "environ").read_bytes().split(b"\0"):
+                marked.add(int(entry.name))
+    home = str(folder / "hosts").encode() + b"/"
+    for entry in pathlib.Path("/proc").iterdir():  # work in a sandbox has another environment, but names its folder
+        if entry.name.isdigit() and int(entry.name) not in (os.getpid(), os.getppid()):
+            with contextlib.suppress(OSError):
+                namespaces[int(entry.name)] = os.readlink(entry / "ns/pid")
+                words = (entry / "cmdline").read_bytes().split(b"\0")
+                if words[0].rpartition(b"/")[2] in (b"bwrap", b"nunet") and any(home in word for word in words):
+                    marked.add(int(entry.name))
+    inside = {namespaces[pid] for pid in marked if pid in namespaces} - {own}
+    return marked | {pid for pid, namespace in namespaces.items() if namespace in inside}
+
+
+def namespaces_of(name):
+    folder = pathlib.Path("/run/netns")
+    return sorted(entry.name for entry in folder.glob(f"tn.{name}.*")) if folder.is_dir() else []
+
+
+def mounts_below(folder):
+    with open("/proc/self/mounts") as mounts:
+        return [line.split()[1] for line in mounts if line.split()[1].startswith(f"{folder}/")]
+
+
+def remove_control_groups(folder):
+    """Those that the sandboxes of killed daemons have left."""
+    names = set()
+    for home in (folder / "hosts").glob("*"):
+        name = 0xCBF29CE484222325
+        for byte in str(home / "nunet/sandbox").encode():
+            name = (name ^ byte) * 0x100000001B3 % (1 << 64)
+        names.add(f"nunet-{name:016x}")
+    if not names:
+        return
+    for parent, inner, _ in os.walk("/sys/fs/cgroup"):
+        for name in names & set(inner):
+            for group in [*sorted(pathlib.Path(parent, name).glob("*/"), reverse=True), pathlib.Path(parent, name)]:
+                with contextlib.suppress(OSError, ClusterError):
+                    wait_for(lambda group=group: not (group / "cgroup.procs").read_text(), f"{group} is empty", 2)
+                with contextlib.suppress(OSError):
+                    group.rmdir()
