@@ -8,4 +8,4 @@ if _LIB not in sys.path:
     sys.path.insert(0, _LIB)
 
 from testnet.description import DescriptionError  # noqa: E402,F401  (tests/lib has to be known first)
-from testnet.network import Network, networks  # noqa: E402,F401
+from testnet.network import Network, networks, take_down  # noqa: E402,F401

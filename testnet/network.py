@@ -339,20 +339,12 @@ def choose_mode(plan, mode):
     """(mode, what is missing in it)"""
     if plan.ssh:
         return "ssh", [LIMITS["ssh"]]
-    obstacle = "asked for by --loopback" if mode == "loopback" else probes.namespaces_obstacle() or tun_obstacle()
+    obstacle = "asked for by --loopback" if mode == "loopback" else probes.namespaces_obstacle() or probes.tun_obstacle()
     if not obstacle:
         return "namespaces", []
     if mode == "namespaces":
         raise ClusterError(f"network namespaces cannot be used here: {obstacle}")
     return "loopback", [f"network namespaces are not used ({obstacle}): {LIMITS['loopback']}"]
-
-
-def tun_obstacle():
-    try:
-        os.close(os.open("/dev/net/tun", os.O_RDWR))
-    except OSError as error:
-        return f"/dev/net/tun: {error.strerror}"
-    return ""
 
 
 def in_parallel(function, items):

@@ -2,13 +2,15 @@
 """Small programs to try a network with, run on its hosts: `testnet exec HOST -- testnet/probe.py COMMAND`. Standard library only.
 
   ping ADDRESS [COUNT]       ICMP echo; a line with the milliseconds of each answer, or `lost`
-  serve PORT                 UDP: answers each datagram with the address and port that it came from; `send ADDRESS PORT` as a
-                             datagram makes it send there
+  serve PORT                 UDP: answers each datagram with the address and port that it came from, and prints them
+  send PORT ADDRESS PORT     UDP: a datagram from the first port
   reach ADDRESS PORT         TCP: `connected`, or what is in the way
-  mapped ADDRESS:PORT...     the address and port from which each server sees one socket; `-` for no answer
-  receive ADDRESS PORT       sends to that server, prints the address and port from which it is seen, and then the sender of each
-                             datagram that arrives within WAIT seconds
-  count ADDRESS PORT COUNT   sends as many datagrams to a server and prints how many answers arrive
+  mapped ADDRESS:PORT...     UDP: the address and port from which each server sees one socket; `-` for no answer
+  receive ADDRESS PORT       UDP: sends to that server, prints the address and port from which it is seen, and then the sender of each
+                             datagram that arrives within PROBE_WAIT seconds
+  count ADDRESS PORT COUNT   UDP: sends as many datagrams to a server and prints how many answers arrive
+
+PROBE_WAIT (2) is how many seconds it waits for an answer.
 """
 
 import os
@@ -63,12 +65,14 @@ def serve(port):
         server.settimeout(None)
         say("ready")
         while True:
-            data, sender = server.recvfrom(2048)
-            words = data.decode(errors="replace").split()
-            if words[:1] == ["send"]:
-                server.sendto(b"hello", (words[1], int(words[2])))
-            else:
-                server.sendto(f"{sender[0]}:{sender[1]}".encode(), sender)
+            sender = server.recvfrom(2048)[1]
+            server.sendto(f"{sender[0]}:{sender[1]}".encode(), sender)
+            say(f"{sender[0]}:{sender[1]}")
+
+
+def send(own_port, address, port):
+    with udp(int(own_port)) as client:
+        client.sendto(b"hello", (address, int(port)))
 
 
 def reach(address, port):
@@ -123,7 +127,7 @@ def count(address, port, number):
         say(answers)
 
 
-COMMANDS = {"ping": ping, "serve": serve, "reach": reach, "mapped": mapped, "receive": receive, "count": count}
+COMMANDS = {"ping": ping, "serve": serve, "send": send, "reach": reach, "mapped": mapped, "receive": receive, "count": count}
 
 if __name__ == "__main__":
     if len(sys.argv) < 2 or sys.argv[1] not in COMMANDS:

@@ -2,15 +2,18 @@
 
 import os
 import pathlib
+import re
 import shutil
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-sys.path.insert(0, str(ROOT / "tests/lib"))
+sys.path[:0] = [str(ROOT / "tests/lib"), str(ROOT)]
 
 import feature_world  # noqa: E402  (the path to it is only known now)
 import nunet_cluster  # noqa: E402
 import probes  # noqa: E402
+import testnet  # noqa: E402
+from testnet import link_client  # noqa: E402
 
 
 def before_all(context):
@@ -36,6 +39,10 @@ def missing(tags):
         return f"network namespaces: {obstacle}"
     if "tmpfs" in tags and (obstacle := probes.mounts_obstacle()):
         return f"a disk of a small size: {obstacle}"
+    if "testnet" in tags and (obstacle := probes.testnet_obstacle(link_client.program())):
+        return f"networks on demand: {obstacle}"
+    if "sshd" in tags and not probes.sshd():
+        return "sshd is not installed"
     if "faketime" in tags and not probes.fake_time_library():
         return "clocks cannot be set: libfaketime is not installed"
     return ""
@@ -51,6 +58,27 @@ def before_scenario(context, scenario):
     context.cluster = nunet_cluster.Cluster(namespaces=namespaces, light_keys=True)
     context.answer = None
     context.deployments = {}
+    context.networks, context.states = {}, []
+
+
+def collect(network, scenario):
+    """What a failed scenario's hosts have written, for people."""
+    build = pathlib.Path(os.environ.get("DMS_BUILD", ROOT / "build"))
+    folder = build / "artifacts" / re.sub(r"\W+", "-", scenario.name) / network.name
+    print(f"artifacts of network {network.name}: {folder}")
+    shutil.rmtree(folder, ignore_errors=True)
+    for mistake in network.collect(folder):
+        print(f"missing: {mistake}")
+
+
+def remove_networks(state, scenario):
+    for name in testnet.networks(state):
+        if scenario.status == "failed":
+            try:
+                collect(testnet.Network.open(name, state), scenario)
+            except nunet_cluster.ClusterError as error:
+                print(f"artifacts of network {name}: {error}")
+        testnet.take_down(name, state)
 
 
 def after_scenario(context, scenario):
@@ -60,6 +88,8 @@ def after_scenario(context, scenario):
     if scenario.status == "failed":
         for machine in cluster.machines.values():
             print(machine.log_tail(60))
+    for state in context.states:
+        remove_networks(state, scenario)
     cluster.close()
     left = cluster.leftovers()
     assert not left, "left behind: " + ", ".join(left)

@@ -87,3 +87,23 @@ def mounts_obstacle():
         if done.returncode == 0:
             subprocess.run(["umount", folder], capture_output=True)
         return done.stderr.strip()
+
+
+def testnet_obstacle(link):
+    """Why a network of namespaces cannot be spawned here, with this program as its link; empty if it can."""
+    if obstacle := namespaces_obstacle() or tun_obstacle():
+        return obstacle
+    return "" if os.access(link, os.X_OK) else f"{link} is not built"
+
+
+def tun_obstacle():
+    try:
+        os.close(os.open("/dev/net/tun", os.O_RDWR))
+    except OSError as error:
+        return f"/dev/net/tun: {error.strerror}"
+    return ""
+
+
+def sshd():
+    """The program; empty where it is not installed."""
+    return shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin") or ""
