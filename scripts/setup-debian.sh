@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs from Debian 12 what a task needs, and nothing else. Quick when all of it is there.
-#   scripts/setup-debian.sh [GROUP...]     groups: build run test docker bench lint fuzz interop coverage docs all
+#   scripts/setup-debian.sh [GROUP...]     groups: build run test ssh docker bench lint fuzz interop coverage docs all
 # Without a group: build run test. Needs root only when something is missing.
 set -eu
 
@@ -10,7 +10,8 @@ build="ca-certificates ccache cmake g++ git make ninja-build pkg-config python3
   libarchive-dev libboost1.81-dev libboost-json1.81-dev libfmt-dev libseccomp-dev libsecp256k1-dev libsqlite3-dev libssl-dev libyaml-cpp-dev
   libgtest-dev libgmock-dev librapidcheck-dev"
 run="bubblewrap iproute2 procps python3"
-test="faketime python3-behave $run"
+test="faketime openssh-client openssl python3-behave python3-yaml $run"
+ssh="openssh-server"  # for scenarios with hosts reached by ssh; where there is an init system, it starts a server
 docker="dockerd=docker.io busybox-static curl iptables"
 bench="curl libbenchmark-dev nginx=nginx-light python3"
 lint="clang-format-16 clang-tidy-16 shellcheck python3"
@@ -19,13 +20,13 @@ interop="node=nodejs npm=npm redis-server=redis-tools"
 coverage="lcov"
 docs="default-jre-headless doxygen graphviz mkdocs mkdocs-material plantuml python3"
 # shellcheck disable=SC2034  # used through eval
-all="$build $run $test $docker $bench $lint $fuzz $interop $coverage $docs"
+all="$build $run $test $ssh $docker $bench $lint $fuzz $interop $coverage $docs"
 
 [ $# -gt 0 ] || set -- build run test
 wanted=
 for group in "$@"; do
   case $group in
-    build | run | test | docker | bench | lint | fuzz | interop | coverage | docs | all) eval "wanted=\"\$wanted \$$group\"" ;;
+    build | run | test | ssh | docker | bench | lint | fuzz | interop | coverage | docs | all) eval "wanted=\"\$wanted \$$group\"" ;;
     *) echo "setup-debian.sh: no group '$group'; see the head of this script" >&2; exit 2 ;;
   esac
 done

@@ -92,11 +92,12 @@ class Host(Machine):
 
     def environment(self, **more):
         path = f"{self.home / 'bin'}:{os.environ.get('PATH', '/usr/bin:/bin')}"
-        return super().environment(**{"PATH": path, MARK: str(self.cluster.folder), **self.fake_clock(), **more})
+        return super().environment(**{"PATH": path, MARK: str(self.cluster.folder), **more})
 
     def locally(self, *command):
         """Runs a command on the files of this host, wherever it is."""
-        process = subprocess.run([str(word) for word in command], cwd=self.home, env=Host.environment(self), stdin=subprocess.DEVNULL,
+        environment = {**Host.environment(self), **self.fake_clock()}
+        process = subprocess.run([str(word) for word in command], cwd=self.home, env=environment, stdin=subprocess.DEVNULL,
                                  capture_output=True, text=True, timeout=60)
         return Finished([str(word) for word in command], process)
 
@@ -164,6 +165,9 @@ class Host(Machine):
 
     def resume(self):
         self.daemon.kill(signal.SIGCONT)
+
+    def peers(self):
+        return self.cmd("/dms/node/peers/list", timeout=20).get("Peers") or []
 
     def onboard(self):
         share = self.plan.onboard
@@ -267,13 +271,24 @@ def socket_in(namespace):
         os.close(own)
 
 
+BOOT_SCRIPT = """mount -t tmpfs -o mode=1777 tmpfs /dev/shm
+echo "$0" >/proc/sys/kernel/hostname
+env "$@" sh -c 'echo "ready $FAKETIME_SHARED"; exec sleep infinity >/dev/null 2>&1' &
+exec >/dev/null 2>&1
+wait"""
+
+
 class NamespaceHost(Host):
-    """Its own network, process ids, mounts and host name. `init` is the first process in it; all others end with it."""
+    """Its own network, process ids, mounts, shared memory and host name. `init` is the first process in it; all others end with it.
+
+    Where the clock is another one, libfaketime keeps it in shared memory, which the first process that uses it makes and removes.
+    That is one that lives as long as the host (`shared_clock` is where): the children of one that ends could not begin programs.
+    """
 
     def __init__(self, network, plan):
         super().__init__(network, plan)
         self.namespace = f"tn.{network.name}.{plan.name}"
-        self.init = None
+        self.init, self.shared_clock = None, ""
 
     def prepare(self):
         super().prepare()
@@ -284,15 +299,14 @@ class NamespaceHost(Host):
                 raise ClusterError(f"{self.name}: a disk of {self.plan.disk} bytes: {done.stderr.strip()}")
 
     def boot(self):
-        script = 'echo "$0" >/proc/sys/kernel/hostname; echo ready; exec >/dev/null 2>&1; sleep infinity & wait'
         command = ["nsenter", f"--net=/run/netns/{self.namespace}", "unshare", "--mount", "--pid", "--uts", "--propagation", "slave",
-                   "--fork", "--kill-child", "--mount-proc", "sh", "-c", script, self.name]
-        # Its clock may be another one; that of the first process is not, so that LD_PRELOAD is not in the way of a boot.
-        environment = Machine.environment(self, **{MARK: str(self.cluster.folder)})
-        holder = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment,
-                                  cwd="/", start_new_session=True)
-        if holder.stdout.readline() != b"ready\n":
-            raise ClusterError(f"{self.name}: {' '.join(command[:3])} ...: {holder.stderr.read().decode(errors='replace').strip()}")
+                   "--fork", "--kill-child", "--mount-proc", "sh", "-c", BOOT_SCRIPT, self.name, *assignments(self.fake_clock())]
+        holder = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                  env=self.environment(), cwd="/", start_new_session=True)
+        word, _, self.shared_clock = holder.stdout.readline().strip().partition(" ")
+        if word != "ready":
+            holder.kill()
+            raise ClusterError(f"{self.name}: {' '.join(command[:3])} ...: {holder.stderr.read().strip()}")
         holder.stdout.close()
         holder.stderr.close()
         self.init = Process.of(children(holder.pid)[0])
@@ -301,7 +315,9 @@ class NamespaceHost(Host):
     def inside(self, command):
         if not self.init or not self.init.alive:
             raise ClusterError(f"{self.name} does not run; `testnet start {self.name}` brings it back")
-        return ["nsenter", "--target", str(self.init.pid), "--net", "--mount", "--pid", "--uts", f"--wdns={self.home}",
+        # Not in the environment of nsenter, which has another shared memory.
+        clock = ["env", *assignments({**self.fake_clock(), "FAKETIME_SHARED": self.shared_clock})] if self.clock else []
+        return ["nsenter", "--target", str(self.init.pid), "--net", "--mount", "--pid", "--uts", f"--wdns={self.home}", *clock,
                 *(str(word) for word in command)]
 
     def connect_to_rest(self):
@@ -352,11 +368,16 @@ class NamespaceHost(Host):
         return mistakes
 
     def state(self):
-        return {**super().state(), "init": [self.init.pid, self.init.began] if self.init else None}
+        return {**super().state(), "init": [self.init.pid, self.init.began] if self.init else None, "shared_clock": self.shared_clock}
 
     def restore(self, state):
         super().restore(state)
         self.init = Process(*state["init"]) if state["init"] else None
+        self.shared_clock = state["shared_clock"]
+
+
+def assignments(variables):
+    return [f"{name}={value}" for name, value in variables.items()]
 
 
 def children(pid):

@@ -27,6 +27,7 @@ from testnet.hosts import MARK, LoopbackHost, NamespaceHost, Process, SshHost, r
 from testnet.link_client import Link
 
 DEVICE = "tun0"
+CONNECT_SOON = 3.0
 VERSION = 1
 LIMITS = {"loopback": "the hosts share this machine's loopback, with ports of their own: no delay, loss, bandwidth, NAT, cuts, clock "
                       "skew, limited disks, and processes of hosts see each other",
@@ -209,28 +210,49 @@ class Network:
             f"link set {DEVICE} mtu 1500 up", f"route add default dev {DEVICE}"]), hosts)
 
     def make_identities(self, hosts):
-        users = [host for host in hosts if host.plan.role == "user"]
-        providers = [host for host in hosts if host.plan.role == "provider"]
+        users, providers = (self.of_role(hosts, role) for role in ("user", "provider"))
         pairs = [pair for user in users for provider in providers for pair in ((user, provider), (provider, user))]
         identities.make(hosts, pairs)
         for host in hosts:
             host.configure([other.multiaddress() for other in self.contacts(host, users, providers)])
 
     @staticmethod
+    def of_role(hosts, role):
+        return [host for host in hosts if host.plan.role == role]
+
+    @staticmethod
     def contacts(host, users, providers):
-        """Those that its daemon connects to: every user's, and a user behind a NAT box to every provider that can be reached."""
-        if host in users and host.plan.nat:
-            return [other for other in users + providers if other is not host and not other.plan.nat]
-        return [other for other in users if other is not host and not other.plan.nat]
+        """Those that its daemon connects to: each user's that can be reached (of two users the later one does), and from behind a NAT
+        box each provider's that can be reached."""
+        reachable = [other for other in users if not other.plan.nat]
+        if host in providers:
+            return reachable
+        if host.plan.nat:
+            return reachable + [other for other in providers if not other.plan.nat]
+        return reachable[:reachable.index(host)]
 
     def start_daemons(self, hosts):
-        """Those that others connect to are the first."""
-        called = [host for host in hosts if host.plan.role == "user" and not host.plan.nat]
-        for group in (called, [host for host in hosts if host not in called]):
+        """Those that others connect to are the first: users, providers, users behind NAT boxes."""
+        users, providers = (self.of_role(hosts, role) for role in ("user", "provider"))
+        hidden = [user for user in users if user.plan.nat]
+        for group in ([user for user in users if user not in hidden], providers, hidden):
             in_parallel(lambda host: host.launch(), group)
             self.save()
             in_parallel(lambda host: host.wait_healthy(), group)
-        in_parallel(lambda host: host.onboard(), [host for host in hosts if host.plan.onboard])
+        in_parallel(lambda host: host.onboard(), providers)
+        pairs = [(host, other) for host in hosts for other in self.contacts(host, users, providers)]
+        self.connect(pairs, users)
+
+    @staticmethod
+    def connect(pairs, users):
+        """Waits until each is connected to the other; those that are not soon are told to."""
+        def missing():
+            known = dict(zip(users, in_parallel(lambda user: set(user.peers()), users)))
+            return [(host, other) for host, other in pairs
+                    if (other.peer_id() not in known[host] if host in known else host.peer_id() not in known[other])]
+        with contextlib.suppress(ClusterError):
+            wait_for(lambda: not missing(), "every daemon is connected", CONNECT_SOON, 0.2)
+        in_parallel(lambda pair: pair[0].connect(pair[1]), missing())
 
     # --- down
 
