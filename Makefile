@@ -3,7 +3,7 @@ MAKEFLAGS += --no-print-directory
 SHELL := /bin/sh
 SETUP := scripts/setup-debian.sh
 
-.PHONY: build setup test demo bench bench-p2p fuzz asan tsan interop docs format lint coverage clean help
+.PHONY: build setup test testnet demo bench bench-p2p fuzz asan tsan interop docs format lint coverage clean help
 .DEFAULT_GOAL := build
 
 build:     ## build/nunet, the program
@@ -19,6 +19,11 @@ test:      ## every suite; ends in 'N passed, N failed, N skipped'
 	@cmake --preset release >/dev/null
 	@cmake --build build
 	@scripts/run_tests.py --build build $(TEST_ARGS)
+
+testnet:   ## what testnet/testnet needs: networks of hosts on demand
+	@$(SETUP) build test
+	@cmake --preset release >/dev/null
+	@cmake --build build --target nunet testnet_link
 
 demo:      build ## three machines, one job, in under two minutes
 	@$(SETUP) run

@@ -49,7 +49,8 @@ def parser():
     up.add_argument("file", metavar="FILE")
     up.add_argument("--loopback", action="store_true", help="without namespaces, as where there is no root")
     up.add_argument("--no-daemons", action="store_true", help="hosts without a daemon, whatever their role is")
-    add("down", run_down, "remove a network, in whatever state it is, and everything of it")
+    down = add("down", run_down, "remove a network, in whatever state it is, and everything of it")
+    down.add_argument("--force", action="store_true", help="also if machines are not reached by ssh: what is on them stays")
     run = add("exec", run_exec, "run a command on a host; its exit status is that of the command")
     run.add_argument("host", metavar="HOST")
     run.add_argument("words", metavar="-- COMMAND", nargs=argparse.REMAINDER)
@@ -94,7 +95,7 @@ def run_up(options):
 
 
 def run_down(options):
-    name = take_down(options.name, options.state)
+    name = take_down(options.name, options.state, options.force)
     print(f"network {name} is gone" if name else "there is no such network" if options.name else "there is no network")
 
 

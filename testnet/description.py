@@ -357,6 +357,8 @@ def read_hosts(field, value, regions, nats, addresses):
                 "ssh_port": host.take("ssh_port", integer(1, 65535)), "nunet": host.take("nunet", absolute_path)}
         host.done()
         check_ssh(at, ssh, {**rest, "nat": nat, "count": count})
+        if onboard and rest["disk"] is not None and size(0, 1 << 50)("", onboard.disk) > rest["disk"]:
+            raise DescriptionError(f"{at}.onboard.disk: expected at most what {at}.disk is, found {onboard.disk}")
         rest["ssh_port"] = rest["ssh_port"] or 22
         names = [group] if count is None else [f"{group}{number + 1}" for number in range(count)]
         for each in names:

@@ -23,7 +23,7 @@ nats:
   home: {kind: symmetric, region: eu, udp_timeout: 30s}
 hosts:
   alice: {role: user, nat: home}
-  provider: {count: 2, role: provider, region: us, onboard: {cpu: 1, ram: 1GiB, disk: 2 GiB}, disk: 64MiB, clock: -90s}
+  provider: {count: 2, role: provider, region: us, onboard: {cpu: 1, ram: 1GiB, disk: 2 GiB}, disk: 4GiB, clock: -90s}
 """
 
 
@@ -40,7 +40,7 @@ class Good(unittest.TestCase):
         self.assertEqual((plan.name, plan.seed, plan.regions), ("demo", 7, ("eu", "us")))
         self.assertEqual(list(plan.hosts), ["alice", "provider1", "provider2"])
         provider = plan.hosts["provider2"]
-        self.assertEqual((provider.clock, provider.disk, provider.onboard), (-90, 64 << 20, description.Onboard(1, "1GiB", "2GiB")))
+        self.assertEqual((provider.clock, provider.disk, provider.onboard), (-90, 4 << 30, description.Onboard(1, "1GiB", "2GiB")))
         self.assertEqual(plan.hosts["alice"].region, "eu")  # that of its NAT box
         quality = description.Quality(40_000, 5_000, 0.005, 100_000_000, 64 << 10)
         self.assertEqual(plan.qualities["eu", "us"], quality)
@@ -108,6 +108,7 @@ class Mistakes(unittest.TestCase):
                 ({"clock": 30}, "hosts.provider.clock"), ({"clock": "+0.5s"}, "hosts.provider.clock"),
                 ({"disk": "64"}, "hosts.provider.disk: expected a size such as 64MiB"),
                 ({"disk": "1KiB"}, "hosts.provider.disk: expected a size"),
+                ({"disk": "1GiB"}, "hosts.provider.onboard.disk: expected at most what hosts.provider.disk is, found 2GiB"),
                 ({"ssh_port": 22}, "hosts.provider.ssh_port: only a host with `ssh` has it"),
                 ({"onboard": {"cpu": 1, "ram": "1GiB"}}, "hosts.provider.onboard.disk is missing"),
                 ({"onboard": {"cpu": -1, "ram": "1GiB", "disk": "1GiB"}}, "hosts.provider.onboard.cpu: expected a number of cores"),

@@ -9,12 +9,14 @@ import ctypes
 import json
 import os
 import pathlib
+import re
 import shlex
 import shutil
 import signal
 import socket
 import subprocess
 import time
+import zlib
 
 import nunet_cluster
 from nunet_cluster import NUNET, ClusterError, Finished, Hopeless, Machine, processes_of, wait_for
@@ -120,6 +122,10 @@ class Host(Machine):
 
     # --- the daemon
 
+    def check_daemon(self):
+        if not self.has_daemon:
+            raise ClusterError(f"{self.name} has no daemon: it has `role: none`")
+
     def start(self, timeout=DAEMON_TIMEOUT):
         """Starts the daemon and waits until it answers."""
         self.launch()
@@ -216,15 +222,20 @@ class Host(Machine):
 
     def follow(self, out, follow):
         """Writes daemon.log to `out`; with `follow` until Ctrl-C."""
+        self.check_daemon()
         with contextlib.suppress(KeyboardInterrupt, BrokenPipeError):
-            wait_for(self.log.exists, f"{self.log} exists", 1)
             with open(self.log, "rb") as log:
                 while True:
                     shutil.copyfileobj(log, out)
                     out.flush()
-                    if not follow:
+                    if not follow or not self.log.exists():
                         break
                     time.sleep(0.2)
+
+
+def namespace_prefix(folder):
+    """Of the names of a network's namespaces, which are those of this machine: networks of one name may be in several states."""
+    return f"tn-{zlib.crc32(str(folder.parent).encode()):08x}-{folder.name}."
 
 
 @contextlib.contextmanager
@@ -287,7 +298,7 @@ class NamespaceHost(Host):
 
     def __init__(self, network, plan):
         super().__init__(network, plan)
-        self.namespace = f"tn.{network.name}.{plan.name}"
+        self.namespace = namespace_prefix(network.folder) + plan.name
         self.init, self.shared_clock = None, ""
 
     def prepare(self):
@@ -529,6 +540,16 @@ class SshHost(Host):
         """Ends the connection that is shared by the commands."""
         subprocess.run(["ssh", *self.options, "-O", "exit", "-p", str(self.plan.ssh_port), self.plan.ssh], capture_output=True)
 
+    def multiaddress(self):
+        kind = "ip4" if re.fullmatch(r"[0-9.]+", self.address) else "dns4"
+        return f"/{kind}/{self.address}/tcp/{self.p2p_port}/p2p/{self.peer_id()}"
+
+    def daemon_state(self):
+        try:
+            return super().daemon_state()
+        except ClusterError:
+            return "unreachable"
+
     def processes(self):
         finished = self.ssh(LIST_SCRIPT.replace("MARK", shlex.quote(f"{MARK}={self.there}")))
         return [(int(pid), line) for pid, _, line in (row.partition(" ") for row in finished.out.splitlines())]
@@ -550,6 +571,7 @@ class SshHost(Host):
         return mistakes
 
     def follow(self, out, follow):
+        self.check_daemon()
         command = ["ssh", *self.options, "-p", str(self.plan.ssh_port), self.plan.ssh, "--",
                    f"tail -n +1 {'-f ' if follow else ''}{shlex.quote(str(self.there / 'daemon.log'))}"]
         with contextlib.suppress(KeyboardInterrupt):

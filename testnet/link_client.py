@@ -24,7 +24,7 @@ class Link:
     def start(self, seed, environment):
         """Its process id."""
         if not os.access(program(), os.X_OK):
-            raise ClusterError(f"{program()} is not there: `cmake --build build --target testnet_link` builds it")
+            raise ClusterError(f"{program()} is not there: `make testnet` builds it")
         with open(self.log, "ab") as log:
             process = subprocess.Popen([program(), "--socket", self.socket, "--seed", str(seed)], stdin=subprocess.DEVNULL,
                                        stdout=log, stderr=log, env=environment, start_new_session=True)

@@ -23,7 +23,7 @@ import probes
 from nunet_cluster import ClusterError, free_ports, kill, wait_for
 
 from testnet import description, identities
-from testnet.hosts import MARK, LoopbackHost, NamespaceHost, Process, SshHost, reporting
+from testnet.hosts import MARK, LoopbackHost, NamespaceHost, Process, SshHost, namespace_prefix, reporting
 from testnet.link_client import Link
 
 DEVICE = "tun0"
@@ -384,8 +384,9 @@ def ip_batch(options, lines):
 
 # --- removal: of what is there, not of what the state says, so that it works after every failure
 
-def take_down(name=None, state=None):
-    """Removes the network of this name, or the only one, in whatever state it is; its name, None if there is none."""
+def take_down(name=None, state=None, force=False):
+    """Removes the network of this name, or the only one, in whatever state it is; its name, None if there is none. `force`: forgets
+    machines that ssh does not reach."""
     state = pathlib.Path(state or default_state()).absolute()
     found = networks(state)
     if name is None and len(found) > 1:
@@ -393,23 +394,27 @@ def take_down(name=None, state=None):
     name = description.name("--name", name) if name else found[0] if found else None
     if name is None:
         return None
-    there = name in found or bool(namespaces_of(name))
+    there = name in found or bool(namespaces_of(state / name))
     hosts = ()
     if (state / name).exists():
         with contextlib.suppress(ClusterError):
             network = Network(name=name, state=state)
             hosts = network.machines.values() if network.mode == "ssh" else ()
-    remove(state / name, hosts)
+    remove(state / name, hosts, force)
     return name if there else None
 
 
-def remove(folder, ssh_hosts=()):
+def remove(folder, ssh_hosts=(), force=False):
     """Idempotent."""
     unreached = []
-    for host in ssh_hosts:
+
+    def remove_there(host):
         with reporting(unreached, host.name):
             host.remove()
         host.close()
+    in_parallel(remove_there, ssh_hosts)
+    if unreached and not force:
+        raise ClusterError(f"not everything could be removed; repeat it, or forget the rest by `testnet down --force`: {'; '.join(unreached)}")
     for _ in range(5):  # one may start another while they are ended
         found = processes_of_network(folder)
         if not found:
@@ -419,7 +424,7 @@ def remove(folder, ssh_hosts=()):
                 os.kill(pid, signal.SIGKILL)
         for pid in found:
             kill(pid)  # waits
-    in_parallel(lambda namespace: subprocess.run(["ip", "netns", "del", namespace], capture_output=True), namespaces_of(folder.name))
+    in_parallel(lambda namespace: subprocess.run(["ip", "netns", "del", namespace], capture_output=True), namespaces_of(folder))
     remove_control_groups(folder)
     for mount in reversed(mounts_below(folder)):
         subprocess.run(["umount", "--lazy", mount], capture_output=True)
@@ -429,8 +434,6 @@ def remove(folder, ssh_hosts=()):
         file.unlink(missing_ok=True)
     with contextlib.suppress(OSError):
         folder.parent.rmdir()
-    if unreached:
-        raise ClusterError("not everything could be removed: " + "; ".join(unreached))
 
 
 def processes_of_network(folder):
@@ -456,9 +459,9 @@ def processes_of_network(folder):
     return marked | {pid for pid, namespace in namespaces.items() if namespace in inside}
 
 
-def namespaces_of(name):
-    folder = pathlib.Path("/run/netns")
-    return sorted(entry.name for entry in folder.glob(f"tn.{name}.*")) if folder.is_dir() else []
+def namespaces_of(folder):
+    named = pathlib.Path("/run/netns")
+    return sorted(entry.name for entry in named.glob(f"{namespace_prefix(folder)}*")) if named.is_dir() else []
 
 
 def mounts_below(folder):

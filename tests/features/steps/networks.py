@@ -11,7 +11,7 @@ import time
 from behave import given, then, when
 
 import probes
-from nunet_cluster import ROOT, ClusterError, Finished, wait_for
+from nunet_cluster import NUNET, ROOT, ClusterError, Finished, wait_for
 from testnet import Network, networks
 from testnet.network import mounts_below, namespaces_of, processes_of_network
 
@@ -54,7 +54,7 @@ def a_named_network(context, name):
 
 @given('a network file "{name}"')
 def a_network_file(context, name):
-    (context.cluster.folder / f"{name}.yaml").write_text(context.text)
+    (context.cluster.folder / f"{name}.yaml").write_text(context.text.replace("PROGRAM", str(pathlib.Path(NUNET).resolve())))
 
 
 # --- the command
@@ -117,7 +117,7 @@ def it_fails(context, text):
 def nothing_left(context, name):
     for folder in context.states:
         folder = folder / name
-        left = [*namespaces_of(name), *processes_of_network(folder), *mounts_below(folder)] + ([folder] if folder.exists() else [])
+        left = [*namespaces_of(folder), *processes_of_network(folder), *mounts_below(folder)] + ([folder] if folder.exists() else [])
         assert not left, left
 
 
@@ -370,7 +370,9 @@ def sshd_hosts(context):
     for name in ("user", "host"):
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / name], check=True)
     context.key = folder / "user"
-    pathlib.Path("/run/sshd").mkdir(exist_ok=True)  # sshd confines itself there
+    if not (confined := pathlib.Path("/run/sshd")).exists():  # sshd confines itself there
+        confined.mkdir()
+        context.add_cleanup(confined.rmdir)
     for host in context.network.hosts.values():
         if host.name == "console":
             continue
