@@ -316,10 +316,12 @@ class Network:
     # --- what there is
 
     def status(self):
+        hosts = list(self.machines.values())
+        daemons = in_parallel(lambda host: host.daemon_state(), hosts)
         out = {"name": self.name, "mode": self.mode, "folder": str(self.folder), "missing": self.missing, "link": "none", "cuts": [],
                "hosts": [{"name": host.name, "role": host.plan.role, "region": host.plan.region, "nat": host.plan.nat,
                           "address": host.address, "ssh": host.plan.ssh, "state": self.state_of(host),
-                          "daemon": host.daemon_state(), "peer": host.peer} for host in self.machines.values()]}
+                          "daemon": daemon, "peer": host.peer} for host, daemon in zip(hosts, daemons)]}
         if self.mode == "namespaces":
             out["link"] = "running" if self.link_process and self.link_process.alive else "ended"
             if out["link"] == "running":

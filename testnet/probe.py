@@ -5,6 +5,8 @@
   serve PORT                 UDP: answers each datagram with the address and port that it came from, and prints them
   send PORT ADDRESS PORT     UDP: a datagram from the first port
   reach ADDRESS PORT         TCP: `connected`, or what is in the way
+  sink PORT                  TCP: reads a connection to its end and answers with the number of bytes
+  upload ADDRESS PORT BYTES  TCP: sends to a sink; the milliseconds until it has everything
   mapped ADDRESS:PORT...     UDP: the address and port from which each server sees one socket; `-` for no answer
   receive ADDRESS PORT       UDP: sends to that server, prints the address and port from which it is seen, and then the sender of each
                              datagram that arrives within PROBE_WAIT seconds
@@ -83,6 +85,24 @@ def reach(address, port):
         say(f"not connected: {error}")
 
 
+def sink(port):
+    with socket.create_server(("", int(port))) as server:
+        say("ready")
+        while True:
+            with server.accept()[0] as connection:
+                connection.sendall(str(sum(iter(lambda: len(connection.recv(1 << 16)), 0))).encode())
+
+
+def upload(address, port, size):
+    begin = time.monotonic()
+    with socket.create_connection((address, int(port)), WAIT) as connection:
+        connection.sendall(bytes(int(size)))
+        connection.shutdown(socket.SHUT_WR)
+        if connection.recv(64).decode() != size:
+            sys.exit("not everything has arrived")
+    say(f"{(time.monotonic() - begin) * 1000:.2f}")
+
+
 def ask(client, address, port):
     client.sendto(b"who", (address, int(port)))
     try:
@@ -127,7 +147,7 @@ def count(address, port, number):
         say(answers)
 
 
-COMMANDS = {"ping": ping, "serve": serve, "send": send, "reach": reach, "mapped": mapped, "receive": receive, "count": count}
+COMMANDS = {"ping": ping, "serve": serve, "send": send, "reach": reach, "sink": sink, "upload": upload, "mapped": mapped, "receive": receive, "count": count}
 
 if __name__ == "__main__":
     if len(sys.argv) < 2 or sys.argv[1] not in COMMANDS:

@@ -1,5 +1,6 @@
 """What this machine supports of that which the functional tests and the demonstration need. Standard library only."""
 
+import functools
 import os
 import pathlib
 import pwd
@@ -8,6 +9,7 @@ import subprocess
 import tempfile
 
 
+@functools.cache
 def namespaces_obstacle():
     """Why network namespaces cannot be used here; empty if they can. Tries every kind of command that a Cluster uses, because
     in a chroot or a container a namespace may be made and not entered."""

@@ -11,13 +11,14 @@ import time
 from behave import given, then, when
 
 import probes
-from nunet_cluster import NUNET, ROOT, ClusterError, Finished, wait_for
+from nunet_cluster import NUNET, ROOT, Finished, wait_for
 from testnet import Network, networks
 from testnet.network import mounts_below, namespaces_of, processes_of_network
 
 PROBE = ROOT / "testnet/probe.py"
 SHORT = {"PROBE_WAIT": "0.4"}
 PORT = 7
+QUIET = 0.4  # seconds in which what does not arrive would have: a network without a delay
 
 
 def state(context, user=None):
@@ -37,7 +38,7 @@ def spawn(context, daemons):
     file.write_text(context.text)
     network = Network(file, state=state(context), daemons=daemons)
     context.networks[network.name] = context.network = network
-    context.servers = {}
+    context.probes = {}
     network.up()
 
 
@@ -105,7 +106,7 @@ def it_warns(context, text):
 
 @then('its status is {status:d} and it prints "{text}"')
 def status_and_output(context, status, text):
-    assert (context.answer.status, context.answer.out.strip()) == (status, text), context.answer
+    assert (context.answer.status, " ".join(context.answer.out.split())) == (status, text), context.answer
 
 
 @then('it fails with "{text}"')
@@ -129,28 +130,37 @@ def ping(host, address, count=1, environment=None):
     return finished.out.split()
 
 
-def serve(context, host, port=PORT):
-    """Where what arrives at a UDP port of the host is written."""
-    out = context.network.folder / f"{host.name}-{port}"
-    if host.name not in context.servers or context.servers[host.name].poll() is not None:
-        with open(out, "w") as file:
-            context.servers[host.name] = subprocess.Popen(host.inside([PROBE, "serve", port]), env=host.environment(), stdin=subprocess.DEVNULL,
-                                                          stdout=file, stderr=subprocess.STDOUT, start_new_session=True)
-        wait_for(lambda: "ready" in out.read_text(), f"{host.name} serves", 10, 0.02)
+def start_probe(context, host, *words):
+    """A program that runs until the host ends; the file that it writes."""
+    out = context.network.folder / f"{host.name}-{words[0]}"
+    with open(out, "w") as file:
+        context.probes[host.name, words[0]] = subprocess.Popen(
+            host.inside([PROBE, *words]), env=host.environment(PROBE_WAIT="60"), stdin=subprocess.DEVNULL, stdout=file,
+            stderr=subprocess.STDOUT, start_new_session=True)
+    wait_for(out.read_text, f"{host.name}: {words[0]} begins", 20, 0.02)
     return out
 
 
+def serve(context, host):
+    """Where what arrives at a UDP port of the host is written."""
+    running = context.probes.get((host.name, "serve"))
+    if running and running.poll() is None:
+        return context.network.folder / f"{host.name}-serve"
+    return start_probe(context, host, "serve", PORT)
+
+
 def send(context, sender, receiver):
-    """Whether a datagram that is sent now arrives, within what a network without a delay needs."""
+    """Sends a datagram; where it is written if it arrives, and how many were before."""
     host, other = context.network.host(sender), context.network.host(receiver)
     out = serve(context, other)
-    before = out.read_text().count("\n")
+    before = lines(out)
     finished = host.exec(PROBE, "send", 9, other.address, PORT)
     assert finished.status == 0, finished
-    try:
-        return bool(wait_for(lambda: out.read_text().count("\n") > before, "a datagram arrives", 0.5, 0.02))
-    except ClusterError:
-        return False
+    return out, before
+
+
+def lines(file):
+    return file.read_text().count("\n")
 
 
 @then("a ping from {name:w} to {other:w} takes {least:d} to {most:d} ms")
@@ -179,14 +189,30 @@ def datagrams_arrive(context, count, name, other, least, most):
     assert least <= share <= most, f"{share}%"
 
 
+@then("{size:d} bytes from {name:w} arrive at {other:w} in at least {least:d} ms")
+def upload(context, size, name, other, least):
+    sink = context.network.host(other)
+    start_probe(context, sink, "sink", PORT)
+    finished = context.network.host(name).exec(PROBE, "upload", sink.address, PORT, size, environment={"PROBE_WAIT": "30"})
+    assert finished.status == 0 and float(finished.out) >= least, finished
+
+
+@then("the link has dropped packets of full queues")
+def queues_overflowed(context):
+    assert context.network.status()["packets"]["overflowed"] > 0, context.network.status()
+
+
 @then("a datagram from {name:w} arrives at {other:w}")
 def arrives(context, name, other):
-    assert send(context, name, other)
+    out, before = send(context, name, other)
+    wait_for(lambda: lines(out) > before, "the datagram arrives", 10, 0.02)
 
 
 @then("no datagram from {name:w} arrives at {other:w}")
 def does_not_arrive(context, name, other):
-    assert not send(context, name, other)
+    out, before = send(context, name, other)
+    time.sleep(QUIET)
+    assert lines(out) == before, out.read_text()
 
 
 @then("no datagram from {name:w} arrives at the address of {other:w}")
@@ -211,14 +237,15 @@ def mappings(context, mappings, name):
 def entering(context, entering):
     inside, s1, s2 = (context.network.host(name) for name in ("inside1", "s1", "s2"))
     serve(context, s1)
-    command = inside.inside([PROBE, "receive", s1.address, PORT])
-    with subprocess.Popen(command, env=inside.environment(PROBE_WAIT="1"), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as process:
-        address, port = process.stdout.readline().strip().split(":")
-        for stranger in (s1, s2):
-            assert stranger.exec(PROBE, "send", 9, address, port).status == 0
-        seen = set(process.communicate(timeout=20)[0].split())
-    expected = {"another port and a stranger": {f"{s1.address}:9", f"{s2.address}:9"}, "another port": {f"{s1.address}:9"}, "nothing": set()}
-    assert seen == expected[entering], seen
+    out = start_probe(context, inside, "receive", s1.address, PORT)
+    address, port = out.read_text().split()[0].split(":")
+    for stranger in (s1, s2):
+        assert stranger.exec(PROBE, "send", 9, address, port).status == 0
+    another, stranger = f"{s1.address}:9", f"{s2.address}:9"
+    expected = {"another port and a stranger": {another, stranger}, "another port": {another}, "nothing": set()}[entering]
+    wait_for(lambda: expected <= set(out.read_text().split()[1:]), f"{expected} gets in", 10, 0.02)
+    time.sleep(QUIET)
+    assert set(out.read_text().split()[1:]) == expected, out.read_text()
 
 
 # --- changes
