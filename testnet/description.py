@@ -382,7 +382,8 @@ def check_ssh(at, ssh, members):
     only = ("ssh_port", "nunet") if not ssh else ("nat", "clock", "disk", "count")
     for member in only:
         if members[member] is not None:
-            raise DescriptionError(f"{at}.{member}: " + ("a machine reached by ssh has none" if ssh else "only a host with `ssh` has it"))
+            why = "a machine reached by ssh has none" if ssh else "only a host with `ssh` has it"
+            raise DescriptionError(f"{at}.{member}: {why}")
 
 
 def parse(value, default_name):
@@ -396,7 +397,8 @@ def parse(value, default_name):
     hosts = file.take("hosts", lambda field, value: read_hosts(field, value, regions, nats, addresses), required=True)
     file.done()
     if any(host.ssh for host in hosts.values()) and any(quality != Quality() for quality in qualities.values()):
-        raise DescriptionError("regions, links: the link between machines reached by ssh is what it is; expected no delay, jitter, loss or bandwidth")
+        raise DescriptionError("regions, links: the link between machines reached by ssh is what it is; expected no delay, jitter, loss "
+                               "or bandwidth")
     return Description(network, seed, hosts, regions, nats, qualities)
 
 

@@ -129,7 +129,8 @@ class Mistakes(unittest.TestCase):
                 ({"from": "eu"}, "links[0]: expected `between` or `from` and `to`, found both")):
             with self.subTest(members):
                 self.refused(link(**members), expected)
-        self.refused(lambda value: value["links"].append({"from": "us", "to": "eu"}), "links[1]: the link from us to eu has been described")
+        self.refused(lambda value: value["links"].append({"from": "us", "to": "eu"}),
+                     "links[1]: the link from us to eu has been described")
         self.refused(lambda value: value["links"].append({"from": "us"}), "links[1]: expected `between")
 
     def test_numbers_of_hosts(self):
@@ -140,7 +141,8 @@ class Mistakes(unittest.TestCase):
     def test_names(self):
         self.refused(lambda value: value["hosts"].update({"Bob": {}}), "hosts.Bob: expected a name")
         self.refused(lambda value: value["hosts"].update({"a/b": {}}), "hosts.a/b: expected a name")
-        self.refused(lambda value: value["hosts"].update({"provider1": {"region": "eu"}}), "there is a host 'provider1' already, of hosts.provider")
+        self.refused(lambda value: value["hosts"].update({"provider1": {"region": "eu"}}),
+                     "there is a host 'provider1' already, of hosts.provider")
         self.refused(lambda value: value.update(name="x" * 16), "name: expected a name")
 
     def test_hosts_by_ssh(self):

@@ -8,7 +8,6 @@ State is below a folder of the network, `STATE/NAME`: state.json says what has b
 after a crash, finds it. An operation that changes the network holds the lock of that folder.
 """
 
-import concurrent.futures
 import contextlib
 import dataclasses
 import fcntl
@@ -16,15 +15,16 @@ import json
 import os
 import pathlib
 import shutil
-import signal
 import subprocess
 
 import probes
-from nunet_cluster import ClusterError, free_ports, kill, wait_for
+from nunet_cluster import ClusterError, free_ports, wait_for
 
 from testnet import description, identities
-from testnet.hosts import MARK, LoopbackHost, NamespaceHost, Process, SshHost, namespace_prefix, reporting
+from testnet.hosts import MARK, LoopbackHost, NamespaceHost, Process, reporting
 from testnet.link_client import Link
+from testnet.removal import in_parallel, namespaces_of, remove
+from testnet.ssh_host import SshHost
 
 DEVICE = "tun0"
 CONNECT_SOON = 3.0
@@ -84,8 +84,8 @@ class Network:
         found = networks(state)
         if name is None:
             if len(found) != 1:
-                what = f"there are several: {', '.join(found)}; name one with --name" if found else "there is no network; `testnet up FILE` makes one"
-                raise ClusterError(what)
+                raise ClusterError(f"there are several: {', '.join(found)}; name one with --name" if found
+                                   else "there is no network; `testnet up FILE` makes one")
             name = found[0]
         if name not in found:
             raise ClusterError(f"there is no network '{name}'" + (f"; there are {', '.join(found)}" if found else ""))
@@ -371,20 +371,11 @@ def choose_mode(plan, mode):
     return "loopback", [f"network namespaces are not used ({obstacle}): {LIMITS['loopback']}"]
 
 
-def in_parallel(function, items):
-    """The results; after all have ended, the first error."""
-    with concurrent.futures.ThreadPoolExecutor(max_workers=16) as pool:
-        futures = [pool.submit(function, item) for item in items]
-    return [future.result() for future in futures]
-
-
 def ip_batch(options, lines):
     done = subprocess.run(["ip", *options, "-batch", "-"], input="\n".join(lines) + "\n", capture_output=True, text=True)
     if done.returncode != 0:
         raise ClusterError(f"ip {' '.join(options)}: {done.stderr.strip()}")
 
-
-# --- removal: of what is there, not of what the state says, so that it works after every failure
 
 def take_down(name=None, state=None, force=False):
     """Removes the network of this name, or the only one, in whatever state it is; its name, None if there is none. `force`: forgets
@@ -404,87 +395,3 @@ def take_down(name=None, state=None, force=False):
             hosts = network.machines.values() if network.mode == "ssh" else ()
     remove(state / name, hosts, force)
     return name if there else None
-
-
-def remove(folder, ssh_hosts=(), force=False):
-    """Idempotent."""
-    unreached = []
-
-    def remove_there(host):
-        with reporting(unreached, host.name):
-            host.remove()
-        host.close()
-    in_parallel(remove_there, ssh_hosts)
-    if unreached and not force:
-        raise ClusterError(f"not everything could be removed; repeat it, or forget the rest by `testnet down --force`: {'; '.join(unreached)}")
-    for _ in range(5):  # one may start another while they are ended
-        found = processes_of_network(folder)
-        if not found:
-            break
-        for pid in found:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        for pid in found:
-            kill(pid)  # waits
-    in_parallel(lambda namespace: subprocess.run(["ip", "netns", "del", namespace], capture_output=True), namespaces_of(folder))
-    remove_control_groups(folder)
-    for mount in reversed(mounts_below(folder)):
-        subprocess.run(["umount", "--lazy", mount], capture_output=True)
-    if folder.exists():
-        shutil.rmtree(folder)
-    for file in folder.parent.glob(f".{folder.name}.lock"):
-        file.unlink(missing_ok=True)
-    with contextlib.suppress(OSError):
-        folder.parent.rmdir()
-
-
-def processes_of_network(folder):
-    """The ids of the processes that carry the network's mark, and of those in a process namespace of one that does."""
-    mark = f"{MARK}={folder}".encode()
-    marked, namespaces = set(), {}
-    own = os.readlink("/proc/self/ns/pid")
-    for entry in pathlib.Path("/proc").iterdir():
-        if not entry.name.isdigit() or int(entry.name) == os.getpid():
-            continue
-        with contextlib.suppress(OSError):
-            if mark in (entry / "environ").read_bytes().split(b"\0"):
-                marked.add(int(entry.name))
-    home = str(folder / "hosts").encode() + b"/"
-    for entry in pathlib.Path("/proc").iterdir():  # work in a sandbox has another environment, but names its folder
-        if entry.name.isdigit() and int(entry.name) not in (os.getpid(), os.getppid()):
-            with contextlib.suppress(OSError):
-                namespaces[int(entry.name)] = os.readlink(entry / "ns/pid")
-                words = (entry / "cmdline").read_bytes().split(b"\0")
-                if words[0].rpartition(b"/")[2] in (b"bwrap", b"nunet") and any(home in word for word in words):
-                    marked.add(int(entry.name))
-    inside = {namespaces[pid] for pid in marked if pid in namespaces} - {own}
-    return marked | {pid for pid, namespace in namespaces.items() if namespace in inside}
-
-
-def namespaces_of(folder):
-    named = pathlib.Path("/run/netns")
-    return sorted(entry.name for entry in named.glob(f"{namespace_prefix(folder)}*")) if named.is_dir() else []
-
-
-def mounts_below(folder):
-    with open("/proc/self/mounts") as mounts:
-        return [line.split()[1] for line in mounts if line.split()[1].startswith(f"{folder}/")]
-
-
-def remove_control_groups(folder):
-    """Those that the sandboxes of killed daemons have left."""
-    names = set()
-    for home in (folder / "hosts").glob("*"):
-        name = 0xCBF29CE484222325
-        for byte in str(home / "nunet/sandbox").encode():
-            name = (name ^ byte) * 0x100000001B3 % (1 << 64)
-        names.add(f"nunet-{name:016x}")
-    if not names:
-        return
-    for parent, inner, _ in os.walk("/sys/fs/cgroup"):
-        for name in names & set(inner):
-            for group in [*sorted(pathlib.Path(parent, name).glob("*/"), reverse=True), pathlib.Path(parent, name)]:
-                with contextlib.suppress(OSError, ClusterError):
-                    wait_for(lambda group=group: not (group / "cgroup.procs").read_text(), f"{group} is empty", 2)
-                with contextlib.suppress(OSError):
-                    group.rmdir()

@@ -147,7 +147,7 @@ def count(address, port, number):
         say(answers)
 
 
-COMMANDS = {"ping": ping, "serve": serve, "send": send, "reach": reach, "sink": sink, "upload": upload, "mapped": mapped, "receive": receive, "count": count}
+COMMANDS = {function.__name__: function for function in (ping, serve, send, reach, sink, upload, mapped, receive, count)}
 
 if __name__ == "__main__":
     if len(sys.argv) < 2 or sys.argv[1] not in COMMANDS:

@@ -13,7 +13,7 @@ from behave import given, then, when
 import probes
 from nunet_cluster import NUNET, ROOT, Finished, wait_for
 from testnet import Network, networks
-from testnet.network import mounts_below, namespaces_of, processes_of_network
+from testnet.removal import mounts_below, namespaces_of, processes_of_network
 
 PROBE = ROOT / "testnet/probe.py"
 SHORT = {"PROBE_WAIT": "0.4"}
