@@ -403,8 +403,9 @@ def sshd_hosts(context):
     for host in context.network.hosts.values():
         if host.name == "console":
             continue
+        # A home that is not the user's: what the shell reads there may take long.
         options = {"HostKey": folder / "host", "AuthorizedKeysFile": folder / "user.pub", "StrictModes": "no", "PidFile": "none", "UsePAM": "no",
-                   "Subsystem": "sftp internal-sftp", "PermitRootLogin": "prohibit-password", "MaxSessions": "50"}
+                   "Subsystem": "sftp internal-sftp", "SetEnv": f"HOME={folder}", "PermitRootLogin": "prohibit-password", "MaxSessions": "50"}
         command = [probes.sshd(), "-f", "/dev/null", "-E", context.network.folder / f"{host.name}-sshd.log",
                    *(word for name, value in options.items() for word in ("-o", f"{name}={value}"))]
         finished = host.exec(*command)
