@@ -289,7 +289,7 @@ class Network:
         """The death of machines: every process of them ends at once with SIGKILL, and what was under way to and from them is lost."""
         hosts = [self.host(name) for name in names]
         with self.locked():
-            if self.mode == "namespaces":
+            if self.mode == "namespaces" and self.link_process.alive:
                 self.link.tell(*({"command": "power", "host": host.name, "on": False} for host in hosts))
             for host in hosts:
                 host.die()

@@ -10,7 +10,7 @@ import subprocess
 
 from nunet_cluster import ClusterError, kill, wait_for
 
-from testnet.hosts import MARK, namespace_prefix, reporting
+from testnet.hosts import MARK, control_group, namespace_prefix, reporting
 
 
 def in_parallel(function, items):
@@ -87,12 +87,7 @@ def mounts_below(folder):
 
 def remove_control_groups(folder):
     """Those that the sandboxes of killed daemons have left."""
-    names = set()
-    for home in (folder / "hosts").glob("*"):
-        name = 0xCBF29CE484222325
-        for byte in str(home / "nunet/sandbox").encode():
-            name = (name ^ byte) * 0x100000001B3 % (1 << 64)
-        names.add(f"nunet-{name:016x}")
+    names = {control_group(home) for home in (folder / "hosts").glob("*")}
     if not names:
         return
     for parent, inner, _ in os.walk("/sys/fs/cgroup"):

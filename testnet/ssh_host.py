@@ -12,7 +12,7 @@ import subprocess
 import nunet_cluster
 from nunet_cluster import NUNET, ClusterError, Finished, Hopeless, wait_for
 
-from testnet.hosts import ARTIFACTS, MARK, START_SCRIPT, Host, reporting
+from testnet.hosts import ARTIFACTS, MARK, START_SCRIPT, Host, control_group, reporting
 
 
 class SshHost(Host):
@@ -122,7 +122,8 @@ class SshHost(Host):
 
     def remove(self):
         self.die()
-        self.must_ssh(f"rm -rf {shlex.quote(str(self.there))}")
+        groups = f"find /sys/fs/cgroup -depth -type d -path '*/{control_group(self.there)}*' -exec rmdir {{}} + 2>/dev/null"
+        self.must_ssh(f"{groups}; rm -rf {shlex.quote(str(self.there))}")
 
     def close(self):
         """Ends the connection that is shared by the commands."""
