@@ -274,7 +274,7 @@ def as_lines(message):
     return message if isinstance(message, list) else (message or "a step without an implementation").splitlines()
 
 
-LONG = ("adversity", "deployment", "leases", "partitions", "restart")  # these begin first
+LONG = ("adversity", "deployment", "leases", "partitions", "restart", "testnet")  # these begin first
 
 
 def feature_jobs(options, env):

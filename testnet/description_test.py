@@ -1,13 +1,15 @@
 """What the file of a network may say, and what is said about mistakes in it."""
 
 import pathlib
+import re
 import sys
 import tempfile
 import unittest
 
 import yaml
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
 
 from testnet import description  # noqa: E402  (the path to it is only known now)
 
@@ -52,6 +54,12 @@ class Good(unittest.TestCase):
         plan = load(GOOD)
         self.assertEqual([host.address for host in plan.hosts.values()], ["10.18.1.1", "198.18.2.1", "198.18.2.2"])
         self.assertEqual(plan.nats["home"].address, "198.18.1.1")
+
+    def test_the_documented_files(self):
+        howto = ROOT / "docs/howto"
+        self.assertEqual(len(description.load(howto / "testnet.yaml").hosts), 6)
+        blocks = re.findall(r"```yaml\n(.*?)```", (howto / "testnet.md").read_text(), re.DOTALL)
+        self.assertEqual([load(block).ssh for block in blocks], [True])
 
     def test_the_least(self):
         plan = load("hosts: {a: {count: 3}}")
