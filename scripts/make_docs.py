@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""The documentation portal: the pages of docs/, the READMEs of all modules and the reference of all headers, in build/docs/site.
+"""The documentation portal: the pages of docs/, the READMEs of all modules and of testnet, and the reference of all headers, in
+build/docs/site.
 
 PlantUML blocks become pictures. Nothing is fetched: mkdocs-material, doxygen and plantuml come from Debian.
 """
@@ -32,6 +33,7 @@ def sources():
     pages = {ROOT / "README.md": "index.md", ROOT / "CONTRIBUTING.md": "CONTRIBUTING.md", ROOT / "CHANGELOG.md": "CHANGELOG.md"}
     pages |= {page: f"docs/{page.relative_to(ROOT / 'docs')}" for page in sorted((ROOT / "docs").rglob("*.md"))}
     pages |= {ROOT / "src" / module / "README.md": f"src/{module}/README.md" for module in modules()}
+    pages |= {page: str(page.relative_to(ROOT)) for page in sorted((ROOT / "testnet").rglob("README.md"))}
     return pages
 
 

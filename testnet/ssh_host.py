@@ -85,7 +85,7 @@ class SshHost(Host):
         done = self.must_ssh(f"umask 077; test -e {there} && echo there || mkdir -p {there}/bin {there}/nunet")
         if done.out.strip():
             raise ClusterError(f"{self.name}: {self.there} is there already on {self.plan.ssh}: another network of this name uses it, "
-                               "or has not been taken down")
+                               "or has not been taken down; remove that folder if none does")
         if self.user_dir.exists():
             self.copy(self.user_dir, f"{self.there}/.nunet")
         if self.has_daemon and not self.plan.nunet:
