@@ -407,7 +407,7 @@ class Loader(yaml.SafeLoader):
 
     def construct_mapping(self, node, deep=False):
         seen = set()
-        for key, _ in node.value:
+        for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
             if str(key.value) in seen:
                 raise DescriptionError(f"line {key.start_mark.line + 1}: '{key.value}' is written twice")
             seen.add(str(key.value))

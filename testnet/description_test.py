@@ -169,7 +169,7 @@ class Mistakes(unittest.TestCase):
         self.refused(lambda value: value.update(regions={"eu": {"delay": "1ms"}}), "expected no delay", text=text)
 
     def test_what_is_no_mapping(self):
-        for text, expected in (("[]", "the file: expected a mapping"), ("a: [", "not YAML"), ("hosts: 3", "hosts: expected a mapping"),
+        for text, expected in (("[]", "the file: expected a mapping"), ("a: [", "not YAML"), ("hosts: !!map [1]", "not YAML"), ("hosts: 3", "hosts: expected a mapping"),
                                ("hosts: {a: 3}", "hosts.a: expected a mapping"), ("seed: 1\nseed: 2", "line 2: 'seed' is written twice"),
                                ("regions: {}\nhosts: {a: {count: 3}}", "regions: expected at least one"),
                                ("links: 3\nhosts: {a: {count: 3}}", "links: expected a list"), ("", "hosts is missing")):
