@@ -5,12 +5,11 @@ import contextlib
 import os
 import pathlib
 import shutil
-import signal
 import subprocess
 
-from nunet_cluster import ClusterError, kill, wait_for
+from nunet_cluster import ClusterError, wait_for
 
-from testnet.hosts import MARK, control_group, namespace_prefix, reporting
+from testnet.hosts import MARK, Process, control_group, namespace_prefix, reporting
 
 
 def in_parallel(function, items):
@@ -32,14 +31,13 @@ def remove(folder, ssh_hosts=(), force=False):
     if unreached and not force:
         raise ClusterError(f"not everything could be removed; repeat it, or forget the rest by `testnet down --force`: {'; '.join(unreached)}")
     for _ in range(5):  # one may start another while they are ended
-        found = processes_of_network(folder)
+        found = [Process.of(pid) for pid in processes_of_network(folder)]
         if not found:
             break
-        for pid in found:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        for pid in found:
-            kill(pid)  # waits
+        for process in found:
+            process.kill()
+        for process in found:
+            process.wait_end(f"process {process.pid} ends")
     in_parallel(lambda namespace: subprocess.run(["ip", "netns", "del", namespace], capture_output=True), namespaces_of(folder))
     remove_control_groups(folder)
     for mount in reversed(mounts_below(folder)):
