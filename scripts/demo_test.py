@@ -28,6 +28,8 @@ class Probes(unittest.TestCase):
         for patch in (mock.patch.dict(os.environ, {"PATH": f"{self.folder}:/usr/bin:/bin"}), mock.patch("os.geteuid", return_value=0)):
             patch.start()
             self.addCleanup(patch.stop)
+        self.addCleanup(probes.namespaces_obstacle.cache_clear)
+        probes.namespaces_obstacle.cache_clear()
 
     def test_a_namespace_that_can_be_made_but_not_entered_cannot_be_used(self):
         fake_programs(self.folder, nsenter="exit 0", ip='[ "$1" != -n ] || { echo "mount of /sys failed: Invalid argument" >&2; exit 255; }')
