@@ -25,8 +25,10 @@ testnet:   ## what testnet/testnet needs: networks of hosts on demand
 	@cmake --preset release >/dev/null
 	@cmake --build build --target nunet testnet_link
 
-demo:      build ## three machines, one job, in under two minutes
-	@$(SETUP) run
+demo:      ## five machines in three regions, a data task, a service that moves; in under two minutes
+	@$(SETUP) build run
+	@cmake --preset release >/dev/null
+	@cmake --build build --target nunet testnet_link
 	@scripts/demo.py
 
 bench:     ## figures and ratios, also as JSON in build/bench

@@ -1,11 +1,13 @@
 #!/usr/bin/python3
-"""Deployments on one machine, from end to end: a user describes a task, two providers bid, one is chosen, the output returns.
-Then a service runs, its provider's daemon is killed and started again, and nothing of the service or its output is lost.
+"""A small network on this machine, from nothing to results: a user and four providers in three regions.
 
-Where network namespaces can be used, each of the three hosts has its own; elsewhere they share the loopback and have different
-ports. Every line that begins with `name$` is a command as that host's user would type it, and is executed.
+A text is counted by two machines and the counts are joined by a third. Then a service with a health check runs; the machine that
+serves dies, and another one serves. Every line that begins with `name$` is a command as the user of that host would type it, and is
+executed. Where network namespaces can be used, the hosts have networks of their own, with the delays of scripts/demo.yaml between
+them; elsewhere they share the loopback and have different ports.
 """
 
+import concurrent.futures
 import os
 import pathlib
 import re
@@ -15,35 +17,63 @@ import sys
 import tempfile
 import time
 
-SCRIPT = pathlib.Path(__file__).resolve()
-sys.path.insert(0, str(SCRIPT.parent.parent / "tests/lib"))
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "tests/lib")]
 
-from nunet_cluster import Cluster, ClusterError, wait_for  # noqa: E402  (its folder is only known now)
-from probes import namespaces_obstacle, sandbox_obstacle  # noqa: E402
+import testnet  # noqa: E402  (its folder is only known now)
+from nunet_cluster import PASSPHRASE, ClusterError, port_is_free, processes_of, wait_for  # noqa: E402
+from probes import sandbox_obstacle  # noqa: E402
+from testnet.removal import namespaces_of  # noqa: E402
 
-TEXT = "/usr/share/common-licenses/GPL-3"
-COUNT_WORDS = (f"tr -cs '[:alpha:]' '\\n' < {TEXT} | tr '[:upper:]' '[:lower:]' | sort | uniq -c | sort -rn | head -n 8; "
-               f"echo \"$(wc -w < {TEXT}) words in all\"")
-ENSEMBLE = f"""\
+USER = "alice"
+SHARES = {"berlin": (0.5, "512MiB"), "paris": (1, "1GiB"), "austin": (1, "1GiB"), "osaka": (0.5, "512MiB")}
+LICENCES = pathlib.Path("/usr/share/common-licenses")
+
+MAP = """\
 version: V1
 allocations:
-  wordcount:
+  west:
     executor: sandbox
     type: task
-    resources:
-      cpu: {{cores: 0.5}}
-      ram: {{size: 512MiB}}
-      disk: {{size: 64MiB}}
+    resources: &small {cpu: {cores: 0.25}, ram: {size: 128MiB}, disk: {size: 32MiB}}
+    inputs: [{file: west.txt, to: text}]
+    results: [counts]
+    execution: &count
+      type: sandbox
+      cmd:
+        - sh
+        - -c
+        - tr -cs A-Za-z '\\n' < text | tr A-Z a-z | sort | uniq -c > counts
+  east:
+    executor: sandbox
+    type: task
+    resources: *small
+    inputs: [{file: east.txt, to: text}]
+    results: [counts]
+    execution: *count
+nodes:
+  first: {allocations: [west]}
+  second: {allocations: [east]}
+"""
+
+REDUCE = """\
+version: V1
+exclude_peers: [%s]    # the machines that have counted
+allocations:
+  join:
+    executor: sandbox
+    type: task
+    resources: {cpu: {cores: 0.25}, ram: {size: 128MiB}, disk: {size: 32MiB}}
+    inputs: [{file: west/counts, to: west}, {file: east/counts, to: east}]
+    results: [words]
     execution:
       type: sandbox
       cmd:
-        - /bin/sh
+        - sh
         - -c
-        - |
-          {COUNT_WORDS.replace("; ", chr(10) + "          ")}
+        - awk '{n[$2] += $1} END {for (w in n) print n[w], w}' west east | sort -rn > words; head -n 6 words
 nodes:
-  somewhere:
-    allocations: [wordcount]
+  third: {allocations: [join]}
 """
 
 SERVICE = """\
@@ -52,10 +82,11 @@ allocations:
   clock:
     executor: sandbox
     type: service
-    resources: {cpu: {cores: 0.1}, ram: {size: 64MiB}, disk: {size: 16MiB}}
-    execution: {type: sandbox, cmd: [/bin/sh, -c, "i=0; while sleep 0.1; do i=$((i+1)); echo tick $i; done"]}
+    resources: {cpu: {cores: 0.25}, ram: {size: 64MiB}, disk: {size: 16MiB}}
+    healthcheck: {type: command, exec: [test, -s, beat], interval: 1s}
+    execution: {type: sandbox, cmd: [sh, -c, "while sleep 0.2; do date +%T | tee beat; done"]}
 nodes:
-  somewhere: {allocations: [clock]}
+  anywhere: {allocations: [clock], on_loss: fast, lease: 10s}
 """
 
 COLOUR = sys.stdout.isatty()
@@ -70,162 +101,206 @@ def heading(text):
 
 
 def say(text):
-    print(text, flush=True)
+    print("         " + text.replace("\n", "\n         "), flush=True)
 
 
-class Host:
-    """A host whose user's commands are printed."""
-
-    def __init__(self, machine):
-        self.machine = machine
-
-    def type(self, line, show=True, shown=None):
-        """Runs `nunet ...` as typed; prints the command and its output."""
-        print(paint("36", f"{self.machine.name:>6}$ ") + (shown or line), flush=True)
-        finished = self.machine.must(*shlex.split(line)[1:])
-        text = (finished.out + finished.err).strip()
-        if show and text:
-            print("\n".join("        " + row for row in text.splitlines()), flush=True)
-        return finished
+def prompt(host, line):
+    print(paint("36", f"{host.name:>7}$ ") + line, flush=True)
 
 
-def identities(hosts):
-    heading("Each host: a user, a daemon, and the daemon trusts its user")
-    for host in hosts:
-        host.type("nunet cap new user", show=False)
-        host.type("nunet cap new dms", show=False)
-        user = host.type("nunet key did user").out.strip()
-        host.type(f"nunet cap anchor -c dms --root {user}")
+def run(host, line):
+    """Executes a command line of `nunet` on a host."""
+    return host.must(*shlex.split(line)[1:])
 
 
-def trust(user, providers):
-    heading("Grants: the providers permit the user's daemon to request bids and to deploy, for one day")
-    grant = "nunet cap grant --context user --cap /dms/deployment --cap /public --cap /broadcast --topic /nunet --duration 24h"
-    pairs = [(provider, user) for provider in providers] + [(user, provider) for provider in providers]
-    for giver, receiver in pairs:
-        did = receiver.machine.did("dms")
-        token = giver.type(f"{grant} {did}", show=False).out.strip()
-        giver.type(f"nunet cap anchor -c dms --require '{token}'", shown=f"nunet cap anchor -c dms --require '{token[:48]}…'")
-
-
-def daemons(hosts):
-    heading("The daemons start and find each other")
-    for host in hosts:
-        print(paint("36", f"{host.machine.name:>6}$ ") + "nunet run &", flush=True)
-        host.machine.start()
-    user, *providers = hosts
-    for provider in providers:
-        user.type("nunet actor cmd --context user /dms/node/peers/connect --address " + provider.machine.multiaddress(), show=False)
-    wait_for(lambda: len(user.machine.peers()) >= len(providers), "the user's daemon knows both providers")
-
-
-def onboard(provider, cpu, ram, disk):
-    provider.type(f"nunet actor cmd --context user /dms/node/onboarding/onboard --cpu {cpu} --ram {ram} --disk {disk}", show=False)
-
-
-def free(host):
-    return host.machine.cmd("/dms/node/resources/free")["Resources"]
-
-
-def show_file(user, name, text):
-    (user.machine.home / name).write_text(text)
-    print(paint("36", f"{user.machine.name:>6}$ ") + f"cat {name}")
-    print(text)
-
-
-def deploy(user, names):
-    heading("The task: count the words of a licence, on any provider with half a core and 512 MiB free")
-    show_file(user, "ensemble.yaml", ENSEMBLE)
-    begin = time.monotonic()
-    deployment = user.type("nunet deploy -f ensemble.yaml").out.split()[0]
-    user.machine.wait_deployment(deployment, ("Completed",), 60)
-    seconds = time.monotonic() - begin
-
-    heading("Bids, and the provider that was chosen")
-    for bidder in bidders(user, names):
-        say(f"        {bidder} bids")
-    status = user.type(f"nunet deployment status {deployment}", show=False)
-    print("\n".join("        " + named(row, names) for row in status.out.strip().splitlines()))
-    return deployment, seconds
-
-
-def bidders(user, names):
-    """The hosts whose bids the user's daemon has noted in its log."""
-    log = user.machine.log.read_text(errors="replace")
-    log += "".join(p.read_text(errors="replace") for p in user.machine.work_dir.glob("logs/*.jsonl"))
-    found = {peer for peer in re.findall(r"(\w+) bids for node", log) if peer in names}
-    return sorted(names[peer] for peer in found)
+def type_(host, line, names=None, show=True, shown=None):
+    """Executes a command line as its user would; prints it and what it prints."""
+    prompt(host, shown or line)
+    finished = run(host, line)
+    text = (finished.out + finished.err).strip()
+    if show and text:
+        say(named(text, names or {}))
+    return finished
 
 
 def named(text, names):
     for peer, name in names.items():
-        text = text.replace(peer, f"{name} ({peer[:8]}…{peer[-4:]})")
+        text = text.replace(peer, name)
     return text
 
 
-def written(provider):
-    """Bytes of output that the provider's work has written, whether its daemon runs or not."""
-    return sum(log.stat().st_size for log in provider.work_dir.glob("jobs/**/stdout.log"))
+def everywhere(work, hosts):
+    with concurrent.futures.ThreadPoolExecutor(len(hosts)) as pool:
+        return list(pool.map(work, hosts))
 
 
-def survive(user, providers):
-    heading("A service outlives its provider's daemon")
-    show_file(user, "service.yaml", SERVICE)
-    deployment = user.type("nunet deploy -f service.yaml --wait").out.split()[0]
-    before = user.machine.deployment(deployment)["Allocations"]["clock"]
-    host = next(host for host in providers if host.machine.peer_id() == before["peer"])
-    provider = host.machine
-    wait_for(lambda: written(provider), f"the service at {provider.name} writes output")
-
-    print(paint("36", f"{provider.name:>6}$ ") + "kill -9 %1", flush=True)
-    provider.kill()
-    size = written(provider)
-    wait_for(lambda: written(provider) > size + 40, "the service goes on without a daemon")
-    say(f"        No daemon runs; the service goes on: {written(provider) - size} bytes more of output.")
-    print(paint("36", f"{provider.name:>6}$ ") + "nunet run &", flush=True)
-    provider.start()
-    wait_for(lambda: user.machine.deployment(deployment)["Allocations"]["clock"]["status"] == "running", "the service is known to run")
-    after = user.machine.deployment(deployment)["Allocations"]["clock"]
-    if after["incarnation"] != before["incarnation"]:
-        raise ClusterError(f"it is not the same run: {before}, {after}")
-    user.type(f"nunet deployment status {deployment}")
-
-    user.type(f"nunet deployment shutdown {deployment}")
-    user.machine.wait_deployment(deployment, ("Completed",), 30)
-    lines = user.type(f"nunet deployment logs {deployment}", show=False).out.splitlines()
-    if not lines or lines != [f"tick {i + 1}" for i in range(len(lines))]:
-        raise ClusterError(f"the output of the service is not whole: {lines[:3]} ... {lines[-3:]}")
-    say(f"        {lines[0]}, {lines[1]}, ... {lines[-1]}: all {len(lines)} lines, none missing, none twice, one run.")
+def others(first, hosts):
+    """The others do likewise, at once; their commands are not printed."""
+    print(paint("2", f"         … and {', '.join(h.name for h in hosts if h is not first)} likewise"), flush=True)
 
 
-def demonstrate(cluster):
-    hosts = [Host(cluster.machine(name)) for name in ("alice", "bob", "carol")]
-    user, bob, carol = hosts
-    say("Three hosts: " + ", ".join(f"{h.machine.name} {h.machine.address}" for h in hosts)
-        + (" in network namespaces of their own" if cluster.namespaces else " on ports of this machine"))
-    identities(hosts)
-    trust(user, [bob, carol])
-    daemons(hosts)
-    names = {host.machine.peer_id(): host.machine.name for host in hosts}
+# --- the network
 
-    heading("The providers onboard a share of their machines; carol offers more")
-    onboard(bob, 0.75, "640MiB", "1GiB")
-    onboard(carol, 1, "1GiB", "2GiB")
-    before = [free(bob), free(carol)]
 
-    deployment, seconds = deploy(user, names)
-    heading("The output of the task")
-    output = user.type(f"nunet deployment logs {deployment}").out
-    if "words in all" not in output:
-        raise ClusterError(f"the output is not what the task prints: {output!r}")
-    survive(user, [bob, carol])
+def initialise(user, providers):
+    heading("Each host: keys, trust in its user, a share of the machine")
+    type_(user, "nunet init --no-onboard")
 
-    heading("Clean up")
-    wait_for(lambda: [free(bob), free(carol)] == before, "all reserved resources are free again")
-    for host in reversed(hosts):
-        print(paint("36", f"{host.machine.name:>6}$ ") + "kill %1", flush=True)
-        host.machine.stop()
-    return seconds
+    def initialise_provider(host):
+        cpu, ram = SHARES[host.name]
+        line = f"nunet init --cpu {cpu} --ram {ram} --disk 1GiB"
+        return type_(host, line) if host is providers[0] else run(host, line)
+    everywhere(initialise_provider, providers)
+    others(providers[0], providers)
+
+    def configure(host, execute):
+        execute(host, f"nunet config set p2p.listen_address /ip4/{host.address}/tcp/{host.p2p_port}")
+        execute(host, 'nunet config set p2p.bootstrap_peers ""')
+        if host.rest_port != 9999:
+            execute(host, f"nunet config set rest.port {host.rest_port}")
+    configure(user, lambda host, line: type_(host, line, show=False))
+    everywhere(lambda host: configure(host, run), providers)
+    others(user, [user, *providers])
+
+
+def accept(user, providers):
+    heading("Grants: the user and each provider accept each other for a day")
+    grant = "nunet cap grant --context user --cap /dms/deployment --cap /public --cap /broadcast --topic /nunet --duration 24h"
+    dids = dict(zip([user, *providers], everywhere(lambda host: run(host, "nunet key did dms").out.strip(), [user, *providers])))
+    first = providers[0]
+    token = type_(first, f"{grant} {dids[user]}", show=False).out.strip()
+    type_(first, f"nunet cap anchor -c dms --require '{token}'", shown=f"nunet cap anchor -c dms --require '{token[:40]}…'")
+    others(first, providers)
+
+    def give(provider):
+        tokens = [] if provider is first else [(provider, run(provider, f"{grant} {dids[user]}").out.strip())]
+        tokens.append((user, run(user, f"{grant} {dids[provider]}").out.strip()))
+        return tokens
+    tokens = [found for given in everywhere(give, providers) for found in given]
+    for host in {host for host, _ in tokens}:
+        for token in (token for receiver, token in tokens if receiver is host):
+            run(host, f"nunet cap anchor -c dms --require '{token}'")
+
+
+def join(user, providers):
+    heading("The daemons start, and the user's connects to the others")
+
+    for host in (hosts := [user, *providers]):
+        prompt(host, "nunet run &")
+    everywhere(lambda host: host.start(), hosts)
+    for provider in providers:
+        address = provider.multiaddress()
+        type_(user, f"nunet actor cmd --context user /dms/node/peers/connect --address {address}", show=False,
+              shown=f"nunet actor cmd --context user /dms/node/peers/connect --address {address[:-40]}…")
+    wait_for(lambda: len(user.peers()) >= len(providers), "the user's daemon knows every provider")
+
+
+# --- the work
+
+
+def write(host, name, text):
+    (host.home / name).write_text(text)
+    prompt(host, f"cat {name}")
+    say(text.rstrip())
+
+
+def deploy(user, file, names):
+    finished = type_(user, f"nunet deploy -f {file} --wait", names)
+    return finished.out.split()[0]
+
+
+def machines_of(user, deployment):
+    return {name: known["peer"] for name, known in user.deployment(deployment)["Allocations"].items()}
+
+
+def count_words(user, names):
+    texts = sorted(path for path in LICENCES.iterdir() if path.is_file() and not path.is_symlink())
+    heading(f"A data task: the words of {len(texts)} licences, counted by two machines")
+    words = 0
+    for name, half in (("west.txt", texts[::2]), ("east.txt", texts[1::2])):
+        text = b"".join(path.read_bytes() for path in half)
+        words += len(re.findall(rb"[A-Za-z]+", text))
+        (user.home / name).write_bytes(text)
+        prompt(user, f"cat {' '.join(path.name for path in half)} > {name}")
+    write(user, "count.yaml", MAP)
+    begin = time.monotonic()
+    counting = deploy(user, "count.yaml", names)
+    for name in ("west", "east"):
+        type_(user, f"nunet deployment results {counting} {name} -o {name}")
+
+    heading("A third machine joins the counts")
+    counted = sorted(set(machines_of(user, counting).values()))
+    write(user, "join.yaml", REDUCE % ", ".join(counted))
+    joining = deploy(user, "join.yaml", names)
+    type_(user, f"nunet deployment results {joining} join")
+    seconds = time.monotonic() - begin
+    found = sum(int(line.split()[0]) for line in (user.home / "words").read_text().splitlines() if len(line.split()) == 2)
+    joined = machines_of(user, joining)["join"]
+    if found != words or joined in counted or len(counted) != 2:
+        raise ClusterError(f"{found} words were counted, there are {words}; by {counted}, joined by {joined}")
+    say(f"{found} words, all of them: counted by {named(' and '.join(counted), names)}, joined by {names[joined]}, in {seconds:.1f} s.")
+    return [counting, joining]
+
+
+def serve(network, user, names):
+    heading("A service with a health check; then its machine dies")
+    write(user, "clock.yaml", SERVICE)
+    deployment = deploy(user, "clock.yaml", names)
+    first = machines_of(user, deployment)["clock"]
+
+    prompt(network.hosts[names[first]], paint("31", "the power fails: every process of the machine ends, its link is silent"))
+    network.kill(names[first])
+    begin = time.monotonic()
+
+    def moved():
+        known = user.deployment(deployment)["Allocations"]["clock"]
+        return known["peer"] != first and known["status"] == "running" and known.get("health") == "healthy"
+    wait_for(moved, "another machine serves", 60, 0.1)
+    second = machines_of(user, deployment)["clock"]
+    say(f"{names[second]} serves {time.monotonic() - begin:.1f} s later.")
+    type_(user, f"nunet deployment status {deployment}", names)
+    type_(user, f"nunet deployment logs {deployment} clock --tail 2")
+    return deployment, names[first]
+
+
+def clean_up(network, user, providers, deployment, dead, ended, names):
+    heading("Everything is shut down")
+    prompt(network.hosts[dead], "the power is back")
+    network.start(dead)
+    network.hosts[dead].start()
+    type_(user, f"nunet deployment shutdown {deployment}", names)
+    user.wait_deployment(deployment, ("Completed",), 60)
+    for provider in providers:
+        wait_for(lambda: not provider.cmd("/dms/node/allocations/list").get("Allocations"), f"{provider.name} has released all", 60)
+    for id in [*ended, deployment]:
+        type_(user, f"nunet deployment delete {id}", show=False, shown=f"nunet deployment delete {id[:12]}…")
+    everywhere(lambda host: host.stop(), [user, *providers])
+    for host in [user, *providers]:
+        prompt(host, "kill %1")
+
+
+def leftovers(network):
+    found = [f"process {pid}: {line}" for pid, line in processes_of(network.folder)]
+    found += [f"network namespace {name}" for name in namespaces_of(network.folder)]
+    if network.mode == "loopback":
+        found += [f"port {host.p2p_port} of {host.name}" for host in network.hosts.values() if not port_is_free(host.p2p_port)]
+    return found + ([f"folder {network.folder}"] if network.folder.exists() else [])
+
+
+def demonstrate(network):
+    user, *providers = network.hosts.values()
+    regions = ", ".join(f"{host.name} in {host.plan.region}" for host in providers)
+    heading("A network of five hosts")
+    say(f"{user.name} has work and is in {user.plan.region}; {regions} lend machines.")
+    for missing in network.missing:
+        say(missing)
+    initialise(user, providers)
+    accept(user, providers)
+    join(user, providers)
+    names = {host.peer_id(): host.name for host in [user, *providers]}
+    ended = count_words(user, names)
+    deployment, dead = serve(network, user, names)
+    clean_up(network, user, providers, deployment, dead, ended, names)
 
 
 ENTERED = "NUNET_DEMO_ENTERED"
@@ -241,7 +316,7 @@ def enter_mounted_root(obstacle):
     script = """mount -t tmpfs tmpfs "$0" && mount --make-private "$0" && mkdir "$0/root" && mount --rbind / "$0/root" &&
         mount --make-rprivate "$0/root" && { chroot "$0/root" "$@"; status=$?; umount --lazy "$0"; exit $status; }"""
     with tempfile.TemporaryDirectory(prefix="nunet-demo-root-") as folder:
-        command = ["unshare", "--mount", "--propagation", "unchanged", "sh", "-c", script, folder, sys.executable, str(SCRIPT)]
+        command = ["unshare", "--mount", "--propagation", "unchanged", "sh", "-c", script, folder, sys.executable, __file__]
         say("The root of this chroot is not a mount point: the demonstration runs in a bind mount of it.")
         return subprocess.run(command, env={**os.environ, ENTERED: "1"}, check=False).returncode
 
@@ -251,26 +326,24 @@ def main():
     if obstacle := sandbox_obstacle():
         if (status := enter_mounted_root(obstacle)) is not None:
             return status
-        print(f"The demonstration runs its task in the sandbox executor, which cannot work here: {obstacle}.\n"
+        print(f"The demonstration runs its work in the sandbox executor, which cannot work here: {obstacle}.\n"
               "In a chroot, make the root a mount point first: mount --bind DIR DIR && chroot DIR", file=sys.stderr)
         return 1
-    obstacle = namespaces_obstacle()
-    if obstacle:
-        say(f"Network namespaces cannot be used here ({obstacle}): the hosts share the loopback.")
-    cluster = Cluster(namespaces=not obstacle)
+    os.environ["DMS_PASSPHRASE"] = PASSPHRASE
     try:
-        with cluster:
-            seconds = demonstrate(cluster)
-            left = [thing for thing in cluster.leftovers() if not thing.startswith("folder")]
-    except ClusterError as error:
+        with tempfile.TemporaryDirectory(prefix="nunet-demo-") as state:
+            network = testnet.Network(ROOT / "scripts/demo.yaml", state=state, daemons=False)
+            with network:
+                demonstrate(network)
+            left = leftovers(network)
+    except (ClusterError, testnet.DescriptionError) as error:
         print(f"\n{paint('31', 'The demonstration failed')}: {error}", file=sys.stderr)
         return 1
-    left += cluster.leftovers()
     if left:
         print("Left behind: " + ", ".join(left), file=sys.stderr)
         return 1
-    say("        Nothing is left behind: no process, no port, no namespace, no control group, no file.")
-    say(f"\nFrom `nunet deploy` to the result {seconds:.1f} s; the whole demonstration {time.monotonic() - begin:.0f} s.")
+    say("Nothing is left behind: no process, no port, no namespace, no file.")
+    print(f"\nThe whole demonstration took {time.monotonic() - begin:.0f} s.")
     return 0
 
 
