@@ -137,8 +137,8 @@ TEST_P(ProtocolInFull, Holds) {
   if (std::getenv("NUNET_NIGHTLY") == nullptr) GTEST_SKIP() << "skipped: takes minutes; set NUNET_NIGHTLY=1";
   Limits limits = small();
   switch (GetParam()) {
-    case 0: limits.duplicates = 0; break;                                      // two attempts, a crash at each step
-    case 1: limits.crashes = 0, limits.cancel = true; break;                   // cancelled in each state, a duplicate
+    case 0: break;                                            // two attempts, a crash at each step and a duplicate
+    case 1: limits.crashes = 0, limits.cancel = true; break;  // cancelled in each state, a duplicate
     case 2: limits.lifetime = 1, limits.lease = 2, limits.crashes = 0; break;  // messages that outlive a tick
     case 3: limits.exclusive = false, limits.duplicates = 0, limits.lease = 2; break;
     case 4: limits.attempts = 1, limits.crashes = 2, limits.cancel = true, limits.lease = 2; break;
