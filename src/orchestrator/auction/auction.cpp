@@ -8,7 +8,6 @@
 #include "orchestrator/deployment/placement.hpp"
 #include "orchestrator/deployment/provider_client.hpp"
 #include "orchestrator/deployment/reasons.hpp"
-#include "orchestrator/matching/matcher.hpp"
 #include "protocol/serve.hpp"
 #include "runtime/nursery.hpp"
 
@@ -129,11 +128,9 @@ Task<Result<Candidate>> Auction::run(jobs::Ensemble ensemble, SteadyTime deadlin
     co_await asking.close();
     CO_TRY_VOID(held);
 
-    for (const std::string& node : missing_) {
-      CO_TRY(const capability::Resources required, ensemble_.node_requirement(node));
-      const std::vector<Bid>& bids = bids_[node];
-      if (auto best = best_match(required, bids)) candidate.emplace(node, bids[*best]);
-    }
+    CO_TRY(const Wanted wanted, wanted_of(ensemble_, missing_, ensemble_id_));
+    const Market market = market_of(bids_, missing_);
+    candidate.merge(chosen_bids(market, wanted, match(market, wanted), bids_));
   }
 }
 

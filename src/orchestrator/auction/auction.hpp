@@ -11,13 +11,15 @@
 //     node accepts, from the pinned peer where there is one, with the features that the node needs, the lease and the
 //     size of results that the ensemble asks for, and if its peer has not bid in this round and is not excluded. At
 //     most kMaxBidsPerNode are kept for a node. Who is excluded is asked at each round.
-//  3. After a round the best bid (matching/) of each node is kept; the others may bid for the remaining nodes in the
-//     next round. Rounds continue until every node has a machine or the deadline is too near, which is monotonic. At
-//     the end the bidders that were not chosen are told, so that their bids stay open no longer.
+//  3. After a round as many nodes as possible get a machine, by the best choice among the bids (matching/), and keep
+//     it; the other bidders may bid for the remaining nodes in the next round. Rounds continue until every node has a
+//     machine or the deadline is too near, which is monotonic. At the end the bidders that were not chosen are told,
+//     so that their bids stay open no longer.
 //  4. A provider whose clock is ahead by more than a round takes requests for bids for expired, and gives no reply
-//     (decision 0913). With tell_shortage(), peers that have not bid kClockQuestion after the begin of a round are asked
-//     a question that is valid for longer (ProviderClient::patient_reports), whose reply has their clock: each once in
-//     a run, kMaxClockQuestions in all, as each question takes a place in the memory of its receiver until it expires.
+//     (decision 0913). With tell_shortage(), peers that have not bid kClockQuestion after the begin of a round are
+//     asked a question that is valid for longer (ProviderClient::patient_reports), whose reply has their clock: each
+//     once in a run, kMaxClockQuestions in all, as each question takes a place in the memory of its receiver until it
+//     expires.
 //
 // Threads: the actor's lane. Cancellation: between and within rounds; nothing needs undoing, bids are not binding.
 // Attacks: a flood of bids fills a queue of kBidQueue and is dropped beyond; signatures are checked before anything is
@@ -32,6 +34,7 @@
 #include "actor/actor.hpp"
 #include "jobs/ensemble/ensemble.hpp"
 #include "network/network.hpp"
+#include "orchestrator/auction/choice.hpp"
 #include "orchestrator/auction/shortage.hpp"
 #include "protocol/bid.hpp"
 #include "runtime/channel.hpp"
@@ -50,9 +53,6 @@ inline constexpr std::size_t kMaxClockQuestions = 8;
 inline constexpr Duration kClockAhead = kBidRound - 1s;
 /// Bytes of the reason why a bid does not count, which a peer may have a share in.
 inline constexpr std::size_t kMaxRefusal = 256;
-
-/// A machine for each node: node name -> bid.
-using Candidate = std::map<std::string, protocol::Bid>;
 
 /// What is asked of a machine for all of a node. Errc::invalid_argument if no machine can have it.
 Result<protocol::NodeRequest> node_request(const jobs::Ensemble& ensemble, const std::string& name);

@@ -210,10 +210,11 @@ TEST_F(OwnMachineTest, ALoneMachineIsChosenAtOnce) {
 
 TEST_F(OwnMachineTest, ItCompetesWithTheOthersHoweverFarTheyAre) {
   w.substrate->set_latency(100ms);
+  own.free = machine(4);
   EXPECT_EQ(run().value().at("node").peer, small.peer()) << "the smallest that fits, although its bid comes later";
   w.settle();
   EXPECT_EQ(own.reverts, 1) << "as any other that is not chosen";
-  small.free = machine(4);
+  std::swap(small.free, own.free);
   EXPECT_EQ(run().value().at("node").peer, own.peer());
   EXPECT_EQ(large.requests, 2);
 }

@@ -1,37 +1,489 @@
 #include "orchestrator/matching/matcher.hpp"
 
-#include <cmath>
+#include <fmt/format.h>
+#include <algorithm>
+#include <array>
 
 namespace dms::orchestrator {
-
-using namespace protocol;
 namespace {
 
-double free_share(double free, double used) { return free <= 0 ? 0.0 : (free - used) / free; }
+std::int64_t rounded_ms(Duration rtt) {
+  return std::clamp<std::int64_t>(std::chrono::ceil<std::chrono::milliseconds>(rtt).count(), 0, 60'000);
+}
+
+/// What of a node is compared often, in its plainest form.
+struct Need {
+  explicit Need(const capability::Resources& r)
+      : cores(r.cpu.cores.millis),
+        ram(r.ram.size.bytes),
+        disk(r.disk.size.bytes),
+        plain(r.gpus.empty() && r.cpu.architecture.empty() && r.cpu.clock_speed.empty()) {
+    constexpr std::uint64_t kNever = ~std::uint64_t{0};
+    const auto step = [](std::uint64_t x) { return x == 0 || x > kNever / kWasteStep ? kNever : x * kWasteStep; };
+    for (std::size_t i = 0; i < wasted_cores.size(); ++i) {
+      wasted_cores[i] = step(i == 0 ? cores : wasted_cores[i - 1]);
+      wasted_ram[i] = step(i == 0 ? ram : wasted_ram[i - 1]);
+    }
+  }
+  [[nodiscard]] std::int64_t waste(std::uint64_t free_cores, std::uint64_t free_ram) const {
+    std::int64_t steps = 0;
+    for (std::size_t i = 0; i < wasted_cores.size(); ++i)
+      steps += free_cores >= wasted_cores[i] || free_ram >= wasted_ram[i] ? 1 : 0;
+    return steps;
+  }
+
+  std::uint64_t cores, ram, disk;
+  bool plain;  ///< the three say all
+  std::array<std::uint64_t, kMostWaste> wasted_cores{}, wasted_ram{};
+};
+
+std::uint64_t seed_of(const Wanted& wanted, std::size_t node) {
+  return mix(hash_of(wanted.deployment) ^ hash_of(wanted.nodes[node].name));
+}
+
+std::int64_t lot_of(std::uint64_t seed, std::uint64_t peer) {
+  return static_cast<std::int64_t>(mix(seed ^ peer) >> 24);
+}
+
+Cost full_cost(const Market& market, std::size_t bid, std::int64_t waste, std::int64_t lot) {
+  const Market::Preference& p = market.preference(bid);
+  return {.unknown_offer = p.unknown_offer ? 1 : 0,
+          .price = static_cast<std::int64_t>(p.price),
+          .load = p.load,
+          .distance = p.distance,
+          .waste = waste,
+          .lot = lot};
+}
+
+/// What a request says of peers, by their numbers.
+class Peers {
+ public:
+  Peers(const Market& market, const Wanted& wanted) {
+    for (const std::string& name : wanted.excluded)
+      if (const auto peer = market.find_peer(name)) set(market, *peer, kExcluded);
+    for (std::size_t n = 0; n < wanted.nodes.size(); ++n)
+      if (const auto peer = market.find_peer(wanted.nodes[n].peer); peer && !wanted.nodes[n].peer.empty())
+        if (state_.empty() || state_[*peer] == kFree) set(market, *peer, n);
+  }
+  /// Whether the slot may have it: the primary of the node that it is pinned to, or, unpinned, any.
+  [[nodiscard]] bool allows(std::uint32_t peer, std::size_t node, bool is_primary) const {
+    return state_.empty() || state_[peer] == kFree || (is_primary && state_[peer] == node);
+  }
+
+ private:
+  static constexpr std::size_t kFree = ~std::size_t{0};
+  static constexpr std::size_t kExcluded = kFree - 1;
+  void set(const Market& market, std::uint32_t peer, std::size_t to) {
+    if (state_.empty()) state_.assign(market.peers(), kFree);
+    state_[peer] = to;
+  }
+  std::vector<std::size_t> state_;
+};
+
+/// One decision. A slot is a copy of a node.
+class Matcher {
+ public:
+  Matcher(const Market& market, const Wanted& wanted) : market_(market), wanted_(wanted), peers_(market, wanted) {
+    for (std::size_t n = 0; n < wanted.nodes.size(); ++n) {
+      first_slot_.push_back(slots_.size());
+      for (std::uint32_t copy = 0; copy < std::clamp(wanted.nodes[n].copies, 1U, kMaxCopies); ++copy)
+        slots_.push_back({n, copy == 0 && !wanted.nodes[n].peer.empty(), {}, {}});
+    }
+    first_slot_.push_back(slots_.size());
+    join_slots();
+  }
+
+  Match run() {
+    const bool coupled = std::ranges::any_of(slots_, [](const Slot& slot) { return !slot.pairs.empty(); });
+    // A slot without pairs never needs more than as many of its best machines as there are slots, since each of the
+    // others takes one at most.
+    std::vector<std::vector<Option>> domains;
+    for (std::size_t s = 0; s < slots_.size(); ++s) domains.push_back(options_of(s, slots_[s].pairs.empty()));
+    best_.assign(slots_.size(), kNone);
+    if (coupled) {
+      choice_.assign(slots_.size(), kUndecided);
+      taken_.assign(market_.peers(), false);
+      near_.assign(market_.peers(), nullptr);
+      domains_ = std::move(domains);
+      greedy();
+      search(Cost{});
+      return result();
+    }
+    std::vector<Choices> choices;
+    for (std::size_t s = 0; s < slots_.size(); ++s) choices.push_back({std::move(domains[s]), without(s)});
+    const Assignment found = assign(choices);
+    work_ += found.work;
+    best_cost_ = found.cost;
+    for (std::size_t s = 0; s < slots_.size(); ++s)
+      if (found.options[s] != kNone) best_[s] = choices[s].options[found.options[s]].bid;
+    return result();
+  }
+
+ private:
+  static constexpr std::uint32_t kNone = Assignment::kNone;
+  static constexpr std::uint32_t kUndecided = kNone - 1;
+  struct Pair {
+    std::size_t other;       ///< slot
+    const WantedEdge* edge;  ///< or
+    Area area;               ///< apart by it
+  };
+  struct Slot {
+    std::size_t node;
+    bool pinned;  ///< to the peer of the node
+    std::vector<Pair> pairs;
+    std::vector<std::size_t> same;  ///< slots with the same options and pairs
+  };
+
+  /// The slot has no machine.
+  [[nodiscard]] Cost without(std::size_t s) const {
+    const bool is_primary = first_slot_[slots_[s].node] == s;
+    return {.unplaced = is_primary ? 1 : 0, .copies = is_primary ? 0 : 1};
+  }
+
+  void join_slots() {
+    const auto join = [&](std::size_t a, std::size_t b, const WantedEdge* edge, Area area) {
+      slots_[a].pairs.push_back({b, edge, area});
+      slots_[b].pairs.push_back({a, edge, area});
+    };
+    const auto join_nodes = [&](std::size_t n, std::size_t m, const WantedEdge* edge, Area area) {
+      if (n == m) return;
+      for (std::size_t a = first_slot_[n]; a < first_slot_[n + 1]; ++a)
+        for (std::size_t b = first_slot_[m]; b < first_slot_[m + 1]; ++b) join(a, b, edge, area);
+    };
+    for (const WantedEdge& edge : wanted_.edges) join_nodes(edge.s, edge.t, &edge, Area::machine);
+    for (const WantedApart& apart : wanted_.apart)
+      if (apart.area != Area::machine) join_nodes(apart.a, apart.b, nullptr, apart.area);
+    for (std::size_t n = 0; n < wanted_.nodes.size(); ++n)
+      for (std::size_t a = first_slot_[n]; a < first_slot_[n + 1]; ++a)
+        for (std::size_t b = a + 1; b < first_slot_[n + 1]; ++b) {
+          if (wanted_.nodes[n].spread != Area::machine) join(a, b, nullptr, wanted_.nodes[n].spread);
+          if (!slots_[a].pinned) slots_[a].same.push_back(b), slots_[b].same.push_back(a);
+        }
+  }
+
+  /// The machines that the slot may have, cheapest first: all of them, or only as many as there are slots.
+  std::vector<Option> options_of(std::size_t s, bool few) {
+    const Slot& slot = slots_[s];
+    for (const std::size_t other : slot.same)  // the same, if it was asked for before
+      if (other < s && few) return last_options_;
+    const WantedNode& node = wanted_.nodes[slot.node];
+    const std::size_t most = few ? slots_.size() : market_.machines().size();
+    std::vector<Option> options;
+    const std::uint32_t id = market_.find_node(node.name);
+    const std::uint64_t seed = seed_of(wanted_, slot.node);
+    const Need need(node.resources);
+    constexpr std::uint8_t kUnseen = 2;
+    std::vector<std::uint8_t> places(
+        node.location.accept.empty() && node.location.reject.empty() ? 0 : market_.locations(), kUnseen);
+    const auto is_allowed = [&](std::size_t bid) {
+      if (places.empty()) return true;
+      std::uint8_t& place = places[market_.location(bid)];
+      if (place == kUnseen) place = node.location.allows(market_.machines()[bid].location) ? 1 : 0;
+      return place == 1;
+    };
+    const auto pinned = slot.pinned ? market_.find_peer(node.peer) : std::nullopt;
+    if (slot.pinned && !pinned) return options;
+
+    const auto cheaper = [](const Option& a, const Option& b) { return a.cost < b.cost; };
+    const std::size_t count = market_.machines().size();
+    for (std::size_t begin = 0; begin < count && options.size() < most;) {
+      const std::size_t end = market_.end_of_group(begin);
+      const std::size_t room = most - options.size();
+      const bool known = !market_.preference(begin).unknown_offer;
+      const auto first = static_cast<std::ptrdiff_t>(options.size());  // of this group: a heap, the dearest on top
+      for (std::size_t bid = begin; bid < end; ++bid) {
+        if (market_.cores(bid) < need.cores || market_.ram(bid) < need.ram || market_.disk(bid) < need.disk) continue;
+        const std::uint32_t peer = market_.peer(bid);
+        if (pinned ? peer != *pinned : !peers_.allows(peer, slot.node, slot.pinned)) continue;
+        if (pinned && !peers_.allows(peer, slot.node, true)) continue;
+        if (!market_.is_for(bid, id)) continue;
+        if (!is_allowed(bid)) continue;
+        const std::int64_t waste = known ? need.waste(market_.cores(bid), market_.ram(bid)) : 0;
+        const bool is_full = options.size() - static_cast<std::size_t>(first) == room;
+        if (is_full && waste > options[static_cast<std::size_t>(first)].cost.waste) continue;
+        const std::int64_t lot = lot_of(seed, market_.hash(bid));
+        if (is_full && std::pair(waste, lot) >= std::pair(options[static_cast<std::size_t>(first)].cost.waste,
+                                                          options[static_cast<std::size_t>(first)].cost.lot))
+          continue;
+        const Machine& machine = market_.machines()[bid];
+        if (!need.plain && machine.free && !capability::covers(*machine.free, node.resources)) continue;
+        if (is_full) {
+          std::pop_heap(options.begin() + first, options.end(), cheaper);
+          options.pop_back();
+        }
+        options.push_back({static_cast<std::uint32_t>(bid), peer, full_cost(market_, bid, waste, lot)});
+        if (few) std::push_heap(options.begin() + first, options.end(), cheaper);
+      }
+      std::sort(options.begin() + first, options.end(), cheaper);
+      work_ += end - begin;
+      begin = end;
+    }
+    if (few) last_options_ = options;
+    return options;
+  }
+
+  /// What the pair adds to the cost of two machines; nothing if they may not have it.
+  [[nodiscard]] std::optional<std::int64_t> pair_cost(const Pair& pair, const Option& a, const Option& b) const {
+    static const Market::Measured kNothing;
+    return pair_cost(pair, a, b, pair.edge == nullptr ? kNothing : market_.measured(a.peer, b.peer));
+  }
+  [[nodiscard]] std::optional<std::int64_t> pair_cost(const Pair& pair, const Option& a, const Option& b,
+                                                      const Market::Measured& measured) const {
+    if (pair.edge == nullptr) {
+      if (!are_apart(pair.area, market_.machines()[a.bid].location, market_.machines()[b.bid].location))
+        return std::nullopt;
+      return 0;
+    }
+    const WantedEdge& edge = *pair.edge;
+    if (edge.rtt > 0ns && (measured.rtt ? *measured.rtt > edge.rtt : !wanted_.unmeasured_holds)) return std::nullopt;
+    if (edge.bandwidth > 0 && (measured.bandwidth ? *measured.bandwidth < edge.bandwidth : !wanted_.unmeasured_holds))
+      return std::nullopt;
+    return measured.rtt ? rounded_ms(*measured.rtt) : 0;
+  }
+
+  /// Slot after slot takes the cheapest machine that is left for it: something to be better than.
+  void greedy() {
+    std::vector<Option> found(slots_.size());
+    std::vector<bool> has(slots_.size(), false);
+    std::vector<bool> used(market_.peers(), false);
+    Cost total;
+    for (std::size_t s = 0; s < slots_.size(); ++s) {
+      for (const Option& option : domains_[s]) {
+        if (work_ > wanted_.budget) break;
+        work_ += 1 + slots_[s].pairs.size();
+        if (used[option.peer]) continue;
+        Cost cost = option.cost;
+        bool fits = true;
+        for (const Pair& pair : slots_[s].pairs) {
+          if (!has[pair.other]) continue;
+          const auto extra = pair_cost(pair, option, found[pair.other]);
+          fits = fits && extra.has_value();
+          cost.distance += extra.value_or(0);
+        }
+        if (!fits) continue;
+        total += cost;
+        found[s] = option;
+        has[s] = used[option.peer] = true;
+        break;
+      }
+      if (!has[s]) total += without(s);
+    }
+    best_cost_ = total;
+    for (std::size_t s = 0; s < slots_.size(); ++s)
+      if (has[s]) best_[s] = found[s].bid;
+  }
+
+  /// The cheapest machines of the slots that are not decided, as if there were no pairs between them.
+  struct Relaxed {
+    std::vector<std::size_t> slots;
+    std::vector<Choices> choices;
+    Assignment assignment;
+  };
+  Relaxed relax(std::size_t except) {
+    Relaxed relaxed;
+    for (std::size_t s = 0; s < slots_.size(); ++s)
+      if (choice_[s] == kUndecided && s != except) relaxed.slots.push_back(s);
+    for (const std::size_t s : relaxed.slots) {
+      std::vector<Option>& options = relaxed.choices.emplace_back(std::vector<Option>(), without(s)).options;
+      for (const Option& option : domains_[s]) {
+        ++work_;
+        if (taken_[option.peer]) continue;
+        options.push_back(option);
+        if (options.size() == relaxed.slots.size()) break;
+      }
+    }
+    relaxed.assignment = assign(relaxed.choices);
+    work_ += relaxed.assignment.work;
+    return relaxed;
+  }
+
+  /// Whether the relaxed choice keeps the pairs as well; then what they add to its cost.
+  [[nodiscard]] std::optional<std::int64_t> pairs_of(const Relaxed& relaxed) const {
+    std::vector<const Option*> option_of(slots_.size(), nullptr);
+    for (std::size_t i = 0; i < relaxed.slots.size(); ++i)
+      if (const std::uint32_t o = relaxed.assignment.options[i]; o != kNone)
+        option_of[relaxed.slots[i]] = &relaxed.choices[i].options[o];
+    std::int64_t sum = 0;
+    for (const std::size_t s : relaxed.slots)
+      for (const Pair& pair : slots_[s].pairs) {
+        if (pair.other < s || option_of[s] == nullptr || option_of[pair.other] == nullptr) continue;
+        const auto extra = pair_cost(pair, *option_of[s], *option_of[pair.other]);
+        if (!extra) return std::nullopt;
+        sum += *extra;
+      }
+    return sum;
+  }
+
+  void keep(const Relaxed& relaxed, const Cost& cost) {
+    best_cost_ = cost;
+    for (std::size_t s = 0; s < slots_.size(); ++s) best_[s] = choice_[s] == kUndecided ? kNone : choice_[s];
+    for (std::size_t i = 0; i < relaxed.slots.size(); ++i)
+      if (const std::uint32_t o = relaxed.assignment.options[i]; o != kNone)
+        best_[relaxed.slots[i]] = relaxed.choices[i].options[o].bid;
+  }
+
+  /// The undecided slot with the fewest options among those that have a pair with another undecided one; kNone if no
+  /// pair is left.
+  [[nodiscard]] std::size_t next_slot() const {
+    std::size_t next = kNone;
+    for (std::size_t s = 0; s < slots_.size(); ++s) {
+      if (choice_[s] != kUndecided) continue;
+      const bool is_open =
+          std::ranges::any_of(slots_[s].pairs, [&](const Pair& pair) { return choice_[pair.other] == kUndecided; });
+      if (is_open && (next == kNone || domains_[s].size() < domains_[next].size())) next = s;
+    }
+    return next;
+  }
+
+  /// Copies of a node are alike: only the choices in which their bids ascend are looked at, kNone last.
+  [[nodiscard]] bool is_mirrored(std::size_t s, std::uint32_t bid) const {
+    return std::ranges::any_of(slots_[s].same, [&](std::size_t other) {
+      const std::uint32_t theirs = choice_[other];
+      return theirs != kUndecided && (other < s ? bid < theirs : bid > theirs);
+    });
+  }
+
+  void search(const Cost& partial) {
+    if (work_ > wanted_.budget) {
+      exhausted_ = true;
+      return;
+    }
+    const Relaxed relaxed = relax(kNone);
+    const Cost bound = partial + relaxed.assignment.cost;
+    if (!(bound < best_cost_)) return;
+    if (const auto extra = pairs_of(relaxed)) {
+      Cost cost = bound;
+      cost.distance += *extra;
+      if (cost < best_cost_) keep(relaxed, cost);
+      if (*extra == 0) return;
+    }
+    const std::size_t s = next_slot();
+    if (s == kNone) return;
+    const Cost rest = relax(s).assignment.cost;
+    const std::vector<Option>& options = domains_[s];  // of a slot that is decided, so it stays as it is
+    for (const Option& option : options) {
+      ++work_;
+      if (!(partial + option.cost + rest < best_cost_)) break;
+      if (taken_[option.peer] || is_mirrored(s, option.bid)) continue;
+      take(s, option, partial + option.cost);
+      if (exhausted_) return;
+    }
+    if (is_mirrored(s, kNone)) return;
+    choice_[s] = kNone;
+    search(partial + without(s));
+    choice_[s] = kUndecided;
+  }
+
+  /// With the machine for the slot; of the options of its neighbours those stay that go with it.
+  void take(std::size_t s, const Option& option, const Cost& partial) {
+    choice_[s] = option.bid;
+    taken_[option.peer] = true;
+    std::vector<std::pair<std::size_t, std::vector<Option>>> before;
+    static const Market::Measured kNothing;
+    for (const auto& [peer, measured] : market_.measured(option.peer)) near_[peer] = &measured;
+    for (const Pair& pair : slots_[s].pairs) {
+      if (choice_[pair.other] != kUndecided) continue;
+      std::vector<Option>& domain = domains_[pair.other];
+      std::vector<Option> left;
+      bool dearer = false;
+      for (const Option& other : domain) {
+        ++work_;
+        const Market::Measured* const measured = near_[other.peer];
+        const auto extra = pair_cost(pair, option, other, measured == nullptr ? kNothing : *measured);
+        if (!extra) continue;
+        left.push_back(other);
+        left.back().cost.distance += *extra;
+        dearer = dearer || *extra > 0;
+      }
+      if (dearer) std::ranges::sort(left, {}, &Option::cost);
+      before.emplace_back(pair.other, std::exchange(domain, std::move(left)));
+    }
+    for (const auto& [peer, measured] : market_.measured(option.peer)) near_[peer] = nullptr;
+    search(partial);
+    while (!before.empty()) {
+      domains_[before.back().first] = std::move(before.back().second);
+      before.pop_back();
+    }
+    taken_[option.peer] = false;
+    choice_[s] = kUndecided;
+  }
+
+  Match result() const {
+    Match match;
+    match.chosen.resize(wanted_.nodes.size());
+    for (std::size_t s = 0; s < slots_.size(); ++s)
+      if (best_[s] != kNone) match.chosen[slots_[s].node].push_back(best_[s]);
+    for (std::size_t n = 0; n < match.chosen.size(); ++n) {
+      const bool pinned = !wanted_.nodes[n].peer.empty();
+      std::ranges::sort(match.chosen[n], {}, [&](std::uint32_t bid) {
+        const bool is_pin = pinned && market_.machines()[bid].peer == wanted_.nodes[n].peer;
+        return std::pair(!is_pin, cost_of(market_, bid, wanted_, n));
+      });
+    }
+    match.cost = best_cost_;
+    match.complete = best_cost_.unplaced == 0 && best_cost_.copies == 0;
+    match.optimal = !exhausted_;
+    match.work = work_;
+    if (wanted_.unmeasured_holds) add_unmeasured(match);
+    return match;
+  }
+
+  void add_unmeasured(Match& match) const {
+    for (const WantedEdge& edge : wanted_.edges)
+      for (const std::uint32_t a : match.chosen[edge.s])
+        for (const std::uint32_t b : match.chosen[edge.t]) {
+          const Market::Measured& measured = market_.measured(market_.peer(a), market_.peer(b));
+          if ((edge.rtt > 0ns && !measured.rtt) || (edge.bandwidth > 0 && !measured.bandwidth))
+            match.unmeasured.emplace_back(market_.machines()[a].peer, market_.machines()[b].peer);
+        }
+  }
+
+  const Market& market_;
+  const Wanted& wanted_;
+  Peers peers_;
+  std::vector<Slot> slots_;
+  std::vector<std::size_t> first_slot_;  ///< of each node, and the end
+  std::vector<Option> last_options_;
+  std::vector<std::vector<Option>> domains_;   ///< of each slot
+  std::vector<std::uint32_t> choice_;          ///< of each slot: its bid, kNone or kUndecided
+  std::vector<bool> taken_;                    ///< by peer
+  std::vector<const Market::Measured*> near_;  ///< by peer: to the machine that a slot takes at this moment
+  std::vector<std::uint32_t> best_;            ///< of each slot: its bid, or kNone
+  Cost best_cost_;
+  std::uint64_t work_ = 0;
+  bool exhausted_ = false;
+};
 
 }  // namespace
 
-std::optional<double> score(const capability::Resources& required, const std::optional<Offer>& offer) {
-  if (!offer) return kUnknownOfferScore;
-  if (!capability::covers(offer->free, required)) return std::nullopt;
-  const double cpu = free_share(offer->free.cpu.cores.cores(), required.cpu.cores.cores());
-  const double ram =
-      free_share(static_cast<double>(offer->free.ram.size.bytes), static_cast<double>(required.ram.size.bytes));
-  return 20.0 - (std::pow(10.0, cpu) + std::pow(10.0, ram));
+bool are_apart(Area area, const capability::Location& a, const capability::Location& b) {
+  const auto differ = [](const std::string& x, const std::string& y) { return !x.empty() && !y.empty() && x != y; };
+  if (area == Area::machine) return true;
+  if (area == Area::network) return (a.asn != 0 && b.asn != 0 && a.asn != b.asn) || differ(a.isp, b.isp);
+  if (differ(a.continent, b.continent)) return true;
+  if (area == Area::continent) return false;
+  if (differ(a.country, b.country)) return true;
+  return area == Area::city && differ(a.city, b.city);
 }
 
-std::optional<std::size_t> best_match(const capability::Resources& required, const std::vector<Bid>& bids) {
-  std::optional<std::size_t> best;
-  double best_score = 0;
-  for (std::size_t i = 0; i < bids.size(); ++i) {
-    const auto current = score(required, bids[i].offer);
-    if (!current) continue;
-    if (!best || *current > best_score || (*current == best_score && bids[i].peer < bids[*best].peer)) {
-      best = i;
-      best_score = *current;
-    }
-  }
-  return best;
+Match match(const Market& market, const Wanted& wanted) { return Matcher(market, wanted).run(); }
+
+Cost cost_of(const Market& market, std::uint32_t bid, const Wanted& wanted, std::size_t node) {
+  const Need need(wanted.nodes[node].resources);
+  const std::int64_t waste = market.preference(bid).unknown_offer ? 0 : need.waste(market.cores(bid), market.ram(bid));
+  return full_cost(market, bid, waste, lot_of(seed_of(wanted, node), market.hash(bid)));
+}
+
+std::string explain_edge(const WantedEdge& edge, const Market::Measured& measured, bool unmeasured_holds) {
+  const auto ms = [](Duration d) { return static_cast<double>(d.count()) / 1e6; };
+  if (edge.rtt > 0ns && measured.rtt && *measured.rtt > edge.rtt)
+    return fmt::format("a round trip of {:.4g} ms, {:.4g} ms at most is asked for", ms(*measured.rtt), ms(edge.rtt));
+  if (edge.bandwidth > 0 && measured.bandwidth && *measured.bandwidth < edge.bandwidth)
+    return fmt::format("{} bit/s, {} bit/s at least is asked for", *measured.bandwidth, edge.bandwidth);
+  if (unmeasured_holds) return {};
+  if (edge.rtt > 0ns && !measured.rtt) return "a round trip that was not measured";
+  if (edge.bandwidth > 0 && !measured.bandwidth) return "a bandwidth that was not measured";
+  return {};
 }
 
 }  // namespace dms::orchestrator

@@ -1,11 +1,16 @@
+// The choice of machines against every choice there is, on small instances, and each constraint by itself.
 #include "orchestrator/matching/matcher.hpp"
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <map>
+
+#include "base/random.hpp"
+
 namespace dms::orchestrator {
 namespace {
 
-using namespace protocol;
 using capability::kGiB;
 
 capability::Resources machine(double cores, std::uint64_t gib) {
@@ -16,30 +21,412 @@ capability::Resources machine(double cores, std::uint64_t gib) {
   return r;
 }
 
-Bid offer(std::string peer, std::optional<capability::Resources> free) {
-  Bid bid;
-  bid.peer = std::move(peer);
-  if (free) bid.offer = Offer{*free};
-  return bid;
+Machine bid(std::string peer, std::optional<capability::Resources> free, std::string node = {}) {
+  Machine m;
+  m.peer = std::move(peer);
+  m.node = std::move(node);
+  m.free = std::move(free);
+  return m;
 }
 
-TEST(Matcher, TheSmallestMachineThatFitsIsBest) {
-  const auto job = machine(2, 2);
-  EXPECT_EQ(
-      best_match(job, {offer("big", machine(64, 64)), offer("fit", machine(2, 2)), offer("small", machine(1, 1))}), 1u);
-  EXPECT_EQ(best_match(job, {offer("small", machine(1, 1))}), std::nullopt);
-  EXPECT_EQ(best_match(job, {}), std::nullopt);
+WantedNode node(std::string name, double cores = 1, std::uint64_t gib = 1) {
+  WantedNode n;
+  n.name = std::move(name);
+  n.resources = machine(cores, gib);
+  return n;
 }
 
-TEST(Matcher, ABidWithoutAnOfferScoresLowest) {
-  const auto job = machine(2, 2);
-  EXPECT_EQ(best_match(job, {offer("unknown", std::nullopt), offer("big", machine(512, 512))}), 1u);
-  EXPECT_EQ(best_match(job, {offer("unknown", std::nullopt)}), 0u);
+Wanted wanted(std::vector<WantedNode> nodes) {
+  Wanted w;
+  w.deployment = "deployment";
+  w.nodes = std::move(nodes);
+  return w;
 }
 
-TEST(Matcher, EqualBidsAreDecidedByPeerId) {
-  const auto job = machine(1, 1);
-  EXPECT_EQ(best_match(job, {offer("b", machine(2, 2)), offer("a", machine(2, 2))}), 1u);
+/// The peers of a choice, by nodes and copies.
+std::vector<std::vector<std::string>> peers(const Market& market, const Match& match) {
+  std::vector<std::vector<std::string>> all;
+  for (const auto& copies : match.chosen) {
+    all.emplace_back();
+    for (const std::uint32_t one : copies) all.back().push_back(market.machines()[one].peer);
+  }
+  return all;
+}
+std::string only(const std::vector<Machine>& machines, const Wanted& w) {
+  const Market market(machines);
+  const Match found = match(market, w);
+  return found.complete ? peers(market, found).at(0).at(0) : std::string();
+}
+
+/// Tries every machine for every copy, with the rules as matcher.hpp states them and nothing shared but the numbers of
+/// a single bid.
+class BruteForce {
+ public:
+  BruteForce(const Market& market, const Wanted& w) : market_(market), wanted_(w) {
+    for (std::size_t n = 0; n < w.nodes.size(); ++n)
+      for (std::uint32_t c = 0; c < w.nodes[n].copies; ++c) slots_.emplace_back(n, c);
+    best_.unplaced = static_cast<std::int64_t>(slots_.size()) + 1;
+    choose(0, Cost{});
+  }
+  [[nodiscard]] const Cost& best() const { return best_; }
+
+  [[nodiscard]] bool may_have(std::size_t slot, std::size_t b) const {
+    const auto& [n, copy] = slots_[slot];
+    const WantedNode& wish = wanted_.nodes[n];
+    const Machine& m = market_.machines()[b];
+    if (wanted_.excluded.contains(m.peer) || !wish.location.allows(m.location)) return false;
+    if (m.free && !capability::covers(*m.free, wish.resources)) return false;
+    if (copy == 0 && !wish.peer.empty() && wish.peer != m.peer) return false;
+    for (std::size_t o = 0; o < wanted_.nodes.size(); ++o)
+      if (wanted_.nodes[o].peer == m.peer && (o != n || copy != 0)) return false;
+    if (!m.node.empty()) return m.node == wish.name;
+    return std::ranges::none_of(market_.machines(),
+                                [&](const Machine& x) { return x.peer == m.peer && x.node == wish.name; });
+  }
+  /// What an edge or an area between two slots adds; nothing if they may not be together.
+  [[nodiscard]] std::optional<std::int64_t> between(std::size_t x, std::size_t y, std::size_t a, std::size_t b) const {
+    const Machine& m = market_.machines()[a];
+    const Machine& o = market_.machines()[b];
+    const std::size_t n = slots_[x].first;
+    const std::size_t k = slots_[y].first;
+    if (m.peer == o.peer) return std::nullopt;
+    if (n == k && !are_apart(wanted_.nodes[n].spread, m.location, o.location)) return std::nullopt;
+    for (const WantedApart& apart : wanted_.apart)
+      if (std::minmax(apart.a, apart.b) == std::minmax(n, k) && !are_apart(apart.area, m.location, o.location))
+        return std::nullopt;
+    std::int64_t sum = 0;
+    for (const WantedEdge& edge : wanted_.edges) {
+      if (std::minmax(edge.s, edge.t) != std::minmax(n, k)) continue;
+      const auto& seen = market_.measured(market_.peer(a), market_.peer(b));
+      if (!explain_edge(edge, seen, wanted_.unmeasured_holds).empty()) return std::nullopt;
+      if (seen.rtt) sum += (seen.rtt->count() + 999'999) / 1'000'000;
+    }
+    return sum;
+  }
+
+ private:
+  void choose(std::size_t slot, const Cost& so_far) {
+    if (slot == slots_.size()) {
+      best_ = std::min(best_, so_far);
+      return;
+    }
+    chosen_.push_back(kNobody);
+    choose(slot + 1, so_far + (slots_[slot].second == 0 ? Cost{.unplaced = 1} : Cost{.copies = 1}));
+    for (std::size_t b = 0; b < market_.machines().size(); ++b) {
+      if (!may_have(slot, b)) continue;
+      Cost cost = so_far + cost_of(market_, static_cast<std::uint32_t>(b), wanted_, slots_[slot].first);
+      bool fits = true;
+      for (std::size_t other = 0; other < slot && fits; ++other) {
+        if (chosen_[other] == kNobody) continue;
+        const auto extra = between(slot, other, b, chosen_[other]);
+        fits = extra.has_value();
+        cost.distance += extra.value_or(0);
+      }
+      if (!fits) continue;
+      chosen_.back() = b;
+      choose(slot + 1, cost);
+    }
+    chosen_.pop_back();
+  }
+
+  static constexpr std::size_t kNobody = ~std::size_t{0};
+  const Market& market_;
+  const Wanted& wanted_;
+  std::vector<std::pair<std::size_t, std::uint32_t>> slots_;
+  std::vector<std::size_t> chosen_;
+  Cost best_;
+};
+
+struct Instance {
+  std::vector<Machine> machines;
+  std::vector<Link> links;
+  Wanted w;
+};
+
+Instance random_instance(SeededRandom& random) {
+  Instance made;
+  const auto flip = [&](std::uint64_t of) { return random.below(of) == 0; };
+  const std::uint64_t count = 1 + random.below(6);
+  const std::uint64_t nodes = 1 + random.below(3);
+  const auto place = [&] {
+    capability::Location at;
+    if (flip(5)) return at;
+    at.continent = flip(2) ? "Europe" : "Asia";
+    if (!flip(4)) at.country = std::string(1, static_cast<char>('A' + random.below(2)));
+    if (!at.country.empty() && flip(2)) at.city = std::string(1, static_cast<char>('a' + random.below(3)));
+    if (flip(2)) at.asn = 1 + random.below(2);
+    return at;
+  };
+  for (std::uint64_t i = 0; i < count; ++i) {
+    Machine m = bid(fmt::format("peer{}", i), machine(1.0 + static_cast<double>(random.below(8)), 1 + random.below(8)));
+    if (flip(6)) m.free.reset();
+    if (flip(3)) m.node = fmt::format("node{}", random.below(nodes));
+    m.location = place();
+    m.price = random.below(3);
+    m.load = static_cast<std::uint32_t>(random.below(3)) * 150;
+    if (flip(2)) m.rtt = Duration(random.below(50'000'000));
+    made.machines.push_back(m);
+    if (flip(6)) {  // the same peer bids for another node as well
+      m.node = fmt::format("node{}", random.below(nodes));
+      m.price += 1;
+      made.machines.push_back(m);
+    }
+  }
+  made.w.deployment = fmt::format("deployment{}", random.below(1000));
+  for (std::uint64_t n = 0; n < nodes; ++n) {
+    WantedNode one = node(fmt::format("node{}", n), 1.0 + static_cast<double>(random.below(3)), 1 + random.below(3));
+    if (flip(5)) one.peer = fmt::format("peer{}", n);
+    if (flip(4)) one.copies = 2 + static_cast<std::uint32_t>(random.below(nodes > 2 ? 1 : 2));
+    if (flip(4)) one.spread = flip(2) ? Area::country : Area::network;
+    if (flip(5)) one.location.accept.push_back({.continent = "Europe"});
+    if (flip(5)) one.location.reject.push_back({.continent = "Asia", .country = "A"});
+    made.w.nodes.push_back(std::move(one));
+  }
+  for (std::uint64_t a = 0; a < nodes; ++a)
+    for (std::uint64_t b = a + 1; b < nodes; ++b) {
+      if (flip(2)) {
+        WantedEdge edge{.s = a, .t = b};
+        if (flip(2)) edge.rtt = Duration(20'000'000 + random.below(40'000'000));
+        if (flip(3)) edge.bandwidth = 100 + random.below(100);
+        made.w.edges.push_back(edge);
+      }
+      if (flip(4)) made.w.apart.push_back({.a = b, .b = a, .area = flip(2) ? Area::city : Area::continent});
+    }
+  for (std::uint64_t a = 0; a < count; ++a)
+    for (std::uint64_t b = 0; b < count; ++b) {
+      if (flip(3)) continue;
+      Link link{fmt::format("peer{}", a), fmt::format("peer{}", b), {}, {}};
+      if (!flip(4)) link.rtt = Duration(random.below(80'000'000));
+      if (!flip(4)) link.bandwidth = 50 + random.below(200);
+      made.links.push_back(std::move(link));
+    }
+  if (flip(6)) made.w.excluded.insert(fmt::format("peer{}", random.below(count)));
+  made.w.unmeasured_holds = flip(3);
+  return made;
+}
+
+TEST(Matcher, TheChoiceIsTheBestOfAllThereAre) {
+  SeededRandom random(20261130);
+  int coupled = 0;
+  int complete = 0;
+  for (int round = 0; round < 4000; ++round) {
+    const Instance made = random_instance(random);
+    const Market market(made.machines, made.links);
+    const Match found = match(market, made.w);
+    const BruteForce all(market, made.w);
+    ASSERT_TRUE(found.optimal) << "instance " << round;
+    ASSERT_TRUE(found.cost == all.best()) << "instance " << round << ": " << found.cost.unplaced << " unplaced, "
+                                          << all.best().unplaced << " with the best choice";
+    coupled += made.w.edges.empty() && made.w.apart.empty() ? 0 : 1;
+    complete += found.complete ? 1 : 0;
+
+    // The choice costs what is said, and keeps the constraints.
+    Cost sum;
+    std::vector<std::pair<std::size_t, std::uint32_t>> chosen;
+    for (std::size_t n = 0; n < made.w.nodes.size(); ++n) {
+      const std::size_t placed = found.chosen[n].size();
+      const bool pinned = !made.w.nodes[n].peer.empty();
+      const bool primary =
+          placed > 0 && (!pinned || market.machines()[found.chosen[n][0]].peer == made.w.nodes[n].peer);
+      sum.unplaced += primary ? 0 : 1;
+      sum.copies += made.w.nodes[n].copies - static_cast<std::int64_t>(placed) - (primary ? 0 : 1);
+      for (const std::uint32_t b : found.chosen[n]) sum += cost_of(market, b, made.w, n), chosen.emplace_back(n, b);
+    }
+    for (std::size_t i = 0; i < chosen.size(); ++i)
+      for (std::size_t k = 0; k < i; ++k) {
+        const auto& [n, a] = chosen[i];
+        const auto& [m, b] = chosen[k];
+        EXPECT_NE(market.peer(a), market.peer(b));
+        for (const WantedEdge& edge : made.w.edges)
+          if (std::minmax(edge.s, edge.t) == std::minmax(n, m))
+            if (const auto& seen = market.measured(market.peer(a), market.peer(b)); seen.rtt)
+              sum.distance += (seen.rtt->count() + 999'999) / 1'000'000;
+      }
+    EXPECT_TRUE(sum == found.cost) << "instance " << round;
+  }
+  EXPECT_GT(coupled, 1000);
+  EXPECT_GT(complete, 1000);
+}
+
+/// Many nodes that want the same machines, where taking the best one after another is not the best choice.
+TEST(Matcher, AnAssignmentIsTheBestOfAllThereAre) {
+  SeededRandom random(7);
+  for (int round = 0; round < 300; ++round) {
+    std::vector<Machine> machines;
+    std::vector<WantedNode> nodes;
+    const std::uint64_t count = 3 + random.below(3);
+    for (std::uint64_t i = 0; i < count; ++i) nodes.push_back(node(fmt::format("node{}", i)));
+    for (std::uint64_t p = 0; p < 5; ++p)
+      for (std::uint64_t i = 0; i < count; ++i) {
+        if (random.below(3) == 0) continue;
+        machines.push_back(bid(fmt::format("peer{}", p), machine(1, 1), fmt::format("node{}", i)));
+        machines.back().price = random.below(10);
+      }
+    const Market market(machines);
+    const Wanted w = wanted(std::move(nodes));
+    const Match found = match(market, w);
+    EXPECT_TRUE(found.cost == BruteForce(market, w).best()) << "instance " << round;
+    EXPECT_TRUE(found.optimal);
+  }
+}
+
+TEST(Matcher, PriceComesBeforeLoadDistanceAndFit) {
+  Machine cheap = bid("cheap", machine(64, 64));
+  cheap.load = 900;
+  cheap.price = 1;
+  Machine idle = bid("idle", machine(64, 64));
+  idle.price = 2;
+  EXPECT_EQ(only({idle, cheap}, wanted({node("n")})), "cheap");
+  idle.price = 1;
+  EXPECT_EQ(only({cheap, idle}, wanted({node("n")})), "idle");
+  Machine near = idle;
+  near.peer = "near";
+  near.rtt = Duration(20ms);
+  idle.rtt = Duration(200ms);
+  EXPECT_EQ(only({cheap, idle, near}, wanted({node("n")})), "near");
+  Machine small = near;
+  small.peer = "small";
+  small.free = machine(2, 2);
+  EXPECT_EQ(only({cheap, near, small}, wanted({node("n")})), "small");
+}
+
+TEST(Matcher, AnOfferThatIsNotKnownComesLastButFits) {
+  Machine unknown = bid("unknown", std::nullopt);
+  Machine known = bid("known", machine(512, 512));
+  known.price = 1000;
+  EXPECT_EQ(only({unknown, known}, wanted({node("n", 2, 2)})), "known");
+  EXPECT_EQ(only({unknown}, wanted({node("n", 2, 2)})), "unknown");
+  EXPECT_EQ(only({bid("small", machine(1, 1))}, wanted({node("n", 2, 2)})), "");
+  EXPECT_EQ(only({}, wanted({node("n")})), "");
+}
+
+/// A claim of what was asked for, to the byte, wins exactly as often as one that leaves some room.
+TEST(Matcher, AClaimOfExactlyWhatWasAskedForGainsNothing) {
+  int exact_wins = 0;
+  for (int i = 0; i < 1000; ++i) {
+    Wanted w = wanted({node("n", 2, 2)});
+    w.deployment = fmt::format("deployment{}", i);
+    const std::vector<Machine> honest{bid("liar", machine(7, 7)), bid("a", machine(4, 4)), bid("b", machine(7.9, 3))};
+    std::vector<Machine> lying = honest;
+    lying[0].free = machine(2, 2);
+    EXPECT_EQ(only(honest, w), only(lying, w)) << "the claim has changed the choice";
+    exact_wins += only(lying, w) == "liar" ? 1 : 0;
+  }
+  EXPECT_GT(exact_wins, 270) << "one of three equals";
+  EXPECT_LT(exact_wins, 400);
+}
+
+TEST(Matcher, TheOrderOfArrivalHasNoInfluence) {
+  SeededRandom random(3);
+  for (int round = 0; round < 200; ++round) {
+    Instance made = random_instance(random);
+    // Of several bids of a peer for one node the last counts: only others may be exchanged.
+    std::map<std::pair<std::string, std::string>, Machine> once;
+    for (Machine& m : made.machines) once[{m.peer, m.node}] = m;
+    made.machines.clear();
+    for (auto& [name, m] : once) made.machines.push_back(m);
+    const Market first(made.machines, made.links);
+    std::shuffle(made.machines.begin(), made.machines.end(), random);
+    std::shuffle(made.links.begin(), made.links.end(), random);
+    const Market second(made.machines, made.links);
+    EXPECT_EQ(peers(first, match(first, made.w)), peers(second, match(second, made.w)));
+  }
+}
+
+TEST(Matcher, CopiesAreOnDifferentMachinesAndTheCheapestIsThePrimary) {
+  std::vector<Machine> machines;
+  for (const auto& [peer, price, country] : {std::tuple{"a", 3U, "DE"}, {"b", 1U, "DE"}, {"c", 2U, "FR"}}) {
+    machines.push_back(bid(peer, machine(4, 4)));
+    machines.back().price = price;
+    machines.back().location = {.continent = "Europe", .country = country};
+  }
+  const Market market(machines);
+  Wanted w = wanted({node("n")});
+  w.nodes[0].copies = 3;
+  EXPECT_EQ(peers(market, match(market, w)), (std::vector<std::vector<std::string>>{{"b", "c", "a"}}));
+  w.nodes[0].spread = Area::country;
+  Match found = match(market, w);
+  EXPECT_FALSE(found.complete) << "there are two countries";
+  EXPECT_EQ(peers(market, found), (std::vector<std::vector<std::string>>{{"b", "c"}}));
+  w.nodes[0].peer = "a";
+  found = match(market, w);
+  EXPECT_EQ(peers(market, found), (std::vector<std::vector<std::string>>{{"a", "c"}})) << "its primary is pinned";
+}
+
+TEST(Matcher, ThePairsThatAreStillToBeMeasuredAreNamedUntilTheChoiceIsKnown) {
+  std::vector<Machine> machines;
+  for (int i = 0; i < 5; ++i) {
+    machines.push_back(bid(fmt::format("peer{}", i), machine(4, 4)));
+    machines.back().price = static_cast<std::uint64_t>(i);
+  }
+  Wanted w = wanted({node("s"), node("t")});
+  w.edges.push_back({.s = 0, .t = 1, .rtt = 50ms});
+  EXPECT_FALSE(match(Market(machines), w).complete) << "nothing was measured";
+  w.unmeasured_holds = true;
+  std::vector<Link> links;
+  int rounds = 0;
+  for (;; ++rounds) {
+    const Market market(machines, links);
+    const Match found = match(market, w);
+    ASSERT_TRUE(found.complete);
+    if (found.unmeasured.empty()) {
+      EXPECT_EQ(found.cost.price, 5) << "1 and 4, or 2 and 3";
+      break;
+    }
+    // Only machines whose numbers add up to 5 are near each other.
+    for (const auto& [a, b] : found.unmeasured)
+      links.push_back({a, b, a.back() - '0' + (b.back() - '0') == 5 ? Duration(10ms) : Duration(80ms), {}});
+  }
+  EXPECT_LE(rounds, 8) << "fewer than all ten pairs";
+}
+
+/// Sixty nodes that must all be near each other among machines where few are: the work is bounded, and it is said.
+TEST(Matcher, TheWorkIsBoundedAndItIsSaidWhetherTheChoiceIsTheBest) {
+  SeededRandom random(5);
+  std::vector<Machine> machines;
+  std::vector<Link> links;
+  for (int i = 0; i < 200; ++i) {
+    machines.push_back(bid(fmt::format("peer{}", i), machine(4, 4)));
+    machines.back().price = random.below(1000);
+    for (int k = 0; k < i; ++k)
+      links.push_back({fmt::format("peer{}", i), fmt::format("peer{}", k), Duration(random.below(100'000'000)), {}});
+  }
+  Wanted w = wanted({});
+  for (std::size_t n = 0; n < 20; ++n) {
+    w.nodes.push_back(node(fmt::format("node{}", n)));
+    for (std::size_t m = 0; m < n; ++m) w.edges.push_back({.s = m, .t = n, .rtt = 60ms});
+  }
+  const Market market(machines, links);
+  const Match found = match(market, w);
+  EXPECT_FALSE(found.optimal);
+  EXPECT_LT(found.work, 2 * kBudget);
+  std::vector<std::uint32_t> placed;
+  for (const auto& copies : found.chosen)
+    if (!copies.empty()) placed.push_back(copies[0]);
+  EXPECT_GT(placed.size(), 4U);
+  for (const std::uint32_t a : placed)
+    for (const std::uint32_t b : placed)
+      if (a != b) {
+        EXPECT_LE(*market.measured(market.peer(a), market.peer(b)).rtt, 60ms);
+      }
+}
+
+TEST(Market, OfSeveralMeasurementsTheWorstCounts) {
+  const std::vector<Machine> machines{bid("a", machine(1, 1)), bid("b", machine(1, 1))};
+  const Market market(machines,
+                      {{"a", "b", Duration(10ms), 1000}, {"b", "a", Duration(30ms), {}}, {"a", "x", 1ms, {}}});
+  const auto& seen = market.measured(*market.find_peer("a"), *market.find_peer("b"));
+  EXPECT_EQ(seen.rtt, Duration(30ms));
+  EXPECT_EQ(seen.bandwidth, 1000U);
+}
+
+TEST(Market, TheLastBidOfAPeerForANodeCounts) {
+  Machine early = bid("a", machine(1, 1), "n");
+  Machine late = bid("a", machine(8, 8), "n");
+  EXPECT_EQ(only({early, late}, wanted({node("n", 4, 4)})), "a");
+  EXPECT_EQ(only({late, early}, wanted({node("n", 4, 4)})), "");
+  late.node.clear();
+  EXPECT_EQ(only({late, early}, wanted({node("n", 4, 4)})), "") << "its bid for the node is the one for the node";
 }
 
 }  // namespace

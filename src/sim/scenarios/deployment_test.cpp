@@ -186,7 +186,7 @@ TEST(Deployment, TheUsersOwnMachineCompetesAsAnyOther) {
     EXPECT_EQ(end.status, "Completed") << end.error;
     return end.allocations.at("task").peer;
   };
-  EXPECT_EQ(runs_at(one_task(1, 512)), small.peer().to_string()) << "the best fit";
+  EXPECT_EQ(runs_at(one_task(1, 768)), small.peer().to_string()) << "the best fit";
   EXPECT_EQ(runs_at(one_task(3, 512)), user.peer().to_string());
   EXPECT_EQ(runs_at(one_task(8, 512)), large.peer().to_string());
   jobs::Ensemble pinned = one_task(1, 512);

@@ -1,0 +1,60 @@
+#include "orchestrator/auction/choice.hpp"
+
+#include <algorithm>
+
+namespace dms::orchestrator {
+
+using namespace protocol;
+
+Market market_of(const std::map<std::string, std::vector<Bid>>& bids, const std::set<std::string>& nodes) {
+  std::vector<Machine> machines;
+  for (const auto& [node, made] : bids) {
+    if (!nodes.contains(node)) continue;
+    for (const Bid& bid : made) {
+      Machine& machine = machines.emplace_back();
+      machine.peer = bid.peer;
+      machine.node = node;
+      if (bid.offer) machine.free = bid.offer->free;
+      machine.location = bid.location;
+    }
+  }
+  return Market(std::move(machines));
+}
+
+Result<Wanted> wanted_of(const jobs::Ensemble& ensemble, const std::set<std::string>& nodes,
+                         const std::string& deployment) {
+  Wanted wanted;
+  wanted.deployment = deployment;
+  std::map<std::string, std::size_t> index;
+  for (const std::string& name : nodes) {
+    index.emplace(name, wanted.nodes.size());
+    const jobs::Node& node = ensemble.nodes.at(name);
+    WantedNode& one = wanted.nodes.emplace_back();
+    one.name = name;
+    TRY(one.resources, ensemble.node_requirement(name));
+    one.location = node.location;
+    one.peer = node.peer;
+  }
+  for (const jobs::Edge& edge : ensemble.edges)
+    if (index.contains(edge.s) && index.contains(edge.t))
+      wanted.edges.push_back({.s = index.at(edge.s),
+                              .t = index.at(edge.t),
+                              .rtt = std::chrono::milliseconds(edge.rtt),
+                              .bandwidth = edge.bw});
+  return wanted;
+}
+
+Candidate chosen_bids(const Market& market, const Wanted& wanted, const Match& match,
+                      const std::map<std::string, std::vector<Bid>>& bids) {
+  Candidate candidate;
+  for (std::size_t n = 0; n < wanted.nodes.size(); ++n) {
+    if (match.chosen[n].empty()) continue;
+    const std::string& peer = market.machines()[match.chosen[n].front()].peer;
+    const std::vector<Bid>& made = bids.at(wanted.nodes[n].name);
+    const auto last = std::find_if(made.rbegin(), made.rend(), [&](const Bid& bid) { return bid.peer == peer; });
+    candidate.emplace(wanted.nodes[n].name, *last);
+  }
+  return candidate;
+}
+
+}  // namespace dms::orchestrator

@@ -1,0 +1,27 @@
+// The bids of a round in the matcher's terms, and its choice in those of the auction.
+#pragma once
+
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "jobs/ensemble/ensemble.hpp"
+#include "orchestrator/matching/matcher.hpp"
+#include "protocol/bid.hpp"
+
+namespace dms::orchestrator {
+
+/// A machine for each node: node name -> bid.
+using Candidate = std::map<std::string, protocol::Bid>;
+
+/// The last bid of a peer for a node counts.
+Market market_of(const std::map<std::string, std::vector<protocol::Bid>>& bids, const std::set<std::string>& nodes);
+/// What these nodes of the ensemble ask for. Errc::invalid_argument if no machine can have it.
+Result<Wanted> wanted_of(const jobs::Ensemble& ensemble, const std::set<std::string>& nodes,
+                         const std::string& deployment);
+/// Each node that has a machine, with its bid.
+Candidate chosen_bids(const Market& market, const Wanted& wanted, const Match& match,
+                      const std::map<std::string, std::vector<protocol::Bid>>& bids);
+
+}  // namespace dms::orchestrator

@@ -1,0 +1,81 @@
+// Bids as the matcher reads them, and its choice as the auction keeps it.
+#include "orchestrator/auction/choice.hpp"
+
+#include <gtest/gtest.h>
+
+#include "orchestrator/test_records.hpp"
+
+namespace dms::orchestrator {
+namespace {
+
+using namespace protocol;
+
+Bid bid(const std::string& peer, const std::string& node, std::uint64_t gib) {
+  Bid made;
+  made.peer = peer;
+  made.node_id = node;
+  made.offer.emplace();
+  made.offer->free.cpu.cores = {4000};
+  made.offer->free.ram.size = {gib * capability::kGiB};
+  made.offer->free.disk.size = {gib * capability::kGiB};
+  return made;
+}
+
+jobs::Ensemble two_nodes() {
+  jobs::Ensemble ensemble = one_task_ensemble();
+  ensemble.allocations["second"] = ensemble.allocations.at("task");
+  ensemble.nodes["other"] = ensemble.nodes.at("node");
+  ensemble.nodes.at("other").allocations = {"second"};
+  return ensemble;
+}
+
+Candidate choose(const jobs::Ensemble& ensemble, const std::map<std::string, std::vector<Bid>>& bids) {
+  std::set<std::string> nodes;
+  for (const auto& [name, node] : ensemble.nodes) nodes.insert(name);
+  const Wanted wanted = wanted_of(ensemble, nodes, "ensemble").value();
+  const Market market = market_of(bids, nodes);
+  return chosen_bids(market, wanted, match(market, wanted), bids);
+}
+
+/// In several rounds a machine may bid for several nodes.
+TEST(Choice, AMachineGetsOneNodeAlsoIfItIsTheBestForTwo) {
+  std::map<std::string, std::vector<Bid>> bids;
+  bids["node"] = {bid("a", "node", 2)};
+  bids["other"] = {bid("a", "other", 2), bid("b", "other", 512)};
+  const Candidate candidate = choose(two_nodes(), bids);
+  ASSERT_EQ(candidate.size(), 2u);
+  EXPECT_EQ(candidate.at("node").peer, "a");
+  EXPECT_EQ(candidate.at("other").peer, "b") << "though it fits worse";
+}
+
+TEST(Choice, ANodeWithoutAMachineIsLeftOut) {
+  std::map<std::string, std::vector<Bid>> bids;
+  bids["node"] = {bid("a", "node", 2)};
+  bids["other"] = {bid("b", "other", 0)};
+  const Candidate candidate = choose(two_nodes(), bids);
+  ASSERT_EQ(candidate.size(), 1u);
+  EXPECT_EQ(candidate.at("node").peer, "a");
+}
+
+TEST(Choice, TheLastBidOfAPeerForANodeIsTheOneThatIsKept) {
+  std::map<std::string, std::vector<Bid>> bids;
+  bids["node"] = {bid("a", "node", 0), bid("a", "node", 2)};
+  const Candidate candidate = choose(one_task_ensemble(), bids);
+  ASSERT_EQ(candidate.size(), 1u);
+  EXPECT_EQ(candidate.at("node").offer->free.ram.size.bytes, 2 * capability::kGiB);
+}
+
+/// What was not measured keeps no edge.
+TEST(Choice, EdgesBetweenTheNodesAreKept) {
+  jobs::Ensemble ensemble = two_nodes();
+  ensemble.edges.push_back({.s = "node", .t = "other", .rtt = 10, .bw = 0});
+  std::map<std::string, std::vector<Bid>> bids;
+  bids["node"] = {bid("a", "node", 2)};
+  bids["other"] = {bid("b", "other", 2)};
+  EXPECT_EQ(choose(ensemble, bids).size(), 1u);
+  ensemble.edges.front().rtt = 0;
+  EXPECT_EQ(choose(ensemble, bids).size(), 2u);
+}
+
+}  // namespace
+}  // namespace dms::orchestrator
