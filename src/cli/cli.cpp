@@ -36,7 +36,7 @@ Command root_command() {
                    .known = Known::contexts},
                   {.name = "json", .help = "print JSON, for commands that can", .inner = true},
                   {.name = "version", .letter = 'V', .help = "print the version"}},
-      .children = {init_command(), run_command(), key_commands(), cap_commands(), deploy_command(),
+      .children = {init_command(), run_command(), key_commands(), cap_commands(), deploy_command(), plan_command(),
                    deployment_commands(), actor_commands(), net_commands(), config_commands(), sim_command(),
                    version_command(), completion_command(), help_command()}};
 }

@@ -259,6 +259,53 @@ struct DeploymentInfoReply {
   }
 };
 
+/// Why a machine that was heard in an auction was chosen for a node, or was not. Not in DMS 0.5.x.
+struct MachineVerdict {
+  std::string peer;
+  std::string node;  ///< empty: its bid does not count
+  bool chosen = false;
+  std::string reason;  ///< one printable line
+  static constexpr auto json_fields() {
+    using V = MachineVerdict;
+    return std::tuple(json::field("peer", &V::peer), json::field("node", &V::node, json::omit_empty),
+                      json::field("chosen", &V::chosen), json::field("reason", &V::reason));
+  }
+};
+struct Choice {
+  std::uint64_t at = 0;                  ///< of the last round, ns since 1970
+  bool optimal = true;                   ///< it is known to be the best choice, and not only the best that was found
+  std::vector<MachineVerdict> machines;  ///< those chosen first
+  std::uint32_t left_out = 0;            ///< more that were heard
+  static constexpr auto json_fields() {
+    using C = Choice;
+    return std::tuple(json::field("at", &C::at), json::field("optimal", &C::optimal),
+                      json::field("machines", &C::machines), json::field("left_out", &C::left_out, json::omit_empty));
+  }
+};
+/// `error` is that of the status. Not in DMS 0.5.x.
+struct DeploymentExplainReply {
+  std::string status;
+  std::string error;
+  std::optional<Choice> choice;  ///< of the last auctions; none before the first round has ended
+  static constexpr auto json_fields() {
+    using R = DeploymentExplainReply;
+    return std::tuple(json::field("Status", &R::status), json::field("Error", &R::error, json::omit_empty),
+                      json::field("Choice", &R::choice, json::omit_empty));
+  }
+};
+/// Which machines an ensemble would get now. `error` says why a node gets none, or why the ensemble is refused. Not in
+/// DMS 0.5.x.
+struct DeploymentPlanReply {
+  bool complete = false;  ///< every node would get a machine
+  std::string error;
+  Choice choice;
+  static constexpr auto json_fields() {
+    using R = DeploymentPlanReply;
+    return std::tuple(json::field("Complete", &R::complete), json::field("Error", &R::error, json::omit_empty),
+                      json::field("Choice", &R::choice));
+  }
+};
+
 /// Without a stream, the output is written to the orchestrator's disk, as by DMS 0.5.x. With one, the reply has a page
 /// of it; so `stream`, `offset` and `max_bytes` are additions, as is the page in the reply, with what a result is as a
 /// whole.
@@ -393,5 +440,17 @@ inline constexpr Behaviour<DeploymentId, DeploymentInfoReply> kDeploymentInfo{
      .help = "Show a deployment with the usage of its allocations",
      .offered = Offered::command_line,
      .parameters = kDeploymentIdParameters}};
+inline constexpr Behaviour<DeploymentId, DeploymentExplainReply> kDeploymentExplain{
+    {.path = "/dms/node/deployment/explain",
+     .help = "Show why machines were chosen or not",
+     .offered = Offered::command_line,
+     .parameters = kDeploymentIdParameters}};
+/// Bids are requested and withdrawn; nothing is reserved.
+inline constexpr Behaviour<NewDeploymentRequest, DeploymentPlanReply> kDeploymentPlan{
+    {.path = "/dms/node/deployment/plan",
+     .help = "Show which machines an ensemble would get",
+     .offered = Offered::command_line,
+     .timeout = 1min,
+     .parameters = kDeploymentNewParameters}};
 
 }  // namespace dms::protocol

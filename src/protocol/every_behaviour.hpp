@@ -21,7 +21,8 @@ inline constexpr auto kEveryBehaviour = std::tie(
     kBroadcastNodeStatus,
     // Deployments, for the user of a node
     kDeploymentNew, kDeploymentList, kDeploymentStatus, kDeploymentManifest, kDeploymentInput, kDeploymentLogs,
-    kDeploymentUpdate, kDeploymentShutdown, kDeploymentDelete, kDeploymentPrune, kDeploymentInfo,
+    kDeploymentUpdate, kDeploymentShutdown, kDeploymentDelete, kDeploymentPrune, kDeploymentInfo, kDeploymentExplain,
+    kDeploymentPlan,
     // Between an orchestrator and a provider
     kBidRequest, kBid, kCommit, kAllocate, kRenew, kRevert, kAllocationStart, kAllocationRestart, kAllocationStats,
     kHealthQuery, kHealthCheckRegister, kAllocationLogs, kAllocationResults, kAllocationShutdown, kTaskTermination,

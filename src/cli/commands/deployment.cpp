@@ -460,7 +460,7 @@ Command deployment_commands() {
                                        deployment_status)),
               with_json(one_deployment("info", "Show a deployment with what its allocations use",
                                        "nunet deployment info 4f2a... --json", deployment_info)),
-              logs_command(), results_command(),
+              explain_command(), logs_command(), results_command(),
               with_json(one_deployment("manifest", "Print as JSON which machine runs which allocation of a deployment",
                                        "nunet deployment manifest 4f2a...", deployment_manifest)),
               update_command(), with_json(std::move(shutdown)), with_json(std::move(remove)), prune_command()}};

@@ -77,6 +77,7 @@ void print_reply_json(Session& session, const Reply& reply) {
 
 /// A command about one deployment.
 Command one_deployment(std::string name, std::string summary, std::string example, Action action);
+Command explain_command();
 Command logs_command();
 Command results_command();
 

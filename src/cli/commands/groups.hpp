@@ -13,6 +13,7 @@ Command cap_commands();
 Command config_commands();
 Command actor_commands();
 Command deploy_command();
+Command plan_command();
 Command deployment_commands();
 /// For completion: the ids of deployments, or the allocations of the one that `arguments` name. The daemon has to be
 /// asked, which needs a signature: empty unless the passphrase is in the environment.

@@ -16,7 +16,8 @@ namespace dms::orchestrator {
 using namespace protocol;
 namespace {
 
-/// Whether the bid promises all that the node and its allocations need beyond DMS 0.5.x, as long and as large as they do.
+/// Whether the bid promises all that the node and its allocations need beyond DMS 0.5.x, as long and as large as they
+/// do.
 Result<void> check_offer(const jobs::Ensemble& ensemble, const Bid& bid) {
   const Offer offer = bid.offer.value_or(Offer());
   for (const Feature feature : needed_features(ensemble, bid.node_id))
@@ -92,10 +93,29 @@ void Auction::release_others(const Candidate& chosen) {
         actor_.spawn(send_revert(actor_, message(actor_, kRevert, bid.handle, request)));
 }
 
+Task<void> Auction::release_all() {
+  RevertRequest request;
+  request.ensemble_id = ensemble_id_;
+  std::set<std::string> told;
+  std::vector<Task<void>> sending;
+  for (const auto& [node, bids] : bids_)
+    for (const Bid& bid : bids)
+      if (told.insert(bid.peer).second)
+        sending.push_back(send_revert(actor_, message(actor_, kRevert, bid.handle, request)));
+  for (Task<void>& one : sending) co_await std::move(one);
+}
+
+Choice Auction::choice() const {
+  Choice choice = explanation_.get();
+  choice.at = actor_.lane().unix_now().nanos;
+  return choice;
+}
+
 Task<Result<Candidate>> Auction::run(jobs::Ensemble ensemble, SteadyTime deadline, Peers excluded) {
   ensemble_ = std::move(ensemble);
   Candidate candidate;
   shortage_ = {};
+  explanation_ = {};
   asked_.clear();
   bids_.clear();
   while (incoming_.try_receive()) {
@@ -130,7 +150,10 @@ Task<Result<Candidate>> Auction::run(jobs::Ensemble ensemble, SteadyTime deadlin
 
     CO_TRY(const Wanted wanted, wanted_of(ensemble_, missing_, ensemble_id_));
     const Market market = market_of(bids_, missing_);
-    candidate.merge(chosen_bids(market, wanted, match(market, wanted), bids_));
+    const Match found = match(market, wanted);
+    explanation_.add_match(market, wanted, found);
+    if (choice_told_) choice_told_(choice());
+    candidate.merge(chosen_bids(market, wanted, found, bids_));
   }
 }
 
@@ -279,6 +302,7 @@ Task<Result<void>> Auction::ask_clock(std::string peer) {
 }
 
 void Auction::refuse(const std::string& peer, std::string_view why) {
+  explanation_.add_refusal(peer, why);
   shortage_.add_refusal(peer, shortened(printable(why), kMaxRefusal));
 }
 

@@ -36,6 +36,7 @@
 #include "network/network.hpp"
 #include "orchestrator/auction/choice.hpp"
 #include "orchestrator/auction/shortage.hpp"
+#include "orchestrator/matching/explanation.hpp"
 #include "protocol/bid.hpp"
 #include "runtime/channel.hpp"
 
@@ -70,9 +71,17 @@ class Auction {
   /// `told` is called after each round of a run that leaves a node without a machine, with what is known of the reason.
   void tell_shortage(std::function<void(std::string)> told) { told_ = std::move(told); }
 
+  /// `told` is called after each round of a run.
+  void tell_choice(std::function<void(protocol::Choice)> told) { choice_told_ = std::move(told); }
+
   /// Errc::deadline_exceeded names the nodes without a machine, and what is known of those asked (shortage.hpp).
   Task<Result<Candidate>> run(jobs::Ensemble ensemble, SteadyTime deadline, Peers excluded);
 
+  /// Tells all bidders of the last run, the chosen ones as well, that their bids need not stay open.
+  Task<void> release_all();
+
+  /// What is known of the machines that have bid in the last run.
+  [[nodiscard]] protocol::Choice choice() const;
   /// The nodes without a machine at the end of the last run.
   [[nodiscard]] const std::set<std::string>& missing() const { return missing_; }
   /// Bids received for each node in the last run, for status reports.
@@ -108,6 +117,8 @@ class Auction {
   Shortage shortage_;            ///< of the last run
   std::set<std::string> asked_;  ///< for their clocks, in the last run
   std::function<void(std::string)> told_;
+  Explanation explanation_;  ///< of the last run
+  std::function<void(protocol::Choice)> choice_told_;
 };
 
 }  // namespace dms::orchestrator

@@ -112,6 +112,22 @@ TEST_F(AuctionTest, TheBestOfTheBidsThatSettleIsChosen) {
   EXPECT_EQ(small.reverts, 0);
 }
 
+TEST_F(AuctionTest, ItIsSaidOfEachMachineWhyItWasChosenOrNot) {
+  large.before = [](Bid& bid) { bid.ensemble_id = "other"; };
+  const auto auction = Auction::open(*a.root, *a.network, "ensemble").value();
+  Choice told;
+  auction->tell_choice([&told](const Choice& choice) { told = choice; });
+  ASSERT_TRUE(
+      w.run(a, auction->run(one_task_ensemble(), a.lane().now() + 12s, [] { return std::set<std::string>(); })));
+  ASSERT_EQ(told.machines.size(), 2u);
+  EXPECT_EQ(told.machines[0].peer, small.peer());
+  EXPECT_TRUE(told.machines[0].chosen);
+  EXPECT_EQ(told.machines[1].peer, large.peer());
+  EXPECT_EQ(told.machines[1].node, "");
+  EXPECT_NE(told.machines[1].reason.find("it is for ensemble other"), std::string::npos) << told.machines[1].reason;
+  EXPECT_NE(told.at, 0u);
+}
+
 TEST_F(AuctionTest, APinnedNodeIsAskedDirectlyAndTakenAtOnce) {
   EXPECT_EQ(run(large.peer()).value().at("node").peer, large.peer());
   EXPECT_EQ(small.requests, 0);

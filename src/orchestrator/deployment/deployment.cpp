@@ -144,6 +144,7 @@ void Deployment::set_deadline() {
   record_.stamp_with([this](DeploymentRecord& record) {
     note_restarts(record);
     note_moves(record);
+    record.choice = choice();
     record.boot_id = services_.boot_id;
     record.deploy_until_ns = deadline_.time_since_epoch().count();
     record.remaining_ns = std::max(deadline_ - actor_->lane().now(), Duration(0)).count();

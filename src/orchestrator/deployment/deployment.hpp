@@ -95,6 +95,8 @@ class Deployment {
   [[nodiscard]] protocol::DeploymentStatus status() const { return record_->status; }
   /// What is known of why no machine has been found so far, while one is sought; or empty.
   [[nodiscard]] std::string trouble() const;
+  /// Why its machines were chosen; nothing before the first round of bids has ended.
+  [[nodiscard]] const std::optional<protocol::Choice>& choice() const { return replacer_.choice(); }
   /// What is known of a provider that does not answer at this moment.
   void add_silence(protocol::AllocationState& state, const std::string& allocation) const;
   /// As its provider last reported; null if it never did.

@@ -26,6 +26,8 @@ Task<Result<void>> Deployments::start() {
   CO_TRY_VOID(serve(root_, kDeploymentList, *this, &Deployments::list));
   CO_TRY_VOID(serve(root_, kDeploymentStatus, *this, &Deployments::status));
   CO_TRY_VOID(serve(root_, kDeploymentInfo, *this, &Deployments::info));
+  CO_TRY_VOID(serve(root_, kDeploymentExplain, *this, &Deployments::explain));
+  CO_TRY_VOID(serve(root_, kDeploymentPlan, *this, &Deployments::plan));
   CO_TRY_VOID(serve(root_, kDeploymentManifest, *this, &Deployments::manifest));
   CO_TRY_VOID(serve(root_, kDeploymentLogs, *this, &Deployments::logs));
   CO_TRY_VOID(serve(root_, kDeploymentInput, *this, &Deployments::input));
@@ -57,7 +59,7 @@ Task<Result<void>> Deployments::start() {
 Task<void> Deployments::close() {
   closed_ = true;
   for (const auto path : {kDeploymentNew.path, kDeploymentUpdate.path, kDeploymentShutdown.path, kDeploymentLogs.path,
-                          kDeploymentInput.path, kDeploymentDelete.path, kDeploymentPrune.path})
+                          kDeploymentPlan.path, kDeploymentInput.path, kDeploymentDelete.path, kDeploymentPrune.path})
     root_.remove_behaviour(std::string(path));
   for (auto& [id, deployment] : active_) deployment->on_end(nullptr);
   co_await work_.close();
@@ -134,6 +136,11 @@ Result<void> Deployments::check(const jobs::Ensemble& ensemble) const {
   return services_.simulated ? Result<void>() : jobs::check_offered(ensemble);
 }
 
+std::string Deployments::new_id() const {
+  return encode(Base::hex, crypto::sha256(as_bytes(services_.network.self().to_string() +
+                                                   encode(Base::hex, services_.lane.random().bytes(16)))));
+}
+
 Task<Result<std::string>> Deployments::try_create(NewDeploymentRequest request, UnixTime expiry) {
   Lane& lane = services_.lane;
   const UnixTime now = lane.unix_now();
@@ -148,8 +155,7 @@ Task<Result<std::string>> Deployments::try_create(NewDeploymentRequest request, 
   CO_TRY_VOID(co_await check_inputs(blobs_, request.ensemble));
 
   DeploymentRecord record;
-  record.id = encode(Base::hex, crypto::sha256(as_bytes(services_.network.self().to_string() +
-                                                        encode(Base::hex, lane.random().bytes(16)))));
+  record.id = new_id();
   record.ensemble = std::move(request.ensemble);
   record.created = now.nanos;
   record.deadline = expiry.nanos - static_cast<std::uint64_t>(Duration(kDeploymentReserve).count());

@@ -9,7 +9,8 @@
 //     that cannot be read or resumed is reported and skipped.
 //  4. An ensemble is accepted, for `new` and for `update`, if it is valid and every field of it is acted on.
 //  5. close() leaves the deployments where they are. A request that is under way then starts nothing any more.
-//  6. `list` answers in the order of ids, which is stable, at most kMaxListed in one reply.
+//  6. `plan` holds an auction for an ensemble, withdraws what was bid, and leaves nothing; kMaxPlans at a time.
+//  7. `list` answers in the order of ids, which is stable, at most kMaxListed in one reply.
 //
 // Threads: the node's lane. Bounds: kMaxDeployments that have not ended.
 #pragma once
@@ -26,6 +27,7 @@ namespace dms::orchestrator {
 
 inline constexpr std::size_t kMaxDeployments = 2048;
 inline constexpr Duration kPruneInterval = 24h;
+inline constexpr std::size_t kMaxPlans = 8;
 
 class Deployments {
  public:
@@ -51,6 +53,9 @@ class Deployments {
   Task<protocol::DeploymentListReply> list(protocol::DeploymentListRequest request, const actor::Envelope& envelope);
   Task<protocol::DeploymentStatusReply> status(protocol::DeploymentId request, const actor::Envelope& envelope);
   Task<protocol::DeploymentInfoReply> info(protocol::DeploymentId request, const actor::Envelope& envelope);
+  Task<protocol::DeploymentExplainReply> explain(protocol::DeploymentId request, const actor::Envelope& envelope);
+  Task<protocol::DeploymentPlanReply> plan(protocol::NewDeploymentRequest request, const actor::Envelope& envelope);
+  Task<Result<void>> try_plan(jobs::Ensemble ensemble, protocol::DeploymentPlanReply& reply);
   Task<protocol::DeploymentManifestReply> manifest(protocol::DeploymentId request, const actor::Envelope& envelope);
   Task<protocol::DeploymentLogsReply> logs(protocol::DeploymentLogsRequest request, const actor::Envelope& envelope);
   Task<protocol::DeploymentInputReply> input(protocol::DeploymentInputRequest request, const actor::Envelope& envelope);
@@ -68,6 +73,7 @@ class Deployments {
 
   /// Makes the deployment's actor and stores its record.
   Task<Result<Deployment*>> adopt(DeploymentRecord record);
+  [[nodiscard]] std::string new_id() const;
   [[nodiscard]] Found active(const std::string& id) const;
   /// Errc::invalid_argument names `member`, which has the id in the request, if that is empty.
   Task<Result<DeploymentRecord>> record(std::string id, std::string_view member = "ID");
@@ -89,6 +95,7 @@ class Deployments {
   actor::Actor& root_;
   std::map<std::string, Found> active_;  // shared with handlers that wait on one
   bool closed_ = false;
+  std::size_t plans_ = 0;  ///< under way
   Nursery work_;
 };
 

@@ -92,6 +92,62 @@ TEST_F(DeploymentsTest, TheExecutorOfSimulationsIsRefusedElsewhere) {
   EXPECT_TRUE(list({}).empty());
 }
 
+/// The machines that were not chosen are named with the reason, also after the end and after a restart.
+TEST_F(DeploymentsTest, ADeploymentExplainsWhyItsMachineWasChosen) {
+  open();
+  NewDeploymentRequest request;
+  request.ensemble = one_task_ensemble();
+  const std::string id = ask(kDeploymentNew, request).ensemble_id;
+  ASSERT_TRUE(until([&] { return status(id) == "Running"; }));
+  const auto verdicts = [&] {
+    std::map<bool, std::vector<std::string>> by_choice;
+    const DeploymentExplainReply reply = ask(kDeploymentExplain, DeploymentId{id});
+    EXPECT_EQ(reply.error, "");
+    EXPECT_TRUE(reply.choice.has_value());
+    for (const MachineVerdict& one : reply.choice.value_or(Choice()).machines) {
+      EXPECT_EQ(one.node, "node");
+      EXPECT_NE(one.reason, "");
+      by_choice[one.chosen].push_back(one.peer);
+    }
+    return by_choice;
+  };
+  const auto before = verdicts();
+  ASSERT_EQ(before.at(true).size(), 1u);
+  ASSERT_EQ(before.at(false).size(), 1u) << "the other machine has bid as well";
+  close();
+  open();
+  EXPECT_EQ(verdicts(), before) << "it is stored";
+  const std::string error = ask(kDeploymentExplain, DeploymentId{"unknown"}).error;
+  EXPECT_NE(error.find("there is no deployment 'unknown'"), std::string::npos) << error;
+}
+
+TEST_F(DeploymentsTest, APlanNamesTheMachinesAndReservesNothing) {
+  open();
+  NewDeploymentRequest request;
+  request.ensemble = one_task_ensemble();
+  DeploymentPlanReply reply = ask(kDeploymentPlan, request);
+  EXPECT_TRUE(reply.complete) << reply.error;
+  ASSERT_EQ(reply.choice.machines.size(), 2u);
+  EXPECT_TRUE(reply.choice.machines[0].chosen);
+  EXPECT_FALSE(reply.choice.machines[1].chosen);
+  w.settle();
+  EXPECT_EQ(provider.commits + other.commits, 0);
+  EXPECT_GT(provider.reverts, 0) << "both bids are withdrawn";
+  EXPECT_GT(other.reverts, 0);
+  EXPECT_TRUE(list({}).empty());
+  EXPECT_EQ(deployments->active(), 0u);
+
+  provider.bids = other.bids = false;
+  reply = ask(kDeploymentPlan, request);
+  EXPECT_FALSE(reply.complete);
+  EXPECT_NE(reply.error.find("no machine was found for node node"), std::string::npos) << reply.error;
+  EXPECT_TRUE(reply.choice.machines.empty());
+
+  request.ensemble.nodes.at("node").redundancy = 1;
+  reply = ask(kDeploymentPlan, request);
+  EXPECT_NE(reply.error.find("nodes.node.redundancy"), std::string::npos) << reply.error;
+}
+
 TEST_F(DeploymentsTest, InfoHasTheUsageOfWhatRunsAndOfWhatHasEnded) {
   open();
   const std::string id = deploy({{"team", "a"}});

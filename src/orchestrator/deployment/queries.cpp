@@ -86,6 +86,65 @@ Task<void> Deployments::add_results(std::string id, std::string allocation, std:
     }
 }
 
+Task<DeploymentExplainReply> Deployments::explain(DeploymentId request, const actor::Envelope&) {
+  DeploymentExplainReply reply;
+  const Result<DeploymentRecord> found = co_await record(request.id);
+  if (!found) {
+    reply.error = found.error().to_string();
+    co_return reply;
+  }
+  reply.status = to_string(found->status);
+  reply.error = found->error;
+  reply.choice = found->choice;
+  if (const Found deployment = active(request.id)) {
+    add_reason(reply.error, deployment->trouble());
+    reply.choice = deployment->choice();
+  }
+  co_return reply;
+}
+
+Task<DeploymentPlanReply> Deployments::plan(NewDeploymentRequest request, const actor::Envelope&) {
+  DeploymentPlanReply reply;
+  if (plans_ >= kMaxPlans) {
+    reply.error = fmt::format("{} plans are being made, which is the limit; try again later", plans_);
+    co_return reply;
+  }
+  ++plans_;
+  Task<Result<void>> planning = try_plan(std::move(request.ensemble), reply);
+  const Result<void> planned = co_await std::move(planning);
+  --plans_;
+  reply.complete = planned.has_value();
+  if (!planned) reply.error = network::plain(planned.error());
+  co_return reply;
+}
+
+/// By an actor of its own, as a deployment. Of inputs nothing is checked: they may not be uploaded yet.
+Task<Result<void>> Deployments::try_plan(jobs::Ensemble ensemble, DeploymentPlanReply& reply) {
+  CO_TRY_VOID(check(ensemble));
+  const std::string id = new_id();
+  actor::ChildOptions options;
+  options.key = root_.security().key().derive("deployment/" + id);
+  CO_TRY(const std::unique_ptr<actor::Actor> actor, root_.create_child(id, std::move(options)));
+  Result<std::unique_ptr<Auction>> auction = Auction::open(*actor, services_.network, id);
+  Result<void> planned;
+  if (auction) {
+    // One round.
+    const SteadyTime deadline = services_.lane.now() + kBidRound + 1s;
+    const Auction::Peers nobody = [] { return std::set<std::string>(); };
+    Task<Result<Candidate>> running = (*auction)->run(std::move(ensemble), deadline, nobody);
+    const Result<Candidate> candidate = co_await std::move(running);
+    if (!candidate) planned = std::unexpected(candidate.error());
+    reply.choice = (*auction)->choice();
+    Task<void> releasing = (*auction)->release_all();
+    co_await std::move(releasing);
+    auction->reset();  // before its actor
+  } else {
+    planned = std::unexpected(auction.error());
+  }
+  co_await actor->stop();
+  co_return planned;
+}
+
 Task<DeploymentManifestReply> Deployments::manifest(DeploymentId request, const actor::Envelope&) {
   DeploymentManifestReply reply;
   const Result<DeploymentRecord> found = co_await record(request.id);

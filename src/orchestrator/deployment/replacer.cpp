@@ -70,6 +70,13 @@ Task<Result<Candidate>> Replacer::auction(Unplaced wanted, std::optional<SteadyT
   };
   const Auction::Peers ask = excluded;
   if (deadline) auction->tell_shortage([this](std::string why) { shortage_ = std::move(why); });
+  std::set<std::string> nodes;
+  for (const auto& [node, allocations] : wanted) nodes.insert(node);
+  auction->tell_choice([this, nodes](const Choice& latest) {
+    Choice all = choice().value_or(Choice());
+    merge(all, latest, nodes);
+    choice_ = std::move(all);
+  });
   for (;;) {
     const Releases before = awaited();
     jobs::Ensemble part = part_of(record_without(moving), wanted);

@@ -76,6 +76,10 @@ class Replacer {
   Task<Result<void>> deploy(Unplaced wanted, SteadyTime deadline);
   /// Why deploy() has found no machine so far; empty if nothing is known.
   [[nodiscard]] const std::string& shortage() const { return shortage_; }
+  /// Why machines were chosen, in the last auctions of each node; none before the first round has ended.
+  [[nodiscard]] const std::optional<protocol::Choice>& choice() const {
+    return choice_ ? choice_ : parts_.record->choice;
+  }
   [[nodiscard]] const std::string& failed_provider() const { return provisioner_.failed_provider(); }
   ProviderBackoff& backoff() { return backoff_; }
 
@@ -126,6 +130,7 @@ class Replacer {
   Pauses pauses_;
   std::map<std::string, Wait> waits_;  ///< of the allocations that were lost
   std::string shortage_;
+  std::optional<protocol::Choice> choice_;  ///< since the start of the daemon, with what was stored before
   bool running_ = false;
   Releases tried_;        ///< those awaited when run() last began with the first node
   bool updated_ = false;  ///< since then

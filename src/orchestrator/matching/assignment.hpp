@@ -2,9 +2,9 @@
 //
 // Model
 //  1. Costs are compared member by member: what comes first decides. They add up member by member.
-//  2. assign() gives each slot one of its options or leaves it without, for what that costs (more than any
-//     option); no two slots get the same machine. The sum is the least there is: shortest augmenting paths (the Hungarian method), whose arguments
-//     hold for any ordered sums.
+//  2. assign() gives each slot one of its options or leaves it without, for what that costs (more than any option); no
+//     two slots get the same machine. The sum is the least there is: shortest augmenting paths (the Hungarian method),
+//     whose arguments hold for any ordered sums.
 //
 // Pure functions. Cost: slots^2 * options of a slot at worst, about linear if few slots want the same machines.
 #pragma once

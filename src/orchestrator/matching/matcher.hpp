@@ -14,8 +14,8 @@
 //     (of cores or of memory, whichever is more), up to kMostWaste. A machine that claims exactly what was asked for is
 //     worth no more than one that has up to kWasteStep times as much; between such machines the lot decides, on which
 //     neither the claim nor the moment of the bid has any influence.
-//  4. Exact. Without edges and areas the choice is an assignment (assignment.hpp). Otherwise branch and bound: the bound
-//     of a partial choice is the cheapest assignment of the rest that ignores what is between machines of the rest.
+//  4. Exact. Without edges and areas the choice is an assignment (assignment.hpp). Otherwise branch and bound: the
+//     bound of a partial choice is the cheapest assignment of the rest that ignores what is between machines of it.
 //     The work is bounded by `budget`, in options looked at (kBudget: some tens of ms); `optimal` says whether the
 //     choice is known to be the best, or only the best that was found by then.
 //  5. What was not measured between two machines does not keep an edge. With `unmeasured_holds` it does, and
@@ -23,8 +23,8 @@
 //     empty, few pairs need be measured.
 //
 // Pure functions. Cost: one pass over the bids until the first group of equal preference that has enough machines.
-// Attacks: a false offer, load or location leads to a refused commit or to work that a provider did not want; a price is
-// what a provider can be held to. A measurement is taken of both sides, and the worse counts (market.hpp, 3).
+// Attacks: a false offer, load or location leads to a refused commit or to work that a provider did not want; a price
+// is what a provider can be held to. A measurement is taken of both sides, and the worse counts (market.hpp, 3).
 #pragma once
 
 #include <set>

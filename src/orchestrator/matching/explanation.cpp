@@ -1,0 +1,195 @@
+#include "orchestrator/matching/explanation.hpp"
+
+#include <algorithm>
+
+#include "base/text.hpp"
+
+namespace dms::orchestrator {
+
+using protocol::Choice;
+using protocol::MachineVerdict;
+namespace {
+
+std::string price_text(std::uint64_t millionths) { return fmt::format("{}", static_cast<double>(millionths) / 1e6); }
+
+std::string place_text(const capability::Location& at) {
+  std::string text;
+  const auto add = [&](std::string_view part) {
+    if (!part.empty()) text += fmt::format("{}{}", text.empty() ? "" : ", ", part);
+  };
+  add(at.continent);
+  add(at.country);
+  add(at.city);
+  if (at.asn != 0) add(fmt::format("AS{}", at.asn));
+  add(at.isp);
+  return text.empty() ? "it states no location" : "it is in " + text;
+}
+
+std::string free_text(const Machine& machine) { return machine.free ? machine.free->to_string() : "not known"; }
+
+std::string distance_text(const Machine& machine) {
+  if (!machine.rtt) return "not measured";
+  return fmt::format("{} ms", std::chrono::ceil<std::chrono::milliseconds>(*machine.rtt).count());
+}
+
+/// One match, and where its machines are.
+class Reasons {
+ public:
+  Reasons(const Market& market, const Wanted& wanted, const Match& match)
+      : market_(market), wanted_(wanted), match_(match) {
+    for (std::size_t n = 0; n < match.chosen.size(); ++n)
+      for (const std::uint32_t bid : match.chosen[n]) node_of_.emplace(market.peer(bid), n);
+  }
+
+  [[nodiscard]] bool is_chosen(std::uint32_t bid, std::size_t n) const {
+    return std::ranges::count(match_.chosen[n], bid) > 0;
+  }
+
+  [[nodiscard]] std::string of(std::uint32_t bid, std::size_t n) const {
+    const Machine& machine = market_.machines()[bid];
+    if (is_chosen(bid, n))
+      return fmt::format("price {} an hour, load {} %, round trip {}, free: {}", price_text(machine.price),
+                         market_.preference(bid).load * 10, distance_text(machine), free_text(machine));
+    if (std::string why = unfit(machine, n); !why.empty()) return why;
+    if (const auto other = node_of_.find(market_.peer(bid)); other != node_of_.end())
+      return fmt::format("it has node {}, and a machine runs one", wanted_.nodes[other->second].name);
+    if (std::string why = apart_from_chosen(bid, n); !why.empty()) return why;
+    if (match_.chosen[n].empty()) return "no choice that keeps all constraints has it on this node";
+    return behind(bid, match_.chosen[n].front(), n);
+  }
+
+ private:
+  /// What it does not keep, whatever else is chosen.
+  [[nodiscard]] std::string unfit(const Machine& machine, std::size_t n) const {
+    const WantedNode& node = wanted_.nodes[n];
+    if (wanted_.excluded.contains(machine.peer)) return "it is excluded";
+    for (const WantedNode& other : wanted_.nodes)
+      if (other.peer == machine.peer && other.name != node.name)
+        return fmt::format("it is kept for node {}, which is pinned to it", other.name);
+    if (!node.peer.empty() && node.peer != machine.peer && node.copies < 2)
+      return fmt::format("the node is pinned to {}", node.peer);
+    if (!node.location.allows(machine.location))
+      return fmt::format("its location is not accepted: {}", place_text(machine.location));
+    if (machine.free && !capability::covers(*machine.free, node.resources)) {
+      const std::string missing = capability::explain_shortage(*machine.free, node.resources);
+      return missing.empty() ? "what it offers does not fit" : missing;
+    }
+    return {};
+  }
+
+  /// What is asked between the node and others, and does not hold with the machines that those have.
+  [[nodiscard]] std::string apart_from_chosen(std::uint32_t bid, std::size_t n) const {
+    for (const WantedEdge& edge : wanted_.edges) {
+      if (edge.s != n && edge.t != n) continue;
+      const std::size_t other = edge.s == n ? edge.t : edge.s;
+      for (const std::uint32_t theirs : match_.chosen[other]) {
+        const std::string why =
+            explain_edge(edge, market_.measured(market_.peer(bid), market_.peer(theirs)), wanted_.unmeasured_holds);
+        if (!why.empty())
+          return fmt::format("to {}, which has node {}: {}", market_.machines()[theirs].peer, wanted_.nodes[other].name,
+                             why);
+      }
+    }
+    for (const WantedApart& apart : wanted_.apart) {
+      if (apart.a != n && apart.b != n) continue;
+      const std::size_t other = apart.a == n ? apart.b : apart.a;
+      for (const std::uint32_t theirs : match_.chosen[other])
+        if (std::string why = not_apart(apart.area, bid, theirs, wanted_.nodes[other].name); !why.empty()) return why;
+    }
+    for (const std::uint32_t theirs : match_.chosen[n])
+      if (std::string why = not_apart(wanted_.nodes[n].spread, bid, theirs, wanted_.nodes[n].name); !why.empty())
+        return why;
+    return {};
+  }
+
+  [[nodiscard]] std::string not_apart(Area area, std::uint32_t bid, std::uint32_t theirs,
+                                      const std::string& node) const {
+    const capability::Location& here = market_.machines()[bid].location;
+    const Machine& other = market_.machines()[theirs];
+    if (are_apart(area, here, other.location)) return {};
+    return fmt::format("it is not known to be in another {} than {}, which has node {}: {}", to_string(area),
+                       other.peer, node, place_text(here));
+  }
+
+  /// The first in the order of preference.
+  [[nodiscard]] std::string behind(std::uint32_t bid, std::uint32_t chosen, std::size_t n) const {
+    const Machine& machine = market_.machines()[bid];
+    const Machine& better = market_.machines()[chosen];
+    const Cost cost = cost_of(market_, bid, wanted_, n);
+    const Cost best = cost_of(market_, chosen, wanted_, n);
+    if (cost < best) return "the choice is better as a whole without it";
+    if (cost.unknown_offer != best.unknown_offer) return "what it offers is not known";
+    if (cost.price != best.price)
+      return fmt::format("its price is {} an hour, that of the chosen machine {}", price_text(machine.price),
+                         price_text(better.price));
+    if (cost.load != best.load)
+      return fmt::format("its load is {} %, that of the chosen machine {} %", cost.load * 10, best.load * 10);
+    if (cost.distance != best.distance)
+      return fmt::format("its round trip is {}, that of the chosen machine {}", distance_text(machine),
+                         distance_text(better));
+    if (cost.waste != best.waste)
+      return fmt::format("it is larger than needed: {} free, on the chosen machine {}", free_text(machine),
+                         free_text(better));
+    return "it is as good as the chosen machine, and a lot decided";
+  }
+
+  const Market& market_;
+  const Wanted& wanted_;
+  const Match& match_;
+  std::map<std::uint32_t, std::size_t> node_of_;  ///< peer -> node
+};
+
+}  // namespace
+
+void Explanation::add_match(const Market& market, const Wanted& wanted, const Match& match) {
+  std::set<std::string> nodes;
+  for (const WantedNode& node : wanted.nodes) nodes.insert(node.name);
+  std::erase_if(verdicts_, [&](const auto& entry) { return nodes.contains(entry.first.second); });
+  optimal_ = optimal_ && match.optimal;
+  const Reasons reasons(market, wanted, match);
+  for (const bool chosen : {true, false})
+    for (std::size_t n = 0; n < wanted.nodes.size(); ++n) {
+      const std::uint32_t id = market.find_node(wanted.nodes[n].name);
+      for (std::uint32_t bid = 0; bid < market.machines().size() && verdicts_.size() < kMaxHeard; ++bid)
+        if (market.is_for(bid, id) && reasons.is_chosen(bid, n) == chosen)
+          add(market.machines()[bid].peer, wanted.nodes[n].name, chosen, reasons.of(bid, n));
+    }
+}
+
+void Explanation::add_refusal(const std::string& peer, std::string_view why) { add(peer, {}, false, why); }
+
+void Explanation::add(const std::string& peer, const std::string& node, bool chosen, std::string_view reason) {
+  const std::pair key(shortened(printable(peer), kMaxVerdict), node);
+  if (verdicts_.size() >= kMaxHeard && !verdicts_.contains(key)) return;
+  verdicts_[key] = {key.first, node, chosen, shortened(printable(reason), kMaxVerdict)};
+}
+
+Choice Explanation::get() const {
+  Choice choice;
+  choice.optimal = optimal_;
+  for (const bool chosen : {true, false})
+    for (const auto& [key, verdict] : verdicts_) {
+      if (verdict.chosen != chosen) continue;
+      if (choice.machines.size() < kMaxVerdicts)
+        choice.machines.push_back(verdict);
+      else
+        ++choice.left_out;
+    }
+  return choice;
+}
+
+void merge(Choice& all, const Choice& latest, const std::set<std::string>& nodes) {
+  std::erase_if(all.machines,
+                [&](const MachineVerdict& verdict) { return verdict.node.empty() || nodes.contains(verdict.node); });
+  all.machines.insert(all.machines.end(), latest.machines.begin(), latest.machines.end());
+  std::ranges::stable_sort(all.machines, std::greater(), &MachineVerdict::chosen);
+  all.left_out = latest.left_out;
+  if (all.machines.size() > kMaxVerdicts) {
+    all.left_out += static_cast<std::uint32_t>(all.machines.size() - kMaxVerdicts);
+    all.machines.resize(kMaxVerdicts);
+  }
+  all.optimal = latest.optimal;
+  all.at = latest.at;
+}
+
+}  // namespace dms::orchestrator

@@ -1,0 +1,43 @@
+// Why each machine that was heard in an auction was chosen or not.
+//
+// Model
+//  1. A machine has one verdict for each node that it has bid for, that of the last round; a bid that did not count has
+//     one without a node. The first constraint that it does not keep is named with its numbers; if it keeps all, what
+//     the chosen machine has before it in the order of preference (matcher.hpp, 2).
+//  2. get() is bounded: kMaxVerdicts, those chosen first, and kMaxVerdict bytes of each reason; the others are counted.
+//     At most kMaxHeard are remembered.
+//
+// Attacks: names and texts of other machines are made printable here, once for all that show them.
+#pragma once
+
+#include <map>
+#include <set>
+#include <string>
+
+#include "orchestrator/matching/matcher.hpp"
+#include "protocol/deployment.hpp"
+
+namespace dms::orchestrator {
+
+inline constexpr std::size_t kMaxVerdicts = 64;
+inline constexpr std::size_t kMaxVerdict = 200;
+inline constexpr std::size_t kMaxHeard = 4096;
+
+class Explanation {
+ public:
+  /// Replaces what was said of these nodes.
+  void add_match(const Market& market, const Wanted& wanted, const Match& match);
+  void add_refusal(const std::string& peer, std::string_view why);
+  [[nodiscard]] protocol::Choice get() const;
+
+ private:
+  void add(const std::string& peer, const std::string& node, bool chosen, std::string_view reason);
+
+  std::map<std::pair<std::string, std::string>, protocol::MachineVerdict> verdicts_;  ///< by peer and node
+  bool optimal_ = true;
+};
+
+/// Of these nodes `latest` counts, and of bids that did not.
+void merge(protocol::Choice& all, const protocol::Choice& latest, const std::set<std::string>& nodes);
+
+}  // namespace dms::orchestrator

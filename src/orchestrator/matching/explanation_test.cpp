@@ -1,0 +1,131 @@
+// What is said of machines that were chosen and of those that were not.
+#include "orchestrator/matching/explanation.hpp"
+
+#include <gtest/gtest.h>
+
+namespace dms::orchestrator {
+namespace {
+
+using protocol::Choice;
+
+Machine machine(std::string peer, std::uint64_t gib = 4) {
+  Machine m;
+  m.peer = std::move(peer);
+  m.free.emplace();
+  m.free->cpu.cores = {4000};
+  m.free->ram.size = {gib * capability::kGiB};
+  m.free->disk.size = {gib * capability::kGiB};
+  return m;
+}
+
+struct ExplanationTest : testing::Test {
+  ExplanationTest() {
+    wanted.deployment = "d";
+    wanted.nodes.resize(1);
+    wanted.nodes[0].name = "n";
+    wanted.nodes[0].resources = *machine("", 2).free;
+  }
+  std::string of(const std::string& peer, const std::string& node = "n") {
+    const Market market(machines, links);
+    Explanation explanation;
+    explanation.add_match(market, wanted, match(market, wanted));
+    for (const auto& verdict : explanation.get().machines)
+      if (verdict.peer == peer && verdict.node == node) return (verdict.chosen ? "chosen: " : "") + verdict.reason;
+    return "nothing";
+  }
+
+  std::vector<Machine> machines{machine("a")};
+  std::vector<Link> links;
+  Wanted wanted;
+};
+
+TEST_F(ExplanationTest, TheFirstThingThatDecidedIsNamedWithItsNumbers) {
+  machines[0].price = 250'000;
+  machines[0].load = 130;
+  machines[0].rtt = Duration(12ms);
+  EXPECT_EQ(of("a"),
+            "chosen: price 0.25 an hour, load 10 %, round trip 12 ms, free: 4 cores, 4 GiB memory, 4 GiB disk");
+  const auto other = [this](auto change) {
+    machines.resize(1);
+    machines.push_back(machines[0]);
+    machines[1].peer = "b";
+    change(machines[1]);
+    return of("b");
+  };
+  EXPECT_EQ(other([](Machine& m) { m.price = 500'000; }), "its price is 0.5 an hour, that of the chosen machine 0.25");
+  EXPECT_EQ(other([](Machine& m) { m.load = 999; }), "its load is 90 %, that of the chosen machine 10 %");
+  EXPECT_EQ(other([](Machine& m) { m.rtt.reset(); }),
+            "its round trip is not measured, that of the chosen machine 12 ms");
+  EXPECT_EQ(other([](Machine& m) { m.free = machine("", 64).free; }),
+            "it is larger than needed: 4 cores, 64 GiB memory, 64 GiB disk free, on the chosen machine 4 cores, 4 GiB "
+            "memory, 4 GiB disk");
+  EXPECT_EQ(other([](Machine& m) { m.free.reset(); }), "what it offers is not known");
+  EXPECT_NE(other([](Machine& m) { m.free = machine("", 1).free; }).find("ram.size: 2 GiB required, 1 GiB available"),
+            std::string::npos);
+  const std::string equal = other([](Machine&) {});
+  EXPECT_TRUE(equal.starts_with("chosen") || equal == "it is as good as the chosen machine, and a lot decided");
+}
+
+TEST_F(ExplanationTest, AConstraintThatIsNotKeptIsNamed) {
+  machines.push_back(machine("b"));
+  wanted.excluded = {"b"};
+  EXPECT_EQ(of("b"), "it is excluded");
+  wanted.excluded.clear();
+  wanted.nodes[0].peer = "a";
+  EXPECT_EQ(of("b"), "the node is pinned to a");
+  wanted.nodes[0].peer.clear();
+  machines[0].location.continent = "Europe";
+  wanted.nodes[0].location.accept.push_back({.continent = "Europe"});
+  EXPECT_EQ(of("b"), "its location is not accepted: it states no location");
+  machines[1].location = {.continent = "Asia", .country = "JP", .asn = 7};
+  EXPECT_EQ(of("b"), "its location is not accepted: it is in Asia, JP, AS7");
+}
+
+TEST_F(ExplanationTest, WhatDoesNotHoldBetweenMachinesIsNamed) {
+  wanted.nodes.push_back(wanted.nodes[0]);
+  wanted.nodes[1].name = "m";
+  wanted.nodes[1].peer = "a";
+  wanted.edges.push_back({.s = 0, .t = 1, .rtt = Duration(50ms)});
+  machines = {machine("a"), machine("b"), machine("c"), machine("d")};
+  links = {{"a", "b", Duration(80ms), {}}, {"a", "c", Duration(20ms), {}}};
+  EXPECT_EQ(of("b"), "to a, which has node m: a round trip of 80 ms, 50 ms at most is asked for");
+  EXPECT_EQ(of("d"), "to a, which has node m: a round trip that was not measured");
+  EXPECT_TRUE(of("c").starts_with("chosen: "));
+  EXPECT_EQ(of("a"), "it is kept for node m, which is pinned to it");
+  EXPECT_EQ(of("c", "m"), "the node is pinned to a");
+  wanted.edges.clear();
+  wanted.nodes[1].peer.clear();
+  machines.resize(1);
+  EXPECT_EQ((of("a") + of("a", "m")).find("and a machine runs one") == std::string::npos, false);
+}
+
+TEST_F(ExplanationTest, WhatOtherMachinesWriteIsPrintableAndBounded) {
+  Explanation explanation;
+  for (int i = 0; i < 200; ++i)
+    explanation.add_refusal(fmt::format("p{}\x1b[2J", i), "\n\x1b" + std::string(1000, 'x'));
+  machines[0].location.country = "\x1b[31m";
+  const Market market(machines);
+  explanation.add_match(market, wanted, match(market, wanted));
+  const Choice choice = explanation.get();
+  ASSERT_EQ(choice.machines.size(), kMaxVerdicts);
+  EXPECT_EQ(choice.left_out, 201 - kMaxVerdicts);
+  EXPECT_TRUE(choice.machines[0].chosen) << "those chosen are first";
+  for (const auto& verdict : choice.machines) {
+    EXPECT_LE(verdict.reason.size(), kMaxVerdict);
+    EXPECT_EQ((verdict.peer + verdict.reason).find_first_of("\x1b\n"), std::string::npos);
+  }
+}
+
+TEST_F(ExplanationTest, TheLatestRoundCountsForItsNodes) {
+  Choice all;
+  all.machines = {{"a", "n", true, "old"}, {"b", "other", false, "kept"}, {"c", "", false, "gone"}};
+  Choice latest;
+  latest.machines = {{"d", "n", true, "new"}};
+  merge(all, latest, {"n"});
+  ASSERT_EQ(all.machines.size(), 2u);
+  EXPECT_EQ(all.machines[0].peer, "d");
+  EXPECT_EQ(all.machines[1].peer, "b");
+}
+
+}  // namespace
+}  // namespace dms::orchestrator
