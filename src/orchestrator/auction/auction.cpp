@@ -4,7 +4,6 @@
 
 #include "actor/error_reply.hpp"
 #include "base/log.hpp"
-#include "base/text.hpp"
 #include "orchestrator/deployment/placement.hpp"
 #include "orchestrator/deployment/provider_client.hpp"
 #include "orchestrator/deployment/reasons.hpp"
@@ -166,7 +165,7 @@ std::string Auction::describe_shortage(const std::set<std::string>& missing, con
   };
   shortage_.set_peers(connected.size(), static_cast<std::size_t>(std::ranges::count_if(left_out, is_connected)));
   shortage_.set_self_left_out(left_out.contains(network_.self().to_string()));
-  return shortage_.describe(ensemble_, missing, bids_, chosen);
+  return shortage_.describe(ensemble_, missing, explanation_, chosen);
 }
 
 Task<Result<void>> Auction::round(const std::set<std::string>& missing, SteadyTime deadline,
@@ -301,10 +300,7 @@ Task<Result<void>> Auction::ask_clock(std::string peer) {
   co_return Result<void>();
 }
 
-void Auction::refuse(const std::string& peer, std::string_view why) {
-  explanation_.add_refusal(peer, why);
-  shortage_.add_refusal(peer, shortened(printable(why), kMaxRefusal));
-}
+void Auction::refuse(const std::string& peer, std::string_view why) { explanation_.add_refusal(peer, why); }
 
 Result<void> Auction::check(const Bid& bid, const std::set<std::string>& nodes,
                             const std::set<std::string>& taken) const {

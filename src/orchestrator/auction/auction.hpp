@@ -52,8 +52,6 @@ inline constexpr Duration kClockAnswer = 3s;
 inline constexpr std::size_t kMaxClockQuestions = 8;
 /// A clock that is ahead by this leaves a request for bids no time to arrive.
 inline constexpr Duration kClockAhead = kBidRound - 1s;
-/// Bytes of the reason why a bid does not count, which a peer may have a share in.
-inline constexpr std::size_t kMaxRefusal = 256;
 
 /// What is asked of a machine for all of a node. Errc::invalid_argument if no machine can have it.
 Result<protocol::NodeRequest> node_request(const jobs::Ensemble& ensemble, const std::string& name);

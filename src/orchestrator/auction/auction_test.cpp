@@ -270,16 +270,17 @@ TEST_F(AuctionTest, AMachineThatHasBidWithTooLittleFreeIsCounted) {
   const Result<Candidate> candidate = run();
   ASSERT_FALSE(candidate);
   const std::string text = candidate.error().to_string();
-  EXPECT_NE(text.find("1 has bid; 1 has too little free (ram.size: 1 GiB required, "), std::string::npos) << text;
+  EXPECT_NE(text.find("1 has bid; 1 machine is not chosen: ram.size: 1 GiB required, "), std::string::npos) << text;
 }
 
 TEST(ShortageTest, LaterReasonsAreCounted) {
   Shortage shortage;
   shortage.set_peers(9, 0);
-  for (const char* why : {"a", "b", "a", "c", "d", "e"}) shortage.add_refusal(fmt::format("of {}", why), why);
-  shortage.add_refusal("of another", "a");
-  const std::string text = shortage.describe(one_task_ensemble(), {"node"}, {}, 0);
-  EXPECT_NE(text.find("9 connected peers were asked, 4 have bid; 2 bids do not count: a; 1 bid does not count: b; "
+  Explanation explanation;
+  for (const char* why : {"b", "a", "c", "a", "d", "e"}) explanation.add_refusal(fmt::format("of {}", why), why);
+  explanation.add_refusal("of another", "a");
+  const std::string text = shortage.describe(one_task_ensemble(), {"node"}, explanation, 0);
+  EXPECT_NE(text.find("9 connected peers were asked, 6 have bid; 2 bids do not count: a; 1 bid does not count: b; "
                       "1 bid does not count: c; 2 for other reasons; compare"),
             std::string::npos)
       << text;

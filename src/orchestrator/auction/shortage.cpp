@@ -6,7 +6,6 @@
 
 namespace dms::orchestrator {
 
-using namespace protocol;
 namespace {
 
 constexpr std::size_t kMaxShownNodes = 3;
@@ -46,34 +45,24 @@ std::string lease_hint(const jobs::Ensemble& ensemble, const std::set<std::strin
   return {};
 }
 
-/// Of the nodes' bids, which offer less than the nodes ask for.
-std::string too_little(const jobs::Ensemble& ensemble, const std::set<std::string>& nodes, const Shortage::Bids& bids) {
-  std::set<std::string> bidders;
-  std::string last;
-  for (const std::string& name : nodes) {
-    const auto made = bids.find(name);
-    const Result<capability::Resources> required = ensemble.node_requirement(name);
-    if (made == bids.end() || !required) continue;
-    for (const Bid& bid : made->second) {
-      bidders.insert(bid.peer);
-      if (bid.offer) last = capability::explain_shortage(bid.offer->free, *required);
-    }
+std::string reasons_against(const Explanation& explanation, const std::set<std::string>& nodes) {
+  std::string text;
+  std::size_t shown = 0;
+  std::size_t others = 0;
+  for (const auto& [why, counts, machines] : explanation.against(nodes)) {
+    if (shown++ >= kMaxShownReasons)
+      others += machines;
+    else
+      text += fmt::format("; {}: {}",
+                          counts ? peers(machines, "machine is not chosen", "machines are not chosen")
+                                 : peers(machines, "bid does not count", "bids do not count"),
+                          why);
   }
-  if (bidders.empty()) return {};
-  return fmt::format("; {} too little free ({})", peers(bidders.size(), "has", "have"), last);
+  if (others > 0) text += fmt::format("; {} for other reasons", others);
+  return text;
 }
 
 }  // namespace
-
-void Shortage::add_refusal(const std::string& peer, const std::string& why) {
-  auto found = std::ranges::find_if(refusals_, [&](const auto& refusal) { return refusal.first == why; });
-  if (found == refusals_.end() && refusals_.size() == kMaxShownReasons) {
-    ++other_refusals_;
-    return;
-  }
-  if (found == refusals_.end()) found = refusals_.insert(refusals_.end(), {why, {}});
-  if (found->second.size() < kMaxCountedPeers) found->second.insert(peer);
-}
 
 std::string Shortage::clocks() const {
   if (clocks_.empty()) return {};
@@ -86,29 +75,25 @@ std::string Shortage::clocks() const {
                      from == to ? fmt::format("{} s", from) : fmt::format("{} s to {} s", from, to));
 }
 
-std::string Shortage::asked(const Bids& bids) const {
-  std::set<std::string> bidders;
-  for (const auto& [node, made] : bids)
-    for (const Bid& bid : made) bidders.insert(bid.peer);
-  for (const auto& [why, refused] : refusals_) bidders.insert(refused.begin(), refused.end());
-  if (connected_ == 0 && bidders.empty())
+std::string Shortage::asked(std::size_t bidders) const {
+  if (connected_ == 0 && bidders == 0)
     return fmt::format(
         "no peer is connected, and this machine {}",
         self_left_out_ ? "is excluded (exclude_peers, or a failure a short time ago)"
                        : "has not bid: its log says why (not onboarded, too little free, an executor that is missing)");
   constexpr std::string_view kLeftOut =
       "exclude_peers, a failure a short time ago, or another node of this ensemble there: a machine runs one";
-  if (connected_ > 0 && left_out_ >= connected_ && bidders.empty())
+  if (connected_ > 0 && left_out_ >= connected_ && bidders == 0)
     return fmt::format("{} be asked ({})",
                        peers(connected_, "connected peer, which may not", "connected peers may not"), kLeftOut);
   std::string text = connected_ == 0 ? "no peer is connected"
                                      : peers(connected_, "connected peer was asked", "connected peers were asked");
   if (connected_ > 0 && left_out_ > 0) text += fmt::format(" except {} ({})", left_out_, kLeftOut);
-  return text + (bidders.empty() ? ", none has bid" : ", " + peers(bidders.size(), "has bid", "have bid"));
+  return text + (bidders == 0 ? ", none has bid" : ", " + peers(bidders, "has bid", "have bid"));
 }
 
-std::string Shortage::describe(const jobs::Ensemble& ensemble, const std::set<std::string>& missing, const Bids& bids,
-                               std::size_t chosen) const {
+std::string Shortage::describe(const jobs::Ensemble& ensemble, const std::set<std::string>& missing,
+                               const Explanation& explanation, std::size_t chosen) const {
   std::string text;
   std::size_t shown = 0;
   bool broadcast = false;
@@ -125,14 +110,11 @@ std::string Shortage::describe(const jobs::Ensemble& ensemble, const std::set<st
       text += fmt::format(" on {}, which was asked", peer);
     text += "; ";
   }
-  text += broadcast ? asked(bids) : "no other machine was asked";
+  text += broadcast ? asked(explanation.heard()) : "no other machine was asked";
   if (chosen > 0)
     text += fmt::format("; {} of the ensemble (a machine runs one)",
                         peers(chosen, "machine has another node", "machines have other nodes"));
-  text += too_little(ensemble, missing, bids);
-  for (const auto& [why, refused] : refusals_)
-    text += fmt::format("; {} not count: {}", peers(refused.size(), "bid does", "bids do"), why);
-  if (other_refusals_ > 0) text += fmt::format("; {} for other reasons", other_refusals_);
+  text += reasons_against(explanation, missing);
   if (const std::string ahead = clocks(); !ahead.empty()) text += "; " + ahead;
   return text + lease_hint(ensemble, missing) +
          "; compare with `nunet actor cmd /dms/node/peers/list` and, on the provider, `nunet actor cmd "

@@ -178,6 +178,23 @@ Choice Explanation::get() const {
   return choice;
 }
 
+std::vector<Explanation::Reason> Explanation::against(const std::set<std::string>& nodes) const {
+  std::map<std::pair<bool, std::string_view>, std::set<std::string_view>> machines;  // whether it counts, why
+  for (const auto& [key, verdict] : verdicts_)
+    if (!verdict.chosen && (verdict.node.empty() || nodes.contains(verdict.node)))
+      machines[{!verdict.node.empty(), verdict.reason}].insert(verdict.peer);
+  std::vector<Reason> reasons;
+  for (const auto& [why, peers] : machines) reasons.push_back({std::string(why.second), why.first, peers.size()});
+  std::ranges::stable_sort(reasons, std::greater(), &Reason::machines);
+  return reasons;
+}
+
+std::size_t Explanation::heard() const {
+  std::set<std::string_view> peers;
+  for (const auto& [key, verdict] : verdicts_) peers.insert(verdict.peer);
+  return peers.size();
+}
+
 void merge(Choice& all, const Choice& latest, const std::set<std::string>& nodes) {
   std::erase_if(all.machines,
                 [&](const MachineVerdict& verdict) { return verdict.node.empty() || nodes.contains(verdict.node); });

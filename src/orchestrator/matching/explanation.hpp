@@ -6,6 +6,7 @@
 //     the chosen machine has before it in the order of preference (matcher.hpp, 2).
 //  2. get() is bounded: kMaxVerdicts, those chosen first, and kMaxVerdict bytes of each reason; the others are counted.
 //     At most kMaxHeard are remembered.
+//  3. against() counts the machines by reason, for what is told of nodes without one (auction/shortage.hpp).
 //
 // Attacks: names and texts of other machines are made printable here, once for all that show them.
 #pragma once
@@ -13,6 +14,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "orchestrator/matching/matcher.hpp"
 #include "protocol/deployment.hpp"
@@ -29,6 +31,16 @@ class Explanation {
   void add_match(const Market& market, const Wanted& wanted, const Match& match);
   void add_refusal(const std::string& peer, std::string_view why);
   [[nodiscard]] protocol::Choice get() const;
+
+  struct Reason {
+    std::string text;
+    bool counts = true;  ///< their bids
+    std::size_t machines = 0;
+  };
+  /// Why the machines that were heard have none of these nodes, the reason of most of them first.
+  [[nodiscard]] std::vector<Reason> against(const std::set<std::string>& nodes) const;
+  /// Machines that were heard.
+  [[nodiscard]] std::size_t heard() const;
 
  private:
   void add(const std::string& peer, const std::string& node, bool chosen, std::string_view reason);
