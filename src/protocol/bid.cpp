@@ -5,6 +5,7 @@
 #include <boost/json/object.hpp>
 
 #include "crypto/peer_id.hpp"
+#include "encoding/multibase.hpp"
 #include "encoding/unknown.hpp"
 
 namespace dms::json {
@@ -82,6 +83,7 @@ Result<EnsembleBidRequest> EnsembleBidRequest::from_json(const json::Value& valu
 namespace {
 
 constexpr std::string_view kSignaturePrefix = "dms-bid-";
+constexpr std::string_view kOfferPrefix = "dms-offer-";
 
 void write_body(json::Writer& w, const Bid& bid, const Bytes* signature) {
   w.begin_object();
@@ -138,9 +140,18 @@ std::string Bid::signed_text() const {
   return std::string(kSignaturePrefix) + writer.text();
 }
 
+std::string Bid::signed_offer_text() const {
+  return fmt::format("{}{}-{}", kOfferPrefix, encode(Base::hex, signature),
+                     received_offer_.empty() ? json::encode(*offer) : received_offer_);
+}
+
 Result<void> Bid::sign(const crypto::PrivateKey& key) {
   received_text_.clear();
+  received_offer_.clear();
   TRY(signature, key.sign(as_bytes(signed_text())));
+  if (offer) {
+    TRY(offer_signature, key.sign(as_bytes(signed_offer_text())));
+  }
   return {};
 }
 
@@ -150,6 +161,10 @@ Result<void> Bid::verify() const {
   if (!key) return fail(Errc::permission_denied, "the bid's peer id {} does not contain its key", peer);
   if (!key->verify(as_bytes(signed_text()), signature))
     return fail(Errc::permission_denied, "the bid is not signed by its peer {}", peer);
+  if (!offer) return {};
+  if (offer_signature.empty() && offer->price == 0 && !offer->load) return {};
+  if (!key->verify(as_bytes(signed_offer_text()), offer_signature))
+    return fail(Errc::permission_denied, "the offer of the bid is not signed by its peer {}", peer);
   return {};
 }
 
@@ -159,6 +174,7 @@ void Bid::to_json(json::Writer& w) const {
   if (offer) {
     w.key("Offer");
     json::write(w, *offer);
+    if (!offer_signature.empty()) w.key("OfferSignature").bytes(offer_signature);
   }
   w.end_object();
 }
@@ -187,6 +203,10 @@ Result<Bid> Bid::from_json(const json::Value& value) {
   bid.received_text_ = std::string(kSignaturePrefix) + json::write(unsigned_body);
   if (const json::Value* offer = json::find_member(*outer, "Offer"); offer != nullptr && !offer->is_null()) {
     TRY(bid.offer, json::from_value<Offer>(*offer));
+    bid.received_offer_ = json::write(*offer);
+    if (const json::Value* by = json::find_member(*outer, "OfferSignature"); by != nullptr && !by->is_null()) {
+      TRY(bid.offer_signature, json::from_value<Bytes>(*by));
+    }
   }
   return bid;
 }

@@ -8,16 +8,20 @@
 //     and their signatures cover them.
 //  4. A bid of a compute gateway may be a promise: the machine is made once it is chosen. The message that would have
 //     it made is not known, so orchestrators do not count such bids; providers here make none.
-//  5. Beside V1, a bid carries an Offer: its free resources, what it honours beyond DMS 0.5.x, and within which limits;
-//     other implementations ignore it. The resources are a hint for matching; the commit is authoritative.
+//  5. Beside V1, a bid carries an Offer: its free resources, its price and load, what it honours beyond DMS 0.5.x, and
+//     within which limits; other implementations ignore it. The resources are a hint for matching; the commit is
+//     authoritative. The Offer has a signature of its own, as other implementations verify V1 over the members that
+//     they know: it covers "dms-offer-", the signature of V1 in hex, "-" and the JSON of the Offer as received. An
+//     Offer without a signature is of an older version of this implementation: it states no price and no load.
 //  6. A request that DMS 0.5.x, or a stranger, makes of a provider beyond what is declared here is not read, but known
 //     by the path of its member, however deep: `beyond`. Members that are unset (encoding/unset.hpp), edges without
 //     limits and version V1 ask for nothing. A form of another version beside V1 is an alternative.
 //
 // Attacks: a bid in the name of another machine needs that machine's key; the auction drops a bid for another ensemble
-// or node; a false Offer leads to a refused commit.
+// or node; a false Offer leads to a refused commit; an Offer counts with the V1 that it was made for alone.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -108,11 +112,17 @@ struct Offer {
   capability::Resources free;
   std::vector<std::string> features;  ///< names of Feature; unknown ones are ignored
   std::int64_t max_lease_ns = 0;
-  std::uint64_t results_limit = 0;  ///< granted to each allocation: what was asked for, or less
+  std::uint64_t results_limit = 0;                ///< granted to each allocation: what was asked for, or less
+  std::uint64_t price = 0;                        ///< of the node, millionths an hour; without a price it is free
+  std::optional<std::uint32_t> load;              ///< thousandths of what the machine offers that are in use
+  std::map<std::string, std::string> unenforced;  ///< by executor of the node, which limits it does not hold there
   static constexpr auto json_fields() {
     return std::tuple(json::field("free", &Offer::free), json::field("features", &Offer::features, json::omit_empty),
                       json::field("max_lease", &Offer::max_lease_ns, json::omit_empty),
-                      json::field("results_limit", &Offer::results_limit, json::omit_empty));
+                      json::field("results_limit", &Offer::results_limit, json::omit_empty),
+                      json::field("price", &Offer::price, json::omit_empty),
+                      json::field("load", &Offer::load, json::omit_empty),
+                      json::field("unenforced_limits", &Offer::unenforced, json::omit_empty));
   }
 };
 
@@ -125,12 +135,14 @@ class Bid {
   actor::Handle handle;
   Bytes signature;
   std::optional<Offer> offer;
+  Bytes offer_signature;
   // Of DMS 0.5.x; read, not written.
   std::vector<std::string> pub_addresses;
   bool is_promise = false;  ///< of a gateway, which would have to make a machine for it first
 
+  /// The offer as well, if there is one.
   Result<void> sign(const crypto::PrivateKey& key);
-  /// Errc::permission_denied if the signature is not the peer's.
+  /// Errc::permission_denied if a signature is not the peer's.
   Result<void> verify() const;
 
   void to_json(json::Writer& writer) const;
@@ -138,7 +150,9 @@ class Bid {
 
  private:
   [[nodiscard]] std::string signed_text() const;
-  std::string received_text_;  // what the signature of a received bid covers
+  [[nodiscard]] std::string signed_offer_text() const;
+  std::string received_text_;   // what the signature of a received bid covers
+  std::string received_offer_;  // of a received bid, as it was written
 };
 
 /// Of the public addresses in a bid, and bytes of each; others are left out.

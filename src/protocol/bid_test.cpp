@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include "encoding/multibase.hpp"
 #include "protocol/bid.hpp"
 
 namespace dms::protocol {
@@ -47,6 +48,52 @@ TEST_F(BidTest, AChangedFieldInvalidatesTheSignature) {
     ASSERT_TRUE(back) << back.error().to_string();
     EXPECT_TRUE(back->verify().error().is(Errc::permission_denied)) << changed;
   }
+}
+
+/// The offer is not a part of V1, over whose known members other implementations verify.
+TEST_F(BidTest, TheOfferIsSignedForItsBid) {
+  bid.offer = Offer{machine(4, 8)};
+  bid.offer->price = 250'000;
+  bid.offer->load = 500;
+  bid.offer->unenforced = {{"sandbox", "processor time is not limited"}};
+  ASSERT_TRUE(bid.sign(key));
+  const std::string text = json::encode(bid);
+  const Bid back = json::decode<Bid>(text).value();
+  EXPECT_TRUE(back.verify());
+  EXPECT_EQ(back.offer->price, 250'000u);
+  EXPECT_EQ(back.offer->load, 500u);
+  EXPECT_EQ(back.offer->unenforced, bid.offer->unenforced);
+  EXPECT_FALSE(json::parse(text)->at("V1").as_object().contains("price"));
+
+  const auto refused = [](const json::Value& wire) {
+    const Result<Bid> read = json::from_value<Bid>(wire);
+    return read && !read->verify() && read->verify().error().is(Errc::permission_denied);
+  };
+  json::Value wire = json::parse(text).value();
+  wire.at("Offer").as_object()["price"] = 1;
+  EXPECT_TRUE(refused(wire)) << "changed after it was signed";
+  wire = json::parse(text).value();
+  wire.as_object().erase("OfferSignature");
+  EXPECT_TRUE(refused(wire)) << "a price that nobody has signed";
+  wire.at("Offer").as_object().erase("price");
+  EXPECT_TRUE(refused(wire)) << "a load that nobody has signed";
+  wire.at("Offer").as_object().erase("load");
+  EXPECT_TRUE(json::from_value<Bid>(wire)->verify()) << "of an older version";
+
+  Bid another = bid;
+  another.node_id = "n2";
+  ASSERT_TRUE(another.sign(key));
+  wire = json::parse(json::encode(another)).value();
+  wire.at("Offer") = json::parse(text)->at("Offer");
+  wire.at("OfferSignature") = json::parse(text)->at("OfferSignature");
+  EXPECT_TRUE(refused(wire)) << "made for another bid";
+
+  wire = json::parse(text).value();
+  wire.at("Offer").as_object()["of a newer version"] = 7;
+  wire.at("OfferSignature") = *json::parse(json::encode(
+      key.sign(as_bytes("dms-offer-" + encode(Base::hex, bid.signature) + "-" + json::write(wire.at("Offer"))))
+          .value()));
+  EXPECT_TRUE(json::from_value<Bid>(wire)->verify()) << "members of newer versions are covered";
 }
 
 TEST_F(BidTest, ABidForAnotherPeerIsRefused) {
