@@ -146,6 +146,7 @@ class Daemon {
         executor_(settings.section<executor::Settings>()),
         jobs_(settings.section<executor::JobSettings>()),
         leases_(settings.section<provider::Settings>()),
+        prices_(settings.section<provider::PriceSettings>()),
         location_(settings.section<node::LocationSettings>()),
         share_(settings.section<resources::ShareSettings>()),
         options_(options),
@@ -274,6 +275,7 @@ class Daemon {
     options.leases = leases_.bounds();
     options.retention = leases_.retention_time();
     options.max_results = leases_.most_results();
+    options.prices = prices_.prices();
     options.capabilities_file = capabilities_file_;
     options.config = shown_;
     Task<Result<std::unique_ptr<node::Node>>> starting =
@@ -367,6 +369,7 @@ class Daemon {
   executor::Settings executor_;
   executor::JobSettings jobs_;
   provider::Settings leases_;
+  provider::PriceSettings prices_;
   node::LocationSettings location_;
   resources::ShareSettings share_;
   cli::RunOptions options_;

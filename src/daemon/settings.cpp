@@ -74,12 +74,12 @@ config::Section planned() {
 }  // namespace
 
 std::shared_ptr<const config::Registry> node_settings() {
-  static const auto registry = std::make_shared<const config::Registry>(
-      std::vector{config::section<cli::FolderSettings>(), config::section<node::LocationSettings>(),
-                  config::section<api::Settings>(), config::section<cli::DaemonSettings>(),
-                  config::section<network::Settings>(), config::section<executor::JobSettings>(),
-                  config::section<provider::Settings>(), config::section<executor::Settings>(),
-                  config::section<resources::ShareSettings>(), config::section<observability::Settings>(), planned()});
+  static const auto registry = std::make_shared<const config::Registry>(std::vector{
+      config::section<cli::FolderSettings>(), config::section<node::LocationSettings>(),
+      config::section<api::Settings>(), config::section<cli::DaemonSettings>(), config::section<network::Settings>(),
+      config::section<executor::JobSettings>(), config::section<provider::Settings>(),
+      config::section<provider::PriceSettings>(), config::section<executor::Settings>(),
+      config::section<resources::ShareSettings>(), config::section<observability::Settings>(), planned()});
   return registry;
 }
 

@@ -38,7 +38,8 @@ TEST(NodeSettings, AFileOfAnExistingNodeLoadsAndIsRead) {
   EXPECT_EQ(loaded->section<observability::Settings>().max_age_days, 8U);
   for (const auto& entry : loaded->list()) {
     const bool added = entry.key.starts_with("executor.") || entry.key.starts_with("onboarding.") ||
-                       entry.key == "p2p.security" || entry.key == "rest.context" || entry.key == "rest.did" ||
+                       entry.key.starts_with("price.") || entry.key == "p2p.security" || entry.key == "rest.context" ||
+                       entry.key == "rest.did" ||
                        (entry.key.starts_with("job.") && entry.key != "job.allow_privileged_docker");
     EXPECT_EQ(entry.origin, added ? config::Origin::initial : config::Origin::file) << entry.key;
   }
@@ -66,6 +67,7 @@ TEST(NodeSettings, AnErrorOfAModuleNamesTheSetting) {
   EXPECT_EQ(place(R"({"job":{"retention":"soon"}})"), "job.retention");
   EXPECT_EQ(place(R"({"job":{"max_lease":"1s"}})"), "job.min_lease");
   EXPECT_EQ(place(R"({"job":{"default_lease":"100h"}})"), "job.default_lease");
+  EXPECT_EQ(place(R"({"price":{"core":"cheap"}})"), "price.core");
 }
 
 TEST(NodeSettings, OnlySettingsThatAModuleReadsHaveAnEffect) {
@@ -74,7 +76,7 @@ TEST(NodeSettings, OnlySettingsThatAModuleReadsHaveAnEffect) {
   const auto effect = [&](std::string_view key) { return loaded->list(key).at(0).without_effect.empty(); };
   for (const auto* key :
        {"rest.port", "p2p.security", "general.work_dir", "general.host_city", "executor.docker_socket",
-        "job.allow_privileged_docker", "job.retention", "observability.logging.rotation.max_backups"})
+        "job.allow_privileged_docker", "job.retention", "price.core", "observability.logging.rotation.max_backups"})
     EXPECT_TRUE(effect(key)) << key;
   for (const auto* key : {"profiler.enabled", "apm.server_url", "general.payment_provider.mode", "general.env",
                           "observability.elastic.enabled", "general.port_available_range_from"})

@@ -16,7 +16,7 @@ Node::Node(Services services, std::unique_ptr<actor::System> system, std::unique
       revocations_(*root_, capabilities_),
       provider_({services_.runtime.lane, services_.network, services_.resources, services_.executors, options_.work_dir,
                  options_.location, options_.allow_privileged_docker, services_.store, services_.boot_id,
-                 options_.leases, options_.retention, &transfers_, options_.max_results},
+                 options_.leases, options_.retention, &transfers_, options_.max_results, options_.prices},
                 *root_),
       deployments_({services_.runtime.lane, services_.network, services_.store, options_.work_dir, services_.boot_id,
                     &transfers_, services_.executors.contains("null")},

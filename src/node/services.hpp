@@ -35,6 +35,7 @@ struct Options {
   provider::LeaseBounds leases = {};
   Duration retention = 24h;
   std::uint64_t max_results = 100ULL << 30;  ///< bytes, of one allocation
+  provider::Prices prices = {};
   /// Where the capability context is kept; empty in simulations.
   std::filesystem::path capabilities_file;
   /// The settings that the node's status shows: config::Loaded::shown().

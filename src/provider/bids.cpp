@@ -47,6 +47,16 @@ std::expected<void, NoBid> can_serve(const protocol::NodeRequest& node, const Of
   return {};
 }
 
+/// In thousandths.
+std::uint32_t load_of(const capability::Resources& share, const capability::Resources& free) {
+  const auto used = [](std::uint64_t all, std::uint64_t left) -> std::uint32_t {
+    if (left >= all) return 0;
+    return static_cast<std::uint32_t>(static_cast<unsigned __int128>(all - left) * 1000 / all);
+  };
+  return std::max({used(share.cpu.cores.millis, free.cpu.cores.millis), used(share.ram.size.bytes, free.ram.size.bytes),
+                   used(share.disk.size.bytes, free.disk.size.bytes)});
+}
+
 }  // namespace
 
 Result<capability::Resources> Offering::free_for(const std::string& node) const {
@@ -130,6 +140,11 @@ std::expected<protocol::Bid, NoBid> Bids::answer(const protocol::EnsembleBidRequ
                               {},
                               offering->max_lease.count(),
                               std::min(node->results_limit, offering->max_results)};
+  bid.offer->price = offering->prices.of(node->resources);
+  bid.offer->load = load_of(offering->share, bid.offer->free);
+  for (const std::string& executor : node->executors)
+    if (const auto found = offering->unenforced.find(executor); found != offering->unenforced.end())
+      bid.offer->unenforced.insert(*found);
   for (const protocol::Feature feature : offering->features) bid.offer->features.emplace_back(to_string(feature));
   if (const Result<void> signed_bid = bid.sign(root_.security().key()); !signed_bid)
     return refuse({BidRefusal::internal, signed_bid.error().to_string()});

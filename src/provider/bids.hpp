@@ -9,9 +9,11 @@
 //     ensemble replaces an earlier one: a machine serves one node of an ensemble.
 //  3. A round (requester, ensemble, nonce) is answered once.
 //  4. A request without a bid gets no reply, because the reason describes the machine; the reason is counted and logged
-//     at debug, at info if the request is of this node's own orchestrator. No bid is made for what would not be honoured: a lease out of bounds, graphics cards, what is asked
-//     beyond what is read (protocol/bid.hpp). A bid grants results of the size asked for, or of job.max_results if that
-//     is less.
+//     at debug, at info if the request is of this node's own orchestrator. No bid is made for what would not be
+//     honoured: a lease out of bounds, graphics cards, what is asked beyond what is read (protocol/bid.hpp). A bid
+//     grants results of the size asked for, or of job.max_results if that is less.
+//  5. A bid states the price of the node, the load of the machine (of cores, memory and disk that it offers, the part in
+//     use of the one that is used most), and which limits the executors of the node do not hold here.
 //
 // Threads: the node's lane. Cost: linear in the node requests of a message (at most kMaxNodeRequests). Failure: no bid.
 // Attacks: the state that a requester can create on this node is bounded, in number (kMaxBidsPerOwner, kMaxBids,
@@ -32,6 +34,7 @@
 #include "protocol/bid.hpp"
 #include "provider/keys.hpp"
 #include "provider/metrics.hpp"
+#include "provider/prices.hpp"
 
 namespace dms::provider {
 
@@ -45,13 +48,16 @@ struct Offering {
   Result<void> room;  ///< whether another allocation can be held
   capability::Location location;
   std::set<std::string> executors;
-  capability::Resources free;
+  capability::Resources share;                        ///< that is onboarded
+  capability::Resources free;                         ///< of it
   std::map<std::string, capability::Resources> held;  ///< by nodes of the ensemble; by "" if the node is not known
   bool privileged_docker = false;
   std::vector<protocol::Feature> features;
   Duration min_lease = 0ns;
   Duration max_lease = 0ns;
   std::uint64_t max_results = 0;  ///< bytes, of one allocation
+  Prices prices;
+  std::map<std::string, std::string> unenforced;  ///< by executor, which limits it does not hold
   /// Whether these public ports are available now; without it, none is.
   std::function<Result<void>(const protocol::PublicPorts&)> ports_available;
 };

@@ -149,8 +149,11 @@ struct BidsTest : ProviderTest {
               offering.self = node.network->self();
               offering.onboarded = true;
               offering.executors = {"null"};
+              offering.share = machine(8, 10);
               offering.free = machine(4, 8);
               offering.max_results = 1000;
+              offering.prices = {.node = 7, .core = 1000};
+              offering.unenforced = {{"null", "processor time is not limited"}, {"docker", "disk is not limited"}};
               return Result<Offering>(offering);
             },
             metrics};
@@ -181,6 +184,17 @@ TEST_F(BidsTest, ABidGrantsResultsOfTheSizeAskedForOrLess) {
     ASSERT_TRUE(bid);
     EXPECT_EQ(bid->offer->results_limit, granted);
   }
+}
+
+TEST_F(BidsTest, ABidStatesItsPriceTheLoadOfTheMachineAndWhatIsNotEnforced) {
+  const auto bid = bids.answer(bid_request("e", 2), alice.did());
+  ASSERT_TRUE(bid);
+  EXPECT_EQ(bid->offer->price, 7u + 2000u);
+  EXPECT_EQ(bid->offer->load, 500u) << "half of the cores are in use, and less of the memory and disk";
+  EXPECT_EQ(bid->offer->unenforced, (std::map<std::string, std::string>{{"null", "processor time is not limited"}}))
+      << "of the executors that the node needs";
+  EXPECT_FALSE(bid->offer_signature.empty());
+  EXPECT_TRUE(bid->verify());
 }
 
 TEST_F(BidsTest, ARequesterThatCopiesAnEnsembleIdDoesNotBlockItsOwner) {

@@ -18,7 +18,10 @@ Provider::Provider(Services services, actor::Actor& root)
                      [this](const AllocationKey& key) { return allocations_.exists(key); }}),
       allocations_({services_, root, names_, reservations_, grants_, metrics_}),
       housekeeping_(services_, bids_, reservations_, allocations_),
-      work_(services_.lane, "provider") {}
+      work_(services_.lane, "provider") {
+  for (const auto& [type, engine] : services_.executors)
+    if (std::string text = engine->unenforced(); !text.empty()) unenforced_.emplace(type, std::move(text));
+}
 
 Task<Result<void>> Provider::start() {
   CO_TRY_VOID(co_await allocations_.recover());
@@ -104,6 +107,7 @@ Result<Offering> Provider::offering(const EnsembleKey& ensemble) const {
   Offering offering;
   offering.self = services_.network.self();
   offering.onboarded = services_.resources.onboarded().has_value();
+  offering.share = services_.resources.onboarded().value_or(capability::Resources());
   offering.location = services_.location;
   for (const auto& [type, engine] : services_.executors)
     if (engine->ready()) offering.executors.insert(type);
@@ -111,6 +115,8 @@ Result<Offering> Provider::offering(const EnsembleKey& ensemble) const {
   offering.features = {protocol::Feature::lease, protocol::Feature::health};
   if (services_.transfers != nullptr)
     offering.features.insert(offering.features.end(), {protocol::Feature::inputs, protocol::Feature::results});
+  offering.prices = services_.prices;
+  offering.unenforced = unenforced_;
   offering.min_lease = services_.leases.shortest;
   offering.max_lease = services_.leases.longest;
   if (services_.transfers != nullptr) offering.max_results = services_.max_results;

@@ -50,6 +50,7 @@ class Provider {
   Allocations allocations_;
   Housekeeping housekeeping_;
   Nursery work_;
+  std::map<std::string, std::string> unenforced_;  ///< by executor, which limits it does not hold here
 };
 
 }  // namespace dms::provider

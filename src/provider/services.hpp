@@ -10,6 +10,7 @@
 #include "executor/executor.hpp"
 #include "network/network.hpp"
 #include "provider/leases.hpp"
+#include "provider/prices.hpp"
 #include "resources/manager.hpp"
 #include "runtime/stream.hpp"
 #include "transfer/server.hpp"
@@ -35,6 +36,7 @@ struct Services {
   transfer::Server* transfers = nullptr;
   /// Bytes of the results of one allocation.
   std::uint64_t max_results = 100ULL << 30;
+  Prices prices = {};
   /// Allocations that are held, with those that have ended and are not released.
   std::size_t max_held = 4096;
   std::size_t max_held_by_owner = 1024;

@@ -1,9 +1,10 @@
-// How long work runs here without its orchestrator, how long its end is kept, and how much it may leave. Not settings
-// of the Go implementation.
+// How long work runs here without its orchestrator, how long its end is kept, how much it may leave, and what it costs.
+// Not settings of the Go implementation.
 #pragma once
 
 #include "config/section.hpp"
 #include "provider/leases.hpp"
+#include "provider/prices.hpp"
 
 namespace dms::provider {
 
@@ -30,6 +31,26 @@ struct Settings {
   [[nodiscard]] LeaseBounds bounds() const;
   [[nodiscard]] Duration retention_time() const;
   [[nodiscard]] std::uint64_t most_results() const;
+};
+
+/// Of an hour; bids state them (prices.hpp).
+struct PriceSettings {
+  static constexpr std::string_view kSection = "price";
+  std::string node = "0";
+  std::string core = "0";
+  std::string memory = "0";  ///< GiB
+  std::string disk = "0";    ///< GiB
+
+  static auto config_fields() {
+    using S = PriceSettings;
+    return std::tuple(config::field("node", &S::node), config::field("core", &S::core),
+                      config::field("memory", &S::memory), config::field("disk", &S::disk));
+  }
+  /// Each is a decimal number without a sign: at most 9 digits, and 6 after a point.
+  Result<void> check();
+
+  /// Of checked settings.
+  [[nodiscard]] Prices prices() const;
 };
 
 }  // namespace dms::provider

@@ -33,6 +33,24 @@ TEST(ProviderSettings, AnImpossibleLengthIsRefusedWithItsKey) {
   EXPECT_EQ(place({.min_lease = "1m", .max_lease = "1h30m", .default_lease = "90m", .retention = "1h"}), "");
 }
 
+TEST(ProviderSettings, PricesAreDecimalNumbers) {
+  PriceSettings settings;
+  ASSERT_TRUE(settings.check());
+  EXPECT_EQ(settings.prices().core, 0u);
+  settings = {.node = "1", .core = "0.25", .memory = "0.000001", .disk = "999999999.999999"};
+  ASSERT_TRUE(settings.check());
+  EXPECT_EQ(settings.prices().node, 1'000'000u);
+  EXPECT_EQ(settings.prices().core, 250'000u);
+  EXPECT_EQ(settings.prices().memory, 1u);
+  EXPECT_EQ(settings.prices().disk, 999'999'999'999'999u);
+  for (const char* wrong : {"", ".5", "1.", "-1", "+1", "1e3", "1 NTX", "1.2.3", "0.0000001", "1000000000"}) {
+    settings = {.disk = wrong};
+    const Result<void> refused = settings.check();
+    ASSERT_FALSE(refused) << wrong;
+    EXPECT_EQ(refused.error().place(), "price.disk") << wrong;
+  }
+}
+
 TEST(ProviderSettings, NoLeaseIsLongerThanWhatIsKeptOfOne) {
   Settings settings;
   settings.max_lease = "87600h";
