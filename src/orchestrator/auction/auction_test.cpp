@@ -155,6 +155,7 @@ TEST_F(AuctionTest, BidsThatDoNotCountAreRefusedAndTheErrorCountsTheirMachines) 
       {"a node that was not asked for", {[](Bid& bid) { bid.node_id = "other"; }, [](Bid&) {}}},
       {"a handle of another peer", {[this](Bid& bid) { bid.handle = a.root->handle(); }, [](Bid&) {}}},
       {"changed after it was signed", {[](Bid&) {}, [](Bid& bid) { bid.location.city = "elsewhere"; }}},
+      {"cheaper than it was signed", {[](Bid& bid) { bid.offer->price = 5; }, [](Bid& bid) { bid.offer->price = 4; }}},
       {"signed by another peer",
        {[this](Bid& bid) { bid.handle = a.root->handle(), bid.peer = bid.handle.address.host; }, [](Bid&) {}}},
       {"of another peer, which has signed it",

@@ -2,9 +2,26 @@
 
 #include <algorithm>
 
+#include "base/text.hpp"
+#include "orchestrator/matching/explanation.hpp"
+
 namespace dms::orchestrator {
 
 using namespace protocol;
+namespace {
+
+/// No more of it than is shown.
+std::string unenforced_text(const Offer& offer) {
+  std::string text;
+  for (const auto& [executor, limits] : offer.unenforced) {
+    if (text.size() >= kMaxVerdict) break;
+    text += fmt::format("{}{}: {}", text.empty() ? "" : "; ", shortened(executor, kMaxVerdict),
+                        shortened(limits, kMaxVerdict));
+  }
+  return text;
+}
+
+}  // namespace
 
 Market market_of(const std::map<std::string, std::vector<Bid>>& bids, const std::set<std::string>& nodes) {
   std::vector<Machine> machines;
@@ -14,8 +31,12 @@ Market market_of(const std::map<std::string, std::vector<Bid>>& bids, const std:
       Machine& machine = machines.emplace_back();
       machine.peer = bid.peer;
       machine.node = node;
-      if (bid.offer) machine.free = bid.offer->free;
       machine.location = bid.location;
+      if (!bid.offer) continue;
+      machine.free = bid.offer->free;
+      machine.price = bid.offer->price;
+      machine.load = bid.offer->load;
+      machine.unenforced = unenforced_text(*bid.offer);
     }
   }
   return Market(std::move(machines));

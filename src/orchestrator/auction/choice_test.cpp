@@ -65,6 +65,22 @@ TEST(Choice, TheLastBidOfAPeerForANodeIsTheOneThatIsKept) {
   EXPECT_EQ(candidate.at("node").offer->free.ram.size.bytes, 2 * capability::kGiB);
 }
 
+TEST(Choice, PriceComesBeforeLoadAndALoadThatIsNotStatedCountsAsFull) {
+  std::map<std::string, std::vector<Bid>> bids;
+  bids["node"] = {bid("a", "node", 2), bid("b", "node", 2)};
+  Offer& first = *bids["node"][0].offer;
+  Offer& second = *bids["node"][1].offer;
+  const auto chosen = [&] { return choose(one_task_ensemble(), bids).at("node").peer; };
+  first.load = 900;
+  EXPECT_EQ(chosen(), "a");
+  second.load = 100;
+  EXPECT_EQ(chosen(), "b");
+  second.price = 1;
+  EXPECT_EQ(chosen(), "a");
+  first.price = 2;
+  EXPECT_EQ(chosen(), "b");
+}
+
 /// What was not measured keeps no edge.
 TEST(Choice, EdgesBetweenTheNodesAreKept) {
   jobs::Ensemble ensemble = two_nodes();

@@ -48,8 +48,9 @@ class Reasons {
   [[nodiscard]] std::string of(std::uint32_t bid, std::size_t n) const {
     const Machine& machine = market_.machines()[bid];
     if (is_chosen(bid, n))
-      return fmt::format("price {} an hour, load {} %, round trip {}, free: {}", price_text(machine.price),
-                         market_.preference(bid).load * 10, distance_text(machine), free_text(machine));
+      return fmt::format("price {} an hour, load {}, round trip {}, free: {}{}{}", price_text(machine.price),
+                         load_text(bid), distance_text(machine), free_text(machine),
+                         machine.unenforced.empty() ? "" : ", not enforced: ", machine.unenforced);
     if (std::string why = unfit(machine, n); !why.empty()) return why;
     if (const auto other = node_of_.find(market_.peer(bid)); other != node_of_.end())
       return fmt::format("it has node {}, and a machine runs one", wanted_.nodes[other->second].name);
@@ -59,6 +60,12 @@ class Reasons {
   }
 
  private:
+  /// As it is compared, in tenths.
+  [[nodiscard]] std::string load_text(std::uint32_t bid) const {
+    if (!market_.machines()[bid].load) return "not stated";
+    return fmt::format("{} %", market_.preference(bid).load * 10);
+  }
+
   /// What it does not keep, whatever else is chosen.
   [[nodiscard]] std::string unfit(const Machine& machine, std::size_t n) const {
     const WantedNode& node = wanted_.nodes[n];
@@ -123,7 +130,7 @@ class Reasons {
       return fmt::format("its price is {} an hour, that of the chosen machine {}", price_text(machine.price),
                          price_text(better.price));
     if (cost.load != best.load)
-      return fmt::format("its load is {} %, that of the chosen machine {} %", cost.load * 10, best.load * 10);
+      return fmt::format("its load is {}, that of the chosen machine {}", load_text(bid), load_text(chosen));
     if (cost.distance != best.distance)
       return fmt::format("its round trip is {}, that of the chosen machine {}", distance_text(machine),
                          distance_text(better));

@@ -45,6 +45,8 @@ TEST_F(ExplanationTest, TheFirstThingThatDecidedIsNamedWithItsNumbers) {
   machines[0].rtt = Duration(12ms);
   EXPECT_EQ(of("a"),
             "chosen: price 0.25 an hour, load 10 %, round trip 12 ms, free: 4 cores, 4 GiB memory, 4 GiB disk");
+  machines[0].unenforced = "sandbox: processor time is not limited";
+  EXPECT_TRUE(of("a").ends_with(", not enforced: sandbox: processor time is not limited")) << of("a");
   const auto other = [this](auto change) {
     machines.resize(1);
     machines.push_back(machines[0]);
@@ -54,6 +56,7 @@ TEST_F(ExplanationTest, TheFirstThingThatDecidedIsNamedWithItsNumbers) {
   };
   EXPECT_EQ(other([](Machine& m) { m.price = 500'000; }), "its price is 0.5 an hour, that of the chosen machine 0.25");
   EXPECT_EQ(other([](Machine& m) { m.load = 999; }), "its load is 90 %, that of the chosen machine 10 %");
+  EXPECT_EQ(other([](Machine& m) { m.load.reset(); }), "its load is not stated, that of the chosen machine 10 %");
   EXPECT_EQ(other([](Machine& m) { m.rtt.reset(); }),
             "its round trip is not measured, that of the chosen machine 12 ms");
   EXPECT_EQ(other([](Machine& m) { m.free = machine("", 64).free; }),

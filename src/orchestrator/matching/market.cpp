@@ -12,13 +12,15 @@ namespace {
 /// A machine whose distance is not known counts as this far away.
 constexpr std::int64_t kUnknownDistance = 1000;
 constexpr std::int64_t kMaxDistance = 60'000;
+constexpr std::uint32_t kFullLoad = 1000;
 
 std::int64_t milliseconds(Duration rtt) {
   return std::clamp<std::int64_t>(std::chrono::ceil<std::chrono::milliseconds>(rtt).count(), 0, kMaxDistance);
 }
 
 Market::Preference preference_of(const Machine& machine) {
-  return {!machine.free, std::min(machine.price, kMaxPrice), std::min(machine.load, 1000U) / 100,
+  return {!machine.free, std::min(machine.price, kMaxPrice),
+          std::min(machine.load.value_or(kFullLoad), kFullLoad) / 100,
           machine.rtt ? milliseconds(*machine.rtt) : kUnknownDistance};
 }
 

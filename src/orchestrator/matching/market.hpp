@@ -31,9 +31,10 @@ struct Machine {
   std::string node;                           ///< that the bid is for; empty: any
   std::optional<capability::Resources> free;  ///< not known of bids of other implementations
   capability::Location location;
-  std::uint64_t price = 0;      ///< of the node, millionths an hour; without a price it is free
-  std::uint32_t load = 0;       ///< thousandths of the machine that are in use
-  std::optional<Duration> rtt;  ///< from this node, if it was measured
+  std::uint64_t price = 0;            ///< of the node, millionths an hour; without a price it is free
+  std::optional<std::uint32_t> load;  ///< thousandths of the machine that are in use; not known: it counts as full
+  std::optional<Duration> rtt;        ///< from this node, if it was measured
+  std::string unenforced;             ///< limits that it does not hold; decides nothing
 };
 
 struct Link {

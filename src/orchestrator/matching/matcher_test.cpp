@@ -276,6 +276,7 @@ TEST(Matcher, PriceComesBeforeLoadDistanceAndFit) {
   cheap.price = 1;
   Machine idle = bid("idle", machine(64, 64));
   idle.price = 2;
+  idle.load = 0;
   EXPECT_EQ(only({idle, cheap}, wanted({node("n")})), "cheap");
   idle.price = 1;
   EXPECT_EQ(only({cheap, idle}, wanted({node("n")})), "idle");
