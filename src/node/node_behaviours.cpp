@@ -228,6 +228,7 @@ Task<NodeStatusReply> NodeBehaviours::status(Nothing, Request) {
   }
   status.config = options_.config;
   status.unenforced = unenforced();
+  status.actors = root_.system().registry.actors().size();
   NodeStatusReply reply;
   reply.peers.emplace(status.network.p2p.id, std::move(status));
   co_return reply;

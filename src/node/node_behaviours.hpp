@@ -4,7 +4,8 @@
 //
 // The reply to a change is sent after it is stored; one that cannot be stored is undone in memory. The level of the log
 // is that of the process and lasts until its end. The status lists what could not be determined and holds the rest; of
-// the configuration it holds what config::Loaded::shown() lets pass, so no secret.
+// the configuration it holds what config::Loaded::shown() lets pass, so no secret. It counts the actors of the node: more
+// than its allocations, its unfinished deployments and the node itself are those that were not stopped.
 // Threads: the node's lane.
 #pragma once
 

@@ -109,6 +109,18 @@ TEST_F(NodeBehavioursTest, TheStatusHoldsEveryPartAndTheSettingsThatMayBeShown) 
   EXPECT_EQ(found.resources.free, share);
 }
 
+TEST_F(NodeBehavioursTest, TheStatusCountsTheActorsThatAreThere) {
+  start({});
+  services.machine = [] { return Result<capability::Resources>(capability::Resources()); };
+  services.hostname = [] { return Result<std::string>("host"); };
+  services.interfaces = [] { return Result<std::vector<hardware::Interface>>(std::vector<hardware::Interface>()); };
+  EXPECT_EQ(status().actors, 1U) << "the node's own";
+  const auto child = node.root->create_child("work").value();
+  EXPECT_EQ(status().actors, 2U);
+  w.run(node, child->stop());
+  EXPECT_EQ(status().actors, 1U);
+}
+
 TEST_F(NodeBehavioursTest, APartOfTheStatusThatFailsIsListedAndHidesNothingElse) {
   start({});
   services.machine = [] { return Result<capability::Resources>(fail(Errc::io, "no sensors")); };

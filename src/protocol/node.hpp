@@ -215,13 +215,15 @@ struct NodeStatus {
   json::Value config = json::Object();  ///< by section; the settings that may be shown
   std::vector<std::string> errors;      ///< of the parts that could not be determined
   UnenforcedLimits unenforced;
+  /// The node itself, its allocations, and its deployments of which a provider may hold something. Not in DMS 0.5.x.
+  std::uint64_t actors = 0;
   static constexpr auto json_fields() {
     using S = NodeStatus;
-    return std::tuple(json::field("hostname", &S::hostname), json::field("did", &S::did),
-                      json::field("network", &S::network), json::field("onboarded", &S::onboarded),
-                      json::field("resources", &S::resources), json::field("config", &S::config),
-                      json::field("errors", &S::errors),
-                      json::field("unenforced_limits", &S::unenforced, json::omit_empty));
+    return std::tuple(
+        json::field("hostname", &S::hostname), json::field("did", &S::did), json::field("network", &S::network),
+        json::field("onboarded", &S::onboarded), json::field("resources", &S::resources),
+        json::field("config", &S::config), json::field("errors", &S::errors),
+        json::field("unenforced_limits", &S::unenforced, json::omit_empty), json::field("actors", &S::actors));
   }
 };
 /// {peer id: status}, of one peer.
