@@ -42,6 +42,31 @@ Feature: Cancelled and changed deployments
     And alice runs "nunet deployment list --json"
     Then the answer lists none of the deployments
 
+  @storage @local-db
+  Scenario: Nothing of a deployment that is deleted is left on either side
+    Given bob offers 1 cores, 512 MiB of memory and 1 GiB of disk
+    And alice has the file "large" of 1 MiB
+    When alice deploys
+      | deployment | allocation | script                     | type    | at  | input | results |
+      | completed  | leaves     | leaves "word", and counts  | task    | bob | large | word    |
+      | failed     | exits      | counts, then exits with 7  | task    | bob |       |         |
+      | cancelled  | serves     | counts                     | service | bob |       |         |
+    Then "leaves" runs once
+    And "exits" runs once
+    And "serves" counts on
+    When the gate of "leaves" is opened
+    And the gate of "exits" is opened
+    And alice shuts "cancelled" down
+    Then the deployments are
+      | deployment | status    |
+      | completed  | Completed |
+      | failed     | Failed    |
+      | cancelled  | Completed |
+    And nothing is left at bob
+    And the result "word" of "leaves" is "whole"
+    When alice deletes "failed" and prunes the rest
+    Then nothing of the deployments is left at alice and bob
+
   Scenario: A deployment is shut down while a provider has reserved and another has not replied
     Given carol offers 1 cores, 512 MiB of memory and 1 GiB of disk
     When alice deploys

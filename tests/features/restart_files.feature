@@ -14,6 +14,7 @@ Feature: Daemons killed while files are on their way
       | task       | reads      | digests "large" | task | bob | 0.9   | 128    | 300  | large | digest  |
     And "reads" is watched
     And the daemon of <killed> is killed in the middle of the inputs of "reads"
+    And what has arrived of the inputs of "reads" cannot be sent again
     Then "reads" does not run
     When the daemon of <killed> is started and connected
     Then "reads" runs once
@@ -39,6 +40,7 @@ Feature: Daemons killed while files are on their way
     And "writes" counts on
     When the gate of "writes" is opened
     And the daemon of <killed> is killed in the middle of the results of "writes"
+    And what has arrived of the results of "writes" cannot be sent again
     And the daemon of <killed> is started and connected
     Then deployment "task" is completed
     And the output of "writes" is whole

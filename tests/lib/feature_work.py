@@ -10,6 +10,7 @@ import contextlib
 import itertools
 import json
 import pathlib
+import re
 import subprocess
 
 import nunet_cluster
@@ -121,6 +122,13 @@ class Ensemble:
         return [part for machine in holders for part in machine.work_dir.rglob(f"{what}/*.part")
                 if self.id in str(part) and name in str(part)]
 
+    def sources(self, name, what, number):
+        """Where that file is sent from: the only upload of the user, or what the provider has packed."""
+        if what == "inputs":
+            return list((self.deployer.work_dir / "blobs").glob("*"))
+        providers = [machine for machine in self.cluster.machines.values() if machine is not self.deployer]
+        return [path for machine in providers for path in machine.work_dir.glob(f"jobs/{self.id}*_{name}*/*/results/{number}")]
+
     # --- what comes back
 
     def output(self, name):
@@ -151,7 +159,12 @@ def marked(mark):
 
 # --- what is left
 
-def wait_empty(left, what):
+ENDED = ("Completed", "Failed")
+# Of an allocation at its orchestrator, once it has ended: its output, that of the run before, and its results.
+COLLECTED = re.compile(r"(previous/)?std(out|err)\.(log|gaps)|previous/run|results/(\d+|run|index\.json)")
+
+
+def wait_empty(left, what, timeout=30):
     """Waits until `left()` is empty; the error says what it still holds."""
     held = []
 
@@ -159,7 +172,7 @@ def wait_empty(left, what):
         held[:] = left()
         return not held
     try:
-        wait_for(gone, what)
+        wait_for(gone, what, timeout)
     except ClusterError as error:
         raise ClusterError(f"{what}, but there is {held}") from error
 
@@ -203,11 +216,47 @@ def nothing_runs(provider):
 
 
 def nothing_is_left(provider):
-    """Nothing runs, and no allocation, reservation or folder is there any more."""
+    """Nothing runs, and no allocation, reservation, folder or actor is there any more."""
     wait_empty(lambda: allocations_at(provider), f"{provider.name} has no allocation")
     nothing_runs(provider)
     wait_empty(lambda: reserved(provider), f"{provider.name} has nothing reserved")
     wait_empty(lambda: folders_at(provider), f"{provider.name} has no folder of work")
+    wait_empty(lambda: stray_actors(provider), f"{provider.name} has no actor of work")
+
+
+def deployments_at(orchestrator):
+    """id -> status."""
+    return orchestrator.cmd("/dms/node/deployment/list")["Deployments"] or {}
+
+
+def actors_at(machine):
+    """How many actors it has besides its node's own."""
+    status, = machine.cmd("/dms/node/status").values()
+    return status["actors"] - 1
+
+
+def stray_actors(machine):
+    """Actors of neither an allocation that it has nor a deployment of its user that goes on."""
+    known = allocations_at(machine) + [id for id, status in deployments_at(machine).items() if status not in ENDED]
+    found = actors_at(machine)
+    return [] if found == len(known) else [f"{found} actors of {known}"]
+
+
+def uncollected(orchestrator):
+    """Files of its user's deployments that are neither of one that goes on, nor what has come back of one that has ended."""
+    root, known = orchestrator.work_dir / "deployments", deployments_at(orchestrator)
+    for path in root.glob("*/**/*"):
+        deployment, _, rest = str(path.relative_to(root)).partition("/")
+        ended = known.get(deployment, "removed") in ("removed", *ENDED)
+        if ended and path.is_file() and not (deployment in known and COLLECTED.fullmatch(rest.partition("/")[2])):
+            yield str(path)
+
+
+def only_what_came_back(orchestrator):
+    """Of the deployments that have ended: no actor, and no file but their output and results."""
+    longest = 90  # its providers are asked to release what has ended, each at growing pauses
+    wait_empty(lambda: stray_actors(orchestrator), f"{orchestrator.name} has no actor of what has ended", longest)
+    wait_empty(lambda: list(uncollected(orchestrator)), f"{orchestrator.name} has nothing but what came back", longest)
 
 
 def no_container_is_left(provider):

@@ -277,6 +277,10 @@ class Machine:
     def resume(self):
         self.process.send_signal(signal.SIGCONT)
 
+    def goes_on(self):
+        """Whether its daemon runs and is not suspended."""
+        return self.process and pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()[0] != "T"
+
     def kill(self):
         """SIGKILL: as a crash of the daemon."""
         process, self.process, self.was_killed = self.process, None, True

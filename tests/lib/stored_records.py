@@ -46,16 +46,32 @@ def running(machine):
     return state not in ("T", "Z")
 
 
-def documents(machine, collection):
-    """Of a daemon that is suspended or ended: id -> document."""
+def rows(machine):
+    """Of a daemon that is suspended or ended: (collection, id, text) of each document."""
     with tempfile.TemporaryDirectory(prefix="nunet-store-", dir=machine.cluster.folder) as folder:
         for name in ("nunet.db", "nunet.db-wal"):
             if (machine.work_dir / name).exists():
                 shutil.copy(machine.work_dir / name, folder)
         with sqlite3.connect(f"{folder}/nunet.db") as store:
-            rows = store.execute("SELECT id, body FROM documents WHERE collection = ?", (collection,)).fetchall()
+            found = store.execute("SELECT collection, id, body FROM documents").fetchall()
         store.close()
-    return {id: json.loads(body) for id, body in rows}
+    return found
+
+
+def documents(machine, collection):
+    """Likewise: id -> document, of one collection."""
+    return {id: json.loads(body) for holder, id, body in rows(machine) if holder == collection}
+
+
+def naming(machine, words):
+    """What a daemon that runs has stored under or with one of the words: rows, and paths of files."""
+    halt(machine)
+    try:
+        found = [f"{collection}: {id}" for collection, id, body in rows(machine) if any(word in f"{id} {body}" for word in words)]
+    finally:
+        machine.resume()
+    paths = [path for folder in (machine.work_dir, machine.user_dir) for path in folder.rglob("*")]
+    return found + [str(path) for path in paths if any(word in str(path) for word in words)]
 
 
 def allocation_states(machine, ensemble, name):

@@ -10,6 +10,7 @@ import feature_work
 import oci_layout
 from feature_world import amounts, free, identities, in_parallel
 from nunet_cluster import wait_for
+from work import nothing_is_left_on_both_sides
 
 ENSEMBLE = """\
 version: V1
@@ -177,7 +178,7 @@ def each_completed(context):
 
 @then("nothing of them is left")
 def nothing_left(context):
-    in_parallel(feature_work.nothing_is_left, context.providers)
+    nothing_is_left_on_both_sides(context, context.providers)
     if "docker" in context.scenario.effective_tags:
         in_parallel(feature_work.no_container_is_left, context.providers)
 
@@ -247,4 +248,4 @@ def all_free(context, first, second):
 
 @then("no work of the deployment is left")
 def no_work(context):
-    in_parallel(feature_work.nothing_is_left, context.providers)
+    nothing_is_left_on_both_sides(context, context.providers)

@@ -37,6 +37,19 @@ def kill_in_the_middle(context, names, what, name):
     assert on_its_way(), f"the {what} of {name} were complete when {names} were killed"
 
 
+@when('what has arrived of the {what:w} of "{name}" cannot be sent again')
+def cannot_be_sent_again(context, what, name):
+    """At the sender it is overwritten. A transfer that goes on behind it is whole; one that begins again at the first byte brings
+    another content than the announced one, which is refused."""
+    ensemble = work_of(context, name)
+    part, = ensemble.arriving(name, what)
+    source, = ensemble.sources(name, what, part.stem)
+    arrived = part.stat().st_size
+    assert arrived >= ENOUGH, f"{arrived} bytes of {part} are left"
+    with open(source, "r+b") as file:
+        file.write(b"." * arrived)
+
+
 @then("no part of a file is left at {names}")
 def no_part_is_left(context, names):
     left = [str(part) for machine in named(context, names) for part in machine.work_dir.rglob("*.part")]

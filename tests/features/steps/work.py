@@ -9,6 +9,7 @@ import threading
 from behave import given, then, when
 
 import feature_work
+import stored_records
 from feature_world import in_parallel
 from nunet_cluster import ClusterError, wait_for
 
@@ -286,7 +287,26 @@ def output_has_no_gap(context, name):
 
 @then("nothing is left at {names}")
 def nothing_is_left(context, names):
-    in_parallel(feature_work.nothing_is_left, named(context, names))
+    """Of the allocations there; nor, of deployments that have ended, anything at their orchestrators but what came back."""
+    nothing_is_left_on_both_sides(context, named(context, names))
+
+
+def nothing_is_left_on_both_sides(context, providers):
+    in_parallel(feature_work.nothing_is_left, providers)
+    machines = context.cluster.machines.values()
+    if all(machine.goes_on() for machine in machines):  # else a provider may hold something that it cannot be asked about
+        in_parallel(feature_work.only_what_came_back, [machine for machine in machines if machine not in providers])
+
+
+@then("nothing of the deployments is left at {names}")
+def nothing_of_deployments(context, names):
+    """Which were deleted: neither a row of the store, nor a file or folder, nor an actor."""
+    ids = [ensemble.id for ensemble in context.ensembles.values()]
+    for machine in named(context, names):
+        found = stored_records.naming(machine, ids)
+        assert not found, found
+        feature_work.wait_empty(lambda: list(machine.work_dir.rglob("*.part")), f"{machine.name} has no part of a file")
+        assert not feature_work.actors_at(machine), f"{machine.name} has {feature_work.actors_at(machine)} actors"
 
 
 @then("{name:w} has no allocation")
